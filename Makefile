@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+# A thin front for CMake: each target installs what it lacks (Debian packages by name), then builds.
+
+PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev
+PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3 valgrind
+PACKAGES_BENCH = $(PACKAGES_BUILD) python3 nginx-light wrk
+
+JOBS ?= $(shell nproc)
+CMAKE_FLAGS ?=
+
+# Installing needs Debian or Ubuntu and root (or sudo); elsewhere the build says what it does not find.
+define install
+	@missing=""; \
+	if command -v dpkg-query >/dev/null; then \
+		for package in $(1); do \
+			dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+		done; \
+	fi; \
+	if [ -n "$$missing" ]; then \
+		root=""; [ "$$(id -u)" = 0 ] || root=sudo; \
+		echo "installing$$missing"; \
+		$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null || \
+			{ echo "make: could not install$$missing: install these packages yourself, then try again" >&2; exit 1; }; \
+	fi
+endef
+
+# configure DIRECTORY, FLAGS
+configure = cmake -S . -B $(1) $(2) $(CMAKE_FLAGS) > $(1).log || { cat $(1).log; exit 1; }; rm -f $(1).log
+compile = cmake --build $(1) -j $(JOBS) -- --no-print-directory
+
+.PHONY: run build test test-plain test-asan test-tsan bench container format clean help
+
+help:
+	@echo 'make run        build, and serve on http://127.0.0.1:8080 (ARGS="--listen 127.0.0.1:0" for flags)'
+	@echo 'make build      build only: build/pipit, build/libpipit.a, build/libpipit.so'
+	@echo 'make test       every test, also under sanitizers and valgrind'
+	@echo 'make bench      measure beside nginx and plain evhttp'
+	@echo 'make container  build the image and try it, without an engine (root)'
+	@echo 'make format     clang-format over the sources'
+
+run: build
+	@build/pipit --access-log - $(ARGS)
+
+build:
+	$(call install,$(PACKAGES_BUILD))
+	@$(call configure,build,-DCMAKE_BUILD_TYPE=Release -DPIPIT_TESTS=OFF)
+	@$(call compile,build) --silent
+
+# Plain first: it fails fastest. The sanitizers' runs leave out what they do not bear on (a browser, valgrind).
+test: test-plain test-asan test-tsan
+	@echo 'all tests passed'
+
+test-plain: build/tools/prometheus
+	$(call install,$(PACKAGES_TEST))
+	@$(call configure,build,-DCMAKE_BUILD_TYPE=Release -DPIPIT_TESTS=ON)
+	@$(call compile,build) --silent
+	PATH="$(CURDIR)/build/tools:$$PATH" ctest --test-dir build --output-on-failure -j $(JOBS)
+
+test-asan: test-plain
+	@$(call configure,build-asan,-DCMAKE_BUILD_TYPE=Debug -DPIPIT_SANITIZE=address$(,)undefined)
+	@$(call compile,build-asan) --silent
+	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1 \
+		ctest --test-dir build-asan --output-on-failure -j $(JOBS) -R '^(unit|integration)/'
+
+test-tsan: test-plain
+	@$(call configure,build-tsan,-DCMAKE_BUILD_TYPE=Debug -DPIPIT_SANITIZE=thread)
+	@$(call compile,build-tsan) --silent
+	TSAN_OPTIONS=halt_on_error=1 ctest --test-dir build-tsan --output-on-failure -j $(JOBS) -R '^(unit/(stats|log)_test|integration/)'
+
+# Only the programs of Debian's package: installing it would start a service.
+build/tools/prometheus:
+	@mkdir -p build/tools
+	@if command -v prometheus >/dev/null && command -v promtool >/dev/null; then \
+		ln -sf "$$(command -v prometheus)" "$$(command -v promtool)" build/tools/; \
+	else \
+		echo "unpacking prometheus"; \
+		root=""; [ "$$(id -u)" = 0 ] || root=sudo; $$root apt-get update -qq; \
+		cd build/tools && apt-get download -qq prometheus && dpkg -x prometheus_*.deb unpacked && \
+		mv unpacked/usr/bin/prometheus unpacked/usr/bin/promtool . && rm -rf unpacked prometheus_*.deb; \
+	fi
+
+bench: build
+	$(call install,$(PACKAGES_BENCH))
+	@python3 tests/bench/run.py $(ARGS)
+
+container:
+	@tests/container/check.sh $(ARGS)
+
+format:
+	clang-format -i server/*.[ch] handlers/*.[ch] $$(git ls-files 'tests/*.[ch]')
+
+clean:
+	rm -rf build build-asan build-tsan
+
+, := ,

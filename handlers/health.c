@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* GET /healthz: the process lives. GET /readyz: it wants new work, which it does not while it drains. */
+#include "handlers.h"
+
+#include <string.h>
+
+static void reply_fixed(struct pipit_request *request, int status, const char *json)
+{
+	pipit_reply_header(request, "Cache-Control", "no-store");
+	pipit_reply(request, status, "application/json", json, strlen(json));
+}
+
+void health_live(struct pipit_request *request, void *arg)
+{
+	(void)arg;
+	reply_fixed(request, 200, "{\"status\":\"ok\"}");
+}
+
+void health_ready(struct pipit_request *request, void *arg)
+{
+	(void)arg;
+	if (pipit_server_is_draining(pipit_request_server(request)))
+		reply_fixed(request, 503, "{\"status\":\"draining\"}");
+	else
+		reply_fixed(request, 200, "{\"status\":\"ready\"}");
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/* Read from decide() down: the steps of a request, in order. */
+#include "dispatch.h"
+
+#include <event2/event.h>
+#include <time.h>
+
+/* --- head: which route, and what of the content ------------------------------------------------------------------ */
+
+static void reply_allow(struct pipit_request *request, unsigned allow)
+{
+	static const struct {
+		unsigned method;
+		const char *name;
+	} names[] = {
+		{ PIPIT_GET, "GET" }, { PIPIT_HEAD, "HEAD" }, { PIPIT_POST, "POST" }, { PIPIT_PUT, "PUT" },
+		{ PIPIT_PATCH, "PATCH" }, { PIPIT_DELETE, "DELETE" }, { PIPIT_OPTIONS, "OPTIONS" },
+	};
+	char list[64] = "";
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (!(allow & names[i].method))
+			continue;
+		if (*list)
+			strcat(list, ", ");
+		strcat(list, names[i].name);
+	}
+	pipit_reply_header(request, "Allow", list);
+}
+
+/* Replies that the table gives by itself. */
+static void answer_from_table(struct pipit_request *request, unsigned allow)
+{
+	reply_allow(request, allow);
+	if (request->head->method == PIPIT_OPTIONS)
+		pipit_reply(request, 204, NULL, NULL, 0);
+	else
+		pipit_reply_problem(request, 405, "This resource does not serve %s.", pipit_request_method_name(request));
+}
+
+/* The route, or NULL after a reply. */
+static const struct pipit_route *find_route(struct pipit_dispatch *dispatch, struct pipit_request *request)
+{
+	const struct pipit_guard_head *head = request->head;
+	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
+
+	/* "OPTIONS *" asks about the server as a whole (RFC 9110 §9.3.7). */
+	if (path.data[0] == '*') {
+		answer_from_table(request, PIPIT_ANY);
+		return NULL;
+	}
+	switch (pipit_router_find(dispatch->router, head->method, path, &request->match)) {
+	case PIPIT_ROUTER_FOUND:
+		return request->match.route;
+	case PIPIT_ROUTER_METHOD_NOT_ALLOWED:
+		answer_from_table(request, request->match.allow);
+		return NULL;
+	default:
+		if (!dispatch->fallback)
+			pipit_reply_problem(request, 404, "There is nothing at this path.");
+		return dispatch->fallback;
+	}
+}
+
+static enum pipit_decision decide(void *context, struct pipit_connection *connection, const struct pipit_guard_head *head,
+    uint64_t *body_limit)
+{
+	struct pipit_dispatch *dispatch = context;
+	struct pipit_request *request = pipit_request_new(&dispatch->pool, connection, head);
+
+	if (!request)
+		return PIPIT_DECIDE_NO_MEMORY;
+	pipit_connection_set_request(connection, request);
+	request->route = find_route(dispatch, request);
+	if (request->replied)
+		return PIPIT_DECIDE_ANSWERED;
+	if (request->route->options.refuse_body && head->framing != PIPIT_FRAMING_NONE) {
+		pipit_reply_problem(request, 413, "This resource takes no content.");
+		return PIPIT_DECIDE_ANSWERED;
+	}
+	*body_limit = request->route->options.max_body_bytes ? request->route->options.max_body_bytes
+							     : dispatch->config->max_body_bytes;
+	return request->route->callback ? PIPIT_DECIDE_CLASSIC : PIPIT_DECIDE_NATIVE;
+}
+
+static const struct pipit_guard_head *retain(void *context, struct pipit_connection *connection)
+{
+	struct pipit_request *request = pipit_connection_request(connection);
+	(void)context;
+	return pipit_request_retain(request) == 0 ? request->head : NULL;
+}
+
+/* --- message: the handler ------------------------------------------------------------------------------------------ */
+
+static void handle(void *context, struct pipit_connection *connection, struct evhttp_request *engine, struct pipit_slice body)
+{
+	struct pipit_request *request = pipit_connection_request(connection);
+	const struct pipit_route *route = request->route;
+	(void)context;
+
+	request->body = body;
+	if (route->callback) {
+		route->callback(engine, route->arg);
+		return;
+	}
+	request->in_handler = true;
+	route->handler(request, route->arg);
+	request->in_handler = false;
+	if (!request->replied && request->keeps == 0) {
+		pipit_log(PIPIT_LOG_ERROR, "%s: the handler neither replied nor kept the request", route->pattern);
+		pipit_reply_problem(request, 500, NULL);
+	}
+}
+
+static void abandoned(void *context, struct pipit_connection *connection)
+{
+	struct pipit_request *request = pipit_connection_request(connection);
+	void (*callback)(struct pipit_request *, void *) = request->on_abort;
+	(void)context;
+	request->on_abort = NULL;
+	if (callback && !request->replied)
+		callback(request, request->on_abort_arg);
+}
+
+/* --- the end: counters and log ------------------------------------------------------------------------------------- */
+
+static uint64_t elapsed_ns(const struct pipit_connection *connection)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - pipit_connection_started_ns(connection);
+}
+
+static struct pipit_slice field_value(const struct pipit_guard_head *head, const char *name)
+{
+	const struct pipit_guard_field *field = pipit_guard_find(head, name);
+	return field ? pipit_guard_slice(head, field->value, field->value_length) : (struct pipit_slice){ "", 0 };
+}
+
+static void log_entry(struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_access_entry *entry)
+{
+	char peer[INET6_ADDRSTRLEN];
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	entry->peer = pipit_connection_peer(connection, peer, sizeof peer);
+	entry->finished = now.tv_sec;
+	if (!pipit_access_buffer_is_waiting(dispatch->access))
+		event_active(dispatch->log_event, EV_TIMEOUT, 0);
+	pipit_access_buffer_add(dispatch->access, entry);
+}
+
+void pipit_dispatch_flush_log(struct pipit_dispatch *dispatch)
+{
+	if (dispatch->access)
+		pipit_access_buffer_flush(dispatch->access);
+}
+
+static void log_request(struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_request *request,
+    int status, uint64_t duration_ns)
+{
+	struct pipit_access_entry entry = {
+		.request_line = pipit_request_line(request->head),
+		.status = status,
+		.content_bytes = pipit_connection_content_bytes(connection),
+		.referer = field_value(request->head, "Referer"),
+		.user_agent = field_value(request->head, "User-Agent"),
+		.duration_ns = duration_ns,
+		.id = pipit_request_id(request),
+		.route = pipit_request_route(request),
+	};
+	log_entry(dispatch, connection, &entry);
+}
+
+static size_t route_index(const struct pipit_dispatch *dispatch, const struct pipit_request *request)
+{
+	return request->route ? request->route->index : dispatch->no_route;
+}
+
+/* nginx's word for a client that left before the reply was complete. It is for the log only: nobody receives it. */
+#define STATUS_CLIENT_CLOSED 499
+
+static void finished(void *context, struct pipit_connection *connection, bool complete)
+{
+	struct pipit_dispatch *dispatch = context;
+	struct pipit_request *request = pipit_connection_request(connection);
+	uint64_t duration_ns = elapsed_ns(connection);
+	int status = complete ? pipit_connection_status(connection) : STATUS_CLIENT_CLOSED;
+
+	if (complete)
+		pipit_stats_request(dispatch->stats, route_index(dispatch, request), request->head->method, status, duration_ns,
+		    pipit_connection_body_bytes(connection), pipit_connection_content_bytes(connection));
+	else
+		pipit_stats_add(dispatch->stats, PIPIT_COUNT_ABORTED, 1);
+	if (dispatch->access)
+		log_request(dispatch, connection, request, status, duration_ns);
+	if (!complete)
+		abandoned(context, connection);
+	pipit_connection_set_request(connection, NULL);
+	pipit_request_detach(request);
+}
+
+static void refused(void *context, struct pipit_connection *connection, enum pipit_reason reason, struct pipit_slice line,
+    size_t content_bytes)
+{
+	struct pipit_dispatch *dispatch = context;
+	struct pipit_request *request = pipit_connection_request(connection);
+	struct pipit_access_entry entry = {
+		.request_line = line,
+		.status = pipit_reason_entry(reason)->status,
+		.content_bytes = content_bytes,
+		.referer = { "", 0 },
+		.user_agent = { "", 0 },
+		.duration_ns = line.length ? elapsed_ns(connection) : 0,
+		.id = "-",
+		.route = request ? pipit_request_route(request) : "none",
+	};
+
+	/* Without a line there was no request, only a connection too many. */
+	if (line.length)
+		pipit_stats_request(dispatch->stats, request ? route_index(dispatch, request) : dispatch->no_route,
+		    request ? request->head->method : 0, entry.status, entry.duration_ns, 0, content_bytes);
+	if (dispatch->access)
+		log_entry(dispatch, connection, &entry);
+	if (!request)
+		return;
+	pipit_connection_set_request(connection, NULL);
+	pipit_request_detach(request);
+}
+
+void pipit_dispatch_set_hooks(struct pipit_transport_hooks *hooks)
+{
+	hooks->head = decide;
+	hooks->retain = retain;
+	hooks->handle = handle;
+	hooks->finished = finished;
+	hooks->refused = refused;
+	hooks->abandoned = abandoned;
+}

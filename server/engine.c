@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+/* See engine.h. Every function of libevent that is used in an unusual way says why here. */
+#include "engine.h"
+
+#include "log.h"
+#include "output.h"
+#include "reply.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <event2/http_struct.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* --- the dormant bufferevent --------------------------------------------------------------------------------------- */
+
+static enum bufferevent_filter_result no_input(struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit,
+    enum bufferevent_flush_mode mode, void *context)
+{
+	(void)source, (void)target, (void)limit, (void)mode, (void)context;
+	return BEV_NEED_MORE;
+}
+
+/* No byte takes the filter's own way (large bodies would stick, closing replies be lost). But the filter asks whenever bytes
+ * are added to the output of an enabled bufferevent: that is the notice that a deferred callback has replied. */
+static enum bufferevent_filter_result on_output(struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit,
+    enum bufferevent_flush_mode mode, void *context)
+{
+	struct pipit_connection *connection = context;
+	(void)source, (void)target, (void)limit, (void)mode;
+	if (connection->transport->current != connection)
+		pipit_connection_wake(connection);
+	return BEV_NEED_MORE;
+}
+
+static void unlink_waiting(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	struct pipit_connection **link = &transport->waiting;
+	if (!connection->is_waiting)
+		return;
+	while (*link != connection)
+		link = &(*link)->next_waiting;
+	*link = connection->next_waiting;
+	if (transport->waiting_tail == &connection->next_waiting)
+		transport->waiting_tail = link;
+}
+
+static void unlink_adopted(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	if (connection->fd < 0)
+		return;
+	event_del(&connection->io);
+	if (connection->next)
+		connection->next->previous = connection->previous;
+	if (connection->previous)
+		connection->previous->next = connection->next;
+	else
+		transport->all = connection->next;
+	for (size_t i = 0; i < transport->candidate_count; i++) {
+		if (transport->candidates[i] == connection)
+			transport->candidates[i] = NULL;
+	}
+}
+
+/* Count it out, unless nobody is left to count. */
+static void check_out(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	if (connection->fd < 0 || !transport->hooks)
+		return;
+	pipit_stats_move(transport->stats, pipit_phase_state(connection->phase), PIPIT_STATE_COUNT);
+	atomic_fetch_sub_explicit(transport->house, 1, memory_order_relaxed);
+}
+
+/* The filter's free_context: the one reliable notice that evhttp let the connection go. */
+static void free_connection(void *context)
+{
+	struct pipit_connection *connection = context;
+	struct pipit_transport *transport = connection->transport;
+	bool was_adopted;
+
+	if (connection->request && transport->hooks)
+		transport->hooks->finished(transport->context, connection, false);
+	check_out(connection);
+	unlink_waiting(connection);
+	unlink_adopted(connection);
+	pipit_output_clear(connection);
+	free(connection->pending);
+	free(connection->body);
+	was_adopted = connection->fd >= 0;
+	free(connection);
+	transport->count--;
+	if (!transport->hooks) {
+		/* Orphaned: the last connection takes the transport with it. */
+		if (transport->count == 0)
+			free(transport);
+	} else if (was_adopted && --transport->adopted == 0) {
+		transport->hooks->emptied(transport->context);
+	}
+}
+
+static struct pipit_connection *new_connection(struct pipit_transport *transport)
+{
+	struct pipit_connection *connection = calloc(1, sizeof *connection);
+	struct bufferevent *socket_bev = bufferevent_socket_new(transport->base, -1, BEV_OPT_CLOSE_ON_FREE);
+
+	if (connection && socket_bev) {
+		connection->transport = transport;
+		connection->fd = -1;
+		connection->file = -1;
+		connection->bev = bufferevent_filter_new(socket_bev, no_input, on_output, BEV_OPT_CLOSE_ON_FREE,
+		    free_connection, connection);
+	}
+	if (!connection || !connection->bev) {
+		if (socket_bev)
+			bufferevent_free(socket_bev);
+		free(connection);
+		return NULL;
+	}
+	/* bufferevent_filter_new() enabled it; from here on it sleeps. */
+	bufferevent_disable(socket_bev, EV_READ | EV_WRITE);
+	/* Lets evbuffer_write() use sendfile() for a body that a callback added with evbuffer_add_file(). */
+	evbuffer_set_flags(bufferevent_get_output(connection->bev), EVBUFFER_FLAG_DRAINS_TO_FD);
+	transport->count++;
+	return connection;
+}
+
+bool pipit_engine_has_spare(struct pipit_transport *transport)
+{
+	if (!transport->spare)
+		transport->spare = new_connection(transport);
+	return transport->spare != NULL;
+}
+
+/*
+ * evhttp's bevcb, called while it accepts. It must never return NULL: evhttp would make a plain socket bufferevent instead,
+ * and that client would talk to evhttp unguarded. So a connection is always made one ahead, and accepting stops while the
+ * stock is empty.
+ *
+ * evhttp sets the descriptor after this returns; turn_end adopts the connection then.
+ */
+static struct bufferevent *take_spare(struct event_base *base, void *context)
+{
+	struct pipit_transport *transport = context;
+	struct pipit_connection *connection = transport->spare;
+	(void)base;
+
+	transport->spare = NULL;
+	if (!pipit_engine_has_spare(transport))
+		transport->hooks->pause_accepting(transport->context);
+	pipit_connection_wake(connection);
+	return connection->bev;
+}
+
+/* --- showing evhttp a message -------------------------------------------------------------------------------------- */
+
+/* Fields between the client and us (RFC 9110 §7.6.1), and those that pipit has dealt with: evhttp would answer Expect
+ * itself, and take a Transfer-Encoding for the framing that it no longer is. */
+static bool is_hidden(struct pipit_slice name)
+{
+	static const char *const hidden[] = { "Connection", "Content-Length", "Expect", "Keep-Alive", "Proxy-Connection",
+		"Transfer-Encoding", "Trailer", "TE", "Upgrade" };
+	for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
+		if (pipit_slice_equals_nocase(name, hidden[i]))
+			return true;
+	}
+	return false;
+}
+
+static char *put(char *at, const char *text, size_t length)
+{
+	memcpy(at, text, length);
+	return at + length;
+}
+
+static char *put_slice(char *at, struct pipit_slice slice)
+{
+	return put(at, slice.data, slice.length);
+}
+
+#define PUT(at, literal) put(at, literal, sizeof(literal) - 1)
+
+/* Origin-form, whatever form was sent. Several leading slashes become one: evhttp would read "//name/" as an authority. */
+static char *put_request_line(char *at, const struct pipit_connection *connection)
+{
+	const struct pipit_guard_head *head = connection->head;
+	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
+
+	at = put(at, head->bytes, head->method_length);
+	*at++ = ' ';
+	while (path.length > 1 && path.data[0] == '/' && path.data[1] == '/')
+		path.data++, path.length--;
+	at = put_slice(at, path);
+	if (head->query) {
+		*at++ = '?';
+		at = put_slice(at, pipit_guard_slice(head, head->query, head->query_length));
+	}
+	/* A callback must not answer an HTTP/1.0 client in chunks. A native reply never does, and keeps its connection. */
+	if (connection->is_classic && head->minor == 0)
+		return PUT(at, " HTTP/1.0\r\n");
+	return PUT(at, " HTTP/1.1\r\n");
+}
+
+static char *put_fields(char *at, const struct pipit_connection *connection, size_t body_length)
+{
+	const struct pipit_guard_head *head = connection->head;
+
+	if (head->host) {
+		at = PUT(at, "Host: ");
+		at = put_slice(at, pipit_guard_slice(head, head->host, head->host_length));
+		at = PUT(at, "\r\n");
+	}
+	for (uint32_t i = 0; i < head->field_count; i++) {
+		const struct pipit_guard_field *field = &head->fields[i];
+		struct pipit_slice name = pipit_guard_slice(head, field->name, field->name_length);
+		if (is_hidden(name) || pipit_slice_equals_nocase(name, "Host"))
+			continue;
+		at = put_slice(at, name);
+		at = PUT(at, ": ");
+		at = put_slice(at, pipit_guard_slice(head, field->value, field->value_length));
+		at = PUT(at, "\r\n");
+	}
+	/* evhttp writes an empty Content-Length of its own into kept HTTP/1.0 replies that are sent in pieces. */
+	if (head->minor == 0)
+		at = PUT(at, "Connection: close\r\n");
+	if (body_length)
+		at += sprintf(at, "Content-Length: %zu\r\n", body_length);
+	return at;
+}
+
+/*
+ * A native route needs of evhttp its request and its order of events; fields and content it takes from the guard's slices.
+ * evhttp's cost is per field (three allocations and a search for the line's end), so it is shown none. A classic callback
+ * is shown everything.
+ */
+static bool put_message(struct pipit_connection *connection, struct pipit_slice body)
+{
+	struct evbuffer *input = bufferevent_get_input(connection->bev);
+	const struct pipit_guard_head *head = connection->head;
+	/* evhttp reads the next request out of the content of a HEAD. */
+	size_t body_length = connection->is_classic && !connection->is_head ? body.length : 0;
+	struct evbuffer_iovec space;
+	size_t bound = connection->is_classic ? 2 * head->length + head->field_count * 2 + 128 : head->target_length + 64;
+	char *at;
+
+	if (evbuffer_reserve_space(input, (ev_ssize_t)bound, &space, 1) != 1)
+		return false;
+	at = put_request_line(space.iov_base, connection);
+	if (connection->is_classic)
+		at = put_fields(at, connection, body_length);
+	at = PUT(at, "\r\n");
+	space.iov_len = (size_t)(at - (char *)space.iov_base);
+	if (evbuffer_commit_space(input, &space, 1) != 0)
+		return false;
+	if (body_length && evbuffer_add(input, body.data, body_length) != 0) {
+		evbuffer_drain(input, evbuffer_get_length(input));
+		return false;
+	}
+	return true;
+}
+
+bool pipit_engine_show(struct pipit_connection *connection, struct pipit_slice body)
+{
+	struct pipit_transport *transport = connection->transport;
+
+	connection->engine_called = false;
+	connection->classic_head_done = false;
+	if (!put_message(connection, body))
+		return false;
+	transport->body = body;
+	bufferevent_trigger(connection->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
+	return connection->engine_called;
+}
+
+static void on_classic_complete(struct evhttp_request *request, void *context)
+{
+	struct pipit_connection *connection = context;
+	(void)request;
+	if (connection->transport->current != connection)
+		pipit_connection_wake(connection);
+}
+
+/* evhttp's generic callback; it has no other. */
+static void on_request(struct evhttp_request *request, void *context)
+{
+	struct pipit_transport *transport = context;
+	struct pipit_connection *connection = transport->current;
+
+	connection->engine_called = true;
+	if (connection->is_classic)
+		evhttp_request_set_on_complete_cb(request, on_classic_complete, connection);
+	else
+		connection->engine = request;
+	transport->hooks->handle(transport->context, connection, request, transport->body);
+	if (!connection->is_classic && connection->answered)
+		pipit_engine_end(connection);
+}
+
+/* Without a start, and with nothing in its output buffer, evhttp finishes the request at once; with the connection gone it
+ * only frees it. */
+void pipit_engine_end(struct pipit_connection *connection)
+{
+	struct evhttp_request *request = connection->engine;
+	connection->engine = NULL;
+	if (request)
+		evhttp_send_reply_end(request);
+}
+
+/* --- where evhttp stands ------------------------------------------------------------------------------------------- */
+
+bool pipit_engine_is_gone(const struct pipit_connection *connection)
+{
+	bufferevent_event_cb event_cb;
+	if (connection->is_closed)
+		return true;
+	bufferevent_getcb(connection->bev, NULL, NULL, &event_cb, NULL);
+	return event_cb == NULL;
+}
+
+bool pipit_engine_is_reading(const struct pipit_connection *connection)
+{
+	bufferevent_data_cb read_cb;
+	bufferevent_getcb(connection->bev, &read_cb, NULL, NULL, NULL);
+	/* While a handler works evhttp disables reading; while it writes it has no read callback. */
+	return read_cb != NULL && (bufferevent_get_enabled(connection->bev) & EV_READ);
+}
+
+bool pipit_engine_is_stuck(const struct pipit_connection *connection)
+{
+	return connection->is_classic && connection->request && !pipit_engine_is_gone(connection) &&
+	    evbuffer_get_length(bufferevent_get_output(connection->bev)) > 0;
+}
+
+/* --- a classic callback's reply ------------------------------------------------------------------------------------ */
+
+/*
+ * The reply stays in evhttp's buffer and leaves from there, because only evbuffer_write() knows how to read all of it (a body
+ * added as a file is no memory). So the head is changed in place, and only when it must be. evhttp writes a whole head before
+ * anybody else gets to look. False when memory is short.
+ */
+static bool adopt_head(struct pipit_connection *connection, struct evbuffer *output)
+{
+	struct evbuffer_ptr end = evbuffer_search(output, "\r\n\r\n", 4, NULL);
+	size_t length = end.pos < 0 ? 0 : (size_t)end.pos + 4;
+	const char *head = length ? (const char *)evbuffer_pullup(output, (ev_ssize_t)length) : NULL;
+	bool says_close = !pipit_connection_may_stay(connection);
+	struct pipit_reply_classic classic;
+	char *changed;
+
+	if (!head)
+		return false;
+	pipit_reply_read_classic(head, length, connection->is_head, &classic);
+	if (!classic.has_content || (says_close && !classic.has_connection)) {
+		changed = malloc(length + PIPIT_REPLY_CLOSE_MAX);
+		if (!changed)
+			return false;
+		memcpy(changed, head, length);
+		evbuffer_drain(output, classic.has_content ? length : evbuffer_get_length(output));
+		if (says_close && !classic.has_connection)
+			length = pipit_reply_close_classic(changed, length);
+		evbuffer_prepend(output, changed, length);
+		free(changed);
+	}
+	connection->status = classic.status;
+	connection->classic_head_left = length;
+	connection->classic_closes = classic.closes;
+	connection->classic_has_content = classic.has_content;
+	connection->classic_head_done = true;
+	connection->keep_alive = !says_close && !classic.closes;
+	return true;
+}
+
+static void count_sent(struct pipit_connection *connection, size_t sent)
+{
+	size_t of_head = sent < connection->classic_head_left ? sent : connection->classic_head_left;
+	connection->classic_head_left -= of_head;
+	connection->content_bytes += sent - of_head;
+	connection->phase_bytes += sent;
+	connection->moved_ms = connection->transport->now_ms;
+	pipit_stats_add(connection->transport->stats, PIPIT_COUNT_SENT, sent);
+}
+
+/* Take what evhttp has written. False when something is stuck or broken. */
+static bool send_output(struct pipit_connection *connection, struct evbuffer *output)
+{
+	if (!connection->classic_head_done && !adopt_head(connection, output))
+		connection->broken = true;
+	/* Content that evhttp added later for a reply that has none. */
+	if (!connection->classic_has_content && connection->classic_head_left == 0)
+		evbuffer_drain(output, evbuffer_get_length(output));
+	if (connection->transport->current == connection)
+		pipit_output_flush(connection, true);
+	while (!connection->broken && !pipit_output_is_stuck(connection) && evbuffer_get_length(output) > 0) {
+		int sent = evbuffer_write(output, connection->fd);
+		if (sent <= 0) {
+			connection->broken = sent == 0 || (errno != EAGAIN && errno != EINTR);
+			return false;
+		}
+		count_sent(connection, (size_t)sent);
+	}
+	return !connection->broken && evbuffer_get_length(output) == 0;
+}
+
+bool pipit_engine_pump(struct pipit_connection *connection)
+{
+	while (!pipit_engine_is_gone(connection) && !pipit_engine_is_reading(connection)) {
+		struct evbuffer *output = bufferevent_get_output(connection->bev);
+		if (evbuffer_get_length(output) == 0 || !send_output(connection, output))
+			return false;
+		/* "All is written": evhttp calls back for the next chunk, or finishes the request. */
+		bufferevent_trigger(connection->bev, EV_WRITE, BEV_TRIG_IGNORE_WATERMARKS);
+	}
+	return true;
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------------- */
+
+void pipit_engine_drop(struct pipit_connection *connection)
+{
+	if (pipit_engine_is_gone(connection))
+		return;
+	connection->is_closed = true;
+	/* With a request at its handler evhttp lets go of the request, which the handler's reply then frees. */
+	bufferevent_trigger_event(connection->bev, BEV_EVENT_READING | BEV_EVENT_EOF, 0);
+	pipit_engine_end(connection);
+}
+
+int pipit_engine_open(struct pipit_transport *transport)
+{
+	transport->http = evhttp_new(transport->base);
+	if (!transport->http)
+		return -ENOMEM;
+	evhttp_set_bevcb(transport->http, take_spare, transport);
+	evhttp_set_gencb(transport->http, on_request, transport);
+	/* The router has decided already; evhttp must not refuse a method by itself. */
+	evhttp_set_allowed_methods(transport->http, 0xffff);
+	if (!pipit_engine_has_spare(transport)) {
+		evhttp_free(transport->http);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void pipit_engine_close(struct pipit_transport *transport)
+{
+	evhttp_free(transport->http);
+	transport->http = NULL;
+	if (transport->spare)
+		bufferevent_free(transport->spare->bev);
+	transport->spare = NULL;
+}

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a path to an open file below a root; files.h tells why no path leads out. The text of the path is settled first,
+ * without touching the file system; then the kernel is asked to stay beneath the root, whatever links it meets.
+ */
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/*
+ * O_NONBLOCK: opening a FIFO would wait for its writer. O_NOCTTY: no terminal may become ours. O_LARGEFILE: libc adds it for
+ * open(), but not for a bare system call, and on 32 bits files from 2 GiB up would not open.
+ */
+#define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_LARGEFILE)
+
+/* EAGAIN from openat2: something was renamed while the kernel looked at a "..", and it cannot vouch for the result. */
+#define OPEN_ATTEMPTS 8
+
+struct pipit_files {
+	int root;
+	bool walking; /* openat2 is not to be had */
+};
+
+/* ---------------------------------------------------------------- the path's text */
+
+static int parse_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* The byte that the "%XX" at `place` stands for, or -1. */
+static int parse_escape(struct pipit_slice path, size_t place)
+{
+	if (path.length - place < 3)
+		return -1;
+	int high = parse_hex_digit(path.data[place + 1]);
+	int low = parse_hex_digit(path.data[place + 2]);
+	return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
+/*
+ * Decode once: what still looks encoded afterwards is part of a name. FOUND here means: go on. A backslash is a separator to
+ * other systems and to some clients; nobody who means well sends one.
+ */
+static enum pipit_files_result decode(struct pipit_slice path, char name[PATH_MAX])
+{
+	size_t length = 0;
+	if (path.length == 0 || path.data[0] != '/')
+		return PIPIT_FILES_BAD_PATH;
+	for (size_t i = 0; i < path.length; i++) {
+		int byte = (unsigned char)path.data[i];
+		if (byte == '%') {
+			byte = parse_escape(path, i);
+			i += 2;
+		}
+		if (byte <= 0 || byte == '\\')
+			return PIPIT_FILES_BAD_PATH;
+		if (length == PATH_MAX - 1)
+			return PIPIT_FILES_NOT_FOUND;
+		name[length++] = (char)byte;
+	}
+	name[length] = '\0';
+	return PIPIT_FILES_FOUND;
+}
+
+static size_t drop_last_segment(const char *name, size_t length)
+{
+	while (length > 0 && name[length - 1] != '/')
+		length--;
+	return length > 0 ? length - 1 : 0;
+}
+
+/*
+ * RFC 3986 §5.2.4, in place, from "/a/./b/../c" to "a/c": relative, because it will be opened relative to the root. Empty
+ * segments go too, as they would in the kernel. Unlike the RFC, which stops at the top, climbing above it is refused (false).
+ * `is_directory`: the last segment was empty or a dot segment.
+ */
+static bool remove_dot_segments(char *name, bool *is_directory)
+{
+	size_t kept = 0; /* always behind `next`: every segment has a slash before it, and loses the first one */
+	const char *next = name;
+	while (*next) {
+		next += strspn(next, "/");
+		struct pipit_slice segment = { next, strcspn(next, "/") };
+		next += segment.length;
+		*is_directory = true;
+		if (segment.length == 0 || pipit_slice_equals(segment, "."))
+			continue;
+		if (pipit_slice_equals(segment, "..")) {
+			if (kept == 0)
+				return false;
+			kept = drop_last_segment(name, kept);
+			continue;
+		}
+		*is_directory = false;
+		if (kept > 0)
+			name[kept++] = '/';
+		memmove(name + kept, segment.data, segment.length);
+		kept += segment.length;
+	}
+	name[kept] = '\0';
+	return true;
+}
+
+static bool has_hidden_segment(const char *name)
+{
+	return name[0] == '.' || strstr(name, "/.");
+}
+
+static bool append_index(char name[PATH_MAX])
+{
+	size_t length = strlen(name);
+	const char *index = length > 0 ? "/index.html" : "index.html";
+	if (length + strlen(index) >= PATH_MAX)
+		return false;
+	strcpy(name + length, index);
+	return true;
+}
+
+/* ---------------------------------------------------------------- opening */
+
+static int open_beneath(int root, const char *name)
+{
+	struct open_how how = { .flags = OPEN_FLAGS, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
+	return (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
+}
+
+/* O_DIRECTORY with O_PATH and O_NOFOLLOW: without it, a link would be opened itself instead of refused. */
+static int open_segment(int directory, const char *segment, bool is_last)
+{
+	int flags = is_last ? OPEN_FLAGS : O_PATH | O_DIRECTORY | O_CLOEXEC;
+	return openat(directory, segment, flags | O_NOFOLLOW);
+}
+
+static int open_walking(int root, const char *name)
+{
+	char segment[NAME_MAX + 1];
+	int directory = root;
+	for (;;) {
+		size_t length = strcspn(name, "/");
+		bool is_last = name[length] == '\0';
+		int fd = -1;
+		errno = ENAMETOOLONG;
+		if (length <= NAME_MAX) {
+			memcpy(segment, name, length);
+			segment[length] = '\0';
+			fd = open_segment(directory, segment, is_last);
+		}
+		int error = errno;
+		if (directory != root)
+			close(directory);
+		errno = error;
+		if (fd < 0 || is_last)
+			return fd;
+		directory = fd;
+		name += length + 1;
+	}
+}
+
+static int open_name(const struct pipit_files *files, const char *name)
+{
+	int fd = -1;
+	for (int i = 0; i < OPEN_ATTEMPTS; i++) {
+		fd = files->walking ? open_walking(files->root, name) : open_beneath(files->root, name);
+		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
+			break;
+	}
+	return fd;
+}
+
+/* Links that lead out (EXDEV), loops of links and sockets (ELOOP, ENXIO) are as good as absent. */
+static enum pipit_files_result explain(int error)
+{
+	switch (error) {
+	case EACCES:
+	case EPERM:
+		return PIPIT_FILES_FORBIDDEN;
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case EAGAIN:
+	case EINTR:
+		return PIPIT_FILES_UNAVAILABLE;
+	default:
+		return PIPIT_FILES_NOT_FOUND;
+	}
+}
+
+/* `is_directory` is set when NOT_FOUND is due to that. */
+static enum pipit_files_result open_regular(
+    const struct pipit_files *files, const char *name, struct pipit_file *file, bool *is_directory)
+{
+	struct stat status = { .st_mode = 0 };
+	int fd = open_name(files, name);
+	*is_directory = false;
+	if (fd < 0)
+		return explain(errno);
+	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+		*is_directory = S_ISDIR(status.st_mode);
+		close(fd);
+		return PIPIT_FILES_NOT_FOUND;
+	}
+	file->fd = fd;
+	file->size = (uint64_t)status.st_size;
+	file->modified = status.st_mtime;
+	file->content_type = pipit_files_content_type(name);
+	return PIPIT_FILES_FOUND;
+}
+
+static enum pipit_files_result open_index(const struct pipit_files *files, char name[PATH_MAX], struct pipit_file *file)
+{
+	bool is_directory;
+	if (!append_index(name))
+		return PIPIT_FILES_NOT_FOUND;
+	return open_regular(files, name, file, &is_directory);
+}
+
+/* `result` is what opening the directory itself gave. */
+static enum pipit_files_result redirect(
+    const struct pipit_files *files, char name[PATH_MAX], enum pipit_files_result result)
+{
+	struct pipit_file index;
+	enum pipit_files_result index_result = open_index(files, name, &index);
+	if (index_result == PIPIT_FILES_NOT_FOUND)
+		return result;
+	if (index_result != PIPIT_FILES_FOUND)
+		return index_result;
+	close(index.fd);
+	return PIPIT_FILES_REDIRECT;
+}
+
+enum pipit_files_result pipit_files_open(
+    const struct pipit_files *files, struct pipit_slice path, struct pipit_file *file)
+{
+	char name[PATH_MAX];
+	bool is_directory = false;
+	enum pipit_files_result result = decode(path, name);
+	if (result != PIPIT_FILES_FOUND)
+		return result;
+	if (!remove_dot_segments(name, &is_directory))
+		return PIPIT_FILES_BAD_PATH;
+	if (has_hidden_segment(name))
+		return PIPIT_FILES_NOT_FOUND;
+	if (is_directory)
+		return open_index(files, name, file);
+
+	result = open_regular(files, name, file, &is_directory);
+	/* FORBIDDEN may be a directory that this process may pass through, but not list. */
+	if (!is_directory && result != PIPIT_FILES_FORBIDDEN)
+		return result;
+	/* "//example.com/../docs" in a Location field would send the client to another host. */
+	if (path.data[1] == '/')
+		return result;
+	return redirect(files, name, result);
+}
+
+/* ---------------------------------------------------------------- the root */
+
+/* Asked once, here: a sandbox answers the same way ever after, and the request path need not find out. */
+static bool has_openat2(int root)
+{
+	int fd = open_beneath(root, ".");
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 || (errno != ENOSYS && errno != EPERM);
+}
+
+int pipit_files_open_root(const char *root, struct pipit_files **files)
+{
+	int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	struct pipit_files *opened = malloc(sizeof(*opened));
+	if (!opened) {
+		close(fd);
+		return -ENOMEM;
+	}
+	*opened = (struct pipit_files){ fd, !has_openat2(fd) };
+	*files = opened;
+	return 0;
+}
+
+void pipit_files_close_root(struct pipit_files *files)
+{
+	if (!files)
+		return;
+	close(files->root);
+	free(files);
+}
+
+void pipit_files_set_walking(struct pipit_files *files, bool walking)
+{
+	files->walking = walking;
+}
+
+/* ---------------------------------------------------------------- media types */
+
+struct media_type {
+	const char *ending;
+	const char *type;
+};
+
+#define TEXT "; charset=utf-8"
+#define BINARY "application/octet-stream"
+#define ENDING_SIZE 16
+
+/* Sorted by ending, for bsearch(). JSON and XML say their encoding themselves (RFC 8259 §8.1, RFC 7303 §3). */
+static const struct media_type media_types[] = {
+	{ "7z", "application/x-7z-compressed" },
+	{ "aac", "audio/aac" },
+	{ "apng", "image/apng" },
+	{ "atom", "application/atom+xml" },
+	{ "avif", "image/avif" },
+	{ "bin", BINARY },
+	{ "bmp", "image/bmp" },
+	{ "bz2", "application/x-bzip2" },
+	{ "conf", "text/plain" TEXT },
+	{ "css", "text/css" TEXT },
+	{ "csv", "text/csv" TEXT },
+	{ "epub", "application/epub+zip" },
+	{ "flac", "audio/flac" },
+	{ "gif", "image/gif" },
+	{ "gz", "application/gzip" },
+	{ "htm", "text/html" TEXT },
+	{ "html", "text/html" TEXT },
+	{ "ico", "image/vnd.microsoft.icon" },
+	{ "ics", "text/calendar" TEXT },
+	{ "img", BINARY },
+	{ "ini", "text/plain" TEXT },
+	{ "iso", BINARY },
+	{ "jpeg", "image/jpeg" },
+	{ "jpg", "image/jpeg" },
+	{ "js", "text/javascript" TEXT },
+	{ "json", "application/json" },
+	{ "jsonld", "application/ld+json" },
+	{ "log", "text/plain" TEXT },
+	{ "m3u8", "application/vnd.apple.mpegurl" },
+	{ "m4a", "audio/mp4" },
+	{ "map", "application/json" },
+	{ "md", "text/markdown" TEXT },
+	{ "mjs", "text/javascript" TEXT },
+	{ "mp3", "audio/mpeg" },
+	{ "mp4", "video/mp4" },
+	{ "mpd", "application/dash+xml" },
+	{ "oga", "audio/ogg" },
+	{ "ogg", "audio/ogg" },
+	{ "ogv", "video/ogg" },
+	{ "opus", "audio/ogg" },
+	{ "otf", "font/otf" },
+	{ "pdf", "application/pdf" },
+	{ "png", "image/png" },
+	{ "rss", "application/rss+xml" },
+	{ "svg", "image/svg+xml" },
+	{ "tar", "application/x-tar" },
+	{ "tif", "image/tiff" },
+	{ "tiff", "image/tiff" },
+	{ "toml", "application/toml" },
+	{ "ttf", "font/ttf" },
+	{ "txt", "text/plain" TEXT },
+	{ "vtt", "text/vtt" TEXT },
+	{ "wasm", "application/wasm" },
+	{ "wav", "audio/wav" },
+	{ "webm", "video/webm" },
+	{ "webmanifest", "application/manifest+json" },
+	{ "webp", "image/webp" },
+	{ "woff", "font/woff" },
+	{ "woff2", "font/woff2" },
+	{ "xhtml", "application/xhtml+xml" },
+	{ "xml", "application/xml" },
+	{ "xz", "application/x-xz" },
+	{ "yaml", "application/yaml" },
+	{ "yml", "application/yaml" },
+	{ "zip", "application/zip" },
+	{ "zst", "application/zstd" },
+};
+
+static int compare_ending(const void *ending, const void *entry)
+{
+	return strcmp(ending, ((const struct media_type *)entry)->ending);
+}
+
+/* By hand: tolower() and strcasecmp() ask the locale, and a Turkish one does not take "GIF" for "gif". */
+static bool lower_ending(const char *name, char ending[ENDING_SIZE])
+{
+	const char *dot = strrchr(name, '.');
+	if (!dot || strchr(dot, '/') || strlen(dot + 1) >= ENDING_SIZE)
+		return false;
+	size_t i = 0;
+	for (const char *c = dot + 1; *c; c++)
+		ending[i++] = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+	ending[i] = '\0';
+	return true;
+}
+
+const char *pipit_files_content_type(const char *name)
+{
+	char ending[ENDING_SIZE];
+	if (!lower_ending(name, ending))
+		return BINARY;
+	const struct media_type *entry = bsearch(
+	    ending, media_types, sizeof(media_types) / sizeof(media_types[0]), sizeof(media_types[0]), compare_ending);
+	return entry ? entry->type : BINARY;
+}

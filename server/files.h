@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a path under a root to an open file: nothing outside of the root, no dotfiles, regular files only.
+ *
+ * Safety by construction: percent-decode once, refuse NUL and backslash, remove dot segments (RFC 3986 §5.2.4; climbing
+ * above the root is refused), refuse segments that begin with a dot, then openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS).
+ * Where the kernel or a sandbox has no openat2 (ENOSYS, EPERM), the path is walked segment by segment with
+ * openat(O_NOFOLLOW), which also refuses symbolic links that would have stayed inside.
+ */
+#ifndef PIPIT_FILES_H
+#define PIPIT_FILES_H
+
+#include "slice.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+struct pipit_files; /* an open root */
+
+/* 0 and *files, or a negative errno value (-ENOTDIR when `root` is no directory). */
+int pipit_files_open_root(const char *root, struct pipit_files **files);
+void pipit_files_close_root(struct pipit_files *files);
+
+/* For tests: use the walk instead of openat2. */
+void pipit_files_set_walking(struct pipit_files *files, bool walking);
+
+struct pipit_file {
+	int fd;                   /* the caller's to close */
+	uint64_t size;            /* bytes */
+	time_t modified;          /* st_mtime, seconds */
+	const char *content_type; /* static, by the file name's ending; "application/octet-stream" when unknown */
+};
+
+enum pipit_files_result {
+	PIPIT_FILES_FOUND,
+	PIPIT_FILES_REDIRECT,    /* a directory that has an index.html was asked for without the trailing slash */
+	PIPIT_FILES_BAD_PATH,    /* 400: NUL, backslash, bad encoding, climbing above the root */
+	PIPIT_FILES_NOT_FOUND,   /* 404: also dotfiles, links that lead out, devices, FIFOs, directories without index.html */
+	PIPIT_FILES_FORBIDDEN,   /* 403: there, but not readable for this process */
+	PIPIT_FILES_UNAVAILABLE  /* 503: out of descriptors or memory */
+};
+
+/*
+ * path: percent-encoded, begins with '/', without query. A path that ends in '/' (or whose dot segments leave a directory)
+ * serves index.html of that directory. Never blocks on a FIFO.
+ */
+enum pipit_files_result pipit_files_open(const struct pipit_files *files, struct pipit_slice path, struct pipit_file *file);
+
+/* Media type by ending, charset=utf-8 for text types; "application/octet-stream" when unknown. Static. */
+const char *pipit_files_content_type(const char *name);
+
+#endif

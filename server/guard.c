@@ -1,0 +1,715 @@
+/* SPDX-License-Identifier: MIT */
+/* In the order of the protocol: request line, header fields, what they mean together, chunked content. */
+#include "guard.h"
+
+#include "pipit.h"
+
+/* Longer tokens than this are no method that anybody registered; saves buffering one to tell. */
+#define METHOD_BYTES_MAX 32
+/* A message may spend this much on chunk extensions; they carry nothing here, and each is work for us. */
+#define EXTENSION_BYTES_MAX 4096
+
+enum {
+	TOKEN = 1,  /* tchar, RFC 9110 §5.6.2 */
+	TARGET = 2, /* may stand in a target by itself; '%' may not */
+	HOST = 4,   /* reg-name without '%', RFC 3986 §3.2.2 */
+	HEX = 8,
+};
+
+/*
+ * TARGET is every visible ASCII character but '#' and '%': RFC 3986 forbids some of these ("<>\^`{|}), but browsers send
+ * several of them in queries (WHATWG URL), and none has a meaning that could be mistaken.
+ */
+#define ALNUM (TOKEN | TARGET | HOST)
+static const unsigned char classes[256] = {
+	['!'] = TOKEN | TARGET | HOST, ['"'] = TARGET, ['#'] = TOKEN, ['$'] = TOKEN | TARGET | HOST, ['%'] = TOKEN,
+	['&'] = TOKEN | TARGET | HOST, ['\''] = TOKEN | TARGET | HOST, ['('] = TARGET | HOST, [')'] = TARGET | HOST,
+	['*'] = TOKEN | TARGET | HOST, ['+'] = TOKEN | TARGET | HOST, [','] = TARGET | HOST, ['-'] = TOKEN | TARGET | HOST,
+	['.'] = TOKEN | TARGET | HOST, ['/'] = TARGET, ['0' ... '9'] = ALNUM | HEX, [':'] = TARGET, [';'] = TARGET | HOST,
+	['<'] = TARGET, ['='] = TARGET | HOST, ['>'] = TARGET, ['?'] = TARGET, ['@'] = TARGET, ['A' ... 'F'] = ALNUM | HEX,
+	['G' ... 'Z'] = ALNUM, ['['] = TARGET, ['\\'] = TARGET, [']'] = TARGET, ['^'] = TOKEN | TARGET,
+	['_'] = TOKEN | TARGET | HOST, ['`'] = TOKEN | TARGET, ['a' ... 'f'] = ALNUM | HEX, ['g' ... 'z'] = ALNUM,
+	['{'] = TARGET, ['|'] = TOKEN | TARGET, ['}'] = TARGET, ['~'] = TOKEN | TARGET | HOST,
+};
+
+static bool is(char c, unsigned char class)
+{
+	return classes[(unsigned char)c] & class;
+}
+
+/* Field content: visible, space, tab and obs-text (RFC 9110 §5.5); no other control, no DEL. */
+static bool is_field_char(char c)
+{
+	unsigned char byte = (unsigned char)c;
+	return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
+}
+
+static int hex_value(char c)
+{
+	return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+/* One walk over the bytes of a head. */
+struct parser {
+	const char *start; /* request line */
+	const char *at;
+	const char *end;
+	const struct pipit_guard_limits *limits;
+	struct pipit_guard_head *head;
+	enum pipit_reason reason;
+	/* seen so far, judged when all fields are known */
+	const struct pipit_guard_field *host;
+	bool has_length, has_coding, coding_is_chunked;
+	bool close, keep_alive;
+	bool expectation_unknown;
+};
+
+static enum pipit_guard_verdict reject(struct parser *parser, enum pipit_reason reason)
+{
+	parser->reason = reason;
+	return PIPIT_GUARD_REJECT;
+}
+
+static uint32_t offset_of(const struct parser *parser, const char *at)
+{
+	return (uint32_t)(at - parser->start);
+}
+
+/* --- request line, RFC 9112 §3 ------------------------------------------------------------------------------------- */
+
+#define METHOD_TRACE (1u << 30)
+#define METHOD_CONNECT (1u << 31)
+
+static unsigned method_of(struct pipit_slice name)
+{
+	switch (name.length) {
+	case 3:
+		return pipit_slice_equals(name, "GET") ? PIPIT_GET : pipit_slice_equals(name, "PUT") ? PIPIT_PUT : 0;
+	case 4:
+		return pipit_slice_equals(name, "POST") ? PIPIT_POST : pipit_slice_equals(name, "HEAD") ? PIPIT_HEAD : 0;
+	case 5:
+		return pipit_slice_equals(name, "PATCH") ? PIPIT_PATCH
+		    : pipit_slice_equals(name, "TRACE")  ? METHOD_TRACE
+							 : 0;
+	case 6:
+		return pipit_slice_equals(name, "DELETE") ? PIPIT_DELETE : 0;
+	case 7:
+		return pipit_slice_equals(name, "OPTIONS") ? PIPIT_OPTIONS
+		    : pipit_slice_equals(name, "CONNECT")  ? METHOD_CONNECT
+							   : 0;
+	default:
+		return 0;
+	}
+}
+
+/* An unknown method is judged only after the whole head, so that plain garbage is 400 and not 501. */
+static enum pipit_guard_verdict parse_method(struct parser *parser)
+{
+	const char *at = parser->at;
+	while (at < parser->end && is(*at, TOKEN))
+		at++;
+	if (at - parser->at > METHOD_BYTES_MAX)
+		return reject(parser, PIPIT_REASON_METHOD_UNKNOWN);
+	if (at == parser->end)
+		return PIPIT_GUARD_MORE;
+	if (*at != ' ' || at == parser->at)
+		return reject(parser, PIPIT_REASON_REQUEST_LINE);
+	parser->head->method_length = offset_of(parser, at);
+	parser->head->method = method_of((struct pipit_slice){ parser->at, (size_t)(at - parser->at) });
+	parser->at = at + 1;
+	return PIPIT_GUARD_PASS;
+}
+
+/* [IPv6], name or IPv4, with an optional port (RFC 3986 §3.2). An empty host is valid in a Host field (RFC 9112 §3.2). */
+static bool is_host(struct pipit_slice host)
+{
+	const char *at = host.data, *end = host.data + host.length;
+	unsigned port = 0;
+	if (at < end && *at == '[') {
+		const char *address = ++at;
+		while (at < end && (is(*at, HEX) || *at == ':' || *at == '.'))
+			at++;
+		if (at == end || *at != ']' || at - address < 2)
+			return false;
+		at++;
+	} else {
+		while (at < end && *at != ':') {
+			if (*at == '%' && end - at > 2 && is(at[1], HEX) && is(at[2], HEX))
+				at += 3;
+			else if (is(*at, HOST))
+				at++;
+			else
+				return false;
+		}
+	}
+	if (at == end)
+		return true;
+	if (*at++ != ':')
+		return false;
+	for (; at < end; at++) {
+		if (*at < '0' || *at > '9')
+			return false;
+		port = port * 10 + (unsigned)(*at - '0');
+		if (port > 65535)
+			return false;
+	}
+	return true;
+}
+
+/* "http://host:port/path?query": the path is made to begin at the slash, or at the last one of "://" for an empty path. */
+static bool split_absolute(struct parser *parser, const char *authority, const char *end)
+{
+	struct pipit_guard_head *head = parser->head;
+	const char *at = authority;
+	while (at < end && *at != '/' && *at != '?')
+		at++;
+	if (at == authority || !is_host((struct pipit_slice){ authority, (size_t)(at - authority) }))
+		return false;
+	head->host = offset_of(parser, authority);
+	head->host_length = (uint32_t)(at - authority);
+	head->path = offset_of(parser, at < end && *at == '/' ? at : authority - 1);
+	return true;
+}
+
+/* The four forms of RFC 9112 §3.2; authority-form belongs to CONNECT, which is refused whatever it says. */
+static bool split_target(struct parser *parser, const char *target, const char *end)
+{
+	struct pipit_guard_head *head = parser->head;
+	struct pipit_slice whole = { target, (size_t)(end - target) };
+	const char *path_end;
+
+	if (head->method == METHOD_CONNECT)
+		return true;
+	if (*target == '/') {
+		head->path = offset_of(parser, target);
+	} else if (pipit_slice_equals(whole, "*")) {
+		head->path = offset_of(parser, target);
+		head->path_length = 1;
+		return head->method == PIPIT_OPTIONS;
+	} else if (whole.length > 7 && strncasecmp(target, "http://", 7) == 0) {
+		if (!split_absolute(parser, target + 7, end))
+			return false;
+	} else if (whole.length > 8 && strncasecmp(target, "https://", 8) == 0) {
+		if (!split_absolute(parser, target + 8, end))
+			return false;
+	} else {
+		return false;
+	}
+	if (head->query) {
+		head->query_length = offset_of(parser, end) - head->query;
+		path_end = parser->start + head->query - 1;
+	} else {
+		path_end = end;
+	}
+	/* An empty path of an absolute target is the one slash before the authority. */
+	head->path_length = head->host && head->path < head->host ? 1 : offset_of(parser, path_end) - head->path;
+	return true;
+}
+
+static enum pipit_guard_verdict parse_target(struct parser *parser)
+{
+	const char *at = parser->at, *end = parser->end;
+	uint32_t limit = parser->limits->max_target_bytes;
+
+	for (;;) {
+		while (at < end && is(*at, TARGET)) {
+			if (*at == '?' && !parser->head->query)
+				parser->head->query = offset_of(parser, at) + 1;
+			at++;
+		}
+		if (limit && at - parser->at > limit)
+			return reject(parser, PIPIT_REASON_TARGET_TOO_LONG);
+		if (at == end)
+			return PIPIT_GUARD_MORE;
+		if (*at != '%')
+			break;
+		if (end - at < 3)
+			return PIPIT_GUARD_MORE;
+		/* %00 would end a string somewhere behind us (evhttp's paths are C strings). */
+		if (!is(at[1], HEX) || !is(at[2], HEX) || (at[1] == '0' && at[2] == '0'))
+			return reject(parser, PIPIT_REASON_TARGET);
+		at += 3;
+	}
+	if (*at != ' ')
+		return reject(parser, *at == '\r' || *at == '\n' ? PIPIT_REASON_REQUEST_LINE : PIPIT_REASON_TARGET);
+	if (at == parser->at)
+		return reject(parser, PIPIT_REASON_REQUEST_LINE);
+	parser->head->target = offset_of(parser, parser->at);
+	parser->head->target_length = (uint32_t)(at - parser->at);
+	if (!split_target(parser, parser->at, at))
+		return reject(parser, PIPIT_REASON_TARGET);
+	parser->at = at + 1;
+	return PIPIT_GUARD_PASS;
+}
+
+/* "HTTP/1.1" CRLF. HTTP/1.2 and later minor versions are answered as 1.1 (RFC 9110 §6.2). */
+static enum pipit_guard_verdict parse_version(struct parser *parser)
+{
+	static const char form[] = "HTTP/d.d\r\n";
+	size_t available = (size_t)(parser->end - parser->at), i;
+
+	for (i = 0; i < sizeof form - 1 && i < available; i++) {
+		char c = parser->at[i];
+		if (form[i] == 'd' ? c < '0' || c > '9' : c != form[i])
+			return reject(parser, PIPIT_REASON_REQUEST_LINE);
+	}
+	if (i < sizeof form - 1)
+		return PIPIT_GUARD_MORE;
+	if (parser->at[5] != '1')
+		return reject(parser, PIPIT_REASON_VERSION);
+	parser->head->minor = parser->at[7] == '0' ? 0 : 1;
+	parser->at += sizeof form - 1;
+	return PIPIT_GUARD_PASS;
+}
+
+static enum pipit_guard_verdict parse_request_line(struct parser *parser)
+{
+	enum pipit_guard_verdict verdict = parse_method(parser);
+	if (verdict == PIPIT_GUARD_PASS)
+		verdict = parse_target(parser);
+	if (verdict == PIPIT_GUARD_PASS)
+		verdict = parse_version(parser);
+	return verdict;
+}
+
+/* --- header fields, RFC 9112 §5 ------------------------------------------------------------------------------------ */
+
+/* The first byte that may not stand in a field value, eight at a time: below 0x20 or 0x7f (tab is sorted out by the caller). */
+static const char *skip_field_chars(const char *at, const char *end)
+{
+	const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+	while (end - at >= 8) {
+		uint64_t word, below, del;
+		memcpy(&word, at, 8);
+		below = (word - ones * 0x20) & ~word & highs;
+		del = word ^ (ones * 0x7f);
+		del = (del - ones) & ~del & highs;
+		if (below | del)
+			break;
+		at += 8;
+	}
+	while (at < end && is_field_char(*at))
+		at++;
+	return at;
+}
+
+/* Digits only: no sign, no list, no overflow (RFC 9110 §8.6). A repeated field is refused even when the values agree:
+ * a proxy before us may have chosen the other one. */
+static bool take_content_length(struct parser *parser, struct pipit_slice value)
+{
+	uint64_t length = 0;
+	if (parser->has_length || value.length == 0 || value.length > 18)
+		return false;
+	for (size_t i = 0; i < value.length; i++) {
+		if (value.data[i] < '0' || value.data[i] > '9')
+			return false;
+		length = length * 10 + (uint64_t)(value.data[i] - '0');
+	}
+	parser->has_length = true;
+	parser->head->content_length = length;
+	return true;
+}
+
+/* Connection = #connection-option, any case (RFC 9110 §7.6.1). */
+static void take_connection(struct parser *parser, struct pipit_slice value)
+{
+	const char *at = value.data, *end = value.data + value.length;
+	while (at < end) {
+		struct pipit_slice option;
+		while (at < end && (*at == ' ' || *at == '\t' || *at == ','))
+			at++;
+		option.data = at;
+		while (at < end && *at != ',' && *at != ' ' && *at != '\t')
+			at++;
+		option.length = (size_t)(at - option.data);
+		if (pipit_slice_equals_nocase(option, "close"))
+			parser->close = true;
+		else if (pipit_slice_equals_nocase(option, "keep-alive"))
+			parser->keep_alive = true;
+	}
+}
+
+/* What a field means for the message; PIPIT_REASON_NONE when it is acceptable. */
+static enum pipit_reason take_field(struct parser *parser, const struct pipit_guard_field *field)
+{
+	struct pipit_slice name = pipit_guard_slice(parser->head, field->name, field->name_length);
+	struct pipit_slice value = pipit_guard_slice(parser->head, field->value, field->value_length);
+
+	switch (name.length) {
+	case 4:
+		if (!pipit_slice_equals_nocase(name, "Host"))
+			break;
+		if (parser->host || !is_host(value))
+			return PIPIT_REASON_HOST;
+		parser->host = field;
+		break;
+	case 6:
+		if (pipit_slice_equals_nocase(name, "Expect")) {
+			if (pipit_slice_equals_nocase(value, "100-continue"))
+				parser->head->expect_continue = true;
+			else
+				parser->expectation_unknown = true;
+		}
+		break;
+	case 10:
+		if (pipit_slice_equals_nocase(name, "Connection"))
+			take_connection(parser, value);
+		break;
+	case 14:
+		if (pipit_slice_equals_nocase(name, "Content-Length") && !take_content_length(parser, value))
+			return PIPIT_REASON_CONTENT_LENGTH;
+		break;
+	case 17:
+		if (!pipit_slice_equals_nocase(name, "Transfer-Encoding"))
+			break;
+		parser->coding_is_chunked = !parser->has_coding && pipit_slice_equals_nocase(value, "chunked");
+		parser->has_coding = true;
+		break;
+	}
+	return PIPIT_REASON_NONE;
+}
+
+/* field-line = field-name ":" OWS field-value OWS CRLF */
+static enum pipit_guard_verdict parse_field(struct parser *parser)
+{
+	const char *at = parser->at, *end = parser->end, *name = at, *colon, *value;
+	struct pipit_guard_head *head = parser->head;
+	struct pipit_guard_field *field;
+	enum pipit_reason reason;
+	uint32_t max_fields = parser->limits->max_fields;
+
+	if (*at == ' ' || *at == '\t')
+		return reject(parser, PIPIT_REASON_FIELD_FOLDED);
+	while (at < end && is(*at, TOKEN))
+		at++;
+	if (at == end)
+		return PIPIT_GUARD_MORE;
+	/* No space before the colon: some recipients would take "Content-Length : 5" for another field (RFC 9112 §5.1). */
+	if (*at != ':' || at == name)
+		return reject(parser, PIPIT_REASON_FIELD_LINE);
+	colon = at;
+	value = colon + 1;
+	while (value < end && (*value == ' ' || *value == '\t'))
+		value++;
+	at = skip_field_chars(value, end);
+	while (at < end && *at == '\t')
+		at = skip_field_chars(at + 1, end);
+	if (at == end || at + 1 == end)
+		return at == end || *at == '\r' ? PIPIT_GUARD_MORE : reject(parser, PIPIT_REASON_FIELD_LINE);
+	if (at[0] != '\r' || at[1] != '\n')
+		return reject(parser, PIPIT_REASON_FIELD_LINE);
+	if (max_fields == 0 || max_fields > PIPIT_GUARD_FIELDS_MAX)
+		max_fields = PIPIT_GUARD_FIELDS_MAX;
+	if (head->field_count == max_fields)
+		return reject(parser, PIPIT_REASON_TOO_MANY_FIELDS);
+
+	parser->at = at + 2;
+	while (at > value && (at[-1] == ' ' || at[-1] == '\t'))
+		at--;
+	field = &head->fields[head->field_count++];
+	field->name = offset_of(parser, name);
+	field->name_length = (uint32_t)(colon - name);
+	field->value = offset_of(parser, value);
+	field->value_length = (uint32_t)(at - value);
+	reason = take_field(parser, field);
+	return reason == PIPIT_REASON_NONE ? PIPIT_GUARD_PASS : reject(parser, reason);
+}
+
+static enum pipit_guard_verdict parse_fields(struct parser *parser)
+{
+	for (;;) {
+		enum pipit_guard_verdict verdict;
+		if (parser->at == parser->end)
+			return PIPIT_GUARD_MORE;
+		if (*parser->at == '\r') {
+			if (parser->at + 1 == parser->end)
+				return PIPIT_GUARD_MORE;
+			if (parser->at[1] != '\n')
+				return reject(parser, PIPIT_REASON_FIELD_LINE);
+			parser->at += 2;
+			return PIPIT_GUARD_PASS;
+		}
+		verdict = parse_field(parser);
+		if (verdict != PIPIT_GUARD_PASS)
+			return verdict;
+	}
+}
+
+/* --- what the fields mean together --------------------------------------------------------------------------------- */
+
+/* Refuse rather than prefer one length over another: a proxy before us may have chosen the other (RFC 9112 §6.3). */
+static enum pipit_reason judge_framing(struct parser *parser)
+{
+	struct pipit_guard_head *head = parser->head;
+	if (parser->has_coding && parser->has_length)
+		return PIPIT_REASON_LENGTH_AND_CODING;
+	if (parser->has_coding) {
+		/* A coding in HTTP/1.0 is faulty framing (RFC 9112 §6.1). */
+		if (!parser->coding_is_chunked || head->minor == 0)
+			return PIPIT_REASON_TRANSFER_CODING;
+		head->framing = PIPIT_FRAMING_CHUNKED;
+	} else if (head->content_length > 0) {
+		head->framing = PIPIT_FRAMING_LENGTH;
+	}
+	return PIPIT_REASON_NONE;
+}
+
+static enum pipit_reason judge_head(struct parser *parser)
+{
+	struct pipit_guard_head *head = parser->head;
+	enum pipit_reason reason = judge_framing(parser);
+
+	if (reason != PIPIT_REASON_NONE)
+		return reason;
+	if (head->minor >= 1 && !parser->host)
+		return PIPIT_REASON_HOST;
+	/* The authority of an absolute target takes the place of Host (RFC 9112 §3.2.2). */
+	if (parser->host && !head->host) {
+		head->host = parser->host->value;
+		head->host_length = parser->host->value_length;
+	}
+	if (head->method == METHOD_CONNECT || head->method == METHOD_TRACE || head->method == 0) {
+		bool is_connect = head->method == METHOD_CONNECT;
+		head->method = 0;
+		return is_connect ? PIPIT_REASON_METHOD_REFUSED : PIPIT_REASON_METHOD_UNKNOWN;
+	}
+	/* HTTP/1.0 knows no expectations: they are ignored (RFC 9110 §10.1.1). */
+	if (head->minor == 0)
+		head->expect_continue = false;
+	else if (parser->expectation_unknown)
+		return PIPIT_REASON_EXPECTATION;
+	head->keep_alive = !parser->close && (head->minor >= 1 || parser->keep_alive);
+	return PIPIT_REASON_NONE;
+}
+
+/* Header fields of the struct that parsing counts on; the array of fields is left as it is: clearing it costs more than
+ * parsing a short head. */
+static void clear_head(struct pipit_guard_head *head, const char *bytes)
+{
+	memset(head, 0, offsetof(struct pipit_guard_head, fields));
+	head->bytes = bytes;
+}
+
+static enum pipit_guard_verdict parse_head(struct parser *parser)
+{
+	enum pipit_guard_verdict verdict;
+	enum pipit_reason reason;
+	uint32_t limit = parser->limits->max_head_bytes;
+
+	verdict = parse_request_line(parser);
+	if (verdict == PIPIT_GUARD_PASS)
+		verdict = parse_fields(parser);
+	if (verdict == PIPIT_GUARD_REJECT)
+		return verdict;
+	if (limit && (verdict == PIPIT_GUARD_PASS ? parser->at : parser->end) - parser->start > limit)
+		return reject(parser, PIPIT_REASON_HEAD_TOO_LARGE);
+	if (verdict == PIPIT_GUARD_MORE)
+		return verdict;
+	parser->head->length = offset_of(parser, parser->at);
+	reason = judge_head(parser);
+	return reason == PIPIT_REASON_NONE ? PIPIT_GUARD_PASS : reject(parser, reason);
+}
+
+enum pipit_guard_verdict pipit_guard_head(const char *bytes, size_t length, size_t *checked,
+    const struct pipit_guard_limits *limits, struct pipit_guard_head *head, size_t *consumed, enum pipit_reason *reason)
+{
+	struct parser parser = { .at = bytes, .end = bytes + length, .limits = limits, .head = head };
+	enum pipit_guard_verdict verdict;
+
+	/* No line has ended since the last call: nothing can have changed but the size. */
+	if (*checked && memchr(bytes + *checked, '\n', length - *checked) == NULL &&
+	    (limits->max_head_bytes == 0 || length <= limits->max_head_bytes)) {
+		*checked = length;
+		return PIPIT_GUARD_MORE;
+	}
+	if (length >= 1 && bytes[0] == '\r') {
+		clear_head(head, bytes);
+		if (length >= 2 && bytes[1] != '\n') {
+			*reason = PIPIT_REASON_REQUEST_LINE;
+			return PIPIT_GUARD_REJECT;
+		}
+		parser.at += length >= 2 ? 2 : 1;
+	}
+	parser.start = parser.at;
+	clear_head(head, parser.start);
+	verdict = parse_head(&parser);
+	if (verdict == PIPIT_GUARD_MORE)
+		*checked = length;
+	else if (verdict == PIPIT_GUARD_PASS)
+		*consumed = (size_t)(parser.at - bytes);
+	else
+		*reason = parser.reason;
+	/* TRACE and CONNECT are known only in here. */
+	if (verdict == PIPIT_GUARD_REJECT && head->method > PIPIT_ANY)
+		head->method = 0;
+	return verdict;
+}
+
+const struct pipit_guard_field *pipit_guard_find(const struct pipit_guard_head *head, const char *name)
+{
+	size_t length = strlen(name);
+	for (uint32_t i = 0; i < head->field_count; i++) {
+		const struct pipit_guard_field *field = &head->fields[i];
+		if (field->name_length == length && strncasecmp(head->bytes + field->name, name, length) == 0)
+			return field;
+	}
+	return NULL;
+}
+
+/* --- chunked content, RFC 9112 §7.1 -------------------------------------------------------------------------------- */
+
+enum chunked_state {
+	SIZE,
+	BEFORE_EXTENSION, /* white space after the size; only ';' may follow */
+	EXTENSION_START,
+	EXTENSION_NAME,
+	EXTENSION_AFTER_NAME,
+	EXTENSION_VALUE_START,
+	EXTENSION_VALUE,
+	EXTENSION_QUOTED,
+	EXTENSION_QUOTED_PAIR,
+	EXTENSION_END,
+	SIZE_LF,
+	DATA,
+	DATA_CR,
+	DATA_LF,
+	TRAILER_START,
+	TRAILER_NAME,
+	TRAILER_VALUE,
+	TRAILER_LF,
+	END_LF,
+	BROKEN
+};
+
+static enum chunked_state after_size(char c, uint8_t digits)
+{
+	if (digits == 0)
+		return BROKEN;
+	return c == '\r' ? SIZE_LF : c == ';' ? EXTENSION_START : c == ' ' || c == '\t' ? BEFORE_EXTENSION : BROKEN;
+}
+
+/* chunk-ext = *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ); one byte further. */
+static enum chunked_state next_in_extension(enum chunked_state state, char c)
+{
+	bool is_space = c == ' ' || c == '\t';
+	switch (state) {
+	case BEFORE_EXTENSION:
+		return is_space ? state : c == ';' ? EXTENSION_START : BROKEN;
+	case EXTENSION_START:
+		return is_space ? state : is(c, TOKEN) ? EXTENSION_NAME : BROKEN;
+	case EXTENSION_NAME:
+		if (is(c, TOKEN))
+			return state;
+		/* fall through */
+	case EXTENSION_AFTER_NAME:
+		if (c == '=')
+			return EXTENSION_VALUE_START;
+		if (is_space)
+			return EXTENSION_AFTER_NAME;
+		return c == '\r' && state == EXTENSION_NAME ? SIZE_LF : c == ';' ? EXTENSION_START : BROKEN;
+	case EXTENSION_VALUE_START:
+		return is_space ? state : c == '"' ? EXTENSION_QUOTED : is(c, TOKEN) ? EXTENSION_VALUE : BROKEN;
+	case EXTENSION_VALUE:
+		if (is(c, TOKEN))
+			return state;
+		return c == '\r' ? SIZE_LF : c == ';' ? EXTENSION_START : is_space ? BEFORE_EXTENSION : BROKEN;
+	case EXTENSION_QUOTED:
+		return c == '"' ? EXTENSION_END : c == '\\' ? EXTENSION_QUOTED_PAIR : is_field_char(c) ? state : BROKEN;
+	case EXTENSION_QUOTED_PAIR:
+		return is_field_char(c) ? EXTENSION_QUOTED : BROKEN;
+	case EXTENSION_END:
+		return c == '\r' ? SIZE_LF : c == ';' ? EXTENSION_START : is_space ? BEFORE_EXTENSION : BROKEN;
+	default:
+		return BROKEN;
+	}
+}
+
+static enum chunked_state next_in_trailer(enum chunked_state state, char c)
+{
+	switch (state) {
+	case TRAILER_START:
+		return c == '\r' ? END_LF : is(c, TOKEN) ? TRAILER_NAME : BROKEN;
+	case TRAILER_NAME:
+		return c == ':' ? TRAILER_VALUE : is(c, TOKEN) ? state : BROKEN;
+	case TRAILER_VALUE:
+		return c == '\r' ? TRAILER_LF : is_field_char(c) ? state : BROKEN;
+	default:
+		return c == '\n' ? TRAILER_START : BROKEN;
+	}
+}
+
+/* One byte of framing further. Sixteen digits at most: a size that needs more is no size but an attack on a parser. */
+static enum chunked_state next_state(struct pipit_guard_chunked *chunked, char c)
+{
+	enum chunked_state state = (enum chunked_state)chunked->state;
+	switch (state) {
+	case SIZE:
+		if (!is(c, HEX))
+			return after_size(c, chunked->digits);
+		if (chunked->digits == 16 || chunked->remaining >> 58)
+			return BROKEN;
+		chunked->digits++;
+		chunked->remaining = chunked->remaining << 4 | (uint64_t)hex_value(c);
+		return state;
+	case SIZE_LF:
+		return c != '\n' ? BROKEN : chunked->remaining ? DATA : TRAILER_START;
+	case DATA_CR:
+		return c == '\r' ? DATA_LF : BROKEN;
+	case DATA_LF:
+		chunked->digits = 0;
+		return c == '\n' ? SIZE : BROKEN;
+	case TRAILER_START:
+	case TRAILER_NAME:
+	case TRAILER_VALUE:
+	case TRAILER_LF:
+		return next_in_trailer(state, c);
+	default:
+		return next_in_extension(state, c);
+	}
+}
+
+/* What framing may cost besides the data it carries. */
+static enum pipit_reason count_framing(struct pipit_guard_chunked *chunked, enum chunked_state before,
+    const struct pipit_guard_limits *limits)
+{
+	if (before >= BEFORE_EXTENSION && before <= EXTENSION_END && ++chunked->extension_bytes > EXTENSION_BYTES_MAX)
+		return PIPIT_REASON_CHUNK;
+	if (before < TRAILER_START)
+		return PIPIT_REASON_NONE;
+	if (before == TRAILER_START && chunked->state == TRAILER_NAME && ++chunked->trailer_fields > limits->max_fields &&
+	    limits->max_fields)
+		return PIPIT_REASON_TOO_MANY_FIELDS;
+	if (++chunked->trailer_bytes > limits->max_head_bytes && limits->max_head_bytes)
+		return PIPIT_REASON_HEAD_TOO_LARGE;
+	return PIPIT_REASON_NONE;
+}
+
+enum pipit_guard_chunk pipit_guard_chunked(struct pipit_guard_chunked *chunked, const char *bytes, size_t length,
+    const struct pipit_guard_limits *limits, size_t *consumed, struct pipit_slice *data, enum pipit_reason *reason)
+{
+	for (size_t i = 0; i < length; i++) {
+		enum chunked_state before = (enum chunked_state)chunked->state;
+		if (before == DATA) {
+			size_t available = length - i;
+			data->data = bytes + i;
+			data->length = available < chunked->remaining ? available : (size_t)chunked->remaining;
+			chunked->remaining -= data->length;
+			if (chunked->remaining == 0)
+				chunked->state = DATA_CR;
+			*consumed = i + data->length;
+			return PIPIT_CHUNK_DATA;
+		}
+		if (before == END_LF && bytes[i] == '\n') {
+			*consumed = i + 1;
+			return PIPIT_CHUNK_END;
+		}
+		chunked->state = before == END_LF ? BROKEN : next_state(chunked, bytes[i]);
+		*reason = chunked->state == BROKEN ? PIPIT_REASON_CHUNK : count_framing(chunked, before, limits);
+		if (*reason != PIPIT_REASON_NONE) {
+			chunked->state = BROKEN;
+			return PIPIT_CHUNK_REJECT;
+		}
+	}
+	*consumed = length;
+	return PIPIT_CHUNK_MORE;
+}

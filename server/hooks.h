@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the transport asks of the layer above it, which knows routes and handlers: every question of a request's life, in
+ * order. dispatch.c answers them.
+ */
+#ifndef PIPIT_HOOKS_H
+#define PIPIT_HOOKS_H
+
+#include "guard.h"
+#include "reason.h"
+#include "slice.h"
+
+struct evhttp_request;
+struct pipit_connection;
+
+/* What the hook wants done with a request whose head has passed the guard. */
+enum pipit_decision {
+	PIPIT_DECIDE_NATIVE,   /* collect the content; evhttp is shown the request line only */
+	PIPIT_DECIDE_CLASSIC,  /* collect the content; evhttp is shown everything, its callback and its reply count */
+	PIPIT_DECIDE_ANSWERED, /* the hook has replied; evhttp does not hear of it */
+	PIPIT_DECIDE_NO_MEMORY /* refuse with 503 */
+};
+
+/* How the transport speaks to the layer that knows routes. `context` is what pipit_transport_new() was given. */
+struct pipit_transport_hooks {
+	/*
+	 * A head has passed. It lies in the transport's memory until the hook `retain` moves it, or the reply is complete.
+	 * *body_limit: content of more bytes is refused with 413; 0 is no limit.
+	 */
+	enum pipit_decision (*head)(void *context, struct pipit_connection *connection, const struct pipit_guard_head *head,
+	    uint64_t *body_limit);
+	/* The bytes of the head are about to go: copy them. Returns the head's new place, or NULL (refused with 503). */
+	const struct pipit_guard_head *(*retain)(void *context, struct pipit_connection *connection);
+	/*
+	 * evhttp has called back: run the handler. body is followed by a NUL. A native handler may reply with
+	 * pipit_transport_reply() now or later; when it does not now, the hook must have copied what it still needs.
+	 */
+	void (*handle)(void *context, struct pipit_connection *connection, struct evhttp_request *engine,
+	    struct pipit_slice body);
+	/* The request is over. complete: the whole reply went out; otherwise the client was lost before. */
+	void (*finished)(void *context, struct pipit_connection *connection, bool complete);
+	/* The transport has refused; `line` is what arrived, at most its first line. A request that `head` made is over. */
+	void (*refused)(void *context, struct pipit_connection *connection, enum pipit_reason reason, struct pipit_slice line,
+	    size_t content_bytes);
+	/* The client of a request that waits for its handler has closed its side. Called once per request. */
+	void (*abandoned)(void *context, struct pipit_connection *connection);
+	/* Memory for the next connection is short: stop accepting for a moment. */
+	void (*pause_accepting)(void *context);
+	/* The last connection has gone. */
+	void (*emptied)(void *context);
+};
+
+#endif

@@ -1,0 +1,725 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scanner that judges JSON text by RFC 8259's grammar; building the tree is left to cJSON, which is given only what
+ * it reads right.
+ *
+ * The scanner is a loop over what may come next; what is open is remembered as one bit per level. The functions called
+ * scan_… move past what they are named after, or return false after fail().
+ */
+#include "json.h"
+
+#include "pipit.h"
+
+#include <assert.h>
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEPTH_LIMIT 512
+
+/*
+ * cJSON before 1.7.19 copies a number into 64 bytes and silently ends it there (CVE-2023-26819). Distributions patch
+ * older versions, so the version number does not tell: no cJSON is given a longer number.
+ */
+#define CJSON_NUMBER_MAX 63
+
+/*
+ * Of a number that is too long for cJSON; 17 tell two doubles apart. With a sign, one more digit and "e-123" that makes
+ * CJSON_NUMBER_MAX characters.
+ */
+#define DIGITS_KEPT 56
+
+/* 5e-324 is the least double; whatever is below 1e-400 is zero. */
+#define EXPONENT_OF_NOTHING (-400)
+
+enum expected {
+	VALUE,
+	VALUE_OR_END, /* after '[' */
+	NAME,
+	NAME_OR_END, /* after '{' */
+	COMMA_OR_END /* after a value; at depth 0 the end of the text */
+};
+
+struct scanner {
+	const char *text;
+	size_t length;
+	size_t at;
+	size_t depth;
+	size_t max_depth;
+	enum expected expected;
+	bool has_long_number;                     /* longer than cJSON takes */
+	unsigned char is_object[DEPTH_LIMIT / 8]; /* one bit per level: object or array */
+	const char *message;
+};
+
+static bool fail(struct scanner *scanner, size_t at, const char *message)
+{
+	scanner->at = at;
+	scanner->message = message;
+	return false;
+}
+
+/* The byte to scan, or -1 at the end. */
+static int peek(const struct scanner *scanner)
+{
+	return scanner->at < scanner->length ? (unsigned char)scanner->text[scanner->at] : -1;
+}
+
+static bool is_digit(int byte)
+{
+	return byte >= '0' && byte <= '9';
+}
+
+static bool is_letter(int byte)
+{
+	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
+static void skip_space(struct scanner *scanner)
+{
+	int byte = peek(scanner);
+
+	while (byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r') {
+		scanner->at++;
+		byte = peek(scanner);
+	}
+}
+
+/* ---------------------------------------------------------------- numbers */
+
+/* A number that follows the grammar, as digits and a power of ten. */
+struct decimal {
+	const char
+	    *digit;      /* from the first that is not 0 on, with the point among them; `end` when the number is zero */
+	const char *end; /* of the digits: where the exponent begins, or the number ends */
+	long long exponent; /* value = d.ddd… * 10^exponent */
+};
+
+/*
+ * 2^1024 - 2^970, half way between the greatest double and what would be the next: from here on strtod() gives
+ * infinity. The scanner compares digits instead of asking strtod(), which wants a NUL and the decimal point of the
+ * host's locale.
+ */
+static const char infinity_digits[] =
+    "1797693134862315807937289714053034150799341327100378269361737789804449682927647509466490179775872070"
+    "9633028641669288791094655554785194040263065748867150582068190890200070838367627385484581771153176447"
+    "5730270069855571366959622842914819860834936475292719074168444365510704342711559699508093042880177904"
+    "174497792";
+#define INFINITY_EXPONENT 308
+
+/* The digits never end: zeros follow the last. */
+static char take_digit(struct decimal *decimal)
+{
+	if (decimal->digit < decimal->end && *decimal->digit == '.')
+		decimal->digit++;
+	return decimal->digit < decimal->end ? *decimal->digit++ : '0';
+}
+
+/* Cut at 10^15: far beyond every double, whatever number of digits a text in memory puts in front, and no overflow. */
+static long long read_exponent(const char *text, const char *end)
+{
+	long long exponent = 0;
+	bool is_negative = *text == '-';
+
+	if (*text == '-' || *text == '+')
+		text++;
+	for (; text < end && exponent < 1000000000000000; text++)
+		exponent = exponent * 10 + (*text - '0');
+	return is_negative ? -exponent : exponent;
+}
+
+static struct decimal read_decimal(const char *text, size_t length)
+{
+	struct decimal decimal = { NULL, NULL, 0 };
+	const char *end = text + length;
+	const char *at = text + (*text == '-');
+	bool is_fraction = false;
+
+	for (; at < end && *at != 'e' && *at != 'E'; at++) {
+		if (*at == '.') {
+			is_fraction = true;
+			continue;
+		}
+		/* The exponent is the first significant digit's: places behind it count up, zeros in front down. */
+		if (decimal.digit != NULL)
+			decimal.exponent += !is_fraction;
+		else
+			decimal.exponent -= is_fraction;
+		if (decimal.digit == NULL && *at != '0')
+			decimal.digit = at;
+	}
+	decimal.end = at;
+	if (decimal.digit == NULL)
+		decimal.digit = at;
+	if (at < end)
+		decimal.exponent += read_exponent(at + 1, end);
+	return decimal;
+}
+
+static bool is_zero(const struct decimal *decimal)
+{
+	return decimal->digit == decimal->end;
+}
+
+static bool is_beyond_double(struct decimal decimal)
+{
+	if (is_zero(&decimal) || decimal.exponent != INFINITY_EXPONENT)
+		return !is_zero(&decimal) && decimal.exponent > INFINITY_EXPONENT;
+	for (const char *limit = infinity_digits; *limit != '\0'; limit++) {
+		char digit = take_digit(&decimal);
+		if (digit != *limit)
+			return digit > *limit;
+	}
+	return true;
+}
+
+static bool skip_digits(struct scanner *scanner)
+{
+	size_t start = scanner->at;
+
+	while (is_digit(peek(scanner)))
+		scanner->at++;
+	return scanner->at > start;
+}
+
+static bool scan_integer(struct scanner *scanner)
+{
+	if (peek(scanner) == '-')
+		scanner->at++;
+	if (peek(scanner) != '0')
+		return skip_digits(scanner) || fail(scanner, scanner->at, "expected a digit after '-'");
+	scanner->at++;
+	if (is_digit(peek(scanner)))
+		return fail(scanner, scanner->at,
+		    "a number has no leading zeros: expected '.', 'e' or the end of the number after 0");
+	return true;
+}
+
+static bool scan_fraction(struct scanner *scanner)
+{
+	if (peek(scanner) != '.')
+		return true;
+	scanner->at++;
+	return skip_digits(scanner) || fail(scanner, scanner->at, "expected a digit after the decimal point");
+}
+
+static bool scan_exponent(struct scanner *scanner)
+{
+	if (peek(scanner) != 'e' && peek(scanner) != 'E')
+		return true;
+	scanner->at++;
+	if (peek(scanner) == '+' || peek(scanner) == '-')
+		scanner->at++;
+	return skip_digits(scanner) || fail(scanner, scanner->at, "expected a digit in the exponent");
+}
+
+static bool scan_number(struct scanner *scanner)
+{
+	size_t start = scanner->at;
+	const char *text = scanner->text + start;
+
+	if (!scan_integer(scanner) || !scan_fraction(scanner) || !scan_exponent(scanner))
+		return false;
+	if (is_beyond_double(read_decimal(text, scanner->at - start)))
+		return fail(scanner, start,
+		    "the number is too large: expected one within the range of a double, up to 1.79e308");
+	if (scanner->at - start > CJSON_NUMBER_MAX)
+		scanner->has_long_number = true;
+	return true;
+}
+
+/* ---------------------------------------------------------------- strings */
+
+static int hex_digit(int byte)
+{
+	if (is_digit(byte))
+		return byte - '0';
+	if (byte >= 'a' && byte <= 'f')
+		return byte - 'a' + 10;
+	if (byte >= 'A' && byte <= 'F')
+		return byte - 'A' + 10;
+	return -1;
+}
+
+static bool scan_hex4(struct scanner *scanner, unsigned *unit)
+{
+	*unit = 0;
+	for (int i = 0; i < 4; i++) {
+		int digit = hex_digit(peek(scanner));
+		if (digit < 0)
+			return fail(scanner, scanner->at, "expected four hexadecimal digits after \\u");
+		*unit = *unit * 16 + (unsigned)digit;
+		scanner->at++;
+	}
+	return true;
+}
+
+/* The second half of a pair of surrogates; `start` is the backslash of the first. */
+static bool scan_low_surrogate(struct scanner *scanner, size_t start)
+{
+	static const char expected[] = "\\u";
+	unsigned unit;
+
+	for (size_t i = 0; i < 2; i++) {
+		if (peek(scanner) < 0)
+			return fail(
+			    scanner, scanner->at, "the text ends after a high surrogate: expected \\uDC00 to \\uDFFF");
+		if (peek(scanner) != expected[i])
+			return fail(scanner, start,
+			    "a high surrogate stands alone: expected \\uDC00 to \\uDFFF right after it");
+		scanner->at++;
+	}
+	if (!scan_hex4(scanner, &unit))
+		return false;
+	if (unit < 0xdc00 || unit > 0xdfff)
+		return fail(
+		    scanner, start, "a high surrogate stands alone: expected \\uDC00 to \\uDFFF right after it");
+	return true;
+}
+
+/* After "\u"; `start` is the backslash. */
+static bool scan_unicode_escape(struct scanner *scanner, size_t start)
+{
+	unsigned unit;
+
+	if (!scan_hex4(scanner, &unit))
+		return false;
+	/* cJSON's strings end at NUL: what follows would be lost in silence. */
+	if (unit == 0)
+		return fail(scanner, start, "\\u0000 is not taken in strings here: expected any other character");
+	if (unit >= 0xdc00 && unit <= 0xdfff)
+		return fail(
+		    scanner, start, "a low surrogate stands alone: expected \\uD800 to \\uDBFF right before it");
+	if (unit >= 0xd800 && unit <= 0xdbff)
+		return scan_low_surrogate(scanner, start);
+	return true;
+}
+
+static bool scan_escape(struct scanner *scanner)
+{
+	size_t start = scanner->at++;
+	int byte = peek(scanner);
+
+	if (byte < 0)
+		return fail(
+		    scanner, scanner->at, "the text ends within an escape: expected one of \" \\ / b f n r t u");
+	if (byte == '\0' || strchr("\"\\/bfnrtu", byte) == NULL)
+		return fail(scanner, scanner->at, "expected one of \" \\ / b f n r t u after a backslash");
+	scanner->at++;
+	return byte != 'u' || scan_unicode_escape(scanner, start);
+}
+
+/* What may follow a first byte of UTF-8 (RFC 3629 §4): no overlong forms, no surrogates, nothing above U+10FFFF. */
+struct utf8_form {
+	int following;
+	int low; /* bounds of the first byte that follows; the others are 80 to BF */
+	int high;
+};
+
+static struct utf8_form utf8_form(int first)
+{
+	if (first >= 0xc2 && first <= 0xdf)
+		return (struct utf8_form){ 1, 0x80, 0xbf };
+	if (first == 0xe0)
+		return (struct utf8_form){ 2, 0xa0, 0xbf };
+	if (first == 0xed)
+		return (struct utf8_form){ 2, 0x80, 0x9f };
+	if (first >= 0xe1 && first <= 0xef)
+		return (struct utf8_form){ 2, 0x80, 0xbf };
+	if (first == 0xf0)
+		return (struct utf8_form){ 3, 0x90, 0xbf };
+	if (first >= 0xf1 && first <= 0xf3)
+		return (struct utf8_form){ 3, 0x80, 0xbf };
+	if (first == 0xf4)
+		return (struct utf8_form){ 3, 0x80, 0x8f };
+	return (struct utf8_form){ 0, 0, 0 };
+}
+
+static bool scan_utf8(struct scanner *scanner)
+{
+	static const char message[] = "invalid UTF-8: expected a well-formed character (RFC 3629)";
+	size_t start = scanner->at;
+	struct utf8_form form = utf8_form(peek(scanner));
+
+	if (form.following == 0)
+		return fail(scanner, start, message);
+	for (scanner->at++; form.following > 0; form.following--) {
+		int byte = peek(scanner);
+		if (byte < 0)
+			return fail(scanner, scanner->at,
+			    "the text ends within a UTF-8 character: expected its remaining bytes");
+		if (byte < form.low || byte > form.high)
+			return fail(scanner, start, message);
+		form.low = 0x80;
+		form.high = 0xbf;
+		scanner->at++;
+	}
+	return true;
+}
+
+static bool scan_character(struct scanner *scanner)
+{
+	int byte = peek(scanner);
+
+	if (byte < 0)
+		return fail(scanner, scanner->at, "the text ends within a string: expected '\"'");
+	if (byte < 0x20)
+		return fail(
+		    scanner, scanner->at, "control character in a string: expected an escape, such as \\n or \\u001f");
+	if (byte == '\\')
+		return scan_escape(scanner);
+	if (byte >= 0x80)
+		return scan_utf8(scanner);
+	scanner->at++;
+	return true;
+}
+
+/* From the opening quotation mark past the closing one. */
+static bool scan_string(struct scanner *scanner)
+{
+	scanner->at++;
+	while (peek(scanner) != '"') {
+		if (!scan_character(scanner))
+			return false;
+	}
+	scanner->at++;
+	return true;
+}
+
+/* ---------------------------------------------------------------- values, arrays, objects */
+
+static bool is_in_object(const struct scanner *scanner)
+{
+	size_t level = scanner->depth - 1;
+
+	return scanner->depth > 0 && scanner->is_object[level / 8] >> level % 8 & 1;
+}
+
+static bool open_container(struct scanner *scanner, bool is_object)
+{
+	size_t level = scanner->depth;
+	unsigned char bit = (unsigned char)(1u << level % 8);
+
+	if (level == scanner->max_depth)
+		return fail(
+		    scanner, scanner->at, "nested too deeply: expected fewer arrays and objects within each other");
+	if (is_object)
+		scanner->is_object[level / 8] |= bit;
+	else
+		scanner->is_object[level / 8] &= (unsigned char)~bit;
+	scanner->depth++;
+	scanner->at++;
+	scanner->expected = is_object ? NAME_OR_END : VALUE_OR_END;
+	return true;
+}
+
+static bool close_container(struct scanner *scanner)
+{
+	scanner->depth--;
+	scanner->at++;
+	scanner->expected = COMMA_OR_END;
+	return true;
+}
+
+static bool scan_word(struct scanner *scanner, const char *word, const char *message)
+{
+	for (; *word != '\0'; word++) {
+		if (peek(scanner) != *word)
+			return fail(scanner, scanner->at, message);
+		scanner->at++;
+	}
+	return true;
+}
+
+/* No value begins here: say what is, as the common mistakes are known. */
+static bool fail_value(struct scanner *scanner)
+{
+	int byte = peek(scanner);
+	const char *message = "expected a value: an object, array, string, number, true, false or null";
+
+	if (byte < 0)
+		message = scanner->depth == 0 ? "the text is empty: expected a value"
+					      : "the text ends too early: expected a value";
+	else if (byte == ']' && scanner->depth > 0 && !is_in_object(scanner))
+		message = "expected a value after ',': an array does not end with a comma";
+	else if (scanner->expected == VALUE_OR_END)
+		message = "expected a value or ']' after '['";
+	else if (byte == '\'')
+		message = "expected a value: strings stand in double quotes";
+	else if (byte == '/' || byte == '#')
+		message = "expected a value: JSON has no comments";
+	else if (byte == '+' || byte == '.')
+		message = "expected a value: a number begins with a digit or '-'";
+	else if (is_letter(byte))
+		message = "expected a value: the only words are true, false and null";
+	return fail(scanner, scanner->at, message);
+}
+
+static bool scan_scalar(struct scanner *scanner)
+{
+	int byte = peek(scanner);
+
+	scanner->expected = COMMA_OR_END;
+	if (byte == '"')
+		return scan_string(scanner);
+	if (byte == 't')
+		return scan_word(scanner, "true", "expected 'true'");
+	if (byte == 'f')
+		return scan_word(scanner, "false", "expected 'false'");
+	if (byte == 'n')
+		return scan_word(scanner, "null", "expected 'null'");
+	return scan_number(scanner);
+}
+
+static bool scan_value(struct scanner *scanner)
+{
+	int byte = peek(scanner);
+
+	if (byte == '{' || byte == '[')
+		return open_container(scanner, byte == '{');
+	if (byte == ']' && scanner->expected == VALUE_OR_END)
+		return close_container(scanner);
+	if (byte == '"' || byte == 't' || byte == 'f' || byte == 'n' || byte == '-' || is_digit(byte))
+		return scan_scalar(scanner);
+	return fail_value(scanner);
+}
+
+static bool fail_name(struct scanner *scanner)
+{
+	int byte = peek(scanner);
+	const char *message = "expected a name in double quotes";
+
+	if (byte < 0)
+		message = "the text ends within an object: expected a name in double quotes";
+	else if (scanner->expected == NAME_OR_END)
+		message = "expected a name in double quotes or '}' after '{'";
+	else if (byte == '}')
+		message = "expected a name after ',': an object does not end with a comma";
+	return fail(scanner, scanner->at, message);
+}
+
+/* A member's name and its colon. */
+static bool scan_name(struct scanner *scanner)
+{
+	if (peek(scanner) == '}' && scanner->expected == NAME_OR_END)
+		return close_container(scanner);
+	if (peek(scanner) != '"')
+		return fail_name(scanner);
+	if (!scan_string(scanner))
+		return false;
+	skip_space(scanner);
+	if (peek(scanner) != ':')
+		return fail(scanner, scanner->at, "expected ':' after a member's name");
+	scanner->at++;
+	scanner->expected = VALUE;
+	return true;
+}
+
+static bool scan_separator(struct scanner *scanner)
+{
+	bool is_object = is_in_object(scanner);
+	int byte = peek(scanner);
+
+	if (scanner->depth == 0)
+		return fail(scanner, scanner->at, "expected nothing but white space after the value");
+	if (byte == (is_object ? '}' : ']'))
+		return close_container(scanner);
+	if (byte != ',')
+		return fail(scanner, scanner->at,
+		    is_object ? "expected ',' or '}' after a member's value"
+			      : "expected ',' or ']' after an array element");
+	scanner->at++;
+	scanner->expected = is_object ? NAME : VALUE;
+	return true;
+}
+
+static bool scan_next(struct scanner *scanner)
+{
+	switch (scanner->expected) {
+	case VALUE:
+	case VALUE_OR_END:
+		return scan_value(scanner);
+	case NAME:
+	case NAME_OR_END:
+		return scan_name(scanner);
+	case COMMA_OR_END:
+		break;
+	}
+	return scan_separator(scanner);
+}
+
+static bool is_complete(const struct scanner *scanner)
+{
+	return scanner->expected == COMMA_OR_END && scanner->depth == 0 && scanner->at == scanner->length;
+}
+
+static bool scan_text(struct scanner *scanner)
+{
+	if (scanner->length >= 3 && memcmp(scanner->text, "\xef\xbb\xbf", 3) == 0)
+		return fail(scanner, 0,
+		    "the text begins with a byte order mark: expected a value at once (RFC 8259 section 8.1)");
+	for (;;) {
+		skip_space(scanner);
+		if (is_complete(scanner))
+			return true;
+		if (!scan_next(scanner))
+			return false;
+	}
+}
+
+/* Lines are counted only now: a valid text need not know its lines. */
+static void locate(const struct scanner *scanner, struct pipit_json_error *error)
+{
+	const char *text = scanner->text;
+	size_t line_start = 0;
+
+	error->message = scanner->message;
+	error->byte = scanner->at;
+	error->line = 1;
+	for (size_t i = 0; i < scanner->at; i++) {
+		bool is_before_lf = i + 1 < scanner->length && text[i + 1] == '\n';
+		if (text[i] == '\n' || (text[i] == '\r' && !is_before_lf)) {
+			error->line++;
+			line_start = i + 1;
+		}
+	}
+	error->column = scanner->at - line_start + 1;
+}
+
+static int scan(
+    const char *text, size_t length, size_t max_depth, bool *has_long_number, struct pipit_json_error *error)
+{
+	struct scanner scanner = { .text = text, .length = length, .max_depth = max_depth, .expected = VALUE };
+
+	assert(max_depth >= 1 && max_depth <= DEPTH_LIMIT);
+	if (!scan_text(&scanner)) {
+		locate(&scanner, error);
+		return -EINVAL;
+	}
+	*has_long_number = scanner.has_long_number;
+	return 0;
+}
+
+int pipit_json_check(const char *text, size_t length, size_t max_depth, struct pipit_json_error *error)
+{
+	bool has_long_number;
+
+	return scan(text, length, max_depth, &has_long_number, error);
+}
+
+/* ---------------------------------------------------------------- numbers that are too long for cJSON */
+
+/*
+ * The same number in at most CJSON_NUMBER_MAX characters, and space up to its old end. Digits that are cut off leave a
+ * 1 behind, so that what was more than half way between two doubles still is: rounding can differ (by one place) only
+ * for numbers made to lie within a 10^-56th part of a half way that has more digits than that.
+ */
+static void shorten_number(char *number, size_t length)
+{
+	struct decimal decimal = read_decimal(number, length);
+	const char *sign = *number == '-' ? "-" : "";
+	char digits[DIGITS_KEPT + 2] = "";
+	char brief[CJSON_NUMBER_MAX + 1];
+	int brief_length;
+
+	if (is_zero(&decimal) || decimal.exponent < EXPONENT_OF_NOTHING) {
+		brief_length = snprintf(brief, sizeof brief, "%s0", sign);
+	} else {
+		long long exponent = decimal.exponent - DIGITS_KEPT;
+		for (int i = 0; i < DIGITS_KEPT; i++)
+			digits[i] = take_digit(&decimal);
+		digits[DIGITS_KEPT] = '0';
+		while (decimal.digit < decimal.end) {
+			if (take_digit(&decimal) != '0')
+				digits[DIGITS_KEPT] = '1';
+		}
+		brief_length = snprintf(brief, sizeof brief, "%s%se%lld", sign, digits, exponent);
+	}
+	assert(brief_length > 0 && brief_length <= CJSON_NUMBER_MAX);
+	memcpy(number, brief, (size_t)brief_length);
+	memset(number + brief_length, ' ', length - (size_t)brief_length);
+}
+
+static size_t string_length(const char *text)
+{
+	size_t length = 1;
+
+	while (text[length] != '"')
+		length += text[length] == '\\' ? 2 : 1;
+	return length + 1;
+}
+
+static size_t number_length(const char *text, const char *end)
+{
+	const char *at = text;
+
+	while (at < end && (is_digit(*at) || *at == '-' || *at == '+' || *at == '.' || *at == 'e' || *at == 'E'))
+		at++;
+	return (size_t)(at - text);
+}
+
+/* `text` has passed the scanner, so a digit or '-' outside of strings begins a number. */
+static void shorten_numbers(char *text, size_t length)
+{
+	const char *end = text + length;
+
+	while (text < end) {
+		size_t token_length = 1;
+		if (*text == '"') {
+			token_length = string_length(text);
+		} else if (*text == '-' || is_digit(*text)) {
+			token_length = number_length(text, end);
+			if (token_length > CJSON_NUMBER_MAX)
+				shorten_number(text, token_length);
+		}
+		text += token_length;
+	}
+}
+
+static cJSON *parse_shortened(const char *text, size_t length)
+{
+	char *copy = cJSON_malloc(length);
+	cJSON *doc;
+
+	if (copy == NULL)
+		return NULL;
+	memcpy(copy, text, length);
+	shorten_numbers(copy, length);
+	doc = cJSON_ParseWithLengthOpts(copy, length, NULL, false);
+	cJSON_free(copy);
+	return doc;
+}
+
+int pipit_json_parse(
+    const char *text, size_t length, size_t max_depth, struct cJSON **doc, struct pipit_json_error *error)
+{
+	bool has_long_number;
+	cJSON *parsed;
+	int failure = scan(text, length, max_depth, &has_long_number, error);
+
+	if (failure)
+		return failure;
+	if (has_long_number)
+		parsed = parse_shortened(text, length);
+	else
+		parsed = cJSON_ParseWithLengthOpts(text, length, NULL, false);
+	/* The text is valid, so what cJSON lacked is memory. */
+	if (parsed == NULL)
+		return -ENOMEM;
+	*doc = parsed;
+	return 0;
+}
+
+bool pipit_is_utf8(const char *text, size_t length)
+{
+	struct scanner scanner = { .text = text, .length = length };
+	while (scanner.at < length) {
+		if ((unsigned char)text[scanner.at] < 0x80)
+			scanner.at++;
+		else if (!scan_utf8(&scanner))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* The daemon: options → config → server → handlers_register → run. The only file that knows handlers/. */
+#include "config.h"
+#include "handlers.h"
+#include "healthcheck.h"
+#include "log.h"
+#include "server.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Exit codes, as --help tells them. */
+enum { EXIT_CLEAN = 0, EXIT_COULD_NOT_RUN = 1, EXIT_WRONG_CONFIGURATION = 2 };
+
+extern char **environ;
+
+/* libevent's own messages in our form. Global, which a library must not do to its host, but a daemon may. */
+static void on_libevent_message(int severity, const char *message)
+{
+	static const enum pipit_log_level levels[] = { PIPIT_LOG_DEBUG, PIPIT_LOG_DEBUG, PIPIT_LOG_WARN, PIPIT_LOG_ERROR };
+	pipit_log(levels[severity & 3], "libevent: %s", message);
+}
+
+/* Where the daemon's own pages are when --root does not say: as installed, else as built. */
+static const char *default_root(void)
+{
+	struct stat status;
+	return stat(PIPIT_INSTALLED_STATIC, &status) == 0 ? PIPIT_INSTALLED_STATIC : PIPIT_SOURCE_STATIC;
+}
+
+static int open_site(struct pipit_config *config, struct pipit_site **site)
+{
+	bool is_default = !config->root;
+	if (is_default)
+		config->root = default_root();
+	*site = pipit_site_new(config->root);
+	if (*site)
+		return EXIT_CLEAN;
+	if (is_default) {
+		pipit_log(PIPIT_LOG_WARN, "no static files: %s: %s; use --root DIR", config->root, strerror(errno));
+		return EXIT_CLEAN;
+	}
+	pipit_log(PIPIT_LOG_ERROR, "root = \"%s\": %s; use a directory that can be read", config->root, strerror(errno));
+	return EXIT_WRONG_CONFIGURATION;
+}
+
+static int run(struct pipit_config *config)
+{
+	struct pipit_site *site = NULL;
+	struct pipit_server *server = NULL;
+	int result = open_site(config, &site);
+
+	if (result == EXIT_CLEAN) {
+		server = pipit_server_new(config);
+		result = server && handlers_register(server, site) == 0 && pipit_server_listen(server) == 0 ? EXIT_CLEAN
+													    : EXIT_COULD_NOT_RUN;
+	}
+	if (result == EXIT_CLEAN) {
+		for (size_t i = 0; pipit_server_url(server, i); i++)
+			printf("listening on %s\n", pipit_server_url(server, i));
+		fflush(stdout);
+		result = pipit_server_run(server);
+	}
+	pipit_server_free(server);
+	pipit_site_free(site);
+	return result;
+}
+
+static int ask_health(const struct pipit_config *config)
+{
+	char error[256];
+	if (pipit_healthcheck(config->listen[0], error, sizeof error) == 0)
+		return EXIT_CLEAN;
+	pipit_log(PIPIT_LOG_ERROR, "%s", error);
+	return EXIT_COULD_NOT_RUN;
+}
+
+int main(int argc, char **argv)
+{
+	struct pipit_config config;
+	struct pipit_options options = { 0 };
+	char error[512];
+	int result = EXIT_CLEAN;
+
+	pipit_config_init(&config);
+	event_set_log_callback(on_libevent_message);
+	if (pipit_config_read(&config, &options, argc, argv, environ, error, sizeof error) != 0) {
+		pipit_log(PIPIT_LOG_ERROR, "%s", error);
+		result = EXIT_WRONG_CONFIGURATION;
+	} else if (options.help) {
+		pipit_config_print_help(stdout);
+	} else if (options.version) {
+		printf("pipit %s (libevent %s)\n", pipit_version(), event_get_version());
+	} else if (options.check) {
+		pipit_config_print(&config, stdout);
+	} else if (options.healthcheck) {
+		result = ask_health(&config);
+	} else {
+		result = run(&config);
+	}
+	pipit_config_clear(&config);
+	/* Everything of libevent's own, so that leak checkers have nothing to say. */
+	libevent_global_shutdown();
+	return result;
+}

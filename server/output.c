@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* One send() for all replies of a readiness; see output.h. */
+#include "output.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* What one connection may send of a file before others get their turn. */
+#define FILE_SLICE_BYTES (1024 * 1024)
+/* A file up to this size is read into the batch: one send() for head and content. */
+#define SMALL_FILE_BYTES (32 * 1024)
+
+static void moved(struct pipit_connection *connection, size_t bytes)
+{
+	connection->moved_ms = connection->transport->now_ms;
+	connection->phase_bytes += bytes;
+	pipit_stats_add(connection->transport->stats, PIPIT_COUNT_SENT, bytes);
+}
+
+static bool would_block(int error)
+{
+	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR || error == ENOBUFS;
+}
+
+/* Bytes that the socket took: 0 when it takes none, or failed. */
+static size_t send_pieces(struct pipit_connection *connection, struct iovec *pieces, int count, int flags)
+{
+	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = (size_t)count };
+	ssize_t sent;
+	if (connection->broken)
+		return 0;
+	sent = count == 1 ? send(connection->fd, pieces[0].iov_base, pieces[0].iov_len, flags)
+			  : sendmsg(connection->fd, &message, flags);
+	if (sent >= 0) {
+		moved(connection, (size_t)sent);
+		return (size_t)sent;
+	}
+	if (!would_block(errno))
+		connection->broken = true;
+	return 0;
+}
+
+/* Keep what is left of the pieces after the first `sent` bytes. */
+static void keep_rest(struct pipit_connection *connection, const struct iovec *pieces, int count, size_t sent)
+{
+	for (int i = 0; i < count && !connection->broken; i++) {
+		size_t skip = sent < pieces[i].iov_len ? sent : pieces[i].iov_len;
+		sent -= skip;
+		if (skip == pieces[i].iov_len)
+			continue;
+		if (!connection->out)
+			connection->out = evbuffer_new();
+		/* A reply that cannot be kept cannot be completed either: the connection ends rather than lie. */
+		if (!connection->out ||
+		    evbuffer_add(connection->out, (const char *)pieces[i].iov_base + skip, pieces[i].iov_len - skip) != 0)
+			connection->broken = true;
+	}
+}
+
+static void send_or_keep(struct pipit_connection *connection, struct iovec *pieces, int count, int flags)
+{
+	size_t sent = 0;
+	if (!pipit_output_is_stuck(connection))
+		sent = send_pieces(connection, pieces, count, MSG_NOSIGNAL | MSG_DONTWAIT | flags);
+	keep_rest(connection, pieces, count, sent);
+}
+
+void pipit_output_flush(struct pipit_connection *connection, bool more)
+{
+	struct pipit_transport *transport = connection->transport;
+	struct iovec batch = { transport->batch, transport->batch_length };
+	if (transport->batch_length == 0)
+		return;
+	transport->batch_length = 0;
+	send_or_keep(connection, &batch, 1, more ? MSG_MORE : 0);
+}
+
+size_t pipit_output_room(const struct pipit_connection *connection)
+{
+	const struct pipit_transport *transport = connection->transport;
+	return transport->current == connection ? PIPIT_BATCH_SIZE - transport->batch_length : 0;
+}
+
+void pipit_output_write(struct pipit_connection *connection, struct iovec *pieces, int count)
+{
+	struct pipit_transport *transport = connection->transport;
+	size_t total = 0;
+	for (int i = 0; i < count; i++)
+		total += pieces[i].iov_len;
+	if (total > pipit_output_room(connection)) {
+		if (transport->current == connection)
+			pipit_output_flush(connection, true);
+		send_or_keep(connection, pieces, count, 0);
+		return;
+	}
+	for (int i = 0; i < count; i++) {
+		memcpy(transport->batch + transport->batch_length, pieces[i].iov_base, pieces[i].iov_len);
+		transport->batch_length += pieces[i].iov_len;
+	}
+}
+
+bool pipit_output_is_stuck(const struct pipit_connection *connection)
+{
+	return connection->out != NULL;
+}
+
+void pipit_output_retry(struct pipit_connection *connection)
+{
+	while (connection->out) {
+		int sent = evbuffer_write(connection->out, connection->fd);
+		if (sent <= 0) {
+			if (sent < 0 && !would_block(errno))
+				connection->broken = true;
+			return;
+		}
+		moved(connection, (size_t)sent);
+		if (evbuffer_get_length(connection->out) == 0) {
+			evbuffer_free(connection->out);
+			connection->out = NULL;
+		}
+	}
+}
+
+static bool read_into_batch(struct pipit_connection *connection, int fd, uint64_t offset, size_t length)
+{
+	struct pipit_transport *transport = connection->transport;
+	char *at = transport->batch + transport->batch_length;
+	size_t done = 0;
+	while (done < length) {
+		ssize_t count = pread(fd, at + done, length - done, (off_t)(offset + done));
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count <= 0)
+			return false;
+		done += (size_t)count;
+	}
+	transport->batch_length += length;
+	return true;
+}
+
+void pipit_output_queue_file(struct pipit_connection *connection, int fd, uint64_t offset, uint64_t length)
+{
+	if (length > 0 && (length > SMALL_FILE_BYTES || length > pipit_output_room(connection))) {
+		connection->file = fd;
+		connection->file_offset = offset;
+		connection->file_left = length;
+		return;
+	}
+	/* The head has promised these bytes. */
+	if (length > 0 && !read_into_batch(connection, fd, offset, (size_t)length))
+		connection->broken = true;
+	close(fd);
+}
+
+static void drop_file(struct pipit_connection *connection)
+{
+	if (connection->file >= 0)
+		close(connection->file);
+	connection->file = -1;
+	connection->file_left = 0;
+}
+
+void pipit_output_send_file(struct pipit_connection *connection)
+{
+	uint64_t slice = FILE_SLICE_BYTES;
+	while (connection->file_left > 0 && slice > 0) {
+		off_t offset = (off_t)connection->file_offset;
+		size_t wanted = (size_t)(connection->file_left < slice ? connection->file_left : slice);
+		ssize_t sent = sendfile(connection->fd, connection->file, &offset, wanted);
+		if (sent < 0 && would_block(errno))
+			return;
+		/* 0: the file has become shorter than the head says. */
+		if (sent <= 0) {
+			connection->broken = true;
+			return;
+		}
+		moved(connection, (size_t)sent);
+		connection->file_offset += (uint64_t)sent;
+		connection->file_left -= (uint64_t)sent;
+		slice -= (uint64_t)sent;
+	}
+	if (connection->file_left == 0)
+		drop_file(connection);
+}
+
+void pipit_output_clear(struct pipit_connection *connection)
+{
+	if (connection->out)
+		evbuffer_free(connection->out);
+	connection->out = NULL;
+	drop_file(connection);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Bytes on their way to the socket: the batch of a readiness, what the socket did not take, and a file behind it. */
+#ifndef PIPIT_OUTPUT_H
+#define PIPIT_OUTPUT_H
+
+#include "connection.h"
+
+/*
+ * Write pieces, in order, after everything written before. For the connection that is being served they wait in the batch
+ * when there is room; otherwise they are sent at once and what the socket does not take is kept. A failure is noted in
+ * connection->broken.
+ */
+void pipit_output_write(struct pipit_connection *connection, struct iovec *pieces, int count);
+
+/* Send the batch. more: a file follows at once (MSG_MORE). Only for the connection that is being served. */
+void pipit_output_flush(struct pipit_connection *connection, bool more);
+
+/* Send what the socket did not take earlier. */
+void pipit_output_retry(struct pipit_connection *connection);
+
+/* True when bytes in memory wait for the socket. */
+bool pipit_output_is_stuck(const struct pipit_connection *connection);
+
+/* Room left in the batch. */
+size_t pipit_output_room(const struct pipit_connection *connection);
+
+/* Queue a file's bytes; takes the descriptor. A small one joins the batch. */
+void pipit_output_queue_file(struct pipit_connection *connection, int fd, uint64_t offset, uint64_t length);
+
+/* Send more of the queued file, as much as the socket takes, at most a slice that is fair to others. */
+void pipit_output_send_file(struct pipit_connection *connection);
+
+/* Drop everything that waits. */
+void pipit_output_clear(struct pipit_connection *connection);
+
+#endif

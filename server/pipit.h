@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pipit: an embedded HTTP/1.1 microserver on libevent's evhttp.
+ *
+ * This is the only public header. It includes nothing but the C library, and may be used from C++.
+ *
+ * Unless a comment says otherwise: a function is called on the thread that runs the object's event loop (for a request,
+ * inside its handler or a callback on the same worker); a pointer argument is borrowed for the call; a returned string is
+ * NUL-terminated. Functions that can fail return 0 or a negative errno value.
+ */
+#ifndef PIPIT_H
+#define PIPIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define PIPIT_API __attribute__((visibility("default")))
+#define PIPIT_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#else
+#define PIPIT_API
+#define PIPIT_PRINTF(text, first)
+#endif
+
+struct cJSON;
+struct event_base;
+struct evhttp_request;
+struct pipit_request;
+struct pipit_server;
+struct pipit_site;
+
+/* ---------------------------------------------------------------- configuration */
+
+/** How many addresses one server may listen on. */
+#define PIPIT_LISTEN_MAX 16
+
+/**
+ * Every knob of a server. Fill it with pipit_config_init() first, then change fields directly or through
+ * pipit_config_set(). Strings are borrowed until pipit_server_new() returns, which copies what it needs. For limits and
+ * deadlines 0 means "off", except where the field says otherwise.
+ */
+struct pipit_config {
+	/** Addresses to listen on: "ADDR:PORT" or "[v6]:PORT"; port 0 takes a free one. Default: 127.0.0.1:8080. */
+	const char *listen[PIPIT_LISTEN_MAX];
+	/** How many entries of `listen` are used, 1 to PIPIT_LISTEN_MAX. */
+	size_t listen_count;
+	/** Worker threads, each with an event_base of its own; 0 (default): one per core. Range 0 to 256. */
+	uint64_t workers;
+	/** Directory that pipit_serve_files() serves; NULL (default): the daemon's own pages. */
+	const char *root;
+	/** Where access lines go: "off" (default), "-" for standard output, or a file's name. */
+	const char *access_log;
+	/** Form of access lines: "combined" (default) or "json". */
+	const char *log_format;
+	/** What is told on standard error: "error", "warn", "info" (default) or "debug". */
+	const char *log_level;
+
+	/** Connections of the whole process at once; at the limit the longest-idle one makes room. Default 10000. */
+	uint64_t max_connections;
+	/** Length of the kernel's queue of connections not yet accepted, per listener. Default 1024, range 1 to 65535. */
+	uint64_t listen_backlog;
+	/** Request line and header fields together, in bytes (431 above). Default 16384, range 256 to 65536. */
+	uint64_t max_head_bytes;
+	/** Header fields of a request (431 above). Default 100, range 1 to 256. */
+	uint64_t max_fields;
+	/** Request target, in bytes (414 above). Default 8192, range 16 to 65000. */
+	uint64_t max_target_bytes;
+	/** Content of a request, in bytes, for routes that do not set their own limit (413 above). Default 1048576. */
+	uint64_t max_body_bytes;
+	/** Nesting of arrays and objects in JSON (400 above). Default 64, range 1 to 512. */
+	uint64_t max_json_depth;
+
+	/** Milliseconds from a head's first byte to its end (408 after). Default 10000. */
+	uint64_t head_timeout_ms;
+	/** Read timeout: milliseconds without a byte of a request's content (408 after). Default 30000. */
+	uint64_t read_timeout_ms;
+	/** Write timeout: milliseconds in which the client takes no byte of a response (closed after). Default 30000. */
+	uint64_t write_timeout_ms;
+	/** Bytes per second that content and responses must move at on average, after the grace. Default 1024. */
+	uint64_t min_rate_bytes;
+	/** Milliseconds before `min_rate_bytes` is asked for. Default 10000; 0 asks for it from the start. */
+	uint64_t rate_grace_ms;
+	/** Milliseconds a connection may stay idle between requests (closed silently after). Default 60000. */
+	uint64_t idle_timeout_ms;
+	/** Milliseconds that requests in flight get to finish after a drain begins; 0 waits without end. Default 8000. */
+	uint64_t drain_timeout_ms;
+
+	/** Strings that pipit_config_set() copied; owned, freed by pipit_config_clear(). Leave alone. */
+	void *owned;
+};
+
+/** Fill `config` with the default of every field. Needs no clearing by itself. Any thread. */
+PIPIT_API void pipit_config_init(struct pipit_config *config);
+
+/**
+ * Set one knob from text, as a line of the configuration file does.
+ *
+ * @param config  initialised by pipit_config_init()
+ * @param key     a flag's name without dashes, for example "max-body-bytes"; "listen" adds an address
+ * @param value   text; sizes take k, m, g (powers of 1024), durations ms, s, m, h (a bare number is seconds)
+ * @param error   receives one line that says what would be right; may be NULL
+ * @param size    bytes at `error`
+ * @return 0; -ENOENT unknown key; -EINVAL bad value; -ENOMEM. On failure `config` is unchanged. Any thread.
+ */
+PIPIT_API int pipit_config_set(struct pipit_config *config, const char *key, const char *value, char *error, size_t size);
+
+/** Free what pipit_config_set() copied; the string fields are not usable afterwards. Any thread. */
+PIPIT_API void pipit_config_clear(struct pipit_config *config);
+
+/* ---------------------------------------------------------------- server */
+
+/** Version of the library, "MAJOR.MINOR.PATCH". Static. Any thread. */
+PIPIT_API const char *pipit_version(void);
+
+/**
+ * Make a server. Nothing is opened yet.
+ *
+ * @param config  checked and copied; NULL for the defaults
+ * @return the server, owned by the caller; NULL when a value is out of range or memory is short, after a line on
+ *         standard error that says what would be right
+ */
+PIPIT_API struct pipit_server *pipit_server_new(const struct pipit_config *config);
+
+/**
+ * Bind every address of the configuration. Called by pipit_server_run() and pipit_server_attach() when it was not called
+ * before; calling it first gives the addresses (port 0) and an early error.
+ *
+ * @return 0 or a negative errno value, after a line on standard error; also fails when an earlier registration failed
+ */
+PIPIT_API int pipit_server_listen(struct pipit_server *server);
+
+/** Address number `index` as "http://ADDR:PORT" after pipit_server_listen(), else NULL. Lives as long as the server. */
+PIPIT_API const char *pipit_server_url(const struct pipit_server *server, size_t index);
+
+/**
+ * Serve until drained: starts the worker threads (this thread is the first worker), handles SIGTERM and SIGINT (drain; a
+ * second one stops at once) and SIGUSR1 (reopen logs), ignores SIGPIPE.
+ *
+ * @return 0 after a drain or stop, 1 when the server could not start (a line on standard error says why)
+ */
+PIPIT_API int pipit_server_run(struct pipit_server *server);
+
+/**
+ * Serve on the application's own event_base: one worker, no thread, no signal handler. SIGPIPE should be ignored by the
+ * application. The base must not have been used with evthread locking on another thread.
+ *
+ * @param server  used with one loop only; pipit_server_free() detaches it
+ * @param base    borrowed until pipit_server_free(); its loop is run by the caller
+ * @return 0 or a negative errno value, after a line on standard error
+ */
+PIPIT_API int pipit_server_attach(struct pipit_server *server, struct event_base *base);
+
+/**
+ * Stop accepting, finish what is in flight with "Connection: close", at most for the drain timeout; pipit_server_run()
+ * then returns. Thread-safe while pipit_server_run() is running; on an attached server call it on the loop's thread.
+ */
+PIPIT_API void pipit_server_drain(struct pipit_server *server);
+
+/** Like pipit_server_drain(), but closes every connection now. Same threads. */
+PIPIT_API void pipit_server_stop(struct pipit_server *server);
+
+/** True from the beginning of a drain on. Any thread. */
+PIPIT_API bool pipit_server_is_draining(const struct pipit_server *server);
+
+/** Connections open now, over all workers. Any thread; for an attached server 0 after a drain means done. */
+PIPIT_API uint64_t pipit_server_connections(const struct pipit_server *server);
+
+/**
+ * Free a server that is not running; NULL is harmless. An attached server closes its connections; libevent frees their
+ * memory in the next turn of the loop or in event_base_free(). Not to be called from a handler.
+ */
+PIPIT_API void pipit_server_free(struct pipit_server *server);
+
+/* ---------------------------------------------------------------- routes */
+
+/** Methods, as bits; a route may take several. */
+enum pipit_method {
+	/** GET; such a route serves HEAD too, the content being left out by pipit. */
+	PIPIT_GET = 1 << 0,
+	/** HEAD, for a route that answers it in another way than its GET. */
+	PIPIT_HEAD = 1 << 1,
+	/** POST. */
+	PIPIT_POST = 1 << 2,
+	/** PUT. */
+	PIPIT_PUT = 1 << 3,
+	/** DELETE. */
+	PIPIT_DELETE = 1 << 4,
+	/** OPTIONS; without such a route pipit answers it from the table. */
+	PIPIT_OPTIONS = 1 << 5,
+	/** PATCH (RFC 5789). */
+	PIPIT_PATCH = 1 << 6,
+	/** All of the above. */
+	PIPIT_ANY = (1 << 7) - 1
+};
+
+/**
+ * A native handler. It replies once, now or later: one that returns without having replied has deferred, see
+ * pipit_request_keep(). Until it replies, nothing more is read from that connection.
+ *
+ * @param request  valid until its reply is complete, longer when kept
+ * @param arg      as given at registration
+ */
+typedef void pipit_handler(struct pipit_request *request, void *arg);
+
+/** A classic evhttp callback: what evhttp_set_cb() takes. */
+typedef void pipit_evhttp_callback(struct evhttp_request *request, void *arg);
+
+/** What may be said of a route beyond its handler. Zero-initialise it; zero fields mean "as configured". */
+struct pipit_route_options {
+	/** Content of a request, in bytes (413 above); 0: the server's max_body_bytes. */
+	uint64_t max_body_bytes;
+	/** True: requests with content are refused with 413, whatever `max_body_bytes` says. */
+	bool refuse_body;
+};
+
+/**
+ * Register a native handler. Before the server runs only.
+ *
+ * @param server   not running yet
+ * @param methods  bits of enum pipit_method
+ * @param pattern  "/literal/{name}/{rest...}": `{name}` is one non-empty segment, `{name...}` the rest of the path
+ *                 (which may be empty) and the last segment of the pattern. Copied.
+ * @param handler  called for each request
+ * @param arg      kept; handed to the handler
+ * @return 0; -EINVAL bad pattern or no method; -EEXIST a route that could match the same request and neither is more
+ *         specific; -EBUSY server already running; -ENOMEM. Every failure prints a line and fails a later start.
+ */
+PIPIT_API int pipit_route(struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler, void *arg);
+
+/** As pipit_route(), with options; `options` is copied, NULL is pipit_route(). */
+PIPIT_API int pipit_route_with(struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler,
+    void *arg, const struct pipit_route_options *options);
+
+/**
+ * Register a classic evhttp callback, unchanged: evhttp_send_reply(), evhttp_send_reply_start/chunk/end(),
+ * evhttp_send_error(), now or later. The callback meets one whole request, its content in the input buffer with
+ * Content-Length, never chunked. Arguments and result as for pipit_route().
+ */
+PIPIT_API int pipit_route_evhttp(struct pipit_server *server, unsigned methods, const char *pattern,
+    pipit_evhttp_callback *callback, void *arg);
+
+/** As pipit_route_evhttp(), with options; `options` is copied. */
+PIPIT_API int pipit_route_evhttp_with(struct pipit_server *server, unsigned methods, const char *pattern,
+    pipit_evhttp_callback *callback, void *arg, const struct pipit_route_options *options);
+
+/** The handler for every path that no route matches, of any method; without one the answer is 404. As pipit_route(). */
+PIPIT_API int pipit_fallback(struct pipit_server *server, pipit_handler *handler, void *arg);
+
+/** A classic evhttp callback as the fallback (what evhttp_set_gencb() takes). As pipit_route(). */
+PIPIT_API int pipit_fallback_evhttp(struct pipit_server *server, pipit_evhttp_callback *callback, void *arg);
+
+/* ---------------------------------------------------------------- request */
+
+/** The request's method. */
+PIPIT_API enum pipit_method pipit_request_method(const struct pipit_request *request);
+
+/** The request's method as on the wire, for example "GET". Static. */
+PIPIT_API const char *pipit_request_method_name(const struct pipit_request *request);
+
+/** Path as sent: percent-encoded, without query. Lives as long as the request. Never NULL. */
+PIPIT_API const char *pipit_request_path(struct pipit_request *request);
+
+/** Query as sent, without the question mark; NULL when the target has none. Lives as long as the request. */
+PIPIT_API const char *pipit_request_query(struct pipit_request *request);
+
+/**
+ * The first query parameter called `name`, decoded as application/x-www-form-urlencoded.
+ *
+ * @param value  receives the text, cut at `size` - 1 bytes, always terminated
+ * @param size   bytes at `value`, at least 1
+ * @return length of the whole decoded value (as snprintf() does), or -1 when there is no such parameter
+ */
+PIPIT_API long pipit_request_query_value(struct pipit_request *request, const char *name, char *value, size_t size);
+
+/** What `{name}` or `{name...}` of the route's pattern matched, percent-decoded; NULL when the pattern has no such name,
+ * or memory is short. Lives as long as the request. */
+PIPIT_API const char *pipit_request_parameter(struct pipit_request *request, const char *name);
+
+/** Value of the first header field called `name` (any case), or NULL. Lives as long as the request. */
+PIPIT_API const char *pipit_request_header(struct pipit_request *request, const char *name);
+
+/**
+ * Header field number `index`, in the order of arrival, for walking over all of them.
+ *
+ * @param name   receives the field name as sent
+ * @param value  receives the value
+ * @return false past the last field; both strings live as long as the request
+ */
+PIPIT_API bool pipit_request_field(struct pipit_request *request, size_t index, const char **name, const char **value);
+
+/**
+ * True when the request's Content-Type is `media_type` ("application/json"; parameters and case do not count), or, for
+ * "application/json", any type with the suffix "+json".
+ */
+PIPIT_API bool pipit_request_is(struct pipit_request *request, const char *media_type);
+
+/** The content, whole and with its framing removed, followed by a NUL that does not count; `length` may not be NULL.
+ * Never NULL. Lives as long as the request. */
+PIPIT_API const char *pipit_request_body(struct pipit_request *request, size_t *length);
+
+/**
+ * The first field called `name` of an application/x-www-form-urlencoded content, decoded. Arguments and result as for
+ * pipit_request_query_value().
+ */
+PIPIT_API long pipit_request_form_value(struct pipit_request *request, const char *name, char *value, size_t size);
+
+/**
+ * The content as JSON, with strict syntax (RFC 8259) and the configured depth. When it is not usable this function replies
+ * itself: 415 when the content type is not JSON, 400 with line, column and byte offset of the error.
+ *
+ * @return a document that the caller frees with cJSON_Delete(), or NULL after a reply
+ */
+PIPIT_API struct cJSON *pipit_request_json(struct pipit_request *request);
+
+/** True when the bytes are valid UTF-8 (RFC 3629): no overlong forms, no surrogates. For text that goes into JSON. Any
+ * thread. */
+PIPIT_API bool pipit_is_utf8(const char *text, size_t length);
+
+/** Numeric address of the client. Lives as long as the request. */
+PIPIT_API const char *pipit_request_peer(struct pipit_request *request);
+
+/** An id for this request, 16 hex digits, unique within the process; the same as in the access log. Lives as long as
+ * the request. */
+PIPIT_API const char *pipit_request_id(struct pipit_request *request);
+
+/** Pattern of the route that was chosen, or "fallback". Lives as long as the server. */
+PIPIT_API const char *pipit_request_route(const struct pipit_request *request);
+
+/** The server that the request belongs to. */
+PIPIT_API struct pipit_server *pipit_request_server(const struct pipit_request *request);
+
+/**
+ * Keep the request beyond its handler's return and beyond its reply: it stays valid until pipit_request_release(). A
+ * handler that defers must keep the request. Every kept request is to be released before pipit_server_free().
+ *
+ * @return 0, or -ENOMEM (then reply now)
+ */
+PIPIT_API int pipit_request_keep(struct pipit_request *request);
+
+/** Give up what pipit_request_keep() got. A request released without a reply is answered with 500. */
+PIPIT_API void pipit_request_release(struct pipit_request *request);
+
+/** True when the client is gone or the reply has been given: a further reply will be thrown away. */
+PIPIT_API bool pipit_request_is_gone(const struct pipit_request *request);
+
+/**
+ * Be told when the client of a deferred request goes away (closes, or its connection fails): seen within about 250 ms. A
+ * client that only shuts down its sending side counts as gone; a reply is still sent to it.
+ *
+ * @param callback  called at most once, on the request's worker, not after the reply; NULL takes the callback away
+ * @param arg       kept; handed to the callback
+ */
+PIPIT_API void pipit_request_on_abort(struct pipit_request *request, void (*callback)(struct pipit_request *, void *arg), void *arg);
+
+/**
+ * Run `function` on the request's worker, soon. Thread-safe: this is how another thread answers. The request must be kept
+ * until `function` runs. Posted functions run in order, also when the client has gone.
+ *
+ * @return 0; -ENOMEM; -ESHUTDOWN when the server has stopped (then `function` will not run)
+ */
+PIPIT_API int pipit_request_post(struct pipit_request *request, void (*function)(struct pipit_request *, void *arg), void *arg);
+
+/* ---------------------------------------------------------------- reply */
+
+/*
+ * One reply per request; a second one is refused with -EALREADY. pipit adds Date, Content-Length and Connection, and leaves
+ * the content out for HEAD, 204 and 304. Replying to a client that has gone is harmless. All return 0 or a negative errno
+ * value; -ENOMEM means that the client was sent 503 instead.
+ */
+
+/**
+ * Add a header field to the coming reply.
+ *
+ * @param name   a token; not Content-Length, Transfer-Encoding, Connection or Date, which pipit writes
+ * @param value  without CR, LF or NUL
+ * @return 0; -EINVAL bad name or value; -ENOSPC more than 8 KiB of fields; -EALREADY
+ */
+PIPIT_API int pipit_reply_header(struct pipit_request *request, const char *name, const char *value);
+
+/**
+ * Reply with content.
+ *
+ * @param status        200 to 599
+ * @param content_type  NULL leaves the field out
+ * @param content       copied; NULL when `length` is 0
+ * @param length        bytes at `content`
+ * @return 0; -EINVAL bad status; -EALREADY; -ENOMEM
+ */
+PIPIT_API int pipit_reply(struct pipit_request *request, int status, const char *content_type, const void *content, size_t length);
+
+/** Reply with text/plain; charset=utf-8. */
+PIPIT_API int pipit_reply_text(struct pipit_request *request, int status, const char *text);
+
+/** Reply with a JSON document. Takes `doc` (deletes it in every case); NULL, as from a cJSON function out of memory, is 503. */
+PIPIT_API int pipit_reply_json(struct pipit_request *request, int status, struct cJSON *doc);
+
+/**
+ * Reply with a problem document (RFC 9457), or a small page for a client that prefers text/html.
+ *
+ * @param status  400 to 599; its phrase becomes the title
+ * @param detail  printf format for what is wrong and what would be right; NULL leaves it out
+ */
+PIPIT_API int pipit_reply_problem(struct pipit_request *request, int status, const char *detail, ...) PIPIT_PRINTF(3, 4);
+
+/**
+ * Reply with the rest of a regular file, through sendfile().
+ *
+ * @param fd      takes: closed by pipit in every case
+ * @param offset  first byte to send
+ * @param length  bytes to send; a file that turns out shorter ends the connection
+ */
+PIPIT_API int pipit_reply_file(struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset, uint64_t length);
+
+/* ---------------------------------------------------------------- ready-made handlers */
+
+/**
+ * Open a directory for pipit_serve_files().
+ *
+ * @param root  a directory's name
+ * @return the site, freed with pipit_site_free() after the server; NULL with errno set
+ */
+PIPIT_API struct pipit_site *pipit_site_new(const char *root);
+
+/** Free a site; NULL is harmless. */
+PIPIT_API void pipit_site_free(struct pipit_site *site);
+
+/**
+ * Handler for static files, usually the fallback: GET and HEAD, index.html for a directory, Last-Modified and
+ * If-Modified-Since; nothing outside of the root, no dotfiles, regular files only.
+ *
+ * @param site  the handler's `arg`: a struct pipit_site
+ */
+PIPIT_API void pipit_serve_files(struct pipit_request *request, void *site);
+
+/** Handler for the metrics page: Prometheus text, or OpenMetrics when the client asks for it. `arg` is not used. */
+PIPIT_API void pipit_serve_metrics(struct pipit_request *request, void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

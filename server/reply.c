@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/* Rendering by hand: no printf on the way of a request. */
+#include "reply.h"
+
+#include <stdio.h>
+
+struct status_line {
+	int status;
+	const char *phrase;
+	const char *line; /* from the version to the line's end */
+	size_t length;
+};
+
+/* Every registered status that a server like this one sends (IANA HTTP Status Code Registry), in ascending order. */
+#define STATUS(code, phrase)                                                                                           \
+	{                                                                                                              \
+		code, phrase, "HTTP/1.1 " #code " " phrase "\r\n", sizeof("HTTP/1.1 " #code " " phrase "\r\n") - 1     \
+	}
+static const struct status_line status_lines[] = {
+	STATUS(200, "OK"), STATUS(201, "Created"), STATUS(202, "Accepted"), STATUS(203, "Non-Authoritative Information"),
+	STATUS(204, "No Content"), STATUS(205, "Reset Content"), STATUS(206, "Partial Content"),
+	STATUS(207, "Multi-Status"), STATUS(300, "Multiple Choices"), STATUS(301, "Moved Permanently"),
+	STATUS(302, "Found"), STATUS(303, "See Other"), STATUS(304, "Not Modified"), STATUS(307, "Temporary Redirect"),
+	STATUS(308, "Permanent Redirect"), STATUS(400, "Bad Request"), STATUS(401, "Unauthorized"),
+	STATUS(402, "Payment Required"), STATUS(403, "Forbidden"), STATUS(404, "Not Found"),
+	STATUS(405, "Method Not Allowed"), STATUS(406, "Not Acceptable"), STATUS(407, "Proxy Authentication Required"),
+	STATUS(408, "Request Timeout"), STATUS(409, "Conflict"), STATUS(410, "Gone"), STATUS(411, "Length Required"),
+	STATUS(412, "Precondition Failed"), STATUS(413, "Content Too Large"), STATUS(414, "URI Too Long"),
+	STATUS(415, "Unsupported Media Type"), STATUS(416, "Range Not Satisfiable"), STATUS(417, "Expectation Failed"),
+	STATUS(421, "Misdirected Request"), STATUS(422, "Unprocessable Content"), STATUS(423, "Locked"),
+	STATUS(424, "Failed Dependency"), STATUS(425, "Too Early"), STATUS(426, "Upgrade Required"),
+	STATUS(428, "Precondition Required"), STATUS(429, "Too Many Requests"),
+	STATUS(431, "Request Header Fields Too Large"), STATUS(451, "Unavailable For Legal Reasons"),
+	STATUS(500, "Internal Server Error"), STATUS(501, "Not Implemented"), STATUS(502, "Bad Gateway"),
+	STATUS(503, "Service Unavailable"), STATUS(504, "Gateway Timeout"), STATUS(505, "HTTP Version Not Supported"),
+	STATUS(507, "Insufficient Storage"),
+};
+
+static const struct status_line *find_status(int status)
+{
+	size_t low = 0, high = sizeof status_lines / sizeof *status_lines;
+	if (status == 200)
+		return &status_lines[0];
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (status_lines[middle].status == status)
+			return &status_lines[middle];
+		if (status_lines[middle].status < status)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+const char *pipit_reply_phrase(int status)
+{
+	const struct status_line *line = find_status(status);
+	return line ? line->phrase : "Unknown";
+}
+
+/* --- dates --------------------------------------------------------------------------------------------------------- */
+
+static const char day_names[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+static const char month_names[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov",
+	"Dec" };
+
+void pipit_reply_date(time_t when, char date[PIPIT_REPLY_DATE_SIZE])
+{
+	struct tm tm = { 0 };
+	char text[64];
+	gmtime_r(&when, &tm);
+	snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", day_names[tm.tm_wday], tm.tm_mday,
+	    month_names[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	memcpy(date, text, PIPIT_REPLY_DATE_SIZE - 1);
+	date[PIPIT_REPLY_DATE_SIZE - 1] = '\0';
+}
+
+static int month_of(const char *name)
+{
+	for (int i = 0; i < 12; i++) {
+		if (strcmp(month_names[i], name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/* IMF-fixdate, the obsolete RFC 850 form and asctime()'s (RFC 9110 §5.6.7 wants all three read). */
+time_t pipit_reply_parse_date(const char *text)
+{
+	struct tm tm = { 0 };
+	char month[4] = "";
+	int year, end = 0;
+
+	if (sscanf(text, "%*3[A-Za-z], %2d %3s %4d %2d:%2d:%2d GMT%n", &tm.tm_mday, month, &year, &tm.tm_hour, &tm.tm_min,
+		&tm.tm_sec, &end) == 6 && end && text[end] == '\0') {
+		tm.tm_year = year - 1900;
+	} else if (sscanf(text, "%*9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", &tm.tm_mday, month, &year, &tm.tm_hour,
+		       &tm.tm_min, &tm.tm_sec, &end) == 6 && end && text[end] == '\0') {
+		tm.tm_year = year < 70 ? year + 100 : year;
+	} else if (sscanf(text, "%*3[A-Za-z] %3s %2d %2d:%2d:%2d %4d%n", month, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
+		       &tm.tm_sec, &year, &end) == 6 && end && text[end] == '\0') {
+		tm.tm_year = year - 1900;
+	} else {
+		return -1;
+	}
+	tm.tm_mon = month_of(month);
+	if (tm.tm_mon < 0 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 || tm.tm_hour > 23 || tm.tm_min < 0 ||
+	    tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
+		return -1;
+	return timegm(&tm);
+}
+
+/* --- heads --------------------------------------------------------------------------------------------------------- */
+
+static char *put(char *at, const char *text, size_t length)
+{
+	memcpy(at, text, length);
+	return at + length;
+}
+
+#define PUT(at, literal) put(at, literal, sizeof(literal) - 1)
+
+static char *put_number(char *at, uint64_t number)
+{
+	char digits[20];
+	size_t count = 0;
+	do {
+		digits[count++] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	while (count)
+		*at++ = digits[--count];
+	return at;
+}
+
+static char *put_status_line(char *at, int status)
+{
+	const struct status_line *line = find_status(status);
+	if (line)
+		return put(at, line->line, line->length);
+	at = PUT(at, "HTTP/1.1 ");
+	at = put_number(at, (uint64_t)status);
+	return PUT(at, " Unknown\r\n");
+}
+
+bool pipit_reply_has_content(int status, bool is_head_request)
+{
+	return !is_head_request && status >= 200 && status != 204 && status != 304;
+}
+
+size_t pipit_reply_head(char *start, const struct pipit_reply_head *head)
+{
+	char *at = put_status_line(start, head->status);
+
+	at = PUT(at, "Date: ");
+	at = put(at, head->date, PIPIT_REPLY_DATE_SIZE - 1);
+	at = PUT(at, "\r\n");
+	if (head->content_type) {
+		at = PUT(at, "Content-Type: ");
+		at = put(at, head->content_type, strnlen(head->content_type, 256));
+		at = PUT(at, "\r\n");
+	}
+	if (head->fields.length)
+		at = put(at, head->fields.data, head->fields.length);
+	/* A 204 has no Content-Length (RFC 9110 §8.6); a 304 would have to tell that of the 200, which is not known here. */
+	if (head->status != 204 && head->status != 304) {
+		at = PUT(at, "Content-Length: ");
+		at = put_number(at, head->content_length);
+		at = PUT(at, "\r\n");
+	}
+	if (!head->keep_alive)
+		at = PUT(at, "Connection: close\r\n");
+	else if (head->minor == 0)
+		at = PUT(at, "Connection: keep-alive\r\n");
+	at = PUT(at, "\r\n");
+	return (size_t)(at - start);
+}
+
+static bool is_token(const char *name)
+{
+	static const char others[] = "!#$%&'*+-.^_`|~";
+	if (*name == '\0')
+		return false;
+	for (; *name; name++) {
+		char letter = (char)(*name | 0x20);
+		if (!(letter >= 'a' && letter <= 'z') && !(*name >= '0' && *name <= '9') && !strchr(others, *name))
+			return false;
+	}
+	return true;
+}
+
+bool pipit_reply_is_field(const char *name, const char *value)
+{
+	if (!is_token(name))
+		return false;
+	for (; *value; value++) {
+		unsigned char byte = (unsigned char)*value;
+		if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+/* --- errors -------------------------------------------------------------------------------------------------------- */
+
+/* Append `text` escaped for JSON or HTML, leaving `spare` bytes behind it. */
+static char *put_escaped(char *at, const char *end, const char *text, bool html)
+{
+	for (; *text && end - at > 8; text++) {
+		unsigned char byte = (unsigned char)*text;
+		if (html && byte == '<')
+			at = PUT(at, "&lt;");
+		else if (html && byte == '>')
+			at = PUT(at, "&gt;");
+		else if (html && byte == '&')
+			at = PUT(at, "&amp;");
+		else if (!html && (byte == '"' || byte == '\\'))
+			*at++ = '\\', *at++ = (char)byte;
+		else if (byte < 0x20 || byte == 0x7f)
+			*at++ = ' ';
+		else
+			*at++ = (char)byte;
+	}
+	return at;
+}
+
+size_t pipit_reply_problem_content(char *start, int status, const char *detail, bool html, const char **content_type)
+{
+	const char *title = pipit_reply_phrase(status);
+	char *at = start, *end = start + PIPIT_REPLY_PROBLEM_MAX - 64;
+
+	if (html) {
+		*content_type = "text/html; charset=utf-8";
+		at += sprintf(at, "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>%d %s</title>\n"
+				  "<h1>%d %s</h1>\n<p>", status, title, status, title);
+		at = put_escaped(at, end, detail ? detail : "", true);
+		at = PUT(at, "</p></html>\n");
+		return (size_t)(at - start);
+	}
+	*content_type = "application/problem+json";
+	at += sprintf(at, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d", title, status);
+	if (detail) {
+		at = PUT(at, ",\"detail\":\"");
+		at = put_escaped(at, end, detail, false);
+		*at++ = '"';
+	}
+	at = PUT(at, "}\n");
+	return (size_t)(at - start);
+}
+
+bool pipit_reply_prefers_html(struct pipit_slice accept)
+{
+	return accept.length && memmem(accept.data, accept.length, "text/html", 9) &&
+	    !memmem(accept.data, accept.length, "json", 4);
+}
+
+size_t pipit_reply_refusal(char *at, enum pipit_reason reason, const char *date, bool is_head_request, bool html,
+    size_t *content_bytes)
+{
+	const struct pipit_reason_entry *entry = pipit_reason_entry(reason);
+	char content[PIPIT_REPLY_PROBLEM_MAX];
+	struct pipit_reply_head head = { .status = entry->status, .date = date, .minor = 1 };
+	size_t length = pipit_reply_problem_content(content, entry->status, entry->detail, html, &head.content_type), used;
+
+	head.content_length = length;
+	if (reason == PIPIT_REASON_METHOD_REFUSED)
+		head.fields = pipit_slice_of("Allow: GET, HEAD, OPTIONS\r\n");
+	if (entry->status == 503)
+		head.fields = pipit_slice_of("Retry-After: 1\r\n");
+	used = pipit_reply_head(at, &head);
+	*content_bytes = is_head_request ? 0 : length;
+	memcpy(at + used, content, *content_bytes);
+	return used + *content_bytes;
+}
+
+/* --- replies of classic callbacks ---------------------------------------------------------------------------------- */
+
+/* The line after `at`, which lies in a head that ends with an empty line. */
+static const char *next_line(const char *at, const char *end)
+{
+	const char *lf = memchr(at, '\n', (size_t)(end - at));
+	return lf ? lf + 1 : end;
+}
+
+static bool is_connection_field(const char *line, const char *end)
+{
+	return end - line > 11 && strncasecmp(line, "Connection:", 11) == 0;
+}
+
+void pipit_reply_read_classic(const char *head, size_t length, bool is_head_request, struct pipit_reply_classic *classic)
+{
+	const char *end = head + length;
+
+	*classic = (struct pipit_reply_classic){ 0 };
+	/* "HTTP/1.x NNN …" */
+	for (const char *digit = head + 9; digit < end && *digit >= '0' && *digit <= '9' && classic->status < 1000; digit++)
+		classic->status = classic->status * 10 + (*digit - '0');
+	for (const char *line = next_line(head, end); line < end; line = next_line(line, end)) {
+		if (!is_connection_field(line, end))
+			continue;
+		classic->has_connection = true;
+		classic->closes |= strncasecmp(line + 11, " close\r\n", 8) == 0;
+	}
+	classic->has_content = pipit_reply_has_content(classic->status, is_head_request);
+}
+
+size_t pipit_reply_close_classic(char *head, size_t length)
+{
+	char *at = PUT(head + length - 2, "Connection: close\r\n\r\n");
+	return (size_t)(at - head);
+}

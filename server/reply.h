@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The only writer of responses: status line, fields, framing. Pure: it renders into memory of the caller.
+ *
+ * What every response has in common is decided here and nowhere else: Date, exactly one framing, no content for HEAD, 204
+ * and 304, a truthful Connection, no chunked coding for HTTP/1.0.
+ */
+#ifndef PIPIT_REPLY_H
+#define PIPIT_REPLY_H
+
+#include "reason.h"
+#include "slice.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+/* Fields that a handler may add to one reply, in bytes with names and line ends. */
+#define PIPIT_REPLY_FIELDS_MAX 8192
+/* A head rendered by pipit_reply_head() fits in this. */
+#define PIPIT_REPLY_HEAD_MAX (PIPIT_REPLY_FIELDS_MAX + 1024)
+/* A content rendered by pipit_reply_problem_content() fits in this. */
+#define PIPIT_REPLY_PROBLEM_MAX 4096
+/* "Sun, 06 Nov 1994 08:49:37 GMT" and its NUL. */
+#define PIPIT_REPLY_DATE_SIZE 30
+
+/* IMF-fixdate (RFC 9110 §5.6.7), independent of the locale. */
+void pipit_reply_date(time_t when, char date[PIPIT_REPLY_DATE_SIZE]);
+
+/* Reads an HTTP-date in its three forms; -1 when it is none. */
+time_t pipit_reply_parse_date(const char *text);
+
+/* "Not Found" for 404; "Unknown" for a status without a registered phrase. Static. */
+const char *pipit_reply_phrase(int status);
+
+struct pipit_reply_head {
+	int status;
+	const char *content_type;   /* NULL: no field */
+	struct pipit_slice fields;  /* further whole field lines, each with CRLF */
+	uint64_t content_length;
+	const char *date;           /* rendered by pipit_reply_date() */
+	uint8_t minor;              /* of the request's version: an HTTP/1.0 client is told keep-alive explicitly */
+	bool keep_alive;            /* false: "Connection: close" */
+};
+
+/* Render the head into `at`, of PIPIT_REPLY_HEAD_MAX bytes at least; returns its length. content_type is cut at 256 bytes. */
+size_t pipit_reply_head(char *at, const struct pipit_reply_head *head);
+
+/* Whether a response of this status to this method has content after its head (RFC 9112 §6.3). */
+bool pipit_reply_has_content(int status, bool is_head_request);
+
+/* True for a name and value that may stand in a response (token; no CR, LF, NUL or other controls). */
+bool pipit_reply_is_field(const char *name, const char *value);
+
+/*
+ * The content of an error: a problem document (RFC 9457), or a small HTML page. title is the status's phrase; detail may be
+ * NULL. Written to `at` (PIPIT_REPLY_PROBLEM_MAX bytes), details that do not fit are cut. Returns the length;
+ * *content_type receives a static string.
+ */
+size_t pipit_reply_problem_content(char *at, int status, const char *detail, bool html, const char **content_type);
+
+/* True when an Accept field prefers text/html over JSON: it names text/html and not application/problem+json or json. */
+bool pipit_reply_prefers_html(struct pipit_slice accept);
+
+/*
+ * A whole response for a request that no handler sees, "Connection: close" included. `at` has PIPIT_REPLY_HEAD_MAX +
+ * PIPIT_REPLY_PROBLEM_MAX bytes. Returns its length; *content_bytes receives the content's.
+ */
+size_t pipit_reply_refusal(char *at, enum pipit_reason reason, const char *date, bool is_head_request, bool html,
+    size_t *content_bytes);
+
+/* What a head written by evhttp says, as far as the transport must know. */
+struct pipit_reply_classic {
+	int status;
+	bool has_connection; /* it has a Connection field */
+	bool closes;         /* which says close: evhttp will close the connection when the reply is complete */
+	bool has_content;    /* bytes that follow belong on the wire */
+};
+
+/* head: up to and with its empty line. */
+void pipit_reply_read_classic(const char *head, size_t length, bool is_head_request, struct pipit_reply_classic *classic);
+
+/* What pipit_reply_close_classic() adds. */
+#define PIPIT_REPLY_CLOSE_MAX 32
+
+/* Put "Connection: close" before the empty line of a head that has no Connection field; returns the new length. */
+size_t pipit_reply_close_classic(char *head, size_t length);
+
+#endif

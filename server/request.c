@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: MIT */
+/* See request.h; the contracts of the public functions are in pipit.h. */
+#include "request.h"
+
+#include "json.h"
+#include "log.h"
+#include "reply.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A string handed out to a handler; lives as long as the request. */
+struct memory {
+	struct memory *next;
+	char bytes[];
+};
+
+/* --- life ---------------------------------------------------------------------------------------------------------- */
+
+struct pipit_request *pipit_request_new(struct pipit_request_pool *pool, struct pipit_connection *connection,
+    const struct pipit_guard_head *head)
+{
+	struct pipit_request *request = pool->free;
+	if (request)
+		pool->free = request->next_free;
+	else
+		request = malloc(sizeof *request);
+	if (!request)
+		return NULL;
+	memset(request, 0, offsetof(struct pipit_request, id));
+	request->id[0] = request->peer[0] = '\0';
+	request->match.parameter_count = 0;
+	request->pool = pool;
+	request->connection = connection;
+	request->head = head;
+	request->body = (struct pipit_slice){ "", 0 };
+	request->number = pool->id_count++;
+	return request;
+}
+
+static void free_request(struct pipit_request *request)
+{
+	while (request->memory) {
+		struct memory *next = request->memory->next;
+		free(request->memory);
+		request->memory = next;
+	}
+	free(request->retained);
+	free(request->fields);
+	request->next_free = request->pool->free;
+	request->pool->free = request;
+}
+
+void pipit_request_pool_clear(struct pipit_request_pool *pool)
+{
+	while (pool->free) {
+		struct pipit_request *next = pool->free->next_free;
+		free(pool->free);
+		pool->free = next;
+	}
+}
+
+void pipit_request_detach(struct pipit_request *request)
+{
+	/* A kept request may ask for its client's address later. */
+	if (request->keeps)
+		pipit_request_peer(request);
+	request->connection = NULL;
+	request->on_abort = NULL;
+	if (request->keeps == 0 && !request->in_handler)
+		free_request(request);
+}
+
+/* One block: the head's struct as far as it is filled, its bytes, the body, a NUL. */
+int pipit_request_retain(struct pipit_request *request)
+{
+	const struct pipit_guard_head *head = request->head;
+	size_t struct_size = offsetof(struct pipit_guard_head, fields) + head->field_count * sizeof head->fields[0];
+	struct pipit_guard_head *copy;
+	char *bytes;
+
+	if (request->retained && request->body.length == 0)
+		return 0;
+	copy = malloc(struct_size + head->length + request->body.length + 1);
+	if (!copy)
+		return -ENOMEM;
+	bytes = (char *)copy + struct_size;
+	memcpy(copy, head, struct_size);
+	memcpy(bytes, head->bytes, head->length);
+	memcpy(bytes + head->length, request->body.data, request->body.length);
+	bytes[head->length + request->body.length] = '\0';
+	copy->bytes = bytes;
+	for (size_t i = 0; i < request->match.parameter_count; i++)
+		request->match.parameters[i].data = bytes + (request->match.parameters[i].data - head->bytes);
+	request->body.data = bytes + head->length;
+	free(request->retained);
+	request->head = request->retained = copy;
+	return 0;
+}
+
+int pipit_request_keep(struct pipit_request *request)
+{
+	if (request->keeps == 0 && pipit_request_retain(request) != 0)
+		return -ENOMEM;
+	request->keeps++;
+	return 0;
+}
+
+void pipit_request_release(struct pipit_request *request)
+{
+	if (--request->keeps > 0 || request->in_handler)
+		return;
+	if (request->connection && !request->replied) {
+		pipit_log(PIPIT_LOG_ERROR, "%s: a request was released without a reply", pipit_request_route(request));
+		request->keeps = 1;
+		pipit_reply_problem(request, 500, NULL);
+		request->keeps = 0;
+	}
+	if (!request->connection)
+		free_request(request);
+}
+
+bool pipit_request_is_gone(const struct pipit_request *request)
+{
+	return !request->connection || request->replied;
+}
+
+void pipit_request_on_abort(struct pipit_request *request, void (*callback)(struct pipit_request *, void *), void *arg)
+{
+	request->on_abort = callback;
+	request->on_abort_arg = arg;
+}
+
+int pipit_request_post(struct pipit_request *request, void (*function)(struct pipit_request *, void *), void *arg)
+{
+	return request->pool->post(request->pool->worker, request, function, arg);
+}
+
+/* --- what was asked ------------------------------------------------------------------------------------------------ */
+
+static char *remember(struct pipit_request *request, struct pipit_slice text)
+{
+	struct memory *memory = malloc(sizeof *memory + text.length + 1);
+	if (!memory)
+		return NULL;
+	memory->next = request->memory;
+	request->memory = memory;
+	memcpy(memory->bytes, text.data, text.length);
+	memory->bytes[text.length] = '\0';
+	return memory->bytes;
+}
+
+enum pipit_method pipit_request_method(const struct pipit_request *request)
+{
+	return (enum pipit_method)request->head->method;
+}
+
+const char *pipit_request_method_name(const struct pipit_request *request)
+{
+	static const char *const names[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH" };
+	return names[__builtin_ctz(request->head->method)];
+}
+
+const char *pipit_request_path(struct pipit_request *request)
+{
+	const struct pipit_guard_head *head = request->head;
+	if (!request->path)
+		request->path = remember(request, pipit_guard_slice(head, head->path, head->path_length));
+	return request->path ? request->path : "/";
+}
+
+const char *pipit_request_query(struct pipit_request *request)
+{
+	const struct pipit_guard_head *head = request->head;
+	if (!request->query && head->query)
+		request->query = remember(request, pipit_guard_slice(head, head->query, head->query_length));
+	return request->query;
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* One byte of percent-encoded text; an invalid escape stands for itself, as the URL standard has it for forms. */
+static char decode_one(const char **at, const char *end, bool plus_is_space)
+{
+	const char *text = *at;
+	if (*text == '%' && end - text > 2 && hex_value(text[1]) >= 0 && hex_value(text[2]) >= 0) {
+		*at += 3;
+		return (char)(hex_value(text[1]) << 4 | hex_value(text[2]));
+	}
+	*at += 1;
+	return plus_is_space && *text == '+' ? ' ' : *text;
+}
+
+static bool decodes_to(const char *at, const char *end, const char *name)
+{
+	while (at < end && *name) {
+		if (decode_one(&at, end, true) != *name++)
+			return false;
+	}
+	return at == end && *name == '\0';
+}
+
+/* application/x-www-form-urlencoded, of a query or a content. */
+static long form_value(struct pipit_slice form, const char *name, char *value, size_t size)
+{
+	const char *at = form.data, *end = form.data + form.length;
+
+	while (at < end) {
+		const char *pair_end = memchr(at, '&', (size_t)(end - at)), *equals;
+		long length = 0;
+		if (!pair_end)
+			pair_end = end;
+		equals = memchr(at, '=', (size_t)(pair_end - at));
+		if (!equals)
+			equals = pair_end;
+		if (!decodes_to(at, equals, name)) {
+			at = pair_end + 1;
+			continue;
+		}
+		for (at = equals < pair_end ? equals + 1 : pair_end; at < pair_end; length++) {
+			char decoded = decode_one(&at, pair_end, true);
+			if ((size_t)length + 1 < size)
+				value[length] = decoded;
+		}
+		value[(size_t)length < size ? (size_t)length : size - 1] = '\0';
+		return length;
+	}
+	return -1;
+}
+
+long pipit_request_query_value(struct pipit_request *request, const char *name, char *value, size_t size)
+{
+	const struct pipit_guard_head *head = request->head;
+	if (!head->query)
+		return -1;
+	return form_value(pipit_guard_slice(head, head->query, head->query_length), name, value, size);
+}
+
+long pipit_request_form_value(struct pipit_request *request, const char *name, char *value, size_t size)
+{
+	return form_value(request->body, name, value, size);
+}
+
+const char *pipit_request_parameter(struct pipit_request *request, const char *name)
+{
+	int index = request->route ? pipit_router_parameter_index(request->route->pattern, name) : -1;
+	struct pipit_slice encoded;
+	const char *at;
+	char *decoded, *out;
+
+	if (index < 0 || (size_t)index >= request->match.parameter_count)
+		return NULL;
+	encoded = request->match.parameters[index];
+	decoded = out = remember(request, encoded);
+	if (!decoded)
+		return NULL;
+	for (at = encoded.data; at < encoded.data + encoded.length;)
+		*out++ = decode_one(&at, encoded.data + encoded.length, false);
+	*out = '\0';
+	return decoded;
+}
+
+/* The head lies in memory that is ours to write, and the byte behind a name is its colon, behind a value white space or CR:
+ * neither is needed once the guard has passed them. */
+static const char *terminate(const struct pipit_guard_head *head, uint32_t offset, uint32_t length)
+{
+	char *text = (char *)(uintptr_t)head->bytes + offset;
+	text[length] = '\0';
+	return text;
+}
+
+const char *pipit_request_header(struct pipit_request *request, const char *name)
+{
+	const struct pipit_guard_field *field = pipit_guard_find(request->head, name);
+	return field ? terminate(request->head, field->value, field->value_length) : NULL;
+}
+
+bool pipit_request_field(struct pipit_request *request, size_t index, const char **name, const char **value)
+{
+	const struct pipit_guard_field *field = &request->head->fields[index];
+	if (index >= request->head->field_count)
+		return false;
+	*name = terminate(request->head, field->name, field->name_length);
+	*value = terminate(request->head, field->value, field->value_length);
+	return true;
+}
+
+bool pipit_request_is(struct pipit_request *request, const char *media_type)
+{
+	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
+	struct pipit_slice type;
+	size_t i;
+
+	if (!field)
+		return false;
+	type = pipit_guard_slice(request->head, field->value, field->value_length);
+	for (i = 0; i < type.length && type.data[i] != ';' && type.data[i] != ' ' && type.data[i] != '\t'; i++)
+		continue;
+	type.length = i;
+	if (pipit_slice_equals_nocase(type, media_type))
+		return true;
+	return strcasecmp(media_type, "application/json") == 0 && type.length > 5 &&
+	    strncasecmp(type.data + type.length - 5, "+json", 5) == 0;
+}
+
+const char *pipit_request_body(struct pipit_request *request, size_t *length)
+{
+	*length = request->body.length;
+	return request->body.data;
+}
+
+struct cJSON *pipit_request_json(struct pipit_request *request)
+{
+	struct pipit_json_error error;
+	struct cJSON *doc = NULL;
+	int result;
+
+	if (!pipit_request_is(request, "application/json")) {
+		pipit_reply_header(request, "Accept", "application/json");
+		pipit_reply_problem(request, 415, "The content must be JSON, and its Content-Type application/json.");
+		return NULL;
+	}
+	result = pipit_json_parse(request->body.data, request->body.length, (size_t)request->pool->config->max_json_depth, &doc,
+	    &error);
+	if (result == -EINVAL)
+		pipit_reply_problem(request, 400, "Invalid JSON at line %zu, column %zu (byte %zu): %s.", error.line,
+		    error.column, error.byte, error.message);
+	else if (result != 0)
+		pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
+	return result == 0 ? doc : NULL;
+}
+
+const char *pipit_request_peer(struct pipit_request *request)
+{
+	if (!request->peer[0] && request->connection)
+		pipit_connection_peer(request->connection, request->peer, sizeof request->peer);
+	return request->peer[0] ? request->peer : "-";
+}
+
+const char *pipit_request_id(struct pipit_request *request)
+{
+	if (!request->id[0])
+		snprintf(request->id, sizeof request->id, "%08x%08x", (unsigned)request->pool->id_prefix,
+		    (unsigned)request->number);
+	return request->id;
+}
+
+const char *pipit_request_route(const struct pipit_request *request)
+{
+	return request->route ? request->route->pattern : "none";
+}
+
+struct pipit_server *pipit_request_server(const struct pipit_request *request)
+{
+	return request->pool->server;
+}
+
+struct pipit_slice pipit_request_line(const struct pipit_guard_head *head)
+{
+	/* The guard passes single spaces only: method, target and "HTTP/1.1" stand in one piece. */
+	return pipit_guard_slice(head, 0, head->target + head->target_length + sizeof " HTTP/1.1" - 1);
+}
+
+/* --- the reply ----------------------------------------------------------------------------------------------------- */
+
+static bool is_ours(const char *name)
+{
+	static const char *const ours[] = { "Content-Length", "Transfer-Encoding", "Connection", "Date" };
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+		if (strcasecmp(name, ours[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+int pipit_reply_header(struct pipit_request *request, const char *name, const char *value)
+{
+	size_t needed = strlen(name) + strlen(value) + sizeof ": \r\n";
+
+	if (request->replied)
+		return -EALREADY;
+	if (is_ours(name) || !pipit_reply_is_field(name, value))
+		return -EINVAL;
+	if (!request->fields)
+		request->fields = malloc(PIPIT_REPLY_FIELDS_MAX);
+	if (!request->fields)
+		return -ENOMEM;
+	if (needed > PIPIT_REPLY_FIELDS_MAX - request->fields_length)
+		return -ENOSPC;
+	request->fields_length += (size_t)sprintf(request->fields + request->fields_length, "%s: %s\r\n", name, value);
+	return 0;
+}
+
+/* Everything but the content is decided here, for all kinds of replies. */
+static void send_reply(struct pipit_request *request, int status, const char *content_type, struct pipit_slice content,
+    int file, uint64_t offset, uint64_t file_length)
+{
+	struct pipit_connection *connection = request->connection;
+	char rendered[PIPIT_REPLY_HEAD_MAX];
+	struct pipit_reply_head head = {
+		.status = status,
+		.content_type = content_type,
+		.fields = { request->fields, request->fields_length },
+		.content_length = content.length + file_length,
+		.date = pipit_transport_date(pipit_connection_transport(connection)),
+		.minor = pipit_connection_minor(connection),
+		.keep_alive = pipit_connection_keeps_alive(connection),
+	};
+
+	request->replied = true;
+	if (!pipit_reply_has_content(status, pipit_connection_is_head_request(connection))) {
+		if (file >= 0)
+			close(file);
+		content.length = file_length = 0;
+		file = -1;
+	}
+	pipit_transport_reply(connection, status, (struct pipit_slice){ rendered, pipit_reply_head(rendered, &head) }, content,
+	    file, offset, file_length);
+}
+
+/* 0 when a reply can be sent, 1 when nobody waits for it any more. */
+static int begin_reply(struct pipit_request *request, int status)
+{
+	if (request->replied)
+		return -EALREADY;
+	if (status < 200 || status > 599)
+		return -EINVAL;
+	if (request->connection)
+		return 0;
+	request->replied = true;
+	return 1;
+}
+
+int pipit_reply(struct pipit_request *request, int status, const char *content_type, const void *content, size_t length)
+{
+	int result = begin_reply(request, status);
+	if (result == 0)
+		send_reply(request, status, content_type, (struct pipit_slice){ content, length }, -1, 0, 0);
+	return result < 0 ? result : 0;
+}
+
+int pipit_reply_text(struct pipit_request *request, int status, const char *text)
+{
+	return pipit_reply(request, status, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+static int reply_without_memory(struct pipit_request *request)
+{
+	int result = pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
+	return result == 0 ? -ENOMEM : result;
+}
+
+int pipit_reply_json(struct pipit_request *request, int status, struct cJSON *doc)
+{
+	char small[2048], *text = small;
+	int result;
+
+	if (!doc)
+		return reply_without_memory(request);
+	if (!cJSON_PrintPreallocated(doc, small, sizeof small, false))
+		text = cJSON_PrintUnformatted(doc);
+	cJSON_Delete(doc);
+	if (!text)
+		return reply_without_memory(request);
+	result = pipit_reply(request, status, "application/json", text, strlen(text));
+	if (text != small)
+		cJSON_free(text);
+	return result;
+}
+
+int pipit_reply_problem(struct pipit_request *request, int status, const char *detail, ...)
+{
+	char content[PIPIT_REPLY_PROBLEM_MAX], text[1024];
+	const struct pipit_guard_field *accept = pipit_guard_find(request->head, "Accept");
+	const char *content_type;
+	size_t length;
+	bool html = accept &&
+	    pipit_reply_prefers_html(pipit_guard_slice(request->head, accept->value, accept->value_length));
+	va_list arguments;
+
+	if (status < 400)
+		return -EINVAL;
+	if (detail) {
+		va_start(arguments, detail);
+		vsnprintf(text, sizeof text, detail, arguments);
+		va_end(arguments);
+	}
+	length = pipit_reply_problem_content(content, status, detail ? text : NULL, html, &content_type);
+	return pipit_reply(request, status, content_type, content, length);
+}
+
+int pipit_reply_file(struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset,
+    uint64_t length)
+{
+	int result = begin_reply(request, status);
+	if (result == 0)
+		send_reply(request, status, content_type, (struct pipit_slice){ NULL, 0 }, fd, offset, length);
+	else
+		close(fd);
+	return result < 0 ? result : 0;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a handler sees: the public functions pipit_request_* and pipit_reply_* are here, over one struct.
+ *
+ * A request is made when its head has passed the guard, and given back when its reply is complete or its client has gone and
+ * nobody keeps it. While it is handled it points into the transport's memory; retaining it copies what it points to.
+ */
+#ifndef PIPIT_REQUEST_H
+#define PIPIT_REQUEST_H
+
+#include "guard.h"
+#include "pipit.h"
+#include "router.h"
+#include "transport.h"
+
+#include <netinet/in.h>
+
+/* A registered route. Const while the server runs. */
+struct pipit_route {
+	char *pattern;             /* owned */
+	size_t index;              /* label of its counters */
+	unsigned methods;
+	pipit_handler *handler;    /* one of these two */
+	pipit_evhttp_callback *callback;
+	void *arg;
+	struct pipit_route_options options;
+	struct pipit_route *next;  /* the server's list */
+};
+
+/* What all requests of a worker share. */
+struct pipit_request_pool {
+	struct pipit_server *server;
+	const struct pipit_config *config;
+	void *worker;              /* for `post` */
+	/* Thread-safe: hand the function to the worker's inbox. 0, -ENOMEM or -ESHUTDOWN. */
+	int (*post)(void *worker, struct pipit_request *request, void (*function)(struct pipit_request *, void *), void *arg);
+	struct pipit_request *free; /* linked by next_free */
+	uint32_t id_prefix, id_count;
+};
+
+struct pipit_request {
+	struct pipit_request_pool *pool;
+	struct pipit_connection *connection; /* NULL once the reply is complete or the client gone */
+	const struct pipit_route *route;     /* NULL when no route was found */
+	const struct pipit_guard_head *head;
+	struct pipit_slice body;             /* followed by a NUL */
+	struct pipit_guard_head *retained;   /* owned: head, its bytes and the body in one block; NULL while in flat memory */
+	struct memory *memory;               /* owned: strings handed out, linked */
+	const char *path, *query;            /* in `memory` once asked for */
+	char *fields;                        /* owned: field lines of the coming reply, PIPIT_REPLY_FIELDS_MAX */
+	size_t fields_length;
+	void (*on_abort)(struct pipit_request *, void *);
+	void *on_abort_arg;
+	unsigned keeps;                      /* pipit_request_keep() minus _release() */
+	bool in_handler;
+	bool replied;
+	uint32_t number;                     /* second half of the id */
+	struct pipit_request *next_free;
+	/* From here on filled only when asked for. */
+	char id[17];
+	char peer[INET6_ADDRSTRLEN];
+	struct pipit_router_match match;     /* parameters point into head->bytes */
+};
+
+/* A new request for a head in flat memory; NULL when memory is short. */
+struct pipit_request *pipit_request_new(struct pipit_request_pool *pool, struct pipit_connection *connection,
+    const struct pipit_guard_head *head);
+
+/* Copy what lies in flat memory. 0 or -ENOMEM. */
+int pipit_request_retain(struct pipit_request *request);
+
+/* The connection lets the request go: it is freed, or when somebody keeps it, when that ends. */
+void pipit_request_detach(struct pipit_request *request);
+
+/* Free the pool's spare requests. */
+void pipit_request_pool_clear(struct pipit_request_pool *pool);
+
+/* The request's first line as it was sent, without its end. */
+struct pipit_slice pipit_request_line(const struct pipit_guard_head *head);
+
+#endif

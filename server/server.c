@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: MIT */
+/* See server.h; the contracts of the public functions are in pipit.h. */
+#include "server.h"
+
+#include "config.h"
+#include "listener.h"
+#include "log.h"
+#include "router.h"
+#include "signals.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef PIPIT_VERSION
+#error "PIPIT_VERSION comes from CMakeLists.txt"
+#endif
+
+#define WORKERS_MAX 256
+
+struct pipit_server {
+	struct pipit_config config;      /* a copy; its strings are `strings` */
+	char *strings[PIPIT_LISTEN_MAX + 5];
+	size_t string_count;
+	struct pipit_shared shared;
+	struct pipit_router *router;
+	struct pipit_route *routes;      /* in the order of registration, newest first */
+	struct pipit_route *fallback;
+	size_t route_count;
+	const char **route_names;        /* by index: patterns, "fallback", "none" */
+	int registration_error;          /* of the first registration that failed, 0 for none */
+	bool is_started;
+
+	size_t worker_count;
+	struct pipit_worker *workers[WORKERS_MAX];
+	pthread_t threads[WORKERS_MAX];  /* of workers 1 and up */
+	_Atomic size_t running;          /* workers that are not done */
+	bool is_attached;
+
+	bool is_listening;
+	char urls[PIPIT_LISTEN_MAX][PIPIT_LISTENER_URL_SIZE];
+	int *sockets;                    /* worker_count of them per address; -1 once a worker has taken it */
+	time_t started;
+};
+
+const char *pipit_version(void)
+{
+	return PIPIT_VERSION;
+}
+
+/* --- making it ----------------------------------------------------------------------------------------------------- */
+
+static bool copy_string(struct pipit_server *server, const char **text)
+{
+	char *copy;
+	if (!*text)
+		return true;
+	copy = strdup(*text);
+	if (!copy)
+		return false;
+	server->strings[server->string_count++] = copy;
+	*text = copy;
+	return true;
+}
+
+static bool copy_config(struct pipit_server *server, const struct pipit_config *config)
+{
+	struct pipit_config *copy = &server->config;
+	bool is_copied = true;
+	*copy = *config;
+	copy->owned = NULL;
+	for (size_t i = 0; i < copy->listen_count; i++)
+		is_copied &= copy_string(server, &copy->listen[i]);
+	return is_copied && copy_string(server, &copy->root) && copy_string(server, &copy->access_log) &&
+	    copy_string(server, &copy->log_format) && copy_string(server, &copy->log_level);
+}
+
+static size_t cores(void)
+{
+	cpu_set_t set;
+	return sched_getaffinity(0, sizeof set, &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
+}
+
+static int open_access_log(struct pipit_server *server)
+{
+	const struct pipit_config *config = &server->config;
+	int error = pipit_access_log_open(config->access_log, strcmp(config->log_format, "json") == 0, &server->shared.access_log);
+	if (error != 0)
+		pipit_log(PIPIT_LOG_ERROR, "cannot open the access log %s: %s", config->access_log, strerror(-error));
+	return error;
+}
+
+struct pipit_server *pipit_server_new(const struct pipit_config *config)
+{
+	struct pipit_server *server = calloc(1, sizeof *server);
+	struct pipit_config defaults;
+	enum pipit_log_level level = PIPIT_LOG_INFO;
+	char error[512];
+
+	if (!config) {
+		pipit_config_init(&defaults);
+		config = &defaults;
+	}
+	if (pipit_config_check(config, error, sizeof error) != 0) {
+		pipit_log(PIPIT_LOG_ERROR, "%s", error);
+		free(server);
+		return NULL;
+	}
+	if (server)
+		server->router = pipit_router_new();
+	if (!server || !server->router || !copy_config(server, config)) {
+		pipit_log(PIPIT_LOG_ERROR, "out of memory");
+		pipit_server_free(server);
+		return NULL;
+	}
+	pipit_log_level_parse(config->log_level, &level);
+	pipit_log_set_level(level);
+	server->worker_count = config->workers ? (size_t)config->workers : cores();
+	server->started = time(NULL);
+	return server;
+}
+
+/* --- routes -------------------------------------------------------------------------------------------------------- */
+
+static int fail_registration(struct pipit_server *server, const char *pattern, int error, const char *why)
+{
+	pipit_log(PIPIT_LOG_ERROR, "route %s: %s", pattern ? pattern : "(null)", why);
+	if (!server->registration_error)
+		server->registration_error = error;
+	return error;
+}
+
+static void free_route(struct pipit_route *route)
+{
+	if (!route)
+		return;
+	free(route->pattern);
+	free(route);
+}
+
+static struct pipit_route *new_route(const struct pipit_route *content, const char *pattern)
+{
+	struct pipit_route *route = malloc(sizeof *route);
+	if (!route)
+		return NULL;
+	*route = *content;
+	route->pattern = strdup(pattern);
+	if (route->pattern)
+		return route;
+	free(route);
+	return NULL;
+}
+
+static int add_route(struct pipit_server *server, const char *pattern, const struct pipit_route *content)
+{
+	struct pipit_route *route;
+	char why[256] = "out of memory";
+	int error;
+
+	if (server->is_started)
+		return fail_registration(server, pattern, -EBUSY, "routes are registered before the server runs");
+	if (!pattern || (!content->handler && !content->callback))
+		return fail_registration(server, pattern, -EINVAL, "a route has a pattern and a handler");
+	route = new_route(content, pattern);
+	error = route ? pipit_router_add(server->router, content->methods, pattern, route, why, sizeof why) : -ENOMEM;
+	if (error != 0) {
+		free_route(route);
+		return fail_registration(server, pattern, error, why);
+	}
+	route->index = server->route_count++;
+	route->next = server->routes;
+	server->routes = route;
+	return 0;
+}
+
+int pipit_route_with(struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler, void *arg,
+    const struct pipit_route_options *options)
+{
+	struct pipit_route content = { .methods = methods, .handler = handler, .arg = arg };
+	if (options)
+		content.options = *options;
+	return add_route(server, pattern, &content);
+}
+
+int pipit_route(struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler, void *arg)
+{
+	return pipit_route_with(server, methods, pattern, handler, arg, NULL);
+}
+
+int pipit_route_evhttp_with(struct pipit_server *server, unsigned methods, const char *pattern,
+    pipit_evhttp_callback *callback, void *arg, const struct pipit_route_options *options)
+{
+	struct pipit_route content = { .methods = methods, .callback = callback, .arg = arg };
+	if (options)
+		content.options = *options;
+	return add_route(server, pattern, &content);
+}
+
+int pipit_route_evhttp(struct pipit_server *server, unsigned methods, const char *pattern,
+    pipit_evhttp_callback *callback, void *arg)
+{
+	return pipit_route_evhttp_with(server, methods, pattern, callback, arg, NULL);
+}
+
+static int set_fallback(struct pipit_server *server, const struct pipit_route *content)
+{
+	struct pipit_route *route;
+	if (server->is_started)
+		return fail_registration(server, "fallback", -EBUSY, "the fallback is registered before the server runs");
+	if (!content->handler && !content->callback)
+		return fail_registration(server, "fallback", -EINVAL, "a fallback has a handler");
+	route = new_route(content, "fallback");
+	if (!route)
+		return fail_registration(server, "fallback", -ENOMEM, "out of memory");
+	free_route(server->fallback);
+	server->fallback = route;
+	return 0;
+}
+
+int pipit_fallback(struct pipit_server *server, pipit_handler *handler, void *arg)
+{
+	return set_fallback(server, &(struct pipit_route){ .methods = PIPIT_ANY, .handler = handler, .arg = arg });
+}
+
+int pipit_fallback_evhttp(struct pipit_server *server, pipit_evhttp_callback *callback, void *arg)
+{
+	return set_fallback(server, &(struct pipit_route){ .methods = PIPIT_ANY, .callback = callback, .arg = arg });
+}
+
+/* --- listening ----------------------------------------------------------------------------------------------------- */
+
+int pipit_server_listen(struct pipit_server *server)
+{
+	const struct pipit_config *config = &server->config;
+	size_t count = server->worker_count;
+
+	if (server->registration_error) {
+		pipit_log(PIPIT_LOG_ERROR, "not starting: a route was not registered, see above");
+		return server->registration_error;
+	}
+	if (server->is_listening)
+		return 0;
+	server->sockets = calloc(config->listen_count * count, sizeof *server->sockets);
+	if (!server->sockets)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->listen_count * count; i++)
+		server->sockets[i] = -1;
+	for (size_t i = 0; i < config->listen_count; i++) {
+		int error = pipit_listener_open(config->listen[i], (int)config->listen_backlog, server->sockets + i * count, count,
+		    server->urls[i]);
+		if (error != 0) {
+			pipit_log(PIPIT_LOG_ERROR, "cannot listen on %s: %s%s", config->listen[i], strerror(-error),
+			    error == -EADDRINUSE ? "; another program has that port, or use port 0 for a free one" : "");
+			for (size_t j = i * count; j < (i + 1) * count; j++)
+				server->sockets[j] = -1;
+			return error;
+		}
+	}
+	server->is_listening = true;
+	return 0;
+}
+
+const char *pipit_server_url(const struct pipit_server *server, size_t index)
+{
+	return server->is_listening && index < server->config.listen_count ? server->urls[index] : NULL;
+}
+
+/* --- starting ------------------------------------------------------------------------------------------------------ */
+
+static void worker_done(struct pipit_server *server, struct pipit_worker *worker)
+{
+	bool is_last = atomic_fetch_sub_explicit(&server->running, 1, memory_order_acq_rel) == 1;
+	if (server->is_attached)
+		return;
+	/* The first worker handles the signals: it stays until all are done. */
+	if (worker != server->workers[0])
+		pipit_worker_break(worker);
+	if (is_last)
+		pipit_worker_break(server->workers[0]);
+}
+
+static int name_routes(struct pipit_server *server)
+{
+	server->route_names = calloc(server->route_count + 2, sizeof *server->route_names);
+	if (!server->route_names)
+		return -ENOMEM;
+	for (struct pipit_route *route = server->routes; route; route = route->next)
+		server->route_names[route->index] = route->pattern;
+	if (server->fallback)
+		server->fallback->index = server->route_count;
+	server->route_names[server->route_count] = "fallback";
+	server->route_names[server->route_count + 1] = "none";
+	return 0;
+}
+
+static int make_worker(struct pipit_server *server, size_t number, struct event_base *base)
+{
+	struct pipit_worker *worker = server->workers[number] = pipit_worker_new(&server->shared, base);
+	if (!worker)
+		return -ENOMEM;
+	for (size_t i = 0; i < server->config.listen_count; i++) {
+		int *socket = &server->sockets[i * server->worker_count + number], fd = *socket;
+		*socket = -1;
+		if (pipit_worker_listen(worker, fd) != 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Everything that can fail, before any thread runs. */
+static int start(struct pipit_server *server, struct event_base *base)
+{
+	int error = pipit_server_listen(server);
+
+	if (error == 0)
+		error = open_access_log(server);
+	if (error == 0)
+		error = name_routes(server);
+	if (error != 0)
+		return error;
+	server->is_started = true;
+	server->shared.server = server;
+	server->shared.config = &server->config;
+	server->shared.router = server->router;
+	server->shared.fallback = server->fallback;
+	server->shared.route_count = server->route_count + 2;
+	server->shared.worker_done = worker_done;
+	atomic_store(&server->running, server->worker_count);
+	for (size_t i = 0; i < server->worker_count; i++) {
+		error = make_worker(server, i, base);
+		if (error != 0) {
+			pipit_log(PIPIT_LOG_ERROR, "cannot start worker %zu: out of memory or descriptors", i);
+			return error;
+		}
+	}
+	return 0;
+}
+
+int pipit_server_attach(struct pipit_server *server, struct event_base *base)
+{
+	if (server->is_started)
+		return -EBUSY;
+	if (server->is_listening && server->worker_count != 1) {
+		pipit_log(PIPIT_LOG_ERROR, "an attached server has one worker: set workers to 1 before listening");
+		return -EINVAL;
+	}
+	server->worker_count = 1;
+	server->is_attached = true;
+	return start(server, base);
+}
+
+/* --- running ------------------------------------------------------------------------------------------------------- */
+
+static void *run_thread(void *worker)
+{
+	pipit_worker_run(worker);
+	return NULL;
+}
+
+static void drain_all(void *context)
+{
+	struct pipit_server *server = context;
+	pipit_log(PIPIT_LOG_INFO, "draining: no new connections, %llu open",
+	    (unsigned long long)pipit_server_connections(server));
+	pipit_server_drain(server);
+}
+
+static void stop_all(void *context)
+{
+	pipit_log(PIPIT_LOG_INFO, "stopping now");
+	pipit_server_stop(context);
+}
+
+void pipit_server_reopen_logs(struct pipit_server *server)
+{
+	int error = server->shared.access_log ? pipit_access_log_reopen(server->shared.access_log) : 0;
+	if (error != 0)
+		pipit_log(PIPIT_LOG_ERROR, "cannot reopen the access log, the old one stays: %s", strerror(-error));
+	else
+		pipit_log(PIPIT_LOG_INFO, "logs reopened");
+}
+
+static void reopen_all(void *context)
+{
+	pipit_server_reopen_logs(context);
+}
+
+/* Threads inherit the mask: signals then reach this thread only. */
+static size_t start_threads(struct pipit_server *server)
+{
+	size_t count = 1;
+	sigset_t before;
+	pthread_sigmask(SIG_SETMASK, NULL, &before);
+	pipit_signals_block();
+	while (count < server->worker_count &&
+	    pthread_create(&server->threads[count], NULL, run_thread, server->workers[count]) == 0)
+		count++;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return count;
+}
+
+int pipit_server_run(struct pipit_server *server)
+{
+	static const struct pipit_signals_actions actions = { drain_all, stop_all, reopen_all };
+	struct pipit_signals *signals;
+	size_t count;
+
+	if (server->is_started || start(server, NULL) != 0)
+		return 1;
+	signals = pipit_signals_new(pipit_worker_base(server->workers[0]), &actions, server);
+	if (!signals) {
+		pipit_log(PIPIT_LOG_ERROR, "cannot handle signals: out of memory");
+		return 1;
+	}
+	count = start_threads(server);
+	if (count < server->worker_count) {
+		pipit_log(PIPIT_LOG_ERROR, "cannot start thread %zu of %zu", count, server->worker_count);
+		for (size_t i = 1; i < count; i++)
+			pipit_worker_break(server->workers[i]);
+	} else {
+		pipit_worker_run(server->workers[0]);
+	}
+	for (size_t i = 1; i < count; i++)
+		pthread_join(server->threads[i], NULL);
+	pipit_signals_free(signals);
+	return count < server->worker_count ? 1 : 0;
+}
+
+void pipit_server_drain(struct pipit_server *server)
+{
+	atomic_store(&server->shared.draining, true);
+	for (size_t i = 0; i < server->worker_count && server->workers[i]; i++)
+		pipit_worker_drain(server->workers[i]);
+}
+
+void pipit_server_stop(struct pipit_server *server)
+{
+	atomic_store(&server->shared.draining, true);
+	for (size_t i = 0; i < server->worker_count && server->workers[i]; i++)
+		pipit_worker_stop(server->workers[i]);
+}
+
+bool pipit_server_is_draining(const struct pipit_server *server)
+{
+	return atomic_load(&server->shared.draining);
+}
+
+uint64_t pipit_server_connections(const struct pipit_server *server)
+{
+	return atomic_load(&server->shared.connections);
+}
+
+void pipit_server_free(struct pipit_server *server)
+{
+	if (!server)
+		return;
+	for (size_t i = 0; i < server->worker_count; i++)
+		pipit_worker_free(server->workers[i]);
+	for (size_t i = 0; server->sockets && i < server->config.listen_count * server->worker_count; i++) {
+		if (server->sockets[i] >= 0)
+			close(server->sockets[i]);
+	}
+	pipit_access_log_close(server->shared.access_log);
+	pipit_router_free(server->router);
+	while (server->routes) {
+		struct pipit_route *next = server->routes->next;
+		free_route(server->routes);
+		server->routes = next;
+	}
+	free_route(server->fallback);
+	free(server->route_names);
+	free(server->sockets);
+	while (server->string_count)
+		free(server->strings[--server->string_count]);
+	free(server);
+}
+
+/* --- metrics ------------------------------------------------------------------------------------------------------- */
+
+static char *render_metrics(struct pipit_server *server, bool openmetrics, size_t *length)
+{
+	const struct pipit_stats *workers[WORKERS_MAX];
+	struct pipit_stats_page page = {
+		.workers = workers,
+		.worker_count = server->worker_count,
+		.routes = server->route_names,
+		.route_count = server->route_count + 2,
+		.version = PIPIT_VERSION,
+		.libevent_version = event_get_version(),
+		.log_dropped = server->shared.access_log ? pipit_access_log_dropped(server->shared.access_log) : 0,
+		.started = server->started,
+		.openmetrics = openmetrics,
+	};
+	for (size_t i = 0; i < server->worker_count; i++)
+		workers[i] = pipit_worker_stats(server->workers[i]);
+	return pipit_stats_render(&page, length);
+}
+
+void pipit_serve_metrics(struct pipit_request *request, void *arg)
+{
+	struct pipit_server *server = pipit_request_server(request);
+	const char *accept = pipit_request_header(request, "Accept");
+	bool openmetrics = accept && strstr(accept, "application/openmetrics-text");
+	size_t length;
+	char *page;
+
+	(void)arg;
+	page = render_metrics(server, openmetrics, &length);
+	if (!page) {
+		pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
+		return;
+	}
+	pipit_reply_header(request, "Cache-Control", "no-store");
+	pipit_reply(request, 200,
+	    openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+			: "text/plain; version=0.0.4; charset=utf-8",
+	    page, length);
+	free(page);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* See signals.h. */
+#include "signals.h"
+
+#include "log.h"
+
+#include <event2/event.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+static const int handled[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP };
+#define HANDLED_COUNT (sizeof handled / sizeof *handled)
+
+struct pipit_signals {
+	const struct pipit_signals_actions *actions;
+	void *arg;
+	struct event *events[HANDLED_COUNT];
+	struct sigaction pipe_before;
+	bool is_draining;
+};
+
+static void on_signal(evutil_socket_t number, short what, void *context)
+{
+	struct pipit_signals *signals = context;
+	(void)what;
+	if (number == SIGUSR1 || number == SIGHUP) {
+		signals->actions->reopen(signals->arg);
+	} else if (!signals->is_draining) {
+		signals->is_draining = true;
+		signals->actions->drain(signals->arg);
+	} else {
+		signals->actions->stop(signals->arg);
+	}
+}
+
+struct pipit_signals *pipit_signals_new(struct event_base *base, const struct pipit_signals_actions *actions, void *arg)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	struct pipit_signals *signals = calloc(1, sizeof *signals);
+	if (!signals)
+		return NULL;
+	signals->actions = actions;
+	signals->arg = arg;
+	sigaction(SIGPIPE, &ignore, &signals->pipe_before);
+	for (size_t i = 0; i < HANDLED_COUNT; i++) {
+		signals->events[i] = evsignal_new(base, handled[i], on_signal, signals);
+		if (!signals->events[i] || event_add(signals->events[i], NULL) != 0) {
+			pipit_signals_free(signals);
+			return NULL;
+		}
+	}
+	return signals;
+}
+
+void pipit_signals_free(struct pipit_signals *signals)
+{
+	if (!signals)
+		return;
+	for (size_t i = 0; i < HANDLED_COUNT; i++) {
+		if (signals->events[i])
+			event_free(signals->events[i]);
+	}
+	sigaction(SIGPIPE, &signals->pipe_before, NULL);
+	free(signals);
+}
+
+void pipit_signals_block(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	for (size_t i = 0; i < HANDLED_COUNT; i++)
+		sigaddset(&set, handled[i]);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}

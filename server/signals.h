@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Signals of a server that owns its process: TERM and INT drain, the second one stops; USR1 reopens logs; PIPE is ignored. */
+#ifndef PIPIT_SIGNALS_H
+#define PIPIT_SIGNALS_H
+
+struct event_base;
+struct pipit_signals;
+
+struct pipit_signals_actions {
+	void (*drain)(void *arg);
+	void (*stop)(void *arg);
+	void (*reopen)(void *arg);
+};
+
+/* Handled in the loop of `base`; actions and arg are kept. NULL when memory is short. */
+struct pipit_signals *pipit_signals_new(struct event_base *base, const struct pipit_signals_actions *actions, void *arg);
+
+/* Restores what was there before. NULL is harmless. */
+void pipit_signals_free(struct pipit_signals *signals);
+
+/* Have the calling thread leave these signals to the one that handles them. */
+void pipit_signals_block(void);
+
+#endif

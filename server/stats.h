@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a worker counts, and the metrics page made of all workers' counts.
+ *
+ * One writer per struct pipit_stats (the worker); any thread may read. Every cell is an atomic written with a relaxed load
+ * and a relaxed store by its only writer, so that counting costs no locked instruction and reading is not a race. A page is
+ * therefore a set of values that were each true a moment ago, not one snapshot; Prometheus asks no more.
+ */
+#ifndef PIPIT_STATS_H
+#define PIPIT_STATS_H
+
+#include "reason.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+/* A connection is in one of these. Label `state` of http_connections. */
+enum pipit_stats_state {
+	PIPIT_STATE_IDLE,     /* between requests */
+	PIPIT_STATE_READING,  /* a head or content is arriving */
+	PIPIT_STATE_HANDLING, /* a handler has the request and has not replied */
+	PIPIT_STATE_WRITING,  /* the socket does not take the reply at once */
+	PIPIT_STATE_CLOSING,  /* answered; late bytes are read and thrown away */
+	PIPIT_STATE_COUNT
+};
+
+/* Label `phase` of http_timeouts_total. */
+enum pipit_stats_phase {
+	PIPIT_PHASE_HEAD,
+	PIPIT_PHASE_BODY,
+	PIPIT_PHASE_WRITE,
+	PIPIT_PHASE_IDLE,
+	PIPIT_PHASE_DRAIN,
+	PIPIT_PHASE_COUNT
+};
+
+/* Single counters without labels. */
+enum pipit_stats_counter {
+	PIPIT_COUNT_ACCEPTED,      /* http_connections_accepted_total */
+	PIPIT_COUNT_EVICTED,       /* http_connections_evicted_total: idle ones that left to make room */
+	PIPIT_COUNT_ACCEPT_ERRORS, /* http_accept_errors_total: accept() failed, mostly for want of descriptors */
+	PIPIT_COUNT_ABORTED,       /* http_requests_aborted_total: the client left before its reply was complete */
+	PIPIT_COUNT_RECEIVED,      /* http_received_bytes_total */
+	PIPIT_COUNT_SENT,          /* http_sent_bytes_total */
+	PIPIT_COUNTER_COUNT
+};
+
+/* A worker's figures about its event_base, refreshed by the worker four times a second. */
+struct pipit_stats_loop {
+	int events_added, events_active, events_virtual;             /* event_base_get_num_events() */
+	int events_added_max, events_active_max, events_virtual_max; /* event_base_get_max_events() */
+	uint64_t lag_ns;     /* how late the last timer of the loop fired */
+	uint64_t lag_max_ns; /* the worst of the last 60 s or so */
+};
+
+struct pipit_stats;
+
+/*
+ * routes: how many route indexes there are (the fallback and "no route" included).
+ * method, features: of the event_base, static strings ("epoll", "et,o1,early_close"). clock: of the thread that runs the
+ * loop, as from pthread_getcpuclockid(); its CPU time is what event_loop_busy_seconds_total tells. NULL when memory is short,
+ * or for more routes than a series can number (2^19).
+ */
+struct pipit_stats *pipit_stats_new(size_t routes, const char *method, const char *features, clockid_t clock);
+void pipit_stats_free(struct pipit_stats *stats);
+
+/* The loop turned out to run on another thread. Any thread. */
+void pipit_stats_set_clock(struct pipit_stats *stats, clockid_t clock);
+
+/* Writer only. method is a bit of enum pipit_method (0: unknown, label "other"), status 100..599. */
+void pipit_stats_request(struct pipit_stats *stats, size_t route, unsigned method, int status, uint64_t duration_ns,
+    uint64_t request_bytes, uint64_t response_bytes);
+void pipit_stats_reject(struct pipit_stats *stats, enum pipit_reason reason);
+void pipit_stats_timeout(struct pipit_stats *stats, enum pipit_stats_phase phase);
+void pipit_stats_add(struct pipit_stats *stats, enum pipit_stats_counter counter, uint64_t amount);
+/* Move a connection from one state to another; PIPIT_STATE_COUNT stands for "not there" (accepted, closed). */
+void pipit_stats_move(struct pipit_stats *stats, enum pipit_stats_state from, enum pipit_stats_state to);
+void pipit_stats_set_loop(struct pipit_stats *stats, const struct pipit_stats_loop *loop);
+
+/* Any thread: connections of this worker in all states; for tests and limits. */
+uint64_t pipit_stats_connections(const struct pipit_stats *stats);
+/* Any thread: one cell, for tests. */
+uint64_t pipit_stats_counter(const struct pipit_stats *stats, enum pipit_stats_counter counter);
+
+/* What the page needs besides the workers. */
+struct pipit_stats_page {
+	const struct pipit_stats *const *workers; /* worker number i is label worker="i" */
+	size_t worker_count;
+	const char *const *routes;                /* label `route` per route index: pattern, "fallback", "none" */
+	size_t route_count;
+	const char *version;                      /* pipit_build_info{version,libevent} */
+	const char *libevent_version;
+	uint64_t log_dropped;                     /* pipit_access_log_dropped_lines_total */
+	time_t started;                           /* wall clock, for process_start_time_seconds */
+	bool openmetrics;                         /* OpenMetrics 1.0 instead of Prometheus text 0.0.4 */
+};
+
+/*
+ * Render the page: *length bytes in malloc'd memory that the caller frees; NULL when memory is short. Counters that never
+ * moved are left out of labelled families except rejections and timeouts, which always show every reason and phase.
+ */
+char *pipit_stats_render(const struct pipit_stats_page *page, size_t *length);
+
+#endif

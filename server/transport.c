@@ -1,0 +1,945 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From readiness to requests, and from replies back to readiness; read from serve() to settle(). What it leaves to others:
+ * sending to output.c, evhttp to engine.c, routes and handlers to the hooks.
+ */
+#include "transport.h"
+
+#include "connection.h"
+#include "engine.h"
+#include "output.h"
+#include "reply.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* What one recv() takes at most. */
+#define RECEIVE_SIZE (64 * 1024)
+/* A partial head (64 KiB at most) or unread pipelined requests lie in front of what is received. */
+#define PIPIT_INPUT_SIZE (3 * RECEIVE_SIZE)
+/* After a refusal so much is read and thrown away, for so long, lest a reset overtake the answer (RFC 9112 §9.6). */
+#define LINGER_BYTES (64 * 1024)
+#define LINGER_MS 2000
+/* While draining, a connection that has been quiet for so long has no request on its way. */
+#define DRAIN_QUIET_MS 500
+/* First allocation for a content that arrives in pieces; it doubles from there, never ahead of what has arrived. */
+#define BODY_START_SIZE 4096
+
+static void serve(struct pipit_connection *connection, char *bytes, size_t length);
+static void settle(struct pipit_connection *connection);
+static void drop(struct pipit_connection *connection);
+static void on_ready(evutil_socket_t fd, short what, void *context);
+
+/* --- phases and interest ------------------------------------------------------------------------------------------- */
+
+static void enter(struct pipit_connection *connection, enum pipit_phase phase)
+{
+	struct pipit_transport *transport = connection->transport;
+	if (connection->phase == phase)
+		return;
+	pipit_stats_move(transport->stats, pipit_phase_state(connection->phase), pipit_phase_state(phase));
+	connection->phase = phase;
+	connection->phase_ms = connection->moved_ms = transport->now_ms;
+	connection->phase_bytes = 0;
+}
+
+/* One event per connection: it waits to read or to write, never for both. */
+static void watch(struct pipit_connection *connection, short interest)
+{
+	if (connection->interest == interest)
+		return;
+	if (connection->interest)
+		event_del(&connection->io);
+	connection->interest = interest;
+	if (!interest)
+		return;
+	event_assign(&connection->io, connection->transport->base, connection->fd, interest | EV_PERSIST, on_ready, connection);
+	if (event_add(&connection->io, NULL) != 0)
+		connection->broken = true;
+}
+
+void pipit_connection_wake(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	if (connection->is_waiting)
+		return;
+	connection->is_waiting = true;
+	connection->next_waiting = NULL;
+	*transport->waiting_tail = connection;
+	transport->waiting_tail = &connection->next_waiting;
+	event_active(transport->turn_end, EV_TIMEOUT, 0);
+}
+
+static void read_clock(struct pipit_transport *transport)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	transport->now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	transport->now_ms = transport->now_ns / 1000000u;
+}
+
+const char *pipit_transport_date(struct pipit_transport *transport)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	if (now.tv_sec != transport->date_second) {
+		transport->date_second = now.tv_sec;
+		pipit_reply_date(now.tv_sec, transport->date);
+	}
+	return transport->date;
+}
+
+/* --- replies, refusals, the end of a request ----------------------------------------------------------------------- */
+
+/* The request is over and its reply complete. */
+static void finish(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	connection->deferred = false;
+	connection->answered = false;
+	connection->was_abandoned = false;
+	if (!pipit_connection_may_stay(connection)) {
+		connection->closing = true;
+		connection->lingers |= connection->body_unread;
+	}
+	transport->hooks->finished(transport->context, connection, true);
+	connection->request = NULL;
+	free(connection->body);
+	connection->body = NULL;
+	connection->body_length = connection->body_capacity = 0;
+	connection->content_bytes = 0;
+}
+
+/* The handler replies later. A native one has kept its request; what a classic one left is retained for the log. */
+static void defer(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	connection->deferred = true;
+	if (connection->is_classic && !transport->hooks->retain(transport->context, connection))
+		connection->broken = true;
+	/* The filter asks for output only while the bufferevent is enabled for writing: see on_output() in engine.c. */
+	if (connection->is_classic)
+		bufferevent_enable(connection->bev, EV_WRITE);
+}
+
+/* Whatever has been written of the reply so far: see whether that is all of it. */
+static void conclude(struct pipit_connection *connection)
+{
+	if (connection->is_classic ? pipit_engine_pump(connection) : connection->answered && connection->file_left == 0)
+		finish(connection);
+	else if (!connection->answered && !connection->deferred)
+		defer(connection);
+}
+
+static struct pipit_slice first_line(const char *bytes, size_t length)
+{
+	const char *end = memchr(bytes, '\r', length < 512 ? length : 512);
+	return (struct pipit_slice){ bytes, end ? (size_t)(end - bytes) : length < 512 ? length : 512 };
+}
+
+/* Answer by ourselves and close. */
+static void refuse(struct pipit_connection *connection, enum pipit_reason reason, struct pipit_slice line)
+{
+	struct pipit_transport *transport = connection->transport;
+	char reply[PIPIT_REPLY_HEAD_MAX + PIPIT_REPLY_PROBLEM_MAX];
+	size_t content_bytes;
+	struct iovec piece = { reply, pipit_reply_refusal(reply, reason, pipit_transport_date(transport),
+	    connection->is_head, connection->wants_html, &content_bytes) };
+
+	pipit_output_write(connection, &piece, 1);
+	connection->collecting = false;
+	connection->closing = connection->lingers = true;
+	pipit_stats_reject(transport->stats, reason);
+	transport->hooks->refused(transport->context, connection, reason, line, content_bytes);
+	connection->request = NULL;
+}
+
+void pipit_transport_reply(struct pipit_connection *connection, int status, struct pipit_slice head,
+    struct pipit_slice content, int file, uint64_t file_offset, uint64_t file_length)
+{
+	struct iovec pieces[2] = { { (void *)head.data, head.length }, { (void *)content.data, content.length } };
+
+	connection->answered = true;
+	connection->status = status;
+	connection->content_bytes = content.length + file_length;
+	pipit_output_write(connection, pieces, content.length ? 2 : 1);
+	if (file >= 0)
+		pipit_output_queue_file(connection, file, file_offset, file_length);
+	if (connection->transport->current == connection)
+		return;
+	/* A deferred reply: nobody else is going to look at this connection. */
+	read_clock(connection->transport);
+	pipit_engine_end(connection);
+	conclude(connection);
+	settle(connection);
+}
+
+/* --- from bytes to a message --------------------------------------------------------------------------------------- */
+
+static bool append_body(struct pipit_connection *connection, struct pipit_slice data)
+{
+	size_t needed = connection->body_length + data.length + 1, capacity = connection->body_capacity;
+	if (needed > capacity) {
+		char *body;
+		if (capacity == 0)
+			capacity = BODY_START_SIZE;
+		while (capacity < needed)
+			capacity *= 2;
+		body = realloc(connection->body, capacity);
+		if (!body)
+			return false;
+		connection->body = body;
+		connection->body_capacity = capacity;
+	}
+	memcpy(connection->body + connection->body_length, data.data, data.length);
+	connection->body_length += data.length;
+	return true;
+}
+
+static void show(struct pipit_connection *connection, struct pipit_slice body)
+{
+	connection->collecting = false;
+	connection->body_unread = false;
+	connection->body_bytes = body.length;
+	if (pipit_engine_show(connection, body))
+		conclude(connection);
+	else if (!pipit_engine_is_gone(connection))
+		refuse(connection, PIPIT_REASON_ENGINE, first_line(connection->head->bytes, connection->head->length));
+}
+
+/* The whole content lies in flat memory. Handlers find a NUL behind it, where perhaps the next request begins. */
+static void show_in_place(struct pipit_connection *connection, char *body, size_t length)
+{
+	char behind = body[length];
+	body[length] = '\0';
+	show(connection, (struct pipit_slice){ body, length });
+	body[length] = behind;
+}
+
+/* The content has been collected; it is freed with the request. */
+static void show_collected(struct pipit_connection *connection)
+{
+	connection->body[connection->body_length] = '\0';
+	show(connection, (struct pipit_slice){ connection->body, connection->body_length });
+}
+
+static void refuse_content(struct pipit_connection *connection, enum pipit_reason reason)
+{
+	refuse(connection, reason, first_line(connection->head->bytes, connection->head->length));
+}
+
+static bool is_over_limit(const struct pipit_connection *connection, uint64_t length)
+{
+	return connection->body_limit && length > connection->body_limit;
+}
+
+/* Content of a message whose head came earlier. Returns how many bytes belonged to it. */
+static size_t take_length(struct pipit_connection *connection, char *bytes, size_t length)
+{
+	uint64_t missing = connection->body_bytes - connection->body_length;
+	struct pipit_slice data = { bytes, missing < length ? (size_t)missing : length };
+
+	if (!append_body(connection, data))
+		refuse_content(connection, PIPIT_REASON_OUT_OF_MEMORY);
+	else if (connection->body_length == connection->body_bytes)
+		show_collected(connection);
+	return data.length;
+}
+
+static size_t take_chunks(struct pipit_connection *connection, char *bytes, size_t length)
+{
+	size_t at = 0, consumed = 0;
+	for (;;) {
+		struct pipit_slice data;
+		enum pipit_reason reason = PIPIT_REASON_NONE;
+		enum pipit_guard_chunk chunk = pipit_guard_chunked(&connection->chunked, bytes + at, length - at,
+		    &connection->transport->limits, &consumed, &data, &reason);
+
+		at += consumed;
+		if (chunk == PIPIT_CHUNK_MORE)
+			return length;
+		if (chunk == PIPIT_CHUNK_DATA && is_over_limit(connection, connection->body_length + data.length))
+			reason = PIPIT_REASON_BODY_TOO_LARGE;
+		else if (chunk == PIPIT_CHUNK_DATA && !append_body(connection, data))
+			reason = PIPIT_REASON_OUT_OF_MEMORY;
+		if (reason != PIPIT_REASON_NONE) {
+			refuse_content(connection, reason);
+			return length;
+		}
+		if (chunk == PIPIT_CHUNK_END) {
+			show_collected(connection);
+			return at;
+		}
+	}
+}
+
+static size_t take_content(struct pipit_connection *connection, char *bytes, size_t length)
+{
+	return connection->head->framing == PIPIT_FRAMING_LENGTH ? take_length(connection, bytes, length)
+								  : take_chunks(connection, bytes, length);
+}
+
+static void send_continue(struct pipit_connection *connection)
+{
+	static char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	struct iovec piece = { line, sizeof line - 1 };
+	pipit_output_write(connection, &piece, 1);
+}
+
+/* The route wants the content: take it from behind the head when it is all there, or begin to collect it. */
+static size_t begin_content(struct pipit_connection *connection, char *behind, size_t available)
+{
+	struct pipit_transport *transport = connection->transport;
+	const struct pipit_guard_head *head = connection->head;
+
+	if (head->framing == PIPIT_FRAMING_LENGTH && is_over_limit(connection, head->content_length)) {
+		refuse_content(connection, PIPIT_REASON_BODY_TOO_LARGE);
+		return 0;
+	}
+	if (head->framing == PIPIT_FRAMING_LENGTH && head->content_length <= available) {
+		size_t length = (size_t)head->content_length;
+		show_in_place(connection, behind, length);
+		return length;
+	}
+	connection->head = transport->hooks->retain(transport->context, connection);
+	connection->body_bytes = head->framing == PIPIT_FRAMING_LENGTH ? head->content_length : 0;
+	connection->chunked = (struct pipit_guard_chunked){ 0 };
+	/* An empty content has an address too. */
+	if (!connection->head || !append_body(connection, (struct pipit_slice){ "", 0 })) {
+		connection->head = head;
+		refuse_content(connection, PIPIT_REASON_OUT_OF_MEMORY);
+		return 0;
+	}
+	connection->collecting = true;
+	if (head->expect_continue && available == 0)
+		send_continue(connection);
+	return 0;
+}
+
+static bool wants_html(const struct pipit_guard_head *head)
+{
+	const struct pipit_guard_field *accept = pipit_guard_find(head, "Accept");
+	return accept && pipit_reply_prefers_html(pipit_guard_slice(head, accept->value, accept->value_length));
+}
+
+/* A head has passed. Returns how many bytes of content behind it were used. */
+static size_t begin_message(struct pipit_connection *connection, char *behind, size_t available)
+{
+	struct pipit_transport *transport = connection->transport;
+	const struct pipit_guard_head *head = connection->head = &transport->head;
+	enum pipit_decision decision;
+
+	connection->started_ns = connection->phase == PHASE_HEAD ? connection->started_ns : transport->now_ns;
+	connection->minor = head->minor;
+	connection->is_head = head->method == PIPIT_HEAD;
+	connection->keep_alive = head->keep_alive;
+	connection->body_unread = head->framing != PIPIT_FRAMING_NONE;
+	connection->body_bytes = 0;
+	connection->is_classic = connection->wants_html = false;
+	decision = transport->hooks->head(transport->context, connection, head, &connection->body_limit);
+	connection->is_classic = decision == PIPIT_DECIDE_CLASSIC;
+	if (decision == PIPIT_DECIDE_NO_MEMORY) {
+		refuse_content(connection, PIPIT_REASON_OUT_OF_MEMORY);
+		return 0;
+	}
+	if (decision == PIPIT_DECIDE_ANSWERED) {
+		conclude(connection);
+		return 0;
+	}
+	if (head->framing == PIPIT_FRAMING_NONE) {
+		show_in_place(connection, behind, 0);
+		return 0;
+	}
+	connection->wants_html = wants_html(head);
+	return begin_content(connection, behind, available);
+}
+
+/* Returns how many bytes were used; 0 when the head has not ended. */
+static size_t take_head(struct pipit_connection *connection, char *bytes, size_t length)
+{
+	struct pipit_transport *transport = connection->transport;
+	enum pipit_reason reason;
+	size_t consumed;
+
+	switch (pipit_guard_head(bytes, length, &connection->checked, &transport->limits, &transport->head, &consumed, &reason)) {
+	case PIPIT_GUARD_MORE:
+		return 0;
+	case PIPIT_GUARD_PASS:
+		connection->checked = 0;
+		return consumed + begin_message(connection, bytes + consumed, length - consumed);
+	default:
+		connection->is_head = transport->head.method == PIPIT_HEAD;
+		connection->started_ns = connection->phase == PHASE_HEAD ? connection->started_ns : transport->now_ns;
+		refuse(connection, reason, first_line(bytes, length));
+		return length;
+	}
+}
+
+/* --- input --------------------------------------------------------------------------------------------------------- */
+
+/* One request at a time, and none while an earlier reply is stuck: a client that does not read costs no memory here. */
+static bool may_read(const struct pipit_connection *connection)
+{
+	return !connection->closing && !connection->broken && !connection->deferred && !connection->answered &&
+	    !pipit_output_is_stuck(connection) && !pipit_engine_is_gone(connection);
+}
+
+static void keep_pending(struct pipit_connection *connection, const char *bytes, size_t length)
+{
+	if (length == 0 || connection->closing) {
+		free(connection->pending);
+		connection->pending = NULL;
+		connection->pending_length = connection->pending_capacity = 0;
+		return;
+	}
+	if (length > connection->pending_capacity) {
+		size_t capacity = length < 512 ? 512 : length + length / 2;
+		char *pending = realloc(connection->pending, capacity);
+		if (!pending) {
+			connection->broken = true;
+			return;
+		}
+		connection->pending = pending;
+		connection->pending_capacity = capacity;
+	}
+	memcpy(connection->pending, bytes, length);
+	connection->pending_length = length;
+}
+
+/* Every request in these bytes, as far as they are whole and each reply is given. bytes lie in transport->in. */
+static void serve(struct pipit_connection *connection, char *bytes, size_t length)
+{
+	struct pipit_transport *transport = connection->transport;
+	char *at = bytes, *end = bytes + length;
+
+	transport->current = connection;
+	while (at < end && may_read(connection)) {
+		size_t used = connection->collecting ? take_content(connection, at, (size_t)(end - at))
+						     : take_head(connection, at, (size_t)(end - at));
+		if (used == 0)
+			break;
+		at += used;
+	}
+	if (pipit_engine_is_gone(connection)) {
+		/* evhttp closed it after a classic reply, or was short of memory. */
+		transport->batch_length = 0;
+		transport->current = NULL;
+		return;
+	}
+	pipit_output_flush(connection, connection->file_left > 0);
+	transport->current = NULL;
+	/* It sent more than we are going to read. */
+	connection->lingers |= at < end;
+	keep_pending(connection, at, (size_t)(end - at));
+	settle(connection);
+}
+
+/* Go on with what was received while an earlier reply was not complete. */
+static void resume(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	memcpy(transport->in, connection->pending, connection->pending_length);
+	serve(connection, transport->in, connection->pending_length);
+}
+
+static void throw_away(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	ssize_t received = recv(connection->fd, transport->in, RECEIVE_SIZE, MSG_DONTWAIT);
+	if (received < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (received <= 0 || (size_t)received >= connection->linger_left)
+		drop(connection);
+	else
+		connection->linger_left -= (uint32_t)received;
+}
+
+static void on_readable(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	size_t before = connection->pending_length;
+	ssize_t received;
+
+	if (connection->phase == PHASE_CLOSING) {
+		throw_away(connection);
+		return;
+	}
+	memcpy(transport->in, connection->pending ? connection->pending : "", before);
+	received = recv(connection->fd, transport->in + before, RECEIVE_SIZE, MSG_DONTWAIT);
+	if (received < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (received <= 0) {
+		drop(connection);
+		return;
+	}
+	pipit_stats_add(transport->stats, PIPIT_COUNT_RECEIVED, (uint64_t)received);
+	connection->moved_ms = transport->now_ms;
+	connection->phase_bytes += (uint64_t)received;
+	serve(connection, transport->in, before + (size_t)received);
+}
+
+static void on_writable(struct pipit_connection *connection)
+{
+	pipit_output_retry(connection);
+	settle(connection);
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *context)
+{
+	struct pipit_connection *connection = context;
+	(void)fd;
+	if (pipit_engine_is_gone(connection))
+		return;
+	read_clock(connection->transport);
+	if (what & EV_READ)
+		on_readable(connection);
+	else
+		on_writable(connection);
+}
+
+/* --- what a connection waits for next ------------------------------------------------------------------------------ */
+
+static void drop(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	if (pipit_engine_is_gone(connection))
+		return;
+	watch(connection, 0);
+	if (connection->request)
+		transport->hooks->finished(transport->context, connection, false);
+	connection->request = NULL;
+	pipit_engine_drop(connection);
+}
+
+/* Our last byte is out. The client may still be sending: a close now would answer that with a reset, which can destroy
+ * the reply before the client has read it. */
+static void say_goodbye(struct pipit_connection *connection)
+{
+	if (!connection->lingers) {
+		drop(connection);
+		return;
+	}
+	if (connection->phase == PHASE_CLOSING)
+		return;
+	shutdown(connection->fd, SHUT_WR);
+	connection->linger_left = LINGER_BYTES;
+	enter(connection, PHASE_CLOSING);
+	watch(connection, EV_READ);
+}
+
+/* Push out what can be pushed out. True when nothing is left. */
+static bool write_out(struct pipit_connection *connection)
+{
+	if (!pipit_output_is_stuck(connection) && connection->file_left > 0) {
+		pipit_output_send_file(connection);
+		if (connection->file_left == 0 && !connection->broken)
+			conclude(connection);
+	} else if (!pipit_output_is_stuck(connection) && connection->request && connection->is_classic) {
+		conclude(connection);
+	}
+	return !pipit_output_is_stuck(connection) && connection->file_left == 0 && !pipit_engine_is_stuck(connection);
+}
+
+/*
+ * After everything that could be done was done: decide what the connection waits for. The one place that does.
+ */
+static void settle(struct pipit_connection *connection)
+{
+	bool is_out;
+
+	if (pipit_engine_is_gone(connection))
+		return;
+	is_out = connection->broken || write_out(connection);
+	/* evhttp closes after a classic reply that says so. */
+	if (pipit_engine_is_gone(connection))
+		return;
+	if (connection->broken) {
+		drop(connection);
+	} else if (!is_out) {
+		enter(connection, PHASE_WRITING);
+		watch(connection, EV_WRITE);
+	} else if (connection->closing) {
+		say_goodbye(connection);
+	} else if (connection->deferred) {
+		/* Watching for EV_CLOSED alone would spin: libevent reports a reset as readable and writable. The sweep looks. */
+		enter(connection, PHASE_HANDLING);
+		watch(connection, 0);
+	} else {
+		bool is_partial = connection->checked > 0;
+		if (connection->pending && !is_partial)
+			pipit_connection_wake(connection);
+		if (is_partial && connection->phase != PHASE_HEAD)
+			connection->started_ns = connection->transport->now_ns;
+		enter(connection, connection->collecting ? PHASE_BODY : is_partial ? PHASE_HEAD : PHASE_IDLE);
+		watch(connection, connection->pending && !is_partial ? 0 : EV_READ);
+		if (connection->broken)
+			drop(connection);
+	}
+}
+
+/* --- new connections ----------------------------------------------------------------------------------------------- */
+
+static void find_candidates(struct pipit_transport *transport)
+{
+	transport->candidate_at = transport->candidate_count = 0;
+	for (struct pipit_connection *at = transport->all; at; at = at->next) {
+		size_t place = transport->candidate_count;
+		if (at->phase != PHASE_IDLE || pipit_engine_is_gone(at))
+			continue;
+		if (place == PIPIT_CANDIDATES_MAX && transport->candidates[--place]->moved_ms <= at->moved_ms)
+			continue;
+		while (place > 0 && transport->candidates[place - 1]->moved_ms > at->moved_ms) {
+			transport->candidates[place] = transport->candidates[place - 1];
+			place--;
+		}
+		transport->candidates[place] = at;
+		if (transport->candidate_count < PIPIT_CANDIDATES_MAX)
+			transport->candidate_count++;
+	}
+}
+
+/* Looking through all connections finds several candidates at once, so that a crowd at the door costs one look per crowd. */
+bool pipit_transport_evict(struct pipit_transport *transport)
+{
+	for (int look = 0; look < 2; look++) {
+		while (transport->candidate_at < transport->candidate_count) {
+			struct pipit_connection *candidate = transport->candidates[transport->candidate_at++];
+			if (!candidate || candidate->phase != PHASE_IDLE || pipit_engine_is_gone(candidate))
+				continue;
+			drop(candidate);
+			pipit_stats_add(transport->stats, PIPIT_COUNT_EVICTED, 1);
+			return true;
+		}
+		find_candidates(transport);
+	}
+	return false;
+}
+
+static void link_adopted(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	connection->next = transport->all;
+	if (transport->all)
+		transport->all->previous = connection;
+	transport->all = connection;
+	transport->adopted++;
+}
+
+/* evhttp has accepted: the descriptor is there now. */
+static void adopt(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	uint64_t limit = transport->config->max_connections, others;
+	socklen_t length = sizeof connection->peer;
+	int on = 1, fd = bufferevent_getfd(connection->bev);
+	bool is_full;
+
+	if (fd < 0) {
+		/* evhttp ran out of memory between asking for a bufferevent and holding it. */
+		bufferevent_free(connection->bev);
+		return;
+	}
+	others = atomic_fetch_add_explicit(transport->house, 1, memory_order_relaxed);
+	is_full = limit && others >= limit && !pipit_transport_evict(transport);
+	connection->fd = fd;
+	link_adopted(connection);
+	connection->moved_ms = connection->phase_ms = transport->now_ms;
+	pipit_stats_add(transport->stats, PIPIT_COUNT_ACCEPTED, 1);
+	pipit_stats_move(transport->stats, PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
+	if (getpeername(fd, &connection->peer.any, &length) != 0)
+		connection->peer.any.sa_family = AF_UNSPEC;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (is_full)
+		refuse(connection, PIPIT_REASON_TOO_MANY_CONNECTIONS, (struct pipit_slice){ "", 0 });
+	settle(connection);
+}
+
+static void on_turn_end(evutil_socket_t fd, short what, void *context)
+{
+	struct pipit_transport *transport = context;
+	struct pipit_connection *last = NULL;
+	(void)fd, (void)what;
+
+	read_clock(transport);
+	/* What wakes up meanwhile waits for the next turn. */
+	for (struct pipit_connection *at = transport->waiting; at; at = at->next_waiting)
+		last = at;
+	while (transport->waiting) {
+		struct pipit_connection *connection = transport->waiting;
+		bool is_last = connection == last;
+
+		transport->waiting = connection->next_waiting;
+		if (!transport->waiting)
+			transport->waiting_tail = &transport->waiting;
+		connection->is_waiting = false;
+		if (pipit_engine_is_gone(connection))
+			;
+		else if (connection->fd < 0)
+			adopt(connection);
+		else if (connection->pending && !connection->checked && may_read(connection))
+			resume(connection);
+		else
+			settle(connection);
+		if (is_last)
+			break;
+	}
+	if (transport->waiting)
+		event_active(transport->turn_end, EV_TIMEOUT, 0);
+}
+
+/* --- deadlines ----------------------------------------------------------------------------------------------------- */
+
+static bool has_passed(uint64_t now_ms, uint64_t since_ms, uint64_t limit_ms)
+{
+	return limit_ms && now_ms >= since_ms + limit_ms;
+}
+
+/* Slower on average than the minimum rate, after the grace. */
+static bool is_too_slow(const struct pipit_connection *connection, uint64_t now_ms)
+{
+	const struct pipit_config *config = connection->transport->config;
+	uint64_t elapsed_ms = now_ms - connection->phase_ms;
+	return config->min_rate_bytes && elapsed_ms > config->rate_grace_ms &&
+	    connection->phase_bytes * 1000 < config->min_rate_bytes * elapsed_ms;
+}
+
+static void time_out(struct pipit_connection *connection, enum pipit_stats_phase phase, enum pipit_reason reason)
+{
+	struct pipit_slice line = { "", 0 };
+	pipit_stats_timeout(connection->transport->stats, phase);
+	if (reason == PIPIT_REASON_NONE) {
+		drop(connection);
+		return;
+	}
+	if (reason == PIPIT_REASON_BODY_TIMEOUT)
+		line = first_line(connection->head->bytes, connection->head->length);
+	else if (connection->pending)
+		line = first_line(connection->pending, connection->pending_length);
+	refuse(connection, reason, line);
+	settle(connection);
+}
+
+/* Between requests: the idle limit, or while draining a moment of silence. */
+static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
+{
+	const struct pipit_transport *transport = connection->transport;
+	uint64_t quiet_since = connection->moved_ms > transport->drain_ms ? connection->moved_ms : transport->drain_ms;
+
+	if (transport->draining && has_passed(now_ms, quiet_since, DRAIN_QUIET_MS))
+		drop(connection);
+	else if (has_passed(now_ms, connection->moved_ms, transport->config->idle_timeout_ms))
+		time_out(connection, PIPIT_PHASE_IDLE, PIPIT_REASON_NONE);
+}
+
+/* The handler has the request: is the client still there, and has a classic callback finished without a byte? */
+static void sweep_handling(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	char byte;
+	ssize_t peeked = recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	if (peeked < 0 && errno != EAGAIN && errno != EINTR) {
+		drop(connection);
+		return;
+	}
+	if (peeked == 0 && !connection->was_abandoned) {
+		connection->was_abandoned = true;
+		transport->hooks->abandoned(transport->context, connection);
+	}
+	if (connection->is_classic)
+		settle(connection);
+}
+
+static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
+{
+	const struct pipit_config *config = connection->transport->config;
+
+	switch (connection->phase) {
+	case PHASE_IDLE:
+		sweep_idle(connection, now_ms);
+		break;
+	case PHASE_HEAD:
+		if (has_passed(now_ms, connection->phase_ms, config->head_timeout_ms))
+			time_out(connection, PIPIT_PHASE_HEAD, PIPIT_REASON_HEAD_TIMEOUT);
+		break;
+	case PHASE_BODY:
+		if (has_passed(now_ms, connection->moved_ms, config->read_timeout_ms) || is_too_slow(connection, now_ms))
+			time_out(connection, PIPIT_PHASE_BODY, PIPIT_REASON_BODY_TIMEOUT);
+		break;
+	case PHASE_HANDLING:
+		sweep_handling(connection);
+		break;
+	case PHASE_WRITING:
+		if (has_passed(now_ms, connection->moved_ms, config->write_timeout_ms) || is_too_slow(connection, now_ms))
+			time_out(connection, PIPIT_PHASE_WRITE, PIPIT_REASON_NONE);
+		break;
+	default:
+		if (has_passed(now_ms, connection->phase_ms, LINGER_MS))
+			drop(connection);
+		break;
+	}
+}
+
+void pipit_transport_sweep(struct pipit_transport *transport, uint64_t now_ms)
+{
+	struct pipit_connection *next;
+	read_clock(transport);
+	/* Dropped connections stay on the list until libevent frees them, in a later callback. */
+	for (struct pipit_connection *at = transport->all; at; at = next) {
+		next = at->next;
+		if (!pipit_engine_is_gone(at))
+			sweep_one(at, now_ms);
+	}
+}
+
+/* --- the whole ----------------------------------------------------------------------------------------------------- */
+
+void pipit_transport_drain(struct pipit_transport *transport)
+{
+	if (transport->draining)
+		return;
+	read_clock(transport);
+	transport->draining = true;
+	transport->drain_ms = transport->now_ms;
+}
+
+size_t pipit_transport_close_all(struct pipit_transport *transport)
+{
+	size_t in_flight = 0;
+	for (struct pipit_connection *at = transport->all; at; at = at->next) {
+		if (!pipit_engine_is_gone(at) && (at->request || at->phase == PHASE_WRITING))
+			in_flight++;
+		drop(at);
+	}
+	return in_flight;
+}
+
+bool pipit_transport_is_empty(const struct pipit_transport *transport)
+{
+	return transport->adopted == 0 && !transport->waiting;
+}
+
+struct evhttp *pipit_transport_engine(struct pipit_transport *transport)
+{
+	return transport->http;
+}
+
+bool pipit_transport_is_ready(struct pipit_transport *transport)
+{
+	return pipit_engine_has_spare(transport);
+}
+
+static void release(struct pipit_transport *transport)
+{
+	if (transport->turn_end)
+		event_free(transport->turn_end);
+	free(transport->in);
+	free(transport->batch);
+	transport->turn_end = NULL;
+	transport->in = transport->batch = NULL;
+}
+
+struct pipit_transport *pipit_transport_new(struct event_base *base, const struct pipit_config *config,
+    struct pipit_stats *stats, _Atomic uint64_t *house, const struct pipit_transport_hooks *hooks, void *context)
+{
+	struct pipit_transport *transport = calloc(1, sizeof *transport);
+	if (!transport)
+		return NULL;
+	transport->base = base;
+	transport->config = config;
+	transport->stats = stats;
+	transport->house = house;
+	transport->hooks = hooks;
+	transport->context = context;
+	transport->limits.max_head_bytes = (uint32_t)config->max_head_bytes;
+	transport->limits.max_target_bytes = (uint32_t)config->max_target_bytes;
+	transport->limits.max_fields = (uint32_t)config->max_fields;
+	transport->waiting_tail = &transport->waiting;
+	transport->in = malloc(PIPIT_INPUT_SIZE + 1);
+	transport->batch = malloc(PIPIT_BATCH_SIZE);
+	transport->turn_end = event_new(base, -1, 0, on_turn_end, transport);
+	if (!transport->in || !transport->batch || !transport->turn_end || pipit_engine_open(transport) != 0) {
+		release(transport);
+		free(transport);
+		return NULL;
+	}
+	read_clock(transport);
+	return transport;
+}
+
+void pipit_transport_free(struct pipit_transport *transport)
+{
+	if (!transport)
+		return;
+	pipit_transport_close_all(transport);
+	pipit_engine_close(transport);
+	release(transport);
+	transport->hooks = NULL;
+	if (transport->count == 0)
+		free(transport);
+}
+
+/* --- for the request on a connection ------------------------------------------------------------------------------- */
+
+void pipit_connection_set_request(struct pipit_connection *connection, void *request)
+{
+	connection->request = request;
+}
+
+void *pipit_connection_request(const struct pipit_connection *connection)
+{
+	return connection->request;
+}
+
+bool pipit_connection_keeps_alive(const struct pipit_connection *connection)
+{
+	return pipit_connection_may_stay(connection);
+}
+
+uint8_t pipit_connection_minor(const struct pipit_connection *connection)
+{
+	return connection->minor;
+}
+
+bool pipit_connection_is_head_request(const struct pipit_connection *connection)
+{
+	return connection->is_head;
+}
+
+uint64_t pipit_connection_started_ns(const struct pipit_connection *connection)
+{
+	return connection->started_ns;
+}
+
+uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection)
+{
+	return connection->body_bytes;
+}
+
+int pipit_connection_status(const struct pipit_connection *connection)
+{
+	return connection->status;
+}
+
+uint64_t pipit_connection_content_bytes(const struct pipit_connection *connection)
+{
+	return connection->content_bytes;
+}
+
+const char *pipit_connection_peer(const struct pipit_connection *connection, char *text, size_t size)
+{
+	const void *address = connection->peer.any.sa_family == AF_INET6 ? (const void *)&connection->peer.v6.sin6_addr
+									 : (const void *)&connection->peer.v4.sin_addr;
+	if (connection->peer.any.sa_family == AF_UNSPEC || !inet_ntop(connection->peer.any.sa_family, address, text, size))
+		return "-";
+	return text;
+}
+
+struct pipit_transport *pipit_connection_transport(const struct pipit_connection *connection)
+{
+	return connection->transport;
+}

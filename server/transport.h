@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A connection: its bytes, its deadlines, and evhttp behind it.
+ *
+ * evhttp holds a dormant bufferevent per connection and never touches the socket. The transport receives into one flat
+ * buffer of the worker, lets the guard judge, collects the content, shows evhttp one whole canonical message, and sends all
+ * replies of a readiness in one send(). Above it, hooks decide and handle; below it, only libevent.
+ *
+ * One transport per worker; everything here runs on the worker's thread.
+ *
+ * The life of a connection, in phases (settle() in transport.c decides which is next):
+ *
+ *     IDLE ─► HEAD ─► BODY ─► HANDLING ─► WRITING ─► IDLE …          a request that needs to wait at every stage
+ *     IDLE ─────────────────────────────────────────► IDLE          one that arrives whole and is answered at once
+ *      any ─► CLOSING ─► gone                                        answered with "Connection: close", or refused
+ */
+#ifndef PIPIT_TRANSPORT_H
+#define PIPIT_TRANSPORT_H
+
+#include "hooks.h"
+#include "pipit.h"
+#include "stats.h"
+
+#include <stdatomic.h>
+
+struct evhttp;
+struct pipit_connection;
+struct pipit_transport;
+
+/*
+ * config, stats, house (connections of the whole process) are kept and outlive the transport. base is borrowed likewise.
+ * Returns NULL when memory is short.
+ */
+struct pipit_transport *pipit_transport_new(struct event_base *base, const struct pipit_config *config,
+    struct pipit_stats *stats, _Atomic uint64_t *house, const struct pipit_transport_hooks *hooks, void *context);
+
+/* evhttp for connections of this transport: give it listeners. Owned by the transport. */
+struct evhttp *pipit_transport_engine(struct pipit_transport *transport);
+
+/* True when the next connection can be taken (a spare is in stock; tries to make one). */
+bool pipit_transport_is_ready(struct pipit_transport *transport);
+
+/* Enforce deadlines. A few times a second; now_ms as of CLOCK_MONOTONIC. */
+void pipit_transport_sweep(struct pipit_transport *transport, uint64_t now_ms);
+
+/* From now on every reply says "Connection: close", and idle connections leave once they have been quiet for a moment. */
+void pipit_transport_drain(struct pipit_transport *transport);
+
+/* Close every connection. Not from within a handler. Returns how many had a request in flight. */
+size_t pipit_transport_close_all(struct pipit_transport *transport);
+
+/* True when no client is connected. */
+bool pipit_transport_is_empty(const struct pipit_transport *transport);
+
+/* The longest-idle connection leaves to free a descriptor. False when none is idle. */
+bool pipit_transport_evict(struct pipit_transport *transport);
+
+/*
+ * Close all, free the engine. libevent frees connections in the next turn of the loop or with the base, and the transport's
+ * memory goes with the last of them; no hook is called after this returns.
+ */
+void pipit_transport_free(struct pipit_transport *transport);
+
+/* --- for the request on a connection ------------------------------------------------------------------------------- */
+
+/* The layer above's own pointer, NULL between requests. */
+void pipit_connection_set_request(struct pipit_connection *connection, void *request);
+void *pipit_connection_request(const struct pipit_connection *connection);
+
+/* What goes into a reply's head: does the connection stay, the request's minor version, is it HEAD. */
+bool pipit_connection_keeps_alive(const struct pipit_connection *connection);
+uint8_t pipit_connection_minor(const struct pipit_connection *connection);
+bool pipit_connection_is_head_request(const struct pipit_connection *connection);
+
+/* When the current request's first byte was received (nanoseconds, CLOCK_MONOTONIC), and the bytes of its content. */
+uint64_t pipit_connection_started_ns(const struct pipit_connection *connection);
+uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection);
+
+/* For the log: status and content bytes of the reply that is finished. */
+int pipit_connection_status(const struct pipit_connection *connection);
+uint64_t pipit_connection_content_bytes(const struct pipit_connection *connection);
+
+/* Numeric address of the client; rendered into `text` (INET6_ADDRSTRLEN bytes). */
+const char *pipit_connection_peer(const struct pipit_connection *connection, char *text, size_t size);
+
+/* "Date" of now, rendered once a second. */
+const char *pipit_transport_date(struct pipit_transport *transport);
+struct pipit_transport *pipit_connection_transport(const struct pipit_connection *connection);
+
+/*
+ * The whole reply of a native request: a head and content in memory, and then optionally a file's bytes. Copies what the
+ * socket does not take at once. Within the handler the bytes wait for the end of the batch.
+ *
+ * status: for the log. file: takes the descriptor; -1 for none.
+ */
+void pipit_transport_reply(struct pipit_connection *connection, int status, struct pipit_slice head,
+    struct pipit_slice content, int file, uint64_t file_offset, uint64_t file_length);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One thread, one event_base, one evhttp, one inbox. A worker takes connections from its own listening sockets; the only way
+ * to reach it from another thread is its inbox.
+ */
+#ifndef PIPIT_WORKER_H
+#define PIPIT_WORKER_H
+
+#include "dispatch.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct pipit_worker;
+
+/* What all workers of a server share. Const while they run, but for the atomics. */
+struct pipit_shared {
+	struct pipit_server *server;
+	const struct pipit_config *config;
+	const struct pipit_router *router;
+	const struct pipit_route *fallback;
+	size_t route_count;                  /* indexes of counters: the routes, "fallback", "none" */
+	struct pipit_access_log *access_log; /* NULL: off */
+	_Atomic uint64_t connections;
+	atomic_bool draining;
+	/* The worker has no connection left after a drain or stop; called on its thread, once. */
+	void (*worker_done)(struct pipit_server *server, struct pipit_worker *worker);
+};
+
+/* base: the application's, borrowed; NULL makes one of the worker's own. NULL when memory or descriptors are short. */
+struct pipit_worker *pipit_worker_new(struct pipit_shared *shared, struct event_base *base);
+
+/* Accept from a listening socket; takes it. Before the loop runs. 0 or -ENOMEM. */
+int pipit_worker_listen(struct pipit_worker *worker, int fd);
+
+/* Run the loop until pipit_worker_break(). On the thread that is to be the worker's. */
+void pipit_worker_run(struct pipit_worker *worker);
+
+/* From any thread, through the inbox; return 0, -ENOMEM or -ESHUTDOWN. */
+int pipit_worker_drain(struct pipit_worker *worker);
+int pipit_worker_stop(struct pipit_worker *worker);
+int pipit_worker_break(struct pipit_worker *worker);
+
+/* Counts of this worker; any thread may read them. */
+const struct pipit_stats *pipit_worker_stats(const struct pipit_worker *worker);
+
+/* The worker's loop, for events of the server. */
+struct event_base *pipit_worker_base(struct pipit_worker *worker);
+
+/* Bring this worker's own event_base figures up to date; on its thread. */
+void pipit_worker_refresh(struct pipit_worker *worker);
+
+/* Not while its loop runs another callback of it. NULL is harmless. */
+void pipit_worker_free(struct pipit_worker *worker);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * evhttp as everyone writes it: the baseline of run.py, and what pipit's own transport is measured against. Written the
+ * way of tutorials on purpose; do not tune it.
+ *
+ * usage: evhttp_naive PORT
+ */
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/http.h>
+
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void greet(struct evhttp_request *request, void *arg)
+{
+	struct evbuffer *content = evbuffer_new();
+
+	(void)arg;
+	if (!content) {
+		evhttp_send_error(request, HTTP_SERVUNAVAIL, NULL);
+		return;
+	}
+	evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "application/json");
+	evbuffer_add_printf(content, "{\"message\":\"Hello, World!\"}");
+	evhttp_send_reply(request, HTTP_OK, "OK", content);
+	evbuffer_free(content);
+}
+
+int main(int argc, char **argv)
+{
+	struct event_base *base = event_base_new();
+	struct evhttp *http = base ? evhttp_new(base) : NULL;
+
+	if (argc != 2 || !http) {
+		fprintf(stderr, "usage: evhttp_naive PORT\n");
+		return 1;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	evhttp_set_timeout(http, 60);
+	evhttp_set_cb(http, "/hello/get", greet, NULL);
+	if (evhttp_bind_socket(http, "127.0.0.1", (uint16_t)atoi(argv[1])) != 0) {
+		fprintf(stderr, "evhttp_naive: cannot listen on port %s\n", argv[1]);
+		return 1;
+	}
+	return event_base_dispatch(base);
+}

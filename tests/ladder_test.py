@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The order of inclusion is a ladder: a file includes only project headers that stand above its own."""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# From the top.
+LADDER = """slice reason pipit log stats config guard router files json reply tls listener hooks connection output engine
+transport request stream site dispatch worker signals server healthcheck main""".split()
+RUNG = {name: number for number, name in enumerate(LADDER)}
+# libevent's HTTP and bufferevents are known from the connection downwards only.
+ENGINE = re.compile(r"\b(evhttp_|bufferevent_)\w+\s*\(|#include <event2/(http|bufferevent)")
+
+
+def includes(path):
+    return re.findall(r'^#include "([^"]+)\.h"', path.read_text(), re.M)
+
+
+def wrong_in_server(path):
+    name = path.name
+    if path.stem not in RUNG:
+        yield f"{name} has no place on the ladder"
+        return
+    rung = RUNG[path.stem]
+    for header in includes(path):
+        if header == "handlers" and name == "main.c":
+            continue
+        if header not in RUNG:
+            yield f"{name} includes {header}.h, which has no place on the ladder"
+        elif RUNG[header] > rung:
+            yield f"{name} includes {header}.h, which stands below it"
+    if name == "pipit.h" and includes(path):
+        yield "pipit.h includes a project header"
+    if rung < RUNG["connection"] and name != "pipit.h" and ENGINE.search(path.read_text()):
+        yield f"{name} uses evhttp or a bufferevent, above the connection"
+
+
+def wrong_in_handlers(path):
+    for header in includes(path):
+        if header not in ("pipit", "handlers"):
+            yield f"{path.name} includes {header}.h; handlers know pipit.h only"
+
+
+def main():
+    server = sorted((ROOT / "server").glob("*.[ch]"))
+    handlers = sorted((ROOT / "handlers").glob("*.[ch]"))
+    assert server and handlers
+    wrong = [w for path in server for w in wrong_in_server(path)]
+    wrong += [w for path in handlers for w in wrong_in_handlers(path)]
+    listed = re.search(r"set\(PIPIT_SOURCES ([^)]*)\)", (ROOT / "CMakeLists.txt").read_text()).group(1).split()
+    if listed != [n for n in LADDER if n in listed]:
+        order = [n for n in LADDER if n in listed]
+        wrong.append(f"CMakeLists.txt lists the sources out of order; right is: {' '.join(order)}")
+    print("\n".join(wrong) or f"{len(server) + len(handlers)} files stand in order")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

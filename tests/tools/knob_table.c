@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* Prints the README's table of knobs; readme_test.py compares. */
+#include "config.h"
+
+int main(void)
+{
+	pipit_config_print_markdown(stdout);
+	return 0;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What every unit test's main() does: run one suite, print failures and Check's closing line. */
+#ifndef PIPIT_TESTS_SUITE_H
+#define PIPIT_TESTS_SUITE_H
+
+#include <check.h>
+#include <stdlib.h>
+
+static inline int run_suite(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+	int failed;
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+#endif
