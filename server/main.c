@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 /* Exit codes, as --help tells them. */
@@ -47,12 +48,31 @@ static int open_site(struct pipit_config *config, struct pipit_site **site)
 	return EXIT_WRONG_CONFIGURATION;
 }
 
+/* Every connection is a descriptor; so are listeners, logs, files being sent and each worker's own. */
+#define DESCRIPTORS_BESIDES 256
+
+/* Take what the system grants, and say so when that is less than was asked for. */
+static void raise_descriptor_limit(const struct pipit_config *config)
+{
+	struct rlimit limit;
+	rlim_t wanted = config->max_connections ? config->max_connections + DESCRIPTORS_BESIDES : RLIM_INFINITY;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (config->max_connections && limit.rlim_cur < wanted)
+		pipit_log(PIPIT_LOG_WARN, "max-connections = %llu, but only %llu descriptors are allowed: raise the limit (ulimit -n)",
+		    (unsigned long long)config->max_connections, (unsigned long long)limit.rlim_cur);
+}
+
 static int run(struct pipit_config *config)
 {
 	struct pipit_site *site = NULL;
 	struct pipit_server *server = NULL;
 	int result = open_site(config, &site);
 
+	raise_descriptor_limit(config);
 	if (result == EXIT_CLEAN) {
 		server = pipit_server_new(config);
 		result = server && handlers_register(server, site) == 0 && pipit_server_listen(server) == 0 ? EXIT_CLEAN

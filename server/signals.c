@@ -7,19 +7,30 @@
 #include <event2/event.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
 static const int handled[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP };
 #define HANDLED_COUNT (sizeof handled / sizeof *handled)
+
+/* timeout(1) and some supervisors send one signal to the process and the same one to its group: that is one wish, not two. */
+#define SAME_WISH_MS 50
 
 struct pipit_signals {
 	const struct pipit_signals_actions *actions;
 	void *arg;
 	struct event *events[HANDLED_COUNT];
 	struct sigaction pipe_before;
-	bool is_draining;
+	uint64_t drain_ms; /* when draining began; 0: not draining */
 };
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
 static void on_signal(evutil_socket_t number, short what, void *context)
 {
@@ -27,10 +38,10 @@ static void on_signal(evutil_socket_t number, short what, void *context)
 	(void)what;
 	if (number == SIGUSR1 || number == SIGHUP) {
 		signals->actions->reopen(signals->arg);
-	} else if (!signals->is_draining) {
-		signals->is_draining = true;
+	} else if (!signals->drain_ms) {
+		signals->drain_ms = now_ms();
 		signals->actions->drain(signals->arg);
-	} else {
+	} else if (now_ms() >= signals->drain_ms + SAME_WISH_MS) {
 		signals->actions->stop(signals->arg);
 	}
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals of a server that owns its process: TERM and INT drain, the second one stops; USR1 reopens logs; PIPE is ignored. */
+/* Signals of a server that owns its process: TERM and INT drain, a second one stops; USR1 and HUP reopen logs; PIPE is
+ * ignored. */
 #ifndef PIPIT_SIGNALS_H
 #define PIPIT_SIGNALS_H
 

@@ -373,6 +373,7 @@ static size_t take_head(struct pipit_connection *connection, char *bytes, size_t
 		return consumed + begin_message(connection, bytes + consumed, length - consumed);
 	default:
 		connection->is_head = transport->head.method == PIPIT_HEAD;
+		connection->wants_html = false;
 		connection->started_ns = connection->phase == PHASE_HEAD ? connection->started_ns : transport->now_ns;
 		refuse(connection, reason, first_line(bytes, length));
 		return length;
@@ -432,8 +433,8 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 	}
 	pipit_output_flush(connection, connection->file_left > 0);
 	transport->current = NULL;
-	/* It sent more than we are going to read. */
-	connection->lingers |= at < end;
+	/* It sent more than is going to be read. */
+	connection->lingers |= connection->closing && at < end;
 	keep_pending(connection, at, (size_t)(end - at));
 	settle(connection);
 }
@@ -715,10 +716,13 @@ static void time_out(struct pipit_connection *connection, enum pipit_stats_phase
 		drop(connection);
 		return;
 	}
-	if (reason == PIPIT_REASON_BODY_TIMEOUT)
+	if (reason == PIPIT_REASON_BODY_TIMEOUT) {
 		line = first_line(connection->head->bytes, connection->head->length);
-	else if (connection->pending)
+	} else {
 		line = first_line(connection->pending, connection->pending_length);
+		/* What the request before this one was does not count. */
+		connection->is_head = connection->wants_html = false;
+	}
 	refuse(connection, reason, line);
 	settle(connection);
 }
