@@ -9,12 +9,14 @@
 /* A name is greeted up to this length, in bytes; longer ones are refused rather than cut in the middle of a character. */
 #define NAME_MAX_BYTES 256
 
+/* name: "" for a stranger. */
 static cJSON *greeting(const char *name)
 {
-	char message[sizeof "Hello, !" + NAME_MAX_BYTES];
+	char message[sizeof "Hello, !" + NAME_MAX_BYTES] = "Hello, World!";
 	cJSON *doc = cJSON_CreateObject();
 
-	snprintf(message, sizeof message, "Hello, %s!", name);
+	if (*name)
+		snprintf(message, sizeof message, "Hello, %s!", name);
 	cJSON_AddStringToObject(doc, "message", message);
 	return doc;
 }
@@ -36,7 +38,7 @@ void hello_get(struct pipit_request *request, void *arg)
 	else if (length > 0 && !pipit_is_utf8(name, (size_t)length))
 		refuse_name(request, "is not UTF-8");
 	else
-		pipit_reply_json(request, 200, greeting(length > 0 ? name : "World"));
+		pipit_reply_json(request, 200, greeting(length > 0 ? name : ""));
 }
 
 /* Where the name was found, and what came with it. */
@@ -46,7 +48,7 @@ static void greet_sender(struct pipit_request *request, const char *name, const 
 	cJSON *doc;
 
 	pipit_request_body(request, &length);
-	doc = greeting(*name ? name : "World");
+	doc = greeting(name);
 	cJSON_AddStringToObject(doc, "received", kind);
 	cJSON_AddNumberToObject(doc, "bytes", (double)length);
 	pipit_reply_json(request, 200, doc);
