@@ -65,7 +65,7 @@ test-asan: test-plain
 test-tsan: test-plain
 	@$(call configure,build-tsan,-DCMAKE_BUILD_TYPE=Debug -DPIPIT_SANITIZE=thread)
 	@$(call compile,build-tsan) --silent
-	TSAN_OPTIONS=halt_on_error=1 ctest --test-dir build-tsan --output-on-failure -j $(JOBS) -R '^(unit/(stats|log)_test|integration/)'
+	TSAN_OPTIONS=halt_on_error=1:suppressions=$(CURDIR)/tests/tsan.supp ctest --test-dir build-tsan --output-on-failure -j $(JOBS) -R '^(unit/(stats|log)_test|integration/)'
 
 # Only the programs of Debian's package: installing it would start a service.
 build/tools/prometheus:

@@ -82,6 +82,7 @@ struct pipit_connection {
 	bool lingers;            /* bytes of the client may still be under way when we close */
 	bool broken;             /* the socket failed */
 	bool is_waiting;         /* on transport->waiting */
+	bool is_counted;         /* among the open connections */
 	bool is_closed;          /* handed back to evhttp for freeing */
 	bool was_abandoned;      /* the hook has been told that the client left */
 	uint32_t linger_left;    /* bytes still to be read and thrown away */
@@ -135,6 +136,9 @@ static inline bool pipit_connection_may_stay(const struct pipit_connection *conn
 {
 	return connection->keep_alive && !connection->body_unread && !connection->transport->draining;
 }
+
+/* It is no longer open: count it out, once. Defined in engine.c. */
+void pipit_connection_check_out(struct pipit_connection *connection);
 
 /* Have turn_end look at the connection, after the events of this turn. Defined in transport.c. */
 void pipit_connection_wake(struct pipit_connection *connection);

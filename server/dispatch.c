@@ -113,12 +113,8 @@ static void handle(void *context, struct pipit_connection *connection, struct ev
 
 static void abandoned(void *context, struct pipit_connection *connection)
 {
-	struct pipit_request *request = pipit_connection_request(connection);
-	void (*callback)(struct pipit_request *, void *) = request->on_abort;
 	(void)context;
-	request->on_abort = NULL;
-	if (callback && !request->replied)
-		callback(request, request->on_abort_arg);
+	pipit_request_abandon(pipit_connection_request(connection));
 }
 
 /* --- the end: counters and log ------------------------------------------------------------------------------------- */
@@ -193,8 +189,6 @@ static void finished(void *context, struct pipit_connection *connection, bool co
 		pipit_stats_add(dispatch->stats, PIPIT_COUNT_ABORTED, 1);
 	if (dispatch->access)
 		log_request(dispatch, connection, request, status, duration_ns);
-	if (!complete)
-		abandoned(context, connection);
 	pipit_connection_set_request(connection, NULL);
 	pipit_request_detach(request);
 }

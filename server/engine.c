@@ -65,12 +65,12 @@ static void unlink_adopted(struct pipit_connection *connection)
 	}
 }
 
-/* Count it out, unless nobody is left to count. */
-static void check_out(struct pipit_connection *connection)
+void pipit_connection_check_out(struct pipit_connection *connection)
 {
 	struct pipit_transport *transport = connection->transport;
-	if (connection->fd < 0 || !transport->hooks)
+	if (!connection->is_counted)
 		return;
+	connection->is_counted = false;
 	pipit_stats_move(transport->stats, pipit_phase_state(connection->phase), PIPIT_STATE_COUNT);
 	atomic_fetch_sub_explicit(transport->house, 1, memory_order_relaxed);
 }
@@ -84,7 +84,8 @@ static void free_connection(void *context)
 
 	if (connection->request && transport->hooks)
 		transport->hooks->finished(transport->context, connection, false);
-	check_out(connection);
+	/* evhttp may have let it go by itself. */
+	pipit_connection_check_out(connection);
 	unlink_waiting(connection);
 	unlink_adopted(connection);
 	pipit_output_clear(connection);

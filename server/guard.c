@@ -4,6 +4,8 @@
 
 #include "pipit.h"
 
+#include <arpa/inet.h>
+
 /* Longer tokens than this are no method that anybody registered; saves buffering one to tell. */
 #define METHOD_BYTES_MAX 32
 /* A message may spend this much on chunk extensions; they carry nothing here, and each is work for us. */
@@ -64,6 +66,11 @@ struct parser {
 	bool expectation_unknown;
 };
 
+static uint32_t max_fields(const struct pipit_guard_limits *limits)
+{
+	return limits->max_fields && limits->max_fields < PIPIT_GUARD_FIELDS_MAX ? limits->max_fields : PIPIT_GUARD_FIELDS_MAX;
+}
+
 static enum pipit_guard_verdict reject(struct parser *parser, enum pipit_reason reason)
 {
 	parser->reason = reason;
@@ -120,6 +127,18 @@ static enum pipit_guard_verdict parse_method(struct parser *parser)
 	return PIPIT_GUARD_PASS;
 }
 
+/* What stands in the brackets of an IP literal; IPvFuture has no version that anybody speaks. */
+static bool is_ipv6(const char *text, size_t length)
+{
+	char address[INET6_ADDRSTRLEN];
+	struct in6_addr bytes;
+	if (length >= sizeof address)
+		return false;
+	memcpy(address, text, length);
+	address[length] = '\0';
+	return inet_pton(AF_INET6, address, &bytes) == 1;
+}
+
 /* [IPv6], name or IPv4, with an optional port (RFC 3986 §3.2). An empty host is valid in a Host field (RFC 9112 §3.2). */
 static bool is_host(struct pipit_slice host)
 {
@@ -129,7 +148,7 @@ static bool is_host(struct pipit_slice host)
 		const char *address = ++at;
 		while (at < end && (is(*at, HEX) || *at == ':' || *at == '.'))
 			at++;
-		if (at == end || *at != ']' || at - address < 2)
+		if (at == end || *at != ']' || !is_ipv6(address, (size_t)(at - address)))
 			return false;
 		at++;
 	} else {
@@ -163,7 +182,8 @@ static bool split_absolute(struct parser *parser, const char *authority, const c
 	const char *at = authority;
 	while (at < end && *at != '/' && *at != '?')
 		at++;
-	if (at == authority || !is_host((struct pipit_slice){ authority, (size_t)(at - authority) }))
+	/* An empty host is no http URI (RFC 9110 §4.2.1). */
+	if (at == authority || *authority == ':' || !is_host((struct pipit_slice){ authority, (size_t)(at - authority) }))
 		return false;
 	head->host = offset_of(parser, authority);
 	head->host_length = (uint32_t)(at - authority);
@@ -274,7 +294,7 @@ static enum pipit_guard_verdict parse_request_line(struct parser *parser)
 
 /* --- header fields, RFC 9112 §5 ------------------------------------------------------------------------------------ */
 
-/* The first byte that may not stand in a field value, eight at a time: below 0x20 or 0x7f (tab is sorted out by the caller). */
+/* The first byte that may not stand in a field value. Eight at a time until one is below 0x20 or 0x7f, which may be a tab. */
 static const char *skip_field_chars(const char *at, const char *end)
 {
 	const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
@@ -288,8 +308,8 @@ static const char *skip_field_chars(const char *at, const char *end)
 			break;
 		at += 8;
 	}
-	while (at < end && is_field_char(*at))
-		at++;
+	for (; at < end && is_field_char(*at); at++)
+		continue;
 	return at;
 }
 
@@ -376,7 +396,6 @@ static enum pipit_guard_verdict parse_field(struct parser *parser)
 	struct pipit_guard_head *head = parser->head;
 	struct pipit_guard_field *field;
 	enum pipit_reason reason;
-	uint32_t max_fields = parser->limits->max_fields;
 
 	if (*at == ' ' || *at == '\t')
 		return reject(parser, PIPIT_REASON_FIELD_FOLDED);
@@ -392,15 +411,11 @@ static enum pipit_guard_verdict parse_field(struct parser *parser)
 	while (value < end && (*value == ' ' || *value == '\t'))
 		value++;
 	at = skip_field_chars(value, end);
-	while (at < end && *at == '\t')
-		at = skip_field_chars(at + 1, end);
 	if (at == end || at + 1 == end)
 		return at == end || *at == '\r' ? PIPIT_GUARD_MORE : reject(parser, PIPIT_REASON_FIELD_LINE);
 	if (at[0] != '\r' || at[1] != '\n')
 		return reject(parser, PIPIT_REASON_FIELD_LINE);
-	if (max_fields == 0 || max_fields > PIPIT_GUARD_FIELDS_MAX)
-		max_fields = PIPIT_GUARD_FIELDS_MAX;
-	if (head->field_count == max_fields)
+	if (head->field_count == max_fields(parser->limits))
 		return reject(parser, PIPIT_REASON_TOO_MANY_FIELDS);
 
 	parser->at = at + 2;
@@ -676,8 +691,7 @@ static enum pipit_reason count_framing(struct pipit_guard_chunked *chunked, enum
 		return PIPIT_REASON_CHUNK;
 	if (before < TRAILER_START)
 		return PIPIT_REASON_NONE;
-	if (before == TRAILER_START && chunked->state == TRAILER_NAME && ++chunked->trailer_fields > limits->max_fields &&
-	    limits->max_fields)
+	if (before == TRAILER_START && chunked->state == TRAILER_NAME && ++chunked->trailer_fields > max_fields(limits))
 		return PIPIT_REASON_TOO_MANY_FIELDS;
 	if (++chunked->trailer_bytes > limits->max_head_bytes && limits->max_head_bytes)
 		return PIPIT_REASON_HEAD_TOO_LARGE;

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -68,11 +69,22 @@ static int ask(int fd, char *answer, size_t size)
 	return 0;
 }
 
+/* The first line, as far as it can be shown to a person. */
+static const char *printable(char *answer)
+{
+	char *at = answer;
+	while (*at >= 0x20 && *at < 0x7f)
+		at++;
+	*at = '\0';
+	return *answer ? answer : "what it says is not HTTP";
+}
+
 int pipit_healthcheck(const char *address, char *error, size_t size)
 {
 	char host[64], answer[16] = "";
 	unsigned port;
 	int fd, result;
+	bool is_well;
 
 	if (pipit_config_split_address(address, host, sizeof host, &port) != 0 || port == 0) {
 		snprintf(error, size, "%s: not an address that can be asked; use ADDR:PORT", address);
@@ -80,11 +92,14 @@ int pipit_healthcheck(const char *address, char *error, size_t size)
 	}
 	fd = connect_to(host, port);
 	result = fd < 0 ? -1 : ask(fd, answer, sizeof answer);
+	is_well = result == 0 && strncmp(answer, "HTTP/1.1 200 ", 13) == 0;
 	if (result != 0)
-		snprintf(error, size, "%s: no answer: %s", address, errno == EAGAIN ? "timed out" : strerror(errno));
-	else if (strncmp(answer, "HTTP/1.1 200 ", 13) != 0)
-		snprintf(error, size, "%s: not well: %.15s", address, *answer ? answer : "closed without an answer");
+		/* EINPROGRESS is what connect() says when the send limit has passed. */
+		snprintf(error, size, "%s: no answer: %s", address,
+		    errno == EAGAIN || errno == EINPROGRESS ? "timed out" : strerror(errno));
+	else if (!is_well)
+		snprintf(error, size, "%s: not well: %s", address, *answer ? printable(answer) : "closed without an answer");
 	if (fd >= 0)
 		close(fd);
-	return result == 0 && strncmp(answer, "HTTP/1.1 200 ", 13) == 0 ? 0 : -1;
+	return is_well ? 0 : -1;
 }

@@ -6,9 +6,11 @@
 #include "log.h"
 #include "options.h"
 #include "server.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <event2/event.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -74,6 +76,9 @@ static int run(struct pipit_config *config)
 	int result = open_site(config, &site);
 
 	raise_descriptor_limit(config);
+	/* Whoever reads that we listen may send a signal at once. */
+	signal(SIGPIPE, SIG_IGN);
+	pipit_signals_block();
 	if (result == EXIT_CLEAN) {
 		server = pipit_server_new(config);
 		result = server && handlers_register(server, site) == 0 && pipit_server_listen(server) == 0 ? EXIT_CLEAN

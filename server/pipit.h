@@ -281,7 +281,8 @@ PIPIT_API long pipit_request_query_value(struct pipit_request *request, const ch
  * or memory is short. Lives as long as the request. */
 PIPIT_API const char *pipit_request_parameter(struct pipit_request *request, const char *name);
 
-/** Value of the first header field called `name` (any case), or NULL. Lives as long as the request. */
+/** Value of the first header field called `name` (any case); NULL when there is none or memory is short. Lives as long as
+ * the request. */
 PIPIT_API const char *pipit_request_header(struct pipit_request *request, const char *name);
 
 /**
@@ -289,7 +290,7 @@ PIPIT_API const char *pipit_request_header(struct pipit_request *request, const 
  *
  * @param name   receives the field name as sent
  * @param value  receives the value
- * @return false past the last field; both strings live as long as the request
+ * @return false past the last field, or when memory is short; both strings live as long as the request
  */
 PIPIT_API bool pipit_request_field(struct pipit_request *request, size_t index, const char **name, const char **value);
 
@@ -300,7 +301,7 @@ PIPIT_API bool pipit_request_field(struct pipit_request *request, size_t index, 
 PIPIT_API bool pipit_request_is(struct pipit_request *request, const char *media_type);
 
 /** The content, whole and with its framing removed, followed by a NUL that does not count; `length` may not be NULL.
- * Never NULL. Lives as long as the request. */
+ * Never NULL. Lives as long as the request; but pipit_request_keep() may move it, so ask again after that. */
 PIPIT_API const char *pipit_request_body(struct pipit_request *request, size_t *length);
 
 /**

@@ -85,6 +85,17 @@ static int month_of(const char *name)
 	return -1;
 }
 
+/* Two digits are of this century, or of the last one when that would be more than fifty years ahead (RFC 9110 §5.6.7). */
+static int whole_year(int two_digits)
+{
+	struct tm today = { 0 };
+	time_t now = time(NULL);
+	int year;
+	gmtime_r(&now, &today);
+	year = (today.tm_year + 1900) / 100 * 100 + two_digits;
+	return year > today.tm_year + 1900 + 50 ? year - 100 : year;
+}
+
 /* IMF-fixdate, the obsolete RFC 850 form and asctime()'s (RFC 9110 §5.6.7 wants all three read). */
 time_t pipit_reply_parse_date(const char *text)
 {
@@ -97,7 +108,7 @@ time_t pipit_reply_parse_date(const char *text)
 		tm.tm_year = year - 1900;
 	} else if (sscanf(text, "%*9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", &tm.tm_mday, month, &year, &tm.tm_hour,
 		       &tm.tm_min, &tm.tm_sec, &end) == 6 && end && text[end] == '\0') {
-		tm.tm_year = year < 70 ? year + 100 : year;
+		tm.tm_year = whole_year(year) - 1900;
 	} else if (sscanf(text, "%*3[A-Za-z] %3s %2d %2d:%2d:%2d %4d%n", month, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
 		       &tm.tm_sec, &year, &end) == 6 && end && text[end] == '\0') {
 		tm.tm_year = year - 1900;
@@ -204,9 +215,25 @@ bool pipit_reply_is_field(const char *name, const char *value)
 
 /* --- errors -------------------------------------------------------------------------------------------------------- */
 
-/* Append `text` escaped for JSON or HTML, leaving `spare` bytes behind it. */
+/* Take back the bytes of a character that was cut. */
+static char *drop_partial_character(char *start, char *at)
+{
+	char *last = at;
+	while (last > start && at - last < 4 && ((unsigned char)last[-1] & 0xc0) == 0x80)
+		last--;
+	if (last > start && (unsigned char)last[-1] >= 0xc0) {
+		unsigned char first = (unsigned char)*--last;
+		long length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+		if (at - last == length)
+			return at;
+	}
+	return last;
+}
+
+/* Append `text` escaped for JSON or HTML, up to about `end`, cut between two characters. */
 static char *put_escaped(char *at, const char *end, const char *text, bool html)
 {
+	char *start = at;
 	for (; *text && end - at > 8; text++) {
 		unsigned char byte = (unsigned char)*text;
 		if (html && byte == '<')
@@ -222,7 +249,7 @@ static char *put_escaped(char *at, const char *end, const char *text, bool html)
 		else
 			*at++ = (char)byte;
 	}
-	return at;
+	return *text ? drop_partial_character(start, at) : at;
 }
 
 size_t pipit_reply_problem_content(char *start, int status, const char *detail, bool html, const char **content_type)

@@ -50,6 +50,7 @@ static void free_request(struct pipit_request *request)
 		request->memory = next;
 	}
 	free(request->retained);
+	free(request->owned_body);
 	free(request->fields);
 	request->next_free = request->pool->free;
 	request->pool->free = request;
@@ -70,12 +71,22 @@ void pipit_request_detach(struct pipit_request *request)
 	if (request->keeps)
 		pipit_request_peer(request);
 	request->connection = NULL;
-	request->on_abort = NULL;
-	if (request->keeps == 0 && !request->in_handler)
+	/* The callback may release it. */
+	request->keeps++;
+	pipit_request_abandon(request);
+	if (--request->keeps == 0 && !request->in_handler)
 		free_request(request);
 }
 
-/* One block: the head's struct as far as it is filled, its bytes, the body, a NUL. */
+void pipit_request_abandon(struct pipit_request *request)
+{
+	void (*callback)(struct pipit_request *, void *) = request->on_abort;
+	request->on_abort = NULL;
+	if (callback && !request->replied)
+		callback(request, request->on_abort_arg);
+}
+
+/* One block: the head's struct as far as it is filled, and its bytes. */
 int pipit_request_retain(struct pipit_request *request)
 {
 	const struct pipit_guard_head *head = request->head;
@@ -83,28 +94,42 @@ int pipit_request_retain(struct pipit_request *request)
 	struct pipit_guard_head *copy;
 	char *bytes;
 
-	if (request->retained && request->body.length == 0)
+	if (request->retained)
 		return 0;
-	copy = malloc(struct_size + head->length + request->body.length + 1);
+	copy = malloc(struct_size + head->length);
 	if (!copy)
 		return -ENOMEM;
 	bytes = (char *)copy + struct_size;
 	memcpy(copy, head, struct_size);
 	memcpy(bytes, head->bytes, head->length);
-	memcpy(bytes + head->length, request->body.data, request->body.length);
-	bytes[head->length + request->body.length] = '\0';
 	copy->bytes = bytes;
 	for (size_t i = 0; i < request->match.parameter_count; i++)
 		request->match.parameters[i].data = bytes + (request->match.parameters[i].data - head->bytes);
-	request->body.data = bytes + head->length;
-	free(request->retained);
 	request->head = request->retained = copy;
+	return 0;
+}
+
+/* A body that was collected is taken over as it is; one in flat memory is copied. */
+static int keep_body(struct pipit_request *request)
+{
+	struct pipit_slice body = request->body;
+	if (request->owned_body || body.length == 0)
+		return 0;
+	request->owned_body = pipit_connection_take_body(request->connection);
+	if (request->owned_body)
+		return 0;
+	request->owned_body = malloc(body.length + 1);
+	if (!request->owned_body)
+		return -ENOMEM;
+	memcpy(request->owned_body, body.data, body.length);
+	request->owned_body[body.length] = '\0';
+	request->body.data = request->owned_body;
 	return 0;
 }
 
 int pipit_request_keep(struct pipit_request *request)
 {
-	if (request->keeps == 0 && pipit_request_retain(request) != 0)
+	if (request->connection && (pipit_request_retain(request) != 0 || keep_body(request) != 0))
 		return -ENOMEM;
 	request->keeps++;
 	return 0;
@@ -270,29 +295,21 @@ const char *pipit_request_parameter(struct pipit_request *request, const char *n
 	return decoded;
 }
 
-/* The head lies in memory that is ours to write, and the byte behind a name is its colon, behind a value white space or CR:
- * neither is needed once the guard has passed them. */
-static const char *terminate(const struct pipit_guard_head *head, uint32_t offset, uint32_t length)
-{
-	char *text = (char *)(uintptr_t)head->bytes + offset;
-	text[length] = '\0';
-	return text;
-}
-
 const char *pipit_request_header(struct pipit_request *request, const char *name)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, name);
-	return field ? terminate(request->head, field->value, field->value_length) : NULL;
+	return field ? remember(request, pipit_guard_slice(request->head, field->value, field->value_length)) : NULL;
 }
 
 bool pipit_request_field(struct pipit_request *request, size_t index, const char **name, const char **value)
 {
-	const struct pipit_guard_field *field = &request->head->fields[index];
-	if (index >= request->head->field_count)
+	const struct pipit_guard_head *head = request->head;
+	const struct pipit_guard_field *field = &head->fields[index];
+	if (index >= head->field_count)
 		return false;
-	*name = terminate(request->head, field->name, field->name_length);
-	*value = terminate(request->head, field->value, field->value_length);
-	return true;
+	*name = remember(request, pipit_guard_slice(head, field->name, field->name_length));
+	*value = remember(request, pipit_guard_slice(head, field->value, field->value_length));
+	return *name && *value;
 }
 
 bool pipit_request_is(struct pipit_request *request, const char *media_type)

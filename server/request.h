@@ -44,7 +44,8 @@ struct pipit_request {
 	const struct pipit_route *route;     /* NULL when no route was found */
 	const struct pipit_guard_head *head;
 	struct pipit_slice body;             /* followed by a NUL */
-	struct pipit_guard_head *retained;   /* owned: head, its bytes and the body in one block; NULL while in flat memory */
+	struct pipit_guard_head *retained;   /* owned: head and its bytes in one block; NULL while they lie in flat memory */
+	char *owned_body;                    /* owned: the body of a kept request */
 	struct memory *memory;               /* owned: strings handed out, linked */
 	const char *path, *query;            /* in `memory` once asked for */
 	char *fields;                        /* owned: field lines of the coming reply, PIPIT_REPLY_FIELDS_MAX */
@@ -66,11 +67,14 @@ struct pipit_request {
 struct pipit_request *pipit_request_new(struct pipit_request_pool *pool, struct pipit_connection *connection,
     const struct pipit_guard_head *head);
 
-/* Copy what lies in flat memory. 0 or -ENOMEM. */
+/* Copy the head out of flat memory. 0 or -ENOMEM. */
 int pipit_request_retain(struct pipit_request *request);
 
 /* The connection lets the request go: it is freed, or when somebody keeps it, when that ends. */
 void pipit_request_detach(struct pipit_request *request);
+
+/* Tell a handler that waits that its client has gone; at most once, and not when it has replied. */
+void pipit_request_abandon(struct pipit_request *request);
 
 /* Free the pool's spare requests. */
 void pipit_request_pool_clear(struct pipit_request_pool *pool);

@@ -37,6 +37,8 @@ struct pipit_server {
 	const char **route_names;        /* by index: patterns, "fallback", "none" */
 	int registration_error;          /* of the first registration that failed, 0 for none */
 	bool is_started;
+	atomic_bool is_running;          /* the workers' inboxes can be written to */
+	atomic_bool wants_stop;          /* like shared.draining, for wishes that come before that */
 
 	size_t worker_count;
 	struct pipit_worker *workers[WORKERS_MAX];
@@ -236,6 +238,15 @@ int pipit_fallback_evhttp(struct pipit_server *server, pipit_evhttp_callback *ca
 
 /* --- listening ----------------------------------------------------------------------------------------------------- */
 
+static void close_sockets(struct pipit_server *server)
+{
+	for (size_t i = 0; server->sockets && i < server->config.listen_count * server->worker_count; i++) {
+		if (server->sockets[i] >= 0)
+			close(server->sockets[i]);
+		server->sockets[i] = -1;
+	}
+}
+
 int pipit_server_listen(struct pipit_server *server)
 {
 	const struct pipit_config *config = &server->config;
@@ -247,6 +258,10 @@ int pipit_server_listen(struct pipit_server *server)
 	}
 	if (server->is_listening)
 		return 0;
+	/* Whoever is told that the server listens may count on its log. */
+	if (!server->shared.access_log && open_access_log(server) != 0)
+		return -EIO;
+	free(server->sockets);
 	server->sockets = calloc(config->listen_count * count, sizeof *server->sockets);
 	if (!server->sockets)
 		return -ENOMEM;
@@ -260,6 +275,7 @@ int pipit_server_listen(struct pipit_server *server)
 			    error == -EADDRINUSE ? "; another program has that port, or use port 0 for a free one" : "");
 			for (size_t j = i * count; j < (i + 1) * count; j++)
 				server->sockets[j] = -1;
+			close_sockets(server);
 			return error;
 		}
 	}
@@ -284,6 +300,22 @@ static void worker_done(struct pipit_server *server, struct pipit_worker *worker
 		pipit_worker_break(worker);
 	if (is_last)
 		pipit_worker_break(server->workers[0]);
+}
+
+/* The worker with the most idle connections, and they must be more than none. */
+static bool make_room(struct pipit_server *server, struct pipit_worker *asking)
+{
+	struct pipit_worker *best = NULL;
+	uint64_t most = 0;
+	for (size_t i = 0; i < server->worker_count; i++) {
+		struct pipit_worker *worker = server->workers[i];
+		uint64_t idle = pipit_stats_in_state(pipit_worker_stats(worker), PIPIT_STATE_IDLE);
+		if (worker == asking || idle <= most)
+			continue;
+		best = worker;
+		most = idle;
+	}
+	return best && pipit_worker_evict(best) == 0;
 }
 
 static int name_routes(struct pipit_server *server)
@@ -320,8 +352,6 @@ static int start(struct pipit_server *server, struct event_base *base)
 	int error = pipit_server_listen(server);
 
 	if (error == 0)
-		error = open_access_log(server);
-	if (error == 0)
 		error = name_routes(server);
 	if (error != 0)
 		return error;
@@ -332,6 +362,7 @@ static int start(struct pipit_server *server, struct event_base *base)
 	server->shared.fallback = server->fallback;
 	server->shared.route_count = server->route_count + 2;
 	server->shared.worker_done = worker_done;
+	server->shared.make_room = make_room;
 	atomic_store(&server->running, server->worker_count);
 	for (size_t i = 0; i < server->worker_count; i++) {
 		error = make_worker(server, i, base);
@@ -343,8 +374,19 @@ static int start(struct pipit_server *server, struct event_base *base)
 	return 0;
 }
 
+/* From now on a drain or stop goes to the workers; one that came before is passed on. */
+static void open_inboxes(struct pipit_server *server)
+{
+	atomic_store(&server->is_running, true);
+	if (atomic_load(&server->wants_stop))
+		pipit_server_stop(server);
+	else if (atomic_load(&server->shared.draining))
+		pipit_server_drain(server);
+}
+
 int pipit_server_attach(struct pipit_server *server, struct event_base *base)
 {
+	int error;
 	if (server->is_started)
 		return -EBUSY;
 	if (server->is_listening && server->worker_count != 1) {
@@ -353,7 +395,10 @@ int pipit_server_attach(struct pipit_server *server, struct event_base *base)
 	}
 	server->worker_count = 1;
 	server->is_attached = true;
-	return start(server, base);
+	error = start(server, base);
+	if (error == 0)
+		open_inboxes(server);
+	return error;
 }
 
 /* --- running ------------------------------------------------------------------------------------------------------- */
@@ -419,6 +464,7 @@ int pipit_server_run(struct pipit_server *server)
 		pipit_log(PIPIT_LOG_ERROR, "cannot handle signals: out of memory");
 		return 1;
 	}
+	open_inboxes(server);
 	count = start_threads(server);
 	if (count < server->worker_count) {
 		pipit_log(PIPIT_LOG_ERROR, "cannot start thread %zu of %zu", count, server->worker_count);
@@ -436,14 +482,15 @@ int pipit_server_run(struct pipit_server *server)
 void pipit_server_drain(struct pipit_server *server)
 {
 	atomic_store(&server->shared.draining, true);
-	for (size_t i = 0; i < server->worker_count && server->workers[i]; i++)
+	for (size_t i = 0; atomic_load(&server->is_running) && i < server->worker_count; i++)
 		pipit_worker_drain(server->workers[i]);
 }
 
 void pipit_server_stop(struct pipit_server *server)
 {
+	atomic_store(&server->wants_stop, true);
 	atomic_store(&server->shared.draining, true);
-	for (size_t i = 0; i < server->worker_count && server->workers[i]; i++)
+	for (size_t i = 0; atomic_load(&server->is_running) && i < server->worker_count; i++)
 		pipit_worker_stop(server->workers[i]);
 }
 
@@ -463,10 +510,7 @@ void pipit_server_free(struct pipit_server *server)
 		return;
 	for (size_t i = 0; i < server->worker_count; i++)
 		pipit_worker_free(server->workers[i]);
-	for (size_t i = 0; server->sockets && i < server->config.listen_count * server->worker_count; i++) {
-		if (server->sockets[i] >= 0)
-			close(server->sockets[i]);
-	}
+	close_sockets(server);
 	pipit_access_log_close(server->shared.access_log);
 	pipit_router_free(server->router);
 	while (server->routes) {

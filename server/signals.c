@@ -22,6 +22,7 @@ struct pipit_signals {
 	void *arg;
 	struct event *events[HANDLED_COUNT];
 	struct sigaction pipe_before;
+	sigset_t mask_before;
 	uint64_t drain_ms; /* when draining began; 0: not draining */
 };
 
@@ -46,6 +47,15 @@ static void on_signal(evutil_socket_t number, short what, void *context)
 	}
 }
 
+static void set_mask(int how)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	for (size_t i = 0; i < HANDLED_COUNT; i++)
+		sigaddset(&set, handled[i]);
+	pthread_sigmask(how, &set, NULL);
+}
+
 struct pipit_signals *pipit_signals_new(struct event_base *base, const struct pipit_signals_actions *actions, void *arg)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
@@ -54,6 +64,7 @@ struct pipit_signals *pipit_signals_new(struct event_base *base, const struct pi
 		return NULL;
 	signals->actions = actions;
 	signals->arg = arg;
+	pthread_sigmask(SIG_SETMASK, NULL, &signals->mask_before);
 	sigaction(SIGPIPE, &ignore, &signals->pipe_before);
 	for (size_t i = 0; i < HANDLED_COUNT; i++) {
 		signals->events[i] = evsignal_new(base, handled[i], on_signal, signals);
@@ -62,6 +73,7 @@ struct pipit_signals *pipit_signals_new(struct event_base *base, const struct pi
 			return NULL;
 		}
 	}
+	set_mask(SIG_UNBLOCK);
 	return signals;
 }
 
@@ -69,6 +81,8 @@ void pipit_signals_free(struct pipit_signals *signals)
 {
 	if (!signals)
 		return;
+	/* First, so that a caller who held them back is not ended by one that comes late. */
+	pthread_sigmask(SIG_SETMASK, &signals->mask_before, NULL);
 	for (size_t i = 0; i < HANDLED_COUNT; i++) {
 		if (signals->events[i])
 			event_free(signals->events[i]);
@@ -79,9 +93,5 @@ void pipit_signals_free(struct pipit_signals *signals)
 
 void pipit_signals_block(void)
 {
-	sigset_t set;
-	sigemptyset(&set);
-	for (size_t i = 0; i < HANDLED_COUNT; i++)
-		sigaddset(&set, handled[i]);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	set_mask(SIG_BLOCK);
 }

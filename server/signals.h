@@ -13,13 +13,14 @@ struct pipit_signals_actions {
 	void (*reopen)(void *arg);
 };
 
-/* Handled in the loop of `base`; actions and arg are kept. NULL when memory is short. */
+/* Handled in the loop of `base`, those too that came while they were blocked; actions and arg are kept. NULL when memory is
+ * short. */
 struct pipit_signals *pipit_signals_new(struct event_base *base, const struct pipit_signals_actions *actions, void *arg);
 
 /* Restores what was there before. NULL is harmless. */
 void pipit_signals_free(struct pipit_signals *signals);
 
-/* Have the calling thread leave these signals to the one that handles them. */
+/* Hold these signals back from the calling thread: until somebody handles them, or because another thread does. */
 void pipit_signals_block(void);
 
 #endif

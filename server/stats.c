@@ -307,6 +307,11 @@ uint64_t pipit_stats_connections(const struct pipit_stats *stats)
 	return count;
 }
 
+uint64_t pipit_stats_in_state(const struct pipit_stats *stats, enum pipit_stats_state state)
+{
+	return read_cell(&stats->connections[state]);
+}
+
 uint64_t pipit_stats_counter(const struct pipit_stats *stats, enum pipit_stats_counter counter)
 {
 	assert(counter < PIPIT_COUNTER_COUNT);

@@ -81,6 +81,8 @@ void pipit_stats_set_loop(struct pipit_stats *stats, const struct pipit_stats_lo
 
 /* Any thread: connections of this worker in all states; for tests and limits. */
 uint64_t pipit_stats_connections(const struct pipit_stats *stats);
+/* Any thread: those in one state. */
+uint64_t pipit_stats_in_state(const struct pipit_stats *stats, enum pipit_stats_state state);
 /* Any thread: one cell, for tests. */
 uint64_t pipit_stats_counter(const struct pipit_stats *stats, enum pipit_stats_counter counter);
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -340,6 +341,9 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 	connection->body_unread = head->framing != PIPIT_FRAMING_NONE;
 	connection->body_bytes = 0;
 	connection->is_classic = connection->wants_html = false;
+	/* What waits next waits anew, whatever this connection waited for before. */
+	if (connection->phase == PHASE_HEAD || connection->phase == PHASE_BODY)
+		enter(connection, PHASE_IDLE);
 	decision = transport->hooks->head(transport->context, connection, head, &connection->body_limit);
 	connection->is_classic = decision == PIPIT_DECIDE_CLASSIC;
 	if (decision == PIPIT_DECIDE_NO_MEMORY) {
@@ -510,6 +514,7 @@ static void drop(struct pipit_connection *connection)
 	if (pipit_engine_is_gone(connection))
 		return;
 	watch(connection, 0);
+	pipit_connection_check_out(connection);
 	if (connection->request)
 		transport->hooks->finished(transport->context, connection, false);
 	connection->request = NULL;
@@ -539,7 +544,7 @@ static bool write_out(struct pipit_connection *connection)
 		pipit_output_send_file(connection);
 		if (connection->file_left == 0 && !connection->broken)
 			conclude(connection);
-	} else if (!pipit_output_is_stuck(connection) && connection->request && connection->is_classic) {
+	} else if (!pipit_output_is_stuck(connection) && connection->deferred && connection->is_classic) {
 		conclude(connection);
 	}
 	return !pipit_output_is_stuck(connection) && connection->file_left == 0 && !pipit_engine_is_stuck(connection);
@@ -630,6 +635,12 @@ static void link_adopted(struct pipit_connection *connection)
 	transport->adopted++;
 }
 
+/* Here, or at another worker: then there is one too many for a moment. */
+static bool make_room(struct pipit_transport *transport)
+{
+	return pipit_transport_evict(transport) || transport->hooks->make_room_elsewhere(transport->context);
+}
+
 /* evhttp has accepted: the descriptor is there now. */
 static void adopt(struct pipit_connection *connection)
 {
@@ -645,8 +656,9 @@ static void adopt(struct pipit_connection *connection)
 		return;
 	}
 	others = atomic_fetch_add_explicit(transport->house, 1, memory_order_relaxed);
-	is_full = limit && others >= limit && !pipit_transport_evict(transport);
+	is_full = limit && others >= limit && !make_room(transport);
 	connection->fd = fd;
+	connection->is_counted = true;
 	link_adopted(connection);
 	connection->moved_ms = connection->phase_ms = transport->now_ms;
 	pipit_stats_add(transport->stats, PIPIT_COUNT_ACCEPTED, 1);
@@ -743,14 +755,15 @@ static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
 static void sweep_handling(struct pipit_connection *connection)
 {
 	struct pipit_transport *transport = connection->transport;
-	char byte;
-	ssize_t peeked = recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	/* Not recv(): unread pipelined requests would hide the end behind them. */
+	struct pollfd look = { .fd = connection->fd, .events = POLLRDHUP };
 
-	if (peeked < 0 && errno != EAGAIN && errno != EINTR) {
+	poll(&look, 1, 0);
+	if (look.revents & (POLLERR | POLLHUP | POLLNVAL)) {
 		drop(connection);
 		return;
 	}
-	if (peeked == 0 && !connection->was_abandoned) {
+	if (look.revents & POLLRDHUP && !connection->was_abandoned) {
 		connection->was_abandoned = true;
 		transport->hooks->abandoned(transport->context, connection);
 	}
@@ -912,6 +925,14 @@ uint8_t pipit_connection_minor(const struct pipit_connection *connection)
 bool pipit_connection_is_head_request(const struct pipit_connection *connection)
 {
 	return connection->is_head;
+}
+
+char *pipit_connection_take_body(struct pipit_connection *connection)
+{
+	char *body = connection->body;
+	connection->body = NULL;
+	connection->body_length = connection->body_capacity = 0;
+	return body;
 }
 
 uint64_t pipit_connection_started_ns(const struct pipit_connection *connection)

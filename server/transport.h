@@ -72,6 +72,10 @@ bool pipit_connection_keeps_alive(const struct pipit_connection *connection);
 uint8_t pipit_connection_minor(const struct pipit_connection *connection);
 bool pipit_connection_is_head_request(const struct pipit_connection *connection);
 
+/* The content that was collected for the current request, NUL behind it, now the caller's to free; NULL when it was not
+ * collected but lies in flat memory. */
+char *pipit_connection_take_body(struct pipit_connection *connection);
+
 /* When the current request's first byte was received (nanoseconds, CLOCK_MONOTONIC), and the bytes of its content. */
 uint64_t pipit_connection_started_ns(const struct pipit_connection *connection);
 uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection);

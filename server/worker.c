@@ -36,6 +36,7 @@ struct pipit_worker {
 	struct pipit_stats *stats;
 	struct event *sweep;
 	struct event *wakeup;              /* on wakeup_fd */
+	struct event *last_call;           /* closes the doors, one turn after a drain began */
 	int wakeup_fd;                     /* eventfd */
 	_Atomic(struct message *) inbox;   /* newest first; CLOSED_INBOX once the worker has stopped */
 	struct evhttp_bound_socket *doors[PIPIT_LISTEN_MAX];
@@ -165,16 +166,9 @@ static struct message *oldest_first(struct message *newest)
 	return oldest;
 }
 
-static void on_wakeup(evutil_socket_t fd, short what, void *context)
+static void run_messages(struct pipit_worker *worker, struct message *newest)
 {
-	struct pipit_worker *worker = context;
-	struct message *message;
-	uint64_t count;
-	(void)what;
-
-	if (read(fd, &count, sizeof count) < 0)
-		return;
-	message = oldest_first(atomic_exchange_explicit(&worker->inbox, NULL, memory_order_acquire));
+	struct message *message = oldest_first(newest);
 	while (message) {
 		struct message *next = message->next;
 		if (message->command)
@@ -184,6 +178,15 @@ static void on_wakeup(evutil_socket_t fd, short what, void *context)
 		free(message);
 		message = next;
 	}
+}
+
+static void on_wakeup(evutil_socket_t fd, short what, void *context)
+{
+	struct pipit_worker *worker = context;
+	uint64_t count;
+	(void)what;
+	if (read(fd, &count, sizeof count) > 0)
+		run_messages(worker, atomic_exchange_explicit(&worker->inbox, NULL, memory_order_acquire));
 }
 
 static int post(void *context, struct pipit_request *request, void (*function)(struct pipit_request *, void *), void *arg)
@@ -217,14 +220,12 @@ static void on_last_call(evutil_socket_t fd, short what, void *context)
 
 static void begin_drain(struct pipit_worker *worker)
 {
-	/* Not zero: that would run in this turn. */
 	struct timeval soon = { 0, 1000 };
 	if (worker->drain_ms)
 		return;
 	worker->drain_ms = now_ns() / 1000000u;
 	pipit_transport_drain(worker->transport);
-	if (event_base_once(worker->base, -1, EV_TIMEOUT, on_last_call, worker, &soon) != 0)
-		on_last_call(-1, 0, worker);
+	event_add(worker->last_call, &soon);
 }
 
 static void close_connections(struct pipit_worker *worker)
@@ -233,7 +234,7 @@ static void close_connections(struct pipit_worker *worker)
 	for (size_t i = 0; i < lost; i++)
 		pipit_stats_timeout(worker->stats, PIPIT_PHASE_DRAIN);
 	if (lost)
-		pipit_log(PIPIT_LOG_WARN, "%zu requests were not finished in time and were cut off", lost);
+		pipit_log(PIPIT_LOG_WARN, "cut off before they were finished: %zu request%s", lost, lost == 1 ? "" : "s");
 }
 
 static void stop(struct pipit_worker *worker)
@@ -245,6 +246,24 @@ static void stop(struct pipit_worker *worker)
 static void break_loop(struct pipit_worker *worker)
 {
 	event_base_loopbreak(worker->base);
+}
+
+/* Unless somebody has left since the other worker asked. */
+static void evict(struct pipit_worker *worker)
+{
+	if (atomic_load_explicit(&worker->shared->connections, memory_order_relaxed) > worker->shared->config->max_connections)
+		pipit_transport_evict(worker->transport);
+}
+
+static bool make_room_elsewhere(void *context)
+{
+	struct pipit_worker *worker = context;
+	return worker->shared->make_room(worker->shared->server, worker);
+}
+
+int pipit_worker_evict(struct pipit_worker *worker)
+{
+	return send_message(worker, (struct message){ .command = evict });
 }
 
 int pipit_worker_drain(struct pipit_worker *worker)
@@ -367,7 +386,8 @@ static bool set_up_events(struct pipit_worker *worker)
 	worker->wakeup = event_new(worker->base, worker->wakeup_fd, EV_READ | EV_PERSIST, on_wakeup, worker);
 	worker->sweep = event_new(worker->base, -1, EV_PERSIST, on_sweep, worker);
 	worker->dispatch.log_event = event_new(worker->base, -1, 0, on_log, &worker->dispatch);
-	return worker->wakeup && worker->sweep && worker->dispatch.log_event && event_add(worker->wakeup, NULL) == 0 &&
+	worker->last_call = event_new(worker->base, -1, 0, on_last_call, worker);
+	return worker->wakeup && worker->sweep && worker->last_call && worker->dispatch.log_event && event_add(worker->wakeup, NULL) == 0 &&
 	    event_add(worker->sweep, &interval) == 0;
 }
 
@@ -375,6 +395,7 @@ static struct pipit_transport *new_transport(struct pipit_worker *worker)
 {
 	static struct pipit_transport_hooks hooks;
 	pipit_dispatch_set_hooks(&hooks);
+	hooks.make_room_elsewhere = make_room_elsewhere;
 	hooks.pause_accepting = pause_accepting;
 	hooks.emptied = emptied;
 	return pipit_transport_new(worker->base, worker->shared->config, worker->stats, &worker->shared->connections, &hooks,
@@ -427,6 +448,7 @@ void pipit_worker_run(struct pipit_worker *worker)
 	/* The thread that made the worker need not be the one that runs it. */
 	pipit_stats_set_clock(worker->stats, thread_clock());
 	event_base_dispatch(worker->base);
+	run_messages(worker, atomic_exchange_explicit(&worker->inbox, CLOSED_INBOX, memory_order_acquire));
 }
 
 const struct pipit_stats *pipit_worker_stats(const struct pipit_worker *worker)
@@ -460,6 +482,7 @@ void pipit_worker_free(struct pipit_worker *worker)
 	pipit_transport_free(worker->transport);
 	free_event(worker->sweep);
 	free_event(worker->wakeup);
+	free_event(worker->last_call);
 	free_event(worker->dispatch.log_event);
 	if (worker->wakeup_fd >= 0)
 		close(worker->wakeup_fd);

@@ -25,6 +25,8 @@ struct pipit_shared {
 	atomic_bool draining;
 	/* The worker has no connection left after a drain or stop; called on its thread, once. */
 	void (*worker_done)(struct pipit_server *server, struct pipit_worker *worker);
+	/* Another worker than this one is asked to let its longest-idle connection go; false when none has an idle one. */
+	bool (*make_room)(struct pipit_server *server, struct pipit_worker *worker);
 };
 
 /* base: the application's, borrowed; NULL makes one of the worker's own. NULL when memory or descriptors are short. */
@@ -33,13 +35,15 @@ struct pipit_worker *pipit_worker_new(struct pipit_shared *shared, struct event_
 /* Accept from a listening socket; takes it. Before the loop runs. 0 or -ENOMEM. */
 int pipit_worker_listen(struct pipit_worker *worker, int fd);
 
-/* Run the loop until pipit_worker_break(). On the thread that is to be the worker's. */
+/* Run the loop until pipit_worker_break(), then close the inbox; what was posted before still runs. On the thread that is to
+ * be the worker's. */
 void pipit_worker_run(struct pipit_worker *worker);
 
 /* From any thread, through the inbox; return 0, -ENOMEM or -ESHUTDOWN. */
 int pipit_worker_drain(struct pipit_worker *worker);
 int pipit_worker_stop(struct pipit_worker *worker);
 int pipit_worker_break(struct pipit_worker *worker);
+int pipit_worker_evict(struct pipit_worker *worker);
 
 /* Counts of this worker; any thread may read them. */
 const struct pipit_stats *pipit_worker_stats(const struct pipit_worker *worker);

@@ -1,0 +1,880 @@
+/* SPDX-License-Identifier: MIT */
+/* The daemon as a process: its options, its first line, its signals, its log, and how it ends. */
+#include "daemon.h"
+#include "suite.h"
+#include "wire.h"
+
+#include <arpa/inet.h>
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <regex.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COUNT_OF(array) (int)(sizeof(array) / sizeof *(array))
+
+static void stop(struct daemon *daemon)
+{
+	ck_assert_int_eq(daemon_stop(daemon), 0);
+}
+
+static void assert_served(unsigned port)
+{
+	int fd = wire_connect(port);
+	struct wire_response response = wire_ask(fd, "GET /hello/get HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	ck_assert_int_eq(response.status, 200);
+	wire_free(&response);
+	close(fd);
+}
+
+static bool refuses_connections(void *arg)
+{
+	const struct daemon *daemon = arg;
+	int fd = wire_try_connect(daemon->port);
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 && errno == ECONNREFUSED;
+}
+
+/* Send a signal that begins a drain, and wait until nobody is let in. */
+static void begin_drain(struct daemon *daemon, int signal)
+{
+	ck_assert_int_eq(kill(daemon->pid, signal), 0);
+	ck_assert(wire_wait(refuses_connections, daemon));
+}
+
+/* --- a directory of our own ---------------------------------------------------------------------------------------- */
+
+struct folder {
+	char path[64];
+	char log[96];
+	char old_log[96];
+	char file[96];
+};
+
+static struct folder make_folder(void)
+{
+	struct folder folder = { .path = "/tmp/pipit-test-life-XXXXXX" };
+	ck_assert_ptr_nonnull(mkdtemp(folder.path));
+	snprintf(folder.log, sizeof folder.log, "%s/access.log", folder.path);
+	snprintf(folder.old_log, sizeof folder.old_log, "%s/access.log.1", folder.path);
+	snprintf(folder.file, sizeof folder.file, "%s/file", folder.path);
+	return folder;
+}
+
+static void remove_folder(const struct folder *folder)
+{
+	remove(folder->log);
+	remove(folder->old_log);
+	remove(folder->file);
+	ck_assert_int_eq(rmdir(folder->path), 0);
+}
+
+static void write_file(const char *path, const char *content)
+{
+	FILE *file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	fputs(content, file);
+	fclose(file);
+}
+
+/* Up to 64 KiB of it, malloc'd; empty when it is not there. */
+static char *read_file(const char *path)
+{
+	char *text = calloc(1, 65537);
+	FILE *file = fopen(path, "r");
+	ck_assert_ptr_nonnull(text);
+	if (file) {
+		text[fread(text, 1, 65536, file)] = '\0';
+		fclose(file);
+	}
+	return text;
+}
+
+struct lines {
+	const char *path;
+	int count;
+};
+
+/* Access lines are written at the end of a turn of the loop: a moment after the answer. */
+static bool has_lines(void *arg)
+{
+	const struct lines *lines = arg;
+	char *text = read_file(lines->path);
+	int count = 0;
+	for (const char *at = text; (at = strchr(at, '\n')); at++)
+		count++;
+	free(text);
+	return count >= lines->count;
+}
+
+/* The file once it has so many lines, malloc'd. */
+static char *wait_for_lines(const char *path, int count)
+{
+	struct lines lines = { path, count };
+	ck_assert_msg(wire_wait(has_lines, &lines), "%s does not get %d lines", path, count);
+	return read_file(path);
+}
+
+static void assert_matches(const char *text, const char *pattern)
+{
+	regex_t regex;
+	ck_assert_int_eq(regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB | REG_NEWLINE), 0);
+	ck_assert_msg(regexec(&regex, text, 0, NULL, 0) == 0, "does not match %s:\n%s", pattern, text);
+	regfree(&regex);
+}
+
+/* --- the first line ------------------------------------------------------------------------------------------------ */
+
+static bool has_ipv6(void)
+{
+	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool is_bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+	if (fd >= 0)
+		close(fd);
+	return is_bound;
+}
+
+static void assert_served_on_ipv6(unsigned port)
+{
+	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct wire_response response;
+	address.sin6_port = htons((unsigned short)port);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+	response = wire_ask(fd, "GET /hello/get HTTP/1.1\r\nHost: [::1]:%u\r\nConnection: close\r\n\r\n", port);
+	ck_assert_int_eq(response.status, 200);
+	wire_free(&response);
+	close(fd);
+}
+
+static void read_line(int fd, char *line, size_t size)
+{
+	size_t length = 0;
+	while (length < size - 1 && read(fd, &line[length], 1) == 1 && line[length++] != '\n')
+		continue;
+	line[length] = '\0';
+}
+
+/* The port that the next line of its output tells, the line being exactly `form` with that port in it. */
+static unsigned read_listening_line(const struct daemon *daemon, const char *form)
+{
+	char line[128], expected[128];
+	unsigned port = 0;
+	read_line(daemon->out, line, sizeof line);
+	ck_assert_int_eq(sscanf(line, form, &port), 1);
+	snprintf(expected, sizeof expected, form, port);
+	ck_assert_str_eq(line, expected);
+	ck_assert_uint_gt(port, 0);
+	return port;
+}
+
+START_TEST(tells_every_address_that_it_listens_on)
+{
+	bool with_ipv6 = has_ipv6();
+	struct daemon daemon = daemon_start((const char *const[]){
+	    "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", with_ipv6 ? "--listen" : NULL, "[::1]:0", NULL });
+	unsigned second = read_listening_line(&daemon, "listening on http://127.0.0.1:%u\n");
+	ck_assert_uint_ne(second, daemon.port);
+	assert_served(daemon.port);
+	assert_served(second);
+	if (with_ipv6)
+		assert_served_on_ipv6(read_listening_line(&daemon, "listening on http://[::1]:%u\n"));
+	/* Nothing else comes on standard output. */
+	ck_assert(!wire_is_readable(daemon.out, 0));
+	stop(&daemon);
+}
+END_TEST
+
+/* A supervisor may send a signal as soon as it has read the line. */
+START_TEST(handles_signals_once_it_is_ready)
+{
+	struct daemon daemon = daemon_start(NULL);
+	int number = _i % 3 == 0 ? SIGTERM : _i % 3 == 1 ? SIGUSR1 : SIGPIPE;
+	ck_assert_int_eq(kill(daemon.pid, number), 0);
+	stop(&daemon);
+}
+END_TEST
+
+/* --- drain --------------------------------------------------------------------------------------------------------- */
+
+static const int ending_signals[] = { SIGTERM, SIGINT };
+
+/* A request is in flight from its first byte on. */
+START_TEST(finishes_what_is_in_flight)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ "--drain-timeout", "0", NULL });
+	int content = wire_connect(daemon.port), head = wire_connect(daemon.port);
+	struct wire_response response;
+	assert_served(daemon.port);
+	wire_print(
+	    content, "POST /hello/post HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nA");
+	wire_print(head, "GET /readyz HTTP/1.1\r\nHo");
+	begin_drain(&daemon, ending_signals[_i]);
+	response = wire_ask(content, "da");
+	ck_assert_int_eq(response.status, 200);
+	ck_assert_str_eq(response.content, "{\"message\":\"Hello, Ada!\",\"received\":\"text\",\"bytes\":3}");
+	ck_assert(response.closes);
+	ck_assert(wire_is_closed(content));
+	wire_free(&response);
+	response = wire_ask(head, "st: x\r\n\r\n");
+	ck_assert_int_eq(response.status, 503);
+	ck_assert_str_eq(response.content, "{\"status\":\"draining\"}");
+	ck_assert(response.closes);
+	ck_assert(wire_is_closed(head));
+	wire_free(&response);
+	close(content);
+	close(head);
+	ck_assert_int_eq(daemon_wait(&daemon), 0);
+}
+END_TEST
+
+START_TEST(finishes_a_file_that_is_being_sent)
+{
+	struct folder folder = make_folder();
+	struct daemon daemon =
+	    daemon_start((const char *const[]){ "--root", folder.path, "--drain-timeout", "0", NULL });
+	struct wire_response response;
+	int fd;
+	write_file(folder.file, "");
+	ck_assert_int_eq(truncate(folder.file, 20 * 1024 * 1024), 0);
+	fd = wire_connect(daemon.port);
+	wire_print(fd, "GET /file HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert(wire_is_readable(fd, WIRE_PATIENCE_MS));
+	begin_drain(&daemon, SIGTERM);
+	response = wire_read(fd, false);
+	ck_assert_int_eq(response.status, 200);
+	ck_assert(response.is_complete);
+	ck_assert_uint_eq(response.length, 20 * 1024 * 1024);
+	ck_assert(wire_is_closed(fd));
+	wire_free(&response);
+	close(fd);
+	ck_assert_int_eq(daemon_wait(&daemon), 0);
+	remove_folder(&folder);
+}
+END_TEST
+
+/* An idle connection does not hold the end up, and is closed without a byte. */
+START_TEST(waits_for_no_idle_connection)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ "--drain-timeout", "0", NULL });
+	int fresh = wire_connect(daemon.port), used = wire_connect(daemon.port);
+	struct wire_response response = wire_ask(used, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert(!response.closes);
+	wire_free(&response);
+	begin_drain(&daemon, ending_signals[_i]);
+	ck_assert(wire_is_closed(fresh));
+	ck_assert(wire_is_closed(used));
+	close(fresh);
+	close(used);
+	ck_assert_int_eq(daemon_wait(&daemon), 0);
+}
+END_TEST
+
+static const int second_signals[][2] = { { SIGTERM, SIGTERM }, { SIGINT, SIGINT }, { SIGTERM, SIGINT } };
+
+struct wish {
+	pid_t pid;
+	int signal;
+	int fd;
+};
+
+/* Soon after the first signal a second one is taken for the same wish: it is sent until it is understood. */
+static bool is_closed_when_asked(void *arg)
+{
+	const struct wish *wish = arg;
+	ck_assert_int_eq(kill(wish->pid, wish->signal), 0);
+	return wire_is_readable(wish->fd, 10);
+}
+
+START_TEST(stops_at_once_at_the_second_signal)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ "--drain-timeout", "0", NULL });
+	struct wish wish = { daemon.pid, second_signals[_i][1], wire_connect(daemon.port) };
+	char *errors;
+	assert_served(daemon.port);
+	wire_print(wish.fd, "POST /hello/post HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nA");
+	begin_drain(&daemon, second_signals[_i][0]);
+	ck_assert(!wire_is_readable(wish.fd, 0));
+	ck_assert(wire_wait(is_closed_when_asked, &wish));
+	ck_assert(wire_is_closed(wish.fd));
+	errors = daemon_errors(&daemon);
+	ck_assert_ptr_nonnull(strstr(errors, "pipit: stopping now\n"));
+	free(errors);
+	close(wish.fd);
+	ck_assert_int_eq(daemon_wait(&daemon), 0);
+}
+END_TEST
+
+START_TEST(cuts_a_stuck_client_off_at_the_end_of_the_drain)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ "--drain-timeout", "300ms", NULL });
+	int content = wire_connect(daemon.port), head = wire_connect(daemon.port);
+	assert_served(daemon.port);
+	wire_print(content, "POST /hello/post HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nA");
+	wire_print(head, "GET /");
+	begin_drain(&daemon, SIGTERM);
+	ck_assert(wire_is_closed(content));
+	ck_assert(wire_is_closed(head));
+	close(content);
+	close(head);
+	ck_assert_int_eq(daemon_wait(&daemon), 0);
+}
+END_TEST
+
+START_TEST(ignores_sigpipe)
+{
+	struct daemon daemon = daemon_start(NULL);
+	assert_served(daemon.port);
+	ck_assert_int_eq(kill(daemon.pid, SIGPIPE), 0);
+	assert_served(daemon.port);
+	stop(&daemon);
+}
+END_TEST
+
+/* --- drain under load ---------------------------------------------------------------------------------------------- */
+
+#define CLIENTS 4
+
+struct client {
+	pthread_t thread;
+	unsigned port;
+	atomic_int answers;
+	atomic_bool *is_draining;
+	const char *failure; /* what must not happen, and did */
+};
+
+enum outcome { ANSWERED, ANSWERED_AND_CLOSES, UNANSWERED, CUT };
+
+/* Without wire_read(): wire_field() is for one thread. */
+static enum outcome read_answer(int fd)
+{
+	char bytes[2048];
+	size_t length = 0, whole = sizeof bytes;
+	const char *end, *field;
+	while (length < whole) {
+		ssize_t received = recv(fd, bytes + length,
+		    whole - length < sizeof bytes - 1 - length ? whole - length : sizeof bytes - 1 - length, 0);
+		if (received <= 0)
+			return length == 0 ? UNANSWERED : CUT;
+		length += (size_t)received;
+		bytes[length] = '\0';
+		end = strstr(bytes, "\r\n\r\n");
+		field = strstr(bytes, "\r\nContent-Length: ");
+		if (!end)
+			continue;
+		if (!field || strncmp(bytes, "HTTP/1.1 200 OK\r\n", 17) != 0)
+			return CUT;
+		whole = (size_t)(end - bytes) + 4 + strtoul(field + 18, NULL, 10);
+	}
+	return strstr(bytes, "\r\nConnection: close\r\n") ? ANSWERED_AND_CLOSES : ANSWERED;
+}
+
+/* Every other one in two pieces. */
+static void send_request(int fd, int number)
+{
+	static const char get[] = "GET /hello/get HTTP/1.1\r\nHost: x\r\n\r\n";
+	static const char post[] = "POST /hello/post HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
+				   "Content-Length: 3\r\n\r\n";
+	if (number % 2) {
+		wire_send(fd, get, sizeof get - 1);
+		return;
+	}
+	wire_send(fd, post, sizeof post - 1);
+	wire_send(fd, "Ada", 3);
+}
+
+static bool was_closed(int fd)
+{
+	char byte;
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/*
+ * Requests on one connection after the other, until nobody lets it in. The kernel completes a connection before the daemon
+ * accepts it: one that was reset before its first answer, while draining, had knocked too late, which is a refusal.
+ */
+static void *run_client(void *arg)
+{
+	struct client *client = arg;
+	int fd = -1;
+	for (bool is_fresh = true; !client->failure;) {
+		enum outcome outcome;
+		if (fd >= 0 && was_closed(fd)) {
+			close(fd);
+			fd = -1;
+		}
+		if (fd < 0) {
+			fd = wire_try_connect(client->port);
+			is_fresh = true;
+		}
+		if (fd < 0)
+			break;
+		send_request(fd, atomic_load(&client->answers));
+		outcome = read_answer(fd);
+		if (outcome == CUT)
+			client->failure = "an answer was cut, or no 200";
+		else if (outcome == UNANSWERED && !is_fresh)
+			client->failure = "a request on an established connection was not answered";
+		else if (outcome == UNANSWERED && !atomic_load(client->is_draining))
+			client->failure = "a connection was refused before the drain";
+		else if (outcome != UNANSWERED)
+			atomic_fetch_add(&client->answers, 1);
+		is_fresh = false;
+		if (outcome == ANSWERED)
+			continue;
+		close(fd);
+		fd = -1;
+	}
+	if (fd >= 0)
+		close(fd);
+	return NULL;
+}
+
+static bool are_all_busy(void *arg)
+{
+	struct client *clients = arg;
+	for (int i = 0; i < CLIENTS; i++) {
+		if (atomic_load(&clients[i].answers) < 20 && !clients[i].failure)
+			return false;
+	}
+	return true;
+}
+
+START_TEST(loses_no_request_when_it_drains_under_load)
+{
+	struct daemon daemon = daemon_start(NULL);
+	struct client clients[CLIENTS];
+	atomic_bool is_draining = false;
+	assert_served(daemon.port);
+	for (int i = 0; i < CLIENTS; i++) {
+		clients[i] = (struct client){ .port = daemon.port, .is_draining = &is_draining };
+		ck_assert_int_eq(pthread_create(&clients[i].thread, NULL, run_client, &clients[i]), 0);
+	}
+	ck_assert(wire_wait(are_all_busy, clients));
+	atomic_store(&is_draining, true);
+	ck_assert_int_eq(kill(daemon.pid, SIGTERM), 0);
+	for (int i = 0; i < CLIENTS; i++)
+		pthread_join(clients[i].thread, NULL);
+	ck_assert_int_eq(daemon_wait(&daemon), 0);
+	for (int i = 0; i < CLIENTS; i++)
+		ck_assert_msg(clients[i].failure == NULL, "client %d: %s", i, clients[i].failure);
+}
+END_TEST
+
+/* --- the access log ------------------------------------------------------------------------------------------------ */
+
+static void send_loggable_requests(unsigned port)
+{
+	int fd = wire_connect(port);
+	struct wire_response response =
+	    wire_ask(fd, "GET /hello/get?name=\"Ada\" HTTP/1.1\r\nHost: x\r\n"
+			 "Referer: http://x/\"quoted\"\r\nUser-Agent: back\\slash\ttab \xc3\xbc\r\n\r\n");
+	ck_assert_int_eq(response.status, 200);
+	wire_free(&response);
+	response = wire_ask(fd, "HEAD /none HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert_int_eq(response.status, 404);
+	wire_free(&response);
+	response = wire_ask(fd, "BAD \x1b[2J\"\x7f\xff HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert_int_eq(response.status, 400);
+	wire_free(&response);
+	close(fd);
+}
+
+#define PATTERN_PEER "^127\\.0\\.0\\.1 - - \\[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}(:[0-9]{2}){3} \\+0000\\] "
+#define PATTERN_END " [0-9]+\\.[0-9]{6} [0-9a-f]{16} "
+
+START_TEST(logs_requests_in_the_combined_form)
+{
+	struct folder folder = make_folder();
+	struct daemon daemon = daemon_start((const char *const[]){ "--access-log", folder.log, NULL });
+	char *text;
+	send_loggable_requests(daemon.port);
+	text = wait_for_lines(folder.log, 3);
+	assert_matches(text,
+	    PATTERN_PEER "\"GET /hello/get\\?name=\\\\x22Ada\\\\x22 HTTP/1\\.1\" 200 [0-9]+ "
+			 "\"http://x/\\\\x22quoted\\\\x22\" \"back\\\\x5Cslash\\\\x09tab \\\\xC3\\\\xBC\"" PATTERN_END
+			 "/hello/get$");
+	assert_matches(text, PATTERN_PEER "\"HEAD /none HTTP/1\\.1\" 404 - \"-\" \"-\"" PATTERN_END "fallback$");
+	assert_matches(text, PATTERN_PEER "\"BAD \\\\x1B\\[2J\\\\x22\\\\x7F\\\\xFF HTTP/1\\.1\" 400 [0-9]+ \"-\" \"-\" "
+					  "[0-9]+\\.[0-9]{6} - none$");
+	for (const char *at = text; *at; at++)
+		ck_assert((*at >= 0x20 && *at < 0x7f) || *at == '\n');
+	free(text);
+	stop(&daemon);
+	remove_folder(&folder);
+}
+END_TEST
+
+/* The next line of `text` as JSON; the caller deletes it. */
+static cJSON *parse_line(char **text)
+{
+	cJSON *doc = cJSON_Parse(strsep(text, "\n"));
+	ck_assert_ptr_nonnull(doc);
+	return doc;
+}
+
+static void assert_text(const cJSON *doc, const char *key, const char *expected)
+{
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(doc, key));
+	ck_assert_msg(text != NULL, "no text %s", key);
+	ck_assert_str_eq(text, expected);
+}
+
+static double number_at(const cJSON *doc, const char *key)
+{
+	const cJSON *number = cJSON_GetObjectItemCaseSensitive(doc, key);
+	ck_assert_msg(cJSON_IsNumber(number), "no number %s", key);
+	return cJSON_GetNumberValue(number);
+}
+
+START_TEST(logs_requests_as_json)
+{
+	struct folder folder = make_folder();
+	struct daemon daemon =
+	    daemon_start((const char *const[]){ "--access-log", folder.log, "--log-format", "json", NULL });
+	char *text, *rest;
+	cJSON *line;
+	send_loggable_requests(daemon.port);
+	text = rest = wait_for_lines(folder.log, 3);
+	line = parse_line(&rest);
+	assert_text(line, "peer", "127.0.0.1");
+	assert_text(line, "request", "GET /hello/get?name=\"Ada\" HTTP/1.1");
+	assert_text(line, "referer", "http://x/\"quoted\"");
+	/* Each byte as a character: what the client sent need not be UTF-8. */
+	assert_text(line, "user_agent", "back\\slash\ttab \xc3\x83\xc2\xbc");
+	assert_text(line, "route", "/hello/get");
+	ck_assert_double_eq(number_at(line, "status"), 200);
+	ck_assert_double_eq(number_at(line, "bytes"), strlen("{\"message\":\"Hello, \\\"Ada\\\"!\"}"));
+	ck_assert_double_ge(number_at(line, "duration"), 0);
+	assert_matches(
+	    cJSON_GetStringValue(cJSON_GetObjectItem(line, "time")), "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z$");
+	assert_matches(cJSON_GetStringValue(cJSON_GetObjectItem(line, "id")), "^[0-9a-f]{16}$");
+	cJSON_Delete(line);
+	line = parse_line(&rest);
+	ck_assert_double_eq(number_at(line, "status"), 404);
+	ck_assert_double_eq(number_at(line, "bytes"), 0);
+	cJSON_Delete(line);
+	line = parse_line(&rest);
+	assert_text(line, "request", "BAD \x1b[2J\"\x7f\xc3\xbf HTTP/1.1");
+	assert_text(line, "route", "none");
+	ck_assert_double_eq(number_at(line, "status"), 400);
+	cJSON_Delete(line);
+	free(text);
+	stop(&daemon);
+	remove_folder(&folder);
+}
+END_TEST
+
+START_TEST(logs_to_standard_output)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ "--access-log", "-", NULL });
+	char line[512];
+	assert_served(daemon.port);
+	read_line(daemon.out, line, sizeof line);
+	assert_matches(line, PATTERN_PEER "\"GET /hello/get HTTP/1\\.1\" 200 27 \"-\" \"-\"" PATTERN_END "/hello/get$");
+	stop(&daemon);
+}
+END_TEST
+
+/* A client that leaves before its answer is complete, and one that is cut off for its slowness, have lines too. */
+START_TEST(logs_requests_that_came_to_nothing)
+{
+	struct folder folder = make_folder();
+	struct daemon daemon = daemon_start((const char *const[]){
+	    "--access-log", folder.log, "--head-timeout", "100ms", "--read-timeout", "100ms", NULL });
+	int leaving = wire_connect(daemon.port), slow = wire_connect(daemon.port), silent = wire_connect(daemon.port);
+	char *text;
+	wire_print(leaving, "POST /hello/post HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nA");
+	close(leaving);
+	wire_print(slow, "POST /json/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nA");
+	wire_print(silent, "GET /slow HT");
+	text = wait_for_lines(folder.log, 3);
+	assert_matches(text, "\"POST /hello/post HTTP/1\\.1\" 499 - .* /hello/post$");
+	assert_matches(text, "\"POST /json/echo HTTP/1\\.1\" 408 [0-9]+ .* /json/echo$");
+	assert_matches(text, "\"GET /slow HT\" 408 [0-9]+ .* none$");
+	free(text);
+	close(slow);
+	close(silent);
+	stop(&daemon);
+	remove_folder(&folder);
+}
+END_TEST
+
+static bool is_there(void *path)
+{
+	struct stat status;
+	return stat(path, &status) == 0;
+}
+
+static bool tells_of_reopened_logs(void *daemon)
+{
+	char *errors = daemon_errors(daemon);
+	bool is_told = strstr(errors, "logs reopened") != NULL;
+	free(errors);
+	return is_told;
+}
+
+static const int reopening_signals[] = { SIGUSR1, SIGHUP };
+
+START_TEST(reopens_the_access_log)
+{
+	struct folder folder = make_folder();
+	struct daemon daemon = daemon_start((const char *const[]){ "--access-log", folder.log, NULL });
+	char *text;
+	assert_served(daemon.port);
+	free(wait_for_lines(folder.log, 1));
+	ck_assert_int_eq(rename(folder.log, folder.old_log), 0);
+	assert_served(daemon.port);
+	free(wait_for_lines(folder.old_log, 2));
+	ck_assert_int_eq(kill(daemon.pid, reopening_signals[_i]), 0);
+	ck_assert(wire_wait(is_there, folder.log));
+	/* dup3() follows open(): the message tells when both are done. */
+	ck_assert(wire_wait(tells_of_reopened_logs, &daemon));
+	assert_served(daemon.port);
+	text = wait_for_lines(folder.log, 1);
+	ck_assert_ptr_eq(strchr(text, '\n'), text + strlen(text) - 1);
+	free(text);
+	stop(&daemon);
+	remove_folder(&folder);
+}
+END_TEST
+
+/* --- what keeps it from starting ----------------------------------------------------------------------------------- */
+
+/* One line on standard error that holds `text`. */
+static void assert_complaint(const char *output, const char *text)
+{
+	ck_assert_msg(strncmp(output, "pipit: error: ", 14) == 0, "no error: %s", output);
+	ck_assert_msg(strstr(output, text) != NULL, "not \"%s\": %s", text, output);
+	ck_assert_msg(strchr(output, '\n') == output + strlen(output) - 1, "more than one line: %s", output);
+}
+
+static const char *const worker_counts[] = { "1", "2" };
+
+START_TEST(does_not_share_its_port)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ "--workers", worker_counts[_i / 2], NULL });
+	char output[1024], address[32];
+	snprintf(address, sizeof address, "127.0.0.1:%u", daemon.port);
+	ck_assert_int_eq(daemon_run((const char *const[]){ "--workers", worker_counts[_i % 2], "--max-connections",
+					"100", "--listen", "127.0.0.1:0", "--listen", address, NULL },
+			     output, sizeof output),
+	    1);
+	assert_complaint(output, address);
+	ck_assert_ptr_nonnull(strstr(output, "Address already in use"));
+	assert_served(daemon.port);
+	stop(&daemon);
+}
+END_TEST
+
+START_TEST(is_not_ready_when_it_cannot_log)
+{
+	char output[1024];
+	int result = daemon_run((const char *const[]){ "--max-connections", "100", "--listen", "127.0.0.1:0",
+				    "--access-log", "/none/such/log", NULL },
+	    output, sizeof output);
+	ck_assert_int_eq(result, 1);
+	assert_complaint(output, "/none/such/log");
+}
+END_TEST
+
+static const struct {
+	const char *arguments[5], *variable, *file, *complaint;
+} wrong_configurations[] = {
+	{ { "--max-fields", "abc" }, NULL, NULL, "--max-fields abc: not a number; use 1 to 256" },
+	{ { "--max-fields=0" }, NULL, NULL, "--max-fields 0: out of range; use 1 to 256" },
+	{ { "--max-feilds", "5" }, NULL, NULL, "--max-feilds: unknown option; did you mean --max-fields?" },
+	{ { "--xyzzy" }, NULL, NULL, "--xyzzy: unknown option; --help lists all" },
+	{ { "stray" }, NULL, NULL, "stray: not an option" },
+	{ { "--check=yes" }, NULL, NULL, "--check" },
+	{ { "--listen" }, NULL, NULL, "--listen: needs a value" },
+	{ { "--listen", "localhost:80" }, NULL, NULL, "--listen localhost:80: not an address" },
+	{ { "--listen", "127.0.0.1:65536" }, NULL, NULL, "--listen 127.0.0.1:65536: not an address" },
+	{ { "--listen", "::1:80" }, NULL, NULL, "--listen ::1:80: not an address" },
+	{ { "--head-timeout", "10 s" }, NULL, NULL, "--head-timeout 10 s: not a duration" },
+	{ { "--max-body-bytes", "1x" }, NULL, NULL, "--max-body-bytes 1x: not a size" },
+	{ { "--workers", "-1" }, NULL, NULL, "--workers -1: out of range" },
+	{ { "--log-level", "loud" }, NULL, NULL, "--log-level loud: not known; use error, warn, info or debug" },
+	{ { "--root", "/none/such" }, NULL, NULL, "/none/such" },
+	{ { "--root", "/dev/null" }, NULL, NULL, "/dev/null" },
+	{ { "--max-head-bytes", "1k", "--max-target-bytes", "2k" }, NULL, NULL, "max-target-bytes" },
+	{ { "--config", "/none/such" }, NULL, NULL, "--config /none/such: cannot be read" },
+	{ { NULL }, "PIPIT_MAX_FIELDS=abc", NULL, "environment: PIPIT_MAX_FIELDS = \"abc\": not a number" },
+	{ { NULL }, "PIPIT_MAX_FEILDS=5", NULL,
+	    "environment: PIPIT_MAX_FEILDS: unknown variable; did you mean PIPIT_MAX_FIELDS?" },
+	{ { NULL }, "PIPIT_CONFIG=/none/such", NULL, "environment: PIPIT_CONFIG = \"/none/such\": cannot be read" },
+	{ { NULL }, NULL, "# a comment\n\nmax-fields = abc\n", "/file:3: max-fields = \"abc\": not a number" },
+	{ { NULL }, NULL, "workers 1\n", "/file:1: not a setting; use key = value" },
+	{ { NULL }, NULL, "workers = 1\nworker = 1\n", "/file:2: worker: unknown key; did you mean workers?" },
+	{ { NULL }, NULL, "workers = 1\nworkers = 2\n", "/file:2: workers = \"2\": given twice" },
+	{ { NULL }, NULL, "root = \"/tmp\n", "/file:1: a quote is not closed" },
+};
+
+START_TEST(refuses_a_wrong_configuration)
+{
+	struct folder folder = make_folder();
+	const char *arguments[9] = { "--listen=127.0.0.1:0", "--max-connections=100" };
+	const char *const environment[] = { wrong_configurations[_i].variable, NULL };
+	size_t count = 2;
+	char output[1024];
+	for (size_t i = 0; wrong_configurations[_i].arguments[i]; i++)
+		arguments[count++] = wrong_configurations[_i].arguments[i];
+	if (wrong_configurations[_i].file) {
+		write_file(folder.file, wrong_configurations[_i].file);
+		arguments[count++] = "--config";
+		arguments[count] = folder.file;
+	}
+	ck_assert_int_eq(
+	    daemon_run_in(&(struct daemon_surroundings){ environment, 0 }, arguments, output, sizeof output), 2);
+	assert_complaint(output, wrong_configurations[_i].complaint);
+	remove_folder(&folder);
+}
+END_TEST
+
+/* --- what ends by itself ------------------------------------------------------------------------------------------- */
+
+START_TEST(prefers_options_to_the_environment_to_the_file)
+{
+	struct folder folder = make_folder();
+	const char *const environment[] = { "PIPIT_MAX_FIELDS=6", "PIPIT_MAX_HEAD_BYTES=12k",
+		"PIPIT_LISTEN=127.0.0.1:2,[::1]:3", NULL };
+	const char *const arguments[] = { "--check", "--config", folder.file, "--max-head-bytes", "13k", NULL };
+	char output[4096], again[4096];
+	write_file(folder.file, "listen = 127.0.0.1:1\nworkers = 3\nmax-fields = 5\nmax-head-bytes = 11k\n");
+	ck_assert_int_eq(
+	    daemon_run_in(&(struct daemon_surroundings){ environment, 0 }, arguments, output, sizeof output), 0);
+	assert_matches(output, "^workers = 3$");
+	assert_matches(output, "^max-fields = 6$");
+	assert_matches(output, "^max-head-bytes = 13k$");
+	ck_assert_ptr_nonnull(strstr(output, "listen = 127.0.0.1:2\nlisten = [::1]:3\n"));
+	ck_assert_ptr_null(strstr(output, "127.0.0.1:1"));
+	/* What it prints is a file that says the same. */
+	write_file(folder.file, output);
+	ck_assert_int_eq(
+	    daemon_run((const char *const[]){ "--check", "--config", folder.file, NULL }, again, sizeof again), 0);
+	ck_assert_str_eq(again, output);
+	remove_folder(&folder);
+}
+END_TEST
+
+static const char *const version_options[] = { "--version", "-V" };
+
+START_TEST(prints_its_version)
+{
+	char output[1024];
+	ck_assert_int_eq(daemon_run((const char *const[]){ version_options[_i], NULL }, output, sizeof output), 0);
+	assert_matches(output, "^pipit [0-9]+\\.[0-9]+\\.[0-9]+ \\(libevent [^)]+\\)$");
+	ck_assert_ptr_eq(strchr(output, '\n'), output + strlen(output) - 1);
+}
+END_TEST
+
+static const char *const help_options[] = { "--help", "-h" };
+
+START_TEST(prints_help_that_fits_a_terminal)
+{
+	char output[16384];
+	ck_assert_int_eq(
+	    daemon_run((const char *const[]){ help_options[_i], "--nothing-else=counts", NULL }, output, sizeof output),
+	    2);
+	ck_assert_int_eq(daemon_run((const char *const[]){ help_options[_i], NULL }, output, sizeof output), 0);
+	ck_assert_int_eq(strncmp(output, "Usage: pipit ", 13), 0);
+	ck_assert_ptr_nonnull(strstr(output, "--max-connections N"));
+	for (const char *line = output; *line; line += strcspn(line, "\n") + 1)
+		ck_assert_msg(strcspn(line, "\n") <= 80, "wider than 80: %.*s", (int)strcspn(line, "\n"), line);
+}
+END_TEST
+
+static int check_health(unsigned port, char *output, size_t size)
+{
+	char address[32];
+	snprintf(address, sizeof address, "127.0.0.1:%u", port);
+	return daemon_run((const char *const[]){ "--healthcheck", "--listen", address, NULL }, output, size);
+}
+
+START_TEST(asks_a_running_daemon_for_its_health)
+{
+	struct daemon daemon = daemon_start(NULL);
+	char output[1024];
+	unsigned port = daemon.port;
+	assert_served(port);
+	ck_assert_int_eq(check_health(port, output, sizeof output), 0);
+	ck_assert_str_eq(output, "");
+	stop(&daemon);
+	ck_assert_int_eq(check_health(port, output, sizeof output), 1);
+	assert_complaint(output, "no answer");
+}
+END_TEST
+
+/* A probe that hangs is worse than one that fails. */
+START_TEST(gives_a_silent_daemon_up)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t length = sizeof address;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char output[1024];
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, length), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+	ck_assert_int_eq(check_health(ntohs(address.sin_port), output, sizeof output), 1);
+	assert_complaint(output, "timed out");
+	close(fd);
+}
+END_TEST
+
+static TCase *drain_tests(void)
+{
+	TCase *tests = tcase_create("drain");
+	tcase_add_test(tests, tells_every_address_that_it_listens_on);
+	tcase_add_loop_test(tests, handles_signals_once_it_is_ready, 0, 12);
+	tcase_add_loop_test(tests, finishes_what_is_in_flight, 0, COUNT_OF(ending_signals));
+	tcase_add_test(tests, finishes_a_file_that_is_being_sent);
+	tcase_add_loop_test(tests, waits_for_no_idle_connection, 0, COUNT_OF(ending_signals));
+	tcase_add_loop_test(tests, stops_at_once_at_the_second_signal, 0, COUNT_OF(second_signals));
+	tcase_add_test(tests, cuts_a_stuck_client_off_at_the_end_of_the_drain);
+	tcase_add_test(tests, ignores_sigpipe);
+	tcase_add_loop_test(tests, loses_no_request_when_it_drains_under_load, 0, 5);
+	return tests;
+}
+
+static TCase *log_tests(void)
+{
+	TCase *tests = tcase_create("log");
+	tcase_add_test(tests, logs_requests_in_the_combined_form);
+	tcase_add_test(tests, logs_requests_as_json);
+	tcase_add_test(tests, logs_to_standard_output);
+	tcase_add_test(tests, logs_requests_that_came_to_nothing);
+	tcase_add_loop_test(tests, reopens_the_access_log, 0, COUNT_OF(reopening_signals));
+	return tests;
+}
+
+static TCase *option_tests(void)
+{
+	TCase *tests = tcase_create("options");
+	tcase_add_loop_test(tests, does_not_share_its_port, 0, 4);
+	tcase_add_test(tests, is_not_ready_when_it_cannot_log);
+	tcase_add_loop_test(tests, refuses_a_wrong_configuration, 0, COUNT_OF(wrong_configurations));
+	tcase_add_test(tests, prefers_options_to_the_environment_to_the_file);
+	tcase_add_loop_test(tests, prints_its_version, 0, COUNT_OF(version_options));
+	tcase_add_loop_test(tests, prints_help_that_fits_a_terminal, 0, COUNT_OF(help_options));
+	tcase_add_test(tests, asks_a_running_daemon_for_its_health);
+	tcase_add_test(tests, gives_a_silent_daemon_up);
+	return tests;
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("life");
+	suite_add_tcase(suite, drain_tests());
+	suite_add_tcase(suite, log_tests());
+	suite_add_tcase(suite, option_tests());
+	return run_suite(suite);
+}
