@@ -608,13 +608,20 @@ static void find_candidates(struct pipit_transport *transport)
 	}
 }
 
+/* Nothing of a next request lies in the socket: closing now loses none. */
+static bool is_quiet(const struct pipit_connection *connection)
+{
+	char byte;
+	return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
 /* Looking through all connections finds several candidates at once, so that a crowd at the door costs one look per crowd. */
 bool pipit_transport_evict(struct pipit_transport *transport)
 {
 	for (int look = 0; look < 2; look++) {
 		while (transport->candidate_at < transport->candidate_count) {
 			struct pipit_connection *candidate = transport->candidates[transport->candidate_at++];
-			if (!candidate || candidate->phase != PHASE_IDLE || pipit_engine_is_gone(candidate))
+			if (!candidate || candidate->phase != PHASE_IDLE || pipit_engine_is_gone(candidate) || !is_quiet(candidate))
 				continue;
 			drop(candidate);
 			pipit_stats_add(transport->stats, PIPIT_COUNT_EVICTED, 1);
@@ -745,9 +752,9 @@ static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
 	const struct pipit_transport *transport = connection->transport;
 	uint64_t quiet_since = connection->moved_ms > transport->drain_ms ? connection->moved_ms : transport->drain_ms;
 
-	if (transport->draining && has_passed(now_ms, quiet_since, DRAIN_QUIET_MS))
+	if (transport->draining && has_passed(now_ms, quiet_since, DRAIN_QUIET_MS) && is_quiet(connection))
 		drop(connection);
-	else if (has_passed(now_ms, connection->moved_ms, transport->config->idle_timeout_ms))
+	else if (has_passed(now_ms, connection->moved_ms, transport->config->idle_timeout_ms) && is_quiet(connection))
 		time_out(connection, PIPIT_PHASE_IDLE, PIPIT_REASON_NONE);
 }
 

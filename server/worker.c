@@ -33,6 +33,7 @@ struct pipit_worker {
 	struct event_base *base;
 	bool owns_base;
 	struct pipit_transport *transport;
+	struct pipit_transport_hooks hooks;
 	struct pipit_stats *stats;
 	struct event *sweep;
 	struct event *wakeup;              /* on wakeup_fd */
@@ -393,13 +394,12 @@ static bool set_up_events(struct pipit_worker *worker)
 
 static struct pipit_transport *new_transport(struct pipit_worker *worker)
 {
-	static struct pipit_transport_hooks hooks;
-	pipit_dispatch_set_hooks(&hooks);
-	hooks.make_room_elsewhere = make_room_elsewhere;
-	hooks.pause_accepting = pause_accepting;
-	hooks.emptied = emptied;
-	return pipit_transport_new(worker->base, worker->shared->config, worker->stats, &worker->shared->connections, &hooks,
-	    worker);
+	pipit_dispatch_set_hooks(&worker->hooks);
+	worker->hooks.make_room_elsewhere = make_room_elsewhere;
+	worker->hooks.pause_accepting = pause_accepting;
+	worker->hooks.emptied = emptied;
+	return pipit_transport_new(worker->base, worker->shared->config, worker->stats, &worker->shared->connections,
+	    &worker->hooks, worker);
 }
 
 /* The CPU time of the calling thread, readable from any thread. */

@@ -480,8 +480,9 @@ static void defer_with_strings(struct pipit_request *request, void *arg)
 	given.parameter = pipit_request_parameter(request, "one");
 	given.query = pipit_request_query(request);
 	pipit_request_field(request, 1, &given.name, &given.value);
-	given.body = pipit_request_body(request, &given.length);
 	put_into_pocket(request);
+	/* Keeping may move the content, and nothing else. */
+	given.body = pipit_request_body(request, &given.length);
 }
 
 /* Functions that are posted. */
