@@ -137,6 +137,23 @@ static inline bool pipit_connection_may_stay(const struct pipit_connection *conn
 	return connection->keep_alive && !connection->body_unread && !connection->transport->draining;
 }
 
+/*
+ * What becomes of a connection. Defined in transport.c, and for the clock too: settle decides what it waits for next and does
+ * what can be done at once; refuse answers by ourselves and closes, `line` is for the log; drop closes at once.
+ */
+void pipit_connection_settle(struct pipit_connection *connection);
+void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_reason reason, struct pipit_slice line);
+void pipit_connection_drop(struct pipit_connection *connection);
+
+/* Nothing of a next request lies in the socket: closing now loses none. */
+bool pipit_connection_is_quiet(const struct pipit_connection *connection);
+
+/* The first line of a head, for the log. */
+struct pipit_slice pipit_connection_first_line(const char *bytes, size_t length);
+
+/* Bring now_ns and now_ms up to date. */
+void pipit_transport_read_clock(struct pipit_transport *transport);
+
 /* It is no longer open: count it out, once. Defined in engine.c. */
 void pipit_connection_check_out(struct pipit_connection *connection);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From readiness to requests, and from replies back to readiness; read from serve() to settle(). What it leaves to others:
- * sending to output.c, evhttp to engine.c, routes and handlers to the hooks.
+ * From readiness to requests, and from replies back to readiness; read from serve() to pipit_connection_settle(). What it
+ * leaves to others: sending to output.c, evhttp to engine.c, the clock to deadlines.c, routes and handlers to the hooks.
  */
 #include "transport.h"
 
@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -22,17 +21,12 @@
 #define RECEIVE_SIZE (64 * 1024)
 /* A partial head (64 KiB at most) or unread pipelined requests lie in front of what is received. */
 #define PIPIT_INPUT_SIZE (3 * RECEIVE_SIZE)
-/* After a refusal so much is read and thrown away, for so long, lest a reset overtake the answer (RFC 9112 §9.6). */
+/* After a refusal so much is read and thrown away, lest a reset overtake the answer (RFC 9112 §9.6). */
 #define LINGER_BYTES (64 * 1024)
-#define LINGER_MS 2000
-/* While draining, a connection that has been quiet for so long has no request on its way. */
-#define DRAIN_QUIET_MS 500
 /* First allocation for a content that arrives in pieces; it doubles from there, never ahead of what has arrived. */
 #define BODY_START_SIZE 4096
 
 static void serve(struct pipit_connection *connection, char *bytes, size_t length);
-static void settle(struct pipit_connection *connection);
-static void drop(struct pipit_connection *connection);
 static void on_ready(evutil_socket_t fd, short what, void *context);
 
 /* --- phases and interest ------------------------------------------------------------------------------------------- */
@@ -75,7 +69,7 @@ void pipit_connection_wake(struct pipit_connection *connection)
 	event_active(transport->turn_end, EV_TIMEOUT, 0);
 }
 
-static void read_clock(struct pipit_transport *transport)
+void pipit_transport_read_clock(struct pipit_transport *transport)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -136,14 +130,14 @@ static void conclude(struct pipit_connection *connection)
 		defer(connection);
 }
 
-static struct pipit_slice first_line(const char *bytes, size_t length)
+struct pipit_slice pipit_connection_first_line(const char *bytes, size_t length)
 {
 	const char *end = memchr(bytes, '\r', length < 512 ? length : 512);
 	return (struct pipit_slice){ bytes, end ? (size_t)(end - bytes) : length < 512 ? length : 512 };
 }
 
 /* Answer by ourselves and close. */
-static void refuse(struct pipit_connection *connection, enum pipit_reason reason, struct pipit_slice line)
+void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_reason reason, struct pipit_slice line)
 {
 	struct pipit_transport *transport = connection->transport;
 	char reply[PIPIT_REPLY_HEAD_MAX + PIPIT_REPLY_PROBLEM_MAX];
@@ -173,10 +167,10 @@ void pipit_transport_reply(struct pipit_connection *connection, int status, stru
 	if (connection->transport->current == connection)
 		return;
 	/* A deferred reply: nobody else is going to look at this connection. */
-	read_clock(connection->transport);
+	pipit_transport_read_clock(connection->transport);
 	pipit_engine_end(connection);
 	conclude(connection);
-	settle(connection);
+	pipit_connection_settle(connection);
 }
 
 /* --- from bytes to a message --------------------------------------------------------------------------------------- */
@@ -209,7 +203,7 @@ static void show(struct pipit_connection *connection, struct pipit_slice body)
 	if (pipit_engine_show(connection, body))
 		conclude(connection);
 	else if (!pipit_engine_is_gone(connection))
-		refuse(connection, PIPIT_REASON_ENGINE, first_line(connection->head->bytes, connection->head->length));
+		pipit_connection_refuse(connection, PIPIT_REASON_ENGINE, pipit_connection_first_line(connection->head->bytes, connection->head->length));
 }
 
 /* The whole content lies in flat memory. Handlers find a NUL behind it, where perhaps the next request begins. */
@@ -230,7 +224,7 @@ static void show_collected(struct pipit_connection *connection)
 
 static void refuse_content(struct pipit_connection *connection, enum pipit_reason reason)
 {
-	refuse(connection, reason, first_line(connection->head->bytes, connection->head->length));
+	pipit_connection_refuse(connection, reason, pipit_connection_first_line(connection->head->bytes, connection->head->length));
 }
 
 static bool is_over_limit(const struct pipit_connection *connection, uint64_t length)
@@ -379,7 +373,7 @@ static size_t take_head(struct pipit_connection *connection, char *bytes, size_t
 		connection->is_head = transport->head.method == PIPIT_HEAD;
 		connection->wants_html = false;
 		connection->started_ns = connection->phase == PHASE_HEAD ? connection->started_ns : transport->now_ns;
-		refuse(connection, reason, first_line(bytes, length));
+		pipit_connection_refuse(connection, reason, pipit_connection_first_line(bytes, length));
 		return length;
 	}
 }
@@ -440,7 +434,7 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 	/* It sent more than is going to be read. */
 	connection->lingers |= connection->closing && at < end;
 	keep_pending(connection, at, (size_t)(end - at));
-	settle(connection);
+	pipit_connection_settle(connection);
 }
 
 /* Go on with what was received while an earlier reply was not complete. */
@@ -458,7 +452,7 @@ static void throw_away(struct pipit_connection *connection)
 	if (received < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (received <= 0 || (size_t)received >= connection->linger_left)
-		drop(connection);
+		pipit_connection_drop(connection);
 	else
 		connection->linger_left -= (uint32_t)received;
 }
@@ -478,7 +472,7 @@ static void on_readable(struct pipit_connection *connection)
 	if (received < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (received <= 0) {
-		drop(connection);
+		pipit_connection_drop(connection);
 		return;
 	}
 	pipit_stats_add(transport->stats, PIPIT_COUNT_RECEIVED, (uint64_t)received);
@@ -490,7 +484,7 @@ static void on_readable(struct pipit_connection *connection)
 static void on_writable(struct pipit_connection *connection)
 {
 	pipit_output_retry(connection);
-	settle(connection);
+	pipit_connection_settle(connection);
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *context)
@@ -499,7 +493,7 @@ static void on_ready(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	if (pipit_engine_is_gone(connection))
 		return;
-	read_clock(connection->transport);
+	pipit_transport_read_clock(connection->transport);
 	if (what & EV_READ)
 		on_readable(connection);
 	else
@@ -508,7 +502,7 @@ static void on_ready(evutil_socket_t fd, short what, void *context)
 
 /* --- what a connection waits for next ------------------------------------------------------------------------------ */
 
-static void drop(struct pipit_connection *connection)
+void pipit_connection_drop(struct pipit_connection *connection)
 {
 	struct pipit_transport *transport = connection->transport;
 	if (pipit_engine_is_gone(connection))
@@ -526,7 +520,7 @@ static void drop(struct pipit_connection *connection)
 static void say_goodbye(struct pipit_connection *connection)
 {
 	if (!connection->lingers) {
-		drop(connection);
+		pipit_connection_drop(connection);
 		return;
 	}
 	if (connection->phase == PHASE_CLOSING)
@@ -553,7 +547,7 @@ static bool write_out(struct pipit_connection *connection)
 /*
  * After everything that could be done was done: decide what the connection waits for. The one place that does.
  */
-static void settle(struct pipit_connection *connection)
+void pipit_connection_settle(struct pipit_connection *connection)
 {
 	bool is_out;
 
@@ -564,7 +558,7 @@ static void settle(struct pipit_connection *connection)
 	if (pipit_engine_is_gone(connection))
 		return;
 	if (connection->broken) {
-		drop(connection);
+		pipit_connection_drop(connection);
 	} else if (!is_out) {
 		enter(connection, PHASE_WRITING);
 		watch(connection, EV_WRITE);
@@ -583,7 +577,7 @@ static void settle(struct pipit_connection *connection)
 		enter(connection, connection->collecting ? PHASE_BODY : is_partial ? PHASE_HEAD : PHASE_IDLE);
 		watch(connection, connection->pending && !is_partial ? 0 : EV_READ);
 		if (connection->broken)
-			drop(connection);
+			pipit_connection_drop(connection);
 	}
 }
 
@@ -609,7 +603,7 @@ static void find_candidates(struct pipit_transport *transport)
 }
 
 /* Nothing of a next request lies in the socket: closing now loses none. */
-static bool is_quiet(const struct pipit_connection *connection)
+bool pipit_connection_is_quiet(const struct pipit_connection *connection)
 {
 	char byte;
 	return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
@@ -621,9 +615,9 @@ bool pipit_transport_evict(struct pipit_transport *transport)
 	for (int look = 0; look < 2; look++) {
 		while (transport->candidate_at < transport->candidate_count) {
 			struct pipit_connection *candidate = transport->candidates[transport->candidate_at++];
-			if (!candidate || candidate->phase != PHASE_IDLE || pipit_engine_is_gone(candidate) || !is_quiet(candidate))
+			if (!candidate || candidate->phase != PHASE_IDLE || pipit_engine_is_gone(candidate) || !pipit_connection_is_quiet(candidate))
 				continue;
-			drop(candidate);
+			pipit_connection_drop(candidate);
 			pipit_stats_add(transport->stats, PIPIT_COUNT_EVICTED, 1);
 			return true;
 		}
@@ -674,8 +668,8 @@ static void adopt(struct pipit_connection *connection)
 		connection->peer.any.sa_family = AF_UNSPEC;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (is_full)
-		refuse(connection, PIPIT_REASON_TOO_MANY_CONNECTIONS, (struct pipit_slice){ "", 0 });
-	settle(connection);
+		pipit_connection_refuse(connection, PIPIT_REASON_TOO_MANY_CONNECTIONS, (struct pipit_slice){ "", 0 });
+	pipit_connection_settle(connection);
 }
 
 static void on_turn_end(evutil_socket_t fd, short what, void *context)
@@ -684,7 +678,7 @@ static void on_turn_end(evutil_socket_t fd, short what, void *context)
 	struct pipit_connection *last = NULL;
 	(void)fd, (void)what;
 
-	read_clock(transport);
+	pipit_transport_read_clock(transport);
 	/* What wakes up meanwhile waits for the next turn. */
 	for (struct pipit_connection *at = transport->waiting; at; at = at->next_waiting)
 		last = at;
@@ -703,121 +697,12 @@ static void on_turn_end(evutil_socket_t fd, short what, void *context)
 		else if (connection->pending && !connection->checked && may_read(connection))
 			resume(connection);
 		else
-			settle(connection);
+			pipit_connection_settle(connection);
 		if (is_last)
 			break;
 	}
 	if (transport->waiting)
 		event_active(transport->turn_end, EV_TIMEOUT, 0);
-}
-
-/* --- deadlines ----------------------------------------------------------------------------------------------------- */
-
-static bool has_passed(uint64_t now_ms, uint64_t since_ms, uint64_t limit_ms)
-{
-	return limit_ms && now_ms >= since_ms + limit_ms;
-}
-
-/* Slower on average than the minimum rate, after the grace. */
-static bool is_too_slow(const struct pipit_connection *connection, uint64_t now_ms)
-{
-	const struct pipit_config *config = connection->transport->config;
-	uint64_t elapsed_ms = now_ms - connection->phase_ms;
-	return config->min_rate_bytes && elapsed_ms > config->rate_grace_ms &&
-	    connection->phase_bytes * 1000 < config->min_rate_bytes * elapsed_ms;
-}
-
-static void time_out(struct pipit_connection *connection, enum pipit_stats_phase phase, enum pipit_reason reason)
-{
-	struct pipit_slice line = { "", 0 };
-	pipit_stats_timeout(connection->transport->stats, phase);
-	if (reason == PIPIT_REASON_NONE) {
-		drop(connection);
-		return;
-	}
-	if (reason == PIPIT_REASON_BODY_TIMEOUT) {
-		line = first_line(connection->head->bytes, connection->head->length);
-	} else {
-		line = first_line(connection->pending, connection->pending_length);
-		/* What the request before this one was does not count. */
-		connection->is_head = connection->wants_html = false;
-	}
-	refuse(connection, reason, line);
-	settle(connection);
-}
-
-/* Between requests: the idle limit, or while draining a moment of silence. */
-static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
-{
-	const struct pipit_transport *transport = connection->transport;
-	uint64_t quiet_since = connection->moved_ms > transport->drain_ms ? connection->moved_ms : transport->drain_ms;
-
-	if (transport->draining && has_passed(now_ms, quiet_since, DRAIN_QUIET_MS) && is_quiet(connection))
-		drop(connection);
-	else if (has_passed(now_ms, connection->moved_ms, transport->config->idle_timeout_ms) && is_quiet(connection))
-		time_out(connection, PIPIT_PHASE_IDLE, PIPIT_REASON_NONE);
-}
-
-/* The handler has the request: is the client still there, and has a classic callback finished without a byte? */
-static void sweep_handling(struct pipit_connection *connection)
-{
-	struct pipit_transport *transport = connection->transport;
-	/* Not recv(): unread pipelined requests would hide the end behind them. */
-	struct pollfd look = { .fd = connection->fd, .events = POLLRDHUP };
-
-	poll(&look, 1, 0);
-	if (look.revents & (POLLERR | POLLHUP | POLLNVAL)) {
-		drop(connection);
-		return;
-	}
-	if (look.revents & POLLRDHUP && !connection->was_abandoned) {
-		connection->was_abandoned = true;
-		transport->hooks->abandoned(transport->context, connection);
-	}
-	if (connection->is_classic)
-		settle(connection);
-}
-
-static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
-{
-	const struct pipit_config *config = connection->transport->config;
-
-	switch (connection->phase) {
-	case PHASE_IDLE:
-		sweep_idle(connection, now_ms);
-		break;
-	case PHASE_HEAD:
-		if (has_passed(now_ms, connection->phase_ms, config->head_timeout_ms))
-			time_out(connection, PIPIT_PHASE_HEAD, PIPIT_REASON_HEAD_TIMEOUT);
-		break;
-	case PHASE_BODY:
-		if (has_passed(now_ms, connection->moved_ms, config->read_timeout_ms) || is_too_slow(connection, now_ms))
-			time_out(connection, PIPIT_PHASE_BODY, PIPIT_REASON_BODY_TIMEOUT);
-		break;
-	case PHASE_HANDLING:
-		sweep_handling(connection);
-		break;
-	case PHASE_WRITING:
-		if (has_passed(now_ms, connection->moved_ms, config->write_timeout_ms) || is_too_slow(connection, now_ms))
-			time_out(connection, PIPIT_PHASE_WRITE, PIPIT_REASON_NONE);
-		break;
-	default:
-		if (has_passed(now_ms, connection->phase_ms, LINGER_MS))
-			drop(connection);
-		break;
-	}
-}
-
-void pipit_transport_sweep(struct pipit_transport *transport, uint64_t now_ms)
-{
-	struct pipit_connection *next;
-	read_clock(transport);
-	/* Dropped connections stay on the list until libevent frees them, in a later callback. */
-	for (struct pipit_connection *at = transport->all; at; at = next) {
-		next = at->next;
-		if (!pipit_engine_is_gone(at))
-			sweep_one(at, now_ms);
-	}
 }
 
 /* --- the whole ----------------------------------------------------------------------------------------------------- */
@@ -826,7 +711,7 @@ void pipit_transport_drain(struct pipit_transport *transport)
 {
 	if (transport->draining)
 		return;
-	read_clock(transport);
+	pipit_transport_read_clock(transport);
 	transport->draining = true;
 	transport->drain_ms = transport->now_ms;
 }
@@ -837,7 +722,7 @@ size_t pipit_transport_close_all(struct pipit_transport *transport)
 	for (struct pipit_connection *at = transport->all; at; at = at->next) {
 		if (!pipit_engine_is_gone(at) && (at->request || at->phase == PHASE_WRITING))
 			in_flight++;
-		drop(at);
+		pipit_connection_drop(at);
 	}
 	return in_flight;
 }
@@ -891,7 +776,7 @@ struct pipit_transport *pipit_transport_new(struct event_base *base, const struc
 		free(transport);
 		return NULL;
 	}
-	read_clock(transport);
+	pipit_transport_read_clock(transport);
 	return transport;
 }
 

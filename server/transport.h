@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection: its bytes, its deadlines, and evhttp behind it.
+ * A connection: its bytes, and evhttp behind it.
  *
  * evhttp holds a dormant bufferevent per connection and never touches the socket. The transport receives into one flat
  * buffer of the worker, lets the guard judge, collects the content, shows evhttp one whole canonical message, and sends all
@@ -39,9 +39,6 @@ struct evhttp *pipit_transport_engine(struct pipit_transport *transport);
 
 /* True when the next connection can be taken (a spare is in stock; tries to make one). */
 bool pipit_transport_is_ready(struct pipit_transport *transport);
-
-/* Enforce deadlines. A few times a second; now_ms as of CLOCK_MONOTONIC. */
-void pipit_transport_sweep(struct pipit_transport *transport, uint64_t now_ms);
 
 /* From now on every reply says "Connection: close", and idle connections leave once they have been quiet for a moment. */
 void pipit_transport_drain(struct pipit_transport *transport);

@@ -2,6 +2,8 @@
 /* See worker.h. */
 #include "worker.h"
 
+#include "deadlines.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -324,7 +326,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *context)
 
 	measure_lag(worker, now);
 	pipit_worker_refresh(worker);
-	pipit_transport_sweep(worker->transport, now_ms);
+	pipit_deadlines_enforce(worker->transport, now_ms);
 	reopen_doors(worker);
 	if (worker->drain_ms && limit_ms && now_ms >= worker->drain_ms + limit_ms)
 		close_connections(worker);

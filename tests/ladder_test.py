@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # From the top.
 LADDER = """slice reason pipit log stats knob config options guard router files json reply tls listener hooks connection
-output engine transport request stream site dispatch worker signals server healthcheck main""".split()
+output engine transport deadlines request stream site dispatch worker signals server healthcheck main""".split()
 RUNG = {name: number for number, name in enumerate(LADDER)}
 # libevent's HTTP and bufferevents are known from the connection downwards only.
 ENGINE = re.compile(r"\b(evhttp_|bufferevent_)\w+\s*\(|#include <event2/(http|bufferevent)")

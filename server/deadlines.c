@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* See deadlines.h. */
+#include "deadlines.h"
+
+#include "connection.h"
+#include "engine.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+/* After a refusal the client's late bytes are thrown away for so long (RFC 9112 §9.6). */
+#define LINGER_MS 2000
+/* While draining, a connection that has been quiet for so long has no request on its way. */
+#define DRAIN_QUIET_MS 500
+
+static bool has_passed(uint64_t now_ms, uint64_t since_ms, uint64_t limit_ms)
+{
+	return limit_ms && now_ms >= since_ms + limit_ms;
+}
+
+/* Slower on average than the minimum rate, after the grace. */
+static bool is_too_slow(const struct pipit_connection *connection, uint64_t now_ms)
+{
+	const struct pipit_config *config = connection->transport->config;
+	uint64_t elapsed_ms = now_ms - connection->phase_ms;
+	return config->min_rate_bytes && elapsed_ms > config->rate_grace_ms &&
+	    connection->phase_bytes * 1000 < config->min_rate_bytes * elapsed_ms;
+}
+
+static void time_out(struct pipit_connection *connection, enum pipit_stats_phase phase, enum pipit_reason reason)
+{
+	struct pipit_slice line = { "", 0 };
+	pipit_stats_timeout(connection->transport->stats, phase);
+	if (reason == PIPIT_REASON_NONE) {
+		pipit_connection_drop(connection);
+		return;
+	}
+	if (reason == PIPIT_REASON_BODY_TIMEOUT) {
+		line = pipit_connection_first_line(connection->head->bytes, connection->head->length);
+	} else {
+		line = pipit_connection_first_line(connection->pending, connection->pending_length);
+		/* What the request before this one was does not count. */
+		connection->is_head = connection->wants_html = false;
+	}
+	pipit_connection_refuse(connection, reason, line);
+	pipit_connection_settle(connection);
+}
+
+/* Between requests: the idle limit, or while draining a moment of silence. */
+static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
+{
+	const struct pipit_transport *transport = connection->transport;
+	uint64_t quiet_since = connection->moved_ms > transport->drain_ms ? connection->moved_ms : transport->drain_ms;
+
+	if (transport->draining && has_passed(now_ms, quiet_since, DRAIN_QUIET_MS) && pipit_connection_is_quiet(connection))
+		pipit_connection_drop(connection);
+	else if (has_passed(now_ms, connection->moved_ms, transport->config->idle_timeout_ms) && pipit_connection_is_quiet(connection))
+		time_out(connection, PIPIT_PHASE_IDLE, PIPIT_REASON_NONE);
+}
+
+/* The handler has the request: is the client still there, and has a classic callback finished without a byte? */
+static void sweep_handling(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	/* Not recv(): unread pipelined requests would hide the end behind them. */
+	struct pollfd look = { .fd = connection->fd, .events = POLLRDHUP };
+
+	poll(&look, 1, 0);
+	if (look.revents & (POLLERR | POLLHUP | POLLNVAL)) {
+		pipit_connection_drop(connection);
+		return;
+	}
+	if (look.revents & POLLRDHUP && !connection->was_abandoned) {
+		connection->was_abandoned = true;
+		transport->hooks->abandoned(transport->context, connection);
+	}
+	if (connection->is_classic)
+		pipit_connection_settle(connection);
+}
+
+static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
+{
+	const struct pipit_config *config = connection->transport->config;
+
+	switch (connection->phase) {
+	case PHASE_IDLE:
+		sweep_idle(connection, now_ms);
+		break;
+	case PHASE_HEAD:
+		if (has_passed(now_ms, connection->phase_ms, config->head_timeout_ms))
+			time_out(connection, PIPIT_PHASE_HEAD, PIPIT_REASON_HEAD_TIMEOUT);
+		break;
+	case PHASE_BODY:
+		if (has_passed(now_ms, connection->moved_ms, config->read_timeout_ms) || is_too_slow(connection, now_ms))
+			time_out(connection, PIPIT_PHASE_BODY, PIPIT_REASON_BODY_TIMEOUT);
+		break;
+	case PHASE_HANDLING:
+		sweep_handling(connection);
+		break;
+	case PHASE_WRITING:
+		if (has_passed(now_ms, connection->moved_ms, config->write_timeout_ms) || is_too_slow(connection, now_ms))
+			time_out(connection, PIPIT_PHASE_WRITE, PIPIT_REASON_NONE);
+		break;
+	default:
+		if (has_passed(now_ms, connection->phase_ms, LINGER_MS))
+			pipit_connection_drop(connection);
+		break;
+	}
+}
+
+void pipit_deadlines_enforce(struct pipit_transport *transport, uint64_t now_ms)
+{
+	struct pipit_connection *next;
+	pipit_transport_read_clock(transport);
+	/* Dropped connections stay on the list until libevent frees them, in a later callback. */
+	for (struct pipit_connection *at = transport->all; at; at = next) {
+		next = at->next;
+		if (!pipit_engine_is_gone(at))
+			sweep_one(at, now_ms);
+	}
+}

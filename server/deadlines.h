@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the clock does to connections. A deadline is a field of the connection and a look a few times a second: a timer of
+ * libevent's per request costs more than a quarter of one (1.7 µs).
+ */
+#ifndef PIPIT_DEADLINES_H
+#define PIPIT_DEADLINES_H
+
+#include "transport.h"
+
+/* Look at every connection. now_ms as of CLOCK_MONOTONIC. */
+void pipit_deadlines_enforce(struct pipit_transport *transport, uint64_t now_ms);
+
+#endif
