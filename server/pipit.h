@@ -414,6 +414,7 @@ PIPIT_API int pipit_reply_problem(struct pipit_request *request, int status, con
  * @param fd      takes: closed by pipit in every case
  * @param offset  first byte to send
  * @param length  bytes to send; a file that turns out shorter ends the connection
+ * @return 0; -EBADF negative descriptor, -EINVAL bad status (nothing is replied then); -EALREADY
  */
 PIPIT_API int pipit_reply_file(struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset, uint64_t length);
 

@@ -519,10 +519,10 @@ int pipit_reply_problem(struct pipit_request *request, int status, const char *d
 int pipit_reply_file(struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset,
     uint64_t length)
 {
-	int result = begin_reply(request, status);
+	int result = fd < 0 ? -EBADF : begin_reply(request, status);
 	if (result == 0)
 		send_reply(request, status, content_type, (struct pipit_slice){ NULL, 0 }, fd, offset, length);
-	else
+	else if (fd >= 0)
 		close(fd);
 	return result < 0 ? result : 0;
 }

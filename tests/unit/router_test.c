@@ -514,10 +514,9 @@ static void list_patterns(const char *start, int depth)
 	char pattern[32];
 
 	for (size_t i = 0; i < COUNT(kinds); i++) {
-		if (kinds[i][0] == '{')
-			snprintf(pattern, sizeof pattern, "%s/{p%d%s}", start, depth, kinds[i] + 1);
-		else
-			snprintf(pattern, sizeof pattern, "%s/%s", start, kinds[i]);
+		int length = kinds[i][0] == '{' ? snprintf(pattern, sizeof pattern, "%s/{p%d%s}", start, depth, kinds[i] + 1)
+						: snprintf(pattern, sizeof pattern, "%s/%s", start, kinds[i]);
+		ck_assert_int_lt(length, (int)sizeof pattern);
 		ck_assert_uint_lt(model_pattern_count, MODEL_PATTERNS_MAX);
 		strcpy(model_patterns[model_pattern_count++], pattern);
 		if (depth < 3 && strcmp(kinds[i], "{...") != 0)
@@ -531,7 +530,7 @@ static void list_paths(const char *start, int depth)
 	char path[16];
 
 	for (size_t i = 0; i < COUNT(segments); i++) {
-		snprintf(path, sizeof path, "%s/%s", start, segments[i]);
+		ck_assert_int_lt(snprintf(path, sizeof path, "%s/%s", start, segments[i]), (int)sizeof path);
 		ck_assert_uint_lt(model_path_count, MODEL_PATHS_MAX);
 		strcpy(model_paths[model_path_count++], path);
 		if (depth < 4)
