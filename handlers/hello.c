@@ -97,7 +97,8 @@ void hello_post(struct pipit_request *request, void *arg)
 		snprintf(name, sizeof name, "%.*s", (int)(length < NAME_MAX_BYTES ? length : NAME_MAX_BYTES), content);
 		greet_from_text(request, name, (long)length, "text");
 	} else {
-		pipit_reply_header(request, "Accept", "application/json, application/x-www-form-urlencoded, text/plain");
+		pipit_reply_header(
+		    request, "Accept", "application/json, application/x-www-form-urlencoded, text/plain");
 		pipit_reply_problem(request, 415,
 		    "The content must be application/json, application/x-www-form-urlencoded or text/plain.");
 	}

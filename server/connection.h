@@ -25,16 +25,16 @@ enum pipit_phase { PHASE_IDLE, PHASE_HEAD, PHASE_BODY, PHASE_HANDLING, PHASE_WRI
 
 struct pipit_connection {
 	struct pipit_transport *transport;
-	struct bufferevent *bev; /* what evhttp holds; its context is this struct, freed with it */
+	struct bufferevent *bev;                  /* what evhttp holds; its context is this struct, freed with it */
 	struct pipit_connection *next, *previous; /* all adopted connections of the transport */
 	struct pipit_connection *next_waiting;    /* on transport->waiting */
-	struct event io;         /* for `interest`; assigned once fd >= 0 */
-	int fd;                  /* -1 until adopted; evhttp's to close */
-	short interest;          /* EV_READ, EV_WRITE or 0: what io is added for */
+	struct event io;                          /* for `interest`; assigned once fd >= 0 */
+	int fd;                                   /* -1 until adopted; evhttp's to close */
+	short interest;                           /* EV_READ, EV_WRITE or 0: what io is added for */
 	enum pipit_phase phase;
-	uint64_t phase_ms;       /* when the phase began */
-	uint64_t moved_ms;       /* when a byte last moved in the phase's direction */
-	uint64_t phase_bytes;    /* bytes moved in this phase */
+	uint64_t phase_ms;    /* when the phase began */
+	uint64_t moved_ms;    /* when a byte last moved in the phase's direction */
+	uint64_t phase_bytes; /* bytes moved in this phase */
 	union {
 		struct sockaddr any;
 		struct sockaddr_in v4;
@@ -42,57 +42,60 @@ struct pipit_connection {
 	} peer;
 
 	/* input */
-	char *pending;           /* bytes received and not yet used, owned; NULL when none */
+	char *pending; /* bytes received and not yet used, owned; NULL when none */
 	size_t pending_length, pending_capacity;
-	size_t checked;          /* of a partial head, see pipit_guard_head() */
+	size_t checked; /* of a partial head, see pipit_guard_head() */
 
 	/* the current request */
-	void *request;           /* the hooks' */
+	void *request;                       /* the hooks' */
 	const struct pipit_guard_head *head; /* until its content is complete */
 	struct evhttp_request *engine;       /* native, shown to evhttp and not yet ended */
 	uint64_t started_ns;
-	char *body;              /* content collected so far, owned; NULL when none */
+	char *body; /* content collected so far, owned; NULL when none */
 	size_t body_length, body_capacity;
-	uint64_t body_limit;     /* 0: none */
-	uint64_t body_bytes;     /* length of the whole content, once known */
+	uint64_t body_limit; /* 0: none */
+	uint64_t body_bytes; /* length of the whole content, once known */
 	struct pipit_guard_chunked chunked;
 
 	/* the reply */
 	int status;
 	uint64_t content_bytes;
-	struct evbuffer *out;    /* bytes that the socket did not take, owned; NULL when none */
-	int file;                /* -1 when none */
+	struct evbuffer *out; /* bytes that the socket did not take, owned; NULL when none */
+	int file;             /* -1 when none */
 	uint64_t file_offset, file_left;
+	size_t classic_head_left; /* bytes of a classic reply's head still in evhttp's buffer */
 
-	uint8_t minor;           /* of the current request's version */
+	uint8_t minor; /* of the current request's version */
 	bool is_head;
 	bool is_classic;
-	bool wants_html;         /* of a request whose content is being collected */
-	bool keep_alive;         /* what the request asks for */
-	bool body_unread;        /* content of this request is, or will be, left on the wire */
-	bool collecting;         /* content is arriving */
-	bool deferred;           /* the handler has not replied yet */
-	bool engine_called;      /* evhttp has called back for what it was shown */
-	bool answered;           /* a reply has been given */
-	bool classic_head_done;  /* evhttp's head has left its buffer */
+	bool wants_html;        /* of a request whose content is being collected */
+	bool keep_alive;        /* what the request asks for */
+	bool body_unread;       /* content of this request is, or will be, left on the wire */
+	bool collecting;        /* content is arriving */
+	bool deferred;          /* the handler has not replied yet */
+	bool engine_called;     /* evhttp has called back for what it was shown */
+	bool answered;          /* a reply has been given */
+	bool classic_head_done; /* evhttp's head has left its buffer */
 	bool classic_has_content;
-	bool classic_closes;     /* evhttp will close when it hears that all is written */
-	size_t classic_head_left; /* bytes of its head still in the buffer */
-	bool closing;            /* no further request is read */
-	bool lingers;            /* bytes of the client may still be under way when we close */
-	bool broken;             /* the socket failed */
-	bool is_waiting;         /* on transport->waiting */
-	bool is_counted;         /* among the open connections */
-	bool is_closed;          /* handed back to evhttp for freeing */
-	bool was_abandoned;      /* the hook has been told that the client left */
-	uint32_t linger_left;    /* bytes still to be read and thrown away */
+	bool classic_closes;  /* evhttp will close when it hears that all is written */
+	bool closing;         /* no further request is read */
+	bool lingers;         /* bytes of the client may still be under way when we close */
+	bool broken;          /* the socket failed */
+	bool is_waiting;      /* on transport->waiting */
+	bool is_counted;      /* among the open connections */
+	bool is_closed;       /* handed back to evhttp for freeing */
+	bool was_abandoned;   /* the hook has been told that the client left */
+	uint32_t linger_left; /* bytes still to be read and thrown away */
 };
 
 static inline enum pipit_stats_state pipit_phase_state(enum pipit_phase phase)
 {
 	static const enum pipit_stats_state states[PHASE_COUNT] = {
-		[PHASE_IDLE] = PIPIT_STATE_IDLE, [PHASE_HEAD] = PIPIT_STATE_READING, [PHASE_BODY] = PIPIT_STATE_READING,
-		[PHASE_HANDLING] = PIPIT_STATE_HANDLING, [PHASE_WRITING] = PIPIT_STATE_WRITING,
+		[PHASE_IDLE] = PIPIT_STATE_IDLE,
+		[PHASE_HEAD] = PIPIT_STATE_READING,
+		[PHASE_BODY] = PIPIT_STATE_READING,
+		[PHASE_HANDLING] = PIPIT_STATE_HANDLING,
+		[PHASE_WRITING] = PIPIT_STATE_WRITING,
 		[PHASE_CLOSING] = PIPIT_STATE_CLOSING,
 	};
 	return states[phase];
@@ -109,24 +112,24 @@ struct pipit_transport {
 	_Atomic uint64_t *house;
 	const struct pipit_transport_hooks *hooks; /* NULL once orphaned */
 	void *context;
-	struct event *turn_end;            /* active when `waiting` is not empty: runs after all events of this turn */
-	struct pipit_connection *waiting;  /* to adopt, to resume, to write for; in order */
+	struct event *turn_end;           /* active when `waiting` is not empty: runs after all events of this turn */
+	struct pipit_connection *waiting; /* to adopt, to resume, to write for; in order */
 	struct pipit_connection **waiting_tail;
 	struct pipit_connection *all;
-	size_t count;                      /* structs: adopted, not yet adopted, the spare */
-	size_t adopted;                    /* on `all` and not yet freed */
-	struct pipit_connection *spare;    /* what the next accept gets; see engine.c */
-	struct pipit_connection *current;  /* whose input is being served */
-	char *in;                          /* PIPIT_INPUT_SIZE + 1 bytes */
-	char *batch;                       /* PIPIT_BATCH_SIZE bytes, replies of `current` */
+	size_t count;                     /* structs: adopted, not yet adopted, the spare */
+	size_t adopted;                   /* on `all` and not yet freed */
+	struct pipit_connection *spare;   /* what the next accept gets; see engine.c */
+	struct pipit_connection *current; /* whose input is being served */
+	char *in;                         /* PIPIT_INPUT_SIZE + 1 bytes */
+	char *batch;                      /* PIPIT_BATCH_SIZE bytes, replies of `current` */
 	size_t batch_length;
-	struct pipit_guard_head head;      /* of the request that is being served */
-	struct pipit_slice body;           /* of the message that is being shown to evhttp */
-	uint64_t now_ns, now_ms;           /* of the last readiness */
+	struct pipit_guard_head head; /* of the request that is being served */
+	struct pipit_slice body;      /* of the message that is being shown to evhttp */
+	uint64_t now_ns, now_ms;      /* of the last readiness */
 	time_t date_second;
 	char date[30];
 	bool draining;
-	uint64_t drain_ms;                 /* when draining began */
+	uint64_t drain_ms;                                         /* when draining began */
 	struct pipit_connection *candidates[PIPIT_CANDIDATES_MAX]; /* longest idle first, found by the last scan */
 	size_t candidate_at, candidate_count;
 };

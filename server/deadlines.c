@@ -24,7 +24,7 @@ static bool is_too_slow(const struct pipit_connection *connection, uint64_t now_
 	const struct pipit_config *config = connection->transport->config;
 	uint64_t elapsed_ms = now_ms - connection->phase_ms;
 	return config->min_rate_bytes && elapsed_ms > config->rate_grace_ms &&
-	    connection->phase_bytes * 1000 < config->min_rate_bytes * elapsed_ms;
+	       connection->phase_bytes * 1000 < config->min_rate_bytes * elapsed_ms;
 }
 
 static void time_out(struct pipit_connection *connection, enum pipit_stats_phase phase, enum pipit_reason reason)
@@ -52,9 +52,11 @@ static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
 	const struct pipit_transport *transport = connection->transport;
 	uint64_t quiet_since = connection->moved_ms > transport->drain_ms ? connection->moved_ms : transport->drain_ms;
 
-	if (transport->draining && has_passed(now_ms, quiet_since, DRAIN_QUIET_MS) && pipit_connection_is_quiet(connection))
+	if (transport->draining && has_passed(now_ms, quiet_since, DRAIN_QUIET_MS) &&
+	    pipit_connection_is_quiet(connection))
 		pipit_connection_drop(connection);
-	else if (has_passed(now_ms, connection->moved_ms, transport->config->idle_timeout_ms) && pipit_connection_is_quiet(connection))
+	else if (has_passed(now_ms, connection->moved_ms, transport->config->idle_timeout_ms) &&
+		 pipit_connection_is_quiet(connection))
 		time_out(connection, PIPIT_PHASE_IDLE, PIPIT_REASON_NONE);
 }
 
@@ -91,14 +93,16 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 			time_out(connection, PIPIT_PHASE_HEAD, PIPIT_REASON_HEAD_TIMEOUT);
 		break;
 	case PHASE_BODY:
-		if (has_passed(now_ms, connection->moved_ms, config->read_timeout_ms) || is_too_slow(connection, now_ms))
+		if (has_passed(now_ms, connection->moved_ms, config->read_timeout_ms) ||
+		    is_too_slow(connection, now_ms))
 			time_out(connection, PIPIT_PHASE_BODY, PIPIT_REASON_BODY_TIMEOUT);
 		break;
 	case PHASE_HANDLING:
 		sweep_handling(connection);
 		break;
 	case PHASE_WRITING:
-		if (has_passed(now_ms, connection->moved_ms, config->write_timeout_ms) || is_too_slow(connection, now_ms))
+		if (has_passed(now_ms, connection->moved_ms, config->write_timeout_ms) ||
+		    is_too_slow(connection, now_ms))
 			time_out(connection, PIPIT_PHASE_WRITE, PIPIT_REASON_NONE);
 		break;
 	default:

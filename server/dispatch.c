@@ -13,8 +13,13 @@ static void reply_allow(struct pipit_request *request, unsigned allow)
 		unsigned method;
 		const char *name;
 	} names[] = {
-		{ PIPIT_GET, "GET" }, { PIPIT_HEAD, "HEAD" }, { PIPIT_POST, "POST" }, { PIPIT_PUT, "PUT" },
-		{ PIPIT_PATCH, "PATCH" }, { PIPIT_DELETE, "DELETE" }, { PIPIT_OPTIONS, "OPTIONS" },
+		{ PIPIT_GET, "GET" },
+		{ PIPIT_HEAD, "HEAD" },
+		{ PIPIT_POST, "POST" },
+		{ PIPIT_PUT, "PUT" },
+		{ PIPIT_PATCH, "PATCH" },
+		{ PIPIT_DELETE, "DELETE" },
+		{ PIPIT_OPTIONS, "OPTIONS" },
 	};
 	char list[64] = "";
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -34,7 +39,8 @@ static void answer_from_table(struct pipit_request *request, unsigned allow)
 	if (request->head->method == PIPIT_OPTIONS)
 		pipit_reply(request, 204, NULL, NULL, 0);
 	else
-		pipit_reply_problem(request, 405, "This resource does not serve %s.", pipit_request_method_name(request));
+		pipit_reply_problem(
+		    request, 405, "This resource does not serve %s.", pipit_request_method_name(request));
 }
 
 /* The route, or NULL after a reply. */
@@ -61,8 +67,8 @@ static const struct pipit_route *find_route(struct pipit_dispatch *dispatch, str
 	}
 }
 
-static enum pipit_decision decide(void *context, struct pipit_connection *connection, const struct pipit_guard_head *head,
-    uint64_t *body_limit)
+static enum pipit_decision decide(
+    void *context, struct pipit_connection *connection, const struct pipit_guard_head *head, uint64_t *body_limit)
 {
 	struct pipit_dispatch *dispatch = context;
 	struct pipit_request *request = pipit_request_new(&dispatch->pool, connection, head);
@@ -91,7 +97,8 @@ static const struct pipit_guard_head *retain(void *context, struct pipit_connect
 
 /* --- message: the handler ------------------------------------------------------------------------------------------ */
 
-static void handle(void *context, struct pipit_connection *connection, struct evhttp_request *engine, struct pipit_slice body)
+static void handle(
+    void *context, struct pipit_connection *connection, struct evhttp_request *engine, struct pipit_slice body)
 {
 	struct pipit_request *request = pipit_connection_request(connection);
 	const struct pipit_route *route = request->route;
@@ -132,7 +139,8 @@ static struct pipit_slice field_value(const struct pipit_guard_head *head, const
 	return field ? pipit_guard_slice(head, field->value, field->value_length) : (struct pipit_slice){ "", 0 };
 }
 
-static void log_entry(struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_access_entry *entry)
+static void log_entry(
+    struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_access_entry *entry)
 {
 	char peer[INET6_ADDRSTRLEN];
 	struct timespec now;
@@ -151,8 +159,8 @@ void pipit_dispatch_flush_log(struct pipit_dispatch *dispatch)
 		pipit_access_buffer_flush(dispatch->access);
 }
 
-static void log_request(struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_request *request,
-    int status, uint64_t duration_ns)
+static void log_request(struct pipit_dispatch *dispatch, struct pipit_connection *connection,
+    struct pipit_request *request, int status, uint64_t duration_ns)
 {
 	struct pipit_access_entry entry = {
 		.request_line = pipit_request_line(request->head),
@@ -183,8 +191,8 @@ static void finished(void *context, struct pipit_connection *connection, bool co
 	int status = complete ? pipit_connection_status(connection) : STATUS_CLIENT_CLOSED;
 
 	if (complete)
-		pipit_stats_request(dispatch->stats, route_index(dispatch, request), request->head->method, status, duration_ns,
-		    pipit_connection_body_bytes(connection), pipit_connection_content_bytes(connection));
+		pipit_stats_request(dispatch->stats, route_index(dispatch, request), request->head->method, status,
+		    duration_ns, pipit_connection_body_bytes(connection), pipit_connection_content_bytes(connection));
 	else
 		pipit_stats_add(dispatch->stats, PIPIT_COUNT_ABORTED, 1);
 	if (dispatch->access)
@@ -193,8 +201,8 @@ static void finished(void *context, struct pipit_connection *connection, bool co
 	pipit_request_detach(request);
 }
 
-static void refused(void *context, struct pipit_connection *connection, enum pipit_reason reason, struct pipit_slice line,
-    size_t content_bytes)
+static void refused(void *context, struct pipit_connection *connection, enum pipit_reason reason,
+    struct pipit_slice line, size_t content_bytes)
 {
 	struct pipit_dispatch *dispatch = context;
 	struct pipit_request *request = pipit_connection_request(connection);

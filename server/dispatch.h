@@ -16,11 +16,11 @@ struct pipit_dispatch {
 	struct pipit_request_pool pool;
 	const struct pipit_config *config;
 	const struct pipit_router *router;
-	const struct pipit_route *fallback;   /* NULL: 404 */
-	size_t no_route;                      /* index for counters of requests that reached no route */
+	const struct pipit_route *fallback; /* NULL: 404 */
+	size_t no_route;                    /* index for counters of requests that reached no route */
 	struct pipit_stats *stats;
-	struct pipit_access_buffer *access;   /* NULL: no access log */
-	struct event *log_event;              /* active when lines wait: one write() per turn of the loop */
+	struct pipit_access_buffer *access; /* NULL: no access log */
+	struct event *log_event;            /* active when lines wait: one write() per turn of the loop */
 };
 
 /* Set the hooks that are dispatch's; their context is the struct pipit_dispatch. */

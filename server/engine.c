@@ -15,8 +15,8 @@
 
 /* --- the dormant bufferevent --------------------------------------------------------------------------------------- */
 
-static enum bufferevent_filter_result no_input(struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit,
-    enum bufferevent_flush_mode mode, void *context)
+static enum bufferevent_filter_result no_input(
+    struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit, enum bufferevent_flush_mode mode, void *context)
 {
 	(void)source, (void)target, (void)limit, (void)mode, (void)context;
 	return BEV_NEED_MORE;
@@ -24,8 +24,8 @@ static enum bufferevent_filter_result no_input(struct evbuffer *source, struct e
 
 /* No byte takes the filter's own way (large bodies would stick, closing replies be lost). But the filter asks whenever bytes
  * are added to the output of an enabled bufferevent: that is the notice that a deferred callback has replied. */
-static enum bufferevent_filter_result on_output(struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit,
-    enum bufferevent_flush_mode mode, void *context)
+static enum bufferevent_filter_result on_output(
+    struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit, enum bufferevent_flush_mode mode, void *context)
 {
 	struct pipit_connection *connection = context;
 	(void)source, (void)target, (void)limit, (void)mode;
@@ -112,8 +112,8 @@ static struct pipit_connection *new_connection(struct pipit_transport *transport
 		connection->transport = transport;
 		connection->fd = -1;
 		connection->file = -1;
-		connection->bev = bufferevent_filter_new(socket_bev, no_input, on_output, BEV_OPT_CLOSE_ON_FREE,
-		    free_connection, connection);
+		connection->bev = bufferevent_filter_new(
+		    socket_bev, no_input, on_output, BEV_OPT_CLOSE_ON_FREE, free_connection, connection);
 	}
 	if (!connection || !connection->bev) {
 		if (socket_bev)
@@ -162,8 +162,8 @@ static struct bufferevent *take_spare(struct event_base *base, void *context)
  * itself, and take a Transfer-Encoding for the framing that it no longer is. */
 static bool is_hidden(struct pipit_slice name)
 {
-	static const char *const hidden[] = { "Connection", "Content-Length", "Expect", "Keep-Alive", "Proxy-Connection",
-		"Transfer-Encoding", "Trailer", "TE", "Upgrade" };
+	static const char *const hidden[] = { "Connection", "Content-Length", "Expect", "Keep-Alive",
+		"Proxy-Connection", "Transfer-Encoding", "Trailer", "TE", "Upgrade" };
 	for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
 		if (pipit_slice_equals_nocase(name, hidden[i]))
 			return true;
@@ -244,7 +244,8 @@ static bool put_message(struct pipit_connection *connection, struct pipit_slice 
 	/* evhttp reads the next request out of the content of a HEAD. */
 	size_t body_length = connection->is_classic && !connection->is_head ? body.length : 0;
 	struct evbuffer_iovec space;
-	size_t bound = connection->is_classic ? 2 * head->length + head->field_count * 2 + 128 : head->target_length + 64;
+	size_t bound =
+	    connection->is_classic ? 2 * head->length + head->field_count * 2 + 128 : head->target_length + 64;
 	char *at;
 
 	if (evbuffer_reserve_space(input, (ev_ssize_t)bound, &space, 1) != 1)
@@ -332,7 +333,7 @@ bool pipit_engine_is_reading(const struct pipit_connection *connection)
 bool pipit_engine_is_stuck(const struct pipit_connection *connection)
 {
 	return connection->is_classic && connection->request && !pipit_engine_is_gone(connection) &&
-	    evbuffer_get_length(bufferevent_get_output(connection->bev)) > 0;
+	       evbuffer_get_length(bufferevent_get_output(connection->bev)) > 0;
 }
 
 /* --- a classic callback's reply ------------------------------------------------------------------------------------ */

@@ -34,18 +34,19 @@ struct pipit_file {
 
 enum pipit_files_result {
 	PIPIT_FILES_FOUND,
-	PIPIT_FILES_REDIRECT,    /* a directory that has an index.html was asked for without the trailing slash */
-	PIPIT_FILES_BAD_PATH,    /* 400: NUL, backslash, bad encoding, climbing above the root */
-	PIPIT_FILES_NOT_FOUND,   /* 404: also dotfiles, links that lead out, devices, FIFOs, directories without index.html */
-	PIPIT_FILES_FORBIDDEN,   /* 403: there, but not readable for this process */
-	PIPIT_FILES_UNAVAILABLE  /* 503: out of descriptors or memory */
+	PIPIT_FILES_REDIRECT, /* a directory that has an index.html was asked for without the trailing slash */
+	PIPIT_FILES_BAD_PATH, /* 400: NUL, backslash, bad encoding, climbing above the root */
+	PIPIT_FILES_NOT_FOUND, /* 404: also dotfiles, links that lead out, devices, FIFOs, directories without index.html */
+	PIPIT_FILES_FORBIDDEN,  /* 403: there, but not readable for this process */
+	PIPIT_FILES_UNAVAILABLE /* 503: out of descriptors or memory */
 };
 
 /*
  * path: percent-encoded, begins with '/', without query. A path that ends in '/' (or whose dot segments leave a directory)
  * serves index.html of that directory. Never blocks on a FIFO.
  */
-enum pipit_files_result pipit_files_open(const struct pipit_files *files, struct pipit_slice path, struct pipit_file *file);
+enum pipit_files_result pipit_files_open(
+    const struct pipit_files *files, struct pipit_slice path, struct pipit_file *file);
 
 /* Media type by ending, charset=utf-8 for text types; "application/octet-stream" when unknown. Static. */
 const char *pipit_files_content_type(const char *name);

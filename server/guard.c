@@ -22,6 +22,7 @@ enum {
  * TARGET is every visible ASCII character but '#' and '%': RFC 3986 forbids some of these ("<>\^`{|}), but browsers send
  * several of them in queries (WHATWG URL), and none has a meaning that could be mistaken.
  */
+/* clang-format off */
 #define ALNUM (TOKEN | TARGET | HOST)
 static const unsigned char classes[256] = {
 	['!'] = TOKEN | TARGET | HOST, ['"'] = TARGET, ['#'] = TOKEN, ['$'] = TOKEN | TARGET | HOST, ['%'] = TOKEN,
@@ -33,6 +34,7 @@ static const unsigned char classes[256] = {
 	['_'] = TOKEN | TARGET | HOST, ['`'] = TOKEN | TARGET, ['a' ... 'f'] = ALNUM | HEX, ['g' ... 'z'] = ALNUM,
 	['{'] = TARGET, ['|'] = TOKEN | TARGET, ['}'] = TARGET, ['~'] = TOKEN | TARGET | HOST,
 };
+/* clang-format on */
 
 static bool is(char c, unsigned char class)
 {
@@ -68,7 +70,8 @@ struct parser {
 
 static uint32_t max_fields(const struct pipit_guard_limits *limits)
 {
-	return limits->max_fields && limits->max_fields < PIPIT_GUARD_FIELDS_MAX ? limits->max_fields : PIPIT_GUARD_FIELDS_MAX;
+	return limits->max_fields && limits->max_fields < PIPIT_GUARD_FIELDS_MAX ? limits->max_fields
+										 : PIPIT_GUARD_FIELDS_MAX;
 }
 
 static enum pipit_guard_verdict reject(struct parser *parser, enum pipit_reason reason)
@@ -93,17 +96,19 @@ static unsigned method_of(struct pipit_slice name)
 	case 3:
 		return pipit_slice_equals(name, "GET") ? PIPIT_GET : pipit_slice_equals(name, "PUT") ? PIPIT_PUT : 0;
 	case 4:
-		return pipit_slice_equals(name, "POST") ? PIPIT_POST : pipit_slice_equals(name, "HEAD") ? PIPIT_HEAD : 0;
+		return pipit_slice_equals(name, "POST")   ? PIPIT_POST
+		       : pipit_slice_equals(name, "HEAD") ? PIPIT_HEAD
+							  : 0;
 	case 5:
-		return pipit_slice_equals(name, "PATCH") ? PIPIT_PATCH
-		    : pipit_slice_equals(name, "TRACE")  ? METHOD_TRACE
-							 : 0;
+		return pipit_slice_equals(name, "PATCH")   ? PIPIT_PATCH
+		       : pipit_slice_equals(name, "TRACE") ? METHOD_TRACE
+							   : 0;
 	case 6:
 		return pipit_slice_equals(name, "DELETE") ? PIPIT_DELETE : 0;
 	case 7:
-		return pipit_slice_equals(name, "OPTIONS") ? PIPIT_OPTIONS
-		    : pipit_slice_equals(name, "CONNECT")  ? METHOD_CONNECT
-							   : 0;
+		return pipit_slice_equals(name, "OPTIONS")   ? PIPIT_OPTIONS
+		       : pipit_slice_equals(name, "CONNECT") ? METHOD_CONNECT
+							     : 0;
 	default:
 		return 0;
 	}
@@ -183,7 +188,8 @@ static bool split_absolute(struct parser *parser, const char *authority, const c
 	while (at < end && *at != '/' && *at != '?')
 		at++;
 	/* An empty host is no http URI (RFC 9110 §4.2.1). */
-	if (at == authority || *authority == ':' || !is_host((struct pipit_slice){ authority, (size_t)(at - authority) }))
+	if (at == authority || *authority == ':' ||
+	    !is_host((struct pipit_slice){ authority, (size_t)(at - authority) }))
 		return false;
 	head->host = offset_of(parser, authority);
 	head->host_length = (uint32_t)(at - authority);
@@ -684,8 +690,8 @@ static enum chunked_state next_state(struct pipit_guard_chunked *chunked, char c
 }
 
 /* What framing may cost besides the data it carries. */
-static enum pipit_reason count_framing(struct pipit_guard_chunked *chunked, enum chunked_state before,
-    const struct pipit_guard_limits *limits)
+static enum pipit_reason count_framing(
+    struct pipit_guard_chunked *chunked, enum chunked_state before, const struct pipit_guard_limits *limits)
 {
 	if (before >= BEFORE_EXTENSION && before <= EXTENSION_END && ++chunked->extension_bytes > EXTENSION_BYTES_MAX)
 		return PIPIT_REASON_CHUNK;

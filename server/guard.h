@@ -21,7 +21,7 @@
 #define PIPIT_GUARD_FIELDS_MAX 256
 
 struct pipit_guard_limits {
-	uint32_t max_head_bytes;   /* request line and fields with their line ends; 0: no limit but the caller's memory */
+	uint32_t max_head_bytes; /* request line and fields with their line ends; 0: no limit but the caller's memory */
 	uint32_t max_target_bytes; /* 0: no limit */
 	uint32_t max_fields;       /* 0 or above PIPIT_GUARD_FIELDS_MAX: PIPIT_GUARD_FIELDS_MAX */
 };
@@ -41,9 +41,9 @@ enum pipit_guard_framing {
 };
 
 struct pipit_guard_head {
-	const char *bytes;   /* the request line's first byte; the caller's memory */
-	uint32_t length;     /* from there to the end of the empty line; 0 while not known */
-	unsigned method;     /* bit of enum pipit_method; 0 while not known */
+	const char *bytes; /* the request line's first byte; the caller's memory */
+	uint32_t length;   /* from there to the end of the empty line; 0 while not known */
+	unsigned method;   /* bit of enum pipit_method; 0 while not known */
 	uint32_t method_length;
 	uint32_t target, target_length; /* as sent */
 	uint32_t path, path_length;     /* begins with '/', or is "*" */
@@ -71,9 +71,11 @@ enum pipit_guard_verdict { PIPIT_GUARD_MORE, PIPIT_GUARD_PASS, PIPIT_GUARD_REJEC
  * reason:  on REJECT.
  */
 enum pipit_guard_verdict pipit_guard_head(const char *bytes, size_t length, size_t *checked,
-    const struct pipit_guard_limits *limits, struct pipit_guard_head *head, size_t *consumed, enum pipit_reason *reason);
+    const struct pipit_guard_limits *limits, struct pipit_guard_head *head, size_t *consumed,
+    enum pipit_reason *reason);
 
-static inline struct pipit_slice pipit_guard_slice(const struct pipit_guard_head *head, uint32_t offset, uint32_t length)
+static inline struct pipit_slice pipit_guard_slice(
+    const struct pipit_guard_head *head, uint32_t offset, uint32_t length)
 {
 	return (struct pipit_slice){ head->bytes + offset, length };
 }

@@ -36,10 +36,9 @@ static int connect_to(const char *host, unsigned port)
 	}
 	fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	/* The send limit is also that of connect(). */
-	if (fd >= 0 &&
-	    (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
-		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0 ||
-		connect(fd, address->ai_addr, address->ai_addrlen) != 0)) {
+	if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
+			   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0 ||
+			   connect(fd, address->ai_addr, address->ai_addrlen) != 0)) {
 		int error = errno;
 		close(fd);
 		errno = error;
@@ -98,7 +97,8 @@ int pipit_healthcheck(const char *address, char *error, size_t size)
 		snprintf(error, size, "%s: no answer: %s", address,
 		    errno == EAGAIN || errno == EINPROGRESS ? "timed out" : strerror(errno));
 	else if (!is_well)
-		snprintf(error, size, "%s: not well: %s", address, *answer ? printable(answer) : "closed without an answer");
+		snprintf(
+		    error, size, "%s: not well: %s", address, *answer ? printable(answer) : "closed without an answer");
 	if (fd >= 0)
 		close(fd);
 	return is_well ? 0 : -1;

@@ -27,21 +27,21 @@ struct pipit_transport_hooks {
 	 * A head has passed. It lies in the transport's memory until the hook `retain` moves it, or the reply is complete.
 	 * *body_limit: content of more bytes is refused with 413; 0 is no limit.
 	 */
-	enum pipit_decision (*head)(void *context, struct pipit_connection *connection, const struct pipit_guard_head *head,
-	    uint64_t *body_limit);
+	enum pipit_decision (*head)(void *context, struct pipit_connection *connection,
+	    const struct pipit_guard_head *head, uint64_t *body_limit);
 	/* The bytes of the head are about to go: copy them. Returns the head's new place, or NULL (refused with 503). */
 	const struct pipit_guard_head *(*retain)(void *context, struct pipit_connection *connection);
 	/*
 	 * evhttp has called back: run the handler. body is followed by a NUL. A native handler may reply with
 	 * pipit_transport_reply() now or later; when it does not now, the hook must have copied what it still needs.
 	 */
-	void (*handle)(void *context, struct pipit_connection *connection, struct evhttp_request *engine,
-	    struct pipit_slice body);
+	void (*handle)(
+	    void *context, struct pipit_connection *connection, struct evhttp_request *engine, struct pipit_slice body);
 	/* The request is over. complete: the whole reply went out; otherwise the client was lost before. */
 	void (*finished)(void *context, struct pipit_connection *connection, bool complete);
 	/* The transport has refused; `line` is what arrived, at most its first line. A request that `head` made is over. */
-	void (*refused)(void *context, struct pipit_connection *connection, enum pipit_reason reason, struct pipit_slice line,
-	    size_t content_bytes);
+	void (*refused)(void *context, struct pipit_connection *connection, enum pipit_reason reason,
+	    struct pipit_slice line, size_t content_bytes);
 	/* The client of a request that waits for its handler has closed its side. Called once per request. */
 	void (*abandoned)(void *context, struct pipit_connection *connection);
 	/* All connections are in use, none of this worker's idly. True when another worker lets one of its own go. */

@@ -14,10 +14,11 @@
 struct cJSON;
 
 struct pipit_json_error {
-	const char *message; /* what is wrong and what would be right, static: "expected ',' or ']' after an array element" */
-	size_t byte;         /* offset of the offending byte, from 0; the length when the text ends too early */
-	size_t line;         /* from 1; lines end with LF, CR or CRLF */
-	size_t column;       /* from 1, in bytes within the line */
+	const char
+	    *message;  /* what is wrong and what would be right, static: "expected ',' or ']' after an array element" */
+	size_t byte;   /* offset of the offending byte, from 0; the length when the text ends too early */
+	size_t line;   /* from 1; lines end with LF, CR or CRLF */
+	size_t column; /* from 1, in bytes within the line */
 };
 
 /*
@@ -31,6 +32,7 @@ int pipit_json_check(const char *text, size_t length, size_t max_depth, struct p
 /*
  * Check, then parse with cJSON. Returns 0 and *doc (the caller's, cJSON_Delete()); -EINVAL and *error; -ENOMEM.
  */
-int pipit_json_parse(const char *text, size_t length, size_t max_depth, struct cJSON **doc, struct pipit_json_error *error);
+int pipit_json_parse(
+    const char *text, size_t length, size_t max_depth, struct cJSON **doc, struct pipit_json_error *error);
 
 #endif

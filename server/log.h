@@ -49,12 +49,12 @@ struct pipit_access_entry {
 	time_t finished;                 /* wall clock, seconds */
 	struct pipit_slice request_line; /* "GET /x HTTP/1.1", or what arrived of it (cut at 512 bytes in the log) */
 	int status;
-	uint64_t content_bytes;          /* of the reply's content, without its head; 0 prints as "-" in combined form */
+	uint64_t content_bytes; /* of the reply's content, without its head; 0 prints as "-" in combined form */
 	struct pipit_slice referer;
 	struct pipit_slice user_agent;
-	uint64_t duration_ns;            /* from the first byte of the head to the last byte handed to the kernel */
-	const char *id;                  /* 16 hex digits */
-	const char *route;               /* pattern, "fallback" or "-" */
+	uint64_t duration_ns; /* from the first byte of the head to the last byte handed to the kernel */
+	const char *id;       /* 16 hex digits */
+	const char *route;    /* pattern, "fallback" or "-" */
 };
 
 /* A worker's lines not yet written. */

@@ -24,7 +24,8 @@ extern char **environ;
 /* libevent's own messages in our form. Global, which a library must not do to its host, but a daemon may. */
 static void on_libevent_message(int severity, const char *message)
 {
-	static const enum pipit_log_level levels[] = { PIPIT_LOG_DEBUG, PIPIT_LOG_DEBUG, PIPIT_LOG_WARN, PIPIT_LOG_ERROR };
+	static const enum pipit_log_level levels[] = { PIPIT_LOG_DEBUG, PIPIT_LOG_DEBUG, PIPIT_LOG_WARN,
+		PIPIT_LOG_ERROR };
 	pipit_log(levels[severity & 3], "libevent: %s", message);
 }
 
@@ -47,7 +48,8 @@ static int open_site(struct pipit_config *config, struct pipit_site **site)
 		pipit_log(PIPIT_LOG_WARN, "no static files: %s: %s; use --root DIR", config->root, strerror(errno));
 		return EXIT_CLEAN;
 	}
-	pipit_log(PIPIT_LOG_ERROR, "root = \"%s\": %s; use a directory that can be read", config->root, strerror(errno));
+	pipit_log(
+	    PIPIT_LOG_ERROR, "root = \"%s\": %s; use a directory that can be read", config->root, strerror(errno));
 	return EXIT_WRONG_CONFIGURATION;
 }
 
@@ -65,7 +67,8 @@ static void raise_descriptor_limit(const struct pipit_config *config)
 	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	if (config->max_connections && limit.rlim_cur < wanted)
-		pipit_log(PIPIT_LOG_WARN, "max-connections = %llu, but only %llu descriptors are allowed: raise the limit (ulimit -n)",
+		pipit_log(PIPIT_LOG_WARN,
+		    "max-connections = %llu, but only %llu descriptors are allowed: raise the limit (ulimit -n)",
 		    (unsigned long long)config->max_connections, (unsigned long long)limit.rlim_cur);
 }
 
@@ -81,8 +84,9 @@ static int run(struct pipit_config *config)
 	pipit_signals_block();
 	if (result == EXIT_CLEAN) {
 		server = pipit_server_new(config);
-		result = server && handlers_register(server, site) == 0 && pipit_server_listen(server) == 0 ? EXIT_CLEAN
-													    : EXIT_COULD_NOT_RUN;
+		result = server && handlers_register(server, site) == 0 && pipit_server_listen(server) == 0
+			     ? EXIT_CLEAN
+			     : EXIT_COULD_NOT_RUN;
 	}
 	if (result == EXIT_CLEAN) {
 		for (size_t i = 0; pipit_server_url(server, i); i++)

@@ -54,8 +54,8 @@ static void keep_rest(struct pipit_connection *connection, const struct iovec *p
 		if (!connection->out)
 			connection->out = evbuffer_new();
 		/* A reply that cannot be kept cannot be completed either: the connection ends rather than lie. */
-		if (!connection->out ||
-		    evbuffer_add(connection->out, (const char *)pieces[i].iov_base + skip, pieces[i].iov_len - skip) != 0)
+		if (!connection->out || evbuffer_add(connection->out, (const char *)pieces[i].iov_base + skip,
+					    pieces[i].iov_len - skip) != 0)
 			connection->broken = true;
 	}
 }

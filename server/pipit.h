@@ -107,7 +107,8 @@ PIPIT_API void pipit_config_init(struct pipit_config *config);
  * @param size    bytes at `error`
  * @return 0; -ENOENT unknown key; -EINVAL bad value; -ENOMEM. On failure `config` is unchanged. Any thread.
  */
-PIPIT_API int pipit_config_set(struct pipit_config *config, const char *key, const char *value, char *error, size_t size);
+PIPIT_API int pipit_config_set(
+    struct pipit_config *config, const char *key, const char *value, char *error, size_t size);
 
 /** Free what pipit_config_set() copied; the string fields are not usable afterwards. Any thread. */
 PIPIT_API void pipit_config_clear(struct pipit_config *config);
@@ -230,19 +231,20 @@ struct pipit_route_options {
  * @return 0; -EINVAL bad pattern or no method; -EEXIST a route that could match the same request and neither is more
  *         specific; -EBUSY server already running; -ENOMEM. Every failure prints a line and fails a later start.
  */
-PIPIT_API int pipit_route(struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler, void *arg);
+PIPIT_API int pipit_route(
+    struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler, void *arg);
 
 /** As pipit_route(), with options; `options` is copied, NULL is pipit_route(). */
-PIPIT_API int pipit_route_with(struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler,
-    void *arg, const struct pipit_route_options *options);
+PIPIT_API int pipit_route_with(struct pipit_server *server, unsigned methods, const char *pattern,
+    pipit_handler *handler, void *arg, const struct pipit_route_options *options);
 
 /**
  * Register a classic evhttp callback, unchanged: evhttp_send_reply(), evhttp_send_reply_start/chunk/end(),
  * evhttp_send_error(), now or later. The callback meets one whole request, its content in the input buffer with
  * Content-Length, never chunked. Arguments and result as for pipit_route().
  */
-PIPIT_API int pipit_route_evhttp(struct pipit_server *server, unsigned methods, const char *pattern,
-    pipit_evhttp_callback *callback, void *arg);
+PIPIT_API int pipit_route_evhttp(
+    struct pipit_server *server, unsigned methods, const char *pattern, pipit_evhttp_callback *callback, void *arg);
 
 /** As pipit_route_evhttp(), with options; `options` is copied. */
 PIPIT_API int pipit_route_evhttp_with(struct pipit_server *server, unsigned methods, const char *pattern,
@@ -356,7 +358,8 @@ PIPIT_API bool pipit_request_is_gone(const struct pipit_request *request);
  * @param callback  called at most once, on the request's worker, not after the reply; NULL takes the callback away
  * @param arg       kept; handed to the callback
  */
-PIPIT_API void pipit_request_on_abort(struct pipit_request *request, void (*callback)(struct pipit_request *, void *arg), void *arg);
+PIPIT_API void pipit_request_on_abort(
+    struct pipit_request *request, void (*callback)(struct pipit_request *, void *arg), void *arg);
 
 /**
  * Run `function` on the request's worker, soon. Thread-safe: this is how another thread answers. The request must be kept
@@ -364,7 +367,8 @@ PIPIT_API void pipit_request_on_abort(struct pipit_request *request, void (*call
  *
  * @return 0; -ENOMEM; -ESHUTDOWN when the server has stopped (then `function` will not run)
  */
-PIPIT_API int pipit_request_post(struct pipit_request *request, void (*function)(struct pipit_request *, void *arg), void *arg);
+PIPIT_API int pipit_request_post(
+    struct pipit_request *request, void (*function)(struct pipit_request *, void *arg), void *arg);
 
 /* ---------------------------------------------------------------- reply */
 
@@ -392,7 +396,8 @@ PIPIT_API int pipit_reply_header(struct pipit_request *request, const char *name
  * @param length        bytes at `content`
  * @return 0; -EINVAL bad status; -EALREADY; -ENOMEM
  */
-PIPIT_API int pipit_reply(struct pipit_request *request, int status, const char *content_type, const void *content, size_t length);
+PIPIT_API int pipit_reply(
+    struct pipit_request *request, int status, const char *content_type, const void *content, size_t length);
 
 /** Reply with text/plain; charset=utf-8. */
 PIPIT_API int pipit_reply_text(struct pipit_request *request, int status, const char *text);
@@ -406,7 +411,8 @@ PIPIT_API int pipit_reply_json(struct pipit_request *request, int status, struct
  * @param status  400 to 599; its phrase becomes the title
  * @param detail  printf format for what is wrong and what would be right; NULL leaves it out
  */
-PIPIT_API int pipit_reply_problem(struct pipit_request *request, int status, const char *detail, ...) PIPIT_PRINTF(3, 4);
+PIPIT_API int pipit_reply_problem(struct pipit_request *request, int status, const char *detail, ...)
+    PIPIT_PRINTF(3, 4);
 
 /**
  * Reply with the rest of a regular file, through sendfile().
@@ -416,7 +422,8 @@ PIPIT_API int pipit_reply_problem(struct pipit_request *request, int status, con
  * @param length  bytes to send; a file that turns out shorter ends the connection
  * @return 0; -EBADF negative descriptor, -EINVAL bad status (nothing is replied then); -EALREADY
  */
-PIPIT_API int pipit_reply_file(struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset, uint64_t length);
+PIPIT_API int pipit_reply_file(
+    struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset, uint64_t length);
 
 /* ---------------------------------------------------------------- ready-made handlers */
 

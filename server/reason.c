@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+/* clang-format off */
 static const struct pipit_reason_entry entries[PIPIT_REASON_COUNT] = {
 	[PIPIT_REASON_NONE] = { 0, "none", "" },
 	[PIPIT_REASON_REQUEST_LINE] = { 400, "request_line", "The request line is not METHOD SP target SP HTTP/1.1 CRLF." },
@@ -31,6 +32,7 @@ static const struct pipit_reason_entry entries[PIPIT_REASON_COUNT] = {
 	[PIPIT_REASON_OUT_OF_MEMORY] = { 503, "out_of_memory", "The server is short of memory; try again soon." },
 	[PIPIT_REASON_ENGINE] = { 500, "engine", "The server could not process the request." },
 };
+/* clang-format on */
 
 const struct pipit_reason_entry *pipit_reason_entry(enum pipit_reason reason)
 {

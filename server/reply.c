@@ -12,6 +12,7 @@ struct status_line {
 };
 
 /* Every registered status that a server like this one sends (IANA HTTP Status Code Registry), in ascending order. */
+/* clang-format off */
 #define STATUS(code, phrase)                                                                                           \
 	{                                                                                                              \
 		code, phrase, "HTTP/1.1 " #code " " phrase "\r\n", sizeof("HTTP/1.1 " #code " " phrase "\r\n") - 1     \
@@ -35,6 +36,7 @@ static const struct status_line status_lines[] = {
 	STATUS(503, "Service Unavailable"), STATUS(504, "Gateway Timeout"), STATUS(505, "HTTP Version Not Supported"),
 	STATUS(507, "Insufficient Storage"),
 };
+/* clang-format on */
 
 static const struct status_line *find_status(int status)
 {
@@ -103,14 +105,17 @@ time_t pipit_reply_parse_date(const char *text)
 	char month[4] = "";
 	int year, end = 0;
 
-	if (sscanf(text, "%*3[A-Za-z], %2d %3s %4d %2d:%2d:%2d GMT%n", &tm.tm_mday, month, &year, &tm.tm_hour, &tm.tm_min,
-		&tm.tm_sec, &end) == 6 && end && text[end] == '\0') {
+	if (sscanf(text, "%*3[A-Za-z], %2d %3s %4d %2d:%2d:%2d GMT%n", &tm.tm_mday, month, &year, &tm.tm_hour,
+		&tm.tm_min, &tm.tm_sec, &end) == 6 &&
+	    end && text[end] == '\0') {
 		tm.tm_year = year - 1900;
-	} else if (sscanf(text, "%*9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", &tm.tm_mday, month, &year, &tm.tm_hour,
-		       &tm.tm_min, &tm.tm_sec, &end) == 6 && end && text[end] == '\0') {
+	} else if (sscanf(text, "%*9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", &tm.tm_mday, month, &year,
+		       &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &end) == 6 &&
+		   end && text[end] == '\0') {
 		tm.tm_year = whole_year(year) - 1900;
 	} else if (sscanf(text, "%*3[A-Za-z] %3s %2d %2d:%2d:%2d %4d%n", month, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
-		       &tm.tm_sec, &year, &end) == 6 && end && text[end] == '\0') {
+		       &tm.tm_sec, &year, &end) == 6 &&
+		   end && text[end] == '\0') {
 		tm.tm_year = year - 1900;
 	} else {
 		return -1;
@@ -259,8 +264,10 @@ size_t pipit_reply_problem_content(char *start, int status, const char *detail, 
 
 	if (html) {
 		*content_type = "text/html; charset=utf-8";
-		at += sprintf(at, "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>%d %s</title>\n"
-				  "<h1>%d %s</h1>\n<p>", status, title, status, title);
+		at += sprintf(at,
+		    "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>%d %s</title>\n"
+		    "<h1>%d %s</h1>\n<p>",
+		    status, title, status, title);
 		at = put_escaped(at, end, detail ? detail : "", true);
 		at = PUT(at, "</p></html>\n");
 		return (size_t)(at - start);
@@ -279,16 +286,17 @@ size_t pipit_reply_problem_content(char *start, int status, const char *detail, 
 bool pipit_reply_prefers_html(struct pipit_slice accept)
 {
 	return accept.length && memmem(accept.data, accept.length, "text/html", 9) &&
-	    !memmem(accept.data, accept.length, "json", 4);
+	       !memmem(accept.data, accept.length, "json", 4);
 }
 
-size_t pipit_reply_refusal(char *at, enum pipit_reason reason, const char *date, bool is_head_request, bool html,
-    size_t *content_bytes)
+size_t pipit_reply_refusal(
+    char *at, enum pipit_reason reason, const char *date, bool is_head_request, bool html, size_t *content_bytes)
 {
 	const struct pipit_reason_entry *entry = pipit_reason_entry(reason);
 	char content[PIPIT_REPLY_PROBLEM_MAX];
 	struct pipit_reply_head head = { .status = entry->status, .date = date, .minor = 1 };
-	size_t length = pipit_reply_problem_content(content, entry->status, entry->detail, html, &head.content_type), used;
+	size_t length = pipit_reply_problem_content(content, entry->status, entry->detail, html, &head.content_type),
+	       used;
 
 	head.content_length = length;
 	if (reason == PIPIT_REASON_METHOD_REFUSED)
@@ -315,13 +323,15 @@ static bool is_connection_field(const char *line, const char *end)
 	return end - line > 11 && strncasecmp(line, "Connection:", 11) == 0;
 }
 
-void pipit_reply_read_classic(const char *head, size_t length, bool is_head_request, struct pipit_reply_classic *classic)
+void pipit_reply_read_classic(
+    const char *head, size_t length, bool is_head_request, struct pipit_reply_classic *classic)
 {
 	const char *end = head + length;
 
 	*classic = (struct pipit_reply_classic){ 0 };
 	/* "HTTP/1.x NNN …" */
-	for (const char *digit = head + 9; digit < end && *digit >= '0' && *digit <= '9' && classic->status < 1000; digit++)
+	for (const char *digit = head + 9; digit < end && *digit >= '0' && *digit <= '9' && classic->status < 1000;
+	     digit++)
 		classic->status = classic->status * 10 + (*digit - '0');
 	for (const char *line = next_line(head, end); line < end; line = next_line(line, end)) {
 		if (!is_connection_field(line, end))

@@ -36,12 +36,12 @@ const char *pipit_reply_phrase(int status);
 
 struct pipit_reply_head {
 	int status;
-	const char *content_type;   /* NULL: no field */
-	struct pipit_slice fields;  /* further whole field lines, each with CRLF */
+	const char *content_type;  /* NULL: no field */
+	struct pipit_slice fields; /* further whole field lines, each with CRLF */
 	uint64_t content_length;
-	const char *date;           /* rendered by pipit_reply_date() */
-	uint8_t minor;              /* of the request's version: an HTTP/1.0 client is told keep-alive explicitly */
-	bool keep_alive;            /* false: "Connection: close" */
+	const char *date; /* rendered by pipit_reply_date() */
+	uint8_t minor;    /* of the request's version: an HTTP/1.0 client is told keep-alive explicitly */
+	bool keep_alive;  /* false: "Connection: close" */
 };
 
 /* Render the head into `at`, of PIPIT_REPLY_HEAD_MAX bytes at least; returns its length. content_type is cut at 256 bytes. */
@@ -67,8 +67,8 @@ bool pipit_reply_prefers_html(struct pipit_slice accept);
  * A whole response for a request that no handler sees, "Connection: close" included. `at` has PIPIT_REPLY_HEAD_MAX +
  * PIPIT_REPLY_PROBLEM_MAX bytes. Returns its length; *content_bytes receives the content's.
  */
-size_t pipit_reply_refusal(char *at, enum pipit_reason reason, const char *date, bool is_head_request, bool html,
-    size_t *content_bytes);
+size_t pipit_reply_refusal(
+    char *at, enum pipit_reason reason, const char *date, bool is_head_request, bool html, size_t *content_bytes);
 
 /* What a head written by evhttp says, as far as the transport must know. */
 struct pipit_reply_classic {
@@ -79,7 +79,8 @@ struct pipit_reply_classic {
 };
 
 /* head: up to and with its empty line. */
-void pipit_reply_read_classic(const char *head, size_t length, bool is_head_request, struct pipit_reply_classic *classic);
+void pipit_reply_read_classic(
+    const char *head, size_t length, bool is_head_request, struct pipit_reply_classic *classic);
 
 /* What pipit_reply_close_classic() adds. */
 #define PIPIT_REPLY_CLOSE_MAX 32

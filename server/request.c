@@ -21,8 +21,8 @@ struct memory {
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
-struct pipit_request *pipit_request_new(struct pipit_request_pool *pool, struct pipit_connection *connection,
-    const struct pipit_guard_head *head)
+struct pipit_request *pipit_request_new(
+    struct pipit_request_pool *pool, struct pipit_connection *connection, const struct pipit_guard_head *head)
 {
 	struct pipit_request *request = pool->free;
 	if (request)
@@ -327,7 +327,7 @@ bool pipit_request_is(struct pipit_request *request, const char *media_type)
 	if (pipit_slice_equals_nocase(type, media_type))
 		return true;
 	return strcasecmp(media_type, "application/json") == 0 && type.length > 5 &&
-	    strncasecmp(type.data + type.length - 5, "+json", 5) == 0;
+	       strncasecmp(type.data + type.length - 5, "+json", 5) == 0;
 }
 
 const char *pipit_request_body(struct pipit_request *request, size_t *length)
@@ -347,8 +347,8 @@ struct cJSON *pipit_request_json(struct pipit_request *request)
 		pipit_reply_problem(request, 415, "The content must be JSON, and its Content-Type application/json.");
 		return NULL;
 	}
-	result = pipit_json_parse(request->body.data, request->body.length, (size_t)request->pool->config->max_json_depth, &doc,
-	    &error);
+	result = pipit_json_parse(
+	    request->body.data, request->body.length, (size_t)request->pool->config->max_json_depth, &doc, &error);
 	if (result == -EINVAL)
 		pipit_reply_problem(request, 400, "Invalid JSON at line %zu, column %zu (byte %zu): %s.", error.line,
 		    error.column, error.byte, error.message);
@@ -441,8 +441,8 @@ static void send_reply(struct pipit_request *request, int status, const char *co
 		content.length = file_length = 0;
 		file = -1;
 	}
-	pipit_transport_reply(connection, status, (struct pipit_slice){ rendered, pipit_reply_head(rendered, &head) }, content,
-	    file, offset, file_length);
+	pipit_transport_reply(connection, status, (struct pipit_slice){ rendered, pipit_reply_head(rendered, &head) },
+	    content, file, offset, file_length);
 }
 
 /* 0 when a reply can be sent, 1 when nobody waits for it any more. */
@@ -501,8 +501,8 @@ int pipit_reply_problem(struct pipit_request *request, int status, const char *d
 	const struct pipit_guard_field *accept = pipit_guard_find(request->head, "Accept");
 	const char *content_type;
 	size_t length;
-	bool html = accept &&
-	    pipit_reply_prefers_html(pipit_guard_slice(request->head, accept->value, accept->value_length));
+	bool html =
+	    accept && pipit_reply_prefers_html(pipit_guard_slice(request->head, accept->value, accept->value_length));
 	va_list arguments;
 
 	if (status < 400)
@@ -516,8 +516,8 @@ int pipit_reply_problem(struct pipit_request *request, int status, const char *d
 	return pipit_reply(request, status, content_type, content, length);
 }
 
-int pipit_reply_file(struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset,
-    uint64_t length)
+int pipit_reply_file(
+    struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset, uint64_t length)
 {
 	int result = fd < 0 ? -EBADF : begin_reply(request, status);
 	if (result == 0)

@@ -17,23 +17,24 @@
 
 /* A registered route. Const while the server runs. */
 struct pipit_route {
-	char *pattern;             /* owned */
-	size_t index;              /* label of its counters */
+	char *pattern; /* owned */
+	size_t index;  /* label of its counters */
 	unsigned methods;
-	pipit_handler *handler;    /* one of these two */
+	pipit_handler *handler; /* one of these two */
 	pipit_evhttp_callback *callback;
 	void *arg;
 	struct pipit_route_options options;
-	struct pipit_route *next;  /* the server's list */
+	struct pipit_route *next; /* the server's list */
 };
 
 /* What all requests of a worker share. */
 struct pipit_request_pool {
 	struct pipit_server *server;
 	const struct pipit_config *config;
-	void *worker;              /* for `post` */
+	void *worker; /* for `post` */
 	/* Thread-safe: hand the function to the worker's inbox. 0, -ENOMEM or -ESHUTDOWN. */
-	int (*post)(void *worker, struct pipit_request *request, void (*function)(struct pipit_request *, void *), void *arg);
+	int (*post)(
+	    void *worker, struct pipit_request *request, void (*function)(struct pipit_request *, void *), void *arg);
 	struct pipit_request *free; /* linked by next_free */
 	uint32_t id_prefix, id_count;
 };
@@ -43,29 +44,30 @@ struct pipit_request {
 	struct pipit_connection *connection; /* NULL once the reply is complete or the client gone */
 	const struct pipit_route *route;     /* NULL when no route was found */
 	const struct pipit_guard_head *head;
-	struct pipit_slice body;             /* followed by a NUL */
-	struct pipit_guard_head *retained;   /* owned: head and its bytes in one block; NULL while they lie in flat memory */
-	char *owned_body;                    /* owned: the body of a kept request */
-	struct memory *memory;               /* owned: strings handed out, linked */
-	const char *path, *query;            /* in `memory` once asked for */
-	char *fields;                        /* owned: field lines of the coming reply, PIPIT_REPLY_FIELDS_MAX */
+	struct pipit_slice body; /* followed by a NUL */
+	struct pipit_guard_head
+	    *retained;            /* owned: head and its bytes in one block; NULL while they lie in flat memory */
+	char *owned_body;         /* owned: the body of a kept request */
+	struct memory *memory;    /* owned: strings handed out, linked */
+	const char *path, *query; /* in `memory` once asked for */
+	char *fields;             /* owned: field lines of the coming reply, PIPIT_REPLY_FIELDS_MAX */
 	size_t fields_length;
 	void (*on_abort)(struct pipit_request *, void *);
 	void *on_abort_arg;
-	unsigned keeps;                      /* pipit_request_keep() minus _release() */
+	unsigned keeps; /* pipit_request_keep() minus _release() */
 	bool in_handler;
 	bool replied;
-	uint32_t number;                     /* second half of the id */
+	uint32_t number; /* second half of the id */
 	struct pipit_request *next_free;
 	/* From here on filled only when asked for. */
 	char id[17];
 	char peer[INET6_ADDRSTRLEN];
-	struct pipit_router_match match;     /* parameters point into head->bytes */
+	struct pipit_router_match match; /* parameters point into head->bytes */
 };
 
 /* A new request for a head in flat memory; NULL when memory is short. */
-struct pipit_request *pipit_request_new(struct pipit_request_pool *pool, struct pipit_connection *connection,
-    const struct pipit_guard_head *head);
+struct pipit_request *pipit_request_new(
+    struct pipit_request_pool *pool, struct pipit_connection *connection, const struct pipit_guard_head *head);
 
 /* Copy the head out of flat memory. 0 or -ENOMEM. */
 int pipit_request_retain(struct pipit_request *request);

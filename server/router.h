@@ -20,8 +20,9 @@
 struct pipit_router;
 
 struct pipit_router_match {
-	void *route;  /* as given to pipit_router_add(); NULL unless found */
-	unsigned allow; /* methods that the path has; HEAD with GET, OPTIONS always. For 405 and OPTIONS. 0: no such path */
+	void *route; /* as given to pipit_router_add(); NULL unless found */
+	unsigned
+	    allow; /* methods that the path has; HEAD with GET, OPTIONS always. For 405 and OPTIONS. 0: no such path */
 	size_t parameter_count;
 	/* In the order of the pattern's names; percent-encoded, slices of the path that was searched. */
 	struct pipit_slice parameters[PIPIT_ROUTER_PARAMETERS_MAX];
@@ -36,7 +37,8 @@ void pipit_router_free(struct pipit_router *router);
  * Returns 0; -EINVAL (bad pattern, no or unknown method, more than PIPIT_ROUTER_PARAMETERS_MAX names); -EEXIST (conflict);
  * -ENOMEM. On failure the router is unchanged and `error` holds one sentence, naming the other pattern for a conflict.
  */
-int pipit_router_add(struct pipit_router *router, unsigned methods, const char *pattern, void *route, char *error, size_t size);
+int pipit_router_add(
+    struct pipit_router *router, unsigned methods, const char *pattern, void *route, char *error, size_t size);
 
 /*
  * path: begins with '/', percent-encoding already validated. A {name} never matches an empty segment, "." or ".." (also
@@ -44,8 +46,8 @@ int pipit_router_add(struct pipit_router *router, unsigned methods, const char *
  * no route has HEAD itself. Where the best pattern lacks the method a less specific one that has it is found.
  */
 enum pipit_router_result { PIPIT_ROUTER_FOUND, PIPIT_ROUTER_NOT_FOUND, PIPIT_ROUTER_METHOD_NOT_ALLOWED };
-enum pipit_router_result pipit_router_find(const struct pipit_router *router, unsigned method, struct pipit_slice path,
-    struct pipit_router_match *match);
+enum pipit_router_result pipit_router_find(
+    const struct pipit_router *router, unsigned method, struct pipit_slice path, struct pipit_router_match *match);
 
 /* Number of the pattern's name `name` (to index match->parameters), or -1. For the pattern as it was added. */
 int pipit_router_parameter_index(const char *pattern, const char *name);

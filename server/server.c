@@ -26,29 +26,29 @@
 #define WORKERS_MAX 256
 
 struct pipit_server {
-	struct pipit_config config;      /* a copy; its strings are `strings` */
+	struct pipit_config config; /* a copy; its strings are `strings` */
 	char *strings[PIPIT_LISTEN_MAX + 5];
 	size_t string_count;
 	struct pipit_shared shared;
 	struct pipit_router *router;
-	struct pipit_route *routes;      /* in the order of registration, newest first */
+	struct pipit_route *routes; /* in the order of registration, newest first */
 	struct pipit_route *fallback;
 	size_t route_count;
-	const char **route_names;        /* by index: patterns, "fallback", "none" */
-	int registration_error;          /* of the first registration that failed, 0 for none */
+	const char **route_names; /* by index: patterns, "fallback", "none" */
+	int registration_error;   /* of the first registration that failed, 0 for none */
 	bool is_started;
-	atomic_bool is_running;          /* the workers' inboxes can be written to */
-	atomic_bool wants_stop;          /* like shared.draining, for wishes that come before that */
+	atomic_bool is_running; /* the workers' inboxes can be written to */
+	atomic_bool wants_stop; /* like shared.draining, for wishes that come before that */
 
 	size_t worker_count;
 	struct pipit_worker *workers[WORKERS_MAX];
-	pthread_t threads[WORKERS_MAX];  /* of workers 1 and up */
-	_Atomic size_t running;          /* workers that are not done */
+	pthread_t threads[WORKERS_MAX]; /* of workers 1 and up */
+	_Atomic size_t running;         /* workers that are not done */
 	bool is_attached;
 
 	bool is_listening;
 	char urls[PIPIT_LISTEN_MAX][PIPIT_LISTENER_URL_SIZE];
-	int *sockets;                    /* worker_count of them per address; -1 once a worker has taken it */
+	int *sockets; /* worker_count of them per address; -1 once a worker has taken it */
 	time_t started;
 };
 
@@ -81,7 +81,7 @@ static bool copy_config(struct pipit_server *server, const struct pipit_config *
 	for (size_t i = 0; i < copy->listen_count; i++)
 		is_copied &= copy_string(server, &copy->listen[i]);
 	return is_copied && copy_string(server, &copy->root) && copy_string(server, &copy->access_log) &&
-	    copy_string(server, &copy->log_format) && copy_string(server, &copy->log_level);
+	       copy_string(server, &copy->log_format) && copy_string(server, &copy->log_level);
 }
 
 static size_t cores(void)
@@ -93,7 +93,8 @@ static size_t cores(void)
 static int open_access_log(struct pipit_server *server)
 {
 	const struct pipit_config *config = &server->config;
-	int error = pipit_access_log_open(config->access_log, strcmp(config->log_format, "json") == 0, &server->shared.access_log);
+	int error = pipit_access_log_open(
+	    config->access_log, strcmp(config->log_format, "json") == 0, &server->shared.access_log);
 	if (error != 0)
 		pipit_log(PIPIT_LOG_ERROR, "cannot open the access log %s: %s", config->access_log, strerror(-error));
 	return error;
@@ -182,8 +183,8 @@ static int add_route(struct pipit_server *server, const char *pattern, const str
 	return 0;
 }
 
-int pipit_route_with(struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler, void *arg,
-    const struct pipit_route_options *options)
+int pipit_route_with(struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler,
+    void *arg, const struct pipit_route_options *options)
 {
 	struct pipit_route content = { .methods = methods, .handler = handler, .arg = arg };
 	if (options)
@@ -205,8 +206,8 @@ int pipit_route_evhttp_with(struct pipit_server *server, unsigned methods, const
 	return add_route(server, pattern, &content);
 }
 
-int pipit_route_evhttp(struct pipit_server *server, unsigned methods, const char *pattern,
-    pipit_evhttp_callback *callback, void *arg)
+int pipit_route_evhttp(
+    struct pipit_server *server, unsigned methods, const char *pattern, pipit_evhttp_callback *callback, void *arg)
 {
 	return pipit_route_evhttp_with(server, methods, pattern, callback, arg, NULL);
 }
@@ -215,7 +216,8 @@ static int set_fallback(struct pipit_server *server, const struct pipit_route *c
 {
 	struct pipit_route *route;
 	if (server->is_started)
-		return fail_registration(server, "fallback", -EBUSY, "the fallback is registered before the server runs");
+		return fail_registration(
+		    server, "fallback", -EBUSY, "the fallback is registered before the server runs");
 	if (!content->handler && !content->callback)
 		return fail_registration(server, "fallback", -EINVAL, "a fallback has a handler");
 	route = new_route(content, "fallback");
@@ -268,11 +270,12 @@ int pipit_server_listen(struct pipit_server *server)
 	for (size_t i = 0; i < config->listen_count * count; i++)
 		server->sockets[i] = -1;
 	for (size_t i = 0; i < config->listen_count; i++) {
-		int error = pipit_listener_open(config->listen[i], (int)config->listen_backlog, server->sockets + i * count, count,
-		    server->urls[i]);
+		int error = pipit_listener_open(config->listen[i], (int)config->listen_backlog,
+		    server->sockets + i * count, count, server->urls[i]);
 		if (error != 0) {
 			pipit_log(PIPIT_LOG_ERROR, "cannot listen on %s: %s%s", config->listen[i], strerror(-error),
-			    error == -EADDRINUSE ? "; another program has that port, or use port 0 for a free one" : "");
+			    error == -EADDRINUSE ? "; another program has that port, or use port 0 for a free one"
+						 : "");
 			for (size_t j = i * count; j < (i + 1) * count; j++)
 				server->sockets[j] = -1;
 			close_sockets(server);
@@ -445,7 +448,7 @@ static size_t start_threads(struct pipit_server *server)
 	pthread_sigmask(SIG_SETMASK, NULL, &before);
 	pipit_signals_block();
 	while (count < server->worker_count &&
-	    pthread_create(&server->threads[count], NULL, run_thread, server->workers[count]) == 0)
+	       pthread_create(&server->threads[count], NULL, run_thread, server->workers[count]) == 0)
 		count++;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return count;

@@ -15,7 +15,8 @@ struct pipit_signals_actions {
 
 /* Handled in the loop of `base`, those too that came while they were blocked; actions and arg are kept. NULL when memory is
  * short. */
-struct pipit_signals *pipit_signals_new(struct event_base *base, const struct pipit_signals_actions *actions, void *arg);
+struct pipit_signals *pipit_signals_new(
+    struct event_base *base, const struct pipit_signals_actions *actions, void *arg);
 
 /* Restores what was there before. NULL is harmless. */
 void pipit_signals_free(struct pipit_signals *signals);

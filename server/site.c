@@ -104,7 +104,8 @@ void pipit_serve_files(struct pipit_request *request, void *arg)
 		redirect_to_directory(request);
 		break;
 	case PIPIT_FILES_BAD_PATH:
-		pipit_reply_problem(request, 400, "The path is not one of a file: it leaves the root, or holds NUL or a backslash.");
+		pipit_reply_problem(
+		    request, 400, "The path is not one of a file: it leaves the root, or holds NUL or a backslash.");
 		break;
 	case PIPIT_FILES_FORBIDDEN:
 		pipit_reply_problem(request, 403, "The server may not read this file.");

@@ -804,7 +804,8 @@ static void put_busy_times(struct page *page)
 	start_family(page, "event_loop_busy_seconds", COUNTER, "CPU time of the worker's thread.");
 	for (size_t worker = 0; worker < page->input->worker_count; worker++) {
 		uint64_t busy;
-		if (!read_clock(atomic_load_explicit(&page->input->workers[worker]->clock, memory_order_relaxed), &busy))
+		if (!read_clock(
+			atomic_load_explicit(&page->input->workers[worker]->clock, memory_order_relaxed), &busy))
 			continue;
 		start_sample(page);
 		put_number_label(page, "worker", worker);

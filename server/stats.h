@@ -51,8 +51,8 @@ enum pipit_stats_counter {
 struct pipit_stats_loop {
 	int events_added, events_active, events_virtual;             /* event_base_get_num_events() */
 	int events_added_max, events_active_max, events_virtual_max; /* event_base_get_max_events() */
-	uint64_t lag_ns;     /* how late the last timer of the loop fired */
-	uint64_t lag_max_ns; /* the worst of the last 60 s or so */
+	uint64_t lag_ns;                                             /* how late the last timer of the loop fired */
+	uint64_t lag_max_ns;                                         /* the worst of the last 60 s or so */
 };
 
 struct pipit_stats;
@@ -90,13 +90,13 @@ uint64_t pipit_stats_counter(const struct pipit_stats *stats, enum pipit_stats_c
 struct pipit_stats_page {
 	const struct pipit_stats *const *workers; /* worker number i is label worker="i" */
 	size_t worker_count;
-	const char *const *routes;                /* label `route` per route index: pattern, "fallback", "none" */
+	const char *const *routes; /* label `route` per route index: pattern, "fallback", "none" */
 	size_t route_count;
-	const char *version;                      /* pipit_build_info{version,libevent} */
+	const char *version; /* pipit_build_info{version,libevent} */
 	const char *libevent_version;
-	uint64_t log_dropped;                     /* pipit_access_log_dropped_lines_total */
-	time_t started;                           /* wall clock, for process_start_time_seconds */
-	bool openmetrics;                         /* OpenMetrics 1.0 instead of Prometheus text 0.0.4 */
+	uint64_t log_dropped; /* pipit_access_log_dropped_lines_total */
+	time_t started;       /* wall clock, for process_start_time_seconds */
+	bool openmetrics;     /* OpenMetrics 1.0 instead of Prometheus text 0.0.4 */
 };
 
 /*

@@ -52,7 +52,8 @@ static void watch(struct pipit_connection *connection, short interest)
 	connection->interest = interest;
 	if (!interest)
 		return;
-	event_assign(&connection->io, connection->transport->base, connection->fd, interest | EV_PERSIST, on_ready, connection);
+	event_assign(
+	    &connection->io, connection->transport->base, connection->fd, interest | EV_PERSIST, on_ready, connection);
 	if (event_add(&connection->io, NULL) != 0)
 		connection->broken = true;
 }
@@ -143,7 +144,7 @@ void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_rea
 	char reply[PIPIT_REPLY_HEAD_MAX + PIPIT_REPLY_PROBLEM_MAX];
 	size_t content_bytes;
 	struct iovec piece = { reply, pipit_reply_refusal(reply, reason, pipit_transport_date(transport),
-	    connection->is_head, connection->wants_html, &content_bytes) };
+					  connection->is_head, connection->wants_html, &content_bytes) };
 
 	pipit_output_write(connection, &piece, 1);
 	connection->collecting = false;
@@ -203,7 +204,8 @@ static void show(struct pipit_connection *connection, struct pipit_slice body)
 	if (pipit_engine_show(connection, body))
 		conclude(connection);
 	else if (!pipit_engine_is_gone(connection))
-		pipit_connection_refuse(connection, PIPIT_REASON_ENGINE, pipit_connection_first_line(connection->head->bytes, connection->head->length));
+		pipit_connection_refuse(connection, PIPIT_REASON_ENGINE,
+		    pipit_connection_first_line(connection->head->bytes, connection->head->length));
 }
 
 /* The whole content lies in flat memory. Handlers find a NUL behind it, where perhaps the next request begins. */
@@ -224,7 +226,8 @@ static void show_collected(struct pipit_connection *connection)
 
 static void refuse_content(struct pipit_connection *connection, enum pipit_reason reason)
 {
-	pipit_connection_refuse(connection, reason, pipit_connection_first_line(connection->head->bytes, connection->head->length));
+	pipit_connection_refuse(
+	    connection, reason, pipit_connection_first_line(connection->head->bytes, connection->head->length));
 }
 
 static bool is_over_limit(const struct pipit_connection *connection, uint64_t length)
@@ -275,7 +278,7 @@ static size_t take_chunks(struct pipit_connection *connection, char *bytes, size
 static size_t take_content(struct pipit_connection *connection, char *bytes, size_t length)
 {
 	return connection->head->framing == PIPIT_FRAMING_LENGTH ? take_length(connection, bytes, length)
-								  : take_chunks(connection, bytes, length);
+								 : take_chunks(connection, bytes, length);
 }
 
 static void send_continue(struct pipit_connection *connection)
@@ -363,7 +366,8 @@ static size_t take_head(struct pipit_connection *connection, char *bytes, size_t
 	enum pipit_reason reason;
 	size_t consumed;
 
-	switch (pipit_guard_head(bytes, length, &connection->checked, &transport->limits, &transport->head, &consumed, &reason)) {
+	switch (pipit_guard_head(
+	    bytes, length, &connection->checked, &transport->limits, &transport->head, &consumed, &reason)) {
 	case PIPIT_GUARD_MORE:
 		return 0;
 	case PIPIT_GUARD_PASS:
@@ -384,7 +388,7 @@ static size_t take_head(struct pipit_connection *connection, char *bytes, size_t
 static bool may_read(const struct pipit_connection *connection)
 {
 	return !connection->closing && !connection->broken && !connection->deferred && !connection->answered &&
-	    !pipit_output_is_stuck(connection) && !pipit_engine_is_gone(connection);
+	       !pipit_output_is_stuck(connection) && !pipit_engine_is_gone(connection);
 }
 
 static void keep_pending(struct pipit_connection *connection, const char *bytes, size_t length)
@@ -615,7 +619,8 @@ bool pipit_transport_evict(struct pipit_transport *transport)
 	for (int look = 0; look < 2; look++) {
 		while (transport->candidate_at < transport->candidate_count) {
 			struct pipit_connection *candidate = transport->candidates[transport->candidate_at++];
-			if (!candidate || candidate->phase != PHASE_IDLE || pipit_engine_is_gone(candidate) || !pipit_connection_is_quiet(candidate))
+			if (!candidate || candidate->phase != PHASE_IDLE || pipit_engine_is_gone(candidate) ||
+			    !pipit_connection_is_quiet(candidate))
 				continue;
 			pipit_connection_drop(candidate);
 			pipit_stats_add(transport->stats, PIPIT_COUNT_EVICTED, 1);
@@ -851,7 +856,8 @@ const char *pipit_connection_peer(const struct pipit_connection *connection, cha
 {
 	const void *address = connection->peer.any.sa_family == AF_INET6 ? (const void *)&connection->peer.v6.sin6_addr
 									 : (const void *)&connection->peer.v4.sin_addr;
-	if (connection->peer.any.sa_family == AF_UNSPEC || !inet_ntop(connection->peer.any.sa_family, address, text, size))
+	if (connection->peer.any.sa_family == AF_UNSPEC ||
+	    !inet_ntop(connection->peer.any.sa_family, address, text, size))
 		return "-";
 	return text;
 }

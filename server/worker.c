@@ -38,18 +38,18 @@ struct pipit_worker {
 	struct pipit_transport_hooks hooks;
 	struct pipit_stats *stats;
 	struct event *sweep;
-	struct event *wakeup;              /* on wakeup_fd */
-	struct event *last_call;           /* closes the doors, one turn after a drain began */
-	int wakeup_fd;                     /* eventfd */
-	_Atomic(struct message *) inbox;   /* newest first; CLOSED_INBOX once the worker has stopped */
+	struct event *wakeup;            /* on wakeup_fd */
+	struct event *last_call;         /* closes the doors, one turn after a drain began */
+	int wakeup_fd;                   /* eventfd */
+	_Atomic(struct message *) inbox; /* newest first; CLOSED_INBOX once the worker has stopped */
 	struct evhttp_bound_socket *doors[PIPIT_LISTEN_MAX];
 	size_t door_count;
-	bool is_paused;                    /* doors are closed for want of memory or descriptors */
-	bool is_done;                      /* worker_done was called */
-	uint64_t swept_ns;                 /* when the sweep ran last */
-	uint64_t drain_ms;                 /* when draining began; 0: not draining */
+	bool is_paused;    /* doors are closed for want of memory or descriptors */
+	bool is_done;      /* worker_done was called */
+	uint64_t swept_ns; /* when the sweep ran last */
+	uint64_t drain_ms; /* when draining began; 0: not draining */
 	struct pipit_stats_loop figures;
-	uint64_t lag_window_ns;            /* worst lag of the running window */
+	uint64_t lag_window_ns; /* worst lag of the running window */
 	unsigned lag_sweeps;
 };
 
@@ -116,7 +116,8 @@ static void reopen_doors(struct pipit_worker *worker)
 static void close_doors(struct pipit_worker *worker)
 {
 	while (worker->door_count)
-		evhttp_del_accept_socket(pipit_transport_engine(worker->transport), worker->doors[--worker->door_count]);
+		evhttp_del_accept_socket(
+		    pipit_transport_engine(worker->transport), worker->doors[--worker->door_count]);
 }
 
 int pipit_worker_listen(struct pipit_worker *worker, int fd)
@@ -151,8 +152,8 @@ static int send_message(struct pipit_worker *worker, struct message content)
 		}
 		message->next = head;
 		/* Release: the worker that takes the list sees what the message holds. */
-	} while (!atomic_compare_exchange_weak_explicit(&worker->inbox, &head, message, memory_order_release,
-	    memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+	    &worker->inbox, &head, message, memory_order_release, memory_order_relaxed));
 	/* The eventfd can only be full when the worker is about to look anyway. */
 	return write(worker->wakeup_fd, &one, sizeof one) < 0 && errno != EAGAIN ? -errno : 0;
 }
@@ -192,7 +193,8 @@ static void on_wakeup(evutil_socket_t fd, short what, void *context)
 		run_messages(worker, atomic_exchange_explicit(&worker->inbox, NULL, memory_order_acquire));
 }
 
-static int post(void *context, struct pipit_request *request, void (*function)(struct pipit_request *, void *), void *arg)
+static int post(
+    void *context, struct pipit_request *request, void (*function)(struct pipit_request *, void *), void *arg)
 {
 	return send_message(context, (struct message){ .request = request, .function = function, .arg = arg });
 }
@@ -237,7 +239,8 @@ static void close_connections(struct pipit_worker *worker)
 	for (size_t i = 0; i < lost; i++)
 		pipit_stats_timeout(worker->stats, PIPIT_PHASE_DRAIN);
 	if (lost)
-		pipit_log(PIPIT_LOG_WARN, "cut off before they were finished: %zu request%s", lost, lost == 1 ? "" : "s");
+		pipit_log(
+		    PIPIT_LOG_WARN, "cut off before they were finished: %zu request%s", lost, lost == 1 ? "" : "s");
 }
 
 static void stop(struct pipit_worker *worker)
@@ -254,7 +257,8 @@ static void break_loop(struct pipit_worker *worker)
 /* Unless somebody has left since the other worker asked. */
 static void evict(struct pipit_worker *worker)
 {
-	if (atomic_load_explicit(&worker->shared->connections, memory_order_relaxed) > worker->shared->config->max_connections)
+	if (atomic_load_explicit(&worker->shared->connections, memory_order_relaxed) >
+	    worker->shared->config->max_connections)
 		pipit_transport_evict(worker->transport);
 }
 
@@ -375,7 +379,11 @@ static void set_up_dispatch(struct pipit_worker *worker)
 	dispatch->no_route = shared->route_count - 1;
 	dispatch->stats = worker->stats;
 	dispatch->pool = (struct pipit_request_pool){
-		.server = shared->server, .config = shared->config, .worker = worker, .post = post, .id_prefix = prefix,
+		.server = shared->server,
+		.config = shared->config,
+		.worker = worker,
+		.post = post,
+		.id_prefix = prefix,
 	};
 }
 
@@ -390,8 +398,8 @@ static bool set_up_events(struct pipit_worker *worker)
 	worker->sweep = event_new(worker->base, -1, EV_PERSIST, on_sweep, worker);
 	worker->dispatch.log_event = event_new(worker->base, -1, 0, on_log, &worker->dispatch);
 	worker->last_call = event_new(worker->base, -1, 0, on_last_call, worker);
-	return worker->wakeup && worker->sweep && worker->last_call && worker->dispatch.log_event && event_add(worker->wakeup, NULL) == 0 &&
-	    event_add(worker->sweep, &interval) == 0;
+	return worker->wakeup && worker->sweep && worker->last_call && worker->dispatch.log_event &&
+	       event_add(worker->wakeup, NULL) == 0 && event_add(worker->sweep, &interval) == 0;
 }
 
 static struct pipit_transport *new_transport(struct pipit_worker *worker)
@@ -400,8 +408,8 @@ static struct pipit_transport *new_transport(struct pipit_worker *worker)
 	worker->hooks.make_room_elsewhere = make_room_elsewhere;
 	worker->hooks.pause_accepting = pause_accepting;
 	worker->hooks.emptied = emptied;
-	return pipit_transport_new(worker->base, worker->shared->config, worker->stats, &worker->shared->connections,
-	    &worker->hooks, worker);
+	return pipit_transport_new(
+	    worker->base, worker->shared->config, worker->stats, &worker->shared->connections, &worker->hooks, worker);
 }
 
 /* The CPU time of the calling thread, readable from any thread. */
