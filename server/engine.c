@@ -224,10 +224,8 @@ static char *put_fields(char *at, const struct pipit_connection *connection, siz
 		at = put_slice(at, pipit_guard_slice(head, field->value, field->value_length));
 		at = PUT(at, "\r\n");
 	}
-	/* evhttp writes an empty Content-Length of its own into kept HTTP/1.0 replies that are sent in pieces. */
-	if (head->minor == 0)
-		at = PUT(at, "Connection: close\r\n");
-	if (body_length)
+	/* An empty content may have been announced too. */
+	if (body_length || pipit_guard_find(head, "Content-Length"))
 		at += sprintf(at, "Content-Length: %zu\r\n", body_length);
 	return at;
 }

@@ -497,7 +497,8 @@ int pipit_reply_json(struct pipit_request *request, int status, struct cJSON *do
 
 int pipit_reply_problem(struct pipit_request *request, int status, const char *detail, ...)
 {
-	char content[PIPIT_REPLY_PROBLEM_MAX], text[1024];
+	/* As long as the content, so that a cut is made there, between two characters. */
+	char content[PIPIT_REPLY_PROBLEM_MAX], text[PIPIT_REPLY_PROBLEM_MAX];
 	const struct pipit_guard_field *accept = pipit_guard_find(request->head, "Accept");
 	const char *content_type;
 	size_t length;

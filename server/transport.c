@@ -343,6 +343,10 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 		enter(connection, PHASE_IDLE);
 	decision = transport->hooks->head(transport->context, connection, head, &connection->body_limit);
 	connection->is_classic = decision == PIPIT_DECIDE_CLASSIC;
+	/* evhttp would write an empty Content-Length into a kept HTTP/1.0 reply that is sent in pieces: it is not told that the
+	 * client asked to keep the connection, and closes it. */
+	if (connection->is_classic && head->minor == 0)
+		connection->keep_alive = false;
 	if (decision == PIPIT_DECIDE_NO_MEMORY) {
 		refuse_content(connection, PIPIT_REASON_OUT_OF_MEMORY);
 		return 0;
