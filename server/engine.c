@@ -225,7 +225,7 @@ static char *put_fields(char *at, const struct pipit_connection *connection, siz
 		at = PUT(at, "\r\n");
 	}
 	/* An empty content may have been announced too. */
-	if (body_length || pipit_guard_find(head, "Content-Length"))
+	if (body_length || head->framing == PIPIT_FRAMING_CHUNKED || pipit_guard_find(head, "Content-Length"))
 		at += sprintf(at, "Content-Length: %zu\r\n", body_length);
 	return at;
 }

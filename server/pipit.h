@@ -140,7 +140,8 @@ PIPIT_API const char *pipit_server_url(const struct pipit_server *server, size_t
 
 /**
  * Serve until drained: starts the worker threads (this thread is the first worker), handles SIGTERM and SIGINT (drain; a
- * second one stops at once) and SIGUSR1 (reopen logs), ignores SIGPIPE.
+ * second one stops at once), SIGUSR1 and SIGHUP (reopen logs), ignores SIGPIPE. libevent can handle signals for one loop
+ * of a process only, so only one server runs this way at a time.
  *
  * @return 0 after a drain or stop, 1 when the server could not start (a line on standard error says why)
  */
@@ -334,6 +335,10 @@ PIPIT_API const char *pipit_request_id(struct pipit_request *request);
 /** Pattern of the route that was chosen, or "fallback". Lives as long as the server. */
 PIPIT_API const char *pipit_request_route(const struct pipit_request *request);
 
+/** The event_base of the request's worker: for timers and sockets of a handler that replies later. Lives as long as the
+ * server runs. */
+PIPIT_API struct event_base *pipit_request_base(const struct pipit_request *request);
+
 /** The server that the request belongs to. */
 PIPIT_API struct pipit_server *pipit_request_server(const struct pipit_request *request);
 
@@ -365,7 +370,8 @@ PIPIT_API void pipit_request_on_abort(
  * Run `function` on the request's worker, soon. Thread-safe: this is how another thread answers. The request must be kept
  * until `function` runs. Posted functions run in order, also when the client has gone.
  *
- * @return 0; -ENOMEM; -ESHUTDOWN when the server has stopped (then `function` will not run)
+ * @return 0; -ENOMEM; -ESHUTDOWN when the server has stopped (then `function` will not run). It must have returned before
+ *         pipit_server_free() is called.
  */
 PIPIT_API int pipit_request_post(
     struct pipit_request *request, void (*function)(struct pipit_request *, void *arg), void *arg);

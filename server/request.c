@@ -304,9 +304,10 @@ const char *pipit_request_header(struct pipit_request *request, const char *name
 bool pipit_request_field(struct pipit_request *request, size_t index, const char **name, const char **value)
 {
 	const struct pipit_guard_head *head = request->head;
-	const struct pipit_guard_field *field = &head->fields[index];
+	const struct pipit_guard_field *field;
 	if (index >= head->field_count)
 		return false;
+	field = &head->fields[index];
 	*name = remember(request, pipit_guard_slice(head, field->name, field->name_length));
 	*value = remember(request, pipit_guard_slice(head, field->value, field->value_length));
 	return *name && *value;
@@ -375,6 +376,11 @@ const char *pipit_request_id(struct pipit_request *request)
 const char *pipit_request_route(const struct pipit_request *request)
 {
 	return request->route ? request->route->pattern : "none";
+}
+
+struct event_base *pipit_request_base(const struct pipit_request *request)
+{
+	return request->pool->base;
 }
 
 struct pipit_server *pipit_request_server(const struct pipit_request *request)

@@ -30,6 +30,7 @@ struct pipit_route {
 /* What all requests of a worker share. */
 struct pipit_request_pool {
 	struct pipit_server *server;
+	struct event_base *base;
 	const struct pipit_config *config;
 	void *worker; /* for `post` */
 	/* Thread-safe: hand the function to the worker's inbox. 0, -ENOMEM or -ESHUTDOWN. */

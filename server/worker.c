@@ -380,6 +380,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 	dispatch->stats = worker->stats;
 	dispatch->pool = (struct pipit_request_pool){
 		.server = shared->server,
+		.base = worker->base,
 		.config = shared->config,
 		.worker = worker,
 		.post = post,

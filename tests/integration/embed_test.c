@@ -388,6 +388,14 @@ static void reply_file(struct pipit_request *request, void *name)
 		       request, 200, "text/x-letters", fd, strtoull(offset, NULL, 10), strtoull(length, NULL, 10)));
 }
 
+/* What open() said was not looked at. */
+static void reply_no_file(struct pipit_request *request, void *arg)
+{
+	(void)arg;
+	note("%d", pipit_reply_file(request, 200, NULL, -1, 0, 10));
+	pipit_reply_text(request, 500, "no file");
+}
+
 static void say_nothing(struct pipit_request *request, void *arg)
 {
 	(void)request, (void)arg;
@@ -703,6 +711,26 @@ static void dispose(struct host *host)
 	close(host->door[1]);
 }
 
+/* ---------------------------------------------------------------- handlers that use their loop */
+
+static void reply_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct pipit_request *request = arg;
+	(void)fd, (void)what;
+	pipit_reply_text(request, 200, pipit_request_query(request));
+	pipit_request_release(request);
+}
+
+/* "?N": in so many milliseconds. */
+static void defer_by_timer(struct pipit_request *request, void *arg)
+{
+	struct timeval delay = { 0, atoi(pipit_request_query(request)) * 1000 };
+	(void)arg;
+	if (pipit_request_keep(request) != 0 ||
+	    event_base_once(pipit_request_base(request), -1, EV_TIMEOUT, reply_on_timer, request, &delay) != 0)
+		abort();
+}
+
 /* ---------------------------------------------------------------- the server that most tests talk to */
 
 #define FILE_SIZE (300u * 1024u)
@@ -742,6 +770,7 @@ static const struct {
 	{ PIPIT_GET, "/a-json", reply_json, NULL, { 0, false } },
 	{ PIPIT_GET, "/huge", reply_huge, &huge_size, { 0, false } },
 	{ PIPIT_GET, "/file", reply_file, file_name, { 0, false } },
+	{ PIPIT_GET, "/no-file", reply_no_file, NULL, { 0, false } },
 	{ PIPIT_ANY, "/nothing", say_nothing, NULL, { 0, false } },
 	{ PIPIT_GET, "/keep-and-release", keep_and_release, NULL, { 0, false } },
 	{ PIPIT_ANY, "/defer", defer, NULL, { 0, false } },
@@ -749,6 +778,7 @@ static const struct {
 	{ PIPIT_GET, "/defer/unwatched", defer_unwatched, NULL, { 0, false } },
 	{ PIPIT_GET, "/defer/until-abort", defer_until_abort, NULL, { 0, false } },
 	{ PIPIT_GET, "/defer/answer-abort", defer_and_answer_abort, NULL, { 0, false } },
+	{ PIPIT_GET, "/timer", defer_by_timer, NULL, { 0, false } },
 	{ PIPIT_POST, "/reply-and-keep/{one}", reply_and_keep, NULL, { 0, false } },
 	{ PIPIT_POST, "/defer/strings/{one}", defer_with_strings, NULL, { 0, false } },
 	{ PIPIT_GET, "/metrics", pipit_serve_metrics, NULL, { 0, false } },
@@ -1476,6 +1506,19 @@ START_TEST(ends_the_connection_when_a_file_is_shorter_than_promised)
 }
 END_TEST
 
+/* Bytes that are promised and never sent would be taken from the next reply. */
+START_TEST(refuses_to_reply_with_a_file_that_is_not_open)
+{
+	char expected[16];
+	int fd = wire_connect(host.port);
+	snprintf(expected, sizeof expected, "%d", -EBADF);
+	expect(get(fd, "/no-file"), 500, "no file");
+	expect_notes(expected);
+	expect(get(fd, "/number/1"), 200, "1");
+	close(fd);
+}
+END_TEST
+
 static int connect_with_small_window(void)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((unsigned short)host.port) };
@@ -1526,6 +1569,29 @@ START_TEST(answers_from_another_thread)
 	expect(wire_read(fd, false), 200, "later");
 	expect(get(fd, "/number/1"), 200, "1");
 	close(fd);
+}
+END_TEST
+
+START_TEST(answers_from_events_of_the_same_loop)
+{
+	static const int delays[] = { 30, 0, 20, 1, 10, 2 };
+	int fds[COUNT(delays)];
+
+	for (size_t i = 0; i < COUNT(delays); i++) {
+		fds[i] = wire_connect(host.port);
+		ck_assert(wire_print(fds[i],
+		    "GET /timer?%d HTTP/1.1\r\nHost: x\r\n\r\nGET /timer?0 HTTP/1.1\r\nHost: x\r\n\r\n"
+		    "GET /number/1 HTTP/1.1\r\nHost: x\r\n\r\n",
+		    delays[i]));
+	}
+	for (size_t i = 0; i < COUNT(delays); i++) {
+		char expected[16];
+		snprintf(expected, sizeof expected, "%d", delays[i]);
+		expect(wire_read(fds[i], false), 200, expected);
+		expect(wire_read(fds[i], false), 200, "0");
+		expect(wire_read(fds[i], false), 200, "1");
+		close(fds[i]);
+	}
 }
 END_TEST
 
@@ -2009,23 +2075,6 @@ END_TEST
 
 /* ---------------------------------------------------------------- handlers that know their loop */
 
-static void reply_on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct pipit_request *request = arg;
-	(void)fd, (void)what;
-	pipit_reply_text(request, 200, pipit_request_query(request));
-	pipit_request_release(request);
-}
-
-/* "?N": in so many milliseconds. */
-static void defer_by_timer(struct pipit_request *request, void *base)
-{
-	struct timeval delay = { 0, atoi(pipit_request_query(request)) * 1000 };
-	if (pipit_request_keep(request) != 0 ||
-	    event_base_once(*(struct event_base **)base, -1, EV_TIMEOUT, reply_on_timer, request, &delay) != 0)
-		abort();
-}
-
 /* Answers the request in the pocket, which waits on another connection of the same loop, and then its own. */
 static void answer_the_other(struct pipit_request *request, void *arg)
 {
@@ -2042,35 +2091,12 @@ static void start_looped(void)
 	forget_all();
 	configure(&host, 1);
 	make_server(&host);
-	ck_assert_int_eq(pipit_route(host.server, PIPIT_GET, "/timer", defer_by_timer, &host.base), 0);
+	ck_assert_int_eq(pipit_route(host.server, PIPIT_GET, "/timer", defer_by_timer, NULL), 0);
 	ck_assert_int_eq(pipit_route(host.server, PIPIT_GET, "/other", answer_the_other, NULL), 0);
 	ck_assert_int_eq(pipit_route(host.server, PIPIT_GET, "/number/{n}", number, NULL), 0);
 	ck_assert_int_eq(pipit_route(host.server, PIPIT_GET, "/defer", defer, NULL), 0);
 	start(&host, true);
 }
-
-START_TEST(answers_from_events_of_the_same_loop)
-{
-	static const int delays[] = { 30, 0, 20, 1, 10, 2 };
-	int fds[COUNT(delays)];
-
-	for (size_t i = 0; i < COUNT(delays); i++) {
-		fds[i] = wire_connect(host.port);
-		ck_assert(wire_print(fds[i],
-		    "GET /timer?%d HTTP/1.1\r\nHost: x\r\n\r\nGET /timer?0 HTTP/1.1\r\nHost: x\r\n\r\n"
-		    "GET /number/1 HTTP/1.1\r\nHost: x\r\n\r\n",
-		    delays[i]));
-	}
-	for (size_t i = 0; i < COUNT(delays); i++) {
-		char expected[16];
-		snprintf(expected, sizeof expected, "%d", delays[i]);
-		expect(wire_read(fds[i], false), 200, expected);
-		expect(wire_read(fds[i], false), 200, "0");
-		expect(wire_read(fds[i], false), 200, "1");
-		close(fds[i]);
-	}
-}
-END_TEST
 
 START_TEST(answers_another_request_from_within_a_handler)
 {
@@ -2605,12 +2631,14 @@ static void add_reply_tests(TCase *tcase)
 	tcase_add_test(tcase, replies_500_for_a_handler_that_neither_replies_nor_keeps);
 	tcase_add_test(tcase, replies_404_and_405_from_the_table);
 	tcase_add_loop_test(tcase, replies_with_a_piece_of_a_file, 0, COUNT(pieces_of_file));
+	tcase_add_test(tcase, refuses_to_reply_with_a_file_that_is_not_open);
 	tcase_add_loop_test(tcase, ends_the_connection_when_a_file_is_shorter_than_promised, 0, COUNT(lies_about_file));
 }
 
 static void add_deferred_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, answers_from_another_thread);
+	tcase_add_test(tcase, answers_from_events_of_the_same_loop);
 	tcase_add_test(tcase, answers_from_many_threads_at_once);
 	tcase_add_test(tcase, answers_many_deferred_requests_in_another_order);
 	tcase_add_test(tcase, keeps_pipelined_requests_waiting_behind_a_deferred_one);
