@@ -84,6 +84,11 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 {
 	const struct pipit_config *config = connection->transport->config;
 
+	/* Its event could not be added: nothing else would ever look at it again. */
+	if (connection->broken) {
+		pipit_connection_drop(connection);
+		return;
+	}
 	switch (connection->phase) {
 	case PHASE_IDLE:
 		sweep_idle(connection, now_ms);

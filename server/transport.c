@@ -196,6 +196,12 @@ static bool append_body(struct pipit_connection *connection, struct pipit_slice 
 	return true;
 }
 
+static void refuse_message(struct pipit_connection *connection, enum pipit_reason reason)
+{
+	pipit_connection_refuse(
+	    connection, reason, pipit_connection_first_line(connection->head->bytes, connection->head->length));
+}
+
 static void show(struct pipit_connection *connection, struct pipit_slice body)
 {
 	connection->collecting = false;
@@ -204,8 +210,7 @@ static void show(struct pipit_connection *connection, struct pipit_slice body)
 	if (pipit_engine_show(connection, body))
 		conclude(connection);
 	else if (!pipit_engine_is_gone(connection))
-		pipit_connection_refuse(connection, PIPIT_REASON_ENGINE,
-		    pipit_connection_first_line(connection->head->bytes, connection->head->length));
+		refuse_message(connection, PIPIT_REASON_ENGINE);
 }
 
 /* The whole content lies in flat memory. Handlers find a NUL behind it, where perhaps the next request begins. */
@@ -224,12 +229,6 @@ static void show_collected(struct pipit_connection *connection)
 	show(connection, (struct pipit_slice){ connection->body, connection->body_length });
 }
 
-static void refuse_content(struct pipit_connection *connection, enum pipit_reason reason)
-{
-	pipit_connection_refuse(
-	    connection, reason, pipit_connection_first_line(connection->head->bytes, connection->head->length));
-}
-
 static bool is_over_limit(const struct pipit_connection *connection, uint64_t length)
 {
 	return connection->body_limit && length > connection->body_limit;
@@ -242,7 +241,7 @@ static size_t take_length(struct pipit_connection *connection, char *bytes, size
 	struct pipit_slice data = { bytes, missing < length ? (size_t)missing : length };
 
 	if (!append_body(connection, data))
-		refuse_content(connection, PIPIT_REASON_OUT_OF_MEMORY);
+		refuse_message(connection, PIPIT_REASON_OUT_OF_MEMORY);
 	else if (connection->body_length == connection->body_bytes)
 		show_collected(connection);
 	return data.length;
@@ -265,7 +264,7 @@ static size_t take_chunks(struct pipit_connection *connection, char *bytes, size
 		else if (chunk == PIPIT_CHUNK_DATA && !append_body(connection, data))
 			reason = PIPIT_REASON_OUT_OF_MEMORY;
 		if (reason != PIPIT_REASON_NONE) {
-			refuse_content(connection, reason);
+			refuse_message(connection, reason);
 			return length;
 		}
 		if (chunk == PIPIT_CHUNK_END) {
@@ -295,7 +294,7 @@ static size_t begin_content(struct pipit_connection *connection, char *behind, s
 	const struct pipit_guard_head *head = connection->head;
 
 	if (head->framing == PIPIT_FRAMING_LENGTH && is_over_limit(connection, head->content_length)) {
-		refuse_content(connection, PIPIT_REASON_BODY_TOO_LARGE);
+		refuse_message(connection, PIPIT_REASON_BODY_TOO_LARGE);
 		return 0;
 	}
 	if (head->framing == PIPIT_FRAMING_LENGTH && head->content_length <= available) {
@@ -309,7 +308,7 @@ static size_t begin_content(struct pipit_connection *connection, char *behind, s
 	/* An empty content has an address too. */
 	if (!connection->head || !append_body(connection, (struct pipit_slice){ "", 0 })) {
 		connection->head = head;
-		refuse_content(connection, PIPIT_REASON_OUT_OF_MEMORY);
+		refuse_message(connection, PIPIT_REASON_OUT_OF_MEMORY);
 		return 0;
 	}
 	connection->collecting = true;
@@ -348,7 +347,7 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 	if (connection->is_classic && head->minor == 0)
 		connection->keep_alive = false;
 	if (decision == PIPIT_DECIDE_NO_MEMORY) {
-		refuse_content(connection, PIPIT_REASON_OUT_OF_MEMORY);
+		refuse_message(connection, PIPIT_REASON_OUT_OF_MEMORY);
 		return 0;
 	}
 	if (decision == PIPIT_DECIDE_ANSWERED) {
