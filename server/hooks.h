@@ -37,7 +37,10 @@ struct pipit_transport_hooks {
 	 */
 	void (*handle)(
 	    void *context, struct pipit_connection *connection, struct evhttp_request *engine, struct pipit_slice body);
-	/* The request is over. complete: the whole reply went out; otherwise the client was lost before. */
+	/*
+	 * The request is over. complete: the whole reply was handed on (one from memory to the socket or its queue, a file or
+	 * a classic reply to the socket); otherwise the client was lost before.
+	 */
 	void (*finished)(void *context, struct pipit_connection *connection, bool complete);
 	/* The transport has refused; `line` is what arrived, at most its first line. A request that `head` made is over. */
 	void (*refused)(void *context, struct pipit_connection *connection, enum pipit_reason reason,

@@ -242,7 +242,8 @@ PIPIT_API int pipit_route_with(struct pipit_server *server, unsigned methods, co
 /**
  * Register a classic evhttp callback, unchanged: evhttp_send_reply(), evhttp_send_reply_start/chunk/end(),
  * evhttp_send_error(), now or later. The callback meets one whole request, its content in the input buffer with
- * Content-Length, never chunked. Arguments and result as for pipit_route().
+ * Content-Length, never chunked. One that replies later replies in every case, also when its client has gone: that frees the
+ * request. Arguments and result as for pipit_route().
  */
 PIPIT_API int pipit_route_evhttp(
     struct pipit_server *server, unsigned methods, const char *pattern, pipit_evhttp_callback *callback, void *arg);
