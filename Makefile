@@ -54,18 +54,19 @@ test-plain: build/tools/prometheus
 	$(call install,$(PACKAGES_TEST))
 	@$(call configure,build,-DCMAKE_BUILD_TYPE=Release -DPIPIT_TESTS=ON)
 	@$(call compile,build) --silent
-	PATH="$(CURDIR)/build/tools:$$PATH" ctest --test-dir build --output-on-failure -j $(JOBS)
+	cd build && PATH="$(CURDIR)/build/tools:$$PATH" ctest --output-on-failure -j $(JOBS)
 
 test-asan: test-plain
 	@$(call configure,build-asan,-DCMAKE_BUILD_TYPE=Debug -DPIPIT_SANITIZE=address$(,)undefined)
 	@$(call compile,build-asan) --silent
-	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1 \
-		ctest --test-dir build-asan --output-on-failure -j $(JOBS) -R '^(unit|integration)/'
+	cd build-asan && UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1 \
+		ctest --output-on-failure -j $(JOBS) -R '^(unit|integration)/'
 
 test-tsan: test-plain
 	@$(call configure,build-tsan,-DCMAKE_BUILD_TYPE=Debug -DPIPIT_SANITIZE=thread)
 	@$(call compile,build-tsan) --silent
-	TSAN_OPTIONS=halt_on_error=1:suppressions=$(CURDIR)/tests/tsan.supp ctest --test-dir build-tsan --output-on-failure -j $(JOBS) -R '^(unit/(stats|log)_test|integration/)'
+	cd build-tsan && TSAN_OPTIONS=halt_on_error=1:suppressions=$(CURDIR)/tests/tsan.supp \
+		ctest --output-on-failure -j $(JOBS) -R '^(unit/(stats|log)_test|integration/)'
 
 # Only the programs of Debian's package: installing it would start a service.
 build/tools/prometheus:

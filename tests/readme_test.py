@@ -75,6 +75,23 @@ def check_embedding(text):
     return [] if build.returncode == 0 else [f"the embedding example does not compile:\n{build.stderr}"]
 
 
+def check_installing(text):
+    """The example compiles with what pkg-config says of an installed library, shared and static."""
+    source = re.search(r"```c\n(.*?)```", text, re.S).group(1)
+    wrong = []
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "hello.c").write_text(source)
+        subprocess.run(["cmake", "--install", BUILD, "--prefix", folder], check=True, capture_output=True)
+        packages = next(pathlib.Path(folder).rglob("pipit.pc")).parent
+        for kind in ("", "--static"):
+            command = f"cc hello.c $(pkg-config --cflags --libs {kind} pipit) -lcjson -o hello"
+            build = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True,
+                                   env=dict(ENVIRONMENT, PKG_CONFIG_PATH=str(packages)))
+            if build.returncode != 0:
+                wrong.append(f"{command}\n{build.stderr}")
+    return wrong
+
+
 def check_public_header_in_cplusplus(_):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "use.cc")
@@ -89,7 +106,7 @@ def main():
     if "--write" in sys.argv:
         README.write_text(KNOBS.sub(lambda m: m.group(1) + knob_table() + m.group(2), text))
         return 0
-    wrong = check_knobs(text) + check_curl(text) + check_embedding(text) + check_public_header_in_cplusplus(text)
+    wrong = check_knobs(text) + check_curl(text) + check_embedding(text) + check_installing(text) + check_public_header_in_cplusplus(text)
     print("\n".join(wrong) or "the README is right")
     return 1 if wrong else 0
 
