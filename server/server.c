@@ -3,6 +3,7 @@
 #include "server.h"
 
 #include "config.h"
+#include "exposition.h"
 #include "listener.h"
 #include "log.h"
 #include "router.h"
@@ -534,7 +535,7 @@ void pipit_server_free(struct pipit_server *server)
 static char *render_metrics(struct pipit_server *server, bool openmetrics, size_t *length)
 {
 	const struct pipit_stats *workers[WORKERS_MAX];
-	struct pipit_stats_page page = {
+	struct pipit_exposition page = {
 		.workers = workers,
 		.worker_count = server->worker_count,
 		.routes = server->route_names,
@@ -547,7 +548,7 @@ static char *render_metrics(struct pipit_server *server, bool openmetrics, size_
 	};
 	for (size_t i = 0; i < server->worker_count; i++)
 		workers[i] = pipit_worker_stats(server->workers[i]);
-	return pipit_stats_render(&page, length);
+	return pipit_exposition_render(&page, length);
 }
 
 void pipit_serve_metrics(struct pipit_request *request, void *arg)

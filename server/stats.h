@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a worker counts, and the metrics page made of all workers' counts.
+ * What a worker counts.
  *
  * One writer per struct pipit_stats (the worker); any thread may read. Every cell is an atomic written with a relaxed load
  * and a relaxed store by its only writer, so that counting costs no locked instruction and reading is not a race. A page is
@@ -85,24 +85,5 @@ uint64_t pipit_stats_connections(const struct pipit_stats *stats);
 uint64_t pipit_stats_in_state(const struct pipit_stats *stats, enum pipit_stats_state state);
 /* Any thread: one cell, for tests. */
 uint64_t pipit_stats_counter(const struct pipit_stats *stats, enum pipit_stats_counter counter);
-
-/* What the page needs besides the workers. */
-struct pipit_stats_page {
-	const struct pipit_stats *const *workers; /* worker number i is label worker="i" */
-	size_t worker_count;
-	const char *const *routes; /* label `route` per route index: pattern, "fallback", "none" */
-	size_t route_count;
-	const char *version; /* pipit_build_info{version,libevent} */
-	const char *libevent_version;
-	uint64_t log_dropped; /* pipit_access_log_dropped_lines_total */
-	time_t started;       /* wall clock, for process_start_time_seconds */
-	bool openmetrics;     /* OpenMetrics 1.0 instead of Prometheus text 0.0.4 */
-};
-
-/*
- * Render the page: *length bytes in malloc'd memory that the caller frees; NULL when memory is short. Counters that never
- * moved are left out of labelled families except rejections and timeouts, which always show every reason and phase.
- */
-char *pipit_stats_render(const struct pipit_stats_page *page, size_t *length);
 
 #endif

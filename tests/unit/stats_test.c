@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Counting, and the metrics page: exact lines, sums over workers, and the two formats as their readers see them. */
+#include "exposition.h"
 #include "stats.h"
 
 #include "pipit.h"
@@ -35,9 +36,9 @@ static void tear_down(void)
 		pipit_stats_free(workers[i]);
 }
 
-static struct pipit_stats_page page_of_workers(void)
+static struct pipit_exposition page_of_workers(void)
 {
-	return (struct pipit_stats_page){
+	return (struct pipit_exposition){
 		.workers = (const struct pipit_stats *const *)workers,
 		.worker_count = WORKERS,
 		.routes = routes,
@@ -50,10 +51,10 @@ static struct pipit_stats_page page_of_workers(void)
 }
 
 /* The page with a NUL behind it, to be freed. */
-static char *render(const struct pipit_stats_page *input)
+static char *render(const struct pipit_exposition *input)
 {
 	size_t length = 0;
-	char *bytes = pipit_stats_render(input, &length);
+	char *bytes = pipit_exposition_render(input, &length);
 	ck_assert_ptr_nonnull(bytes);
 	ck_assert_ptr_null(memchr(bytes, '\0', length));
 	char *text = strndup(bytes, length);
@@ -63,7 +64,7 @@ static char *render(const struct pipit_stats_page *input)
 
 static char *render_format(bool openmetrics)
 {
-	struct pipit_stats_page input = page_of_workers();
+	struct pipit_exposition input = page_of_workers();
 	input.openmetrics = openmetrics;
 	return render(&input);
 }
@@ -207,7 +208,7 @@ END_TEST
 START_TEST(counts_in_one_reserved_series_when_the_table_is_full)
 {
 	struct pipit_stats *stats = pipit_stats_new(1, "epoll", "", CLOCK_THREAD_CPUTIME_ID);
-	struct pipit_stats_page input = page_of_workers();
+	struct pipit_exposition input = page_of_workers();
 	input.workers = (const struct pipit_stats *const *)&stats;
 	input.worker_count = 1;
 	for (int round = 0; round < 2; round++) {
@@ -236,7 +237,7 @@ START_TEST(has_room_for_a_dozen_series_of_each_of_many_routes)
 	static char names[MANY][8];
 	static const char *labels[MANY];
 	struct pipit_stats *stats = pipit_stats_new(MANY, "epoll", "", CLOCK_THREAD_CPUTIME_ID);
-	struct pipit_stats_page input = page_of_workers();
+	struct pipit_exposition input = page_of_workers();
 	for (size_t i = 0; i < MANY; i++) {
 		snprintf(names[i], sizeof(names[i]), "/%zu", i);
 		labels[i] = names[i];
@@ -417,7 +418,7 @@ START_TEST(leaves_out_the_busy_time_of_a_clock_that_is_no_more)
 {
 	const clockid_t no_such_clock = 1000;
 	struct pipit_stats *stats = pipit_stats_new(ROUTE_COUNT, "epoll", "", no_such_clock);
-	struct pipit_stats_page input = page_of_workers();
+	struct pipit_exposition input = page_of_workers();
 	input.workers = (const struct pipit_stats *const *)&stats;
 	input.worker_count = 1;
 	char *page = render(&input);
@@ -485,10 +486,10 @@ END_TEST
 static int render_without_proc(const char *empty)
 {
 	size_t length = 0;
-	struct pipit_stats_page input = page_of_workers();
+	struct pipit_exposition input = page_of_workers();
 	if (chroot(empty) != 0 || chdir("/") != 0)
 		return 1;
-	char *bytes = pipit_stats_render(&input, &length);
+	char *bytes = pipit_exposition_render(&input, &length);
 	if (!bytes)
 		return 2;
 	if (memmem(bytes, length, "process_open_fds", 16) || memmem(bytes, length, "process_threads", 15))
@@ -519,7 +520,7 @@ END_TEST
 START_TEST(escapes_label_values)
 {
 	const char *const odd_routes[] = { "a\\b\"c\nd", "\"", "\n\n", "" };
-	struct pipit_stats_page input = page_of_workers();
+	struct pipit_exposition input = page_of_workers();
 	input.routes = odd_routes;
 	input.version = "1\"2";
 	for (size_t i = 0; i < 4; i++)
@@ -547,7 +548,7 @@ END_TEST
 
 START_TEST(renders_a_page_without_workers_or_routes)
 {
-	struct pipit_stats_page input = page_of_workers();
+	struct pipit_exposition input = page_of_workers();
 	input.worker_count = 0;
 	input.route_count = 0;
 	char *page = render(&input);

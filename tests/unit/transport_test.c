@@ -6,6 +6,7 @@
 #include "transport.h"
 
 #include "deadlines.h"
+#include "exposition.h"
 #include "reply.h"
 #include "suite.h"
 
@@ -1368,7 +1369,7 @@ static bool page_says(const char *text)
 {
 	static const char *const route = "none";
 	const struct pipit_stats *const workers[] = { stats };
-	struct pipit_stats_page page = {
+	struct pipit_exposition page = {
 		.workers = workers,
 		.worker_count = 1,
 		.routes = &route,
@@ -1377,7 +1378,7 @@ static bool page_says(const char *text)
 		.libevent_version = "0",
 	};
 	size_t length;
-	char *rendered = pipit_stats_render(&page, &length);
+	char *rendered = pipit_exposition_render(&page, &length);
 	bool says = rendered && memmem(rendered, length, text, strlen(text));
 	free(rendered);
 	return says;

@@ -1,0 +1,650 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The page in the Prometheus text format 0.0.4 or OpenMetrics 1.0. Numbers are printed by hand: no locale may turn a point
+ * into a comma, and there is no floating point anywhere, so that a counter never loses a step.
+ */
+#include "exposition.h"
+
+#include "counts.h"
+#include "pipit.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---------------------------------------------------------------- the page's text */
+
+/* What a family is, and what that adds to its name in samples. The text format has no info metrics. */
+enum kind { COUNTER, GAUGE, HISTOGRAM, INFO };
+
+static const struct {
+	const char *suffix;
+	const char *type;
+	const char *openmetrics_type;
+} kinds[] = {
+	[COUNTER] = { "_total", "counter", "counter" },
+	[GAUGE] = { "", "gauge", "gauge" },
+	[HISTOGRAM] = { "", "histogram", "histogram" },
+	[INFO] = { "_info", "gauge", "info" },
+};
+
+struct page {
+	const struct pipit_exposition *input;
+	uint32_t *first_routes; /* per route index: the lowest index that has the same label */
+
+	const char *family; /* the one being written, without its kind's suffix */
+	enum kind kind;
+	bool has_labels; /* of the sample being written */
+
+	char *data;
+	size_t length, capacity;
+	bool is_cut; /* memory was short; what is put from now on is lost, and the page is not given out */
+};
+
+static bool make_room(struct page *page, size_t more)
+{
+	if (page->capacity - page->length >= more)
+		return true;
+	size_t capacity = page->capacity * 2 + more + 16384;
+	char *data = page->is_cut ? NULL : realloc(page->data, capacity);
+	if (!data) {
+		page->is_cut = true;
+		return false;
+	}
+	page->data = data;
+	page->capacity = capacity;
+	return true;
+}
+
+static void put_bytes(struct page *page, const char *bytes, size_t length)
+{
+	if (!make_room(page, length))
+		return;
+	memcpy(page->data + page->length, bytes, length);
+	page->length += length;
+}
+
+static void put(struct page *page, const char *text)
+{
+	put_bytes(page, text, strlen(text));
+}
+
+static void put_digits(struct page *page, uint64_t number, int width_min)
+{
+	char digits[24];
+	char *first = digits + sizeof(digits);
+	do {
+		*--first = (char)('0' + number % 10);
+		number /= 10;
+		width_min--;
+	} while (number || width_min > 0);
+	put_bytes(page, first, (size_t)(digits + sizeof(digits) - first));
+}
+
+static void put_seconds(struct page *page, uint64_t nanoseconds)
+{
+	put_digits(page, nanoseconds / 1000000000, 1);
+	put(page, ".");
+	put_digits(page, nanoseconds % 1000000000, 9);
+}
+
+static void put_escaped(struct page *page, const char *value)
+{
+	for (;;) {
+		size_t plain = strcspn(value, "\\\"\n");
+		put_bytes(page, value, plain);
+		value += plain;
+		if (!*value)
+			return;
+		put(page, *value == '\n' ? "\\n" : *value == '"' ? "\\\"" : "\\\\");
+		value++;
+	}
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t length = strlen(text), end_length = strlen(end);
+	return length >= end_length && memcmp(text + length - end_length, end, end_length) == 0;
+}
+
+static void put_descriptor(struct page *page, const char *keyword, const char *text)
+{
+	put(page, "# ");
+	put(page, keyword);
+	put(page, " ");
+	put(page, page->family);
+	/* The old format knows samples' names only, OpenMetrics the family's. */
+	if (!page->input->openmetrics)
+		put(page, kinds[page->kind].suffix);
+	put(page, " ");
+	put(page, text);
+	put(page, "\n");
+}
+
+static void start_family(struct page *page, const char *name, enum kind kind, const char *help)
+{
+	page->family = name;
+	page->kind = kind;
+	put_descriptor(page, "HELP", help);
+	put_descriptor(page, "TYPE", page->input->openmetrics ? kinds[kind].openmetrics_type : kinds[kind].type);
+	if (!page->input->openmetrics)
+		return;
+	if (ends_with(name, "_seconds"))
+		put_descriptor(page, "UNIT", "seconds");
+	if (ends_with(name, "_bytes"))
+		put_descriptor(page, "UNIT", "bytes");
+}
+
+static void start_sample_as(struct page *page, const char *suffix)
+{
+	put(page, page->family);
+	put(page, suffix);
+	page->has_labels = false;
+}
+
+static void start_sample(struct page *page)
+{
+	start_sample_as(page, kinds[page->kind].suffix);
+}
+
+static void start_label(struct page *page, const char *name)
+{
+	put(page, page->has_labels ? "," : "{");
+	put(page, name);
+	put(page, "=\"");
+	page->has_labels = true;
+}
+
+static void put_label(struct page *page, const char *name, const char *value)
+{
+	start_label(page, name);
+	put_escaped(page, value);
+	put(page, "\"");
+}
+
+static void put_number_label(struct page *page, const char *name, uint64_t number)
+{
+	start_label(page, name);
+	put_digits(page, number, 1);
+	put(page, "\"");
+}
+
+static void end_sample(struct page *page, uint64_t value)
+{
+	put(page, page->has_labels ? "} " : " ");
+	put_digits(page, value, 1);
+	put(page, "\n");
+}
+
+static void end_sample_seconds(struct page *page, uint64_t nanoseconds)
+{
+	put(page, page->has_labels ? "} " : " ");
+	put_seconds(page, nanoseconds);
+	put(page, "\n");
+}
+
+static void put_single(struct page *page, const char *name, enum kind kind, const char *help, uint64_t value)
+{
+	start_family(page, name, kind, help);
+	start_sample(page);
+	end_sample(page, value);
+}
+
+/* ---------------------------------------------------------------- requests */
+
+struct label {
+	const char *text;
+	uint32_t route;
+};
+
+static int compare_labels(const void *a, const void *b)
+{
+	const struct label *left = a, *right = b;
+	int order = strcmp(left->text, right->text);
+	if (order)
+		return order;
+	return (left->route > right->route) - (left->route < right->route);
+}
+
+/*
+ * Two routes may share a pattern (GET here, PUT there) and so a label; on the page they must be one series, for a page that
+ * names a series twice is refused as a whole.
+ */
+static bool find_first_routes(struct page *page)
+{
+	size_t count = page->input->route_count;
+	struct label *labels = malloc((count + 1) * sizeof(*labels));
+	page->first_routes = malloc((count + 1) * sizeof(*page->first_routes));
+	if (!labels || !page->first_routes) {
+		free(labels);
+		return false;
+	}
+	for (size_t i = 0; i < count; i++)
+		labels[i] = (struct label){ page->input->routes[i], (uint32_t)i };
+	qsort(labels, count, sizeof(*labels), compare_labels);
+	for (size_t i = 0; i < count; i++) {
+		bool is_repeated = i > 0 && strcmp(labels[i - 1].text, labels[i].text) == 0;
+		page->first_routes[labels[i].route] =
+		    is_repeated ? page->first_routes[labels[i - 1].route] : labels[i].route;
+	}
+	free(labels);
+	return true;
+}
+
+struct total {
+	uint32_t key;
+	uint64_t count;
+};
+
+static int compare_totals(const void *a, const void *b)
+{
+	const struct total *left = a, *right = b;
+	return (left->key > right->key) - (left->key < right->key);
+}
+
+static size_t collect_series(const struct page *page, const struct pipit_stats *stats, struct total *totals)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < stats->series_capacity; i++) {
+		uint32_t key = atomic_load_explicit(&stats->series[i].key, memory_order_acquire);
+		uint64_t requests = key ? read_cell(&stats->series[i].count) : 0;
+		if (requests == 0)
+			continue;
+		uint32_t first = page->first_routes[key >> ROUTE_SHIFT];
+		key = first << ROUTE_SHIFT | (key & (METHOD_MASK << METHOD_SHIFT | STATUS_MASK));
+		totals[count++] = (struct total){ key, requests };
+	}
+	return count;
+}
+
+static void put_requests(struct page *page, const char *method, const char *route, unsigned status, uint64_t count)
+{
+	start_sample(page);
+	put_label(page, "method", method);
+	put_label(page, "route", route);
+	put_number_label(page, "code", status);
+	end_sample(page, count);
+}
+
+/* Sorted by key, that is by route, method, status; equal keys come from several workers, or routes with one label. */
+static void put_totals(struct page *page, const struct total *totals, size_t count)
+{
+	for (size_t i = 0; i < count;) {
+		uint32_t key = totals[i].key;
+		uint64_t requests = 0;
+		for (; i < count && totals[i].key == key; i++)
+			requests += totals[i].count;
+		put_requests(page, method_labels[key >> METHOD_SHIFT & METHOD_MASK],
+		    page->input->routes[key >> ROUTE_SHIFT], key & STATUS_MASK, requests);
+	}
+}
+
+static void put_request_counts(struct page *page)
+{
+	size_t limit = 1, count = 0;
+	uint64_t overflow = 0;
+	for (size_t i = 0; i < page->input->worker_count; i++)
+		limit += page->input->workers[i]->series_limit;
+	struct total *totals = malloc(limit * sizeof(*totals));
+	if (!totals) {
+		page->is_cut = true;
+		return;
+	}
+	for (size_t i = 0; i < page->input->worker_count; i++) {
+		count += collect_series(page, page->input->workers[i], totals + count);
+		overflow += read_cell(&page->input->workers[i]->overflow);
+	}
+	qsort(totals, count, sizeof(*totals), compare_totals);
+	start_family(page, "http_requests", COUNTER, "Requests that were answered.");
+	put_totals(page, totals, count);
+	if (overflow)
+		put_requests(page, "other", "other", 0, overflow);
+	free(totals);
+}
+
+static void sum_cells(const _Atomic uint64_t *cells, size_t count, uint64_t *totals)
+{
+	for (size_t i = 0; i < count; i++)
+		totals[i] += read_cell(&cells[i]);
+}
+
+static void start_histogram_sample(struct page *page, const char *suffix, const char *route)
+{
+	start_sample_as(page, suffix);
+	if (route)
+		put_label(page, "route", route);
+}
+
+/* _count is the last of the cumulative buckets, not a cell of its own: the two are equal whatever the worker does now. */
+static void put_histogram(struct page *page, const struct shape *shape, const uint64_t *totals, const char *route)
+{
+	uint64_t cumulative = 0;
+	for (size_t i = 0; i <= shape->bucket_count; i++) {
+		const struct bucket *bucket = &shape->buckets[i];
+		cumulative += totals[1 + i];
+		start_histogram_sample(page, "_bucket", route);
+		if (i == shape->bucket_count)
+			put_label(page, "le", "+Inf");
+		else
+			put_label(page, "le", page->input->openmetrics ? bucket->canonical_le : bucket->le);
+		end_sample(page, cumulative);
+	}
+	start_histogram_sample(page, "_sum", route);
+	if (shape->is_nanoseconds)
+		end_sample_seconds(page, totals[0]);
+	else
+		end_sample(page, totals[0]);
+	start_histogram_sample(page, "_count", route);
+	end_sample(page, cumulative);
+}
+
+static bool has_moved(const uint64_t *totals)
+{
+	for (size_t i = 1; i < DURATION_CELLS; i++) {
+		if (totals[i])
+			return true;
+	}
+	return false;
+}
+
+static void put_durations(struct page *page)
+{
+	size_t route_count = page->input->route_count;
+	uint64_t *totals = calloc(route_count * DURATION_CELLS + 1, sizeof(*totals));
+	if (!totals) {
+		page->is_cut = true;
+		return;
+	}
+	for (size_t i = 0; i < page->input->worker_count; i++) {
+		const struct pipit_stats *stats = page->input->workers[i];
+		for (size_t route = 0; route < stats->routes; route++)
+			sum_cells(stats->durations + route * DURATION_CELLS, DURATION_CELLS,
+			    totals + page->first_routes[route] * DURATION_CELLS);
+	}
+	start_family(
+	    page, "http_request_duration_seconds", HISTOGRAM, "Time from a request to the end of its response.");
+	for (size_t route = 0; route < route_count; route++) {
+		if (has_moved(totals + route * DURATION_CELLS))
+			put_histogram(page, &durations, totals + route * DURATION_CELLS, page->input->routes[route]);
+	}
+	free(totals);
+}
+
+static void put_sizes(struct page *page)
+{
+	uint64_t requests[SIZE_CELLS] = { 0 }, responses[SIZE_CELLS] = { 0 };
+	for (size_t i = 0; i < page->input->worker_count; i++) {
+		sum_cells(page->input->workers[i]->request_sizes, SIZE_CELLS, requests);
+		sum_cells(page->input->workers[i]->response_sizes, SIZE_CELLS, responses);
+	}
+	start_family(page, "http_request_size_bytes", HISTOGRAM, "Size of requests.");
+	put_histogram(page, &sizes, requests, NULL);
+	start_family(page, "http_response_size_bytes", HISTOGRAM, "Size of responses.");
+	put_histogram(page, &sizes, responses, NULL);
+}
+
+/* ---------------------------------------------------------------- connections, refusals */
+
+static void put_connections(struct page *page)
+{
+	static const char *const states[PIPIT_STATE_COUNT] = { "idle", "reading", "handling", "writing", "closing" };
+	uint64_t totals[PIPIT_STATE_COUNT] = { 0 };
+	for (size_t i = 0; i < page->input->worker_count; i++)
+		sum_cells(page->input->workers[i]->connections, PIPIT_STATE_COUNT, totals);
+	start_family(page, "http_connections", GAUGE, "Open connections by what they are doing.");
+	for (size_t i = 0; i < PIPIT_STATE_COUNT; i++) {
+		start_sample(page);
+		put_label(page, "state", states[i]);
+		end_sample(page, totals[i]);
+	}
+}
+
+static void put_counters(struct page *page)
+{
+	static const struct {
+		const char *name, *help;
+	} families[PIPIT_COUNTER_COUNT] = {
+		[PIPIT_COUNT_ACCEPTED] = { "http_connections_accepted", "Connections that were accepted." },
+		[PIPIT_COUNT_EVICTED] = { "http_connections_evicted", "Idle connections closed to make room." },
+		[PIPIT_COUNT_ACCEPT_ERRORS] = { "http_accept_errors", "Failures to accept a connection." },
+		[PIPIT_COUNT_ABORTED] = { "http_requests_aborted", "Requests whose client left before the end." },
+		[PIPIT_COUNT_RECEIVED] = { "http_received_bytes", "Bytes received from clients." },
+		[PIPIT_COUNT_SENT] = { "http_sent_bytes", "Bytes sent to clients." },
+	};
+	uint64_t totals[PIPIT_COUNTER_COUNT] = { 0 };
+	for (size_t i = 0; i < page->input->worker_count; i++)
+		sum_cells(page->input->workers[i]->counters, PIPIT_COUNTER_COUNT, totals);
+	for (size_t i = 0; i < PIPIT_COUNTER_COUNT; i++)
+		put_single(page, families[i].name, COUNTER, families[i].help, totals[i]);
+}
+
+static void put_rejections(struct page *page)
+{
+	uint64_t totals[PIPIT_REASON_COUNT] = { 0 };
+	for (size_t i = 0; i < page->input->worker_count; i++)
+		sum_cells(page->input->workers[i]->rejected, PIPIT_REASON_COUNT, totals);
+	start_family(page, "http_rejected", COUNTER, "Requests and connections that were refused.");
+	for (int reason = PIPIT_REASON_NONE + 1; reason < PIPIT_REASON_COUNT; reason++) {
+		start_sample(page);
+		put_label(page, "reason", pipit_reason_entry((enum pipit_reason)reason)->label);
+		end_sample(page, totals[reason]);
+	}
+}
+
+static void put_timeouts(struct page *page)
+{
+	static const char *const phases[PIPIT_PHASE_COUNT] = { "head", "body", "write", "idle", "drain" };
+	uint64_t totals[PIPIT_PHASE_COUNT] = { 0 };
+	for (size_t i = 0; i < page->input->worker_count; i++)
+		sum_cells(page->input->workers[i]->timeouts, PIPIT_PHASE_COUNT, totals);
+	start_family(page, "http_timeouts", COUNTER, "Connections that ran out of time.");
+	for (size_t i = 0; i < PIPIT_PHASE_COUNT; i++) {
+		start_sample(page);
+		put_label(page, "phase", phases[i]);
+		end_sample(page, totals[i]);
+	}
+}
+
+/* ---------------------------------------------------------------- event loops, one series per worker */
+
+static bool read_clock(clockid_t clock, uint64_t *nanoseconds)
+{
+	struct timespec now;
+	if (clock_gettime(clock, &now) != 0)
+		return false;
+	*nanoseconds = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	return true;
+}
+
+static void put_events(struct page *page, const char *name, size_t first_cell, const char *help)
+{
+	static const char *const event_kinds[] = { "added", "active", "virtual" };
+	start_family(page, name, GAUGE, help);
+	for (size_t worker = 0; worker < page->input->worker_count; worker++) {
+		for (size_t i = 0; i < COUNT_OF(event_kinds); i++) {
+			start_sample(page);
+			put_number_label(page, "worker", worker);
+			put_label(page, "kind", event_kinds[i]);
+			end_sample(page, read_cell(&page->input->workers[worker]->loop[first_cell + i]));
+		}
+	}
+}
+
+static void put_lags(struct page *page, const char *name, size_t cell, const char *help)
+{
+	start_family(page, name, GAUGE, help);
+	for (size_t worker = 0; worker < page->input->worker_count; worker++) {
+		start_sample(page);
+		put_number_label(page, "worker", worker);
+		end_sample_seconds(page, read_cell(&page->input->workers[worker]->loop[cell]));
+	}
+}
+
+static void put_base_info(struct page *page)
+{
+	start_family(page, "event_base", INFO, "How the worker's event_base waits.");
+	for (size_t worker = 0; worker < page->input->worker_count; worker++) {
+		start_sample(page);
+		put_number_label(page, "worker", worker);
+		put_label(page, "method", page->input->workers[worker]->method);
+		put_label(page, "features", page->input->workers[worker]->features);
+		end_sample(page, 1);
+	}
+}
+
+/* A thread that has ended has no clock any more, and no line. */
+static void put_busy_times(struct page *page)
+{
+	start_family(page, "event_loop_busy_seconds", COUNTER, "CPU time of the worker's thread.");
+	for (size_t worker = 0; worker < page->input->worker_count; worker++) {
+		uint64_t busy;
+		if (!read_clock(
+			atomic_load_explicit(&page->input->workers[worker]->clock, memory_order_relaxed), &busy))
+			continue;
+		start_sample(page);
+		put_number_label(page, "worker", worker);
+		end_sample_seconds(page, busy);
+	}
+}
+
+static void put_loops(struct page *page)
+{
+	put_events(page, "event_base_events", LOOP_EVENTS, "Events that the worker's event_base holds.");
+	put_events(page, "event_base_events_max", LOOP_EVENTS_MAX, "The most events that it held at a time.");
+	put_base_info(page);
+	put_lags(page, "event_loop_lag_seconds", LOOP_LAG, "How late the loop's last timer fired.");
+	put_lags(page, "event_loop_lag_max_seconds", LOOP_LAG_MAX, "The worst lag of the last minute or so.");
+	put_busy_times(page);
+}
+
+/* ---------------------------------------------------------------- the process */
+
+/* Field `number` of /proc/self/stat, counted from 1 as in proc(5); 0 when there are not so many. */
+static uint64_t read_stat_field(const char *stat_line, int number)
+{
+	/* The program's name, field 2, may hold spaces and parentheses: count from the last one. */
+	const char *place = strrchr(stat_line, ')');
+	for (int i = 2; place && i < number; i++)
+		place = strchr(place + 1, ' ');
+	return place ? strtoull(place + 1, NULL, 10) : 0;
+}
+
+/* False where /proc is not mounted, or when no descriptor is left to open it with. */
+static bool read_stat_line(char *line, size_t size)
+{
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t length = read(fd, line, size - 1);
+	close(fd);
+	if (length <= 0)
+		return false;
+	line[length] = '\0';
+	return true;
+}
+
+static void put_memory_and_threads(struct page *page)
+{
+	char line[1024];
+	if (!read_stat_line(line, sizeof(line)))
+		return;
+	put_single(
+	    page, "process_virtual_memory_bytes", GAUGE, "Virtual memory size in bytes.", read_stat_field(line, 23));
+	put_single(page, "process_resident_memory_bytes", GAUGE, "Resident memory size in bytes.",
+	    read_stat_field(line, 24) * (uint64_t)sysconf(_SC_PAGESIZE));
+	put_single(page, "process_threads", GAUGE, "Number of OS threads in the process.", read_stat_field(line, 20));
+}
+
+static bool list_open_files(uint64_t *count)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	if (!directory)
+		return false;
+	uint64_t entries = 0;
+	while (readdir(directory))
+		entries++;
+	closedir(directory);
+	*count = entries > 3 ? entries - 3 : 0; /* ".", ".." and the directory's own descriptor */
+	return true;
+}
+
+/* Linux 6.2 and later tell the number as the directory's size; listing ten thousand descriptors takes milliseconds. */
+static bool count_open_files(uint64_t *count)
+{
+	struct stat status;
+	if (stat("/proc/self/fd", &status) != 0)
+		return false;
+	if (status.st_size == 0)
+		return list_open_files(count);
+	*count = (uint64_t)status.st_size;
+	return true;
+}
+
+static void put_process(struct page *page)
+{
+	uint64_t value;
+	struct rlimit limit;
+	if (read_clock(CLOCK_PROCESS_CPUTIME_ID, &value)) {
+		start_family(page, "process_cpu_seconds", COUNTER, "Total user and system CPU time spent in seconds.");
+		start_sample(page);
+		end_sample_seconds(page, value);
+	}
+	if (count_open_files(&value))
+		put_single(page, "process_open_fds", GAUGE, "Number of open file descriptors.", value);
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+		put_single(page, "process_max_fds", GAUGE, "Maximum number of open file descriptors.", limit.rlim_cur);
+	put_memory_and_threads(page);
+	put_single(page, "process_start_time_seconds", GAUGE, "Start time of the process since unix epoch in seconds.",
+	    (uint64_t)page->input->started);
+}
+
+static void put_build(struct page *page)
+{
+	put_single(page, "pipit_access_log_dropped_lines", COUNTER, "Access log lines that could not be written.",
+	    page->input->log_dropped);
+	start_family(page, "pipit_build", INFO, "Versions of pipit and of the libevent it runs on.");
+	start_sample(page);
+	put_label(page, "version", page->input->version);
+	put_label(page, "libevent", page->input->libevent_version);
+	end_sample(page, 1);
+}
+
+static void put_all(struct page *page)
+{
+	put_request_counts(page);
+	put_durations(page);
+	put_sizes(page);
+	put_connections(page);
+	put_counters(page);
+	put_rejections(page);
+	put_timeouts(page);
+	put_loops(page);
+	put_process(page);
+	put_build(page);
+	if (page->input->openmetrics)
+		put(page, "# EOF\n");
+}
+
+char *pipit_exposition_render(const struct pipit_exposition *input, size_t *length)
+{
+	struct page page = { .input = input };
+	for (size_t i = 0; i < input->worker_count; i++)
+		assert(input->workers[i]->routes <= input->route_count);
+	if (find_first_routes(&page))
+		put_all(&page);
+	else
+		page.is_cut = true;
+	free(page.first_routes);
+	if (page.is_cut) {
+		free(page.data);
+		return NULL;
+	}
+	*length = page.length;
+	return page.data;
+}
