@@ -9,9 +9,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
-#include <event2/http_struct.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* --- the dormant bufferevent --------------------------------------------------------------------------------------- */
 
@@ -320,7 +318,8 @@ bool pipit_engine_is_gone(const struct pipit_connection *connection)
 	return event_cb == NULL;
 }
 
-bool pipit_engine_is_reading(const struct pipit_connection *connection)
+/* evhttp waits for the next request: the reply of the last one is complete and written. */
+static bool is_reading(const struct pipit_connection *connection)
 {
 	bufferevent_data_cb read_cb;
 	bufferevent_getcb(connection->bev, &read_cb, NULL, NULL, NULL);
@@ -406,7 +405,7 @@ static bool send_output(struct pipit_connection *connection, struct evbuffer *ou
 
 bool pipit_engine_pump(struct pipit_connection *connection)
 {
-	while (!pipit_engine_is_gone(connection) && !pipit_engine_is_reading(connection)) {
+	while (!pipit_engine_is_gone(connection) && !is_reading(connection)) {
 		struct evbuffer *output = bufferevent_get_output(connection->bev);
 		if (evbuffer_get_length(output) == 0 || !send_output(connection, output))
 			return false;

@@ -24,9 +24,6 @@ bool pipit_engine_has_spare(struct pipit_transport *transport);
 /* True when evhttp has let the connection go: its memory lives only until the end of this loop turn. */
 bool pipit_engine_is_gone(const struct pipit_connection *connection);
 
-/* True when evhttp waits for the next request: the reply of the last one is complete and written. */
-bool pipit_engine_is_reading(const struct pipit_connection *connection);
-
 /*
  * Show evhttp the current request; its callback (the hook `handle`) runs before this returns.
  * False when memory was short or evhttp refused the message; no handler has run then.

@@ -5,7 +5,7 @@
 #include "healthcheck.h"
 #include "log.h"
 #include "options.h"
-#include "server.h"
+#include "pipit.h"
 #include "signals.h"
 
 #include <errno.h>

@@ -78,7 +78,8 @@ void pipit_output_flush(struct pipit_connection *connection, bool more)
 	send_or_keep(connection, &batch, 1, more ? MSG_MORE : 0);
 }
 
-size_t pipit_output_room(const struct pipit_connection *connection)
+/* Left in the batch. */
+static size_t room(const struct pipit_connection *connection)
 {
 	const struct pipit_transport *transport = connection->transport;
 	return transport->current == connection ? PIPIT_BATCH_SIZE - transport->batch_length : 0;
@@ -90,7 +91,7 @@ void pipit_output_write(struct pipit_connection *connection, struct iovec *piece
 	size_t total = 0;
 	for (int i = 0; i < count; i++)
 		total += pieces[i].iov_len;
-	if (total > pipit_output_room(connection)) {
+	if (total > room(connection)) {
 		if (transport->current == connection)
 			pipit_output_flush(connection, true);
 		send_or_keep(connection, pieces, count, 0);
@@ -143,7 +144,7 @@ static bool read_into_batch(struct pipit_connection *connection, int fd, uint64_
 
 void pipit_output_queue_file(struct pipit_connection *connection, int fd, uint64_t offset, uint64_t length)
 {
-	if (length > 0 && (length > SMALL_FILE_BYTES || length > pipit_output_room(connection))) {
+	if (length > 0 && (length > SMALL_FILE_BYTES || length > room(connection))) {
 		connection->file = fd;
 		connection->file_offset = offset;
 		connection->file_left = length;

@@ -21,9 +21,6 @@ void pipit_output_retry(struct pipit_connection *connection);
 /* True when bytes in memory wait for the socket. */
 bool pipit_output_is_stuck(const struct pipit_connection *connection);
 
-/* Room left in the batch. */
-size_t pipit_output_room(const struct pipit_connection *connection);
-
 /* Queue a file's bytes; takes the descriptor. A small one joins the batch. */
 void pipit_output_queue_file(struct pipit_connection *connection, int fd, uint64_t offset, uint64_t length);
 

@@ -166,6 +166,10 @@ PIPIT_API void pipit_server_drain(struct pipit_server *server);
 /** Like pipit_server_drain(), but closes every connection now. Same threads. */
 PIPIT_API void pipit_server_stop(struct pipit_server *server);
 
+/** Open the access log anew under its name, after a rotation; when that fails the old file stays, and a line on standard
+ * error says so. Any thread, after pipit_server_listen(). */
+PIPIT_API void pipit_server_reopen_logs(struct pipit_server *server);
+
 /** True from the beginning of a drain on. Any thread. */
 PIPIT_API bool pipit_server_is_draining(const struct pipit_server *server);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See server.h; the contracts of the public functions are in pipit.h. */
-#include "server.h"
+/* Life of the process: routes, then workers, then the end. The contracts are in pipit.h. */
+#include "pipit.h"
 
 #include "config.h"
 #include "exposition.h"

@@ -12,7 +12,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <event2/buffer.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -572,7 +571,7 @@ void pipit_connection_settle(struct pipit_connection *connection)
 	} else if (connection->closing) {
 		say_goodbye(connection);
 	} else if (connection->deferred) {
-		/* Watching for EV_CLOSED alone would spin: libevent reports a reset as readable and writable. The sweep looks. */
+		/* Watching for EV_CLOSED alone would spin: libevent reports a reset as readable and writable. deadlines.c looks. */
 		enter(connection, PHASE_HANDLING);
 		watch(connection, 0);
 	} else {

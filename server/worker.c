@@ -290,7 +290,7 @@ int pipit_worker_break(struct pipit_worker *worker)
 
 /* --- the sweep ----------------------------------------------------------------------------------------------------- */
 
-void pipit_worker_refresh(struct pipit_worker *worker)
+static void refresh_figures(struct pipit_worker *worker)
 {
 	struct pipit_stats_loop *figures = &worker->figures;
 	struct event_base *base = worker->base;
@@ -329,7 +329,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *context)
 	(void)fd, (void)what;
 
 	measure_lag(worker, now);
-	pipit_worker_refresh(worker);
+	refresh_figures(worker);
 	pipit_deadlines_enforce(worker->transport, now_ms);
 	reopen_doors(worker);
 	if (worker->drain_ms && limit_ms && now_ms >= worker->drain_ms + limit_ms)

@@ -51,9 +51,6 @@ const struct pipit_stats *pipit_worker_stats(const struct pipit_worker *worker);
 /* The worker's loop, for events of the server. */
 struct event_base *pipit_worker_base(struct pipit_worker *worker);
 
-/* Bring this worker's own event_base figures up to date; on its thread. */
-void pipit_worker_refresh(struct pipit_worker *worker);
-
 /* Not while its loop runs another callback of it. NULL is harmless. */
 void pipit_worker_free(struct pipit_worker *worker);
 
