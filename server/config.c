@@ -95,6 +95,20 @@ static int check_target_against_head(const struct pipit_config *config, struct p
 	return -EINVAL;
 }
 
+/* A content that long could never be taken: every such request would be refused for want of memory, for ever. */
+static int check_body_against_memory(const struct pipit_config *config, struct pipit_line *error)
+{
+	char body[PIPIT_KNOB_NUMBER_BYTES], memory[PIPIT_KNOB_NUMBER_BYTES];
+	const struct pipit_knob *knob = pipit_knob_find("max-body-bytes", strlen("max-body-bytes"));
+	if (!config->memory_limit || config->max_body_bytes <= config->memory_limit)
+		return 0;
+	pipit_knob_append_setting(
+	    error, &call, knob->name, pipit_knob_format_number(knob, config->max_body_bytes, body));
+	pipit_knob_append(error, ": too large; use at most memory-limit, which is %s, or raise that",
+	    pipit_knob_format_number(knob, config->memory_limit, memory));
+	return -EINVAL;
+}
+
 int pipit_config_check(const struct pipit_config *config, char *error, size_t size)
 {
 	struct pipit_line line = pipit_knob_begin_line(error, size);
@@ -103,7 +117,9 @@ int pipit_config_check(const struct pipit_config *config, char *error, size_t si
 		if (result < 0)
 			return result;
 	}
-	return check_target_against_head(config, &line);
+	if (check_target_against_head(config, &line) < 0)
+		return -EINVAL;
+	return check_body_against_memory(config, &line);
 }
 
 /* ---------------------------------------------------------------- printing */
@@ -121,7 +137,8 @@ static void print_option(FILE *out, const char *name, const char *operand, char 
 	int length = snprintf(option, sizeof(option), "--%s %s", name, operand);
 	if (letter != 0)
 		snprintf(option + length, sizeof(option) - (size_t)length, "(-%c)", letter);
-	fprintf(out, "  %-24s %s", option, help);
+	/* One that is too long for the column has a line of its own. */
+	fprintf(out, length > 24 ? "  %s\n%27s%s" : "  %-24s%s%s", option, length > 24 ? "" : " ", help);
 }
 
 static void print_group(FILE *out, enum pipit_knob_group group)
@@ -151,7 +168,8 @@ void pipit_config_print_help(FILE *out)
 	}
 	fputs("\nSIZE is in bytes, or with k, m or g. TIME is in seconds, or with ms, s, m or h.\n"
 	      "0 switches a limit or a deadline off, except listen-backlog, max-head-bytes,\n"
-	      "max-fields, max-target-bytes and max-json-depth, which are never off.\n"
+	      "max-fields, max-target-bytes, max-output-bytes and max-json-depth, which are\n"
+	      "never off.\n"
 	      "Every option but the last four is also a variable (PIPIT_MAX_FIELDS) and, but\n"
 	      "config, a line of the file (max-fields = 50): file < environment < options.\n"
 	      "Exit status: 0 clean stop, 1 could not run, 2 wrong configuration.\n",

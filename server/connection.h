@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The struct that output.c, engine.c and transport.c share: a connection and its worker's transport. Private to these
- * three; everybody else uses transport.h.
+ * The struct that the files of the transport share (budget, output, engine, deadlines, admission, transport): a connection
+ * and its worker's transport. Private to these; everybody else uses transport.h.
  */
 #ifndef PIPIT_CONNECTION_H
 #define PIPIT_CONNECTION_H
 
 #include "guard.h"
 #include "hooks.h"
+#include "house.h"
 #include "pipit.h"
 #include "stats.h"
 
@@ -17,9 +18,6 @@
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <sys/uio.h>
-
-/* Replies of one batch, not yet sent. */
-#define PIPIT_BATCH_SIZE (64 * 1024)
 
 enum pipit_phase { PHASE_IDLE, PHASE_HEAD, PHASE_BODY, PHASE_HANDLING, PHASE_WRITING, PHASE_CLOSING, PHASE_COUNT };
 
@@ -44,14 +42,17 @@ struct pipit_connection {
 	/* input */
 	char *pending; /* bytes received and not yet used, owned; NULL when none */
 	size_t pending_length, pending_capacity;
-	size_t checked; /* of a partial head, see pipit_guard_head() */
+	size_t checked;   /* of a partial head, see pipit_guard_head() */
+	uint64_t charged; /* of the house's budget, see budget.h */
 
 	/* the current request */
 	void *request;                       /* the hooks' */
 	const struct pipit_guard_head *head; /* until its content is complete */
 	struct evhttp_request *engine;       /* native, shown to evhttp and not yet ended */
+	uint64_t requests;                   /* that have begun on this connection, this one included */
 	uint64_t started_ns;
-	char *body; /* content collected so far, owned; NULL when none */
+	size_t retained_bytes; /* of a head that was retained while content is collected */
+	char *body;            /* content collected so far, owned; NULL when none */
 	size_t body_length, body_capacity;
 	uint64_t body_limit; /* 0: none */
 	uint64_t body_bytes; /* length of the whole content, once known */
@@ -60,8 +61,9 @@ struct pipit_connection {
 	/* the reply */
 	int status;
 	uint64_t content_bytes;
-	struct evbuffer *out; /* bytes that the socket did not take, owned; NULL when none */
-	int file;             /* -1 when none */
+	char *out; /* bytes that the socket did not take, owned; NULL when none */
+	size_t out_length, out_sent;
+	int file; /* -1 when none */
 	uint64_t file_offset, file_left;
 	size_t classic_head_left; /* bytes of a classic reply's head still in evhttp's buffer */
 
@@ -83,6 +85,7 @@ struct pipit_connection {
 	bool broken;          /* the socket failed */
 	bool is_waiting;      /* on transport->waiting */
 	bool is_counted;      /* among the open connections */
+	bool is_let_in;       /* counted for its client's address */
 	bool is_closed;       /* handed back to evhttp for freeing */
 	bool was_abandoned;   /* the hook has been told that the client left */
 	uint32_t linger_left; /* bytes still to be read and thrown away */
@@ -101,7 +104,14 @@ static inline enum pipit_stats_state pipit_phase_state(enum pipit_phase phase)
 	return states[phase];
 }
 
-#define PIPIT_CANDIDATES_MAX 32
+/* Looking for one goes through all connections, so each look finds several: a crowd at the door costs one look per crowd. */
+#define PIPIT_CANDIDATES_MAX 128
+
+/* Who may be asked to leave, see admission.c. */
+struct pipit_candidate {
+	struct pipit_connection *connection; /* NULL when it has left by itself */
+	uint64_t key;                        /* smallest first */
+};
 
 struct pipit_transport {
 	struct event_base *base;
@@ -109,19 +119,19 @@ struct pipit_transport {
 	const struct pipit_config *config;
 	struct pipit_guard_limits limits;
 	struct pipit_stats *stats;
-	_Atomic uint64_t *house;
+	struct pipit_house *house;
 	const struct pipit_transport_hooks *hooks; /* NULL once orphaned */
 	void *context;
 	struct event *turn_end;           /* active when `waiting` is not empty: runs after all events of this turn */
 	struct pipit_connection *waiting; /* to adopt, to resume, to write for; in order */
 	struct pipit_connection **waiting_tail;
-	struct pipit_connection *all;
-	size_t count;                     /* structs: adopted, not yet adopted, the spare */
-	size_t adopted;                   /* on `all` and not yet freed */
-	struct pipit_connection *spare;   /* what the next accept gets; see engine.c */
-	struct pipit_connection *current; /* whose input is being served */
-	char *in;                         /* PIPIT_INPUT_SIZE + 1 bytes */
-	char *batch;                      /* PIPIT_BATCH_SIZE bytes, replies of `current` */
+	struct pipit_connection *all, *last; /* in the order in which they came */
+	size_t count;                        /* structs: adopted, not yet adopted, the spare */
+	size_t adopted;                      /* on `all` and not yet freed */
+	struct pipit_connection *spare;      /* what the next accept gets; see engine.c */
+	struct pipit_connection *current;    /* whose input is being served */
+	char *in;                            /* PIPIT_INPUT_SIZE + 1 bytes */
+	char *batch;                         /* config->max_output_bytes, replies of `current` */
 	size_t batch_length;
 	struct pipit_guard_head head; /* of the request that is being served */
 	struct pipit_slice body;      /* of the message that is being shown to evhttp */
@@ -129,15 +139,18 @@ struct pipit_transport {
 	time_t date_second;
 	char date[30];
 	bool draining;
-	uint64_t drain_ms;                                         /* when draining began */
-	struct pipit_connection *candidates[PIPIT_CANDIDATES_MAX]; /* longest idle first, found by the last scan */
+	uint64_t drain_ms;                                       /* when draining began */
+	struct pipit_candidate candidates[PIPIT_CANDIDATES_MAX]; /* found by the last look */
 	size_t candidate_at, candidate_count;
 };
 
 /* Whether another request may follow on it, as far as is known now. */
 static inline bool pipit_connection_may_stay(const struct pipit_connection *connection)
 {
-	return connection->keep_alive && !connection->body_unread && !connection->transport->draining;
+	const struct pipit_transport *transport = connection->transport;
+	uint64_t limit = transport->config->max_requests_per_connection;
+	return connection->keep_alive && !connection->body_unread && !transport->draining &&
+	       (!limit || connection->requests < limit);
 }
 
 /*
@@ -157,7 +170,7 @@ struct pipit_slice pipit_connection_first_line(const char *bytes, size_t length)
 /* Bring now_ns and now_ms up to date. */
 void pipit_transport_read_clock(struct pipit_transport *transport);
 
-/* It is no longer open: count it out, once. Defined in engine.c. */
+/* It is no longer open: count it out, once. Defined in admission.c. */
 void pipit_connection_check_out(struct pipit_connection *connection);
 
 /* Have turn_end look at the connection, after the events of this turn. Defined in transport.c. */

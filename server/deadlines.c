@@ -2,7 +2,6 @@
 /* See deadlines.h. */
 #include "deadlines.h"
 
-#include "connection.h"
 #include "engine.h"
 
 #include <poll.h>
@@ -18,13 +17,10 @@ static bool has_passed(uint64_t now_ms, uint64_t since_ms, uint64_t limit_ms)
 	return limit_ms && now_ms >= since_ms + limit_ms;
 }
 
-/* Slower on average than the minimum rate, after the grace. */
-static bool is_too_slow(const struct pipit_connection *connection, uint64_t now_ms)
+bool pipit_deadlines_is_too_slow(const struct pipit_connection *connection, uint64_t now_ms, uint64_t grace_ms)
 {
-	const struct pipit_config *config = connection->transport->config;
-	uint64_t elapsed_ms = now_ms - connection->phase_ms;
-	return config->min_rate_bytes && elapsed_ms > config->rate_grace_ms &&
-	       connection->phase_bytes * 1000 < config->min_rate_bytes * elapsed_ms;
+	uint64_t rate = connection->transport->config->min_rate_bytes, elapsed_ms = now_ms - connection->phase_ms;
+	return rate && elapsed_ms > grace_ms && connection->phase_bytes * 1000 < rate * elapsed_ms;
 }
 
 static void time_out(struct pipit_connection *connection, enum pipit_stats_phase phase, enum pipit_reason reason)
@@ -99,7 +95,7 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 		break;
 	case PHASE_BODY:
 		if (has_passed(now_ms, connection->moved_ms, config->read_timeout_ms) ||
-		    is_too_slow(connection, now_ms))
+		    pipit_deadlines_is_too_slow(connection, now_ms, config->rate_grace_ms))
 			time_out(connection, PIPIT_PHASE_BODY, PIPIT_REASON_BODY_TIMEOUT);
 		break;
 	case PHASE_HANDLING:
@@ -107,7 +103,7 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 		break;
 	case PHASE_WRITING:
 		if (has_passed(now_ms, connection->moved_ms, config->write_timeout_ms) ||
-		    is_too_slow(connection, now_ms))
+		    pipit_deadlines_is_too_slow(connection, now_ms, config->rate_grace_ms))
 			time_out(connection, PIPIT_PHASE_WRITE, PIPIT_REASON_NONE);
 		break;
 	default:

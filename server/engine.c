@@ -53,24 +53,16 @@ static void unlink_adopted(struct pipit_connection *connection)
 	event_del(&connection->io);
 	if (connection->next)
 		connection->next->previous = connection->previous;
+	else
+		transport->last = connection->previous;
 	if (connection->previous)
 		connection->previous->next = connection->next;
 	else
 		transport->all = connection->next;
 	for (size_t i = 0; i < transport->candidate_count; i++) {
-		if (transport->candidates[i] == connection)
-			transport->candidates[i] = NULL;
+		if (transport->candidates[i].connection == connection)
+			transport->candidates[i].connection = NULL;
 	}
-}
-
-void pipit_connection_check_out(struct pipit_connection *connection)
-{
-	struct pipit_transport *transport = connection->transport;
-	if (!connection->is_counted)
-		return;
-	connection->is_counted = false;
-	pipit_stats_move(transport->stats, pipit_phase_state(connection->phase), PIPIT_STATE_COUNT);
-	atomic_fetch_sub_explicit(transport->house, 1, memory_order_relaxed);
 }
 
 /* The filter's free_context: the one reliable notice that evhttp let the connection go. */
@@ -327,10 +319,11 @@ static bool is_reading(const struct pipit_connection *connection)
 	return read_cb != NULL && (bufferevent_get_enabled(connection->bev) & EV_READ);
 }
 
-bool pipit_engine_is_stuck(const struct pipit_connection *connection)
+size_t pipit_engine_waiting(const struct pipit_connection *connection)
 {
-	return connection->is_classic && connection->request && !pipit_engine_is_gone(connection) &&
-	       evbuffer_get_length(bufferevent_get_output(connection->bev)) > 0;
+	if (!connection->is_classic || !connection->request || pipit_engine_is_gone(connection))
+		return 0;
+	return evbuffer_get_length(bufferevent_get_output(connection->bev));
 }
 
 /* --- a classic callback's reply ------------------------------------------------------------------------------------ */

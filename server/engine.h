@@ -36,8 +36,8 @@ void pipit_engine_end(struct pipit_connection *connection);
 /* Move a classic reply towards the socket. True when the reply is complete. */
 bool pipit_engine_pump(struct pipit_connection *connection);
 
-/* True when a classic reply has bytes that the socket did not take. */
-bool pipit_engine_is_stuck(const struct pipit_connection *connection);
+/* Bytes of a classic reply that the socket did not take. */
+size_t pipit_engine_waiting(const struct pipit_connection *connection);
 
 /* Give the connection back to evhttp, which frees it. */
 void pipit_engine_drop(struct pipit_connection *connection);

@@ -411,7 +411,7 @@ static void put_counters(struct page *page)
 		const char *name, *help;
 	} families[PIPIT_COUNTER_COUNT] = {
 		[PIPIT_COUNT_ACCEPTED] = { "http_connections_accepted", "Connections that were accepted." },
-		[PIPIT_COUNT_EVICTED] = { "http_connections_evicted", "Idle connections closed to make room." },
+		[PIPIT_COUNT_EVICTED] = { "http_connections_evicted", "Connections closed to make room for others." },
 		[PIPIT_COUNT_ACCEPT_ERRORS] = { "http_accept_errors", "Failures to accept a connection." },
 		[PIPIT_COUNT_ABORTED] = { "http_requests_aborted", "Requests whose client left before the end." },
 		[PIPIT_COUNT_RECEIVED] = { "http_received_bytes", "Bytes received from clients." },
@@ -606,6 +606,8 @@ static void put_process(struct page *page)
 
 static void put_build(struct page *page)
 {
+	put_single(page, "pipit_buffered_bytes", GAUGE, "Bytes buffered for all connections, of memory-limit.",
+	    page->input->buffered_bytes);
 	put_single(page, "pipit_access_log_dropped_lines", COUNTER, "Access log lines that could not be written.",
 	    page->input->log_dropped);
 	start_family(page, "pipit_build", INFO, "Versions of pipit and of the libevent it runs on.");

@@ -13,9 +13,10 @@ struct pipit_exposition {
 	size_t route_count;
 	const char *version; /* pipit_build_info{version,libevent} */
 	const char *libevent_version;
-	uint64_t log_dropped; /* pipit_access_log_dropped_lines_total */
-	time_t started;       /* wall clock, for process_start_time_seconds */
-	bool openmetrics;     /* OpenMetrics 1.0 instead of Prometheus text 0.0.4 */
+	uint64_t buffered_bytes; /* pipit_buffered_bytes */
+	uint64_t log_dropped;    /* pipit_access_log_dropped_lines_total */
+	time_t started;          /* wall clock, for process_start_time_seconds */
+	bool openmetrics;        /* OpenMetrics 1.0 instead of Prometheus text 0.0.4 */
 };
 
 /*

@@ -395,6 +395,12 @@ static enum pipit_reason take_field(struct parser *parser, const struct pipit_gu
 	return PIPIT_REASON_NONE;
 }
 
+/* Before what is wrong with it: the answer must not depend on how much of a field has arrived. */
+static bool is_too_large(const struct parser *parser, const char *name, const char *at)
+{
+	return parser->limits->max_field_bytes && at - name > parser->limits->max_field_bytes;
+}
+
 /* field-line = field-name ":" OWS field-value OWS CRLF */
 static enum pipit_guard_verdict parse_field(struct parser *parser)
 {
@@ -407,6 +413,8 @@ static enum pipit_guard_verdict parse_field(struct parser *parser)
 		return reject(parser, PIPIT_REASON_FIELD_FOLDED);
 	while (at < end && is(*at, TOKEN))
 		at++;
+	if (is_too_large(parser, name, at))
+		return reject(parser, PIPIT_REASON_FIELD_TOO_LARGE);
 	if (at == end)
 		return PIPIT_GUARD_MORE;
 	/* No space before the colon: some recipients would take "Content-Length : 5" for another field (RFC 9112 §5.1). */
@@ -417,6 +425,8 @@ static enum pipit_guard_verdict parse_field(struct parser *parser)
 	while (value < end && (*value == ' ' || *value == '\t'))
 		value++;
 	at = skip_field_chars(value, end);
+	if (is_too_large(parser, name, at))
+		return reject(parser, PIPIT_REASON_FIELD_TOO_LARGE);
 	if (at == end || at + 1 == end)
 		return at == end || *at == '\r' ? PIPIT_GUARD_MORE : reject(parser, PIPIT_REASON_FIELD_LINE);
 	if (at[0] != '\r' || at[1] != '\n')
@@ -517,6 +527,9 @@ static enum pipit_guard_verdict parse_head(struct parser *parser)
 	enum pipit_reason reason;
 	uint32_t limit = parser->limits->max_head_bytes;
 
+	/* What lies beyond the limit is not looked at: the answer must not depend on how the bytes were delivered. */
+	if (limit && parser->end - parser->start > limit)
+		parser->end = parser->start + limit + 1;
 	verdict = parse_request_line(parser);
 	if (verdict == PIPIT_GUARD_PASS)
 		verdict = parse_fields(parser);
@@ -531,15 +544,30 @@ static enum pipit_guard_verdict parse_head(struct parser *parser)
 	return reason == PIPIT_REASON_NONE ? PIPIT_GUARD_PASS : reject(parser, reason);
 }
 
+/* No line has ended since `checked`, and the unfinished field line is acceptable so far: what stands before it need not be
+ * parsed again. */
+static bool only_a_field_has_grown(
+    const char *bytes, size_t length, size_t checked, const struct pipit_guard_limits *limits)
+{
+	const char *last = memrchr(bytes, '\n', length);
+	struct parser parser = { .end = bytes + length, .limits = limits };
+
+	/* The first line, and the one that follows an empty one, is the request line. */
+	if (!last || last < bytes + 2 || last >= bytes + checked)
+		return false;
+	if (limits->max_head_bytes && length > limits->max_head_bytes)
+		return false;
+	parser.at = last + 1;
+	return parse_fields(&parser) == PIPIT_GUARD_MORE;
+}
+
 enum pipit_guard_verdict pipit_guard_head(const char *bytes, size_t length, size_t *checked,
     const struct pipit_guard_limits *limits, struct pipit_guard_head *head, size_t *consumed, enum pipit_reason *reason)
 {
 	struct parser parser = { .at = bytes, .end = bytes + length, .limits = limits, .head = head };
 	enum pipit_guard_verdict verdict;
 
-	/* No line has ended since the last call: nothing can have changed but the size. */
-	if (*checked && memchr(bytes + *checked, '\n', length - *checked) == NULL &&
-	    (limits->max_head_bytes == 0 || length <= limits->max_head_bytes)) {
+	if (*checked && only_a_field_has_grown(bytes, length, *checked, limits)) {
 		*checked = length;
 		return PIPIT_GUARD_MORE;
 	}
@@ -697,8 +725,13 @@ static enum pipit_reason count_framing(
 		return PIPIT_REASON_CHUNK;
 	if (before < TRAILER_START)
 		return PIPIT_REASON_NONE;
+	if (before == TRAILER_START)
+		chunked->field_bytes = 0;
 	if (before == TRAILER_START && chunked->state == TRAILER_NAME && ++chunked->trailer_fields > max_fields(limits))
 		return PIPIT_REASON_TOO_MANY_FIELDS;
+	if (before != TRAILER_LF && chunked->state != TRAILER_LF && ++chunked->field_bytes > limits->max_field_bytes &&
+	    limits->max_field_bytes)
+		return PIPIT_REASON_FIELD_TOO_LARGE;
 	if (++chunked->trailer_bytes > limits->max_head_bytes && limits->max_head_bytes)
 		return PIPIT_REASON_HEAD_TOO_LARGE;
 	return PIPIT_REASON_NONE;

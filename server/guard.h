@@ -24,6 +24,7 @@ struct pipit_guard_limits {
 	uint32_t max_head_bytes; /* request line and fields with their line ends; 0: no limit but the caller's memory */
 	uint32_t max_target_bytes; /* 0: no limit */
 	uint32_t max_fields;       /* 0 or above PIPIT_GUARD_FIELDS_MAX: PIPIT_GUARD_FIELDS_MAX */
+	uint32_t max_field_bytes;  /* one field, name to value; 0: no limit */
 };
 
 /* A header field as it was sent. Offsets count from the head's first byte, so that a head can be moved. */
@@ -64,8 +65,8 @@ enum pipit_guard_verdict { PIPIT_GUARD_MORE, PIPIT_GUARD_PASS, PIPIT_GUARD_REJEC
  * Judge the head that begins at `bytes`.
  *
  * checked: how many of these bytes an earlier call has already seen without finding the end, 0 at first; updated on MORE.
- *          It spares the work of parsing again when no new line has ended: a head sent byte by byte costs no more than
- *          one parse per line.
+ *          It spares the work of parsing again what has not changed: of a head sent byte by byte, only the line that is
+ *          growing is looked at each time.
  * head:    filled on PASS. On REJECT, method and minor are right when they were reached, and 0 when not.
  * consumed: on PASS, the bytes up to the end of the head, one empty line before it included (RFC 9112 §2.2).
  * reason:  on REJECT.
@@ -91,6 +92,7 @@ struct pipit_guard_chunked {
 	uint32_t extension_bytes; /* of all chunks of the message */
 	uint32_t trailer_bytes;
 	uint32_t trailer_fields;
+	uint32_t field_bytes; /* of the trailer field that is arriving */
 };
 
 enum pipit_guard_chunk {

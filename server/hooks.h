@@ -47,7 +47,7 @@ struct pipit_transport_hooks {
 	    struct pipit_slice line, size_t content_bytes);
 	/* The client of a request that waits for its handler has closed its side. Called once per request. */
 	void (*abandoned)(void *context, struct pipit_connection *connection);
-	/* All connections are in use, none of this worker's idly. True when another worker lets one of its own go. */
+	/* All connections are in use, and this worker can spare none. True when another one is asked to let one go. */
 	bool (*make_room_elsewhere)(void *context);
 	/* Memory for the next connection is short: stop accepting for a moment. */
 	void (*pause_accepting)(void *context);

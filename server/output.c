@@ -2,8 +2,10 @@
 /* One send() for all replies of a readiness; see output.h. */
 #include "output.h"
 
+#include "budget.h"
+
 #include <errno.h>
-#include <event2/buffer.h>
+#include <stdlib.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -43,19 +45,32 @@ static size_t send_pieces(struct pipit_connection *connection, struct iovec *pie
 	return 0;
 }
 
+/* Bytes behind those that wait already. False when the budget or memory is short. */
+static bool append_out(struct pipit_connection *connection, const char *bytes, size_t length)
+{
+	char *out;
+	if (!pipit_budget_take(connection, length)) {
+		pipit_stats_reject(connection->transport->stats, PIPIT_REASON_MEMORY_LIMIT);
+		return false;
+	}
+	out = realloc(connection->out, connection->out_length + length);
+	if (!out)
+		return false;
+	memcpy(out + connection->out_length, bytes, length);
+	connection->out = out;
+	connection->out_length += length;
+	return true;
+}
+
 /* Keep what is left of the pieces after the first `sent` bytes. */
 static void keep_rest(struct pipit_connection *connection, const struct iovec *pieces, int count, size_t sent)
 {
 	for (int i = 0; i < count && !connection->broken; i++) {
 		size_t skip = sent < pieces[i].iov_len ? sent : pieces[i].iov_len;
 		sent -= skip;
-		if (skip == pieces[i].iov_len)
-			continue;
-		if (!connection->out)
-			connection->out = evbuffer_new();
 		/* A reply that cannot be kept cannot be completed either: the connection ends rather than lie. */
-		if (!connection->out || evbuffer_add(connection->out, (const char *)pieces[i].iov_base + skip,
-					    pieces[i].iov_len - skip) != 0)
+		if (skip < pieces[i].iov_len &&
+		    !append_out(connection, (const char *)pieces[i].iov_base + skip, pieces[i].iov_len - skip))
 			connection->broken = true;
 	}
 }
@@ -82,7 +97,7 @@ void pipit_output_flush(struct pipit_connection *connection, bool more)
 static size_t room(const struct pipit_connection *connection)
 {
 	const struct pipit_transport *transport = connection->transport;
-	return transport->current == connection ? PIPIT_BATCH_SIZE - transport->batch_length : 0;
+	return transport->current == connection ? transport->config->max_output_bytes - transport->batch_length : 0;
 }
 
 void pipit_output_write(struct pipit_connection *connection, struct iovec *pieces, int count)
@@ -108,20 +123,24 @@ bool pipit_output_is_stuck(const struct pipit_connection *connection)
 	return connection->out != NULL;
 }
 
+static void clear_out(struct pipit_connection *connection)
+{
+	free(connection->out);
+	connection->out = NULL;
+	connection->out_length = connection->out_sent = 0;
+}
+
 void pipit_output_retry(struct pipit_connection *connection)
 {
 	while (connection->out) {
-		int sent = evbuffer_write(connection->out, connection->fd);
-		if (sent <= 0) {
-			if (sent < 0 && !would_block(errno))
-				connection->broken = true;
+		struct iovec rest = { connection->out + connection->out_sent,
+			connection->out_length - connection->out_sent };
+		size_t sent = send_pieces(connection, &rest, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (sent == 0)
 			return;
-		}
-		moved(connection, (size_t)sent);
-		if (evbuffer_get_length(connection->out) == 0) {
-			evbuffer_free(connection->out);
-			connection->out = NULL;
-		}
+		connection->out_sent += sent;
+		if (connection->out_sent == connection->out_length)
+			clear_out(connection);
 	}
 }
 
@@ -189,8 +208,6 @@ void pipit_output_send_file(struct pipit_connection *connection)
 
 void pipit_output_clear(struct pipit_connection *connection)
 {
-	if (connection->out)
-		evbuffer_free(connection->out);
-	connection->out = NULL;
+	clear_out(connection);
 	drop_file(connection);
 }

@@ -62,16 +62,33 @@ struct pipit_config {
 
 	/** Connections of the whole process at once; at the limit the longest-idle one makes room. Default 10000. */
 	uint64_t max_connections;
+	/** Connections from one client address at once (429 above); an IPv6 client is its /64. Default 0: any number. */
+	uint64_t max_connections_per_address;
+	/** Requests on one connection, the last of which is answered with "Connection: close". Default 0: any number. */
+	uint64_t max_requests_per_connection;
+	/**
+	 * Bytes that all connections of the process may have buffered at once: heads and content that are arriving, replies
+	 * that a client has not taken yet. At the limit new content is refused with 503. No content can be larger, so it is at
+	 * least `max_body_bytes`. Default 67108864.
+	 */
+	uint64_t memory_limit;
 	/** Length of the kernel's queue of connections not yet accepted, per listener. Default 1024, range 1 to 65535. */
 	uint64_t listen_backlog;
 	/** Request line and header fields together, in bytes (431 above). Default 16384, range 256 to 65536. */
 	uint64_t max_head_bytes;
 	/** Header fields of a request (431 above). Default 100, range 1 to 256. */
 	uint64_t max_fields;
+	/** One header field, name to value, in bytes (431 above). Default 8192, range 0 to 65536. */
+	uint64_t max_field_bytes;
 	/** Request target, in bytes (414 above). Default 8192, range 16 to 65000. */
 	uint64_t max_target_bytes;
 	/** Content of a request, in bytes, for routes that do not set their own limit (413 above). Default 1048576. */
 	uint64_t max_body_bytes;
+	/**
+	 * Bytes of replies that wait for one client before no more of its pipelined requests are handled; a single longer reply
+	 * is kept whole. Each worker has one buffer of this size. Default 65536, range 4096 to 16777216.
+	 */
+	uint64_t max_output_bytes;
 	/** Nesting of arrays and objects in JSON (400 above). Default 64, range 1 to 512. */
 	uint64_t max_json_depth;
 
@@ -218,7 +235,7 @@ typedef void pipit_evhttp_callback(struct evhttp_request *request, void *arg);
 
 /** What may be said of a route beyond its handler. Zero-initialise it; zero fields mean "as configured". */
 struct pipit_route_options {
-	/** Content of a request, in bytes (413 above); 0: the server's max_body_bytes. */
+	/** Content of a request, in bytes (413 above), at most the server's memory_limit; 0: the server's max_body_bytes. */
 	uint64_t max_body_bytes;
 	/** True: requests with content are refused with 413, whatever `max_body_bytes` says. */
 	bool refuse_body;
@@ -399,7 +416,8 @@ PIPIT_API int pipit_request_post(
 PIPIT_API int pipit_reply_header(struct pipit_request *request, const char *name, const char *value);
 
 /**
- * Reply with content.
+ * Reply with content. What the client does not take at once is kept until it does; when `memory_limit` has no room for it the
+ * reply is cut off and the connection closed. Large content is better sent from a file, see pipit_reply_file().
  *
  * @param status        200 to 599
  * @param content_type  NULL leaves the field out

@@ -17,6 +17,7 @@ static const struct pipit_reason_entry entries[PIPIT_REASON_COUNT] = {
 	[PIPIT_REASON_FIELD_FOLDED] = { 400, "field_folded", "A header field is folded over lines, which is obsolete." },
 	[PIPIT_REASON_HEAD_TOO_LARGE] = { 431, "head_too_large", "The header fields are larger than this server takes." },
 	[PIPIT_REASON_TOO_MANY_FIELDS] = { 431, "too_many_fields", "There are more header fields than this server takes." },
+	[PIPIT_REASON_FIELD_TOO_LARGE] = { 431, "field_too_large", "A header field is longer than this server takes." },
 	[PIPIT_REASON_HOST] = { 400, "host", "An HTTP/1.1 request carries exactly one valid Host field." },
 	[PIPIT_REASON_EXPECTATION] = { 417, "expectation", "The only expectation served is 100-continue." },
 	[PIPIT_REASON_CONTENT_LENGTH] = { 400, "content_length", "Content-Length is not one decimal number, given once." },
@@ -29,6 +30,9 @@ static const struct pipit_reason_entry entries[PIPIT_REASON_COUNT] = {
 	[PIPIT_REASON_HEAD_TIMEOUT] = { 408, "head_timeout", "The request head did not arrive in time." },
 	[PIPIT_REASON_BODY_TIMEOUT] = { 408, "body_timeout", "The request content did not arrive in time." },
 	[PIPIT_REASON_TOO_MANY_CONNECTIONS] = { 503, "too_many_connections", "All connections are in use; try again soon." },
+	[PIPIT_REASON_TOO_MANY_FROM_ADDRESS] = { 429, "too_many_from_address",
+	    "Your address has as many connections open as one address may have." },
+	[PIPIT_REASON_MEMORY_LIMIT] = { 503, "memory_limit", "The server is holding as many bytes as it may; try again soon." },
 	[PIPIT_REASON_OUT_OF_MEMORY] = { 503, "out_of_memory", "The server is short of memory; try again soon." },
 	[PIPIT_REASON_ENGINE] = { 500, "engine", "The server could not process the request." },
 };

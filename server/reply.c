@@ -301,7 +301,7 @@ size_t pipit_reply_refusal(
 	head.content_length = length;
 	if (reason == PIPIT_REASON_METHOD_REFUSED)
 		head.fields = pipit_slice_of("Allow: GET, HEAD, OPTIONS\r\n");
-	if (entry->status == 503)
+	if (entry->status == 503 || entry->status == 429)
 		head.fields = pipit_slice_of("Retry-After: 1\r\n");
 	used = pipit_reply_head(at, &head);
 	*content_bytes = is_head_request ? 0 : length;

@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "exposition.h"
+#include "house.h"
 #include "listener.h"
 #include "log.h"
 #include "router.h"
@@ -117,9 +118,11 @@ struct pipit_server *pipit_server_new(const struct pipit_config *config)
 		free(server);
 		return NULL;
 	}
-	if (server)
+	if (server) {
 		server->router = pipit_router_new();
-	if (!server || !server->router || !copy_config(server, config)) {
+		server->shared.house = pipit_house_new(config->max_connections_per_address);
+	}
+	if (!server || !server->router || !server->shared.house || !copy_config(server, config)) {
 		pipit_log(PIPIT_LOG_ERROR, "out of memory");
 		pipit_server_free(server);
 		return NULL;
@@ -172,6 +175,9 @@ static int add_route(struct pipit_server *server, const char *pattern, const str
 		return fail_registration(server, pattern, -EBUSY, "routes are registered before the server runs");
 	if (!pattern || (!content->handler && !content->callback))
 		return fail_registration(server, pattern, -EINVAL, "a route has a pattern and a handler");
+	if (server->config.memory_limit && content->options.max_body_bytes > server->config.memory_limit)
+		return fail_registration(server, pattern, -EINVAL,
+		    "max_body_bytes is above memory-limit, so that such content could never be taken");
 	route = new_route(content, pattern);
 	error = route ? pipit_router_add(server->router, content->methods, pattern, route, why, sizeof why) : -ENOMEM;
 	if (error != 0) {
@@ -306,18 +312,24 @@ static void worker_done(struct pipit_server *server, struct pipit_worker *worker
 		pipit_worker_break(server->workers[0]);
 }
 
-/* The worker with the most idle connections, and they must be more than none. */
+static uint64_t spare_connections(const struct pipit_stats *stats)
+{
+	return pipit_stats_in_state(stats, PIPIT_STATE_IDLE) + pipit_stats_in_state(stats, PIPIT_STATE_READING) +
+	       pipit_stats_in_state(stats, PIPIT_STATE_CLOSING);
+}
+
+/* The worker with the most connections that can probably be spared, and they must be more than none. */
 static bool make_room(struct pipit_server *server, struct pipit_worker *asking)
 {
 	struct pipit_worker *best = NULL;
 	uint64_t most = 0;
 	for (size_t i = 0; i < server->worker_count; i++) {
 		struct pipit_worker *worker = server->workers[i];
-		uint64_t idle = pipit_stats_in_state(pipit_worker_stats(worker), PIPIT_STATE_IDLE);
-		if (worker == asking || idle <= most)
+		uint64_t count = spare_connections(pipit_worker_stats(worker));
+		if (worker == asking || count <= most)
 			continue;
 		best = worker;
-		most = idle;
+		most = count;
 	}
 	return best && pipit_worker_evict(best) == 0;
 }
@@ -505,7 +517,7 @@ bool pipit_server_is_draining(const struct pipit_server *server)
 
 uint64_t pipit_server_connections(const struct pipit_server *server)
 {
-	return atomic_load(&server->shared.connections);
+	return pipit_house_connections(server->shared.house);
 }
 
 void pipit_server_free(struct pipit_server *server)
@@ -517,6 +529,7 @@ void pipit_server_free(struct pipit_server *server)
 	close_sockets(server);
 	pipit_access_log_close(server->shared.access_log);
 	pipit_router_free(server->router);
+	pipit_house_free(server->shared.house);
 	while (server->routes) {
 		struct pipit_route *next = server->routes->next;
 		free_route(server->routes);
@@ -544,6 +557,7 @@ static char *render_metrics(struct pipit_server *server, bool openmetrics, size_
 		.libevent_version = event_get_version(),
 		.log_dropped = server->shared.access_log ? pipit_access_log_dropped(server->shared.access_log) : 0,
 		.started = server->started,
+		.buffered_bytes = pipit_house_bytes(server->shared.house),
 		.openmetrics = openmetrics,
 	};
 	for (size_t i = 0; i < server->worker_count; i++)

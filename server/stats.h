@@ -39,7 +39,7 @@ enum pipit_stats_phase {
 /* Single counters without labels. */
 enum pipit_stats_counter {
 	PIPIT_COUNT_ACCEPTED,      /* http_connections_accepted_total */
-	PIPIT_COUNT_EVICTED,       /* http_connections_evicted_total: idle ones that left to make room */
+	PIPIT_COUNT_EVICTED,       /* http_connections_evicted_total: those that left to make room */
 	PIPIT_COUNT_ACCEPT_ERRORS, /* http_accept_errors_total: accept() failed, mostly for want of descriptors */
 	PIPIT_COUNT_ABORTED,       /* http_requests_aborted_total: the client left before its reply was complete */
 	PIPIT_COUNT_RECEIVED,      /* http_received_bytes_total */

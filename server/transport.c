@@ -5,6 +5,8 @@
  */
 #include "transport.h"
 
+#include "admission.h"
+#include "budget.h"
 #include "connection.h"
 #include "engine.h"
 #include "output.h"
@@ -12,7 +14,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -90,6 +91,14 @@ const char *pipit_transport_date(struct pipit_transport *transport)
 
 /* --- replies, refusals, the end of a request ----------------------------------------------------------------------- */
 
+static void release_content(struct pipit_connection *connection)
+{
+	free(connection->body);
+	connection->body = NULL;
+	connection->body_length = connection->body_capacity = 0;
+	connection->retained_bytes = 0;
+}
+
 /* The request is over and its reply complete. */
 static void finish(struct pipit_connection *connection)
 {
@@ -103,9 +112,7 @@ static void finish(struct pipit_connection *connection)
 	}
 	transport->hooks->finished(transport->context, connection, true);
 	connection->request = NULL;
-	free(connection->body);
-	connection->body = NULL;
-	connection->body_length = connection->body_capacity = 0;
+	release_content(connection);
 	connection->content_bytes = 0;
 }
 
@@ -151,6 +158,7 @@ void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_rea
 	pipit_stats_reject(transport->stats, reason);
 	transport->hooks->refused(transport->context, connection, reason, line, content_bytes);
 	connection->request = NULL;
+	release_content(connection);
 }
 
 void pipit_transport_reply(struct pipit_connection *connection, int status, struct pipit_slice head,
@@ -175,24 +183,44 @@ void pipit_transport_reply(struct pipit_connection *connection, int status, stru
 
 /* --- from bytes to a message --------------------------------------------------------------------------------------- */
 
-static bool append_body(struct pipit_connection *connection, struct pipit_slice data)
+/* The most that the content of this request can be. */
+static uint64_t content_bound(const struct pipit_connection *connection)
 {
-	size_t needed = connection->body_length + data.length + 1, capacity = connection->body_capacity;
-	if (needed > capacity) {
-		char *body;
-		if (capacity == 0)
-			capacity = BODY_START_SIZE;
-		while (capacity < needed)
-			capacity *= 2;
-		body = realloc(connection->body, capacity);
-		if (!body)
-			return false;
-		connection->body = body;
-		connection->body_capacity = capacity;
-	}
+	if (connection->head->framing == PIPIT_FRAMING_LENGTH)
+		return connection->body_bytes;
+	return connection->body_limit ? connection->body_limit : UINT64_MAX - 1;
+}
+
+/* It doubles, but never beyond what the content can be. */
+static enum pipit_reason grow_body(struct pipit_connection *connection, size_t needed)
+{
+	size_t capacity = connection->body_capacity ? connection->body_capacity : BODY_START_SIZE;
+	char *body;
+
+	while (capacity < needed)
+		capacity *= 2;
+	if (capacity > content_bound(connection) + 1)
+		capacity = (size_t)content_bound(connection) + 1;
+	if (!pipit_budget_take(connection, capacity - connection->body_capacity))
+		return PIPIT_REASON_MEMORY_LIMIT;
+	body = realloc(connection->body, capacity);
+	if (!body)
+		return PIPIT_REASON_OUT_OF_MEMORY;
+	connection->body = body;
+	connection->body_capacity = capacity;
+	return PIPIT_REASON_NONE;
+}
+
+static enum pipit_reason append_body(struct pipit_connection *connection, struct pipit_slice data)
+{
+	size_t needed = connection->body_length + data.length + 1;
+	enum pipit_reason reason =
+	    needed > connection->body_capacity ? grow_body(connection, needed) : PIPIT_REASON_NONE;
+	if (reason != PIPIT_REASON_NONE)
+		return reason;
 	memcpy(connection->body + connection->body_length, data.data, data.length);
 	connection->body_length += data.length;
-	return true;
+	return PIPIT_REASON_NONE;
 }
 
 static void refuse_message(struct pipit_connection *connection, enum pipit_reason reason)
@@ -238,9 +266,10 @@ static size_t take_length(struct pipit_connection *connection, char *bytes, size
 {
 	uint64_t missing = connection->body_bytes - connection->body_length;
 	struct pipit_slice data = { bytes, missing < length ? (size_t)missing : length };
+	enum pipit_reason reason = append_body(connection, data);
 
-	if (!append_body(connection, data))
-		refuse_message(connection, PIPIT_REASON_OUT_OF_MEMORY);
+	if (reason != PIPIT_REASON_NONE)
+		refuse_message(connection, reason);
 	else if (connection->body_length == connection->body_bytes)
 		show_collected(connection);
 	return data.length;
@@ -260,8 +289,8 @@ static size_t take_chunks(struct pipit_connection *connection, char *bytes, size
 			return length;
 		if (chunk == PIPIT_CHUNK_DATA && is_over_limit(connection, connection->body_length + data.length))
 			reason = PIPIT_REASON_BODY_TOO_LARGE;
-		else if (chunk == PIPIT_CHUNK_DATA && !append_body(connection, data))
-			reason = PIPIT_REASON_OUT_OF_MEMORY;
+		else if (chunk == PIPIT_CHUNK_DATA)
+			reason = append_body(connection, data);
 		if (reason != PIPIT_REASON_NONE) {
 			refuse_message(connection, reason);
 			return length;
@@ -286,11 +315,32 @@ static void send_continue(struct pipit_connection *connection)
 	pipit_output_write(connection, &piece, 1);
 }
 
+/* The content comes in pieces: its head must outlive the bytes that it lies in. */
+static enum pipit_reason begin_collecting(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	const struct pipit_guard_head *head = connection->head, *retained;
+	size_t bytes = sizeof *head - sizeof head->fields + head->field_count * sizeof head->fields[0] + head->length;
+
+	connection->body_bytes = head->content_length;
+	connection->chunked = (struct pipit_guard_chunked){ 0 };
+	if (!pipit_budget_would_fit(connection, bytes + head->content_length) || !pipit_budget_take(connection, bytes))
+		return PIPIT_REASON_MEMORY_LIMIT;
+	connection->retained_bytes = bytes;
+	retained = transport->hooks->retain(transport->context, connection);
+	if (!retained)
+		return PIPIT_REASON_OUT_OF_MEMORY;
+	connection->head = retained;
+	connection->collecting = true;
+	/* An empty content has an address too. */
+	return append_body(connection, (struct pipit_slice){ "", 0 });
+}
+
 /* The route wants the content: take it from behind the head when it is all there, or begin to collect it. */
 static size_t begin_content(struct pipit_connection *connection, char *behind, size_t available)
 {
-	struct pipit_transport *transport = connection->transport;
 	const struct pipit_guard_head *head = connection->head;
+	enum pipit_reason reason;
 
 	if (head->framing == PIPIT_FRAMING_LENGTH && is_over_limit(connection, head->content_length)) {
 		refuse_message(connection, PIPIT_REASON_BODY_TOO_LARGE);
@@ -301,16 +351,11 @@ static size_t begin_content(struct pipit_connection *connection, char *behind, s
 		show_in_place(connection, behind, length);
 		return length;
 	}
-	connection->head = transport->hooks->retain(transport->context, connection);
-	connection->body_bytes = head->framing == PIPIT_FRAMING_LENGTH ? head->content_length : 0;
-	connection->chunked = (struct pipit_guard_chunked){ 0 };
-	/* An empty content has an address too. */
-	if (!connection->head || !append_body(connection, (struct pipit_slice){ "", 0 })) {
-		connection->head = head;
-		refuse_message(connection, PIPIT_REASON_OUT_OF_MEMORY);
+	reason = begin_collecting(connection);
+	if (reason != PIPIT_REASON_NONE) {
+		refuse_message(connection, reason);
 		return 0;
 	}
-	connection->collecting = true;
 	if (head->expect_continue && available == 0)
 		send_continue(connection);
 	return 0;
@@ -327,6 +372,7 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 {
 	struct pipit_transport *transport = connection->transport;
 	const struct pipit_guard_head *head = connection->head = &transport->head;
+	uint64_t memory_limit = transport->config->memory_limit;
 	enum pipit_decision decision;
 
 	connection->started_ns = connection->phase == PHASE_HEAD ? connection->started_ns : transport->now_ns;
@@ -339,8 +385,12 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 	/* What waits next waits anew, whatever this connection waited for before. */
 	if (connection->phase == PHASE_HEAD || connection->phase == PHASE_BODY)
 		enter(connection, PHASE_IDLE);
+	connection->requests++;
 	decision = transport->hooks->head(transport->context, connection, head, &connection->body_limit);
 	connection->is_classic = decision == PIPIT_DECIDE_CLASSIC;
+	/* More than that never fits, however long the client waits. */
+	if (memory_limit && (!connection->body_limit || connection->body_limit > memory_limit))
+		connection->body_limit = memory_limit;
 	/* evhttp would write an empty Content-Length into a kept HTTP/1.0 reply that is sent in pieces: it is not told that the
 	 * client asked to keep the connection, and closes it. */
 	if (connection->is_classic && head->minor == 0)
@@ -393,26 +443,54 @@ static bool may_read(const struct pipit_connection *connection)
 	       !pipit_output_is_stuck(connection) && !pipit_engine_is_gone(connection);
 }
 
+static void drop_pending(struct pipit_connection *connection)
+{
+	free(connection->pending);
+	connection->pending = NULL;
+	connection->pending_length = connection->pending_capacity = 0;
+}
+
+/* Others that have not sent a whole head give way. */
+static bool take_for_pending(struct pipit_connection *connection, size_t more)
+{
+	return pipit_budget_take_for_head(connection, more) ||
+	       (pipit_admission_free_bytes(connection) && pipit_budget_take_for_head(connection, more));
+}
+
+static enum pipit_reason grow_pending(struct pipit_connection *connection, size_t length)
+{
+	size_t capacity = length < 512 ? 512 : length + length / 2;
+	char *pending;
+	if (!take_for_pending(connection, capacity - connection->pending_capacity))
+		return PIPIT_REASON_MEMORY_LIMIT;
+	pending = realloc(connection->pending, capacity);
+	if (!pending)
+		return PIPIT_REASON_OUT_OF_MEMORY;
+	connection->pending = pending;
+	connection->pending_capacity = capacity;
+	return PIPIT_REASON_NONE;
+}
+
 static void keep_pending(struct pipit_connection *connection, const char *bytes, size_t length)
 {
+	enum pipit_reason reason = PIPIT_REASON_NONE;
 	if (length == 0 || connection->closing) {
-		free(connection->pending);
-		connection->pending = NULL;
-		connection->pending_length = connection->pending_capacity = 0;
+		drop_pending(connection);
 		return;
 	}
-	if (length > connection->pending_capacity) {
-		size_t capacity = length < 512 ? 512 : length + length / 2;
-		char *pending = realloc(connection->pending, capacity);
-		if (!pending) {
-			connection->broken = true;
-			return;
-		}
-		connection->pending = pending;
-		connection->pending_capacity = capacity;
+	if (length > connection->pending_capacity)
+		reason = grow_pending(connection, length);
+	if (reason == PIPIT_REASON_NONE) {
+		memcpy(connection->pending, bytes, length);
+		connection->pending_length = length;
+	} else if (connection->checked) {
+		connection->is_head = connection->wants_html = false;
+		pipit_connection_refuse(connection, reason, pipit_connection_first_line(bytes, length));
+	} else {
+		/* A refusal would overtake the replies to earlier requests. */
+		pipit_stats_reject(connection->transport->stats, reason);
+		connection->broken = true;
 	}
-	memcpy(connection->pending, bytes, length);
-	connection->pending_length = length;
 }
 
 /* Every request in these bytes, as far as they are whole and each reply is given. bytes lie in transport->in. */
@@ -531,6 +609,7 @@ static void say_goodbye(struct pipit_connection *connection)
 	}
 	if (connection->phase == PHASE_CLOSING)
 		return;
+	drop_pending(connection);
 	shutdown(connection->fd, SHUT_WR);
 	connection->linger_left = LINGER_BYTES;
 	enter(connection, PHASE_CLOSING);
@@ -547,7 +626,7 @@ static bool write_out(struct pipit_connection *connection)
 	} else if (!pipit_output_is_stuck(connection) && connection->deferred && connection->is_classic) {
 		conclude(connection);
 	}
-	return !pipit_output_is_stuck(connection) && connection->file_left == 0 && !pipit_engine_is_stuck(connection);
+	return !pipit_output_is_stuck(connection) && connection->file_left == 0 && !pipit_engine_waiting(connection);
 }
 
 /*
@@ -563,6 +642,7 @@ void pipit_connection_settle(struct pipit_connection *connection)
 	/* evhttp closes after a classic reply that says so. */
 	if (pipit_engine_is_gone(connection))
 		return;
+	pipit_budget_settle(connection, pipit_engine_waiting(connection));
 	if (connection->broken) {
 		pipit_connection_drop(connection);
 	} else if (!is_out) {
@@ -587,96 +667,10 @@ void pipit_connection_settle(struct pipit_connection *connection)
 	}
 }
 
-/* --- new connections ----------------------------------------------------------------------------------------------- */
-
-static void find_candidates(struct pipit_transport *transport)
-{
-	transport->candidate_at = transport->candidate_count = 0;
-	for (struct pipit_connection *at = transport->all; at; at = at->next) {
-		size_t place = transport->candidate_count;
-		if (at->phase != PHASE_IDLE || pipit_engine_is_gone(at))
-			continue;
-		if (place == PIPIT_CANDIDATES_MAX && transport->candidates[--place]->moved_ms <= at->moved_ms)
-			continue;
-		while (place > 0 && transport->candidates[place - 1]->moved_ms > at->moved_ms) {
-			transport->candidates[place] = transport->candidates[place - 1];
-			place--;
-		}
-		transport->candidates[place] = at;
-		if (transport->candidate_count < PIPIT_CANDIDATES_MAX)
-			transport->candidate_count++;
-	}
-}
-
-/* Nothing of a next request lies in the socket: closing now loses none. */
 bool pipit_connection_is_quiet(const struct pipit_connection *connection)
 {
 	char byte;
 	return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
-}
-
-/* Looking through all connections finds several candidates at once, so that a crowd at the door costs one look per crowd. */
-bool pipit_transport_evict(struct pipit_transport *transport)
-{
-	for (int look = 0; look < 2; look++) {
-		while (transport->candidate_at < transport->candidate_count) {
-			struct pipit_connection *candidate = transport->candidates[transport->candidate_at++];
-			if (!candidate || candidate->phase != PHASE_IDLE || pipit_engine_is_gone(candidate) ||
-			    !pipit_connection_is_quiet(candidate))
-				continue;
-			pipit_connection_drop(candidate);
-			pipit_stats_add(transport->stats, PIPIT_COUNT_EVICTED, 1);
-			return true;
-		}
-		find_candidates(transport);
-	}
-	return false;
-}
-
-static void link_adopted(struct pipit_connection *connection)
-{
-	struct pipit_transport *transport = connection->transport;
-	connection->next = transport->all;
-	if (transport->all)
-		transport->all->previous = connection;
-	transport->all = connection;
-	transport->adopted++;
-}
-
-/* Here, or at another worker: then there is one too many for a moment. */
-static bool make_room(struct pipit_transport *transport)
-{
-	return pipit_transport_evict(transport) || transport->hooks->make_room_elsewhere(transport->context);
-}
-
-/* evhttp has accepted: the descriptor is there now. */
-static void adopt(struct pipit_connection *connection)
-{
-	struct pipit_transport *transport = connection->transport;
-	uint64_t limit = transport->config->max_connections, others;
-	socklen_t length = sizeof connection->peer;
-	int on = 1, fd = bufferevent_getfd(connection->bev);
-	bool is_full;
-
-	if (fd < 0) {
-		/* evhttp ran out of memory between asking for a bufferevent and holding it. */
-		bufferevent_free(connection->bev);
-		return;
-	}
-	others = atomic_fetch_add_explicit(transport->house, 1, memory_order_relaxed);
-	is_full = limit && others >= limit && !make_room(transport);
-	connection->fd = fd;
-	connection->is_counted = true;
-	link_adopted(connection);
-	connection->moved_ms = connection->phase_ms = transport->now_ms;
-	pipit_stats_add(transport->stats, PIPIT_COUNT_ACCEPTED, 1);
-	pipit_stats_move(transport->stats, PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
-	if (getpeername(fd, &connection->peer.any, &length) != 0)
-		connection->peer.any.sa_family = AF_UNSPEC;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	if (is_full)
-		pipit_connection_refuse(connection, PIPIT_REASON_TOO_MANY_CONNECTIONS, (struct pipit_slice){ "", 0 });
-	pipit_connection_settle(connection);
 }
 
 static void on_turn_end(evutil_socket_t fd, short what, void *context)
@@ -700,7 +694,7 @@ static void on_turn_end(evutil_socket_t fd, short what, void *context)
 		if (pipit_engine_is_gone(connection))
 			;
 		else if (connection->fd < 0)
-			adopt(connection);
+			pipit_admission_adopt(connection);
 		else if (connection->pending && !connection->checked && may_read(connection))
 			resume(connection);
 		else
@@ -760,7 +754,7 @@ static void release(struct pipit_transport *transport)
 }
 
 struct pipit_transport *pipit_transport_new(struct event_base *base, const struct pipit_config *config,
-    struct pipit_stats *stats, _Atomic uint64_t *house, const struct pipit_transport_hooks *hooks, void *context)
+    struct pipit_stats *stats, struct pipit_house *house, const struct pipit_transport_hooks *hooks, void *context)
 {
 	struct pipit_transport *transport = calloc(1, sizeof *transport);
 	if (!transport)
@@ -773,10 +767,11 @@ struct pipit_transport *pipit_transport_new(struct event_base *base, const struc
 	transport->context = context;
 	transport->limits.max_head_bytes = (uint32_t)config->max_head_bytes;
 	transport->limits.max_target_bytes = (uint32_t)config->max_target_bytes;
+	transport->limits.max_field_bytes = (uint32_t)config->max_field_bytes;
 	transport->limits.max_fields = (uint32_t)config->max_fields;
 	transport->waiting_tail = &transport->waiting;
 	transport->in = malloc(PIPIT_INPUT_SIZE + 1);
-	transport->batch = malloc(PIPIT_BATCH_SIZE);
+	transport->batch = malloc(config->max_output_bytes);
 	transport->turn_end = event_new(base, -1, 0, on_turn_end, transport);
 	if (!transport->in || !transport->batch || !transport->turn_end || pipit_engine_open(transport) != 0) {
 		release(transport);

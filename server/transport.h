@@ -18,21 +18,20 @@
 #define PIPIT_TRANSPORT_H
 
 #include "hooks.h"
+#include "house.h"
 #include "pipit.h"
 #include "stats.h"
-
-#include <stdatomic.h>
 
 struct evhttp;
 struct pipit_connection;
 struct pipit_transport;
 
 /*
- * config, stats, house (connections of the whole process) are kept and outlive the transport. base is borrowed likewise.
+ * config, stats and house are kept and outlive the transport. base is borrowed likewise.
  * Returns NULL when memory is short.
  */
 struct pipit_transport *pipit_transport_new(struct event_base *base, const struct pipit_config *config,
-    struct pipit_stats *stats, _Atomic uint64_t *house, const struct pipit_transport_hooks *hooks, void *context);
+    struct pipit_stats *stats, struct pipit_house *house, const struct pipit_transport_hooks *hooks, void *context);
 
 /* evhttp for connections of this transport: give it listeners. Owned by the transport. */
 struct evhttp *pipit_transport_engine(struct pipit_transport *transport);
@@ -48,9 +47,6 @@ size_t pipit_transport_close_all(struct pipit_transport *transport);
 
 /* True when no client is connected. */
 bool pipit_transport_is_empty(const struct pipit_transport *transport);
-
-/* The longest-idle connection leaves to free a descriptor. False when none is idle. */
-bool pipit_transport_evict(struct pipit_transport *transport);
 
 /*
  * Close all, free the engine. libevent frees connections in the next turn of the loop or with the base, and the transport's

@@ -2,6 +2,7 @@
 /* See worker.h. */
 #include "worker.h"
 
+#include "admission.h"
 #include "deadlines.h"
 
 #include <assert.h>
@@ -105,7 +106,7 @@ static void reopen_doors(struct pipit_worker *worker)
 		accept_failures = 0;
 		worker->is_paused = true;
 		for (int i = 0; i < EVICTIONS_PER_SWEEP; i++)
-			pipit_transport_evict(worker->transport);
+			pipit_admission_evict(worker->transport);
 	}
 	if (!worker->is_paused || !pipit_transport_is_ready(worker->transport))
 		return;
@@ -257,9 +258,8 @@ static void break_loop(struct pipit_worker *worker)
 /* Unless somebody has left since the other worker asked. */
 static void evict(struct pipit_worker *worker)
 {
-	if (atomic_load_explicit(&worker->shared->connections, memory_order_relaxed) >
-	    worker->shared->config->max_connections)
-		pipit_transport_evict(worker->transport);
+	if (pipit_house_connections(worker->shared->house) > worker->shared->config->max_connections)
+		pipit_admission_evict(worker->transport);
 }
 
 static bool make_room_elsewhere(void *context)
@@ -410,7 +410,7 @@ static struct pipit_transport *new_transport(struct pipit_worker *worker)
 	worker->hooks.pause_accepting = pause_accepting;
 	worker->hooks.emptied = emptied;
 	return pipit_transport_new(
-	    worker->base, worker->shared->config, worker->stats, &worker->shared->connections, &worker->hooks, worker);
+	    worker->base, worker->shared->config, worker->stats, worker->shared->house, &worker->hooks, worker);
 }
 
 /* The CPU time of the calling thread, readable from any thread. */

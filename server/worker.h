@@ -7,6 +7,7 @@
 #define PIPIT_WORKER_H
 
 #include "dispatch.h"
+#include "house.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -21,11 +22,11 @@ struct pipit_shared {
 	const struct pipit_route *fallback;
 	size_t route_count;                  /* indexes of counters: the routes, "fallback", "none" */
 	struct pipit_access_log *access_log; /* NULL: off */
-	_Atomic uint64_t connections;
+	struct pipit_house *house;
 	atomic_bool draining;
 	/* The worker has no connection left after a drain or stop; called on its thread, once. */
 	void (*worker_done)(struct pipit_server *server, struct pipit_worker *worker);
-	/* Another worker than this one is asked to let its longest-idle connection go; false when none has an idle one. */
+	/* Another worker than this one is asked to let a connection go that it can spare; false when none seems to have one. */
 	bool (*make_room)(struct pipit_server *server, struct pipit_worker *worker);
 };
 

@@ -547,18 +547,19 @@ static bool has_used_up(void *arg)
 START_TEST(rests_while_it_has_no_descriptors)
 {
 	struct daemon_surroundings surroundings = { NULL, FEW_DESCRIPTORS };
-	struct daemon daemon = daemon_start_in(&surroundings, (const char *const[]){ "--head-timeout", "0", NULL });
+	struct daemon daemon = daemon_start_in(&surroundings, (const char *const[]){ "--min-rate-bytes", "0", NULL });
 	int fds[CROWD];
-	/* Nobody of the crowd is idle, so nobody can be sent away. */
+	/* Each is sending its content, as fast as is asked: nobody can be sent away. */
 	for (int i = 0; i < CROWD; i++) {
 		fds[i] = wire_connect(daemon.port);
-		ck_assert(wire_print(fds[i], "GET /hello/get HTTP/1.1\r\n"));
+		ck_assert(wire_print(fds[i], "POST /hello/post HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+					     "Content-Type: text/plain\r\nContent-Length: 3\r\n\r\nA"));
 	}
 	ck_assert(wire_wait(has_used_up, &(struct descriptors){ &daemon, FEW_DESCRIPTORS }));
 	ck_assert_int_lt(measure_second(&daemon), 300);
 	/* Those who wait outside are let in as others leave. */
 	for (int i = 0; i < CROWD; i++)
-		ck_assert(wire_print(fds[i], "Host: x\r\nConnection: close\r\n\r\n"));
+		ck_assert(wire_print(fds[i], "da"));
 	for (int i = 0; i < CROWD; i++) {
 		struct wire_response response = wire_read(fds[i], false);
 		ck_assert_int_eq(response.status, 200);

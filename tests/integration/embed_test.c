@@ -635,6 +635,8 @@ static void configure(struct host *host, uint64_t workers)
 	host->config.listen_count = 1;
 	host->config.workers = workers;
 	host->config.log_level = "error";
+	/* For replies of fifty mebibytes that wait in memory. */
+	host->config.memory_limit = 512 * MEBIBYTE;
 }
 
 static void make_server(struct host *host)

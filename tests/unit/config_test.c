@@ -129,6 +129,14 @@ START_TEST(checks_numbers_set_by_the_application)
 	assert_check_fails("max-target-bytes = \"16k\": too large; use less than max-head-bytes, which is 16k");
 	config.max_target_bytes = config.max_head_bytes - 1;
 	ck_assert_int_eq(pipit_config_check(&config, error, sizeof(error)), 0);
+	config.memory_limit = config.max_body_bytes - 1;
+	assert_check_fails(
+	    "max-body-bytes = \"1m\": too large; use at most memory-limit, which is 1048575, or raise that");
+	config.memory_limit = config.max_body_bytes;
+	ck_assert_int_eq(pipit_config_check(&config, error, sizeof(error)), 0);
+	config.memory_limit = 0;
+	config.max_body_bytes = (uint64_t)1 << 40;
+	ck_assert_int_eq(pipit_config_check(&config, error, sizeof(error)), 0);
 }
 END_TEST
 
@@ -165,7 +173,8 @@ END_TEST
 static const char *const names[] = { "listen", "workers", "root", "config", "access-log", "log-format", "log-level",
 	"max-connections", "listen-backlog", "max-head-bytes", "max-fields", "max-target-bytes", "max-body-bytes",
 	"max-json-depth", "head-timeout", "read-timeout", "write-timeout", "min-rate-bytes", "rate-grace",
-	"idle-timeout", "drain-timeout", "check", "healthcheck", "version", "help" };
+	"idle-timeout", "drain-timeout", "max-connections-per-address", "max-requests-per-connection", "memory-limit",
+	"max-field-bytes", "max-output-bytes", "check", "healthcheck", "version", "help" };
 
 enum { NAME_COUNT = sizeof(names) / sizeof(names[0]), COMMAND_COUNT = 5 };
 
@@ -216,7 +225,7 @@ START_TEST(prints_every_address_and_what_is_not_set)
 }
 END_TEST
 
-START_TEST(fits_help_into_80_columns_and_some_45_lines)
+START_TEST(fits_help_into_80_columns_and_some_50_lines)
 {
 	char *text = print_with(pipit_config_print_help), *rest = text, *line;
 	unsigned count = 0;
@@ -224,7 +233,7 @@ START_TEST(fits_help_into_80_columns_and_some_45_lines)
 		ck_assert_msg(strlen(line) <= 80, "%s", line);
 		count++;
 	}
-	ck_assert_uint_le(count, 46);
+	ck_assert_uint_le(count, 52);
 	ck_assert_int_eq(strncmp(text, "Usage: pipit ", 13), 0);
 	free(text);
 }
@@ -302,7 +311,7 @@ static TCase *print_tests(void)
 	TCase *tests = make_case("print");
 	tcase_add_loop_test(tests, prints_a_value_in_the_largest_exact_unit_and_quotes_texts, 0, 8);
 	tcase_add_test(tests, prints_every_address_and_what_is_not_set);
-	tcase_add_test(tests, fits_help_into_80_columns_and_some_45_lines);
+	tcase_add_test(tests, fits_help_into_80_columns_and_some_50_lines);
 	tcase_add_test(tests, names_every_option_and_its_default_in_help);
 	tcase_add_test(tests, prints_a_markdown_row_for_every_knob);
 	return tests;

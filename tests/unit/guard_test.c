@@ -471,6 +471,8 @@ static const struct accepted accepted[] = {
 	    .fields = "Host=a|Hoss=x y|Content-Lengty=+5|Transfer-Encodinh=z" },
 	{ "as many fields as the limit", .bytes = WITH("A: b\r\nC: d"), .fields = "Host=a|A=b|C=d",
 	    .limits = { .max_fields = 3 } },
+	{ "a field as long as the limit", .bytes = WITH("A: 3456"), .fields = "Host=a|A=3456",
+	    .limits = { .max_field_bytes = 7 } },
 	{ "as many bytes as the limit", .bytes = LINE HOST "\r\n",
 	    .limits = { .max_head_bytes = sizeof(LINE HOST "\r\n") - 1 } },
 	{ "an empty line before it does not count", .bytes = "\r\n" LINE HOST "\r\n",
@@ -931,6 +933,18 @@ static const struct rejected rejected[] = {
 	{ "two CRs at the end of the head", PIPIT_REASON_FIELD_LINE, BYTES(LINE HOST "\r\r\n") },
 	{ "a field above the limit", PIPIT_REASON_TOO_MANY_FIELDS, BYTES(WITH("A: b\r\nC: d\r\nE: f")),
 	    LIMITED(max_fields, 3) },
+	{ "a field a byte above the limit", PIPIT_REASON_FIELD_TOO_LARGE, BYTES(WITH("A: 34567")),
+	    LIMITED(max_field_bytes, 7) },
+	{ "a field name above the limit", PIPIT_REASON_FIELD_TOO_LARGE, BYTES(WITH("ABCDEFGHI: b")),
+	    LIMITED(max_field_bytes, 7) },
+	{ "space counts for a field's limit", PIPIT_REASON_FIELD_TOO_LARGE, BYTES(WITH("A: 3     ")),
+	    LIMITED(max_field_bytes, 7) },
+	{ "a field above the limit, malformed behind it", PIPIT_REASON_FIELD_TOO_LARGE, BYTES(WITH("A: 34567\x01")),
+	    LIMITED(max_field_bytes, 7) },
+	{ "malformed behind the limit of the whole", PIPIT_REASON_HEAD_TOO_LARGE, BYTES(LINE HOST "A: b\x01\r\n\r\n"),
+	    LIMITED(max_head_bytes, sizeof(LINE HOST) - 1) },
+	{ "malformed before the limit of the whole", PIPIT_REASON_FIELD_LINE, BYTES(LINE HOST "A: b\x01\r\n\r\n"),
+	    LIMITED(max_head_bytes, sizeof(LINE HOST) + 4) },
 	{ "a byte above the limit", PIPIT_REASON_HEAD_TOO_LARGE, BYTES(LINE HOST "\r\n"),
 	    LIMITED(max_head_bytes, sizeof(LINE HOST "\r\n") - 2) },
 	{ "a byte above the limit after an empty line", PIPIT_REASON_HEAD_TOO_LARGE, BYTES("\r\n" LINE HOST "\r\n"),
@@ -1041,6 +1055,26 @@ START_TEST(rejects_a_head_that_comes_byte_by_byte_for_the_same_reason)
 	begin(&judgement, refused->idea);
 	show_byte_by_byte(&judgement, refused->bytes, refused->length, &refused->limits);
 	expect_rejected(&judgement, refused->reason);
+}
+END_TEST
+
+/* Nobody waits for the end of a line, or for a deadline, to learn that it cannot become a request. */
+START_TEST(rejects_at_the_same_byte_however_a_head_arrives)
+{
+	const struct rejected *refused = &rejected[_i];
+	struct judgement whole, grown;
+
+	begin(&grown, refused->idea);
+	for (size_t length = 1; length <= refused->length; length++) {
+		begin(&whole, refused->idea);
+		show(&whole, refused->bytes, length, &refused->limits);
+		show(&grown, refused->bytes, length, &refused->limits);
+		ck_assert_msg(whole.verdict == grown.verdict, "%s: after %zu bytes %d when whole, %d when grown",
+		    refused->idea, length, whole.verdict, grown.verdict);
+		if (whole.verdict != PIPIT_GUARD_MORE)
+			break;
+	}
+	expect_rejected(&grown, refused->reason);
 }
 END_TEST
 
@@ -1259,7 +1293,7 @@ static void build_head(char *bytes, size_t length)
 
 START_TEST(takes_as_many_bytes_as_the_limit_says_and_not_one_more)
 {
-	static const struct pipit_guard_limits limits = { 16384, 8192, 100 };
+	static const struct pipit_guard_limits limits = { 16384, 8192, 100, 0 };
 	static char bytes[16385];
 	struct judgement judgement;
 
@@ -1283,7 +1317,7 @@ END_TEST
 /* A client that never ends its line must not be listened to for ever. */
 START_TEST(rejects_a_line_without_end_as_soon_as_it_passes_the_limit)
 {
-	static const struct pipit_guard_limits limits = { 512, 0, 0 };
+	static const struct pipit_guard_limits limits = { 512, 0, 0, 0 };
 	struct judgement judgement;
 	char bytes[513];
 
@@ -1297,23 +1331,27 @@ START_TEST(rejects_a_line_without_end_as_soon_as_it_passes_the_limit)
 }
 END_TEST
 
-/* What `checked` is for: a head sent byte by byte must not be parsed for every byte. */
-START_TEST(parses_again_only_when_another_line_has_ended)
+/* What `checked` is for: of a head sent byte by byte only the line that grows is looked at, whatever became of the others. */
+START_TEST(looks_only_at_the_line_that_grows)
 {
-	static const char bytes[] = LINE "A b\n";
+	char bytes[] = LINE HOST "A: bc";
 	struct judgement judgement;
 
-	begin(&judgement, "a field without a colon");
-	show_byte_by_byte(&judgement, bytes, sizeof bytes - 2, &no_limits);
+	begin(&judgement, "a field that grows");
+	show(&judgement, bytes, sizeof bytes - 2, &no_limits);
 	expect_more(&judgement, sizeof bytes - 2);
+	bytes[0] = '\0';
 	show(&judgement, bytes, sizeof bytes - 1, &no_limits);
-	expect_rejected(&judgement, PIPIT_REASON_FIELD_LINE);
+	expect_more(&judgement, sizeof bytes - 1);
+	judgement.checked = 0;
+	show(&judgement, bytes, sizeof bytes - 1, &no_limits);
+	expect_rejected(&judgement, PIPIT_REASON_REQUEST_LINE);
 }
 END_TEST
 
 START_TEST(rejects_a_target_without_end_before_the_line_ends)
 {
-	static const struct pipit_guard_limits limits = { 0, 16, 0 };
+	static const struct pipit_guard_limits limits = { 0, 16, 0, 0 };
 	static const char bytes[] = "GET /0123456789abcdef";
 	struct judgement judgement;
 
@@ -1620,6 +1658,8 @@ static const struct rejected misframed[] = {
 	{ "a bare LF at a trailer's end", PIPIT_REASON_CHUNK, LAST("A: b\nC: d") },
 	{ "a trailer above the limit", PIPIT_REASON_TOO_MANY_FIELDS, LAST("A: b\r\nC: d\r\nE: f"),
 	    LIMITED(max_fields, 2) },
+	{ "a trailer field a byte above the limit", PIPIT_REASON_FIELD_TOO_LARGE, LAST("A: b\r\nA: 34567\r\nC: d"),
+	    LIMITED(max_field_bytes, 7) },
 	{ "trailers larger than the limit", PIPIT_REASON_HEAD_TOO_LARGE, LAST("A: 3456789"),
 	    LIMITED(max_head_bytes, sizeof "A: 345678\r\n" - 1) },
 	{ "several trailers larger than the limit", PIPIT_REASON_HEAD_TOO_LARGE, LAST("A: 1\r\nB: 2\r\nC: 3"),
@@ -1715,7 +1755,7 @@ END_TEST
 /* Data is not framing: however much of it comes, it counts for no limit of the guard's. */
 START_TEST(takes_chunks_without_extensions_in_any_number)
 {
-	static const struct pipit_guard_limits limits = { 16, 16, 1 };
+	static const struct pipit_guard_limits limits = { 16, 16, 1, 16 };
 	static struct unframed unframed;
 
 	begin_chunked(&unframed, "many chunks");
@@ -1887,6 +1927,7 @@ static TCase *case_of_heads(void)
 	tcase_add_test(tests, takes_one_head_of_several_at_a_time);
 	tcase_add_loop_test(tests, rejects_what_the_rfc_forbids_and_says_why, 0, COUNT(rejected));
 	tcase_add_loop_test(tests, rejects_a_head_that_comes_byte_by_byte_for_the_same_reason, 0, COUNT(rejected));
+	tcase_add_loop_test(tests, rejects_at_the_same_byte_however_a_head_arrives, 0, COUNT(rejected));
 	tcase_add_loop_test(tests, never_passes_a_prefix_of_what_it_rejects, 0, COUNT(rejected));
 	tcase_add_loop_test(
 	    tests, tells_method_and_version_of_a_rejected_head_when_it_reached_them, 0, COUNT(reached_cases));
@@ -1898,7 +1939,7 @@ static TCase *case_of_heads(void)
 	tcase_add_loop_test(tests, takes_as_many_fields_as_the_limit_says_and_not_one_more, 0, COUNT(field_limits));
 	tcase_add_test(tests, takes_as_many_bytes_as_the_limit_says_and_not_one_more);
 	tcase_add_test(tests, rejects_a_line_without_end_as_soon_as_it_passes_the_limit);
-	tcase_add_test(tests, parses_again_only_when_another_line_has_ended);
+	tcase_add_test(tests, looks_only_at_the_line_that_grows);
 	tcase_add_test(tests, rejects_a_target_without_end_before_the_line_ends);
 	tcase_add_test(tests, finds_the_first_field_of_a_name_in_any_case);
 	tcase_add_loop_test(

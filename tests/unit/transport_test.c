@@ -5,6 +5,7 @@
  */
 #include "transport.h"
 
+#include "admission.h"
 #include "deadlines.h"
 #include "exposition.h"
 #include "reply.h"
@@ -108,7 +109,7 @@ static struct event_base *base;
 static struct pipit_config config;
 static struct pipit_stats *stats;
 static struct pipit_transport *transport;
-static _Atomic uint64_t house;
+static struct pipit_house *house;
 static uint16_t port;
 static struct client clients[CLIENTS_MAX];
 static size_t client_count, open_before;
@@ -123,7 +124,7 @@ static struct evhttp_request *waiting_classic; /* owned: it wants a reply even w
 static char *last_body;                        /* of the last handler, a copy with its NUL */
 static size_t last_body_length;
 static uint64_t body_limit;
-static bool retain_fails, has_room_elsewhere;
+static bool retain_fails, has_room_elsewhere, is_journal_closed;
 
 static void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -131,6 +132,8 @@ static void note(const char *format, ...)
 {
 	size_t length = strlen(journal);
 	va_list arguments;
+	if (is_journal_closed)
+		return;
 	va_start(arguments, format);
 	if (length)
 		length += (size_t)snprintf(journal + length, sizeof journal - length, " ");
@@ -594,7 +597,7 @@ static void await_connections(uint64_t count)
 {
 	while (pipit_stats_connections(stats) != count)
 		turn();
-	ck_assert_uint_eq(house, count);
+	ck_assert_uint_eq(pipit_house_connections(house), count);
 }
 
 /* ---------------------------------------------------------------- before and after */
@@ -634,9 +637,10 @@ static void forget_everything(void)
 	waiting_classic = NULL;
 	body_limit = 0;
 	skew_s = 0;
-	retain_fails = has_room_elsewhere = false;
+	retain_fails = has_room_elsewhere = is_journal_closed = false;
 	client_count = 0;
-	house = 0;
+	house = pipit_house_new(0);
+	ck_assert_ptr_nonnull(house);
 }
 
 static void set_up(void)
@@ -645,12 +649,12 @@ static void set_up(void)
 	given_up = time(NULL) + PATIENCE_S;
 	open_before = count_descriptors();
 	pipit_config_init(&config);
-	/* Every test looks at one deadline by itself. */
-	config.min_rate_bytes = 0;
+	/* Every test looks at one deadline or limit by itself. */
+	config.min_rate_bytes = config.memory_limit = 0;
 	base = event_base_new();
 	stats = pipit_stats_new(1, "epoll", "", CLOCK_PROCESS_CPUTIME_ID);
 	ck_assert(base && stats);
-	transport = pipit_transport_new(base, &config, stats, &house, &hooks, journal);
+	transport = pipit_transport_new(base, &config, stats, house, &hooks, journal);
 	ck_assert_ptr_nonnull(transport);
 	ck_assert_int_eq(evhttp_accept_socket(pipit_transport_engine(transport), new_listener()), 0);
 }
@@ -670,7 +674,9 @@ static void tear_down(void)
 	ck_assert_uint_eq(emptied_count, 0);
 	ck_assert_uint_eq(pause_count, 0);
 	ck_assert_uint_eq(visit_count, 0);
-	ck_assert_uint_eq(house, 0);
+	ck_assert_uint_eq(pipit_house_connections(house), 0);
+	ck_assert_uint_eq(pipit_house_bytes(house), 0);
+	pipit_house_free(house);
 	for (int state = 0; state < PIPIT_STATE_COUNT; state++)
 		ck_assert_uint_eq(pipit_stats_in_state(stats, (enum pipit_stats_state)state), 0);
 	ck_assert_uint_eq(pipit_stats_connections(stats), 0);
@@ -992,7 +998,7 @@ START_TEST(loses_a_client_once)
 		turn();
 	}
 	await_journal(departures[_i].after);
-	ck_assert_uint_eq(house, 0);
+	ck_assert_uint_eq(pipit_house_connections(house), 0);
 	ck_assert_uint_eq(emptied_count, 1);
 	ck_assert(pipit_transport_is_empty(transport));
 }
@@ -1126,6 +1132,25 @@ END_TEST
 
 /* ---------------------------------------------------------------- crowds */
 
+static bool page_says(const char *text)
+{
+	static const char *const route = "none";
+	const struct pipit_stats *const workers[] = { stats };
+	struct pipit_exposition page = {
+		.workers = workers,
+		.worker_count = 1,
+		.routes = &route,
+		.route_count = 1,
+		.version = "0",
+		.libevent_version = "0",
+	};
+	size_t length;
+	char *rendered = pipit_exposition_render(&page, &length);
+	bool says = rendered && memmem(rendered, length, text, strlen(text));
+	free(rendered);
+	return says;
+}
+
 /* The clock jumps, so that each has been idle for another time. */
 static struct client *knock_later(void)
 {
@@ -1140,12 +1165,12 @@ START_TEST(evicts_the_longest_idle_and_spares_one_that_has_just_asked)
 	skew_s += 10;
 	say(first, REQUEST("GET /now"));
 	await(first, "/now ;");
-	ck_assert(pipit_transport_evict(transport));
+	ck_assert(pipit_admission_evict(transport));
 	await_end(second);
 	say(third, REQUEST("GET /now"));
 	await_delivery(third);
-	ck_assert(pipit_transport_evict(transport));
-	ck_assert(!pipit_transport_evict(transport));
+	ck_assert(pipit_admission_evict(transport));
+	ck_assert(!pipit_admission_evict(transport));
 	await_end(first);
 	await(third, "/now ;");
 	await_journal("head handle complete head handle complete");
@@ -1162,8 +1187,181 @@ START_TEST(evicts_nobody_who_is_busy)
 	say(handling, REQUEST("GET /later"));
 	await_state(PIPIT_STATE_READING, 1);
 	await_state(PIPIT_STATE_HANDLING, 1);
-	ck_assert(!pipit_transport_evict(transport));
+	ck_assert(!pipit_admission_evict(transport));
 	await_connections(2);
+}
+END_TEST
+
+/* Everybody may leave: in which order? */
+START_TEST(evicts_first_whom_it_can_spare_best)
+{
+	struct client *slow = knock(), *answered = knock(), *trickling = knock(), *silent = knock(), *kept = knock(),
+		      *arriving;
+
+	config.min_rate_bytes = 1000;
+	say(slow, POST("/now", "5", "he"));
+	say(answered, "BREW / HTTP/1.1\r\nHost: a\r\n\r\n");
+	say(trickling, "GET /n");
+	say(kept, REQUEST("GET /now"));
+	await(kept, "/now ;");
+	await_state(PIPIT_STATE_READING, 2);
+	await_state(PIPIT_STATE_CLOSING, 1);
+	skew_s += 5;
+	arriving = knock();
+	say(arriving, "GET /n");
+	await_state(PIPIT_STATE_READING, 3);
+	for (int i = 0; i < 6; i++)
+		ck_assert(pipit_admission_evict(transport));
+	ck_assert(!pipit_admission_evict(transport));
+	ck_assert_uint_eq(pipit_stats_counter(stats, PIPIT_COUNT_EVICTED), 6);
+	await_connections(0);
+	await_end(slow), await_end(answered), await_end(trickling), await_end(silent), await_end(kept);
+	await_end(arriving);
+}
+END_TEST
+
+/* Who is left after so many have been sent away, of those above. */
+START_TEST(spares_a_newcomer_longer_than_those_who_were_late_or_idle)
+{
+	struct client *late = knock(), *kept = knock(), *newcomer;
+
+	say(late, "GET /n");
+	say(kept, REQUEST("GET /now"));
+	await(kept, "/now ;");
+	await_state(PIPIT_STATE_READING, 1);
+	skew_s += 5;
+	newcomer = knock();
+	say(newcomer, "GET /now HTTP/1.1\r\n");
+	await_state(PIPIT_STATE_READING, 2);
+	ck_assert(pipit_admission_evict(transport));
+	await_end(late);
+	await_connections(2);
+	ck_assert(pipit_admission_evict(transport));
+	await_end(kept);
+	say(newcomer, "Host: a\r\n\r\n");
+	await(newcomer, "/now ;");
+	await_connections(1);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- limits on bytes and requests */
+
+START_TEST(says_close_with_the_last_request_that_a_connection_may_bring)
+{
+	struct client *client = knock();
+
+	config.max_requests_per_connection = 3;
+	say(client, REQUEST("GET /now?1") REQUEST("GET /now?2") REQUEST("GET /now?3") REQUEST("GET /now?4"));
+	await_end(client);
+	ck_assert(has_heard(client, "/now?3 ;"));
+	ck_assert(!has_heard(client, "/now?4 ;"));
+	ck_assert_uint_eq(count_heard(client, "Connection: close\r\n"), 1);
+	await_journal("head handle complete head handle complete head handle complete");
+}
+END_TEST
+
+static void expect_refused(struct client *client, const char *status)
+{
+	await_end(client);
+	ck_assert_int_eq(strncmp(client->heard, status, strlen(status)), 0);
+	ck_assert(has_heard(client, "Retry-After: 1\r\n"));
+	ck_assert(has_heard(client, "Connection: close\r\n"));
+}
+
+/* What comes later than its head must be collected; what lies behind it need not. */
+START_TEST(refuses_new_content_while_the_budget_is_used_up)
+{
+	static char half[15000];
+	struct client *first = knock(), *second = knock(), *third = knock(), *chunked = knock();
+
+	config.memory_limit = 64 * 1024;
+	memset(half, 'x', sizeof half - 1);
+	say(first, "POST /now?1 HTTP/1.1\r\nHost: a\r\nContent-Length: 28000\r\n\r\n");
+	say(first, half);
+	await_state(PIPIT_STATE_READING, 1);
+	say(second, "POST /now?2 HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\nx");
+	expect_refused(second, "HTTP/1.1 503 ");
+	say(third, POST("/now?3", "5", "hello"));
+	await(third, "/now?3 hello;");
+	say(chunked, CHUNKED("/now?4", "ea60\r\n"));
+	for (int i = 0; i < 4 && !chunked->is_over; i++)
+		say(chunked, half), stay_quiet();
+	expect_refused(chunked, "HTTP/1.1 503 ");
+	say_bytes(first, half, 28000 - (sizeof half - 1));
+	await(first, ";");
+	stay_quiet();
+	ck_assert_uint_eq(pipit_house_bytes(house), 0);
+	ck_assert(page_says("http_rejected_total{reason=\"memory_limit\"} 2\n"));
+}
+END_TEST
+
+START_TEST(refuses_a_content_that_could_never_fit_as_too_large)
+{
+	struct client *client = knock();
+
+	config.memory_limit = 10000;
+	say(client, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 10001\r\n\r\n");
+	await_end(client);
+	ck_assert_int_eq(strncmp(client->heard, "HTTP/1.1 413 ", 13), 0);
+}
+END_TEST
+
+START_TEST(cuts_off_a_reply_that_nobody_reads_when_the_budget_has_no_room_for_it)
+{
+	struct client *client = knock();
+
+	config.memory_limit = MIB;
+	say(client, REQUEST("GET /huge"));
+	await_end(client);
+	ck_assert_uint_lt(client->length, HUGE_BYTES);
+	await_connections(0);
+	ck_assert_uint_eq(pipit_house_bytes(house), 0);
+	ck_assert(page_says("http_rejected_total{reason=\"memory_limit\"} 1\n"));
+}
+END_TEST
+
+/* Eight heads of 512 bytes fill half of it. */
+START_TEST(lets_the_oldest_partial_head_go_when_heads_fill_half_of_the_budget)
+{
+	struct client *trickling[9];
+
+	config.memory_limit = 8192;
+	for (size_t i = 0; i < COUNT(trickling); i++) {
+		skew_s += 1;
+		trickling[i] = knock();
+		say(trickling[i], "GET /now HTTP/1.1\r\n");
+		await_state(PIPIT_STATE_READING, i < 8 ? i + 1 : 8);
+		stay_quiet();
+	}
+	await_end(trickling[0]);
+	ck_assert_uint_eq(trickling[0]->length, 0);
+	ck_assert_uint_eq(pipit_house_bytes(house), 4096);
+	for (size_t i = 1; i < COUNT(trickling); i++) {
+		say(trickling[i], "Host: a\r\n\r\n");
+		await(trickling[i], "/now ;");
+	}
+	ck_assert_uint_eq(pipit_house_bytes(house), 0);
+}
+END_TEST
+
+/* Replies of one client that wait: the batch, and the one that did not fit. */
+START_TEST(stops_reading_from_a_client_that_pipelines_and_does_not_read)
+{
+	static char requests[64 * 1024];
+	struct client *client = knock();
+	size_t length = 0;
+
+	is_journal_closed = true;
+	while (length + 64 < sizeof requests)
+		length += (size_t)sprintf(requests + length, REQUEST("GET /now"));
+	for (int i = 0; i < 400; i++) {
+		send(client->fd, requests, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+		turn();
+	}
+	await_state(PIPIT_STATE_WRITING, 1);
+	stay_quiet();
+	ck_assert_uint_gt(pipit_house_bytes(house), 0);
+	ck_assert_uint_le(pipit_house_bytes(house), config.max_output_bytes + 2 * sizeof requests);
 }
 END_TEST
 
@@ -1272,7 +1470,7 @@ static void populate(void)
 	await_state(PIPIT_STATE_WRITING, 3);
 	await_state(PIPIT_STATE_CLOSING, 1);
 	ck_assert_uint_eq(pipit_stats_connections(stats), COUNT(texts));
-	ck_assert_uint_eq(house, COUNT(texts));
+	ck_assert_uint_eq(pipit_house_connections(house), COUNT(texts));
 	memset(journal, 0, sizeof journal);
 }
 
@@ -1284,7 +1482,7 @@ START_TEST(closes_every_connection)
 	/* Of those that are being written, one had been copied and was finished. */
 	ck_assert_str_eq(journal, "lost lost lost lost lost lost");
 	ck_assert_uint_eq(pipit_stats_connections(stats), 0);
-	ck_assert_uint_eq(house, 0);
+	ck_assert_uint_eq(pipit_house_connections(house), 0);
 	for (size_t i = 0; i < client_count; i++)
 		await_end(&clients[i]);
 	stay_quiet();
@@ -1363,25 +1561,6 @@ static void set_deadline(enum deadline deadline, uint64_t ms)
 	config.read_timeout_ms = deadline == READ_DEADLINE ? ms : 0;
 	config.write_timeout_ms = deadline == WRITE_DEADLINE ? ms : 0;
 	config.idle_timeout_ms = deadline == IDLE_DEADLINE ? ms : 0;
-}
-
-static bool page_says(const char *text)
-{
-	static const char *const route = "none";
-	const struct pipit_stats *const workers[] = { stats };
-	struct pipit_exposition page = {
-		.workers = workers,
-		.worker_count = 1,
-		.routes = &route,
-		.route_count = 1,
-		.version = "0",
-		.libevent_version = "0",
-	};
-	size_t length;
-	char *rendered = pipit_exposition_render(&page, &length);
-	bool says = rendered && memmem(rendered, length, text, strlen(text));
-	free(rendered);
-	return says;
 }
 
 static const struct {
@@ -1537,6 +1716,14 @@ static void add_life(TCase *tests)
 {
 	tcase_add_test(tests, evicts_the_longest_idle_and_spares_one_that_has_just_asked);
 	tcase_add_test(tests, evicts_nobody_who_is_busy);
+	tcase_add_test(tests, evicts_first_whom_it_can_spare_best);
+	tcase_add_test(tests, spares_a_newcomer_longer_than_those_who_were_late_or_idle);
+	tcase_add_test(tests, says_close_with_the_last_request_that_a_connection_may_bring);
+	tcase_add_test(tests, refuses_new_content_while_the_budget_is_used_up);
+	tcase_add_test(tests, refuses_a_content_that_could_never_fit_as_too_large);
+	tcase_add_test(tests, cuts_off_a_reply_that_nobody_reads_when_the_budget_has_no_room_for_it);
+	tcase_add_test(tests, lets_the_oldest_partial_head_go_when_heads_fill_half_of_the_budget);
+	tcase_add_test(tests, stops_reading_from_a_client_that_pipelines_and_does_not_read);
 	tcase_add_test(tests, makes_room_for_a_newcomer_at_the_limit);
 	tcase_add_loop_test(tests, asks_others_for_room_or_refuses_a_newcomer, 0, 2);
 	tcase_add_loop_test(tests, says_close_in_every_reply_while_draining, 0, COUNT(drained));

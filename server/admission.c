@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* See admission.h. */
+#include "admission.h"
+
+#include "budget.h"
+#include "deadlines.h"
+#include "engine.h"
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+/* In a full house a head must be there, and content and replies have the minimum rate, after so long. */
+#define CROWDED_GRACE_MS 1000
+
+/* --- who can be spared ---------------------------------------------------------------------------------------------- */
+
+/* In the order of pipit_admission_evict(). */
+enum rank { ANSWERED, LATE, KEPT_ALIVE, ARRIVING, SLOW, INDISPENSABLE };
+
+static uint64_t since_ms(const struct pipit_connection *connection)
+{
+	return connection->phase == PHASE_IDLE ? connection->moved_ms : connection->phase_ms;
+}
+
+static enum rank rank_of(const struct pipit_connection *connection)
+{
+	uint64_t now_ms = connection->transport->now_ms;
+	bool is_late = now_ms - since_ms(connection) > CROWDED_GRACE_MS;
+
+	switch (connection->phase) {
+	case PHASE_CLOSING:
+		return ANSWERED;
+	case PHASE_IDLE:
+		return connection->requests ? KEPT_ALIVE : is_late ? LATE : ARRIVING;
+	case PHASE_HEAD:
+		return is_late ? LATE : ARRIVING;
+	case PHASE_BODY:
+	case PHASE_WRITING:
+		return pipit_deadlines_is_too_slow(connection, now_ms, CROWDED_GRACE_MS) ? SLOW : INDISPENSABLE;
+	default:
+		return INDISPENSABLE;
+	}
+}
+
+/* Rank first, then how long. */
+static uint64_t key_of(const struct pipit_connection *connection)
+{
+	return (uint64_t)rank_of(connection) << 60 | since_ms(connection);
+}
+
+static bool is_indispensable(uint64_t key)
+{
+	return key >> 60 == INDISPENSABLE;
+}
+
+/* Into its place among the candidates, which are in ascending order; the last one falls out when there are too many. */
+static void consider(struct pipit_transport *transport, struct pipit_connection *connection)
+{
+	struct pipit_candidate *candidates = transport->candidates;
+	struct pipit_candidate found = { connection, key_of(connection) };
+	size_t place = transport->candidate_count;
+
+	if (is_indispensable(found.key))
+		return;
+	if (place == PIPIT_CANDIDATES_MAX && candidates[--place].key <= found.key)
+		return;
+	for (; place > 0 && candidates[place - 1].key > found.key; place--)
+		candidates[place] = candidates[place - 1];
+	candidates[place] = found;
+	if (transport->candidate_count < PIPIT_CANDIDATES_MAX)
+		transport->candidate_count++;
+}
+
+static void find_candidates(struct pipit_transport *transport)
+{
+	transport->candidate_at = transport->candidate_count = 0;
+	for (struct pipit_connection *at = transport->all; at; at = at->next) {
+		if (!pipit_engine_is_gone(at))
+			consider(transport, at);
+	}
+}
+
+/* Something may have happened since the look. */
+static bool can_still_be_spared(const struct pipit_candidate *candidate)
+{
+	const struct pipit_connection *connection = candidate->connection;
+	return connection && !pipit_engine_is_gone(connection) && key_of(connection) == candidate->key &&
+	       (connection->phase != PHASE_IDLE || pipit_connection_is_quiet(connection));
+}
+
+bool pipit_admission_evict(struct pipit_transport *transport)
+{
+	for (int look = 0; look < 2; look++) {
+		while (transport->candidate_at < transport->candidate_count) {
+			struct pipit_candidate *candidate = &transport->candidates[transport->candidate_at++];
+			if (!can_still_be_spared(candidate))
+				continue;
+			pipit_connection_drop(candidate->connection);
+			pipit_stats_add(transport->stats, PIPIT_COUNT_EVICTED, 1);
+			return true;
+		}
+		find_candidates(transport);
+	}
+	return false;
+}
+
+bool pipit_admission_free_bytes(struct pipit_connection *asking)
+{
+	struct pipit_transport *transport = asking->transport;
+	struct pipit_connection *oldest = NULL;
+	for (struct pipit_connection *at = transport->all; at; at = at->next) {
+		if (at == asking || at->phase != PHASE_HEAD || pipit_engine_is_gone(at))
+			continue;
+		if (!oldest || at->phase_ms < oldest->phase_ms)
+			oldest = at;
+	}
+	if (!oldest)
+		return false;
+	pipit_connection_drop(oldest);
+	pipit_stats_add(transport->stats, PIPIT_COUNT_EVICTED, 1);
+	return true;
+}
+
+/* --- new connections ------------------------------------------------------------------------------------------------ */
+
+static void link_adopted(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	connection->previous = transport->last;
+	if (transport->last)
+		transport->last->next = connection;
+	else
+		transport->all = connection;
+	transport->last = connection;
+	transport->adopted++;
+}
+
+/* Here, or at another worker: then there is one too many for a moment. */
+static bool make_room(struct pipit_transport *transport)
+{
+	return pipit_admission_evict(transport) || transport->hooks->make_room_elsewhere(transport->context);
+}
+
+/* Why it cannot stay; PIPIT_REASON_NONE when it can. */
+static enum pipit_reason judge(struct pipit_connection *connection, uint64_t others)
+{
+	struct pipit_transport *transport = connection->transport;
+	uint64_t limit = transport->config->max_connections;
+
+	/* Of its own many first: one client does not push out others with connections that it may not have. */
+	switch (pipit_house_let_in(transport->house, &connection->peer.any)) {
+	case PIPIT_HOUSE_TOO_MANY:
+		return PIPIT_REASON_TOO_MANY_FROM_ADDRESS;
+	case PIPIT_HOUSE_NO_MEMORY:
+		return PIPIT_REASON_OUT_OF_MEMORY;
+	default:
+		connection->is_let_in = true;
+	}
+	return limit && others >= limit && !make_room(transport) ? PIPIT_REASON_TOO_MANY_CONNECTIONS
+								 : PIPIT_REASON_NONE;
+}
+
+void pipit_admission_adopt(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	socklen_t length = sizeof connection->peer;
+	int on = 1, fd = bufferevent_getfd(connection->bev);
+	enum pipit_reason reason;
+
+	if (fd < 0) {
+		/* evhttp ran out of memory between asking for a bufferevent and holding it. */
+		bufferevent_free(connection->bev);
+		return;
+	}
+	if (getpeername(fd, &connection->peer.any, &length) != 0)
+		connection->peer.any.sa_family = AF_UNSPEC;
+	reason = judge(connection, pipit_house_enter(transport->house));
+	connection->fd = fd;
+	connection->is_counted = true;
+	link_adopted(connection);
+	connection->moved_ms = connection->phase_ms = transport->now_ms;
+	pipit_stats_add(transport->stats, PIPIT_COUNT_ACCEPTED, 1);
+	pipit_stats_move(transport->stats, PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (reason != PIPIT_REASON_NONE)
+		pipit_connection_refuse(connection, reason, (struct pipit_slice){ "", 0 });
+	pipit_connection_settle(connection);
+}
+
+void pipit_connection_check_out(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	if (!connection->is_counted)
+		return;
+	connection->is_counted = false;
+	pipit_stats_move(transport->stats, pipit_phase_state(connection->phase), PIPIT_STATE_COUNT);
+	pipit_house_leave(transport->house);
+	if (connection->is_let_in)
+		pipit_house_let_go(transport->house, &connection->peer.any);
+	pipit_budget_close(connection);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Who comes in, and who leaves for it: new connections, the limits on their number, and room in a full house. */
+#ifndef PIPIT_ADMISSION_H
+#define PIPIT_ADMISSION_H
+
+#include "connection.h"
+
+/* evhttp has accepted, and the descriptor is there: take the connection up, or refuse it. */
+void pipit_admission_adopt(struct pipit_connection *connection);
+
+/*
+ * The connection of this worker that can be spared best leaves. False when none can:
+ * 1. one that has been answered and only has its late bytes thrown away, the oldest first;
+ * 2. one that has not sent a whole head, or no byte, within a second, the oldest first;
+ * 3. one that is kept alive between requests, the longest idle first;
+ * 4. one that has come or begun its head within the last second, the oldest first: of many that trickle each gives way to a
+ *    newcomer, and a newcomer that sends its head at once is served before its turn comes;
+ * 5. one whose content or reply is slower than the minimum rate after a second: in a full house nobody has the long grace.
+ * One that waits for a request which has arrived already is not disturbed.
+ */
+bool pipit_admission_evict(struct pipit_transport *transport);
+
+/* The oldest connection that has not sent a whole head leaves, for the bytes that it has buffered; never `asking`. False when
+ * there is none. */
+bool pipit_admission_free_bytes(struct pipit_connection *asking);
+
+#endif

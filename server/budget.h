@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a connection has buffered, counted against the house's budget: input that is not used yet, content that is being
+ * collected and its head, and replies that the socket did not take. Whoever lets a buffer grow asks before; buffers that
+ * have shrunk are found when the connection settles.
+ */
+#ifndef PIPIT_BUDGET_H
+#define PIPIT_BUDGET_H
+
+#include "connection.h"
+
+/* A buffer of this connection is going to grow by so many bytes. False when the budget has not got them. */
+bool pipit_budget_take(struct pipit_connection *connection, size_t more);
+
+/* The same for input in front of a whole head. It gets half of the budget, so that trickled heads never keep content out. */
+bool pipit_budget_take_for_head(struct pipit_connection *connection, size_t more);
+
+/* Nothing has been taken for it, but such a content would fit now. */
+bool pipit_budget_would_fit(const struct pipit_connection *connection, uint64_t bytes);
+
+/*
+ * Bring the account in line with the buffers as they are. classic_bytes: what a classic reply has in evhttp's buffer, which
+ * grows without asking.
+ */
+void pipit_budget_settle(struct pipit_connection *connection, size_t classic_bytes);
+
+/* Its buffers are about to be freed. */
+void pipit_budget_close(struct pipit_connection *connection);
+
+#endif
