@@ -48,6 +48,7 @@ OPEN_FILES = 20000
 START_SECONDS = 10
 STOP_SECONDS = 10
 MEMORY = "memory"
+GUARD = "guard"
 CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
 
 
@@ -502,6 +503,21 @@ def measure_memories(peers, options):
     return memories, failures
 
 
+# ---------------------------------------------------------------- the guard alone
+
+
+def measure_guard():
+    """Lines of guard.c: what was parsed, and nanoseconds as median, minimum and maximum."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    program, server = str(BUILD / GUARD), ROOT / "server"
+    sources = [str(HERE / "guard.c"), str(server / "guard.c")]
+    subprocess.run(["cc", *CFLAGS, f"-I{server}", *sources, "-o", program], check=True, stdout=sys.stderr)
+    say(f"{GUARD}: some heads, without server")
+    command = ["taskset", "-c", str(SERVER_CORE), program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return [line.split("\t") for line in done.stdout.splitlines()]
+
+
 # ---------------------------------------------------------------- tables
 
 
@@ -541,6 +557,12 @@ def speed_table(speed):
 def memory_table(memories):
     heads = ["workload", "server", "resident when fresh, KiB", f"KiB per idle connection (of {IDLE_CONNECTIONS:,})"]
     rows = [[MEMORY, name, f"{m.fresh_kib:,}", f"{m.per_connection_kib:.2f}"] for name, m in memories.items()]
+    return table(heads, rows) if rows else ""
+
+
+def guard_table(lines):
+    heads = ["workload", "head", "ns per head"]
+    rows = [[GUARD, name, f"{median} ({least}–{most})"] for name, median, least, most in lines]
     return table(heads, rows) if rows else ""
 
 
@@ -624,30 +646,31 @@ def parse_options():
     parser.add_argument("--rounds", type=positive, default=7, metavar="N", help="runs of every row (%(default)s)")
     parser.add_argument("--seconds", type=positive, default=2, metavar="N", help="length of a run (%(default)s)")
     parser.add_argument("--connections", type=positive, default=64, metavar="N", help="of wrk (%(default)s)")
-    parser.add_argument("--only", metavar="WORKLOAD", help=f"only these, separated by commas: {workloads}, {MEMORY}")
+    parser.add_argument("--only", metavar="WORKLOAD", help=f"only these, separated by commas: {workloads}, {GUARD}, {MEMORY}")
     parser.add_argument("--peers", default=peers, metavar="A,B", help="only these (%(default)s)")
     parser.add_argument("--pipit", default=str(PIPIT), metavar="FILE", help="the daemon (build/pipit)")
     parser.add_argument("--write-results", action="store_true", help="write RESULTS.md and the part of README.md")
     return parser.parse_args()
 
 
-def measure(peers, workloads, with_memory, options):
+def measure(peers, workloads, others, options):
     """The tables in Markdown, and why rows are missing from them."""
     speed = measure_speed(peers, workloads, options) if workloads else Speed()
-    memories, failures = measure_memories(peers, options) if with_memory else ({}, {})
-    tables = "\n".join(filter(None, [speed_table(speed), memory_table(memories)]))
+    guard = measure_guard() if GUARD in others else []
+    memories, failures = measure_memories(peers, options) if MEMORY in others else ({}, {})
+    tables = "\n".join(filter(None, [speed_table(speed), guard_table(guard), memory_table(memories)]))
     return tables, {**speed.failures, **failures}
 
 
 def run(options):
     peers = chosen(options.peers, PEERS, "peer")
-    only = options.only.split(",") if options.only else [MEMORY, *(workload.name for workload in WORKLOADS)]
-    names = ",".join(name for name in only if name != MEMORY)
+    only = options.only.split(",") if options.only else [GUARD, MEMORY, *(workload.name for workload in WORKLOADS)]
+    names = ",".join(name for name in only if name not in (GUARD, MEMORY))
     workloads = chosen(names, WORKLOADS, "workload") if names else []
     if options.write_results:
         split_readme()  # fails now rather than after the measurement
     prepare(peers, options.pipit)
-    tables, failures = measure(peers, workloads, MEMORY in only, options)
+    tables, failures = measure(peers, workloads, only, options)
     print(tables, end="")
     if failures:
         raise Failure("\n".join(f"failed: {' '.join(key)}: {reason}" for key, reason in failures.items()))
