@@ -7,7 +7,9 @@
 
 /* --- head: which route, and what of the content ------------------------------------------------------------------ */
 
-static void reply_allow(struct pipit_request *request, unsigned allow)
+#define METHOD_LIST_SIZE 64
+
+static void list_methods(unsigned methods, char list[METHOD_LIST_SIZE])
 {
 	static const struct {
 		unsigned method;
@@ -21,26 +23,28 @@ static void reply_allow(struct pipit_request *request, unsigned allow)
 		{ PIPIT_DELETE, "DELETE" },
 		{ PIPIT_OPTIONS, "OPTIONS" },
 	};
-	char list[64] = "";
+	*list = '\0';
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		if (!(allow & names[i].method))
+		if (!(methods & names[i].method))
 			continue;
 		if (*list)
 			strcat(list, ", ");
 		strcat(list, names[i].name);
 	}
-	pipit_reply_header(request, "Allow", list);
 }
 
 /* Replies that the table gives by itself. */
 static void answer_from_table(struct pipit_request *request, unsigned allow)
 {
-	reply_allow(request, allow);
+	char list[METHOD_LIST_SIZE];
+
+	list_methods(allow, list);
+	pipit_reply_header(request, "Allow", list);
+	/* Not what was asked for: a HEAD has the length that its GET would have. */
 	if (request->head->method == PIPIT_OPTIONS)
 		pipit_reply(request, 204, NULL, NULL, 0);
 	else
-		pipit_reply_problem(
-		    request, 405, "This resource does not serve %s.", pipit_request_method_name(request));
+		pipit_reply_problem(request, 405, "This resource serves %s only.", list);
 }
 
 /* The route, or NULL after a reply. */

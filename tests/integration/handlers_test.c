@@ -341,7 +341,7 @@ START_TEST(refuses_a_name_that_is_not_utf8)
 END_TEST
 
 static const char *const paths_with_heads[] = { "/hello/get", "/healthz", "/readyz", "/index.html", "/", "/style.css",
-	"/no/such/file" };
+	"/no/such/file", "/hello/post" };
 
 /* The fields of GET and HEAD, but for the Date between them. */
 static void assert_same_fields(const struct wire_response *get, const struct wire_response *head)
