@@ -2,9 +2,12 @@
 # A thin front for CMake: each target installs what it lacks (Debian packages by name), then builds.
 
 PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev
-PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3 valgrind
+PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3 slowhttptest valgrind
 PACKAGES_BENCH = $(PACKAGES_BUILD) python3 nginx-light wrk
 
+# Of each target of `make fuzz`.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?=
 JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
 
@@ -28,12 +31,13 @@ endef
 configure = cmake -S . -B $(1) $(2) $(CMAKE_FLAGS) > $(1).log || { cat $(1).log; exit 1; }; rm -f $(1).log
 compile = cmake --build $(1) -j $(JOBS) -- --no-print-directory
 
-.PHONY: run build test test-plain test-asan test-tsan bench container format clean help
+.PHONY: run build test test-plain test-asan test-tsan fuzz bench container format clean help
 
 help:
 	@echo 'make run        build, and serve on http://127.0.0.1:8080 (ARGS="--listen 127.0.0.1:0" for flags)'
 	@echo 'make build      build only: build/pipit, build/libpipit.a, build/libpipit.so'
 	@echo 'make test       every test, also under sanitizers and valgrind'
+	@echo 'make fuzz       let libFuzzer look for trouble, FUZZ_SECONDS=60 for each target'
 	@echo 'make bench      measure beside nginx and plain evhttp'
 	@echo 'make container  build the image and try it, without an engine (root)'
 	@echo 'make format     clang-format over the sources'
@@ -60,7 +64,7 @@ test-asan: test-plain
 	@$(call configure,build-asan,-DCMAKE_BUILD_TYPE=Debug -DPIPIT_SANITIZE=address$(,)undefined)
 	@$(call compile,build-asan) --silent
 	cd build-asan && UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1 \
-		ctest --output-on-failure -j $(JOBS) -R '^(unit|integration)/'
+		ctest --output-on-failure -j $(JOBS) -R '^(unit|integration|fuzz|faults)/'
 
 test-tsan: test-plain
 	@$(call configure,build-tsan,-DCMAKE_BUILD_TYPE=Debug -DPIPIT_SANITIZE=thread)
@@ -80,6 +84,10 @@ build/tools/prometheus:
 		mv unpacked/usr/bin/prometheus unpacked/usr/bin/promtool . && rm -rf unpacked prometheus_*.deb; \
 	fi
 
+fuzz:
+	$(call install,$(PACKAGES_TEST) clang)
+	@tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
 bench: build
 	$(call install,$(PACKAGES_BENCH))
 	@python3 tests/bench/run.py $(ARGS)
@@ -91,6 +99,6 @@ format:
 	clang-format -i server/*.[ch] handlers/*.[ch] $$(git ls-files 'tests/*.[ch]')
 
 clean:
-	rm -rf build build-asan build-tsan
+	rm -rf build build-asan build-tsan build-fuzz
 
 , := ,

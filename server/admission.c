@@ -11,11 +11,13 @@
 
 /* In a full house a head must be there, and content and replies have the minimum rate, after so long. */
 #define CROWDED_GRACE_MS 1000
+/* Connections above the limit that are let in on another worker's word: it needs a moment to keep it. */
+#define OVERBOOKED_MAX 32
 
 /* --- who can be spared ---------------------------------------------------------------------------------------------- */
 
 /* In the order of pipit_admission_evict(). */
-enum rank { ANSWERED, LATE, KEPT_ALIVE, ARRIVING, SLOW, INDISPENSABLE };
+enum rank { ANSWERED, LATE, KEPT_ALIVE, SLOW, ARRIVING, INDISPENSABLE };
 
 static uint64_t since_ms(const struct pipit_connection *connection)
 {
@@ -80,26 +82,34 @@ static void find_candidates(struct pipit_transport *transport)
 	}
 }
 
+/* Its next bytes have arrived and are not read yet: of one that is kept alive they may be a whole request. */
+static bool is_waiting_for_us(const struct pipit_connection *connection, bool is_last_resort)
+{
+	return connection->phase == PHASE_IDLE && (connection->requests || !is_last_resort) &&
+	       !pipit_connection_is_quiet(connection);
+}
+
 /* Something may have happened since the look. */
-static bool can_still_be_spared(const struct pipit_candidate *candidate)
+static bool can_still_be_spared(const struct pipit_candidate *candidate, bool is_last_resort)
 {
 	const struct pipit_connection *connection = candidate->connection;
 	return connection && !pipit_engine_is_gone(connection) && key_of(connection) == candidate->key &&
-	       (connection->phase != PHASE_IDLE || pipit_connection_is_quiet(connection));
+	       !is_waiting_for_us(connection, is_last_resort);
 }
 
 bool pipit_admission_evict(struct pipit_transport *transport)
 {
-	for (int look = 0; look < 2; look++) {
+	for (int look = 0; look < 3; look++) {
 		while (transport->candidate_at < transport->candidate_count) {
 			struct pipit_candidate *candidate = &transport->candidates[transport->candidate_at++];
-			if (!can_still_be_spared(candidate))
+			if (!can_still_be_spared(candidate, transport->is_last_resort))
 				continue;
 			pipit_connection_drop(candidate->connection);
 			pipit_stats_add(transport->stats, PIPIT_COUNT_EVICTED, 1);
 			return true;
 		}
 		find_candidates(transport);
+		transport->is_last_resort = look == 1;
 	}
 	return false;
 }
@@ -135,10 +145,16 @@ static void link_adopted(struct pipit_connection *connection)
 	transport->adopted++;
 }
 
-/* Here, or at another worker: then there is one too many for a moment. */
-static bool make_room(struct pipit_transport *transport)
+/*
+ * Here, or at another worker: then there is one too many for a moment. One that has many more to spare is asked first, or the
+ * newcomers of a worker with few connections would push out each other.
+ */
+static bool make_room(struct pipit_transport *transport, uint64_t excess)
 {
-	return pipit_admission_evict(transport) || transport->hooks->make_room_elsewhere(transport->context);
+	const struct pipit_transport_hooks *hooks = transport->hooks;
+	bool may_ask = excess < OVERBOOKED_MAX;
+	return (may_ask && hooks->make_room_elsewhere(transport->context, true)) || pipit_admission_evict(transport) ||
+	       (may_ask && hooks->make_room_elsewhere(transport->context, false));
 }
 
 /* Why it cannot stay; PIPIT_REASON_NONE when it can. */
@@ -156,8 +172,9 @@ static enum pipit_reason judge(struct pipit_connection *connection, uint64_t oth
 	default:
 		connection->is_let_in = true;
 	}
-	return limit && others >= limit && !make_room(transport) ? PIPIT_REASON_TOO_MANY_CONNECTIONS
-								 : PIPIT_REASON_NONE;
+	if (limit && others >= limit && !make_room(transport, others - limit))
+		return PIPIT_REASON_TOO_MANY_CONNECTIONS;
+	return PIPIT_REASON_NONE;
 }
 
 void pipit_admission_adopt(struct pipit_connection *connection)

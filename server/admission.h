@@ -13,10 +13,10 @@ void pipit_admission_adopt(struct pipit_connection *connection);
  * 1. one that has been answered and only has its late bytes thrown away, the oldest first;
  * 2. one that has not sent a whole head, or no byte, within a second, the oldest first;
  * 3. one that is kept alive between requests, the longest idle first;
- * 4. one that has come or begun its head within the last second, the oldest first: of many that trickle each gives way to a
- *    newcomer, and a newcomer that sends its head at once is served before its turn comes;
- * 5. one whose content or reply is slower than the minimum rate after a second: in a full house nobody has the long grace.
- * One that waits for a request which has arrived already is not disturbed.
+ * 4. one whose content or reply is slower than the minimum rate after a second: in a full house nobody has the long grace;
+ * 5. one that has come or begun its head within the last second, the oldest first: of many that trickle each gives way to a
+ *    newcomer, and a newcomer that sends its head at once is served before its turn comes.
+ * One whose bytes have arrived and are not read yet is not disturbed, unless there is nobody else and these are its first.
  */
 bool pipit_admission_evict(struct pipit_transport *transport);
 

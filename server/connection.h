@@ -122,6 +122,7 @@ struct pipit_transport {
 	struct pipit_house *house;
 	const struct pipit_transport_hooks *hooks; /* NULL once orphaned */
 	void *context;
+	bool is_turn_end;                 /* its callback is running */
 	struct event *turn_end;           /* active when `waiting` is not empty: runs after all events of this turn */
 	struct pipit_connection *waiting; /* to adopt, to resume, to write for; in order */
 	struct pipit_connection **waiting_tail;
@@ -142,6 +143,7 @@ struct pipit_transport {
 	uint64_t drain_ms;                                       /* when draining began */
 	struct pipit_candidate candidates[PIPIT_CANDIDATES_MAX]; /* found by the last look */
 	size_t candidate_at, candidate_count;
+	bool is_last_resort; /* they may leave although they have just sent something */
 };
 
 /* Whether another request may follow on it, as far as is known now. */
@@ -161,7 +163,7 @@ void pipit_connection_settle(struct pipit_connection *connection);
 void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_reason reason, struct pipit_slice line);
 void pipit_connection_drop(struct pipit_connection *connection);
 
-/* Nothing of a next request lies in the socket: closing now loses none. */
+/* Nothing of a next request lies here or in the socket: closing now loses none. */
 bool pipit_connection_is_quiet(const struct pipit_connection *connection);
 
 /* The first line of a head, for the log. */

@@ -338,21 +338,23 @@ static bool adopt_head(struct pipit_connection *connection, struct evbuffer *out
 	struct evbuffer_ptr end = evbuffer_search(output, "\r\n\r\n", 4, NULL);
 	size_t length = end.pos < 0 ? 0 : (size_t)end.pos + 4;
 	const char *head = length ? (const char *)evbuffer_pullup(output, (ev_ssize_t)length) : NULL;
-	bool says_close = !pipit_connection_may_stay(connection);
+	bool says_close = !pipit_connection_may_stay(connection), adds_close;
 	struct pipit_reply_classic classic;
-	char *changed;
+	char date[PIPIT_REPLY_DATE_SIZE], *changed;
 
 	if (!head)
 		return false;
 	pipit_reply_read_classic(head, length, connection->is_head, &classic);
-	if (!classic.has_content || (says_close && !classic.has_connection)) {
-		changed = malloc(length + PIPIT_REPLY_CLOSE_MAX);
+	adds_close = says_close && !classic.has_connection;
+	if (!classic.has_content || adds_close || !classic.has_date) {
+		changed = malloc(length + PIPIT_REPLY_AMENDMENTS_MAX);
 		if (!changed)
 			return false;
 		memcpy(changed, head, length);
 		evbuffer_drain(output, classic.has_content ? length : evbuffer_get_length(output));
-		if (says_close && !classic.has_connection)
-			length = pipit_reply_close_classic(changed, length);
+		/* evhttp dates no reply to HTTP/1.0 (RFC 9110 §6.6.1 wants it). */
+		pipit_reply_date(time(NULL), date);
+		length = pipit_reply_amend_classic(changed, length, adds_close, classic.has_date ? NULL : date);
 		evbuffer_prepend(output, changed, length);
 		free(changed);
 	}

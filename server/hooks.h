@@ -47,8 +47,11 @@ struct pipit_transport_hooks {
 	    struct pipit_slice line, size_t content_bytes);
 	/* The client of a request that waits for its handler has closed its side. Called once per request. */
 	void (*abandoned)(void *context, struct pipit_connection *connection);
-	/* All connections are in use, and this worker can spare none. True when another one is asked to let one go. */
-	bool (*make_room_elsewhere)(void *context);
+	/*
+	 * All connections are in use. True when another worker is asked to let one go that it can spare: with clearly_more the
+	 * one that has at least twice as many of them as this worker, else any.
+	 */
+	bool (*make_room_elsewhere)(void *context, bool clearly_more);
 	/* Memory for the next connection is short: stop accepting for a moment. */
 	void (*pause_accepting)(void *context);
 	/* The last connection has gone. */

@@ -98,12 +98,16 @@ static int whole_year(int two_digits)
 	return year > today.tm_year + 1900 + 50 ? year - 100 : year;
 }
 
+/* Of the year 9999. */
+#define LAST_SECOND 253402300799
+
 /* IMF-fixdate, the obsolete RFC 850 form and asctime()'s (RFC 9110 §5.6.7 wants all three read). */
 time_t pipit_reply_parse_date(const char *text)
 {
 	struct tm tm = { 0 };
 	char month[4] = "";
 	int year, end = 0;
+	time_t when;
 
 	if (sscanf(text, "%*3[A-Za-z], %2d %3s %4d %2d:%2d:%2d GMT%n", &tm.tm_mday, month, &year, &tm.tm_hour,
 		&tm.tm_min, &tm.tm_sec, &end) == 6 &&
@@ -124,7 +128,9 @@ time_t pipit_reply_parse_date(const char *text)
 	if (tm.tm_mon < 0 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 || tm.tm_hour > 23 || tm.tm_min < 0 ||
 	    tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
 		return -1;
-	return timegm(&tm);
+	/* A leap second at the very end would be of a year that no date has room for. */
+	when = timegm(&tm);
+	return when > LAST_SECOND ? -1 : when;
 }
 
 /* --- heads --------------------------------------------------------------------------------------------------------- */
@@ -318,9 +324,10 @@ static const char *next_line(const char *at, const char *end)
 	return lf ? lf + 1 : end;
 }
 
-static bool is_connection_field(const char *line, const char *end)
+static bool is_field(const char *line, const char *end, const char *name_and_colon)
 {
-	return end - line > 11 && strncasecmp(line, "Connection:", 11) == 0;
+	size_t length = strlen(name_and_colon);
+	return (size_t)(end - line) > length && strncasecmp(line, name_and_colon, length) == 0;
 }
 
 void pipit_reply_read_classic(
@@ -334,7 +341,8 @@ void pipit_reply_read_classic(
 	     digit++)
 		classic->status = classic->status * 10 + (*digit - '0');
 	for (const char *line = next_line(head, end); line < end; line = next_line(line, end)) {
-		if (!is_connection_field(line, end))
+		classic->has_date |= is_field(line, end, "Date:");
+		if (!is_field(line, end, "Connection:"))
 			continue;
 		classic->has_connection = true;
 		classic->closes |= strncasecmp(line + 11, " close\r\n", 8) == 0;
@@ -342,8 +350,16 @@ void pipit_reply_read_classic(
 	classic->has_content = pipit_reply_has_content(classic->status, is_head_request);
 }
 
-size_t pipit_reply_close_classic(char *head, size_t length)
+size_t pipit_reply_amend_classic(char *head, size_t length, bool closes, const char *date)
 {
-	char *at = PUT(head + length - 2, "Connection: close\r\n\r\n");
+	char *at = head + length - 2;
+	if (date) {
+		at = PUT(at, "Date: ");
+		at = put(at, date, PIPIT_REPLY_DATE_SIZE - 1);
+		at = PUT(at, "\r\n");
+	}
+	if (closes)
+		at = PUT(at, "Connection: close\r\n");
+	at = PUT(at, "\r\n");
 	return (size_t)(at - head);
 }

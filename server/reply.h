@@ -75,17 +75,19 @@ struct pipit_reply_classic {
 	int status;
 	bool has_connection; /* it has a Connection field */
 	bool closes;         /* which says close: evhttp will close the connection when the reply is complete */
-	bool has_content;    /* bytes that follow belong on the wire */
+	bool has_date;
+	bool has_content; /* bytes that follow belong on the wire */
 };
 
 /* head: up to and with its empty line. */
 void pipit_reply_read_classic(
     const char *head, size_t length, bool is_head_request, struct pipit_reply_classic *classic);
 
-/* What pipit_reply_close_classic() adds. */
-#define PIPIT_REPLY_CLOSE_MAX 32
+/* What pipit_reply_amend_classic() adds at most. */
+#define PIPIT_REPLY_AMENDMENTS_MAX 80
 
-/* Put "Connection: close" before the empty line of a head that has no Connection field; returns the new length. */
-size_t pipit_reply_close_classic(char *head, size_t length);
+/* Add fields to a head, before its empty line: "Connection: close" when `closes`, and the date unless it is NULL. It must not
+ * have these fields yet, and room for PIPIT_REPLY_AMENDMENTS_MAX more bytes. Returns the new length. */
+size_t pipit_reply_amend_classic(char *head, size_t length, bool closes, const char *date);
 
 #endif

@@ -113,8 +113,13 @@ int pipit_request_retain(struct pipit_request *request)
 static int keep_body(struct pipit_request *request)
 {
 	struct pipit_slice body = request->body;
-	if (request->owned_body || body.length == 0)
+	if (request->owned_body)
 		return 0;
+	/* Its NUL is not there for long either. */
+	if (body.length == 0) {
+		request->body.data = "";
+		return 0;
+	}
 	request->owned_body = pipit_connection_take_body(request->connection);
 	if (request->owned_body)
 		return 0;

@@ -319,10 +319,10 @@ static uint64_t spare_connections(const struct pipit_stats *stats)
 }
 
 /* The worker with the most connections that can probably be spared, and they must be more than none. */
-static bool make_room(struct pipit_server *server, struct pipit_worker *asking)
+static bool make_room(struct pipit_server *server, struct pipit_worker *asking, bool clearly_more)
 {
 	struct pipit_worker *best = NULL;
-	uint64_t most = 0;
+	uint64_t most = clearly_more ? 2 * spare_connections(pipit_worker_stats(asking)) : 0;
 	for (size_t i = 0; i < server->worker_count; i++) {
 		struct pipit_worker *worker = server->workers[i];
 		uint64_t count = spare_connections(pipit_worker_stats(worker));

@@ -26,6 +26,9 @@
 /* First allocation for a content that arrives in pieces; it doubles from there, never ahead of what has arrived. */
 #define BODY_START_SIZE 4096
 
+/* Requests of one connection that are served before others get their turn. */
+#define REQUESTS_PER_TURN 16
+
 static void serve(struct pipit_connection *connection, char *bytes, size_t length);
 static void on_ready(evutil_socket_t fd, short what, void *context);
 
@@ -67,7 +70,8 @@ void pipit_connection_wake(struct pipit_connection *connection)
 	connection->next_waiting = NULL;
 	*transport->waiting_tail = connection;
 	transport->waiting_tail = &connection->next_waiting;
-	event_active(transport->turn_end, EV_TIMEOUT, 0);
+	if (!transport->is_turn_end)
+		event_active(transport->turn_end, EV_TIMEOUT, 0);
 }
 
 void pipit_transport_read_clock(struct pipit_transport *transport)
@@ -498,9 +502,10 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 {
 	struct pipit_transport *transport = connection->transport;
 	char *at = bytes, *end = bytes + length;
+	uint64_t last_request = connection->requests + REQUESTS_PER_TURN;
 
 	transport->current = connection;
-	while (at < end && may_read(connection)) {
+	while (at < end && may_read(connection) && (connection->collecting || connection->requests < last_request)) {
 		size_t used = connection->collecting ? take_content(connection, at, (size_t)(end - at))
 						     : take_head(connection, at, (size_t)(end - at));
 		if (used == 0)
@@ -603,7 +608,7 @@ void pipit_connection_drop(struct pipit_connection *connection)
  * the reply before the client has read it. */
 static void say_goodbye(struct pipit_connection *connection)
 {
-	if (!connection->lingers) {
+	if (!connection->lingers && pipit_connection_is_quiet(connection)) {
 		pipit_connection_drop(connection);
 		return;
 	}
@@ -670,17 +675,19 @@ void pipit_connection_settle(struct pipit_connection *connection)
 bool pipit_connection_is_quiet(const struct pipit_connection *connection)
 {
 	char byte;
-	return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+	return !connection->pending && recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
 static void on_turn_end(evutil_socket_t fd, short what, void *context)
 {
+	const struct timeval at_once = { 0, 0 };
 	struct pipit_transport *transport = context;
 	struct pipit_connection *last = NULL;
 	(void)fd, (void)what;
 
 	pipit_transport_read_clock(transport);
-	/* What wakes up meanwhile waits for the next turn. */
+	/* What wakes up meanwhile waits for the next turn; made active here it would run before sockets are looked at. */
+	transport->is_turn_end = true;
 	for (struct pipit_connection *at = transport->waiting; at; at = at->next_waiting)
 		last = at;
 	while (transport->waiting) {
@@ -702,7 +709,9 @@ static void on_turn_end(evutil_socket_t fd, short what, void *context)
 		if (is_last)
 			break;
 	}
-	if (transport->waiting)
+	transport->is_turn_end = false;
+	/* Without a timer, active is better than never. */
+	if (transport->waiting && event_add(transport->turn_end, &at_once) != 0)
 		event_active(transport->turn_end, EV_TIMEOUT, 0);
 }
 

@@ -262,10 +262,10 @@ static void evict(struct pipit_worker *worker)
 		pipit_admission_evict(worker->transport);
 }
 
-static bool make_room_elsewhere(void *context)
+static bool make_room_elsewhere(void *context, bool clearly_more)
 {
 	struct pipit_worker *worker = context;
-	return worker->shared->make_room(worker->shared->server, worker);
+	return worker->shared->make_room(worker->shared->server, worker, clearly_more);
 }
 
 int pipit_worker_evict(struct pipit_worker *worker)

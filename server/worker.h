@@ -26,8 +26,8 @@ struct pipit_shared {
 	atomic_bool draining;
 	/* The worker has no connection left after a drain or stop; called on its thread, once. */
 	void (*worker_done)(struct pipit_server *server, struct pipit_worker *worker);
-	/* Another worker than this one is asked to let a connection go that it can spare; false when none seems to have one. */
-	bool (*make_room)(struct pipit_server *server, struct pipit_worker *worker);
+	/* Another worker than this one is asked to let a connection go that it can spare; see the hook make_room_elsewhere. */
+	bool (*make_room)(struct pipit_server *server, struct pipit_worker *worker, bool clearly_more);
 };
 
 /* base: the application's, borrowed; NULL makes one of the worker's own. NULL when memory or descriptors are short. */

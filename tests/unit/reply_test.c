@@ -128,20 +128,20 @@ START_TEST(takes_two_digits_of_a_year_for_one_at_most_fifty_years_ahead)
 }
 END_TEST
 
-static const char *const bad_dates[] = { "", " ", "0", "784111777", "yesterday", "Sun", "Sun,", "Sun, ", "Sun, 06",
-	"Sun, 06 Nov", "Sun, 06 Nov 1994", "Sun, 06 Nov 1994 08:49", "Sun, 06 Nov 1994 08:49:37",
-	"Sun, 06 Nov 1994 08:49:37 ", "Sun, 06 Nov 1994 08:49:37 GM", "Sun, 06 Nov 1994 08:49:37 GMT.",
-	"Sun, 06 Nov 1994 08:49:37 GMT GMT", "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 08:49:37 +0000",
-	"Sun, 06 Nov 1994 08:49:37 gmt", "Sun, 06 Foo 1994 08:49:37 GMT", "Sun, 06 nov 1994 08:49:37 GMT",
-	"Sun, 06 No 1994 08:49:37 GMT", "Sun, 06 November 1994 08:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT",
-	"Sun, 32 Nov 1994 08:49:37 GMT", "Sun, -6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT",
-	"Sun, 06 Nov 1994 -1:49:37 GMT", "Sun, 06 Nov 1994 08:60:37 GMT", "Sun, 06 Nov 1994 08:-1:37 GMT",
-	"Sun, 06 Nov 1994 08:49:61 GMT", "Sun, 06 Nov 1994 08:49:-1 GMT", "Sun, 06 Nov 1994 08.49.37 GMT",
-	"Sun, 006 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 11994 08:49:37 GMT", "Sun 06 Nov 1994 08:49:37 GMT",
-	"06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z", "Sunday, 06-Nov-94 08:49:37",
-	"Sunday, 06-Nov-94 08:49:37 EST", "Sunday, 06-Foo-94 08:49:37 GMT", "Sunday, 32-Nov-94 08:49:37 GMT",
-	"Sunday, 06-Nov-1994 08:49:37 GMT", "Sunday, 06-Nov-94 25:49:37 GMT", "Sun Nov  6 08:49:37",
-	"Sun Nov  6 08:49:37 1994 GMT", "Sun Nov 32 08:49:37 1994", "Sun Foo  6 08:49:37 1994",
+static const char *const bad_dates[] = { "Fri, 31 Dec 9999 23:59:60 GMT", "", " ", "0", "784111777", "yesterday", "Sun",
+	"Sun,", "Sun, ", "Sun, 06", "Sun, 06 Nov", "Sun, 06 Nov 1994", "Sun, 06 Nov 1994 08:49",
+	"Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 ", "Sun, 06 Nov 1994 08:49:37 GM",
+	"Sun, 06 Nov 1994 08:49:37 GMT.", "Sun, 06 Nov 1994 08:49:37 GMT GMT", "Sun, 06 Nov 1994 08:49:37 UTC",
+	"Sun, 06 Nov 1994 08:49:37 +0000", "Sun, 06 Nov 1994 08:49:37 gmt", "Sun, 06 Foo 1994 08:49:37 GMT",
+	"Sun, 06 nov 1994 08:49:37 GMT", "Sun, 06 No 1994 08:49:37 GMT", "Sun, 06 November 1994 08:49:37 GMT",
+	"Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 32 Nov 1994 08:49:37 GMT", "Sun, -6 Nov 1994 08:49:37 GMT",
+	"Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 06 Nov 1994 -1:49:37 GMT", "Sun, 06 Nov 1994 08:60:37 GMT",
+	"Sun, 06 Nov 1994 08:-1:37 GMT", "Sun, 06 Nov 1994 08:49:61 GMT", "Sun, 06 Nov 1994 08:49:-1 GMT",
+	"Sun, 06 Nov 1994 08.49.37 GMT", "Sun, 006 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 11994 08:49:37 GMT",
+	"Sun 06 Nov 1994 08:49:37 GMT", "06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z",
+	"Sunday, 06-Nov-94 08:49:37", "Sunday, 06-Nov-94 08:49:37 EST", "Sunday, 06-Foo-94 08:49:37 GMT",
+	"Sunday, 32-Nov-94 08:49:37 GMT", "Sunday, 06-Nov-1994 08:49:37 GMT", "Sunday, 06-Nov-94 25:49:37 GMT",
+	"Sun Nov  6 08:49:37", "Sun Nov  6 08:49:37 1994 GMT", "Sun Nov 32 08:49:37 1994", "Sun Foo  6 08:49:37 1994",
 	"Sun Nov  6 08:49:37 1994x", "Sun Nov  6 08:49 1994", "%s%s%s%n" };
 
 START_TEST(refuses_what_is_no_date)
@@ -630,20 +630,31 @@ START_TEST(reads_what_matters_of_a_classic_head)
 }
 END_TEST
 
-START_TEST(tells_in_a_classic_head_that_the_connection_closes)
+static const struct {
+	bool closes;
+	const char *date, *added;
+} amendments[] = {
+	{ false, NULL, "" },
+	{ true, NULL, "Connection: close\r\n" },
+	{ false, "Thu, 01 Jan 1970 00:00:00 GMT", "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n" },
+	{ true, "Thu, 01 Jan 1970 00:00:00 GMT", "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: close\r\n" },
+};
+
+START_TEST(adds_what_a_classic_head_lacks)
 {
 	static const char before[] = EVHTTP("200 OK") "\r\n";
-	static const char after[] = EVHTTP("200 OK") "Connection: close\r\n\r\n";
-	char *head = room(sizeof before - 1 + PIPIT_REPLY_CLOSE_MAX);
+	char after[256], *head = room(sizeof before - 1 + PIPIT_REPLY_AMENDMENTS_MAX);
 	struct pipit_reply_classic classic;
 	size_t length;
 
+	snprintf(after, sizeof after, EVHTTP("200 OK") "%s\r\n", amendments[_i].added);
 	memcpy(head, before, sizeof before - 1);
-	length = pipit_reply_close_classic(head, sizeof before - 1);
-	ck_assert_uint_eq(length, sizeof after - 1);
+	length = pipit_reply_amend_classic(head, sizeof before - 1, amendments[_i].closes, amendments[_i].date);
+	ck_assert_uint_eq(length, strlen(after));
 	ck_assert_int_eq(memcmp(head, after, length), 0);
 	pipit_reply_read_classic(head, length, false, &classic);
-	ck_assert(classic.has_connection && classic.closes);
+	ck_assert_int_eq(classic.closes, amendments[_i].closes);
+	ck_assert_int_eq(classic.has_date, amendments[_i].date != NULL);
 }
 END_TEST
 
@@ -671,7 +682,7 @@ static TCase *case_of_heads(void)
 	tcase_add_loop_test(tests, knows_what_may_stand_in_a_response, 0, COUNT(fields));
 	tcase_add_test(tests, knows_for_every_byte_whether_it_may_stand_in_a_response);
 	tcase_add_loop_test(tests, reads_what_matters_of_a_classic_head, 0, COUNT(classic_heads));
-	tcase_add_test(tests, tells_in_a_classic_head_that_the_connection_closes);
+	tcase_add_loop_test(tests, adds_what_a_classic_head_lacks, 0, COUNT(amendments));
 	return tests;
 }
 

@@ -514,8 +514,9 @@ static void list_patterns(const char *start, int depth)
 	char pattern[32];
 
 	for (size_t i = 0; i < COUNT(kinds); i++) {
-		int length = kinds[i][0] == '{' ? snprintf(pattern, sizeof pattern, "%s/{p%d%s}", start, depth, kinds[i] + 1)
-						: snprintf(pattern, sizeof pattern, "%s/%s", start, kinds[i]);
+		int length = kinds[i][0] == '{'
+				 ? snprintf(pattern, sizeof pattern, "%s/{p%d%s}", start, depth, kinds[i] + 1)
+				 : snprintf(pattern, sizeof pattern, "%s/%s", start, kinds[i]);
 		ck_assert_int_lt(length, (int)sizeof pattern);
 		ck_assert_uint_lt(model_pattern_count, MODEL_PATTERNS_MAX);
 		strcpy(model_patterns[model_pattern_count++], pattern);

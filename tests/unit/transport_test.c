@@ -420,9 +420,11 @@ static void on_abandoned(void *context, struct pipit_connection *connection)
 	note("abandoned");
 }
 
-static bool on_make_room_elsewhere(void *context)
+static bool on_make_room_elsewhere(void *context, bool clearly_more)
 {
 	ck_assert_ptr_eq(context, journal);
+	if (clearly_more)
+		return false;
 	note("elsewhere");
 	return has_room_elsewhere;
 }
@@ -1162,6 +1164,8 @@ START_TEST(evicts_the_longest_idle_and_spares_one_that_has_just_asked)
 {
 	struct client *first = knock_later(), *second = knock_later(), *third = knock_later();
 
+	say(third, REQUEST("GET /now?earlier"));
+	await(third, "/now?earlier ;");
 	skew_s += 10;
 	say(first, REQUEST("GET /now"));
 	await(first, "/now ;");
@@ -1173,8 +1177,23 @@ START_TEST(evicts_the_longest_idle_and_spares_one_that_has_just_asked)
 	ck_assert(!pipit_admission_evict(transport));
 	await_end(first);
 	await(third, "/now ;");
-	await_journal("head handle complete head handle complete");
+	await_journal("head handle complete head handle complete head handle complete");
 	ck_assert_uint_eq(pipit_stats_counter(stats, PIPIT_COUNT_EVICTED), 2);
+	await_connections(1);
+}
+END_TEST
+
+/* A crowd that comes at once and speaks at once: newcomers are let in all the same. */
+START_TEST(evicts_one_that_has_just_spoken_when_all_have_and_it_is_their_first)
+{
+	struct client *first = knock_later(), *second = knock_later();
+
+	say(first, "GET /n");
+	say(second, "GET /n");
+	await_delivery(first);
+	await_delivery(second);
+	ck_assert(pipit_admission_evict(transport));
+	await_end(first);
 	await_connections(1);
 }
 END_TEST
@@ -1241,6 +1260,27 @@ START_TEST(spares_a_newcomer_longer_than_those_who_were_late_or_idle)
 	say(newcomer, "Host: a\r\n\r\n");
 	await(newcomer, "/now ;");
 	await_connections(1);
+}
+END_TEST
+
+/* One turn of the loop serves everybody, and nobody to the end. */
+START_TEST(serves_others_between_the_requests_of_a_long_pipeline)
+{
+	struct client *greedy = knock(), *modest = knock();
+
+	is_journal_closed = true;
+	for (int i = 0; i < 100; i++)
+		say(greedy, REQUEST("GET /now"));
+	say(modest, REQUEST("GET /now"));
+	await_delivery(greedy);
+	await_delivery(modest);
+	turn();
+	ck_assert(has_heard(modest, "/now ;"));
+	ck_assert_uint_lt(count_heard(greedy, "/now ;"), 50);
+	while (count_heard(greedy, "/now ;") < 100) {
+		turn();
+		listen_to(greedy);
+	}
 }
 END_TEST
 
@@ -1715,9 +1755,11 @@ static void add_replies(TCase *tests)
 static void add_life(TCase *tests)
 {
 	tcase_add_test(tests, evicts_the_longest_idle_and_spares_one_that_has_just_asked);
+	tcase_add_test(tests, evicts_one_that_has_just_spoken_when_all_have_and_it_is_their_first);
 	tcase_add_test(tests, evicts_nobody_who_is_busy);
 	tcase_add_test(tests, evicts_first_whom_it_can_spare_best);
 	tcase_add_test(tests, spares_a_newcomer_longer_than_those_who_were_late_or_idle);
+	tcase_add_test(tests, serves_others_between_the_requests_of_a_long_pipeline);
 	tcase_add_test(tests, says_close_with_the_last_request_that_a_connection_may_bring);
 	tcase_add_test(tests, refuses_new_content_while_the_budget_is_used_up);
 	tcase_add_test(tests, refuses_a_content_that_could_never_fit_as_too_large);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Dates of HTTP, and which form of error a client prefers.
+ *
+ * Promised: a date that was read is one that can be written and read again; every second from 1970 to 9999 is written as
+ * the C library writes it, and read back as itself; who never names text/html is not sent it.
+ */
+#include "fuzz.h"
+
+#include "reply.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* 9999-12-31 23:59:59, the last that IMF-fixdate has digits for. */
+#define LAST_SECOND 253402300799
+
+static void check_text(const char *text)
+{
+	char *date = malloc(PIPIT_REPLY_DATE_SIZE);
+	time_t when = pipit_reply_parse_date(text);
+
+	REQUIRE(date);
+	/* Dates before 1970 are read, and older than every file; beyond 9999 there is none. */
+	REQUIRE(when <= LAST_SECOND);
+	if (when >= 0) {
+		pipit_reply_date(when, date);
+		REQUIRE(strlen(date) == PIPIT_REPLY_DATE_SIZE - 1);
+		REQUIRE(pipit_reply_parse_date(date) == when);
+	}
+	free(date);
+}
+
+static void check_second(time_t when)
+{
+	char date[PIPIT_REPLY_DATE_SIZE], wanted[64];
+	struct tm tm;
+	pipit_reply_date(when, date);
+	REQUIRE(gmtime_r(&when, &tm));
+	strftime(wanted, sizeof wanted, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	REQUIRE(strcmp(date, wanted) == 0);
+	REQUIRE(pipit_reply_parse_date(date) == when);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = fuzz_copy_text(data, size), *accept = fuzz_copy(data, size);
+	uint64_t number = 0;
+
+	check_text(text);
+	memcpy(&number, data, size < sizeof number ? size : sizeof number);
+	check_second((time_t)(number % (LAST_SECOND + 1)));
+	REQUIRE(!pipit_reply_prefers_html((struct pipit_slice){ accept, size }) ||
+		memmem(data, size, "text/html", strlen("text/html")));
+	free(text);
+	free(accept);
+	return 0;
+}
