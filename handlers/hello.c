@@ -17,8 +17,10 @@ static cJSON *greeting(const char *name)
 
 	if (*name)
 		snprintf(message, sizeof message, "Hello, %s!", name);
-	cJSON_AddStringToObject(doc, "message", message);
-	return doc;
+	if (cJSON_AddStringToObject(doc, "message", message))
+		return doc;
+	cJSON_Delete(doc);
+	return NULL;
 }
 
 static void refuse_name(struct pipit_request *request, const char *why)
@@ -49,8 +51,10 @@ static void greet_sender(struct pipit_request *request, const char *name, const 
 
 	pipit_request_body(request, &length);
 	doc = greeting(name);
-	cJSON_AddStringToObject(doc, "received", kind);
-	cJSON_AddNumberToObject(doc, "bytes", (double)length);
+	if (!cJSON_AddStringToObject(doc, "received", kind) || !cJSON_AddNumberToObject(doc, "bytes", (double)length)) {
+		cJSON_Delete(doc);
+		doc = NULL;
+	}
 	pipit_reply_json(request, 200, doc);
 }
 

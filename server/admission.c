@@ -184,11 +184,6 @@ void pipit_admission_adopt(struct pipit_connection *connection)
 	int on = 1, fd = bufferevent_getfd(connection->bev);
 	enum pipit_reason reason;
 
-	if (fd < 0) {
-		/* evhttp ran out of memory between asking for a bufferevent and holding it. */
-		bufferevent_free(connection->bev);
-		return;
-	}
 	if (getpeername(fd, &connection->peer.any, &length) != 0)
 		connection->peer.any.sa_family = AF_UNSPEC;
 	reason = judge(connection, pipit_house_enter(transport->house));

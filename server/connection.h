@@ -79,16 +79,17 @@ struct pipit_connection {
 	bool answered;          /* a reply has been given */
 	bool classic_head_done; /* evhttp's head has left its buffer */
 	bool classic_has_content;
-	bool classic_closes;  /* evhttp will close when it hears that all is written */
-	bool closing;         /* no further request is read */
-	bool lingers;         /* bytes of the client may still be under way when we close */
-	bool broken;          /* the socket failed */
-	bool is_waiting;      /* on transport->waiting */
-	bool is_counted;      /* among the open connections */
-	bool is_let_in;       /* counted for its client's address */
-	bool is_closed;       /* handed back to evhttp for freeing */
-	bool was_abandoned;   /* the hook has been told that the client left */
-	uint32_t linger_left; /* bytes still to be read and thrown away */
+	int64_t classic_length; /* of the content, as announced; -1: it was not */
+	bool classic_closes;    /* evhttp will close when it hears that all is written */
+	bool closing;           /* no further request is read */
+	bool lingers;           /* bytes of the client may still be under way when we close */
+	bool broken;            /* the socket failed */
+	bool is_waiting;        /* on transport->waiting */
+	bool is_counted;        /* among the open connections */
+	bool is_let_in;         /* counted for its client's address */
+	bool is_closed;         /* handed back to evhttp for freeing */
+	bool was_abandoned;     /* the hook has been told that the client left */
+	uint32_t linger_left;   /* bytes still to be read and thrown away */
 };
 
 static inline enum pipit_stats_state pipit_phase_state(enum pipit_phase phase)
@@ -162,6 +163,9 @@ static inline bool pipit_connection_may_stay(const struct pipit_connection *conn
 void pipit_connection_settle(struct pipit_connection *connection);
 void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_reason reason, struct pipit_slice line);
 void pipit_connection_drop(struct pipit_connection *connection);
+
+/* A request lies in the socket and nobody has heard of it: libevent does not say when the kernel refused to watch. */
+void pipit_connection_listen_again(struct pipit_connection *connection);
 
 /* Nothing of a next request lies here or in the socket: closing now loses none. */
 bool pipit_connection_is_quiet(const struct pipit_connection *connection);

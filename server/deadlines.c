@@ -51,9 +51,12 @@ static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
 	if (transport->draining && has_passed(now_ms, quiet_since, DRAIN_QUIET_MS) &&
 	    pipit_connection_is_quiet(connection))
 		pipit_connection_drop(connection);
-	else if (has_passed(now_ms, connection->moved_ms, transport->config->idle_timeout_ms) &&
-		 pipit_connection_is_quiet(connection))
-		time_out(connection, PIPIT_PHASE_IDLE, PIPIT_REASON_NONE);
+	else if (has_passed(now_ms, connection->moved_ms, transport->config->idle_timeout_ms)) {
+		if (pipit_connection_is_quiet(connection))
+			time_out(connection, PIPIT_PHASE_IDLE, PIPIT_REASON_NONE);
+		else
+			pipit_connection_listen_again(connection);
+	}
 }
 
 /* The handler has the request: is the client still there, and has a classic callback finished without a byte? */

@@ -11,6 +11,9 @@
 #include <event2/http.h>
 #include <stdlib.h>
 
+/* Set aside for the head of a classic callback's reply. */
+#define CLASSIC_HEAD_SIZE 2048
+
 /* --- the dormant bufferevent --------------------------------------------------------------------------------------- */
 
 static enum bufferevent_filter_result no_input(
@@ -258,6 +261,10 @@ bool pipit_engine_show(struct pipit_connection *connection, struct pipit_slice b
 
 	connection->engine_called = false;
 	connection->classic_head_done = false;
+	/* evhttp writes a head without looking whether there is memory for it. A head that does not end would have adopt_head()
+	 * search in what follows, which need not be memory. */
+	if (connection->is_classic && evbuffer_expand(bufferevent_get_output(connection->bev), CLASSIC_HEAD_SIZE) != 0)
+		return false;
 	if (!put_message(connection, body))
 		return false;
 	transport->body = body;
@@ -341,10 +348,17 @@ static bool adopt_head(struct pipit_connection *connection, struct evbuffer *out
 	bool says_close = !pipit_connection_may_stay(connection), adds_close;
 	struct pipit_reply_classic classic;
 	char date[PIPIT_REPLY_DATE_SIZE], *changed;
+	bool is_changed;
 
 	if (!head)
 		return false;
 	pipit_reply_read_classic(head, length, connection->is_head, &classic);
+	/* evhttp leaves out what it has no memory for, be it the status line. */
+	if (strncmp(head, "HTTP/1.", 7) != 0 || classic.status < 100 || classic.status > 599)
+		return false;
+	/* Nothing would tell the client where the content ends. */
+	if (classic.has_content && !classic.is_chunked && classic.content_length < 0 && !says_close && !classic.closes)
+		return false;
 	adds_close = says_close && !classic.has_connection;
 	if (!classic.has_content || adds_close || !classic.has_date) {
 		changed = malloc(length + PIPIT_REPLY_AMENDMENTS_MAX);
@@ -355,13 +369,16 @@ static bool adopt_head(struct pipit_connection *connection, struct evbuffer *out
 		/* evhttp dates no reply to HTTP/1.0 (RFC 9110 §6.6.1 wants it). */
 		pipit_reply_date(time(NULL), date);
 		length = pipit_reply_amend_classic(changed, length, adds_close, classic.has_date ? NULL : date);
-		evbuffer_prepend(output, changed, length);
+		is_changed = evbuffer_prepend(output, changed, length) == 0;
 		free(changed);
+		if (!is_changed)
+			return false;
 	}
 	connection->status = classic.status;
 	connection->classic_head_left = length;
 	connection->classic_closes = classic.closes;
 	connection->classic_has_content = classic.has_content;
+	connection->classic_length = classic.has_content && !classic.is_chunked ? classic.content_length : -1;
 	connection->classic_head_done = true;
 	connection->keep_alive = !says_close && !classic.closes;
 	return true;
@@ -377,6 +394,14 @@ static void count_sent(struct pipit_connection *connection, size_t sent)
 	pipit_stats_add(connection->transport->stats, PIPIT_COUNT_SENT, sent);
 }
 
+/* More content than was announced would be read as the next reply. */
+static bool exceeds_length(const struct pipit_connection *connection, size_t buffered)
+{
+	return connection->classic_head_done && connection->classic_length >= 0 &&
+	       connection->content_bytes + (buffered - connection->classic_head_left) >
+		   (uint64_t)connection->classic_length;
+}
+
 /* Take what evhttp has written. False when something is stuck or broken. */
 static bool send_output(struct pipit_connection *connection, struct evbuffer *output)
 {
@@ -385,12 +410,17 @@ static bool send_output(struct pipit_connection *connection, struct evbuffer *ou
 	/* Content that evhttp added later for a reply that has none. */
 	if (!connection->classic_has_content && connection->classic_head_left == 0)
 		evbuffer_drain(output, evbuffer_get_length(output));
+	if (exceeds_length(connection, evbuffer_get_length(output)))
+		connection->broken = true;
 	if (connection->transport->current == connection)
 		pipit_output_flush(connection, true);
 	while (!connection->broken && !pipit_output_is_stuck(connection) && evbuffer_get_length(output) > 0) {
-		int sent = evbuffer_write(output, connection->fd);
+		int sent;
+		/* With sendfile() it returns 0 for a full socket, too, and not only for a file that has become shorter. */
+		errno = 0;
+		sent = evbuffer_write(output, connection->fd);
 		if (sent <= 0) {
-			connection->broken = sent == 0 || (errno != EAGAIN && errno != EINTR);
+			connection->broken = errno != EAGAIN && errno != EINTR && errno != ENOBUFS;
 			return false;
 		}
 		count_sent(connection, (size_t)sent);
@@ -407,7 +437,14 @@ bool pipit_engine_pump(struct pipit_connection *connection)
 		/* "All is written": evhttp calls back for the next chunk, or finishes the request. */
 		bufferevent_trigger(connection->bev, EV_WRITE, BEV_TRIG_IGNORE_WATERMARKS);
 	}
-	return true;
+	/* Less than was announced: a client would wait for the rest. */
+	if (connection->classic_head_done && connection->classic_length >= 0 &&
+	    connection->content_bytes < (uint64_t)connection->classic_length) {
+		connection->broken = true;
+		return false;
+	}
+	/* evhttp gives up a connection when it is short of memory: nothing was replied then. */
+	return connection->classic_head_done;
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------------- */

@@ -64,7 +64,7 @@ static bool make_room(struct page *page, size_t more)
 
 static void put_bytes(struct page *page, const char *bytes, size_t length)
 {
-	if (!make_room(page, length))
+	if (length == 0 || !make_room(page, length))
 		return;
 	memcpy(page->data + page->length, bytes, length);
 	page->length += length;

@@ -209,7 +209,12 @@ static enum pipit_files_result open_regular(
 	*is_directory = false;
 	if (fd < 0)
 		return explain(errno);
-	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+	if (fstat(fd, &status) != 0) {
+		int error = errno;
+		close(fd);
+		return explain(error);
+	}
+	if (!S_ISREG(status.st_mode)) {
 		*is_directory = S_ISDIR(status.st_mode);
 		close(fd);
 		return PIPIT_FILES_NOT_FOUND;

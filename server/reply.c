@@ -3,6 +3,7 @@
 #include "reply.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 struct status_line {
 	int status;
@@ -335,13 +336,16 @@ void pipit_reply_read_classic(
 {
 	const char *end = head + length;
 
-	*classic = (struct pipit_reply_classic){ 0 };
+	*classic = (struct pipit_reply_classic){ .content_length = -1 };
 	/* "HTTP/1.x NNN …" */
 	for (const char *digit = head + 9; digit < end && *digit >= '0' && *digit <= '9' && classic->status < 1000;
 	     digit++)
 		classic->status = classic->status * 10 + (*digit - '0');
 	for (const char *line = next_line(head, end); line < end; line = next_line(line, end)) {
 		classic->has_date |= is_field(line, end, "Date:");
+		classic->is_chunked |= is_field(line, end, "Transfer-Encoding:");
+		if (is_field(line, end, "Content-Length:"))
+			classic->content_length = strtoll(line + sizeof "Content-Length:" - 1, NULL, 10);
 		if (!is_field(line, end, "Connection:"))
 			continue;
 		classic->has_connection = true;

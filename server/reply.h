@@ -77,6 +77,8 @@ struct pipit_reply_classic {
 	bool closes;         /* which says close: evhttp will close the connection when the reply is complete */
 	bool has_date;
 	bool has_content; /* bytes that follow belong on the wire */
+	bool is_chunked;
+	int64_t content_length; /* as announced; -1: it is not */
 };
 
 /* head: up to and with its empty line. */

@@ -175,8 +175,10 @@ int pipit_request_post(struct pipit_request *request, void (*function)(struct pi
 static char *remember(struct pipit_request *request, struct pipit_slice text)
 {
 	struct memory *memory = malloc(sizeof *memory + text.length + 1);
-	if (!memory)
+	if (!memory) {
+		request->is_short = true;
 		return NULL;
+	}
 	memory->next = request->memory;
 	request->memory = memory;
 	memcpy(memory->bytes, text.data, text.length);
@@ -421,8 +423,10 @@ int pipit_reply_header(struct pipit_request *request, const char *name, const ch
 		return -EINVAL;
 	if (!request->fields)
 		request->fields = malloc(PIPIT_REPLY_FIELDS_MAX);
-	if (!request->fields)
+	if (!request->fields) {
+		request->is_short = true;
 		return -ENOMEM;
+	}
 	if (needed > PIPIT_REPLY_FIELDS_MAX - request->fields_length)
 		return -ENOSPC;
 	request->fields_length += (size_t)sprintf(request->fields + request->fields_length, "%s: %s\r\n", name, value);
@@ -456,17 +460,25 @@ static void send_reply(struct pipit_request *request, int status, const char *co
 	    content, file, offset, file_length);
 }
 
-/* 0 when a reply can be sent, 1 when nobody waits for it any more. */
+static int reply_without_memory(struct pipit_request *request);
+
+/* 0 when a reply can be sent, negative when not or when another was sent instead, 1 when nobody waits for it any more. */
 static int begin_reply(struct pipit_request *request, int status)
 {
 	if (request->replied)
 		return -EALREADY;
 	if (status < 200 || status > 599)
 		return -EINVAL;
-	if (request->connection)
-		return 0;
-	request->replied = true;
-	return 1;
+	if (!request->connection) {
+		request->replied = true;
+		return 1;
+	}
+	/* The handler went on without something that it asked for: what it says now may be wrong. */
+	if (request->is_short) {
+		request->is_short = false;
+		return reply_without_memory(request);
+	}
+	return 0;
 }
 
 int pipit_reply(struct pipit_request *request, int status, const char *content_type, const void *content, size_t length)

@@ -58,6 +58,7 @@ struct pipit_request {
 	unsigned keeps; /* pipit_request_keep() minus _release() */
 	bool in_handler;
 	bool replied;
+	bool is_short;   /* memory for something that the handler asked for was */
 	uint32_t number; /* second half of the id */
 	struct pipit_request *next_free;
 	/* From here on filled only when asked for. */

@@ -61,6 +61,16 @@ static void watch(struct pipit_connection *connection, short interest)
 		connection->broken = true;
 }
 
+void pipit_connection_listen_again(struct pipit_connection *connection)
+{
+	if (connection->interest != EV_READ)
+		return;
+	watch(connection, 0);
+	watch(connection, EV_READ);
+	if (!connection->broken)
+		event_active(&connection->io, EV_READ, 1);
+}
+
 void pipit_connection_wake(struct pipit_connection *connection)
 {
 	struct pipit_transport *transport = connection->transport;
@@ -137,7 +147,7 @@ static void conclude(struct pipit_connection *connection)
 {
 	if (connection->is_classic ? pipit_engine_pump(connection) : connection->answered && connection->file_left == 0)
 		finish(connection);
-	else if (!connection->answered && !connection->deferred)
+	else if (!pipit_engine_is_gone(connection) && !connection->answered && !connection->deferred)
 		defer(connection);
 }
 
@@ -698,7 +708,10 @@ static void on_turn_end(evutil_socket_t fd, short what, void *context)
 		if (!transport->waiting)
 			transport->waiting_tail = &transport->waiting;
 		connection->is_waiting = false;
-		if (pipit_engine_is_gone(connection))
+		/* evhttp was short of memory before it held it: it then looks like one that evhttp let go. */
+		if (connection->fd < 0 && bufferevent_getfd(connection->bev) < 0)
+			bufferevent_free(connection->bev);
+		else if (pipit_engine_is_gone(connection))
 			;
 		else if (connection->fd < 0)
 			pipit_admission_adopt(connection);

@@ -72,15 +72,15 @@ static uint64_t now_ns(void)
  */
 static _Thread_local unsigned accept_failures;
 
-static void set_doors(struct pipit_worker *worker, bool open)
+/* False when not all could be opened. */
+static bool set_doors(struct pipit_worker *worker, bool open)
 {
+	bool is_done = true;
 	for (size_t i = 0; i < worker->door_count; i++) {
 		struct evconnlistener *listener = evhttp_bound_socket_get_listener(worker->doors[i]);
-		if (open)
-			evconnlistener_enable(listener);
-		else
-			evconnlistener_disable(listener);
+		is_done &= (open ? evconnlistener_enable(listener) : evconnlistener_disable(listener)) == 0;
 	}
+	return is_done;
 }
 
 /* accept() failed, mostly with EMFILE: without a pause the loop would spin on the waiting connection. */
@@ -110,8 +110,7 @@ static void reopen_doors(struct pipit_worker *worker)
 	}
 	if (!worker->is_paused || !pipit_transport_is_ready(worker->transport))
 		return;
-	worker->is_paused = false;
-	set_doors(worker, true);
+	worker->is_paused = !set_doors(worker, true);
 }
 
 static void close_doors(struct pipit_worker *worker)
@@ -132,7 +131,8 @@ int pipit_worker_listen(struct pipit_worker *worker, int fd)
 	}
 	evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(door), on_accept_error);
 	worker->doors[worker->door_count++] = door;
-	return 0;
+	/* evhttp does not say when it could not add the event: such a door would never open. */
+	return evconnlistener_enable(evhttp_bound_socket_get_listener(door)) == 0 ? 0 : -ENOMEM;
 }
 
 /* --- inbox --------------------------------------------------------------------------------------------------------- */
@@ -156,7 +156,10 @@ static int send_message(struct pipit_worker *worker, struct message content)
 	} while (!atomic_compare_exchange_weak_explicit(
 	    &worker->inbox, &head, message, memory_order_release, memory_order_relaxed));
 	/* The eventfd can only be full when the worker is about to look anyway. */
-	return write(worker->wakeup_fd, &one, sizeof one) < 0 && errno != EAGAIN ? -errno : 0;
+	while (write(worker->wakeup_fd, &one, sizeof one) < 0 && errno == EINTR)
+		continue;
+	/* It is in the inbox: the caller must not be told otherwise. */
+	return 0;
 }
 
 static struct message *oldest_first(struct message *newest)

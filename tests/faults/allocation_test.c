@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every allocation fails once: pipit's and the handlers' own (the linker puts the functions below in their place), libevent's
+ * and cJSON's (by their hooks). Whatever fails, every client gets the right answer, a refusal or the end of its connection;
+ * nothing is lost; and the next client is served.
+ */
+#include "script.h"
+#include "suite.h"
+
+#include <cjson/cJSON.h>
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <execinfo.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BURST 50
+#define FRAMES_SHOWN 10
+#define RANDOM_RUNS 300
+#define RANDOM_ONE_IN 100
+/* Complaints that are printed before a test gives up. */
+#define COMPLAINTS_MAX 12
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void __real_free(void *memory);
+char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t length);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+int __real_posix_memalign(void **memory, size_t alignment, size_t size);
+DIR *__real_opendir(const char *name);
+int __real_closedir(DIR *directory);
+ssize_t __real_write(int fd, const void *bytes, size_t length);
+
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+void __wrap_free(void *memory);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t length);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+int __wrap_posix_memalign(void **memory, size_t alignment, size_t size);
+DIR *__wrap_opendir(const char *name);
+int __wrap_closedir(DIR *directory);
+ssize_t __wrap_write(int fd, const void *bytes, size_t length);
+
+/* ---------------------------------------------------------------- which ones fail */
+
+enum plan { PLAN_NONE, PLAN_COUNT, PLAN_FROM, PLAN_RANDOM };
+
+static enum plan plan;
+static uint64_t asked, fail_from, fail_until;
+static uint32_t dice;
+/* Where the first one of a run failed. */
+static void *frames[24];
+static int frame_count;
+
+/*
+ * Where libevent 2.1.12 itself does not look whether it got memory, and goes down with the process when it did not: no caller of
+ * public functions can prevent that. These are passed over, and counted. A site is a function that asks for memory and the one
+ * that called it.
+ */
+static struct fragile {
+	const char *asking;
+	const char *caller;
+	uint64_t spared;
+} fragile[] = {
+	{ "evbuffer_add_cb", "bufferevent_filter_new", 0 }, /* NULL goes to evbuffer_cb_clear_flags(), unchecked */
+	/* Frees a connection that has no event_base yet, which event_deferred_cb_cancel_() cannot do. */
+	{ "event_mm_strdup_", "evhttp_connection_base_bufferevent_new", 0 },
+	/* Its second and third allocation: evhttp_request_free() clears headers that are not there. */
+	{ "event_mm_calloc_", "evhttp_request_new", 0 },
+};
+
+static bool is_function(void *address, const char *name)
+{
+	Dl_info info;
+	return dladdr(address, &info) && info.dli_sname && strcmp(info.dli_sname, name) == 0;
+}
+
+static bool is_fragile(void *const *stack, int count)
+{
+	for (int i = 0; i + 1 < count; i++) {
+		for (size_t j = 0; j < sizeof fragile / sizeof *fragile; j++) {
+			if (!is_function(stack[i], fragile[j].asking) || !is_function(stack[i + 1], fragile[j].caller))
+				continue;
+			fragile[j].spared++;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool is_unlucky(void)
+{
+	dice = dice * 1664525u + 1013904223u;
+	return (dice >> 8) % RANDOM_ONE_IN == 0;
+}
+
+static bool fails(void)
+{
+	bool does;
+	if (plan == PLAN_NONE)
+		return false;
+	asked++;
+	does = plan == PLAN_RANDOM ? is_unlucky() : plan == PLAN_FROM && asked >= fail_from && asked < fail_until;
+	if (does) {
+		void *stack[24];
+		int count = backtrace(stack, sizeof stack / sizeof *stack);
+		if (is_fragile(stack, count))
+			return false;
+		if (!frame_count)
+			memcpy(frames, stack, sizeof frames);
+		frame_count = frame_count ? frame_count : count;
+	}
+	return does;
+}
+
+/* ---------------------------------------------------------------- what is there */
+
+/* Blocks that were allocated since the last forget_blocks(), by address; open addressing. */
+#define PLACES 65536u
+
+static struct block {
+	const void *memory; /* NULL: free */
+	const void *caller;
+	uint64_t number;
+} blocks[PLACES];
+static uint64_t block_count, block_number;
+
+static size_t place_of(const void *memory)
+{
+	return (size_t)(((uintptr_t)memory >> 4) * 2654435761u % PLACES);
+}
+
+static void *note_block(void *memory, const void *caller)
+{
+	size_t place = place_of(memory);
+	if (!memory)
+		return NULL;
+	while (blocks[place].memory)
+		place = (place + 1) % PLACES;
+	blocks[place] = (struct block){ memory, caller, ++block_number };
+	if (++block_count > PLACES / 2)
+		abort();
+	return memory;
+}
+
+/* Those that lie behind it in the same run move up. */
+static void forget_block(const void *memory)
+{
+	size_t hole = place_of(memory), at;
+	while (blocks[hole].memory && blocks[hole].memory != memory)
+		hole = (hole + 1) % PLACES;
+	if (!blocks[hole].memory)
+		return;
+	block_count--;
+	for (at = (hole + 1) % PLACES; blocks[at].memory; at = (at + 1) % PLACES) {
+		size_t wanted = place_of(blocks[at].memory);
+		if ((at - wanted) % PLACES < (at - hole) % PLACES)
+			continue;
+		blocks[hole] = blocks[at];
+		hole = at;
+	}
+	blocks[hole].memory = NULL;
+}
+
+static void forget_blocks(void)
+{
+	memset(blocks, 0, sizeof blocks);
+	block_count = block_number = 0;
+}
+
+/* ---------------------------------------------------------------- in the place of libc's, libevent's and cJSON's */
+
+#define CALLER __builtin_return_address(0)
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : note_block(__real_malloc(size), CALLER);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return fails() ? NULL : note_block(__real_calloc(count, size), CALLER);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+	void *moved;
+	if (fails())
+		return NULL;
+	moved = __real_realloc(memory, size);
+	if (moved && memory)
+		forget_block(memory);
+	return note_block(moved, CALLER);
+}
+
+void __wrap_free(void *memory)
+{
+	if (memory)
+		forget_block(memory);
+	__real_free(memory);
+}
+
+char *__wrap_strdup(const char *text)
+{
+	return fails() ? NULL : note_block(__real_strdup(text), CALLER);
+}
+
+char *__wrap_strndup(const char *text, size_t length)
+{
+	return fails() ? NULL : note_block(__real_strndup(text, length), CALLER);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+	return fails() ? NULL : note_block(__real_aligned_alloc(alignment, size), CALLER);
+}
+
+int __wrap_posix_memalign(void **memory, size_t alignment, size_t size)
+{
+	int error = fails() ? ENOMEM : __real_posix_memalign(memory, alignment, size);
+	if (error == 0)
+		note_block(*memory, CALLER);
+	return error;
+}
+
+DIR *__wrap_opendir(const char *name)
+{
+	if (!fails())
+		return note_block(__real_opendir(name), CALLER);
+	errno = ENOMEM;
+	return NULL;
+}
+
+int __wrap_closedir(DIR *directory)
+{
+	forget_block(directory);
+	return __real_closedir(directory);
+}
+
+/* What pipit says of all this is no use to anybody. */
+ssize_t __wrap_write(int fd, const void *bytes, size_t length)
+{
+	return fd == STDERR_FILENO ? (ssize_t)length : __real_write(fd, bytes, length);
+}
+
+static char last_words[256];
+
+static void on_log(int severity, const char *message)
+{
+	(void)severity;
+	snprintf(last_words, sizeof last_words, "%s", message);
+}
+
+static void on_crash(int number)
+{
+	static const char text[] = "crashed here, and the first allocation that failed was this one:\n";
+	void *stack[24];
+	if (__real_write(STDOUT_FILENO, text, sizeof text - 1) > 0) {
+		backtrace_symbols_fd(stack, backtrace(stack, sizeof stack / sizeof *stack), STDOUT_FILENO);
+		backtrace_symbols_fd(frames, frame_count, STDOUT_FILENO);
+	}
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static void print_frames(void)
+{
+	fflush(stdout);
+	backtrace_symbols_fd(frames, frame_count < FRAMES_SHOWN ? frame_count : FRAMES_SHOWN, STDOUT_FILENO);
+}
+
+/* libevent wants to end the process. */
+static void on_fatal(int code)
+{
+	print_frames();
+	ck_abort_msg("libevent ends the process with %d at allocation %llu: %s", code, (unsigned long long)fail_from,
+	    last_words);
+}
+
+/* ---------------------------------------------------------------- one run */
+
+/* What is known to go wrong and waits for a remedy: a part of the complaint, and a function that was under way when the
+ * allocation failed. It is to be empty. */
+static const struct known {
+	const char *complaint;
+	const char *function;
+} known[] = {
+	{ NULL, NULL },
+};
+
+static bool was_under_way(const char *function)
+{
+	for (int i = 0; i < frame_count; i++) {
+		if (is_function(frames[i], function))
+			return true;
+	}
+	return false;
+}
+
+static unsigned complaints;
+
+static void judge(const char *wrong, uint64_t number)
+{
+	if (!wrong)
+		return;
+	for (const struct known *one = known; one->complaint; one++) {
+		if (strstr(wrong, one->complaint) && was_under_way(one->function))
+			return;
+	}
+	printf("allocation %llu: %s\n  libevent: %s\n", (unsigned long long)number, wrong, last_words);
+	print_frames();
+	ck_assert_msg(++complaints < COMPLAINTS_MAX, "and so on");
+}
+
+static const char *find_loss(size_t descriptors)
+{
+	static char text[256];
+	size_t now = script_descriptors();
+	if (now != descriptors) {
+		snprintf(text, sizeof text, "%zu descriptors were open before, %zu are now", descriptors, now);
+		return text;
+	}
+	for (size_t i = 0; i < PLACES && block_count; i++) {
+		if (!blocks[i].memory)
+			continue;
+		snprintf(text, sizeof text, "%llu blocks were not freed, among them number %llu, asked for at %p",
+		    (unsigned long long)block_count, (unsigned long long)blocks[i].number, blocks[i].caller);
+		return text;
+	}
+	return NULL;
+}
+
+static void begin_run(void)
+{
+	forget_blocks();
+	asked = 0;
+	frame_count = 0;
+	last_words[0] = '\0';
+}
+
+/* A server without faults, and the script with them. */
+static void run(enum plan wanted, uint64_t number)
+{
+	enum script_rule rule = wanted == PLAN_COUNT ? SCRIPT_EXACTLY : SCRIPT_OR_REFUSED;
+	size_t descriptors = script_descriptors();
+	const char *wrong;
+
+	begin_run();
+	ck_assert_int_eq(script_start(), 0);
+	script_settle();
+	plan = wanted;
+	wrong = script_run(rule);
+	plan = PLAN_NONE;
+	judge(wrong, number);
+	judge(script_probe(), number);
+	script_stop();
+	judge(find_loss(descriptors), number);
+}
+
+static void run_from(uint64_t number, uint64_t count)
+{
+	fail_from = number;
+	fail_until = number + count;
+	run(PLAN_FROM, number);
+}
+
+/* Once without a fault: what libevent and libc allocate once and for all is there then. Returns how many allocations the script
+ * makes. */
+static uint64_t count_allocations(void)
+{
+	run(PLAN_COUNT, 0);
+	run(PLAN_COUNT, 0);
+	ck_assert_uint_eq(complaints, 0);
+	return asked;
+}
+
+static void set_up(void)
+{
+	void *frame;
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGSEGV, on_crash);
+	signal(SIGABRT, on_crash);
+	event_set_log_callback(on_log);
+	event_set_fatal_callback(on_fatal);
+	script_set_up();
+	complaints = 0;
+	/* It allocates when it is called for the first time. */
+	backtrace(&frame, 1);
+}
+
+static void tear_down(void)
+{
+	for (size_t i = 0; i < sizeof fragile / sizeof *fragile; i++) {
+		if (fragile[i].spared)
+			printf("%s in %s: passed over %llu times\n", fragile[i].asking, fragile[i].caller,
+			    (unsigned long long)fragile[i].spared);
+		fragile[i].spared = 0;
+	}
+	plan = PLAN_NONE;
+	script_tear_down();
+}
+
+/* ---------------------------------------------------------------- tests */
+
+START_TEST(whichever_allocation_fails_every_client_is_answered_or_let_go)
+{
+	uint64_t number = 1;
+	count_allocations();
+	do {
+		run_from(number, 1);
+	} while (asked >= number++);
+	printf("one of %llu allocations failed\n", (unsigned long long)number - 2);
+	judge(script_check_log(), 0);
+	ck_assert_uint_eq(complaints, 0);
+}
+END_TEST
+
+START_TEST(a_while_without_memory_is_survived)
+{
+	uint64_t number = 1;
+	count_allocations();
+	do {
+		run_from(number, BURST);
+		number++;
+	} while (asked >= number);
+	judge(script_check_log(), 0);
+	ck_assert_uint_eq(complaints, 0);
+}
+END_TEST
+
+START_TEST(allocations_that_fail_at_random_are_survived)
+{
+	count_allocations();
+	dice = 20240229;
+	for (unsigned i = 0; i < RANDOM_RUNS; i++)
+		run(PLAN_RANDOM, i);
+	judge(script_check_log(), 0);
+	ck_assert_uint_eq(complaints, 0);
+}
+END_TEST
+
+/* A start that fails leaves nothing behind; one that can do without serves. */
+static bool try_start(uint64_t number)
+{
+	size_t descriptors = script_descriptors();
+	int result;
+
+	begin_run();
+	fail_from = number;
+	fail_until = number + 1;
+	plan = PLAN_FROM;
+	result = script_start();
+	plan = PLAN_NONE;
+	if (result == 0) {
+		judge(script_probe(), number);
+		script_stop();
+	}
+	judge(find_loss(descriptors), number);
+	return asked >= number;
+}
+
+START_TEST(a_start_without_memory_fails_cleanly)
+{
+	uint64_t number = 1;
+	count_allocations();
+	while (try_start(number))
+		number++;
+	printf("one of %llu allocations of a start failed\n", (unsigned long long)number - 1);
+	ck_assert_uint_eq(complaints, 0);
+}
+END_TEST
+
+static void add_case(Suite *suite, const char *name, const TTest *test)
+{
+	TCase *tcase = tcase_create(name);
+	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_set_timeout(tcase, 280);
+	tcase_add_test(tcase, test);
+	suite_add_tcase(suite, tcase);
+}
+
+int main(void)
+{
+	cJSON_Hooks hooks = { __wrap_malloc, __wrap_free };
+	Suite *suite = suite_create("allocation");
+
+	event_set_mem_functions(__wrap_malloc, __wrap_realloc, __wrap_free);
+	cJSON_InitHooks(&hooks);
+	/* Cases of their own: CK_RUN_CASE chooses one. */
+	add_case(suite, "one", whichever_allocation_fails_every_client_is_answered_or_let_go);
+	add_case(suite, "while", a_while_without_memory_is_survived);
+	add_case(suite, "random", allocations_that_fail_at_random_are_survived);
+	add_case(suite, "start", a_start_without_memory_fails_cleanly);
+	return run_suite(suite);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Handlers that the daemon does not have: replies given later, in pieces, from a file, by classic callbacks. */
+#ifndef PIPIT_TESTS_ROUTES_H
+#define PIPIT_TESTS_ROUTES_H
+
+#include <stddef.h>
+
+struct event_base;
+struct pipit_server;
+
+#define ROUTES_BIG_BYTES (256u * 1024)
+#define ROUTES_SMALL_FILE_BYTES 1000u
+#define ROUTES_LARGE_FILE_BYTES (160u * 1024 + 17)
+
+/* What every large content is a beginning of. */
+const char *routes_pattern(void);
+
+/* What pipit_route() and the others returned. The two files are served by /file/small and /file/large; their
+ * names are kept. */
+int routes_register(struct pipit_server *server, struct event_base *base, char *small_file, char *large_file);
+
+/* Requests that a handler keeps and has not answered. */
+size_t routes_pending(void);
+
+#endif
