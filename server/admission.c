@@ -11,6 +11,8 @@
 
 /* In a full house a head must be there, and content and replies have the minimum rate, after so long. */
 #define CROWDED_GRACE_MS 1000
+/* After a look that has found nobody. */
+#define BARREN_MS 20
 /* Connections above the limit that are let in on another worker's word: it needs a moment to keep it. */
 #define OVERBOOKED_MAX 32
 
@@ -73,9 +75,10 @@ static void consider(struct pipit_transport *transport, struct pipit_connection 
 		transport->candidate_count++;
 }
 
-static void find_candidates(struct pipit_transport *transport)
+static void find_candidates(struct pipit_transport *transport, bool is_last_resort)
 {
 	transport->candidate_at = transport->candidate_count = 0;
+	transport->is_last_resort = is_last_resort;
 	for (struct pipit_connection *at = transport->all; at; at = at->next) {
 		if (!pipit_engine_is_gone(at))
 			consider(transport, at);
@@ -97,21 +100,46 @@ static bool can_still_be_spared(const struct pipit_candidate *candidate, bool is
 	       !is_waiting_for_us(connection, is_last_resort);
 }
 
+/* The first of the candidates that were found who can still be spared, and has no worse a rank, leaves. Returns the rank;
+ * INDISPENSABLE when there is none. */
+static enum rank evict_candidate(struct pipit_transport *transport, enum rank worst)
+{
+	for (; transport->candidate_at < transport->candidate_count; transport->candidate_at++) {
+		struct pipit_candidate *candidate = &transport->candidates[transport->candidate_at];
+		if (candidate->key >> 60 > worst)
+			return INDISPENSABLE;
+		if (!can_still_be_spared(candidate, transport->is_last_resort))
+			continue;
+		pipit_connection_drop(candidate->connection);
+		pipit_stats_add(transport->stats, PIPIT_COUNT_EVICTED, 1);
+		transport->candidate_at++;
+		return candidate->key >> 60;
+	}
+	return INDISPENSABLE;
+}
+
+static enum rank evict(struct pipit_transport *transport, enum rank worst)
+{
+	uint64_t *barren_until_ms = &transport->barren_until_ms[worst == ANSWERED];
+	enum rank rank = evict_candidate(transport, worst);
+
+	/* A crowd that nobody makes room for must not cost a look each. */
+	if (rank != INDISPENSABLE || transport->now_ms < *barren_until_ms)
+		return rank;
+	find_candidates(transport, false);
+	rank = evict_candidate(transport, worst);
+	if (rank == INDISPENSABLE && worst >= ARRIVING && transport->candidate_count > 0) {
+		find_candidates(transport, true);
+		rank = evict_candidate(transport, worst);
+	}
+	if (rank == INDISPENSABLE)
+		*barren_until_ms = transport->now_ms + BARREN_MS;
+	return rank;
+}
+
 bool pipit_admission_evict(struct pipit_transport *transport)
 {
-	for (int look = 0; look < 3; look++) {
-		while (transport->candidate_at < transport->candidate_count) {
-			struct pipit_candidate *candidate = &transport->candidates[transport->candidate_at++];
-			if (!can_still_be_spared(candidate, transport->is_last_resort))
-				continue;
-			pipit_connection_drop(candidate->connection);
-			pipit_stats_add(transport->stats, PIPIT_COUNT_EVICTED, 1);
-			return true;
-		}
-		find_candidates(transport);
-		transport->is_last_resort = look == 1;
-	}
-	return false;
+	return evict(transport, ARRIVING) != INDISPENSABLE;
 }
 
 bool pipit_admission_free_bytes(struct pipit_connection *asking)
@@ -145,6 +173,18 @@ static void link_adopted(struct pipit_connection *connection)
 	transport->adopted++;
 }
 
+/* One in, one out. Whoever was refused and only lingers has been let in above the limit, so he makes room for nobody. */
+static bool make_room_here(struct pipit_transport *transport, uint64_t excess)
+{
+	for (;;) {
+		enum rank rank = evict(transport, ARRIVING);
+		if (rank == INDISPENSABLE)
+			return false;
+		if (rank != ANSWERED || excess-- == 0)
+			return true;
+	}
+}
+
 /*
  * Here, or at another worker: then there is one too many for a moment. One that has many more to spare is asked first, or the
  * newcomers of a worker with few connections would push out each other.
@@ -153,7 +193,7 @@ static bool make_room(struct pipit_transport *transport, uint64_t excess)
 {
 	const struct pipit_transport_hooks *hooks = transport->hooks;
 	bool may_ask = excess < OVERBOOKED_MAX;
-	return (may_ask && hooks->make_room_elsewhere(transport->context, true)) || pipit_admission_evict(transport) ||
+	return (may_ask && hooks->make_room_elsewhere(transport->context, true)) || make_room_here(transport, excess) ||
 	       (may_ask && hooks->make_room_elsewhere(transport->context, false));
 }
 
@@ -162,19 +202,21 @@ static enum pipit_reason judge(struct pipit_connection *connection, uint64_t oth
 {
 	struct pipit_transport *transport = connection->transport;
 	uint64_t limit = transport->config->max_connections;
+	bool is_full = limit && others >= limit;
 
-	/* Of its own many first: one client does not push out others with connections that it may not have. */
+	/* Of its own many first: a client does not push out others with connections that it may not have. */
 	switch (pipit_house_let_in(transport->house, &connection->peer.any)) {
 	case PIPIT_HOUSE_TOO_MANY:
+		/* To be told why, it may take the place of another that has been told. */
+		if (is_full && evict(transport, ANSWERED) == INDISPENSABLE)
+			connection->broken = true;
 		return PIPIT_REASON_TOO_MANY_FROM_ADDRESS;
 	case PIPIT_HOUSE_NO_MEMORY:
 		return PIPIT_REASON_OUT_OF_MEMORY;
 	default:
 		connection->is_let_in = true;
 	}
-	if (limit && others >= limit && !make_room(transport, others - limit))
-		return PIPIT_REASON_TOO_MANY_CONNECTIONS;
-	return PIPIT_REASON_NONE;
+	return is_full && !make_room(transport, others - limit) ? PIPIT_REASON_TOO_MANY_CONNECTIONS : PIPIT_REASON_NONE;
 }
 
 void pipit_admission_adopt(struct pipit_connection *connection)

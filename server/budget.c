@@ -5,23 +5,15 @@
 /* evhttp does not tell bytes of a file from bytes in memory: a classic reply counts up to here. */
 #define CLASSIC_BYTES_MAX (1024 * 1024)
 
-static bool take(struct pipit_connection *connection, size_t more, uint64_t limit)
-{
-	if (!pipit_house_take(connection->transport->house, more, limit))
-		return false;
-	connection->charged += more;
-	return true;
-}
-
-bool pipit_budget_take(struct pipit_connection *connection, size_t more)
-{
-	return take(connection, more, connection->transport->config->memory_limit);
-}
-
-bool pipit_budget_take_for_head(struct pipit_connection *connection, size_t more)
+bool pipit_budget_take(struct pipit_connection *connection, enum pipit_house_kind kind, size_t more)
 {
 	uint64_t limit = connection->transport->config->memory_limit;
-	return take(connection, more, limit / 2 + limit % 2);
+	if (kind == PIPIT_HOUSE_INPUT)
+		limit = limit / 2 + limit % 2;
+	if (!pipit_house_take(connection->transport->house, kind, more, limit))
+		return false;
+	connection->charged[kind] += more;
+	return true;
 }
 
 bool pipit_budget_would_fit(const struct pipit_connection *connection, uint64_t bytes)
@@ -31,24 +23,30 @@ bool pipit_budget_would_fit(const struct pipit_connection *connection, uint64_t 
 	return !limit || (used <= limit && bytes <= limit - used);
 }
 
-void pipit_budget_settle(struct pipit_connection *connection, size_t classic_bytes)
+static void set(struct pipit_connection *connection, enum pipit_house_kind kind, uint64_t buffered)
 {
 	struct pipit_house *house = connection->transport->house;
-	uint64_t buffered = connection->pending_capacity + connection->body_capacity + connection->retained_bytes +
-			    connection->out_length +
-			    (classic_bytes < CLASSIC_BYTES_MAX ? classic_bytes : CLASSIC_BYTES_MAX);
+	uint64_t charged = connection->charged[kind];
 
-	if (buffered == connection->charged)
+	if (buffered == charged)
 		return;
-	if (buffered > connection->charged)
-		pipit_house_overdraw(house, buffered - connection->charged);
+	if (buffered > charged)
+		pipit_house_overdraw(house, kind, buffered - charged);
 	else
-		pipit_house_give_back(house, connection->charged - buffered);
-	connection->charged = buffered;
+		pipit_house_give_back(house, kind, charged - buffered);
+	connection->charged[kind] = buffered;
+}
+
+void pipit_budget_settle(struct pipit_connection *connection, size_t classic_bytes)
+{
+	set(connection, PIPIT_HOUSE_INPUT, connection->pending_capacity);
+	set(connection, PIPIT_HOUSE_CONTENT,
+	    connection->body_capacity + connection->retained_bytes + connection->handed_bytes + connection->out_length +
+		(classic_bytes < CLASSIC_BYTES_MAX ? classic_bytes : CLASSIC_BYTES_MAX));
 }
 
 void pipit_budget_close(struct pipit_connection *connection)
 {
-	pipit_house_give_back(connection->transport->house, connection->charged);
-	connection->charged = 0;
+	set(connection, PIPIT_HOUSE_INPUT, 0);
+	set(connection, PIPIT_HOUSE_CONTENT, 0);
 }

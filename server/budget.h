@@ -9,11 +9,9 @@
 
 #include "connection.h"
 
-/* A buffer of this connection is going to grow by so many bytes. False when the budget has not got them. */
-bool pipit_budget_take(struct pipit_connection *connection, size_t more);
-
-/* The same for input in front of a whole head. It gets half of the budget, so that trickled heads never keep content out. */
-bool pipit_budget_take_for_head(struct pipit_connection *connection, size_t more);
+/* A buffer of this connection is going to grow by so many bytes: input that is not used yet, or anything else. False when the
+ * budget has not got them; input may have half of it, whatever else there is. */
+bool pipit_budget_take(struct pipit_connection *connection, enum pipit_house_kind kind, size_t more);
 
 /* Nothing has been taken for it, but such a content would fit now. */
 bool pipit_budget_would_fit(const struct pipit_connection *connection, uint64_t bytes);

@@ -30,9 +30,10 @@ struct pipit_connection {
 	int fd;                                   /* -1 until adopted; evhttp's to close */
 	short interest;                           /* EV_READ, EV_WRITE or 0: what io is added for */
 	enum pipit_phase phase;
-	uint64_t phase_ms;    /* when the phase began */
-	uint64_t moved_ms;    /* when a byte last moved in the phase's direction */
-	uint64_t phase_bytes; /* bytes moved in this phase */
+	uint64_t phase_ms;     /* when the phase began */
+	uint64_t moved_ms;     /* when a byte last moved in the phase's direction */
+	uint64_t window_ms;    /* when the rate was last measured anew, see deadlines.c */
+	uint64_t window_bytes; /* bytes moved since */
 	union {
 		struct sockaddr any;
 		struct sockaddr_in v4;
@@ -42,8 +43,8 @@ struct pipit_connection {
 	/* input */
 	char *pending; /* bytes received and not yet used, owned; NULL when none */
 	size_t pending_length, pending_capacity;
-	size_t checked;   /* of a partial head, see pipit_guard_head() */
-	uint64_t charged; /* of the house's budget, see budget.h */
+	size_t checked;                      /* of a partial head, see pipit_guard_head() */
+	uint64_t charged[PIPIT_HOUSE_KINDS]; /* to the house's budget, see budget.h */
 
 	/* the current request */
 	void *request;                       /* the hooks' */
@@ -51,7 +52,8 @@ struct pipit_connection {
 	struct evhttp_request *engine;       /* native, shown to evhttp and not yet ended */
 	uint64_t requests;                   /* that have begun on this connection, this one included */
 	uint64_t started_ns;
-	size_t retained_bytes; /* of a head that was retained while content is collected */
+	size_t retained_bytes; /* of a head that was retained */
+	size_t handed_bytes;   /* of content that the request or evhttp has instead of us */
 	char *body;            /* content collected so far, owned; NULL when none */
 	size_t body_length, body_capacity;
 	uint64_t body_limit; /* 0: none */
@@ -80,7 +82,6 @@ struct pipit_connection {
 	bool classic_head_done; /* evhttp's head has left its buffer */
 	bool classic_has_content;
 	int64_t classic_length; /* of the content, as announced; -1: it was not */
-	bool classic_closes;    /* evhttp will close when it hears that all is written */
 	bool closing;           /* no further request is read */
 	bool lingers;           /* bytes of the client may still be under way when we close */
 	bool broken;            /* the socket failed */
@@ -144,7 +145,8 @@ struct pipit_transport {
 	uint64_t drain_ms;                                       /* when draining began */
 	struct pipit_candidate candidates[PIPIT_CANDIDATES_MAX]; /* found by the last look */
 	size_t candidate_at, candidate_count;
-	bool is_last_resort; /* they may leave although they have just sent something */
+	bool is_last_resort;         /* they may leave although they have just sent something */
+	uint64_t barren_until_ms[2]; /* a look has found nobody, or [1] nobody who is answered: no other until then */
 };
 
 /* Whether another request may follow on it, as far as is known now. */
@@ -169,6 +171,13 @@ void pipit_connection_listen_again(struct pipit_connection *connection);
 
 /* Nothing of a next request lies here or in the socket: closing now loses none. */
 bool pipit_connection_is_quiet(const struct pipit_connection *connection);
+
+/* Input that is not used yet stays, or goes. Defined in pending.c. */
+void pipit_connection_keep_pending(struct pipit_connection *connection, const char *bytes, size_t length);
+void pipit_connection_drop_pending(struct pipit_connection *connection);
+
+/* A partial head is going to be refused: take from it what counts for the refusal; what was asked before does not. */
+void pipit_connection_expect_little(struct pipit_connection *connection, const char *bytes, size_t length);
 
 /* The first line of a head, for the log. */
 struct pipit_slice pipit_connection_first_line(const char *bytes, size_t length);

@@ -11,6 +11,9 @@
 #define LINGER_MS 2000
 /* While draining, a connection that has been quiet for so long has no request on its way. */
 #define DRAIN_QUIET_MS 500
+/* How long a rate is measured, behind its grace, before that begins again; and the least grace then. */
+#define WINDOW_MS 10000
+#define WINDOW_GRACE_MIN_MS 1000
 
 static bool has_passed(uint64_t now_ms, uint64_t since_ms, uint64_t limit_ms)
 {
@@ -19,8 +22,28 @@ static bool has_passed(uint64_t now_ms, uint64_t since_ms, uint64_t limit_ms)
 
 bool pipit_deadlines_is_too_slow(const struct pipit_connection *connection, uint64_t now_ms, uint64_t grace_ms)
 {
-	uint64_t rate = connection->transport->config->min_rate_bytes, elapsed_ms = now_ms - connection->phase_ms;
-	return rate && elapsed_ms > grace_ms && connection->phase_bytes * 1000 < rate * elapsed_ms;
+	uint64_t rate = connection->transport->config->min_rate_bytes, elapsed_ms = now_ms - connection->window_ms;
+	/* What began after the sweep looked at the clock. */
+	if (now_ms <= connection->window_ms)
+		return false;
+	return rate && elapsed_ms > grace_ms && connection->window_bytes * 1000 < rate * elapsed_ms;
+}
+
+/* Content or a reply that is on its way. What was fast once gets no credit for ever: the rate is measured anew from time to
+ * time, each time with a grace. */
+static bool keeps_its_rate(struct pipit_connection *connection, uint64_t now_ms)
+{
+	uint64_t grace_ms = connection->transport->config->rate_grace_ms;
+
+	if (grace_ms < WINDOW_GRACE_MIN_MS && connection->window_ms != connection->phase_ms)
+		grace_ms = WINDOW_GRACE_MIN_MS;
+	if (pipit_deadlines_is_too_slow(connection, now_ms, grace_ms))
+		return false;
+	if (has_passed(now_ms, connection->window_ms, grace_ms + WINDOW_MS)) {
+		connection->window_ms = now_ms;
+		connection->window_bytes = 0;
+	}
+	return true;
 }
 
 static void time_out(struct pipit_connection *connection, enum pipit_stats_phase phase, enum pipit_reason reason)
@@ -35,8 +58,7 @@ static void time_out(struct pipit_connection *connection, enum pipit_stats_phase
 		line = pipit_connection_first_line(connection->head->bytes, connection->head->length);
 	} else {
 		line = pipit_connection_first_line(connection->pending, connection->pending_length);
-		/* What the request before this one was does not count. */
-		connection->is_head = connection->wants_html = false;
+		pipit_connection_expect_little(connection, connection->pending, connection->pending_length);
 	}
 	pipit_connection_refuse(connection, reason, line);
 	pipit_connection_settle(connection);
@@ -98,7 +120,7 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 		break;
 	case PHASE_BODY:
 		if (has_passed(now_ms, connection->moved_ms, config->read_timeout_ms) ||
-		    pipit_deadlines_is_too_slow(connection, now_ms, config->rate_grace_ms))
+		    !keeps_its_rate(connection, now_ms))
 			time_out(connection, PIPIT_PHASE_BODY, PIPIT_REASON_BODY_TIMEOUT);
 		break;
 	case PHASE_HANDLING:
@@ -106,7 +128,7 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 		break;
 	case PHASE_WRITING:
 		if (has_passed(now_ms, connection->moved_ms, config->write_timeout_ms) ||
-		    pipit_deadlines_is_too_slow(connection, now_ms, config->rate_grace_ms))
+		    !keeps_its_rate(connection, now_ms))
 			time_out(connection, PIPIT_PHASE_WRITE, PIPIT_REASON_NONE);
 		break;
 	default:

@@ -11,7 +11,8 @@
 /* Look at every connection. now_ms as of CLOCK_MONOTONIC. */
 void pipit_deadlines_enforce(struct pipit_transport *transport, uint64_t now_ms);
 
-/* Its content or reply has moved slower, on average since that began, than the minimum rate; never true within the grace. */
+/* Its content or reply has moved slower than the minimum rate, on average since that was last measured anew; never true within
+ * the grace. */
 bool pipit_deadlines_is_too_slow(const struct pipit_connection *connection, uint64_t now_ms, uint64_t grace_ms);
 
 #endif

@@ -5,6 +5,7 @@
 #include "log.h"
 #include "output.h"
 #include "reply.h"
+#include "reserve.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -124,6 +125,8 @@ static struct pipit_connection *new_connection(struct pipit_transport *transport
 
 bool pipit_engine_has_spare(struct pipit_transport *transport)
 {
+	if (pipit_reserve_is_low())
+		return false;
 	if (!transport->spare)
 		transport->spare = new_connection(transport);
 	return transport->spare != NULL;
@@ -259,6 +262,9 @@ bool pipit_engine_show(struct pipit_connection *connection, struct pipit_slice b
 {
 	struct pipit_transport *transport = connection->transport;
 
+	/* What evhttp has begun it must be able to end. */
+	if (pipit_reserve_is_low())
+		return false;
 	connection->engine_called = false;
 	connection->classic_head_done = false;
 	/* evhttp writes a head without looking whether there is memory for it. A head that does not end would have adopt_head()
@@ -335,6 +341,28 @@ size_t pipit_engine_waiting(const struct pipit_connection *connection)
 
 /* --- a classic callback's reply ------------------------------------------------------------------------------------ */
 
+/* Put a head that is valid in the place of the one in front of `output`; without content, of all that is there. *length is
+ * the old one's and becomes the new one's. False when memory is short. */
+static bool amend_head(
+    struct evbuffer *output, const char *head, size_t *length, const struct pipit_reply_classic *classic, bool closes)
+{
+	char date[PIPIT_REPLY_DATE_SIZE], *amended = malloc(*length + PIPIT_REPLY_AMENDMENTS_MAX);
+	size_t amended_length;
+	bool is_amended;
+
+	if (!amended)
+		return false;
+	/* evhttp dates no reply to HTTP/1.0 (RFC 9110 §6.6.1 wants it). */
+	pipit_reply_date(time(NULL), date);
+	amended_length =
+	    pipit_reply_amend_classic(amended, head, *length, classic, closes, classic->has_date ? NULL : date);
+	evbuffer_drain(output, classic->has_content ? *length : evbuffer_get_length(output));
+	is_amended = evbuffer_prepend(output, amended, amended_length) == 0;
+	free(amended);
+	*length = amended_length;
+	return is_amended;
+}
+
 /*
  * The reply stays in evhttp's buffer and leaves from there, because only evbuffer_write() knows how to read all of it (a body
  * added as a file is no memory). So the head is changed in place, and only when it must be. evhttp writes a whole head before
@@ -345,42 +373,28 @@ static bool adopt_head(struct pipit_connection *connection, struct evbuffer *out
 	struct evbuffer_ptr end = evbuffer_search(output, "\r\n\r\n", 4, NULL);
 	size_t length = end.pos < 0 ? 0 : (size_t)end.pos + 4;
 	const char *head = length ? (const char *)evbuffer_pullup(output, (ev_ssize_t)length) : NULL;
-	bool says_close = !pipit_connection_may_stay(connection), adds_close;
 	struct pipit_reply_classic classic;
-	char date[PIPIT_REPLY_DATE_SIZE], *changed;
-	bool is_changed;
+	bool closes;
 
 	if (!head)
 		return false;
 	pipit_reply_read_classic(head, length, connection->is_head, &classic);
-	/* evhttp leaves out what it has no memory for, be it the status line. */
-	if (strncmp(head, "HTTP/1.", 7) != 0 || classic.status < 100 || classic.status > 599)
+	closes = classic.closes || !pipit_connection_may_stay(connection);
+	/* evhttp leaves out what it has no memory for, be it the status line; and a callback's 1xx would be no reply. */
+	if (strncmp(head, "HTTP/1.", 7) != 0 || classic.status < 200 || classic.status > 599)
 		return false;
 	/* Nothing would tell the client where the content ends. */
-	if (classic.has_content && !classic.is_chunked && classic.content_length < 0 && !says_close && !classic.closes)
+	if (classic.has_content && !classic.is_chunked && classic.content_length < 0 && !closes)
 		return false;
-	adds_close = says_close && !classic.has_connection;
-	if (!classic.has_content || adds_close || !classic.has_date) {
-		changed = malloc(length + PIPIT_REPLY_AMENDMENTS_MAX);
-		if (!changed)
-			return false;
-		memcpy(changed, head, length);
-		evbuffer_drain(output, classic.has_content ? length : evbuffer_get_length(output));
-		/* evhttp dates no reply to HTTP/1.0 (RFC 9110 §6.6.1 wants it). */
-		pipit_reply_date(time(NULL), date);
-		length = pipit_reply_amend_classic(changed, length, adds_close, classic.has_date ? NULL : date);
-		is_changed = evbuffer_prepend(output, changed, length) == 0;
-		free(changed);
-		if (!is_changed)
-			return false;
-	}
+	if ((!classic.has_content || closes || !classic.has_date || classic.is_invalid) &&
+	    !amend_head(output, head, &length, &classic, closes))
+		return false;
 	connection->status = classic.status;
 	connection->classic_head_left = length;
-	connection->classic_closes = classic.closes;
 	connection->classic_has_content = classic.has_content;
 	connection->classic_length = classic.has_content && !classic.is_chunked ? classic.content_length : -1;
 	connection->classic_head_done = true;
-	connection->keep_alive = !says_close && !classic.closes;
+	connection->keep_alive = !closes;
 	return true;
 }
 
@@ -389,7 +403,7 @@ static void count_sent(struct pipit_connection *connection, size_t sent)
 	size_t of_head = sent < connection->classic_head_left ? sent : connection->classic_head_left;
 	connection->classic_head_left -= of_head;
 	connection->content_bytes += sent - of_head;
-	connection->phase_bytes += sent;
+	connection->window_bytes += sent;
 	connection->moved_ms = connection->transport->now_ms;
 	pipit_stats_add(connection->transport->stats, PIPIT_COUNT_SENT, sent);
 }

@@ -66,6 +66,7 @@ struct parser {
 	bool has_length, has_coding, coding_is_chunked;
 	bool close, keep_alive;
 	bool expectation_unknown;
+	bool wants_security;
 };
 
 static uint32_t max_fields(const struct pipit_guard_limits *limits)
@@ -157,6 +158,9 @@ static bool is_host(struct pipit_slice host)
 			return false;
 		at++;
 	} else {
+		/* A port needs a host (RFC 9110 §4.2.1). */
+		if (at < end && *at == ':')
+			return false;
 		while (at < end && *at != ':') {
 			if (*at == '%' && end - at > 2 && is(at[1], HEX) && is(at[2], HEX))
 				at += 3;
@@ -216,6 +220,8 @@ static bool split_target(struct parser *parser, const char *target, const char *
 		if (!split_absolute(parser, target + 7, end))
 			return false;
 	} else if (whole.length > 8 && strncasecmp(target, "https://", 8) == 0) {
+		/* Whoever asks for that expects a secured connection (RFC 9110 §7.4). */
+		parser->wants_security = true;
 		if (!split_absolute(parser, target + 8, end))
 			return false;
 	} else {
@@ -336,22 +342,39 @@ static bool take_content_length(struct parser *parser, struct pipit_slice value)
 	return true;
 }
 
+/* The next member of a list of tokens; false when there is none. Empty members are passed over (RFC 9110 §5.6.1.2). */
+static bool next_member(const char **at, const char *end, struct pipit_slice *member)
+{
+	while (*at < end && (**at == ' ' || **at == '\t' || **at == ','))
+		++*at;
+	member->data = *at;
+	while (*at < end && **at != ',' && **at != ' ' && **at != '\t')
+		++*at;
+	member->length = (size_t)(*at - member->data);
+	return member->length > 0;
+}
+
 /* Connection = #connection-option, any case (RFC 9110 §7.6.1). */
 static void take_connection(struct parser *parser, struct pipit_slice value)
 {
-	const char *at = value.data, *end = value.data + value.length;
-	while (at < end) {
-		struct pipit_slice option;
-		while (at < end && (*at == ' ' || *at == '\t' || *at == ','))
-			at++;
-		option.data = at;
-		while (at < end && *at != ',' && *at != ' ' && *at != '\t')
-			at++;
-		option.length = (size_t)(at - option.data);
+	struct pipit_slice option;
+	for (const char *at = value.data, *end = at + value.length; next_member(&at, end, &option);) {
 		if (pipit_slice_equals_nocase(option, "close"))
 			parser->close = true;
 		else if (pipit_slice_equals_nocase(option, "keep-alive"))
 			parser->keep_alive = true;
+	}
+}
+
+/* Expect = #expectation; empty members count for nothing (RFC 9110 §5.6.1.2, §10.1.1). */
+static void take_expect(struct parser *parser, struct pipit_slice value)
+{
+	struct pipit_slice member;
+	for (const char *at = value.data, *end = at + value.length; next_member(&at, end, &member);) {
+		if (pipit_slice_equals_nocase(member, "100-continue"))
+			parser->head->expect_continue = true;
+		else
+			parser->expectation_unknown = true;
 	}
 }
 
@@ -370,12 +393,8 @@ static enum pipit_reason take_field(struct parser *parser, const struct pipit_gu
 		parser->host = field;
 		break;
 	case 6:
-		if (pipit_slice_equals_nocase(name, "Expect")) {
-			if (pipit_slice_equals_nocase(value, "100-continue"))
-				parser->head->expect_continue = true;
-			else
-				parser->expectation_unknown = true;
-		}
+		if (pipit_slice_equals_nocase(name, "Expect"))
+			take_expect(parser, value);
 		break;
 	case 10:
 		if (pipit_slice_equals_nocase(name, "Connection"))
@@ -488,12 +507,15 @@ static enum pipit_reason judge_framing(struct parser *parser)
 static enum pipit_reason judge_head(struct parser *parser)
 {
 	struct pipit_guard_head *head = parser->head;
-	enum pipit_reason reason = judge_framing(parser);
+	enum pipit_reason reason;
 
-	if (reason != PIPIT_REASON_NONE)
-		return reason;
 	if (head->minor >= 1 && !parser->host)
 		return PIPIT_REASON_HOST;
+	reason = judge_framing(parser);
+	if (reason != PIPIT_REASON_NONE)
+		return reason;
+	if (parser->wants_security)
+		return PIPIT_REASON_SCHEME;
 	/* The authority of an absolute target takes the place of Host (RFC 9112 §3.2.2). */
 	if (parser->host && !head->host) {
 		head->host = parser->host->value;

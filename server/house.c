@@ -17,7 +17,7 @@ struct client {
 struct pipit_house {
 	uint64_t max_per_address;
 	_Atomic uint64_t connections;
-	_Atomic uint64_t bytes;
+	_Atomic uint64_t bytes[PIPIT_HOUSE_KINDS];
 	pthread_mutex_t lock; /* of clients */
 	void *clients;        /* tree of struct client, owned */
 };
@@ -135,26 +135,34 @@ void pipit_house_let_go(struct pipit_house *house, const struct sockaddr *from)
 
 /* --- buffered bytes ------------------------------------------------------------------------------------------------- */
 
-bool pipit_house_take(struct pipit_house *house, uint64_t bytes, uint64_t limit)
+bool pipit_house_take(struct pipit_house *house, enum pipit_house_kind kind, uint64_t bytes, uint64_t limit)
 {
-	uint64_t before = atomic_fetch_add_explicit(&house->bytes, bytes, memory_order_relaxed);
-	if (!limit || before + bytes <= limit)
-		return true;
-	pipit_house_give_back(house, bytes);
-	return false;
+	uint64_t before = atomic_load_explicit(&house->bytes[kind], memory_order_relaxed), others;
+	do {
+		others = kind == PIPIT_HOUSE_INPUT
+			     ? 0
+			     : atomic_load_explicit(&house->bytes[PIPIT_HOUSE_INPUT], memory_order_relaxed);
+		if (limit && before + others + bytes > limit)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(
+	    &house->bytes[kind], &before, before + bytes, memory_order_relaxed, memory_order_relaxed));
+	return true;
 }
 
-void pipit_house_overdraw(struct pipit_house *house, uint64_t bytes)
+void pipit_house_overdraw(struct pipit_house *house, enum pipit_house_kind kind, uint64_t bytes)
 {
-	atomic_fetch_add_explicit(&house->bytes, bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&house->bytes[kind], bytes, memory_order_relaxed);
 }
 
-void pipit_house_give_back(struct pipit_house *house, uint64_t bytes)
+void pipit_house_give_back(struct pipit_house *house, enum pipit_house_kind kind, uint64_t bytes)
 {
-	atomic_fetch_sub_explicit(&house->bytes, bytes, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&house->bytes[kind], bytes, memory_order_relaxed);
 }
 
 uint64_t pipit_house_bytes(const struct pipit_house *house)
 {
-	return atomic_load_explicit(&house->bytes, memory_order_relaxed);
+	uint64_t bytes = 0;
+	for (int kind = 0; kind < PIPIT_HOUSE_KINDS; kind++)
+		bytes += atomic_load_explicit(&house->bytes[kind], memory_order_relaxed);
+	return bytes;
 }

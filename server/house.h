@@ -40,14 +40,20 @@ void pipit_house_let_go(struct pipit_house *house, const struct sockaddr *client
 
 /* --- buffered bytes ------------------------------------------------------------------------------------------------- */
 
-/* So many bytes more, unless that would make more than `limit` (0: none). False when it would, and nothing is taken. */
-bool pipit_house_take(struct pipit_house *house, uint64_t bytes, uint64_t limit);
+/* What is buffered: heads that are not whole and input behind them, and everything else. */
+enum pipit_house_kind { PIPIT_HOUSE_INPUT, PIPIT_HOUSE_CONTENT, PIPIT_HOUSE_KINDS };
+
+/*
+ * So many bytes more. False, and nothing taken, when that would be more than `limit` (0: none): of input, when it is input,
+ * else of all together. So neither content nor replies ever keep heads out, and heads keep out at most their own limit.
+ */
+bool pipit_house_take(struct pipit_house *house, enum pipit_house_kind kind, uint64_t bytes, uint64_t limit);
 
 /* Whether there is room or not: they are there already. */
-void pipit_house_overdraw(struct pipit_house *house, uint64_t bytes);
-void pipit_house_give_back(struct pipit_house *house, uint64_t bytes);
+void pipit_house_overdraw(struct pipit_house *house, enum pipit_house_kind kind, uint64_t bytes);
+void pipit_house_give_back(struct pipit_house *house, enum pipit_house_kind kind, uint64_t bytes);
 
-/* Buffered now. */
+/* Buffered now, of all kinds. */
 uint64_t pipit_house_bytes(const struct pipit_house *house);
 
 #endif

@@ -18,7 +18,7 @@
 static void moved(struct pipit_connection *connection, size_t bytes)
 {
 	connection->moved_ms = connection->transport->now_ms;
-	connection->phase_bytes += bytes;
+	connection->window_bytes += bytes;
 	pipit_stats_add(connection->transport->stats, PIPIT_COUNT_SENT, bytes);
 }
 
@@ -49,7 +49,7 @@ static size_t send_pieces(struct pipit_connection *connection, struct iovec *pie
 static bool append_out(struct pipit_connection *connection, const char *bytes, size_t length)
 {
 	char *out;
-	if (!pipit_budget_take(connection, length)) {
+	if (!pipit_budget_take(connection, PIPIT_HOUSE_CONTENT, length)) {
 		pipit_stats_reject(connection->transport->stats, PIPIT_REASON_MEMORY_LIMIT);
 		return false;
 	}

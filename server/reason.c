@@ -12,6 +12,7 @@ static const struct pipit_reason_entry entries[PIPIT_REASON_COUNT] = {
 	[PIPIT_REASON_METHOD_REFUSED] = { 405, "method_refused", "This server is not a proxy: CONNECT is not served." },
 	[PIPIT_REASON_TARGET] = { 400, "target", "The request target is not a valid path, absolute URI or asterisk." },
 	[PIPIT_REASON_TARGET_TOO_LONG] = { 414, "target_too_long", "The request target is longer than this server takes." },
+	[PIPIT_REASON_SCHEME] = { 421, "scheme", "This connection is not secured: it takes no requests for https URIs." },
 	[PIPIT_REASON_VERSION] = { 505, "version", "Only HTTP/1.0 and HTTP/1.1 are spoken here." },
 	[PIPIT_REASON_FIELD_LINE] = { 400, "field_line", "A header field line is not NAME: VALUE CRLF." },
 	[PIPIT_REASON_FIELD_FOLDED] = { 400, "field_folded", "A header field is folded over lines, which is obsolete." },

@@ -88,15 +88,60 @@ static int month_of(const char *name)
 	return -1;
 }
 
-/* Two digits are of this century, or of the last one when that would be more than fifty years ahead (RFC 9110 §5.6.7). */
-static int whole_year(int two_digits)
+/* Which weekday it is cannot matter, but it must be one. */
+static bool is_weekday(const char *text, size_t length, const char *const *names)
 {
-	struct tm today = { 0 };
+	for (int i = 0; i < 7; i++) {
+		if (strlen(names[i]) == length && memcmp(names[i], text, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What follows the weekday, in one of the three forms. False when it is not exactly that, to the last space. */
+static bool read_date(const char *weekday, const char *rest, struct tm *tm, bool *is_short_year)
+{
+	static const char *const brief[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+	static const char *const full[] = { "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday",
+		"Saturday" };
+	bool is_brief = is_weekday(weekday, (size_t)(rest - weekday), brief);
+	bool is_full = is_weekday(weekday, (size_t)(rest - weekday), full);
+	char month[4] = "", again[64] = "";
+	int *day = &tm->tm_mday, *hour = &tm->tm_hour, *minute = &tm->tm_min, *second = &tm->tm_sec, year;
+
+	if (is_brief && sscanf(rest, ", %2d %3[A-Za-z] %4d %2d:%2d:%2d", day, month, &year, hour, minute, second) == 6)
+		snprintf(again, sizeof again, ", %02d %s %04d %02d:%02d:%02d GMT", *day, month, year, *hour, *minute,
+		    *second);
+	else if (is_full &&
+		 sscanf(rest, ", %2d-%3[A-Za-z]-%2d %2d:%2d:%2d", day, month, &year, hour, minute, second) == 6)
+		snprintf(again, sizeof again, ", %02d-%s-%02d %02d:%02d:%02d GMT", *day, month, year, *hour, *minute,
+		    *second);
+	else if (is_brief &&
+		 sscanf(rest, " %3[A-Za-z] %2d %2d:%2d:%2d %4d", month, day, hour, minute, second, &year) == 6)
+		snprintf(
+		    again, sizeof again, " %s %2d %02d:%02d:%02d %04d", month, *day, *hour, *minute, *second, year);
+	/* scanf() is kinder than the grammar: signs, missing digits, other spaces. */
+	if (*again == '\0' || strcmp(again, rest) != 0 || year < 0)
+		return false;
+	*is_short_year = is_full;
+	tm->tm_year = year - 1900;
+	tm->tm_mon = month_of(month);
+	return tm->tm_mon >= 0 && *day >= 1 && *hour <= 23 && *minute <= 59 && *second <= 60 && *hour >= 0 &&
+	       *minute >= 0 && *second >= 0;
+}
+
+/* A date that seems to be more than fifty years ahead is of the century before (RFC 9110 §5.6.7). */
+static void choose_century(struct tm *tm)
+{
 	time_t now = time(NULL);
-	int year;
-	gmtime_r(&now, &today);
-	year = (today.tm_year + 1900) / 100 * 100 + two_digits;
-	return year > today.tm_year + 1900 + 50 ? year - 100 : year;
+	struct tm limit = { 0 }, date;
+
+	gmtime_r(&now, &limit);
+	tm->tm_year += (limit.tm_year + 1900) / 100 * 100;
+	limit.tm_year += 50;
+	date = *tm;
+	if (timegm(&date) > timegm(&limit))
+		tm->tm_year -= 100;
 }
 
 /* Of the year 9999. */
@@ -105,33 +150,20 @@ static int whole_year(int two_digits)
 /* IMF-fixdate, the obsolete RFC 850 form and asctime()'s (RFC 9110 §5.6.7 wants all three read). */
 time_t pipit_reply_parse_date(const char *text)
 {
-	struct tm tm = { 0 };
-	char month[4] = "";
-	int year, end = 0;
+	struct tm tm = { 0 }, normal;
+	bool is_short_year;
 	time_t when;
 
-	if (sscanf(text, "%*3[A-Za-z], %2d %3s %4d %2d:%2d:%2d GMT%n", &tm.tm_mday, month, &year, &tm.tm_hour,
-		&tm.tm_min, &tm.tm_sec, &end) == 6 &&
-	    end && text[end] == '\0') {
-		tm.tm_year = year - 1900;
-	} else if (sscanf(text, "%*9[A-Za-z], %2d-%3[A-Za-z]-%2d %2d:%2d:%2d GMT%n", &tm.tm_mday, month, &year,
-		       &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &end) == 6 &&
-		   end && text[end] == '\0') {
-		tm.tm_year = whole_year(year) - 1900;
-	} else if (sscanf(text, "%*3[A-Za-z] %3s %2d %2d:%2d:%2d %4d%n", month, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
-		       &tm.tm_sec, &year, &end) == 6 &&
-		   end && text[end] == '\0') {
-		tm.tm_year = year - 1900;
-	} else {
+	if (!read_date(text, text + strcspn(text, ", "), &tm, &is_short_year))
 		return -1;
-	}
-	tm.tm_mon = month_of(month);
-	if (tm.tm_mon < 0 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0 || tm.tm_hour > 23 || tm.tm_min < 0 ||
-	    tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
+	if (is_short_year)
+		choose_century(&tm);
+	normal = tm;
+	when = timegm(&normal);
+	/* No 31st of February; a leap second may end the day, but at the very end it would be of a year without a form. */
+	if (when > LAST_SECOND || (tm.tm_sec < 60 && normal.tm_mday != tm.tm_mday))
 		return -1;
-	/* A leap second at the very end would be of a year that no date has room for. */
-	when = timegm(&tm);
-	return when > LAST_SECOND ? -1 : when;
+	return when;
 }
 
 /* --- heads --------------------------------------------------------------------------------------------------------- */
@@ -169,7 +201,7 @@ static char *put_status_line(char *at, int status)
 
 bool pipit_reply_has_content(int status, bool is_head_request)
 {
-	return !is_head_request && status >= 200 && status != 204 && status != 304;
+	return !is_head_request && status >= 200 && status != 204 && status != 205 && status != 304;
 }
 
 size_t pipit_reply_head(char *start, const struct pipit_reply_head *head)
@@ -331,10 +363,26 @@ static bool is_field(const char *line, const char *end, const char *name_and_col
 	return (size_t)(end - line) > length && strncasecmp(line, name_and_colon, length) == 0;
 }
 
+/* Whether one of the members of a list is this one, in any case. */
+static bool lists(const char *at, const char *end, const char *member)
+{
+	size_t length = strlen(member);
+	while (at < end) {
+		size_t found;
+		at += strspn(at, ", \t");
+		found = strcspn(at, ", \t\r");
+		if (found == length && strncasecmp(at, member, length) == 0)
+			return true;
+		at += found ? found : 1;
+	}
+	return false;
+}
+
 void pipit_reply_read_classic(
     const char *head, size_t length, bool is_head_request, struct pipit_reply_classic *classic)
 {
 	const char *end = head + length;
+	bool has_length, has_no_length;
 
 	*classic = (struct pipit_reply_classic){ .content_length = -1 };
 	/* "HTTP/1.x NNN …" */
@@ -346,17 +394,42 @@ void pipit_reply_read_classic(
 		classic->is_chunked |= is_field(line, end, "Transfer-Encoding:");
 		if (is_field(line, end, "Content-Length:"))
 			classic->content_length = strtoll(line + sizeof "Content-Length:" - 1, NULL, 10);
-		if (!is_field(line, end, "Connection:"))
-			continue;
-		classic->has_connection = true;
-		classic->closes |= strncasecmp(line + 11, " close\r\n", 8) == 0;
+		if (is_field(line, end, "Connection:"))
+			classic->closes |= lists(line + sizeof "Connection:" - 1, next_line(line, end), "close");
 	}
+	has_length = classic->content_length >= 0;
+	has_no_length = classic->status == 204 || classic->status == 205;
+	classic->is_invalid = has_no_length ? has_length || classic->is_chunked || classic->status == 205
+					    : has_length && classic->is_chunked;
+	/* evhttp does not send in chunks what has a length. */
+	classic->is_chunked &= !has_length;
 	classic->has_content = pipit_reply_has_content(classic->status, is_head_request);
 }
 
-size_t pipit_reply_amend_classic(char *head, size_t length, bool closes, const char *date)
+/* Whether a callback's field may go out as it is. */
+static bool may_stay(const char *line, const char *end, const struct pipit_reply_classic *classic, bool closes)
 {
-	char *at = head + length - 2;
+	bool has_no_length = classic->status == 204 || classic->status == 205;
+	if (is_field(line, end, "Connection:"))
+		return !closes;
+	if (is_field(line, end, "Content-Length:"))
+		return !has_no_length;
+	return !is_field(line, end, "Transfer-Encoding:") || (classic->is_chunked && !has_no_length);
+}
+
+size_t pipit_reply_amend_classic(
+    char *to, const char *head, size_t length, const struct pipit_reply_classic *classic, bool closes, const char *date)
+{
+	const char *end = head + length - 2;
+	char *at = to;
+
+	for (const char *line = head; line < end; line = next_line(line, end)) {
+		if (line == head || may_stay(line, end, classic, closes))
+			at = put(at, line, (size_t)(next_line(line, end) - line));
+	}
+	/* No content, and a client that waits for some must be told (RFC 9110 §15.3.6). */
+	if (classic->status == 205)
+		at = PUT(at, "Content-Length: 0\r\n");
 	if (date) {
 		at = PUT(at, "Date: ");
 		at = put(at, date, PIPIT_REPLY_DATE_SIZE - 1);
@@ -365,5 +438,5 @@ size_t pipit_reply_amend_classic(char *head, size_t length, bool closes, const c
 	if (closes)
 		at = PUT(at, "Connection: close\r\n");
 	at = PUT(at, "\r\n");
-	return (size_t)(at - head);
+	return (size_t)(at - to);
 }

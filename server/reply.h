@@ -73,11 +73,11 @@ size_t pipit_reply_refusal(
 /* What a head written by evhttp says, as far as the transport must know. */
 struct pipit_reply_classic {
 	int status;
-	bool has_connection; /* it has a Connection field */
-	bool closes;         /* which says close: evhttp will close the connection when the reply is complete */
+	bool closes; /* Connection says close */
 	bool has_date;
 	bool has_content; /* bytes that follow belong on the wire */
 	bool is_chunked;
+	bool is_invalid;        /* it has a framing too many */
 	int64_t content_length; /* as announced; -1: it is not */
 };
 
@@ -86,10 +86,14 @@ void pipit_reply_read_classic(
     const char *head, size_t length, bool is_head_request, struct pipit_reply_classic *classic);
 
 /* What pipit_reply_amend_classic() adds at most. */
-#define PIPIT_REPLY_AMENDMENTS_MAX 80
+#define PIPIT_REPLY_AMENDMENTS_MAX 128
 
-/* Add fields to a head, before its empty line: "Connection: close" when `closes`, and the date unless it is NULL. It must not
- * have these fields yet, and room for PIPIT_REPLY_AMENDMENTS_MAX more bytes. Returns the new length. */
-size_t pipit_reply_amend_classic(char *head, size_t length, bool closes, const char *date);
+/*
+ * Write a head anew so that it is valid whatever the callback added: one framing and none for 204 and 205, "Connection: close"
+ * instead of what it says when it `closes`, and the date unless that is NULL. `to` has length + PIPIT_REPLY_AMENDMENTS_MAX
+ * bytes. Returns the new length.
+ */
+size_t pipit_reply_amend_classic(char *to, const char *head, size_t length, const struct pipit_reply_classic *classic,
+    bool closes, const char *date);
 
 #endif

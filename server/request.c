@@ -405,7 +405,8 @@ struct pipit_slice pipit_request_line(const struct pipit_guard_head *head)
 
 static bool is_ours(const char *name)
 {
-	static const char *const ours[] = { "Content-Length", "Transfer-Encoding", "Connection", "Date" };
+	static const char *const ours[] = { "Content-Length", "Content-Type", "Transfer-Encoding", "Connection", "Date",
+		"Keep-Alive", "Upgrade" };
 	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
 		if (strcasecmp(name, ours[i]) == 0)
 			return true;
@@ -439,11 +440,13 @@ static void send_reply(struct pipit_request *request, int status, const char *co
 {
 	struct pipit_connection *connection = request->connection;
 	char rendered[PIPIT_REPLY_HEAD_MAX];
+	/* "Reset the document" says by its length that nothing follows (RFC 9110 §15.3.6). */
+	uint64_t content_length = status == 205 ? 0 : content.length + file_length;
 	struct pipit_reply_head head = {
 		.status = status,
 		.content_type = content_type,
 		.fields = { request->fields, request->fields_length },
-		.content_length = content.length + file_length,
+		.content_length = content_length,
 		.date = pipit_transport_date(pipit_connection_transport(connection)),
 		.minor = pipit_connection_minor(connection),
 		.keep_alive = pipit_connection_keeps_alive(connection),
@@ -463,11 +466,11 @@ static void send_reply(struct pipit_request *request, int status, const char *co
 static int reply_without_memory(struct pipit_request *request);
 
 /* 0 when a reply can be sent, negative when not or when another was sent instead, 1 when nobody waits for it any more. */
-static int begin_reply(struct pipit_request *request, int status)
+static int begin_reply(struct pipit_request *request, int status, const char *content_type)
 {
 	if (request->replied)
 		return -EALREADY;
-	if (status < 200 || status > 599)
+	if (status < 200 || status > 599 || (content_type && !pipit_reply_is_field("Content-Type", content_type)))
 		return -EINVAL;
 	if (!request->connection) {
 		request->replied = true;
@@ -483,7 +486,7 @@ static int begin_reply(struct pipit_request *request, int status)
 
 int pipit_reply(struct pipit_request *request, int status, const char *content_type, const void *content, size_t length)
 {
-	int result = begin_reply(request, status);
+	int result = begin_reply(request, status, content_type);
 	if (result == 0)
 		send_reply(request, status, content_type, (struct pipit_slice){ content, length }, -1, 0, 0);
 	return result < 0 ? result : 0;
@@ -543,7 +546,7 @@ int pipit_reply_problem(struct pipit_request *request, int status, const char *d
 int pipit_reply_file(
     struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset, uint64_t length)
 {
-	int result = fd < 0 ? -EBADF : begin_reply(request, status);
+	int result = fd < 0 ? -EBADF : begin_reply(request, status, content_type);
 	if (result == 0)
 		send_reply(request, status, content_type, (struct pipit_slice){ NULL, 0 }, fd, offset, length);
 	else if (fd >= 0)

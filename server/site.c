@@ -6,8 +6,10 @@
 #include "files.h"
 #include "pipit.h"
 #include "reply.h"
+#include "request.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -37,22 +39,48 @@ void pipit_site_free(struct pipit_site *site)
 	free(site);
 }
 
-/* If-Modified-Since counts for GET and HEAD, and only when it is a valid date (RFC 9110 §13.1.3). */
-static bool is_unchanged(struct pipit_request *request, time_t modified)
+/* How often a head has a field, and its last value. */
+static size_t count_fields(const struct pipit_guard_head *head, const char *name, struct pipit_slice *last)
 {
-	const char *since = pipit_request_header(request, "If-Modified-Since");
-	time_t date = since ? pipit_reply_parse_date(since) : -1;
+	size_t count = 0;
+	for (uint32_t i = 0; i < head->field_count; i++) {
+		const struct pipit_guard_field *field = &head->fields[i];
+		if (!pipit_slice_equals_nocase(pipit_guard_slice(head, field->name, field->name_length), name))
+			continue;
+		*last = pipit_guard_slice(head, field->value, field->value_length);
+		count++;
+	}
+	return count;
+}
+
+/* For GET and HEAD. If-None-Match, where it stands, decides alone (RFC 9110 §13.1.2): without entity tags only "*" matches.
+ * If-Modified-Since counts when it is one valid date (§13.1.3). */
+static bool is_unchanged(const struct pipit_guard_head *head, time_t modified)
+{
+	struct pipit_slice value;
+	char text[64];
+	time_t date;
+
+	if (count_fields(head, "If-None-Match", &value) > 0)
+		return pipit_slice_equals(value, "*");
+	if (count_fields(head, "If-Modified-Since", &value) != 1 || value.length >= sizeof text)
+		return false;
+	memcpy(text, value.data, value.length);
+	text[value.length] = '\0';
+	date = pipit_reply_parse_date(text);
 	return date >= 0 && modified <= date;
 }
 
 static void serve_file(struct pipit_request *request, const struct pipit_file *file)
 {
 	char modified[PIPIT_REPLY_DATE_SIZE];
+	time_t now = time(NULL);
 
-	pipit_reply_date(file->modified, modified);
+	/* Never later than the reply itself, as after a clock that has jumped (RFC 9110 §8.8.2.1). */
+	pipit_reply_date(file->modified < now ? file->modified : now, modified);
 	pipit_reply_header(request, "Last-Modified", modified);
 	pipit_reply_header(request, "X-Content-Type-Options", "nosniff");
-	if (!is_unchanged(request, file->modified)) {
+	if (!is_unchanged(request->head, file->modified)) {
 		pipit_reply_file(request, 200, file->content_type, file->fd, 0, file->size);
 		return;
 	}
@@ -60,11 +88,23 @@ static void serve_file(struct pipit_request *request, const struct pipit_file *f
 	pipit_reply(request, 304, NULL, NULL, 0);
 }
 
+/* What a target may hold although no URI does (RFC 3986 §2): browsers send it, and we must not (RFC 9110 §2.2). */
+static char *put_encoded(char *at, const char *text)
+{
+	for (; *text; text++) {
+		if (strchr("\"<>\\^`{|}[]", *text))
+			at += sprintf(at, "%%%02X", (unsigned)(unsigned char)*text);
+		else
+			*at++ = *text;
+	}
+	return at;
+}
+
 /* The same path with a slash behind it, and the query again. */
 static void redirect_to_directory(struct pipit_request *request)
 {
 	const char *path = pipit_request_path(request), *query = pipit_request_query(request);
-	char *location = malloc(strlen(path) + (query ? strlen(query) : 0) + 3);
+	char *location = malloc(3 * (strlen(path) + (query ? strlen(query) : 0)) + 3), *at = location;
 
 	if (!location) {
 		pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
@@ -73,10 +113,13 @@ static void redirect_to_directory(struct pipit_request *request)
 	/* "//host/" would send the client to another host. */
 	while (path[0] == '/' && path[1] == '/')
 		path++;
-	strcpy(location, path);
-	strcat(location, "/");
-	if (query)
-		strcat(strcat(location, "?"), query);
+	at = put_encoded(at, path);
+	*at++ = '/';
+	if (query) {
+		*at++ = '?';
+		at = put_encoded(at, query);
+	}
+	*at = '\0';
 	pipit_reply_header(request, "Location", location);
 	pipit_reply(request, 301, NULL, NULL, 0);
 	free(location);

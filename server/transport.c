@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "output.h"
 #include "reply.h"
+#include "reserve.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -41,8 +42,8 @@ static void enter(struct pipit_connection *connection, enum pipit_phase phase)
 		return;
 	pipit_stats_move(transport->stats, pipit_phase_state(connection->phase), pipit_phase_state(phase));
 	connection->phase = phase;
-	connection->phase_ms = connection->moved_ms = transport->now_ms;
-	connection->phase_bytes = 0;
+	connection->phase_ms = connection->moved_ms = connection->window_ms = transport->now_ms;
+	connection->window_bytes = 0;
 }
 
 /* One event per connection: it waits to read or to write, never for both. */
@@ -110,7 +111,7 @@ static void release_content(struct pipit_connection *connection)
 	free(connection->body);
 	connection->body = NULL;
 	connection->body_length = connection->body_capacity = 0;
-	connection->retained_bytes = 0;
+	connection->retained_bytes = connection->handed_bytes = 0;
 }
 
 /* The request is over and its reply complete. */
@@ -130,11 +131,23 @@ static void finish(struct pipit_connection *connection)
 	connection->content_bytes = 0;
 }
 
+static size_t size_of_head(const struct pipit_guard_head *head)
+{
+	return sizeof *head - sizeof head->fields + head->field_count * sizeof head->fields[0] + head->length;
+}
+
 /* The handler replies later. A native one has kept its request; what a classic one left is retained for the log. */
 static void defer(struct pipit_connection *connection)
 {
 	struct pipit_transport *transport = connection->transport;
 	connection->deferred = true;
+	/* What a kept request has copied, and what evhttp has. It is there already, so that it is counted but not refused. */
+	if (!connection->retained_bytes)
+		connection->retained_bytes = size_of_head(connection->head);
+	if (!connection->body && !connection->handed_bytes)
+		connection->handed_bytes = connection->body_bytes;
+	if (connection->is_classic)
+		connection->handed_bytes += connection->body_bytes + connection->head->length;
 	if (connection->is_classic && !transport->hooks->retain(transport->context, connection))
 		connection->broken = true;
 	/* The filter asks for output only while the bufferevent is enabled for writing: see on_output() in engine.c. */
@@ -155,6 +168,18 @@ struct pipit_slice pipit_connection_first_line(const char *bytes, size_t length)
 {
 	const char *end = memchr(bytes, '\r', length < 512 ? length : 512);
 	return (struct pipit_slice){ bytes, end ? (size_t)(end - bytes) : length < 512 ? length : 512 };
+}
+
+/* Enough of a HEAD to know that it wants no content. */
+void pipit_connection_expect_little(struct pipit_connection *connection, const char *bytes, size_t length)
+{
+	static const char method[] = "HEAD ";
+	size_t skip = length >= 2 && bytes[0] == '\r' ? 2 : 0;
+	if (connection->phase != PHASE_HEAD)
+		connection->started_ns = connection->transport->now_ns;
+	connection->is_head =
+	    length - skip >= sizeof method - 1 && memcmp(bytes + skip, method, sizeof method - 1) == 0;
+	connection->wants_html = false;
 }
 
 /* Answer by ourselves and close. */
@@ -215,7 +240,7 @@ static enum pipit_reason grow_body(struct pipit_connection *connection, size_t n
 		capacity *= 2;
 	if (capacity > content_bound(connection) + 1)
 		capacity = (size_t)content_bound(connection) + 1;
-	if (!pipit_budget_take(connection, capacity - connection->body_capacity))
+	if (!pipit_budget_take(connection, PIPIT_HOUSE_CONTENT, capacity - connection->body_capacity))
 		return PIPIT_REASON_MEMORY_LIMIT;
 	body = realloc(connection->body, capacity);
 	if (!body)
@@ -251,7 +276,7 @@ static void show(struct pipit_connection *connection, struct pipit_slice body)
 	if (pipit_engine_show(connection, body))
 		conclude(connection);
 	else if (!pipit_engine_is_gone(connection))
-		refuse_message(connection, PIPIT_REASON_ENGINE);
+		refuse_message(connection, pipit_reserve_is_low() ? PIPIT_REASON_OUT_OF_MEMORY : PIPIT_REASON_ENGINE);
 }
 
 /* The whole content lies in flat memory. Handlers find a NUL behind it, where perhaps the next request begins. */
@@ -334,11 +359,12 @@ static enum pipit_reason begin_collecting(struct pipit_connection *connection)
 {
 	struct pipit_transport *transport = connection->transport;
 	const struct pipit_guard_head *head = connection->head, *retained;
-	size_t bytes = sizeof *head - sizeof head->fields + head->field_count * sizeof head->fields[0] + head->length;
+	size_t bytes = size_of_head(head);
 
 	connection->body_bytes = head->content_length;
 	connection->chunked = (struct pipit_guard_chunked){ 0 };
-	if (!pipit_budget_would_fit(connection, bytes + head->content_length) || !pipit_budget_take(connection, bytes))
+	if (!pipit_budget_would_fit(connection, bytes + head->content_length) ||
+	    !pipit_budget_take(connection, PIPIT_HOUSE_CONTENT, bytes))
 		return PIPIT_REASON_MEMORY_LIMIT;
 	connection->retained_bytes = bytes;
 	retained = transport->hooks->retain(transport->context, connection);
@@ -457,56 +483,6 @@ static bool may_read(const struct pipit_connection *connection)
 	       !pipit_output_is_stuck(connection) && !pipit_engine_is_gone(connection);
 }
 
-static void drop_pending(struct pipit_connection *connection)
-{
-	free(connection->pending);
-	connection->pending = NULL;
-	connection->pending_length = connection->pending_capacity = 0;
-}
-
-/* Others that have not sent a whole head give way. */
-static bool take_for_pending(struct pipit_connection *connection, size_t more)
-{
-	return pipit_budget_take_for_head(connection, more) ||
-	       (pipit_admission_free_bytes(connection) && pipit_budget_take_for_head(connection, more));
-}
-
-static enum pipit_reason grow_pending(struct pipit_connection *connection, size_t length)
-{
-	size_t capacity = length < 512 ? 512 : length + length / 2;
-	char *pending;
-	if (!take_for_pending(connection, capacity - connection->pending_capacity))
-		return PIPIT_REASON_MEMORY_LIMIT;
-	pending = realloc(connection->pending, capacity);
-	if (!pending)
-		return PIPIT_REASON_OUT_OF_MEMORY;
-	connection->pending = pending;
-	connection->pending_capacity = capacity;
-	return PIPIT_REASON_NONE;
-}
-
-static void keep_pending(struct pipit_connection *connection, const char *bytes, size_t length)
-{
-	enum pipit_reason reason = PIPIT_REASON_NONE;
-	if (length == 0 || connection->closing) {
-		drop_pending(connection);
-		return;
-	}
-	if (length > connection->pending_capacity)
-		reason = grow_pending(connection, length);
-	if (reason == PIPIT_REASON_NONE) {
-		memcpy(connection->pending, bytes, length);
-		connection->pending_length = length;
-	} else if (connection->checked) {
-		connection->is_head = connection->wants_html = false;
-		pipit_connection_refuse(connection, reason, pipit_connection_first_line(bytes, length));
-	} else {
-		/* A refusal would overtake the replies to earlier requests. */
-		pipit_stats_reject(connection->transport->stats, reason);
-		connection->broken = true;
-	}
-}
-
 /* Every request in these bytes, as far as they are whole and each reply is given. bytes lie in transport->in. */
 static void serve(struct pipit_connection *connection, char *bytes, size_t length)
 {
@@ -532,7 +508,7 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 	transport->current = NULL;
 	/* It sent more than is going to be read. */
 	connection->lingers |= connection->closing && at < end;
-	keep_pending(connection, at, (size_t)(end - at));
+	pipit_connection_keep_pending(connection, at, (size_t)(end - at));
 	pipit_connection_settle(connection);
 }
 
@@ -576,7 +552,7 @@ static void on_readable(struct pipit_connection *connection)
 	}
 	pipit_stats_add(transport->stats, PIPIT_COUNT_RECEIVED, (uint64_t)received);
 	connection->moved_ms = transport->now_ms;
-	connection->phase_bytes += (uint64_t)received;
+	connection->window_bytes += (uint64_t)received;
 	serve(connection, transport->in, before + (size_t)received);
 }
 
@@ -624,7 +600,7 @@ static void say_goodbye(struct pipit_connection *connection)
 	}
 	if (connection->phase == PHASE_CLOSING)
 		return;
-	drop_pending(connection);
+	pipit_connection_drop_pending(connection);
 	shutdown(connection->fd, SHUT_WR);
 	connection->linger_left = LINGER_BYTES;
 	enter(connection, PHASE_CLOSING);
@@ -657,7 +633,6 @@ void pipit_connection_settle(struct pipit_connection *connection)
 	/* evhttp closes after a classic reply that says so. */
 	if (pipit_engine_is_gone(connection))
 		return;
-	pipit_budget_settle(connection, pipit_engine_waiting(connection));
 	if (connection->broken) {
 		pipit_connection_drop(connection);
 	} else if (!is_out) {
@@ -680,6 +655,8 @@ void pipit_connection_settle(struct pipit_connection *connection)
 		if (connection->broken)
 			pipit_connection_drop(connection);
 	}
+	if (!pipit_engine_is_gone(connection))
+		pipit_budget_settle(connection, pipit_engine_waiting(connection));
 }
 
 bool pipit_connection_is_quiet(const struct pipit_connection *connection)
@@ -847,6 +824,7 @@ char *pipit_connection_take_body(struct pipit_connection *connection)
 {
 	char *body = connection->body;
 	connection->body = NULL;
+	connection->handed_bytes = connection->body_capacity;
 	connection->body_length = connection->body_capacity = 0;
 	return body;
 }

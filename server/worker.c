@@ -108,7 +108,9 @@ static void reopen_doors(struct pipit_worker *worker)
 		for (int i = 0; i < EVICTIONS_PER_SWEEP; i++)
 			pipit_admission_evict(worker->transport);
 	}
-	if (!worker->is_paused || !pipit_transport_is_ready(worker->transport))
+	/* Whether it is paused or not: with several servers on one thread, the failure of this one's door may have been told to
+	 * another. */
+	if (!pipit_transport_is_ready(worker->transport))
 		return;
 	worker->is_paused = !set_doors(worker, true);
 }

@@ -3,7 +3,12 @@
  * Every allocation fails once: pipit's and the handlers' own (the linker puts the functions below in their place), libevent's
  * and cJSON's (by their hooks). Whatever fails, every client gets the right answer, a refusal or the end of its connection;
  * nothing is lost; and the next client is served.
+ *
+ * Twice: as in a program that keeps libevent's allocations to itself, and with the reserve of pipit_reserve_memory(), whose heap
+ * then is what fails.
  */
+#include "pipit.h"
+#include "reserve.h"
 #include "script.h"
 #include "suite.h"
 
@@ -12,6 +17,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
 #include <execinfo.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -19,12 +26,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #define BURST 50
 #define FRAMES_SHOWN 10
 #define RANDOM_RUNS 300
 #define RANDOM_ONE_IN 100
+/* As the daemon's. */
+#define RESERVE_BYTES (256 * 1024)
 /* Complaints that are printed before a test gives up. */
 #define COMPLAINTS_MAX 12
 
@@ -59,14 +69,15 @@ enum plan { PLAN_NONE, PLAN_COUNT, PLAN_FROM, PLAN_RANDOM };
 static enum plan plan;
 static uint64_t asked, fail_from, fail_until;
 static uint32_t dice;
+static bool has_reserve;
 /* Where the first one of a run failed. */
 static void *frames[24];
 static int frame_count;
 
 /*
- * Where libevent 2.1.12 itself does not look whether it got memory, and goes down with the process when it did not: no caller of
- * public functions can prevent that. These are passed over, and counted. A site is a function that asks for memory and the one
- * that called it.
+ * Where libevent 2.1.12 itself does not look whether it got memory, and goes down with the process when it did not. With the
+ * reserve it always gets it there; without one these are passed over, and counted. A site is a function that asks for memory and
+ * the one that called it.
  */
 static struct fragile {
 	const char *asking;
@@ -115,7 +126,7 @@ static bool fails(void)
 	if (does) {
 		void *stack[24];
 		int count = backtrace(stack, sizeof stack / sizeof *stack);
-		if (is_fragile(stack, count))
+		if (!has_reserve && is_fragile(stack, count))
 			return false;
 		if (!frame_count)
 			memcpy(frames, stack, sizeof frames);
@@ -331,6 +342,10 @@ static const char *find_loss(size_t descriptors)
 		snprintf(text, sizeof text, "%zu descriptors were open before, %zu are now", descriptors, now);
 		return text;
 	}
+	if (pipit_reserve_blocks() != 0) {
+		snprintf(text, sizeof text, "%zu blocks of the reserve did not come back", pipit_reserve_blocks());
+		return text;
+	}
 	for (size_t i = 0; i < PLACES && block_count; i++) {
 		if (!blocks[i].memory)
 			continue;
@@ -385,7 +400,7 @@ static uint64_t count_allocations(void)
 	return asked;
 }
 
-static void set_up(void)
+static void set_up_without(void)
 {
 	void *frame;
 	signal(SIGPIPE, SIG_IGN);
@@ -397,6 +412,15 @@ static void set_up(void)
 	complaints = 0;
 	/* It allocates when it is called for the first time. */
 	backtrace(&frame, 1);
+}
+
+static void set_up_with(void)
+{
+	/* Those without come first: where all share a process, it is taken once and stays. */
+	if (!has_reserve)
+		ck_assert_int_eq(pipit_reserve_memory(RESERVE_BYTES), 0);
+	has_reserve = true;
+	set_up_without();
 }
 
 static void tear_down(void)
@@ -432,7 +456,8 @@ START_TEST(a_while_without_memory_is_survived)
 	count_allocations();
 	do {
 		run_from(number, BURST);
-		number++;
+		/* With a reserve most of them last until nobody is let in, which takes time. */
+		number += has_reserve ? 3 : 1;
 	} while (asked >= number);
 	judge(script_check_log(), 0);
 	ck_assert_uint_eq(complaints, 0);
@@ -481,7 +506,79 @@ START_TEST(a_start_without_memory_fails_cleanly)
 }
 END_TEST
 
-static void add_case(Suite *suite, const char *name, const TTest *test)
+/* A heap that has no small blocks. */
+static uint64_t small_count;
+
+static void *only_large_malloc(size_t size)
+{
+	small_count += size <= PIPIT_RESERVE_BLOCK_BYTES;
+	return size <= PIPIT_RESERVE_BLOCK_BYTES ? NULL : __wrap_malloc(size);
+}
+
+static void *only_large_realloc(void *memory, size_t size)
+{
+	small_count += size <= PIPIT_RESERVE_BLOCK_BYTES;
+	return size <= PIPIT_RESERVE_BLOCK_BYTES ? NULL : __wrap_realloc(memory, size);
+}
+
+START_TEST(out_of_the_reserve_libevent_serves_everything)
+{
+	count_allocations();
+	pipit_reserve_set_heap(only_large_malloc, only_large_realloc);
+	run(PLAN_COUNT, 0);
+	pipit_reserve_set_heap(__wrap_malloc, __wrap_realloc);
+	printf("%llu blocks came out of the reserve\n", (unsigned long long)small_count);
+	ck_assert_uint_gt(small_count, 100);
+	ck_assert_uint_eq(complaints, 0);
+}
+END_TEST
+
+/* Three blocks for each field. */
+static void make_reserve_low(struct evkeyvalq *fields)
+{
+	bool is_added = true;
+	fail_from = 0;
+	fail_until = UINT64_MAX;
+	plan = PLAN_FROM;
+	while (is_added && !pipit_reserve_is_low())
+		is_added = evhttp_add_header(fields, "name", "value") == 0;
+	plan = PLAN_NONE;
+	ck_assert(is_added);
+}
+
+START_TEST(while_the_reserve_is_low_requests_are_refused_and_nobody_is_let_in)
+{
+	struct evkeyvalq fields;
+	size_t descriptors, low;
+	const char *wrong;
+
+	count_allocations();
+	descriptors = script_descriptors();
+	begin_run();
+	TAILQ_INIT(&fields);
+	ck_assert_int_eq(script_start(), 0);
+	script_settle();
+	make_reserve_low(&fields);
+	low = pipit_reserve_blocks();
+	/* One is still let in, for whom everything is there. */
+	wrong = script_run(SCRIPT_EXACTLY);
+	ck_assert_msg(wrong && strstr(wrong, "\"GET\", answer 2: not the right one"), "%s", wrong);
+	ck_assert_uint_eq(pipit_reserve_blocks(), low);
+	evhttp_clear_headers(&fields);
+	judge(script_probe(), 0);
+	make_reserve_low(&fields);
+	/* First it wants 503, and gets it; then it comes again. */
+	wrong = script_probe();
+	ck_assert_msg(wrong && strstr(wrong, "answer 1: waits in vain"), "%s", wrong);
+	evhttp_clear_headers(&fields);
+	judge(script_probe(), 0);
+	script_stop();
+	judge(find_loss(descriptors), 0);
+	ck_assert_uint_eq(complaints, 0);
+}
+END_TEST
+
+static void add_case(Suite *suite, const char *name, SFun set_up, const TTest *test)
 {
 	TCase *tcase = tcase_create(name);
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
@@ -498,9 +595,15 @@ int main(void)
 	event_set_mem_functions(__wrap_malloc, __wrap_realloc, __wrap_free);
 	cJSON_InitHooks(&hooks);
 	/* Cases of their own: CK_RUN_CASE chooses one. */
-	add_case(suite, "one", whichever_allocation_fails_every_client_is_answered_or_let_go);
-	add_case(suite, "while", a_while_without_memory_is_survived);
-	add_case(suite, "random", allocations_that_fail_at_random_are_survived);
-	add_case(suite, "start", a_start_without_memory_fails_cleanly);
+	add_case(suite, "one", set_up_without, whichever_allocation_fails_every_client_is_answered_or_let_go);
+	add_case(suite, "while", set_up_without, a_while_without_memory_is_survived);
+	add_case(suite, "random", set_up_without, allocations_that_fail_at_random_are_survived);
+	add_case(suite, "start", set_up_without, a_start_without_memory_fails_cleanly);
+	add_case(suite, "reserve-one", set_up_with, whichever_allocation_fails_every_client_is_answered_or_let_go);
+	add_case(suite, "reserve-while", set_up_with, a_while_without_memory_is_survived);
+	add_case(suite, "reserve-random", set_up_with, allocations_that_fail_at_random_are_survived);
+	add_case(suite, "reserve-start", set_up_with, a_start_without_memory_fails_cleanly);
+	add_case(suite, "reserve-small", set_up_with, out_of_the_reserve_libevent_serves_everything);
+	add_case(suite, "reserve-low", set_up_with, while_the_reserve_is_low_requests_are_refused_and_nobody_is_let_in);
 	return run_suite(suite);
 }

@@ -120,6 +120,19 @@ START_TEST(gives_up_on_a_head_that_stops)
 }
 END_TEST
 
+START_TEST(gives_up_on_half_of_a_head_request_without_content)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ "--head-timeout", "100ms", NULL });
+	int fd = wire_connect(daemon.port);
+	struct wire_response response = wire_ask(fd, "HEAD /healthz HTTP/1.1\r\n");
+	ck_assert_int_eq(response.status, 408);
+	wire_free(&response);
+	ck_assert(wire_is_closed(fd));
+	close(fd);
+	stop(&daemon);
+}
+END_TEST
+
 /* The request before it was HEAD; this one is not known to be. */
 START_TEST(gives_up_with_content_behind_a_head_request)
 {
@@ -635,6 +648,7 @@ static TCase *reading_tests(void)
 	TCase *tests = tcase_create("reading");
 	tcase_add_test(tests, gives_up_on_a_head_that_trickles);
 	tcase_add_loop_test(tests, gives_up_on_a_head_that_stops, 0, COUNT_OF(half_heads));
+	tcase_add_test(tests, gives_up_on_half_of_a_head_request_without_content);
 	tcase_add_test(tests, gives_up_with_content_behind_a_head_request);
 	tcase_add_test(tests, gives_every_head_of_a_pipeline_its_time);
 	tcase_add_loop_test(tests, gives_up_on_content_that_stops, 0, COUNT_OF(half_contents));

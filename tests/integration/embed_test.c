@@ -271,6 +271,7 @@ static void bad_status(struct pipit_request *request, void *arg)
 		note("%d\n", is_open(fd));
 	}
 	note("%d ", pipit_reply_problem(request, 399, NULL));
+	note("%d ", pipit_reply(request, 200, "text/plain\r\nX-Injected: 1", "x", 1));
 	note("%d", pipit_reply_text(request, 599, "still there"));
 }
 
@@ -299,6 +300,9 @@ static const struct {
 	{ "Transfer-Encoding", "chunked", -EINVAL },
 	{ "CONNECTION", "close", -EINVAL },
 	{ "Date", "today", -EINVAL },
+	{ "Content-Type", "text/plain", -EINVAL },
+	{ "Upgrade", "websocket", -EINVAL },
+	{ "keep-alive", "timeout=5", -EINVAL },
 };
 
 static void add_fields(struct pipit_request *request, void *arg)
@@ -1257,7 +1261,7 @@ START_TEST(refuses_a_status_out_of_range_and_takes_a_right_one_then)
 	for (int i = 0; i < 6; i++)
 		length += (size_t)snprintf(
 		    expected + length, sizeof expected - length, "%d %d %d %d 0\n", -EINVAL, -EINVAL, -EINVAL, -EINVAL);
-	snprintf(expected + length, sizeof expected - length, "%d 0", -EINVAL);
+	snprintf(expected + length, sizeof expected - length, "%d %d 0", -EINVAL, -EINVAL);
 	expect(get(fd, "/bad-status"), 599, "still there");
 	expect_notes(expected);
 	close(fd);

@@ -987,6 +987,7 @@ static const struct {
 	{ "/close", "close" },
 	{ "/close", "keep-alive" },
 	{ "/close?keep-alive", "close" },
+	{ "/close?te,close", "te" },
 };
 
 START_TEST(closes_when_client_or_callback_says_so)

@@ -749,6 +749,53 @@ START_TEST(sends_a_file_only_when_it_has_changed)
 }
 END_TEST
 
+static const struct {
+	const char *fields;
+	int status;
+} preconditions[] = {
+	{ "If-None-Match: *\r\n", 304 },
+	{ "If-None-Match: \"a\"\r\n", 200 },
+	/* It decides alone. */
+	{ "If-None-Match: \"a\"\r\nIf-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n", 200 },
+	{ "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n", 304 },
+	/* Two dates are none. */
+	{ "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\nIf-Modified-Since: x\r\n", 200 },
+};
+
+START_TEST(knows_which_precondition_counts)
+{
+	struct site site = make_site();
+	struct daemon daemon = start_with(&site);
+	int fd = wire_connect(daemon.port);
+	struct wire_response response =
+	    wire_ask(fd, "GET /page.html HTTP/1.1\r\nHost: x\r\n%s\r\n", preconditions[_i].fields);
+	ck_assert_int_eq(response.status, preconditions[_i].status);
+	wire_free(&response);
+	close(fd);
+	stop(&daemon);
+	remove_site(&site);
+}
+END_TEST
+
+/* As after a clock that was wrong when the file was written. */
+START_TEST(never_says_that_a_file_will_change_in_the_future)
+{
+	struct site site = make_site();
+	struct daemon daemon = start_with(&site);
+	const struct timespec times[2] = { { 4102444800, 0 }, { 4102444800, 0 } };
+	char path[128], date[64];
+	struct wire_response response;
+	snprintf(path, sizeof path, "%s/page.html", site.root);
+	ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+	response = ask(&daemon, (struct question){ .path = "/page.html" });
+	snprintf(date, sizeof date, "%s", wire_field(&response, "Date"));
+	assert_field(&response, "Last-Modified", date);
+	wire_free(&response);
+	stop(&daemon);
+	remove_site(&site);
+}
+END_TEST
+
 /* A 304 is followed by nothing: the next answer begins right behind it. */
 START_TEST(keeps_the_connection_after_not_modified)
 {
@@ -854,6 +901,7 @@ static const struct {
 	{ "/docs?a=b&c", "/docs/?a=b&c" },
 	{ "/./docs", "/./docs/" },
 	{ "/%64ocs", "/%64ocs/" },
+	{ "/docs?a=[\"<b>{|}^`\\", "/docs/?a=%5B%22%3Cb%3E%7B%7C%7D%5E%60%5C" },
 };
 
 START_TEST(redirects_to_a_directory_with_its_slash)
@@ -1179,7 +1227,7 @@ START_TEST(takes_the_absolute_form_of_a_target)
 	int fd = wire_connect(daemon.port);
 	wire_print(fd, "GET http://example.org:80/hello/get?name=0 HTTP/1.1\r\nHost: other\r\n\r\n");
 	assert_greeting(fd, 0);
-	wire_print(fd, "OPTIONS https://example.org HTTP/1.1\r\nHost: x\r\n\r\n");
+	wire_print(fd, "OPTIONS http://example.org HTTP/1.1\r\nHost: x\r\n\r\n");
 	assert_next(fd, 204, "");
 	close(fd);
 	stop(&daemon);
@@ -1418,6 +1466,8 @@ static TCase *file_tests(void)
 	TCase *tests = tcase_create("files");
 	tcase_add_loop_test(tests, serves_its_own_pages, 0, COUNT_OF(own_pages));
 	tcase_add_loop_test(tests, sends_a_file_only_when_it_has_changed, 0, COUNT_OF(conditions));
+	tcase_add_loop_test(tests, knows_which_precondition_counts, 0, sizeof preconditions / sizeof *preconditions);
+	tcase_add_test(tests, never_says_that_a_file_will_change_in_the_future);
 	tcase_add_test(tests, keeps_the_connection_after_not_modified);
 	tcase_add_loop_test(tests, tells_what_is_not_there_as_the_client_likes, 0, COUNT_OF(acceptances));
 	tcase_add_loop_test(tests, lets_no_path_out_of_the_root, 0, COUNT_OF(ways_out));

@@ -6,34 +6,12 @@
  */
 #include "../vectors/vectors.h"
 #include "guard.h"
+#include "guarded.h"
 #include "suite.h"
 
 #include <stdint.h>
-#include <sys/mman.h>
-
-#define GUARDED_BYTES 4096
 
 static struct vectors accepted, rejected;
-static char *guarded_end; /* the first byte that may not be read */
-
-static void set_up(void)
-{
-	char *pages = mmap(NULL, 2 * GUARDED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	ck_assert_ptr_ne(pages, MAP_FAILED);
-	guarded_end = pages + GUARDED_BYTES;
-	ck_assert_int_eq(mprotect(guarded_end, GUARDED_BYTES, PROT_NONE), 0);
-}
-
-static void tear_down(void)
-{
-	munmap(guarded_end - GUARDED_BYTES, 2 * GUARDED_BYTES);
-}
-
-static const char *guard(const char *bytes, size_t length)
-{
-	return memcpy(guarded_end - length, bytes, length);
-}
 
 static const struct pipit_guard_limits limits = {
 	.max_head_bytes = VECTORS_HEAD_BYTES,
@@ -70,8 +48,8 @@ static void read_head(struct reading *reading, const char *bytes, size_t length)
 {
 	size_t consumed = 0;
 
-	reading->verdict = pipit_guard_head(
-	    guard(bytes, length), length, &reading->checked, &limits, &reading->head, &consumed, &reading->reason);
+	reading->verdict = pipit_guard_head(guarded_copy(bytes, length), length, &reading->checked, &limits,
+	    &reading->head, &consumed, &reading->reason);
 	if (reading->verdict != PIPIT_GUARD_PASS)
 		return;
 	reading->has_head = true;
@@ -95,7 +73,7 @@ static void read_length(struct reading *reading, size_t available)
 
 static void read_chunks(struct reading *reading, const char *bytes, size_t available)
 {
-	const char *piece = guard(bytes, available);
+	const char *piece = guarded_copy(bytes, available);
 	size_t at = 0;
 
 	while (reading->verdict == PIPIT_GUARD_MORE) {
@@ -203,7 +181,7 @@ int main(void)
 
 	vectors_load(&accepted, "accept");
 	vectors_load(&rejected, "reject");
-	tcase_add_checked_fixture(tests, set_up, tear_down);
+	tcase_add_checked_fixture(tests, guarded_set_up, guarded_tear_down);
 	tcase_add_test(tests, finds_the_vectors);
 	tcase_add_loop_test(tests, passes_what_is_a_request_and_ends_where_it_ends, 0, (int)accepted.count);
 	tcase_add_loop_test(tests, rejects_what_is_none_with_the_status_of_its_name, 0, (int)rejected.count);

@@ -129,17 +129,30 @@ END_TEST
 
 START_TEST(takes_bytes_up_to_the_limit_and_none_beyond)
 {
-	ck_assert(pipit_house_take(house, 60, 100));
-	ck_assert(pipit_house_take(house, 40, 100));
-	ck_assert(!pipit_house_take(house, 1, 100));
-	ck_assert(pipit_house_take(house, 0, 100));
+	ck_assert(pipit_house_take(house, PIPIT_HOUSE_CONTENT, 60, 100));
+	ck_assert(pipit_house_take(house, PIPIT_HOUSE_CONTENT, 40, 100));
+	ck_assert(!pipit_house_take(house, PIPIT_HOUSE_CONTENT, 1, 100));
+	ck_assert(pipit_house_take(house, PIPIT_HOUSE_CONTENT, 0, 100));
 	ck_assert_uint_eq(pipit_house_bytes(house), 100);
-	pipit_house_give_back(house, 1);
-	ck_assert(!pipit_house_take(house, 2, 100));
-	ck_assert(pipit_house_take(house, 1, 100));
-	ck_assert(pipit_house_take(house, 1000, 0));
-	pipit_house_overdraw(house, 500);
+	pipit_house_give_back(house, PIPIT_HOUSE_CONTENT, 1);
+	ck_assert(!pipit_house_take(house, PIPIT_HOUSE_CONTENT, 2, 100));
+	ck_assert(pipit_house_take(house, PIPIT_HOUSE_CONTENT, 1, 100));
+	ck_assert(pipit_house_take(house, PIPIT_HOUSE_CONTENT, 1000, 0));
+	pipit_house_overdraw(house, PIPIT_HOUSE_CONTENT, 500);
 	ck_assert_uint_eq(pipit_house_bytes(house), 1600);
+}
+END_TEST
+
+START_TEST(lets_input_take_its_own_limit_whatever_else_there_is)
+{
+	ck_assert(pipit_house_take(house, PIPIT_HOUSE_CONTENT, 100, 100));
+	ck_assert(pipit_house_take(house, PIPIT_HOUSE_INPUT, 50, 50));
+	ck_assert(!pipit_house_take(house, PIPIT_HOUSE_INPUT, 1, 50));
+	ck_assert_uint_eq(pipit_house_bytes(house), 150);
+	/* What is input leaves less for the rest. */
+	pipit_house_give_back(house, PIPIT_HOUSE_CONTENT, 60);
+	ck_assert(!pipit_house_take(house, PIPIT_HOUSE_CONTENT, 20, 100));
+	ck_assert(pipit_house_take(house, PIPIT_HOUSE_CONTENT, 10, 100));
 }
 END_TEST
 
@@ -150,8 +163,8 @@ static void *come_and_go(void *name)
 	union address address = address_of(name);
 	for (int i = 0; i < ROUNDS; i++) {
 		pipit_house_enter(house);
-		if (pipit_house_take(house, 300, LIMIT))
-			pipit_house_give_back(house, 300);
+		if (pipit_house_take(house, PIPIT_HOUSE_CONTENT, 300, LIMIT))
+			pipit_house_give_back(house, PIPIT_HOUSE_CONTENT, 300);
 		if (pipit_house_let_in(house, &address.any) == PIPIT_HOUSE_WELCOME)
 			pipit_house_let_go(house, &address.any);
 		pipit_house_leave(house);
@@ -193,6 +206,7 @@ int main(void)
 	tcase_add_test(tests, welcomes_every_client_without_an_internet_address);
 	tcase_add_test(tests, welcomes_everybody_without_a_limit);
 	tcase_add_test(tests, takes_bytes_up_to_the_limit_and_none_beyond);
+	tcase_add_test(tests, lets_input_take_its_own_limit_whatever_else_there_is);
 	tcase_add_test(tests, loses_nothing_between_threads);
 	tcase_add_test(tests, frees_nothing);
 	suite_add_tcase(suite, tests);

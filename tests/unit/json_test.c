@@ -5,6 +5,7 @@
  */
 #include "json.h"
 
+#include "guarded.h"
 #include "suite.h"
 
 #include <cjson/cJSON.h>
@@ -14,39 +15,20 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-#define GUARDED_BYTES 16384
 #define DEPTH 64
-
-static char *guarded_end; /* the first byte that may not be read */
-
-static void set_up(void)
-{
-	char *pages = mmap(NULL, 2 * GUARDED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	ck_assert_ptr_ne(pages, MAP_FAILED);
-	guarded_end = pages + GUARDED_BYTES;
-	ck_assert_int_eq(mprotect(guarded_end, GUARDED_BYTES, PROT_NONE), 0);
-}
 
 static void tear_down(void)
 {
 	cJSON_InitHooks(NULL);
-	munmap(guarded_end - GUARDED_BYTES, 2 * GUARDED_BYTES);
-}
-
-static const char *guard(const char *text, size_t length)
-{
-	ck_assert_uint_le(length, GUARDED_BYTES);
-	return memcpy(guarded_end - length, text, length);
+	guarded_tear_down();
 }
 
 static int check(const char *text, size_t length, struct pipit_json_error *error)
 {
 	memset(error, 0xa5, sizeof *error);
-	return pipit_json_check(guard(text, length), length, DEPTH, error);
+	return pipit_json_check(guarded_copy(text, length), length, DEPTH, error);
 }
 
 static void expect_valid(const char *text, size_t length, size_t max_depth)
@@ -54,9 +36,9 @@ static void expect_valid(const char *text, size_t length, size_t max_depth)
 	struct pipit_json_error error;
 	cJSON *doc = NULL;
 
-	ck_assert_msg(pipit_json_check(guard(text, length), length, max_depth, &error) == 0, "%s: %s at %zu", text,
-	    error.message, error.byte);
-	ck_assert_int_eq(pipit_json_parse(guard(text, length), length, max_depth, &doc, &error), 0);
+	ck_assert_msg(pipit_json_check(guarded_copy(text, length), length, max_depth, &error) == 0, "%s: %s at %zu",
+	    text, error.message, error.byte);
+	ck_assert_int_eq(pipit_json_parse(guarded_copy(text, length), length, max_depth, &doc, &error), 0);
 	ck_assert_ptr_nonnull(doc);
 	cJSON_Delete(doc);
 }
@@ -66,7 +48,7 @@ static cJSON *parse(const char *text)
 	struct pipit_json_error error;
 	cJSON *doc = NULL;
 
-	ck_assert_int_eq(pipit_json_parse(guard(text, strlen(text)), strlen(text), DEPTH, &doc, &error), 0);
+	ck_assert_int_eq(pipit_json_parse(guarded_copy(text, strlen(text)), strlen(text), DEPTH, &doc, &error), 0);
 	return doc;
 }
 
@@ -328,8 +310,8 @@ START_TEST(says_what_is_wrong_and_where)
 	ck_assert_uint_eq(error.column, invalid[_i].column);
 
 	memset(&error, 0xa5, sizeof error);
-	ck_assert_int_eq(
-	    pipit_json_parse(guard(invalid[_i].text, invalid[_i].length), invalid[_i].length, DEPTH, &doc, &error),
+	ck_assert_int_eq(pipit_json_parse(guarded_copy(invalid[_i].text, invalid[_i].length), invalid[_i].length, DEPTH,
+			     &doc, &error),
 	    -EINVAL);
 	ck_assert_uint_eq(error.byte, invalid[_i].byte);
 	ck_assert_ptr_eq(doc, &error);
@@ -400,7 +382,7 @@ START_TEST(nests_as_deep_as_allowed_and_no_deeper)
 		expect_valid(text, length, depth);
 
 		length = nest(text, depth + 1, kinds[i][0], kinds[i][1]);
-		ck_assert_int_eq(pipit_json_check(guard(text, length), length, depth, &error), -EINVAL);
+		ck_assert_int_eq(pipit_json_check(guarded_copy(text, length), length, depth, &error), -EINVAL);
 		ck_assert_str_eq(
 		    error.message, "nested too deeply: expected fewer arrays and objects within each other");
 		ck_assert_uint_eq(error.byte, offset);
@@ -677,7 +659,7 @@ START_TEST(survives_mutations_and_cjson_takes_what_it_calls_valid)
 		for (uint32_t changes = 1 + next_random(&seed) % 4; changes > 0; changes--)
 			length = mutate(text, length, &seed);
 		if (check(text, length, &error) == 0) {
-			ck_assert_int_eq(pipit_json_parse(guard(text, length), length, DEPTH, &doc, &error), 0);
+			ck_assert_int_eq(pipit_json_parse(guarded_copy(text, length), length, DEPTH, &doc, &error), 0);
 			cJSON_Delete(doc);
 			valid_count++;
 		} else {
@@ -697,7 +679,7 @@ int main(void)
 	TCase *tests = tcase_create("json");
 
 	tcase_set_timeout(tests, 120);
-	tcase_add_checked_fixture(tests, set_up, tear_down);
+	tcase_add_checked_fixture(tests, guarded_set_up, tear_down);
 	tcase_add_loop_test(tests, takes_what_rfc_8259_allows, 0, COUNT(valid));
 	tcase_add_loop_test(tests, says_what_is_wrong_and_where, 0, COUNT(invalid));
 	tcase_add_test(tests, takes_no_text_at_all_for_empty);

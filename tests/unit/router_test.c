@@ -2,29 +2,23 @@
 /* Patterns, precedence, conflicts and decoding. Every path that is searched ends right before an inaccessible page. */
 #include "router.h"
 
+#include "guarded.h"
 #include "pipit.h"
 #include "suite.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-#define GUARDED_BYTES 16384
 
 static struct pipit_router *router;
-static char *guarded_end; /* the first byte that may not be read */
 static char error[256];
 
 static void set_up(void)
 {
-	char *pages = mmap(NULL, 2 * GUARDED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	ck_assert_ptr_ne(pages, MAP_FAILED);
-	guarded_end = pages + GUARDED_BYTES;
-	ck_assert_int_eq(mprotect(guarded_end, GUARDED_BYTES, PROT_NONE), 0);
+	guarded_set_up();
 	router = pipit_router_new();
 	ck_assert_ptr_nonnull(router);
 	strcpy(error, "untouched");
@@ -33,7 +27,7 @@ static void set_up(void)
 static void tear_down(void)
 {
 	pipit_router_free(router);
-	munmap(guarded_end - GUARDED_BYTES, 2 * GUARDED_BYTES);
+	guarded_tear_down();
 }
 
 /* Routes are known by their pattern: what is registered is the text. */
@@ -46,9 +40,7 @@ static void add(unsigned methods, const char *pattern)
 
 static struct pipit_slice guard(const char *text, size_t length)
 {
-	ck_assert_uint_le(length, GUARDED_BYTES);
-	memcpy(guarded_end - length, text, length);
-	return (struct pipit_slice){ guarded_end - length, length };
+	return (struct pipit_slice){ guarded_copy(text, length), length };
 }
 
 static enum pipit_router_result find(unsigned method, const char *path, struct pipit_router_match *match)

@@ -1284,6 +1284,32 @@ START_TEST(serves_others_between_the_requests_of_a_long_pipeline)
 }
 END_TEST
 
+/* Whoever is refused lingers above the limit; that he leaves makes no room yet. */
+START_TEST(lets_nobody_in_for_one_that_was_refused)
+{
+	struct client *busy, *refused, *newcomer;
+
+	config.max_connections = 1;
+	busy = knock();
+	say(busy, REQUEST("GET /later"));
+	await_state(PIPIT_STATE_HANDLING, 1);
+	for (int i = 0; i < 3; i++) {
+		/* A look for room that was in vain is not repeated at once. */
+		skew_s++;
+		refused = knock();
+		await_state(PIPIT_STATE_CLOSING, 1);
+		await_end(refused);
+		ck_assert_int_eq(strncmp(refused->heard, "HTTP/1.1 503 ", 13), 0);
+	}
+	reply(waiting->connection, 200, pipit_slice_of("at last"));
+	await_state(PIPIT_STATE_IDLE, 1);
+	skew_s++;
+	newcomer = knock();
+	say(newcomer, REQUEST("GET /now"));
+	await(newcomer, "/now ;");
+}
+END_TEST
+
 /* ---------------------------------------------------------------- limits on bytes and requests */
 
 START_TEST(says_close_with_the_last_request_that_a_connection_may_bring)
@@ -1357,6 +1383,25 @@ START_TEST(cuts_off_a_reply_that_nobody_reads_when_the_budget_has_no_room_for_it
 	await_connections(0);
 	ck_assert_uint_eq(pipit_house_bytes(house), 0);
 	ck_assert(page_says("http_rejected_total{reason=\"memory_limit\"} 1\n"));
+}
+END_TEST
+
+/* Content and replies may have used up everything. */
+START_TEST(takes_a_head_in_pieces_while_the_budget_is_used_up)
+{
+	static char half[30000];
+	struct client *uploading = knock(), *trickling = knock();
+
+	config.memory_limit = 32 * 1024;
+	memset(half, 'x', sizeof half - 1);
+	say(uploading, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n");
+	say(uploading, half);
+	await_state(PIPIT_STATE_READING, 1);
+	say(trickling, "GET /now HTTP/1.1\r\n");
+	await_state(PIPIT_STATE_READING, 2);
+	ck_assert_uint_gt(pipit_house_bytes(house), 30000);
+	say(trickling, "Host: a\r\n\r\n");
+	await(trickling, "/now ;");
 }
 END_TEST
 
@@ -1688,6 +1733,29 @@ START_TEST(ends_a_connection_that_is_slower_than_the_minimum_after_the_grace)
 }
 END_TEST
 
+/* A burst at the beginning buys no right to trickle for ever. */
+START_TEST(ends_a_connection_that_was_fast_once_and_trickles_now)
+{
+	static char burst[50000];
+	struct client *client = knock();
+
+	memset(burst, 'x', sizeof burst - 1);
+	config.min_rate_bytes = 10;
+	config.rate_grace_ms = 1000;
+	config.read_timeout_ms = 0;
+	say(client, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n");
+	await_state(PIPIT_STATE_READING, 1);
+	say(client, burst);
+	await_delivery(client);
+	stay_quiet();
+	pipit_deadlines_enforce(transport, now_ms() + 12 * 1000);
+	pipit_deadlines_enforce(transport, now_ms() + 12 * 1000 + 500);
+	await_journal("head retain");
+	pipit_deadlines_enforce(transport, now_ms() + 14 * 1000);
+	await_journal("head retain refused:body_timeout");
+}
+END_TEST
+
 START_TEST(spares_an_idle_connection_that_has_just_asked)
 {
 	struct client *client = knock();
@@ -1759,7 +1827,9 @@ static void add_life(TCase *tests)
 	tcase_add_test(tests, evicts_nobody_who_is_busy);
 	tcase_add_test(tests, evicts_first_whom_it_can_spare_best);
 	tcase_add_test(tests, spares_a_newcomer_longer_than_those_who_were_late_or_idle);
+	tcase_add_test(tests, lets_nobody_in_for_one_that_was_refused);
 	tcase_add_test(tests, serves_others_between_the_requests_of_a_long_pipeline);
+	tcase_add_test(tests, takes_a_head_in_pieces_while_the_budget_is_used_up);
 	tcase_add_test(tests, says_close_with_the_last_request_that_a_connection_may_bring);
 	tcase_add_test(tests, refuses_new_content_while_the_budget_is_used_up);
 	tcase_add_test(tests, refuses_a_content_that_could_never_fit_as_too_large);
@@ -1785,6 +1855,7 @@ static void add_deadlines(TCase *tests)
 	tcase_add_loop_test(tests, ends_a_connection_at_its_deadline, 0, COUNT(deadlines));
 	tcase_add_loop_test(tests, has_no_deadline_that_is_switched_off, 0, COUNT(deadlines));
 	tcase_add_loop_test(tests, ends_a_connection_that_is_slower_than_the_minimum_after_the_grace, 0, COUNT(slow));
+	tcase_add_test(tests, ends_a_connection_that_was_fast_once_and_trickles_now);
 	tcase_add_test(tests, spares_an_idle_connection_that_has_just_asked);
 	tcase_add_test(tests, gives_a_waiting_handler_all_the_time_it_wants);
 }
