@@ -204,10 +204,15 @@ static void turn(void)
 	event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 }
 
-/* The kernel hands on what was sent, mostly at once; a delayed acknowledgement takes longer. */
+/*
+ * The kernel hands on what was sent, mostly at once; a delayed acknowledgement takes longer. Short of memory it sends the end of
+ * a connection only when it thinks that the last bytes were lost, 200 ms later or more: it gets two seconds altogether.
+ */
 static void rest(unsigned quiet_turns)
 {
-	const struct timespec moment = { 0, quiet_turns < QUIET_TURNS + SKIPS_MAX / 3 ? 100000 : 3000000 };
+	static const long moments_ns[] = { 100 * 1000, 3 * 1000 * 1000, 100 * 1000 * 1000 };
+	size_t third = quiet_turns < QUIET_TURNS ? 0 : (quiet_turns - QUIET_TURNS) * 3 / SKIPS_MAX;
+	const struct timespec moment = { 0, moments_ns[third < 2 ? third : 2] };
 	if (quiet_turns > QUIET_TURNS + 3)
 		nanosleep(&moment, NULL);
 }
