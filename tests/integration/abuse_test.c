@@ -211,13 +211,14 @@ END_TEST
 START_TEST(serves_others_between_the_requests_of_pipelines)
 {
 	struct siege siege = siege_begin((const char *const[]){ "--write-timeout", "2s", NULL });
-	struct crowd crowd = crowd_new(200);
+	/* A sanitizer makes each of their thousands of pages many times as dear. */
+	struct crowd crowd = crowd_new(IS_SANITIZED ? 40 : 200);
 	siege_let_in(&siege, &crowd, 0, crowd.count, TINY_BYTES);
 	for (size_t i = 0; i < crowd.count; i++)
 		pipeline_metrics(&crowd.clients[i]);
 	/* The first question is asked while all of it waits. */
 	siege_ask_afresh(&siege);
-	siege_wait_for(&siege, "http_timeouts_total{phase=\"write\"}", 200);
+	siege_wait_for(&siege, "http_timeouts_total{phase=\"write\"}", (double)crowd.count);
 	crowd_free(&crowd);
 	siege_end(&siege);
 }
