@@ -560,7 +560,8 @@ static bool has_used_up(void *arg)
 START_TEST(rests_while_it_has_no_descriptors)
 {
 	struct daemon_surroundings surroundings = { NULL, FEW_DESCRIPTORS };
-	struct daemon daemon = daemon_start_in(&surroundings, (const char *const[]){ "--min-rate-bytes", "0", NULL });
+	struct daemon daemon =
+	    daemon_start_in(&surroundings, (const char *const[]){ "--min-rate-bytes", "0", "--workers", "1", NULL });
 	int fds[CROWD];
 	/* Each is sending its content, as fast as is asked: nobody can be sent away. */
 	for (int i = 0; i < CROWD; i++) {
@@ -589,7 +590,7 @@ END_TEST
 START_TEST(sends_idle_connections_away_for_their_descriptors)
 {
 	struct daemon_surroundings surroundings = { NULL, FEW_DESCRIPTORS };
-	struct daemon daemon = daemon_start_in(&surroundings, NULL);
+	struct daemon daemon = daemon_start_in(&surroundings, (const char *const[]){ "--workers", "1", NULL });
 	int fds[CROWD];
 	for (int i = 0; i < CROWD; i++) {
 		fds[i] = wire_connect(daemon.port);
