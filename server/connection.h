@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The struct that the files of the transport share (budget, output, engine, deadlines, admission, transport): a connection
- * and its worker's transport. Private to these; everybody else uses transport.h.
+ * The struct that the files of the transport share (budget, output, engine, deadlines, admission, pending, transport): a
+ * connection and its worker's transport. Private to these; everybody else uses transport.h.
  */
 #ifndef PIPIT_CONNECTION_H
 #define PIPIT_CONNECTION_H

@@ -342,23 +342,11 @@ static bool take_content_length(struct parser *parser, struct pipit_slice value)
 	return true;
 }
 
-/* The next member of a list of tokens; false when there is none. Empty members are passed over (RFC 9110 §5.6.1.2). */
-static bool next_member(const char **at, const char *end, struct pipit_slice *member)
-{
-	while (*at < end && (**at == ' ' || **at == '\t' || **at == ','))
-		++*at;
-	member->data = *at;
-	while (*at < end && **at != ',' && **at != ' ' && **at != '\t')
-		++*at;
-	member->length = (size_t)(*at - member->data);
-	return member->length > 0;
-}
-
 /* Connection = #connection-option, any case (RFC 9110 §7.6.1). */
 static void take_connection(struct parser *parser, struct pipit_slice value)
 {
 	struct pipit_slice option;
-	for (const char *at = value.data, *end = at + value.length; next_member(&at, end, &option);) {
+	while (pipit_slice_next_member(&value, &option)) {
 		if (pipit_slice_equals_nocase(option, "close"))
 			parser->close = true;
 		else if (pipit_slice_equals_nocase(option, "keep-alive"))
@@ -370,7 +358,7 @@ static void take_connection(struct parser *parser, struct pipit_slice value)
 static void take_expect(struct parser *parser, struct pipit_slice value)
 {
 	struct pipit_slice member;
-	for (const char *at = value.data, *end = at + value.length; next_member(&at, end, &member);) {
+	while (pipit_slice_next_member(&value, &member)) {
 		if (pipit_slice_equals_nocase(member, "100-continue"))
 			parser->head->expect_continue = true;
 		else

@@ -60,7 +60,7 @@ struct pipit_config {
 	/** What is told on standard error: "error", "warn", "info" (default) or "debug". */
 	const char *log_level;
 
-	/** Connections of the whole process at once; at the limit the longest-idle one makes room. Default 10000. */
+	/** Connections of the whole process at once; at the limit one that can be spared makes room. Default 10000. */
 	uint64_t max_connections;
 	/** Connections from one client address at once (429 above); an IPv6 client is its /64. Default 0: any number. */
 	uint64_t max_connections_per_address;

@@ -364,18 +364,21 @@ static bool is_field(const char *line, const char *end, const char *name_and_col
 }
 
 /* Whether one of the members of a list is this one, in any case. */
-static bool lists(const char *at, const char *end, const char *member)
+static bool lists(struct pipit_slice list, const char *wanted)
 {
-	size_t length = strlen(member);
-	while (at < end) {
-		size_t found;
-		at += strspn(at, ", \t");
-		found = strcspn(at, ", \t\r");
-		if (found == length && strncasecmp(at, member, length) == 0)
+	struct pipit_slice member;
+	while (pipit_slice_next_member(&list, &member)) {
+		if (pipit_slice_equals_nocase(member, wanted))
 			return true;
-		at += found ? found : 1;
 	}
 	return false;
+}
+
+/* Behind the colon, up to the line's end. */
+static struct pipit_slice value_of(const char *line, const char *end)
+{
+	const char *value = memchr(line, ':', (size_t)(end - line)), *cr = memchr(line, '\r', (size_t)(end - line));
+	return (struct pipit_slice){ value + 1, (size_t)((cr ? cr : end) - value - 1) };
 }
 
 void pipit_reply_read_classic(
@@ -395,7 +398,7 @@ void pipit_reply_read_classic(
 		if (is_field(line, end, "Content-Length:"))
 			classic->content_length = strtoll(line + sizeof "Content-Length:" - 1, NULL, 10);
 		if (is_field(line, end, "Connection:"))
-			classic->closes |= lists(line + sizeof "Connection:" - 1, next_line(line, end), "close");
+			classic->closes |= lists(value_of(line, end), "close");
 	}
 	has_length = classic->content_length >= 0;
 	has_no_length = classic->status == 204 || classic->status == 205;

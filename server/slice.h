@@ -31,4 +31,19 @@ static inline bool pipit_slice_equals_nocase(struct pipit_slice slice, const cha
 	return slice.length == length && strncasecmp(slice.data, text, length) == 0;
 }
 
+/* Take the next member from the front of a list of tokens; false when there is none. Empty members are passed over (RFC 9110
+ * §5.6.1.2). */
+static inline bool pipit_slice_next_member(struct pipit_slice *list, struct pipit_slice *member)
+{
+	const char *at = list->data, *end = at + list->length;
+	while (at < end && (*at == ' ' || *at == '\t' || *at == ','))
+		at++;
+	member->data = at;
+	while (at < end && *at != ',' && *at != ' ' && *at != '\t')
+		at++;
+	member->length = (size_t)(at - member->data);
+	*list = (struct pipit_slice){ at, (size_t)(end - at) };
+	return member->length > 0;
+}
+
 #endif
