@@ -5,7 +5,8 @@
  *
  * usage: evhttp_naive PORT
  */
-#include <event2/buffer.h>
+#include "greet.h"
+
 #include <event2/event.h>
 #include <event2/http.h>
 
@@ -13,21 +14,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static void greet(struct evhttp_request *request, void *arg)
-{
-	struct evbuffer *content = evbuffer_new();
-
-	(void)arg;
-	if (!content) {
-		evhttp_send_error(request, HTTP_SERVUNAVAIL, NULL);
-		return;
-	}
-	evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "application/json");
-	evbuffer_add_printf(content, "{\"message\":\"Hello, World!\"}");
-	evhttp_send_reply(request, HTTP_OK, "OK", content);
-	evbuffer_free(content);
-}
 
 int main(int argc, char **argv)
 {

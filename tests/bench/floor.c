@@ -6,12 +6,12 @@
  *
  * usage: floor PORT
  */
+#include "loopback.h"
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -29,20 +29,6 @@
 #define ANSWER_BYTES (sizeof ANSWER - 1)
 
 static char burst[BURST_MAX * ANSWER_BYTES];
-
-static int open_listener(uint16_t port)
-{
-	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
-	};
-	int on = 1;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (bind(fd, (const struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 1024) != 0)
-		return -1;
-	return fd;
-}
 
 static void watch(int epoll, int fd)
 {
@@ -99,7 +85,7 @@ int main(int argc, char **argv)
 {
 	struct epoll_event ready[READY_MAX];
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
-	int listener = argc == 2 ? open_listener((uint16_t)atoi(argv[1])) : -1;
+	int listener = argc == 2 ? listen_on_loopback(argv[1]) : -1;
 
 	if (listener < 0) {
 		fprintf(stderr, "usage: floor PORT (a free one)\n");

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An evhttp callback as tutorials write it; do not tune it. evhttp_naive.c gives it to evhttp and classic.c to pipit, so
+ * that the two rows differ in what stands below the callback and in nothing else.
+ */
+#ifndef GREET_H
+#define GREET_H
+
+#include <event2/buffer.h>
+#include <event2/http.h>
+
+static void greet(struct evhttp_request *request, void *arg)
+{
+	struct evbuffer *content = evbuffer_new();
+
+	(void)arg;
+	if (!content) {
+		evhttp_send_error(request, HTTP_SERVUNAVAIL, NULL);
+		return;
+	}
+	evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "application/json");
+	evbuffer_add_printf(content, "{\"message\":\"Hello, World!\"}");
+	evhttp_send_reply(request, HTTP_OK, "OK", content);
+	evbuffer_free(content);
+}
+
+#endif
