@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""What connections cost that stay: memory of thousands that are idle, and whether tens of thousands are answered."""
+
+import contextlib
+import dataclasses
+import socket
+
+import wrk
+from answers import read_answer
+from machine import ADDRESS, OPEN_FILES_BESIDES, Failure
+from peers import MANY_CONNECTIONS
+from servers import START_SECONDS, start
+
+IDLE_CONNECTIONS = 5000
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    fresh_kib: int
+    per_connection_kib: float
+
+
+@dataclasses.dataclass(frozen=True)
+class House:
+    """As many connections as may be, and how many of them were answered when all were open."""
+
+    open_count: int
+    answered_count: int
+    per_connection_kib: float
+    open_files: int  # that are allowed to a process
+
+
+def read_one(client, answer):
+    with client.makefile("rb") as reader:
+        answer.check(*read_answer(reader))
+
+
+def open_connections(server, count, stack):
+    """Each gets one answer before the next is opened, so that none is only in the kernel's queue."""
+    load, clients = server.peer.probe, []
+    for number in range(count):
+        try:
+            client = stack.enter_context(socket.create_connection((ADDRESS, server.port), START_SECONDS))
+            client.sendall(load.request)
+            read_one(client, load.answer)
+        except OSError as error:
+            raise Failure(f"connection {number + 1:,}: {error}") from error
+        clients.append(client)
+    return clients
+
+
+def is_open(client):
+    """As the client knows it: the kernel's table of connections may show one twice while others come and go."""
+    client.setblocking(False)
+    try:
+        return client.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def check_open(clients):
+    stayed = sum(map(is_open, clients))
+    if stayed != len(clients):
+        raise Failure(f"{stayed:,} of {len(clients):,} connections stayed open")
+
+
+def warm_up(server, options):
+    """Memory that any load takes once must not be counted as that of connections."""
+    wrk.run(server, server.peer.probe, options.connections, 1)
+    server.wait_until_left_alone()
+
+
+def measure_memory(peer, options):
+    needed = IDLE_CONNECTIONS + OPEN_FILES_BESIDES
+    if options.open_files < needed:
+        raise Failure(f"{needed:,} open files are needed, {options.open_files:,} allowed here (ulimit -Hn)")
+    with contextlib.ExitStack() as stack:
+        server = start(peer, options, stack)
+        fresh = server.resident_kib()
+        warm_up(server, options)
+        before = server.resident_kib()
+        clients = open_connections(server, IDLE_CONNECTIONS, stack)
+        after = server.resident_kib()
+        check_open(clients)
+        return Memory(fresh, (after - before) / IDLE_CONNECTIONS)
+
+
+def ask_all_at_once(server, clients):
+    """Every connection has a request under way before the first answer is read."""
+    load = server.peer.probe
+    for client in clients:
+        client.sendall(load.request)
+    for number, client in enumerate(clients):
+        try:
+            read_one(client, load.answer)
+        except OSError as error:
+            raise Failure(f"connection {number + 1:,} of {len(clients):,} is not answered: {error}") from error
+    return len(clients)
+
+
+def fill_house(peer, options):
+    count = min(MANY_CONNECTIONS, options.open_files - OPEN_FILES_BESIDES)
+    with contextlib.ExitStack() as stack:
+        server = start(peer, options, stack)
+        warm_up(server, options)
+        before = server.resident_kib()
+        clients = open_connections(server, count, stack)
+        after = server.resident_kib()
+        answered = ask_all_at_once(server, clients)
+        check_open(clients)
+        return House(count, answered, (after - before) / count, options.open_files)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""What pipit wants to reach, and whether this run shows that it did.
+
+Everything is reckoned from the run's own medians; a goal is one entry in GOALS."""
+
+import dataclasses
+import statistics
+
+from connections import IDLE_CONNECTIONS
+from machine import OPEN_FILES_BESIDES
+from peers import MANY, MANY_CONNECTIONS, MEMORY, SCRAPE, SERIES
+
+IDLE_KIB_MOST = 2.5
+SCRAPE_MS_MOST = 1.0
+# A worker that is busy for less than this part of the time starves; evenly would be 0.5 of two.
+SHARE_LEAST = 0.1
+
+YES, NO, OPEN = "yes", "**no**", "–"
+
+
+def cell(values, form):
+    """Median with minimum and maximum; a dash where nothing was measured."""
+    if not values or None in values:
+        return OPEN
+    return f"{statistics.median(values):{form}} ({min(values):{form}}–{max(values):{form}})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    measured: str
+    reached: str
+
+
+NOT_MEASURED = Verdict("not measured", OPEN)
+
+
+def judge(is_reached, measured):
+    return Verdict(measured, YES if is_reached else NO)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ratio:
+    """CPU time per request of a row is at most so many times that of another row of the same workload."""
+
+    workload: str
+    row: str
+    reference: str
+    most: float
+
+    @property
+    def text(self):
+        return f"{self.workload}: {self.row} ≤ {self.most:.2f} × {self.reference}"
+
+    def verdict(self, outcome):
+        ratios = outcome.ratios(self.workload, self.row, self.reference)
+        return judge(statistics.median(ratios) <= self.most, cell(ratios, ".3f")) if ratios else NOT_MEASURED
+
+
+@dataclasses.dataclass(frozen=True)
+class Other:
+    workload: str  # "": said in every run
+    text: str
+    verdict: object  # function of an Outcome
+
+
+def idle_memory(outcome):
+    if "pipit" not in outcome.memories:
+        return NOT_MEASURED
+    kib = outcome.memories["pipit"].per_connection_kib
+    return judge(kib <= IDLE_KIB_MOST, f"{kib:.2f} KiB")
+
+
+def full_house(outcome):
+    house = outcome.house
+    if not house:
+        return NOT_MEASURED
+    measured = f"{house.answered_count:,} of {house.open_count:,} answered, {house.per_connection_kib:.2f} KiB each"
+    if house.open_count < MANY_CONNECTIONS:
+        needed = MANY_CONNECTIONS + OPEN_FILES_BESIDES
+        measured += f"; no more can be tried here: {house.open_files:,} open files are allowed, {needed:,} needed"
+        return Verdict(measured, OPEN)
+    return judge(house.answered_count >= MANY_CONNECTIONS, measured)
+
+
+def scrape_time(outcome):
+    scrapes = outcome.scrapes
+    if not scrapes:
+        return NOT_MEASURED
+    return judge(statistics.median(scrapes.milliseconds) < SCRAPE_MS_MOST, cell(scrapes.milliseconds, ".2f") + " ms")
+
+
+def scraped_p99(outcome):
+    """Shown, without a goal."""
+    alone, scraped = (outcome.runs.get(("metrics", f"pipit, 200 series, {how}")) for how in ("not scraped", "scraped"))
+    if not alone or not scraped:
+        return NOT_MEASURED
+    before, after = (cell([run.p99_us for run in runs], ",.0f") for runs in (alone, scraped))
+    return Verdict(f"{before} µs without, {after} µs with", OPEN)
+
+
+def no_starving(outcome):
+    runs = outcome.runs.get(("fairness", "pipit, 2 workers"))
+    if not runs:
+        return NOT_MEASURED
+    least = [run.figures["least share"] for run in runs]
+    return judge(statistics.median(least) >= SHARE_LEAST, cell(least, ".2f"))
+
+
+def https(_outcome):
+    return Verdict("not yet: no TLS", NO)
+
+
+GOALS = (
+    Ratio("get", "pipit", "floor", 1.12),
+    Ratio("get", "pipit", "nginx", 0.92),
+    Ratio("browser", "pipit", "floor", 1.20),
+    Ratio("browser", "pipit", "nginx", 0.95),
+    Ratio("pipeline16", "pipit", "nginx", 0.20),
+    Ratio("echo", "pipit, POST", "pipit, GET", 1.35),
+    Ratio("classic", "pipit, classic callback", "evhttp", 0.60),
+    Ratio("connect", "pipit", "nginx", 1.00),
+    Ratio("static1k", "pipit", "nginx", 0.95),
+    Ratio("static100k", "pipit", "nginx", 0.95),
+    Ratio("static10m", "pipit", "nginx", 0.95),
+    Ratio("routes1000", "pipit, 1,000 routes", "pipit, 1 route", 1.03),
+    Ratio("accesslog", "pipit, log on", "pipit", 1.05),
+    Other(MEMORY, f"{MEMORY}: {IDLE_CONNECTIONS:,} idle connections ≤ {IDLE_KIB_MOST} KiB each", idle_memory),
+    Other(MANY, f"{MANY}: {MANY_CONNECTIONS:,} connections open and answered", full_house),
+    Other(SCRAPE, f"{SCRAPE}: /metrics with {SERIES} series < {SCRAPE_MS_MOST:g} ms", scrape_time),
+    Other("metrics", "metrics: p99 under load with a scrape each 100 ms (shown)", scraped_p99),
+    Other("fairness", f"fairness: the less busy of 2 workers has ≥ {SHARE_LEAST:g} of the time", no_starving),
+    Other("", "https: CPU and latency beside nginx", https),
+)

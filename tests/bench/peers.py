@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""Who takes part: a server is one entry in PEERS, with a C file or a configuration template beside this file."""
+
+import dataclasses
+import typing
+
+import watches
+from machine import ADDRESS, BOTH_CORES, SERVER_CORE
+from workloads import GET, SMALL_FILE, Load
+
+# Measurements that are not wrk's.
+MEMORY, MANY, SCRAPE = "memory", "many", "scrape"
+
+MANY_CONNECTIONS = 20000
+SERIES = 200
+HELLO_WORKLOADS = ("get", "browser", "pipeline16", "connect", MEMORY)
+FILE_WORKLOADS = ("static1k", "static100k", "static10m")
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """A server. In `command` these names are filled in: {port}, {directory} (temporary, its own), {files} (what all servers
+    of files serve), {built} (from `source`), {pipit}; in `version` the last; in the template @PORT@ and @FILES@."""
+
+    name: str  # as in the tables
+    serves: tuple  # names of workloads and of the other measurements
+    command: tuple  # argv; must stay in the foreground
+    family: str = ""  # how --peers calls it, where that is not `name`
+    version: tuple = ()  # argv that prints a version number somewhere; empty: nothing to tell
+    product: str = ""  # what that is the version of, where it is not `name`
+    programs: dict = dataclasses.field(default_factory=dict)  # what it runs -> Debian package
+    template: str = ""  # NAME.in beside this file, written to {directory}/NAME
+    source: str = ""  # C file beside this one
+    libraries: dict = dataclasses.field(default_factory=dict)  # of `source`: name for pkg-config -> Debian package
+    links_pipit: bool = False  # `source` is built with libpipit.a, which lies beside the daemon
+    announces: bool = False  # takes port 0 and prints "listening on http://ADDR:PORT"
+    probe: Load = GET  # what it must answer before it counts as started
+    prepare: typing.Callable | None = None  # is given the started server once
+    cores: tuple = (SERVER_CORE,)
+    counts: bool = False  # has /metrics, and says there how often it answered GET /hello/get
+    access_log: str = ""  # its name in {directory}
+
+    @property
+    def chosen_by(self):
+        return self.family or self.name
+
+
+def daemon(name, *, serves, workers=1, more=(), **fields):
+    """pipit's daemon; what is measured is what its users run."""
+    listen = ("{pipit}", "--listen", ADDRESS + ":0", "--workers", str(workers), "--idle-timeout", "0")
+    return Peer(name, serves, (*listen, *more), family="pipit", announces=True, counts=True, **fields)
+
+
+def program(name, source, *, serves, arguments=(), **fields):
+    """A small program with pipit's library in it."""
+    libraries = {"libevent_core": "libevent-dev", "libevent_extra": "libevent-dev", "libcjson": "libcjson-dev"}
+    return Peer(
+        name,
+        serves,
+        ("{built}", *arguments),
+        family="pipit",
+        source=source,
+        libraries=libraries,
+        links_pipit=True,
+        announces=True,
+        **fields,
+    )
+
+
+PEERS = (
+    daemon(
+        "pipit",
+        serves=(*HELLO_WORKLOADS, *FILE_WORKLOADS, "echo", "accesslog"),
+        more=("--root", "{files}", "--access-log", "off"),
+        version=("{pipit}", "--version"),
+    ),
+    daemon(
+        "pipit, log on",
+        serves=("accesslog",),
+        more=("--root", "{files}", "--access-log", "{directory}/access.log"),
+        access_log="access.log",
+    ),
+    daemon("pipit, 1 worker", serves=("scaling",), cores=BOTH_CORES),
+    daemon("pipit, 2 workers", serves=("scaling", "fairness"), workers=2, cores=BOTH_CORES),
+    daemon("pipit, full house", serves=(MANY,), more=("--max-connections", str(MANY_CONNECTIONS + 1))),
+    program("pipit, classic callback", "classic.c", serves=("classic",)),
+    program("pipit, 1 route", "routes.c", serves=("routes1000",), arguments=("1",), counts=True),
+    program("pipit, 1,000 routes", "routes.c", serves=("routes1000",), arguments=("1000",), counts=True),
+    program(
+        "pipit, 200 series",
+        "routes.c",
+        serves=("metrics", SCRAPE),
+        arguments=(str(SERIES),),
+        counts=True,
+        prepare=watches.hit_routes(SERIES),
+    ),
+    Peer(
+        "nginx",
+        serves=(*HELLO_WORKLOADS, *FILE_WORKLOADS),
+        command=("nginx", "-p", "{directory}", "-c", "nginx.conf", "-e", "stderr"),
+        version=("nginx", "-v"),
+        programs={"nginx": "nginx-light"},
+        template="nginx.conf.in",
+    ),
+    Peer(
+        "h2o",
+        serves=HELLO_WORKLOADS,
+        command=("{built}", "{port}"),
+        version=("pkg-config", "--modversion", "libh2o-evloop"),
+        product="libh2o",
+        source="h2o.c",
+        libraries={"libh2o-evloop": "libh2o-evloop-dev"},
+    ),
+    Peer(
+        "libmicrohttpd",
+        serves=HELLO_WORKLOADS,
+        command=("{built}", "{port}"),
+        version=("pkg-config", "--modversion", "libmicrohttpd"),
+        source="microhttpd.c",
+        libraries={"libmicrohttpd": "libmicrohttpd-dev"},
+    ),
+    Peer(
+        "haproxy",
+        serves=HELLO_WORKLOADS,
+        command=("haproxy", "-db", "-f", "{directory}/haproxy.cfg"),
+        version=("haproxy", "-v"),
+        programs={"haproxy": "haproxy"},
+        template="haproxy.cfg.in",
+    ),
+    Peer(
+        "lighttpd",
+        serves=FILE_WORKLOADS,
+        command=("lighttpd", "-D", "-f", "{directory}/lighttpd.conf"),
+        version=("lighttpd", "-v"),
+        programs={"lighttpd": "lighttpd"},
+        template="lighttpd.conf.in",
+        probe=SMALL_FILE,
+    ),
+    Peer(
+        "evhttp",
+        serves=(*HELLO_WORKLOADS, "classic"),
+        command=("{built}", "{port}"),
+        version=("pkg-config", "--modversion", "libevent"),
+        product="libevent",
+        source="evhttp_naive.c",
+        libraries={"libevent": "libevent-dev"},
+    ),
+    Peer("floor", serves=("get", "browser", "pipeline16"), command=("{built}", "{port}"), source="floor.c"),
+)
+
+FAMILIES = tuple(dict.fromkeys(peer.chosen_by for peer in PEERS))

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""What must be there before the first figure: Debian packages, peers built from C, the files that servers serve."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+from machine import BUILD, HERE, ROOT, Failure, say
+from workloads import FILES
+
+TOOLS = {"wrk": "wrk", "taskset": "util-linux"}
+BUILD_TOOLS = {"cc": "gcc", "pkg-config": "pkg-config"}
+CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
+
+
+def has_library(name):
+    return subprocess.run(["pkg-config", "--exists", name], check=False).returncode == 0
+
+
+def missing_packages(peers):
+    programs, libraries = {**TOOLS, **BUILD_TOOLS}, {}
+    for peer in peers:
+        programs.update(peer.programs)
+        libraries.update(peer.libraries)
+    missing = {package for program, package in programs.items() if not shutil.which(program)}
+    can_ask = shutil.which("pkg-config")
+    missing.update(package for name, package in libraries.items() if not can_ask or not has_library(name))
+    return sorted(missing)
+
+
+def install(packages):
+    if not packages:
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise Failure("please install first: " + " ".join(packages))
+    say("installing " + " ".join(packages))
+    for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        done = subprocess.run(["apt-get", *words], stdout=sys.stderr, env=environment, check=False)
+        if done.returncode != 0:
+            raise Failure(f"apt-get {words[0]} failed; please install first: " + " ".join(packages))
+
+
+def compile_c(sources, flags, program):
+    BUILD.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(["cc", *CFLAGS, *sources, *flags, "-o", program], stdout=sys.stderr, check=False)
+    if done.returncode != 0:
+        raise Failure(f"{' '.join(sources)} cannot be compiled")
+
+
+def library_flags(peer):
+    if not peer.libraries:
+        return []
+    command = ["pkg-config", "--cflags", "--libs", *peer.libraries]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failure(done.stderr.strip())
+    return done.stdout.split()
+
+
+def built(peer):
+    return str(BUILD / pathlib.Path(peer.source).stem)
+
+
+def build(peer, pipit):
+    flags = library_flags(peer)
+    if peer.links_pipit:
+        library = pathlib.Path(pipit).parent / "libpipit.a"
+        if not library.exists():
+            raise Failure(f"{library} is not there: run `make build`, or leave it out with --peers")
+        flags = [f"-I{ROOT / 'server'}", str(library), *flags, "-lpthread"]
+    compile_c([str(HERE / peer.source)], flags, built(peer))
+
+
+def write_files(directory):
+    """Readable for servers that give up root (nginx)."""
+    directory.chmod(0o755)
+    for name, answer in FILES.items():
+        path = directory / name
+        path.write_bytes(answer.content)
+        path.chmod(0o644)
+
+
+def prepare(peers, pipit):
+    """Everything that can fail for lack of something."""
+    install(missing_packages(peers))
+    for peer in {peer.source: peer for peer in peers if peer.source}.values():
+        build(peer, pipit)
+    if any("{pipit}" in peer.command for peer in peers) and not os.access(pipit, os.X_OK):
+        raise Failure(f"{pipit} is not there: run `make build`, name another with --pipit, or leave it out with --peers")

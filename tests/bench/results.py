@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""The only way by which a figure comes into RESULTS.md and the project's README."""
+
+import datetime
+import pathlib
+import platform
+import re
+import shlex
+import subprocess
+import sys
+
+from machine import CLIENT_CORE, HERE, ROOT, SERVER_CORE, Failure, say
+from tables import all_tables, short_tables
+
+RESULTS = HERE / "RESULTS.md"
+README = ROOT / "README.md"
+README_BEGIN, README_END = "<!-- bench -->", "<!-- /bench -->"
+
+
+def cpu_model():
+    found = re.search(r"^model name\s*:\s*(.+)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def version(words, pipit):
+    words = [word.format(pipit=pipit) for word in words]
+    # wrk tells its version only together with its usage, and exit status 1.
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    found = re.search(r"\d+(\.\d+)+\S*", done.stdout + done.stderr)
+    return found[0] if found else "unknown"
+
+
+def circumstances(peers, options):
+    versions = [f"{peer.product or peer.name} {version(peer.version, options.pipit)}" for peer in peers if peer.version]
+    versions.append("wrk " + version(("wrk", "-v"), options.pipit))
+    load = f"{options.connections} keep-alive connections unless said otherwise"
+    return {
+        "CPU": f"{cpu_model()}, server on core {SERVER_CORE}, wrk on core {CLIENT_CORE}",
+        "Kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "Date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+        "Versions": ", ".join(versions),
+        "Load": f"{load}, each row {options.rounds} × {options.seconds} s",
+        "Command": "`" + shlex.join(["tests/bench/run.py", *sys.argv[1:]]) + "`",
+    }
+
+
+def write_results(outcome, facts):
+    lines = "".join(f"- {name}: {value}\n" for name, value in facts.items())
+    legend = "Medians with minimum and maximum. What rows and columns mean: [README.md](README.md).\n"
+    RESULTS.write_text(f"# Results\n\nWritten by `run.py --write-results`.\n\n{lines}\n{legend}\n{all_tables(outcome)}")
+    say(f"wrote {RESULTS.relative_to(ROOT)}")
+
+
+def split_readme():
+    """What stands before and after the tables, each with its mark."""
+    text = README.read_text() if README.exists() else ""
+    before, begin, rest = text.partition(README_BEGIN)
+    _, end, after = rest.partition(README_END)
+    if not begin or not end:
+        raise Failure(f"{README.name} has no {README_BEGIN} … {README_END} to replace")
+    return before + begin, end + after
+
+
+def write_readme(outcome, facts):
+    before, after = split_readme()
+    note = "; ".join(facts[name] for name in ("CPU", "Kernel", "Versions", "Load", "Date"))
+    note += ". Median (min–max). All rows: [tests/bench/RESULTS.md](tests/bench/RESULTS.md).\n"
+    README.write_text(f"{before}\n{short_tables(outcome)}\n{note}{after}")
+    say(f"wrote {README.name}")
+
+
+def write(outcome, peers, options):
+    facts = circumstances(peers, options)
+    write_results(outcome, facts)
+    write_readme(outcome, facts)

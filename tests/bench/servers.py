@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""A peer that runs: started on its cores, proved to answer, looked at through /proc, stopped."""
+
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from answers import read_answer
+from machine import ADDRESS, HERE, Failure
+from preparation import built
+
+START_SECONDS = 10
+STOP_SECONDS = 10
+
+
+class Server:
+    def __init__(self, peer, pipit, files):
+        self.peer = peer
+        self.port = 0 if peer.announces else free_port()
+        self.directory = tempfile.TemporaryDirectory(prefix="pipit-bench-")
+        self.names = {"port": self.port, "directory": self.directory.name, "files": files, "pipit": pipit}
+        self.log = self.path("log")
+        cores = ",".join(map(str, peer.cores))
+        command = ["taskset", "-c", cores, *self.fill_in(peer.command)]
+        self.write_template()
+        # A session of its own, so that Ctrl-C reaches this script alone, which then stops its servers in order.
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def path(self, name):
+        return pathlib.Path(self.directory.name, name)
+
+    def fill_in(self, words):
+        return [word.format(**self.names, built=built(self.peer)) for word in words]
+
+    def write_template(self):
+        if self.peer.template:
+            text = (HERE / self.peer.template).read_text()
+            text = text.replace("@PORT@", str(self.port)).replace("@FILES@", str(self.names["files"]))
+            self.path(self.peer.template.removesuffix(".in")).write_text(text)
+
+    def wait_until_ready(self):
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            problem = self.problem()
+            if not problem:
+                return
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise Failure(f"{self.peer.name} does not serve: {problem}\n{self.log.read_text(errors='replace')}")
+            time.sleep(0.02)
+
+    def problem(self):
+        """Why the server is not ready, or nothing."""
+        if not self.port:
+            found = re.search(r"listening on http://[^\s/]+:(\d+)", self.log.read_text(errors="replace"))
+            if not found:
+                return "it has not printed where it listens"
+            self.port = int(found[1])
+        try:
+            self.ask(self.peer.probe.request, [self.peer.probe.answer])
+        except Failure as failure:
+            return str(failure)
+        return ""
+
+    def ask(self, sent, answers, closes=False):
+        """Send some bytes on a new connection and look at each of the answers."""
+        try:
+            with socket.create_connection((ADDRESS, self.port), START_SECONDS) as client:
+                client.sendall(sent)
+                with client.makefile("rb") as reader:
+                    for answer in answers:
+                        answer.check(*read_answer(reader))
+                    if closes and reader.read(1):
+                        raise Failure("sends more than was asked for")
+        except (OSError, ValueError) as error:
+            raise Failure(str(error) or repr(error)) from error
+
+    def pids(self):
+        """The process and all that descends from it (nginx works in a child)."""
+        found = [self.process.pid]
+        for pid in found:
+            for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+                with contextlib.suppress(OSError):  # the thread has just ended
+                    found += map(int, task.read_text().split())
+        return found
+
+    def cpu_ns(self):
+        """Time on a core, of all threads, since their start."""
+        tasks = [task for pid in self.pids() for task in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")]
+        if not tasks:
+            raise Failure("the server has ended")
+        return sum(int(task.read_text().split()[0]) for task in tasks)
+
+    def resident_kib(self):
+        texts = [pathlib.Path(f"/proc/{pid}/status").read_text() for pid in self.pids()]
+        return sum(int(re.search(r"^VmRSS:\s+(\d+) kB", text, re.MULTILINE)[1]) for text in texts)
+
+    def open_connections(self):
+        """Connections that the server has not closed, by the kernel's table: local port, state 01 or 08."""
+        ours = re.compile(rf"^\s*\d+: [0-9A-F]+:{self.port:04X} \S+ (?:01|08) ", re.MULTILINE)
+        return len(ours.findall(pathlib.Path("/proc/net/tcp").read_text()))
+
+    def wait_until_left_alone(self):
+        """Until the server has closed what its last clients left behind."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while self.open_connections() > 0:
+            if time.monotonic() > deadline:
+                raise Failure("connections stay open after their clients left")
+            time.sleep(0.02)
+
+    def stop(self):
+        pids = self.pids()
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self.process.wait()
+        self.directory.cleanup()
+
+
+def start(peer, options, stack):
+    """A server that is ready; `stack` stops it, however this script ends."""
+    server = Server(peer, options.pipit, options.files)
+    stack.callback(server.stop)
+    server.wait_until_ready()
+    if peer.prepare:
+        peer.prepare(server)
+    return server
+
+
+def free_port():
+    with socket.create_server((ADDRESS, 0)) as probe:
+        return probe.getsockname()[1]

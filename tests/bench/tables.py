@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""An outcome as tables in Markdown."""
+
+from connections import IDLE_CONNECTIONS
+from goals import GOALS, cell
+from peers import MANY, MEMORY, PEERS, SCRAPE, SERIES
+from rounds import GUARD, SCRAPES, row_name
+from workloads import WORKLOADS
+
+# The part of the speed table that the project's README has room for.
+SHORT_WORKLOADS = ("get", "browser", "pipeline16")
+SHORT_PEERS = ("pipit", "nginx", "h2o", "evhttp", "floor")
+
+
+def table(heads, rows, names=2):
+    """The first `names` columns are text, the others figures. Nothing without rows."""
+    if not rows:
+        return ""
+    rules = [":--" if i < names else "--:" for i in range(len(heads))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [heads, rules, *rows]) + "\n"
+
+
+def goal_table(outcome):
+    heads = ["goal (CPU time per request, where no unit stands)", "measured", "reached"]
+    rows = []
+    for goal in (goal for goal in GOALS if not goal.workload or goal.workload in outcome.asked_for):
+        verdict = goal.verdict(outcome)
+        rows.append([goal.text, verdict.measured, verdict.reached])
+    return table(heads, rows, names=3)
+
+
+def rows_in_order(outcome):
+    """Of the speed table: by workload, in each by server."""
+    for workload in WORKLOADS:
+        for peer in PEERS:
+            for label in workload.loads:
+                key = (workload.name, row_name(peer, label))
+                if key in outcome.runs:
+                    yield key
+
+
+def speed_table(outcome, keys):
+    heads = ["workload", "server", "CPU µs/request", "× nginx", "× floor", "requests/s", "p50 µs", "p99 µs"]
+    rows = []
+    for workload, row in keys:
+        runs = outcome.runs[workload, row]
+        rows.append(
+            [
+                workload,
+                row,
+                cell([run.cpu_us for run in runs], ",.2f"),
+                cell(outcome.ratios(workload, row, "nginx"), ".2f"),
+                cell(outcome.ratios(workload, row, "floor"), ".2f"),
+                cell([run.per_second for run in runs], ",.0f"),
+                cell([run.p50_us for run in runs], ",.0f"),
+                cell([run.p99_us for run in runs], ",.0f"),
+            ]
+        )
+    return table(heads, rows)
+
+
+def share_table(outcome):
+    heads = ["workload", "server", "least busy worker's share", "busiest worker's share"]
+    rows = []
+    for (workload, row), runs in outcome.runs.items():
+        if "least share" in runs[0].figures:
+            shares = [[run.figures[name] for run in runs] for name in ("least share", "most share")]
+            rows.append([workload, row, *(cell(values, ".2f") for values in shares)])
+    return table(heads, rows)
+
+
+def memory_table(outcome):
+    heads = ["workload", "server", "resident when fresh, KiB", f"KiB per idle connection (of {IDLE_CONNECTIONS:,})"]
+    rows = [[MEMORY, name, f"{m.fresh_kib:,}", f"{m.per_connection_kib:.2f}"] for name, m in outcome.memories.items()]
+    return table(heads, rows)
+
+
+def house_table(outcome):
+    heads = ["workload", "server", "connections open", "answered when all were open", "KiB per connection"]
+    house = outcome.house
+    if not house:
+        return ""
+    figures = [f"{house.open_count:,}", f"{house.answered_count:,}", f"{house.per_connection_kib:.2f}"]
+    return table(heads, [[MANY, "pipit, full house", *figures]])
+
+
+def scrape_table(outcome):
+    heads = ["workload", "server", f"ms for each of {SCRAPES} scrapes", "CPU µs of the server", "bytes of the page"]
+    scrapes = outcome.scrapes
+    if not scrapes:
+        return ""
+    figures = [cell(scrapes.milliseconds, ".2f"), f"{scrapes.cpu_us:,.0f}", f"{scrapes.page_bytes:,}"]
+    return table(heads, [[SCRAPE, f"pipit, {SERIES} series", *figures]])
+
+
+def guard_table(outcome):
+    heads = ["workload", "head", "ns per head"]
+    return table(heads, [[GUARD, name, f"{median} ({least}–{most})"] for name, median, least, most in outcome.guard])
+
+
+def all_tables(outcome):
+    speed = speed_table(outcome, list(rows_in_order(outcome)))
+    others = [make(outcome) for make in (share_table, memory_table, house_table, scrape_table, guard_table)]
+    return "\n".join(filter(None, [goal_table(outcome), speed, *others]))
+
+
+def short_tables(outcome):
+    keys = [key for key in rows_in_order(outcome) if key[0] in SHORT_WORKLOADS and key[1] in SHORT_PEERS]
+    return "\n".join([goal_table(outcome), speed_table(outcome, keys)])

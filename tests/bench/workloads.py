@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""What wrk sends, and what must come back.
+
+A workload is one entry in WORKLOADS; which servers take part in it stands in peers.py."""
+
+import dataclasses
+import json
+import random
+import typing
+
+import watches
+from answers import Answer
+from machine import ADDRESS, BOTH_CORES, CLIENT_CORE
+
+ECHO_BYTES = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """What wrk sends again and again: GETs on keep-alive connections, changed by header fields or a Lua script beside
+    this file."""
+
+    answer: Answer
+    path: str = "/hello/get"
+    fields: tuple = ()  # header fields, each "Name: value"
+    script: str = ""
+    arguments: tuple = ()  # of the script
+    burst: int = 1  # requests in one write
+    closes: bool = False  # the server ends the connection after its answer
+    connections: int = 0  # at once; 0: as --connections says
+    cores: tuple = (CLIENT_CORE,)  # of wrk, a thread on each
+    watch: typing.Callable | None = None  # what else goes on meanwhile or is read of the server, see watches.py
+
+    @property
+    def request(self):
+        """One request as this script sends it itself."""
+        return f"GET {self.path} HTTP/1.1\r\nHost: {ADDRESS}\r\n\r\n".encode()
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    """Rows that are compared with each other: every server with every load, measured one right after the other."""
+
+    name: str
+    loads: dict  # label that stands behind the server's name, or "" -> Load
+
+
+def one(name, load):
+    return Workload(name, {"": load})
+
+
+def echo_content():
+    """A JSON object of exactly ECHO_BYTES bytes, in the form in which a printer without spaces prints it."""
+    document = {"device": "gateway-7", "online": True, "temperature": 21.5, "ports": [1, 2, 3, 4], "note": ""}
+    rest = ECHO_BYTES - len(json.dumps(document, separators=(",", ":")))
+    document["note"] = ("forty-two lines of status " * ECHO_BYTES)[:rest]
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def file_of(length):
+    """A file's content, the same in every run, in which no part looks like another."""
+    return Answer(random.Random(length).randbytes(length), "text/plain")
+
+
+HELLO = Answer(b'{"message":"Hello, World!"}')
+ECHO = Answer(echo_content())
+# What every server of files serves, by name.
+FILES = {"1k.txt": file_of(1 << 10), "100k.txt": file_of(100 << 10), "10m.txt": file_of(10 << 20)}
+
+GET = Load(HELLO)
+POST = Load(ECHO, path="/json/echo", script="post.lua", arguments=(ECHO.content.decode(),))
+SMALL_FILE = Load(FILES["1k.txt"], path="/1k.txt")
+
+WORKLOADS = (
+    one("get", GET),
+    one("browser", Load(HELLO, script="browser_headers.lua")),
+    one("pipeline16", Load(HELLO, script="pipeline16.lua", burst=16)),
+    Workload("echo", {"POST": POST, "GET": GET}),
+    one("classic", GET),
+    one("connect", Load(HELLO, fields=("Connection: close",), closes=True)),
+    one("static1k", SMALL_FILE),
+    one("static100k", Load(FILES["100k.txt"], path="/100k.txt")),
+    # Few connections: what is under way when wrk stops has cost time and counts for nothing.
+    one("static10m", Load(FILES["10m.txt"], path="/10m.txt", connections=4)),
+    one("routes1000", GET),
+    one("accesslog", GET),
+    Workload("metrics", {"not scraped": GET, "scraped": dataclasses.replace(GET, watch=watches.scraped)}),
+    one("scaling", dataclasses.replace(GET, cores=BOTH_CORES)),
+    one("fairness", dataclasses.replace(GET, cores=BOTH_CORES, connections=8, watch=watches.shared)),
+)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""wrk, the client: what it sends, whether the server answers that rightly, and what it found."""
+
+import dataclasses
+import re
+import socket
+import subprocess
+
+from machine import ADDRESS, HERE, Failure
+
+CAPTURE_SECONDS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One measurement. Latencies are missing for bursts: wrk fills the gaps between its samples as if each request had
+    waited for the one before, and then gives percentiles that mean nothing, even 0."""
+
+    requests: int
+    cpu_us: float  # of the server, for each request
+    per_second: float
+    p50_us: float | None
+    p99_us: float | None
+    figures: dict = dataclasses.field(default_factory=dict)  # of a watch
+
+
+def command(load, port, connections, seconds):
+    words = ["taskset", "-c", ",".join(map(str, load.cores))]
+    words += ["wrk", f"-t{min(connections, len(load.cores))}", f"-c{connections}", f"-d{seconds}s", "--latency"]
+    for field in load.fields:
+        words += ["-H", field]
+    if load.script:
+        words += ["-s", str(HERE / load.script)]
+    words.append(f"http://{ADDRESS}:{port}{load.path}")
+    return [*words, "--", *load.arguments] if load.arguments else words
+
+
+def capture(load):
+    """The bytes that wrk really sends, so that what is proved is what is measured."""
+    with socket.create_server((ADDRESS, 0)) as listener:
+        listener.settimeout(CAPTURE_SECONDS)
+        words = command(load, listener.getsockname()[1], connections=1, seconds=2 * CAPTURE_SECONDS)
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as wrk:
+            try:
+                return receive_burst(listener, load.burst)
+            except TimeoutError as error:
+                raise Failure(f"wrk does not send {load.burst} requests at once: {' '.join(words)}") from error
+            finally:
+                wrk.kill()
+
+
+def receive_burst(listener, burst):
+    sent = b""
+    while count_requests(sent) < burst:
+        # Not the first connection: wrk opens one only to see whether somebody listens.
+        with listener.accept()[0] as client:
+            client.settimeout(CAPTURE_SECONDS)
+            sent = b""
+            while count_requests(sent) < burst and (more := client.recv(65536)):
+                sent += more
+    return sent
+
+
+def count_requests(sent):
+    """Whole ones, content included."""
+    count = 0
+    while (end := sent.find(b"\r\n\r\n")) >= 0:
+        length = re.search(rb"^Content-Length: (\d+)\r$", sent[: end + 2], re.MULTILINE | re.IGNORECASE)
+        end += 4 + (int(length[1]) if length else 0)
+        if end > len(sent):
+            break
+        sent = sent[end:]
+        count += 1
+    return count
+
+
+def prove(server, load, sent):
+    """wrk counts statuses, not contents; so look once at every answer to what it sends."""
+    server.ask(sent, [load.answer] * load.burst, load.closes)
+
+
+def microseconds(text):
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()
+    return float(number) * {"us": 1, "ms": 1e3, "s": 1e6, "m": 6e7}[unit]
+
+
+def percentile(output, rank, burst):
+    if burst > 1:
+        return None
+    return microseconds(re.search(rf"^\s+{rank}%\s+(\S+)$", output, re.MULTILINE)[1])
+
+
+def parse(output, cpu_ns, burst):
+    wrong = re.search(r"^\s*(Non-2xx.*|Socket errors.*)$", output, re.MULTILINE)
+    if wrong:
+        raise Failure(f"wrk: {wrong[1]}")
+    requests = int(re.search(r"(\d+) requests in", output)[1])
+    if requests == 0:
+        raise Failure("no request was answered")
+    return Run(
+        requests=requests,
+        cpu_us=cpu_ns / requests / 1000,
+        per_second=float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1]),
+        p50_us=percentile(output, 50, burst),
+        p99_us=percentile(output, 99, burst),
+    )
+
+
+def run(server, load, connections, seconds):
+    words = command(load, server.port, connections, seconds)
+    before = server.cpu_ns()
+    done = subprocess.run(words, capture_output=True, text=True, timeout=seconds + 60, check=False)
+    used = server.cpu_ns() - before
+    if done.returncode != 0:
+        raise Failure(f"wrk: {done.stderr.strip() or done.stdout.strip()}")
+    return parse(done.stdout, used, load.burst)
