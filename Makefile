@@ -3,7 +3,7 @@
 
 PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev
 PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3 slowhttptest valgrind
-PACKAGES_BENCH = $(PACKAGES_BUILD) python3 nginx-light wrk
+PACKAGES_BENCH = $(PACKAGES_BUILD) python3 wrk nginx-light haproxy lighttpd libh2o-evloop-dev libmicrohttpd-dev
 
 # Of each target of `make fuzz`.
 FUZZ_SECONDS ?= 60
@@ -38,7 +38,7 @@ help:
 	@echo 'make build      build only: build/pipit, build/libpipit.a, build/libpipit.so'
 	@echo 'make test       every test, also under sanitizers and valgrind'
 	@echo 'make fuzz       let libFuzzer look for trouble, FUZZ_SECONDS=60 for each target'
-	@echo 'make bench      measure beside nginx and plain evhttp'
+	@echo 'make bench      measure beside nginx, h2o, evhttp and others (ARGS="--rounds 2 --seconds 1": a quick look)'
 	@echo 'make container  build the image and try it, without an engine (root)'
 	@echo 'make format     clang-format over the sources'
 
