@@ -62,7 +62,8 @@ int main(int argc, char **argv)
 	int listener = argc == 2 ? listen_on_loopback(argv[1]) : -1;
 
 	if (listener < 0) {
-		fprintf(stderr, "usage: h2o PORT (a free one)\n");
+		/* The version because that of its pkg-config file is not the one that people know. */
+		fprintf(stderr, "usage: h2o PORT (a free one); libh2o " H2O_VERSION "\n");
 		return 1;
 	}
 	signal(SIGPIPE, SIG_IGN);

@@ -19,8 +19,9 @@ FILE_WORKLOADS = ("static1k", "static100k", "static10m")
 
 @dataclasses.dataclass(frozen=True)
 class Peer:
-    """A server. In `command` these names are filled in: {port}, {directory} (temporary, its own), {files} (what all servers
-    of files serve), {built} (from `source`), {pipit}; in `version` the last; in the template @PORT@ and @FILES@."""
+    """A server. In `command` these names are filled in: {port}, {directory} (temporary, its own), {files} (what all
+    servers of files serve), {built} (from `source`), {pipit}; in `version` the last two; in the template @PORT@ and
+    @FILES@."""
 
     name: str  # as in the tables
     serves: tuple  # names of workloads and of the other measurements
@@ -106,7 +107,7 @@ PEERS = (
         "h2o",
         serves=HELLO_WORKLOADS,
         command=("{built}", "{port}"),
-        version=("pkg-config", "--modversion", "libh2o-evloop"),
+        version=("{built}",),
         product="libh2o",
         source="h2o.c",
         libraries={"libh2o-evloop": "libh2o-evloop-dev"},

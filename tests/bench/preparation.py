@@ -89,4 +89,4 @@ def prepare(peers, pipit):
     for peer in {peer.source: peer for peer in peers if peer.source}.values():
         build(peer, pipit)
     if any("{pipit}" in peer.command for peer in peers) and not os.access(pipit, os.X_OK):
-        raise Failure(f"{pipit} is not there: run `make build`, name another with --pipit, or leave it out with --peers")
+        raise Failure(f"{pipit} is not there: run `make build`, name one with --pipit, or leave it out with --peers")

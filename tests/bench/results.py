@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from machine import CLIENT_CORE, HERE, ROOT, SERVER_CORE, Failure, say
+from preparation import built
 from tables import all_tables, short_tables
 
 RESULTS = HERE / "RESULTS.md"
@@ -22,17 +23,21 @@ def cpu_model():
     return found[1] if found else platform.machine()
 
 
-def version(words, pipit):
-    words = [word.format(pipit=pipit) for word in words]
-    # wrk tells its version only together with its usage, and exit status 1.
+def version(words, **names):
+    words = [word.format(**names) for word in words]
+    # Some tell their version only together with their usage, and exit status 1.
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     found = re.search(r"\d+(\.\d+)+\S*", done.stdout + done.stderr)
     return found[0] if found else "unknown"
 
 
 def circumstances(peers, options):
-    versions = [f"{peer.product or peer.name} {version(peer.version, options.pipit)}" for peer in peers if peer.version]
-    versions.append("wrk " + version(("wrk", "-v"), options.pipit))
+    versions = [
+        f"{peer.product or peer.name} {version(peer.version, pipit=options.pipit, built=built(peer))}"
+        for peer in peers
+        if peer.version
+    ]
+    versions.append("wrk " + version(("wrk", "-v")))
     load = f"{options.connections} keep-alive connections unless said otherwise"
     return {
         "CPU": f"{cpu_model()}, server on core {SERVER_CORE}, wrk on core {CLIENT_CORE}",
