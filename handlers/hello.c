@@ -9,6 +9,9 @@
 /* A name is greeted up to this length, in bytes; longer ones are refused rather than cut in the middle of a character. */
 #define NAME_MAX_BYTES 256
 
+/* What most ask for, as cJSON would print it. */
+static const char world[] = "{\"message\":\"Hello, World!\"}";
+
 /* name: "" for a stranger. */
 static cJSON *greeting(const char *name)
 {
@@ -39,8 +42,10 @@ void hello_get(struct pipit_request *request, void *arg)
 	/* cJSON prints any bytes; a client must not make it print what is not JSON. */
 	else if (length > 0 && !pipit_is_utf8(name, (size_t)length))
 		refuse_name(request, "is not UTF-8");
+	else if (length > 0)
+		pipit_reply_json(request, 200, greeting(name));
 	else
-		pipit_reply_json(request, 200, greeting(length > 0 ? name : ""));
+		pipit_reply(request, 200, "application/json", world, sizeof world - 1);
 }
 
 /* Where the name was found, and what came with it. */

@@ -277,9 +277,14 @@ static enum pipit_guard_verdict parse_target(struct parser *parser)
 /* "HTTP/1.1" CRLF. HTTP/1.2 and later minor versions are answered as 1.1 (RFC 9110 §6.2). */
 static enum pipit_guard_verdict parse_version(struct parser *parser)
 {
-	static const char form[] = "HTTP/d.d\r\n";
+	static const char form[] = "HTTP/d.d\r\n", usual[] = "HTTP/1.1\r\n";
 	size_t available = (size_t)(parser->end - parser->at), i;
 
+	if (available >= sizeof usual - 1 && memcmp(parser->at, usual, sizeof usual - 1) == 0) {
+		parser->head->minor = 1;
+		parser->at += sizeof usual - 1;
+		return PIPIT_GUARD_PASS;
+	}
 	for (i = 0; i < sizeof form - 1 && i < available; i++) {
 		char c = parser->at[i];
 		if (form[i] == 'd' ? c < '0' || c > '9' : c != form[i])
@@ -306,8 +311,8 @@ static enum pipit_guard_verdict parse_request_line(struct parser *parser)
 
 /* --- header fields, RFC 9112 §5 ------------------------------------------------------------------------------------ */
 
-/* The first byte that may not stand in a field value. Eight at a time until one is below 0x20 or 0x7f, which may be a tab. */
-static const char *skip_field_chars(const char *at, const char *end)
+/* Eight at a time until one is below 0x20 or 0x7f, which may be a tab. */
+const char *pipit_guard_skip_value(const char *at, const char *end)
 {
 	const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
 	while (end - at >= 8) {
@@ -431,7 +436,7 @@ static enum pipit_guard_verdict parse_field(struct parser *parser)
 	value = colon + 1;
 	while (value < end && (*value == ' ' || *value == '\t'))
 		value++;
-	at = skip_field_chars(value, end);
+	at = pipit_guard_skip_value(value, end);
 	if (is_too_large(parser, name, at))
 		return reject(parser, PIPIT_REASON_FIELD_TOO_LARGE);
 	if (at == end || at + 1 == end)

@@ -84,6 +84,9 @@ static inline struct pipit_slice pipit_guard_slice(
 /* The first field of that name, or NULL. */
 const struct pipit_guard_field *pipit_guard_find(const struct pipit_guard_head *head, const char *name);
 
+/* The first byte from `at` on that may not stand in a field value (RFC 9110 §5.5), or `end`. */
+const char *pipit_guard_skip_value(const char *at, const char *end);
+
 /* Where a chunked content stands. Zero-initialise it for a new message. */
 struct pipit_guard_chunked {
 	uint8_t state;

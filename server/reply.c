@@ -2,6 +2,8 @@
 /* Rendering by hand: no printf on the way of a request. */
 #include "reply.h"
 
+#include "guard.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -247,14 +249,13 @@ static bool is_token(const char *name)
 
 bool pipit_reply_is_field(const char *name, const char *value)
 {
-	if (!is_token(name))
-		return false;
-	for (; *value; value++) {
-		unsigned char byte = (unsigned char)*value;
-		if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
-			return false;
-	}
-	return true;
+	return is_token(name) && pipit_reply_is_value(value);
+}
+
+bool pipit_reply_is_value(const char *value)
+{
+	const char *end = value + strlen(value);
+	return pipit_guard_skip_value(value, end) == end;
 }
 
 /* --- errors -------------------------------------------------------------------------------------------------------- */

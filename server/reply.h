@@ -52,6 +52,7 @@ bool pipit_reply_has_content(int status, bool is_head_request);
 
 /* True for a name and value that may stand in a response (token; no CR, LF, NUL or other controls). */
 bool pipit_reply_is_field(const char *name, const char *value);
+bool pipit_reply_is_value(const char *value);
 
 /*
  * The content of an error: a problem document (RFC 9457), or a small HTML page. title is the status's phrase; detail may be

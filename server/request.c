@@ -470,7 +470,7 @@ static int begin_reply(struct pipit_request *request, int status, const char *co
 {
 	if (request->replied)
 		return -EALREADY;
-	if (status < 200 || status > 599 || (content_type && !pipit_reply_is_field("Content-Type", content_type)))
+	if (status < 200 || status > 599 || (content_type && !pipit_reply_is_value(content_type)))
 		return -EINVAL;
 	if (!request->connection) {
 		request->replied = true;

@@ -4,6 +4,9 @@
  * text, so that a node may have thousands of them. A path's segments are split, decoded and hashed once, at most as
  * many as the deepest pattern has; the search then only compares.
  *
+ * Most requests are for a pattern without names. These are in a second table, by their whole text, and the search is for the
+ * rest. Nothing is more specific than they are.
+ *
  * What a search may cost: a node is reached by exactly one way from the root, and one search enters it at most once,
  * always with the same segment. So a search enters at most every node of the trie, and at most two children per
  * segment: its length is bounded by what the application registered, never by what a client sends, and trying {name}
@@ -61,6 +64,14 @@ struct node {
 	char literal[]; /* only for nodes in the table */
 };
 
+/* A pattern without names: the path that it matches, as a whole. */
+struct whole {
+	const char *path; /* the route's pattern; NULL: a free place */
+	size_t length;
+	uint64_t hash;
+	const struct node *node;
+};
+
 struct pipit_router {
 	struct node *root;
 	struct node *nodes;
@@ -68,6 +79,9 @@ struct pipit_router {
 	size_t table_capacity; /* a power of two */
 	size_t table_count;
 	uint64_t node_count;
+	struct whole *wholes; /* open addressing, never more than half full */
+	size_t whole_capacity; /* a power of two; 0 before the first */
+	size_t whole_count;
 	struct route *routes;
 	size_t deepest; /* most segments of any pattern */
 };
@@ -487,6 +501,68 @@ static struct node *grow_literal(struct pipit_router *router, struct node *paren
 	return node;
 }
 
+/* Eight bytes at a time: a path is hashed once per request. */
+static uint64_t hash_whole(const char *path, size_t length)
+{
+	const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t hash = length * odd, word = 0;
+
+	for (; length >= sizeof word; path += sizeof word, length -= sizeof word) {
+		memcpy(&word, path, sizeof word);
+		hash = (hash ^ word) * odd;
+		hash ^= hash >> 32;
+	}
+	for (word = 0; length > 0; length--)
+		word = word << 8 | (unsigned char)path[length - 1];
+	hash = (hash ^ word) * odd;
+	return hash ^ hash >> 32;
+}
+
+/* The place of a path in the table, or the free one where it would be. */
+static struct whole *find_whole(struct whole *wholes, size_t capacity, struct pipit_slice path, uint64_t hash)
+{
+	for (size_t place = (size_t)hash & (capacity - 1);; place = (place + 1) & (capacity - 1)) {
+		struct whole *whole = &wholes[place];
+		if (whole->path == NULL || (whole->hash == hash && whole->length == path.length &&
+					       memcmp(whole->path, path.data, path.length) == 0))
+			return whole;
+	}
+}
+
+/* Room for one more pattern without names. */
+static int reserve_wholes(struct pipit_router *router)
+{
+	size_t capacity = router->whole_capacity ? router->whole_capacity * 2 : TABLE_CAPACITY_FIRST;
+	struct whole *wholes;
+
+	if ((router->whole_count + 1) * 2 <= router->whole_capacity)
+		return 0;
+	wholes = calloc(capacity, sizeof *wholes);
+	if (wholes == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < router->whole_capacity; i++) {
+		const struct whole *old = &router->wholes[i];
+		if (old->path != NULL)
+			*find_whole(wholes, capacity, (struct pipit_slice){ old->path, old->length }, old->hash) = *old;
+	}
+	free(router->wholes);
+	router->wholes = wholes;
+	router->whole_capacity = capacity;
+	return 0;
+}
+
+static void put_whole(struct pipit_router *router, const struct route *route, const struct node *node)
+{
+	struct pipit_slice path = pipit_slice_of(route->pattern);
+	uint64_t hash = hash_whole(path.data, path.length);
+	struct whole *whole = find_whole(router->wholes, router->whole_capacity, path, hash);
+
+	if (whole->path != NULL)
+		return;
+	*whole = (struct whole){ path.data, path.length, hash, node };
+	router->whole_count++;
+}
+
 /* The child for a segment of a pattern, made when it is not there; NULL when memory is short. */
 static struct node *grow(struct pipit_router *router, struct node *parent, const struct pattern_segment *segment)
 {
@@ -503,12 +579,18 @@ static struct node *grow(struct pipit_router *router, struct node *parent, const
 static int plant(struct pipit_router *router, const struct route *route)
 {
 	struct node *node = router->root;
+	bool is_whole = true;
 
+	if (reserve_wholes(router) != 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < route->segment_count; i++) {
 		node = grow(router, node, &route->segments[i]);
 		if (node == NULL)
 			return -ENOMEM;
+		is_whole = is_whole && route->segments[i].kind == SEGMENT_LITERAL;
 	}
+	if (is_whole)
+		put_whole(router, route, node);
 	for (int i = 0; i < METHOD_COUNT; i++) {
 		if (route->methods & 1u << i)
 			node->routes[i] = route;
@@ -548,6 +630,7 @@ void pipit_router_free(struct pipit_router *router)
 		free(node);
 	}
 	free(router->table);
+	free(router->wholes);
 	free(router);
 }
 
@@ -603,9 +686,10 @@ static struct path_segment measure_segment(const char *data, size_t length, bool
 
 	segment.has_escapes = path_has_escapes && memchr(data, '%', length) != NULL;
 	segment.hash = hash_text(segment.raw, segment.has_escapes);
-	/* Dot segments would climb wherever a handler makes a file name of a parameter. */
-	segment.can_be_parameter =
-	    length > 0 && !equals_decoded(&segment, ".", 1) && !equals_decoded(&segment, "..", 2);
+	/* Dot segments would climb wherever a handler makes a file name of a parameter. Few begin like one. */
+	segment.can_be_parameter = length > 0;
+	if (length > 0 && (*data == '.' || *data == '%'))
+		segment.can_be_parameter = !equals_decoded(&segment, ".", 1) && !equals_decoded(&segment, "..", 2);
 	return segment;
 }
 
@@ -685,17 +769,20 @@ static void visit(struct search *search, const struct node *node, size_t depth, 
 	}
 }
 
-enum pipit_router_result pipit_router_find(
+/* Of a pattern without names that is the path, letter by letter; else NULL. An escape that stands for a letter is left to the
+ * search. */
+static const struct node *find_by_whole(const struct pipit_router *router, struct pipit_slice path)
+{
+	if (router->whole_capacity == 0)
+		return NULL;
+	return find_whole(router->wholes, router->whole_capacity, path, hash_whole(path.data, path.length))->node;
+}
+
+static enum pipit_router_result search_path(
     const struct pipit_router *router, unsigned method, struct pipit_slice path, struct pipit_router_match *match)
 {
 	struct search search; /* not initialised as a whole: clearing all segments would cost more than most searches */
 
-	assert(method != 0 && (method & (method - 1)) == 0);
-	match->route = NULL;
-	match->allow = 0;
-	match->parameter_count = 0;
-	if (path.length == 0 || path.data[0] != '/')
-		return PIPIT_ROUTER_NOT_FOUND;
 	search.router = router;
 	search.method = method;
 	search.segment_count = 0;
@@ -707,6 +794,27 @@ enum pipit_router_result pipit_router_find(
 		return PIPIT_ROUTER_NOT_FOUND;
 	match->allow |= PIPIT_OPTIONS;
 	return search.is_found ? PIPIT_ROUTER_FOUND : PIPIT_ROUTER_METHOD_NOT_ALLOWED;
+}
+
+enum pipit_router_result pipit_router_find(
+    const struct pipit_router *router, unsigned method, struct pipit_slice path, struct pipit_router_match *match)
+{
+	const struct node *node;
+	const struct route *route;
+
+	assert(method != 0 && (method & (method - 1)) == 0);
+	match->route = NULL;
+	match->allow = 0;
+	match->parameter_count = 0;
+	if (path.length == 0 || path.data[0] != '/')
+		return PIPIT_ROUTER_NOT_FOUND;
+	node = find_by_whole(router, path);
+	route = node ? route_for(node, method) : NULL;
+	if (route == NULL)
+		return search_path(router, method, path, match);
+	match->route = route->registered;
+	match->allow = served_methods(node->methods) | PIPIT_OPTIONS;
+	return PIPIT_ROUTER_FOUND;
 }
 
 int pipit_router_parameter_index(const char *pattern, const char *name)

@@ -21,8 +21,9 @@ struct pipit_router;
 
 struct pipit_router_match {
 	void *route; /* as given to pipit_router_add(); NULL unless found */
-	unsigned
-	    allow; /* methods that the path has; HEAD with GET, OPTIONS always. For 405 and OPTIONS. 0: no such path */
+	/* Methods that the path has; HEAD with GET, OPTIONS always. For 405. 0: no such path. When a route was found, those of less
+	 * specific patterns may be missing. */
+	unsigned allow;
 	size_t parameter_count;
 	/* In the order of the pattern's names; percent-encoded, slices of the path that was searched. */
 	struct pipit_slice parameters[PIPIT_ROUTER_PARAMETERS_MAX];

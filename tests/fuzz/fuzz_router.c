@@ -138,7 +138,7 @@ static enum pipit_router_result look_up(const struct pipit_router *router, unsig
 		best = &routes[i];
 		best_match = alone;
 	}
-	REQUIRE(match.allow == allow);
+	REQUIRE(best ? (match.allow & ~allow) == 0 && match.allow : match.allow == allow);
 	REQUIRE(match.route == best);
 	REQUIRE(result == (best       ? PIPIT_ROUTER_FOUND
 			      : allow ? PIPIT_ROUTER_METHOD_NOT_ALLOWED
