@@ -6,6 +6,7 @@
 #include "log.h"
 #include "options.h"
 #include "pipit.h"
+#include "recycle.h"
 #include "signals.h"
 
 #include <errno.h>
@@ -142,5 +143,6 @@ int main(int argc, char **argv)
 	pipit_config_clear(&config);
 	/* Everything of libevent's own, so that leak checkers have nothing to say. */
 	libevent_global_shutdown();
+	pipit_recycle_clear();
 	return result;
 }

@@ -3,6 +3,7 @@
 #include "reserve.h"
 
 #include "pipit.h"
+#include "recycle.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -20,6 +21,7 @@ struct block {
 
 static void *(*heap_malloc)(size_t) = malloc;
 static void *(*heap_realloc)(void *, size_t) = realloc;
+static bool recycles = true; /* false with a test's heap, which is to be asked every time */
 
 /* Set once, before there are threads. */
 static char *slab;
@@ -102,7 +104,9 @@ static bool is_block(const void *memory)
 
 void *pipit_reserve_malloc(size_t size)
 {
-	void *memory = heap_malloc(size);
+	void *memory = pipit_recycle_take(size);
+	if (!memory)
+		memory = heap_malloc(size);
 	return memory ? memory : take_block(size);
 }
 
@@ -120,7 +124,7 @@ void pipit_reserve_free(void *memory)
 {
 	if (is_block(memory))
 		give_back(memory);
-	else
+	else if (!recycles || !pipit_recycle_keep(memory))
 		free(memory);
 }
 
@@ -140,6 +144,8 @@ void pipit_reserve_set_heap(void *(*malloc_function)(size_t), void *(*realloc_fu
 {
 	heap_malloc = malloc_function;
 	heap_realloc = realloc_function;
+	recycles = false;
+	pipit_recycle_clear();
 }
 
 int pipit_reserve_memory(size_t bytes)

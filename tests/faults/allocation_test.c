@@ -417,6 +417,8 @@ static void set_up_without(void)
 static void set_up_with(void)
 {
 	/* Those without come first: where all share a process, it is taken once and stays. */
+	/* Nothing is given again without asking. */
+	pipit_reserve_set_heap(__wrap_malloc, __wrap_realloc);
 	if (!has_reserve)
 		ck_assert_int_eq(pipit_reserve_memory(RESERVE_BYTES), 0);
 	has_reserve = true;
