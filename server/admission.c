@@ -4,10 +4,6 @@
 
 #include "budget.h"
 #include "deadlines.h"
-#include "engine.h"
-
-#include <netinet/tcp.h>
-#include <sys/socket.h>
 
 /* In a full house a head must be there, and content and replies have the minimum rate, after so long. */
 #define CROWDED_GRACE_MS 1000
@@ -80,7 +76,7 @@ static void find_candidates(struct pipit_transport *transport, bool is_last_reso
 	transport->candidate_at = transport->candidate_count = 0;
 	transport->is_last_resort = is_last_resort;
 	for (struct pipit_connection *at = transport->all; at; at = at->next) {
-		if (!pipit_engine_is_gone(at))
+		if (!pipit_connection_is_gone(at))
 			consider(transport, at);
 	}
 }
@@ -96,7 +92,7 @@ static bool is_waiting_for_us(const struct pipit_connection *connection, bool is
 static bool can_still_be_spared(const struct pipit_candidate *candidate, bool is_last_resort)
 {
 	const struct pipit_connection *connection = candidate->connection;
-	return connection && !pipit_engine_is_gone(connection) && key_of(connection) == candidate->key &&
+	return connection && !pipit_connection_is_gone(connection) && key_of(connection) == candidate->key &&
 	       !is_waiting_for_us(connection, is_last_resort);
 }
 
@@ -147,7 +143,7 @@ bool pipit_admission_free_bytes(struct pipit_connection *asking)
 	struct pipit_transport *transport = asking->transport;
 	struct pipit_connection *oldest = NULL;
 	for (struct pipit_connection *at = transport->all; at; at = at->next) {
-		if (at == asking || at->phase != PHASE_HEAD || pipit_engine_is_gone(at))
+		if (at == asking || at->phase != PHASE_HEAD || pipit_connection_is_gone(at))
 			continue;
 		if (!oldest || at->phase_ms < oldest->phase_ms)
 			oldest = at;
@@ -219,23 +215,17 @@ static enum pipit_reason judge(struct pipit_connection *connection, uint64_t oth
 	return is_full && !make_room(transport, others - limit) ? PIPIT_REASON_TOO_MANY_CONNECTIONS : PIPIT_REASON_NONE;
 }
 
-void pipit_admission_adopt(struct pipit_connection *connection)
+void pipit_admission_adopt(struct pipit_connection *connection, int fd)
 {
 	struct pipit_transport *transport = connection->transport;
-	socklen_t length = sizeof connection->peer;
-	int on = 1, fd = bufferevent_getfd(connection->bev);
-	enum pipit_reason reason;
+	enum pipit_reason reason = judge(connection, pipit_house_enter(transport->house));
 
-	if (getpeername(fd, &connection->peer.any, &length) != 0)
-		connection->peer.any.sa_family = AF_UNSPEC;
-	reason = judge(connection, pipit_house_enter(transport->house));
 	connection->fd = fd;
 	connection->is_counted = true;
 	link_adopted(connection);
 	connection->moved_ms = connection->phase_ms = transport->now_ms;
 	pipit_stats_add(transport->stats, PIPIT_COUNT_ACCEPTED, 1);
 	pipit_stats_move(transport->stats, PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (reason != PIPIT_REASON_NONE)
 		pipit_connection_refuse(connection, reason, (struct pipit_slice){ "", 0 });
 	pipit_connection_settle(connection);

@@ -5,8 +5,8 @@
 
 #include "connection.h"
 
-/* evhttp has accepted, and the descriptor is there: take the connection up, or refuse it. */
-void pipit_admission_adopt(struct pipit_connection *connection);
+/* Somebody was accepted: take the connection up, or refuse it. Its peer is known already. */
+void pipit_admission_adopt(struct pipit_connection *connection, int fd);
 
 /*
  * The connection of this worker that can be spared best leaves. False when none can:

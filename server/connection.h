@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The struct that the files of the transport share (budget, output, engine, deadlines, admission, pending, transport): a
- * connection and its worker's transport. Private to these; everybody else uses transport.h.
+ * The struct that the files of the transport share (connection to transport on the ladder): a connection and its worker's
+ * transport. Private to these; everybody else uses transport.h.
  */
 #ifndef PIPIT_CONNECTION_H
 #define PIPIT_CONNECTION_H
@@ -23,11 +23,13 @@ enum pipit_phase { PHASE_IDLE, PHASE_HEAD, PHASE_BODY, PHASE_HANDLING, PHASE_WRI
 
 struct pipit_connection {
 	struct pipit_transport *transport;
-	struct bufferevent *bev;                  /* what evhttp holds; its context is this struct, freed with it */
+	struct bufferevent *bev;                  /* what evhttp holds for classic callbacks; NULL: the server has none */
 	struct pipit_connection *next, *previous; /* all adopted connections of the transport */
 	struct pipit_connection *next_waiting;    /* on transport->waiting */
+	struct pipit_connection *next_gone;       /* on transport->gone */
 	struct event io;                          /* for `interest`; assigned once fd >= 0 */
-	int fd;                                   /* -1 until adopted; evhttp's to close */
+	int fd;                                   /* -1 until adopted */
+	int accepted;                             /* the same, ours to close; -1: not yet, or evhttp closes it */
 	short interest;                           /* EV_READ, EV_WRITE or 0: what io is added for */
 	enum pipit_phase phase;
 	uint64_t phase_ms;     /* when the phase began */
@@ -49,7 +51,6 @@ struct pipit_connection {
 	/* the current request */
 	void *request;                       /* the hooks' */
 	const struct pipit_guard_head *head; /* until its content is complete */
-	struct evhttp_request *engine;       /* native, shown to evhttp and not yet ended */
 	uint64_t requests;                   /* that have begun on this connection, this one included */
 	uint64_t started_ns;
 	size_t retained_bytes; /* of a head that was retained */
@@ -88,7 +89,7 @@ struct pipit_connection {
 	bool is_waiting;        /* on transport->waiting */
 	bool is_counted;        /* among the open connections */
 	bool is_let_in;         /* counted for its client's address */
-	bool is_closed;         /* handed back to evhttp for freeing */
+	bool is_closed;         /* its memory lives only until the end of this loop turn */
 	bool was_abandoned;     /* the hook has been told that the client left */
 	uint32_t linger_left;   /* bytes still to be read and thrown away */
 };
@@ -115,9 +116,16 @@ struct pipit_candidate {
 	uint64_t key;                        /* smallest first */
 };
 
+/* A listening socket, see doors.c. */
+struct pipit_door {
+	struct evconnlistener *listener;
+	struct evhttp_bound_socket *bound; /* where evhttp accepts; NULL: we do, and own the listener */
+};
+
 struct pipit_transport {
 	struct event_base *base;
-	struct evhttp *http;
+	struct evhttp *http;                      /* for classic callbacks; NULL: the server has none */
+	struct pipit_engine *engine;              /* for native handlers */
 	const struct pipit_config *config;
 	struct pipit_guard_limits limits;
 	struct pipit_stats *stats;
@@ -129,9 +137,12 @@ struct pipit_transport {
 	struct pipit_connection *waiting; /* to adopt, to resume, to write for; in order */
 	struct pipit_connection **waiting_tail;
 	struct pipit_connection *all, *last; /* in the order in which they came */
-	size_t count;                        /* structs: adopted, not yet adopted, the spare */
+	size_t count;                        /* structs: adopted, not yet adopted, the spare; one more for its owner */
 	size_t adopted;                      /* on `all` and not yet freed */
-	struct pipit_connection *spare;      /* what the next accept gets; see engine.c */
+	struct pipit_connection *gone;       /* native ones that are closed: freed at the end of this turn */
+	struct pipit_connection *spare;      /* for the next who is accepted; accepting pauses while there is none */
+	struct pipit_door doors[PIPIT_LISTEN_MAX];
+	size_t door_count;
 	struct pipit_connection *current;    /* whose input is being served */
 	char *in;                            /* PIPIT_INPUT_SIZE + 1 bytes */
 	char *batch;                         /* config->max_output_bytes, replies of `current` */
@@ -148,6 +159,20 @@ struct pipit_transport {
 	bool is_last_resort;         /* they may leave although they have just sent something */
 	uint64_t barren_until_ms[2]; /* a look has found nobody, or [1] nobody who is answered: no other until then */
 };
+
+/* A bufferevent that evhttp was given has lost its callbacks: evhttp has let the connection go. */
+static inline bool pipit_bufferevent_is_let_go(struct bufferevent *bev)
+{
+	bufferevent_event_cb event_cb;
+	bufferevent_getcb(bev, NULL, NULL, &event_cb, NULL);
+	return event_cb == NULL;
+}
+
+/* Closed, by us or by evhttp: its memory lives only until the end of this loop turn. */
+static inline bool pipit_connection_is_gone(const struct pipit_connection *connection)
+{
+	return connection->is_closed || (connection->bev && pipit_bufferevent_is_let_go(connection->bev));
+}
 
 /* Whether another request may follow on it, as far as is known now. */
 static inline bool pipit_connection_may_stay(const struct pipit_connection *connection)
@@ -171,6 +196,13 @@ void pipit_connection_listen_again(struct pipit_connection *connection);
 
 /* Nothing of a next request lies here or in the socket: closing now loses none. */
 bool pipit_connection_is_quiet(const struct pipit_connection *connection);
+
+/* Its memory, from the first moment to the last; NULL when there is none. Defined in doors.c. */
+struct pipit_connection *pipit_connection_new(struct pipit_transport *transport);
+void pipit_connection_free(struct pipit_connection *connection);
+
+/* For whoever has been accepted; never NULL, because it was made before. Defined in doors.c. */
+struct pipit_connection *pipit_connection_take_spare(struct pipit_transport *transport);
 
 /* Input that is not used yet stays, or goes. Defined in pending.c. */
 void pipit_connection_keep_pending(struct pipit_connection *connection, const char *bytes, size_t length);

@@ -2,8 +2,6 @@
 /* See deadlines.h. */
 #include "deadlines.h"
 
-#include "engine.h"
-
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -145,7 +143,7 @@ void pipit_deadlines_enforce(struct pipit_transport *transport, uint64_t now_ms)
 	/* Dropped connections stay on the list until libevent frees them, in a later callback. */
 	for (struct pipit_connection *at = transport->all; at; at = next) {
 		next = at->next;
-		if (!pipit_engine_is_gone(at))
+		if (!pipit_connection_is_gone(at))
 			sweep_one(at, now_ms);
 	}
 }

@@ -3,169 +3,191 @@
 #include "engine.h"
 
 #include "log.h"
-#include "output.h"
-#include "reply.h"
 #include "reserve.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <event2/listener.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
-/* Set aside for the head of a classic callback's reply. */
-#define CLASSIC_HEAD_SIZE 2048
+/* Longer request lines cost an allocation. */
+#define LINE_MAX_BYTES 512
 
-/* --- the dormant bufferevent --------------------------------------------------------------------------------------- */
+struct pipit_engine {
+	/* Of the engine's own, turned only while evhttp accepts or frees: that way both happen at once, wherever the worker's
+	 * loop stands. */
+	struct event_base *base;
+	struct evhttp *http;
+	struct bufferevent *next;             /* what evhttp gets when it accepts */
+	struct evconnlistener *listener;      /* NULL but while evhttp accepts */
+	struct bufferevent *bev;              /* of the connection; NULL when there is none */
+	struct evhttp_connection *connection; /* NULL before its first request */
+	unsigned freed;                       /* sleepers that libevent has freed */
+	bool was_called;                      /* by evhttp, for what it was shown */
+};
 
-static enum bufferevent_filter_result no_input(
+/* --- the sleeping bufferevent -------------------------------------------------------------------------------------- */
+
+static enum bufferevent_filter_result no_bytes(
     struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit, enum bufferevent_flush_mode mode, void *context)
 {
 	(void)source, (void)target, (void)limit, (void)mode, (void)context;
 	return BEV_NEED_MORE;
 }
 
-/* No byte takes the filter's own way (large bodies would stick, closing replies be lost). But the filter asks whenever bytes
- * are added to the output of an enabled bufferevent: that is the notice that a deferred callback has replied. */
-static enum bufferevent_filter_result on_output(
-    struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit, enum bufferevent_flush_mode mode, void *context)
+struct bufferevent *pipit_engine_sleeper(struct event_base *base, bufferevent_filter_cb on_output,
+    void (*free_context)(void *), void *context)
 {
-	struct pipit_connection *connection = context;
-	(void)source, (void)target, (void)limit, (void)mode;
-	if (connection->transport->current != connection)
-		pipit_connection_wake(connection);
-	return BEV_NEED_MORE;
-}
+	struct bufferevent *socket_bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE), *bev;
 
-static void unlink_waiting(struct pipit_connection *connection)
-{
-	struct pipit_transport *transport = connection->transport;
-	struct pipit_connection **link = &transport->waiting;
-	if (!connection->is_waiting)
-		return;
-	while (*link != connection)
-		link = &(*link)->next_waiting;
-	*link = connection->next_waiting;
-	if (transport->waiting_tail == &connection->next_waiting)
-		transport->waiting_tail = link;
-}
-
-static void unlink_adopted(struct pipit_connection *connection)
-{
-	struct pipit_transport *transport = connection->transport;
-	if (connection->fd < 0)
-		return;
-	event_del(&connection->io);
-	if (connection->next)
-		connection->next->previous = connection->previous;
-	else
-		transport->last = connection->previous;
-	if (connection->previous)
-		connection->previous->next = connection->next;
-	else
-		transport->all = connection->next;
-	for (size_t i = 0; i < transport->candidate_count; i++) {
-		if (transport->candidates[i].connection == connection)
-			transport->candidates[i].connection = NULL;
-	}
-}
-
-/* The filter's free_context: the one reliable notice that evhttp let the connection go. */
-static void free_connection(void *context)
-{
-	struct pipit_connection *connection = context;
-	struct pipit_transport *transport = connection->transport;
-	bool was_adopted;
-
-	if (connection->request && transport->hooks)
-		transport->hooks->finished(transport->context, connection, false);
-	/* evhttp may have let it go by itself. */
-	pipit_connection_check_out(connection);
-	unlink_waiting(connection);
-	unlink_adopted(connection);
-	pipit_output_clear(connection);
-	free(connection->pending);
-	free(connection->body);
-	was_adopted = connection->fd >= 0;
-	free(connection);
-	transport->count--;
-	if (!transport->hooks) {
-		/* Orphaned: the last connection takes the transport with it. */
-		if (transport->count == 0)
-			free(transport);
-	} else if (was_adopted && --transport->adopted == 0) {
-		transport->hooks->emptied(transport->context);
-	}
-}
-
-static struct pipit_connection *new_connection(struct pipit_transport *transport)
-{
-	struct pipit_connection *connection = calloc(1, sizeof *connection);
-	struct bufferevent *socket_bev = bufferevent_socket_new(transport->base, -1, BEV_OPT_CLOSE_ON_FREE);
-
-	if (connection && socket_bev) {
-		connection->transport = transport;
-		connection->fd = -1;
-		connection->file = -1;
-		connection->bev = bufferevent_filter_new(
-		    socket_bev, no_input, on_output, BEV_OPT_CLOSE_ON_FREE, free_connection, connection);
-	}
-	if (!connection || !connection->bev) {
-		if (socket_bev)
-			bufferevent_free(socket_bev);
-		free(connection);
+	if (!socket_bev)
+		return NULL;
+	bev = bufferevent_filter_new(socket_bev, no_bytes, on_output, BEV_OPT_CLOSE_ON_FREE, free_context, context);
+	if (!bev) {
+		bufferevent_free(socket_bev);
 		return NULL;
 	}
 	/* bufferevent_filter_new() enabled it; from here on it sleeps. */
 	bufferevent_disable(socket_bev, EV_READ | EV_WRITE);
-	/* Lets evbuffer_write() use sendfile() for a body that a callback added with evbuffer_add_file(). */
-	evbuffer_set_flags(bufferevent_get_output(connection->bev), EVBUFFER_FLAG_DRAINS_TO_FD);
-	transport->count++;
-	return connection;
+	return bev;
 }
 
-bool pipit_engine_has_spare(struct pipit_transport *transport)
+/* --- one connection of evhttp -------------------------------------------------------------------------------------- */
+
+static void on_free(void *context)
 {
-	if (pipit_reserve_is_low())
-		return false;
-	if (!transport->spare)
-		transport->spare = new_connection(transport);
-	return transport->spare != NULL;
+	struct pipit_engine *engine = context;
+	engine->freed++;
 }
 
-/*
- * evhttp's bevcb, called while it accepts. It must never return NULL: evhttp would make a plain socket bufferevent instead,
- * and that client would talk to evhttp unguarded. So a connection is always made one ahead, and accepting stops while the
- * stock is empty.
- *
- * evhttp sets the descriptor after this returns; turn_end adopts the connection then.
- */
-static struct bufferevent *take_spare(struct event_base *base, void *context)
+/* libevent frees in a later turn of its loop. */
+static void turn(struct pipit_engine *engine)
 {
-	struct pipit_transport *transport = context;
-	struct pipit_connection *connection = transport->spare;
+	event_base_loop(engine->base, EVLOOP_NONBLOCK);
+	event_base_loop(engine->base, EVLOOP_NONBLOCK);
+}
+
+/* evhttp's bevcb. It must never return NULL: evhttp would make a plain socket bufferevent instead, without a guard. So there
+ * is one in stock, and after this nobody else is accepted. */
+static struct bufferevent *take_next(struct event_base *base, void *context)
+{
+	struct pipit_engine *engine = context;
 	(void)base;
+	evconnlistener_disable(engine->listener);
+	engine->bev = engine->next;
+	engine->next = NULL;
+	return engine->bev;
+}
 
-	transport->spare = NULL;
-	if (!pipit_engine_has_spare(transport))
-		transport->hooks->pause_accepting(transport->context);
-	pipit_connection_wake(connection);
-	return connection->bev;
+/* evhttp asks for the name of whoever connects, and ends the process when there is none: not every libc has names for
+ * local sockets. */
+static bool has_local_names(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char host[NI_MAXHOST], service[NI_MAXSERV];
+	return getnameinfo((struct sockaddr *)&address, sizeof address.sun_family, host, sizeof host, service,
+		   sizeof service, NI_NUMERICHOST | NI_NUMERICSERV) == 0;
+}
+
+/* A listening socket with a name of the system's choice, for a moment. */
+static int open_listener(struct sockaddr_storage *address, socklen_t *length)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+	int fd;
+
+	*length = sizeof *v4;
+	*v4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	if (has_local_names()) {
+		*length = sizeof(sa_family_t);
+		address->ss_family = AF_UNIX;
+	}
+	fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && bind(fd, (struct sockaddr *)address, *length) == 0 && listen(fd, 1) == 0) {
+		*length = sizeof *address;
+		if (getsockname(fd, (struct sockaddr *)address, length) == 0)
+			return fd;
+	}
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* evhttp makes connections by accepting only, so it is given somebody to accept: a client of ours, that leaves at once. */
+static void accept_ourselves(struct pipit_engine *engine)
+{
+	struct sockaddr_storage address;
+	socklen_t length;
+	struct evhttp_bound_socket *bound = NULL;
+	int listener = open_listener(&address, &length), client = -1;
+
+	if (listener >= 0)
+		client = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (client >= 0 &&
+	    (connect(client, (struct sockaddr *)&address, length) == 0 || errno == EINPROGRESS))
+		bound = evhttp_accept_socket_with_handle(engine->http, listener);
+	if (bound) {
+		engine->listener = evhttp_bound_socket_get_listener(bound);
+		turn(engine);
+		evhttp_del_accept_socket(engine->http, bound);
+		engine->listener = NULL;
+	} else if (listener >= 0) {
+		close(listener);
+	}
+	if (client >= 0)
+		close(client);
+}
+
+/* Never on the way of a request but after evhttp has run out of memory. */
+static bool connect_engine(struct pipit_engine *engine)
+{
+	unsigned freed_before;
+	if (!engine->next)
+		engine->next = pipit_engine_sleeper(engine->base, no_bytes, on_free, engine);
+	if (!engine->next)
+		return false;
+	/* The one before. */
+	turn(engine);
+	freed_before = engine->freed;
+	accept_ourselves(engine);
+	if (!engine->bev)
+		return false;
+	/* evhttp may be short of memory after it was given it, or before it holds it. */
+	if (engine->freed == freed_before) {
+		if (!pipit_bufferevent_is_let_go(engine->bev))
+			return true;
+		bufferevent_free(engine->bev);
+	}
+	engine->bev = NULL;
+	return false;
+}
+
+/* evhttp gives a connection up when it is short of memory. */
+static void on_close(struct evhttp_connection *connection, void *context)
+{
+	struct pipit_engine *engine = context;
+	if (connection == engine->connection) {
+		engine->bev = NULL;
+		engine->connection = NULL;
+	}
+}
+
+/* It has not called back for a whole canonical message: nothing that it holds is worth anything. */
+static void disconnect(struct pipit_engine *engine)
+{
+	struct bufferevent *bev = engine->bev;
+	engine->bev = NULL;
+	engine->connection = NULL;
+	if (bev && !pipit_bufferevent_is_let_go(bev))
+		bufferevent_trigger_event(bev, BEV_EVENT_READING | BEV_EVENT_EOF, 0);
 }
 
 /* --- showing evhttp a message -------------------------------------------------------------------------------------- */
-
-/* Fields between the client and us (RFC 9110 §7.6.1), and those that pipit has dealt with: evhttp would answer Expect
- * itself, and take a Transfer-Encoding for the framing that it no longer is. */
-static bool is_hidden(struct pipit_slice name)
-{
-	static const char *const hidden[] = { "Connection", "Content-Length", "Expect", "Keep-Alive",
-		"Proxy-Connection", "Transfer-Encoding", "Trailer", "TE", "Upgrade" };
-	for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
-		if (pipit_slice_equals_nocase(name, hidden[i]))
-			return true;
-	}
-	return false;
-}
 
 static char *put(char *at, const char *text, size_t length)
 {
@@ -173,16 +195,10 @@ static char *put(char *at, const char *text, size_t length)
 	return at + length;
 }
 
-static char *put_slice(char *at, struct pipit_slice slice)
-{
-	return put(at, slice.data, slice.length);
-}
-
-#define PUT(at, literal) put(at, literal, sizeof(literal) - 1)
-
 /* Origin-form, whatever form was sent. Several leading slashes become one: evhttp would read "//name/" as an authority. */
-static char *put_request_line(char *at, const struct pipit_connection *connection)
+char *pipit_engine_request_line(char *at, const struct pipit_connection *connection)
 {
+	static const char version_1_0[] = " HTTP/1.0\r\n", version_1_1[] = " HTTP/1.1\r\n";
 	const struct pipit_guard_head *head = connection->head;
 	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
 
@@ -190,310 +206,121 @@ static char *put_request_line(char *at, const struct pipit_connection *connectio
 	*at++ = ' ';
 	while (path.length > 1 && path.data[0] == '/' && path.data[1] == '/')
 		path.data++, path.length--;
-	at = put_slice(at, path);
+	at = put(at, path.data, path.length);
 	if (head->query) {
 		*at++ = '?';
-		at = put_slice(at, pipit_guard_slice(head, head->query, head->query_length));
+		at = put(at, head->bytes + head->query, head->query_length);
 	}
 	/* A callback must not answer an HTTP/1.0 client in chunks. A native reply never does, and keeps its connection. */
 	if (connection->is_classic && head->minor == 0)
-		return PUT(at, " HTTP/1.0\r\n");
-	return PUT(at, " HTTP/1.1\r\n");
-}
-
-static char *put_fields(char *at, const struct pipit_connection *connection, size_t body_length)
-{
-	const struct pipit_guard_head *head = connection->head;
-
-	if (head->host) {
-		at = PUT(at, "Host: ");
-		at = put_slice(at, pipit_guard_slice(head, head->host, head->host_length));
-		at = PUT(at, "\r\n");
-	}
-	for (uint32_t i = 0; i < head->field_count; i++) {
-		const struct pipit_guard_field *field = &head->fields[i];
-		struct pipit_slice name = pipit_guard_slice(head, field->name, field->name_length);
-		if (is_hidden(name) || pipit_slice_equals_nocase(name, "Host"))
-			continue;
-		at = put_slice(at, name);
-		at = PUT(at, ": ");
-		at = put_slice(at, pipit_guard_slice(head, field->value, field->value_length));
-		at = PUT(at, "\r\n");
-	}
-	/* An empty content may have been announced too. */
-	if (body_length || head->framing == PIPIT_FRAMING_CHUNKED || pipit_guard_find(head, "Content-Length"))
-		at += sprintf(at, "Content-Length: %zu\r\n", body_length);
-	return at;
+		return put(at, version_1_0, sizeof version_1_0 - 1);
+	return put(at, version_1_1, sizeof version_1_1 - 1);
 }
 
 /*
  * A native route needs of evhttp its request and its order of events; fields and content it takes from the guard's slices.
- * evhttp's cost is per field (three allocations and a search for the line's end), so it is shown none. A classic callback
- * is shown everything.
+ * evhttp's cost is per field (three allocations and a search for the line's end), so it is shown none.
  */
-static bool put_message(struct pipit_connection *connection, struct pipit_slice body)
+static bool put_message(struct evbuffer *input, const struct pipit_connection *connection)
 {
-	struct evbuffer *input = bufferevent_get_input(connection->bev);
-	const struct pipit_guard_head *head = connection->head;
-	/* evhttp reads the next request out of the content of a HEAD. */
-	size_t body_length = connection->is_classic && !connection->is_head ? body.length : 0;
-	struct evbuffer_iovec space;
-	size_t bound =
-	    connection->is_classic ? 2 * head->length + head->field_count * 2 + 128 : head->target_length + 64;
-	char *at;
+	char line[LINE_MAX_BYTES], *whole = line, *at;
+	size_t bound = connection->head->target_length + PIPIT_ENGINE_LINE_BESIDES + sizeof "\r\n";
+	bool is_put;
 
-	if (evbuffer_reserve_space(input, (ev_ssize_t)bound, &space, 1) != 1)
+	if (bound > sizeof line)
+		whole = malloc(bound);
+	if (!whole)
 		return false;
-	at = put_request_line(space.iov_base, connection);
-	if (connection->is_classic)
-		at = put_fields(at, connection, body_length);
-	at = PUT(at, "\r\n");
-	space.iov_len = (size_t)(at - (char *)space.iov_base);
-	if (evbuffer_commit_space(input, &space, 1) != 0)
-		return false;
-	if (body_length && evbuffer_add(input, body.data, body_length) != 0) {
-		evbuffer_drain(input, evbuffer_get_length(input));
-		return false;
-	}
-	return true;
+	at = pipit_engine_request_line(whole, connection);
+	*at++ = '\r';
+	*at++ = '\n';
+	is_put = evbuffer_add(input, whole, (size_t)(at - whole)) == 0;
+	if (whole != line)
+		free(whole);
+	return is_put;
 }
 
 bool pipit_engine_show(struct pipit_connection *connection, struct pipit_slice body)
 {
 	struct pipit_transport *transport = connection->transport;
+	struct pipit_engine *engine = transport->engine;
 
 	/* What evhttp has begun it must be able to end. */
-	if (pipit_reserve_is_low())
+	if (pipit_reserve_is_low() || (!engine->bev && !connect_engine(engine)))
 		return false;
-	connection->engine_called = false;
-	connection->classic_head_done = false;
-	/* evhttp writes a head without looking whether there is memory for it. A head that does not end would have adopt_head()
-	 * search in what follows, which need not be memory. */
-	if (connection->is_classic && evbuffer_expand(bufferevent_get_output(connection->bev), CLASSIC_HEAD_SIZE) != 0)
-		return false;
-	if (!put_message(connection, body))
-		return false;
+	engine->was_called = false;
 	transport->body = body;
-	bufferevent_trigger(connection->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
-	return connection->engine_called;
-}
-
-static void on_classic_complete(struct evhttp_request *request, void *context)
-{
-	struct pipit_connection *connection = context;
-	(void)request;
-	if (connection->transport->current != connection)
-		pipit_connection_wake(connection);
+	if (put_message(bufferevent_get_input(engine->bev), connection))
+		bufferevent_trigger(engine->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
+	if (!engine->was_called)
+		disconnect(engine);
+	return engine->was_called;
 }
 
 /* evhttp's generic callback; it has no other. */
 static void on_request(struct evhttp_request *request, void *context)
 {
 	struct pipit_transport *transport = context;
-	struct pipit_connection *connection = transport->current;
+	struct pipit_engine *engine = transport->engine;
 
-	connection->engine_called = true;
-	if (connection->is_classic)
-		evhttp_request_set_on_complete_cb(request, on_classic_complete, connection);
-	else
-		connection->engine = request;
-	transport->hooks->handle(transport->context, connection, request, transport->body);
-	if (!connection->is_classic && connection->answered)
-		pipit_engine_end(connection);
-}
-
-/* Without a start, and with nothing in its output buffer, evhttp finishes the request at once; with the connection gone it
- * only frees it. */
-void pipit_engine_end(struct pipit_connection *connection)
-{
-	struct evhttp_request *request = connection->engine;
-	connection->engine = NULL;
-	if (request)
-		evhttp_send_reply_end(request);
-}
-
-/* --- where evhttp stands ------------------------------------------------------------------------------------------- */
-
-bool pipit_engine_is_gone(const struct pipit_connection *connection)
-{
-	bufferevent_event_cb event_cb;
-	if (connection->is_closed)
-		return true;
-	bufferevent_getcb(connection->bev, NULL, NULL, &event_cb, NULL);
-	return event_cb == NULL;
-}
-
-/* evhttp waits for the next request: the reply of the last one is complete and written. */
-static bool is_reading(const struct pipit_connection *connection)
-{
-	bufferevent_data_cb read_cb;
-	bufferevent_getcb(connection->bev, &read_cb, NULL, NULL, NULL);
-	/* While a handler works evhttp disables reading; while it writes it has no read callback. */
-	return read_cb != NULL && (bufferevent_get_enabled(connection->bev) & EV_READ);
-}
-
-size_t pipit_engine_waiting(const struct pipit_connection *connection)
-{
-	if (!connection->is_classic || !connection->request || pipit_engine_is_gone(connection))
-		return 0;
-	return evbuffer_get_length(bufferevent_get_output(connection->bev));
-}
-
-/* --- a classic callback's reply ------------------------------------------------------------------------------------ */
-
-/* Put a head that is valid in the place of the one in front of `output`; without content, of all that is there. *length is
- * the old one's and becomes the new one's. False when memory is short. */
-static bool amend_head(
-    struct evbuffer *output, const char *head, size_t *length, const struct pipit_reply_classic *classic, bool closes)
-{
-	char date[PIPIT_REPLY_DATE_SIZE], *amended = malloc(*length + PIPIT_REPLY_AMENDMENTS_MAX);
-	size_t amended_length;
-	bool is_amended;
-
-	if (!amended)
-		return false;
-	/* evhttp dates no reply to HTTP/1.0 (RFC 9110 §6.6.1 wants it). */
-	pipit_reply_date(time(NULL), date);
-	amended_length =
-	    pipit_reply_amend_classic(amended, head, *length, classic, closes, classic->has_date ? NULL : date);
-	evbuffer_drain(output, classic->has_content ? *length : evbuffer_get_length(output));
-	is_amended = evbuffer_prepend(output, amended, amended_length) == 0;
-	free(amended);
-	*length = amended_length;
-	return is_amended;
-}
-
-/*
- * The reply stays in evhttp's buffer and leaves from there, because only evbuffer_write() knows how to read all of it (a body
- * added as a file is no memory). So the head is changed in place, and only when it must be. evhttp writes a whole head before
- * anybody else gets to look. False when memory is short.
- */
-static bool adopt_head(struct pipit_connection *connection, struct evbuffer *output)
-{
-	struct evbuffer_ptr end = evbuffer_search(output, "\r\n\r\n", 4, NULL);
-	size_t length = end.pos < 0 ? 0 : (size_t)end.pos + 4;
-	const char *head = length ? (const char *)evbuffer_pullup(output, (ev_ssize_t)length) : NULL;
-	struct pipit_reply_classic classic;
-	bool closes;
-
-	if (!head)
-		return false;
-	pipit_reply_read_classic(head, length, connection->is_head, &classic);
-	closes = classic.closes || !pipit_connection_may_stay(connection);
-	/* evhttp leaves out what it has no memory for, be it the status line; and a callback's 1xx would be no reply. */
-	if (strncmp(head, "HTTP/1.", 7) != 0 || classic.status < 200 || classic.status > 599)
-		return false;
-	/* Nothing would tell the client where the content ends. */
-	if (classic.has_content && !classic.is_chunked && classic.content_length < 0 && !closes)
-		return false;
-	if ((!classic.has_content || closes || !classic.has_date || classic.is_invalid) &&
-	    !amend_head(output, head, &length, &classic, closes))
-		return false;
-	connection->status = classic.status;
-	connection->classic_head_left = length;
-	connection->classic_has_content = classic.has_content;
-	connection->classic_length = classic.has_content && !classic.is_chunked ? classic.content_length : -1;
-	connection->classic_head_done = true;
-	connection->keep_alive = !closes;
-	return true;
-}
-
-static void count_sent(struct pipit_connection *connection, size_t sent)
-{
-	size_t of_head = sent < connection->classic_head_left ? sent : connection->classic_head_left;
-	connection->classic_head_left -= of_head;
-	connection->content_bytes += sent - of_head;
-	connection->window_bytes += sent;
-	connection->moved_ms = connection->transport->now_ms;
-	pipit_stats_add(connection->transport->stats, PIPIT_COUNT_SENT, sent);
-}
-
-/* More content than was announced would be read as the next reply. */
-static bool exceeds_length(const struct pipit_connection *connection, size_t buffered)
-{
-	return connection->classic_head_done && connection->classic_length >= 0 &&
-	       connection->content_bytes + (buffered - connection->classic_head_left) >
-		   (uint64_t)connection->classic_length;
-}
-
-/* Take what evhttp has written. False when something is stuck or broken. */
-static bool send_output(struct pipit_connection *connection, struct evbuffer *output)
-{
-	if (!connection->classic_head_done && !adopt_head(connection, output))
-		connection->broken = true;
-	/* Content that evhttp added later for a reply that has none. */
-	if (!connection->classic_has_content && connection->classic_head_left == 0)
-		evbuffer_drain(output, evbuffer_get_length(output));
-	if (exceeds_length(connection, evbuffer_get_length(output)))
-		connection->broken = true;
-	if (connection->transport->current == connection)
-		pipit_output_flush(connection, true);
-	while (!connection->broken && !pipit_output_is_stuck(connection) && evbuffer_get_length(output) > 0) {
-		int sent;
-		/* With sendfile() it returns 0 for a full socket, too, and not only for a file that has become shorter. */
-		errno = 0;
-		sent = evbuffer_write(output, connection->fd);
-		if (sent <= 0) {
-			connection->broken = errno != EAGAIN && errno != EINTR && errno != ENOBUFS;
-			return false;
-		}
-		count_sent(connection, (size_t)sent);
+	engine->was_called = true;
+	if (!engine->connection) {
+		engine->connection = evhttp_request_get_connection(request);
+		evhttp_connection_set_closecb(engine->connection, on_close, engine);
 	}
-	return !connection->broken && evbuffer_get_length(output) == 0;
+	transport->hooks->handle(transport->context, transport->current, request, transport->body);
+	/* Without a start, and with nothing in its output buffer, evhttp finishes the request at once. */
+	evhttp_send_reply_end(request);
 }
 
-bool pipit_engine_pump(struct pipit_connection *connection)
-{
-	while (!pipit_engine_is_gone(connection) && !is_reading(connection)) {
-		struct evbuffer *output = bufferevent_get_output(connection->bev);
-		if (evbuffer_get_length(output) == 0 || !send_output(connection, output))
-			return false;
-		/* "All is written": evhttp calls back for the next chunk, or finishes the request. */
-		bufferevent_trigger(connection->bev, EV_WRITE, BEV_TRIG_IGNORE_WATERMARKS);
-	}
-	/* Less than was announced: a client would wait for the rest. */
-	if (connection->classic_head_done && connection->classic_length >= 0 &&
-	    connection->content_bytes < (uint64_t)connection->classic_length) {
-		connection->broken = true;
-		return false;
-	}
-	/* evhttp gives up a connection when it is short of memory: nothing was replied then. */
-	return connection->classic_head_done;
-}
+/* --- life ---------------------------------------------------------------------------------------------------------- */
 
-/* --- the end ------------------------------------------------------------------------------------------------------- */
-
-void pipit_engine_drop(struct pipit_connection *connection)
+/* It watches one socket for one turn: poll() is enough, and takes no descriptor. */
+static struct event_base *new_base(void)
 {
-	if (pipit_engine_is_gone(connection))
-		return;
-	connection->is_closed = true;
-	/* With a request at its handler evhttp lets go of the request, which the handler's reply then frees. */
-	bufferevent_trigger_event(connection->bev, BEV_EVENT_READING | BEV_EVENT_EOF, 0);
-	pipit_engine_end(connection);
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+	if (config && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV) == 0 &&
+	    event_config_avoid_method(config, "epoll") == 0)
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	return base;
 }
 
 int pipit_engine_open(struct pipit_transport *transport)
 {
-	transport->http = evhttp_new(transport->base);
-	if (!transport->http)
+	struct pipit_engine *engine = transport->engine = calloc(1, sizeof *engine);
+
+	if (!engine)
 		return -ENOMEM;
-	evhttp_set_bevcb(transport->http, take_spare, transport);
-	evhttp_set_gencb(transport->http, on_request, transport);
-	/* The router has decided already; evhttp must not refuse a method by itself. */
-	evhttp_set_allowed_methods(transport->http, 0xffff);
-	if (!pipit_engine_has_spare(transport)) {
-		evhttp_free(transport->http);
-		return -ENOMEM;
+	engine->base = new_base();
+	engine->http = engine->base ? evhttp_new(engine->base) : NULL;
+	if (engine->http) {
+		evhttp_set_bevcb(engine->http, take_next, engine);
+		evhttp_set_gencb(engine->http, on_request, transport);
+		/* The router has decided already; evhttp must not refuse a method by itself. */
+		evhttp_set_allowed_methods(engine->http, 0xffff);
+		if (connect_engine(engine))
+			return 0;
 	}
-	return 0;
+	pipit_engine_close(transport);
+	return -ENOMEM;
 }
 
 void pipit_engine_close(struct pipit_transport *transport)
 {
-	evhttp_free(transport->http);
-	transport->http = NULL;
-	if (transport->spare)
-		bufferevent_free(transport->spare->bev);
-	transport->spare = NULL;
+	struct pipit_engine *engine = transport->engine;
+	if (!engine)
+		return;
+	if (engine->connection)
+		evhttp_connection_set_closecb(engine->connection, NULL, NULL);
+	if (engine->http)
+		evhttp_free(engine->http);
+	if (engine->next)
+		bufferevent_free(engine->next);
+	if (engine->base)
+		event_base_free(engine->base);
+	free(engine);
+	transport->engine = NULL;
 }

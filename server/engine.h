@@ -1,45 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * evhttp, kept away from the socket.
+ * evhttp, kept away from every socket: how it is held, and the one of native handlers.
  *
  * evhttp is handed a filter bufferevent over a socket bufferevent whose reading and writing stay disabled: nothing is
  * registered with epoll, and evhttp's own enable and disable calls change flags only. It is shown whole canonical messages
- * in the filter's input buffer; a classic callback's reply is taken from the output buffer. Public functions of libevent
- * 2.1 only.
+ * in the filter's input buffer. Public functions of libevent 2.1 only.
+ *
+ * All native requests of a worker pass through one connection of evhttp: such a request is evhttp's from its request line
+ * until its handler returns, and a handler that replies later needs nothing of evhttp for that. A connection of evhttp per
+ * client would cost 3 KiB each, and cache misses with every request. Classic callbacks need it: see classic.h.
  */
 #ifndef PIPIT_ENGINE_H
 #define PIPIT_ENGINE_H
 
 #include "connection.h"
 
-/* Make evhttp for a transport and put a spare connection in stock. 0 or -ENOMEM. */
-int pipit_engine_open(struct pipit_transport *transport);
+struct pipit_engine;
 
-/* Free evhttp and the spare. Connections must have been closed. */
+/* 0 and transport->engine, or a negative errno value. */
+int pipit_engine_open(struct pipit_transport *transport);
 void pipit_engine_close(struct pipit_transport *transport);
 
-/* True when a spare is in stock; tries to make one. */
-bool pipit_engine_has_spare(struct pipit_transport *transport);
-
-/* True when evhttp has let the connection go: its memory lives only until the end of this loop turn. */
-bool pipit_engine_is_gone(const struct pipit_connection *connection);
-
 /*
- * Show evhttp the current request; its callback (the hook `handle`) runs before this returns.
- * False when memory was short or evhttp refused the message; no handler has run then.
+ * Show evhttp the current request, which is native; its callback (the hook `handle`) runs before this returns. False when
+ * memory was short; no handler has run then.
  */
 bool pipit_engine_show(struct pipit_connection *connection, struct pipit_slice body);
 
-/* A native request has been answered: let evhttp finish it, without a byte. */
-void pipit_engine_end(struct pipit_connection *connection);
+/* --- for classic.c, too -------------------------------------------------------------------------------------------- */
 
-/* Move a classic reply towards the socket. True when the reply is complete. */
-bool pipit_engine_pump(struct pipit_connection *connection);
+/*
+ * A bufferevent that never touches a socket. on_output: the filter asks it whenever bytes are added to the output of an
+ * enabled bufferevent. free_context: called when libevent frees it. NULL when memory is short.
+ */
+struct bufferevent *pipit_engine_sleeper(struct event_base *base, bufferevent_filter_cb on_output,
+    void (*free_context)(void *), void *context);
 
-/* Bytes of a classic reply that the socket did not take. */
-size_t pipit_engine_waiting(const struct pipit_connection *connection);
-
-/* Give the connection back to evhttp, which frees it. */
-void pipit_engine_drop(struct pipit_connection *connection);
+/* Request line of the current request as evhttp is to see it, with its end; longer than the target by this at most. */
+#define PIPIT_ENGINE_LINE_BESIDES 64
+char *pipit_engine_request_line(char *at, const struct pipit_connection *connection);
 
 #endif

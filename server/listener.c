@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -59,6 +60,8 @@ static int bind_socket(struct address *address, bool share_port)
 	    (!share_port || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
 	    /* "[::]:80" beside "0.0.0.0:80" must be possible. */
 	    (address->bytes.ss_family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) &&
+	    /* Accepted sockets inherit it: replies leave at once. */
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 &&
 	    bind(fd, (struct sockaddr *)&address->bytes, address->length) == 0 &&
 	    getsockname(fd, (struct sockaddr *)&address->bytes, &address->length) == 0)
 		return fd;

@@ -12,7 +12,7 @@
  */
 void pipit_output_write(struct pipit_connection *connection, struct iovec *pieces, int count);
 
-/* Send the batch. more: a file follows at once (MSG_MORE). Only for the connection that is being served. */
+/* Send the batch. more: a file follows at once, or the end (MSG_MORE). Only for the connection that is being served. */
 void pipit_output_flush(struct pipit_connection *connection, bool more);
 
 /* Send what the socket did not take earlier. */

@@ -349,6 +349,14 @@ static int name_routes(struct pipit_server *server)
 	return 0;
 }
 
+static bool has_classic(const struct pipit_server *server)
+{
+	const struct pipit_route *route = server->routes;
+	while (route && !route->callback)
+		route = route->next;
+	return route || (server->fallback && server->fallback->callback);
+}
+
 static int make_worker(struct pipit_server *server, size_t number, struct event_base *base)
 {
 	struct pipit_worker *worker = server->workers[number] = pipit_worker_new(&server->shared, base);
@@ -377,6 +385,7 @@ static int start(struct pipit_server *server, struct event_base *base)
 	server->shared.config = &server->config;
 	server->shared.router = server->router;
 	server->shared.fallback = server->fallback;
+	server->shared.has_classic = has_classic(server);
 	server->shared.route_count = server->route_count + 2;
 	server->shared.worker_done = worker_done;
 	server->shared.make_room = make_room;

@@ -7,7 +7,9 @@
 
 #include "admission.h"
 #include "budget.h"
+#include "classic.h"
 #include "connection.h"
+#include "doors.h"
 #include "engine.h"
 #include "output.h"
 #include "reply.h"
@@ -158,9 +160,9 @@ static void defer(struct pipit_connection *connection)
 /* Whatever has been written of the reply so far: see whether that is all of it. */
 static void conclude(struct pipit_connection *connection)
 {
-	if (connection->is_classic ? pipit_engine_pump(connection) : connection->answered && connection->file_left == 0)
+	if (connection->is_classic ? pipit_classic_pump(connection) : connection->answered && connection->file_left == 0)
 		finish(connection);
-	else if (!pipit_engine_is_gone(connection) && !connection->answered && !connection->deferred)
+	else if (!pipit_connection_is_gone(connection) && !connection->answered && !connection->deferred)
 		defer(connection);
 }
 
@@ -215,7 +217,6 @@ void pipit_transport_reply(struct pipit_connection *connection, int status, stru
 		return;
 	/* A deferred reply: nobody else is going to look at this connection. */
 	pipit_transport_read_clock(connection->transport);
-	pipit_engine_end(connection);
 	conclude(connection);
 	pipit_connection_settle(connection);
 }
@@ -273,9 +274,9 @@ static void show(struct pipit_connection *connection, struct pipit_slice body)
 	connection->collecting = false;
 	connection->body_unread = false;
 	connection->body_bytes = body.length;
-	if (pipit_engine_show(connection, body))
+	if (connection->is_classic ? pipit_classic_show(connection, body) : pipit_engine_show(connection, body))
 		conclude(connection);
-	else if (!pipit_engine_is_gone(connection))
+	else if (!pipit_connection_is_gone(connection))
 		refuse_message(connection, pipit_reserve_is_low() ? PIPIT_REASON_OUT_OF_MEMORY : PIPIT_REASON_ENGINE);
 }
 
@@ -480,7 +481,7 @@ static size_t take_head(struct pipit_connection *connection, char *bytes, size_t
 static bool may_read(const struct pipit_connection *connection)
 {
 	return !connection->closing && !connection->broken && !connection->deferred && !connection->answered &&
-	       !pipit_output_is_stuck(connection) && !pipit_engine_is_gone(connection);
+	       !pipit_output_is_stuck(connection) && !pipit_connection_is_gone(connection);
 }
 
 /* Every request in these bytes, as far as they are whole and each reply is given. bytes lie in transport->in. */
@@ -498,13 +499,14 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 			break;
 		at += used;
 	}
-	if (pipit_engine_is_gone(connection)) {
+	if (pipit_connection_is_gone(connection)) {
 		/* evhttp closed it after a classic reply, or was short of memory. */
 		transport->batch_length = 0;
 		transport->current = NULL;
 		return;
 	}
-	pipit_output_flush(connection, connection->file_left > 0);
+	/* What follows at once goes into the same packet: a file, or the end of the connection. */
+	pipit_output_flush(connection, connection->file_left > 0 || connection->closing);
 	transport->current = NULL;
 	/* It sent more than is going to be read. */
 	connection->lingers |= connection->closing && at < end;
@@ -566,7 +568,7 @@ static void on_ready(evutil_socket_t fd, short what, void *context)
 {
 	struct pipit_connection *connection = context;
 	(void)fd;
-	if (pipit_engine_is_gone(connection))
+	if (pipit_connection_is_gone(connection))
 		return;
 	pipit_transport_read_clock(connection->transport);
 	if (what & EV_READ)
@@ -577,17 +579,39 @@ static void on_ready(evutil_socket_t fd, short what, void *context)
 
 /* --- what a connection waits for next ------------------------------------------------------------------------------ */
 
+/* Callers may still look at it: its memory goes at the end of the turn. */
+static void bury(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	connection->is_closed = true;
+	connection->next_gone = transport->gone;
+	transport->gone = connection;
+	event_active(transport->turn_end, EV_TIMEOUT, 0);
+}
+
+static void free_gone(struct pipit_transport *transport)
+{
+	while (transport->gone) {
+		struct pipit_connection *connection = transport->gone;
+		transport->gone = connection->next_gone;
+		pipit_connection_free(connection);
+	}
+}
+
 void pipit_connection_drop(struct pipit_connection *connection)
 {
 	struct pipit_transport *transport = connection->transport;
-	if (pipit_engine_is_gone(connection))
+	if (pipit_connection_is_gone(connection))
 		return;
 	watch(connection, 0);
 	pipit_connection_check_out(connection);
 	if (connection->request)
 		transport->hooks->finished(transport->context, connection, false);
 	connection->request = NULL;
-	pipit_engine_drop(connection);
+	if (connection->bev)
+		pipit_classic_drop(connection);
+	else
+		bury(connection);
 }
 
 /* Our last byte is out. The client may still be sending: a close now would answer that with a reset, which can destroy
@@ -617,7 +641,7 @@ static bool write_out(struct pipit_connection *connection)
 	} else if (!pipit_output_is_stuck(connection) && connection->deferred && connection->is_classic) {
 		conclude(connection);
 	}
-	return !pipit_output_is_stuck(connection) && connection->file_left == 0 && !pipit_engine_waiting(connection);
+	return !pipit_output_is_stuck(connection) && connection->file_left == 0 && !pipit_classic_waiting(connection);
 }
 
 /*
@@ -627,11 +651,11 @@ void pipit_connection_settle(struct pipit_connection *connection)
 {
 	bool is_out;
 
-	if (pipit_engine_is_gone(connection))
+	if (pipit_connection_is_gone(connection))
 		return;
 	is_out = connection->broken || write_out(connection);
 	/* evhttp closes after a classic reply that says so. */
-	if (pipit_engine_is_gone(connection))
+	if (pipit_connection_is_gone(connection))
 		return;
 	if (connection->broken) {
 		pipit_connection_drop(connection);
@@ -655,8 +679,8 @@ void pipit_connection_settle(struct pipit_connection *connection)
 		if (connection->broken)
 			pipit_connection_drop(connection);
 	}
-	if (!pipit_engine_is_gone(connection))
-		pipit_budget_settle(connection, pipit_engine_waiting(connection));
+	if (!pipit_connection_is_gone(connection))
+		pipit_budget_settle(connection, pipit_classic_waiting(connection));
 }
 
 bool pipit_connection_is_quiet(const struct pipit_connection *connection)
@@ -685,13 +709,10 @@ static void on_turn_end(evutil_socket_t fd, short what, void *context)
 		if (!transport->waiting)
 			transport->waiting_tail = &transport->waiting;
 		connection->is_waiting = false;
-		/* evhttp was short of memory before it held it: it then looks like one that evhttp let go. */
-		if (connection->fd < 0 && bufferevent_getfd(connection->bev) < 0)
-			bufferevent_free(connection->bev);
-		else if (pipit_engine_is_gone(connection))
+		if (connection->fd < 0)
+			pipit_doors_adopt(connection);
+		else if (pipit_connection_is_gone(connection))
 			;
-		else if (connection->fd < 0)
-			pipit_admission_adopt(connection);
 		else if (connection->pending && !connection->checked && may_read(connection))
 			resume(connection);
 		else
@@ -700,6 +721,7 @@ static void on_turn_end(evutil_socket_t fd, short what, void *context)
 			break;
 	}
 	transport->is_turn_end = false;
+	free_gone(transport);
 	/* Without a timer, active is better than never. */
 	if (transport->waiting && event_add(transport->turn_end, &at_once) != 0)
 		event_active(transport->turn_end, EV_TIMEOUT, 0);
@@ -720,7 +742,7 @@ size_t pipit_transport_close_all(struct pipit_transport *transport)
 {
 	size_t in_flight = 0;
 	for (struct pipit_connection *at = transport->all; at; at = at->next) {
-		if (!pipit_engine_is_gone(at) && (at->request || at->phase == PHASE_WRITING))
+		if (!pipit_connection_is_gone(at) && (at->request || at->phase == PHASE_WRITING))
 			in_flight++;
 		pipit_connection_drop(at);
 	}
@@ -732,28 +754,47 @@ bool pipit_transport_is_empty(const struct pipit_transport *transport)
 	return transport->adopted == 0 && !transport->waiting;
 }
 
-struct evhttp *pipit_transport_engine(struct pipit_transport *transport)
+static void close_spare(struct pipit_transport *transport)
 {
-	return transport->http;
+	struct pipit_connection *spare = transport->spare;
+	transport->spare = NULL;
+	if (spare && spare->bev)
+		bufferevent_free(spare->bev);
+	else if (spare)
+		pipit_connection_free(spare);
 }
 
-bool pipit_transport_is_ready(struct pipit_transport *transport)
-{
-	return pipit_engine_has_spare(transport);
-}
-
+/* What it holds. Connections that libevent has not freed yet outlive it. */
 static void release(struct pipit_transport *transport)
 {
+	transport->hooks = NULL;
+	pipit_doors_remove(transport);
+	pipit_engine_close(transport);
+	pipit_classic_close(transport);
+	close_spare(transport);
+	free_gone(transport);
 	if (transport->turn_end)
 		event_free(transport->turn_end);
 	free(transport->in);
 	free(transport->batch);
 	transport->turn_end = NULL;
 	transport->in = transport->batch = NULL;
+	if (--transport->count == 0)
+		free(transport);
+}
+
+static bool set_up(struct pipit_transport *transport, bool has_classic)
+{
+	transport->in = malloc(PIPIT_INPUT_SIZE + 1);
+	transport->batch = malloc(transport->config->max_output_bytes);
+	transport->turn_end = event_new(transport->base, -1, 0, on_turn_end, transport);
+	return transport->in && transport->batch && transport->turn_end && pipit_engine_open(transport) == 0 &&
+	       (!has_classic || pipit_classic_open(transport) == 0) && pipit_doors_are_ready(transport);
 }
 
 struct pipit_transport *pipit_transport_new(struct event_base *base, const struct pipit_config *config,
-    struct pipit_stats *stats, struct pipit_house *house, const struct pipit_transport_hooks *hooks, void *context)
+    struct pipit_stats *stats, struct pipit_house *house, const struct pipit_transport_hooks *hooks, void *context,
+    bool has_classic)
 {
 	struct pipit_transport *transport = calloc(1, sizeof *transport);
 	if (!transport)
@@ -769,12 +810,9 @@ struct pipit_transport *pipit_transport_new(struct event_base *base, const struc
 	transport->limits.max_field_bytes = (uint32_t)config->max_field_bytes;
 	transport->limits.max_fields = (uint32_t)config->max_fields;
 	transport->waiting_tail = &transport->waiting;
-	transport->in = malloc(PIPIT_INPUT_SIZE + 1);
-	transport->batch = malloc(config->max_output_bytes);
-	transport->turn_end = event_new(base, -1, 0, on_turn_end, transport);
-	if (!transport->in || !transport->batch || !transport->turn_end || pipit_engine_open(transport) != 0) {
+	transport->count = 1;
+	if (!set_up(transport, has_classic)) {
 		release(transport);
-		free(transport);
 		return NULL;
 	}
 	pipit_transport_read_clock(transport);
@@ -786,11 +824,7 @@ void pipit_transport_free(struct pipit_transport *transport)
 	if (!transport)
 		return;
 	pipit_transport_close_all(transport);
-	pipit_engine_close(transport);
 	release(transport);
-	transport->hooks = NULL;
-	if (transport->count == 0)
-		free(transport);
 }
 
 /* --- for the request on a connection ------------------------------------------------------------------------------- */

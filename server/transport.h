@@ -2,9 +2,9 @@
 /*
  * A connection: its bytes, and evhttp behind it.
  *
- * evhttp holds a dormant bufferevent per connection and never touches the socket. The transport receives into one flat
- * buffer of the worker, lets the guard judge, collects the content, shows evhttp one whole canonical message, and sends all
- * replies of a readiness in one send(). Above it, hooks decide and handle; below it, only libevent.
+ * evhttp never touches the socket. The transport receives into one flat buffer of the worker, lets the guard judge, collects
+ * the content, shows evhttp one whole canonical message, and sends all replies of a readiness in one send(). Above it, hooks
+ * decide and handle; below it, only libevent.
  *
  * One transport per worker; everything here runs on the worker's thread.
  *
@@ -22,22 +22,17 @@
 #include "pipit.h"
 #include "stats.h"
 
-struct evhttp;
 struct pipit_connection;
 struct pipit_transport;
 
 /*
- * config, stats and house are kept and outlive the transport. base is borrowed likewise.
- * Returns NULL when memory is short.
+ * config, stats and house are kept and outlive the transport. base is borrowed likewise. has_classic: the hook `head` may
+ * decide for classic callbacks; each client then has a connection of evhttp. Listening sockets: see doors.h.
+ * Returns NULL when memory or descriptors are short.
  */
 struct pipit_transport *pipit_transport_new(struct event_base *base, const struct pipit_config *config,
-    struct pipit_stats *stats, struct pipit_house *house, const struct pipit_transport_hooks *hooks, void *context);
-
-/* evhttp for connections of this transport: give it listeners. Owned by the transport. */
-struct evhttp *pipit_transport_engine(struct pipit_transport *transport);
-
-/* True when the next connection can be taken (a spare is in stock; tries to make one). */
-bool pipit_transport_is_ready(struct pipit_transport *transport);
+    struct pipit_stats *stats, struct pipit_house *house, const struct pipit_transport_hooks *hooks, void *context,
+    bool has_classic);
 
 /* From now on every reply says "Connection: close", and idle connections leave once they have been quiet for a moment. */
 void pipit_transport_drain(struct pipit_transport *transport);

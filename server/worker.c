@@ -4,11 +4,11 @@
 
 #include "admission.h"
 #include "deadlines.h"
+#include "doors.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <event2/http.h>
 #include <event2/listener.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -43,9 +43,7 @@ struct pipit_worker {
 	struct event *last_call;         /* closes the doors, one turn after a drain began */
 	int wakeup_fd;                   /* eventfd */
 	_Atomic(struct message *) inbox; /* newest first; CLOSED_INBOX once the worker has stopped */
-	struct evhttp_bound_socket *doors[PIPIT_LISTEN_MAX];
-	size_t door_count;
-	bool is_paused;    /* doors are closed for want of memory or descriptors */
+	bool is_closed;    /* no longer listening */
 	bool is_done;      /* worker_done was called */
 	uint64_t swept_ns; /* when the sweep ran last */
 	uint64_t drain_ms; /* when draining began; 0: not draining */
@@ -72,21 +70,10 @@ static uint64_t now_ns(void)
  */
 static _Thread_local unsigned accept_failures;
 
-/* False when not all could be opened. */
-static bool set_doors(struct pipit_worker *worker, bool open)
-{
-	bool is_done = true;
-	for (size_t i = 0; i < worker->door_count; i++) {
-		struct evconnlistener *listener = evhttp_bound_socket_get_listener(worker->doors[i]);
-		is_done &= (open ? evconnlistener_enable(listener) : evconnlistener_disable(listener)) == 0;
-	}
-	return is_done;
-}
-
 /* accept() failed, mostly with EMFILE: without a pause the loop would spin on the waiting connection. */
-static void on_accept_error(struct evconnlistener *listener, void *evhttp)
+static void on_accept_error(struct evconnlistener *listener, void *context)
 {
-	(void)evhttp;
+	(void)context;
 	evconnlistener_disable(listener);
 	accept_failures++;
 }
@@ -94,8 +81,7 @@ static void on_accept_error(struct evconnlistener *listener, void *evhttp)
 static void pause_accepting(void *context)
 {
 	struct pipit_worker *worker = context;
-	worker->is_paused = true;
-	set_doors(worker, false);
+	pipit_doors_set(worker->transport, false);
 }
 
 /* After a pause: make room, and open again. */
@@ -104,37 +90,18 @@ static void reopen_doors(struct pipit_worker *worker)
 	if (accept_failures) {
 		pipit_stats_add(worker->stats, PIPIT_COUNT_ACCEPT_ERRORS, accept_failures);
 		accept_failures = 0;
-		worker->is_paused = true;
 		for (int i = 0; i < EVICTIONS_PER_SWEEP; i++)
 			pipit_admission_evict(worker->transport);
 	}
 	/* Whether it is paused or not: with several servers on one thread, the failure of this one's door may have been told to
 	 * another. */
-	if (!pipit_transport_is_ready(worker->transport))
-		return;
-	worker->is_paused = !set_doors(worker, true);
-}
-
-static void close_doors(struct pipit_worker *worker)
-{
-	while (worker->door_count)
-		evhttp_del_accept_socket(
-		    pipit_transport_engine(worker->transport), worker->doors[--worker->door_count]);
+	if (pipit_doors_are_ready(worker->transport))
+		pipit_doors_set(worker->transport, true);
 }
 
 int pipit_worker_listen(struct pipit_worker *worker, int fd)
 {
-	struct evhttp_bound_socket *door;
-	assert(worker->door_count < PIPIT_LISTEN_MAX);
-	door = evhttp_accept_socket_with_handle(pipit_transport_engine(worker->transport), fd);
-	if (!door) {
-		close(fd);
-		return -ENOMEM;
-	}
-	evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(door), on_accept_error);
-	worker->doors[worker->door_count++] = door;
-	/* evhttp does not say when it could not add the event: such a door would never open. */
-	return evconnlistener_enable(evhttp_bound_socket_get_listener(door)) == 0 ? 0 : -ENOMEM;
+	return pipit_doors_add(worker->transport, fd, on_accept_error);
 }
 
 /* --- inbox --------------------------------------------------------------------------------------------------------- */
@@ -209,7 +176,7 @@ static int post(
 
 static void check_done(struct pipit_worker *worker)
 {
-	if (!worker->drain_ms || worker->door_count || worker->is_done || !pipit_transport_is_empty(worker->transport))
+	if (!worker->drain_ms || !worker->is_closed || worker->is_done || !pipit_transport_is_empty(worker->transport))
 		return;
 	worker->is_done = true;
 	worker->shared->worker_done(worker->shared->server, worker);
@@ -225,7 +192,8 @@ static void on_last_call(evutil_socket_t fd, short what, void *context)
 {
 	struct pipit_worker *worker = context;
 	(void)fd, (void)what;
-	close_doors(worker);
+	pipit_doors_remove(worker->transport);
+	worker->is_closed = true;
 	check_done(worker);
 }
 
@@ -415,7 +383,8 @@ static struct pipit_transport *new_transport(struct pipit_worker *worker)
 	worker->hooks.pause_accepting = pause_accepting;
 	worker->hooks.emptied = emptied;
 	return pipit_transport_new(
-	    worker->base, worker->shared->config, worker->stats, worker->shared->house, &worker->hooks, worker);
+	    worker->base, worker->shared->config, worker->stats, worker->shared->house, &worker->hooks, worker,
+	    worker->shared->has_classic);
 }
 
 /* The CPU time of the calling thread, readable from any thread. */

@@ -20,6 +20,7 @@ struct pipit_shared {
 	const struct pipit_config *config;
 	const struct pipit_router *router;
 	const struct pipit_route *fallback;
+	bool has_classic;                    /* a route or the fallback is an evhttp callback */
 	size_t route_count;                  /* indexes of counters: the routes, "fallback", "none" */
 	struct pipit_access_log *access_log; /* NULL: off */
 	struct pipit_house *house;

@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # From the top.
 LADDER = """slice reason pipit log recycle reserve stats exposition knob config options guard router files json reply tls listener house hooks
-connection budget output engine deadlines admission pending transport request stream site dispatch worker signals server healthcheck main""".split()
+connection budget output engine classic deadlines admission pending doors transport request stream site dispatch worker signals server healthcheck main""".split()
 RUNG = {name: number for number, name in enumerate(LADDER)}
 # A header that two files share in private stands on the rung of the upper one.
 RUNG["counts"] = RUNG["stats"]

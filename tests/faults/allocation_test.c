@@ -29,7 +29,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#define BURST 50
+#define BURST 25
 #define FRAMES_SHOWN 10
 #define RANDOM_RUNS 300
 #define RANDOM_ONE_IN 100

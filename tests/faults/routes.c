@@ -277,7 +277,8 @@ static void classic_file(struct evhttp_request *request, void *name)
 
 /* ---------------------------------------------------------------- all */
 
-int routes_register(struct pipit_server *server, struct event_base *base, char *small_file, char *large_file)
+int routes_register(struct pipit_server *server, struct event_base *base, char *small_file, char *large_file,
+    bool with_classic)
 {
 	int error = 0;
 
@@ -290,6 +291,8 @@ int routes_register(struct pipit_server *server, struct event_base *base, char *
 	error |= pipit_route(server, PIPIT_GET, "/file/large", send_file, large_file);
 	error |= pipit_route(server, PIPIT_POST, "/later", later, NULL);
 	error |= pipit_route(server, PIPIT_POST, "/posted", posted, NULL);
+	if (!with_classic)
+		return error;
 	error |= pipit_route_evhttp(server, PIPIT_ANY, "/classic", classic, NULL);
 	error |= pipit_route_evhttp(server, PIPIT_GET, "/classic/later", classic_later, base);
 	error |= pipit_route_evhttp(server, PIPIT_GET, "/classic/chunked", classic_chunked, NULL);

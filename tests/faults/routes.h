@@ -3,6 +3,7 @@
 #ifndef PIPIT_TESTS_ROUTES_H
 #define PIPIT_TESTS_ROUTES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct event_base;
@@ -17,7 +18,8 @@ const char *routes_pattern(void);
 
 /* What pipit_route() and the others returned. The two files are served by /file/small and /file/large; their
  * names are kept. */
-int routes_register(struct pipit_server *server, struct event_base *base, char *small_file, char *large_file);
+int routes_register(struct pipit_server *server, struct event_base *base, char *small_file, char *large_file,
+    bool with_classic);
 
 /* Requests that a handler keeps and has not answered. */
 size_t routes_pending(void);

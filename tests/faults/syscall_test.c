@@ -49,11 +49,12 @@ enum call {
 	CALL_OPENAT2,
 	CALL_FSTAT,
 	CALL_GETPEERNAME,
-	CALL_SETSOCKOPT,
 	CALL_SHUTDOWN,
 	CALL_POLL,
 	CALL_EPOLL_WAIT,
 	CALL_EPOLL_CTL,
+	/* from here on at a start only */
+	CALL_SETSOCKOPT,
 	CALL_SOCKET,
 	CALL_BIND,
 	CALL_LISTEN,
@@ -353,7 +354,6 @@ static const struct fault {
 	{ "fstat: ENOMEM", CALL_FSTAT, ENOMEM, SCRIPT_OR_REFUSED, false, 0 },
 	{ "getpeername: ENOBUFS", CALL_GETPEERNAME, ENOBUFS, SCRIPT_EXACTLY, true, 0 },
 	{ "getpeername: ENOTCONN", CALL_GETPEERNAME, ENOTCONN, SCRIPT_EXACTLY, true, 0 },
-	{ "setsockopt: ENOBUFS", CALL_SETSOCKOPT, ENOBUFS, SCRIPT_EXACTLY, true, 0 },
 	{ "shutdown: ENOTCONN", CALL_SHUTDOWN, ENOTCONN, SCRIPT_EXACTLY, true, 0 },
 	{ "poll: EINTR", CALL_POLL, EINTR, SCRIPT_EXACTLY, true, 0 },
 	{ "poll: ENOMEM", CALL_POLL, ENOMEM, SCRIPT_EXACTLY, true, 0 },
@@ -446,7 +446,8 @@ START_TEST(the_script_is_answered_without_faults)
 	static const struct fault none = { "none", CALL_NONE, 0, SCRIPT_EXACTLY, false, 0 };
 	run(&none, 0, 0);
 	for (enum call call = CALL_RECV; call <= CALL_EPOLL_CTL; call++)
-		ck_assert_msg(calls[call] > 0, "call %d is not made", (int)call);
+		ck_assert_msg(calls[call] > 0 || (script_is_native() && (call == CALL_GETPEERNAME || call == CALL_WRITEV)), "call %d is not made",
+		    (int)call);
 	ck_assert_uint_eq(complaints, 0);
 }
 END_TEST

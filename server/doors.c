@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * See doors.h. Where there are classic callbacks evhttp accepts, because only so it learns who connects (classic.c); elsewhere
+ * we do, which costs a client no evhttp connection.
+ */
+#include "doors.h"
+
+#include "admission.h"
+#include "classic.h"
+#include "output.h"
+#include "reserve.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* --- first and last moment ------------------------------------------------------------------------------------------ */
+
+struct pipit_connection *pipit_connection_new(struct pipit_transport *transport)
+{
+	struct pipit_connection *connection = calloc(1, sizeof *connection);
+	if (!connection)
+		return NULL;
+	connection->transport = transport;
+	connection->fd = connection->accepted = -1;
+	connection->file = -1;
+	if (transport->http && !pipit_classic_attach(connection)) {
+		free(connection);
+		return NULL;
+	}
+	transport->count++;
+	return connection;
+}
+
+static void unlink_waiting(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	struct pipit_connection **link = &transport->waiting;
+	if (!connection->is_waiting)
+		return;
+	while (*link != connection)
+		link = &(*link)->next_waiting;
+	*link = connection->next_waiting;
+	if (transport->waiting_tail == &connection->next_waiting)
+		transport->waiting_tail = link;
+}
+
+static void unlink_adopted(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	if (connection->fd < 0)
+		return;
+	event_del(&connection->io);
+	if (connection->next)
+		connection->next->previous = connection->previous;
+	else
+		transport->last = connection->previous;
+	if (connection->previous)
+		connection->previous->next = connection->next;
+	else
+		transport->all = connection->next;
+	for (size_t i = 0; i < transport->candidate_count; i++) {
+		if (transport->candidates[i].connection == connection)
+			transport->candidates[i].connection = NULL;
+	}
+}
+
+void pipit_connection_free(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	bool was_adopted = connection->fd >= 0;
+
+	if (connection->request && transport->hooks)
+		transport->hooks->finished(transport->context, connection, false);
+	/* evhttp may have let it go by itself. */
+	pipit_connection_check_out(connection);
+	unlink_waiting(connection);
+	unlink_adopted(connection);
+	pipit_output_clear(connection);
+	free(connection->pending);
+	free(connection->body);
+	if (connection->accepted >= 0)
+		close(connection->accepted);
+	free(connection);
+	if (was_adopted && --transport->adopted == 0 && transport->hooks)
+		transport->hooks->emptied(transport->context);
+	/* Orphaned: the last connection takes the transport with it. */
+	if (--transport->count == 0)
+		free(transport);
+}
+
+/* --- accepting ------------------------------------------------------------------------------------------------------- */
+
+bool pipit_doors_are_ready(struct pipit_transport *transport)
+{
+	if (pipit_reserve_is_low())
+		return false;
+	if (!transport->spare)
+		transport->spare = pipit_connection_new(transport);
+	return transport->spare != NULL;
+}
+
+/* Made one ahead, so that nobody is let in for whom there is no memory. */
+struct pipit_connection *pipit_connection_take_spare(struct pipit_transport *transport)
+{
+	struct pipit_connection *connection = transport->spare;
+	transport->spare = NULL;
+	if (!pipit_doors_are_ready(transport))
+		transport->hooks->pause_accepting(transport->context);
+	return connection;
+}
+
+/* Whoever has come is taken up at the end of the turn: until then nobody can ask him to leave again. */
+static void on_accept(
+    struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int length, void *context)
+{
+	struct pipit_connection *connection = pipit_connection_take_spare(context);
+	size_t size = (size_t)length < sizeof connection->peer ? (size_t)length : sizeof connection->peer;
+	(void)listener;
+
+	memcpy(&connection->peer, address, size);
+	connection->accepted = fd;
+	pipit_connection_wake(connection);
+}
+
+/* evhttp has accepted, and has set the descriptor by now. False when it holds nobody. */
+static bool ask_evhttp(struct pipit_connection *connection)
+{
+	socklen_t length = sizeof connection->peer;
+
+	/* evhttp was short of memory before it held it: it then looks like one that evhttp let go. */
+	if (bufferevent_getfd(connection->bev) < 0) {
+		bufferevent_free(connection->bev);
+		return false;
+	}
+	if (getpeername(bufferevent_getfd(connection->bev), &connection->peer.any, &length) != 0)
+		connection->peer.any.sa_family = AF_UNSPEC;
+	return !pipit_connection_is_gone(connection);
+}
+
+void pipit_doors_adopt(struct pipit_connection *connection)
+{
+	if (!connection->bev)
+		pipit_admission_adopt(connection, connection->accepted);
+	else if (ask_evhttp(connection))
+		pipit_admission_adopt(connection, bufferevent_getfd(connection->bev));
+}
+
+int pipit_doors_add(struct pipit_transport *transport, int fd, pipit_doors_error *on_error)
+{
+	struct pipit_door *door = &transport->doors[transport->door_count];
+
+	assert(transport->door_count < PIPIT_LISTEN_MAX);
+	door->bound = NULL;
+	door->listener = evconnlistener_new(
+	    transport->base, on_accept, transport, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (!door->listener) {
+		close(fd);
+		return -ENOMEM;
+	}
+	evconnlistener_set_error_cb(door->listener, on_error);
+	if (transport->http) {
+		door->bound = evhttp_bind_listener(transport->http, door->listener);
+		if (!door->bound) {
+			evconnlistener_free(door->listener);
+			return -ENOMEM;
+		}
+	}
+	transport->door_count++;
+	/* libevent does not say when it could not add the event: such a door would never open. */
+	return evconnlistener_enable(door->listener) == 0 ? 0 : -ENOMEM;
+}
+
+bool pipit_doors_set(struct pipit_transport *transport, bool open)
+{
+	bool is_done = true;
+	for (size_t i = 0; i < transport->door_count; i++) {
+		struct evconnlistener *listener = transport->doors[i].listener;
+		is_done &= (open ? evconnlistener_enable(listener) : evconnlistener_disable(listener)) == 0;
+	}
+	return is_done;
+}
+
+void pipit_doors_remove(struct pipit_transport *transport)
+{
+	while (transport->door_count) {
+		struct pipit_door *door = &transport->doors[--transport->door_count];
+		if (door->bound)
+			evhttp_del_accept_socket(transport->http, door->bound);
+		else
+			evconnlistener_free(door->listener);
+	}
+}
