@@ -446,7 +446,13 @@ PIPIT_API int pipit_reply(
 /** Reply with text/plain; charset=utf-8. */
 PIPIT_API int pipit_reply_text(struct pipit_request *request, int status, const char *text);
 
-/** Reply with a JSON document. Takes `doc` (deletes it in every case); NULL, as from a cJSON function out of memory, is 503. */
+/**
+ * Reply with a JSON document, without white space; numbers are printed so that they read back as the same double. Takes `doc`
+ * (deletes it in every case); NULL, as from a cJSON function out of memory, is 503.
+ *
+ * @return as the others; -EINVAL also for a document that holds an item without a type or is nested more than 1,000 deep: the
+ *         client is sent 500 then
+ */
 PIPIT_API int pipit_reply_json(struct pipit_request *request, int status, struct cJSON *doc);
 
 /**

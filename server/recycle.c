@@ -6,6 +6,18 @@
 
 _Thread_local struct pipit_shelf pipit_shelves[PIPIT_SHELF_COUNT];
 
+void *pipit_recycle_malloc(size_t size)
+{
+	void *memory = pipit_recycle_take(size);
+	return memory ? memory : malloc(size);
+}
+
+void pipit_recycle_free(void *memory)
+{
+	if (!pipit_recycle_keep(memory))
+		free(memory);
+}
+
 void pipit_recycle_clear(void)
 {
 	for (size_t i = 0; i < PIPIT_SHELF_COUNT; i++) {

@@ -4,6 +4,7 @@
 
 #include "json.h"
 #include "log.h"
+#include "printer.h"
 #include "reply.h"
 
 #include <cjson/cJSON.h>
@@ -505,19 +506,22 @@ static int reply_without_memory(struct pipit_request *request)
 
 int pipit_reply_json(struct pipit_request *request, int status, struct cJSON *doc)
 {
-	char small[2048], *text = small;
-	int result;
+	char small[2048];
+	struct pipit_text text = pipit_text_in(small, sizeof small);
+	int result = doc ? pipit_text_print(&text, doc) : -ENOMEM;
 
-	if (!doc)
-		return reply_without_memory(request);
-	if (!cJSON_PrintPreallocated(doc, small, sizeof small, false))
-		text = cJSON_PrintUnformatted(doc);
 	cJSON_Delete(doc);
-	if (!text)
-		return reply_without_memory(request);
-	result = pipit_reply(request, status, "application/json", text, strlen(text));
-	if (text != small)
-		cJSON_free(text);
+	if (result == 0) {
+		result = pipit_reply(request, status, "application/json", text.bytes, text.length);
+	} else if (result == -ENOMEM) {
+		result = reply_without_memory(request);
+	} else {
+		pipit_log(PIPIT_LOG_ERROR, "%s: the handler replied a JSON document that cannot be printed: an item without a type, or too deep",
+		    pipit_request_route(request));
+		result = pipit_reply_problem(request, 500, NULL);
+		result = result == 0 ? -EINVAL : result;
+	}
+	pipit_text_clear(&text);
 	return result;
 }
 

@@ -11,18 +11,6 @@
 
 #define LARGEST 4096
 
-static void *get(size_t size)
-{
-	void *memory = pipit_recycle_take(size);
-	return memory ? memory : malloc(size);
-}
-
-static void give(void *memory)
-{
-	if (!pipit_recycle_keep(memory))
-		free(memory);
-}
-
 static size_t count_kept(void)
 {
 	size_t count = 0;
@@ -75,7 +63,7 @@ START_TEST(keeps_no_more_than_it_may)
 	for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
 		blocks[i] = malloc(100);
 	for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
-		give(blocks[i]);
+		pipit_recycle_free(blocks[i]);
 	ck_assert_uint_eq(count_kept(), PIPIT_RECYCLES ? PIPIT_SHELF_BLOCKS_MAX : 0);
 	pipit_recycle_clear();
 	ck_assert_uint_eq(count_kept(), 0);
@@ -107,16 +95,16 @@ static void *juggle(void *mark)
 		if (hands[at]) {
 			for (size_t j = 0; j < sizes[at]; j++)
 				wrong += hands[at][j] != (unsigned char)(byte + at);
-			give(hands[at]);
+			pipit_recycle_free(hands[at]);
 			hands[at] = NULL;
 		} else {
 			sizes[at] = dice >> 16 & 511;
-			hands[at] = get(sizes[at]);
+			hands[at] = pipit_recycle_malloc(sizes[at]);
 			memset(hands[at], (unsigned char)(byte + at), sizes[at]);
 		}
 	}
 	for (at = 0; at < 64; at++)
-		give(hands[at]);
+		pipit_recycle_free(hands[at]);
 	pipit_recycle_clear();
 	return (void *)wrong;
 }

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/* See printer.h. Room is asked for once per item, so that the loops over bytes need not ask. */
+#include "printer.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <locale.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A number: sign, 17 digits, point, "e-308"; or a whole one of 20 digits. */
+#define NUMBER_BYTES_MAX 32
+/* Of one byte of a string: "\u001f". */
+#define ESCAPE_BYTES 6
+#define CAPACITY_FIRST 256
+
+static int grow(struct pipit_text *text, size_t more)
+{
+	size_t capacity = text->capacity ? text->capacity : CAPACITY_FIRST;
+	char *bytes;
+
+	if (more > SIZE_MAX / 4 - text->length)
+		return -ENOMEM;
+	while (capacity - text->length < more)
+		capacity *= 2;
+	bytes = text->is_allocated ? realloc(text->bytes, capacity) : malloc(capacity);
+	if (!bytes)
+		return -ENOMEM;
+	if (!text->is_allocated)
+		memcpy(bytes, text->bytes, text->length);
+	text->bytes = bytes;
+	text->capacity = capacity;
+	text->is_allocated = true;
+	return 0;
+}
+
+static int reserve(struct pipit_text *text, size_t more)
+{
+	return text->capacity - text->length < more ? grow(text, more) : 0;
+}
+
+static int put(struct pipit_text *text, const char *bytes, size_t length)
+{
+	if (reserve(text, length) != 0)
+		return -ENOMEM;
+	memcpy(text->bytes + text->length, bytes, length);
+	text->length += length;
+	return 0;
+}
+
+static int put_byte(struct pipit_text *text, char byte)
+{
+	return put(text, &byte, 1);
+}
+
+/* --- strings ------------------------------------------------------------------------------------------------------- */
+
+/* Bytes from `at` on that stand for themselves, eight at a time until one of them does not. */
+static size_t plain_length(const char *at, size_t length)
+{
+	const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+	size_t i = 0;
+
+	while (length - i >= sizeof ones) {
+		uint64_t word, control, quote, backslash;
+		memcpy(&word, at + i, sizeof word);
+		control = (word - ones * 0x20) & ~word;
+		quote = word ^ (ones * '"');
+		backslash = word ^ (ones * '\\');
+		quote = (quote - ones) & ~quote;
+		backslash = (backslash - ones) & ~backslash;
+		if ((control | quote | backslash) & highs)
+			break;
+		i += sizeof word;
+	}
+	while (i < length && (unsigned char)at[i] >= 0x20 && at[i] != '"' && at[i] != '\\')
+		i++;
+	return i;
+}
+
+static char *put_escape(char *at, unsigned char byte)
+{
+	static const char digits[] = "0123456789abcdef", shorts[] = "\b\f\n\r\t\"\\", letters[] = "bfnrt\"\\";
+	const char *found = memchr(shorts, byte, sizeof shorts - 1);
+
+	*at++ = '\\';
+	if (found) {
+		*at++ = letters[found - shorts];
+		return at;
+	}
+	memcpy(at, "u00", 3);
+	at[3] = digits[byte >> 4];
+	at[4] = digits[byte & 15];
+	return at + 5;
+}
+
+static int put_string(struct pipit_text *text, const char *string)
+{
+	size_t length = string ? strlen(string) : 0;
+	char *at;
+
+	if (length > (SIZE_MAX - 2) / ESCAPE_BYTES)
+		return -ENOMEM;
+	/* Mostly nothing is escaped; only when something is, room for the worst is asked for. */
+	if (reserve(text, length + 2) != 0)
+		return -ENOMEM;
+	text->bytes[text->length++] = '"';
+	while (length > 0) {
+		size_t plain = plain_length(string, length);
+		memcpy(text->bytes + text->length, string, plain);
+		text->length += plain;
+		string += plain;
+		length -= plain;
+		if (length == 0)
+			break;
+		if (reserve(text, length * ESCAPE_BYTES + 1) != 0)
+			return -ENOMEM;
+		at = put_escape(text->bytes + text->length, (unsigned char)*string++);
+		text->length = (size_t)(at - text->bytes);
+		length--;
+	}
+	return put_byte(text, '"');
+}
+
+/* --- numbers ------------------------------------------------------------------------------------------------------- */
+
+static size_t render_whole(char *at, uint64_t number, bool is_negative)
+{
+	char digits[20];
+	size_t count = 0, length = 0;
+
+	do {
+		digits[count++] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	if (is_negative)
+		at[length++] = '-';
+	while (count > 0)
+		at[length++] = digits[--count];
+	return length;
+}
+
+/* The shortest of 15 and 17 digits that reads back as the same. printf() and strtod() go by the locale's decimal point. */
+static size_t render_double(char *at, double number)
+{
+	const char *point = localeconv()->decimal_point;
+	int length = snprintf(at, NUMBER_BYTES_MAX, "%1.15g", number);
+	char *found;
+
+	if (strtod(at, NULL) != number)
+		length = snprintf(at, NUMBER_BYTES_MAX, "%1.17g", number);
+	found = *point == '.' ? NULL : strstr(at, point);
+	if (found) {
+		size_t skip = strlen(point) - 1;
+		*found = '.';
+		memmove(found + 1, found + 1 + skip, strlen(found + 1 + skip) + 1);
+		length -= (int)skip;
+	}
+	return (size_t)length;
+}
+
+static int put_number(struct pipit_text *text, double number)
+{
+	double size = fabs(number);
+
+	if (isnan(number) || isinf(number))
+		return put(text, "null", 4);
+	if (reserve(text, NUMBER_BYTES_MAX) != 0)
+		return -ENOMEM;
+	/* Beyond 15 digits cJSON prints an exponent. */
+	if (size < 1e15 && size == (double)(uint64_t)size)
+		text->length += render_whole(text->bytes + text->length, (uint64_t)size, number < 0);
+	else
+		text->length += render_double(text->bytes + text->length, number);
+	return 0;
+}
+
+/* --- values -------------------------------------------------------------------------------------------------------- */
+
+static int put_value(struct pipit_text *text, const cJSON *item, unsigned depth);
+
+static int put_members(struct pipit_text *text, const cJSON *container, bool has_names, unsigned depth)
+{
+	int error = depth >= CJSON_NESTING_LIMIT ? -EINVAL : put_byte(text, has_names ? '{' : '[');
+
+	for (const cJSON *item = container->child; item && error == 0; item = item->next) {
+		if (has_names)
+			error = put_string(text, item->string);
+		if (has_names && error == 0)
+			error = put_byte(text, ':');
+		if (error == 0)
+			error = put_value(text, item, depth + 1);
+		if (error == 0 && item->next)
+			error = put_byte(text, ',');
+	}
+	return error != 0 ? error : put_byte(text, has_names ? '}' : ']');
+}
+
+static int put_value(struct pipit_text *text, const cJSON *item, unsigned depth)
+{
+	switch (item->type & 0xff) {
+	case cJSON_String:
+		return put_string(text, item->valuestring);
+	case cJSON_Number:
+		return put_number(text, item->valuedouble);
+	case cJSON_Object:
+		return put_members(text, item, true, depth);
+	case cJSON_Array:
+		return put_members(text, item, false, depth);
+	case cJSON_True:
+		return put(text, "true", 4);
+	case cJSON_False:
+		return put(text, "false", 5);
+	case cJSON_NULL:
+		return put(text, "null", 4);
+	case cJSON_Raw:
+		return item->valuestring ? put(text, item->valuestring, strlen(item->valuestring)) : -EINVAL;
+	default:
+		return -EINVAL;
+	}
+}
+
+int pipit_text_print(struct pipit_text *text, const cJSON *doc)
+{
+	return put_value(text, doc, 0);
+}
+
+void pipit_text_clear(struct pipit_text *text)
+{
+	if (text->is_allocated)
+		free(text->bytes);
+	*text = pipit_text_in(NULL, 0);
+}
