@@ -200,6 +200,35 @@ static enum pipit_files_result explain(int error)
 	}
 }
 
+static struct pipit_files_version version_of(const struct stat *status)
+{
+	return (struct pipit_files_version){ .device = status->st_dev,
+		.inode = status->st_ino,
+		.size = (uint64_t)status->st_size,
+		.modified = status->st_mtim,
+		.changed = status->st_ctim };
+}
+
+bool pipit_files_read_version(int fd, struct pipit_files_version *version)
+{
+	struct stat status;
+	if (fstat(fd, &status) != 0)
+		return false;
+	*version = version_of(&status);
+	return true;
+}
+
+static bool is_same_moment(const struct timespec *one, const struct timespec *other)
+{
+	return one->tv_sec == other->tv_sec && one->tv_nsec == other->tv_nsec;
+}
+
+bool pipit_files_is_same_version(const struct pipit_files_version *one, const struct pipit_files_version *other)
+{
+	return one->device == other->device && one->inode == other->inode && one->size == other->size &&
+	       is_same_moment(&one->modified, &other->modified) && is_same_moment(&one->changed, &other->changed);
+}
+
 /* `is_directory` is set when NOT_FOUND is due to that. */
 static enum pipit_files_result open_regular(
     const struct pipit_files *files, const char *name, struct pipit_file *file, bool *is_directory)
@@ -223,6 +252,7 @@ static enum pipit_files_result open_regular(
 	file->size = (uint64_t)status.st_size;
 	file->modified = status.st_mtime;
 	file->content_type = pipit_files_content_type(name);
+	file->version = version_of(&status);
 	return PIPIT_FILES_FOUND;
 }
 

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <time.h>
 
 struct pipit_files; /* an open root */
@@ -25,11 +26,20 @@ void pipit_files_close_root(struct pipit_files *files);
 /* For tests: use the walk instead of openat2. */
 void pipit_files_set_walking(struct pipit_files *files, bool walking);
 
+/* Which state of which file: two that are equal are the same file, unchanged as far as the file system can tell. */
+struct pipit_files_version {
+	dev_t device;
+	ino_t inode;
+	uint64_t size;
+	struct timespec modified, changed; /* st_mtim, st_ctim */
+};
+
 struct pipit_file {
 	int fd;                   /* the caller's to close */
 	uint64_t size;            /* bytes */
 	time_t modified;          /* st_mtime, seconds */
 	const char *content_type; /* static, by the file name's ending; "application/octet-stream" when unknown */
+	struct pipit_files_version version;
 };
 
 enum pipit_files_result {
@@ -47,6 +57,10 @@ enum pipit_files_result {
  */
 enum pipit_files_result pipit_files_open(
     const struct pipit_files *files, struct pipit_slice path, struct pipit_file *file);
+
+/* The version that a descriptor's file has now; false when the system does not say. */
+bool pipit_files_read_version(int fd, struct pipit_files_version *version);
+bool pipit_files_is_same_version(const struct pipit_files_version *one, const struct pipit_files_version *other);
 
 /* Media type by ending, charset=utf-8 for text types; "application/octet-stream" when unknown. Static. */
 const char *pipit_files_content_type(const char *name);
