@@ -6,6 +6,7 @@
 #ifndef PIPIT_CONNECTION_H
 #define PIPIT_CONNECTION_H
 
+#include "descriptor.h"
 #include "guard.h"
 #include "hooks.h"
 #include "house.h"
@@ -66,7 +67,7 @@ struct pipit_connection {
 	uint64_t content_bytes;
 	char *out; /* bytes that the socket did not take, owned; NULL when none */
 	size_t out_length, out_sent;
-	int file; /* -1 when none */
+	struct pipit_descriptor *file; /* held; NULL when none */
 	uint64_t file_offset, file_left;
 	size_t classic_head_left; /* bytes of a classic reply's head still in evhttp's buffer */
 

@@ -27,7 +27,6 @@ struct pipit_connection *pipit_connection_new(struct pipit_transport *transport)
 		return NULL;
 	connection->transport = transport;
 	connection->fd = connection->accepted = -1;
-	connection->file = -1;
 	if (transport->http && !pipit_classic_attach(connection)) {
 		free(connection);
 		return NULL;

@@ -161,25 +161,25 @@ static bool read_into_batch(struct pipit_connection *connection, int fd, uint64_
 	return true;
 }
 
-void pipit_output_queue_file(struct pipit_connection *connection, int fd, uint64_t offset, uint64_t length)
+void pipit_output_queue_file(
+    struct pipit_connection *connection, struct pipit_descriptor *file, uint64_t offset, uint64_t length)
 {
 	if (length > 0 && (length > SMALL_FILE_BYTES || length > room(connection))) {
-		connection->file = fd;
+		connection->file = file;
 		connection->file_offset = offset;
 		connection->file_left = length;
 		return;
 	}
 	/* The head has promised these bytes. */
-	if (length > 0 && !read_into_batch(connection, fd, offset, (size_t)length))
+	if (length > 0 && !read_into_batch(connection, file->fd, offset, (size_t)length))
 		connection->broken = true;
-	close(fd);
+	pipit_descriptor_release(file);
 }
 
 static void drop_file(struct pipit_connection *connection)
 {
-	if (connection->file >= 0)
-		close(connection->file);
-	connection->file = -1;
+	pipit_descriptor_release(connection->file);
+	connection->file = NULL;
 	connection->file_left = 0;
 }
 
@@ -189,7 +189,7 @@ void pipit_output_send_file(struct pipit_connection *connection)
 	while (connection->file_left > 0 && slice > 0) {
 		off_t offset = (off_t)connection->file_offset;
 		size_t wanted = (size_t)(connection->file_left < slice ? connection->file_left : slice);
-		ssize_t sent = sendfile(connection->fd, connection->file, &offset, wanted);
+		ssize_t sent = sendfile(connection->fd, connection->file->fd, &offset, wanted);
 		if (sent < 0 && would_block(errno))
 			return;
 		/* 0: the file has become shorter than the head says. */

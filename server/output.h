@@ -21,8 +21,9 @@ void pipit_output_retry(struct pipit_connection *connection);
 /* True when bytes in memory wait for the socket. */
 bool pipit_output_is_stuck(const struct pipit_connection *connection);
 
-/* Queue a file's bytes; takes the descriptor. A small one joins the batch. */
-void pipit_output_queue_file(struct pipit_connection *connection, int fd, uint64_t offset, uint64_t length);
+/* Queue a file's bytes; takes the caller's hold. A small one joins the batch. */
+void pipit_output_queue_file(
+    struct pipit_connection *connection, struct pipit_descriptor *file, uint64_t offset, uint64_t length);
 
 /* Send more of the queued file, as much as the socket takes, at most a slice that is fair to others. */
 void pipit_output_send_file(struct pipit_connection *connection);

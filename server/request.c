@@ -437,7 +437,7 @@ int pipit_reply_header(struct pipit_request *request, const char *name, const ch
 
 /* Everything but the content is decided here, for all kinds of replies. */
 static void send_reply(struct pipit_request *request, int status, const char *content_type, struct pipit_slice content,
-    int file, uint64_t offset, uint64_t file_length)
+    struct pipit_descriptor *file, uint64_t offset, uint64_t file_length)
 {
 	struct pipit_connection *connection = request->connection;
 	char rendered[PIPIT_REPLY_HEAD_MAX];
@@ -455,10 +455,9 @@ static void send_reply(struct pipit_request *request, int status, const char *co
 
 	request->replied = true;
 	if (!pipit_reply_has_content(status, pipit_connection_is_head_request(connection))) {
-		if (file >= 0)
-			close(file);
+		pipit_descriptor_release(file);
 		content.length = file_length = 0;
-		file = -1;
+		file = NULL;
 	}
 	pipit_transport_reply(connection, status, (struct pipit_slice){ rendered, pipit_reply_head(rendered, &head) },
 	    content, file, offset, file_length);
@@ -489,7 +488,7 @@ int pipit_reply(struct pipit_request *request, int status, const char *content_t
 {
 	int result = begin_reply(request, status, content_type);
 	if (result == 0)
-		send_reply(request, status, content_type, (struct pipit_slice){ content, length }, -1, 0, 0);
+		send_reply(request, status, content_type, (struct pipit_slice){ content, length }, NULL, 0, 0);
 	return result < 0 ? result : 0;
 }
 
@@ -551,9 +550,16 @@ int pipit_reply_file(
     struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset, uint64_t length)
 {
 	int result = fd < 0 ? -EBADF : begin_reply(request, status, content_type);
-	if (result == 0)
-		send_reply(request, status, content_type, (struct pipit_slice){ NULL, 0 }, fd, offset, length);
-	else if (fd >= 0)
-		close(fd);
-	return result < 0 ? result : 0;
+	struct pipit_descriptor *file;
+
+	if (result != 0) {
+		if (fd >= 0)
+			close(fd);
+		return result < 0 ? result : 0;
+	}
+	file = pipit_descriptor_new(fd);
+	if (!file)
+		return reply_without_memory(request);
+	send_reply(request, status, content_type, (struct pipit_slice){ NULL, 0 }, file, offset, length);
+	return 0;
 }

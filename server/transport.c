@@ -203,7 +203,7 @@ void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_rea
 }
 
 void pipit_transport_reply(struct pipit_connection *connection, int status, struct pipit_slice head,
-    struct pipit_slice content, int file, uint64_t file_offset, uint64_t file_length)
+    struct pipit_slice content, struct pipit_descriptor *file, uint64_t file_offset, uint64_t file_length)
 {
 	struct iovec pieces[2] = { { (void *)head.data, head.length }, { (void *)content.data, content.length } };
 
@@ -211,7 +211,7 @@ void pipit_transport_reply(struct pipit_connection *connection, int status, stru
 	connection->status = status;
 	connection->content_bytes = content.length + file_length;
 	pipit_output_write(connection, pieces, content.length ? 2 : 1);
-	if (file >= 0)
+	if (file)
 		pipit_output_queue_file(connection, file, file_offset, file_length);
 	if (connection->transport->current == connection)
 		return;

@@ -17,6 +17,7 @@
 #ifndef PIPIT_TRANSPORT_H
 #define PIPIT_TRANSPORT_H
 
+#include "descriptor.h"
 #include "hooks.h"
 #include "house.h"
 #include "pipit.h"
@@ -83,9 +84,9 @@ struct pipit_transport *pipit_connection_transport(const struct pipit_connection
  * The whole reply of a native request: a head and content in memory, and then optionally a file's bytes. Copies what the
  * socket does not take at once. Within the handler the bytes wait for the end of the batch.
  *
- * status: for the log. file: takes the descriptor; -1 for none.
+ * status: for the log. file: takes the caller's hold; NULL for none.
  */
 void pipit_transport_reply(struct pipit_connection *connection, int status, struct pipit_slice head,
-    struct pipit_slice content, int file, uint64_t file_offset, uint64_t file_length);
+    struct pipit_slice content, struct pipit_descriptor *file, uint64_t file_offset, uint64_t file_length);
 
 #endif
