@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/* Read from pipit_opened_find() on; see opened.h. */
+#include "opened.h"
+
+#include "reply.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* What is remembered is so old at most. */
+#define CHECK_MS 1000
+/* So long a descriptor's file is taken to have the length that it had. */
+#define LOOK_MS 10
+/* A file that nobody has asked for during this time is forgotten: deleted, it would keep its place on the disk. */
+#define IDLE_MS 10000
+/* A power of two. */
+#define BUCKETS 256
+
+struct entry {
+	struct entry *next; /* in its bucket */
+	struct entry *newer, *older;
+	const struct pipit_files *files; /* this and the path are its name */
+	uint32_t hash;
+	uint64_t checked_ms, looked_ms, used_ms;
+	struct pipit_files_version version; /* of the descriptor's file */
+	struct pipit_opened_file file;      /* its descriptor is held */
+	size_t size;                        /* of this block */
+	size_t path_length;
+	char bytes[]; /* the path, then the content */
+};
+
+struct pipit_opened {
+	struct entry *buckets[BUCKETS];
+	struct entry *newest, *oldest; /* in the order of use */
+	size_t count, descriptors, bytes;
+};
+
+/* --- the table ----------------------------------------------------------------------------------------------------- */
+
+/* FNV-1a. Whoever finds spellings of one path that meet in a bucket makes us look at no more entries than there are. */
+static uint32_t hash_of(struct pipit_slice path)
+{
+	uint32_t hash = 2166136261u;
+	for (size_t i = 0; i < path.length; i++)
+		hash = (hash ^ (unsigned char)path.data[i]) * 16777619u;
+	return hash ^ hash >> 16;
+}
+
+static struct entry *look_up(
+    const struct pipit_opened *opened, const struct pipit_files *files, struct pipit_slice path, uint32_t hash)
+{
+	struct entry *entry = opened->buckets[hash % BUCKETS];
+	while (entry && (entry->hash != hash || entry->files != files || entry->path_length != path.length ||
+			    memcmp(entry->bytes, path.data, path.length) != 0))
+		entry = entry->next;
+	return entry;
+}
+
+static void link_newest(struct pipit_opened *opened, struct entry *entry)
+{
+	entry->newer = NULL;
+	entry->older = opened->newest;
+	if (opened->newest)
+		opened->newest->newer = entry;
+	else
+		opened->oldest = entry;
+	opened->newest = entry;
+}
+
+static void unlink_use(struct pipit_opened *opened, struct entry *entry)
+{
+	if (entry->newer)
+		entry->newer->older = entry->older;
+	else
+		opened->newest = entry->older;
+	if (entry->older)
+		entry->older->newer = entry->newer;
+	else
+		opened->oldest = entry->newer;
+}
+
+static void forget(struct pipit_opened *opened, struct entry *entry)
+{
+	struct entry **link = &opened->buckets[entry->hash % BUCKETS];
+	while (*link != entry)
+		link = &(*link)->next;
+	*link = entry->next;
+	unlink_use(opened, entry);
+	opened->count--;
+	opened->bytes -= entry->size;
+	opened->descriptors -= entry->file.descriptor != NULL;
+	pipit_descriptor_release(entry->file.descriptor);
+	free(entry);
+}
+
+static void forget_oldest_descriptor(struct pipit_opened *opened)
+{
+	struct entry *entry = opened->oldest;
+	while (!entry->file.descriptor)
+		entry = entry->newer;
+	forget(opened, entry);
+}
+
+static void remember(struct pipit_opened *opened, struct entry *entry)
+{
+	struct entry **bucket = &opened->buckets[entry->hash % BUCKETS];
+
+	while (opened->count == PIPIT_OPENED_FILES_MAX || opened->bytes + entry->size > PIPIT_OPENED_BYTES_MAX)
+		forget(opened, opened->oldest);
+	if (entry->file.descriptor && opened->descriptors == PIPIT_OPENED_DESCRIPTORS_MAX)
+		forget_oldest_descriptor(opened);
+	entry->next = *bucket;
+	*bucket = entry;
+	link_newest(opened, entry);
+	opened->count++;
+	opened->bytes += entry->size;
+	opened->descriptors += entry->file.descriptor != NULL;
+}
+
+bool pipit_opened_give_up_descriptors(struct pipit_opened *opened)
+{
+	bool had_any = opened->descriptors > 0;
+	while (opened->descriptors)
+		forget_oldest_descriptor(opened);
+	return had_any;
+}
+
+void pipit_opened_sweep(struct pipit_opened *opened, uint64_t now_ms)
+{
+	while (opened->oldest && now_ms >= opened->oldest->used_ms + IDLE_MS)
+		forget(opened, opened->oldest);
+}
+
+/* --- from an open file to an entry --------------------------------------------------------------------------------- */
+
+static char *put(char *at, const char *text, size_t length)
+{
+	memcpy(at, text, length);
+	return at + length;
+}
+
+#define PUT(at, literal) put(at, literal, sizeof(literal) - 1)
+
+void pipit_opened_set_fields(struct pipit_opened_file *file, time_t modified)
+{
+	char date[PIPIT_REPLY_DATE_SIZE], *at = file->fields;
+
+	pipit_reply_date(modified, date);
+	at = PUT(at, "Last-Modified: ");
+	at = put(at, date, sizeof date - 1);
+	at = PUT(at, "\r\nX-Content-Type-Options: nosniff\r\n");
+	file->fields_length = (size_t)(at - file->fields);
+}
+
+/* All of the file, and it has not changed meanwhile. */
+static bool read_content(const struct pipit_file *file, char *content)
+{
+	struct pipit_files_version version;
+	size_t done = 0;
+	while (done < file->size) {
+		ssize_t count = pread(file->fd, content + done, (size_t)file->size - done, (off_t)done);
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count <= 0)
+			return false;
+		done += (size_t)count;
+	}
+	return pipit_files_read_version(file->fd, &version) && pipit_files_is_same_version(&version, &file->version);
+}
+
+static void describe(struct pipit_opened_file *file, const struct pipit_file *opened_file)
+{
+	*file = (struct pipit_opened_file){
+		.size = opened_file->size,
+		.modified = opened_file->modified,
+		.content_type = opened_file->content_type,
+	};
+	pipit_opened_set_fields(file, opened_file->modified);
+}
+
+/* With its content, when it is small. NULL when it cannot be remembered. */
+static struct entry *new_entry(
+    const struct pipit_files *files, struct pipit_slice path, uint32_t hash, const struct pipit_file *file)
+{
+	size_t content_length = file->size <= PIPIT_OPENED_SMALL_BYTES ? (size_t)file->size : 0;
+	size_t size = sizeof(struct entry) + path.length + content_length;
+	struct entry *entry = path.length <= PIPIT_OPENED_PATH_MAX ? malloc(size) : NULL;
+
+	if (!entry)
+		return NULL;
+	*entry = (struct entry){
+		.files = files, .hash = hash, .version = file->version, .size = size, .path_length = path.length
+	};
+	describe(&entry->file, file);
+	memcpy(entry->bytes, path.data, path.length);
+	if (file->size <= PIPIT_OPENED_SMALL_BYTES && read_content(file, entry->bytes + path.length))
+		entry->file.content = entry->bytes + path.length;
+	return entry;
+}
+
+/* --- finding ------------------------------------------------------------------------------------------------------- */
+
+static void give(struct pipit_opened *opened, struct entry *entry, uint64_t now_ms, struct pipit_opened_file *file)
+{
+	entry->used_ms = now_ms;
+	if (opened->newest != entry) {
+		unlink_use(opened, entry);
+		link_newest(opened, entry);
+	}
+	*file = entry->file;
+	if (file->descriptor)
+		pipit_descriptor_hold(file->descriptor);
+}
+
+/*
+ * A file that is written in place has another length then, and a promised length that is not kept ends the connection: so the
+ * descriptor is looked at more often than the path, but not for each of many requests at once.
+ */
+static bool is_unchanged(struct entry *entry, uint64_t now_ms)
+{
+	struct pipit_files_version version;
+	if (now_ms < entry->looked_ms + LOOK_MS)
+		return true;
+	entry->looked_ms = now_ms;
+	return pipit_files_read_version(entry->file.descriptor->fd, &version) &&
+	       pipit_files_is_same_version(&version, &entry->version);
+}
+
+static bool is_fresh(struct entry *entry, uint64_t now_ms)
+{
+	return now_ms < entry->checked_ms + CHECK_MS && (entry->file.content || is_unchanged(entry, now_ms));
+}
+
+/*
+ * Only an open file can be known again: its inode is not given to another one. Content is read anew although the times are the
+ * same: two writes within one tick of the kernel's clock leave the same times, and one through a mapping may leave none.
+ */
+static bool is_still(const struct entry *entry, const struct pipit_file *file)
+{
+	return entry->file.descriptor && pipit_files_is_same_version(&entry->version, &file->version);
+}
+
+static enum pipit_files_result open_file(
+    struct pipit_opened *opened, const struct pipit_files *files, struct pipit_slice path, struct pipit_file *file)
+{
+	enum pipit_files_result result = pipit_files_open(files, path, file);
+	if (result == PIPIT_FILES_UNAVAILABLE && pipit_opened_give_up_descriptors(opened))
+		result = pipit_files_open(files, path, file);
+	return result;
+}
+
+/* entry: NULL when the file cannot be remembered. Takes both. */
+static enum pipit_files_result take_file(struct pipit_opened *opened, struct entry *entry,
+    const struct pipit_file *file, uint64_t now_ms, struct pipit_opened_file *found)
+{
+	struct pipit_descriptor *descriptor = NULL;
+
+	if (entry && entry->file.content) {
+		close(file->fd);
+	} else {
+		descriptor = pipit_descriptor_new(file->fd);
+		if (!descriptor) {
+			free(entry);
+			return PIPIT_FILES_UNAVAILABLE;
+		}
+	}
+	if (!entry) {
+		describe(found, file);
+		found->descriptor = descriptor;
+		return PIPIT_FILES_FOUND;
+	}
+	entry->file.descriptor = descriptor;
+	entry->checked_ms = entry->looked_ms = now_ms;
+	remember(opened, entry);
+	give(opened, entry, now_ms, found);
+	return PIPIT_FILES_FOUND;
+}
+
+enum pipit_files_result pipit_opened_find(struct pipit_opened *opened, const struct pipit_files *files,
+    struct pipit_slice path, uint64_t now_ms, struct pipit_opened_file *found)
+{
+	uint32_t hash = hash_of(path);
+	struct entry *entry = look_up(opened, files, path, hash);
+	struct pipit_file file;
+	enum pipit_files_result result;
+
+	if (entry && is_fresh(entry, now_ms)) {
+		give(opened, entry, now_ms, found);
+		return PIPIT_FILES_FOUND;
+	}
+	result = open_file(opened, files, path, &file);
+	/* It may have been given up. */
+	entry = look_up(opened, files, path, hash);
+	if (entry && result == PIPIT_FILES_FOUND && is_still(entry, &file)) {
+		close(file.fd);
+		entry->checked_ms = entry->looked_ms = now_ms;
+		give(opened, entry, now_ms, found);
+		return PIPIT_FILES_FOUND;
+	}
+	if (entry)
+		forget(opened, entry);
+	if (result != PIPIT_FILES_FOUND)
+		return result;
+	return take_file(opened, new_entry(files, path, hash, &file), &file, now_ms, found);
+}
+
+/* --- life ---------------------------------------------------------------------------------------------------------- */
+
+struct pipit_opened *pipit_opened_new(void)
+{
+	return calloc(1, sizeof(struct pipit_opened));
+}
+
+void pipit_opened_free(struct pipit_opened *opened)
+{
+	if (!opened)
+		return;
+	while (opened->oldest)
+		forget(opened, opened->oldest);
+	free(opened);
+}
+
+size_t pipit_opened_files(const struct pipit_opened *opened)
+{
+	return opened->count;
+}
+
+size_t pipit_opened_descriptors(const struct pipit_opened *opened)
+{
+	return opened->descriptors;
+}
+
+size_t pipit_opened_bytes(const struct pipit_opened *opened)
+{
+	return opened->bytes;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files that a worker has opened lately, so that the next request for one needs no system call to find it: a small one is
+ * remembered with its bytes, a larger one with its open descriptor.
+ *
+ * What is remembered is at most a second old: then the path is opened anew by pipit_files_open(), with all that it refuses, and
+ * what is found there counts. Only files are remembered, never that there is none. What nobody has asked for during ten
+ * seconds is forgotten, and so is what was used least recently when room runs out (PIPIT_OPENED_… below).
+ *
+ * One per worker. now_ms is of a monotonic clock, in milliseconds.
+ */
+#ifndef PIPIT_OPENED_H
+#define PIPIT_OPENED_H
+
+#include "descriptor.h"
+#include "files.h"
+
+/* Remembered at most, by one worker. */
+#define PIPIT_OPENED_FILES_MAX 256
+#define PIPIT_OPENED_DESCRIPTORS_MAX 64
+#define PIPIT_OPENED_BYTES_MAX (1024 * 1024) /* of content and paths, and what it takes to remember them */
+/* A file up to this size is remembered with its bytes, and needs no descriptor. */
+#define PIPIT_OPENED_SMALL_BYTES (32 * 1024)
+/* Only a path up to this length is remembered. */
+#define PIPIT_OPENED_PATH_MAX 255
+
+#define PIPIT_OPENED_FIELDS_MAX 96
+
+struct pipit_opened; /* the files of one worker */
+
+struct pipit_opened_file {
+	uint64_t size;                       /* bytes */
+	time_t modified;                     /* seconds */
+	const char *content_type;            /* static */
+	const char *content;                 /* its bytes, until the next call; NULL: they are in `descriptor` */
+	struct pipit_descriptor *descriptor; /* held for the caller; NULL when there is `content` */
+	size_t fields_length;
+	char fields[PIPIT_OPENED_FIELDS_MAX]; /* field lines that go with every reply, see pipit_opened_set_fields() */
+};
+
+/* NULL when memory is short. */
+struct pipit_opened *pipit_opened_new(void);
+
+/* Replies under way keep their descriptors. NULL is harmless. */
+void pipit_opened_free(struct pipit_opened *opened);
+
+/*
+ * As pipit_files_open(), but for the file that was found less than a second ago. Descriptors of files that are remembered make
+ * room when there is none for another. *file is set when the result is FOUND.
+ */
+enum pipit_files_result pipit_opened_find(struct pipit_opened *opened, const struct pipit_files *files,
+    struct pipit_slice path, uint64_t now_ms, struct pipit_opened_file *file);
+
+/* Render the field lines: Last-Modified with this date, X-Content-Type-Options. */
+void pipit_opened_set_fields(struct pipit_opened_file *file, time_t modified);
+
+/* Forget what nobody has asked for in a while: a few times a second. */
+void pipit_opened_sweep(struct pipit_opened *opened, uint64_t now_ms);
+
+/* The process is short of descriptors: forget the files that have one. False when there are none. */
+bool pipit_opened_give_up_descriptors(struct pipit_opened *opened);
+
+/* What is remembered now. */
+size_t pipit_opened_files(const struct pipit_opened *opened);
+size_t pipit_opened_descriptors(const struct pipit_opened *opened);
+size_t pipit_opened_bytes(const struct pipit_opened *opened);
+
+#endif
