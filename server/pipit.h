@@ -490,7 +490,8 @@ PIPIT_API void pipit_site_free(struct pipit_site *site);
 
 /**
  * Handler for static files, usually the fallback: GET and HEAD, index.html for a directory, Last-Modified and
- * If-Modified-Since; nothing outside of the root, no dotfiles, regular files only.
+ * If-Modified-Since; nothing outside of the root, no dotfiles, regular files only. A change in the file system is seen within
+ * a second.
  *
  * @param site  the handler's `arg`: a struct pipit_site
  */

@@ -220,6 +220,8 @@ size_t pipit_reply_head(char *start, const struct pipit_reply_head *head)
 	}
 	if (head->fields.length)
 		at = put(at, head->fields.data, head->fields.length);
+	if (head->file_fields.length)
+		at = put(at, head->file_fields.data, head->file_fields.length);
 	/* A 204 has no Content-Length (RFC 9110 §8.6); a 304 would have to tell that of the 200, which is not known here. */
 	if (head->status != 204 && head->status != 304) {
 		at = PUT(at, "Content-Length: ");

@@ -36,8 +36,9 @@ const char *pipit_reply_phrase(int status);
 
 struct pipit_reply_head {
 	int status;
-	const char *content_type;  /* NULL: no field */
-	struct pipit_slice fields; /* further whole field lines, each with CRLF */
+	const char *content_type;       /* NULL: no field */
+	struct pipit_slice fields;      /* further whole field lines, each with CRLF */
+	struct pipit_slice file_fields; /* likewise, at most 256 bytes */
 	uint64_t content_length;
 	const char *date; /* rendered by pipit_reply_date() */
 	uint8_t minor;    /* of the request's version: an HTTP/1.0 client is told keep-alive explicitly */

@@ -436,31 +436,31 @@ int pipit_reply_header(struct pipit_request *request, const char *name, const ch
 }
 
 /* Everything but the content is decided here, for all kinds of replies. */
-static void send_reply(struct pipit_request *request, int status, const char *content_type, struct pipit_slice content,
-    struct pipit_descriptor *file, uint64_t offset, uint64_t file_length)
+static void send_reply(struct pipit_request *request, struct pipit_request_reply reply)
 {
 	struct pipit_connection *connection = request->connection;
 	char rendered[PIPIT_REPLY_HEAD_MAX];
-	/* "Reset the document" says by its length that nothing follows (RFC 9110 §15.3.6). */
-	uint64_t content_length = status == 205 ? 0 : content.length + file_length;
 	struct pipit_reply_head head = {
-		.status = status,
-		.content_type = content_type,
+		.status = reply.status,
+		.content_type = reply.content_type,
 		.fields = { request->fields, request->fields_length },
-		.content_length = content_length,
+		.file_fields = reply.file_fields,
+		/* "Reset the document" says by its length that nothing follows (RFC 9110 §15.3.6). */
+		.content_length = reply.status == 205 ? 0 : reply.content.length + reply.file_length,
 		.date = pipit_transport_date(pipit_connection_transport(connection)),
 		.minor = pipit_connection_minor(connection),
 		.keep_alive = pipit_connection_keeps_alive(connection),
 	};
 
 	request->replied = true;
-	if (!pipit_reply_has_content(status, pipit_connection_is_head_request(connection))) {
-		pipit_descriptor_release(file);
-		content.length = file_length = 0;
-		file = NULL;
+	if (!pipit_reply_has_content(reply.status, pipit_connection_is_head_request(connection))) {
+		pipit_descriptor_release(reply.file);
+		reply.file = NULL;
+		reply.content.length = reply.file_length = 0;
 	}
-	pipit_transport_reply(connection, status, (struct pipit_slice){ rendered, pipit_reply_head(rendered, &head) },
-	    content, file, offset, file_length);
+	pipit_transport_reply(connection, reply.status,
+	    (struct pipit_slice){ rendered, pipit_reply_head(rendered, &head) }, reply.content, reply.file,
+	    reply.file_offset, reply.file_length);
 }
 
 static int reply_without_memory(struct pipit_request *request);
@@ -484,12 +484,21 @@ static int begin_reply(struct pipit_request *request, int status, const char *co
 	return 0;
 }
 
+int pipit_request_reply(struct pipit_request *request, const struct pipit_request_reply *reply)
+{
+	int result = begin_reply(request, reply->status, reply->content_type);
+	if (result == 0)
+		send_reply(request, *reply);
+	else
+		pipit_descriptor_release(reply->file);
+	return result < 0 ? result : 0;
+}
+
 int pipit_reply(struct pipit_request *request, int status, const char *content_type, const void *content, size_t length)
 {
-	int result = begin_reply(request, status, content_type);
-	if (result == 0)
-		send_reply(request, status, content_type, (struct pipit_slice){ content, length }, NULL, 0, 0);
-	return result < 0 ? result : 0;
+	return pipit_request_reply(
+	    request, &(struct pipit_request_reply){
+			 .status = status, .content_type = content_type, .content = { content, length } });
 }
 
 int pipit_reply_text(struct pipit_request *request, int status, const char *text)
@@ -549,17 +558,19 @@ int pipit_reply_problem(struct pipit_request *request, int status, const char *d
 int pipit_reply_file(
     struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset, uint64_t length)
 {
+	struct pipit_request_reply reply = {
+		.status = status, .content_type = content_type, .file_offset = offset, .file_length = length
+	};
 	int result = fd < 0 ? -EBADF : begin_reply(request, status, content_type);
-	struct pipit_descriptor *file;
 
 	if (result != 0) {
 		if (fd >= 0)
 			close(fd);
 		return result < 0 ? result : 0;
 	}
-	file = pipit_descriptor_new(fd);
-	if (!file)
+	reply.file = pipit_descriptor_new(fd);
+	if (!reply.file)
 		return reply_without_memory(request);
-	send_reply(request, status, content_type, (struct pipit_slice){ NULL, 0 }, file, offset, length);
+	send_reply(request, reply);
 	return 0;
 }

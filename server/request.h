@@ -8,7 +8,9 @@
 #ifndef PIPIT_REQUEST_H
 #define PIPIT_REQUEST_H
 
+#include "descriptor.h"
 #include "guard.h"
+#include "opened.h"
 #include "pipit.h"
 #include "router.h"
 #include "transport.h"
@@ -30,6 +32,7 @@ struct pipit_route {
 /* What all requests of a worker share. */
 struct pipit_request_pool {
 	struct pipit_server *server;
+	struct pipit_opened *opened; /* of the worker */
 	struct event_base *base;
 	const struct pipit_config *config;
 	void *worker; /* for `post` */
@@ -79,6 +82,19 @@ void pipit_request_detach(struct pipit_request *request);
 
 /* Tell a handler that waits that its client has gone; at most once, and not when it has replied. */
 void pipit_request_abandon(struct pipit_request *request);
+
+/* All that a reply may consist of: what is said before its content, and the content in memory and behind it from a file. */
+struct pipit_request_reply {
+	int status;
+	const char *content_type;       /* NULL leaves the field out */
+	struct pipit_slice file_fields; /* whole field lines, behind those of pipit_reply_header(); at most 256 bytes */
+	struct pipit_slice content;
+	struct pipit_descriptor *file; /* NULL when none */
+	uint64_t file_offset, file_length;
+};
+
+/* As pipit_reply(). Takes the caller's hold of the file, in every case. */
+int pipit_request_reply(struct pipit_request *request, const struct pipit_request_reply *reply);
 
 /* Free the pool's spare requests. */
 void pipit_request_pool_clear(struct pipit_request_pool *pool);

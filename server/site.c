@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ready-made handler for static files: files.c finds the file, this answers what HTTP asks about it. Its contract is in
+ * The ready-made handler for static files: opened.c finds the file, this answers what HTTP asks about it. Its contract is in
  * pipit.h (pipit_site_new, pipit_serve_files).
  */
 #include "files.h"
+#include "opened.h"
 #include "pipit.h"
 #include "reply.h"
 #include "request.h"
@@ -11,7 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <time.h>
 
 struct pipit_site {
 	struct pipit_files *files;
@@ -71,21 +72,25 @@ static bool is_unchanged(const struct pipit_guard_head *head, time_t modified)
 	return date >= 0 && modified <= date;
 }
 
-static void serve_file(struct pipit_request *request, const struct pipit_file *file)
+static void serve_file(struct pipit_request *request, struct pipit_opened_file *file)
 {
-	char modified[PIPIT_REPLY_DATE_SIZE];
+	struct pipit_request_reply reply = { .status = 200, .content_type = file->content_type };
 	time_t now = time(NULL);
 
 	/* Never later than the reply itself, as after a clock that has jumped (RFC 9110 §8.8.2.1). */
-	pipit_reply_date(file->modified < now ? file->modified : now, modified);
-	pipit_reply_header(request, "Last-Modified", modified);
-	pipit_reply_header(request, "X-Content-Type-Options", "nosniff");
-	if (!is_unchanged(request->head, file->modified)) {
-		pipit_reply_file(request, 200, file->content_type, file->fd, 0, file->size);
-		return;
+	if (file->modified > now)
+		pipit_opened_set_fields(file, now);
+	reply.file_fields = (struct pipit_slice){ file->fields, file->fields_length };
+	if (is_unchanged(request->head, file->modified)) {
+		reply.status = 304;
+		reply.content_type = NULL;
+	} else if (file->content) {
+		reply.content = (struct pipit_slice){ file->content, (size_t)file->size };
+	} else {
+		reply.file_length = file->size;
 	}
-	close(file->fd);
-	pipit_reply(request, 304, NULL, NULL, 0);
+	reply.file = file->descriptor;
+	pipit_request_reply(request, &reply);
 }
 
 /* What a target may hold although no URI does (RFC 3986 §2): browsers send it, and we must not (RFC 9110 §2.2). */
@@ -125,11 +130,21 @@ static void redirect_to_directory(struct pipit_request *request)
 	free(location);
 }
 
+/* Coarse: it is asked for each file, and a tick of the kernel's is little beside a second. */
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 void pipit_serve_files(struct pipit_request *request, void *arg)
 {
 	const struct pipit_site *site = arg;
+	const struct pipit_guard_head *head = request->head;
+	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
 	enum pipit_method method = pipit_request_method(request);
-	struct pipit_file file;
+	struct pipit_opened_file file;
 
 	if (method != PIPIT_GET && method != PIPIT_HEAD) {
 		pipit_reply_header(request, "Allow", "GET, HEAD, OPTIONS");
@@ -139,7 +154,7 @@ void pipit_serve_files(struct pipit_request *request, void *arg)
 			pipit_reply_problem(request, 405, "Files can be read only: GET or HEAD.");
 		return;
 	}
-	switch (pipit_files_open(site->files, pipit_slice_of(pipit_request_path(request)), &file)) {
+	switch (pipit_opened_find(request->pool->opened, site->files, path, now_ms(), &file)) {
 	case PIPIT_FILES_FOUND:
 		serve_file(request, &file);
 		break;

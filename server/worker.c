@@ -17,7 +17,7 @@
 
 /* Deadlines are looked at, and figures refreshed, so often. */
 #define SWEEP_MS 250
-/* Descriptors that idle connections give back at once when accept() finds none. */
+/* Descriptors that idle connections give back at once when accept() finds none, and no file that was opened has one. */
 #define EVICTIONS_PER_SWEEP 8
 /* The worst lag is kept for one to two of these. */
 #define LAG_WINDOW_SWEEPS (30 * 1000 / SWEEP_MS)
@@ -87,10 +87,12 @@ static void pause_accepting(void *context)
 /* After a pause: make room, and open again. */
 static void reopen_doors(struct pipit_worker *worker)
 {
+	bool has_room;
 	if (accept_failures) {
 		pipit_stats_add(worker->stats, PIPIT_COUNT_ACCEPT_ERRORS, accept_failures);
 		accept_failures = 0;
-		for (int i = 0; i < EVICTIONS_PER_SWEEP; i++)
+		has_room = pipit_opened_give_up_descriptors(worker->dispatch.pool.opened);
+		for (int i = 0; i < EVICTIONS_PER_SWEEP && !has_room; i++)
 			pipit_admission_evict(worker->transport);
 	}
 	/* Whether it is paused or not: with several servers on one thread, the failure of this one's door may have been told to
@@ -304,6 +306,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *context)
 	measure_lag(worker, now);
 	refresh_figures(worker);
 	pipit_deadlines_enforce(worker->transport, now_ms);
+	pipit_opened_sweep(worker->dispatch.pool.opened, now_ms);
 	reopen_doors(worker);
 	if (worker->drain_ms && limit_ms && now_ms >= worker->drain_ms + limit_ms)
 		close_connections(worker);
@@ -404,6 +407,9 @@ static bool set_up(struct pipit_worker *worker)
 	if (!worker->stats)
 		return false;
 	set_up_dispatch(worker);
+	worker->dispatch.pool.opened = pipit_opened_new();
+	if (!worker->dispatch.pool.opened)
+		return false;
 	if (worker->shared->access_log) {
 		worker->dispatch.access = pipit_access_buffer_new(worker->shared->access_log);
 		if (!worker->dispatch.access)
@@ -476,5 +482,6 @@ void pipit_worker_free(struct pipit_worker *worker)
 	pipit_access_buffer_free(worker->dispatch.access);
 	pipit_stats_free(worker->stats);
 	pipit_request_pool_clear(&worker->dispatch.pool);
+	pipit_opened_free(worker->dispatch.pool.opened);
 	free(worker);
 }

@@ -26,6 +26,7 @@
 /* Turns without anything new, before the clock is put forward, and before a client is said to wait in vain. */
 #define QUIET_TURNS 6
 #define SKIP_MS 300
+#define REST_MS 1100
 #define SKIPS_MAX 60
 /* A reply stays in the server while its client does not read: the kernel takes little of it. */
 #define SOCKET_BYTES (16 * 1024)
@@ -261,12 +262,13 @@ void script_settle(void)
 #define ADA "{\"message\":\"Hello, Ada!\"}"
 
 enum manner {
-	STAYS = 0,   /* on the connection of the step before, when that is open */
-	COMES = 1,   /* on a new connection */
-	GOES = 2,    /* leaves in the end, in order */
-	BREAKS = 4,  /* leaves in the end, by a reset */
-	CLOSED = 8,  /* the server closes after the answer */
-	DAWDLES = 16 /* reads nothing before a while */
+	STAYS = 0,    /* on the connection of the step before, when that is open */
+	COMES = 1,    /* on a new connection */
+	GOES = 2,     /* leaves in the end, in order */
+	BREAKS = 4,   /* leaves in the end, by a reset */
+	CLOSED = 8,   /* the server closes after the answer */
+	DAWDLES = 16, /* reads nothing before a while */
+	RESTS = 32    /* more than a second passes before it asks */
 };
 
 struct step {
@@ -336,6 +338,10 @@ static const struct step steps[] = {
 	{ "a small file of a handler", STAYS, { GET("/file/small") }, { { 200, .big = ROUTES_SMALL_FILE_BYTES } } },
 	{ "a large file of a handler", STAYS | DAWDLES, { GET("/file/large") }, { { 200, .big = ROUTES_LARGE_FILE_BYTES } } },
 	{ "a large file", STAYS, { GET("/large.bin") }, { { 200, .big = ROUTES_LARGE_FILE_BYTES } } },
+	{ "a large file again", STAYS | DAWDLES, { GET("/large.bin") }, { { 200, .big = ROUTES_LARGE_FILE_BYTES } } },
+	{ "a large file a second later", STAYS | RESTS, { GET("/large.bin") }, { { 200, .big = ROUTES_LARGE_FILE_BYTES } } },
+	{ "a small file a second later", STAYS, { GET("/small.txt") GET("/small.txt") },
+	    { { 200, .big = ROUTES_SMALL_FILE_BYTES }, { 200, .big = ROUTES_SMALL_FILE_BYTES } } },
 	{ "a large reply", STAYS | DAWDLES, { GET("/big") }, { { 200, .big = ROUTES_BIG_BYTES } } },
 	{ "a large reply and a request behind it", STAYS | DAWDLES, { GET("/big") GET("/hello/get") },
 	    { { 200, .big = ROUTES_BIG_BYTES }, { 200, .begins = WORLD } } },
@@ -503,6 +509,8 @@ static const char *take_step(const struct step *step, enum script_rule rule)
 			return complain("step \"%s\": cannot connect", step->name);
 	}
 	client.length = 0;
+	if (step->manner & RESTS)
+		skipped_ms += REST_MS;
 	say(step);
 	if (step->manner & DAWDLES)
 		stay(4);

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Static files that change while they are served, by the real daemon: a client sees every change within a second, and never
+ * anything that was not there. Also files by a handler of a program's own that calls pipit_serve_files().
+ */
+#include "daemon.h"
+#include "pipit.h"
+#include "suite.h"
+#include "wire.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SMALL_BYTES 1000
+#define LARGE_BYTES (200 * 1024)
+#define HUGE_BYTES (24 * 1024 * 1024)
+/* A second, and what the kernel's coarse clock may be late. */
+#define SEEN_MS 1020
+/* So long the length of a file that is cut short may still be promised. */
+#define CUT_MS 30
+
+/* --- a site of our own ---------------------------------------------------------------------------------------------- */
+
+static char top[64];
+static struct daemon daemon_of_test;
+
+static const char *below_root(const char *name)
+{
+	static char path[256];
+	snprintf(path, sizeof path, "%s/root/%s", top, name);
+	return path;
+}
+
+static char *letters(char letter, size_t length)
+{
+	char *bytes = malloc(length + 1);
+	ck_assert_ptr_nonnull(bytes);
+	memset(bytes, letter, length);
+	bytes[length] = '\0';
+	return bytes;
+}
+
+/* `length` times the same letter: what is of two versions is seen at once. */
+static void write_letters(const char *name, int flags, char letter, size_t length)
+{
+	int fd = open(below_root(name), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0644);
+	char *bytes = letters(letter, length);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, bytes, length), (ssize_t)length);
+	close(fd);
+	free(bytes);
+}
+
+static void make_site(void)
+{
+	strcpy(top, "/tmp/pipit-test-changing-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(top));
+	ck_assert_int_eq(mkdir(below_root(""), 0755), 0);
+	write_letters("../secret", O_TRUNC, 's', SMALL_BYTES);
+	write_letters("small", O_TRUNC, 'a', SMALL_BYTES);
+	write_letters("large", O_TRUNC, 'a', LARGE_BYTES);
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *where)
+{
+	(void)status, (void)type, (void)where;
+	return remove(path);
+}
+
+static void remove_site(void)
+{
+	ck_assert_int_eq(nftw(top, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+static void set_up(void)
+{
+	make_site();
+	daemon_of_test = daemon_start((const char *const[]){ "--root", below_root(""), "--workers", "2", NULL });
+}
+
+static void tear_down(void)
+{
+	ck_assert_int_eq(daemon_stop(&daemon_of_test), 0);
+	remove_site();
+}
+
+/* --- what a client gets --------------------------------------------------------------------------------------------- */
+
+/* Status, the first letter and the length of a content that has one letter only; all zero when it is not whole. */
+struct sight {
+	int status;
+	char letter;
+	size_t length;
+};
+
+static struct sight sight_of(struct wire_response *response)
+{
+	struct sight sight = { .status = response->is_complete ? response->status : 0 };
+	if (sight.status == 200) {
+		sight.letter = response->content[0];
+		sight.length = response->length;
+		ck_assert_uint_eq(strspn(response->content, (char[]){ sight.letter, '\0' }), response->length);
+	}
+	wire_free(response);
+	return sight;
+}
+
+static struct sight ask(int fd, const char *name)
+{
+	struct wire_response response = wire_ask(fd, "GET /%s HTTP/1.1\r\nHost: x\r\n\r\n", name);
+	return sight_of(&response);
+}
+
+static bool is_equal(struct sight one, struct sight other)
+{
+	return one.status == other.status && one.letter == other.letter && one.length == other.length;
+}
+
+/* Until it is seen, what was before is; no question that is asked a second after the change gets another answer. What is cut
+ * short at the very moment breaks off. */
+static void await_sight(const char *name, struct sight before, struct sight after)
+{
+	long long changed_ms = wire_now_ms();
+	for (;;) {
+		long long asked_ms = wire_now_ms();
+		int fd = wire_connect(daemon_of_test.port);
+		struct sight sight = ask(fd, name);
+		close(fd);
+		if (is_equal(sight, after))
+			return;
+		if (sight.status == 0 && after.length < before.length && asked_ms < changed_ms + CUT_MS)
+			continue;
+		ck_assert_msg(
+		    is_equal(sight, before), "%s: %d, %zu times '%c'", name, sight.status, sight.length, sight.letter);
+		ck_assert_msg(
+		    asked_ms < changed_ms + SEEN_MS, "%s: not seen after %lld ms", name, asked_ms - changed_ms);
+	}
+}
+
+/* --- changes -------------------------------------------------------------------------------------------------------- */
+
+static void replace(const char *name, size_t length)
+{
+	char new_name[256];
+	strcpy(new_name, below_root("new"));
+	write_letters("new", O_TRUNC, 'b', length);
+	ck_assert_int_eq(rename(new_name, below_root(name)), 0);
+}
+
+static void overwrite(const char *name, size_t length)
+{
+	write_letters(name, 0, 'b', length);
+}
+
+static void shorten(const char *name, size_t length)
+{
+	ck_assert_int_eq(truncate(below_root(name), (off_t)length / 2), 0);
+}
+
+static void append(const char *name, size_t length)
+{
+	write_letters(name, O_APPEND, 'a', length);
+}
+
+static void delete_file(const char *name, size_t length)
+{
+	(void)length;
+	ck_assert_int_eq(unlink(below_root(name)), 0);
+}
+
+static void make_directory_of_it(const char *name, size_t length)
+{
+	delete_file(name, length);
+	ck_assert_int_eq(mkdir(below_root(name), 0755), 0);
+}
+
+static void lead_out(const char *name, size_t length)
+{
+	delete_file(name, length);
+	ck_assert_int_eq(symlink("../secret", below_root(name)), 0);
+}
+
+static void lead_out_by_the_root(const char *name, size_t length)
+{
+	char target[256];
+	snprintf(target, sizeof target, "%s/secret", top);
+	delete_file(name, length);
+	ck_assert_int_eq(symlink(target, below_root(name)), 0);
+}
+
+static const struct {
+	const char *name;
+	void (*change)(const char *name, size_t length);
+	struct sight before, after;
+} changes[] = {
+	{ "small", replace, { 200, 'a', SMALL_BYTES }, { 200, 'b', SMALL_BYTES } },
+	{ "small", overwrite, { 200, 'a', SMALL_BYTES }, { 200, 'b', SMALL_BYTES } },
+	{ "small", shorten, { 200, 'a', SMALL_BYTES }, { 200, 'a', SMALL_BYTES / 2 } },
+	{ "small", append, { 200, 'a', SMALL_BYTES }, { 200, 'a', SMALL_BYTES * 2 } },
+	{ "small", delete_file, { 200, 'a', SMALL_BYTES }, { 404, 0, 0 } },
+	{ "small", make_directory_of_it, { 200, 'a', SMALL_BYTES }, { 404, 0, 0 } },
+	{ "small", lead_out, { 200, 'a', SMALL_BYTES }, { 404, 0, 0 } },
+	{ "small", lead_out_by_the_root, { 200, 'a', SMALL_BYTES }, { 404, 0, 0 } },
+	{ "large", replace, { 200, 'a', LARGE_BYTES }, { 200, 'b', LARGE_BYTES } },
+	{ "large", overwrite, { 200, 'a', LARGE_BYTES }, { 200, 'b', LARGE_BYTES } },
+	{ "large", shorten, { 200, 'a', LARGE_BYTES }, { 200, 'a', LARGE_BYTES / 2 } },
+	{ "large", append, { 200, 'a', LARGE_BYTES }, { 200, 'a', LARGE_BYTES * 2 } },
+	{ "large", delete_file, { 200, 'a', LARGE_BYTES }, { 404, 0, 0 } },
+	{ "large", make_directory_of_it, { 200, 'a', LARGE_BYTES }, { 404, 0, 0 } },
+	{ "large", lead_out, { 200, 'a', LARGE_BYTES }, { 404, 0, 0 } },
+	{ "large", lead_out_by_the_root, { 200, 'a', LARGE_BYTES }, { 404, 0, 0 } },
+};
+
+START_TEST(shows_a_change_within_a_second)
+{
+	int fd = wire_connect(daemon_of_test.port);
+	ck_assert(is_equal(ask(fd, changes[_i].name), changes[_i].before));
+	ck_assert(is_equal(ask(fd, changes[_i].name), changes[_i].before));
+	changes[_i].change(changes[_i].name, changes[_i].before.length);
+	await_sight(changes[_i].name, changes[_i].before, changes[_i].after);
+	close(fd);
+}
+END_TEST
+
+/* Each worker has its own memory of it. */
+START_TEST(shows_a_change_on_every_connection_within_a_second)
+{
+	enum { CLIENTS = 16 };
+	const struct sight before = { 200, 'a', SMALL_BYTES }, after = { 200, 'b', SMALL_BYTES };
+	int fds[CLIENTS];
+	long long changed_ms;
+	for (int i = 0; i < CLIENTS; i++) {
+		fds[i] = wire_connect(daemon_of_test.port);
+		ck_assert(is_equal(ask(fds[i], "small"), before));
+	}
+	replace("small", SMALL_BYTES);
+	changed_ms = wire_now_ms();
+	for (int i = 0; i < CLIENTS; i = (i + 1) % CLIENTS) {
+		bool is_late = wire_now_ms() >= changed_ms + SEEN_MS;
+		struct sight sight = ask(fds[i], "small");
+		ck_assert(is_equal(sight, after) || (!is_late && is_equal(sight, before)));
+		if (is_late && i == CLIENTS - 1)
+			break;
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		close(fds[i]);
+}
+END_TEST
+
+START_TEST(answers_preconditions_by_the_file_that_is_there_now)
+{
+	const struct timespec old[2] = { { 784111777, 0 }, { 784111777, 0 } };
+	const char *question = "GET /small HTTP/1.1\r\nHost: x\r\n"
+			       "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
+	int fd = wire_connect(daemon_of_test.port);
+	long long changed_ms;
+	struct wire_response response;
+	ck_assert_int_eq(utimensat(AT_FDCWD, below_root("small"), old, 0), 0);
+	for (int i = 0; i < 3; i++) {
+		response = wire_ask(fd, "%s", question);
+		ck_assert_int_eq(response.status, 304);
+		ck_assert_str_eq(wire_field(&response, "Last-Modified"), "Sun, 06 Nov 1994 08:49:37 GMT");
+		wire_free(&response);
+	}
+	overwrite("small", SMALL_BYTES);
+	changed_ms = wire_now_ms();
+	for (int status = 304; status != 200;) {
+		long long asked_ms = wire_now_ms();
+		response = wire_ask(fd, "%s", question);
+		status = response.status;
+		ck_assert(status == 200 || asked_ms < changed_ms + SEEN_MS);
+		wire_free(&response);
+	}
+	close(fd);
+}
+END_TEST
+
+START_TEST(sends_the_rest_of_a_file_that_is_deleted_under_way)
+{
+	int fd = wire_connect(daemon_of_test.port);
+	struct wire_response response;
+	struct sight sight;
+	write_letters("huge", O_TRUNC, 'a', HUGE_BYTES);
+	wire_print(fd, "GET /huge HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert(wire_is_readable(fd, WIRE_PATIENCE_MS));
+	replace("huge", LARGE_BYTES);
+	await_sight("huge", (struct sight){ 200, 'a', HUGE_BYTES }, (struct sight){ 200, 'b', LARGE_BYTES });
+	response = wire_read(fd, false);
+	sight = sight_of(&response);
+	ck_assert(is_equal(sight, (struct sight){ 200, 'a', HUGE_BYTES }));
+	close(fd);
+}
+END_TEST
+
+/* --- many files ----------------------------------------------------------------------------------------------------- */
+
+START_TEST(serves_more_files_than_it_remembers)
+{
+	static const size_t lengths[] = { 0, 1, 1000, 32768, 32769, 70000 };
+	enum { FILES = 600 };
+	int fd = wire_connect(daemon_of_test.port);
+	char name[32];
+	for (int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof name, "f%d", i);
+		write_letters(name, O_TRUNC, (char)('a' + i % 26), lengths[i % 6]);
+	}
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < FILES; i++) {
+			struct sight sight;
+			snprintf(name, sizeof name, "f%d", i);
+			sight = ask(fd, name);
+			ck_assert_int_eq(sight.status, 200);
+			ck_assert_uint_eq(sight.length, lengths[i % 6]);
+			ck_assert(sight.length == 0 || sight.letter == (char)('a' + i % 26));
+		}
+	}
+	close(fd);
+}
+END_TEST
+
+/* They do not fit into what is sent at once, with their heads. */
+START_TEST(answers_pipelined_requests_for_files_in_order)
+{
+	static const size_t lengths[] = { 0, 1, 1000, 20000, 32768, 32769, 70000 };
+	enum { REQUESTS = 70 };
+	int fd = wire_connect(daemon_of_test.port);
+	char name[32], requests[8192] = "";
+	for (int i = 0; i < 7; i++) {
+		snprintf(name, sizeof name, "f%d", i);
+		write_letters(name, O_TRUNC, (char)('a' + i), lengths[i]);
+	}
+	for (int i = 0; i < REQUESTS; i++)
+		snprintf(requests + strlen(requests), sizeof requests - strlen(requests),
+		    "GET /f%d HTTP/1.1\r\nHost: x\r\n\r\n", i * 3 % 7);
+	ck_assert(wire_print(fd, "%s", requests));
+	for (int i = 0; i < REQUESTS; i++) {
+		struct wire_response response = wire_read(fd, false);
+		struct sight sight = sight_of(&response);
+		ck_assert_int_eq(sight.status, 200);
+		ck_assert_uint_eq(sight.length, lengths[i * 3 % 7]);
+		ck_assert(sight.length == 0 || sight.letter == (char)('a' + i * 3 % 7));
+	}
+	close(fd);
+}
+END_TEST
+
+static bool has_descriptors(void *count)
+{
+	return daemon_descriptors(&daemon_of_test) <= *(long *)count;
+}
+
+START_TEST(gives_descriptors_back_when_nobody_asks_any_more)
+{
+	int fd = wire_connect(daemon_of_test.port);
+	long before;
+	ck_assert(is_equal(ask(fd, "small"), (struct sight){ 200, 'a', SMALL_BYTES }));
+	before = daemon_descriptors(&daemon_of_test);
+	ck_assert(is_equal(ask(fd, "large"), (struct sight){ 200, 'a', LARGE_BYTES }));
+	ck_assert_int_eq(daemon_descriptors(&daemon_of_test), before + 1);
+	/* Ten seconds after the last request: nearly all the patience that there is, so it is asked for twice. */
+	ck_assert(wire_wait(has_descriptors, &before) || wire_wait(has_descriptors, &before));
+	close(fd);
+}
+END_TEST
+
+/* More large files than there are descriptors, and then more connections than these would leave. */
+START_TEST(gives_up_descriptors_for_files_and_for_connections)
+{
+	enum { DESCRIPTORS = 48, FILES = 60, CLIENTS = 20 };
+	const struct daemon_surroundings surroundings = { .descriptors = DESCRIPTORS };
+	struct daemon daemon = daemon_start_in(&surroundings,
+	    (const char *const[]){ "--root", below_root(""), "--workers", "1", "--max-connections", "40", NULL });
+	int fds[CLIENTS];
+	char name[32];
+	fds[0] = wire_connect(daemon.port);
+	for (int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof name, "f%d", i);
+		write_letters(name, O_TRUNC, 'x', LARGE_BYTES);
+		ck_assert(is_equal(ask(fds[0], name), (struct sight){ 200, 'x', LARGE_BYTES }));
+	}
+	for (int i = 1; i < CLIENTS; i++) {
+		fds[i] = wire_connect(daemon.port);
+		ck_assert(is_equal(ask(fds[i], "f0"), (struct sight){ 200, 'x', LARGE_BYTES }));
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		ck_assert(is_equal(ask(fds[i], "small"), (struct sight){ 200, 'a', SMALL_BYTES }));
+	ck_assert_double_eq(daemon_metric(&daemon, "http_connections_evicted_total"), 0);
+	for (int i = 0; i < CLIENTS; i++)
+		close(fds[i]);
+	ck_assert_int_eq(daemon_stop(&daemon), 0);
+}
+END_TEST
+
+/* --- a program's own handler ---------------------------------------------------------------------------------------- */
+
+static struct pipit_site *own_site;
+
+static void serve_with_a_field(struct pipit_request *request, void *site)
+{
+	pipit_reply_header(request, "Cache-Control", "max-age=60");
+	pipit_serve_files(request, site);
+}
+
+static void serve_now(struct pipit_request *request, void *site)
+{
+	pipit_serve_files(request, site);
+	pipit_request_release(request);
+}
+
+static void serve_later(struct pipit_request *request, void *site)
+{
+	ck_assert_int_eq(pipit_request_keep(request), 0);
+	ck_assert_int_eq(pipit_request_post(request, serve_now, site), 0);
+}
+
+static void *run_server(void *server)
+{
+	pipit_server_run(server);
+	return NULL;
+}
+
+static const char *const own_prefixes[] = { "now", "later" };
+
+START_TEST(serves_files_in_the_name_of_a_handler)
+{
+	static const struct sight small = { 200, 'a', SMALL_BYTES }, large = { 200, 'a', LARGE_BYTES };
+	struct pipit_config config;
+	struct pipit_server *server;
+	pthread_t thread;
+	int fd;
+
+	make_site();
+	for (int i = 0; i < 2; i++) {
+		char name[32];
+		ck_assert_int_eq(mkdir(below_root(own_prefixes[i]), 0755), 0);
+		snprintf(name, sizeof name, "%s/small", own_prefixes[i]);
+		write_letters(name, O_TRUNC, 'a', SMALL_BYTES);
+		snprintf(name, sizeof name, "%s/large", own_prefixes[i]);
+		write_letters(name, O_TRUNC, 'a', LARGE_BYTES);
+	}
+	own_site = pipit_site_new(below_root(""));
+	ck_assert_ptr_nonnull(own_site);
+	pipit_config_init(&config);
+	config.listen[0] = "127.0.0.1:0";
+	config.listen_count = 1;
+	config.workers = 1;
+	server = pipit_server_new(&config);
+	ck_assert_ptr_nonnull(server);
+	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/now/{rest...}", serve_with_a_field, own_site), 0);
+	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/later/{rest...}", serve_later, own_site), 0);
+	ck_assert_int_eq(pipit_server_listen(server), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, run_server, server), 0);
+	fd = wire_connect((unsigned)strtoul(strrchr(pipit_server_url(server, 0), ':') + 1, NULL, 10));
+	for (int i = 0; i < 3; i++) {
+		struct wire_response response = wire_ask(fd, "GET /now/small HTTP/1.1\r\nHost: x\r\n\r\n");
+		ck_assert_str_eq(wire_field(&response, "Cache-Control"), "max-age=60");
+		ck_assert_str_eq(wire_field(&response, "X-Content-Type-Options"), "nosniff");
+		ck_assert_ptr_nonnull(wire_field(&response, "Last-Modified"));
+		ck_assert(is_equal(sight_of(&response), small));
+		ck_assert(is_equal(ask(fd, "now/large"), large));
+		ck_assert(is_equal(ask(fd, "later/small"), small));
+		ck_assert(is_equal(ask(fd, "later/large"), large));
+		ck_assert_int_eq(ask(fd, "later/none").status, 404);
+	}
+	close(fd);
+	pipit_server_stop(server);
+	pthread_join(thread, NULL);
+	pipit_server_free(server);
+	pipit_site_free(own_site);
+	remove_site();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("changing_files");
+	TCase *changing = tcase_create("changing");
+	TCase *own = tcase_create("own");
+	tcase_add_checked_fixture(changing, set_up, tear_down);
+	tcase_add_loop_test(changing, shows_a_change_within_a_second, 0, sizeof changes / sizeof *changes);
+	tcase_add_test(changing, shows_a_change_on_every_connection_within_a_second);
+	tcase_add_test(changing, answers_preconditions_by_the_file_that_is_there_now);
+	tcase_add_test(changing, sends_the_rest_of_a_file_that_is_deleted_under_way);
+	tcase_add_test(changing, serves_more_files_than_it_remembers);
+	tcase_add_test(changing, answers_pipelined_requests_for_files_in_order);
+	tcase_add_test(changing, gives_descriptors_back_when_nobody_asks_any_more);
+	tcase_add_test(changing, gives_up_descriptors_for_files_and_for_connections);
+	suite_add_tcase(suite, changing);
+	tcase_add_test(own, serves_files_in_the_name_of_a_handler);
+	suite_add_tcase(suite, own);
+	return run_suite(suite);
+}
