@@ -10,8 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* What one connection may send of a file before others get their turn. */
-#define FILE_SLICE_BYTES (1024 * 1024)
+/*
+ * What one connection may send of a file before others get their turn. As much as Linux lets a socket hold (tcp_wmem): each
+ * further turn for the same bytes costs a wake-up of both sides.
+ */
+#define FILE_SLICE_BYTES (4 * 1024 * 1024)
 /* A file up to this size is read into the batch: one send() for head and content. */
 #define SMALL_FILE_BYTES (32 * 1024)
 
@@ -201,6 +204,9 @@ void pipit_output_send_file(struct pipit_connection *connection)
 		connection->file_offset += (uint64_t)sent;
 		connection->file_left -= (uint64_t)sent;
 		slice -= (uint64_t)sent;
+		/* The socket is full, and whoever asks now learns no more than that. */
+		if ((size_t)sent < wanted)
+			break;
 	}
 	if (connection->file_left == 0)
 		drop_file(connection);
