@@ -483,6 +483,8 @@ int main(void)
 	TCase *changing = tcase_create("changing");
 	TCase *own = tcase_create("own");
 	tcase_add_checked_fixture(changing, set_up, tear_down);
+	/* Ten seconds pass in one of them. */
+	tcase_set_timeout(changing, 60);
 	tcase_add_loop_test(changing, shows_a_change_within_a_second, 0, sizeof changes / sizeof *changes);
 	tcase_add_test(changing, shows_a_change_on_every_connection_within_a_second);
 	tcase_add_test(changing, answers_preconditions_by_the_file_that_is_there_now);
