@@ -12,8 +12,8 @@
 #include <event2/http.h>
 #include <stdlib.h>
 
-/* Set aside for the head of a classic callback's reply. */
-#define CLASSIC_HEAD_SIZE 2048
+/* Set aside for the head of a classic callback's reply; libevent makes 2 KiB of it. */
+#define CLASSIC_HEAD_SIZE 1900
 
 /* --- a connection of evhttp for every client ----------------------------------------------------------------------- */
 
@@ -173,6 +173,10 @@ static void on_request(struct evhttp_request *request, void *context)
 
 	connection->engine_called = true;
 	evhttp_request_set_on_complete_cb(request, on_complete, connection);
+	/* Else evhttp renders one for each reply, which costs as much as routing and guarding together. */
+	if (connection->minor >= 1)
+		evhttp_add_header(
+		    evhttp_request_get_output_headers(request), "Date", pipit_transport_date(transport));
 	transport->hooks->handle(transport->context, connection, request, transport->body);
 }
 
@@ -199,23 +203,42 @@ size_t pipit_classic_waiting(const struct pipit_connection *connection)
 /* Put a head that is valid in the place of the one in front of `output`; without content, of all that is there. *length is
  * the old one's and becomes the new one's. False when memory is short. */
 static bool amend_head(
-    struct evbuffer *output, const char *head, size_t *length, const struct pipit_reply_classic *classic, bool closes)
+    struct evbuffer *output, const char *head, size_t *length, const struct pipit_reply_classic *classic, bool closes,
+    const char *date)
 {
-	char date[PIPIT_REPLY_DATE_SIZE], *amended = malloc(*length + PIPIT_REPLY_AMENDMENTS_MAX);
+	char *amended = malloc(*length + PIPIT_REPLY_AMENDMENTS_MAX);
 	size_t amended_length;
 	bool is_amended;
 
 	if (!amended)
 		return false;
-	/* evhttp dates no reply to HTTP/1.0 (RFC 9110 §6.6.1 wants it). */
-	pipit_reply_date(time(NULL), date);
-	amended_length =
-	    pipit_reply_amend_classic(amended, head, *length, classic, closes, classic->has_date ? NULL : date);
+	amended_length = pipit_reply_amend_classic(amended, head, *length, classic, closes, date);
 	evbuffer_drain(output, classic->has_content ? *length : evbuffer_get_length(output));
 	is_amended = evbuffer_prepend(output, amended, amended_length) == 0;
 	free(amended);
 	*length = amended_length;
 	return is_amended;
+}
+
+/* In one piece, up to and with its empty line. NULL when there is none, or memory is short. */
+static const char *find_head(struct evbuffer *output, size_t *length)
+{
+	struct evbuffer_iovec first;
+	struct evbuffer_ptr end;
+	const char *blank = NULL;
+
+	/* Mostly all of it lies where room was set aside for it. */
+	if (evbuffer_peek(output, -1, NULL, &first, 1) >= 1 && first.iov_len <= CLASSIC_HEAD_SIZE)
+		blank = memmem(first.iov_base, first.iov_len, "\r\n\r\n", 4);
+	if (blank) {
+		*length = (size_t)(blank + 4 - (const char *)first.iov_base);
+		return first.iov_base;
+	}
+	end = evbuffer_search(output, "\r\n\r\n", 4, NULL);
+	if (end.pos < 0)
+		return NULL;
+	*length = (size_t)end.pos + 4;
+	return (const char *)evbuffer_pullup(output, (ev_ssize_t)*length);
 }
 
 /*
@@ -225,10 +248,9 @@ static bool amend_head(
  */
 static bool adopt_head(struct pipit_connection *connection, struct evbuffer *output)
 {
-	struct evbuffer_ptr end = evbuffer_search(output, "\r\n\r\n", 4, NULL);
-	size_t length = end.pos < 0 ? 0 : (size_t)end.pos + 4;
-	const char *head = length ? (const char *)evbuffer_pullup(output, (ev_ssize_t)length) : NULL;
 	struct pipit_reply_classic classic;
+	size_t length;
+	const char *head = find_head(output, &length);
 	bool closes;
 
 	if (!head)
@@ -241,8 +263,9 @@ static bool adopt_head(struct pipit_connection *connection, struct evbuffer *out
 	/* Nothing would tell the client where the content ends. */
 	if (classic.has_content && !classic.is_chunked && classic.content_length < 0 && !closes)
 		return false;
-	if ((!classic.has_content || closes || !classic.has_date || classic.is_invalid) &&
-	    !amend_head(output, head, &length, &classic, closes))
+	if ((!classic.has_content || closes || classic.dates != 1 || classic.is_invalid) &&
+	    !amend_head(output, head, &length, &classic, closes,
+		classic.dates ? NULL : pipit_transport_date(connection->transport)))
 		return false;
 	connection->status = classic.status;
 	connection->classic_head_left = length;

@@ -151,6 +151,7 @@ struct pipit_transport {
 	struct pipit_guard_head head; /* of the request that is being served */
 	struct pipit_slice body;      /* of the message that is being shown to evhttp */
 	uint64_t now_ns, now_ms;      /* of the last readiness */
+	uint64_t date_ms; /* when the date was looked at */
 	time_t date_second;
 	char date[30];
 	bool draining;
@@ -214,6 +215,9 @@ void pipit_connection_expect_little(struct pipit_connection *connection, const c
 
 /* The first line of a head, for the log. */
 struct pipit_slice pipit_connection_first_line(const char *bytes, size_t length);
+
+/* As in transport.h, for files above it. */
+const char *pipit_transport_date(struct pipit_transport *transport);
 
 /* Bring now_ns and now_ms up to date. */
 void pipit_transport_read_clock(struct pipit_transport *transport);

@@ -2,6 +2,7 @@
 /* In the order of the protocol: request line, header fields, what they mean together, chunked content. */
 #include "guard.h"
 
+#include "bytes.h"
 #include "pipit.h"
 
 #include <arpa/inet.h>
@@ -314,19 +315,14 @@ static enum pipit_guard_verdict parse_request_line(struct parser *parser)
 /* Eight at a time until one is below 0x20 or 0x7f, which may be a tab. */
 const char *pipit_guard_skip_value(const char *at, const char *end)
 {
-	const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
 	while (end - at >= 8) {
-		uint64_t word, below, del;
-		memcpy(&word, at, 8);
-		below = (word - ones * 0x20) & ~word & highs;
-		del = word ^ (ones * 0x7f);
-		del = (del - ones) & ~del & highs;
-		if (below | del)
+		uint64_t word = pipit_bytes_load(at);
+		if (pipit_bytes_below(word, 0x20) | pipit_bytes_equal(word, 0x7f))
 			break;
 		at += 8;
 	}
-	for (; at < end && is_field_char(*at); at++)
-		continue;
+	while (at < end && is_field_char(*at))
+		at++;
 	return at;
 }
 

@@ -2,6 +2,8 @@
 /* See printer.h. Room is asked for once per item, so that the loops over bytes need not ask. */
 #include "printer.h"
 
+#include "bytes.h"
+
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <locale.h>
@@ -61,20 +63,13 @@ static int put_byte(struct pipit_text *text, char byte)
 /* Bytes from `at` on that stand for themselves, eight at a time until one of them does not. */
 static size_t plain_length(const char *at, size_t length)
 {
-	const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
 	size_t i = 0;
 
-	while (length - i >= sizeof ones) {
-		uint64_t word, control, quote, backslash;
-		memcpy(&word, at + i, sizeof word);
-		control = (word - ones * 0x20) & ~word;
-		quote = word ^ (ones * '"');
-		backslash = word ^ (ones * '\\');
-		quote = (quote - ones) & ~quote;
-		backslash = (backslash - ones) & ~backslash;
-		if ((control | quote | backslash) & highs)
+	while (length - i >= 8) {
+		uint64_t word = pipit_bytes_load(at + i);
+		if (pipit_bytes_below(word, 0x20) | pipit_bytes_equal(word, '"') | pipit_bytes_equal(word, '\\'))
 			break;
-		i += sizeof word;
+		i += 8;
 	}
 	while (i < length && (unsigned char)at[i] >= 0x20 && at[i] != '"' && at[i] != '\\')
 		i++;

@@ -384,6 +384,25 @@ static struct pipit_slice value_of(const char *line, const char *end)
 	return (struct pipit_slice){ value + 1, (size_t)((cr ? cr : end) - value - 1) };
 }
 
+/* By the first letter: most fields are none of these. */
+static void read_classic_field(const char *line, const char *end, struct pipit_reply_classic *classic)
+{
+	switch (*line | 0x20) {
+	case 'd':
+		classic->dates += is_field(line, end, "Date:");
+		break;
+	case 't':
+		classic->is_chunked |= is_field(line, end, "Transfer-Encoding:");
+		break;
+	case 'c':
+		if (is_field(line, end, "Content-Length:"))
+			classic->content_length = strtoll(line + sizeof "Content-Length:" - 1, NULL, 10);
+		else if (is_field(line, end, "Connection:"))
+			classic->closes |= lists(value_of(line, end), "close");
+		break;
+	}
+}
+
 void pipit_reply_read_classic(
     const char *head, size_t length, bool is_head_request, struct pipit_reply_classic *classic)
 {
@@ -395,14 +414,8 @@ void pipit_reply_read_classic(
 	for (const char *digit = head + 9; digit < end && *digit >= '0' && *digit <= '9' && classic->status < 1000;
 	     digit++)
 		classic->status = classic->status * 10 + (*digit - '0');
-	for (const char *line = next_line(head, end); line < end; line = next_line(line, end)) {
-		classic->has_date |= is_field(line, end, "Date:");
-		classic->is_chunked |= is_field(line, end, "Transfer-Encoding:");
-		if (is_field(line, end, "Content-Length:"))
-			classic->content_length = strtoll(line + sizeof "Content-Length:" - 1, NULL, 10);
-		if (is_field(line, end, "Connection:"))
-			classic->closes |= lists(value_of(line, end), "close");
-	}
+	for (const char *line = next_line(head, end); line < end; line = next_line(line, end))
+		read_classic_field(line, end, classic);
 	has_length = classic->content_length >= 0;
 	has_no_length = classic->status == 204 || classic->status == 205;
 	classic->is_invalid = has_no_length ? has_length || classic->is_chunked || classic->status == 205
@@ -427,10 +440,14 @@ size_t pipit_reply_amend_classic(
     char *to, const char *head, size_t length, const struct pipit_reply_classic *classic, bool closes, const char *date)
 {
 	const char *end = head + length - 2;
+	unsigned dates_too_many = classic->dates > 1 ? classic->dates - 1 : 0;
 	char *at = to;
 
 	for (const char *line = head; line < end; line = next_line(line, end)) {
-		if (line == head || may_stay(line, end, classic, closes))
+		/* The first is pipit's, when a callback has added its own. */
+		if (dates_too_many && line != head && is_field(line, end, "Date:"))
+			dates_too_many--;
+		else if (line == head || may_stay(line, end, classic, closes))
 			at = put(at, line, (size_t)(next_line(line, end) - line));
 	}
 	/* No content, and a client that waits for some must be told (RFC 9110 §15.3.6). */

@@ -76,7 +76,7 @@ size_t pipit_reply_refusal(
 struct pipit_reply_classic {
 	int status;
 	bool closes; /* Connection says close */
-	bool has_date;
+	unsigned dates;   /* pipit's, the callback's, or both */
 	bool has_content; /* bytes that follow belong on the wire */
 	bool is_chunked;
 	bool is_invalid;        /* it has a framing too many */
@@ -92,7 +92,7 @@ void pipit_reply_read_classic(
 
 /*
  * Write a head anew so that it is valid whatever the callback added: one framing and none for 204 and 205, "Connection: close"
- * instead of what it says when it `closes`, and the date unless that is NULL. `to` has length + PIPIT_REPLY_AMENDMENTS_MAX
+ * instead of what it says when it `closes`, only the last of several dates, and `date` unless that is NULL. `to` has length + PIPIT_REPLY_AMENDMENTS_MAX
  * bytes. Returns the new length.
  */
 size_t pipit_reply_amend_classic(char *to, const char *head, size_t length, const struct pipit_reply_classic *classic,

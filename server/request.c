@@ -373,11 +373,19 @@ const char *pipit_request_peer(struct pipit_request *request)
 	return request->peer[0] ? request->peer : "-";
 }
 
+static void put_hex8(char *at, uint32_t number)
+{
+	for (int shift = 28; shift >= 0; shift -= 4)
+		*at++ = "0123456789abcdef"[number >> shift & 15];
+}
+
 const char *pipit_request_id(struct pipit_request *request)
 {
-	if (!request->id[0])
-		snprintf(request->id, sizeof request->id, "%08x%08x", (unsigned)request->pool->id_prefix,
-		    (unsigned)request->number);
+	if (!request->id[0]) {
+		put_hex8(request->id, request->pool->id_prefix);
+		put_hex8(request->id + 8, request->number);
+		request->id[16] = '\0';
+	}
 	return request->id;
 }
 

@@ -98,6 +98,9 @@ void pipit_transport_read_clock(struct pipit_transport *transport)
 const char *pipit_transport_date(struct pipit_transport *transport)
 {
 	struct timespec now;
+	if (transport->date_ms == transport->now_ms)
+		return transport->date;
+	transport->date_ms = transport->now_ms;
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	if (now.tv_sec != transport->date_second) {
 		transport->date_second = now.tv_sec;
@@ -883,14 +886,31 @@ uint64_t pipit_connection_content_bytes(const struct pipit_connection *connectio
 	return connection->content_bytes;
 }
 
+/* By hand, because inet_ntop() prints: it is wanted for every access line. */
+static const char *put_v4(char *text, const struct in_addr *address)
+{
+	const unsigned char *octet = (const unsigned char *)&address->s_addr;
+	char *at = text;
+
+	for (int i = 0; i < 4; i++) {
+		if (octet[i] >= 100)
+			*at++ = (char)('0' + octet[i] / 100);
+		if (octet[i] >= 10)
+			*at++ = (char)('0' + octet[i] / 10 % 10);
+		*at++ = (char)('0' + octet[i] % 10);
+		*at++ = i < 3 ? '.' : '\0';
+	}
+	return text;
+}
+
 const char *pipit_connection_peer(const struct pipit_connection *connection, char *text, size_t size)
 {
-	const void *address = connection->peer.any.sa_family == AF_INET6 ? (const void *)&connection->peer.v6.sin6_addr
-									 : (const void *)&connection->peer.v4.sin_addr;
-	if (connection->peer.any.sa_family == AF_UNSPEC ||
-	    !inet_ntop(connection->peer.any.sa_family, address, text, size))
-		return "-";
-	return text;
+	if (connection->peer.any.sa_family == AF_INET && size >= INET_ADDRSTRLEN)
+		return put_v4(text, &connection->peer.v4.sin_addr);
+	if (connection->peer.any.sa_family == AF_INET6 &&
+	    inet_ntop(AF_INET6, &connection->peer.v6.sin6_addr, text, (socklen_t)size))
+		return text;
+	return "-";
 }
 
 struct pipit_transport *pipit_connection_transport(const struct pipit_connection *connection)

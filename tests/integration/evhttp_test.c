@@ -267,6 +267,15 @@ static void reply_and_close(struct evhttp_request *request, void *arg)
 	send_text(request, 200, "farewell");
 }
 
+/* "?[DATE]": with a date of the callback's own. */
+static void reply_dated(struct evhttp_request *request, void *arg)
+{
+	(void)arg;
+	if (*query_of(request))
+		evhttp_add_header(evhttp_request_get_output_headers(request), "Date", query_of(request));
+	send_text(request, 200, "dated");
+}
+
 static void describe_fields(struct evhttp_request *request, struct evbuffer *text)
 {
 	struct evkeyval *field;
@@ -512,6 +521,7 @@ static const struct {
 	{ "/redirect", redirect, NULL },
 	{ "/echo", echo, NULL },
 	{ "/close", reply_and_close, NULL },
+	{ "/dated", reply_dated, NULL },
 	{ "/describe", describe, NULL },
 	{ "/watched", reply_watched, NULL },
 	{ "/watched/later", reply_later_watched, NULL },
@@ -1006,6 +1016,31 @@ START_TEST(closes_when_client_or_callback_says_so)
 		ck_assert(response.closes);
 	wire_free(&response);
 	ck_assert(wire_is_closed(fd));
+	close(fd);
+}
+END_TEST
+
+/* One, and the callback's own when it has one. */
+START_TEST(dates_every_reply_once)
+{
+	static const char *const requests[] = { "GET /dated HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+		"GET /dated?yesterday HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "GET /dated HTTP/1.0\r\n\r\n",
+		"GET /dated?yesterday HTTP/1.0\r\n\r\n", "GET /error HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" };
+	const char *request = requests[_i];
+	int fd = wire_connect(port);
+	size_t length;
+	char *reply, *date;
+
+	ck_assert(wire_send(fd, request, strlen(request)));
+	reply = wire_read_all(fd, &length);
+	date = strstr(reply, "\r\nDate: ");
+	ck_assert_ptr_nonnull(date);
+	ck_assert_ptr_null(strstr(date + 1, "\r\nDate: "));
+	if (strchr(request, '?'))
+		ck_assert_int_eq(strncmp(date, "\r\nDate: yesterday\r\n", 19), 0);
+	else
+		ck_assert_int_eq(strncmp(date + 33, " GMT\r\n", 6), 0);
+	free(reply);
 	close(fd);
 }
 END_TEST
@@ -1575,6 +1610,7 @@ static void add_served_tests(Suite *suite, const char *name, void (*prepare)(voi
 	tcase_add_loop_test(tcase, sends_no_content_where_there_is_none, 0, COUNT(bare));
 	tcase_add_loop_test(tcase, answers_http_1_0_without_chunks_and_closes, 0, COUNT(old_requests));
 	tcase_add_loop_test(tcase, closes_when_client_or_callback_says_so, 0, COUNT(closings));
+	tcase_add_loop_test(tcase, dates_every_reply_once, 0, 5);
 	tcase_add_loop_test(tcase, shows_the_callback_one_whole_request, 0, COUNT(seen));
 	tcase_add_loop_test(tcase, shows_the_callback_odd_targets_as_they_are, 0, COUNT(odd_targets));
 	tcase_add_loop_test(tcase, hands_over_content_of_any_size, 0, 2);

@@ -583,7 +583,9 @@ static const struct {
 	{ EVHTTP("500 ") "\r\n", false, { .status = 500, .has_content = true, .content_length = 5 } },
 	{ EVHTTP("200 Connection: close") "\r\n", false, { .status = 200, .has_content = true, .content_length = 5 } },
 	{ EVHTTP("200 OK") "Date: now\r\n\r\n", false,
-	    { .status = 200, .has_content = true, .has_date = true, .content_length = 5 } },
+	    { .status = 200, .has_content = true, .dates = 1, .content_length = 5 } },
+	{ EVHTTP("200 OK") "Date: now\r\nX: Date: y\r\ndate: then\r\n\r\n", false,
+	    { .status = 200, .has_content = true, .dates = 2, .content_length = 5 } },
 	{ "HTTP/1.1 299 \r\n\r\n", false, { .status = 299, .has_content = true, .content_length = -1 } },
 
 	/* framing */
@@ -624,7 +626,7 @@ START_TEST(reads_what_matters_of_a_classic_head)
 	pipit_reply_read_classic(head.data, head.length, classic_heads[_i].is_head_request, &classic);
 	ck_assert_int_eq(classic.status, expected->status);
 	ck_assert_int_eq(classic.closes, expected->closes);
-	ck_assert_int_eq(classic.has_date, expected->has_date);
+	ck_assert_uint_eq(classic.dates, expected->dates);
 	ck_assert_int_eq(classic.has_content, expected->has_content);
 	ck_assert_int_eq(classic.is_chunked, expected->is_chunked);
 	ck_assert_int_eq(classic.is_invalid, expected->is_invalid);
@@ -654,6 +656,10 @@ static const struct {
 	{ false, NULL, "HTTP/1.1 205 Reset Content\r\nContent-Length: 5\r\n\r\n",
 	    "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n" },
 	{ false, NULL, EVHTTP("304 Not Modified") "\r\n", EVHTTP("304 Not Modified") "\r\n" },
+	/* The last date is the callback's own. */
+	{ false, NULL, EVHTTP("200 OK") "Date: ours\r\nA: b\r\nDate: its\r\n\r\n", EVHTTP("200 OK") "A: b\r\nDate: its\r\n\r\n" },
+	{ true, NULL, EVHTTP("200 OK") "Date: 1\r\nDate: 2\r\nDate: 3\r\n\r\n",
+	    EVHTTP("200 OK") "Date: 3\r\nConnection: close\r\n\r\n" },
 };
 
 START_TEST(writes_a_classic_head_anew_so_that_it_is_valid)
