@@ -87,6 +87,25 @@ static char *put_slice(char *at, struct pipit_slice slice)
 
 #define PUT(at, literal) put(at, literal, sizeof(literal) - 1)
 
+/* Origin-form, whatever form was sent. Several leading slashes become one: evhttp would read "//name/" as an authority. */
+static char *put_request_line(char *at, const struct pipit_connection *connection)
+{
+	const struct pipit_guard_head *head = connection->head;
+	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
+
+	at = put(at, head->bytes, head->method_length);
+	*at++ = ' ';
+	while (path.length > 1 && path.data[0] == '/' && path.data[1] == '/')
+		path.data++, path.length--;
+	at = put_slice(at, path);
+	if (head->query) {
+		*at++ = '?';
+		at = put_slice(at, pipit_guard_slice(head, head->query, head->query_length));
+	}
+	/* A callback must not answer an HTTP/1.0 client in chunks. */
+	return head->minor == 0 ? PUT(at, " HTTP/1.0\r\n") : PUT(at, " HTTP/1.1\r\n");
+}
+
 static char *put_fields(char *at, const struct pipit_connection *connection, size_t body_length)
 {
 	const struct pipit_guard_head *head = connection->head;
@@ -124,7 +143,7 @@ static bool put_message(struct pipit_connection *connection, struct pipit_slice 
 
 	if (evbuffer_reserve_space(input, (ev_ssize_t)bound, &space, 1) != 1)
 		return false;
-	at = pipit_engine_request_line(space.iov_base, connection);
+	at = put_request_line(space.iov_base, connection);
 	at = put_fields(at, connection, body_length);
 	at = PUT(at, "\r\n");
 	space.iov_len = (size_t)(at - (char *)space.iov_base);

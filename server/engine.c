@@ -16,9 +16,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Longer request lines cost an allocation. */
-#define LINE_MAX_BYTES 512
-
 struct pipit_engine {
 	/* Of the engine's own, turned only while evhttp accepts or frees: that way both happen at once, wherever the worker's
 	 * loop stands. */
@@ -189,55 +186,32 @@ static void disconnect(struct pipit_engine *engine)
 
 /* --- showing evhttp a message -------------------------------------------------------------------------------------- */
 
-static char *put(char *at, const char *text, size_t length)
-{
-	memcpy(at, text, length);
-	return at + length;
-}
-
-/* Origin-form, whatever form was sent. Several leading slashes become one: evhttp would read "//name/" as an authority. */
-char *pipit_engine_request_line(char *at, const struct pipit_connection *connection)
-{
-	static const char version_1_0[] = " HTTP/1.0\r\n", version_1_1[] = " HTTP/1.1\r\n";
-	const struct pipit_guard_head *head = connection->head;
-	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
-
-	at = put(at, head->bytes, head->method_length);
-	*at++ = ' ';
-	while (path.length > 1 && path.data[0] == '/' && path.data[1] == '/')
-		path.data++, path.length--;
-	at = put(at, path.data, path.length);
-	if (head->query) {
-		*at++ = '?';
-		at = put(at, head->bytes + head->query, head->query_length);
-	}
-	/* A callback must not answer an HTTP/1.0 client in chunks. A native reply never does, and keeps its connection. */
-	if (connection->is_classic && head->minor == 0)
-		return put(at, version_1_0, sizeof version_1_0 - 1);
-	return put(at, version_1_1, sizeof version_1_1 - 1);
-}
-
 /*
- * A native route needs of evhttp its request and its order of events; fields and content it takes from the guard's slices.
- * evhttp's cost is per field (three allocations and a search for the line's end), so it is shown none.
+ * A native route needs of evhttp its request and its order of events; target, fields and content it takes from the guard's
+ * slices. So evhttp is told the method and nothing else: no byte that a client chose meets its parsers, which allocate for each
+ * part of a target and thrice for each field.
  */
-static bool put_message(struct evbuffer *input, const struct pipit_connection *connection)
-{
-	char line[LINE_MAX_BYTES], *whole = line, *at;
-	size_t bound = connection->head->target_length + PIPIT_ENGINE_LINE_BESIDES + sizeof "\r\n";
-	bool is_put;
+static const struct message {
+	const char *bytes;
+	size_t length;
+} messages[] = {
+#define MESSAGE(method) { method " / HTTP/1.1\r\n\r\n", sizeof(method " / HTTP/1.1\r\n\r\n") - 1 }
+	/* in the order of enum pipit_method */
+	MESSAGE("GET"),
+	MESSAGE("HEAD"),
+	MESSAGE("POST"),
+	MESSAGE("PUT"),
+	MESSAGE("DELETE"),
+	MESSAGE("OPTIONS"),
+	MESSAGE("PATCH"),
+#undef MESSAGE
+};
+_Static_assert(PIPIT_GET == 1 && PIPIT_PATCH == 1 << 6, "messages follows the bits of enum pipit_method");
 
-	if (bound > sizeof line)
-		whole = malloc(bound);
-	if (!whole)
-		return false;
-	at = pipit_engine_request_line(whole, connection);
-	*at++ = '\r';
-	*at++ = '\n';
-	is_put = evbuffer_add(input, whole, (size_t)(at - whole)) == 0;
-	if (whole != line)
-		free(whole);
-	return is_put;
+static bool put_message(struct evbuffer *input, unsigned method)
+{
+	const struct message *message = &messages[__builtin_ctz(method)];
+	return evbuffer_add(input, message->bytes, message->length) == 0;
 }
 
 bool pipit_engine_show(struct pipit_connection *connection, struct pipit_slice body)
@@ -250,7 +224,7 @@ bool pipit_engine_show(struct pipit_connection *connection, struct pipit_slice b
 		return false;
 	engine->was_called = false;
 	transport->body = body;
-	if (put_message(bufferevent_get_input(engine->bev), connection))
+	if (put_message(bufferevent_get_input(engine->bev), connection->head->method))
 		bufferevent_trigger(engine->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
 	if (!engine->was_called)
 		disconnect(engine);

@@ -3,8 +3,8 @@
  * evhttp, kept away from every socket: how it is held, and the one of native handlers.
  *
  * evhttp is handed a filter bufferevent over a socket bufferevent whose reading and writing stay disabled: nothing is
- * registered with epoll, and evhttp's own enable and disable calls change flags only. It is shown whole canonical messages
- * in the filter's input buffer. Public functions of libevent 2.1 only.
+ * registered with epoll, and evhttp's own enable and disable calls change flags only. It is shown whole messages in the
+ * filter's input buffer. Public functions of libevent 2.1 only.
  *
  * All native requests of a worker pass through one connection of evhttp: such a request is evhttp's from its request line
  * until its handler returns, and a handler that replies later needs nothing of evhttp for that. A connection of evhttp per
@@ -35,9 +35,5 @@ bool pipit_engine_show(struct pipit_connection *connection, struct pipit_slice b
  */
 struct bufferevent *pipit_engine_sleeper(struct event_base *base, bufferevent_filter_cb on_output,
     void (*free_context)(void *), void *context);
-
-/* Request line of the current request as evhttp is to see it, with its end; longer than the target by this at most. */
-#define PIPIT_ENGINE_LINE_BESIDES 64
-char *pipit_engine_request_line(char *at, const struct pipit_connection *connection);
 
 #endif

@@ -120,6 +120,13 @@ static unsigned method_of(struct pipit_slice name)
 static enum pipit_guard_verdict parse_method(struct parser *parser)
 {
 	const char *at = parser->at;
+	/* What most requests begin with. */
+	if (parser->end - at >= 4 && memcmp(at, "GET ", 4) == 0) {
+		parser->head->method_length = 3;
+		parser->head->method = PIPIT_GET;
+		parser->at = at + 4;
+		return PIPIT_GUARD_PASS;
+	}
 	while (at < parser->end && is(*at, TOKEN))
 		at++;
 	if (at - parser->at > METHOD_BYTES_MAX)
@@ -367,6 +374,18 @@ static void take_expect(struct parser *parser, struct pipit_slice value)
 	}
 }
 
+/*
+ * Whether a name of this length is this one, in any case. Names are tokens, of which with 0x20 set only a letter becomes a small
+ * letter, and only '-' a '-'.
+ */
+static bool is_named(struct pipit_slice name, const char *lower)
+{
+	size_t i = 0;
+	while (i < name.length && (name.data[i] | 0x20) == lower[i])
+		i++;
+	return i == name.length;
+}
+
 /* What a field means for the message; PIPIT_REASON_NONE when it is acceptable. */
 static enum pipit_reason take_field(struct parser *parser, const struct pipit_guard_field *field)
 {
@@ -375,26 +394,26 @@ static enum pipit_reason take_field(struct parser *parser, const struct pipit_gu
 
 	switch (name.length) {
 	case 4:
-		if (!pipit_slice_equals_nocase(name, "Host"))
+		if (!is_named(name, "host"))
 			break;
 		if (parser->host || !is_host(value))
 			return PIPIT_REASON_HOST;
 		parser->host = field;
 		break;
 	case 6:
-		if (pipit_slice_equals_nocase(name, "Expect"))
+		if (is_named(name, "expect"))
 			take_expect(parser, value);
 		break;
 	case 10:
-		if (pipit_slice_equals_nocase(name, "Connection"))
+		if (is_named(name, "connection"))
 			take_connection(parser, value);
 		break;
 	case 14:
-		if (pipit_slice_equals_nocase(name, "Content-Length") && !take_content_length(parser, value))
+		if (is_named(name, "content-length") && !take_content_length(parser, value))
 			return PIPIT_REASON_CONTENT_LENGTH;
 		break;
 	case 17:
-		if (!pipit_slice_equals_nocase(name, "Transfer-Encoding"))
+		if (!is_named(name, "transfer-encoding"))
 			break;
 		parser->coding_is_chunked = !parser->has_coding && pipit_slice_equals_nocase(value, "chunked");
 		parser->has_coding = true;
