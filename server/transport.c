@@ -617,18 +617,21 @@ void pipit_connection_drop(struct pipit_connection *connection)
 		bury(connection);
 }
 
-/* Our last byte is out. The client may still be sending: a close now would answer that with a reset, which can destroy
- * the reply before the client has read it. */
+/*
+ * Our last byte is out, or waits for the end to go with it (MSG_MORE). That goes now: a close while the client's bytes are unread
+ * is a reset, which would take with it what has not left. For the same reason a client that may still be sending is listened to
+ * for a while: a reset can destroy the reply before the client has read it.
+ */
 static void say_goodbye(struct pipit_connection *connection)
 {
+	if (connection->phase == PHASE_CLOSING)
+		return;
+	shutdown(connection->fd, SHUT_WR);
 	if (!connection->lingers && pipit_connection_is_quiet(connection)) {
 		pipit_connection_drop(connection);
 		return;
 	}
-	if (connection->phase == PHASE_CLOSING)
-		return;
 	pipit_connection_drop_pending(connection);
-	shutdown(connection->fd, SHUT_WR);
 	connection->linger_left = LINGER_BYTES;
 	enter(connection, PHASE_CLOSING);
 	watch(connection, EV_READ);

@@ -49,10 +49,22 @@
 static unsigned received_calls, sent_calls, sendfile_calls;
 static time_t skew_s; /* by which the clock has jumped ahead */
 
+/* Called once, right after the transport has looked whether a client is quiet. */
+static void (*after_peek)(void);
+
 ssize_t recv(int fd, void *bytes, size_t length, int flags)
 {
+	ssize_t received = syscall(SYS_recvfrom, fd, bytes, length, flags, NULL, NULL);
+	int error = errno;
+	void (*callback)(void) = after_peek;
+
 	received_calls++;
-	return syscall(SYS_recvfrom, fd, bytes, length, flags, NULL, NULL);
+	if (flags & MSG_PEEK && callback) {
+		after_peek = NULL;
+		callback();
+	}
+	errno = error;
+	return received;
 }
 
 ssize_t send(int fd, const void *bytes, size_t length, int flags)
@@ -854,6 +866,26 @@ START_TEST(lingers_when_a_client_said_more_than_is_read)
 END_TEST
 
 /* ---------------------------------------------------------------- content and what follows it */
+
+static void say_more(void)
+{
+	say(&clients[0], REQUEST("GET /now?more"));
+}
+
+/* A reset would take with it whatever has not left by then. */
+START_TEST(sends_the_last_reply_before_it_finds_out_that_a_client_says_more)
+{
+	struct client *client = knock();
+
+	after_peek = say_more;
+	say(client, "GET /now HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+	await_journal("head handle complete");
+	await_end(client);
+	ck_assert_ptr_null(after_peek);
+	ck_assert(has_heard(client, "/now ;"));
+	ck_assert(!has_heard(client, "more"));
+}
+END_TEST
 
 static const struct {
 	const char *content;
@@ -1832,6 +1864,7 @@ static void add_requests(TCase *tests)
 	tcase_add_loop_test(tests, refuses_without_finishing_and_closes, 0, COUNT(refusals));
 	tcase_add_test(tests, answers_what_came_before_a_refusal_and_nothing_after_it);
 	tcase_add_loop_test(tests, lingers_when_a_client_said_more_than_is_read, 0, COUNT(last_ones));
+	tcase_add_test(tests, sends_the_last_reply_before_it_finds_out_that_a_client_says_more);
 	tcase_add_loop_test(tests, leaves_the_next_request_undamaged, 0, COUNT(followed));
 	tcase_add_test(tests, collects_a_large_content);
 	tcase_add_test(tests, takes_requests_byte_by_byte);
