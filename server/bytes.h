@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Eight bytes looked at together, in the memory's order. Each function tells whether any of them is what is asked for: not 0
- * when one is. Most texts have none, so callers look closer only then.
+ * Writing text piece by piece, and looking at eight bytes together, in the memory's order: such a function tells whether any of
+ * them is what is asked for, and is not 0 when one is. Most texts have none, so callers look closer only then.
  */
 #ifndef PIPIT_BYTES_H
 #define PIPIT_BYTES_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+/* Copy to `at`, where there is room. Returns the place behind. */
+static inline char *pipit_bytes_put(char *at, const char *bytes, size_t length)
+{
+	memcpy(at, bytes, length);
+	return at + length;
+}
+
+#define PIPIT_BYTES_PUT(at, literal) pipit_bytes_put(at, literal, sizeof(literal) - 1)
 
 #define PIPIT_BYTES_EACH(byte) (0x0101010101010101u * (byte))
 #define PIPIT_BYTES_HIGHS PIPIT_BYTES_EACH(0x80u)

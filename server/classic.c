@@ -2,6 +2,7 @@
 /* See classic.h. Every function of libevent that is used in an unusual way says why here. */
 #include "classic.h"
 
+#include "bytes.h"
 #include "engine.h"
 #include "output.h"
 #include "reply.h"
@@ -37,7 +38,7 @@ static void on_free(void *context)
 
 bool pipit_classic_attach(struct pipit_connection *connection)
 {
-	connection->bev = pipit_engine_sleeper(connection->transport->base, on_output, on_free, connection);
+	connection->bev = pipit_engine_new_sleeper(connection->transport->base, on_output, on_free, connection);
 	if (!connection->bev)
 		return false;
 	/* Lets evbuffer_write() use sendfile() for a body that a callback added with evbuffer_add_file(). */
@@ -74,18 +75,10 @@ static bool is_hidden(struct pipit_slice name)
 	return false;
 }
 
-static char *put(char *at, const char *text, size_t length)
-{
-	memcpy(at, text, length);
-	return at + length;
-}
-
 static char *put_slice(char *at, struct pipit_slice slice)
 {
-	return put(at, slice.data, slice.length);
+	return pipit_bytes_put(at, slice.data, slice.length);
 }
-
-#define PUT(at, literal) put(at, literal, sizeof(literal) - 1)
 
 /* Origin-form, whatever form was sent. Several leading slashes become one: evhttp would read "//name/" as an authority. */
 static char *put_request_line(char *at, const struct pipit_connection *connection)
@@ -93,7 +86,7 @@ static char *put_request_line(char *at, const struct pipit_connection *connectio
 	const struct pipit_guard_head *head = connection->head;
 	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
 
-	at = put(at, head->bytes, head->method_length);
+	at = pipit_bytes_put(at, head->bytes, head->method_length);
 	*at++ = ' ';
 	while (path.length > 1 && path.data[0] == '/' && path.data[1] == '/')
 		path.data++, path.length--;
@@ -103,7 +96,7 @@ static char *put_request_line(char *at, const struct pipit_connection *connectio
 		at = put_slice(at, pipit_guard_slice(head, head->query, head->query_length));
 	}
 	/* A callback must not answer an HTTP/1.0 client in chunks. */
-	return head->minor == 0 ? PUT(at, " HTTP/1.0\r\n") : PUT(at, " HTTP/1.1\r\n");
+	return head->minor == 0 ? PIPIT_BYTES_PUT(at, " HTTP/1.0\r\n") : PIPIT_BYTES_PUT(at, " HTTP/1.1\r\n");
 }
 
 static char *put_fields(char *at, const struct pipit_connection *connection, size_t body_length)
@@ -111,9 +104,9 @@ static char *put_fields(char *at, const struct pipit_connection *connection, siz
 	const struct pipit_guard_head *head = connection->head;
 
 	if (head->host) {
-		at = PUT(at, "Host: ");
+		at = PIPIT_BYTES_PUT(at, "Host: ");
 		at = put_slice(at, pipit_guard_slice(head, head->host, head->host_length));
-		at = PUT(at, "\r\n");
+		at = PIPIT_BYTES_PUT(at, "\r\n");
 	}
 	for (uint32_t i = 0; i < head->field_count; i++) {
 		const struct pipit_guard_field *field = &head->fields[i];
@@ -121,9 +114,9 @@ static char *put_fields(char *at, const struct pipit_connection *connection, siz
 		if (is_hidden(name) || pipit_slice_equals_nocase(name, "Host"))
 			continue;
 		at = put_slice(at, name);
-		at = PUT(at, ": ");
+		at = PIPIT_BYTES_PUT(at, ": ");
 		at = put_slice(at, pipit_guard_slice(head, field->value, field->value_length));
-		at = PUT(at, "\r\n");
+		at = PIPIT_BYTES_PUT(at, "\r\n");
 	}
 	/* An empty content may have been announced too. */
 	if (body_length || head->framing == PIPIT_FRAMING_CHUNKED || pipit_guard_find(head, "Content-Length"))
@@ -145,7 +138,7 @@ static bool put_message(struct pipit_connection *connection, struct pipit_slice 
 		return false;
 	at = put_request_line(space.iov_base, connection);
 	at = put_fields(at, connection, body_length);
-	at = PUT(at, "\r\n");
+	at = PIPIT_BYTES_PUT(at, "\r\n");
 	space.iov_len = (size_t)(at - (char *)space.iov_base);
 	if (evbuffer_commit_space(input, &space, 1) != 0)
 		return false;
@@ -163,7 +156,7 @@ bool pipit_classic_show(struct pipit_connection *connection, struct pipit_slice 
 	/* What evhttp has begun it must be able to end. */
 	if (pipit_reserve_is_low())
 		return false;
-	connection->engine_called = false;
+	connection->classic_called = false;
 	connection->classic_head_done = false;
 	/* evhttp writes a head without looking whether there is memory for it. A head that does not end would have adopt_head()
 	 * search in what follows, which need not be memory. */
@@ -173,7 +166,7 @@ bool pipit_classic_show(struct pipit_connection *connection, struct pipit_slice 
 		return false;
 	transport->body = body;
 	bufferevent_trigger(connection->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
-	return connection->engine_called;
+	return connection->classic_called;
 }
 
 static void on_complete(struct evhttp_request *request, void *context)
@@ -184,19 +177,24 @@ static void on_complete(struct evhttp_request *request, void *context)
 		pipit_connection_wake(connection);
 }
 
+static bool is_reading(const struct pipit_connection *connection);
+
 /* evhttp's generic callback; it has no other. */
 static void on_request(struct evhttp_request *request, void *context)
 {
 	struct pipit_transport *transport = context;
 	struct pipit_connection *connection = transport->current;
 
-	connection->engine_called = true;
+	connection->classic_called = true;
 	evhttp_request_set_on_complete_cb(request, on_complete, connection);
 	/* Else evhttp renders one for each reply, which costs as much as routing and guarding together. */
 	if (connection->minor >= 1)
-		evhttp_add_header(
-		    evhttp_request_get_output_headers(request), "Date", pipit_transport_date(transport));
+		evhttp_add_header(evhttp_request_get_output_headers(request), "Date", pipit_transport_date(transport));
 	transport->hooks->handle(transport->context, connection, request, transport->body);
+	/* A reply that comes later is dated then, by evhttp (RFC 9110 §6.6.1). */
+	if (connection->minor >= 1 && !pipit_connection_is_gone(connection) && !is_reading(connection) &&
+	    evbuffer_get_length(bufferevent_get_output(connection->bev)) == 0)
+		evhttp_remove_header(evhttp_request_get_output_headers(request), "Date");
 }
 
 /* --- where evhttp stands ------------------------------------------------------------------------------------------- */
@@ -221,9 +219,8 @@ size_t pipit_classic_waiting(const struct pipit_connection *connection)
 
 /* Put a head that is valid in the place of the one in front of `output`; without content, of all that is there. *length is
  * the old one's and becomes the new one's. False when memory is short. */
-static bool amend_head(
-    struct evbuffer *output, const char *head, size_t *length, const struct pipit_reply_classic *classic, bool closes,
-    const char *date)
+static bool amend_head(struct evbuffer *output, const char *head, size_t *length,
+    const struct pipit_reply_classic *classic, bool closes, const char *date)
 {
 	char *amended = malloc(*length + PIPIT_REPLY_AMENDMENTS_MAX);
 	size_t amended_length;

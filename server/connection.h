@@ -24,7 +24,7 @@ enum pipit_phase { PHASE_IDLE, PHASE_HEAD, PHASE_BODY, PHASE_HANDLING, PHASE_WRI
 
 struct pipit_connection {
 	struct pipit_transport *transport;
-	struct bufferevent *bev;                  /* what evhttp holds for classic callbacks; NULL: the server has none */
+	struct bufferevent *bev; /* what evhttp holds for classic callbacks; NULL: the server has none */
 	struct pipit_connection *next, *previous; /* all adopted connections of the transport */
 	struct pipit_connection *next_waiting;    /* on transport->waiting */
 	struct pipit_connection *next_gone;       /* on transport->gone */
@@ -79,7 +79,7 @@ struct pipit_connection {
 	bool body_unread;       /* content of this request is, or will be, left on the wire */
 	bool collecting;        /* content is arriving */
 	bool deferred;          /* the handler has not replied yet */
-	bool engine_called;     /* evhttp has called back for what it was shown */
+	bool classic_called;    /* evhttp has called back for what it was shown */
 	bool answered;          /* a reply has been given */
 	bool classic_head_done; /* evhttp's head has left its buffer */
 	bool classic_has_content;
@@ -125,8 +125,8 @@ struct pipit_door {
 
 struct pipit_transport {
 	struct event_base *base;
-	struct evhttp *http;                      /* for classic callbacks; NULL: the server has none */
-	struct pipit_engine *engine;              /* for native handlers */
+	struct evhttp *http;         /* for classic callbacks; NULL: the server has none */
+	struct pipit_engine *engine; /* for native handlers */
 	const struct pipit_config *config;
 	struct pipit_guard_limits limits;
 	struct pipit_stats *stats;
@@ -144,14 +144,14 @@ struct pipit_transport {
 	struct pipit_connection *spare;      /* for the next who is accepted; accepting pauses while there is none */
 	struct pipit_door doors[PIPIT_LISTEN_MAX];
 	size_t door_count;
-	struct pipit_connection *current;    /* whose input is being served */
-	char *in;                            /* PIPIT_INPUT_SIZE + 1 bytes */
-	char *batch;                         /* config->max_output_bytes, replies of `current` */
+	struct pipit_connection *current; /* whose input is being served */
+	char *in;                         /* PIPIT_INPUT_SIZE + 1 bytes */
+	char *batch;                      /* config->max_output_bytes, replies of `current` */
 	size_t batch_length;
 	struct pipit_guard_head head; /* of the request that is being served */
 	struct pipit_slice body;      /* of the message that is being shown to evhttp */
 	uint64_t now_ns, now_ms;      /* of the last readiness */
-	uint64_t date_ms; /* when the date was looked at */
+	uint64_t date_ms;             /* when the date was looked at */
 	time_t date_second;
 	char date[30];
 	bool draining;

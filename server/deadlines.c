@@ -140,7 +140,7 @@ void pipit_deadlines_enforce(struct pipit_transport *transport, uint64_t now_ms)
 {
 	struct pipit_connection *next;
 	pipit_transport_read_clock(transport);
-	/* Dropped connections stay on the list until libevent frees them, in a later callback. */
+	/* Dropped connections stay on the list until they are freed, at the end of this turn or later. */
 	for (struct pipit_connection *at = transport->all; at; at = next) {
 		next = at->next;
 		if (!pipit_connection_is_gone(at))

@@ -53,7 +53,9 @@ static void unlink_adopted(struct pipit_connection *connection)
 	struct pipit_transport *transport = connection->transport;
 	if (connection->fd < 0)
 		return;
-	event_del(&connection->io);
+	/* It may have been broken before it was watched. */
+	if (event_initialized(&connection->io))
+		event_del(&connection->io);
 	if (connection->next)
 		connection->next->previous = connection->previous;
 	else

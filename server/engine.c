@@ -2,7 +2,6 @@
 /* See engine.h. Every function of libevent that is used in an unusual way says why here. */
 #include "engine.h"
 
-#include "log.h"
 #include "reserve.h"
 
 #include <errno.h>
@@ -11,10 +10,14 @@
 #include <event2/listener.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+/* A client of our own is there at once; some kernels need a moment. */
+#define ARRIVAL_MS 100
 
 struct pipit_engine {
 	/* Of the engine's own, turned only while evhttp accepts or frees: that way both happen at once, wherever the worker's
@@ -38,8 +41,8 @@ static enum bufferevent_filter_result no_bytes(
 	return BEV_NEED_MORE;
 }
 
-struct bufferevent *pipit_engine_sleeper(struct event_base *base, bufferevent_filter_cb on_output,
-    void (*free_context)(void *), void *context)
+struct bufferevent *pipit_engine_new_sleeper(
+    struct event_base *base, bufferevent_filter_cb on_output, void (*free_context)(void *), void *context)
 {
 	struct bufferevent *socket_bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE), *bev;
 
@@ -93,17 +96,13 @@ static bool has_local_names(void)
 }
 
 /* A listening socket with a name of the system's choice, for a moment. */
-static int open_listener(struct sockaddr_storage *address, socklen_t *length)
+static int open_listener(sa_family_t family, struct sockaddr_storage *address, socklen_t *length)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
 	int fd;
 
-	*length = sizeof *v4;
-	*v4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	if (has_local_names()) {
-		*length = sizeof(sa_family_t);
-		address->ss_family = AF_UNIX;
-	}
+	*length = family == AF_UNIX ? sizeof family : sizeof *v4;
+	*v4 = (struct sockaddr_in){ .sin_family = family, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && bind(fd, (struct sockaddr *)address, *length) == 0 && listen(fd, 1) == 0) {
 		*length = sizeof *address;
@@ -116,19 +115,20 @@ static int open_listener(struct sockaddr_storage *address, socklen_t *length)
 }
 
 /* evhttp makes connections by accepting only, so it is given somebody to accept: a client of ours, that leaves at once. */
-static void accept_ourselves(struct pipit_engine *engine)
+static void accept_ourselves(struct pipit_engine *engine, sa_family_t family)
 {
 	struct sockaddr_storage address;
 	socklen_t length;
 	struct evhttp_bound_socket *bound = NULL;
-	int listener = open_listener(&address, &length), client = -1;
+	int listener = open_listener(family, &address, &length), client = -1;
 
 	if (listener >= 0)
 		client = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (client >= 0 &&
-	    (connect(client, (struct sockaddr *)&address, length) == 0 || errno == EINPROGRESS))
+	if (client >= 0 && (connect(client, (struct sockaddr *)&address, length) == 0 || errno == EINPROGRESS))
 		bound = evhttp_accept_socket_with_handle(engine->http, listener);
 	if (bound) {
+		struct pollfd arrival = { .fd = listener, .events = POLLIN };
+		poll(&arrival, 1, ARRIVAL_MS);
 		engine->listener = evhttp_bound_socket_get_listener(bound);
 		turn(engine);
 		evhttp_del_accept_socket(engine->http, bound);
@@ -145,13 +145,17 @@ static bool connect_engine(struct pipit_engine *engine)
 {
 	unsigned freed_before;
 	if (!engine->next)
-		engine->next = pipit_engine_sleeper(engine->base, no_bytes, on_free, engine);
+		engine->next = pipit_engine_new_sleeper(engine->base, no_bytes, on_free, engine);
 	if (!engine->next)
 		return false;
 	/* The one before. */
 	turn(engine);
 	freed_before = engine->freed;
-	accept_ourselves(engine);
+	if (has_local_names())
+		accept_ourselves(engine, AF_UNIX);
+	/* A sandbox may forbid local sockets. */
+	if (!engine->bev)
+		accept_ourselves(engine, AF_INET);
 	if (!engine->bev)
 		return false;
 	/* evhttp may be short of memory after it was given it, or before it holds it. */
@@ -195,7 +199,10 @@ static const struct message {
 	const char *bytes;
 	size_t length;
 } messages[] = {
-#define MESSAGE(method) { method " / HTTP/1.1\r\n\r\n", sizeof(method " / HTTP/1.1\r\n\r\n") - 1 }
+#define MESSAGE(method)                                                                \
+	{                                                                              \
+		method " / HTTP/1.1\r\n\r\n", sizeof(method " / HTTP/1.1\r\n\r\n") - 1 \
+	}
 	/* in the order of enum pipit_method */
 	MESSAGE("GET"),
 	MESSAGE("HEAD"),
@@ -249,7 +256,7 @@ static void on_request(struct evhttp_request *request, void *context)
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
-/* It watches one socket for one turn: poll() is enough, and takes no descriptor. */
+/* It watches one socket for a turn: poll() is enough. */
 static struct event_base *new_base(void)
 {
 	struct event_config *config = event_config_new();

@@ -33,7 +33,7 @@ bool pipit_engine_show(struct pipit_connection *connection, struct pipit_slice b
  * A bufferevent that never touches a socket. on_output: the filter asks it whenever bytes are added to the output of an
  * enabled bufferevent. free_context: called when libevent frees it. NULL when memory is short.
  */
-struct bufferevent *pipit_engine_sleeper(struct event_base *base, bufferevent_filter_cb on_output,
-    void (*free_context)(void *), void *context);
+struct bufferevent *pipit_engine_new_sleeper(
+    struct event_base *base, bufferevent_filter_cb on_output, void (*free_context)(void *), void *context);
 
 #endif

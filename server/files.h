@@ -62,6 +62,9 @@ enum pipit_files_result pipit_files_open(
 bool pipit_files_read_version(int fd, struct pipit_files_version *version);
 bool pipit_files_is_same_version(const struct pipit_files_version *one, const struct pipit_files_version *other);
 
+/* `length` bytes of a file from `offset` on. False when it is shorter, or cannot be read. */
+bool pipit_files_read(int fd, char *bytes, size_t length, uint64_t offset);
+
 /* Media type by ending, charset=utf-8 for text types; "application/octet-stream" when unknown. Static. */
 const char *pipit_files_content_type(const char *name);
 

@@ -2,6 +2,7 @@
 /* Read from pipit_opened_find() on; see opened.h. */
 #include "opened.h"
 
+#include "bytes.h"
 #include "reply.h"
 
 #include <errno.h>
@@ -134,22 +135,14 @@ void pipit_opened_sweep(struct pipit_opened *opened, uint64_t now_ms)
 
 /* --- from an open file to an entry --------------------------------------------------------------------------------- */
 
-static char *put(char *at, const char *text, size_t length)
-{
-	memcpy(at, text, length);
-	return at + length;
-}
-
-#define PUT(at, literal) put(at, literal, sizeof(literal) - 1)
-
 void pipit_opened_set_fields(struct pipit_opened_file *file, time_t modified)
 {
 	char date[PIPIT_REPLY_DATE_SIZE], *at = file->fields;
 
 	pipit_reply_date(modified, date);
-	at = PUT(at, "Last-Modified: ");
-	at = put(at, date, sizeof date - 1);
-	at = PUT(at, "\r\nX-Content-Type-Options: nosniff\r\n");
+	at = PIPIT_BYTES_PUT(at, "Last-Modified: ");
+	at = pipit_bytes_put(at, date, sizeof date - 1);
+	at = PIPIT_BYTES_PUT(at, "\r\nX-Content-Type-Options: nosniff\r\n");
 	file->fields_length = (size_t)(at - file->fields);
 }
 
@@ -157,15 +150,8 @@ void pipit_opened_set_fields(struct pipit_opened_file *file, time_t modified)
 static bool read_content(const struct pipit_file *file, char *content)
 {
 	struct pipit_files_version version;
-	size_t done = 0;
-	while (done < file->size) {
-		ssize_t count = pread(file->fd, content + done, (size_t)file->size - done, (off_t)done);
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count <= 0)
-			return false;
-		done += (size_t)count;
-	}
+	if (!pipit_files_read(file->fd, content, (size_t)file->size, 0))
+		return false;
 	return pipit_files_read_version(file->fd, &version) && pipit_files_is_same_version(&version, &file->version);
 }
 
@@ -321,17 +307,17 @@ void pipit_opened_free(struct pipit_opened *opened)
 	free(opened);
 }
 
-size_t pipit_opened_files(const struct pipit_opened *opened)
+size_t pipit_opened_file_count(const struct pipit_opened *opened)
 {
 	return opened->count;
 }
 
-size_t pipit_opened_descriptors(const struct pipit_opened *opened)
+size_t pipit_opened_descriptor_count(const struct pipit_opened *opened)
 {
 	return opened->descriptors;
 }
 
-size_t pipit_opened_bytes(const struct pipit_opened *opened)
+size_t pipit_opened_byte_count(const struct pipit_opened *opened)
 {
 	return opened->bytes;
 }

@@ -61,8 +61,8 @@ void pipit_opened_sweep(struct pipit_opened *opened, uint64_t now_ms);
 bool pipit_opened_give_up_descriptors(struct pipit_opened *opened);
 
 /* What is remembered now. */
-size_t pipit_opened_files(const struct pipit_opened *opened);
-size_t pipit_opened_descriptors(const struct pipit_opened *opened);
-size_t pipit_opened_bytes(const struct pipit_opened *opened);
+size_t pipit_opened_file_count(const struct pipit_opened *opened);
+size_t pipit_opened_descriptor_count(const struct pipit_opened *opened);
+size_t pipit_opened_byte_count(const struct pipit_opened *opened);
 
 #endif

@@ -3,6 +3,7 @@
 #include "output.h"
 
 #include "budget.h"
+#include "files.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -150,16 +151,8 @@ void pipit_output_retry(struct pipit_connection *connection)
 static bool read_into_batch(struct pipit_connection *connection, int fd, uint64_t offset, size_t length)
 {
 	struct pipit_transport *transport = connection->transport;
-	char *at = transport->batch + transport->batch_length;
-	size_t done = 0;
-	while (done < length) {
-		ssize_t count = pread(fd, at + done, length - done, (off_t)(offset + done));
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count <= 0)
-			return false;
-		done += (size_t)count;
-	}
+	if (!pipit_files_read(fd, transport->batch + transport->batch_length, length, offset))
+		return false;
 	transport->batch_length += length;
 	return true;
 }

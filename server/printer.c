@@ -19,7 +19,7 @@
 #define ESCAPE_BYTES 6
 #define CAPACITY_FIRST 256
 
-static int grow(struct pipit_text *text, size_t more)
+static int grow(struct pipit_printer *text, size_t more)
 {
 	size_t capacity = text->capacity ? text->capacity : CAPACITY_FIRST;
 	char *bytes;
@@ -31,7 +31,7 @@ static int grow(struct pipit_text *text, size_t more)
 	bytes = text->is_allocated ? realloc(text->bytes, capacity) : malloc(capacity);
 	if (!bytes)
 		return -ENOMEM;
-	if (!text->is_allocated)
+	if (!text->is_allocated && text->length)
 		memcpy(bytes, text->bytes, text->length);
 	text->bytes = bytes;
 	text->capacity = capacity;
@@ -39,12 +39,12 @@ static int grow(struct pipit_text *text, size_t more)
 	return 0;
 }
 
-static int reserve(struct pipit_text *text, size_t more)
+static int reserve(struct pipit_printer *text, size_t more)
 {
 	return text->capacity - text->length < more ? grow(text, more) : 0;
 }
 
-static int put(struct pipit_text *text, const char *bytes, size_t length)
+static int put(struct pipit_printer *text, const char *bytes, size_t length)
 {
 	if (reserve(text, length) != 0)
 		return -ENOMEM;
@@ -53,7 +53,7 @@ static int put(struct pipit_text *text, const char *bytes, size_t length)
 	return 0;
 }
 
-static int put_byte(struct pipit_text *text, char byte)
+static int put_byte(struct pipit_printer *text, char byte)
 {
 	return put(text, &byte, 1);
 }
@@ -92,7 +92,7 @@ static char *put_escape(char *at, unsigned char byte)
 	return at + 5;
 }
 
-static int put_string(struct pipit_text *text, const char *string)
+static int put_string(struct pipit_printer *text, const char *string)
 {
 	size_t length = string ? strlen(string) : 0;
 	char *at;
@@ -157,7 +157,7 @@ static size_t render_double(char *at, double number)
 	return (size_t)length;
 }
 
-static int put_number(struct pipit_text *text, double number)
+static int put_number(struct pipit_printer *text, double number)
 {
 	double size = fabs(number);
 
@@ -166,7 +166,7 @@ static int put_number(struct pipit_text *text, double number)
 	if (reserve(text, NUMBER_BYTES_MAX) != 0)
 		return -ENOMEM;
 	/* Beyond 15 digits cJSON prints an exponent. */
-	if (size < 1e15 && size == (double)(uint64_t)size)
+	if (size < 1e15 && size == (double)(uint64_t)size && (size > 0 || !signbit(number)))
 		text->length += render_whole(text->bytes + text->length, (uint64_t)size, number < 0);
 	else
 		text->length += render_double(text->bytes + text->length, number);
@@ -175,9 +175,9 @@ static int put_number(struct pipit_text *text, double number)
 
 /* --- values -------------------------------------------------------------------------------------------------------- */
 
-static int put_value(struct pipit_text *text, const cJSON *item, unsigned depth);
+static int put_value(struct pipit_printer *text, const cJSON *item, unsigned depth);
 
-static int put_members(struct pipit_text *text, const cJSON *container, bool has_names, unsigned depth)
+static int put_members(struct pipit_printer *text, const cJSON *container, bool has_names, unsigned depth)
 {
 	int error = depth >= CJSON_NESTING_LIMIT ? -EINVAL : put_byte(text, has_names ? '{' : '[');
 
@@ -194,7 +194,7 @@ static int put_members(struct pipit_text *text, const cJSON *container, bool has
 	return error != 0 ? error : put_byte(text, has_names ? '}' : ']');
 }
 
-static int put_value(struct pipit_text *text, const cJSON *item, unsigned depth)
+static int put_value(struct pipit_printer *text, const cJSON *item, unsigned depth)
 {
 	switch (item->type & 0xff) {
 	case cJSON_String:
@@ -218,14 +218,14 @@ static int put_value(struct pipit_text *text, const cJSON *item, unsigned depth)
 	}
 }
 
-int pipit_text_print(struct pipit_text *text, const cJSON *doc)
+int pipit_printer_print(struct pipit_printer *text, const cJSON *doc)
 {
 	return put_value(text, doc, 0);
 }
 
-void pipit_text_clear(struct pipit_text *text)
+void pipit_printer_clear(struct pipit_printer *text)
 {
 	if (text->is_allocated)
 		free(text->bytes);
-	*text = pipit_text_in(NULL, 0);
+	*text = pipit_printer_in(NULL, 0);
 }

@@ -11,25 +11,25 @@
 
 struct cJSON;
 
-struct pipit_text {
+struct pipit_printer {
 	char *bytes; /* not NUL-terminated; the caller's room at first, allocated when that is too small */
 	size_t length, capacity;
 	bool is_allocated;
 };
 
 /* Room of the caller's to begin with. */
-static inline struct pipit_text pipit_text_in(char *room, size_t size)
+static inline struct pipit_printer pipit_printer_in(char *room, size_t size)
 {
-	return (struct pipit_text){ room, 0, size, false };
+	return (struct pipit_printer){ room, 0, size, false };
 }
 
 /*
  * Append the document. NaN and infinities, which JSON has not, become null. 0; -ENOMEM; -EINVAL when an item has no type, or
  * arrays and objects are nested more than CJSON_NESTING_LIMIT deep (or in a ring).
  */
-int pipit_text_print(struct pipit_text *text, const struct cJSON *doc);
+int pipit_printer_print(struct pipit_printer *text, const struct cJSON *doc);
 
 /* Free what was allocated. */
-void pipit_text_clear(struct pipit_text *text);
+void pipit_printer_clear(struct pipit_printer *text);
 
 #endif

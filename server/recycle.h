@@ -13,42 +13,55 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A shelf holds blocks that have room for PIPIT_SHELF_STEP more bytes than those of the shelf before. */
-#define PIPIT_SHELF_STEP 16
-#define PIPIT_SHELF_FIRST_BYTES 24
+/* A shelf holds blocks that have room for PIPIT_RECYCLE_STEP more bytes than those of the shelf before. */
+#define PIPIT_RECYCLE_STEP 16
+#define PIPIT_RECYCLE_FIRST_BYTES 24
 /* Up to 1 KiB: evhttp's request and its evbuffers' first chains are the largest of each request. */
-#define PIPIT_SHELF_COUNT 64
-/* Of each shelf; all together at most 512 KiB a thread, but a request leaves less than 4 KiB behind. */
-#define PIPIT_SHELF_BLOCKS_MAX 16
+#define PIPIT_RECYCLE_COUNT 64
+/* Of each shelf: all together at most 528 KiB a thread. An empty request leaves less than 4 KiB behind, a large document more. */
+#define PIPIT_RECYCLE_BLOCKS_MAX 16
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__has_feature)
+#define PIPIT_RECYCLE_HAS(feature) __has_feature(feature)
+#else
+#define PIPIT_RECYCLE_HAS(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || PIPIT_RECYCLE_HAS(address_sanitizer) || \
+    PIPIT_RECYCLE_HAS(thread_sanitizer) || PIPIT_RECYCLE_HAS(memory_sanitizer)
 #define PIPIT_RECYCLES false
 #else
 #define PIPIT_RECYCLES true
 #endif
 
-struct pipit_shelf_block {
-	struct pipit_shelf_block *next;
+struct pipit_recycle_block {
+	struct pipit_recycle_block *next;
 };
 
-struct pipit_shelf {
-	struct pipit_shelf_block *first;
+struct pipit_recycle_shelf {
+	struct pipit_recycle_block *first;
 	size_t count;
 };
 
-extern _Thread_local struct pipit_shelf pipit_shelves[PIPIT_SHELF_COUNT];
+extern _Thread_local struct pipit_recycle_shelf pipit_recycle_shelves[PIPIT_RECYCLE_COUNT];
+
+/* The thread will free what it keeps when it ends. */
+extern _Thread_local bool pipit_recycle_is_tidy;
+void pipit_recycle_tidy(void);
 
 /* A block that is kept and has room for `size` bytes, or NULL. Any thread. */
 static inline void *pipit_recycle_take(size_t size)
 {
 	/* The first shelf whose blocks are large enough. */
-	size_t number = size <= PIPIT_SHELF_FIRST_BYTES
+	size_t number = size <= PIPIT_RECYCLE_FIRST_BYTES
 			    ? 0
-			    : (size - PIPIT_SHELF_FIRST_BYTES + PIPIT_SHELF_STEP - 1) / PIPIT_SHELF_STEP;
-	struct pipit_shelf *shelf = &pipit_shelves[number];
-	struct pipit_shelf_block *block;
+			    : (size - PIPIT_RECYCLE_FIRST_BYTES + PIPIT_RECYCLE_STEP - 1) / PIPIT_RECYCLE_STEP;
+	struct pipit_recycle_shelf *shelf;
+	struct pipit_recycle_block *block;
 
-	if (number >= PIPIT_SHELF_COUNT || !shelf->first)
+	if (number >= PIPIT_RECYCLE_COUNT)
+		return NULL;
+	shelf = &pipit_recycle_shelves[number];
+	if (!shelf->first)
 		return NULL;
 	block = shelf->first;
 	shelf->first = block->next;
@@ -59,13 +72,18 @@ static inline void *pipit_recycle_take(size_t size)
 /* Keep a block of malloc()'s instead of freeing it; NULL is none. False when it is to be freed. Any thread. */
 static inline bool pipit_recycle_keep(void *memory)
 {
-	struct pipit_shelf_block *block = memory;
+	struct pipit_recycle_block *block = memory;
 	/* The last shelf that it is large enough for; a huge number when it is for none. */
-	size_t number = (malloc_usable_size(memory) - PIPIT_SHELF_FIRST_BYTES) / PIPIT_SHELF_STEP;
-	struct pipit_shelf *shelf = &pipit_shelves[number];
+	size_t number = (malloc_usable_size(memory) - PIPIT_RECYCLE_FIRST_BYTES) / PIPIT_RECYCLE_STEP;
+	struct pipit_recycle_shelf *shelf;
 
-	if (!PIPIT_RECYCLES || number >= PIPIT_SHELF_COUNT || shelf->count == PIPIT_SHELF_BLOCKS_MAX)
+	if (!PIPIT_RECYCLES || number >= PIPIT_RECYCLE_COUNT)
 		return false;
+	shelf = &pipit_recycle_shelves[number];
+	if (shelf->count == PIPIT_RECYCLE_BLOCKS_MAX)
+		return false;
+	if (!pipit_recycle_is_tidy)
+		pipit_recycle_tidy();
 	block->next = shelf->first;
 	shelf->first = block;
 	shelf->count++;
@@ -76,7 +94,7 @@ static inline bool pipit_recycle_keep(void *memory)
 void *pipit_recycle_malloc(size_t size);
 void pipit_recycle_free(void *memory);
 
-/* Free what the calling thread keeps, at its end. */
+/* Free what the calling thread keeps. A thread that ends does so by itself, but not the process. */
 void pipit_recycle_clear(void);
 
 #endif

@@ -2,6 +2,7 @@
 /* Rendering by hand: no printf on the way of a request. */
 #include "reply.h"
 
+#include "bytes.h"
 #include "guard.h"
 
 #include <stdio.h>
@@ -170,14 +171,6 @@ time_t pipit_reply_parse_date(const char *text)
 
 /* --- heads --------------------------------------------------------------------------------------------------------- */
 
-static char *put(char *at, const char *text, size_t length)
-{
-	memcpy(at, text, length);
-	return at + length;
-}
-
-#define PUT(at, literal) put(at, literal, sizeof(literal) - 1)
-
 static char *put_number(char *at, uint64_t number)
 {
 	char digits[20];
@@ -195,10 +188,10 @@ static char *put_status_line(char *at, int status)
 {
 	const struct status_line *line = find_status(status);
 	if (line)
-		return put(at, line->line, line->length);
-	at = PUT(at, "HTTP/1.1 ");
+		return pipit_bytes_put(at, line->line, line->length);
+	at = PIPIT_BYTES_PUT(at, "HTTP/1.1 ");
 	at = put_number(at, (uint64_t)status);
-	return PUT(at, " Unknown\r\n");
+	return PIPIT_BYTES_PUT(at, " Unknown\r\n");
 }
 
 bool pipit_reply_has_content(int status, bool is_head_request)
@@ -210,29 +203,29 @@ size_t pipit_reply_head(char *start, const struct pipit_reply_head *head)
 {
 	char *at = put_status_line(start, head->status);
 
-	at = PUT(at, "Date: ");
-	at = put(at, head->date, PIPIT_REPLY_DATE_SIZE - 1);
-	at = PUT(at, "\r\n");
+	at = PIPIT_BYTES_PUT(at, "Date: ");
+	at = pipit_bytes_put(at, head->date, PIPIT_REPLY_DATE_SIZE - 1);
+	at = PIPIT_BYTES_PUT(at, "\r\n");
 	if (head->content_type) {
-		at = PUT(at, "Content-Type: ");
-		at = put(at, head->content_type, strnlen(head->content_type, 256));
-		at = PUT(at, "\r\n");
+		at = PIPIT_BYTES_PUT(at, "Content-Type: ");
+		at = pipit_bytes_put(at, head->content_type, strnlen(head->content_type, 256));
+		at = PIPIT_BYTES_PUT(at, "\r\n");
 	}
 	if (head->fields.length)
-		at = put(at, head->fields.data, head->fields.length);
+		at = pipit_bytes_put(at, head->fields.data, head->fields.length);
 	if (head->file_fields.length)
-		at = put(at, head->file_fields.data, head->file_fields.length);
+		at = pipit_bytes_put(at, head->file_fields.data, head->file_fields.length);
 	/* A 204 has no Content-Length (RFC 9110 §8.6); a 304 would have to tell that of the 200, which is not known here. */
 	if (head->status != 204 && head->status != 304) {
-		at = PUT(at, "Content-Length: ");
+		at = PIPIT_BYTES_PUT(at, "Content-Length: ");
 		at = put_number(at, head->content_length);
-		at = PUT(at, "\r\n");
+		at = PIPIT_BYTES_PUT(at, "\r\n");
 	}
 	if (!head->keep_alive)
-		at = PUT(at, "Connection: close\r\n");
+		at = PIPIT_BYTES_PUT(at, "Connection: close\r\n");
 	else if (head->minor == 0)
-		at = PUT(at, "Connection: keep-alive\r\n");
-	at = PUT(at, "\r\n");
+		at = PIPIT_BYTES_PUT(at, "Connection: keep-alive\r\n");
+	at = PIPIT_BYTES_PUT(at, "\r\n");
 	return (size_t)(at - start);
 }
 
@@ -284,11 +277,11 @@ static char *put_escaped(char *at, const char *end, const char *text, bool html)
 	for (; *text && end - at > 8; text++) {
 		unsigned char byte = (unsigned char)*text;
 		if (html && byte == '<')
-			at = PUT(at, "&lt;");
+			at = PIPIT_BYTES_PUT(at, "&lt;");
 		else if (html && byte == '>')
-			at = PUT(at, "&gt;");
+			at = PIPIT_BYTES_PUT(at, "&gt;");
 		else if (html && byte == '&')
-			at = PUT(at, "&amp;");
+			at = PIPIT_BYTES_PUT(at, "&amp;");
 		else if (!html && (byte == '"' || byte == '\\'))
 			*at++ = '\\', *at++ = (char)byte;
 		else if (byte < 0x20 || byte == 0x7f)
@@ -311,17 +304,17 @@ size_t pipit_reply_problem_content(char *start, int status, const char *detail, 
 		    "<h1>%d %s</h1>\n<p>",
 		    status, title, status, title);
 		at = put_escaped(at, end, detail ? detail : "", true);
-		at = PUT(at, "</p></html>\n");
+		at = PIPIT_BYTES_PUT(at, "</p></html>\n");
 		return (size_t)(at - start);
 	}
 	*content_type = "application/problem+json";
 	at += sprintf(at, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d", title, status);
 	if (detail) {
-		at = PUT(at, ",\"detail\":\"");
+		at = PIPIT_BYTES_PUT(at, ",\"detail\":\"");
 		at = put_escaped(at, end, detail, false);
 		*at++ = '"';
 	}
-	at = PUT(at, "}\n");
+	at = PIPIT_BYTES_PUT(at, "}\n");
 	return (size_t)(at - start);
 }
 
@@ -448,18 +441,18 @@ size_t pipit_reply_amend_classic(
 		if (dates_too_many && line != head && is_field(line, end, "Date:"))
 			dates_too_many--;
 		else if (line == head || may_stay(line, end, classic, closes))
-			at = put(at, line, (size_t)(next_line(line, end) - line));
+			at = pipit_bytes_put(at, line, (size_t)(next_line(line, end) - line));
 	}
 	/* No content, and a client that waits for some must be told (RFC 9110 §15.3.6). */
 	if (classic->status == 205)
-		at = PUT(at, "Content-Length: 0\r\n");
+		at = PIPIT_BYTES_PUT(at, "Content-Length: 0\r\n");
 	if (date) {
-		at = PUT(at, "Date: ");
-		at = put(at, date, PIPIT_REPLY_DATE_SIZE - 1);
-		at = PUT(at, "\r\n");
+		at = PIPIT_BYTES_PUT(at, "Date: ");
+		at = pipit_bytes_put(at, date, PIPIT_REPLY_DATE_SIZE - 1);
+		at = PIPIT_BYTES_PUT(at, "\r\n");
 	}
 	if (closes)
-		at = PUT(at, "Connection: close\r\n");
-	at = PUT(at, "\r\n");
+		at = PIPIT_BYTES_PUT(at, "Connection: close\r\n");
+	at = PIPIT_BYTES_PUT(at, "\r\n");
 	return (size_t)(at - to);
 }

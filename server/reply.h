@@ -75,7 +75,7 @@ size_t pipit_reply_refusal(
 /* What a head written by evhttp says, as far as the transport must know. */
 struct pipit_reply_classic {
 	int status;
-	bool closes; /* Connection says close */
+	bool closes;      /* Connection says close */
 	unsigned dates;   /* pipit's, the callback's, or both */
 	bool has_content; /* bytes that follow belong on the wire */
 	bool is_chunked;

@@ -523,8 +523,8 @@ static int reply_without_memory(struct pipit_request *request)
 int pipit_reply_json(struct pipit_request *request, int status, struct cJSON *doc)
 {
 	char small[2048];
-	struct pipit_text text = pipit_text_in(small, sizeof small);
-	int result = doc ? pipit_text_print(&text, doc) : -ENOMEM;
+	struct pipit_printer text = pipit_printer_in(small, sizeof small);
+	int result = doc ? pipit_printer_print(&text, doc) : -ENOMEM;
 
 	cJSON_Delete(doc);
 	if (result == 0) {
@@ -532,12 +532,14 @@ int pipit_reply_json(struct pipit_request *request, int status, struct cJSON *do
 	} else if (result == -ENOMEM) {
 		result = reply_without_memory(request);
 	} else {
-		pipit_log(PIPIT_LOG_ERROR, "%s: the handler replied a JSON document that cannot be printed: an item without a type, or too deep",
+		pipit_log(PIPIT_LOG_ERROR,
+		    "%s: the handler replied a JSON document that cannot be printed: an item without a type, or too "
+		    "deep",
 		    pipit_request_route(request));
 		result = pipit_reply_problem(request, 500, NULL);
 		result = result == 0 ? -EINVAL : result;
 	}
-	pipit_text_clear(&text);
+	pipit_printer_clear(&text);
 	return result;
 }
 

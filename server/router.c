@@ -79,7 +79,7 @@ struct pipit_router {
 	size_t table_capacity; /* a power of two */
 	size_t table_count;
 	uint64_t node_count;
-	struct whole *wholes; /* open addressing, never more than half full */
+	struct whole *wholes;  /* open addressing, never more than half full */
 	size_t whole_capacity; /* a power of two; 0 before the first */
 	size_t whole_count;
 	struct route *routes;

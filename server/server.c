@@ -7,7 +7,6 @@
 #include "house.h"
 #include "listener.h"
 #include "log.h"
-#include "recycle.h"
 #include "router.h"
 #include "signals.h"
 #include "worker.h"
@@ -432,7 +431,6 @@ int pipit_server_attach(struct pipit_server *server, struct event_base *base)
 static void *run_thread(void *worker)
 {
 	pipit_worker_run(worker);
-	pipit_recycle_clear();
 	return NULL;
 }
 

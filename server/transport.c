@@ -155,7 +155,7 @@ static void defer(struct pipit_connection *connection)
 		connection->handed_bytes += connection->body_bytes + connection->head->length;
 	if (connection->is_classic && !transport->hooks->retain(transport->context, connection))
 		connection->broken = true;
-	/* The filter asks for output only while the bufferevent is enabled for writing: see on_output() in engine.c. */
+	/* The filter asks for output only while the bufferevent is enabled for writing: see on_output() in classic.c. */
 	if (connection->is_classic)
 		bufferevent_enable(connection->bev, EV_WRITE);
 }
@@ -163,7 +163,8 @@ static void defer(struct pipit_connection *connection)
 /* Whatever has been written of the reply so far: see whether that is all of it. */
 static void conclude(struct pipit_connection *connection)
 {
-	if (connection->is_classic ? pipit_classic_pump(connection) : connection->answered && connection->file_left == 0)
+	if (connection->is_classic ? pipit_classic_pump(connection)
+				   : connection->answered && connection->file_left == 0)
 		finish(connection);
 	else if (!pipit_connection_is_gone(connection) && !connection->answered && !connection->deferred)
 		defer(connection);
@@ -280,7 +281,9 @@ static void show(struct pipit_connection *connection, struct pipit_slice body)
 	if (connection->is_classic ? pipit_classic_show(connection, body) : pipit_engine_show(connection, body))
 		conclude(connection);
 	else if (!pipit_connection_is_gone(connection))
-		refuse_message(connection, pipit_reserve_is_low() ? PIPIT_REASON_OUT_OF_MEMORY : PIPIT_REASON_ENGINE);
+		refuse_message(connection, connection->is_classic && !pipit_reserve_is_low()
+					       ? PIPIT_REASON_ENGINE
+					       : PIPIT_REASON_OUT_OF_MEMORY);
 }
 
 /* The whole content lies in flat memory. Handlers find a NUL behind it, where perhaps the next request begins. */
@@ -589,7 +592,8 @@ static void bury(struct pipit_connection *connection)
 	connection->is_closed = true;
 	connection->next_gone = transport->gone;
 	transport->gone = connection;
-	event_active(transport->turn_end, EV_TIMEOUT, 0);
+	if (!transport->is_turn_end)
+		event_active(transport->turn_end, EV_TIMEOUT, 0);
 }
 
 static void free_gone(struct pipit_transport *transport)
@@ -751,6 +755,11 @@ size_t pipit_transport_close_all(struct pipit_transport *transport)
 		if (!pipit_connection_is_gone(at) && (at->request || at->phase == PHASE_WRITING))
 			in_flight++;
 		pipit_connection_drop(at);
+		/* One that evhttp let go in this turn is freed later than what it counts in. */
+		pipit_connection_check_out(at);
+		if (at->request)
+			transport->hooks->finished(transport->context, at, false);
+		at->request = NULL;
 	}
 	return in_flight;
 }
@@ -770,6 +779,17 @@ static void close_spare(struct pipit_transport *transport)
 		pipit_connection_free(spare);
 }
 
+/* Accepted in this turn, and not taken up yet: on no other list. evhttp frees those that it holds. */
+static void free_newcomers(struct pipit_transport *transport)
+{
+	struct pipit_connection *next;
+	for (struct pipit_connection *at = transport->waiting; at; at = next) {
+		next = at->next_waiting;
+		if (at->fd < 0 && !at->bev)
+			pipit_connection_free(at);
+	}
+}
+
 /* What it holds. Connections that libevent has not freed yet outlive it. */
 static void release(struct pipit_transport *transport)
 {
@@ -778,6 +798,7 @@ static void release(struct pipit_transport *transport)
 	pipit_engine_close(transport);
 	pipit_classic_close(transport);
 	close_spare(transport);
+	free_newcomers(transport);
 	free_gone(transport);
 	if (transport->turn_end)
 		event_free(transport->turn_end);

@@ -43,10 +43,10 @@ struct pipit_worker {
 	struct event *last_call;         /* closes the doors, one turn after a drain began */
 	int wakeup_fd;                   /* eventfd */
 	_Atomic(struct message *) inbox; /* newest first; CLOSED_INBOX once the worker has stopped */
-	bool is_closed;    /* no longer listening */
-	bool is_done;      /* worker_done was called */
-	uint64_t swept_ns; /* when the sweep ran last */
-	uint64_t drain_ms; /* when draining began; 0: not draining */
+	bool is_closed;                  /* no longer listening */
+	bool is_done;                    /* worker_done was called */
+	uint64_t swept_ns;               /* when the sweep ran last */
+	uint64_t drain_ms;               /* when draining began; 0: not draining */
 	struct pipit_stats_loop figures;
 	uint64_t lag_window_ns; /* worst lag of the running window */
 	unsigned lag_sweeps;
@@ -65,7 +65,7 @@ static uint64_t now_ns(void)
 /* --- doors --------------------------------------------------------------------------------------------------------- */
 
 /*
- * evconnlistener's error callback gets evhttp as its argument, from which no way leads to a worker. A loop belongs to one
+ * Where evhttp accepts, the error callback gets evhttp as its argument, from which no way leads to a worker. A loop belongs to one
  * thread, so the thread remembers until the worker's next sweep.
  */
 static _Thread_local unsigned accept_failures;
@@ -385,9 +385,8 @@ static struct pipit_transport *new_transport(struct pipit_worker *worker)
 	worker->hooks.make_room_elsewhere = make_room_elsewhere;
 	worker->hooks.pause_accepting = pause_accepting;
 	worker->hooks.emptied = emptied;
-	return pipit_transport_new(
-	    worker->base, worker->shared->config, worker->stats, worker->shared->house, &worker->hooks, worker,
-	    worker->shared->has_classic);
+	return pipit_transport_new(worker->base, worker->shared->config, worker->stats, worker->shared->house,
+	    &worker->hooks, worker, worker->shared->has_classic);
 }
 
 /* The CPU time of the calling thread, readable from any thread. */

@@ -277,8 +277,8 @@ static void classic_file(struct evhttp_request *request, void *name)
 
 /* ---------------------------------------------------------------- all */
 
-int routes_register(struct pipit_server *server, struct event_base *base, char *small_file, char *large_file,
-    bool with_classic)
+int routes_register(
+    struct pipit_server *server, struct event_base *base, char *small_file, char *large_file, bool with_classic)
 {
 	int error = 0;
 

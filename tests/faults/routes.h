@@ -18,8 +18,8 @@ const char *routes_pattern(void);
 
 /* What pipit_route() and the others returned. The two files are served by /file/small and /file/large; their
  * names are kept. */
-int routes_register(struct pipit_server *server, struct event_base *base, char *small_file, char *large_file,
-    bool with_classic);
+int routes_register(
+    struct pipit_server *server, struct event_base *base, char *small_file, char *large_file, bool with_classic);
 
 /* Requests that a handler keeps and has not answered. */
 size_t routes_pending(void);

@@ -62,15 +62,15 @@ static size_t depth_of(const cJSON *doc)
 static void check_taken(const cJSON *doc)
 {
 	struct pipit_json_error error;
-	struct pipit_text text = pipit_text_in(NULL, 0);
+	struct pipit_printer text = pipit_printer_in(NULL, 0);
 	cJSON *again = NULL;
 
 	REQUIRE(depth_of(doc) <= DEPTH);
-	REQUIRE(pipit_text_print(&text, doc) == 0);
+	REQUIRE(pipit_printer_print(&text, doc) == 0);
 	REQUIRE(pipit_json_parse(text.bytes, text.length, DEPTH, &again, &error) == 0);
 	REQUIRE(same_tree(doc, again));
 	cJSON_Delete(again);
-	pipit_text_clear(&text);
+	pipit_printer_clear(&text);
 }
 
 static void check_refusal(const char *text, size_t length, const struct pipit_json_error *error)

@@ -1025,7 +1025,8 @@ START_TEST(dates_every_reply_once)
 {
 	static const char *const requests[] = { "GET /dated HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 		"GET /dated?yesterday HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "GET /dated HTTP/1.0\r\n\r\n",
-		"GET /dated?yesterday HTTP/1.0\r\n\r\n", "GET /error HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" };
+		"GET /dated?yesterday HTTP/1.0\r\n\r\n",
+		"GET /error HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" };
 	const char *request = requests[_i];
 	int fd = wire_connect(port);
 	size_t length;

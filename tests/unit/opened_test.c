@@ -252,8 +252,8 @@ START_TEST(serves_a_replaced_file_within_a_second)
 	now_ms += 1000;
 	expect("/small.html", "other");
 	expect_letters("/large", 'b', LARGE_BYTES);
-	ck_assert_uint_eq(pipit_opened_files(opened), 2);
-	ck_assert_uint_eq(pipit_opened_descriptors(opened), 1);
+	ck_assert_uint_eq(pipit_opened_file_count(opened), 2);
+	ck_assert_uint_eq(pipit_opened_descriptor_count(opened), 1);
 }
 END_TEST
 
@@ -299,7 +299,7 @@ START_TEST(sees_at_once_that_a_large_file_has_another_length)
 	now_ms += 20;
 	ck_assert_int_eq(truncate(below_root("large"), 3), 0);
 	expect("/large", "aaa");
-	ck_assert_uint_eq(pipit_opened_descriptors(opened), 0);
+	ck_assert_uint_eq(pipit_opened_descriptor_count(opened), 0);
 }
 END_TEST
 
@@ -333,8 +333,8 @@ START_TEST(does_not_keep_a_deleted_file)
 	ck_assert_int_eq(unlink(below_root(both[_i])), 0);
 	now_ms += 1000;
 	ck_assert_int_eq(look_for(path_of(both[_i])), PIPIT_FILES_NOT_FOUND);
-	ck_assert_uint_eq(pipit_opened_files(opened), 0);
-	ck_assert_uint_eq(pipit_opened_bytes(opened), 0);
+	ck_assert_uint_eq(pipit_opened_file_count(opened), 0);
+	ck_assert_uint_eq(pipit_opened_byte_count(opened), 0);
 	ck_assert_uint_eq(open_descriptors(), before);
 }
 END_TEST
@@ -346,7 +346,7 @@ START_TEST(follows_no_link_that_leads_out_now)
 	ck_assert_int_eq(symlink("../secret.txt", below_root(both[_i])), 0);
 	now_ms += 1000;
 	ck_assert_int_eq(look_for(path_of(both[_i])), PIPIT_FILES_NOT_FOUND);
-	ck_assert_uint_eq(pipit_opened_files(opened), 0);
+	ck_assert_uint_eq(pipit_opened_file_count(opened), 0);
 }
 END_TEST
 
@@ -374,7 +374,7 @@ START_TEST(finds_a_directory_in_the_place_of_a_file)
 	snprintf(index, sizeof index, "%s/index.html", both[_i]);
 	make_file(index, "index");
 	ck_assert_int_eq(look_for(path_of(both[_i])), PIPIT_FILES_REDIRECT);
-	ck_assert_uint_eq(pipit_opened_files(opened), 0);
+	ck_assert_uint_eq(pipit_opened_file_count(opened), 0);
 }
 END_TEST
 
@@ -385,7 +385,7 @@ START_TEST(remembers_nothing_but_files)
 	ck_assert_int_eq(look_for("/nowhere"), PIPIT_FILES_NOT_FOUND);
 	ck_assert_int_eq(look_for("/docs"), PIPIT_FILES_REDIRECT);
 	ck_assert_int_eq(look_for("/../secret.txt"), PIPIT_FILES_BAD_PATH);
-	ck_assert_uint_eq(pipit_opened_files(opened), 0);
+	ck_assert_uint_eq(pipit_opened_file_count(opened), 0);
 	make_file("nowhere", "here");
 	expect("/nowhere", "here");
 }
@@ -440,7 +440,7 @@ START_TEST(tells_paths_and_roots_apart)
 	    pipit_opened_find(opened, others, pipit_slice_of("/small.html"), now_ms, &file), PIPIT_FILES_FOUND);
 	ck_assert_str_eq(content_of(&file), "of another root");
 	expect("/small.html", "first");
-	ck_assert_uint_eq(pipit_opened_files(opened), 3);
+	ck_assert_uint_eq(pipit_opened_file_count(opened), 3);
 	pipit_files_close_root(others);
 }
 END_TEST
@@ -476,16 +476,16 @@ START_TEST(forgets_what_nobody_asks_for)
 	expect_letters("/large", 'a', LARGE_BYTES);
 	now_ms += 9999;
 	pipit_opened_sweep(opened, now_ms);
-	ck_assert_uint_eq(pipit_opened_files(opened), 2);
+	ck_assert_uint_eq(pipit_opened_file_count(opened), 2);
 	expect_letters("/large", 'a', LARGE_BYTES);
 	now_ms += 1;
 	pipit_opened_sweep(opened, now_ms);
-	ck_assert_uint_eq(pipit_opened_files(opened), 1);
-	ck_assert_uint_eq(pipit_opened_descriptors(opened), 1);
+	ck_assert_uint_eq(pipit_opened_file_count(opened), 1);
+	ck_assert_uint_eq(pipit_opened_descriptor_count(opened), 1);
 	now_ms += 9999;
 	pipit_opened_sweep(opened, now_ms);
-	ck_assert_uint_eq(pipit_opened_files(opened), 0);
-	ck_assert_uint_eq(pipit_opened_bytes(opened), 0);
+	ck_assert_uint_eq(pipit_opened_file_count(opened), 0);
+	ck_assert_uint_eq(pipit_opened_byte_count(opened), 0);
 	ck_assert_uint_eq(open_descriptors(), before);
 }
 END_TEST
@@ -498,9 +498,9 @@ START_TEST(remembers_so_many_files_and_those_used_last)
 		make_file(name, name);
 		expect(path_of(name), name);
 		expect("/small.html", "first");
-		ck_assert_uint_le(pipit_opened_files(opened), PIPIT_OPENED_FILES_MAX);
+		ck_assert_uint_le(pipit_opened_file_count(opened), PIPIT_OPENED_FILES_MAX);
 	}
-	ck_assert_uint_eq(pipit_opened_files(opened), PIPIT_OPENED_FILES_MAX);
+	ck_assert_uint_eq(pipit_opened_file_count(opened), PIPIT_OPENED_FILES_MAX);
 	/* What is remembered is served although it has gone, for a second. */
 	ck_assert_int_eq(unlink(below_root("small.html")), 0);
 	ck_assert_int_eq(unlink(below_root("f0")), 0);
@@ -518,9 +518,9 @@ START_TEST(remembers_so_many_bytes)
 		snprintf(name, sizeof name, "f%d", i);
 		make_long_file(name, (char)('a' + i % 26), PIPIT_OPENED_SMALL_BYTES);
 		expect_letters(path_of(name), (char)('a' + i % 26), PIPIT_OPENED_SMALL_BYTES);
-		ck_assert_uint_le(pipit_opened_bytes(opened), PIPIT_OPENED_BYTES_MAX);
+		ck_assert_uint_le(pipit_opened_byte_count(opened), PIPIT_OPENED_BYTES_MAX);
 	}
-	ck_assert_uint_gt(pipit_opened_bytes(opened), PIPIT_OPENED_BYTES_MAX - 2 * PIPIT_OPENED_SMALL_BYTES);
+	ck_assert_uint_gt(pipit_opened_byte_count(opened), PIPIT_OPENED_BYTES_MAX - 2 * PIPIT_OPENED_SMALL_BYTES);
 }
 END_TEST
 
@@ -534,13 +534,13 @@ START_TEST(keeps_so_many_descriptors)
 		make_long_file(name, 'x', PIPIT_OPENED_SMALL_BYTES + 1);
 		expect_letters(path_of(name), 'x', PIPIT_OPENED_SMALL_BYTES + 1);
 	}
-	ck_assert_uint_eq(pipit_opened_descriptors(opened), PIPIT_OPENED_DESCRIPTORS_MAX);
+	ck_assert_uint_eq(pipit_opened_descriptor_count(opened), PIPIT_OPENED_DESCRIPTORS_MAX);
 	ck_assert_uint_eq(open_descriptors(), before + PIPIT_OPENED_DESCRIPTORS_MAX);
 	/* Those without one have stayed. */
-	ck_assert_uint_eq(pipit_opened_files(opened), PIPIT_OPENED_DESCRIPTORS_MAX + 1);
+	ck_assert_uint_eq(pipit_opened_file_count(opened), PIPIT_OPENED_DESCRIPTORS_MAX + 1);
 	ck_assert(pipit_opened_give_up_descriptors(opened));
 	ck_assert(!pipit_opened_give_up_descriptors(opened));
-	ck_assert_uint_eq(pipit_opened_files(opened), 1);
+	ck_assert_uint_eq(pipit_opened_file_count(opened), 1);
 	ck_assert_uint_eq(open_descriptors(), before);
 }
 END_TEST
@@ -603,7 +603,7 @@ START_TEST(remembers_no_path_that_is_too_long)
 		memcpy(path + path_lengths[i] - 5, "large", 6);
 		expect_letters(path, 'a', LARGE_BYTES);
 	}
-	ck_assert_uint_eq(pipit_opened_files(opened), 2);
+	ck_assert_uint_eq(pipit_opened_file_count(opened), 2);
 }
 END_TEST
 
@@ -663,11 +663,11 @@ START_TEST(is_never_more_than_a_second_behind)
 		/* More changes than are noted within a second. */
 		is_right |= past[which].until_ms[VERSIONS - 1] + 1000 > now_ms;
 		ck_assert_msg(is_right, "step %d: %s", i, name);
-		ck_assert_uint_le(pipit_opened_files(opened), PIPIT_OPENED_FILES_MAX);
-		ck_assert_uint_le(pipit_opened_bytes(opened), PIPIT_OPENED_BYTES_MAX);
-		ck_assert_uint_le(pipit_opened_descriptors(opened), PIPIT_OPENED_DESCRIPTORS_MAX);
+		ck_assert_uint_le(pipit_opened_file_count(opened), PIPIT_OPENED_FILES_MAX);
+		ck_assert_uint_le(pipit_opened_byte_count(opened), PIPIT_OPENED_BYTES_MAX);
+		ck_assert_uint_le(pipit_opened_descriptor_count(opened), PIPIT_OPENED_DESCRIPTORS_MAX);
 		if (i % 16 == 0)
-			ck_assert_uint_eq(open_descriptors(), before + pipit_opened_descriptors(opened));
+			ck_assert_uint_eq(open_descriptors(), before + pipit_opened_descriptor_count(opened));
 	}
 }
 END_TEST

@@ -17,22 +17,50 @@
 static char *print(const cJSON *doc)
 {
 	char small[16], *whole;
-	struct pipit_text text = pipit_text_in(small, sizeof small);
+	struct pipit_printer text = pipit_printer_in(small, sizeof small);
 
 	ck_assert_ptr_nonnull(doc);
-	ck_assert_int_eq(pipit_text_print(&text, doc), 0);
+	ck_assert_int_eq(pipit_printer_print(&text, doc), 0);
 	whole = strndup(text.bytes, text.length);
 	ck_assert_uint_eq(strlen(whole), text.length);
-	pipit_text_clear(&text);
+	pipit_printer_clear(&text);
 	return whole;
 }
 
 static const char *const same[] = {
-	"null", "true", "false", "0", "-1", "2147483647", "-2147483648", "2147483648", "999999999999999", "-999999999999999",
-	"1e+15", "1e+20", "0.1", "1.5", "-0.25", "1e-07", "123456789.125", "\"\"", "\"text\"", "[]", "{}", "[1]", "[[],{}]",
-	"[1,2,3]", "{\"a\":1}", "{\"a\":{\"b\":[true,null]},\"c\":\"d\"}", "\"\\\"\\\\/\\b\\f\\n\\r\\t\"",
-	"\"\\u0001\\u001f\"", "\"01234567\\n9\"", "\"0123456\\n\"", "\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\x7f\"",
-	"{\"\\n\":\"\\u000b\"}", "{\"\":\"\"}",
+	"null",
+	"true",
+	"false",
+	"0",
+	"-1",
+	"2147483647",
+	"-2147483648",
+	"2147483648",
+	"999999999999999",
+	"-999999999999999",
+	"1e+15",
+	"1e+20",
+	"0.1",
+	"1.5",
+	"-0.25",
+	"1e-07",
+	"123456789.125",
+	"\"\"",
+	"\"text\"",
+	"[]",
+	"{}",
+	"[1]",
+	"[[],{}]",
+	"[1,2,3]",
+	"{\"a\":1}",
+	"{\"a\":{\"b\":[true,null]},\"c\":\"d\"}",
+	"\"\\\"\\\\/\\b\\f\\n\\r\\t\"",
+	"\"\\u0001\\u001f\"",
+	"\"01234567\\n9\"",
+	"\"0123456\\n\"",
+	"\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\x7f\"",
+	"{\"\\n\":\"\\u000b\"}",
+	"{\"\":\"\"}",
 };
 
 START_TEST(prints_what_cjson_prints)
@@ -82,8 +110,8 @@ static void reads_back(double number)
 START_TEST(numbers_read_back_as_the_same_double)
 {
 	static const double numbers[] = { DBL_MAX, -DBL_MAX, DBL_MIN, 4.9e-324, 0.1 + 0.2, 1.0 / 3, 9007199254740991.0,
-		9007199254740992.0, 9007199254740994.0, 1e15, 1e15 - 1, 1e15 + 1, -1e15, 1e16, 1.7976931348623155e308, 5e-324,
-		100, 1e22, 1e23, 123456789012345680.0, 2147483648.0, -2147483649.0 };
+		9007199254740992.0, 9007199254740994.0, 1e15, 1e15 - 1, 1e15 + 1, -1e15, 1e16, 1.7976931348623155e308,
+		5e-324, 100, 1e22, 1e23, 123456789012345680.0, 2147483648.0, -2147483649.0 };
 	uint64_t dice = 20261126;
 
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
@@ -96,6 +124,16 @@ START_TEST(numbers_read_back_as_the_same_double)
 			reads_back(number);
 		reads_back((double)(dice >> (dice & 63)));
 	}
+}
+END_TEST
+
+START_TEST(the_sign_of_nothing_stays)
+{
+	cJSON *doc = cJSON_CreateNumber(-0.0);
+	char *text = print(doc);
+	ck_assert_str_eq(text, "-0");
+	free(text);
+	cJSON_Delete(doc);
 }
 END_TEST
 
@@ -160,9 +198,9 @@ END_TEST
 static void is_refused(const cJSON *doc)
 {
 	char small[8];
-	struct pipit_text text = pipit_text_in(small, sizeof small);
-	ck_assert_int_eq(pipit_text_print(&text, doc), -EINVAL);
-	pipit_text_clear(&text);
+	struct pipit_printer text = pipit_printer_in(small, sizeof small);
+	ck_assert_int_eq(pipit_printer_print(&text, doc), -EINVAL);
+	pipit_printer_clear(&text);
 }
 
 START_TEST(refuses_what_has_no_text)
@@ -193,6 +231,7 @@ int main(void)
 	tcase_add_loop_test(tcase, prints_what_cjson_prints, 0, (int)(sizeof same / sizeof *same));
 	tcase_add_test(tcase, escapes_at_every_place);
 	tcase_add_test(tcase, numbers_read_back_as_the_same_double);
+	tcase_add_test(tcase, the_sign_of_nothing_stays);
 	tcase_add_test(tcase, what_is_no_number_becomes_null);
 	tcase_add_test(tcase, the_locale_does_not_matter);
 	tcase_add_test(tcase, prints_raw_items_as_they_are);

@@ -14,8 +14,8 @@
 static size_t count_kept(void)
 {
 	size_t count = 0;
-	for (size_t i = 0; i < PIPIT_SHELF_COUNT; i++) {
-		for (struct pipit_shelf_block *at = pipit_shelves[i].first; at; at = at->next)
+	for (size_t i = 0; i < PIPIT_RECYCLE_COUNT; i++) {
+		for (struct pipit_recycle_block *at = pipit_recycle_shelves[i].first; at; at = at->next)
 			count++;
 	}
 	return count;
@@ -26,9 +26,9 @@ START_TEST(gives_a_block_again_to_who_asks_for_as_much)
 	for (size_t size = 1; size <= 1024; size++) {
 		void *memory = malloc(size);
 		if (!pipit_recycle_keep(memory)) {
-			ck_assert(!PIPIT_RECYCLES || malloc_usable_size(memory) < PIPIT_SHELF_FIRST_BYTES ||
+			ck_assert(!PIPIT_RECYCLES || malloc_usable_size(memory) < PIPIT_RECYCLE_FIRST_BYTES ||
 				  malloc_usable_size(memory) >=
-				      PIPIT_SHELF_FIRST_BYTES + PIPIT_SHELF_COUNT * PIPIT_SHELF_STEP);
+				      PIPIT_RECYCLE_FIRST_BYTES + PIPIT_RECYCLE_COUNT * PIPIT_RECYCLE_STEP);
 			free(memory);
 			continue;
 		}
@@ -59,12 +59,12 @@ END_TEST
 
 START_TEST(keeps_no_more_than_it_may)
 {
-	void *blocks[3 * PIPIT_SHELF_BLOCKS_MAX];
+	void *blocks[3 * PIPIT_RECYCLE_BLOCKS_MAX];
 	for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
 		blocks[i] = malloc(100);
 	for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
 		pipit_recycle_free(blocks[i]);
-	ck_assert_uint_eq(count_kept(), PIPIT_RECYCLES ? PIPIT_SHELF_BLOCKS_MAX : 0);
+	ck_assert_uint_eq(count_kept(), PIPIT_RECYCLES ? PIPIT_RECYCLE_BLOCKS_MAX : 0);
 	pipit_recycle_clear();
 	ck_assert_uint_eq(count_kept(), 0);
 }
@@ -122,6 +122,30 @@ START_TEST(threads_share_nothing)
 }
 END_TEST
 
+static void *fill_shelves(void *unused)
+{
+	void *blocks[PIPIT_RECYCLE_BLOCKS_MAX];
+	(void)unused;
+	for (size_t i = 0; i < PIPIT_RECYCLE_BLOCKS_MAX; i++)
+		blocks[i] = malloc(1000);
+	for (size_t i = 0; i < PIPIT_RECYCLE_BLOCKS_MAX; i++)
+		pipit_recycle_free(blocks[i]);
+	return NULL;
+}
+
+/* 16 KB each. */
+START_TEST(a_thread_that_ends_leaves_nothing)
+{
+	size_t before = mallinfo2().uordblks;
+	for (int i = 0; i < 200; i++) {
+		pthread_t thread;
+		ck_assert_int_eq(pthread_create(&thread, NULL, fill_shelves, NULL), 0);
+		pthread_join(thread, NULL);
+	}
+	ck_assert_uint_lt(mallinfo2().uordblks, before + 200 * 1000);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("recycle");
@@ -134,6 +158,7 @@ int main(void)
 	tcase_add_test(tcase, keeps_no_more_than_it_may);
 	tcase_add_test(tcase, takes_nothing_and_huge_blocks_for_what_they_are);
 	tcase_add_test(tcase, threads_share_nothing);
+	tcase_add_test(tcase, a_thread_that_ends_leaves_nothing);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }

@@ -657,7 +657,8 @@ static const struct {
 	    "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n" },
 	{ false, NULL, EVHTTP("304 Not Modified") "\r\n", EVHTTP("304 Not Modified") "\r\n" },
 	/* The last date is the callback's own. */
-	{ false, NULL, EVHTTP("200 OK") "Date: ours\r\nA: b\r\nDate: its\r\n\r\n", EVHTTP("200 OK") "A: b\r\nDate: its\r\n\r\n" },
+	{ false, NULL, EVHTTP("200 OK") "Date: ours\r\nA: b\r\nDate: its\r\n\r\n",
+	    EVHTTP("200 OK") "A: b\r\nDate: its\r\n\r\n" },
 	{ true, NULL, EVHTTP("200 OK") "Date: 1\r\nDate: 2\r\nDate: 3\r\n\r\n",
 	    EVHTTP("200 OK") "Date: 3\r\nConnection: close\r\n\r\n" },
 };

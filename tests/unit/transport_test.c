@@ -88,9 +88,43 @@ ssize_t sendfile(int to, int from, off_t *offset, size_t length)
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
 	int result = (int)syscall(SYS_clock_gettime, clock, now);
-	if (clock == CLOCK_MONOTONIC)
-		now->tv_sec += skew_s;
+	now->tv_sec += skew_s;
 	return result;
+}
+
+/* Libraries find only what can be seen. */
+#define VISIBLE __attribute__((visibility("default")))
+
+/* evhttp dates by it. */
+VISIBLE time_t time(time_t *now)
+{
+	struct timespec precise;
+	clock_gettime(CLOCK_REALTIME, &precise);
+	if (now)
+		*now = precise.tv_sec;
+	return precise.tv_sec;
+}
+
+static struct event_base *base;
+static bool stops_at_accept, stops_at_finish, forbids_local_sockets;
+
+/* The loop may end right after somebody was accepted. */
+VISIBLE int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	int accepted = (int)syscall(SYS_accept4, fd, address, length, flags);
+	if (accepted >= 0 && stops_at_accept)
+		event_base_loopbreak(base);
+	return accepted;
+}
+
+/* As in a sandbox. */
+int socket(int domain, int type, int protocol)
+{
+	if (domain == AF_UNIX && forbids_local_sockets) {
+		errno = EAFNOSUPPORT;
+		return -1;
+	}
+	return (int)syscall(SYS_socket, domain, type, protocol);
 }
 
 static uint64_t now_ms(void)
@@ -118,7 +152,6 @@ struct visit {
 	const struct act *act;
 };
 
-static struct event_base *base;
 static struct pipit_config config;
 static struct pipit_stats *stats;
 static struct pipit_transport *transport;
@@ -126,7 +159,7 @@ static struct pipit_house *house;
 static uint16_t port;
 static struct client clients[CLIENTS_MAX];
 static size_t client_count, open_before;
-static time_t given_up;
+static uint64_t given_up; /* without skew */
 
 /* What the layer above was asked, in order, with a blank between; "complete" and "lost" are the two ways of finished(). */
 static char journal[1024];
@@ -159,7 +192,7 @@ static void note(const char *format, ...)
 static void turn(void)
 {
 	event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-	if (time(NULL) > given_up)
+	if (now_ms() - (uint64_t)skew_s * 1000 > given_up)
 		ck_abort_msg("waited in vain; so far: \"%s\"", journal);
 }
 
@@ -290,6 +323,13 @@ static void act_classic(struct visit *visit, struct evhttp_request *engine, stru
 	send_classic(engine, "classic", 7);
 }
 
+/* evhttp closes the connection by itself after its error page. */
+static void act_classic_error(struct visit *visit, struct evhttp_request *engine, struct pipit_slice body)
+{
+	(void)visit, (void)body;
+	evhttp_send_error(engine, 404, NULL);
+}
+
 static void act_classic_later(struct visit *visit, struct evhttp_request *engine, struct pipit_slice body)
 {
 	(void)visit, (void)body;
@@ -319,6 +359,7 @@ static const struct act {
 	{ "/huge-file", PIPIT_DECIDE_NATIVE, act_huge_file },
 	{ "/huge", PIPIT_DECIDE_NATIVE, act_huge },
 	{ "/classic", PIPIT_DECIDE_CLASSIC, act_classic },
+	{ "/classic-error", PIPIT_DECIDE_CLASSIC, act_classic_error },
 	{ "/classic-later", PIPIT_DECIDE_CLASSIC, act_classic_later },
 	{ "/classic-huge", PIPIT_DECIDE_CLASSIC, act_classic_huge },
 	{ "/answered", PIPIT_DECIDE_ANSWERED, NULL },
@@ -415,6 +456,8 @@ static void on_finished(void *context, struct pipit_connection *connection, bool
 {
 	struct visit *visit = visit_of(context, connection);
 	note(complete ? "complete" : "lost");
+	if (stops_at_finish)
+		event_base_loopbreak(base);
 	free_visit(visit);
 }
 
@@ -592,7 +635,7 @@ static void await_delivery(const struct client *client)
 	int unsent = 1;
 	while (unsent) {
 		ck_assert_int_eq(ioctl(client->fd, SIOCOUTQ, &unsent), 0);
-		ck_assert_int_le(time(NULL), given_up);
+		ck_assert_uint_le(now_ms() - (uint64_t)skew_s * 1000, given_up);
 	}
 }
 
@@ -654,7 +697,8 @@ static void forget_everything(void)
 	waiting_classic = NULL;
 	body_limit = 0;
 	skew_s = 0;
-	retain_fails = has_room_elsewhere = is_journal_closed = false;
+	retain_fails = has_room_elsewhere = is_journal_closed = stops_at_accept = stops_at_finish =
+	    forbids_local_sockets = false;
 	client_count = 0;
 	house = pipit_house_new(0);
 	ck_assert_ptr_nonnull(house);
@@ -664,7 +708,7 @@ static void set_up_transport(bool with_classic)
 {
 	has_classic = with_classic;
 	forget_everything();
-	given_up = time(NULL) + PATIENCE_S;
+	given_up = now_ms() + PATIENCE_S * 1000;
 	open_before = count_descriptors();
 	pipit_config_init(&config);
 	/* Every test looks at one deadline or limit by itself. */
@@ -699,6 +743,9 @@ static void tear_down(void)
 	char before[sizeof journal];
 
 	pipit_transport_free(transport);
+	/* What libevent frees later counts nowhere any more. */
+	ck_assert_uint_eq(pipit_house_connections(house), 0);
+	ck_assert_uint_eq(pipit_stats_connections(stats), 0);
 	strcpy(before, journal);
 	emptied_count = 0;
 	if (waiting_classic)
@@ -976,6 +1023,36 @@ START_TEST(holds_back_what_was_pipelined_behind_a_waiting_request)
 	await(client, "/now?3 hello;");
 	await_journal("head handle complete head handle complete head retain handle complete");
 	ck_assert(strstr(client->heard, "at last") < strstr(client->heard, "/now?2 ;"));
+}
+END_TEST
+
+/* evhttp lets the connection go in that turn, and libevent frees it in the next. */
+START_TEST(is_freed_in_the_turn_in_which_evhttp_closed_a_connection)
+{
+	struct client *client = knock();
+	stops_at_finish = true;
+	say(client, REQUEST("GET /classic-error"));
+	while (strcmp(journal, "head handle complete") != 0)
+		turn();
+}
+END_TEST
+
+START_TEST(dates_a_classic_reply_when_it_is_sent)
+{
+	struct client *client = knock();
+	struct evhttp_request *engine;
+	char at_first[64];
+
+	say(client, REQUEST("GET /classic-later"));
+	await_state(PIPIT_STATE_HANDLING, 1);
+	snprintf(at_first, sizeof at_first, "Date: %s", pipit_transport_date(transport));
+	skew_s = 3;
+	engine = waiting_classic;
+	waiting_classic = NULL;
+	send_classic(engine, "late", 4);
+	await(client, "late");
+	ck_assert_uint_eq(count_heard(client, "\r\nDate: "), 1);
+	ck_assert(!has_heard(client, at_first));
 }
 END_TEST
 
@@ -1672,6 +1749,45 @@ START_TEST(is_freed_with_connections_that_were_never_let_in)
 }
 END_TEST
 
+START_TEST(is_freed_with_connections_that_were_accepted_and_not_taken_up)
+{
+	stops_at_accept = true;
+	new_client();
+	turn();
+	ck_assert(!pipit_transport_is_empty(transport));
+	ck_assert_uint_eq(pipit_house_connections(house), 0);
+}
+END_TEST
+
+static void stop_loop(void)
+{
+	event_base_loopbreak(base);
+}
+
+START_TEST(is_freed_in_the_turn_in_which_a_connection_was_closed)
+{
+	struct client *client = knock();
+	after_peek = stop_loop;
+	say(client, "GET /now HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+	while (after_peek)
+		turn();
+}
+END_TEST
+
+START_TEST(serves_where_local_sockets_are_forbidden)
+{
+	struct client *client;
+	pipit_transport_free(transport);
+	forbids_local_sockets = true;
+	transport = pipit_transport_new(base, &config, stats, house, &hooks, journal, has_classic);
+	ck_assert_ptr_nonnull(transport);
+	ck_assert_int_eq(pipit_doors_add(transport, new_listener(), NULL), 0);
+	client = knock();
+	say(client, REQUEST("GET /now"));
+	await(client, "/now ;");
+}
+END_TEST
+
 START_TEST(is_freed_with_requests_that_were_not_read)
 {
 	struct client *client = knock();
@@ -1887,6 +2003,8 @@ static void add_replies(TCase *tests)
 static void add_classic(TCase *tests)
 {
 	tcase_add_test(tests, sends_a_classic_reply_that_comes_later);
+	tcase_add_test(tests, dates_a_classic_reply_when_it_is_sent);
+	tcase_add_test(tests, is_freed_in_the_turn_in_which_evhttp_closed_a_connection);
 }
 
 static void add_life(TCase *tests)
@@ -1914,7 +2032,10 @@ static void add_life(TCase *tests)
 	tcase_add_test(tests, is_freed_with_connections_in_every_phase);
 	tcase_add_test(tests, is_freed_right_after_all_connections_were_closed);
 	tcase_add_test(tests, is_freed_with_connections_that_were_never_let_in);
+	tcase_add_test(tests, is_freed_with_connections_that_were_accepted_and_not_taken_up);
+	tcase_add_test(tests, is_freed_in_the_turn_in_which_a_connection_was_closed);
 	tcase_add_test(tests, is_freed_with_requests_that_were_not_read);
+	tcase_add_test(tests, serves_where_local_sockets_are_forbidden);
 	tcase_add_test(tests, is_ready_for_the_next_connection);
 	tcase_add_test(tests, frees_nothing);
 }
