@@ -2,7 +2,7 @@
 # A thin front for CMake: each target installs what it lacks (Debian packages by name), then builds.
 
 PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev
-PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3 slowhttptest valgrind
+PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3 slowhttptest strace valgrind
 PACKAGES_BENCH = $(PACKAGES_BUILD) python3 wrk nginx-light haproxy lighttpd libh2o-evloop-dev libmicrohttpd-dev
 
 # Of each target of `make fuzz`.

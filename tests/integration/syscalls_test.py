@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What requests cost in system calls, counted by strace: one recv() and one send() for each, or for each batch.
+
+Requests that mark the beginning and the end of a measurement cut the trace into pieces; only whole turns of the loop, from one
+epoll_wait() to the next, are compared. What the daemon does when it is idle counts for nothing.
+"""
+import collections
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+DAEMON = os.environ.get("PIPIT_DAEMON", str(ROOT / "build/pipit"))
+# To the daemon every PIPIT_ variable is a setting, the one that names it too.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PIPIT_")}
+PATIENCE_SECONDS = 60
+SKIPPED = 77
+REQUESTS = 50
+PIPELINED = 16
+CONNECTIONS = 20
+IDLE_SECONDS = 1  # some sweeps
+SMALL_FILE = "small.txt"
+SMALL_CONTENT = b"pipit" * 200
+WAIT = {"epoll_wait", "epoll_pwait", "epoll_pwait2"}
+# What an idle daemon may do besides: a clock that the kernel does not map costs calls.
+CLOCK = {"clock_gettime", "gettimeofday"}
+# To open, know and read a small file; the name of stat() depends on the machine, openat() serves where openat2() is refused.
+OPENING = {"openat2", "openat"}
+FILE = OPENING | {"fstat", "newfstatat", "statx", "pread64", "close"}
+HELLO = b"GET /hello/get HTTP/1.1\r\nHost: x\r\n\r\n"
+CONTENT = b'{"list":[1,2,3],"name":"Ada"}'
+ECHO = (b"POST /json/echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (len(CONTENT), CONTENT))
+
+Call = collections.namedtuple("Call", "name arguments result")
+
+
+# --- clients ----------------------------------------------------------------------------------------------------------
+
+
+class Client:
+    """One connection; every question is one write."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.bytes = b""
+
+    def more(self):
+        received = self.socket.recv(65536)
+        assert received, f"closed behind {self.bytes[-200:]}"
+        self.bytes += received
+
+    def answer(self):
+        while b"\r\n\r\n" not in self.bytes:
+            self.more()
+        head, _, self.bytes = self.bytes.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        length = int(re.search(rb"\r\nContent-Length: (\d+)", head).group(1))
+        while len(self.bytes) < length:
+            self.more()
+        content, self.bytes = self.bytes[:length], self.bytes[length:]
+        return content
+
+    def ask(self, question, answers=1):
+        assert self.socket.send(question) == len(question)
+        return [self.answer() for _ in range(answers)]
+
+    def is_closed(self):
+        return not self.bytes and not self.socket.recv(1)
+
+
+class Traced:
+    """A daemon with one worker under strace, and the connection that leaves marks in its trace."""
+
+    def __init__(self, folder, *flags):
+        self.trace = pathlib.Path(folder, "trace")
+        # -D: the daemon is the child, and strace looks on.
+        self.process = subprocess.Popen(["strace", "-D", "-f", "-s", "80", "-o", str(self.trace), DAEMON,
+                                         "--listen", "127.0.0.1:0", "--workers", "1", "--root", str(folder), *flags],
+                                        stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
+        self.marking = Client(self.port)
+
+    def mark(self, name):
+        self.marking.ask(f"GET /hello/get?name={name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+
+    def measure(self, name, work):
+        """work() between two marks; piece() finds them again."""
+        self.mark(f"{name}1")
+        result = work()
+        self.mark(f"{name}2")
+        return result
+
+    def stop(self):
+        self.process.terminate()
+        status = self.process.wait(timeout=PATIENCE_SECONDS)
+        assert status == 0, f"the daemon ended with {status}"
+        wait_for("strace has written everything", lambda: "+++ exited with" in self.trace.read_text())
+        self.turns = turns_of(self.trace.read_text())
+
+    def piece(self, name):
+        """The turns between the marks."""
+        marks = [number for number, turn in enumerate(self.turns)
+                 if any(call.name == "recvfrom" and f"?name={name}" in call.arguments for call in turn)]
+        assert len(marks) == 2, f"{name}: {len(marks)} marks in the trace"
+        return Piece(name, self.turns[marks[0] + 1:marks[1]])
+
+
+def wait_for(what, condition):
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < end, f"{what}: not within {PATIENCE_SECONDS} s"
+        time.sleep(0.05)
+
+
+# --- the trace --------------------------------------------------------------------------------------------------------
+
+
+def turns_of(trace):
+    """Lists of calls; each begins where the loop asks what is ready."""
+    turns = [[]]
+    for line in trace.splitlines():
+        match = re.match(r"\d+ +(\w+)\((.*)\) += (-?\d+|0x[0-9a-f]+|\?)", line)
+        if not match:
+            assert "unfinished" not in line and "resumed" not in line, f"more than one thread: {line}"
+            continue
+        call = Call(match.group(1), match.group(2), match.group(3))
+        if call.name in WAIT:
+            turns.append([])
+        turns[-1].append(call)
+    return turns
+
+
+class Piece:
+    def __init__(self, name, turns):
+        self.name = name
+        self.wakeups = sum(int(turn[0].result) > 0 for turn in turns)
+        self.calls = [call for turn in turns for call in turn if call.name not in WAIT | CLOCK]
+        self.counts = dict(collections.Counter(call.name for call in self.calls))
+
+    def count(self, name, condition=lambda call: True):
+        return sum(call.name == name and condition(call) for call in self.calls)
+
+    def must_be(self, **expected):
+        assert self.counts == expected, f"{self.name}: expected {expected}, got {self.counts}"
+        print(f"{self.name}: {self.counts}")
+
+
+# --- what is asked, and what it may cost ------------------------------------------------------------------------------
+
+
+def repeat(client, question, times=REQUESTS):
+    for _ in range(times):
+        client.ask(question)
+
+
+def ask_for_small_file(client):
+    """How many whole seconds it took: so often the file may have been looked at again."""
+    begin = time.monotonic()
+    for _ in range(REQUESTS):
+        assert client.ask(f"GET /{SMALL_FILE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()) == [SMALL_CONTENT]
+    return int(time.monotonic() - begin + 0.001)
+
+
+def come_and_go(port, times):
+    for _ in range(times):
+        client = Client(port)
+        client.ask(HELLO.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert client.is_closed()
+
+
+def check_idle(piece):
+    piece.must_be()
+
+
+def check_small_file(piece, seconds):
+    opened = sum(piece.count(name, lambda call: not call.result.startswith("-")) for name in OPENING)
+    assert opened <= 1 + seconds, f"{piece.name}: opened {opened} times in {seconds} s"
+    others = {name: count for name, count in piece.counts.items() if name not in FILE}
+    assert others == {"recvfrom": REQUESTS, "sendto": REQUESTS}, f"{piece.name}: {piece.counts}"
+    assert opened or others == piece.counts, f"{piece.name}: looked at, but not opened: {piece.counts}"
+    print(f"{piece.name}: {piece.counts}")
+
+
+def check_connections(piece):
+    """Who connects is known from accept4(), and everything that a socket needs to be told it inherits."""
+    def succeeded(call):
+        return not call.result.startswith("-")
+
+    def is_look(call):
+        return "MSG_PEEK" in call.arguments
+
+    needed = {"accept4", "epoll_ctl", "recvfrom", "sendto", "close"}
+    assert needed <= set(piece.counts) <= needed | {"shutdown"}, f"{piece.name}: {piece.counts}"
+    exact = {
+        "accepted": piece.count("accept4", succeeded),
+        "received": piece.count("recvfrom", lambda call: succeeded(call) and not is_look(call)),
+        "sent": piece.count("sendto"),
+        "closed": piece.count("close"),
+        "added": piece.count("epoll_ctl", lambda call: "EPOLL_CTL_ADD" in call.arguments),
+    }
+    assert all(count == CONNECTIONS for count in exact.values()), f"{piece.name}: {exact} of {CONNECTIONS} connections"
+    # One more accept4() finds that nobody else has come, one recvfrom() that nothing is behind the request, one epoll_ctl()
+    # takes the socket away; shutdown() sends the end with the reply.
+    for name, limit in (("accept4", 2), ("recvfrom", 2), ("epoll_ctl", 2), ("shutdown", 1)):
+        assert piece.counts.get(name, 0) <= limit * CONNECTIONS, f"{piece.name}: {piece.counts}"
+    print(f"{piece.name}: {piece.counts}")
+
+
+def check_requests(folder):
+    daemon = Traced(folder)
+    try:
+        client = Client(daemon.port)
+        for question in (HELLO, ECHO, f"GET /{SMALL_FILE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()):
+            repeat(client, question, 10)
+        client.ask(HELLO * PIPELINED, PIPELINED)
+        come_and_go(daemon.port, 5)
+        daemon.measure("idle", lambda: time.sleep(IDLE_SECONDS))
+        daemon.measure("keptalive", lambda: repeat(client, HELLO))
+        daemon.measure("pipelined", lambda: client.ask(HELLO * PIPELINED, PIPELINED))
+        daemon.measure("content", lambda: repeat(client, ECHO))
+        seconds = daemon.measure("smallfile", lambda: ask_for_small_file(client))
+        daemon.measure("connections", lambda: come_and_go(daemon.port, CONNECTIONS))
+    finally:
+        daemon.stop()
+    check_idle(daemon.piece("idle"))
+    kept_alive = daemon.piece("keptalive")
+    kept_alive.must_be(recvfrom=REQUESTS, sendto=REQUESTS)
+    assert kept_alive.wakeups == REQUESTS, f"{kept_alive.wakeups} wake-ups for {REQUESTS} requests"
+    daemon.piece("pipelined").must_be(recvfrom=1, sendto=1)
+    daemon.piece("content").must_be(recvfrom=REQUESTS, sendto=REQUESTS)
+    check_small_file(daemon.piece("smallfile"), seconds)
+    check_connections(daemon.piece("connections"))
+
+
+def ask_at_once(clients):
+    for client in clients:
+        assert client.socket.send(HELLO) == len(HELLO)
+    for client in clients:
+        client.answer()
+
+
+def check_access_log(folder):
+    log = pathlib.Path(folder, "access.log")
+    daemon = Traced(folder, "--access-log", str(log))
+    try:
+        clients = [Client(daemon.port) for _ in range(8)]
+        client = clients[0]
+        for each in clients:
+            repeat(each, HELLO, 2)
+        client.ask(HELLO * PIPELINED, PIPELINED)
+        daemon.measure("loggedalone", lambda: repeat(client, HELLO))
+        daemon.measure("loggedbatch", lambda: client.ask(HELLO * PIPELINED, PIPELINED))
+        daemon.measure("loggedcrowd", lambda: [ask_at_once(clients) for _ in range(REQUESTS)])
+    finally:
+        daemon.stop()
+    daemon.piece("loggedalone").must_be(recvfrom=REQUESTS, sendto=REQUESTS, write=REQUESTS)
+    daemon.piece("loggedbatch").must_be(recvfrom=1, sendto=1, write=1)
+    crowd = daemon.piece("loggedcrowd")
+    # How many come together depends on the machine.
+    crowd.must_be(recvfrom=len(clients) * REQUESTS, sendto=len(clients) * REQUESTS, write=crowd.wakeups)
+    lines = log.read_text().count('"GET /hello/get HTTP/1.1" 200 ')
+    assert lines == (2 + REQUESTS) * len(clients) + 2 * PIPELINED + REQUESTS, f"{lines} lines in the access log"
+
+
+# --- whether it can be counted here -----------------------------------------------------------------------------------
+
+
+def skip_where_strace_may_not():
+    if not shutil.which("strace"):
+        sys.exit("not found: strace; install Debian's package strace")
+    with tempfile.TemporaryDirectory() as folder:
+        trace = pathlib.Path(folder, "trace")
+        trial = subprocess.run(["strace", "-D", "-f", "-o", str(trace), "true"], capture_output=True, text=True)
+        traced = trace.exists() and "+++ exited with 0 +++" in trace.read_text()
+    if re.search("Operation not permitted|Permission denied|Function not implemented", trial.stderr):
+        print(f"skipped: strace may not trace here: {trial.stderr.strip().splitlines()[0]}")
+        sys.exit(SKIPPED)
+    assert trial.returncode == 0 and traced, f"strace does not work: {trial.stderr}"
+
+
+def main():
+    skip_where_strace_may_not()
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, SMALL_FILE).write_bytes(SMALL_CONTENT)
+        check_requests(folder)
+        check_access_log(folder)
+
+
+if __name__ == "__main__":
+    main()
