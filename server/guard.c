@@ -169,13 +169,14 @@ static bool is_host(struct pipit_slice host)
 		/* A port needs a host (RFC 9110 §4.2.1). */
 		if (at < end && *at == ':')
 			return false;
-		while (at < end && *at != ':') {
-			if (*at == '%' && end - at > 2 && is(at[1], HEX) && is(at[2], HEX))
-				at += 3;
-			else if (is(*at, HOST))
+		for (;;) {
+			while (at < end && is(*at, HOST))
 				at++;
-			else
+			if (at == end || *at == ':')
+				break;
+			if (*at != '%' || end - at <= 2 || !is(at[1], HEX) || !is(at[2], HEX))
 				return false;
+			at += 3;
 		}
 	}
 	if (at == end)
