@@ -69,6 +69,8 @@ const struct pipit_knob pipit_knobs[] = {
 	{ .name = "max-json-depth", .kind = PIPIT_KNOB_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_json_depth),
 	    .initial = 64, .min = 1, .max = 512, .operand = "N", .help = "nesting of arrays and objects" },
 
+	{ .name = "defer-accept", .kind = PIPIT_KNOB_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(defer_accept_ms),
+	    .max = 60 * SECOND_MS, .operand = "TIME", .help = "silent newcomers wait in the kernel; 0: off" },
 	{ .name = "head-timeout", .kind = PIPIT_KNOB_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(head_timeout_ms),
 	    .initial = 10 * SECOND_MS, .max = DAY_MS, .operand = "TIME",
 	    .help = "from a head's first byte to its end" },

@@ -95,7 +95,17 @@ static int probe(struct address *address)
 	return error;
 }
 
-int pipit_listener_open(const char *text, int backlog, int *fds, size_t count, char url[PIPIT_LISTENER_URL_SIZE])
+/* Where the system cannot defer, clients are accepted at once, as without. */
+static int start_listening(int fd, const struct pipit_config *config)
+{
+	int seconds = (int)((config->defer_accept_ms + 999) / 1000);
+	if (seconds)
+		setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+	return listen(fd, (int)config->listen_backlog) == 0 ? 0 : -errno;
+}
+
+int pipit_listener_open(
+    const char *text, const struct pipit_config *config, int *fds, size_t count, char url[PIPIT_LISTENER_URL_SIZE])
 {
 	struct address address;
 	bool share_port = count > 1;
@@ -108,8 +118,8 @@ int pipit_listener_open(const char *text, int backlog, int *fds, size_t count, c
 		fds[opened] = bind_socket(&address, share_port);
 		if (fds[opened] < 0)
 			error = fds[opened];
-		else if (listen(fds[opened++], backlog) != 0)
-			error = -errno;
+		else
+			error = start_listening(fds[opened++], config);
 	}
 	if (error != 0) {
 		while (opened)

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct pipit_config;
+
 #define PIPIT_LISTENER_URL_SIZE 80
 
 /*
@@ -13,11 +15,13 @@
  * port by SO_REUSEPORT, and the kernel spreads connections over them.
  *
  * address: "ADDR:PORT" or "[v6]:PORT", numeric; port 0 takes a free one, the same for all sockets.
+ * config:  its listen_backlog and defer_accept_ms count.
  * fds:     receives `count` descriptors, the caller's to close.
  * url:     receives "http://ADDR:PORT" with the port that was taken.
  * Returns 0 or a negative errno value (nothing is open then). A port that another process listens on is -EADDRINUSE, also
  * when that process uses SO_REUSEPORT: two daemons must not share clients by accident.
  */
-int pipit_listener_open(const char *address, int backlog, int *fds, size_t count, char url[PIPIT_LISTENER_URL_SIZE]);
+int pipit_listener_open(
+    const char *address, const struct pipit_config *config, int *fds, size_t count, char url[PIPIT_LISTENER_URL_SIZE]);
 
 #endif

@@ -92,6 +92,12 @@ struct pipit_config {
 	/** Nesting of arrays and objects in JSON (400 above). Default 64, range 1 to 512. */
 	uint64_t max_json_depth;
 
+	/**
+	 * Milliseconds, in whole seconds, that the kernel keeps a connection to itself until its first byte is there
+	 * (TCP_DEFER_ACCEPT of tcp(7)). New connections then cost a third less, but until they speak they are no connections to
+	 * `max_connections` and to the counters, and room for them is the kernel's. Default 0, off. Range 0 to 60000.
+	 */
+	uint64_t defer_accept_ms;
 	/** Milliseconds from a head's first byte to its end (408 after). Default 10000. */
 	uint64_t head_timeout_ms;
 	/** Read timeout: milliseconds without a byte of a request's content (408 after). Default 30000. */

@@ -277,8 +277,8 @@ int pipit_server_listen(struct pipit_server *server)
 	for (size_t i = 0; i < config->listen_count * count; i++)
 		server->sockets[i] = -1;
 	for (size_t i = 0; i < config->listen_count; i++) {
-		int error = pipit_listener_open(config->listen[i], (int)config->listen_backlog,
-		    server->sockets + i * count, count, server->urls[i]);
+		int error =
+		    pipit_listener_open(config->listen[i], config, server->sockets + i * count, count, server->urls[i]);
 		if (error != 0) {
 			pipit_log(PIPIT_LOG_ERROR, "cannot listen on %s: %s%s", config->listen[i], strerror(-error),
 			    error == -EADDRINUSE ? "; another program has that port, or use port 0 for a free one"

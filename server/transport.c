@@ -699,6 +699,16 @@ bool pipit_connection_is_quiet(const struct pipit_connection *connection)
 	return !connection->pending && recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
+/* With deferred accepts the request is there: its socket need not be watched, and when it is the last one, never is. */
+static void let_in(struct pipit_connection *connection)
+{
+	bool is_deferred = connection->transport->config->defer_accept_ms > 0;
+	pipit_doors_adopt(connection);
+	if (is_deferred && connection->fd >= 0 && connection->interest == EV_READ &&
+	    !pipit_connection_is_gone(connection))
+		on_readable(connection);
+}
+
 static void on_turn_end(evutil_socket_t fd, short what, void *context)
 {
 	const struct timeval at_once = { 0, 0 };
@@ -720,7 +730,7 @@ static void on_turn_end(evutil_socket_t fd, short what, void *context)
 			transport->waiting_tail = &transport->waiting;
 		connection->is_waiting = false;
 		if (connection->fd < 0)
-			pipit_doors_adopt(connection);
+			let_in(connection);
 		else if (pipit_connection_is_gone(connection))
 			;
 		else if (connection->pending && !connection->checked && may_read(connection))

@@ -619,6 +619,28 @@ static int raise_own_limit(void)
 	return limit.rlim_cur < MANY + 100 ? (int)limit.rlim_cur - 100 : MANY;
 }
 
+/* Until it speaks, a client is the kernel's: all silent ones together are nobody to the limit. */
+START_TEST(leaves_silent_newcomers_to_the_kernel)
+{
+	struct daemon daemon =
+	    daemon_start((const char *const[]){ "--defer-accept", "30s", "--max-connections", "2", NULL });
+	int silent[8], i;
+
+	for (i = 0; i < COUNT_OF(silent); i++)
+		silent[i] = wire_connect(daemon.port);
+	for (i = 0; i < 3; i++)
+		assert_served(daemon.port);
+	ck_assert_double_eq(daemon_metric(&daemon, "http_connections_evicted_total"), 0);
+	/* The one who asks is counted; the silent ones are not. */
+	wait_for_metric(&daemon, "http_connections{state=\"idle\"}", 1);
+	for (i = 0; i < COUNT_OF(silent); i++) {
+		assert_served_on(silent[i]);
+		close(silent[i]);
+	}
+	stop(&daemon);
+}
+END_TEST
+
 START_TEST(holds_two_thousand_idle_connections_and_forgets_them)
 {
 	int count = raise_own_limit();
@@ -680,6 +702,7 @@ static TCase *crowd_tests(void)
 	tcase_add_test(tests, refuses_a_newcomer_when_nobody_is_idle);
 	tcase_add_test(tests, rests_while_it_has_no_descriptors);
 	tcase_add_test(tests, sends_idle_connections_away_for_their_descriptors);
+	tcase_add_test(tests, leaves_silent_newcomers_to_the_kernel);
 	tcase_add_test(tests, holds_two_thousand_idle_connections_and_forgets_them);
 	return tests;
 }

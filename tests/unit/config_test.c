@@ -42,6 +42,7 @@ START_TEST(begins_with_the_documented_defaults)
 	ck_assert_uint_eq(config.max_target_bytes, 8192);
 	ck_assert_uint_eq(config.max_body_bytes, 1048576);
 	ck_assert_uint_eq(config.max_json_depth, 64);
+	ck_assert_uint_eq(config.defer_accept_ms, 0);
 	ck_assert_uint_eq(config.head_timeout_ms, 10000);
 	ck_assert_uint_eq(config.read_timeout_ms, 30000);
 	ck_assert_uint_eq(config.write_timeout_ms, 30000);
@@ -174,7 +175,7 @@ static const char *const names[] = { "listen", "workers", "root", "config", "acc
 	"max-connections", "listen-backlog", "max-head-bytes", "max-fields", "max-target-bytes", "max-body-bytes",
 	"max-json-depth", "head-timeout", "read-timeout", "write-timeout", "min-rate-bytes", "rate-grace",
 	"idle-timeout", "drain-timeout", "max-connections-per-address", "max-requests-per-connection", "memory-limit",
-	"max-field-bytes", "max-output-bytes", "check", "healthcheck", "version", "help" };
+	"max-field-bytes", "max-output-bytes", "defer-accept", "check", "healthcheck", "version", "help" };
 
 enum { NAME_COUNT = sizeof(names) / sizeof(names[0]), COMMAND_COUNT = 5 };
 

@@ -2,6 +2,7 @@
 /* Sockets that listen, or an error and nothing left open. */
 #include "listener.h"
 
+#include "pipit.h"
 #include "suite.h"
 
 #include <arpa/inet.h>
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +20,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define BACKLOG 16
+
+static const struct pipit_config config = { .listen_backlog = BACKLOG };
 #define PATIENCE_MS 10000
 
 /* The listen() call that is to fail, counted from 1; 0: none. */
@@ -150,7 +154,7 @@ START_TEST(takes_a_free_port_for_all_sockets)
 	struct sockaddr_in address;
 	int fds[4];
 
-	ck_assert_int_eq(pipit_listener_open("127.0.0.1:0", BACKLOG, fds, count, url), 0);
+	ck_assert_int_eq(pipit_listener_open("127.0.0.1:0", &config, fds, count, url), 0);
 	snprintf(expected, sizeof expected, "http://127.0.0.1:%u", bound_port(fds[0]));
 	ck_assert_str_eq(url, expected);
 	ck_assert_uint_ne(port_of(url), 0);
@@ -172,7 +176,7 @@ START_TEST(takes_a_free_port_of_ipv6_for_all_sockets)
 
 	if (!has_loopback_v6())
 		return;
-	ck_assert_int_eq(pipit_listener_open("[::1]:0", BACKLOG, fds, count, url), 0);
+	ck_assert_int_eq(pipit_listener_open("[::1]:0", &config, fds, count, url), 0);
 	ck_assert_msg(strncmp(url, "http://[::1]:", 13) == 0, "%s", url);
 	expect_listening(fds, count, port_of(url));
 	address.sin6_port = htons((uint16_t)port_of(url));
@@ -204,7 +208,7 @@ START_TEST(takes_the_port_that_it_is_told)
 	int fds[4], held = hold(false, &port);
 
 	snprintf(address, sizeof address, "127.0.0.1:%u", port);
-	ck_assert_int_eq(pipit_listener_open(address, BACKLOG, fds, count, url), 0);
+	ck_assert_int_eq(pipit_listener_open(address, &config, fds, count, url), 0);
 	ck_assert_str_eq(url + strlen("http://"), address);
 	expect_listening(fds, count, port);
 	close_all(fds, count);
@@ -222,14 +226,36 @@ START_TEST(takes_a_port_whose_last_connections_linger)
 	int fds[4], held = hold(false, &port);
 
 	snprintf(text, sizeof text, "127.0.0.1:%u", port);
-	ck_assert_int_eq(pipit_listener_open(text, BACKLOG, fds, 1, url), 0);
+	ck_assert_int_eq(pipit_listener_open(text, &config, fds, 1, url), 0);
 	address = loopback(port);
 	/* The accepted side is closed first, so that TIME_WAIT is on this port. */
 	expect_reachable(fds, 1, (struct sockaddr *)&address, sizeof address);
 	close_all(fds, 1);
-	ck_assert_int_eq(pipit_listener_open(text, BACKLOG, fds, count, url), 0);
+	ck_assert_int_eq(pipit_listener_open(text, &config, fds, count, url), 0);
 	close_all(fds, count);
 	close(held);
+}
+END_TEST
+
+/* In whole seconds, rounded up by the kernel to when it repeats its SYN-ACK. */
+START_TEST(defers_accepts_when_it_is_told_to)
+{
+	static const struct {
+		uint64_t defer_ms;
+		int least;
+	} deferrals[] = { { 0, 0 }, { 1, 1 }, { 1000, 1 }, { 5500, 6 } };
+	for (size_t i = 0; i < COUNT(deferrals); i++) {
+		struct pipit_config deferring = config;
+		char url[PIPIT_LISTENER_URL_SIZE];
+		int fd, seconds = -1;
+		socklen_t length = sizeof seconds;
+		deferring.defer_accept_ms = deferrals[i].defer_ms;
+		ck_assert_int_eq(pipit_listener_open("127.0.0.1:0", &deferring, &fd, 1, url), 0);
+		ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &length), 0);
+		ck_assert_int_ge(seconds, deferrals[i].least);
+		ck_assert_int_eq(seconds > 0, deferrals[i].defer_ms > 0);
+		close(fd);
+	}
 }
 END_TEST
 
@@ -240,9 +266,9 @@ START_TEST(takes_the_same_port_of_both_families)
 
 	if (!has_loopback_v6())
 		return;
-	ck_assert_int_eq(pipit_listener_open("0.0.0.0:0", BACKLOG, v4, 1, url), 0);
+	ck_assert_int_eq(pipit_listener_open("0.0.0.0:0", &config, v4, 1, url), 0);
 	snprintf(address, sizeof address, "[::]:%u", port_of(url));
-	ck_assert_int_eq(pipit_listener_open(address, BACKLOG, v6, 1, url), 0);
+	ck_assert_int_eq(pipit_listener_open(address, &config, v6, 1, url), 0);
 	ck_assert_str_eq(url + strlen("http://"), address);
 	close_all(v4, 1);
 	close_all(v6, 1);
@@ -281,7 +307,7 @@ START_TEST(refuses_a_port_that_somebody_else_listens_on)
 	size_t before = count_descriptors();
 
 	snprintf(address, sizeof address, "%s:%u", busy_cases[_i].host, port);
-	ck_assert_int_eq(pipit_listener_open(address, BACKLOG, fds, busy_cases[_i].count, url), -EADDRINUSE);
+	ck_assert_int_eq(pipit_listener_open(address, &config, fds, busy_cases[_i].count, url), -EADDRINUSE);
 	ck_assert_uint_eq(count_descriptors(), before);
 	close(other);
 }
@@ -293,8 +319,8 @@ START_TEST(refuses_a_port_that_we_listen_on_ourselves)
 	size_t count = socket_counts[_i];
 	int fds[4], more[4];
 
-	ck_assert_int_eq(pipit_listener_open("127.0.0.1:0", BACKLOG, fds, count, url), 0);
-	ck_assert_int_eq(pipit_listener_open(url + strlen("http://"), BACKLOG, more, count, again), -EADDRINUSE);
+	ck_assert_int_eq(pipit_listener_open("127.0.0.1:0", &config, fds, count, url), 0);
+	ck_assert_int_eq(pipit_listener_open(url + strlen("http://"), &config, more, count, again), -EADDRINUSE);
 	expect_listening(fds, count, port_of(url));
 	close_all(fds, count);
 }
@@ -312,7 +338,7 @@ START_TEST(refuses_what_is_no_address)
 	int fds[4];
 
 	for (size_t i = 0; i < COUNT(socket_counts); i++) {
-		int result = pipit_listener_open(bad_addresses[_i], BACKLOG, fds, socket_counts[i], url);
+		int result = pipit_listener_open(bad_addresses[_i], &config, fds, socket_counts[i], url);
 		ck_assert_msg(result == -EINVAL, "%s: %d", bad_addresses[_i], result);
 	}
 }
@@ -324,7 +350,7 @@ START_TEST(refuses_an_address_that_is_not_this_machines)
 	char url[PIPIT_LISTENER_URL_SIZE];
 	int fds[4];
 
-	ck_assert_int_eq(pipit_listener_open("192.0.2.1:0", BACKLOG, fds, socket_counts[_i], url), -EADDRNOTAVAIL);
+	ck_assert_int_eq(pipit_listener_open("192.0.2.1:0", &config, fds, socket_counts[_i], url), -EADDRNOTAVAIL);
 }
 END_TEST
 
@@ -335,7 +361,7 @@ START_TEST(closes_all_sockets_when_a_later_one_fails)
 	int fds[4];
 
 	failing_call = _i;
-	ck_assert_int_eq(pipit_listener_open("127.0.0.1:0", BACKLOG, fds, 4, url), -EADDRINUSE);
+	ck_assert_int_eq(pipit_listener_open("127.0.0.1:0", &config, fds, 4, url), -EADDRINUSE);
 	ck_assert_int_eq(failing_call, 0);
 }
 END_TEST
@@ -354,6 +380,7 @@ int main(void)
 	tcase_add_test(tests, takes_the_same_port_of_both_families);
 	tcase_add_loop_test(tests, refuses_a_port_that_somebody_else_listens_on, 0, COUNT(busy_cases));
 	tcase_add_loop_test(tests, refuses_a_port_that_we_listen_on_ourselves, 0, COUNT(socket_counts));
+	tcase_add_test(tests, defers_accepts_when_it_is_told_to);
 	tcase_add_loop_test(tests, refuses_what_is_no_address, 0, COUNT(bad_addresses));
 	tcase_add_loop_test(tests, refuses_an_address_that_is_not_this_machines, 0, COUNT(socket_counts));
 	tcase_add_loop_test(tests, closes_all_sockets_when_a_later_one_fails, 1, 6);
