@@ -210,6 +210,10 @@ struct pipit_connection *pipit_connection_take_spare(struct pipit_transport *tra
 void pipit_connection_keep_pending(struct pipit_connection *connection, const char *bytes, size_t length);
 void pipit_connection_drop_pending(struct pipit_connection *connection);
 
+/* Content is collected, with room for a NUL behind it; or is nobody's any more. Defined in content.c. */
+enum pipit_reason pipit_connection_add_content(struct pipit_connection *connection, struct pipit_slice data);
+void pipit_connection_drop_content(struct pipit_connection *connection);
+
 /* A partial head is going to be refused: take from it what counts for the refusal; what was asked before does not. */
 void pipit_connection_expect_little(struct pipit_connection *connection, const char *bytes, size_t length);
 

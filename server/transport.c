@@ -26,9 +26,6 @@
 #define PIPIT_INPUT_SIZE (3 * RECEIVE_SIZE)
 /* After a refusal so much is read and thrown away, lest a reset overtake the answer (RFC 9112 §9.6). */
 #define LINGER_BYTES (64 * 1024)
-/* First allocation for a content that arrives in pieces; it doubles from there, never ahead of what has arrived. */
-#define BODY_START_SIZE 4096
-
 /* Requests of one connection that are served before others get their turn. */
 #define REQUESTS_PER_TURN 16
 
@@ -111,14 +108,6 @@ const char *pipit_transport_date(struct pipit_transport *transport)
 
 /* --- replies, refusals, the end of a request ----------------------------------------------------------------------- */
 
-static void release_content(struct pipit_connection *connection)
-{
-	free(connection->body);
-	connection->body = NULL;
-	connection->body_length = connection->body_capacity = 0;
-	connection->retained_bytes = connection->handed_bytes = 0;
-}
-
 /* The request is over and its reply complete. */
 static void finish(struct pipit_connection *connection)
 {
@@ -132,7 +121,7 @@ static void finish(struct pipit_connection *connection)
 	}
 	transport->hooks->finished(transport->context, connection, true);
 	connection->request = NULL;
-	release_content(connection);
+	pipit_connection_drop_content(connection);
 	connection->content_bytes = 0;
 }
 
@@ -203,7 +192,7 @@ void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_rea
 	pipit_stats_reject(transport->stats, reason);
 	transport->hooks->refused(transport->context, connection, reason, line, content_bytes);
 	connection->request = NULL;
-	release_content(connection);
+	pipit_connection_drop_content(connection);
 }
 
 void pipit_transport_reply(struct pipit_connection *connection, int status, struct pipit_slice head,
@@ -226,46 +215,6 @@ void pipit_transport_reply(struct pipit_connection *connection, int status, stru
 }
 
 /* --- from bytes to a message --------------------------------------------------------------------------------------- */
-
-/* The most that the content of this request can be. */
-static uint64_t content_bound(const struct pipit_connection *connection)
-{
-	if (connection->head->framing == PIPIT_FRAMING_LENGTH)
-		return connection->body_bytes;
-	return connection->body_limit ? connection->body_limit : UINT64_MAX - 1;
-}
-
-/* It doubles, but never beyond what the content can be. */
-static enum pipit_reason grow_body(struct pipit_connection *connection, size_t needed)
-{
-	size_t capacity = connection->body_capacity ? connection->body_capacity : BODY_START_SIZE;
-	char *body;
-
-	while (capacity < needed)
-		capacity *= 2;
-	if (capacity > content_bound(connection) + 1)
-		capacity = (size_t)content_bound(connection) + 1;
-	if (!pipit_budget_take(connection, PIPIT_HOUSE_CONTENT, capacity - connection->body_capacity))
-		return PIPIT_REASON_MEMORY_LIMIT;
-	body = realloc(connection->body, capacity);
-	if (!body)
-		return PIPIT_REASON_OUT_OF_MEMORY;
-	connection->body = body;
-	connection->body_capacity = capacity;
-	return PIPIT_REASON_NONE;
-}
-
-static enum pipit_reason append_body(struct pipit_connection *connection, struct pipit_slice data)
-{
-	size_t needed = connection->body_length + data.length + 1;
-	enum pipit_reason reason =
-	    needed > connection->body_capacity ? grow_body(connection, needed) : PIPIT_REASON_NONE;
-	if (reason != PIPIT_REASON_NONE)
-		return reason;
-	memcpy(connection->body + connection->body_length, data.data, data.length);
-	connection->body_length += data.length;
-	return PIPIT_REASON_NONE;
-}
 
 static void refuse_message(struct pipit_connection *connection, enum pipit_reason reason)
 {
@@ -312,7 +261,7 @@ static size_t take_length(struct pipit_connection *connection, char *bytes, size
 {
 	uint64_t missing = connection->body_bytes - connection->body_length;
 	struct pipit_slice data = { bytes, missing < length ? (size_t)missing : length };
-	enum pipit_reason reason = append_body(connection, data);
+	enum pipit_reason reason = pipit_connection_add_content(connection, data);
 
 	if (reason != PIPIT_REASON_NONE)
 		refuse_message(connection, reason);
@@ -336,7 +285,7 @@ static size_t take_chunks(struct pipit_connection *connection, char *bytes, size
 		if (chunk == PIPIT_CHUNK_DATA && is_over_limit(connection, connection->body_length + data.length))
 			reason = PIPIT_REASON_BODY_TOO_LARGE;
 		else if (chunk == PIPIT_CHUNK_DATA)
-			reason = append_body(connection, data);
+			reason = pipit_connection_add_content(connection, data);
 		if (reason != PIPIT_REASON_NONE) {
 			refuse_message(connection, reason);
 			return length;
@@ -380,7 +329,7 @@ static enum pipit_reason begin_collecting(struct pipit_connection *connection)
 	connection->head = retained;
 	connection->collecting = true;
 	/* An empty content has an address too. */
-	return append_body(connection, (struct pipit_slice){ "", 0 });
+	return pipit_connection_add_content(connection, (struct pipit_slice){ "", 0 });
 }
 
 /* The route wants the content: take it from behind the head when it is all there, or begin to collect it. */
