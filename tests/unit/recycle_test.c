@@ -60,11 +60,18 @@ END_TEST
 START_TEST(keeps_no_more_than_it_may)
 {
 	void *blocks[3 * PIPIT_RECYCLE_BLOCKS_MAX];
+	size_t fullest = 0;
 	for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
 		blocks[i] = malloc(100);
 	for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
 		pipit_recycle_free(blocks[i]);
-	ck_assert_uint_eq(count_kept(), PIPIT_RECYCLES ? PIPIT_RECYCLE_BLOCKS_MAX : 0);
+	/* malloc() may give a block that is a little larger than its neighbours, which belongs on the next shelf. */
+	for (size_t i = 0; i < PIPIT_RECYCLE_COUNT; i++) {
+		if (pipit_recycle_shelves[i].count > fullest)
+			fullest = pipit_recycle_shelves[i].count;
+	}
+	ck_assert_uint_eq(fullest, PIPIT_RECYCLES ? PIPIT_RECYCLE_BLOCKS_MAX : 0);
+	ck_assert_uint_lt(count_kept(), 2 * PIPIT_RECYCLE_BLOCKS_MAX);
 	pipit_recycle_clear();
 	ck_assert_uint_eq(count_kept(), 0);
 }
