@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# pipit alone: the daemon, the libraries it is linked with, its pages. No shell, no package manager, not root.
+# pipit alone: the daemon, and the libraries it is linked with; its pages are in it. No shell, no package manager, not root.
 #
 #     docker build -t pipit .
 #     docker run --rm -p 8080:8080 --read-only --cap-drop ALL pipit
@@ -12,21 +12,21 @@ ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS build
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        build-essential cmake pkg-config libevent-dev libcjson-dev \
+        build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY CMakeLists.txt ./
 COPY server server/
 COPY handlers handlers/
 COPY static static/
+COPY tools tools/
 RUN cmake -S . -B /build -DCMAKE_BUILD_TYPE=Release -DPIPIT_TESTS=OFF \
  && cmake --build /build --target pipit-daemon --parallel
 # ldd names the loader too. Its search path is compiled in, so the image needs no ld.so.cache. A library that was not
 # found appears as the word "not", on which cp fails.
-RUN mkdir -p /image/etc /image/usr/share/pipit \
+RUN mkdir -p /image/etc \
  && install -s -m 0755 /build/pipit /image/pipit \
  && cp -L --parents $(ldd /build/pipit | awk '$2 == "=>" { print $3 } $1 ~ /^\// { print $1 }') /image \
- && cp -R static /image/usr/share/pipit/static \
  && echo 'pipit:x:65532:65532:pipit:/nonexistent:/usr/sbin/nologin' > /image/etc/passwd \
  && echo 'pipit:x:65532:' > /image/etc/group
 
@@ -38,7 +38,6 @@ COPY --from=build /image /
 # By number: an orchestrator that forbids root (runAsNonRoot) cannot judge names.
 USER 65532:65532
 ENV PIPIT_LISTEN=0.0.0.0:8080 \
-    PIPIT_ROOT=/usr/share/pipit/static \
     PIPIT_ACCESS_LOG=- \
     PIPIT_LOG_FORMAT=json
 EXPOSE 8080

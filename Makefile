@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # A thin front for CMake: each target installs what it lacks (Debian packages by name), then builds.
 
-PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev
+PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev
 PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3 slowhttptest strace valgrind
 PACKAGES_BENCH = $(PACKAGES_BUILD) python3 wrk nginx-light haproxy lighttpd libh2o-evloop-dev libmicrohttpd-dev
 
@@ -96,7 +96,7 @@ container:
 	@tests/container/check.sh $(ARGS)
 
 format:
-	clang-format -i server/*.[ch] handlers/*.[ch] $$(git ls-files 'tests/*.[ch]')
+	clang-format -i server/*.[ch] handlers/*.[ch] tools/*.[ch] $$(git ls-files 'tests/*.[ch]')
 
 clean:
 	rm -rf build build-asan build-tsan build-fuzz

@@ -128,7 +128,7 @@ static const char *format_default(const struct pipit_knob *knob, char *out)
 {
 	if (pipit_knob_is_number(knob))
 		return pipit_knob_format_number(knob, knob->initial, out);
-	return knob->initial_text != NULL ? knob->initial_text : "own pages";
+	return knob->initial_text != NULL ? knob->initial_text : knob->unset;
 }
 
 static void print_option(FILE *out, const char *name, const char *operand, char letter, const char *help)
@@ -169,7 +169,7 @@ void pipit_config_print_help(FILE *out)
 	fputs("\nSIZE is in bytes, or with k, m or g. TIME is in seconds, or with ms, s, m or h.\n"
 	      "0 switches a limit or a deadline off, except listen-backlog, max-head-bytes,\n"
 	      "max-fields, max-target-bytes, max-output-bytes and max-json-depth, which are\n"
-	      "never off.\n"
+	      "never off. --spa alone is --spa on.\n"
 	      "Every option but the last four is also a variable (PIPIT_MAX_FIELDS) and, but\n"
 	      "config, a line of the file (max-fields = 50): file < environment < options.\n"
 	      "Exit status: 0 clean stop, 1 could not run, 2 wrong configuration.\n",

@@ -69,7 +69,8 @@ struct pipit_connection {
 	size_t out_length, out_sent;
 	struct pipit_descriptor *file; /* held; NULL when none */
 	uint64_t file_offset, file_left;
-	size_t classic_head_left; /* bytes of a classic reply's head still in evhttp's buffer */
+	struct pipit_parts *parts; /* owned: what of a reply in parts has not begun, see output.h; NULL when none */
+	size_t classic_head_left;  /* bytes of a classic reply's head still in evhttp's buffer */
 
 	uint8_t minor; /* of the current request's version */
 	bool is_head;

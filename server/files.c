@@ -26,7 +26,8 @@
 
 struct pipit_files {
 	int root;
-	bool walking; /* openat2 is not to be had */
+	bool walking;                    /* openat2 is not to be had */
+	const struct pipit_media *media; /* borrowed; NULL: the built-in types */
 };
 
 /* ---------------------------------------------------------------- the path's text */
@@ -131,6 +132,27 @@ static bool append_index(char name[PATH_MAX])
 	return true;
 }
 
+/* All of what the text alone can say: the name below the root that the path means. FOUND: go on. */
+static enum pipit_files_result settle(struct pipit_slice path, char name[PATH_MAX], bool *is_directory)
+{
+	enum pipit_files_result result = decode(path, name);
+	*is_directory = false;
+	if (result != PIPIT_FILES_FOUND)
+		return result;
+	if (!remove_dot_segments(name, is_directory))
+		return PIPIT_FILES_BAD_PATH;
+	return has_hidden_segment(name) ? PIPIT_FILES_NOT_FOUND : PIPIT_FILES_FOUND;
+}
+
+enum pipit_files_result pipit_files_name(struct pipit_slice path, char name[PATH_MAX])
+{
+	bool is_directory;
+	enum pipit_files_result result = settle(path, name, &is_directory);
+	if (result == PIPIT_FILES_FOUND && is_directory && !append_index(name))
+		return PIPIT_FILES_NOT_FOUND;
+	return result;
+}
+
 /* ---------------------------------------------------------------- opening */
 
 static int open_beneath(int root, const char *name)
@@ -171,9 +193,12 @@ static int open_walking(int root, const char *name)
 	}
 }
 
+/* name: "" is the root itself. */
 static int open_name(const struct pipit_files *files, const char *name)
 {
 	int fd = -1;
+	if (!*name)
+		name = ".";
 	for (int i = 0; i < OPEN_ATTEMPTS; i++) {
 		fd = files->walking ? open_walking(files->root, name) : open_beneath(files->root, name);
 		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
@@ -251,17 +276,21 @@ static enum pipit_files_result open_regular(
 	file->fd = fd;
 	file->size = (uint64_t)status.st_size;
 	file->modified = status.st_mtime;
-	file->content_type = pipit_files_content_type(name);
+	file->content_type = pipit_media_type(files->media, name);
 	file->version = version_of(&status);
+	file->is_index = false;
 	return PIPIT_FILES_FOUND;
 }
 
 static enum pipit_files_result open_index(const struct pipit_files *files, char name[PATH_MAX], struct pipit_file *file)
 {
 	bool is_directory;
+	enum pipit_files_result result;
 	if (!append_index(name))
 		return PIPIT_FILES_NOT_FOUND;
-	return open_regular(files, name, file, &is_directory);
+	result = open_regular(files, name, file, &is_directory);
+	file->is_index = true;
+	return result;
 }
 
 /* `result` is what opening the directory itself gave. */
@@ -283,13 +312,9 @@ enum pipit_files_result pipit_files_open(
 {
 	char name[PATH_MAX];
 	bool is_directory = false;
-	enum pipit_files_result result = decode(path, name);
+	enum pipit_files_result result = settle(path, name, &is_directory);
 	if (result != PIPIT_FILES_FOUND)
 		return result;
-	if (!remove_dot_segments(name, &is_directory))
-		return PIPIT_FILES_BAD_PATH;
-	if (has_hidden_segment(name))
-		return PIPIT_FILES_NOT_FOUND;
 	if (is_directory)
 		return open_index(files, name, file);
 
@@ -301,6 +326,26 @@ enum pipit_files_result pipit_files_open(
 	if (path.data[1] == '/')
 		return result;
 	return redirect(files, name, result);
+}
+
+enum pipit_files_result pipit_files_open_directory(const struct pipit_files *files, struct pipit_slice path, int *fd)
+{
+	char name[PATH_MAX];
+	bool is_directory = false;
+	struct stat status;
+	enum pipit_files_result result = settle(path, name, &is_directory);
+
+	if (result != PIPIT_FILES_FOUND)
+		return result;
+	*fd = open_name(files, name);
+	if (*fd < 0)
+		return explain(errno);
+	if (fstat(*fd, &status) == 0 && S_ISDIR(status.st_mode) && is_directory)
+		return PIPIT_FILES_FOUND;
+	close(*fd);
+	if (!S_ISDIR(status.st_mode) || path.data[1] == '/')
+		return PIPIT_FILES_NOT_FOUND;
+	return PIPIT_FILES_REDIRECT;
 }
 
 bool pipit_files_read(int fd, char *bytes, size_t length, uint64_t offset)
@@ -338,7 +383,7 @@ int pipit_files_open_root(const char *root, struct pipit_files **files)
 		close(fd);
 		return -ENOMEM;
 	}
-	*opened = (struct pipit_files){ fd, !has_openat2(fd) };
+	*opened = (struct pipit_files){ .root = fd, .walking = !has_openat2(fd) };
 	*files = opened;
 	return 0;
 }
@@ -351,116 +396,12 @@ void pipit_files_close_root(struct pipit_files *files)
 	free(files);
 }
 
+void pipit_files_set_media(struct pipit_files *files, const struct pipit_media *media)
+{
+	files->media = media;
+}
+
 void pipit_files_set_walking(struct pipit_files *files, bool walking)
 {
 	files->walking = walking;
-}
-
-/* ---------------------------------------------------------------- media types */
-
-struct media_type {
-	const char *ending;
-	const char *type;
-};
-
-#define TEXT "; charset=utf-8"
-#define BINARY "application/octet-stream"
-#define ENDING_SIZE 16
-
-/* Sorted by ending, for bsearch(). JSON and XML say their encoding themselves (RFC 8259 §8.1, RFC 7303 §3). */
-static const struct media_type media_types[] = {
-	{ "7z", "application/x-7z-compressed" },
-	{ "aac", "audio/aac" },
-	{ "apng", "image/apng" },
-	{ "atom", "application/atom+xml" },
-	{ "avif", "image/avif" },
-	{ "bin", BINARY },
-	{ "bmp", "image/bmp" },
-	{ "bz2", "application/x-bzip2" },
-	{ "conf", "text/plain" TEXT },
-	{ "css", "text/css" TEXT },
-	{ "csv", "text/csv" TEXT },
-	{ "epub", "application/epub+zip" },
-	{ "flac", "audio/flac" },
-	{ "gif", "image/gif" },
-	{ "gz", "application/gzip" },
-	{ "htm", "text/html" TEXT },
-	{ "html", "text/html" TEXT },
-	{ "ico", "image/vnd.microsoft.icon" },
-	{ "ics", "text/calendar" TEXT },
-	{ "img", BINARY },
-	{ "ini", "text/plain" TEXT },
-	{ "iso", BINARY },
-	{ "jpeg", "image/jpeg" },
-	{ "jpg", "image/jpeg" },
-	{ "js", "text/javascript" TEXT },
-	{ "json", "application/json" },
-	{ "jsonld", "application/ld+json" },
-	{ "log", "text/plain" TEXT },
-	{ "m3u8", "application/vnd.apple.mpegurl" },
-	{ "m4a", "audio/mp4" },
-	{ "map", "application/json" },
-	{ "md", "text/markdown" TEXT },
-	{ "mjs", "text/javascript" TEXT },
-	{ "mp3", "audio/mpeg" },
-	{ "mp4", "video/mp4" },
-	{ "mpd", "application/dash+xml" },
-	{ "oga", "audio/ogg" },
-	{ "ogg", "audio/ogg" },
-	{ "ogv", "video/ogg" },
-	{ "opus", "audio/ogg" },
-	{ "otf", "font/otf" },
-	{ "pdf", "application/pdf" },
-	{ "png", "image/png" },
-	{ "rss", "application/rss+xml" },
-	{ "svg", "image/svg+xml" },
-	{ "tar", "application/x-tar" },
-	{ "tif", "image/tiff" },
-	{ "tiff", "image/tiff" },
-	{ "toml", "application/toml" },
-	{ "ttf", "font/ttf" },
-	{ "txt", "text/plain" TEXT },
-	{ "vtt", "text/vtt" TEXT },
-	{ "wasm", "application/wasm" },
-	{ "wav", "audio/wav" },
-	{ "webm", "video/webm" },
-	{ "webmanifest", "application/manifest+json" },
-	{ "webp", "image/webp" },
-	{ "woff", "font/woff" },
-	{ "woff2", "font/woff2" },
-	{ "xhtml", "application/xhtml+xml" },
-	{ "xml", "application/xml" },
-	{ "xz", "application/x-xz" },
-	{ "yaml", "application/yaml" },
-	{ "yml", "application/yaml" },
-	{ "zip", "application/zip" },
-	{ "zst", "application/zstd" },
-};
-
-static int compare_ending(const void *ending, const void *entry)
-{
-	return strcmp(ending, ((const struct media_type *)entry)->ending);
-}
-
-/* By hand: tolower() and strcasecmp() ask the locale, and a Turkish one does not take "GIF" for "gif". */
-static bool lower_ending(const char *name, char ending[ENDING_SIZE])
-{
-	const char *dot = strrchr(name, '.');
-	if (!dot || strchr(dot, '/') || strlen(dot + 1) >= ENDING_SIZE)
-		return false;
-	size_t i = 0;
-	for (const char *c = dot + 1; *c; c++)
-		ending[i++] = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
-	ending[i] = '\0';
-	return true;
-}
-
-const char *pipit_files_content_type(const char *name)
-{
-	char ending[ENDING_SIZE];
-	if (!lower_ending(name, ending))
-		return BINARY;
-	const struct media_type *entry = bsearch(
-	    ending, media_types, sizeof(media_types) / sizeof(media_types[0]), sizeof(media_types[0]), compare_ending);
-	return entry ? entry->type : BINARY;
 }

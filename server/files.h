@@ -10,8 +10,10 @@
 #ifndef PIPIT_FILES_H
 #define PIPIT_FILES_H
 
+#include "media.h"
 #include "slice.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,6 +24,9 @@ struct pipit_files; /* an open root */
 /* 0 and *files, or a negative errno value (-ENOTDIR when `root` is no directory). */
 int pipit_files_open_root(const char *root, struct pipit_files **files);
 void pipit_files_close_root(struct pipit_files *files);
+
+/* Media types that are asked before the built-in ones; kept, and outlives the root. Before anything is opened. */
+void pipit_files_set_media(struct pipit_files *files, const struct pipit_media *media);
 
 /* For tests: use the walk instead of openat2. */
 void pipit_files_set_walking(struct pipit_files *files, bool walking);
@@ -38,8 +43,9 @@ struct pipit_file {
 	int fd;                   /* the caller's to close */
 	uint64_t size;            /* bytes */
 	time_t modified;          /* st_mtime, seconds */
-	const char *content_type; /* static, by the file name's ending; "application/octet-stream" when unknown */
+	const char *content_type; /* by the file name's ending, see media.h */
 	struct pipit_files_version version;
+	bool is_index; /* it is index.html, and the path that of its directory */
 };
 
 enum pipit_files_result {
@@ -58,14 +64,20 @@ enum pipit_files_result {
 enum pipit_files_result pipit_files_open(
     const struct pipit_files *files, struct pipit_slice path, struct pipit_file *file);
 
+/*
+ * The name below the root that such a path means, index.html included where it ends in '/': "a/b.html" for "/a/./%62.html".
+ * BAD_PATH or NOT_FOUND when it cannot be one; what there is in the file system is not looked at.
+ */
+enum pipit_files_result pipit_files_name(struct pipit_slice path, char name[PATH_MAX]);
+
+/* A directory to be listed: FOUND and *fd, the caller's to close; REDIRECT when the path lacks its trailing slash; or as above. */
+enum pipit_files_result pipit_files_open_directory(const struct pipit_files *files, struct pipit_slice path, int *fd);
+
 /* The version that a descriptor's file has now; false when the system does not say. */
 bool pipit_files_read_version(int fd, struct pipit_files_version *version);
 bool pipit_files_is_same_version(const struct pipit_files_version *one, const struct pipit_files_version *other);
 
 /* `length` bytes of a file from `offset` on. False when it is shorter, or cannot be read. */
 bool pipit_files_read(int fd, char *bytes, size_t length, uint64_t offset);
-
-/* Media type by ending, charset=utf-8 for text types; "application/octet-stream" when unknown. Static. */
-const char *pipit_files_content_type(const char *name);
 
 #endif

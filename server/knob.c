@@ -20,6 +20,7 @@ enum { SHOWN_MAX_BYTES = 80 }; /* how much of a wrong value an error repeats */
 
 /* ---------------------------------------------------------------- the tables */
 
+static const char *const switch_positions[] = { "off", "on", NULL };
 static const char *const log_formats[] = { "combined", "json", NULL };
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
 
@@ -36,7 +37,21 @@ const struct pipit_knob pipit_knobs[] = {
 	    .wanted = "ADDR:PORT or [ADDR]:PORT with a numeric address, for example 127.0.0.1:8080",
 	    .help = "address, repeatable; [v6]:PORT too" },
 	{ .name = "root", .kind = PIPIT_KNOB_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(root), .operand = "DIR",
-	    .wanted = "a directory", .help = "directory of static files" },
+	    .unset = "own pages", .wanted = "a directory", .help = "directory of static files" },
+	{ .name = "spa", .kind = PIPIT_KNOB_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(spa), .is_switch = true,
+	    .initial_text = "off", .choices = switch_positions, .operand = "[on]", .help = "/index.html for unknown pages" },
+	{ .name = "listing", .kind = PIPIT_KNOB_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(listing),
+	    .is_switch = true, .initial_text = "off", .choices = switch_positions, .operand = "[on]",
+	    .help = "list directories without index.html" },
+	{ .name = "compress", .kind = PIPIT_KNOB_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(compress),
+	    .is_switch = true, .initial_text = "on", .choices = switch_positions, .operand = "[on|off]",
+	    .help = "files, with gzip: text, 1k to 256k" },
+	{ .name = "cache-control", .kind = PIPIT_KNOB_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(cache_control),
+	    .operand = "RULES", .unset = "none", .wanted = "PATTERN=VALUE; ..., for example *.html=no-cache",
+	    .help = "by path: *.html=no-cache; ..." },
+	{ .name = "media-types", .kind = PIPIT_KNOB_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(media_types),
+	    .operand = "FILE", .unset = "built-in", .wanted = "a file in the form of /etc/mime.types",
+	    .help = "more of them, as in mime.types" },
 	{ .name = "workers", .kind = PIPIT_KNOB_COUNT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(workers), .max = 256,
 	    .operand = "N", .help = "threads; 0: one per core" },
 

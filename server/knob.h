@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 enum {
-	PIPIT_KNOB_TOTAL = 26,            /* knobs in the table */
+	PIPIT_KNOB_TOTAL = 31,            /* knobs in the table */
 	PIPIT_KNOB_NAME_MAX_BYTES = 32,   /* no name of ours is longer */
 	PIPIT_KNOB_TEXT_MAX_BYTES = 4000, /* of a text's value, so that its line in a file is not too long */
 	PIPIT_KNOB_NUMBER_BYTES = 32,     /* room for a formatted number and its NUL */
@@ -47,7 +47,9 @@ struct pipit_knob {
 	uint64_t initial;           /* default of a number: a count, bytes or milliseconds */
 	uint64_t min, max;          /* of a number, both allowed; a limit or deadline that takes 0 is then off */
 	const char *initial_text;   /* default of the other kinds; NULL: not set */
+	const char *unset;          /* how --help calls that */
 	const char *const *choices; /* of PIPIT_KNOB_CHOICE, ended by NULL */
+	bool is_switch;             /* a choice of "off" and "on": its flag without a value means "on" */
 	const char *operand;        /* how --help calls the value */
 	const char *wanted;         /* what an error asks for; NULL: the range or the choices */
 	const char *help;           /* one line of at most 50 columns with its default */

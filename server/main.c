@@ -18,6 +18,10 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#ifdef PIPIT_EMBED_STATIC
+#include "embedded.h"
+#endif
+
 /* Exit codes, as --help tells them. */
 enum { EXIT_CLEAN = 0, EXIT_COULD_NOT_RUN = 1, EXIT_WRONG_CONFIGURATION = 2 };
 
@@ -34,27 +38,35 @@ static void on_libevent_message(int severity, const char *message)
 	pipit_log(levels[severity & 3], "libevent: %s", message);
 }
 
-/* Where the daemon's own pages are when --root does not say: as installed, else as built. */
-static const char *default_root(void)
+/* The daemon's own pages, when --root does not name others: in the program, or where they were installed, or built. */
+static void choose_own_pages(struct pipit_site_options *options)
 {
+#ifdef PIPIT_EMBED_STATIC
+	options->pages = embedded_pages;
+	options->page_count = embedded_page_count;
+#else
 	struct stat status;
-	return stat(PIPIT_INSTALLED_STATIC, &status) == 0 ? PIPIT_INSTALLED_STATIC : PIPIT_SOURCE_STATIC;
+	options->root = stat(PIPIT_INSTALLED_STATIC, &status) == 0 ? PIPIT_INSTALLED_STATIC : PIPIT_SOURCE_STATIC;
+#endif
 }
 
-static int open_site(struct pipit_config *config, struct pipit_site **site)
+static int open_site(const struct pipit_config *config, struct pipit_site **site)
 {
-	bool is_default = !config->root;
-	if (is_default)
-		config->root = default_root();
-	*site = pipit_site_new(config->root);
-	if (*site)
+	struct pipit_site_options options = {
+		.root = config->root,
+		.spa = strcmp(config->spa, "on") == 0,
+		.listing = strcmp(config->listing, "on") == 0,
+		.no_compression = strcmp(config->compress, "off") == 0,
+		.cache_control = config->cache_control,
+		.media_types = config->media_types,
+	};
+	char error[512];
+
+	if (!config->root)
+		choose_own_pages(&options);
+	if (pipit_site_open(&options, site, error, sizeof error) == 0)
 		return EXIT_CLEAN;
-	if (is_default) {
-		pipit_log(PIPIT_LOG_WARN, "no static files: %s: %s; use --root DIR", config->root, strerror(errno));
-		return EXIT_CLEAN;
-	}
-	pipit_log(
-	    PIPIT_LOG_ERROR, "root = \"%s\": %s; use a directory that can be read", config->root, strerror(errno));
+	pipit_log(PIPIT_LOG_ERROR, "%s", error);
 	return EXIT_WRONG_CONFIGURATION;
 }
 

@@ -3,7 +3,6 @@
 #include "opened.h"
 
 #include "bytes.h"
-#include "reply.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,6 +16,8 @@
 #define IDLE_MS 10000
 /* A power of two. */
 #define BUCKETS 256
+/* So long after a change another one leaves other times: several ticks of the slowest clock (CONFIG_HZ=100). */
+#define SETTLED_MS 100
 
 struct entry {
 	struct entry *next; /* in its bucket */
@@ -24,9 +25,8 @@ struct entry {
 	const struct pipit_files *files; /* this and the path are its name */
 	uint32_t hash;
 	uint64_t checked_ms, looked_ms, used_ms;
-	struct pipit_files_version version; /* of the descriptor's file */
-	struct pipit_opened_file file;      /* its descriptor is held */
-	size_t size;                        /* of this block */
+	struct pipit_opened_file file; /* its descriptor is held */
+	size_t size;                   /* of this block */
 	size_t path_length;
 	char bytes[]; /* the path, then the content */
 };
@@ -135,15 +135,59 @@ void pipit_opened_sweep(struct pipit_opened *opened, uint64_t now_ms)
 
 /* --- from an open file to an entry --------------------------------------------------------------------------------- */
 
-void pipit_opened_set_fields(struct pipit_opened_file *file, time_t modified)
+static char *put_hex(char *at, uint64_t number)
 {
-	char date[PIPIT_REPLY_DATE_SIZE], *at = file->fields;
+	char digits[16];
+	size_t count = 0;
+	do {
+		digits[count++] = "0123456789abcdef"[number & 15];
+		number >>= 4;
+	} while (number);
+	while (count)
+		*at++ = digits[--count];
+	return at;
+}
 
-	pipit_reply_date(modified, date);
-	at = PIPIT_BYTES_PUT(at, "Last-Modified: ");
-	at = pipit_bytes_put(at, date, sizeof date - 1);
-	at = PIPIT_BYTES_PUT(at, "\r\nX-Content-Type-Options: nosniff\r\n");
-	file->fields_length = (size_t)(at - file->fields);
+/* What tells files of the same size and time apart. Not for attackers: whoever writes the files may make them alike. */
+static uint64_t digest(const struct pipit_files_version *version)
+{
+	const uint64_t words[] = { version->device, version->inode, (uint64_t)version->changed.tv_sec,
+		(uint64_t)version->changed.tv_nsec };
+	uint64_t sum = 14695981039346656037u;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		sum = (sum ^ words[i]) * 1099511628211u;
+		sum ^= sum >> 32;
+	}
+	return sum & 0xffffffffu;
+}
+
+/* Two writes within one tick of the kernel's clock leave the same times: what has just been written may be written again. */
+static bool has_settled(const struct pipit_files_version *version)
+{
+	const struct timespec *changed = &version->changed;
+	struct timespec now;
+	int64_t age_ms;
+	clock_gettime(CLOCK_REALTIME, &now);
+	age_ms = (int64_t)(now.tv_sec - changed->tv_sec) * 1000 + (now.tv_nsec - changed->tv_nsec) / 1000000;
+	return age_ms >= SETTLED_MS || age_ms < 0;
+}
+
+static void set_etag(struct pipit_opened_file *file)
+{
+	const struct timespec *modified = &file->version.modified;
+	char *at = file->etag;
+
+	if (!has_settled(&file->version))
+		at = PIPIT_BYTES_PUT(at, "W/");
+	*at++ = '"';
+	at = put_hex(at, (uint64_t)modified->tv_sec * 1000000000u + (uint64_t)modified->tv_nsec);
+	*at++ = '-';
+	at = put_hex(at, file->size);
+	*at++ = '-';
+	at = put_hex(at, digest(&file->version));
+	*at++ = '"';
+	*at = '\0';
+	file->etag_length = (size_t)(at - file->etag);
 }
 
 /* All of the file, and it has not changed meanwhile. */
@@ -161,8 +205,11 @@ static void describe(struct pipit_opened_file *file, const struct pipit_file *op
 		.size = opened_file->size,
 		.modified = opened_file->modified,
 		.content_type = opened_file->content_type,
+		.version = opened_file->version,
+		.is_index = opened_file->is_index,
 	};
-	pipit_opened_set_fields(file, opened_file->modified);
+	set_etag(file);
+	pipit_reply_date(file->modified, file->date);
 }
 
 /* With its content, when it is small. NULL when it cannot be remembered. */
@@ -175,9 +222,7 @@ static struct entry *new_entry(
 
 	if (!entry)
 		return NULL;
-	*entry = (struct entry){
-		.files = files, .hash = hash, .version = file->version, .size = size, .path_length = path.length
-	};
+	*entry = (struct entry){ .files = files, .hash = hash, .size = size, .path_length = path.length };
 	describe(&entry->file, file);
 	memcpy(entry->bytes, path.data, path.length);
 	if (file->size <= PIPIT_OPENED_SMALL_BYTES && read_content(file, entry->bytes + path.length))
@@ -210,7 +255,7 @@ static bool is_unchanged(struct entry *entry, uint64_t now_ms)
 		return true;
 	entry->looked_ms = now_ms;
 	return pipit_files_read_version(entry->file.descriptor->fd, &version) &&
-	       pipit_files_is_same_version(&version, &entry->version);
+	       pipit_files_is_same_version(&version, &entry->file.version);
 }
 
 static bool is_fresh(struct entry *entry, uint64_t now_ms)
@@ -224,7 +269,7 @@ static bool is_fresh(struct entry *entry, uint64_t now_ms)
  */
 static bool is_still(const struct entry *entry, const struct pipit_file *file)
 {
-	return entry->file.descriptor && pipit_files_is_same_version(&entry->version, &file->version);
+	return entry->file.descriptor && pipit_files_is_same_version(&entry->file.version, &file->version);
 }
 
 static enum pipit_files_result open_file(
@@ -281,6 +326,9 @@ enum pipit_files_result pipit_opened_find(struct pipit_opened *opened, const str
 	if (entry && result == PIPIT_FILES_FOUND && is_still(entry, &file)) {
 		close(file.fd);
 		entry->checked_ms = entry->looked_ms = now_ms;
+		entry->file.absent = 0;
+		if (!pipit_opened_is_settled(&entry->file))
+			set_etag(&entry->file);
 		give(opened, entry, now_ms, found);
 		return PIPIT_FILES_FOUND;
 	}
@@ -289,6 +337,14 @@ enum pipit_files_result pipit_opened_find(struct pipit_opened *opened, const str
 	if (result != PIPIT_FILES_FOUND)
 		return result;
 	return take_file(opened, new_entry(files, path, hash, &file), &file, now_ms, found);
+}
+
+void pipit_opened_note_absent(
+    struct pipit_opened *opened, const struct pipit_files *files, struct pipit_slice path, unsigned absent)
+{
+	struct entry *entry = look_up(opened, files, path, hash_of(path));
+	if (entry)
+		entry->file.absent |= absent;
 }
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
  * remembered with its bytes, a larger one with its open descriptor.
  *
  * What is remembered is at most a second old: then the path is opened anew by pipit_files_open(), with all that it refuses, and
- * what is found there counts. Only files are remembered, never that there is none. What nobody has asked for during ten
+ * what is found there counts. That a file is absent is remembered only of neighbours of one that is there. What nobody has asked for during ten
  * seconds is forgotten, and so is what was used least recently when room runs out (PIPIT_OPENED_… below).
  *
  * One per worker. now_ms is of a monotonic clock, in milliseconds.
@@ -14,6 +14,7 @@
 
 #include "descriptor.h"
 #include "files.h"
+#include "reply.h"
 
 /* Remembered at most, by one worker. */
 #define PIPIT_OPENED_FILES_MAX 256
@@ -24,18 +25,23 @@
 /* Only a path up to this length is remembered. */
 #define PIPIT_OPENED_PATH_MAX 255
 
-#define PIPIT_OPENED_FIELDS_MAX 96
+/* '"', time of modification, size and a digest of the rest of the version in hex, '"', and its NUL. */
+#define PIPIT_OPENED_ETAG_SIZE 56
 
 struct pipit_opened; /* the files of one worker */
 
 struct pipit_opened_file {
 	uint64_t size;                       /* bytes */
 	time_t modified;                     /* seconds */
-	const char *content_type;            /* static */
+	const char *content_type;            /* see media.h */
 	const char *content;                 /* its bytes, until the next call; NULL: they are in `descriptor` */
 	struct pipit_descriptor *descriptor; /* held for the caller; NULL when there is `content` */
-	size_t fields_length;
-	char fields[PIPIT_OPENED_FIELDS_MAX]; /* field lines that go with every reply, see pipit_opened_set_fields() */
+	struct pipit_files_version version;
+	bool is_index;   /* it is index.html of the path, which is a directory's */
+	unsigned absent; /* bits that pipit_opened_note_absent() has set since the path was looked at */
+	size_t etag_length;
+	char etag[PIPIT_OPENED_ETAG_SIZE]; /* weak, W/"…", while the file may change again within a tick of its clock */
+	char date[PIPIT_REPLY_DATE_SIZE]; /* `modified` as Last-Modified tells it */
 };
 
 /* NULL when memory is short. */
@@ -51,8 +57,18 @@ void pipit_opened_free(struct pipit_opened *opened);
 enum pipit_files_result pipit_opened_find(struct pipit_opened *opened, const struct pipit_files *files,
     struct pipit_slice path, uint64_t now_ms, struct pipit_opened_file *file);
 
-/* Render the field lines: Last-Modified with this date, X-Content-Type-Options. */
-void pipit_opened_set_fields(struct pipit_opened_file *file, time_t modified);
+/* Whether the tag is strong: two states of the file never had the same one (RFC 9110 §8.8.1). */
+static inline bool pipit_opened_is_settled(const struct pipit_opened_file *file)
+{
+	return file->etag[0] == '"';
+}
+
+/*
+ * Files that were looked for beside this one and are not there, as bits of the caller's: told with the file until its path is
+ * looked at again, within a second.
+ */
+void pipit_opened_note_absent(
+    struct pipit_opened *opened, const struct pipit_files *files, struct pipit_slice path, unsigned absent);
 
 /* Forget what nobody has asked for in a while: a few times a second. */
 void pipit_opened_sweep(struct pipit_opened *opened, uint64_t now_ms);

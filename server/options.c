@@ -286,6 +286,18 @@ static const char *take_value(struct arguments *arguments)
 	return arguments->texts[arguments->next++];
 }
 
+/* A switch is on when its flag stands alone. */
+static const char *take_position(const struct pipit_knob *knob, struct arguments *arguments)
+{
+	for (const char *const *choice = knob->choices; *choice != NULL; choice++) {
+		if (arguments->next < arguments->count && strcmp(arguments->texts[arguments->next], *choice) == 0) {
+			arguments->next++;
+			return *choice;
+		}
+	}
+	return "on";
+}
+
 static int report_needless_value(const struct argument *argument, struct pipit_line *error)
 {
 	pipit_knob_append_setting(error, &command_line, argument->command->name, argument->value);
@@ -312,6 +324,8 @@ static int read_argument(struct arguments *arguments, struct argument *argument,
 	bool has_operand = argument->knob != NULL || argument->command->operand[0] != '\0';
 	if (equals != NULL)
 		argument->value = equals + 1;
+	else if (argument->knob != NULL && argument->knob->is_switch)
+		argument->value = take_position(argument->knob, arguments);
 	else if (has_operand)
 		argument->value = take_value(arguments);
 	return equals != NULL && !has_operand ? report_needless_value(argument, error) : 1;

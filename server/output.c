@@ -172,36 +172,81 @@ void pipit_output_queue_file(
 	pipit_descriptor_release(file);
 }
 
+void pipit_output_queue_parts(
+    struct pipit_connection *connection, struct pipit_descriptor *file, struct pipit_parts *parts)
+{
+	connection->file = file;
+	connection->parts = parts;
+}
+
+bool pipit_output_has_file(const struct pipit_connection *connection)
+{
+	return connection->file_left > 0 || connection->parts;
+}
+
 static void drop_file(struct pipit_connection *connection)
 {
 	pipit_descriptor_release(connection->file);
 	connection->file = NULL;
 	connection->file_left = 0;
+	free(connection->parts);
+	connection->parts = NULL;
+}
+
+/* The next part's text, and its bytes of the file are what is to be sent next. */
+static void begin_part(struct pipit_connection *connection)
+{
+	struct pipit_parts *parts = connection->parts;
+	const struct pipit_part *part = &parts->part[parts->sent++];
+	struct iovec text = { (void *)parts->text, part->text_length };
+
+	parts->text += part->text_length;
+	connection->file_offset = part->offset;
+	connection->file_left = part->length;
+	send_or_keep(connection, &text, 1, part->length ? MSG_MORE : 0);
+	if (parts->sent < parts->count)
+		return;
+	free(parts);
+	connection->parts = NULL;
+}
+
+/* At most `wanted` bytes. How many the socket took; 0 when it takes none, or the connection is broken. */
+static size_t send_from_file(struct pipit_connection *connection, size_t wanted)
+{
+	off_t offset = (off_t)connection->file_offset;
+	ssize_t sent = sendfile(connection->fd, connection->file->fd, &offset, wanted);
+
+	if (sent < 0 && would_block(errno))
+		return 0;
+	/* 0: the file has become shorter than the head says. */
+	if (sent <= 0) {
+		connection->broken = true;
+		return 0;
+	}
+	moved(connection, (size_t)sent);
+	connection->file_offset += (uint64_t)sent;
+	connection->file_left -= (uint64_t)sent;
+	return (size_t)sent;
 }
 
 void pipit_output_send_file(struct pipit_connection *connection)
 {
 	uint64_t slice = FILE_SLICE_BYTES;
-	while (connection->file_left > 0 && slice > 0) {
-		off_t offset = (off_t)connection->file_offset;
-		size_t wanted = (size_t)(connection->file_left < slice ? connection->file_left : slice);
-		ssize_t sent = sendfile(connection->fd, connection->file->fd, &offset, wanted);
-		if (sent < 0 && would_block(errno))
-			return;
-		/* 0: the file has become shorter than the head says. */
-		if (sent <= 0) {
-			connection->broken = true;
-			return;
+	while (pipit_output_has_file(connection) && slice > 0 && !connection->broken) {
+		size_t wanted = (size_t)(connection->file_left < slice ? connection->file_left : slice), sent;
+		if (wanted == 0) {
+			begin_part(connection);
+			if (pipit_output_is_stuck(connection))
+				break;
+			continue;
 		}
-		moved(connection, (size_t)sent);
-		connection->file_offset += (uint64_t)sent;
-		connection->file_left -= (uint64_t)sent;
-		slice -= (uint64_t)sent;
+		sent = send_from_file(connection, wanted);
+		slice -= sent;
 		/* The socket is full, and whoever asks now learns no more than that. */
-		if ((size_t)sent < wanted)
+		if (sent < wanted)
 			break;
 	}
-	if (connection->file_left == 0)
+	if (!pipit_output_has_file(connection))
 		drop_file(connection);
 }
 

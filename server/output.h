@@ -21,6 +21,26 @@ void pipit_output_retry(struct pipit_connection *connection);
 /* True when bytes in memory wait for the socket. */
 bool pipit_output_is_stuck(const struct pipit_connection *connection);
 
+/* Of a content that is text and pieces of a file by turns: text, and behind it `length` bytes of the file. */
+struct pipit_part {
+	size_t text_length;
+	uint64_t offset, length;
+};
+
+/* Such a content, in one block of malloc(): the texts lie one behind the other. */
+struct pipit_parts {
+	size_t count, sent;
+	const char *text; /* of the next part */
+	struct pipit_part part[];
+};
+
+/* Queue the parts; takes them and the caller's hold. */
+void pipit_output_queue_parts(
+    struct pipit_connection *connection, struct pipit_descriptor *file, struct pipit_parts *parts);
+
+/* True while bytes of a file, or parts of a content, are still to be sent. */
+bool pipit_output_has_file(const struct pipit_connection *connection);
+
 /* Queue a file's bytes; takes the caller's hold. A small one joins the batch. */
 void pipit_output_queue_file(
     struct pipit_connection *connection, struct pipit_descriptor *file, uint64_t offset, uint64_t length);

@@ -51,8 +51,18 @@ struct pipit_config {
 	size_t listen_count;
 	/** Worker threads, each with an event_base of its own; 0 (default): one per core. Range 0 to 256. */
 	uint64_t workers;
-	/** Directory that pipit_serve_files() serves; NULL (default): the daemon's own pages. */
+	/** Directory that the daemon serves; NULL (default): its own pages. A program opens its sites itself. */
 	const char *root;
+	/** "on": /index.html for paths that do not exist, see struct pipit_site_options; "off" (default). Like `root` and those that follow it is for the daemon. */
+	const char *spa;
+	/** "on": list directories that have no index.html; "off" (default). */
+	const char *listing;
+	/** "on" (default): compress files with gzip for clients that take it; "off". */
+	const char *compress;
+	/** Cache-Control by path, see struct pipit_site_options; NULL (default): none. */
+	const char *cache_control;
+	/** A file in the form of /etc/mime.types; NULL (default): the built-in types. */
+	const char *media_types;
 	/** Where access lines go: "off" (default), "-" for standard output, or a file's name. */
 	const char *access_log;
 	/** Form of access lines: "combined" (default) or "json". */
@@ -484,21 +494,70 @@ PIPIT_API int pipit_reply_file(
 
 /* ---------------------------------------------------------------- ready-made handlers */
 
+/** A page that the program brings along: the daemon has its own this way, and firmware needs no file system for them. */
+struct pipit_page {
+	/** "/style.css"; decoded, and without dot segments. "/index.html" is served for "/" too. */
+	const char *path;
+	/** NULL: by the path's ending. */
+	const char *content_type;
+	/** Strong, with its quotes ("\"1a2b\""), and another one whenever the content is another; NULL: none. */
+	const char *etag;
+	/** The bytes, borrowed as long as the site lives. */
+	const void *content;
+	/** Bytes at `content`. */
+	size_t length;
+	/** Above 0: `content` is in gzip form, and this is the length of what it was made of. */
+	size_t plain_length;
+};
+
+/** What a site serves, and how. Zero-initialise it. Strings are borrowed for the call. */
+struct pipit_site_options {
+	/** Name of a directory; NULL: `pages` are served. */
+	const char *root;
+	/** Pages of the program's own, borrowed as long as the site lives. Sent with "Content-Security-Policy: default-src 'self'". */
+	const struct pipit_page *pages;
+	/** How many. */
+	size_t page_count;
+	/** Serve /index.html for paths that do not exist, whose last segment has no dot, to clients that take a page. */
+	bool spa;
+	/** List directories that have no index.html, as a page, or as JSON for clients that ask for application/json. */
+	bool listing;
+	/** Compress nothing; neighbours that are compressed already are still used. */
+	bool no_compression;
+	/**
+	 * "PATTERN=VALUE; …": the first pattern of fnmatch(3) that a file's path matches gives its Cache-Control field; '*' matches
+	 * slashes too. NULL: no field (for `pages`: no-cache).
+	 */
+	const char *cache_control;
+	/** Name of a file in the form of /etc/mime.types that is asked before the built-in table; NULL: none. */
+	const char *media_types;
+};
+
 /**
- * Open a directory for pipit_serve_files().
+ * Open a site for pipit_serve_files().
  *
- * @param root  a directory's name
- * @return the site, freed with pipit_site_free() after the server; NULL with errno set
+ * @param site   receives the site, freed with pipit_site_free() after the server
+ * @param error  receives one line that says what is wrong and what would be right; may be NULL
+ * @param size   bytes at `error`
+ * @return 0; -EINVAL or the errno value of what could not be opened, negative; -ENOMEM
  */
+PIPIT_API int pipit_site_open(
+    const struct pipit_site_options *options, struct pipit_site **site, char *error, size_t size);
+
+/** pipit_site_open() of a directory, without options; NULL with errno set. */
 PIPIT_API struct pipit_site *pipit_site_new(const char *root);
 
 /** Free a site; NULL is harmless. */
 PIPIT_API void pipit_site_free(struct pipit_site *site);
 
 /**
- * Handler for static files, usually the fallback: GET and HEAD, index.html for a directory, Last-Modified and
- * If-Modified-Since; nothing outside of the root, no dotfiles, regular files only. A change in the file system is seen within
- * a second.
+ * Handler for static files, usually the fallback: GET and HEAD, index.html for a directory; nothing outside of the root, no
+ * dotfiles, regular files only. A change in the file system is seen within a second.
+ *
+ * Files have strong entity tags, and answer conditions (RFC 9110 §13) and ranges (§14), up to 32 of them. Text and other types
+ * that compress well are sent as their neighbour app.js.br, .zst or .gz where the client takes that and it is not older, or
+ * compressed with gzip from 1 KiB to 256 KiB. 404.html and 403.html in the root are what clients that do not ask for JSON see of
+ * these errors.
  *
  * @param site  the handler's `arg`: a struct pipit_site
  */

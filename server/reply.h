@@ -18,8 +18,10 @@
 
 /* Fields that a handler may add to one reply, in bytes with names and line ends. */
 #define PIPIT_REPLY_FIELDS_MAX 8192
+/* Fields that go with a file. */
+#define PIPIT_REPLY_FILE_FIELDS_MAX 1024
 /* A head rendered by pipit_reply_head() fits in this. */
-#define PIPIT_REPLY_HEAD_MAX (PIPIT_REPLY_FIELDS_MAX + 1024)
+#define PIPIT_REPLY_HEAD_MAX (PIPIT_REPLY_FIELDS_MAX + PIPIT_REPLY_FILE_FIELDS_MAX + 768)
 /* A content rendered by pipit_reply_problem_content() fits in this. */
 #define PIPIT_REPLY_PROBLEM_MAX 4096
 /* "Sun, 06 Nov 1994 08:49:37 GMT" and its NUL. */
@@ -38,7 +40,7 @@ struct pipit_reply_head {
 	int status;
 	const char *content_type;       /* NULL: no field */
 	struct pipit_slice fields;      /* further whole field lines, each with CRLF */
-	struct pipit_slice file_fields; /* likewise, at most 256 bytes */
+	struct pipit_slice file_fields; /* likewise, at most PIPIT_REPLY_FILE_FIELDS_MAX bytes */
 	uint64_t content_length;
 	const char *date; /* rendered by pipit_reply_date() */
 	uint8_t minor;    /* of the request's version: an HTTP/1.0 client is told keep-alive explicitly */

@@ -443,6 +443,13 @@ int pipit_reply_header(struct pipit_request *request, const char *name, const ch
 	return 0;
 }
 
+/* It will not be sent. */
+static void drop_content(const struct pipit_transport_content *content)
+{
+	pipit_descriptor_release(content->file);
+	free(content->parts);
+}
+
 /* Everything but the content is decided here, for all kinds of replies. */
 static void send_reply(struct pipit_request *request, struct pipit_request_reply reply)
 {
@@ -454,7 +461,7 @@ static void send_reply(struct pipit_request *request, struct pipit_request_reply
 		.fields = { request->fields, request->fields_length },
 		.file_fields = reply.file_fields,
 		/* "Reset the document" says by its length that nothing follows (RFC 9110 §15.3.6). */
-		.content_length = reply.status == 205 ? 0 : reply.content.length + reply.file_length,
+		.content_length = reply.status == 205 ? 0 : reply.content.length,
 		.date = pipit_transport_date(pipit_connection_transport(connection)),
 		.minor = pipit_connection_minor(connection),
 		.keep_alive = pipit_connection_keeps_alive(connection),
@@ -462,13 +469,11 @@ static void send_reply(struct pipit_request *request, struct pipit_request_reply
 
 	request->replied = true;
 	if (!pipit_reply_has_content(reply.status, pipit_connection_is_head_request(connection))) {
-		pipit_descriptor_release(reply.file);
-		reply.file = NULL;
-		reply.content.length = reply.file_length = 0;
+		drop_content(&reply.content);
+		reply.content = (struct pipit_transport_content){ .length = 0 };
 	}
 	pipit_transport_reply(connection, reply.status,
-	    (struct pipit_slice){ rendered, pipit_reply_head(rendered, &head) }, reply.content, reply.file,
-	    reply.file_offset, reply.file_length);
+	    (struct pipit_slice){ rendered, pipit_reply_head(rendered, &head) }, &reply.content);
 }
 
 static int reply_without_memory(struct pipit_request *request);
@@ -498,15 +503,17 @@ int pipit_request_reply(struct pipit_request *request, const struct pipit_reques
 	if (result == 0)
 		send_reply(request, *reply);
 	else
-		pipit_descriptor_release(reply->file);
+		drop_content(&reply->content);
 	return result < 0 ? result : 0;
 }
 
 int pipit_reply(struct pipit_request *request, int status, const char *content_type, const void *content, size_t length)
 {
-	return pipit_request_reply(
-	    request, &(struct pipit_request_reply){
-			 .status = status, .content_type = content_type, .content = { content, length } });
+	return pipit_request_reply(request, &(struct pipit_request_reply){
+						.status = status,
+						.content_type = content_type,
+						.content = { .memory = { content, length }, .length = length },
+					    });
 }
 
 int pipit_reply_text(struct pipit_request *request, int status, const char *text)
@@ -569,7 +576,7 @@ int pipit_reply_file(
     struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset, uint64_t length)
 {
 	struct pipit_request_reply reply = {
-		.status = status, .content_type = content_type, .file_offset = offset, .file_length = length
+		.status = status, .content_type = content_type, .content = { .file_offset = offset, .length = length }
 	};
 	int result = fd < 0 ? -EBADF : begin_reply(request, status, content_type);
 
@@ -578,8 +585,8 @@ int pipit_reply_file(
 			close(fd);
 		return result < 0 ? result : 0;
 	}
-	reply.file = pipit_descriptor_new(fd);
-	if (!reply.file)
+	reply.content.file = pipit_descriptor_new(fd);
+	if (!reply.content.file)
 		return reply_without_memory(request);
 	send_reply(request, reply);
 	return 0;

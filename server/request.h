@@ -8,6 +8,7 @@
 #ifndef PIPIT_REQUEST_H
 #define PIPIT_REQUEST_H
 
+#include "compressed.h"
 #include "descriptor.h"
 #include "guard.h"
 #include "opened.h"
@@ -32,7 +33,8 @@ struct pipit_route {
 /* What all requests of a worker share. */
 struct pipit_request_pool {
 	struct pipit_server *server;
-	struct pipit_opened *opened; /* of the worker */
+	struct pipit_opened *opened; /* of the worker, as is `compressed` */
+	struct pipit_compressed *compressed;
 	struct event_base *base;
 	const struct pipit_config *config;
 	void *worker; /* for `post` */
@@ -86,14 +88,13 @@ void pipit_request_abandon(struct pipit_request *request);
 /* All that a reply may consist of: what is said before its content, and the content in memory and behind it from a file. */
 struct pipit_request_reply {
 	int status;
-	const char *content_type;       /* NULL leaves the field out */
-	struct pipit_slice file_fields; /* whole field lines, behind those of pipit_reply_header(); at most 256 bytes */
-	struct pipit_slice content;
-	struct pipit_descriptor *file; /* NULL when none */
-	uint64_t file_offset, file_length;
+	const char *content_type; /* NULL leaves the field out */
+	struct pipit_slice
+	    file_fields; /* whole field lines, behind those of pipit_reply_header(); PIPIT_REPLY_FILE_FIELDS_MAX */
+	struct pipit_transport_content content; /* `length` includes `memory` */
 };
 
-/* As pipit_reply(). Takes the caller's hold of the file, in every case. */
+/* As pipit_reply(). Takes the file's hold and the parts of its content, in every case. */
 int pipit_request_reply(struct pipit_request *request, const struct pipit_request_reply *reply);
 
 /* Free the pool's spare requests. */

@@ -1,35 +1,155 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ready-made handler for static files: opened.c finds the file, this answers what HTTP asks about it. Its contract is in
- * pipit.h (pipit_site_new, pipit_serve_files).
+ * The ready-made handler for static files: which file, or page of the program's own, a path means, in which coding, and what is
+ * sent when there is none. What HTTP asks about the file is left to representation.c. The contract is in pipit.h
+ * (pipit_site_open, pipit_serve_files); read from pipit_serve_files(), at the end, up.
  */
+#include "codings.h"
+#include "compressed.h"
 #include "files.h"
+#include "listing.h"
+#include "media.h"
 #include "opened.h"
 #include "pipit.h"
 #include "reply.h"
+#include "representation.h"
 #include "request.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-struct pipit_site {
-	struct pipit_files *files;
+/* "pattern=value" of the option cache_control. */
+struct rule {
+	const char *pattern, *value;
 };
+
+struct pipit_site {
+	struct pipit_files *files;      /* NULL: `pages` are served */
+	const struct pipit_page *pages; /* borrowed */
+	size_t page_count;
+	struct pipit_media *media; /* NULL: the built-in types only */
+	struct rule *rules;
+	size_t rule_count;
+	char *rule_text; /* what the rules point into */
+	bool is_spa, lists, compresses;
+};
+
+/* --- options --------------------------------------------------------------------------------------------------------- */
+
+static char *trim(char *text)
+{
+	char *end;
+	text += strspn(text, " \t");
+	for (end = strchr(text, '\0'); end > text && (end[-1] == ' ' || end[-1] == '\t'); end--)
+		continue;
+	*end = '\0';
+	return text;
+}
+
+static int report(char *error, size_t size, int result, const char *format, const char *shown)
+{
+	if (size)
+		snprintf(error, size, format, shown);
+	return result;
+}
+
+static int add_rule(struct pipit_site *site, char *text, char *error, size_t size)
+{
+	char *equals = strchr(text, '=');
+	struct rule rule;
+
+	if (!equals || equals == text)
+		return report(error, size, -EINVAL,
+		    "cache-control: \"%.80s\" is no rule; use PATTERN=VALUE; …, for example *.html=no-cache; "
+		    "/assets/*=max-age=86400",
+		    text);
+	*equals = '\0';
+	rule = (struct rule){ trim(text), trim(equals + 1) };
+	if (!*rule.value || !pipit_reply_is_value(rule.value) ||
+	    strlen(rule.value) >= PIPIT_REPRESENTATION_CACHE_CONTROL_MAX)
+		return report(error, size, -EINVAL,
+		    "cache-control: the value for \"%.80s\" is empty, too long or no field value; use for example "
+		    "no-cache",
+		    rule.pattern);
+	site->rules[site->rule_count++] = rule;
+	return 0;
+}
+
+static int read_rules(struct pipit_site *site, const char *text, char *error, size_t size)
+{
+	size_t count = 1;
+	char *next, *rule;
+	int result = 0;
+
+	for (const char *at = text; *at; at++)
+		count += *at == ';';
+	site->rule_text = next = strdup(text);
+	site->rules = calloc(count, sizeof *site->rules);
+	if (!site->rule_text || !site->rules)
+		return -ENOMEM;
+	while (result == 0 && (rule = strsep(&next, ";"))) {
+		rule = trim(rule);
+		if (*rule)
+			result = add_rule(site, rule, error, size);
+	}
+	return result;
+}
+
+static int open_root(struct pipit_site *site, const char *root, char *error, size_t size)
+{
+	int result = pipit_files_open_root(root, &site->files);
+	if (result != 0) {
+		if (size)
+			snprintf(error, size, "root = \"%s\": %s; use a directory that can be read", root,
+			    strerror(-result));
+		return result;
+	}
+	pipit_files_set_media(site->files, site->media);
+	return 0;
+}
+
+int pipit_site_open(const struct pipit_site_options *options, struct pipit_site **site, char *error, size_t size)
+{
+	struct pipit_site *opened = calloc(1, sizeof *opened);
+	int result = opened ? 0 : -ENOMEM;
+
+	if (size)
+		*error = '\0';
+	if (result == 0) {
+		opened->pages = options->pages;
+		opened->page_count = options->page_count;
+		opened->is_spa = options->spa;
+		opened->lists = options->listing;
+		opened->compresses = !options->no_compression;
+	}
+	if (result == 0 && options->media_types)
+		result = pipit_media_read(options->media_types, &opened->media, error, size);
+	if (result == 0 && options->cache_control)
+		result = read_rules(opened, options->cache_control, error, size);
+	if (result == 0 && options->root)
+		result = open_root(opened, options->root, error, size);
+	if (result == 0 && !options->root && !options->pages)
+		result = report(error, size, -EINVAL, "a site needs a root or pages%s", "");
+	if (result == 0) {
+		*site = opened;
+		return 0;
+	}
+	if (result == -ENOMEM)
+		report(error, size, result, "out of memory%s", "");
+	pipit_site_free(opened);
+	return result;
+}
 
 struct pipit_site *pipit_site_new(const char *root)
 {
-	struct pipit_site *site = malloc(sizeof *site);
-	int error;
-	if (!site)
-		return NULL;
-	error = pipit_files_open_root(root, &site->files);
-	if (error == 0)
-		return site;
-	free(site);
-	errno = -error;
-	return NULL;
+	struct pipit_site *site = NULL;
+	int result = pipit_site_open(&(struct pipit_site_options){ .root = root }, &site, NULL, 0);
+	if (result != 0)
+		errno = -result;
+	return site;
 }
 
 void pipit_site_free(struct pipit_site *site)
@@ -37,61 +157,296 @@ void pipit_site_free(struct pipit_site *site)
 	if (!site)
 		return;
 	pipit_files_close_root(site->files);
+	pipit_media_free(site->media);
+	free(site->rules);
+	free(site->rule_text);
 	free(site);
 }
 
-/* How often a head has a field, and its last value. */
-static size_t count_fields(const struct pipit_guard_head *head, const char *name, struct pipit_slice *last)
+/* --- what goes with a file ------------------------------------------------------------------------------------------- */
+
+/* The first rule that the name matches; NULL when none does. */
+static const char *find_cache_control(const struct pipit_site *site, struct pipit_slice path)
 {
-	size_t count = 0;
-	for (uint32_t i = 0; i < head->field_count; i++) {
-		const struct pipit_guard_field *field = &head->fields[i];
-		if (!pipit_slice_equals_nocase(pipit_guard_slice(head, field->name, field->name_length), name))
-			continue;
-		*last = pipit_guard_slice(head, field->value, field->value_length);
-		count++;
+	char name[1 + PATH_MAX] = "/";
+
+	if (site->rule_count == 0 || pipit_files_name(path, name + 1) != PIPIT_FILES_FOUND)
+		return NULL;
+	for (size_t i = 0; i < site->rule_count; i++) {
+		if (fnmatch(site->rules[i].pattern, name, 0) == 0)
+			return site->rules[i].value;
 	}
-	return count;
+	return NULL;
 }
 
-/* For GET and HEAD. If-None-Match, where it stands, decides alone (RFC 9110 §13.1.2): without entity tags only "*" matches.
- * If-Modified-Since counts when it is one valid date (§13.1.3). */
-static bool is_unchanged(const struct pipit_guard_head *head, time_t modified)
+static void describe(struct pipit_representation *representation, const struct pipit_opened_file *file)
 {
-	struct pipit_slice value;
-	char text[64];
-	time_t date;
+	*representation = (struct pipit_representation){
+		.content_type = file->content_type,
+		.etag_length = file->etag_length,
+		.modified = file->modified,
+		.date = file->date,
+		.memory = { file->content, (size_t)file->size },
+		.file = file->descriptor,
+		.size = file->size,
+		.coding = PIPIT_CODING_IDENTITY,
+	};
+	memcpy(representation->etag, file->etag, file->etag_length);
+}
 
-	if (count_fields(head, "If-None-Match", &value) > 0)
-		return pipit_slice_equals(value, "*");
-	if (count_fields(head, "If-Modified-Since", &value) != 1 || value.length >= sizeof text)
+/* --- codings (RFC 9110 §12.5.3) -------------------------------------------------------------------------------------- */
+
+/* A request for a file, and what has been found out so far. */
+struct lookup {
+	struct pipit_request *request;
+	const struct pipit_site *site;
+	struct pipit_slice path;
+	uint64_t now_ms;
+	unsigned absent; /* bits of codings that the file has no neighbour for */
+};
+
+#define ALL_CODINGS ((1u << PIPIT_CODING_IDENTITY) - 1)
+
+static void refuse_codings(struct pipit_request *request)
+{
+	pipit_reply_header(request, "Vary", "Accept-Encoding");
+	pipit_reply_problem(request, 406, "The file is not there in any coding that Accept-Encoding names.");
+}
+
+static void refuse_without_memory(struct pipit_request *request)
+{
+	pipit_reply_header(request, "Retry-After", "1");
+	pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
+}
+
+static enum pipit_files_result find_file(
+    const struct lookup *lookup, struct pipit_slice path, struct pipit_opened_file *file)
+{
+	return pipit_opened_find(lookup->request->pool->opened, lookup->site->files, path, lookup->now_ms, file);
+}
+
+/* Longer paths have no neighbours. */
+#define NEIGHBOUR_PATH_MAX 1024
+
+static bool name_neighbour(const struct lookup *lookup, const struct pipit_opened_file *file, enum pipit_coding coding,
+    char name[NEIGHBOUR_PATH_MAX], struct pipit_slice *path)
+{
+	int length = snprintf(name, NEIGHBOUR_PATH_MAX, "%.*s%s%s", (int)lookup->path.length, lookup->path.data,
+	    file->is_index ? "/index.html" : "", pipit_coding_ending(coding));
+	*path = (struct pipit_slice){ name, (size_t)length };
+	return length < NEIGHBOUR_PATH_MAX;
+}
+
+/* The file's compressed neighbour, app.js.br beside app.js. One that is older was made of an earlier file. */
+static bool find_neighbour(const struct lookup *lookup, const struct pipit_opened_file *file, enum pipit_coding coding,
+    struct pipit_opened_file *neighbour)
+{
+	char name[NEIGHBOUR_PATH_MAX];
+	struct pipit_slice path;
+
+	if (!name_neighbour(lookup, file, coding, name, &path) ||
+	    find_file(lookup, path, neighbour) != PIPIT_FILES_FOUND)
 		return false;
-	memcpy(text, value.data, value.length);
-	text[value.length] = '\0';
-	date = pipit_reply_parse_date(text);
-	return date >= 0 && modified <= date;
+	if (!neighbour->is_index && neighbour->modified >= file->modified)
+		return true;
+	pipit_descriptor_release(neighbour->descriptor);
+	return false;
 }
 
-static void serve_file(struct pipit_request *request, struct pipit_opened_file *file)
+static bool compress(const struct lookup *lookup, const struct pipit_opened_file *file, struct pipit_slice *gzip)
 {
-	struct pipit_request_reply reply = { .status = 200, .content_type = file->content_type };
-	time_t now = time(NULL);
-
-	/* Never later than the reply itself, as after a clock that has jumped (RFC 9110 §8.8.2.1). */
-	if (file->modified > now)
-		pipit_opened_set_fields(file, now);
-	reply.file_fields = (struct pipit_slice){ file->fields, file->fields_length };
-	if (is_unchanged(request->head, file->modified)) {
-		reply.status = 304;
-		reply.content_type = NULL;
-	} else if (file->content) {
-		reply.content = (struct pipit_slice){ file->content, (size_t)file->size };
-	} else {
-		reply.file_length = file->size;
-	}
-	reply.file = file->descriptor;
-	pipit_request_reply(request, &reply);
+	return lookup->site->compresses && pipit_opened_is_settled(file) &&
+	       pipit_compressed_get(lookup->request->pool->compressed, &file->version, file->content,
+		   file->descriptor ? file->descriptor->fd : -1, gzip);
 }
+
+static void take_compressed(struct pipit_representation *representation, struct pipit_slice gzip)
+{
+	pipit_descriptor_release(representation->file);
+	representation->file = NULL;
+	representation->memory = gzip;
+	representation->size = gzip.length;
+	representation->coding = PIPIT_CODING_GZIP;
+	pipit_representation_mark_gzip(representation);
+}
+
+static void take_neighbour(
+    struct pipit_representation *representation, const struct pipit_opened_file *neighbour, enum pipit_coding coding)
+{
+	const char *content_type = representation->content_type;
+	pipit_descriptor_release(representation->file);
+	describe(representation, neighbour);
+	representation->content_type = content_type;
+	representation->coding = coding;
+}
+
+enum choice { CHOSEN, LOOK_AGAIN, NONE_ACCEPTABLE };
+
+/*
+ * The coding that the client likes best of those that there are: neighbours first, then what we compress ourselves. Looking for
+ * a neighbour may make the worker forget the file's bytes: LOOK_AGAIN, which there are not more often than codings.
+ */
+static enum choice choose_coding(struct lookup *lookup, const struct pipit_opened_file *file,
+    struct pipit_representation *representation, struct pipit_opened_file *neighbour)
+{
+	struct pipit_codings codings = pipit_codings_read(lookup->request->head);
+	unsigned neighbours = ALL_CODINGS & ~(lookup->absent | file->absent);
+	unsigned available = ALL_CODINGS | 1u << PIPIT_CODING_IDENTITY;
+	struct pipit_slice gzip;
+
+	for (;;) {
+		enum pipit_coding best = pipit_codings_choose(&codings, available);
+		unsigned bit = 1u << best;
+		if (best == PIPIT_CODING_COUNT)
+			return NONE_ACCEPTABLE;
+		if (best == PIPIT_CODING_IDENTITY)
+			return CHOSEN;
+		if (neighbours & bit) {
+			if (find_neighbour(lookup, file, best, neighbour)) {
+				take_neighbour(representation, neighbour, best);
+				return CHOSEN;
+			}
+			lookup->absent |= bit;
+			pipit_opened_note_absent(lookup->request->pool->opened, lookup->site->files, lookup->path, bit);
+			return LOOK_AGAIN;
+		}
+		if (best == PIPIT_CODING_GZIP && compress(lookup, file, &gzip)) {
+			take_compressed(representation, gzip);
+			return CHOSEN;
+		}
+		available &= ~bit;
+	}
+}
+
+/* --- a file ---------------------------------------------------------------------------------------------------------- */
+
+/* status: 0 is what the request's conditions make of it. FOUND: there is a reply. */
+static enum pipit_files_result serve_file(struct lookup *lookup, int status)
+{
+	struct pipit_opened_file file, neighbour;
+	struct pipit_representation representation;
+	enum choice choice = CHOSEN;
+
+	do {
+		enum pipit_files_result result = find_file(lookup, lookup->path, &file);
+		if (result != PIPIT_FILES_FOUND)
+			return result;
+		describe(&representation, &file);
+		representation.varies = pipit_media_is_compressible(file.content_type);
+		if (representation.varies)
+			choice = choose_coding(lookup, &file, &representation, &neighbour);
+		if (choice != CHOSEN)
+			pipit_descriptor_release(file.descriptor);
+	} while (choice == LOOK_AGAIN);
+	if (choice == NONE_ACCEPTABLE) {
+		refuse_codings(lookup->request);
+	} else if (status) {
+		pipit_representation_reply_with(lookup->request, &representation, status);
+	} else {
+		representation.cache_control = find_cache_control(lookup->site, lookup->path);
+		pipit_representation_reply(lookup->request, &representation);
+	}
+	return PIPIT_FILES_FOUND;
+}
+
+/* --- a page of the program's own -------------------------------------------------------------------------------------- */
+
+static const struct pipit_page *find_page(const struct pipit_site *site, const char *name)
+{
+	for (size_t i = 0; i < site->page_count; i++) {
+		if (strcmp(site->pages[i].path, name) == 0)
+			return &site->pages[i];
+	}
+	return NULL;
+}
+
+static void describe_page(struct pipit_representation *representation, const struct pipit_site *site,
+    const struct pipit_page *page, const char *cache_control)
+{
+	size_t etag_length = page->etag ? strlen(page->etag) : 0;
+	*representation = (struct pipit_representation){
+		.content_type = page->content_type ? page->content_type : pipit_media_type(site->media, page->path),
+		.etag_length = etag_length < sizeof representation->etag ? etag_length : 0,
+		.modified = -1,
+		.memory = { page->content, page->length },
+		.size = page->length,
+		.coding = PIPIT_CODING_IDENTITY,
+		.varies = page->plain_length > 0,
+		/* They come with the program, and change with it. */
+		.cache_control = cache_control ? cache_control : "no-cache",
+		.policy = "default-src 'self'",
+	};
+	if (representation->etag_length)
+		memcpy(representation->etag, page->etag, etag_length);
+}
+
+static void send_page(struct pipit_request *request, const struct pipit_representation *representation, int status)
+{
+	if (status)
+		pipit_representation_reply_with(request, representation, status);
+	else
+		pipit_representation_reply(request, representation);
+}
+
+/* It lies here as gzip, and is undone for whoever does not take that. */
+static void send_compressed_page(struct pipit_request *request, struct pipit_representation *representation,
+    const struct pipit_page *page, int status)
+{
+	struct pipit_codings codings = pipit_codings_read(request->head);
+	char *plain;
+
+	switch (pipit_codings_choose(&codings, 1u << PIPIT_CODING_GZIP | 1u << PIPIT_CODING_IDENTITY)) {
+	case PIPIT_CODING_GZIP:
+		representation->coding = PIPIT_CODING_GZIP;
+		pipit_representation_mark_gzip(representation);
+		send_page(request, representation, status);
+		return;
+	case PIPIT_CODING_IDENTITY:
+		plain = pipit_compressed_undo(representation->memory, page->plain_length);
+		if (!plain) {
+			refuse_without_memory(request);
+			return;
+		}
+		representation->memory = (struct pipit_slice){ plain, page->plain_length };
+		representation->size = page->plain_length;
+		send_page(request, representation, status);
+		free(plain);
+		return;
+	default:
+		refuse_codings(request);
+	}
+}
+
+/* As pipit_files_open() says what there is. */
+static enum pipit_files_result serve_page(struct lookup *lookup, int status)
+{
+	char name[1 + PATH_MAX + sizeof "/index.html"] = "/";
+	struct pipit_representation representation;
+	enum pipit_files_result result = pipit_files_name(lookup->path, name + 1);
+	const struct pipit_page *page;
+
+	if (result != PIPIT_FILES_FOUND)
+		return result;
+	page = find_page(lookup->site, name);
+	if (!page) {
+		strcat(name, "/index.html");
+		return find_page(lookup->site, name) && lookup->path.data[1] != '/' ? PIPIT_FILES_REDIRECT
+										    : PIPIT_FILES_NOT_FOUND;
+	}
+	describe_page(&representation, lookup->site, page, find_cache_control(lookup->site, lookup->path));
+	if (page->plain_length)
+		send_compressed_page(lookup->request, &representation, page, status);
+	else
+		send_page(lookup->request, &representation, status);
+	return PIPIT_FILES_FOUND;
+}
+
+static enum pipit_files_result serve(struct lookup *lookup, int status)
+{
+	return lookup->site->files ? serve_file(lookup, status) : serve_page(lookup, status);
+}
+
+/* --- a directory ----------------------------------------------------------------------------------------------------- */
 
 /* What a target may hold although no URI does (RFC 3986 §2): browsers send it, and we must not (RFC 9110 §2.2). */
 static char *put_encoded(char *at, const char *text)
@@ -112,7 +467,7 @@ static void redirect_to_directory(struct pipit_request *request)
 	char *location = malloc(3 * (strlen(path) + (query ? strlen(query) : 0)) + 3), *at = location;
 
 	if (!location) {
-		pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
+		refuse_without_memory(request);
 		return;
 	}
 	/* "//host/" would send the client to another host. */
@@ -130,33 +485,87 @@ static void redirect_to_directory(struct pipit_request *request)
 	free(location);
 }
 
-/* Coarse: it is asked for each file, and a tick of the kernel's is little beside a second. */
-static uint64_t now_ms(void)
+static bool accept_names(struct pipit_request *request, const char *type)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	const char *accept = pipit_request_header(request, "Accept");
+	return accept && strstr(accept, type);
 }
 
-void pipit_serve_files(struct pipit_request *request, void *arg)
+/* FOUND: there is a reply. */
+static enum pipit_files_result list_directory(const struct lookup *lookup)
 {
-	const struct pipit_site *site = arg;
-	const struct pipit_guard_head *head = request->head;
-	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
-	enum pipit_method method = pipit_request_method(request);
-	struct pipit_opened_file file;
+	bool json = accept_names(lookup->request, "application/json");
+	char name[1 + PATH_MAX] = "/", *text, *end;
+	size_t length;
+	int fd;
+	enum pipit_files_result result = pipit_files_open_directory(lookup->site->files, lookup->path, &fd);
 
-	if (method != PIPIT_GET && method != PIPIT_HEAD) {
-		pipit_reply_header(request, "Allow", "GET, HEAD, OPTIONS");
-		if (method == PIPIT_OPTIONS)
-			pipit_reply(request, 204, NULL, NULL, 0);
-		else
-			pipit_reply_problem(request, 405, "Files can be read only: GET or HEAD.");
-		return;
-	}
-	switch (pipit_opened_find(request->pool->opened, site->files, path, now_ms(), &file)) {
+	if (result != PIPIT_FILES_FOUND)
+		return result;
+	/* The name of its index without that. */
+	if (pipit_files_name(lookup->path, name + 1) == PIPIT_FILES_FOUND && (end = strrchr(name, '/')))
+		end[1] = '\0';
+	text = pipit_listing_render(fd, name, json, &length);
+	if (!text)
+		return PIPIT_FILES_UNAVAILABLE;
+	pipit_reply_header(lookup->request, "Vary", "Accept");
+	pipit_reply_header(lookup->request, "Cache-Control", "no-cache");
+	pipit_reply_header(lookup->request, "X-Content-Type-Options", "nosniff");
+	pipit_reply(lookup->request, 200, json ? "application/json" : "text/html; charset=utf-8", text, length);
+	free(text);
+	return PIPIT_FILES_FOUND;
+}
+
+/* --- nothing there --------------------------------------------------------------------------------------------------- */
+
+/* A place of a program that runs in the browser: not a file that is missed, and asked for by somebody who takes a page. */
+static bool is_place_of_program(const struct lookup *lookup)
+{
+	struct pipit_slice path = lookup->path;
+	const char *accept = pipit_request_header(lookup->request, "Accept");
+	const char *slash = memrchr(path.data, '/', path.length);
+	size_t last = (size_t)(path.data + path.length - slash);
+
+	if (memchr(slash, '.', last))
+		return false;
+	return !accept || strstr(accept, "text/html") || strstr(accept, "*/*");
+}
+
+/* The site's own page for an error, "/404.html", unless the client wants JSON. */
+static bool serve_error_page(const struct lookup *lookup, int status)
+{
+	char path[16];
+	struct lookup page = *lookup;
+
+	if (accept_names(lookup->request, "json"))
+		return false;
+	page.path = (struct pipit_slice){ path, (size_t)sprintf(path, "/%d.html", status) };
+	page.absent = 0;
+	return serve(&page, status) == PIPIT_FILES_FOUND;
+}
+
+static void serve_index(struct lookup *lookup)
+{
+	lookup->path = pipit_slice_of("/index.html");
+	lookup->absent = 0;
+	if (serve(lookup, 0) != PIPIT_FILES_FOUND)
+		pipit_reply_problem(lookup->request, 404, "There is no such file.");
+}
+
+static void refuse_file(const struct lookup *lookup, int status, const char *detail)
+{
+	if (!serve_error_page(lookup, status))
+		pipit_reply_problem(lookup->request, status, "%s", detail);
+}
+
+/* --- the handler ----------------------------------------------------------------------------------------------------- */
+
+static void answer_without_file(struct lookup *lookup, enum pipit_files_result result)
+{
+	struct pipit_request *request = lookup->request;
+
+	switch (result) {
 	case PIPIT_FILES_FOUND:
-		serve_file(request, &file);
 		break;
 	case PIPIT_FILES_REDIRECT:
 		redirect_to_directory(request);
@@ -166,14 +575,56 @@ void pipit_serve_files(struct pipit_request *request, void *arg)
 		    request, 400, "The path is not one of a file: it leaves the root, or holds NUL or a backslash.");
 		break;
 	case PIPIT_FILES_FORBIDDEN:
-		pipit_reply_problem(request, 403, "The server may not read this file.");
+		refuse_file(lookup, 403, "The server may not read this file.");
 		break;
 	case PIPIT_FILES_UNAVAILABLE:
 		pipit_reply_header(request, "Retry-After", "1");
 		pipit_reply_problem(request, 503, "The server is short of descriptors or memory; try again soon.");
 		break;
-	default:
-		pipit_reply_problem(request, 404, "There is no such file.");
+	case PIPIT_FILES_NOT_FOUND:
+		if (lookup->site->is_spa && is_place_of_program(lookup))
+			serve_index(lookup);
+		else
+			refuse_file(lookup, 404, "There is no such file.");
 		break;
 	}
+}
+
+/* Coarse: it is asked for each file, and a tick of the kernel's is little beside a second. */
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void refuse_method(struct pipit_request *request, enum pipit_method method)
+{
+	pipit_reply_header(request, "Allow", "GET, HEAD, OPTIONS");
+	if (method == PIPIT_OPTIONS)
+		pipit_reply(request, 204, NULL, NULL, 0);
+	else
+		pipit_reply_problem(request, 405, "Files can be read only: GET or HEAD.");
+}
+
+void pipit_serve_files(struct pipit_request *request, void *arg)
+{
+	const struct pipit_guard_head *head = request->head;
+	enum pipit_method method = pipit_request_method(request);
+	struct lookup lookup = {
+		.request = request,
+		.site = arg,
+		.path = pipit_guard_slice(head, head->path, head->path_length),
+		.now_ms = now_ms(),
+	};
+	enum pipit_files_result result;
+
+	if (method != PIPIT_GET && method != PIPIT_HEAD) {
+		refuse_method(request, method);
+		return;
+	}
+	result = serve(&lookup, 0);
+	if (result == PIPIT_FILES_NOT_FOUND && lookup.site->lists && lookup.site->files)
+		result = list_directory(&lookup);
+	answer_without_file(&lookup, result);
 }

@@ -153,7 +153,7 @@ static void defer(struct pipit_connection *connection)
 static void conclude(struct pipit_connection *connection)
 {
 	if (connection->is_classic ? pipit_classic_pump(connection)
-				   : connection->answered && connection->file_left == 0)
+				   : connection->answered && !pipit_output_has_file(connection))
 		finish(connection);
 	else if (!pipit_connection_is_gone(connection) && !connection->answered && !connection->deferred)
 		defer(connection);
@@ -196,16 +196,20 @@ void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_rea
 }
 
 void pipit_transport_reply(struct pipit_connection *connection, int status, struct pipit_slice head,
-    struct pipit_slice content, struct pipit_descriptor *file, uint64_t file_offset, uint64_t file_length)
+    const struct pipit_transport_content *content)
 {
-	struct iovec pieces[2] = { { (void *)head.data, head.length }, { (void *)content.data, content.length } };
+	struct pipit_slice memory = content->memory;
+	struct iovec pieces[2] = { { (void *)head.data, head.length }, { (void *)memory.data, memory.length } };
 
 	connection->answered = true;
 	connection->status = status;
-	connection->content_bytes = content.length + file_length;
-	pipit_output_write(connection, pieces, content.length ? 2 : 1);
-	if (file)
-		pipit_output_queue_file(connection, file, file_offset, file_length);
+	connection->content_bytes = content->length;
+	pipit_output_write(connection, pieces, memory.length ? 2 : 1);
+	if (content->parts)
+		pipit_output_queue_parts(connection, content->file, content->parts);
+	else if (content->file)
+		pipit_output_queue_file(
+		    connection, content->file, content->file_offset, content->length - memory.length);
 	if (connection->transport->current == connection)
 		return;
 	/* A deferred reply: nobody else is going to look at this connection. */
@@ -461,7 +465,7 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 		return;
 	}
 	/* What follows at once goes into the same packet: a file, or the end of the connection. */
-	pipit_output_flush(connection, connection->file_left > 0 || connection->closing);
+	pipit_output_flush(connection, pipit_output_has_file(connection) || connection->closing);
 	transport->current = NULL;
 	/* It sent more than is going to be read. */
 	connection->lingers |= connection->closing && at < end;
@@ -593,14 +597,15 @@ static void say_goodbye(struct pipit_connection *connection)
 /* Push out what can be pushed out. True when nothing is left. */
 static bool write_out(struct pipit_connection *connection)
 {
-	if (!pipit_output_is_stuck(connection) && connection->file_left > 0) {
+	if (!pipit_output_is_stuck(connection) && pipit_output_has_file(connection)) {
 		pipit_output_send_file(connection);
-		if (connection->file_left == 0 && !connection->broken)
+		if (!pipit_output_has_file(connection) && !connection->broken)
 			conclude(connection);
 	} else if (!pipit_output_is_stuck(connection) && connection->deferred && connection->is_classic) {
 		conclude(connection);
 	}
-	return !pipit_output_is_stuck(connection) && connection->file_left == 0 && !pipit_classic_waiting(connection);
+	return !pipit_output_is_stuck(connection) && !pipit_output_has_file(connection) &&
+	       !pipit_classic_waiting(connection);
 }
 
 /*

@@ -80,13 +80,20 @@ const char *pipit_connection_peer(const struct pipit_connection *connection, cha
 const char *pipit_transport_date(struct pipit_transport *transport);
 struct pipit_transport *pipit_connection_transport(const struct pipit_connection *connection);
 
+/* Of a reply: bytes in memory, and then perhaps a file's, or a content in parts instead of these (see output.h). */
+struct pipit_transport_content {
+	struct pipit_slice memory;
+	struct pipit_descriptor *file; /* the caller's hold is taken; NULL when none */
+	uint64_t file_offset;
+	struct pipit_parts *parts; /* taken; NULL when none */
+	uint64_t length;           /* of all of it, in bytes */
+};
+
 /*
- * The whole reply of a native request: a head and content in memory, and then optionally a file's bytes. Copies what the
- * socket does not take at once. Within the handler the bytes wait for the end of the batch.
- *
- * status: for the log. file: takes the caller's hold; NULL for none.
+ * The whole reply of a native request. Copies what the socket does not take at once. Within the handler the bytes wait for the
+ * end of the batch. status: for the log.
  */
 void pipit_transport_reply(struct pipit_connection *connection, int status, struct pipit_slice head,
-    struct pipit_slice content, struct pipit_descriptor *file, uint64_t file_offset, uint64_t file_length);
+    const struct pipit_transport_content *content);
 
 #endif

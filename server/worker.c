@@ -407,7 +407,8 @@ static bool set_up(struct pipit_worker *worker)
 		return false;
 	set_up_dispatch(worker);
 	worker->dispatch.pool.opened = pipit_opened_new();
-	if (!worker->dispatch.pool.opened)
+	worker->dispatch.pool.compressed = pipit_compressed_new();
+	if (!worker->dispatch.pool.opened || !worker->dispatch.pool.compressed)
 		return false;
 	if (worker->shared->access_log) {
 		worker->dispatch.access = pipit_access_buffer_new(worker->shared->access_log);
@@ -482,5 +483,6 @@ void pipit_worker_free(struct pipit_worker *worker)
 	pipit_stats_free(worker->stats);
 	pipit_request_pool_clear(&worker->dispatch.pool);
 	pipit_opened_free(worker->dispatch.pool.opened);
+	pipit_compressed_free(worker->dispatch.pool.compressed);
 	free(worker);
 }

@@ -68,7 +68,7 @@ def check_embedding(text):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "hello.c")
         path.write_text(source)
-        flags = shlex.split(subprocess.run(["pkg-config", "--libs", "libevent_core", "libevent_extra", "libcjson"],
+        flags = shlex.split(subprocess.run(["pkg-config", "--libs", "libevent_core", "libevent_extra", "libcjson", "zlib"],
                                            capture_output=True, text=True, check=True).stdout)
         build = subprocess.run(["cc", "-Wall", "-Werror", f"-I{ROOT / 'server'}", path, BUILD / "libpipit.a", *flags, "-lpthread",
                                 "-o", f"{folder}/hello"], capture_output=True, text=True)

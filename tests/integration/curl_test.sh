@@ -40,10 +40,17 @@ expect() {
 mkdir "$folder/site"
 echo '<h1>home</h1>' >"$folder/site/index.html"
 head -c 3000000 /dev/urandom >"$folder/site/big.bin"
+seq 1 5000 >"$folder/site/numbers.txt"
+mkdir "$folder/site/list"
+cp "$folder/site/numbers.txt" "$folder/site/list/neighboured.txt"
+gzip -k "$folder/site/list/neighboured.txt"
+# What has only just been written has a weak tag.
+find "$folder/site" -exec touch -d '2020-01-01' {} +
+sleep 0.2
 head -c 2000000 /dev/zero | tr '\0' x >"$folder/upload"
 
 mkfifo "$folder/out"
-"${under[@]}" "$daemon" --listen 127.0.0.1:0 --workers 2 --root "$folder/site" --max-body-bytes 1m \
+"${under[@]}" "$daemon" --listen 127.0.0.1:0 --workers 2 --root "$folder/site" --listing --max-body-bytes 1m \
 	--access-log "$folder/access.log" >"$folder/out" 2>"$folder/err" &
 pid=$!
 read -r line <"$folder/out"
@@ -76,6 +83,24 @@ expect 'http/1.0' '{"message":"Hello, World!"}' curl -sS --http1.0 "$url/hello/g
 expect 'head' '200 27' sh -c "curl -sSI -o $folder/head -w '%{http_code} ' $url/hello/get; tr -d '\r' <$folder/head | sed -n 's/^Content-Length: //p'"
 curl -sS -o "$folder/big" "$url/big.bin"
 cmp "$folder/big" "$folder/site/big.bin" || fail 'the big file differs'
+for path in numbers.txt list/neighboured.txt; do
+	curl -sS --compressed -D "$folder/head" -o "$folder/numbers" "$url/$path"
+	grep -qi '^content-encoding: gzip' "$folder/head" || fail "$path: not compressed"
+	cmp "$folder/numbers" "$folder/site/numbers.txt" || fail "$path: differs"
+done
+etag=$(curl -sSI "$url/big.bin" | tr -d '\r' | sed -n 's/^ETag: //p')
+expect 'same tag' 304 status -H "If-None-Match: $etag" "$url/big.bin"
+expect 'other tag' 412 status -H 'If-Match: "x"' "$url/big.bin"
+curl -sS -r 1000-1999999 -o "$folder/part" "$url/big.bin"
+cmp "$folder/part" <(tail -c +1001 "$folder/site/big.bin" | head -c 1999000) || fail 'a range differs'
+head -c 1000000 "$folder/site/big.bin" >"$folder/resumed"
+curl -sS -C - -o "$folder/resumed" "$url/big.bin"
+cmp "$folder/resumed" "$folder/site/big.bin" || fail 'a resumed download differs'
+expect 'several ranges' '206 multipart/byteranges' sh -c "curl -sS -r 0-9,2000000-2500000,-5 -o $folder/parts \
+	-w '%{http_code} %{content_type}' $url/big.bin | cut -d ';' -f 1"
+expect 'no such range' 416 status -r 3000000- "$url/big.bin"
+expect listing '<tr><td><a href="./neighboured.txt">neighboured.txt</a></td><td>23893</td><td>2020-01-01T00:00:00Z</td></tr>' \
+	sh -c "curl -sS $url/list/ | grep 'neighboured.txt<'"
 modified=$(curl -sSI "$url/big.bin" | tr -d '\r' | sed -n 's/^Last-Modified: //p')
 expect 'not modified' 304 status -H "If-Modified-Since: $modified" "$url/big.bin"
 expect 'two on one connection' 0 sh -c "curl -sS -o /dev/null -o /dev/null $url/hello/get $url/healthz -w '%{num_connects}\n' | tail -1"

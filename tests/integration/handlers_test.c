@@ -700,7 +700,9 @@ START_TEST(serves_its_own_pages)
 	ck_assert_int_eq(response.status, 200);
 	assert_field(&response, "Content-Type", own_pages[_i].type);
 	assert_field(&response, "X-Content-Type-Options", "nosniff");
-	ck_assert_ptr_nonnull(wire_field(&response, "Last-Modified"));
+	assert_field(&response, "Cache-Control", "no-cache");
+	assert_field(&response, "Content-Security-Policy", "default-src 'self'");
+	ck_assert_ptr_nonnull(wire_field(&response, "ETag"));
 	ck_assert_ptr_nonnull(strstr(response.content, own_pages[_i].text));
 	wire_free(&response);
 	stop(&daemon);

@@ -704,104 +704,11 @@ START_TEST(opens_nothing_but_files_of_the_root_for_random_paths)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- media types */
-
-static const struct {
-	const char *name, *type;
-} types[] = {
-	{ "x.7z", "application/x-7z-compressed" },
-	{ "x.aac", "audio/aac" },
-	{ "x.apng", "image/apng" },
-	{ "x.atom", "application/atom+xml" },
-	{ "x.avif", "image/avif" },
-	{ "x.bin", "application/octet-stream" },
-	{ "x.bmp", "image/bmp" },
-	{ "x.bz2", "application/x-bzip2" },
-	{ "x.conf", "text/plain; charset=utf-8" },
-	{ "x.css", "text/css; charset=utf-8" },
-	{ "x.csv", "text/csv; charset=utf-8" },
-	{ "x.epub", "application/epub+zip" },
-	{ "x.flac", "audio/flac" },
-	{ "x.gif", "image/gif" },
-	{ "x.gz", "application/gzip" },
-	{ "x.htm", "text/html; charset=utf-8" },
-	{ "x.html", "text/html; charset=utf-8" },
-	{ "x.ico", "image/vnd.microsoft.icon" },
-	{ "x.ics", "text/calendar; charset=utf-8" },
-	{ "x.img", "application/octet-stream" },
-	{ "x.ini", "text/plain; charset=utf-8" },
-	{ "x.iso", "application/octet-stream" },
-	{ "x.jpeg", "image/jpeg" },
-	{ "x.jpg", "image/jpeg" },
-	{ "x.js", "text/javascript; charset=utf-8" },
-	{ "x.json", "application/json" },
-	{ "x.jsonld", "application/ld+json" },
-	{ "x.log", "text/plain; charset=utf-8" },
-	{ "x.m3u8", "application/vnd.apple.mpegurl" },
-	{ "x.m4a", "audio/mp4" },
-	{ "x.js.map", "application/json" },
-	{ "x.md", "text/markdown; charset=utf-8" },
-	{ "x.mjs", "text/javascript; charset=utf-8" },
-	{ "x.mp3", "audio/mpeg" },
-	{ "x.mp4", "video/mp4" },
-	{ "x.mpd", "application/dash+xml" },
-	{ "x.oga", "audio/ogg" },
-	{ "x.ogg", "audio/ogg" },
-	{ "x.ogv", "video/ogg" },
-	{ "x.opus", "audio/ogg" },
-	{ "x.otf", "font/otf" },
-	{ "x.pdf", "application/pdf" },
-	{ "x.png", "image/png" },
-	{ "x.rss", "application/rss+xml" },
-	{ "x.svg", "image/svg+xml" },
-	{ "x.tar", "application/x-tar" },
-	{ "x.tif", "image/tiff" },
-	{ "x.tiff", "image/tiff" },
-	{ "x.toml", "application/toml" },
-	{ "x.ttf", "font/ttf" },
-	{ "x.txt", "text/plain; charset=utf-8" },
-	{ "x.vtt", "text/vtt; charset=utf-8" },
-	{ "x.wasm", "application/wasm" },
-	{ "x.wav", "audio/wav" },
-	{ "x.webm", "video/webm" },
-	{ "x.webmanifest", "application/manifest+json" },
-	{ "x.webp", "image/webp" },
-	{ "x.woff", "font/woff" },
-	{ "x.woff2", "font/woff2" },
-	{ "x.xhtml", "application/xhtml+xml" },
-	{ "x.xml", "application/xml" },
-	{ "x.xz", "application/x-xz" },
-	{ "x.yaml", "application/yaml" },
-	{ "x.yml", "application/yaml" },
-	{ "x.zip", "application/zip" },
-	{ "x.zst", "application/zstd" },
-	{ "x.HTML", "text/html; charset=utf-8" },
-	{ "X.GiF", "image/gif" },
-	{ "docs/v1.2/x.tar.gz", "application/gzip" },
-	{ "", "application/octet-stream" },
-	{ ".", "application/octet-stream" },
-	{ "x", "application/octet-stream" },
-	{ "x.", "application/octet-stream" },
-	{ "html", "application/octet-stream" },
-	{ "x.htmlx", "application/octet-stream" },
-	{ "x.ht", "application/octet-stream" },
-	{ "x.html/y", "application/octet-stream" },
-	{ "x.webmanifestwebmanifest", "application/octet-stream" },
-	{ "x.html ", "application/octet-stream" },
-};
-
-START_TEST(knows_media_types_by_ending)
-{
-	ck_assert_str_eq(pipit_files_content_type(types[_i].name), types[_i].type);
-}
-END_TEST
-
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("files");
 	TCase *opening = tcase_create("opening");
 	TCase *refusing = tcase_create("refusing");
-	TCase *naming = tcase_create("naming");
 	tcase_add_checked_fixture(opening, set_up, tear_down);
 	tcase_add_test(opening, refuses_a_root_that_is_no_directory);
 	tcase_add_test(opening, closes_no_root_harmlessly);
@@ -831,8 +738,6 @@ static Suite *make_suite(void)
 	tcase_set_timeout(refusing, 60);
 	suite_add_tcase(suite, refusing);
 
-	tcase_add_loop_test(naming, knows_media_types_by_ending, 0, COUNT_OF(types));
-	suite_add_tcase(suite, naming);
 	return suite;
 }
 

@@ -454,12 +454,51 @@ START_TEST(refuses_a_file_that_cannot_be_read)
 }
 END_TEST
 
+static const struct {
+	const char *flags[4];
+	const char *spa, *listing;
+	uint64_t workers;
+} switches[] = {
+	{ { "--spa" }, "on", "off", 0 },
+	{ { "--spa", "--listing" }, "on", "on", 0 },
+	{ { "--spa", "off", "--listing", "on" }, "off", "on", 0 },
+	{ { "--spa=off", "--listing=on" }, "off", "on", 0 },
+	{ { "--listing", "--workers", "2" }, "off", "on", 2 },
+	{ { "--workers=3", "--spa" }, "on", "off", 3 },
+};
+
+START_TEST(takes_a_switch_with_and_without_its_position)
+{
+	const char *flags[5] = { NULL };
+	memcpy(flags, switches[_i].flags, sizeof switches[_i].flags);
+	ck_assert_msg(read_flags(flags) == 0, "%s", error);
+	ck_assert_str_eq(config.spa, switches[_i].spa);
+	ck_assert_str_eq(config.listing, switches[_i].listing);
+	ck_assert_uint_eq(config.workers, switches[_i].workers);
+}
+END_TEST
+
+START_TEST(says_what_a_switch_takes)
+{
+	const char *const wrong[] = { "--spa=maybe", NULL }, *const stray[] = { "--spa", "maybe", NULL };
+	ck_assert_int_eq(read_flags(wrong), -EINVAL);
+	ck_assert_str_eq(error, "--spa maybe: not known; use off or on");
+	ck_assert_int_eq(read_flags(stray), -EINVAL);
+	ck_assert_str_eq(error, "maybe: not an option; use --name value, --help lists all");
+}
+END_TEST
+
 /* ---------------------------------------------------------------- reading back what is printed */
 
 static const char whole_file[] = "# every knob, none at its default\n"
 				 "listen = 0.0.0.0:80\n"
 				 "listen = [::]:80\n"
 				 "root = \"  /srv/\"my\" # pages = \"\n"
+				 "spa = on\n"
+				 "listing = on\n"
+				 "compress = off\n"
+				 "cache-control = \"*.html=no-cache; /a/*=max-age=9\"\n"
+				 "media-types = \"/etc/mime.types\"\n"
 				 "workers = 3\n"
 				 "max-connections = 0\n"
 				 "max-connections-per-address = 8\n"
@@ -595,6 +634,8 @@ static TCase *source_tests(void)
 {
 	TCase *tests = make_case("sources");
 	tcase_add_test(tests, needs_no_source_at_all);
+	tcase_add_loop_test(tests, takes_a_switch_with_and_without_its_position, 0, sizeof switches / sizeof *switches);
+	tcase_add_test(tests, says_what_a_switch_takes);
 	tcase_add_test(tests, flags_win_over_the_environment_and_that_over_the_file);
 	tcase_add_test(tests, every_source_wins_over_what_the_application_chose);
 	tcase_add_test(tests, a_later_source_replaces_all_addresses_of_an_earlier_one);

@@ -219,8 +219,12 @@ static void reply_with_file(
 	struct pipit_slice bytes = { rendered, pipit_reply_head(rendered, &head) };
 	if (pipit_connection_is_head_request(connection))
 		content.length = 0;
-	pipit_transport_reply(
-	    connection, status, bytes, content, file < 0 ? NULL : pipit_descriptor_new(file), 0, file_length);
+	pipit_transport_reply(connection, status, bytes,
+	    &(struct pipit_transport_content){
+		.memory = content,
+		.file = file < 0 ? NULL : pipit_descriptor_new(file),
+		.length = content.length + file_length,
+	    });
 }
 
 static void reply(struct pipit_connection *connection, int status, struct pipit_slice content)

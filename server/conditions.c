@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* See conditions.h. A field that is malformed never matches: the client then gets all of it, or its precondition fails. */
+#include "conditions.h"
+
+#include "reply.h"
+
+/* --- entity tags ----------------------------------------------------------------------------------------------------- */
+
+static bool is_weak(struct pipit_slice etag)
+{
+	return etag.length >= 2 && etag.data[0] == 'W' && etag.data[1] == '/';
+}
+
+static struct pipit_slice opaque(struct pipit_slice etag)
+{
+	return is_weak(etag) ? (struct pipit_slice){ etag.data + 2, etag.length - 2 } : etag;
+}
+
+static bool is_same_text(struct pipit_slice one, struct pipit_slice other)
+{
+	return one.length == other.length && memcmp(one.data, other.data, one.length) == 0;
+}
+
+/* RFC 9110 §8.8.3.2: weakly the opaque tags only, strongly neither may be weak. */
+static bool is_same_tag(struct pipit_slice one, struct pipit_slice other, bool is_strong)
+{
+	if (is_strong && (is_weak(one) || is_weak(other)))
+		return false;
+	return is_same_text(opaque(one), opaque(other));
+}
+
+static void skip_blanks(struct pipit_slice *text)
+{
+	while (text->length && (*text->data == ' ' || *text->data == '\t')) {
+		text->data++;
+		text->length--;
+	}
+}
+
+/* Take an entity tag from the front: W/"…" or "…", whose inside may hold commas. False when there is none. */
+static bool take_tag(struct pipit_slice *text, struct pipit_slice *tag)
+{
+	const char *end = text->data + text->length, *at = text->data, *quote;
+
+	if (end - at >= 2 && at[0] == 'W' && at[1] == '/')
+		at += 2;
+	if (at == end || *at != '"')
+		return false;
+	quote = memchr(at + 1, '"', (size_t)(end - at - 1));
+	if (!quote)
+		return false;
+	*tag = (struct pipit_slice){ text->data, (size_t)(quote + 1 - text->data) };
+	*text = (struct pipit_slice){ quote + 1, (size_t)(end - quote - 1) };
+	return true;
+}
+
+/* A list of entity tags, or "*", which any representation matches. */
+static bool list_matches(struct pipit_slice list, struct pipit_slice etag, bool is_strong)
+{
+	struct pipit_slice tag;
+
+	skip_blanks(&list);
+	if (pipit_slice_equals(list, "*"))
+		return true;
+	for (;;) {
+		skip_blanks(&list);
+		if (list.length && *list.data == ',') {
+			list.data++;
+			list.length--;
+			continue;
+		}
+		if (!take_tag(&list, &tag))
+			return false;
+		if (etag.length && is_same_tag(tag, etag, is_strong))
+			return true;
+	}
+}
+
+/* --- fields ---------------------------------------------------------------------------------------------------------- */
+
+/* How often a head has a field, and its last value. */
+static size_t count_fields(const struct pipit_guard_head *head, const char *name, struct pipit_slice *last)
+{
+	size_t count = 0;
+	for (uint32_t i = 0; i < head->field_count; i++) {
+		const struct pipit_guard_field *field = &head->fields[i];
+		if (!pipit_slice_equals_nocase(pipit_guard_slice(head, field->name, field->name_length), name))
+			continue;
+		*last = pipit_guard_slice(head, field->value, field->value_length);
+		count++;
+	}
+	return count;
+}
+
+enum tags { TAGS_ABSENT, TAGS_MATCH, TAGS_DIFFER };
+
+/* Several lines of a list are one list (RFC 9110 §5.3). */
+static enum tags compare_tags(
+    const struct pipit_guard_head *head, const char *name, struct pipit_slice etag, bool is_strong)
+{
+	enum tags result = TAGS_ABSENT;
+	for (uint32_t i = 0; i < head->field_count; i++) {
+		const struct pipit_guard_field *field = &head->fields[i];
+		if (!pipit_slice_equals_nocase(pipit_guard_slice(head, field->name, field->name_length), name))
+			continue;
+		if (list_matches(pipit_guard_slice(head, field->value, field->value_length), etag, is_strong))
+			return TAGS_MATCH;
+		result = TAGS_DIFFER;
+	}
+	return result;
+}
+
+static time_t parse_date(struct pipit_slice value)
+{
+	char text[64];
+	if (value.length >= sizeof text)
+		return -1;
+	memcpy(text, value.data, value.length);
+	text[value.length] = '\0';
+	return pipit_reply_parse_date(text);
+}
+
+/* Of a field that holds one date; a field that is doubled or no date is ignored (RFC 9110 §13.1.3 and §13.1.4). -1: none. */
+static time_t find_date(const struct pipit_guard_head *head, const char *name)
+{
+	struct pipit_slice value;
+	return count_fields(head, name, &value) == 1 ? parse_date(value) : -1;
+}
+
+/* RFC 9110 §13.1.5: a strong entity tag, or exactly the date of a representation that cannot have changed again since. */
+static bool is_range_current(const struct pipit_guard_head *head, const struct pipit_validators *validators)
+{
+	struct pipit_slice value, tag;
+	size_t count = count_fields(head, "If-Range", &value);
+	time_t date;
+
+	if (count != 1)
+		return count == 0;
+	if (take_tag(&value, &tag))
+		return value.length == 0 && validators->etag.length && is_same_tag(tag, validators->etag, true);
+	date = parse_date(value);
+	/* Within its second a file may have been written twice (§8.8.2.2). */
+	return date >= 0 && date == validators->modified && validators->modified < validators->now;
+}
+
+/* --- precedence ------------------------------------------------------------------------------------------------------ */
+
+static bool is_precondition_met(const struct pipit_guard_head *head, const struct pipit_validators *validators)
+{
+	enum tags tags = compare_tags(head, "If-Match", validators->etag, true);
+	time_t date;
+
+	if (tags != TAGS_ABSENT)
+		return tags == TAGS_MATCH;
+	date = find_date(head, "If-Unmodified-Since");
+	return date < 0 || validators->modified < 0 || validators->modified <= date;
+}
+
+static bool is_not_modified(const struct pipit_guard_head *head, const struct pipit_validators *validators)
+{
+	enum tags tags = compare_tags(head, "If-None-Match", validators->etag, false);
+	time_t date;
+
+	if (tags != TAGS_ABSENT)
+		return tags == TAGS_MATCH;
+	date = find_date(head, "If-Modified-Since");
+	return date >= 0 && validators->modified >= 0 && validators->modified <= date;
+}
+
+/* Most requests are not conditional: one look at the fields tells. */
+static bool is_conditional(const struct pipit_guard_head *head)
+{
+	for (uint32_t i = 0; i < head->field_count; i++) {
+		struct pipit_slice name = pipit_guard_slice(head, head->fields[i].name, head->fields[i].name_length);
+		if (name.length > 3 && strncasecmp(name.data, "If-", 3) == 0)
+			return true;
+	}
+	return false;
+}
+
+enum pipit_conditions_result pipit_conditions_check(
+    const struct pipit_guard_head *head, const struct pipit_validators *validators, bool *range_counts)
+{
+	*range_counts = true;
+	if (!is_conditional(head))
+		return PIPIT_CONDITIONS_GO_ON;
+	if (!is_precondition_met(head, validators))
+		return PIPIT_CONDITIONS_FAILED;
+	if (is_not_modified(head, validators))
+		return PIPIT_CONDITIONS_NOT_MODIFIED;
+	*range_counts = is_range_current(head, validators);
+	return PIPIT_CONDITIONS_GO_ON;
+}
