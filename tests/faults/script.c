@@ -91,6 +91,19 @@ static void write_file(const char *name, size_t length, const char *text)
 	ck_assert_int_eq(fclose(file), 0);
 }
 
+/* One that becomes smaller when it is compressed. */
+static void write_text(const char *name)
+{
+	char path[96];
+	FILE *file;
+	snprintf(path, sizeof path, "%s/%s", root, name);
+	file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	for (int i = 0; i < 1000; i++)
+		fprintf(file, "line %d\n", i);
+	ck_assert_int_eq(fclose(file), 0);
+}
+
 void script_set_up(void)
 {
 	char index[96];
@@ -107,12 +120,15 @@ void script_set_up(void)
 	write_file(small_file, ROUTES_SMALL_FILE_BYTES, NULL);
 	write_file(large_file, ROUTES_LARGE_FILE_BYTES, NULL);
 	write_file(log_file, 0, "");
+	write_text("text.txt");
 	log_read = 0;
+	/* What has only just been written is not compressed. */
+	nanosleep(&(struct timespec){ 0, 150 * 1000 * 1000 }, NULL);
 }
 
 void script_tear_down(void)
 {
-	static const char *const names[] = { "index.html", "small.txt", "large.bin", ".log" };
+	static const char *const names[] = { "index.html", "small.txt", "large.bin", "text.txt", ".log" };
 	char name[96];
 	for (size_t i = 0; i < COUNT(names); i++) {
 		snprintf(name, sizeof name, "%s/%s", root, names[i]);
@@ -335,6 +351,19 @@ static const struct step steps[] = {
 	{ "a file that is not newer", STAYS,
 	    { "GET /small.txt HTTP/1.1\r\n" HOST "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n\r\n" },
 	    { { 304, .begins = "" } } },
+	{ "a file in the client's state", STAYS,
+	    { "GET /small.txt HTTP/1.1\r\n" HOST "If-Match: \"x\"\r\n\r\n" }, { { 412, .begins = PROBLEM, .more = true } } },
+	{ "a range", STAYS, { "GET /small.txt HTTP/1.1\r\n" HOST "Range: bytes=0-99\r\n\r\n" },
+	    { { 206, .field = "Content-Range: bytes 0-99/1000\r\n", .big = 100 } } },
+	{ "a range behind the end", STAYS, { "GET /small.txt HTTP/1.1\r\n" HOST "Range: bytes=1000-\r\n\r\n" },
+	    { { 416, .field = "Content-Range: bytes */1000\r\n", .begins = PROBLEM, .more = true } } },
+	{ "ranges of a small file", STAYS, { "GET /small.txt HTTP/1.1\r\n" HOST "Range: bytes=0-99, 200-299\r\n\r\n" },
+	    { { 206, .field = "multipart/byteranges", .begins = "--", .ends = "--\r\n" } } },
+	{ "ranges of a large file", STAYS | DAWDLES,
+	    { "GET /large.bin HTTP/1.1\r\n" HOST "Range: bytes=0-99999, 100001-150000, -1\r\n\r\n" },
+	    { { 206, .field = "multipart/byteranges", .begins = "--", .ends = "--\r\n" } } },
+	{ "a file that is compressed, or not", STAYS, { "GET /text.txt HTTP/1.1\r\n" HOST "Accept-Encoding: gzip\r\n\r\n" },
+	    { { 200, .field = "Vary: Accept-Encoding\r\n", .more = true } } },
 	{ "a small file of a handler", STAYS, { GET("/file/small") }, { { 200, .big = ROUTES_SMALL_FILE_BYTES } } },
 	{ "a large file of a handler", STAYS | DAWDLES, { GET("/file/large") }, { { 200, .big = ROUTES_LARGE_FILE_BYTES } } },
 	{ "a large file", STAYS, { GET("/large.bin") }, { { 200, .big = ROUTES_LARGE_FILE_BYTES } } },

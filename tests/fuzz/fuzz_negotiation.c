@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a client says about the representation that it wants: ranges, codings, conditions. The first byte chooses the size of
+ * the representation; the rest is a Range value, an Accept-Encoding value and the value of every condition.
+ *
+ * Promised: ranges lie within the representation, do not overlap or touch, and are not too many; what is chosen was available
+ * and acceptable; of identity alone either identity is chosen, or it was refused by name; a condition that is nothing but the
+ * right tag holds.
+ */
+#include "fuzz.h"
+
+#include "codings.h"
+#include "conditions.h"
+#include "ranges.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void check_ranges(const char *value, size_t length, uint64_t size)
+{
+	struct pipit_range ranges[PIPIT_RANGES_MAX];
+	size_t count;
+	enum pipit_ranges_result result =
+	    pipit_ranges_parse((struct pipit_slice){ value, length }, size, ranges, &count);
+
+	if (result != PIPIT_RANGES_FOUND)
+		return;
+	REQUIRE(count >= 1 && count <= PIPIT_RANGES_MAX);
+	for (size_t i = 0; i < count; i++) {
+		REQUIRE(ranges[i].length > 0 && ranges[i].first < size && ranges[i].length <= size - ranges[i].first);
+		for (size_t j = 0; j < i; j++)
+			REQUIRE(ranges[i].first > ranges[j].first + ranges[j].length ||
+				ranges[j].first > ranges[i].first + ranges[i].length);
+	}
+}
+
+/* A head with one field of that value: not one that the guard would pass, perhaps, but nothing here may rely on that. */
+static struct pipit_guard_head *make_head(const char *name, const char *value, size_t length, char **bytes)
+{
+	struct pipit_guard_head *head = calloc(1, sizeof *head);
+	size_t name_length = strlen(name);
+	REQUIRE(head);
+	*bytes = malloc(name_length + length + 1);
+	REQUIRE(*bytes);
+	memcpy(*bytes, name, name_length);
+	memcpy(*bytes + name_length, value, length);
+	head->bytes = *bytes;
+	head->field_count = 1;
+	head->fields[0] = (struct pipit_guard_field){ .name = 0,
+		.name_length = (uint32_t)name_length,
+		.value = (uint32_t)name_length,
+		.value_length = (uint32_t)length };
+	return head;
+}
+
+static void check_codings(const char *value, size_t length)
+{
+	char *bytes;
+	struct pipit_guard_head *head = make_head("Accept-Encoding", value, length, &bytes);
+	struct pipit_codings codings = pipit_codings_read(head);
+
+	for (unsigned available = 0; available < 1u << PIPIT_CODING_COUNT; available++) {
+		enum pipit_coding chosen = pipit_codings_choose(&codings, available);
+		if (chosen == PIPIT_CODING_COUNT)
+			continue;
+		REQUIRE(available & 1u << chosen);
+		REQUIRE(codings.weights[chosen] > 0 && codings.weights[chosen] <= 1000);
+	}
+	if (pipit_codings_choose(&codings, 1u << PIPIT_CODING_IDENTITY) == PIPIT_CODING_COUNT)
+		REQUIRE(memmem(value, length, ";", 1));
+	free(head);
+	free(bytes);
+}
+
+static void check_condition(const char *name, const char *value, size_t length)
+{
+	const struct pipit_validators validators = { { "\"a,b\"", 5 }, 784111777, 784111778 };
+	char *bytes;
+	struct pipit_guard_head *head = make_head(name, value, length, &bytes);
+	bool ranges_count, is_tag = length == 5 && memcmp(value, "\"a,b\"", 5) == 0;
+	enum pipit_conditions_result result = pipit_conditions_check(head, &validators, &ranges_count);
+
+	if (is_tag && strcmp(name, "If-Match") == 0)
+		REQUIRE(result == PIPIT_CONDITIONS_GO_ON);
+	if (is_tag && strcmp(name, "If-None-Match") == 0)
+		REQUIRE(result == PIPIT_CONDITIONS_NOT_MODIFIED);
+	if (strcmp(name, "If-Range") == 0)
+		REQUIRE(result == PIPIT_CONDITIONS_GO_ON);
+	free(head);
+	free(bytes);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char *const conditions[] = { "If-Match", "If-None-Match", "If-Modified-Since",
+		"If-Unmodified-Since", "If-Range" };
+	static const uint64_t sizes[] = { 0, 1, 100, 4096, 1ull << 33, UINT64_MAX };
+	char *value;
+
+	if (size == 0)
+		return 0;
+	value = fuzz_copy(data + 1, size - 1);
+	check_ranges(value, size - 1, sizes[data[0] % (sizeof sizes / sizeof *sizes)]);
+	check_codings(value, size - 1);
+	for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++)
+		check_condition(conditions[i], value, size - 1);
+	free(value);
+	return 0;
+}
