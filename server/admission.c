@@ -138,6 +138,11 @@ bool pipit_admission_evict(struct pipit_transport *transport)
 	return evict(transport, ARRIVING) != INDISPENSABLE;
 }
 
+void pipit_admission_evict_lingering(struct pipit_transport *transport)
+{
+	evict(transport, ANSWERED);
+}
+
 bool pipit_admission_free_bytes(struct pipit_connection *asking)
 {
 	struct pipit_transport *transport = asking->transport;
@@ -169,6 +174,11 @@ static void link_adopted(struct pipit_connection *connection)
 	transport->adopted++;
 }
 
+static bool has_lingering(const struct pipit_transport *transport)
+{
+	return pipit_stats_in_state(transport->stats, PIPIT_STATE_CLOSING) > 0;
+}
+
 /* One in, one out. Whoever was refused and only lingers has been let in above the limit, so he makes room for nobody. */
 static bool make_room_here(struct pipit_transport *transport, uint64_t excess)
 {
@@ -182,15 +192,20 @@ static bool make_room_here(struct pipit_transport *transport, uint64_t excess)
 }
 
 /*
- * Here, or at another worker: then there is one too many for a moment. One that has many more to spare is asked first, or the
- * newcomers of a worker with few connections would push out each other.
+ * Here, or at another worker: then there is one too many for a moment. Nobody has to leave while somebody only lingers, here or
+ * there. One that has many more to spare is asked first, or the newcomers of a worker with few connections would push out each
+ * other.
  */
 static bool make_room(struct pipit_transport *transport, uint64_t excess)
 {
 	const struct pipit_transport_hooks *hooks = transport->hooks;
 	bool may_ask = excess < OVERBOOKED_MAX;
-	return (may_ask && hooks->make_room_elsewhere(transport->context, true)) || make_room_here(transport, excess) ||
-	       (may_ask && hooks->make_room_elsewhere(transport->context, false));
+	if (may_ask && !has_lingering(transport) &&
+	    hooks->make_room_elsewhere(transport->context, PIPIT_ROOM_LINGERING))
+		return true;
+	return (may_ask && hooks->make_room_elsewhere(transport->context, PIPIT_ROOM_MANY)) ||
+	       make_room_here(transport, excess) ||
+	       (may_ask && hooks->make_room_elsewhere(transport->context, PIPIT_ROOM_ANY));
 }
 
 /* Why it cannot stay; PIPIT_REASON_NONE when it can. */

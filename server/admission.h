@@ -20,6 +20,9 @@ void pipit_admission_adopt(struct pipit_connection *connection, int fd);
  */
 bool pipit_admission_evict(struct pipit_transport *transport);
 
+/* One that has been answered and only lingers, if there is one. */
+void pipit_admission_evict_lingering(struct pipit_transport *transport);
+
 /* The oldest connection that has not sent a whole head leaves, for the bytes that it has buffered; never `asking`. False when
  * there is none. */
 bool pipit_admission_free_bytes(struct pipit_connection *asking);

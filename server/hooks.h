@@ -21,6 +21,13 @@ enum pipit_decision {
 	PIPIT_DECIDE_NO_MEMORY /* refuse with 503 */
 };
 
+/* Which worker is asked to make room, and with what: the one that has most of it. */
+enum pipit_room {
+	PIPIT_ROOM_LINGERING, /* connections that are answered and only linger, no others */
+	PIPIT_ROOM_MANY,      /* any that it can spare, of which it has at least twice as many as this worker */
+	PIPIT_ROOM_ANY
+};
+
 /* How the transport speaks to the layer that knows routes. `context` is what pipit_transport_new() was given. */
 struct pipit_transport_hooks {
 	/*
@@ -47,11 +54,8 @@ struct pipit_transport_hooks {
 	    struct pipit_slice line, size_t content_bytes);
 	/* The client of a request that waits for its handler has closed its side. Called once per request. */
 	void (*abandoned)(void *context, struct pipit_connection *connection);
-	/*
-	 * All connections are in use. True when another worker is asked to let one go that it can spare: with clearly_more the
-	 * one that has at least twice as many of them as this worker, else any.
-	 */
-	bool (*make_room_elsewhere)(void *context, bool clearly_more);
+	/* All connections are in use. True when another worker is asked to let one go. */
+	bool (*make_room_elsewhere)(void *context, enum pipit_room room);
 	/* Memory for the next connection is short: stop accepting for a moment. */
 	void (*pause_accepting)(void *context);
 	/* The last connection has gone. */

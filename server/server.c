@@ -318,20 +318,26 @@ static uint64_t spare_connections(const struct pipit_stats *stats)
 	       pipit_stats_in_state(stats, PIPIT_STATE_CLOSING);
 }
 
-/* The worker with the most connections that can probably be spared, and they must be more than none. */
-static bool make_room(struct pipit_server *server, struct pipit_worker *asking, bool clearly_more)
+static uint64_t connections_for(enum pipit_room room, const struct pipit_stats *stats)
+{
+	return room == PIPIT_ROOM_LINGERING ? pipit_stats_in_state(stats, PIPIT_STATE_CLOSING)
+					    : spare_connections(stats);
+}
+
+/* The worker with the most connections of that kind, and they must be more than none. */
+static bool make_room(struct pipit_server *server, struct pipit_worker *asking, enum pipit_room room)
 {
 	struct pipit_worker *best = NULL;
-	uint64_t most = clearly_more ? 2 * spare_connections(pipit_worker_stats(asking)) : 0;
+	uint64_t most = room == PIPIT_ROOM_MANY ? 2 * spare_connections(pipit_worker_stats(asking)) : 0;
 	for (size_t i = 0; i < server->worker_count; i++) {
 		struct pipit_worker *worker = server->workers[i];
-		uint64_t count = spare_connections(pipit_worker_stats(worker));
+		uint64_t count = connections_for(room, pipit_worker_stats(worker));
 		if (worker == asking || count <= most)
 			continue;
 		best = worker;
 		most = count;
 	}
-	return best && pipit_worker_evict(best) == 0;
+	return best && pipit_worker_evict(best, room) == 0;
 }
 
 static int name_routes(struct pipit_server *server)

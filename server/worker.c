@@ -237,15 +237,22 @@ static void evict(struct pipit_worker *worker)
 		pipit_admission_evict(worker->transport);
 }
 
-static bool make_room_elsewhere(void *context, bool clearly_more)
+static void evict_lingering(struct pipit_worker *worker)
 {
-	struct pipit_worker *worker = context;
-	return worker->shared->make_room(worker->shared->server, worker, clearly_more);
+	if (pipit_house_connections(worker->shared->house) > worker->shared->config->max_connections)
+		pipit_admission_evict_lingering(worker->transport);
 }
 
-int pipit_worker_evict(struct pipit_worker *worker)
+static bool make_room_elsewhere(void *context, enum pipit_room room)
 {
-	return send_message(worker, (struct message){ .command = evict });
+	struct pipit_worker *worker = context;
+	return worker->shared->make_room(worker->shared->server, worker, room);
+}
+
+int pipit_worker_evict(struct pipit_worker *worker, enum pipit_room room)
+{
+	return send_message(
+	    worker, (struct message){ .command = room == PIPIT_ROOM_LINGERING ? evict_lingering : evict });
 }
 
 int pipit_worker_drain(struct pipit_worker *worker)

@@ -28,7 +28,7 @@ struct pipit_shared {
 	/* The worker has no connection left after a drain or stop; called on its thread, once. */
 	void (*worker_done)(struct pipit_server *server, struct pipit_worker *worker);
 	/* Another worker than this one is asked to let a connection go that it can spare; see the hook make_room_elsewhere. */
-	bool (*make_room)(struct pipit_server *server, struct pipit_worker *worker, bool clearly_more);
+	bool (*make_room)(struct pipit_server *server, struct pipit_worker *worker, enum pipit_room room);
 };
 
 /* base: the application's, borrowed; NULL makes one of the worker's own. NULL when memory or descriptors are short. */
@@ -45,7 +45,7 @@ void pipit_worker_run(struct pipit_worker *worker);
 int pipit_worker_drain(struct pipit_worker *worker);
 int pipit_worker_stop(struct pipit_worker *worker);
 int pipit_worker_break(struct pipit_worker *worker);
-int pipit_worker_evict(struct pipit_worker *worker);
+int pipit_worker_evict(struct pipit_worker *worker, enum pipit_room room);
 
 /* Counts of this worker; any thread may read them. */
 const struct pipit_stats *pipit_worker_stats(const struct pipit_worker *worker);

@@ -482,10 +482,10 @@ static void on_abandoned(void *context, struct pipit_connection *connection)
 	note("abandoned");
 }
 
-static bool on_make_room_elsewhere(void *context, bool clearly_more)
+static bool on_make_room_elsewhere(void *context, enum pipit_room room)
 {
 	ck_assert_ptr_eq(context, journal);
-	if (clearly_more)
+	if (room != PIPIT_ROOM_ANY)
 		return false;
 	note("elsewhere");
 	return has_room_elsewhere;
