@@ -205,6 +205,7 @@ static void describe(struct pipit_opened_file *file, const struct pipit_file *op
 		.size = opened_file->size,
 		.modified = opened_file->modified,
 		.content_type = opened_file->content_type,
+		.is_compressible = pipit_media_is_compressible(opened_file->content_type),
 		.version = opened_file->version,
 		.is_index = opened_file->is_index,
 	};

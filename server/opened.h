@@ -34,6 +34,7 @@ struct pipit_opened_file {
 	uint64_t size;                       /* bytes */
 	time_t modified;                     /* seconds */
 	const char *content_type;            /* see media.h */
+	bool is_compressible;                /* content of that type is */
 	const char *content;                 /* its bytes, until the next call; NULL: they are in `descriptor` */
 	struct pipit_descriptor *descriptor; /* held for the caller; NULL when there is `content` */
 	struct pipit_files_version version;

@@ -168,10 +168,11 @@ void pipit_site_free(struct pipit_site *site)
 /* The first rule that the name matches; NULL when none does. */
 static const char *find_cache_control(const struct pipit_site *site, struct pipit_slice path)
 {
-	char name[1 + PATH_MAX] = "/";
+	char name[1 + PATH_MAX];
 
 	if (site->rule_count == 0 || pipit_files_name(path, name + 1) != PIPIT_FILES_FOUND)
 		return NULL;
+	name[0] = '/';
 	for (size_t i = 0; i < site->rule_count; i++) {
 		if (fnmatch(site->rules[i].pattern, name, 0) == 0)
 			return site->rules[i].value;
@@ -332,7 +333,7 @@ static enum pipit_files_result serve_file(struct lookup *lookup, int status)
 		if (result != PIPIT_FILES_FOUND)
 			return result;
 		describe(&representation, &file);
-		representation.varies = pipit_media_is_compressible(file.content_type);
+		representation.varies = file.is_compressible;
 		if (representation.varies)
 			choice = choose_coding(lookup, &file, &representation, &neighbour);
 		if (choice != CHOSEN)
@@ -420,13 +421,14 @@ static void send_compressed_page(struct pipit_request *request, struct pipit_rep
 /* As pipit_files_open() says what there is. */
 static enum pipit_files_result serve_page(struct lookup *lookup, int status)
 {
-	char name[1 + PATH_MAX + sizeof "/index.html"] = "/";
+	char name[1 + PATH_MAX + sizeof "/index.html"];
 	struct pipit_representation representation;
 	enum pipit_files_result result = pipit_files_name(lookup->path, name + 1);
 	const struct pipit_page *page;
 
 	if (result != PIPIT_FILES_FOUND)
 		return result;
+	name[0] = '/';
 	page = find_page(lookup->site, name);
 	if (!page) {
 		strcat(name, "/index.html");
@@ -495,7 +497,7 @@ static bool accept_names(struct pipit_request *request, const char *type)
 static enum pipit_files_result list_directory(const struct lookup *lookup)
 {
 	bool json = accept_names(lookup->request, "application/json");
-	char name[1 + PATH_MAX] = "/", *text, *end;
+	char name[1 + PATH_MAX], *text, *end;
 	size_t length;
 	int fd;
 	enum pipit_files_result result = pipit_files_open_directory(lookup->site->files, lookup->path, &fd);
@@ -503,6 +505,8 @@ static enum pipit_files_result list_directory(const struct lookup *lookup)
 	if (result != PIPIT_FILES_FOUND)
 		return result;
 	/* The name of its index without that. */
+	name[0] = '/';
+	name[1] = '\0';
 	if (pipit_files_name(lookup->path, name + 1) == PIPIT_FILES_FOUND && (end = strrchr(name, '/')))
 		end[1] = '\0';
 	text = pipit_listing_render(fd, name, json, &length);
