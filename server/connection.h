@@ -20,7 +20,16 @@
 #include <stdatomic.h>
 #include <sys/uio.h>
 
-enum pipit_phase { PHASE_IDLE, PHASE_HEAD, PHASE_BODY, PHASE_HANDLING, PHASE_WRITING, PHASE_CLOSING, PHASE_COUNT };
+enum pipit_phase {
+	PHASE_IDLE,
+	PHASE_HEAD,
+	PHASE_BODY,
+	PHASE_HANDLING,
+	PHASE_STREAMING,
+	PHASE_WRITING,
+	PHASE_CLOSING,
+	PHASE_COUNT
+};
 
 struct pipit_connection {
 	struct pipit_transport *transport;
@@ -71,6 +80,7 @@ struct pipit_connection {
 	uint64_t file_offset, file_left;
 	struct pipit_parts *parts; /* owned: what of a reply in parts has not begun, see output.h; NULL when none */
 	size_t classic_head_left;  /* bytes of a classic reply's head still in evhttp's buffer */
+	struct pipit_streaming *streaming; /* the reply is left open, see streaming.h; NULL: it is not */
 
 	uint8_t minor; /* of the current request's version */
 	bool is_head;
@@ -103,6 +113,7 @@ static inline enum pipit_stats_state pipit_phase_state(enum pipit_phase phase)
 		[PHASE_HEAD] = PIPIT_STATE_READING,
 		[PHASE_BODY] = PIPIT_STATE_READING,
 		[PHASE_HANDLING] = PIPIT_STATE_HANDLING,
+		[PHASE_STREAMING] = PIPIT_STATE_STREAMING,
 		[PHASE_WRITING] = PIPIT_STATE_WRITING,
 		[PHASE_CLOSING] = PIPIT_STATE_CLOSING,
 	};
@@ -193,6 +204,13 @@ static inline bool pipit_connection_may_stay(const struct pipit_connection *conn
 void pipit_connection_settle(struct pipit_connection *connection);
 void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_reason reason, struct pipit_slice line);
 void pipit_connection_drop(struct pipit_connection *connection);
+
+/* More of the reply has been written or given: see whether that is all of it. Defined in transport.c. */
+void pipit_connection_conclude(struct pipit_connection *connection);
+
+/* Its request, if there is one, is over before its time: a reply that was left open is complete, any other is not. Defined in
+ * transport.c. */
+void pipit_connection_lose_request(struct pipit_connection *connection);
 
 /* A request lies in the socket and nobody has heard of it: libevent does not say when the kernel refused to watch. */
 void pipit_connection_listen_again(struct pipit_connection *connection);

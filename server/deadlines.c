@@ -79,7 +79,7 @@ static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
 	}
 }
 
-/* The handler has the request: is the client still there, and has a classic callback finished without a byte? */
+/* The handler has the request, or its reply is left open: is the client still there, and has a classic callback finished without a byte? */
 static void sweep_handling(struct pipit_connection *connection)
 {
 	struct pipit_transport *transport = connection->transport;
@@ -87,7 +87,8 @@ static void sweep_handling(struct pipit_connection *connection)
 	struct pollfd look = { .fd = connection->fd, .events = POLLRDHUP };
 
 	poll(&look, 1, 0);
-	if (look.revents & (POLLERR | POLLHUP | POLLNVAL)) {
+	/* Whoever follows an open reply has nothing more to say: his end is his leaving. */
+	if (look.revents & (POLLERR | POLLHUP | POLLNVAL) || (connection->streaming && look.revents & POLLRDHUP)) {
 		pipit_connection_drop(connection);
 		return;
 	}
@@ -122,6 +123,7 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 			time_out(connection, PIPIT_PHASE_BODY, PIPIT_REASON_BODY_TIMEOUT);
 		break;
 	case PHASE_HANDLING:
+	case PHASE_STREAMING:
 		sweep_handling(connection);
 		break;
 	case PHASE_WRITING:

@@ -195,8 +195,10 @@ static void finished(void *context, struct pipit_connection *connection, bool co
 	int status = complete ? pipit_connection_status(connection) : STATUS_CLIENT_CLOSED;
 
 	if (complete)
+		/* A reply that was left open is as quick as its head was. */
 		pipit_stats_request(dispatch->stats, route_index(dispatch, request), request->head->method, status,
-		    duration_ns, pipit_connection_body_bytes(connection), pipit_connection_content_bytes(connection));
+		    request->opened_ns ? request->opened_ns : duration_ns, pipit_connection_body_bytes(connection),
+		    pipit_connection_content_bytes(connection));
 	else
 		pipit_stats_add(dispatch->stats, PIPIT_COUNT_ABORTED, 1);
 	if (dispatch->access)

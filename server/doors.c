@@ -75,8 +75,7 @@ void pipit_connection_free(struct pipit_connection *connection)
 	struct pipit_transport *transport = connection->transport;
 	bool was_adopted = connection->fd >= 0;
 
-	if (connection->request && transport->hooks)
-		transport->hooks->finished(transport->context, connection, false);
+	pipit_connection_lose_request(connection);
 	/* evhttp may have let it go by itself. */
 	pipit_connection_check_out(connection);
 	unlink_waiting(connection);

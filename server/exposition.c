@@ -393,7 +393,8 @@ static void put_sizes(struct page *page)
 
 static void put_connections(struct page *page)
 {
-	static const char *const states[PIPIT_STATE_COUNT] = { "idle", "reading", "handling", "writing", "closing" };
+	static const char *const states[PIPIT_STATE_COUNT] = { "idle", "reading", "handling", "writing", "streaming",
+		"closing" };
 	uint64_t totals[PIPIT_STATE_COUNT] = { 0 };
 	for (size_t i = 0; i < page->input->worker_count; i++)
 		sum_cells(page->input->workers[i]->connections, PIPIT_STATE_COUNT, totals);
@@ -414,6 +415,8 @@ static void put_counters(struct page *page)
 		[PIPIT_COUNT_EVICTED] = { "http_connections_evicted", "Connections closed to make room for others." },
 		[PIPIT_COUNT_ACCEPT_ERRORS] = { "http_accept_errors", "Failures to accept a connection." },
 		[PIPIT_COUNT_ABORTED] = { "http_requests_aborted", "Requests whose client left before the end." },
+		[PIPIT_COUNT_STREAMS_DROPPED] = { "http_streams_dropped",
+		    "Clients of a stream that were too far behind." },
 		[PIPIT_COUNT_RECEIVED] = { "http_received_bytes", "Bytes received from clients." },
 		[PIPIT_COUNT_SENT] = { "http_sent_bytes", "Bytes sent to clients." },
 	};

@@ -122,6 +122,25 @@ void pipit_output_write(struct pipit_connection *connection, struct iovec *piece
 	}
 }
 
+size_t pipit_output_offer(struct pipit_connection *connection, struct pipit_slice bytes)
+{
+	struct pipit_transport *transport = connection->transport;
+	struct iovec piece = { (void *)bytes.data, bytes.length };
+
+	if (pipit_output_is_stuck(connection))
+		return 0;
+	if (transport->current != connection)
+		return send_pieces(connection, &piece, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (piece.iov_len > room(connection))
+		pipit_output_flush(connection, true);
+	if (pipit_output_is_stuck(connection) || connection->broken)
+		return 0;
+	if (piece.iov_len > room(connection))
+		piece.iov_len = room(connection);
+	pipit_output_write(connection, &piece, 1);
+	return piece.iov_len;
+}
+
 bool pipit_output_is_stuck(const struct pipit_connection *connection)
 {
 	return connection->out != NULL;

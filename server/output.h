@@ -12,6 +12,9 @@
  */
 void pipit_output_write(struct pipit_connection *connection, struct iovec *pieces, int count);
 
+/* As pipit_output_write(), but only what the batch has room for or the socket takes at once: returns how many bytes. */
+size_t pipit_output_offer(struct pipit_connection *connection, struct pipit_slice bytes);
+
 /* Send the batch. more: a file follows at once, or the end (MSG_MORE). Only for the connection that is being served. */
 void pipit_output_flush(struct pipit_connection *connection, bool more);
 

@@ -33,6 +33,7 @@ struct evhttp_request;
 struct pipit_request;
 struct pipit_server;
 struct pipit_site;
+struct pipit_stream;
 
 /* ---------------------------------------------------------------- configuration */
 
@@ -492,6 +493,95 @@ PIPIT_API int pipit_reply_problem(struct pipit_request *request, int status, con
 PIPIT_API int pipit_reply_file(
     struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset, uint64_t length);
 
+/* ---------------------------------------------------------------- streams of events */
+
+/*
+ * A stream is a sequence of events that many clients follow: server-sent events, text/event-stream, what a browser's
+ * EventSource reads. Events are sent from any thread, rendered once and shared by all clients; each client gets those that are
+ * sent after it has joined, in order, none twice. Nothing here waits for a client: one that is too far behind is cut off, comes
+ * back by itself, and can be given what it missed.
+ *
+ * Sending takes a lock of the stream, and so do joining, leaving, and each worker when it is told that there is something new;
+ * nothing else does. The stream may outlive the server.
+ */
+
+/** What may be said of a stream. Zero-initialise it; zero fields mean the default. */
+struct pipit_stream_options {
+	/** Clients that may follow at once (503 with Retry-After above), over all workers. Default 1000. */
+	uint64_t max_clients;
+	/**
+	 * Events that may wait for one client. When more do, its connection is closed and counted in http_streams_dropped_total.
+	 * What waits is shared by all clients: no more than the last so many events. Default 64.
+	 */
+	size_t max_queue;
+	/** Milliseconds without an event after which a comment line tells clients and proxies that somebody is there, at most
+	 * 24 hours. Default 15000. */
+	uint64_t heartbeat_ms;
+	/** Milliseconds that clients are told to wait before they come back. Default 2000. */
+	uint64_t retry_ms;
+	/** Events kept for clients that come back and say in Last-Event-ID what they have. Default 0: none. */
+	size_t history;
+};
+
+/** An event. Zero-initialise it. */
+struct pipit_event {
+	/** Its type, without line ends; NULL: none, which is "message" to EventSource. */
+	const char *name;
+	/** Its data, UTF-8; may hold line ends: LF, CR and CRLF all arrive as LF. NULL is an empty text. */
+	const char *data;
+	/** It gets no id, and is not kept for those who come back. */
+	bool without_id;
+};
+
+/**
+ * Make a stream.
+ *
+ * @param options  copied; NULL for the defaults
+ * @return the stream, owned by the caller; NULL when memory is short, or heartbeat_ms is out of range. Any thread.
+ */
+PIPIT_API struct pipit_stream *pipit_stream_new(const struct pipit_stream_options *options);
+
+/**
+ * Give the stream up: its clients get what was sent before, and then the end of the reply, as from pipit_stream_end(). They may
+ * be joined still: memory goes with the last of them. NULL is harmless. Any thread; no other call with this stream may be under
+ * way or follow, so a handler that joins it must not run any more.
+ */
+PIPIT_API void pipit_stream_free(struct pipit_stream *stream);
+
+/**
+ * Reply with the stream: 200, text/event-stream, Cache-Control: no-store, the fields of pipit_reply_header(), and then first
+ * of all the time to wait before coming back. What a client has missed follows when it says in Last-Event-ID what it has: all
+ * events in the history behind that, or the whole history when the id is not of this stream. The reply ends when the client
+ * leaves, when the stream ends, or when the server drains. A HEAD is answered with the head only.
+ *
+ * @param request  not replied to yet; within its handler, or later when it was kept. Like with any reply, the request lives on
+ *                 only when it is kept.
+ * @param first    an event for this client alone, before those that follow; it gets no id. Borrowed; NULL for none.
+ * @return 0, also when the client has gone or was refused with 503 because of max_clients; -EINVAL the event's name has line
+ *         ends (nothing was replied); -EALREADY; -ENOMEM the client was sent 503
+ */
+PIPIT_API int pipit_stream_join(
+    struct pipit_stream *stream, struct pipit_request *request, const struct pipit_event *first);
+
+/**
+ * Send an event to all who follow. Any thread, also when nobody follows. A stream's events have ids "PREFIX-NUMBER": a prefix
+ * that no other stream has, and numbers from 1.
+ *
+ * @param event  borrowed, copied
+ * @return 0; -EINVAL the name has line ends; -ENOMEM; nothing was sent then
+ */
+PIPIT_API int pipit_stream_send(struct pipit_stream *stream, const struct pipit_event *event);
+
+/**
+ * End the replies of all who follow now, after what was sent before. Others may join later. Any thread.
+ *
+ * @return 0 or -ENOMEM
+ */
+PIPIT_API int pipit_stream_end(struct pipit_stream *stream);
+
+/** How many clients follow now, over all workers. Any thread. */
+PIPIT_API uint64_t pipit_stream_clients(const struct pipit_stream *stream);
+
 /* ---------------------------------------------------------------- ready-made handlers */
 
 /** A page that the program brings along: the daemon has its own this way, and firmware needs no file system for them. */
@@ -532,6 +622,13 @@ struct pipit_site_options {
 	/** Name of a file in the form of /etc/mime.types that is asked before the built-in table; NULL: none. */
 	const char *media_types;
 };
+
+/**
+ * Handler that joins a stream, without a first event.
+ *
+ * @param stream  the handler's `arg`: a struct pipit_stream
+ */
+PIPIT_API void pipit_stream_serve(struct pipit_request *request, void *stream);
 
 /**
  * Open a site for pipit_serve_files().

@@ -33,6 +33,8 @@ static const struct pipit_reason_entry entries[PIPIT_REASON_COUNT] = {
 	[PIPIT_REASON_TOO_MANY_CONNECTIONS] = { 503, "too_many_connections", "All connections are in use; try again soon." },
 	[PIPIT_REASON_TOO_MANY_FROM_ADDRESS] = { 429, "too_many_from_address",
 	    "Your address has as many connections open as one address may have." },
+	[PIPIT_REASON_TOO_MANY_STREAMS] = { 503, "too_many_streams",
+	    "As many clients follow this stream as may; try again soon." },
 	[PIPIT_REASON_MEMORY_LIMIT] = { 503, "memory_limit", "The server is holding as many bytes as it may; try again soon." },
 	[PIPIT_REASON_OUT_OF_MEMORY] = { 503, "out_of_memory", "The server is short of memory; try again soon." },
 	[PIPIT_REASON_ENGINE] = { 500, "engine", "The server could not process the request." },

@@ -216,7 +216,10 @@ size_t pipit_reply_head(char *start, const struct pipit_reply_head *head)
 	if (head->file_fields.length)
 		at = pipit_bytes_put(at, head->file_fields.data, head->file_fields.length);
 	/* A 204 has no Content-Length (RFC 9110 §8.6); a 304 would have to tell that of the 200, which is not known here. */
-	if (head->status != 204 && head->status != 304) {
+	if (head->is_open) {
+		if (head->minor > 0)
+			at = PIPIT_BYTES_PUT(at, "Transfer-Encoding: chunked\r\n");
+	} else if (head->status != 204 && head->status != 304) {
 		at = PIPIT_BYTES_PUT(at, "Content-Length: ");
 		at = put_number(at, head->content_length);
 		at = PIPIT_BYTES_PUT(at, "\r\n");

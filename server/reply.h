@@ -42,6 +42,7 @@ struct pipit_reply_head {
 	struct pipit_slice fields;      /* further whole field lines, each with CRLF */
 	struct pipit_slice file_fields; /* likewise, at most PIPIT_REPLY_FILE_FIELDS_MAX bytes */
 	uint64_t content_length;
+	bool is_open;     /* instead: chunks, or for HTTP/1.0 whatever comes until the connection closes */
 	const char *date; /* rendered by pipit_reply_date() */
 	uint8_t minor;    /* of the request's version: an HTTP/1.0 client is told keep-alive explicitly */
 	bool keep_alive;  /* false: "Connection: close" */

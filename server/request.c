@@ -507,6 +507,47 @@ int pipit_request_reply(struct pipit_request *request, const struct pipit_reques
 	return result < 0 ? result : 0;
 }
 
+static uint64_t since_start(const struct pipit_connection *connection)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - pipit_connection_started_ns(connection);
+}
+
+int pipit_request_open(struct pipit_request *request, const char *content_type, struct pipit_slice fields,
+    struct pipit_slice content, struct pipit_streaming *streaming)
+{
+	struct pipit_connection *connection = request->connection;
+	struct pipit_slice rendered;
+	char at[PIPIT_REPLY_HEAD_MAX];
+	struct pipit_reply_head head = {
+		.status = 200, .content_type = content_type, .file_fields = fields, .is_open = true
+	};
+	int result = begin_reply(request, head.status, content_type);
+	bool is_head;
+
+	if (result != 0)
+		return result < 0 ? result : 0;
+	is_head = pipit_connection_is_head_request(connection);
+	if (pipit_request_retain(request) != 0)
+		return reply_without_memory(request);
+	head.fields = (struct pipit_slice){ request->fields, request->fields_length };
+	head.date = pipit_transport_date(pipit_connection_transport(connection));
+	head.minor = pipit_connection_minor(connection);
+	/* Only its close ends the content for HTTP/1.0, and a HEAD has none. */
+	head.keep_alive = pipit_connection_keeps_alive(connection) && (head.minor > 0 || is_head);
+	rendered = (struct pipit_slice){ at, pipit_reply_head(at, &head) };
+	request->replied = true;
+	if (is_head) {
+		pipit_transport_reply(
+		    connection, head.status, rendered, &(struct pipit_transport_content){ .length = 0 });
+		return 0;
+	}
+	request->opened_ns = since_start(connection);
+	pipit_streaming_open(streaming, connection, head.status, rendered, content);
+	return 0;
+}
+
 int pipit_reply(struct pipit_request *request, int status, const char *content_type, const void *content, size_t length)
 {
 	return pipit_request_reply(request, &(struct pipit_request_reply){

@@ -14,6 +14,7 @@
 #include "opened.h"
 #include "pipit.h"
 #include "router.h"
+#include "streaming.h"
 #include "transport.h"
 
 #include <netinet/in.h>
@@ -41,6 +42,8 @@ struct pipit_request_pool {
 	/* Thread-safe: hand the function to the worker's inbox. 0, -ENOMEM or -ESHUTDOWN. */
 	int (*post)(
 	    void *worker, struct pipit_request *request, void (*function)(struct pipit_request *, void *), void *arg);
+	/* The same for a function that has no request; it runs in every case once 0 was returned, in pipit_worker_free() at last. */
+	int (*post_call)(void *worker, void (*function)(void *), void *arg);
 	struct pipit_request *free; /* linked by next_free */
 	uint32_t id_prefix, id_count;
 };
@@ -63,8 +66,9 @@ struct pipit_request {
 	unsigned keeps; /* pipit_request_keep() minus _release() */
 	bool in_handler;
 	bool replied;
-	bool is_short;   /* memory for something that the handler asked for was */
-	uint32_t number; /* second half of the id */
+	bool is_short;      /* memory for something that the handler asked for was */
+	uint64_t opened_ns; /* from the first byte of its head to that of a reply that was left open; 0: it was not */
+	uint32_t number;    /* second half of the id */
 	struct pipit_request *next_free;
 	/* From here on filled only when asked for. */
 	char id[17];
@@ -96,6 +100,15 @@ struct pipit_request_reply {
 
 /* As pipit_reply(). Takes the file's hold and the parts of its content, in every case. */
 int pipit_request_reply(struct pipit_request *request, const struct pipit_request_reply *reply);
+
+/*
+ * Reply with 200, the fields of pipit_reply_header(), fields of one's own (at most 256 bytes) and a head only: the content is
+ * written to `streaming` as long as the client stays, from `content` on, which is framed already. A HEAD gets its whole reply:
+ * then, and when the client has gone already, streaming->connection stays NULL.
+ * 0; -EALREADY; -ENOMEM, and 503 was replied. After it pipit_streaming_settle() is to be called.
+ */
+int pipit_request_open(struct pipit_request *request, const char *content_type, struct pipit_slice fields,
+    struct pipit_slice content, struct pipit_streaming *streaming);
 
 /* Free the pool's spare requests. */
 void pipit_request_pool_clear(struct pipit_request_pool *pool);

@@ -18,11 +18,12 @@
 
 /* A connection is in one of these. Label `state` of http_connections. */
 enum pipit_stats_state {
-	PIPIT_STATE_IDLE,     /* between requests */
-	PIPIT_STATE_READING,  /* a head or content is arriving */
-	PIPIT_STATE_HANDLING, /* a handler has the request and has not replied */
-	PIPIT_STATE_WRITING,  /* the socket does not take the reply at once */
-	PIPIT_STATE_CLOSING,  /* answered; late bytes are read and thrown away */
+	PIPIT_STATE_IDLE,      /* between requests */
+	PIPIT_STATE_READING,   /* a head or content is arriving */
+	PIPIT_STATE_HANDLING,  /* a handler has the request and has not replied */
+	PIPIT_STATE_WRITING,   /* the socket does not take the reply at once */
+	PIPIT_STATE_STREAMING, /* the reply is left open, and the socket has taken what there is of it */
+	PIPIT_STATE_CLOSING,   /* answered; late bytes are read and thrown away */
 	PIPIT_STATE_COUNT
 };
 
@@ -38,12 +39,13 @@ enum pipit_stats_phase {
 
 /* Single counters without labels. */
 enum pipit_stats_counter {
-	PIPIT_COUNT_ACCEPTED,      /* http_connections_accepted_total */
-	PIPIT_COUNT_EVICTED,       /* http_connections_evicted_total: those that left to make room */
-	PIPIT_COUNT_ACCEPT_ERRORS, /* http_accept_errors_total: accept() failed, mostly for want of descriptors */
-	PIPIT_COUNT_ABORTED,       /* http_requests_aborted_total: the client left before its reply was complete */
-	PIPIT_COUNT_RECEIVED,      /* http_received_bytes_total */
-	PIPIT_COUNT_SENT,          /* http_sent_bytes_total */
+	PIPIT_COUNT_ACCEPTED,        /* http_connections_accepted_total */
+	PIPIT_COUNT_EVICTED,         /* http_connections_evicted_total: those that left to make room */
+	PIPIT_COUNT_ACCEPT_ERRORS,   /* http_accept_errors_total: accept() failed, mostly for want of descriptors */
+	PIPIT_COUNT_ABORTED,         /* http_requests_aborted_total: the client left before its reply was complete */
+	PIPIT_COUNT_STREAMS_DROPPED, /* http_streams_dropped_total: clients of a stream that were too far behind */
+	PIPIT_COUNT_RECEIVED,        /* http_received_bytes_total */
+	PIPIT_COUNT_SENT,            /* http_sent_bytes_total */
 	PIPIT_COUNTER_COUNT
 };
 

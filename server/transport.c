@@ -14,6 +14,7 @@
 #include "output.h"
 #include "reply.h"
 #include "reserve.h"
+#include "streaming.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -149,7 +150,7 @@ static void defer(struct pipit_connection *connection)
 }
 
 /* Whatever has been written of the reply so far: see whether that is all of it. */
-static void conclude(struct pipit_connection *connection)
+void pipit_connection_conclude(struct pipit_connection *connection)
 {
 	if (connection->is_classic ? pipit_classic_pump(connection)
 				   : connection->answered && !pipit_output_has_file(connection))
@@ -213,7 +214,7 @@ void pipit_transport_reply(struct pipit_connection *connection, int status, stru
 		return;
 	/* A deferred reply: nobody else is going to look at this connection. */
 	pipit_transport_read_clock(connection->transport);
-	conclude(connection);
+	pipit_connection_conclude(connection);
 	pipit_connection_settle(connection);
 }
 
@@ -231,7 +232,7 @@ static void show(struct pipit_connection *connection, struct pipit_slice body)
 	connection->body_unread = false;
 	connection->body_bytes = body.length;
 	if (connection->is_classic ? pipit_classic_show(connection, body) : pipit_engine_show(connection, body))
-		conclude(connection);
+		pipit_connection_conclude(connection);
 	else if (!pipit_connection_is_gone(connection))
 		refuse_message(connection, connection->is_classic && !pipit_reserve_is_low()
 					       ? PIPIT_REASON_ENGINE
@@ -399,7 +400,7 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 		return 0;
 	}
 	if (decision == PIPIT_DECIDE_ANSWERED) {
-		conclude(connection);
+		pipit_connection_conclude(connection);
 		return 0;
 	}
 	if (head->framing == PIPIT_FRAMING_NONE) {
@@ -557,16 +558,22 @@ static void free_gone(struct pipit_transport *transport)
 	}
 }
 
-void pipit_connection_drop(struct pipit_connection *connection)
+void pipit_connection_lose_request(struct pipit_connection *connection)
 {
 	struct pipit_transport *transport = connection->transport;
+	bool is_complete = pipit_streaming_lose(connection);
+	if (connection->request && transport->hooks)
+		transport->hooks->finished(transport->context, connection, is_complete);
+	connection->request = NULL;
+}
+
+void pipit_connection_drop(struct pipit_connection *connection)
+{
 	if (pipit_connection_is_gone(connection))
 		return;
 	watch(connection, 0);
 	pipit_connection_check_out(connection);
-	if (connection->request)
-		transport->hooks->finished(transport->context, connection, false);
-	connection->request = NULL;
+	pipit_connection_lose_request(connection);
 	if (connection->bev)
 		pipit_classic_drop(connection);
 	else
@@ -593,18 +600,27 @@ static void say_goodbye(struct pipit_connection *connection)
 	watch(connection, EV_READ);
 }
 
+/* Whoever writes to a reply that is left open has more. */
+static bool is_stream_waiting(const struct pipit_connection *connection)
+{
+	return connection->streaming && connection->streaming->is_waiting;
+}
+
 /* Push out what can be pushed out. True when nothing is left. */
 static bool write_out(struct pipit_connection *connection)
 {
 	if (!pipit_output_is_stuck(connection) && pipit_output_has_file(connection)) {
 		pipit_output_send_file(connection);
 		if (!pipit_output_has_file(connection) && !connection->broken)
-			conclude(connection);
+			pipit_connection_conclude(connection);
 	} else if (!pipit_output_is_stuck(connection) && connection->deferred && connection->is_classic) {
-		conclude(connection);
+		pipit_connection_conclude(connection);
+	} else if (!pipit_output_is_stuck(connection) && is_stream_waiting(connection)) {
+		connection->streaming->hooks->write(connection->streaming);
+		pipit_connection_conclude(connection);
 	}
 	return !pipit_output_is_stuck(connection) && !pipit_output_has_file(connection) &&
-	       !pipit_classic_waiting(connection);
+	       !is_stream_waiting(connection) && !pipit_classic_waiting(connection);
 }
 
 /*
@@ -629,7 +645,7 @@ void pipit_connection_settle(struct pipit_connection *connection)
 		say_goodbye(connection);
 	} else if (connection->deferred) {
 		/* Watching for EV_CLOSED alone would spin: libevent reports a reset as readable and writable. deadlines.c looks. */
-		enter(connection, PHASE_HANDLING);
+		enter(connection, connection->streaming ? PHASE_STREAMING : PHASE_HANDLING);
 		watch(connection, 0);
 	} else {
 		bool is_partial = connection->checked > 0;
@@ -709,20 +725,19 @@ void pipit_transport_drain(struct pipit_transport *transport)
 	pipit_transport_read_clock(transport);
 	transport->draining = true;
 	transport->drain_ms = transport->now_ms;
+	pipit_streaming_drain(transport);
 }
 
 size_t pipit_transport_close_all(struct pipit_transport *transport)
 {
 	size_t in_flight = 0;
 	for (struct pipit_connection *at = transport->all; at; at = at->next) {
-		if (!pipit_connection_is_gone(at) && (at->request || at->phase == PHASE_WRITING))
+		if (!pipit_connection_is_gone(at) && !at->streaming && (at->request || at->phase == PHASE_WRITING))
 			in_flight++;
 		pipit_connection_drop(at);
 		/* One that evhttp let go in this turn is freed later than what it counts in. */
 		pipit_connection_check_out(at);
-		if (at->request)
-			transport->hooks->finished(transport->context, at, false);
-		at->request = NULL;
+		pipit_connection_lose_request(at);
 	}
 	return in_flight;
 }

@@ -11,6 +11,7 @@
  * The life of a connection, in phases (settle() in transport.c decides which is next):
  *
  *     IDLE ─► HEAD ─► BODY ─► HANDLING ─► WRITING ─► IDLE …          a request that needs to wait at every stage
+ *                             └──────► STREAMING ─► IDLE …          one whose reply is left open, see streaming.h
  *     IDLE ─────────────────────────────────────────► IDLE          one that arrives whole and is answered at once
  *      any ─► CLOSING ─► gone                                        answered with "Connection: close", or refused
  */
@@ -35,7 +36,7 @@ struct pipit_transport *pipit_transport_new(struct event_base *base, const struc
     struct pipit_stats *stats, struct pipit_house *house, const struct pipit_transport_hooks *hooks, void *context,
     bool has_classic);
 
-/* From now on every reply says "Connection: close", and idle connections leave once they have been quiet for a moment. */
+/* From now on every reply says "Connection: close", replies that were left open end, and idle connections leave once they have been quiet for a moment. */
 void pipit_transport_drain(struct pipit_transport *transport);
 
 /* Close every connection. Not from within a handler. Returns how many had a request in flight. */

@@ -24,9 +24,10 @@
 
 struct message {
 	struct message *next;
-	struct pipit_request *request; /* NULL for the worker's own messages */
-	void (*function)(struct pipit_request *, void *);
+	struct pipit_request *request;                    /* for `function` */
+	void (*function)(struct pipit_request *, void *); /* one of these three */
 	void (*command)(struct pipit_worker *);
+	void (*call)(void *arg);
 	void *arg;
 };
 
@@ -152,6 +153,8 @@ static void run_messages(struct pipit_worker *worker, struct message *newest)
 		struct message *next = message->next;
 		if (message->command)
 			message->command(worker);
+		else if (message->call)
+			message->call(message->arg);
 		else
 			message->function(message->request, message->arg);
 		free(message);
@@ -172,6 +175,11 @@ static int post(
     void *context, struct pipit_request *request, void (*function)(struct pipit_request *, void *), void *arg)
 {
 	return send_message(context, (struct message){ .request = request, .function = function, .arg = arg });
+}
+
+static int post_call(void *context, void (*function)(void *), void *arg)
+{
+	return send_message(context, (struct message){ .call = function, .arg = arg });
 }
 
 /* --- drain and stop ------------------------------------------------------------------------------------------------ */
@@ -367,6 +375,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 		.config = shared->config,
 		.worker = worker,
 		.post = post,
+		.post_call = post_call,
 		.id_prefix = prefix,
 	};
 }
@@ -471,13 +480,15 @@ void pipit_worker_free(struct pipit_worker *worker)
 	if (!worker)
 		return;
 	left = oldest_first(atomic_exchange_explicit(&worker->inbox, CLOSED_INBOX, memory_order_acquire));
+	worker->is_done = true;
+	pipit_transport_free(worker->transport);
 	while (left) {
 		struct message *next = left->next;
+		if (left->call)
+			left->call(left->arg);
 		free(left);
 		left = next;
 	}
-	worker->is_done = true;
-	pipit_transport_free(worker->transport);
 	free_event(worker->sweep);
 	free_event(worker->wakeup);
 	free_event(worker->last_call);

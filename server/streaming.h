@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A reply that is left open: its head has been sent, and bytes follow whenever somebody has some. The connection reads nothing
+ * until the reply ends; deadlines.c sees when its client leaves, and what the socket does not take has the deadlines of any
+ * reply. Bytes that it does not take stay with whoever wrote them: nothing is buffered here but what stood in the batch.
+ *
+ * On the connection's worker only.
+ */
+#ifndef PIPIT_STREAMING_H
+#define PIPIT_STREAMING_H
+
+#include "slice.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pipit_connection;
+struct pipit_streaming;
+struct pipit_transport;
+
+/* What the transport asks of whoever writes. */
+struct pipit_streaming_hooks {
+	/* The socket takes bytes again: write what waits, or end the reply. */
+	void (*write)(struct pipit_streaming *streaming);
+	/* No new work is wanted: end the reply now, or let the connection go. */
+	void (*drain)(struct pipit_streaming *streaming);
+	/* The connection has gone, and the reply with it. Nothing may be asked of it any more; frees `streaming`. */
+	void (*lost)(struct pipit_streaming *streaming);
+};
+
+/* Stands at the beginning of what the writer has for each client, and is its to free. */
+struct pipit_streaming {
+	const struct pipit_streaming_hooks *hooks;
+	struct pipit_connection *connection; /* NULL before the reply is opened, and after it has ended */
+	uint64_t content_bytes;              /* written, without framing; kept by the writer, for the log */
+	bool is_waiting;                     /* the socket did not take all of the last piece: `write` will be called */
+};
+
+/*
+ * Open the reply of the connection's request, which has been retained. head and what goes with it are kept until the socket
+ * takes them. Framing is the writer's: chunked, but for a client of HTTP/1.0, whose connection will close.
+ */
+void pipit_streaming_open(struct pipit_streaming *streaming, struct pipit_connection *connection, int status,
+    struct pipit_slice head, struct pipit_slice content);
+
+/* Write; returns how many of the bytes are taken, the others are still the caller's. Within the handler they join the batch. */
+size_t pipit_streaming_write(struct pipit_streaming *streaming, struct pipit_slice bytes);
+
+/* The reply is complete. Nothing may wait; `streaming` is the caller's to free. */
+void pipit_streaming_end(struct pipit_streaming *streaming);
+
+/*
+ * Whoever has opened, written or ended on his own account, not for a hook, lets the connection take notice. It may close: then
+ * `lost` has been called.
+ */
+void pipit_streaming_settle(struct pipit_connection *connection);
+
+/* Close the connection at once, without an end of the reply. `lost` is called. Not within the handler. */
+void pipit_streaming_close(struct pipit_streaming *streaming);
+
+/* The same for a client that is too far behind, which is counted. */
+void pipit_streaming_drop(struct pipit_streaming *streaming);
+
+/* A client is refused a stream because of its limit: count it. */
+void pipit_streaming_count_refusal(struct pipit_connection *connection);
+
+bool pipit_streaming_is_draining(const struct pipit_connection *connection);
+
+/* --- for the transport ---------------------------------------------------------------------------------------------- */
+
+/* Its connection goes: tell the writer. Returns whether there was a reply left open. */
+bool pipit_streaming_lose(struct pipit_connection *connection);
+
+/* Ask all writers to end. */
+void pipit_streaming_drain(struct pipit_transport *transport);
+
+#endif
