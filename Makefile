@@ -3,6 +3,9 @@
 
 PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev
 PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3 slowhttptest strace valgrind
+# Debian's nodejs would conflict with a node from elsewhere, and other systems' chromium is no package: there the test is skipped.
+PACKAGES_BROWSER = $(shell command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm; \
+	command -v chromium >/dev/null || ! grep -qx ID=debian /etc/os-release || echo chromium)
 PACKAGES_BENCH = $(PACKAGES_BUILD) python3 wrk nginx-light haproxy lighttpd libh2o-evloop-dev libmicrohttpd-dev
 
 # Of each target of `make fuzz`.
@@ -55,7 +58,8 @@ test: test-plain test-asan test-tsan
 	@echo 'all tests passed'
 
 test-plain: build/tools/prometheus
-	$(call install,$(PACKAGES_TEST))
+	$(call install,$(PACKAGES_TEST) $(PACKAGES_BROWSER))
+	@$(MAKE) --no-print-directory tests/browser/node_modules
 	@$(call configure,build,-DCMAKE_BUILD_TYPE=Release -DPIPIT_TESTS=ON)
 	@$(call compile,build) --silent
 	cd build && PATH="$(CURDIR)/build/tools:$$PATH" ctest --output-on-failure -j $(JOBS)
@@ -71,6 +75,10 @@ test-tsan: test-plain
 	@$(call compile,build-tsan) --silent
 	cd build-tsan && TSAN_OPTIONS=halt_on_error=1:history_size=7:suppressions=$(CURDIR)/tests/tsan.supp \
 		ctest --output-on-failure -j $(JOBS) -R '^(unit/(stats|log|house|reserve|recycle)_test|integration/)'
+
+# What the lock file names, and no scripts of theirs: see tests/browser/.npmrc.
+tests/browser/node_modules: tests/browser/package-lock.json
+	@cd tests/browser && npm ci --loglevel=error && touch node_modules
 
 # Only the programs of Debian's package: installing it would start a service.
 build/tools/prometheus:
@@ -99,6 +107,6 @@ format:
 	clang-format -i server/*.[ch] handlers/*.[ch] tools/*.[ch] $$(git ls-files 'tests/*.[ch]')
 
 clean:
-	rm -rf build build-asan build-tsan build-fuzz
+	rm -rf build build-asan build-tsan build-fuzz tests/browser/node_modules
 
 , := ,
