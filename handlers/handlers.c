@@ -10,6 +10,7 @@ int handlers_register(struct pipit_server *server, struct pipit_site *site)
 	error |= pipit_route(server, PIPIT_POST, "/hello/post", hello_post, NULL);
 	error |= pipit_route(server, PIPIT_POST, "/json/echo", json_echo, NULL);
 	error |= pipit_route(server, PIPIT_GET, "/metrics", pipit_serve_metrics, NULL);
+	error |= pipit_route(server, PIPIT_GET, "/events", pipit_serve_events, NULL);
 	error |= pipit_route(server, PIPIT_GET, "/healthz", health_live, NULL);
 	error |= pipit_route(server, PIPIT_GET, "/readyz", health_ready, NULL);
 	if (site)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cells that stats.c counts in and exposition.c reads. Private to these two.
+ * The cells that stats.c counts in, and exposition.c and figures.c read. Private to these three.
  */
 #ifndef PIPIT_COUNTS_H
 #define PIPIT_COUNTS_H

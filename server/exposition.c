@@ -7,16 +7,12 @@
 
 #include "counts.h"
 #include "pipit.h"
+#include "process.h"
 
 #include <assert.h>
-#include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* ---------------------------------------------------------------- the page's text */
 
@@ -393,15 +389,13 @@ static void put_sizes(struct page *page)
 
 static void put_connections(struct page *page)
 {
-	static const char *const states[PIPIT_STATE_COUNT] = { "idle", "reading", "handling", "writing", "streaming",
-		"closing" };
 	uint64_t totals[PIPIT_STATE_COUNT] = { 0 };
 	for (size_t i = 0; i < page->input->worker_count; i++)
 		sum_cells(page->input->workers[i]->connections, PIPIT_STATE_COUNT, totals);
 	start_family(page, "http_connections", GAUGE, "Open connections by what they are doing.");
 	for (size_t i = 0; i < PIPIT_STATE_COUNT; i++) {
 		start_sample(page);
-		put_label(page, "state", states[i]);
+		put_label(page, "state", pipit_stats_state_name((enum pipit_stats_state)i));
 		end_sample(page, totals[i]);
 	}
 }
@@ -442,14 +436,13 @@ static void put_rejections(struct page *page)
 
 static void put_timeouts(struct page *page)
 {
-	static const char *const phases[PIPIT_PHASE_COUNT] = { "head", "body", "write", "idle", "drain" };
 	uint64_t totals[PIPIT_PHASE_COUNT] = { 0 };
 	for (size_t i = 0; i < page->input->worker_count; i++)
 		sum_cells(page->input->workers[i]->timeouts, PIPIT_PHASE_COUNT, totals);
 	start_family(page, "http_timeouts", COUNTER, "Connections that ran out of time.");
 	for (size_t i = 0; i < PIPIT_PHASE_COUNT; i++) {
 		start_sample(page);
-		put_label(page, "phase", phases[i]);
+		put_label(page, "phase", pipit_stats_phase_name((enum pipit_stats_phase)i));
 		end_sample(page, totals[i]);
 	}
 }
@@ -528,81 +521,30 @@ static void put_loops(struct page *page)
 
 /* ---------------------------------------------------------------- the process */
 
-/* Field `number` of /proc/self/stat, counted from 1 as in proc(5); 0 when there are not so many. */
-static uint64_t read_stat_field(const char *stat_line, int number)
-{
-	/* The program's name, field 2, may hold spaces and parentheses: count from the last one. */
-	const char *place = strrchr(stat_line, ')');
-	for (int i = 2; place && i < number; i++)
-		place = strchr(place + 1, ' ');
-	return place ? strtoull(place + 1, NULL, 10) : 0;
-}
-
-/* False where /proc is not mounted, or when no descriptor is left to open it with. */
-static bool read_stat_line(char *line, size_t size)
-{
-	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ssize_t length = read(fd, line, size - 1);
-	close(fd);
-	if (length <= 0)
-		return false;
-	line[length] = '\0';
-	return true;
-}
-
-static void put_memory_and_threads(struct page *page)
-{
-	char line[1024];
-	if (!read_stat_line(line, sizeof(line)))
-		return;
-	put_single(
-	    page, "process_virtual_memory_bytes", GAUGE, "Virtual memory size in bytes.", read_stat_field(line, 23));
-	put_single(page, "process_resident_memory_bytes", GAUGE, "Resident memory size in bytes.",
-	    read_stat_field(line, 24) * (uint64_t)sysconf(_SC_PAGESIZE));
-	put_single(page, "process_threads", GAUGE, "Number of OS threads in the process.", read_stat_field(line, 20));
-}
-
-static bool list_open_files(uint64_t *count)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	if (!directory)
-		return false;
-	uint64_t entries = 0;
-	while (readdir(directory))
-		entries++;
-	closedir(directory);
-	*count = entries > 3 ? entries - 3 : 0; /* ".", ".." and the directory's own descriptor */
-	return true;
-}
-
-/* Linux 6.2 and later tell the number as the directory's size; listing ten thousand descriptors takes milliseconds. */
-static bool count_open_files(uint64_t *count)
-{
-	struct stat status;
-	if (stat("/proc/self/fd", &status) != 0)
-		return false;
-	if (status.st_size == 0)
-		return list_open_files(count);
-	*count = (uint64_t)status.st_size;
-	return true;
-}
-
 static void put_process(struct page *page)
 {
+	struct pipit_process process;
 	uint64_t value;
-	struct rlimit limit;
+
+	pipit_process_read(&process);
 	if (read_clock(CLOCK_PROCESS_CPUTIME_ID, &value)) {
 		start_family(page, "process_cpu_seconds", COUNTER, "Total user and system CPU time spent in seconds.");
 		start_sample(page);
 		end_sample_seconds(page, value);
 	}
-	if (count_open_files(&value))
-		put_single(page, "process_open_fds", GAUGE, "Number of open file descriptors.", value);
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-		put_single(page, "process_max_fds", GAUGE, "Maximum number of open file descriptors.", limit.rlim_cur);
-	put_memory_and_threads(page);
+	if (process.has_descriptors)
+		put_single(
+		    page, "process_open_fds", GAUGE, "Number of open file descriptors.", process.open_descriptors);
+	if (process.has_limit)
+		put_single(page, "process_max_fds", GAUGE, "Maximum number of open file descriptors.",
+		    process.max_descriptors);
+	if (process.has_memory) {
+		put_single(page, "process_virtual_memory_bytes", GAUGE, "Virtual memory size in bytes.",
+		    process.virtual_bytes);
+		put_single(page, "process_resident_memory_bytes", GAUGE, "Resident memory size in bytes.",
+		    process.resident_bytes);
+		put_single(page, "process_threads", GAUGE, "Number of OS threads in the process.", process.threads);
+	}
 	put_single(page, "process_start_time_seconds", GAUGE, "Start time of the process since unix epoch in seconds.",
 	    (uint64_t)page->input->started);
 }

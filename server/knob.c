@@ -65,6 +65,8 @@ const struct pipit_knob pipit_knobs[] = {
 	    .help = "before it is closed; 0: any" },
 	{ .name = "memory-limit", .kind = PIPIT_KNOB_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(memory_limit),
 	    .initial = 64 * MIB, .max = TIB, .operand = "SIZE", .help = "buffered bytes of all connections" },
+	{ .name = "max-streams", .kind = PIPIT_KNOB_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_streams),
+	    .initial = 1000, .max = 1000000, .operand = "N", .help = "clients that follow /events at once" },
 	{ .name = "listen-backlog", .kind = PIPIT_KNOB_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(listen_backlog),
 	    .initial = 1024, .min = 1, .max = 65535, .operand = "N", .help = "connections waiting to be accepted" },
 	{ .name = "max-head-bytes", .kind = PIPIT_KNOB_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_head_bytes),

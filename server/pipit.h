@@ -83,6 +83,8 @@ struct pipit_config {
 	 * `max_body_bytes`. Heads that are arriving may take half of it, whatever else there is. Default 67108864.
 	 */
 	uint64_t memory_limit;
+	/** Clients that may follow pipit_serve_events() at once (503 above). Default 1000; 0: any number. */
+	uint64_t max_streams;
 	/** Length of the kernel's queue of connections not yet accepted, per listener. Default 1024, range 1 to 65535. */
 	uint64_t listen_backlog;
 	/** Request line and header fields together, in bytes (431 above). Default 16384, range 256 to 65536. */
@@ -659,6 +661,12 @@ PIPIT_API void pipit_site_free(struct pipit_site *site);
  * @param site  the handler's `arg`: a struct pipit_site
  */
 PIPIT_API void pipit_serve_files(struct pipit_request *request, void *site);
+
+/**
+ * Handler for the figures of the dashboard: a stream of events, once a second what the server does, and first of all the last ten
+ * minutes of it. A server with such a route takes the figures from its start on. `arg` is not used.
+ */
+PIPIT_API void pipit_serve_events(struct pipit_request *request, void *arg);
 
 /** Handler for the metrics page: Prometheus text, or OpenMetrics when the client asks for it. `arg` is not used. */
 PIPIT_API void pipit_serve_metrics(struct pipit_request *request, void *arg);

@@ -6,6 +6,7 @@
 #include "exposition.h"
 #include "house.h"
 #include "listener.h"
+#include "live.h"
 #include "log.h"
 #include "router.h"
 #include "signals.h"
@@ -26,10 +27,12 @@
 #endif
 
 #define WORKERS_MAX 256
+/* Of the configuration, besides addresses. */
+#define TEXTS 9
 
 struct pipit_server {
 	struct pipit_config config; /* a copy; its strings are `strings` */
-	char *strings[PIPIT_LISTEN_MAX + 5];
+	char *strings[PIPIT_LISTEN_MAX + TEXTS];
 	size_t string_count;
 	struct pipit_shared shared;
 	struct pipit_router *router;
@@ -44,8 +47,10 @@ struct pipit_server {
 
 	size_t worker_count;
 	struct pipit_worker *workers[WORKERS_MAX];
-	pthread_t threads[WORKERS_MAX]; /* of workers 1 and up */
-	_Atomic size_t running;         /* workers that are not done */
+	const struct pipit_stats *stats[WORKERS_MAX]; /* of the workers */
+	struct pipit_live *live;                      /* of GET /events; NULL: nobody serves that */
+	pthread_t threads[WORKERS_MAX];               /* of workers 1 and up */
+	_Atomic size_t running;                       /* workers that are not done */
 	bool is_attached;
 
 	bool is_listening;
@@ -82,8 +87,11 @@ static bool copy_config(struct pipit_server *server, const struct pipit_config *
 	copy->owned = NULL;
 	for (size_t i = 0; i < copy->listen_count; i++)
 		is_copied &= copy_string(server, &copy->listen[i]);
-	return is_copied && copy_string(server, &copy->root) && copy_string(server, &copy->access_log) &&
-	       copy_string(server, &copy->log_format) && copy_string(server, &copy->log_level);
+	const char **texts[TEXTS] = { &copy->root, &copy->spa, &copy->listing, &copy->compress, &copy->cache_control,
+		&copy->media_types, &copy->access_log, &copy->log_format, &copy->log_level };
+	for (size_t i = 0; i < TEXTS; i++)
+		is_copied &= copy_string(server, texts[i]);
+	return is_copied;
 }
 
 static size_t cores(void)
@@ -362,11 +370,55 @@ static bool has_classic(const struct pipit_server *server)
 	return route || (server->fallback && server->fallback->callback);
 }
 
+/* What there is to tell of it. */
+static struct pipit_exposition describe(const struct pipit_server *server)
+{
+	return (struct pipit_exposition){
+		.workers = server->stats,
+		.worker_count = server->worker_count,
+		.routes = server->route_names,
+		.route_count = server->route_count + 2,
+		.version = PIPIT_VERSION,
+		.libevent_version = event_get_version(),
+		.log_dropped = server->shared.access_log ? pipit_access_log_dropped(server->shared.access_log) : 0,
+		.started = server->started,
+		.buffered_bytes = pipit_house_bytes(server->shared.house),
+	};
+}
+
+static void describe_live(void *context, struct pipit_figures_input *input)
+{
+	const struct pipit_server *server = context;
+	*input = (struct pipit_figures_input){
+		.page = describe(server),
+		.max_connections = server->config.max_connections,
+		.memory_limit = server->config.memory_limit,
+	};
+}
+
+static bool serves_events(const struct pipit_server *server)
+{
+	const struct pipit_route *route = server->routes;
+	while (route && route->handler != pipit_serve_events)
+		route = route->next;
+	return route || (server->fallback && server->fallback->handler == pipit_serve_events);
+}
+
+static int start_live(struct pipit_server *server)
+{
+	if (!serves_events(server))
+		return 0;
+	server->live =
+	    pipit_live_new(pipit_worker_base(server->workers[0]), describe_live, server, server->config.max_streams);
+	return server->live ? 0 : -ENOMEM;
+}
+
 static int make_worker(struct pipit_server *server, size_t number, struct event_base *base)
 {
 	struct pipit_worker *worker = server->workers[number] = pipit_worker_new(&server->shared, base);
 	if (!worker)
 		return -ENOMEM;
+	server->stats[number] = pipit_worker_stats(worker);
 	for (size_t i = 0; i < server->config.listen_count; i++) {
 		int *socket = &server->sockets[i * server->worker_count + number], fd = *socket;
 		*socket = -1;
@@ -402,7 +454,10 @@ static int start(struct pipit_server *server, struct event_base *base)
 			return error;
 		}
 	}
-	return 0;
+	error = start_live(server);
+	if (error != 0)
+		pipit_log(PIPIT_LOG_ERROR, "cannot start the stream of figures: out of memory");
+	return error;
 }
 
 /* From now on a drain or stop goes to the workers; one that came before is passed on. */
@@ -539,6 +594,7 @@ void pipit_server_free(struct pipit_server *server)
 {
 	if (!server)
 		return;
+	pipit_live_free(server->live);
 	for (size_t i = 0; i < server->worker_count; i++)
 		pipit_worker_free(server->workers[i]);
 	close_sockets(server);
@@ -560,23 +616,10 @@ void pipit_server_free(struct pipit_server *server)
 
 /* --- metrics ------------------------------------------------------------------------------------------------------- */
 
-static char *render_metrics(struct pipit_server *server, bool openmetrics, size_t *length)
+static char *render_metrics(const struct pipit_server *server, bool openmetrics, size_t *length)
 {
-	const struct pipit_stats *workers[WORKERS_MAX];
-	struct pipit_exposition page = {
-		.workers = workers,
-		.worker_count = server->worker_count,
-		.routes = server->route_names,
-		.route_count = server->route_count + 2,
-		.version = PIPIT_VERSION,
-		.libevent_version = event_get_version(),
-		.log_dropped = server->shared.access_log ? pipit_access_log_dropped(server->shared.access_log) : 0,
-		.started = server->started,
-		.buffered_bytes = pipit_house_bytes(server->shared.house),
-		.openmetrics = openmetrics,
-	};
-	for (size_t i = 0; i < server->worker_count; i++)
-		workers[i] = pipit_worker_stats(server->workers[i]);
+	struct pipit_exposition page = describe(server);
+	page.openmetrics = openmetrics;
 	return pipit_exposition_render(&page, length);
 }
 
@@ -600,4 +643,10 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 			: "text/plain; version=0.0.4; charset=utf-8",
 	    page, length);
 	free(page);
+}
+
+void pipit_serve_events(struct pipit_request *request, void *arg)
+{
+	(void)arg;
+	pipit_live_serve(pipit_request_server(request)->live, request);
 }

@@ -65,6 +65,19 @@ void pipit_stats_free(struct pipit_stats *stats)
 	free(stats);
 }
 
+const char *pipit_stats_state_name(enum pipit_stats_state state)
+{
+	static const char *const names[PIPIT_STATE_COUNT] = { "idle", "reading", "handling", "writing", "streaming",
+		"closing" };
+	return names[state];
+}
+
+const char *pipit_stats_phase_name(enum pipit_stats_phase phase)
+{
+	static const char *const names[PIPIT_PHASE_COUNT] = { "head", "body", "write", "idle", "drain" };
+	return names[phase];
+}
+
 static uint32_t pack_key(size_t route, unsigned method, int status)
 {
 	unsigned number = method ? (unsigned)__builtin_ctz(method) + 1 : 0;

@@ -59,6 +59,10 @@ struct pipit_stats_loop {
 
 struct pipit_stats;
 
+/* The labels. Static. */
+const char *pipit_stats_state_name(enum pipit_stats_state state);
+const char *pipit_stats_phase_name(enum pipit_stats_phase phase);
+
 /*
  * routes: how many route indexes there are (the fallback and "no route" included).
  * method, features: of the event_base, static strings ("epoll", "et,o1,early_close"). clock: of the thread that runs the

@@ -123,15 +123,17 @@ static void release_stream(struct pipit_stream *stream)
 /* True when there is something: it is `writing` now. */
 static bool take_next(struct client *client)
 {
+	struct link *next;
+
 	if (client->backlog_at < client->backlog_count) {
 		client->writing = client->backlog[client->backlog_at++];
 		return true;
 	}
 	if (client->is_over || client->at == client->branch->newest)
 		return false;
-	hold_link(client->at->next);
+	next = hold_link(client->at->next);
 	release_link(client->at);
-	client->at = client->at->next;
+	client->at = next;
 	client->is_over = !client->at->event;
 	if (!client->is_over)
 		client->writing = pipit_rendered_hold(client->at->event);

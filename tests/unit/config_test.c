@@ -172,11 +172,11 @@ END_TEST
 /* ---------------------------------------------------------------- printed forms */
 
 static const char *const names[] = { "listen", "workers", "root", "spa", "listing", "compress", "cache-control",
-	"media-types", "config", "access-log", "log-format", "log-level", "max-connections", "listen-backlog",
-	"max-head-bytes", "max-fields", "max-target-bytes", "max-body-bytes", "max-json-depth", "head-timeout",
-	"read-timeout", "write-timeout", "min-rate-bytes", "rate-grace", "idle-timeout", "drain-timeout",
-	"max-connections-per-address", "max-requests-per-connection", "memory-limit", "max-field-bytes",
-	"max-output-bytes", "defer-accept", "check", "healthcheck", "version", "help" };
+	"media-types", "max-streams", "config", "access-log", "log-format", "log-level", "max-connections",
+	"listen-backlog", "max-head-bytes", "max-fields", "max-target-bytes", "max-body-bytes", "max-json-depth",
+	"head-timeout", "read-timeout", "write-timeout", "min-rate-bytes", "rate-grace", "idle-timeout",
+	"drain-timeout", "max-connections-per-address", "max-requests-per-connection", "memory-limit",
+	"max-field-bytes", "max-output-bytes", "defer-accept", "check", "healthcheck", "version", "help" };
 
 enum { NAME_COUNT = sizeof(names) / sizeof(names[0]), COMMAND_COUNT = 5 };
 

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* GET /events: the figures once a second, to all who follow, with the last ten minutes to begin with. */
+#ifndef PIPIT_LIVE_H
+#define PIPIT_LIVE_H
+
+#include "figures.h"
+#include "pipit.h"
+
+struct event_base;
+struct pipit_live;
+
+/* Fills *input; its lists live until the next call. On the base's thread, and on that of a worker whose client joins. */
+typedef void pipit_live_describe(void *context, struct pipit_figures_input *input);
+
+/*
+ * Samples once a second from now on, on the base's loop. describe, context: kept. max_clients: at once; 0: any number. NULL when
+ * memory is short.
+ */
+struct pipit_live *pipit_live_new(
+    struct event_base *base, pipit_live_describe *describe, void *context, uint64_t max_clients);
+
+/* Ends the replies of all who follow. Before its base is freed, or used by another thread. NULL is harmless. */
+void pipit_live_free(struct pipit_live *live);
+
+/* Reply with the stream. Any worker. */
+void pipit_live_serve(struct pipit_live *live, struct pipit_request *request);
+
+#endif
