@@ -1,0 +1,344 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""No spelling of a path, no link and no race leads to a file outside the root, and what is no regular file is not there."""
+import os
+import pathlib
+import random
+import shutil
+import socket
+import stat
+import subprocess
+import threading
+
+from served import (DAEMON, Client, Daemon, Group, end_with_verdict, put, running, temporary_folder)
+
+SECRET = b"the secret that lies beside the root"
+SEED = 22
+RANDOM_TARGETS = 4000
+RACE_NAMES = 1500
+NOBODY = 65534
+HTML = "text/html; charset=utf-8"
+
+# The target as it stands in the request line, and the status. Beside the root lie secret.txt, root-secret/ and secrets/; in it
+# sub/deep/file.txt, inside.txt and names such as "..." or "..;".
+SPELLINGS = [
+    # Above the root.
+    ("/../secret.txt", 400), ("/..", 400), ("/../", 400), ("/../../../../../../etc/passwd", 400), ("/./../secret.txt", 400),
+    ("/sub/../../secret.txt", 400), ("/sub/deep/../../../secret.txt", 400), ("/missing/../../secret.txt", 400),
+    ("/inside.txt/../../secret.txt", 400),
+    ("/../root/inside.txt", 400), ("/../root-secret/secret.txt", 400), ("/.//../secret.txt", 400), ("//../secret.txt", 400),
+    ("///../../secret.txt", 400),
+    ("/sub//../../secret.txt", 400), ("/sub/./.././../secret.txt", 400), ("/../secret.txt?query", 400), ("/sub/deep/../../..", 400),
+    ("/../sub/../secret.txt", 400), ("/..//secret.txt", 400), ("/../secret.txt/", 400), ("/" + "../" * 500 + "etc/passwd", 400),
+    ("/" + "sub/" * 50 + "../" * 51 + "secret.txt", 400),
+    # Encoded: decoded once, before dot segments are removed.
+    ("/%2e%2e/secret.txt", 400), ("/%2E%2E/secret.txt", 400), ("/.%2e/secret.txt", 400), ("/%2e./secret.txt", 400),
+    ("/%2e%2e%2fsecret.txt", 400),
+    ("/..%2fsecret.txt", 400), ("/..%2Fsecret.txt", 400), ("/sub%2f..%2f..%2fsecret.txt", 400), ("/%2f..%2fsecret.txt", 400),
+    ("/%2e%2e", 400),
+    ("/sub/%2e%2e/%2e%2e/secret.txt", 400), ("/%2e/%2e%2e/secret.txt", 400), ("/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd", 400),
+    # Encoded twice, or oddly: names that are not there.
+    ("/%252e%252e/secret.txt", 404), ("/%252e%252e%252fsecret.txt", 404), ("/..%252fsecret.txt", 404),
+    ("/%25252e%25252e/secret.txt", 404),
+    ("/%c0%ae%c0%ae/secret.txt", 404), ("/%c0%ae%c0%ae%c0%afsecret.txt", 404), ("/..%c0%afsecret.txt", 404),
+    ("/%e0%80%ae%e0%80%ae/secret.txt", 404),
+    ("/%f0%80%80%ae%f0%80%80%ae/secret.txt", 404), ("/..%ef%bc%8fsecret.txt", 404), ("/%ef%bc%8e%ef%bc%8e/secret.txt", 404),
+    ("/%uff0e%uff0e/secret.txt", 400),
+    ("/..%u2215secret.txt", 400),
+    # Escapes that are none.
+    ("/%", 400), ("/%2", 400), ("/%zz", 400), ("/%2g/inside.txt", 400), ("/inside.txt%", 400), ("/%-1", 400), ("/% 2", 400),
+    ("/%%32%65", 400),
+    # NUL, backslash and other bytes.
+    ("/inside.txt%00", 400), ("/inside.txt%00.png", 400), ("/..%00/secret.txt", 400), ("/%00", 400),
+    ("/../secret.txt%00.html", 400),
+    ("/inside.txt\0", 400), ("/..\\secret.txt", 400), ("\\..\\secret.txt", 400), ("/..%5csecret.txt", 400),
+    ("/..%5Csecret.txt", 400),
+    ("/sub\\..\\..\\secret.txt", 400), ("/%5c..%5csecret.txt", 400), ("/\\", 400), ("/sub%5cdeep", 400),
+    ("/..%255csecret.txt", 404),
+    ("/inside.txt\t", 400), ("/in side.txt", 400), ("/inside.txt\x7f", 400), ("/inside.txt\x01", 400), ("/%0d%0aSet-Cookie:x", 404),
+    ("/inside.txt%20", 404),
+    ("/inside.txt%0a", 404), ("/inside.txt#fragment", 400), ("/inside.txt::$DATA", 404), ("/inside.txt.", 404),
+    # Dots that are no dot segments, and parameters, which are part of names.
+    ("/.../secret.txt", 404), ("/..../secret.txt", 404), ("/..;/secret.txt", 404), ("/..;a=b/secret.txt", 404),
+    ("/..%3b/secret.txt", 404),
+    ("/sub/..;/..;/secret.txt", 404), ("/.%20./secret.txt", 404), ("/..%20/secret.txt", 404), ("/..%09/secret.txt", 404),
+    ("/..a/secret.txt", 404),
+    ("/a../secret.txt", 404), ("/sub/...", 404),
+    # Dotfiles, but for dot segments.
+    ("/.hidden", 404), ("/%2ehidden", 404), ("/.hidden/", 404), ("/sub/.hidden", 404), ("/.git/config", 404),
+    ("/%2egit/config", 404), ("/.well-known/x", 404),
+    ("/.git/../.hidden", 404), ("//.hidden", 404), ("/./.hidden", 404), ("/..hidden", 404),
+    # Absolute names, from the root's own point of view.
+    ("//etc/passwd", 404), ("/etc/passwd", 404), ("///etc/passwd", 404), ("/%2fetc%2fpasswd", 404),
+    ("/proc/self/root/etc/passwd", 404),
+    ("/file:///etc/passwd", 404), ("/~root/", 404), ("/~/secret.txt", 404), ("/$HOME/secret.txt", 404), ("/*", 404),
+    ("/secret.txt", 404), ("/root-secret/secret.txt", 404),
+    # The absolute form, and what is no target at all.
+    ("http://x/../secret.txt", 400), ("http://x/%2e%2e/secret.txt", 400), ("http://x/..%2fsecret.txt", 400),
+    ("http://x/%252e%252e/secret.txt", 404),
+    ("http://x/inside.txt", 200), ("http://x/sub/../inside.txt", 200), ("../secret.txt", 400), ("..", 400), ("secret.txt", 400),
+    ("file:///etc/passwd", 400),
+    ("?/../secret.txt", 400), ("./../secret.txt", 400),
+    # Too long for a name, or for a path.
+    ("/" + "a" * 255, 404), ("/" + "a" * 256, 404), ("/" + "a" * 5000, 404), ("/" + "a/" * 2000, 404), ("/" + "%61" * 300, 404),
+    ("/" + "./" * 2500 + "inside.txt", None), ("/" + "sub/../" * 700 + "inside.txt", None),
+    # What is well within.
+    ("/inside.txt", 200), ("/./inside.txt", 200), ("//inside.txt", 200), ("/sub/../inside.txt", 200),
+    ("/missing/../inside.txt", 200),
+    ("/sub/deep/../../inside.txt", 200), ("/%69nside%2etxt", 200), ("/sub%2fdeep%2ffile.txt", 200), ("/sub/%2e%2e/inside.txt", 200),
+    ("/sub/%2e/deep/file.txt", 200),
+    ("/sub/deep/.././deep//file.txt", 200), ("/inside.txt?/../../secret.txt", 200), ("/inside.txt?%5c..%5c", 200),
+    ("/inside.txt?..\\..", 200), ("/inside.txt?%00", 400), ("/odd/.../x", 404), ("/odd%25/file.txt", 200),
+    ("/odd%2525/file.txt", 404), ("/inside.txt/..", 200), ("/sub/..", 200), ("/..odd", 404), ("/caf%c3%a9.txt", 200),
+    ("/%ff.txt", 200), ("/semi;colon.txt", 200),
+]
+
+
+def make_root(folder):
+    root = folder / "root"
+    for name in ("inside.txt", "sub/deep/file.txt", "odd%/file.txt", "caf\u00e9.txt", "semi;colon.txt", "index.html"):
+        put(root, name, b"inside")
+    pathlib.Path(os.fsdecode(os.fsencode(root) + b"/\xff.txt")).write_bytes(b"inside")
+    for name in (".hidden", "sub/.hidden", ".git/config", ".well-known/x", "..hidden", "..odd"):
+        put(root, name, SECRET)
+    for name in ("secret.txt", "root-secret/secret.txt", "secrets/secret.txt", "secrets/index.html", "passwd"):
+        put(folder, name, SECRET)
+    return root
+
+
+def holds_secret(reply):
+    return SECRET in reply.content or b"root:" in reply.content
+
+
+def check_spellings(client):
+    with Group(f"{len(SPELLINGS)} spellings of paths") as group:
+        for method in ("GET", "HEAD"):
+            for target, status in SPELLINGS:
+                shown = f"{method} {target!r:.150}"
+                reply = client.ask(target, method=method)
+                group.true(shown, "not the secret", not holds_secret(reply), reply)
+                if status is None:
+                    group.true(shown, "the file, or a refusal", reply.status in (200, 400, 404, 414), reply.status)
+                else:
+                    group.same(shown, status, reply.status)
+                if status == 200 and method == "GET":
+                    group.same(shown, b"inside", reply.content)
+
+
+def check_fallbacks(root):
+    """Listings, places of programs and pages for errors open files too."""
+    with Group("the same with --listing and --spa") as group, running(Daemon(root, "--listing", "--spa")) as daemon:
+        client = daemon.client()
+        for target, status in SPELLINGS:
+            for accept in ("text/html", "application/json"):
+                reply = client.ask(target, ("Accept", accept))
+                group.true(f"GET {target!r:.150}", "not the secret", not holds_secret(reply), reply)
+                if status in (200, 400):
+                    group.same(f"GET {target!r:.150}, Accept: {accept}", status, reply.status)
+        client.close()
+
+
+def check_random_targets(client):
+    pieces = ["..", ".", "%2e", "%2E", "%2e%2e", "/", "//", "%2f", "%2F", "\\", "%5c", "%00", "%25", "%252e", "%252f", ";",
+              "%c0%ae", "%c0%af", "?", "sub", "deep",
+              "inside.txt", "secret.txt", "root", "root-secret", "secrets", ".hidden", "...", " ", "%20", "~", "a"]
+    with Group(f"{RANDOM_TARGETS} random paths, seed {SEED}") as group:
+        generator = random.Random(SEED)
+        counts = {}
+        for _ in range(RANDOM_TARGETS):
+            target = "/" + "".join(generator.choices(pieces, k=generator.randrange(1, 9))) + generator.choice(("", "",
+                                                                                                               "/secret.txt",
+                                                                                                               "/../secret.txt"))
+            reply = client.ask(target)
+            counts[reply.status] = counts.get(reply.status, 0) + 1
+            group.true(f"GET {target!r}", "200, 301, 400 or 404, and not the secret",
+                       reply.status in (200, 301, 400, 404) and not holds_secret(reply), reply)
+        group.notes.append(str(dict(sorted(counts.items()))))
+
+
+# --- what is no regular file ----------------------------------------------------------------------------------------------
+
+
+def make_links(folder, root):
+    """Names, what they lead to, and the status."""
+    (root / "way").mkdir()
+    links = {
+        "out-relative": ("../secret.txt", 404), "out-absolute": (str(folder / "secret.txt"), 404), "out-etc": ("/etc/passwd", 404),
+        "out-directory": ("../secrets", 404), "out-above": ("..", 404), "out-slash": ("/", 404),
+        "out-proc": ("/proc/self/root", 404),
+        "out-fd": ("/proc/self/fd/0", 404), "out-cwd": ("/proc/self/cwd", 404), "out-and-in": ("../root/inside.txt", 404),
+        "device": ("/dev/zero", 404),
+        "chain-out": ("chain-middle", 404), "chain-middle": ("out-relative", 404), "dangling": ("nowhere", 404),
+        "loop": ("loop", 404),
+        "loop-one": ("loop-other", 404), "loop-other": ("loop-one", 404), "way/out": ("../../secret.txt", 404),
+        "in-file": ("inside.txt", 200), "in-dotted": ("./sub/../inside.txt", 200), "in-deep": ("sub/deep/file.txt", 200),
+        "in-chain": ("in-file", 200),
+        "way/back": ("../inside.txt", 200), "way/up-and-down": ("../sub/deep/file.txt", 200),
+    }
+    for name, (to, _) in links.items():
+        (root / name).symlink_to(to)
+    (root / "in-directory").symlink_to("sub")
+    os.link(root / "inside.txt", root / "hard-link")
+    return {name: status for name, (_, status) in links.items()}
+
+
+def check_links(client, folder, root):
+    with Group("links") as group:
+        for name, status in make_links(folder, root).items():
+            reply = client.ask(f"/{name}")
+            group.same(f"/{name}", (status, False), (reply.status, holds_secret(reply)))
+        for target, status in (("/in-directory/deep/file.txt", 200), ("/hard-link", 200), ("/out-directory/secret.txt", 404),
+                               ("/out-directory/", 404),
+                               ("/out-above/secret.txt", 404), ("/out-slash/etc/passwd", 404), ("/out-proc/etc/passwd", 404),
+                               ("/out-above/root/inside.txt", 404),
+                               # The path is settled before anything is opened: ".." is not the kernel's.
+                               ("/in-directory/../inside.txt", 200), ("/out-directory/../inside.txt", 200),
+                               ("/out-directory/../secret.txt", 404),
+                               ("/in-directory/deep/../../../secret.txt", 400)):
+            reply = client.ask(target)
+            group.same(target, (status, False), (reply.status, holds_secret(reply)))
+
+
+def check_special(client, root):
+    with Group("files that are no files") as group:
+        os.mkfifo(root / "fifo")
+        os.mkfifo(root / "fifo.html")
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(root / "socket"))
+        names = ["fifo", "fifo.html", "socket"]
+        try:
+            os.mknod(root / "zero", stat.S_IFCHR | 0o666, os.makedev(1, 5))
+            os.mknod(root / "block", stat.S_IFBLK | 0o666, os.makedev(7, 0))
+            names += ["zero", "block"]
+        except PermissionError:
+            group.notes.append("no devices without privileges")
+        for name in names:
+            for target in (f"/{name}", f"/{name}/", f"/{name}/x"):
+                for method in ("GET", "HEAD"):
+                    group.same(f"{method} {target}", 404, client.ask(target, method=method).status)
+        listening.close()
+        group.same("a file afterwards", 200, client.ask("/inside.txt").status)
+
+
+# --- what may not be read --------------------------------------------------------------------------------------------------
+
+
+def unprivileged():
+    """How to start a daemon that may not read everything; None when that cannot be."""
+    if os.getuid():
+        return {}
+    how = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    try:
+        subprocess.run([DAEMON, "--version"], stdout=subprocess.DEVNULL, check=True, **how)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return how
+
+
+def check_unreadable(folder):
+    how = unprivileged()
+    if how is None:
+        print("unreadable files: skipped: nobody else may run the daemon where it lies")
+        return
+    site = folder / "guarded"
+    for name in ("locked.txt", "locked/file.txt", "passable/index.html", "indexed/index.html", "listed/file.txt"):
+        put(site, name, SECRET if name.startswith("locked") else b"open")
+    locked = {"locked.txt": 0, "locked": 0, "passable": 0o711, "indexed/index.html": 0, "listed": 0o311}
+    for name, mode in locked.items():
+        os.chmod(site / name, mode)
+    cases = [("/locked.txt", 403), ("/locked/file.txt", 403), ("/locked/", 403), ("/locked", 403), ("/locked/missing", 403),
+             ("/passable/", 200),
+             ("/passable", 301), ("/passable/missing", 404), ("/indexed/", 403), ("/listed/file.txt", 200), ("/missing", 404)]
+    try:
+        with Group("unreadable files") as group, running(Daemon(site, **how)) as daemon:
+            client = daemon.client()
+            for target, status in cases:
+                reply = client.ask(target)
+                group.same(target, (status, False), (reply.status, holds_secret(reply)))
+            client.close()
+        put(site, "403.html", b"not for you")
+        with Group("unreadable files, 403.html") as group, running(Daemon(site, "--listing", **how)) as daemon:
+            client = daemon.client()
+            for target, status in [*cases, ("/listed/", 403)]:
+                reply = client.ask(target, ("Accept", "text/html"))
+                group.same(target, (status, False), (reply.status, holds_secret(reply)))
+                if status == 403:
+                    group.same(f"{target}: its page", (HTML, b"not for you"), (reply.get("content-type"), reply.content))
+            reply = client.ask("/locked.txt", ("Accept", "application/json"))
+            group.same("/locked.txt for JSON", (403, "application/problem+json"), (reply.status, reply.get("content-type")))
+            client.close()
+    finally:
+        for name in locked:
+            os.chmod(site / name, 0o755)
+
+
+# --- a race ------------------------------------------------------------------------------------------------------------------
+
+
+def check_race(daemon, folder, root):
+    """A directory that is a link out every other moment. Each name is asked for once: nothing is remembered of it."""
+    with Group("a link that is exchanged all the time") as group:
+        for number in range(RACE_NAMES):
+            put(root, f"inner/{number}.txt", b"inside")
+            put(folder, f"outer/{number}.txt", SECRET)
+        (root / "swapped").symlink_to("inner")
+        ended, exchanges = threading.Event(), [0]
+
+        def exchange():
+            while not ended.is_set():
+                for to in ("../outer", "inner"):
+                    os.symlink(to, root / "next")
+                    os.replace(root / "next", root / "swapped")
+                    exchanges[0] += 1
+
+        thread = threading.Thread(target=exchange)
+        thread.start()
+        counts = {}
+        try:
+            client = Client(daemon.address)
+            for number in range(RACE_NAMES):
+                reply = client.ask(f"/swapped/{number}.txt")
+                counts[reply.status] = counts.get(reply.status, 0) + 1
+                # 503: the kernel cannot vouch for the path, again and again.
+                group.true(f"/swapped/{number}.txt", "the file within, 404 or 503",
+                           (reply.status, reply.content) == (200, b"inside")
+                           or reply.status in (404, 503) and not holds_secret(reply), reply)
+            client.close()
+        finally:
+            ended.set()
+            thread.join()
+        group.notes += [f"{exchanges[0]} exchanges", str(dict(sorted(counts.items())))]
+
+
+def check_curl(daemon):
+    if not shutil.which("curl"):
+        print("curl --path-as-is: skipped: no curl here")
+        return
+    with Group("curl --path-as-is") as group:
+        for target, status in (("/../secret.txt", "400"), ("/%2e%2e/secret.txt", "400"), ("/sub/../../secret.txt", "400"),
+                               ("/inside.txt", "200")):
+            url = f"http://{daemon.address[0]}:{daemon.address[1]}{target}"
+            result = subprocess.run(["curl", "--silent", "--path-as-is", "-w", "%{http_code}", url], capture_output=True,
+                                    timeout=60)
+            group.same(target, (status, False), (result.stdout[-3:].decode(), SECRET in result.stdout))
+
+
+def main():
+    with temporary_folder() as folder:
+        root = make_root(folder)
+        with running(Daemon(root)) as daemon:
+            client = daemon.client()
+            check_spellings(client)
+            check_random_targets(client)
+            check_links(client, folder, root)
+            check_special(client, root)
+            check_race(daemon, folder, root)
+            check_curl(daemon)
+            client.finish()
+        check_fallbacks(root)
+        check_unreadable(folder)
+    end_with_verdict()
+
+
+if __name__ == "__main__":
+    main()
