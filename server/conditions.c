@@ -29,14 +29,6 @@ static bool is_same_tag(struct pipit_slice one, struct pipit_slice other, bool i
 	return is_same_text(opaque(one), opaque(other));
 }
 
-static void skip_blanks(struct pipit_slice *text)
-{
-	while (text->length && (*text->data == ' ' || *text->data == '\t')) {
-		text->data++;
-		text->length--;
-	}
-}
-
 /* Take an entity tag from the front: W/"…" or "…", whose inside may hold commas. False when there is none. */
 static bool take_tag(struct pipit_slice *text, struct pipit_slice *tag)
 {
@@ -54,26 +46,36 @@ static bool take_tag(struct pipit_slice *text, struct pipit_slice *tag)
 	return true;
 }
 
-/* A list of entity tags, or "*", which any representation matches. */
+/* Take the comma behind a member, or the end, and blanks before it. False when something else is there. */
+static bool take_comma(struct pipit_slice *list)
+{
+	*list = pipit_slice_trim(*list);
+	if (list->length == 0)
+		return true;
+	if (*list->data != ',')
+		return false;
+	list->data++;
+	list->length--;
+	return true;
+}
+
+/* A list of entity tags, or "*", which any representation matches. One that is malformed anywhere matches nothing. */
 static bool list_matches(struct pipit_slice list, struct pipit_slice etag, bool is_strong)
 {
 	struct pipit_slice tag;
+	bool is_match = false;
 
-	skip_blanks(&list);
+	list = pipit_slice_trim(list);
 	if (pipit_slice_equals(list, "*"))
 		return true;
-	for (;;) {
-		skip_blanks(&list);
-		if (list.length && *list.data == ',') {
-			list.data++;
-			list.length--;
-			continue;
-		}
-		if (!take_tag(&list, &tag))
+	while (list.length) {
+		if (*list.data != ',' && take_tag(&list, &tag))
+			is_match |= etag.length && is_same_tag(tag, etag, is_strong);
+		if (!take_comma(&list))
 			return false;
-		if (etag.length && is_same_tag(tag, etag, is_strong))
-			return true;
+		list = pipit_slice_trim(list);
 	}
+	return is_match;
 }
 
 /* --- fields ---------------------------------------------------------------------------------------------------------- */

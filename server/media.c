@@ -220,9 +220,12 @@ static int take_ending(struct pipit_media *media, const struct reader *reader, c
 {
 	size_t length = strlen(ending);
 
-	if (length >= ENDING_SIZE || strchr(ending, '.') || !is_token(ending, length))
+	if (*ending == '.' || !is_token(ending, length))
 		return report(
-		    reader, -EINVAL, ending, "is no ending; use letters and digits without the dot, at most 15");
+		    reader, -EINVAL, ending, "is no ending; use letters and digits, without a dot before them");
+	/* "cwl.json" of Debian's table, and one that is longer than any we look for, name no file here. */
+	if (length >= ENDING_SIZE || strchr(ending, '.'))
+		return 0;
 	for (char *c = ending; *c; c++)
 		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
 	return add(media, ending, type) == 0 ? 0 : report(reader, -ENOMEM, ending, "found no memory");

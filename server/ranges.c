@@ -86,14 +86,17 @@ enum pipit_ranges_result pipit_ranges_parse(
     struct pipit_slice value, uint64_t size, struct pipit_range ranges[PIPIT_RANGES_MAX], size_t *count)
 {
 	struct pipit_range found[SPECIFIERS_MAX];
-	struct pipit_slice specifier;
 	size_t named = 0;
 
 	*count = 0;
 	if (!take_unit(&value))
 		return PIPIT_RANGES_IGNORED;
-	while (pipit_slice_next_member(&value, &specifier)) {
+	while (value.length) {
+		struct pipit_slice specifier = pipit_slice_take_until(&value, ',');
 		struct pipit_range range;
+		/* An empty member of a list is none (RFC 9110 §5.6.1.2). */
+		if (specifier.length == 0)
+			continue;
 		if (!parse_specifier(specifier, size, &range))
 			return PIPIT_RANGES_IGNORED;
 		if (named++ == SPECIFIERS_MAX)

@@ -4,6 +4,7 @@
  * sent when there is none. What HTTP asks about the file is left to representation.c. The contract is in pipit.h
  * (pipit_site_open, pipit_serve_files); read from pipit_serve_files(), at the end, up.
  */
+#include "accept.h"
 #include "codings.h"
 #include "compressed.h"
 #include "files.h"
@@ -279,6 +280,7 @@ static void take_neighbour(
 	describe(representation, neighbour);
 	representation->content_type = content_type;
 	representation->coding = coding;
+	representation->varies = true;
 }
 
 enum choice { CHOSEN, LOOK_AGAIN, NONE_ACCEPTABLE };
@@ -487,16 +489,18 @@ static void redirect_to_directory(struct pipit_request *request)
 	free(location);
 }
 
-static bool accept_names(struct pipit_request *request, const char *type)
+/* Rather than a page. */
+static bool prefers_json(const struct pipit_request *request)
 {
-	const char *accept = pipit_request_header(request, "Accept");
-	return accept && strstr(accept, type);
+	uint16_t page = pipit_accept_media_type(request->head, "text/html");
+	return pipit_accept_media_type(request->head, "application/json") > page ||
+	       pipit_accept_media_type(request->head, "application/problem+json") > page;
 }
 
 /* FOUND: there is a reply. */
 static enum pipit_files_result list_directory(const struct lookup *lookup)
 {
-	bool json = accept_names(lookup->request, "application/json");
+	bool json = prefers_json(lookup->request);
 	char name[1 + PATH_MAX], *text, *end;
 	size_t length;
 	int fd;
@@ -525,14 +529,16 @@ static enum pipit_files_result list_directory(const struct lookup *lookup)
 /* A place of a program that runs in the browser: not a file that is missed, and asked for by somebody who takes a page. */
 static bool is_place_of_program(const struct lookup *lookup)
 {
-	struct pipit_slice path = lookup->path;
-	const char *accept = pipit_request_header(lookup->request, "Accept");
-	const char *slash = memrchr(path.data, '/', path.length);
-	size_t last = (size_t)(path.data + path.length - slash);
+	char name[PATH_MAX];
+	const char *slash;
 
-	if (memchr(slash, '.', last))
+	if (pipit_files_name(lookup->path, name) != PIPIT_FILES_FOUND)
 		return false;
-	return !accept || strstr(accept, "text/html") || strstr(accept, "*/*");
+	slash = strrchr(name, '/');
+	/* A directory's name is that of its index here. */
+	if (lookup->path.data[lookup->path.length - 1] != '/' && strchr(slash ? slash : name, '.'))
+		return false;
+	return pipit_accept_media_type(lookup->request->head, "text/html") != PIPIT_ACCEPT_NOT;
 }
 
 /* The site's own page for an error, "/404.html", unless the client wants JSON. */
@@ -541,7 +547,7 @@ static bool serve_error_page(const struct lookup *lookup, int status)
 	char path[16];
 	struct lookup page = *lookup;
 
-	if (accept_names(lookup->request, "json"))
+	if (prefers_json(lookup->request))
 		return false;
 	page.path = (struct pipit_slice){ path, (size_t)sprintf(path, "/%d.html", status) };
 	page.absent = 0;

@@ -46,4 +46,27 @@ static inline bool pipit_slice_next_member(struct pipit_slice *list, struct pipi
 	return member->length > 0;
 }
 
+/* Without blanks at its ends. */
+static inline struct pipit_slice pipit_slice_trim(struct pipit_slice text)
+{
+	while (text.length && (*text.data == ' ' || *text.data == '\t')) {
+		text.data++;
+		text.length--;
+	}
+	while (text.length && (text.data[text.length - 1] == ' ' || text.data[text.length - 1] == '\t'))
+		text.length--;
+	return text;
+}
+
+/* Take what stands before `mark` from the front, trimmed, and the mark; all of it when there is none. */
+static inline struct pipit_slice pipit_slice_take_until(struct pipit_slice *text, char mark)
+{
+	const char *found = text->length ? (const char *)memchr(text->data, mark, text->length) : NULL;
+	struct pipit_slice taken = { text->data, found ? (size_t)(found - text->data) : text->length };
+	size_t used = taken.length + (found != NULL);
+	text->data += used;
+	text->length -= used;
+	return pipit_slice_trim(taken);
+}
+
 #endif

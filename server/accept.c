@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* See accept.h. */
+#include "accept.h"
+
+uint16_t pipit_accept_weight(struct pipit_slice parameter)
+{
+	unsigned weight, scale = 100;
+
+	if (parameter.length < 3 || (parameter.data[0] | 0x20) != 'q' || parameter.data[1] != '=')
+		return PIPIT_ACCEPT_MOST;
+	if (parameter.data[2] != '0' && parameter.data[2] != '1')
+		return PIPIT_ACCEPT_MOST;
+	weight = (unsigned)(parameter.data[2] - '0') * PIPIT_ACCEPT_MOST;
+	if (parameter.length > 3 && parameter.data[3] != '.')
+		return PIPIT_ACCEPT_MOST;
+	for (size_t i = 4; i < parameter.length; i++, scale /= 10) {
+		if (parameter.data[i] < '0' || parameter.data[i] > '9')
+			return PIPIT_ACCEPT_MOST;
+		weight += (unsigned)(parameter.data[i] - '0') * scale;
+	}
+	return (uint16_t)(weight < PIPIT_ACCEPT_MOST ? weight : PIPIT_ACCEPT_MOST);
+}
+
+/* How closely a range names the type: 0 not at all, 3 by its name. */
+static int specificity(struct pipit_slice range, const char *media_type)
+{
+	size_t type = strcspn(media_type, "/") + 1;
+
+	if (pipit_slice_equals_nocase(range, media_type))
+		return 3;
+	if (range.length == type + 1 && range.data[type] == '*' && strncasecmp(range.data, media_type, type) == 0)
+		return 2;
+	return pipit_slice_equals(range, "*/*") ? 1 : 0;
+}
+
+/* The weight may stand behind other parameters. */
+static uint16_t find_weight(struct pipit_slice parameters)
+{
+	while (parameters.length) {
+		struct pipit_slice parameter = pipit_slice_take_until(&parameters, ';');
+		if (parameter.length > 1 && (parameter.data[0] | 0x20) == 'q' && parameter.data[1] == '=')
+			return pipit_accept_weight(parameter);
+	}
+	return PIPIT_ACCEPT_MOST;
+}
+
+uint16_t pipit_accept_media_type(const struct pipit_guard_head *head, const char *media_type)
+{
+	uint16_t weight = PIPIT_ACCEPT_NOT;
+	int closest = 0;
+	bool has_field = false;
+
+	for (uint32_t i = 0; i < head->field_count; i++) {
+		const struct pipit_guard_field *field = &head->fields[i];
+		struct pipit_slice list = pipit_guard_slice(head, field->value, field->value_length);
+		if (!pipit_slice_equals_nocase(pipit_guard_slice(head, field->name, field->name_length), "Accept"))
+			continue;
+		has_field = true;
+		while (list.length) {
+			struct pipit_slice member = pipit_slice_take_until(&list, ',');
+			int close = specificity(pipit_slice_take_until(&member, ';'), media_type);
+			if (close > closest) {
+				closest = close;
+				weight = find_weight(member);
+			}
+		}
+	}
+	return has_field ? weight : PIPIT_ACCEPT_MOST;
+}
