@@ -3,6 +3,7 @@
 #include "figures.h"
 
 #include "counts.h"
+#include "pipit.h"
 #include "printer.h"
 #include "process.h"
 
@@ -47,6 +48,7 @@ struct row {
 
 struct pipit_figures {
 	size_t route_count, worker_count;
+	uint32_t *first_routes; /* per route index: the lowest index that has the same label */
 	struct totals before, now;
 	double seconds; /* between them; 0: there is one sample only, or none */
 	size_t samples;
@@ -69,7 +71,8 @@ struct pipit_figures *pipit_figures_new(size_t route_count, size_t worker_count)
 		return NULL;
 	figures->route_count = route_count;
 	figures->worker_count = worker_count;
-	if (make_totals(&figures->before, route_count, worker_count) &&
+	figures->first_routes = calloc(route_count + 1, sizeof *figures->first_routes);
+	if (figures->first_routes && make_totals(&figures->before, route_count, worker_count) &&
 	    make_totals(&figures->now, route_count, worker_count))
 		return figures;
 	pipit_figures_free(figures);
@@ -80,6 +83,7 @@ void pipit_figures_free(struct pipit_figures *figures)
 {
 	if (!figures)
 		return;
+	free(figures->first_routes);
 	free(figures->before.routes);
 	free(figures->before.workers);
 	free(figures->now.routes);
@@ -87,8 +91,34 @@ void pipit_figures_free(struct pipit_figures *figures)
 	free(figures);
 }
 
-static void add_series(struct totals *totals, const struct pipit_stats *stats)
+static int compare_routes(const void *one, const void *other, void *routes)
 {
+	uint32_t left = *(const uint32_t *)one, right = *(const uint32_t *)other;
+	int order = strcmp(((const char *const *)routes)[left], ((const char *const *)routes)[right]);
+	return order ? order : left < right ? -1 : left > right;
+}
+
+/* A pattern that was registered for several methods one by one is one route to look at. */
+static bool find_first_routes(struct pipit_figures *figures, const char *const *routes)
+{
+	uint32_t *sorted = malloc((figures->route_count + 1) * sizeof *sorted);
+
+	if (!sorted)
+		return false;
+	for (size_t i = 0; i < figures->route_count; i++)
+		sorted[i] = (uint32_t)i;
+	qsort_r(sorted, figures->route_count, sizeof *sorted, compare_routes, (void *)routes);
+	for (size_t i = 0; i < figures->route_count; i++) {
+		bool is_first = i == 0 || strcmp(routes[sorted[i]], routes[sorted[i - 1]]) != 0;
+		figures->first_routes[sorted[i]] = is_first ? sorted[i] : figures->first_routes[sorted[i - 1]];
+	}
+	free(sorted);
+	return true;
+}
+
+static void add_series(struct pipit_figures *figures, const struct pipit_stats *stats)
+{
+	struct totals *totals = &figures->now;
 	for (size_t i = 0; i < stats->series_capacity; i++) {
 		uint32_t key = atomic_load_explicit(&stats->series[i].key, memory_order_acquire);
 		unsigned class = (key & STATUS_MASK) / 100;
@@ -98,7 +128,7 @@ static void add_series(struct totals *totals, const struct pipit_stats *stats)
 		count = read_cell(&stats->series[i].count);
 		totals->classes[class - 2] += count;
 		if (class - 2 >= ERROR_CLASS)
-			totals->routes[key >> ROUTE_SHIFT].errors += count;
+			totals->routes[figures->first_routes[key >> ROUTE_SHIFT]].errors += count;
 	}
 }
 
@@ -107,10 +137,11 @@ static void add_worker(struct pipit_figures *figures, size_t number, const struc
 	struct totals *totals = &figures->now;
 	struct timespec busy = { 0 };
 
-	add_series(totals, stats);
+	add_series(figures, stats);
 	for (size_t i = 0; i < figures->route_count; i++) {
+		uint64_t *buckets = totals->routes[figures->first_routes[i]].buckets;
 		for (size_t j = 0; j < BUCKETS; j++)
-			totals->routes[i].buckets[j] += read_cell(&stats->durations[i * DURATION_CELLS + 1 + j]);
+			buckets[j] += read_cell(&stats->durations[i * DURATION_CELLS + 1 + j]);
 	}
 	for (size_t i = 0; i < PIPIT_COUNTER_COUNT; i++)
 		totals->counters[i] += read_cell(&stats->counters[i]);
@@ -214,6 +245,9 @@ void pipit_figures_sample(
 {
 	struct totals before = figures->before;
 
+	/* Short of memory, the first look is put off. */
+	if (figures->samples == 0 && !find_first_routes(figures, input->page.routes))
+		return;
 	figures->before = figures->now;
 	figures->now = before;
 	clear_totals(figures, &figures->now);
@@ -263,6 +297,32 @@ static void put_number(struct output *output, cJSON *parent, const char *name, d
 static void put_text(struct output *output, cJSON *parent, const char *name, const char *text)
 {
 	put(output, parent, name, cJSON_CreateString(text));
+}
+
+/* A pattern may hold any bytes, and JSON only UTF-8: what is none is taken for Latin-1. */
+static void put_route_name(struct output *output, cJSON *route, const char *text)
+{
+	size_t length = strlen(text);
+	char *converted, *at;
+
+	if (pipit_is_utf8(text, length)) {
+		put_text(output, route, "route", text);
+		return;
+	}
+	converted = at = malloc(2 * length + 1);
+	if (!converted) {
+		output->is_short = true;
+		return;
+	}
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+		if (byte >= 0x80)
+			*at++ = (char)(0xc0 | byte >> 6);
+		*at++ = (char)(byte >= 0x80 ? 0x80 | (byte & 0x3f) : byte);
+	}
+	*at = '\0';
+	put_text(output, route, "route", converted);
+	free(converted);
 }
 
 static char *finish(struct output *output)
@@ -382,7 +442,7 @@ static void put_route(struct output *output, cJSON *routes, const struct pipit_f
 	cJSON *route = put(output, routes, NULL, cJSON_CreateObject());
 	uint64_t buckets[BUCKETS], count = moved_buckets(figures, shown->route, buckets);
 
-	put_text(output, route, "route", input->page.routes[shown->route]);
+	put_route_name(output, route, input->page.routes[shown->route]);
 	put_number(output, route, "requests", (double)shown->requests);
 	put_number(output, route, "rate", rate(figures, count, 0));
 	put_number(output, route, "errors",
