@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the dashboard draws: the workers' counts once a second, what moved in that second, and ten minutes of the most important
- * of it. The texts are JSON; their members are in README.
+ * of it. The texts are JSON; docs/events.md has their members.
  *
  * Not for several threads at once.
  */
