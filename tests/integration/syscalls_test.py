@@ -139,11 +139,30 @@ def turns_of(trace):
     return turns
 
 
+def is_sample(call):
+    return call.name in OPENING and "/proc/self/stat" in call.arguments
+
+
+def without_samples(calls):
+    """Once a second the figures of GET /events are taken: the process's memory, descriptors and their limit."""
+    rest = []
+    while calls:
+        if is_sample(calls[0]):
+            names = [call.name for call in calls[:5]]
+            assert names[1:3] == ["read", "close"] and "stat" in names[3] and names[4] == "prlimit64", f"a sample: {names}"
+            calls = calls[5:]
+        else:
+            rest.append(calls[0])
+            calls = calls[1:]
+    return rest
+
+
 class Piece:
     def __init__(self, name, turns):
         self.name = name
         self.wakeups = sum(int(turn[0].result) > 0 for turn in turns)
-        self.calls = [call for turn in turns for call in turn if call.name not in WAIT | CLOCK]
+        self.calls = without_samples([call for turn in turns for call in turn if call.name not in WAIT | CLOCK])
+        self.samples = sum(is_sample(call) for turn in turns for call in turn)
         self.counts = dict(collections.Counter(call.name for call in self.calls))
 
     def count(self, name, condition=lambda call: True):
@@ -179,6 +198,7 @@ def come_and_go(port, times):
 
 def check_idle(piece):
     piece.must_be()
+    assert piece.samples <= IDLE_SECONDS + 1, f"idle: {piece.samples} samples"
 
 
 def check_small_file(piece, seconds):
