@@ -322,9 +322,10 @@ START_TEST(refuses_the_sixth_connection_of_an_address_until_one_leaves)
 END_TEST
 
 /* A crowd from one address can take all of its own places, and none of another's. */
+/* One worker: with several, one that is late may still be asked for room that somebody has made meanwhile. */
 START_TEST(a_crowd_from_one_address_does_not_push_out_others)
 {
-	struct siege siege = siege_begin((const char *const[]){ "--workers", "2", "--max-connections-per-address", "50",
+	struct siege siege = siege_begin((const char *const[]){ "--workers", "1", "--max-connections-per-address", "50",
 	    "--max-connections", "100", "--log-level", "error", NULL });
 	struct crowd crowd = crowd_new(500);
 	siege.from = "127.0.0.2";
