@@ -38,7 +38,7 @@ struct pipit_stream {
 	struct link *farewell; /* to end with, made beforehand */
 	_Atomic uint64_t clients, renderings;
 
-	pthread_mutex_t lock;            /* of what follows, `next` of the last link, and the branches' is_posted */
+	pthread_mutex_t lock;            /* of what follows, `next` of the last link, and the branches' flags */
 	struct link *last;               /* held */
 	uint64_t number;                 /* of the last id */
 	struct pipit_rendered **history; /* a ring, each held */
@@ -52,6 +52,7 @@ struct branch {
 	const struct pipit_request_pool *pool;
 	struct branch *next;
 	bool is_posted;      /* deliver() is in the inbox */
+	bool is_abandoned;   /* without clients: nothing is to be posted any more */
 	bool is_busy;        /* somebody walks over the clients */
 	struct link *newest; /* held; the links up to here may be read without the lock */
 	struct client *first, *last;
@@ -173,6 +174,7 @@ static void prune(struct branch *branch)
 
 	pthread_mutex_lock(&stream->lock);
 	is_needed = branch->is_posted;
+	branch->is_abandoned = true;
 	if (!is_needed) {
 		while (*link != branch)
 			link = &(*link)->next;
@@ -442,6 +444,7 @@ static int enter(
 		branch = add_branch(stream, request->pool);
 	if (!branch)
 		return -ENOMEM;
+	branch->is_abandoned = false;
 	client->at = hold_link(stream->last);
 	link_client(branch, client);
 	return 0;
@@ -583,7 +586,8 @@ static void append(struct pipit_stream *stream, struct link *link)
 	stream->last = link;
 	release_link(before);
 	for (struct branch *branch = stream->branches; branch; branch = branch->next) {
-		if (!branch->is_posted && branch->pool->post_call(branch->pool->worker, deliver, branch) == 0)
+		if (!branch->is_posted && !branch->is_abandoned &&
+		    branch->pool->post_call(branch->pool->worker, deliver, branch) == 0)
 			branch->is_posted = true;
 	}
 }
