@@ -9,11 +9,14 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define SECOND_NS 1000000000u
+
 struct pipit_live {
 	pipit_live_describe *describe;
 	void *context;
 	struct pipit_stream *stream;
 	struct event *timer;
+	bool is_steady; /* the timer fires at the beginning of each second */
 
 	pthread_mutex_t lock; /* of what follows: sampled on one thread, asked for by clients on all */
 	struct pipit_figures *figures;
@@ -22,32 +25,43 @@ struct pipit_live {
 
 /* --- once a second --------------------------------------------------------------------------------------------------- */
 
-static void take_sample(struct pipit_live *live, const struct pipit_figures_input *input)
+static uint64_t now_ns(clockid_t clock)
 {
 	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	pipit_figures_sample(
-	    live->figures, input, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, time(NULL));
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+static void take_sample(struct pipit_live *live, const struct pipit_figures_input *input)
+{
+	/* The timer may fire a moment before the second that is meant. */
+	time_t second = (time_t)((now_ns(CLOCK_REALTIME) + SECOND_NS / 2) / SECOND_NS);
+	pipit_figures_sample(live->figures, input, now_ns(CLOCK_MONOTONIC), second);
 	pipit_rendered_release(live->history);
 	live->history = NULL;
 }
 
 static void on_second(evutil_socket_t fd, short what, void *context)
 {
+	static const struct timeval second = { 1, 0 };
 	struct pipit_live *live = context;
 	struct pipit_figures_input input;
 	char *text = NULL;
 	(void)fd, (void)what;
 
+	if (!live->is_steady) {
+		live->is_steady = true;
+		event_add(live->timer, &second);
+	}
 	live->describe(live->context, &input);
 	pthread_mutex_lock(&live->lock);
 	take_sample(live, &input);
 	if (pipit_stream_clients(live->stream))
 		text = pipit_figures_render(live->figures, &input);
-	pthread_mutex_unlock(&live->lock);
 	/* Short of memory, a second is left out. */
 	if (text)
 		pipit_stream_send(live->stream, &(struct pipit_event){ .name = "figures", .data = text });
+	pthread_mutex_unlock(&live->lock);
 	free(text);
 }
 
@@ -63,26 +77,18 @@ static struct pipit_rendered *render_history(const struct pipit_live *live)
 	return rendered;
 }
 
-/* The same for all who come within a second. Held for the caller; NULL when memory is short. */
-static struct pipit_rendered *take_history(struct pipit_live *live)
-{
-	struct pipit_rendered *history;
-	pthread_mutex_lock(&live->lock);
-	if (!live->history)
-		live->history = render_history(live);
-	history = live->history ? pipit_rendered_hold(live->history) : NULL;
-	pthread_mutex_unlock(&live->lock);
-	return history;
-}
-
+/* Under the lock, as samples are taken and sent: a sample is in the history, or comes as an event, never both or neither. */
 void pipit_live_serve(struct pipit_live *live, struct pipit_request *request)
 {
-	struct pipit_rendered *history = take_history(live);
-	if (history)
-		pipit_stream_join_with(live->stream, request, history);
+	pthread_mutex_lock(&live->lock);
+	/* The same for all who come within a second. */
+	if (!live->history)
+		live->history = render_history(live);
+	if (live->history)
+		pipit_stream_join_with(live->stream, request, live->history);
 	else
 		pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
-	pipit_rendered_release(history);
+	pthread_mutex_unlock(&live->lock);
 }
 
 /* --- life ------------------------------------------------------------------------------------------------------------ */
@@ -91,13 +97,15 @@ static bool set_up(struct pipit_live *live, struct event_base *base, uint64_t ma
 {
 	struct pipit_stream_options options = { .max_clients = max_clients ? max_clients : UINT64_MAX };
 	struct pipit_figures_input input;
-	struct timeval second = { 1, 0 };
+	uint64_t left_ns = SECOND_NS - now_ns(CLOCK_REALTIME) % SECOND_NS;
+	/* The second that has begun ends, unless hardly anything is left of it: samples never share a second. */
+	struct timeval first = { left_ns < SECOND_NS / 2, (suseconds_t)(left_ns / 1000) };
 
 	live->describe(live->context, &input);
 	live->figures = pipit_figures_new(input.page.route_count, input.page.worker_count);
 	live->stream = pipit_stream_new(&options);
 	live->timer = event_new(base, -1, EV_PERSIST, on_second, live);
-	if (!live->figures || !live->stream || !live->timer || event_add(live->timer, &second) != 0)
+	if (!live->figures || !live->stream || !live->timer || event_add(live->timer, &first) != 0)
 		return false;
 	take_sample(live, &input);
 	return true;
