@@ -16,6 +16,7 @@
 
 static char big[ROUTES_BIG_BYTES];
 static size_t pending;
+static struct pipit_stream *stream;
 
 const char *routes_pattern(void)
 {
@@ -154,6 +155,20 @@ static void posted(struct pipit_request *request, void *arg)
 		refuse_kept(request);
 }
 
+/* What is sent must not be missing: again, until there is memory. */
+static void follow(struct pipit_request *request, void *arg)
+{
+	struct pipit_event first = { .name = "one", .data = "1" }, second = { .name = "two", .data = "2" };
+	(void)arg;
+
+	if (pipit_stream_join(stream, request, &first) != 0)
+		return;
+	while (pipit_stream_send(stream, &second) != 0)
+		continue;
+	while (pipit_stream_end(stream) != 0)
+		continue;
+}
+
 /* ---------------------------------------------------------------- classic */
 
 static struct evbuffer *content_of(const char *text)
@@ -280,10 +295,16 @@ static void classic_file(struct evhttp_request *request, void *name)
 int routes_register(
     struct pipit_server *server, struct event_base *base, char *small_file, char *large_file, bool with_classic)
 {
+	/* Short of memory a worker is told of an event no later than at its next heartbeat. */
+	static const struct pipit_stream_options options = { .heartbeat_ms = 1000, .history = 2 };
 	int error = 0;
 
 	routes_pattern();
 	pending = 0;
+	stream = pipit_stream_new(&options);
+	if (!stream)
+		return -1;
+	error |= pipit_route(server, PIPIT_GET, "/stream", follow, NULL);
 	error |= pipit_route(server, PIPIT_GET, "/show/{name}/{rest...}", show, NULL);
 	error |= pipit_route(server, PIPIT_POST, "/sum", add_up, NULL);
 	error |= pipit_route(server, PIPIT_GET, "/big", send_big, NULL);
@@ -299,4 +320,10 @@ int routes_register(
 	error |= pipit_route_evhttp(server, PIPIT_GET, "/classic/big", classic_big, NULL);
 	error |= pipit_route_evhttp(server, PIPIT_GET, "/classic/file", classic_file, large_file);
 	return error;
+}
+
+void routes_clear(void)
+{
+	pipit_stream_free(stream);
+	stream = NULL;
 }

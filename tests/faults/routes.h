@@ -21,6 +21,9 @@ const char *routes_pattern(void);
 int routes_register(
     struct pipit_server *server, struct event_base *base, char *small_file, char *large_file, bool with_classic);
 
+/* What routes_register() made besides; after the server was freed. */
+void routes_clear(void);
+
 /* Requests that a handler keeps and has not answered. */
 size_t routes_pending(void);
 

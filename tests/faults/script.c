@@ -206,6 +206,7 @@ int script_start(void)
 void script_stop(void)
 {
 	pipit_server_free(server);
+	routes_clear();
 	pipit_site_free(site);
 	if (base)
 		event_base_free(base);
@@ -386,6 +387,13 @@ static const struct step steps[] = {
 	    { { 200, .begins = "later yes" } } },
 	{ "a posted reply", STAYS, { "POST /posted HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nyes" },
 	    { { 200, .begins = "posted yes" } } },
+	{ "a stream of events", STAYS, { GET("/stream") },
+	    { { 200, .begins = "retry: 2000\n\nevent: one\ndata: 1\n\nid: ", .ends = "\nevent: two\ndata: 2\n\n" } } },
+	{ "a stream of events and a request behind it", STAYS, { GET("/stream") GET("/hello/get") },
+	    { { 200, .begins = "retry: 2000\n\nevent: one\ndata: 1\n\nid: ", .ends = "\nevent: two\ndata: 2\n\n" },
+	      { 200, .begins = WORLD } } },
+	{ "HEAD of a stream", STAYS, { "HEAD /events HTTP/1.1\r\n" HOST "\r\n" },
+	    { { 200, .field = "Transfer-Encoding: chunked\r\n", .to_head = true } } },
 	{ "a classic callback", STAYS,
 	    { "POST /classic?q HTTP/1.1\r\n" HOST "X-Mark: here\r\nContent-Length: 4\r\n\r\nbo", "dy" },
 	    { { 200, .begins = "classic /classic?q here body" } } },
@@ -416,6 +424,13 @@ static const struct step steps[] = {
 	    { { 431, .begins = PROBLEM, .more = true } } },
 	{ "too long a target", COMES | CLOSED, { GET("/" X64 X64 X64 X64) }, { { 414, .begins = PROBLEM, .more = true } } },
 	{ "an unknown method", COMES | CLOSED, { "BREW / HTTP/1.1\r\n" HOST "\r\n" }, { { 501, .begins = PROBLEM, .more = true } } },
+	{ "a stream of events, from history", COMES,
+	    { "GET /stream HTTP/1.1\r\n" HOST "Last-Event-ID: other\r\n\r\n" },
+	    { { 200, .begins = "retry: 2000\n\n", .ends = "\nevent: two\ndata: 2\n\n" } } },
+	/* Whether that is all of it no client of HTTP/1.0 can tell. */
+	{ "a stream of events in HTTP/1.0", COMES | CLOSED, { "GET /stream HTTP/1.0\r\n\r\n" }, { { 200, .more = true } } },
+	{ "leaves a stream", COMES | GOES, { GET("/events") }, { { 0 } } },
+	{ "breaks off in a stream", COMES | BREAKS | RESTS, { GET("/events") }, { { 0 } } },
 	{ "leaves in a head", COMES | GOES, { "GET / HT" }, { { 0 } } },
 	{ "breaks off in a content", COMES | BREAKS, { "POST /later HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\ny" }, { { 0 } } },
 	{ "leaves before a deferred reply", COMES | GOES, { "POST /later HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nyes" }, { { 0 } } },
