@@ -146,8 +146,13 @@ test('figures move while a load runs, and history survives a reload', async t =>
 test('the stream is taken up again after the daemon was gone', async t => {
 	const page = await open(t, { expected: OUTAGE });
 	await untilState(page, 'live');
-	await until('the load of before is in the chart', async () => number(await highestOf(page, 'Requests per second') ?? '') > 20);
 	await until('figures have come', async () => /\d/.test(await textOf(page.locator('#when'))));
+	const stop = startLoad();
+	try {
+		await until('a load is in the chart', async () => number(await highestOf(page, 'Requests per second') ?? '') > 20);
+	} finally {
+		await stop();
+	}
 	await stopDaemon();
 	await untilState(page, 'reconnecting');
 	await untilState(page, 'gone');
