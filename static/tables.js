@@ -71,8 +71,10 @@ const fillRejected = filler('rejected', '', 'number');
 const fillTimeouts = filler('timeouts', '', 'number');
 
 function showWorkers(workers = []) {
-	fillWorkers(workers.map(({ method = '', busy, lag, lag_max: most, events, events_max: peaks }, index) => [
-		`${index} ${method}`, show(busy, SHARE), busy, seconds(lag), seconds(most),
+	// All have the same: what the system has to offer.
+	setText(byId('method'), `${workers[0]?.method ?? DASH}; events: now / most`);
+	fillWorkers(workers.map(({ busy, lag, lag_max: most, events, events_max: peaks }, index) => [
+		String(index), show(busy, SHARE), busy, seconds(lag), seconds(most),
 		...['added', 'active', 'virtual'].map(kind => `${whole(events?.[kind])} / ${whole(peaks?.[kind])}`),
 	]));
 }
