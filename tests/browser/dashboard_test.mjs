@@ -133,6 +133,7 @@ test('figures move while a load runs, and history survives a reload', async t =>
 	}
 	assert.notEqual(await lineOf(page, 'Requests per second'), before);
 	assert.equal(await page.locator('#workers tbody tr').count(), WORKERS);
+	assert.match(await textOf(page.locator('#method')), /^epoll/);
 	for (const [worker, [busy, , lag, most, added]] of Object.entries(await cellsOf(page, 'workers')))
 		assert.ok(/ %$/.test(busy) && / [µm]?s$/.test(lag) && / [µm]?s$/.test(most) && /^\d+ \/ \d+$/.test(added), worker);
 
@@ -272,6 +273,7 @@ test('charts and tables are used by keyboard alone', async t => {
 	await page.keyboard.press('Escape');
 	await until('the cursor is gone', async () => await when.textContent() === '');
 
+	for (const path of ['/hello/get', '/nothing-here']) await (await fetch(`http://${address}${path}`)).arrayBuffer();
 	const routes = async () => Object.keys(await cellsOf(page, 'routes'));
 	await until('two routes are there', async () => (await routes()).length > 1);
 	await tabTo(/^route$/);
