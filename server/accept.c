@@ -48,13 +48,11 @@ uint16_t pipit_accept_media_type(const struct pipit_guard_head *head, const char
 {
 	uint16_t weight = PIPIT_ACCEPT_NOT;
 	int closest = 0;
+	const struct pipit_guard_field *field = NULL;
 	bool has_field = false;
 
-	for (uint32_t i = 0; i < head->field_count; i++) {
-		const struct pipit_guard_field *field = &head->fields[i];
+	while ((field = pipit_guard_find_next(head, "Accept", field))) {
 		struct pipit_slice list = pipit_guard_slice(head, field->value, field->value_length);
-		if (!pipit_slice_equals_nocase(pipit_guard_slice(head, field->name, field->name_length), "Accept"))
-			continue;
 		has_field = true;
 		while (list.length) {
 			struct pipit_slice member = pipit_slice_take_until(&list, ',');

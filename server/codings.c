@@ -44,14 +44,11 @@ static void take_member(struct pipit_codings *codings, struct pipit_slice member
 struct pipit_codings pipit_codings_read(const struct pipit_guard_head *head)
 {
 	struct pipit_codings codings = { { UNSET, UNSET, UNSET, UNSET }, false };
+	const struct pipit_guard_field *field = NULL;
 	uint16_t any = UNSET;
 
-	for (uint32_t i = 0; i < head->field_count; i++) {
-		const struct pipit_guard_field *field = &head->fields[i];
+	while ((field = pipit_guard_find_next(head, "Accept-Encoding", field))) {
 		struct pipit_slice list = pipit_guard_slice(head, field->value, field->value_length);
-		if (!pipit_slice_equals_nocase(
-			pipit_guard_slice(head, field->name, field->name_length), "Accept-Encoding"))
-			continue;
 		while (list.length)
 			take_member(&codings, pipit_slice_take_until(&list, ','), &any);
 	}

@@ -83,11 +83,9 @@ static bool list_matches(struct pipit_slice list, struct pipit_slice etag, bool 
 /* How often a head has a field, and its last value. */
 static size_t count_fields(const struct pipit_guard_head *head, const char *name, struct pipit_slice *last)
 {
+	const struct pipit_guard_field *field = NULL;
 	size_t count = 0;
-	for (uint32_t i = 0; i < head->field_count; i++) {
-		const struct pipit_guard_field *field = &head->fields[i];
-		if (!pipit_slice_equals_nocase(pipit_guard_slice(head, field->name, field->name_length), name))
-			continue;
+	while ((field = pipit_guard_find_next(head, name, field))) {
 		*last = pipit_guard_slice(head, field->value, field->value_length);
 		count++;
 	}
@@ -100,11 +98,9 @@ enum tags { TAGS_ABSENT, TAGS_MATCH, TAGS_DIFFER };
 static enum tags compare_tags(
     const struct pipit_guard_head *head, const char *name, struct pipit_slice etag, bool is_strong)
 {
+	const struct pipit_guard_field *field = NULL;
 	enum tags result = TAGS_ABSENT;
-	for (uint32_t i = 0; i < head->field_count; i++) {
-		const struct pipit_guard_field *field = &head->fields[i];
-		if (!pipit_slice_equals_nocase(pipit_guard_slice(head, field->name, field->name_length), name))
-			continue;
+	while ((field = pipit_guard_find_next(head, name, field))) {
 		if (list_matches(pipit_guard_slice(head, field->value, field->value_length), etag, is_strong))
 			return TAGS_MATCH;
 		result = TAGS_DIFFER;

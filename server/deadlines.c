@@ -79,7 +79,8 @@ static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
 	}
 }
 
-/* The handler has the request, or its reply is left open: is the client still there, and has a classic callback finished without a byte? */
+/* The handler has the request, or its reply is left open: is the client still there, and has a classic callback finished without
+ * a byte? */
 static void sweep_handling(struct pipit_connection *connection)
 {
 	struct pipit_transport *transport = connection->transport;

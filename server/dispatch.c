@@ -130,13 +130,6 @@ static void abandoned(void *context, struct pipit_connection *connection)
 
 /* --- the end: counters and log ------------------------------------------------------------------------------------- */
 
-static uint64_t elapsed_ns(const struct pipit_connection *connection)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - pipit_connection_started_ns(connection);
-}
-
 static struct pipit_slice field_value(const struct pipit_guard_head *head, const char *name)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(head, name);
@@ -191,7 +184,7 @@ static void finished(void *context, struct pipit_connection *connection, bool co
 {
 	struct pipit_dispatch *dispatch = context;
 	struct pipit_request *request = pipit_connection_request(connection);
-	uint64_t duration_ns = elapsed_ns(connection);
+	uint64_t duration_ns = pipit_connection_elapsed_ns(connection);
 	int status = complete ? pipit_connection_status(connection) : STATUS_CLIENT_CLOSED;
 
 	if (complete)
@@ -218,7 +211,7 @@ static void refused(void *context, struct pipit_connection *connection, enum pip
 		.content_bytes = content_bytes,
 		.referer = { "", 0 },
 		.user_agent = { "", 0 },
-		.duration_ns = line.length ? elapsed_ns(connection) : 0,
+		.duration_ns = line.length ? pipit_connection_elapsed_ns(connection) : 0,
 		.id = "-",
 		.route = request ? pipit_request_route(request) : "none",
 	};

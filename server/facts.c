@@ -45,6 +45,13 @@ uint64_t pipit_connection_started_ns(const struct pipit_connection *connection)
 	return connection->started_ns;
 }
 
+uint64_t pipit_connection_elapsed_ns(const struct pipit_connection *connection)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - connection->started_ns;
+}
+
 uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection)
 {
 	return connection->body_bytes;

@@ -627,8 +627,14 @@ enum pipit_guard_verdict pipit_guard_head(const char *bytes, size_t length, size
 
 const struct pipit_guard_field *pipit_guard_find(const struct pipit_guard_head *head, const char *name)
 {
+	return pipit_guard_find_next(head, name, NULL);
+}
+
+const struct pipit_guard_field *pipit_guard_find_next(
+    const struct pipit_guard_head *head, const char *name, const struct pipit_guard_field *behind)
+{
 	size_t length = strlen(name);
-	for (uint32_t i = 0; i < head->field_count; i++) {
+	for (uint32_t i = behind ? (uint32_t)(behind - head->fields) + 1 : 0; i < head->field_count; i++) {
 		const struct pipit_guard_field *field = &head->fields[i];
 		if (field->name_length == length && strncasecmp(head->bytes + field->name, name, length) == 0)
 			return field;

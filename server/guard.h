@@ -84,6 +84,10 @@ static inline struct pipit_slice pipit_guard_slice(
 /* The first field of that name, or NULL. */
 const struct pipit_guard_field *pipit_guard_find(const struct pipit_guard_head *head, const char *name);
 
+/* The next one behind another of that name; NULL: the first. */
+const struct pipit_guard_field *pipit_guard_find_next(
+    const struct pipit_guard_head *head, const char *name, const struct pipit_guard_field *behind);
+
 /* The first byte from `at` on that may not stand in a field value (RFC 9110 §5.5), or `end`. */
 const char *pipit_guard_skip_value(const char *at, const char *end);
 

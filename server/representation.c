@@ -269,12 +269,8 @@ static enum pipit_ranges_result find_ranges(
 	const struct pipit_guard_head *head = request->head;
 	const struct pipit_guard_field *field = head->method == PIPIT_GET ? pipit_guard_find(head, "Range") : NULL;
 
-	if (!field)
+	if (!field || pipit_guard_find_next(head, "Range", field))
 		return PIPIT_RANGES_IGNORED;
-	for (const struct pipit_guard_field *other = field + 1; other < head->fields + head->field_count; other++) {
-		if (pipit_slice_equals_nocase(pipit_guard_slice(head, other->name, other->name_length), "Range"))
-			return PIPIT_RANGES_IGNORED;
-	}
 	return pipit_ranges_parse(pipit_guard_slice(head, field->value, field->value_length), size, ranges, count);
 }
 

@@ -507,13 +507,6 @@ int pipit_request_reply(struct pipit_request *request, const struct pipit_reques
 	return result < 0 ? result : 0;
 }
 
-static uint64_t since_start(const struct pipit_connection *connection)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - pipit_connection_started_ns(connection);
-}
-
 int pipit_request_open(struct pipit_request *request, const char *content_type, struct pipit_slice fields,
     struct pipit_slice content, struct pipit_streaming *streaming)
 {
@@ -543,7 +536,7 @@ int pipit_request_open(struct pipit_request *request, const char *content_type, 
 		    connection, head.status, rendered, &(struct pipit_transport_content){ .length = 0 });
 		return 0;
 	}
-	request->opened_ns = since_start(connection);
+	request->opened_ns = pipit_connection_elapsed_ns(connection);
 	pipit_streaming_open(streaming, connection, head.status, rendered, content);
 	return 0;
 }

@@ -64,7 +64,7 @@ static int add_rule(struct pipit_site *site, char *text, char *error, size_t siz
 
 	if (!equals || equals == text)
 		return report(error, size, -EINVAL,
-		    "cache-control: \"%.80s\" is no rule; use PATTERN=VALUE; …, for example *.html=no-cache; "
+		    "cache-control: \"%.80s\" is no rule; use PATTERN=VALUE; ..., for example *.html=no-cache; "
 		    "/assets/*=max-age=86400",
 		    text);
 	*equals = '\0';
@@ -99,6 +99,13 @@ static int read_rules(struct pipit_site *site, const char *text, char *error, si
 	return result;
 }
 
+static int read_media(struct pipit_site *site, const char *name, char *error, size_t size)
+{
+	char text[512];
+	int result = pipit_media_read(name, &site->media, text, sizeof text);
+	return result == 0 ? 0 : report(error, size, result, "media-types: %s", text);
+}
+
 static int open_root(struct pipit_site *site, const char *root, char *error, size_t size)
 {
 	int result = pipit_files_open_root(root, &site->files);
@@ -127,7 +134,7 @@ int pipit_site_open(const struct pipit_site_options *options, struct pipit_site 
 		opened->compresses = !options->no_compression;
 	}
 	if (result == 0 && options->media_types)
-		result = pipit_media_read(options->media_types, &opened->media, error, size);
+		result = read_media(opened, options->media_types, error, size);
 	if (result == 0 && options->cache_control)
 		result = read_rules(opened, options->cache_control, error, size);
 	if (result == 0 && options->root)

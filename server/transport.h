@@ -36,7 +36,8 @@ struct pipit_transport *pipit_transport_new(struct event_base *base, const struc
     struct pipit_stats *stats, struct pipit_house *house, const struct pipit_transport_hooks *hooks, void *context,
     bool has_classic);
 
-/* From now on every reply says "Connection: close", replies that were left open end, and idle connections leave once they have been quiet for a moment. */
+/* From now on every reply says "Connection: close", replies that were left open end, and idle connections leave once they have
+ * been quiet for a moment. */
 void pipit_transport_drain(struct pipit_transport *transport);
 
 /* Close every connection. Not from within a handler. Returns how many had a request in flight. */
@@ -66,8 +67,10 @@ bool pipit_connection_is_head_request(const struct pipit_connection *connection)
  * collected but lies in flat memory. */
 char *pipit_connection_take_body(struct pipit_connection *connection);
 
-/* When the current request's first byte was received (nanoseconds, CLOCK_MONOTONIC), and the bytes of its content. */
+/* When the current request's first byte was received (nanoseconds, CLOCK_MONOTONIC), the nanoseconds since, and the bytes of its
+ * content. */
 uint64_t pipit_connection_started_ns(const struct pipit_connection *connection);
+uint64_t pipit_connection_elapsed_ns(const struct pipit_connection *connection);
 uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection);
 
 /* For the log: status and content bytes of the reply that is finished. */
