@@ -2,7 +2,7 @@
 /* The site map, one line per route. */
 #include "handlers.h"
 
-int handlers_register(struct pipit_server *server, struct pipit_site *site)
+int handlers_register(struct pipit_server *server, struct pipit_site *site, struct pipit_settings *settings)
 {
 	/* Every failure is remembered by the server and fails its start; the first is returned. */
 	int error = 0;
@@ -13,6 +13,8 @@ int handlers_register(struct pipit_server *server, struct pipit_site *site)
 	error |= pipit_route(server, PIPIT_GET, "/events", pipit_serve_events, NULL);
 	error |= pipit_route(server, PIPIT_GET, "/healthz", health_live, NULL);
 	error |= pipit_route(server, PIPIT_GET, "/readyz", health_ready, NULL);
+	if (settings)
+		error |= pipit_route_settings(server, "/api/settings", settings);
 	if (site)
 		error |= pipit_fallback(server, pipit_serve_files, site);
 	return error;

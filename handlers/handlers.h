@@ -6,7 +6,7 @@
 #include "pipit.h"
 
 /* The site map: registers every route. site: for the fallback; NULL for none. */
-int handlers_register(struct pipit_server *server, struct pipit_site *site);
+int handlers_register(struct pipit_server *server, struct pipit_site *site, struct pipit_settings *settings);
 
 /* hello.c */
 void hello_get(struct pipit_request *request, void *arg);

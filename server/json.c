@@ -9,12 +9,14 @@
 #include "json.h"
 
 #include "pipit.h"
+#include "pointer.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DEPTH_LIMIT 512
@@ -48,8 +50,10 @@ struct scanner {
 	size_t at;
 	size_t depth;
 	size_t max_depth;
+	size_t members, max_members;
 	enum expected expected;
 	bool has_long_number;                     /* longer than cJSON takes */
+	bool has_exact_number;                    /* that a double cannot hold */
 	unsigned char is_object[DEPTH_LIMIT / 8]; /* one bit per level: object or array */
 	const char *message;
 };
@@ -175,6 +179,40 @@ static bool is_beyond_double(struct decimal decimal)
 	return true;
 }
 
+/* Every number of so many digits, but for the least, is read and printed by way of a double as it was. */
+#define DIGITS_OF_DOUBLE 15
+#define EXPONENT_OF_NORMAL (-307)
+
+static bool fits_double(struct decimal decimal)
+{
+	if (is_zero(&decimal))
+		return true;
+	if (decimal.exponent < EXPONENT_OF_NORMAL)
+		return false;
+	for (int i = 0; i < DIGITS_OF_DOUBLE; i++)
+		take_digit(&decimal);
+	while (decimal.digit < decimal.end) {
+		if (take_digit(&decimal) != '0')
+			return false;
+	}
+	return true;
+}
+
+/* -1, 0 or 1, as with strcmp(). */
+static int compare_sizes(struct decimal one, struct decimal other)
+{
+	if (is_zero(&one) || is_zero(&other))
+		return is_zero(&other) - is_zero(&one);
+	if (one.exponent != other.exponent)
+		return one.exponent < other.exponent ? -1 : 1;
+	while (one.digit < one.end || other.digit < other.end) {
+		char digit = take_digit(&one), other_digit = take_digit(&other);
+		if (digit != other_digit)
+			return digit < other_digit ? -1 : 1;
+	}
+	return 0;
+}
+
 static bool skip_digits(struct scanner *scanner)
 {
 	size_t start = scanner->at;
@@ -219,14 +257,18 @@ static bool scan_number(struct scanner *scanner)
 {
 	size_t start = scanner->at;
 	const char *text = scanner->text + start;
+	struct decimal decimal;
 
 	if (!scan_integer(scanner) || !scan_fraction(scanner) || !scan_exponent(scanner))
 		return false;
-	if (is_beyond_double(read_decimal(text, scanner->at - start)))
+	decimal = read_decimal(text, scanner->at - start);
+	if (is_beyond_double(decimal))
 		return fail(scanner, start,
 		    "the number is too large: expected one within the range of a double, up to 1.79e308");
 	if (scanner->at - start > CJSON_NUMBER_MAX)
 		scanner->has_long_number = true;
+	if (!fits_double(decimal))
+		scanner->has_exact_number = true;
 	return true;
 }
 
@@ -507,6 +549,8 @@ static bool scan_name(struct scanner *scanner)
 		return close_container(scanner);
 	if (peek(scanner) != '"')
 		return fail_name(scanner);
+	if (++scanner->members > scanner->max_members && scanner->max_members)
+		return fail(scanner, scanner->at, "too many members: expected fewer names in all objects together");
 	if (!scan_string(scanner))
 		return false;
 	skip_space(scanner);
@@ -569,44 +613,128 @@ static bool scan_text(struct scanner *scanner)
 	}
 }
 
-/* Lines are counted only now: a valid text need not know its lines. */
-static void locate(const struct scanner *scanner, struct pipit_json_error *error)
+/* ---------------------------------------------------------------- where an error is */
+
+/* What is open at a place: only now that there is an error. */
+struct level {
+	bool is_object, has_name;
+	size_t index;            /* in an array */
+	struct pipit_slice name; /* as it stands in the text, with its quotation marks */
+};
+
+struct path {
+	struct level levels[DEPTH_LIMIT];
+	size_t depth;
+};
+
+/* Behind the closing quotation mark; `end` when there is none before. */
+static const char *skip_string(const char *at, const char *end)
 {
-	const char *text = scanner->text;
+	for (at++; at < end && *at != '"'; at++)
+		at += *at == '\\';
+	return at < end ? at + 1 : end;
+}
+
+/* The text is valid up to `end`. */
+static void follow(struct path *path, const char *text, const char *end)
+{
+	path->depth = 0;
+	for (const char *at = text, *next; at < end; at = next) {
+		struct level *level = path->depth ? &path->levels[path->depth - 1] : NULL;
+		next = *at == '"' ? skip_string(at, end) : at + 1;
+		if (*at == '{' || *at == '[')
+			path->levels[path->depth++] = (struct level){ .is_object = *at == '{' };
+		else if ((*at == '}' || *at == ']') && level)
+			path->depth--;
+		else if (*at == ',' && level)
+			level->has_name = false, level->index++;
+		else if (*at == '"' && level && level->is_object && !level->has_name)
+			*level = (struct level){ true, true, 0, { at, (size_t)(next - at) } };
+	}
+}
+
+/* NULL when there is no room, or no memory. */
+static char *put_level(char *at, const char *end, const struct level *level)
+{
+	char digits[24];
+	cJSON *name;
+
+	if (!level->is_object) {
+		snprintf(digits, sizeof digits, "%zu", level->index);
+		return pipit_pointer_put(at, end, pipit_slice_of(digits));
+	}
+	name = cJSON_ParseWithLengthOpts(level->name.data, level->name.length, NULL, false);
+	at = cJSON_IsString(name) ? pipit_pointer_put(at, end, pipit_slice_of(name->valuestring)) : NULL;
+	cJSON_Delete(name);
+	return at;
+}
+
+static void write_pointer(const char *text, size_t length, char pointer[PIPIT_JSON_POINTER_SIZE])
+{
+	static const char cut[] = "/…";
+	struct path *path = malloc(sizeof *path);
+	char *at = pointer, *end = pointer + PIPIT_JSON_POINTER_SIZE - sizeof cut;
+
+	if (path)
+		follow(path, text, text + length);
+	for (size_t i = 0; path && i < path->depth && at; i++) {
+		const struct level *level = &path->levels[i];
+		char *next;
+		if (level->is_object && !level->has_name)
+			break;
+		next = put_level(at, end, level);
+		if (!next)
+			memcpy(at, cut, sizeof cut - 1), at += sizeof cut - 1;
+		else
+			at = next;
+		if (!next)
+			break;
+	}
+	*at = '\0';
+	free(path);
+}
+
+/* Lines are counted only now: a valid text need not know its lines. */
+static void locate(const char *text, size_t length, size_t at, const char *message, struct pipit_json_error *error)
+{
 	size_t line_start = 0;
 
-	error->message = scanner->message;
-	error->byte = scanner->at;
+	error->message = message;
+	error->byte = at;
 	error->line = 1;
-	for (size_t i = 0; i < scanner->at; i++) {
-		bool is_before_lf = i + 1 < scanner->length && text[i + 1] == '\n';
+	for (size_t i = 0; i < at; i++) {
+		bool is_before_lf = i + 1 < length && text[i + 1] == '\n';
 		if (text[i] == '\n' || (text[i] == '\r' && !is_before_lf)) {
 			error->line++;
 			line_start = i + 1;
 		}
 	}
-	error->column = scanner->at - line_start + 1;
+	error->column = at - line_start + 1;
+	write_pointer(text, at, error->pointer);
 }
 
-static int scan(
-    const char *text, size_t length, size_t max_depth, bool *has_long_number, struct pipit_json_error *error)
+static int scan(const char *text, size_t length, const struct pipit_json_limits *limits, struct scanner *scanner,
+    struct pipit_json_error *error)
 {
-	struct scanner scanner = { .text = text, .length = length, .max_depth = max_depth, .expected = VALUE };
+	*scanner = (struct scanner){ .text = text,
+		.length = length,
+		.max_depth = limits->max_depth,
+		.max_members = limits->max_members,
+		.expected = VALUE };
 
-	assert(max_depth >= 1 && max_depth <= DEPTH_LIMIT);
-	if (!scan_text(&scanner)) {
-		locate(&scanner, error);
-		return -EINVAL;
-	}
-	*has_long_number = scanner.has_long_number;
-	return 0;
+	assert(limits->max_depth >= 1 && limits->max_depth <= DEPTH_LIMIT);
+	if (scan_text(scanner))
+		return 0;
+	locate(text, length, scanner->at, scanner->message, error);
+	return -EINVAL;
 }
 
-int pipit_json_check(const char *text, size_t length, size_t max_depth, struct pipit_json_error *error)
+int pipit_json_check(
+    const char *text, size_t length, const struct pipit_json_limits *limits, struct pipit_json_error *error)
 {
-	bool has_long_number;
+	struct scanner scanner;
 
-	return scan(text, length, max_depth, &has_long_number, error);
+	return scan(text, length, limits, &scanner, error);
 }
 
 /* ---------------------------------------------------------------- numbers that are too long for cJSON */
@@ -642,15 +770,6 @@ static void shorten_number(char *number, size_t length)
 	memset(number + brief_length, ' ', length - (size_t)brief_length);
 }
 
-static size_t string_length(const char *text)
-{
-	size_t length = 1;
-
-	while (text[length] != '"')
-		length += text[length] == '\\' ? 2 : 1;
-	return length + 1;
-}
-
 static size_t number_length(const char *text, const char *end)
 {
 	const char *at = text;
@@ -668,7 +787,7 @@ static void shorten_numbers(char *text, size_t length)
 	while (text < end) {
 		size_t token_length = 1;
 		if (*text == '"') {
-			token_length = string_length(text);
+			token_length = (size_t)(skip_string(text, end) - text);
 		} else if (*text == '-' || is_digit(*text)) {
 			token_length = number_length(text, end);
 			if (token_length > CJSON_NUMBER_MAX)
@@ -692,22 +811,274 @@ static cJSON *parse_shortened(const char *text, size_t length)
 	return doc;
 }
 
-int pipit_json_parse(
-    const char *text, size_t length, size_t max_depth, struct cJSON **doc, struct pipit_json_error *error)
+/* ---------------------------------------------------------------- numbers that a double cannot hold */
+
+/* Take the next number of a valid text. */
+static struct pipit_slice take_number(const char **at, const char *end)
 {
-	bool has_long_number;
+	struct pipit_slice number;
+	while (*at < end && *(*at) != '-' && !is_digit(*(*at)))
+		*at = *(*at) == '"' ? skip_string(*at, end) : *at + 1;
+	number = (struct pipit_slice){ *at, number_length(*at, end) };
+	*at += number.length;
+	return number;
+}
+
+/* The tree has its numbers in the order of the text. */
+static int keep_numbers(cJSON *item, const char **at, const char *end)
+{
+	if (cJSON_IsNumber(item)) {
+		struct pipit_slice number = take_number(at, end);
+		if (fits_double(read_decimal(number.data, number.length)))
+			return 0;
+		item->valuestring = cJSON_malloc(number.length + 1);
+		if (item->valuestring == NULL)
+			return -ENOMEM;
+		memcpy(item->valuestring, number.data, number.length);
+		item->valuestring[number.length] = '\0';
+	}
+	for (cJSON *child = item->child; child; child = child->next) {
+		if (keep_numbers(child, at, end) != 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+const char *pipit_json_number_text(const cJSON *number)
+{
+	cJSON *again;
+	bool is_still_it;
+
+	if (number->valuestring == NULL)
+		return NULL;
+	/* Who sets valuedouble need not know of the text. */
+	again = parse_shortened(number->valuestring, strlen(number->valuestring));
+	is_still_it = again == NULL || again->valuedouble == number->valuedouble;
+	cJSON_Delete(again);
+	return is_still_it ? number->valuestring : NULL;
+}
+
+/* ---------------------------------------------------------------- equality */
+
+/* Room for the text of a double: 17 digits and what belongs to them. */
+#define DOUBLE_TEXT 40
+
+static const char *text_of(const cJSON *number, char room[DOUBLE_TEXT])
+{
+	const char *text = pipit_json_number_text(number);
+	char *point;
+	if (text != NULL)
+		return text;
+	/* As the printer does: a number that was read with fewer digits is the one with fewer digits. */
+	snprintf(room, DOUBLE_TEXT, "%.15g", number->valuedouble);
+	if (strtod(room, NULL) != number->valuedouble)
+		snprintf(room, DOUBLE_TEXT, "%.17g", number->valuedouble);
+	point = strpbrk(room, ",");
+	if (point != NULL)
+		*point = '.';
+	return room;
+}
+
+static bool equal_numbers(const cJSON *one, const cJSON *other)
+{
+	char rooms[2][DOUBLE_TEXT];
+	const char *text = text_of(one, rooms[0]), *other_text = text_of(other, rooms[1]);
+	struct decimal decimal, other_decimal;
+
+	if (text == rooms[0] && other_text == rooms[1])
+		return one->valuedouble == other->valuedouble;
+	decimal = read_decimal(text, strlen(text));
+	other_decimal = read_decimal(other_text, strlen(other_text));
+	return compare_sizes(decimal, other_decimal) == 0 &&
+	       (is_zero(&decimal) || (*text == '-') == (*other_text == '-'));
+}
+
+/* Another object's members are mostly in the same order: from where the last was found. */
+static const cJSON *find_member(const cJSON *object, const cJSON *start, const char *name)
+{
+	for (const cJSON *member = start; member; member = member->next) {
+		if (strcmp(member->string, name) == 0)
+			return member;
+	}
+	for (const cJSON *member = object->child; member && member != start; member = member->next) {
+		if (strcmp(member->string, name) == 0)
+			return member;
+	}
+	return NULL;
+}
+
+static size_t count_children(const cJSON *item)
+{
+	size_t count = 0;
+	for (const cJSON *child = item->child; child; child = child->next)
+		count++;
+	return count;
+}
+
+static bool equal_children(const cJSON *one, const cJSON *other, bool have_names)
+{
+	const cJSON *match = other->child;
+
+	if (count_children(one) != count_children(other))
+		return false;
+	for (const cJSON *child = one->child; child; child = child->next) {
+		if (have_names)
+			match = find_member(other, match, child->string);
+		if (!match || !pipit_json_equals(child, match))
+			return false;
+		match = match->next;
+	}
+	return true;
+}
+
+bool pipit_json_equals(const cJSON *one, const cJSON *other)
+{
+	if ((one->type & 0xff) != (other->type & 0xff))
+		return false;
+	if (cJSON_IsNumber(one))
+		return equal_numbers(one, other);
+	if (cJSON_IsString(one))
+		return strcmp(one->valuestring, other->valuestring) == 0;
+	return equal_children(one, other, cJSON_IsObject(one));
+}
+
+/* ---------------------------------------------------------------- names that stand twice */
+
+/* Up to so many members each is compared with all before it. */
+#define FEW_MEMBERS 8
+
+struct name {
+	const cJSON *member;
+	size_t number;
+};
+
+static int compare_names(const void *one, const void *other)
+{
+	const struct name *a = one, *b = other;
+	int order = strcmp(a->member->string, b->member->string);
+	return order != 0 ? order : a->number < b->number ? -1 : 1;
+}
+
+static const cJSON *find_twice_in_few(const cJSON *object)
+{
+	for (const cJSON *member = object->child; member; member = member->next) {
+		for (const cJSON *before = object->child; before != member; before = before->next) {
+			if (strcmp(before->string, member->string) == 0)
+				return member;
+		}
+	}
+	return NULL;
+}
+
+/* The first in the object that has a name again. 0, also when there is none; -ENOMEM. */
+static int find_twice_in_many(const cJSON *object, size_t count, const cJSON **found)
+{
+	struct name *names = malloc(count * sizeof *names);
+	size_t number = 0, least = count;
+
+	if (names == NULL)
+		return -ENOMEM;
+	for (const cJSON *member = object->child; member; member = member->next, number++)
+		names[number] = (struct name){ member, number };
+	qsort(names, count, sizeof *names, compare_names);
+	for (size_t i = 1; i < count; i++) {
+		if (names[i].number < least && strcmp(names[i - 1].member->string, names[i].member->string) == 0) {
+			least = names[i].number;
+			*found = names[i].member;
+		}
+	}
+	free(names);
+	return 0;
+}
+
+/* *found stays NULL when no name stands twice. */
+static int find_twice(const cJSON *item, const cJSON **found)
+{
+	int result = 0;
+
+	if (cJSON_IsObject(item)) {
+		size_t count = count_children(item);
+		if (count > FEW_MEMBERS)
+			result = find_twice_in_many(item, count, found);
+		else
+			*found = find_twice_in_few(item);
+	}
+	for (const cJSON *child = item->child; child && result == 0 && *found == NULL; child = child->next)
+		result = find_twice(child, found);
+	return result;
+}
+
+/* How many names the text has up to and with this member's. True when it was found. */
+static bool count_names(const cJSON *item, const cJSON *wanted, size_t *count)
+{
+	for (const cJSON *child = item->child; child; child = child->next) {
+		*count += child->string != NULL;
+		if (child == wanted || count_names(child, wanted, count))
+			return true;
+	}
+	return false;
+}
+
+/* Where name number `count` begins, from 1, and *name_end behind it. */
+static const char *find_name(const char *text, const char *end, size_t count, const char **name_end)
+{
+	for (const char *at = text;;) {
+		const char *next = *at == '"' ? skip_string(at, end) : at + 1, *colon = next;
+		while (colon < end && strchr(" \t\r\n", *colon))
+			colon++;
+		if (*at == '"' && colon < end && *colon == ':' && --count == 0) {
+			*name_end = next;
+			return at;
+		}
+		at = next;
+	}
+}
+
+static int check_names(const char *text, size_t length, const cJSON *doc, struct pipit_json_error *error)
+{
+	const cJSON *found = NULL;
+	const char *start, *name_end;
+	size_t count = 0;
+
+	if (find_twice(doc, &found) != 0)
+		return -ENOMEM;
+	if (found == NULL)
+		return 0;
+	count_names(doc, found, &count);
+	start = find_name(text, text + length, count, &name_end);
+	locate(text, length, (size_t)(start - text), "the name stands twice in its object: expected each name once",
+	    error);
+	write_pointer(text, (size_t)(name_end - text), error->pointer);
+	return -EINVAL;
+}
+
+/* ---------------------------------------------------------------- parsing */
+
+int pipit_json_parse(const char *text, size_t length, const struct pipit_json_limits *limits, cJSON **doc,
+    struct pipit_json_error *error)
+{
+	struct scanner scanner;
 	cJSON *parsed;
-	int failure = scan(text, length, max_depth, &has_long_number, error);
+	const char *at = text;
+	int failure = scan(text, length, limits, &scanner, error);
 
 	if (failure)
 		return failure;
-	if (has_long_number)
+	if (scanner.has_long_number)
 		parsed = parse_shortened(text, length);
 	else
 		parsed = cJSON_ParseWithLengthOpts(text, length, NULL, false);
 	/* The text is valid, so what cJSON lacked is memory. */
 	if (parsed == NULL)
 		return -ENOMEM;
+	if (scanner.members > 1)
+		failure = check_names(text, length, parsed, error);
+	if (failure == 0 && scanner.has_exact_number)
+		failure = keep_numbers(parsed, &at, text + length);
+	if (failure) {
+		cJSON_Delete(parsed);
+		return failure;
+	}
 	*doc = parsed;
 	return 0;
 }

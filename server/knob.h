@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 enum {
-	PIPIT_KNOB_TOTAL = 32,            /* knobs in the table */
+	PIPIT_KNOB_TOTAL = 36,            /* knobs in the table */
 	PIPIT_KNOB_NAME_MAX_BYTES = 32,   /* no name of ours is longer */
 	PIPIT_KNOB_TEXT_MAX_BYTES = 4000, /* of a text's value, so that its line in a file is not too long */
 	PIPIT_KNOB_NUMBER_BYTES = 32,     /* room for a formatted number and its NUL */

@@ -70,6 +70,24 @@ static int open_site(const struct pipit_config *config, struct pipit_site **site
 	return EXIT_WRONG_CONFIGURATION;
 }
 
+/* None unless a file is named. */
+static int open_settings(const struct pipit_config *config, struct pipit_settings **settings)
+{
+	const struct pipit_settings_options options = {
+		.file = config->settings,
+		.max_bytes = config->settings_max_bytes,
+		.max_depth = config->max_json_depth,
+		.max_members = config->max_json_members,
+		.require_match = strcmp(config->settings_require_match, "on") == 0,
+	};
+	char error[512];
+
+	if (!config->settings || pipit_settings_open(&options, settings, error, sizeof error) == 0)
+		return EXIT_CLEAN;
+	pipit_log(PIPIT_LOG_ERROR, "%s", error);
+	return EXIT_WRONG_CONFIGURATION;
+}
+
 /* Every connection is a descriptor; so are listeners, logs, files being sent and each worker's own. */
 #define DESCRIPTORS_BESIDES 256
 
@@ -92,8 +110,12 @@ static void raise_descriptor_limit(const struct pipit_config *config)
 static int run(struct pipit_config *config)
 {
 	struct pipit_site *site = NULL;
+	struct pipit_settings *settings = NULL;
 	struct pipit_server *server = NULL;
 	int result = open_site(config, &site);
+
+	if (result == EXIT_CLEAN)
+		result = open_settings(config, &settings);
 
 	raise_descriptor_limit(config);
 	/* Whoever reads that we listen may send a signal at once. */
@@ -101,7 +123,7 @@ static int run(struct pipit_config *config)
 	pipit_signals_block();
 	if (result == EXIT_CLEAN) {
 		server = pipit_server_new(config);
-		result = server && handlers_register(server, site) == 0 && pipit_server_listen(server) == 0
+		result = server && handlers_register(server, site, settings) == 0 && pipit_server_listen(server) == 0
 			     ? EXIT_CLEAN
 			     : EXIT_COULD_NOT_RUN;
 	}
@@ -112,6 +134,7 @@ static int run(struct pipit_config *config)
 		result = pipit_server_run(server);
 	}
 	pipit_server_free(server);
+	pipit_settings_free(settings);
 	pipit_site_free(site);
 	return result;
 }

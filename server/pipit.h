@@ -30,8 +30,10 @@ extern "C" {
 struct cJSON;
 struct event_base;
 struct evhttp_request;
+struct pipit_reader;
 struct pipit_request;
 struct pipit_server;
+struct pipit_settings;
 struct pipit_site;
 struct pipit_stream;
 
@@ -64,6 +66,12 @@ struct pipit_config {
 	const char *cache_control;
 	/** A file in the form of /etc/mime.types; NULL (default): the built-in types. */
 	const char *media_types;
+	/** File of the settings at /api/settings; NULL (default): the daemon has none. A program opens its own store. */
+	const char *settings;
+	/** Of the settings, in bytes (507 above). Default 262144, range 1024 to 16777216. */
+	uint64_t settings_max_bytes;
+	/** "on": changes of settings must say which state they change (428 if not); "off" (default). */
+	const char *settings_require_match;
 	/** Where access lines go: "off" (default), "-" for standard output, or a file's name. */
 	const char *access_log;
 	/** Form of access lines: "combined" (default) or "json". */
@@ -104,6 +112,8 @@ struct pipit_config {
 	uint64_t max_output_bytes;
 	/** Nesting of arrays and objects in JSON (400 above). Default 64, range 1 to 512. */
 	uint64_t max_json_depth;
+	/** Members of all objects in JSON (400 above). Default 10000, range 1 to 1000000. */
+	uint64_t max_json_members;
 
 	/**
 	 * Milliseconds, in whole seconds, that the kernel keeps a connection to itself until its first byte is there
@@ -370,12 +380,75 @@ PIPIT_API const char *pipit_request_body(struct pipit_request *request, size_t *
 PIPIT_API long pipit_request_form_value(struct pipit_request *request, const char *name, char *value, size_t size);
 
 /**
- * The content as JSON, with strict syntax (RFC 8259) and the configured depth. When it is not usable this function replies
- * itself: 415 when the content type is not JSON, 400 with line, column and byte offset of the error.
+ * The content as JSON, with strict syntax (RFC 8259), no name twice in an object, and within the limits of the configuration. When it is
+ * not usable this function replies itself: 415 when the content type is not JSON, 400 with line, column and byte offset of the
+ * error, and a JSON Pointer to its place in "errors".
+ *
+ * A number that a double cannot hold, such as 9007199254740993, has its text as `valuestring` beside `valuedouble`, and
+ * pipit_reply_json() prints that; pipit_read_integer() reads it.
  *
  * @return a document that the caller frees with cJSON_Delete(), or NULL after a reply
  */
 PIPIT_API struct cJSON *pipit_request_json(struct pipit_request *request);
+
+/**
+ * Reads values of a document by JSON Pointers (RFC 6901: "/network/mtu"), and notes all that is wrong with them, so that the client is
+ * told at once. A value that is absent is the fallback; one that is there and is not as it must be is a violation, and the fallback is
+ * returned. null is a value.
+ *
+ *     struct pipit_reader reader = { .doc = doc };
+ *     int64_t mtu = pipit_read_integer(&reader, "/mtu", 1500, 576, 9216);
+ *     const char *name = pipit_read_string(&reader, "/hostname", "", 1, 63);
+ *     if (pipit_read_finish(&reader, request))
+ *             …
+ *
+ * Zero-initialise all but `doc`. Any thread, one at a time.
+ */
+struct pipit_reader {
+	/** Borrowed; NULL is a document without values. */
+	const struct cJSON *doc;
+	/** How many violations have been noted. */
+	size_t violation_count;
+	/** Leave alone. */
+	struct cJSON *violations;
+};
+
+/** A string of so many bytes; lives as long as `doc`. */
+PIPIT_API const char *pipit_read_string(
+    struct pipit_reader *reader, const char *pointer, const char *fallback, size_t min_bytes, size_t max_bytes);
+
+/** A whole number, also written 1e3 or 5.0; exact in all 64 bits. */
+PIPIT_API int64_t pipit_read_integer(
+    struct pipit_reader *reader, const char *pointer, int64_t fallback, int64_t min, int64_t max);
+
+/** Any number. */
+PIPIT_API double pipit_read_number(
+    struct pipit_reader *reader, const char *pointer, double fallback, double min, double max);
+
+/** true or false. */
+PIPIT_API bool pipit_read_boolean(struct pipit_reader *reader, const char *pointer, bool fallback);
+
+/** One of the strings in `choices`, which NULL ends; returns that very pointer. */
+PIPIT_API const char *pipit_read_choice(
+    struct pipit_reader *reader, const char *pointer, const char *fallback, const char *const *choices);
+
+/** It is a violation when the value is absent. Returns whether it is there. */
+PIPIT_API bool pipit_read_require(struct pipit_reader *reader, const char *pointer);
+
+/** Members of that object other than these are violations; NULL ends `names`. So is a value that is no object. */
+PIPIT_API void pipit_read_only(struct pipit_reader *reader, const char *pointer, const char *const *names);
+
+/** Note a violation of the program's own: "must not be the gateway's address". */
+PIPIT_API void pipit_read_refuse(struct pipit_reader *reader, const char *pointer, const char *format, ...)
+    PIPIT_PRINTF(3, 4);
+
+/**
+ * The end of reading.
+ *
+ * @return true: nothing was noted. False: the client was sent 422, a problem document whose "errors" tell the first 32 violations, each
+ *         with its pointer (RFC 9457 §3).
+ */
+PIPIT_API bool pipit_read_finish(struct pipit_reader *reader, struct pipit_request *request);
 
 /** True when the bytes are valid UTF-8 (RFC 3629): no overlong forms, no surrogates. For text that goes into JSON. Any
  * thread. */
@@ -583,6 +656,101 @@ PIPIT_API int pipit_stream_end(struct pipit_stream *stream);
 
 /** How many clients follow now, over all workers. Any thread. */
 PIPIT_API uint64_t pipit_stream_clients(const struct pipit_stream *stream);
+
+/* ---------------------------------------------------------------- settings */
+
+/*
+ * A JSON document that is kept in a file: what an appliance has to remember. It is an object; every value in it has a JSON Pointer
+ * (RFC 6901), "/network/hostname", and "" is the whole.
+ *
+ * Reading waits for nobody. A change is applied, written to a new file, synchronised, and put in the old one's place, and only
+ * then seen by readers and acknowledged; changes that come while that is under way share the next round. A thread of the store's own
+ * does it. The file is indented JSON; whoever edits it by hand calls pipit_settings_reload() then (the daemon: SIGHUP).
+ *
+ * Beside FILE there are FILE.previous (before the last change) and FILE.lock; FILE.new is there while a change is written; and FILE.broken is a
+ * FILE that was no settings when the store was opened.
+ */
+
+/** Zero-initialise it; zero fields mean the default. */
+struct pipit_settings_options {
+	/** Name of the file; its directory must exist, and be writable for changes. Until the first change the file may be absent. Borrowed for the call. */
+	const char *file;
+	/** Of the document, in bytes, as it is sent (507 above; 413 for content). Default 262144, range 1024 to 16777216. */
+	uint64_t max_bytes;
+	/** Nesting of arrays and objects. Default 64, at most 512. */
+	uint64_t max_depth;
+	/** Members of all objects. Default 10000. */
+	uint64_t max_members;
+	/** Changes must say which state they change, by If-Match or If-None-Match (428 if not). */
+	bool require_match;
+};
+
+/**
+ * Open a store. What an interrupted change left is cleared away, and said in the log; when the file is no JSON object, the content
+ * before it is used, if that is one.
+ *
+ * @param settings  receives the store, freed with pipit_settings_free() after the server
+ * @param error     receives one line that says what is wrong and what would be right; may be NULL with size 0
+ * @return 0; -EINVAL options out of range, or no settings in the file; -EBUSY another process has it open; another errno value
+ */
+PIPIT_API int pipit_settings_open(
+    const struct pipit_settings_options *options, struct pipit_settings **settings, char *error, size_t size);
+
+/** Close a store: changes that wait are made first. After pipit_server_free(). NULL is harmless. */
+PIPIT_API void pipit_settings_free(struct pipit_settings *settings);
+
+/**
+ * Serve a store: GET, PUT, PATCH (RFC 7396 and RFC 6902) and DELETE of `pattern` and of everything below it, with entity tags and
+ * conditions. SIGHUP then reloads it, when the server handles signals.
+ *
+ * @param pattern   such as "/api/settings", without a slash at its end
+ * @param settings  kept until pipit_server_free()
+ * @return as pipit_route()
+ */
+PIPIT_API int pipit_route_settings(struct pipit_server *server, const char *pattern, struct pipit_settings *settings);
+
+/**
+ * Judges what the settings would be: every violation that it notes in `reader` (whose doc they are) is told to the client in one 422,
+ * and nothing is changed. On the store's thread, between a change and its being written; may not call the store.
+ */
+typedef void pipit_settings_check(struct pipit_reader *reader, void *arg);
+
+/** Is told what the settings are now, after that is durable. On the store's thread; may not wait for the store. `settings` is borrowed. */
+typedef void pipit_settings_changed(const struct cJSON *settings, void *arg);
+
+/**
+ * Have a say in changes, and be told of them. Before the store is served.
+ *
+ * @param check    NULL: all is right
+ * @param changed  NULL: nobody wants to know; not called for the settings as they are now
+ * @param arg      kept; handed to both
+ * @return 0; -EINVAL the settings as they are do not pass, after a line on standard error; -ENOMEM
+ */
+PIPIT_API int pipit_settings_on_change(
+    struct pipit_settings *settings, pipit_settings_check *check, pipit_settings_changed *changed, void *arg);
+
+/**
+ * A copy of a value. Any thread.
+ *
+ * @param pointer  "" for the whole
+ * @return the caller's (cJSON_Delete()); NULL when there is no such value, or memory is short
+ */
+PIPIT_API struct cJSON *pipit_settings_get(struct pipit_settings *settings, const char *pointer);
+
+/**
+ * Change a value as a merge patch says (RFC 7396), and wait until that is durable. Any thread, but not a handler's: it would keep its
+ * worker waiting; nor from a check or changed callback.
+ *
+ * @param pointer  of what is changed, which must be there; "" for the whole
+ * @param patch    taken in every case; NULL, as from a cJSON function out of memory, is -ENOMEM
+ * @param error    receives why not; may be NULL with size 0
+ * @return 0; -ENOENT no such value; -EINVAL refused, also by the check; -ENOSPC no room; -EIO not written; -EBUSY; -ENOMEM
+ */
+PIPIT_API int pipit_settings_merge(
+    struct pipit_settings *settings, const char *pointer, struct cJSON *patch, char *error, size_t size);
+
+/** Have the file read again, soon. What is no valid settings is not taken, and said in the log. Any thread. 0; -EBUSY; -ENOMEM. */
+PIPIT_API int pipit_settings_reload(struct pipit_settings *settings);
 
 /* ---------------------------------------------------------------- ready-made handlers */
 

@@ -3,6 +3,7 @@
 #include "printer.h"
 
 #include "bytes.h"
+#include "json.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -157,10 +158,13 @@ static size_t render_double(char *at, double number)
 	return (size_t)length;
 }
 
-static int put_number(struct pipit_printer *text, double number)
+static int put_number(struct pipit_printer *text, const cJSON *item)
 {
-	double size = fabs(number);
+	double number = item->valuedouble, size = fabs(number);
+	const char *exact = item->valuestring ? pipit_json_number_text(item) : NULL;
 
+	if (exact)
+		return put(text, exact, strlen(exact));
 	if (isnan(number) || isinf(number))
 		return put(text, "null", 4);
 	if (reserve(text, NUMBER_BYTES_MAX) != 0)
@@ -200,7 +204,7 @@ static int put_value(struct pipit_printer *text, const cJSON *item, unsigned dep
 	case cJSON_String:
 		return put_string(text, item->valuestring);
 	case cJSON_Number:
-		return put_number(text, item->valuedouble);
+		return put_number(text, item);
 	case cJSON_Object:
 		return put_members(text, item, true, depth);
 	case cJSON_Array:

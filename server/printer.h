@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The text of a cJSON document, without white space: what cJSON_PrintUnformatted() prints, at a fifth of its cost, and
- * numbers so that they read back as the same double (cJSON lets the last bit go, and prints the greatest as infinity).
+ * numbers so that they read back as the same double (cJSON lets the last bit go, and prints the greatest as infinity), or as they
+ * were read when a double cannot hold them (see pipit_json_parse()).
  */
 #ifndef PIPIT_PRINTER_H
 #define PIPIT_PRINTER_H

@@ -259,7 +259,8 @@ static void reply_not_modified(
 static void reply_failed(struct pipit_request *request, const struct pipit_representation *representation)
 {
 	pipit_descriptor_release(representation->file);
-	pipit_reply_problem(request, 412, "The file is not in the state that If-Match or If-Unmodified-Since ask for.");
+	pipit_reply_problem(
+	    request, 412, "The resource is not in the state that If-Match or If-Unmodified-Since ask for.");
 }
 
 /* A range has a meaning for GET only (RFC 9110 §14.2), and two Range fields have none. */

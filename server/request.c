@@ -5,6 +5,7 @@
 #include "json.h"
 #include "log.h"
 #include "printer.h"
+#include "problem.h"
 #include "reply.h"
 
 #include <cjson/cJSON.h>
@@ -284,22 +285,27 @@ long pipit_request_form_value(struct pipit_request *request, const char *name, c
 	return form_value(request->body, name, value, size);
 }
 
+size_t pipit_request_decode(struct pipit_slice encoded, char *decoded)
+{
+	const char *at = encoded.data, *end = at + encoded.length;
+	char *out = decoded;
+	while (at < end)
+		*out++ = decode_one(&at, end, false);
+	return (size_t)(out - decoded);
+}
+
 const char *pipit_request_parameter(struct pipit_request *request, const char *name)
 {
 	int index = request->route ? pipit_router_parameter_index(request->route->pattern, name) : -1;
 	struct pipit_slice encoded;
-	const char *at;
-	char *decoded, *out;
+	char *decoded;
 
 	if (index < 0 || (size_t)index >= request->match.parameter_count)
 		return NULL;
 	encoded = request->match.parameters[index];
-	decoded = out = remember(request, encoded);
-	if (!decoded)
-		return NULL;
-	for (at = encoded.data; at < encoded.data + encoded.length;)
-		*out++ = decode_one(&at, encoded.data + encoded.length, false);
-	*out = '\0';
+	decoded = remember(request, encoded);
+	if (decoded)
+		decoded[pipit_request_decode(encoded, decoded)] = '\0';
 	return decoded;
 }
 
@@ -345,8 +351,29 @@ const char *pipit_request_body(struct pipit_request *request, size_t *length)
 	return request->body.data;
 }
 
+/* Where it is in words for people, and apart for programs. */
+static void refuse_json(struct pipit_request *request, const struct pipit_json_error *error)
+{
+	char detail[512], *members;
+	cJSON *errors = cJSON_CreateArray(), *place = pipit_problem_error(error->message, error->pointer);
+
+	snprintf(detail, sizeof detail, "Invalid JSON at line %zu, column %zu (byte %zu): %s.", error->line,
+	    error->column, error->byte, error->message);
+	cJSON_AddNumberToObject(place, "line", (double)error->line);
+	cJSON_AddNumberToObject(place, "column", (double)error->column);
+	cJSON_AddNumberToObject(place, "byte", (double)error->byte);
+	if (!errors || !cJSON_AddItemToArray(errors, place))
+		cJSON_Delete(place);
+	members = pipit_problem_members(errors);
+	pipit_request_reply_problem_with(
+	    request, 400, detail, members ? pipit_slice_of(members) : (struct pipit_slice){ NULL, 0 });
+	free(members);
+}
+
 struct cJSON *pipit_request_json(struct pipit_request *request)
 {
+	const struct pipit_config *config = request->pool->config;
+	const struct pipit_json_limits limits = { (size_t)config->max_json_depth, (size_t)config->max_json_members };
 	struct pipit_json_error error;
 	struct cJSON *doc = NULL;
 	int result;
@@ -356,11 +383,9 @@ struct cJSON *pipit_request_json(struct pipit_request *request)
 		pipit_reply_problem(request, 415, "The content must be JSON, and its Content-Type application/json.");
 		return NULL;
 	}
-	result = pipit_json_parse(
-	    request->body.data, request->body.length, (size_t)request->pool->config->max_json_depth, &doc, &error);
+	result = pipit_json_parse(request->body.data, request->body.length, &limits, &doc, &error);
 	if (result == -EINVAL)
-		pipit_reply_problem(request, 400, "Invalid JSON at line %zu, column %zu (byte %zu): %s.", error.line,
-		    error.column, error.byte, error.message);
+		refuse_json(request, &error);
 	else if (result != 0)
 		pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
 	return result == 0 ? doc : NULL;
@@ -584,26 +609,55 @@ int pipit_reply_json(struct pipit_request *request, int status, struct cJSON *do
 	return result;
 }
 
-int pipit_reply_problem(struct pipit_request *request, int status, const char *detail, ...)
+/* Of a client that prefers a page. */
+static bool prefers_html(const struct pipit_request *request)
 {
-	/* As long as the content, so that a cut is made there, between two characters. */
-	char content[PIPIT_REPLY_PROBLEM_MAX], text[PIPIT_REPLY_PROBLEM_MAX];
 	const struct pipit_guard_field *accept = pipit_guard_find(request->head, "Accept");
+	return accept &&
+	       pipit_reply_prefers_html(pipit_guard_slice(request->head, accept->value, accept->value_length));
+}
+
+int pipit_request_reply_problem_with(
+    struct pipit_request *request, int status, const char *detail, struct pipit_slice members)
+{
+	static const char end[] = "}\n";
+	char small[PIPIT_REPLY_PROBLEM_MAX], *content = small;
 	const char *content_type;
+	bool html = prefers_html(request);
 	size_t length;
-	bool html =
-	    accept && pipit_reply_prefers_html(pipit_guard_slice(request->head, accept->value, accept->value_length));
-	va_list arguments;
+	int result;
 
 	if (status < 400)
 		return -EINVAL;
+	if (members.length && !html)
+		content = malloc(PIPIT_REPLY_PROBLEM_MAX + members.length);
+	if (!content)
+		return reply_without_memory(request);
+	length = pipit_reply_problem_content(content, status, detail, html, &content_type);
+	if (content != small) {
+		length -= sizeof end - 1;
+		memcpy(content + length, members.data, members.length);
+		memcpy(content + length + members.length, end, sizeof end - 1);
+		length += members.length + sizeof end - 1;
+	}
+	result = pipit_reply(request, status, content_type, content, length);
+	if (content != small)
+		free(content);
+	return result;
+}
+
+int pipit_reply_problem(struct pipit_request *request, int status, const char *detail, ...)
+{
+	/* As long as the content, so that a cut is made there, between two characters. */
+	char text[PIPIT_REPLY_PROBLEM_MAX];
+	va_list arguments;
+
 	if (detail) {
 		va_start(arguments, detail);
 		vsnprintf(text, sizeof text, detail, arguments);
 		va_end(arguments);
 	}
-	length = pipit_reply_problem_content(content, status, detail ? text : NULL, html, &content_type);
-	return pipit_reply(request, status, content_type, content, length);
+	return pipit_request_reply_problem_with(request, status, detail ? text : NULL, (struct pipit_slice){ NULL, 0 });
 }
 
 int pipit_reply_file(

@@ -101,6 +101,10 @@ struct pipit_request_reply {
 /* As pipit_reply(). Takes the file's hold and the parts of its content, in every case. */
 int pipit_request_reply(struct pipit_request *request, const struct pipit_request_reply *reply);
 
+/* As pipit_reply_problem(); the document has further members, such as `,"errors":[…]` (a page has not). detail may be NULL. */
+int pipit_request_reply_problem_with(
+    struct pipit_request *request, int status, const char *detail, struct pipit_slice members);
+
 /*
  * Reply with 200, the fields of pipit_reply_header(), fields of one's own (at most 256 bytes) and a head only: the content is
  * written to `streaming` as long as the client stays, from `content` on, which is framed already. A HEAD gets its whole reply:
@@ -109,6 +113,9 @@ int pipit_request_reply(struct pipit_request *request, const struct pipit_reques
  */
 int pipit_request_open(struct pipit_request *request, const char *content_type, struct pipit_slice fields,
     struct pipit_slice content, struct pipit_streaming *streaming);
+
+/* Percent-decode part of a path; `decoded` has room for as many bytes. Returns how many there are; no NUL is put behind. */
+size_t pipit_request_decode(struct pipit_slice encoded, char *decoded);
 
 /* Free the pool's spare requests. */
 void pipit_request_pool_clear(struct pipit_request_pool *pool);

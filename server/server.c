@@ -8,7 +8,9 @@
 #include "listener.h"
 #include "live.h"
 #include "log.h"
+#include "resource.h"
 #include "router.h"
+#include "settings.h"
 #include "signals.h"
 #include "worker.h"
 
@@ -28,7 +30,13 @@
 
 #define WORKERS_MAX 256
 /* Of the configuration, besides addresses. */
-#define TEXTS 9
+#define TEXTS 11
+
+/* A store that routes of the server lead to. */
+struct served {
+	struct pipit_settings *settings;
+	struct served *next;
+};
 
 struct pipit_server {
 	struct pipit_config config; /* a copy; its strings are `strings` */
@@ -41,6 +49,7 @@ struct pipit_server {
 	size_t route_count;
 	const char **route_names; /* by index: patterns, "fallback", "none" */
 	int registration_error;   /* of the first registration that failed, 0 for none */
+	struct served *served;    /* stores of settings */
 	bool is_started;
 	atomic_bool is_running; /* the workers' inboxes can be written to */
 	atomic_bool wants_stop; /* like shared.draining, for wishes that come before that */
@@ -88,7 +97,8 @@ static bool copy_config(struct pipit_server *server, const struct pipit_config *
 	for (size_t i = 0; i < copy->listen_count; i++)
 		is_copied &= copy_string(server, &copy->listen[i]);
 	const char **texts[TEXTS] = { &copy->root, &copy->spa, &copy->listing, &copy->compress, &copy->cache_control,
-		&copy->media_types, &copy->access_log, &copy->log_format, &copy->log_level };
+		&copy->media_types, &copy->settings, &copy->settings_require_match, &copy->access_log,
+		&copy->log_format, &copy->log_level };
 	for (size_t i = 0; i < TEXTS; i++)
 		is_copied &= copy_string(server, texts[i]);
 	return is_copied;
@@ -251,6 +261,47 @@ int pipit_fallback(struct pipit_server *server, pipit_handler *handler, void *ar
 int pipit_fallback_evhttp(struct pipit_server *server, pipit_evhttp_callback *callback, void *arg)
 {
 	return set_fallback(server, &(struct pipit_route){ .methods = PIPIT_ANY, .callback = callback, .arg = arg });
+}
+
+static int serve_settings(struct pipit_server *server, const char *pattern, struct pipit_settings *settings)
+{
+	struct pipit_route_options content = { .max_body_bytes = pipit_settings_max_bytes(settings) },
+				   nothing = { .refuse_body = true };
+	int error = 0;
+
+	if (server->config.memory_limit && content.max_body_bytes > server->config.memory_limit)
+		content.max_body_bytes = server->config.memory_limit;
+	error |= pipit_route_with(server, PIPIT_GET, pattern, pipit_resource_get, settings, &nothing);
+	error |= pipit_route_with(server, PIPIT_PUT, pattern, pipit_resource_put, settings, &content);
+	error |= pipit_route_with(server, PIPIT_PATCH, pattern, pipit_resource_patch, settings, &content);
+	error |= pipit_route_with(server, PIPIT_DELETE, pattern, pipit_resource_delete, settings, &nothing);
+	return error ? server->registration_error : 0;
+}
+
+int pipit_route_settings(struct pipit_server *server, const char *pattern, struct pipit_settings *settings)
+{
+	static const char below[] = "/{" PIPIT_RESOURCE_PARAMETER "...}";
+	struct served *served = malloc(sizeof *served);
+	char *deeper = pattern ? malloc(strlen(pattern) + sizeof below) : NULL;
+	int error = -EINVAL;
+
+	if (!served || (pattern && !deeper)) {
+		error = fail_registration(server, pattern, -ENOMEM, "out of memory");
+	} else if (!pattern || !settings) {
+		error = fail_registration(server, pattern, -EINVAL, "settings are served at a pattern, by a store");
+	} else {
+		sprintf(deeper, "%s%s", pattern, below);
+		error = serve_settings(server, pattern, settings);
+		if (error == 0)
+			error = serve_settings(server, deeper, settings);
+		/* Also when that failed: some of the routes are there. */
+		*served = (struct served){ settings, server->served };
+		server->served = served;
+		served = NULL;
+	}
+	free(served);
+	free(deeper);
+	return error;
 }
 
 /* --- listening ----------------------------------------------------------------------------------------------------- */
@@ -523,6 +574,16 @@ static void reopen_all(void *context)
 	pipit_server_reopen_logs(context);
 }
 
+static void reload_all(void *context)
+{
+	const struct pipit_server *server = context;
+	for (const struct served *served = server->served; served; served = served->next) {
+		int error = pipit_settings_reload(served->settings);
+		if (error != 0)
+			pipit_log(PIPIT_LOG_ERROR, "cannot read the settings again: %s; try again", strerror(-error));
+	}
+}
+
 /* Threads inherit the mask: signals then reach this thread only. */
 static size_t start_threads(struct pipit_server *server)
 {
@@ -539,7 +600,7 @@ static size_t start_threads(struct pipit_server *server)
 
 int pipit_server_run(struct pipit_server *server)
 {
-	static const struct pipit_signals_actions actions = { drain_all, stop_all, reopen_all };
+	static const struct pipit_signals_actions actions = { drain_all, stop_all, reopen_all, reload_all };
 	struct pipit_signals *signals;
 	size_t count;
 
@@ -595,6 +656,12 @@ void pipit_server_free(struct pipit_server *server)
 	if (!server)
 		return;
 	pipit_live_free(server->live);
+	while (server->served) {
+		struct served *next = server->served->next;
+		pipit_resource_settle(server->served->settings);
+		free(server->served);
+		server->served = next;
+	}
 	for (size_t i = 0; i < server->worker_count; i++)
 		pipit_worker_free(server->workers[i]);
 	close_sockets(server);

@@ -39,6 +39,8 @@ static void on_signal(evutil_socket_t number, short what, void *context)
 	(void)what;
 	if (number == SIGUSR1 || number == SIGHUP) {
 		signals->actions->reopen(signals->arg);
+		if (number == SIGHUP)
+			signals->actions->reload(signals->arg);
 	} else if (!signals->drain_ms) {
 		signals->drain_ms = now_ms();
 		signals->actions->drain(signals->arg);

@@ -10,7 +10,8 @@ struct pipit_signals;
 struct pipit_signals_actions {
 	void (*drain)(void *arg);
 	void (*stop)(void *arg);
-	void (*reopen)(void *arg);
+	void (*reopen)(void *arg); /* SIGUSR1 and SIGHUP */
+	void (*reload)(void *arg); /* SIGHUP, after that */
 };
 
 /* Handled in the loop of `base`, those too that came while they were blocked; actions and arg are kept. NULL when memory is

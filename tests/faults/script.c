@@ -178,7 +178,7 @@ static bool start_server(void)
 	config.min_rate_bytes = 0;
 	server = pipit_server_new(&config);
 	site = pipit_site_new(root);
-	return server && site && handlers_register(server, site) == 0 &&
+	return server && site && handlers_register(server, site, NULL) == 0 &&
 	       routes_register(server, base, small_file, large_file, !script_is_native()) == 0 &&
 	       pipit_server_listen(server) == 0 && pipit_server_attach(server, base) == 0;
 }

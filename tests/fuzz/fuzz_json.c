@@ -2,12 +2,15 @@
 /*
  * JSON text of a request.
  *
- * Promised: what is taken is printed and taken again as the same tree, to the last bit of a number; what is refused names a place within the
- * text; checking alone says what parsing says; a smaller depth limit refuses what is deeper, and nothing else.
+ * Promised: what is taken is printed and taken again as the same tree, to the last digit of a number, and is equal to itself; what is
+ * refused names a place within the text, and a pointer; checking alone says what parsing says, but for names that stand twice; a smaller
+ * depth limit refuses what is deeper, and nothing else.
  */
 #include "fuzz.h"
 
 #include "json.h"
+#include "pipit.h"
+#include "pointer.h"
 #include "printer.h"
 
 #include <cjson/cJSON.h>
@@ -17,6 +20,8 @@
 
 #define DEPTH 64
 #define SMALL_DEPTH 4
+
+static const struct pipit_json_limits usual = { DEPTH, 0 }, small = { SMALL_DEPTH, 0 };
 
 /* cJSON_Compare() takes the first of several members of one name; here order and repetition count. */
 static bool same_tree(const cJSON *a, const cJSON *b)
@@ -62,13 +67,17 @@ static size_t depth_of(const cJSON *doc)
 static void check_taken(const cJSON *doc)
 {
 	struct pipit_json_error error;
-	struct pipit_printer text = pipit_printer_in(NULL, 0);
+	struct pipit_printer text = pipit_printer_in(NULL, 0), text_again = pipit_printer_in(NULL, 0);
 	cJSON *again = NULL;
 
 	REQUIRE(depth_of(doc) <= DEPTH);
 	REQUIRE(pipit_printer_print(&text, doc) == 0);
-	REQUIRE(pipit_json_parse(text.bytes, text.length, DEPTH, &again, &error) == 0);
+	REQUIRE(pipit_json_parse(text.bytes, text.length, &usual, &again, &error) == 0);
 	REQUIRE(same_tree(doc, again));
+	REQUIRE(pipit_json_equals(doc, again));
+	REQUIRE(pipit_printer_print(&text_again, again) == 0);
+	REQUIRE(text_again.length == text.length && memcmp(text_again.bytes, text.bytes, text.length) == 0);
+	pipit_printer_clear(&text_again);
 	cJSON_Delete(again);
 	pipit_printer_clear(&text);
 }
@@ -79,6 +88,9 @@ static void check_refusal(const char *text, size_t length, const struct pipit_js
 
 	REQUIRE(error->message && error->message[0]);
 	REQUIRE(error->byte <= length);
+	REQUIRE(strlen(error->pointer) < sizeof error->pointer);
+	REQUIRE(pipit_pointer_is_valid(pipit_slice_of(error->pointer)));
+	REQUIRE(pipit_is_utf8(error->pointer, strlen(error->pointer)));
 	for (size_t i = 0; i < error->byte; i++) {
 		bool is_first_of_two = text[i] == '\r' && i + 1 < length && text[i + 1] == '\n';
 		if ((text[i] != '\n' && text[i] != '\r') || is_first_of_two)
@@ -90,34 +102,35 @@ static void check_refusal(const char *text, size_t length, const struct pipit_js
 	REQUIRE(error->column == error->byte - start + 1);
 }
 
-static void check_depth(const char *text, size_t length, const cJSON *doc)
+static void check_depth(const char *text, size_t length, size_t depth, bool is_syntax_right)
 {
 	struct pipit_json_error error;
-	bool is_taken = pipit_json_check(text, length, SMALL_DEPTH, &error) == 0;
-	if (doc)
-		REQUIRE(is_taken == (depth_of(doc) <= SMALL_DEPTH));
-	else
-		REQUIRE(!is_taken);
+	bool is_taken = pipit_json_check(text, length, &small, &error) == 0;
+	REQUIRE(is_taken == (is_syntax_right && depth <= SMALL_DEPTH));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct pipit_json_error error = { NULL, 0, 0, 0 }, check_error = { NULL, 0, 0, 0 };
+	struct pipit_json_error error = { .message = NULL }, check_error = { .message = NULL };
 	char *text = fuzz_copy(data, size);
 	cJSON *doc = NULL;
-	int result = pipit_json_parse(text, size, DEPTH, &doc, &error);
+	int result = pipit_json_parse(text, size, &usual, &doc, &error);
+	int checked = pipit_json_check(text, size, &usual, &check_error);
 
 	REQUIRE(result == 0 || result == -EINVAL);
-	REQUIRE(pipit_json_check(text, size, DEPTH, &check_error) == result);
+	REQUIRE(checked == result || (checked == 0 && strstr(error.message, "twice")));
 	REQUIRE((result == 0) == (doc != NULL));
 	if (doc) {
 		REQUIRE(!has_escaped_nul(text, size));
 		check_taken(doc);
+		check_depth(text, size, depth_of(doc), true);
 	} else {
-		REQUIRE(error.message == check_error.message && error.byte == check_error.byte);
+		REQUIRE(checked == 0 || (error.message == check_error.message && error.byte == check_error.byte &&
+					    strcmp(error.pointer, check_error.pointer) == 0));
 		check_refusal(text, size, &error);
 	}
-	check_depth(text, size, doc);
+	if (checked != 0)
+		check_depth(text, size, 0, false);
 	cJSON_Delete(doc);
 	free(text);
 	return 0;

@@ -125,13 +125,15 @@ class Reply:
         return f"<{self.status} {self.fields} {self.content[:200]!r}>"
 
 
-def write_request(method, target, fields=(), version="HTTP/1.1"):
-    """target and values: text, each character a byte. A Host field goes with it unless there is one."""
+def write_request(method, target, fields=(), version="HTTP/1.1", content=None):
+    """target and values: text, each character a byte; content: bytes. A Host field goes with it unless there is one."""
     lines = [f"{method} {target} {version}"]
     if not any(name.lower() == "host" for name, _ in fields):
         lines.append("Host: x")
     lines += [f"{name}: {value}" for name, value in fields]
-    return "\r\n".join(lines + ["", ""]).encode("latin-1")
+    if content is not None:
+        lines.append(f"Content-Length: {len(content)}")
+    return "\r\n".join(lines + ["", ""]).encode("latin-1") + (content or b"")
 
 
 def show(method, target, fields):
@@ -183,6 +185,7 @@ class Client:
         if length is not None:
             assert re.fullmatch(r"0|[1-9]\d*", length), f"Content-Length: {length}"
         if method == "HEAD" or reply.status in (204, 304):
+            assert reply.status != 204 or length is None, "a 204 has no Content-Length"
             wanted = 0
         elif length is None:
             assert "close" in (reply.get("connection") or ""), "neither a length nor the end of the connection"
@@ -210,9 +213,9 @@ class Client:
             self.close()
         return reply
 
-    def ask(self, target, *fields, method="GET", version="HTTP/1.1"):
+    def ask(self, target, *fields, method="GET", version="HTTP/1.1", content=None):
         """fields: pairs. What is wrong with the framing is told with the request."""
-        request = write_request(method, target, fields, version)
+        request = write_request(method, target, fields, version, content)
         try:
             if self.asks_again and self.socket:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):

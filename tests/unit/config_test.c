@@ -172,11 +172,12 @@ END_TEST
 /* ---------------------------------------------------------------- printed forms */
 
 static const char *const names[] = { "listen", "workers", "root", "spa", "listing", "compress", "cache-control",
-	"media-types", "max-streams", "config", "access-log", "log-format", "log-level", "max-connections",
-	"listen-backlog", "max-head-bytes", "max-fields", "max-target-bytes", "max-body-bytes", "max-json-depth",
-	"head-timeout", "read-timeout", "write-timeout", "min-rate-bytes", "rate-grace", "idle-timeout",
-	"drain-timeout", "max-connections-per-address", "max-requests-per-connection", "memory-limit",
-	"max-field-bytes", "max-output-bytes", "defer-accept", "check", "healthcheck", "version", "help" };
+	"media-types", "settings", "settings-max-bytes", "settings-require-match", "max-json-members", "max-streams",
+	"config", "access-log", "log-format", "log-level", "max-connections", "listen-backlog", "max-head-bytes",
+	"max-fields", "max-target-bytes", "max-body-bytes", "max-json-depth", "head-timeout", "read-timeout",
+	"write-timeout", "min-rate-bytes", "rate-grace", "idle-timeout", "drain-timeout", "max-connections-per-address",
+	"max-requests-per-connection", "memory-limit", "max-field-bytes", "max-output-bytes", "defer-accept", "check",
+	"healthcheck", "version", "help" };
 
 enum { NAME_COUNT = sizeof(names) / sizeof(names[0]), COMMAND_COUNT = 5 };
 
@@ -220,7 +221,8 @@ START_TEST(prints_every_address_and_what_is_not_set)
 {
 	static const char expected[] =
 	    "listen = 0.0.0.0:80\nlisten = [::]:80\n# root is not set\nspa = off\nlisting = off\ncompress = on\n"
-	    "# cache-control is not set\n# media-types is not set\nworkers = 0\n";
+	    "# cache-control is not set\n# media-types is not set\n"
+	    "# settings is not set\nsettings-max-bytes = 256k\nsettings-require-match = off\nworkers = 0\n";
 	ck_assert_int_eq(pipit_config_set(&config, "listen", "0.0.0.0:80", NULL, 0), 0);
 	ck_assert_int_eq(pipit_config_set(&config, "listen", "[::]:80", NULL, 0), 0);
 	char *text = print_with(print_config);
@@ -237,7 +239,7 @@ START_TEST(fits_help_into_80_columns_and_some_60_lines)
 		ck_assert_msg(strlen(line) <= 80, "%s", line);
 		count++;
 	}
-	ck_assert_uint_le(count, 62);
+	ck_assert_uint_le(count, 66);
 	ck_assert_int_eq(strncmp(text, "Usage: pipit ", 13), 0);
 	free(text);
 }

@@ -332,10 +332,11 @@ END_TEST
 
 static cJSON *parse_problem(const char *text, size_t length)
 {
+	const struct pipit_json_limits limits = { 8, 0 };
 	struct pipit_json_error wrong;
 	cJSON *problem = NULL;
 
-	ck_assert_msg(pipit_json_parse(text, length, 8, &problem, &wrong) == 0, "%s at byte %zu of %.200s",
+	ck_assert_msg(pipit_json_parse(text, length, &limits, &problem, &wrong) == 0, "%s at byte %zu of %.200s",
 	    wrong.message, wrong.byte, text);
 	return problem;
 }

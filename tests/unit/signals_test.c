@@ -33,7 +33,7 @@ static const int numbers[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP, SIGPIPE };
 static struct event_base *base;
 static struct sigaction actions_before[COUNT(numbers)];
 static sigset_t mask_before;
-/* What was called, a letter each: d(rain), s(top), r(eopen); o for the application's own handler. */
+/* What was called, a letter each: d(rain), s(top), r(eopen), l(oad anew); o for the application's own handler. */
 static char calls[32];
 
 static void note(char letter)
@@ -61,7 +61,13 @@ static void reopen(void *arg)
 	note('r');
 }
 
-static const struct pipit_signals_actions actions = { drain, stop, reopen };
+static void reload(void *arg)
+{
+	ck_assert_ptr_eq(arg, calls);
+	note('l');
+}
+
+static const struct pipit_signals_actions actions = { drain, stop, reopen, reload };
 
 static void own_handler(int number)
 {
@@ -140,7 +146,7 @@ static bool is_pending(int number)
 static const struct {
 	int number;
 	const char *calls;
-} single[] = { { SIGTERM, "d" }, { SIGINT, "d" }, { SIGUSR1, "r" }, { SIGHUP, "r" }, { SIGPIPE, "" } };
+} single[] = { { SIGTERM, "d" }, { SIGINT, "d" }, { SIGUSR1, "r" }, { SIGHUP, "rl" }, { SIGPIPE, "" } };
 
 START_TEST(calls_the_action_of_a_signal_once)
 {
@@ -178,9 +184,9 @@ static const struct {
 	{ SIGTERM, SIGTERM, 49, "d" },
 	{ SIGTERM, SIGINT, 49, "d" },
 	{ SIGUSR1, SIGUSR1, 0, "rr" },
-	{ SIGHUP, SIGUSR1, 51, "rr" },
+	{ SIGHUP, SIGUSR1, 51, "rlr" },
 	{ SIGUSR1, SIGTERM, 51, "rd" },
-	{ SIGTERM, SIGHUP, 51, "dr" },
+	{ SIGTERM, SIGHUP, 51, "drl" },
 };
 
 START_TEST(takes_a_second_wish_to_end_for_a_stop)
@@ -226,7 +232,7 @@ END_TEST
 static const struct {
 	int number;
 	const char *calls;
-} held_back[] = { { SIGTERM, "d" }, { SIGINT, "d" }, { SIGUSR1, "r" }, { SIGHUP, "r" } };
+} held_back[] = { { SIGTERM, "d" }, { SIGINT, "d" }, { SIGUSR1, "r" }, { SIGHUP, "rl" } };
 
 START_TEST(handles_what_came_while_it_was_blocked)
 {

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* The member "errors" of a problem document (RFC 9457 §3): what is wrong in a document, and where. Pure but for memory. */
+#ifndef PIPIT_PROBLEM_H
+#define PIPIT_PROBLEM_H
+
+struct cJSON;
+
+/* One of them: {"detail":"…","pointer":"#/network/mtu"}. pointer: a JSON Pointer. NULL when memory is short. */
+struct cJSON *pipit_problem_error(const char *detail, const char *pointer);
+
+/* Takes an array of them. Returns `,"errors":[…]`, to be put behind other members; the caller's to free, NULL when memory is short. */
+char *pipit_problem_members(struct cJSON *errors);
+
+#endif

@@ -1,0 +1,349 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""/api/settings of the real daemon: every verb, condition and mistake, what is in the file, and what a restart, an edit by hand, a
+full disk and a read-only file system make of it."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+
+from served import Client, Daemon, Group, end_with_verdict, refusal, running, temporary_folder, wait_for
+
+JSON, MERGE, PATCH = "application/json", "application/merge-patch+json", "application/json-patch+json"
+FIRST = {"network": {"hostname": "camera-1", "mtu": 1500, "dns": ["192.0.2.1", "192.0.2.2"]}, "a/b": {"m~n": 1}, "": "empty", "ä": True}
+
+
+class Settings:
+    """A daemon with a file of settings, and a client of it."""
+
+    def __init__(self, folder, *options, disk=None, **how):
+        self.file = pathlib.Path(disk or folder, "settings.json")
+        self.messages = pathlib.Path(folder, "messages")
+        with open(self.messages, "ab") as messages:
+            self.daemon = Daemon(folder, "--settings", str(self.file), "--log-level", "info", *options, stderr=messages, **how)
+        self.client = self.daemon.client()
+
+    def ask(self, pointer, method="GET", content=None, kind=None, *fields):
+        fields = list(fields)
+        if kind:
+            fields.append(("Content-Type", kind))
+        if content is not None and not isinstance(content, bytes):
+            content = json.dumps(content).encode()
+        return self.client.ask("/api/settings" + pointer, *fields, method=method, content=content)
+
+    def put(self, pointer, value, *fields):
+        return self.ask(pointer, "PUT", value, JSON, *fields)
+
+    def get(self, pointer=""):
+        reply = self.ask(pointer)
+        assert reply.status == 200, reply
+        return json.loads(reply.content)
+
+    def said(self):
+        return self.messages.read_text()
+
+    def stop(self):
+        self.client.close()
+        self.daemon.stop()
+
+
+def problem(reply):
+    """The problem document, which is one in every way."""
+    assert reply.get("content-type") == "application/problem+json", reply
+    document = json.loads(reply.content)
+    assert document["status"] == reply.status and document["title"] and document["type"] == "about:blank", document
+    return document
+
+
+def reads_and_writes(settings, group):
+    group.same("GET of nothing yet", b"{}", settings.ask("").content)
+    group.true("no file before the first change", "absent", not settings.file.exists())
+    reply = settings.put("", FIRST)
+    group.same("PUT of the whole", (204, None), (reply.status, reply.get("content-type")))
+    group.same("it is there", FIRST, settings.get())
+    group.same("and in the file", FIRST, json.loads(settings.file.read_text()))
+    group.same("which is for people", '{\n\t"network": {\n\t\t"hostname": "camera-1",', settings.file.read_text()[:41])
+    group.same("and for its owner", 0o600, settings.file.stat().st_mode & 0o777)
+    for pointer, value in (("/network/hostname", b'"camera-1"'), ("/network/dns/1", b'"192.0.2.2"'), ("/a~1b/m~0n", b"1"), ("/", b'"empty"'),
+                           ("/%C3%A4", b"true"), ("/a%7E1b", b'{"m~n":1}'), ("/network/dns", b'["192.0.2.1","192.0.2.2"]')):
+        reply = settings.ask(pointer)
+        group.same(f"GET {pointer}", (200, value, JSON), (reply.status, reply.content, reply.get("content-type")))
+    for pointer, status in (("/network/nothing", 404), ("/network/dns/2", 404), ("/network/dns/-", 404), ("/network/dns/00", 404), ("/a/b", 404),
+                            ("/network/", 404), ("/a~2b", 400), ("/a~", 400), ("/%FF", 400), ("/a%00b", 400), ("/" + "x" * 5000, 414)):
+        reply = settings.ask(pointer)
+        group.same(f"GET {pointer[:40]}", status, reply.status)
+        problem(reply)
+    steps = [("/network/hostname", "PUT", "camera-2", JSON, 204), ("/network/ntp", "PUT", ["192.0.2.3"], JSON, 201),
+             ("/network/dns/-", "PUT", "192.0.2.4", JSON, 201), ("/network/dns/0", "PUT", "192.0.2.9", JSON, 204),
+             ("/network/dns/7", "PUT", 1, JSON, 409), ("/network/dns/x", "PUT", 1, JSON, 422), ("/nowhere/a", "PUT", 1, JSON, 409),
+             ("/network/hostname/x", "PUT", 1, JSON, 409), ("", "PUT", [1], JSON, 422), ("", "PUT", None, JSON, 422),
+             ("/network/dns/1", "DELETE", None, None, 204), ("/network/nothing", "DELETE", None, None, 404),
+             ("", "PATCH", {"network": {"mtu": 9000, "ntp": None}, "new": {"deep": {"x": None, "y": 1}}}, MERGE, 204),
+             ("/network", "PATCH", [{"op": "replace", "path": "/mtu", "value": 1280}, {"op": "add", "path": "/dns/0", "value": "192.0.2.7"},
+                                    {"op": "copy", "from": "/dns", "path": "/backup"}, {"op": "move", "from": "/backup/0", "path": "/first"},
+                                    {"op": "test", "path": "/first", "value": "192.0.2.7"}, {"op": "remove", "path": "/backup"}], PATCH, 204),
+             ("/nothing", "PATCH", {"a": 1}, MERGE, 404), ("/nothing", "PATCH", [], PATCH, 404)]
+    for pointer, method, value, kind, status in steps:
+        content = None if method == "DELETE" else json.dumps(value).encode()
+        reply = settings.ask(pointer, method, content, kind)
+        group.same(f"{method} {pointer} {value}", status, reply.status)
+        if status >= 400:
+            problem(reply)
+        elif not pointer.endswith("-"):
+            group.same(f"{method} {pointer}: its tag", settings.ask(pointer).get("etag"), reply.get("etag"))
+    group.same("after all that", {"network": {"hostname": "camera-2", "mtu": 1280, "dns": ["192.0.2.7", "192.0.2.9", "192.0.2.4"], "first": "192.0.2.7"},
+                                  "a/b": {"m~n": 1}, "": "empty", "ä": True, "new": {"deep": {"y": 1}}}, settings.get())
+    group.same("as in the file", settings.get(), json.loads(settings.file.read_text()))
+    group.true("the one before is kept", "it differs by the last change only",
+               json.loads(settings.file.with_name("settings.json.previous").read_text()) != settings.get())
+    settings.put("/big", b"9007199254740993")
+    group.same("a number to the last digit", b"9007199254740993", settings.ask("/big").content)
+    group.true("in the file too", "its digits", "9007199254740993" in settings.file.read_text())
+    settings.ask("/big", "DELETE")
+    group.same("DELETE of the whole", (204, {}), (settings.ask("", "DELETE").status, settings.get()))
+
+
+def conditions(settings, group):
+    settings.put("", FIRST)
+    whole, host = settings.ask("").get("etag"), settings.ask("/network/hostname").get("etag")
+    group.true("tags", "strong, and different", whole != host and whole.startswith('"') and host.startswith('"'))
+    for field, pointer, status in ((("If-None-Match", whole), "", 304), (("If-None-Match", host), "/network/hostname", 304), (("If-None-Match", "*"), "", 304),
+                                   (("If-None-Match", host), "", 200), (("If-Match", whole), "", 200), (("If-Match", '"x"'), "", 412),
+                                   (("If-Match", '"x"'), "/nothing", 404), (("Range", "bytes=1-3"), "", 206)):
+        group.same(f"GET {pointer} {field}", status, settings.ask(pointer, "GET", None, None, field).status)
+    reply = settings.put("/network/hostname", "camera-3", ("If-Match", '"x"'))
+    group.same("PUT with another tag", (412, host), (reply.status, reply.get("etag")))
+    problem(reply)
+    for fields, pointer, status in (([("If-Match", host)], "/network/hostname", 204), ([("If-Match", host)], "/network/hostname", 412),
+                                    ([("If-Match", f'"x", {whole}')], "", 412), ([("If-None-Match", "*")], "/network/hostname", 412),
+                                    ([("If-None-Match", "*")], "/network/made", 201), ([("If-None-Match", "*")], "/network/made", 412),
+                                    ([("If-Match", "*")], "/network/made", 204), ([("If-Match", "*")], "/network/other", 412),
+                                    ([("If-None-Match", '"y"')], "/network/made", 204), ([("If-Match", "W/" + whole)], "/network/made", 412)):
+        value = FIRST if pointer == "" else "camera-4"
+        group.same(f"PUT {pointer} {fields}", status, settings.put(pointer, value, *fields).status)
+    made = settings.ask("/network/made").get("etag")
+    for method, content, kind in (("DELETE", None, None), ("PATCH", {"x": 1}, MERGE), ("PATCH", [], PATCH)):
+        group.same(f"{method} with another tag", 412, settings.ask("/network", method, content, kind, ("If-Match", made)).status)
+    group.same("DELETE with the right one", 204, settings.ask("/network/made", "DELETE", None, None, ("If-Match", made)).status)
+    reply = settings.ask("", "HEAD")
+    group.same("HEAD", (200, b"", str(len(settings.ask("").content))), (reply.status, reply.content, reply.get("content-length")))
+    reply = settings.ask("/network", "OPTIONS")
+    group.same("OPTIONS", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS", reply.get("allow"))
+    group.same("POST", 405, settings.ask("", "POST", {}, JSON).status)
+
+
+MISTAKES = [
+    # verb, pointer, type, content, status, what the detail holds
+    ("PUT", "", JSON, b"", 400, "empty"),
+    ("PUT", "", JSON, b'{"a":1,}', 400, "does not end with a comma"),
+    ("PUT", "", JSON, b'{"a":1,"a":2}', 400, "twice"),
+    ("PUT", "", JSON, b'{"a":"\xff"}', 400, "UTF-8"),
+    ("PUT", "", JSON, b'{"a":"\\ud800"}', 400, "surrogate"),
+    ("PUT", "", JSON, b'{"a":"\\u0000"}', 400, "\\u0000"),
+    ("PUT", "", JSON, b"[" * 65 + b"]" * 65, 400, "deep"),
+    ("PUT", "/x", JSON, b'{"a":' * 64 + b"1" + b"}" * 64, 413, "deep"),
+    ("PUT", "", JSON, b'"' + b"x" * 70000 + b'"', 413, ""),
+    ("PUT", "", "text/plain", b"{}", 415, "application/json"),
+    ("PUT", "", None, b"{}", 415, "application/json"),
+    ("PUT", "", MERGE, b"{}", 415, "application/json"),
+    ("PATCH", "", JSON, b"{}", 415, MERGE),
+    ("PATCH", "", None, b"{}", 415, PATCH),
+    ("PATCH", "", MERGE, b"{", 400, "line 1, column 2"),
+    ("PATCH", "", MERGE, b"1", 422, "object"),
+    ("PATCH", "", PATCH, b"{}", 400, "array"),
+    ("PATCH", "", PATCH, b"[1]", 400, "operation"),
+    ("PATCH", "", PATCH, b'[{"op":"add","path":"/x"}]', 400, "value"),
+    ("PATCH", "", PATCH, b'[{"op":"increase","path":"/x"}]', 400, "increase"),
+    ("PATCH", "", PATCH, b'[{"op":"add","path":"x","value":1}]', 400, "x"),
+    ("PATCH", "", PATCH, b'[{"op":"test","path":"/network/mtu","value":1}]', 409, "/network/mtu"),
+    ("PATCH", "", PATCH, b'[{"op":"add","path":"/x","value":1},{"op":"remove","path":"/y"}]', 409, "/y"),
+    ("PATCH", "", PATCH, b'[{"op":"move","from":"/network","path":"/network/x"}]', 422, "/network"),
+    ("PATCH", "", PATCH, b"[" + b",".join([b'{"op":"copy","from":"/network","path":"/network/x"}'] * 60) + b"]", 413, ""),
+    ("PATCH", "", PATCH, b"[" + b",".join([b'{"op":"test","path":"","value":1}'] * 1001) + b"]", 413, "1000"),
+    ("DELETE", "", JSON, b"{}", 413, "no content"),
+]
+
+
+def mistakes(settings, group):
+    settings.put("", FIRST)
+    content, state = settings.ask("").content, settings.file.stat()
+    for method, pointer, kind, body, status, said in MISTAKES:
+        reply = settings.ask(pointer, method, body, kind)
+        asked = f"{method} {pointer} {kind} {body[:80]!r}"
+        group.same(asked, status, reply.status)
+        detail = problem(reply)["detail"]
+        group.true(asked, f"a detail with {said!r}", said in detail, detail)
+    errors = problem(settings.ask("", "PUT", b'{"network":{"mtu":1,"mtu":2}}', JSON)).get("errors")
+    group.true("where a mistake is", "a pointer and a place", errors and errors[0]["pointer"] == "#/network/mtu" and errors[0]["byte"] == 20, errors)
+    group.same("a 415 says what is taken", f"{MERGE}, {PATCH}", settings.ask("", "PATCH", b"{}", JSON).get("accept-patch"))
+    reply = settings.put("/large", "x" * 65500)
+    group.same("more than is kept", 507, reply.status)
+    group.true("more than is kept", "the limit", "65536" in problem(reply)["detail"], reply)
+    group.same("nothing has changed", content, settings.ask("").content)
+    group.same("nor was anything written", (state.st_ino, state.st_mtime_ns), (settings.file.stat().st_ino, settings.file.stat().st_mtime_ns))
+    settings.put("/network/mtu", 1500)
+    group.same("nor is it by a change that changes nothing", state.st_ino, settings.file.stat().st_ino)
+
+
+def edited_by_hand(settings, group):
+    settings.put("", FIRST)
+    settings.file.write_text('{"edited": 1}')
+    settings.daemon.process.send_signal(signal.SIGHUP)
+    wait_for("an edit is seen", lambda: settings.get() == {"edited": 1})
+    group.true("a reload", "a line", "read again, the settings have changed" in settings.said())
+    settings.file.write_text('{"edited": 2,\n "x": }')
+    settings.daemon.process.send_signal(signal.SIGHUP)
+    wait_for("a mistake is told", lambda: "not taken" in settings.said())
+    group.true("a mistake", "its place", "line 2, column 7" in settings.said(), settings.said())
+    group.same("a mistake is not taken", {"edited": 1}, settings.get())
+    group.same("a change goes on from there", 201, settings.put("/more", 2).status)
+    group.same("and the edit is not lost", '{"edited": 2,\n "x": }', settings.file.with_name("settings.json.previous").read_text())
+    group.true("which is told", "a line", "the edited content is in settings.json.previous" in settings.said(), settings.said())
+    for wrong, said in (("[]", "object"), ('{"a":1,"a":1}', "twice"), ("", "empty"), (json.dumps({"x": "y" * 65536}), "65536")):
+        settings.file.write_text(wrong)
+        before = len(settings.said())
+        settings.daemon.process.send_signal(signal.SIGHUP)
+        wait_for(f"{wrong[:20]} is told", lambda: "not taken" in settings.said()[before:])
+        group.true(f"{wrong[:20]!r} by hand", said, said in settings.said()[before:], settings.said()[before:])
+    group.same("still as it was", {"edited": 1, "more": 2}, settings.get())
+
+
+def restarts(folder, group):
+    name = "settings.json"
+    with running(Settings(folder)) as settings:
+        settings.put("", FIRST)
+        settings.put("/network/mtu", 1400)
+        tag = settings.ask("").get("etag")
+    with running(Settings(folder)) as settings:
+        group.same("after a restart", 1400, settings.get("/network/mtu"))
+        group.same("with the same tag", tag, settings.ask("").get("etag"))
+        other = refusal("--settings", str(settings.file))
+        group.true("a second daemon with the same file", "status 2 and a line", other[0] == 2 and "another process has it open" in other[1], other)
+    file = pathlib.Path(folder, name)
+    file.with_name(name + ".new").write_text('{"half')
+    with running(Settings(folder)) as settings:
+        group.same("after an interrupted change", 1400, settings.get("/network/mtu"))
+        group.true("an interrupted change", "a line", "interrupted" in settings.said(), settings.said())
+    group.true("an interrupted change", "cleared away", not file.with_name(name + ".new").exists())
+    file.write_text('{"torn')
+    with running(Settings(folder)) as settings:
+        group.same("a torn file: the one before", 1500, settings.get("/network/mtu"))
+        group.true("a torn file", "put aside", file.with_name(name + ".broken").read_text() == '{"torn')
+        group.true("a torn file", "a line", "line 1, column 7" in settings.said() and ".broken" in settings.said(), settings.said())
+    file.write_text("nothing of the kind")
+    file.with_name(name + ".previous").write_text("nor this")
+    for path, said in ((file, "line 1, column"), (file.parent, "name a file"), (file / "x", ""), (file.parent / "no/where.json", "make its directory first")):
+        status, messages = refusal("--settings", str(path))
+        group.true(f"--settings {path.name}", "status 2 and a line", status == 2 and said in messages and messages.count("\n") <= 2, (status, messages))
+    for option, value in (("--settings-max-bytes", "100"), ("--settings-max-bytes", "32m"), ("--settings-require-match", "maybe")):
+        group.same(f"{option} {value}", 2, refusal(option, value)[0])
+
+
+def requires_match(folder, group):
+    with running(Settings(folder, "--settings-require-match")) as settings:
+        for method, content, kind in (("PUT", {"a": 1}, JSON), ("PATCH", {"a": 1}, MERGE), ("PATCH", [], PATCH), ("DELETE", None, None)):
+            reply = settings.ask("", method, content, kind)
+            group.same(f"{method} without a condition", 428, reply.status)
+            problem(reply)
+        tag = settings.ask("").get("etag")
+        group.same("PUT with one", 204, settings.put("", {"a": 1}, ("If-Match", tag)).status)
+        group.same("PUT with an old one", 412, settings.put("", {"a": 2}, ("If-Match", tag)).status)
+        group.same("PUT of something new", 201, settings.put("/b", 2, ("If-None-Match", "*")).status)
+    with running(Daemon(folder)) as daemon:
+        group.same("without --settings there are none", 404, daemon.client().ask("/api/settings").status)
+
+
+def concurrent_changes(folder, group):
+    """Many clients count up by compare and swap: no count is lost, and reads go on."""
+    clients, rounds = 8, 25
+    with running(Settings(folder, "--workers", "2")) as settings:
+        settings.put("", {"count": 0, "text": "x" * 1000})
+        conflicts = []
+
+        def count():
+            client = Client(settings.daemon.address)
+            for _ in range(rounds):
+                while True:
+                    now = client.ask("/api/settings/count")
+                    reply = client.ask("/api/settings/count", ("If-Match", now.get("etag")), ("Content-Type", JSON), method="PUT",
+                                       content=str(int(now.content) + 1).encode())
+                    if reply.status == 204:
+                        break
+                    assert reply.status == 412, reply
+                    conflicts.append(1)
+            client.close()
+
+        threads = [threading.Thread(target=count) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        group.same("every count was made once", clients * rounds, settings.get("/count"))
+        group.notes.append(f"{len(conflicts)} conflicts")
+        # Pipelined behind a change: the read sees it.
+        client = settings.client
+        client.send(b"PUT /api/settings/count HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n7"
+                    b"GET /api/settings/count HTTP/1.1\r\nHost: x\r\n\r\n")
+        while client.bytes.count(b"\r\n\r\n") < 2:
+            client.more()
+        group.true("a read behind a change", "204, and then 7", client.bytes.startswith(b"HTTP/1.1 204") and client.bytes.endswith(b"\r\n\r\n7"), client.bytes)
+        client.bytes = b""
+
+
+def failing_disks(folder, group):
+    """A small file system of its own: full, then read-only."""
+    disk = pathlib.Path(folder, "disk")
+    disk.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", disk], capture_output=True).returncode:
+        group.notes.append("no file system may be mounted here")
+        return
+    try:
+        with running(Settings(folder, disk=disk)) as settings:
+            settings.put("", FIRST)
+            content = settings.ask("").content
+            with open(disk / "filler", "wb") as filler:
+                try:
+                    while True:
+                        os.write(filler.fileno(), b"x" * 1024)
+                except OSError:
+                    pass
+            for _ in range(2):
+                reply = settings.put("/text", "y" * 20000)
+                group.same("a change on a full disk", 507, reply.status)
+                group.true("a change on a full disk", "why", "No space left" in problem(reply)["detail"], reply)
+            group.same("nothing has changed", content, settings.ask("").content)
+            (disk / "filler").unlink()
+            group.same("with room again", 201, settings.put("/text", "y" * 20000).status)
+            content = settings.ask("").content
+            subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+            reply = settings.put("/text", "z")
+            group.same("a change of a read-only file system", 503, reply.status)
+            group.true("a change of a read-only file system", "why", "Read-only" in problem(reply)["detail"], reply)
+            group.same("nothing has changed", content, settings.ask("").content)
+        with running(Settings(folder, disk=disk)) as settings:
+            group.same("started there", content, settings.ask("").content)
+            group.true("started there", "a line", "changes will be refused" in settings.said(), settings.said())
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", disk], capture_output=True)
+        subprocess.run(["umount", disk], check=True)
+
+
+def main():
+    with temporary_folder() as folder:
+        (folder / "a").mkdir()
+        with running(Settings(folder / "a", "--settings-max-bytes", "64k")) as settings:
+            for check in (reads_and_writes, conditions, mistakes, edited_by_hand):
+                with Group(check.__name__) as group:
+                    check(settings, group)
+        for check in (restarts, requires_match, concurrent_changes, failing_disks):
+            (folder / check.__name__).mkdir()
+            with Group(check.__name__) as group:
+                check(folder / check.__name__, group)
+    end_with_verdict()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
