@@ -69,13 +69,13 @@ test-asan: test-plain
 	@$(call configure,build-asan,-DCMAKE_BUILD_TYPE=Debug -DPIPIT_SANITIZE=address$(,)undefined)
 	@$(call compile,build-asan) --silent
 	cd build-asan && UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1 \
-		ctest --output-on-failure -j $(JOBS) -R '^(unit|integration|fuzz|faults)/' -E '^faults/native_'
+		ctest --output-on-failure -j $(JOBS) -R '^((unit|integration|fuzz|faults)/|settings_test$$)' -E '^faults/native_'
 
 test-tsan: test-plain
 	@$(call configure,build-tsan,-DCMAKE_BUILD_TYPE=Debug -DPIPIT_SANITIZE=thread)
 	@$(call compile,build-tsan) --silent
 	cd build-tsan && TSAN_OPTIONS=halt_on_error=1:history_size=7:suppressions=$(CURDIR)/tests/tsan.supp \
-		ctest --output-on-failure -j $(JOBS) -R '^(unit/(stats|log|house|reserve|recycle)_test|integration/)'
+		ctest --output-on-failure -j $(JOBS) -R '^(unit/(stats|log|house|reserve|recycle)_test|integration/|settings_test$$)'
 
 # What the lock file names, and no scripts of theirs: see tests/browser/.npmrc.
 tests/browser/node_modules: tests/browser/package-lock.json

@@ -112,8 +112,13 @@ static int run(struct pipit_config *config)
 	struct pipit_site *site = NULL;
 	struct pipit_settings *settings = NULL;
 	struct pipit_server *server = NULL;
-	int result = open_site(config, &site);
+	enum pipit_log_level level = PIPIT_LOG_INFO;
+	int result;
 
+	/* The server does this too, but what is opened before it has something to say. */
+	pipit_log_level_parse(config->log_level, &level);
+	pipit_log_set_level(level);
+	result = open_site(config, &site);
 	if (result == EXIT_CLEAN)
 		result = open_settings(config, &settings);
 

@@ -121,10 +121,10 @@ static bool read_exactly(const cJSON *item, int64_t *number)
 	char *end;
 
 	if (!text) {
-		if (item->valuedouble != floor(item->valuedouble) || fabs(item->valuedouble) >= 9223372036854775808.0)
+		if (!(fabs(item->valuedouble) < 9223372036854775808.0))
 			return false;
 		*number = (int64_t)item->valuedouble;
-		return true;
+		return (double)*number == item->valuedouble;
 	}
 	/* One with so many digits and an exponent or a fraction is not what is meant by an integer. */
 	errno = 0;
