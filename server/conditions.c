@@ -170,7 +170,7 @@ static bool is_conditional(const struct pipit_guard_head *head)
 {
 	for (uint32_t i = 0; i < head->field_count; i++) {
 		struct pipit_slice name = pipit_guard_slice(head, head->fields[i].name, head->fields[i].name_length);
-		if (name.length > 3 && strncasecmp(name.data, "If-", 3) == 0)
+		if (name.length > 3 && (name.data[0] | 0x20) == 'i' && strncasecmp(name.data, "If-", 3) == 0)
 			return true;
 	}
 	return false;

@@ -10,6 +10,7 @@
 #include "bytes.h"
 #include "pointer.h"
 
+#include <endian.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,27 +60,19 @@ static uint64_t digest_of(struct pipit_slice text)
 	return hash ? hash : 1;
 }
 
-static char *put_hex(char *at, uint64_t number, int digits)
-{
-	for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4)
-		*at++ = "0123456789abcdef"[number >> shift & 15];
-	return at;
-}
-
-static void put_etag(char etag[PIPIT_DOCUMENT_ETAG_SIZE], uint64_t digest, size_t length)
+static void put_etag(char etag[PIPIT_DOCUMENT_ETAG_SIZE], uint64_t digest)
 {
 	char *at = etag;
 	*at++ = '"';
-	at = put_hex(at, digest, 16);
-	*at++ = '-';
-	at = put_hex(at, length, 8);
+	for (int shift = 60; shift >= 0; shift -= 4)
+		*at++ = "0123456789abcdef"[digest >> shift & 15];
 	*at++ = '"';
 	*at = '\0';
 }
 
 void pipit_document_etag(struct pipit_slice text, char etag[PIPIT_DOCUMENT_ETAG_SIZE])
 {
-	put_etag(etag, digest_of(text), text.length);
+	put_etag(etag, digest_of(text));
 }
 
 /* --- names ----------------------------------------------------------------------------------------------------------- */
@@ -126,13 +119,53 @@ static uint32_t hash_number(const struct pipit_document *document, uint32_t pare
 	return fold(mix(mix(document->seed, parent), number));
 }
 
-static uint32_t hash_name(const struct pipit_document *document, uint32_t parent, const char *at, const char *end,
-    unsigned char (*take_byte)(const char **at))
+/* Eight bytes of a name at a time, the first in the lowest place; whether they stand there or have to be unescaped first. */
+
+static uint32_t hash_plain(uint64_t hash, const char *at, size_t length)
+{
+	uint64_t word = 0;
+	size_t i = 0;
+
+	for (; length - i >= 8; i += 8)
+		hash = mix(hash, le64toh(pipit_bytes_load(at + i)));
+	for (size_t shift = 0; i < length; i++, shift += 8)
+		word |= (uint64_t)(unsigned char)at[i] << shift;
+	return fold(mix(mix(hash, word), length));
+}
+
+static uint32_t hash_escaped(
+    uint64_t hash, const char *at, const char *end, unsigned char (*take_byte)(const char **at))
+{
+	uint64_t word = 0;
+	size_t length = 0;
+
+	while (at < end) {
+		word |= (uint64_t)take_byte(&at) << length % 8 * 8;
+		if (++length % 8 == 0) {
+			hash = mix(hash, word);
+			word = 0;
+		}
+	}
+	return fold(mix(mix(hash, word), length));
+}
+
+static uint32_t hash_name(const struct pipit_document *document, uint32_t parent, const char *at, const char *end)
 {
 	uint64_t hash = mix(document->seed, parent);
-	while (at < end)
-		hash = mix(hash, take_byte(&at));
-	return fold(mix(hash, 1));
+	size_t length = (size_t)(end - at);
+	return memchr(at, '\\', length) ? hash_escaped(hash, at, end, take_name_byte) : hash_plain(hash, at, length);
+}
+
+static bool is_escaped(struct pipit_slice token)
+{
+	return token.length && memchr(token.data, '~', token.length);
+}
+
+static uint32_t hash_token(const struct pipit_document *document, uint32_t parent, struct pipit_slice token)
+{
+	uint64_t hash = mix(document->seed, parent);
+	return is_escaped(token) ? hash_escaped(hash, token.data, token.data + token.length, take_token_byte)
+				 : hash_plain(hash, token.data, token.length);
 }
 
 static bool is_named(const struct pipit_document *document, const struct place *place, struct pipit_slice token)
@@ -140,6 +173,9 @@ static bool is_named(const struct pipit_document *document, const struct place *
 	const char *name = document->text + place->name, *name_end = document->text + place->name_end;
 	const char *at = token.data, *end = token.data + token.length;
 
+	/* Mostly nothing is escaped; what is equal as it stands might still mean something else. */
+	if ((size_t)(name_end - name) == token.length && memcmp(name, at, token.length) == 0)
+		return !is_escaped(token) && !memchr(name, '\\', token.length);
 	while (at < end && name < name_end) {
 		if (take_token_byte(&at) != take_name_byte(&name))
 			return false;
@@ -168,7 +204,7 @@ static uint32_t find_element(const struct pipit_document *document, uint32_t par
 
 static uint32_t find_member(const struct pipit_document *document, uint32_t parent, struct pipit_slice token)
 {
-	uint32_t slot = hash_name(document, parent, token.data, token.data + token.length, take_token_byte), found;
+	uint32_t slot = hash_token(document, parent, token), found;
 
 	while ((found = document->table[slot &= document->mask]) != NO_PLACE) {
 		const struct place *place = &document->places[found];
@@ -213,7 +249,7 @@ bool pipit_document_find(
 		digest = digest_of(value->text);
 		atomic_store_explicit(&place->digest, digest, memory_order_relaxed);
 	}
-	put_etag(value->etag, digest, value->text.length);
+	put_etag(value->etag, digest);
 	return true;
 }
 
@@ -247,9 +283,9 @@ static void enter(struct pipit_document *document, uint32_t number)
 
 	if (place->parent == NO_PLACE)
 		return;
-	slot = place->name_end ? hash_name(document, place->parent, document->text + place->name,
-				     document->text + place->name_end, take_name_byte)
-			       : hash_number(document, place->parent, place->name);
+	slot = place->name_end
+		   ? hash_name(document, place->parent, document->text + place->name, document->text + place->name_end)
+		   : hash_number(document, place->parent, place->name);
 	while (document->table[slot &= document->mask] != NO_PLACE)
 		slot++;
 	document->table[slot] = number;

@@ -15,8 +15,8 @@
 #define PIPIT_DOCUMENT_BYTES_MAX (64 * 1024 * 1024)
 /* Arrays and objects within each other. */
 #define PIPIT_DOCUMENT_DEPTH_MAX 512
-/* '"', 16 digits, '-', 8 digits, '"' and its NUL. */
-#define PIPIT_DOCUMENT_ETAG_SIZE 28
+/* '"', 16 digits, '"' and its NUL. */
+#define PIPIT_DOCUMENT_ETAG_SIZE 19
 
 struct pipit_document;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See pointer.h. */
+/* See pointer.h. Tokens are compared as they stand, escaped, so that finding needs no memory. */
 #include "pointer.h"
 
 #include <cjson/cJSON.h>
@@ -7,7 +7,7 @@
 
 bool pipit_pointer_is_valid(struct pipit_slice pointer)
 {
-	if (pointer.length && pointer.data[0] != '/')
+	if (pointer.length > 0 && pointer.data[0] != '/')
 		return false;
 	for (size_t i = 0; i < pointer.length; i++) {
 		if (pointer.data[i] != '~')
@@ -20,46 +20,35 @@ bool pipit_pointer_is_valid(struct pipit_slice pointer)
 
 bool pipit_pointer_next(struct pipit_slice *pointer, struct pipit_slice *token)
 {
-	const char *start, *slash;
+	size_t end = 1;
 
 	if (pointer->length == 0)
 		return false;
-	start = pointer->data + 1;
-	slash = memchr(start, '/', pointer->length - 1);
-	token->data = start;
-	token->length = slash ? (size_t)(slash - start) : pointer->length - 1;
-	pointer->data = start + token->length;
-	pointer->length -= 1 + token->length;
+	while (end < pointer->length && pointer->data[end] != '/')
+		end++;
+	*token = (struct pipit_slice){ pointer->data + 1, end - 1 };
+	*pointer = (struct pipit_slice){ pointer->data + end, pointer->length - end };
 	return true;
 }
 
-/* One byte of a token, unescaped. */
+/* The byte that stands at *at, and past it. */
 static char take_byte(const char **at)
 {
-	const char *text = *at;
-	*at += *text == '~' ? 2 : 1;
-	if (*text != '~')
-		return *text;
-	return text[1] == '1' ? '/' : '~';
+	char byte = *(*at)++;
+
+	if (byte != '~')
+		return byte;
+	return *(*at)++ == '0' ? '~' : '/';
 }
 
 size_t pipit_pointer_unescape(struct pipit_slice token, char *to)
 {
 	const char *at = token.data, *end = at + token.length;
-	char *out = to;
-	while (at < end)
-		*out++ = take_byte(&at);
-	return (size_t)(out - to);
-}
+	size_t length = 0;
 
-bool pipit_pointer_names(struct pipit_slice token, const char *name)
-{
-	const char *at = token.data, *end = at + token.length;
-	while (at < end && *name) {
-		if (take_byte(&at) != *name++)
-			return false;
-	}
-	return at == end && *name == '\0';
+	while (at < end)
+		to[length++] = take_byte(&at);
+	return length;
 }
 
 bool pipit_pointer_index(struct pipit_slice token, size_t *index)
@@ -70,7 +59,7 @@ bool pipit_pointer_index(struct pipit_slice token, size_t *index)
 		return false;
 	for (size_t i = 0; i < token.length; i++) {
 		size_t digit = (size_t)(token.data[i] - '0');
-		if (digit > 9 || number > (SIZE_MAX - digit) / 10)
+		if (token.data[i] < '0' || token.data[i] > '9' || number > (SIZE_MAX - digit) / 10)
 			return false;
 		number = number * 10 + digit;
 	}
@@ -85,61 +74,58 @@ char *pipit_pointer_put(char *at, const char *end, struct pipit_slice name)
 	*at++ = '/';
 	for (size_t i = 0; i < name.length; i++) {
 		bool is_escaped = name.data[i] == '~' || name.data[i] == '/';
-		if (end - at < 1 + is_escaped)
+		if ((size_t)(end - at) < 1 + (size_t)is_escaped)
 			return NULL;
+		*at++ = is_escaped ? '~' : name.data[i];
 		if (is_escaped)
-			*at++ = '~';
-		*at++ = !is_escaped ? name.data[i] : name.data[i] == '/' ? '1' : '0';
+			*at++ = name.data[i] == '~' ? '0' : '1';
 	}
 	return at;
 }
 
-static cJSON *find_element(const cJSON *array, struct pipit_slice token)
+/* A token with a NUL in it is no member's name: names end there. */
+static bool is_name(struct pipit_slice token, const char *name)
 {
+	const char *at = token.data, *end = at + token.length;
+
+	for (; at < end; name++) {
+		if (*name == '\0' || take_byte(&at) != *name)
+			return false;
+	}
+	return *name == '\0';
+}
+
+static const cJSON *find_member(const cJSON *object, struct pipit_slice token)
+{
+	for (const cJSON *member = object->child; member; member = member->next) {
+		if (member->string && is_name(token, member->string))
+			return member;
+	}
+	return NULL;
+}
+
+/* Not by cJSON_GetArrayItem(), whose index is an int. */
+static const cJSON *find_element(const cJSON *array, struct pipit_slice token)
+{
+	const cJSON *element = array->child;
 	size_t index;
-	cJSON *item = array->child;
 
 	if (!pipit_pointer_index(token, &index))
 		return NULL;
-	while (item && index--)
-		item = item->next;
-	return item;
+	while (element && index-- > 0)
+		element = element->next;
+	return element;
 }
 
-static cJSON *find_member(const cJSON *object, struct pipit_slice token)
+struct cJSON *pipit_pointer_find(const struct cJSON *doc, struct pipit_slice pointer)
 {
-	cJSON *item = object->child;
-	while (item && !(item->string && pipit_pointer_names(token, item->string)))
-		item = item->next;
-	return item;
-}
-
-cJSON *pipit_pointer_child(const cJSON *container, struct pipit_slice token)
-{
-	if (cJSON_IsObject(container))
-		return find_member(container, token);
-	return cJSON_IsArray(container) ? find_element(container, token) : NULL;
-}
-
-cJSON *pipit_pointer_find(const cJSON *doc, struct pipit_slice pointer)
-{
-	const cJSON *item = doc;
 	struct pipit_slice token;
 
-	while (item && pipit_pointer_next(&pointer, &token))
-		item = pipit_pointer_child(item, token);
-	return (cJSON *)item;
-}
-
-bool pipit_pointer_split(struct pipit_slice pointer, struct pipit_slice *parent, struct pipit_slice *last)
-{
-	size_t at = pointer.length;
-
-	if (at == 0)
-		return false;
-	while (pointer.data[at - 1] != '/')
-		at--;
-	*parent = (struct pipit_slice){ pointer.data, at - 1 };
-	*last = (struct pipit_slice){ pointer.data + at, pointer.length - at };
-	return true;
+	while (doc && pipit_pointer_next(&pointer, &token)) {
+		if (cJSON_IsObject(doc))
+			doc = find_member(doc, token);
+		else
+			doc = cJSON_IsArray(doc) ? find_element(doc, token) : NULL;
+	}
+	return (cJSON *)doc;
 }

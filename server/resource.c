@@ -20,33 +20,56 @@
 
 /* --- which value ----------------------------------------------------------------------------------------------------- */
 
-/*
- * The path behind the route's own is a pointer in the form of RFC 6901 §6: percent-encoded, so that "%2F" is a slash like any other,
- * and a slash in a name is "~1". False after a reply.
- */
-static bool read_pointer(struct pipit_request *request, char bytes[POINTER_MAX], struct pipit_slice *pointer)
+/* Whether the route is that of values in the document, or that of the whole. */
+static bool is_below(const struct pipit_route *route)
 {
-	int index = pipit_router_parameter_index(request->route->pattern, PIPIT_RESOURCE_PARAMETER);
-	struct pipit_slice encoded;
-	size_t length = 0;
+	static const char end[] = "/{" PIPIT_RESOURCE_PARAMETER "...}";
+	size_t length = strlen(route->pattern);
+	return length >= sizeof end && strcmp(route->pattern + length - (sizeof end - 1), end) == 0;
+}
 
-	*pointer = (struct pipit_slice){ bytes, 0 };
-	if (index < 0)
-		return true;
-	encoded = request->match.parameters[index];
+/* Most paths have nothing to decode: they are a pointer as they stand, with the slash before them. */
+static bool is_plain(struct pipit_slice encoded)
+{
+	return !memchr(encoded.data, '%', encoded.length) && !memchr(encoded.data, '~', encoded.length);
+}
+
+static bool decode_pointer(
+    struct pipit_request *request, struct pipit_slice encoded, char bytes[POINTER_MAX], struct pipit_slice *pointer)
+{
 	if (encoded.length + 1 > POINTER_MAX) {
 		pipit_reply_problem(request, 414, "A pointer has at most %d bytes.", POINTER_MAX - 1);
 		return false;
 	}
 	bytes[0] = '/';
-	length = 1 + pipit_request_decode(encoded, bytes + 1);
-	pointer->length = length;
-	if (pipit_is_utf8(bytes, length) && !memchr(bytes, '\0', length) && pipit_pointer_is_valid(*pointer))
+	*pointer = (struct pipit_slice){ bytes, 1 + pipit_request_decode(encoded, bytes + 1) };
+	if (pipit_is_utf8(bytes, pointer->length) && !memchr(bytes, '\0', pointer->length) &&
+	    pipit_pointer_is_valid(*pointer))
 		return true;
 	pipit_reply_problem(request, 400,
 	    "The path does not name a value: it is a JSON Pointer in UTF-8, with ~0 for '~' and ~1 for a '/' in a "
 	    "name.");
 	return false;
+}
+
+/*
+ * The path behind the route's own is a pointer in the form of RFC 6901 §6: percent-encoded, so that "%2F" is a slash like any other,
+ * and a slash in a name is "~1". False after a reply. The pointer lives as long as `bytes` and the handler's call.
+ */
+static bool read_pointer(struct pipit_request *request, char bytes[POINTER_MAX], struct pipit_slice *pointer)
+{
+	size_t count = request->match.parameter_count;
+	struct pipit_slice encoded;
+
+	*pointer = (struct pipit_slice){ bytes, 0 };
+	/* The pattern ends with it, or has none. */
+	if (count == 0 || !is_below(request->route))
+		return true;
+	encoded = request->match.parameters[count - 1];
+	if (!is_plain(encoded))
+		return decode_pointer(request, encoded, bytes, pointer);
+	*pointer = (struct pipit_slice){ encoded.data - 1, encoded.length + 1 };
+	return true;
 }
 
 static void reply_absent(struct pipit_request *request, struct pipit_slice pointer)

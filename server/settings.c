@@ -195,13 +195,14 @@ static int need_tree(struct pipit_settings *settings)
 			      : pipit_json_parse(text.data, text.length, &settings->limits, &settings->tree, &error);
 }
 
-/* 0; -ENOMEM; the text is from malloc(). */
+/* 0; -ENOMEM; -EINVAL for what a program made of cJSON that is no JSON. The text is from malloc(). */
 static int print(const cJSON *item, char **text, size_t *length)
 {
 	struct pipit_printer printer = pipit_printer_in(NULL, 0);
-	if (pipit_printer_print(&printer, item) != 0) {
+	int result = pipit_printer_print(&printer, item);
+	if (result != 0) {
 		pipit_printer_clear(&printer);
-		return -ENOMEM;
+		return result;
 	}
 	*text = printer.bytes;
 	*length = printer.length;
@@ -350,6 +351,8 @@ static bool passes_check(struct pipit_settings *settings, struct pipit_settings_
 static bool is_acceptable(
     struct pipit_settings *settings, struct pipit_settings_change *change, char **text, size_t *length)
 {
+	struct pipit_json_error error;
+
 	*text = NULL;
 	if (!cJSON_IsObject(settings->tree))
 		refuse(change, 422, "The settings as a whole are an object: {...}.");
@@ -358,6 +361,9 @@ static bool is_acceptable(
 	else if (*length > settings->max_bytes)
 		refuse(change, 507, "The settings would take %zu bytes; at most %zu are kept.", *length,
 		    settings->max_bytes);
+	/* Whatever the changes were that made it, it can be read again. */
+	else if (pipit_json_check(*text, *length, &settings->limits, &error) != 0)
+		refuse(change, 507, "The settings could not be kept: %s.", error.message);
 	else if (passes_check(settings, change))
 		return true;
 	return false;
@@ -925,31 +931,48 @@ static int result_of(int status)
 	return -EINVAL;
 }
 
+/* A program's document may be anything that cJSON can hold: it gets through as text. Takes it. 0; -EINVAL; -ENOMEM. */
+static int read_patch(const struct pipit_settings *settings, cJSON *patch, struct pipit_settings_change *change)
+{
+	struct pipit_json_error error;
+	char *text = NULL;
+	int result = patch ? print(patch, &text, &change->content_bytes) : -ENOMEM;
+
+	cJSON_Delete(patch);
+	if (result == 0)
+		result = pipit_json_parse(text, change->content_bytes, &settings->limits, &change->content, &error);
+	if (result == -EINVAL)
+		snprintf(change->detail, sizeof change->detail, "%s", error.message);
+	free(text);
+	return result;
+}
+
 int pipit_settings_merge(
     struct pipit_settings *settings, const char *pointer, struct cJSON *patch, char *error, size_t size)
 {
-	struct awaited awaited = { .change = { .verb = PIPIT_SETTINGS_MERGE,
-				       .pointer = pipit_slice_of(pointer),
-				       .content = patch,
-				       .done = wake } };
-	int result = patch ? pipit_pointer_is_valid(awaited.change.pointer) ? 0 : -EINVAL : -ENOMEM;
+	struct awaited awaited = {
+		.change = { .verb = PIPIT_SETTINGS_MERGE, .pointer = pipit_slice_of(pointer), .done = wake }
+	};
+	struct pipit_settings_change *change = &awaited.change;
+	int result = read_patch(settings, patch, change);
 
+	if (result == 0 && !pipit_pointer_is_valid(change->pointer))
+		result = -EINVAL;
 	pthread_mutex_init(&awaited.mutex, NULL);
 	pthread_cond_init(&awaited.cond, NULL);
 	if (result == 0)
-		result = pipit_settings_submit(settings, &awaited.change);
+		result = pipit_settings_submit(settings, change);
 	if (result == 0) {
 		pthread_mutex_lock(&awaited.mutex);
 		while (!awaited.is_done)
 			pthread_cond_wait(&awaited.cond, &awaited.mutex);
 		pthread_mutex_unlock(&awaited.mutex);
-		result = result_of(awaited.change.status);
-		snprintf(
-		    error, size, "%s%s", awaited.change.detail, awaited.change.members ? awaited.change.members : "");
+		result = result_of(change->status);
 	} else {
-		cJSON_Delete(patch);
-		snprintf(error, size, "%s", strerror(-result));
+		cJSON_Delete(change->content);
 	}
+	snprintf(error, size, "%s%s", result != 0 && !change->detail[0] ? strerror(-result) : change->detail,
+	    change->members ? change->members : "");
 	free(awaited.change.members);
 	pthread_cond_destroy(&awaited.cond);
 	pthread_mutex_destroy(&awaited.mutex);
