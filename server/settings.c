@@ -584,7 +584,7 @@ static void run_reload(struct pipit_settings *settings, struct pipit_settings_ch
 	if (change->status >= 300)
 		pipit_log(PIPIT_LOG_ERROR, "%s: not taken, the settings stay as they were: %s%s%s",
 		    pipit_durable_name(settings->durable), change->detail, change->members ? " " : "",
-		    change->members ? change->members : "");
+		    change->members ? change->members + 1 : "");
 }
 
 /* --- the writer's thread --------------------------------------------------------------------------------------------- */

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A program's own store of settings: what it is asked and told, what other threads read and change meanwhile, and what is under way
+ * when the server goes. The typed getters are met on the way.
+ */
+#include "pipit.h"
+#include "suite.h"
+#include "wire.h"
+
+#include <cjson/cJSON.h>
+#include <dirent.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/pipit-settings-XXXXXX", file[sizeof folder + 16];
+static struct pipit_settings *settings;
+static struct pipit_server *server;
+static pthread_t server_thread;
+static int server_result;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char told[4096];
+static int checks;
+
+/* --- the program's opinion ---------------------------------------------------------------------------------------------- */
+
+static const char *const modes[] = { "auto", "manual", "off", NULL };
+static const char *const known[] = { "mtu", "hostname", "mode", "dhcp", "gain", "serial", "more", "count", NULL };
+
+static void check(struct pipit_reader *reader, void *arg)
+{
+	++*(int *)arg;
+	pipit_read_only(reader, "", known);
+	pipit_read_integer(reader, "/mtu", 1500, 576, 9216);
+	pipit_read_string(reader, "/hostname", "", 1, 63);
+	pipit_read_choice(reader, "/mode", "auto", modes);
+	pipit_read_boolean(reader, "/dhcp", true);
+	pipit_read_number(reader, "/gain", 1.0, 0.5, 4.0);
+	pipit_read_integer(reader, "/serial", 0, 0, INT64_MAX);
+	if (pipit_read_integer(reader, "/mtu", 1500, 0, 100000) == 1300)
+		pipit_read_refuse(reader, "/mtu", "must not be %d", 1300);
+}
+
+static void changed(const struct cJSON *now, void *arg)
+{
+	char *text = cJSON_PrintUnformatted(now);
+	(void)arg;
+	pthread_mutex_lock(&lock);
+	snprintf(told + strlen(told), sizeof told - strlen(told), "%.200s;", text);
+	pthread_mutex_unlock(&lock);
+	free(text);
+}
+
+/* --- set-up ---------------------------------------------------------------------------------------------------------------- */
+
+static void open_settings(void)
+{
+	struct pipit_settings_options options = { .file = file, .max_bytes = 4096 };
+	char error[512];
+	if (pipit_settings_open(&options, &settings, error, sizeof error) != 0)
+		ck_abort_msg("%s", error);
+}
+
+static void set_up(void)
+{
+	strcpy(strrchr(folder, '-'), "-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(file, sizeof file, "%s/s.json", folder);
+	told[0] = '\0';
+	checks = 0;
+	open_settings();
+}
+
+static void tear_down(void)
+{
+	DIR *directory = opendir(folder);
+	struct dirent *entry;
+
+	pipit_settings_free(settings);
+	settings = NULL;
+	while ((entry = readdir(directory))) {
+		if (entry->d_name[0] != '.')
+			unlinkat(dirfd(directory), entry->d_name, 0);
+	}
+	closedir(directory);
+	rmdir(folder);
+}
+
+static struct pipit_server *new_server(uint64_t workers)
+{
+	struct pipit_config config;
+	struct pipit_server *made;
+	pipit_config_init(&config);
+	config.listen[0] = "127.0.0.1:0";
+	config.listen_count = 1;
+	config.workers = workers;
+	config.log_level = "error";
+	made = pipit_server_new(&config);
+	ck_assert_ptr_nonnull(made);
+	ck_assert_int_eq(pipit_route_settings(made, "/s", settings), 0);
+	ck_assert_int_eq(pipit_server_listen(made), 0);
+	return made;
+}
+
+static unsigned port_of(const struct pipit_server *listening)
+{
+	return (unsigned)strtoul(strrchr(pipit_server_url(listening, 0), ':') + 1, NULL, 10);
+}
+
+static void *run(void *arg)
+{
+	server_result = pipit_server_run(arg);
+	return NULL;
+}
+
+static int start(void)
+{
+	server = new_server(2);
+	ck_assert_int_eq(pthread_create(&server_thread, NULL, run, server), 0);
+	return wire_connect(port_of(server));
+}
+
+static void stop(int client)
+{
+	close(client);
+	pipit_server_drain(server);
+	pthread_join(server_thread, NULL);
+	ck_assert_int_eq(server_result, 0);
+	pipit_server_free(server);
+}
+
+#define CHANGE(method, type, path, content)                                                                \
+	method " " path " HTTP/1.1\r\nHost: x\r\nContent-Type: " type "\r\nContent-Length: %zu\r\n\r\n%s", \
+	    strlen(content), content
+
+static void expect(struct wire_response response, int status, const char *held)
+{
+	if (response.status != status || (held && !strstr(response.content, held)))
+		ck_abort_msg("%d %s: not %d %s", response.status, response.content, status, held ? held : "");
+	wire_free(&response);
+}
+
+static void expect_get(int client, const char *path, const char *content)
+{
+	struct wire_response response = wire_ask(client, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
+	ck_assert_int_eq(response.status, 200);
+	ck_assert_str_eq(response.content, content);
+	wire_free(&response);
+}
+
+static int merge(const char *pointer, const char *patch)
+{
+	char error[512];
+	return pipit_settings_merge(settings, pointer, cJSON_Parse(patch), error, sizeof error);
+}
+
+/* --- a say in changes ------------------------------------------------------------------------------------------------------- */
+
+START_TEST(a_check_refuses_with_all_that_is_wrong)
+{
+	static const char wrong[] =
+	    "{\"mtu\":100,\"hostname\":\"\",\"mode\":\"fast\",\"dhcp\":1,\"gain\":5,\"serial\":1.5,\"odd/one\":1}";
+	static const char *const violations[] = {
+		"{\"detail\":\"must be an integer from 576 to 9216\",\"pointer\":\"#/mtu\"}",
+		"{\"detail\":\"must be a string of 1 to 63 bytes\",\"pointer\":\"#/hostname\"}",
+		"{\"detail\":\"must be \\\"auto\\\", \\\"manual\\\" or \\\"off\\\"\",\"pointer\":\"#/mode\"}",
+		"{\"detail\":\"must be true or false\",\"pointer\":\"#/dhcp\"}",
+		"{\"detail\":\"must be a number from 0.5 to 4\",\"pointer\":\"#/gain\"}",
+		"{\"detail\":\"must be an integer from 0 to 9223372036854775807\",\"pointer\":\"#/serial\"}",
+		"{\"detail\":\"is not known here\",\"pointer\":\"#/odd~1one\"}"
+	};
+	struct wire_response response;
+	int client;
+
+	ck_assert_int_eq(pipit_settings_on_change(settings, check, changed, &checks), 0);
+	client = start();
+	response = wire_ask(client, CHANGE("PUT", "application/json", "/s", wrong));
+	ck_assert_int_eq(response.status, 422);
+	ck_assert_str_eq(wire_field(&response, "Content-Type"), "application/problem+json");
+	for (size_t i = 0; i < sizeof violations / sizeof *violations; i++)
+		ck_assert_ptr_nonnull(strstr(response.content, violations[i]));
+	wire_free(&response);
+	expect(wire_ask(client, CHANGE("PUT", "application/json", "/s/mtu", "1300")), 422, "must not be 1300");
+	expect_get(client, "/s", "{}");
+	ck_assert_str_eq(told, "");
+	/* What passes is told, once it is kept. */
+	expect(wire_ask(client, CHANGE("PUT", "application/json", "/s",
+				    "{\"mtu\":1e3,\"serial\":9223372036854775807,\"mode\":\"off\"}")),
+	    204, NULL);
+	expect_get(client, "/s/serial", "9223372036854775807");
+	pthread_mutex_lock(&lock);
+	ck_assert_ptr_nonnull(strstr(told, "\"mtu\":1000"));
+	pthread_mutex_unlock(&lock);
+	stop(client);
+}
+END_TEST
+
+START_TEST(settings_that_do_not_pass_are_told_at_once)
+{
+	ck_assert_int_eq(merge("", "{\"mtu\":5}"), 0);
+	ck_assert_int_eq(pipit_settings_on_change(settings, check, changed, &checks), -EINVAL);
+	ck_assert_int_eq(checks, 1);
+}
+END_TEST
+
+START_TEST(a_reload_is_judged_as_well)
+{
+	FILE *stream;
+	ck_assert_int_eq(pipit_settings_on_change(settings, check, changed, &checks), 0);
+	ck_assert_int_eq(merge("", "{\"mtu\":1400}"), 0);
+	stream = fopen(file, "w");
+	fputs("{\"mtu\":1}", stream);
+	fclose(stream);
+	ck_assert_int_eq(pipit_settings_reload(settings), 0);
+	/* Behind it in the queue. */
+	ck_assert_int_eq(merge("", "{\"dhcp\":true}"), 0);
+	ck_assert_str_eq(told, "{\"mtu\":1400};{\"mtu\":1400,\"dhcp\":true};");
+}
+END_TEST
+
+/* --- a program's own changes ------------------------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *pointer, *patch;
+	int result;
+} merges[] = {
+	{ "", "{\"a\":1}", 0 },
+	{ "/known", "{\"x\":null}", 0 },
+	{ "/known", "7", 0 },
+	{ "/unknown", "{}", -ENOENT },
+	{ "no pointer", "{}", -EINVAL },
+	{ "", "7", -EINVAL },
+	{ "", "no JSON", -ENOMEM },
+};
+
+START_TEST(a_program_changes_what_it_may)
+{
+	ck_assert_int_eq(merge("", "{\"known\":{\"x\":1}}"), 0);
+	ck_assert_int_eq(merge(merges[_i].pointer, merges[_i].patch), merges[_i].result);
+}
+END_TEST
+
+/* It could not be read again. */
+START_TEST(a_program_cannot_store_what_is_no_json)
+{
+	cJSON *twice = cJSON_CreateObject(), *list = cJSON_CreateArray();
+	char error[512] = "";
+
+	cJSON_AddNumberToObject(twice, "a", 1);
+	cJSON_AddNumberToObject(twice, "a", 2);
+	ck_assert_int_eq(pipit_settings_merge(settings, "", twice, error, sizeof error), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(error, "twice"));
+	twice = cJSON_CreateObject();
+	cJSON_AddItemToArray(list, cJSON_CreateRaw("tru"));
+	cJSON_AddItemToObject(twice, "list", list);
+	ck_assert_int_eq(pipit_settings_merge(settings, "", twice, error, sizeof error), -EINVAL);
+	twice = cJSON_CreateObject();
+	cJSON_AddStringToObject(twice, "text", "\xff");
+	ck_assert_int_eq(pipit_settings_merge(settings, "", twice, error, sizeof error), -EINVAL);
+	twice = cJSON_CreateObject();
+	for (int i = 0; i < 300; i++)
+		cJSON_AddStringToObject(
+		    twice, (char[]){ (char)('a' + i % 26), (char)('a' + i / 26), '\0' }, "ten bytes.");
+	ck_assert_int_eq(pipit_settings_merge(settings, "", twice, error, sizeof error), -ENOSPC);
+	ck_assert_ptr_nonnull(strstr(error, "4096"));
+}
+END_TEST
+
+START_TEST(gives_copies_of_values)
+{
+	cJSON *value;
+	ck_assert_int_eq(merge("", "{\"a\":{\"b\":[1,9007199254740993]}}"), 0);
+	value = pipit_settings_get(settings, "/a/b/1");
+	ck_assert_ptr_nonnull(value);
+	cJSON_Delete(value);
+	ck_assert_ptr_null(pipit_settings_get(settings, "/a/c"));
+	ck_assert_ptr_null(pipit_settings_get(settings, "a"));
+	value = pipit_settings_get(settings, "");
+	ck_assert(cJSON_IsObject(value));
+	cJSON_Delete(value);
+}
+END_TEST
+
+/* --- at once ------------------------------------------------------------------------------------------------------------------ */
+
+enum { THREADS = 6, CHANGES = 60 };
+static _Atomic bool is_over;
+static _Atomic int reads, wrong_reads;
+
+static void *change_often(void *arg)
+{
+	int number = *(int *)arg;
+	for (int i = 1; i <= CHANGES; i++) {
+		char patch[64], error[256];
+		snprintf(patch, sizeof patch, "{\"t%d\":{\"one\":%d,\"two\":%d}}", number, i, i);
+		if (pipit_settings_merge(settings, "", cJSON_Parse(patch), error, sizeof error) != 0)
+			wrong_reads++;
+	}
+	return NULL;
+}
+
+/* Both halves of a member are always of one change. */
+static void *read_often(void *arg)
+{
+	char pointer[8];
+	snprintf(pointer, sizeof pointer, "/t%d", *(int *)arg);
+	while (!is_over) {
+		cJSON *value = pipit_settings_get(settings, pointer);
+		if (value &&
+		    cJSON_GetObjectItem(value, "one")->valuedouble != cJSON_GetObjectItem(value, "two")->valuedouble)
+			wrong_reads++;
+		reads += value != NULL;
+		cJSON_Delete(value);
+	}
+	return NULL;
+}
+
+START_TEST(threads_change_and_read_at_once)
+{
+	pthread_t writers[THREADS], readers[2];
+	int numbers[THREADS];
+
+	is_over = false;
+	reads = wrong_reads = 0;
+	for (int i = 0; i < THREADS; i++) {
+		numbers[i] = i;
+		ck_assert_int_eq(pthread_create(&writers[i], NULL, change_often, &numbers[i]), 0);
+	}
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_create(&readers[i], NULL, read_often, &numbers[i]), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(writers[i], NULL);
+	is_over = true;
+	for (int i = 0; i < 2; i++)
+		pthread_join(readers[i], NULL);
+	ck_assert_int_eq(wrong_reads, 0);
+	ck_assert_int_gt(reads, 0);
+	/* Another process finds it all. */
+	pipit_settings_free(settings);
+	open_settings();
+	for (int i = 0; i < THREADS; i++) {
+		char pointer[16];
+		cJSON *value;
+		snprintf(pointer, sizeof pointer, "/t%d/one", i);
+		value = pipit_settings_get(settings, pointer);
+		ck_assert_ptr_nonnull(value);
+		ck_assert_int_eq((int)value->valuedouble, CHANGES);
+		cJSON_Delete(value);
+	}
+}
+END_TEST
+
+/* --- the end ------------------------------------------------------------------------------------------------------------------- */
+
+static void slow_check(struct pipit_reader *reader, void *arg)
+{
+	const struct timespec moment = { 0, 20 * 1000 * 1000 };
+	(void)reader;
+	(void)arg;
+	nanosleep(&moment, NULL);
+}
+
+/* Attached to a loop that does not turn any more, with changes under way. */
+START_TEST(a_server_goes_while_changes_are_under_way)
+{
+	struct event_base *base = event_base_new();
+	int clients[8];
+	cJSON *value;
+
+	ck_assert_int_eq(pipit_settings_on_change(settings, slow_check, NULL, NULL), 0);
+	server = new_server(1);
+	ck_assert_int_eq(pipit_server_attach(server, base), 0);
+	for (int i = 0; i < 8; i++) {
+		char content[32];
+		snprintf(content, sizeof content, "{\"c%d\":%d}", i, i);
+		clients[i] = wire_connect(port_of(server));
+		ck_assert(wire_print(clients[i], CHANGE("PATCH", "application/merge-patch+json", "/s", content)));
+	}
+	/* One of them leaves before its answer. */
+	close(clients[7]);
+	for (int i = 0; i < 200; i++) {
+		const struct timespec moment = { 0, 200 * 1000 };
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		nanosleep(&moment, NULL);
+		/* Until all have been read, but few are done. */
+		if (pipit_server_connections(server) == 8 && i > 20)
+			break;
+	}
+	pipit_server_free(server);
+	for (int i = 0; i < 7; i++)
+		close(clients[i]);
+	event_base_free(base);
+	/* Those that had come in are made all the same. */
+	value = pipit_settings_get(settings, "/c0");
+	ck_assert_ptr_nonnull(value);
+	cJSON_Delete(value);
+}
+END_TEST
+
+START_TEST(one_store_serves_several_servers)
+{
+	struct pipit_server *other = new_server(1);
+	struct event_base *base = event_base_new();
+	int client = start();
+
+	ck_assert_int_eq(pipit_server_attach(other, base), 0);
+	expect(wire_ask(client, CHANGE("PUT", "application/json", "/s/more", "[1]")), 201, NULL);
+	expect_get(client, "/s/more/0", "1");
+	pipit_server_free(other);
+	event_base_free(base);
+	expect_get(client, "/s/more", "[1]");
+	stop(client);
+}
+END_TEST
+
+START_TEST(options_are_checked)
+{
+	static const struct pipit_settings_options wrong[] = { { .file = NULL }, { .file = "" },
+		{ .file = "/tmp/x", .max_bytes = 10 }, { .file = "/tmp/x", .max_bytes = 1u << 30 },
+		{ .file = "/tmp/x", .max_depth = 1000 } };
+	struct pipit_settings *other;
+	char error[512];
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		ck_assert_int_eq(pipit_settings_open(&wrong[i], &other, error, sizeof error), -EINVAL);
+		ck_assert_ptr_nonnull(strstr(error, "name a file"));
+	}
+	ck_assert_int_eq(
+	    pipit_settings_open(&(struct pipit_settings_options){ .file = file }, &other, NULL, 0), -EBUSY);
+	pipit_settings_free(NULL);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("settings_store");
+	TCase *tests = tcase_create("settings_store");
+	tcase_add_checked_fixture(tests, set_up, tear_down);
+	tcase_add_test(tests, a_check_refuses_with_all_that_is_wrong);
+	tcase_add_test(tests, settings_that_do_not_pass_are_told_at_once);
+	tcase_add_test(tests, a_reload_is_judged_as_well);
+	tcase_add_loop_test(tests, a_program_changes_what_it_may, 0, sizeof merges / sizeof *merges);
+	tcase_add_test(tests, a_program_cannot_store_what_is_no_json);
+	tcase_add_test(tests, gives_copies_of_values);
+	tcase_add_test(tests, threads_change_and_read_at_once);
+	tcase_add_test(tests, a_server_goes_while_changes_are_under_way);
+	tcase_add_test(tests, one_store_serves_several_servers);
+	tcase_add_test(tests, options_are_checked);
+	suite_add_tcase(suite, tests);
+	return run_suite(suite);
+}
