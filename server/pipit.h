@@ -277,12 +277,41 @@ typedef void pipit_handler(struct pipit_request *request, void *arg);
 /** A classic evhttp callback: what evhttp_set_cb() takes. */
 typedef void pipit_evhttp_callback(struct evhttp_request *request, void *arg);
 
-/** What may be said of a route beyond its handler. Zero-initialise it; zero fields mean "as configured". */
+/**
+ * What may be said of a route beyond its handler. Zero-initialise it; zero fields mean "as configured", NULL that nothing is said.
+ *
+ * From `summary` on it is what pipit_serve_openapi() tells of the route. Nobody is refused because of it: checking what a client
+ * sends stays with the handler. Strings are borrowed until registration returns, which copies them; JSON text and UTF-8 are
+ * checked then. A schema is a JSON Schema as in OpenAPI 3.1 (draft 2020-12), with examples if it has any.
+ */
 struct pipit_route_options {
 	/** Content of a request, in bytes (413 above), at most the server's memory_limit; 0: the server's max_body_bytes. */
 	uint64_t max_body_bytes;
 	/** True: requests with content are refused with 413, whatever `max_body_bytes` says. */
 	bool refuse_body;
+	/** What the route is for, in one line. */
+	const char *summary;
+	/**
+	 * Query and header parameters. JSON text, an array of Parameter Objects of OpenAPI. Names of the pattern are described by
+	 * themselves; what an object with "in":"path" and such a name holds (an example, a schema) takes the place of that.
+	 */
+	const char *parameters;
+	/** Media type of a request's content, several with commas between; NULL: application/json where there is a request_schema. */
+	const char *request_type;
+	/** Schema of that content, of each of these types. JSON text. */
+	const char *request_schema;
+	/** In the place of these two, for types that differ. JSON text, an object: media types to Media Type Objects of OpenAPI. */
+	const char *request_content;
+	/** Media type of the content of a reply that is no error, as request_type; NULL: application/json where there is a reply_schema. */
+	const char *reply_type;
+	/** Schema of that content. JSON text. */
+	const char *reply_schema;
+	/** Status of that reply, 200 to 599; 0: 200. */
+	int reply_status;
+	/** Replies beside that one, and beside problem documents. JSON text, a Responses Object of OpenAPI: status to Response Object. */
+	const char *replies;
+	/** True: the route is left out. */
+	bool is_hidden;
 };
 
 /**
@@ -300,7 +329,7 @@ struct pipit_route_options {
 PIPIT_API int pipit_route(
     struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler, void *arg);
 
-/** As pipit_route(), with options; `options` is copied, NULL is pipit_route(). */
+/** As pipit_route(), with options; `options` is copied, NULL is pipit_route(). -EINVAL also for options that cannot be. */
 PIPIT_API int pipit_route_with(struct pipit_server *server, unsigned methods, const char *pattern,
     pipit_handler *handler, void *arg, const struct pipit_route_options *options);
 
@@ -838,6 +867,15 @@ PIPIT_API void pipit_serve_events(struct pipit_request *request, void *arg);
 
 /** Handler for the metrics page: Prometheus text, or OpenMetrics when the client asks for it. `arg` is not used. */
 PIPIT_API void pipit_serve_metrics(struct pipit_request *request, void *arg);
+
+/**
+ * Handler for a description of the server's routes, OpenAPI 3.1 as JSON: their patterns and methods, and what their options tell.
+ * It is made when the server starts, so that it cannot be of other routes than those that are served. The fallback is not in it.
+ * For a route with this handler itself: there is nothing that it could reply when another handler calls it, but 404.
+ *
+ * @param title  the handler's `arg`: the title of the description, UTF-8, read when the server starts; NULL: "pipit"
+ */
+PIPIT_API void pipit_serve_openapi(struct pipit_request *request, void *title);
 
 #ifdef __cplusplus
 }

@@ -19,6 +19,11 @@
 
 #include <netinet/in.h>
 
+struct pipit_openapi;
+
+/* Of struct pipit_route_options. */
+#define PIPIT_ROUTE_TEXTS 8
+
 /* A registered route. Const while the server runs. */
 struct pipit_route {
 	char *pattern; /* owned */
@@ -27,8 +32,10 @@ struct pipit_route {
 	pipit_handler *handler; /* one of these two */
 	pipit_evhttp_callback *callback;
 	void *arg;
-	struct pipit_route_options options;
-	struct pipit_route *next; /* the server's list */
+	struct pipit_route_options options; /* its strings: */
+	char *texts[PIPIT_ROUTE_TEXTS];     /* owned */
+	struct pipit_openapi *openapi;      /* owned: what pipit_serve_openapi() sends; NULL for other handlers */
+	struct pipit_route *next;           /* the server's list */
 };
 
 /* What all requests of a worker share. */

@@ -8,6 +8,7 @@
 #include "listener.h"
 #include "live.h"
 #include "log.h"
+#include "openapi.h"
 #include "resource.h"
 #include "router.h"
 #include "settings.h"
@@ -167,19 +168,41 @@ static void free_route(struct pipit_route *route)
 	if (!route)
 		return;
 	free(route->pattern);
+	for (size_t i = 0; i < PIPIT_ROUTE_TEXTS; i++)
+		free(route->texts[i]);
+	pipit_openapi_free(route->openapi);
 	free(route);
+}
+
+/* The options then point to the copies. */
+static bool copy_texts(struct pipit_route *route)
+{
+	struct pipit_route_options *options = &route->options;
+	const char **texts[PIPIT_ROUTE_TEXTS] = { &options->summary, &options->parameters, &options->request_type,
+		&options->request_schema, &options->request_content, &options->reply_type, &options->reply_schema,
+		&options->replies };
+	bool is_copied = true;
+	for (size_t i = 0; i < PIPIT_ROUTE_TEXTS; i++) {
+		if (!*texts[i])
+			continue;
+		*texts[i] = route->texts[i] = strdup(*texts[i]);
+		is_copied &= route->texts[i] != NULL;
+	}
+	return is_copied;
 }
 
 static struct pipit_route *new_route(const struct pipit_route *content, const char *pattern)
 {
 	struct pipit_route *route = malloc(sizeof *route);
+	bool is_copied;
 	if (!route)
 		return NULL;
 	*route = *content;
 	route->pattern = strdup(pattern);
-	if (route->pattern)
+	is_copied = copy_texts(route);
+	if (route->pattern && is_copied)
 		return route;
-	free(route);
+	free_route(route);
 	return NULL;
 }
 
@@ -196,6 +219,9 @@ static int add_route(struct pipit_server *server, const char *pattern, const str
 	if (server->config.memory_limit && content->options.max_body_bytes > server->config.memory_limit)
 		return fail_registration(server, pattern, -EINVAL,
 		    "max_body_bytes is above memory-limit, so that such content could never be taken");
+	error = pipit_openapi_check(pattern, &content->options, why, sizeof why);
+	if (error != 0)
+		return fail_registration(server, pattern, error, why);
 	route = new_route(content, pattern);
 	error = route ? pipit_router_add(server->router, content->methods, pattern, route, why, sizeof why) : -ENOMEM;
 	if (error != 0) {
@@ -464,6 +490,27 @@ static int start_live(struct pipit_server *server)
 	return server->live ? 0 : -ENOMEM;
 }
 
+static int describe_for(const struct pipit_server *server, struct pipit_route *route)
+{
+	int error;
+	if (route->handler != pipit_serve_openapi)
+		return 0;
+	error = pipit_openapi_new(server->routes, route->arg, PIPIT_VERSION, &route->openapi);
+	if (error != 0)
+		pipit_log(PIPIT_LOG_ERROR, "route %s: cannot describe the routes: %s", route->pattern,
+		    error == -EINVAL ? "the title is not UTF-8" : "out of memory");
+	return error;
+}
+
+/* What pipit_serve_openapi() sends: all routes are known now. */
+static int describe_routes(const struct pipit_server *server)
+{
+	int error = server->fallback ? describe_for(server, server->fallback) : 0;
+	for (struct pipit_route *route = server->routes; error == 0 && route; route = route->next)
+		error = describe_for(server, route);
+	return error;
+}
+
 static int make_worker(struct pipit_server *server, size_t number, struct event_base *base)
 {
 	struct pipit_worker *worker = server->workers[number] = pipit_worker_new(&server->shared, base);
@@ -489,6 +536,9 @@ static int start(struct pipit_server *server, struct event_base *base)
 	if (error != 0)
 		return error;
 	server->is_started = true;
+	error = describe_routes(server);
+	if (error != 0)
+		return error;
 	server->shared.server = server;
 	server->shared.config = &server->config;
 	server->shared.router = server->router;

@@ -753,41 +753,41 @@ static const struct {
 	void *arg;
 	struct pipit_route_options options;
 } routes[] = {
-	{ PIPIT_ANY, "/describe/{one}/{rest...}", describe, NULL, { 0, false } },
-	{ PIPIT_GET | PIPIT_PUT, "/describe", describe, NULL, { 0, false } },
-	{ PIPIT_GET, "/fields", fields, NULL, { 0, false } },
-	{ PIPIT_GET | PIPIT_POST, "/value", value_of, NULL, { 0, false } },
-	{ PIPIT_GET, "/type", media_type, NULL, { 0, false } },
-	{ PIPIT_GET, "/identity", identity, &identified, { 0, false } },
-	{ PIPIT_ANY, "/echo", echo, NULL, { 0, false } },
-	{ PIPIT_ANY, "/echo/ten", echo, NULL, { 10, false } },
-	{ PIPIT_ANY, "/echo/much", echo, NULL, { 2 * MEBIBYTE, false } },
-	{ PIPIT_ANY, "/echo/none", echo, NULL, { 0, true } },
-	{ PIPIT_ANY, "/echo/never", echo, NULL, { 10, true } },
-	{ PIPIT_POST, "/json", echo_json, NULL, { 0, false } },
-	{ PIPIT_GET, "/number/{n}", number, NULL, { 0, false } },
-	{ PIPIT_GET, "/often", reply_often, NULL, { 0, false } },
-	{ PIPIT_GET, "/bad-status", bad_status, NULL, { 0, false } },
-	{ PIPIT_GET, "/add-fields", add_fields, NULL, { 0, false } },
-	{ PIPIT_GET, "/add-many-fields", add_many_fields, NULL, { 0, false } },
-	{ PIPIT_GET, "/status/{code}", reply_status, NULL, { 0, false } },
-	{ PIPIT_GET, "/problem", problem, NULL, { 0, false } },
-	{ PIPIT_GET, "/null-json", reply_null_json, NULL, { 0, false } },
-	{ PIPIT_GET, "/a-json", reply_json, NULL, { 0, false } },
-	{ PIPIT_GET, "/huge", reply_huge, &huge_size, { 0, false } },
-	{ PIPIT_GET, "/file", reply_file, file_name, { 0, false } },
-	{ PIPIT_GET, "/no-file", reply_no_file, NULL, { 0, false } },
-	{ PIPIT_ANY, "/nothing", say_nothing, NULL, { 0, false } },
-	{ PIPIT_GET, "/keep-and-release", keep_and_release, NULL, { 0, false } },
-	{ PIPIT_ANY, "/defer", defer, NULL, { 0, false } },
-	{ PIPIT_GET, "/defer/watched", defer_watched, NULL, { 0, false } },
-	{ PIPIT_GET, "/defer/unwatched", defer_unwatched, NULL, { 0, false } },
-	{ PIPIT_GET, "/defer/until-abort", defer_until_abort, NULL, { 0, false } },
-	{ PIPIT_GET, "/defer/answer-abort", defer_and_answer_abort, NULL, { 0, false } },
-	{ PIPIT_GET, "/timer", defer_by_timer, NULL, { 0, false } },
-	{ PIPIT_POST, "/reply-and-keep/{one}", reply_and_keep, NULL, { 0, false } },
-	{ PIPIT_POST, "/defer/strings/{one}", defer_with_strings, NULL, { 0, false } },
-	{ PIPIT_GET, "/metrics", pipit_serve_metrics, NULL, { 0, false } },
+	{ PIPIT_ANY, "/describe/{one}/{rest...}", describe, NULL, { 0 } },
+	{ PIPIT_GET | PIPIT_PUT, "/describe", describe, NULL, { 0 } },
+	{ PIPIT_GET, "/fields", fields, NULL, { 0 } },
+	{ PIPIT_GET | PIPIT_POST, "/value", value_of, NULL, { 0 } },
+	{ PIPIT_GET, "/type", media_type, NULL, { 0 } },
+	{ PIPIT_GET, "/identity", identity, &identified, { 0 } },
+	{ PIPIT_ANY, "/echo", echo, NULL, { 0 } },
+	{ PIPIT_ANY, "/echo/ten", echo, NULL, { .max_body_bytes = 10 } },
+	{ PIPIT_ANY, "/echo/much", echo, NULL, { .max_body_bytes = 2 * MEBIBYTE } },
+	{ PIPIT_ANY, "/echo/none", echo, NULL, { .refuse_body = true } },
+	{ PIPIT_ANY, "/echo/never", echo, NULL, { .max_body_bytes = 10, .refuse_body = true } },
+	{ PIPIT_POST, "/json", echo_json, NULL, { 0 } },
+	{ PIPIT_GET, "/number/{n}", number, NULL, { 0 } },
+	{ PIPIT_GET, "/often", reply_often, NULL, { 0 } },
+	{ PIPIT_GET, "/bad-status", bad_status, NULL, { 0 } },
+	{ PIPIT_GET, "/add-fields", add_fields, NULL, { 0 } },
+	{ PIPIT_GET, "/add-many-fields", add_many_fields, NULL, { 0 } },
+	{ PIPIT_GET, "/status/{code}", reply_status, NULL, { 0 } },
+	{ PIPIT_GET, "/problem", problem, NULL, { 0 } },
+	{ PIPIT_GET, "/null-json", reply_null_json, NULL, { 0 } },
+	{ PIPIT_GET, "/a-json", reply_json, NULL, { 0 } },
+	{ PIPIT_GET, "/huge", reply_huge, &huge_size, { 0 } },
+	{ PIPIT_GET, "/file", reply_file, file_name, { 0 } },
+	{ PIPIT_GET, "/no-file", reply_no_file, NULL, { 0 } },
+	{ PIPIT_ANY, "/nothing", say_nothing, NULL, { 0 } },
+	{ PIPIT_GET, "/keep-and-release", keep_and_release, NULL, { 0 } },
+	{ PIPIT_ANY, "/defer", defer, NULL, { 0 } },
+	{ PIPIT_GET, "/defer/watched", defer_watched, NULL, { 0 } },
+	{ PIPIT_GET, "/defer/unwatched", defer_unwatched, NULL, { 0 } },
+	{ PIPIT_GET, "/defer/until-abort", defer_until_abort, NULL, { 0 } },
+	{ PIPIT_GET, "/defer/answer-abort", defer_and_answer_abort, NULL, { 0 } },
+	{ PIPIT_GET, "/timer", defer_by_timer, NULL, { 0 } },
+	{ PIPIT_POST, "/reply-and-keep/{one}", reply_and_keep, NULL, { 0 } },
+	{ PIPIT_POST, "/defer/strings/{one}", defer_with_strings, NULL, { 0 } },
+	{ PIPIT_GET, "/metrics", pipit_serve_metrics, NULL, { 0 } },
 };
 
 static void add_routes(struct pipit_server *server)
@@ -2249,6 +2249,81 @@ START_TEST(serves_what_no_route_matches_by_the_fallback)
 }
 END_TEST
 
+/* ---------------------------------------------------------------- what the routes are */
+
+static void call_another(struct pipit_request *request, void *arg)
+{
+	pipit_serve_openapi(request, arg);
+}
+
+START_TEST(describes_its_routes_with_texts_that_need_not_stay)
+{
+	char title[] = "Gate", summary[] = "A number.", schema[] = "{\"type\":\"string\"}";
+	struct pipit_route_options options = { .summary = summary, .reply_schema = schema };
+	struct host described;
+	struct wire_response reply;
+	int fd;
+
+	configure(&described, 2);
+	make_server(&described);
+	ck_assert_int_eq(pipit_route(described.server, PIPIT_GET, "/openapi.json", pipit_serve_openapi, title), 0);
+	ck_assert_int_eq(pipit_route(described.server, PIPIT_GET, "/untitled", pipit_serve_openapi, NULL), 0);
+	ck_assert_int_eq(pipit_route(described.server, PIPIT_GET, "/another", call_another, NULL), 0);
+	ck_assert_int_eq(pipit_route_with(described.server, PIPIT_GET, "/number/{n}", number, NULL, &options), 0);
+	ck_assert_int_eq(
+	    pipit_route_evhttp_with(described.server, PIPIT_POST, "/classic", classic_hello, NULL, &options), 0);
+	memset(summary, 'x', sizeof summary);
+	memset(schema, 'x', sizeof schema);
+	start(&described, false);
+	fd = wire_connect(described.port);
+	reply = get(fd, "/openapi.json");
+	ck_assert_int_eq(reply.status, 200);
+	expect_field(&reply, "Content-Type", "application/json");
+	ck_assert_ptr_nonnull(strstr(reply.content, "\"title\":\"Gate\""));
+	ck_assert_ptr_nonnull(strstr(
+	    reply.content, "\"/number/{n}\":{\"get\":{\"operationId\":\"getNumberN\",\"summary\":\"A number.\","));
+	ck_assert_ptr_nonnull(strstr(
+	    reply.content, "\"/classic\":{\"post\":{\"operationId\":\"postClassic\",\"summary\":\"A number.\","));
+	ck_assert_ptr_nonnull(strstr(reply.content, "{\"schema\":{\"type\":\"string\"}}"));
+	wire_free(&reply);
+	reply = get(fd, "/untitled");
+	ck_assert_ptr_nonnull(strstr(reply.content, "\"title\":\"pipit\""));
+	wire_free(&reply);
+	expect(get(fd, "/another"), 404, NULL);
+	close(fd);
+	dispose(&described);
+}
+END_TEST
+
+START_TEST(refuses_options_that_cannot_be_told)
+{
+	struct pipit_route_options options = { .reply_schema = "{" };
+	struct host failing;
+	configure(&failing, 1);
+	make_server(&failing);
+	ck_assert_int_eq(_i == 0
+			     ? pipit_route_with(failing.server, PIPIT_GET, "/a", number, NULL, &options)
+			     : pipit_route_evhttp_with(failing.server, PIPIT_GET, "/a", classic_hello, NULL, &options),
+	    -EINVAL);
+	expect_start(&failing, -EINVAL);
+}
+END_TEST
+
+START_TEST(does_not_start_with_a_title_that_is_not_utf8)
+{
+	struct event_base *base = event_base_new();
+	struct host failing;
+	configure(&failing, 1);
+	make_server(&failing);
+	ck_assert_int_eq(
+	    pipit_route(failing.server, PIPIT_GET, "/openapi.json", pipit_serve_openapi, text_argument("\xff")), 0);
+	ck_assert_int_eq(pipit_server_attach(failing.server, base), -EINVAL);
+	ck_assert_int_eq(pipit_server_run(failing.server), 1);
+	pipit_server_free(failing.server);
+	event_base_free(base);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- the life of a server */
 
 START_TEST(is_made_and_freed_without_running)
@@ -2688,6 +2763,9 @@ static void add_life_tests(Suite *suite)
 	tcase_add_loop_test(tcase, refuses_a_fallback_without_a_handler, 0, 2);
 	tcase_add_test(tcase, refuses_registrations_while_it_runs);
 	tcase_add_loop_test(tcase, serves_what_no_route_matches_by_the_fallback, 0, 2);
+	tcase_add_test(tcase, describes_its_routes_with_texts_that_need_not_stay);
+	tcase_add_loop_test(tcase, refuses_options_that_cannot_be_told, 0, 2);
+	tcase_add_test(tcase, does_not_start_with_a_title_that_is_not_utf8);
 	tcase_add_loop_test(tcase, is_made_and_freed_without_running, 0, 2);
 	tcase_add_test(tcase, listens_on_several_addresses_with_texts_that_need_not_stay);
 	tcase_add_test(tcase, refuses_a_configuration_that_is_out_of_range);
