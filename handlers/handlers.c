@@ -1,18 +1,49 @@
 /* SPDX-License-Identifier: MIT */
-/* The site map, one line per route. */
+/* The site map, one line per route. What GET /openapi.json tells of a route stands beside its handler. */
 #include "handlers.h"
+
+/* Of the handlers that the library brings along. */
+static const struct pipit_route_options metrics_options = {
+	.summary = "Counters and histograms, for Prometheus.",
+	.reply_type = "text/plain, application/openmetrics-text",
+	.reply_schema = "{\"type\":\"string\"}",
+};
+
+static const struct pipit_route_options events_options = {
+	.summary = "What the server does, once a second, as server-sent events: docs/events.md.",
+	.reply_type = "text/event-stream",
+	.reply_schema = "{\"type\":\"string\"}",
+};
+
+static const struct pipit_route_options openapi_options = {
+	.summary = "This description.",
+	.reply_schema = "{\"type\":\"object\",\"required\":[\"openapi\",\"info\",\"paths\"]}",
+	.replies = "{\"304\":{\"description\":\"It is what If-None-Match names.\"}}",
+};
+
+static const struct {
+	unsigned methods;
+	const char *pattern;
+	pipit_handler *handler;
+	const struct pipit_route_options *options;
+} routes[] = {
+	{ PIPIT_GET, "/hello/get", hello_get, &hello_get_options },
+	{ PIPIT_POST, "/hello/post", hello_post, &hello_post_options },
+	{ PIPIT_POST, "/json/echo", json_echo, &json_echo_options },
+	{ PIPIT_GET, "/metrics", pipit_serve_metrics, &metrics_options },
+	{ PIPIT_GET, "/events", pipit_serve_events, &events_options },
+	{ PIPIT_GET, "/healthz", health_live, &health_live_options },
+	{ PIPIT_GET, "/readyz", health_ready, &health_ready_options },
+	{ PIPIT_GET, "/openapi.json", pipit_serve_openapi, &openapi_options },
+};
 
 int handlers_register(struct pipit_server *server, struct pipit_site *site, struct pipit_settings *settings)
 {
 	/* Every failure is remembered by the server and fails its start; the first is returned. */
 	int error = 0;
-	error |= pipit_route(server, PIPIT_GET, "/hello/get", hello_get, NULL);
-	error |= pipit_route(server, PIPIT_POST, "/hello/post", hello_post, NULL);
-	error |= pipit_route(server, PIPIT_POST, "/json/echo", json_echo, NULL);
-	error |= pipit_route(server, PIPIT_GET, "/metrics", pipit_serve_metrics, NULL);
-	error |= pipit_route(server, PIPIT_GET, "/events", pipit_serve_events, NULL);
-	error |= pipit_route(server, PIPIT_GET, "/healthz", health_live, NULL);
-	error |= pipit_route(server, PIPIT_GET, "/readyz", health_ready, NULL);
+	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+		error |= pipit_route_with(
+		    server, routes[i].methods, routes[i].pattern, routes[i].handler, NULL, routes[i].options);
 	if (settings)
 		error |= pipit_route_settings(server, "/api/settings", settings);
 	if (site)

@@ -8,14 +8,17 @@
 /* The site map: registers every route. site: for the fallback; NULL for none. */
 int handlers_register(struct pipit_server *server, struct pipit_site *site, struct pipit_settings *settings);
 
-/* hello.c */
+/* hello.c; …_options is what GET /openapi.json tells of a handler's route. */
+extern const struct pipit_route_options hello_get_options, hello_post_options;
 void hello_get(struct pipit_request *request, void *arg);
 void hello_post(struct pipit_request *request, void *arg);
 
 /* json_echo.c */
+extern const struct pipit_route_options json_echo_options;
 void json_echo(struct pipit_request *request, void *arg);
 
 /* health.c */
+extern const struct pipit_route_options health_live_options, health_ready_options;
 void health_live(struct pipit_request *request, void *arg);
 void health_ready(struct pipit_request *request, void *arg);
 

@@ -4,6 +4,23 @@
 
 #include <string.h>
 
+/* {"status":WORD} */
+#define STATUS_SCHEMA(word) \
+	"{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"const\":\"" word "\"}}}"
+
+const struct pipit_route_options health_live_options = {
+	.summary = "The process lives.",
+	.reply_schema = STATUS_SCHEMA("ok"),
+};
+
+const struct pipit_route_options health_ready_options = {
+	.summary = "The process wants new work: not while it drains.",
+	.reply_schema = STATUS_SCHEMA("ready"),
+	.replies =
+	    "{\"503\":{\"description\":\"It drains.\",\"content\":{\"application/json\":{\"schema\":" STATUS_SCHEMA(
+		"draining") "}}}}",
+};
+
 static void reply_fixed(struct pipit_request *request, int status, const char *json)
 {
 	pipit_reply_header(request, "Cache-Control", "no-store");

@@ -9,6 +9,26 @@
 /* A name is greeted up to this length, in bytes; longer ones are refused rather than cut in the middle of a character. */
 #define NAME_MAX_BYTES 256
 
+#define NAME_SCHEMA "{\"type\":\"string\",\"maxLength\":256,\"examples\":[\"Ada\"]}"
+#define SENDER_SCHEMA "{\"schema\":{\"type\":\"object\",\"properties\":{\"name\":" NAME_SCHEMA "}}}"
+
+const struct pipit_route_options hello_get_options = {
+	.summary = "A greeting, of somebody by name.",
+	.parameters = "[{\"name\":\"name\",\"in\":\"query\",\"schema\":" NAME_SCHEMA "}]",
+	.reply_schema = "{\"type\":\"object\",\"required\":[\"message\"],"
+			"\"properties\":{\"message\":{\"type\":\"string\",\"examples\":[\"Hello, Ada!\"]}}}",
+};
+
+const struct pipit_route_options hello_post_options = {
+	.summary = "A greeting of the name that is sent, and how it was sent.",
+	.request_content = "{\"application/json\":" SENDER_SCHEMA ","
+			   "\"application/x-www-form-urlencoded\":" SENDER_SCHEMA ","
+			   "\"text/plain\":{\"schema\":" NAME_SCHEMA "}}",
+	.reply_schema = "{\"type\":\"object\",\"required\":[\"message\",\"received\",\"bytes\"],"
+			"\"properties\":{\"message\":{\"type\":\"string\"},"
+			"\"received\":{\"enum\":[\"json\",\"form\",\"text\"]},\"bytes\":{\"type\":\"integer\"}}}",
+};
+
 /* What most ask for, as cJSON would print it. */
 static const char world[] = "{\"message\":\"Hello, World!\"}";
 

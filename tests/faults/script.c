@@ -381,6 +381,8 @@ static const struct step steps[] = {
 	    { { 200, .field = "application/openmetrics-text", .begins = "# ", .ends = "# EOF\n" } } },
 	{ "health", STAYS, { GET("/healthz") GET("/readyz") },
 	    { { 200, .begins = "{\"status\":\"ok\"}" }, { 200, .begins = "{\"status\":\"ready\"}" } } },
+	{ "the routes' description", STAYS, { GET("/openapi.json") },
+	    { { 200, .field = "ETag: \"", .begins = "{\"openapi\":\"3.1.0\"", .more = true } } },
 	{ "a deferred reply", STAYS, { "POST /later HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nyes" },
 	    { { 200, .begins = "later yes" } } },
 	{ "a deferred reply, its content in pieces", STAYS, { "POST /later HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\ny", "es" },
