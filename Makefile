@@ -59,7 +59,7 @@ test: test-plain test-asan test-tsan
 
 test-plain: build/tools/prometheus
 	$(call install,$(PACKAGES_TEST) $(PACKAGES_BROWSER))
-	@$(MAKE) --no-print-directory tests/browser/node_modules
+	@$(MAKE) --no-print-directory tests/browser/node_modules tests/openapi/node_modules
 	@$(call configure,build,-DCMAKE_BUILD_TYPE=Release -DPIPIT_TESTS=ON)
 	@$(call compile,build) --silent
 	cd build && PATH="$(CURDIR)/build/tools:$$PATH" ctest --output-on-failure -j $(JOBS)
@@ -77,9 +77,9 @@ test-tsan: test-plain
 	cd build-tsan && TSAN_OPTIONS=halt_on_error=1:history_size=7:suppressions=$(CURDIR)/tests/tsan.supp \
 		ctest --output-on-failure -j $(JOBS) -R '^(unit/(stats|log|house|reserve|recycle)_test|integration/|settings_test$$)'
 
-# What the lock file names, and no scripts of theirs: see tests/browser/.npmrc.
-tests/browser/node_modules: tests/browser/package-lock.json
-	@cd tests/browser && npm ci --loglevel=error && touch node_modules
+# What the lock file names, and no scripts of theirs: see .npmrc there.
+tests/%/node_modules: tests/%/package-lock.json
+	@cd tests/$* && npm ci --loglevel=error && touch node_modules
 
 # Only the programs of Debian's package: installing it would start a service.
 build/tools/prometheus:
@@ -108,6 +108,6 @@ format:
 	clang-format -i server/*.[ch] handlers/*.[ch] tools/*.[ch] $$(git ls-files 'tests/*.[ch]')
 
 clean:
-	rm -rf build build-asan build-tsan build-fuzz tests/browser/node_modules
+	rm -rf build build-asan build-tsan build-fuzz tests/browser/node_modules tests/openapi/node_modules
 
 , := ,

@@ -1,0 +1,30 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""GET /openapi.json is what it says it is: openapi_test.mjs, run by node where node and the modules are there."""
+import os
+import pathlib
+import shutil
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+SKIPPED = 77
+
+
+def skip(why):
+    print(f"skipped: {why}")
+    sys.exit(SKIPPED)
+
+
+def main():
+    node = shutil.which("node") or skip("node is not installed")
+    if not (HERE / "node_modules/ajv").is_dir():
+        skip("no node_modules: run npm ci in tests/openapi, or make test")
+    # To the daemon every PIPIT_ variable is a setting, so what the test is told has another name.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIPIT_")}
+    environment |= {"DAEMON": os.environ.get("PIPIT_DAEMON", str(ROOT / "build/pipit"))}
+    os.execve(node, [node, str(HERE / "openapi_test.mjs")], environment)
+
+
+if __name__ == "__main__":
+    main()
