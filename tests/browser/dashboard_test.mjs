@@ -165,6 +165,13 @@ test('the stream is taken up again after the daemon was gone', async t => {
 	assert.ok(number(await highestOf(page, 'Requests per second')) > 20, 'what was before the outage stays');
 });
 
+test('other pages are linked, and are there', async t => {
+	const page = await open(t);
+	const links = await page.getByRole('navigation').getByRole('link').evaluateAll(all => all.map(({ href }) => href));
+	assert.deepEqual(links.map(href => new URL(href).pathname), ['/metrics', '/healthz', '/readyz', '/openapi.json']);
+	for (const href of links) assert.equal((await page.request.get(href)).status(), 200, href);
+});
+
 test('a stream that was refused is asked for again', async t => {
 	let refusals = 0;
 	const page = await open(t, { expected: OUTAGE, prepare: page => page.route('**/events', route =>
