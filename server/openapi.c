@@ -132,7 +132,8 @@ static char *make_template(const char *pattern)
 
 static int read_json(const char *text, cJSON **doc, struct pipit_json_error *error)
 {
-	return pipit_json_parse(text, strlen(text), DEPTH_MAX, doc, error);
+	static const struct pipit_json_limits limits = { DEPTH_MAX, 0 };
+	return pipit_json_parse(text, strlen(text), &limits, doc, error);
 }
 
 static bool is_one_of(const char *text, const char *const *words)

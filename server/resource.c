@@ -23,7 +23,7 @@
 /* Whether the route is that of values in the document, or that of the whole. */
 static bool is_below(const struct pipit_route *route)
 {
-	static const char end[] = "/{" PIPIT_RESOURCE_PARAMETER "...}";
+	static const char end[] = PIPIT_RESOURCE_BELOW;
 	size_t length = strlen(route->pattern);
 	return length >= sizeof end && strcmp(route->pattern + length - (sizeof end - 1), end) == 0;
 }
@@ -80,11 +80,14 @@ static void reply_absent(struct pipit_request *request, struct pipit_slice point
 
 /* --- GET ------------------------------------------------------------------------------------------------------------- */
 
-void pipit_resource_get(struct pipit_request *request, void *arg)
+static void serve_get(struct pipit_request *request, void *arg)
 {
 	struct pipit_settings *settings = arg;
 	struct pipit_representation representation = {
-		.content_type = "application/json", .modified = -1, .cache_control = "no-cache"
+		.content_type = "application/json",
+		.modified = -1,
+		.coding = PIPIT_CODING_IDENTITY,
+		.cache_control = "no-cache",
 	};
 	struct pipit_document_value value;
 	struct pipit_slice pointer;
@@ -234,7 +237,7 @@ static void change(struct pipit_request *request, struct pipit_settings *setting
 	submit(request, settings, verb, pointer, content);
 }
 
-void pipit_resource_put(struct pipit_request *request, void *settings)
+static void serve_put(struct pipit_request *request, void *settings)
 {
 	if (is_of_type(request, "application/json")) {
 		change(request, settings, PIPIT_SETTINGS_PUT);
@@ -244,7 +247,7 @@ void pipit_resource_put(struct pipit_request *request, void *settings)
 	pipit_reply_problem(request, 415, "The new value must be JSON, and its Content-Type application/json.");
 }
 
-void pipit_resource_patch(struct pipit_request *request, void *settings)
+static void serve_patch(struct pipit_request *request, void *settings)
 {
 	if (is_of_type(request, MERGE_TYPE)) {
 		change(request, settings, PIPIT_SETTINGS_MERGE);
@@ -257,7 +260,63 @@ void pipit_resource_patch(struct pipit_request *request, void *settings)
 	}
 }
 
-void pipit_resource_delete(struct pipit_request *request, void *settings)
+static void serve_delete(struct pipit_request *request, void *settings)
 {
 	change(request, settings, PIPIT_SETTINGS_REMOVE);
 }
+
+/* --- the routes, and what they are described as ------------------------------------------------------------------------ */
+
+#define POINTER_PARAMETER                                                                                              \
+	"[{\"name\":\"pointer\",\"in\":\"path\",\"description\":\"A JSON Pointer (RFC 6901) without its first slash; " \
+	"may hold "                                                                                                    \
+	"slashes.\",\"schema\":{\"type\":\"string\"},\"example\":\"network/hostname\"}]"
+#define OPERATIONS(example)                                                                                   \
+	"{\"" MERGE_TYPE "\":{\"schema\":{},\"example\":" example "},"                                        \
+	"\"" PATCH_TYPE                                                                                       \
+	"\":{\"schema\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"op\",\"path\"]}}," \
+	"\"example\":[{\"op\":\"test\",\"path\":\"\",\"value\":" example "}]}}"
+#define CREATED "{\"201\":{\"description\":\"It was not there before.\"}}"
+#define NOT_MODIFIED "{\"304\":{\"description\":\"It is what If-None-Match names.\"}}"
+#define WHOLE "{\"network\":{\"hostname\":\"camera-1\",\"mtu\":1500}}"
+
+/* Those below first, so that whoever tries all of them in this order deletes the whole last. */
+const struct pipit_resource_route pipit_resource_routes[PIPIT_RESOURCE_ROUTES] = {
+	{ true, PIPIT_GET, serve_get,
+	    { .refuse_body = true,
+		.summary = "A value of the settings.",
+		.parameters = POINTER_PARAMETER,
+		.reply_schema = "{}",
+		.replies = NOT_MODIFIED } },
+	{ true, PIPIT_PUT, serve_put,
+	    { .summary = "Set a value; in an array, its length or \"-\" appends.",
+		.parameters = POINTER_PARAMETER,
+		.request_schema = "{\"examples\":[\"camera-1\"]}",
+		.reply_status = 204,
+		.replies = CREATED } },
+	{ true, PIPIT_PATCH, serve_patch,
+	    { .summary = "Change a value by RFC 7396 or RFC 6902.",
+		.parameters = POINTER_PARAMETER,
+		.request_content = OPERATIONS("\"camera-2\""),
+		.reply_status = 204 } },
+	{ true, PIPIT_DELETE, serve_delete,
+	    { .refuse_body = true,
+		.summary = "Remove a value.",
+		.parameters = POINTER_PARAMETER,
+		.reply_status = 204 } },
+	{ false, PIPIT_GET, serve_get,
+	    { .refuse_body = true,
+		.summary = "All settings.",
+		.reply_schema = "{\"type\":\"object\"}",
+		.replies = NOT_MODIFIED } },
+	{ false, PIPIT_PUT, serve_put,
+	    { .summary = "Replace all settings.",
+		.request_schema = "{\"type\":\"object\",\"examples\":[" WHOLE "]}",
+		.reply_status = 204 } },
+	{ false, PIPIT_PATCH, serve_patch,
+	    { .summary = "Change settings by RFC 7396 or RFC 6902.",
+		.request_content = OPERATIONS(WHOLE),
+		.reply_status = 204 } },
+	{ false, PIPIT_DELETE, serve_delete,
+	    { .refuse_body = true, .summary = "Remove all settings: {} stays.", .reply_status = 204 } },
+};

@@ -8,14 +8,19 @@
 
 #include "pipit.h"
 
-/* The name of the pattern's last segment, {pointer...}. */
-#define PIPIT_RESOURCE_PARAMETER "pointer"
+/* Behind the pattern of the whole it makes the pattern of the values in it. */
+#define PIPIT_RESOURCE_BELOW "/{pointer...}"
 
-/* Handlers; settings: a struct pipit_settings. */
-void pipit_resource_get(struct pipit_request *request, void *settings);
-void pipit_resource_put(struct pipit_request *request, void *settings);
-void pipit_resource_patch(struct pipit_request *request, void *settings);
-void pipit_resource_delete(struct pipit_request *request, void *settings);
+/* A route to a store, which is the handler's argument; pipit_route_settings() registers all of them. */
+struct pipit_resource_route {
+	bool is_below; /* of the values in the document; else of the whole */
+	unsigned method;
+	pipit_handler *handler;
+	struct pipit_route_options options;
+};
+
+#define PIPIT_RESOURCE_ROUTES 8
+extern const struct pipit_resource_route pipit_resource_routes[PIPIT_RESOURCE_ROUTES];
 
 /* Before the workers are freed, when their loops do not run any more: wait for changes under way, and let go of requests. */
 void pipit_resource_settle(struct pipit_settings *settings);

@@ -289,44 +289,42 @@ int pipit_fallback_evhttp(struct pipit_server *server, pipit_evhttp_callback *ca
 	return set_fallback(server, &(struct pipit_route){ .methods = PIPIT_ANY, .callback = callback, .arg = arg });
 }
 
-static int serve_settings(struct pipit_server *server, const char *pattern, struct pipit_settings *settings)
+static int serve_settings(
+    struct pipit_server *server, const char *pattern, const char *below, struct pipit_settings *settings)
 {
-	struct pipit_route_options content = { .max_body_bytes = pipit_settings_max_bytes(settings) },
-				   nothing = { .refuse_body = true };
+	uint64_t max_bytes = pipit_settings_max_bytes(settings), limit = server->config.memory_limit;
 	int error = 0;
 
-	if (server->config.memory_limit && content.max_body_bytes > server->config.memory_limit)
-		content.max_body_bytes = server->config.memory_limit;
-	error |= pipit_route_with(server, PIPIT_GET, pattern, pipit_resource_get, settings, &nothing);
-	error |= pipit_route_with(server, PIPIT_PUT, pattern, pipit_resource_put, settings, &content);
-	error |= pipit_route_with(server, PIPIT_PATCH, pattern, pipit_resource_patch, settings, &content);
-	error |= pipit_route_with(server, PIPIT_DELETE, pattern, pipit_resource_delete, settings, &nothing);
-	return error ? server->registration_error : 0;
+	for (size_t i = 0; i < PIPIT_RESOURCE_ROUTES && error == 0; i++) {
+		const struct pipit_resource_route *route = &pipit_resource_routes[i];
+		struct pipit_route_options options = route->options;
+		options.max_body_bytes = limit && limit < max_bytes ? limit : max_bytes;
+		error = pipit_route_with(
+		    server, route->method, route->is_below ? below : pattern, route->handler, settings, &options);
+	}
+	return error;
 }
 
 int pipit_route_settings(struct pipit_server *server, const char *pattern, struct pipit_settings *settings)
 {
-	static const char below[] = "/{" PIPIT_RESOURCE_PARAMETER "...}";
 	struct served *served = malloc(sizeof *served);
-	char *deeper = pattern ? malloc(strlen(pattern) + sizeof below) : NULL;
-	int error = -EINVAL;
+	char *below = pattern ? malloc(strlen(pattern) + sizeof PIPIT_RESOURCE_BELOW) : NULL;
+	int error;
 
-	if (!served || (pattern && !deeper)) {
-		error = fail_registration(server, pattern, -ENOMEM, "out of memory");
-	} else if (!pattern || !settings) {
+	if (!pattern || !settings) {
 		error = fail_registration(server, pattern, -EINVAL, "settings are served at a pattern, by a store");
+	} else if (!served || !below) {
+		error = fail_registration(server, pattern, -ENOMEM, "out of memory");
 	} else {
-		sprintf(deeper, "%s%s", pattern, below);
-		error = serve_settings(server, pattern, settings);
-		if (error == 0)
-			error = serve_settings(server, deeper, settings);
+		sprintf(below, "%s%s", pattern, PIPIT_RESOURCE_BELOW);
+		error = serve_settings(server, pattern, below, settings);
 		/* Also when that failed: some of the routes are there. */
 		*served = (struct served){ settings, server->served };
 		server->served = served;
 		served = NULL;
 	}
 	free(served);
-	free(deeper);
+	free(below);
 	return error;
 }
 

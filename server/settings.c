@@ -872,8 +872,8 @@ int pipit_settings_on_change(
 		result = -EINVAL;
 	pthread_mutex_unlock(&settings->mutex);
 	if (result == -EINVAL)
-		pipit_log(PIPIT_LOG_ERROR, "%s: the settings are not valid:%s", pipit_durable_name(settings->durable),
-		    now.members ? now.members : "");
+		pipit_log(PIPIT_LOG_ERROR, "%s: the settings are not valid: %s", pipit_durable_name(settings->durable),
+		    now.members ? now.members + 1 : "out of memory");
 	free(now.members);
 	return result;
 }

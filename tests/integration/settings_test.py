@@ -71,6 +71,8 @@ def reads_and_writes(settings, group):
                            ("/%C3%A4", b"true"), ("/a%7E1b", b'{"m~n":1}'), ("/network/dns", b'["192.0.2.1","192.0.2.2"]')):
         reply = settings.ask(pointer)
         group.same(f"GET {pointer}", (200, value, JSON), (reply.status, reply.content, reply.get("content-type")))
+        group.same(f"GET {pointer}: its fields", ["accept-ranges", "cache-control", "content-length", "content-type", "date", "etag", "x-content-type-options"],
+                   sorted(name for name, _ in reply.fields))
     for pointer, status in (("/network/nothing", 404), ("/network/dns/2", 404), ("/network/dns/-", 404), ("/network/dns/00", 404), ("/a/b", 404),
                             ("/network/", 404), ("/a~2b", 400), ("/a~", 400), ("/%FF", 400), ("/a%00b", 400), ("/" + "x" * 5000, 404), ("/%41" + "x" * 5000, 414)):
         reply = settings.ask(pointer)
