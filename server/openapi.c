@@ -2,6 +2,7 @@
 /* See openapi.h. Read from pipit_openapi_render() up; what a document is made of was checked before, by pipit_openapi_check(). */
 #include "openapi.h"
 
+#include "document.h"
 #include "json.h"
 #include "pipit.h"
 #include "printer.h"
@@ -23,7 +24,7 @@
 struct pipit_openapi {
 	char *text; /* owned */
 	size_t length;
-	char etag[20];
+	char etag[PIPIT_DOCUMENT_ETAG_SIZE];
 };
 
 /* --- patterns -------------------------------------------------------------------------------------------------------- */
@@ -368,6 +369,15 @@ static void add_id(struct document *document, cJSON *operation, const char *meth
 	free(id);
 }
 
+/* Takes the item. */
+static void add_item(struct document *document, cJSON *array, cJSON *item)
+{
+	if (cJSON_AddItemToArray(array, item))
+		return;
+	cJSON_Delete(item);
+	document->is_short = true;
+}
+
 /* Takes what was given for the name out of `given`; NULL when nothing was. */
 static cJSON *take_given(cJSON *given, struct pipit_slice name)
 {
@@ -420,11 +430,11 @@ static void add_parameters(
 		if (!segment.is_name)
 			continue;
 		own = take_given(given, segment.text);
-		cJSON_AddItemToArray(parameters, describe_name(document, &segment, named.text, own));
+		add_item(document, parameters, describe_name(document, &segment, named.text, own));
 		cJSON_Delete(own);
 	}
 	while (given && (parameter = cJSON_DetachItemViaPointer(given, given->child)))
-		cJSON_AddItemToArray(parameters, parameter);
+		add_item(document, parameters, parameter);
 	cJSON_Delete(given);
 	if (parameters && parameters->child && cJSON_AddItemToObject(operation, "parameters", parameters))
 		return;
@@ -619,20 +629,6 @@ static int collect(struct document *document, const struct pipit_route *routes)
 	return 0;
 }
 
-static int print(const cJSON *root, char **text, size_t *length)
-{
-	struct pipit_printer printer = pipit_printer_in(NULL, 0);
-	int result = pipit_printer_print(&printer, root);
-
-	if (result != 0) {
-		pipit_printer_clear(&printer);
-		return result;
-	}
-	*text = printer.bytes;
-	*length = printer.length;
-	return 0;
-}
-
 int pipit_openapi_render(
     const struct pipit_route *routes, const char *title, const char *version, char **text, size_t *length)
 {
@@ -649,7 +645,7 @@ int pipit_openapi_render(
 	if (document.is_short)
 		result = -ENOMEM;
 	if (result == 0)
-		result = print(root, text, length);
+		result = pipit_printer_text(root, text, length);
 	cJSON_Delete(root);
 	free(document.routes);
 	free(document.paths);
@@ -658,15 +654,6 @@ int pipit_openapi_render(
 }
 
 /* --- serving --------------------------------------------------------------------------------------------------------- */
-
-/* FNV-1a: another document has another one, but for one chance in 2^64. */
-static uint64_t hash(const char *text, size_t length)
-{
-	uint64_t value = UINT64_C(0xcbf29ce484222325);
-	for (size_t i = 0; i < length; i++)
-		value = (value ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
-	return value;
-}
 
 int pipit_openapi_new(
     const struct pipit_route *routes, const char *title, const char *version, struct pipit_openapi **openapi)
@@ -678,7 +665,7 @@ int pipit_openapi_new(
 		free(made);
 		return result;
 	}
-	snprintf(made->etag, sizeof made->etag, "\"%016llx\"", (unsigned long long)hash(made->text, made->length));
+	pipit_document_etag((struct pipit_slice){ made->text, made->length }, made->etag);
 	*openapi = made;
 	return 0;
 }

@@ -227,6 +227,20 @@ int pipit_printer_print(struct pipit_printer *text, const cJSON *doc)
 	return put_value(text, doc, 0);
 }
 
+int pipit_printer_text(const cJSON *doc, char **text, size_t *length)
+{
+	struct pipit_printer printer = pipit_printer_in(NULL, 0);
+	int result = pipit_printer_print(&printer, doc);
+
+	if (result != 0) {
+		pipit_printer_clear(&printer);
+		return result;
+	}
+	*text = printer.bytes;
+	*length = printer.length;
+	return 0;
+}
+
 void pipit_printer_clear(struct pipit_printer *text)
 {
 	if (text->is_allocated)

@@ -30,6 +30,9 @@ static inline struct pipit_printer pipit_printer_in(char *room, size_t size)
  */
 int pipit_printer_print(struct pipit_printer *text, const struct cJSON *doc);
 
+/* The same, as a text from malloc(), without a NUL. As above; on failure nothing is set. */
+int pipit_printer_text(const struct cJSON *doc, char **text, size_t *length);
+
 /* Free what was allocated. */
 void pipit_printer_clear(struct pipit_printer *text);
 

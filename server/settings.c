@@ -195,20 +195,6 @@ static int need_tree(struct pipit_settings *settings)
 			      : pipit_json_parse(text.data, text.length, &settings->limits, &settings->tree, &error);
 }
 
-/* 0; -ENOMEM; -EINVAL for what a program made of cJSON that is no JSON. The text is from malloc(). */
-static int print(const cJSON *item, char **text, size_t *length)
-{
-	struct pipit_printer printer = pipit_printer_in(NULL, 0);
-	int result = pipit_printer_print(&printer, item);
-	if (result != 0) {
-		pipit_printer_clear(&printer);
-		return result;
-	}
-	*text = printer.bytes;
-	*length = printer.length;
-	return 0;
-}
-
 /* Of the value that the pointer names now; "" when there is none. 0 or -ENOMEM. */
 static int find_etag(const struct pipit_settings *settings, struct pipit_slice pointer, char *etag)
 {
@@ -219,7 +205,7 @@ static int find_etag(const struct pipit_settings *settings, struct pipit_slice p
 	*etag = '\0';
 	if (!item)
 		return 0;
-	if (pointer.length && print(item, &bytes, &text.length) != 0)
+	if (pointer.length && pipit_printer_text(item, &bytes, &text.length) != 0)
 		return -ENOMEM;
 	if (pointer.length)
 		text.data = bytes;
@@ -356,7 +342,7 @@ static bool is_acceptable(
 	*text = NULL;
 	if (!cJSON_IsObject(settings->tree))
 		refuse(change, 422, "The settings as a whole are an object: {...}.");
-	else if (print(settings->tree, text, length) != 0)
+	else if (pipit_printer_text(settings->tree, text, length) != 0)
 		refuse_for_memory(change);
 	else if (*length > settings->max_bytes)
 		refuse(change, 507, "The settings would take %zu bytes; at most %zu are kept.", *length,
@@ -516,7 +502,7 @@ static int read_file(
 		failure = -EINVAL;
 		snprintf(error, size, "the settings as a whole are an object: expected '{'");
 	} else if (failure == 0) {
-		failure = print(*tree, text, length);
+		failure = pipit_printer_text(*tree, text, length);
 	}
 	if (failure == 0 && *length > settings->max_bytes) {
 		free(*text);
@@ -936,7 +922,7 @@ static int read_patch(const struct pipit_settings *settings, cJSON *patch, struc
 {
 	struct pipit_json_error error;
 	char *text = NULL;
-	int result = patch ? print(patch, &text, &change->content_bytes) : -ENOMEM;
+	int result = patch ? pipit_printer_text(patch, &text, &change->content_bytes) : -ENOMEM;
 
 	cJSON_Delete(patch);
 	if (result == 0)

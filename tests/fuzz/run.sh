@@ -7,7 +7,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 seconds=${1:?usage: tests/fuzz/run.sh SECONDS [TARGET...]}
 shift
-all=(guard router config json form date files negotiation connection)
+all=(guard router config json form date files negotiation patch connection)
 targets=("$@")
 [ $# -gt 0 ] || targets=("${all[@]}")
 build=${BUILD:-build-fuzz}
@@ -29,6 +29,7 @@ max_len() {
 	case $1 in
 	json | config) echo 4096 ;;
 	date) echo 128 ;;
+	patch) echo 512 ;;
 	router | form | files | negotiation) echo 1024 ;;
 	*) echo 2048 ;;
 	esac
