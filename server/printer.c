@@ -93,17 +93,16 @@ static char *put_escape(char *at, unsigned char byte)
 	return at + 5;
 }
 
-static int put_string(struct pipit_printer *text, const char *string)
+/* Of a string, without its quotation marks. */
+static int put_escaped(struct pipit_printer *text, const char *string, size_t length)
 {
-	size_t length = string ? strlen(string) : 0;
 	char *at;
 
-	if (length > (SIZE_MAX - 2) / ESCAPE_BYTES)
+	if (length > SIZE_MAX / ESCAPE_BYTES - 2)
 		return -ENOMEM;
 	/* Mostly nothing is escaped; only when something is, room for the worst is asked for. */
-	if (reserve(text, length + 2) != 0)
+	if (reserve(text, length + 1) != 0)
 		return -ENOMEM;
-	text->bytes[text->length++] = '"';
 	while (length > 0) {
 		size_t plain = plain_length(string, length);
 		memcpy(text->bytes + text->length, string, plain);
@@ -118,7 +117,20 @@ static int put_string(struct pipit_printer *text, const char *string)
 		text->length = (size_t)(at - text->bytes);
 		length--;
 	}
-	return put_byte(text, '"');
+	return 0;
+}
+
+static int put_string(struct pipit_printer *text, const char *string)
+{
+	size_t length = string ? strlen(string) : 0;
+	int error;
+
+	if (text->limit && length > text->limit)
+		return -E2BIG;
+	error = put_byte(text, '"');
+	if (error == 0)
+		error = put_escaped(text, string, length);
+	return error != 0 ? error : put_byte(text, '"');
 }
 
 /* --- numbers ------------------------------------------------------------------------------------------------------- */
@@ -200,6 +212,8 @@ static int put_members(struct pipit_printer *text, const cJSON *container, bool 
 
 static int put_value(struct pipit_printer *text, const cJSON *item, unsigned depth)
 {
+	if (text->limit && text->length > text->limit)
+		return -E2BIG;
 	switch (item->type & 0xff) {
 	case cJSON_String:
 		return put_string(text, item->valuestring);
@@ -246,4 +260,142 @@ void pipit_printer_clear(struct pipit_printer *text)
 	if (text->is_allocated)
 		free(text->bytes);
 	*text = pipit_printer_in(NULL, 0);
+}
+
+/* --- in pieces ------------------------------------------------------------------------------------------------------- */
+
+/* Of a string, before it is escaped: a piece has room for one more of these at its end. */
+#define STRING_PIECE 4096
+#define STEP_BYTES_MAX (STRING_PIECE * ESCAPE_BYTES + NUMBER_BYTES_MAX)
+
+struct pipit_printing {
+	const cJSON *item;    /* to be printed next; NULL: what follows the last one */
+	const char *string;   /* what is left of a text; NULL: there is none */
+	bool is_raw, is_name; /* of that text: it goes out as it is; a colon follows */
+	size_t depth;
+	struct level {
+		const cJSON *next; /* NULL: its bracket is closed next */
+		bool has_names, is_begun;
+	} levels[CJSON_NESTING_LIMIT];
+};
+
+static bool is_printable(const cJSON *item, unsigned depth)
+{
+	int type = item->type & 0xff;
+
+	if (type == cJSON_Raw)
+		return item->valuestring != NULL;
+	if (type != cJSON_Array && type != cJSON_Object)
+		return type == cJSON_String || type == cJSON_Number || type == cJSON_True || type == cJSON_False ||
+		       type == cJSON_NULL;
+	if (depth >= CJSON_NESTING_LIMIT)
+		return false;
+	for (const cJSON *child = item->child; child; child = child->next) {
+		if (!is_printable(child, depth + 1))
+			return false;
+	}
+	return true;
+}
+
+int pipit_printing_new(const cJSON *doc, struct pipit_printing **result)
+{
+	struct pipit_printing *printing;
+
+	if (!is_printable(doc, 0))
+		return -EINVAL;
+	printing = malloc(sizeof *printing);
+	if (!printing)
+		return -ENOMEM;
+	printing->item = doc;
+	printing->string = NULL;
+	printing->depth = 0;
+	*result = printing;
+	return 0;
+}
+
+void pipit_printing_free(struct pipit_printing *printing)
+{
+	free(printing);
+}
+
+static void begin_text(
+    struct pipit_printing *printing, struct pipit_printer *text, const char *string, bool is_raw, bool is_name)
+{
+	printing->string = string ? string : "";
+	printing->is_raw = is_raw;
+	printing->is_name = is_name;
+	if (!is_raw)
+		put_byte(text, '"');
+}
+
+static void print_text(struct pipit_printing *printing, struct pipit_printer *text)
+{
+	size_t length = strnlen(printing->string, STRING_PIECE);
+
+	if (printing->is_raw)
+		put(text, printing->string, length);
+	else
+		put_escaped(text, printing->string, length);
+	printing->string += length;
+	if (*printing->string != '\0')
+		return;
+	printing->string = NULL;
+	if (!printing->is_raw)
+		put_byte(text, '"');
+	if (printing->is_name)
+		put_byte(text, ':');
+}
+
+static void begin_item(struct pipit_printing *printing, struct pipit_printer *text)
+{
+	const cJSON *item = printing->item;
+	const char *exact = cJSON_IsNumber(item) && item->valuestring ? pipit_json_number_text(item) : NULL;
+
+	printing->item = NULL;
+	if (cJSON_IsString(item)) {
+		begin_text(printing, text, item->valuestring, false, false);
+	} else if (cJSON_IsRaw(item) || exact) {
+		begin_text(printing, text, exact ? exact : item->valuestring, true, false);
+	} else if (cJSON_IsArray(item) || cJSON_IsObject(item)) {
+		printing->levels[printing->depth++] = (struct level){ item->child, cJSON_IsObject(item), false };
+		put_byte(text, cJSON_IsObject(item) ? '{' : '[');
+	} else {
+		put_value(text, item, 0);
+	}
+}
+
+/* The next member or element of what is open, or its end. */
+static void go_on(struct pipit_printing *printing, struct pipit_printer *text)
+{
+	struct level *level = &printing->levels[printing->depth - 1];
+	const cJSON *next = level->next;
+
+	if (!next) {
+		put_byte(text, level->has_names ? '}' : ']');
+		printing->depth--;
+		return;
+	}
+	if (level->is_begun)
+		put_byte(text, ',');
+	level->is_begun = true;
+	level->next = next->next;
+	printing->item = next;
+	if (level->has_names)
+		begin_text(printing, text, next->string, false, true);
+}
+
+size_t pipit_printing_next(struct pipit_printing *printing, char *room, size_t size)
+{
+	/* There is room for whatever a step prints, so nothing is allocated. */
+	struct pipit_printer text = pipit_printer_in(room, size);
+
+	while (size - text.length >= STEP_BYTES_MAX && (printing->string || printing->item || printing->depth)) {
+		if (printing->string)
+			print_text(printing, &text);
+		else if (printing->item)
+			begin_item(printing, &text);
+		else
+			go_on(printing, &text);
+	}
+	return text.length;
 }

@@ -532,14 +532,14 @@ int pipit_request_reply(struct pipit_request *request, const struct pipit_reques
 	return result < 0 ? result : 0;
 }
 
-int pipit_request_open(struct pipit_request *request, const char *content_type, struct pipit_slice fields,
+int pipit_request_open(struct pipit_request *request, int status, const char *content_type, struct pipit_slice fields,
     struct pipit_slice content, struct pipit_streaming *streaming)
 {
 	struct pipit_connection *connection = request->connection;
 	struct pipit_slice rendered;
 	char at[PIPIT_REPLY_HEAD_MAX];
 	struct pipit_reply_head head = {
-		.status = 200, .content_type = content_type, .file_fields = fields, .is_open = true
+		.status = status, .content_type = content_type, .file_fields = fields, .is_open = true
 	};
 	int result = begin_reply(request, head.status, content_type);
 	bool is_head;
@@ -584,29 +584,6 @@ static int reply_without_memory(struct pipit_request *request)
 {
 	int result = pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
 	return result == 0 ? -ENOMEM : result;
-}
-
-int pipit_reply_json(struct pipit_request *request, int status, struct cJSON *doc)
-{
-	char small[2048];
-	struct pipit_printer text = pipit_printer_in(small, sizeof small);
-	int result = doc ? pipit_printer_print(&text, doc) : -ENOMEM;
-
-	cJSON_Delete(doc);
-	if (result == 0) {
-		result = pipit_reply(request, status, "application/json", text.bytes, text.length);
-	} else if (result == -ENOMEM) {
-		result = reply_without_memory(request);
-	} else {
-		pipit_log(PIPIT_LOG_ERROR,
-		    "%s: the handler replied a JSON document that cannot be printed: an item without a type, or too "
-		    "deep",
-		    pipit_request_route(request));
-		result = pipit_reply_problem(request, 500, NULL);
-		result = result == 0 ? -EINVAL : result;
-	}
-	pipit_printer_clear(&text);
-	return result;
 }
 
 /* Of a client that prefers a page. */

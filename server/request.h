@@ -113,12 +113,12 @@ int pipit_request_reply_problem_with(
     struct pipit_request *request, int status, const char *detail, struct pipit_slice members);
 
 /*
- * Reply with 200, the fields of pipit_reply_header(), fields of one's own (at most 256 bytes) and a head only: the content is
+ * Reply with a status that has content, the fields of pipit_reply_header(), fields of one's own (at most 256 bytes) and a head only: the content is
  * written to `streaming` as long as the client stays, from `content` on, which is framed already. A HEAD gets its whole reply:
  * then, and when the client has gone already, streaming->connection stays NULL.
  * 0; -EALREADY; -ENOMEM, and 503 was replied. After it pipit_streaming_settle() is to be called.
  */
-int pipit_request_open(struct pipit_request *request, const char *content_type, struct pipit_slice fields,
+int pipit_request_open(struct pipit_request *request, int status, const char *content_type, struct pipit_slice fields,
     struct pipit_slice content, struct pipit_streaming *streaming);
 
 /* Percent-decode part of a path; `decoded` has room for as many bytes. Returns how many there are; no NUL is put behind. */

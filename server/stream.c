@@ -494,7 +494,7 @@ static int open_reply(const struct pipit_stream *stream, struct pipit_request *r
 		client->is_chunked = is_chunked;
 		client->streaming.content_bytes = stream->preamble->length;
 	}
-	return pipit_request_open(request, "text/event-stream", (struct pipit_slice){ fields, sizeof fields - 1 },
+	return pipit_request_open(request, 200, "text/event-stream", (struct pipit_slice){ fields, sizeof fields - 1 },
 	    pipit_rendered_bytes(stream->preamble, is_chunked), client ? &client->streaming : NULL);
 }
 

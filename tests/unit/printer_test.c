@@ -222,6 +222,124 @@ START_TEST(a_string_that_is_not_there_is_empty)
 }
 END_TEST
 
+/* --- in pieces ---------------------------------------------------------------------------------------------------------- */
+
+static uint32_t dice;
+
+static unsigned roll(unsigned sides)
+{
+	dice = dice * 1664525u + 1013904223u;
+	return (dice >> 8) % sides;
+}
+
+/* Texts longer than a piece among them, and all that is escaped. */
+static cJSON *random_text(void)
+{
+	size_t length = roll(20) == 0 ? roll(60000) : roll(30);
+	char *text = malloc(length + 1);
+	cJSON *item;
+	for (size_t i = 0; i < length; i++)
+		text[i] = (char)(roll(4) == 0 ? 1 + roll(40) : 'a' + roll(26));
+	text[length] = '\0';
+	item = roll(9) == 0 ? cJSON_CreateRaw("[1, 2]") : cJSON_CreateString(text);
+	free(text);
+	return item;
+}
+
+static cJSON *random_value(unsigned depth)
+{
+	unsigned kind = roll(depth < 4 ? 5 : 3);
+	cJSON *value;
+
+	if (kind == 0)
+		return cJSON_CreateNumber((double)roll(100000) / 16);
+	if (kind == 1)
+		return random_text();
+	if (kind == 2)
+		return roll(2) ? cJSON_CreateNull() : cJSON_CreateBool((int)roll(2));
+	value = kind == 3 ? cJSON_CreateArray() : cJSON_CreateObject();
+	for (unsigned i = roll(40); i > 0; i--) {
+		if (kind == 3)
+			cJSON_AddItemToArray(value, random_value(depth + 1));
+		else
+			cJSON_AddItemToObject(value, roll(2) ? "na\"me" : "", random_value(depth + 1));
+	}
+	return value;
+}
+
+START_TEST(pieces_are_the_same_text)
+{
+	size_t pieces = 0;
+	for (uint32_t seed = 1; seed <= 150; seed++) {
+		static char room[PIPIT_PRINTER_PIECE_MIN + 5000];
+		struct pipit_printing *printing;
+		char *text, *at;
+		size_t length, piece;
+		cJSON *doc;
+
+		dice = seed * 7919;
+		doc = random_value(0);
+		ck_assert_int_eq(pipit_printer_text(doc, &text, &length), 0);
+		ck_assert_int_eq(pipit_printing_new(doc, &printing), 0);
+		at = text;
+		while ((piece = pipit_printing_next(printing, room, PIPIT_PRINTER_PIECE_MIN + roll(5000))) > 0) {
+			ck_assert_uint_le(piece, length - (size_t)(at - text));
+			ck_assert_mem_eq(at, room, piece);
+			at += piece;
+			pieces++;
+		}
+		ck_assert_ptr_eq(at, text + length);
+		ck_assert_uint_eq(pipit_printing_next(printing, room, sizeof room), 0);
+		pipit_printing_free(printing);
+		free(text);
+		cJSON_Delete(doc);
+	}
+	ck_assert_uint_gt(pieces, 300);
+}
+END_TEST
+
+START_TEST(a_limit_ends_what_is_longer)
+{
+	cJSON *doc = cJSON_CreateArray();
+	struct pipit_printer text = pipit_printer_in(NULL, 0);
+
+	for (int i = 0; i < 100; i++)
+		cJSON_AddItemToArray(doc, cJSON_CreateString("0123456789"));
+	text.limit = 1500;
+	ck_assert_int_eq(pipit_printer_print(&text, doc), 0);
+	pipit_printer_clear(&text);
+	text.limit = 1000;
+	ck_assert_int_eq(pipit_printer_print(&text, doc), -E2BIG);
+	ck_assert_uint_lt(text.length, 1100);
+	pipit_printer_clear(&text);
+	cJSON_Delete(doc);
+	doc = cJSON_CreateString("a text that is longer than that");
+	text.limit = 10;
+	ck_assert_int_eq(pipit_printer_print(&text, doc), -E2BIG);
+	pipit_printer_clear(&text);
+	cJSON_Delete(doc);
+}
+END_TEST
+
+START_TEST(what_cannot_be_printed_is_not_begun)
+{
+	struct pipit_printing *printing;
+	cJSON *doc = cJSON_CreateArray(), *item = cJSON_CreateNull(), *deep = cJSON_CreateArray();
+
+	cJSON_AddItemToArray(doc, item);
+	item->type = cJSON_Invalid;
+	ck_assert_int_eq(pipit_printing_new(doc, &printing), -EINVAL);
+	cJSON_Delete(doc);
+	for (int i = 0; i < CJSON_NESTING_LIMIT; i++) {
+		cJSON *outer = cJSON_CreateArray();
+		cJSON_AddItemToArray(outer, deep);
+		deep = outer;
+	}
+	ck_assert_int_eq(pipit_printing_new(deep, &printing), -EINVAL);
+	cJSON_Delete(deep);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("printer");
@@ -238,6 +356,9 @@ int main(void)
 	tcase_add_test(tcase, grows_to_any_size);
 	tcase_add_test(tcase, refuses_what_has_no_text);
 	tcase_add_test(tcase, a_string_that_is_not_there_is_empty);
+	tcase_add_test(tcase, pieces_are_the_same_text);
+	tcase_add_test(tcase, a_limit_ends_what_is_longer);
+	tcase_add_test(tcase, what_cannot_be_printed_is_not_begun);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }
