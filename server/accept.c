@@ -22,13 +22,14 @@ uint16_t pipit_accept_weight(struct pipit_slice parameter)
 }
 
 /* How closely a range names the type: 0 not at all, 3 by its name. */
-static int specificity(struct pipit_slice range, const char *media_type)
+static int specificity(struct pipit_slice range, struct pipit_slice media_type)
 {
-	size_t type = strcspn(media_type, "/") + 1;
+	const char *slash = memchr(media_type.data, '/', media_type.length);
+	size_t type = slash ? (size_t)(slash - media_type.data) + 1 : media_type.length;
 
-	if (pipit_slice_equals_nocase(range, media_type))
+	if (range.length == media_type.length && strncasecmp(range.data, media_type.data, range.length) == 0)
 		return 3;
-	if (range.length == type + 1 && range.data[type] == '*' && strncasecmp(range.data, media_type, type) == 0)
+	if (range.length == type + 1 && range.data[type] == '*' && strncasecmp(range.data, media_type.data, type) == 0)
 		return 2;
 	return pipit_slice_equals(range, "*/*") ? 1 : 0;
 }
@@ -46,6 +47,7 @@ static uint16_t find_weight(struct pipit_slice parameters)
 
 uint16_t pipit_accept_media_type(const struct pipit_guard_head *head, const char *media_type)
 {
+	struct pipit_slice whole = pipit_slice_of(media_type), name = pipit_slice_take_until(&whole, ';');
 	uint16_t weight = PIPIT_ACCEPT_NOT;
 	int closest = 0;
 	const struct pipit_guard_field *field = NULL;
@@ -56,7 +58,7 @@ uint16_t pipit_accept_media_type(const struct pipit_guard_head *head, const char
 		has_field = true;
 		while (list.length) {
 			struct pipit_slice member = pipit_slice_take_until(&list, ',');
-			int close = specificity(pipit_slice_take_until(&member, ';'), media_type);
+			int close = specificity(pipit_slice_take_until(&member, ';'), name);
 			if (close > closest) {
 				closest = close;
 				weight = find_weight(member);
@@ -64,4 +66,19 @@ uint16_t pipit_accept_media_type(const struct pipit_guard_head *head, const char
 		}
 	}
 	return has_field ? weight : PIPIT_ACCEPT_MOST;
+}
+
+int pipit_accept_choose(const struct pipit_guard_head *head, const char *const *media_types, size_t count)
+{
+	uint16_t most = PIPIT_ACCEPT_NOT;
+	int best = -1;
+
+	for (size_t i = 0; i < count && most < PIPIT_ACCEPT_MOST; i++) {
+		uint16_t weight = pipit_accept_media_type(head, media_types[i]);
+		if (weight > most) {
+			most = weight;
+			best = (int)i;
+		}
+	}
+	return best;
 }

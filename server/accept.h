@@ -14,8 +14,11 @@ uint16_t pipit_accept_weight(struct pipit_slice parameter);
 
 /*
  * Of a type such as "text/html", by the most specific range that names it: "text/html", "text/" followed by an asterisk, or both
- * asterisks. Parameters of the range but its weight do not count. Without an Accept field everything is liked.
+ * asterisks. Parameters of the type, and of the range but its weight, do not count. Without an Accept field everything is liked.
  */
 uint16_t pipit_accept_media_type(const struct pipit_guard_head *head, const char *media_type);
+
+/* Which of the types is liked best, the first of several; -1 when none is acceptable. */
+int pipit_accept_choose(const struct pipit_guard_head *head, const char *const *media_types, size_t count);
 
 #endif

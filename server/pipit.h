@@ -398,6 +398,18 @@ PIPIT_API bool pipit_request_field(struct pipit_request *request, size_t index, 
  */
 PIPIT_API bool pipit_request_is(struct pipit_request *request, const char *media_type);
 
+/**
+ * Which of the media types that a handler can reply with the client likes best, by its Accept field (RFC 9110 §12.5.1); the first
+ * of those that it likes alike. Without such a field all are liked. A reply that was chosen this way should say "Vary: Accept",
+ * unless it is not to be stored.
+ *
+ * @param media_types  such as "application/json", the handler's favourite first; their parameters do not count, so that these may
+ *                     be whole Content-Types
+ * @param count        how many
+ * @return an index, or -1 when none is acceptable: reply with the first all the same, or with 406
+ */
+PIPIT_API int pipit_request_negotiate(struct pipit_request *request, const char *const *media_types, size_t count);
+
 /** The content, whole and with its framing removed, followed by a NUL that does not count; `length` may not be NULL.
  * Never NULL. Lives as long as the request; but pipit_request_keep() may move it, so ask again after that. */
 PIPIT_API const char *pipit_request_body(struct pipit_request *request, size_t *length);

@@ -2,6 +2,7 @@
 /* See request.h; the contracts of the public functions are in pipit.h. */
 #include "request.h"
 
+#include "accept.h"
 #include "json.h"
 #include "log.h"
 #include "printer.h"
@@ -343,6 +344,11 @@ bool pipit_request_is(struct pipit_request *request, const char *media_type)
 		return true;
 	return strcasecmp(media_type, "application/json") == 0 && type.length > 5 &&
 	       strncasecmp(type.data + type.length - 5, "+json", 5) == 0;
+}
+
+int pipit_request_negotiate(struct pipit_request *request, const char *const *media_types, size_t count)
+{
+	return pipit_accept_choose(request->head, media_types, count);
 }
 
 const char *pipit_request_body(struct pipit_request *request, size_t *length)

@@ -740,9 +740,11 @@ static char *render_metrics(const struct pipit_server *server, bool openmetrics,
 
 void pipit_serve_metrics(struct pipit_request *request, void *arg)
 {
+	static const char *const types[] = { "text/plain; version=0.0.4; charset=utf-8",
+		"application/openmetrics-text; version=1.0.0; charset=utf-8" };
 	struct pipit_server *server = pipit_request_server(request);
-	const char *accept = pipit_request_header(request, "Accept");
-	bool openmetrics = accept && strstr(accept, "application/openmetrics-text");
+	/* Whoever likes neither is more helped by text than by an error. */
+	bool openmetrics = pipit_request_negotiate(request, types, 2) == 1;
 	size_t length;
 	char *page;
 
@@ -753,10 +755,7 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 		return;
 	}
 	pipit_reply_header(request, "Cache-Control", "no-store");
-	pipit_reply(request, 200,
-	    openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-			: "text/plain; version=0.0.4; charset=utf-8",
-	    page, length);
+	pipit_reply(request, 200, types[openmetrics], page, length);
 	free(page);
 }
 

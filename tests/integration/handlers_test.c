@@ -660,6 +660,43 @@ START_TEST(speaks_openmetrics_to_who_asks_for_it)
 }
 END_TEST
 
+static const struct {
+	const char *accept;
+	bool openmetrics;
+} tastes[] = {
+	{ "Accept: */*", false },
+	{ "Accept: text/html,*/*;q=0.1", false },
+	{ "Accept: application/openmetrics-text", true },
+	{ "Accept: Application/OpenMetrics-Text; version=1.0.0; charset=utf-8", true },
+	{ "Accept: application/*", true },
+	{ "Accept: application/openmetrics-text;q=0.4,text/plain;q=0.5", false },
+	{ "Accept: application/openmetrics-text;q=0", false },
+	{ "Accept: application/openmetrics-text-too", false },
+	{ "Accept: image/png", false },
+	/* Prometheus 3. */
+	{ "Accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+	  "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+	  "text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+	    true },
+};
+
+START_TEST(shows_metrics_as_the_client_likes_them_best_and_never_refuses)
+{
+	struct daemon daemon = daemon_start(NULL);
+	for (size_t i = 0; i < sizeof tastes / sizeof *tastes; i++) {
+		struct wire_response page =
+		    ask(&daemon, (struct question){ .path = "/metrics", .fields = { tastes[i].accept } });
+		ck_assert_int_eq(page.status, 200);
+		ck_assert_msg(!strstr(page.content, "# EOF\n") != tastes[i].openmetrics, "%s", tastes[i].accept);
+		assert_field(&page, "Content-Type",
+		    tastes[i].openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+					  : "text/plain; version=0.0.4; charset=utf-8");
+		wire_free(&page);
+	}
+	stop(&daemon);
+}
+END_TEST
+
 START_TEST(counts_requests_by_method_route_and_code)
 {
 	struct daemon daemon = daemon_start(NULL);
@@ -1459,6 +1496,7 @@ static TCase *operation_tests(void)
 	tcase_add_loop_test(tests, answers_probes, 0, COUNT_OF(probes));
 	tcase_add_test(tests, shows_every_family_of_metrics);
 	tcase_add_test(tests, speaks_openmetrics_to_who_asks_for_it);
+	tcase_add_test(tests, shows_metrics_as_the_client_likes_them_best_and_never_refuses);
 	tcase_add_test(tests, counts_requests_by_method_route_and_code);
 	return tests;
 }
