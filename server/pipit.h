@@ -422,7 +422,7 @@ PIPIT_API long pipit_request_form_value(struct pipit_request *request, const cha
 
 /**
  * The content as JSON, with strict syntax (RFC 8259), no name twice in an object, and within the limits of the configuration. When it is
- * not usable this function replies itself: 415 when the content type is not JSON, 400 with line, column and byte offset of the
+ * not usable this function replies itself: 415 when the content type is missing, not JSON, or in another charset than utf-8; 400 with line, column and byte offset of the
  * error, and a JSON Pointer to its place in "errors".
  *
  * A number that a double cannot hold, such as 9007199254740993, has its text as `valuestring` beside `valuedouble`, and
