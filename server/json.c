@@ -550,7 +550,7 @@ static bool scan_name(struct scanner *scanner)
 	if (peek(scanner) != '"')
 		return fail_name(scanner);
 	if (++scanner->members > scanner->max_members && scanner->max_members)
-		return fail(scanner, scanner->at, "too many members: expected fewer names in all objects together");
+		return fail(scanner, scanner->at, "too many members: expected at most so many names in all objects");
 	if (!scan_string(scanner))
 		return false;
 	skip_space(scanner);
@@ -1046,8 +1046,7 @@ static int check_names(const char *text, size_t length, const cJSON *doc, struct
 		return 0;
 	count_names(doc, found, &count);
 	start = find_name(text, text + length, count, &name_end);
-	locate(text, length, (size_t)(start - text), "the name stands twice in its object: expected each name once",
-	    error);
+	locate(text, length, (size_t)(start - text), "a name stands twice in an object: expected each once", error);
 	write_pointer(text, (size_t)(name_end - text), error->pointer);
 	return -EINVAL;
 }

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FRAGMENT_MAX 512
+/* Every byte of a pointer of pipit_json_parse() may be escaped; others are cut. */
+#define FRAGMENT_MAX (3 * 256 + 8)
 
 /* What a fragment may hold as it is (RFC 3986 §3.5). */
 static bool is_plain(unsigned char byte)

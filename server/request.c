@@ -363,8 +363,8 @@ static void refuse_json(struct pipit_request *request, const struct pipit_json_e
 	char detail[512], *members;
 	cJSON *errors = cJSON_CreateArray(), *place = pipit_problem_error(error->message, error->pointer);
 
-	snprintf(detail, sizeof detail, "Invalid JSON at line %zu, column %zu (byte %zu): %s.", error->line,
-	    error->column, error->byte, error->message);
+	snprintf(detail, sizeof detail, "Invalid JSON at line %zu, column %zu (byte %zu)%s%s: %s.", error->line,
+	    error->column, error->byte, *error->pointer ? ", at " : "", error->pointer, error->message);
 	cJSON_AddNumberToObject(place, "line", (double)error->line);
 	cJSON_AddNumberToObject(place, "column", (double)error->column);
 	cJSON_AddNumberToObject(place, "byte", (double)error->byte);

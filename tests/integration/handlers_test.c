@@ -480,6 +480,77 @@ START_TEST(tells_line_column_and_byte_of_a_json_error)
 }
 END_TEST
 
+static const struct {
+	const char *content, *detail, *errors;
+} json_errors[] = {
+	{ "{\"network\":{\n\"mtu\":x}}",
+	    "Invalid JSON at line 2, column 7 (byte 19), at /network/mtu: "
+	    "expected a value: the only words are true, false and null.",
+	    "[{\"detail\":\"expected a value: the only words are true, false and null\","
+	    "\"pointer\":\"#/network/mtu\",\"line\":2,\"column\":7,\"byte\":19}]" },
+	{ "[1 2]", "Invalid JSON at line 1, column 4 (byte 3), at /0: expected ',' or ']' after an array element.",
+	    "[{\"detail\":\"expected ',' or ']' after an array element\","
+	    "\"pointer\":\"#/0\",\"line\":1,\"column\":4,\"byte\":3}]" },
+	{ "{\"b ~/%\\\"\\n<\xc3\xa9\":[\"\\q\"]}",
+	    "Invalid JSON at line 1, column 20 (byte 19), at /b ~0~1%\" <\xc3\xa9/0: "
+	    "expected one of \" \\ / b f n r t u after a backslash.",
+	    "[{\"detail\":\"expected one of \\\" \\\\ / b f n r t u after a backslash\","
+	    "\"pointer\":\"#/b%20~0~1%25%22%0A%3C%C3%A9/0\",\"line\":1,\"column\":20,\"byte\":19}]" },
+	{ "{\"a\":1,\n \"\\u0061\":2}",
+	    "Invalid JSON at line 2, column 2 (byte 9), at /a: a name stands twice in an object: expected each once.",
+	    "[{\"detail\":\"a name stands twice in an object: expected each once\","
+	    "\"pointer\":\"#/a\",\"line\":2,\"column\":2,\"byte\":9}]" },
+};
+
+START_TEST(tells_programs_too_where_a_json_error_is)
+{
+	struct daemon daemon = daemon_start(NULL);
+	struct question question = {
+		.path = "/json/echo", .fields = { "Content-Type: application/json" }, .content = json_errors[_i].content
+	};
+	struct wire_response response = ask(&daemon, question);
+	cJSON *problem = cJSON_Parse(response.content);
+	char *errors = cJSON_PrintUnformatted(cJSON_GetObjectItem(problem, "errors"));
+
+	assert_problem(&response, 400);
+	assert_json_text(&response, "detail", json_errors[_i].detail);
+	ck_assert_str_eq(errors, json_errors[_i].errors);
+	cJSON_free(errors);
+	cJSON_Delete(problem);
+	wire_free(&response);
+
+	/* A page is for people only. */
+	question.fields[1] = "Accept: text/html";
+	response = ask(&daemon, question);
+	ck_assert_int_eq(response.status, 400);
+	assert_field(&response, "Content-Type", "text/html; charset=utf-8");
+	ck_assert_ptr_nonnull(strstr(response.content, "Invalid JSON at line"));
+	ck_assert_ptr_null(strstr(response.content, "errors"));
+	wire_free(&response);
+	stop(&daemon);
+}
+END_TEST
+
+/* Of 250 names of two bytes. */
+START_TEST(a_pointer_is_as_long_as_it_may)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ "--max-json-depth", "500", NULL });
+	char content[2048] = "";
+	struct wire_response response;
+
+	for (int i = 0; i < 250; i++)
+		strcat(content, "{\"\xc3\xa9\":");
+	response = ask(
+	    &daemon, (struct question){
+			 .path = "/json/echo", .fields = { "Content-Type: application/json" }, .content = content });
+	assert_problem(&response, 400);
+	ck_assert_ptr_nonnull(strstr(response.content, "/\xc3\xa9/\xc3\xa9/\xe2\x80\xa6: "));
+	ck_assert_ptr_nonnull(strstr(response.content, "/%C3%A9/%C3%A9/%E2%80%A6\","));
+	wire_free(&response);
+	stop(&daemon);
+}
+END_TEST
+
 /* --- /json/echo ---------------------------------------------------------------------------------------------------- */
 
 static const char *const documents[] = { "null", "true", "0", "-1.5", "\"\"", "\"\\\"\\\\\\n\"", "\"J\xc3\xbcrgen\"",
@@ -542,6 +613,44 @@ START_TEST(takes_json_up_to_the_depth_limit)
 	response = ask(&daemon, question);
 	assert_problem(&response, 400);
 	ck_assert_ptr_nonnull(strstr(response.content, "line 1, column 4 (byte 3)"));
+	wire_free(&response);
+	stop(&daemon);
+}
+END_TEST
+
+START_TEST(takes_json_up_to_the_limit_of_members)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ "--max-json-members", "3", NULL });
+	struct question question = { .path = "/json/echo",
+		.fields = { "Content-Type: application/json" },
+		.content = "[{\"a\":1},{\"b\":{\"c\":3}},4]" };
+	struct wire_response response = ask(&daemon, question);
+	ck_assert_int_eq(response.status, 200);
+	wire_free(&response);
+	question.content = "[{\"a\":1},{\"b\":{\"c\":3}},{\"d\":4}]";
+	response = ask(&daemon, question);
+	assert_problem(&response, 400);
+	assert_json_text(&response, "detail",
+	    "Invalid JSON at line 1, column 25 (byte 24), at /2: too many members: expected at most so many names in "
+	    "all objects.");
+	wire_free(&response);
+	stop(&daemon);
+}
+END_TEST
+
+/* What doubles would lose, to the letter. */
+static const char *const exact[] = { "9007199254740993", "0.1000000000000000055511151231257827", "1e-400",
+	"123456789012345678901234567890", "-9007199254740993.0E+00",
+	"[9007199254740993,{\"a\":[1,9007199254740992,\"9007199254740993\"],\"b\":-1e-9999999999999999999999}]" };
+
+START_TEST(echoes_numbers_to_the_letter)
+{
+	struct daemon daemon = daemon_start(NULL);
+	struct wire_response response = ask(
+	    &daemon, (struct question){
+			 .path = "/json/echo", .fields = { "Content-Type: application/json" }, .content = exact[_i] });
+	ck_assert_int_eq(response.status, 200);
+	ck_assert_str_eq(response.content, exact[_i]);
 	wire_free(&response);
 	stop(&daemon);
 }
@@ -1483,9 +1592,14 @@ static TCase *hello_tests(void)
 	tcase_add_test(tests, says_which_types_it_takes_when_the_type_is_wrong);
 	tcase_add_loop_test(tests, refuses_to_greet_more_than_256_bytes, 0, COUNT_OF(long_posts));
 	tcase_add_test(tests, tells_line_column_and_byte_of_a_json_error);
+	tcase_add_loop_test(
+	    tests, tells_programs_too_where_a_json_error_is, 0, sizeof json_errors / sizeof *json_errors);
+	tcase_add_test(tests, a_pointer_is_as_long_as_it_may);
 	tcase_add_loop_test(tests, echoes_json, 0, COUNT_OF(documents));
 	tcase_add_test(tests, echoes_a_document_of_nearly_a_megabyte);
 	tcase_add_test(tests, takes_json_up_to_the_depth_limit);
+	tcase_add_test(tests, takes_json_up_to_the_limit_of_members);
+	tcase_add_loop_test(tests, echoes_numbers_to_the_letter, 0, sizeof exact / sizeof *exact);
 	tcase_add_test(tests, refuses_to_echo_what_is_not_json);
 	return tests;
 }

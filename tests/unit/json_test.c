@@ -673,7 +673,7 @@ START_TEST(refuses_a_name_that_stands_twice)
 
 	ck_assert_int_eq(
 	    pipit_json_parse(guarded_copy(text, strlen(text)), strlen(text), &usual, &doc, &error), -EINVAL);
-	ck_assert_str_eq(error.message, "the name stands twice in its object: expected each name once");
+	ck_assert_str_eq(error.message, "a name stands twice in an object: expected each once");
 	ck_assert_uint_eq(error.byte, twice[_i].byte);
 	ck_assert_uint_eq(error.column, twice[_i].byte + 1);
 	ck_assert_str_eq(error.pointer, twice[_i].pointer);
@@ -716,7 +716,7 @@ START_TEST(counts_the_members_of_all_objects)
 	ck_assert_int_eq(pipit_json_check(text, strlen(text), &limits, &error), 0);
 	limits.max_members = 3;
 	ck_assert_int_eq(pipit_json_check(text, strlen(text), &limits, &error), -EINVAL);
-	ck_assert_str_eq(error.message, "too many members: expected fewer names in all objects together");
+	ck_assert_str_eq(error.message, "too many members: expected at most so many names in all objects");
 	ck_assert_uint_eq(error.byte, strchr(text, 'd') - 1 - text);
 	ck_assert_str_eq(error.pointer, "/c/0");
 }
