@@ -8,10 +8,11 @@ import statistics
 
 from connections import IDLE_CONNECTIONS
 from machine import OPEN_FILES_BESIDES
-from peers import MANY, MANY_CONNECTIONS, MEMORY, SCRAPE, SERIES
+from peers import DURABLE, MANY, MANY_CONNECTIONS, MEMORY, SCRAPE, SERIES
 
 IDLE_KIB_MOST = 2.5
 SCRAPE_MS_MOST = 1.0
+PATCHES_LEAST = 1000
 # A worker that is busy for less than this part of the time starves; evenly would be 0.5 of two.
 SHARE_LEAST = 0.1
 
@@ -89,6 +90,17 @@ def scrape_time(outcome):
     return judge(statistics.median(scrapes.milliseconds) < SCRAPE_MS_MOST, cell(scrapes.milliseconds, ".2f") + " ms")
 
 
+def durable_patches(outcome):
+    durable = outcome.durable
+    if not durable:
+        return NOT_MEASURED
+    measured = (
+        f"{durable.patches_per_second:,.0f} a second; the disk replaces a file {durable.replacements_per_second:,.0f} times a second, "
+        f"so {durable.group:.1f} share each"
+    )
+    return judge(durable.patches_per_second >= PATCHES_LEAST, measured)
+
+
 def scraped_p99(outcome):
     """Shown, without a goal."""
     alone, scraped = (outcome.runs.get(("metrics", f"pipit, 200 series, {how}")) for how in ("not scraped", "scraped"))
@@ -124,6 +136,8 @@ GOALS = (
     Ratio("static10m", "pipit", "nginx", 0.95),
     Ratio("routes1000", "pipit, 1,000 routes", "pipit, 1 route", 1.03),
     Ratio("accesslog", "pipit, log on", "pipit", 1.05),
+    Ratio("setting", "pipit, settings, 1 KiB by pointer", "pipit, settings, GET", 1.25),
+    Other(DURABLE, f"{DURABLE}: ≥ {PATCHES_LEAST:,} PATCHes a second, each durable", durable_patches),
     Other(MEMORY, f"{MEMORY}: {IDLE_CONNECTIONS:,} idle connections ≤ {IDLE_KIB_MOST} KiB each", idle_memory),
     Other(MANY, f"{MANY}: {MANY_CONNECTIONS:,} connections open and answered", full_house),
     Other(SCRAPE, f"{SCRAPE}: /metrics with {SERIES} series < {SCRAPE_MS_MOST:g} ms", scrape_time),

@@ -9,7 +9,7 @@ from machine import ADDRESS, BOTH_CORES, SERVER_CORE
 from workloads import GET, SMALL_FILE, Load
 
 # Measurements that are not wrk's.
-MEMORY, MANY, SCRAPE = "memory", "many", "scrape"
+MEMORY, MANY, SCRAPE, DURABLE = "memory", "many", "scrape", "durable"
 
 MANY_CONNECTIONS = 20000
 SERIES = 200
@@ -81,6 +81,8 @@ PEERS = (
         more=("--root", "{files}", "--access-log", "{directory}/access.log"),
         access_log="access.log",
     ),
+    daemon("pipit, settings", serves=("setting",), more=("--settings", "{files}/settings.json")),
+    daemon("pipit, durable", serves=(DURABLE,), more=("--settings", "{disk}/settings.json")),
     daemon("pipit, 1 worker", serves=("scaling",), cores=BOTH_CORES),
     daemon("pipit, 2 workers", serves=("scaling", "fairness"), workers=2, cores=BOTH_CORES),
     daemon("pipit, full house", serves=(MANY,), more=("--max-connections", str(MANY_CONNECTIONS + 1))),

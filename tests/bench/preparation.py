@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What must be there before the first figure: Debian packages, peers built from C, the files that servers serve."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -8,7 +9,7 @@ import subprocess
 import sys
 
 from machine import BUILD, HERE, ROOT, Failure, say
-from workloads import FILES
+from workloads import FILES, SETTINGS
 
 TOOLS = {"wrk": "wrk", "taskset": "util-linux"}
 BUILD_TOOLS = {"cc": "gcc", "pkg-config": "pkg-config"}
@@ -81,6 +82,7 @@ def write_files(directory):
         path = directory / name
         path.write_bytes(answer.content)
         path.chmod(0o644)
+    (directory / "settings.json").write_text(json.dumps(SETTINGS))
 
 
 def prepare(peers, pipit):

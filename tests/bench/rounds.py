@@ -7,8 +7,9 @@ import subprocess
 
 import wrk
 from connections import fill_house, measure_memory
+from durable import measure_durable
 from machine import BUILD, HERE, ROOT, SERVER_CORE, Failure, say
-from peers import MANY, MEMORY, SCRAPE, SERIES
+from peers import DURABLE, MANY, MEMORY, SCRAPE, SERIES
 from preparation import compile_c
 from servers import start
 from watches import Tally, time_scrapes
@@ -53,6 +54,7 @@ class Outcome:
         self.memories = {}  # name of a server -> Memory
         self.house = None
         self.scrapes = None
+        self.durable = None
         self.guard = []  # lines of guard.c: what was parsed; nanoseconds as median, minimum and maximum
         self.failures = {}
 
@@ -163,6 +165,14 @@ def measure_scrapes(peers, options, outcome):
             outcome.tell(key, f"{outcome.scrapes.cpu_us:.0f} us of the server for each of {SCRAPES} scrapes")
 
 
+def measure_changes(peers, options, outcome):
+    for peer in (peer for peer in peers if DURABLE in peer.serves):
+        key = (DURABLE, peer.name)
+        outcome.durable = outcome.attempt(key, measure_durable, peer, options)
+        if outcome.durable:
+            outcome.tell(key, f"{outcome.durable.patches_per_second:,.0f} PATCHes a second")
+
+
 def run_guard():
     """guard.c, which measures itself and needs no server."""
     program, server = str(BUILD / GUARD), ROOT / "server"
@@ -179,7 +189,7 @@ def measure_guard(_peers, _options, outcome):
 
 
 # By the name that --only takes.
-OTHERS = {MEMORY: measure_memories, MANY: measure_house, SCRAPE: measure_scrapes, GUARD: measure_guard}
+OTHERS = {MEMORY: measure_memories, MANY: measure_house, SCRAPE: measure_scrapes, DURABLE: measure_changes, GUARD: measure_guard}
 
 
 def measure(peers, workloads, others, options):

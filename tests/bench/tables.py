@@ -3,7 +3,8 @@
 
 from connections import IDLE_CONNECTIONS
 from goals import GOALS, cell
-from peers import MANY, MEMORY, PEERS, SCRAPE, SERIES
+from durable import CLIENTS
+from peers import DURABLE, MANY, MEMORY, PEERS, SCRAPE, SERIES
 from rounds import GUARD, SCRAPES, row_name
 from workloads import WORKLOADS
 
@@ -93,6 +94,15 @@ def scrape_table(outcome):
     return table(heads, [[SCRAPE, f"pipit, {SERIES} series", *figures]])
 
 
+def durable_table(outcome):
+    heads = ["workload", "server", f"PATCHes/s of {CLIENTS} clients", "of one", "file replacements/s of the disk", "PATCHes in one"]
+    durable = outcome.durable
+    if not durable:
+        return ""
+    figures = [durable.patches_per_second, durable.alone_per_second, durable.replacements_per_second]
+    return table(heads, [[DURABLE, "pipit, durable", *(f"{figure:,.0f}" for figure in figures), f"{durable.group:.1f}"]])
+
+
 def guard_table(outcome):
     heads = ["workload", "head", "ns per head"]
     return table(heads, [[GUARD, name, f"{median} ({least}–{most})"] for name, median, least, most in outcome.guard])
@@ -100,7 +110,7 @@ def guard_table(outcome):
 
 def all_tables(outcome):
     speed = speed_table(outcome, list(rows_in_order(outcome)))
-    others = [make(outcome) for make in (share_table, memory_table, house_table, scrape_table, guard_table)]
+    others = [make(outcome) for make in (share_table, memory_table, house_table, scrape_table, durable_table, guard_table)]
     return "\n".join(filter(None, [goal_table(outcome), speed, *others]))
 
 

@@ -67,7 +67,12 @@ ECHO = Answer(echo_content())
 # What every server of files serves, by name.
 FILES = {"1k.txt": file_of(1 << 10), "100k.txt": file_of(100 << 10), "10m.txt": file_of(10 << 20)}
 
+# What a device remembers, and one value of it.
+NOTE = "".join(chr(ord("a") + i % 26) for i in range(1022))
+SETTINGS = {"network": {"hostname": "gateway-7", "dns": ["192.0.2.1", "192.0.2.2"]}, "unit": {"note": NOTE, "online": True}}
+
 GET = Load(HELLO)
+SETTING = Load(Answer(json.dumps(NOTE).encode()), path="/api/settings/unit/note")
 POST = Load(ECHO, path="/json/echo", script="post.lua", arguments=(ECHO.content.decode(),))
 SMALL_FILE = Load(FILES["1k.txt"], path="/1k.txt")
 
@@ -84,6 +89,7 @@ WORKLOADS = (
     one("static10m", Load(FILES["10m.txt"], path="/10m.txt", connections=4)),
     one("routes1000", GET),
     one("accesslog", GET),
+    Workload("setting", {"1 KiB by pointer": SETTING, "GET": GET}),
     Workload("metrics", {"not scraped": GET, "scraped": dataclasses.replace(GET, watch=watches.scraped)}),
     one("scaling", dataclasses.replace(GET, cores=BOTH_CORES)),
     one("fairness", dataclasses.replace(GET, cores=BOTH_CORES, connections=8, watch=watches.shared)),
