@@ -16,17 +16,12 @@ static struct pipit_slice opaque(struct pipit_slice etag)
 	return is_weak(etag) ? (struct pipit_slice){ etag.data + 2, etag.length - 2 } : etag;
 }
 
-static bool is_same_text(struct pipit_slice one, struct pipit_slice other)
-{
-	return one.length == other.length && memcmp(one.data, other.data, one.length) == 0;
-}
-
 /* RFC 9110 §8.8.3.2: weakly the opaque tags only, strongly neither may be weak. */
 static bool is_same_tag(struct pipit_slice one, struct pipit_slice other, bool is_strong)
 {
 	if (is_strong && (is_weak(one) || is_weak(other)))
 		return false;
-	return is_same_text(opaque(one), opaque(other));
+	return pipit_slice_is_same(opaque(one), opaque(other));
 }
 
 /* Take an entity tag from the front: W/"…" or "…", whose inside may hold commas. False when there is none. */

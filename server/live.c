@@ -2,6 +2,7 @@
 /* See live.h. */
 #include "live.h"
 
+#include "request.h"
 #include "stream.h"
 
 #include <event2/event.h>
@@ -87,7 +88,7 @@ void pipit_live_serve(struct pipit_live *live, struct pipit_request *request)
 	if (live->history)
 		pipit_stream_join_with(live->stream, request, live->history);
 	else
-		pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
+		pipit_request_reply_short(request);
 	pthread_mutex_unlock(&live->lock);
 }
 

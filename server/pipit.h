@@ -684,7 +684,8 @@ PIPIT_API int pipit_stream_join(
 
 /**
  * Send an event to all who follow. Any thread, also when nobody follows. A stream's events have ids "PREFIX-NUMBER": a prefix
- * that no other stream has, and numbers from 1.
+ * that no other stream has, and numbers from 1. What workers have not handed on yet is kept, however much it is: whoever sends faster
+ * than they can takes more and more memory, and should wait now and then.
  *
  * @param event  borrowed, copied
  * @return 0; -EINVAL the name has line ends; -ENOMEM; nothing was sent then

@@ -101,12 +101,6 @@ static void on_lost(struct pipit_streaming *streaming)
 
 static const struct pipit_streaming_hooks hooks = { on_writable, on_drain, on_lost };
 
-static int reply_without_memory(struct pipit_request *request)
-{
-	int result = pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
-	return result == 0 ? -ENOMEM : result;
-}
-
 static int reply_unprintable(struct pipit_request *request)
 {
 	int result;
@@ -149,7 +143,7 @@ static int send_in_pieces(struct pipit_request *request, int status, cJSON *doc)
 	}
 	printout = new_printout(doc, &result);
 	if (!printout)
-		return result == -ENOMEM ? reply_without_memory(request) : reply_unprintable(request);
+		return result == -ENOMEM ? pipit_request_reply_short(request) : reply_unprintable(request);
 	printout->is_chunked = pipit_connection_minor(connection) > 0;
 	result = pipit_request_open(request, status, "application/json", nothing, nothing, &printout->streaming);
 	/* A HEAD has its whole reply, and one that failed another. */
@@ -179,7 +173,7 @@ int pipit_reply_json(struct pipit_request *request, int status, cJSON *doc)
 	if (result == 0)
 		result = pipit_reply(request, status, "application/json", text.bytes, text.length);
 	else if (result == -ENOMEM)
-		result = reply_without_memory(request);
+		result = pipit_request_reply_short(request);
 	else
 		result = reply_unprintable(request);
 	pipit_printer_clear(&text);

@@ -198,7 +198,7 @@ static char *join(const struct pipit_parts *parts, struct pipit_slice memory)
 static void reply_without_memory(struct pipit_request *request, struct pipit_descriptor *file)
 {
 	pipit_descriptor_release(file);
-	pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
+	pipit_request_reply_short(request);
 }
 
 static void reply_parts(struct pipit_request *request, const struct pipit_representation *representation,

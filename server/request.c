@@ -443,7 +443,7 @@ struct cJSON *pipit_request_json(struct pipit_request *request)
 	if (result == -EINVAL)
 		refuse_json(request, &error);
 	else if (result != 0)
-		pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
+		pipit_request_reply_short(request);
 	return result == 0 ? doc : NULL;
 }
 
@@ -557,8 +557,6 @@ static void send_reply(struct pipit_request *request, struct pipit_request_reply
 	    (struct pipit_slice){ rendered, pipit_reply_head(rendered, &head) }, &reply.content);
 }
 
-static int reply_without_memory(struct pipit_request *request);
-
 /* 0 when a reply can be sent, negative when not or when another was sent instead, 1 when nobody waits for it any more. */
 static int begin_reply(struct pipit_request *request, int status, const char *content_type)
 {
@@ -573,7 +571,7 @@ static int begin_reply(struct pipit_request *request, int status, const char *co
 	/* The handler went on without something that it asked for: what it says now may be wrong. */
 	if (request->is_short) {
 		request->is_short = false;
-		return reply_without_memory(request);
+		return pipit_request_reply_short(request);
 	}
 	return 0;
 }
@@ -604,7 +602,7 @@ int pipit_request_open(struct pipit_request *request, int status, const char *co
 		return result < 0 ? result : 0;
 	is_head = pipit_connection_is_head_request(connection);
 	if (pipit_request_retain(request) != 0)
-		return reply_without_memory(request);
+		return pipit_request_reply_short(request);
 	head.fields = (struct pipit_slice){ request->fields, request->fields_length };
 	head.date = pipit_transport_date(pipit_connection_transport(connection));
 	head.minor = pipit_connection_minor(connection);
@@ -636,7 +634,7 @@ int pipit_reply_text(struct pipit_request *request, int status, const char *text
 	return pipit_reply(request, status, "text/plain; charset=utf-8", text, strlen(text));
 }
 
-static int reply_without_memory(struct pipit_request *request)
+int pipit_request_reply_short(struct pipit_request *request)
 {
 	int result = pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
 	return result == 0 ? -ENOMEM : result;
@@ -665,7 +663,7 @@ int pipit_request_reply_problem_with(
 	if (members.length && !html)
 		content = malloc(PIPIT_REPLY_PROBLEM_MAX + members.length);
 	if (!content)
-		return reply_without_memory(request);
+		return pipit_request_reply_short(request);
 	length = pipit_reply_problem_content(content, status, detail, html, &content_type);
 	if (content != small) {
 		length -= sizeof end - 1;
@@ -708,7 +706,7 @@ int pipit_reply_file(
 	}
 	reply.content.file = pipit_descriptor_new(fd);
 	if (!reply.content.file)
-		return reply_without_memory(request);
+		return pipit_request_reply_short(request);
 	send_reply(request, reply);
 	return 0;
 }

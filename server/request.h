@@ -112,6 +112,9 @@ int pipit_request_reply(struct pipit_request *request, const struct pipit_reques
 int pipit_request_reply_problem_with(
     struct pipit_request *request, int status, const char *detail, struct pipit_slice members);
 
+/* Reply with 503, for want of memory. -ENOMEM, or as pipit_reply(). */
+int pipit_request_reply_short(struct pipit_request *request);
+
 /*
  * Reply with a status that has content, the fields of pipit_reply_header(), fields of one's own (at most 256 bytes) and a head only: the content is
  * written to `streaming` as long as the client stays, from `content` on, which is framed already. A HEAD gets its whole reply:

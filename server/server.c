@@ -751,7 +751,7 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 	(void)arg;
 	page = render_metrics(server, openmetrics, &length);
 	if (!page) {
-		pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
+		pipit_request_reply_short(request);
 		return;
 	}
 	pipit_reply_header(request, "Cache-Control", "no-store");

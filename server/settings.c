@@ -167,11 +167,6 @@ static struct pipit_slice text_now(const struct pipit_settings *settings)
 			      : pipit_document_text(published(settings));
 }
 
-static bool is_same(struct pipit_slice one, struct pipit_slice other)
-{
-	return one.length == other.length && memcmp(one.data, other.data, one.length) == 0;
-}
-
 static void forget_tree(struct pipit_settings *settings)
 {
 	cJSON_Delete(settings->tree);
@@ -255,7 +250,8 @@ static bool conditions_hold(const struct pipit_guard_head *head, const char *eta
 
 static bool is_wanted(struct pipit_settings *settings, struct pipit_settings_change *change)
 {
-	if (!change->head)
+	if (!change->head ||
+	    (!pipit_guard_find(change->head, "If-Match") && !pipit_guard_find(change->head, "If-None-Match")))
 		return true;
 	if (find_etag(settings, change->pointer, change->etag) != 0)
 		refuse_for_memory(change);
@@ -412,7 +408,7 @@ static int commit(struct pipit_settings *settings)
 	struct pipit_document *document;
 	int error;
 
-	if (is_same(text_now(settings), pipit_document_text(published(settings)))) {
+	if (pipit_slice_is_same(text_now(settings), pipit_document_text(published(settings)))) {
 		free(settings->text);
 		settings->text = NULL;
 		return 0;
@@ -533,7 +529,7 @@ static void reload(struct pipit_settings *settings, struct pipit_settings_change
 		refuse(change, 422, "%s", error);
 		return;
 	}
-	if (is_same((struct pipit_slice){ text, length }, pipit_document_text(published(settings)))) {
+	if (pipit_slice_is_same((struct pipit_slice){ text, length }, pipit_document_text(published(settings)))) {
 		free(text);
 		cJSON_Delete(tree);
 		pipit_durable_accept(settings->durable);

@@ -225,7 +225,7 @@ static void refuse_codings(struct pipit_request *request)
 static void refuse_without_memory(struct pipit_request *request)
 {
 	pipit_reply_header(request, "Retry-After", "1");
-	pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
+	pipit_request_reply_short(request);
 }
 
 static enum pipit_files_result find_file(

@@ -24,6 +24,11 @@ static inline bool pipit_slice_equals(struct pipit_slice slice, const char *text
 	return slice.length == length && memcmp(slice.data, text, length) == 0;
 }
 
+static inline bool pipit_slice_is_same(struct pipit_slice one, struct pipit_slice other)
+{
+	return one.length == other.length && memcmp(one.data, other.data, one.length) == 0;
+}
+
 /* ASCII case does not count: field names, media types, tokens. */
 static inline bool pipit_slice_equals_nocase(struct pipit_slice slice, const char *text)
 {

@@ -468,12 +468,6 @@ static int enter_locked(
 	return -ENOMEM;
 }
 
-static int refuse_without_memory(struct pipit_request *request)
-{
-	int result = pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
-	return result == 0 ? -ENOMEM : result;
-}
-
 static int refuse_one_too_many(const struct pipit_stream *stream, struct pipit_request *request)
 {
 	char seconds[24];
@@ -521,13 +515,13 @@ int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *re
 		return open_reply(stream, request, NULL);
 	client = calloc(1, sizeof *client);
 	if (!client)
-		return refuse_without_memory(request);
+		return pipit_request_reply_short(request);
 	client->streaming.hooks = &hooks;
 	result = enter_locked(stream, client, request, first);
 	if (result == -EBUSY)
 		return refuse_one_too_many(stream, request);
 	if (result != 0)
-		return refuse_without_memory(request);
+		return pipit_request_reply_short(request);
 	result = open_reply(stream, request, client);
 	if (result == 0)
 		begin(client);
@@ -546,7 +540,7 @@ int pipit_stream_join(struct pipit_stream *stream, struct pipit_request *request
 	if (first)
 		result = pipit_rendered_new(first, &rendered);
 	if (result == -ENOMEM)
-		return refuse_without_memory(request);
+		return pipit_request_reply_short(request);
 	if (result != 0)
 		return result;
 	result = pipit_stream_join_with(stream, request, rendered);

@@ -193,6 +193,16 @@ test('what an older server does not tell is a dash', async t => {
 	assert.doesNotMatch(text, /NaN|undefined|Infinity|null[^}]/);
 });
 
+/** Where the first charts move the button away from under a finger, a person taps again. That requests are sent is for other tests. */
+async function sendUntilAnswered(page) {
+	const answer = page.locator('#answer strong');
+	for (let i = 0; i < 3 && !await answer.isVisible(); i++) {
+		await page.getByRole('button', { name: 'Send' }).click();
+		await answer.waitFor({ timeout: 10_000 }).catch(() => {});
+	}
+	await answer.waitFor();
+}
+
 for (const [name, options] of Object.entries({
 	light: { colorScheme: 'light' },
 	dark: { colorScheme: 'dark' },
@@ -202,8 +212,7 @@ for (const [name, options] of Object.entries({
 	test(`axe finds nothing serious: ${name}`, async t => {
 		const page = await open(t, options);
 		await untilState(page, 'live');
-		await page.getByRole('button', { name: 'Send' }).click();
-		await page.locator('#answer strong').waitFor();
+		await sendUntilAnswered(page);
 		await page.evaluate(AXE);
 		const { violations, passes } = await page.evaluate(() => window.axe.run());
 		const found = violations.map(({ id, impact, nodes }) => `${impact}: ${id}: ${nodes.map(node => node.html).join('\n')}`);
