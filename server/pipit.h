@@ -585,7 +585,8 @@ PIPIT_API int pipit_reply_text(struct pipit_request *request, int status, const 
  * (deletes it in every case); NULL, as from a cJSON function out of memory, is 503.
  *
  * Above 64 KiB the text is printed while it is sent, in chunks (to HTTP/1.0 until the connection closes), and never in memory as a whole:
- * `doc` lives until then, and what it borrows (cJSON_CreateStringReference() and the like) must too.
+ * `doc` lives until then, and counts against `memory_limit`. Where there is no room for it, or it refers to what it does not own
+ * (cJSON_CreateStringReference() and the like), its text is made at once after all.
  *
  * @return as the others; -EINVAL also for a document that holds an item without a type or is nested more than 1,000 deep: the
  *         client is sent 500 then

@@ -297,6 +297,22 @@ static bool is_printable(const cJSON *item, unsigned depth)
 	return true;
 }
 
+/* With what malloc() needs for itself. */
+static size_t block_bytes(const char *string)
+{
+	return string ? strlen(string) + 24 : 0;
+}
+
+size_t pipit_printing_tree_bytes(const cJSON *doc, bool *has_references)
+{
+	size_t bytes = sizeof *doc + 16 + block_bytes(doc->string) + block_bytes(doc->valuestring);
+
+	*has_references |= (doc->type & cJSON_IsReference) != 0;
+	for (const cJSON *child = doc->child; child; child = child->next)
+		bytes += pipit_printing_tree_bytes(child, has_references);
+	return bytes;
+}
+
 int pipit_printing_new(const cJSON *doc, struct pipit_printing **result)
 {
 	struct pipit_printing *printing;

@@ -44,6 +44,10 @@ struct pipit_printing;
 /* Begin to print a document, which is borrowed until the end and may not change. 0; -EINVAL as above; -ENOMEM. */
 int pipit_printing_new(const struct cJSON *doc, struct pipit_printing **printing);
 
+/* What the document takes in memory, roughly, and whether it refers to what belongs to somebody else (cJSON_IsReference). It is not
+ * nested more than CJSON_NESTING_LIMIT deep. */
+size_t pipit_printing_tree_bytes(const struct cJSON *doc, bool *has_references);
+
 /* The next bytes, into `room` of PIPIT_PRINTER_PIECE_MIN bytes or more. Returns how many there are: 0 at the end. */
 size_t pipit_printing_next(struct pipit_printing *printing, char *room, size_t size);
 

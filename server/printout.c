@@ -122,11 +122,37 @@ static struct printout *new_printout(cJSON *doc, int *error)
 		free(printout);
 		return NULL;
 	}
-	printout->streaming = (struct pipit_streaming){ .hooks = &hooks };
+	printout->streaming = (struct pipit_streaming){ .hooks = &hooks, .is_finite = true };
 	printout->doc = doc;
 	printout->start = printout->end = 0;
 	printout->is_over = false;
 	return printout;
+}
+
+/* Takes the document. Its text is in memory as a whole, and counted there. */
+static int send_whole(struct pipit_request *request, int status, cJSON *doc)
+{
+	struct pipit_printer text = pipit_printer_in(NULL, 0);
+	int result = pipit_printer_print(&text, doc);
+
+	cJSON_Delete(doc);
+	if (result == 0)
+		result = pipit_reply(request, status, "application/json", text.bytes, text.length);
+	else
+		result = result == -ENOMEM ? pipit_request_reply_short(request) : reply_unprintable(request);
+	pipit_printer_clear(&text);
+	return result;
+}
+
+/*
+ * Not what may be another document once the handler has returned; and a document that waits for a slow client takes many times the
+ * memory of its text, for which there must be room.
+ */
+static bool may_wait(struct pipit_connection *connection, const cJSON *doc)
+{
+	bool has_references = false;
+	size_t bytes = pipit_printing_tree_bytes(doc, &has_references);
+	return !has_references && pipit_streaming_reserve(connection, bytes);
 }
 
 /* Takes the document. */
@@ -144,6 +170,11 @@ static int send_in_pieces(struct pipit_request *request, int status, cJSON *doc)
 	printout = new_printout(doc, &result);
 	if (!printout)
 		return result == -ENOMEM ? pipit_request_reply_short(request) : reply_unprintable(request);
+	if (!may_wait(connection, doc)) {
+		printout->doc = NULL;
+		free_printout(printout);
+		return send_whole(request, status, doc);
+	}
 	printout->is_chunked = pipit_connection_minor(connection) > 0;
 	result = pipit_request_open(request, status, "application/json", nothing, nothing, &printout->streaming);
 	/* A HEAD has its whole reply, and one that failed another. */

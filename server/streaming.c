@@ -2,6 +2,7 @@
 /* See streaming.h. */
 #include "streaming.h"
 
+#include "budget.h"
 #include "connection.h"
 #include "output.h"
 
@@ -72,6 +73,15 @@ void pipit_streaming_count_refusal(struct pipit_connection *connection)
 	pipit_stats_reject(connection->transport->stats, PIPIT_REASON_TOO_MANY_STREAMS);
 }
 
+bool pipit_streaming_reserve(struct pipit_connection *connection, size_t bytes)
+{
+	if (!pipit_budget_take(connection, PIPIT_HOUSE_CONTENT, bytes))
+		return false;
+	/* Given back with the request's content. */
+	connection->handed_bytes += bytes;
+	return true;
+}
+
 bool pipit_streaming_is_draining(const struct pipit_connection *connection)
 {
 	return connection->transport->draining;
@@ -80,11 +90,13 @@ bool pipit_streaming_is_draining(const struct pipit_connection *connection)
 bool pipit_streaming_lose(struct pipit_connection *connection)
 {
 	struct pipit_streaming *streaming = connection->streaming;
+	bool is_complete;
 	if (!streaming)
 		return false;
+	is_complete = !streaming->is_finite;
 	part(streaming);
 	streaming->hooks->lost(streaming);
-	return true;
+	return is_complete;
 }
 
 void pipit_streaming_drain(struct pipit_transport *transport)

@@ -34,6 +34,7 @@ struct pipit_streaming {
 	struct pipit_connection *connection; /* NULL before the reply is opened, and after it has ended */
 	uint64_t content_bytes;              /* written, without framing; kept by the writer, for the log */
 	bool is_waiting;                     /* the socket did not take all of the last piece: `write` will be called */
+	bool is_finite;                      /* a client that leaves before the end has not got what it asked for */
 };
 
 /*
@@ -64,11 +65,15 @@ void pipit_streaming_drop(struct pipit_streaming *streaming);
 /* A client is refused a stream because of its limit: count it. */
 void pipit_streaming_count_refusal(struct pipit_connection *connection);
 
+/* So many bytes will be kept for the coming reply until it is over: count them against the memory limit. False when there is no room
+ * for them. */
+bool pipit_streaming_reserve(struct pipit_connection *connection, size_t bytes);
+
 bool pipit_streaming_is_draining(const struct pipit_connection *connection);
 
 /* --- for the transport ---------------------------------------------------------------------------------------------- */
 
-/* Its connection goes: tell the writer. Returns whether there was a reply left open. */
+/* Its connection goes: tell the writer. Returns whether there was a reply left open whose end this may be. */
 bool pipit_streaming_lose(struct pipit_connection *connection);
 
 /* Ask all writers to end. */

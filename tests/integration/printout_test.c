@@ -97,6 +97,17 @@ static unsigned port(void)
 	return (unsigned)strtoul(strrchr(pipit_server_url(server, 0), ':') + 1, NULL, 10);
 }
 
+static cJSON *lines;
+
+/* A document that does not own what is in it. */
+static void reply_references(struct pipit_request *request, void *arg)
+{
+	(void)arg;
+	pipit_reply_json(request, 200, cJSON_CreateArrayReference(lines->child));
+}
+
+static uint64_t memory_limit;
+
 static void set_up(void)
 {
 	struct pipit_config config;
@@ -106,12 +117,18 @@ static void set_up(void)
 	config.workers = 1;
 	config.log_level = "error";
 	config.drain_timeout_ms = 20000;
+	if (memory_limit) {
+		config.memory_limit = memory_limit;
+		config.max_body_bytes = 65536;
+	}
 	server = pipit_server_new(&config);
 	ck_assert_ptr_nonnull(server);
 	pipit_route(server, PIPIT_GET, "/list", reply_list, NULL);
 	pipit_route(server, PIPIT_GET, "/wrong", reply_wrong, NULL);
 	pipit_route(server, PIPIT_GET, "/status", reply_status, NULL);
 	pipit_route(server, PIPIT_GET, "/later", defer, NULL);
+	pipit_route(server, PIPIT_GET, "/references", reply_references, NULL);
+	pipit_route(server, PIPIT_GET, "/metrics", pipit_serve_metrics, NULL);
 	ck_assert_int_eq(pipit_server_listen(server), 0);
 	ck_assert_int_eq(pthread_create(&server_thread, NULL, run, server), 0);
 }
@@ -281,6 +298,17 @@ START_TEST(its_text_is_not_in_memory)
 }
 END_TEST
 
+static bool have_all_aborted(void *arg)
+{
+	int client = wire_connect(port());
+	struct wire_response response = wire_ask(client, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+	bool have = strstr(response.content, "http_requests_aborted_total 5\n") != NULL;
+	(void)arg;
+	wire_free(&response);
+	close(client);
+	return have;
+}
+
 START_TEST(a_client_may_leave_midway)
 {
 	for (int i = 0; i < 5; i++) {
@@ -290,6 +318,54 @@ START_TEST(a_client_may_leave_midway)
 		ck_assert_int_gt(recv(client, some, sizeof some, 0), 0);
 		close(client);
 	}
+	/* They have not got what they asked for. */
+	ck_assert(wire_wait(have_all_aborted, NULL));
+}
+END_TEST
+
+START_TEST(what_it_does_not_own_is_printed_at_once)
+{
+	int client = wire_connect(port());
+	struct wire_response response;
+	lines = make(5000);
+	response = wire_ask(client, "GET /references HTTP/1.1\r\nHost: x\r\n\r\n");
+	expect_list(&response, 5000);
+	ck_assert(!response.is_chunked);
+	wire_free(&response);
+	close(client);
+	cJSON_Delete(lines);
+}
+END_TEST
+
+/* Room for one such document, but not for two. */
+START_TEST(a_document_that_waits_counts_against_the_memory_limit)
+{
+	int client, greedy;
+	struct wire_response response;
+
+	tear_down();
+	memory_limit = 20 * 1024 * 1024;
+	set_up();
+	memory_limit = 0;
+	client = wire_connect(port());
+	/* What was taken is given back, each time. */
+	for (int i = 0; i < 6; i++) {
+		response = wire_ask(client, "GET /list?count=100000 HTTP/1.1\r\nHost: x\r\n\r\n");
+		expect_list(&response, 100000);
+		ck_assert(response.is_chunked);
+		wire_free(&response);
+	}
+	/* One that reads nothing has the room. */
+	greedy = wire_connect(port());
+	before_reply = 0;
+	ck_assert(wire_print(greedy, "GET /list?count=120000 HTTP/1.1\r\nHost: x\r\n\r\n"));
+	ck_assert(wire_wait(has_replied, NULL));
+	response = wire_ask(client, "GET /list?count=60000 HTTP/1.1\r\nHost: x\r\n\r\n");
+	expect_list(&response, 60000);
+	ck_assert(!response.is_chunked);
+	wire_free(&response);
+	close(greedy);
+	close(client);
 }
 END_TEST
 
@@ -351,6 +427,8 @@ int main(void)
 	tcase_add_test(tests, a_deferred_reply_is_sent_in_pieces_too);
 	tcase_add_test(tests, its_text_is_not_in_memory);
 	tcase_add_test(tests, a_client_may_leave_midway);
+	tcase_add_test(tests, what_it_does_not_own_is_printed_at_once);
+	tcase_add_test(tests, a_document_that_waits_counts_against_the_memory_limit);
 	tcase_add_test(tests, a_drain_lets_it_end);
 	tcase_add_test(tests, others_are_served_meanwhile);
 	suite_add_tcase(suite, tests);
