@@ -8,6 +8,7 @@
  */
 #include "json.h"
 
+#include "decimal.h"
 #include "pipit.h"
 #include "pointer.h"
 
@@ -93,126 +94,6 @@ static void skip_space(struct scanner *scanner)
 
 /* ---------------------------------------------------------------- numbers */
 
-/* A number that follows the grammar, as digits and a power of ten. */
-struct decimal {
-	const char
-	    *digit;      /* from the first that is not 0 on, with the point among them; `end` when the number is zero */
-	const char *end; /* of the digits: where the exponent begins, or the number ends */
-	long long exponent; /* value = d.ddd… * 10^exponent */
-};
-
-/*
- * 2^1024 - 2^970, half way between the greatest double and what would be the next: from here on strtod() gives
- * infinity. The scanner compares digits instead of asking strtod(), which wants a NUL and the decimal point of the
- * host's locale.
- */
-static const char infinity_digits[] =
-    "1797693134862315807937289714053034150799341327100378269361737789804449682927647509466490179775872070"
-    "9633028641669288791094655554785194040263065748867150582068190890200070838367627385484581771153176447"
-    "5730270069855571366959622842914819860834936475292719074168444365510704342711559699508093042880177904"
-    "174497792";
-#define INFINITY_EXPONENT 308
-
-/* The digits never end: zeros follow the last. */
-static char take_digit(struct decimal *decimal)
-{
-	if (decimal->digit < decimal->end && *decimal->digit == '.')
-		decimal->digit++;
-	return decimal->digit < decimal->end ? *decimal->digit++ : '0';
-}
-
-/* Cut at 10^15: far beyond every double, whatever number of digits a text in memory puts in front, and no overflow. */
-static long long read_exponent(const char *text, const char *end)
-{
-	long long exponent = 0;
-	bool is_negative = *text == '-';
-
-	if (*text == '-' || *text == '+')
-		text++;
-	for (; text < end && exponent < 1000000000000000; text++)
-		exponent = exponent * 10 + (*text - '0');
-	return is_negative ? -exponent : exponent;
-}
-
-static struct decimal read_decimal(const char *text, size_t length)
-{
-	struct decimal decimal = { NULL, NULL, 0 };
-	const char *end = text + length;
-	const char *at = text + (*text == '-');
-	bool is_fraction = false;
-
-	for (; at < end && *at != 'e' && *at != 'E'; at++) {
-		if (*at == '.') {
-			is_fraction = true;
-			continue;
-		}
-		/* The exponent is the first significant digit's: places behind it count up, zeros in front down. */
-		if (decimal.digit != NULL)
-			decimal.exponent += !is_fraction;
-		else
-			decimal.exponent -= is_fraction;
-		if (decimal.digit == NULL && *at != '0')
-			decimal.digit = at;
-	}
-	decimal.end = at;
-	if (decimal.digit == NULL)
-		decimal.digit = at;
-	if (at < end)
-		decimal.exponent += read_exponent(at + 1, end);
-	return decimal;
-}
-
-static bool is_zero(const struct decimal *decimal)
-{
-	return decimal->digit == decimal->end;
-}
-
-static bool is_beyond_double(struct decimal decimal)
-{
-	if (is_zero(&decimal) || decimal.exponent != INFINITY_EXPONENT)
-		return !is_zero(&decimal) && decimal.exponent > INFINITY_EXPONENT;
-	for (const char *limit = infinity_digits; *limit != '\0'; limit++) {
-		char digit = take_digit(&decimal);
-		if (digit != *limit)
-			return digit > *limit;
-	}
-	return true;
-}
-
-/* Every number of so many digits, but for the least, is read and printed by way of a double as it was. */
-#define DIGITS_OF_DOUBLE 15
-#define EXPONENT_OF_NORMAL (-307)
-
-static bool fits_double(struct decimal decimal)
-{
-	if (is_zero(&decimal))
-		return true;
-	if (decimal.exponent < EXPONENT_OF_NORMAL)
-		return false;
-	for (int i = 0; i < DIGITS_OF_DOUBLE; i++)
-		take_digit(&decimal);
-	while (decimal.digit < decimal.end) {
-		if (take_digit(&decimal) != '0')
-			return false;
-	}
-	return true;
-}
-
-/* -1, 0 or 1, as with strcmp(). */
-static int compare_sizes(struct decimal one, struct decimal other)
-{
-	if (is_zero(&one) || is_zero(&other))
-		return is_zero(&other) - is_zero(&one);
-	if (one.exponent != other.exponent)
-		return one.exponent < other.exponent ? -1 : 1;
-	while (one.digit < one.end || other.digit < other.end) {
-		char digit = take_digit(&one), other_digit = take_digit(&other);
-		if (digit != other_digit)
-			return digit < other_digit ? -1 : 1;
-	}
-	return 0;
-}
-
 static bool skip_digits(struct scanner *scanner)
 {
 	size_t start = scanner->at;
@@ -257,17 +138,17 @@ static bool scan_number(struct scanner *scanner)
 {
 	size_t start = scanner->at;
 	const char *text = scanner->text + start;
-	struct decimal decimal;
+	struct pipit_decimal decimal;
 
 	if (!scan_integer(scanner) || !scan_fraction(scanner) || !scan_exponent(scanner))
 		return false;
-	decimal = read_decimal(text, scanner->at - start);
-	if (is_beyond_double(decimal))
+	decimal = pipit_decimal_read(text, scanner->at - start);
+	if (pipit_decimal_is_beyond_double(decimal))
 		return fail(scanner, start,
 		    "the number is too large: expected one within the range of a double, up to 1.79e308");
 	if (scanner->at - start > CJSON_NUMBER_MAX)
 		scanner->has_long_number = true;
-	if (!fits_double(decimal))
+	if (!pipit_decimal_fits_double(decimal))
 		scanner->has_exact_number = true;
 	return true;
 }
@@ -746,21 +627,21 @@ int pipit_json_check(
  */
 static void shorten_number(char *number, size_t length)
 {
-	struct decimal decimal = read_decimal(number, length);
+	struct pipit_decimal decimal = pipit_decimal_read(number, length);
 	const char *sign = *number == '-' ? "-" : "";
 	char digits[DIGITS_KEPT + 2] = "";
 	char brief[CJSON_NUMBER_MAX + 1];
 	int brief_length;
 
-	if (is_zero(&decimal) || decimal.exponent < EXPONENT_OF_NOTHING) {
+	if (pipit_decimal_is_zero(&decimal) || decimal.exponent < EXPONENT_OF_NOTHING) {
 		brief_length = snprintf(brief, sizeof brief, "%s0", sign);
 	} else {
 		long long exponent = decimal.exponent - DIGITS_KEPT;
 		for (int i = 0; i < DIGITS_KEPT; i++)
-			digits[i] = take_digit(&decimal);
+			digits[i] = pipit_decimal_take_digit(&decimal);
 		digits[DIGITS_KEPT] = '0';
 		while (decimal.digit < decimal.end) {
-			if (take_digit(&decimal) != '0')
+			if (pipit_decimal_take_digit(&decimal) != '0')
 				digits[DIGITS_KEPT] = '1';
 		}
 		brief_length = snprintf(brief, sizeof brief, "%s%se%lld", sign, digits, exponent);
@@ -829,7 +710,7 @@ static int keep_numbers(cJSON *item, const char **at, const char *end)
 {
 	if (cJSON_IsNumber(item)) {
 		struct pipit_slice number = take_number(at, end);
-		if (fits_double(read_decimal(number.data, number.length)))
+		if (pipit_decimal_fits_double(pipit_decimal_read(number.data, number.length)))
 			return 0;
 		item->valuestring = cJSON_malloc(number.length + 1);
 		if (item->valuestring == NULL)
@@ -883,14 +764,14 @@ static bool equal_numbers(const cJSON *one, const cJSON *other)
 {
 	char rooms[2][DOUBLE_TEXT];
 	const char *text = text_of(one, rooms[0]), *other_text = text_of(other, rooms[1]);
-	struct decimal decimal, other_decimal;
+	struct pipit_decimal decimal, other_decimal;
 
 	if (text == rooms[0] && other_text == rooms[1])
 		return one->valuedouble == other->valuedouble;
-	decimal = read_decimal(text, strlen(text));
-	other_decimal = read_decimal(other_text, strlen(other_text));
-	return compare_sizes(decimal, other_decimal) == 0 &&
-	       (is_zero(&decimal) || (*text == '-') == (*other_text == '-'));
+	decimal = pipit_decimal_read(text, strlen(text));
+	other_decimal = pipit_decimal_read(other_text, strlen(other_text));
+	return pipit_decimal_compare_sizes(decimal, other_decimal) == 0 &&
+	       (pipit_decimal_is_zero(&decimal) || (*text == '-') == (*other_text == '-'));
 }
 
 /* Another object's members are mostly in the same order: from where the last was found. */

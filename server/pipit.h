@@ -201,7 +201,7 @@ PIPIT_API const char *pipit_server_url(const struct pipit_server *server, size_t
 
 /**
  * Serve until drained: starts the worker threads (this thread is the first worker), handles SIGTERM and SIGINT (drain; a
- * second one stops at once), SIGUSR1 and SIGHUP (reopen logs), ignores SIGPIPE. libevent can handle signals for one loop
+ * second one stops at once), SIGUSR1 and SIGHUP (reopen logs; SIGHUP also reloads settings), ignores SIGPIPE. libevent can handle signals for one loop
  * of a process only, so only one server runs this way at a time.
  *
  * @return 0 after a drain or stop, 1 when the server could not start (a line on standard error says why)

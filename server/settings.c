@@ -9,6 +9,7 @@
 #include "patch.h"
 #include "pointer.h"
 #include "printer.h"
+#include "published.h"
 #include "reader.h"
 
 #include <assert.h>
@@ -17,7 +18,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -38,17 +38,6 @@
 /* Between two tries to pass an outcome on. */
 #define RETRY_NS 50000000
 
-/* Documents that readers may still have, and the one that is published. */
-#define SLOTS 8
-#define SLOT_SHIFT 56
-
-struct slot {
-	struct pipit_document *document; /* NULL: free */
-	bool is_retired;
-	uint64_t pins;           /* once retired: how many there were */
-	_Atomic uint64_t unpins; /* of these; when all are undone the document can go */
-};
-
 struct queue {
 	struct pipit_settings_change *first, **last;
 	size_t count, bytes;
@@ -63,9 +52,7 @@ struct pipit_settings {
 	pipit_settings_changed *changed;
 	void *hook_arg;
 
-	/* The number of the published slot, and how often it was pinned, in one word. */
-	_Atomic uint64_t current;
-	struct slot slots[SLOTS];
+	struct pipit_published published;
 
 	pthread_t thread;
 	bool has_thread;
@@ -86,16 +73,12 @@ struct pipit_settings {
 
 const struct pipit_document *pipit_settings_pin(struct pipit_settings *settings, unsigned *pin)
 {
-	/* Acquire: with the number comes what the writer has put there. */
-	uint64_t word = atomic_fetch_add_explicit(&settings->current, 1, memory_order_acquire);
-	*pin = (unsigned)(word >> SLOT_SHIFT);
-	return settings->slots[*pin].document;
+	return pipit_published_pin(&settings->published, pin);
 }
 
 void pipit_settings_unpin(struct pipit_settings *settings, unsigned pin)
 {
-	/* Release: the writer that counts it may free what was read. */
-	atomic_fetch_add_explicit(&settings->slots[pin].unpins, 1, memory_order_release);
+	pipit_published_unpin(&settings->published, pin);
 }
 
 size_t pipit_settings_max_bytes(const struct pipit_settings *settings)
@@ -108,63 +91,12 @@ bool pipit_settings_requires_match(const struct pipit_settings *settings)
 	return settings->require_match;
 }
 
-/* --- publishing: on the writer's thread ------------------------------------------------------------------------------ */
-
-static const struct pipit_document *published(const struct pipit_settings *settings)
-{
-	uint64_t word = atomic_load_explicit(&settings->current, memory_order_relaxed);
-	return settings->slots[word >> SLOT_SHIFT].document;
-}
-
-static void free_retired(struct pipit_settings *settings)
-{
-	for (size_t i = 0; i < SLOTS; i++) {
-		struct slot *slot = &settings->slots[i];
-		if (!slot->is_retired || atomic_load_explicit(&slot->unpins, memory_order_acquire) != slot->pins)
-			continue;
-		pipit_document_free(slot->document);
-		slot->document = NULL;
-		slot->is_retired = false;
-	}
-}
-
-static size_t find_slot(struct pipit_settings *settings)
-{
-	const struct timespec moment = { 0, 1000000 };
-	for (;;) {
-		free_retired(settings);
-		for (size_t i = 0; i < SLOTS; i++) {
-			if (!settings->slots[i].document)
-				return i;
-		}
-		nanosleep(&moment, NULL);
-	}
-}
-
-/* Takes the document. */
-static void publish(struct pipit_settings *settings, struct pipit_document *document)
-{
-	size_t number = find_slot(settings);
-	struct slot *slot = &settings->slots[number], *before;
-	uint64_t word;
-
-	slot->document = document;
-	atomic_store_explicit(&slot->unpins, 0, memory_order_relaxed);
-	word = atomic_exchange_explicit(&settings->current, (uint64_t)number << SLOT_SHIFT, memory_order_acq_rel);
-	before = &settings->slots[word >> SLOT_SHIFT];
-	if (before == slot)
-		return;
-	before->pins = word & (((uint64_t)1 << SLOT_SHIFT) - 1);
-	before->is_retired = true;
-	free_retired(settings);
-}
-
 /* --- the writer's document ------------------------------------------------------------------------------------------- */
 
 static struct pipit_slice text_now(const struct pipit_settings *settings)
 {
 	return settings->text ? (struct pipit_slice){ settings->text, settings->text_length }
-			      : pipit_document_text(published(settings));
+			      : pipit_document_text(pipit_published_now(&settings->published));
 }
 
 static void forget_tree(struct pipit_settings *settings)
@@ -408,7 +340,7 @@ static int commit(struct pipit_settings *settings)
 	struct pipit_document *document;
 	int error;
 
-	if (pipit_slice_is_same(text_now(settings), pipit_document_text(published(settings)))) {
+	if (pipit_slice_is_same(text_now(settings), pipit_document_text(pipit_published_now(&settings->published)))) {
 		free(settings->text);
 		settings->text = NULL;
 		return 0;
@@ -418,7 +350,7 @@ static int commit(struct pipit_settings *settings)
 	tell_failure(settings, error);
 	if (error == 0) {
 		settings->text = NULL;
-		publish(settings, document);
+		pipit_published_set(&settings->published, document);
 		return 0;
 	}
 	if (document) {
@@ -529,7 +461,8 @@ static void reload(struct pipit_settings *settings, struct pipit_settings_change
 		refuse(change, 422, "%s", error);
 		return;
 	}
-	if (pipit_slice_is_same((struct pipit_slice){ text, length }, pipit_document_text(published(settings)))) {
+	if (pipit_slice_is_same(
+		(struct pipit_slice){ text, length }, pipit_document_text(pipit_published_now(&settings->published)))) {
 		free(text);
 		cJSON_Delete(tree);
 		pipit_durable_accept(settings->durable);
@@ -546,7 +479,7 @@ static void reload(struct pipit_settings *settings, struct pipit_settings_change
 		forget_tree(settings);
 		return;
 	}
-	publish(settings, document);
+	pipit_published_set(&settings->published, document);
 	pipit_durable_accept(settings->durable);
 	pipit_log(PIPIT_LOG_INFO, "%s: read again, the settings have changed", name);
 	if (settings->changed)
@@ -786,7 +719,7 @@ static int open_store(
 		free(text);
 		return -ENOMEM;
 	}
-	settings->slots[0].document = document;
+	pipit_published_init(&settings->published, document);
 	return start_thread(settings);
 }
 
@@ -826,8 +759,7 @@ void pipit_settings_free(struct pipit_settings *settings)
 		pthread_join(settings->thread, NULL);
 	}
 	forget_changes(settings);
-	for (size_t i = 0; i < SLOTS; i++)
-		pipit_document_free(settings->slots[i].document);
+	pipit_published_clear(&settings->published);
 	pipit_durable_free(settings->durable);
 	pthread_cond_destroy(&settings->idle);
 	pthread_cond_destroy(&settings->work);
