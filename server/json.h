@@ -9,7 +9,6 @@
 #ifndef PIPIT_JSON_H
 #define PIPIT_JSON_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct cJSON;
@@ -51,11 +50,5 @@ int pipit_json_parse(const char *text, size_t length, const struct pipit_json_li
 
 /* The text of a number that a double cannot hold; NULL when the double says it all, or has been set to another value since. */
 const char *pipit_json_number_text(const struct cJSON *number);
-
-/*
- * Whether two documents say the same (RFC 6902 §4.6): members in any order, numbers by their exact value. Names are unique in each of
- * their objects.
- */
-bool pipit_json_equals(const struct cJSON *one, const struct cJSON *other);
 
 #endif

@@ -6,7 +6,7 @@
  */
 #include "patch.h"
 
-#include "json.h"
+#include "equality.h"
 #include "pipit.h"
 #include "pointer.h"
 

@@ -8,6 +8,7 @@
  */
 #include "fuzz.h"
 
+#include "equality.h"
 #include "json.h"
 #include "pipit.h"
 #include "pointer.h"

@@ -5,6 +5,7 @@
  */
 #include "json.h"
 
+#include "equality.h"
 #include "guarded.h"
 #include "printer.h"
 #include "suite.h"
