@@ -92,6 +92,28 @@ static void tear_down(void)
 	rmdir(folder);
 }
 
+/* A handler that reads its content with a reader. */
+static void read_content(struct pipit_request *request, void *arg)
+{
+	cJSON *doc = pipit_request_json(request);
+	struct pipit_reader reader = { .doc = doc };
+	int64_t mtu;
+	const char *name;
+	char text[100];
+	(void)arg;
+
+	if (!doc)
+		return;
+	pipit_read_require(&reader, "/hostname");
+	mtu = pipit_read_integer(&reader, "/mtu", 1500, 576, 9216);
+	name = pipit_read_string(&reader, "/hostname", "", 1, 63);
+	if (pipit_read_finish(&reader, request)) {
+		snprintf(text, sizeof text, "%s %lld", name, (long long)mtu);
+		pipit_reply_text(request, 200, text);
+	}
+	cJSON_Delete(doc);
+}
+
 static struct pipit_server *new_server(uint64_t workers)
 {
 	struct pipit_config config;
@@ -104,6 +126,7 @@ static struct pipit_server *new_server(uint64_t workers)
 	made = pipit_server_new(&config);
 	ck_assert_ptr_nonnull(made);
 	ck_assert_int_eq(pipit_route_settings(made, "/s", settings), 0);
+	ck_assert_int_eq(pipit_route(made, PIPIT_POST, "/read", read_content, NULL), 0);
 	ck_assert_int_eq(pipit_server_listen(made), 0);
 	return made;
 }
@@ -197,6 +220,28 @@ START_TEST(a_check_refuses_with_all_that_is_wrong)
 	pthread_mutex_lock(&lock);
 	ck_assert_ptr_nonnull(strstr(told, "\"mtu\":1000"));
 	pthread_mutex_unlock(&lock);
+	stop(client);
+}
+END_TEST
+
+START_TEST(a_handler_refuses_with_all_that_is_wrong)
+{
+	int client = start();
+	struct wire_response response;
+
+	expect(wire_ask(client, CHANGE("POST", "application/json", "/read", "{\"hostname\":\"a\"}")), 200, "a 1500");
+	expect(wire_ask(client, CHANGE("POST", "application/json", "/read", "{\"hostname\":\"b\",\"mtu\":1e3}")), 200,
+	    "b 1000");
+	response = wire_ask(client, CHANGE("POST", "application/json", "/read", "{\"mtu\":null}"));
+	ck_assert_int_eq(response.status, 422);
+	ck_assert_str_eq(wire_field(&response, "Content-Type"), "application/problem+json");
+	ck_assert_ptr_nonnull(strstr(response.content, "\"detail\":\"2 values are not valid: see errors.\""));
+	ck_assert_ptr_nonnull(strstr(response.content, "{\"detail\":\"is missing\",\"pointer\":\"#/hostname\"}"));
+	ck_assert_ptr_nonnull(
+	    strstr(response.content, "{\"detail\":\"must be an integer from 576 to 9216\",\"pointer\":\"#/mtu\"}"));
+	wire_free(&response);
+	expect(wire_ask(client, CHANGE("POST", "application/json", "/read", "{\"hostname\":5}")), 422,
+	    "1 value is not valid");
 	stop(client);
 }
 END_TEST
@@ -442,6 +487,7 @@ int main(void)
 	TCase *tests = tcase_create("settings_store");
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, a_check_refuses_with_all_that_is_wrong);
+	tcase_add_test(tests, a_handler_refuses_with_all_that_is_wrong);
 	tcase_add_test(tests, settings_that_do_not_pass_are_told_at_once);
 	tcase_add_test(tests, a_reload_is_judged_as_well);
 	tcase_add_loop_test(tests, a_program_changes_what_it_may, 0, sizeof merges / sizeof *merges);
