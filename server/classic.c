@@ -3,7 +3,6 @@
 #include "classic.h"
 
 #include "bytes.h"
-#include "engine.h"
 #include "output.h"
 #include "reply.h"
 #include "reserve.h"
@@ -36,11 +35,28 @@ static void on_free(void *context)
 	pipit_connection_free(context);
 }
 
+static enum bufferevent_filter_result no_input(
+    struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit, enum bufferevent_flush_mode mode, void *context)
+{
+	(void)source, (void)target, (void)limit, (void)mode, (void)context;
+	return BEV_NEED_MORE;
+}
+
+/* A filter over a socket bufferevent that neither reads nor writes: nothing is registered with epoll. */
 bool pipit_classic_attach(struct pipit_connection *connection)
 {
-	connection->bev = pipit_engine_new_sleeper(connection->transport->base, on_output, on_free, connection);
-	if (!connection->bev)
+	struct bufferevent *socket_bev = bufferevent_socket_new(connection->transport->base, -1, BEV_OPT_CLOSE_ON_FREE);
+
+	if (!socket_bev)
 		return false;
+	connection->bev =
+	    bufferevent_filter_new(socket_bev, no_input, on_output, BEV_OPT_CLOSE_ON_FREE, on_free, connection);
+	if (!connection->bev) {
+		bufferevent_free(socket_bev);
+		return false;
+	}
+	/* bufferevent_filter_new() enabled it. */
+	bufferevent_disable(socket_bev, EV_READ | EV_WRITE);
 	/* Lets evbuffer_write() use sendfile() for a body that a callback added with evbuffer_add_file(). */
 	evbuffer_set_flags(bufferevent_get_output(connection->bev), EVBUFFER_FLAG_DRAINS_TO_FD);
 	return true;
@@ -151,8 +167,6 @@ static bool put_message(struct pipit_connection *connection, struct pipit_slice 
 
 bool pipit_classic_show(struct pipit_connection *connection, struct pipit_slice body)
 {
-	struct pipit_transport *transport = connection->transport;
-
 	/* What evhttp has begun it must be able to end. */
 	if (pipit_reserve_is_low())
 		return false;
@@ -164,7 +178,6 @@ bool pipit_classic_show(struct pipit_connection *connection, struct pipit_slice 
 		return false;
 	if (!put_message(connection, body))
 		return false;
-	transport->body = body;
 	bufferevent_trigger(connection->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
 	return connection->classic_called;
 }
@@ -190,7 +203,7 @@ static void on_request(struct evhttp_request *request, void *context)
 	/* Else evhttp renders one for each reply, which costs as much as routing and guarding together. */
 	if (connection->minor >= 1)
 		evhttp_add_header(evhttp_request_get_output_headers(request), "Date", pipit_transport_date(transport));
-	transport->hooks->handle(transport->context, connection, request, transport->body);
+	transport->hooks->call(transport->context, connection, request);
 	/* A reply that comes later is dated then, by evhttp (RFC 9110 §6.6.1). */
 	if (connection->minor >= 1 && !pipit_connection_is_gone(connection) && !is_reading(connection) &&
 	    evbuffer_get_length(bufferevent_get_output(connection->bev)) == 0)

@@ -2,7 +2,7 @@
 /*
  * Classic evhttp callbacks behind our transport. A server that has any gives each client a connection of evhttp, because a
  * callback may ask it for the client's address, or hold its request for long: evhttp accepts, and holds a bufferevent that
- * sleeps (engine.h). A callback is shown everything; its reply is taken from the output buffer.
+ * sleeps: reading and writing its socket stay disabled. A callback is shown everything; its reply is taken from the output buffer.
  */
 #ifndef PIPIT_CLASSIC_H
 #define PIPIT_CLASSIC_H

@@ -137,8 +137,7 @@ struct pipit_door {
 
 struct pipit_transport {
 	struct event_base *base;
-	struct evhttp *http;         /* for classic callbacks; NULL: the server has none */
-	struct pipit_engine *engine; /* for native handlers */
+	struct evhttp *http; /* for classic callbacks; NULL: the server has none */
 	const struct pipit_config *config;
 	struct pipit_guard_limits limits;
 	struct pipit_stats *stats;
@@ -161,7 +160,6 @@ struct pipit_transport {
 	char *batch;                      /* config->max_output_bytes, replies of `current` */
 	size_t batch_length;
 	struct pipit_guard_head head; /* of the request that is being served */
-	struct pipit_slice body;      /* of the message that is being shown to evhttp */
 	uint64_t now_ns, now_ms;      /* of the last readiness */
 	uint64_t date_ms;             /* when the date was looked at */
 	time_t date_second;

@@ -101,18 +101,20 @@ static const struct pipit_guard_head *retain(void *context, struct pipit_connect
 
 /* --- message: the handler ------------------------------------------------------------------------------------------ */
 
-static void handle(
-    void *context, struct pipit_connection *connection, struct evhttp_request *engine, struct pipit_slice body)
+static void call(void *context, struct pipit_connection *connection, struct evhttp_request *evhttp_request)
+{
+	const struct pipit_request *request = pipit_connection_request(connection);
+	(void)context;
+	request->route->callback(evhttp_request, request->route->arg);
+}
+
+static void handle(void *context, struct pipit_connection *connection, struct pipit_slice body)
 {
 	struct pipit_request *request = pipit_connection_request(connection);
 	const struct pipit_route *route = request->route;
 	(void)context;
 
 	request->body = body;
-	if (route->callback) {
-		route->callback(engine, route->arg);
-		return;
-	}
 	request->in_handler = true;
 	route->handler(request, route->arg);
 	request->in_handler = false;
@@ -233,6 +235,7 @@ void pipit_dispatch_set_hooks(struct pipit_transport_hooks *hooks)
 	hooks->head = decide;
 	hooks->retain = retain;
 	hooks->handle = handle;
+	hooks->call = call;
 	hooks->finished = finished;
 	hooks->refused = refused;
 	hooks->abandoned = abandoned;

@@ -15,9 +15,9 @@ struct pipit_connection;
 
 /* What the hook wants done with a request whose head has passed the guard. */
 enum pipit_decision {
-	PIPIT_DECIDE_NATIVE,   /* collect the content; evhttp is shown the request line only */
-	PIPIT_DECIDE_CLASSIC,  /* collect the content; evhttp is shown everything, its callback and its reply count */
-	PIPIT_DECIDE_ANSWERED, /* the hook has replied; evhttp does not hear of it */
+	PIPIT_DECIDE_NATIVE, /* collect the content, then call the hook `handle` */
+	PIPIT_DECIDE_CLASSIC, /* collect the content, then show evhttp the request: it calls back, and its reply counts */
+	PIPIT_DECIDE_ANSWERED, /* the hook has replied */
 	PIPIT_DECIDE_NO_MEMORY /* refuse with 503 */
 };
 
@@ -39,11 +39,12 @@ struct pipit_transport_hooks {
 	/* The bytes of the head are about to go: copy them. Returns the head's new place, or NULL (refused with 503). */
 	const struct pipit_guard_head *(*retain)(void *context, struct pipit_connection *connection);
 	/*
-	 * evhttp has called back: run the handler. body is followed by a NUL. A native handler may reply with
+	 * The content is complete: run the native handler. body is followed by a NUL. The handler may reply with
 	 * pipit_transport_reply() now or later; when it does not now, the hook must have copied what it still needs.
 	 */
-	void (*handle)(
-	    void *context, struct pipit_connection *connection, struct evhttp_request *engine, struct pipit_slice body);
+	void (*handle)(void *context, struct pipit_connection *connection, struct pipit_slice body);
+	/* evhttp has called back: run the route's evhttp callback, which replies to evhttp_request now or later. */
+	void (*call)(void *context, struct pipit_connection *connection, struct evhttp_request *evhttp_request);
 	/*
 	 * The request is over. complete: the whole reply was handed on (one from memory to the socket or its queue, a file or
 	 * a classic reply to the socket); otherwise the client was lost before.

@@ -155,7 +155,6 @@ static int ask_health(const struct pipit_config *config)
 
 int main(int argc, char **argv)
 {
-	cJSON_Hooks recycled = { pipit_recycle_malloc, pipit_recycle_free };
 	struct pipit_config config;
 	struct pipit_options options = { 0 };
 	char error[512];
@@ -163,7 +162,6 @@ int main(int argc, char **argv)
 
 	pipit_config_init(&config);
 	event_set_log_callback(on_libevent_message);
-	cJSON_InitHooks(&recycled);
 	error_number = pipit_reserve_memory(RESERVE_BYTES);
 	if (error_number != 0) {
 		pipit_log(

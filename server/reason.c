@@ -37,7 +37,7 @@ static const struct pipit_reason_entry entries[PIPIT_REASON_COUNT] = {
 	    "As many clients follow this stream as may; try again soon." },
 	[PIPIT_REASON_MEMORY_LIMIT] = { 503, "memory_limit", "The server is holding as many bytes as it may; try again soon." },
 	[PIPIT_REASON_OUT_OF_MEMORY] = { 503, "out_of_memory", "The server is short of memory; try again soon." },
-	[PIPIT_REASON_ENGINE] = { 500, "engine", "The server could not process the request." },
+	[PIPIT_REASON_EVHTTP] = { 500, "evhttp", "The server could not process the request." },
 };
 /* clang-format on */
 

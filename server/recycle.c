@@ -7,18 +7,6 @@
 
 _Thread_local struct pipit_recycle_shelf pipit_recycle_shelves[PIPIT_RECYCLE_COUNT];
 
-void *pipit_recycle_malloc(size_t size)
-{
-	void *memory = pipit_recycle_take(size);
-	return memory ? memory : malloc(size);
-}
-
-void pipit_recycle_free(void *memory)
-{
-	if (!pipit_recycle_keep(memory))
-		free(memory);
-}
-
 _Thread_local bool pipit_recycle_is_tidy;
 
 static pthread_key_t thread_end;

@@ -90,10 +90,6 @@ static inline bool pipit_recycle_keep(void *memory)
 	return true;
 }
 
-/* The same as functions, in the place of malloc() and free(). Any thread. */
-void *pipit_recycle_malloc(size_t size);
-void pipit_recycle_free(void *memory);
-
 /* Free what the calling thread keeps. A thread that ends does so by itself, but not the process. */
 void pipit_recycle_clear(void);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From readiness to requests, and from replies back to readiness; read from serve() to pipit_connection_settle(). What it
- * leaves to others: sending to output.c, evhttp to engine.c, the clock to deadlines.c, routes and handlers to the hooks.
+ * leaves to others: sending to output.c, evhttp to classic.c, the clock to deadlines.c, routes and handlers to the hooks.
  */
 #include "transport.h"
 
@@ -10,7 +10,6 @@
 #include "classic.h"
 #include "connection.h"
 #include "doors.h"
-#include "engine.h"
 #include "output.h"
 #include "reply.h"
 #include "reserve.h"
@@ -226,33 +225,43 @@ static void refuse_message(struct pipit_connection *connection, enum pipit_reaso
 	    connection, reason, pipit_connection_first_line(connection->head->bytes, connection->head->length));
 }
 
-static void show(struct pipit_connection *connection, struct pipit_slice body)
+static void call_evhttp(struct pipit_connection *connection, struct pipit_slice body)
 {
+	if (pipit_classic_show(connection, body))
+		pipit_connection_conclude(connection);
+	else if (!pipit_connection_is_gone(connection))
+		refuse_message(connection, pipit_reserve_is_low() ? PIPIT_REASON_OUT_OF_MEMORY : PIPIT_REASON_EVHTTP);
+}
+
+/* The request is whole: its handler's turn. */
+static void run(struct pipit_connection *connection, struct pipit_slice body)
+{
+	struct pipit_transport *transport = connection->transport;
 	connection->collecting = false;
 	connection->body_unread = false;
 	connection->body_bytes = body.length;
-	if (connection->is_classic ? pipit_classic_show(connection, body) : pipit_engine_show(connection, body))
-		pipit_connection_conclude(connection);
-	else if (!pipit_connection_is_gone(connection))
-		refuse_message(connection, connection->is_classic && !pipit_reserve_is_low()
-					       ? PIPIT_REASON_ENGINE
-					       : PIPIT_REASON_OUT_OF_MEMORY);
+	if (connection->is_classic) {
+		call_evhttp(connection, body);
+		return;
+	}
+	transport->hooks->handle(transport->context, connection, body);
+	pipit_connection_conclude(connection);
 }
 
 /* The whole content lies in flat memory. Handlers find a NUL behind it, where perhaps the next request begins. */
-static void show_in_place(struct pipit_connection *connection, char *body, size_t length)
+static void run_in_place(struct pipit_connection *connection, char *body, size_t length)
 {
 	char behind = body[length];
 	body[length] = '\0';
-	show(connection, (struct pipit_slice){ body, length });
+	run(connection, (struct pipit_slice){ body, length });
 	body[length] = behind;
 }
 
 /* The content has been collected; it is freed with the request. */
-static void show_collected(struct pipit_connection *connection)
+static void run_collected(struct pipit_connection *connection)
 {
 	connection->body[connection->body_length] = '\0';
-	show(connection, (struct pipit_slice){ connection->body, connection->body_length });
+	run(connection, (struct pipit_slice){ connection->body, connection->body_length });
 }
 
 static bool is_over_limit(const struct pipit_connection *connection, uint64_t length)
@@ -270,7 +279,7 @@ static size_t take_length(struct pipit_connection *connection, char *bytes, size
 	if (reason != PIPIT_REASON_NONE)
 		refuse_message(connection, reason);
 	else if (connection->body_length == connection->body_bytes)
-		show_collected(connection);
+		run_collected(connection);
 	return data.length;
 }
 
@@ -295,7 +304,7 @@ static size_t take_chunks(struct pipit_connection *connection, char *bytes, size
 			return length;
 		}
 		if (chunk == PIPIT_CHUNK_END) {
-			show_collected(connection);
+			run_collected(connection);
 			return at;
 		}
 	}
@@ -348,7 +357,7 @@ static size_t begin_content(struct pipit_connection *connection, char *behind, s
 	}
 	if (head->framing == PIPIT_FRAMING_LENGTH && head->content_length <= available) {
 		size_t length = (size_t)head->content_length;
-		show_in_place(connection, behind, length);
+		run_in_place(connection, behind, length);
 		return length;
 	}
 	reason = begin_collecting(connection);
@@ -404,7 +413,7 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 		return 0;
 	}
 	if (head->framing == PIPIT_FRAMING_NONE) {
-		show_in_place(connection, behind, 0);
+		run_in_place(connection, behind, 0);
 		return 0;
 	}
 	connection->wants_html = wants_html(head);
@@ -773,7 +782,6 @@ static void release(struct pipit_transport *transport)
 {
 	transport->hooks = NULL;
 	pipit_doors_remove(transport);
-	pipit_engine_close(transport);
 	pipit_classic_close(transport);
 	close_spare(transport);
 	free_newcomers(transport);
@@ -793,7 +801,7 @@ static bool set_up(struct pipit_transport *transport, bool has_classic)
 	transport->in = malloc(PIPIT_INPUT_SIZE + 1);
 	transport->batch = malloc(transport->config->max_output_bytes);
 	transport->turn_end = event_new(transport->base, -1, 0, on_turn_end, transport);
-	return transport->in && transport->batch && transport->turn_end && pipit_engine_open(transport) == 0 &&
+	return transport->in && transport->batch && transport->turn_end &&
 	       (!has_classic || pipit_classic_open(transport) == 0) && pipit_doors_are_ready(transport);
 }
 

@@ -47,7 +47,7 @@ size_t pipit_transport_close_all(struct pipit_transport *transport);
 bool pipit_transport_is_empty(const struct pipit_transport *transport);
 
 /*
- * Close all, free the engine. Connections that evhttp holds are freed by libevent in the next turn of the loop or with the base,
+ * Close all. Connections that evhttp holds are freed by libevent in the next turn of the loop or with the base,
  * and the transport's memory goes with the last of them; no hook is called after this returns.
  */
 void pipit_transport_free(struct pipit_transport *transport);

@@ -99,7 +99,7 @@ static const struct {
 	{ PIPIT_REASON_BODY_TIMEOUT, 408 },         /* RFC 9110 §15.5.9 */
 	{ PIPIT_REASON_TOO_MANY_CONNECTIONS, 503 }, /* RFC 9110 §15.6.4 */
 	{ PIPIT_REASON_OUT_OF_MEMORY, 503 },        /* RFC 9110 §15.6.4 */
-	{ PIPIT_REASON_ENGINE, 500 },               /* RFC 9110 §15.6.1 */
+	{ PIPIT_REASON_EVHTTP, 500 },               /* RFC 9110 §15.6.1 */
 };
 
 START_TEST(has_the_status_that_the_rfc_prescribes)

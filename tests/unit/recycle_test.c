@@ -11,6 +11,19 @@
 
 #define LARGEST 4096
 
+/* As the reserve does. */
+static void *recycled_malloc(size_t size)
+{
+	void *memory = pipit_recycle_take(size);
+	return memory ? memory : malloc(size);
+}
+
+static void recycled_free(void *memory)
+{
+	if (!pipit_recycle_keep(memory))
+		free(memory);
+}
+
 static size_t count_kept(void)
 {
 	size_t count = 0;
@@ -64,7 +77,7 @@ START_TEST(keeps_no_more_than_it_may)
 	for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
 		blocks[i] = malloc(100);
 	for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
-		pipit_recycle_free(blocks[i]);
+		recycled_free(blocks[i]);
 	/* malloc() may give a block that is a little larger than its neighbours, which belongs on the next shelf. */
 	for (size_t i = 0; i < PIPIT_RECYCLE_COUNT; i++) {
 		if (pipit_recycle_shelves[i].count > fullest)
@@ -102,16 +115,16 @@ static void *juggle(void *mark)
 		if (hands[at]) {
 			for (size_t j = 0; j < sizes[at]; j++)
 				wrong += hands[at][j] != (unsigned char)(byte + at);
-			pipit_recycle_free(hands[at]);
+			recycled_free(hands[at]);
 			hands[at] = NULL;
 		} else {
 			sizes[at] = dice >> 16 & 511;
-			hands[at] = pipit_recycle_malloc(sizes[at]);
+			hands[at] = recycled_malloc(sizes[at]);
 			memset(hands[at], (unsigned char)(byte + at), sizes[at]);
 		}
 	}
 	for (at = 0; at < 64; at++)
-		pipit_recycle_free(hands[at]);
+		recycled_free(hands[at]);
 	pipit_recycle_clear();
 	return (void *)wrong;
 }
@@ -136,7 +149,7 @@ static void *fill_shelves(void *unused)
 	for (size_t i = 0; i < PIPIT_RECYCLE_BLOCKS_MAX; i++)
 		blocks[i] = malloc(1000);
 	for (size_t i = 0; i < PIPIT_RECYCLE_BLOCKS_MAX; i++)
-		pipit_recycle_free(blocks[i]);
+		recycled_free(blocks[i]);
 	return NULL;
 }
 

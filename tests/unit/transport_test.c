@@ -267,107 +267,103 @@ static int new_file(size_t length)
 	return fd;
 }
 
-static void act_now(struct visit *visit, struct evhttp_request *engine, struct pipit_slice body)
+static void act_now(struct visit *visit, struct pipit_slice body)
 {
-	(void)engine;
 	echo(visit, body);
 }
 
-static void act_later(struct visit *visit, struct evhttp_request *engine, struct pipit_slice body)
+static void act_later(struct visit *visit, struct pipit_slice body)
 {
-	(void)engine, (void)body;
+	(void)body;
 	ck_assert_ptr_null(waiting);
 	waiting = visit;
 }
 
-static void act_small_file(struct visit *visit, struct evhttp_request *engine, struct pipit_slice body)
+static void act_small_file(struct visit *visit, struct pipit_slice body)
 {
-	(void)engine, (void)body;
+	(void)body;
 	reply_with_file(
 	    visit->connection, 200, (struct pipit_slice){ "", 0 }, new_file(SMALL_FILE_BYTES), SMALL_FILE_BYTES);
 }
 
-static void act_large_file(struct visit *visit, struct evhttp_request *engine, struct pipit_slice body)
+static void act_large_file(struct visit *visit, struct pipit_slice body)
 {
-	(void)engine, (void)body;
+	(void)body;
 	reply_with_file(
 	    visit->connection, 200, (struct pipit_slice){ "", 0 }, new_file(LARGE_FILE_BYTES), LARGE_FILE_BYTES);
 }
 
 /* Sparse: only its size matters. */
-static void act_huge_file(struct visit *visit, struct evhttp_request *engine, struct pipit_slice body)
+static void act_huge_file(struct visit *visit, struct pipit_slice body)
 {
 	int fd = memfd_create("content", MFD_CLOEXEC);
-	(void)engine, (void)body;
+	(void)body;
 	ck_assert_int_eq(ftruncate(fd, HUGE_BYTES), 0);
 	reply_with_file(visit->connection, 200, (struct pipit_slice){ "", 0 }, fd, HUGE_BYTES);
 }
 
-static void act_huge(struct visit *visit, struct evhttp_request *engine, struct pipit_slice body)
+static void act_huge(struct visit *visit, struct pipit_slice body)
 {
 	char *content = calloc(1, HUGE_BYTES);
-	(void)engine, (void)body;
+	(void)body;
 	ck_assert_ptr_nonnull(content);
 	reply(visit->connection, 200, (struct pipit_slice){ content, HUGE_BYTES });
 	free(content);
 }
 
-static void send_classic(struct evhttp_request *engine, const char *text, size_t length)
+static void send_classic(struct evhttp_request *request, const char *text, size_t length)
 {
 	struct evbuffer *content = evbuffer_new();
 	ck_assert_ptr_nonnull(content);
 	evbuffer_add(content, text, length);
-	evhttp_send_reply(engine, 200, "OK", content);
+	evhttp_send_reply(request, 200, "OK", content);
 	evbuffer_free(content);
 }
 
-static void act_classic(struct visit *visit, struct evhttp_request *engine, struct pipit_slice body)
+static void act_classic(struct evhttp_request *request)
 {
-	(void)visit, (void)body;
-	send_classic(engine, "classic", 7);
+	send_classic(request, "classic", 7);
 }
 
 /* evhttp closes the connection by itself after its error page. */
-static void act_classic_error(struct visit *visit, struct evhttp_request *engine, struct pipit_slice body)
+static void act_classic_error(struct evhttp_request *request)
 {
-	(void)visit, (void)body;
-	evhttp_send_error(engine, 404, NULL);
+	evhttp_send_error(request, 404, NULL);
 }
 
-static void act_classic_later(struct visit *visit, struct evhttp_request *engine, struct pipit_slice body)
+static void act_classic_later(struct evhttp_request *request)
 {
-	(void)visit, (void)body;
 	ck_assert_ptr_null(waiting_classic);
-	waiting_classic = engine;
+	waiting_classic = request;
 }
 
 /* More than the socket takes: what it does not take waits in evhttp's buffer. */
-static void act_classic_huge(struct visit *visit, struct evhttp_request *engine, struct pipit_slice body)
+static void act_classic_huge(struct evhttp_request *request)
 {
 	char *content = calloc(1, HUGE_BYTES);
-	(void)visit, (void)body;
 	ck_assert_ptr_nonnull(content);
-	send_classic(engine, content, HUGE_BYTES);
+	send_classic(request, content, HUGE_BYTES);
 	free(content);
 }
 
 static const struct act {
 	const char *path;
 	enum pipit_decision decision;
-	void (*handle)(struct visit *visit, struct evhttp_request *engine, struct pipit_slice body);
+	void (*handle)(struct visit *visit, struct pipit_slice body); /* native */
+	void (*call)(struct evhttp_request *request);                 /* of evhttp */
 } acts[] = {
-	{ "/now", PIPIT_DECIDE_NATIVE, act_now },
-	{ "/later", PIPIT_DECIDE_NATIVE, act_later },
-	{ "/small-file", PIPIT_DECIDE_NATIVE, act_small_file },
-	{ "/large-file", PIPIT_DECIDE_NATIVE, act_large_file },
-	{ "/huge-file", PIPIT_DECIDE_NATIVE, act_huge_file },
-	{ "/huge", PIPIT_DECIDE_NATIVE, act_huge },
-	{ "/classic", PIPIT_DECIDE_CLASSIC, act_classic },
-	{ "/classic-error", PIPIT_DECIDE_CLASSIC, act_classic_error },
-	{ "/classic-later", PIPIT_DECIDE_CLASSIC, act_classic_later },
-	{ "/classic-huge", PIPIT_DECIDE_CLASSIC, act_classic_huge },
-	{ "/answered", PIPIT_DECIDE_ANSWERED, NULL },
-	{ "/no-memory", PIPIT_DECIDE_NO_MEMORY, NULL },
+	{ "/now", PIPIT_DECIDE_NATIVE, act_now, NULL },
+	{ "/later", PIPIT_DECIDE_NATIVE, act_later, NULL },
+	{ "/small-file", PIPIT_DECIDE_NATIVE, act_small_file, NULL },
+	{ "/large-file", PIPIT_DECIDE_NATIVE, act_large_file, NULL },
+	{ "/huge-file", PIPIT_DECIDE_NATIVE, act_huge_file, NULL },
+	{ "/huge", PIPIT_DECIDE_NATIVE, act_huge, NULL },
+	{ "/classic", PIPIT_DECIDE_CLASSIC, NULL, act_classic },
+	{ "/classic-error", PIPIT_DECIDE_CLASSIC, NULL, act_classic_error },
+	{ "/classic-later", PIPIT_DECIDE_CLASSIC, NULL, act_classic_later },
+	{ "/classic-huge", PIPIT_DECIDE_CLASSIC, NULL, act_classic_huge },
+	{ "/answered", PIPIT_DECIDE_ANSWERED, NULL, NULL },
+	{ "/no-memory", PIPIT_DECIDE_NO_MEMORY, NULL, NULL },
 };
 
 /* ---------------------------------------------------------------- the layer above */
@@ -440,20 +436,34 @@ static const struct pipit_guard_head *on_retain(void *context, struct pipit_conn
 	return visit->head = visit->retained;
 }
 
-static void on_handle(
-    void *context, struct pipit_connection *connection, struct evhttp_request *engine, struct pipit_slice body)
+static char *new_last_body(size_t length)
+{
+	free(last_body);
+	last_body = malloc(length + 1);
+	ck_assert_ptr_nonnull(last_body);
+	last_body_length = length;
+	return last_body;
+}
+
+static void on_handle(void *context, struct pipit_connection *connection, struct pipit_slice body)
 {
 	struct visit *visit = visit_of(context, connection);
 
 	note("handle");
-	ck_assert_ptr_nonnull(engine);
 	ck_assert_int_eq(body.data[body.length], '\0');
-	free(last_body);
-	last_body = malloc(body.length + 1);
-	ck_assert_ptr_nonnull(last_body);
-	memcpy(last_body, body.data, body.length + 1);
-	last_body_length = body.length;
-	visit->act->handle(visit, engine, body);
+	memcpy(new_last_body(body.length), body.data, body.length + 1);
+	visit->act->handle(visit, body);
+}
+
+static void on_call(void *context, struct pipit_connection *connection, struct evhttp_request *request)
+{
+	struct evbuffer *body = evhttp_request_get_input_buffer(request);
+	size_t length = evbuffer_get_length(body);
+
+	note("handle");
+	new_last_body(length)[length] = '\0';
+	evbuffer_copyout(body, last_body, length);
+	visit_of(context, connection)->act->call(request);
 }
 
 static void on_finished(void *context, struct pipit_connection *connection, bool complete)
@@ -507,6 +517,7 @@ static const struct pipit_transport_hooks hooks = {
 	.head = on_head,
 	.retain = on_retain,
 	.handle = on_handle,
+	.call = on_call,
 	.finished = on_finished,
 	.refused = on_refused,
 	.abandoned = on_abandoned,
@@ -1044,16 +1055,16 @@ END_TEST
 START_TEST(dates_a_classic_reply_when_it_is_sent)
 {
 	struct client *client = knock();
-	struct evhttp_request *engine;
+	struct evhttp_request *request;
 	char at_first[64];
 
 	say(client, REQUEST("GET /classic-later"));
 	await_state(PIPIT_STATE_HANDLING, 1);
 	snprintf(at_first, sizeof at_first, "Date: %s", pipit_transport_date(transport));
 	skew_s = 3;
-	engine = waiting_classic;
+	request = waiting_classic;
 	waiting_classic = NULL;
-	send_classic(engine, "late", 4);
+	send_classic(request, "late", 4);
 	await(client, "late");
 	ck_assert_uint_eq(count_heard(client, "\r\nDate: "), 1);
 	ck_assert(!has_heard(client, at_first));
@@ -1063,14 +1074,14 @@ END_TEST
 START_TEST(sends_a_classic_reply_that_comes_later)
 {
 	struct client *client = knock();
-	struct evhttp_request *engine;
+	struct evhttp_request *request;
 
 	say(client, REQUEST("GET /classic-later") REQUEST("GET /now?2"));
 	await_state(PIPIT_STATE_HANDLING, 1);
 	await_journal("head handle retain");
-	engine = waiting_classic;
+	request = waiting_classic;
 	waiting_classic = NULL;
-	send_classic(engine, "at last", 7);
+	send_classic(request, "at last", 7);
 	await(client, "/now?2 ;");
 	await_journal("head handle retain complete head handle complete");
 	ck_assert(strstr(client->heard, "at last") < strstr(client->heard, "/now?2 ;"));
