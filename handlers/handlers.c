@@ -29,6 +29,7 @@ static const struct {
 } routes[] = {
 	{ PIPIT_GET, "/hello/get", hello_get, &hello_get_options },
 	{ PIPIT_POST, "/hello/post", hello_post, &hello_post_options },
+	{ PIPIT_GET, "/json/hello", json_hello, &json_hello_options },
 	{ PIPIT_POST, "/json/echo", json_echo, &json_echo_options },
 	{ PIPIT_GET, "/metrics", pipit_serve_metrics, &metrics_options },
 	{ PIPIT_GET, "/events", pipit_serve_events, &events_options },

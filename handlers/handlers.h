@@ -8,10 +8,23 @@
 /* The site map: registers every route. site: for the fallback; NULL for none. */
 int handlers_register(struct pipit_server *server, struct pipit_site *site, struct pipit_settings *settings);
 
+/* A name is greeted up to this length, in bytes; a longer one is refused rather than cut in the middle of a character. */
+#define HELLO_NAME_MAX_BYTES 256
+#define HELLO_NAME_SCHEMA "{\"type\":\"string\",\"maxLength\":256,\"examples\":[\"Ada\"]}"
+/* What /openapi.json tells of the greetings. */
+#define HELLO_PARAMETERS "[{\"name\":\"name\",\"in\":\"query\",\"schema\":" HELLO_NAME_SCHEMA "}]"
+#define HELLO_REPLY_SCHEMA                                 \
+	"{\"type\":\"object\",\"required\":[\"message\"]," \
+	"\"properties\":{\"message\":{\"type\":\"string\",\"examples\":[\"Hello, Ada!\"]}}}"
+
 /* hello.c; …_options is what GET /openapi.json tells of a handler's route. */
 extern const struct pipit_route_options hello_get_options, hello_post_options;
 void hello_get(struct pipit_request *request, void *arg);
 void hello_post(struct pipit_request *request, void *arg);
+
+/* json_hello.c */
+extern const struct pipit_route_options json_hello_options;
+void json_hello(struct pipit_request *request, void *arg);
 
 /* json_echo.c */
 extern const struct pipit_route_options json_echo_options;

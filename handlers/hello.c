@@ -6,24 +6,19 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A name is greeted up to this length, in bytes; longer ones are refused rather than cut in the middle of a character. */
-#define NAME_MAX_BYTES 256
-
-#define NAME_SCHEMA "{\"type\":\"string\",\"maxLength\":256,\"examples\":[\"Ada\"]}"
-#define SENDER_SCHEMA "{\"schema\":{\"type\":\"object\",\"properties\":{\"name\":" NAME_SCHEMA "}}}"
+#define SENDER_SCHEMA "{\"schema\":{\"type\":\"object\",\"properties\":{\"name\":" HELLO_NAME_SCHEMA "}}}"
 
 const struct pipit_route_options hello_get_options = {
 	.summary = "A greeting, of somebody by name.",
-	.parameters = "[{\"name\":\"name\",\"in\":\"query\",\"schema\":" NAME_SCHEMA "}]",
-	.reply_schema = "{\"type\":\"object\",\"required\":[\"message\"],"
-			"\"properties\":{\"message\":{\"type\":\"string\",\"examples\":[\"Hello, Ada!\"]}}}",
+	.parameters = HELLO_PARAMETERS,
+	.reply_schema = HELLO_REPLY_SCHEMA,
 };
 
 const struct pipit_route_options hello_post_options = {
 	.summary = "A greeting of the name that is sent, and how it was sent.",
 	.request_content = "{\"application/json\":" SENDER_SCHEMA ","
 			   "\"application/x-www-form-urlencoded\":" SENDER_SCHEMA ","
-			   "\"text/plain\":{\"schema\":" NAME_SCHEMA "}}",
+			   "\"text/plain\":{\"schema\":" HELLO_NAME_SCHEMA "}}",
 	.reply_schema = "{\"type\":\"object\",\"required\":[\"message\",\"received\",\"bytes\"],"
 			"\"properties\":{\"message\":{\"type\":\"string\"},"
 			"\"received\":{\"enum\":[\"json\",\"form\",\"text\"]},\"bytes\":{\"type\":\"integer\"}}}",
@@ -35,7 +30,7 @@ static const char world[] = "{\"message\":\"Hello, World!\"}";
 /* name: "" for a stranger. */
 static cJSON *greeting(const char *name)
 {
-	char message[sizeof "Hello, !" + NAME_MAX_BYTES] = "Hello, World!";
+	char message[sizeof "Hello, !" + HELLO_NAME_MAX_BYTES] = "Hello, World!";
 	cJSON *doc = cJSON_CreateObject();
 
 	if (*name)
@@ -53,11 +48,11 @@ static void refuse_name(struct pipit_request *request, const char *why)
 
 void hello_get(struct pipit_request *request, void *arg)
 {
-	char name[NAME_MAX_BYTES + 1];
+	char name[HELLO_NAME_MAX_BYTES + 1];
 	long length = pipit_request_query_value(request, "name", name, sizeof name);
 	(void)arg;
 
-	if (length > NAME_MAX_BYTES)
+	if (length > HELLO_NAME_MAX_BYTES)
 		refuse_name(request, "is longer than 256 bytes");
 	/* cJSON prints any bytes; a client must not make it print what is not JSON. */
 	else if (length > 0 && !pipit_is_utf8(name, (size_t)length))
@@ -92,7 +87,7 @@ static void greet_from_json(struct pipit_request *request)
 		return;
 	if (!cJSON_IsObject(content) || (name && !cJSON_IsString(name)))
 		pipit_reply_problem(request, 422, "Send an object such as {\"name\":\"Ada\"}, its name a string.");
-	else if (name && strlen(name->valuestring) > NAME_MAX_BYTES)
+	else if (name && strlen(name->valuestring) > HELLO_NAME_MAX_BYTES)
 		refuse_name(request, "is longer than 256 bytes");
 	else
 		greet_sender(request, name ? name->valuestring : "", "json");
@@ -101,7 +96,7 @@ static void greet_from_json(struct pipit_request *request)
 
 static void greet_from_text(struct pipit_request *request, const char *name, long length, const char *kind)
 {
-	if (length > NAME_MAX_BYTES)
+	if (length > HELLO_NAME_MAX_BYTES)
 		refuse_name(request, "is longer than 256 bytes");
 	else if (length > 0 && (strlen(name) != (size_t)length || !pipit_is_utf8(name, (size_t)length)))
 		refuse_name(request, "is not UTF-8 text");
@@ -111,7 +106,7 @@ static void greet_from_text(struct pipit_request *request, const char *name, lon
 
 void hello_post(struct pipit_request *request, void *arg)
 {
-	char name[NAME_MAX_BYTES + 1];
+	char name[HELLO_NAME_MAX_BYTES + 1];
 	size_t length;
 	const char *content = pipit_request_body(request, &length);
 	(void)arg;
@@ -123,7 +118,8 @@ void hello_post(struct pipit_request *request, void *arg)
 	} else if (pipit_request_is(request, "text/plain")) {
 		while (length && (content[length - 1] == '\n' || content[length - 1] == '\r'))
 			length--;
-		snprintf(name, sizeof name, "%.*s", (int)(length < NAME_MAX_BYTES ? length : NAME_MAX_BYTES), content);
+		snprintf(name, sizeof name, "%.*s",
+		    (int)(length < HELLO_NAME_MAX_BYTES ? length : HELLO_NAME_MAX_BYTES), content);
 		greet_from_text(request, name, (long)length, "text");
 	} else {
 		pipit_reply_header(

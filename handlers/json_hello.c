@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* GET /json/hello[?name=…]: the greeting of hello.c by a native handler, through cJSON. */
+#include "handlers.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+
+const struct pipit_route_options json_hello_options = {
+	.summary = "A greeting, by name if there is one, from a native handler.",
+	.parameters = HELLO_PARAMETERS,
+	.reply_schema = HELLO_REPLY_SCHEMA,
+};
+
+/* The usual reply, as cJSON would print it. */
+static const char world[] = "{\"message\":\"Hello, World!\"}";
+
+/* name: UTF-8, at most HELLO_NAME_MAX_BYTES. NULL when memory is short. */
+static cJSON *greeting(const char *name)
+{
+	char message[sizeof "Hello, !" + HELLO_NAME_MAX_BYTES];
+	cJSON *doc = cJSON_CreateObject();
+
+	snprintf(message, sizeof message, "Hello, %s!", name);
+	if (cJSON_AddStringToObject(doc, "message", message))
+		return doc;
+	cJSON_Delete(doc);
+	return NULL;
+}
+
+void json_hello(struct pipit_request *request, void *arg)
+{
+	char name[HELLO_NAME_MAX_BYTES + 1];
+	long length = pipit_request_query_value(request, "name", name, sizeof name);
+	(void)arg;
+
+	if (length > HELLO_NAME_MAX_BYTES)
+		pipit_reply_problem(request, 400, "The name is longer than %d bytes.", HELLO_NAME_MAX_BYTES);
+	/* cJSON prints any bytes; a client must not make it print what is not JSON. */
+	else if (length > 0 && !pipit_is_utf8(name, (size_t)length))
+		pipit_reply_problem(request, 400, "The name is not UTF-8.");
+	else if (length > 0)
+		pipit_reply_json(request, 200, greeting(name));
+	else
+		pipit_reply(request, 200, "application/json", world, sizeof world - 1);
+}
