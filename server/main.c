@@ -7,6 +7,7 @@
 #include "options.h"
 #include "pipit.h"
 #include "recycle.h"
+#include "reserve.h"
 #include "signals.h"
 
 #include <cjson/cJSON.h>
@@ -184,6 +185,7 @@ int main(int argc, char **argv)
 	pipit_config_clear(&config);
 	/* Everything of libevent's own, so that leak checkers have nothing to say. */
 	libevent_global_shutdown();
+	pipit_reserve_clear();
 	pipit_recycle_clear();
 	return result;
 }

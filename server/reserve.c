@@ -13,7 +13,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 struct block {
 	struct block *next;
@@ -24,14 +23,12 @@ static void *(*heap_realloc)(void *, size_t) = realloc;
 static bool recycles = true; /* false with a test's heap, which is to be asked every time */
 
 /* Set once, before there are threads. */
-static char *slab;
-static size_t slab_bytes; /* 0: there is no reserve */
-static size_t low_mark;   /* blocks in use, above which it is low */
+static size_t block_count; /* 0: there is no reserve */
+static size_t low_mark;    /* blocks missing, above which it is low */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct block *returned; /* newest first */
-static size_t begun_bytes;     /* of the slab, that have been handed out at least once: the rest costs no memory yet */
-static atomic_size_t in_use;   /* blocks; written under the lock, read without */
+static struct block *blocks;  /* those that are there */
+static atomic_size_t missing; /* handed out and not replaced yet; written under the lock, read without */
 
 /* --- without memory ------------------------------------------------------------------------------------------------ */
 
@@ -40,67 +37,62 @@ static atomic_size_t in_use;   /* blocks; written under the lock, read without *
 
 RARE static void *take_block(size_t size)
 {
-	struct block *block = NULL;
+	struct block *block;
 
 	if (size > PIPIT_RESERVE_BLOCK_BYTES)
 		return NULL;
 	pthread_mutex_lock(&lock);
-	if (returned) {
-		block = returned;
-		returned = block->next;
-	} else if (begun_bytes < slab_bytes) {
-		block = (struct block *)(slab + begun_bytes);
-		begun_bytes += PIPIT_RESERVE_BLOCK_BYTES;
+	block = blocks;
+	if (block) {
+		blocks = block->next;
+		atomic_fetch_add_explicit(&missing, 1, memory_order_relaxed);
 	}
-	if (block)
-		atomic_fetch_add_explicit(&in_use, 1, memory_order_relaxed);
 	pthread_mutex_unlock(&lock);
 	return block;
 }
 
-RARE static void give_back(void *memory)
+/* False when nothing is missing. */
+static bool put_block(void *memory)
 {
 	struct block *block = memory;
+	bool is_missing;
+
 	pthread_mutex_lock(&lock);
-	block->next = returned;
-	returned = block;
-	atomic_fetch_sub_explicit(&in_use, 1, memory_order_relaxed);
+	is_missing = atomic_load_explicit(&missing, memory_order_relaxed) > 0;
+	if (is_missing) {
+		block->next = blocks;
+		blocks = block;
+		atomic_fetch_sub_explicit(&missing, 1, memory_order_relaxed);
+	}
 	pthread_mutex_unlock(&lock);
+	return is_missing;
 }
 
-/* A block of the reserve changes its size. Only the heap has larger ones. */
-RARE static void *resize_block(void *block, size_t size)
+/* Memory that is freed takes the place of a block that is missing, when it is of that size. */
+RARE static bool replace_block(void *memory)
 {
-	void *moved;
-	if (size <= PIPIT_RESERVE_BLOCK_BYTES)
-		return block;
-	moved = heap_malloc(size);
-	if (!moved)
-		return NULL;
-	memcpy(moved, block, PIPIT_RESERVE_BLOCK_BYTES);
-	give_back(block);
-	return moved;
+	size_t size = malloc_usable_size(memory);
+	return size >= PIPIT_RESERVE_BLOCK_BYTES && size < 2 * PIPIT_RESERVE_BLOCK_BYTES && put_block(memory);
 }
 
 /* The heap could not change the size of `memory` (NULL: of none). */
-RARE static void *move_from_heap(void *memory, size_t size)
+RARE static void *resize(void *memory, size_t size)
 {
-	void *block = take_block(size);
 	size_t before = memory ? malloc_usable_size(memory) : 0;
+	void *block;
+
+	if (before >= size)
+		return memory;
+	block = take_block(size);
 	if (!block)
 		return NULL;
 	if (before)
-		memcpy(block, memory, before < size ? before : size);
-	free(memory);
+		memcpy(block, memory, before);
+	pipit_reserve_free(memory);
 	return block;
 }
 
 /* --- always -------------------------------------------------------------------------------------------------------- */
-
-static bool is_block(const void *memory)
-{
-	return (uintptr_t)memory - (uintptr_t)slab < slab_bytes;
-}
 
 void *pipit_reserve_malloc(size_t size)
 {
@@ -112,30 +104,44 @@ void *pipit_reserve_malloc(size_t size)
 
 void *pipit_reserve_realloc(void *memory, size_t size)
 {
-	void *moved;
-	if (is_block(memory))
-		return resize_block(memory, size);
-	moved = heap_realloc(memory, size);
+	void *resized = heap_realloc(memory, size);
 	/* Of size 0 it is freed, and NULL no failure. */
-	return moved || size == 0 ? moved : move_from_heap(memory, size);
+	return resized || size == 0 ? resized : resize(memory, size);
 }
 
 void pipit_reserve_free(void *memory)
 {
-	if (is_block(memory))
-		give_back(memory);
-	else if (!recycles || !pipit_recycle_keep(memory))
+	if (memory && atomic_load_explicit(&missing, memory_order_relaxed) > 0 && replace_block(memory))
+		return;
+	if (!recycles || !pipit_recycle_keep(memory))
 		free(memory);
+}
+
+/* Blocks may have been freed by a program with free(), as libevent's documentation tells it. */
+RARE static void refill(void)
+{
+	while (atomic_load_explicit(&missing, memory_order_relaxed) > low_mark) {
+		void *memory = heap_malloc(PIPIT_RESERVE_BLOCK_BYTES);
+		if (!memory)
+			return;
+		if (!put_block(memory)) {
+			free(memory);
+			return;
+		}
+	}
 }
 
 bool pipit_reserve_is_low(void)
 {
-	return atomic_load_explicit(&in_use, memory_order_relaxed) > low_mark;
+	if (atomic_load_explicit(&missing, memory_order_relaxed) <= low_mark)
+		return false;
+	refill();
+	return atomic_load_explicit(&missing, memory_order_relaxed) > low_mark;
 }
 
 size_t pipit_reserve_blocks(void)
 {
-	return atomic_load_explicit(&in_use, memory_order_relaxed);
+	return atomic_load_explicit(&missing, memory_order_relaxed);
 }
 
 /* --- setting up ---------------------------------------------------------------------------------------------------- */
@@ -151,22 +157,35 @@ void pipit_reserve_set_heap(void *(*malloc_function)(size_t), void *(*realloc_fu
 int pipit_reserve_memory(size_t bytes)
 {
 	size_t count = bytes / PIPIT_RESERVE_BLOCK_BYTES;
-	void *memory;
 
-	if (slab_bytes)
+	if (block_count)
 		return -EALREADY;
 	if (count == 0)
 		return -EINVAL;
-	/* Not from the heap: the kernel has promised it, but it costs nothing before it is used. */
-	memory =
-	    mmap(NULL, count * PIPIT_RESERVE_BLOCK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
-		return -errno;
-	slab = memory;
-	slab_bytes = count * PIPIT_RESERVE_BLOCK_BYTES;
+	atomic_store(&missing, count);
+	for (size_t i = 0; i < count; i++) {
+		void *memory = heap_malloc(PIPIT_RESERVE_BLOCK_BYTES);
+		if (!memory) {
+			pipit_reserve_clear();
+			return -ENOMEM;
+		}
+		put_block(memory);
+	}
+	block_count = count;
 	low_mark = count / 4;
 	/* With functions named, libevent zeroes malloc()'s memory itself instead of calling calloc(), which in glibc before 2.41
 	 * does not take from the thread's cache: 11 % of the instructions per request (measured, glibc 2.36). */
 	event_set_mem_functions(pipit_reserve_malloc, pipit_reserve_realloc, pipit_reserve_free);
 	return 0;
+}
+
+void pipit_reserve_clear(void)
+{
+	while (blocks) {
+		struct block *next = blocks->next;
+		free(blocks);
+		blocks = next;
+	}
+	atomic_store(&missing, 0);
+	block_count = low_mark = 0;
 }

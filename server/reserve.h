@@ -5,8 +5,11 @@
  * libevent 2.1.12 does not survive that certain allocations fail: a callback of an evbuffer (40 bytes) while a filter is made,
  * the address of a client (56 at most) while evhttp makes a connection, the two lists of headers (16 each) of an evhttp
  * request, of which a new one is made after each that ends. Larger ones may fail: evhttp then refuses the request or gives up
- * its connection. So the blocks are small and many, and whoever looks at pipit_reserve_is_low() before beginning something new
- * leaves enough of them for what has begun.
+ * its connection. So the blocks are small and many, and a caller that looks at pipit_reserve_is_low() before it begins something
+ * new leaves enough of them for what has begun.
+ *
+ * Blocks are malloc()'s: a callback may get one as the result of evhttp_uridecode() or evbuffer_readln(), and frees it with
+ * free(). So any freed memory of that size takes the place of a block that is missing.
  *
  * Every function may be called from any thread.
  */
@@ -22,8 +25,11 @@
 /* More than a quarter is in use: nothing new should begin. False when there is no reserve. */
 bool pipit_reserve_is_low(void);
 
-/* Blocks that have been handed out and not come back. */
+/* Blocks that have been handed out and not been replaced. */
 size_t pipit_reserve_blocks(void);
+
+/* At the end of the process, for leak checkers: free what is there. libevent is not used any more. */
+void pipit_reserve_clear(void);
 
 /* What libevent is given in the place of malloc(), realloc() and free(). */
 void *pipit_reserve_malloc(size_t size);
