@@ -21,14 +21,24 @@ static const struct pipit_route_options openapi_options = {
 	.replies = "{\"304\":{\"description\":\"It is what If-None-Match names.\"}}",
 };
 
+/* Callbacks of evhttp: what evhttp_set_cb() takes. Their argument is the server. */
+static const struct {
+	unsigned methods;
+	const char *pattern;
+	pipit_evhttp_callback *callback;
+	const struct pipit_route_options *options;
+} evhttp_routes[] = {
+	{ PIPIT_GET, "/hello/get", hello_get, &hello_get_options },
+	{ PIPIT_POST, "/hello/post", hello_post, &hello_post_options },
+};
+
+/* Native handlers: these do without evhttp. */
 static const struct {
 	unsigned methods;
 	const char *pattern;
 	pipit_handler *handler;
 	const struct pipit_route_options *options;
-} routes[] = {
-	{ PIPIT_GET, "/hello/get", hello_get, &hello_get_options },
-	{ PIPIT_POST, "/hello/post", hello_post, &hello_post_options },
+} native_routes[] = {
 	{ PIPIT_GET, "/json/hello", json_hello, &json_hello_options },
 	{ PIPIT_POST, "/json/echo", json_echo, &json_echo_options },
 	{ PIPIT_GET, "/metrics", pipit_serve_metrics, &metrics_options },
@@ -42,9 +52,12 @@ int handlers_register(struct pipit_server *server, struct pipit_site *site, stru
 {
 	/* Every failure is remembered by the server and fails its start; the first is returned. */
 	int error = 0;
-	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
-		error |= pipit_route_with(
-		    server, routes[i].methods, routes[i].pattern, routes[i].handler, NULL, routes[i].options);
+	for (size_t i = 0; i < sizeof evhttp_routes / sizeof *evhttp_routes; i++)
+		error |= pipit_route_evhttp_with(server, evhttp_routes[i].methods, evhttp_routes[i].pattern,
+		    evhttp_routes[i].callback, server, evhttp_routes[i].options);
+	for (size_t i = 0; i < sizeof native_routes / sizeof *native_routes; i++)
+		error |= pipit_route_with(server, native_routes[i].methods, native_routes[i].pattern,
+		    native_routes[i].handler, NULL, native_routes[i].options);
 	if (settings)
 		error |= pipit_route_settings(server, "/api/settings", settings);
 	if (site)

@@ -19,8 +19,7 @@ int handlers_register(struct pipit_server *server, struct pipit_site *site, stru
 
 /* hello.c; …_options is what GET /openapi.json tells of a handler's route. */
 extern const struct pipit_route_options hello_get_options, hello_post_options;
-void hello_get(struct pipit_request *request, void *arg);
-void hello_post(struct pipit_request *request, void *arg);
+pipit_evhttp_callback hello_get, hello_post; /* arg of hello_post: the struct pipit_server */
 
 /* json_hello.c */
 extern const struct pipit_route_options json_hello_options;

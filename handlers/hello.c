@@ -1,20 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-/* GET /hello/get[?name=…] and POST /hello/post: the smallest useful handlers. */
+/*
+ * GET /hello/get[?name=…] and POST /hello/post: evhttp callbacks, as a program with libevent's server has them. What they use of
+ * pipit are two helpers: strict JSON, and problem documents for errors.
+ */
 #include "handlers.h"
 
 #include <cjson/cJSON.h>
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <event2/util.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SENDER_SCHEMA "{\"schema\":{\"type\":\"object\",\"properties\":{\"name\":" HELLO_NAME_SCHEMA "}}}"
 
+/* Neither callback asks who its client is. */
 const struct pipit_route_options hello_get_options = {
-	.summary = "A greeting, of somebody by name.",
+	.borrows_connection = true,
+	.summary = "A greeting, by name if there is one, from an evhttp callback.",
 	.parameters = HELLO_PARAMETERS,
 	.reply_schema = HELLO_REPLY_SCHEMA,
 };
 
 const struct pipit_route_options hello_post_options = {
+	.borrows_connection = true,
 	.summary = "A greeting of the name that is sent, and how it was sent.",
 	.request_content = "{\"application/json\":" SENDER_SCHEMA ","
 			   "\"application/x-www-form-urlencoded\":" SENDER_SCHEMA ","
@@ -24,107 +34,201 @@ const struct pipit_route_options hello_post_options = {
 			"\"received\":{\"enum\":[\"json\",\"form\",\"text\"]},\"bytes\":{\"type\":\"integer\"}}}",
 };
 
-/* What most ask for, as cJSON would print it. */
-static const char world[] = "{\"message\":\"Hello, World!\"}";
-
-/* name: "" for a stranger. */
-static cJSON *greeting(const char *name)
+static void refuse_short(struct evhttp_request *request)
 {
-	char message[sizeof "Hello, !" + HELLO_NAME_MAX_BYTES] = "Hello, World!";
-	cJSON *doc = cJSON_CreateObject();
-
-	if (*name)
-		snprintf(message, sizeof message, "Hello, %s!", name);
-	if (cJSON_AddStringToObject(doc, "message", message))
-		return doc;
-	cJSON_Delete(doc);
-	return NULL;
+	pipit_evhttp_send_problem(request, 503, "The server is short of memory; try again soon.");
 }
 
-static void refuse_name(struct pipit_request *request, const char *why)
+/* --- the greeting -------------------------------------------------------------------------------------------------- */
+
+/* Print {"message":"Hello, NAME!" without its end; "" is a name for the world. 0, or -1 when memory is short. */
+static int print_greeting(struct evbuffer *content, const char *name)
 {
-	pipit_reply_problem(request, 400, "The name %s.", why);
+	char message[sizeof "Hello, !" + HELLO_NAME_MAX_BYTES];
+	cJSON *text;
+	char *printed;
+	int result = -1;
+
+	if (!*name)
+		return evbuffer_add_printf(content, "{\"message\":\"Hello, World!\"") < 0 ? -1 : 0;
+	snprintf(message, sizeof message, "Hello, %s!", name);
+	text = cJSON_CreateStringReference(message);
+	printed = cJSON_PrintUnformatted(text);
+	if (printed && evbuffer_add_printf(content, "{\"message\":%s", printed) >= 0)
+		result = 0;
+	cJSON_free(printed);
+	cJSON_Delete(text);
+	return result;
 }
 
-void hello_get(struct pipit_request *request, void *arg)
+/* name: "" for the world. rest: of the JSON text, behind the message. */
+static void greet(struct evhttp_request *request, const char *name, const char *rest)
 {
-	char name[HELLO_NAME_MAX_BYTES + 1];
-	long length = pipit_request_query_value(request, "name", name, sizeof name);
+	struct evbuffer *content = evbuffer_new();
+
+	if (content && print_greeting(content, name) == 0 && evbuffer_add(content, rest, strlen(rest)) == 0 &&
+	    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "application/json") == 0)
+		evhttp_send_reply(request, HTTP_OK, "OK", content);
+	else
+		refuse_short(request);
+	if (content)
+		evbuffer_free(content);
+}
+
+/* Whether the name may be greeted; it is refused if not. */
+static bool is_welcome(struct evhttp_request *request, const char *name, size_t length)
+{
+	if (length > HELLO_NAME_MAX_BYTES)
+		pipit_evhttp_send_problem(request, 400, "The name is longer than %d bytes.", HELLO_NAME_MAX_BYTES);
+	else if (strlen(name) != length || !pipit_is_utf8(name, length))
+		pipit_evhttp_send_problem(request, 400, "The name is not UTF-8 text.");
+	else
+		return true;
+	return false;
+}
+
+/* --- the name in a query or a form --------------------------------------------------------------------------------- */
+
+/* 1 or 0, or -1 when memory is short. */
+static int is_name(const char *key)
+{
+	char *decoded = evhttp_uridecode(key, 1, NULL);
+	int is = decoded ? strcmp(decoded, "name") == 0 : -1;
+	free(decoded);
+	return is;
+}
+
+/*
+ * The value of the first parameter called "name", decoded; the caller frees it. "" when there is none, NULL when memory is short.
+ * Not by evhttp_parse_query_str(), which gives up at a parameter without "=", does not decode names, and cuts values at %00.
+ */
+static char *find_name(const char *parameters, size_t *length)
+{
+	char *copy = strdup(parameters), *rest = copy, *value = NULL, *name;
+	int is_found = 0;
+
+	if (!copy)
+		return NULL;
+	while (is_found == 0 && rest) {
+		value = strsep(&rest, "&");
+		is_found = is_name(strsep(&value, "="));
+	}
+	name = is_found < 0 ? NULL : evhttp_uridecode(is_found && value ? value : "", 1, length);
+	free(copy);
+	return name;
+}
+
+void hello_get(struct evhttp_request *request, void *arg)
+{
+	const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
+	size_t length;
+	char *name;
 	(void)arg;
 
-	if (length > HELLO_NAME_MAX_BYTES)
-		refuse_name(request, "is longer than 256 bytes");
-	/* cJSON prints any bytes; a client must not make it print what is not JSON. */
-	else if (length > 0 && !pipit_is_utf8(name, (size_t)length))
-		refuse_name(request, "is not UTF-8");
-	else if (length > 0)
-		pipit_reply_json(request, 200, greeting(name));
-	else
-		pipit_reply(request, 200, "application/json", world, sizeof world - 1);
-}
-
-/* Where the name was found, and what came with it. */
-static void greet_sender(struct pipit_request *request, const char *name, const char *kind)
-{
-	size_t length;
-	cJSON *doc;
-
-	pipit_request_body(request, &length);
-	doc = greeting(name);
-	if (!cJSON_AddStringToObject(doc, "received", kind) || !cJSON_AddNumberToObject(doc, "bytes", (double)length)) {
-		cJSON_Delete(doc);
-		doc = NULL;
+	if (!query) {
+		greet(request, "", "}");
+		return;
 	}
-	pipit_reply_json(request, 200, doc);
+	name = find_name(query, &length);
+	if (!name)
+		refuse_short(request);
+	else if (is_welcome(request, name, length))
+		greet(request, name, "}");
+	free(name);
 }
 
-static void greet_from_json(struct pipit_request *request)
+/* --- POST ---------------------------------------------------------------------------------------------------------- */
+
+static void greet_sender(struct evhttp_request *request, const char *name, const char *kind, size_t bytes)
 {
-	cJSON *content = pipit_request_json(request);
+	char rest[64];
+	snprintf(rest, sizeof rest, ",\"received\":\"%s\",\"bytes\":%zu}", kind, bytes);
+	greet(request, name, rest);
+}
+
+static void greet_from_json(struct evhttp_request *request, const struct pipit_server *server, size_t bytes)
+{
+	cJSON *content = pipit_evhttp_json(request, server);
 	const cJSON *name = cJSON_GetObjectItemCaseSensitive(content, "name");
+	const char *text = name && cJSON_IsString(name) ? name->valuestring : "";
 
 	if (!content)
 		return;
 	if (!cJSON_IsObject(content) || (name && !cJSON_IsString(name)))
-		pipit_reply_problem(request, 422, "Send an object such as {\"name\":\"Ada\"}, its name a string.");
-	else if (name && strlen(name->valuestring) > HELLO_NAME_MAX_BYTES)
-		refuse_name(request, "is longer than 256 bytes");
-	else
-		greet_sender(request, name ? name->valuestring : "", "json");
+		pipit_evhttp_send_problem(
+		    request, 422, "Send an object such as {\"name\":\"Ada\"}, its name a string.");
+	else if (is_welcome(request, text, strlen(text)))
+		greet_sender(request, text, "json", bytes);
 	cJSON_Delete(content);
 }
 
-static void greet_from_text(struct pipit_request *request, const char *name, long length, const char *kind)
+static void greet_from_form(struct evhttp_request *request, const char *content, size_t bytes)
 {
-	if (length > HELLO_NAME_MAX_BYTES)
-		refuse_name(request, "is longer than 256 bytes");
-	else if (length > 0 && (strlen(name) != (size_t)length || !pipit_is_utf8(name, (size_t)length)))
-		refuse_name(request, "is not UTF-8 text");
-	else
-		greet_sender(request, length > 0 ? name : "", kind);
+	size_t length;
+	char *name = find_name(content, &length);
+
+	if (!name)
+		refuse_short(request);
+	else if (is_welcome(request, name, length))
+		greet_sender(request, name, "form", bytes);
+	free(name);
 }
 
-void hello_post(struct pipit_request *request, void *arg)
+/* The line end is the sender's, not the name's. */
+static void greet_from_text(struct evhttp_request *request, char *content, size_t bytes)
 {
-	char name[HELLO_NAME_MAX_BYTES + 1];
-	size_t length;
-	const char *content = pipit_request_body(request, &length);
-	(void)arg;
+	size_t length = bytes;
+	while (length && (content[length - 1] == '\n' || content[length - 1] == '\r'))
+		length--;
+	content[length] = '\0';
+	if (is_welcome(request, content, length))
+		greet_sender(request, content, "text", bytes);
+}
 
-	if (pipit_request_is(request, "application/json")) {
-		greet_from_json(request);
-	} else if (pipit_request_is(request, "application/x-www-form-urlencoded")) {
-		greet_from_text(request, name, pipit_request_form_value(request, "name", name, sizeof name), "form");
-	} else if (pipit_request_is(request, "text/plain")) {
-		while (length && (content[length - 1] == '\n' || content[length - 1] == '\r'))
-			length--;
-		snprintf(name, sizeof name, "%.*s",
-		    (int)(length < HELLO_NAME_MAX_BYTES ? length : HELLO_NAME_MAX_BYTES), content);
-		greet_from_text(request, name, (long)length, "text");
+/* Whether a Content-Type is this media type, whatever its parameters and case; a suffix such as "+json" counts like the type. */
+static bool is_type(const char *type, const char *media_type, const char *suffix)
+{
+	size_t length = strcspn(type, "; \t"), suffix_length = strlen(suffix);
+	if (length == strlen(media_type) && evutil_ascii_strncasecmp(type, media_type, length) == 0)
+		return true;
+	return suffix_length && length > suffix_length &&
+	       evutil_ascii_strncasecmp(type + length - suffix_length, suffix, suffix_length) == 0;
+}
+
+/* The content of a request, with a NUL behind it; the caller frees it. NULL when memory is short. */
+static char *copy_content(struct evhttp_request *request, size_t *bytes)
+{
+	struct evbuffer *input = evhttp_request_get_input_buffer(request);
+	char *content = malloc(evbuffer_get_length(input) + 1);
+
+	if (!content)
+		return NULL;
+	*bytes = evbuffer_get_length(input);
+	evbuffer_copyout(input, content, *bytes);
+	content[*bytes] = '\0';
+	return content;
+}
+
+void hello_post(struct evhttp_request *request, void *server)
+{
+	struct evkeyvalq *fields = evhttp_request_get_input_headers(request);
+	const char *type = evhttp_find_header(fields, "Content-Type");
+	size_t bytes = 0;
+	char *content = copy_content(request, &bytes);
+
+	if (!content) {
+		refuse_short(request);
+	} else if (type && is_type(type, "application/json", "+json")) {
+		greet_from_json(request, server, bytes);
+	} else if (type && is_type(type, "application/x-www-form-urlencoded", "")) {
+		greet_from_form(request, content, bytes);
+	} else if (type && is_type(type, "text/plain", "")) {
+		greet_from_text(request, content, bytes);
 	} else {
-		pipit_reply_header(
-		    request, "Accept", "application/json, application/x-www-form-urlencoded, text/plain");
-		pipit_reply_problem(request, 415,
+		evhttp_add_header(evhttp_request_get_output_headers(request), "Accept",
+		    "application/json, application/x-www-form-urlencoded, text/plain");
+		pipit_evhttp_send_problem(request, 415,
 		    "The content must be application/json, application/x-www-form-urlencoded or text/plain.");
 	}
+	free(content);
 }

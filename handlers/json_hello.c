@@ -4,6 +4,7 @@
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <string.h>
 
 const struct pipit_route_options json_hello_options = {
 	.summary = "A greeting, by name if there is one, from a native handler.",
@@ -36,8 +37,8 @@ void json_hello(struct pipit_request *request, void *arg)
 	if (length > HELLO_NAME_MAX_BYTES)
 		pipit_reply_problem(request, 400, "The name is longer than %d bytes.", HELLO_NAME_MAX_BYTES);
 	/* cJSON prints any bytes; a client must not make it print what is not JSON. */
-	else if (length > 0 && !pipit_is_utf8(name, (size_t)length))
-		pipit_reply_problem(request, 400, "The name is not UTF-8.");
+	else if (length > 0 && (strlen(name) != (size_t)length || !pipit_is_utf8(name, (size_t)length)))
+		pipit_reply_problem(request, 400, "The name is not UTF-8 text.");
 	else if (length > 0)
 		pipit_reply_json(request, 200, greeting(name));
 	else

@@ -2,9 +2,6 @@
 /* See budget.h. */
 #include "budget.h"
 
-/* evhttp does not tell bytes of a file from bytes in memory: a classic reply counts up to here. */
-#define CLASSIC_BYTES_MAX (1024 * 1024)
-
 bool pipit_budget_take(struct pipit_connection *connection, enum pipit_house_kind kind, size_t more)
 {
 	uint64_t limit = connection->transport->config->memory_limit;
@@ -37,12 +34,17 @@ static void set(struct pipit_connection *connection, enum pipit_house_kind kind,
 	connection->charged[kind] = buffered;
 }
 
-void pipit_budget_settle(struct pipit_connection *connection, size_t classic_bytes)
+bool pipit_budget_settle(struct pipit_connection *connection, size_t evhttp_bytes)
 {
+	const struct pipit_transport *transport = connection->transport;
+	uint64_t limit = transport->config->memory_limit, before = connection->charged[PIPIT_HOUSE_CONTENT];
+
 	set(connection, PIPIT_HOUSE_INPUT, connection->pending_capacity);
 	set(connection, PIPIT_HOUSE_CONTENT,
 	    connection->body_capacity + connection->retained_bytes + connection->handed_bytes + connection->out_length +
-		(classic_bytes < CLASSIC_BYTES_MAX ? classic_bytes : CLASSIC_BYTES_MAX));
+		evhttp_bytes);
+	return !limit || evhttp_bytes == 0 || connection->charged[PIPIT_HOUSE_CONTENT] <= before ||
+	       pipit_house_bytes(transport->house) <= limit;
 }
 
 void pipit_budget_close(struct pipit_connection *connection)

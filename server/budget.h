@@ -17,10 +17,10 @@ bool pipit_budget_take(struct pipit_connection *connection, enum pipit_house_kin
 bool pipit_budget_would_fit(const struct pipit_connection *connection, uint64_t bytes);
 
 /*
- * Bring the account in line with the buffers as they are. classic_bytes: what a classic reply has in evhttp's buffer, which
- * grows without asking.
+ * Bring the account in line with the buffers as they are. evhttp_bytes: what the reply of an evhttp callback has buffered, which
+ * grows without asking. False when it has grown and the budget has not got it: the connection must go.
  */
-void pipit_budget_settle(struct pipit_connection *connection, size_t classic_bytes);
+bool pipit_budget_settle(struct pipit_connection *connection, size_t evhttp_bytes);
 
 /* Its buffers are about to be freed. */
 void pipit_budget_close(struct pipit_connection *connection);

@@ -13,11 +13,11 @@
 #include "pipit.h"
 #include "stats.h"
 
-#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/uio.h>
 
 enum pipit_phase {
@@ -31,15 +31,22 @@ enum pipit_phase {
 	PHASE_COUNT
 };
 
+struct bufferevent;
+struct evbuffer;
+struct evhttp;
+struct evhttp_bound_socket;
+struct evkeyval;
+struct pipit_evhttp_link;
+
 struct pipit_connection {
 	struct pipit_transport *transport;
-	struct bufferevent *bev; /* what evhttp holds for classic callbacks; NULL: the server has none */
+	struct pipit_evhttp_link *link;           /* its own, or borrowed for the current request; NULL: none */
 	struct pipit_connection *next, *previous; /* all adopted connections of the transport */
 	struct pipit_connection *next_waiting;    /* on transport->waiting */
 	struct pipit_connection *next_gone;       /* on transport->gone */
 	struct event io;                          /* for `interest`; assigned once fd >= 0 */
 	int fd;                                   /* -1 until adopted */
-	int accepted;                             /* the same, ours to close; -1: not yet, or evhttp closes it */
+	int accepted;                             /* the same, ours to close; -1: not yet, or the link's */
 	short interest;                           /* EV_READ, EV_WRITE or 0: what io is added for */
 	enum pipit_phase phase;
 	uint64_t phase_ms;     /* when the phase began */
@@ -79,31 +86,27 @@ struct pipit_connection {
 	struct pipit_descriptor *file; /* held; NULL when none */
 	uint64_t file_offset, file_left;
 	struct pipit_parts *parts; /* owned: what of a reply in parts has not begun, see output.h; NULL when none */
-	size_t classic_head_left;  /* bytes of a classic reply's head still in evhttp's buffer */
+	struct evbuffer *rest;     /* of replies of evhttp callbacks, in front of `out`; NULL when none */
 	struct pipit_streaming *streaming; /* the reply is left open, see streaming.h; NULL: it is not */
 
 	uint8_t minor; /* of the current request's version */
 	bool is_head;
-	bool is_classic;
-	bool wants_html;        /* of a request whose content is being collected */
-	bool keep_alive;        /* what the request asks for */
-	bool body_unread;       /* content of this request is, or will be, left on the wire */
-	bool collecting;        /* content is arriving */
-	bool deferred;          /* the handler has not replied yet */
-	bool classic_called;    /* evhttp has called back for what it was shown */
-	bool answered;          /* a reply has been given */
-	bool classic_head_done; /* evhttp's head has left its buffer */
-	bool classic_has_content;
-	int64_t classic_length; /* of the content, as announced; -1: it was not */
-	bool closing;           /* no further request is read */
-	bool lingers;           /* bytes of the client may still be under way when we close */
-	bool broken;            /* the socket failed */
-	bool is_waiting;        /* on transport->waiting */
-	bool is_counted;        /* among the open connections */
-	bool is_let_in;         /* counted for its client's address */
-	bool is_closed;         /* its memory lives only until the end of this loop turn */
-	bool was_abandoned;     /* the hook has been told that the client left */
-	uint32_t linger_left;   /* bytes still to be read and thrown away */
+	bool is_evhttp;       /* an evhttp callback's */
+	bool wants_html;      /* of a request whose content is being collected */
+	bool keep_alive;      /* what the request asks for */
+	bool body_unread;     /* content of this request is, or will be, left on the wire */
+	bool collecting;      /* content is arriving */
+	bool deferred;        /* the handler has not replied yet */
+	bool answered;        /* a reply has been given */
+	bool closing;         /* no further request is read */
+	bool lingers;         /* bytes of the client may still be under way when we close */
+	bool broken;          /* the socket failed */
+	bool is_waiting;      /* on transport->waiting */
+	bool is_counted;      /* among the open connections */
+	bool is_let_in;       /* counted for its client's address */
+	bool is_closed;       /* its memory lives only until the end of this loop turn */
+	bool was_abandoned;   /* the hook has been told that the client left */
+	uint32_t linger_left; /* bytes still to be read and thrown away */
 };
 
 static inline enum pipit_stats_state pipit_phase_state(enum pipit_phase phase)
@@ -135,9 +138,29 @@ struct pipit_door {
 	struct evhttp_bound_socket *bound; /* where evhttp accepts; NULL: we do, and own the listener */
 };
 
+/* evhttp behind the transport: see evhttp_link.c for how its connections come about, evhttp_lane.c for its requests. */
+struct pipit_evhttp_lane {
+	enum pipit_evhttp_mode mode;
+	struct evhttp *http;            /* NULL: mode is NONE, or the program has freed its own */
+	struct bufferevent *socket_bev; /* under the filters of all links; neither reads nor writes */
+	struct pipit_evhttp_link *pool; /* links that no request has borrowed */
+	size_t pool_count;
+	struct pipit_evhttp_link *accepting; /* has been given to evhttp, which is setting its descriptor; NULL: none */
+	struct pipit_evhttp_link
+	    *next; /* is given to evhttp, which accepts a client of ours; NULL: it accepts others */
+	struct evconnlistener *listener;    /* of that client */
+	struct pipit_evhttp_link *sentinel; /* see pipit_evhttp_link_watch() */
+	void (*on_evhttp_freed)(void *watcher);
+	void *watcher;
+	char *head; /* what evhttp is shown, owned */
+	size_t head_capacity;
+	struct evkeyval *date_field; /* of a reply that is complete, for the next one; libevent's memory; NULL: none */
+	time_t date_field_second;
+};
+
 struct pipit_transport {
 	struct event_base *base;
-	struct evhttp *http; /* for classic callbacks; NULL: the server has none */
+	struct pipit_evhttp_lane evhttp;
 	const struct pipit_config *config;
 	struct pipit_guard_limits limits;
 	struct pipit_stats *stats;
@@ -149,16 +172,20 @@ struct pipit_transport {
 	struct pipit_connection *waiting; /* to adopt, to resume, to write for; in order */
 	struct pipit_connection **waiting_tail;
 	struct pipit_connection *all, *last; /* in the order in which they came */
-	size_t count;                        /* structs: adopted, not yet adopted, the spare; one more for its owner */
+	size_t count;                        /* connections and links that point here; one more for its owner */
 	size_t adopted;                      /* on `all` and not yet freed */
-	struct pipit_connection *gone;       /* native ones that are closed: freed at the end of this turn */
+	struct pipit_connection *gone;       /* closed: freed at the end of this turn */
 	struct pipit_connection *spare;      /* for the next who is accepted; accepting pauses while there is none */
 	struct pipit_door doors[PIPIT_LISTEN_MAX];
 	size_t door_count;
 	struct pipit_connection *current; /* whose input is being served */
 	char *in;                         /* PIPIT_INPUT_SIZE + 1 bytes */
+	const char *in_end;               /* of what is being served */
 	char *batch;                      /* config->max_output_bytes, replies of `current` */
 	size_t batch_length;
+	struct evbuffer
+	    *replies; /* of evhttp callbacks to `current`, whole, not sent yet; `batch` is empty then; NULL: none yet */
+	bool has_more_input;          /* bytes of a next request lie behind the current one */
 	struct pipit_guard_head head; /* of the request that is being served */
 	uint64_t now_ns, now_ms;      /* of the last readiness */
 	uint64_t date_ms;             /* when the date was looked at */
@@ -172,18 +199,17 @@ struct pipit_transport {
 	uint64_t barren_until_ms[2]; /* a look has found nobody, or [1] nobody who is answered: no other until then */
 };
 
-/* A bufferevent that evhttp was given has lost its callbacks: evhttp has let the connection go. */
-static inline bool pipit_bufferevent_is_let_go(struct bufferevent *bev)
-{
-	bufferevent_event_cb event_cb;
-	bufferevent_getcb(bev, NULL, NULL, &event_cb, NULL);
-	return event_cb == NULL;
-}
-
-/* Closed, by us or by evhttp: its memory lives only until the end of this loop turn. */
+/* Closed: its memory lives only until the end of this loop turn. */
 static inline bool pipit_connection_is_gone(const struct pipit_connection *connection)
 {
-	return connection->is_closed || (connection->bev && pipit_bufferevent_is_let_go(connection->bev));
+	return connection->is_closed;
+}
+
+/* Something that pointed to it has gone. The last one takes with it a transport whose owner has freed it. */
+static inline void pipit_transport_release(struct pipit_transport *transport)
+{
+	if (--transport->count == 0)
+		free(transport);
 }
 
 /* Whether another request may follow on it, as far as is known now. */

@@ -79,7 +79,7 @@ static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
 	}
 }
 
-/* The handler has the request, or its reply is left open: is the client still there, and has a classic callback finished without
+/* The handler has the request, or its reply is left open: is the client still there, and has an evhttp callback finished without
  * a byte? */
 static void sweep_handling(struct pipit_connection *connection)
 {
@@ -97,7 +97,7 @@ static void sweep_handling(struct pipit_connection *connection)
 		connection->was_abandoned = true;
 		transport->hooks->abandoned(transport->context, connection);
 	}
-	if (connection->is_classic)
+	if (connection->is_evhttp)
 		pipit_connection_settle(connection);
 }
 

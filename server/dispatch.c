@@ -89,7 +89,7 @@ static enum pipit_decision decide(
 	}
 	*body_limit = request->route->options.max_body_bytes ? request->route->options.max_body_bytes
 							     : dispatch->config->max_body_bytes;
-	return request->route->callback ? PIPIT_DECIDE_CLASSIC : PIPIT_DECIDE_NATIVE;
+	return request->route->callback ? PIPIT_DECIDE_EVHTTP : PIPIT_DECIDE_NATIVE;
 }
 
 static const struct pipit_guard_head *retain(void *context, struct pipit_connection *connection)

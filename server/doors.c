@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See doors.h. Where there are classic callbacks evhttp accepts, because only so it learns who connects (classic.c); elsewhere
- * we do, which costs a client no evhttp connection.
+ * See doors.h. Where evhttp callbacks ask who their client is evhttp accepts, because only so it learns that (evhttp_link.c);
+ * elsewhere we do, which costs a client no evhttp connection.
  */
 #include "doors.h"
 
 #include "admission.h"
-#include "classic.h"
+#include "evhttp_link.h"
 #include "output.h"
 #include "reserve.h"
 
@@ -20,6 +20,11 @@
 
 /* --- first and last moment ------------------------------------------------------------------------------------------ */
 
+static bool evhttp_accepts(const struct pipit_transport *transport)
+{
+	return transport->evhttp.mode >= PIPIT_EVHTTP_OWN;
+}
+
 struct pipit_connection *pipit_connection_new(struct pipit_transport *transport)
 {
 	struct pipit_connection *connection = calloc(1, sizeof *connection);
@@ -27,7 +32,7 @@ struct pipit_connection *pipit_connection_new(struct pipit_transport *transport)
 		return NULL;
 	connection->transport = transport;
 	connection->fd = connection->accepted = -1;
-	if (transport->http && !pipit_classic_attach(connection)) {
+	if (evhttp_accepts(transport) && !pipit_evhttp_link_attach(connection)) {
 		free(connection);
 		return NULL;
 	}
@@ -75,9 +80,6 @@ void pipit_connection_free(struct pipit_connection *connection)
 	struct pipit_transport *transport = connection->transport;
 	bool was_adopted = connection->fd >= 0;
 
-	pipit_connection_lose_request(connection);
-	/* evhttp may have let it go by itself. */
-	pipit_connection_check_out(connection);
 	unlink_waiting(connection);
 	unlink_adopted(connection);
 	pipit_output_clear(connection);
@@ -88,16 +90,15 @@ void pipit_connection_free(struct pipit_connection *connection)
 	free(connection);
 	if (was_adopted && --transport->adopted == 0 && transport->hooks)
 		transport->hooks->emptied(transport->context);
-	/* Orphaned: the last connection takes the transport with it. */
-	if (--transport->count == 0)
-		free(transport);
+	pipit_transport_release(transport);
 }
 
 /* --- accepting ------------------------------------------------------------------------------------------------------- */
 
 bool pipit_doors_are_ready(struct pipit_transport *transport)
 {
-	if (pipit_reserve_is_low())
+	/* evhttp must be able to end what it begins. */
+	if (evhttp_accepts(transport) && pipit_reserve_is_low())
 		return false;
 	if (!transport->spare)
 		transport->spare = pipit_connection_new(transport);
@@ -127,27 +128,27 @@ static void on_accept(
 	pipit_connection_wake(connection);
 }
 
-/* evhttp has accepted, and has set the descriptor by now. False when it holds nobody. */
-static bool ask_evhttp(struct pipit_connection *connection)
+/* evhttp has accepted. -1 when it holds no connection. */
+static int ask_evhttp(struct pipit_connection *connection)
 {
 	socklen_t length = sizeof connection->peer;
+	int fd = pipit_evhttp_link_accepted(connection);
 
-	/* evhttp was short of memory before it held it: it then looks like one that evhttp let go. */
-	if (bufferevent_getfd(connection->bev) < 0) {
-		bufferevent_free(connection->bev);
-		return false;
-	}
-	if (getpeername(bufferevent_getfd(connection->bev), &connection->peer.any, &length) != 0)
+	if (fd >= 0 && getpeername(fd, &connection->peer.any, &length) != 0)
 		connection->peer.any.sa_family = AF_UNSPEC;
-	return !pipit_connection_is_gone(connection);
+	return fd;
 }
 
-void pipit_doors_adopt(struct pipit_connection *connection)
+bool pipit_doors_adopt(struct pipit_connection *connection)
 {
-	if (!connection->bev)
-		pipit_admission_adopt(connection, connection->accepted);
-	else if (ask_evhttp(connection))
-		pipit_admission_adopt(connection, bufferevent_getfd(connection->bev));
+	int fd = connection->link ? ask_evhttp(connection) : connection->accepted;
+
+	if (fd < 0) {
+		pipit_connection_free(connection);
+		return false;
+	}
+	pipit_admission_adopt(connection, fd);
+	return true;
 }
 
 int pipit_doors_add(struct pipit_transport *transport, int fd, pipit_doors_error *on_error)
@@ -163,8 +164,8 @@ int pipit_doors_add(struct pipit_transport *transport, int fd, pipit_doors_error
 		return -ENOMEM;
 	}
 	evconnlistener_set_error_cb(door->listener, on_error);
-	if (transport->http) {
-		door->bound = evhttp_bind_listener(transport->http, door->listener);
+	if (evhttp_accepts(transport)) {
+		door->bound = evhttp_bind_listener(transport->evhttp.http, door->listener);
 		if (!door->bound) {
 			evconnlistener_free(door->listener);
 			return -ENOMEM;
@@ -190,7 +191,7 @@ void pipit_doors_remove(struct pipit_transport *transport)
 	while (transport->door_count) {
 		struct pipit_door *door = &transport->doors[--transport->door_count];
 		if (door->bound)
-			evhttp_del_accept_socket(transport->http, door->bound);
+			evhttp_del_accept_socket(transport->evhttp.http, door->bound);
 		else
 			evconnlistener_free(door->listener);
 	}

@@ -18,8 +18,8 @@ bool pipit_doors_are_ready(struct pipit_transport *transport);
 /* Accept from now on, or for a while not. False when not all could be opened. */
 bool pipit_doors_set(struct pipit_transport *transport, bool open);
 
-/* Somebody has been accepted in this turn: take the connection up. */
-void pipit_doors_adopt(struct pipit_connection *connection);
+/* A connection has been accepted in this turn: take it up. False when evhttp could not hold it: it is freed. */
+bool pipit_doors_adopt(struct pipit_connection *connection);
 
 /* Stop listening, for good. */
 void pipit_doors_remove(struct pipit_transport *transport);

@@ -13,10 +13,18 @@
 struct evhttp_request;
 struct pipit_connection;
 
+/* Whose connections evhttp has. */
+enum pipit_evhttp_mode {
+	PIPIT_EVHTTP_NONE,     /* the server has no evhttp callbacks */
+	PIPIT_EVHTTP_BORROWED, /* requests borrow them: no callback asks who its client is */
+	PIPIT_EVHTTP_OWN,      /* each client has its own: evhttp accepts the clients */
+	PIPIT_EVHTTP_GUARDED   /* the same, and evhttp is the program's, with its callbacks */
+};
+
 /* What the hook wants done with a request whose head has passed the guard. */
 enum pipit_decision {
 	PIPIT_DECIDE_NATIVE, /* collect the content, then call the hook `handle` */
-	PIPIT_DECIDE_CLASSIC, /* collect the content, then show evhttp the request: it calls back, and its reply counts */
+	PIPIT_DECIDE_EVHTTP, /* collect the content, then show evhttp the request: it calls back, and its reply counts */
 	PIPIT_DECIDE_ANSWERED, /* the hook has replied */
 	PIPIT_DECIDE_NO_MEMORY /* refuse with 503 */
 };
@@ -47,7 +55,7 @@ struct pipit_transport_hooks {
 	void (*call)(void *context, struct pipit_connection *connection, struct evhttp_request *evhttp_request);
 	/*
 	 * The request is over. complete: the whole reply was handed on (one from memory to the socket or its queue, a file or
-	 * a classic reply to the socket); otherwise the client was lost before.
+	 * an evhttp callback's to the socket); otherwise the client was lost before.
 	 */
 	void (*finished)(void *context, struct pipit_connection *connection, bool complete);
 	/* The transport has refused; `line` is what arrived, at most its first line. A request that `head` made is over. */

@@ -6,6 +6,7 @@
 #include "files.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -87,7 +88,7 @@ static void send_or_keep(struct pipit_connection *connection, struct iovec *piec
 	keep_rest(connection, pieces, count, sent);
 }
 
-void pipit_output_flush(struct pipit_connection *connection, bool more)
+static void flush_batch(struct pipit_connection *connection, bool more)
 {
 	struct pipit_transport *transport = connection->transport;
 	struct iovec batch = { transport->batch, transport->batch_length };
@@ -95,6 +96,76 @@ void pipit_output_flush(struct pipit_connection *connection, bool more)
 		return;
 	transport->batch_length = 0;
 	send_or_keep(connection, &batch, 1, more ? MSG_MORE : 0);
+}
+
+/* evbuffer_write() alone knows how to send what was added to a buffer as a file. */
+static size_t send_buffer(struct pipit_connection *connection, struct evbuffer *buffer)
+{
+	size_t total = 0;
+	while (!connection->broken && evbuffer_get_length(buffer) > 0) {
+		int sent;
+		/* With sendfile() it returns 0 for a full socket, too, and not only for a file that has become shorter. */
+		errno = 0;
+		sent = evbuffer_write(buffer, connection->fd);
+		if (sent <= 0) {
+			connection->broken = !would_block(errno);
+			break;
+		}
+		moved(connection, (size_t)sent);
+		total += (size_t)sent;
+	}
+	return total;
+}
+
+/* What the socket does not take of the replies becomes the connection's. */
+static void flush_replies(struct pipit_connection *connection)
+{
+	struct pipit_transport *transport = connection->transport;
+	struct evbuffer *replies = transport->replies;
+
+	if (!replies || transport->current != connection || evbuffer_get_length(replies) == 0)
+		return;
+	send_buffer(connection, replies);
+	if (evbuffer_get_length(replies) == 0)
+		return;
+	connection->rest = replies;
+	transport->replies = NULL;
+}
+
+bool pipit_output_add_reply(struct pipit_connection *connection, struct evbuffer *reply)
+{
+	struct pipit_transport *transport = connection->transport;
+
+	/* One of the two is empty: what was written first leaves first. */
+	flush_batch(connection, true);
+	if (!transport->replies)
+		transport->replies = evbuffer_new();
+	if (!transport->replies || pipit_output_is_stuck(connection) ||
+	    evbuffer_add_buffer(transport->replies, reply) != 0)
+		return false;
+	if (evbuffer_get_length(transport->replies) > transport->config->max_output_bytes)
+		flush_replies(connection);
+	return true;
+}
+
+size_t pipit_output_send_buffer(struct pipit_connection *connection, struct evbuffer *buffer)
+{
+	if (connection->transport->current == connection)
+		pipit_output_flush(connection, true);
+	return pipit_output_is_stuck(connection) ? 0 : send_buffer(connection, buffer);
+}
+
+void pipit_output_flush(struct pipit_connection *connection, bool more)
+{
+	flush_replies(connection);
+	flush_batch(connection, more);
+}
+
+void pipit_output_discard(struct pipit_transport *transport)
+{
+	transport->batch_length = 0;
+	if (transport->replies)
+		evbuffer_drain(transport->replies, evbuffer_get_length(transport->replies));
 }
 
 /* Left in the batch. */
@@ -108,6 +179,8 @@ void pipit_output_write(struct pipit_connection *connection, struct iovec *piece
 {
 	struct pipit_transport *transport = connection->transport;
 	size_t total = 0;
+
+	flush_replies(connection);
 	for (int i = 0; i < count; i++)
 		total += pieces[i].iov_len;
 	if (total > room(connection)) {
@@ -127,6 +200,7 @@ size_t pipit_output_offer(struct pipit_connection *connection, struct pipit_slic
 	struct pipit_transport *transport = connection->transport;
 	struct iovec piece = { (void *)bytes.data, bytes.length };
 
+	flush_replies(connection);
 	if (pipit_output_is_stuck(connection))
 		return 0;
 	if (transport->current != connection)
@@ -143,7 +217,7 @@ size_t pipit_output_offer(struct pipit_connection *connection, struct pipit_slic
 
 bool pipit_output_is_stuck(const struct pipit_connection *connection)
 {
-	return connection->out != NULL;
+	return connection->out || connection->rest;
 }
 
 static void clear_out(struct pipit_connection *connection)
@@ -153,8 +227,21 @@ static void clear_out(struct pipit_connection *connection)
 	connection->out_length = connection->out_sent = 0;
 }
 
+static void clear_rest(struct pipit_connection *connection)
+{
+	if (connection->rest)
+		evbuffer_free(connection->rest);
+	connection->rest = NULL;
+}
+
 void pipit_output_retry(struct pipit_connection *connection)
 {
+	if (connection->rest) {
+		send_buffer(connection, connection->rest);
+		if (evbuffer_get_length(connection->rest) > 0)
+			return;
+		clear_rest(connection);
+	}
 	while (connection->out) {
 		struct iovec rest = { connection->out + connection->out_sent,
 			connection->out_length - connection->out_sent };
@@ -271,6 +358,7 @@ void pipit_output_send_file(struct pipit_connection *connection)
 
 void pipit_output_clear(struct pipit_connection *connection)
 {
+	clear_rest(connection);
 	clear_out(connection);
 	drop_file(connection);
 }

@@ -15,8 +15,20 @@ void pipit_output_write(struct pipit_connection *connection, struct iovec *piece
 /* As pipit_output_write(), but only what the batch has room for or the socket takes at once: returns how many bytes. */
 size_t pipit_output_offer(struct pipit_connection *connection, struct pipit_slice bytes);
 
+/*
+ * A whole reply in libevent's memory joins the batch; `reply` is empty then. False when something is in the way. Only for the
+ * connection that is being served.
+ */
+bool pipit_output_add_reply(struct pipit_connection *connection, struct evbuffer *reply);
+
+/* Send of `buffer` what the socket takes, behind everything written before; returns how many bytes. */
+size_t pipit_output_send_buffer(struct pipit_connection *connection, struct evbuffer *buffer);
+
 /* Send the batch. more: a file follows at once, or the end (MSG_MORE). Only for the connection that is being served. */
 void pipit_output_flush(struct pipit_connection *connection, bool more);
+
+/* Drop the batch: its connection has gone. */
+void pipit_output_discard(struct pipit_transport *transport);
 
 /* Send what the socket did not take earlier. */
 void pipit_output_retry(struct pipit_connection *connection);

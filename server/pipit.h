@@ -174,7 +174,7 @@ PIPIT_API const char *pipit_version(void);
  * use of libevent, and before there are threads. The reserve stays until the process ends.
  *
  * @param bytes  taken from the system at once, at least 64; the daemon has 262144, enough for nine workers that all read
- *               100 header fields for classic callbacks at that moment
+ *               100 header fields for evhttp callbacks at that moment
  * @return 0; -EALREADY there is one; -EINVAL; -ENOMEM
  */
 PIPIT_API int pipit_reserve_memory(size_t bytes);
@@ -274,7 +274,7 @@ enum pipit_method {
  */
 typedef void pipit_handler(struct pipit_request *request, void *arg);
 
-/** A classic evhttp callback: what evhttp_set_cb() takes. */
+/** An evhttp callback: what evhttp_set_cb() takes. */
 typedef void pipit_evhttp_callback(struct evhttp_request *request, void *arg);
 
 /**
@@ -289,6 +289,13 @@ struct pipit_route_options {
 	uint64_t max_body_bytes;
 	/** True: requests with content are refused with 413, whatever `max_body_bytes` says. */
 	bool refuse_body;
+	/**
+	 * Of an evhttp callback only. True: the callback does not ask who its client is (evhttp_connection_get_peer(),
+	 * evhttp_request.remote_host) and sets nothing on the evhttp_connection (no close callback, no timeout). Its requests then
+	 * borrow an evhttp connection from a pool of the worker until their replies are complete. When all evhttp callbacks of a
+	 * server do, an idle client costs 3 KiB less. False (default): each client has an evhttp connection of its own.
+	 */
+	bool borrows_connection;
 	/** What the route is for, in one line. */
 	const char *summary;
 	/**
@@ -334,7 +341,7 @@ PIPIT_API int pipit_route_with(struct pipit_server *server, unsigned methods, co
     pipit_handler *handler, void *arg, const struct pipit_route_options *options);
 
 /**
- * Register a classic evhttp callback, unchanged: evhttp_send_reply(), evhttp_send_reply_start/chunk/end(),
+ * Register an evhttp callback, unchanged: evhttp_send_reply(), evhttp_send_reply_start/chunk/end(),
  * evhttp_send_error(), now or later. The callback meets one whole request, its content in the input buffer with
  * Content-Length, never chunked. One that replies later replies in every case, also when its client has gone: that frees the
  * request. Arguments and result as for pipit_route().
@@ -346,10 +353,28 @@ PIPIT_API int pipit_route_evhttp(
 PIPIT_API int pipit_route_evhttp_with(struct pipit_server *server, unsigned methods, const char *pattern,
     pipit_evhttp_callback *callback, void *arg, const struct pipit_route_options *options);
 
+/**
+ * For an evhttp callback: reply with an error as a problem document (RFC 9457), or as a small page to a client that prefers
+ * text/html. Fields that the callback has added go along. Replies, as evhttp_send_reply() does.
+ *
+ * @param status  400 to 599; 500 takes the place of any other
+ * @param detail  for people, as printf() has it; NULL: the status says it all
+ */
+PIPIT_API void pipit_evhttp_send_problem(struct evhttp_request *request, int status, const char *detail, ...)
+    PIPIT_PRINTF(3, 4);
+
+/**
+ * For an evhttp callback: the content as JSON, strictly parsed (RFC 8259), within the server's max_json_depth and max_json_members.
+ *
+ * @return the document, the caller's (cJSON_Delete()); NULL after a reply: 415 when the Content-Type is not JSON, 400 that names
+ *         line, column and byte, 503 when memory is short
+ */
+PIPIT_API struct cJSON *pipit_evhttp_json(struct evhttp_request *request, const struct pipit_server *server);
+
 /** The handler for every path that no route matches, of any method; without one the answer is 404. As pipit_route(). */
 PIPIT_API int pipit_fallback(struct pipit_server *server, pipit_handler *handler, void *arg);
 
-/** A classic evhttp callback as the fallback (what evhttp_set_gencb() takes). As pipit_route(). */
+/** An evhttp callback as the fallback (what evhttp_set_gencb() takes). As pipit_route(). */
 PIPIT_API int pipit_fallback_evhttp(struct pipit_server *server, pipit_evhttp_callback *callback, void *arg);
 
 /* ---------------------------------------------------------------- request */

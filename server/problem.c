@@ -5,6 +5,7 @@
 #include "printer.h"
 
 #include <cjson/cJSON.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,4 +66,22 @@ char *pipit_problem_members(cJSON *errors)
 	pipit_printer_clear(&text);
 	cJSON_Delete(errors);
 	return members;
+}
+
+void pipit_problem_json_detail(const struct pipit_json_error *error, char detail[PIPIT_PROBLEM_DETAIL_SIZE])
+{
+	snprintf(detail, PIPIT_PROBLEM_DETAIL_SIZE, "Invalid JSON at line %zu, column %zu (byte %zu)%s%s: %s.",
+	    error->line, error->column, error->byte, *error->pointer ? ", at " : "", error->pointer, error->message);
+}
+
+char *pipit_problem_json_members(const struct pipit_json_error *error)
+{
+	cJSON *errors = cJSON_CreateArray(), *place = pipit_problem_error(error->message, error->pointer);
+
+	cJSON_AddNumberToObject(place, "line", (double)error->line);
+	cJSON_AddNumberToObject(place, "column", (double)error->column);
+	cJSON_AddNumberToObject(place, "byte", (double)error->byte);
+	if (!errors || !cJSON_AddItemToArray(errors, place))
+		cJSON_Delete(place);
+	return pipit_problem_members(errors);
 }

@@ -5,6 +5,7 @@
 #include "bytes.h"
 #include "guard.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -347,7 +348,7 @@ size_t pipit_reply_refusal(
 	return used + *content_bytes;
 }
 
-/* --- replies of classic callbacks ---------------------------------------------------------------------------------- */
+/* --- replies of evhttp callbacks ---------------------------------------------------------------------------------- */
 
 /* The line after `at`, which lies in a head that ends with an empty line. */
 static const char *next_line(const char *at, const char *end)
@@ -380,82 +381,109 @@ static struct pipit_slice value_of(const char *line, const char *end)
 	return (struct pipit_slice){ value + 1, (size_t)((cr ? cr : end) - value - 1) };
 }
 
+/* -1 when it is no number. What is cut off by the end of the bytes is read again when there is more. */
+static int64_t read_length(struct pipit_slice value)
+{
+	int64_t length = 0;
+	value = pipit_slice_trim(value);
+	if (value.length == 0 || value.length > 18)
+		return -1;
+	for (size_t i = 0; i < value.length; i++) {
+		if (value.data[i] < '0' || value.data[i] > '9')
+			return -1;
+		length = length * 10 + (value.data[i] - '0');
+	}
+	return length;
+}
+
 /* By the first letter: most fields are none of these. */
-static void read_classic_field(const char *line, const char *end, struct pipit_reply_classic *classic)
+static void read_evhttp_field(const char *line, const char *end, struct pipit_reply_evhttp *reply)
 {
 	switch (*line | 0x20) {
 	case 'd':
-		classic->dates += is_field(line, end, "Date:");
+		reply->dates += is_field(line, end, "Date:");
 		break;
 	case 't':
-		classic->is_chunked |= is_field(line, end, "Transfer-Encoding:");
+		reply->is_chunked |= is_field(line, end, "Transfer-Encoding:");
 		break;
 	case 'c':
 		if (is_field(line, end, "Content-Length:"))
-			classic->content_length = strtoll(line + sizeof "Content-Length:" - 1, NULL, 10);
+			reply->content_length = read_length(value_of(line, end));
 		else if (is_field(line, end, "Connection:"))
-			classic->closes |= lists(value_of(line, end), "close");
+			reply->closes |= lists(value_of(line, end), "close");
 		break;
 	}
 }
 
-void pipit_reply_read_classic(
-    const char *head, size_t length, bool is_head_request, struct pipit_reply_classic *classic)
+size_t pipit_reply_read_evhttp(const char *bytes, size_t length, bool is_head_request, struct pipit_reply_evhttp *reply)
 {
-	const char *end = head + length;
+	const char *end = bytes + length, *line;
 	bool has_length, has_no_length;
 
-	*classic = (struct pipit_reply_classic){ .content_length = -1 };
+	*reply = (struct pipit_reply_evhttp){ .content_length = -1 };
 	/* "HTTP/1.x NNN …" */
-	for (const char *digit = head + 9; digit < end && *digit >= '0' && *digit <= '9' && classic->status < 1000;
+	for (const char *digit = bytes + 9; digit < end && *digit >= '0' && *digit <= '9' && reply->status < 1000;
 	     digit++)
-		classic->status = classic->status * 10 + (*digit - '0');
-	for (const char *line = next_line(head, end); line < end; line = next_line(line, end))
-		read_classic_field(line, end, classic);
-	has_length = classic->content_length >= 0;
-	has_no_length = classic->status == 204 || classic->status == 205;
-	classic->is_invalid = has_no_length ? has_length || classic->is_chunked || classic->status == 205
-					    : has_length && classic->is_chunked;
+		reply->status = reply->status * 10 + (*digit - '0');
+	for (line = next_line(bytes, end); line < end && *line != '\r'; line = next_line(line, end))
+		read_evhttp_field(line, end, reply);
+	if (end - line < 2 || line[1] != '\n')
+		return 0;
+	has_length = reply->content_length >= 0;
+	has_no_length = reply->status == 204 || reply->status == 205;
+	reply->is_invalid =
+	    has_no_length ? has_length || reply->is_chunked || reply->status == 205 : has_length && reply->is_chunked;
 	/* evhttp does not send in chunks what has a length. */
-	classic->is_chunked &= !has_length;
-	classic->has_content = pipit_reply_has_content(classic->status, is_head_request);
+	reply->is_chunked &= !has_length;
+	reply->has_content = pipit_reply_has_content(reply->status, is_head_request);
+	return (size_t)(line + 2 - bytes);
 }
 
 /* Whether a callback's field may go out as it is. */
-static bool may_stay(const char *line, const char *end, const struct pipit_reply_classic *classic, bool closes)
+static bool may_stay(const char *line, const char *end, const struct pipit_reply_evhttp *reply,
+    const struct pipit_reply_amendments *amendments)
 {
-	bool has_no_length = classic->status == 204 || classic->status == 205;
+	bool has_no_length = reply->status == 204 || reply->status == 205;
 	if (is_field(line, end, "Connection:"))
-		return !closes;
+		return !amendments->closes;
 	if (is_field(line, end, "Content-Length:"))
-		return !has_no_length;
-	return !is_field(line, end, "Transfer-Encoding:") || (classic->is_chunked && !has_no_length);
+		return !has_no_length && !amendments->has_unknown_length;
+	return !is_field(line, end, "Transfer-Encoding:") || (reply->is_chunked && !has_no_length);
 }
 
-size_t pipit_reply_amend_classic(
-    char *to, const char *head, size_t length, const struct pipit_reply_classic *classic, bool closes, const char *date)
+static char *put_amendments(
+    char *at, const struct pipit_reply_evhttp *reply, const struct pipit_reply_amendments *amendments)
 {
-	const char *end = head + length - 2;
-	unsigned dates_too_many = classic->dates > 1 ? classic->dates - 1 : 0;
-	char *at = to;
-
-	for (const char *line = head; line < end; line = next_line(line, end)) {
-		/* The first is pipit's, when a callback has added its own. */
-		if (dates_too_many && line != head && is_field(line, end, "Date:"))
-			dates_too_many--;
-		else if (line == head || may_stay(line, end, classic, closes))
-			at = pipit_bytes_put(at, line, (size_t)(next_line(line, end) - line));
-	}
 	/* No content, and a client that waits for some must be told (RFC 9110 §15.3.6). */
-	if (classic->status == 205)
+	if (reply->status == 205)
 		at = PIPIT_BYTES_PUT(at, "Content-Length: 0\r\n");
-	if (date) {
+	else if (amendments->content_length)
+		at += sprintf(at, "Content-Length: %" PRIu64 "\r\n", amendments->content_length);
+	if (amendments->date) {
 		at = PIPIT_BYTES_PUT(at, "Date: ");
-		at = pipit_bytes_put(at, date, PIPIT_REPLY_DATE_SIZE - 1);
+		at = pipit_bytes_put(at, amendments->date, PIPIT_REPLY_DATE_SIZE - 1);
 		at = PIPIT_BYTES_PUT(at, "\r\n");
 	}
-	if (closes)
+	if (amendments->closes)
 		at = PIPIT_BYTES_PUT(at, "Connection: close\r\n");
-	at = PIPIT_BYTES_PUT(at, "\r\n");
-	return (size_t)(at - to);
+	return PIPIT_BYTES_PUT(at, "\r\n");
+}
+
+size_t pipit_reply_amend_evhttp(char *to, const char *head, size_t length, const struct pipit_reply_evhttp *reply,
+    const struct pipit_reply_amendments *amendments)
+{
+	static const char version[] = "HTTP/1.1";
+	const char *end = head + length - 2, *line = next_line(head, end);
+	unsigned dates_too_many = reply->dates > 1 ? reply->dates - 1 : 0;
+	char *at = pipit_bytes_put(to, head, (size_t)(line - head));
+
+	memcpy(to, version, sizeof version - 1);
+	for (; line < end; line = next_line(line, end)) {
+		/* The first is pipit's, when a callback has added its own. */
+		if (dates_too_many && is_field(line, end, "Date:"))
+			dates_too_many--;
+		else if (may_stay(line, end, reply, amendments))
+			at = pipit_bytes_put(at, line, (size_t)(next_line(line, end) - line));
+	}
+	return (size_t)(put_amendments(at, reply, amendments) - to);
 }

@@ -76,7 +76,7 @@ size_t pipit_reply_refusal(
     char *at, enum pipit_reason reason, const char *date, bool is_head_request, bool html, size_t *content_bytes);
 
 /* What a head written by evhttp says, as far as the transport must know. */
-struct pipit_reply_classic {
+struct pipit_reply_evhttp {
 	int status;
 	bool closes;      /* Connection says close */
 	unsigned dates;   /* pipit's, the callback's, or both */
@@ -86,19 +86,27 @@ struct pipit_reply_classic {
 	int64_t content_length; /* as announced; -1: it is not */
 };
 
-/* head: up to and with its empty line. */
-void pipit_reply_read_classic(
-    const char *head, size_t length, bool is_head_request, struct pipit_reply_classic *classic);
+/* Read the head in front of `bytes`. Returns its length, up to and with its empty line; 0 when that is not there. */
+size_t pipit_reply_read_evhttp(
+    const char *bytes, size_t length, bool is_head_request, struct pipit_reply_evhttp *reply);
 
-/* What pipit_reply_amend_classic() adds at most. */
-#define PIPIT_REPLY_AMENDMENTS_MAX 128
+/* What is to be different in a head that evhttp wrote, besides what is invalid in it. */
+struct pipit_reply_amendments {
+	bool closes;             /* "Connection: close" instead of what it says */
+	bool has_unknown_length; /* no Content-Length: the end of the connection ends the content */
+	uint64_t content_length; /* Content-Length of what a HEAD would get with GET; 0: none is added */
+	const char *date;        /* rendered by pipit_reply_date(); NULL: it has one */
+};
+
+/* What pipit_reply_amend_evhttp() adds at most. */
+#define PIPIT_REPLY_AMENDMENTS_MAX 192
 
 /*
- * Write a head anew so that it is valid whatever the callback added: one framing and none for 204 and 205, "Connection: close"
- * instead of what it says when it `closes`, only the last of several dates, and `date` unless that is NULL. `to` has length + PIPIT_REPLY_AMENDMENTS_MAX
- * bytes. Returns the new length.
+ * Write a head anew so that it is valid whatever the callback added: HTTP/1.1, which is this server's version whatever the
+ * client's is (RFC 9110 §2.5), one framing and none for 204 and 205, only the last of several dates. `to` has length +
+ * PIPIT_REPLY_AMENDMENTS_MAX bytes. Returns the new length.
  */
-size_t pipit_reply_amend_classic(char *to, const char *head, size_t length, const struct pipit_reply_classic *classic,
-    bool closes, const char *date);
+size_t pipit_reply_amend_evhttp(char *to, const char *head, size_t length, const struct pipit_reply_evhttp *reply,
+    const struct pipit_reply_amendments *amendments);
 
 #endif

@@ -3,6 +3,7 @@
 #include "request.h"
 
 #include "accept.h"
+#include "content_type.h"
 #include "json.h"
 #include "log.h"
 #include "printer.h"
@@ -331,19 +332,10 @@ bool pipit_request_field(struct pipit_request *request, size_t index, const char
 bool pipit_request_is(struct pipit_request *request, const char *media_type)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
-	struct pipit_slice type;
-	size_t i;
 
 	if (!field)
 		return false;
-	type = pipit_guard_slice(request->head, field->value, field->value_length);
-	for (i = 0; i < type.length && type.data[i] != ';' && type.data[i] != ' ' && type.data[i] != '\t'; i++)
-		continue;
-	type.length = i;
-	if (pipit_slice_equals_nocase(type, media_type))
-		return true;
-	return strcasecmp(media_type, "application/json") == 0 && type.length > 5 &&
-	       strncasecmp(type.data + type.length - 5, "+json", 5) == 0;
+	return pipit_content_type_is(pipit_guard_slice(request->head, field->value, field->value_length), media_type);
 }
 
 int pipit_request_negotiate(struct pipit_request *request, const char *const *media_types, size_t count)
@@ -360,61 +352,19 @@ const char *pipit_request_body(struct pipit_request *request, size_t *length)
 /* Where it is in words for people, and apart for programs. */
 static void refuse_json(struct pipit_request *request, const struct pipit_json_error *error)
 {
-	char detail[512], *members;
-	cJSON *errors = cJSON_CreateArray(), *place = pipit_problem_error(error->message, error->pointer);
+	char detail[PIPIT_PROBLEM_DETAIL_SIZE], *members = pipit_problem_json_members(error);
 
-	snprintf(detail, sizeof detail, "Invalid JSON at line %zu, column %zu (byte %zu)%s%s: %s.", error->line,
-	    error->column, error->byte, *error->pointer ? ", at " : "", error->pointer, error->message);
-	cJSON_AddNumberToObject(place, "line", (double)error->line);
-	cJSON_AddNumberToObject(place, "column", (double)error->column);
-	cJSON_AddNumberToObject(place, "byte", (double)error->byte);
-	if (!errors || !cJSON_AddItemToArray(errors, place))
-		cJSON_Delete(place);
-	members = pipit_problem_members(errors);
+	pipit_problem_json_detail(error, detail);
 	pipit_request_reply_problem_with(
 	    request, 400, detail, members ? pipit_slice_of(members) : (struct pipit_slice){ NULL, 0 });
 	free(members);
 }
 
-/* Up to the next semicolon that is not quoted, and that. */
-static struct pipit_slice take_parameter(struct pipit_slice *rest)
-{
-	struct pipit_slice taken = { rest->data, 0 };
-	bool is_quoted = false;
-	size_t i;
-
-	for (i = 0; i < rest->length && (is_quoted || rest->data[i] != ';'); i++) {
-		if (rest->data[i] == '"')
-			is_quoted = !is_quoted;
-		else if (is_quoted && rest->data[i] == '\\' && i + 1 < rest->length)
-			i++;
-	}
-	taken.length = i;
-	i += i < rest->length;
-	*rest = (struct pipit_slice){ rest->data + i, rest->length - i };
-	return taken;
-}
-
-/*
- * JSON is UTF-8, and its media type has no parameter that could say otherwise (RFC 8259 §8.1 and §11). Some clients say utf-8
- * nevertheless, which is harmless; who says anything else has not sent what we would read.
- */
 static bool has_other_charset(const struct pipit_request *request)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
-	struct pipit_slice rest = pipit_guard_slice(request->head, field->value, field->value_length);
-
-	take_parameter(&rest);
-	while (rest.length) {
-		struct pipit_slice value = take_parameter(&rest);
-		struct pipit_slice name = pipit_slice_take_until(&value, '=');
-		value = pipit_slice_trim(value);
-		if (!pipit_slice_equals_nocase(name, "charset"))
-			continue;
-		if (!pipit_slice_equals_nocase(value, "utf-8") && !pipit_slice_equals_nocase(value, "\"utf-8\""))
-			return true;
-	}
-	return false;
+	return pipit_content_type_has_other_charset(
+	    pipit_guard_slice(request->head, field->value, field->value_length));
 }
 
 static void refuse_type(struct pipit_request *request, const char *detail)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Life of the process: routes, then workers, then the end. The contracts are in pipit.h. */
-#include "pipit.h"
+#include "server.h"
 
 #include "config.h"
 #include "exposition.h"
@@ -72,6 +72,11 @@ struct pipit_server {
 const char *pipit_version(void)
 {
 	return PIPIT_VERSION;
+}
+
+const struct pipit_config *pipit_server_config(const struct pipit_server *server)
+{
+	return &server->config;
 }
 
 /* --- making it ----------------------------------------------------------------------------------------------------- */
@@ -219,6 +224,9 @@ static int add_route(struct pipit_server *server, const char *pattern, const str
 	if (server->config.memory_limit && content->options.max_body_bytes > server->config.memory_limit)
 		return fail_registration(server, pattern, -EINVAL,
 		    "max_body_bytes is above memory-limit, so that such content could never be taken");
+	if (content->options.borrows_connection && !content->callback)
+		return fail_registration(server, pattern, -EINVAL,
+		    "borrows_connection is for evhttp callbacks: a native handler needs no evhttp connection");
 	error = pipit_openapi_check(pattern, &content->options, why, sizeof why);
 	if (error != 0)
 		return fail_registration(server, pattern, error, why);
@@ -437,12 +445,22 @@ static int name_routes(struct pipit_server *server)
 	return 0;
 }
 
-static bool has_classic(const struct pipit_server *server)
+/* What a route with an evhttp callback asks for. */
+static enum pipit_evhttp_mode mode_of(const struct pipit_route *route)
 {
-	const struct pipit_route *route = server->routes;
-	while (route && !route->callback)
-		route = route->next;
-	return route || (server->fallback && server->fallback->callback);
+	if (!route || !route->callback)
+		return PIPIT_EVHTTP_NONE;
+	return route->options.borrows_connection ? PIPIT_EVHTTP_BORROWED : PIPIT_EVHTTP_OWN;
+}
+
+static enum pipit_evhttp_mode evhttp_mode(const struct pipit_server *server)
+{
+	enum pipit_evhttp_mode most = mode_of(server->fallback);
+	for (const struct pipit_route *route = server->routes; route; route = route->next) {
+		if (mode_of(route) > most)
+			most = mode_of(route);
+	}
+	return most;
 }
 
 /* What there is to tell of it. */
@@ -541,7 +559,7 @@ static int start(struct pipit_server *server, struct event_base *base)
 	server->shared.config = &server->config;
 	server->shared.router = server->router;
 	server->shared.fallback = server->fallback;
-	server->shared.has_classic = has_classic(server);
+	server->shared.evhttp_mode = evhttp_mode(server);
 	server->shared.route_count = server->route_count + 2;
 	server->shared.worker_done = worker_done;
 	server->shared.make_room = make_room;

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From readiness to requests, and from replies back to readiness; read from serve() to pipit_connection_settle(). What it
- * leaves to others: sending to output.c, evhttp to classic.c, the clock to deadlines.c, routes and handlers to the hooks.
+ * leaves to others: sending to output.c, evhttp to evhttp_lane.c, the clock to deadlines.c, routes and handlers to the hooks.
  */
 #include "transport.h"
 
 #include "admission.h"
 #include "budget.h"
-#include "classic.h"
 #include "connection.h"
 #include "doors.h"
+#include "evhttp_lane.h"
+#include "evhttp_link.h"
 #include "output.h"
 #include "reply.h"
 #include "reserve.h"
 #include "streaming.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -129,32 +131,37 @@ static size_t size_of_head(const struct pipit_guard_head *head)
 	return sizeof *head - sizeof head->fields + head->field_count * sizeof head->fields[0] + head->length;
 }
 
-/* The handler replies later. A native one has kept its request; what a classic one left is retained for the log. */
-static void defer(struct pipit_connection *connection)
+/* An evhttp callback replies later. evhttp has what it needs; what is logged is retained. */
+static void defer_evhttp(struct pipit_connection *connection)
 {
 	struct pipit_transport *transport = connection->transport;
+	connection->handed_bytes += connection->head->length;
+	if (!transport->hooks->retain(transport->context, connection))
+		connection->broken = true;
+	pipit_evhttp_defer(connection);
+}
+
+/* The handler replies later. A native one has kept its request. */
+static void defer(struct pipit_connection *connection)
+{
 	connection->deferred = true;
 	/* What a kept request has copied, and what evhttp has. It is there already, so that it is counted but not refused. */
 	if (!connection->retained_bytes)
 		connection->retained_bytes = size_of_head(connection->head);
 	if (!connection->body && !connection->handed_bytes)
 		connection->handed_bytes = connection->body_bytes;
-	if (connection->is_classic)
-		connection->handed_bytes += connection->body_bytes + connection->head->length;
-	if (connection->is_classic && !transport->hooks->retain(transport->context, connection))
-		connection->broken = true;
-	/* The filter asks for output only while the bufferevent is enabled for writing: see on_output() in classic.c. */
-	if (connection->is_classic)
-		bufferevent_enable(connection->bev, EV_WRITE);
+	if (connection->is_evhttp)
+		defer_evhttp(connection);
 }
 
 /* Whatever has been written of the reply so far: see whether that is all of it. */
 void pipit_connection_conclude(struct pipit_connection *connection)
 {
-	if (connection->is_classic ? pipit_classic_pump(connection)
-				   : connection->answered && !pipit_output_has_file(connection))
+	bool is_whole = connection->is_evhttp ? pipit_evhttp_pump(connection)
+					      : connection->answered && !pipit_output_has_file(connection);
+	if (is_whole)
 		finish(connection);
-	else if (!pipit_connection_is_gone(connection) && !connection->answered && !connection->deferred)
+	else if (!connection->broken && !connection->answered && !connection->deferred)
 		defer(connection);
 }
 
@@ -227,9 +234,9 @@ static void refuse_message(struct pipit_connection *connection, enum pipit_reaso
 
 static void call_evhttp(struct pipit_connection *connection, struct pipit_slice body)
 {
-	if (pipit_classic_show(connection, body))
+	if (pipit_evhttp_show(connection, body))
 		pipit_connection_conclude(connection);
-	else if (!pipit_connection_is_gone(connection))
+	else if (!connection->broken)
 		refuse_message(connection, pipit_reserve_is_low() ? PIPIT_REASON_OUT_OF_MEMORY : PIPIT_REASON_EVHTTP);
 }
 
@@ -240,7 +247,7 @@ static void run(struct pipit_connection *connection, struct pipit_slice body)
 	connection->collecting = false;
 	connection->body_unread = false;
 	connection->body_bytes = body.length;
-	if (connection->is_classic) {
+	if (connection->is_evhttp) {
 		call_evhttp(connection, body);
 		return;
 	}
@@ -251,7 +258,9 @@ static void run(struct pipit_connection *connection, struct pipit_slice body)
 /* The whole content lies in flat memory. Handlers find a NUL behind it, where perhaps the next request begins. */
 static void run_in_place(struct pipit_connection *connection, char *body, size_t length)
 {
+	struct pipit_transport *transport = connection->transport;
 	char behind = body[length];
+	transport->has_more_input = body + length < transport->in_end;
 	body[length] = '\0';
 	run(connection, (struct pipit_slice){ body, length });
 	body[length] = behind;
@@ -260,6 +269,7 @@ static void run_in_place(struct pipit_connection *connection, char *body, size_t
 /* The content has been collected; it is freed with the request. */
 static void run_collected(struct pipit_connection *connection)
 {
+	connection->transport->has_more_input = false;
 	connection->body[connection->body_length] = '\0';
 	run(connection, (struct pipit_slice){ connection->body, connection->body_length });
 }
@@ -390,20 +400,16 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 	connection->keep_alive = head->keep_alive;
 	connection->body_unread = head->framing != PIPIT_FRAMING_NONE;
 	connection->body_bytes = 0;
-	connection->is_classic = connection->wants_html = false;
+	connection->is_evhttp = connection->wants_html = false;
 	/* What waits next waits anew, whatever this connection waited for before. */
 	if (connection->phase == PHASE_HEAD || connection->phase == PHASE_BODY)
 		enter(connection, PHASE_IDLE);
 	connection->requests++;
 	decision = transport->hooks->head(transport->context, connection, head, &connection->body_limit);
-	connection->is_classic = decision == PIPIT_DECIDE_CLASSIC;
+	connection->is_evhttp = decision == PIPIT_DECIDE_EVHTTP;
 	/* More than that never fits, however long the client waits. */
 	if (memory_limit && (!connection->body_limit || connection->body_limit > memory_limit))
 		connection->body_limit = memory_limit;
-	/* evhttp would write an empty Content-Length into a kept HTTP/1.0 reply that is sent in pieces: it is not told that the
-	 * client asked to keep the connection, and closes it. */
-	if (connection->is_classic && head->minor == 0)
-		connection->keep_alive = false;
 	if (decision == PIPIT_DECIDE_NO_MEMORY) {
 		refuse_message(connection, PIPIT_REASON_OUT_OF_MEMORY);
 		return 0;
@@ -460,6 +466,7 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 	uint64_t last_request = connection->requests + REQUESTS_PER_TURN;
 
 	transport->current = connection;
+	transport->in_end = end;
 	while (at < end && may_read(connection) && (connection->collecting || connection->requests < last_request)) {
 		size_t used = connection->collecting ? take_content(connection, at, (size_t)(end - at))
 						     : take_head(connection, at, (size_t)(end - at));
@@ -468,8 +475,7 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 		at += used;
 	}
 	if (pipit_connection_is_gone(connection)) {
-		/* evhttp closed it after a classic reply, or was short of memory. */
-		transport->batch_length = 0;
+		pipit_output_discard(transport);
 		transport->current = NULL;
 		return;
 	}
@@ -583,10 +589,9 @@ void pipit_connection_drop(struct pipit_connection *connection)
 	watch(connection, 0);
 	pipit_connection_check_out(connection);
 	pipit_connection_lose_request(connection);
-	if (connection->bev)
-		pipit_classic_drop(connection);
-	else
-		bury(connection);
+	if (connection->link)
+		pipit_evhttp_link_give_up(connection);
+	bury(connection);
 }
 
 /*
@@ -622,14 +627,29 @@ static bool write_out(struct pipit_connection *connection)
 		pipit_output_send_file(connection);
 		if (!pipit_output_has_file(connection) && !connection->broken)
 			pipit_connection_conclude(connection);
-	} else if (!pipit_output_is_stuck(connection) && connection->deferred && connection->is_classic) {
+	} else if (!pipit_output_is_stuck(connection) && connection->deferred && connection->is_evhttp) {
 		pipit_connection_conclude(connection);
 	} else if (!pipit_output_is_stuck(connection) && is_stream_waiting(connection)) {
 		connection->streaming->hooks->write(connection->streaming);
 		pipit_connection_conclude(connection);
 	}
 	return !pipit_output_is_stuck(connection) && !pipit_output_has_file(connection) &&
-	       !is_stream_waiting(connection) && !pipit_classic_waiting(connection);
+	       !is_stream_waiting(connection) && !pipit_evhttp_waiting(connection);
+}
+
+/* evhttp has let go of a client's own connection, so that it cannot serve another request. */
+static bool has_lost_evhttp(const struct pipit_connection *connection)
+{
+	return connection->transport->evhttp.mode >= PIPIT_EVHTTP_OWN && !connection->link && !connection->closing;
+}
+
+/* What it has buffered counts. An evhttp callback writes without asking, and its client pays when there is no room. */
+static void settle_budget(struct pipit_connection *connection)
+{
+	if (pipit_budget_settle(connection, pipit_evhttp_waiting_memory(connection)))
+		return;
+	pipit_stats_reject(connection->transport->stats, PIPIT_REASON_MEMORY_LIMIT);
+	pipit_connection_drop(connection);
 }
 
 /*
@@ -642,10 +662,7 @@ void pipit_connection_settle(struct pipit_connection *connection)
 	if (pipit_connection_is_gone(connection))
 		return;
 	is_out = connection->broken || write_out(connection);
-	/* evhttp closes after a classic reply that says so. */
-	if (pipit_connection_is_gone(connection))
-		return;
-	if (connection->broken) {
+	if (connection->broken || has_lost_evhttp(connection)) {
 		pipit_connection_drop(connection);
 	} else if (!is_out) {
 		enter(connection, PHASE_WRITING);
@@ -668,7 +685,7 @@ void pipit_connection_settle(struct pipit_connection *connection)
 			pipit_connection_drop(connection);
 	}
 	if (!pipit_connection_is_gone(connection))
-		pipit_budget_settle(connection, pipit_classic_waiting(connection));
+		settle_budget(connection);
 }
 
 bool pipit_connection_is_quiet(const struct pipit_connection *connection)
@@ -681,8 +698,7 @@ bool pipit_connection_is_quiet(const struct pipit_connection *connection)
 static void let_in(struct pipit_connection *connection)
 {
 	bool is_deferred = connection->transport->config->defer_accept_ms > 0;
-	pipit_doors_adopt(connection);
-	if (is_deferred && connection->fd >= 0 && connection->interest == EV_READ &&
+	if (pipit_doors_adopt(connection) && is_deferred && connection->fd >= 0 && connection->interest == EV_READ &&
 	    !pipit_connection_is_gone(connection))
 		on_readable(connection);
 }
@@ -760,20 +776,24 @@ static void close_spare(struct pipit_transport *transport)
 {
 	struct pipit_connection *spare = transport->spare;
 	transport->spare = NULL;
-	if (spare && spare->bev)
-		bufferevent_free(spare->bev);
-	else if (spare)
-		pipit_connection_free(spare);
+	if (!spare)
+		return;
+	if (spare->link)
+		pipit_evhttp_link_detach(spare);
+	pipit_connection_free(spare);
 }
 
-/* Accepted in this turn, and not taken up yet: on no other list. evhttp frees those that it holds. */
+/* Accepted in this turn, and not taken up yet: on no other list. */
 static void free_newcomers(struct pipit_transport *transport)
 {
 	struct pipit_connection *next;
 	for (struct pipit_connection *at = transport->waiting; at; at = next) {
 		next = at->next_waiting;
-		if (at->fd < 0 && !at->bev)
-			pipit_connection_free(at);
+		if (at->fd >= 0)
+			continue;
+		if (at->link)
+			pipit_evhttp_link_give_up(at);
+		pipit_connection_free(at);
 	}
 }
 
@@ -782,32 +802,33 @@ static void release(struct pipit_transport *transport)
 {
 	transport->hooks = NULL;
 	pipit_doors_remove(transport);
-	pipit_classic_close(transport);
 	close_spare(transport);
 	free_newcomers(transport);
 	free_gone(transport);
+	pipit_evhttp_close(transport);
+	if (transport->replies)
+		evbuffer_free(transport->replies);
 	if (transport->turn_end)
 		event_free(transport->turn_end);
 	free(transport->in);
 	free(transport->batch);
 	transport->turn_end = NULL;
 	transport->in = transport->batch = NULL;
-	if (--transport->count == 0)
-		free(transport);
+	pipit_transport_release(transport);
 }
 
-static bool set_up(struct pipit_transport *transport, bool has_classic)
+static bool set_up(struct pipit_transport *transport)
 {
 	transport->in = malloc(PIPIT_INPUT_SIZE + 1);
 	transport->batch = malloc(transport->config->max_output_bytes);
 	transport->turn_end = event_new(transport->base, -1, 0, on_turn_end, transport);
-	return transport->in && transport->batch && transport->turn_end &&
-	       (!has_classic || pipit_classic_open(transport) == 0) && pipit_doors_are_ready(transport);
+	return transport->in && transport->batch && transport->turn_end && pipit_evhttp_open(transport) == 0 &&
+	       pipit_doors_are_ready(transport);
 }
 
 struct pipit_transport *pipit_transport_new(struct event_base *base, const struct pipit_config *config,
     struct pipit_stats *stats, struct pipit_house *house, const struct pipit_transport_hooks *hooks, void *context,
-    bool has_classic)
+    enum pipit_evhttp_mode mode, struct evhttp *http)
 {
 	struct pipit_transport *transport = calloc(1, sizeof *transport);
 	if (!transport)
@@ -824,7 +845,9 @@ struct pipit_transport *pipit_transport_new(struct event_base *base, const struc
 	transport->limits.max_fields = (uint32_t)config->max_fields;
 	transport->waiting_tail = &transport->waiting;
 	transport->count = 1;
-	if (!set_up(transport, has_classic)) {
+	transport->evhttp.mode = mode;
+	transport->evhttp.http = http;
+	if (!set_up(transport)) {
 		release(transport);
 		return NULL;
 	}

@@ -24,17 +24,19 @@
 #include "pipit.h"
 #include "stats.h"
 
+struct evhttp;
 struct pipit_connection;
 struct pipit_transport;
 
 /*
- * config, stats and house are kept and outlive the transport. base is borrowed likewise. has_classic: the hook `head` may
- * decide for classic callbacks; each client then has a connection of evhttp. Listening sockets: see doors.h.
+ * config, stats and house are kept and outlive the transport. base is borrowed likewise. Listening sockets: see doors.h.
+ * mode: whose connections evhttp has; none: the hook `head` must not decide for evhttp. http: the program's evhttp, borrowed, when
+ * mode is PIPIT_EVHTTP_GUARDED, else NULL.
  * Returns NULL when memory or descriptors are short.
  */
 struct pipit_transport *pipit_transport_new(struct event_base *base, const struct pipit_config *config,
     struct pipit_stats *stats, struct pipit_house *house, const struct pipit_transport_hooks *hooks, void *context,
-    bool has_classic);
+    enum pipit_evhttp_mode mode, struct evhttp *http);
 
 /* From now on every reply says "Connection: close", replies that were left open end, and idle connections leave once they have
  * been quiet for a moment. */
@@ -47,8 +49,8 @@ size_t pipit_transport_close_all(struct pipit_transport *transport);
 bool pipit_transport_is_empty(const struct pipit_transport *transport);
 
 /*
- * Close all. Connections that evhttp holds are freed by libevent in the next turn of the loop or with the base,
- * and the transport's memory goes with the last of them; no hook is called after this returns.
+ * Close all. What evhttp holds is freed by libevent in the next turn of the loop or with the base, and the transport's memory goes
+ * with the last of it; no hook is called after this returns.
  */
 void pipit_transport_free(struct pipit_transport *transport);
 

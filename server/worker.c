@@ -402,7 +402,7 @@ static struct pipit_transport *new_transport(struct pipit_worker *worker)
 	worker->hooks.pause_accepting = pause_accepting;
 	worker->hooks.emptied = emptied;
 	return pipit_transport_new(worker->base, worker->shared->config, worker->stats, worker->shared->house,
-	    &worker->hooks, worker, worker->shared->has_classic);
+	    &worker->hooks, worker, worker->shared->evhttp_mode, worker->shared->evhttp);
 }
 
 /* The CPU time of the calling thread, readable from any thread. */

@@ -20,7 +20,8 @@ struct pipit_shared {
 	const struct pipit_config *config;
 	const struct pipit_router *router;
 	const struct pipit_route *fallback;
-	bool has_classic;                    /* a route or the fallback is an evhttp callback */
+	enum pipit_evhttp_mode evhttp_mode;
+	struct evhttp *evhttp;               /* the program's, in mode PIPIT_EVHTTP_GUARDED; NULL: none */
 	size_t route_count;                  /* indexes of counters: the routes, "fallback", "none" */
 	struct pipit_access_log *access_log; /* NULL: off */
 	struct pipit_house *house;

@@ -146,6 +146,8 @@ static struct block {
 	uint64_t number;
 } blocks[PLACES];
 static uint64_t block_count, block_number;
+/* Blocks of the whole process, those of the reserve included. */
+static int64_t live_count, live_before;
 
 static size_t place_of(const void *memory)
 {
@@ -157,6 +159,7 @@ static void *note_block(void *memory, const void *caller)
 	size_t place = place_of(memory);
 	if (!memory)
 		return NULL;
+	live_count++;
 	while (blocks[place].memory)
 		place = (place + 1) % PLACES;
 	blocks[place] = (struct block){ memory, caller, ++block_number };
@@ -169,6 +172,7 @@ static void *note_block(void *memory, const void *caller)
 static void forget_block(const void *memory)
 {
 	size_t hole = place_of(memory), at;
+	live_count--;
 	while (blocks[hole].memory && blocks[hole].memory != memory)
 		hole = (hole + 1) % PLACES;
 	if (!blocks[hole].memory)
@@ -334,6 +338,13 @@ static void judge(const char *wrong, uint64_t number)
 	ck_assert_msg(++complaints < COMPLAINTS_MAX, "and so on");
 }
 
+/* A handler may have freed with free() what it got from the reserve. */
+static void fill_reserve(void)
+{
+	while (pipit_reserve_blocks() > 0)
+		pipit_reserve_free(__wrap_malloc(PIPIT_RESERVE_BLOCK_BYTES));
+}
+
 static const char *find_loss(size_t descriptors)
 {
 	static char text[256];
@@ -342,10 +353,10 @@ static const char *find_loss(size_t descriptors)
 		snprintf(text, sizeof text, "%zu descriptors were open before, %zu are now", descriptors, now);
 		return text;
 	}
-	if (pipit_reserve_blocks() != 0) {
-		snprintf(text, sizeof text, "%zu blocks of the reserve did not come back", pipit_reserve_blocks());
-		return text;
-	}
+	fill_reserve();
+	/* Memory that is freed takes the place of blocks that the reserve misses, so that only the number of all tells. */
+	if (has_reserve && live_count == live_before)
+		return NULL;
 	for (size_t i = 0; i < PLACES && block_count; i++) {
 		if (!blocks[i].memory)
 			continue;
@@ -358,7 +369,9 @@ static const char *find_loss(size_t descriptors)
 
 static void begin_run(void)
 {
+	fill_reserve();
 	forget_blocks();
+	live_before = live_count;
 	asked = 0;
 	frame_count = 0;
 	last_words[0] = '\0';
@@ -535,6 +548,11 @@ START_TEST(out_of_the_reserve_libevent_serves_everything)
 }
 END_TEST
 
+static void *no_blocks_malloc(size_t size)
+{
+	return size == PIPIT_RESERVE_BLOCK_BYTES ? NULL : __wrap_malloc(size);
+}
+
 /* Three blocks for each field. */
 static void make_reserve_low(struct evkeyvalq *fields)
 {
@@ -546,9 +564,11 @@ static void make_reserve_low(struct evkeyvalq *fields)
 		is_added = evhttp_add_header(fields, "name", "value") == 0;
 	plan = PLAN_NONE;
 	ck_assert(is_added);
+	/* Nor can it be filled again. */
+	pipit_reserve_set_heap(no_blocks_malloc, __wrap_realloc);
 }
 
-START_TEST(while_the_reserve_is_low_requests_are_refused_and_nobody_is_let_in)
+START_TEST(while_the_reserve_is_low_evhttp_begins_nothing_new)
 {
 	struct evkeyvalq fields;
 	size_t descriptors, low;
@@ -569,9 +589,11 @@ START_TEST(while_the_reserve_is_low_requests_are_refused_and_nobody_is_let_in)
 	evhttp_clear_headers(&fields);
 	judge(script_probe(), 0);
 	make_reserve_low(&fields);
-	/* First it wants 503, and gets it; then it comes again. */
+	/* Where evhttp accepts, no connection is; elsewhere evhttp callbacks are not called, and native handlers are. */
 	wrong = script_probe();
-	ck_assert_msg(wrong && strstr(wrong, "answer 1: waits in vain"), "%s", wrong);
+	ck_assert_msg(
+	    wrong && strstr(wrong, script_borrows() ? "answer 2: not the right one" : "answer 1: waits in vain"), "%s",
+	    wrong);
 	evhttp_clear_headers(&fields);
 	judge(script_probe(), 0);
 	script_stop();
@@ -606,6 +628,6 @@ int main(void)
 	add_case(suite, "reserve-random", set_up_with, allocations_that_fail_at_random_are_survived);
 	add_case(suite, "reserve-start", set_up_with, a_start_without_memory_fails_cleanly);
 	add_case(suite, "reserve-small", set_up_with, out_of_the_reserve_libevent_serves_everything);
-	add_case(suite, "reserve-low", set_up_with, while_the_reserve_is_low_requests_are_refused_and_nobody_is_let_in);
+	add_case(suite, "reserve-low", set_up_with, while_the_reserve_is_low_evhttp_begins_nothing_new);
 	return run_suite(suite);
 }

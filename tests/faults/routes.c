@@ -169,7 +169,7 @@ static void follow(struct pipit_request *request, void *arg)
 		continue;
 }
 
-/* ---------------------------------------------------------------- classic */
+/* ---------------------------------------------------------------- evhttp */
 
 static struct evbuffer *content_of(const char *text)
 {
@@ -183,7 +183,7 @@ static struct evbuffer *content_of(const char *text)
 
 /* Without memory the reply has no content. evhttp_send_error() is not for a request whose client may have gone: without memory
  * it frees a connection that is not there. */
-static void send_classic(struct evhttp_request *request, const char *text)
+static void send_evhttp(struct evhttp_request *request, const char *text)
 {
 	struct evbuffer *content = content_of(text);
 	evhttp_send_reply(request, content ? 200 : 500, content ? "OK" : "Short of memory", content);
@@ -191,7 +191,7 @@ static void send_classic(struct evhttp_request *request, const char *text)
 		evbuffer_free(content);
 }
 
-static void classic(struct evhttp_request *request, void *arg)
+static void evhttp(struct evhttp_request *request, void *arg)
 {
 	struct evbuffer *input = evhttp_request_get_input_buffer(request);
 	const char *mark = evhttp_find_header(evhttp_request_get_input_headers(request), "X-Mark");
@@ -199,29 +199,29 @@ static void classic(struct evhttp_request *request, void *arg)
 	ev_ssize_t length = evbuffer_copyout(input, body, sizeof body);
 	(void)arg;
 
-	snprintf(text, sizeof text, "classic %s %s %.*s", evhttp_request_get_uri(request), mark ? mark : "-",
+	snprintf(text, sizeof text, "evhttp %s %s %.*s", evhttp_request_get_uri(request), mark ? mark : "-",
 	    length < 0 ? 0 : (int)length, body);
-	send_classic(request, text);
+	send_evhttp(request, text);
 }
 
-static void on_classic_later(evutil_socket_t fd, short what, void *request)
+static void on_evhttp_later(evutil_socket_t fd, short what, void *request)
 {
 	(void)fd, (void)what;
 	pending--;
-	send_classic(request, "classic later");
+	send_evhttp(request, "evhttp later");
 }
 
-static void classic_later(struct evhttp_request *request, void *base)
+static void evhttp_later(struct evhttp_request *request, void *base)
 {
 	struct timeval soon = { 0, 20000 };
-	if (event_base_once(base, -1, EV_TIMEOUT, on_classic_later, request, &soon) == 0)
+	if (event_base_once(base, -1, EV_TIMEOUT, on_evhttp_later, request, &soon) == 0)
 		pending++;
 	else
 		evhttp_send_error(request, 500, "Short of memory");
 }
 
 /* Every piece is made before the first leaves: after that nothing could be said about a piece that is missing. */
-static void classic_chunked(struct evhttp_request *request, void *arg)
+static void evhttp_chunked(struct evhttp_request *request, void *arg)
 {
 	static const char *const pieces[] = { "one,", "two,", "three" };
 	struct evbuffer *contents[3] = { NULL };
@@ -246,7 +246,7 @@ static void classic_chunked(struct evhttp_request *request, void *arg)
 	}
 }
 
-static void classic_big(struct evhttp_request *request, void *arg)
+static void evhttp_big(struct evhttp_request *request, void *arg)
 {
 	struct evbuffer *content = evbuffer_new();
 	(void)arg;
@@ -275,7 +275,7 @@ static bool add_file(struct evbuffer *content, int fd)
 	return true;
 }
 
-static void classic_file(struct evhttp_request *request, void *name)
+static void evhttp_file(struct evhttp_request *request, void *name)
 {
 	struct evbuffer *content = evbuffer_new();
 	int fd = content ? open(name, O_RDONLY | O_CLOEXEC) : -1;
@@ -293,10 +293,11 @@ static void classic_file(struct evhttp_request *request, void *name)
 /* ---------------------------------------------------------------- all */
 
 int routes_register(
-    struct pipit_server *server, struct event_base *base, char *small_file, char *large_file, bool with_classic)
+    struct pipit_server *server, struct event_base *base, char *small_file, char *large_file, bool borrows)
 {
 	/* Short of memory a worker is told of an event no later than at its next heartbeat. */
 	static const struct pipit_stream_options options = { .heartbeat_ms = 1000, .history = 2 };
+	const struct pipit_route_options borrowing = { .borrows_connection = borrows };
 	int error = 0;
 
 	routes_pattern();
@@ -312,13 +313,11 @@ int routes_register(
 	error |= pipit_route(server, PIPIT_GET, "/file/large", send_file, large_file);
 	error |= pipit_route(server, PIPIT_POST, "/later", later, NULL);
 	error |= pipit_route(server, PIPIT_POST, "/posted", posted, NULL);
-	if (!with_classic)
-		return error;
-	error |= pipit_route_evhttp(server, PIPIT_ANY, "/classic", classic, NULL);
-	error |= pipit_route_evhttp(server, PIPIT_GET, "/classic/later", classic_later, base);
-	error |= pipit_route_evhttp(server, PIPIT_GET, "/classic/chunked", classic_chunked, NULL);
-	error |= pipit_route_evhttp(server, PIPIT_GET, "/classic/big", classic_big, NULL);
-	error |= pipit_route_evhttp(server, PIPIT_GET, "/classic/file", classic_file, large_file);
+	error |= pipit_route_evhttp_with(server, PIPIT_ANY, "/evhttp", evhttp, NULL, &borrowing);
+	error |= pipit_route_evhttp_with(server, PIPIT_GET, "/evhttp/later", evhttp_later, base, &borrowing);
+	error |= pipit_route_evhttp_with(server, PIPIT_GET, "/evhttp/chunked", evhttp_chunked, NULL, &borrowing);
+	error |= pipit_route_evhttp_with(server, PIPIT_GET, "/evhttp/big", evhttp_big, NULL, &borrowing);
+	error |= pipit_route_evhttp_with(server, PIPIT_GET, "/evhttp/file", evhttp_file, large_file, &borrowing);
 	return error;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Handlers that the daemon does not have: replies given later, in pieces, from a file, by classic callbacks. */
+/* Handlers that the daemon does not have: replies given later, in pieces, from a file, by evhttp callbacks. */
 #ifndef PIPIT_TESTS_ROUTES_H
 #define PIPIT_TESTS_ROUTES_H
 
@@ -19,7 +19,7 @@ const char *routes_pattern(void);
 /* What pipit_route() and the others returned. The two files are served by /file/small and /file/large; their
  * names are kept. */
 int routes_register(
-    struct pipit_server *server, struct event_base *base, char *small_file, char *large_file, bool with_classic);
+    struct pipit_server *server, struct event_base *base, char *small_file, char *large_file, bool borrows);
 
 /* What routes_register() made besides; after the server was freed. */
 void routes_clear(void);

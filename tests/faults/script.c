@@ -179,7 +179,7 @@ static bool start_server(void)
 	server = pipit_server_new(&config);
 	site = pipit_site_new(root);
 	return server && site && handlers_register(server, site, NULL) == 0 &&
-	       routes_register(server, base, small_file, large_file, !script_is_native()) == 0 &&
+	       routes_register(server, base, small_file, large_file, script_borrows()) == 0 &&
 	       pipit_server_listen(server) == 0 && pipit_server_attach(server, base) == 0;
 }
 
@@ -316,9 +316,9 @@ static const struct step steps[] = {
 	      "5\r\n{\"nam\r\n8;x=y\r\ne\":\"Ad", "a\"\r\n1", "\r\n}\r\n0\r\n", "Trailer: t\r\n\r\n" },
 	    { { 200, .begins = "{\"message\":\"Hello, Ada!\",\"received\":\"json\",\"bytes\":14}" } } },
 	{ "POST of a longer content in chunks", STAYS,
-	    { "POST /classic HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n200\r\n" X512 "\r\n",
+	    { "POST /evhttp HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n200\r\n" X512 "\r\n",
 	      "800\r\n" X512 X512 X512 X512 "\r\n", "c00\r\n" X512 X512 X512 X512, X512 X512 "\r\n", "0\r\n\r\n" },
-	    { { 200, .begins = "classic /classic - " X64 } } },
+	    { { 200, .begins = "evhttp /evhttp - " X64 } } },
 	{ "100-continue", STAYS,
 	    { "POST /json/echo HTTP/1.1\r\n" HOST "Content-Type: application/json\r\nContent-Length: 9\r\n"
 	      "Expect: 100-continue\r\n\r\n", "[1,", "2,3.5]" },
@@ -396,25 +396,25 @@ static const struct step steps[] = {
 	      { 200, .begins = WORLD } } },
 	{ "HEAD of a stream", STAYS, { "HEAD /events HTTP/1.1\r\n" HOST "\r\n" },
 	    { { 200, .field = "Transfer-Encoding: chunked\r\n", .to_head = true } } },
-	{ "a classic callback", STAYS,
-	    { "POST /classic?q HTTP/1.1\r\n" HOST "X-Mark: here\r\nContent-Length: 4\r\n\r\nbo", "dy" },
-	    { { 200, .begins = "classic /classic?q here body" } } },
-	{ "HEAD of a classic callback", STAYS, { "HEAD /classic HTTP/1.1\r\n" HOST "\r\n" }, { { 200, .to_head = true } } },
-	{ "a classic reply in chunks", STAYS, { GET("/classic/chunked") }, { { 200, .begins = "one,two,three" } } },
-	{ "a deferred classic reply", STAYS, { GET("/classic/later") }, { { 200, .begins = "classic later" } } },
-	{ "a large classic reply", STAYS | DAWDLES, { GET("/classic/big") }, { { 200, .big = ROUTES_BIG_BYTES } } },
-	{ "a classic reply with a file", STAYS | DAWDLES, { GET("/classic/file") }, { { 200, .big = ROUTES_LARGE_FILE_BYTES } } },
+	{ "an evhttp callback", STAYS,
+	    { "POST /evhttp?q HTTP/1.1\r\n" HOST "X-Mark: here\r\nContent-Length: 4\r\n\r\nbo", "dy" },
+	    { { 200, .begins = "evhttp /evhttp?q here body" } } },
+	{ "HEAD of an evhttp callback", STAYS, { "HEAD /evhttp HTTP/1.1\r\n" HOST "\r\n" }, { { 200, .to_head = true } } },
+	{ "an evhttp reply in chunks", STAYS, { GET("/evhttp/chunked") }, { { 200, .begins = "one,two,three" } } },
+	{ "a deferred evhttp reply", STAYS, { GET("/evhttp/later") }, { { 200, .begins = "evhttp later" } } },
+	{ "a large evhttp reply", STAYS | DAWDLES, { GET("/evhttp/big") }, { { 200, .big = ROUTES_BIG_BYTES } } },
+	{ "an evhttp reply with a file", STAYS | DAWDLES, { GET("/evhttp/file") }, { { 200, .big = ROUTES_LARGE_FILE_BYTES } } },
 	{ "eight at once", STAYS,
-	    { GET("/hello/get") GET("/hello/get?name=Ada") GET("/classic") GET("/healthz")
+	    { GET("/hello/get") GET("/hello/get?name=Ada") GET("/evhttp") GET("/healthz")
 	      "POST /json/echo HTTP/1.1\r\n" HOST "Content-Type: application/json\r\nContent-Length: 3\r\n\r\n[1]"
 	      GET("/small.txt") "POST /later HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nyes" GET("/hello/get") },
-	    { { 200, .begins = WORLD }, { 200, .begins = ADA }, { 200, .begins = "classic /classic - " },
+	    { { 200, .begins = WORLD }, { 200, .begins = ADA }, { 200, .begins = "evhttp /evhttp - " },
 	      { 200, .begins = "{\"status\":\"ok\"}" }, { 200, .begins = "[1]" }, { 200, .big = ROUTES_SMALL_FILE_BYTES },
 	      { 200, .begins = "later yes" }, { 200, .begins = WORLD } } },
 	{ "the last of a connection", STAYS | CLOSED, { "GET /hello/get HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n" },
 	    { { 200, .field = "Connection: close\r\n", .begins = WORLD } } },
-	{ "the last, classic", COMES | CLOSED, { "GET /classic HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n" },
-	    { { 200, .begins = "classic /classic - " } } },
+	{ "the last, evhttp", COMES | CLOSED, { "GET /evhttp HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n" },
+	    { { 200, .begins = "evhttp /evhttp - " } } },
 	{ "HTTP/1.0", COMES | CLOSED, { "GET /hello/get HTTP/1.0\r\n\r\n" }, { { 200, .begins = WORLD } } },
 	{ "no Host", COMES | CLOSED, { "GET / HTTP/1.1\r\n\r\n" }, { { 400, .begins = PROBLEM, .more = true } } },
 	{ "too large a content", COMES | CLOSED,
@@ -436,10 +436,10 @@ static const struct step steps[] = {
 	{ "leaves in a head", COMES | GOES, { "GET / HT" }, { { 0 } } },
 	{ "breaks off in a content", COMES | BREAKS, { "POST /later HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\ny" }, { { 0 } } },
 	{ "leaves before a deferred reply", COMES | GOES, { "POST /later HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nyes" }, { { 0 } } },
-	{ "leaves before a deferred classic reply", COMES | BREAKS, { GET("/classic/later") }, { { 0 } } },
+	{ "leaves before a deferred evhttp reply", COMES | BREAKS, { GET("/evhttp/later") }, { { 0 } } },
 	{ "breaks off in a large reply", COMES | BREAKS | DAWDLES, { GET("/big") }, { { 0 } } },
 	{ "leaves in a large file", COMES | GOES | DAWDLES, { GET("/large.bin") }, { { 0 } } },
-	{ "breaks off in a large classic reply", COMES | BREAKS | DAWDLES, { GET("/classic/big") }, { { 0 } } },
+	{ "breaks off in a large evhttp reply", COMES | BREAKS | DAWDLES, { GET("/evhttp/big") }, { { 0 } } },
 };
 /* clang-format on */
 
@@ -531,18 +531,9 @@ static const char *judge(const struct step *step, enum script_rule rule)
 	return NULL;
 }
 
-bool script_is_native(void)
+bool script_borrows(void)
 {
-	return getenv("PIPIT_FAULTS_NATIVE") != NULL;
-}
-
-static bool is_told(const struct step *step)
-{
-	for (size_t i = 0; i < PIECES_MAX && step->pieces[i]; i++) {
-		if (script_is_native() && strstr(step->pieces[i], "/classic"))
-			return false;
-	}
-	return true;
+	return getenv("PIPIT_FAULTS_BORROWED") != NULL;
 }
 
 static const char *take_step(const struct step *step, enum script_rule rule)
@@ -592,10 +583,8 @@ const char *script_run(enum script_rule rule)
 {
 	static char first[sizeof complaint];
 	const char *wrong = NULL;
-	for (size_t i = 0; !wrong && i < COUNT(steps); i++) {
-		if (is_told(&steps[i]))
-			wrong = take_step(&steps[i], rule);
-	}
+	for (size_t i = 0; !wrong && i < COUNT(steps); i++)
+		wrong = take_step(&steps[i], rule);
 	if (!wrong)
 		return leave();
 	/* That something stays is no wonder then, and not the first thing that went wrong. */

@@ -21,8 +21,8 @@ enum script_rule {
 	SCRIPT_OR_REFUSED /* or 503, or 500, or the connection ends, early enough to be noticed */
 };
 
-/* PIPIT_FAULTS_NATIVE is in the environment: servers have no classic callbacks, and the script does not ask for them. */
-bool script_is_native(void);
+/* PIPIT_FAULTS_BORROWED is in the environment: evhttp callbacks borrow their evhttp connections. Else each client has its own. */
+bool script_borrows(void);
 
 /* Files to be served, a place for the access log; once before and once after everything else. */
 void script_set_up(void);

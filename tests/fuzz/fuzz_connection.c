@@ -142,25 +142,25 @@ static void posted(struct pipit_request *request, void *arg)
 	REQUIRE(pipit_request_post(request, reply_posted, arg) == 0);
 }
 
-static void classic_echo(struct evhttp_request *request, void *arg)
+static void evhttp_echo(struct evhttp_request *request, void *arg)
 {
 	(void)arg;
 	evhttp_send_reply(request, 200, "OK", evhttp_request_get_input_buffer(request));
 }
 
-static void classic_later_event(evutil_socket_t fd, short what, void *context)
+static void evhttp_later_event(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd, (void)what;
 	waiting_handlers--;
 	evhttp_send_error(context, 404, "Not here");
 }
 
-static void classic_later(struct evhttp_request *request, void *arg)
+static void evhttp_later(struct evhttp_request *request, void *arg)
 {
 	static const struct timeval now;
 	(void)arg;
 	waiting_handlers++;
-	REQUIRE(event_base_once(base, -1, EV_TIMEOUT, classic_later_event, request, &now) == 0);
+	REQUIRE(event_base_once(base, -1, EV_TIMEOUT, evhttp_later_event, request, &now) == 0);
 }
 
 static void send_chunk(struct evhttp_request *request, size_t length)
@@ -172,7 +172,7 @@ static void send_chunk(struct evhttp_request *request, size_t length)
 	evbuffer_free(piece);
 }
 
-static void classic_end_event(evutil_socket_t fd, short what, void *context)
+static void evhttp_end_event(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd, (void)what;
 	waiting_handlers--;
@@ -181,7 +181,7 @@ static void classic_end_event(evutil_socket_t fd, short what, void *context)
 }
 
 /* A chunked reply whose end comes from an event. */
-static void classic_chunks(struct evhttp_request *request, void *arg)
+static void evhttp_chunks(struct evhttp_request *request, void *arg)
 {
 	static const struct timeval now;
 	(void)arg;
@@ -189,7 +189,7 @@ static void classic_chunks(struct evhttp_request *request, void *arg)
 	evhttp_send_reply_start(request, 200, "OK");
 	send_chunk(request, 5);
 	send_chunk(request, 3000);
-	REQUIRE(event_base_once(base, -1, EV_TIMEOUT, classic_end_event, request, &now) == 0);
+	REQUIRE(event_base_once(base, -1, EV_TIMEOUT, evhttp_end_event, request, &now) == 0);
 }
 
 /* ---------------------------------------------------------------- the server */
@@ -236,9 +236,9 @@ static void add_routes(void)
 	REQUIRE(pipit_route(server, PIPIT_ANY, "/later", later, NULL) == 0);
 	REQUIRE(pipit_route(server, PIPIT_ANY, "/posted", posted, NULL) == 0);
 	REQUIRE(pipit_route(server, PIPIT_GET | PIPIT_POST, "/d/{rest...}", describe, NULL) == 0);
-	REQUIRE(pipit_route_evhttp(server, PIPIT_ANY, "/classic/echo", classic_echo, NULL) == 0);
-	REQUIRE(pipit_route_evhttp(server, PIPIT_ANY, "/classic/later", classic_later, NULL) == 0);
-	REQUIRE(pipit_route_evhttp(server, PIPIT_ANY, "/classic/chunks", classic_chunks, NULL) == 0);
+	REQUIRE(pipit_route_evhttp(server, PIPIT_ANY, "/evhttp/echo", evhttp_echo, NULL) == 0);
+	REQUIRE(pipit_route_evhttp(server, PIPIT_ANY, "/evhttp/later", evhttp_later, NULL) == 0);
+	REQUIRE(pipit_route_evhttp(server, PIPIT_ANY, "/evhttp/chunks", evhttp_chunks, NULL) == 0);
 	REQUIRE(pipit_route(server, PIPIT_GET, "/metrics", pipit_serve_metrics, NULL) == 0);
 	REQUIRE(pipit_fallback(server, pipit_serve_files, site) == 0);
 }

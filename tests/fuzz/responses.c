@@ -251,7 +251,7 @@ static void read_content(struct reading *reading, struct response *response, con
 static bool is_echo(const struct sent_request *request)
 {
 	return request->method == PIPIT_POST &&
-	       (strcmp(request->path, "/echo") == 0 || strcmp(request->path, "/classic/echo") == 0 ||
+	       (strcmp(request->path, "/echo") == 0 || strcmp(request->path, "/evhttp/echo") == 0 ||
 		   strcmp(request->path, "/later") == 0);
 }
 

@@ -2161,7 +2161,7 @@ static const struct {
 	{ PIPIT_GET, "/other", false, -EINVAL },
 };
 
-static void classic_hello(struct evhttp_request *request, void *arg)
+static void evhttp_hello(struct evhttp_request *request, void *arg)
 {
 	struct evbuffer *content = evbuffer_new();
 	evbuffer_add_printf(content, "%s", (const char *)arg);
@@ -2187,13 +2187,13 @@ START_TEST(refuses_bad_registrations_and_to_start_after_them)
 	bool has_handler = registrations[_i].has_handler;
 	struct host failing;
 
-	for (int is_classic = 0; is_classic < 2; is_classic++) {
+	for (int is_evhttp = 0; is_evhttp < 2; is_evhttp++) {
 		configure(&failing, 1);
 		make_server(&failing);
 		ck_assert_int_eq(pipit_route(failing.server, PIPIT_GET, "/taken/{x}", number, NULL), 0);
 		ck_assert_int_eq(
-		    is_classic
-			? pipit_route_evhttp(failing.server, methods, pattern, has_handler ? classic_hello : NULL, NULL)
+		    is_evhttp
+			? pipit_route_evhttp(failing.server, methods, pattern, has_handler ? evhttp_hello : NULL, NULL)
 			: pipit_route(failing.server, methods, pattern, has_handler ? number : NULL, NULL),
 		    registrations[_i].result);
 		if (registrations[_i].result != 0)
@@ -2226,9 +2226,9 @@ START_TEST(refuses_registrations_while_it_runs)
 	make_server(&running);
 	ck_assert_int_eq(pipit_server_attach(running.server, base), 0);
 	ck_assert_int_eq(pipit_route(running.server, PIPIT_GET, "/late", number, NULL), -EBUSY);
-	ck_assert_int_eq(pipit_route_evhttp(running.server, PIPIT_GET, "/late", classic_hello, NULL), -EBUSY);
+	ck_assert_int_eq(pipit_route_evhttp(running.server, PIPIT_GET, "/late", evhttp_hello, NULL), -EBUSY);
 	ck_assert_int_eq(pipit_fallback(running.server, number, NULL), -EBUSY);
-	ck_assert_int_eq(pipit_fallback_evhttp(running.server, classic_hello, NULL), -EBUSY);
+	ck_assert_int_eq(pipit_fallback_evhttp(running.server, evhttp_hello, NULL), -EBUSY);
 	ck_assert_int_eq(pipit_server_attach(running.server, base), -EBUSY);
 	ck_assert_int_eq(pipit_server_run(running.server), 1);
 	pipit_server_free(running.server);
@@ -2247,13 +2247,13 @@ START_TEST(serves_what_no_route_matches_by_the_fallback)
 	if (_i == 0)
 		ck_assert_int_eq(pipit_fallback(falling.server, describe, NULL), 0);
 	else
-		ck_assert_int_eq(pipit_fallback_evhttp(falling.server, classic_hello, text_argument("classic")), 0);
+		ck_assert_int_eq(pipit_fallback_evhttp(falling.server, evhttp_hello, text_argument("evhttp")), 0);
 	start(&falling, false);
 	fd = wire_connect(falling.port);
 	expect(get(fd, "/number/1"), 200, "1");
 	expect(wire_ask(fd, "DELETE /any/where HTTP/1.1\r\nHost: x\r\n\r\n"), 200,
 	    _i == 0 ? "DELETE 16\npath /any/where\nquery (none)\nroute fallback\none (none)\nrest (none)\ntwo (none)\n"
-		    : "classic");
+		    : "evhttp");
 	expect(wire_ask(fd, "PUT /number/1 HTTP/1.1\r\nHost: x\r\n\r\n"), 405, NULL);
 	expect(wire_ask(fd, "POST // HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nxx"), 200, NULL);
 	expect(get(fd, "/number/2"), 200, "2");
@@ -2284,7 +2284,7 @@ START_TEST(describes_its_routes_with_texts_that_need_not_stay)
 	ck_assert_int_eq(pipit_route(described.server, PIPIT_GET, "/another", call_another, NULL), 0);
 	ck_assert_int_eq(pipit_route_with(described.server, PIPIT_GET, "/number/{n}", number, NULL, &options), 0);
 	ck_assert_int_eq(
-	    pipit_route_evhttp_with(described.server, PIPIT_POST, "/classic", classic_hello, NULL, &options), 0);
+	    pipit_route_evhttp_with(described.server, PIPIT_POST, "/evhttp", evhttp_hello, NULL, &options), 0);
 	memset(summary, 'x', sizeof summary);
 	memset(schema, 'x', sizeof schema);
 	start(&described, false);
@@ -2295,8 +2295,8 @@ START_TEST(describes_its_routes_with_texts_that_need_not_stay)
 	ck_assert_ptr_nonnull(strstr(reply.content, "\"title\":\"Gate\""));
 	ck_assert_ptr_nonnull(strstr(
 	    reply.content, "\"/number/{n}\":{\"get\":{\"operationId\":\"getNumberN\",\"summary\":\"A number.\","));
-	ck_assert_ptr_nonnull(strstr(
-	    reply.content, "\"/classic\":{\"post\":{\"operationId\":\"postClassic\",\"summary\":\"A number.\","));
+	ck_assert_ptr_nonnull(
+	    strstr(reply.content, "\"/evhttp\":{\"post\":{\"operationId\":\"postEvhttp\",\"summary\":\"A number.\","));
 	ck_assert_ptr_nonnull(strstr(reply.content, "{\"schema\":{\"type\":\"string\"}}"));
 	wire_free(&reply);
 	reply = get(fd, "/untitled");
@@ -2316,7 +2316,7 @@ START_TEST(refuses_options_that_cannot_be_told)
 	make_server(&failing);
 	ck_assert_int_eq(_i == 0
 			     ? pipit_route_with(failing.server, PIPIT_GET, "/a", number, NULL, &options)
-			     : pipit_route_evhttp_with(failing.server, PIPIT_GET, "/a", classic_hello, NULL, &options),
+			     : pipit_route_evhttp_with(failing.server, PIPIT_GET, "/a", evhttp_hello, NULL, &options),
 	    -EINVAL);
 	expect_start(&failing, -EINVAL);
 }
@@ -2494,7 +2494,7 @@ static struct pipit_server *attach(struct event_base *base, const char *greeting
 	ck_assert_int_eq(pipit_route(attached.server, PIPIT_GET, "/number/{n}", number, NULL), 0);
 	ck_assert_int_eq(pipit_route(attached.server, PIPIT_GET, "/defer", defer, NULL), 0);
 	ck_assert_int_eq(
-	    pipit_route_evhttp(attached.server, PIPIT_GET, "/hello", classic_hello, text_argument(greeting)), 0);
+	    pipit_route_evhttp(attached.server, PIPIT_GET, "/hello", evhttp_hello, text_argument(greeting)), 0);
 	ck_assert_int_eq(pipit_server_attach(attached.server, base), 0);
 	*port = port_of(pipit_server_url(attached.server, 0));
 	return attached.server;

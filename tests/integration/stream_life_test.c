@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a stream's clients, beyond stream_test.c: what becomes of their connections, with and without classic callbacks; those
+ * The life of a stream's clients, beyond stream_test.c: what becomes of their connections, with and without evhttp callbacks; those
  * that leave, lag, or come back; the end of the server in every state. Handlers run on other threads than the test and assert
  * nothing.
  */
@@ -75,18 +75,18 @@ static void send_from_handler(struct pipit_request *request, void *count)
 	pipit_reply_text(request, 200, result == 0 ? "sent" : "not sent");
 }
 
-static void classic(struct evhttp_request *request, void *arg)
+static void evhttp(struct evhttp_request *request, void *arg)
 {
 	struct evbuffer *content = evbuffer_new();
 	(void)arg;
-	evbuffer_add(content, "classic", 7);
+	evbuffer_add(content, "evhttp", 6);
 	evhttp_send_reply(request, 200, "OK", content);
 	evbuffer_free(content);
 }
 
 static int burst = 1000;
 
-static void make_server(uint64_t workers, bool with_classic)
+static void make_server(uint64_t workers, bool with_evhttp)
 {
 	struct pipit_config config;
 
@@ -100,8 +100,8 @@ static void make_server(uint64_t workers, bool with_classic)
 	pipit_route(server, PIPIT_GET, "/burst", send_from_handler, &burst);
 	pipit_route(server, PIPIT_GET, "/hello", hello, NULL);
 	pipit_route(server, PIPIT_GET, "/metrics", pipit_serve_metrics, NULL);
-	if (with_classic)
-		pipit_route_evhttp(server, PIPIT_GET, "/classic", classic, NULL);
+	if (with_evhttp)
+		pipit_route_evhttp(server, PIPIT_GET, "/evhttp", evhttp, NULL);
 	ck_assert_int_eq(pipit_server_listen(server), 0);
 	port = (unsigned)atoi(strrchr(pipit_server_url(server, 0), ':') + 1);
 }
@@ -118,10 +118,10 @@ static void run_server(void)
 	is_running = true;
 }
 
-static void start_with(const struct pipit_stream_options *options, uint64_t workers, bool with_classic)
+static void start_with(const struct pipit_stream_options *options, uint64_t workers, bool with_evhttp)
 {
 	ck_assert_ptr_nonnull(stream = pipit_stream_new(options));
-	make_server(workers, with_classic);
+	make_server(workers, with_evhttp);
 	run_server();
 }
 
@@ -931,7 +931,7 @@ int main(void)
 	Suite *suite = suite_create("stream_life");
 	TCase *tests = new_case(suite, "reply");
 
-	/* Without classic callbacks, and with. */
+	/* Without evhttp callbacks, and with. */
 	tcase_add_loop_test(tests, replies_with_events_each_in_a_chunk, 0, 2);
 	tcase_add_loop_test(tests, serves_the_next_request_after_the_end_of_a_stream, 0, 2);
 	tcase_add_loop_test(tests, serves_what_was_pipelined_behind_a_stream_after_its_end, 0, 2);

@@ -568,15 +568,15 @@ START_TEST(refuses_with_the_field_that_the_status_asks_for)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- replies of classic callbacks */
+/* ---------------------------------------------------------------- replies of evhttp callbacks */
 
 #define EVHTTP(status) "HTTP/1.1 " status "\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n"
 
 static const struct {
 	const char *head;
 	bool is_head_request;
-	struct pipit_reply_classic classic;
-} classic_heads[] = {
+	struct pipit_reply_evhttp reply;
+} evhttp_heads[] = {
 	{ EVHTTP("200 OK") "\r\n", false, { .status = 200, .has_content = true, .content_length = 5 } },
 	{ EVHTTP("200 OK") "\r\n", true, { .status = 200, .content_length = 5 } },
 	{ EVHTTP("304 Not Modified") "\r\n", false, { .status = 304, .content_length = 5 } },
@@ -617,64 +617,86 @@ static const struct {
 	    { .status = 200, .has_content = true, .content_length = 5 } },
 };
 
-START_TEST(reads_what_matters_of_a_classic_head)
+START_TEST(reads_what_matters_of_a_head_of_evhttp)
 {
-	const struct pipit_reply_classic *expected = &classic_heads[_i].classic;
-	struct pipit_slice head = guard(classic_heads[_i].head);
-	struct pipit_reply_classic classic;
+	const struct pipit_reply_evhttp *expected = &evhttp_heads[_i].reply;
+	struct pipit_slice head = guard(evhttp_heads[_i].head);
+	struct pipit_reply_evhttp reply;
 
-	memset(&classic, 0xa5, sizeof classic);
-	pipit_reply_read_classic(head.data, head.length, classic_heads[_i].is_head_request, &classic);
-	ck_assert_int_eq(classic.status, expected->status);
-	ck_assert_int_eq(classic.closes, expected->closes);
-	ck_assert_uint_eq(classic.dates, expected->dates);
-	ck_assert_int_eq(classic.has_content, expected->has_content);
-	ck_assert_int_eq(classic.is_chunked, expected->is_chunked);
-	ck_assert_int_eq(classic.is_invalid, expected->is_invalid);
-	ck_assert_int_eq(classic.content_length, expected->content_length);
+	memset(&reply, 0xa5, sizeof reply);
+	ck_assert_uint_eq(
+	    pipit_reply_read_evhttp(head.data, head.length, evhttp_heads[_i].is_head_request, &reply), head.length);
+	ck_assert_int_eq(reply.status, expected->status);
+	ck_assert_int_eq(reply.closes, expected->closes);
+	ck_assert_uint_eq(reply.dates, expected->dates);
+	ck_assert_int_eq(reply.has_content, expected->has_content);
+	ck_assert_int_eq(reply.is_chunked, expected->is_chunked);
+	ck_assert_int_eq(reply.is_invalid, expected->is_invalid);
+	ck_assert_int_eq(reply.content_length, expected->content_length);
+}
+END_TEST
+
+START_TEST(reads_no_head_of_evhttp_before_it_ends)
+{
+	static const char head[] = EVHTTP("200 OK") "\r\nhello";
+	size_t whole = sizeof head - sizeof "hello";
+	for (size_t length = sizeof "HTTP/1.1 200" - 1; length < sizeof head; length++) {
+		struct pipit_slice bytes = { guarded_copy(head, length), length };
+		struct pipit_reply_evhttp reply;
+		ck_assert_uint_eq(
+		    pipit_reply_read_evhttp(bytes.data, bytes.length, false, &reply), length < whole ? 0 : whole);
+	}
 }
 END_TEST
 
 static const struct {
-	bool closes;
-	const char *date, *before, *after;
+	struct pipit_reply_amendments amendments;
+	const char *before, *after;
 } amendments[] = {
-	{ false, NULL, EVHTTP("200 OK") "\r\n", EVHTTP("200 OK") "\r\n" },
-	{ true, NULL, EVHTTP("200 OK") "\r\n", EVHTTP("200 OK") "Connection: close\r\n\r\n" },
-	{ false, DATE, EVHTTP("200 OK") "\r\n", EVHTTP("200 OK") "Date: " DATE "\r\n\r\n" },
-	{ true, DATE, EVHTTP("200 OK") "\r\n", EVHTTP("200 OK") "Date: " DATE "\r\nConnection: close\r\n\r\n" },
+	{ { 0 }, EVHTTP("200 OK") "\r\n", EVHTTP("200 OK") "\r\n" },
+	{ { .closes = true }, EVHTTP("200 OK") "\r\n", EVHTTP("200 OK") "Connection: close\r\n\r\n" },
+	{ { .date = DATE }, EVHTTP("200 OK") "\r\n", EVHTTP("200 OK") "Date: " DATE "\r\n\r\n" },
+	{ { .closes = true, .date = DATE }, EVHTTP("200 OK") "\r\n",
+	    EVHTTP("200 OK") "Date: " DATE "\r\nConnection: close\r\n\r\n" },
 	/* What the callback says of the connection holds only when that is so. */
-	{ false, NULL, "HTTP/1.1 200 OK\r\nConnection: x\r\n\r\n", "HTTP/1.1 200 OK\r\nConnection: x\r\n\r\n" },
-	{ true, NULL, "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nA: b\r\n\r\n",
+	{ { 0 }, "HTTP/1.1 200 OK\r\nConnection: x\r\n\r\n", "HTTP/1.1 200 OK\r\nConnection: x\r\n\r\n" },
+	{ { .closes = true }, "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nA: b\r\n\r\n",
 	    "HTTP/1.1 200 OK\r\nA: b\r\nConnection: close\r\n\r\n" },
 	/* One framing, and none where there is no content. */
-	{ false, NULL, EVHTTP("200 OK") "Transfer-Encoding: chunked\r\n\r\n", EVHTTP("200 OK") "\r\n" },
-	{ false, NULL, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+	{ { 0 }, EVHTTP("200 OK") "Transfer-Encoding: chunked\r\n\r\n", EVHTTP("200 OK") "\r\n" },
+	{ { 0 }, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
 	    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" },
-	{ false, NULL, EVHTTP("204 No Content") "\r\n", "HTTP/1.1 204 No Content\r\nContent-Type: text/plain\r\n\r\n" },
-	{ false, NULL, "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
-	    "HTTP/1.1 204 No Content\r\n\r\n" },
-	{ false, NULL, "HTTP/1.1 205 Reset Content\r\nContent-Length: 5\r\n\r\n",
+	{ { 0 }, EVHTTP("204 No Content") "\r\n", "HTTP/1.1 204 No Content\r\nContent-Type: text/plain\r\n\r\n" },
+	{ { 0 }, "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n" },
+	{ { 0 }, "HTTP/1.1 205 Reset Content\r\nContent-Length: 5\r\n\r\n",
 	    "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n" },
-	{ false, NULL, EVHTTP("304 Not Modified") "\r\n", EVHTTP("304 Not Modified") "\r\n" },
+	{ { 0 }, EVHTTP("304 Not Modified") "\r\n", EVHTTP("304 Not Modified") "\r\n" },
 	/* The last date is the callback's own. */
-	{ false, NULL, EVHTTP("200 OK") "Date: ours\r\nA: b\r\nDate: its\r\n\r\n",
+	{ { 0 }, EVHTTP("200 OK") "Date: ours\r\nA: b\r\nDate: its\r\n\r\n",
 	    EVHTTP("200 OK") "A: b\r\nDate: its\r\n\r\n" },
-	{ true, NULL, EVHTTP("200 OK") "Date: 1\r\nDate: 2\r\nDate: 3\r\n\r\n",
+	{ { .closes = true }, EVHTTP("200 OK") "Date: 1\r\nDate: 2\r\nDate: 3\r\n\r\n",
 	    EVHTTP("200 OK") "Date: 3\r\nConnection: close\r\n\r\n" },
+	/* The version is the server's. */
+	{ { .date = DATE }, "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n",
+	    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDate: " DATE "\r\n\r\n" },
+	{ { .closes = true, .has_unknown_length = true },
+	    "HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n",
+	    "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" },
+	/* What a HEAD would get with GET. */
+	{ { .content_length = 12 }, "HTTP/1.1 200 OK\r\nA: b\r\n\r\n",
+	    "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 12\r\n\r\n" },
 };
 
-START_TEST(writes_a_classic_head_anew_so_that_it_is_valid)
+START_TEST(writes_a_head_of_evhttp_anew_so_that_it_is_valid)
 {
 	struct pipit_slice before = pipit_slice_of(amendments[_i].before);
 	const char *after = amendments[_i].after;
 	char *head = room(before.length + PIPIT_REPLY_AMENDMENTS_MAX);
-	struct pipit_reply_classic classic;
+	struct pipit_reply_evhttp reply;
 	size_t length;
 
-	pipit_reply_read_classic(before.data, before.length, false, &classic);
-	length = pipit_reply_amend_classic(
-	    head, before.data, before.length, &classic, amendments[_i].closes, amendments[_i].date);
+	pipit_reply_read_evhttp(before.data, before.length, false, &reply);
+	length = pipit_reply_amend_evhttp(head, before.data, before.length, &reply, &amendments[_i].amendments);
 	ck_assert_msg(length == strlen(after) && memcmp(head, after, length) == 0, "%.*s", (int)length, head);
 }
 END_TEST
@@ -702,8 +724,9 @@ static TCase *case_of_heads(void)
 	tcase_add_test(tests, knows_which_responses_have_content);
 	tcase_add_loop_test(tests, knows_what_may_stand_in_a_response, 0, COUNT(fields));
 	tcase_add_test(tests, knows_for_every_byte_whether_it_may_stand_in_a_response);
-	tcase_add_loop_test(tests, reads_what_matters_of_a_classic_head, 0, COUNT(classic_heads));
-	tcase_add_loop_test(tests, writes_a_classic_head_anew_so_that_it_is_valid, 0, COUNT(amendments));
+	tcase_add_loop_test(tests, reads_what_matters_of_a_head_of_evhttp, 0, COUNT(evhttp_heads));
+	tcase_add_test(tests, reads_no_head_of_evhttp_before_it_ends);
+	tcase_add_loop_test(tests, writes_a_head_of_evhttp_anew_so_that_it_is_valid, 0, COUNT(amendments));
 	return tests;
 }
 

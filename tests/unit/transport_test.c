@@ -165,13 +165,13 @@ static uint64_t given_up; /* without skew */
 static char journal[1024];
 static char refused_line[256];
 static unsigned visit_count, emptied_count, pause_count;
-static struct visit *waiting;                  /* the native request whose handler has not replied */
-static struct evhttp_request *waiting_classic; /* owned: it wants a reply even when its client has gone */
-static char *last_body;                        /* of the last handler, a copy with its NUL */
+static struct visit *waiting;                 /* the native request whose handler has not replied */
+static struct evhttp_request *waiting_evhttp; /* owned: it wants a reply even when its client has gone */
+static char *last_body;                       /* of the last handler, a copy with its NUL */
 static size_t last_body_length;
 static uint64_t body_limit;
 static bool retain_fails, has_room_elsewhere, is_journal_closed;
-static bool has_classic; /* of this test's transport: each client then has a connection of evhttp */
+static enum pipit_evhttp_mode evhttp_mode; /* of this test's transport */
 
 static void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -311,7 +311,7 @@ static void act_huge(struct visit *visit, struct pipit_slice body)
 	free(content);
 }
 
-static void send_classic(struct evhttp_request *request, const char *text, size_t length)
+static void send_evhttp(struct evhttp_request *request, const char *text, size_t length)
 {
 	struct evbuffer *content = evbuffer_new();
 	ck_assert_ptr_nonnull(content);
@@ -320,29 +320,29 @@ static void send_classic(struct evhttp_request *request, const char *text, size_
 	evbuffer_free(content);
 }
 
-static void act_classic(struct evhttp_request *request)
+static void act_evhttp(struct evhttp_request *request)
 {
-	send_classic(request, "classic", 7);
+	send_evhttp(request, "evhttp", 6);
 }
 
 /* evhttp closes the connection by itself after its error page. */
-static void act_classic_error(struct evhttp_request *request)
+static void act_evhttp_error(struct evhttp_request *request)
 {
 	evhttp_send_error(request, 404, NULL);
 }
 
-static void act_classic_later(struct evhttp_request *request)
+static void act_evhttp_later(struct evhttp_request *request)
 {
-	ck_assert_ptr_null(waiting_classic);
-	waiting_classic = request;
+	ck_assert_ptr_null(waiting_evhttp);
+	waiting_evhttp = request;
 }
 
 /* More than the socket takes: what it does not take waits in evhttp's buffer. */
-static void act_classic_huge(struct evhttp_request *request)
+static void act_evhttp_huge(struct evhttp_request *request)
 {
 	char *content = calloc(1, HUGE_BYTES);
 	ck_assert_ptr_nonnull(content);
-	send_classic(request, content, HUGE_BYTES);
+	send_evhttp(request, content, HUGE_BYTES);
 	free(content);
 }
 
@@ -358,10 +358,10 @@ static const struct act {
 	{ "/large-file", PIPIT_DECIDE_NATIVE, act_large_file, NULL },
 	{ "/huge-file", PIPIT_DECIDE_NATIVE, act_huge_file, NULL },
 	{ "/huge", PIPIT_DECIDE_NATIVE, act_huge, NULL },
-	{ "/classic", PIPIT_DECIDE_CLASSIC, NULL, act_classic },
-	{ "/classic-error", PIPIT_DECIDE_CLASSIC, NULL, act_classic_error },
-	{ "/classic-later", PIPIT_DECIDE_CLASSIC, NULL, act_classic_later },
-	{ "/classic-huge", PIPIT_DECIDE_CLASSIC, NULL, act_classic_huge },
+	{ "/evhttp", PIPIT_DECIDE_EVHTTP, NULL, act_evhttp },
+	{ "/evhttp-error", PIPIT_DECIDE_EVHTTP, NULL, act_evhttp_error },
+	{ "/evhttp-later", PIPIT_DECIDE_EVHTTP, NULL, act_evhttp_later },
+	{ "/evhttp-huge", PIPIT_DECIDE_EVHTTP, NULL, act_evhttp_huge },
 	{ "/answered", PIPIT_DECIDE_ANSWERED, NULL, NULL },
 	{ "/no-memory", PIPIT_DECIDE_NO_MEMORY, NULL, NULL },
 };
@@ -709,7 +709,7 @@ static void forget_everything(void)
 	memset(refused_line, 0, sizeof refused_line);
 	visit_count = emptied_count = pause_count = 0;
 	waiting = NULL;
-	waiting_classic = NULL;
+	waiting_evhttp = NULL;
 	body_limit = 0;
 	skew_s = 0;
 	retain_fails = has_room_elsewhere = is_journal_closed = stops_at_accept = stops_at_finish =
@@ -719,9 +719,14 @@ static void forget_everything(void)
 	ck_assert_ptr_nonnull(house);
 }
 
-static void set_up_transport(bool with_classic)
+static bool has_evhttp(void)
 {
-	has_classic = with_classic;
+	return evhttp_mode != PIPIT_EVHTTP_NONE;
+}
+
+static void set_up_transport(enum pipit_evhttp_mode mode)
+{
+	evhttp_mode = mode;
 	forget_everything();
 	given_up = now_ms() + PATIENCE_S * 1000;
 	open_before = count_descriptors();
@@ -731,25 +736,30 @@ static void set_up_transport(bool with_classic)
 	base = event_base_new();
 	stats = pipit_stats_new(1, "epoll", "", CLOCK_PROCESS_CPUTIME_ID);
 	ck_assert(base && stats);
-	transport = pipit_transport_new(base, &config, stats, house, &hooks, journal, has_classic);
+	transport = pipit_transport_new(base, &config, stats, house, &hooks, journal, evhttp_mode, NULL);
 	ck_assert_ptr_nonnull(transport);
 	ck_assert_int_eq(pipit_doors_add(transport, new_listener(), NULL), 0);
 }
 
-static void set_up_with_classic(void)
+static void set_up_with_own_links(void)
 {
-	set_up_transport(true);
+	set_up_transport(PIPIT_EVHTTP_OWN);
+}
+
+static void set_up_with_borrowed_links(void)
+{
+	set_up_transport(PIPIT_EVHTTP_BORROWED);
 }
 
 static void set_up_without(void)
 {
-	set_up_transport(false);
+	set_up_transport(PIPIT_EVHTTP_NONE);
 }
 
-/* Cases of tables that ask for a classic callback are passed over where there is none. */
+/* Cases of tables that ask for an evhttp callback are passed over where there is none. */
 static bool is_impossible(const char *text)
 {
-	return !has_classic && strstr(text, "/classic");
+	return !has_evhttp() && strstr(text, "/evhttp");
 }
 
 /* Everything is given back, and nobody is asked anything after the transport was freed. */
@@ -763,8 +773,8 @@ static void tear_down(void)
 	ck_assert_uint_eq(pipit_stats_connections(stats), 0);
 	strcpy(before, journal);
 	emptied_count = 0;
-	if (waiting_classic)
-		send_classic(waiting_classic, "late", 4);
+	if (waiting_evhttp)
+		send_evhttp(waiting_evhttp, "late", 4);
 	event_base_free(base);
 	ck_assert_str_eq(journal, before);
 	ck_assert_uint_eq(emptied_count, 0);
@@ -814,10 +824,10 @@ static const struct {
 	{ POST("/now", "5", "hello"), NULL, 5, "head handle complete", "/now hello;", "hello" },
 	{ CHUNKED("/now", "5\r\nhello\r\n0\r\n\r\n"), NULL, 5, "head retain handle complete", "/now hello;", "hello" },
 	{ REQUEST("GET /answered"), NULL, 0, "head complete", "answered", NULL },
-	{ REQUEST("GET /classic"), NULL, 0, "head handle complete", "classic", "" },
-	{ POST("/classic", "5", "hello"), NULL, 0, "head handle complete", "classic", "hello" },
-	{ POST("/classic", "5", "he"), "llo", 0, "head retain handle complete", "classic", "hello" },
-	{ CHUNKED("/classic", "5\r\nhello\r\n0\r\n\r\n"), NULL, 0, "head retain handle complete", "classic", "hello" },
+	{ REQUEST("GET /evhttp"), NULL, 0, "head handle complete", "evhttp", "" },
+	{ POST("/evhttp", "5", "hello"), NULL, 0, "head handle complete", "evhttp", "hello" },
+	{ POST("/evhttp", "5", "he"), "llo", 0, "head retain handle complete", "evhttp", "hello" },
+	{ CHUNKED("/evhttp", "5\r\nhello\r\n0\r\n\r\n"), NULL, 0, "head retain handle complete", "evhttp", "hello" },
 };
 
 START_TEST(asks_in_order_and_keeps_the_connection)
@@ -1046,42 +1056,42 @@ START_TEST(is_freed_in_the_turn_in_which_evhttp_closed_a_connection)
 {
 	struct client *client = knock();
 	stops_at_finish = true;
-	say(client, REQUEST("GET /classic-error"));
+	say(client, REQUEST("GET /evhttp-error"));
 	while (strcmp(journal, "head handle complete") != 0)
 		turn();
 }
 END_TEST
 
-START_TEST(dates_a_classic_reply_when_it_is_sent)
+START_TEST(dates_an_evhttp_reply_when_it_is_sent)
 {
 	struct client *client = knock();
 	struct evhttp_request *request;
 	char at_first[64];
 
-	say(client, REQUEST("GET /classic-later"));
+	say(client, REQUEST("GET /evhttp-later"));
 	await_state(PIPIT_STATE_HANDLING, 1);
 	snprintf(at_first, sizeof at_first, "Date: %s", pipit_transport_date(transport));
 	skew_s = 3;
-	request = waiting_classic;
-	waiting_classic = NULL;
-	send_classic(request, "late", 4);
+	request = waiting_evhttp;
+	waiting_evhttp = NULL;
+	send_evhttp(request, "late", 4);
 	await(client, "late");
 	ck_assert_uint_eq(count_heard(client, "\r\nDate: "), 1);
 	ck_assert(!has_heard(client, at_first));
 }
 END_TEST
 
-START_TEST(sends_a_classic_reply_that_comes_later)
+START_TEST(sends_an_evhttp_reply_that_comes_later)
 {
 	struct client *client = knock();
 	struct evhttp_request *request;
 
-	say(client, REQUEST("GET /classic-later") REQUEST("GET /now?2"));
+	say(client, REQUEST("GET /evhttp-later") REQUEST("GET /now?2"));
 	await_state(PIPIT_STATE_HANDLING, 1);
 	await_journal("head handle retain");
-	request = waiting_classic;
-	waiting_classic = NULL;
-	send_classic(request, "at last", 7);
+	request = waiting_evhttp;
+	waiting_evhttp = NULL;
+	send_evhttp(request, "at last", 7);
 	await(client, "/now?2 ;");
 	await_journal("head handle retain complete head handle complete");
 	ck_assert(strstr(client->heard, "at last") < strstr(client->heard, "/now?2 ;"));
@@ -1126,9 +1136,9 @@ static const struct {
 	{ CHUNKED("/now", "5\r\nhe"), PIPIT_STATE_READING, "head retain", "head retain lost" },
 	{ REQUEST("GET /later"), PIPIT_STATE_HANDLING, "head handle", "head handle lost" },
 	{ POST("/later", "5", "hello"), PIPIT_STATE_HANDLING, "head handle", "head handle lost" },
-	{ REQUEST("GET /classic-later"), PIPIT_STATE_HANDLING, "head handle retain", "head handle retain lost" },
+	{ REQUEST("GET /evhttp-later"), PIPIT_STATE_HANDLING, "head handle retain", "head handle retain lost" },
 	{ REQUEST("GET /huge-file"), PIPIT_STATE_WRITING, "head handle", "head handle lost" },
-	{ REQUEST("GET /classic-huge"), PIPIT_STATE_WRITING, "head handle retain", "head handle retain lost" },
+	{ REQUEST("GET /evhttp-huge"), PIPIT_STATE_WRITING, "head handle retain", "head handle retain lost" },
 	/* Its bytes were copied: the request was over when they were given. */
 	{ REQUEST("GET /huge"), PIPIT_STATE_WRITING, "head handle complete", "head handle complete" },
 };
@@ -1646,7 +1656,7 @@ static const struct {
 } drained[] = {
 	{ REQUEST("GET /now"), "/now ;" },
 	{ REQUEST("GET /answered"), "answered" },
-	{ REQUEST("GET /classic"), "classic" },
+	{ REQUEST("GET /evhttp"), "evhttp" },
 	{ REQUEST("GET /small-file"), "HTTP/1.1 200 OK\r\n" },
 };
 
@@ -1693,8 +1703,8 @@ END_TEST
 static void populate(void)
 {
 	static const char *const texts[] = { "", "GET /no", POST("/now", "5", "he"), CHUNKED("/now", "5\r\nhe"),
-		REQUEST("GET /later") REQUEST("GET /now"), REQUEST("GET /classic-later"), REQUEST("GET /huge"),
-		REQUEST("GET /huge-file") REQUEST("GET /now"), REQUEST("GET /classic-huge") REQUEST("GET /now"),
+		REQUEST("GET /later") REQUEST("GET /now"), REQUEST("GET /evhttp-later"), REQUEST("GET /huge"),
+		REQUEST("GET /huge-file") REQUEST("GET /now"), REQUEST("GET /evhttp-huge") REQUEST("GET /now"),
 		"BREW / HTTP/1.1\r\nHost: a\r\n\r\n" };
 
 	for (size_t i = 0; i < COUNT(texts); i++) {
@@ -1703,8 +1713,8 @@ static void populate(void)
 	}
 	await_state(PIPIT_STATE_IDLE, 1);
 	await_state(PIPIT_STATE_READING, 3);
-	await_state(PIPIT_STATE_HANDLING, has_classic ? 2 : 1);
-	await_state(PIPIT_STATE_WRITING, has_classic ? 3 : 2);
+	await_state(PIPIT_STATE_HANDLING, has_evhttp() ? 2 : 1);
+	await_state(PIPIT_STATE_WRITING, has_evhttp() ? 3 : 2);
 	await_state(PIPIT_STATE_CLOSING, 1);
 	ck_assert_uint_eq(pipit_stats_connections(stats), client_count);
 	ck_assert_uint_eq(pipit_house_connections(house), client_count);
@@ -1715,9 +1725,9 @@ START_TEST(closes_every_connection)
 {
 	populate();
 	/* Two whose content is missing, two at their handlers, three that are being written; without callbacks one less of each. */
-	ck_assert_uint_eq(pipit_transport_close_all(transport), has_classic ? 7 : 5);
+	ck_assert_uint_eq(pipit_transport_close_all(transport), has_evhttp() ? 7 : 5);
 	/* Of those that are being written, one had been copied and was finished. */
-	ck_assert_str_eq(journal, has_classic ? "lost lost lost lost lost lost" : "lost lost lost lost");
+	ck_assert_str_eq(journal, has_evhttp() ? "lost lost lost lost lost lost" : "lost lost lost lost");
 	ck_assert_uint_eq(pipit_stats_connections(stats), 0);
 	ck_assert_uint_eq(pipit_house_connections(house), 0);
 	for (size_t i = 0; i < client_count; i++)
@@ -1725,7 +1735,7 @@ START_TEST(closes_every_connection)
 	stay_quiet();
 	ck_assert_uint_eq(emptied_count, 1);
 	ck_assert(pipit_transport_is_empty(transport));
-	ck_assert_str_eq(journal, has_classic ? "lost lost lost lost lost lost" : "lost lost lost lost");
+	ck_assert_str_eq(journal, has_evhttp() ? "lost lost lost lost lost lost" : "lost lost lost lost");
 	ck_assert_uint_eq(pipit_transport_close_all(transport), 0);
 }
 END_TEST
@@ -1794,7 +1804,7 @@ START_TEST(serves_where_local_sockets_are_forbidden)
 	struct client *client;
 	pipit_transport_free(transport);
 	forbids_local_sockets = true;
-	transport = pipit_transport_new(base, &config, stats, house, &hooks, journal, has_classic);
+	transport = pipit_transport_new(base, &config, stats, house, &hooks, journal, evhttp_mode, NULL);
 	ck_assert_ptr_nonnull(transport);
 	ck_assert_int_eq(pipit_doors_add(transport, new_listener(), NULL), 0);
 	client = knock();
@@ -1856,7 +1866,7 @@ static const struct {
 	{ "", IDLE_DEADLINE, PIPIT_STATE_IDLE, "", "", NULL, "phase=\"idle\"} 1\n" },
 	{ REQUEST("GET /huge"), WRITE_DEADLINE, PIPIT_STATE_WRITING, "head handle complete", "head handle complete",
 	    NULL, "phase=\"write\"} 1\n" },
-	{ REQUEST("GET /classic-huge"), WRITE_DEADLINE, PIPIT_STATE_WRITING, "head handle retain",
+	{ REQUEST("GET /evhttp-huge"), WRITE_DEADLINE, PIPIT_STATE_WRITING, "head handle retain",
 	    "head handle retain lost", NULL, "phase=\"write\"} 1\n" },
 	{ REQUEST("GET /huge-file"), WRITE_DEADLINE, PIPIT_STATE_WRITING, "head handle", "head handle lost", NULL,
 	    "phase=\"write\"} 1\n" },
@@ -2015,10 +2025,10 @@ static void add_replies(TCase *tests)
 	tcase_add_test(tests, costs_one_send_for_a_head_and_a_small_file);
 }
 
-static void add_classic(TCase *tests)
+static void add_evhttp(TCase *tests)
 {
-	tcase_add_test(tests, sends_a_classic_reply_that_comes_later);
-	tcase_add_test(tests, dates_a_classic_reply_when_it_is_sent);
+	tcase_add_test(tests, sends_an_evhttp_reply_that_comes_later);
+	tcase_add_test(tests, dates_an_evhttp_reply_when_it_is_sent);
 	tcase_add_test(tests, is_freed_in_the_turn_in_which_evhttp_closed_a_connection);
 }
 
@@ -2069,11 +2079,16 @@ int main(void)
 {
 	Suite *suite = suite_create("transport");
 
-	add_requests(new_case(suite, "requests", set_up_with_classic));
-	add_replies(new_case(suite, "replies", set_up_with_classic));
-	add_classic(new_case(suite, "classic", set_up_with_classic));
-	add_life(new_case(suite, "life", set_up_with_classic));
-	add_deadlines(new_case(suite, "deadlines", set_up_with_classic));
+	add_requests(new_case(suite, "requests, own links", set_up_with_own_links));
+	add_replies(new_case(suite, "replies, own links", set_up_with_own_links));
+	add_evhttp(new_case(suite, "evhttp, own links", set_up_with_own_links));
+	add_life(new_case(suite, "life, own links", set_up_with_own_links));
+	add_deadlines(new_case(suite, "deadlines, own links", set_up_with_own_links));
+	add_requests(new_case(suite, "requests, borrowed links", set_up_with_borrowed_links));
+	add_replies(new_case(suite, "replies, borrowed links", set_up_with_borrowed_links));
+	add_evhttp(new_case(suite, "evhttp, borrowed links", set_up_with_borrowed_links));
+	add_life(new_case(suite, "life, borrowed links", set_up_with_borrowed_links));
+	add_deadlines(new_case(suite, "deadlines, borrowed links", set_up_with_borrowed_links));
 	add_requests(new_case(suite, "native requests", set_up_without));
 	add_replies(new_case(suite, "native replies", set_up_without));
 	add_life(new_case(suite, "native life", set_up_without));
