@@ -178,6 +178,7 @@ struct pipit_transport {
 	struct pipit_connection *spare;      /* for the next who is accepted; accepting pauses while there is none */
 	struct pipit_door doors[PIPIT_LISTEN_MAX];
 	size_t door_count;
+	bool doors_are_closed;            /* for a while: memory or descriptors are short */
 	struct pipit_connection *current; /* whose input is being served */
 	char *in;                         /* PIPIT_INPUT_SIZE + 1 bytes */
 	const char *in_end;               /* of what is being served */

@@ -2,6 +2,9 @@
 /* See deadlines.h. */
 #include "deadlines.h"
 
+#include "evhttp_lane.h"
+#include "evhttp_link.h"
+
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -12,6 +15,13 @@
 /* How long a rate is measured, behind its grace, before that begins again; and the least grace then. */
 #define WINDOW_MS 10000
 #define WINDOW_GRACE_MIN_MS 1000
+
+/* A program's evhttp may allow a silent client less (evhttp_set_timeout()). */
+static uint64_t silence_ms(const struct pipit_connection *connection, uint64_t limit_ms)
+{
+	uint64_t own_ms = connection->link ? connection->link->timeout_ms : 0;
+	return own_ms && (!limit_ms || own_ms < limit_ms) ? own_ms : limit_ms;
+}
 
 static bool has_passed(uint64_t now_ms, uint64_t since_ms, uint64_t limit_ms)
 {
@@ -71,7 +81,7 @@ static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
 	if (transport->draining && has_passed(now_ms, quiet_since, DRAIN_QUIET_MS) &&
 	    pipit_connection_is_quiet(connection))
 		pipit_connection_drop(connection);
-	else if (has_passed(now_ms, connection->moved_ms, transport->config->idle_timeout_ms)) {
+	else if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, transport->config->idle_timeout_ms))) {
 		if (pipit_connection_is_quiet(connection))
 			time_out(connection, PIPIT_PHASE_IDLE, PIPIT_REASON_NONE);
 		else
@@ -119,7 +129,7 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 			time_out(connection, PIPIT_PHASE_HEAD, PIPIT_REASON_HEAD_TIMEOUT);
 		break;
 	case PHASE_BODY:
-		if (has_passed(now_ms, connection->moved_ms, config->read_timeout_ms) ||
+		if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, config->read_timeout_ms)) ||
 		    !keeps_its_rate(connection, now_ms))
 			time_out(connection, PIPIT_PHASE_BODY, PIPIT_REASON_BODY_TIMEOUT);
 		break;
@@ -128,8 +138,9 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 		sweep_handling(connection);
 		break;
 	case PHASE_WRITING:
-		if (has_passed(now_ms, connection->moved_ms, config->write_timeout_ms) ||
-		    !keeps_its_rate(connection, now_ms))
+		if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, config->write_timeout_ms)) ||
+		    !keeps_its_rate(connection, now_ms) ||
+		    pipit_evhttp_is_crowded(connection, now_ms, config->write_timeout_ms))
 			time_out(connection, PIPIT_PHASE_WRITE, PIPIT_REASON_NONE);
 		break;
 	default:

@@ -10,7 +10,6 @@
 #include "output.h"
 #include "reserve.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <event2/http.h>
 #include <event2/listener.h>
@@ -151,12 +150,64 @@ bool pipit_doors_adopt(struct pipit_connection *connection)
 	return true;
 }
 
-int pipit_doors_add(struct pipit_transport *transport, int fd, pipit_doors_error *on_error)
-{
-	struct pipit_door *door = &transport->doors[transport->door_count];
+/* --- doors ------------------------------------------------------------------------------------------------------------ */
 
-	assert(transport->door_count < PIPIT_LISTEN_MAX);
+struct search {
+	const struct evhttp_bound_socket *bound;
+	bool is_found;
+};
+
+static void compare(struct evhttp_bound_socket *bound, void *context)
+{
+	struct search *search = context;
+	search->is_found |= bound == search->bound;
+}
+
+/* A program may have deleted it from its evhttp, which frees it. */
+static bool is_there(struct pipit_transport *transport, const struct pipit_door *door)
+{
+	struct search search = { .bound = door->bound };
+	if (transport->evhttp.mode != PIPIT_EVHTTP_GUARDED)
+		return true;
+	if (transport->evhttp.http)
+		evhttp_foreach_bound_socket(transport->evhttp.http, compare, &search);
+	return search.is_found;
+}
+
+static void forget_deleted(struct pipit_transport *transport)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < transport->door_count; i++) {
+		if (is_there(transport, &transport->doors[i]))
+			transport->doors[kept++] = transport->doors[i];
+	}
+	transport->door_count = kept;
+}
+
+/* 0 or -ENOMEM; the listener is freed then. */
+static int bind_to_evhttp(struct pipit_transport *transport, struct pipit_door *door)
+{
 	door->bound = NULL;
+	if (!evhttp_accepts(transport))
+		return 0;
+	door->bound = evhttp_bind_listener(transport->evhttp.http, door->listener);
+	if (door->bound)
+		return 0;
+	evconnlistener_free(door->listener);
+	return -ENOMEM;
+}
+
+int pipit_doors_add(
+    struct pipit_transport *transport, int fd, pipit_doors_error *on_error, struct evhttp_bound_socket **bound)
+{
+	struct pipit_door *door;
+
+	forget_deleted(transport);
+	if (transport->door_count == PIPIT_LISTEN_MAX) {
+		close(fd);
+		return -ENOSPC;
+	}
+	door = &transport->doors[transport->door_count];
 	door->listener = evconnlistener_new(
 	    transport->base, on_accept, transport, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 	if (!door->listener) {
@@ -164,30 +215,59 @@ int pipit_doors_add(struct pipit_transport *transport, int fd, pipit_doors_error
 		return -ENOMEM;
 	}
 	evconnlistener_set_error_cb(door->listener, on_error);
-	if (evhttp_accepts(transport)) {
-		door->bound = evhttp_bind_listener(transport->evhttp.http, door->listener);
-		if (!door->bound) {
-			evconnlistener_free(door->listener);
-			return -ENOMEM;
-		}
-	}
+	if (bind_to_evhttp(transport, door) != 0)
+		return -ENOMEM;
+	if (bound)
+		*bound = door->bound;
 	transport->door_count++;
 	/* libevent does not say when it could not add the event: such a door would never open. */
 	return evconnlistener_enable(door->listener) == 0 ? 0 : -ENOMEM;
 }
 
+bool pipit_doors_have(struct pipit_transport *transport, const struct evconnlistener *listener)
+{
+	for (size_t i = 0; i < transport->door_count; i++) {
+		if (transport->doors[i].listener == listener)
+			return true;
+	}
+	return false;
+}
+
+static bool set_listener(struct evconnlistener *listener, bool open)
+{
+	return (open ? evconnlistener_enable(listener) : evconnlistener_disable(listener)) == 0;
+}
+
+static void open_bound(struct evhttp_bound_socket *bound, void *context)
+{
+	bool *is_done = context;
+	*is_done &= set_listener(evhttp_bound_socket_get_listener(bound), true);
+}
+
+static void close_bound(struct evhttp_bound_socket *bound, void *context)
+{
+	bool *is_done = context;
+	*is_done &= set_listener(evhttp_bound_socket_get_listener(bound), false);
+}
+
 bool pipit_doors_set(struct pipit_transport *transport, bool open)
 {
 	bool is_done = true;
-	for (size_t i = 0; i < transport->door_count; i++) {
-		struct evconnlistener *listener = transport->doors[i].listener;
-		is_done &= (open ? evconnlistener_enable(listener) : evconnlistener_disable(listener)) == 0;
-	}
+	/* A program pauses its own sockets for reasons of its own. */
+	if (open && !transport->doors_are_closed)
+		return true;
+	/* Those that the program has bound to it, too. */
+	if (transport->evhttp.mode == PIPIT_EVHTTP_GUARDED && transport->evhttp.http)
+		evhttp_foreach_bound_socket(transport->evhttp.http, open ? open_bound : close_bound, &is_done);
+	for (size_t i = 0; i < transport->door_count && transport->evhttp.mode != PIPIT_EVHTTP_GUARDED; i++)
+		is_done &= set_listener(transport->doors[i].listener, open);
+	transport->doors_are_closed = !open || !is_done;
 	return is_done;
 }
 
 void pipit_doors_remove(struct pipit_transport *transport)
 {
+	forget_deleted(transport);
 	while (transport->door_count) {
 		struct pipit_door *door = &transport->doors[--transport->door_count];
 		if (door->bound)

@@ -5,12 +5,16 @@
 
 #include "connection.h"
 
-/* accept() failed on one of a worker's doors, which is closed until pipit_doors_set(). `context` says nothing of value: evhttp's
- * doors have evhttp there. */
+/* accept() failed on one of a worker's doors. `context` says nothing of value: evhttp's doors have evhttp there. */
 typedef void pipit_doors_error(struct evconnlistener *listener, void *context);
 
-/* Accept from a listening socket; takes it. At most PIPIT_LISTEN_MAX. 0 or -ENOMEM. */
-int pipit_doors_add(struct pipit_transport *transport, int fd, pipit_doors_error *on_error);
+/* Accept from a listening socket; takes it. 0; -ENOMEM; -ENOSPC when there are PIPIT_LISTEN_MAX. *bound receives evhttp's handle
+ * where evhttp accepts, else NULL; may be NULL. */
+int pipit_doors_add(
+    struct pipit_transport *transport, int fd, pipit_doors_error *on_error, struct evhttp_bound_socket **bound);
+
+/* Whether it is one of its doors. */
+bool pipit_doors_have(struct pipit_transport *transport, const struct evconnlistener *listener);
 
 /* The next can be let in: there is a connection in stock for him; tries to make one. */
 bool pipit_doors_are_ready(struct pipit_transport *transport);

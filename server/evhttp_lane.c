@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -72,7 +73,6 @@ static char *put_field(char *at, const struct pipit_guard_head *head, const stru
 
 static char *put_fields(char *at, const struct pipit_guard_head *head, size_t body_length)
 {
-	/* Else evhttp announces no length, and the reply would end with the connection. */
 	if (head->minor == 0 && head->keep_alive)
 		at = PIPIT_BYTES_PUT(at, "Connection: keep-alive\r\n");
 	if (head->host) {
@@ -173,6 +173,7 @@ static void begin_request(struct pipit_evhttp_link *link)
 	link->was_called = link->is_head_done = link->is_let_go = false;
 	link->largest = link->output_length = 0;
 	link->crowded_ms = 0;
+	link->request = NULL;
 }
 
 /* Everything that evhttp does not look whether it got it, or cannot do without, is there. */
@@ -186,26 +187,23 @@ static bool is_ready(struct pipit_connection *connection)
 	return evbuffer_expand(bufferevent_get_output(connection->link->bev), REPLY_HEAD_SIZE) == 0;
 }
 
-/* evhttp was short of memory, or has closed: nothing that it holds is worth anything. */
-static void lose_link(struct pipit_connection *connection)
+/* evhttp has let go, or was short of memory: nothing that it holds is worth anything. */
+static enum pipit_reason lose_link(struct pipit_connection *connection)
 {
-	bool is_own = connection->transport->evhttp.mode != PIPIT_EVHTTP_BORROWED;
-	/* It has shut its client's connection down. */
-	if (is_own && connection->link->is_let_go)
-		connection->broken = true;
-	if (!is_own)
+	if (connection->transport->evhttp.mode == PIPIT_EVHTTP_BORROWED)
 		pipit_evhttp_link_give_up(connection);
+	else
+		/* It has shut its client's connection down, perhaps. */
+		connection->broken = connection->link->is_let_go;
+	return PIPIT_REASON_EVHTTP;
 }
 
-bool pipit_evhttp_show(struct pipit_connection *connection, struct pipit_slice body)
+/* evhttp reads the message and calls back. False when it does not. */
+static bool call(struct pipit_connection *connection, struct pipit_slice body)
 {
-	struct pipit_evhttp_link *link;
-	struct evbuffer *input;
+	struct pipit_evhttp_link *link = connection->link;
+	struct evbuffer *input = bufferevent_get_input(link->bev);
 
-	if (!is_ready(connection))
-		return false;
-	link = connection->link;
-	input = bufferevent_get_input(link->bev);
 	begin_request(link);
 	if (put_message(connection, body)) {
 		pipit_evhttp_link_show_descriptor(link, true);
@@ -217,10 +215,21 @@ bool pipit_evhttp_show(struct pipit_connection *connection, struct pipit_slice b
 	/* What evhttp has not read lies where the next message is going to. */
 	if (!link->is_let_go && evbuffer_get_length(input) > 0)
 		evbuffer_drain(input, evbuffer_get_length(input));
-	if (link->was_called)
-		return true;
-	lose_link(connection);
-	return false;
+	return link->was_called;
+}
+
+enum pipit_reason pipit_evhttp_show(struct pipit_connection *connection, struct pipit_slice body)
+{
+	struct pipit_evhttp_link *link = connection->link;
+
+	/* The program has freed evhttp's connection since the last request. */
+	if (link && pipit_evhttp_link_is_let_go(link)) {
+		link->is_let_go = true;
+		return lose_link(connection);
+	}
+	if (!is_ready(connection))
+		return PIPIT_REASON_OUT_OF_MEMORY;
+	return call(connection, body) ? PIPIT_REASON_NONE : lose_link(connection);
 }
 
 /* --- the callback of a route --------------------------------------------------------------------------------------- */
@@ -273,10 +282,9 @@ static void keep_date(struct pipit_transport *transport, struct evkeyvalq *field
 /* evhttp looks next whether it closes: a connection that was borrowed is to stay, whatever becomes of the client's. */
 static void keep_link(const struct pipit_connection *connection, struct evhttp_request *request)
 {
-	struct evkeyvalq *fields = evhttp_request_get_input_headers(request);
 	evhttp_remove_header(evhttp_request_get_output_headers(request), "Connection");
 	if (connection->minor == 0)
-		evhttp_add_header(fields, "Connection", "keep-alive");
+		evhttp_add_header(evhttp_request_get_input_headers(request), "Connection", "keep-alive");
 }
 
 static void on_complete(struct evhttp_request *request, void *context)
@@ -285,6 +293,7 @@ static void on_complete(struct evhttp_request *request, void *context)
 	struct pipit_transport *transport = link->transport;
 	struct pipit_connection *connection = link->connection;
 
+	link->request = NULL;
 	keep_date(transport, evhttp_request_get_output_headers(request));
 	if (!connection)
 		return;
@@ -303,6 +312,7 @@ static void on_request(struct evhttp_request *request, void *context)
 	bool is_dated = connection->minor >= 1;
 
 	link->was_called = true;
+	link->request = request;
 	evhttp_request_set_on_complete_cb(request, on_complete, link);
 	if (is_dated)
 		put_date(transport, evhttp_request_get_output_headers(request));
@@ -362,6 +372,19 @@ static bool is_reply(const char *head, const struct pipit_reply_evhttp *reply)
 	return strncmp(head, "HTTP/1.", 7) == 0 && reply->status >= 200 && reply->status <= 599;
 }
 
+/*
+ * A client of HTTP/1.0 that does not ask to be kept is told no length by evhttp, and one that does is told 0 also when the content
+ * is going to come in pieces. All of it is there when the callback has sent its reply to the end; else the end of the connection
+ * ends the content.
+ */
+static void announce_to_old_client(const struct pipit_evhttp_link *link, size_t content_length,
+    struct pipit_reply_evhttp *reply, struct pipit_reply_amendments *amendments)
+{
+	bool is_whole = link->request && link->request->userdone;
+	reply->content_length = amendments->content_length = is_whole ? (int64_t)content_length : -1;
+	amendments->drops_length = true;
+}
+
 static bool is_valid(const struct pipit_connection *connection, const struct pipit_reply_evhttp *reply)
 {
 	return reply->has_content && reply->dates == 1 && !reply->is_invalid && connection->minor > 0;
@@ -376,21 +399,25 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 {
 	struct pipit_evhttp_link *link = connection->link;
 	struct pipit_reply_evhttp reply;
-	struct pipit_reply_amendments amendments = { 0 };
+	struct pipit_reply_amendments amendments = { .content_length = -1 };
 	size_t length;
 	const char *head = find_head(output, connection->is_head, &reply, &length);
+	bool has_length;
 
 	if (!head || !is_reply(head, &reply))
 		return false;
-	/* To HTTP/1.0, evhttp announces no content also when the callback is going to send it in pieces. */
-	amendments.has_unknown_length = connection->minor == 0 && reply.has_content && reply.content_length <= 0;
-	amendments.closes = reply.closes || amendments.has_unknown_length || !pipit_connection_may_stay(connection);
+	if (connection->minor == 0 && reply.has_content && reply.content_length <= 0)
+		announce_to_old_client(link, evbuffer_get_length(output) - length, &reply, &amendments);
+	has_length = !reply.has_content || reply.is_chunked || reply.content_length >= 0;
+	amendments.closes =
+	    reply.closes || !pipit_connection_may_stay(connection) || (!has_length && connection->minor == 0);
 	/* Nothing would tell the client where the content ends. */
-	if (reply.has_content && !reply.is_chunked && reply.content_length < 0 && !amendments.closes)
+	if (!has_length && !amendments.closes)
 		return false;
-	/* evhttp appends to a HEAD's reply the content that its GET would have. */
-	if (connection->is_head && reply.content_length < 0 && !reply.is_chunked && reply.status != 304)
-		amendments.content_length = evbuffer_get_length(output) - length;
+	/* evhttp appends to a HEAD's reply the content that its GET would have, unless it comes in pieces. */
+	if (connection->is_head && reply.content_length < 0 && !reply.is_chunked && reply.status != 304 &&
+	    evbuffer_get_length(output) > length)
+		amendments.content_length = (int64_t)(evbuffer_get_length(output) - length);
 	if (!reply.dates)
 		amendments.date = pipit_transport_date(connection->transport);
 	if ((amendments.closes || !is_valid(connection, &reply)) &&
@@ -400,8 +427,7 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 	connection->keep_alive = !amendments.closes;
 	link->head_left = length;
 	link->has_content = reply.has_content;
-	link->content_length =
-	    reply.has_content && !reply.is_chunked && !amendments.has_unknown_length ? reply.content_length : -1;
+	link->content_length = reply.has_content && !reply.is_chunked ? reply.content_length : -1;
 	link->is_head_done = true;
 	if (link->output_length == 0)
 		link->largest = evbuffer_get_length(output);
@@ -424,13 +450,14 @@ static bool exceeds_length(const struct pipit_connection *connection, size_t buf
 	       connection->content_bytes + (buffered - link->head_left) > (uint64_t)link->content_length;
 }
 
-/* Small enough, and all there, to wait for the replies to the requests behind it. evhttp shuts the connection down as soon as a
- * last reply is out, and one that nothing follows had better leave at once. */
+/* Small enough, and all there, to leave with the replies before it or behind it. evhttp shuts the connection down as soon as a
+ * last reply is out, so that one does not. */
 static bool may_wait(const struct pipit_connection *connection, struct evbuffer *output)
 {
+	const struct pipit_transport *transport = connection->transport;
 	const struct pipit_evhttp_link *link = connection->link;
 	size_t length = evbuffer_get_length(output);
-	return connection->transport->current == connection && connection->transport->has_more_input &&
+	return transport->current == connection && (transport->has_more_input || pipit_output_has_replies(transport)) &&
 	       connection->keep_alive && length <= BATCHED_BYTES_MAX &&
 	       (!link->has_content ||
 		   (link->content_length >= 0 && length - link->head_left == (size_t)link->content_length));

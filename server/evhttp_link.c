@@ -317,6 +317,22 @@ static struct pipit_evhttp_link *take_from_pool(struct pipit_evhttp_lane *lane)
 	return link;
 }
 
+static void put_into_pool(struct pipit_evhttp_link *link)
+{
+	struct pipit_evhttp_lane *lane = &link->transport->evhttp;
+	link->next = lane->pool;
+	lane->pool = link;
+	lane->pool_count++;
+}
+
+static bool fill_pool(struct pipit_transport *transport)
+{
+	struct pipit_evhttp_link *link = new_accepted_link(transport);
+	if (link)
+		put_into_pool(link);
+	return link != NULL;
+}
+
 bool pipit_evhttp_link_borrow(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = take_from_pool(&connection->transport->evhttp);
@@ -339,17 +355,13 @@ static void dismiss(struct pipit_evhttp_link *link)
 void pipit_evhttp_link_return(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->link;
-	struct pipit_evhttp_lane *lane = &link->transport->evhttp;
 
 	connection->link = NULL;
 	link->connection = NULL;
-	if (lane->pool_count == POOL_MAX) {
+	if (link->transport->evhttp.pool_count < POOL_MAX)
+		put_into_pool(link);
+	else
 		dismiss(link);
-		return;
-	}
-	link->next = lane->pool;
-	lane->pool = link;
-	lane->pool_count++;
 }
 
 /* --- the end of a link --------------------------------------------------------------------------------------------- */
@@ -447,7 +459,8 @@ int pipit_evhttp_link_open(
 	evhttp_set_gencb(lane->http, on_request, transport);
 	/* The router has decided already; evhttp must not refuse a method by itself. */
 	evhttp_set_allowed_methods(lane->http, 0xffff);
-	return 0;
+	/* One at least, whatever becomes short: callbacks that reply before they return need no more. */
+	return lane->mode == PIPIT_EVHTTP_BORROWED && !fill_pool(transport) ? -ENOMEM : 0;
 }
 
 void pipit_evhttp_link_close(struct pipit_transport *transport)

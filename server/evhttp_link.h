@@ -30,16 +30,17 @@ struct pipit_evhttp_link {
 	uint64_t timeout_ms; /* what the program's evhttp allows a silent client; 0: any time */
 
 	/* the current request */
-	size_t head_left;       /* bytes of the reply's head still in the output buffer */
-	int64_t content_length; /* of the reply, as announced; -1: it was not */
-	size_t largest;         /* most bytes that were added to the output buffer at once */
-	size_t output_length;   /* when that was last looked at */
-	uint64_t crowded_ms;    /* since when there is more output than the client may leave; 0: there is not */
-	bool was_called;        /* evhttp has called back */
-	bool is_head_done;      /* the reply's head has been read, and amended if need be */
-	bool has_content;       /* the reply has content, as its head says */
-	bool is_let_go;         /* by evhttp, as known when evhttp was last triggered */
-	bool is_measured;       /* the output buffer is being taken apart to measure it */
+	struct evhttp_request *request; /* until its reply is complete; NULL when the callback is the program's */
+	size_t head_left;               /* bytes of the reply's head still in the output buffer */
+	int64_t content_length;         /* of the reply, as announced; -1: it was not */
+	size_t largest;                 /* most bytes that were added to the output buffer at once */
+	size_t output_length;           /* when that was last looked at */
+	uint64_t crowded_ms;            /* since when there is more output than the client may leave; 0: there is not */
+	bool was_called;                /* evhttp has called back */
+	bool is_head_done;              /* the reply's head has been read, and amended if need be */
+	bool has_content;               /* the reply has content, as its head says */
+	bool is_let_go;                 /* by evhttp, as known when evhttp was last triggered */
+	bool is_measured;               /* the output buffer is being taken apart to measure it */
 };
 
 /* evhttp has let the link go. Nothing but libevent may touch its bufferevent then. */

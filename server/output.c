@@ -123,13 +123,18 @@ static void flush_replies(struct pipit_connection *connection)
 	struct pipit_transport *transport = connection->transport;
 	struct evbuffer *replies = transport->replies;
 
-	if (!replies || transport->current != connection || evbuffer_get_length(replies) == 0)
+	if (transport->current != connection || !pipit_output_has_replies(transport))
 		return;
 	send_buffer(connection, replies);
 	if (evbuffer_get_length(replies) == 0)
 		return;
 	connection->rest = replies;
 	transport->replies = NULL;
+}
+
+bool pipit_output_has_replies(const struct pipit_transport *transport)
+{
+	return transport->replies && evbuffer_get_length(transport->replies) > 0;
 }
 
 bool pipit_output_add_reply(struct pipit_connection *connection, struct evbuffer *reply)

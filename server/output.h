@@ -21,6 +21,9 @@ size_t pipit_output_offer(struct pipit_connection *connection, struct pipit_slic
  */
 bool pipit_output_add_reply(struct pipit_connection *connection, struct evbuffer *reply);
 
+/* Such replies are in the batch. */
+bool pipit_output_has_replies(const struct pipit_transport *transport);
+
 /* Send of `buffer` what the socket takes, behind everything written before; returns how many bytes. */
 size_t pipit_output_send_buffer(struct pipit_connection *connection, struct evbuffer *buffer);
 

@@ -29,6 +29,8 @@ extern "C" {
 
 struct cJSON;
 struct event_base;
+struct evhttp;
+struct evhttp_bound_socket;
 struct evhttp_request;
 struct pipit_reader;
 struct pipit_request;
@@ -242,6 +244,44 @@ PIPIT_API uint64_t pipit_server_connections(const struct pipit_server *server);
  * libevent frees their memory in the next turn of the loop or in event_base_free(). Not to be called from a handler.
  */
 PIPIT_API void pipit_server_free(struct pipit_server *server);
+
+/* ---------------------------------------------------------------- a program's own evhttp */
+
+/**
+ * evhttp_bind_socket() with a guard: clients of this socket pass pipit's guard, limits and deadlines with the defaults of struct
+ * pipit_config, and evhttp then dispatches their requests to the callbacks and virtual hosts that it has. What the evhttp's own
+ * settings refuse stays refused. No thread and no signal handler; everything runs on the evhttp's event_base. May be called for
+ * several addresses, and for several evhttps.
+ *
+ * It takes evhttp_set_bevcb(), so that sockets which the program binds by evhttp_bind_socket() are guarded too, from now on.
+ * evhttp_free() frees what this made, with the next turn of the loop or event_base_free(). docs/evhttp.md has the differences.
+ *
+ * @param http     made with an event_base; kept until evhttp_free()
+ * @param address  a numeric address, or a name, of which the first address counts; NULL: any IPv4 address
+ * @param port     0 takes a free one
+ * @return 0, or a negative errno value after a line on standard error: -EINVAL, -EADDRINUSE, -EACCES, -ENOSPC (more than
+ *         PIPIT_LISTEN_MAX), -ENOMEM. On the thread of the evhttp's loop.
+ */
+PIPIT_API int pipit_evhttp_bind_socket(struct evhttp *http, const char *address, uint16_t port);
+
+/** The same, and evhttp's handle of the socket, for evhttp_bound_socket_get_fd() and evhttp_del_accept_socket(); NULL and errno
+ * when it fails. */
+PIPIT_API struct evhttp_bound_socket *pipit_evhttp_bind_socket_with_handle(
+    struct evhttp *http, const char *address, uint16_t port);
+
+/**
+ * Put a server in front of an evhttp, for limits, options, an access log or native routes beside it (such as pipit_serve_metrics):
+ * attaches the server to the evhttp's event_base, listens on the addresses of its configuration, and hands requests that no route
+ * takes to the evhttp. Otherwise as pipit_evhttp_bind_socket(), which adds addresses.
+ *
+ * @param server  not running yet, with one worker after this, without a fallback or evhttp callbacks of its own. Its
+ *                pipit_server_free() closes the clients, and leaves the evhttp without a guard; it may come before or after
+ *                evhttp_free() and event_base_free().
+ * @param http    made with an event_base, guarded by no other server
+ * @return 0, or a negative errno value after a line on standard error: -EINVAL, -EALREADY guarded, -EBUSY running, -EEXIST a
+ *         fallback, or as pipit_server_attach()
+ */
+PIPIT_API int pipit_server_guard_evhttp(struct pipit_server *server, struct evhttp *http);
 
 /* ---------------------------------------------------------------- routes */
 

@@ -447,7 +447,7 @@ static bool may_stay(const char *line, const char *end, const struct pipit_reply
 	if (is_field(line, end, "Connection:"))
 		return !amendments->closes;
 	if (is_field(line, end, "Content-Length:"))
-		return !has_no_length && !amendments->has_unknown_length;
+		return !has_no_length && !amendments->drops_length;
 	return !is_field(line, end, "Transfer-Encoding:") || (reply->is_chunked && !has_no_length);
 }
 
@@ -457,8 +457,8 @@ static char *put_amendments(
 	/* No content, and a client that waits for some must be told (RFC 9110 §15.3.6). */
 	if (reply->status == 205)
 		at = PIPIT_BYTES_PUT(at, "Content-Length: 0\r\n");
-	else if (amendments->content_length)
-		at += sprintf(at, "Content-Length: %" PRIu64 "\r\n", amendments->content_length);
+	else if (amendments->content_length >= 0)
+		at += sprintf(at, "Content-Length: %" PRId64 "\r\n", amendments->content_length);
 	if (amendments->date) {
 		at = PIPIT_BYTES_PUT(at, "Date: ");
 		at = pipit_bytes_put(at, amendments->date, PIPIT_REPLY_DATE_SIZE - 1);

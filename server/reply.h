@@ -92,10 +92,10 @@ size_t pipit_reply_read_evhttp(
 
 /* What is to be different in a head that evhttp wrote, besides what is invalid in it. */
 struct pipit_reply_amendments {
-	bool closes;             /* "Connection: close" instead of what it says */
-	bool has_unknown_length; /* no Content-Length: the end of the connection ends the content */
-	uint64_t content_length; /* Content-Length of what a HEAD would get with GET; 0: none is added */
-	const char *date;        /* rendered by pipit_reply_date(); NULL: it has one */
+	bool closes;            /* "Connection: close" instead of what it says */
+	bool drops_length;      /* its Content-Length is left out */
+	int64_t content_length; /* of a Content-Length that is added; -1: none is */
+	const char *date;       /* rendered by pipit_reply_date(); NULL: it has one */
 };
 
 /* What pipit_reply_amend_evhttp() adds at most. */

@@ -8,7 +8,7 @@
  * its connection. So the blocks are small and many, and a caller that looks at pipit_reserve_is_low() before it begins something
  * new leaves enough of them for what has begun.
  *
- * Blocks are malloc()'s: a callback may get one as the result of evhttp_uridecode() or evbuffer_readln(), and frees it with
+ * Blocks are malloc()'s: a callback may get one as the result of evhttp_uridecode or evbuffer_readln, and frees it with
  * free(). So any freed memory of that size takes the place of a block that is missing.
  *
  * Every function may be called from any thread.

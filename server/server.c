@@ -362,7 +362,7 @@ int pipit_server_listen(struct pipit_server *server)
 	if (!server->shared.access_log && open_access_log(server) != 0)
 		return -EIO;
 	free(server->sockets);
-	server->sockets = calloc(config->listen_count * count, sizeof *server->sockets);
+	server->sockets = calloc(config->listen_count * count + 1, sizeof *server->sockets);
 	if (!server->sockets)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->listen_count * count; i++)
@@ -443,6 +443,61 @@ static int name_routes(struct pipit_server *server)
 	server->route_names[server->route_count] = "fallback";
 	server->route_names[server->route_count + 1] = "none";
 	return 0;
+}
+
+/* --- a program's evhttp -------------------------------------------------------------------------------------------- */
+
+struct pipit_server *pipit_server_new_without_addresses(void)
+{
+	struct pipit_server *server = pipit_server_new(NULL);
+	if (server)
+		server->config.listen_count = 0;
+	return server;
+}
+
+int pipit_server_guard_fallback(struct pipit_server *server, pipit_evhttp_callback *callback)
+{
+	if (server->fallback)
+		return fail_registration(
+		    server, "fallback", -EEXIST, "what no route takes is for the guarded evhttp: register no fallback");
+	for (const struct pipit_route *route = server->routes; route; route = route->next) {
+		if (route->callback)
+			return fail_registration(server, route->pattern, -EINVAL,
+			    "the callbacks of a guarded evhttp are its own: set them with evhttp_set_cb()");
+	}
+	return pipit_fallback_evhttp(server, callback, NULL);
+}
+
+int pipit_server_attach_evhttp(
+    struct pipit_server *server, struct event_base *base, struct evhttp *http, void (*on_evhttp_freed)(void *server))
+{
+	int error;
+
+	if (server->is_started)
+		return -EBUSY;
+	server->shared.evhttp = http;
+	error = pipit_server_attach(server, base);
+	if (error == 0)
+		error = pipit_worker_watch_evhttp(server->workers[0], on_evhttp_freed, server);
+	if (error != 0)
+		pipit_log(PIPIT_LOG_ERROR, "cannot guard the evhttp: %s", strerror(-error));
+	return error;
+}
+
+struct pipit_worker *pipit_server_worker(const struct pipit_server *server)
+{
+	return server->workers[0];
+}
+
+void pipit_server_detach(struct pipit_server *server)
+{
+	pipit_live_free(server->live);
+	server->live = NULL;
+	atomic_store(&server->is_running, false);
+	for (size_t i = 0; i < server->worker_count; i++) {
+		pipit_worker_free(server->workers[i]);
+		server->workers[i] = NULL;
+	}
 }
 
 /* What a route with an evhttp callback asks for. */
@@ -536,7 +591,7 @@ static int make_worker(struct pipit_server *server, size_t number, struct event_
 	for (size_t i = 0; i < server->config.listen_count; i++) {
 		int *socket = &server->sockets[i * server->worker_count + number], fd = *socket;
 		*socket = -1;
-		if (pipit_worker_listen(worker, fd) != 0)
+		if (pipit_worker_listen(worker, fd, NULL) != 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -559,7 +614,7 @@ static int start(struct pipit_server *server, struct event_base *base)
 	server->shared.config = &server->config;
 	server->shared.router = server->router;
 	server->shared.fallback = server->fallback;
-	server->shared.evhttp_mode = evhttp_mode(server);
+	server->shared.evhttp_mode = server->shared.evhttp ? PIPIT_EVHTTP_GUARDED : evhttp_mode(server);
 	server->shared.route_count = server->route_count + 2;
 	server->shared.worker_done = worker_done;
 	server->shared.make_room = make_room;
@@ -721,15 +776,13 @@ void pipit_server_free(struct pipit_server *server)
 {
 	if (!server)
 		return;
-	pipit_live_free(server->live);
 	while (server->served) {
 		struct served *next = server->served->next;
 		pipit_resource_settle(server->served->settings);
 		free(server->served);
 		server->served = next;
 	}
-	for (size_t i = 0; i < server->worker_count; i++)
-		pipit_worker_free(server->workers[i]);
+	pipit_server_detach(server);
 	close_sockets(server);
 	pipit_access_log_close(server->shared.access_log);
 	pipit_router_free(server->router);

@@ -13,7 +13,6 @@
 #include "evhttp_link.h"
 #include "output.h"
 #include "reply.h"
-#include "reserve.h"
 #include "streaming.h"
 
 #include <errno.h>
@@ -234,10 +233,11 @@ static void refuse_message(struct pipit_connection *connection, enum pipit_reaso
 
 static void call_evhttp(struct pipit_connection *connection, struct pipit_slice body)
 {
-	if (pipit_evhttp_show(connection, body))
+	enum pipit_reason reason = pipit_evhttp_show(connection, body);
+	if (reason == PIPIT_REASON_NONE)
 		pipit_connection_conclude(connection);
 	else if (!connection->broken)
-		refuse_message(connection, pipit_reserve_is_low() ? PIPIT_REASON_OUT_OF_MEMORY : PIPIT_REASON_EVHTTP);
+		refuse_message(connection, reason);
 }
 
 /* The request is whole: its handler's turn. */

@@ -5,6 +5,7 @@
 #include "admission.h"
 #include "deadlines.h"
 #include "doors.h"
+#include "evhttp_link.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -44,6 +45,7 @@ struct pipit_worker {
 	struct event *last_call;         /* closes the doors, one turn after a drain began */
 	int wakeup_fd;                   /* eventfd */
 	_Atomic(struct message *) inbox; /* newest first; CLOSED_INBOX once the worker has stopped */
+	unsigned accept_failures;        /* since the last sweep */
 	bool is_closed;                  /* no longer listening */
 	bool is_done;                    /* worker_done was called */
 	uint64_t swept_ns;               /* when the sweep ran last */
@@ -65,18 +67,36 @@ static uint64_t now_ns(void)
 
 /* --- doors --------------------------------------------------------------------------------------------------------- */
 
-/*
- * Where evhttp accepts, the error callback gets evhttp as its argument, from which no way leads to a worker. A loop belongs to one
- * thread, so the thread remembers until the worker's next sweep.
- */
-static _Thread_local unsigned accept_failures;
+/* What a worker is looked for by: its sweep is an event of its base. */
+struct search {
+	const struct evconnlistener *listener; /* of one of its doors; NULL: by the other */
+	const struct evhttp *http;             /* that it guards */
+	struct pipit_worker *found;
+};
 
-/* accept() failed, mostly with EMFILE: without a pause the loop would spin on the waiting connection. */
-static void on_accept_error(struct evconnlistener *listener, void *context)
+static void on_sweep(evutil_socket_t fd, short what, void *context);
+
+static int look_for_worker(const struct event_base *base, const struct event *event, void *context)
 {
-	(void)context;
-	evconnlistener_disable(listener);
-	accept_failures++;
+	struct search *search = context;
+	struct pipit_worker *worker;
+	(void)base;
+
+	if (event_get_callback(event) != on_sweep)
+		return 0;
+	worker = event_get_callback_arg(event);
+	if (search->listener ? pipit_doors_have(worker->transport, search->listener)
+			     : worker->transport->evhttp.mode == PIPIT_EVHTTP_GUARDED &&
+				   worker->transport->evhttp.http == search->http)
+		search->found = worker;
+	return search->found != NULL;
+}
+
+struct pipit_worker *pipit_worker_of_evhttp(struct event_base *base, const struct evhttp *http)
+{
+	struct search search = { .http = http };
+	event_base_foreach_event(base, look_for_worker, &search);
+	return search.found;
 }
 
 static void pause_accepting(void *context)
@@ -85,26 +105,47 @@ static void pause_accepting(void *context)
 	pipit_doors_set(worker->transport, false);
 }
 
+/* accept() failed, mostly with EMFILE: without a pause the loop would spin on the waiting connection. Where evhttp accepts,
+ * `context` is the evhttp, from which no way leads to a worker. */
+static void on_accept_error(struct evconnlistener *listener, void *context)
+{
+	struct search search = { .listener = listener };
+	(void)context;
+	event_base_foreach_event(evconnlistener_get_base(listener), look_for_worker, &search);
+	if (!search.found)
+		return;
+	search.found->accept_failures++;
+	pause_accepting(search.found);
+}
+
 /* After a pause: make room, and open again. */
 static void reopen_doors(struct pipit_worker *worker)
 {
 	bool has_room;
-	if (accept_failures) {
-		pipit_stats_add(worker->stats, PIPIT_COUNT_ACCEPT_ERRORS, accept_failures);
-		accept_failures = 0;
+	if (worker->accept_failures) {
+		pipit_stats_add(worker->stats, PIPIT_COUNT_ACCEPT_ERRORS, worker->accept_failures);
+		worker->accept_failures = 0;
 		has_room = pipit_opened_give_up_descriptors(worker->dispatch.pool.opened);
 		for (int i = 0; i < EVICTIONS_PER_SWEEP && !has_room; i++)
 			pipit_admission_evict(worker->transport);
 	}
-	/* Whether it is paused or not: with several servers on one thread, the failure of this one's door may have been told to
-	 * another. */
 	if (pipit_doors_are_ready(worker->transport))
 		pipit_doors_set(worker->transport, true);
 }
 
-int pipit_worker_listen(struct pipit_worker *worker, int fd)
+int pipit_worker_listen(struct pipit_worker *worker, int fd, struct evhttp_bound_socket **bound)
 {
-	return pipit_doors_add(worker->transport, fd, on_accept_error);
+	return pipit_doors_add(worker->transport, fd, on_accept_error, bound);
+}
+
+int pipit_worker_watch_evhttp(struct pipit_worker *worker, void (*on_evhttp_freed)(void *watcher), void *watcher)
+{
+	return pipit_evhttp_link_watch(worker->transport, on_evhttp_freed, watcher);
+}
+
+const struct pipit_config *pipit_worker_config(const struct pipit_worker *worker)
+{
+	return worker->shared->config;
 }
 
 /* --- inbox --------------------------------------------------------------------------------------------------------- */

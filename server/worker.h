@@ -12,6 +12,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct evhttp;
+struct evhttp_bound_socket;
 struct pipit_worker;
 
 /* What all workers of a server share. Const while they run, but for the atomics. */
@@ -35,8 +37,17 @@ struct pipit_shared {
 /* base: the application's, borrowed; NULL makes one of the worker's own. NULL when memory or descriptors are short. */
 struct pipit_worker *pipit_worker_new(struct pipit_shared *shared, struct event_base *base);
 
-/* Accept from a listening socket; takes it. Before the loop runs. 0 or -ENOMEM. */
-int pipit_worker_listen(struct pipit_worker *worker, int fd);
+/* Accept from a listening socket; takes it. On the worker's thread, or before its loop runs. 0; -ENOMEM; -ENOSPC when there are
+ * PIPIT_LISTEN_MAX. *bound receives evhttp's handle where evhttp accepts, else NULL; may be NULL. */
+int pipit_worker_listen(struct pipit_worker *worker, int fd, struct evhttp_bound_socket **bound);
+
+/* The worker that guards this evhttp of the program's, on this base; NULL: none does. */
+struct pipit_worker *pipit_worker_of_evhttp(struct event_base *base, const struct evhttp *http);
+
+/* Learn when the program frees its evhttp: see pipit_evhttp_link_watch(). */
+int pipit_worker_watch_evhttp(struct pipit_worker *worker, void (*on_evhttp_freed)(void *watcher), void *watcher);
+
+const struct pipit_config *pipit_worker_config(const struct pipit_worker *worker);
 
 /* Run the loop until pipit_worker_break(), then close the inbox; what was posted before still runs. On the thread that is to
  * be the worker's. */

@@ -34,7 +34,9 @@ CLOCK = {"clock_gettime", "gettimeofday"}
 # To open, know and read a small file; the name of stat() depends on the machine, openat() serves where openat2() is refused.
 OPENING = {"openat2", "openat"}
 FILE = OPENING | {"fstat", "newfstatat", "statx", "pread64", "close"}
-HELLO = b"GET /hello/get HTTP/1.1\r\nHost: x\r\n\r\n"
+HELLO = b"GET /json/hello HTTP/1.1\r\nHost: x\r\n\r\n"
+# An evhttp callback.
+CALLBACK = b"GET /hello/get HTTP/1.1\r\nHost: x\r\n\r\n"
 CONTENT = b'{"list":[1,2,3],"name":"Ada"}'
 ECHO = (b"POST /json/echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\n\r\n%s" % (len(CONTENT), CONTENT))
@@ -239,13 +241,16 @@ def check_requests(folder):
     daemon = Traced(folder)
     try:
         client = Client(daemon.port)
-        for question in (HELLO, ECHO, f"GET /{SMALL_FILE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()):
+        for question in (HELLO, CALLBACK, ECHO, f"GET /{SMALL_FILE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()):
             repeat(client, question, 10)
         client.ask(HELLO * PIPELINED, PIPELINED)
+        client.ask(CALLBACK * PIPELINED, PIPELINED)
         come_and_go(daemon.port, 5)
         daemon.measure("idle", lambda: time.sleep(IDLE_SECONDS))
         daemon.measure("keptalive", lambda: repeat(client, HELLO))
         daemon.measure("pipelined", lambda: client.ask(HELLO * PIPELINED, PIPELINED))
+        daemon.measure("callback", lambda: repeat(client, CALLBACK))
+        daemon.measure("batchedcallback", lambda: client.ask(CALLBACK * PIPELINED, PIPELINED))
         daemon.measure("content", lambda: repeat(client, ECHO))
         seconds = daemon.measure("smallfile", lambda: ask_for_small_file(client))
         daemon.measure("connections", lambda: come_and_go(daemon.port, CONNECTIONS))
@@ -256,6 +261,9 @@ def check_requests(folder):
     kept_alive.must_be(recvfrom=REQUESTS, sendto=REQUESTS)
     assert kept_alive.wakeups == REQUESTS, f"{kept_alive.wakeups} wake-ups for {REQUESTS} requests"
     daemon.piece("pipelined").must_be(recvfrom=1, sendto=1)
+    # libevent writes its own buffers.
+    daemon.piece("callback").must_be(recvfrom=REQUESTS, writev=REQUESTS)
+    daemon.piece("batchedcallback").must_be(recvfrom=1, writev=1)
     daemon.piece("content").must_be(recvfrom=REQUESTS, sendto=REQUESTS)
     check_small_file(daemon.piece("smallfile"), seconds)
     check_connections(daemon.piece("connections"))
@@ -287,7 +295,7 @@ def check_access_log(folder):
     crowd = daemon.piece("loggedcrowd")
     # How many come together depends on the machine.
     crowd.must_be(recvfrom=len(clients) * REQUESTS, sendto=len(clients) * REQUESTS, write=crowd.wakeups)
-    lines = log.read_text().count('"GET /hello/get HTTP/1.1" 200 ')
+    lines = log.read_text().count('"GET /json/hello HTTP/1.1" 200 ')
     assert lines == (2 + REQUESTS) * len(clients) + 2 * PIPELINED + REQUESTS, f"{lines} lines in the access log"
 
 

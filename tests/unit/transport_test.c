@@ -738,7 +738,7 @@ static void set_up_transport(enum pipit_evhttp_mode mode)
 	ck_assert(base && stats);
 	transport = pipit_transport_new(base, &config, stats, house, &hooks, journal, evhttp_mode, NULL);
 	ck_assert_ptr_nonnull(transport);
-	ck_assert_int_eq(pipit_doors_add(transport, new_listener(), NULL), 0);
+	ck_assert_int_eq(pipit_doors_add(transport, new_listener(), NULL, NULL), 0);
 }
 
 static void set_up_with_own_links(void)
@@ -1806,7 +1806,7 @@ START_TEST(serves_where_local_sockets_are_forbidden)
 	forbids_local_sockets = true;
 	transport = pipit_transport_new(base, &config, stats, house, &hooks, journal, evhttp_mode, NULL);
 	ck_assert_ptr_nonnull(transport);
-	ck_assert_int_eq(pipit_doors_add(transport, new_listener(), NULL), 0);
+	ck_assert_int_eq(pipit_doors_add(transport, new_listener(), NULL, NULL), 0);
 	client = knock();
 	say(client, REQUEST("GET /now"));
 	await(client, "/now ;");
