@@ -54,14 +54,12 @@ def daemon(name, *, serves, workers=1, more=(), **fields):
 
 def program(name, source, *, serves, arguments=(), **fields):
     """A small program with pipit's library in it."""
-    libraries = {"libevent_core": "libevent-dev", "libevent_extra": "libevent-dev", "libcjson": "libcjson-dev"}
     return Peer(
         name,
         serves,
         ("{built}", *arguments),
         family="pipit",
         source=source,
-        libraries=libraries,
         links_pipit=True,
         announces=True,
         **fields,

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -51,14 +52,27 @@ def compile_c(sources, flags, program):
         raise Failure(f"{' '.join(sources)} cannot be compiled")
 
 
-def library_flags(peer):
-    if not peer.libraries:
-        return []
-    command = ["pkg-config", "--cflags", "--libs", *peer.libraries]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def pkg_config(*words, folder=""):
+    """Flags for cc; `folder` has further .pc files."""
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PKG_CONFIG_PATH")]))
+    command, environment = ["pkg-config", "--cflags", "--libs", *words], {**os.environ, "PKG_CONFIG_PATH": path}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode != 0:
         raise Failure(done.stderr.strip())
-    return done.stdout.split()
+    return shlex.split(done.stdout)
+
+
+def pipit_flags(pipit):
+    """Flags for a program with libpipit.a. The libraries behind it are those that the built pipit.pc names, so a new one
+    needs no change here. The folders in pipit.pc are those of an installation; here the header lies in server/ and the
+    library beside the daemon, where -lpipit would find the shared one."""
+    folder = pathlib.Path(pipit).resolve().parent
+    library = folder / "libpipit.a"
+    for needed in (library, folder / "pipit.pc"):
+        if not needed.exists():
+            raise Failure(f"{needed} is not there: run `make build`, or leave it out with --peers")
+    flags = pkg_config("--static", "pipit", folder=folder)
+    return [f"-I{ROOT / 'server'}", *(str(library) if flag == "-lpipit" else flag for flag in flags)]
 
 
 def built(peer):
@@ -66,12 +80,8 @@ def built(peer):
 
 
 def build(peer, pipit):
-    flags = library_flags(peer)
-    if peer.links_pipit:
-        library = pathlib.Path(pipit).parent / "libpipit.a"
-        if not library.exists():
-            raise Failure(f"{library} is not there: run `make build`, or leave it out with --peers")
-        flags = [f"-I{ROOT / 'server'}", str(library), *flags, "-lpthread"]
+    flags = pipit_flags(pipit) if peer.links_pipit else []
+    flags += pkg_config(*peer.libraries) if peer.libraries else []
     compile_c([str(HERE / peer.source)], flags, built(peer))
 
 
