@@ -8,9 +8,9 @@ import subprocess
 import wrk
 from connections import fill_house, measure_memory
 from durable import measure_durable
-from machine import BUILD, HERE, ROOT, SERVER_CORE, Failure, say
+from machine import BUILD, HERE, SERVER_CORE, Failure, say
 from peers import DURABLE, MANY, MEMORY, SCRAPE, SERIES
-from preparation import compile_c
+from preparation import compile_c, pipit_flags
 from servers import start
 from watches import Tally, time_scrapes
 
@@ -173,10 +173,10 @@ def measure_changes(peers, options, outcome):
             outcome.tell(key, f"{outcome.durable.patches_per_second:,.0f} PATCHes a second")
 
 
-def run_guard():
+def run_guard(options):
     """guard.c, which measures itself and needs no server."""
-    program, server = str(BUILD / GUARD), ROOT / "server"
-    compile_c([str(HERE / "guard.c"), str(server / "guard.c")], [f"-I{server}"], program)
+    program = str(BUILD / GUARD)
+    compile_c([str(HERE / "guard.c")], pipit_flags(options.pipit), program)
     command = ["taskset", "-c", str(SERVER_CORE), program]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0:
@@ -184,8 +184,8 @@ def run_guard():
     return [line.split("\t") for line in done.stdout.splitlines()]
 
 
-def measure_guard(_peers, _options, outcome):
-    outcome.guard = outcome.attempt((GUARD, "alone"), run_guard) or []
+def measure_guard(_peers, options, outcome):
+    outcome.guard = outcome.attempt((GUARD, "alone"), run_guard, options) or []
 
 
 # By the name that --only takes.
