@@ -13,7 +13,7 @@
 #define ROUNDS 15
 #define HEADS_PER_ROUND 200000
 
-#define PLAIN "GET /hello/get HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"
+#define PLAIN "GET /json/hello HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"
 #define BROWSER                                                                                                   \
 	PLAIN "User-Agent: Mozilla/5.0 (X11; Linux) AppleWebKit/537.36 (KHTML, like Gecko) Version/17.4 "         \
 	      "Safari/537.36\r\n"                                                                                 \
@@ -30,7 +30,7 @@ static const struct {
 	{ "11 browser fields", BROWSER "\r\n" },
 	{ "POST with a length", "POST /json/echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 				"Content-Length: 200\r\n\r\n" },
-	{ "absolute target, IPv6", "GET http://[2001:db8::1]:8080/hello/get?name=Ada HTTP/1.1\r\nHost: a\r\n\r\n" },
+	{ "absolute target, IPv6", "GET http://[2001:db8::1]:8080/json/hello?name=Ada HTTP/1.1\r\nHost: a\r\n\r\n" },
 };
 
 static double now_ns(void)

@@ -52,7 +52,7 @@ static void configure(void)
 	h2o_config_init(&config);
 	config.http1.req_timeout = IDLE_TIMEOUT_MS;
 	host = h2o_config_register_host(&config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
-	h2o_create_handler(h2o_config_register_path(host, "/hello/get", 0), sizeof(h2o_handler_t))->on_req = greet;
+	h2o_create_handler(h2o_config_register_path(host, "/json/hello", 0), sizeof(h2o_handler_t))->on_req = greet;
 	h2o_context_init(&context, h2o_evloop_create(), &config);
 	accept_context.hosts = config.hosts;
 }

@@ -26,7 +26,7 @@ static enum MHD_Result greet(void *response, struct MHD_Connection *connection, 
 		*state = &is_known;
 		return MHD_YES;
 	}
-	if (strcmp(url, "/hello/get") != 0)
+	if (strcmp(url, "/json/hello") != 0)
 		return MHD_NO;
 	return MHD_queue_response(connection, MHD_HTTP_OK, response);
 }

@@ -6,7 +6,7 @@ import typing
 
 import watches
 from machine import ADDRESS, BOTH_CORES, SERVER_CORE
-from workloads import GET, SMALL_FILE, Load
+from workloads import CALLBACK, GET, SMALL_FILE, Load
 
 # Measurements that are not wrk's.
 MEMORY, MANY, SCRAPE, DURABLE = "memory", "many", "scrape", "durable"
@@ -14,6 +14,7 @@ MEMORY, MANY, SCRAPE, DURABLE = "memory", "many", "scrape", "durable"
 MANY_CONNECTIONS = 20000
 SERIES = 200
 HELLO_WORKLOADS = ("get", "browser", "pipeline16", "connect", MEMORY)
+EVHTTP_WORKLOADS = ("evhttp", "evhttp-browser", "evhttp-pipeline16")
 FILE_WORKLOADS = ("static1k", "static100k", "static10m")
 
 
@@ -38,7 +39,7 @@ class Peer:
     probe: Load = GET  # what it must answer before it counts as started
     prepare: typing.Callable | None = None  # is given the started server once
     cores: tuple = (SERVER_CORE,)
-    counts: bool = False  # has /metrics, and says there how often it answered GET /hello/get
+    counts: bool = False  # has /metrics, and says there how many requests it answered
     access_log: str = ""  # its name in {directory}
 
     @property
@@ -69,7 +70,7 @@ def program(name, source, *, serves, arguments=(), **fields):
 PEERS = (
     daemon(
         "pipit",
-        serves=(*HELLO_WORKLOADS, *FILE_WORKLOADS, "echo", "accesslog"),
+        serves=(*HELLO_WORKLOADS, *EVHTTP_WORKLOADS, *FILE_WORKLOADS, "echo", "accesslog"),
         more=("--root", "{files}", "--access-log", "off"),
         version=("{pipit}", "--version"),
     ),
@@ -84,7 +85,9 @@ PEERS = (
     daemon("pipit, 1 worker", serves=("scaling",), cores=BOTH_CORES),
     daemon("pipit, 2 workers", serves=("scaling", "fairness"), workers=2, cores=BOTH_CORES),
     daemon("pipit, full house", serves=(MANY,), more=("--max-connections", str(MANY_CONNECTIONS + 1))),
-    program("pipit, classic callback", "classic.c", serves=("classic",)),
+    # The daemon's callback does not ask for its client: it gets a connection of evhttp's for the time of a request only.
+    daemon("pipit, borrowed evhttp connection", serves=(MEMORY,), probe=CALLBACK),
+    program("pipit, own evhttp connection", "evhttp_own.c", serves=("evhttp", MEMORY), probe=CALLBACK),
     program("pipit, 1 route", "routes.c", serves=("routes1000",), arguments=("1",), counts=True),
     program("pipit, 1,000 routes", "routes.c", serves=("routes1000",), arguments=("1000",), counts=True),
     program(
@@ -139,7 +142,7 @@ PEERS = (
     ),
     Peer(
         "evhttp",
-        serves=(*HELLO_WORKLOADS, "classic"),
+        serves=(*HELLO_WORKLOADS, *EVHTTP_WORKLOADS),
         command=("{built}", "{port}"),
         version=("pkg-config", "--modversion", "libevent"),
         product="libevent",

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A program with as many routes as run.py wants, for two questions: what a long table costs a request, and what many series
- * cost a scrape of /metrics. The route that is measured, /hello/get, is registered after all the others, which are /route/0,
+ * cost a scrape of /metrics. The route that is measured, /json/hello, is registered after all the others, which are /route/0,
  * /route/1 and so on.
  *
- * usage: routes COUNT (of routes, /hello/get being one of them and /metrics not)
+ * usage: routes COUNT (of routes, /json/hello being one of them and /metrics not)
  */
 #include "pipit.h"
 
@@ -30,7 +30,7 @@ static int register_routes(struct pipit_server *server, int count)
 		snprintf(pattern, sizeof pattern, "/route/%d", i);
 		pipit_route(server, PIPIT_GET, pattern, answer, NULL);
 	}
-	return pipit_route(server, PIPIT_GET, "/hello/get", answer, NULL);
+	return pipit_route(server, PIPIT_GET, "/json/hello", answer, NULL);
 }
 
 int main(int argc, char **argv)

@@ -4,13 +4,13 @@
 from connections import IDLE_CONNECTIONS
 from goals import GOALS, cell
 from durable import CLIENTS
-from peers import DURABLE, MANY, MEMORY, PEERS, SCRAPE, SERIES
+from peers import DURABLE, EVHTTP_WORKLOADS, MANY, MEMORY, PEERS, SCRAPE, SERIES
 from rounds import GUARD, SCRAPES, row_name
 from workloads import WORKLOADS
 
 # The part of the speed table that the project's README has room for.
-SHORT_WORKLOADS = ("get", "browser", "pipeline16")
-SHORT_PEERS = ("pipit", "nginx", "h2o", "evhttp", "floor")
+SHORT_WORKLOADS = ("get", "browser", "pipeline16", *EVHTTP_WORKLOADS)
+SHORT_PEERS = ("pipit", "pipit, own evhttp connection", "nginx", "h2o", "evhttp", "floor")
 
 
 def table(heads, rows, names=2):
@@ -41,7 +41,7 @@ def rows_in_order(outcome):
 
 
 def speed_table(outcome, keys):
-    heads = ["workload", "server", "CPU µs/request", "× nginx", "× floor", "requests/s", "p50 µs", "p99 µs"]
+    heads = ["workload", "server", "CPU µs/request", "× nginx", "× floor", "× evhttp", "requests/s", "p50 µs", "p99 µs"]
     rows = []
     for workload, row in keys:
         runs = outcome.runs[workload, row]
@@ -52,6 +52,7 @@ def speed_table(outcome, keys):
                 cell([run.cpu_us for run in runs], ",.2f"),
                 cell(outcome.ratios(workload, row, "nginx"), ".2f"),
                 cell(outcome.ratios(workload, row, "floor"), ".2f"),
+                cell(outcome.ratios(workload, row, "evhttp"), ".2f"),
                 cell([run.per_second for run in runs], ",.0f"),
                 cell([run.p50_us for run in runs], ",.0f"),
                 cell([run.p99_us for run in runs], ",.0f"),

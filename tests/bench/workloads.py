@@ -21,7 +21,7 @@ class Load:
     this file."""
 
     answer: Answer
-    path: str = "/hello/get"
+    path: str = "/json/hello"
     fields: tuple = ()  # header fields, each "Name: value"
     script: str = ""
     arguments: tuple = ()  # of the script
@@ -71,17 +71,26 @@ FILES = {"1k.txt": file_of(1 << 10), "100k.txt": file_of(100 << 10), "10m.txt": 
 NOTE = "".join(chr(ord("a") + i % 26) for i in range(1022))
 SETTINGS = {"network": {"hostname": "gateway-7", "dns": ["192.0.2.1", "192.0.2.2"]}, "unit": {"note": NOTE, "online": True}}
 
+# Answered by a native handler of the daemon, and by the other servers.
 GET = Load(HELLO)
+BROWSER = Load(HELLO, script="browser_headers.lua")
+PIPELINE16 = Load(HELLO, script="pipeline16.lua", burst=16)
+# Answered by an evhttp callback, in the daemon too.
+CALLBACK, CALLBACK_BROWSER, CALLBACK_PIPELINE16 = (
+    dataclasses.replace(load, path="/hello/get") for load in (GET, BROWSER, PIPELINE16)
+)
 SETTING = Load(Answer(json.dumps(NOTE).encode()), path="/api/settings/unit/note")
 POST = Load(ECHO, path="/json/echo", script="post.lua", arguments=(ECHO.content.decode(),))
 SMALL_FILE = Load(FILES["1k.txt"], path="/1k.txt")
 
 WORKLOADS = (
     one("get", GET),
-    one("browser", Load(HELLO, script="browser_headers.lua")),
-    one("pipeline16", Load(HELLO, script="pipeline16.lua", burst=16)),
+    one("browser", BROWSER),
+    one("pipeline16", PIPELINE16),
+    one("evhttp", CALLBACK),
+    one("evhttp-browser", CALLBACK_BROWSER),
+    one("evhttp-pipeline16", CALLBACK_PIPELINE16),
     Workload("echo", {"POST": POST, "GET": GET}),
-    one("classic", GET),
     one("connect", Load(HELLO, fields=("Connection: close",), closes=True)),
     one("static1k", SMALL_FILE),
     one("static100k", Load(FILES["100k.txt"], path="/100k.txt")),

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The callback of evhttp_naive.c on pipit: what a program gains that moves its evhttp callbacks here and changes nothing
- * in them. Owns its process, so it gives libevent the reserve that the daemon gives it.
+ * The callback of evhttp_naive.c on pipit, registered by pipit_route_evhttp(): such a callback may ask which client it
+ * serves, so every client connection has an evhttp connection of its own. This program shows what that costs. It owns its
+ * process and reserves memory for libevent, as the daemon does.
  *
- * usage: classic
+ * usage: evhttp_own
  */
 #include "greet.h"
 #include "pipit.h"
