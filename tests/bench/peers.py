@@ -9,7 +9,7 @@ from machine import ADDRESS, BOTH_CORES, SERVER_CORE
 from workloads import CALLBACK, GET, SMALL_FILE, Load
 
 # Measurements that are not wrk's.
-MEMORY, MANY, SCRAPE, DURABLE = "memory", "many", "scrape", "durable"
+INSTRUCTIONS, MEMORY, MANY, SCRAPE, DURABLE = "instructions", "memory", "many", "scrape", "durable"
 
 MANY_CONNECTIONS = 20000
 SERIES = 200
@@ -27,6 +27,7 @@ class Peer:
     name: str  # as in the tables
     serves: tuple  # names of workloads and of the other measurements
     command: tuple  # argv; must stay in the foreground
+    one_process: tuple = ()  # further words of `command` for callgrind, which counts in one process
     family: str = ""  # how --peers calls it, where that is not `name`
     version: tuple = ()  # argv that prints a version number somewhere; empty: nothing to tell
     product: str = ""  # what that is the version of, where it is not `name`
@@ -70,7 +71,7 @@ def program(name, source, *, serves, arguments=(), **fields):
 PEERS = (
     daemon(
         "pipit",
-        serves=(*HELLO_WORKLOADS, *EVHTTP_WORKLOADS, *FILE_WORKLOADS, "echo", "accesslog"),
+        serves=(*HELLO_WORKLOADS, *EVHTTP_WORKLOADS, *FILE_WORKLOADS, "echo", "accesslog", INSTRUCTIONS),
         more=("--root", "{files}", "--access-log", "off"),
         version=("{pipit}", "--version"),
     ),
@@ -87,7 +88,7 @@ PEERS = (
     daemon("pipit, full house", serves=(MANY,), more=("--max-connections", str(MANY_CONNECTIONS + 1))),
     # The daemon's callback does not ask for its client: it gets a connection of evhttp's for the time of a request only.
     daemon("pipit, borrowed evhttp connection", serves=(MEMORY,), probe=CALLBACK),
-    program("pipit, own evhttp connection", "evhttp_own.c", serves=("evhttp", MEMORY), probe=CALLBACK),
+    program("pipit, own evhttp connection", "evhttp_own.c", serves=("evhttp", MEMORY, INSTRUCTIONS), probe=CALLBACK),
     program("pipit, 1 route", "routes.c", serves=("routes1000",), arguments=("1",), counts=True),
     program("pipit, 1,000 routes", "routes.c", serves=("routes1000",), arguments=("1000",), counts=True),
     program(
@@ -100,8 +101,9 @@ PEERS = (
     ),
     Peer(
         "nginx",
-        serves=(*HELLO_WORKLOADS, *FILE_WORKLOADS),
+        serves=(*HELLO_WORKLOADS, *FILE_WORKLOADS, INSTRUCTIONS),
         command=("nginx", "-p", "{directory}", "-c", "nginx.conf", "-e", "stderr"),
+        one_process=("-g", "master_process off;"),
         version=("nginx", "-v"),
         programs={"nginx": "nginx-light"},
         template="nginx.conf.in",
@@ -142,7 +144,7 @@ PEERS = (
     ),
     Peer(
         "evhttp",
-        serves=(*HELLO_WORKLOADS, *EVHTTP_WORKLOADS),
+        serves=(*HELLO_WORKLOADS, *EVHTTP_WORKLOADS, INSTRUCTIONS),
         command=("{built}", "{port}"),
         version=("pkg-config", "--modversion", "libevent"),
         product="libevent",

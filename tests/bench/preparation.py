@@ -10,9 +10,12 @@ import subprocess
 import sys
 
 from machine import BUILD, HERE, ROOT, Failure, say
+from peers import INSTRUCTIONS
 from workloads import FILES, SETTINGS
 
 TOOLS = {"wrk": "wrk", "taskset": "util-linux"}
+# Of measurements that are not wrk's, by name.
+OTHER_TOOLS = {INSTRUCTIONS: {"valgrind": "valgrind"}}
 BUILD_TOOLS = {"cc": "gcc", "pkg-config": "pkg-config"}
 CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
 
@@ -21,8 +24,10 @@ def has_library(name):
     return subprocess.run(["pkg-config", "--exists", name], check=False).returncode == 0
 
 
-def missing_packages(peers):
+def missing_packages(peers, others):
     programs, libraries = {**TOOLS, **BUILD_TOOLS}, {}
+    for name in others:
+        programs.update(OTHER_TOOLS.get(name, {}))
     for peer in peers:
         programs.update(peer.programs)
         libraries.update(peer.libraries)
@@ -95,9 +100,9 @@ def write_files(directory):
     (directory / "settings.json").write_text(json.dumps(SETTINGS))
 
 
-def prepare(peers, pipit):
+def prepare(peers, others, pipit):
     """Everything that can fail for lack of something."""
-    install(missing_packages(peers))
+    install(missing_packages(peers, others))
     for peer in {peer.source: peer for peer in peers if peer.source}.values():
         build(peer, pipit)
     if any("{pipit}" in peer.command for peer in peers) and not os.access(pipit, os.X_OK):

@@ -37,7 +37,7 @@ def circumstances(peers, options):
         for peer in peers
         if peer.version
     ]
-    versions.append("wrk " + version(("wrk", "-v")))
+    versions += ["wrk " + version(("wrk", "-v")), "valgrind " + version(("valgrind", "--version"))]
     load = f"{options.connections} keep-alive connections unless said otherwise"
     return {
         "CPU": f"{cpu_model()}, server on core {SERVER_CORE}, wrk on core {CLIENT_CORE}",

@@ -8,8 +8,9 @@ import subprocess
 import wrk
 from connections import fill_house, measure_memory
 from durable import measure_durable
+from instructions import count_instructions, counted_rows
 from machine import BUILD, HERE, SERVER_CORE, Failure, say
-from peers import DURABLE, MANY, MEMORY, SCRAPE, SERIES
+from peers import DURABLE, INSTRUCTIONS, MANY, MEMORY, SCRAPE, SERIES
 from preparation import compile_c, pipit_flags
 from servers import start
 from watches import Tally, time_scrapes
@@ -51,6 +52,7 @@ class Outcome:
         self.asked_for = asked_for  # names of workloads and other measurements
         self.left = left
         self.runs = {}  # (workload, row) -> its runs, in the order of the rounds
+        self.instructions = {}  # (workload, row) -> number for each request
         self.memories = {}  # name of a server -> Memory
         self.house = None
         self.scrapes = None
@@ -131,6 +133,15 @@ def measure_rounds(peers, workloads, options, outcome):
 # ---------------------------------------------------------------- the others
 
 
+def measure_instructions(peers, options, outcome):
+    for workload, peer, label, load in counted_rows(peers):
+        key = (INSTRUCTIONS, workload.name, row_name(peer, label))
+        count = outcome.attempt(key, count_instructions, peer, load, options)
+        if count:
+            outcome.instructions[key[1:]] = count
+            outcome.tell(key, f"{count:,.0f} for each request")
+
+
 def measure_memories(peers, options, outcome):
     for peer in (peer for peer in peers if MEMORY in peer.serves):
         key = (MEMORY, peer.name)
@@ -189,12 +200,25 @@ def measure_guard(_peers, options, outcome):
 
 
 # By the name that --only takes.
-OTHERS = {MEMORY: measure_memories, MANY: measure_house, SCRAPE: measure_scrapes, DURABLE: measure_changes, GUARD: measure_guard}
+OTHERS = {
+    INSTRUCTIONS: measure_instructions,
+    MEMORY: measure_memories,
+    MANY: measure_house,
+    SCRAPE: measure_scrapes,
+    DURABLE: measure_changes,
+    GUARD: measure_guard,
+}
+
+
+def count_others(peers, name):
+    if name == INSTRUCTIONS:
+        return len(counted_rows(peers))
+    return 1 if name == GUARD else sum(name in peer.serves for peer in peers)
 
 
 def measure(peers, workloads, others, options):
     left = options.rounds * count_runs(peers, workloads)
-    left += sum(1 if name == GUARD else sum(name in peer.serves for peer in peers) for name in others)
+    left += sum(count_others(peers, name) for name in others)
     outcome = Outcome({*others, *(workload.name for workload in workloads)}, left)
     if workloads:
         measure_rounds(peers, workloads, options, outcome)

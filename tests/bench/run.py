@@ -52,6 +52,7 @@ def parse_options():
     parser.add_argument("--rounds", type=positive, default=7, metavar="N", help="runs of every row (%(default)s)")
     parser.add_argument("--seconds", type=positive, default=2, metavar="N", help="length of a run (%(default)s)")
     parser.add_argument("--connections", type=positive, default=64, metavar="N", help="of wrk (%(default)s)")
+    parser.add_argument("--requests", type=positive, default=2000, metavar="N", help="of instructions (%(default)s)")
     parser.add_argument("--only", metavar="A,B", help=f"only these workloads: {', '.join(everything)}")
     parser.add_argument("--peers", metavar="A,B", help=f"only these servers: {', '.join(FAMILIES)}")
     parser.add_argument("--pipit", default=str(PIPIT), metavar="FILE", help="the daemon; libpipit.a lies beside it")
@@ -79,7 +80,7 @@ def run(options):
     peers = [peer for peer in PEERS if peer.chosen_by in options.peers and measured & set(peer.serves)]
     workloads = [workload for workload in WORKLOADS if workload.name in options.only]
     others = [name for name in OTHERS if name in options.only]
-    preparation.prepare(peers, options.pipit)
+    preparation.prepare(peers, others, options.pipit)
     with tempfile.TemporaryDirectory(prefix="pipit-bench-") as files:
         options.files = files
         preparation.write_files(pathlib.Path(files))

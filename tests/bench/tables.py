@@ -2,9 +2,9 @@
 """An outcome as tables in Markdown."""
 
 from connections import IDLE_CONNECTIONS
-from goals import GOALS, cell
+from goals import GOALS, OPEN, cell
 from durable import CLIENTS
-from peers import DURABLE, EVHTTP_WORKLOADS, MANY, MEMORY, PEERS, SCRAPE, SERIES
+from peers import DURABLE, EVHTTP_WORKLOADS, INSTRUCTIONS, MANY, MEMORY, PEERS, SCRAPE, SERIES
 from rounds import GUARD, SCRAPES, row_name
 from workloads import WORKLOADS
 
@@ -61,6 +61,16 @@ def speed_table(outcome, keys):
     return table(heads, rows)
 
 
+def instruction_table(outcome):
+    heads = ["", "workload", "server", "user instructions/request", "× nginx", "× evhttp"]
+    rows = []
+    for (workload, row), count in outcome.instructions.items():
+        others = [outcome.instructions.get((workload, reference)) for reference in ("nginx", "evhttp")]
+        ratios = [f"{count / other:.2f}" if other else OPEN for other in others]
+        rows.append([INSTRUCTIONS, workload, row, f"{count:,.0f}", *ratios])
+    return table(heads, rows, names=3)
+
+
 def share_table(outcome):
     heads = ["workload", "server", "least busy worker's share", "busiest worker's share"]
     rows = []
@@ -111,10 +121,10 @@ def guard_table(outcome):
 
 def all_tables(outcome):
     speed = speed_table(outcome, list(rows_in_order(outcome)))
-    others = [make(outcome) for make in (share_table, memory_table, house_table, scrape_table, durable_table, guard_table)]
-    return "\n".join(filter(None, [goal_table(outcome), speed, *others]))
+    makers = (instruction_table, share_table, memory_table, house_table, scrape_table, durable_table, guard_table)
+    return "\n".join(filter(None, [goal_table(outcome), speed, *(make(outcome) for make in makers)]))
 
 
 def short_tables(outcome):
     keys = [key for key in rows_in_order(outcome) if key[0] in SHORT_WORKLOADS and key[1] in SHORT_PEERS]
-    return "\n".join([goal_table(outcome), speed_table(outcome, keys)])
+    return "\n".join([goal_table(outcome), speed_table(outcome, keys), instruction_table(outcome)])

@@ -2,6 +2,7 @@
 """wrk, the client: what it sends, whether the server answers that rightly, and what it found."""
 
 import dataclasses
+import functools
 import re
 import socket
 import subprocess
@@ -35,6 +36,7 @@ def command(load, port, connections, seconds):
     return [*words, "--", *load.arguments] if load.arguments else words
 
 
+@functools.cache
 def capture(load):
     """The bytes that wrk really sends, so that what is proved is what is measured."""
     with socket.create_server((ADDRESS, 0)) as listener:
