@@ -62,7 +62,7 @@ def speed_table(outcome, keys):
 
 
 def instruction_table(outcome):
-    heads = ["", "workload", "server", "user instructions/request", "× nginx", "× evhttp"]
+    heads = ["workload", "request of", "server", "user instructions/request", "× nginx", "× evhttp"]
     rows = []
     for (workload, row), count in outcome.instructions.items():
         others = [outcome.instructions.get((workload, reference)) for reference in ("nginx", "evhttp")]
