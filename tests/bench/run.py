@@ -74,6 +74,7 @@ def check_writing(options):
 def run(options):
     if options.write_results:
         check_writing(options)
+    options.commit = results.commit()
     take_client_core()
     options.open_files = allow_open_files(MANY_CONNECTIONS + OPEN_FILES_BESIDES)
     measured = {*options.only}
@@ -85,11 +86,13 @@ def run(options):
         options.files = files
         preparation.write_files(pathlib.Path(files))
         outcome = measure(peers, workloads, others, options)
-    print(all_tables(outcome), end="")
+    print(all_tables(outcome), results.last_line(options), sep="\n", end="")
     if outcome.failures:
         raise Failure("\n".join(f"failed: {': '.join(key)}: {why}" for key, why in outcome.failures.items()))
+    # Composed by every run, so that a mistake there does not wait for the long one.
+    texts = results.pages(outcome, peers, options)
     if options.write_results:
-        results.write(outcome, peers, options)
+        results.write(texts)
 
 
 def main():
