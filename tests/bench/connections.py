@@ -8,7 +8,6 @@ import socket
 import wrk
 from answers import read_answer
 from machine import ADDRESS, OPEN_FILES_BESIDES, Failure
-from peers import MANY_CONNECTIONS
 from servers import START_SECONDS, start
 
 IDLE_CONNECTIONS = 5000
@@ -18,6 +17,7 @@ IDLE_CONNECTIONS = 5000
 class Memory:
     fresh_kib: int
     per_connection_kib: float
+    connection_count: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,12 +68,12 @@ def check_open(clients):
 
 def warm_up(server, options):
     """Memory that any load takes once must not be counted as that of connections."""
-    wrk.run(server, server.peer.probe, options.connections, 1)
+    wrk.run(server, server.peer.probe, options.connections, min(options.seconds, 1))
     server.wait_until_left_alone()
 
 
 def measure_memory(peer, options):
-    needed = IDLE_CONNECTIONS + OPEN_FILES_BESIDES
+    needed = options.idle + OPEN_FILES_BESIDES
     if options.open_files < needed:
         raise Failure(f"{needed:,} open files are needed, {options.open_files:,} allowed here (ulimit -Hn)")
     with contextlib.ExitStack() as stack:
@@ -81,10 +81,10 @@ def measure_memory(peer, options):
         fresh = server.resident_kib()
         warm_up(server, options)
         before = server.resident_kib()
-        clients = open_connections(server, IDLE_CONNECTIONS, stack)
+        clients = open_connections(server, options.idle, stack)
         after = server.resident_kib()
         check_open(clients)
-        return Memory(fresh, (after - before) / IDLE_CONNECTIONS)
+        return Memory(fresh, (after - before) / options.idle, options.idle)
 
 
 def ask_all_at_once(server, clients):
@@ -101,7 +101,7 @@ def ask_all_at_once(server, clients):
 
 
 def fill_house(peer, options):
-    count = min(MANY_CONNECTIONS, options.open_files - OPEN_FILES_BESIDES)
+    count = min(options.many, options.open_files - OPEN_FILES_BESIDES)
     with contextlib.ExitStack() as stack:
         server = start(peer, options, stack)
         warm_up(server, options)

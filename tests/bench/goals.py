@@ -103,9 +103,10 @@ def full_house(outcome):
     if not house:
         return NOT_MEASURED
     measured = f"{house.answered_count:,} of {house.open_count:,} answered, {house.per_connection_kib:.2f} KiB each"
-    if house.open_count < MANY_CONNECTIONS:
-        needed = MANY_CONNECTIONS + OPEN_FILES_BESIDES
+    needed = MANY_CONNECTIONS + OPEN_FILES_BESIDES
+    if house.open_files < needed:
         measured += f"; no more can be tried here: {house.open_files:,} open files are allowed, {needed:,} needed"
+    if house.open_count < MANY_CONNECTIONS:
         return Verdict(measured, OPEN)
     return judge(house.answered_count >= MANY_CONNECTIONS, measured)
 

@@ -24,17 +24,36 @@ def has_library(name):
     return subprocess.run(["pkg-config", "--exists", name], check=False).returncode == 0
 
 
-def missing_packages(peers, others):
-    programs, libraries = {**TOOLS, **BUILD_TOOLS}, {}
-    for name in others:
-        programs.update(OTHER_TOOLS.get(name, {}))
-    for peer in peers:
-        programs.update(peer.programs)
-        libraries.update(peer.libraries)
+def missing_of(programs, libraries):
+    """Packages."""
     missing = {package for program, package in programs.items() if not shutil.which(program)}
     can_ask = shutil.which("pkg-config")
-    missing.update(package for name, package in libraries.items() if not can_ask or not has_library(name))
-    return sorted(missing)
+    return missing | {package for name, package in libraries.items() if not can_ask or not has_library(name)}
+
+
+def missing_tools():
+    return missing_of({**TOOLS, **BUILD_TOOLS}, {})
+
+
+def missing_of_peer(peer):
+    return missing_of(peer.programs, peer.libraries)
+
+
+def missing_of_other(name):
+    return missing_of(OTHER_TOOLS.get(name, {}), {})
+
+
+def missing_packages(peers, others):
+    return sorted(missing_tools().union(*map(missing_of_peer, peers), *map(missing_of_other, others)))
+
+
+def leave_out_missing(peers, others):
+    """The servers and the other measurements that need no further package."""
+    lacking = {peer.name: missing_of_peer(peer) for peer in peers} | {name: missing_of_other(name) for name in others}
+    for name, packages in lacking.items():
+        if packages:
+            say(f"left out: {name}, which needs {' '.join(sorted(packages))}")
+    return [peer for peer in peers if not lacking[peer.name]], [name for name in others if not lacking[name]]
 
 
 def install(packages):

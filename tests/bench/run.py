@@ -19,6 +19,7 @@ import tempfile
 
 import preparation
 import results
+from connections import IDLE_CONNECTIONS
 from machine import OPEN_FILES_BESIDES, PIPIT, Failure, allow_open_files, say, take_client_core
 from peers import FAMILIES, MANY_CONNECTIONS, PEERS
 from rounds import OTHERS, measure
@@ -27,6 +28,12 @@ from workloads import WORKLOADS
 
 # Results of fewer rounds are not worth keeping.
 ROUNDS_TO_WRITE = 7
+
+SIZES = (
+    ("requests", 2000, "requests that instructions counts"),
+    ("idle", IDLE_CONNECTIONS, "connections of memory"),
+    ("many", MANY_CONNECTIONS, "connections of many"),
+)
 
 
 def names_of(text, known, what):
@@ -45,28 +52,46 @@ def positive(text):
     return number
 
 
+def seconds(text):
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+    return number
+
+
+def add_sizes(parser):
+    """Of the measurements that are not wrk's. The defaults are those that results are written with."""
+    for name, default, what in SIZES:
+        parser.add_argument(f"--{name}", type=positive, default=default, metavar="N", help=f"{what} (%(default)s)")
+
+
+def has_full_size(options):
+    return all(getattr(options, name) == default for name, default, _ in SIZES)
+
+
 def parse_options():
     everything = [*(workload.name for workload in WORKLOADS), *OTHERS]
     epilog = "Progress goes to standard error, the tables to standard output. More in tests/bench/README.md."
     parser = argparse.ArgumentParser(description="Measure pipit beside its peers.", epilog=epilog)
     parser.add_argument("--rounds", type=positive, default=7, metavar="N", help="runs of every row (%(default)s)")
-    parser.add_argument("--seconds", type=positive, default=2, metavar="N", help="length of a run (%(default)s)")
+    parser.add_argument("--seconds", type=seconds, default=2, metavar="N", help="length of a run (%(default)s); 0.1 will do")
     parser.add_argument("--connections", type=positive, default=64, metavar="N", help="of wrk (%(default)s)")
-    parser.add_argument("--requests", type=positive, default=2000, metavar="N", help="of instructions (%(default)s)")
+    add_sizes(parser)
     parser.add_argument("--only", metavar="A,B", help=f"only these workloads: {', '.join(everything)}")
     parser.add_argument("--peers", metavar="A,B", help=f"only these servers: {', '.join(FAMILIES)}")
     parser.add_argument("--pipit", default=str(PIPIT), metavar="FILE", help="the daemon; libpipit.a lies beside it")
+    parser.add_argument("--no-install", action="store_true", help="leave out what needs packages that are missing")
     parser.add_argument("--write-results", action="store_true", help="write RESULTS.md and the part of README.md")
     options = parser.parse_args()
     options.only = names_of(options.only or ",".join(everything), everything, "workload")
     options.peers = names_of(options.peers or ",".join(FAMILIES), FAMILIES, "peer")
-    options.is_whole = options.only == everything and options.peers == list(FAMILIES)
+    options.is_whole = options.only == everything and options.peers == list(FAMILIES) and has_full_size(options)
     return options
 
 
 def check_writing(options):
     """Fail now rather than after the measurement."""
-    if not options.is_whole or options.rounds < ROUNDS_TO_WRITE:
+    if not options.is_whole or options.no_install or options.rounds < ROUNDS_TO_WRITE:
         raise Failure(f"--write-results takes a whole run of at least {ROUNDS_TO_WRITE} rounds")
     results.split_readme()
 
@@ -76,11 +101,13 @@ def run(options):
         check_writing(options)
     options.commit = results.commit()
     take_client_core()
-    options.open_files = allow_open_files(MANY_CONNECTIONS + OPEN_FILES_BESIDES)
+    options.open_files = allow_open_files(max(options.many, options.idle) + OPEN_FILES_BESIDES)
     measured = {*options.only}
     peers = [peer for peer in PEERS if peer.chosen_by in options.peers and measured & set(peer.serves)]
     workloads = [workload for workload in WORKLOADS if workload.name in options.only]
     others = [name for name in OTHERS if name in options.only]
+    if options.no_install:
+        peers, others = preparation.leave_out_missing(peers, others)
     preparation.prepare(peers, others, options.pipit)
     with tempfile.TemporaryDirectory(prefix="pipit-bench-") as files:
         options.files = files

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """An outcome as tables in Markdown."""
 
-from connections import IDLE_CONNECTIONS
 from goals import GOALS, OPEN, cell
 from durable import CLIENTS
 from peers import DURABLE, EVHTTP_WORKLOADS, INSTRUCTIONS, MANY, MEMORY, PEERS, SCRAPE, SERIES
@@ -82,8 +81,11 @@ def share_table(outcome):
 
 
 def memory_table(outcome):
-    heads = ["workload", "server", "resident when fresh, KiB", f"KiB per idle connection (of {IDLE_CONNECTIONS:,})"]
-    rows = [[MEMORY, name, f"{m.fresh_kib:,}", f"{m.per_connection_kib:.2f}"] for name, m in outcome.memories.items()]
+    heads = ["workload", "server", "resident when fresh, KiB", "idle connections", "KiB per idle connection"]
+    rows = [
+        [MEMORY, name, f"{m.fresh_kib:,}", f"{m.connection_count:,}", f"{m.per_connection_kib:.2f}"]
+        for name, m in outcome.memories.items()
+    ]
     return table(heads, rows)
 
 

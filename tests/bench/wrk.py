@@ -3,13 +3,19 @@
 
 import dataclasses
 import functools
+import math
+import pathlib
 import re
+import signal
 import socket
 import subprocess
+import time
 
 from machine import ADDRESS, HERE, Failure
 
 CAPTURE_SECONDS = 10
+# Beyond the time that wrk is to run.
+PATIENCE_SECONDS = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +31,15 @@ class Run:
     figures: dict = dataclasses.field(default_factory=dict)  # of a watch
 
 
+def program(cores, connections, seconds):
+    """The words that a command begins with. wrk takes whole seconds only: it runs longer than wanted, until output_of() or
+    capture() stops it."""
+    words = ["taskset", "-c", ",".join(map(str, cores)), "wrk", f"-t{min(connections, len(cores))}", f"-c{connections}"]
+    return [*words, f"-d{math.ceil(seconds) + PATIENCE_SECONDS}s"]
+
+
 def command(load, port, connections, seconds):
-    words = ["taskset", "-c", ",".join(map(str, load.cores))]
-    words += ["wrk", f"-t{min(connections, len(load.cores))}", f"-c{connections}", f"-d{seconds}s", "--latency"]
+    words = [*program(load.cores, connections, seconds), "--latency"]
     for field in load.fields:
         words += ["-H", field]
     if load.script:
@@ -41,7 +53,7 @@ def capture(load):
     """The bytes that wrk really sends, so that what is proved is what is measured."""
     with socket.create_server((ADDRESS, 0)) as listener:
         listener.settimeout(CAPTURE_SECONDS)
-        words = command(load, listener.getsockname()[1], connections=1, seconds=2 * CAPTURE_SECONDS)
+        words = command(load, listener.getsockname()[1], connections=1, seconds=CAPTURE_SECONDS)
         with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as wrk:
             try:
                 return receive_burst(listener, load.burst)
@@ -92,27 +104,58 @@ def percentile(output, rank, burst):
     return microseconds(re.search(rf"^\s+{rank}%\s+(\S+)$", output, re.MULTILINE)[1])
 
 
+def per_second(output):
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])
+
+
 def parse(output, cpu_ns, burst):
-    wrong = re.search(r"^\s*(Non-2xx.*|Socket errors.*)$", output, re.MULTILINE)
-    if wrong:
-        raise Failure(f"wrk: {wrong[1]}")
     requests = int(re.search(r"(\d+) requests in", output)[1])
     if requests == 0:
         raise Failure("no request was answered")
     return Run(
         requests=requests,
         cpu_us=cpu_ns / requests / 1000,
-        per_second=float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1]),
+        per_second=per_second(output),
         p50_us=percentile(output, 50, burst),
         p99_us=percentile(output, 99, burst),
     )
 
 
+def catches_interrupt(process):
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"^SigCgt:\s+([0-9a-f]+)$", status, re.MULTILINE)[1], 16) >> (signal.SIGINT - 1) & 1
+
+
+def interrupt(process, seconds):
+    """So many seconds after wrk has begun, which may be late on a busy machine."""
+    while process.poll() is None and not catches_interrupt(process):
+        time.sleep(0.002)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+
+
+def check(output):
+    wrong = re.search(r"^\s*(Non-2xx.*|Socket errors.*)$", output, re.MULTILINE)
+    if wrong:
+        raise Failure(f"wrk: {wrong[1]}")
+
+
+def output_of(words, seconds):
+    """What wrk prints after that time. It stops within 0.1 s after an interrupt and prints the same as after its own."""
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            interrupt(process, seconds)
+            output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            process.kill()
+    if process.returncode != 0:
+        raise Failure(f"wrk: {errors.strip() or output.strip()}")
+    check(output)
+    return output
+
+
 def run(server, load, connections, seconds):
     words = command(load, server.port, connections, seconds)
     before = server.cpu_ns()
-    done = subprocess.run(words, capture_output=True, text=True, timeout=seconds + 60, check=False)
-    used = server.cpu_ns() - before
-    if done.returncode != 0:
-        raise Failure(f"wrk: {done.stderr.strip() or done.stdout.strip()}")
-    return parse(done.stdout, used, load.burst)
+    output = output_of(words, seconds)
+    return parse(output, server.cpu_ns() - before, load.burst)
