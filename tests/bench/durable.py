@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Changes of settings a second, each durable before its answer, beside what the disk allows of one after the other."""
+"""PATCHes of settings per second, each on the disk before its answer, compared with file replacements per second."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ FOLDER = os.environ.get("BENCH_DISK", str(BUILD))
 class Durable:
     patches_per_second: float  # by CLIENTS at once
     alone_per_second: float  # by one client
-    replacements_per_second: float  # of a file, by the same steps, before and after
+    replacements_per_second: float  # of one file by the same steps; mean of before and after
 
     @property
     def group(self):

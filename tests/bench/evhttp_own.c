@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The callback of evhttp_naive.c on pipit, registered by pipit_route_evhttp(): such a callback may ask which client it
- * serves, so every client connection has an evhttp connection of its own. This program shows what that costs. It owns its
- * process and reserves memory for libevent, as the daemon does.
+ * The callback of evhttp_naive.c on pipit, registered by pipit_route_evhttp(). Such a callback may ask evhttp for its
+ * client, so pipit opens an evhttp connection for every client connection. This program shows what that costs in CPU time
+ * and memory. It reserves memory for libevent, as the daemon does.
  *
  * usage: evhttp_own
  */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What pipit wants to reach, and whether this run shows that it did.
+"""The goals of pipit, and whether a run reaches them.
 
-Everything is reckoned from the run's own medians; a goal is one entry in GOALS."""
+A goal is one entry in GOALS, judged by the medians of the run."""
 
 import dataclasses
 import statistics
@@ -12,7 +12,7 @@ from peers import DURABLE, INSTRUCTIONS, MANY, MANY_CONNECTIONS, MEMORY, SCRAPE,
 
 SCRAPE_MS_MOST = 0.5
 PATCHES_LEAST = 1000
-# A worker that is busy for less than this part of the time starves; evenly would be 0.5 of two.
+# The smallest acceptable share of one of two workers in their busy time; an even share is 0.5.
 SHARE_LEAST = 0.1
 
 YES, NO, OPEN = "yes", "**no**", "–"
@@ -40,7 +40,7 @@ def judge(is_reached, measured):
 
 @dataclasses.dataclass(frozen=True)
 class Ratio:
-    """CPU time per request of a row is at most so many times that of another row of the same workload."""
+    """The largest ratio of CPU time per request between two rows of a workload."""
 
     workload: str
     row: str
@@ -58,9 +58,9 @@ class Ratio:
 
 @dataclasses.dataclass(frozen=True)
 class Instructions:
-    """A request of a row executes at most so many instructions of the server in user space."""
+    """The most instructions that the server executes in user space for a request."""
 
-    counted: str  # the workload that says what a request is
+    counted: str  # the workload whose request is counted
     row: str
     most: int
     workload: str = INSTRUCTIONS
@@ -76,7 +76,7 @@ class Instructions:
 
 @dataclasses.dataclass(frozen=True)
 class IdleMemory:
-    """An idle keep-alive connection takes at most so much memory."""
+    """The most memory that an idle keep-alive connection takes."""
 
     row: str
     most_kib: float
@@ -88,27 +88,32 @@ class IdleMemory:
 
     def verdict(self, outcome):
         memory = outcome.memories.get(self.row)
-        return judge(memory.per_connection_kib <= self.most_kib, f"{memory.per_connection_kib:.2f} KiB") if memory else NOT_MEASURED
+        if not memory:
+            return NOT_MEASURED
+        measured = f"{memory.per_connection_kib:.2f} KiB"
+        if memory.connection_count < IDLE_CONNECTIONS:
+            return Verdict(measured, OPEN)
+        return judge(memory.per_connection_kib <= self.most_kib, measured)
 
 
 @dataclasses.dataclass(frozen=True)
 class Other:
-    workload: str  # "": said in every run
+    workload: str  # "": shown by every run
     text: str
     verdict: object  # function of an Outcome
 
 
-def full_house(outcome):
-    house = outcome.house
-    if not house:
+def all_answered(outcome):
+    many = outcome.many
+    if not many:
         return NOT_MEASURED
-    measured = f"{house.answered_count:,} of {house.open_count:,} answered, {house.per_connection_kib:.2f} KiB each"
+    measured = f"{many.answered_count:,} of {many.open_count:,} answered, {many.per_connection_kib:.2f} KiB each"
     needed = MANY_CONNECTIONS + OPEN_FILES_BESIDES
-    if house.open_files < needed:
-        measured += f"; no more can be tried here: {house.open_files:,} open files are allowed, {needed:,} needed"
-    if house.open_count < MANY_CONNECTIONS:
+    if many.open_files < needed:
+        measured += f"; no more can be tried here: {many.open_files:,} open files are allowed, {needed:,} needed"
+    if many.open_count < MANY_CONNECTIONS:
         return Verdict(measured, OPEN)
-    return judge(house.answered_count >= MANY_CONNECTIONS, measured)
+    return judge(many.answered_count >= MANY_CONNECTIONS, measured)
 
 
 def scrape_time(outcome):
@@ -123,8 +128,8 @@ def durable_patches(outcome):
     if not durable:
         return NOT_MEASURED
     measured = (
-        f"{durable.patches_per_second:,.0f} a second; the disk replaces a file {durable.replacements_per_second:,.0f} times a second, "
-        f"so {durable.group:.1f} share each"
+        f"{durable.patches_per_second:,.0f} a second; the disk replaces a file {durable.replacements_per_second:,.0f} times a "
+        f"second, so {durable.group:.1f} share each"
     )
     return judge(durable.patches_per_second >= PATCHES_LEAST, measured)
 
@@ -173,7 +178,7 @@ GOALS = (
     IdleMemory("pipit", 0.60),
     IdleMemory("pipit, borrowed evhttp connection", 0.62),
     IdleMemory("pipit, own evhttp connection", 2.80),
-    Other(MANY, f"{MANY}: {MANY_CONNECTIONS:,} connections open and answered", full_house),
+    Other(MANY, f"{MANY}: {MANY_CONNECTIONS:,} connections open and answered", all_answered),
     Other(SCRAPE, f"{SCRAPE}: /metrics with {SERIES} series ≤ {SCRAPE_MS_MOST:g} ms", scrape_time),
     Other("metrics", "metrics: p99 under load with a scrape each 100 ms (shown)", scraped_p99),
     Other("fairness", f"fairness: the less busy of 2 workers has ≥ {SHARE_LEAST:g} of the time", no_starving),

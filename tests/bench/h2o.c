@@ -6,7 +6,7 @@
  */
 #include "loopback.h"
 
-/* Else the header takes us for a user of libuv. */
+/* Without it the header expects libuv. */
 #define H2O_USE_EPOLL 1
 #include <h2o.h>
 #include <signal.h>
@@ -62,7 +62,7 @@ int main(int argc, char **argv)
 	int listener = argc == 2 ? listen_on_loopback(argv[1]) : -1;
 
 	if (listener < 0) {
-		/* The version because that of its pkg-config file is not the one that people know. */
+		/* With the version, because that of its pkg-config file is a different number. */
 		fprintf(stderr, "usage: h2o PORT (a free one); libh2o " H2O_VERSION "\n");
 		return 1;
 	}

@@ -19,12 +19,12 @@ from workloads import WORKLOADS
 
 COUNTED_WORKLOADS = ("get", "browser", "pipeline16", *EVHTTP_WORKLOADS, "echo")
 OUTPUT = "callgrind.out"
-# The shorter run answers this part of the requests of the longer one.
+# The longer run has so many times the requests of the shorter one.
 SHORTER = 4
 
 
 def counted_rows(peers):
-    """Workload, server, label and load of each row. A server gets each load only once: the GET of echo is that of get."""
+    """Workload, server, label and load of each row. The GET of echo is left out, because get has it."""
     rows = {}
     for workload in (workload for workload in WORKLOADS if workload.name in COUNTED_WORKLOADS):
         for peer in (peer for peer in peers if {INSTRUCTIONS, workload.name} <= {*peer.serves}):
@@ -50,7 +50,7 @@ def repeat(server, load, sent, bursts):
 
 
 def without_port(sent):
-    """As wrk sends it to a server on port 80: parsing the number takes a noticeable part of the instructions."""
+    """Host as wrk sends it to port 80. A port takes about 150 instructions to parse, in pipit as in nginx."""
     return re.sub(rb"^(Host: [\d.]+):\d+\r$", rb"\1\r", sent, flags=re.MULTILINE)
 
 
@@ -68,7 +68,7 @@ def total(peer, load, bursts, options):
 
 
 def count_instructions(peer, load, options):
-    """For one request; both runs at the same time."""
+    """Of one request. Both runs take place at the same time."""
     longer = max(options.requests // load.burst, 1)
     shorter = longer // SHORTER
     with concurrent.futures.ThreadPoolExecutor() as pool:

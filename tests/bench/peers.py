@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who takes part: a server is one entry in PEERS, with a C file or a configuration template beside this file."""
+"""The servers: each is one entry in PEERS, with a C file or a configuration template in this folder."""
 
 import dataclasses
 import typing
@@ -27,10 +27,10 @@ class Peer:
     name: str  # as in the tables
     serves: tuple  # names of workloads and of the other measurements
     command: tuple  # argv; must stay in the foreground
-    one_process: tuple = ()  # further words of `command` for callgrind, which counts in one process
-    family: str = ""  # how --peers calls it, where that is not `name`
-    version: tuple = ()  # argv that prints a version number somewhere; empty: nothing to tell
-    product: str = ""  # what that is the version of, where it is not `name`
+    one_process: tuple = ()  # appended to `command` under callgrind, which counts one process
+    family: str = ""  # its name in --peers, if that is not `name`
+    version: tuple = ()  # argv that prints a version number somewhere; empty: no version
+    product: str = ""  # what has that version, if it is not `name`
     programs: dict = dataclasses.field(default_factory=dict)  # what it runs -> Debian package
     template: str = ""  # NAME.in beside this file, written to {directory}/NAME
     source: str = ""  # C file beside this one
@@ -38,9 +38,9 @@ class Peer:
     links_pipit: bool = False  # `source` is built with libpipit.a, which lies beside the daemon
     announces: bool = False  # takes port 0 and prints "listening on http://ADDR:PORT"
     probe: Load = GET  # what it must answer before it counts as started
-    prepare: typing.Callable | None = None  # is given the started server once
+    prepare: typing.Callable | None = None  # called once with the started server
     cores: tuple = (SERVER_CORE,)
-    counts: bool = False  # has /metrics, and says there how many requests it answered
+    counts: bool = False  # has /metrics with http_requests_total
     access_log: str = ""  # its name in {directory}
 
     @property
@@ -49,13 +49,13 @@ class Peer:
 
 
 def daemon(name, *, serves, workers=1, more=(), **fields):
-    """pipit's daemon; what is measured is what its users run."""
+    """pipit's daemon."""
     listen = ("{pipit}", "--listen", ADDRESS + ":0", "--workers", str(workers), "--idle-timeout", "0")
     return Peer(name, serves, (*listen, *more), family="pipit", announces=True, counts=True, **fields)
 
 
 def program(name, source, *, serves, arguments=(), **fields):
-    """A small program with pipit's library in it."""
+    """A small program that links pipit's library."""
     return Peer(
         name,
         serves,
@@ -85,8 +85,8 @@ PEERS = (
     daemon("pipit, durable", serves=(DURABLE,), more=("--settings", "{disk}/settings.json")),
     daemon("pipit, 1 worker", serves=("scaling",), cores=BOTH_CORES),
     daemon("pipit, 2 workers", serves=("scaling", "fairness"), workers=2, cores=BOTH_CORES),
-    daemon("pipit, full house", serves=(MANY,), more=("--max-connections", str(MANY_CONNECTIONS + 1))),
-    # The daemon's callback does not ask for its client: it gets a connection of evhttp's for the time of a request only.
+    daemon("pipit, many connections", serves=(MANY,), more=("--max-connections", str(MANY_CONNECTIONS + 1))),
+    # Each client sends one request to the evhttp callback, which borrows an evhttp connection for the time of the request.
     daemon("pipit, borrowed evhttp connection", serves=(MEMORY,), probe=CALLBACK),
     program("pipit, own evhttp connection", "evhttp_own.c", serves=("evhttp", MEMORY, INSTRUCTIONS), probe=CALLBACK),
     program("pipit, 1 route", "routes.c", serves=("routes1000",), arguments=("1",), counts=True),

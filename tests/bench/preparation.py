@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What must be there before the first figure: Debian packages, peers built from C, the files that servers serve."""
+"""Before the first measurement: Debian packages, peers in C, the files that servers serve."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from peers import INSTRUCTIONS
 from workloads import FILES, SETTINGS
 
 TOOLS = {"wrk": "wrk", "taskset": "util-linux"}
-# Of measurements that are not wrk's, by name.
+# Of measurements without wrk, by name.
 OTHER_TOOLS = {INSTRUCTIONS: {"valgrind": "valgrind"}}
 BUILD_TOOLS = {"cc": "gcc", "pkg-config": "pkg-config"}
 CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
@@ -25,7 +25,7 @@ def has_library(name):
 
 
 def missing_of(programs, libraries):
-    """Packages."""
+    """Debian packages."""
     missing = {package for program, package in programs.items() if not shutil.which(program)}
     can_ask = shutil.which("pkg-config")
     return missing | {package for name, package in libraries.items() if not can_ask or not has_library(name)}
@@ -48,7 +48,7 @@ def missing_packages(peers, others):
 
 
 def leave_out_missing(peers, others):
-    """The servers and the other measurements that need no further package."""
+    """The servers and other measurements for which everything is installed."""
     lacking = {peer.name: missing_of_peer(peer) for peer in peers} | {name: missing_of_other(name) for name in others}
     for name, packages in lacking.items():
         if packages:
@@ -87,9 +87,9 @@ def pkg_config(*words, folder=""):
 
 
 def pipit_flags(pipit):
-    """Flags for a program with libpipit.a. The libraries behind it are those that the built pipit.pc names, so a new one
-    needs no change here. The folders in pipit.pc are those of an installation; here the header lies in server/ and the
-    library beside the daemon, where -lpipit would find the shared one."""
+    """Flags for a program with libpipit.a. Its dependencies come from the built pipit.pc, so a new one needs no change here.
+    The folders in pipit.pc are those of an installation; in the source tree the header is in server/, and the library is
+    beside the daemon, where -lpipit would find the shared one."""
     folder = pathlib.Path(pipit).resolve().parent
     library = folder / "libpipit.a"
     for needed in (library, folder / "pipit.pc"):
@@ -110,17 +110,17 @@ def build(peer, pipit):
 
 
 def write_files(directory):
-    """Readable for servers that give up root (nginx)."""
+    """Readable by nginx, which does not work as root."""
     directory.chmod(0o755)
     for name, answer in FILES.items():
         path = directory / name
-        path.write_bytes(answer.content)
+        path.write_bytes(answer.body)
         path.chmod(0o644)
     (directory / "settings.json").write_text(json.dumps(SETTINGS))
 
 
 def prepare(peers, others, pipit):
-    """Everything that can fail for lack of something."""
+    """Install, compile and check what the measurements need."""
     install(missing_packages(peers, others))
     for peer in {peer.source: peer for peer in peers if peer.source}.values():
         build(peer, pipit)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The only way by which a figure comes into RESULTS.md and the project's README."""
+"""Writes the tables into RESULTS.md and the project's README."""
 
 import contextlib
 import datetime
@@ -27,14 +27,14 @@ def cpu_model():
 
 def version(words, **names):
     words = [word.format(**names) for word in words]
-    # Some tell their version only together with their usage, and exit status 1.
+    # Some programs print their version with their usage only, and exit with 1.
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     found = re.search(r"\d+(\.\d+)+\S*", done.stdout + done.stderr)
     return found[0] if found else "unknown"
 
 
 def commit():
-    """Of the working tree: a short hash, with -dirty behind it where tracked files differ."""
+    """The short hash of the checked-out commit, with -dirty if tracked files differ."""
     words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
@@ -73,7 +73,7 @@ def results_page(outcome, facts, options):
 
 
 def split_readme():
-    """What stands before and after the tables, each with its mark."""
+    """The text before and after the tables, each with its mark."""
     text = README.read_text() if README.exists() else ""
     before, begin, rest = text.partition(README_BEGIN)
     _, end, after = rest.partition(README_END)
@@ -90,7 +90,7 @@ def readme_page(outcome, facts, options):
 
 
 def pages(outcome, peers, options):
-    """What RESULTS.md and the project's README become, by path."""
+    """New text of RESULTS.md and the project's README, by path."""
     facts = circumstances(outcome, peers, options)
     return {RESULTS: results_page(outcome, facts, options), README: readme_page(outcome, facts, options)}
 

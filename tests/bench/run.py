@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Measure pipit beside its peers: CPU time per request, latency, memory, and whether its goals are reached.
+"""Compare pipit with its peers: CPU time and instructions per request, latency, memory, and whether goals are reached.
 
-Every server is pinned to core 0, wrk to core 1. On two cores wrk itself is the limit near 100,000 requests a second, so
-throughput says little about fast servers; the CPU time that the server's own threads used, divided by the requests it
-answered, says much. Servers take turns round by round, because a machine's speed drifts: a ratio is that of neighbours
-in time.
+Servers run on core 0, wrk on core 1. wrk saturates its core near 100,000 requests per second, so the requests per second
+of fast servers say little; the figure to compare is the CPU time of the server divided by the requests. Servers take turns
+round by round, because the speed of the machine drifts; ratios are between measurements of the same round.
 
-This file is the command. To follow a run: preparation.py, rounds.py, then goals.py and tables.py.
+This file is the command. To follow a run, read preparation.py, rounds.py, then goals.py and tables.py.
 """
 
 import argparse
@@ -26,7 +25,7 @@ from rounds import OTHERS, measure
 from tables import all_tables
 from workloads import WORKLOADS
 
-# Results of fewer rounds are not worth keeping.
+# Results of fewer rounds vary too much to be written.
 ROUNDS_TO_WRITE = 7
 
 SIZES = (
@@ -60,7 +59,7 @@ def seconds(text):
 
 
 def add_sizes(parser):
-    """Of the measurements that are not wrk's. The defaults are those that results are written with."""
+    """Of the measurements without wrk. Results are written with the defaults only."""
     for name, default, what in SIZES:
         parser.add_argument(f"--{name}", type=positive, default=default, metavar="N", help=f"{what} (%(default)s)")
 
@@ -90,7 +89,7 @@ def parse_options():
 
 
 def check_writing(options):
-    """Fail now rather than after the measurement."""
+    """Fail before the measurement rather than after it."""
     if not options.is_whole or options.no_install or options.rounds < ROUNDS_TO_WRITE:
         raise Failure(f"--write-results takes a whole run of at least {ROUNDS_TO_WRITE} rounds")
     results.split_readme()
@@ -116,16 +115,16 @@ def run(options):
     print(all_tables(outcome), results.last_line(options), sep="\n", end="")
     if outcome.failures:
         raise Failure("\n".join(f"failed: {': '.join(key)}: {why}" for key, why in outcome.failures.items()))
-    # Composed by every run, so that a mistake there does not wait for the long one.
+    # Every run composes the texts, so that an error here does not appear only after a long run.
     texts = results.pages(outcome, peers, options)
     if options.write_results:
         results.write(texts)
 
 
 def main():
-    # nginx lies where a plain user's PATH does not look.
+    # nginx is in a folder that is not in every user's PATH.
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    # Ended by a signal, stop the servers too.
+    # On SIGTERM, stop the servers too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         run(parse_options())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A peer that runs: started on its cores, proved to answer, looked at through /proc, stopped."""
+"""A running peer: start on its cores, check its answers, read its figures from /proc, stop."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ class Server:
         cores = ",".join(map(str, peer.cores))
         command = ["taskset", "-c", cores, *self.fill_in(peer.command)]
         self.write_template()
-        # A session of its own, so that Ctrl-C reaches this script alone, which then stops its servers in order.
+        # A session of its own: Ctrl-C reaches this script only, which then stops the servers.
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -59,7 +59,7 @@ class Server:
             time.sleep(0.02)
 
     def problem(self):
-        """Why the server is not ready, or nothing."""
+        """Why the server is not ready; empty if it is."""
         if not self.port:
             found = re.search(r"listening on http://[^\s/]+:(\d+)", self.log.read_text(errors="replace"))
             if not found:
@@ -72,7 +72,7 @@ class Server:
         return ""
 
     def ask(self, sent, answers, closes=False):
-        """Send some bytes on a new connection and look at each of the answers."""
+        """Send bytes on a new connection and check the answers."""
         try:
             with socket.create_connection((ADDRESS, self.port), START_SECONDS) as client:
                 client.sendall(sent)
@@ -85,7 +85,7 @@ class Server:
             raise Failure(str(error) or repr(error)) from error
 
     def pids(self):
-        """The process and all that descends from it (nginx works in a child)."""
+        """The process and its descendants (nginx works in a child)."""
         found = [self.process.pid]
         for pid in found:
             for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
@@ -94,7 +94,7 @@ class Server:
         return found
 
     def cpu_ns(self):
-        """Time on a core, of all threads, since their start."""
+        """CPU time of all threads since their start."""
         tasks = [task for pid in self.pids() for task in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")]
         if not tasks:
             raise Failure("the server has ended")
@@ -105,20 +105,20 @@ class Server:
         return sum(int(re.search(r"^VmRSS:\s+(\d+) kB", text, re.MULTILINE)[1]) for text in texts)
 
     def open_connections(self):
-        """Connections that the server has not closed, by the kernel's table: local port, state 01 or 08."""
+        """Connections that the server has not closed: in /proc/net/tcp by local port, in state 01 or 08."""
         ours = re.compile(rf"^\s*\d+: [0-9A-F]+:{self.port:04X} \S+ (?:01|08) ", re.MULTILINE)
         return len(ours.findall(pathlib.Path("/proc/net/tcp").read_text()))
 
-    def wait_until_left_alone(self):
-        """Until the server has closed what its last clients left behind."""
+    def wait_until_unconnected(self):
+        """Wait until the server has closed the connections of its last clients."""
         deadline = time.monotonic() + STOP_SECONDS
         while self.open_connections() > 0:
             if time.monotonic() > deadline:
-                raise Failure("connections stay open after their clients left")
+                raise Failure("connections stay open after their clients closed them")
             time.sleep(0.02)
 
     def end(self):
-        """Its files remain until stop()."""
+        """End the process and keep its files."""
         if self.process.poll() is not None:
             return
         pids = self.pids()
@@ -137,7 +137,7 @@ class Server:
 
 
 def start(peer, options, stack):
-    """A server that is ready; `stack` stops it, however this script ends."""
+    """A server that is ready. `stack` stops it."""
     server = Server(peer, options.pipit, options.files)
     stack.callback(server.stop)
     server.wait_until_ready()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An outcome as tables in Markdown."""
+"""The results as tables in Markdown."""
 
 from goals import GOALS, OPEN, cell
 from durable import CLIENTS
@@ -7,13 +7,13 @@ from peers import DURABLE, EVHTTP_WORKLOADS, INSTRUCTIONS, MANY, MEMORY, PEERS, 
 from rounds import GUARD, SCRAPES, row_name
 from workloads import WORKLOADS
 
-# The part of the speed table that the project's README has room for.
+# The part of the speed table in the project's README.
 SHORT_WORKLOADS = ("get", "browser", "pipeline16", *EVHTTP_WORKLOADS)
 SHORT_PEERS = ("pipit", "pipit, own evhttp connection", "nginx", "h2o", "evhttp", "floor")
 
 
 def table(heads, rows, names=2):
-    """The first `names` columns are text, the others figures. Nothing without rows."""
+    """The first `names` columns are text, the others figures. Empty without rows."""
     if not rows:
         return ""
     rules = [":--" if i < names else "--:" for i in range(len(heads))]
@@ -30,7 +30,7 @@ def goal_table(outcome):
 
 
 def rows_in_order(outcome):
-    """Of the speed table: by workload, in each by server."""
+    """Of the speed table: by workload, then by server."""
     for workload in WORKLOADS:
         for peer in PEERS:
             for label in workload.loads:
@@ -89,13 +89,13 @@ def memory_table(outcome):
     return table(heads, rows)
 
 
-def house_table(outcome):
+def many_table(outcome):
     heads = ["workload", "server", "connections open", "answered when all were open", "KiB per connection"]
-    house = outcome.house
-    if not house:
+    many = outcome.many
+    if not many:
         return ""
-    figures = [f"{house.open_count:,}", f"{house.answered_count:,}", f"{house.per_connection_kib:.2f}"]
-    return table(heads, [[MANY, "pipit, full house", *figures]])
+    figures = [f"{many.open_count:,}", f"{many.answered_count:,}", f"{many.per_connection_kib:.2f}"]
+    return table(heads, [[MANY, "pipit, many connections", *figures]])
 
 
 def scrape_table(outcome):
@@ -108,7 +108,8 @@ def scrape_table(outcome):
 
 
 def durable_table(outcome):
-    heads = ["workload", "server", f"PATCHes/s of {CLIENTS} clients", "of one", "file replacements/s of the disk", "PATCHes in one"]
+    heads = ["workload", "server", f"PATCHes/s of {CLIENTS} clients", "of one", "file replacements/s of the disk"]
+    heads.append("PATCHes in one")
     durable = outcome.durable
     if not durable:
         return ""
@@ -123,7 +124,7 @@ def guard_table(outcome):
 
 def all_tables(outcome):
     speed = speed_table(outcome, list(rows_in_order(outcome)))
-    makers = (instruction_table, share_table, memory_table, house_table, scrape_table, durable_table, guard_table)
+    makers = (instruction_table, share_table, memory_table, many_table, scrape_table, durable_table, guard_table)
     return "\n".join(filter(None, [goal_table(outcome), speed, *(make(outcome) for make in makers)]))
 
 

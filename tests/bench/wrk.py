@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""wrk, the client: what it sends, whether the server answers that rightly, and what it found."""
+"""wrk, the client: what it sends, whether the server answers it correctly, and what wrk measured."""
 
 import dataclasses
 import functools
@@ -14,14 +14,14 @@ import time
 from machine import ADDRESS, HERE, Failure
 
 CAPTURE_SECONDS = 10
-# Beyond the time that wrk is to run.
+# Added to the time that wrk runs.
 PATIENCE_SECONDS = 60
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One measurement. Latencies are missing for bursts: wrk fills the gaps between its samples as if each request had
-    waited for the one before, and then gives percentiles that mean nothing, even 0."""
+    """One measurement. Bursts have no latencies: wrk fills the gaps between its samples as if each request had waited for
+    the one before, and the percentiles it then prints are wrong, even 0."""
 
     requests: int
     cpu_us: float  # of the server, for each request
@@ -32,7 +32,7 @@ class Run:
 
 
 def program(cores, connections, seconds):
-    """The words that a command begins with. wrk takes whole seconds only: it runs longer than wanted, until output_of() or
+    """The first words of the command. wrk takes whole seconds only, so it gets more than needed, and output_of() or
     capture() stops it."""
     words = ["taskset", "-c", ",".join(map(str, cores)), "wrk", f"-t{min(connections, len(cores))}", f"-c{connections}"]
     return [*words, f"-d{math.ceil(seconds) + PATIENCE_SECONDS}s"]
@@ -40,8 +40,8 @@ def program(cores, connections, seconds):
 
 def command(load, port, connections, seconds):
     words = [*program(load.cores, connections, seconds), "--latency"]
-    for field in load.fields:
-        words += ["-H", field]
+    for header in load.headers:
+        words += ["-H", header]
     if load.script:
         words += ["-s", str(HERE / load.script)]
     words.append(f"http://{ADDRESS}:{port}{load.path}")
@@ -50,7 +50,7 @@ def command(load, port, connections, seconds):
 
 @functools.cache
 def capture(load):
-    """The bytes that wrk really sends, so that what is proved is what is measured."""
+    """The bytes that wrk sends, so that the check and the measurement use the same requests."""
     with socket.create_server((ADDRESS, 0)) as listener:
         listener.settimeout(CAPTURE_SECONDS)
         words = command(load, listener.getsockname()[1], connections=1, seconds=CAPTURE_SECONDS)
@@ -66,7 +66,7 @@ def capture(load):
 def receive_burst(listener, burst):
     sent = b""
     while count_requests(sent) < burst:
-        # Not the first connection: wrk opens one only to see whether somebody listens.
+        # Not the first connection: wrk opens one only to test whether the port listens.
         with listener.accept()[0] as client:
             client.settimeout(CAPTURE_SECONDS)
             sent = b""
@@ -76,7 +76,7 @@ def receive_burst(listener, burst):
 
 
 def count_requests(sent):
-    """Whole ones, content included."""
+    """Complete ones, with their bodies."""
     count = 0
     while (end := sent.find(b"\r\n\r\n")) >= 0:
         length = re.search(rb"^Content-Length: (\d+)\r$", sent[: end + 2], re.MULTILINE | re.IGNORECASE)
@@ -89,7 +89,7 @@ def count_requests(sent):
 
 
 def prove(server, load, sent):
-    """wrk counts statuses, not contents; so look once at every answer to what it sends."""
+    """Check the answers to what wrk sends, because wrk looks at the status only."""
     server.ask(sent, [load.answer] * load.burst, load.closes)
 
 
@@ -127,7 +127,7 @@ def catches_interrupt(process):
 
 
 def interrupt(process, seconds):
-    """So many seconds after wrk has begun, which may be late on a busy machine."""
+    """Interrupt wrk so many seconds after it has started, which takes a while on a busy machine."""
     while process.poll() is None and not catches_interrupt(process):
         time.sleep(0.002)
     time.sleep(seconds)
@@ -141,7 +141,7 @@ def check(output):
 
 
 def output_of(words, seconds):
-    """What wrk prints after that time. It stops within 0.1 s after an interrupt and prints the same as after its own."""
+    """What wrk prints. After an interrupt it stops within 0.1 s and prints the same as at its own end."""
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             interrupt(process, seconds)
