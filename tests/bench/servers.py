@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -18,6 +19,8 @@ from preparation import built
 # Both are long enough for a server under valgrind on a busy machine.
 START_SECONDS = 30
 STOP_SECONDS = 30
+LOWEST_PORT = 10000
+PORT_TRIES = 100
 
 
 class Server:
@@ -52,10 +55,12 @@ class Server:
         deadline = time.monotonic() + START_SECONDS
         while True:
             problem = self.problem()
-            if not problem:
+            # The answer may be that of another process.
+            has_ended = self.process.poll() is not None
+            if not problem and not has_ended:
                 return
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise Failure(f"{self.peer.name} does not serve: {problem}\n{self.log.read_text(errors='replace')}")
+            if has_ended or time.monotonic() > deadline:
+                raise Failure(f"{self.peer.name} does not serve: {problem or 'it has ended'}\n{self.log.read_text(errors='replace')}")
             time.sleep(0.02)
 
     def problem(self):
@@ -147,5 +152,11 @@ def start(peer, options, stack):
 
 
 def free_port():
-    with socket.create_server((ADDRESS, 0)) as probe:
-        return probe.getsockname()[1]
+    """A port that the kernel gives neither to clients nor to servers that ask for any port: another process that got it
+    before our server binds it would answer in its place."""
+    first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = range(LOWEST_PORT, first) or [0]
+    for _ in range(PORT_TRIES):
+        with contextlib.suppress(OSError), socket.create_server((ADDRESS, random.choice(ports))) as probe:
+            return probe.getsockname()[1]
+    raise Failure(f"no free port from {LOWEST_PORT} to {first - 1} in {PORT_TRIES} tries")
