@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a right answer is, and whether a server gave it."""
+"""The correct answer, and the check of what a server sends."""
 
 import dataclasses
 import http.client
@@ -9,24 +9,24 @@ from machine import Failure
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """The only right one, apart from header fields that servers may choose."""
+    """Status, content type and body must be these; other headers may differ."""
 
-    content: bytes
+    body: bytes
     content_type: str = "application/json"
     status: int = 200
 
-    def check(self, status, content_type, content):
+    def check(self, status, content_type, body):
         if (status, content_type) != (self.status, self.content_type):
-            raise Failure(f"answers {status} {content_type}: {content[:80]!r}")
-        if len(content) != len(self.content):
-            raise Failure(f"answers with {len(content)} bytes of content, not {len(self.content)}: {content[:80]!r}")
-        if content != self.content:
-            at = next(i for i, (got, right) in enumerate(zip(content, self.content)) if got != right)
-            raise Failure(f"answers with wrong content from byte {at} on: {content[at:at + 80]!r}")
+            raise Failure(f"answers {status} {content_type}: {body[:80]!r}")
+        if len(body) != len(self.body):
+            raise Failure(f"answers with a body of {len(body)} bytes, not {len(self.body)}: {body[:80]!r}")
+        if body != self.body:
+            at = next(i for i, (got, right) in enumerate(zip(body, self.body)) if got != right)
+            raise Failure(f"answers with a body that is wrong from byte {at} on: {body[at:at + 80]!r}")
 
 
 def read_answer(reader):
-    """One response of several on a connection, which http.client cannot read by itself: it takes the stream along."""
+    """One of several responses on a connection. http.client.HTTPResponse would read ahead into the next one."""
     words = reader.readline().split()
     if len(words) < 2 or not words[1].isdigit():
         raise Failure(f"no status line but {words}")

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What a browser sends with a page's request: 11 header fields, of which wrk writes one itself (Host).
+-- The headers of a browser that requests a page: 11, of which wrk adds one (Host).
 
 wrk.headers = {
 	["User-Agent"] = "Mozilla/5.0 (X11; Linux) AppleWebKit/537.36 (KHTML, like Gecko) Version/17.4 Safari/537.36",

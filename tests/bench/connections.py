@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What connections cost that stay: memory of thousands that are idle, and whether tens of thousands are answered."""
+"""Memory of thousands of idle connections, and whether tens of thousands are answered."""
 
 import contextlib
 import dataclasses
@@ -8,7 +8,6 @@ import socket
 import wrk
 from answers import read_answer
 from machine import ADDRESS, OPEN_FILES_BESIDES, Failure
-from peers import MANY_CONNECTIONS
 from servers import START_SECONDS, start
 
 IDLE_CONNECTIONS = 5000
@@ -18,16 +17,17 @@ IDLE_CONNECTIONS = 5000
 class Memory:
     fresh_kib: int
     per_connection_kib: float
+    connection_count: int
 
 
 @dataclasses.dataclass(frozen=True)
-class House:
-    """As many connections as may be, and how many of them were answered when all were open."""
+class OpenConnections:
+    """As many connections as the limits allow, and how many of them were answered when all were open."""
 
     open_count: int
     answered_count: int
     per_connection_kib: float
-    open_files: int  # that are allowed to a process
+    open_files: int  # the limit of a process
 
 
 def read_one(client, answer):
@@ -36,7 +36,7 @@ def read_one(client, answer):
 
 
 def open_connections(server, count, stack):
-    """Each gets one answer before the next is opened, so that none is only in the kernel's queue."""
+    """Each gets one answer before the next is opened, so that the server has accepted all of them."""
     load, clients = server.peer.probe, []
     for number in range(count):
         try:
@@ -50,7 +50,7 @@ def open_connections(server, count, stack):
 
 
 def is_open(client):
-    """As the client knows it: the kernel's table of connections may show one twice while others come and go."""
+    """As the client sees it: the kernel's table may list a connection twice while others open and close."""
     client.setblocking(False)
     try:
         return client.recv(1, socket.MSG_PEEK) != b""
@@ -67,13 +67,13 @@ def check_open(clients):
 
 
 def warm_up(server, options):
-    """Memory that any load takes once must not be counted as that of connections."""
-    wrk.run(server, server.peer.probe, options.connections, 1)
-    server.wait_until_left_alone()
+    """Memory that the server allocates under its first load is not memory of idle connections."""
+    wrk.run(server, server.peer.probe, options.connections, min(options.seconds, 1))
+    server.wait_until_unconnected()
 
 
 def measure_memory(peer, options):
-    needed = IDLE_CONNECTIONS + OPEN_FILES_BESIDES
+    needed = options.idle + OPEN_FILES_BESIDES
     if options.open_files < needed:
         raise Failure(f"{needed:,} open files are needed, {options.open_files:,} allowed here (ulimit -Hn)")
     with contextlib.ExitStack() as stack:
@@ -81,10 +81,10 @@ def measure_memory(peer, options):
         fresh = server.resident_kib()
         warm_up(server, options)
         before = server.resident_kib()
-        clients = open_connections(server, IDLE_CONNECTIONS, stack)
+        clients = open_connections(server, options.idle, stack)
         after = server.resident_kib()
         check_open(clients)
-        return Memory(fresh, (after - before) / IDLE_CONNECTIONS)
+        return Memory(fresh, (after - before) / options.idle, options.idle)
 
 
 def ask_all_at_once(server, clients):
@@ -100,8 +100,8 @@ def ask_all_at_once(server, clients):
     return len(clients)
 
 
-def fill_house(peer, options):
-    count = min(MANY_CONNECTIONS, options.open_files - OPEN_FILES_BESIDES)
+def measure_many_open(peer, options):
+    count = min(options.many, options.open_files - OPEN_FILES_BESIDES)
     with contextlib.ExitStack() as stack:
         server = start(peer, options, stack)
         warm_up(server, options)
@@ -110,4 +110,4 @@ def fill_house(peer, options):
         after = server.resident_kib()
         answered = ask_all_at_once(server, clients)
         check_open(clients)
-        return House(count, answered, (after - before) / count, options.open_files)
+        return OpenConnections(count, answered, (after - before) / count, options.open_files)

@@ -1,28 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""Changes of settings a second, each durable before its answer, beside what the disk allows of one after the other."""
+"""PATCHes of settings per second, each on the disk before its answer, compared with file replacements per second."""
 
 import contextlib
 import dataclasses
 import os
 import pathlib
-import re
-import subprocess
 import tempfile
 import time
 
-from machine import ADDRESS, CLIENT_CORE, HERE, Failure
+import wrk
+from machine import ADDRESS, BUILD, CLIENT_CORE, HERE
 from servers import start
 
 CLIENTS = 64
-# A disk, where /tmp is one of memory.
-FOLDER = os.environ.get("BENCH_DISK", str(HERE.parent.parent / "build"))
+# On a disk, where /tmp is one of memory.
+FOLDER = os.environ.get("BENCH_DISK", str(BUILD))
 
 
 @dataclasses.dataclass(frozen=True)
 class Durable:
     patches_per_second: float  # by CLIENTS at once
     alone_per_second: float  # by one client
-    replacements_per_second: float  # of a file, by the same steps, before and after
+    replacements_per_second: float  # of one file by the same steps; mean of before and after
 
     @property
     def group(self):
@@ -56,17 +55,14 @@ def replacements_per_second(seconds):
 
 
 def patches_per_second(server, connections, seconds):
-    command = ["taskset", "-c", str(CLIENT_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "patch.lua")]
-    command.append(f"http://{ADDRESS}:{server.port}/api/settings")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
-    wrong = re.search(r"^\s*(Non-2xx.*|Socket errors.*)$", done.stdout, re.MULTILINE)
-    if done.returncode != 0 or wrong:
-        raise Failure(wrong[1] if wrong else done.stderr.strip())
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)[1])
+    words = [*wrk.program((CLIENT_CORE,), connections, seconds), "-s", str(HERE / "patch.lua")]
+    words.append(f"http://{ADDRESS}:{server.port}/api/settings")
+    return wrk.per_second(wrk.output_of(words, seconds))
 
 
 def measure_durable(peer, options):
     seconds = 2 * options.seconds
+    BUILD.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(dir=FOLDER))
         command = tuple(word.replace("{disk}", directory) for word in peer.command)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * evhttp as everyone writes it: the baseline of run.py, and what pipit's own transport is measured against. Written the
- * way of tutorials on purpose; do not tune it.
+ * evhttp as tutorials use it: what run.py compares pipit's evhttp callbacks with. Do not tune it.
  *
  * usage: evhttp_naive PORT
  */
@@ -26,6 +25,8 @@ int main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	evhttp_set_timeout(http, 60);
+	/* The paths of the native handler and of the evhttp callback of pipit's daemon. */
+	evhttp_set_cb(http, "/json/hello", greet, NULL);
 	evhttp_set_cb(http, "/hello/get", greet, NULL);
 	if (evhttp_bind_socket(http, "127.0.0.1", (uint16_t)atoi(argv[1])) != 0) {
 		fprintf(stderr, "evhttp_naive: cannot listen on port %s\n", argv[1]);

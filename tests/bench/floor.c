@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The floor under every server of run.py: one epoll loop, one recv() and one send() for each readiness, and no parsing
- * beyond finding blank lines. What a server costs above this is its own doing; what it costs below, a mistake in the
- * measurement. No server for anything else: a request cut in two by the network is not answered.
+ * The lower limit for the servers of run.py: one epoll loop, one recv() and one send() for each readiness, and no parsing
+ * except for blank lines. A server that needs less CPU time than this is a mistake of the measurement. It is no HTTP server:
+ * a request that arrives in two parts is not answered.
  *
  * usage: floor PORT
  */
@@ -22,7 +22,7 @@
 /* Answers that go out with one send(); longer bursts take several. */
 #define BURST_MAX 64
 
-/* As many fields as the other servers send, the date being a text of the right length. */
+/* As many headers as the other servers send; the date is a constant of the right length. */
 #define ANSWER                                                                        \
 	"HTTP/1.1 200 OK\r\nServer: floor\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n" \
 	"Content-Type: application/json\r\nContent-Length: 27\r\n\r\n{\"message\":\"Hello, World!\"}"
@@ -48,7 +48,7 @@ static void accept_client(int epoll, int listener)
 	watch(epoll, fd);
 }
 
-/* memchr() for the ends of lines, because looking at every byte would make the floor higher than it is. */
+/* memchr() finds the ends of lines, because a loop over all bytes would be slower. */
 static size_t count_blank_lines(const char *bytes, size_t length)
 {
 	const char *end = bytes + length;

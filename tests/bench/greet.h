@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An evhttp callback as tutorials write it; do not tune it. evhttp_naive.c gives it to evhttp and classic.c to pipit, so
- * that the two rows differ in what stands below the callback and in nothing else.
+ * An evhttp callback as tutorials write it; do not tune it. evhttp_naive.c registers it with evhttp and evhttp_own.c with
+ * pipit, so that the two rows differ only in what lies below the callback.
  */
 #ifndef GREET_H
 #define GREET_H

@@ -6,7 +6,7 @@
  */
 #include "loopback.h"
 
-/* Else the header takes us for a user of libuv. */
+/* Without it the header expects libuv. */
 #define H2O_USE_EPOLL 1
 #include <h2o.h>
 #include <signal.h>
@@ -52,7 +52,7 @@ static void configure(void)
 	h2o_config_init(&config);
 	config.http1.req_timeout = IDLE_TIMEOUT_MS;
 	host = h2o_config_register_host(&config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
-	h2o_create_handler(h2o_config_register_path(host, "/hello/get", 0), sizeof(h2o_handler_t))->on_req = greet;
+	h2o_create_handler(h2o_config_register_path(host, "/json/hello", 0), sizeof(h2o_handler_t))->on_req = greet;
 	h2o_context_init(&context, h2o_evloop_create(), &config);
 	accept_context.hosts = config.hosts;
 }
@@ -62,7 +62,7 @@ int main(int argc, char **argv)
 	int listener = argc == 2 ? listen_on_loopback(argv[1]) : -1;
 
 	if (listener < 0) {
-		/* The version because that of its pkg-config file is not the one that people know. */
+		/* With the version, because that of its pkg-config file is a different number. */
 		fprintf(stderr, "usage: h2o PORT (a free one); libh2o " H2O_VERSION "\n");
 		return 1;
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A listening socket on 127.0.0.1, for peers of run.py that bring their own: the same backlog for all. */
+/* A listening socket on 127.0.0.1 for peers of run.py, with the same backlog for all. */
 #ifndef LOOPBACK_H
 #define LOOPBACK_H
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where things lie, which cores are whose, how many files may be open, and how a run speaks."""
+"""Paths, cores, the limit of open files, and messages."""
 
 import os
 import pathlib
@@ -15,12 +15,12 @@ ADDRESS = "127.0.0.1"
 SERVER_CORE, CLIENT_CORE = 0, 1
 BOTH_CORES = (SERVER_CORE, CLIENT_CORE)
 
-# Besides connections: listeners, logs, epoll, what Python and the servers keep open.
+# Descriptors that are not connections: listeners, logs, epoll, files of Python and of the servers.
 OPEN_FILES_BESIDES = 256
 
 
 class Failure(Exception):
-    """Something that makes a row, or the whole run, worthless; its text is for the reader."""
+    """Makes a row, or the whole run, invalid. Its text is shown."""
 
 
 def say(text):
@@ -28,14 +28,14 @@ def say(text):
 
 
 def take_client_core():
-    """This script works between measurements and, as a client, during some: never on the server's core."""
+    """Keep this script off the server's core: it is a client in some measurements."""
     if set(BOTH_CORES) - os.sched_getaffinity(0):
         raise Failure(f"cores {SERVER_CORE} and {CLIENT_CORE} must both be usable")
     os.sched_setaffinity(0, {CLIENT_CORE})
 
 
 def allow_open_files(wanted):
-    """For this process and the servers it starts: as many as are allowed up to `wanted`, which is told."""
+    """Raise the limit of this process and its servers to `wanted` or as near as is permitted; returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limits = [(wanted, max(hard, wanted)), (min(wanted, hard), hard)]
     for limit in limits if soft < wanted else []:

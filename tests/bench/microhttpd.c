@@ -21,12 +21,12 @@ static enum MHD_Result greet(void *response, struct MHD_Connection *connection, 
 	static char is_known;
 
 	(void)method, (void)version, (void)upload, (void)upload_bytes;
-	/* The first call only tells of the head; an answer to it would end the connection. */
+	/* The first call announces the head; an answer to it would end the connection. */
 	if (!*state) {
 		*state = &is_known;
 		return MHD_YES;
 	}
-	if (strcmp(url, "/hello/get") != 0)
+	if (strcmp(url, "/json/hello") != 0)
 		return MHD_NO;
 	return MHD_queue_response(connection, MHD_HTTP_OK, response);
 }

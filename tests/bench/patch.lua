@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Merge patches, each a change: every connection counts up a member of its own.
+-- Merge patches. Each changes the document: it sets a member to a new number.
 
 local threads, count = 0, 0
 

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Who takes part: a server is one entry in PEERS, with a C file or a configuration template beside this file."""
+"""The servers: each is one entry in PEERS, with a C file or a configuration template in this folder."""
 
 import dataclasses
 import typing
 
 import watches
 from machine import ADDRESS, BOTH_CORES, SERVER_CORE
-from workloads import GET, SMALL_FILE, Load
+from workloads import CALLBACK, GET, SMALL_FILE, Load
 
 # Measurements that are not wrk's.
-MEMORY, MANY, SCRAPE, DURABLE = "memory", "many", "scrape", "durable"
+INSTRUCTIONS, MEMORY, MANY, SCRAPE, DURABLE = "instructions", "memory", "many", "scrape", "durable"
 
 MANY_CONNECTIONS = 20000
 SERIES = 200
 HELLO_WORKLOADS = ("get", "browser", "pipeline16", "connect", MEMORY)
+EVHTTP_WORKLOADS = ("evhttp", "evhttp-browser", "evhttp-pipeline16")
 FILE_WORKLOADS = ("static1k", "static100k", "static10m")
 
 
@@ -26,9 +27,10 @@ class Peer:
     name: str  # as in the tables
     serves: tuple  # names of workloads and of the other measurements
     command: tuple  # argv; must stay in the foreground
-    family: str = ""  # how --peers calls it, where that is not `name`
-    version: tuple = ()  # argv that prints a version number somewhere; empty: nothing to tell
-    product: str = ""  # what that is the version of, where it is not `name`
+    one_process: tuple = ()  # appended to `command` under callgrind, which counts one process
+    family: str = ""  # its name in --peers, if that is not `name`
+    version: tuple = ()  # argv that prints a version number somewhere; empty: no version
+    product: str = ""  # what has that version, if it is not `name`
     programs: dict = dataclasses.field(default_factory=dict)  # what it runs -> Debian package
     template: str = ""  # NAME.in beside this file, written to {directory}/NAME
     source: str = ""  # C file beside this one
@@ -36,9 +38,9 @@ class Peer:
     links_pipit: bool = False  # `source` is built with libpipit.a, which lies beside the daemon
     announces: bool = False  # takes port 0 and prints "listening on http://ADDR:PORT"
     probe: Load = GET  # what it must answer before it counts as started
-    prepare: typing.Callable | None = None  # is given the started server once
+    prepare: typing.Callable | None = None  # called once with the started server
     cores: tuple = (SERVER_CORE,)
-    counts: bool = False  # has /metrics, and says there how often it answered GET /hello/get
+    counts: bool = False  # has /metrics with http_requests_total
     access_log: str = ""  # its name in {directory}
 
     @property
@@ -47,21 +49,19 @@ class Peer:
 
 
 def daemon(name, *, serves, workers=1, more=(), **fields):
-    """pipit's daemon; what is measured is what its users run."""
+    """pipit's daemon."""
     listen = ("{pipit}", "--listen", ADDRESS + ":0", "--workers", str(workers), "--idle-timeout", "0")
     return Peer(name, serves, (*listen, *more), family="pipit", announces=True, counts=True, **fields)
 
 
 def program(name, source, *, serves, arguments=(), **fields):
-    """A small program with pipit's library in it."""
-    libraries = {"libevent_core": "libevent-dev", "libevent_extra": "libevent-dev", "libcjson": "libcjson-dev"}
+    """A small program that links pipit's library."""
     return Peer(
         name,
         serves,
         ("{built}", *arguments),
         family="pipit",
         source=source,
-        libraries=libraries,
         links_pipit=True,
         announces=True,
         **fields,
@@ -71,7 +71,7 @@ def program(name, source, *, serves, arguments=(), **fields):
 PEERS = (
     daemon(
         "pipit",
-        serves=(*HELLO_WORKLOADS, *FILE_WORKLOADS, "echo", "accesslog"),
+        serves=(*HELLO_WORKLOADS, *EVHTTP_WORKLOADS, *FILE_WORKLOADS, "echo", "accesslog", INSTRUCTIONS),
         more=("--root", "{files}", "--access-log", "off"),
         version=("{pipit}", "--version"),
     ),
@@ -85,8 +85,10 @@ PEERS = (
     daemon("pipit, durable", serves=(DURABLE,), more=("--settings", "{disk}/settings.json")),
     daemon("pipit, 1 worker", serves=("scaling",), cores=BOTH_CORES),
     daemon("pipit, 2 workers", serves=("scaling", "fairness"), workers=2, cores=BOTH_CORES),
-    daemon("pipit, full house", serves=(MANY,), more=("--max-connections", str(MANY_CONNECTIONS + 1))),
-    program("pipit, classic callback", "classic.c", serves=("classic",)),
+    daemon("pipit, many connections", serves=(MANY,), more=("--max-connections", str(MANY_CONNECTIONS + 1))),
+    # Each client sends one request to the evhttp callback, which borrows an evhttp connection for the time of the request.
+    daemon("pipit, borrowed evhttp connection", serves=(MEMORY,), probe=CALLBACK),
+    program("pipit, own evhttp connection", "evhttp_own.c", serves=("evhttp", MEMORY, INSTRUCTIONS), probe=CALLBACK),
     program("pipit, 1 route", "routes.c", serves=("routes1000",), arguments=("1",), counts=True),
     program("pipit, 1,000 routes", "routes.c", serves=("routes1000",), arguments=("1000",), counts=True),
     program(
@@ -99,8 +101,9 @@ PEERS = (
     ),
     Peer(
         "nginx",
-        serves=(*HELLO_WORKLOADS, *FILE_WORKLOADS),
+        serves=(*HELLO_WORKLOADS, *FILE_WORKLOADS, INSTRUCTIONS),
         command=("nginx", "-p", "{directory}", "-c", "nginx.conf", "-e", "stderr"),
+        one_process=("-g", "master_process off;"),
         version=("nginx", "-v"),
         programs={"nginx": "nginx-light"},
         template="nginx.conf.in",
@@ -141,7 +144,7 @@ PEERS = (
     ),
     Peer(
         "evhttp",
-        serves=(*HELLO_WORKLOADS, "classic"),
+        serves=(*HELLO_WORKLOADS, *EVHTTP_WORKLOADS, INSTRUCTIONS),
         command=("{built}", "{port}"),
         version=("pkg-config", "--modversion", "libevent"),
         product="libevent",

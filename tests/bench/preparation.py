@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""What must be there before the first figure: Debian packages, peers built from C, the files that servers serve."""
+"""Before the first measurement: Debian packages, peers in C, the files that servers serve."""
 
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 import sys
 
 from machine import BUILD, HERE, ROOT, Failure, say
+from peers import INSTRUCTIONS
 from workloads import FILES, SETTINGS
 
 TOOLS = {"wrk": "wrk", "taskset": "util-linux"}
+# Of measurements without wrk, by name.
+OTHER_TOOLS = {INSTRUCTIONS: {"valgrind": "valgrind"}}
 BUILD_TOOLS = {"cc": "gcc", "pkg-config": "pkg-config"}
 CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
 
@@ -20,15 +24,36 @@ def has_library(name):
     return subprocess.run(["pkg-config", "--exists", name], check=False).returncode == 0
 
 
-def missing_packages(peers):
-    programs, libraries = {**TOOLS, **BUILD_TOOLS}, {}
-    for peer in peers:
-        programs.update(peer.programs)
-        libraries.update(peer.libraries)
+def missing_of(programs, libraries):
+    """Debian packages."""
     missing = {package for program, package in programs.items() if not shutil.which(program)}
     can_ask = shutil.which("pkg-config")
-    missing.update(package for name, package in libraries.items() if not can_ask or not has_library(name))
-    return sorted(missing)
+    return missing | {package for name, package in libraries.items() if not can_ask or not has_library(name)}
+
+
+def missing_tools():
+    return missing_of({**TOOLS, **BUILD_TOOLS}, {})
+
+
+def missing_of_peer(peer):
+    return missing_of(peer.programs, peer.libraries)
+
+
+def missing_of_other(name):
+    return missing_of(OTHER_TOOLS.get(name, {}), {})
+
+
+def missing_packages(peers, others):
+    return sorted(missing_tools().union(*map(missing_of_peer, peers), *map(missing_of_other, others)))
+
+
+def leave_out_missing(peers, others):
+    """The servers and other measurements for which everything is installed."""
+    lacking = {peer.name: missing_of_peer(peer) for peer in peers} | {name: missing_of_other(name) for name in others}
+    for name, packages in lacking.items():
+        if packages:
+            say(f"left out: {name}, which needs {' '.join(sorted(packages))}")
+    return [peer for peer in peers if not lacking[peer.name]], [name for name in others if not lacking[name]]
 
 
 def install(packages):
@@ -51,14 +76,27 @@ def compile_c(sources, flags, program):
         raise Failure(f"{' '.join(sources)} cannot be compiled")
 
 
-def library_flags(peer):
-    if not peer.libraries:
-        return []
-    command = ["pkg-config", "--cflags", "--libs", *peer.libraries]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def pkg_config(*words, folder=""):
+    """Flags for cc; `folder` has further .pc files."""
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PKG_CONFIG_PATH")]))
+    command, environment = ["pkg-config", "--cflags", "--libs", *words], {**os.environ, "PKG_CONFIG_PATH": path}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode != 0:
         raise Failure(done.stderr.strip())
-    return done.stdout.split()
+    return shlex.split(done.stdout)
+
+
+def pipit_flags(pipit):
+    """Flags for a program with libpipit.a. Its dependencies come from the built pipit.pc, so a new one needs no change here.
+    The folders in pipit.pc are those of an installation; in the source tree the header is in server/, and the library is
+    beside the daemon, where -lpipit would find the shared one."""
+    folder = pathlib.Path(pipit).resolve().parent
+    library = folder / "libpipit.a"
+    for needed in (library, folder / "pipit.pc"):
+        if not needed.exists():
+            raise Failure(f"{needed} is not there: run `make build`, or leave it out with --peers")
+    flags = pkg_config("--static", "pipit", folder=folder)
+    return [f"-I{ROOT / 'server'}", *(str(library) if flag == "-lpipit" else flag for flag in flags)]
 
 
 def built(peer):
@@ -66,28 +104,24 @@ def built(peer):
 
 
 def build(peer, pipit):
-    flags = library_flags(peer)
-    if peer.links_pipit:
-        library = pathlib.Path(pipit).parent / "libpipit.a"
-        if not library.exists():
-            raise Failure(f"{library} is not there: run `make build`, or leave it out with --peers")
-        flags = [f"-I{ROOT / 'server'}", str(library), *flags, "-lpthread"]
+    flags = pipit_flags(pipit) if peer.links_pipit else []
+    flags += pkg_config(*peer.libraries) if peer.libraries else []
     compile_c([str(HERE / peer.source)], flags, built(peer))
 
 
 def write_files(directory):
-    """Readable for servers that give up root (nginx)."""
+    """Readable by nginx, which does not work as root."""
     directory.chmod(0o755)
     for name, answer in FILES.items():
         path = directory / name
-        path.write_bytes(answer.content)
+        path.write_bytes(answer.body)
         path.chmod(0o644)
     (directory / "settings.json").write_text(json.dumps(SETTINGS))
 
 
-def prepare(peers, pipit):
-    """Everything that can fail for lack of something."""
-    install(missing_packages(peers))
+def prepare(peers, others, pipit):
+    """Install, compile and check what the measurements need."""
+    install(missing_packages(peers, others))
     for peer in {peer.source: peer for peer in peers if peer.source}.values():
         build(peer, pipit)
     if any("{pipit}" in peer.command for peer in peers) and not os.access(pipit, os.X_OK):

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""The order of the measurements: servers take turns, round by round, and a row that failed once is out."""
+"""The order of the measurements: servers take turns, round by round. A row that failed is not measured again."""
 
 import contextlib
 import dataclasses
 import subprocess
 
 import wrk
-from connections import fill_house, measure_memory
+from connections import measure_many_open, measure_memory
 from durable import measure_durable
-from machine import BUILD, HERE, ROOT, SERVER_CORE, Failure, say
-from peers import DURABLE, MANY, MEMORY, SCRAPE, SERIES
-from preparation import compile_c
+from instructions import count_instructions, counted_rows
+from machine import BUILD, HERE, SERVER_CORE, Failure, say
+from peers import DURABLE, INSTRUCTIONS, MANY, MEMORY, SCRAPE, SERIES
+from preparation import compile_c, pipit_flags
 from servers import start
 from watches import Tally, time_scrapes
 
@@ -45,21 +46,22 @@ class Scrapes:
 
 
 class Outcome:
-    """What was found, by row, and why rows failed."""
+    """Results by row, and the reasons of rows that failed."""
 
     def __init__(self, asked_for, left):
         self.asked_for = asked_for  # names of workloads and other measurements
         self.left = left
         self.runs = {}  # (workload, row) -> its runs, in the order of the rounds
+        self.instructions = {}  # (workload, row) -> number per request
         self.memories = {}  # name of a server -> Memory
-        self.house = None
+        self.many = None
         self.scrapes = None
         self.durable = None
         self.guard = []  # lines of guard.c: what was parsed; nanoseconds as median, minimum and maximum
         self.failures = {}
 
     def attempt(self, key, measure, *arguments):
-        """What `measure` returns; nothing when it fails or the row has failed before."""
+        """What `measure` returns; None if it fails or the row has failed before."""
         self.left -= 1
         if key in self.failures:
             return None
@@ -81,12 +83,12 @@ class Outcome:
             self.tell(entry.key, f"{run.cpu_us:.2f} us/request, {run.per_second:,.0f} requests/s")
 
     def ratios(self, workload, row, reference):
-        """Of CPU time, round by round; nothing when either was not measured."""
+        """Of CPU time, round by round; empty if one of the rows was not measured."""
         runs, others = self.runs.get((workload, row), []), self.runs.get((workload, reference), [])
         return [run.cpu_us / other.cpu_us for run, other in zip(runs, others)]
 
 
-# ---------------------------------------------------------------- wrk's workloads
+# ---------------------------------------------------------------- workloads of wrk
 
 
 def measure_once(entry, sent, options):
@@ -116,19 +118,28 @@ def measure_rounds(peers, workloads, options, outcome):
     with contextlib.ExitStack() as stack:
         names = {workload.name for workload in workloads}
         servers = [start(peer, options, stack) for peer in peers if names & set(peer.serves)]
-        # Many workloads send the same.
+        # Several workloads send the same.
         captured = {load: wrk.capture(load) for load in {load for w in workloads for load in w.loads.values()}}
         for round_number in range(options.rounds):
             say(f"round {round_number + 1} of {options.rounds}")
             for workload in workloads:
                 entries = entries_of(workload, servers)
-                # Whoever goes first in one round goes last in the next: no one always follows the same neighbour.
+                # Rotate the order, so that a server does not always run after the same one.
                 first = round_number % max(len(entries), 1)
                 for entry in entries[first:] + entries[:first]:
                     outcome.take_run(entry, captured[entry.load], options)
 
 
-# ---------------------------------------------------------------- the others
+# ---------------------------------------------------------------- other measurements
+
+
+def measure_instructions(peers, options, outcome):
+    for workload, peer, label, load in counted_rows(peers):
+        key = (INSTRUCTIONS, workload.name, row_name(peer, label))
+        count = outcome.attempt(key, count_instructions, peer, load, options)
+        if count:
+            outcome.instructions[key[1:]] = count
+            outcome.tell(key, f"{count:,.0f} for each request")
 
 
 def measure_memories(peers, options, outcome):
@@ -140,12 +151,12 @@ def measure_memories(peers, options, outcome):
             outcome.tell(key, f"{memory.per_connection_kib:.2f} KiB for each connection")
 
 
-def measure_house(peers, options, outcome):
+def measure_many(peers, options, outcome):
     for peer in (peer for peer in peers if MANY in peer.serves):
         key = (MANY, peer.name)
-        outcome.house = outcome.attempt(key, fill_house, peer, options)
-        if outcome.house:
-            outcome.tell(key, f"{outcome.house.answered_count:,} connections answered")
+        outcome.many = outcome.attempt(key, measure_many_open, peer, options)
+        if outcome.many:
+            outcome.tell(key, f"{outcome.many.answered_count:,} connections answered")
 
 
 def scrape_alone(peer, options):
@@ -173,10 +184,10 @@ def measure_changes(peers, options, outcome):
             outcome.tell(key, f"{outcome.durable.patches_per_second:,.0f} PATCHes a second")
 
 
-def run_guard():
-    """guard.c, which measures itself and needs no server."""
-    program, server = str(BUILD / GUARD), ROOT / "server"
-    compile_c([str(HERE / "guard.c"), str(server / "guard.c")], [f"-I{server}"], program)
+def run_guard(options):
+    """guard.c measures itself and needs no server."""
+    program = str(BUILD / GUARD)
+    compile_c([str(HERE / "guard.c")], pipit_flags(options.pipit), program)
     command = ["taskset", "-c", str(SERVER_CORE), program]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0:
@@ -184,17 +195,30 @@ def run_guard():
     return [line.split("\t") for line in done.stdout.splitlines()]
 
 
-def measure_guard(_peers, _options, outcome):
-    outcome.guard = outcome.attempt((GUARD, "alone"), run_guard) or []
+def measure_guard(_peers, options, outcome):
+    outcome.guard = outcome.attempt((GUARD, "alone"), run_guard, options) or []
 
 
-# By the name that --only takes.
-OTHERS = {MEMORY: measure_memories, MANY: measure_house, SCRAPE: measure_scrapes, DURABLE: measure_changes, GUARD: measure_guard}
+# By their names in --only.
+OTHERS = {
+    INSTRUCTIONS: measure_instructions,
+    MEMORY: measure_memories,
+    MANY: measure_many,
+    SCRAPE: measure_scrapes,
+    DURABLE: measure_changes,
+    GUARD: measure_guard,
+}
+
+
+def count_others(peers, name):
+    if name == INSTRUCTIONS:
+        return len(counted_rows(peers))
+    return 1 if name == GUARD else sum(name in peer.serves for peer in peers)
 
 
 def measure(peers, workloads, others, options):
     left = options.rounds * count_runs(peers, workloads)
-    left += sum(1 if name == GUARD else sum(name in peer.serves for peer in peers) for name in others)
+    left += sum(count_others(peers, name) for name in others)
     outcome = Outcome({*others, *(workload.name for workload in workloads)}, left)
     if workloads:
         measure_rounds(peers, workloads, options, outcome)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program with as many routes as run.py wants, for two questions: what a long table costs a request, and what many series
- * cost a scrape of /metrics. The route that is measured, /hello/get, is registered after all the others, which are /route/0,
- * /route/1 and so on.
+ * A program with as many routes as run.py wants. It shows the CPU time that a long routing table adds to a request, and that
+ * of a scrape of /metrics with many series. /json/hello, the route that is measured, is registered last; the others are
+ * /route/0, /route/1 and so on.
  *
- * usage: routes COUNT (of routes, /hello/get being one of them and /metrics not)
+ * usage: routes COUNT (of routes, /json/hello being one of them and /metrics not)
  */
 #include "pipit.h"
 
@@ -23,14 +23,14 @@ static void answer(struct pipit_request *request, void *arg)
 
 static int register_routes(struct pipit_server *server, int count)
 {
-	/* Every failure is remembered by the server and fails its start. */
+	/* The server remembers a failure and does not start. */
 	pipit_route(server, PIPIT_GET, "/metrics", pipit_serve_metrics, NULL);
 	for (int i = 0; i < count - 1; i++) {
 		char pattern[32];
 		snprintf(pattern, sizeof pattern, "/route/%d", i);
 		pipit_route(server, PIPIT_GET, pattern, answer, NULL);
 	}
-	return pipit_route(server, PIPIT_GET, "/hello/get", answer, NULL);
+	return pipit_route(server, PIPIT_GET, "/json/hello", answer, NULL);
 }
 
 int main(int argc, char **argv)

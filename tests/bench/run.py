@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Measure pipit beside its peers: CPU time per request, latency, memory, and whether its goals are reached.
+"""Compare pipit with its peers: CPU time and instructions per request, latency, memory, and whether goals are reached.
 
-Every server is pinned to core 0, wrk to core 1. On two cores wrk itself is the limit near 100,000 requests a second, so
-throughput says little about fast servers; the CPU time that the server's own threads used, divided by the requests it
-answered, says much. Servers take turns round by round, because a machine's speed drifts: a ratio is that of neighbours
-in time.
+Servers run on core 0, wrk on core 1. wrk saturates its core near 100,000 requests per second, so the requests per second
+of fast servers say little; the figure to compare is the CPU time of the server divided by the requests. Servers take turns
+round by round, because the speed of the machine drifts; ratios are between measurements of the same round.
 
-This file is the command. To follow a run: preparation.py, rounds.py, then goals.py and tables.py.
+This file is the command. To follow a run, read preparation.py, rounds.py, then goals.py and tables.py.
 """
 
 import argparse
@@ -19,14 +18,21 @@ import tempfile
 
 import preparation
 import results
+from connections import IDLE_CONNECTIONS
 from machine import OPEN_FILES_BESIDES, PIPIT, Failure, allow_open_files, say, take_client_core
 from peers import FAMILIES, MANY_CONNECTIONS, PEERS
 from rounds import OTHERS, measure
 from tables import all_tables
 from workloads import WORKLOADS
 
-# Results of fewer rounds are not worth keeping.
+# Results of fewer rounds vary too much to be written.
 ROUNDS_TO_WRITE = 7
+
+SIZES = (
+    ("requests", 2000, "requests that instructions counts"),
+    ("idle", IDLE_CONNECTIONS, "connections of memory"),
+    ("many", MANY_CONNECTIONS, "connections of many"),
+)
 
 
 def names_of(text, known, what):
@@ -45,27 +51,46 @@ def positive(text):
     return number
 
 
+def seconds(text):
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+    return number
+
+
+def add_sizes(parser):
+    """Of the measurements without wrk. Results are written with the defaults only."""
+    for name, default, what in SIZES:
+        parser.add_argument(f"--{name}", type=positive, default=default, metavar="N", help=f"{what} (%(default)s)")
+
+
+def has_full_size(options):
+    return all(getattr(options, name) == default for name, default, _ in SIZES)
+
+
 def parse_options():
     everything = [*(workload.name for workload in WORKLOADS), *OTHERS]
     epilog = "Progress goes to standard error, the tables to standard output. More in tests/bench/README.md."
     parser = argparse.ArgumentParser(description="Measure pipit beside its peers.", epilog=epilog)
     parser.add_argument("--rounds", type=positive, default=7, metavar="N", help="runs of every row (%(default)s)")
-    parser.add_argument("--seconds", type=positive, default=2, metavar="N", help="length of a run (%(default)s)")
+    parser.add_argument("--seconds", type=seconds, default=2, metavar="N", help="length of a run (%(default)s); 0.1 will do")
     parser.add_argument("--connections", type=positive, default=64, metavar="N", help="of wrk (%(default)s)")
+    add_sizes(parser)
     parser.add_argument("--only", metavar="A,B", help=f"only these workloads: {', '.join(everything)}")
     parser.add_argument("--peers", metavar="A,B", help=f"only these servers: {', '.join(FAMILIES)}")
     parser.add_argument("--pipit", default=str(PIPIT), metavar="FILE", help="the daemon; libpipit.a lies beside it")
+    parser.add_argument("--no-install", action="store_true", help="leave out what needs packages that are missing")
     parser.add_argument("--write-results", action="store_true", help="write RESULTS.md and the part of README.md")
     options = parser.parse_args()
     options.only = names_of(options.only or ",".join(everything), everything, "workload")
     options.peers = names_of(options.peers or ",".join(FAMILIES), FAMILIES, "peer")
-    options.is_whole = options.only == everything and options.peers == list(FAMILIES)
+    options.is_whole = options.only == everything and options.peers == list(FAMILIES) and has_full_size(options)
     return options
 
 
 def check_writing(options):
-    """Fail now rather than after the measurement."""
-    if not options.is_whole or options.rounds < ROUNDS_TO_WRITE:
+    """Fail before the measurement rather than after it."""
+    if not options.is_whole or options.no_install or options.rounds < ROUNDS_TO_WRITE:
         raise Failure(f"--write-results takes a whole run of at least {ROUNDS_TO_WRITE} rounds")
     results.split_readme()
 
@@ -73,28 +98,33 @@ def check_writing(options):
 def run(options):
     if options.write_results:
         check_writing(options)
+    options.commit = results.commit()
     take_client_core()
-    options.open_files = allow_open_files(MANY_CONNECTIONS + OPEN_FILES_BESIDES)
+    options.open_files = allow_open_files(max(options.many, options.idle) + OPEN_FILES_BESIDES)
     measured = {*options.only}
     peers = [peer for peer in PEERS if peer.chosen_by in options.peers and measured & set(peer.serves)]
     workloads = [workload for workload in WORKLOADS if workload.name in options.only]
     others = [name for name in OTHERS if name in options.only]
-    preparation.prepare(peers, options.pipit)
+    if options.no_install:
+        peers, others = preparation.leave_out_missing(peers, others)
+    preparation.prepare(peers, others, options.pipit)
     with tempfile.TemporaryDirectory(prefix="pipit-bench-") as files:
         options.files = files
         preparation.write_files(pathlib.Path(files))
         outcome = measure(peers, workloads, others, options)
-    print(all_tables(outcome), end="")
+    print(all_tables(outcome), results.last_line(options), sep="\n", end="")
     if outcome.failures:
         raise Failure("\n".join(f"failed: {': '.join(key)}: {why}" for key, why in outcome.failures.items()))
+    # Every run composes the texts, so that an error here does not appear only after a long run.
+    texts = results.pages(outcome, peers, options)
     if options.write_results:
-        results.write(outcome, peers, options)
+        results.write(texts)
 
 
 def main():
-    # nginx lies where a plain user's PATH does not look.
+    # nginx is in a folder that is not in every user's PATH.
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    # Ended by a signal, stop the servers too.
+    # On SIGTERM, stop the servers too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         run(parse_options())

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A peer that runs: started on its cores, proved to answer, looked at through /proc, stopped."""
+"""A running peer: start on its cores, check its answers, read its figures from /proc, stop."""
 
 import contextlib
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -15,8 +16,11 @@ from answers import read_answer
 from machine import ADDRESS, HERE, Failure
 from preparation import built
 
-START_SECONDS = 10
-STOP_SECONDS = 10
+# Both are long enough for a server under valgrind on a busy machine.
+START_SECONDS = 30
+STOP_SECONDS = 30
+LOWEST_PORT = 10000
+PORT_TRIES = 100
 
 
 class Server:
@@ -29,7 +33,7 @@ class Server:
         cores = ",".join(map(str, peer.cores))
         command = ["taskset", "-c", cores, *self.fill_in(peer.command)]
         self.write_template()
-        # A session of its own, so that Ctrl-C reaches this script alone, which then stops its servers in order.
+        # A session of its own: Ctrl-C reaches this script only, which then stops the servers.
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -51,14 +55,16 @@ class Server:
         deadline = time.monotonic() + START_SECONDS
         while True:
             problem = self.problem()
-            if not problem:
+            # The answer may be that of another process.
+            has_ended = self.process.poll() is not None
+            if not problem and not has_ended:
                 return
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise Failure(f"{self.peer.name} does not serve: {problem}\n{self.log.read_text(errors='replace')}")
+            if has_ended or time.monotonic() > deadline:
+                raise Failure(f"{self.peer.name} does not serve: {problem or 'it has ended'}\n{self.log.read_text(errors='replace')}")
             time.sleep(0.02)
 
     def problem(self):
-        """Why the server is not ready, or nothing."""
+        """Why the server is not ready; empty if it is."""
         if not self.port:
             found = re.search(r"listening on http://[^\s/]+:(\d+)", self.log.read_text(errors="replace"))
             if not found:
@@ -71,7 +77,7 @@ class Server:
         return ""
 
     def ask(self, sent, answers, closes=False):
-        """Send some bytes on a new connection and look at each of the answers."""
+        """Send bytes on a new connection and check the answers."""
         try:
             with socket.create_connection((ADDRESS, self.port), START_SECONDS) as client:
                 client.sendall(sent)
@@ -84,7 +90,7 @@ class Server:
             raise Failure(str(error) or repr(error)) from error
 
     def pids(self):
-        """The process and all that descends from it (nginx works in a child)."""
+        """The process and its descendants (nginx works in a child)."""
         found = [self.process.pid]
         for pid in found:
             for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
@@ -93,7 +99,7 @@ class Server:
         return found
 
     def cpu_ns(self):
-        """Time on a core, of all threads, since their start."""
+        """CPU time of all threads since their start."""
         tasks = [task for pid in self.pids() for task in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")]
         if not tasks:
             raise Failure("the server has ended")
@@ -104,19 +110,22 @@ class Server:
         return sum(int(re.search(r"^VmRSS:\s+(\d+) kB", text, re.MULTILINE)[1]) for text in texts)
 
     def open_connections(self):
-        """Connections that the server has not closed, by the kernel's table: local port, state 01 or 08."""
+        """Connections that the server has not closed: in /proc/net/tcp by local port, in state 01 or 08."""
         ours = re.compile(rf"^\s*\d+: [0-9A-F]+:{self.port:04X} \S+ (?:01|08) ", re.MULTILINE)
         return len(ours.findall(pathlib.Path("/proc/net/tcp").read_text()))
 
-    def wait_until_left_alone(self):
-        """Until the server has closed what its last clients left behind."""
+    def wait_until_unconnected(self):
+        """Wait until the server has closed the connections of its last clients."""
         deadline = time.monotonic() + STOP_SECONDS
         while self.open_connections() > 0:
             if time.monotonic() > deadline:
-                raise Failure("connections stay open after their clients left")
+                raise Failure("connections stay open after their clients closed them")
             time.sleep(0.02)
 
-    def stop(self):
+    def end(self):
+        """End the process and keep its files."""
+        if self.process.poll() is not None:
+            return
         pids = self.pids()
         self.process.terminate()
         try:
@@ -126,11 +135,14 @@ class Server:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self.process.wait()
+
+    def stop(self):
+        self.end()
         self.directory.cleanup()
 
 
 def start(peer, options, stack):
-    """A server that is ready; `stack` stops it, however this script ends."""
+    """A server that is ready. `stack` stops it."""
     server = Server(peer, options.pipit, options.files)
     stack.callback(server.stop)
     server.wait_until_ready()
@@ -140,5 +152,11 @@ def start(peer, options, stack):
 
 
 def free_port():
-    with socket.create_server((ADDRESS, 0)) as probe:
-        return probe.getsockname()[1]
+    """A port that the kernel gives neither to clients nor to servers that ask for any port: another process that got it
+    before our server binds it would answer in its place."""
+    first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = range(LOWEST_PORT, first) or [0]
+    for _ in range(PORT_TRIES):
+        with contextlib.suppress(OSError), socket.create_server((ADDRESS, random.choice(ports))) as probe:
+            return probe.getsockname()[1]
+    raise Failure(f"no free port from {LOWEST_PORT} to {first - 1} in {PORT_TRIES} tries")

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""An outcome as tables in Markdown."""
+"""The results as tables in Markdown."""
 
-from connections import IDLE_CONNECTIONS
-from goals import GOALS, cell
+from goals import GOALS, OPEN, cell
 from durable import CLIENTS
-from peers import DURABLE, MANY, MEMORY, PEERS, SCRAPE, SERIES
+from peers import DURABLE, EVHTTP_WORKLOADS, INSTRUCTIONS, MANY, MEMORY, PEERS, SCRAPE, SERIES
 from rounds import GUARD, SCRAPES, row_name
 from workloads import WORKLOADS
 
-# The part of the speed table that the project's README has room for.
-SHORT_WORKLOADS = ("get", "browser", "pipeline16")
-SHORT_PEERS = ("pipit", "nginx", "h2o", "evhttp", "floor")
+# The part of the speed table in the project's README.
+SHORT_WORKLOADS = ("get", "browser", "pipeline16", *EVHTTP_WORKLOADS)
+SHORT_PEERS = ("pipit", "pipit, own evhttp connection", "nginx", "h2o", "evhttp", "floor")
 
 
 def table(heads, rows, names=2):
-    """The first `names` columns are text, the others figures. Nothing without rows."""
+    """The first `names` columns are text, the others figures. Empty without rows."""
     if not rows:
         return ""
     rules = [":--" if i < names else "--:" for i in range(len(heads))]
@@ -31,7 +30,7 @@ def goal_table(outcome):
 
 
 def rows_in_order(outcome):
-    """Of the speed table: by workload, in each by server."""
+    """Of the speed table: by workload, then by server."""
     for workload in WORKLOADS:
         for peer in PEERS:
             for label in workload.loads:
@@ -41,7 +40,7 @@ def rows_in_order(outcome):
 
 
 def speed_table(outcome, keys):
-    heads = ["workload", "server", "CPU µs/request", "× nginx", "× floor", "requests/s", "p50 µs", "p99 µs"]
+    heads = ["workload", "server", "CPU µs/request", "× nginx", "× floor", "× evhttp", "requests/s", "p50 µs", "p99 µs"]
     rows = []
     for workload, row in keys:
         runs = outcome.runs[workload, row]
@@ -52,12 +51,23 @@ def speed_table(outcome, keys):
                 cell([run.cpu_us for run in runs], ",.2f"),
                 cell(outcome.ratios(workload, row, "nginx"), ".2f"),
                 cell(outcome.ratios(workload, row, "floor"), ".2f"),
+                cell(outcome.ratios(workload, row, "evhttp"), ".2f"),
                 cell([run.per_second for run in runs], ",.0f"),
                 cell([run.p50_us for run in runs], ",.0f"),
                 cell([run.p99_us for run in runs], ",.0f"),
             ]
         )
     return table(heads, rows)
+
+
+def instruction_table(outcome):
+    heads = ["workload", "request of", "server", "user instructions/request", "× nginx", "× evhttp"]
+    rows = []
+    for (workload, row), count in outcome.instructions.items():
+        others = [outcome.instructions.get((workload, reference)) for reference in ("nginx", "evhttp")]
+        ratios = [f"{count / other:.2f}" if other else OPEN for other in others]
+        rows.append([INSTRUCTIONS, workload, row, f"{count:,.0f}", *ratios])
+    return table(heads, rows, names=3)
 
 
 def share_table(outcome):
@@ -71,18 +81,21 @@ def share_table(outcome):
 
 
 def memory_table(outcome):
-    heads = ["workload", "server", "resident when fresh, KiB", f"KiB per idle connection (of {IDLE_CONNECTIONS:,})"]
-    rows = [[MEMORY, name, f"{m.fresh_kib:,}", f"{m.per_connection_kib:.2f}"] for name, m in outcome.memories.items()]
+    heads = ["workload", "server", "resident when fresh, KiB", "idle connections", "KiB per idle connection"]
+    rows = [
+        [MEMORY, name, f"{m.fresh_kib:,}", f"{m.connection_count:,}", f"{m.per_connection_kib:.2f}"]
+        for name, m in outcome.memories.items()
+    ]
     return table(heads, rows)
 
 
-def house_table(outcome):
+def many_table(outcome):
     heads = ["workload", "server", "connections open", "answered when all were open", "KiB per connection"]
-    house = outcome.house
-    if not house:
+    many = outcome.many
+    if not many:
         return ""
-    figures = [f"{house.open_count:,}", f"{house.answered_count:,}", f"{house.per_connection_kib:.2f}"]
-    return table(heads, [[MANY, "pipit, full house", *figures]])
+    figures = [f"{many.open_count:,}", f"{many.answered_count:,}", f"{many.per_connection_kib:.2f}"]
+    return table(heads, [[MANY, "pipit, many connections", *figures]])
 
 
 def scrape_table(outcome):
@@ -95,7 +108,8 @@ def scrape_table(outcome):
 
 
 def durable_table(outcome):
-    heads = ["workload", "server", f"PATCHes/s of {CLIENTS} clients", "of one", "file replacements/s of the disk", "PATCHes in one"]
+    heads = ["workload", "server", f"PATCHes/s of {CLIENTS} clients", "of one", "file replacements/s of the disk"]
+    heads.append("PATCHes in one")
     durable = outcome.durable
     if not durable:
         return ""
@@ -110,10 +124,10 @@ def guard_table(outcome):
 
 def all_tables(outcome):
     speed = speed_table(outcome, list(rows_in_order(outcome)))
-    others = [make(outcome) for make in (share_table, memory_table, house_table, scrape_table, durable_table, guard_table)]
-    return "\n".join(filter(None, [goal_table(outcome), speed, *others]))
+    makers = (instruction_table, share_table, memory_table, many_table, scrape_table, durable_table, guard_table)
+    return "\n".join(filter(None, [goal_table(outcome), speed, *(make(outcome) for make in makers)]))
 
 
 def short_tables(outcome):
     keys = [key for key in rows_in_order(outcome) if key[0] in SHORT_WORKLOADS and key[1] in SHORT_PEERS]
-    return "\n".join([goal_table(outcome), speed_table(outcome, keys)])
+    return "\n".join([goal_table(outcome), speed_table(outcome, keys), instruction_table(outcome)])

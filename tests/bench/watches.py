@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What is read of a server around and during a run of wrk, mostly from its /metrics page.
+"""What is read from a server before, during and after a run of wrk, mostly from its /metrics page.
 
-A watch is a context manager around the run that is given the server and a dictionary for further figures of the row."""
+A watch is a context manager around the run. It gets the server and a dictionary for further figures of the row."""
 
 import contextlib
 import http.client
@@ -21,7 +21,7 @@ def connect(server):
 
 
 def fetch(connection, path):
-    """Content of an answer that must be 200."""
+    """The body of an answer, which must be 200."""
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -36,7 +36,7 @@ def fetch(connection, path):
 def scrape(connection):
     page = fetch(connection, "/metrics")
     if REQUEST_SERIES not in page:
-        raise Failure("/metrics does not tell of any request")
+        raise Failure("/metrics has no http_requests_total")
     return page
 
 
@@ -55,14 +55,14 @@ def read_series(server, name, pattern=r"[^}]*"):
 
 
 def answered(server):
-    """Requests that the server says it answered with 2xx, other than scrapes."""
+    """Requests other than scrapes that the server counted as answered with 2xx."""
     found = read_series(server, "http_requests_total", r'.*code="2\d\d"')
     return round(sum(count for labels, count in found.items() if 'route="/metrics"' not in labels))
 
 
 class Tally:
-    """What the server counted while wrk counted: whoever counts incomplete requests is found out here. Begins where it
-    is made. Servers without /metrics are believed."""
+    """Compares the requests that wrk counted with those that the server counted since this object was made. Servers
+    without /metrics are not checked."""
 
     def __init__(self, server):
         self.server = server
@@ -72,9 +72,9 @@ class Tally:
             self.log.open("r+b").truncate(0)
 
     def check(self, requests, in_flight):
-        """What is under way when wrk stops, at most `in_flight`, is answered and not counted by wrk."""
+        """Requests that wrk does not wait for when it stops, at most `in_flight`, are counted by the server only."""
         if self.log:
-            # Besides: the scrapes of this class.
+            # The two scrapes of this class are logged too.
             with self.log.open("rb") as log:
                 lines = sum(block.count(b"\n") for block in iter(lambda: log.read(1 << 20), b""))
             self.compare("logged", lines, requests, in_flight + 2)
@@ -91,10 +91,10 @@ class Tally:
 
 
 def keep_scraping(server, stop, outcome):
-    """Of a thread: scrape until told to stop; `outcome` receives the number of scrapes, or why there were none."""
+    """Scrape once, then until `stop` is set. `outcome` gets the number of scrapes or the failure."""
     try:
         with contextlib.closing(connect(server)) as connection:
-            while not stop.wait(SCRAPE_EVERY_SECONDS):
+            while "scrapes" not in outcome or not stop.wait(SCRAPE_EVERY_SECONDS):
                 scrape(connection)
                 outcome["scrapes"] = outcome.get("scrapes", 0) + 1
     except Failure as failure:
@@ -103,7 +103,7 @@ def keep_scraping(server, stop, outcome):
 
 @contextlib.contextmanager
 def scraped(server, figures):
-    """A Prometheus with an impatient configuration."""
+    """Scrape during the run, more often than a Prometheus usually does."""
     stop, outcome = threading.Event(), {}
     thread = threading.Thread(target=keep_scraping, args=(server, stop, outcome))
     thread.start()
@@ -114,20 +114,18 @@ def scraped(server, figures):
         thread.join()
     if "failure" in outcome:
         raise outcome["failure"]
-    if not outcome.get("scrapes"):
-        raise Failure("nothing was scraped in this time")
     figures["scrapes"] = outcome["scrapes"]
 
 
 @contextlib.contextmanager
 def shared(server, figures):
-    """How the workers shared the time that they were busy, as parts of 1."""
+    """The shares of the workers in their busy time, which add up to 1."""
     before = read_series(server, "event_loop_busy_seconds_total")
     yield
     after = read_series(server, "event_loop_busy_seconds_total")
     spent = [after[worker] - before[worker] for worker in after]
     if len(spent) < 2 or sum(spent) <= 0:
-        raise Failure(f"/metrics does not tell what the workers did: {after}")
+        raise Failure(f"/metrics has no busy time of two workers: {after}")
     figures["least share"] = min(spent) / sum(spent)
     figures["most share"] = max(spent) / sum(spent)
 
@@ -136,7 +134,7 @@ def shared(server, figures):
 
 
 def hit_routes(count):
-    """For a server of routes.c with `count` routes: one request to each, so that /metrics has a series for each."""
+    """Send one request to each route of routes.c, so that /metrics has a series for each."""
 
     def hit(server):
         with contextlib.closing(connect(server)) as connection:
@@ -154,7 +152,7 @@ def check_series(page, count):
 
 
 def time_scrapes(server, count, pause_seconds, wanted_series):
-    """Seconds of each of `count` scrapes by one client, which takes a pause before each, and the last page."""
+    """The seconds of each of `count` scrapes by one client, which pauses before each, and the last page."""
     taken = []
     with contextlib.closing(connect(server)) as connection:
         for _ in range(count):

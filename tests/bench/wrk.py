@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""wrk, the client: what it sends, whether the server answers that rightly, and what it found."""
+"""wrk, the client: what it sends, whether the server answers it correctly, and what wrk measured."""
 
 import dataclasses
+import functools
+import math
+import pathlib
 import re
+import signal
 import socket
 import subprocess
+import time
 
 from machine import ADDRESS, HERE, Failure
 
 CAPTURE_SECONDS = 10
+# Added to the time that wrk runs.
+PATIENCE_SECONDS = 60
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One measurement. Latencies are missing for bursts: wrk fills the gaps between its samples as if each request had
-    waited for the one before, and then gives percentiles that mean nothing, even 0."""
+    """One measurement. Bursts have no latencies: wrk fills the gaps between its samples as if each request had waited for
+    the one before, and the percentiles it then prints are wrong, even 0."""
 
     requests: int
     cpu_us: float  # of the server, for each request
@@ -24,22 +31,29 @@ class Run:
     figures: dict = dataclasses.field(default_factory=dict)  # of a watch
 
 
+def program(cores, connections, seconds):
+    """The first words of the command. wrk takes whole seconds only, so it gets more than needed, and output_of() or
+    capture() stops it."""
+    words = ["taskset", "-c", ",".join(map(str, cores)), "wrk", f"-t{min(connections, len(cores))}", f"-c{connections}"]
+    return [*words, f"-d{math.ceil(seconds) + PATIENCE_SECONDS}s"]
+
+
 def command(load, port, connections, seconds):
-    words = ["taskset", "-c", ",".join(map(str, load.cores))]
-    words += ["wrk", f"-t{min(connections, len(load.cores))}", f"-c{connections}", f"-d{seconds}s", "--latency"]
-    for field in load.fields:
-        words += ["-H", field]
+    words = [*program(load.cores, connections, seconds), "--latency"]
+    for header in load.headers:
+        words += ["-H", header]
     if load.script:
         words += ["-s", str(HERE / load.script)]
     words.append(f"http://{ADDRESS}:{port}{load.path}")
     return [*words, "--", *load.arguments] if load.arguments else words
 
 
+@functools.cache
 def capture(load):
-    """The bytes that wrk really sends, so that what is proved is what is measured."""
+    """The bytes that wrk sends, so that the check and the measurement use the same requests."""
     with socket.create_server((ADDRESS, 0)) as listener:
         listener.settimeout(CAPTURE_SECONDS)
-        words = command(load, listener.getsockname()[1], connections=1, seconds=2 * CAPTURE_SECONDS)
+        words = command(load, listener.getsockname()[1], connections=1, seconds=CAPTURE_SECONDS)
         with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as wrk:
             try:
                 return receive_burst(listener, load.burst)
@@ -52,7 +66,7 @@ def capture(load):
 def receive_burst(listener, burst):
     sent = b""
     while count_requests(sent) < burst:
-        # Not the first connection: wrk opens one only to see whether somebody listens.
+        # Not the first connection: wrk opens one only to test whether the port listens.
         with listener.accept()[0] as client:
             client.settimeout(CAPTURE_SECONDS)
             sent = b""
@@ -62,7 +76,7 @@ def receive_burst(listener, burst):
 
 
 def count_requests(sent):
-    """Whole ones, content included."""
+    """Complete ones, with their bodies."""
     count = 0
     while (end := sent.find(b"\r\n\r\n")) >= 0:
         length = re.search(rb"^Content-Length: (\d+)\r$", sent[: end + 2], re.MULTILINE | re.IGNORECASE)
@@ -75,7 +89,7 @@ def count_requests(sent):
 
 
 def prove(server, load, sent):
-    """wrk counts statuses, not contents; so look once at every answer to what it sends."""
+    """Check the answers to what wrk sends, because wrk looks at the status only."""
     server.ask(sent, [load.answer] * load.burst, load.closes)
 
 
@@ -90,27 +104,58 @@ def percentile(output, rank, burst):
     return microseconds(re.search(rf"^\s+{rank}%\s+(\S+)$", output, re.MULTILINE)[1])
 
 
+def per_second(output):
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])
+
+
 def parse(output, cpu_ns, burst):
-    wrong = re.search(r"^\s*(Non-2xx.*|Socket errors.*)$", output, re.MULTILINE)
-    if wrong:
-        raise Failure(f"wrk: {wrong[1]}")
     requests = int(re.search(r"(\d+) requests in", output)[1])
     if requests == 0:
         raise Failure("no request was answered")
     return Run(
         requests=requests,
         cpu_us=cpu_ns / requests / 1000,
-        per_second=float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1]),
+        per_second=per_second(output),
         p50_us=percentile(output, 50, burst),
         p99_us=percentile(output, 99, burst),
     )
 
 
+def catches_interrupt(process):
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"^SigCgt:\s+([0-9a-f]+)$", status, re.MULTILINE)[1], 16) >> (signal.SIGINT - 1) & 1
+
+
+def interrupt(process, seconds):
+    """Interrupt wrk so many seconds after it has started, which takes a while on a busy machine."""
+    while process.poll() is None and not catches_interrupt(process):
+        time.sleep(0.002)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+
+
+def check(output):
+    wrong = re.search(r"^\s*(Non-2xx.*|Socket errors.*)$", output, re.MULTILINE)
+    if wrong:
+        raise Failure(f"wrk: {wrong[1]}")
+
+
+def output_of(words, seconds):
+    """What wrk prints. After an interrupt it stops within 0.1 s and prints the same as at its own end."""
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            interrupt(process, seconds)
+            output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            process.kill()
+    if process.returncode != 0:
+        raise Failure(f"wrk: {errors.strip() or output.strip()}")
+    check(output)
+    return output
+
+
 def run(server, load, connections, seconds):
     words = command(load, server.port, connections, seconds)
     before = server.cpu_ns()
-    done = subprocess.run(words, capture_output=True, text=True, timeout=seconds + 60, check=False)
-    used = server.cpu_ns() - before
-    if done.returncode != 0:
-        raise Failure(f"wrk: {done.stderr.strip() or done.stdout.strip()}")
-    return parse(done.stdout, used, load.burst)
+    output = output_of(words, seconds)
+    return parse(output, server.cpu_ns() - before, load.burst)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The callback of evhttp_naive.c on pipit: what a program gains that moves its evhttp callbacks here and changes nothing
- * in them. Owns its process, so it gives libevent the reserve that the daemon gives it.
+ * The callback of evhttp_naive.c on pipit, registered by pipit_route_evhttp(). Such a callback may ask evhttp for its
+ * client, so pipit opens an evhttp connection for every client connection. This program shows what that costs in CPU time
+ * and memory. It reserves memory for libevent, as the daemon does.
  *
- * usage: classic
+ * usage: evhttp_own
  */
 #include "greet.h"
 #include "pipit.h"
