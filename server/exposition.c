@@ -5,6 +5,7 @@
  */
 #include "exposition.h"
 
+#include "bytes.h"
 #include "counts.h"
 #include "pipit.h"
 #include "process.h"
@@ -43,10 +44,8 @@ struct page {
 	bool is_cut; /* memory was short; what is put from now on is lost, and the page is not given out */
 };
 
-static bool make_room(struct page *page, size_t more)
+static bool grow(struct page *page, size_t more)
 {
-	if (page->capacity - page->length >= more)
-		return true;
 	size_t capacity = page->capacity * 2 + more + 16384;
 	char *data = page->is_cut ? NULL : realloc(page->data, capacity);
 	if (!data) {
@@ -58,7 +57,13 @@ static bool make_room(struct page *page, size_t more)
 	return true;
 }
 
-static void put_bytes(struct page *page, const char *bytes, size_t length)
+static inline bool make_room(struct page *page, size_t more)
+{
+	return page->capacity - page->length >= more || grow(page, more);
+}
+
+/* Inline: of most texts the compiler knows the length. */
+static inline void put_bytes(struct page *page, const char *bytes, size_t length)
 {
 	if (length == 0 || !make_room(page, length))
 		return;
@@ -66,7 +71,25 @@ static void put_bytes(struct page *page, const char *bytes, size_t length)
 	page->length += length;
 }
 
-static void put(struct page *page, const char *text)
+/* Something that the page has already. */
+struct piece {
+	size_t at, length;
+};
+
+/* A piece, a text behind it, and another piece. */
+static void put_again(struct page *page, struct piece first, const char *text, struct piece last)
+{
+	size_t text_length = strlen(text);
+	if (!make_room(page, first.length + text_length + last.length))
+		return;
+	char *at = page->data + page->length;
+	at = pipit_bytes_put(at, page->data + first.at, first.length);
+	at = pipit_bytes_put(at, text, text_length);
+	at = pipit_bytes_put(at, page->data + last.at, last.length);
+	page->length = (size_t)(at - page->data);
+}
+
+static inline void put(struct page *page, const char *text)
 {
 	put_bytes(page, text, strlen(text));
 }
@@ -194,18 +217,13 @@ static void put_single(struct page *page, const char *name, enum kind kind, cons
 
 /* ---------------------------------------------------------------- requests */
 
-struct label {
-	const char *text;
-	uint32_t route;
-};
-
-static int compare_labels(const void *a, const void *b)
+/* FNV-1a. */
+static size_t hash_of(const char *text)
 {
-	const struct label *left = a, *right = b;
-	int order = strcmp(left->text, right->text);
-	if (order)
-		return order;
-	return (left->route > right->route) - (left->route < right->route);
+	uint32_t hash = 2166136261u;
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * 16777619u;
+	return hash;
 }
 
 /*
@@ -214,22 +232,26 @@ static int compare_labels(const void *a, const void *b)
  */
 static bool find_first_routes(struct page *page)
 {
-	size_t count = page->input->route_count;
-	struct label *labels = malloc((count + 1) * sizeof(*labels));
+	const char *const *routes = page->input->routes;
+	size_t count = page->input->route_count, capacity = 16;
+	while (capacity < 2 * count)
+		capacity *= 2;
+	/* By hash: a label's first route, counted from 1. */
+	uint32_t *found = calloc(capacity, sizeof(*found));
 	page->first_routes = malloc((count + 1) * sizeof(*page->first_routes));
-	if (!labels || !page->first_routes) {
-		free(labels);
+	if (!found || !page->first_routes) {
+		free(found);
 		return false;
 	}
-	for (size_t i = 0; i < count; i++)
-		labels[i] = (struct label){ page->input->routes[i], (uint32_t)i };
-	qsort(labels, count, sizeof(*labels), compare_labels);
 	for (size_t i = 0; i < count; i++) {
-		bool is_repeated = i > 0 && strcmp(labels[i - 1].text, labels[i].text) == 0;
-		page->first_routes[labels[i].route] =
-		    is_repeated ? page->first_routes[labels[i - 1].route] : labels[i].route;
+		size_t at = hash_of(routes[i]) & (capacity - 1);
+		while (found[at] && strcmp(routes[found[at] - 1], routes[i]) != 0)
+			at = (at + 1) & (capacity - 1);
+		if (!found[at])
+			found[at] = (uint32_t)i + 1;
+		page->first_routes[i] = found[at] - 1;
 	}
-	free(labels);
+	free(found);
 	return true;
 }
 
@@ -317,27 +339,55 @@ static void start_histogram_sample(struct page *page, const char *suffix, const 
 		put_label(page, "route", route);
 }
 
+static const char *name_bucket(const struct page *page, const struct shape *shape, size_t i)
+{
+	if (i == shape->bucket_count)
+		return "+Inf";
+	return page->input->openmetrics ? shape->buckets[i].canonical_le : shape->buckets[i].le;
+}
+
+/*
+ * These lines are nearly all of a long page, and differ in little: what stands before the value of `le` is the same in all of
+ * them, and what stands behind it changes only where a bucket is not empty. Returns the count of all values.
+ */
+static uint64_t put_buckets(struct page *page, const struct shape *shape, const uint64_t *totals, const char *route)
+{
+	struct piece before = { .at = page->length }, behind = { 0 };
+	uint64_t cumulative = 0;
+
+	start_histogram_sample(page, "_bucket", route);
+	start_label(page, "le");
+	before.length = page->length - before.at;
+	for (size_t i = 0; i <= shape->bucket_count; i++) {
+		const char *le = name_bucket(page, shape, i);
+		if (i > 0 && totals[1 + i] == 0) {
+			put_again(page, before, le, behind);
+			continue;
+		}
+		if (i > 0)
+			put_again(page, before, le, (struct piece){ 0 });
+		else
+			put(page, le);
+		cumulative += totals[1 + i];
+		behind.at = page->length;
+		put(page, "\"");
+		end_sample(page, cumulative);
+		behind.length = page->length - behind.at;
+	}
+	return cumulative;
+}
+
 /* _count is the last of the cumulative buckets, not a cell of its own: the two are equal whatever the worker does now. */
 static void put_histogram(struct page *page, const struct shape *shape, const uint64_t *totals, const char *route)
 {
-	uint64_t cumulative = 0;
-	for (size_t i = 0; i <= shape->bucket_count; i++) {
-		const struct bucket *bucket = &shape->buckets[i];
-		cumulative += totals[1 + i];
-		start_histogram_sample(page, "_bucket", route);
-		if (i == shape->bucket_count)
-			put_label(page, "le", "+Inf");
-		else
-			put_label(page, "le", page->input->openmetrics ? bucket->canonical_le : bucket->le);
-		end_sample(page, cumulative);
-	}
+	uint64_t count = put_buckets(page, shape, totals, route);
 	start_histogram_sample(page, "_sum", route);
 	if (shape->is_nanoseconds)
 		end_sample_seconds(page, totals[0]);
 	else
 		end_sample(page, totals[0]);
 	start_histogram_sample(page, "_count", route);
-	end_sample(page, cumulative);
+	end_sample(page, count);
 }
 
 static bool has_moved(const uint64_t *totals)
