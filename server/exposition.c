@@ -71,30 +71,13 @@ static inline void put_bytes(struct page *page, const char *bytes, size_t length
 	page->length += length;
 }
 
-/* Something that the page has already. */
-struct piece {
-	size_t at, length;
-};
-
-/* A piece, a text behind it, and another piece. */
-static void put_again(struct page *page, struct piece first, const char *text, struct piece last)
-{
-	size_t text_length = strlen(text);
-	if (!make_room(page, first.length + text_length + last.length))
-		return;
-	char *at = page->data + page->length;
-	at = pipit_bytes_put(at, page->data + first.at, first.length);
-	at = pipit_bytes_put(at, text, text_length);
-	at = pipit_bytes_put(at, page->data + last.at, last.length);
-	page->length = (size_t)(at - page->data);
-}
-
 static inline void put(struct page *page, const char *text)
 {
 	put_bytes(page, text, strlen(text));
 }
 
-static void put_digits(struct page *page, uint64_t number, int width_min)
+/* At most 20 digits. Returns the place behind them. */
+static char *print_digits(char *at, uint64_t number, int width_min)
 {
 	char digits[24];
 	char *first = digits + sizeof(digits);
@@ -103,14 +86,22 @@ static void put_digits(struct page *page, uint64_t number, int width_min)
 		number /= 10;
 		width_min--;
 	} while (number || width_min > 0);
-	put_bytes(page, first, (size_t)(digits + sizeof(digits) - first));
+	return pipit_bytes_put(at, first, (size_t)(digits + sizeof(digits) - first));
+}
+
+static void put_digits(struct page *page, uint64_t number, int width_min)
+{
+	char digits[24];
+	put_bytes(page, digits, (size_t)(print_digits(digits, number, width_min) - digits));
 }
 
 static void put_seconds(struct page *page, uint64_t nanoseconds)
 {
-	put_digits(page, nanoseconds / 1000000000, 1);
-	put(page, ".");
-	put_digits(page, nanoseconds % 1000000000, 9);
+	char digits[32];
+	char *at = print_digits(digits, nanoseconds / 1000000000, 1);
+	*at++ = '.';
+	at = print_digits(at, nanoseconds % 1000000000, 9);
+	put_bytes(page, digits, (size_t)(at - digits));
 }
 
 static void put_escaped(struct page *page, const char *value)
@@ -339,48 +330,70 @@ static void start_histogram_sample(struct page *page, const char *suffix, const 
 		put_label(page, "route", route);
 }
 
-static const char *name_bucket(const struct page *page, const struct shape *shape, size_t i)
+static const struct le *name_bucket(const struct page *page, const struct shape *shape, size_t i)
 {
+	static const struct le infinite = LE("+Inf");
 	if (i == shape->bucket_count)
-		return "+Inf";
-	return page->input->openmetrics ? shape->buckets[i].canonical_le : shape->buckets[i].le;
+		return &infinite;
+	return page->input->openmetrics ? &shape->buckets[i].canonical_le : &shape->buckets[i].le;
+}
+
+#define BLOCK 32
+
+/* Behind a bucket's bound: `"} `, digits, a line feed. Not more than a block. */
+#define BUCKET_END_MAX 24
+
+/* Copy whole blocks: for a short text some instructions and no call. What is copied too much is overwritten by what comes next. */
+static inline char *copy_blocks(char *at, const char *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i += BLOCK) {
+		char block[BLOCK];
+		memcpy(block, bytes + i, BLOCK);
+		memcpy(at + i, block, BLOCK);
+	}
+	return at + length;
 }
 
 /*
  * These lines are nearly all of a long page, and differ in little: what stands before the value of `le` is the same in all of
- * them, and what stands behind it changes only where a bucket is not empty. Returns the count of all values.
+ * them, and what stands behind it changes only where a bucket is not empty. `start` is where the first of them is, which has
+ * only what they share. Returns the count of all values.
  */
-static uint64_t put_buckets(struct page *page, const struct shape *shape, const uint64_t *totals, const char *route)
+static uint64_t put_buckets(struct page *page, const struct shape *shape, const uint64_t *totals, size_t start)
 {
-	struct piece before = { .at = page->length }, behind = { 0 };
+	size_t shared_length = page->length - start, end_length = 0;
+	size_t line_max = shared_length + sizeof(struct le) + BUCKET_END_MAX;
+	char line_end[BLOCK] = { 0 };
 	uint64_t cumulative = 0;
 
-	start_histogram_sample(page, "_bucket", route);
-	start_label(page, "le");
-	before.length = page->length - before.at;
+	if (!make_room(page, (shape->bucket_count + 1) * line_max + BLOCK))
+		return 0;
+	const char *shared = page->data + start;
+	char *at = page->data + page->length;
 	for (size_t i = 0; i <= shape->bucket_count; i++) {
-		const char *le = name_bucket(page, shape, i);
-		if (i > 0 && totals[1 + i] == 0) {
-			put_again(page, before, le, behind);
-			continue;
+		const struct le *le = name_bucket(page, shape, i);
+		cumulative += totals[1 + i];
+		if (i == 0 || totals[1 + i]) {
+			char *end = print_digits(PIPIT_BYTES_PUT(line_end, "\"} "), cumulative, 1);
+			*end++ = '\n';
+			end_length = (size_t)(end - line_end);
 		}
 		if (i > 0)
-			put_again(page, before, le, (struct piece){ 0 });
-		else
-			put(page, le);
-		cumulative += totals[1 + i];
-		behind.at = page->length;
-		put(page, "\"");
-		end_sample(page, cumulative);
-		behind.length = page->length - behind.at;
+			at = copy_blocks(at, shared, shared_length);
+		memcpy(at, le->text, sizeof(le->text));
+		at = copy_blocks(at + le->length, line_end, end_length);
 	}
+	page->length = (size_t)(at - page->data);
 	return cumulative;
 }
 
 /* _count is the last of the cumulative buckets, not a cell of its own: the two are equal whatever the worker does now. */
 static void put_histogram(struct page *page, const struct shape *shape, const uint64_t *totals, const char *route)
 {
-	uint64_t count = put_buckets(page, shape, totals, route);
+	size_t start = page->length;
+	start_histogram_sample(page, "_bucket", route);
+	start_label(page, "le");
+	uint64_t count = put_buckets(page, shape, totals, start);
 	start_histogram_sample(page, "_sum", route);
 	if (shape->is_nanoseconds)
 		end_sample_seconds(page, totals[0]);
