@@ -5,8 +5,8 @@
 
 #include "connection.h"
 
-/* accept() failed on one of a worker's doors, which is closed until pipit_doors_set(). `context` says nothing of value: evhttp's
- * doors have evhttp there. */
+/* accept() failed on one of a worker's doors, which is to be closed until pipit_doors_set(): `listener` where evhttp accepts; NULL:
+ * it is closed already. `context` says nothing of value: evhttp's doors have evhttp there. */
 typedef void pipit_doors_error(struct evconnlistener *listener, void *context);
 
 /* Accept from a listening socket; takes it. At most PIPIT_LISTEN_MAX. 0 or -ENOMEM. */

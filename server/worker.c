@@ -75,7 +75,8 @@ static _Thread_local unsigned accept_failures;
 static void on_accept_error(struct evconnlistener *listener, void *context)
 {
 	(void)context;
-	evconnlistener_disable(listener);
+	if (listener)
+		evconnlistener_disable(listener);
 	accept_failures++;
 }
 
