@@ -323,13 +323,6 @@ static void sum_cells(const _Atomic uint64_t *cells, size_t count, uint64_t *tot
 		totals[i] += read_cell(&cells[i]);
 }
 
-static void start_histogram_sample(struct page *page, const char *suffix, const char *route)
-{
-	start_sample_as(page, suffix);
-	if (route)
-		put_label(page, "route", route);
-}
-
 static const struct le *name_bucket(const struct page *page, const struct shape *shape, size_t i)
 {
 	static const struct le infinite = LE("+Inf");
@@ -387,19 +380,37 @@ static uint64_t put_buckets(struct page *page, const struct shape *shape, const 
 	return cumulative;
 }
 
+/* Labels that the page has already. */
+static void put_labels_again(struct page *page, size_t labels, size_t length)
+{
+	if (!make_room(page, length))
+		return;
+	memcpy(page->data + page->length, page->data + labels, length);
+	page->length += length;
+	page->has_labels = length > 0;
+}
+
 /* _count is the last of the cumulative buckets, not a cell of its own: the two are equal whatever the worker does now. */
 static void put_histogram(struct page *page, const struct shape *shape, const uint64_t *totals, const char *route)
 {
-	size_t start = page->length;
-	start_histogram_sample(page, "_bucket", route);
+	size_t start = page->length, labels, labels_length;
+	uint64_t count;
+
+	start_sample_as(page, "_bucket");
+	labels = page->length;
+	if (route)
+		put_label(page, "route", route);
+	labels_length = page->length - labels;
 	start_label(page, "le");
-	uint64_t count = put_buckets(page, shape, totals, start);
-	start_histogram_sample(page, "_sum", route);
+	count = put_buckets(page, shape, totals, start);
+	start_sample_as(page, "_sum");
+	put_labels_again(page, labels, labels_length);
 	if (shape->is_nanoseconds)
 		end_sample_seconds(page, totals[0]);
 	else
 		end_sample(page, totals[0]);
-	start_histogram_sample(page, "_count", route);
+	start_sample_as(page, "_count");
+	put_labels_again(page, labels, labels_length);
 	end_sample(page, count);
 }
 
