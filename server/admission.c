@@ -243,7 +243,6 @@ void pipit_admission_adopt(struct pipit_connection *connection, int fd)
 	pipit_stats_move(transport->stats, PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
 	if (reason != PIPIT_REASON_NONE)
 		pipit_connection_refuse(connection, reason, (struct pipit_slice){ "", 0 });
-	pipit_connection_settle(connection);
 }
 
 void pipit_connection_check_out(struct pipit_connection *connection)

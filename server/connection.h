@@ -134,8 +134,16 @@ struct pipit_candidate {
 
 /* A listening socket, see doors.c. */
 struct pipit_door {
+	/* Where evhttp accepts, which owns both; NULL: we do. */
 	struct evconnlistener *listener;
-	struct evhttp_bound_socket *bound; /* where evhttp accepts; NULL: we do, and own the listener */
+	struct evhttp_bound_socket *bound;
+	/* Where we do. */
+	struct pipit_transport *transport;
+	void (*on_error)(struct evconnlistener *listener, void *context); /* see doors.h */
+	int fd;
+	struct event event;
+	bool is_open;
+	unsigned busy_turns; /* in a row, in which as many connections were waiting as might be accepted */
 };
 
 /* evhttp behind the transport: see evhttp_link.c for how its connections come about, evhttp_lane.c for its requests. */

@@ -36,39 +36,49 @@ static inline void add(_Atomic uint64_t *cell, uint64_t amount)
 /* ---------------------------------------------------------------- histograms */
 
 /* Labels `le` are what Go's %g prints, as in other exporters; OpenMetrics wants ".0" where that looks like an integer. */
-struct bucket {
-	uint64_t bound; /* the greatest value in it: nanoseconds or bytes */
-	const char *le;
-	const char *canonical_le;
+struct le {
+	unsigned char length;
+	char text[15]; /* exposition.c copies all of it */
 };
 
+struct bucket {
+	uint64_t bound; /* the greatest value in it: nanoseconds or bytes */
+	struct le le;
+	struct le canonical_le;
+};
+
+#define LE(text)                       \
+	{                              \
+		sizeof(text) - 1, text \
+	}
+
 static const struct bucket duration_buckets[] = {
-	{ 50000, "5e-05", "5e-05" },
-	{ 100000, "0.0001", "0.0001" },
-	{ 250000, "0.00025", "0.00025" },
-	{ 500000, "0.0005", "0.0005" },
-	{ 1000000, "0.001", "0.001" },
-	{ 2500000, "0.0025", "0.0025" },
-	{ 5000000, "0.005", "0.005" },
-	{ 10000000, "0.01", "0.01" },
-	{ 25000000, "0.025", "0.025" },
-	{ 50000000, "0.05", "0.05" },
-	{ 100000000, "0.1", "0.1" },
-	{ 250000000, "0.25", "0.25" },
-	{ 500000000, "0.5", "0.5" },
-	{ 1000000000, "1", "1.0" },
-	{ 2500000000, "2.5", "2.5" },
-	{ 5000000000, "5", "5.0" },
-	{ 10000000000, "10", "10.0" },
+	{ 50000, LE("5e-05"), LE("5e-05") },
+	{ 100000, LE("0.0001"), LE("0.0001") },
+	{ 250000, LE("0.00025"), LE("0.00025") },
+	{ 500000, LE("0.0005"), LE("0.0005") },
+	{ 1000000, LE("0.001"), LE("0.001") },
+	{ 2500000, LE("0.0025"), LE("0.0025") },
+	{ 5000000, LE("0.005"), LE("0.005") },
+	{ 10000000, LE("0.01"), LE("0.01") },
+	{ 25000000, LE("0.025"), LE("0.025") },
+	{ 50000000, LE("0.05"), LE("0.05") },
+	{ 100000000, LE("0.1"), LE("0.1") },
+	{ 250000000, LE("0.25"), LE("0.25") },
+	{ 500000000, LE("0.5"), LE("0.5") },
+	{ 1000000000, LE("1"), LE("1.0") },
+	{ 2500000000, LE("2.5"), LE("2.5") },
+	{ 5000000000, LE("5"), LE("5.0") },
+	{ 10000000000, LE("10"), LE("10.0") },
 };
 
 static const struct bucket size_buckets[] = {
-	{ 100, "100", "100.0" },
-	{ 1000, "1000", "1000.0" },
-	{ 10000, "10000", "10000.0" },
-	{ 100000, "100000", "100000.0" },
-	{ 1000000, "1e+06", "1e+06" },
-	{ 10000000, "1e+07", "1e+07" },
+	{ 100, LE("100"), LE("100.0") },
+	{ 1000, LE("1000"), LE("1000.0") },
+	{ 10000, LE("10000"), LE("10000.0") },
+	{ 100000, LE("100000"), LE("100000.0") },
+	{ 1000000, LE("1e+06"), LE("1e+06") },
+	{ 10000000, LE("1e+07"), LE("1e+07") },
 };
 
 /* A histogram is a row of cells: the sum of all values, one count per bucket (not cumulative), the count above all bounds. */

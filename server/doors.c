@@ -13,9 +13,14 @@
 #include <errno.h>
 #include <event2/http.h>
 #include <event2/listener.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/* After so many busy turns of a door the next take twice as many connections, up to 1,024. */
+#define BUSY_TURNS 8
+#define BUSY_TURNS_MAX (10 * BUSY_TURNS)
 
 /* --- first and last moment ------------------------------------------------------------------------------------------ */
 
@@ -115,16 +120,68 @@ struct pipit_connection *pipit_connection_take_spare(struct pipit_transport *tra
 }
 
 /* Whoever has come is taken up at the end of the turn: until then nobody can ask him to leave again. */
-static void on_accept(
-    struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int length, void *context)
+static void take_up(struct pipit_transport *transport, int fd, const struct sockaddr_storage *peer, socklen_t length)
 {
-	struct pipit_connection *connection = pipit_connection_take_spare(context);
-	size_t size = (size_t)length < sizeof connection->peer ? (size_t)length : sizeof connection->peer;
-	(void)listener;
+	struct pipit_connection *connection = pipit_connection_take_spare(transport);
+	size_t size = length < sizeof connection->peer ? length : sizeof connection->peer;
 
-	memcpy(&connection->peer, address, size);
+	memcpy(&connection->peer, peer, size);
 	connection->accepted = fd;
 	pipit_connection_wake(connection);
+}
+
+static bool open_door(struct pipit_door *door)
+{
+	if (!door->is_open)
+		door->is_open = event_add(&door->event, NULL) == 0;
+	return door->is_open;
+}
+
+static bool close_door(struct pipit_door *door)
+{
+	door->is_open = false;
+	return event_del(&door->event) == 0;
+}
+
+/* False when nobody was there, or accept4() failed. */
+static bool accept_one(struct pipit_door *door)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof peer;
+	int fd = accept4(door->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd >= 0) {
+		take_up(door->transport, fd, &peer, length);
+		return true;
+	}
+	if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ECONNABORTED) {
+		close_door(door);
+		door->on_error(NULL, door->transport->context);
+	}
+	return false;
+}
+
+/*
+ * An accept4() that finds nobody costs nearly as much as one that does, because it makes a socket first. So a turn takes one
+ * connection, and more only where they keep coming: twice as many after some turns in which that was not enough. A drain takes
+ * all: it closes the door next.
+ */
+static void on_door(evutil_socket_t fd, short what, void *context)
+{
+	struct pipit_door *door = context;
+	unsigned count = 1u << door->busy_turns / BUSY_TURNS;
+	(void)fd, (void)what;
+
+	if (door->transport->draining)
+		count = UINT_MAX;
+	for (; count > 0 && door->is_open; count--) {
+		if (!accept_one(door)) {
+			door->busy_turns = 0;
+			return;
+		}
+	}
+	if (door->busy_turns < BUSY_TURNS_MAX)
+		door->busy_turns++;
 }
 
 /* evhttp has accepted. -1 when it holds no connection. */
@@ -177,6 +234,9 @@ static bool is_there(struct pipit_transport *transport, const struct pipit_door 
 static void forget_deleted(struct pipit_transport *transport)
 {
 	size_t kept = 0;
+	/* Others are events, which stay where they are. */
+	if (transport->evhttp.mode != PIPIT_EVHTTP_GUARDED)
+		return;
 	for (size_t i = 0; i < transport->door_count; i++) {
 		if (is_there(transport, &transport->doors[i]))
 			transport->doors[kept++] = transport->doors[i];
@@ -184,17 +244,28 @@ static void forget_deleted(struct pipit_transport *transport)
 	transport->door_count = kept;
 }
 
-/* 0 or -ENOMEM; the listener is freed then. */
-static int bind_to_evhttp(struct pipit_transport *transport, struct pipit_door *door)
+static bool open_evhttp_door(struct pipit_door *door, pipit_doors_error *on_error)
 {
-	door->bound = NULL;
-	if (!evhttp_accepts(transport))
-		return 0;
+	struct pipit_transport *transport = door->transport;
+
+	door->listener = evconnlistener_new(
+	    transport->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, door->fd);
+	if (!door->listener) {
+		close(door->fd);
+		return false;
+	}
+	evconnlistener_set_error_cb(door->listener, on_error);
 	door->bound = evhttp_bind_listener(transport->evhttp.http, door->listener);
-	if (door->bound)
-		return 0;
-	evconnlistener_free(door->listener);
-	return -ENOMEM;
+	if (!door->bound)
+		evconnlistener_free(door->listener);
+	return door->bound != NULL;
+}
+
+static bool set_door(struct pipit_door *door, bool open)
+{
+	if (!door->listener)
+		return open ? open_door(door) : close_door(door);
+	return (open ? evconnlistener_enable(door->listener) : evconnlistener_disable(door->listener)) == 0;
 }
 
 int pipit_doors_add(
@@ -208,20 +279,16 @@ int pipit_doors_add(
 		return -ENOSPC;
 	}
 	door = &transport->doors[transport->door_count];
-	door->listener = evconnlistener_new(
-	    transport->base, on_accept, transport, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-	if (!door->listener) {
-		close(fd);
+	*door = (struct pipit_door){ .transport = transport, .on_error = on_error, .fd = fd };
+	if (evhttp_accepts(transport) && !open_evhttp_door(door, on_error))
 		return -ENOMEM;
-	}
-	evconnlistener_set_error_cb(door->listener, on_error);
-	if (bind_to_evhttp(transport, door) != 0)
-		return -ENOMEM;
+	if (!evhttp_accepts(transport))
+		event_assign(&door->event, transport->base, fd, EV_READ | EV_PERSIST, on_door, door);
 	if (bound)
 		*bound = door->bound;
 	transport->door_count++;
 	/* libevent does not say when it could not add the event: such a door would never open. */
-	return evconnlistener_enable(door->listener) == 0 ? 0 : -ENOMEM;
+	return set_door(door, true) ? 0 : -ENOMEM;
 }
 
 bool pipit_doors_have(struct pipit_transport *transport, const struct evconnlistener *listener)
@@ -260,7 +327,7 @@ bool pipit_doors_set(struct pipit_transport *transport, bool open)
 	if (transport->evhttp.mode == PIPIT_EVHTTP_GUARDED && transport->evhttp.http)
 		evhttp_foreach_bound_socket(transport->evhttp.http, open ? open_bound : close_bound, &is_done);
 	for (size_t i = 0; i < transport->door_count && transport->evhttp.mode != PIPIT_EVHTTP_GUARDED; i++)
-		is_done &= set_listener(transport->doors[i].listener, open);
+		is_done &= set_door(&transport->doors[i], open);
 	transport->doors_are_closed = !open || !is_done;
 	return is_done;
 }
@@ -270,9 +337,11 @@ void pipit_doors_remove(struct pipit_transport *transport)
 	forget_deleted(transport);
 	while (transport->door_count) {
 		struct pipit_door *door = &transport->doors[--transport->door_count];
-		if (door->bound)
+		if (door->bound) {
 			evhttp_del_accept_socket(transport->evhttp.http, door->bound);
-		else
-			evconnlistener_free(door->listener);
+			continue;
+		}
+		close_door(door);
+		close(door->fd);
 	}
 }

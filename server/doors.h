@@ -5,7 +5,10 @@
 
 #include "connection.h"
 
-/* accept() failed on one of a worker's doors. `context` says nothing of value: evhttp's doors have evhttp there. */
+/*
+ * accept() failed on one of a worker's doors, which is to be closed until pipit_doors_set(). listener: where evhttp accepts, and
+ * `context` says nothing of value then. NULL: we do; it is closed already, and `context` is that of the transport.
+ */
 typedef void pipit_doors_error(struct evconnlistener *listener, void *context);
 
 /* Accept from a listening socket; takes it. 0; -ENOMEM; -ENOSPC when there are PIPIT_LISTEN_MAX. *bound receives evhttp's handle

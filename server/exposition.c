@@ -5,6 +5,7 @@
  */
 #include "exposition.h"
 
+#include "bytes.h"
 #include "counts.h"
 #include "pipit.h"
 #include "process.h"
@@ -43,10 +44,8 @@ struct page {
 	bool is_cut; /* memory was short; what is put from now on is lost, and the page is not given out */
 };
 
-static bool make_room(struct page *page, size_t more)
+static bool grow(struct page *page, size_t more)
 {
-	if (page->capacity - page->length >= more)
-		return true;
 	size_t capacity = page->capacity * 2 + more + 16384;
 	char *data = page->is_cut ? NULL : realloc(page->data, capacity);
 	if (!data) {
@@ -58,7 +57,13 @@ static bool make_room(struct page *page, size_t more)
 	return true;
 }
 
-static void put_bytes(struct page *page, const char *bytes, size_t length)
+static inline bool make_room(struct page *page, size_t more)
+{
+	return page->capacity - page->length >= more || grow(page, more);
+}
+
+/* Inline: of most texts the compiler knows the length. */
+static inline void put_bytes(struct page *page, const char *bytes, size_t length)
 {
 	if (length == 0 || !make_room(page, length))
 		return;
@@ -66,12 +71,13 @@ static void put_bytes(struct page *page, const char *bytes, size_t length)
 	page->length += length;
 }
 
-static void put(struct page *page, const char *text)
+static inline void put(struct page *page, const char *text)
 {
 	put_bytes(page, text, strlen(text));
 }
 
-static void put_digits(struct page *page, uint64_t number, int width_min)
+/* At most 20 digits. Returns the place behind them. */
+static char *print_digits(char *at, uint64_t number, int width_min)
 {
 	char digits[24];
 	char *first = digits + sizeof(digits);
@@ -80,14 +86,22 @@ static void put_digits(struct page *page, uint64_t number, int width_min)
 		number /= 10;
 		width_min--;
 	} while (number || width_min > 0);
-	put_bytes(page, first, (size_t)(digits + sizeof(digits) - first));
+	return pipit_bytes_put(at, first, (size_t)(digits + sizeof(digits) - first));
+}
+
+static void put_digits(struct page *page, uint64_t number, int width_min)
+{
+	char digits[24];
+	put_bytes(page, digits, (size_t)(print_digits(digits, number, width_min) - digits));
 }
 
 static void put_seconds(struct page *page, uint64_t nanoseconds)
 {
-	put_digits(page, nanoseconds / 1000000000, 1);
-	put(page, ".");
-	put_digits(page, nanoseconds % 1000000000, 9);
+	char digits[32];
+	char *at = print_digits(digits, nanoseconds / 1000000000, 1);
+	*at++ = '.';
+	at = print_digits(at, nanoseconds % 1000000000, 9);
+	put_bytes(page, digits, (size_t)(at - digits));
 }
 
 static void put_escaped(struct page *page, const char *value)
@@ -194,18 +208,13 @@ static void put_single(struct page *page, const char *name, enum kind kind, cons
 
 /* ---------------------------------------------------------------- requests */
 
-struct label {
-	const char *text;
-	uint32_t route;
-};
-
-static int compare_labels(const void *a, const void *b)
+/* FNV-1a. */
+static size_t hash_of(const char *text)
 {
-	const struct label *left = a, *right = b;
-	int order = strcmp(left->text, right->text);
-	if (order)
-		return order;
-	return (left->route > right->route) - (left->route < right->route);
+	uint32_t hash = 2166136261u;
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * 16777619u;
+	return hash;
 }
 
 /*
@@ -214,22 +223,26 @@ static int compare_labels(const void *a, const void *b)
  */
 static bool find_first_routes(struct page *page)
 {
-	size_t count = page->input->route_count;
-	struct label *labels = malloc((count + 1) * sizeof(*labels));
+	const char *const *routes = page->input->routes;
+	size_t count = page->input->route_count, capacity = 16;
+	while (capacity < 2 * count)
+		capacity *= 2;
+	/* By hash: a label's first route, counted from 1. */
+	uint32_t *found = calloc(capacity, sizeof(*found));
 	page->first_routes = malloc((count + 1) * sizeof(*page->first_routes));
-	if (!labels || !page->first_routes) {
-		free(labels);
+	if (!found || !page->first_routes) {
+		free(found);
 		return false;
 	}
-	for (size_t i = 0; i < count; i++)
-		labels[i] = (struct label){ page->input->routes[i], (uint32_t)i };
-	qsort(labels, count, sizeof(*labels), compare_labels);
 	for (size_t i = 0; i < count; i++) {
-		bool is_repeated = i > 0 && strcmp(labels[i - 1].text, labels[i].text) == 0;
-		page->first_routes[labels[i].route] =
-		    is_repeated ? page->first_routes[labels[i - 1].route] : labels[i].route;
+		size_t at = hash_of(routes[i]) & (capacity - 1);
+		while (found[at] && strcmp(routes[found[at] - 1], routes[i]) != 0)
+			at = (at + 1) & (capacity - 1);
+		if (!found[at])
+			found[at] = (uint32_t)i + 1;
+		page->first_routes[i] = found[at] - 1;
 	}
-	free(labels);
+	free(found);
 	return true;
 }
 
@@ -310,34 +323,95 @@ static void sum_cells(const _Atomic uint64_t *cells, size_t count, uint64_t *tot
 		totals[i] += read_cell(&cells[i]);
 }
 
-static void start_histogram_sample(struct page *page, const char *suffix, const char *route)
+static const struct le *name_bucket(const struct page *page, const struct shape *shape, size_t i)
 {
-	start_sample_as(page, suffix);
-	if (route)
-		put_label(page, "route", route);
+	static const struct le infinite = LE("+Inf");
+	if (i == shape->bucket_count)
+		return &infinite;
+	return page->input->openmetrics ? &shape->buckets[i].canonical_le : &shape->buckets[i].le;
+}
+
+#define BLOCK 32
+
+/* Behind a bucket's bound: `"} `, digits, a line feed. Not more than a block. */
+#define BUCKET_END_MAX 24
+
+/* Copy whole blocks: for a short text some instructions and no call. What is copied too much is overwritten by what comes next. */
+static inline char *copy_blocks(char *at, const char *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i += BLOCK) {
+		char block[BLOCK];
+		memcpy(block, bytes + i, BLOCK);
+		memcpy(at + i, block, BLOCK);
+	}
+	return at + length;
+}
+
+/*
+ * These lines are nearly all of a long page, and differ in little: what stands before the value of `le` is the same in all of
+ * them, and what stands behind it changes only where a bucket is not empty. `start` is where the first of them is, which has
+ * only what they share. Returns the count of all values.
+ */
+static uint64_t put_buckets(struct page *page, const struct shape *shape, const uint64_t *totals, size_t start)
+{
+	size_t shared_length = page->length - start, end_length = 0;
+	size_t line_max = shared_length + sizeof(struct le) + BUCKET_END_MAX;
+	char line_end[BLOCK] = { 0 };
+	uint64_t cumulative = 0;
+
+	if (!make_room(page, (shape->bucket_count + 1) * line_max + BLOCK))
+		return 0;
+	const char *shared = page->data + start;
+	char *at = page->data + page->length;
+	for (size_t i = 0; i <= shape->bucket_count; i++) {
+		const struct le *le = name_bucket(page, shape, i);
+		cumulative += totals[1 + i];
+		if (i == 0 || totals[1 + i]) {
+			char *end = print_digits(PIPIT_BYTES_PUT(line_end, "\"} "), cumulative, 1);
+			*end++ = '\n';
+			end_length = (size_t)(end - line_end);
+		}
+		if (i > 0)
+			at = copy_blocks(at, shared, shared_length);
+		memcpy(at, le->text, sizeof(le->text));
+		at = copy_blocks(at + le->length, line_end, end_length);
+	}
+	page->length = (size_t)(at - page->data);
+	return cumulative;
+}
+
+/* Labels that the page has already. */
+static void put_labels_again(struct page *page, size_t labels, size_t length)
+{
+	if (!make_room(page, length))
+		return;
+	memcpy(page->data + page->length, page->data + labels, length);
+	page->length += length;
+	page->has_labels = length > 0;
 }
 
 /* _count is the last of the cumulative buckets, not a cell of its own: the two are equal whatever the worker does now. */
 static void put_histogram(struct page *page, const struct shape *shape, const uint64_t *totals, const char *route)
 {
-	uint64_t cumulative = 0;
-	for (size_t i = 0; i <= shape->bucket_count; i++) {
-		const struct bucket *bucket = &shape->buckets[i];
-		cumulative += totals[1 + i];
-		start_histogram_sample(page, "_bucket", route);
-		if (i == shape->bucket_count)
-			put_label(page, "le", "+Inf");
-		else
-			put_label(page, "le", page->input->openmetrics ? bucket->canonical_le : bucket->le);
-		end_sample(page, cumulative);
-	}
-	start_histogram_sample(page, "_sum", route);
+	size_t start = page->length, labels, labels_length;
+	uint64_t count;
+
+	start_sample_as(page, "_bucket");
+	labels = page->length;
+	if (route)
+		put_label(page, "route", route);
+	labels_length = page->length - labels;
+	start_label(page, "le");
+	count = put_buckets(page, shape, totals, start);
+	start_sample_as(page, "_sum");
+	put_labels_again(page, labels, labels_length);
 	if (shape->is_nanoseconds)
 		end_sample_seconds(page, totals[0]);
 	else
 		end_sample(page, totals[0]);
-	start_histogram_sample(page, "_count", route);
-	end_sample(page, cumulative);
+	start_sample_as(page, "_count");
+	put_labels_again(page, labels, labels_length);
+	end_sample(page, count);
 }
 
 static bool has_moved(const uint64_t *totals)

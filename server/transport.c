@@ -520,8 +520,11 @@ static void on_readable(struct pipit_connection *connection)
 	}
 	memcpy(transport->in, connection->pending ? connection->pending : "", before);
 	received = recv(connection->fd, transport->in + before, RECEIVE_SIZE, MSG_DONTWAIT);
-	if (received < 0 && (errno == EAGAIN || errno == EINTR))
+	if (received < 0 && (errno == EAGAIN || errno == EINTR)) {
+		/* One that has just been accepted is watched from now on. */
+		pipit_connection_settle(connection);
 		return;
+	}
 	if (received <= 0) {
 		pipit_connection_drop(connection);
 		return;
@@ -694,13 +697,15 @@ bool pipit_connection_is_quiet(const struct pipit_connection *connection)
 	return !connection->pending && recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
-/* With deferred accepts the request is there: its socket need not be watched, and when it is the last one, never is. */
+/* The request is often there already: then the socket need not be watched, and when it is the last one, never is. */
 static void let_in(struct pipit_connection *connection)
 {
-	bool is_deferred = connection->transport->config->defer_accept_ms > 0;
-	if (pipit_doors_adopt(connection) && is_deferred && connection->fd >= 0 && connection->interest == EV_READ &&
-	    !pipit_connection_is_gone(connection))
+	if (!pipit_doors_adopt(connection))
+		return;
+	if (may_read(connection))
 		on_readable(connection);
+	else if (connection->fd >= 0)
+		pipit_connection_settle(connection);
 }
 
 static void on_turn_end(evutil_socket_t fd, short what, void *context)

@@ -105,13 +105,13 @@ static void pause_accepting(void *context)
 	pipit_doors_set(worker->transport, false);
 }
 
-/* accept() failed, mostly with EMFILE: without a pause the loop would spin on the waiting connection. Where evhttp accepts,
- * `context` is the evhttp, from which no way leads to a worker. */
+/* accept() failed, mostly with EMFILE: without a pause the loop would spin on the waiting connection. Where evhttp accepts, no way
+ * leads from what evhttp has there to the worker. */
 static void on_accept_error(struct evconnlistener *listener, void *context)
 {
-	struct search search = { .listener = listener };
-	(void)context;
-	event_base_foreach_event(evconnlistener_get_base(listener), look_for_worker, &search);
+	struct search search = { .listener = listener, .found = listener ? NULL : context };
+	if (listener)
+		event_base_foreach_event(evconnlistener_get_base(listener), look_for_worker, &search);
 	if (!search.found)
 		return;
 	search.found->accept_failures++;
