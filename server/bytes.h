@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writing text piece by piece, and looking at eight bytes together, in the memory's order: such a function tells whether any of
- * them is what is asked for, and is not 0 when one is. Most texts have none, so callers look closer only then.
+ * Writing text piece by piece, and looking at eight bytes together: such a function marks the bytes that are what is asked for, and
+ * is 0 when none is. The first mark is right; behind it bytes may be marked that are not meant.
  */
 #ifndef PIPIT_BYTES_H
 #define PIPIT_BYTES_H
 
+#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -22,11 +23,18 @@ static inline char *pipit_bytes_put(char *at, const char *bytes, size_t length)
 #define PIPIT_BYTES_EACH(byte) (0x0101010101010101u * (byte))
 #define PIPIT_BYTES_HIGHS PIPIT_BYTES_EACH(0x80u)
 
+/* The byte in front is the lowest, so that carries go from it to those behind, whose marks do not count. */
 static inline uint64_t pipit_bytes_load(const char *at)
 {
 	uint64_t word;
 	memcpy(&word, at, sizeof word);
-	return word;
+	return le64toh(word);
+}
+
+/* Where the first mark is, from 0. There is one. */
+static inline size_t pipit_bytes_first(uint64_t marks)
+{
+	return (size_t)__builtin_ctzll(marks) / 8;
 }
 
 /* limit: at most 0x80. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scanner that judges JSON text by RFC 8259's grammar; building the tree is left to cJSON, which is given only what
- * it reads right.
+ * The scanner that judges JSON text by RFC 8259's grammar; building the tree of what has passed is left to tree.c.
  *
  * The scanner is a loop over what may come next; what is open is remembered as one bit per level. The functions called
  * scan_… move past what they are named after, or return false after fail().
@@ -11,6 +10,7 @@
 #include "decimal.h"
 #include "pipit.h"
 #include "pointer.h"
+#include "tree.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>
@@ -21,21 +21,6 @@
 #include <string.h>
 
 #define DEPTH_LIMIT 512
-
-/*
- * cJSON before 1.7.19 copies a number into 64 bytes and silently ends it there (CVE-2023-26819). Distributions patch
- * older versions, so the version number does not tell: no cJSON is given a longer number.
- */
-#define CJSON_NUMBER_MAX 63
-
-/*
- * Of a number that is too long for cJSON; 17 tell two doubles apart. With a sign, one more digit and "e-123" that makes
- * CJSON_NUMBER_MAX characters.
- */
-#define DIGITS_KEPT 56
-
-/* 5e-324 is the least double; whatever is below 1e-400 is zero. */
-#define EXPONENT_OF_NOTHING (-400)
 
 enum expected {
 	VALUE,
@@ -53,8 +38,6 @@ struct scanner {
 	size_t max_depth;
 	size_t members, max_members;
 	enum expected expected;
-	bool has_long_number;                     /* longer than cJSON takes */
-	bool has_exact_number;                    /* that a double cannot hold */
 	unsigned char is_object[DEPTH_LIMIT / 8]; /* one bit per level: object or array */
 	const char *message;
 };
@@ -138,18 +121,12 @@ static bool scan_number(struct scanner *scanner)
 {
 	size_t start = scanner->at;
 	const char *text = scanner->text + start;
-	struct pipit_decimal decimal;
 
 	if (!scan_integer(scanner) || !scan_fraction(scanner) || !scan_exponent(scanner))
 		return false;
-	decimal = pipit_decimal_read(text, scanner->at - start);
-	if (pipit_decimal_is_beyond_double(decimal))
+	if (pipit_decimal_is_beyond_double(pipit_decimal_read(text, scanner->at - start)))
 		return fail(scanner, start,
 		    "the number is too large: expected one within the range of a double, up to 1.79e308");
-	if (scanner->at - start > CJSON_NUMBER_MAX)
-		scanner->has_long_number = true;
-	if (!pipit_decimal_fits_double(decimal))
-		scanner->has_exact_number = true;
 	return true;
 }
 
@@ -618,125 +595,18 @@ int pipit_json_check(
 	return scan(text, length, limits, &scanner, error);
 }
 
-/* ---------------------------------------------------------------- numbers that are too long for cJSON */
-
-/*
- * The same number in at most CJSON_NUMBER_MAX characters, and space up to its old end. Digits that are cut off leave a
- * 1 behind, so that what was more than half way between two doubles still is: rounding can differ (by one place) only
- * for numbers made to lie within a 10^-56th part of a half way that has more digits than that.
- */
-static void shorten_number(char *number, size_t length)
-{
-	struct pipit_decimal decimal = pipit_decimal_read(number, length);
-	const char *sign = *number == '-' ? "-" : "";
-	char digits[DIGITS_KEPT + 2] = "";
-	char brief[CJSON_NUMBER_MAX + 1];
-	int brief_length;
-
-	if (pipit_decimal_is_zero(&decimal) || decimal.exponent < EXPONENT_OF_NOTHING) {
-		brief_length = snprintf(brief, sizeof brief, "%s0", sign);
-	} else {
-		long long exponent = decimal.exponent - DIGITS_KEPT;
-		for (int i = 0; i < DIGITS_KEPT; i++)
-			digits[i] = pipit_decimal_take_digit(&decimal);
-		digits[DIGITS_KEPT] = '0';
-		while (decimal.digit < decimal.end) {
-			if (pipit_decimal_take_digit(&decimal) != '0')
-				digits[DIGITS_KEPT] = '1';
-		}
-		brief_length = snprintf(brief, sizeof brief, "%s%se%lld", sign, digits, exponent);
-	}
-	assert(brief_length > 0 && brief_length <= CJSON_NUMBER_MAX);
-	memcpy(number, brief, (size_t)brief_length);
-	memset(number + brief_length, ' ', length - (size_t)brief_length);
-}
-
-static size_t number_length(const char *text, const char *end)
-{
-	const char *at = text;
-
-	while (at < end && (is_digit(*at) || *at == '-' || *at == '+' || *at == '.' || *at == 'e' || *at == 'E'))
-		at++;
-	return (size_t)(at - text);
-}
-
-/* `text` has passed the scanner, so a digit or '-' outside of strings begins a number. */
-static void shorten_numbers(char *text, size_t length)
-{
-	const char *end = text + length;
-
-	while (text < end) {
-		size_t token_length = 1;
-		if (*text == '"') {
-			token_length = (size_t)(skip_string(text, end) - text);
-		} else if (*text == '-' || is_digit(*text)) {
-			token_length = number_length(text, end);
-			if (token_length > CJSON_NUMBER_MAX)
-				shorten_number(text, token_length);
-		}
-		text += token_length;
-	}
-}
-
-static cJSON *parse_shortened(const char *text, size_t length)
-{
-	char *copy = cJSON_malloc(length);
-	cJSON *doc;
-
-	if (copy == NULL)
-		return NULL;
-	memcpy(copy, text, length);
-	shorten_numbers(copy, length);
-	doc = cJSON_ParseWithLengthOpts(copy, length, NULL, false);
-	cJSON_free(copy);
-	return doc;
-}
-
 /* ---------------------------------------------------------------- numbers that a double cannot hold */
-
-/* Take the next number of a valid text. */
-static struct pipit_slice take_number(const char **at, const char *end)
-{
-	struct pipit_slice number;
-	while (*at < end && *(*at) != '-' && !is_digit(*(*at)))
-		*at = *(*at) == '"' ? skip_string(*at, end) : *at + 1;
-	number = (struct pipit_slice){ *at, number_length(*at, end) };
-	*at += number.length;
-	return number;
-}
-
-/* The tree has its numbers in the order of the text. */
-static int keep_numbers(cJSON *item, const char **at, const char *end)
-{
-	if (cJSON_IsNumber(item)) {
-		struct pipit_slice number = take_number(at, end);
-		if (pipit_decimal_fits_double(pipit_decimal_read(number.data, number.length)))
-			return 0;
-		item->valuestring = cJSON_malloc(number.length + 1);
-		if (item->valuestring == NULL)
-			return -ENOMEM;
-		memcpy(item->valuestring, number.data, number.length);
-		item->valuestring[number.length] = '\0';
-	}
-	for (cJSON *child = item->child; child; child = child->next) {
-		if (keep_numbers(child, at, end) != 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
 
 const char *pipit_json_number_text(const cJSON *number)
 {
-	cJSON *again;
-	bool is_still_it;
+	const char *text = number->valuestring;
+	double value;
 
-	if (number->valuestring == NULL)
+	if (text == NULL)
 		return NULL;
 	/* Who sets valuedouble need not know of the text. */
-	again = parse_shortened(number->valuestring, strlen(number->valuestring));
-	is_still_it = again == NULL || again->valuedouble == number->valuedouble;
-	cJSON_Delete(again);
-	return is_still_it ? number->valuestring : NULL;
+	value = pipit_decimal_value(pipit_decimal_read(text, strlen(text)));
+	return number->valuedouble == (*text == '-' ? -value : value) ? text : NULL;
 }
 
 /* ---------------------------------------------------------------- names that stand twice */
@@ -855,22 +725,15 @@ int pipit_json_parse(const char *text, size_t length, const struct pipit_json_li
 {
 	struct scanner scanner;
 	cJSON *parsed;
-	const char *at = text;
 	int failure = scan(text, length, limits, &scanner, error);
 
 	if (failure)
 		return failure;
-	if (scanner.has_long_number)
-		parsed = parse_shortened(text, length);
-	else
-		parsed = cJSON_ParseWithLengthOpts(text, length, NULL, false);
-	/* The text is valid, so what cJSON lacked is memory. */
+	parsed = pipit_tree_build(text, length);
 	if (parsed == NULL)
 		return -ENOMEM;
 	if (scanner.members > 1)
 		failure = check_names(text, length, parsed, error);
-	if (failure == 0 && scanner.has_exact_number)
-		failure = keep_numbers(parsed, &at, text + length);
 	if (failure) {
 		cJSON_Delete(parsed);
 		return failure;
