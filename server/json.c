@@ -7,6 +7,7 @@
  */
 #include "json.h"
 
+#include "bytes.h"
 #include "decimal.h"
 #include "pipit.h"
 #include "pointer.h"
@@ -39,6 +40,7 @@ struct scanner {
 	size_t members, max_members;
 	enum expected expected;
 	unsigned char is_object[DEPTH_LIMIT / 8]; /* one bit per level: object or array */
+	bool is_in_object;                        /* the bit of the innermost level, when there is one */
 	const char *message;
 };
 
@@ -117,13 +119,21 @@ static bool scan_exponent(struct scanner *scanner)
 	return skip_digits(scanner) || fail(scanner, scanner->at, "expected a digit in the exponent");
 }
 
+/* Fewer digits without an exponent are no number that is too large. */
+#define DIGITS_BEYOND_DOUBLE 309
+
 static bool scan_number(struct scanner *scanner)
 {
-	size_t start = scanner->at;
+	size_t start = scanner->at, digits_end;
 	const char *text = scanner->text + start;
 
-	if (!scan_integer(scanner) || !scan_fraction(scanner) || !scan_exponent(scanner))
+	if (!scan_integer(scanner) || !scan_fraction(scanner))
 		return false;
+	digits_end = scanner->at;
+	if (!scan_exponent(scanner))
+		return false;
+	if (scanner->at == digits_end && digits_end - start < DIGITS_BEYOND_DOUBLE)
+		return true;
 	if (pipit_decimal_is_beyond_double(pipit_decimal_read(text, scanner->at - start)))
 		return fail(scanner, start,
 		    "the number is too large: expected one within the range of a double, up to 1.79e308");
@@ -276,26 +286,36 @@ static bool scan_character(struct scanner *scanner)
 	return true;
 }
 
+/* Past the characters of ASCII that stand for themselves, eight at a time. */
+static void skip_plain(struct scanner *scanner)
+{
+	while (scanner->length - scanner->at >= 8) {
+		uint64_t word = pipit_bytes_load(scanner->text + scanner->at);
+		uint64_t marks = pipit_bytes_below(word, 0x20) | pipit_bytes_equal(word, '"') |
+				 pipit_bytes_equal(word, '\\') | pipit_bytes_above_ascii(word);
+		if (marks) {
+			scanner->at += pipit_bytes_first(marks);
+			return;
+		}
+		scanner->at += 8;
+	}
+}
+
 /* From the opening quotation mark past the closing one. */
 static bool scan_string(struct scanner *scanner)
 {
 	scanner->at++;
+	skip_plain(scanner);
 	while (peek(scanner) != '"') {
 		if (!scan_character(scanner))
 			return false;
+		skip_plain(scanner);
 	}
 	scanner->at++;
 	return true;
 }
 
 /* ---------------------------------------------------------------- values, arrays, objects */
-
-static bool is_in_object(const struct scanner *scanner)
-{
-	size_t level = scanner->depth - 1;
-
-	return scanner->depth > 0 && scanner->is_object[level / 8] >> level % 8 & 1;
-}
 
 static bool open_container(struct scanner *scanner, bool is_object)
 {
@@ -309,6 +329,7 @@ static bool open_container(struct scanner *scanner, bool is_object)
 		scanner->is_object[level / 8] |= bit;
 	else
 		scanner->is_object[level / 8] &= (unsigned char)~bit;
+	scanner->is_in_object = is_object;
 	scanner->depth++;
 	scanner->at++;
 	scanner->expected = is_object ? NAME_OR_END : VALUE_OR_END;
@@ -317,9 +338,15 @@ static bool open_container(struct scanner *scanner, bool is_object)
 
 static bool close_container(struct scanner *scanner)
 {
+	size_t level;
+
 	scanner->depth--;
 	scanner->at++;
 	scanner->expected = COMMA_OR_END;
+	if (scanner->depth == 0)
+		return true;
+	level = scanner->depth - 1;
+	scanner->is_in_object = scanner->is_object[level / 8] >> level % 8 & 1;
 	return true;
 }
 
@@ -342,7 +369,7 @@ static bool fail_value(struct scanner *scanner)
 	if (byte < 0)
 		message = scanner->depth == 0 ? "the text is empty: expected a value"
 					      : "the text ends too early: expected a value";
-	else if (byte == ']' && scanner->depth > 0 && !is_in_object(scanner))
+	else if (byte == ']' && scanner->depth > 0 && !scanner->is_in_object)
 		message = "expected a value after ',': an array does not end with a comma";
 	else if (scanner->expected == VALUE_OR_END)
 		message = "expected a value or ']' after '['";
@@ -421,7 +448,7 @@ static bool scan_name(struct scanner *scanner)
 
 static bool scan_separator(struct scanner *scanner)
 {
-	bool is_object = is_in_object(scanner);
+	bool is_object = scanner->is_in_object;
 	int byte = peek(scanner);
 
 	if (scanner->depth == 0)
@@ -454,7 +481,7 @@ static bool scan_next(struct scanner *scanner)
 
 static bool is_complete(const struct scanner *scanner)
 {
-	return scanner->expected == COMMA_OR_END && scanner->depth == 0 && scanner->at == scanner->length;
+	return scanner->at == scanner->length && scanner->expected == COMMA_OR_END && scanner->depth == 0;
 }
 
 static bool scan_text(struct scanner *scanner)
@@ -630,7 +657,8 @@ static const cJSON *find_twice_in_few(const cJSON *object)
 {
 	for (const cJSON *member = object->child; member; member = member->next) {
 		for (const cJSON *before = object->child; before != member; before = before->next) {
-			if (strcmp(before->string, member->string) == 0)
+			/* Most differ in their first letter. */
+			if (*before->string == *member->string && strcmp(before->string, member->string) == 0)
 				return member;
 		}
 	}
@@ -670,8 +698,10 @@ static int find_twice(const cJSON *item, const cJSON **found)
 		else
 			*found = find_twice_in_few(item);
 	}
-	for (const cJSON *child = item->child; child && result == 0 && *found == NULL; child = child->next)
-		result = find_twice(child, found);
+	for (const cJSON *child = item->child; child && result == 0 && *found == NULL; child = child->next) {
+		if (child->child)
+			result = find_twice(child, found);
+	}
 	return result;
 }
 
