@@ -153,8 +153,22 @@ static int ask_health(const struct pipit_config *config)
 	return EXIT_COULD_NOT_RUN;
 }
 
+/* A document is many small blocks, and the next one's are of the same sizes. Global, as above. */
+static void *recycled_malloc(size_t size)
+{
+	void *memory = pipit_recycle_take(size);
+	return memory ? memory : malloc(size);
+}
+
+static void recycled_free(void *memory)
+{
+	if (!pipit_recycle_keep(memory))
+		free(memory);
+}
+
 int main(int argc, char **argv)
 {
+	cJSON_Hooks recycled = { recycled_malloc, recycled_free };
 	struct pipit_config config;
 	struct pipit_options options = { 0 };
 	char error[512];
@@ -162,6 +176,7 @@ int main(int argc, char **argv)
 
 	pipit_config_init(&config);
 	event_set_log_callback(on_libevent_message);
+	cJSON_InitHooks(&recycled);
 	error_number = pipit_reserve_memory(RESERVE_BYTES);
 	if (error_number != 0) {
 		pipit_log(
