@@ -48,6 +48,19 @@ static inline uint64_t pipit_bytes_equal(uint64_t word, unsigned char byte)
 	return pipit_bytes_below(word ^ PIPIT_BYTES_EACH(byte), 1);
 }
 
+/* As pipit_bytes_equal(), but every mark is right: no carry leaves its byte. */
+static inline uint64_t pipit_bytes_equal_each(uint64_t word, unsigned char byte)
+{
+	uint64_t differs = word ^ PIPIT_BYTES_EACH(byte), lows = ~PIPIT_BYTES_HIGHS;
+	return ~(((differs & lows) + lows) | differs) & PIPIT_BYTES_HIGHS;
+}
+
+/* Neither low nor high, nor anything between them; both are ASCII. */
+static inline uint64_t pipit_bytes_outside(uint64_t word, unsigned char low, unsigned char high)
+{
+	return ((word - PIPIT_BYTES_EACH(low)) | (word + PIPIT_BYTES_EACH(0x7f - high))) & PIPIT_BYTES_HIGHS;
+}
+
 static inline uint64_t pipit_bytes_above_ascii(uint64_t word)
 {
 	return word & PIPIT_BYTES_HIGHS;
