@@ -346,7 +346,8 @@ static inline const char *skip_value(const char *at, const char *end)
 			continue;
 		}
 		at += pipit_bytes_first(marks);
-		if (!is_field_char(*at))
+		/* Mostly it is the line's end. */
+		if (*at == '\r' || !is_field_char(*at))
 			return at;
 		at++;
 	}
