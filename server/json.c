@@ -67,25 +67,30 @@ static bool is_letter(int byte)
 	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
 }
 
+static bool is_space(char byte)
+{
+	return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
+}
+
 static void skip_space(struct scanner *scanner)
 {
-	int byte = peek(scanner);
+	size_t at = scanner->at;
 
-	while (byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r') {
-		scanner->at++;
-		byte = peek(scanner);
-	}
+	while (at < scanner->length && is_space(scanner->text[at]))
+		at++;
+	scanner->at = at;
 }
 
 /* ---------------------------------------------------------------- numbers */
 
 static bool skip_digits(struct scanner *scanner)
 {
-	size_t start = scanner->at;
+	size_t start = scanner->at, at = start;
 
-	while (is_digit(peek(scanner)))
-		scanner->at++;
-	return scanner->at > start;
+	while (at < scanner->length && is_digit(scanner->text[at]))
+		at++;
+	scanner->at = at;
+	return at > start;
 }
 
 static bool scan_integer(struct scanner *scanner)
@@ -289,16 +294,18 @@ static bool scan_character(struct scanner *scanner)
 /* Past the characters of ASCII that stand for themselves, eight at a time. */
 static void skip_plain(struct scanner *scanner)
 {
-	while (scanner->length - scanner->at >= 8) {
-		uint64_t word = pipit_bytes_load(scanner->text + scanner->at);
+	size_t at = scanner->at;
+
+	for (; scanner->length - at >= 8; at += 8) {
+		uint64_t word = pipit_bytes_load(scanner->text + at);
 		uint64_t marks = pipit_bytes_below(word, 0x20) | pipit_bytes_equal(word, '"') |
 				 pipit_bytes_equal(word, '\\') | pipit_bytes_above_ascii(word);
 		if (marks) {
-			scanner->at += pipit_bytes_first(marks);
-			return;
+			at += pipit_bytes_first(marks);
+			break;
 		}
-		scanner->at += 8;
 	}
+	scanner->at = at;
 }
 
 /* From the opening quotation mark past the closing one. */
