@@ -7,6 +7,7 @@
 
 #include "bytes.h"
 #include "decimal.h"
+#include "slice.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -18,8 +19,11 @@ struct builder {
 
 static void skip_space(struct builder *builder)
 {
-	while (builder->at < builder->end && (unsigned char)*builder->at <= ' ')
-		builder->at++;
+	const char *at = builder->at;
+
+	while (at < builder->end && (unsigned char)*at <= ' ')
+		at++;
+	builder->at = at;
 }
 
 /* --- strings ------------------------------------------------------------------------------------------------------- */
@@ -128,39 +132,74 @@ static char *take_string(struct builder *builder)
 
 /* --- numbers ------------------------------------------------------------------------------------------------------- */
 
-static bool is_of_number(char byte)
+#define SHORT_DIGITS 15
+
+static bool is_digit(char byte)
 {
-	return (byte >= '0' && byte <= '9') || byte == '.' || byte == '-' || byte == '+' || (byte | 0x20) == 'e';
+	return byte >= '0' && byte <= '9';
 }
 
-static char *copy(const char *text, size_t length)
+static bool is_of_number(char byte)
 {
-	char *bytes = cJSON_malloc(length + 1);
+	return is_digit(byte) || byte == '.' || byte == '-' || byte == '+' || (byte | 0x20) == 'e';
+}
+
+static char *copy(struct pipit_slice text)
+{
+	char *bytes = cJSON_malloc(text.length + 1);
 	if (!bytes)
 		return NULL;
-	memcpy(bytes, text, length);
-	bytes[length] = '\0';
+	memcpy(bytes, text.data, text.length);
+	bytes[text.length] = '\0';
 	return bytes;
+}
+
+/* Whole numbers of at most 15 digits, as most are: a double holds them as they stand. False, and nothing is taken, for others. */
+static bool take_short_whole(struct builder *builder, double *value)
+{
+	const char *at = builder->at, *digits;
+	uint64_t whole = 0;
+	bool is_negative = *at == '-';
+
+	at += is_negative;
+	for (digits = at; at < builder->end && is_digit(*at); at++)
+		whole = whole * 10 + (uint64_t)(*at - '0');
+	if (at - digits > SHORT_DIGITS || (at < builder->end && is_of_number(*at)))
+		return false;
+	builder->at = at;
+	*value = is_negative ? -(double)whole : (double)whole;
+	return true;
+}
+
+static struct pipit_slice take_number(struct builder *builder)
+{
+	const char *text = builder->at, *at = text;
+
+	while (at < builder->end && is_of_number(*at))
+		at++;
+	builder->at = at;
+	return (struct pipit_slice){ text, (size_t)(at - text) };
 }
 
 static bool build_number(struct builder *builder, cJSON *item)
 {
-	const char *text = builder->at;
+	struct pipit_slice text;
 	struct pipit_decimal decimal;
 	double value;
-	size_t length;
 
-	while (builder->at < builder->end && is_of_number(*builder->at))
-		builder->at++;
-	length = (size_t)(builder->at - text);
-	decimal = pipit_decimal_read(text, length);
-	value = pipit_decimal_value(decimal);
 	item->type = cJSON_Number;
-	/* valueint, too, within its bounds. */
-	cJSON_SetNumberHelper(item, *text == '-' ? -value : value);
+	/* cJSON_SetNumberHelper() sets valueint, too, within its bounds. */
+	if (take_short_whole(builder, &value)) {
+		cJSON_SetNumberHelper(item, value);
+		return true;
+	}
+	text = take_number(builder);
+	decimal = pipit_decimal_read(text.data, text.length);
+	value = pipit_decimal_value(decimal);
+	cJSON_SetNumberHelper(item, *text.data == '-' ? -value : value);
 	if (pipit_decimal_fits_double(decimal))
 		return true;
-	item->valuestring = copy(text, length);
+	item->valuestring = copy(text);
 	return item->valuestring != NULL;
 }
 
