@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writing text piece by piece, and looking at eight bytes together, in the memory's order: such a function tells whether any of
- * them is what is asked for, and is not 0 when one is. Most texts have none, so callers look closer only then.
+ * Writing text piece by piece, and looking at eight bytes together: such a function marks the bytes that are what is asked for, and
+ * is 0 when none is. The first mark is right; behind it bytes may be marked that are not meant.
  */
 #ifndef PIPIT_BYTES_H
 #define PIPIT_BYTES_H
 
+#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -22,11 +23,18 @@ static inline char *pipit_bytes_put(char *at, const char *bytes, size_t length)
 #define PIPIT_BYTES_EACH(byte) (0x0101010101010101u * (byte))
 #define PIPIT_BYTES_HIGHS PIPIT_BYTES_EACH(0x80u)
 
+/* The byte in front is the lowest, so that carries go from it to those behind, whose marks do not count. */
 static inline uint64_t pipit_bytes_load(const char *at)
 {
 	uint64_t word;
 	memcpy(&word, at, sizeof word);
-	return word;
+	return le64toh(word);
+}
+
+/* Where the first mark is, from 0. There is one. */
+static inline size_t pipit_bytes_first(uint64_t marks)
+{
+	return (size_t)__builtin_ctzll(marks) / 8;
 }
 
 /* limit: at most 0x80. */
@@ -38,6 +46,19 @@ static inline uint64_t pipit_bytes_below(uint64_t word, unsigned char limit)
 static inline uint64_t pipit_bytes_equal(uint64_t word, unsigned char byte)
 {
 	return pipit_bytes_below(word ^ PIPIT_BYTES_EACH(byte), 1);
+}
+
+/* As pipit_bytes_equal(), but every mark is right: no carry leaves its byte. */
+static inline uint64_t pipit_bytes_equal_each(uint64_t word, unsigned char byte)
+{
+	uint64_t differs = word ^ PIPIT_BYTES_EACH(byte), lows = ~PIPIT_BYTES_HIGHS;
+	return ~(((differs & lows) + lows) | differs) & PIPIT_BYTES_HIGHS;
+}
+
+/* Neither low nor high, nor anything between them; both are ASCII. */
+static inline uint64_t pipit_bytes_outside(uint64_t word, unsigned char low, unsigned char high)
+{
+	return ((word - PIPIT_BYTES_EACH(low)) | (word + PIPIT_BYTES_EACH(0x7f - high))) & PIPIT_BYTES_HIGHS;
 }
 
 static inline uint64_t pipit_bytes_above_ascii(uint64_t word)

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* See decimal.h. Digits are compared as text: neither strtod() nor the locale has a say. */
+/* See decimal.h. Digits are compared as text, and strtod() sees no decimal point: the locale has no say. */
 #include "decimal.h"
+
+#include <float.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 /*
  * 2^1024 - 2^970, half way between the greatest double and what would be the next: from here on strtod() gives
@@ -90,6 +95,8 @@ bool pipit_decimal_fits_double(struct pipit_decimal decimal)
 		return true;
 	if (decimal.exponent < EXPONENT_OF_NORMAL)
 		return false;
+	if (decimal.end - decimal.digit <= DIGITS_OF_DOUBLE)
+		return true;
 	for (int i = 0; i < DIGITS_OF_DOUBLE; i++)
 		pipit_decimal_take_digit(&decimal);
 	while (decimal.digit < decimal.end) {
@@ -112,4 +119,57 @@ int pipit_decimal_compare_sizes(struct pipit_decimal one, struct pipit_decimal o
 			return digit < other_digit ? -1 : 1;
 	}
 	return 0;
+}
+
+/* Between two doubles lies a number of at most 767 digits: one more and whether any follows decide every rounding. */
+#define DIGITS_KEPT 768
+/* 5e-324 is the least double; whatever is below 1e-400 is zero. */
+#define EXPONENT_OF_NOTHING (-400)
+
+/*
+ * Up to 15 digits are a whole number that a double holds, as it holds these powers of ten: one multiplication or division of the
+ * two rounds once, to the nearest (Clinger, "How to Read Floating Point Numbers Accurately"). False for other numbers, and
+ * where intermediate results are wider than a double, which rounds twice.
+ */
+static bool read_short(struct pipit_decimal decimal, double *value)
+{
+	static const double powers[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14,
+		1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
+	const long long power_max = sizeof powers / sizeof *powers - 1;
+	uint64_t digits = 0;
+	long long power = decimal.exponent + 1;
+
+	if (FLT_EVAL_METHOD != 0 || decimal.end - decimal.digit > DIGITS_OF_DOUBLE + 1)
+		return false;
+	for (; decimal.digit < decimal.end; power--)
+		digits = digits * 10 + (uint64_t)(pipit_decimal_take_digit(&decimal) - '0');
+	if (digits >= UINT64_C(1000000000000000) || power < -power_max || power > power_max)
+		return false;
+	*value = power < 0 ? (double)digits / powers[-power] : (double)digits * powers[power];
+	return true;
+}
+
+/* As a whole number and an exponent. Digits that are cut off leave a 1 behind, so that what was more than half way between two
+ * doubles still is. */
+static double read_long(struct pipit_decimal decimal)
+{
+	char text[DIGITS_KEPT + sizeof "1e-1168"];
+	size_t count = 0;
+
+	while (count < DIGITS_KEPT && decimal.digit < decimal.end)
+		text[count++] = pipit_decimal_take_digit(&decimal);
+	while (count == DIGITS_KEPT && decimal.digit < decimal.end) {
+		if (pipit_decimal_take_digit(&decimal) != '0')
+			text[count++] = '1';
+	}
+	snprintf(text + count, sizeof text - count, "e%lld", decimal.exponent + 1 - (long long)count);
+	return strtod(text, NULL);
+}
+
+double pipit_decimal_value(struct pipit_decimal decimal)
+{
+	double value;
+	if (pipit_decimal_is_zero(&decimal) || decimal.exponent < EXPONENT_OF_NOTHING)
+		return 0;
+	return read_short(decimal, &value) ? value : read_long(decimal);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbers of JSON as they are written: whether a double can hold one, and which of two is the larger. Pure, and exact. */
+/* Numbers of JSON as they are written: the double of one, whether it can hold it, and which of two is the larger. Pure, and exact. */
 #ifndef PIPIT_DECIMAL_H
 #define PIPIT_DECIMAL_H
 
@@ -24,6 +24,9 @@ bool pipit_decimal_is_zero(const struct pipit_decimal *decimal);
 
 /* strtod() would give infinity. */
 bool pipit_decimal_is_beyond_double(struct pipit_decimal decimal);
+
+/* The double that is nearest, to the last bit; without a sign. Of a number that is not beyond double. */
+double pipit_decimal_value(struct pipit_decimal decimal);
 
 /* By way of a double, printed with up to 15 digits, it is the same number again. */
 bool pipit_decimal_fits_double(struct pipit_decimal decimal);

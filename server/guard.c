@@ -14,13 +14,13 @@
 
 enum {
 	TOKEN = 1,  /* tchar, RFC 9110 §5.6.2 */
-	TARGET = 2, /* may stand in a target by itself; '%' may not */
+	TARGET = 2, /* may stand in a target and means nothing there, as '%' and '?' do */
 	HOST = 4,   /* reg-name without '%', RFC 3986 §3.2.2 */
 	HEX = 8,
 };
 
 /*
- * TARGET is every visible ASCII character but '#' and '%': RFC 3986 forbids some of these ("<>\^`{|}), but browsers send
+ * TARGET, and '?', is every visible ASCII character but '#' and '%': RFC 3986 forbids some of these ("<>\^`{|}), but browsers send
  * several of them in queries (WHATWG URL), and none has a meaning that could be mistaken.
  */
 /* clang-format off */
@@ -30,7 +30,7 @@ static const unsigned char classes[256] = {
 	['&'] = TOKEN | TARGET | HOST, ['\''] = TOKEN | TARGET | HOST, ['('] = TARGET | HOST, [')'] = TARGET | HOST,
 	['*'] = TOKEN | TARGET | HOST, ['+'] = TOKEN | TARGET | HOST, [','] = TARGET | HOST, ['-'] = TOKEN | TARGET | HOST,
 	['.'] = TOKEN | TARGET | HOST, ['/'] = TARGET, ['0' ... '9'] = ALNUM | HEX, [':'] = TARGET, [';'] = TARGET | HOST,
-	['<'] = TARGET, ['='] = TARGET | HOST, ['>'] = TARGET, ['?'] = TARGET, ['@'] = TARGET, ['A' ... 'F'] = ALNUM | HEX,
+	['<'] = TARGET, ['='] = TARGET | HOST, ['>'] = TARGET, ['@'] = TARGET, ['A' ... 'F'] = ALNUM | HEX,
 	['G' ... 'Z'] = ALNUM, ['['] = TARGET, ['\\'] = TARGET, [']'] = TARGET, ['^'] = TOKEN | TARGET,
 	['_'] = TOKEN | TARGET | HOST, ['`'] = TOKEN | TARGET, ['a' ... 'f'] = ALNUM | HEX, ['g' ... 'z'] = ALNUM,
 	['{'] = TARGET, ['|'] = TOKEN | TARGET, ['}'] = TARGET, ['~'] = TOKEN | TARGET | HOST,
@@ -60,6 +60,8 @@ struct parser {
 	const char *at;
 	const char *end;
 	const struct pipit_guard_limits *limits;
+	uint32_t max_fields;
+	size_t max_field_bytes; /* SIZE_MAX: no limit */
 	struct pipit_guard_head *head;
 	enum pipit_reason reason;
 	/* seen so far, judged when all fields are known */
@@ -74,6 +76,17 @@ static uint32_t max_fields(const struct pipit_guard_limits *limits)
 {
 	return limits->max_fields && limits->max_fields < PIPIT_GUARD_FIELDS_MAX ? limits->max_fields
 										 : PIPIT_GUARD_FIELDS_MAX;
+}
+
+static struct parser new_parser(const char *bytes, size_t length, const struct pipit_guard_limits *limits)
+{
+	return (struct parser){
+		.at = bytes,
+		.end = bytes + length,
+		.limits = limits,
+		.max_fields = max_fields(limits),
+		.max_field_bytes = limits->max_field_bytes ? limits->max_field_bytes : SIZE_MAX,
+	};
 }
 
 static enum pipit_guard_verdict reject(struct parser *parser, enum pipit_reason reason)
@@ -253,15 +266,18 @@ static enum pipit_guard_verdict parse_target(struct parser *parser)
 	uint32_t limit = parser->limits->max_target_bytes;
 
 	for (;;) {
-		while (at < end && is(*at, TARGET)) {
-			if (*at == '?' && !parser->head->query)
-				parser->head->query = offset_of(parser, at) + 1;
+		while (at < end && is(*at, TARGET))
 			at++;
-		}
 		if (limit && at - parser->at > limit)
 			return reject(parser, PIPIT_REASON_TARGET_TOO_LONG);
 		if (at == end)
 			return PIPIT_GUARD_MORE;
+		if (*at == '?') {
+			at++;
+			if (!parser->head->query)
+				parser->head->query = offset_of(parser, at);
+			continue;
+		}
 		if (*at != '%')
 			break;
 		if (end - at < 3)
@@ -320,16 +336,49 @@ static enum pipit_guard_verdict parse_request_line(struct parser *parser)
 
 /* --- header fields, RFC 9112 §5 ------------------------------------------------------------------------------------ */
 
-/* Eight at a time until one is below 0x20 or 0x7f, which may be a tab. */
+/* Eight at a time; what is not visible ASCII or a space may be a tab or obs-text. */
+static inline const char *skip_value(const char *at, const char *end)
+{
+	while (end - at >= 8) {
+		uint64_t marks = pipit_bytes_outside(pipit_bytes_load(at), ' ', '~');
+		if (!marks) {
+			at += 8;
+			continue;
+		}
+		at += pipit_bytes_first(marks);
+		/* Mostly it is the line's end. */
+		if (*at == '\r' || !is_field_char(*at))
+			return at;
+		at++;
+	}
+	while (at < end && is_field_char(*at))
+		at++;
+	return at;
+}
+
 const char *pipit_guard_skip_value(const char *at, const char *end)
+{
+	return skip_value(at, end);
+}
+
+/* The first byte from `at` on that is no token character, or `end`. Most names are letters and '-', eight of which are passed
+ * together. */
+static const char *skip_token(const char *at, const char *end)
 {
 	while (end - at >= 8) {
 		uint64_t word = pipit_bytes_load(at);
-		if (pipit_bytes_below(word, 0x20) | pipit_bytes_equal(word, 0x7f))
-			break;
-		at += 8;
+		uint64_t others =
+		    pipit_bytes_outside(word | PIPIT_BYTES_EACH(0x20u), 'a', 'z') & ~pipit_bytes_equal_each(word, '-');
+		if (!others) {
+			at += 8;
+			continue;
+		}
+		at += pipit_bytes_first(others);
+		if (!is(*at, TOKEN))
+			return at;
+		at++;
 	}
-	while (at < end && is_field_char(*at))
+	while (at < end && is(*at, TOKEN))
 		at++;
 	return at;
 }
@@ -426,7 +475,7 @@ static enum pipit_reason take_field(struct parser *parser, const struct pipit_gu
 /* Before what is wrong with it: the answer must not depend on how much of a field has arrived. */
 static bool is_too_large(const struct parser *parser, const char *name, const char *at)
 {
-	return parser->limits->max_field_bytes && at - name > parser->limits->max_field_bytes;
+	return (size_t)(at - name) > parser->max_field_bytes;
 }
 
 /* field-line = field-name ":" OWS field-value OWS CRLF */
@@ -439,8 +488,7 @@ static enum pipit_guard_verdict parse_field(struct parser *parser)
 
 	if (*at == ' ' || *at == '\t')
 		return reject(parser, PIPIT_REASON_FIELD_FOLDED);
-	while (at < end && is(*at, TOKEN))
-		at++;
+	at = skip_token(at, end);
 	if (is_too_large(parser, name, at))
 		return reject(parser, PIPIT_REASON_FIELD_TOO_LARGE);
 	if (at == end)
@@ -452,14 +500,14 @@ static enum pipit_guard_verdict parse_field(struct parser *parser)
 	value = colon + 1;
 	while (value < end && (*value == ' ' || *value == '\t'))
 		value++;
-	at = pipit_guard_skip_value(value, end);
+	at = skip_value(value, end);
 	if (is_too_large(parser, name, at))
 		return reject(parser, PIPIT_REASON_FIELD_TOO_LARGE);
 	if (at == end || at + 1 == end)
 		return at == end || *at == '\r' ? PIPIT_GUARD_MORE : reject(parser, PIPIT_REASON_FIELD_LINE);
 	if (at[0] != '\r' || at[1] != '\n')
 		return reject(parser, PIPIT_REASON_FIELD_LINE);
-	if (head->field_count == max_fields(parser->limits))
+	if (head->field_count == parser->max_fields)
 		return reject(parser, PIPIT_REASON_TOO_MANY_FIELDS);
 
 	parser->at = at + 2;
@@ -581,7 +629,7 @@ static bool only_a_field_has_grown(
     const char *bytes, size_t length, size_t checked, const struct pipit_guard_limits *limits)
 {
 	const char *last = memrchr(bytes, '\n', length);
-	struct parser parser = { .end = bytes + length, .limits = limits };
+	struct parser parser = new_parser(bytes, length, limits);
 
 	/* The first line, and the one that follows an empty one, is the request line. */
 	if (!last || last < bytes + 2 || last >= bytes + checked)
@@ -595,7 +643,7 @@ static bool only_a_field_has_grown(
 enum pipit_guard_verdict pipit_guard_head(const char *bytes, size_t length, size_t *checked,
     const struct pipit_guard_limits *limits, struct pipit_guard_head *head, size_t *consumed, enum pipit_reason *reason)
 {
-	struct parser parser = { .at = bytes, .end = bytes + length, .limits = limits, .head = head };
+	struct parser parser = new_parser(bytes, length, limits);
 	enum pipit_guard_verdict verdict;
 
 	if (*checked && only_a_field_has_grown(bytes, length, *checked, limits)) {
@@ -611,6 +659,7 @@ enum pipit_guard_verdict pipit_guard_head(const char *bytes, size_t length, size
 		parser.at += length >= 2 ? 2 : 1;
 	}
 	parser.start = parser.at;
+	parser.head = head;
 	clear_head(head, parser.start);
 	verdict = parse_head(&parser);
 	if (verdict == PIPIT_GUARD_MORE)

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scanner that judges JSON text by RFC 8259's grammar; building the tree is left to cJSON, which is given only what
- * it reads right.
+ * The scanner that judges JSON text by RFC 8259's grammar; building the tree of what has passed is left to tree.c.
  *
  * The scanner is a loop over what may come next; what is open is remembered as one bit per level. The functions called
  * scan_… move past what they are named after, or return false after fail().
  */
 #include "json.h"
 
+#include "bytes.h"
 #include "decimal.h"
 #include "pipit.h"
 #include "pointer.h"
+#include "tree.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>
@@ -21,21 +22,6 @@
 #include <string.h>
 
 #define DEPTH_LIMIT 512
-
-/*
- * cJSON before 1.7.19 copies a number into 64 bytes and silently ends it there (CVE-2023-26819). Distributions patch
- * older versions, so the version number does not tell: no cJSON is given a longer number.
- */
-#define CJSON_NUMBER_MAX 63
-
-/*
- * Of a number that is too long for cJSON; 17 tell two doubles apart. With a sign, one more digit and "e-123" that makes
- * CJSON_NUMBER_MAX characters.
- */
-#define DIGITS_KEPT 56
-
-/* 5e-324 is the least double; whatever is below 1e-400 is zero. */
-#define EXPONENT_OF_NOTHING (-400)
 
 enum expected {
 	VALUE,
@@ -53,9 +39,8 @@ struct scanner {
 	size_t max_depth;
 	size_t members, max_members;
 	enum expected expected;
-	bool has_long_number;                     /* longer than cJSON takes */
-	bool has_exact_number;                    /* that a double cannot hold */
 	unsigned char is_object[DEPTH_LIMIT / 8]; /* one bit per level: object or array */
+	bool is_in_object;                        /* the bit of the innermost level, when there is one */
 	const char *message;
 };
 
@@ -82,25 +67,30 @@ static bool is_letter(int byte)
 	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
 }
 
+static bool is_space(char byte)
+{
+	return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
+}
+
 static void skip_space(struct scanner *scanner)
 {
-	int byte = peek(scanner);
+	size_t at = scanner->at;
 
-	while (byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r') {
-		scanner->at++;
-		byte = peek(scanner);
-	}
+	while (at < scanner->length && is_space(scanner->text[at]))
+		at++;
+	scanner->at = at;
 }
 
 /* ---------------------------------------------------------------- numbers */
 
 static bool skip_digits(struct scanner *scanner)
 {
-	size_t start = scanner->at;
+	size_t start = scanner->at, at = start;
 
-	while (is_digit(peek(scanner)))
-		scanner->at++;
-	return scanner->at > start;
+	while (at < scanner->length && is_digit(scanner->text[at]))
+		at++;
+	scanner->at = at;
+	return at > start;
 }
 
 static bool scan_integer(struct scanner *scanner)
@@ -134,22 +124,24 @@ static bool scan_exponent(struct scanner *scanner)
 	return skip_digits(scanner) || fail(scanner, scanner->at, "expected a digit in the exponent");
 }
 
+/* Fewer digits without an exponent are no number that is too large. */
+#define DIGITS_BEYOND_DOUBLE 309
+
 static bool scan_number(struct scanner *scanner)
 {
-	size_t start = scanner->at;
+	size_t start = scanner->at, digits_end;
 	const char *text = scanner->text + start;
-	struct pipit_decimal decimal;
 
-	if (!scan_integer(scanner) || !scan_fraction(scanner) || !scan_exponent(scanner))
+	if (!scan_integer(scanner) || !scan_fraction(scanner))
 		return false;
-	decimal = pipit_decimal_read(text, scanner->at - start);
-	if (pipit_decimal_is_beyond_double(decimal))
+	digits_end = scanner->at;
+	if (!scan_exponent(scanner))
+		return false;
+	if (scanner->at == digits_end && digits_end - start < DIGITS_BEYOND_DOUBLE)
+		return true;
+	if (pipit_decimal_is_beyond_double(pipit_decimal_read(text, scanner->at - start)))
 		return fail(scanner, start,
 		    "the number is too large: expected one within the range of a double, up to 1.79e308");
-	if (scanner->at - start > CJSON_NUMBER_MAX)
-		scanner->has_long_number = true;
-	if (!pipit_decimal_fits_double(decimal))
-		scanner->has_exact_number = true;
 	return true;
 }
 
@@ -299,26 +291,38 @@ static bool scan_character(struct scanner *scanner)
 	return true;
 }
 
+/* Past the characters of ASCII that stand for themselves, eight at a time. */
+static void skip_plain(struct scanner *scanner)
+{
+	size_t at = scanner->at;
+
+	for (; scanner->length - at >= 8; at += 8) {
+		uint64_t word = pipit_bytes_load(scanner->text + at);
+		uint64_t marks = pipit_bytes_below(word, 0x20) | pipit_bytes_equal(word, '"') |
+				 pipit_bytes_equal(word, '\\') | pipit_bytes_above_ascii(word);
+		if (marks) {
+			at += pipit_bytes_first(marks);
+			break;
+		}
+	}
+	scanner->at = at;
+}
+
 /* From the opening quotation mark past the closing one. */
 static bool scan_string(struct scanner *scanner)
 {
 	scanner->at++;
+	skip_plain(scanner);
 	while (peek(scanner) != '"') {
 		if (!scan_character(scanner))
 			return false;
+		skip_plain(scanner);
 	}
 	scanner->at++;
 	return true;
 }
 
 /* ---------------------------------------------------------------- values, arrays, objects */
-
-static bool is_in_object(const struct scanner *scanner)
-{
-	size_t level = scanner->depth - 1;
-
-	return scanner->depth > 0 && scanner->is_object[level / 8] >> level % 8 & 1;
-}
 
 static bool open_container(struct scanner *scanner, bool is_object)
 {
@@ -332,6 +336,7 @@ static bool open_container(struct scanner *scanner, bool is_object)
 		scanner->is_object[level / 8] |= bit;
 	else
 		scanner->is_object[level / 8] &= (unsigned char)~bit;
+	scanner->is_in_object = is_object;
 	scanner->depth++;
 	scanner->at++;
 	scanner->expected = is_object ? NAME_OR_END : VALUE_OR_END;
@@ -340,9 +345,15 @@ static bool open_container(struct scanner *scanner, bool is_object)
 
 static bool close_container(struct scanner *scanner)
 {
+	size_t level;
+
 	scanner->depth--;
 	scanner->at++;
 	scanner->expected = COMMA_OR_END;
+	if (scanner->depth == 0)
+		return true;
+	level = scanner->depth - 1;
+	scanner->is_in_object = scanner->is_object[level / 8] >> level % 8 & 1;
 	return true;
 }
 
@@ -365,7 +376,7 @@ static bool fail_value(struct scanner *scanner)
 	if (byte < 0)
 		message = scanner->depth == 0 ? "the text is empty: expected a value"
 					      : "the text ends too early: expected a value";
-	else if (byte == ']' && scanner->depth > 0 && !is_in_object(scanner))
+	else if (byte == ']' && scanner->depth > 0 && !scanner->is_in_object)
 		message = "expected a value after ',': an array does not end with a comma";
 	else if (scanner->expected == VALUE_OR_END)
 		message = "expected a value or ']' after '['";
@@ -444,7 +455,7 @@ static bool scan_name(struct scanner *scanner)
 
 static bool scan_separator(struct scanner *scanner)
 {
-	bool is_object = is_in_object(scanner);
+	bool is_object = scanner->is_in_object;
 	int byte = peek(scanner);
 
 	if (scanner->depth == 0)
@@ -477,7 +488,7 @@ static bool scan_next(struct scanner *scanner)
 
 static bool is_complete(const struct scanner *scanner)
 {
-	return scanner->expected == COMMA_OR_END && scanner->depth == 0 && scanner->at == scanner->length;
+	return scanner->at == scanner->length && scanner->expected == COMMA_OR_END && scanner->depth == 0;
 }
 
 static bool scan_text(struct scanner *scanner)
@@ -618,125 +629,18 @@ int pipit_json_check(
 	return scan(text, length, limits, &scanner, error);
 }
 
-/* ---------------------------------------------------------------- numbers that are too long for cJSON */
-
-/*
- * The same number in at most CJSON_NUMBER_MAX characters, and space up to its old end. Digits that are cut off leave a
- * 1 behind, so that what was more than half way between two doubles still is: rounding can differ (by one place) only
- * for numbers made to lie within a 10^-56th part of a half way that has more digits than that.
- */
-static void shorten_number(char *number, size_t length)
-{
-	struct pipit_decimal decimal = pipit_decimal_read(number, length);
-	const char *sign = *number == '-' ? "-" : "";
-	char digits[DIGITS_KEPT + 2] = "";
-	char brief[CJSON_NUMBER_MAX + 1];
-	int brief_length;
-
-	if (pipit_decimal_is_zero(&decimal) || decimal.exponent < EXPONENT_OF_NOTHING) {
-		brief_length = snprintf(brief, sizeof brief, "%s0", sign);
-	} else {
-		long long exponent = decimal.exponent - DIGITS_KEPT;
-		for (int i = 0; i < DIGITS_KEPT; i++)
-			digits[i] = pipit_decimal_take_digit(&decimal);
-		digits[DIGITS_KEPT] = '0';
-		while (decimal.digit < decimal.end) {
-			if (pipit_decimal_take_digit(&decimal) != '0')
-				digits[DIGITS_KEPT] = '1';
-		}
-		brief_length = snprintf(brief, sizeof brief, "%s%se%lld", sign, digits, exponent);
-	}
-	assert(brief_length > 0 && brief_length <= CJSON_NUMBER_MAX);
-	memcpy(number, brief, (size_t)brief_length);
-	memset(number + brief_length, ' ', length - (size_t)brief_length);
-}
-
-static size_t number_length(const char *text, const char *end)
-{
-	const char *at = text;
-
-	while (at < end && (is_digit(*at) || *at == '-' || *at == '+' || *at == '.' || *at == 'e' || *at == 'E'))
-		at++;
-	return (size_t)(at - text);
-}
-
-/* `text` has passed the scanner, so a digit or '-' outside of strings begins a number. */
-static void shorten_numbers(char *text, size_t length)
-{
-	const char *end = text + length;
-
-	while (text < end) {
-		size_t token_length = 1;
-		if (*text == '"') {
-			token_length = (size_t)(skip_string(text, end) - text);
-		} else if (*text == '-' || is_digit(*text)) {
-			token_length = number_length(text, end);
-			if (token_length > CJSON_NUMBER_MAX)
-				shorten_number(text, token_length);
-		}
-		text += token_length;
-	}
-}
-
-static cJSON *parse_shortened(const char *text, size_t length)
-{
-	char *copy = cJSON_malloc(length);
-	cJSON *doc;
-
-	if (copy == NULL)
-		return NULL;
-	memcpy(copy, text, length);
-	shorten_numbers(copy, length);
-	doc = cJSON_ParseWithLengthOpts(copy, length, NULL, false);
-	cJSON_free(copy);
-	return doc;
-}
-
 /* ---------------------------------------------------------------- numbers that a double cannot hold */
-
-/* Take the next number of a valid text. */
-static struct pipit_slice take_number(const char **at, const char *end)
-{
-	struct pipit_slice number;
-	while (*at < end && *(*at) != '-' && !is_digit(*(*at)))
-		*at = *(*at) == '"' ? skip_string(*at, end) : *at + 1;
-	number = (struct pipit_slice){ *at, number_length(*at, end) };
-	*at += number.length;
-	return number;
-}
-
-/* The tree has its numbers in the order of the text. */
-static int keep_numbers(cJSON *item, const char **at, const char *end)
-{
-	if (cJSON_IsNumber(item)) {
-		struct pipit_slice number = take_number(at, end);
-		if (pipit_decimal_fits_double(pipit_decimal_read(number.data, number.length)))
-			return 0;
-		item->valuestring = cJSON_malloc(number.length + 1);
-		if (item->valuestring == NULL)
-			return -ENOMEM;
-		memcpy(item->valuestring, number.data, number.length);
-		item->valuestring[number.length] = '\0';
-	}
-	for (cJSON *child = item->child; child; child = child->next) {
-		if (keep_numbers(child, at, end) != 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
 
 const char *pipit_json_number_text(const cJSON *number)
 {
-	cJSON *again;
-	bool is_still_it;
+	const char *text = number->valuestring;
+	double value;
 
-	if (number->valuestring == NULL)
+	if (text == NULL)
 		return NULL;
 	/* Who sets valuedouble need not know of the text. */
-	again = parse_shortened(number->valuestring, strlen(number->valuestring));
-	is_still_it = again == NULL || again->valuedouble == number->valuedouble;
-	cJSON_Delete(again);
-	return is_still_it ? number->valuestring : NULL;
+	value = pipit_decimal_value(pipit_decimal_read(text, strlen(text)));
+	return number->valuedouble == (*text == '-' ? -value : value) ? text : NULL;
 }
 
 /* ---------------------------------------------------------------- names that stand twice */
@@ -760,7 +664,8 @@ static const cJSON *find_twice_in_few(const cJSON *object)
 {
 	for (const cJSON *member = object->child; member; member = member->next) {
 		for (const cJSON *before = object->child; before != member; before = before->next) {
-			if (strcmp(before->string, member->string) == 0)
+			/* Most differ in their first letter. */
+			if (*before->string == *member->string && strcmp(before->string, member->string) == 0)
 				return member;
 		}
 	}
@@ -800,8 +705,10 @@ static int find_twice(const cJSON *item, const cJSON **found)
 		else
 			*found = find_twice_in_few(item);
 	}
-	for (const cJSON *child = item->child; child && result == 0 && *found == NULL; child = child->next)
-		result = find_twice(child, found);
+	for (const cJSON *child = item->child; child && result == 0 && *found == NULL; child = child->next) {
+		if (child->child)
+			result = find_twice(child, found);
+	}
 	return result;
 }
 
@@ -855,22 +762,15 @@ int pipit_json_parse(const char *text, size_t length, const struct pipit_json_li
 {
 	struct scanner scanner;
 	cJSON *parsed;
-	const char *at = text;
 	int failure = scan(text, length, limits, &scanner, error);
 
 	if (failure)
 		return failure;
-	if (scanner.has_long_number)
-		parsed = parse_shortened(text, length);
-	else
-		parsed = cJSON_ParseWithLengthOpts(text, length, NULL, false);
-	/* The text is valid, so what cJSON lacked is memory. */
+	parsed = pipit_tree_build(text, length);
 	if (parsed == NULL)
 		return -ENOMEM;
 	if (scanner.members > 1)
 		failure = check_names(text, length, parsed, error);
-	if (failure == 0 && scanner.has_exact_number)
-		failure = keep_numbers(parsed, &at, text + length);
 	if (failure) {
 		cJSON_Delete(parsed);
 		return failure;

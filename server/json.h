@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * JSON for requests: strict syntax, a depth limit and exact error positions in front of cJSON.
+ * JSON for requests: strict syntax, a depth limit and exact error positions, and cJSON's tree of what is right.
  *
- * cJSON alone takes what RFC 8259 forbids (raw control characters in strings, invalid UTF-8, numbers like "1." or "-"),
+ * cJSON's own parser takes what RFC 8259 forbids (raw control characters in strings, invalid UTF-8, numbers like "1." or "-"),
  * cuts strings at \u0000 and tells only roughly where an error is. So the text is scanned first, by a pure function without
- * allocation or recursion; cJSON then builds the tree of a text that is known to be valid.
+ * allocation or recursion; the tree is then built of a text that is known to be valid.
  */
 #ifndef PIPIT_JSON_H
 #define PIPIT_JSON_H
@@ -41,8 +41,8 @@ int pipit_json_check(
     const char *text, size_t length, const struct pipit_json_limits *limits, struct pipit_json_error *error);
 
 /*
- * Check, also that no name stands twice in an object, then parse with cJSON. A number that a double cannot hold has its text, to the
- * letter, as valuestring beside valuedouble; cJSON copies and frees it with the item.
+ * Check, also that no name stands twice in an object, and build the tree (see tree.h). A number that a double cannot hold has its
+ * text, to the letter, as valuestring beside valuedouble.
  * Returns 0 and *doc (the caller's, cJSON_Delete()); -EINVAL and *error; -ENOMEM.
  */
 int pipit_json_parse(const char *text, size_t length, const struct pipit_json_limits *limits, struct cJSON **doc,

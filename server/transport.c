@@ -518,7 +518,8 @@ static void on_readable(struct pipit_connection *connection)
 		throw_away(connection);
 		return;
 	}
-	memcpy(transport->in, connection->pending ? connection->pending : "", before);
+	if (before)
+		memcpy(transport->in, connection->pending, before);
 	received = recv(connection->fd, transport->in + before, RECEIVE_SIZE, MSG_DONTWAIT);
 	if (received < 0 && (errno == EAGAIN || errno == EINTR)) {
 		/* One that has just been accepted is watched from now on. */

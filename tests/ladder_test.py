@@ -8,7 +8,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # From the top.
-LADDER = """slice bytes reason pipit log recycle reserve stats process exposition knob config options guard router media files pointer decimal json equality printer problem patch document published durable figures reply conditions ranges
+LADDER = """slice bytes reason pipit log recycle reserve stats process exposition knob config options guard router media files pointer decimal tree json equality printer problem patch document published durable figures reply conditions ranges
 accept content_type codings compressed listing descriptor opened tls listener house hooks connection budget output evhttp_link evhttp_lane deadlines admission pending content doors streaming transport
 facts request printout rendered stream live representation site reader settings resource openapi dispatch worker signals server callback evhttp_guard healthcheck main""".split()
 RUNG = {name: number for number, name in enumerate(LADDER)}

@@ -868,7 +868,7 @@ static size_t mutate(char *text, size_t length, uint32_t *seed)
 	}
 }
 
-START_TEST(survives_mutations_and_cjson_takes_what_it_calls_valid)
+START_TEST(survives_mutations_and_builds_what_it_calls_valid)
 {
 	const char *document = documents[_i];
 	uint32_t seed = 0xdecafbad + (uint32_t)_i;
@@ -926,7 +926,7 @@ int main(void)
 	tcase_add_test(tests, cuts_a_pointer_that_is_too_long_between_two_names);
 	tcase_add_loop_test(tests, compares_what_documents_say, 0, COUNT(compared));
 	tcase_add_test(tests, says_so_when_memory_is_short);
-	tcase_add_loop_test(tests, survives_mutations_and_cjson_takes_what_it_calls_valid, 0, COUNT(documents));
+	tcase_add_loop_test(tests, survives_mutations_and_builds_what_it_calls_valid, 0, COUNT(documents));
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -10,6 +10,7 @@
 #include <locale.h>
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,31 @@ START_TEST(numbers_read_back_as_the_same_double)
 		if (isfinite(number))
 			reads_back(number);
 		reads_back((double)(dice >> (dice & 63)));
+	}
+}
+END_TEST
+
+/* With digits in front of the point and behind it, zeros among them, and some too many for 15. */
+START_TEST(fractions_are_printed_as_printf_does)
+{
+	uint64_t dice = 20261130;
+
+	for (unsigned i = 0; i < 100000; i++) {
+		char wanted[40];
+		double number;
+		cJSON *doc;
+		char *text;
+		dice = dice * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		number = (double)(dice >> (14 + dice % 50)) / pow(10, (double)(dice >> 32 & 15));
+		doc = cJSON_CreateNumber(i & 1 ? -number : number);
+		text = print(doc);
+		snprintf(wanted, sizeof wanted, "%1.15g", doc->valuedouble);
+		if (strtod(wanted, NULL) != doc->valuedouble)
+			snprintf(wanted, sizeof wanted, "%1.17g", doc->valuedouble);
+		if (strcmp(text, wanted) != 0 && number != 0)
+			ck_abort_msg("%s became %s", wanted, text);
+		free(text);
+		cJSON_Delete(doc);
 	}
 }
 END_TEST
@@ -349,6 +375,7 @@ int main(void)
 	tcase_add_loop_test(tcase, prints_what_cjson_prints, 0, (int)(sizeof same / sizeof *same));
 	tcase_add_test(tcase, escapes_at_every_place);
 	tcase_add_test(tcase, numbers_read_back_as_the_same_double);
+	tcase_add_test(tcase, fractions_are_printed_as_printf_does);
 	tcase_add_test(tcase, the_sign_of_nothing_stays);
 	tcase_add_test(tcase, what_is_no_number_becomes_null);
 	tcase_add_test(tcase, the_locale_does_not_matter);
