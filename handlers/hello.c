@@ -41,8 +41,8 @@ static void refuse_short(struct evhttp_request *request)
 
 /* --- the greeting -------------------------------------------------------------------------------------------------- */
 
-/* Print {"message":"Hello, NAME!" without its end; "" is a name for the world. 0, or -1 when memory is short. */
-static int print_greeting(struct evbuffer *content, const char *name)
+/* Print {"message":"Hello, NAME!" and the rest; "" is a name for the world. 0, or -1 when memory is short. */
+static int print_greeting(struct evbuffer *content, const char *name, const char *rest)
 {
 	char message[sizeof "Hello, !" + HELLO_NAME_MAX_BYTES];
 	cJSON *text;
@@ -50,11 +50,11 @@ static int print_greeting(struct evbuffer *content, const char *name)
 	int result = -1;
 
 	if (!*name)
-		return evbuffer_add_printf(content, "{\"message\":\"Hello, World!\"") < 0 ? -1 : 0;
+		return evbuffer_add_printf(content, "{\"message\":\"Hello, World!\"%s", rest) < 0 ? -1 : 0;
 	snprintf(message, sizeof message, "Hello, %s!", name);
 	text = cJSON_CreateStringReference(message);
 	printed = cJSON_PrintUnformatted(text);
-	if (printed && evbuffer_add_printf(content, "{\"message\":%s", printed) >= 0)
+	if (printed && evbuffer_add_printf(content, "{\"message\":%s%s", printed, rest) >= 0)
 		result = 0;
 	cJSON_free(printed);
 	cJSON_Delete(text);
@@ -66,7 +66,7 @@ static void greet(struct evhttp_request *request, const char *name, const char *
 {
 	struct evbuffer *content = evbuffer_new();
 
-	if (content && print_greeting(content, name) == 0 && evbuffer_add(content, rest, strlen(rest)) == 0 &&
+	if (content && print_greeting(content, name, rest) == 0 &&
 	    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "application/json") == 0)
 		evhttp_send_reply(request, HTTP_OK, "OK", content);
 	else

@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-/* Set aside for the head of a reply; libevent makes 2 KiB of it. */
-#define REPLY_HEAD_SIZE 1900
+/* Set aside for the head of a reply; libevent makes 1 KiB of it, which recycle.h keeps. */
+#define REPLY_HEAD_SIZE 976
 /* Room for heads of the usual size, so that it is not asked for anew for each that is a little larger. */
 #define SHOWN_HEAD_SLACK 1024
 /* A reply up to this size waits for those to the requests behind it. */
@@ -28,16 +28,29 @@
 /* --- what evhttp is shown ------------------------------------------------------------------------------------------ */
 
 /* Fields between the client and us (RFC 9110 §7.6.1), and those that pipit has dealt with: evhttp would answer Expect
- * itself, and take a Transfer-Encoding for the framing that it no longer is. */
+ * itself, and take a Transfer-Encoding for the framing that it no longer is. By length, because most fields are none of these. */
 static bool is_hidden(struct pipit_slice name)
 {
-	static const char *const hidden[] = { "Connection", "Content-Length", "Expect", "Host", "Keep-Alive",
-		"Proxy-Connection", "Transfer-Encoding", "Trailer", "TE", "Upgrade" };
-	for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
-		if (pipit_slice_equals_nocase(name, hidden[i]))
-			return true;
+	switch (name.length) {
+	case 2:
+		return pipit_slice_equals_nocase(name, "TE");
+	case 4:
+		return pipit_slice_equals_nocase(name, "Host");
+	case 6:
+		return pipit_slice_equals_nocase(name, "Expect");
+	case 7:
+		return pipit_slice_equals_nocase(name, "Upgrade") || pipit_slice_equals_nocase(name, "Trailer");
+	case 10:
+		return pipit_slice_equals_nocase(name, "Connection") || pipit_slice_equals_nocase(name, "Keep-Alive");
+	case 14:
+		return pipit_slice_equals_nocase(name, "Content-Length");
+	case 16:
+		return pipit_slice_equals_nocase(name, "Proxy-Connection");
+	case 17:
+		return pipit_slice_equals_nocase(name, "Transfer-Encoding");
+	default:
+		return false;
 	}
-	return false;
 }
 
 static char *put_slice(char *at, struct pipit_slice slice)
@@ -73,6 +86,9 @@ static char *put_field(char *at, const struct pipit_guard_head *head, const stru
 
 static char *put_fields(char *at, const struct pipit_guard_head *head, size_t body_length)
 {
+	/* An empty content may have been announced, too. */
+	bool has_length = head->framing != PIPIT_FRAMING_NONE;
+
 	if (head->minor == 0 && head->keep_alive)
 		at = PIPIT_BYTES_PUT(at, "Connection: keep-alive\r\n");
 	if (head->host) {
@@ -84,9 +100,10 @@ static char *put_fields(char *at, const struct pipit_guard_head *head, size_t bo
 		const struct pipit_guard_field *field = &head->fields[i];
 		if (!is_hidden(pipit_guard_slice(head, field->name, field->name_length)))
 			at = put_field(at, head, field);
+		else
+			has_length |= field->name_length == sizeof "Content-Length" - 1;
 	}
-	/* An empty content may have been announced too. */
-	if (body_length || head->framing == PIPIT_FRAMING_CHUNKED || pipit_guard_find(head, "Content-Length"))
+	if (has_length)
 		at += sprintf(at, "Content-Length: %zu\r\n", body_length);
 	return PIPIT_BYTES_PUT(at, "\r\n");
 }
@@ -170,7 +187,7 @@ static bool is_called(const struct pipit_evhttp_link *link)
 
 static void begin_request(struct pipit_evhttp_link *link)
 {
-	link->was_called = link->is_head_done = link->is_let_go = false;
+	link->was_called = link->is_head_done = link->is_let_go = link->stays = false;
 	link->largest = link->output_length = 0;
 	link->crowded_ms = 0;
 	link->request = NULL;
@@ -282,7 +299,8 @@ static void keep_date(struct pipit_transport *transport, struct evkeyvalq *field
 /* evhttp looks next whether it closes: a connection that was borrowed is to stay, whatever becomes of the client's. */
 static void keep_link(const struct pipit_connection *connection, struct evhttp_request *request)
 {
-	evhttp_remove_header(evhttp_request_get_output_headers(request), "Connection");
+	if (!connection->link->stays)
+		evhttp_remove_header(evhttp_request_get_output_headers(request), "Connection");
 	if (connection->minor == 0)
 		evhttp_add_header(evhttp_request_get_input_headers(request), "Connection", "keep-alive");
 }
@@ -318,8 +336,8 @@ static void on_request(struct evhttp_request *request, void *context)
 		put_date(transport, evhttp_request_get_output_headers(request));
 	transport->hooks->call(transport->context, connection, request);
 	/* A reply that comes later is dated then, by evhttp (RFC 9110 §6.6.1). */
-	if (is_dated && !pipit_evhttp_link_is_let_go(link) && !is_reading(link) &&
-	    evbuffer_get_length(bufferevent_get_output(link->bev)) == 0)
+	if (is_dated && evbuffer_get_length(bufferevent_get_output(link->bev)) == 0 && !is_reading(link) &&
+	    !pipit_evhttp_link_is_let_go(link))
 		evhttp_remove_header(evhttp_request_get_output_headers(request), "Date");
 }
 
@@ -344,13 +362,50 @@ static bool amend_head(struct evbuffer *output, const char *head, size_t *length
 	return is_amended;
 }
 
+/* Only memory can be referenced. */
+static bool may_be_file(struct evbuffer *piece)
+{
+	struct evbuffer *reference = evbuffer_new();
+	bool is_memory = reference && evbuffer_add_buffer_reference(reference, piece) == 0;
+	if (reference)
+		evbuffer_free(reference);
+	return !is_memory;
+}
+
+/* Moves the first piece from the front of `output` to the end of `taken`. Its length. */
+static size_t take_piece(struct evbuffer *output, struct evbuffer *taken)
+{
+	struct evbuffer_iovec first = { .iov_len = 0 };
+	evbuffer_peek(output, -1, NULL, &first, 1);
+	evbuffer_remove_buffer(output, taken, first.iov_len);
+	return first.iov_len;
+}
+
+/*
+ * Where the head ends, which is longer than what was set aside for it. It is looked for piece by piece: behind a head that has no
+ * end, because memory was short, may lie a file, which is no memory to search in. 0 when it does not end.
+ */
+static size_t find_end(struct evbuffer *output)
+{
+	struct evbuffer *taken = evbuffer_new();
+	struct evbuffer_ptr end = { .pos = -1 };
+
+	while (taken && end.pos < 0 && evbuffer_get_length(output) > 0 && take_piece(output, taken) > 0 &&
+	       !may_be_file(taken))
+		end = evbuffer_search(taken, "\r\n\r\n", 4, NULL);
+	if (taken) {
+		evbuffer_prepend_buffer(output, taken);
+		evbuffer_free(taken);
+	}
+	return end.pos < 0 ? 0 : (size_t)end.pos + 4;
+}
+
 /* The head in one piece, up to and with its empty line, and what it says. NULL when there is none, or memory is short. */
 static const char *find_head(
     struct evbuffer *output, bool is_head_request, struct pipit_reply_evhttp *reply, size_t *length)
 {
 	struct evbuffer_iovec first;
-	struct evbuffer_ptr end;
-	const char *head;
+	const char *head = NULL;
 
 	/* Mostly all of it lies where room was set aside for it. */
 	if (evbuffer_peek(output, -1, NULL, &first, 1) >= 1 && first.iov_len <= REPLY_HEAD_SIZE) {
@@ -358,12 +413,10 @@ static const char *find_head(
 		if (*length)
 			return first.iov_base;
 	}
-	end = evbuffer_search(output, "\r\n\r\n", 4, NULL);
-	if (end.pos < 0)
-		return NULL;
-	head = (const char *)evbuffer_pullup(output, (ev_ssize_t)end.pos + 4);
-	*length = head ? pipit_reply_read_evhttp(head, (size_t)end.pos + 4, is_head_request, reply) : 0;
-	return *length ? head : NULL;
+	*length = find_end(output);
+	if (*length)
+		head = (const char *)evbuffer_pullup(output, (ev_ssize_t)*length);
+	return head && pipit_reply_read_evhttp(head, *length, is_head_request, reply) == *length ? head : NULL;
 }
 
 /* evhttp leaves out what it has no memory for, be it the status line; and a callback's 1xx would be no reply. */
@@ -427,6 +480,7 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 	connection->keep_alive = !amendments.closes;
 	link->head_left = length;
 	link->has_content = reply.has_content;
+	link->stays = !reply.closes;
 	link->content_length = reply.has_content && !reply.is_chunked ? reply.content_length : -1;
 	link->is_head_done = true;
 	if (link->output_length == 0)
@@ -547,42 +601,16 @@ size_t pipit_evhttp_waiting(const struct pipit_connection *connection)
 	return evbuffer_get_length(bufferevent_get_output(link->bev));
 }
 
-/* Only memory can be referenced. */
-static bool may_be_file(struct evbuffer *piece)
-{
-	struct evbuffer *reference = evbuffer_new();
-	bool is_memory = reference && evbuffer_add_buffer_reference(reference, piece) == 0;
-	if (reference)
-		evbuffer_free(reference);
-	return !is_memory;
-}
-
-/* Moves `piece` from the front of output to the end of measured, and counts it. */
-static size_t measure_first(struct evbuffer *output, struct evbuffer *piece, struct evbuffer *measured)
-{
-	struct evbuffer_iovec first;
-	size_t length = 0;
-
-	if (evbuffer_peek(output, -1, NULL, &first, 1) >= 1)
-		length = first.iov_len;
-	evbuffer_remove_buffer(output, piece, length);
-	if (length > FILE_BYTES_MAX && may_be_file(piece))
-		length = FILE_BYTES_MAX;
-	evbuffer_add_buffer(measured, piece);
-	return length;
-}
-
 /* libevent does not tell which bytes of a buffer are a file's: it is taken apart to see, and put together again. */
 static size_t measure_pieces(struct evbuffer *output)
 {
 	struct evbuffer *piece = evbuffer_new(), *measured = evbuffer_new();
-	size_t bytes = 0, before = evbuffer_get_length(output);
+	size_t bytes = 0, length = 1;
 
-	while (piece && measured && before > 0) {
-		bytes += measure_first(output, piece, measured);
-		if (evbuffer_get_length(output) == before || evbuffer_get_length(output) == 0)
-			break;
-		before = evbuffer_get_length(output);
+	while (piece && measured && length > 0 && evbuffer_get_length(output) > 0) {
+		length = take_piece(output, piece);
+		bytes += length > FILE_BYTES_MAX && may_be_file(piece) ? FILE_BYTES_MAX : length;
+		evbuffer_add_buffer(measured, piece);
 	}
 	if (measured) {
 		evbuffer_prepend_buffer(output, measured);

@@ -38,6 +38,7 @@ struct pipit_evhttp_link {
 	uint64_t crowded_ms;            /* since when there is more output than the client may leave; 0: there is not */
 	bool was_called;                /* evhttp has called back */
 	bool is_head_done;              /* the reply's head has been read, and amended if need be */
+	bool stays;                     /* the reply does not say that the connection closes */
 	bool has_content;               /* the reply has content, as its head says */
 	bool is_let_go;                 /* by evhttp, as known when evhttp was last triggered */
 	bool is_measured;               /* the output buffer is being taken apart to measure it */

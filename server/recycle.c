@@ -7,7 +7,7 @@
 
 _Thread_local struct pipit_recycle_shelf pipit_recycle_shelves[PIPIT_RECYCLE_COUNT];
 
-_Thread_local bool pipit_recycle_is_tidy;
+static _Thread_local bool has_room;
 
 static pthread_key_t thread_end;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -16,7 +16,6 @@ static void on_thread_end(void *unused)
 {
 	(void)unused;
 	/* Whatever is kept after this, by destructors of others, is tidied again. */
-	pipit_recycle_is_tidy = false;
 	pipit_recycle_clear();
 }
 
@@ -25,12 +24,18 @@ static void make_key(void)
 	pthread_key_create(&thread_end, on_thread_end);
 }
 
-void pipit_recycle_tidy(void)
+bool pipit_recycle_make_room(void)
 {
-	pipit_recycle_is_tidy = true;
+	if (has_room)
+		return false;
+	has_room = true;
+	for (size_t i = 0; i < PIPIT_RECYCLE_COUNT; i++)
+		pipit_recycle_shelves[i].room =
+		    i < PIPIT_RECYCLE_SMALL_COUNT ? PIPIT_RECYCLE_SMALL_BLOCKS_MAX : PIPIT_RECYCLE_BLOCKS_MAX;
 	pthread_once(&once, make_key);
 	/* Any value that is not NULL has the destructor called. */
-	pthread_setspecific(thread_end, &pipit_recycle_is_tidy);
+	pthread_setspecific(thread_end, &has_room);
+	return true;
 }
 
 void pipit_recycle_clear(void)
@@ -41,6 +46,7 @@ void pipit_recycle_clear(void)
 			pipit_recycle_shelves[i].first = block->next;
 			free(block);
 		}
-		pipit_recycle_shelves[i].count = 0;
+		pipit_recycle_shelves[i].room = 0;
 	}
+	has_room = false;
 }

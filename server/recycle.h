@@ -18,8 +18,11 @@
 #define PIPIT_RECYCLE_FIRST_BYTES 24
 /* Up to 1 KiB: evhttp's request and its evbuffers' first chains are the largest of each request. */
 #define PIPIT_RECYCLE_COUNT 64
-/* Of each shelf: all together at most 528 KiB a thread. An empty request leaves less than 4 KiB behind, a large document more. */
+/* Of each shelf: all together at most 552 KiB a thread. An empty request leaves less than 4 KiB behind. */
 #define PIPIT_RECYCLE_BLOCKS_MAX 16
+/* Of the first shelves, up to 72 bytes: evhttp makes four small blocks of each field of a request. */
+#define PIPIT_RECYCLE_SMALL_COUNT 4
+#define PIPIT_RECYCLE_SMALL_BLOCKS_MAX 128
 
 #if defined(__has_feature)
 #define PIPIT_RECYCLE_HAS(feature) __has_feature(feature)
@@ -39,14 +42,14 @@ struct pipit_recycle_block {
 
 struct pipit_recycle_shelf {
 	struct pipit_recycle_block *first;
-	size_t count;
+	size_t room; /* for so many blocks more; 0 as well before the thread keeps its first */
 };
 
 extern _Thread_local struct pipit_recycle_shelf pipit_recycle_shelves[PIPIT_RECYCLE_COUNT];
 
-/* The thread will free what it keeps when it ends. */
-extern _Thread_local bool pipit_recycle_is_tidy;
-void pipit_recycle_tidy(void);
+/* A shelf of the thread has no room: make some, once, and have the thread free what it keeps when it ends. False when that has
+ * been done. */
+bool pipit_recycle_make_room(void);
 
 /* A block that is kept and has room for `size` bytes, or NULL. Any thread. */
 static inline void *pipit_recycle_take(size_t size)
@@ -65,7 +68,7 @@ static inline void *pipit_recycle_take(size_t size)
 		return NULL;
 	block = shelf->first;
 	shelf->first = block->next;
-	shelf->count--;
+	shelf->room++;
 	return block;
 }
 
@@ -80,13 +83,11 @@ static inline bool pipit_recycle_keep(void *memory)
 	if (!PIPIT_RECYCLES || number >= PIPIT_RECYCLE_COUNT)
 		return false;
 	shelf = &pipit_recycle_shelves[number];
-	if (shelf->count == PIPIT_RECYCLE_BLOCKS_MAX)
+	if (shelf->room == 0 && !pipit_recycle_make_room())
 		return false;
-	if (!pipit_recycle_is_tidy)
-		pipit_recycle_tidy();
 	block->next = shelf->first;
 	shelf->first = block;
-	shelf->count++;
+	shelf->room--;
 	return true;
 }
 

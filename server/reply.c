@@ -407,6 +407,9 @@ static void read_evhttp_field(const char *line, const char *end, struct pipit_re
 		reply->is_chunked |= is_field(line, end, "Transfer-Encoding:");
 		break;
 	case 'c':
+		/* Content-Type is in nearly every reply. */
+		if (end - line > 8 && (line[8] | 0x20) == 't')
+			break;
 		if (is_field(line, end, "Content-Length:"))
 			reply->content_length = read_length(value_of(line, end));
 		else if (is_field(line, end, "Connection:"))

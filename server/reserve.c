@@ -111,7 +111,7 @@ void *pipit_reserve_realloc(void *memory, size_t size)
 
 void pipit_reserve_free(void *memory)
 {
-	if (memory && atomic_load_explicit(&missing, memory_order_relaxed) > 0 && replace_block(memory))
+	if (atomic_load_explicit(&missing, memory_order_relaxed) > 0 && memory && replace_block(memory))
 		return;
 	if (!recycles || !pipit_recycle_keep(memory))
 		free(memory);
