@@ -331,6 +331,7 @@ static void on_request(struct evhttp_request *request, void *context)
 
 	link->was_called = true;
 	link->request = request;
+	link->holder = evhttp_request_get_connection(request);
 	evhttp_request_set_on_complete_cb(request, on_complete, link);
 	if (is_dated)
 		put_date(transport, evhttp_request_get_output_headers(request));

@@ -358,6 +358,8 @@ void pipit_evhttp_link_return(struct pipit_connection *connection)
 
 	connection->link = NULL;
 	link->connection = NULL;
+	/* A callback may have set it against its route's word. */
+	evhttp_connection_set_closecb(link->holder, NULL, NULL);
 	if (link->transport->evhttp.pool_count < POOL_MAX)
 		put_into_pool(link);
 	else

@@ -20,11 +20,14 @@
 
 #include <event2/bufferevent.h>
 
+struct evhttp_connection;
+
 struct pipit_evhttp_link {
 	struct pipit_transport *transport;
 	struct pipit_connection *connection; /* whose requests it carries; NULL: it lies in the pool, or is given up */
 	struct bufferevent *bev;
-	struct pipit_evhttp_link *next; /* in the pool */
+	struct evhttp_connection *holder; /* evhttp's; known since its first request; NULL: it has had none */
+	struct pipit_evhttp_link *next;   /* in the pool */
 	/* Accepted by evhttp, which calls shutdown() on it when it lets go, so that it must not be closed before; -1: none. */
 	int fd;
 	uint64_t timeout_ms; /* what the program's evhttp allows a silent client; 0: any time */

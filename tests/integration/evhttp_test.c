@@ -591,8 +591,11 @@ static void *run_loop(void *arg)
 	return NULL;
 }
 
+static bool borrows; /* the callbacks borrow their evhttp connections */
+
 static void make_server(uint64_t workers)
 {
+	const struct pipit_route_options options = { .borrows_connection = borrows };
 	struct pipit_config config;
 	pipit_config_init(&config);
 	config.listen[0] = "127.0.0.1:0";
@@ -602,11 +605,14 @@ static void make_server(uint64_t workers)
 	server = pipit_server_new(&config);
 	ck_assert_ptr_nonnull(server);
 	for (size_t i = 0; i < COUNT(callbacks); i++)
-		ck_assert_int_eq(
-		    pipit_route_evhttp(server, PIPIT_ANY, callbacks[i].path, callbacks[i].callback, callbacks[i].arg),
+		ck_assert_int_eq(pipit_route_evhttp_with(server, PIPIT_ANY, callbacks[i].path, callbacks[i].callback,
+				     callbacks[i].arg, &options),
 		    0);
 	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/number/{n}", reply_number, NULL), 0);
-	ck_assert_int_eq(pipit_fallback_evhttp(server, describe, NULL), 0);
+	ck_assert_int_eq(pipit_route_evhttp_with(server, PIPIT_ANY, "/{any...}", describe, NULL, &options), 0);
+	/* A fallback has an evhttp connection of its own for each client. */
+	if (!borrows)
+		ck_assert_int_eq(pipit_fallback_evhttp(server, describe, NULL), 0);
 	ck_assert_int_eq(pipit_server_listen(server), 0);
 	port = (unsigned)atoi(strrchr(pipit_server_url(server, 0), ':') + 1);
 }
@@ -635,6 +641,7 @@ static void forget_all(void)
 
 static void set_up_workers(void)
 {
+	borrows = false;
 	forget_all();
 	base = NULL;
 	make_server(2);
@@ -642,7 +649,7 @@ static void set_up_workers(void)
 	is_running = true;
 }
 
-static void set_up_attached(void)
+static void attach(void)
 {
 	forget_all();
 	make_server(1);
@@ -654,6 +661,18 @@ static void set_up_attached(void)
 	ck_assert_int_eq(pipit_server_attach(server, base), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, run_loop, base), 0);
 	is_running = true;
+}
+
+static void set_up_attached(void)
+{
+	borrows = false;
+	attach();
+}
+
+static void set_up_borrowed(void)
+{
+	borrows = true;
+	attach();
 }
 
 static void break_loop(void *arg)
@@ -1344,6 +1363,23 @@ static void go_on(void *arg)
 	evhttp_send_reply_end(pocket[order->index]);
 }
 
+/* Against its word the callback sets a close callback: it would be another client's. */
+START_TEST(takes_back_what_a_callback_set_on_a_borrowed_connection)
+{
+	int fd = wire_connect(port);
+	expect(get(fd, "/watched/connection"), 200, "watched");
+	expect_next(fd);
+	close(fd);
+	fd = wire_connect(port);
+	expect(wire_ask(fd, "GET /text?last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), 200, "last");
+	close(fd);
+	stop();
+	pipit_server_free(server);
+	server = NULL;
+	expect_notes("");
+}
+END_TEST
+
 START_TEST(answers_deferred_requests_in_any_order)
 {
 	enum { MANY = 60 };
@@ -1620,7 +1656,6 @@ static void add_served_tests(Suite *suite, const char *name, void (*prepare)(voi
 	tcase_add_loop_test(tcase, answers_http_1_0_without_chunks_and_keeps_it_when_it_can, 0, COUNT(old_requests));
 	tcase_add_loop_test(tcase, closes_when_client_or_callback_says_so, 0, COUNT(closings));
 	tcase_add_loop_test(tcase, dates_every_reply_once, 0, 5);
-	tcase_add_loop_test(tcase, shows_the_callback_one_whole_request, 0, COUNT(seen));
 	tcase_add_loop_test(tcase, shows_the_callback_odd_targets_as_they_are, 0, COUNT(odd_targets));
 	tcase_add_loop_test(tcase, hands_over_content_of_any_size, 0, 2);
 	tcase_add_loop_test(tcase, hands_over_content_cut_at_every_place, 0, COUNT(pieces));
@@ -1630,8 +1665,25 @@ static void add_served_tests(Suite *suite, const char *name, void (*prepare)(voi
 	tcase_add_test(tcase, answers_a_mixed_batch_of_fifty_in_order);
 	tcase_add_test(tcase, serves_many_connections_at_once);
 	tcase_add_test(tcase, leaves_the_notice_of_completion_to_the_callback);
-	tcase_add_loop_test(tcase, tells_the_callback_once_when_its_client_has_gone, 0, 2);
 	tcase_add_loop_test(tcase, survives_a_client_that_leaves_in_the_middle_of_a_reply, 0, 2);
+}
+
+/* Of callbacks that ask who their client is. */
+static void add_identity_tests(Suite *suite, const char *name, void (*prepare)(void))
+{
+	TCase *tcase = add_case(suite, name, prepare);
+	tcase_add_loop_test(tcase, shows_the_callback_one_whole_request, 0, COUNT(seen));
+	tcase_add_loop_test(tcase, tells_the_callback_once_when_its_client_has_gone, 0, 2);
+}
+
+static void add_deferred_tests(Suite *suite, const char *name, void (*prepare)(void))
+{
+	TCase *tcase = add_case(suite, name, prepare);
+	tcase_add_test(tcase, answers_deferred_requests_in_any_order);
+	tcase_add_test(tcase, keeps_pipelined_requests_waiting_behind_a_deferred_one);
+	tcase_add_loop_test(tcase, survives_a_reply_to_a_client_that_has_gone, 0, COUNT(departures));
+	tcase_add_test(tcase, drains_when_the_deferred_replies_are_out);
+	tcase_add_loop_test(tcase, survives_replies_after_the_server_was_freed, 0, 2);
 }
 
 int main(void)
@@ -1643,12 +1695,13 @@ int main(void)
 	signal(SIGPIPE, SIG_IGN);
 	add_served_tests(suite, "two workers", set_up_workers);
 	add_served_tests(suite, "attached", set_up_attached);
-	tcase = add_case(suite, "deferred", set_up_attached);
-	tcase_add_test(tcase, answers_deferred_requests_in_any_order);
-	tcase_add_test(tcase, keeps_pipelined_requests_waiting_behind_a_deferred_one);
-	tcase_add_loop_test(tcase, survives_a_reply_to_a_client_that_has_gone, 0, COUNT(departures));
-	tcase_add_test(tcase, drains_when_the_deferred_replies_are_out);
-	tcase_add_loop_test(tcase, survives_replies_after_the_server_was_freed, 0, 2);
+	add_served_tests(suite, "borrowed", set_up_borrowed);
+	add_identity_tests(suite, "who asks, two workers", set_up_workers);
+	add_identity_tests(suite, "who asks, attached", set_up_attached);
+	tcase = add_case(suite, "who asks, borrowed", set_up_borrowed);
+	tcase_add_test(tcase, takes_back_what_a_callback_set_on_a_borrowed_connection);
+	add_deferred_tests(suite, "deferred", set_up_attached);
+	add_deferred_tests(suite, "deferred, borrowed", set_up_borrowed);
 	tcase = add_case(suite, "compared", set_up_attached);
 	tcase_add_loop_test(tcase, answers_as_plain_evhttp_does, 0, COUNT(compared));
 	return run_suite(suite);

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What evhttp callbacks have buffered for clients that read slowly or not at all: it counts against the memory limit as what it
+ * is, and costs a client its connection when there is no room or it is far behind for too long. With evhttp connections of the
+ * clients' own and with borrowed ones.
+ */
+#include "daemon.h"
+#include "pipit.h"
+#include "suite.h"
+#include "wire.h"
+
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MEBIBYTE (1024u * 1024u)
+#define CHUNK_BYTES (50u * 1024u)
+#define LARGE_BYTES (24u * MEBIBYTE)
+/* Nobody knows how much of it the kernel takes. */
+#define KERNEL_BYTES (16u * MEBIBYTE)
+
+/* ---------------------------------------------------------------- callbacks */
+
+/* A camera that has a picture every few milliseconds, whoever looks. */
+struct camera {
+	struct evhttp_request *request;
+	struct event *timer;
+};
+
+static void on_picture(evutil_socket_t fd, short what, void *context)
+{
+	struct camera *camera = context;
+	struct evbuffer *picture;
+	(void)fd, (void)what;
+
+	if (!evhttp_request_get_connection(camera->request)) {
+		/* The client has gone: this frees the request. */
+		evhttp_send_reply_end(camera->request);
+		event_free(camera->timer);
+		free(camera);
+		return;
+	}
+	picture = evbuffer_new();
+	evbuffer_expand(picture, CHUNK_BYTES);
+	for (size_t i = 0; i < CHUNK_BYTES / 64; i++)
+		evbuffer_add(picture, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", 64);
+	evhttp_send_reply_chunk(camera->request, picture);
+	evbuffer_free(picture);
+}
+
+static void stream(struct evhttp_request *request, void *arg)
+{
+	static const struct timeval interval = { 0, 5000 };
+	struct camera *camera = calloc(1, sizeof *camera);
+	(void)arg;
+
+	camera->request = request;
+	camera->timer = event_new(
+	    evhttp_connection_get_base(evhttp_request_get_connection(request)), -1, EV_PERSIST, on_picture, camera);
+	evhttp_send_reply_start(request, HTTP_OK, "OK");
+	event_add(camera->timer, &interval);
+}
+
+static char large[LARGE_BYTES];
+
+static void send_memory(struct evhttp_request *request, void *arg)
+{
+	struct evbuffer *content = evbuffer_new();
+	(void)arg;
+	evbuffer_add(content, large, sizeof large);
+	evhttp_send_reply(request, HTTP_OK, "OK", content);
+	evbuffer_free(content);
+}
+
+/* A file behind some text. */
+static void send_file(struct evhttp_request *request, void *arg)
+{
+	struct evbuffer *content = evbuffer_new();
+	int fd = memfd_create("content", MFD_CLOEXEC);
+
+	if (ftruncate(fd, LARGE_BYTES) != 0)
+		abort();
+	if (arg)
+		evbuffer_set_flags(content, EVBUFFER_FLAG_DRAINS_TO_FD);
+	evbuffer_add_printf(content, "behind this:");
+	evbuffer_add_file(content, fd, 0, LARGE_BYTES);
+	evhttp_send_reply(request, HTTP_OK, "OK", content);
+	evbuffer_free(content);
+}
+
+/* ---------------------------------------------------------------- a server */
+
+static struct pipit_config config;
+static struct pipit_server *server;
+static struct daemon served; /* its port is what is looked at */
+static pthread_t thread;
+static bool borrows;
+
+static void *run(void *arg)
+{
+	pipit_server_run(arg);
+	return NULL;
+}
+
+static void start(void)
+{
+	const struct pipit_route_options options = { .borrows_connection = borrows };
+
+	server = pipit_server_new(&config);
+	ck_assert_ptr_nonnull(server);
+	pipit_route_evhttp_with(server, PIPIT_GET, "/stream", stream, NULL, &options);
+	pipit_route_evhttp_with(server, PIPIT_GET, "/memory", send_memory, NULL, &options);
+	pipit_route_evhttp_with(server, PIPIT_GET, "/file/mapped", send_file, NULL, &options);
+	pipit_route_evhttp_with(server, PIPIT_GET, "/file/sent", send_file, large, &options);
+	pipit_route(server, PIPIT_GET, "/metrics", pipit_serve_metrics, NULL);
+	ck_assert_int_eq(pipit_server_listen(server), 0);
+	served.port = (unsigned)atoi(strrchr(pipit_server_url(server, 0), ':') + 1);
+	ck_assert_int_eq(pthread_create(&thread, NULL, run, server), 0);
+}
+
+static void set_up(void)
+{
+	pipit_config_init(&config);
+	config.listen[0] = "127.0.0.1:0";
+	config.listen_count = 1;
+	config.workers = 1;
+	config.log_level = "error";
+	config.min_rate_bytes = 0;
+	/* A loop is broken by a second drain only when a camera is at work. */
+	config.drain_timeout_ms = 100;
+}
+
+static void set_up_own(void)
+{
+	borrows = false;
+	set_up();
+}
+
+static void set_up_borrowed(void)
+{
+	borrows = true;
+	set_up();
+}
+
+static void tear_down(void)
+{
+	pipit_server_stop(server);
+	pthread_join(thread, NULL);
+	pipit_server_free(server);
+}
+
+static double metric(const char *sample)
+{
+	return daemon_metric(&served, sample);
+}
+
+static double buffered(void)
+{
+	return metric("pipit_buffered_bytes");
+}
+
+/* A client that has asked, and whose kernel takes as little as it may. */
+static int ask_for(const char *path)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), few = 4096;
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)served.port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few), 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+	ck_assert(wire_print(fd, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path));
+	return fd;
+}
+
+/* ---------------------------------------------------------------- tests */
+
+static bool all_are_cut_off(void *count)
+{
+	return metric("http_requests_aborted_total") >= *(double *)count;
+}
+
+START_TEST(streams_that_nobody_reads_cost_no_more_than_the_memory_limit)
+{
+	enum { CLIENTS = 4 };
+	int fds[CLIENTS];
+	double count = CLIENTS, most = 0;
+	long long end = wire_now_ms() + 6ll * WIRE_PATIENCE_MS;
+
+	config.memory_limit = 4 * MEBIBYTE;
+	start();
+	for (int i = 0; i < CLIENTS; i++)
+		fds[i] = ask_for("/stream");
+	while (!all_are_cut_off(&count)) {
+		double now = buffered();
+		most = now > most ? now : most;
+		ck_assert_msg(
+		    wire_now_ms() < end, "%g of %g were cut off", metric("http_requests_aborted_total"), count);
+	}
+	/* Each may have added a chunk before it was looked at. */
+	ck_assert_double_le(most, 4.0 * MEBIBYTE + CLIENTS * (CHUNK_BYTES + 4096.0));
+	ck_assert_double_ge(metric("http_rejected_total{reason=\"memory_limit\"}"), count);
+	ck_assert_double_le(buffered(), 0);
+	for (int i = 0; i < CLIENTS; i++)
+		close(fds[i]);
+}
+END_TEST
+
+static bool is_buffered(void *least)
+{
+	return buffered() >= *(double *)least;
+}
+
+static bool nothing_is_buffered(void *unused)
+{
+	(void)unused;
+	return buffered() <= 0;
+}
+
+START_TEST(a_reply_in_memory_counts_as_long_as_it_waits)
+{
+	double least = LARGE_BYTES - KERNEL_BYTES;
+	struct wire_response response;
+	int fd;
+
+	start();
+	fd = ask_for("/memory");
+	ck_assert(wire_wait(is_buffered, &least));
+	ck_assert_double_le(buffered(), LARGE_BYTES + 4096.0);
+	response = wire_read(fd, false);
+	ck_assert(response.is_complete);
+	ck_assert_uint_eq(response.length, LARGE_BYTES);
+	wire_free(&response);
+	ck_assert(wire_wait(nothing_is_buffered, NULL));
+	close(fd);
+}
+END_TEST
+
+static const char *const file_paths[] = { "/file/mapped", "/file/sent" };
+
+START_TEST(a_file_counts_as_little_memory)
+{
+	double least = 1;
+	struct wire_response response;
+	int fd;
+
+	config.memory_limit = 2 * MEBIBYTE;
+	start();
+	fd = ask_for(file_paths[_i]);
+	ck_assert(wire_wait(is_buffered, &least));
+	ck_assert_double_le(buffered(), MEBIBYTE + 4096.0);
+	/* What was taken apart to be measured is whole. */
+	response = wire_read(fd, false);
+	ck_assert(response.is_complete);
+	ck_assert_uint_eq(response.length, LARGE_BYTES + strlen("behind this:"));
+	ck_assert_int_eq(strncmp(response.content, "behind this:", 12), 0);
+	wire_free(&response);
+	ck_assert_double_le(metric("http_rejected_total{reason=\"memory_limit\"}"), 0);
+	close(fd);
+}
+END_TEST
+
+/* It reads, but never as fast as its callback writes. */
+START_TEST(a_client_that_stays_far_behind_its_callback_is_closed)
+{
+	char bytes[512];
+	long long end = wire_now_ms() + 6ll * WIRE_PATIENCE_MS;
+	int fd;
+
+	config.memory_limit = 0;
+	config.write_timeout_ms = 1000;
+	start();
+	fd = ask_for("/stream");
+	while (metric("http_timeouts_total{phase=\"write\"}") < 1) {
+		ck_assert_msg(wire_now_ms() < end, "it is not closed");
+		if (recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) == 0)
+			break;
+	}
+	ck_assert_double_eq(metric("http_timeouts_total{phase=\"write\"}"), 1);
+	ck_assert_double_eq(metric("http_requests_aborted_total"), 1);
+	close(fd);
+}
+END_TEST
+
+/* One that keeps up is not. */
+START_TEST(a_client_that_keeps_up_with_its_callback_stays)
+{
+	char bytes[65536];
+	size_t total = 0;
+	int fd;
+
+	config.write_timeout_ms = 250;
+	config.memory_limit = MEBIBYTE;
+	config.max_body_bytes = MEBIBYTE;
+	start();
+	fd = wire_connect(served.port);
+	ck_assert(wire_print(fd, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"));
+	while (total < 10 * MEBIBYTE) {
+		ssize_t received = recv(fd, bytes, sizeof bytes, 0);
+		ck_assert_int_gt(received, 0);
+		total += (size_t)received;
+	}
+	ck_assert_double_eq(metric("http_timeouts_total{phase=\"write\"}"), 0);
+	close(fd);
+}
+END_TEST
+
+static void add_tests(Suite *suite, const char *name, void (*prepare)(void))
+{
+	TCase *tests = tcase_create(name);
+	tcase_add_checked_fixture(tests, prepare, tear_down);
+	tcase_add_test(tests, streams_that_nobody_reads_cost_no_more_than_the_memory_limit);
+	tcase_add_test(tests, a_reply_in_memory_counts_as_long_as_it_waits);
+	tcase_add_loop_test(tests, a_file_counts_as_little_memory, 0, 2);
+	tcase_add_test(tests, a_client_that_stays_far_behind_its_callback_is_closed);
+	tcase_add_test(tests, a_client_that_keeps_up_with_its_callback_stays);
+	suite_add_tcase(suite, tests);
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("evhttp_buffer");
+
+	signal(SIGPIPE, SIG_IGN);
+	add_tests(suite, "own", set_up_own);
+	add_tests(suite, "borrowed", set_up_borrowed);
+	return run_suite(suite);
+}
