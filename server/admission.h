@@ -5,7 +5,7 @@
 
 #include "connection.h"
 
-/* Somebody was accepted: take the connection up, or refuse it. Its peer is known already. What it waits for is
+/* A connection was accepted: take it up, or refuse it. Its peer is known already. What it waits for is
  * the caller's to decide. */
 void pipit_admission_adopt(struct pipit_connection *connection, int fd);
 

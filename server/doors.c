@@ -119,7 +119,7 @@ struct pipit_connection *pipit_connection_take_spare(struct pipit_transport *tra
 	return connection;
 }
 
-/* Whoever has come is taken up at the end of the turn: until then nobody can ask him to leave again. */
+/* The connection is taken up at the end of the turn: until then nothing can evict it. */
 static void take_up(struct pipit_transport *transport, int fd, const struct sockaddr_storage *peer, socklen_t length)
 {
 	struct pipit_connection *connection = pipit_connection_take_spare(transport);
@@ -143,7 +143,7 @@ static bool close_door(struct pipit_door *door)
 	return event_del(&door->event) == 0;
 }
 
-/* False when nobody was there, or accept4() failed. */
+/* False when no connection was waiting, or accept4() failed. */
 static bool accept_one(struct pipit_door *door)
 {
 	struct sockaddr_storage peer;
@@ -162,7 +162,7 @@ static bool accept_one(struct pipit_door *door)
 }
 
 /*
- * An accept4() that finds nobody costs nearly as much as one that does, because it makes a socket first. So a turn takes one
+ * An accept4() that finds no connection costs nearly as much as one that does, because it makes a socket first. So a turn takes one
  * connection, and more only where they keep coming: twice as many after some turns in which that was not enough. A drain takes
  * all: it closes the door next.
  */

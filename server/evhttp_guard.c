@@ -43,7 +43,7 @@ static struct evhttp_bound_socket *accept_nothing(struct evhttp *http)
 	return bound;
 }
 
-/* libevent tells nobody the event_base of an evhttp, but that of a listener, of which evhttp makes one for every socket. NULL when
+/* libevent has no function for the event_base of an evhttp, but one for that of a listener, and evhttp makes one for every socket. NULL when
  * there is none, or memory or descriptors are short. */
 static struct event_base *base_of(struct evhttp *http)
 {

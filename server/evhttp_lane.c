@@ -446,8 +446,8 @@ static bool is_valid(const struct pipit_connection *connection, const struct pip
 
 /*
  * The reply stays in evhttp's buffer and leaves from there, because only evbuffer_write() knows how to read all of it (a body
- * added as a file is no memory). So the head is changed in place, and only when it must be. evhttp writes a whole head before
- * anybody else gets to look. False when it is no reply, or memory is short.
+ * added as a file is no memory). So the head is changed in place, and only when it must be. evhttp writes a whole head in
+ * one go. False when it is no reply, or memory is short.
  */
 static bool take_head(struct pipit_connection *connection, struct evbuffer *output)
 {
@@ -455,9 +455,12 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 	struct pipit_reply_evhttp reply;
 	struct pipit_reply_amendments amendments = { .content_length = -1 };
 	size_t length;
-	const char *head = find_head(output, connection->is_head, &reply, &length);
+	const char *head;
 	bool has_length;
 
+	link->is_measured = true;
+	head = find_head(output, connection->is_head, &reply, &length);
+	link->is_measured = false;
 	if (!head || !is_reply(head, &reply))
 		return false;
 	if (connection->minor == 0 && reply.has_content && reply.content_length <= 0)

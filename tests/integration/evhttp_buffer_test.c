@@ -25,12 +25,12 @@
 #define MEBIBYTE (1024u * 1024u)
 #define CHUNK_BYTES (50u * 1024u)
 #define LARGE_BYTES (24u * MEBIBYTE)
-/* Nobody knows how much of it the kernel takes. */
+/* More than the kernel takes of it. */
 #define KERNEL_BYTES (16u * MEBIBYTE)
 
 /* ---------------------------------------------------------------- callbacks */
 
-/* A camera that has a picture every few milliseconds, whoever looks. */
+/* A camera that has a picture every few milliseconds, also for a client that does not read. */
 struct camera {
 	struct evhttp_request *request;
 	struct event *timer;

@@ -229,7 +229,7 @@ def check_connections(piece):
         "closed": piece.count("close"),
     }
     assert all(count == CONNECTIONS for count in exact.values()), f"{piece.name}: {exact} of {CONNECTIONS} connections"
-    # One more accept4() finds that nobody else has come, one recvfrom() that nothing is behind the request; shutdown() sends the
+    # One more accept4() finds no other connection, one recvfrom() that nothing is behind the request; shutdown() sends the
     # end with the reply. A socket whose request comes later than its accept costs one recvfrom() more, and is watched: added
     # and taken away.
     added = piece.count("epoll_ctl", lambda call: "EPOLL_CTL_ADD" in call.arguments)
