@@ -383,11 +383,12 @@ static uint64_t put_buckets(struct page *page, const struct shape *shape, const 
 /* Labels that the page has already. */
 static void put_labels_again(struct page *page, size_t labels, size_t length)
 {
-	if (!make_room(page, length))
+	page->has_labels = length > 0;
+	/* Without a label there may be no page either, when memory is short. */
+	if (length == 0 || !make_room(page, length))
 		return;
 	memcpy(page->data + page->length, page->data + labels, length);
 	page->length += length;
-	page->has_labels = length > 0;
 }
 
 /* _count is the last of the cumulative buckets, not a cell of its own: the two are equal whatever the worker does now. */
