@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pipit: an embedded HTTP/1.1 microserver on libevent's evhttp.
+ * pipit: an embedded HTTP/1.1 microserver on libevent, for native handlers and for callbacks of evhttp.
  *
  * This is the only public header. It includes nothing but the C library, and may be used from C++.
  *
@@ -89,8 +89,9 @@ struct pipit_config {
 	uint64_t max_requests_per_connection;
 	/**
 	 * Bytes that all connections of the process may have buffered at once: content that is arriving, replies that a client
-	 * has not taken yet. At the limit new content is refused with 503. No content can be larger, so it is at least
-	 * `max_body_bytes`. Heads that are arriving may take half of it, whatever else there is. Default 67108864.
+	 * has not taken yet, those of evhttp callbacks included. At the limit new content is refused with 503, and a reply that
+	 * needs more is cut off. No content can be larger, so it is at least `max_body_bytes`. Heads that are arriving may take
+	 * half of it, whatever else there is. Default 67108864.
 	 */
 	uint64_t memory_limit;
 	/** Clients that may follow pipit_serve_events() at once (503 above). Default 1000; 0: any number. */
@@ -109,7 +110,9 @@ struct pipit_config {
 	uint64_t max_body_bytes;
 	/**
 	 * Bytes of replies that wait for one client before no more of its pipelined requests are handled; a single longer reply
-	 * is kept whole. Each worker has one buffer of this size. Default 65536, range 4096 to 16777216.
+	 * is kept whole. An evhttp callback may add chunks faster than its client reads: when more than this and its largest
+	 * chunk wait for write_timeout_ms, the connection is closed. Each worker has one buffer of this size. Default 65536,
+	 * range 4096 to 16777216.
 	 */
 	uint64_t max_output_bytes;
 	/** Nesting of arrays and objects in JSON (400 above). Default 64, range 1 to 512. */
@@ -168,9 +171,9 @@ PIPIT_API const char *pipit_version(void);
 
 /**
  * Give libevent a reserve. libevent 2.1 crashes in three places when a small allocation fails; with a reserve it gets those
- * from there, and when a quarter of it is in use, requests are refused with 503 and nobody is let in until there is memory
- * again. Makes libevent's allocations faster, too: each thread keeps blocks of up to 1 KiB that libevent frees, at most 528 KiB
- * of them, until it ends.
+ * from there. When a quarter of it is in use, requests for evhttp callbacks are refused with 503 until there is memory again; a
+ * server each of whose clients has an evhttp connection accepts no clients then. Makes libevent's allocations faster, too: each
+ * thread keeps blocks of up to 1 KiB that libevent frees, at most 552 KiB of them, until it ends.
  *
  * For programs that own their process only, because it takes event_set_mem_functions() from everybody else; before any other
  * use of libevent, and before there are threads. The reserve stays until the process ends.
@@ -253,8 +256,9 @@ PIPIT_API void pipit_server_free(struct pipit_server *server);
  * settings refuse stays refused. No thread and no signal handler; everything runs on the evhttp's event_base. May be called for
  * several addresses, and for several evhttps.
  *
- * It takes evhttp_set_bevcb(), so that sockets which the program binds by evhttp_bind_socket() are guarded too, from now on.
- * evhttp_free() frees what this made, with the next turn of the loop or event_base_free(). docs/evhttp.md has the differences.
+ * It takes evhttp_set_bevcb(), so that sockets which the program binds by evhttp_bind_socket() are guarded too, from now on; a
+ * program that has TLS by that callback would lose it. The program ignores SIGPIPE. evhttp_free() frees what this made, with the
+ * next turn of the loop or event_base_free(); no callback may hold a request then. docs/evhttp.md has the differences.
  *
  * @param http     made with an event_base; kept until evhttp_free()
  * @param address  a numeric address, or a name, of which the first address counts; NULL: any IPv4 address
@@ -331,9 +335,10 @@ struct pipit_route_options {
 	bool refuse_body;
 	/**
 	 * Of an evhttp callback only. True: the callback does not ask who its client is (evhttp_connection_get_peer(),
-	 * evhttp_request.remote_host) and sets nothing on the evhttp_connection (no close callback, no timeout). Its requests then
-	 * borrow an evhttp connection from a pool of the worker until their replies are complete. When all evhttp callbacks of a
-	 * server do, an idle client costs 3 KiB less. False (default): each client has an evhttp connection of its own.
+	 * evhttp_connection_get_addr(), evhttp_request.remote_host) nor for its socket, and sets nothing on the evhttp_connection (no
+	 * close callback, no timeout, no limit): that would reach other clients. Its requests then borrow an evhttp connection from a
+	 * pool of the worker until their replies are complete. When all evhttp callbacks of a server do, an idle client costs 3 KiB
+	 * less. False (default): each client has an evhttp connection of its own.
 	 */
 	bool borrows_connection;
 	/** What the route is for, in one line. */
@@ -384,7 +389,8 @@ PIPIT_API int pipit_route_with(struct pipit_server *server, unsigned methods, co
  * Register an evhttp callback, unchanged: evhttp_send_reply(), evhttp_send_reply_start/chunk/end(),
  * evhttp_send_error(), now or later. The callback meets one whole request, its content in the input buffer with
  * Content-Length, never chunked. One that replies later replies in every case, also when its client has gone: that frees the
- * request. Arguments and result as for pipit_route().
+ * request. pipit_server_run() calls it on all worker threads. docs/evhttp.md says what every function of evhttp does in it.
+ * Arguments and result as for pipit_route().
  */
 PIPIT_API int pipit_route_evhttp(
     struct pipit_server *server, unsigned methods, const char *pattern, pipit_evhttp_callback *callback, void *arg);
