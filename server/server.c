@@ -476,11 +476,13 @@ int pipit_server_attach_evhttp(
 	if (server->is_started)
 		return -EBUSY;
 	server->shared.evhttp = http;
+	/* It says itself why it cannot. */
 	error = pipit_server_attach(server, base);
-	if (error == 0)
-		error = pipit_worker_watch_evhttp(server->workers[0], on_evhttp_freed, server);
 	if (error != 0)
-		pipit_log(PIPIT_LOG_ERROR, "cannot guard the evhttp: %s", strerror(-error));
+		return error;
+	error = pipit_worker_watch_evhttp(server->workers[0], on_evhttp_freed, server);
+	if (error != 0)
+		pipit_log(PIPIT_LOG_ERROR, "cannot guard the evhttp: out of memory or descriptors");
 	return error;
 }
 

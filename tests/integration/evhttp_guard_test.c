@@ -79,8 +79,8 @@ static void dump(struct evhttp_request *request, void *name)
 	struct evbuffer *text = evbuffer_new();
 	struct evkeyval *field;
 
-	evbuffer_add_printf(text, "%s: %s %s ", (const char *)name, command_name(request),
-	    evhttp_request_get_uri(request));
+	evbuffer_add_printf(
+	    text, "%s: %s %s ", (const char *)name, command_name(request), evhttp_request_get_uri(request));
 	describe_peer(request, text);
 	TAILQ_FOREACH(field, evhttp_request_get_input_headers(request), next)
 	evbuffer_add_printf(text, "  %s: %s\n", field->key, field->value);

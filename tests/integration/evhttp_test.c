@@ -550,8 +550,8 @@ static struct event_base *base; /* when attached; the plain evhttp is on it too 
 static struct evhttp *plain;
 static unsigned plain_port;
 static struct evhttp *guarded; /* the program's, with the server in front; NULL: the callbacks are the server's */
-static struct event *calls; /* on door[0] */
-static int door[2];         /* struct call in, one byte back */
+static struct event *calls;    /* on door[0] */
+static int door[2];            /* struct call in, one byte back */
 static pthread_t thread;
 static bool is_running;
 
