@@ -143,7 +143,8 @@ static void reply_and_free_evhttp(struct evhttp_request *request, void *http)
 {
 	evhttp_send_reply(request, 200, "OK", NULL);
 	evhttp_free(http);
-	program.http = NULL;
+	if (http == program.http)
+		program.http = NULL;
 	atomic_fetch_add(&called, 1);
 }
 
@@ -186,6 +187,14 @@ static void start_program(struct program *made, struct event_base *base)
 	add_socket(made);
 }
 
+static void end_in_handler(struct pipit_request *request, void *http)
+{
+	evhttp_free(http);
+	program.http = NULL;
+	pipit_reply_text(request, 200, hello);
+	atomic_fetch_add(&called, 1);
+}
+
 static void guard_by_server(struct evhttp *http)
 {
 	struct pipit_config config;
@@ -196,6 +205,7 @@ static void guard_by_server(struct evhttp *http)
 	config.log_level = "error";
 	server = pipit_server_new(&config);
 	ck_assert_ptr_nonnull(server);
+	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/native/end", end_in_handler, http), 0);
 	ck_assert_int_eq(pipit_server_guard_evhttp(server, http), 0);
 }
 
@@ -504,12 +514,58 @@ START_TEST(ends_with_an_evhttp_that_its_own_callback_frees)
 }
 END_TEST
 
+static void *dispatch(void *base)
+{
+	event_base_dispatch(base);
+	atomic_fetch_add(&called, 1);
+	return NULL;
+}
+
+/* The guard is no reason for a loop to go on. */
+START_TEST(lets_the_loop_return_when_the_evhttp_was_freed)
+{
+	struct event_base *base = event_base_new();
+	struct program other;
+	pthread_t thread;
+	int fd;
+
+	start_program(&other, base);
+	ck_assert_int_eq(pthread_create(&thread, NULL, dispatch, base), 0);
+	expect_guarded(other.port);
+	fd = wire_connect(other.port);
+	ck_assert(wire_print(fd, "GET /end HTTP/1.1\r\nHost: x\r\n\r\n"));
+	wait_for_call(2);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	event_base_free(base);
+	free(wire_read_all(fd, NULL));
+	close(fd);
+}
+END_TEST
+
 static void end_server(void *arg)
 {
 	(void)arg;
 	pipit_server_free(server);
 	server = NULL;
 }
+
+/* pipit_server_free() may come later, when no loop runs. */
+START_TEST(ends_with_an_evhttp_that_a_native_handler_frees)
+{
+	int fd = wire_connect(program.port), idle = wire_connect(program.port);
+
+	expect_hello(idle);
+	ck_assert(wire_print(fd, "GET /native/end HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+	wait_for_call(1);
+	free(wire_read_all(fd, NULL));
+	ck_assert(wire_is_closed(idle));
+	expect_unreachable(program.port);
+	ck_assert_uint_eq(pipit_server_connections(server), 0);
+	pipit_server_drain(server);
+	close(fd);
+	close(idle);
+}
+END_TEST
 
 static void bind_plain_socket(void *made)
 {
@@ -934,11 +990,10 @@ END_TEST
 START_TEST(serves_an_evhttp_whose_first_address_could_not_be_bound)
 {
 	struct program other = { .http = NULL };
-	size_t lines;
 
 	loop_stop(&loop);
 	other.http = new_evhttp(loop.base);
-	ck_assert_int_eq(bind_heard(other.http, "127.0.0.1", program.port, &lines), -EADDRINUSE);
+	EXPECT_FAILURE(bind_heard(other.http, "127.0.0.1", program.port, &lines), -EADDRINUSE);
 	add_socket(&other);
 	loop_run(&loop);
 	expect_guarded(other.port);
@@ -1007,6 +1062,29 @@ START_TEST(refuses_to_guard_twice_or_with_a_server_that_cannot)
 }
 END_TEST
 
+START_TEST(guards_with_the_same_server_once_the_port_is_free)
+{
+	struct program other = { .http = NULL };
+	struct pipit_server *guarding;
+	char taken[64];
+	unsigned port = program.port;
+
+	loop_stop(&loop);
+	snprintf(taken, sizeof taken, "127.0.0.1:%u", port);
+	guarding = new_server(taken);
+	other.http = new_evhttp(loop.base);
+	for (int i = 0; i < 2; i++)
+		EXPECT_FAILURE(guard_heard(guarding, other.http, &lines), -EADDRINUSE);
+	delete_socket(&program);
+	ck_assert_int_eq(pipit_server_guard_evhttp(guarding, other.http), 0);
+	loop_run(&loop);
+	expect_guarded(port);
+	loop_stop(&loop);
+	pipit_server_free(guarding);
+	evhttp_free(other.http);
+}
+END_TEST
+
 /* Every descriptor that it needs may be the one that is missing. */
 START_TEST(leaks_nothing_when_descriptors_run_out_while_it_begins_to_guard)
 {
@@ -1058,6 +1136,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, set_up_bound, tear_down);
 	tcase_add_loop_test(tcase, ends_with_the_evhttp_while_the_loop_runs, 0, 6);
 	tcase_add_test(tcase, ends_with_an_evhttp_that_its_own_callback_frees);
+	tcase_add_test(tcase, lets_the_loop_return_when_the_evhttp_was_freed);
 	tcase_add_test(tcase, guards_several_evhttps_of_one_base_and_frees_each_by_itself);
 	tcase_add_test(tcase, guards_evhttps_of_several_bases);
 	tcase_add_test(tcase, guards_an_evhttp_at_the_address_of_one_that_was_freed);
@@ -1070,11 +1149,13 @@ int main(void)
 	tcase_add_test(tcase, refuses_to_bind_what_cannot_be_and_says_why);
 	tcase_add_test(tcase, serves_an_evhttp_whose_first_address_could_not_be_bound);
 	tcase_add_test(tcase, refuses_to_guard_twice_or_with_a_server_that_cannot);
+	tcase_add_test(tcase, guards_with_the_same_server_once_the_port_is_free);
 	tcase_add_test(tcase, leaks_nothing_when_descriptors_run_out_while_it_begins_to_guard);
 	suite_add_tcase(suite, tcase);
 
 	tcase = tcase_create("server");
 	tcase_add_checked_fixture(tcase, set_up_server, tear_down_server);
+	tcase_add_test(tcase, ends_with_an_evhttp_that_a_native_handler_frees);
 	tcase_add_test(tcase, leaves_the_evhttp_without_a_guard_when_the_server_is_freed);
 	tcase_add_test(tcase, takes_a_new_server_when_the_old_one_was_freed);
 	tcase_add_test(tcase, drains_although_a_socket_was_deleted);
