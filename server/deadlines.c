@@ -16,7 +16,7 @@
 #define WINDOW_MS 10000
 #define WINDOW_GRACE_MIN_MS 1000
 
-/* A program's evhttp may allow a silent client less (evhttp_set_timeout()). */
+/* A program's evhttp may allow a silent client less (evhttp_set_timeout()), or a callback (evhttp_connection_set_timeout()). */
 static uint64_t silence_ms(const struct pipit_connection *connection, uint64_t limit_ms)
 {
 	uint64_t own_ms = connection->link ? connection->link->timeout_ms : 0;

@@ -120,6 +120,17 @@ static void reply_deferred(void *text)
 	evbuffer_free(content);
 }
 
+/* "?SECONDS[d]", of this connection; "d": the reply is deferred. */
+static void set_own_timeout(struct evhttp_request *request, void *arg)
+{
+	const char *seconds = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
+	evhttp_connection_set_timeout(evhttp_request_get_connection(request), atoi(seconds));
+	if (strchr(seconds, 'd'))
+		defer(request, arg);
+	else
+		evhttp_send_reply(request, 200, "OK", NULL);
+}
+
 static void count_close(struct evhttp_connection *connection, void *arg)
 {
 	(void)connection, (void)arg;
@@ -158,6 +169,7 @@ static void add_callbacks(void)
 	evhttp_set_cb(http, "/file", send_file, NULL);
 	evhttp_set_cb(http, "/echo", echo, NULL);
 	evhttp_set_cb(http, "/defer", defer, NULL);
+	evhttp_set_cb(http, "/timeout", set_own_timeout, NULL);
 	evhttp_set_cb(http, "/watch", watch, NULL);
 	evhttp_set_cb(http, "/option", set_option, NULL);
 	evhttp_set_cb(http, "/enable", enable_and_defer, NULL);
@@ -618,11 +630,13 @@ START_TEST(closes_an_upload_that_stands_still_for_the_timeout_of_evhttp)
 }
 END_TEST
 
-/* It lasts until an idle client that came with it has been closed, and longer. */
+/* Or of a callback. It lasts until an idle client that came with it has been closed, and longer. */
 START_TEST(lets_an_upload_that_moves_take_longer_than_the_timeout_of_evhttp)
 {
 	int fd = wire_connect(port), idle = wire_connect(port);
 
+	if (_i == 1)
+		expect(get(fd, "/timeout?1"), 200, "");
 	expect_next(idle);
 	ck_assert(wire_print(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
 	while (!wire_is_readable(idle, 100))
@@ -679,6 +693,49 @@ START_TEST(closes_a_client_that_reads_nothing_for_the_timeout_of_evhttp)
 	unlink(file_name);
 	close(fd);
 	close(idle);
+}
+END_TEST
+
+/* Clients, one after the other, have been idle for the timeout of evhttp. */
+static void wait_for_timeouts(int times)
+{
+	while (times-- > 0) {
+		int fd = wire_connect(port);
+		expect_next(fd);
+		ck_assert(wire_is_closed(fd));
+		close(fd);
+	}
+}
+
+START_TEST(closes_an_idle_client_after_the_timeout_that_a_callback_has_set)
+{
+	int patient = wire_connect(port), impatient;
+
+	expect(get(patient, "/timeout?3600"), 200, "");
+	wait_for_timeouts(2);
+	expect(get(patient, "/next"), 200, NULL);
+	impatient = wire_connect(port);
+	expect(get(impatient, "/timeout?3600"), 200, "");
+	expect(get(impatient, "/timeout?1"), 200, "");
+	ck_assert(wire_is_closed(impatient));
+	close(patient);
+	close(impatient);
+}
+END_TEST
+
+START_TEST(lets_a_reply_come_later_than_the_timeout_that_its_callback_has_set)
+{
+	static char late[] = "late";
+	int fd = wire_connect(port);
+
+	ck_assert(wire_print(fd, "GET /timeout?1d HTTP/1.1\r\nHost: x\r\n\r\n"));
+	while (!atomic_load(&deferred))
+		pause_for(1);
+	wait_for_timeouts(2);
+	loop_call(&loop, reply_deferred, late);
+	expect(wire_read(fd, false), 200, late);
+	expect_next(fd);
+	close(fd);
 }
 END_TEST
 
@@ -866,9 +923,11 @@ int main(void)
 	tcase_add_checked_fixture(tcase, set_up_timeout, tear_down);
 	tcase_add_test(tcase, closes_an_idle_client_after_the_timeout_of_evhttp);
 	tcase_add_test(tcase, closes_an_upload_that_stands_still_for_the_timeout_of_evhttp);
-	tcase_add_test(tcase, lets_an_upload_that_moves_take_longer_than_the_timeout_of_evhttp);
+	tcase_add_loop_test(tcase, lets_an_upload_that_moves_take_longer_than_the_timeout_of_evhttp, 0, 2);
 	tcase_add_test(tcase, lets_a_callback_take_longer_than_the_timeout_of_evhttp);
 	tcase_add_test(tcase, closes_a_client_that_reads_nothing_for_the_timeout_of_evhttp);
+	tcase_add_test(tcase, closes_an_idle_client_after_the_timeout_that_a_callback_has_set);
+	tcase_add_test(tcase, lets_a_reply_come_later_than_the_timeout_that_its_callback_has_set);
 	suite_add_tcase(suite, tcase);
 
 	tcase = tcase_create("server");
