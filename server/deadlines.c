@@ -125,7 +125,8 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 		sweep_idle(connection, now_ms);
 		break;
 	case PHASE_HEAD:
-		if (has_passed(now_ms, connection->phase_ms, config->head_timeout_ms))
+		if (has_passed(now_ms, connection->phase_ms, config->head_timeout_ms) ||
+		    has_passed(now_ms, connection->moved_ms, silence_ms(connection, 0)))
 			time_out(connection, PIPIT_PHASE_HEAD, PIPIT_REASON_HEAD_TIMEOUT);
 		break;
 	case PHASE_BODY:

@@ -707,6 +707,16 @@ static void wait_for_timeouts(int times)
 	}
 }
 
+START_TEST(closes_a_client_that_is_silent_in_its_head_for_the_timeout_of_evhttp)
+{
+	int fd = wire_connect(port);
+	ck_assert(wire_print(fd, "GET / HTTP/1.1\r\nHo"));
+	wait_for_timeouts(2);
+	ck_assert(wire_is_readable(fd, 1000));
+	close(fd);
+}
+END_TEST
+
 START_TEST(closes_an_idle_client_after_the_timeout_that_a_callback_has_set)
 {
 	int patient = wire_connect(port), impatient;
@@ -926,6 +936,7 @@ int main(void)
 	tcase_add_loop_test(tcase, lets_an_upload_that_moves_take_longer_than_the_timeout_of_evhttp, 0, 2);
 	tcase_add_test(tcase, lets_a_callback_take_longer_than_the_timeout_of_evhttp);
 	tcase_add_test(tcase, closes_a_client_that_reads_nothing_for_the_timeout_of_evhttp);
+	tcase_add_test(tcase, closes_a_client_that_is_silent_in_its_head_for_the_timeout_of_evhttp);
 	tcase_add_test(tcase, closes_an_idle_client_after_the_timeout_that_a_callback_has_set);
 	tcase_add_test(tcase, lets_a_reply_come_later_than_the_timeout_that_its_callback_has_set);
 	suite_add_tcase(suite, tcase);
