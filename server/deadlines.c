@@ -16,7 +16,7 @@
 #define WINDOW_MS 10000
 #define WINDOW_GRACE_MIN_MS 1000
 
-/* A program's evhttp may allow a silent client less (evhttp_set_timeout()). */
+/* A program's evhttp may allow a silent client less (evhttp_set_timeout()), or a callback (evhttp_connection_set_timeout()). */
 static uint64_t silence_ms(const struct pipit_connection *connection, uint64_t limit_ms)
 {
 	uint64_t own_ms = connection->link ? connection->link->timeout_ms : 0;
@@ -125,7 +125,8 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 		sweep_idle(connection, now_ms);
 		break;
 	case PHASE_HEAD:
-		if (has_passed(now_ms, connection->phase_ms, config->head_timeout_ms))
+		if (has_passed(now_ms, connection->phase_ms, config->head_timeout_ms) ||
+		    has_passed(now_ms, connection->moved_ms, silence_ms(connection, 0)))
 			time_out(connection, PIPIT_PHASE_HEAD, PIPIT_REASON_HEAD_TIMEOUT);
 		break;
 	case PHASE_BODY:

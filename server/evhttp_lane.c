@@ -170,11 +170,19 @@ static bool is_reading(const struct pipit_evhttp_link *link)
 	return bufferevent_get_enabled(link->bev) == EV_READ;
 }
 
+/* Code that is not ours has had the link. */
+static void look_at_link(struct pipit_evhttp_link *link)
+{
+	link->is_let_go = pipit_evhttp_link_is_let_go(link);
+	if (!link->is_let_go)
+		pipit_evhttp_link_take_timeout(link);
+}
+
 /* Let evhttp go on. It may let go of the link. */
 static void trigger(struct pipit_evhttp_link *link, short what)
 {
 	bufferevent_trigger(link->bev, what, BEV_TRIG_IGNORE_WATERMARKS);
-	link->is_let_go = pipit_evhttp_link_is_let_go(link);
+	look_at_link(link);
 }
 
 /* The program's evhttp has called back, or answered by itself (404, 413, 501), when it has read all or written something. What it
@@ -577,7 +585,7 @@ bool pipit_evhttp_pump(struct pipit_connection *connection)
 		return false;
 	}
 	if (connection->transport->current != connection)
-		link->is_let_go = pipit_evhttp_link_is_let_go(link);
+		look_at_link(link);
 	while (!link->is_let_go && !is_reading(link)) {
 		struct evbuffer *output = bufferevent_get_output(link->bev);
 		if (evbuffer_get_length(output) == 0 || !send_output(connection, output))

@@ -180,6 +180,16 @@ static uint64_t milliseconds(const struct timeval *time)
 	return (uint64_t)time->tv_sec * 1000 + (uint64_t)time->tv_usec / 1000;
 }
 
+/* The bufferevent's timers see neither the bytes that we receive nor those that we send, and run while a callback has deferred its
+ * reply: they would cut off whatever takes longer. deadlines.c keeps the limit. */
+void pipit_evhttp_link_take_timeout(struct pipit_evhttp_link *link)
+{
+	if (!evutil_timerisset(&link->bev->timeout_read))
+		return;
+	link->timeout_ms = milliseconds(&link->bev->timeout_read);
+	bufferevent_set_timeouts(link->bev, NULL, NULL);
+}
+
 int pipit_evhttp_link_accepted(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->link;
@@ -195,11 +205,7 @@ int pipit_evhttp_link_accepted(struct pipit_connection *connection)
 		link->connection = NULL;
 		return -1;
 	}
-	/* evhttp_set_timeout() of a program: the bufferevent's timers see neither the bytes that we receive nor those that we send,
-	 * and would cut off whatever takes longer. deadlines.c keeps its limit. */
-	link->timeout_ms = milliseconds(&link->bev->timeout_read);
-	if (link->timeout_ms)
-		bufferevent_set_timeouts(link->bev, NULL, NULL);
+	pipit_evhttp_link_take_timeout(link);
 	return link->fd;
 }
 

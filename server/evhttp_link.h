@@ -30,7 +30,7 @@ struct pipit_evhttp_link {
 	struct pipit_evhttp_link *next;   /* in the pool */
 	/* Accepted by evhttp, which calls shutdown() on it when it lets go, so that it must not be closed before; -1: none. */
 	int fd;
-	uint64_t timeout_ms; /* what the program's evhttp allows a silent client; 0: any time */
+	uint64_t timeout_ms; /* what the program's evhttp, or a callback, allows a silent client; 0: any time */
 
 	/* the current request */
 	struct evhttp_request *request; /* until its reply is complete; NULL when the callback is the program's */
@@ -73,6 +73,9 @@ void pipit_evhttp_link_detach(struct pipit_connection *connection);
 
 /* evhttp has accepted: the descriptor, which stays the link's. -1 when evhttp was short of memory; the link is then lost. */
 int pipit_evhttp_link_accepted(struct pipit_connection *connection);
+
+/* evhttp, or a callback, may have set a timeout: from now on it is the link's, and not the bufferevent's. Evhttp holds the link. */
+void pipit_evhttp_link_take_timeout(struct pipit_evhttp_link *link);
 
 /* Whether bufferevent_getfd() tells the client's descriptor: a callback may ask for it, to set an option of the socket. Never of a
  * borrowed link. */

@@ -457,7 +457,8 @@ struct pipit_server *pipit_server_new_without_addresses(void)
 
 int pipit_server_guard_fallback(struct pipit_server *server, pipit_evhttp_callback *callback)
 {
-	if (server->fallback)
+	/* It is there already when the address was not free at the first attempt. */
+	if (server->fallback && server->fallback->callback != callback)
 		return fail_registration(
 		    server, "fallback", -EEXIST, "what no route takes is for the guarded evhttp: register no fallback");
 	for (const struct pipit_route *route = server->routes; route; route = route->next) {
@@ -476,11 +477,15 @@ int pipit_server_attach_evhttp(
 	if (server->is_started)
 		return -EBUSY;
 	server->shared.evhttp = http;
+	/* It says itself why it cannot. */
 	error = pipit_server_attach(server, base);
-	if (error == 0)
-		error = pipit_worker_watch_evhttp(server->workers[0], on_evhttp_freed, server);
+	if (error != 0) {
+		server->shared.evhttp = NULL;
+		return error;
+	}
+	error = pipit_worker_watch_evhttp(server->workers[0], on_evhttp_freed, server);
 	if (error != 0)
-		pipit_log(PIPIT_LOG_ERROR, "cannot guard the evhttp: %s", strerror(-error));
+		pipit_log(PIPIT_LOG_ERROR, "cannot guard the evhttp: out of memory or descriptors");
 	return error;
 }
 

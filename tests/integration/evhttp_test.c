@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * evhttp callbacks as people have them, registered with pipit_route_evhttp() and unchanged: every way in which evhttp lets a
- * callback reply, at once and later, to clients of every kind. Where it helps the same callbacks serve a plain evhttp too, and
- * both must answer alike.
+ * evhttp callbacks as people have them, registered with pipit_route_evhttp() and unchanged, or with a program's own evhttp behind
+ * pipit_server_guard_evhttp(): every way in which evhttp lets a callback reply, at once and later, to clients of every kind. Where
+ * it helps the same callbacks serve a plain evhttp too, and both must answer alike.
  *
  * Callbacks run on another thread than the test. They assert nothing: they reply with what they saw, or note() it.
  */
@@ -549,8 +549,9 @@ static unsigned port;
 static struct event_base *base; /* when attached; the plain evhttp is on it too */
 static struct evhttp *plain;
 static unsigned plain_port;
-static struct event *calls; /* on door[0] */
-static int door[2];         /* struct call in, one byte back */
+static struct evhttp *guarded; /* the program's, with the server in front; NULL: the callbacks are the server's */
+static struct event *calls;    /* on door[0] */
+static int door[2];            /* struct call in, one byte back */
 static pthread_t thread;
 static bool is_running;
 
@@ -595,7 +596,6 @@ static bool borrows; /* the callbacks borrow their evhttp connections */
 
 static void make_server(uint64_t workers)
 {
-	const struct pipit_route_options options = { .borrows_connection = borrows };
 	struct pipit_config config;
 	pipit_config_init(&config);
 	config.listen[0] = "127.0.0.1:0";
@@ -604,17 +604,32 @@ static void make_server(uint64_t workers)
 	config.log_level = "error";
 	server = pipit_server_new(&config);
 	ck_assert_ptr_nonnull(server);
+	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/number/{n}", reply_number, NULL), 0);
+	ck_assert_int_eq(pipit_server_listen(server), 0);
+	port = (unsigned)atoi(strrchr(pipit_server_url(server, 0), ':') + 1);
+}
+
+static void register_callbacks(void)
+{
+	const struct pipit_route_options options = { .borrows_connection = borrows };
 	for (size_t i = 0; i < COUNT(callbacks); i++)
 		ck_assert_int_eq(pipit_route_evhttp_with(server, PIPIT_ANY, callbacks[i].path, callbacks[i].callback,
 				     callbacks[i].arg, &options),
 		    0);
-	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/number/{n}", reply_number, NULL), 0);
 	ck_assert_int_eq(pipit_route_evhttp_with(server, PIPIT_ANY, "/{any...}", describe, NULL, &options), 0);
 	/* A fallback has an evhttp connection of its own for each client. */
 	if (!borrows)
 		ck_assert_int_eq(pipit_fallback_evhttp(server, describe, NULL), 0);
-	ck_assert_int_eq(pipit_server_listen(server), 0);
-	port = (unsigned)atoi(strrchr(pipit_server_url(server, 0), ':') + 1);
+}
+
+static struct evhttp *new_evhttp(void)
+{
+	struct evhttp *http = evhttp_new(base);
+	ck_assert_ptr_nonnull(http);
+	evhttp_set_allowed_methods(http, 0xffff);
+	for (size_t i = 0; i < COUNT(callbacks); i++)
+		evhttp_set_cb(http, callbacks[i].path, callbacks[i].callback, callbacks[i].arg);
+	return http;
 }
 
 static void make_plain(void)
@@ -623,10 +638,7 @@ static void make_plain(void)
 	socklen_t length = sizeof address;
 	struct evhttp_bound_socket *bound;
 
-	plain = evhttp_new(base);
-	evhttp_set_allowed_methods(plain, 0xffff);
-	for (size_t i = 0; i < COUNT(callbacks); i++)
-		evhttp_set_cb(plain, callbacks[i].path, callbacks[i].callback, callbacks[i].arg);
+	plain = new_evhttp();
 	bound = evhttp_bind_socket_with_handle(plain, "127.0.0.1", 0);
 	ck_assert_ptr_nonnull(bound);
 	ck_assert_int_eq(getsockname(evhttp_bound_socket_get_fd(bound), (struct sockaddr *)&address, &length), 0);
@@ -645,11 +657,12 @@ static void set_up_workers(void)
 	forget_all();
 	base = NULL;
 	make_server(2);
+	register_callbacks();
 	ck_assert_int_eq(pthread_create(&thread, NULL, run_server, server), 0);
 	is_running = true;
 }
 
-static void attach(void)
+static void set_up_base(void)
 {
 	forget_all();
 	make_server(1);
@@ -658,7 +671,10 @@ static void attach(void)
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, door), 0);
 	calls = event_new(base, door[0], EV_READ | EV_PERSIST, on_call, NULL);
 	ck_assert_int_eq(event_add(calls, NULL), 0);
-	ck_assert_int_eq(pipit_server_attach(server, base), 0);
+}
+
+static void run_base(void)
+{
 	ck_assert_int_eq(pthread_create(&thread, NULL, run_loop, base), 0);
 	is_running = true;
 }
@@ -666,13 +682,28 @@ static void attach(void)
 static void set_up_attached(void)
 {
 	borrows = false;
-	attach();
+	set_up_base();
+	register_callbacks();
+	ck_assert_int_eq(pipit_server_attach(server, base), 0);
+	run_base();
 }
 
 static void set_up_borrowed(void)
 {
 	borrows = true;
-	attach();
+	set_up_base();
+	register_callbacks();
+	ck_assert_int_eq(pipit_server_attach(server, base), 0);
+	run_base();
+}
+
+static void set_up_guarded(void)
+{
+	set_up_base();
+	guarded = new_evhttp();
+	evhttp_set_gencb(guarded, describe, NULL);
+	ck_assert_int_eq(pipit_server_guard_evhttp(server, guarded), 0);
+	run_base();
 }
 
 static void break_loop(void *arg)
@@ -699,6 +730,9 @@ static void tear_down(void)
 	if (!base)
 		return;
 	evhttp_free(plain);
+	if (guarded)
+		evhttp_free(guarded);
+	guarded = NULL;
 	event_free(calls);
 	event_base_free(base);
 	close(door[0]);
@@ -976,33 +1010,35 @@ END_TEST
 static const struct {
 	const char *target, *fields;
 	const char *content;
-	bool is_kept, is_in_pieces;
+	/* has_length: by evhttp itself, which is all that is known of the replies of a program's evhttp. */
+	bool is_kept, is_in_pieces, has_length;
 } old_requests[] = {
-	{ "/text?old", "", "old", false, false },
-	{ "/text?old", "Connection: keep-alive\r\n", "old", true, false },
-	{ "/later?old", "Connection: keep-alive\r\n", "old", true, false },
+	{ "/text?old", "", "old", false, false, false },
+	{ "/text?old", "Connection: keep-alive\r\n", "old", true, false, true },
+	{ "/later?old", "Connection: keep-alive\r\n", "old", true, false, true },
 	/* Nothing tells such a client where content ends that is not all there when it begins. */
-	{ "/steps", "Connection: keep-alive\r\n", "1 2 3 4 ", false, true },
-	{ "/nothing", "Connection: keep-alive\r\n", "", true, false },
-	{ "/chunks?two", "", "one two three", false, false },
-	{ "/chunks?two", "Connection: keep-alive\r\n", "one two three", true, false },
-	{ "/steps", "", "1 2 3 4 ", false, true },
-	{ "/steps/later", "Host: x\r\n", "1 2 3 4 ", false, true },
-	{ "/later?old", "", "old", false, false },
-	{ "/nothing", "", "", false, false },
-	{ "/known-length", "", "abcdef", false, false },
+	{ "/steps", "Connection: keep-alive\r\n", "1 2 3 4 ", false, true, false },
+	{ "/nothing", "Connection: keep-alive\r\n", "", true, false, false },
+	{ "/chunks?two", "", "one two three", false, false, false },
+	{ "/chunks?two", "Connection: keep-alive\r\n", "one two three", true, false, false },
+	{ "/steps", "", "1 2 3 4 ", false, true, false },
+	{ "/steps/later", "Host: x\r\n", "1 2 3 4 ", false, true, false },
+	{ "/later?old", "", "old", false, false, false },
+	{ "/nothing", "", "", false, false, false },
+	{ "/known-length", "", "abcdef", false, false, true },
 };
 
 START_TEST(answers_http_1_0_without_chunks_and_keeps_it_when_it_can)
 {
+	bool has_length = guarded ? old_requests[_i].has_length : !old_requests[_i].is_in_pieces;
 	int fd = wire_connect(port);
 	struct wire_response response =
 	    wire_ask(fd, "GET %s HTTP/1.0\r\n%s\r\n", old_requests[_i].target, old_requests[_i].fields);
 
 	ck_assert_ptr_null(wire_field(&response, "Transfer-Encoding"));
-	ck_assert_int_eq(wire_field(&response, "Content-Length") != NULL, !old_requests[_i].is_in_pieces);
+	ck_assert_int_eq(wire_field(&response, "Content-Length") != NULL, has_length);
 	expect(response, 200, old_requests[_i].content);
-	if (old_requests[_i].is_kept)
+	if (old_requests[_i].is_kept && has_length)
 		expect(wire_ask(fd, "GET /text?next HTTP/1.0\r\n\r\n"), 200, "next");
 	ck_assert(wire_is_closed(fd));
 	close(fd);
@@ -1676,7 +1712,8 @@ static void add_identity_tests(Suite *suite, const char *name, void (*prepare)(v
 	tcase_add_loop_test(tcase, tells_the_callback_once_when_its_client_has_gone, 0, 2);
 }
 
-static void add_deferred_tests(Suite *suite, const char *name, void (*prepare)(void))
+/* These need the loop's thread. */
+static void add_attached_tests(Suite *suite, const char *name, void (*prepare)(void))
 {
 	TCase *tcase = add_case(suite, name, prepare);
 	tcase_add_test(tcase, answers_deferred_requests_in_any_order);
@@ -1696,13 +1733,18 @@ int main(void)
 	add_served_tests(suite, "two workers", set_up_workers);
 	add_served_tests(suite, "attached", set_up_attached);
 	add_served_tests(suite, "borrowed", set_up_borrowed);
-	add_identity_tests(suite, "who asks, two workers", set_up_workers);
-	add_identity_tests(suite, "who asks, attached", set_up_attached);
-	tcase = add_case(suite, "who asks, borrowed", set_up_borrowed);
+	add_served_tests(suite, "guarded", set_up_guarded);
+	add_identity_tests(suite, "two workers, client", set_up_workers);
+	add_identity_tests(suite, "attached, client", set_up_attached);
+	add_identity_tests(suite, "guarded, client", set_up_guarded);
+	tcase = add_case(suite, "borrowed, client", set_up_borrowed);
 	tcase_add_test(tcase, takes_back_what_a_callback_set_on_a_borrowed_connection);
-	add_deferred_tests(suite, "deferred", set_up_attached);
-	add_deferred_tests(suite, "deferred, borrowed", set_up_borrowed);
-	tcase = add_case(suite, "compared", set_up_attached);
+	add_attached_tests(suite, "attached, deferred", set_up_attached);
+	add_attached_tests(suite, "borrowed, deferred", set_up_borrowed);
+	add_attached_tests(suite, "guarded, deferred", set_up_guarded);
+	tcase = add_case(suite, "attached, compared", set_up_attached);
+	tcase_add_loop_test(tcase, answers_as_plain_evhttp_does, 0, COUNT(compared));
+	tcase = add_case(suite, "guarded, compared", set_up_guarded);
 	tcase_add_loop_test(tcase, answers_as_plain_evhttp_does, 0, COUNT(compared));
 	return run_suite(suite);
 }

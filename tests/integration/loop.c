@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* See loop.h. */
+#include "loop.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct call {
+	void (*function)(void *arg);
+	void *arg;
+};
+
+static void on_call(evutil_socket_t fd, short what, void *arg)
+{
+	struct call call;
+	(void)what, (void)arg;
+	if (read(fd, &call, sizeof call) != (ssize_t)sizeof call)
+		abort();
+	call.function(call.arg);
+	if (write(fd, "", 1) != 1)
+		abort();
+}
+
+void loop_open(struct loop *loop)
+{
+	*loop = (struct loop){ .base = event_base_new() };
+	ck_assert_ptr_nonnull(loop->base);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, loop->door), 0);
+	loop->calls = event_new(loop->base, loop->door[0], EV_READ | EV_PERSIST, on_call, NULL);
+	ck_assert_ptr_nonnull(loop->calls);
+	ck_assert_int_eq(event_add(loop->calls, NULL), 0);
+}
+
+static void *run(void *base)
+{
+	event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY);
+	return NULL;
+}
+
+void loop_run(struct loop *loop)
+{
+	ck_assert_int_eq(pthread_create(&loop->thread, NULL, run, loop->base), 0);
+	loop->is_running = true;
+}
+
+void loop_call(struct loop *loop, void (*function)(void *arg), void *arg)
+{
+	struct call call = { function, arg };
+	char byte;
+	if (!loop->is_running) {
+		function(arg);
+		return;
+	}
+	ck_assert_int_eq(write(loop->door[1], &call, sizeof call), (int)sizeof call);
+	ck_assert_int_eq(read(loop->door[1], &byte, 1), 1);
+}
+
+static void break_loop(void *base)
+{
+	event_base_loopbreak(base);
+}
+
+void loop_stop(struct loop *loop)
+{
+	if (!loop->is_running)
+		return;
+	loop_call(loop, break_loop, loop->base);
+	ck_assert_int_eq(pthread_join(loop->thread, NULL), 0);
+	loop->is_running = false;
+}
+
+void loop_turn(struct loop *loop, int turns)
+{
+	for (int i = 0; i < turns; i++)
+		event_base_loop(loop->base, EVLOOP_NONBLOCK);
+}
+
+void loop_leave(struct loop *loop)
+{
+	loop_stop(loop);
+	event_free(loop->calls);
+	close(loop->door[0]);
+	close(loop->door[1]);
+}
+
+size_t loop_descriptors(void)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	size_t count = 0;
+	ck_assert_ptr_nonnull(directory);
+	while (readdir(directory))
+		count++;
+	closedir(directory);
+	return count;
+}
