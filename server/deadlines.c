@@ -98,8 +98,9 @@ static void sweep_handling(struct pipit_connection *connection)
 	struct pollfd look = { .fd = connection->fd, .events = POLLRDHUP };
 
 	poll(&look, 1, 0);
-	/* Whoever follows an open reply has nothing more to say: his end is his leaving. */
-	if (look.revents & (POLLERR | POLLHUP | POLLNVAL) || (connection->streaming && look.revents & POLLRDHUP)) {
+	/* While a reply is open, EOF ends it: evhttp tells a callback so, too. */
+	if (look.revents & (POLLERR | POLLHUP | POLLNVAL) ||
+	    ((connection->streaming || pipit_evhttp_is_open(connection)) && look.revents & POLLRDHUP)) {
 		pipit_connection_drop(connection);
 		return;
 	}

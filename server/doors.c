@@ -291,13 +291,21 @@ int pipit_doors_add(
 	return set_door(door, true) ? 0 : -ENOMEM;
 }
 
-bool pipit_doors_have(struct pipit_transport *transport, const struct evconnlistener *listener)
+struct error_callback {
+	pipit_doors_error *on_error;
+};
+
+static void watch_errors(struct evhttp_bound_socket *bound, void *context)
 {
-	for (size_t i = 0; i < transport->door_count; i++) {
-		if (transport->doors[i].listener == listener)
-			return true;
-	}
-	return false;
+	const struct error_callback *callback = context;
+	evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(bound), callback->on_error);
+}
+
+void pipit_doors_watch_errors(struct pipit_transport *transport, pipit_doors_error *on_error)
+{
+	struct error_callback callback = { on_error };
+	if (transport->evhttp.mode == PIPIT_EVHTTP_GUARDED && transport->evhttp.http)
+		evhttp_foreach_bound_socket(transport->evhttp.http, watch_errors, &callback);
 }
 
 static bool set_listener(struct evconnlistener *listener, bool open)

@@ -6,8 +6,8 @@
 #include "connection.h"
 
 /*
- * accept() failed on one of a worker's doors, which is to be closed until pipit_doors_set(). listener: where evhttp accepts, and
- * `context` says nothing of value then. NULL: we do; it is closed already, and `context` is that of the transport.
+ * accept() failed on one of a worker's doors, which is to be closed until pipit_doors_set(). listener: where evhttp accepts;
+ * `context` is the evhttp then. NULL: we do; it is closed already, and `context` is that of the transport.
  */
 typedef void pipit_doors_error(struct evconnlistener *listener, void *context);
 
@@ -16,8 +16,8 @@ typedef void pipit_doors_error(struct evconnlistener *listener, void *context);
 int pipit_doors_add(
     struct pipit_transport *transport, int fd, pipit_doors_error *on_error, struct evhttp_bound_socket **bound);
 
-/* Whether it is one of its doors. */
-bool pipit_doors_have(struct pipit_transport *transport, const struct evconnlistener *listener);
+/* Have it told, too, of sockets that a program has bound to its guarded evhttp. */
+void pipit_doors_watch_errors(struct pipit_transport *transport, pipit_doors_error *on_error);
 
 /* The next can be let in: there is a connection in stock for him; tries to make one. */
 bool pipit_doors_are_ready(struct pipit_transport *transport);

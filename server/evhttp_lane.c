@@ -185,12 +185,15 @@ static void trigger(struct pipit_evhttp_link *link, short what)
 	look_at_link(link);
 }
 
-/* The program's evhttp has called back, or answered by itself (404, 413, 501), when it has read all or written something. What it
- * has not understood, or had no memory for, it has left. */
-static bool is_called(const struct pipit_evhttp_link *link)
+/*
+ * evhttp has called back the program, or answered by itself (404, 413, 501). It has written something then; or has read all,
+ * where its callbacks are not ours: what it has not understood, or had no memory for, it has left.
+ */
+static bool is_answered(const struct pipit_evhttp_link *link)
 {
-	return evbuffer_get_length(bufferevent_get_input(link->bev)) == 0 ||
-	       evbuffer_get_length(bufferevent_get_output(link->bev)) > 0;
+	bool is_guarded = link->transport->evhttp.mode == PIPIT_EVHTTP_GUARDED;
+	return evbuffer_get_length(bufferevent_get_output(link->bev)) > 0 ||
+	       (is_guarded && evbuffer_get_length(bufferevent_get_input(link->bev)) == 0);
 }
 
 static void begin_request(struct pipit_evhttp_link *link)
@@ -234,8 +237,8 @@ static bool call(struct pipit_connection *connection, struct pipit_slice body)
 		pipit_evhttp_link_show_descriptor(link, true);
 		trigger(link, EV_READ);
 		pipit_evhttp_link_show_descriptor(link, false);
-		if (connection->transport->evhttp.mode == PIPIT_EVHTTP_GUARDED)
-			link->was_called = !link->is_let_go && is_called(link);
+		if (!link->was_called)
+			link->was_called = !link->is_let_go && is_answered(link);
 	}
 	/* What evhttp has not read lies where the next message is going to. */
 	if (!link->is_let_go && evbuffer_get_length(input) > 0)
@@ -428,10 +431,11 @@ static const char *find_head(
 	return head && pipit_reply_read_evhttp(head, *length, is_head_request, reply) == *length ? head : NULL;
 }
 
-/* evhttp leaves out what it has no memory for, be it the status line; and a callback's 1xx would be no reply. */
+/* evhttp leaves out what it has no memory for, be it the status line; a callback's 1xx would be no reply; and nothing would tell
+ * where content of two lengths ends. */
 static bool is_reply(const char *head, const struct pipit_reply_evhttp *reply)
 {
-	return strncmp(head, "HTTP/1.", 7) == 0 && reply->status >= 200 && reply->status <= 599;
+	return strncmp(head, "HTTP/1.", 7) == 0 && reply->status >= 200 && reply->status <= 599 && !reply->is_ambiguous;
 }
 
 /*
@@ -449,7 +453,8 @@ static void announce_to_old_client(const struct pipit_evhttp_link *link, size_t 
 
 static bool is_valid(const struct pipit_connection *connection, const struct pipit_reply_evhttp *reply)
 {
-	return reply->has_content && reply->dates == 1 && !reply->is_invalid && connection->minor > 0;
+	return reply->has_content && reply->dates == 1 && reply->lengths <= 1 && !reply->is_invalid &&
+	       connection->minor > 0;
 }
 
 /*
@@ -471,6 +476,10 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 	link->is_measured = false;
 	if (!head || !is_reply(head, &reply))
 		return false;
+	if (reply.lengths > 1) {
+		amendments.drops_length = true;
+		amendments.content_length = reply.content_length;
+	}
 	if (connection->minor == 0 && reply.has_content && reply.content_length <= 0)
 		announce_to_old_client(link, evbuffer_get_length(output) - length, &reply, &amendments);
 	has_length = !reply.has_content || reply.is_chunked || reply.content_length >= 0;
@@ -604,6 +613,12 @@ void pipit_evhttp_defer(struct pipit_connection *connection)
 }
 
 /* --- what waits ---------------------------------------------------------------------------------------------------- */
+
+bool pipit_evhttp_is_open(const struct pipit_connection *connection)
+{
+	return connection->is_evhttp && connection->link && connection->link->is_head_done &&
+	       pipit_evhttp_waiting(connection) == 0;
+}
 
 size_t pipit_evhttp_waiting(const struct pipit_connection *connection)
 {

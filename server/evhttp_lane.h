@@ -26,6 +26,9 @@ bool pipit_evhttp_pump(struct pipit_connection *connection);
 /* The callback has not replied yet, or not to the end: have its reply noticed when it comes. */
 void pipit_evhttp_defer(struct pipit_connection *connection);
 
+/* The callback has begun its reply, and what there is of it is out. */
+bool pipit_evhttp_is_open(const struct pipit_connection *connection);
+
 /* Bytes of the reply that the socket did not take. */
 size_t pipit_evhttp_waiting(const struct pipit_connection *connection);
 

@@ -396,6 +396,13 @@ static int64_t read_length(struct pipit_slice value)
 	return length;
 }
 
+static void take_length(struct pipit_reply_evhttp *reply, int64_t length)
+{
+	reply->is_ambiguous |= length < 0 || (reply->lengths && length != reply->content_length);
+	reply->content_length = length;
+	reply->lengths++;
+}
+
 /* By the first letter: most fields are none of these. */
 static void read_evhttp_field(const char *line, const char *end, struct pipit_reply_evhttp *reply)
 {
@@ -411,7 +418,7 @@ static void read_evhttp_field(const char *line, const char *end, struct pipit_re
 		if (end - line > 8 && (line[8] | 0x20) == 't')
 			break;
 		if (is_field(line, end, "Content-Length:"))
-			reply->content_length = read_length(value_of(line, end));
+			take_length(reply, read_length(value_of(line, end)));
 		else if (is_field(line, end, "Connection:"))
 			reply->closes |= lists(value_of(line, end), "close");
 		break;

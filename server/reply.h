@@ -78,9 +78,11 @@ size_t pipit_reply_refusal(
 /* What a head written by evhttp says, as far as the transport must know. */
 struct pipit_reply_evhttp {
 	int status;
-	bool closes;      /* Connection says close */
-	unsigned dates;   /* pipit's, the callback's, or both */
-	bool has_content; /* bytes that follow belong on the wire */
+	bool closes;       /* Connection says close */
+	unsigned dates;    /* pipit's, the callback's, or both */
+	unsigned lengths;  /* Content-Lengths; all say the same, or it is_ambiguous */
+	bool is_ambiguous; /* a Content-Length is no number, or differs from another */
+	bool has_content;  /* bytes that follow belong on the wire */
 	bool is_chunked;
 	bool is_invalid;        /* it has a framing too many */
 	int64_t content_length; /* as announced; -1: it is not */

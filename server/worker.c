@@ -67,10 +67,9 @@ static uint64_t now_ns(void)
 
 /* --- doors --------------------------------------------------------------------------------------------------------- */
 
-/* What a worker is looked for by: its sweep is an event of its base. */
+/* A worker is looked for by its evhttp: its sweep is an event of its base. */
 struct search {
-	const struct evconnlistener *listener; /* of one of its doors; NULL: by the other */
-	const struct evhttp *http;             /* that it guards */
+	const struct evhttp *http;
 	struct pipit_worker *found;
 };
 
@@ -85,9 +84,7 @@ static int look_for_worker(const struct event_base *base, const struct event *ev
 	if (event_get_callback(event) != on_sweep)
 		return 0;
 	worker = event_get_callback_arg(event);
-	if (search->listener ? pipit_doors_have(worker->transport, search->listener)
-			     : worker->transport->evhttp.mode == PIPIT_EVHTTP_GUARDED &&
-				   worker->transport->evhttp.http == search->http)
+	if (worker->transport->evhttp.http == search->http)
 		search->found = worker;
 	return search->found != NULL;
 }
@@ -105,17 +102,17 @@ static void pause_accepting(void *context)
 	pipit_doors_set(worker->transport, false);
 }
 
-/* accept() failed, mostly with EMFILE: without a pause the loop would spin on the waiting connection. Where evhttp accepts, no way
- * leads from what evhttp has there to the worker. */
+/* accept() failed, mostly with EMFILE: without a pause the loop would spin on the waiting connection. `context` is the evhttp where
+ * evhttp accepts. */
 static void on_accept_error(struct evconnlistener *listener, void *context)
 {
-	struct search search = { .listener = listener, .found = listener ? NULL : context };
+	struct pipit_worker *worker = context;
 	if (listener)
-		event_base_foreach_event(evconnlistener_get_base(listener), look_for_worker, &search);
-	if (!search.found)
+		worker = pipit_worker_of_evhttp(evconnlistener_get_base(listener), context);
+	if (!worker)
 		return;
-	search.found->accept_failures++;
-	pause_accepting(search.found);
+	worker->accept_failures++;
+	pause_accepting(worker);
 }
 
 /* After a pause: make room, and open again. */
@@ -131,6 +128,7 @@ static void reopen_doors(struct pipit_worker *worker)
 	}
 	if (pipit_doors_are_ready(worker->transport))
 		pipit_doors_set(worker->transport, true);
+	pipit_doors_watch_errors(worker->transport, on_accept_error);
 }
 
 int pipit_worker_listen(struct pipit_worker *worker, int fd, struct evhttp_bound_socket **bound)

@@ -288,6 +288,43 @@ static const char *or_none(const char *text)
 	return text ? text : "(none)";
 }
 
+/* evhttp has let go of the request: this frees it. */
+static void on_open_reply_closed(struct evhttp_connection *connection, void *request)
+{
+	(void)connection;
+	note("closed ");
+	evhttp_send_reply_end(request);
+}
+
+/* A reply that does not end as long as the client stays. */
+static void open_reply(struct evhttp_request *request, void *arg)
+{
+	struct evbuffer *chunk = evbuffer_new();
+	(void)arg;
+	evhttp_connection_set_closecb(evhttp_request_get_connection(request), on_open_reply_closed, request);
+	evhttp_send_reply_start(request, 200, "OK");
+	evbuffer_add_printf(chunk, "first");
+	evhttp_send_reply_chunk(request, chunk);
+	evbuffer_free(chunk);
+}
+
+/* Two that say the same, or not. */
+static void announce_twice(struct evhttp_request *request, void *arg)
+{
+	struct evkeyvalq *fields = evhttp_request_get_output_headers(request);
+	(void)arg;
+	evhttp_add_header(fields, "Content-Length", "5");
+	evhttp_add_header(fields, "Content-Length", *query_of(request) ? query_of(request) : "5");
+	send_text(request, 200, "twice");
+}
+
+static void set_small_limit(struct evhttp_request *request, void *arg)
+{
+	(void)arg;
+	evhttp_connection_set_max_body_size(evhttp_request_get_connection(request), 10);
+	send_text(request, 200, "small");
+}
+
 static void describe(struct evhttp_request *request, void *arg)
 {
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
@@ -509,6 +546,9 @@ static const struct {
 } callbacks[] = {
 	{ "/text", reply_text, NULL },
 	{ "/nothing", reply_nothing, NULL },
+	{ "/open", open_reply, NULL },
+	{ "/announced-twice", announce_twice, NULL },
+	{ "/small-limit", set_small_limit, NULL },
 	{ "/pattern", reply_pattern, NULL },
 	{ "/file", reply_file, file_name },
 	{ "/chunks", reply_in_chunks, NULL },
@@ -1063,6 +1103,22 @@ static const struct {
 	{ "/close?te,close", "te" },
 };
 
+START_TEST(sends_one_length_where_a_callback_gives_two)
+{
+	int fd = wire_connect(port);
+	struct wire_response response = get(fd, "/announced-twice");
+	const char *first = strstr(response.head, "Content-Length:");
+	ck_assert_ptr_nonnull(first);
+	ck_assert_ptr_null(strstr(first + 1, "Content-Length:"));
+	expect(response, 200, "twice");
+	expect_next(fd);
+	/* Which of two counts nothing tells. */
+	ck_assert(wire_print(fd, "GET /announced-twice?6 HTTP/1.1\r\nHost: x\r\n\r\n"));
+	ck_assert(wire_is_closed(fd));
+	close(fd);
+}
+END_TEST
+
 START_TEST(closes_when_client_or_callback_says_so)
 {
 	int fd = wire_connect(port);
@@ -1352,6 +1408,39 @@ START_TEST(leaves_the_notice_of_completion_to_the_callback)
 	expect(wire_ask(fd, "HEAD /watched/steps HTTP/1.1\r\nHost: x\r\n\r\n"), 200, "");
 	expect_next(fd);
 	expect_notes("completed completed completed completed completed ");
+	close(fd);
+}
+END_TEST
+
+/* Not by a reset, but as most leave. */
+START_TEST(tells_the_callback_of_an_open_reply_that_its_client_has_left)
+{
+	char bytes[512];
+	size_t length = 0;
+	int fd = wire_connect(port);
+	ck_assert(wire_print(fd, "GET /open HTTP/1.1\r\nHost: x\r\n\r\n"));
+	do {
+		ssize_t received = recv(fd, bytes + length, sizeof bytes - 1 - length, 0);
+		ck_assert_int_gt(received, 0);
+		length += (size_t)received;
+		bytes[length] = '\0';
+	} while (!strstr(bytes, "first"));
+	expect_notes("");
+	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+	expect_notes("closed ");
+	close(fd);
+}
+END_TEST
+
+START_TEST(answers_with_evhttps_page_what_exceeds_the_limit_that_a_callback_set)
+{
+	int fd = wire_connect(port);
+	struct wire_response response;
+	expect(get(fd, "/small-limit"), 200, "small");
+	response = wire_ask(fd, "POST /text?x HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nhello world");
+	ck_assert_int_eq(response.status, 413);
+	ck_assert(response.is_complete);
+	wire_free(&response);
 	close(fd);
 }
 END_TEST
@@ -1691,6 +1780,7 @@ static void add_served_tests(Suite *suite, const char *name, void (*prepare)(voi
 	tcase_add_loop_test(tcase, sends_no_content_where_there_is_none, 0, COUNT(bare));
 	tcase_add_loop_test(tcase, answers_http_1_0_without_chunks_and_keeps_it_when_it_can, 0, COUNT(old_requests));
 	tcase_add_loop_test(tcase, closes_when_client_or_callback_says_so, 0, COUNT(closings));
+	tcase_add_test(tcase, sends_one_length_where_a_callback_gives_two);
 	tcase_add_loop_test(tcase, dates_every_reply_once, 0, 5);
 	tcase_add_loop_test(tcase, shows_the_callback_odd_targets_as_they_are, 0, COUNT(odd_targets));
 	tcase_add_loop_test(tcase, hands_over_content_of_any_size, 0, 2);
@@ -1710,6 +1800,8 @@ static void add_identity_tests(Suite *suite, const char *name, void (*prepare)(v
 	TCase *tcase = add_case(suite, name, prepare);
 	tcase_add_loop_test(tcase, shows_the_callback_one_whole_request, 0, COUNT(seen));
 	tcase_add_loop_test(tcase, tells_the_callback_once_when_its_client_has_gone, 0, 2);
+	tcase_add_test(tcase, tells_the_callback_of_an_open_reply_that_its_client_has_left);
+	tcase_add_test(tcase, answers_with_evhttps_page_what_exceeds_the_limit_that_a_callback_set);
 }
 
 /* These need the loop's thread. */
