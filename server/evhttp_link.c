@@ -59,12 +59,31 @@ static void leave_pool(struct pipit_evhttp_link *link)
 	}
 }
 
+/* evhttp sets the descriptor of what it has accepted after its bevcb has returned. All filters share one socket bufferevent, so it
+ * is read there before the next client is accepted. */
+static int take_descriptor(struct pipit_evhttp_lane *lane)
+{
+	int fd = bufferevent_getfd(lane->socket_bev);
+	bufferevent_setfd(lane->socket_bev, -1);
+	return fd;
+}
+
+static void finish_accepting(struct pipit_evhttp_lane *lane)
+{
+	if (!lane->accepting)
+		return;
+	lane->accepting->fd = take_descriptor(lane);
+	lane->accepting = NULL;
+}
+
 /* The last that libevent does with a link: evhttp has let it go, in this turn of the loop or an earlier one. */
 static void on_free(void *context)
 {
 	struct pipit_evhttp_link *link = context;
 	struct pipit_connection *connection = link->connection;
 
+	if (link == link->transport->evhttp.accepting)
+		finish_accepting(&link->transport->evhttp);
 	if (connection) {
 		pipit_evhttp_link_part(connection);
 		pipit_connection_wake(connection);
@@ -105,23 +124,6 @@ static struct pipit_evhttp_link *new_link(struct pipit_transport *transport, str
 
 /* --- who is accepted ----------------------------------------------------------------------------------------------- */
 
-/* evhttp sets the descriptor of what it has accepted after its bevcb has returned. All filters share one socket bufferevent, so it
- * is read there before the next client is accepted. */
-static int take_descriptor(struct pipit_evhttp_lane *lane)
-{
-	int fd = bufferevent_getfd(lane->socket_bev);
-	bufferevent_setfd(lane->socket_bev, -1);
-	return fd;
-}
-
-static void finish_accepting(struct pipit_evhttp_lane *lane)
-{
-	if (!lane->accepting)
-		return;
-	lane->accepting->fd = take_descriptor(lane);
-	lane->accepting = NULL;
-}
-
 void pipit_evhttp_link_show_descriptor(struct pipit_evhttp_link *link, bool is_shown)
 {
 	struct pipit_evhttp_lane *lane = &link->transport->evhttp;
@@ -141,6 +143,8 @@ static struct bufferevent *on_accept(struct event_base *base, void *context)
 	struct pipit_transport *transport = context;
 	struct pipit_evhttp_lane *lane = &transport->evhttp;
 	struct pipit_connection *connection;
+	/* Such a client is accepted and closed: nothing would ever look at its socket. */
+	static const struct timeval at_once = { 0, 1 };
 	(void)base;
 
 	finish_accepting(lane);
@@ -152,12 +156,14 @@ static struct bufferevent *on_accept(struct event_base *base, void *context)
 		return lane->accepting->bev;
 	}
 	connection = pipit_connection_take_spare(transport);
-	/* A program may bind its evhttp to a socket that we do not know of, and cannot pause: such a client is accepted and closed. */
+	/* A program may bind its evhttp to a socket while the others are paused. */
 	lane->accepting = connection ? connection->link : new_link(transport, NULL);
 	if (!lane->accepting)
 		return NULL;
 	if (connection)
 		pipit_connection_wake(connection);
+	else
+		bufferevent_set_timeouts(lane->accepting->bev, &at_once, &at_once);
 	return lane->accepting->bev;
 }
 
@@ -476,6 +482,7 @@ void pipit_evhttp_link_close(struct pipit_transport *transport)
 	struct pipit_evhttp_lane *lane = &transport->evhttp;
 
 	stop_watching(lane);
+	finish_accepting(lane);
 	if (lane->http && lane->mode == PIPIT_EVHTTP_GUARDED)
 		evhttp_set_bevcb(lane->http, NULL, NULL);
 	else if (lane->http)

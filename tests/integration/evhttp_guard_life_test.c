@@ -5,6 +5,7 @@
  */
 #include "loop.h"
 #include "pipit.h"
+#include "reserve.h"
 #include "suite.h"
 #include "wire.h"
 
@@ -346,6 +347,7 @@ static const char *const clients[] = {
 	"/large",                 /* the reply waits for the client to read */
 	"/large-half", "partial", /* its head has not ended */
 	"fresh",                  /* accepted in the turn before, or in none */
+	"broken",                 /* accepted when the loop was broken, in the middle of a turn */
 	"gone",                   /* it has reset, its callback has not replied */
 };
 
@@ -363,7 +365,8 @@ static bool is_served_by_none(void *arg)
 /* The descriptor, or -1. The loop does not run when it returns. */
 static int bring(const char *client)
 {
-	int fd = *client ? wire_connect(program.port) : -1;
+	bool is_new = strcmp(client, "fresh") == 0 || strcmp(client, "broken") == 0;
+	int fd = *client && !is_new ? wire_connect(program.port) : -1;
 
 	if (*client == '/') {
 		ck_assert(wire_print(fd, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", client));
@@ -383,8 +386,16 @@ static int bring(const char *client)
 			ck_assert(wire_wait(is_served_by_none, NULL));
 	}
 	loop_stop(&loop);
-	if (strcmp(client, "fresh") == 0)
+	if (is_new) {
+		/* epoll tells what it has told before once more, first. */
+		loop_turn(&loop, 1);
+		fd = wire_connect(program.port);
 		ck_assert(wire_print(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+	}
+	if (strcmp(client, "broken") == 0) {
+		loop_break_next_turn(&loop);
+		loop_turn(&loop, 1);
+	}
 	return fd;
 }
 
@@ -438,7 +449,8 @@ static void end_in_order(const char *client, const char *order)
 	if (has_request)
 		reply_late(client);
 	if (fd >= 0 && strcmp(client, "/large") != 0 && strcmp(client, "/large-half") != 0 &&
-	    strcmp(client, "/half") != 0 && strcmp(client, "fresh") != 0 && strcmp(client, "/kept") != 0)
+	    strcmp(client, "/half") != 0 && strcmp(client, "fresh") != 0 && strcmp(client, "broken") != 0 &&
+	    strcmp(client, "/kept") != 0)
 		ck_assert(wire_is_closed(fd));
 	if (fd >= 0)
 		free(wire_read_all(fd, NULL));
@@ -1119,6 +1131,72 @@ START_TEST(leaks_nothing_when_descriptors_run_out_while_it_begins_to_guard)
 }
 END_TEST
 
+/* ---------------------------------------------------------------- no memory */
+
+#define BLOCKS 16384
+
+static void *blocks[BLOCKS];
+static size_t block_count;
+
+/* All but what the reserve itself asks for. */
+static void *have_no_blocks(size_t size)
+{
+	return size == PIPIT_RESERVE_BLOCK_BYTES ? NULL : malloc(size);
+}
+
+/* The reserve is low then, and memory for what has begun is there. */
+static void use_up_reserve(void *arg)
+{
+	(void)arg;
+	pipit_reserve_set_heap(have_no_blocks, realloc);
+	while (block_count < BLOCKS / 2)
+		blocks[block_count++] = pipit_reserve_malloc(PIPIT_RESERVE_BLOCK_BYTES);
+	if (!pipit_reserve_is_low())
+		abort();
+}
+
+static void fill_reserve(void *arg)
+{
+	(void)arg;
+	pipit_reserve_set_heap(malloc, realloc);
+	while (block_count)
+		pipit_reserve_free(blocks[--block_count]);
+}
+
+/* Accepting pauses then, of all sockets that there are. */
+START_TEST(closes_clients_of_a_socket_that_the_program_binds_while_memory_is_short)
+{
+	struct program own = { .http = NULL };
+	struct wire_response response;
+	int fd, last, late;
+
+	ck_assert_int_eq(pipit_reserve_memory(BLOCKS * PIPIT_RESERVE_BLOCK_BYTES), 0);
+	set_up_bound();
+	fd = wire_connect(program.port);
+	expect_hello(fd);
+	loop_call(&loop, use_up_reserve, NULL);
+	/* The last for whom there is memory. */
+	last = wire_connect(program.port);
+	response = get(last, "/");
+	ck_assert_int_eq(response.status, 503);
+	wire_free(&response);
+	close(last);
+	own.http = program.http;
+	loop_call(&loop, bind_plain_socket, &own);
+	late = wire_connect(own.port);
+	ck_assert(wire_print(late, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+	ck_assert(wire_is_closed(late));
+	close(late);
+	loop_call(&loop, fill_reserve, NULL);
+	expect_guarded(own.port);
+	expect_guarded(program.port);
+	expect_hello(fd);
+	close(fd);
+	tear_down();
+	pipit_reserve_clear();
+}
+END_TEST
+
 /* ---------------------------------------------------------------- the suite */
 
 int main(void)
@@ -1159,6 +1237,11 @@ int main(void)
 	tcase_add_test(tcase, leaves_the_evhttp_without_a_guard_when_the_server_is_freed);
 	tcase_add_test(tcase, takes_a_new_server_when_the_old_one_was_freed);
 	tcase_add_test(tcase, drains_although_a_socket_was_deleted);
+	suite_add_tcase(suite, tcase);
+
+	/* The last one: libevent keeps these functions for its memory. */
+	tcase = tcase_create("no memory");
+	tcase_add_test(tcase, closes_clients_of_a_socket_that_the_program_binds_while_memory_is_short);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }

@@ -30,6 +30,8 @@ void loop_open(struct loop *loop)
 	*loop = (struct loop){ .base = event_base_new() };
 	ck_assert_ptr_nonnull(loop->base);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, loop->door), 0);
+	/* libevent's debug mode wants it. */
+	ck_assert_int_eq(evutil_make_socket_nonblocking(loop->door[0]), 0);
 	loop->calls = event_new(loop->base, loop->door[0], EV_READ | EV_PERSIST, on_call, NULL);
 	ck_assert_ptr_nonnull(loop->calls);
 	ck_assert_int_eq(event_add(loop->calls, NULL), 0);
@@ -62,6 +64,12 @@ void loop_call(struct loop *loop, void (*function)(void *arg), void *arg)
 static void break_loop(void *base)
 {
 	event_base_loopbreak(base);
+}
+
+void loop_break_next_turn(struct loop *loop)
+{
+	struct call call = { break_loop, loop->base };
+	ck_assert_int_eq(write(loop->door[1], &call, sizeof call), (int)sizeof call);
 }
 
 void loop_stop(struct loop *loop)

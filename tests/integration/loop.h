@@ -33,6 +33,9 @@ void loop_stop(struct loop *loop);
 /* Let the events of some turns happen. Not while it runs. */
 void loop_turn(struct loop *loop, int turns);
 
+/* Have an event break the next turn, behind what has happened on sockets before. Not while it runs; once. */
+void loop_break_next_turn(struct loop *loop);
+
 /* Stop it, and free all but the base, which is the caller's to free. */
 void loop_leave(struct loop *loop);
 
