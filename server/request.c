@@ -35,11 +35,12 @@ struct pipit_request *pipit_request_new(
 		request = malloc(sizeof *request);
 	if (!request)
 		return NULL;
-	memset(request, 0, offsetof(struct pipit_request, id));
+	memset(request, 0, offsetof(struct pipit_request, pool));
 	request->id[0] = request->peer[0] = '\0';
 	request->match.parameter_count = 0;
 	request->pool = pool;
 	request->connection = connection;
+	request->route = NULL;
 	request->head = head;
 	request->body = (struct pipit_slice){ "", 0 };
 	request->number = pool->id_count++;
@@ -482,29 +483,31 @@ static void drop_content(const struct pipit_transport_content *content)
 }
 
 /* Everything but the content is decided here, for all kinds of replies. */
-static void send_reply(struct pipit_request *request, struct pipit_request_reply reply)
+static void send_reply(struct pipit_request *request, const struct pipit_request_reply *reply)
 {
+	static const struct pipit_transport_content nothing = { .length = 0 };
 	struct pipit_connection *connection = request->connection;
+	const struct pipit_transport_content *content = &reply->content;
 	char rendered[PIPIT_REPLY_HEAD_MAX];
 	struct pipit_reply_head head = {
-		.status = reply.status,
-		.content_type = reply.content_type,
+		.status = reply->status,
+		.content_type = reply->content_type,
 		.fields = { request->fields, request->fields_length },
-		.file_fields = reply.file_fields,
+		.file_fields = reply->file_fields,
 		/* "Reset the document" says by its length that nothing follows (RFC 9110 §15.3.6). */
-		.content_length = reply.status == 205 ? 0 : reply.content.length,
+		.content_length = reply->status == 205 ? 0 : content->length,
 		.date = pipit_transport_date(pipit_connection_transport(connection)),
 		.minor = pipit_connection_minor(connection),
 		.keep_alive = pipit_connection_keeps_alive(connection),
 	};
 
 	request->replied = true;
-	if (!pipit_reply_has_content(reply.status, pipit_connection_is_head_request(connection))) {
-		drop_content(&reply.content);
-		reply.content = (struct pipit_transport_content){ .length = 0 };
+	if (!pipit_reply_has_content(reply->status, pipit_connection_is_head_request(connection))) {
+		drop_content(content);
+		content = &nothing;
 	}
-	pipit_transport_reply(connection, reply.status,
-	    (struct pipit_slice){ rendered, pipit_reply_head(rendered, &head) }, &reply.content);
+	pipit_transport_reply(
+	    connection, reply->status, (struct pipit_slice){ rendered, pipit_reply_head(rendered, &head) }, content);
 }
 
 /* 0 when a reply can be sent, negative when not or when another was sent instead, 1 when nobody waits for it any more. */
@@ -530,7 +533,7 @@ int pipit_request_reply(struct pipit_request *request, const struct pipit_reques
 {
 	int result = begin_reply(request, reply->status, reply->content_type);
 	if (result == 0)
-		send_reply(request, *reply);
+		send_reply(request, reply);
 	else
 		drop_content(&reply->content);
 	return result < 0 ? result : 0;
@@ -657,6 +660,6 @@ int pipit_reply_file(
 	reply.content.file = pipit_descriptor_new(fd);
 	if (!reply.content.file)
 		return pipit_request_reply_short(request);
-	send_reply(request, reply);
+	send_reply(request, &reply);
 	return 0;
 }
