@@ -20,6 +20,22 @@ static inline char *pipit_bytes_put(char *at, const char *bytes, size_t length)
 
 #define PIPIT_BYTES_PUT(at, literal) pipit_bytes_put(at, literal, sizeof(literal) - 1)
 
+/* In decimal, 20 digits at most. Returns the place behind. */
+static inline char *pipit_bytes_put_number(char *at, uint64_t number)
+{
+	size_t length = 1;
+	char *end;
+
+	for (uint64_t limit = 10; number >= limit && length < 20; limit *= 10)
+		length++;
+	end = at += length;
+	do {
+		*--at = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	return end;
+}
+
 #define PIPIT_BYTES_EACH(byte) (0x0101010101010101u * (byte))
 #define PIPIT_BYTES_HIGHS PIPIT_BYTES_EACH(0x80u)
 

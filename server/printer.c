@@ -143,20 +143,12 @@ static int put_string(struct pipit_printer *text, const char *string)
 
 /* --- numbers ------------------------------------------------------------------------------------------------------- */
 
-static size_t render_whole(char *at, uint64_t number, bool is_negative)
+static size_t render_whole(char *start, uint64_t number, bool is_negative)
 {
-	char digits[20];
-	size_t count = 0, length = 0;
-
-	do {
-		digits[count++] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
+	char *at = start;
 	if (is_negative)
-		at[length++] = '-';
-	while (count > 0)
-		at[length++] = digits[--count];
-	return length;
+		*at++ = '-';
+	return (size_t)(pipit_bytes_put_number(at, number) - start);
 }
 
 /* Between these printf() prints 15 digits without an exponent. */
