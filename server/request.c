@@ -47,7 +47,7 @@ struct pipit_request *pipit_request_new(
 	return request;
 }
 
-static void free_request(struct pipit_request *request)
+static void free_owned(struct pipit_request *request)
 {
 	while (request->memory) {
 		struct memory *next = request->memory->next;
@@ -57,6 +57,13 @@ static void free_request(struct pipit_request *request)
 	free(request->retained);
 	free(request->owned_body);
 	free(request->fields);
+}
+
+static void free_request(struct pipit_request *request)
+{
+	/* Most requests own nothing. */
+	if (request->memory || request->retained || request->owned_body || request->fields)
+		free_owned(request);
 	request->next_free = request->pool->free;
 	request->pool->free = request;
 }
