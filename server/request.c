@@ -368,17 +368,33 @@ static void refuse_json(struct pipit_request *request, const struct pipit_json_e
 	free(members);
 }
 
-static bool has_other_charset(const struct pipit_request *request)
-{
-	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
-	return pipit_content_type_has_other_charset(
-	    pipit_guard_slice(request->head, field->value, field->value_length));
-}
-
 static void refuse_type(struct pipit_request *request, const char *detail)
 {
 	pipit_reply_header(request, "Accept", "application/json");
 	pipit_reply_problem(request, 415, "%s", detail);
+}
+
+/* Whether the content says that it is JSON; replies when it does not. */
+static bool is_json(struct pipit_request *request)
+{
+	static const char json[] = "application/json";
+	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
+	struct pipit_slice type = { "", 0 };
+
+	if (field)
+		type = pipit_guard_slice(request->head, field->value, field->value_length);
+	/* As most clients write it. */
+	if (pipit_slice_equals(type, json))
+		return true;
+	if (!pipit_content_type_is(type, json)) {
+		refuse_type(request, "The content must be JSON, and its Content-Type application/json.");
+		return false;
+	}
+	if (pipit_content_type_has_other_charset(type)) {
+		refuse_type(request, "JSON is UTF-8: its Content-Type has no charset, or charset=utf-8.");
+		return false;
+	}
+	return true;
 }
 
 struct cJSON *pipit_request_json(struct pipit_request *request)
@@ -389,14 +405,8 @@ struct cJSON *pipit_request_json(struct pipit_request *request)
 	struct cJSON *doc = NULL;
 	int result;
 
-	if (!pipit_request_is(request, "application/json")) {
-		refuse_type(request, "The content must be JSON, and its Content-Type application/json.");
+	if (!is_json(request))
 		return NULL;
-	}
-	if (has_other_charset(request)) {
-		refuse_type(request, "JSON is UTF-8: its Content-Type has no charset, or charset=utf-8.");
-		return NULL;
-	}
 	result = pipit_json_parse(request->body.data, request->body.length, &limits, &doc, &error);
 	if (result == -EINVAL)
 		refuse_json(request, &error);
