@@ -64,6 +64,20 @@ static inline uint64_t pipit_bytes_equal(uint64_t word, unsigned char byte)
 	return pipit_bytes_below(word ^ PIPIT_BYTES_EACH(byte), 1);
 }
 
+/* One of two, both ASCII. */
+static inline uint64_t pipit_bytes_equal_either(uint64_t word, unsigned char one, unsigned char other)
+{
+	uint64_t below_one = (word ^ PIPIT_BYTES_EACH(one)) - PIPIT_BYTES_EACH(1u);
+	uint64_t below_other = (word ^ PIPIT_BYTES_EACH(other)) - PIPIT_BYTES_EACH(1u);
+	return (below_one | below_other) & ~word & PIPIT_BYTES_HIGHS;
+}
+
+/* What does not stand for itself in a string of JSON: control characters, quotation mark and backslash. */
+static inline uint64_t pipit_bytes_json_special(uint64_t word)
+{
+	return pipit_bytes_below(word, 0x20) | pipit_bytes_equal_either(word, '"', '\\');
+}
+
 /* As pipit_bytes_equal(), but every mark is right: no carry leaves its byte. */
 static inline uint64_t pipit_bytes_equal_each(uint64_t word, unsigned char byte)
 {
