@@ -20,6 +20,22 @@ static inline char *pipit_bytes_put(char *at, const char *bytes, size_t length)
 
 #define PIPIT_BYTES_PUT(at, literal) pipit_bytes_put(at, literal, sizeof(literal) - 1)
 
+/* In decimal, 20 digits at most. Returns the place behind. */
+static inline char *pipit_bytes_put_number(char *at, uint64_t number)
+{
+	size_t length = 1;
+	char *end;
+
+	for (uint64_t limit = 10; number >= limit && length < 20; limit *= 10)
+		length++;
+	end = at += length;
+	do {
+		*--at = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	return end;
+}
+
 #define PIPIT_BYTES_EACH(byte) (0x0101010101010101u * (byte))
 #define PIPIT_BYTES_HIGHS PIPIT_BYTES_EACH(0x80u)
 
@@ -46,6 +62,20 @@ static inline uint64_t pipit_bytes_below(uint64_t word, unsigned char limit)
 static inline uint64_t pipit_bytes_equal(uint64_t word, unsigned char byte)
 {
 	return pipit_bytes_below(word ^ PIPIT_BYTES_EACH(byte), 1);
+}
+
+/* One of two, both ASCII. */
+static inline uint64_t pipit_bytes_equal_either(uint64_t word, unsigned char one, unsigned char other)
+{
+	uint64_t below_one = (word ^ PIPIT_BYTES_EACH(one)) - PIPIT_BYTES_EACH(1u);
+	uint64_t below_other = (word ^ PIPIT_BYTES_EACH(other)) - PIPIT_BYTES_EACH(1u);
+	return (below_one | below_other) & ~word & PIPIT_BYTES_HIGHS;
+}
+
+/* What does not stand for itself in a string of JSON: control characters, quotation mark and backslash. */
+static inline uint64_t pipit_bytes_json_special(uint64_t word)
+{
+	return pipit_bytes_below(word, 0x20) | pipit_bytes_equal_either(word, '"', '\\');
 }
 
 /* As pipit_bytes_equal(), but every mark is right: no carry leaves its byte. */

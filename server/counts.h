@@ -145,7 +145,13 @@ struct pipit_stats {
 	unsigned hash_shift;
 	_Atomic uint64_t *durations; /* per route DURATION_CELLS */
 
-	size_t series_count; /* the worker's alone */
+	/* the worker's alone */
+	size_t series_count;
+	struct {
+		_Atomic uint64_t *durations; /* of the request's route */
+		uint64_t started_ns;
+	} batch[PIPIT_STATS_BATCH_MAX]; /* requests whose replies have not been sent */
+	size_t batch_count;
 
 	/* one writer, many readers */
 	_Atomic uint64_t overflow; /* requests whose series found no room */

@@ -158,8 +158,8 @@ void pipit_dispatch_flush_log(struct pipit_dispatch *dispatch)
 		pipit_access_buffer_flush(dispatch->access);
 }
 
-static void log_request(struct pipit_dispatch *dispatch, struct pipit_connection *connection,
-    struct pipit_request *request, int status, uint64_t duration_ns)
+static void log_request(
+    struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_request *request, int status)
 {
 	struct pipit_access_entry entry = {
 		.request_line = pipit_request_line(request->head),
@@ -167,7 +167,7 @@ static void log_request(struct pipit_dispatch *dispatch, struct pipit_connection
 		.content_bytes = pipit_connection_content_bytes(connection),
 		.referer = field_value(request->head, "Referer"),
 		.user_agent = field_value(request->head, "User-Agent"),
-		.duration_ns = duration_ns,
+		.duration_ns = pipit_connection_elapsed_ns(connection),
 		.id = pipit_request_id(request),
 		.route = pipit_request_route(request),
 	};
@@ -182,22 +182,37 @@ static size_t route_index(const struct pipit_dispatch *dispatch, const struct pi
 /* nginx's word for a client that left before the reply was complete. It is for the log only: nobody receives it. */
 #define STATUS_CLIENT_CLOSED 499
 
+static void count(
+    struct pipit_dispatch *dispatch, const struct pipit_connection *connection, const struct pipit_request *request)
+{
+	size_t route = route_index(dispatch, request);
+	unsigned method = request->head->method;
+	int status = pipit_connection_status(connection);
+	uint64_t request_bytes = pipit_connection_body_bytes(connection),
+		 response_bytes = pipit_connection_content_bytes(connection);
+
+	/* A reply that was left open is as quick as its head was. */
+	if (pipit_connection_is_in_batch(connection) && !request->opened_ns)
+		pipit_stats_request_in_batch(dispatch->stats, route, method, status,
+		    pipit_connection_started_ns(connection), request_bytes, response_bytes);
+	else
+		pipit_stats_request(dispatch->stats, route, method, status,
+		    request->opened_ns ? request->opened_ns : pipit_connection_elapsed_ns(connection), request_bytes,
+		    response_bytes);
+}
+
 static void finished(void *context, struct pipit_connection *connection, bool complete)
 {
 	struct pipit_dispatch *dispatch = context;
 	struct pipit_request *request = pipit_connection_request(connection);
-	uint64_t duration_ns = pipit_connection_elapsed_ns(connection);
-	int status = complete ? pipit_connection_status(connection) : STATUS_CLIENT_CLOSED;
 
 	if (complete)
-		/* A reply that was left open is as quick as its head was. */
-		pipit_stats_request(dispatch->stats, route_index(dispatch, request), request->head->method, status,
-		    request->opened_ns ? request->opened_ns : duration_ns, pipit_connection_body_bytes(connection),
-		    pipit_connection_content_bytes(connection));
+		count(dispatch, connection, request);
 	else
 		pipit_stats_add(dispatch->stats, PIPIT_COUNT_ABORTED, 1);
 	if (dispatch->access)
-		log_request(dispatch, connection, request, status, duration_ns);
+		log_request(dispatch, connection, request,
+		    complete ? pipit_connection_status(connection) : STATUS_CLIENT_CLOSED);
 	pipit_connection_set_request(connection, NULL);
 	pipit_request_detach(request);
 }

@@ -62,7 +62,7 @@ static inline bool make_room(struct page *page, size_t more)
 	return page->capacity - page->length >= more || grow(page, more);
 }
 
-/* Inline: of most texts the compiler knows the length. */
+/* Inline, as is what calls it with a constant: of most texts the compiler knows the length. */
 static inline void put_bytes(struct page *page, const char *bytes, size_t length)
 {
 	if (length == 0 || !make_room(page, length))
@@ -76,35 +76,32 @@ static inline void put(struct page *page, const char *text)
 	put_bytes(page, text, strlen(text));
 }
 
-/* At most 20 digits. Returns the place behind them. */
-static char *print_digits(char *at, uint64_t number, int width_min)
-{
-	char digits[24];
-	char *first = digits + sizeof(digits);
-	do {
-		*--first = (char)('0' + number % 10);
-		number /= 10;
-		width_min--;
-	} while (number || width_min > 0);
-	return pipit_bytes_put(at, first, (size_t)(digits + sizeof(digits) - first));
-}
+/* Of a number, of seconds with their fraction. */
+#define DIGITS_MAX 20
+#define FRACTION_DIGITS 9
 
-static void put_digits(struct page *page, uint64_t number, int width_min)
+static void put_digits(struct page *page, uint64_t number)
 {
-	char digits[24];
-	put_bytes(page, digits, (size_t)(print_digits(digits, number, width_min) - digits));
+	if (!make_room(page, DIGITS_MAX))
+		return;
+	page->length = (size_t)(pipit_bytes_put_number(page->data + page->length, number) - page->data);
 }
 
 static void put_seconds(struct page *page, uint64_t nanoseconds)
 {
-	char digits[32];
-	char *at = print_digits(digits, nanoseconds / 1000000000, 1);
-	*at++ = '.';
-	at = print_digits(at, nanoseconds % 1000000000, 9);
-	put_bytes(page, digits, (size_t)(at - digits));
+	uint64_t fraction = nanoseconds % 1000000000;
+	char *point;
+
+	if (!make_room(page, DIGITS_MAX + 1 + FRACTION_DIGITS))
+		return;
+	point = pipit_bytes_put_number(page->data + page->length, nanoseconds / 1000000000);
+	*point = '.';
+	for (int i = FRACTION_DIGITS; i > 0; i--, fraction /= 10)
+		point[i] = (char)('0' + fraction % 10);
+	page->length = (size_t)(point + 1 + FRACTION_DIGITS - page->data);
 }
 
-static void put_escaped(struct page *page, const char *value)
+static inline void put_escaped(struct page *page, const char *value)
 {
 	for (;;) {
 		size_t plain = strcspn(value, "\\\"\n");
@@ -151,7 +148,7 @@ static void start_family(struct page *page, const char *name, enum kind kind, co
 		put_descriptor(page, "UNIT", "bytes");
 }
 
-static void start_sample_as(struct page *page, const char *suffix)
+static inline void start_sample_as(struct page *page, const char *suffix)
 {
 	put(page, page->family);
 	put(page, suffix);
@@ -163,7 +160,7 @@ static void start_sample(struct page *page)
 	start_sample_as(page, kinds[page->kind].suffix);
 }
 
-static void start_label(struct page *page, const char *name)
+static inline void start_label(struct page *page, const char *name)
 {
 	put(page, page->has_labels ? "," : "{");
 	put(page, name);
@@ -171,24 +168,24 @@ static void start_label(struct page *page, const char *name)
 	page->has_labels = true;
 }
 
-static void put_label(struct page *page, const char *name, const char *value)
+static inline void put_label(struct page *page, const char *name, const char *value)
 {
 	start_label(page, name);
 	put_escaped(page, value);
 	put(page, "\"");
 }
 
-static void put_number_label(struct page *page, const char *name, uint64_t number)
+static inline void put_number_label(struct page *page, const char *name, uint64_t number)
 {
 	start_label(page, name);
-	put_digits(page, number, 1);
+	put_digits(page, number);
 	put(page, "\"");
 }
 
 static void end_sample(struct page *page, uint64_t value)
 {
 	put(page, page->has_labels ? "} " : " ");
-	put_digits(page, value, 1);
+	put_digits(page, value);
 	put(page, "\n");
 }
 
@@ -367,7 +364,7 @@ static uint64_t put_buckets(struct page *page, const struct shape *shape, const 
 		const struct le *le = name_bucket(page, shape, i);
 		cumulative += totals[1 + i];
 		if (i == 0 || totals[1 + i]) {
-			char *end = print_digits(PIPIT_BYTES_PUT(line_end, "\"} "), cumulative, 1);
+			char *end = pipit_bytes_put_number(PIPIT_BYTES_PUT(line_end, "\"} "), cumulative);
 			*end++ = '\n';
 			end_length = (size_t)(end - line_end);
 		}

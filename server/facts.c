@@ -52,6 +52,11 @@ uint64_t pipit_connection_elapsed_ns(const struct pipit_connection *connection)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - connection->started_ns;
 }
 
+bool pipit_connection_is_in_batch(const struct pipit_connection *connection)
+{
+	return connection->transport->current == connection;
+}
+
 uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection)
 {
 	return connection->body_bytes;

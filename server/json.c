@@ -298,8 +298,7 @@ static void skip_plain(struct scanner *scanner)
 
 	for (; scanner->length - at >= 8; at += 8) {
 		uint64_t word = pipit_bytes_load(scanner->text + at);
-		uint64_t marks = pipit_bytes_below(word, 0x20) | pipit_bytes_equal(word, '"') |
-				 pipit_bytes_equal(word, '\\') | pipit_bytes_above_ascii(word);
+		uint64_t marks = pipit_bytes_json_special(word) | pipit_bytes_above_ascii(word);
 		if (marks) {
 			at += pipit_bytes_first(marks);
 			break;

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A number: sign, 17 digits, point, "e-308"; or a whole one of 20 digits. */
+/* A number: sign, 17 digits, point, "e-308"; or a whole one of 20 digits. With room for a mark. */
 #define NUMBER_BYTES_MAX 32
 /* Of one byte of a string: "\u001f". */
 #define ESCAPE_BYTES 6
@@ -45,9 +45,10 @@ static int reserve(struct pipit_printer *text, size_t more)
 	return text->capacity - text->length < more ? grow(text, more) : 0;
 }
 
+/* All of these leave room for a mark, which put_mark() takes. */
 static int put(struct pipit_printer *text, const char *bytes, size_t length)
 {
-	if (reserve(text, length) != 0)
+	if (reserve(text, length + 1) != 0)
 		return -ENOMEM;
 	memcpy(text->bytes + text->length, bytes, length);
 	text->length += length;
@@ -56,10 +57,15 @@ static int put(struct pipit_printer *text, const char *bytes, size_t length)
 
 static int put_byte(struct pipit_printer *text, char byte)
 {
-	if (reserve(text, 1) != 0)
+	if (reserve(text, 2) != 0)
 		return -ENOMEM;
 	text->bytes[text->length++] = byte;
 	return 0;
+}
+
+static void put_mark(struct pipit_printer *text, char byte)
+{
+	text->bytes[text->length++] = byte;
 }
 
 /* --- strings ------------------------------------------------------------------------------------------------------- */
@@ -67,17 +73,15 @@ static int put_byte(struct pipit_printer *text, char byte)
 /* Bytes from `at` on that stand for themselves. */
 static size_t plain_length(const char *at, size_t length)
 {
+	static const bool is_plain[256] = { [' ' ... '!'] = true, ['#' ... '['] = true, [']' ... 255] = true };
 	size_t i = 0;
 
-	while (length - i >= 8) {
-		uint64_t word = pipit_bytes_load(at + i);
-		uint64_t marks =
-		    pipit_bytes_below(word, 0x20) | pipit_bytes_equal(word, '"') | pipit_bytes_equal(word, '\\');
+	for (; length - i >= 8; i += 8) {
+		uint64_t marks = pipit_bytes_json_special(pipit_bytes_load(at + i));
 		if (marks)
 			return i + pipit_bytes_first(marks);
-		i += 8;
 	}
-	while (i < length && (unsigned char)at[i] >= 0x20 && at[i] != '"' && at[i] != '\\')
+	while (i < length && is_plain[(unsigned char)at[i]])
 		i++;
 	return i;
 }
@@ -98,7 +102,7 @@ static char *put_escape(char *at, unsigned char byte)
 	return at + 5;
 }
 
-/* Of a string, without its quotation marks. */
+/* Of a string, without its quotation marks. Leaves room for two marks. */
 static int put_escaped(struct pipit_printer *text, const char *string, size_t length)
 {
 	char *at;
@@ -106,7 +110,7 @@ static int put_escaped(struct pipit_printer *text, const char *string, size_t le
 	if (length > SIZE_MAX / ESCAPE_BYTES - 2)
 		return -ENOMEM;
 	/* Mostly nothing is escaped; only when something is, room for the worst is asked for. */
-	if (reserve(text, length + 1) != 0)
+	if (reserve(text, length + 2) != 0)
 		return -ENOMEM;
 	while (length > 0) {
 		size_t plain = plain_length(string, length);
@@ -116,7 +120,7 @@ static int put_escaped(struct pipit_printer *text, const char *string, size_t le
 		length -= plain;
 		if (length == 0)
 			break;
-		if (reserve(text, length * ESCAPE_BYTES + 1) != 0)
+		if (reserve(text, length * ESCAPE_BYTES + 2) != 0)
 			return -ENOMEM;
 		at = put_escape(text->bytes + text->length, (unsigned char)*string++);
 		text->length = (size_t)(at - text->bytes);
@@ -135,28 +139,19 @@ static int put_string(struct pipit_printer *text, const char *string)
 	error = put_byte(text, '"');
 	if (error == 0)
 		error = put_escaped(text, string, length);
-	/* put_escaped() leaves room for it. */
 	if (error == 0)
-		text->bytes[text->length++] = '"';
+		put_mark(text, '"');
 	return error;
 }
 
 /* --- numbers ------------------------------------------------------------------------------------------------------- */
 
-static size_t render_whole(char *at, uint64_t number, bool is_negative)
+static size_t render_whole(char *start, uint64_t number, bool is_negative)
 {
-	char digits[20];
-	size_t count = 0, length = 0;
-
-	do {
-		digits[count++] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
+	char *at = start;
 	if (is_negative)
-		at[length++] = '-';
-	while (count > 0)
-		at[length++] = digits[--count];
-	return length;
+		*at++ = '-';
+	return (size_t)(pipit_bytes_put_number(at, number) - start);
 }
 
 /* Between these printf() prints 15 digits without an exponent. */
@@ -224,12 +219,12 @@ static int put_number(struct pipit_printer *text, const cJSON *item)
 
 	if (exact)
 		return put(text, exact, strlen(exact));
-	if (isnan(number) || isinf(number))
+	if (!isfinite(number))
 		return put(text, "null", 4);
 	if (reserve(text, NUMBER_BYTES_MAX) != 0)
 		return -ENOMEM;
 	/* Beyond 15 digits cJSON prints an exponent. */
-	if (size < 1e15 && size == (double)(uint64_t)size && (size > 0 || !signbit(number)))
+	if (size < 1e15 && size == (double)(int64_t)size && (size > 0 || !signbit(number)))
 		text->length += render_whole(text->bytes + text->length, (uint64_t)size, number < 0);
 	else
 		text->length += render_fraction(text->bytes + text->length, number);
@@ -240,19 +235,25 @@ static int put_number(struct pipit_printer *text, const cJSON *item)
 
 static int put_value(struct pipit_printer *text, const cJSON *item, unsigned depth);
 
+static int put_name(struct pipit_printer *text, const char *name)
+{
+	int error = put_string(text, name);
+	if (error == 0)
+		put_mark(text, ':');
+	return error;
+}
+
 static int put_members(struct pipit_printer *text, const cJSON *container, bool has_names, unsigned depth)
 {
 	int error = depth >= CJSON_NESTING_LIMIT ? -EINVAL : put_byte(text, has_names ? '{' : '[');
 
 	for (const cJSON *item = container->child; item && error == 0; item = item->next) {
+		if (item != container->child)
+			put_mark(text, ',');
 		if (has_names)
-			error = put_string(text, item->string);
-		if (has_names && error == 0)
-			error = put_byte(text, ':');
+			error = put_name(text, item->string);
 		if (error == 0)
 			error = put_value(text, item, depth + 1);
-		if (error == 0 && item->next)
-			error = put_byte(text, ',');
 	}
 	return error != 0 ? error : put_byte(text, has_names ? '}' : ']');
 }

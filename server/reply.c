@@ -172,26 +172,13 @@ time_t pipit_reply_parse_date(const char *text)
 
 /* --- heads --------------------------------------------------------------------------------------------------------- */
 
-static char *put_number(char *at, uint64_t number)
-{
-	char digits[20];
-	size_t count = 0;
-	do {
-		digits[count++] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number);
-	while (count)
-		*at++ = digits[--count];
-	return at;
-}
-
 static char *put_status_line(char *at, int status)
 {
 	const struct status_line *line = find_status(status);
 	if (line)
 		return pipit_bytes_put(at, line->line, line->length);
 	at = PIPIT_BYTES_PUT(at, "HTTP/1.1 ");
-	at = put_number(at, (uint64_t)status);
+	at = pipit_bytes_put_number(at, (uint64_t)status);
 	return PIPIT_BYTES_PUT(at, " Unknown\r\n");
 }
 
@@ -222,7 +209,7 @@ size_t pipit_reply_head(char *start, const struct pipit_reply_head *head)
 			at = PIPIT_BYTES_PUT(at, "Transfer-Encoding: chunked\r\n");
 	} else if (head->status != 204 && head->status != 304) {
 		at = PIPIT_BYTES_PUT(at, "Content-Length: ");
-		at = put_number(at, head->content_length);
+		at = pipit_bytes_put_number(at, head->content_length);
 		at = PIPIT_BYTES_PUT(at, "\r\n");
 	}
 	if (!head->keep_alive)

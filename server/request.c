@@ -35,18 +35,19 @@ struct pipit_request *pipit_request_new(
 		request = malloc(sizeof *request);
 	if (!request)
 		return NULL;
-	memset(request, 0, offsetof(struct pipit_request, id));
+	memset(request, 0, offsetof(struct pipit_request, pool));
 	request->id[0] = request->peer[0] = '\0';
 	request->match.parameter_count = 0;
 	request->pool = pool;
 	request->connection = connection;
+	request->route = NULL;
 	request->head = head;
 	request->body = (struct pipit_slice){ "", 0 };
 	request->number = pool->id_count++;
 	return request;
 }
 
-static void free_request(struct pipit_request *request)
+static void free_owned(struct pipit_request *request)
 {
 	while (request->memory) {
 		struct memory *next = request->memory->next;
@@ -56,6 +57,13 @@ static void free_request(struct pipit_request *request)
 	free(request->retained);
 	free(request->owned_body);
 	free(request->fields);
+}
+
+static void free_request(struct pipit_request *request)
+{
+	/* Most requests own nothing. */
+	if (request->memory || request->retained || request->owned_body || request->fields)
+		free_owned(request);
 	request->next_free = request->pool->free;
 	request->pool->free = request;
 }
@@ -360,17 +368,33 @@ static void refuse_json(struct pipit_request *request, const struct pipit_json_e
 	free(members);
 }
 
-static bool has_other_charset(const struct pipit_request *request)
-{
-	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
-	return pipit_content_type_has_other_charset(
-	    pipit_guard_slice(request->head, field->value, field->value_length));
-}
-
 static void refuse_type(struct pipit_request *request, const char *detail)
 {
 	pipit_reply_header(request, "Accept", "application/json");
 	pipit_reply_problem(request, 415, "%s", detail);
+}
+
+/* Whether the content says that it is JSON; replies when it does not. */
+static bool is_json(struct pipit_request *request)
+{
+	static const char json[] = "application/json";
+	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
+	struct pipit_slice type = { "", 0 };
+
+	if (field)
+		type = pipit_guard_slice(request->head, field->value, field->value_length);
+	/* As most clients write it. */
+	if (pipit_slice_equals(type, json))
+		return true;
+	if (!pipit_content_type_is(type, json)) {
+		refuse_type(request, "The content must be JSON, and its Content-Type application/json.");
+		return false;
+	}
+	if (pipit_content_type_has_other_charset(type)) {
+		refuse_type(request, "JSON is UTF-8: its Content-Type has no charset, or charset=utf-8.");
+		return false;
+	}
+	return true;
 }
 
 struct cJSON *pipit_request_json(struct pipit_request *request)
@@ -381,14 +405,8 @@ struct cJSON *pipit_request_json(struct pipit_request *request)
 	struct cJSON *doc = NULL;
 	int result;
 
-	if (!pipit_request_is(request, "application/json")) {
-		refuse_type(request, "The content must be JSON, and its Content-Type application/json.");
+	if (!is_json(request))
 		return NULL;
-	}
-	if (has_other_charset(request)) {
-		refuse_type(request, "JSON is UTF-8: its Content-Type has no charset, or charset=utf-8.");
-		return NULL;
-	}
 	result = pipit_json_parse(request->body.data, request->body.length, &limits, &doc, &error);
 	if (result == -EINVAL)
 		refuse_json(request, &error);
@@ -482,29 +500,31 @@ static void drop_content(const struct pipit_transport_content *content)
 }
 
 /* Everything but the content is decided here, for all kinds of replies. */
-static void send_reply(struct pipit_request *request, struct pipit_request_reply reply)
+static void send_reply(struct pipit_request *request, const struct pipit_request_reply *reply)
 {
+	static const struct pipit_transport_content nothing = { .length = 0 };
 	struct pipit_connection *connection = request->connection;
+	const struct pipit_transport_content *content = &reply->content;
 	char rendered[PIPIT_REPLY_HEAD_MAX];
 	struct pipit_reply_head head = {
-		.status = reply.status,
-		.content_type = reply.content_type,
+		.status = reply->status,
+		.content_type = reply->content_type,
 		.fields = { request->fields, request->fields_length },
-		.file_fields = reply.file_fields,
+		.file_fields = reply->file_fields,
 		/* "Reset the document" says by its length that nothing follows (RFC 9110 §15.3.6). */
-		.content_length = reply.status == 205 ? 0 : reply.content.length,
+		.content_length = reply->status == 205 ? 0 : content->length,
 		.date = pipit_transport_date(pipit_connection_transport(connection)),
 		.minor = pipit_connection_minor(connection),
 		.keep_alive = pipit_connection_keeps_alive(connection),
 	};
 
 	request->replied = true;
-	if (!pipit_reply_has_content(reply.status, pipit_connection_is_head_request(connection))) {
-		drop_content(&reply.content);
-		reply.content = (struct pipit_transport_content){ .length = 0 };
+	if (!pipit_reply_has_content(reply->status, pipit_connection_is_head_request(connection))) {
+		drop_content(content);
+		content = &nothing;
 	}
-	pipit_transport_reply(connection, reply.status,
-	    (struct pipit_slice){ rendered, pipit_reply_head(rendered, &head) }, &reply.content);
+	pipit_transport_reply(
+	    connection, reply->status, (struct pipit_slice){ rendered, pipit_reply_head(rendered, &head) }, content);
 }
 
 /* 0 when a reply can be sent, negative when not or when another was sent instead, 1 when nobody waits for it any more. */
@@ -530,7 +550,7 @@ int pipit_request_reply(struct pipit_request *request, const struct pipit_reques
 {
 	int result = begin_reply(request, reply->status, reply->content_type);
 	if (result == 0)
-		send_reply(request, *reply);
+		send_reply(request, reply);
 	else
 		drop_content(&reply->content);
 	return result < 0 ? result : 0;
@@ -657,6 +677,6 @@ int pipit_reply_file(
 	reply.content.file = pipit_descriptor_new(fd);
 	if (!reply.content.file)
 		return pipit_request_reply_short(request);
-	send_reply(request, reply);
+	send_reply(request, &reply);
 	return 0;
 }

@@ -108,16 +108,47 @@ static _Atomic uint64_t *find_series(struct pipit_stats *stats, uint32_t key)
 	}
 }
 
-void pipit_stats_request(struct pipit_stats *stats, size_t route, unsigned method, int status, uint64_t duration_ns,
-    uint64_t request_bytes, uint64_t response_bytes)
+static void count_request(struct pipit_stats *stats, size_t route, unsigned method, int status, uint64_t request_bytes,
+    uint64_t response_bytes)
 {
 	assert(route < stats->routes);
 	assert(method <= PIPIT_ANY && (method & (method - 1)) == 0);
 	assert(status >= 100 && status <= 599);
 	add(find_series(stats, pack_key(route, method, status)), 1);
-	observe(stats->durations + route * DURATION_CELLS, &durations, duration_ns);
 	observe(stats->request_sizes, &sizes, request_bytes);
 	observe(stats->response_sizes, &sizes, response_bytes);
+}
+
+void pipit_stats_request(struct pipit_stats *stats, size_t route, unsigned method, int status, uint64_t duration_ns,
+    uint64_t request_bytes, uint64_t response_bytes)
+{
+	count_request(stats, route, method, status, request_bytes, response_bytes);
+	observe(stats->durations + route * DURATION_CELLS, &durations, duration_ns);
+}
+
+void pipit_stats_request_in_batch(struct pipit_stats *stats, size_t route, unsigned method, int status,
+    uint64_t started_ns, uint64_t request_bytes, uint64_t response_bytes)
+{
+	size_t at = stats->batch_count++;
+
+	assert(at < PIPIT_STATS_BATCH_MAX);
+	count_request(stats, route, method, status, request_bytes, response_bytes);
+	stats->batch[at].durations = stats->durations + route * DURATION_CELLS;
+	stats->batch[at].started_ns = started_ns;
+}
+
+void pipit_stats_end_batch(struct pipit_stats *stats)
+{
+	struct timespec now;
+	uint64_t now_ns;
+
+	if (stats->batch_count == 0)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	for (size_t i = 0; i < stats->batch_count; i++)
+		observe(stats->batch[i].durations, &durations, now_ns - stats->batch[i].started_ns);
+	stats->batch_count = 0;
 }
 
 void pipit_stats_reject(struct pipit_stats *stats, enum pipit_reason reason)

@@ -78,6 +78,14 @@ void pipit_stats_set_clock(struct pipit_stats *stats, clockid_t clock);
 /* Writer only. method is a bit of enum pipit_method (0: unknown, label "other"), status 100..599. */
 void pipit_stats_request(struct pipit_stats *stats, size_t route, unsigned method, int status, uint64_t duration_ns,
     uint64_t request_bytes, uint64_t response_bytes);
+/*
+ * The same for a request whose reply is sent with others: its duration ends where the batch does, so that the clock is read once for
+ * all of them. started_ns: CLOCK_MONOTONIC. A batch has at most PIPIT_STATS_BATCH_MAX requests.
+ */
+#define PIPIT_STATS_BATCH_MAX 32
+void pipit_stats_request_in_batch(struct pipit_stats *stats, size_t route, unsigned method, int status,
+    uint64_t started_ns, uint64_t request_bytes, uint64_t response_bytes);
+void pipit_stats_end_batch(struct pipit_stats *stats);
 void pipit_stats_reject(struct pipit_stats *stats, enum pipit_reason reason);
 void pipit_stats_timeout(struct pipit_stats *stats, enum pipit_stats_phase phase);
 void pipit_stats_add(struct pipit_stats *stats, enum pipit_stats_counter counter, uint64_t amount);

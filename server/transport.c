@@ -28,6 +28,8 @@
 #define LINGER_BYTES (64 * 1024)
 /* Requests of one connection that are served before others get their turn. */
 #define REQUESTS_PER_TURN 16
+/* One more when the first has begun earlier. */
+_Static_assert(REQUESTS_PER_TURN + 1 <= PIPIT_STATS_BATCH_MAX, "a turn is a batch");
 
 static void serve(struct pipit_connection *connection, char *bytes, size_t length);
 static void on_ready(evutil_socket_t fd, short what, void *context);
@@ -474,6 +476,7 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 			break;
 		at += used;
 	}
+	pipit_stats_end_batch(transport->stats);
 	if (pipit_connection_is_gone(connection)) {
 		pipit_output_discard(transport);
 		transport->current = NULL;

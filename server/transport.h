@@ -75,6 +75,9 @@ uint64_t pipit_connection_started_ns(const struct pipit_connection *connection);
 uint64_t pipit_connection_elapsed_ns(const struct pipit_connection *connection);
 uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection);
 
+/* Its reply is in the batch, which ends with pipit_stats_end_batch(). */
+bool pipit_connection_is_in_batch(const struct pipit_connection *connection);
+
 /* For the log: status and content bytes of the reply that is finished. */
 int pipit_connection_status(const struct pipit_connection *connection);
 uint64_t pipit_connection_content_bytes(const struct pipit_connection *connection);

@@ -33,7 +33,7 @@ static const char *find_mark(const char *at, const char *end)
 {
 	while (end - at >= 8) {
 		uint64_t word = pipit_bytes_load(at);
-		uint64_t found = pipit_bytes_equal(word, '"') | pipit_bytes_equal(word, '\\');
+		uint64_t found = pipit_bytes_equal_either(word, '"', '\\');
 		if (found)
 			return at + pipit_bytes_first(found);
 		at += 8;

@@ -138,6 +138,28 @@ START_TEST(counts_a_request_under_method_route_and_code)
 }
 END_TEST
 
+START_TEST(measures_the_requests_of_a_batch_when_it_ends)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	uint64_t started_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+
+	pipit_stats_request_in_batch(workers[0], ROUTE_HELLO, PIPIT_GET, 200, started_ns, 80, 200);
+	pipit_stats_request_in_batch(workers[0], ROUTE_HELLO, PIPIT_GET, 200, started_ns - 3600000000000u, 80, 200);
+	char *page = render_format(false);
+	expect_line(page, "http_requests_total{method=\"GET\",route=\"/hello\",code=\"200\"} 2");
+	ck_assert_int_eq(value_of(page, "http_request_duration_seconds_count{route=\"/hello\"}"), -1);
+	free(page);
+
+	pipit_stats_end_batch(workers[0]);
+	pipit_stats_end_batch(workers[0]);
+	page = render_format(false);
+	expect_line(page, "http_request_duration_seconds_bucket{route=\"/hello\",le=\"10\"} 1");
+	expect_line(page, "http_request_duration_seconds_count{route=\"/hello\"} 2");
+	free(page);
+}
+END_TEST
+
 START_TEST(labels_every_method)
 {
 	static const char *const names[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH" };
@@ -789,6 +811,7 @@ static Suite *make_suite(void)
 	tcase_add_test(counting, frees_nothing_harmlessly);
 	tcase_add_test(counting, refuses_more_routes_than_it_can_number);
 	tcase_add_test(counting, counts_a_request_under_method_route_and_code);
+	tcase_add_test(counting, measures_the_requests_of_a_batch_when_it_ends);
 	tcase_add_test(counting, labels_every_method);
 	tcase_add_test(counting, sums_over_workers);
 	tcase_add_test(counting, makes_one_series_of_routes_with_the_same_label);
