@@ -162,6 +162,33 @@ START_TEST(takes_as_many_sockets_as_there_is_room_for_and_again_after_one_was_de
 }
 END_TEST
 
+static void replace_socket(void *of)
+{
+	delete_socket(of);
+	program_bind_plain_socket(of);
+}
+
+static void free_server(void *arg)
+{
+	(void)arg;
+	pipit_server_free(program_server);
+	program_server = NULL;
+}
+
+/* Its handle has probably the address of the one that was deleted. */
+START_TEST(leaves_a_socket_that_the_program_binds_in_the_place_of_a_deleted_one)
+{
+	struct program second = program;
+
+	loop_call(&program_loop, add_socket_now, &second);
+	loop_call(&program_loop, replace_socket, &second);
+	program_expect_guarded(second.port);
+	loop_call(&program_loop, free_server, NULL);
+	program_expect_unreachable(program.port);
+	program_expect_unguarded(second.port);
+}
+END_TEST
+
 START_TEST(goes_on_when_all_sockets_were_deleted)
 {
 	int fd = wire_connect(program.port);
@@ -540,6 +567,7 @@ int main(void)
 	tcase = tcase_create("server");
 	tcase_add_checked_fixture(tcase, program_set_up_server, program_tear_down_server);
 	tcase_add_test(tcase, drains_although_a_socket_was_deleted);
+	tcase_add_test(tcase, leaves_a_socket_that_the_program_binds_in_the_place_of_a_deleted_one);
 	suite_add_tcase(suite, tcase);
 
 	/* The last one: libevent keeps these functions for its memory. */
