@@ -18,6 +18,7 @@
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 enum pipit_phase {
@@ -137,6 +138,7 @@ struct pipit_door {
 	/* Where evhttp accepts, which owns both; NULL: we do. */
 	struct evconnlistener *listener;
 	struct evhttp_bound_socket *bound;
+	ino_t inode; /* of the socket: addresses and descriptors are used again */
 	/* Where we do. */
 	struct pipit_transport *transport;
 	void (*on_error)(struct evconnlistener *listener, void *context); /* see doors.h */

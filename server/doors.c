@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* After so many busy turns of a door the next take twice as many connections, up to 1,024. */
@@ -210,20 +211,27 @@ bool pipit_doors_adopt(struct pipit_connection *connection)
 /* --- doors ------------------------------------------------------------------------------------------------------------ */
 
 struct search {
-	const struct evhttp_bound_socket *bound;
+	const struct pipit_door *door;
 	bool is_found;
 };
+
+static ino_t inode_of(int fd)
+{
+	struct stat status;
+	return fstat(fd, &status) == 0 ? status.st_ino : 0;
+}
 
 static void compare(struct evhttp_bound_socket *bound, void *context)
 {
 	struct search *search = context;
-	search->is_found |= bound == search->bound;
+	search->is_found |=
+	    bound == search->door->bound && inode_of(evhttp_bound_socket_get_fd(bound)) == search->door->inode;
 }
 
-/* A program may have deleted it from its evhttp, which frees it. */
+/* A program may have deleted it from its evhttp, which frees it, and have bound another since. */
 static bool is_there(struct pipit_transport *transport, const struct pipit_door *door)
 {
-	struct search search = { .bound = door->bound };
+	struct search search = { .door = door };
 	if (transport->evhttp.mode != PIPIT_EVHTTP_GUARDED)
 		return true;
 	if (transport->evhttp.http)
@@ -255,6 +263,7 @@ static bool open_evhttp_door(struct pipit_door *door, pipit_doors_error *on_erro
 		return false;
 	}
 	evconnlistener_set_error_cb(door->listener, on_error);
+	door->inode = inode_of(door->fd);
 	door->bound = evhttp_bind_listener(transport->evhttp.http, door->listener);
 	if (!door->bound)
 		evconnlistener_free(door->listener);
