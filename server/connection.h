@@ -158,7 +158,9 @@ struct pipit_evhttp_lane {
 	struct pipit_evhttp_link *accepting; /* has been given to evhttp, which is setting its descriptor; NULL: none */
 	struct pipit_evhttp_link
 	    *next; /* is given to evhttp, which accepts a client of ours; NULL: it accepts others */
-	struct evconnlistener *listener;    /* of that client */
+	struct evconnlistener *listener; /* of that client */
+	struct pipit_evhttp_link
+	    *last_resort;                   /* for a client without a connection; in mode GUARDED; NULL: to be made */
 	struct pipit_evhttp_link *sentinel; /* see pipit_evhttp_link_watch() */
 	void (*on_evhttp_freed)(void *watcher);
 	void *watcher;

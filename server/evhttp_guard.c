@@ -113,12 +113,15 @@ static struct pipit_worker *new_guard(struct evhttp *http)
 /* As evhttp_bind_socket() does, the first address of a name; NULL is any IPv4 address. 0 or -EINVAL. */
 static int write_address(const char *host, uint16_t port, char *text, size_t size)
 {
-	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
+	/* A name only counts as what the machine has addresses of, as for evhttp; a numeric address as what it is. */
+	const struct addrinfo numbers = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST },
+			      names = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_ADDRCONFIG };
 	struct addrinfo *found;
 	char numeric[NI_MAXHOST];
 	int result;
 
-	if (getaddrinfo(host ? host : "0.0.0.0", NULL, &hints, &found) != 0)
+	if (getaddrinfo(host ? host : "0.0.0.0", NULL, &numbers, &found) != 0 &&
+	    getaddrinfo(host, NULL, &names, &found) != 0)
 		return -EINVAL;
 	result = getnameinfo(found->ai_addr, found->ai_addrlen, numeric, sizeof numeric, NULL, 0, NI_NUMERICHOST);
 	if (result == 0)

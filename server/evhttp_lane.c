@@ -198,7 +198,7 @@ static bool is_answered(const struct pipit_evhttp_link *link)
 
 static void begin_request(struct pipit_evhttp_link *link)
 {
-	link->was_called = link->is_head_done = link->is_let_go = link->stays = false;
+	link->was_called = link->is_head_done = link->is_let_go = link->stays = link->owes_notice = false;
 	link->largest = link->output_length = 0;
 	link->crowded_ms = 0;
 	link->request = NULL;
@@ -489,8 +489,8 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 	if (!has_length && !amendments.closes)
 		return false;
 	/* evhttp appends to a HEAD's reply the content that its GET would have, unless it comes in pieces. */
-	if (connection->is_head && reply.content_length < 0 && !reply.is_chunked && reply.status != 304 &&
-	    evbuffer_get_length(output) > length)
+	if (connection->is_head && reply.content_length < 0 && !reply.is_chunked && reply.status != 204 &&
+	    reply.status != 304 && evbuffer_get_length(output) > length)
 		amendments.content_length = (int64_t)(evbuffer_get_length(output) - length);
 	if (!reply.dates)
 		amendments.date = pipit_transport_date(connection->transport);
@@ -584,9 +584,17 @@ static bool complete(struct pipit_connection *connection)
 	return is_whole;
 }
 
+/* What evhttp has written. False when there is nothing, or something is stuck or broken. */
+static bool send_all(struct pipit_connection *connection)
+{
+	struct evbuffer *output = bufferevent_get_output(connection->link->bev);
+	return evbuffer_get_length(output) > 0 && send_output(connection, output);
+}
+
 bool pipit_evhttp_pump(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->link;
+	uint64_t before = connection->window_bytes;
 
 	/* Noticed in a later turn: the callback has freed evhttp's connection. */
 	if (!link) {
@@ -596,9 +604,13 @@ bool pipit_evhttp_pump(struct pipit_connection *connection)
 	if (connection->transport->current != connection)
 		look_at_link(link);
 	while (!link->is_let_go && !is_reading(link)) {
-		struct evbuffer *output = bufferevent_get_output(link->bev);
-		if (evbuffer_get_length(output) == 0 || !send_output(connection, output))
+		if (!link->owes_notice && !send_all(connection))
 			return false;
+		link->owes_notice = connection->window_bytes - before > PIPIT_OUTPUT_SLICE_BYTES;
+		if (link->owes_notice) {
+			pipit_connection_wake(connection);
+			return false;
+		}
 		/* "All is written": evhttp calls back for the next chunk, or finishes the request. */
 		trigger(link, EV_WRITE);
 	}

@@ -134,6 +134,26 @@ void pipit_evhttp_link_show_descriptor(struct pipit_evhttp_link *link, bool is_s
 	bufferevent_setfd(lane->socket_bev, is_shown ? link->fd : -1);
 }
 
+/* A link without a connection, for a client that is accepted although there is no memory for it. One is always kept. */
+static struct pipit_evhttp_link *take_last_resort(struct pipit_transport *transport)
+{
+	struct pipit_evhttp_lane *lane = &transport->evhttp;
+	struct pipit_evhttp_link *link = new_link(transport, NULL);
+	if (link)
+		return link;
+	link = lane->last_resort;
+	lane->last_resort = NULL;
+	return link;
+}
+
+bool pipit_evhttp_link_has_last_resort(struct pipit_transport *transport)
+{
+	struct pipit_evhttp_lane *lane = &transport->evhttp;
+	if (lane->mode == PIPIT_EVHTTP_GUARDED && !lane->last_resort)
+		lane->last_resort = new_link(transport, NULL);
+	return lane->mode != PIPIT_EVHTTP_GUARDED || lane->last_resort;
+}
+
 /*
  * evhttp's bevcb, called while it accepts. It must never return NULL: evhttp would make a plain socket bufferevent instead, and
  * that client would talk to evhttp unguarded. So what it gets is always made before.
@@ -157,7 +177,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *context)
 	}
 	connection = pipit_connection_take_spare(transport);
 	/* A program may bind its evhttp to a socket while the others are paused. */
-	lane->accepting = connection ? connection->link : new_link(transport, NULL);
+	lane->accepting = connection ? connection->link : take_last_resort(transport);
 	if (!lane->accepting)
 		return NULL;
 	if (connection)
@@ -372,6 +392,7 @@ void pipit_evhttp_link_return(struct pipit_connection *connection)
 	link->connection = NULL;
 	/* A callback may have set it against its route's word. */
 	evhttp_connection_set_closecb(link->holder, NULL, NULL);
+	link->timeout_ms = 0;
 	if (link->transport->evhttp.pool_count < POOL_MAX)
 		put_into_pool(link);
 	else
@@ -399,6 +420,11 @@ void pipit_evhttp_link_give_up(struct pipit_connection *connection)
 	bool is_own = connection->fd == link->fd;
 
 	finish_accepting(&link->transport->evhttp);
+	/* evhttp was short of memory before it held it. */
+	if (link->fd < 0) {
+		pipit_evhttp_link_detach(connection);
+		return;
+	}
 	if (pipit_evhttp_link_is_let_go(link)) {
 		pipit_evhttp_link_part(connection);
 		return;
@@ -488,6 +514,9 @@ void pipit_evhttp_link_close(struct pipit_transport *transport)
 	else if (lane->http)
 		evhttp_free(lane->http);
 	lane->http = NULL;
+	if (lane->last_resort)
+		bufferevent_free(lane->last_resort->bev);
+	lane->last_resort = NULL;
 	if (lane->socket_bev)
 		bufferevent_free(lane->socket_bev);
 	lane->socket_bev = NULL;

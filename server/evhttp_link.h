@@ -40,19 +40,22 @@ struct pipit_evhttp_link {
 	size_t output_length;           /* when that was last looked at */
 	uint64_t crowded_ms;            /* since when there is more output than the client may leave; 0: there is not */
 	bool was_called;                /* evhttp has called back */
-	bool is_head_done;              /* the reply's head has been read, and amended if need be */
-	bool stays;                     /* the reply does not say that the connection closes */
-	bool has_content;               /* the reply has content, as its head says */
-	bool is_let_go;                 /* by evhttp, as known when evhttp was last triggered */
-	bool is_measured;               /* the output buffer is being taken apart to measure it */
+	bool owes_notice;  /* evhttp is still to be told that all is written: others have their turn first */
+	bool is_head_done; /* the reply's head has been read, and amended if need be */
+	bool stays;        /* the reply does not say that the connection closes */
+	bool has_content;  /* the reply has content, as its head says */
+	bool is_let_go;    /* by evhttp, as known when evhttp was last triggered */
+	bool is_measured;  /* the output buffer is being taken apart to measure it */
 };
 
-/* evhttp has let the link go. Nothing but libevent may touch its bufferevent then. */
+/* evhttp has let the link go: bufferevent_free() leaves no callback and no argument. A callback may have put its own in the place of
+ * evhttp's. Nothing but libevent may touch the bufferevent of a link that is let go. */
 static inline bool pipit_evhttp_link_is_let_go(const struct pipit_evhttp_link *link)
 {
-	bufferevent_event_cb event_cb;
-	bufferevent_getcb(link->bev, NULL, NULL, &event_cb, NULL);
-	return event_cb == NULL;
+	bufferevent_event_cb on_event;
+	void *context;
+	bufferevent_getcb(link->bev, NULL, NULL, &on_event, &context);
+	return !on_event && !context;
 }
 
 /*
@@ -67,6 +70,9 @@ void pipit_evhttp_link_close(struct pipit_transport *transport);
 
 /* Give a connection, which is to be accepted next, the link that evhttp is going to hold. False when memory is short. */
 bool pipit_evhttp_link_attach(struct pipit_connection *connection);
+
+/* What evhttp gets when a client comes for whom there is no connection is there; tries to make it. */
+bool pipit_evhttp_link_has_last_resort(struct pipit_transport *transport);
 
 /* Free the link of a connection that evhttp has never held. */
 void pipit_evhttp_link_detach(struct pipit_connection *connection);

@@ -12,11 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/*
- * What one connection may send of a file before others get their turn. As much as Linux lets a socket hold (tcp_wmem): each
- * further turn for the same bytes costs a wake-up of both sides.
- */
-#define FILE_SLICE_BYTES (4 * 1024 * 1024)
 /* A file up to this size is read into the batch: one send() for head and content. */
 #define SMALL_FILE_BYTES (32 * 1024)
 
@@ -102,7 +97,7 @@ static void flush_batch(struct pipit_connection *connection, bool more)
 static size_t send_buffer(struct pipit_connection *connection, struct evbuffer *buffer)
 {
 	size_t total = 0;
-	while (!connection->broken && evbuffer_get_length(buffer) > 0) {
+	while (!connection->broken && evbuffer_get_length(buffer) > 0 && total < PIPIT_OUTPUT_SLICE_BYTES) {
 		int sent;
 		/* With sendfile() it returns 0 for a full socket, too, and not only for a file that has become shorter. */
 		errno = 0;
@@ -342,7 +337,7 @@ static size_t send_from_file(struct pipit_connection *connection, size_t wanted)
 
 void pipit_output_send_file(struct pipit_connection *connection)
 {
-	uint64_t slice = FILE_SLICE_BYTES;
+	uint64_t slice = PIPIT_OUTPUT_SLICE_BYTES;
 	while (pipit_output_has_file(connection) && slice > 0 && !connection->broken) {
 		size_t wanted = (size_t)(connection->file_left < slice ? connection->file_left : slice), sent;
 		if (wanted == 0) {

@@ -6,6 +6,12 @@
 #include "connection.h"
 
 /*
+ * What one connection may send of a file, or of what an evhttp callback goes on to write, before others get their turn. As much
+ * as Linux lets a socket hold (tcp_wmem): each further turn for the same bytes costs a wake-up of both sides.
+ */
+#define PIPIT_OUTPUT_SLICE_BYTES (4 * 1024 * 1024)
+
+/*
  * Write pieces, in order, after everything written before. For the connection that is being served they wait in the batch
  * when there is room; otherwise they are sent at once and what the socket does not take is kept. A failure is noted in
  * connection->broken.

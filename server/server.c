@@ -479,13 +479,16 @@ int pipit_server_attach_evhttp(
 	server->shared.evhttp = http;
 	/* It says itself why it cannot. */
 	error = pipit_server_attach(server, base);
-	if (error != 0) {
-		server->shared.evhttp = NULL;
-		return error;
+	if (error == 0) {
+		error = pipit_worker_watch_evhttp(server->workers[0], on_evhttp_freed, server);
+		if (error != 0)
+			pipit_log(PIPIT_LOG_ERROR, "cannot guard the evhttp: out of memory or descriptors");
 	}
-	error = pipit_worker_watch_evhttp(server->workers[0], on_evhttp_freed, server);
-	if (error != 0)
-		pipit_log(PIPIT_LOG_ERROR, "cannot guard the evhttp: out of memory or descriptors");
+	if (error != 0) {
+		/* Nothing would tell when the program frees its evhttp. */
+		pipit_server_detach(server);
+		server->shared.evhttp = NULL;
+	}
 	return error;
 }
 

@@ -137,7 +137,8 @@ static void defer_evhttp(struct pipit_connection *connection)
 {
 	struct pipit_transport *transport = connection->transport;
 	connection->handed_bytes += connection->head->length;
-	if (!transport->hooks->retain(transport->context, connection))
+	connection->head = transport->hooks->retain(transport->context, connection);
+	if (!connection->head)
 		connection->broken = true;
 	pipit_evhttp_defer(connection);
 }
