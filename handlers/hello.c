@@ -41,32 +41,48 @@ static void refuse_short(struct evhttp_request *request)
 
 /* --- the greeting -------------------------------------------------------------------------------------------------- */
 
-/* Print {"message":"Hello, NAME!" and the rest; "" is a name for the world. 0, or -1 when memory is short. */
-static int print_greeting(struct evbuffer *content, const char *name, const char *rest)
+/* What was sent, and how; the kind is NULL for a greeting that does not say so. */
+struct sent {
+	const char *kind;
+	size_t bytes;
+};
+
+/* 0, or -1 when memory is short. */
+static int print_message(struct evbuffer *content, const char *name)
 {
-	char message[sizeof "Hello, !" + HELLO_NAME_MAX_BYTES];
+	char message[sizeof "Hello, !" + HELLO_NAME_MAX_BYTES] = "Hello, World!";
 	cJSON *text;
 	char *printed;
-	int result = -1;
+	int result;
 
-	if (!*name)
-		return evbuffer_add_printf(content, "{\"message\":\"Hello, World!\"%s", rest) < 0 ? -1 : 0;
-	snprintf(message, sizeof message, "Hello, %s!", name);
+	if (*name)
+		snprintf(message, sizeof message, "Hello, %s!", name);
 	text = cJSON_CreateStringReference(message);
 	printed = cJSON_PrintUnformatted(text);
-	if (printed && evbuffer_add_printf(content, "{\"message\":%s%s", printed, rest) >= 0)
-		result = 0;
+	result = printed ? evbuffer_add_printf(content, "{\"message\":%s", printed) : -1;
 	cJSON_free(printed);
 	cJSON_Delete(text);
-	return result;
+	return result < 0 ? -1 : 0;
 }
 
-/* name: "" for the world. rest: of the JSON text, behind the message. */
-static void greet(struct evhttp_request *request, const char *name, const char *rest)
+/* name: "" for the world. 0, or -1 when memory is short. */
+static int print_greeting(struct evbuffer *content, const char *name, struct sent sent)
+{
+	/* The usual reply. */
+	if (!*name && !sent.kind)
+		return evbuffer_add_printf(content, "{\"message\":\"Hello, World!\"}") < 0 ? -1 : 0;
+	if (print_message(content, name) != 0)
+		return -1;
+	if (!sent.kind)
+		return evbuffer_add(content, "}", 1);
+	return evbuffer_add_printf(content, ",\"received\":\"%s\",\"bytes\":%zu}", sent.kind, sent.bytes) < 0 ? -1 : 0;
+}
+
+static void greet(struct evhttp_request *request, const char *name, struct sent sent)
 {
 	struct evbuffer *content = evbuffer_new();
 
-	if (content && print_greeting(content, name, rest) == 0 &&
+	if (content && print_greeting(content, name, sent) == 0 &&
 	    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "application/json") == 0)
 		evhttp_send_reply(request, HTTP_OK, "OK", content);
 	else
@@ -126,25 +142,18 @@ void hello_get(struct evhttp_request *request, void *arg)
 	(void)arg;
 
 	if (!query) {
-		greet(request, "", "}");
+		greet(request, "", (struct sent){ NULL, 0 });
 		return;
 	}
 	name = find_name(query, &length);
 	if (!name)
 		refuse_short(request);
 	else if (is_welcome(request, name, length))
-		greet(request, name, "}");
+		greet(request, name, (struct sent){ NULL, 0 });
 	free(name);
 }
 
 /* --- POST ---------------------------------------------------------------------------------------------------------- */
-
-static void greet_sender(struct evhttp_request *request, const char *name, const char *kind, size_t bytes)
-{
-	char rest[64];
-	snprintf(rest, sizeof rest, ",\"received\":\"%s\",\"bytes\":%zu}", kind, bytes);
-	greet(request, name, rest);
-}
 
 static void greet_from_json(struct evhttp_request *request, const struct pipit_server *server, size_t bytes)
 {
@@ -158,19 +167,21 @@ static void greet_from_json(struct evhttp_request *request, const struct pipit_s
 		pipit_evhttp_send_problem(
 		    request, 422, "Send an object such as {\"name\":\"Ada\"}, its name a string.");
 	else if (is_welcome(request, text, strlen(text)))
-		greet_sender(request, text, "json", bytes);
+		greet(request, text, (struct sent){ "json", bytes });
 	cJSON_Delete(content);
 }
 
 static void greet_from_form(struct evhttp_request *request, const char *content, size_t bytes)
 {
-	size_t length;
+	size_t length = 0;
 	char *name = find_name(content, &length);
 
 	if (!name)
 		refuse_short(request);
+	else if (strlen(content) != bytes)
+		pipit_evhttp_send_problem(request, 400, "The form is not UTF-8 text.");
 	else if (is_welcome(request, name, length))
-		greet_sender(request, name, "form", bytes);
+		greet(request, name, (struct sent){ "form", bytes });
 	free(name);
 }
 
@@ -182,7 +193,7 @@ static void greet_from_text(struct evhttp_request *request, char *content, size_
 		length--;
 	content[length] = '\0';
 	if (is_welcome(request, content, length))
-		greet_sender(request, content, "text", bytes);
+		greet(request, content, (struct sent){ "text", bytes });
 }
 
 /* Whether a Content-Type is this media type, whatever its parameters and case; a suffix such as "+json" counts like the type. */

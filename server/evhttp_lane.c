@@ -174,7 +174,8 @@ static bool is_reading(const struct pipit_evhttp_link *link)
 static void look_at_link(struct pipit_evhttp_link *link)
 {
 	link->is_let_go = pipit_evhttp_link_is_let_go(link);
-	if (!link->is_let_go)
+	/* That of a borrowed link is taken when it is returned. */
+	if (!link->is_let_go && link->transport->evhttp.mode != PIPIT_EVHTTP_BORROWED)
 		pipit_evhttp_link_take_timeout(link);
 }
 
@@ -231,12 +232,15 @@ static bool call(struct pipit_connection *connection, struct pipit_slice body)
 {
 	struct pipit_evhttp_link *link = connection->link;
 	struct evbuffer *input = bufferevent_get_input(link->bev);
+	bool is_borrowed = link->transport->evhttp.mode == PIPIT_EVHTTP_BORROWED;
 
 	begin_request(link);
 	if (put_message(connection, body)) {
-		pipit_evhttp_link_show_descriptor(link, true);
+		if (!is_borrowed)
+			pipit_evhttp_link_show_descriptor(link, true);
 		trigger(link, EV_READ);
-		pipit_evhttp_link_show_descriptor(link, false);
+		if (!is_borrowed)
+			pipit_evhttp_link_show_descriptor(link, false);
 		if (!link->was_called)
 			link->was_called = !link->is_let_go && is_answered(link);
 	}

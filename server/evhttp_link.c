@@ -127,8 +127,6 @@ static struct pipit_evhttp_link *new_link(struct pipit_transport *transport, str
 void pipit_evhttp_link_show_descriptor(struct pipit_evhttp_link *link, bool is_shown)
 {
 	struct pipit_evhttp_lane *lane = &link->transport->evhttp;
-	if (lane->mode == PIPIT_EVHTTP_BORROWED)
-		return;
 	/* A client may have been accepted in this turn. */
 	finish_accepting(lane);
 	bufferevent_setfd(lane->socket_bev, is_shown ? link->fd : -1);
@@ -390,8 +388,11 @@ void pipit_evhttp_link_return(struct pipit_connection *connection)
 
 	connection->link = NULL;
 	link->connection = NULL;
-	/* A callback may have set it against its route's word. */
+	/* A callback may have set these against its route's word. */
 	evhttp_connection_set_closecb(link->holder, NULL, NULL);
+	evhttp_connection_set_max_headers_size(link->holder, -1);
+	evhttp_connection_set_max_body_size(link->holder, -1);
+	pipit_evhttp_link_take_timeout(link);
 	link->timeout_ms = 0;
 	if (link->transport->evhttp.pool_count < POOL_MAX)
 		put_into_pool(link);

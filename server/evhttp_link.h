@@ -83,7 +83,7 @@ int pipit_evhttp_link_accepted(struct pipit_connection *connection);
 /* evhttp, or a callback, may have set a timeout: from now on it is the link's, and not the bufferevent's. Evhttp holds the link. */
 void pipit_evhttp_link_take_timeout(struct pipit_evhttp_link *link);
 
-/* Whether bufferevent_getfd() tells the client's descriptor: a callback may ask for it, to set an option of the socket. Never of a
+/* Whether bufferevent_getfd() tells the client's descriptor: a callback may ask for it, to set an option of the socket. Not for a
  * borrowed link. */
 void pipit_evhttp_link_show_descriptor(struct pipit_evhttp_link *link, bool is_shown);
 

@@ -1488,10 +1488,13 @@ static void go_on(void *arg)
 	evhttp_send_reply_end(pocket[order->index]);
 }
 
-/* Against its word the callback sets a close callback: it would be another client's. */
+/* Against its word the callback sets a limit or a close callback: they would be another client's. */
 START_TEST(takes_back_what_a_callback_set_on_a_borrowed_connection)
 {
 	int fd = wire_connect(port);
+	expect(get(fd, "/small-limit"), 200, "small");
+	expect(
+	    wire_ask(fd, "POST /text?more HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nhello world"), 200, "more");
 	expect(get(fd, "/watched/connection"), 200, "watched");
 	expect_next(fd);
 	close(fd);

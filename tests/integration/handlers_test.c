@@ -425,6 +425,7 @@ static const struct {
 	{ "Content-Type: text/plain", "A\0B", 3, 400 },
 	{ "Content-Type: application/x-www-form-urlencoded", "name=%FF", 0, 400 },
 	{ "Content-Type: application/x-www-form-urlencoded", "name=A%00B", 0, 400 },
+	{ "Content-Type: application/x-www-form-urlencoded", "name=A\0B", 8, 400 },
 };
 
 START_TEST(refuses_a_post_that_it_cannot_greet)
