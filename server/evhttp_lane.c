@@ -186,15 +186,26 @@ static void trigger(struct pipit_evhttp_link *link, short what)
 	look_at_link(link);
 }
 
+static bool is_bad_request(struct evbuffer *output)
+{
+	char line[sizeof "HTTP/1.1 400" - 1];
+	return evbuffer_copyout(output, line, sizeof line) == (ev_ssize_t)sizeof line &&
+	       memcmp(line + sizeof "HTTP/1.1" - 1, " 400", 4) == 0;
+}
+
 /*
- * evhttp has called back the program, or answered by itself (404, 413, 501). It has written something then; or has read all,
- * where its callbacks are not ours: what it has not understood, or had no memory for, it has left.
+ * evhttp has called back the program, or answered by itself (404, 413, 501). It has read all then, where its callbacks are not
+ * ours: what it has not understood, or had no memory for, it has left. Where they are ours, they would have been called: a page
+ * is from a limit that a callback set on its connection. But what we show evhttp is well formed, and if it calls that a bad
+ * request, memory failed it.
  */
 static bool is_answered(const struct pipit_evhttp_link *link)
 {
-	bool is_guarded = link->transport->evhttp.mode == PIPIT_EVHTTP_GUARDED;
-	return evbuffer_get_length(bufferevent_get_output(link->bev)) > 0 ||
-	       (is_guarded && evbuffer_get_length(bufferevent_get_input(link->bev)) == 0);
+	struct evbuffer *output = bufferevent_get_output(link->bev);
+
+	if (link->transport->evhttp.mode == PIPIT_EVHTTP_GUARDED)
+		return evbuffer_get_length(output) > 0 || evbuffer_get_length(bufferevent_get_input(link->bev)) == 0;
+	return evbuffer_get_length(output) > 0 && !is_bad_request(output);
 }
 
 static void begin_request(struct pipit_evhttp_link *link)
