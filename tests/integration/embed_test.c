@@ -832,21 +832,6 @@ static void tear_down(void)
 
 /* ---------------------------------------------------------------- asking */
 
-static struct wire_response get(int fd, const char *target)
-{
-	return wire_ask(fd, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target);
-}
-
-/* Frees the response. content NULL: any. */
-static void expect(struct wire_response response, int status, const char *content)
-{
-	ck_assert_int_eq(response.status, status);
-	ck_assert(response.is_complete);
-	if (content)
-		ck_assert_str_eq(response.content, content);
-	wire_free(&response);
-}
-
 static void expect_field(const struct wire_response *response, const char *name, const char *value)
 {
 	const char *seen = wire_field(response, name);
@@ -864,7 +849,7 @@ static void let_a_turn_pass(void)
 {
 	int fd = wire_connect(host.port);
 	for (int i = 0; i < 2; i++)
-		expect(get(fd, "/number/0"), 200, "0");
+		wire_expect(wire_get(fd, "/number/0"), 200, "0");
 	close(fd);
 }
 
@@ -915,7 +900,7 @@ static const struct {
 START_TEST(shows_method_target_route_and_parameters)
 {
 	int fd = wire_connect(host.port);
-	expect(
+	wire_expect(
 	    wire_ask(fd, "%s HTTP/1.1\r\nHost: x\r\n\r\n", descriptions[_i].line), 200, descriptions[_i].description);
 	close(fd);
 }
@@ -924,7 +909,7 @@ END_TEST
 START_TEST(shows_fields_in_the_order_of_arrival_and_by_name)
 {
 	int fd = wire_connect(host.port);
-	expect(wire_ask(fd,
+	wire_expect(wire_ask(fd,
 		   "GET /fields HTTP/1.1\r\nHost: x\r\nX-Twice: one\r\nx-empty:\r\nX-TWICE: \t two words \t\r\n\r\n"),
 	    200,
 	    "Host=[x]\nX-Twice=[one]\nx-empty=[]\nX-TWICE=[two words]\n0000\n"
@@ -954,12 +939,12 @@ static const struct {
 START_TEST(decodes_values_of_query_and_form)
 {
 	int fd = wire_connect(host.port);
-	expect(wire_ask(fd, "GET /value?%s HTTP/1.1\r\nHost: x\r\nRoom: %s\r\n\r\n", values[_i].text, values[_i].room),
+	wire_expect(wire_ask(fd, "GET /value?%s HTTP/1.1\r\nHost: x\r\nRoom: %s\r\n\r\n", values[_i].text, values[_i].room),
 	    200, values[_i].result);
-	expect(wire_ask(fd, "POST /value?v=wrong HTTP/1.1\r\nHost: x\r\nRoom: %s\r\nContent-Length: %zu\r\n\r\n%s",
+	wire_expect(wire_ask(fd, "POST /value?v=wrong HTTP/1.1\r\nHost: x\r\nRoom: %s\r\nContent-Length: %zu\r\n\r\n%s",
 		   values[_i].room, strlen(values[_i].text), values[_i].text),
 	    200, values[_i].result);
-	expect(get(fd, "/value"), 200, "-1");
+	wire_expect(wire_get(fd, "/value"), 200, "-1");
 	close(fd);
 }
 END_TEST
@@ -984,9 +969,9 @@ static const struct {
 START_TEST(lets_an_invalid_escape_in_a_form_stand_for_itself)
 {
 	int fd = wire_connect(host.port);
-	expect(
+	wire_expect(
 	    wire_ask(fd, "POST /value HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\nv=%%zz%%4%%"), 200, "6 [%zz%4%]");
-	expect(get(fd, "/value?v=%zz"), 400, NULL);
+	wire_expect(wire_get(fd, "/value?v=%zz"), 400, NULL);
 	close(fd);
 }
 END_TEST
@@ -994,9 +979,9 @@ END_TEST
 START_TEST(knows_the_media_type)
 {
 	int fd = wire_connect(host.port);
-	expect(wire_ask(fd, "GET /type HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\n\r\n", types[_i].type), 200,
+	wire_expect(wire_ask(fd, "GET /type HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\n\r\n", types[_i].type), 200,
 	    types[_i].result);
-	expect(get(fd, "/type"), 200, "");
+	wire_expect(wire_get(fd, "/type"), 200, "");
 	close(fd);
 }
 END_TEST
@@ -1049,7 +1034,7 @@ START_TEST(parses_json_or_replies_why_not)
 		expect_notes(twice);
 	}
 	wire_free(&response);
-	expect(get(fd, "/number/1"), 200, "1");
+	wire_expect(wire_get(fd, "/number/1"), 200, "1");
 	close(fd);
 }
 END_TEST
@@ -1060,7 +1045,7 @@ START_TEST(names_client_server_and_request)
 	int is_server, fd = wire_connect(host.port);
 
 	for (size_t i = 0; i < COUNT(ids); i++) {
-		struct wire_response response = get(fd, "/identity");
+		struct wire_response response = wire_get(fd, "/identity");
 		ck_assert_int_eq(sscanf(response.content, "%63s %16s %d", peer, ids[i], &is_server), 3);
 		wire_free(&response);
 		ck_assert_str_eq(peer, "127.0.0.1");
@@ -1100,8 +1085,8 @@ static size_t two_requests(char *bytes, size_t size, size_t form)
 
 static void expect_two_replies(int fd, size_t form)
 {
-	expect(wire_read(fd, false), 200, contents[form].content);
-	expect(wire_read(fd, false), 200, "2");
+	wire_expect(wire_read(fd, false), 200, contents[form].content);
+	wire_expect(wire_read(fd, false), 200, "2");
 }
 
 START_TEST(hands_over_content_that_comes_whole)
@@ -1182,7 +1167,7 @@ START_TEST(hands_over_content_larger_than_any_buffer)
 	}
 	ck_assert(wire_print(fd, "0\r\n\r\nGET /number/3 HTTP/1.1\r\nHost: x\r\n\r\n"));
 	expect_pattern(wire_read(fd, false), length);
-	expect(wire_read(fd, false), 200, "3");
+	wire_expect(wire_read(fd, false), 200, "3");
 	free(bytes);
 	close(fd);
 }
@@ -1221,7 +1206,7 @@ START_TEST(limits_content_as_the_route_says)
 	if (status == 413)
 		ck_assert(wire_is_closed(fd));
 	else
-		expect(get(fd, "/number/4"), 200, "4");
+		wire_expect(wire_get(fd, "/number/4"), 200, "4");
 	wire_free(&response);
 	close(fd);
 }
@@ -1239,7 +1224,7 @@ START_TEST(invites_content_that_it_wants_and_no_other)
 	ck_assert_int_eq(recv(fd, bytes, sizeof invitation - 1, MSG_WAITALL), (int)sizeof invitation - 1);
 	ck_assert_str_eq(bytes, invitation);
 	ck_assert(wire_send(fd, "x", 1));
-	expect(wire_read(fd, false), 200, "x");
+	wire_expect(wire_read(fd, false), 200, "x");
 	ck_assert(wire_print(fd, "POST /echo/none HTTP/1.1\r\nHost: x\r\n%s", ask));
 	ck_assert_int_eq(recv(fd, bytes, 12, MSG_WAITALL), 12);
 	ck_assert_int_eq(memcmp(bytes, "HTTP/1.1 413", 12), 0);
@@ -1253,14 +1238,14 @@ START_TEST(refuses_a_second_reply)
 {
 	char expected[128];
 	int fd = wire_connect(host.port), again = -EALREADY;
-	struct wire_response response = get(fd, "/often");
+	struct wire_response response = wire_get(fd, "/often");
 
 	expect_field(&response, "X-Late", NULL);
-	expect(response, 202, "first");
+	wire_expect(response, 202, "first");
 	snprintf(expected, sizeof expected, "gone 0, 0, gone 1, %d %d %d %d %d %d %d, open 0", again, again, again,
 	    again, again, again, again);
 	expect_notes(expected);
-	expect(get(fd, "/number/5"), 200, "5");
+	wire_expect(wire_get(fd, "/number/5"), 200, "5");
 	close(fd);
 }
 END_TEST
@@ -1275,7 +1260,7 @@ START_TEST(refuses_a_status_out_of_range_and_takes_a_right_one_then)
 		length += (size_t)snprintf(
 		    expected + length, sizeof expected - length, "%d %d %d %d 0\n", -EINVAL, -EINVAL, -EINVAL, -EINVAL);
 	snprintf(expected + length, sizeof expected - length, "%d %d 0", -EINVAL, -EINVAL);
-	expect(get(fd, "/bad-status"), 599, "still there");
+	wire_expect(wire_get(fd, "/bad-status"), 599, "still there");
 	expect_notes(expected);
 	close(fd);
 }
@@ -1284,7 +1269,7 @@ END_TEST
 START_TEST(sends_good_fields_and_refuses_bad_ones)
 {
 	int fd = wire_connect(host.port);
-	struct wire_response response = get(fd, "/add-fields");
+	struct wire_response response = wire_get(fd, "/add-fields");
 
 	ck_assert_str_eq(response.content, "");
 	expect_field(&response, "X-Good", "value");
@@ -1298,7 +1283,7 @@ START_TEST(sends_good_fields_and_refuses_bad_ones)
 	expect_field(&response, "Transfer-Encoding", NULL);
 	expect_field(&response, "Connection", NULL);
 	ck_assert_str_ne(wire_field(&response, "Date"), "today");
-	expect(response, 200, "");
+	wire_expect(response, 200, "");
 	close(fd);
 }
 END_TEST
@@ -1307,7 +1292,7 @@ START_TEST(takes_eight_kibibytes_of_fields)
 {
 	char expected[64];
 	int fd = wire_connect(host.port), count = 0;
-	struct wire_response response = get(fd, "/add-many-fields");
+	struct wire_response response = wire_get(fd, "/add-many-fields");
 
 	for (const char *at = response.head; (at = strstr(at, "\r\nX-Many: ")) != NULL; at++)
 		count++;
@@ -1316,8 +1301,8 @@ START_TEST(takes_eight_kibibytes_of_fields)
 	ck_assert_int_le(count, 128);
 	expect_field(&response, "X-Long", NULL);
 	snprintf(expected, sizeof expected, "%d %d %d", -ENOSPC, count, -ENOSPC);
-	expect(response, 200, expected);
-	expect(get(fd, "/number/6"), 200, "6");
+	wire_expect(response, 200, expected);
+	wire_expect(wire_get(fd, "/number/6"), 200, "6");
 	close(fd);
 }
 END_TEST
@@ -1349,8 +1334,8 @@ START_TEST(leaves_content_out_where_there_is_none)
 	response = wire_read(fd, to_head);
 	expect_field(&response, "Content-Length", bare[_i].length);
 	expect_field(&response, "Content-Type", "text/plain");
-	expect(response, bare[_i].status, bare[_i].content);
-	expect(wire_read(fd, false), 200, "7");
+	wire_expect(response, bare[_i].status, bare[_i].content);
+	wire_expect(wire_read(fd, false), 200, "7");
 	close(fd);
 }
 END_TEST
@@ -1358,7 +1343,7 @@ END_TEST
 START_TEST(renders_problems_for_programs_and_for_people)
 {
 	int fd = wire_connect(host.port);
-	struct wire_response response = get(fd, "/problem");
+	struct wire_response response = wire_get(fd, "/problem");
 	cJSON *doc = cJSON_Parse(response.content);
 
 	expect_field(&response, "Content-Type", "application/problem+json");
@@ -1366,19 +1351,19 @@ START_TEST(renders_problems_for_programs_and_for_people)
 	ck_assert_int_eq(cJSON_GetObjectItem(doc, "status")->valueint, 422);
 	ck_assert_str_eq(cJSON_GetObjectItem(doc, "detail")->valuestring, "one is 1 too \"many\" <&>");
 	cJSON_Delete(doc);
-	expect(response, 422, NULL);
+	wire_expect(response, 422, NULL);
 
-	response = get(fd, "/problem?");
+	response = wire_get(fd, "/problem?");
 	doc = cJSON_Parse(response.content);
 	ck_assert_ptr_nonnull(doc);
 	ck_assert_ptr_null(cJSON_GetObjectItem(doc, "detail"));
 	cJSON_Delete(doc);
-	expect(response, 409, NULL);
+	wire_expect(response, 409, NULL);
 
 	response = wire_ask(fd, "GET /problem HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n");
 	expect_field(&response, "Content-Type", "text/html; charset=utf-8");
 	ck_assert_ptr_nonnull(strstr(response.content, "one is 1 too \"many\" &lt;&amp;&gt;"));
-	expect(response, 422, NULL);
+	wire_expect(response, 422, NULL);
 	close(fd);
 }
 END_TEST
@@ -1386,16 +1371,16 @@ END_TEST
 START_TEST(replies_with_json_of_any_size)
 {
 	int fd = wire_connect(host.port);
-	struct wire_response response = get(fd, "/a-json");
+	struct wire_response response = wire_get(fd, "/a-json");
 	cJSON *doc;
 
 	expect_field(&response, "Content-Type", "application/json");
-	expect(response, 200, "[0,1,2]");
-	response = get(fd, "/a-json?big");
+	wire_expect(response, 200, "[0,1,2]");
+	response = wire_get(fd, "/a-json?big");
 	doc = cJSON_Parse(response.content);
 	ck_assert_int_eq(cJSON_GetArraySize(doc), 10000);
 	cJSON_Delete(doc);
-	expect(response, 200, NULL);
+	wire_expect(response, 200, NULL);
 	expect_notes("00");
 	close(fd);
 }
@@ -1406,9 +1391,9 @@ START_TEST(replies_503_for_a_document_that_could_not_be_made)
 	char expected[16];
 	int fd = wire_connect(host.port);
 	snprintf(expected, sizeof expected, "%d", -ENOMEM);
-	expect(get(fd, "/null-json"), 503, NULL);
+	wire_expect(wire_get(fd, "/null-json"), 503, NULL);
 	expect_notes(expected);
-	expect(get(fd, "/number/8"), 200, "8");
+	wire_expect(wire_get(fd, "/number/8"), 200, "8");
 	close(fd);
 }
 END_TEST
@@ -1416,10 +1401,10 @@ END_TEST
 START_TEST(replies_500_for_a_handler_that_neither_replies_nor_keeps)
 {
 	int fd = wire_connect(host.port);
-	expect(get(fd, "/nothing"), 500, NULL);
-	expect(get(fd, "/keep-and-release"), 500, NULL);
-	expect(wire_ask(fd, "POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"), 500, NULL);
-	expect(get(fd, "/number/9"), 200, "9");
+	wire_expect(wire_get(fd, "/nothing"), 500, NULL);
+	wire_expect(wire_get(fd, "/keep-and-release"), 500, NULL);
+	wire_expect(wire_ask(fd, "POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"), 500, NULL);
+	wire_expect(wire_get(fd, "/number/9"), 200, "9");
 	close(fd);
 }
 END_TEST
@@ -1429,15 +1414,15 @@ START_TEST(replies_404_and_405_from_the_table)
 	int fd = wire_connect(host.port);
 	struct wire_response response;
 
-	expect(get(fd, "/nowhere"), 404, NULL);
-	expect(get(fd, "/number/"), 404, NULL);
+	wire_expect(wire_get(fd, "/nowhere"), 404, NULL);
+	wire_expect(wire_get(fd, "/number/"), 404, NULL);
 	response = wire_ask(fd, "DELETE /value HTTP/1.1\r\nHost: x\r\n\r\n");
 	expect_field(&response, "Allow", "GET, HEAD, POST, OPTIONS");
-	expect(response, 405, NULL);
+	wire_expect(response, 405, NULL);
 	response = wire_ask(fd, "OPTIONS /value HTTP/1.1\r\nHost: x\r\n\r\n");
 	expect_field(&response, "Allow", "GET, HEAD, POST, OPTIONS");
-	expect(response, 204, "");
-	expect(get(fd, "/metrics"), 200, NULL);
+	wire_expect(response, 204, "");
+	wire_expect(wire_get(fd, "/metrics"), 200, NULL);
 	close(fd);
 }
 END_TEST
@@ -1481,16 +1466,16 @@ START_TEST(replies_with_a_piece_of_a_file)
 	    "GET /number/1 HTTP/1.1\r\nHost: x\r\n\r\nGET /file?o=%u&l=%u HTTP/1.1\r\nHost: x\r\n\r\n"
 	    "HEAD /file?o=%u&l=%u HTTP/1.1\r\nHost: x\r\n\r\nGET /number/2 HTTP/1.1\r\nHost: x\r\n\r\n",
 	    offset, length, offset, length));
-	expect(wire_read(fd, false), 200, "1");
+	wire_expect(wire_read(fd, false), 200, "1");
 	response = wire_read(fd, false);
 	ck_assert_uint_eq(response.length, length);
 	ck_assert_int_eq(memcmp(response.content, whole + offset, length), 0);
 	expect_field(&response, "Content-Type", "text/x-letters");
-	expect(response, 200, NULL);
+	wire_expect(response, 200, NULL);
 	response = wire_read(fd, true);
 	expect_field(&response, "Content-Length", size);
-	expect(response, 200, "");
-	expect(wire_read(fd, false), 200, "2");
+	wire_expect(response, 200, "");
+	wire_expect(wire_read(fd, false), 200, "2");
 	expect_notes("00");
 	unlink(file_name);
 	free(whole);
@@ -1531,9 +1516,9 @@ START_TEST(refuses_to_reply_with_a_file_that_is_not_open)
 	char expected[16];
 	int fd = wire_connect(host.port);
 	snprintf(expected, sizeof expected, "%d", -EBADF);
-	expect(get(fd, "/no-file"), 500, "no file");
+	wire_expect(wire_get(fd, "/no-file"), 500, "no file");
 	expect_notes(expected);
-	expect(get(fd, "/number/1"), 200, "1");
+	wire_expect(wire_get(fd, "/number/1"), 200, "1");
 	close(fd);
 }
 END_TEST
@@ -1560,7 +1545,7 @@ START_TEST(sends_fifty_mebibytes_to_a_slow_reader_and_serves_others_meanwhile)
 	for (int i = 0; i < 5; i++)
 		let_a_turn_pass();
 	expect_pattern(wire_read(fd, false), huge_size);
-	expect(wire_read(fd, false), 200, "1");
+	wire_expect(wire_read(fd, false), 200, "1");
 	close(fd);
 }
 END_TEST
@@ -1585,8 +1570,8 @@ START_TEST(answers_from_another_thread)
 	int fd = wire_connect(host.port);
 	ck_assert(wire_print(fd, "GET /defer HTTP/1.1\r\nHost: x\r\n\r\n"));
 	answer(from_pocket(0), "later");
-	expect(wire_read(fd, false), 200, "later");
-	expect(get(fd, "/number/1"), 200, "1");
+	wire_expect(wire_read(fd, false), 200, "later");
+	wire_expect(wire_get(fd, "/number/1"), 200, "1");
 	close(fd);
 }
 END_TEST
@@ -1606,9 +1591,9 @@ START_TEST(answers_from_events_of_the_same_loop)
 	for (size_t i = 0; i < COUNT(delays); i++) {
 		char expected[16];
 		snprintf(expected, sizeof expected, "%d", delays[i]);
-		expect(wire_read(fds[i], false), 200, expected);
-		expect(wire_read(fds[i], false), 200, "0");
-		expect(wire_read(fds[i], false), 200, "1");
+		wire_expect(wire_read(fds[i], false), 200, expected);
+		wire_expect(wire_read(fds[i], false), 200, "0");
+		wire_expect(wire_read(fds[i], false), 200, "1");
 		close(fds[i]);
 	}
 }
@@ -1636,7 +1621,7 @@ START_TEST(answers_from_many_threads_at_once)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, answer_in_thread, from_pocket(i)), 0);
 	for (size_t i = 0; i < COUNT(threads); i++) {
 		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
-		expect(wire_read(fds[i], false), 200, "from a thread");
+		wire_expect(wire_read(fds[i], false), 200, "from a thread");
 		close(fds[i]);
 	}
 }
@@ -1664,7 +1649,7 @@ START_TEST(answers_many_deferred_requests_in_another_order)
 	for (int i = 0; i < MANY; i++) {
 		char expected[16];
 		snprintf(expected, sizeof expected, "%d", i);
-		expect(wire_read(fds[i], false), 200, expected);
+		wire_expect(wire_read(fds[i], false), 200, expected);
 		close(fds[i]);
 	}
 }
@@ -1685,12 +1670,12 @@ START_TEST(keeps_pipelined_requests_waiting_behind_a_deferred_one)
 	let_a_turn_pass();
 	ck_assert(is_silent(fd));
 	answer(from_pocket(0), "a");
-	expect(wire_read(fd, false), 200, "a");
-	expect(wire_read(fd, false), 200, "1");
-	expect(wire_read(fd, false), 200, "2");
+	wire_expect(wire_read(fd, false), 200, "a");
+	wire_expect(wire_read(fd, false), 200, "1");
+	wire_expect(wire_read(fd, false), 200, "2");
 	answer(from_pocket(1), "b");
-	expect(wire_read(fd, false), 200, "b");
-	expect(wire_read(fd, false), 200, "1");
+	wire_expect(wire_read(fd, false), 200, "b");
+	wire_expect(wire_read(fd, false), 200, "1");
 	close(fd);
 }
 END_TEST
@@ -1703,12 +1688,12 @@ START_TEST(defers_the_last_of_a_batch)
 
 	ck_assert(wire_print(fd, "GET /number/1 HTTP/1.1\r\nHost: x\r\n\r\nGET /number/2 HTTP/1.1\r\nHost: x\r\n\r\n"
 				 "GET /defer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
-	expect(wire_read(fd, false), 200, "1");
-	expect(wire_read(fd, false), 200, "2");
+	wire_expect(wire_read(fd, false), 200, "1");
+	wire_expect(wire_read(fd, false), 200, "2");
 	answer(from_pocket(0), "last");
 	response = wire_read(fd, false);
 	ck_assert(response.closes);
-	expect(response, 200, "last");
+	wire_expect(response, 200, "last");
 	ck_assert(wire_is_closed(fd));
 	close(fd);
 }
@@ -1729,7 +1714,7 @@ START_TEST(defers_a_reply_that_the_socket_does_not_take_at_once)
 	ck_assert_int_eq(pipit_request_post(from_pocket(0), reply_huge_posted, &size), 0);
 	let_a_turn_pass();
 	expect_pattern(wire_read(fd, false), size);
-	expect(wire_read(fd, false), 200, "1");
+	wire_expect(wire_read(fd, false), 200, "1");
 	close(fd);
 }
 END_TEST
@@ -1749,7 +1734,7 @@ START_TEST(defers_a_file)
 	expect_pattern(wire_read(fd, false), FILE_SIZE);
 	ck_assert(wire_print(fd, "GET /defer?o=7&l=0 HTTP/1.1\r\nHost: x\r\n\r\n"));
 	ck_assert_int_eq(pipit_request_post(from_pocket(1), reply_file_posted, file_name), 0);
-	expect(wire_read(fd, false), 200, "");
+	wire_expect(wire_read(fd, false), 200, "");
 	unlink(file_name);
 	close(fd);
 }
@@ -1760,8 +1745,8 @@ START_TEST(answers_500_for_a_request_released_without_a_reply)
 	int fd = wire_connect(host.port);
 	ck_assert(wire_print(fd, "GET /defer HTTP/1.1\r\nHost: x\r\n\r\nGET /number/1 HTTP/1.1\r\nHost: x\r\n\r\n"));
 	ck_assert_int_eq(pipit_request_post(from_pocket(0), release_posted, NULL), 0);
-	expect(wire_read(fd, false), 500, NULL);
-	expect(wire_read(fd, false), 200, "1");
+	wire_expect(wire_read(fd, false), 500, NULL);
+	wire_expect(wire_read(fd, false), 200, "1");
 	expect_notes("released\n");
 	close(fd);
 }
@@ -1786,7 +1771,7 @@ START_TEST(keeps_a_request_readable_after_its_reply)
 	int fd = wire_connect(host.port);
 	bool has_body = _i != 1;
 
-	expect(wire_ask(
+	wire_expect(wire_ask(
 		   fd, "POST /reply-and-keep/%%41b?q=1 HTTP/1.1\r\nHost: x\r\nX-Given: a value\r\n%s", kept_bodies[_i]),
 	    200, "answered");
 	overwrite_memory(fd);
@@ -1818,7 +1803,7 @@ START_TEST(keeps_strings_that_were_handed_out_before_the_request_was_kept)
 	snprintf(expected, sizeof expected, "/defer/strings/%%41b?q=1 Ab a value X-Given=a value [%s]\n",
 	    _i == 1 ? "" : "content");
 	expect_notes(expected);
-	expect(wire_read(fd, false), 200, "done");
+	wire_expect(wire_read(fd, false), 200, "done");
 	close(fd);
 	close(other);
 }
@@ -1838,7 +1823,7 @@ START_TEST(runs_posted_functions_in_order)
 		ck_assert_int_eq(pipit_request_post(from_pocket(0), note_number, &numbers[i]), 0);
 	}
 	answer(from_pocket(0), "done");
-	expect(wire_read(fd, false), 200, "done");
+	wire_expect(wire_read(fd, false), 200, "done");
 	expect_notes(expected);
 	close(fd);
 }
@@ -1896,7 +1881,7 @@ START_TEST(still_replies_to_a_client_that_shut_down_its_sending_side)
 	shutdown(fd, SHUT_WR);
 	expect_notes("aborted once\n");
 	answer(from_pocket(0), "still here");
-	expect(wire_read(fd, false), 200, "still here");
+	wire_expect(wire_read(fd, false), 200, "still here");
 	ck_assert(wire_is_closed(fd));
 	expect_notes("aborted once\n");
 	close(fd);
@@ -1908,7 +1893,7 @@ START_TEST(tells_nothing_after_the_reply_or_when_nobody_wants_to_know)
 	int fd = wire_connect(host.port);
 	ck_assert(wire_print(fd, "GET /defer/watched HTTP/1.1\r\nHost: x\r\n\r\n"));
 	answer(from_pocket(0), "first");
-	expect(wire_read(fd, false), 200, "first");
+	wire_expect(wire_read(fd, false), 200, "first");
 	ck_assert(wire_print(fd, "GET /defer/unwatched HTTP/1.1\r\nHost: x\r\n\r\n"));
 	from_pocket(1);
 	vanish(fd);
@@ -1935,12 +1920,12 @@ START_TEST(lets_the_abort_callback_release_the_request)
 	for (size_t i = 0; i < 3; i++) {
 		char expected[16];
 		snprintf(expected, sizeof expected, "%zu", i);
-		expect(wire_read(other, false), 200, expected);
+		wire_expect(wire_read(other, false), 200, expected);
 		answer(from_pocket(i), "deferred");
-		expect(wire_read(other, false), 200, "deferred");
+		wire_expect(wire_read(other, false), 200, "deferred");
 	}
 	if (_i == 1) {
-		expect(wire_read(fd, false), 500, NULL);
+		wire_expect(wire_read(fd, false), 500, NULL);
 		close(fd);
 	}
 	close(other);
@@ -1957,7 +1942,7 @@ START_TEST(lets_the_abort_callback_reply)
 		vanish(fd);
 	} else {
 		shutdown(fd, SHUT_WR);
-		expect(wire_read(fd, false), 200, "farewell");
+		wire_expect(wire_read(fd, false), 200, "farewell");
 		close(fd);
 	}
 	expect_notes("aborted, reply 0, gone 1\n");
@@ -1994,7 +1979,7 @@ START_TEST(drains_when_the_deferred_requests_are_answered)
 	int idle = wire_connect(host.port), fd = wire_connect(host.port);
 	struct wire_response response;
 
-	expect(get(idle, "/number/1"), 200, "1");
+	wire_expect(wire_get(idle, "/number/1"), 200, "1");
 	ck_assert(wire_print(fd, "GET /defer HTTP/1.1\r\nHost: x\r\n\r\n"));
 	from_pocket(0);
 	ck_assert(!pipit_server_is_draining(host.server));
@@ -2006,7 +1991,7 @@ START_TEST(drains_when_the_deferred_requests_are_answered)
 	answer(from_pocket(0), "finished");
 	response = wire_read(fd, false);
 	ck_assert(response.closes);
-	expect(response, 200, "finished");
+	wire_expect(response, 200, "finished");
 	ck_assert(wire_is_closed(fd));
 	join(&host);
 	ck_assert_uint_eq(pipit_server_connections(host.server), 0);
@@ -2067,7 +2052,7 @@ START_TEST(drains_at_once_without_connections)
 	add_routes(idle.server);
 	start(&idle, _i == 1);
 	fd = wire_connect(idle.port);
-	expect(get(fd, "/number/1"), 200, "1");
+	wire_expect(wire_get(fd, "/number/1"), 200, "1");
 	close(fd);
 	ck_assert(wire_wait(is_empty, &idle));
 	drain(&idle);
@@ -2125,11 +2110,11 @@ START_TEST(answers_another_request_from_within_a_handler)
 	from_pocket(0);
 	ck_assert(wire_print(fd, "GET /number/2 HTTP/1.1\r\nHost: x\r\n\r\nGET /other HTTP/1.1\r\nHost: x\r\n\r\n"
 				 "GET /number/3 HTTP/1.1\r\nHost: x\r\n\r\n"));
-	expect(wire_read(fd, false), 200, "2");
-	expect(wire_read(fd, false), 200, "this one");
-	expect(wire_read(fd, false), 200, "3");
-	expect(wire_read(waiting, false), 200, "the other");
-	expect(wire_read(waiting, false), 200, "1");
+	wire_expect(wire_read(fd, false), 200, "2");
+	wire_expect(wire_read(fd, false), 200, "this one");
+	wire_expect(wire_read(fd, false), 200, "3");
+	wire_expect(wire_read(waiting, false), 200, "the other");
+	wire_expect(wire_read(waiting, false), 200, "1");
 	close(fd);
 	close(waiting);
 }
@@ -2250,13 +2235,13 @@ START_TEST(serves_what_no_route_matches_by_the_fallback)
 		ck_assert_int_eq(pipit_fallback_evhttp(falling.server, evhttp_hello, text_argument("evhttp")), 0);
 	start(&falling, false);
 	fd = wire_connect(falling.port);
-	expect(get(fd, "/number/1"), 200, "1");
-	expect(wire_ask(fd, "DELETE /any/where HTTP/1.1\r\nHost: x\r\n\r\n"), 200,
+	wire_expect(wire_get(fd, "/number/1"), 200, "1");
+	wire_expect(wire_ask(fd, "DELETE /any/where HTTP/1.1\r\nHost: x\r\n\r\n"), 200,
 	    _i == 0 ? "DELETE 16\npath /any/where\nquery (none)\nroute fallback\none (none)\nrest (none)\ntwo (none)\n"
 		    : "evhttp");
-	expect(wire_ask(fd, "PUT /number/1 HTTP/1.1\r\nHost: x\r\n\r\n"), 405, NULL);
-	expect(wire_ask(fd, "POST // HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nxx"), 200, NULL);
-	expect(get(fd, "/number/2"), 200, "2");
+	wire_expect(wire_ask(fd, "PUT /number/1 HTTP/1.1\r\nHost: x\r\n\r\n"), 405, NULL);
+	wire_expect(wire_ask(fd, "POST // HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nxx"), 200, NULL);
+	wire_expect(wire_get(fd, "/number/2"), 200, "2");
 	dispose(&falling);
 	close(fd);
 }
@@ -2289,7 +2274,7 @@ START_TEST(describes_its_routes_with_texts_that_need_not_stay)
 	memset(schema, 'x', sizeof schema);
 	start(&described, false);
 	fd = wire_connect(described.port);
-	reply = get(fd, "/openapi.json");
+	reply = wire_get(fd, "/openapi.json");
 	ck_assert_int_eq(reply.status, 200);
 	expect_field(&reply, "Content-Type", "application/json");
 	ck_assert_ptr_nonnull(strstr(reply.content, "\"title\":\"Gate\""));
@@ -2299,10 +2284,10 @@ START_TEST(describes_its_routes_with_texts_that_need_not_stay)
 	    strstr(reply.content, "\"/evhttp\":{\"post\":{\"operationId\":\"postEvhttp\",\"summary\":\"A number.\","));
 	ck_assert_ptr_nonnull(strstr(reply.content, "{\"schema\":{\"type\":\"string\"}}"));
 	wire_free(&reply);
-	reply = get(fd, "/untitled");
+	reply = wire_get(fd, "/untitled");
 	ck_assert_ptr_nonnull(strstr(reply.content, "\"title\":\"pipit\""));
 	wire_free(&reply);
-	expect(get(fd, "/another"), 404, NULL);
+	wire_expect(wire_get(fd, "/another"), 404, NULL);
 	close(fd);
 	dispose(&described);
 }
@@ -2384,7 +2369,7 @@ START_TEST(listens_on_several_addresses_with_texts_that_need_not_stay)
 		int fd;
 		ports[i] = port_of(pipit_server_url(several.server, i));
 		fd = wire_connect(ports[i]);
-		expect(get(fd, "/number/1"), 200, "1");
+		wire_expect(wire_get(fd, "/number/1"), 200, "1");
 		close(fd);
 	}
 	ck_assert_uint_ne(ports[0], ports[1]);
@@ -2453,7 +2438,7 @@ START_TEST(runs_and_stops_again_and_again)
 		ck_assert_int_eq(pipit_route(again.server, PIPIT_GET, "/number/{n}", number, NULL), 0);
 		start(&again, false);
 		fd = wire_connect(again.port);
-		expect(get(fd, "/number/1"), 200, "1");
+		wire_expect(wire_get(fd, "/number/1"), 200, "1");
 		close(fd);
 		dispose(&again);
 		ck_assert_int_eq(next_descriptor(), before);
@@ -2483,7 +2468,7 @@ static void ask_in_turns(struct event_base *base, int fd, const char *target, co
 {
 	ck_assert(wire_print(fd, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target));
 	ck_assert(turn_until(base, is_readable, &fd));
-	expect(wire_read(fd, false), 200, content);
+	wire_expect(wire_read(fd, false), 200, content);
 }
 
 static struct pipit_server *attach(struct event_base *base, const char *greeting, unsigned *port)
@@ -2642,10 +2627,10 @@ START_TEST(serves_beside_another_server_in_the_same_process)
 		for (size_t i = 0; i < 2; i++)
 			ck_assert(wire_print(fds[i], "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target));
 		for (size_t i = 0; i < 2; i++)
-			expect(wire_read(fds[i], false), 200, expected);
+			wire_expect(wire_read(fds[i], false), 200, expected);
 	}
 	dispose(&hosts[0]);
-	expect(get(fds[1], "/number/7"), 200, "7");
+	wire_expect(wire_get(fds[1], "/number/7"), 200, "7");
 	dispose(&hosts[1]);
 	close(fds[0]);
 	close(fds[1]);

@@ -220,27 +220,12 @@ static void tear_down(void)
 
 /* ---------------------------------------------------------------- asking */
 
-static struct wire_response get(int fd, const char *target)
-{
-	return wire_ask(fd, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target);
-}
-
-/* Frees the response. content NULL: any. */
-static void expect(struct wire_response response, int status, const char *content)
-{
-	ck_assert_int_eq(response.status, status);
-	ck_assert(response.is_complete);
-	if (content)
-		ck_assert_str_eq(response.content, content);
-	wire_free(&response);
-}
-
 #define GENERIC_NEXT "generic: GET /next from 127.0.0.1 *\n  Host: x\n"
 
 /* The connection is in order: it serves one more. */
 static void expect_next(int fd)
 {
-	expect(get(fd, "/next"), 200, GENERIC_NEXT);
+	wire_expect(wire_get(fd, "/next"), 200, GENERIC_NEXT);
 }
 
 /* pipit's own, which evhttp has not seen. */
@@ -249,7 +234,7 @@ static void expect_refusal(struct wire_response response, int status)
 	const char *type = wire_field(&response, "Content-Type");
 	ck_assert_str_eq(or_none(type), "application/problem+json");
 	ck_assert(response.closes);
-	expect(response, status, NULL);
+	wire_expect(response, status, NULL);
 }
 
 /* evhttp's own: a page, after which the connection ends. */
@@ -258,7 +243,7 @@ static void expect_page(int fd, struct wire_response response, int status)
 	const char *type = wire_field(&response, "Content-Type");
 	ck_assert_str_eq(or_none(type), "text/html");
 	ck_assert(response.closes);
-	expect(response, status, NULL);
+	wire_expect(response, status, NULL);
 	ck_assert(wire_is_closed(fd));
 }
 
@@ -280,8 +265,8 @@ START_TEST(shows_the_callback_command_uri_peer_headers_and_body)
 {
 	int fd = wire_connect(port);
 	ck_assert(wire_print(fd, "%s%s", dumps[_i].request, dumps[_i].request));
-	expect(wire_read(fd, false), 200, dumps[_i].description);
-	expect(wire_read(fd, false), 200, dumps[_i].description);
+	wire_expect(wire_read(fd, false), 200, dumps[_i].description);
+	wire_expect(wire_read(fd, false), 200, dumps[_i].description);
 	expect_next(fd);
 	close(fd);
 }
@@ -290,8 +275,8 @@ END_TEST
 START_TEST(shows_the_callback_the_descriptor_of_its_client)
 {
 	int fd = wire_connect(port);
-	expect(get(fd, "/option"), 200, "");
-	expect(get(fd, "/option"), 200, "");
+	wire_expect(wire_get(fd, "/option"), 200, "");
+	wire_expect(wire_get(fd, "/option"), 200, "");
 	expect_next(fd);
 	close(fd);
 }
@@ -326,8 +311,8 @@ START_TEST(sends_a_file_larger_than_the_socket_takes_to_a_slow_reader)
 	ck_assert_uint_eq(response.length, FILE_SIZE);
 	for (size_t i = 0; i < FILE_SIZE; i += 4099)
 		ck_assert_int_eq(response.content[i], (char)('a' + i * 7 % 26));
-	expect(response, 200, NULL);
-	expect(wire_read(fd, false), 200, GENERIC_NEXT);
+	wire_expect(response, 200, NULL);
+	wire_expect(wire_read(fd, false), 200, GENERIC_NEXT);
 	unlink(file_name);
 	close(fd);
 	close(other);
@@ -339,7 +324,7 @@ START_TEST(calls_the_close_callback_once_when_a_client_resets)
 	struct linger none = { 1, 0 };
 	int fd = wire_connect(port), other = wire_connect(port);
 
-	expect(get(fd, "/watch"), 200, "");
+	wire_expect(wire_get(fd, "/watch"), 200, "");
 	ck_assert_int_eq(closed, 0);
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
 	close(fd);
@@ -365,9 +350,9 @@ START_TEST(survives_that_a_deferring_callback_enables_reading)
 	ck_assert(wire_print(fd, "GET /next HTTP/1.1\r\nHost: x\r\n\r\n"));
 	expect_next(other);
 	loop_call(&loop, reply_deferred, late);
-	expect(wire_read(fd, false), 200, late);
-	expect(wire_read(fd, false), 200, GENERIC_NEXT);
-	expect(wire_read(fd, false), 200, GENERIC_NEXT);
+	wire_expect(wire_read(fd, false), 200, late);
+	wire_expect(wire_read(fd, false), 200, GENERIC_NEXT);
+	wire_expect(wire_read(fd, false), 200, GENERIC_NEXT);
 	close(fd);
 	close(other);
 }
@@ -448,7 +433,7 @@ START_TEST(tells_the_peer_of_an_ipv6_client)
 	listen_on("::1");
 	loop_run(&loop);
 	fd = connect_by_ipv6();
-	expect(get(fd, "/dump"), 200, "dump: GET /dump from ::1 *\n  Host: x\n");
+	wire_expect(wire_get(fd, "/dump"), 200, "dump: GET /dump from ::1 *\n  Host: x\n");
 	close(fd);
 	tear_down();
 }
@@ -466,7 +451,7 @@ START_TEST(takes_names_and_null_for_an_address)
 	loop_run(&loop);
 	for (int i = 0; i < 2; i++) {
 		int fd = wire_connect(port);
-		expect(get(fd, "/dump"), 200, NULL);
+		wire_expect(wire_get(fd, "/dump"), 200, NULL);
 		close(fd);
 	}
 	tear_down();
@@ -510,7 +495,7 @@ START_TEST(dispatches_to_virtual_hosts_and_their_aliases)
 		    wire_ask(fd, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", hosts[i].target, hosts[i].host);
 		ck_assert_msg(strncmp(response.content, hosts[i].answer, strlen(hosts[i].answer)) == 0, "%zu: %s", i,
 		    response.content);
-		expect(response, 200, NULL);
+		wire_expect(response, 200, NULL);
 	}
 	close(fd);
 	tear_down();
@@ -584,11 +569,11 @@ START_TEST(leaves_refused_what_the_settings_of_evhttp_refuse)
 	fd = wire_connect(port);
 	/* A request behind the refused one is not served. */
 	for (int i = 0; i < 2; i++)
-		expect(wire_ask(fd, "%s", settings[_i].good), 200, NULL);
+		wire_expect(wire_ask(fd, "%s", settings[_i].good), 200, NULL);
 	expect_page(fd, wire_ask(fd, "%s%s", settings[_i].bad, settings[_i].good), settings[_i].status);
 	close(fd);
 	fd = wire_connect(port);
-	expect(wire_ask(fd, "%s", settings[_i].good), 200, NULL);
+	wire_expect(wire_ask(fd, "%s", settings[_i].good), 200, NULL);
 	close(fd);
 	tear_down();
 }
@@ -636,7 +621,7 @@ START_TEST(lets_an_upload_that_moves_take_longer_than_the_timeout_of_evhttp)
 	int fd = wire_connect(port), idle = wire_connect(port);
 
 	if (_i == 1)
-		expect(get(fd, "/timeout?1"), 200, "");
+		wire_expect(wire_get(fd, "/timeout?1"), 200, "");
 	expect_next(idle);
 	ck_assert(wire_print(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
 	while (!wire_is_readable(idle, 100))
@@ -646,7 +631,7 @@ START_TEST(lets_an_upload_that_moves_take_longer_than_the_timeout_of_evhttp)
 		pause_for(100);
 		ck_assert(wire_print(fd, "1\r\na\r\n"));
 	}
-	expect(wire_ask(fd, "0\r\n\r\n"), 200, NULL);
+	wire_expect(wire_ask(fd, "0\r\n\r\n"), 200, NULL);
 	expect_next(fd);
 	close(fd);
 	close(idle);
@@ -664,7 +649,7 @@ START_TEST(lets_a_callback_take_longer_than_the_timeout_of_evhttp)
 	expect_next(idle);
 	ck_assert(wire_is_closed(idle));
 	loop_call(&loop, reply_deferred, late);
-	expect(wire_read(fd, false), 200, late);
+	wire_expect(wire_read(fd, false), 200, late);
 	expect_next(fd);
 	close(fd);
 	close(idle);
@@ -721,12 +706,12 @@ START_TEST(closes_an_idle_client_after_the_timeout_that_a_callback_has_set)
 {
 	int patient = wire_connect(port), impatient;
 
-	expect(get(patient, "/timeout?3600"), 200, "");
+	wire_expect(wire_get(patient, "/timeout?3600"), 200, "");
 	wait_for_timeouts(2);
-	expect(get(patient, "/next"), 200, NULL);
+	wire_expect(wire_get(patient, "/next"), 200, NULL);
 	impatient = wire_connect(port);
-	expect(get(impatient, "/timeout?3600"), 200, "");
-	expect(get(impatient, "/timeout?1"), 200, "");
+	wire_expect(wire_get(impatient, "/timeout?3600"), 200, "");
+	wire_expect(wire_get(impatient, "/timeout?1"), 200, "");
 	ck_assert(wire_is_closed(impatient));
 	close(patient);
 	close(impatient);
@@ -743,7 +728,7 @@ START_TEST(lets_a_reply_come_later_than_the_timeout_that_its_callback_has_set)
 		pause_for(1);
 	wait_for_timeouts(2);
 	loop_call(&loop, reply_deferred, late);
-	expect(wire_read(fd, false), 200, late);
+	wire_expect(wire_read(fd, false), 200, late);
 	expect_next(fd);
 	close(fd);
 }
@@ -798,18 +783,18 @@ START_TEST(serves_native_routes_beside_the_callbacks)
 	struct wire_response response;
 
 	for (int i = 0; i < 3; i++) {
-		expect(get(fd, "/native"), 200, "native");
+		wire_expect(wire_get(fd, "/native"), 200, "native");
 		expect_next(fd);
 	}
-	expect(wire_ask(fd, "POST /native HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"), 405, NULL);
+	wire_expect(wire_ask(fd, "POST /native HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"), 405, NULL);
 	close(fd);
 	fd = wire_connect(port);
-	response = get(fd, "/metrics");
+	response = wire_get(fd, "/metrics");
 	ck_assert_ptr_nonnull(
 	    strstr(response.content, "http_requests_total{method=\"GET\",route=\"fallback\",code=\"200\"} 3\n"));
 	ck_assert_ptr_nonnull(
 	    strstr(response.content, "http_requests_total{method=\"GET\",route=\"/native\",code=\"200\"} 3\n"));
-	expect(response, 200, NULL);
+	wire_expect(response, 200, NULL);
 	close(fd);
 }
 END_TEST
@@ -899,7 +884,7 @@ START_TEST(adds_addresses_to_a_server_that_guards)
 	ck_assert_uint_ne(port, first);
 	fd = wire_connect(port);
 	expect_next(fd);
-	expect(get(fd, "/native"), 200, "native");
+	wire_expect(wire_get(fd, "/native"), 200, "native");
 	expect_refusal(wire_ask(fd, "%s", limits[0].request), 413);
 	close(fd);
 }

@@ -781,21 +781,6 @@ static void tear_down(void)
 
 /* ---------------------------------------------------------------- asking */
 
-static struct wire_response get(int fd, const char *target)
-{
-	return wire_ask(fd, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target);
-}
-
-/* Frees the response. content NULL: any. */
-static void expect(struct wire_response response, int status, const char *content)
-{
-	ck_assert_int_eq(response.status, status);
-	ck_assert(response.is_complete);
-	if (content)
-		ck_assert_str_eq(response.content, content);
-	wire_free(&response);
-}
-
 static bool is_pattern(const char *bytes, size_t length)
 {
 	size_t i = 0;
@@ -808,20 +793,20 @@ static void expect_pattern(struct wire_response response, size_t length)
 {
 	ck_assert_uint_eq(response.length, length);
 	ck_assert(is_pattern(response.content, length));
-	expect(response, 200, NULL);
+	wire_expect(response, 200, NULL);
 }
 
 /* The connection is in order: it serves one more. */
 static void expect_next(int fd)
 {
-	expect(get(fd, "/text?next"), 200, "next");
+	wire_expect(wire_get(fd, "/text?next"), 200, "next");
 }
 
 static void let_a_turn_pass(void)
 {
 	int fd = wire_connect(port);
 	for (int i = 0; i < 2; i++)
-		expect(get(fd, "/number/0"), 200, "0");
+		wire_expect(wire_get(fd, "/number/0"), 200, "0");
 	close(fd);
 }
 
@@ -904,13 +889,13 @@ static void expect_reply(struct wire_response response, size_t i)
 		ck_assert_str_eq(or_none(type), replies[i].type);
 	ck_assert_int_eq(response.is_chunked, replies[i].is_chunked);
 	ck_assert(!response.closes);
-	expect(response, replies[i].status, replies[i].content);
+	wire_expect(response, replies[i].status, replies[i].content);
 }
 
 START_TEST(sends_what_the_callback_replies)
 {
 	int fd = wire_connect(port);
-	expect_reply(get(fd, replies[_i].target), (size_t)_i);
+	expect_reply(wire_get(fd, replies[_i].target), (size_t)_i);
 	ck_assert(wire_print(fd, "GET %s HTTP/1.1\r\nHost: x\r\n\r\nGET %s HTTP/1.1\r\nHost: x\r\n\r\n",
 	    replies[_i].target, replies[_i].target));
 	expect_reply(wire_read(fd, false), (size_t)_i);
@@ -931,17 +916,17 @@ static const struct {
 START_TEST(sends_the_error_page_of_evhttp)
 {
 	int fd = wire_connect(port);
-	struct wire_response response = get(fd, errors[_i].target);
+	struct wire_response response = wire_get(fd, errors[_i].target);
 
 	ck_assert_str_eq(or_none(wire_field(&response, "Content-Type")), "text/html");
 	ck_assert(response.closes);
-	expect(response, 404, errors[_i].content);
+	wire_expect(response, 404, errors[_i].content);
 	ck_assert(wire_is_closed(fd));
 	close(fd);
 	fd = wire_connect(port);
 	response = wire_ask(fd, "HEAD %s HTTP/1.1\r\nHost: x\r\n\r\n", errors[_i].target);
 	ck_assert(response.closes);
-	expect(response, 404, "");
+	wire_expect(response, 404, "");
 	ck_assert(wire_is_closed(fd));
 	close(fd);
 }
@@ -955,7 +940,7 @@ START_TEST(sends_twenty_mebibytes_to_a_client_that_reads_late)
 	for (int i = 0; i < 5; i++)
 		let_a_turn_pass();
 	expect_pattern(wire_read(fd, false), 20 * MEBIBYTE);
-	expect(wire_read(fd, false), 200, "next");
+	wire_expect(wire_read(fd, false), 200, "next");
 	close(fd);
 }
 END_TEST
@@ -975,15 +960,15 @@ START_TEST(sends_the_file_that_a_callback_added)
 		    "GET /number/1 HTTP/1.1\r\nHost: x\r\n\r\nHEAD /file?%s HTTP/1.1\r\nHost: x\r\n\r\n"
 		    "GET /file?%s HTTP/1.1\r\nHost: x\r\n\r\nGET /text?next HTTP/1.1\r\nHost: x\r\n\r\n",
 		    file_forms[_i], file_forms[_i]));
-		expect(wire_read(fd, false), 200, "1");
-		expect(wire_read(fd, true), 200, "");
+		wire_expect(wire_read(fd, false), 200, "1");
+		wire_expect(wire_read(fd, true), 200, "");
 		response = wire_read(fd, false);
 		ck_assert_uint_eq(response.length, FILE_SIZE + 2 * before);
 		ck_assert(is_pattern(response.content + before, FILE_SIZE));
 		ck_assert_int_eq(strncmp(response.content, "before", before), 0);
 		ck_assert_str_eq(response.content + before + FILE_SIZE, is_wrapped ? "behind" : "");
-		expect(response, 200, NULL);
-		expect(wire_read(fd, false), 200, "next");
+		wire_expect(response, 200, NULL);
+		wire_expect(wire_read(fd, false), 200, "next");
 	}
 	unlink(file_name);
 	close(fd);
@@ -998,7 +983,7 @@ START_TEST(asks_for_the_next_chunk_when_the_last_one_is_out)
 	    fd, "GET %s HTTP/1.1\r\nHost: x\r\n\r\nGET /text?next HTTP/1.1\r\nHost: x\r\n\r\n", targets[_i]));
 	let_a_turn_pass();
 	expect_pattern(wire_read(fd, false), PULLED_SIZE);
-	expect(wire_read(fd, false), 200, "next");
+	wire_expect(wire_read(fd, false), 200, "next");
 	close(fd);
 }
 END_TEST
@@ -1040,8 +1025,8 @@ START_TEST(sends_no_content_where_there_is_none)
 		    bare[_i].method, bare[_i].target));
 		response = wire_read(fd, to_head);
 		ck_assert_ptr_null(wire_field(&response, "Transfer-Encoding"));
-		expect(response, bare[_i].status, "");
-		expect(wire_read(fd, false), 200, "next");
+		wire_expect(response, bare[_i].status, "");
+		wire_expect(wire_read(fd, false), 200, "next");
 	}
 	close(fd);
 }
@@ -1077,9 +1062,9 @@ START_TEST(answers_http_1_0_without_chunks_and_keeps_it_when_it_can)
 
 	ck_assert_ptr_null(wire_field(&response, "Transfer-Encoding"));
 	ck_assert_int_eq(wire_field(&response, "Content-Length") != NULL, has_length);
-	expect(response, 200, old_requests[_i].content);
+	wire_expect(response, 200, old_requests[_i].content);
 	if (old_requests[_i].is_kept && has_length)
-		expect(wire_ask(fd, "GET /text?next HTTP/1.0\r\n\r\n"), 200, "next");
+		wire_expect(wire_ask(fd, "GET /text?next HTTP/1.0\r\n\r\n"), 200, "next");
 	ck_assert(wire_is_closed(fd));
 	close(fd);
 }
@@ -1106,11 +1091,11 @@ static const struct {
 START_TEST(sends_one_length_where_a_callback_gives_two)
 {
 	int fd = wire_connect(port);
-	struct wire_response response = get(fd, "/announced-twice");
+	struct wire_response response = wire_get(fd, "/announced-twice");
 	const char *first = strstr(response.head, "Content-Length:");
 	ck_assert_ptr_nonnull(first);
 	ck_assert_ptr_null(strstr(first + 1, "Content-Length:"));
-	expect(response, 200, "twice");
+	wire_expect(response, 200, "twice");
 	expect_next(fd);
 	/* Which of two counts nothing tells. */
 	ck_assert(wire_print(fd, "GET /announced-twice?6 HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -1205,8 +1190,8 @@ START_TEST(shows_the_callback_one_whole_request)
 {
 	int fd = wire_connect(port);
 	ck_assert(wire_print(fd, "%s%s", seen[_i].request, seen[_i].request));
-	expect(wire_read(fd, false), 200, seen[_i].description);
-	expect(wire_read(fd, false), 200, seen[_i].description);
+	wire_expect(wire_read(fd, false), 200, seen[_i].description);
+	wire_expect(wire_read(fd, false), 200, seen[_i].description);
 	expect_next(fd);
 	close(fd);
 }
@@ -1220,7 +1205,7 @@ static const char *const odd_targets[] = { "/odd/a|b", "/odd/^`{}", "/odd/\"<>",
 START_TEST(shows_the_callback_odd_targets_as_they_are)
 {
 	int fd = wire_connect(port);
-	struct wire_response response = get(fd, odd_targets[_i]);
+	struct wire_response response = wire_get(fd, odd_targets[_i]);
 	char expected[128];
 
 	snprintf(expected, sizeof expected, "command 1\nuri %s\n", odd_targets[_i]);
@@ -1281,13 +1266,13 @@ START_TEST(hands_over_content_cut_at_every_place)
 		ck_assert(wire_send(fd, pieces[_i], cut));
 		let_a_turn_pass();
 		ck_assert(wire_send(fd, pieces[_i] + cut, length - cut));
-		expect(wire_read(fd, false), 201, "hello");
-		expect(wire_read(fd, false), 200, "next");
+		wire_expect(wire_read(fd, false), 201, "hello");
+		wire_expect(wire_read(fd, false), 200, "next");
 	}
 	for (size_t i = 0; i < length; i++)
 		ck_assert(wire_send(fd, pieces[_i] + i, 1));
-	expect(wire_read(fd, false), 201, "hello");
-	expect(wire_read(fd, false), 200, "next");
+	wire_expect(wire_read(fd, false), 201, "hello");
+	wire_expect(wire_read(fd, false), 200, "next");
 	close(fd);
 }
 END_TEST
@@ -1305,7 +1290,7 @@ START_TEST(refuses_content_above_the_limit)
 		char piece[65536] = { 0 };
 		wire_send(fd, piece, sizeof piece);
 	}
-	expect(wire_read(fd, false), 413, NULL);
+	wire_expect(wire_read(fd, false), 413, NULL);
 	close(fd);
 }
 END_TEST
@@ -1338,8 +1323,8 @@ START_TEST(never_takes_content_for_the_next_request)
 	ck_assert(wire_print(fd,
 	    "%s /text?second HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n0\r\n\r\n", method,
 	    strlen(smuggled), smuggled));
-	expect(wire_read(fd, to_head), 200, to_head ? "" : "first");
-	expect(wire_read(fd, to_head), 200, to_head ? "" : "second");
+	wire_expect(wire_read(fd, to_head), 200, to_head ? "" : "first");
+	wire_expect(wire_read(fd, to_head), 200, to_head ? "" : "second");
 	expect_next(fd);
 	close(fd);
 }
@@ -1368,7 +1353,7 @@ START_TEST(answers_a_mixed_batch_of_fifty_in_order)
 		for (int i = 0; i < 50; i++) {
 			bool to_head = i % 5 == 4;
 			snprintf(expected, sizeof expected, i % 5 == 2 ? "one %d three" : "%d", i);
-			expect(wire_read(fd, to_head), 200, to_head ? "" : expected);
+			wire_expect(wire_read(fd, to_head), 200, to_head ? "" : expected);
 		}
 	}
 	close(fd);
@@ -1388,7 +1373,7 @@ START_TEST(serves_many_connections_at_once)
 		}
 		for (int i = 0; i < (int)COUNT(fds); i++) {
 			snprintf(expected, sizeof expected, "%d", i);
-			expect(wire_read(fds[i], false), 200, expected);
+			wire_expect(wire_read(fds[i], false), 200, expected);
 		}
 	}
 	for (size_t i = 0; i < COUNT(fds); i++)
@@ -1401,11 +1386,11 @@ END_TEST
 START_TEST(leaves_the_notice_of_completion_to_the_callback)
 {
 	int fd = wire_connect(port);
-	expect(get(fd, "/watched"), 200, "watched");
-	expect(get(fd, "/watched/later?late"), 200, "late");
-	expect(get(fd, "/watched/steps"), 200, "1 2 3 4 ");
-	expect(wire_ask(fd, "HEAD /watched/later?late HTTP/1.1\r\nHost: x\r\n\r\n"), 200, "");
-	expect(wire_ask(fd, "HEAD /watched/steps HTTP/1.1\r\nHost: x\r\n\r\n"), 200, "");
+	wire_expect(wire_get(fd, "/watched"), 200, "watched");
+	wire_expect(wire_get(fd, "/watched/later?late"), 200, "late");
+	wire_expect(wire_get(fd, "/watched/steps"), 200, "1 2 3 4 ");
+	wire_expect(wire_ask(fd, "HEAD /watched/later?late HTTP/1.1\r\nHost: x\r\n\r\n"), 200, "");
+	wire_expect(wire_ask(fd, "HEAD /watched/steps HTTP/1.1\r\nHost: x\r\n\r\n"), 200, "");
 	expect_next(fd);
 	expect_notes("completed completed completed completed completed ");
 	close(fd);
@@ -1436,7 +1421,7 @@ START_TEST(answers_with_evhttps_page_what_exceeds_the_limit_that_a_callback_set)
 {
 	int fd = wire_connect(port);
 	struct wire_response response;
-	expect(get(fd, "/small-limit"), 200, "small");
+	wire_expect(wire_get(fd, "/small-limit"), 200, "small");
 	response = wire_ask(fd, "POST /text?x HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nhello world");
 	ck_assert_int_eq(response.status, 413);
 	ck_assert(response.is_complete);
@@ -1448,7 +1433,7 @@ END_TEST
 START_TEST(tells_the_callback_once_when_its_client_has_gone)
 {
 	int fd = wire_connect(port);
-	expect(get(fd, "/watched/connection"), 200, "watched");
+	wire_expect(wire_get(fd, "/watched/connection"), 200, "watched");
 	expect_next(fd);
 	expect_notes("");
 	if (_i == 0)
@@ -1492,14 +1477,14 @@ static void go_on(void *arg)
 START_TEST(takes_back_what_a_callback_set_on_a_borrowed_connection)
 {
 	int fd = wire_connect(port);
-	expect(get(fd, "/small-limit"), 200, "small");
-	expect(
+	wire_expect(wire_get(fd, "/small-limit"), 200, "small");
+	wire_expect(
 	    wire_ask(fd, "POST /text?more HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\nhello world"), 200, "more");
-	expect(get(fd, "/watched/connection"), 200, "watched");
+	wire_expect(wire_get(fd, "/watched/connection"), 200, "watched");
 	expect_next(fd);
 	close(fd);
 	fd = wire_connect(port);
-	expect(wire_ask(fd, "GET /text?last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), 200, "last");
+	wire_expect(wire_ask(fd, "GET /text?last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), 200, "last");
 	close(fd);
 	stop();
 	pipit_server_free(server);
@@ -1526,7 +1511,7 @@ START_TEST(answers_deferred_requests_in_any_order)
 	}
 	for (size_t i = 0; i < MANY; i++) {
 		snprintf(expected, sizeof expected, "%zu", i);
-		expect(wire_read(fds[i], false), 200, expected);
+		wire_expect(wire_read(fds[i], false), 200, expected);
 		expect_next(fds[i]);
 		close(fds[i]);
 	}
@@ -1538,7 +1523,7 @@ START_TEST(keeps_pipelined_requests_waiting_behind_a_deferred_one)
 	int fd = wire_connect(port);
 	ck_assert(wire_print(fd, "GET /text?1 HTTP/1.1\r\nHost: x\r\n\r\nGET /defer HTTP/1.1\r\nHost: x\r\n\r\n"
 				 "GET /text?3 HTTP/1.1\r\nHost: x\r\n\r\n"));
-	expect(wire_read(fd, false), 200, "1");
+	wire_expect(wire_read(fd, false), 200, "1");
 	wait_for_pocket(1);
 	ck_assert(
 	    wire_print(fd, "GET /number/4 HTTP/1.1\r\nHost: x\r\n\r\nGET /defer/started HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -1548,13 +1533,13 @@ START_TEST(keeps_pipelined_requests_waiting_behind_a_deferred_one)
 	for (int i = 2; i <= 4; i++) {
 		char expected[16];
 		snprintf(expected, sizeof expected, "%d", i);
-		expect(wire_read(fd, false), 200, expected);
+		wire_expect(wire_read(fd, false), 200, expected);
 	}
 	wait_for_pocket(2);
 	ck_assert(wire_print(fd, "GET /text?next HTTP/1.1\r\nHost: x\r\n\r\n"));
 	call_in_loop(go_on, &(struct order){ 1, "second", 0 });
-	expect(wire_read(fd, false), 200, "first second");
-	expect(wire_read(fd, false), 200, "next");
+	wire_expect(wire_read(fd, false), 200, "first second");
+	wire_expect(wire_read(fd, false), 200, "next");
 	close(fd);
 }
 END_TEST
@@ -1646,7 +1631,7 @@ START_TEST(drains_when_the_deferred_replies_are_out)
 	expect_pattern(response, 3 * MEBIBYTE);
 	ck_assert(wire_is_closed(fd));
 	call_in_loop(go_on, &(struct order){ 1, "second", 0 });
-	expect(wire_read(started, false), 200, "first second");
+	wire_expect(wire_read(started, false), 200, "first second");
 	ck_assert(wire_is_closed(started));
 	ck_assert(wire_wait(is_empty, NULL));
 	close(fd);

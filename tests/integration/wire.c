@@ -289,3 +289,17 @@ bool wire_wait(bool (*condition)(void *arg), void *arg)
 	}
 	return true;
 }
+
+struct wire_response wire_get(int fd, const char *target)
+{
+	return wire_ask(fd, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target);
+}
+
+void wire_expect(struct wire_response response, int status, const char *content)
+{
+	ck_assert_int_eq(response.status, status);
+	ck_assert(response.is_complete);
+	if (content)
+		ck_assert_str_eq(response.content, content);
+	wire_free(&response);
+}

@@ -44,6 +44,12 @@ const char *wire_field(const struct wire_response *response, const char *name);
 /* Send, and read one response. */
 struct wire_response wire_ask(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* wire_ask() for GET of the target, without further fields. */
+struct wire_response wire_get(int fd, const char *target);
+
+/* Fails the test unless the response is whole, has the status and, unless content is NULL, the content. Frees the response. */
+void wire_expect(struct wire_response response, int status, const char *content);
+
 /* True when the server closes without sending another byte; false when bytes come or nothing happens in time. */
 bool wire_is_closed(int fd);
 
