@@ -6,6 +6,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+SERVER = ROOT / "server"
 
 # From the top.
 LADDER = """slice bytes reason pipit log recycle reserve stats process exposition knob config options guard router media files pointer decimal tree json equality printer problem patch document published durable figures reply conditions ranges
@@ -23,11 +24,12 @@ def includes(path):
 
 
 def wrong_in_server(path):
-    name = path.name
-    if path.stem not in RUNG:
+    name = str(path.relative_to(SERVER))
+    module = str(path.relative_to(SERVER).with_suffix(""))
+    if module not in RUNG:
         yield f"{name} has no place on the ladder"
         return
-    rung = RUNG[path.stem]
+    rung = RUNG[module]
     for header in includes(path):
         if header in ("handlers", "embedded") and name == "main.c":
             continue
@@ -48,7 +50,7 @@ def wrong_in_handlers(path):
 
 
 def main():
-    server = sorted((ROOT / "server").glob("*.[ch]"))
+    server = sorted(SERVER.rglob("*.[ch]"))
     handlers = sorted((ROOT / "handlers").glob("*.[ch]"))
     assert server and handlers
     wrong = [w for path in server for w in wrong_in_server(path)]
