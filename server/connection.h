@@ -6,7 +6,7 @@
 #ifndef PIPIT_CONNECTION_H
 #define PIPIT_CONNECTION_H
 
-#include "descriptor.h"
+#include "base/shared_fd.h"
 #include "guard.h"
 #include "hooks.h"
 #include "house.h"

@@ -3,7 +3,7 @@
 #ifndef PIPIT_CONTENT_TYPE_H
 #define PIPIT_CONTENT_TYPE_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 #include <stdbool.h>
 

@@ -5,8 +5,8 @@
 #ifndef PIPIT_COUNTS_H
 #define PIPIT_COUNTS_H
 
+#include "base/refusal.h"
 #include "pipit.h"
-#include "reason.h"
 #include "stats.h"
 
 #include <stdatomic.h>

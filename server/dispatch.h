@@ -6,7 +6,7 @@
 #ifndef PIPIT_DISPATCH_H
 #define PIPIT_DISPATCH_H
 
-#include "log.h"
+#include "base/log.h"
 #include "request.h"
 #include "router.h"
 #include "stats.h"

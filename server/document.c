@@ -7,7 +7,7 @@
  */
 #include "document.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "pointer.h"
 
 #include <endian.h>

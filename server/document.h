@@ -6,7 +6,7 @@
 #ifndef PIPIT_DOCUMENT_H
 #define PIPIT_DOCUMENT_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,9 +6,9 @@
 #include "doors.h"
 
 #include "admission.h"
+#include "base/oom_reserve.h"
 #include "evhttp_link.h"
 #include "output.h"
-#include "reserve.h"
 
 #include <errno.h>
 #include <event2/http.h>

@@ -5,7 +5,7 @@
  */
 #include "durable.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,8 +6,8 @@
  */
 #include "pipit.h"
 
+#include "base/log.h"
 #include "listener.h"
-#include "log.h"
 #include "server.h"
 #include "worker.h"
 

@@ -2,11 +2,11 @@
 /* See evhttp_lane.h. Every function of libevent that is used in an unusual way says why here. */
 #include "evhttp_lane.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/oom_reserve.h"
 #include "evhttp_link.h"
 #include "output.h"
 #include "reply.h"
-#include "reserve.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-/* Set aside for the head of a reply; libevent makes 1 KiB of it, which recycle.h keeps. */
+/* Set aside for the head of a reply; libevent makes 1 KiB of it, which freelist.h keeps. */
 #define REPLY_HEAD_SIZE 976
 /* Room for heads of the usual size, so that it is not asked for anew for each that is a little larger. */
 #define SHOWN_HEAD_SLACK 1024

@@ -5,7 +5,7 @@
  */
 #include "exposition.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "counts.h"
 #include "pipit.h"
 #include "process.h"

@@ -10,8 +10,8 @@
 #ifndef PIPIT_FILES_H
 #define PIPIT_FILES_H
 
+#include "base/slice.h"
 #include "media.h"
-#include "slice.h"
 
 #include <limits.h>
 #include <stdbool.h>

@@ -2,7 +2,7 @@
 /* In the order of the protocol: request line, header fields, what they mean together, chunked content. */
 #include "guard.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "pipit.h"
 
 #include <arpa/inet.h>

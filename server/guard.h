@@ -11,8 +11,8 @@
 #ifndef PIPIT_GUARD_H
 #define PIPIT_GUARD_H
 
-#include "reason.h"
-#include "slice.h"
+#include "base/refusal.h"
+#include "base/slice.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,9 +6,9 @@
 #ifndef PIPIT_HOOKS_H
 #define PIPIT_HOOKS_H
 
+#include "base/refusal.h"
+#include "base/slice.h"
 #include "guard.h"
-#include "reason.h"
-#include "slice.h"
 
 struct evhttp_request;
 struct pipit_connection;

@@ -7,7 +7,7 @@
  */
 #include "json.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "decimal.h"
 #include "pipit.h"
 #include "pointer.h"

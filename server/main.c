@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The daemon: options → config → server → handlers_register → run. The only file that knows handlers/. */
+#include "base/freelist.h"
+#include "base/log.h"
+#include "base/oom_reserve.h"
 #include "config.h"
 #include "handlers.h"
 #include "healthcheck.h"
-#include "log.h"
 #include "options.h"
 #include "pipit.h"
-#include "recycle.h"
-#include "reserve.h"
 #include "signals.h"
 
 #include <cjson/cJSON.h>

@@ -2,6 +2,7 @@
 /* See openapi.h. Read from pipit_openapi_render() up; what a document is made of was checked before, by pipit_openapi_check(). */
 #include "openapi.h"
 
+#include "base/slice.h"
 #include "document.h"
 #include "json.h"
 #include "pipit.h"
@@ -9,7 +10,6 @@
 #include "reply.h"
 #include "representation.h"
 #include "request.h"
-#include "slice.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

@@ -2,7 +2,7 @@
 /* Read from pipit_opened_find() on; see opened.h. */
 #include "opened.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -12,7 +12,7 @@
 #ifndef PIPIT_OPENED_H
 #define PIPIT_OPENED_H
 
-#include "descriptor.h"
+#include "base/shared_fd.h"
 #include "files.h"
 #include "reply.h"
 

@@ -10,7 +10,7 @@
 #ifndef PIPIT_PATCH_H
 #define PIPIT_PATCH_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 struct cJSON;
 

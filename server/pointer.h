@@ -7,7 +7,7 @@
 #ifndef PIPIT_POINTER_H
 #define PIPIT_POINTER_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 struct cJSON;
 

@@ -2,7 +2,7 @@
 /* See printer.h. Room is asked for once per item, so that the loops over bytes need not ask. */
 #include "printer.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "json.h"
 
 #include <cjson/cJSON.h>

@@ -2,7 +2,7 @@
 /* See printout.h; the contract of pipit_reply_json() is in pipit.h. */
 #include "printout.h"
 
-#include "log.h"
+#include "base/log.h"
 #include "printer.h"
 #include "reply.h"
 #include "request.h"

@@ -3,7 +3,7 @@
 #ifndef PIPIT_RANGES_H
 #define PIPIT_RANGES_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 #include <stdint.h>
 

@@ -2,7 +2,7 @@
 /* See rendered.h. The fields are those of the HTML standard, §9.2 "Server-sent events". */
 #include "rendered.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 
 #include <errno.h>
 #include <stdlib.h>

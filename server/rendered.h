@@ -6,8 +6,8 @@
 #ifndef PIPIT_RENDERED_H
 #define PIPIT_RENDERED_H
 
+#include "base/slice.h"
 #include "pipit.h"
-#include "slice.h"
 
 #include <stdatomic.h>
 

@@ -2,7 +2,7 @@
 /* Rendering by hand: no printf on the way of a request. */
 #include "reply.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "guard.h"
 
 #include <inttypes.h>

@@ -8,8 +8,8 @@
 #ifndef PIPIT_REPLY_H
 #define PIPIT_REPLY_H
 
-#include "reason.h"
-#include "slice.h"
+#include "base/refusal.h"
+#include "base/slice.h"
 
 #include <stdbool.h>
 #include <stddef.h>

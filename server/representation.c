@@ -2,7 +2,7 @@
 /* Read from pipit_representation_reply() on; see representation.h. */
 #include "representation.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "conditions.h"
 #include "output.h"
 #include "ranges.h"

@@ -3,9 +3,9 @@
 #include "request.h"
 
 #include "accept.h"
+#include "base/log.h"
 #include "content_type.h"
 #include "json.h"
-#include "log.h"
 #include "printer.h"
 #include "problem.h"
 #include "reply.h"

@@ -8,8 +8,8 @@
 #ifndef PIPIT_REQUEST_H
 #define PIPIT_REQUEST_H
 
+#include "base/shared_fd.h"
 #include "compressed.h"
-#include "descriptor.h"
 #include "guard.h"
 #include "opened.h"
 #include "pipit.h"

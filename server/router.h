@@ -11,7 +11,7 @@
 #ifndef PIPIT_ROUTER_H
 #define PIPIT_ROUTER_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 #include <stddef.h>
 

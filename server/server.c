@@ -2,12 +2,12 @@
 /* Life of the process: routes, then workers, then the end. The contracts are in pipit.h. */
 #include "server.h"
 
+#include "base/log.h"
 #include "config.h"
 #include "exposition.h"
 #include "house.h"
 #include "listener.h"
 #include "live.h"
-#include "log.h"
 #include "openapi.h"
 #include "resource.h"
 #include "router.h"

@@ -2,10 +2,10 @@
 /* See settings.h; the contracts of the public functions are in pipit.h. */
 #include "settings.h"
 
+#include "base/log.h"
 #include "conditions.h"
 #include "durable.h"
 #include "json.h"
-#include "log.h"
 #include "patch.h"
 #include "pointer.h"
 #include "printer.h"

@@ -2,7 +2,7 @@
 /* See signals.h. */
 #include "signals.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <event2/event.h>
 #include <pthread.h>

@@ -9,7 +9,7 @@
 #ifndef PIPIT_STATS_H
 #define PIPIT_STATS_H
 
-#include "reason.h"
+#include "base/refusal.h"
 
 #include <stdbool.h>
 #include <stddef.h>

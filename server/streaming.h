@@ -9,7 +9,7 @@
 #ifndef PIPIT_STREAMING_H
 #define PIPIT_STREAMING_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -18,7 +18,7 @@
 #ifndef PIPIT_TRANSPORT_H
 #define PIPIT_TRANSPORT_H
 
-#include "descriptor.h"
+#include "base/shared_fd.h"
 #include "hooks.h"
 #include "house.h"
 #include "pipit.h"

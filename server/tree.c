@@ -5,9 +5,9 @@
  */
 #include "tree.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
+#include "base/slice.h"
 #include "decimal.h"
-#include "slice.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>

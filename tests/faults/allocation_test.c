@@ -7,8 +7,8 @@
  * Twice: as in a program that keeps libevent's allocations to itself, and with the reserve of pipit_reserve_memory(), whose heap
  * then is what fails.
  */
+#include "base/oom_reserve.h"
 #include "pipit.h"
-#include "reserve.h"
 #include "script.h"
 #include "suite.h"
 

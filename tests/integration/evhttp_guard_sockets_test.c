@@ -3,9 +3,9 @@
  * Sockets of a guarded evhttp come and go, by pipit's functions and by evhttp's, and so do its connections; memory and descriptors
  * run out; wrong use is told.
  */
+#include "base/oom_reserve.h"
 #include "evhttp_program.h"
 #include "pipit.h"
-#include "reserve.h"
 #include "suite.h"
 
 #include <arpa/inet.h>

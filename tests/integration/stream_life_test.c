@@ -6,9 +6,9 @@
  */
 #include "stream.h"
 
+#include "base/freelist.h"
 #include "daemon.h"
 #include "pipit.h"
-#include "recycle.h"
 #include "suite.h"
 #include "wire.h"
 

@@ -2,7 +2,7 @@
 /* A file is replaced whole or not at all, whatever step fails and wherever it ends. */
 #include "durable.h"
 
-#include "log.h"
+#include "base/log.h"
 #include "suite.h"
 
 #include <dirent.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The table behind reason.h. */
-#include "reason.h"
+/* The table behind refusal.h. */
+#include "base/refusal.h"
 
 #include <assert.h>
 

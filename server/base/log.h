@@ -9,7 +9,7 @@
 #ifndef PIPIT_LOG_H
 #define PIPIT_LOG_H
 
-#include "slice.h"
+#include "base/slice.h"
 
 #include <stdbool.h>
 #include <stddef.h>

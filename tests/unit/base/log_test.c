@@ -5,7 +5,7 @@
  *
  * write() is defined here, in front of the C library's: a test counts the calls a flush makes and has one fall short.
  */
-#include "log.h"
+#include "base/log.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

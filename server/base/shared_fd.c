@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See descriptor.h. */
-#include "descriptor.h"
+/* See shared_fd.h. */
+#include "base/shared_fd.h"
 
 #include <stdlib.h>
 #include <unistd.h>

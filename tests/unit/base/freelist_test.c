@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Blocks that are kept: large enough whatever was asked for, not too many, and given to nobody twice. */
-#include "recycle.h"
+#include "base/freelist.h"
 
 #include "suite.h"
 

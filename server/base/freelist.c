@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See recycle.h. */
-#include "recycle.h"
+/* See freelist.h. */
+#include "base/freelist.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A descriptor is open as long as somebody holds it. */
-#include "descriptor.h"
+#include "base/shared_fd.h"
 
 #include "suite.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* See reserve.h. What is done for every allocation comes last; what is done only without memory stands apart, under a lock. */
-#include "reserve.h"
+/* See oom_reserve.h. What is done for every allocation comes last; what is done only without memory stands apart, under a lock. */
+#include "base/oom_reserve.h"
 
+#include "base/freelist.h"
 #include "pipit.h"
-#include "recycle.h"
 
 #include <errno.h>
 #include <event2/event.h>

@@ -3,9 +3,9 @@
  * Messages and access lines, see log.h. Every byte that a client chose passes append_escaped() or append_message();
  * every byte that leaves for the access log passes write_lines(). Knows nothing of HTTP or of the event loop.
  */
-#include "log.h"
+#include "base/log.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Labels become metrics, statuses and sentences go to clients: all of them must be fit for that. */
-#include "reason.h"
+#include "base/refusal.h"
 
 #include "suite.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The reserve for libevent: what it gives when the heap has nothing, and that it gets everything back. */
-#include "reserve.h"
+#include "base/oom_reserve.h"
 
 #include "pipit.h"
 #include "suite.h"
