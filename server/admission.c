@@ -208,8 +208,8 @@ static bool make_room(struct pipit_transport *transport, uint64_t excess)
 	       (may_ask && hooks->make_room_elsewhere(transport->context, PIPIT_ROOM_ANY));
 }
 
-/* Why it cannot stay; PIPIT_REASON_NONE when it can. */
-static enum pipit_reason judge(struct pipit_connection *connection, uint64_t others)
+/* Why it cannot stay; PIPIT_REFUSAL_NONE when it can. */
+static enum pipit_refusal judge(struct pipit_connection *connection, uint64_t others)
 {
 	struct pipit_transport *transport = connection->transport;
 	uint64_t limit = transport->config->max_connections;
@@ -221,19 +221,20 @@ static enum pipit_reason judge(struct pipit_connection *connection, uint64_t oth
 		/* To be told why, it may take the place of another that has been told. */
 		if (is_full && evict(transport, ANSWERED) == INDISPENSABLE)
 			connection->broken = true;
-		return PIPIT_REASON_TOO_MANY_FROM_ADDRESS;
+		return PIPIT_REFUSAL_TOO_MANY_FROM_ADDRESS;
 	case PIPIT_HOUSE_NO_MEMORY:
-		return PIPIT_REASON_OUT_OF_MEMORY;
+		return PIPIT_REFUSAL_OUT_OF_MEMORY;
 	default:
 		connection->is_let_in = true;
 	}
-	return is_full && !make_room(transport, others - limit) ? PIPIT_REASON_TOO_MANY_CONNECTIONS : PIPIT_REASON_NONE;
+	return is_full && !make_room(transport, others - limit) ? PIPIT_REFUSAL_TOO_MANY_CONNECTIONS
+								: PIPIT_REFUSAL_NONE;
 }
 
 void pipit_admission_adopt(struct pipit_connection *connection, int fd)
 {
 	struct pipit_transport *transport = connection->transport;
-	enum pipit_reason reason = judge(connection, pipit_house_enter(transport->house));
+	enum pipit_refusal reason = judge(connection, pipit_house_enter(transport->house));
 
 	connection->fd = fd;
 	connection->is_counted = true;
@@ -241,7 +242,7 @@ void pipit_admission_adopt(struct pipit_connection *connection, int fd)
 	connection->moved_ms = connection->phase_ms = transport->now_ms;
 	pipit_stats_add(transport->stats, PIPIT_COUNT_ACCEPTED, 1);
 	pipit_stats_move(transport->stats, PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
-	if (reason != PIPIT_REASON_NONE)
+	if (reason != PIPIT_REFUSAL_NONE)
 		pipit_connection_refuse(connection, reason, (struct pipit_slice){ "", 0 });
 }
 

@@ -84,7 +84,7 @@ struct pipit_connection {
 	uint64_t content_bytes;
 	char *out; /* bytes that the socket did not take, owned; NULL when none */
 	size_t out_length, out_sent;
-	struct pipit_descriptor *file; /* held; NULL when none */
+	struct pipit_shared_fd *file; /* held; NULL when none */
 	uint64_t file_offset, file_left;
 	struct pipit_parts *parts; /* owned: what of a reply in parts has not begun, see output.h; NULL when none */
 	struct evbuffer *rest;     /* of replies of evhttp callbacks, in front of `out`; NULL when none */
@@ -239,7 +239,7 @@ static inline bool pipit_connection_may_stay(const struct pipit_connection *conn
  * what can be done at once; refuse answers by ourselves and closes, `line` is for the log; drop closes at once.
  */
 void pipit_connection_settle(struct pipit_connection *connection);
-void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_reason reason, struct pipit_slice line);
+void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_refusal reason, struct pipit_slice line);
 void pipit_connection_drop(struct pipit_connection *connection);
 
 /* More of the reply has been written or given: see whether that is all of it. Defined in transport.c. */
@@ -267,7 +267,7 @@ void pipit_connection_keep_pending(struct pipit_connection *connection, const ch
 void pipit_connection_drop_pending(struct pipit_connection *connection);
 
 /* Content is collected, with room for a NUL behind it; or is nobody's any more. Defined in content.c. */
-enum pipit_reason pipit_connection_add_content(struct pipit_connection *connection, struct pipit_slice data);
+enum pipit_refusal pipit_connection_add_content(struct pipit_connection *connection, struct pipit_slice data);
 void pipit_connection_drop_content(struct pipit_connection *connection);
 
 /* A partial head is going to be refused: take from it what counts for the refusal; what was asked before does not. */

@@ -25,7 +25,7 @@ static uint64_t content_bound(const struct pipit_connection *connection)
 }
 
 /* It doubles, but never beyond what the content can be. */
-static enum pipit_reason grow_body(struct pipit_connection *connection, size_t needed)
+static enum pipit_refusal grow_body(struct pipit_connection *connection, size_t needed)
 {
 	size_t capacity = connection->body_capacity ? connection->body_capacity : BODY_START_SIZE;
 	char *body;
@@ -35,23 +35,23 @@ static enum pipit_reason grow_body(struct pipit_connection *connection, size_t n
 	if (capacity > content_bound(connection) + 1)
 		capacity = (size_t)content_bound(connection) + 1;
 	if (!pipit_budget_take(connection, PIPIT_HOUSE_CONTENT, capacity - connection->body_capacity))
-		return PIPIT_REASON_MEMORY_LIMIT;
+		return PIPIT_REFUSAL_MEMORY_LIMIT;
 	body = realloc(connection->body, capacity);
 	if (!body)
-		return PIPIT_REASON_OUT_OF_MEMORY;
+		return PIPIT_REFUSAL_OUT_OF_MEMORY;
 	connection->body = body;
 	connection->body_capacity = capacity;
-	return PIPIT_REASON_NONE;
+	return PIPIT_REFUSAL_NONE;
 }
 
-enum pipit_reason pipit_connection_add_content(struct pipit_connection *connection, struct pipit_slice data)
+enum pipit_refusal pipit_connection_add_content(struct pipit_connection *connection, struct pipit_slice data)
 {
 	size_t needed = connection->body_length + data.length + 1;
-	enum pipit_reason reason =
-	    needed > connection->body_capacity ? grow_body(connection, needed) : PIPIT_REASON_NONE;
-	if (reason != PIPIT_REASON_NONE)
+	enum pipit_refusal reason =
+	    needed > connection->body_capacity ? grow_body(connection, needed) : PIPIT_REFUSAL_NONE;
+	if (reason != PIPIT_REFUSAL_NONE)
 		return reason;
 	memcpy(connection->body + connection->body_length, data.data, data.length);
 	connection->body_length += data.length;
-	return PIPIT_REASON_NONE;
+	return PIPIT_REFUSAL_NONE;
 }

@@ -157,7 +157,7 @@ struct pipit_stats {
 	_Atomic uint64_t overflow; /* requests whose series found no room */
 	_Atomic uint64_t request_sizes[SIZE_CELLS];
 	_Atomic uint64_t response_sizes[SIZE_CELLS];
-	_Atomic uint64_t rejected[PIPIT_REASON_COUNT];
+	_Atomic uint64_t rejected[PIPIT_REFUSAL_COUNT];
 	_Atomic uint64_t timeouts[PIPIT_PHASE_COUNT];
 	_Atomic uint64_t counters[PIPIT_COUNTER_COUNT];
 	_Atomic uint64_t connections[PIPIT_STATE_COUNT];

@@ -54,15 +54,15 @@ static bool keeps_its_rate(struct pipit_connection *connection, uint64_t now_ms)
 	return true;
 }
 
-static void time_out(struct pipit_connection *connection, enum pipit_stats_phase phase, enum pipit_reason reason)
+static void time_out(struct pipit_connection *connection, enum pipit_stats_phase phase, enum pipit_refusal reason)
 {
 	struct pipit_slice line = { "", 0 };
 	pipit_stats_timeout(connection->transport->stats, phase);
-	if (reason == PIPIT_REASON_NONE) {
+	if (reason == PIPIT_REFUSAL_NONE) {
 		pipit_connection_drop(connection);
 		return;
 	}
-	if (reason == PIPIT_REASON_BODY_TIMEOUT) {
+	if (reason == PIPIT_REFUSAL_BODY_TIMEOUT) {
 		line = pipit_connection_first_line(connection->head->bytes, connection->head->length);
 	} else {
 		line = pipit_connection_first_line(connection->pending, connection->pending_length);
@@ -83,7 +83,7 @@ static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
 		pipit_connection_drop(connection);
 	else if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, transport->config->idle_timeout_ms))) {
 		if (pipit_connection_is_quiet(connection))
-			time_out(connection, PIPIT_PHASE_IDLE, PIPIT_REASON_NONE);
+			time_out(connection, PIPIT_PHASE_IDLE, PIPIT_REFUSAL_NONE);
 		else
 			pipit_connection_listen_again(connection);
 	}
@@ -128,12 +128,12 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 	case PHASE_HEAD:
 		if (has_passed(now_ms, connection->phase_ms, config->head_timeout_ms) ||
 		    has_passed(now_ms, connection->moved_ms, silence_ms(connection, 0)))
-			time_out(connection, PIPIT_PHASE_HEAD, PIPIT_REASON_HEAD_TIMEOUT);
+			time_out(connection, PIPIT_PHASE_HEAD, PIPIT_REFUSAL_HEAD_TIMEOUT);
 		break;
 	case PHASE_BODY:
 		if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, config->read_timeout_ms)) ||
 		    !keeps_its_rate(connection, now_ms))
-			time_out(connection, PIPIT_PHASE_BODY, PIPIT_REASON_BODY_TIMEOUT);
+			time_out(connection, PIPIT_PHASE_BODY, PIPIT_REFUSAL_BODY_TIMEOUT);
 		break;
 	case PHASE_HANDLING:
 	case PHASE_STREAMING:
@@ -143,7 +143,7 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 		if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, config->write_timeout_ms)) ||
 		    !keeps_its_rate(connection, now_ms) ||
 		    pipit_evhttp_is_crowded(connection, now_ms, config->write_timeout_ms))
-			time_out(connection, PIPIT_PHASE_WRITE, PIPIT_REASON_NONE);
+			time_out(connection, PIPIT_PHASE_WRITE, PIPIT_REFUSAL_NONE);
 		break;
 	default:
 		if (has_passed(now_ms, connection->phase_ms, LINGER_MS))

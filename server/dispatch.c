@@ -217,14 +217,14 @@ static void finished(void *context, struct pipit_connection *connection, bool co
 	pipit_request_detach(request);
 }
 
-static void refused(void *context, struct pipit_connection *connection, enum pipit_reason reason,
+static void refused(void *context, struct pipit_connection *connection, enum pipit_refusal reason,
     struct pipit_slice line, size_t content_bytes)
 {
 	struct pipit_dispatch *dispatch = context;
 	struct pipit_request *request = pipit_connection_request(connection);
 	struct pipit_access_entry entry = {
 		.request_line = line,
-		.status = pipit_reason_entry(reason)->status,
+		.status = pipit_refusal_entry(reason)->status,
 		.content_bytes = content_bytes,
 		.referer = { "", 0 },
 		.user_agent = { "", 0 },

@@ -103,7 +103,7 @@ void pipit_connection_free(struct pipit_connection *connection)
 bool pipit_doors_are_ready(struct pipit_transport *transport)
 {
 	/* evhttp must be able to end what it begins. */
-	if (evhttp_accepts(transport) && pipit_reserve_is_low())
+	if (evhttp_accepts(transport) && pipit_oom_reserve_is_low())
 		return false;
 	if (!transport->spare && pipit_evhttp_link_has_last_resort(transport))
 		transport->spare = pipit_connection_new(transport);

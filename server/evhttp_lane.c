@@ -220,7 +220,7 @@ static void begin_request(struct pipit_evhttp_link *link)
 static bool is_ready(struct pipit_connection *connection)
 {
 	/* What evhttp has begun it must be able to end. */
-	if (pipit_reserve_is_low() || (!connection->link && !pipit_evhttp_link_borrow(connection)))
+	if (pipit_oom_reserve_is_low() || (!connection->link && !pipit_evhttp_link_borrow(connection)))
 		return false;
 	/* evhttp writes a head without looking whether there is memory for it. A head that does not end would have take_head()
 	 * search in what follows, which need not be memory. */
@@ -228,14 +228,14 @@ static bool is_ready(struct pipit_connection *connection)
 }
 
 /* evhttp has let go, or was short of memory: nothing that it holds is worth anything. */
-static enum pipit_reason lose_link(struct pipit_connection *connection)
+static enum pipit_refusal lose_link(struct pipit_connection *connection)
 {
 	if (connection->transport->evhttp.mode == PIPIT_EVHTTP_BORROWED)
 		pipit_evhttp_link_give_up(connection);
 	else
 		/* It has shut its client's connection down, perhaps. */
 		connection->broken = connection->link->is_let_go;
-	return PIPIT_REASON_EVHTTP;
+	return PIPIT_REFUSAL_EVHTTP;
 }
 
 /* evhttp reads the message and calls back. False when it does not. */
@@ -261,7 +261,7 @@ static bool call(struct pipit_connection *connection, struct pipit_slice body)
 	return link->was_called;
 }
 
-enum pipit_reason pipit_evhttp_show(struct pipit_connection *connection, struct pipit_slice body)
+enum pipit_refusal pipit_evhttp_show(struct pipit_connection *connection, struct pipit_slice body)
 {
 	struct pipit_evhttp_link *link = connection->link;
 
@@ -271,8 +271,8 @@ enum pipit_reason pipit_evhttp_show(struct pipit_connection *connection, struct 
 		return lose_link(connection);
 	}
 	if (!is_ready(connection))
-		return PIPIT_REASON_OUT_OF_MEMORY;
-	return call(connection, body) ? PIPIT_REASON_NONE : lose_link(connection);
+		return PIPIT_REFUSAL_OUT_OF_MEMORY;
+	return call(connection, body) ? PIPIT_REFUSAL_NONE : lose_link(connection);
 }
 
 /* --- the callback of a route --------------------------------------------------------------------------------------- */

@@ -18,7 +18,7 @@ void pipit_evhttp_close(struct pipit_transport *transport);
  * Show evhttp the current request; its callback (the hook `call`, or the program's) runs before this returns. Else why not: memory or
  * descriptors are short, or evhttp did not take the message. The client can be answered then, unless it is broken.
  */
-enum pipit_reason pipit_evhttp_show(struct pipit_connection *connection, struct pipit_slice body);
+enum pipit_refusal pipit_evhttp_show(struct pipit_connection *connection, struct pipit_slice body);
 
 /* Move the reply towards the socket. True when it is complete; the link may be gone then, and a borrowed one has gone back. */
 bool pipit_evhttp_pump(struct pipit_connection *connection);

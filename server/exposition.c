@@ -495,13 +495,13 @@ static void put_counters(struct page *page)
 
 static void put_rejections(struct page *page)
 {
-	uint64_t totals[PIPIT_REASON_COUNT] = { 0 };
+	uint64_t totals[PIPIT_REFUSAL_COUNT] = { 0 };
 	for (size_t i = 0; i < page->input->worker_count; i++)
-		sum_cells(page->input->workers[i]->rejected, PIPIT_REASON_COUNT, totals);
+		sum_cells(page->input->workers[i]->rejected, PIPIT_REFUSAL_COUNT, totals);
 	start_family(page, "http_rejected", COUNTER, "Requests and connections that were refused.");
-	for (int reason = PIPIT_REASON_NONE + 1; reason < PIPIT_REASON_COUNT; reason++) {
+	for (int reason = PIPIT_REFUSAL_NONE + 1; reason < PIPIT_REFUSAL_COUNT; reason++) {
 		start_sample(page);
-		put_label(page, "reason", pipit_reason_entry((enum pipit_reason)reason)->label);
+		put_label(page, "reason", pipit_refusal_entry((enum pipit_refusal)reason)->label);
 		end_sample(page, totals[reason]);
 	}
 }

@@ -359,13 +359,13 @@ static void put_refusals(struct output *output, const struct pipit_figures_input
 	cJSON *rejected = put(output, output->document, "rejected", cJSON_CreateObject());
 	cJSON *timeouts = put(output, output->document, "timeouts", cJSON_CreateObject());
 
-	for (int reason = PIPIT_REASON_NONE + 1; reason < PIPIT_REASON_COUNT; reason++) {
+	for (int reason = PIPIT_REFUSAL_NONE + 1; reason < PIPIT_REFUSAL_COUNT; reason++) {
 		uint64_t count = 0;
 		for (size_t i = 0; i < input->page.worker_count; i++)
 			count += read_cell(&input->page.workers[i]->rejected[reason]);
 		if (count)
 			put_number(
-			    output, rejected, pipit_reason_entry((enum pipit_reason)reason)->label, (double)count);
+			    output, rejected, pipit_refusal_entry((enum pipit_refusal)reason)->label, (double)count);
 	}
 	for (size_t phase = 0; phase < PIPIT_PHASE_COUNT; phase++) {
 		uint64_t count = 0;

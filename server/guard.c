@@ -78,7 +78,7 @@ struct parser {
 	uint32_t max_fields;
 	size_t max_field_bytes; /* SIZE_MAX: no limit */
 	struct pipit_guard_head *head;
-	enum pipit_reason reason;
+	enum pipit_refusal reason;
 	/* seen so far, judged when all fields are known */
 	const struct pipit_guard_field *host;
 	bool has_length, has_coding, coding_is_chunked;
@@ -104,7 +104,7 @@ static struct parser new_parser(const char *bytes, size_t length, const struct p
 	};
 }
 
-static enum pipit_guard_verdict reject(struct parser *parser, enum pipit_reason reason)
+static enum pipit_guard_verdict reject(struct parser *parser, enum pipit_refusal reason)
 {
 	parser->reason = reason;
 	return PIPIT_GUARD_REJECT;
@@ -158,11 +158,11 @@ static enum pipit_guard_verdict parse_method(struct parser *parser)
 	while (at < parser->end && is(*at, TOKEN))
 		at++;
 	if (at - parser->at > METHOD_BYTES_MAX)
-		return reject(parser, PIPIT_REASON_METHOD_UNKNOWN);
+		return reject(parser, PIPIT_REFUSAL_METHOD_UNKNOWN);
 	if (at == parser->end)
 		return PIPIT_GUARD_MORE;
 	if (*at != ' ' || at == parser->at)
-		return reject(parser, PIPIT_REASON_REQUEST_LINE);
+		return reject(parser, PIPIT_REFUSAL_REQUEST_LINE);
 	parser->head->method_length = offset_of(parser, at);
 	parser->head->method = method_of((struct pipit_slice){ parser->at, (size_t)(at - parser->at) });
 	parser->at = at + 1;
@@ -282,7 +282,7 @@ static enum pipit_guard_verdict parse_target(struct parser *parser)
 	for (;;) {
 		at = skip(at, end, TARGET);
 		if (limit && at - parser->at > limit)
-			return reject(parser, PIPIT_REASON_TARGET_TOO_LONG);
+			return reject(parser, PIPIT_REFUSAL_TARGET_TOO_LONG);
 		if (at == end)
 			return PIPIT_GUARD_MORE;
 		if (*at == '?') {
@@ -297,17 +297,17 @@ static enum pipit_guard_verdict parse_target(struct parser *parser)
 			return PIPIT_GUARD_MORE;
 		/* %00 would end a string somewhere behind us (evhttp's paths are C strings). */
 		if (!is(at[1], HEX) || !is(at[2], HEX) || (at[1] == '0' && at[2] == '0'))
-			return reject(parser, PIPIT_REASON_TARGET);
+			return reject(parser, PIPIT_REFUSAL_TARGET);
 		at += 3;
 	}
 	if (*at != ' ')
-		return reject(parser, *at == '\r' || *at == '\n' ? PIPIT_REASON_REQUEST_LINE : PIPIT_REASON_TARGET);
+		return reject(parser, *at == '\r' || *at == '\n' ? PIPIT_REFUSAL_REQUEST_LINE : PIPIT_REFUSAL_TARGET);
 	if (at == parser->at)
-		return reject(parser, PIPIT_REASON_REQUEST_LINE);
+		return reject(parser, PIPIT_REFUSAL_REQUEST_LINE);
 	parser->head->target = offset_of(parser, parser->at);
 	parser->head->target_length = (uint32_t)(at - parser->at);
 	if (!split_target(parser, parser->at, at))
-		return reject(parser, PIPIT_REASON_TARGET);
+		return reject(parser, PIPIT_REFUSAL_TARGET);
 	parser->at = at + 1;
 	return PIPIT_GUARD_PASS;
 }
@@ -326,12 +326,12 @@ static enum pipit_guard_verdict parse_version(struct parser *parser)
 	for (i = 0; i < sizeof form - 1 && i < available; i++) {
 		char c = parser->at[i];
 		if (form[i] == 'd' ? c < '0' || c > '9' : c != form[i])
-			return reject(parser, PIPIT_REASON_REQUEST_LINE);
+			return reject(parser, PIPIT_REFUSAL_REQUEST_LINE);
 	}
 	if (i < sizeof form - 1)
 		return PIPIT_GUARD_MORE;
 	if (parser->at[5] != '1')
-		return reject(parser, PIPIT_REASON_VERSION);
+		return reject(parser, PIPIT_REFUSAL_VERSION);
 	parser->head->minor = parser->at[7] == '0' ? 0 : 1;
 	parser->at += sizeof form - 1;
 	return PIPIT_GUARD_PASS;
@@ -449,8 +449,8 @@ static bool is_named(struct pipit_slice name, const char *lower)
 	return i == name.length;
 }
 
-/* What a field means for the message; PIPIT_REASON_NONE when it is acceptable. */
-static enum pipit_reason take_field(struct parser *parser, const struct pipit_guard_field *field)
+/* What a field means for the message; PIPIT_REFUSAL_NONE when it is acceptable. */
+static enum pipit_refusal take_field(struct parser *parser, const struct pipit_guard_field *field)
 {
 	struct pipit_slice name = pipit_guard_slice(parser->head, field->name, field->name_length);
 	struct pipit_slice value = pipit_guard_slice(parser->head, field->value, field->value_length);
@@ -460,7 +460,7 @@ static enum pipit_reason take_field(struct parser *parser, const struct pipit_gu
 		if (!is_named(name, "host"))
 			break;
 		if (parser->host || !is_host(value))
-			return PIPIT_REASON_HOST;
+			return PIPIT_REFUSAL_HOST;
 		parser->host = field;
 		break;
 	case 6:
@@ -473,7 +473,7 @@ static enum pipit_reason take_field(struct parser *parser, const struct pipit_gu
 		break;
 	case 14:
 		if (is_named(name, "content-length") && !take_content_length(parser, value))
-			return PIPIT_REASON_CONTENT_LENGTH;
+			return PIPIT_REFUSAL_CONTENT_LENGTH;
 		break;
 	case 17:
 		if (!is_named(name, "transfer-encoding"))
@@ -482,7 +482,7 @@ static enum pipit_reason take_field(struct parser *parser, const struct pipit_gu
 		parser->has_coding = true;
 		break;
 	}
-	return PIPIT_REASON_NONE;
+	return PIPIT_REFUSAL_NONE;
 }
 
 /* Before what is wrong with it: the answer must not depend on how much of a field has arrived. */
@@ -497,31 +497,31 @@ static enum pipit_guard_verdict parse_field(struct parser *parser)
 	const char *at = parser->at, *end = parser->end, *name = at, *colon, *value;
 	struct pipit_guard_head *head = parser->head;
 	struct pipit_guard_field *field;
-	enum pipit_reason reason;
+	enum pipit_refusal reason;
 
 	if (*at == ' ' || *at == '\t')
-		return reject(parser, PIPIT_REASON_FIELD_FOLDED);
+		return reject(parser, PIPIT_REFUSAL_FIELD_FOLDED);
 	at = skip_token(at, end);
 	if (is_too_large(parser, name, at))
-		return reject(parser, PIPIT_REASON_FIELD_TOO_LARGE);
+		return reject(parser, PIPIT_REFUSAL_FIELD_TOO_LARGE);
 	if (at == end)
 		return PIPIT_GUARD_MORE;
 	/* No space before the colon: some recipients would take "Content-Length : 5" for another field (RFC 9112 §5.1). */
 	if (*at != ':' || at == name)
-		return reject(parser, PIPIT_REASON_FIELD_LINE);
+		return reject(parser, PIPIT_REFUSAL_FIELD_LINE);
 	colon = at;
 	value = colon + 1;
 	while (value < end && (*value == ' ' || *value == '\t'))
 		value++;
 	at = skip_value(value, end);
 	if (is_too_large(parser, name, at))
-		return reject(parser, PIPIT_REASON_FIELD_TOO_LARGE);
+		return reject(parser, PIPIT_REFUSAL_FIELD_TOO_LARGE);
 	if (at == end || at + 1 == end)
-		return at == end || *at == '\r' ? PIPIT_GUARD_MORE : reject(parser, PIPIT_REASON_FIELD_LINE);
+		return at == end || *at == '\r' ? PIPIT_GUARD_MORE : reject(parser, PIPIT_REFUSAL_FIELD_LINE);
 	if (at[0] != '\r' || at[1] != '\n')
-		return reject(parser, PIPIT_REASON_FIELD_LINE);
+		return reject(parser, PIPIT_REFUSAL_FIELD_LINE);
 	if (head->field_count == parser->max_fields)
-		return reject(parser, PIPIT_REASON_TOO_MANY_FIELDS);
+		return reject(parser, PIPIT_REFUSAL_TOO_MANY_FIELDS);
 
 	parser->at = at + 2;
 	while (at > value && (at[-1] == ' ' || at[-1] == '\t'))
@@ -532,7 +532,7 @@ static enum pipit_guard_verdict parse_field(struct parser *parser)
 	field->value = offset_of(parser, value);
 	field->value_length = (uint32_t)(at - value);
 	reason = take_field(parser, field);
-	return reason == PIPIT_REASON_NONE ? PIPIT_GUARD_PASS : reject(parser, reason);
+	return reason == PIPIT_REFUSAL_NONE ? PIPIT_GUARD_PASS : reject(parser, reason);
 }
 
 static enum pipit_guard_verdict parse_fields(struct parser *parser)
@@ -545,7 +545,7 @@ static enum pipit_guard_verdict parse_fields(struct parser *parser)
 			if (parser->at + 1 == parser->end)
 				return PIPIT_GUARD_MORE;
 			if (parser->at[1] != '\n')
-				return reject(parser, PIPIT_REASON_FIELD_LINE);
+				return reject(parser, PIPIT_REFUSAL_FIELD_LINE);
 			parser->at += 2;
 			return PIPIT_GUARD_PASS;
 		}
@@ -558,34 +558,34 @@ static enum pipit_guard_verdict parse_fields(struct parser *parser)
 /* --- what the fields mean together --------------------------------------------------------------------------------- */
 
 /* Refuse rather than prefer one length over another: a proxy before us may have chosen the other (RFC 9112 §6.3). */
-static enum pipit_reason judge_framing(struct parser *parser)
+static enum pipit_refusal judge_framing(struct parser *parser)
 {
 	struct pipit_guard_head *head = parser->head;
 	if (parser->has_coding && parser->has_length)
-		return PIPIT_REASON_LENGTH_AND_CODING;
+		return PIPIT_REFUSAL_LENGTH_AND_CODING;
 	if (parser->has_coding) {
 		/* A coding in HTTP/1.0 is faulty framing (RFC 9112 §6.1). */
 		if (!parser->coding_is_chunked || head->minor == 0)
-			return PIPIT_REASON_TRANSFER_CODING;
+			return PIPIT_REFUSAL_TRANSFER_CODING;
 		head->framing = PIPIT_FRAMING_CHUNKED;
 	} else if (head->content_length > 0) {
 		head->framing = PIPIT_FRAMING_LENGTH;
 	}
-	return PIPIT_REASON_NONE;
+	return PIPIT_REFUSAL_NONE;
 }
 
-static enum pipit_reason judge_head(struct parser *parser)
+static enum pipit_refusal judge_head(struct parser *parser)
 {
 	struct pipit_guard_head *head = parser->head;
-	enum pipit_reason reason;
+	enum pipit_refusal reason;
 
 	if (head->minor >= 1 && !parser->host)
-		return PIPIT_REASON_HOST;
+		return PIPIT_REFUSAL_HOST;
 	reason = judge_framing(parser);
-	if (reason != PIPIT_REASON_NONE)
+	if (reason != PIPIT_REFUSAL_NONE)
 		return reason;
 	if (parser->wants_security)
-		return PIPIT_REASON_SCHEME;
+		return PIPIT_REFUSAL_SCHEME;
 	/* The authority of an absolute target takes the place of Host (RFC 9112 §3.2.2). */
 	if (parser->host && !head->host) {
 		head->host = parser->host->value;
@@ -594,15 +594,15 @@ static enum pipit_reason judge_head(struct parser *parser)
 	if (head->method == METHOD_CONNECT || head->method == METHOD_TRACE || head->method == 0) {
 		bool is_connect = head->method == METHOD_CONNECT;
 		head->method = 0;
-		return is_connect ? PIPIT_REASON_METHOD_REFUSED : PIPIT_REASON_METHOD_UNKNOWN;
+		return is_connect ? PIPIT_REFUSAL_METHOD_REFUSED : PIPIT_REFUSAL_METHOD_UNKNOWN;
 	}
 	/* HTTP/1.0 knows no expectations: they are ignored (RFC 9110 §10.1.1). */
 	if (head->minor == 0)
 		head->expect_continue = false;
 	else if (parser->expectation_unknown)
-		return PIPIT_REASON_EXPECTATION;
+		return PIPIT_REFUSAL_EXPECTATION;
 	head->keep_alive = !parser->close && (head->minor >= 1 || parser->keep_alive);
-	return PIPIT_REASON_NONE;
+	return PIPIT_REFUSAL_NONE;
 }
 
 /* Header fields of the struct that parsing counts on; the array of fields is left as it is: clearing it costs more than
@@ -616,7 +616,7 @@ static void clear_head(struct pipit_guard_head *head, const char *bytes)
 static enum pipit_guard_verdict parse_head(struct parser *parser)
 {
 	enum pipit_guard_verdict verdict;
-	enum pipit_reason reason;
+	enum pipit_refusal reason;
 	uint32_t limit = parser->limits->max_head_bytes;
 
 	/* What lies beyond the limit is not looked at: the answer must not depend on how the bytes were delivered. */
@@ -628,12 +628,12 @@ static enum pipit_guard_verdict parse_head(struct parser *parser)
 	if (verdict == PIPIT_GUARD_REJECT)
 		return verdict;
 	if (limit && (verdict == PIPIT_GUARD_PASS ? parser->at : parser->end) - parser->start > limit)
-		return reject(parser, PIPIT_REASON_HEAD_TOO_LARGE);
+		return reject(parser, PIPIT_REFUSAL_HEAD_TOO_LARGE);
 	if (verdict == PIPIT_GUARD_MORE)
 		return verdict;
 	parser->head->length = offset_of(parser, parser->at);
 	reason = judge_head(parser);
-	return reason == PIPIT_REASON_NONE ? PIPIT_GUARD_PASS : reject(parser, reason);
+	return reason == PIPIT_REFUSAL_NONE ? PIPIT_GUARD_PASS : reject(parser, reason);
 }
 
 /* No line has ended since `checked`, and the unfinished field line is acceptable so far: what stands before it need not be
@@ -654,7 +654,8 @@ static bool only_a_field_has_grown(
 }
 
 enum pipit_guard_verdict pipit_guard_head(const char *bytes, size_t length, size_t *checked,
-    const struct pipit_guard_limits *limits, struct pipit_guard_head *head, size_t *consumed, enum pipit_reason *reason)
+    const struct pipit_guard_limits *limits, struct pipit_guard_head *head, size_t *consumed,
+    enum pipit_refusal *reason)
 {
 	struct parser parser = new_parser(bytes, length, limits);
 	enum pipit_guard_verdict verdict;
@@ -666,7 +667,7 @@ enum pipit_guard_verdict pipit_guard_head(const char *bytes, size_t length, size
 	if (length >= 1 && bytes[0] == '\r') {
 		clear_head(head, bytes);
 		if (length >= 2 && bytes[1] != '\n') {
-			*reason = PIPIT_REASON_REQUEST_LINE;
+			*reason = PIPIT_REFUSAL_REQUEST_LINE;
 			return PIPIT_GUARD_REJECT;
 		}
 		parser.at += length >= 2 ? 2 : 1;
@@ -817,27 +818,27 @@ static enum chunked_state next_state(struct pipit_guard_chunked *chunked, char c
 }
 
 /* What framing may cost besides the data it carries. */
-static enum pipit_reason count_framing(
+static enum pipit_refusal count_framing(
     struct pipit_guard_chunked *chunked, enum chunked_state before, const struct pipit_guard_limits *limits)
 {
 	if (before >= BEFORE_EXTENSION && before <= EXTENSION_END && ++chunked->extension_bytes > EXTENSION_BYTES_MAX)
-		return PIPIT_REASON_CHUNK;
+		return PIPIT_REFUSAL_CHUNK;
 	if (before < TRAILER_START)
-		return PIPIT_REASON_NONE;
+		return PIPIT_REFUSAL_NONE;
 	if (before == TRAILER_START)
 		chunked->field_bytes = 0;
 	if (before == TRAILER_START && chunked->state == TRAILER_NAME && ++chunked->trailer_fields > max_fields(limits))
-		return PIPIT_REASON_TOO_MANY_FIELDS;
+		return PIPIT_REFUSAL_TOO_MANY_FIELDS;
 	if (before != TRAILER_LF && chunked->state != TRAILER_LF && ++chunked->field_bytes > limits->max_field_bytes &&
 	    limits->max_field_bytes)
-		return PIPIT_REASON_FIELD_TOO_LARGE;
+		return PIPIT_REFUSAL_FIELD_TOO_LARGE;
 	if (++chunked->trailer_bytes > limits->max_head_bytes && limits->max_head_bytes)
-		return PIPIT_REASON_HEAD_TOO_LARGE;
-	return PIPIT_REASON_NONE;
+		return PIPIT_REFUSAL_HEAD_TOO_LARGE;
+	return PIPIT_REFUSAL_NONE;
 }
 
 enum pipit_guard_chunk pipit_guard_chunked(struct pipit_guard_chunked *chunked, const char *bytes, size_t length,
-    const struct pipit_guard_limits *limits, size_t *consumed, struct pipit_slice *data, enum pipit_reason *reason)
+    const struct pipit_guard_limits *limits, size_t *consumed, struct pipit_slice *data, enum pipit_refusal *reason)
 {
 	for (size_t i = 0; i < length; i++) {
 		enum chunked_state before = (enum chunked_state)chunked->state;
@@ -856,8 +857,8 @@ enum pipit_guard_chunk pipit_guard_chunked(struct pipit_guard_chunked *chunked, 
 			return PIPIT_CHUNK_END;
 		}
 		chunked->state = before == END_LF ? BROKEN : next_state(chunked, bytes[i]);
-		*reason = chunked->state == BROKEN ? PIPIT_REASON_CHUNK : count_framing(chunked, before, limits);
-		if (*reason != PIPIT_REASON_NONE) {
+		*reason = chunked->state == BROKEN ? PIPIT_REFUSAL_CHUNK : count_framing(chunked, before, limits);
+		if (*reason != PIPIT_REFUSAL_NONE) {
 			chunked->state = BROKEN;
 			return PIPIT_CHUNK_REJECT;
 		}

@@ -73,7 +73,7 @@ enum pipit_guard_verdict { PIPIT_GUARD_MORE, PIPIT_GUARD_PASS, PIPIT_GUARD_REJEC
  */
 enum pipit_guard_verdict pipit_guard_head(const char *bytes, size_t length, size_t *checked,
     const struct pipit_guard_limits *limits, struct pipit_guard_head *head, size_t *consumed,
-    enum pipit_reason *reason);
+    enum pipit_refusal *reason);
 
 static inline struct pipit_slice pipit_guard_slice(
     const struct pipit_guard_head *head, uint32_t offset, uint32_t length)
@@ -114,6 +114,6 @@ enum pipit_guard_chunk {
  * are never merged into the header fields (RFC 9110 §6.5.1).
  */
 enum pipit_guard_chunk pipit_guard_chunked(struct pipit_guard_chunked *chunked, const char *bytes, size_t length,
-    const struct pipit_guard_limits *limits, size_t *consumed, struct pipit_slice *data, enum pipit_reason *reason);
+    const struct pipit_guard_limits *limits, size_t *consumed, struct pipit_slice *data, enum pipit_refusal *reason);
 
 #endif

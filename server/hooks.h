@@ -59,7 +59,7 @@ struct pipit_transport_hooks {
 	 */
 	void (*finished)(void *context, struct pipit_connection *connection, bool complete);
 	/* The transport has refused; `line` is what arrived, at most its first line. A request that `head` made is over. */
-	void (*refused)(void *context, struct pipit_connection *connection, enum pipit_reason reason,
+	void (*refused)(void *context, struct pipit_connection *connection, enum pipit_refusal reason,
 	    struct pipit_slice line, size_t content_bytes);
 	/* The client of a request that waits for its handler has closed its side. Called once per request. */
 	void (*abandoned)(void *context, struct pipit_connection *connection);

@@ -185,7 +185,7 @@ int main(int argc, char **argv)
 	pipit_config_clear(&config);
 	/* Everything of libevent's own, so that leak checkers have nothing to say. */
 	libevent_global_shutdown();
-	pipit_reserve_clear();
-	pipit_recycle_clear();
+	pipit_oom_reserve_clear();
+	pipit_freelist_clear();
 	return result;
 }

@@ -91,7 +91,7 @@ static void forget(struct pipit_opened *opened, struct entry *entry)
 	opened->count--;
 	opened->bytes -= entry->size;
 	opened->descriptors -= entry->file.descriptor != NULL;
-	pipit_descriptor_release(entry->file.descriptor);
+	pipit_shared_fd_release(entry->file.descriptor);
 	free(entry);
 }
 
@@ -242,7 +242,7 @@ static void give(struct pipit_opened *opened, struct entry *entry, uint64_t now_
 	}
 	*file = entry->file;
 	if (file->descriptor)
-		pipit_descriptor_hold(file->descriptor);
+		pipit_shared_fd_hold(file->descriptor);
 }
 
 /*
@@ -286,12 +286,12 @@ static enum pipit_files_result open_file(
 static enum pipit_files_result take_file(struct pipit_opened *opened, struct entry *entry,
     const struct pipit_file *file, uint64_t now_ms, struct pipit_opened_file *found)
 {
-	struct pipit_descriptor *descriptor = NULL;
+	struct pipit_shared_fd *descriptor = NULL;
 
 	if (entry && entry->file.content) {
 		close(file->fd);
 	} else {
-		descriptor = pipit_descriptor_new(file->fd);
+		descriptor = pipit_shared_fd_new(file->fd);
 		if (!descriptor) {
 			free(entry);
 			return PIPIT_FILES_UNAVAILABLE;

@@ -31,12 +31,12 @@
 struct pipit_opened; /* the files of one worker */
 
 struct pipit_opened_file {
-	uint64_t size;                       /* bytes */
-	time_t modified;                     /* seconds */
-	const char *content_type;            /* see media.h */
-	bool is_compressible;                /* content of that type is */
-	const char *content;                 /* its bytes, until the next call; NULL: they are in `descriptor` */
-	struct pipit_descriptor *descriptor; /* held for the caller; NULL when there is `content` */
+	uint64_t size;                      /* bytes */
+	time_t modified;                    /* seconds */
+	const char *content_type;           /* see media.h */
+	bool is_compressible;               /* content of that type is */
+	const char *content;                /* its bytes, until the next call; NULL: they are in `descriptor` */
+	struct pipit_shared_fd *descriptor; /* held for the caller; NULL when there is `content` */
 	struct pipit_files_version version;
 	bool is_index;   /* it is index.html of the path, which is a directory's */
 	unsigned absent; /* bits that pipit_opened_note_absent() has set since the path was looked at */

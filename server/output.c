@@ -50,7 +50,7 @@ static bool append_out(struct pipit_connection *connection, const char *bytes, s
 {
 	char *out;
 	if (!pipit_budget_take(connection, PIPIT_HOUSE_CONTENT, length)) {
-		pipit_stats_reject(connection->transport->stats, PIPIT_REASON_MEMORY_LIMIT);
+		pipit_stats_reject(connection->transport->stats, PIPIT_REFUSAL_MEMORY_LIMIT);
 		return false;
 	}
 	out = realloc(connection->out, connection->out_length + length);
@@ -264,7 +264,7 @@ static bool read_into_batch(struct pipit_connection *connection, int fd, uint64_
 }
 
 void pipit_output_queue_file(
-    struct pipit_connection *connection, struct pipit_descriptor *file, uint64_t offset, uint64_t length)
+    struct pipit_connection *connection, struct pipit_shared_fd *file, uint64_t offset, uint64_t length)
 {
 	if (length > 0 && (length > SMALL_FILE_BYTES || length > room(connection))) {
 		connection->file = file;
@@ -275,11 +275,11 @@ void pipit_output_queue_file(
 	/* The head has promised these bytes. */
 	if (length > 0 && !read_into_batch(connection, file->fd, offset, (size_t)length))
 		connection->broken = true;
-	pipit_descriptor_release(file);
+	pipit_shared_fd_release(file);
 }
 
 void pipit_output_queue_parts(
-    struct pipit_connection *connection, struct pipit_descriptor *file, struct pipit_parts *parts)
+    struct pipit_connection *connection, struct pipit_shared_fd *file, struct pipit_parts *parts)
 {
 	connection->file = file;
 	connection->parts = parts;
@@ -292,7 +292,7 @@ bool pipit_output_has_file(const struct pipit_connection *connection)
 
 static void drop_file(struct pipit_connection *connection)
 {
-	pipit_descriptor_release(connection->file);
+	pipit_shared_fd_release(connection->file);
 	connection->file = NULL;
 	connection->file_left = 0;
 	free(connection->parts);

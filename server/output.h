@@ -60,14 +60,14 @@ struct pipit_parts {
 
 /* Queue the parts; takes them and the caller's hold. */
 void pipit_output_queue_parts(
-    struct pipit_connection *connection, struct pipit_descriptor *file, struct pipit_parts *parts);
+    struct pipit_connection *connection, struct pipit_shared_fd *file, struct pipit_parts *parts);
 
 /* True while bytes of a file, or parts of a content, are still to be sent. */
 bool pipit_output_has_file(const struct pipit_connection *connection);
 
 /* Queue a file's bytes; takes the caller's hold. A small one joins the batch. */
 void pipit_output_queue_file(
-    struct pipit_connection *connection, struct pipit_descriptor *file, uint64_t offset, uint64_t length);
+    struct pipit_connection *connection, struct pipit_shared_fd *file, uint64_t offset, uint64_t length);
 
 /* Send more of the queued file, as much as the socket takes, at most a slice that is fair to others. */
 void pipit_output_send_file(struct pipit_connection *connection);

@@ -21,30 +21,30 @@ static bool take_for_pending(struct pipit_connection *connection, size_t more)
 		   pipit_budget_take(connection, PIPIT_HOUSE_INPUT, more));
 }
 
-static enum pipit_reason grow_pending(struct pipit_connection *connection, size_t length)
+static enum pipit_refusal grow_pending(struct pipit_connection *connection, size_t length)
 {
 	size_t capacity = length < 512 ? 512 : length + length / 2;
 	char *pending;
 	if (!take_for_pending(connection, capacity - connection->pending_capacity))
-		return PIPIT_REASON_MEMORY_LIMIT;
+		return PIPIT_REFUSAL_MEMORY_LIMIT;
 	pending = realloc(connection->pending, capacity);
 	if (!pending)
-		return PIPIT_REASON_OUT_OF_MEMORY;
+		return PIPIT_REFUSAL_OUT_OF_MEMORY;
 	connection->pending = pending;
 	connection->pending_capacity = capacity;
-	return PIPIT_REASON_NONE;
+	return PIPIT_REFUSAL_NONE;
 }
 
 void pipit_connection_keep_pending(struct pipit_connection *connection, const char *bytes, size_t length)
 {
-	enum pipit_reason reason = PIPIT_REASON_NONE;
+	enum pipit_refusal reason = PIPIT_REFUSAL_NONE;
 	if (length == 0 || connection->closing) {
 		pipit_connection_drop_pending(connection);
 		return;
 	}
 	if (length > connection->pending_capacity)
 		reason = grow_pending(connection, length);
-	if (reason == PIPIT_REASON_NONE) {
+	if (reason == PIPIT_REFUSAL_NONE) {
 		memcpy(connection->pending, bytes, length);
 		connection->pending_length = length;
 	} else if (connection->checked) {

@@ -316,16 +316,16 @@ bool pipit_reply_prefers_html(struct pipit_slice accept)
 }
 
 size_t pipit_reply_refusal(
-    char *at, enum pipit_reason reason, const char *date, bool is_head_request, bool html, size_t *content_bytes)
+    char *at, enum pipit_refusal reason, const char *date, bool is_head_request, bool html, size_t *content_bytes)
 {
-	const struct pipit_reason_entry *entry = pipit_reason_entry(reason);
+	const struct pipit_refusal_entry *entry = pipit_refusal_entry(reason);
 	char content[PIPIT_REPLY_PROBLEM_MAX];
 	struct pipit_reply_head head = { .status = entry->status, .date = date, .minor = 1 };
 	size_t length = pipit_reply_problem_content(content, entry->status, entry->detail, html, &head.content_type),
 	       used;
 
 	head.content_length = length;
-	if (reason == PIPIT_REASON_METHOD_REFUSED)
+	if (reason == PIPIT_REFUSAL_METHOD_REFUSED)
 		head.fields = pipit_slice_of("Allow: GET, HEAD, OPTIONS\r\n");
 	if (entry->status == 503 || entry->status == 429)
 		head.fields = pipit_slice_of("Retry-After: 1\r\n");

@@ -73,7 +73,7 @@ bool pipit_reply_prefers_html(struct pipit_slice accept);
  * PIPIT_REPLY_PROBLEM_MAX bytes. Returns its length; *content_bytes receives the content's.
  */
 size_t pipit_reply_refusal(
-    char *at, enum pipit_reason reason, const char *date, bool is_head_request, bool html, size_t *content_bytes);
+    char *at, enum pipit_refusal reason, const char *date, bool is_head_request, bool html, size_t *content_bytes);
 
 /* What a head written by evhttp says, as far as the transport must know. */
 struct pipit_reply_evhttp {

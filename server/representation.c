@@ -87,7 +87,7 @@ void pipit_representation_mark_gzip(struct pipit_representation *representation)
 static void reply_unsatisfiable(struct pipit_request *request, const struct pipit_representation *representation)
 {
 	char range[40];
-	pipit_descriptor_release(representation->file);
+	pipit_shared_fd_release(representation->file);
 	snprintf(range, sizeof range, "bytes */%llu", (unsigned long long)representation->size);
 	pipit_reply_header(request, "Content-Range", range);
 	pipit_reply_problem(request, 416,
@@ -195,9 +195,9 @@ static char *join(const struct pipit_parts *parts, struct pipit_slice memory)
 	return joined;
 }
 
-static void reply_without_memory(struct pipit_request *request, struct pipit_descriptor *file)
+static void reply_without_memory(struct pipit_request *request, struct pipit_shared_fd *file)
 {
-	pipit_descriptor_release(file);
+	pipit_shared_fd_release(file);
 	pipit_request_reply_short(request);
 }
 
@@ -251,14 +251,14 @@ static void reply_not_modified(
     struct pipit_request *request, const struct pipit_representation *representation, char *fields)
 {
 	char *at = put_validators(fields, representation);
-	pipit_descriptor_release(representation->file);
+	pipit_shared_fd_release(representation->file);
 	pipit_request_reply(
 	    request, &(struct pipit_request_reply){ .status = 304, .file_fields = { fields, (size_t)(at - fields) } });
 }
 
 static void reply_failed(struct pipit_request *request, const struct pipit_representation *representation)
 {
-	pipit_descriptor_release(representation->file);
+	pipit_shared_fd_release(representation->file);
 	pipit_reply_problem(
 	    request, 412, "The resource is not in the state that If-Match or If-Unmodified-Since ask for.");
 }

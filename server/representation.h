@@ -16,11 +16,11 @@ struct pipit_representation {
 	const char *content_type; /* of what the coding is undone to */
 	size_t etag_length;       /* 0: none */
 	char etag[PIPIT_REPRESENTATION_ETAG_SIZE];
-	time_t modified;               /* seconds; negative: not known */
-	const char *date;              /* `modified` as an HTTP-date */
-	struct pipit_slice memory;     /* its bytes; data is NULL when they are in `file` */
-	struct pipit_descriptor *file; /* held, NULL when none */
-	uint64_t size;                 /* bytes */
+	time_t modified;              /* seconds; negative: not known */
+	const char *date;             /* `modified` as an HTTP-date */
+	struct pipit_slice memory;    /* its bytes; data is NULL when they are in `file` */
+	struct pipit_shared_fd *file; /* held, NULL when none */
+	uint64_t size;                /* bytes */
 	enum pipit_coding coding;
 	bool varies;               /* by Accept-Encoding */
 	const char *cache_control; /* NULL: not said */

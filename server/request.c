@@ -495,7 +495,7 @@ int pipit_reply_header(struct pipit_request *request, const char *name, const ch
 /* It will not be sent. */
 static void drop_content(const struct pipit_transport_content *content)
 {
-	pipit_descriptor_release(content->file);
+	pipit_shared_fd_release(content->file);
 	free(content->parts);
 }
 
@@ -674,7 +674,7 @@ int pipit_reply_file(
 			close(fd);
 		return result < 0 ? result : 0;
 	}
-	reply.content.file = pipit_descriptor_new(fd);
+	reply.content.file = pipit_shared_fd_new(fd);
 	if (!reply.content.file)
 		return pipit_request_reply_short(request);
 	send_reply(request, &reply);

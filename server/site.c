@@ -258,7 +258,7 @@ static bool find_neighbour(const struct lookup *lookup, const struct pipit_opene
 		return false;
 	if (!neighbour->is_index && neighbour->modified >= file->modified)
 		return true;
-	pipit_descriptor_release(neighbour->descriptor);
+	pipit_shared_fd_release(neighbour->descriptor);
 	return false;
 }
 
@@ -271,7 +271,7 @@ static bool compress(const struct lookup *lookup, const struct pipit_opened_file
 
 static void take_compressed(struct pipit_representation *representation, struct pipit_slice gzip)
 {
-	pipit_descriptor_release(representation->file);
+	pipit_shared_fd_release(representation->file);
 	representation->file = NULL;
 	representation->memory = gzip;
 	representation->size = gzip.length;
@@ -283,7 +283,7 @@ static void take_neighbour(
     struct pipit_representation *representation, const struct pipit_opened_file *neighbour, enum pipit_coding coding)
 {
 	const char *content_type = representation->content_type;
-	pipit_descriptor_release(representation->file);
+	pipit_shared_fd_release(representation->file);
 	describe(representation, neighbour);
 	representation->content_type = content_type;
 	representation->coding = coding;
@@ -346,7 +346,7 @@ static enum pipit_files_result serve_file(struct lookup *lookup, int status)
 		if (representation.varies)
 			choice = choose_coding(lookup, &file, &representation, &neighbour);
 		if (choice != CHOSEN)
-			pipit_descriptor_release(file.descriptor);
+			pipit_shared_fd_release(file.descriptor);
 	} while (choice == LOOK_AGAIN);
 	if (choice == NONE_ACCEPTABLE) {
 		refuse_codings(lookup->request);

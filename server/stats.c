@@ -151,9 +151,9 @@ void pipit_stats_end_batch(struct pipit_stats *stats)
 	stats->batch_count = 0;
 }
 
-void pipit_stats_reject(struct pipit_stats *stats, enum pipit_reason reason)
+void pipit_stats_reject(struct pipit_stats *stats, enum pipit_refusal reason)
 {
-	assert(reason > PIPIT_REASON_NONE && reason < PIPIT_REASON_COUNT);
+	assert(reason > PIPIT_REFUSAL_NONE && reason < PIPIT_REFUSAL_COUNT);
 	add(&stats->rejected[reason], 1);
 }
 

@@ -86,7 +86,7 @@ void pipit_stats_request(struct pipit_stats *stats, size_t route, unsigned metho
 void pipit_stats_request_in_batch(struct pipit_stats *stats, size_t route, unsigned method, int status,
     uint64_t started_ns, uint64_t request_bytes, uint64_t response_bytes);
 void pipit_stats_end_batch(struct pipit_stats *stats);
-void pipit_stats_reject(struct pipit_stats *stats, enum pipit_reason reason);
+void pipit_stats_reject(struct pipit_stats *stats, enum pipit_refusal reason);
 void pipit_stats_timeout(struct pipit_stats *stats, enum pipit_stats_phase phase);
 void pipit_stats_add(struct pipit_stats *stats, enum pipit_stats_counter counter, uint64_t amount);
 /* Move a connection from one state to another; PIPIT_STATE_COUNT stands for "not there" (accepted, closed). */

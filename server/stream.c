@@ -475,7 +475,7 @@ static int refuse_one_too_many(const struct pipit_stream *stream, struct pipit_r
 	snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)(stream->options.retry_ms + 999) / 1000);
 	pipit_streaming_count_refusal(request->connection);
 	pipit_reply_header(request, "Retry-After", seconds);
-	return pipit_reply_problem(request, 503, "%s", pipit_reason_entry(PIPIT_REASON_TOO_MANY_STREAMS)->detail);
+	return pipit_reply_problem(request, 503, "%s", pipit_refusal_entry(PIPIT_REFUSAL_TOO_MANY_STREAMS)->detail);
 }
 
 static int open_reply(const struct pipit_stream *stream, struct pipit_request *request, struct client *client)

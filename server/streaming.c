@@ -70,7 +70,7 @@ void pipit_streaming_drop(struct pipit_streaming *streaming)
 
 void pipit_streaming_count_refusal(struct pipit_connection *connection)
 {
-	pipit_stats_reject(connection->transport->stats, PIPIT_REASON_TOO_MANY_STREAMS);
+	pipit_stats_reject(connection->transport->stats, PIPIT_REFUSAL_TOO_MANY_STREAMS);
 }
 
 bool pipit_streaming_reserve(struct pipit_connection *connection, size_t bytes)

@@ -186,7 +186,7 @@ void pipit_connection_expect_little(struct pipit_connection *connection, const c
 }
 
 /* Answer by ourselves and close. */
-void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_reason reason, struct pipit_slice line)
+void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_refusal reason, struct pipit_slice line)
 {
 	struct pipit_transport *transport = connection->transport;
 	char reply[PIPIT_REPLY_HEAD_MAX + PIPIT_REPLY_PROBLEM_MAX];
@@ -228,7 +228,7 @@ void pipit_transport_reply(struct pipit_connection *connection, int status, stru
 
 /* --- from bytes to a message --------------------------------------------------------------------------------------- */
 
-static void refuse_message(struct pipit_connection *connection, enum pipit_reason reason)
+static void refuse_message(struct pipit_connection *connection, enum pipit_refusal reason)
 {
 	pipit_connection_refuse(
 	    connection, reason, pipit_connection_first_line(connection->head->bytes, connection->head->length));
@@ -236,8 +236,8 @@ static void refuse_message(struct pipit_connection *connection, enum pipit_reaso
 
 static void call_evhttp(struct pipit_connection *connection, struct pipit_slice body)
 {
-	enum pipit_reason reason = pipit_evhttp_show(connection, body);
-	if (reason == PIPIT_REASON_NONE)
+	enum pipit_refusal reason = pipit_evhttp_show(connection, body);
+	if (reason == PIPIT_REFUSAL_NONE)
 		pipit_connection_conclude(connection);
 	else if (!connection->broken)
 		refuse_message(connection, reason);
@@ -287,9 +287,9 @@ static size_t take_length(struct pipit_connection *connection, char *bytes, size
 {
 	uint64_t missing = connection->body_bytes - connection->body_length;
 	struct pipit_slice data = { bytes, missing < length ? (size_t)missing : length };
-	enum pipit_reason reason = pipit_connection_add_content(connection, data);
+	enum pipit_refusal reason = pipit_connection_add_content(connection, data);
 
-	if (reason != PIPIT_REASON_NONE)
+	if (reason != PIPIT_REFUSAL_NONE)
 		refuse_message(connection, reason);
 	else if (connection->body_length == connection->body_bytes)
 		run_collected(connection);
@@ -301,7 +301,7 @@ static size_t take_chunks(struct pipit_connection *connection, char *bytes, size
 	size_t at = 0, consumed = 0;
 	for (;;) {
 		struct pipit_slice data;
-		enum pipit_reason reason = PIPIT_REASON_NONE;
+		enum pipit_refusal reason = PIPIT_REFUSAL_NONE;
 		enum pipit_guard_chunk chunk = pipit_guard_chunked(&connection->chunked, bytes + at, length - at,
 		    &connection->transport->limits, &consumed, &data, &reason);
 
@@ -309,10 +309,10 @@ static size_t take_chunks(struct pipit_connection *connection, char *bytes, size
 		if (chunk == PIPIT_CHUNK_MORE)
 			return length;
 		if (chunk == PIPIT_CHUNK_DATA && is_over_limit(connection, connection->body_length + data.length))
-			reason = PIPIT_REASON_BODY_TOO_LARGE;
+			reason = PIPIT_REFUSAL_BODY_TOO_LARGE;
 		else if (chunk == PIPIT_CHUNK_DATA)
 			reason = pipit_connection_add_content(connection, data);
-		if (reason != PIPIT_REASON_NONE) {
+		if (reason != PIPIT_REFUSAL_NONE) {
 			refuse_message(connection, reason);
 			return length;
 		}
@@ -337,7 +337,7 @@ static void send_continue(struct pipit_connection *connection)
 }
 
 /* The content comes in pieces: its head must outlive the bytes that it lies in. */
-static enum pipit_reason begin_collecting(struct pipit_connection *connection)
+static enum pipit_refusal begin_collecting(struct pipit_connection *connection)
 {
 	struct pipit_transport *transport = connection->transport;
 	const struct pipit_guard_head *head = connection->head, *retained;
@@ -347,11 +347,11 @@ static enum pipit_reason begin_collecting(struct pipit_connection *connection)
 	connection->chunked = (struct pipit_guard_chunked){ 0 };
 	if (!pipit_budget_would_fit(connection, bytes + head->content_length) ||
 	    !pipit_budget_take(connection, PIPIT_HOUSE_CONTENT, bytes))
-		return PIPIT_REASON_MEMORY_LIMIT;
+		return PIPIT_REFUSAL_MEMORY_LIMIT;
 	connection->retained_bytes = bytes;
 	retained = transport->hooks->retain(transport->context, connection);
 	if (!retained)
-		return PIPIT_REASON_OUT_OF_MEMORY;
+		return PIPIT_REFUSAL_OUT_OF_MEMORY;
 	connection->head = retained;
 	connection->collecting = true;
 	/* An empty content has an address too. */
@@ -362,10 +362,10 @@ static enum pipit_reason begin_collecting(struct pipit_connection *connection)
 static size_t begin_content(struct pipit_connection *connection, char *behind, size_t available)
 {
 	const struct pipit_guard_head *head = connection->head;
-	enum pipit_reason reason;
+	enum pipit_refusal reason;
 
 	if (head->framing == PIPIT_FRAMING_LENGTH && is_over_limit(connection, head->content_length)) {
-		refuse_message(connection, PIPIT_REASON_BODY_TOO_LARGE);
+		refuse_message(connection, PIPIT_REFUSAL_BODY_TOO_LARGE);
 		return 0;
 	}
 	if (head->framing == PIPIT_FRAMING_LENGTH && head->content_length <= available) {
@@ -374,7 +374,7 @@ static size_t begin_content(struct pipit_connection *connection, char *behind, s
 		return length;
 	}
 	reason = begin_collecting(connection);
-	if (reason != PIPIT_REASON_NONE) {
+	if (reason != PIPIT_REFUSAL_NONE) {
 		refuse_message(connection, reason);
 		return 0;
 	}
@@ -414,7 +414,7 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 	if (memory_limit && (!connection->body_limit || connection->body_limit > memory_limit))
 		connection->body_limit = memory_limit;
 	if (decision == PIPIT_DECIDE_NO_MEMORY) {
-		refuse_message(connection, PIPIT_REASON_OUT_OF_MEMORY);
+		refuse_message(connection, PIPIT_REFUSAL_OUT_OF_MEMORY);
 		return 0;
 	}
 	if (decision == PIPIT_DECIDE_ANSWERED) {
@@ -433,7 +433,7 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 static size_t take_head(struct pipit_connection *connection, char *bytes, size_t length)
 {
 	struct pipit_transport *transport = connection->transport;
-	enum pipit_reason reason;
+	enum pipit_refusal reason;
 	size_t consumed;
 
 	switch (pipit_guard_head(
@@ -656,7 +656,7 @@ static void settle_budget(struct pipit_connection *connection)
 {
 	if (pipit_budget_settle(connection, pipit_evhttp_waiting_memory(connection)))
 		return;
-	pipit_stats_reject(connection->transport->stats, PIPIT_REASON_MEMORY_LIMIT);
+	pipit_stats_reject(connection->transport->stats, PIPIT_REFUSAL_MEMORY_LIMIT);
 	pipit_connection_drop(connection);
 }
 

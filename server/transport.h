@@ -92,7 +92,7 @@ struct pipit_transport *pipit_connection_transport(const struct pipit_connection
 /* Of a reply: bytes in memory, and then perhaps a file's, or a content in parts instead of these (see output.h). */
 struct pipit_transport_content {
 	struct pipit_slice memory;
-	struct pipit_descriptor *file; /* the caller's hold is taken; NULL when none */
+	struct pipit_shared_fd *file; /* the caller's hold is taken; NULL when none */
 	uint64_t file_offset;
 	struct pipit_parts *parts; /* taken; NULL when none */
 	uint64_t length;           /* of all of it, in bytes */

@@ -6,64 +6,64 @@
  * Blocks come from malloc(), so it does not matter which thread frees one, nor whether free() does. Built with a sanitizer
  * nothing is kept, lest it hide what was used after it was freed.
  */
-#ifndef PIPIT_RECYCLE_H
-#define PIPIT_RECYCLE_H
+#ifndef PIPIT_FREELIST_H
+#define PIPIT_FREELIST_H
 
 #include <malloc.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A shelf holds blocks that have room for PIPIT_RECYCLE_STEP more bytes than those of the shelf before. */
-#define PIPIT_RECYCLE_STEP 16
-#define PIPIT_RECYCLE_FIRST_BYTES 24
+/* A shelf holds blocks that have room for PIPIT_FREELIST_STEP more bytes than those of the shelf before. */
+#define PIPIT_FREELIST_STEP 16
+#define PIPIT_FREELIST_FIRST_BYTES 24
 /* Up to 1 KiB: evhttp's request and its evbuffers' first chains are the largest of each request. */
-#define PIPIT_RECYCLE_COUNT 64
+#define PIPIT_FREELIST_COUNT 64
 /* Of each shelf: all together at most 552 KiB a thread. An empty request leaves less than 4 KiB behind. */
-#define PIPIT_RECYCLE_BLOCKS_MAX 16
+#define PIPIT_FREELIST_BLOCKS_MAX 16
 /* Of the first shelves, up to 72 bytes: evhttp makes four small blocks of each field of a request. */
-#define PIPIT_RECYCLE_SMALL_COUNT 4
-#define PIPIT_RECYCLE_SMALL_BLOCKS_MAX 128
+#define PIPIT_FREELIST_SMALL_COUNT 4
+#define PIPIT_FREELIST_SMALL_BLOCKS_MAX 128
 
 #if defined(__has_feature)
-#define PIPIT_RECYCLE_HAS(feature) __has_feature(feature)
+#define PIPIT_FREELIST_HAS(feature) __has_feature(feature)
 #else
-#define PIPIT_RECYCLE_HAS(feature) 0
+#define PIPIT_FREELIST_HAS(feature) 0
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || PIPIT_RECYCLE_HAS(address_sanitizer) || \
-    PIPIT_RECYCLE_HAS(thread_sanitizer) || PIPIT_RECYCLE_HAS(memory_sanitizer)
-#define PIPIT_RECYCLES false
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || PIPIT_FREELIST_HAS(address_sanitizer) || \
+    PIPIT_FREELIST_HAS(thread_sanitizer) || PIPIT_FREELIST_HAS(memory_sanitizer)
+#define PIPIT_FREELIST_IS_USED false
 #else
-#define PIPIT_RECYCLES true
+#define PIPIT_FREELIST_IS_USED true
 #endif
 
-struct pipit_recycle_block {
-	struct pipit_recycle_block *next;
+struct pipit_freelist_block {
+	struct pipit_freelist_block *next;
 };
 
-struct pipit_recycle_shelf {
-	struct pipit_recycle_block *first;
+struct pipit_freelist {
+	struct pipit_freelist_block *first;
 	size_t room; /* for so many blocks more; 0 as well before the thread keeps its first */
 };
 
-extern _Thread_local struct pipit_recycle_shelf pipit_recycle_shelves[PIPIT_RECYCLE_COUNT];
+extern _Thread_local struct pipit_freelist pipit_freelists[PIPIT_FREELIST_COUNT];
 
 /* A shelf of the thread has no room: make some, once, and have the thread free what it keeps when it ends. False when that has
  * been done. */
-bool pipit_recycle_make_room(void);
+bool pipit_freelist_make_room(void);
 
 /* A block that is kept and has room for `size` bytes, or NULL. Any thread. */
-static inline void *pipit_recycle_take(size_t size)
+static inline void *pipit_freelist_take(size_t size)
 {
 	/* The first shelf whose blocks are large enough. */
-	size_t number = size <= PIPIT_RECYCLE_FIRST_BYTES
+	size_t number = size <= PIPIT_FREELIST_FIRST_BYTES
 			    ? 0
-			    : (size - PIPIT_RECYCLE_FIRST_BYTES + PIPIT_RECYCLE_STEP - 1) / PIPIT_RECYCLE_STEP;
-	struct pipit_recycle_shelf *shelf;
-	struct pipit_recycle_block *block;
+			    : (size - PIPIT_FREELIST_FIRST_BYTES + PIPIT_FREELIST_STEP - 1) / PIPIT_FREELIST_STEP;
+	struct pipit_freelist *shelf;
+	struct pipit_freelist_block *block;
 
-	if (number >= PIPIT_RECYCLE_COUNT)
+	if (number >= PIPIT_FREELIST_COUNT)
 		return NULL;
-	shelf = &pipit_recycle_shelves[number];
+	shelf = &pipit_freelists[number];
 	if (!shelf->first)
 		return NULL;
 	block = shelf->first;
@@ -73,17 +73,17 @@ static inline void *pipit_recycle_take(size_t size)
 }
 
 /* Keep a block of malloc()'s instead of freeing it; NULL is none. False when it is to be freed. Any thread. */
-static inline bool pipit_recycle_keep(void *memory)
+static inline bool pipit_freelist_keep(void *memory)
 {
-	struct pipit_recycle_block *block = memory;
+	struct pipit_freelist_block *block = memory;
 	/* The last shelf that it is large enough for; a huge number when it is for none. */
-	size_t number = (malloc_usable_size(memory) - PIPIT_RECYCLE_FIRST_BYTES) / PIPIT_RECYCLE_STEP;
-	struct pipit_recycle_shelf *shelf;
+	size_t number = (malloc_usable_size(memory) - PIPIT_FREELIST_FIRST_BYTES) / PIPIT_FREELIST_STEP;
+	struct pipit_freelist *shelf;
 
-	if (!PIPIT_RECYCLES || number >= PIPIT_RECYCLE_COUNT)
+	if (!PIPIT_FREELIST_IS_USED || number >= PIPIT_FREELIST_COUNT)
 		return false;
-	shelf = &pipit_recycle_shelves[number];
-	if (shelf->room == 0 && !pipit_recycle_make_room())
+	shelf = &pipit_freelists[number];
+	if (shelf->room == 0 && !pipit_freelist_make_room())
 		return false;
 	block->next = shelf->first;
 	shelf->first = block;
@@ -92,6 +92,6 @@ static inline bool pipit_recycle_keep(void *memory)
 }
 
 /* Free what the calling thread keeps. A thread that ends does so by itself, but not the process. */
-void pipit_recycle_clear(void);
+void pipit_freelist_clear(void);
 
 #endif

@@ -39,7 +39,7 @@ RARE static void *take_block(size_t size)
 {
 	struct block *block;
 
-	if (size > PIPIT_RESERVE_BLOCK_BYTES)
+	if (size > PIPIT_OOM_RESERVE_BLOCK_BYTES)
 		return NULL;
 	pthread_mutex_lock(&lock);
 	block = blocks;
@@ -72,7 +72,7 @@ static bool put_block(void *memory)
 RARE static bool replace_block(void *memory)
 {
 	size_t size = malloc_usable_size(memory);
-	return size >= PIPIT_RESERVE_BLOCK_BYTES && size < 2 * PIPIT_RESERVE_BLOCK_BYTES && put_block(memory);
+	return size >= PIPIT_OOM_RESERVE_BLOCK_BYTES && size < 2 * PIPIT_OOM_RESERVE_BLOCK_BYTES && put_block(memory);
 }
 
 /* The heap could not change the size of `memory` (NULL: of none). */
@@ -88,32 +88,32 @@ RARE static void *resize(void *memory, size_t size)
 		return NULL;
 	if (before)
 		memcpy(block, memory, before);
-	pipit_reserve_free(memory);
+	pipit_oom_reserve_free(memory);
 	return block;
 }
 
 /* --- always -------------------------------------------------------------------------------------------------------- */
 
-void *pipit_reserve_malloc(size_t size)
+void *pipit_oom_reserve_malloc(size_t size)
 {
-	void *memory = pipit_recycle_take(size);
+	void *memory = pipit_freelist_take(size);
 	if (!memory)
 		memory = heap_malloc(size);
 	return memory ? memory : take_block(size);
 }
 
-void *pipit_reserve_realloc(void *memory, size_t size)
+void *pipit_oom_reserve_realloc(void *memory, size_t size)
 {
 	void *resized = heap_realloc(memory, size);
 	/* Of size 0 it is freed, and NULL no failure. */
 	return resized || size == 0 ? resized : resize(memory, size);
 }
 
-void pipit_reserve_free(void *memory)
+void pipit_oom_reserve_free(void *memory)
 {
 	if (atomic_load_explicit(&missing, memory_order_relaxed) > 0 && memory && replace_block(memory))
 		return;
-	if (!recycles || !pipit_recycle_keep(memory))
+	if (!recycles || !pipit_freelist_keep(memory))
 		free(memory);
 }
 
@@ -121,7 +121,7 @@ void pipit_reserve_free(void *memory)
 RARE static void refill(void)
 {
 	while (atomic_load_explicit(&missing, memory_order_relaxed) > low_mark) {
-		void *memory = heap_malloc(PIPIT_RESERVE_BLOCK_BYTES);
+		void *memory = heap_malloc(PIPIT_OOM_RESERVE_BLOCK_BYTES);
 		if (!memory)
 			return;
 		if (!put_block(memory)) {
@@ -131,7 +131,7 @@ RARE static void refill(void)
 	}
 }
 
-bool pipit_reserve_is_low(void)
+bool pipit_oom_reserve_is_low(void)
 {
 	if (atomic_load_explicit(&missing, memory_order_relaxed) <= low_mark)
 		return false;
@@ -139,24 +139,24 @@ bool pipit_reserve_is_low(void)
 	return atomic_load_explicit(&missing, memory_order_relaxed) > low_mark;
 }
 
-size_t pipit_reserve_blocks(void)
+size_t pipit_oom_reserve_blocks(void)
 {
 	return atomic_load_explicit(&missing, memory_order_relaxed);
 }
 
 /* --- setting up ---------------------------------------------------------------------------------------------------- */
 
-void pipit_reserve_set_heap(void *(*malloc_function)(size_t), void *(*realloc_function)(void *, size_t))
+void pipit_oom_reserve_set_heap(void *(*malloc_function)(size_t), void *(*realloc_function)(void *, size_t))
 {
 	heap_malloc = malloc_function;
 	heap_realloc = realloc_function;
 	recycles = false;
-	pipit_recycle_clear();
+	pipit_freelist_clear();
 }
 
 int pipit_reserve_memory(size_t bytes)
 {
-	size_t count = bytes / PIPIT_RESERVE_BLOCK_BYTES;
+	size_t count = bytes / PIPIT_OOM_RESERVE_BLOCK_BYTES;
 
 	if (block_count)
 		return -EALREADY;
@@ -164,9 +164,9 @@ int pipit_reserve_memory(size_t bytes)
 		return -EINVAL;
 	atomic_store(&missing, count);
 	for (size_t i = 0; i < count; i++) {
-		void *memory = heap_malloc(PIPIT_RESERVE_BLOCK_BYTES);
+		void *memory = heap_malloc(PIPIT_OOM_RESERVE_BLOCK_BYTES);
 		if (!memory) {
-			pipit_reserve_clear();
+			pipit_oom_reserve_clear();
 			return -ENOMEM;
 		}
 		put_block(memory);
@@ -175,11 +175,11 @@ int pipit_reserve_memory(size_t bytes)
 	low_mark = count / 4;
 	/* With functions named, libevent zeroes malloc()'s memory itself instead of calling calloc(), which in glibc before 2.41
 	 * does not take from the thread's cache: 11 % of the instructions per request (measured, glibc 2.36). */
-	event_set_mem_functions(pipit_reserve_malloc, pipit_reserve_realloc, pipit_reserve_free);
+	event_set_mem_functions(pipit_oom_reserve_malloc, pipit_oom_reserve_realloc, pipit_oom_reserve_free);
 	return 0;
 }
 
-void pipit_reserve_clear(void)
+void pipit_oom_reserve_clear(void)
 {
 	while (blocks) {
 		struct block *next = blocks->next;

@@ -5,24 +5,24 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct pipit_descriptor *pipit_descriptor_new(int fd)
+struct pipit_shared_fd *pipit_shared_fd_new(int fd)
 {
-	struct pipit_descriptor *descriptor = malloc(sizeof *descriptor);
+	struct pipit_shared_fd *descriptor = malloc(sizeof *descriptor);
 	if (!descriptor) {
 		close(fd);
 		return NULL;
 	}
-	*descriptor = (struct pipit_descriptor){ .fd = fd, .holders = 1 };
+	*descriptor = (struct pipit_shared_fd){ .fd = fd, .holders = 1 };
 	return descriptor;
 }
 
-struct pipit_descriptor *pipit_descriptor_hold(struct pipit_descriptor *descriptor)
+struct pipit_shared_fd *pipit_shared_fd_hold(struct pipit_shared_fd *descriptor)
 {
 	descriptor->holders++;
 	return descriptor;
 }
 
-void pipit_descriptor_release(struct pipit_descriptor *descriptor)
+void pipit_shared_fd_release(struct pipit_shared_fd *descriptor)
 {
 	if (!descriptor || --descriptor->holders > 0)
 		return;

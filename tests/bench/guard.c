@@ -55,7 +55,7 @@ static double measure_round(const char *bytes)
 
 	for (int i = 0; i < HEADS_PER_ROUND; i++) {
 		size_t checked = 0, consumed = 0;
-		enum pipit_reason reason;
+		enum pipit_refusal reason;
 		if (pipit_guard_head(bytes, length, &checked, &limits, &head, &consumed, &reason) != PIPIT_GUARD_PASS ||
 		    consumed != length) {
 			fprintf(stderr, "guard: does not pass: %s", bytes);

@@ -214,8 +214,8 @@ START_TEST(tells_what_is_now)
 	pipit_stats_move(workers[1], PIPIT_STATE_COUNT, PIPIT_STATE_STREAMING);
 	pipit_stats_move(workers[1], PIPIT_STATE_COUNT, PIPIT_STATE_STREAMING);
 	pipit_stats_set_loop(workers[1], &loop);
-	pipit_stats_reject(workers[0], PIPIT_REASON_HOST);
-	pipit_stats_reject(workers[1], PIPIT_REASON_HOST);
+	pipit_stats_reject(workers[0], PIPIT_REFUSAL_HOST);
+	pipit_stats_reject(workers[1], PIPIT_REFUSAL_HOST);
 	pipit_stats_timeout(workers[1], PIPIT_PHASE_HEAD);
 	sample();
 	sample();

@@ -21,7 +21,7 @@ static const struct pipit_guard_limits no_limits;
 struct judgement {
 	const char *idea; /* for messages */
 	enum pipit_guard_verdict verdict;
-	enum pipit_reason reason;
+	enum pipit_refusal reason;
 	size_t checked, consumed;
 	struct pipit_guard_head head; /* its bytes are valid until guard() is called again */
 };
@@ -32,7 +32,7 @@ static void begin(struct judgement *judgement, const char *idea)
 	judgement->idea = idea;
 	judgement->checked = 0;
 	judgement->verdict = PIPIT_GUARD_MORE;
-	judgement->reason = PIPIT_REASON_NONE;
+	judgement->reason = PIPIT_REFUSAL_NONE;
 	judgement->consumed = 0;
 }
 
@@ -60,11 +60,11 @@ static void expect_more(const struct judgement *judgement, size_t shown)
 		    judgement->reason);
 }
 
-static void expect_rejected(const struct judgement *judgement, enum pipit_reason reason)
+static void expect_rejected(const struct judgement *judgement, enum pipit_refusal reason)
 {
 	if (judgement->verdict != PIPIT_GUARD_REJECT || judgement->reason != reason)
 		ck_abort_msg("%s: verdict %d, %s instead of %s", judgement->idea, judgement->verdict,
-		    pipit_reason_entry(judgement->reason)->label, pipit_reason_entry(reason)->label);
+		    pipit_refusal_entry(judgement->reason)->label, pipit_refusal_entry(reason)->label);
 }
 
 /* ---------------------------------------------------------------- what holds for every head that passes */
@@ -288,7 +288,7 @@ static void expect_same(const struct judgement *a, const struct judgement *b)
 		is_same = a->consumed == b->consumed && is_same_head(&a->head, &b->head);
 	if (!is_same)
 		ck_abort_msg("%s: verdict %d (%s), %s: verdict %d (%s)", a->idea, a->verdict,
-		    pipit_reason_entry(a->reason)->label, b->idea, b->verdict, pipit_reason_entry(b->reason)->label);
+		    pipit_refusal_entry(a->reason)->label, b->idea, b->verdict, pipit_refusal_entry(b->reason)->label);
 }
 
 /* ---------------------------------------------------------------- heads that pass */
@@ -699,7 +699,7 @@ END_TEST
 
 struct rejected {
 	const char *idea;
-	enum pipit_reason reason;
+	enum pipit_refusal reason;
 	const char *bytes;
 	size_t length;
 	struct pipit_guard_limits limits;
@@ -707,303 +707,304 @@ struct rejected {
 
 static const struct rejected rejected[] = {
 	/* the request line's form, RFC 9112 §3 */
-	{ "two empty lines before it", PIPIT_REASON_REQUEST_LINE, BYTES("\r\n\r\n" LINE HOST "\r\n") },
-	{ "a bare LF before it", PIPIT_REASON_REQUEST_LINE, BYTES("\n" LINE HOST "\r\n") },
-	{ "a bare CR before it", PIPIT_REASON_REQUEST_LINE, BYTES("\r" LINE HOST "\r\n") },
-	{ "two CRs before it", PIPIT_REASON_REQUEST_LINE, BYTES("\r\r\n" LINE HOST "\r\n") },
-	{ "a space before it", PIPIT_REASON_REQUEST_LINE, BYTES(" " LINE HOST "\r\n") },
-	{ "a NUL before it", PIPIT_REASON_REQUEST_LINE, BYTES("\0" LINE HOST "\r\n") },
-	{ "a byte order mark", PIPIT_REASON_REQUEST_LINE, BYTES("\xef\xbb\xbf" LINE HOST "\r\n") },
-	{ "a TLS greeting", PIPIT_REASON_REQUEST_LINE, BYTES("\x16\x03\x01\x02\x00\x01\n") },
-	{ "a status line", PIPIT_REASON_REQUEST_LINE, BYTES("HTTP/1.1 200 OK\r\n\r\n") },
-	{ "a field line in its place", PIPIT_REASON_REQUEST_LINE, BYTES(HOST "\r\n") },
-	{ "two spaces before the target", PIPIT_REASON_REQUEST_LINE, BYTES("GET  / HTTP/1.1\r\n" HOST "\r\n") },
-	{ "two spaces after the target", PIPIT_REASON_REQUEST_LINE, BYTES("GET /  HTTP/1.1\r\n" HOST "\r\n") },
-	{ "a space at the end", PIPIT_REASON_REQUEST_LINE, BYTES("GET / HTTP/1.1 \r\n" HOST "\r\n") },
-	{ "a tab before the target", PIPIT_REASON_REQUEST_LINE, BYTES("GET\t/ HTTP/1.1\r\n" HOST "\r\n") },
-	{ "a tab after the target", PIPIT_REASON_TARGET, BYTES("GET /\tHTTP/1.1\r\n" HOST "\r\n") },
-	{ "a space in the target", PIPIT_REASON_REQUEST_LINE, BYTES("GET /a b HTTP/1.1\r\n" HOST "\r\n") },
-	{ "no target", PIPIT_REASON_REQUEST_LINE, BYTES("GET HTTP/1.1\r\n" HOST "\r\n") },
-	{ "a method only", PIPIT_REASON_REQUEST_LINE, BYTES("GET\r\n" HOST "\r\n") },
-	{ "a method and a space only", PIPIT_REASON_REQUEST_LINE, BYTES("GET \r\n" HOST "\r\n") },
-	{ "HTTP/0.9", PIPIT_REASON_REQUEST_LINE, BYTES("GET /\r\n" HOST "\r\n") },
-	{ "no version but its space", PIPIT_REASON_REQUEST_LINE, BYTES("GET / \r\n" HOST "\r\n") },
-	{ "a bare LF after the target", PIPIT_REASON_REQUEST_LINE, BYTES("GET /\n" HOST "\r\n") },
-	{ "a bare LF after the line", PIPIT_REASON_REQUEST_LINE, BYTES("GET / HTTP/1.1\n" HOST "\r\n") },
-	{ "a bare CR after the line", PIPIT_REASON_REQUEST_LINE, BYTES("GET / HTTP/1.1\r" HOST "\r\n") },
-	{ "a CR too many after the line", PIPIT_REASON_REQUEST_LINE, BYTES("GET / HTTP/1.1\r\r\n" HOST "\r\n") },
-	{ "a NUL after the line", PIPIT_REASON_REQUEST_LINE, BYTES("GET / HTTP/1.1\0\r\n" HOST "\r\n") },
+	{ "two empty lines before it", PIPIT_REFUSAL_REQUEST_LINE, BYTES("\r\n\r\n" LINE HOST "\r\n") },
+	{ "a bare LF before it", PIPIT_REFUSAL_REQUEST_LINE, BYTES("\n" LINE HOST "\r\n") },
+	{ "a bare CR before it", PIPIT_REFUSAL_REQUEST_LINE, BYTES("\r" LINE HOST "\r\n") },
+	{ "two CRs before it", PIPIT_REFUSAL_REQUEST_LINE, BYTES("\r\r\n" LINE HOST "\r\n") },
+	{ "a space before it", PIPIT_REFUSAL_REQUEST_LINE, BYTES(" " LINE HOST "\r\n") },
+	{ "a NUL before it", PIPIT_REFUSAL_REQUEST_LINE, BYTES("\0" LINE HOST "\r\n") },
+	{ "a byte order mark", PIPIT_REFUSAL_REQUEST_LINE, BYTES("\xef\xbb\xbf" LINE HOST "\r\n") },
+	{ "a TLS greeting", PIPIT_REFUSAL_REQUEST_LINE, BYTES("\x16\x03\x01\x02\x00\x01\n") },
+	{ "a status line", PIPIT_REFUSAL_REQUEST_LINE, BYTES("HTTP/1.1 200 OK\r\n\r\n") },
+	{ "a field line in its place", PIPIT_REFUSAL_REQUEST_LINE, BYTES(HOST "\r\n") },
+	{ "two spaces before the target", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET  / HTTP/1.1\r\n" HOST "\r\n") },
+	{ "two spaces after the target", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET /  HTTP/1.1\r\n" HOST "\r\n") },
+	{ "a space at the end", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / HTTP/1.1 \r\n" HOST "\r\n") },
+	{ "a tab before the target", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET\t/ HTTP/1.1\r\n" HOST "\r\n") },
+	{ "a tab after the target", PIPIT_REFUSAL_TARGET, BYTES("GET /\tHTTP/1.1\r\n" HOST "\r\n") },
+	{ "a space in the target", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET /a b HTTP/1.1\r\n" HOST "\r\n") },
+	{ "no target", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET HTTP/1.1\r\n" HOST "\r\n") },
+	{ "a method only", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET\r\n" HOST "\r\n") },
+	{ "a method and a space only", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET \r\n" HOST "\r\n") },
+	{ "HTTP/0.9", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET /\r\n" HOST "\r\n") },
+	{ "no version but its space", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / \r\n" HOST "\r\n") },
+	{ "a bare LF after the target", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET /\n" HOST "\r\n") },
+	{ "a bare LF after the line", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / HTTP/1.1\n" HOST "\r\n") },
+	{ "a bare CR after the line", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / HTTP/1.1\r" HOST "\r\n") },
+	{ "a CR too many after the line", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / HTTP/1.1\r\r\n" HOST "\r\n") },
+	{ "a NUL after the line", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / HTTP/1.1\0\r\n" HOST "\r\n") },
 
 	/* method, RFC 9110 §9 */
-	{ "no method", PIPIT_REASON_REQUEST_LINE, BYTES(" / HTTP/1.1\r\n" HOST "\r\n") },
-	{ "a method of lower case", PIPIT_REASON_METHOD_UNKNOWN, BYTES(BY("get")) },
-	{ "a method of mixed case", PIPIT_REASON_METHOD_UNKNOWN, BYTES(BY("Get")) },
-	{ "a method cut short", PIPIT_REASON_METHOD_UNKNOWN, BYTES(BY("GE")) },
-	{ "a method with a letter more", PIPIT_REASON_METHOD_UNKNOWN, BYTES(BY("GETS")) },
-	{ "a method nobody knows", PIPIT_REASON_METHOD_UNKNOWN, BYTES(BY("BREW")) },
-	{ "a method of WebDAV", PIPIT_REASON_METHOD_UNKNOWN, BYTES(BY("PROPFIND")) },
-	{ "TRACE", PIPIT_REASON_METHOD_UNKNOWN, BYTES(BY("TRACE")) },
-	{ "a method of odd token characters", PIPIT_REASON_METHOD_UNKNOWN, BYTES(BY("!#$%&'*+-.^_`|~")) },
-	{ "the longest method", PIPIT_REASON_METHOD_UNKNOWN, BYTES(BY(LONG_METHOD)) },
-	{ "a method longer than that", PIPIT_REASON_METHOD_UNKNOWN, BYTES(BY(LONG_METHOD "6")) },
-	{ "a bad byte behind the longest method", PIPIT_REASON_REQUEST_LINE, BYTES(BY(LONG_METHOD "\x01")) },
-	{ "a bad byte behind a longer method", PIPIT_REASON_METHOD_UNKNOWN, BYTES(BY(LONG_METHOD "6\x01")) },
-	{ "NUL in the method", PIPIT_REASON_REQUEST_LINE, BYTES(BY("GE\0T")) },
-	{ "a control byte in the method", PIPIT_REASON_REQUEST_LINE, BYTES(BY("GE\x01T")) },
-	{ "DEL in the method", PIPIT_REASON_REQUEST_LINE, BYTES(BY("GET\x7f")) },
-	{ "a byte above ASCII in the method", PIPIT_REASON_REQUEST_LINE, BYTES(BY("G\xc3\x89T")) },
-	{ "a separator in the method", PIPIT_REASON_REQUEST_LINE, BYTES(BY("GET,")) },
-	{ "a colon in the method", PIPIT_REASON_REQUEST_LINE, BYTES(BY("GET:")) },
-	{ "a bare CR in the method", PIPIT_REASON_REQUEST_LINE, BYTES(BY("GE\rT")) },
-	{ "a bare LF in the method", PIPIT_REASON_REQUEST_LINE, BYTES(BY("GE\nT")) },
-	{ "CONNECT", PIPIT_REASON_METHOD_REFUSED, BYTES("CONNECT a:443 HTTP/1.1\r\n" HOST "\r\n") },
-	{ "CONNECT in HTTP/1.0", PIPIT_REASON_METHOD_REFUSED, BYTES("CONNECT a:443 HTTP/1.0\r\n\r\n") },
-	{ "CONNECT to a path", PIPIT_REASON_METHOD_REFUSED, BYTES(BY("CONNECT")) },
-	{ "HTTP/2's preface", PIPIT_REASON_TARGET, BYTES("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") },
+	{ "no method", PIPIT_REFUSAL_REQUEST_LINE, BYTES(" / HTTP/1.1\r\n" HOST "\r\n") },
+	{ "a method of lower case", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("get")) },
+	{ "a method of mixed case", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("Get")) },
+	{ "a method cut short", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("GE")) },
+	{ "a method with a letter more", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("GETS")) },
+	{ "a method nobody knows", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("BREW")) },
+	{ "a method of WebDAV", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("PROPFIND")) },
+	{ "TRACE", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("TRACE")) },
+	{ "a method of odd token characters", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("!#$%&'*+-.^_`|~")) },
+	{ "the longest method", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY(LONG_METHOD)) },
+	{ "a method longer than that", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY(LONG_METHOD "6")) },
+	{ "a bad byte behind the longest method", PIPIT_REFUSAL_REQUEST_LINE, BYTES(BY(LONG_METHOD "\x01")) },
+	{ "a bad byte behind a longer method", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY(LONG_METHOD "6\x01")) },
+	{ "NUL in the method", PIPIT_REFUSAL_REQUEST_LINE, BYTES(BY("GE\0T")) },
+	{ "a control byte in the method", PIPIT_REFUSAL_REQUEST_LINE, BYTES(BY("GE\x01T")) },
+	{ "DEL in the method", PIPIT_REFUSAL_REQUEST_LINE, BYTES(BY("GET\x7f")) },
+	{ "a byte above ASCII in the method", PIPIT_REFUSAL_REQUEST_LINE, BYTES(BY("G\xc3\x89T")) },
+	{ "a separator in the method", PIPIT_REFUSAL_REQUEST_LINE, BYTES(BY("GET,")) },
+	{ "a colon in the method", PIPIT_REFUSAL_REQUEST_LINE, BYTES(BY("GET:")) },
+	{ "a bare CR in the method", PIPIT_REFUSAL_REQUEST_LINE, BYTES(BY("GE\rT")) },
+	{ "a bare LF in the method", PIPIT_REFUSAL_REQUEST_LINE, BYTES(BY("GE\nT")) },
+	{ "CONNECT", PIPIT_REFUSAL_METHOD_REFUSED, BYTES("CONNECT a:443 HTTP/1.1\r\n" HOST "\r\n") },
+	{ "CONNECT in HTTP/1.0", PIPIT_REFUSAL_METHOD_REFUSED, BYTES("CONNECT a:443 HTTP/1.0\r\n\r\n") },
+	{ "CONNECT to a path", PIPIT_REFUSAL_METHOD_REFUSED, BYTES(BY("CONNECT")) },
+	{ "HTTP/2's preface", PIPIT_REFUSAL_TARGET, BYTES("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") },
 
 	/* target, RFC 9112 §3.2 */
-	{ "a relative path", PIPIT_REASON_TARGET, BYTES(TO("a/b")) },
-	{ "a query only", PIPIT_REASON_TARGET, BYTES(TO("?a")) },
-	{ "an asterisk for GET", PIPIT_REASON_TARGET, BYTES(TO("*")) },
-	{ "an asterisk and more", PIPIT_REASON_TARGET, BYTES("OPTIONS *a HTTP/1.1\r\n" HOST "\r\n") },
-	{ "an asterisk with a query", PIPIT_REASON_TARGET, BYTES("OPTIONS *?a HTTP/1.1\r\n" HOST "\r\n") },
-	{ "authority-form for GET", PIPIT_REASON_TARGET, BYTES(TO("a:443")) },
-	{ "a host name", PIPIT_REASON_TARGET, BYTES(TO("example.com/a")) },
-	{ "a fragment", PIPIT_REASON_TARGET, BYTES(TO("/a#b")) },
-	{ "a fragment in the query", PIPIT_REASON_TARGET, BYTES(TO("/?a#b")) },
-	{ "NUL in the target", PIPIT_REASON_TARGET, BYTES(TO("/a\0b")) },
-	{ "a control byte in the target", PIPIT_REASON_TARGET, BYTES(TO("/a\x1f")) },
-	{ "DEL in the target", PIPIT_REASON_TARGET, BYTES(TO("/a\x7f")) },
-	{ "a byte above ASCII in the target", PIPIT_REASON_TARGET, BYTES(TO("/caf\xc3\xa9")) },
-	{ "a byte above ASCII in the query", PIPIT_REASON_TARGET, BYTES(TO("/?\xff")) },
-	{ "a bare CR in the target", PIPIT_REASON_REQUEST_LINE, BYTES(TO("/a\rb")) },
-	{ "a bare LF in the target", PIPIT_REASON_REQUEST_LINE, BYTES(TO("/a\nb")) },
-	{ "%00 in the path", PIPIT_REASON_TARGET, BYTES(TO("/a%00b")) },
-	{ "%00 in the query", PIPIT_REASON_TARGET, BYTES(TO("/?a=%00")) },
-	{ "a percent sign and no digits", PIPIT_REASON_TARGET, BYTES(TO("/%")) },
-	{ "a percent sign and one digit", PIPIT_REASON_TARGET, BYTES(TO("/%4")) },
-	{ "a percent sign and other letters", PIPIT_REASON_TARGET, BYTES(TO("/%zz")) },
-	{ "a second digit that is none", PIPIT_REASON_TARGET, BYTES(TO("/%4g")) },
-	{ "a percent sign twice", PIPIT_REASON_TARGET, BYTES(TO("/%%41")) },
-	{ "a percent sign and a line end", PIPIT_REASON_TARGET, BYTES("GET /%\r\n" HOST "\r\n") },
-	{ "%u escapes", PIPIT_REASON_TARGET, BYTES(TO("/%u0041")) },
-	{ "absolute without a host", PIPIT_REASON_TARGET, BYTES(TO("http:///a")) },
-	{ "absolute with nothing", PIPIT_REASON_TARGET, BYTES(TO("http://")) },
-	{ "absolute with a query only", PIPIT_REASON_TARGET, BYTES(TO("http://?a")) },
-	{ "absolute with a port only (RFC 9110 §4.2.1)", PIPIT_REASON_TARGET, BYTES(TO("http://:80/")) },
-	{ "absolute with one slash", PIPIT_REASON_TARGET, BYTES(TO("http:/b/")) },
-	{ "absolute with user information (RFC 9110 §4.2.4)", PIPIT_REASON_TARGET, BYTES(TO("http://u@b/")) },
-	{ "absolute with a password", PIPIT_REASON_TARGET, BYTES(TO("http://u:p@b/")) },
-	{ "absolute with a bad port", PIPIT_REASON_TARGET, BYTES(TO("http://b:8x/")) },
-	{ "absolute with a port too high", PIPIT_REASON_TARGET, BYTES(TO("http://b:65536/")) },
-	{ "absolute with a backslash", PIPIT_REASON_TARGET, BYTES(TO("http://b\\c/")) },
-	{ "absolute with an open bracket", PIPIT_REASON_TARGET, BYTES(TO("http://[::1/")) },
-	{ "absolute of another scheme", PIPIT_REASON_TARGET, BYTES(TO("ftp://b/")) },
-	{ "absolute of a longer scheme", PIPIT_REASON_TARGET, BYTES(TO("httpx://b/")) },
-	{ "a target above the limit", PIPIT_REASON_TARGET_TOO_LONG, BYTES(TO("/23456789")),
+	{ "a relative path", PIPIT_REFUSAL_TARGET, BYTES(TO("a/b")) },
+	{ "a query only", PIPIT_REFUSAL_TARGET, BYTES(TO("?a")) },
+	{ "an asterisk for GET", PIPIT_REFUSAL_TARGET, BYTES(TO("*")) },
+	{ "an asterisk and more", PIPIT_REFUSAL_TARGET, BYTES("OPTIONS *a HTTP/1.1\r\n" HOST "\r\n") },
+	{ "an asterisk with a query", PIPIT_REFUSAL_TARGET, BYTES("OPTIONS *?a HTTP/1.1\r\n" HOST "\r\n") },
+	{ "authority-form for GET", PIPIT_REFUSAL_TARGET, BYTES(TO("a:443")) },
+	{ "a host name", PIPIT_REFUSAL_TARGET, BYTES(TO("example.com/a")) },
+	{ "a fragment", PIPIT_REFUSAL_TARGET, BYTES(TO("/a#b")) },
+	{ "a fragment in the query", PIPIT_REFUSAL_TARGET, BYTES(TO("/?a#b")) },
+	{ "NUL in the target", PIPIT_REFUSAL_TARGET, BYTES(TO("/a\0b")) },
+	{ "a control byte in the target", PIPIT_REFUSAL_TARGET, BYTES(TO("/a\x1f")) },
+	{ "DEL in the target", PIPIT_REFUSAL_TARGET, BYTES(TO("/a\x7f")) },
+	{ "a byte above ASCII in the target", PIPIT_REFUSAL_TARGET, BYTES(TO("/caf\xc3\xa9")) },
+	{ "a byte above ASCII in the query", PIPIT_REFUSAL_TARGET, BYTES(TO("/?\xff")) },
+	{ "a bare CR in the target", PIPIT_REFUSAL_REQUEST_LINE, BYTES(TO("/a\rb")) },
+	{ "a bare LF in the target", PIPIT_REFUSAL_REQUEST_LINE, BYTES(TO("/a\nb")) },
+	{ "%00 in the path", PIPIT_REFUSAL_TARGET, BYTES(TO("/a%00b")) },
+	{ "%00 in the query", PIPIT_REFUSAL_TARGET, BYTES(TO("/?a=%00")) },
+	{ "a percent sign and no digits", PIPIT_REFUSAL_TARGET, BYTES(TO("/%")) },
+	{ "a percent sign and one digit", PIPIT_REFUSAL_TARGET, BYTES(TO("/%4")) },
+	{ "a percent sign and other letters", PIPIT_REFUSAL_TARGET, BYTES(TO("/%zz")) },
+	{ "a second digit that is none", PIPIT_REFUSAL_TARGET, BYTES(TO("/%4g")) },
+	{ "a percent sign twice", PIPIT_REFUSAL_TARGET, BYTES(TO("/%%41")) },
+	{ "a percent sign and a line end", PIPIT_REFUSAL_TARGET, BYTES("GET /%\r\n" HOST "\r\n") },
+	{ "%u escapes", PIPIT_REFUSAL_TARGET, BYTES(TO("/%u0041")) },
+	{ "absolute without a host", PIPIT_REFUSAL_TARGET, BYTES(TO("http:///a")) },
+	{ "absolute with nothing", PIPIT_REFUSAL_TARGET, BYTES(TO("http://")) },
+	{ "absolute with a query only", PIPIT_REFUSAL_TARGET, BYTES(TO("http://?a")) },
+	{ "absolute with a port only (RFC 9110 §4.2.1)", PIPIT_REFUSAL_TARGET, BYTES(TO("http://:80/")) },
+	{ "absolute with one slash", PIPIT_REFUSAL_TARGET, BYTES(TO("http:/b/")) },
+	{ "absolute with user information (RFC 9110 §4.2.4)", PIPIT_REFUSAL_TARGET, BYTES(TO("http://u@b/")) },
+	{ "absolute with a password", PIPIT_REFUSAL_TARGET, BYTES(TO("http://u:p@b/")) },
+	{ "absolute with a bad port", PIPIT_REFUSAL_TARGET, BYTES(TO("http://b:8x/")) },
+	{ "absolute with a port too high", PIPIT_REFUSAL_TARGET, BYTES(TO("http://b:65536/")) },
+	{ "absolute with a backslash", PIPIT_REFUSAL_TARGET, BYTES(TO("http://b\\c/")) },
+	{ "absolute with an open bracket", PIPIT_REFUSAL_TARGET, BYTES(TO("http://[::1/")) },
+	{ "absolute of another scheme", PIPIT_REFUSAL_TARGET, BYTES(TO("ftp://b/")) },
+	{ "absolute of a longer scheme", PIPIT_REFUSAL_TARGET, BYTES(TO("httpx://b/")) },
+	{ "a target above the limit", PIPIT_REFUSAL_TARGET_TOO_LONG, BYTES(TO("/23456789")),
 	    LIMITED(max_target_bytes, 8) },
-	{ "percent-encoding above the limit", PIPIT_REASON_TARGET_TOO_LONG, BYTES(TO("/23456%41")),
+	{ "percent-encoding above the limit", PIPIT_REFUSAL_TARGET_TOO_LONG, BYTES(TO("/23456%41")),
 	    LIMITED(max_target_bytes, 8) },
-	{ "an absolute target above the limit", PIPIT_REASON_TARGET_TOO_LONG, BYTES(TO("http://b/")),
+	{ "an absolute target above the limit", PIPIT_REFUSAL_TARGET_TOO_LONG, BYTES(TO("http://b/")),
 	    LIMITED(max_target_bytes, 8) },
 
 	/* version, RFC 9112 §2.3 */
-	{ "HTTP/2.0", PIPIT_REASON_VERSION, BYTES("GET / HTTP/2.0\r\n" HOST "\r\n") },
-	{ "HTTP/0.9, spelt out", PIPIT_REASON_VERSION, BYTES("GET / HTTP/0.9\r\n" HOST "\r\n") },
-	{ "HTTP/3.1", PIPIT_REASON_VERSION, BYTES("GET / HTTP/3.1\r\n" HOST "\r\n") },
-	{ "HTTP/2", PIPIT_REASON_REQUEST_LINE, BYTES("GET / HTTP/2\r\n" HOST "\r\n") },
-	{ "http/1.1", PIPIT_REASON_REQUEST_LINE, BYTES("GET / http/1.1\r\n" HOST "\r\n") },
-	{ "HTTP/1.10", PIPIT_REASON_REQUEST_LINE, BYTES("GET / HTTP/1.10\r\n" HOST "\r\n") },
-	{ "HTTP/01.1", PIPIT_REASON_REQUEST_LINE, BYTES("GET / HTTP/01.1\r\n" HOST "\r\n") },
-	{ "HTTP/1,1", PIPIT_REASON_REQUEST_LINE, BYTES("GET / HTTP/1,1\r\n" HOST "\r\n") },
-	{ "HTTP/1.", PIPIT_REASON_REQUEST_LINE, BYTES("GET / HTTP/1.\r\n" HOST "\r\n") },
-	{ "HTTP/1.x", PIPIT_REASON_REQUEST_LINE, BYTES("GET / HTTP/1.x\r\n" HOST "\r\n") },
-	{ "HTTP /1.1", PIPIT_REASON_REQUEST_LINE, BYTES("GET / HTTP /1.1\r\n" HOST "\r\n") },
-	{ "HTTPS/1.1", PIPIT_REASON_REQUEST_LINE, BYTES("GET / HTTPS/1.1\r\n" HOST "\r\n") },
-	{ "another protocol", PIPIT_REASON_REQUEST_LINE, BYTES("GET / RTSP/1.0\r\n" HOST "\r\n") },
+	{ "HTTP/2.0", PIPIT_REFUSAL_VERSION, BYTES("GET / HTTP/2.0\r\n" HOST "\r\n") },
+	{ "HTTP/0.9, spelt out", PIPIT_REFUSAL_VERSION, BYTES("GET / HTTP/0.9\r\n" HOST "\r\n") },
+	{ "HTTP/3.1", PIPIT_REFUSAL_VERSION, BYTES("GET / HTTP/3.1\r\n" HOST "\r\n") },
+	{ "HTTP/2", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / HTTP/2\r\n" HOST "\r\n") },
+	{ "http/1.1", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / http/1.1\r\n" HOST "\r\n") },
+	{ "HTTP/1.10", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / HTTP/1.10\r\n" HOST "\r\n") },
+	{ "HTTP/01.1", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / HTTP/01.1\r\n" HOST "\r\n") },
+	{ "HTTP/1,1", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / HTTP/1,1\r\n" HOST "\r\n") },
+	{ "HTTP/1.", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / HTTP/1.\r\n" HOST "\r\n") },
+	{ "HTTP/1.x", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / HTTP/1.x\r\n" HOST "\r\n") },
+	{ "HTTP /1.1", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / HTTP /1.1\r\n" HOST "\r\n") },
+	{ "HTTPS/1.1", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / HTTPS/1.1\r\n" HOST "\r\n") },
+	{ "another protocol", PIPIT_REFUSAL_REQUEST_LINE, BYTES("GET / RTSP/1.0\r\n" HOST "\r\n") },
 
 	/* Host, RFC 9112 §3.2: MUST be 400 */
-	{ "no Host", PIPIT_REASON_HOST, BYTES(LINE "\r\n") },
-	{ "no Host among other fields", PIPIT_REASON_HOST, BYTES(LINE "A: b\r\nHosts: c\r\n\r\n") },
-	{ "no Host beside an absolute target", PIPIT_REASON_HOST, BYTES("GET http://b/ HTTP/1.1\r\n\r\n") },
-	{ "no Host in HTTP/1.2", PIPIT_REASON_HOST, BYTES("GET / HTTP/1.2\r\n\r\n") },
-	{ "two Hosts", PIPIT_REASON_HOST, BYTES(WITH("Host: b")) },
-	{ "the same Host twice", PIPIT_REASON_HOST, BYTES(WITH("host: a")) },
-	{ "two Hosts beside an absolute target", PIPIT_REASON_HOST,
+	{ "no Host", PIPIT_REFUSAL_HOST, BYTES(LINE "\r\n") },
+	{ "no Host among other fields", PIPIT_REFUSAL_HOST, BYTES(LINE "A: b\r\nHosts: c\r\n\r\n") },
+	{ "no Host beside an absolute target", PIPIT_REFUSAL_HOST, BYTES("GET http://b/ HTTP/1.1\r\n\r\n") },
+	{ "no Host in HTTP/1.2", PIPIT_REFUSAL_HOST, BYTES("GET / HTTP/1.2\r\n\r\n") },
+	{ "two Hosts", PIPIT_REFUSAL_HOST, BYTES(WITH("Host: b")) },
+	{ "the same Host twice", PIPIT_REFUSAL_HOST, BYTES(WITH("host: a")) },
+	{ "two Hosts beside an absolute target", PIPIT_REFUSAL_HOST,
 	    BYTES("GET http://a/ HTTP/1.1\r\n" HOST HOST "\r\n") },
-	{ "two Hosts in HTTP/1.0", PIPIT_REASON_HOST, BYTES(OLD_LINE HOST HOST "\r\n") },
-	{ "an invalid Host beside an absolute target", PIPIT_REASON_HOST,
+	{ "two Hosts in HTTP/1.0", PIPIT_REFUSAL_HOST, BYTES(OLD_LINE HOST HOST "\r\n") },
+	{ "an invalid Host beside an absolute target", PIPIT_REFUSAL_HOST,
 	    BYTES("GET http://a/ HTTP/1.1\r\nHost: a b\r\n\r\n") },
-	{ "a list of Hosts", PIPIT_REASON_HOST, BYTES(ASKING("a, b")) },
-	{ "a space in a Host", PIPIT_REASON_HOST, BYTES(ASKING("a b")) },
-	{ "a tab in a Host", PIPIT_REASON_HOST, BYTES(ASKING("a\tb")) },
-	{ "a slash in a Host", PIPIT_REASON_HOST, BYTES(ASKING("a/b")) },
-	{ "a backslash in a Host", PIPIT_REASON_HOST, BYTES(ASKING("a\\b")) },
-	{ "a URI as Host", PIPIT_REASON_HOST, BYTES(ASKING("http://a")) },
-	{ "user information in a Host", PIPIT_REASON_HOST, BYTES(ASKING("u@a")) },
-	{ "a query in a Host", PIPIT_REASON_HOST, BYTES(ASKING("a?b")) },
-	{ "a fragment in a Host", PIPIT_REASON_HOST, BYTES(ASKING("a#b")) },
-	{ "quotes in a Host", PIPIT_REASON_HOST, BYTES(ASKING("\"a\"")) },
-	{ "markup in a Host", PIPIT_REASON_HOST, BYTES(ASKING("<a>")) },
-	{ "a byte above ASCII in a Host", PIPIT_REASON_HOST, BYTES(ASKING("caf\xc3\xa9")) },
-	{ "a broken percent-encoding in a Host", PIPIT_REASON_HOST, BYTES(ASKING("a%4")) },
-	{ "a percent sign at the end of a Host", PIPIT_REASON_HOST, BYTES(ASKING("a%")) },
-	{ "a port of letters", PIPIT_REASON_HOST, BYTES(ASKING("a:http")) },
-	{ "a negative port", PIPIT_REASON_HOST, BYTES(ASKING("a:-1")) },
-	{ "a port too high", PIPIT_REASON_HOST, BYTES(ASKING("a:65536")) },
-	{ "a port beyond every integer", PIPIT_REASON_HOST, BYTES(ASKING("a:18446744073709551696")) },
-	{ "a port and no name", PIPIT_REASON_HOST, BYTES(ASKING(":80")) },
-	{ "two ports", PIPIT_REASON_HOST, BYTES(ASKING("a:80:80")) },
-	{ "IPv6 without brackets", PIPIT_REASON_HOST, BYTES(ASKING("::1")) },
-	{ "an open bracket", PIPIT_REASON_HOST, BYTES(ASKING("[::1")) },
-	{ "a closing bracket only", PIPIT_REASON_HOST, BYTES(ASKING("::1]")) },
-	{ "empty brackets", PIPIT_REASON_HOST, BYTES(ASKING("[]")) },
-	{ "text behind brackets", PIPIT_REASON_HOST, BYTES(ASKING("[::1]a")) },
-	{ "text before brackets", PIPIT_REASON_HOST, BYTES(ASKING("a[::1]")) },
-	{ "letters in brackets", PIPIT_REASON_HOST, BYTES(ASKING("[::g]")) },
-	{ "IPv4 in brackets", PIPIT_REASON_HOST, BYTES(ASKING("[192.0.2.1]")) },
-	{ "dots in brackets", PIPIT_REASON_HOST, BYTES(ASKING("[....]")) },
-	{ "three colons in brackets", PIPIT_REASON_HOST, BYTES(ASKING("[:::]")) },
-	{ "a group of five digits in brackets", PIPIT_REASON_HOST, BYTES(ASKING("[12345::]")) },
-	{ "nine groups in brackets", PIPIT_REASON_HOST, BYTES(ASKING("[1:2:3:4:5:6:7:8:9]")) },
-	{ "digits only in brackets", PIPIT_REASON_HOST, BYTES(ASKING("[12]")) },
-	{ "a bad port behind brackets", PIPIT_REASON_HOST, BYTES(ASKING("[::1]:x")) },
+	{ "a list of Hosts", PIPIT_REFUSAL_HOST, BYTES(ASKING("a, b")) },
+	{ "a space in a Host", PIPIT_REFUSAL_HOST, BYTES(ASKING("a b")) },
+	{ "a tab in a Host", PIPIT_REFUSAL_HOST, BYTES(ASKING("a\tb")) },
+	{ "a slash in a Host", PIPIT_REFUSAL_HOST, BYTES(ASKING("a/b")) },
+	{ "a backslash in a Host", PIPIT_REFUSAL_HOST, BYTES(ASKING("a\\b")) },
+	{ "a URI as Host", PIPIT_REFUSAL_HOST, BYTES(ASKING("http://a")) },
+	{ "user information in a Host", PIPIT_REFUSAL_HOST, BYTES(ASKING("u@a")) },
+	{ "a query in a Host", PIPIT_REFUSAL_HOST, BYTES(ASKING("a?b")) },
+	{ "a fragment in a Host", PIPIT_REFUSAL_HOST, BYTES(ASKING("a#b")) },
+	{ "quotes in a Host", PIPIT_REFUSAL_HOST, BYTES(ASKING("\"a\"")) },
+	{ "markup in a Host", PIPIT_REFUSAL_HOST, BYTES(ASKING("<a>")) },
+	{ "a byte above ASCII in a Host", PIPIT_REFUSAL_HOST, BYTES(ASKING("caf\xc3\xa9")) },
+	{ "a broken percent-encoding in a Host", PIPIT_REFUSAL_HOST, BYTES(ASKING("a%4")) },
+	{ "a percent sign at the end of a Host", PIPIT_REFUSAL_HOST, BYTES(ASKING("a%")) },
+	{ "a port of letters", PIPIT_REFUSAL_HOST, BYTES(ASKING("a:http")) },
+	{ "a negative port", PIPIT_REFUSAL_HOST, BYTES(ASKING("a:-1")) },
+	{ "a port too high", PIPIT_REFUSAL_HOST, BYTES(ASKING("a:65536")) },
+	{ "a port beyond every integer", PIPIT_REFUSAL_HOST, BYTES(ASKING("a:18446744073709551696")) },
+	{ "a port and no name", PIPIT_REFUSAL_HOST, BYTES(ASKING(":80")) },
+	{ "two ports", PIPIT_REFUSAL_HOST, BYTES(ASKING("a:80:80")) },
+	{ "IPv6 without brackets", PIPIT_REFUSAL_HOST, BYTES(ASKING("::1")) },
+	{ "an open bracket", PIPIT_REFUSAL_HOST, BYTES(ASKING("[::1")) },
+	{ "a closing bracket only", PIPIT_REFUSAL_HOST, BYTES(ASKING("::1]")) },
+	{ "empty brackets", PIPIT_REFUSAL_HOST, BYTES(ASKING("[]")) },
+	{ "text behind brackets", PIPIT_REFUSAL_HOST, BYTES(ASKING("[::1]a")) },
+	{ "text before brackets", PIPIT_REFUSAL_HOST, BYTES(ASKING("a[::1]")) },
+	{ "letters in brackets", PIPIT_REFUSAL_HOST, BYTES(ASKING("[::g]")) },
+	{ "IPv4 in brackets", PIPIT_REFUSAL_HOST, BYTES(ASKING("[192.0.2.1]")) },
+	{ "dots in brackets", PIPIT_REFUSAL_HOST, BYTES(ASKING("[....]")) },
+	{ "three colons in brackets", PIPIT_REFUSAL_HOST, BYTES(ASKING("[:::]")) },
+	{ "a group of five digits in brackets", PIPIT_REFUSAL_HOST, BYTES(ASKING("[12345::]")) },
+	{ "nine groups in brackets", PIPIT_REFUSAL_HOST, BYTES(ASKING("[1:2:3:4:5:6:7:8:9]")) },
+	{ "digits only in brackets", PIPIT_REFUSAL_HOST, BYTES(ASKING("[12]")) },
+	{ "a bad port behind brackets", PIPIT_REFUSAL_HOST, BYTES(ASKING("[::1]:x")) },
 
 	/* field lines, RFC 9112 §5 */
-	{ "a space before the colon", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A : b")) },
-	{ "a tab before the colon", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A\t: b")) },
-	{ "a space before a length's colon", PIPIT_REASON_FIELD_LINE, BYTES(WITH("Content-Length : 5")) },
-	{ "no name", PIPIT_REASON_FIELD_LINE, BYTES(WITH(": b")) },
-	{ "no colon", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A")) },
-	{ "no colon but a value", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A b")) },
-	{ "a space in a name", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A B: c")) },
-	{ "a NUL in a name", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A\0B: c")) },
-	{ "a byte above ASCII in a name", PIPIT_REASON_FIELD_LINE, BYTES(WITH("\xc3\x84: c")) },
-	{ "DEL in a name", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A\x7f: c")) },
-	{ "quotes around a name", PIPIT_REASON_FIELD_LINE, BYTES(WITH("\"A\": c")) },
-	{ "brackets in a name", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A[0]: c")) },
-	{ "a request line among fields", PIPIT_REASON_FIELD_LINE, BYTES(WITH("GET / HTTP/1.1")) },
-	{ "a fold by a space", PIPIT_REASON_FIELD_FOLDED, BYTES(WITH("A: b\r\n c")) },
-	{ "a fold by a tab", PIPIT_REASON_FIELD_FOLDED, BYTES(WITH("A: b\r\n\tc")) },
-	{ "a fold of Host", PIPIT_REASON_FIELD_FOLDED, BYTES(LINE HOST " b\r\n\r\n") },
-	{ "a fold at the first field (RFC 9112 §2.2)", PIPIT_REASON_FIELD_FOLDED, BYTES(LINE " " HOST "\r\n") },
-	{ "a tab at the first field", PIPIT_REASON_FIELD_FOLDED, BYTES(LINE "\t" HOST "\r\n") },
-	{ "a line of white space", PIPIT_REASON_FIELD_FOLDED, BYTES(WITH("A: b\r\n \t")) },
-	{ "a fold of nothing at the first line", PIPIT_REASON_FIELD_FOLDED, BYTES(LINE " \r\n" HOST "\r\n") },
-	{ "a NUL in a value", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A: b\0c")) },
-	{ "a NUL at the end of a value", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A: b\0")) },
-	{ "a bare CR in a value", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A: b\rc")) },
-	{ "a bare CR before a field's end", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A: b\r")) },
-	{ "a bare CR instead of a field's end", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A: b\rC: d")) },
-	{ "a bare LF at a field's end", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A: b\nC: d")) },
-	{ "a bare LF at Host's end", PIPIT_REASON_FIELD_LINE, BYTES(LINE "Host: a\n\r\n") },
-	{ "a bare LF in an empty value", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A:\nC: d")) },
-	{ "a DEL in a value", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A: b\x7f")) },
-	{ "a control byte in a value", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A: \x01")) },
-	{ "an escape byte in a value", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A: \x1b[31m")) },
-	{ "a form feed in a value", PIPIT_REASON_FIELD_LINE, BYTES(WITH("A: b\fc")) },
-	{ "a bare LF at the end of the head", PIPIT_REASON_FIELD_LINE, BYTES(LINE HOST "\n") },
-	{ "a bare LF at the end of no fields", PIPIT_REASON_FIELD_LINE, BYTES(LINE "\n") },
-	{ "a bare CR at the end of the head", PIPIT_REASON_FIELD_LINE, BYTES(LINE HOST "\rA\r\n") },
-	{ "two CRs at the end of the head", PIPIT_REASON_FIELD_LINE, BYTES(LINE HOST "\r\r\n") },
-	{ "a field above the limit", PIPIT_REASON_TOO_MANY_FIELDS, BYTES(WITH("A: b\r\nC: d\r\nE: f")),
+	{ "a space before the colon", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A : b")) },
+	{ "a tab before the colon", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A\t: b")) },
+	{ "a space before a length's colon", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("Content-Length : 5")) },
+	{ "no name", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH(": b")) },
+	{ "no colon", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A")) },
+	{ "no colon but a value", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A b")) },
+	{ "a space in a name", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A B: c")) },
+	{ "a NUL in a name", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A\0B: c")) },
+	{ "a byte above ASCII in a name", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("\xc3\x84: c")) },
+	{ "DEL in a name", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A\x7f: c")) },
+	{ "quotes around a name", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("\"A\": c")) },
+	{ "brackets in a name", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A[0]: c")) },
+	{ "a request line among fields", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("GET / HTTP/1.1")) },
+	{ "a fold by a space", PIPIT_REFUSAL_FIELD_FOLDED, BYTES(WITH("A: b\r\n c")) },
+	{ "a fold by a tab", PIPIT_REFUSAL_FIELD_FOLDED, BYTES(WITH("A: b\r\n\tc")) },
+	{ "a fold of Host", PIPIT_REFUSAL_FIELD_FOLDED, BYTES(LINE HOST " b\r\n\r\n") },
+	{ "a fold at the first field (RFC 9112 §2.2)", PIPIT_REFUSAL_FIELD_FOLDED, BYTES(LINE " " HOST "\r\n") },
+	{ "a tab at the first field", PIPIT_REFUSAL_FIELD_FOLDED, BYTES(LINE "\t" HOST "\r\n") },
+	{ "a line of white space", PIPIT_REFUSAL_FIELD_FOLDED, BYTES(WITH("A: b\r\n \t")) },
+	{ "a fold of nothing at the first line", PIPIT_REFUSAL_FIELD_FOLDED, BYTES(LINE " \r\n" HOST "\r\n") },
+	{ "a NUL in a value", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A: b\0c")) },
+	{ "a NUL at the end of a value", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A: b\0")) },
+	{ "a bare CR in a value", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A: b\rc")) },
+	{ "a bare CR before a field's end", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A: b\r")) },
+	{ "a bare CR instead of a field's end", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A: b\rC: d")) },
+	{ "a bare LF at a field's end", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A: b\nC: d")) },
+	{ "a bare LF at Host's end", PIPIT_REFUSAL_FIELD_LINE, BYTES(LINE "Host: a\n\r\n") },
+	{ "a bare LF in an empty value", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A:\nC: d")) },
+	{ "a DEL in a value", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A: b\x7f")) },
+	{ "a control byte in a value", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A: \x01")) },
+	{ "an escape byte in a value", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A: \x1b[31m")) },
+	{ "a form feed in a value", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A: b\fc")) },
+	{ "a bare LF at the end of the head", PIPIT_REFUSAL_FIELD_LINE, BYTES(LINE HOST "\n") },
+	{ "a bare LF at the end of no fields", PIPIT_REFUSAL_FIELD_LINE, BYTES(LINE "\n") },
+	{ "a bare CR at the end of the head", PIPIT_REFUSAL_FIELD_LINE, BYTES(LINE HOST "\rA\r\n") },
+	{ "two CRs at the end of the head", PIPIT_REFUSAL_FIELD_LINE, BYTES(LINE HOST "\r\r\n") },
+	{ "a field above the limit", PIPIT_REFUSAL_TOO_MANY_FIELDS, BYTES(WITH("A: b\r\nC: d\r\nE: f")),
 	    LIMITED(max_fields, 3) },
-	{ "a field a byte above the limit", PIPIT_REASON_FIELD_TOO_LARGE, BYTES(WITH("A: 34567")),
+	{ "a field a byte above the limit", PIPIT_REFUSAL_FIELD_TOO_LARGE, BYTES(WITH("A: 34567")),
 	    LIMITED(max_field_bytes, 7) },
-	{ "a field name above the limit", PIPIT_REASON_FIELD_TOO_LARGE, BYTES(WITH("ABCDEFGHI: b")),
+	{ "a field name above the limit", PIPIT_REFUSAL_FIELD_TOO_LARGE, BYTES(WITH("ABCDEFGHI: b")),
 	    LIMITED(max_field_bytes, 7) },
-	{ "space counts for a field's limit", PIPIT_REASON_FIELD_TOO_LARGE, BYTES(WITH("A: 3     ")),
+	{ "space counts for a field's limit", PIPIT_REFUSAL_FIELD_TOO_LARGE, BYTES(WITH("A: 3     ")),
 	    LIMITED(max_field_bytes, 7) },
-	{ "a field above the limit, malformed behind it", PIPIT_REASON_FIELD_TOO_LARGE, BYTES(WITH("A: 34567\x01")),
+	{ "a field above the limit, malformed behind it", PIPIT_REFUSAL_FIELD_TOO_LARGE, BYTES(WITH("A: 34567\x01")),
 	    LIMITED(max_field_bytes, 7) },
-	{ "malformed behind the limit of the whole", PIPIT_REASON_HEAD_TOO_LARGE, BYTES(LINE HOST "A: b\x01\r\n\r\n"),
+	{ "malformed behind the limit of the whole", PIPIT_REFUSAL_HEAD_TOO_LARGE, BYTES(LINE HOST "A: b\x01\r\n\r\n"),
 	    LIMITED(max_head_bytes, sizeof(LINE HOST) - 1) },
-	{ "malformed before the limit of the whole", PIPIT_REASON_FIELD_LINE, BYTES(LINE HOST "A: b\x01\r\n\r\n"),
+	{ "malformed before the limit of the whole", PIPIT_REFUSAL_FIELD_LINE, BYTES(LINE HOST "A: b\x01\r\n\r\n"),
 	    LIMITED(max_head_bytes, sizeof(LINE HOST) + 4) },
-	{ "a byte above the limit", PIPIT_REASON_HEAD_TOO_LARGE, BYTES(LINE HOST "\r\n"),
+	{ "a byte above the limit", PIPIT_REFUSAL_HEAD_TOO_LARGE, BYTES(LINE HOST "\r\n"),
 	    LIMITED(max_head_bytes, sizeof(LINE HOST "\r\n") - 2) },
-	{ "a byte above the limit after an empty line", PIPIT_REASON_HEAD_TOO_LARGE, BYTES("\r\n" LINE HOST "\r\n"),
+	{ "a byte above the limit after an empty line", PIPIT_REFUSAL_HEAD_TOO_LARGE, BYTES("\r\n" LINE HOST "\r\n"),
 	    LIMITED(max_head_bytes, sizeof(LINE HOST "\r\n") - 2) },
-	{ "a request line above the limit", PIPIT_REASON_HEAD_TOO_LARGE, BYTES(TO("/0123456789")),
+	{ "a request line above the limit", PIPIT_REFUSAL_HEAD_TOO_LARGE, BYTES(TO("/0123456789")),
 	    LIMITED(max_head_bytes, 12) },
 
 	/* Content-Length, RFC 9110 §8.6 and RFC 9112 §6.3 */
-	{ "an empty length", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length:")) },
-	{ "a length of white space", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: \t ")) },
-	{ "a plus sign", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: +5")) },
-	{ "a minus sign", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: -5")) },
-	{ "minus zero", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: -0")) },
-	{ "a length in hex", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: 0x5")) },
-	{ "a hex digit", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: a")) },
-	{ "a fraction", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: 5.0")) },
-	{ "an exponent", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: 1e3")) },
-	{ "a list of the same", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: 5, 5")) },
-	{ "a list of different ones", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: 5,6")) },
-	{ "a list of one and nothing", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: 5,")) },
-	{ "a space between digits", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: 1 2")) },
-	{ "a tab between digits", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: 1\t2")) },
-	{ "a unit", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: 5b")) },
-	{ "a quoted length", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: \"5\"")) },
-	{ "digits above ASCII", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: \xd9\xa5")) },
-	{ "two lengths that agree", PIPIT_REASON_CONTENT_LENGTH,
+	{ "an empty length", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length:")) },
+	{ "a length of white space", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: \t ")) },
+	{ "a plus sign", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: +5")) },
+	{ "a minus sign", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: -5")) },
+	{ "minus zero", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: -0")) },
+	{ "a length in hex", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: 0x5")) },
+	{ "a hex digit", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: a")) },
+	{ "a fraction", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: 5.0")) },
+	{ "an exponent", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: 1e3")) },
+	{ "a list of the same", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: 5, 5")) },
+	{ "a list of different ones", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: 5,6")) },
+	{ "a list of one and nothing", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: 5,")) },
+	{ "a space between digits", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: 1 2")) },
+	{ "a tab between digits", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: 1\t2")) },
+	{ "a unit", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: 5b")) },
+	{ "a quoted length", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: \"5\"")) },
+	{ "digits above ASCII", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: \xd9\xa5")) },
+	{ "two lengths that agree", PIPIT_REFUSAL_CONTENT_LENGTH,
 	    BYTES(WITH("Content-Length: 5\r\nContent-Length: 5")) },
-	{ "two lengths that differ", PIPIT_REASON_CONTENT_LENGTH,
+	{ "two lengths that differ", PIPIT_REFUSAL_CONTENT_LENGTH,
 	    BYTES(WITH("Content-Length: 5\r\nContent-Length: 6")) },
-	{ "two lengths of zero", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: 0\r\ncontent-length: 0")) },
-	{ "2^64", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: 18446744073709551616")) },
-	{ "2^64 + 5", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: 18446744073709551621")) },
-	{ "2^63", PIPIT_REASON_CONTENT_LENGTH, BYTES(WITH("Content-Length: 9223372036854775808")) },
-	{ "a hundred digits' worth", PIPIT_REASON_CONTENT_LENGTH,
+	{ "two lengths of zero", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: 0\r\ncontent-length: 0")) },
+	{ "2^64", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: 18446744073709551616")) },
+	{ "2^64 + 5", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: 18446744073709551621")) },
+	{ "2^63", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(WITH("Content-Length: 9223372036854775808")) },
+	{ "a hundred digits' worth", PIPIT_REFUSAL_CONTENT_LENGTH,
 	    BYTES(WITH("Content-Length: 99999999999999999999999999999999999999999999999999999999999999999")) },
-	{ "a bad length in HTTP/1.0", PIPIT_REASON_CONTENT_LENGTH, BYTES(OLD_WITH("Content-Length: +5")) },
-	{ "a vertical tab before a length", PIPIT_REASON_FIELD_LINE, BYTES(WITH("Content-Length: \v5")) },
+	{ "a bad length in HTTP/1.0", PIPIT_REFUSAL_CONTENT_LENGTH, BYTES(OLD_WITH("Content-Length: +5")) },
+	{ "a vertical tab before a length", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("Content-Length: \v5")) },
 
 	/* Transfer-Encoding, RFC 9112 §6.1 */
-	{ "chunked twice in a list", PIPIT_REASON_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: chunked, chunked")) },
-	{ "chunked in two fields", PIPIT_REASON_TRANSFER_CODING,
+	{ "chunked twice in a list", PIPIT_REFUSAL_TRANSFER_CODING,
+	    BYTES(WITH("Transfer-Encoding: chunked, chunked")) },
+	{ "chunked in two fields", PIPIT_REFUSAL_TRANSFER_CODING,
 	    BYTES(WITH("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked")) },
-	{ "identity and chunked in two fields", PIPIT_REASON_TRANSFER_CODING,
+	{ "identity and chunked in two fields", PIPIT_REFUSAL_TRANSFER_CODING,
 	    BYTES(WITH("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked")) },
-	{ "chunked and identity in two fields", PIPIT_REASON_TRANSFER_CODING,
+	{ "chunked and identity in two fields", PIPIT_REFUSAL_TRANSFER_CODING,
 	    BYTES(WITH("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity")) },
-	{ "gzip", PIPIT_REASON_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: gzip")) },
-	{ "gzip, chunked", PIPIT_REASON_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: gzip, chunked")) },
-	{ "chunked, gzip", PIPIT_REASON_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: chunked, gzip")) },
-	{ "identity", PIPIT_REASON_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: identity")) },
-	{ "an empty coding", PIPIT_REASON_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding:")) },
-	{ "a coding that ends in chunked", PIPIT_REASON_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: xchunked")) },
-	{ "a coding that begins with chunked", PIPIT_REASON_TRANSFER_CODING,
+	{ "gzip", PIPIT_REFUSAL_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: gzip")) },
+	{ "gzip, chunked", PIPIT_REFUSAL_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: gzip, chunked")) },
+	{ "chunked, gzip", PIPIT_REFUSAL_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: chunked, gzip")) },
+	{ "identity", PIPIT_REFUSAL_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: identity")) },
+	{ "an empty coding", PIPIT_REFUSAL_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding:")) },
+	{ "a coding that ends in chunked", PIPIT_REFUSAL_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: xchunked")) },
+	{ "a coding that begins with chunked", PIPIT_REFUSAL_TRANSFER_CODING,
 	    BYTES(WITH("Transfer-Encoding: chunkedx")) },
-	{ "a parameter of chunked", PIPIT_REASON_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: chunked;a=b")) },
-	{ "quotes around chunked", PIPIT_REASON_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: \"chunked\"")) },
-	{ "a space in chunked", PIPIT_REASON_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: chun ked")) },
-	{ "chunked in HTTP/1.0", PIPIT_REASON_TRANSFER_CODING, BYTES(OLD_WITH("Transfer-Encoding: chunked")) },
-	{ "a vertical tab before chunked", PIPIT_REASON_FIELD_LINE, BYTES(WITH("Transfer-Encoding: \vchunked")) },
-	{ "a vertical tab behind chunked", PIPIT_REASON_FIELD_LINE, BYTES(WITH("Transfer-Encoding: chunked\v")) },
-	{ "a NUL behind chunked", PIPIT_REASON_FIELD_LINE, BYTES(WITH("Transfer-Encoding: chunked\0")) },
-	{ "a space before a coding's colon", PIPIT_REASON_FIELD_LINE, BYTES(WITH("Transfer-Encoding : chunked")) },
-	{ "a folded coding", PIPIT_REASON_FIELD_FOLDED, BYTES(WITH("Transfer-Encoding:\r\n chunked")) },
-	{ "a length before a coding", PIPIT_REASON_LENGTH_AND_CODING,
+	{ "a parameter of chunked", PIPIT_REFUSAL_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: chunked;a=b")) },
+	{ "quotes around chunked", PIPIT_REFUSAL_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: \"chunked\"")) },
+	{ "a space in chunked", PIPIT_REFUSAL_TRANSFER_CODING, BYTES(WITH("Transfer-Encoding: chun ked")) },
+	{ "chunked in HTTP/1.0", PIPIT_REFUSAL_TRANSFER_CODING, BYTES(OLD_WITH("Transfer-Encoding: chunked")) },
+	{ "a vertical tab before chunked", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("Transfer-Encoding: \vchunked")) },
+	{ "a vertical tab behind chunked", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("Transfer-Encoding: chunked\v")) },
+	{ "a NUL behind chunked", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("Transfer-Encoding: chunked\0")) },
+	{ "a space before a coding's colon", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("Transfer-Encoding : chunked")) },
+	{ "a folded coding", PIPIT_REFUSAL_FIELD_FOLDED, BYTES(WITH("Transfer-Encoding:\r\n chunked")) },
+	{ "a length before a coding", PIPIT_REFUSAL_LENGTH_AND_CODING,
 	    BYTES(WITH("Content-Length: 5\r\nTransfer-Encoding: chunked")) },
-	{ "a length behind a coding", PIPIT_REASON_LENGTH_AND_CODING,
+	{ "a length behind a coding", PIPIT_REFUSAL_LENGTH_AND_CODING,
 	    BYTES(WITH("Transfer-Encoding: chunked\r\nContent-Length: 5")) },
-	{ "a length of zero and a coding", PIPIT_REASON_LENGTH_AND_CODING,
+	{ "a length of zero and a coding", PIPIT_REFUSAL_LENGTH_AND_CODING,
 	    BYTES(WITH("Content-Length: 0\r\nTransfer-Encoding: chunked")) },
-	{ "a length and an unknown coding", PIPIT_REASON_LENGTH_AND_CODING,
+	{ "a length and an unknown coding", PIPIT_REFUSAL_LENGTH_AND_CODING,
 	    BYTES(WITH("Content-Length: 5\r\nTransfer-Encoding: x")) },
-	{ "an unknown coding without a Host", PIPIT_REASON_HOST, BYTES(LINE "Transfer-Encoding: x\r\n\r\n") },
-	{ "a URI of https", PIPIT_REASON_SCHEME, BYTES(TO("https://b/c")) },
-	{ "a URI of https, scheme in upper case", PIPIT_REASON_SCHEME, BYTES(TO("HTTPS://b/c")) },
-	{ "a length and a coding in HTTP/1.0", PIPIT_REASON_LENGTH_AND_CODING,
+	{ "an unknown coding without a Host", PIPIT_REFUSAL_HOST, BYTES(LINE "Transfer-Encoding: x\r\n\r\n") },
+	{ "a URI of https", PIPIT_REFUSAL_SCHEME, BYTES(TO("https://b/c")) },
+	{ "a URI of https, scheme in upper case", PIPIT_REFUSAL_SCHEME, BYTES(TO("HTTPS://b/c")) },
+	{ "a length and a coding in HTTP/1.0", PIPIT_REFUSAL_LENGTH_AND_CODING,
 	    BYTES(OLD_WITH("Content-Length: 5\r\nTransfer-Encoding: chunked")) },
 
 	/* Expect, RFC 9110 §10.1.1 */
-	{ "an unknown expectation", PIPIT_REASON_EXPECTATION, BYTES(WITH("Expect: tea")) },
-	{ "an unknown expectation beside the known one", PIPIT_REASON_EXPECTATION,
+	{ "an unknown expectation", PIPIT_REFUSAL_EXPECTATION, BYTES(WITH("Expect: tea")) },
+	{ "an unknown expectation beside the known one", PIPIT_REFUSAL_EXPECTATION,
 	    BYTES(WITH("Expect: 100-continue, tea")) },
-	{ "an unknown expectation in a second field", PIPIT_REASON_EXPECTATION,
+	{ "an unknown expectation in a second field", PIPIT_REFUSAL_EXPECTATION,
 	    BYTES(WITH("Expect: 100-continue\r\nExpect: tea")) },
-	{ "a parameter of the known expectation", PIPIT_REASON_EXPECTATION, BYTES(WITH("Expect: 100-continue;a=b")) },
+	{ "a parameter of the known expectation", PIPIT_REFUSAL_EXPECTATION, BYTES(WITH("Expect: 100-continue;a=b")) },
 };
 
 START_TEST(rejects_what_the_rfc_forbids_and_says_why)
@@ -1120,9 +1121,9 @@ static void judge_text(struct judgement *judgement, const char *before, unsigned
 		expect_sane(judgement, bytes, length);
 }
 
-static void expect_verdict(const struct judgement *judgement, enum pipit_reason reason, unsigned byte)
+static void expect_verdict(const struct judgement *judgement, enum pipit_refusal reason, unsigned byte)
 {
-	enum pipit_guard_verdict verdict = reason == PIPIT_REASON_NONE ? PIPIT_GUARD_PASS : PIPIT_GUARD_REJECT;
+	enum pipit_guard_verdict verdict = reason == PIPIT_REFUSAL_NONE ? PIPIT_GUARD_PASS : PIPIT_GUARD_REJECT;
 
 	ck_assert_msg(judgement->verdict == verdict && (verdict == PIPIT_GUARD_PASS || judgement->reason == reason),
 	    "byte %#x after \"%s\": verdict %d, reason %d", byte, judgement->idea, judgement->verdict,
@@ -1134,12 +1135,12 @@ START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_method)
 	struct judgement judgement;
 
 	for (unsigned byte = 0; byte < 256; byte++) {
-		enum pipit_reason reason = is_token_char((unsigned char)byte) ? PIPIT_REASON_METHOD_UNKNOWN
-					   : byte == ' '                      ? PIPIT_REASON_TARGET
-									      : PIPIT_REASON_REQUEST_LINE;
+		enum pipit_refusal reason = is_token_char((unsigned char)byte) ? PIPIT_REFUSAL_METHOD_UNKNOWN
+					    : byte == ' '                      ? PIPIT_REFUSAL_TARGET
+									       : PIPIT_REFUSAL_REQUEST_LINE;
 		judge_text(&judgement, "G", (unsigned char)byte, "T / HTTP/1.1\r\n" HOST "\r\n");
 		if (byte == 'E')
-			reason = PIPIT_REASON_NONE;
+			reason = PIPIT_REFUSAL_NONE;
 		expect_verdict(&judgement, reason, byte);
 	}
 }
@@ -1151,9 +1152,9 @@ START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_target)
 
 	for (unsigned byte = 0; byte < 256; byte++) {
 		bool ends_target = byte == ' ' || byte == '\r' || byte == '\n';
-		enum pipit_reason reason = is_target_char((unsigned char)byte) ? PIPIT_REASON_NONE
-					   : ends_target                       ? PIPIT_REASON_REQUEST_LINE
-									       : PIPIT_REASON_TARGET;
+		enum pipit_refusal reason = is_target_char((unsigned char)byte) ? PIPIT_REFUSAL_NONE
+					    : ends_target                       ? PIPIT_REFUSAL_REQUEST_LINE
+										: PIPIT_REFUSAL_TARGET;
 		judge_text(&judgement, "GET /a", (unsigned char)byte, "z HTTP/1.1\r\n" HOST "\r\n");
 		expect_verdict(&judgement, reason, byte);
 	}
@@ -1166,9 +1167,9 @@ START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_host)
 
 	for (unsigned byte = 0; byte < 256; byte++) {
 		bool is_ours = byte > 0x20 && byte < 0x7f && !strchr("\"#%/:<>?@[\\]^`{|}", (int)byte);
-		enum pipit_reason reason = is_ours                              ? PIPIT_REASON_NONE
-					   : is_value_char((unsigned char)byte) ? PIPIT_REASON_HOST
-										: PIPIT_REASON_FIELD_LINE;
+		enum pipit_refusal reason = is_ours                              ? PIPIT_REFUSAL_NONE
+					    : is_value_char((unsigned char)byte) ? PIPIT_REFUSAL_HOST
+										 : PIPIT_REFUSAL_FIELD_LINE;
 		judge_text(&judgement, LINE "Host: a", (unsigned char)byte, "z\r\n\r\n");
 		expect_verdict(&judgement, reason, byte);
 	}
@@ -1188,7 +1189,7 @@ START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_field_name)
 			snprintf(before, sizeof before, "%sA%.*s", LINE HOST, (int)place, text);
 			snprintf(after, sizeof after, "%s: c\r\n\r\n", text + place);
 			judge_text(&judgement, before, (unsigned char)byte, after);
-			expect_verdict(&judgement, is_ours ? PIPIT_REASON_NONE : PIPIT_REASON_FIELD_LINE, byte);
+			expect_verdict(&judgement, is_ours ? PIPIT_REFUSAL_NONE : PIPIT_REFUSAL_FIELD_LINE, byte);
 		}
 	}
 }
@@ -1207,7 +1208,7 @@ START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_field_value)
 			snprintf(after, sizeof after, "%s\r\n\r\n", text + place);
 			judge_text(&judgement, before, (unsigned char)byte, after);
 			expect_verdict(&judgement,
-			    is_value_char((unsigned char)byte) ? PIPIT_REASON_NONE : PIPIT_REASON_FIELD_LINE, byte);
+			    is_value_char((unsigned char)byte) ? PIPIT_REFUSAL_NONE : PIPIT_REFUSAL_FIELD_LINE, byte);
 		}
 	}
 }
@@ -1259,7 +1260,7 @@ START_TEST(takes_as_many_fields_as_the_limit_says_and_not_one_more)
 	length = build_fields(bytes, sizeof bytes, most + 1);
 	begin(&whole, "one more");
 	show(&whole, bytes, length, &limits);
-	expect_rejected(&whole, PIPIT_REASON_TOO_MANY_FIELDS);
+	expect_rejected(&whole, PIPIT_REFUSAL_TOO_MANY_FIELDS);
 	begin(&stepwise, "one more, byte by byte");
 	show_byte_by_byte(&stepwise, bytes, length, &limits);
 	expect_same(&whole, &stepwise);
@@ -1292,10 +1293,10 @@ START_TEST(takes_as_many_bytes_as_the_limit_says_and_not_one_more)
 	build_head(bytes, 16385);
 	begin(&judgement, "one more");
 	show(&judgement, bytes, 16385, &limits);
-	expect_rejected(&judgement, PIPIT_REASON_HEAD_TOO_LARGE);
+	expect_rejected(&judgement, PIPIT_REFUSAL_HEAD_TOO_LARGE);
 	begin(&judgement, "one more, byte by byte");
 	show_byte_by_byte(&judgement, bytes, 16385, &limits);
-	expect_rejected(&judgement, PIPIT_REASON_HEAD_TOO_LARGE);
+	expect_rejected(&judgement, PIPIT_REFUSAL_HEAD_TOO_LARGE);
 }
 END_TEST
 
@@ -1312,7 +1313,7 @@ START_TEST(rejects_a_line_without_end_as_soon_as_it_passes_the_limit)
 	show_byte_by_byte(&judgement, bytes, 512, &limits);
 	expect_more(&judgement, 512);
 	show(&judgement, bytes, 513, &limits);
-	expect_rejected(&judgement, PIPIT_REASON_HEAD_TOO_LARGE);
+	expect_rejected(&judgement, PIPIT_REFUSAL_HEAD_TOO_LARGE);
 }
 END_TEST
 
@@ -1330,7 +1331,7 @@ START_TEST(looks_only_at_the_line_that_grows)
 	expect_more(&judgement, sizeof bytes - 1);
 	judgement.checked = 0;
 	show(&judgement, bytes, sizeof bytes - 1, &no_limits);
-	expect_rejected(&judgement, PIPIT_REASON_REQUEST_LINE);
+	expect_rejected(&judgement, PIPIT_REFUSAL_REQUEST_LINE);
 }
 END_TEST
 
@@ -1345,7 +1346,7 @@ START_TEST(rejects_a_target_without_end_before_the_line_ends)
 	expect_more(&judgement, sizeof bytes - 2);
 	begin(&judgement, "a target without end");
 	show(&judgement, bytes, sizeof bytes - 1, &limits);
-	expect_rejected(&judgement, PIPIT_REASON_TARGET_TOO_LONG);
+	expect_rejected(&judgement, PIPIT_REFUSAL_TARGET_TOO_LONG);
 }
 END_TEST
 
@@ -1378,7 +1379,7 @@ END_TEST
 struct unframed {
 	const char *idea;
 	enum pipit_guard_chunk verdict;
-	enum pipit_reason reason;
+	enum pipit_refusal reason;
 	size_t consumed, length;
 	struct pipit_guard_chunked state;
 	char data[CHUNK_BYTES];
@@ -1388,7 +1389,7 @@ static void begin_chunked(struct unframed *unframed, const char *idea)
 {
 	unframed->idea = idea;
 	unframed->verdict = PIPIT_CHUNK_MORE;
-	unframed->reason = PIPIT_REASON_NONE;
+	unframed->reason = PIPIT_REFUSAL_NONE;
 	unframed->consumed = unframed->length = 0;
 	unframed->state = (struct pipit_guard_chunked){ 0 };
 }
@@ -1556,98 +1557,98 @@ END_TEST
 
 static const struct rejected misframed[] = {
 	/* sizes, RFC 9112 §7.1 */
-	{ "no size", PIPIT_REASON_CHUNK, SIZED("") },
-	{ "a letter that is no digit", PIPIT_REASON_CHUNK, SIZED("g") },
-	{ "a letter behind the size", PIPIT_REASON_CHUNK, SIZED("5g") },
-	{ "a minus sign", PIPIT_REASON_CHUNK, SIZED("-5") },
-	{ "a plus sign", PIPIT_REASON_CHUNK, SIZED("+5") },
-	{ "a prefix for hex", PIPIT_REASON_CHUNK, SIZED("0x5") },
-	{ "a space before the size", PIPIT_REASON_CHUNK, SIZED(" 5") },
-	{ "a tab before the size", PIPIT_REASON_CHUNK, SIZED("\t5") },
-	{ "a space behind the size", PIPIT_REASON_CHUNK, SIZED("5 ") },
-	{ "a tab behind the size", PIPIT_REASON_CHUNK, SIZED("5\t") },
-	{ "a space within the size", PIPIT_REASON_CHUNK, SIZED("0 5") },
-	{ "a list", PIPIT_REASON_CHUNK, SIZED("5,5") },
-	{ "a fraction", PIPIT_REASON_CHUNK, SIZED("5.0") },
-	{ "a quoted size", PIPIT_REASON_CHUNK, SIZED("\"5\"") },
-	{ "a NUL behind the size", PIPIT_REASON_CHUNK, SIZED("5\0") },
-	{ "a vertical tab behind the size", PIPIT_REASON_CHUNK, SIZED("5\v") },
-	{ "a bare LF behind the size", PIPIT_REASON_CHUNK, BYTES("5\nhello\r\n0\r\n\r\n") },
-	{ "a bare CR behind the size", PIPIT_REASON_CHUNK, BYTES("5\rhello\r\n0\r\n\r\n") },
-	{ "two CRs behind the size", PIPIT_REASON_CHUNK, BYTES("5\r\r\nhello\r\n0\r\n\r\n") },
-	{ "seventeen digits", PIPIT_REASON_CHUNK, SIZED("00000000000000005") },
-	{ "seventeen zeros", PIPIT_REASON_CHUNK, BYTES("00000000000000000\r\n\r\n") },
-	{ "2^64", PIPIT_REASON_CHUNK, SIZED("10000000000000000") },
-	{ "2^64 + 5", PIPIT_REASON_CHUNK, SIZED("10000000000000005") },
-	{ "2^64 - 1", PIPIT_REASON_CHUNK, SIZED("ffffffffffffffff") },
-	{ "2^63", PIPIT_REASON_CHUNK, SIZED("8000000000000000") },
-	{ "an empty line before the size", PIPIT_REASON_CHUNK, BYTES("\r\n5\r\nhello\r\n0\r\n\r\n") },
+	{ "no size", PIPIT_REFUSAL_CHUNK, SIZED("") },
+	{ "a letter that is no digit", PIPIT_REFUSAL_CHUNK, SIZED("g") },
+	{ "a letter behind the size", PIPIT_REFUSAL_CHUNK, SIZED("5g") },
+	{ "a minus sign", PIPIT_REFUSAL_CHUNK, SIZED("-5") },
+	{ "a plus sign", PIPIT_REFUSAL_CHUNK, SIZED("+5") },
+	{ "a prefix for hex", PIPIT_REFUSAL_CHUNK, SIZED("0x5") },
+	{ "a space before the size", PIPIT_REFUSAL_CHUNK, SIZED(" 5") },
+	{ "a tab before the size", PIPIT_REFUSAL_CHUNK, SIZED("\t5") },
+	{ "a space behind the size", PIPIT_REFUSAL_CHUNK, SIZED("5 ") },
+	{ "a tab behind the size", PIPIT_REFUSAL_CHUNK, SIZED("5\t") },
+	{ "a space within the size", PIPIT_REFUSAL_CHUNK, SIZED("0 5") },
+	{ "a list", PIPIT_REFUSAL_CHUNK, SIZED("5,5") },
+	{ "a fraction", PIPIT_REFUSAL_CHUNK, SIZED("5.0") },
+	{ "a quoted size", PIPIT_REFUSAL_CHUNK, SIZED("\"5\"") },
+	{ "a NUL behind the size", PIPIT_REFUSAL_CHUNK, SIZED("5\0") },
+	{ "a vertical tab behind the size", PIPIT_REFUSAL_CHUNK, SIZED("5\v") },
+	{ "a bare LF behind the size", PIPIT_REFUSAL_CHUNK, BYTES("5\nhello\r\n0\r\n\r\n") },
+	{ "a bare CR behind the size", PIPIT_REFUSAL_CHUNK, BYTES("5\rhello\r\n0\r\n\r\n") },
+	{ "two CRs behind the size", PIPIT_REFUSAL_CHUNK, BYTES("5\r\r\nhello\r\n0\r\n\r\n") },
+	{ "seventeen digits", PIPIT_REFUSAL_CHUNK, SIZED("00000000000000005") },
+	{ "seventeen zeros", PIPIT_REFUSAL_CHUNK, BYTES("00000000000000000\r\n\r\n") },
+	{ "2^64", PIPIT_REFUSAL_CHUNK, SIZED("10000000000000000") },
+	{ "2^64 + 5", PIPIT_REFUSAL_CHUNK, SIZED("10000000000000005") },
+	{ "2^64 - 1", PIPIT_REFUSAL_CHUNK, SIZED("ffffffffffffffff") },
+	{ "2^63", PIPIT_REFUSAL_CHUNK, SIZED("8000000000000000") },
+	{ "an empty line before the size", PIPIT_REFUSAL_CHUNK, BYTES("\r\n5\r\nhello\r\n0\r\n\r\n") },
 
 	/* extensions, §7.1.1 */
-	{ "an extension and no size", PIPIT_REASON_CHUNK, SIZED(";a") },
-	{ "a semicolon only", PIPIT_REASON_CHUNK, EXTENDED("") },
-	{ "a semicolon and a space", PIPIT_REASON_CHUNK, EXTENDED(" ") },
-	{ "two semicolons", PIPIT_REASON_CHUNK, EXTENDED(";a") },
-	{ "a semicolon at the end", PIPIT_REASON_CHUNK, EXTENDED("a;") },
-	{ "no name of an extension", PIPIT_REASON_CHUNK, EXTENDED("=b") },
-	{ "an equals sign and no value", PIPIT_REASON_CHUNK, EXTENDED("a=") },
-	{ "an equals sign, a space and no value", PIPIT_REASON_CHUNK, EXTENDED("a= ") },
-	{ "an equals sign, no value and another extension", PIPIT_REASON_CHUNK, EXTENDED("a=;b") },
-	{ "two values", PIPIT_REASON_CHUNK, EXTENDED("a=b=c") },
-	{ "two names", PIPIT_REASON_CHUNK, EXTENDED("a b") },
-	{ "two values with a space", PIPIT_REASON_CHUNK, EXTENDED("a=b c") },
-	{ "a space behind a name", PIPIT_REASON_CHUNK, EXTENDED("a ") },
-	{ "a space behind a value", PIPIT_REASON_CHUNK, EXTENDED("a=b ") },
-	{ "a space behind a quoted string", PIPIT_REASON_CHUNK, EXTENDED("a=\"b\" ") },
-	{ "text behind a quoted string", PIPIT_REASON_CHUNK, EXTENDED("a=\"b\"c") },
-	{ "a quoted string behind a token", PIPIT_REASON_CHUNK, EXTENDED("a=b\"c\"") },
-	{ "a quoted name", PIPIT_REASON_CHUNK, EXTENDED("\"a\"=b") },
-	{ "an open quoted string", PIPIT_REASON_CHUNK, EXTENDED("a=\"b") },
-	{ "an escape of the line's end", PIPIT_REASON_CHUNK, EXTENDED("a=\"b\\") },
-	{ "a NUL in a quoted string", PIPIT_REASON_CHUNK, EXTENDED("a=\"\0\"") },
-	{ "a DEL in a quoted string", PIPIT_REASON_CHUNK, EXTENDED("a=\"\x7f\"") },
-	{ "a bare LF in a quoted string", PIPIT_REASON_CHUNK, EXTENDED("a=\"\n\"") },
-	{ "a bare CR in a quoted string", PIPIT_REASON_CHUNK, EXTENDED("a=\"\r\"") },
-	{ "an escaped control byte", PIPIT_REASON_CHUNK, EXTENDED("a=\"\\\x01\"") },
-	{ "a byte above ASCII in a name", PIPIT_REASON_CHUNK, EXTENDED("\xc3\xa9") },
-	{ "a byte above ASCII in a token", PIPIT_REASON_CHUNK, EXTENDED("a=\xc3\xa9") },
-	{ "a bare LF behind a name", PIPIT_REASON_CHUNK, BYTES("5;a\nhello\r\n0\r\n\r\n") },
-	{ "a bare LF behind a token", PIPIT_REASON_CHUNK, BYTES("5;a=b\nhello\r\n0\r\n\r\n") },
-	{ "a bare LF behind a quoted string", PIPIT_REASON_CHUNK, BYTES("5;a=\"b\"\nhello\r\n0\r\n\r\n") },
-	{ "a bare CR behind a name", PIPIT_REASON_CHUNK, BYTES("5;a\rhello\r\n0\r\n\r\n") },
+	{ "an extension and no size", PIPIT_REFUSAL_CHUNK, SIZED(";a") },
+	{ "a semicolon only", PIPIT_REFUSAL_CHUNK, EXTENDED("") },
+	{ "a semicolon and a space", PIPIT_REFUSAL_CHUNK, EXTENDED(" ") },
+	{ "two semicolons", PIPIT_REFUSAL_CHUNK, EXTENDED(";a") },
+	{ "a semicolon at the end", PIPIT_REFUSAL_CHUNK, EXTENDED("a;") },
+	{ "no name of an extension", PIPIT_REFUSAL_CHUNK, EXTENDED("=b") },
+	{ "an equals sign and no value", PIPIT_REFUSAL_CHUNK, EXTENDED("a=") },
+	{ "an equals sign, a space and no value", PIPIT_REFUSAL_CHUNK, EXTENDED("a= ") },
+	{ "an equals sign, no value and another extension", PIPIT_REFUSAL_CHUNK, EXTENDED("a=;b") },
+	{ "two values", PIPIT_REFUSAL_CHUNK, EXTENDED("a=b=c") },
+	{ "two names", PIPIT_REFUSAL_CHUNK, EXTENDED("a b") },
+	{ "two values with a space", PIPIT_REFUSAL_CHUNK, EXTENDED("a=b c") },
+	{ "a space behind a name", PIPIT_REFUSAL_CHUNK, EXTENDED("a ") },
+	{ "a space behind a value", PIPIT_REFUSAL_CHUNK, EXTENDED("a=b ") },
+	{ "a space behind a quoted string", PIPIT_REFUSAL_CHUNK, EXTENDED("a=\"b\" ") },
+	{ "text behind a quoted string", PIPIT_REFUSAL_CHUNK, EXTENDED("a=\"b\"c") },
+	{ "a quoted string behind a token", PIPIT_REFUSAL_CHUNK, EXTENDED("a=b\"c\"") },
+	{ "a quoted name", PIPIT_REFUSAL_CHUNK, EXTENDED("\"a\"=b") },
+	{ "an open quoted string", PIPIT_REFUSAL_CHUNK, EXTENDED("a=\"b") },
+	{ "an escape of the line's end", PIPIT_REFUSAL_CHUNK, EXTENDED("a=\"b\\") },
+	{ "a NUL in a quoted string", PIPIT_REFUSAL_CHUNK, EXTENDED("a=\"\0\"") },
+	{ "a DEL in a quoted string", PIPIT_REFUSAL_CHUNK, EXTENDED("a=\"\x7f\"") },
+	{ "a bare LF in a quoted string", PIPIT_REFUSAL_CHUNK, EXTENDED("a=\"\n\"") },
+	{ "a bare CR in a quoted string", PIPIT_REFUSAL_CHUNK, EXTENDED("a=\"\r\"") },
+	{ "an escaped control byte", PIPIT_REFUSAL_CHUNK, EXTENDED("a=\"\\\x01\"") },
+	{ "a byte above ASCII in a name", PIPIT_REFUSAL_CHUNK, EXTENDED("\xc3\xa9") },
+	{ "a byte above ASCII in a token", PIPIT_REFUSAL_CHUNK, EXTENDED("a=\xc3\xa9") },
+	{ "a bare LF behind a name", PIPIT_REFUSAL_CHUNK, BYTES("5;a\nhello\r\n0\r\n\r\n") },
+	{ "a bare LF behind a token", PIPIT_REFUSAL_CHUNK, BYTES("5;a=b\nhello\r\n0\r\n\r\n") },
+	{ "a bare LF behind a quoted string", PIPIT_REFUSAL_CHUNK, BYTES("5;a=\"b\"\nhello\r\n0\r\n\r\n") },
+	{ "a bare CR behind a name", PIPIT_REFUSAL_CHUNK, BYTES("5;a\rhello\r\n0\r\n\r\n") },
 
 	/* data */
-	{ "a byte too many", PIPIT_REASON_CHUNK, BYTES("5\r\nhello!\r\n0\r\n\r\n") },
-	{ "a byte too few", PIPIT_REASON_CHUNK, BYTES("6\r\nhello\r\n0\r\n\r\n") },
-	{ "no line end", PIPIT_REASON_CHUNK, BYTES("5\r\nhello0\r\n\r\n") },
-	{ "a bare LF behind the data", PIPIT_REASON_CHUNK, BYTES("5\r\nhello\n0\r\n\r\n") },
-	{ "a bare CR behind the data", PIPIT_REASON_CHUNK, BYTES("5\r\nhello\r0\r\n\r\n") },
-	{ "two CRs behind the data", PIPIT_REASON_CHUNK, BYTES("5\r\nhello\r\r\n0\r\n\r\n") },
-	{ "an empty line behind the data", PIPIT_REASON_CHUNK, BYTES("5\r\nhello\r\n\r\n0\r\n\r\n") },
+	{ "a byte too many", PIPIT_REFUSAL_CHUNK, BYTES("5\r\nhello!\r\n0\r\n\r\n") },
+	{ "a byte too few", PIPIT_REFUSAL_CHUNK, BYTES("6\r\nhello\r\n0\r\n\r\n") },
+	{ "no line end", PIPIT_REFUSAL_CHUNK, BYTES("5\r\nhello0\r\n\r\n") },
+	{ "a bare LF behind the data", PIPIT_REFUSAL_CHUNK, BYTES("5\r\nhello\n0\r\n\r\n") },
+	{ "a bare CR behind the data", PIPIT_REFUSAL_CHUNK, BYTES("5\r\nhello\r0\r\n\r\n") },
+	{ "two CRs behind the data", PIPIT_REFUSAL_CHUNK, BYTES("5\r\nhello\r\r\n0\r\n\r\n") },
+	{ "an empty line behind the data", PIPIT_REFUSAL_CHUNK, BYTES("5\r\nhello\r\n\r\n0\r\n\r\n") },
 
 	/* the end, §7.1.2 */
-	{ "a bare LF behind the last chunk", PIPIT_REASON_CHUNK, BYTES("0\n\r\n") },
-	{ "a bare LF at the end", PIPIT_REASON_CHUNK, BYTES("0\r\n\n") },
-	{ "a bare CR at the end", PIPIT_REASON_CHUNK, BYTES("0\r\n\rA") },
-	{ "a request in place of the end", PIPIT_REASON_CHUNK, BYTES("0\r\n" LINE HOST "\r\n") },
-	{ "a trailer without a colon", PIPIT_REASON_CHUNK, LAST("A") },
-	{ "a trailer without a name", PIPIT_REASON_CHUNK, LAST(": b") },
-	{ "a space before a trailer's colon", PIPIT_REASON_CHUNK, LAST("A : b") },
-	{ "a fold at the first trailer", PIPIT_REASON_CHUNK, LAST(" A: b") },
-	{ "a fold at a later trailer", PIPIT_REASON_CHUNK, LAST("A: b\r\n c") },
-	{ "a byte above ASCII in a trailer's name", PIPIT_REASON_CHUNK, LAST("\xc3\x84: b") },
-	{ "a NUL in a trailer", PIPIT_REASON_CHUNK, LAST("A: \0") },
-	{ "a DEL in a trailer", PIPIT_REASON_CHUNK, LAST("A: \x7f") },
-	{ "a control byte in a trailer", PIPIT_REASON_CHUNK, LAST("A: \x01") },
-	{ "a bare CR in a trailer", PIPIT_REASON_CHUNK, LAST("A: b\rc") },
-	{ "a bare LF at a trailer's end", PIPIT_REASON_CHUNK, LAST("A: b\nC: d") },
-	{ "a trailer above the limit", PIPIT_REASON_TOO_MANY_FIELDS, LAST("A: b\r\nC: d\r\nE: f"),
+	{ "a bare LF behind the last chunk", PIPIT_REFUSAL_CHUNK, BYTES("0\n\r\n") },
+	{ "a bare LF at the end", PIPIT_REFUSAL_CHUNK, BYTES("0\r\n\n") },
+	{ "a bare CR at the end", PIPIT_REFUSAL_CHUNK, BYTES("0\r\n\rA") },
+	{ "a request in place of the end", PIPIT_REFUSAL_CHUNK, BYTES("0\r\n" LINE HOST "\r\n") },
+	{ "a trailer without a colon", PIPIT_REFUSAL_CHUNK, LAST("A") },
+	{ "a trailer without a name", PIPIT_REFUSAL_CHUNK, LAST(": b") },
+	{ "a space before a trailer's colon", PIPIT_REFUSAL_CHUNK, LAST("A : b") },
+	{ "a fold at the first trailer", PIPIT_REFUSAL_CHUNK, LAST(" A: b") },
+	{ "a fold at a later trailer", PIPIT_REFUSAL_CHUNK, LAST("A: b\r\n c") },
+	{ "a byte above ASCII in a trailer's name", PIPIT_REFUSAL_CHUNK, LAST("\xc3\x84: b") },
+	{ "a NUL in a trailer", PIPIT_REFUSAL_CHUNK, LAST("A: \0") },
+	{ "a DEL in a trailer", PIPIT_REFUSAL_CHUNK, LAST("A: \x7f") },
+	{ "a control byte in a trailer", PIPIT_REFUSAL_CHUNK, LAST("A: \x01") },
+	{ "a bare CR in a trailer", PIPIT_REFUSAL_CHUNK, LAST("A: b\rc") },
+	{ "a bare LF at a trailer's end", PIPIT_REFUSAL_CHUNK, LAST("A: b\nC: d") },
+	{ "a trailer above the limit", PIPIT_REFUSAL_TOO_MANY_FIELDS, LAST("A: b\r\nC: d\r\nE: f"),
 	    LIMITED(max_fields, 2) },
-	{ "a trailer field a byte above the limit", PIPIT_REASON_FIELD_TOO_LARGE, LAST("A: b\r\nA: 34567\r\nC: d"),
+	{ "a trailer field a byte above the limit", PIPIT_REFUSAL_FIELD_TOO_LARGE, LAST("A: b\r\nA: 34567\r\nC: d"),
 	    LIMITED(max_field_bytes, 7) },
-	{ "trailers larger than the limit", PIPIT_REASON_HEAD_TOO_LARGE, LAST("A: 3456789"),
+	{ "trailers larger than the limit", PIPIT_REFUSAL_HEAD_TOO_LARGE, LAST("A: 3456789"),
 	    LIMITED(max_head_bytes, sizeof "A: 345678\r\n" - 1) },
-	{ "several trailers larger than the limit", PIPIT_REASON_HEAD_TOO_LARGE, LAST("A: 1\r\nB: 2\r\nC: 3"),
+	{ "several trailers larger than the limit", PIPIT_REFUSAL_HEAD_TOO_LARGE, LAST("A: 1\r\nB: 2\r\nC: 3"),
 	    LIMITED(max_head_bytes, 12) },
 };
 
@@ -1655,7 +1656,7 @@ static void expect_misframed(const struct unframed *unframed, size_t i)
 {
 	ck_assert_msg(unframed->verdict == PIPIT_CHUNK_REJECT, "%s: verdict %d", unframed->idea, unframed->verdict);
 	ck_assert_msg(unframed->reason == misframed[i].reason, "%s: reason %s", unframed->idea,
-	    pipit_reason_entry(unframed->reason)->label);
+	    pipit_refusal_entry(unframed->reason)->label);
 }
 
 START_TEST(rejects_bad_chunks_however_they_arrive)
@@ -1717,7 +1718,7 @@ START_TEST(takes_extensions_up_to_a_few_kilobytes)
 		begin_chunked(&unframed, "too long an extension");
 		show_pieces(&unframed, bytes, length + 5, step, &no_limits);
 		ck_assert_int_eq(unframed.verdict, PIPIT_CHUNK_REJECT);
-		ck_assert_int_eq(unframed.reason, PIPIT_REASON_CHUNK);
+		ck_assert_int_eq(unframed.reason, PIPIT_REFUSAL_CHUNK);
 	}
 }
 END_TEST
@@ -1733,7 +1734,7 @@ START_TEST(counts_the_extensions_of_all_chunks_together)
 	begin_chunked(&unframed, "many extensions");
 	show_piece(&unframed, bytes, length, &no_limits);
 	ck_assert_int_eq(unframed.verdict, PIPIT_CHUNK_REJECT);
-	ck_assert_int_eq(unframed.reason, PIPIT_REASON_CHUNK);
+	ck_assert_int_eq(unframed.reason, PIPIT_REFUSAL_CHUNK);
 }
 END_TEST
 
@@ -1765,7 +1766,7 @@ START_TEST(takes_no_more_trailers_than_fields)
 	ck_assert_int_eq(unframed.verdict, PIPIT_CHUNK_MORE);
 	show_piece(&unframed, "A: b\r\n", 6, &limits);
 	ck_assert_int_eq(unframed.verdict, PIPIT_CHUNK_REJECT);
-	ck_assert_int_eq(unframed.reason, PIPIT_REASON_TOO_MANY_FIELDS);
+	ck_assert_int_eq(unframed.reason, PIPIT_REFUSAL_TOO_MANY_FIELDS);
 }
 END_TEST
 

@@ -23,7 +23,7 @@ static const struct pipit_guard_limits limits = {
 /* A message that is being read, as a connection would. */
 struct reading {
 	enum pipit_guard_verdict verdict; /* PASS: head and content are whole */
-	enum pipit_reason reason;
+	enum pipit_refusal reason;
 	bool has_head;
 	size_t checked;
 	size_t used; /* bytes of the message that need not be shown again */
@@ -32,7 +32,7 @@ struct reading {
 	struct pipit_guard_head head;
 };
 
-static void reject(struct reading *reading, enum pipit_reason reason)
+static void reject(struct reading *reading, enum pipit_refusal reason)
 {
 	reading->verdict = PIPIT_GUARD_REJECT;
 	reading->reason = reason;
@@ -55,7 +55,7 @@ static void read_head(struct reading *reading, const char *bytes, size_t length)
 	reading->has_head = true;
 	reading->used = consumed;
 	if (reading->head.framing == PIPIT_FRAMING_LENGTH && is_too_large(reading, reading->head.content_length))
-		reject(reading, PIPIT_REASON_BODY_TOO_LARGE);
+		reject(reading, PIPIT_REFUSAL_BODY_TOO_LARGE);
 	else if (reading->head.framing != PIPIT_FRAMING_NONE)
 		reading->verdict = PIPIT_GUARD_MORE;
 }
@@ -93,7 +93,7 @@ static void read_chunks(struct reading *reading, const char *bytes, size_t avail
 			reading->verdict = PIPIT_GUARD_PASS;
 		reading->content_bytes += data.length;
 		if (is_too_large(reading, reading->content_bytes))
-			reject(reading, PIPIT_REASON_BODY_TOO_LARGE);
+			reject(reading, PIPIT_REFUSAL_BODY_TOO_LARGE);
 	}
 }
 
@@ -130,8 +130,8 @@ static void expect_same(const struct vector *vector, const struct reading *whole
 	    (reading.verdict == PIPIT_GUARD_PASS && reading.used != whole->used))
 		ck_abort_msg(
 		    "%s: %zu bytes first, then %zu at a time: verdict %d (%s), %zu bytes used; whole: %d (%s), %zu",
-		    vector->name, first, step, reading.verdict, pipit_reason_entry(reading.reason)->label, reading.used,
-		    whole->verdict, pipit_reason_entry(whole->reason)->label, whole->used);
+		    vector->name, first, step, reading.verdict, pipit_refusal_entry(reading.reason)->label,
+		    reading.used, whole->verdict, pipit_refusal_entry(whole->reason)->label, whole->used);
 }
 
 static void expect_same_in_every_delivery(const struct vector *vector, const struct reading *whole)
@@ -148,7 +148,7 @@ START_TEST(passes_what_is_a_request_and_ends_where_it_ends)
 
 	judge(&whole, vector, vector->length, 1);
 	ck_assert_msg(whole.verdict == PIPIT_GUARD_PASS, "%s: verdict %d (%s)", vector->name, whole.verdict,
-	    pipit_reason_entry(whole.reason)->label);
+	    pipit_refusal_entry(whole.reason)->label);
 	ck_assert_msg(
 	    whole.used == vector->length, "%s: %zu of %zu bytes used", vector->name, whole.used, vector->length);
 	expect_same_in_every_delivery(vector, &whole);
@@ -162,8 +162,8 @@ START_TEST(rejects_what_is_none_with_the_status_of_its_name)
 
 	judge(&whole, vector, vector->length, 1);
 	ck_assert_msg(whole.verdict == PIPIT_GUARD_REJECT, "%s: verdict %d", vector->name, whole.verdict);
-	ck_assert_msg(pipit_reason_entry(whole.reason)->status == vector->status, "%s: rejected with %d (%s)",
-	    vector->name, pipit_reason_entry(whole.reason)->status, pipit_reason_entry(whole.reason)->label);
+	ck_assert_msg(pipit_refusal_entry(whole.reason)->status == vector->status, "%s: rejected with %d (%s)",
+	    vector->name, pipit_refusal_entry(whole.reason)->status, pipit_refusal_entry(whole.reason)->label);
 	expect_same_in_every_delivery(vector, &whole);
 }
 END_TEST

@@ -100,7 +100,7 @@ static enum pipit_files_result look_for(const char *path)
 	struct pipit_opened_file file;
 	enum pipit_files_result result = find(path, &file);
 	if (result == PIPIT_FILES_FOUND)
-		pipit_descriptor_release(file.descriptor);
+		pipit_shared_fd_release(file.descriptor);
 	return result;
 }
 
@@ -123,7 +123,7 @@ static void expect(const char *path, const char *content)
 	struct pipit_opened_file file;
 	ck_assert_msg(find(path, &file) == PIPIT_FILES_FOUND, "%s is not found", path);
 	ck_assert_str_eq(content_of(&file), content);
-	pipit_descriptor_release(file.descriptor);
+	pipit_shared_fd_release(file.descriptor);
 }
 
 static void expect_letters(const char *path, char letter, size_t length)
@@ -135,7 +135,7 @@ static void expect_letters(const char *path, char letter, size_t length)
 	content = content_of(&file);
 	for (size_t i = 0; i < length; i++)
 		ck_assert_int_eq(content[i], letter);
-	pipit_descriptor_release(file.descriptor);
+	pipit_shared_fd_release(file.descriptor);
 }
 
 static size_t open_descriptors(void)
@@ -171,8 +171,8 @@ START_TEST(gives_a_large_file_with_one_descriptor_for_all)
 	ck_assert_ptr_null(first.content);
 	ck_assert_ptr_eq(first.descriptor, second.descriptor);
 	ck_assert_uint_eq(open_descriptors(), before + 1);
-	pipit_descriptor_release(first.descriptor);
-	pipit_descriptor_release(second.descriptor);
+	pipit_shared_fd_release(first.descriptor);
+	pipit_shared_fd_release(second.descriptor);
 	expect_letters("/large", 'a', LARGE_BYTES);
 }
 END_TEST
@@ -189,7 +189,7 @@ START_TEST(keeps_the_bytes_up_to_a_limit)
 	make_long_file("file", 'x', lengths[_i].length);
 	ck_assert_int_eq(find("/file", &file), PIPIT_FILES_FOUND);
 	ck_assert_int_eq(file.content != NULL, lengths[_i].has_content);
-	pipit_descriptor_release(file.descriptor);
+	pipit_shared_fd_release(file.descriptor);
 	expect_letters("/file", 'x', lengths[_i].length);
 }
 END_TEST
@@ -220,14 +220,14 @@ START_TEST(tells_a_weak_tag_until_a_file_has_settled)
 		ck_assert_int_eq(find(paths[i], &file), PIPIT_FILES_FOUND);
 		ck_assert_mem_eq(file.etag, "W/\"", 3);
 		ck_assert(!pipit_opened_is_settled(&file));
-		pipit_descriptor_release(file.descriptor);
+		pipit_shared_fd_release(file.descriptor);
 	}
 	usleep(150000);
 	now_ms += 2000;
 	for (size_t i = 0; i < 2; i++) {
 		ck_assert_int_eq(find(paths[i], &file), PIPIT_FILES_FOUND);
 		ck_assert(pipit_opened_is_settled(&file));
-		pipit_descriptor_release(file.descriptor);
+		pipit_shared_fd_release(file.descriptor);
 	}
 }
 END_TEST
@@ -359,9 +359,9 @@ START_TEST(keeps_the_descriptor_of_a_file_that_has_not_changed)
 		now_ms += 1000;
 		ck_assert_int_eq(find("/large", &second), PIPIT_FILES_FOUND);
 		ck_assert_ptr_eq(first.descriptor, second.descriptor);
-		pipit_descriptor_release(second.descriptor);
+		pipit_shared_fd_release(second.descriptor);
 	}
-	pipit_descriptor_release(first.descriptor);
+	pipit_shared_fd_release(first.descriptor);
 }
 END_TEST
 
@@ -505,7 +505,7 @@ START_TEST(leaves_a_reply_its_descriptor_when_the_file_goes)
 	opened = NULL;
 	ck_assert_int_eq(pread(file.descriptor->fd, &letter, 1, LARGE_BYTES - 1), 1);
 	ck_assert_int_eq(letter, 'a');
-	pipit_descriptor_release(file.descriptor);
+	pipit_shared_fd_release(file.descriptor);
 }
 END_TEST
 
@@ -633,7 +633,7 @@ START_TEST(is_unavailable_when_replies_have_all_descriptors)
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	ck_assert_int_eq(results[0], PIPIT_FILES_UNAVAILABLE);
 	ck_assert_int_eq(results[1], PIPIT_FILES_UNAVAILABLE);
-	pipit_descriptor_release(file.descriptor);
+	pipit_shared_fd_release(file.descriptor);
 	expect("/small.html", "first");
 }
 END_TEST
@@ -704,7 +704,7 @@ START_TEST(is_never_more_than_a_second_behind)
 			for (int k = 0; k < VERSIONS; k++)
 				is_right |= past[which].letters[k] == content[0] &&
 					    (k == 0 || now_ms < past[which].until_ms[k] + 1000);
-			pipit_descriptor_release(file.descriptor);
+			pipit_shared_fd_release(file.descriptor);
 		} else {
 			is_right = past[which].letters[0] == '\0';
 		}

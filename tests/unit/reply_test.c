@@ -493,12 +493,12 @@ static void expect_value(const char *head, const char *name, const char *expecte
 
 /* Render a refusal and check its head, which is copied to `head` as a string; returns the content. */
 static struct pipit_slice refuse(
-    enum pipit_reason reason, bool is_head_request, bool html, char *head, size_t head_size)
+    enum pipit_refusal reason, bool is_head_request, bool html, char *head, size_t head_size)
 {
 	char *at = room(PIPIT_REPLY_HEAD_MAX + PIPIT_REPLY_PROBLEM_MAX), expected[128];
 	size_t content_bytes = SIZE_MAX, head_length, length;
 	const char *end;
-	int status = pipit_reason_entry(reason)->status;
+	int status = pipit_refusal_entry(reason)->status;
 
 	length = pipit_reply_refusal(at, reason, DATE, is_head_request, html, &content_bytes);
 	end = memmem(at, length, "\r\n\r\n", 4);
@@ -517,7 +517,7 @@ static struct pipit_slice refuse(
 
 START_TEST(refuses_with_one_right_length_and_a_problem_document)
 {
-	enum pipit_reason reason = (enum pipit_reason)_i;
+	enum pipit_refusal reason = (enum pipit_refusal)_i;
 	char head[1024];
 	struct pipit_slice content = refuse(reason, false, false, head, sizeof head);
 	cJSON *problem = parse_problem(content.data, content.length);
@@ -525,8 +525,8 @@ START_TEST(refuses_with_one_right_length_and_a_problem_document)
 	expect_value(head, "Content-Type", "application/problem+json");
 	ck_assert_uint_eq(strtoull(only_field(head, "Content-Length"), NULL, 10), content.length);
 	ck_assert_double_eq(cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(problem, "status")),
-	    pipit_reason_entry(reason)->status);
-	ck_assert_str_eq(text_of(problem, "detail"), pipit_reason_entry(reason)->detail);
+	    pipit_refusal_entry(reason)->status);
+	ck_assert_str_eq(text_of(problem, "detail"), pipit_refusal_entry(reason)->detail);
 	cJSON_Delete(problem);
 }
 END_TEST
@@ -534,7 +534,7 @@ END_TEST
 START_TEST(refuses_with_one_right_length_and_a_page)
 {
 	char head[1024];
-	struct pipit_slice content = refuse((enum pipit_reason)_i, false, true, head, sizeof head);
+	struct pipit_slice content = refuse((enum pipit_refusal)_i, false, true, head, sizeof head);
 
 	expect_value(head, "Content-Type", "text/html; charset=utf-8");
 	ck_assert_uint_eq(strtoull(only_field(head, "Content-Length"), NULL, 10), content.length);
@@ -546,10 +546,10 @@ END_TEST
 START_TEST(refuses_a_head_request_without_content)
 {
 	char head[1024], head_of_get[1024];
-	struct pipit_slice content = refuse((enum pipit_reason)_i, true, false, head, sizeof head);
+	struct pipit_slice content = refuse((enum pipit_refusal)_i, true, false, head, sizeof head);
 
 	ck_assert_uint_eq(content.length, 0);
-	refuse((enum pipit_reason)_i, false, false, head_of_get, sizeof head_of_get);
+	refuse((enum pipit_refusal)_i, false, false, head_of_get, sizeof head_of_get);
 	ck_assert_str_eq(head, head_of_get);
 }
 END_TEST
@@ -559,11 +559,11 @@ START_TEST(refuses_with_the_field_that_the_status_asks_for)
 {
 	char head[1024];
 
-	refuse(PIPIT_REASON_METHOD_REFUSED, false, false, head, sizeof head);
+	refuse(PIPIT_REFUSAL_METHOD_REFUSED, false, false, head, sizeof head);
 	only_field(head, "Allow");
-	refuse(PIPIT_REASON_TOO_MANY_CONNECTIONS, false, false, head, sizeof head);
+	refuse(PIPIT_REFUSAL_TOO_MANY_CONNECTIONS, false, false, head, sizeof head);
 	ck_assert_uint_gt(strtoull(only_field(head, "Retry-After"), NULL, 10), 0);
-	refuse(PIPIT_REASON_OUT_OF_MEMORY, false, false, head, sizeof head);
+	refuse(PIPIT_REFUSAL_OUT_OF_MEMORY, false, false, head, sizeof head);
 	ck_assert_uint_gt(strtoull(only_field(head, "Retry-After"), NULL, 10), 0);
 }
 END_TEST
@@ -743,9 +743,9 @@ static TCase *case_of_errors(void)
 	tcase_add_loop_test(tests, cuts_a_detail_that_does_not_fit_between_two_characters, 0, COUNT(pieces));
 	tcase_add_loop_test(tests, prefers_html_only_for_who_names_it_and_not_json, 0, COUNT(accepts));
 	tcase_add_test(tests, prefers_json_for_who_says_nothing);
-	tcase_add_loop_test(tests, refuses_with_one_right_length_and_a_problem_document, 1, PIPIT_REASON_COUNT);
-	tcase_add_loop_test(tests, refuses_with_one_right_length_and_a_page, 1, PIPIT_REASON_COUNT);
-	tcase_add_loop_test(tests, refuses_a_head_request_without_content, 1, PIPIT_REASON_COUNT);
+	tcase_add_loop_test(tests, refuses_with_one_right_length_and_a_problem_document, 1, PIPIT_REFUSAL_COUNT);
+	tcase_add_loop_test(tests, refuses_with_one_right_length_and_a_page, 1, PIPIT_REFUSAL_COUNT);
+	tcase_add_loop_test(tests, refuses_a_head_request_without_content, 1, PIPIT_REFUSAL_COUNT);
 	tcase_add_test(tests, refuses_with_the_field_that_the_status_asks_for);
 	return tests;
 }

@@ -185,8 +185,8 @@ START_TEST(sums_over_workers)
 	pipit_stats_add(workers[1], PIPIT_COUNT_SENT, 234);
 	pipit_stats_timeout(workers[0], PIPIT_PHASE_BODY);
 	pipit_stats_timeout(workers[1], PIPIT_PHASE_BODY);
-	pipit_stats_reject(workers[0], PIPIT_REASON_HOST);
-	pipit_stats_reject(workers[1], PIPIT_REASON_HOST);
+	pipit_stats_reject(workers[0], PIPIT_REFUSAL_HOST);
+	pipit_stats_reject(workers[1], PIPIT_REFUSAL_HOST);
 	char *page = render_format(false);
 	expect_line(page, "http_requests_total{method=\"GET\",route=\"/hello\",code=\"200\"} 2");
 	expect_line(page, "http_requests_total{method=\"GET\",route=\"/hello\",code=\"404\"} 1");
@@ -358,13 +358,13 @@ END_TEST
 
 START_TEST(shows_every_reason_but_none)
 {
-	pipit_stats_reject(workers[0], PIPIT_REASON_CHUNK);
+	pipit_stats_reject(workers[0], PIPIT_REFUSAL_CHUNK);
 	char *page = render_format(false);
-	for (int reason = 1; reason < PIPIT_REASON_COUNT; reason++) {
+	for (int reason = 1; reason < PIPIT_REFUSAL_COUNT; reason++) {
 		char series[128];
 		snprintf(series, sizeof(series), "http_rejected_total{reason=\"%s\"}",
-		    pipit_reason_entry((enum pipit_reason)reason)->label);
-		ck_assert_int_eq(value_of(page, series), reason == PIPIT_REASON_CHUNK ? 1 : 0);
+		    pipit_refusal_entry((enum pipit_refusal)reason)->label);
+		ck_assert_int_eq(value_of(page, series), reason == PIPIT_REFUSAL_CHUNK ? 1 : 0);
 	}
 	ck_assert_ptr_null(strstr(page, "reason=\"none\""));
 	free(page);
@@ -589,7 +589,7 @@ static void count_a_bit_of_everything(void)
 		for (size_t route = 0; route < ROUTE_COUNT; route++)
 			request(workers[i], route, PIPIT_GET, 200 + (int)route);
 		pipit_stats_move(workers[i], PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
-		pipit_stats_reject(workers[i], PIPIT_REASON_TARGET);
+		pipit_stats_reject(workers[i], PIPIT_REFUSAL_TARGET);
 		pipit_stats_timeout(workers[i], PIPIT_PHASE_HEAD);
 		pipit_stats_add(workers[i], PIPIT_COUNT_ACCEPTED, 1);
 	}

@@ -222,7 +222,7 @@ static void reply_with_file(
 	pipit_transport_reply(connection, status, bytes,
 	    &(struct pipit_transport_content){
 		.memory = content,
-		.file = file < 0 ? NULL : pipit_descriptor_new(file),
+		.file = file < 0 ? NULL : pipit_shared_fd_new(file),
 		.length = content.length + file_length,
 	    });
 }
@@ -475,12 +475,12 @@ static void on_finished(void *context, struct pipit_connection *connection, bool
 	free_visit(visit);
 }
 
-static void on_refused(void *context, struct pipit_connection *connection, enum pipit_reason reason,
+static void on_refused(void *context, struct pipit_connection *connection, enum pipit_refusal reason,
     struct pipit_slice line, size_t content_bytes)
 {
 	ck_assert_ptr_eq(context, journal);
 	ck_assert_uint_gt(content_bytes, 0);
-	note("refused:%s", pipit_reason_entry(reason)->label);
+	note("refused:%s", pipit_refusal_entry(reason)->label);
 	snprintf(refused_line, sizeof refused_line, "%.*s", (int)line.length, line.data);
 	if (pipit_connection_request(connection))
 		free_visit(visit_of(context, connection));

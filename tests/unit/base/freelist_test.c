@@ -14,20 +14,20 @@
 /* As the reserve does. */
 static void *recycled_malloc(size_t size)
 {
-	void *memory = pipit_recycle_take(size);
+	void *memory = pipit_freelist_take(size);
 	return memory ? memory : malloc(size);
 }
 
 static void recycled_free(void *memory)
 {
-	if (!pipit_recycle_keep(memory))
+	if (!pipit_freelist_keep(memory))
 		free(memory);
 }
 
-static size_t count_on(const struct pipit_recycle_shelf *shelf)
+static size_t count_on(const struct pipit_freelist *shelf)
 {
 	size_t count = 0;
-	for (struct pipit_recycle_block *at = shelf->first; at; at = at->next)
+	for (struct pipit_freelist_block *at = shelf->first; at; at = at->next)
 		count++;
 	return count;
 }
@@ -35,8 +35,8 @@ static size_t count_on(const struct pipit_recycle_shelf *shelf)
 static size_t count_kept(void)
 {
 	size_t count = 0;
-	for (size_t i = 0; i < PIPIT_RECYCLE_COUNT; i++)
-		count += count_on(&pipit_recycle_shelves[i]);
+	for (size_t i = 0; i < PIPIT_FREELIST_COUNT; i++)
+		count += count_on(&pipit_freelists[i]);
 	return count;
 }
 
@@ -44,15 +44,15 @@ START_TEST(gives_a_block_again_to_who_asks_for_as_much)
 {
 	for (size_t size = 1; size <= 1024; size++) {
 		void *memory = malloc(size);
-		if (!pipit_recycle_keep(memory)) {
-			ck_assert(!PIPIT_RECYCLES || malloc_usable_size(memory) < PIPIT_RECYCLE_FIRST_BYTES ||
+		if (!pipit_freelist_keep(memory)) {
+			ck_assert(!PIPIT_FREELIST_IS_USED || malloc_usable_size(memory) < PIPIT_FREELIST_FIRST_BYTES ||
 				  malloc_usable_size(memory) >=
-				      PIPIT_RECYCLE_FIRST_BYTES + PIPIT_RECYCLE_COUNT * PIPIT_RECYCLE_STEP);
+				      PIPIT_FREELIST_FIRST_BYTES + PIPIT_FREELIST_COUNT * PIPIT_FREELIST_STEP);
 			free(memory);
 			continue;
 		}
-		ck_assert_ptr_eq(pipit_recycle_take(size), memory);
-		ck_assert_ptr_null(pipit_recycle_take(size));
+		ck_assert_ptr_eq(pipit_freelist_take(size), memory);
+		ck_assert_ptr_null(pipit_freelist_take(size));
 		free(memory);
 	}
 }
@@ -63,14 +63,14 @@ START_TEST(never_gives_a_block_that_is_too_small)
 	for (size_t kept = 1; kept <= LARGEST; kept += 7) {
 		for (size_t asked = 0; asked <= LARGEST; asked += 11) {
 			void *memory = malloc(kept), *given;
-			if (!pipit_recycle_keep(memory)) {
+			if (!pipit_freelist_keep(memory)) {
 				free(memory);
 				break;
 			}
-			given = pipit_recycle_take(asked);
+			given = pipit_freelist_take(asked);
 			ck_assert(!given || malloc_usable_size(given) >= asked);
 			free(given);
-			pipit_recycle_clear();
+			pipit_freelist_clear();
 		}
 	}
 }
@@ -78,21 +78,21 @@ END_TEST
 
 START_TEST(keeps_no_more_than_it_may)
 {
-	void *blocks[3 * PIPIT_RECYCLE_BLOCKS_MAX];
+	void *blocks[3 * PIPIT_FREELIST_BLOCKS_MAX];
 	size_t fullest = 0;
 	for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
 		blocks[i] = malloc(100);
 	for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
 		recycled_free(blocks[i]);
 	/* malloc() may give a block that is a little larger than its neighbours, which belongs on the next shelf. */
-	for (size_t i = 0; i < PIPIT_RECYCLE_COUNT; i++) {
-		size_t count = count_on(&pipit_recycle_shelves[i]);
+	for (size_t i = 0; i < PIPIT_FREELIST_COUNT; i++) {
+		size_t count = count_on(&pipit_freelists[i]);
 		if (count > fullest)
 			fullest = count;
 	}
-	ck_assert_uint_eq(fullest, PIPIT_RECYCLES ? PIPIT_RECYCLE_BLOCKS_MAX : 0);
-	ck_assert_uint_lt(count_kept(), 2 * PIPIT_RECYCLE_BLOCKS_MAX);
-	pipit_recycle_clear();
+	ck_assert_uint_eq(fullest, PIPIT_FREELIST_IS_USED ? PIPIT_FREELIST_BLOCKS_MAX : 0);
+	ck_assert_uint_lt(count_kept(), 2 * PIPIT_FREELIST_BLOCKS_MAX);
+	pipit_freelist_clear();
 	ck_assert_uint_eq(count_kept(), 0);
 }
 END_TEST
@@ -100,11 +100,11 @@ END_TEST
 START_TEST(takes_nothing_and_huge_blocks_for_what_they_are)
 {
 	void *huge = malloc(1 << 20);
-	ck_assert(!pipit_recycle_keep(NULL));
-	ck_assert(!pipit_recycle_keep(huge));
+	ck_assert(!pipit_freelist_keep(NULL));
+	ck_assert(!pipit_freelist_keep(huge));
 	free(huge);
-	ck_assert_ptr_null(pipit_recycle_take(SIZE_MAX));
-	ck_assert_ptr_null(pipit_recycle_take(0));
+	ck_assert_ptr_null(pipit_freelist_take(SIZE_MAX));
+	ck_assert_ptr_null(pipit_freelist_take(0));
 }
 END_TEST
 
@@ -132,7 +132,7 @@ static void *juggle(void *mark)
 	}
 	for (at = 0; at < 64; at++)
 		recycled_free(hands[at]);
-	pipit_recycle_clear();
+	pipit_freelist_clear();
 	return (void *)wrong;
 }
 
@@ -151,11 +151,11 @@ END_TEST
 
 static void *fill_shelves(void *unused)
 {
-	void *blocks[PIPIT_RECYCLE_BLOCKS_MAX];
+	void *blocks[PIPIT_FREELIST_BLOCKS_MAX];
 	(void)unused;
-	for (size_t i = 0; i < PIPIT_RECYCLE_BLOCKS_MAX; i++)
+	for (size_t i = 0; i < PIPIT_FREELIST_BLOCKS_MAX; i++)
 		blocks[i] = malloc(1000);
-	for (size_t i = 0; i < PIPIT_RECYCLE_BLOCKS_MAX; i++)
+	for (size_t i = 0; i < PIPIT_FREELIST_BLOCKS_MAX; i++)
 		recycled_free(blocks[i]);
 	return NULL;
 }
@@ -178,7 +178,7 @@ int main(void)
 	Suite *suite = suite_create("recycle");
 	TCase *tcase = tcase_create("recycle");
 
-	tcase_add_checked_fixture(tcase, NULL, pipit_recycle_clear);
+	tcase_add_checked_fixture(tcase, NULL, pipit_freelist_clear);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, gives_a_block_again_to_who_asks_for_as_much);
 	tcase_add_test(tcase, never_gives_a_block_that_is_too_small);

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define COUNT 400
-#define BYTES (COUNT * PIPIT_RESERVE_BLOCK_BYTES)
+#define BYTES (COUNT * PIPIT_OOM_RESERVE_BLOCK_BYTES)
 #define THREADS 4
 #define ROUNDS 100000
 #define HELD 16
@@ -42,21 +42,21 @@ static void set_up(void)
 	if (!is_there)
 		ck_assert_int_eq(pipit_reserve_memory(BYTES), 0);
 	is_there = true;
-	pipit_reserve_set_heap(poor_malloc, poor_realloc);
+	pipit_oom_reserve_set_heap(poor_malloc, poor_realloc);
 	is_empty = true;
 }
 
 static void tear_down(void)
 {
 	is_empty = false;
-	ck_assert_uint_eq(pipit_reserve_blocks(), 0);
+	ck_assert_uint_eq(pipit_oom_reserve_blocks(), 0);
 }
 
 /* Every block that there is; returns how many. */
 static size_t take_all(void **blocks, size_t most)
 {
 	size_t count = 0;
-	while (count < most && (blocks[count] = pipit_reserve_malloc(PIPIT_RESERVE_BLOCK_BYTES)))
+	while (count < most && (blocks[count] = pipit_oom_reserve_malloc(PIPIT_OOM_RESERVE_BLOCK_BYTES)))
 		count++;
 	return count;
 }
@@ -64,7 +64,7 @@ static size_t take_all(void **blocks, size_t most)
 static void free_all(void **blocks, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		pipit_reserve_free(blocks[i]);
+		pipit_oom_reserve_free(blocks[i]);
 }
 
 static bool is_all(const char *bytes, char wanted, size_t length)
@@ -82,28 +82,28 @@ START_TEST(nothing_is_taken_from_it_while_the_heap_has_memory)
 {
 	void *memory;
 	is_empty = false;
-	memory = pipit_reserve_malloc(16);
-	memory = pipit_reserve_realloc(memory, 32);
+	memory = pipit_oom_reserve_malloc(16);
+	memory = pipit_oom_reserve_realloc(memory, 32);
 	ck_assert_ptr_nonnull(memory);
-	ck_assert_uint_eq(pipit_reserve_blocks(), 0);
-	pipit_reserve_free(memory);
-	pipit_reserve_free(NULL);
-	ck_assert_ptr_null(pipit_reserve_realloc(pipit_reserve_malloc(16), 0));
+	ck_assert_uint_eq(pipit_oom_reserve_blocks(), 0);
+	pipit_oom_reserve_free(memory);
+	pipit_oom_reserve_free(NULL);
+	ck_assert_ptr_null(pipit_oom_reserve_realloc(pipit_oom_reserve_malloc(16), 0));
 }
 END_TEST
 
 START_TEST(a_small_request_is_met_without_the_heap_and_a_larger_one_is_not)
 {
-	static const size_t small[] = { 0, 1, 16, 40, PIPIT_RESERVE_BLOCK_BYTES };
+	static const size_t small[] = { 0, 1, 16, 40, PIPIT_OOM_RESERVE_BLOCK_BYTES };
 	for (size_t i = 0; i < sizeof small / sizeof *small; i++) {
-		void *block = pipit_reserve_malloc(small[i]);
+		void *block = pipit_oom_reserve_malloc(small[i]);
 		ck_assert_ptr_nonnull(block);
-		ck_assert_uint_eq(pipit_reserve_blocks(), 1);
-		pipit_reserve_free(block);
+		ck_assert_uint_eq(pipit_oom_reserve_blocks(), 1);
+		pipit_oom_reserve_free(block);
 	}
-	ck_assert_ptr_null(pipit_reserve_malloc(PIPIT_RESERVE_BLOCK_BYTES + 1));
-	ck_assert_ptr_null(pipit_reserve_malloc(SIZE_MAX));
-	ck_assert_ptr_null(pipit_reserve_realloc(NULL, PIPIT_RESERVE_BLOCK_BYTES + 1));
+	ck_assert_ptr_null(pipit_oom_reserve_malloc(PIPIT_OOM_RESERVE_BLOCK_BYTES + 1));
+	ck_assert_ptr_null(pipit_oom_reserve_malloc(SIZE_MAX));
+	ck_assert_ptr_null(pipit_oom_reserve_realloc(NULL, PIPIT_OOM_RESERVE_BLOCK_BYTES + 1));
 }
 END_TEST
 
@@ -111,13 +111,13 @@ START_TEST(blocks_are_aligned_apart_from_each_other_and_as_many_as_were_asked_fo
 {
 	void *blocks[COUNT + 1];
 	ck_assert_uint_eq(take_all(blocks, COUNT + 1), COUNT);
-	ck_assert_uint_eq(pipit_reserve_blocks(), COUNT);
+	ck_assert_uint_eq(pipit_oom_reserve_blocks(), COUNT);
 	for (size_t i = 0; i < COUNT; i++) {
 		ck_assert_uint_eq((uintptr_t)blocks[i] % _Alignof(max_align_t), 0);
-		memset(blocks[i], (int)(i % 251), PIPIT_RESERVE_BLOCK_BYTES);
+		memset(blocks[i], (int)(i % 251), PIPIT_OOM_RESERVE_BLOCK_BYTES);
 	}
 	for (size_t i = 0; i < COUNT; i++)
-		ck_assert(is_all(blocks[i], (char)(i % 251), PIPIT_RESERVE_BLOCK_BYTES));
+		ck_assert(is_all(blocks[i], (char)(i % 251), PIPIT_OOM_RESERVE_BLOCK_BYTES));
 	free_all(blocks, COUNT);
 }
 END_TEST
@@ -126,12 +126,12 @@ START_TEST(an_exhausted_reserve_gives_nothing_until_a_block_comes_back)
 {
 	void *blocks[COUNT];
 	ck_assert_uint_eq(take_all(blocks, COUNT), COUNT);
-	ck_assert_ptr_null(pipit_reserve_malloc(1));
-	ck_assert_ptr_null(pipit_reserve_realloc(NULL, 1));
-	pipit_reserve_free(blocks[COUNT / 2]);
-	blocks[COUNT / 2] = pipit_reserve_malloc(1);
+	ck_assert_ptr_null(pipit_oom_reserve_malloc(1));
+	ck_assert_ptr_null(pipit_oom_reserve_realloc(NULL, 1));
+	pipit_oom_reserve_free(blocks[COUNT / 2]);
+	blocks[COUNT / 2] = pipit_oom_reserve_malloc(1);
 	ck_assert_ptr_nonnull(blocks[COUNT / 2]);
-	ck_assert_ptr_null(pipit_reserve_malloc(1));
+	ck_assert_ptr_null(pipit_oom_reserve_malloc(1));
 	free_all(blocks, COUNT);
 }
 END_TEST
@@ -140,12 +140,12 @@ START_TEST(it_is_low_while_more_than_a_quarter_is_in_use)
 {
 	void *blocks[COUNT];
 	for (size_t i = 0; i < COUNT; i++) {
-		ck_assert_int_eq(pipit_reserve_is_low(), i > COUNT / 4);
-		blocks[i] = pipit_reserve_malloc(1);
+		ck_assert_int_eq(pipit_oom_reserve_is_low(), i > COUNT / 4);
+		blocks[i] = pipit_oom_reserve_malloc(1);
 	}
 	for (size_t i = COUNT; i-- > 0;) {
-		pipit_reserve_free(blocks[i]);
-		ck_assert_int_eq(pipit_reserve_is_low(), i > COUNT / 4);
+		pipit_oom_reserve_free(blocks[i]);
+		ck_assert_int_eq(pipit_oom_reserve_is_low(), i > COUNT / 4);
 	}
 }
 END_TEST
@@ -157,48 +157,48 @@ START_TEST(blocks_come_back_in_any_order)
 	for (size_t round = 0; round < sizeof strides / sizeof *strides; round++) {
 		ck_assert_uint_eq(take_all(blocks, COUNT), COUNT);
 		for (size_t i = 0, at = 0; i < COUNT; i++, at = (at + strides[round]) % COUNT)
-			pipit_reserve_free(blocks[at]);
-		ck_assert_uint_eq(pipit_reserve_blocks(), 0);
+			pipit_oom_reserve_free(blocks[at]);
+		ck_assert_uint_eq(pipit_oom_reserve_blocks(), 0);
 	}
 }
 END_TEST
 
 START_TEST(a_block_grows_into_the_heap_when_that_has_memory_again)
 {
-	char *block = pipit_reserve_malloc(24), *moved;
-	memset(block, 'x', PIPIT_RESERVE_BLOCK_BYTES);
-	ck_assert_ptr_eq(pipit_reserve_realloc(block, PIPIT_RESERVE_BLOCK_BYTES), block);
-	ck_assert_ptr_null(pipit_reserve_realloc(block, 1000));
-	ck_assert(is_all(block, 'x', PIPIT_RESERVE_BLOCK_BYTES));
+	char *block = pipit_oom_reserve_malloc(24), *moved;
+	memset(block, 'x', PIPIT_OOM_RESERVE_BLOCK_BYTES);
+	ck_assert_ptr_eq(pipit_oom_reserve_realloc(block, PIPIT_OOM_RESERVE_BLOCK_BYTES), block);
+	ck_assert_ptr_null(pipit_oom_reserve_realloc(block, 1000));
+	ck_assert(is_all(block, 'x', PIPIT_OOM_RESERVE_BLOCK_BYTES));
 	is_empty = false;
-	moved = pipit_reserve_realloc(block, 1000);
+	moved = pipit_oom_reserve_realloc(block, 1000);
 	ck_assert_ptr_nonnull(moved);
-	ck_assert(is_all(moved, 'x', PIPIT_RESERVE_BLOCK_BYTES));
+	ck_assert(is_all(moved, 'x', PIPIT_OOM_RESERVE_BLOCK_BYTES));
 	memset(moved, 'y', 1000);
-	pipit_reserve_free(moved);
+	pipit_oom_reserve_free(moved);
 	/* The next that is freed takes its place. */
-	pipit_reserve_free(pipit_reserve_malloc(PIPIT_RESERVE_BLOCK_BYTES));
+	pipit_oom_reserve_free(pipit_oom_reserve_malloc(PIPIT_OOM_RESERVE_BLOCK_BYTES));
 }
 END_TEST
 
 START_TEST(memory_of_the_heap_moves_into_a_block_when_the_heap_cannot_resize_it)
 {
-	static const size_t before[] = { 1, 16, 40, 500 }, after[] = { 1, 33, PIPIT_RESERVE_BLOCK_BYTES };
+	static const size_t before[] = { 1, 16, 40, 500 }, after[] = { 1, 33, PIPIT_OOM_RESERVE_BLOCK_BYTES };
 	for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
 		for (size_t j = 0; j < sizeof after / sizeof *after; j++) {
 			char *memory, *moved;
 			bool is_large_enough;
 			is_empty = false;
-			memory = pipit_reserve_malloc(before[i]);
+			memory = pipit_oom_reserve_malloc(before[i]);
 			memset(memory, 'x', before[i]);
 			is_empty = true;
-			ck_assert_ptr_null(pipit_reserve_realloc(memory, 1000));
+			ck_assert_ptr_null(pipit_oom_reserve_realloc(memory, 1000));
 			is_large_enough = malloc_usable_size(memory) >= after[j];
-			moved = pipit_reserve_realloc(memory, after[j]);
+			moved = pipit_oom_reserve_realloc(memory, after[j]);
 			ck_assert_ptr_nonnull(moved);
-			ck_assert_uint_eq(pipit_reserve_blocks(), is_large_enough ? 0 : 1);
+			ck_assert_uint_eq(pipit_oom_reserve_blocks(), is_large_enough ? 0 : 1);
 			ck_assert(is_all(moved, 'x', before[i] < after[j] ? before[i] : after[j]));
-			pipit_reserve_free(moved);
+			pipit_oom_reserve_free(moved);
 		}
 	}
 }
@@ -208,15 +208,15 @@ START_TEST(a_block_that_a_program_frees_itself_is_replaced)
 {
 	void *blocks[COUNT];
 	ck_assert_uint_eq(take_all(blocks, COUNT), COUNT);
-	ck_assert(pipit_reserve_is_low());
+	ck_assert(pipit_oom_reserve_is_low());
 	/* What evhttp_uridecode() returned, for example. */
 	for (size_t i = 0; i < COUNT; i++)
 		free(blocks[i]);
-	ck_assert(pipit_reserve_is_low());
+	ck_assert(pipit_oom_reserve_is_low());
 	is_empty = false;
-	ck_assert(!pipit_reserve_is_low());
-	while (pipit_reserve_blocks() > 0)
-		pipit_reserve_free(malloc(PIPIT_RESERVE_BLOCK_BYTES));
+	ck_assert(!pipit_oom_reserve_is_low());
+	while (pipit_oom_reserve_blocks() > 0)
+		pipit_oom_reserve_free(malloc(PIPIT_OOM_RESERVE_BLOCK_BYTES));
 	is_empty = true;
 	ck_assert_uint_eq(take_all(blocks, COUNT), COUNT);
 	free_all(blocks, COUNT);
@@ -239,7 +239,7 @@ START_TEST(libevent_takes_from_it)
 	/* What holds bytes is too large, a callback's entry is not. */
 	ck_assert_int_ne(evbuffer_add(buffer, "x", 1), 0);
 	ck_assert_ptr_nonnull(evbuffer_add_cb(buffer, NULL, NULL));
-	ck_assert_uint_eq(pipit_reserve_blocks(), 1);
+	ck_assert_uint_eq(pipit_oom_reserve_blocks(), 1);
 	evbuffer_free(buffer);
 }
 END_TEST
@@ -255,15 +255,15 @@ static void *take_and_give_back(void *arg)
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		char **one = &held[(i * 7 + (unsigned)letter) % HELD];
 		if (*one)
-			torn += !is_all(*one, letter, PIPIT_RESERVE_BLOCK_BYTES);
-		pipit_reserve_free(*one);
-		*one = pipit_reserve_malloc(PIPIT_RESERVE_BLOCK_BYTES);
+			torn += !is_all(*one, letter, PIPIT_OOM_RESERVE_BLOCK_BYTES);
+		pipit_oom_reserve_free(*one);
+		*one = pipit_oom_reserve_malloc(PIPIT_OOM_RESERVE_BLOCK_BYTES);
 		torn += !*one;
 		if (*one)
-			memset(*one, letter, PIPIT_RESERVE_BLOCK_BYTES);
+			memset(*one, letter, PIPIT_OOM_RESERVE_BLOCK_BYTES);
 	}
 	for (unsigned i = 0; i < HELD; i++)
-		pipit_reserve_free(held[i]);
+		pipit_oom_reserve_free(held[i]);
 	return (void *)torn; /* NOLINT(performance-no-int-to-ptr) */
 }
 
@@ -287,17 +287,17 @@ END_TEST
 
 START_TEST(without_a_reserve_nothing_is_given_and_nothing_is_low)
 {
-	pipit_reserve_set_heap(poor_malloc, poor_realloc);
+	pipit_oom_reserve_set_heap(poor_malloc, poor_realloc);
 	is_empty = true;
-	ck_assert_ptr_null(pipit_reserve_malloc(1));
-	ck_assert_ptr_null(pipit_reserve_realloc(NULL, 1));
-	ck_assert(!pipit_reserve_is_low());
+	ck_assert_ptr_null(pipit_oom_reserve_malloc(1));
+	ck_assert_ptr_null(pipit_oom_reserve_realloc(NULL, 1));
+	ck_assert(!pipit_oom_reserve_is_low());
 	ck_assert_int_eq(pipit_reserve_memory(0), -EINVAL);
-	ck_assert_int_eq(pipit_reserve_memory(PIPIT_RESERVE_BLOCK_BYTES - 1), -EINVAL);
+	ck_assert_int_eq(pipit_reserve_memory(PIPIT_OOM_RESERVE_BLOCK_BYTES - 1), -EINVAL);
 	ck_assert_int_eq(pipit_reserve_memory(BYTES), -ENOMEM);
-	ck_assert(!pipit_reserve_is_low());
+	ck_assert(!pipit_oom_reserve_is_low());
 	is_empty = false;
-	pipit_reserve_free(pipit_reserve_malloc(1));
+	pipit_oom_reserve_free(pipit_oom_reserve_malloc(1));
 }
 END_TEST
 

@@ -20,7 +20,7 @@ static int has_status(int status)
 
 START_TEST(has_a_label_in_snake_case)
 {
-	const char *label = pipit_reason_entry((enum pipit_reason)_i)->label;
+	const char *label = pipit_refusal_entry((enum pipit_refusal)_i)->label;
 
 	ck_assert_ptr_nonnull(label);
 	ck_assert_msg(islower((unsigned char)label[0]), "%s", label);
@@ -32,18 +32,18 @@ END_TEST
 
 START_TEST(has_a_label_that_no_other_reason_has)
 {
-	const char *label = pipit_reason_entry((enum pipit_reason)_i)->label;
+	const char *label = pipit_refusal_entry((enum pipit_refusal)_i)->label;
 
-	for (int other = 0; other < PIPIT_REASON_COUNT; other++) {
+	for (int other = 0; other < PIPIT_REFUSAL_COUNT; other++) {
 		if (other != _i)
-			ck_assert_str_ne(pipit_reason_entry((enum pipit_reason)other)->label, label);
+			ck_assert_str_ne(pipit_refusal_entry((enum pipit_refusal)other)->label, label);
 	}
 }
 END_TEST
 
 START_TEST(has_a_status_that_a_refusal_may_have)
 {
-	const struct pipit_reason_entry *entry = pipit_reason_entry((enum pipit_reason)_i);
+	const struct pipit_refusal_entry *entry = pipit_refusal_entry((enum pipit_refusal)_i);
 
 	ck_assert_msg(has_status(entry->status), "%s: %d", entry->label, entry->status);
 }
@@ -51,7 +51,7 @@ END_TEST
 
 START_TEST(has_one_printable_sentence_that_ends_with_a_full_stop)
 {
-	const char *detail = pipit_reason_entry((enum pipit_reason)_i)->detail;
+	const char *detail = pipit_refusal_entry((enum pipit_refusal)_i)->detail;
 	size_t length;
 
 	ck_assert_ptr_nonnull(detail);
@@ -66,7 +66,7 @@ END_TEST
 
 START_TEST(has_nothing_to_say_when_there_is_no_reason)
 {
-	const struct pipit_reason_entry *entry = pipit_reason_entry(PIPIT_REASON_NONE);
+	const struct pipit_refusal_entry *entry = pipit_refusal_entry(PIPIT_REFUSAL_NONE);
 
 	ck_assert_int_eq(entry->status, 0);
 	ck_assert_str_eq(entry->label, "none");
@@ -76,35 +76,35 @@ END_TEST
 
 /* Statuses that an RFC prescribes. */
 static const struct {
-	enum pipit_reason reason;
+	enum pipit_refusal reason;
 	int status;
 } prescribed[] = {
-	{ PIPIT_REASON_REQUEST_LINE, 400 },         /* RFC 9112 §3 */
-	{ PIPIT_REASON_METHOD_UNKNOWN, 501 },       /* RFC 9110 §9.1 */
-	{ PIPIT_REASON_METHOD_REFUSED, 405 },       /* RFC 9110 §9.1 */
-	{ PIPIT_REASON_TARGET, 400 },               /* RFC 9112 §3.2 */
-	{ PIPIT_REASON_TARGET_TOO_LONG, 414 },      /* RFC 9112 §3 */
-	{ PIPIT_REASON_VERSION, 505 },              /* RFC 9110 §15.6.6 */
-	{ PIPIT_REASON_FIELD_LINE, 400 },           /* RFC 9112 §5.1 */
-	{ PIPIT_REASON_FIELD_FOLDED, 400 },         /* RFC 9112 §5.2 */
-	{ PIPIT_REASON_HEAD_TOO_LARGE, 431 },       /* RFC 6585 §5 */
-	{ PIPIT_REASON_TOO_MANY_FIELDS, 431 },      /* RFC 6585 §5 */
-	{ PIPIT_REASON_HOST, 400 },                 /* RFC 9112 §3.2 */
-	{ PIPIT_REASON_EXPECTATION, 417 },          /* RFC 9110 §10.1.1 */
-	{ PIPIT_REASON_CONTENT_LENGTH, 400 },       /* RFC 9112 §6.3 */
-	{ PIPIT_REASON_LENGTH_AND_CODING, 400 },    /* RFC 9112 §6.3 */
-	{ PIPIT_REASON_CHUNK, 400 },                /* RFC 9112 §7.1 */
-	{ PIPIT_REASON_BODY_TOO_LARGE, 413 },       /* RFC 9110 §15.5.14 */
-	{ PIPIT_REASON_HEAD_TIMEOUT, 408 },         /* RFC 9110 §15.5.9 */
-	{ PIPIT_REASON_BODY_TIMEOUT, 408 },         /* RFC 9110 §15.5.9 */
-	{ PIPIT_REASON_TOO_MANY_CONNECTIONS, 503 }, /* RFC 9110 §15.6.4 */
-	{ PIPIT_REASON_OUT_OF_MEMORY, 503 },        /* RFC 9110 §15.6.4 */
-	{ PIPIT_REASON_EVHTTP, 500 },               /* RFC 9110 §15.6.1 */
+	{ PIPIT_REFUSAL_REQUEST_LINE, 400 },         /* RFC 9112 §3 */
+	{ PIPIT_REFUSAL_METHOD_UNKNOWN, 501 },       /* RFC 9110 §9.1 */
+	{ PIPIT_REFUSAL_METHOD_REFUSED, 405 },       /* RFC 9110 §9.1 */
+	{ PIPIT_REFUSAL_TARGET, 400 },               /* RFC 9112 §3.2 */
+	{ PIPIT_REFUSAL_TARGET_TOO_LONG, 414 },      /* RFC 9112 §3 */
+	{ PIPIT_REFUSAL_VERSION, 505 },              /* RFC 9110 §15.6.6 */
+	{ PIPIT_REFUSAL_FIELD_LINE, 400 },           /* RFC 9112 §5.1 */
+	{ PIPIT_REFUSAL_FIELD_FOLDED, 400 },         /* RFC 9112 §5.2 */
+	{ PIPIT_REFUSAL_HEAD_TOO_LARGE, 431 },       /* RFC 6585 §5 */
+	{ PIPIT_REFUSAL_TOO_MANY_FIELDS, 431 },      /* RFC 6585 §5 */
+	{ PIPIT_REFUSAL_HOST, 400 },                 /* RFC 9112 §3.2 */
+	{ PIPIT_REFUSAL_EXPECTATION, 417 },          /* RFC 9110 §10.1.1 */
+	{ PIPIT_REFUSAL_CONTENT_LENGTH, 400 },       /* RFC 9112 §6.3 */
+	{ PIPIT_REFUSAL_LENGTH_AND_CODING, 400 },    /* RFC 9112 §6.3 */
+	{ PIPIT_REFUSAL_CHUNK, 400 },                /* RFC 9112 §7.1 */
+	{ PIPIT_REFUSAL_BODY_TOO_LARGE, 413 },       /* RFC 9110 §15.5.14 */
+	{ PIPIT_REFUSAL_HEAD_TIMEOUT, 408 },         /* RFC 9110 §15.5.9 */
+	{ PIPIT_REFUSAL_BODY_TIMEOUT, 408 },         /* RFC 9110 §15.5.9 */
+	{ PIPIT_REFUSAL_TOO_MANY_CONNECTIONS, 503 }, /* RFC 9110 §15.6.4 */
+	{ PIPIT_REFUSAL_OUT_OF_MEMORY, 503 },        /* RFC 9110 §15.6.4 */
+	{ PIPIT_REFUSAL_EVHTTP, 500 },               /* RFC 9110 §15.6.1 */
 };
 
 START_TEST(has_the_status_that_the_rfc_prescribes)
 {
-	const struct pipit_reason_entry *entry = pipit_reason_entry(prescribed[_i].reason);
+	const struct pipit_refusal_entry *entry = pipit_refusal_entry(prescribed[_i].reason);
 
 	ck_assert_msg(entry->status == prescribed[_i].status, "%s: %d", entry->label, entry->status);
 }
@@ -115,10 +115,10 @@ int main(void)
 	Suite *suite = suite_create("reason");
 	TCase *tests = tcase_create("reason");
 
-	tcase_add_loop_test(tests, has_a_label_in_snake_case, 0, PIPIT_REASON_COUNT);
-	tcase_add_loop_test(tests, has_a_label_that_no_other_reason_has, 0, PIPIT_REASON_COUNT);
-	tcase_add_loop_test(tests, has_a_status_that_a_refusal_may_have, 1, PIPIT_REASON_COUNT);
-	tcase_add_loop_test(tests, has_one_printable_sentence_that_ends_with_a_full_stop, 1, PIPIT_REASON_COUNT);
+	tcase_add_loop_test(tests, has_a_label_in_snake_case, 0, PIPIT_REFUSAL_COUNT);
+	tcase_add_loop_test(tests, has_a_label_that_no_other_reason_has, 0, PIPIT_REFUSAL_COUNT);
+	tcase_add_loop_test(tests, has_a_status_that_a_refusal_may_have, 1, PIPIT_REFUSAL_COUNT);
+	tcase_add_loop_test(tests, has_one_printable_sentence_that_ends_with_a_full_stop, 1, PIPIT_REFUSAL_COUNT);
 	tcase_add_test(tests, has_nothing_to_say_when_there_is_no_reason);
 	tcase_add_loop_test(tests, has_the_status_that_the_rfc_prescribes, 0, sizeof prescribed / sizeof *prescribed);
 	suite_add_tcase(suite, tests);

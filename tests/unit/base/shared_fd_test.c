@@ -22,11 +22,11 @@ static bool is_open(int fd)
 START_TEST(closes_when_the_only_holder_lets_go)
 {
 	int fd = open_something();
-	struct pipit_descriptor *descriptor = pipit_descriptor_new(fd);
+	struct pipit_shared_fd *descriptor = pipit_shared_fd_new(fd);
 	ck_assert_ptr_nonnull(descriptor);
 	ck_assert_int_eq(descriptor->fd, fd);
 	ck_assert(is_open(fd));
-	pipit_descriptor_release(descriptor);
+	pipit_shared_fd_release(descriptor);
 	ck_assert(!is_open(fd));
 }
 END_TEST
@@ -34,22 +34,22 @@ END_TEST
 START_TEST(stays_open_until_the_last_of_many_lets_go)
 {
 	int fd = open_something();
-	struct pipit_descriptor *descriptor = pipit_descriptor_new(fd);
+	struct pipit_shared_fd *descriptor = pipit_shared_fd_new(fd);
 	ck_assert_ptr_nonnull(descriptor);
 	for (int i = 0; i < 1000; i++)
-		ck_assert_ptr_eq(pipit_descriptor_hold(descriptor), descriptor);
+		ck_assert_ptr_eq(pipit_shared_fd_hold(descriptor), descriptor);
 	for (int i = 0; i < 1000; i++) {
-		pipit_descriptor_release(descriptor);
+		pipit_shared_fd_release(descriptor);
 		ck_assert(is_open(fd));
 	}
-	pipit_descriptor_release(descriptor);
+	pipit_shared_fd_release(descriptor);
 	ck_assert(!is_open(fd));
 }
 END_TEST
 
 START_TEST(releases_nothing_harmlessly)
 {
-	pipit_descriptor_release(NULL);
+	pipit_shared_fd_release(NULL);
 }
 END_TEST
 
