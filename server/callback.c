@@ -2,10 +2,10 @@
 /* What evhttp callbacks may ask of pipit: strict JSON, and problem documents. The contracts are in pipit.h. */
 #include "pipit.h"
 
-#include "content_type.h"
+#include "http/content_type.h"
+#include "http/response_head.h"
 #include "json.h"
 #include "problem.h"
-#include "reply.h"
 #include "server.h"
 
 #include <errno.h>

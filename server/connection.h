@@ -7,9 +7,9 @@
 #define PIPIT_CONNECTION_H
 
 #include "base/shared_fd.h"
-#include "guard.h"
 #include "hooks.h"
 #include "house.h"
+#include "http/guard.h"
 #include "pipit.h"
 #include "stats.h"
 

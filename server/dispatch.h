@@ -7,8 +7,8 @@
 #define PIPIT_DISPATCH_H
 
 #include "base/log.h"
+#include "http/router.h"
 #include "request.h"
-#include "router.h"
 #include "stats.h"
 #include "transport.h"
 

@@ -5,8 +5,8 @@
 #include "base/bytes.h"
 #include "base/oom_reserve.h"
 #include "evhttp_link.h"
+#include "http/response_head.h"
 #include "output.h"
-#include "reply.h"
 
 #include <errno.h>
 #include <event2/buffer.h>

@@ -11,7 +11,7 @@
 #define PIPIT_FILES_H
 
 #include "base/slice.h"
-#include "media.h"
+#include "http/media_types.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -43,7 +43,7 @@ struct pipit_file {
 	int fd;                   /* the caller's to close */
 	uint64_t size;            /* bytes */
 	time_t modified;          /* st_mtime, seconds */
-	const char *content_type; /* by the file name's ending, see media.h */
+	const char *content_type; /* by the file name's ending, see media_types.h */
 	struct pipit_files_version version;
 	bool is_index; /* it is index.html, and the path that of its directory */
 };

@@ -8,7 +8,7 @@
 
 #include "base/refusal.h"
 #include "base/slice.h"
-#include "guard.h"
+#include "http/guard.h"
 
 struct evhttp_request;
 struct pipit_connection;

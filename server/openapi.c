@@ -4,10 +4,10 @@
 
 #include "base/slice.h"
 #include "document.h"
+#include "http/response_head.h"
 #include "json.h"
 #include "pipit.h"
 #include "printer.h"
-#include "reply.h"
 #include "representation.h"
 #include "request.h"
 

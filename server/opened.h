@@ -14,7 +14,7 @@
 
 #include "base/shared_fd.h"
 #include "files.h"
-#include "reply.h"
+#include "http/response_head.h"
 
 /* Remembered at most, by one worker. */
 #define PIPIT_OPENED_FILES_MAX 256
@@ -33,7 +33,7 @@ struct pipit_opened; /* the files of one worker */
 struct pipit_opened_file {
 	uint64_t size;                      /* bytes */
 	time_t modified;                    /* seconds */
-	const char *content_type;           /* see media.h */
+	const char *content_type;           /* see media_types.h */
 	bool is_compressible;               /* content of that type is */
 	const char *content;                /* its bytes, until the next call; NULL: they are in `descriptor` */
 	struct pipit_shared_fd *descriptor; /* held for the caller; NULL when there is `content` */

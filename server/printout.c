@@ -3,8 +3,8 @@
 #include "printout.h"
 
 #include "base/log.h"
+#include "http/response_head.h"
 #include "printer.h"
-#include "reply.h"
 #include "request.h"
 #include "streaming.h"
 

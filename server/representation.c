@@ -3,10 +3,10 @@
 #include "representation.h"
 
 #include "base/bytes.h"
-#include "conditions.h"
+#include "http/preconditions.h"
+#include "http/ranges.h"
+#include "http/response_head.h"
 #include "output.h"
-#include "ranges.h"
-#include "reply.h"
 
 #include <stdio.h>
 #include <stdlib.h>

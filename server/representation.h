@@ -6,7 +6,7 @@
 #ifndef PIPIT_REPRESENTATION_H
 #define PIPIT_REPRESENTATION_H
 
-#include "codings.h"
+#include "http/content_coding.h"
 #include "request.h"
 
 #define PIPIT_REPRESENTATION_ETAG_SIZE 96

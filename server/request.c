@@ -2,13 +2,13 @@
 /* See request.h; the contracts of the public functions are in pipit.h. */
 #include "request.h"
 
-#include "accept.h"
 #include "base/log.h"
-#include "content_type.h"
+#include "http/accept_header.h"
+#include "http/content_type.h"
+#include "http/response_head.h"
 #include "json.h"
 #include "printer.h"
 #include "problem.h"
-#include "reply.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

@@ -10,10 +10,10 @@
 
 #include "base/shared_fd.h"
 #include "compressed.h"
-#include "guard.h"
+#include "http/guard.h"
+#include "http/router.h"
 #include "opened.h"
 #include "pipit.h"
-#include "router.h"
 #include "streaming.h"
 #include "transport.h"
 

@@ -2,7 +2,7 @@
 /* See resource.h. Reads are answered at once; a change is handed to the store, whose thread hands the outcome back to the worker. */
 #include "resource.h"
 
-#include "codings.h"
+#include "http/content_coding.h"
 #include "pointer.h"
 #include "representation.h"
 #include "request.h"

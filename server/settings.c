@@ -3,8 +3,8 @@
 #include "settings.h"
 
 #include "base/log.h"
-#include "conditions.h"
 #include "durable.h"
+#include "http/preconditions.h"
 #include "json.h"
 #include "patch.h"
 #include "pointer.h"

@@ -12,7 +12,7 @@
 #define PIPIT_SETTINGS_H
 
 #include "document.h"
-#include "guard.h"
+#include "http/guard.h"
 #include "pipit.h"
 
 enum pipit_settings_verb {

@@ -4,15 +4,15 @@
  * sent when there is none. What HTTP asks about the file is left to representation.c. The contract is in pipit.h
  * (pipit_site_open, pipit_serve_files); read from pipit_serve_files(), at the end, up.
  */
-#include "accept.h"
-#include "codings.h"
 #include "compressed.h"
 #include "files.h"
+#include "http/accept_header.h"
+#include "http/content_coding.h"
+#include "http/media_types.h"
+#include "http/response_head.h"
 #include "listing.h"
-#include "media.h"
 #include "opened.h"
 #include "pipit.h"
-#include "reply.h"
 #include "representation.h"
 #include "request.h"
 

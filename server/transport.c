@@ -11,8 +11,8 @@
 #include "doors.h"
 #include "evhttp_lane.h"
 #include "evhttp_link.h"
+#include "http/response_head.h"
 #include "output.h"
-#include "reply.h"
 #include "streaming.h"
 
 #include <errno.h>

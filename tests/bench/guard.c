@@ -3,7 +3,7 @@
  * CPU time of the guard: nanoseconds per request head, without socket or server. The heads are similar to those that wrk
  * sends, and a few others. Prints a line for each: name, median of ROUNDS, minimum and maximum, separated by tabs.
  */
-#include "guard.h"
+#include "http/guard.h"
 
 #include <stdio.h>
 #include <stdlib.h>

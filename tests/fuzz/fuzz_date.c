@@ -7,7 +7,7 @@
  */
 #include "fuzz.h"
 
-#include "reply.h"
+#include "http/response_head.h"
 
 #include <stdlib.h>
 #include <string.h>

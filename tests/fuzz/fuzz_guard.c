@@ -11,7 +11,7 @@
  */
 #include "fuzz.h"
 
-#include "guard.h"
+#include "http/guard.h"
 #include "pipit.h"
 
 #include <stdlib.h>

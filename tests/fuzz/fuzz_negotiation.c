@@ -9,9 +9,9 @@
  */
 #include "fuzz.h"
 
-#include "codings.h"
-#include "conditions.h"
-#include "ranges.h"
+#include "http/content_coding.h"
+#include "http/preconditions.h"
+#include "http/ranges.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
  * Program and client share a thread: bytes are on the server's socket when send() returns, so that turns of the loop can be told.
  */
 #include "../vectors/vectors.h"
-#include "guard.h"
+#include "http/guard.h"
 #include "loop.h"
 #include "pipit.h"
 #include "suite.h"

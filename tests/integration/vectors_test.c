@@ -6,7 +6,7 @@
  */
 #include "../vectors/vectors.h"
 #include "daemon.h"
-#include "guard.h"
+#include "http/guard.h"
 #include "suite.h"
 #include "wire.h"
 

@@ -3,7 +3,7 @@
 #ifndef PIPIT_TESTS_ASKED_H
 #define PIPIT_TESTS_ASKED_H
 
-#include "guard.h"
+#include "http/guard.h"
 
 #include <check.h>
 #include <stdio.h>

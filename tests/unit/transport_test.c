@@ -9,7 +9,7 @@
 #include "deadlines.h"
 #include "doors.h"
 #include "exposition.h"
-#include "reply.h"
+#include "http/response_head.h"
 #include "suite.h"
 
 #include <arpa/inet.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See ranges.h. */
-#include "ranges.h"
+#include "http/ranges.h"
 
 /* Named in a field: a longer one is an attack rather than a reader of documents. */
 #define SPECIFIERS_MAX (3 * PIPIT_RANGES_MAX)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Accept: how much a client likes a type. */
-#include "accept.h"
+#include "http/accept_header.h"
 
 #include "asked.h"
 #include "suite.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Range fields: which bytes they ask for, and which of them ask for nothing that can be given. */
-#include "ranges.h"
+#include "http/ranges.h"
 
 #include "guarded.h"
 #include "suite.h"

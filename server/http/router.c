@@ -17,7 +17,7 @@
  * else was refused by pipit_router_add()). Where the patterns of two such routes first differ, the contained one has
  * the narrower kind of segment, and literal, {name}, {name...} is the order of the search.
  */
-#include "router.h"
+#include "http/router.h"
 
 #include "pipit.h"
 

@@ -3,7 +3,7 @@
 #ifndef PIPIT_ACCEPT_H
 #define PIPIT_ACCEPT_H
 
-#include "guard.h"
+#include "http/guard.h"
 
 /* A weight in thousandths: liked best, and not acceptable at all. */
 #define PIPIT_ACCEPT_MOST 1000

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See accept.h. */
-#include "accept.h"
+/* See accept_header.h. */
+#include "http/accept_header.h"
 
 uint16_t pipit_accept_weight(struct pipit_slice parameter)
 {

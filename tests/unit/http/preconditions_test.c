@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Conditional requests: each field by itself, malformed ones, and which of them decides. */
-#include "conditions.h"
+#include "http/preconditions.h"
 
 #include "asked.h"
 #include "suite.h"

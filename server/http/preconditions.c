@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* See conditions.h. A field that is malformed never matches: the client then gets all of it, or its precondition fails. */
-#include "conditions.h"
+/* See preconditions.h. A field that is malformed never matches: the client then gets all of it, or its precondition fails. */
+#include "http/preconditions.h"
 
-#include "reply.h"
+#include "http/response_head.h"
 
 /* --- entity tags ----------------------------------------------------------------------------------------------------- */
 

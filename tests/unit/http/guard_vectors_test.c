@@ -5,8 +5,8 @@
  * inaccessible page.
  */
 #include "../vectors/vectors.h"
-#include "guard.h"
 #include "guarded.h"
+#include "http/guard.h"
 #include "suite.h"
 
 #include <stdint.h>

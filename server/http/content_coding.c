@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* See codings.h. */
-#include "codings.h"
+/* See content_coding.h. */
+#include "http/content_coding.h"
 
-#include "accept.h"
+#include "http/accept_header.h"
 
 #define UNSET UINT16_MAX
 

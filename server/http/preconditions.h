@@ -6,7 +6,7 @@
 #ifndef PIPIT_CONDITIONS_H
 #define PIPIT_CONDITIONS_H
 
-#include "guard.h"
+#include "http/guard.h"
 
 #include <time.h>
 

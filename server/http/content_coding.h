@@ -3,7 +3,7 @@
 #ifndef PIPIT_CODINGS_H
 #define PIPIT_CODINGS_H
 
-#include "guard.h"
+#include "http/guard.h"
 
 /* In the order in which we choose among codings that the client likes equally: the smaller result first. */
 enum pipit_coding { PIPIT_CODING_BR, PIPIT_CODING_ZSTD, PIPIT_CODING_GZIP, PIPIT_CODING_IDENTITY, PIPIT_CODING_COUNT };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See content_type.h. */
-#include "content_type.h"
+#include "http/content_type.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Patterns, precedence, conflicts and decoding. Every path that is searched ends right before an inaccessible page. */
-#include "router.h"
+#include "http/router.h"
 
 #include "guarded.h"
 #include "pipit.h"

@@ -3,7 +3,7 @@
  * Which heads and which chunked contents pass, against RFC 9112 and RFC 9110, in the order of the protocol. Every input is
  * fed whole, byte by byte and cut in two at every place, and always ends right before an inaccessible page.
  */
-#include "guard.h"
+#include "http/guard.h"
 
 #include "guarded.h"
 #include "pipit.h"

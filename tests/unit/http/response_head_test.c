@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What goes to clients, byte for byte. Whatever is read ends right before an inaccessible page where lengths travel. */
-#include "reply.h"
+#include "http/response_head.h"
 
 #include "guarded.h"
 #include "json.h"

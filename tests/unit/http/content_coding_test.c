@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Accept-Encoding: what is chosen of what there is. */
-#include "codings.h"
+#include "http/content_coding.h"
 
 #include "asked.h"
 #include "suite.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See media.h. */
-#include "media.h"
+/* See media_types.h. */
+#include "http/media_types.h"
 
 #include <errno.h>
 #include <stdio.h>

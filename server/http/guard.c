@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* In the order of the protocol: request line, header fields, what they mean together, chunked content. */
-#include "guard.h"
+#include "http/guard.h"
 
 #include "base/bytes.h"
 #include "pipit.h"

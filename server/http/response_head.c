@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Rendering by hand: no printf on the way of a request. */
-#include "reply.h"
+#include "http/response_head.h"
 
 #include "base/bytes.h"
-#include "guard.h"
+#include "http/guard.h"
 
 #include <inttypes.h>
 #include <stdio.h>

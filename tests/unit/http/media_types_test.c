@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Media types by ending, from the built-in table and from a file. */
-#include "media.h"
+#include "http/media_types.h"
 
 #include "suite.h"
 
