@@ -23,17 +23,17 @@
 static bool prefers_html(struct evhttp_request *request)
 {
 	const char *accept = evhttp_find_header(evhttp_request_get_input_headers(request), "Accept");
-	return accept && pipit_reply_prefers_html(pipit_slice_of(accept));
+	return accept && pipit_response_head_prefers_html(pipit_slice_of(accept));
 }
 
 /* The document, and in front of its closing brace further members; a page has none. 0, or -1 when memory is short. */
 static int print_problem(
     struct evhttp_request *request, struct evbuffer *content, int status, const char *detail, const char *members)
 {
-	char document[PIPIT_REPLY_PROBLEM_MAX];
+	char document[PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
 	const char *type;
 	bool html = prefers_html(request);
-	size_t length = pipit_reply_problem_content(document, status, detail, html, &type);
+	size_t length = pipit_response_head_problem_content(document, status, detail, html, &type);
 	size_t end = members && !html ? strlen("}\n") : 0;
 
 	if (evbuffer_add(content, document, length - end) != 0 ||
@@ -50,7 +50,7 @@ static void send_problem(struct evhttp_request *request, int status, const char 
 
 	if (content && print_problem(request, content, status, detail, members) != 0)
 		evbuffer_drain(content, evbuffer_get_length(content));
-	evhttp_send_reply(request, status, pipit_reply_phrase(status), content);
+	evhttp_send_reply(request, status, pipit_response_head_phrase(status), content);
 	if (content)
 		evbuffer_free(content);
 }
@@ -58,7 +58,7 @@ static void send_problem(struct evhttp_request *request, int status, const char 
 void pipit_evhttp_send_problem(struct evhttp_request *request, int status, const char *detail, ...)
 {
 	/* As long as the content, so that a cut is made there, between two characters. */
-	char text[PIPIT_REPLY_PROBLEM_MAX];
+	char text[PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
 	va_list arguments;
 
 	if (detail) {

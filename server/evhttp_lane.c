@@ -373,15 +373,15 @@ static void on_request(struct evhttp_request *request, void *context)
 /* Put a head that is valid in the place of the one in front of `output`; without content, of all that is there. *length is
  * the old one's and becomes the new one's. False when memory is short. */
 static bool amend_head(struct evbuffer *output, const char *head, size_t *length,
-    const struct pipit_reply_evhttp *reply, const struct pipit_reply_amendments *amendments)
+    const struct pipit_response_head_evhttp *reply, const struct pipit_response_head_amendments *amendments)
 {
-	char *amended = malloc(*length + PIPIT_REPLY_AMENDMENTS_MAX);
+	char *amended = malloc(*length + PIPIT_RESPONSE_HEAD_AMENDMENTS_MAX);
 	size_t amended_length;
 	bool is_amended;
 
 	if (!amended)
 		return false;
-	amended_length = pipit_reply_amend_evhttp(amended, head, *length, reply, amendments);
+	amended_length = pipit_response_head_amend_evhttp(amended, head, *length, reply, amendments);
 	evbuffer_drain(output, reply->has_content ? *length : evbuffer_get_length(output));
 	is_amended = evbuffer_prepend(output, amended, amended_length) == 0;
 	free(amended);
@@ -429,26 +429,26 @@ static size_t find_end(struct evbuffer *output)
 
 /* The head in one piece, up to and with its empty line, and what it says. NULL when there is none, or memory is short. */
 static const char *find_head(
-    struct evbuffer *output, bool is_head_request, struct pipit_reply_evhttp *reply, size_t *length)
+    struct evbuffer *output, bool is_head_request, struct pipit_response_head_evhttp *reply, size_t *length)
 {
 	struct evbuffer_iovec first;
 	const char *head = NULL;
 
 	/* Mostly all of it lies where room was set aside for it. */
 	if (evbuffer_peek(output, -1, NULL, &first, 1) >= 1 && first.iov_len <= REPLY_HEAD_SIZE) {
-		*length = pipit_reply_read_evhttp(first.iov_base, first.iov_len, is_head_request, reply);
+		*length = pipit_response_head_read_evhttp(first.iov_base, first.iov_len, is_head_request, reply);
 		if (*length)
 			return first.iov_base;
 	}
 	*length = find_end(output);
 	if (*length)
 		head = (const char *)evbuffer_pullup(output, (ev_ssize_t)*length);
-	return head && pipit_reply_read_evhttp(head, *length, is_head_request, reply) == *length ? head : NULL;
+	return head && pipit_response_head_read_evhttp(head, *length, is_head_request, reply) == *length ? head : NULL;
 }
 
 /* evhttp leaves out what it has no memory for, be it the status line; a callback's 1xx would be no reply; and nothing would tell
  * where content of two lengths ends. */
-static bool is_reply(const char *head, const struct pipit_reply_evhttp *reply)
+static bool is_reply(const char *head, const struct pipit_response_head_evhttp *reply)
 {
 	return strncmp(head, "HTTP/1.", 7) == 0 && reply->status >= 200 && reply->status <= 599 && !reply->is_ambiguous;
 }
@@ -459,14 +459,14 @@ static bool is_reply(const char *head, const struct pipit_reply_evhttp *reply)
  * ends the content.
  */
 static void announce_to_old_client(const struct pipit_evhttp_link *link, size_t content_length,
-    struct pipit_reply_evhttp *reply, struct pipit_reply_amendments *amendments)
+    struct pipit_response_head_evhttp *reply, struct pipit_response_head_amendments *amendments)
 {
 	bool is_whole = link->request && link->request->userdone;
 	reply->content_length = amendments->content_length = is_whole ? (int64_t)content_length : -1;
 	amendments->drops_length = true;
 }
 
-static bool is_valid(const struct pipit_connection *connection, const struct pipit_reply_evhttp *reply)
+static bool is_valid(const struct pipit_connection *connection, const struct pipit_response_head_evhttp *reply)
 {
 	return reply->has_content && reply->dates == 1 && reply->lengths <= 1 && !reply->is_invalid &&
 	       connection->minor > 0;
@@ -480,8 +480,8 @@ static bool is_valid(const struct pipit_connection *connection, const struct pip
 static bool take_head(struct pipit_connection *connection, struct evbuffer *output)
 {
 	struct pipit_evhttp_link *link = connection->link;
-	struct pipit_reply_evhttp reply;
-	struct pipit_reply_amendments amendments = { .content_length = -1 };
+	struct pipit_response_head_evhttp reply;
+	struct pipit_response_head_amendments amendments = { .content_length = -1 };
 	size_t length;
 	const char *head;
 	bool has_length;

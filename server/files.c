@@ -26,8 +26,8 @@
 
 struct pipit_files {
 	int root;
-	bool walking;                    /* openat2 is not to be had */
-	const struct pipit_media *media; /* borrowed; NULL: the built-in types */
+	bool walking;                          /* openat2 is not to be had */
+	const struct pipit_media_types *media; /* borrowed; NULL: the built-in types */
 };
 
 /* ---------------------------------------------------------------- the path's text */
@@ -276,7 +276,7 @@ static enum pipit_files_result open_regular(
 	file->fd = fd;
 	file->size = (uint64_t)status.st_size;
 	file->modified = status.st_mtime;
-	file->content_type = pipit_media_type(files->media, name);
+	file->content_type = pipit_media_types_types_find(files->media, name);
 	file->version = version_of(&status);
 	file->is_index = false;
 	return PIPIT_FILES_FOUND;
@@ -396,7 +396,7 @@ void pipit_files_close_root(struct pipit_files *files)
 	free(files);
 }
 
-void pipit_files_set_media(struct pipit_files *files, const struct pipit_media *media)
+void pipit_files_set_media(struct pipit_files *files, const struct pipit_media_types *media)
 {
 	files->media = media;
 }

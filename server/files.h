@@ -26,7 +26,7 @@ int pipit_files_open_root(const char *root, struct pipit_files **files);
 void pipit_files_close_root(struct pipit_files *files);
 
 /* Media types that are asked before the built-in ones; kept, and outlives the root. Before anything is opened. */
-void pipit_files_set_media(struct pipit_files *files, const struct pipit_media *media);
+void pipit_files_set_media(struct pipit_files *files, const struct pipit_media_types *media);
 
 /* For tests: use the walk instead of openat2. */
 void pipit_files_set_walking(struct pipit_files *files, bool walking);

@@ -489,7 +489,7 @@ static void add_replies(
 
 	snprintf(name, sizeof name, "%d", status);
 	reply = add_object(document, replies, name);
-	add_text(document, reply, "description", pipit_reply_phrase(status));
+	add_text(document, reply, "description", pipit_response_head_phrase(status));
 	if (has_content && (options->reply_type || options->reply_schema))
 		add_content(document, reply, options->reply_type, options->reply_schema);
 	add_json(document, replies, "default", "{\"$ref\":\"#/components/responses/Problem\"}");

@@ -205,12 +205,12 @@ static void describe(struct pipit_opened_file *file, const struct pipit_file *op
 		.size = opened_file->size,
 		.modified = opened_file->modified,
 		.content_type = opened_file->content_type,
-		.is_compressible = pipit_media_is_compressible(opened_file->content_type),
+		.is_compressible = pipit_media_types_is_compressible(opened_file->content_type),
 		.version = opened_file->version,
 		.is_index = opened_file->is_index,
 	};
 	set_etag(file);
-	pipit_reply_date(file->modified, file->date);
+	pipit_response_head_date(file->modified, file->date);
 }
 
 /* With its content, when it is small. NULL when it cannot be remembered. */

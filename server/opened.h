@@ -42,7 +42,7 @@ struct pipit_opened_file {
 	unsigned absent; /* bits that pipit_opened_note_absent() has set since the path was looked at */
 	size_t etag_length;
 	char etag[PIPIT_OPENED_ETAG_SIZE]; /* weak, W/"…", while the file may change again within a tick of its clock */
-	char date[PIPIT_REPLY_DATE_SIZE]; /* `modified` as Last-Modified tells it */
+	char date[PIPIT_RESPONSE_HEAD_DATE_SIZE]; /* `modified` as Last-Modified tells it */
 };
 
 /* NULL when memory is short. */

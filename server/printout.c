@@ -163,7 +163,7 @@ static int send_in_pieces(struct pipit_request *request, int status, cJSON *doc)
 	struct printout *printout;
 	int result;
 
-	if (request->replied || !connection || !pipit_reply_has_content(status, false)) {
+	if (request->replied || !connection || !pipit_response_head_has_content(status, false)) {
 		cJSON_Delete(doc);
 		return pipit_reply(request, status, "application/json", NULL, 0);
 	}

@@ -23,7 +23,7 @@ static char *put_text(char *at, const char *text)
 /* Never later than the reply itself, as after a clock that has jumped (RFC 9110 §8.8.2.1). */
 static char *put_last_modified(char *at, const struct pipit_representation *representation)
 {
-	char date[PIPIT_REPLY_DATE_SIZE];
+	char date[PIPIT_RESPONSE_HEAD_DATE_SIZE];
 	time_t now = time(NULL);
 
 	if (representation->modified < 0)
@@ -31,7 +31,7 @@ static char *put_last_modified(char *at, const struct pipit_representation *repr
 	at = PIPIT_BYTES_PUT(at, "Last-Modified: ");
 	if (representation->modified <= now)
 		return PIPIT_BYTES_PUT(pipit_bytes_put(at, representation->date, sizeof date - 1), "\r\n");
-	pipit_reply_date(now, date);
+	pipit_response_head_date(now, date);
 	return PIPIT_BYTES_PUT(pipit_bytes_put(at, date, sizeof date - 1), "\r\n");
 }
 
@@ -58,7 +58,7 @@ static char *put_description(char *at, const struct pipit_representation *repres
 {
 	if (representation->coding != PIPIT_CODING_IDENTITY) {
 		at = PIPIT_BYTES_PUT(at, "Content-Encoding: ");
-		at = put_text(at, pipit_coding_name(representation->coding));
+		at = put_text(at, pipit_content_coding_name(representation->coding));
 		at = PIPIT_BYTES_PUT(at, "\r\n");
 	}
 	if (representation->policy) {
@@ -121,7 +121,7 @@ static void reply_range(struct pipit_request *request, const struct pipit_repres
 	struct pipit_request_reply reply = { .status = 206,
 		.content_type = representation->content_type,
 		.content = content_of(representation, range) };
-	at += print_range(at, (size_t)(fields + PIPIT_REPLY_FILE_FIELDS_MAX - at), range, representation->size);
+	at += print_range(at, (size_t)(fields + PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX - at), range, representation->size);
 	reply.file_fields = (struct pipit_slice){ fields, (size_t)(at - fields) };
 	pipit_request_reply(request, &reply);
 }
@@ -296,19 +296,19 @@ static void reply_content(
 
 void pipit_representation_reply(struct pipit_request *request, const struct pipit_representation *representation)
 {
-	char fields[PIPIT_REPLY_FILE_FIELDS_MAX];
+	char fields[PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX];
 	struct pipit_validators validators = { { representation->etag, representation->etag_length },
 		representation->modified, time(NULL) };
 	bool range_counts;
 
-	switch (pipit_conditions_check(request->head, &validators, &range_counts)) {
-	case PIPIT_CONDITIONS_NOT_MODIFIED:
+	switch (pipit_preconditions_check(request->head, &validators, &range_counts)) {
+	case PIPIT_PRECONDITIONS_NOT_MODIFIED:
 		reply_not_modified(request, representation, fields);
 		break;
-	case PIPIT_CONDITIONS_FAILED:
+	case PIPIT_PRECONDITIONS_FAILED:
 		reply_failed(request, representation);
 		break;
-	case PIPIT_CONDITIONS_GO_ON:
+	case PIPIT_PRECONDITIONS_GO_ON:
 		reply_content(request, representation, range_counts, fields);
 		break;
 	}
@@ -318,7 +318,7 @@ void pipit_representation_reply_with(
     struct pipit_request *request, const struct pipit_representation *representation, int status)
 {
 	struct pipit_representation page = *representation;
-	char fields[PIPIT_REPLY_FILE_FIELDS_MAX];
+	char fields[PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX];
 
 	/* They are the page's, not of what was asked for. */
 	page.etag_length = 0;

@@ -21,7 +21,7 @@ struct pipit_representation {
 	struct pipit_slice memory;    /* its bytes; data is NULL when they are in `file` */
 	struct pipit_shared_fd *file; /* held, NULL when none */
 	uint64_t size;                /* bytes */
-	enum pipit_coding coding;
+	enum pipit_content_coding coding;
 	bool varies;               /* by Accept-Encoding */
 	const char *cache_control; /* NULL: not said */
 	const char *policy;        /* Content-Security-Policy; NULL: none */

@@ -348,7 +348,7 @@ bool pipit_request_is(struct pipit_request *request, const char *media_type)
 
 int pipit_request_negotiate(struct pipit_request *request, const char *const *media_types, size_t count)
 {
-	return pipit_accept_choose(request->head, media_types, count);
+	return pipit_accept_header_choose(request->head, media_types, count);
 }
 
 const char *pipit_request_body(struct pipit_request *request, size_t *length)
@@ -478,15 +478,15 @@ int pipit_reply_header(struct pipit_request *request, const char *name, const ch
 
 	if (request->replied)
 		return -EALREADY;
-	if (is_ours(name) || !pipit_reply_is_field(name, value))
+	if (is_ours(name) || !pipit_response_head_is_field(name, value))
 		return -EINVAL;
 	if (!request->fields)
-		request->fields = malloc(PIPIT_REPLY_FIELDS_MAX);
+		request->fields = malloc(PIPIT_RESPONSE_HEAD_FIELDS_MAX);
 	if (!request->fields) {
 		request->is_short = true;
 		return -ENOMEM;
 	}
-	if (needed > PIPIT_REPLY_FIELDS_MAX - request->fields_length)
+	if (needed > PIPIT_RESPONSE_HEAD_FIELDS_MAX - request->fields_length)
 		return -ENOSPC;
 	request->fields_length += (size_t)sprintf(request->fields + request->fields_length, "%s: %s\r\n", name, value);
 	return 0;
@@ -505,8 +505,8 @@ static void send_reply(struct pipit_request *request, const struct pipit_request
 	static const struct pipit_transport_content nothing = { .length = 0 };
 	struct pipit_connection *connection = request->connection;
 	const struct pipit_transport_content *content = &reply->content;
-	char rendered[PIPIT_REPLY_HEAD_MAX];
-	struct pipit_reply_head head = {
+	char rendered[PIPIT_RESPONSE_HEAD_MAX];
+	struct pipit_response_head head = {
 		.status = reply->status,
 		.content_type = reply->content_type,
 		.fields = { request->fields, request->fields_length },
@@ -519,12 +519,12 @@ static void send_reply(struct pipit_request *request, const struct pipit_request
 	};
 
 	request->replied = true;
-	if (!pipit_reply_has_content(reply->status, pipit_connection_is_head_request(connection))) {
+	if (!pipit_response_head_has_content(reply->status, pipit_connection_is_head_request(connection))) {
 		drop_content(content);
 		content = &nothing;
 	}
-	pipit_transport_reply(
-	    connection, reply->status, (struct pipit_slice){ rendered, pipit_reply_head(rendered, &head) }, content);
+	pipit_transport_reply(connection, reply->status,
+	    (struct pipit_slice){ rendered, pipit_response_head_render(rendered, &head) }, content);
 }
 
 /* 0 when a reply can be sent, negative when not or when another was sent instead, 1 when nobody waits for it any more. */
@@ -532,7 +532,7 @@ static int begin_reply(struct pipit_request *request, int status, const char *co
 {
 	if (request->replied)
 		return -EALREADY;
-	if (status < 200 || status > 599 || (content_type && !pipit_reply_is_value(content_type)))
+	if (status < 200 || status > 599 || (content_type && !pipit_response_head_is_value(content_type)))
 		return -EINVAL;
 	if (!request->connection) {
 		request->replied = true;
@@ -561,8 +561,8 @@ int pipit_request_open(struct pipit_request *request, int status, const char *co
 {
 	struct pipit_connection *connection = request->connection;
 	struct pipit_slice rendered;
-	char at[PIPIT_REPLY_HEAD_MAX];
-	struct pipit_reply_head head = {
+	char at[PIPIT_RESPONSE_HEAD_MAX];
+	struct pipit_response_head head = {
 		.status = status, .content_type = content_type, .file_fields = fields, .is_open = true
 	};
 	int result = begin_reply(request, head.status, content_type);
@@ -578,7 +578,7 @@ int pipit_request_open(struct pipit_request *request, int status, const char *co
 	head.minor = pipit_connection_minor(connection);
 	/* Only its close ends the content for HTTP/1.0, and a HEAD has none. */
 	head.keep_alive = pipit_connection_keeps_alive(connection) && (head.minor > 0 || is_head);
-	rendered = (struct pipit_slice){ at, pipit_reply_head(at, &head) };
+	rendered = (struct pipit_slice){ at, pipit_response_head_render(at, &head) };
 	request->replied = true;
 	if (is_head) {
 		pipit_transport_reply(
@@ -615,14 +615,14 @@ static bool prefers_html(const struct pipit_request *request)
 {
 	const struct pipit_guard_field *accept = pipit_guard_find(request->head, "Accept");
 	return accept &&
-	       pipit_reply_prefers_html(pipit_guard_slice(request->head, accept->value, accept->value_length));
+	       pipit_response_head_prefers_html(pipit_guard_slice(request->head, accept->value, accept->value_length));
 }
 
 int pipit_request_reply_problem_with(
     struct pipit_request *request, int status, const char *detail, struct pipit_slice members)
 {
 	static const char end[] = "}\n";
-	char small[PIPIT_REPLY_PROBLEM_MAX], *content = small;
+	char small[PIPIT_RESPONSE_HEAD_PROBLEM_MAX], *content = small;
 	const char *content_type;
 	bool html = prefers_html(request);
 	size_t length;
@@ -631,10 +631,10 @@ int pipit_request_reply_problem_with(
 	if (status < 400)
 		return -EINVAL;
 	if (members.length && !html)
-		content = malloc(PIPIT_REPLY_PROBLEM_MAX + members.length);
+		content = malloc(PIPIT_RESPONSE_HEAD_PROBLEM_MAX + members.length);
 	if (!content)
 		return pipit_request_reply_short(request);
-	length = pipit_reply_problem_content(content, status, detail, html, &content_type);
+	length = pipit_response_head_problem_content(content, status, detail, html, &content_type);
 	if (content != small) {
 		length -= sizeof end - 1;
 		memcpy(content + length, members.data, members.length);
@@ -650,7 +650,7 @@ int pipit_request_reply_problem_with(
 int pipit_reply_problem(struct pipit_request *request, int status, const char *detail, ...)
 {
 	/* As long as the content, so that a cut is made there, between two characters. */
-	char text[PIPIT_REPLY_PROBLEM_MAX];
+	char text[PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
 	va_list arguments;
 
 	if (detail) {

@@ -62,7 +62,7 @@ struct pipit_request {
 	char *owned_body;         /* owned: the body of a kept request */
 	struct memory *memory;    /* owned: strings handed out, linked */
 	const char *path, *query; /* in `memory` once asked for */
-	char *fields;             /* owned: field lines of the coming reply, PIPIT_REPLY_FIELDS_MAX */
+	char *fields;             /* owned: field lines of the coming reply, PIPIT_RESPONSE_HEAD_FIELDS_MAX */
 	size_t fields_length;
 	void (*on_abort)(struct pipit_request *, void *);
 	uint64_t opened_ns; /* from the first byte of its head to that of a reply that was left open; 0: it was not */
@@ -105,7 +105,7 @@ struct pipit_request_reply {
 	int status;
 	const char *content_type; /* NULL leaves the field out */
 	struct pipit_slice
-	    file_fields; /* whole field lines, behind those of pipit_reply_header(); PIPIT_REPLY_FILE_FIELDS_MAX */
+	    file_fields; /* whole field lines, behind those of pipit_reply_header(); PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX */
 	struct pipit_transport_content content; /* `length` includes `memory` */
 };
 

@@ -177,7 +177,7 @@ static bool conditions_hold(const struct pipit_guard_head *head, const char *eta
 
 	if (*etag == '\0')
 		return !pipit_guard_find(head, "If-Match");
-	return pipit_conditions_check(head, &validators, &range_counts) == PIPIT_CONDITIONS_GO_ON;
+	return pipit_preconditions_check(head, &validators, &range_counts) == PIPIT_PRECONDITIONS_GO_ON;
 }
 
 static bool is_wanted(struct pipit_settings *settings, struct pipit_settings_change *change)

@@ -31,7 +31,7 @@ struct pipit_site {
 	struct pipit_files *files;      /* NULL: `pages` are served */
 	const struct pipit_page *pages; /* borrowed */
 	size_t page_count;
-	struct pipit_media *media; /* NULL: the built-in types only */
+	struct pipit_media_types *media; /* NULL: the built-in types only */
 	struct rule *rules;
 	size_t rule_count;
 	char *rule_text; /* what the rules point into */
@@ -69,7 +69,7 @@ static int add_rule(struct pipit_site *site, char *text, char *error, size_t siz
 		    text);
 	*equals = '\0';
 	rule = (struct rule){ trim(text), trim(equals + 1) };
-	if (!*rule.value || !pipit_reply_is_value(rule.value) ||
+	if (!*rule.value || !pipit_response_head_is_value(rule.value) ||
 	    strlen(rule.value) >= PIPIT_REPRESENTATION_CACHE_CONTROL_MAX)
 		return report(error, size, -EINVAL,
 		    "cache-control: the value for \"%.80s\" is empty, too long or no field value; use for example "
@@ -102,7 +102,7 @@ static int read_rules(struct pipit_site *site, const char *text, char *error, si
 static int read_media(struct pipit_site *site, const char *name, char *error, size_t size)
 {
 	char text[512];
-	int result = pipit_media_read(name, &site->media, text, sizeof text);
+	int result = pipit_media_types_read(name, &site->media, text, sizeof text);
 	return result == 0 ? 0 : report(error, size, result, "media-types: %s", text);
 }
 
@@ -165,7 +165,7 @@ void pipit_site_free(struct pipit_site *site)
 	if (!site)
 		return;
 	pipit_files_close_root(site->files);
-	pipit_media_free(site->media);
+	pipit_media_types_free(site->media);
 	free(site->rules);
 	free(site->rule_text);
 	free(site);
@@ -237,18 +237,18 @@ static enum pipit_files_result find_file(
 /* Longer paths have no neighbours. */
 #define NEIGHBOUR_PATH_MAX 1024
 
-static bool name_neighbour(const struct lookup *lookup, const struct pipit_opened_file *file, enum pipit_coding coding,
-    char name[NEIGHBOUR_PATH_MAX], struct pipit_slice *path)
+static bool name_neighbour(const struct lookup *lookup, const struct pipit_opened_file *file,
+    enum pipit_content_coding coding, char name[NEIGHBOUR_PATH_MAX], struct pipit_slice *path)
 {
 	int length = snprintf(name, NEIGHBOUR_PATH_MAX, "%.*s%s%s", (int)lookup->path.length, lookup->path.data,
-	    file->is_index ? "/index.html" : "", pipit_coding_ending(coding));
+	    file->is_index ? "/index.html" : "", pipit_content_coding_ending(coding));
 	*path = (struct pipit_slice){ name, (size_t)length };
 	return length < NEIGHBOUR_PATH_MAX;
 }
 
 /* The file's compressed neighbour, app.js.br beside app.js. One that is older was made of an earlier file. */
-static bool find_neighbour(const struct lookup *lookup, const struct pipit_opened_file *file, enum pipit_coding coding,
-    struct pipit_opened_file *neighbour)
+static bool find_neighbour(const struct lookup *lookup, const struct pipit_opened_file *file,
+    enum pipit_content_coding coding, struct pipit_opened_file *neighbour)
 {
 	char name[NEIGHBOUR_PATH_MAX];
 	struct pipit_slice path;
@@ -279,8 +279,8 @@ static void take_compressed(struct pipit_representation *representation, struct 
 	pipit_representation_mark_gzip(representation);
 }
 
-static void take_neighbour(
-    struct pipit_representation *representation, const struct pipit_opened_file *neighbour, enum pipit_coding coding)
+static void take_neighbour(struct pipit_representation *representation, const struct pipit_opened_file *neighbour,
+    enum pipit_content_coding coding)
 {
 	const char *content_type = representation->content_type;
 	pipit_shared_fd_release(representation->file);
@@ -299,13 +299,13 @@ enum choice { CHOSEN, LOOK_AGAIN, NONE_ACCEPTABLE };
 static enum choice choose_coding(struct lookup *lookup, const struct pipit_opened_file *file,
     struct pipit_representation *representation, struct pipit_opened_file *neighbour)
 {
-	struct pipit_codings codings = pipit_codings_read(lookup->request->head);
+	struct pipit_content_codings codings = pipit_content_coding_read(lookup->request->head);
 	unsigned neighbours = ALL_CODINGS & ~(lookup->absent | file->absent);
 	unsigned available = ALL_CODINGS | 1u << PIPIT_CODING_IDENTITY;
 	struct pipit_slice gzip;
 
 	for (;;) {
-		enum pipit_coding best = pipit_codings_choose(&codings, available);
+		enum pipit_content_coding best = pipit_content_coding_choose(&codings, available);
 		unsigned bit = 1u << best;
 		if (best == PIPIT_CODING_COUNT)
 			return NONE_ACCEPTABLE;
@@ -375,7 +375,8 @@ static void describe_page(struct pipit_representation *representation, const str
 {
 	size_t etag_length = page->etag ? strlen(page->etag) : 0;
 	*representation = (struct pipit_representation){
-		.content_type = page->content_type ? page->content_type : pipit_media_type(site->media, page->path),
+		.content_type =
+		    page->content_type ? page->content_type : pipit_media_types_types_find(site->media, page->path),
 		.etag_length = etag_length < sizeof representation->etag ? etag_length : 0,
 		.modified = -1,
 		.memory = { page->content, page->length },
@@ -402,10 +403,10 @@ static void send_page(struct pipit_request *request, const struct pipit_represen
 static void send_compressed_page(struct pipit_request *request, struct pipit_representation *representation,
     const struct pipit_page *page, int status)
 {
-	struct pipit_codings codings = pipit_codings_read(request->head);
+	struct pipit_content_codings codings = pipit_content_coding_read(request->head);
 	char *plain;
 
-	switch (pipit_codings_choose(&codings, 1u << PIPIT_CODING_GZIP | 1u << PIPIT_CODING_IDENTITY)) {
+	switch (pipit_content_coding_choose(&codings, 1u << PIPIT_CODING_GZIP | 1u << PIPIT_CODING_IDENTITY)) {
 	case PIPIT_CODING_GZIP:
 		representation->coding = PIPIT_CODING_GZIP;
 		pipit_representation_mark_gzip(representation);
@@ -499,9 +500,9 @@ static void redirect_to_directory(struct pipit_request *request)
 /* Rather than a page. */
 static bool prefers_json(const struct pipit_request *request)
 {
-	uint16_t page = pipit_accept_media_type(request->head, "text/html");
-	return pipit_accept_media_type(request->head, "application/json") > page ||
-	       pipit_accept_media_type(request->head, "application/problem+json") > page;
+	uint16_t page = pipit_accept_header_media_type(request->head, "text/html");
+	return pipit_accept_header_media_type(request->head, "application/json") > page ||
+	       pipit_accept_header_media_type(request->head, "application/problem+json") > page;
 }
 
 /* FOUND: there is a reply. */
@@ -545,7 +546,7 @@ static bool is_place_of_program(const struct lookup *lookup)
 	/* A directory's name is that of its index here. */
 	if (lookup->path.data[lookup->path.length - 1] != '/' && strchr(slash ? slash : name, '.'))
 		return false;
-	return pipit_accept_media_type(lookup->request->head, "text/html") != PIPIT_ACCEPT_NOT;
+	return pipit_accept_header_media_type(lookup->request->head, "text/html") != PIPIT_ACCEPT_HEADER_NOT;
 }
 
 /* The site's own page for an error, "/404.html", unless the client wants JSON. */

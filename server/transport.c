@@ -103,7 +103,7 @@ const char *pipit_transport_date(struct pipit_transport *transport)
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	if (now.tv_sec != transport->date_second) {
 		transport->date_second = now.tv_sec;
-		pipit_reply_date(now.tv_sec, transport->date);
+		pipit_response_head_date(now.tv_sec, transport->date);
 	}
 	return transport->date;
 }
@@ -189,9 +189,9 @@ void pipit_connection_expect_little(struct pipit_connection *connection, const c
 void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_refusal reason, struct pipit_slice line)
 {
 	struct pipit_transport *transport = connection->transport;
-	char reply[PIPIT_REPLY_HEAD_MAX + PIPIT_REPLY_PROBLEM_MAX];
+	char reply[PIPIT_RESPONSE_HEAD_MAX + PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
 	size_t content_bytes;
-	struct iovec piece = { reply, pipit_reply_refusal(reply, reason, pipit_transport_date(transport),
+	struct iovec piece = { reply, pipit_response_head_refusal(reply, reason, pipit_transport_date(transport),
 					  connection->is_head, connection->wants_html, &content_bytes) };
 
 	pipit_output_write(connection, &piece, 1);
@@ -386,7 +386,7 @@ static size_t begin_content(struct pipit_connection *connection, char *behind, s
 static bool wants_html(const struct pipit_guard_head *head)
 {
 	const struct pipit_guard_field *accept = pipit_guard_find(head, "Accept");
-	return accept && pipit_reply_prefers_html(pipit_guard_slice(head, accept->value, accept->value_length));
+	return accept && pipit_response_head_prefers_html(pipit_guard_slice(head, accept->value, accept->value_length));
 }
 
 /* A head has passed. Returns how many bytes of content behind it were used. */

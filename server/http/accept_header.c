@@ -2,23 +2,23 @@
 /* See accept_header.h. */
 #include "http/accept_header.h"
 
-uint16_t pipit_accept_weight(struct pipit_slice parameter)
+uint16_t pipit_accept_header_weight(struct pipit_slice parameter)
 {
 	unsigned weight, scale = 100;
 
 	if (parameter.length < 3 || (parameter.data[0] | 0x20) != 'q' || parameter.data[1] != '=')
-		return PIPIT_ACCEPT_MOST;
+		return PIPIT_ACCEPT_HEADER_MOST;
 	if (parameter.data[2] != '0' && parameter.data[2] != '1')
-		return PIPIT_ACCEPT_MOST;
-	weight = (unsigned)(parameter.data[2] - '0') * PIPIT_ACCEPT_MOST;
+		return PIPIT_ACCEPT_HEADER_MOST;
+	weight = (unsigned)(parameter.data[2] - '0') * PIPIT_ACCEPT_HEADER_MOST;
 	if (parameter.length > 3 && parameter.data[3] != '.')
-		return PIPIT_ACCEPT_MOST;
+		return PIPIT_ACCEPT_HEADER_MOST;
 	for (size_t i = 4; i < parameter.length; i++, scale /= 10) {
 		if (parameter.data[i] < '0' || parameter.data[i] > '9')
-			return PIPIT_ACCEPT_MOST;
+			return PIPIT_ACCEPT_HEADER_MOST;
 		weight += (unsigned)(parameter.data[i] - '0') * scale;
 	}
-	return (uint16_t)(weight < PIPIT_ACCEPT_MOST ? weight : PIPIT_ACCEPT_MOST);
+	return (uint16_t)(weight < PIPIT_ACCEPT_HEADER_MOST ? weight : PIPIT_ACCEPT_HEADER_MOST);
 }
 
 /* How closely a range names the type: 0 not at all, 3 by its name. */
@@ -40,15 +40,15 @@ static uint16_t find_weight(struct pipit_slice parameters)
 	while (parameters.length) {
 		struct pipit_slice parameter = pipit_slice_take_until(&parameters, ';');
 		if (parameter.length > 1 && (parameter.data[0] | 0x20) == 'q' && parameter.data[1] == '=')
-			return pipit_accept_weight(parameter);
+			return pipit_accept_header_weight(parameter);
 	}
-	return PIPIT_ACCEPT_MOST;
+	return PIPIT_ACCEPT_HEADER_MOST;
 }
 
-uint16_t pipit_accept_media_type(const struct pipit_guard_head *head, const char *media_type)
+uint16_t pipit_accept_header_media_type(const struct pipit_guard_head *head, const char *media_type)
 {
 	struct pipit_slice whole = pipit_slice_of(media_type), name = pipit_slice_take_until(&whole, ';');
-	uint16_t weight = PIPIT_ACCEPT_NOT;
+	uint16_t weight = PIPIT_ACCEPT_HEADER_NOT;
 	int closest = 0;
 	const struct pipit_guard_field *field = NULL;
 	bool has_field = false;
@@ -65,16 +65,16 @@ uint16_t pipit_accept_media_type(const struct pipit_guard_head *head, const char
 			}
 		}
 	}
-	return has_field ? weight : PIPIT_ACCEPT_MOST;
+	return has_field ? weight : PIPIT_ACCEPT_HEADER_MOST;
 }
 
-int pipit_accept_choose(const struct pipit_guard_head *head, const char *const *media_types, size_t count)
+int pipit_accept_header_choose(const struct pipit_guard_head *head, const char *const *media_types, size_t count)
 {
-	uint16_t most = PIPIT_ACCEPT_NOT;
+	uint16_t most = PIPIT_ACCEPT_HEADER_NOT;
 	int best = -1;
 
-	for (size_t i = 0; i < count && most < PIPIT_ACCEPT_MOST; i++) {
-		uint16_t weight = pipit_accept_media_type(head, media_types[i]);
+	for (size_t i = 0; i < count && most < PIPIT_ACCEPT_HEADER_MOST; i++) {
+		uint16_t weight = pipit_accept_header_media_type(head, media_types[i]);
 		if (weight > most) {
 			most = weight;
 			best = (int)i;

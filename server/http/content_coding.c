@@ -16,21 +16,21 @@ static const struct {
 	[PIPIT_CODING_IDENTITY] = { "identity", "identity", "" },
 };
 
-const char *pipit_coding_name(enum pipit_coding coding)
+const char *pipit_content_coding_name(enum pipit_content_coding coding)
 {
 	return names[coding].name;
 }
 
-const char *pipit_coding_ending(enum pipit_coding coding)
+const char *pipit_content_coding_ending(enum pipit_content_coding coding)
 {
 	return names[coding].ending;
 }
 
 /* One member of the list; *any receives the weight of "*". */
-static void take_member(struct pipit_codings *codings, struct pipit_slice member, uint16_t *any)
+static void take_member(struct pipit_content_codings *codings, struct pipit_slice member, uint16_t *any)
 {
 	struct pipit_slice name = pipit_slice_take_until(&member, ';');
-	uint16_t weight = pipit_accept_weight(pipit_slice_take_until(&member, ';'));
+	uint16_t weight = pipit_accept_header_weight(pipit_slice_take_until(&member, ';'));
 
 	if (pipit_slice_equals(name, "*"))
 		*any = weight;
@@ -41,9 +41,9 @@ static void take_member(struct pipit_codings *codings, struct pipit_slice member
 	}
 }
 
-struct pipit_codings pipit_codings_read(const struct pipit_guard_head *head)
+struct pipit_content_codings pipit_content_coding_read(const struct pipit_guard_head *head)
 {
-	struct pipit_codings codings = { { UNSET, UNSET, UNSET, UNSET }, false };
+	struct pipit_content_codings codings = { { UNSET, UNSET, UNSET, UNSET }, false };
 	const struct pipit_guard_field *field = NULL;
 	uint16_t any = UNSET;
 
@@ -66,14 +66,14 @@ struct pipit_codings pipit_codings_read(const struct pipit_guard_head *head)
 	return codings;
 }
 
-enum pipit_coding pipit_codings_choose(const struct pipit_codings *codings, unsigned available)
+enum pipit_content_coding pipit_content_coding_choose(const struct pipit_content_codings *codings, unsigned available)
 {
-	enum pipit_coding best = PIPIT_CODING_COUNT;
+	enum pipit_content_coding best = PIPIT_CODING_COUNT;
 	for (int i = 0; i < PIPIT_CODING_COUNT; i++) {
 		if (!(available & 1u << i) || codings->weights[i] == 0)
 			continue;
 		if (best == PIPIT_CODING_COUNT || codings->weights[i] > codings->weights[best])
-			best = (enum pipit_coding)i;
+			best = (enum pipit_content_coding)i;
 	}
 	return best;
 }

@@ -114,7 +114,7 @@ static const char *find(const struct media_type *types, size_t count, const char
 
 /* --- types from a file ----------------------------------------------------------------------------------------------- */
 
-struct pipit_media {
+struct pipit_media_types {
 	char *text;               /* owned: the file; endings point into it */
 	struct media_type *types; /* owned, sorted by ending; each type is owned */
 	size_t count, capacity;
@@ -134,7 +134,7 @@ static int report(const struct reader *reader, int result, const char *shown, co
 	return result;
 }
 
-void pipit_media_free(struct pipit_media *media)
+void pipit_media_types_free(struct pipit_media_types *media)
 {
 	if (!media)
 		return;
@@ -188,7 +188,7 @@ static char *copy_type(const char *type)
 }
 
 /* The last line that names an ending counts, as in a table that was appended to. */
-static int add(struct pipit_media *media, const char *ending, const char *type)
+static int add(struct pipit_media_types *media, const char *ending, const char *type)
 {
 	struct media_type *types = media->types;
 	char *copy = copy_type(type);
@@ -216,7 +216,7 @@ static int add(struct pipit_media *media, const char *ending, const char *type)
 	return 0;
 }
 
-static int take_ending(struct pipit_media *media, const struct reader *reader, char *ending, const char *type)
+static int take_ending(struct pipit_media_types *media, const struct reader *reader, char *ending, const char *type)
 {
 	size_t length = strlen(ending);
 
@@ -231,7 +231,7 @@ static int take_ending(struct pipit_media *media, const struct reader *reader, c
 	return add(media, ending, type) == 0 ? 0 : report(reader, -ENOMEM, ending, "found no memory");
 }
 
-static int take_line(struct pipit_media *media, const struct reader *reader, char *line)
+static int take_line(struct pipit_media_types *media, const struct reader *reader, char *line)
 {
 	static const char blanks[] = " \t\r";
 	char *type, *ending;
@@ -274,9 +274,9 @@ static int read_text(const char *name, char **text, size_t *length)
 	return result;
 }
 
-int pipit_media_read(const char *name, struct pipit_media **media, char *error, size_t size)
+int pipit_media_types_read(const char *name, struct pipit_media_types **media, char *error, size_t size)
 {
-	struct pipit_media *read = calloc(1, sizeof *read);
+	struct pipit_media_types *read = calloc(1, sizeof *read);
 	struct reader reader = { name, 0, error, size };
 	size_t length = 0;
 	char *next, *line;
@@ -285,7 +285,7 @@ int pipit_media_read(const char *name, struct pipit_media **media, char *error, 
 	if (result != 0) {
 		snprintf(error, size, "%s: cannot be read: %s; use a file of lines such as: text/html html htm", name,
 		    result == -EILSEQ ? "it holds NUL bytes" : strerror(-result));
-		pipit_media_free(read);
+		pipit_media_types_free(read);
 		return result;
 	}
 	next = length ? read->text : NULL;
@@ -294,7 +294,7 @@ int pipit_media_read(const char *name, struct pipit_media **media, char *error, 
 		result = take_line(read, &reader, line);
 	}
 	if (result != 0) {
-		pipit_media_free(read);
+		pipit_media_types_free(read);
 		return result;
 	}
 	if (read->count)
@@ -305,7 +305,7 @@ int pipit_media_read(const char *name, struct pipit_media **media, char *error, 
 
 /* --- asking ---------------------------------------------------------------------------------------------------------- */
 
-const char *pipit_media_type(const struct pipit_media *media, const char *name)
+const char *pipit_media_types_types_find(const struct pipit_media_types *media, const char *name)
 {
 	char ending[ENDING_SIZE];
 	const char *type = NULL;
@@ -319,7 +319,7 @@ const char *pipit_media_type(const struct pipit_media *media, const char *name)
 	return type ? type : BINARY;
 }
 
-bool pipit_media_is_compressible(const char *type)
+bool pipit_media_types_is_compressible(const char *type)
 {
 	static const char *const wholes[] = { "application/javascript", "application/json", "application/toml",
 		"application/vnd.apple.mpegurl", "application/wasm", "application/x-javascript", "application/xml",

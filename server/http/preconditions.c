@@ -110,7 +110,7 @@ static time_t parse_date(struct pipit_slice value)
 		return -1;
 	memcpy(text, value.data, value.length);
 	text[value.length] = '\0';
-	return pipit_reply_parse_date(text);
+	return pipit_response_head_parse_date(text);
 }
 
 /* Of a field that holds one date; a field that is doubled or no date is ignored (RFC 9110 §13.1.3 and §13.1.4). -1: none. */
@@ -171,16 +171,16 @@ static bool is_conditional(const struct pipit_guard_head *head)
 	return false;
 }
 
-enum pipit_conditions_result pipit_conditions_check(
+enum pipit_preconditions_result pipit_preconditions_check(
     const struct pipit_guard_head *head, const struct pipit_validators *validators, bool *range_counts)
 {
 	*range_counts = true;
 	if (!is_conditional(head))
-		return PIPIT_CONDITIONS_GO_ON;
+		return PIPIT_PRECONDITIONS_GO_ON;
 	if (!is_precondition_met(head, validators))
-		return PIPIT_CONDITIONS_FAILED;
+		return PIPIT_PRECONDITIONS_FAILED;
 	if (is_not_modified(head, validators))
-		return PIPIT_CONDITIONS_NOT_MODIFIED;
+		return PIPIT_PRECONDITIONS_NOT_MODIFIED;
 	*range_counts = is_range_current(head, validators);
-	return PIPIT_CONDITIONS_GO_ON;
+	return PIPIT_PRECONDITIONS_GO_ON;
 }

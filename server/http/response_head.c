@@ -60,7 +60,7 @@ static const struct status_line *find_status(int status)
 	return NULL;
 }
 
-const char *pipit_reply_phrase(int status)
+const char *pipit_response_head_phrase(int status)
 {
 	const struct status_line *line = find_status(status);
 	return line ? line->phrase : "Unknown";
@@ -72,15 +72,15 @@ static const char day_names[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", 
 static const char month_names[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov",
 	"Dec" };
 
-void pipit_reply_date(time_t when, char date[PIPIT_REPLY_DATE_SIZE])
+void pipit_response_head_date(time_t when, char date[PIPIT_RESPONSE_HEAD_DATE_SIZE])
 {
 	struct tm tm = { 0 };
 	char text[64];
 	gmtime_r(&when, &tm);
 	snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", day_names[tm.tm_wday], tm.tm_mday,
 	    month_names[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-	memcpy(date, text, PIPIT_REPLY_DATE_SIZE - 1);
-	date[PIPIT_REPLY_DATE_SIZE - 1] = '\0';
+	memcpy(date, text, PIPIT_RESPONSE_HEAD_DATE_SIZE - 1);
+	date[PIPIT_RESPONSE_HEAD_DATE_SIZE - 1] = '\0';
 }
 
 static int month_of(const char *name)
@@ -152,7 +152,7 @@ static void choose_century(struct tm *tm)
 #define LAST_SECOND 253402300799
 
 /* IMF-fixdate, the obsolete RFC 850 form and asctime()'s (RFC 9110 §5.6.7 wants all three read). */
-time_t pipit_reply_parse_date(const char *text)
+time_t pipit_response_head_parse_date(const char *text)
 {
 	struct tm tm = { 0 }, normal;
 	bool is_short_year;
@@ -182,17 +182,17 @@ static char *put_status_line(char *at, int status)
 	return PIPIT_BYTES_PUT(at, " Unknown\r\n");
 }
 
-bool pipit_reply_has_content(int status, bool is_head_request)
+bool pipit_response_head_has_content(int status, bool is_head_request)
 {
 	return !is_head_request && status >= 200 && status != 204 && status != 205 && status != 304;
 }
 
-size_t pipit_reply_head(char *start, const struct pipit_reply_head *head)
+size_t pipit_response_head_render(char *start, const struct pipit_response_head *head)
 {
 	char *at = put_status_line(start, head->status);
 
 	at = PIPIT_BYTES_PUT(at, "Date: ");
-	at = pipit_bytes_put(at, head->date, PIPIT_REPLY_DATE_SIZE - 1);
+	at = pipit_bytes_put(at, head->date, PIPIT_RESPONSE_HEAD_DATE_SIZE - 1);
 	at = PIPIT_BYTES_PUT(at, "\r\n");
 	if (head->content_type) {
 		at = PIPIT_BYTES_PUT(at, "Content-Type: ");
@@ -233,12 +233,12 @@ static bool is_token(const char *name)
 	return true;
 }
 
-bool pipit_reply_is_field(const char *name, const char *value)
+bool pipit_response_head_is_field(const char *name, const char *value)
 {
-	return is_token(name) && pipit_reply_is_value(value);
+	return is_token(name) && pipit_response_head_is_value(value);
 }
 
-bool pipit_reply_is_value(const char *value)
+bool pipit_response_head_is_value(const char *value)
 {
 	const char *end = value + strlen(value);
 	return pipit_guard_skip_value(value, end) == end;
@@ -283,10 +283,11 @@ static char *put_escaped(char *at, const char *end, const char *text, bool html)
 	return *text ? drop_partial_character(start, at) : at;
 }
 
-size_t pipit_reply_problem_content(char *start, int status, const char *detail, bool html, const char **content_type)
+size_t pipit_response_head_problem_content(
+    char *start, int status, const char *detail, bool html, const char **content_type)
 {
-	const char *title = pipit_reply_phrase(status);
-	char *at = start, *end = start + PIPIT_REPLY_PROBLEM_MAX - 64;
+	const char *title = pipit_response_head_phrase(status);
+	char *at = start, *end = start + PIPIT_RESPONSE_HEAD_PROBLEM_MAX - 64;
 
 	if (html) {
 		*content_type = "text/html; charset=utf-8";
@@ -309,19 +310,20 @@ size_t pipit_reply_problem_content(char *start, int status, const char *detail, 
 	return (size_t)(at - start);
 }
 
-bool pipit_reply_prefers_html(struct pipit_slice accept)
+bool pipit_response_head_prefers_html(struct pipit_slice accept)
 {
 	return accept.length && memmem(accept.data, accept.length, "text/html", 9) &&
 	       !memmem(accept.data, accept.length, "json", 4);
 }
 
-size_t pipit_reply_refusal(
+size_t pipit_response_head_refusal(
     char *at, enum pipit_refusal reason, const char *date, bool is_head_request, bool html, size_t *content_bytes)
 {
 	const struct pipit_refusal_entry *entry = pipit_refusal_entry(reason);
-	char content[PIPIT_REPLY_PROBLEM_MAX];
-	struct pipit_reply_head head = { .status = entry->status, .date = date, .minor = 1 };
-	size_t length = pipit_reply_problem_content(content, entry->status, entry->detail, html, &head.content_type),
+	char content[PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
+	struct pipit_response_head head = { .status = entry->status, .date = date, .minor = 1 };
+	size_t length =
+		   pipit_response_head_problem_content(content, entry->status, entry->detail, html, &head.content_type),
 	       used;
 
 	head.content_length = length;
@@ -329,7 +331,7 @@ size_t pipit_reply_refusal(
 		head.fields = pipit_slice_of("Allow: GET, HEAD, OPTIONS\r\n");
 	if (entry->status == 503 || entry->status == 429)
 		head.fields = pipit_slice_of("Retry-After: 1\r\n");
-	used = pipit_reply_head(at, &head);
+	used = pipit_response_head_render(at, &head);
 	*content_bytes = is_head_request ? 0 : length;
 	memcpy(at + used, content, *content_bytes);
 	return used + *content_bytes;
@@ -383,7 +385,7 @@ static int64_t read_length(struct pipit_slice value)
 	return length;
 }
 
-static void take_length(struct pipit_reply_evhttp *reply, int64_t length)
+static void take_length(struct pipit_response_head_evhttp *reply, int64_t length)
 {
 	reply->is_ambiguous |= length < 0 || (reply->lengths && length != reply->content_length);
 	reply->content_length = length;
@@ -391,7 +393,7 @@ static void take_length(struct pipit_reply_evhttp *reply, int64_t length)
 }
 
 /* By the first letter: most fields are none of these. */
-static void read_evhttp_field(const char *line, const char *end, struct pipit_reply_evhttp *reply)
+static void read_evhttp_field(const char *line, const char *end, struct pipit_response_head_evhttp *reply)
 {
 	switch (*line | 0x20) {
 	case 'd':
@@ -412,12 +414,13 @@ static void read_evhttp_field(const char *line, const char *end, struct pipit_re
 	}
 }
 
-size_t pipit_reply_read_evhttp(const char *bytes, size_t length, bool is_head_request, struct pipit_reply_evhttp *reply)
+size_t pipit_response_head_read_evhttp(
+    const char *bytes, size_t length, bool is_head_request, struct pipit_response_head_evhttp *reply)
 {
 	const char *end = bytes + length, *line;
 	bool has_length, has_no_length;
 
-	*reply = (struct pipit_reply_evhttp){ .content_length = -1 };
+	*reply = (struct pipit_response_head_evhttp){ .content_length = -1 };
 	/* "HTTP/1.x NNN …" */
 	for (const char *digit = bytes + 9; digit < end && *digit >= '0' && *digit <= '9' && reply->status < 1000;
 	     digit++)
@@ -432,13 +435,13 @@ size_t pipit_reply_read_evhttp(const char *bytes, size_t length, bool is_head_re
 	    has_no_length ? has_length || reply->is_chunked || reply->status == 205 : has_length && reply->is_chunked;
 	/* evhttp does not send in chunks what has a length. */
 	reply->is_chunked &= !has_length;
-	reply->has_content = pipit_reply_has_content(reply->status, is_head_request);
+	reply->has_content = pipit_response_head_has_content(reply->status, is_head_request);
 	return (size_t)(line + 2 - bytes);
 }
 
 /* Whether a callback's field may go out as it is. */
-static bool may_stay(const char *line, const char *end, const struct pipit_reply_evhttp *reply,
-    const struct pipit_reply_amendments *amendments)
+static bool may_stay(const char *line, const char *end, const struct pipit_response_head_evhttp *reply,
+    const struct pipit_response_head_amendments *amendments)
 {
 	bool has_no_length = reply->status == 204 || reply->status == 205;
 	if (is_field(line, end, "Connection:"))
@@ -449,7 +452,7 @@ static bool may_stay(const char *line, const char *end, const struct pipit_reply
 }
 
 static char *put_amendments(
-    char *at, const struct pipit_reply_evhttp *reply, const struct pipit_reply_amendments *amendments)
+    char *at, const struct pipit_response_head_evhttp *reply, const struct pipit_response_head_amendments *amendments)
 {
 	/* No content, and a client that waits for some must be told (RFC 9110 §15.3.6). */
 	if (reply->status == 205)
@@ -458,7 +461,7 @@ static char *put_amendments(
 		at += sprintf(at, "Content-Length: %" PRId64 "\r\n", amendments->content_length);
 	if (amendments->date) {
 		at = PIPIT_BYTES_PUT(at, "Date: ");
-		at = pipit_bytes_put(at, amendments->date, PIPIT_REPLY_DATE_SIZE - 1);
+		at = pipit_bytes_put(at, amendments->date, PIPIT_RESPONSE_HEAD_DATE_SIZE - 1);
 		at = PIPIT_BYTES_PUT(at, "\r\n");
 	}
 	if (amendments->closes)
@@ -466,8 +469,8 @@ static char *put_amendments(
 	return PIPIT_BYTES_PUT(at, "\r\n");
 }
 
-size_t pipit_reply_amend_evhttp(char *to, const char *head, size_t length, const struct pipit_reply_evhttp *reply,
-    const struct pipit_reply_amendments *amendments)
+size_t pipit_response_head_amend_evhttp(char *to, const char *head, size_t length,
+    const struct pipit_response_head_evhttp *reply, const struct pipit_response_head_amendments *amendments)
 {
 	static const char version[] = "HTTP/1.1";
 	const char *end = head + length - 2, *line = next_line(head, end);

@@ -207,8 +207,8 @@ static void stay_quiet(void)
 static void reply_with_file(
     struct pipit_connection *connection, int status, struct pipit_slice content, int file, uint64_t file_length)
 {
-	char rendered[PIPIT_REPLY_HEAD_MAX];
-	struct pipit_reply_head head = {
+	char rendered[PIPIT_RESPONSE_HEAD_MAX];
+	struct pipit_response_head head = {
 		.status = status,
 		.content_type = "text/plain",
 		.content_length = content.length + file_length,
@@ -216,7 +216,7 @@ static void reply_with_file(
 		.minor = pipit_connection_minor(connection),
 		.keep_alive = pipit_connection_keeps_alive(connection),
 	};
-	struct pipit_slice bytes = { rendered, pipit_reply_head(rendered, &head) };
+	struct pipit_slice bytes = { rendered, pipit_response_head_render(rendered, &head) };
 	if (pipit_connection_is_head_request(connection))
 		content.length = 0;
 	pipit_transport_reply(connection, status, bytes,

@@ -33,8 +33,8 @@ static const struct {
 START_TEST(weighs_by_the_closest_range)
 {
 	const struct pipit_guard_head *head = asked(cases[_i].fields);
-	unsigned html = pipit_accept_media_type(head, "text/html"),
-		 json = pipit_accept_media_type(head, "application/json");
+	unsigned html = pipit_accept_header_media_type(head, "text/html"),
+		 json = pipit_accept_header_media_type(head, "application/json");
 	ck_assert_msg(
 	    html == cases[_i].html && json == cases[_i].json, "%s: html %u, json %u", cases[_i].fields, html, json);
 }
@@ -65,15 +65,15 @@ static const struct {
 
 START_TEST(chooses_by_weight_and_then_in_the_order_given)
 {
-	int best = pipit_accept_choose(asked(choices[_i].fields), types, COUNT_OF(types));
+	int best = pipit_accept_header_choose(asked(choices[_i].fields), types, COUNT_OF(types));
 	ck_assert_msg(best == choices[_i].best, "%s: %d", choices[_i].fields, best);
 }
 END_TEST
 
 START_TEST(of_nothing_it_chooses_nothing)
 {
-	ck_assert_int_eq(pipit_accept_choose(asked(""), types, 0), -1);
-	ck_assert_int_eq(pipit_accept_choose(asked("Accept: */*\r\n"), types, 0), -1);
+	ck_assert_int_eq(pipit_accept_header_choose(asked(""), types, 0), -1);
+	ck_assert_int_eq(pipit_accept_header_choose(asked("Accept: */*\r\n"), types, 0), -1);
 }
 END_TEST
 

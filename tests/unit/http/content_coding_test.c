@@ -58,9 +58,9 @@ static const struct {
 
 START_TEST(chooses_what_the_client_likes_best_of_what_there_is)
 {
-	struct pipit_codings codings = pipit_codings_read(asked(cases[_i].fields));
-	enum pipit_coding chosen = pipit_codings_choose(&codings, cases[_i].available);
-	const char *name = chosen == PIPIT_CODING_COUNT ? "none" : pipit_coding_name(chosen);
+	struct pipit_content_codings codings = pipit_content_coding_read(asked(cases[_i].fields));
+	enum pipit_content_coding chosen = pipit_content_coding_choose(&codings, cases[_i].available);
+	const char *name = chosen == PIPIT_CODING_COUNT ? "none" : pipit_content_coding_name(chosen);
 	ck_assert_msg(
 	    strcmp(name, cases[_i].chosen) == 0, "%s: %s instead of %s", cases[_i].fields, name, cases[_i].chosen);
 }

@@ -98,14 +98,14 @@ static const struct {
 
 START_TEST(knows_media_types_by_ending)
 {
-	ck_assert_str_eq(pipit_media_type(NULL, types[_i].name), types[_i].type);
+	ck_assert_str_eq(pipit_media_types_types_find(NULL, types[_i].name), types[_i].type);
 }
 END_TEST
 
 static char error[256];
 static char name[] = "/tmp/pipit-media-XXXXXX";
 
-static int read_types(const char *text, size_t length, struct pipit_media **media)
+static int read_types(const char *text, size_t length, struct pipit_media_types **media)
 {
 	int fd, result;
 	strcpy(name + sizeof name - 7, "XXXXXX");
@@ -114,7 +114,7 @@ static int read_types(const char *text, size_t length, struct pipit_media **medi
 	ck_assert_int_eq(write(fd, text, length), (ssize_t)length);
 	close(fd);
 	error[0] = '\0';
-	result = pipit_media_read(name, media, error, sizeof error);
+	result = pipit_media_types_read(name, media, error, sizeof error);
 	unlink(name);
 	return result;
 }
@@ -124,15 +124,15 @@ START_TEST(reads_types_from_a_file_and_asks_them_first)
 	static const char text[] = "# ours\n\n  text/x-recipe  cake Pie # sweet\r\n"
 				   "application/x-html cwl.json abcdefghijklmnopqrstuvwxyz "
 				   "html\ntext/css;charset=ascii css\napplication/x-later cake";
-	struct pipit_media *media;
+	struct pipit_media_types *media;
 	ck_assert_int_eq(read_types(text, sizeof text - 1, &media), 0);
-	ck_assert_str_eq(pipit_media_type(media, "a.pie"), "text/x-recipe; charset=utf-8");
-	ck_assert_str_eq(pipit_media_type(media, "a.html"), "application/x-html");
-	ck_assert_str_eq(pipit_media_type(media, "a.css"), "text/css;charset=ascii");
-	ck_assert_str_eq(pipit_media_type(media, "a.CAKE"), "application/x-later");
-	ck_assert_str_eq(pipit_media_type(media, "a.png"), "image/png");
-	ck_assert_str_eq(pipit_media_type(media, "a.none"), "application/octet-stream");
-	pipit_media_free(media);
+	ck_assert_str_eq(pipit_media_types_types_find(media, "a.pie"), "text/x-recipe; charset=utf-8");
+	ck_assert_str_eq(pipit_media_types_types_find(media, "a.html"), "application/x-html");
+	ck_assert_str_eq(pipit_media_types_types_find(media, "a.css"), "text/css;charset=ascii");
+	ck_assert_str_eq(pipit_media_types_types_find(media, "a.CAKE"), "application/x-later");
+	ck_assert_str_eq(pipit_media_types_types_find(media, "a.png"), "image/png");
+	ck_assert_str_eq(pipit_media_types_types_find(media, "a.none"), "application/octet-stream");
+	pipit_media_types_free(media);
 }
 END_TEST
 
@@ -140,27 +140,27 @@ START_TEST(reads_hundreds_of_types)
 {
 	char text[32000], ending[16], wanted[32];
 	size_t length = 0;
-	struct pipit_media *media;
+	struct pipit_media_types *media;
 	for (int i = 0; i < 700; i++)
 		length += (size_t)sprintf(text + length, "x/t%d e%d\n", i, i);
 	ck_assert_int_eq(read_types(text, length, &media), 0);
 	for (int i = 0; i < 700; i++) {
 		sprintf(ending, "x.e%d", i);
 		sprintf(wanted, "x/t%d", i);
-		ck_assert_str_eq(pipit_media_type(media, ending), wanted);
+		ck_assert_str_eq(pipit_media_types_types_find(media, ending), wanted);
 	}
-	pipit_media_free(media);
+	pipit_media_types_free(media);
 }
 END_TEST
 
 START_TEST(reads_a_file_without_types)
 {
-	struct pipit_media *media;
+	struct pipit_media_types *media;
 	ck_assert_int_eq(read_types("", 0, &media), 0);
-	ck_assert_str_eq(pipit_media_type(media, "a.html"), "text/html; charset=utf-8");
-	pipit_media_free(media);
+	ck_assert_str_eq(pipit_media_types_types_find(media, "a.html"), "text/html; charset=utf-8");
+	pipit_media_types_free(media);
 	ck_assert_int_eq(read_types("# x\ntext/plain", 14, &media), 0);
-	pipit_media_free(media);
+	pipit_media_types_free(media);
 }
 END_TEST
 
@@ -186,7 +186,7 @@ static const struct {
 
 START_TEST(says_where_a_file_of_types_is_wrong)
 {
-	struct pipit_media *media = NULL;
+	struct pipit_media_types *media = NULL;
 	ck_assert_int_lt(read_types(wrong[_i].text, wrong[_i].length, &media), 0);
 	ck_assert_ptr_null(media);
 	ck_assert_msg(
@@ -197,10 +197,10 @@ END_TEST
 
 START_TEST(says_that_a_file_of_types_cannot_be_read)
 {
-	struct pipit_media *media = NULL;
-	ck_assert_int_eq(pipit_media_read("/nonexistent/types", &media, error, sizeof error), -ENOENT);
+	struct pipit_media_types *media = NULL;
+	ck_assert_int_eq(pipit_media_types_read("/nonexistent/types", &media, error, sizeof error), -ENOENT);
 	ck_assert_ptr_nonnull(strstr(error, "No such file"));
-	ck_assert_int_eq(pipit_media_read("/", &media, error, sizeof error), -EISDIR);
+	ck_assert_int_eq(pipit_media_types_read("/", &media, error, sizeof error), -EISDIR);
 	ck_assert_ptr_null(media);
 }
 END_TEST
@@ -212,9 +212,9 @@ START_TEST(knows_what_compressing_pays_for)
 	static const char *const does_not[] = { "image/png", "application/octet-stream", "application/gzip",
 		"video/mp4", "font/woff2", "+json", "application/pdf", "", "json" };
 	for (size_t i = 0; i < COUNT_OF(pays); i++)
-		ck_assert_msg(pipit_media_is_compressible(pays[i]), "%s", pays[i]);
+		ck_assert_msg(pipit_media_types_is_compressible(pays[i]), "%s", pays[i]);
 	for (size_t i = 0; i < COUNT_OF(does_not); i++)
-		ck_assert_msg(!pipit_media_is_compressible(does_not[i]), "%s", does_not[i]);
+		ck_assert_msg(!pipit_media_types_is_compressible(does_not[i]), "%s", does_not[i]);
 }
 END_TEST
 

@@ -13,13 +13,13 @@
 #define LATER "Sun, 06 Nov 1994 08:49:38 GMT"
 #define MODIFIED 784111777
 
-#define GO PIPIT_CONDITIONS_GO_ON
-#define SAME PIPIT_CONDITIONS_NOT_MODIFIED
-#define FAILED PIPIT_CONDITIONS_FAILED
+#define GO PIPIT_PRECONDITIONS_GO_ON
+#define SAME PIPIT_PRECONDITIONS_NOT_MODIFIED
+#define FAILED PIPIT_PRECONDITIONS_FAILED
 
 static const struct {
 	const char *fields;
-	enum pipit_conditions_result result;
+	enum pipit_preconditions_result result;
 	bool ranges; /* count, on GO */
 } cases[] = {
 	{ "", GO, true },
@@ -82,7 +82,8 @@ START_TEST(decides_in_the_order_of_precedence)
 {
 	const struct pipit_validators validators = { pipit_slice_of("\"a,b\""), MODIFIED, MODIFIED + 100 };
 	bool ranges = false;
-	enum pipit_conditions_result result = pipit_conditions_check(asked(cases[_i].fields), &validators, &ranges);
+	enum pipit_preconditions_result result =
+	    pipit_preconditions_check(asked(cases[_i].fields), &validators, &ranges);
 	ck_assert_msg(result == cases[_i].result, "%s gives %d", cases[_i].fields, result);
 	if (result == GO)
 		ck_assert_msg(ranges == cases[_i].ranges, "%s", cases[_i].fields);
@@ -93,10 +94,10 @@ START_TEST(takes_a_weak_tag_for_what_it_is)
 {
 	const struct pipit_validators validators = { pipit_slice_of("W/\"a\""), MODIFIED, MODIFIED + 100 };
 	bool ranges;
-	ck_assert_int_eq(pipit_conditions_check(asked("If-Match: W/\"a\"\r\n"), &validators, &ranges), FAILED);
-	ck_assert_int_eq(pipit_conditions_check(asked("If-Match: \"a\"\r\n"), &validators, &ranges), FAILED);
-	ck_assert_int_eq(pipit_conditions_check(asked("If-None-Match: \"a\"\r\n"), &validators, &ranges), SAME);
-	ck_assert_int_eq(pipit_conditions_check(asked("If-Range: W/\"a\"\r\n"), &validators, &ranges), GO);
+	ck_assert_int_eq(pipit_preconditions_check(asked("If-Match: W/\"a\"\r\n"), &validators, &ranges), FAILED);
+	ck_assert_int_eq(pipit_preconditions_check(asked("If-Match: \"a\"\r\n"), &validators, &ranges), FAILED);
+	ck_assert_int_eq(pipit_preconditions_check(asked("If-None-Match: \"a\"\r\n"), &validators, &ranges), SAME);
+	ck_assert_int_eq(pipit_preconditions_check(asked("If-Range: W/\"a\"\r\n"), &validators, &ranges), GO);
 	ck_assert(!ranges);
 }
 END_TEST
@@ -106,11 +107,12 @@ START_TEST(ignores_what_a_representation_without_validators_cannot_answer)
 	const struct pipit_validators validators = { { NULL, 0 }, -1, MODIFIED };
 	bool ranges;
 	ck_assert_int_eq(
-	    pipit_conditions_check(asked("If-Unmodified-Since: " BEFORE "\r\n"), &validators, &ranges), GO);
-	ck_assert_int_eq(pipit_conditions_check(asked("If-Modified-Since: " LATER "\r\n"), &validators, &ranges), GO);
-	ck_assert_int_eq(pipit_conditions_check(asked("If-None-Match: \"\"\r\n"), &validators, &ranges), GO);
-	ck_assert_int_eq(pipit_conditions_check(asked("If-Match: \"\"\r\n"), &validators, &ranges), FAILED);
-	ck_assert_int_eq(pipit_conditions_check(asked("If-Range: \"\"\r\n"), &validators, &ranges), GO);
+	    pipit_preconditions_check(asked("If-Unmodified-Since: " BEFORE "\r\n"), &validators, &ranges), GO);
+	ck_assert_int_eq(
+	    pipit_preconditions_check(asked("If-Modified-Since: " LATER "\r\n"), &validators, &ranges), GO);
+	ck_assert_int_eq(pipit_preconditions_check(asked("If-None-Match: \"\"\r\n"), &validators, &ranges), GO);
+	ck_assert_int_eq(pipit_preconditions_check(asked("If-Match: \"\"\r\n"), &validators, &ranges), FAILED);
+	ck_assert_int_eq(pipit_preconditions_check(asked("If-Range: \"\"\r\n"), &validators, &ranges), GO);
 	ck_assert(!ranges);
 }
 END_TEST
@@ -120,10 +122,10 @@ START_TEST(trusts_no_date_of_the_current_second_for_ranges)
 {
 	struct pipit_validators validators = { { NULL, 0 }, MODIFIED, MODIFIED };
 	bool ranges = true;
-	pipit_conditions_check(asked("If-Range: " THEN "\r\n"), &validators, &ranges);
+	pipit_preconditions_check(asked("If-Range: " THEN "\r\n"), &validators, &ranges);
 	ck_assert(!ranges);
 	validators.now++;
-	pipit_conditions_check(asked("If-Range: " THEN "\r\n"), &validators, &ranges);
+	pipit_preconditions_check(asked("If-Range: " THEN "\r\n"), &validators, &ranges);
 	ck_assert(ranges);
 }
 END_TEST

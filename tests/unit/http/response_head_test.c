@@ -53,24 +53,24 @@ static const struct {
 
 START_TEST(writes_a_date_and_reads_it_again)
 {
-	char *date = room(PIPIT_REPLY_DATE_SIZE);
+	char *date = room(PIPIT_RESPONSE_HEAD_DATE_SIZE);
 
-	pipit_reply_date(dates[_i].when, date);
+	pipit_response_head_date(dates[_i].when, date);
 	ck_assert_str_eq(date, dates[_i].text);
-	ck_assert_int_eq(pipit_reply_parse_date(date), dates[_i].when);
+	ck_assert_int_eq(pipit_response_head_parse_date(date), dates[_i].when);
 }
 END_TEST
 
 START_TEST(writes_and_reads_every_month_and_weekday)
 {
 	for (time_t when = 1700000000; when < 1700000000 + 366 * 86400; when += 86400) {
-		char date[PIPIT_REPLY_DATE_SIZE], expected[64];
+		char date[PIPIT_RESPONSE_HEAD_DATE_SIZE], expected[64];
 		struct tm tm;
 		gmtime_r(&when, &tm);
 		strftime(expected, sizeof expected, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-		pipit_reply_date(when, date);
+		pipit_response_head_date(when, date);
 		ck_assert_str_eq(date, expected);
-		ck_assert_int_eq(pipit_reply_parse_date(date), when);
+		ck_assert_int_eq(pipit_response_head_parse_date(date), when);
 	}
 }
 END_TEST
@@ -86,7 +86,7 @@ static const struct {
 
 START_TEST(reads_a_date_in_all_three_forms)
 {
-	ck_assert_int_eq(pipit_reply_parse_date(guard_string(read_dates[_i].text)), read_dates[_i].when);
+	ck_assert_int_eq(pipit_response_head_parse_date(guard_string(read_dates[_i].text)), read_dates[_i].when);
 }
 END_TEST
 
@@ -104,8 +104,9 @@ START_TEST(takes_two_digits_of_a_year_for_one_at_most_fifty_years_ahead)
 
 	for (int ahead = -48; ahead < 50; ahead++) {
 		snprintf(text, sizeof text, "Monday, 01-Jan-%02d 00:00:00 GMT", (now + ahead) % 100);
-		ck_assert_msg(year_of(pipit_reply_parse_date(text)) == now + ahead, "%s is taken for %d instead of %d",
-		    text, year_of(pipit_reply_parse_date(text)), now + ahead);
+		ck_assert_msg(year_of(pipit_response_head_parse_date(text)) == now + ahead,
+		    "%s is taken for %d instead of %d", text, year_of(pipit_response_head_parse_date(text)),
+		    now + ahead);
 	}
 }
 END_TEST
@@ -133,7 +134,7 @@ static const char *const bad_dates[] = { "Fri, 31 Dec 9999 23:59:60 GMT", "Wed,0
 
 START_TEST(refuses_what_is_no_date)
 {
-	time_t when = pipit_reply_parse_date(guard_string(bad_dates[_i]));
+	time_t when = pipit_response_head_parse_date(guard_string(bad_dates[_i]));
 
 	ck_assert_msg(when == -1, "\"%s\" is %lld", bad_dates[_i], (long long)when);
 }
@@ -145,7 +146,7 @@ END_TEST
 #define TYPE "Content-Type: text/plain\r\n"
 
 static const struct {
-	struct pipit_reply_head head; /* the date is filled in */
+	struct pipit_response_head head; /* the date is filled in */
 	const char *text;
 } heads[] = {
 	{ { .status = 200, .content_type = "text/plain", .content_length = 5, .minor = 1, .keep_alive = true },
@@ -179,12 +180,12 @@ static const struct {
 
 START_TEST(renders_a_head)
 {
-	struct pipit_reply_head head = heads[_i].head;
-	char *at = room(PIPIT_REPLY_HEAD_MAX);
+	struct pipit_response_head head = heads[_i].head;
+	char *at = room(PIPIT_RESPONSE_HEAD_MAX);
 	size_t length;
 
 	head.date = DATE;
-	length = pipit_reply_head(at, &head);
+	length = pipit_response_head_render(at, &head);
 	ck_assert_msg(
 	    length == strlen(heads[_i].text) && memcmp(at, heads[_i].text, length) == 0, "%.*s", (int)length, at);
 	ck_assert_int_eq(at[length], '#');
@@ -193,21 +194,21 @@ END_TEST
 
 START_TEST(fits_the_largest_head_in_the_room_it_promises)
 {
-	static char fields[PIPIT_REPLY_FIELDS_MAX], content_type[1024];
-	struct pipit_reply_head head = { .status = 431,
+	static char fields[PIPIT_RESPONSE_HEAD_FIELDS_MAX], content_type[1024];
+	struct pipit_response_head head = { .status = 431,
 		.content_type = content_type,
 		.date = DATE,
 		.minor = 1,
 		.fields = { fields, sizeof fields },
 		.content_length = UINT64_MAX };
-	char *at = room(PIPIT_REPLY_HEAD_MAX), *type;
+	char *at = room(PIPIT_RESPONSE_HEAD_MAX), *type;
 	size_t length;
 
 	memset(fields, 'f', sizeof fields);
 	memcpy(fields + sizeof fields - 2, "\r\n", 2);
 	memset(content_type, 't', sizeof content_type - 1);
-	length = pipit_reply_head(at, &head);
-	ck_assert_uint_le(length, PIPIT_REPLY_HEAD_MAX);
+	length = pipit_response_head_render(at, &head);
+	ck_assert_uint_le(length, PIPIT_RESPONSE_HEAD_MAX);
 	ck_assert_int_eq(memcmp(at + length - 4, "\r\n\r\n", 4), 0);
 	type = memmem(at, length, "\r\nContent-Type: t", 17);
 	ck_assert_ptr_nonnull(type);
@@ -246,17 +247,17 @@ static const struct {
 
 START_TEST(knows_the_phrase_of_every_registered_status)
 {
-	ck_assert_str_eq(pipit_reply_phrase(phrases[_i].status), phrases[_i].phrase);
+	ck_assert_str_eq(pipit_response_head_phrase(phrases[_i].status), phrases[_i].phrase);
 }
 END_TEST
 
 START_TEST(renders_every_status_with_its_phrase)
 {
 	for (int status = 200; status < 600; status++) {
-		struct pipit_reply_head head = { .status = status, .date = DATE, .minor = 1, .keep_alive = true };
-		char *at = room(PIPIT_REPLY_HEAD_MAX), expected[128];
-		snprintf(expected, sizeof expected, "HTTP/1.1 %d %s\r\n", status, pipit_reply_phrase(status));
-		pipit_reply_head(at, &head);
+		struct pipit_response_head head = { .status = status, .date = DATE, .minor = 1, .keep_alive = true };
+		char *at = room(PIPIT_RESPONSE_HEAD_MAX), expected[128];
+		snprintf(expected, sizeof expected, "HTTP/1.1 %d %s\r\n", status, pipit_response_head_phrase(status));
+		pipit_response_head_render(at, &head);
 		ck_assert_msg(strncmp(at, expected, strlen(expected)) == 0, "%.40s", at);
 	}
 }
@@ -268,12 +269,12 @@ START_TEST(knows_which_responses_have_content)
 	static const int without[] = { 100, 101, 103, 199, 204, 304 };
 
 	for (size_t i = 0; i < COUNT(with); i++) {
-		ck_assert(pipit_reply_has_content(with[i], false));
-		ck_assert(!pipit_reply_has_content(with[i], true));
+		ck_assert(pipit_response_head_has_content(with[i], false));
+		ck_assert(!pipit_response_head_has_content(with[i], true));
 	}
 	for (size_t i = 0; i < COUNT(without); i++) {
-		ck_assert(!pipit_reply_has_content(without[i], false));
-		ck_assert(!pipit_reply_has_content(without[i], true));
+		ck_assert(!pipit_response_head_has_content(without[i], false));
+		ck_assert(!pipit_response_head_has_content(without[i], true));
 	}
 }
 END_TEST
@@ -311,7 +312,7 @@ static const struct {
 
 START_TEST(knows_what_may_stand_in_a_response)
 {
-	ck_assert_msg(pipit_reply_is_field(fields[_i].name, fields[_i].value) == fields[_i].is_field, "%s: %s",
+	ck_assert_msg(pipit_response_head_is_field(fields[_i].name, fields[_i].value) == fields[_i].is_field, "%s: %s",
 	    fields[_i].name, fields[_i].value);
 }
 END_TEST
@@ -322,8 +323,8 @@ START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_response)
 		char text[] = { 'a', (char)byte, 'z', '\0' };
 		bool is_token = byte < 0x80 && (isalnum(byte) || strchr("!#$%&'*+-.^_`|~", byte));
 		bool is_value = byte == '\t' || (byte >= 0x20 && byte != 0x7f);
-		ck_assert_msg(pipit_reply_is_field(text, "b") == is_token, "%#x in a name", (unsigned)byte);
-		ck_assert_msg(pipit_reply_is_field("A", text) == is_value, "%#x in a value", (unsigned)byte);
+		ck_assert_msg(pipit_response_head_is_field(text, "b") == is_token, "%#x in a name", (unsigned)byte);
+		ck_assert_msg(pipit_response_head_is_field("A", text) == is_value, "%#x in a value", (unsigned)byte);
 	}
 }
 END_TEST
@@ -367,8 +368,8 @@ static const struct {
 START_TEST(tells_a_problem_in_json)
 {
 	const char *content_type;
-	char *at = room(PIPIT_REPLY_PROBLEM_MAX);
-	size_t length = pipit_reply_problem_content(at, 404, details[_i].detail, false, &content_type);
+	char *at = room(PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
+	size_t length = pipit_response_head_problem_content(at, 404, details[_i].detail, false, &content_type);
 	cJSON *problem = parse_problem(at, length);
 
 	ck_assert_str_eq(content_type, "application/problem+json");
@@ -385,11 +386,11 @@ END_TEST
 START_TEST(tells_a_problem_in_html)
 {
 	const char *content_type;
-	char *at = room(PIPIT_REPLY_PROBLEM_MAX), expected[256];
-	size_t length = pipit_reply_problem_content(at, 404, details[_i].detail, true, &content_type);
+	char *at = room(PIPIT_RESPONSE_HEAD_PROBLEM_MAX), expected[256];
+	size_t length = pipit_response_head_problem_content(at, 404, details[_i].detail, true, &content_type);
 
 	ck_assert_str_eq(content_type, "text/html; charset=utf-8");
-	ck_assert_uint_lt(length, PIPIT_REPLY_PROBLEM_MAX);
+	ck_assert_uint_lt(length, PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
 	at[length] = '\0';
 	ck_assert_msg(strncasecmp(at, "<!doctype html>", 15) == 0, "%s", at);
 	ck_assert_ptr_nonnull(strstr(at, "404 Not Found"));
@@ -404,27 +405,27 @@ static const char *const pieces[] = { "a", "\"", "\\", "<", "&", "\x01", "\xc3\x
 
 START_TEST(cuts_a_detail_that_does_not_fit_between_two_characters)
 {
-	static char detail[3 * PIPIT_REPLY_PROBLEM_MAX];
+	static char detail[3 * PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
 	const char *content_type, *piece = pieces[_i];
 	size_t piece_length = strlen(piece);
 
 	/* Some bytes in front of the pieces move the place of the cut through a character. */
 	for (size_t ahead = 0; ahead < 8; ahead++) {
-		char *at = room(PIPIT_REPLY_PROBLEM_MAX);
+		char *at = room(PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
 		size_t length = ahead;
 		cJSON *problem;
 		memset(detail, 'x', ahead);
 		for (; length + piece_length < sizeof detail; length += piece_length)
 			memcpy(detail + length, piece, piece_length);
 		detail[length] = '\0';
-		length = pipit_reply_problem_content(at, 400, detail, false, &content_type);
-		ck_assert_uint_le(length, PIPIT_REPLY_PROBLEM_MAX);
+		length = pipit_response_head_problem_content(at, 400, detail, false, &content_type);
+		ck_assert_uint_le(length, PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
 		problem = parse_problem(at, length);
-		ck_assert_uint_ge(strlen(text_of(problem, "detail")), PIPIT_REPLY_PROBLEM_MAX / 3);
+		ck_assert_uint_ge(strlen(text_of(problem, "detail")), PIPIT_RESPONSE_HEAD_PROBLEM_MAX / 3);
 		cJSON_Delete(problem);
-		at = room(PIPIT_REPLY_PROBLEM_MAX);
-		length = pipit_reply_problem_content(at, 400, detail, true, &content_type);
-		ck_assert_uint_le(length, PIPIT_REPLY_PROBLEM_MAX);
+		at = room(PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
+		length = pipit_response_head_problem_content(at, 400, detail, true, &content_type);
+		ck_assert_uint_le(length, PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
 		ck_assert_msg(pipit_is_utf8(at, length), "cut after %zu bytes", length);
 		ck_assert_int_eq(
 		    memcmp(at + length - strlen("</p></html>\n"), "</p></html>\n", strlen("</p></html>\n")), 0);
@@ -452,14 +453,14 @@ static const struct {
 
 START_TEST(prefers_html_only_for_who_names_it_and_not_json)
 {
-	ck_assert_msg(
-	    pipit_reply_prefers_html(guard(accepts[_i].accept)) == accepts[_i].prefers_html, "%s", accepts[_i].accept);
+	ck_assert_msg(pipit_response_head_prefers_html(guard(accepts[_i].accept)) == accepts[_i].prefers_html, "%s",
+	    accepts[_i].accept);
 }
 END_TEST
 
 START_TEST(prefers_json_for_who_says_nothing)
 {
-	ck_assert(!pipit_reply_prefers_html((struct pipit_slice){ NULL, 0 }));
+	ck_assert(!pipit_response_head_prefers_html((struct pipit_slice){ NULL, 0 }));
 }
 END_TEST
 
@@ -495,19 +496,19 @@ static void expect_value(const char *head, const char *name, const char *expecte
 static struct pipit_slice refuse(
     enum pipit_refusal reason, bool is_head_request, bool html, char *head, size_t head_size)
 {
-	char *at = room(PIPIT_REPLY_HEAD_MAX + PIPIT_REPLY_PROBLEM_MAX), expected[128];
+	char *at = room(PIPIT_RESPONSE_HEAD_MAX + PIPIT_RESPONSE_HEAD_PROBLEM_MAX), expected[128];
 	size_t content_bytes = SIZE_MAX, head_length, length;
 	const char *end;
 	int status = pipit_refusal_entry(reason)->status;
 
-	length = pipit_reply_refusal(at, reason, DATE, is_head_request, html, &content_bytes);
+	length = pipit_response_head_refusal(at, reason, DATE, is_head_request, html, &content_bytes);
 	end = memmem(at, length, "\r\n\r\n", 4);
 	ck_assert_ptr_nonnull(end);
 	head_length = (size_t)(end - at) + 4;
 	ck_assert_uint_lt(head_length, head_size);
 	memcpy(head, at, head_length);
 	head[head_length] = '\0';
-	snprintf(expected, sizeof expected, "HTTP/1.1 %d %s\r\n", status, pipit_reply_phrase(status));
+	snprintf(expected, sizeof expected, "HTTP/1.1 %d %s\r\n", status, pipit_response_head_phrase(status));
 	ck_assert_msg(strncmp(head, expected, strlen(expected)) == 0, "%s", head);
 	expect_value(head, "Date", DATE);
 	expect_value(head, "Connection", "close");
@@ -575,7 +576,7 @@ END_TEST
 static const struct {
 	const char *head;
 	bool is_head_request;
-	struct pipit_reply_evhttp reply;
+	struct pipit_response_head_evhttp reply;
 } evhttp_heads[] = {
 	{ EVHTTP("200 OK") "\r\n", false, { .status = 200, .has_content = true, .content_length = 5 } },
 	{ EVHTTP("200 OK") "\r\n", true, { .status = 200, .content_length = 5 } },
@@ -619,13 +620,14 @@ static const struct {
 
 START_TEST(reads_what_matters_of_a_head_of_evhttp)
 {
-	const struct pipit_reply_evhttp *expected = &evhttp_heads[_i].reply;
+	const struct pipit_response_head_evhttp *expected = &evhttp_heads[_i].reply;
 	struct pipit_slice head = guard(evhttp_heads[_i].head);
-	struct pipit_reply_evhttp reply;
+	struct pipit_response_head_evhttp reply;
 
 	memset(&reply, 0xa5, sizeof reply);
 	ck_assert_uint_eq(
-	    pipit_reply_read_evhttp(head.data, head.length, evhttp_heads[_i].is_head_request, &reply), head.length);
+	    pipit_response_head_read_evhttp(head.data, head.length, evhttp_heads[_i].is_head_request, &reply),
+	    head.length);
 	ck_assert_int_eq(reply.status, expected->status);
 	ck_assert_int_eq(reply.closes, expected->closes);
 	ck_assert_uint_eq(reply.dates, expected->dates);
@@ -642,15 +644,15 @@ START_TEST(reads_no_head_of_evhttp_before_it_ends)
 	size_t whole = sizeof head - sizeof "hello";
 	for (size_t length = sizeof "HTTP/1.1 200" - 1; length < sizeof head; length++) {
 		struct pipit_slice bytes = { guarded_copy(head, length), length };
-		struct pipit_reply_evhttp reply;
-		ck_assert_uint_eq(
-		    pipit_reply_read_evhttp(bytes.data, bytes.length, false, &reply), length < whole ? 0 : whole);
+		struct pipit_response_head_evhttp reply;
+		ck_assert_uint_eq(pipit_response_head_read_evhttp(bytes.data, bytes.length, false, &reply),
+		    length < whole ? 0 : whole);
 	}
 }
 END_TEST
 
 static const struct {
-	struct pipit_reply_amendments amendments;
+	struct pipit_response_head_amendments amendments;
 	const char *before, *after;
 } amendments[] = {
 	{ { .content_length = -1 }, EVHTTP("200 OK") "\r\n", EVHTTP("200 OK") "\r\n" },
@@ -695,12 +697,12 @@ START_TEST(writes_a_head_of_evhttp_anew_so_that_it_is_valid)
 {
 	struct pipit_slice before = pipit_slice_of(amendments[_i].before);
 	const char *after = amendments[_i].after;
-	char *head = room(before.length + PIPIT_REPLY_AMENDMENTS_MAX);
-	struct pipit_reply_evhttp reply;
+	char *head = room(before.length + PIPIT_RESPONSE_HEAD_AMENDMENTS_MAX);
+	struct pipit_response_head_evhttp reply;
 	size_t length;
 
-	pipit_reply_read_evhttp(before.data, before.length, false, &reply);
-	length = pipit_reply_amend_evhttp(head, before.data, before.length, &reply, &amendments[_i].amendments);
+	pipit_response_head_read_evhttp(before.data, before.length, false, &reply);
+	length = pipit_response_head_amend_evhttp(head, before.data, before.length, &reply, &amendments[_i].amendments);
 	ck_assert_msg(length == strlen(after) && memcmp(head, after, length) == 0, "%.*s", (int)length, head);
 }
 END_TEST
