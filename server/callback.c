@@ -4,9 +4,9 @@
 
 #include "http/content_type.h"
 #include "http/response_head.h"
-#include "json.h"
-#include "problem.h"
 #include "server.h"
+#include "json/json.h"
+#include "json/problem.h"
 
 #include <errno.h>
 #include <event2/buffer.h>

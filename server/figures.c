@@ -4,8 +4,8 @@
 
 #include "counts.h"
 #include "pipit.h"
-#include "printer.h"
 #include "process.h"
+#include "json/printer.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>

@@ -3,13 +3,13 @@
 #include "openapi.h"
 
 #include "base/slice.h"
-#include "document.h"
 #include "http/response_head.h"
-#include "json.h"
 #include "pipit.h"
-#include "printer.h"
 #include "representation.h"
 #include "request.h"
+#include "json/json.h"
+#include "json/json_index.h"
+#include "json/printer.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

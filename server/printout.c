@@ -4,9 +4,9 @@
 
 #include "base/log.h"
 #include "http/response_head.h"
-#include "printer.h"
 #include "request.h"
 #include "streaming.h"
+#include "json/printer.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

@@ -6,7 +6,7 @@
 #ifndef PIPIT_PUBLISHED_H
 #define PIPIT_PUBLISHED_H
 
-#include "document.h"
+#include "json/json_index.h"
 
 #include <stdatomic.h>
 

@@ -2,10 +2,10 @@
 /* See reader.h; the contracts of the public functions are in pipit.h. */
 #include "reader.h"
 
-#include "json.h"
-#include "pointer.h"
-#include "problem.h"
 #include "request.h"
+#include "json/json.h"
+#include "json/pointer.h"
+#include "json/problem.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>

@@ -6,9 +6,9 @@
 #include "http/accept_header.h"
 #include "http/content_type.h"
 #include "http/response_head.h"
-#include "json.h"
-#include "printer.h"
-#include "problem.h"
+#include "json/json.h"
+#include "json/printer.h"
+#include "json/problem.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

@@ -3,10 +3,10 @@
 #include "resource.h"
 
 #include "http/content_coding.h"
-#include "pointer.h"
 #include "representation.h"
 #include "request.h"
 #include "settings.h"
+#include "json/pointer.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

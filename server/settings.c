@@ -5,12 +5,12 @@
 #include "base/log.h"
 #include "durable.h"
 #include "http/preconditions.h"
-#include "json.h"
-#include "patch.h"
-#include "pointer.h"
-#include "printer.h"
 #include "published.h"
 #include "reader.h"
+#include "json/json.h"
+#include "json/patch.h"
+#include "json/pointer.h"
+#include "json/printer.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>

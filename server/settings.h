@@ -11,9 +11,9 @@
 #ifndef PIPIT_SETTINGS_H
 #define PIPIT_SETTINGS_H
 
-#include "document.h"
 #include "http/guard.h"
 #include "pipit.h"
+#include "json/json_index.h"
 
 enum pipit_settings_verb {
 	PIPIT_SETTINGS_PUT,

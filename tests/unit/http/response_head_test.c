@@ -3,9 +3,9 @@
 #include "http/response_head.h"
 
 #include "guarded.h"
-#include "json.h"
 #include "pipit.h"
 #include "suite.h"
+#include "json/json.h"
 
 #include <cjson/cJSON.h>
 #include <ctype.h>

@@ -3,12 +3,12 @@
  * What is valid, what is not and where; and that cJSON builds the right tree of all that is valid. Every text ends
  * right before an inaccessible page.
  */
-#include "json.h"
+#include "json/json.h"
 
-#include "equality.h"
 #include "guarded.h"
-#include "printer.h"
 #include "suite.h"
+#include "json/equality.h"
+#include "json/printer.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

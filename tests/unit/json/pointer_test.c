@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What is a pointer, what its tokens mean, and what it finds. Every pointer ends right before an inaccessible page. */
-#include "pointer.h"
+#include "json/pointer.h"
 
 #include "guarded.h"
 #include "suite.h"

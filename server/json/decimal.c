@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See decimal.h. Digits are compared as text, and strtod() sees no decimal point: the locale has no say. */
-#include "decimal.h"
+#include "json/decimal.h"
 
 #include <float.h>
 #include <stdint.h>

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See document.h. The text is known to be right, so nothing is checked here.
+ * See json_index.h. The text is known to be right, so nothing is checked here.
  *
  * Places are in the order of the text. A table by hash of (place of the parent, name or number) leads from a token to its place,
  * however many members an object has; names are compared as they stand in the text, escapes and all.
  */
-#include "document.h"
+#include "json/json_index.h"
 
 #include "base/bytes.h"
-#include "pointer.h"
+#include "json/pointer.h"
 
 #include <endian.h>
 #include <stdatomic.h>

@@ -4,11 +4,11 @@
  * more. Lists are linked here and not by cJSON: its functions that add and replace allocate names half way, and some of its
  * versions lose track of the last item. In a list, `prev` of the first item is the last one, and `next` of that is NULL.
  */
-#include "patch.h"
+#include "json/patch.h"
 
-#include "equality.h"
 #include "pipit.h"
-#include "pointer.h"
+#include "json/equality.h"
+#include "json/pointer.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What is printed is what cJSON prints, and reads back as what it was. */
-#include "printer.h"
+#include "json/printer.h"
 
 #include "suite.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* See problem.h. */
-#include "problem.h"
+#include "json/problem.h"
 
-#include "printer.h"
+#include "json/printer.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>

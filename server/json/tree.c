@@ -3,11 +3,11 @@
  * See tree.h. The text is valid, so that each function takes what it is named after without asking whether it is there: a first
  * character tells what a value is, and where it ends.
  */
-#include "tree.h"
+#include "json/tree.h"
 
 #include "base/bytes.h"
 #include "base/slice.h"
-#include "decimal.h"
+#include "json/decimal.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>

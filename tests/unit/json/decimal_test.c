@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The double of a number is strtod()'s, to the last bit; what else decimal.h says is tested by json_test.c. */
-#include "decimal.h"
+#include "json/decimal.h"
 
 #include "suite.h"
 

@@ -5,13 +5,13 @@
  * The scanner is a loop over what may come next; what is open is remembered as one bit per level. The functions called
  * scan_… move past what they are named after, or return false after fail().
  */
-#include "json.h"
+#include "json/json.h"
 
 #include "base/bytes.h"
-#include "decimal.h"
 #include "pipit.h"
-#include "pointer.h"
-#include "tree.h"
+#include "json/decimal.h"
+#include "json/pointer.h"
+#include "json/tree.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>

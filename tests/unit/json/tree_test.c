@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The tree is the one that cJSON's own parser builds of a valid text. Every text ends right before an inaccessible page. */
-#include "tree.h"
+#include "json/tree.h"
 
 #include "guarded.h"
 #include "suite.h"

@@ -3,12 +3,12 @@
  * What the changes make of a document, what they refuse and how they say so; and that a document is as it was, byte for byte, after
  * whatever failed. All memory of cJSON's is counted: each test ends with none in use.
  */
-#include "patch.h"
+#include "json/patch.h"
 
-#include "json.h"
-#include "pointer.h"
-#include "printer.h"
 #include "suite.h"
+#include "json/json.h"
+#include "json/pointer.h"
+#include "json/printer.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

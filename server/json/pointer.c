@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See pointer.h. Tokens are compared as they stand, escaped, so that finding needs no memory. */
-#include "pointer.h"
+#include "json/pointer.h"
 
 #include <cjson/cJSON.h>
 #include <stdint.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* See equality.h. */
-#include "equality.h"
+#include "json/equality.h"
 
-#include "decimal.h"
-#include "json.h"
+#include "json/decimal.h"
+#include "json/json.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #ifndef PIPIT_PROBLEM_H
 #define PIPIT_PROBLEM_H
 
-#include "json.h"
+#include "json/json.h"
 
 /* One of them: {"detail":"…","pointer":"#/network/mtu"}. pointer: a JSON Pointer. NULL when memory is short. */
 struct cJSON *pipit_problem_error(const char *detail, const char *pointer);

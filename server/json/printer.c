@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* See printer.h. Room is asked for once per item, so that the loops over bytes need not ask. */
-#include "printer.h"
+#include "json/printer.h"
 
 #include "base/bytes.h"
-#include "json.h"
+#include "json/json.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Every value of a document is found by its pointer, as it stands in the text, and tagged by what it says. */
-#include "document.h"
+#include "json/json_index.h"
 
-#include "json.h"
-#include "pointer.h"
-#include "printer.h"
 #include "suite.h"
+#include "json/json.h"
+#include "json/pointer.h"
+#include "json/printer.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
