@@ -24,7 +24,7 @@
 struct pipit_openapi {
 	char *text; /* owned */
 	size_t length;
-	char etag[PIPIT_DOCUMENT_ETAG_SIZE];
+	char etag[PIPIT_JSON_INDEX_ETAG_SIZE];
 };
 
 /* --- patterns -------------------------------------------------------------------------------------------------------- */
@@ -665,7 +665,7 @@ int pipit_openapi_new(
 		free(made);
 		return result;
 	}
-	pipit_document_etag((struct pipit_slice){ made->text, made->length }, made->etag);
+	pipit_json_index_etag((struct pipit_slice){ made->text, made->length }, made->etag);
 	*openapi = made;
 	return 0;
 }

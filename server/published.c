@@ -7,7 +7,7 @@
 /* Of `current`: the slot's number stands above, its pins below. */
 #define SLOT_SHIFT 56
 
-void pipit_published_init(struct pipit_published *published, struct pipit_document *document)
+void pipit_published_init(struct pipit_published *published, struct pipit_json_index *document)
 {
 	published->slots[0].document = document;
 }
@@ -15,10 +15,10 @@ void pipit_published_init(struct pipit_published *published, struct pipit_docume
 void pipit_published_clear(struct pipit_published *published)
 {
 	for (size_t i = 0; i < PIPIT_PUBLISHED_SLOTS; i++)
-		pipit_document_free(published->slots[i].document);
+		pipit_json_index_free(published->slots[i].document);
 }
 
-const struct pipit_document *pipit_published_pin(struct pipit_published *published, unsigned *pin)
+const struct pipit_json_index *pipit_published_pin(struct pipit_published *published, unsigned *pin)
 {
 	/* Acquire: with the number comes what the writer has put there. */
 	uint64_t word = atomic_fetch_add_explicit(&published->current, 1, memory_order_acquire);
@@ -32,7 +32,7 @@ void pipit_published_unpin(struct pipit_published *published, unsigned pin)
 	atomic_fetch_add_explicit(&published->slots[pin].unpins, 1, memory_order_release);
 }
 
-const struct pipit_document *pipit_published_now(const struct pipit_published *published)
+const struct pipit_json_index *pipit_published_now(const struct pipit_published *published)
 {
 	uint64_t word = atomic_load_explicit(&published->current, memory_order_relaxed);
 	return published->slots[word >> SLOT_SHIFT].document;
@@ -44,7 +44,7 @@ static void free_retired(struct pipit_published *published)
 		struct pipit_published_slot *slot = &published->slots[i];
 		if (!slot->is_retired || atomic_load_explicit(&slot->unpins, memory_order_acquire) != slot->pins)
 			continue;
-		pipit_document_free(slot->document);
+		pipit_json_index_free(slot->document);
 		slot->document = NULL;
 		slot->is_retired = false;
 	}
@@ -63,7 +63,7 @@ static size_t find_slot(struct pipit_published *published)
 	}
 }
 
-void pipit_published_set(struct pipit_published *published, struct pipit_document *document)
+void pipit_published_set(struct pipit_published *published, struct pipit_json_index *document)
 {
 	size_t number = find_slot(published);
 	struct pipit_published_slot *slot = &published->slots[number], *before;

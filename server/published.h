@@ -17,7 +17,7 @@ struct pipit_published {
 	/* The number of the published slot, and how often it was pinned, in one word. */
 	_Atomic uint64_t current;
 	struct pipit_published_slot {
-		struct pipit_document *document; /* owned; NULL: free */
+		struct pipit_json_index *document; /* owned; NULL: free */
 		bool is_retired;
 		uint64_t pins;           /* once retired: how many there were */
 		_Atomic uint64_t unpins; /* of these; when all are undone the document can go */
@@ -25,17 +25,17 @@ struct pipit_published {
 };
 
 /* published: zeroed. Takes the first document. */
-void pipit_published_init(struct pipit_published *published, struct pipit_document *document);
+void pipit_published_init(struct pipit_published *published, struct pipit_json_index *document);
 
 /* Nobody reads any more. Harmless when it was not initialised. */
 void pipit_published_clear(struct pipit_published *published);
 
 /* Any thread, wait-free; see pipit_settings_pin(). */
-const struct pipit_document *pipit_published_pin(struct pipit_published *published, unsigned *pin);
+const struct pipit_json_index *pipit_published_pin(struct pipit_published *published, unsigned *pin);
 void pipit_published_unpin(struct pipit_published *published, unsigned pin);
 
 /* For the writer: what is published now, without a pin; and to publish another, which is taken. It waits while all slots are held. */
-const struct pipit_document *pipit_published_now(const struct pipit_published *published);
-void pipit_published_set(struct pipit_published *published, struct pipit_document *document);
+const struct pipit_json_index *pipit_published_now(const struct pipit_published *published);
+void pipit_published_set(struct pipit_published *published, struct pipit_json_index *document);
 
 #endif

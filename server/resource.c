@@ -89,7 +89,7 @@ static void serve_get(struct pipit_request *request, void *arg)
 		.coding = PIPIT_CODING_IDENTITY,
 		.cache_control = "no-cache",
 	};
-	struct pipit_document_value value;
+	struct pipit_json_index_value value;
 	struct pipit_slice pointer;
 	char bytes[POINTER_MAX];
 	unsigned pin;
@@ -97,7 +97,7 @@ static void serve_get(struct pipit_request *request, void *arg)
 
 	if (!read_pointer(request, bytes, &pointer))
 		return;
-	is_there = pipit_document_find(pipit_settings_pin(settings, &pin), pointer, &value);
+	is_there = pipit_json_index_find(pipit_settings_pin(settings, &pin), pointer, &value);
 	if (is_there) {
 		representation.memory = value.text;
 		representation.size = value.text.length;

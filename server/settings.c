@@ -71,7 +71,7 @@ struct pipit_settings {
 
 /* --- readers --------------------------------------------------------------------------------------------------------- */
 
-const struct pipit_document *pipit_settings_pin(struct pipit_settings *settings, unsigned *pin)
+const struct pipit_json_index *pipit_settings_pin(struct pipit_settings *settings, unsigned *pin)
 {
 	return pipit_published_pin(&settings->published, pin);
 }
@@ -96,7 +96,7 @@ bool pipit_settings_requires_match(const struct pipit_settings *settings)
 static struct pipit_slice text_now(const struct pipit_settings *settings)
 {
 	return settings->text ? (struct pipit_slice){ settings->text, settings->text_length }
-			      : pipit_document_text(pipit_published_now(&settings->published));
+			      : pipit_json_index_text(pipit_published_now(&settings->published));
 }
 
 static void forget_tree(struct pipit_settings *settings)
@@ -136,7 +136,7 @@ static int find_etag(const struct pipit_settings *settings, struct pipit_slice p
 		return -ENOMEM;
 	if (pointer.length)
 		text.data = bytes;
-	pipit_document_etag(text, etag);
+	pipit_json_index_etag(text, etag);
 	free(bytes);
 	return 0;
 }
@@ -328,7 +328,7 @@ static void tell_failure(struct pipit_settings *settings, int error)
 static int save(struct pipit_settings *settings, struct pipit_slice text)
 {
 	size_t length;
-	char *bytes = pipit_document_indent(text, &length);
+	char *bytes = pipit_json_index_indent(text, &length);
 	int error = bytes ? pipit_durable_write(settings->durable, bytes, length) : -ENOMEM;
 	free(bytes);
 	return error;
@@ -337,15 +337,15 @@ static int save(struct pipit_settings *settings, struct pipit_slice text)
 /* Write and publish what the changes have made. On failure everything is as before them. */
 static int commit(struct pipit_settings *settings)
 {
-	struct pipit_document *document;
+	struct pipit_json_index *document;
 	int error;
 
-	if (pipit_slice_is_same(text_now(settings), pipit_document_text(pipit_published_now(&settings->published)))) {
+	if (pipit_slice_is_same(text_now(settings), pipit_json_index_text(pipit_published_now(&settings->published)))) {
 		free(settings->text);
 		settings->text = NULL;
 		return 0;
 	}
-	document = pipit_document_new(settings->text, settings->text_length);
+	document = pipit_json_index_new(settings->text, settings->text_length);
 	error = document ? save(settings, text_now(settings)) : -ENOMEM;
 	tell_failure(settings, error);
 	if (error == 0) {
@@ -355,7 +355,7 @@ static int commit(struct pipit_settings *settings)
 	}
 	if (document) {
 		settings->text = NULL;
-		pipit_document_free(document);
+		pipit_json_index_free(document);
 	}
 	forget_changes(settings);
 	return error;
@@ -450,7 +450,7 @@ static int read_file(
 static void reload(struct pipit_settings *settings, struct pipit_settings_change *change)
 {
 	const char *name = pipit_durable_name(settings->durable);
-	struct pipit_document *document;
+	struct pipit_json_index *document;
 	cJSON *tree = NULL;
 	char *text, error[300];
 	size_t length;
@@ -461,8 +461,8 @@ static void reload(struct pipit_settings *settings, struct pipit_settings_change
 		refuse(change, 422, "%s", error);
 		return;
 	}
-	if (pipit_slice_is_same(
-		(struct pipit_slice){ text, length }, pipit_document_text(pipit_published_now(&settings->published)))) {
+	if (pipit_slice_is_same((struct pipit_slice){ text, length },
+		pipit_json_index_text(pipit_published_now(&settings->published)))) {
 		free(text);
 		cJSON_Delete(tree);
 		pipit_durable_accept(settings->durable);
@@ -471,7 +471,7 @@ static void reload(struct pipit_settings *settings, struct pipit_settings_change
 	}
 	forget_changes(settings);
 	settings->tree = tree;
-	document = passes_check(settings, change) ? pipit_document_new(text, length) : NULL;
+	document = passes_check(settings, change) ? pipit_json_index_new(text, length) : NULL;
 	if (!document) {
 		if (change->status < 300)
 			refuse_for_memory(change);
@@ -649,9 +649,9 @@ static int check_options(
 	uint64_t depth = options->max_depth ? options->max_depth : MAX_DEPTH_DEFAULT;
 
 	if (!options->file || !*options->file || bytes < MAX_BYTES_LEAST || bytes > MAX_BYTES_MOST ||
-	    depth > PIPIT_DOCUMENT_DEPTH_MAX) {
+	    depth > PIPIT_JSON_INDEX_DEPTH_MAX) {
 		snprintf(error, size, "settings: name a file, with max_bytes from %d to %d and max_depth up to %d",
-		    MAX_BYTES_LEAST, MAX_BYTES_MOST, PIPIT_DOCUMENT_DEPTH_MAX);
+		    MAX_BYTES_LEAST, MAX_BYTES_MOST, PIPIT_JSON_INDEX_DEPTH_MAX);
 		return -EINVAL;
 	}
 	settings->max_bytes = (size_t)bytes;
@@ -704,7 +704,7 @@ static int open_store(
 {
 	char why[256], *text = NULL;
 	size_t length;
-	struct pipit_document *document;
+	struct pipit_json_index *document;
 	int failure = pipit_durable_open(options->file, &settings->durable, why, sizeof why);
 
 	if (failure != 0) {
@@ -714,7 +714,7 @@ static int open_store(
 	failure = load(settings, &text, &length, error, size);
 	if (failure != 0)
 		return failure;
-	document = pipit_document_new(text, length);
+	document = pipit_json_index_new(text, length);
 	if (!document) {
 		free(text);
 		return -ENOMEM;
@@ -794,16 +794,16 @@ int pipit_settings_on_change(
 
 struct cJSON *pipit_settings_get(struct pipit_settings *settings, const char *pointer)
 {
-	struct pipit_document_value value;
+	struct pipit_json_index_value value;
 	struct pipit_json_error error;
-	const struct pipit_document *document;
+	const struct pipit_json_index *document;
 	cJSON *copy = NULL;
 	unsigned pin;
 
 	if (!pipit_pointer_is_valid(pipit_slice_of(pointer)))
 		return NULL;
 	document = pipit_settings_pin(settings, &pin);
-	if (pipit_document_find(document, pipit_slice_of(pointer), &value) &&
+	if (pipit_json_index_find(document, pipit_slice_of(pointer), &value) &&
 	    pipit_json_parse(value.text.data, value.text.length, &settings->limits, &copy, &error) != 0)
 		copy = NULL;
 	pipit_settings_unpin(settings, pin);

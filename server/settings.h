@@ -36,10 +36,10 @@ struct pipit_settings_change {
 	 */
 	bool (*done)(struct pipit_settings_change *change);
 	/* The outcome. */
-	int status;                          /* 201, 204, or that of an error */
-	char etag[PIPIT_DOCUMENT_ETAG_SIZE]; /* of the value now; with 412 of what is there; "" when there is none */
-	char detail[400];                    /* of an error */
-	char *members;                       /* of its problem document; the caller's to free, NULL: none */
+	int status;                            /* 201, 204, or that of an error */
+	char etag[PIPIT_JSON_INDEX_ETAG_SIZE]; /* of the value now; with 412 of what is there; "" when there is none */
+	char detail[400];                      /* of an error */
+	char *members;                         /* of its problem document; the caller's to free, NULL: none */
 	struct pipit_settings_change *next;
 };
 
@@ -53,7 +53,7 @@ struct pipit_settings_change *pipit_settings_settle(struct pipit_settings *setti
  * The document as it is now, for as long as it is pinned; wait-free. Pins are held for a moment only: behind seven documents that
  * are held, the writer waits. Any thread. Every pin is undone once with its number.
  */
-const struct pipit_document *pipit_settings_pin(struct pipit_settings *settings, unsigned *pin);
+const struct pipit_json_index *pipit_settings_pin(struct pipit_settings *settings, unsigned *pin);
 void pipit_settings_unpin(struct pipit_settings *settings, unsigned pin);
 
 /* What the options say. */

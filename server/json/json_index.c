@@ -26,7 +26,7 @@ struct place {
 	_Atomic uint64_t digest; /* of the value's text; 0: nobody has asked yet */
 };
 
-struct pipit_document {
+struct pipit_json_index {
 	char *text; /* owned */
 	size_t length;
 	struct place *places; /* owned */
@@ -60,7 +60,7 @@ static uint64_t digest_of(struct pipit_slice text)
 	return hash ? hash : 1;
 }
 
-static void put_etag(char etag[PIPIT_DOCUMENT_ETAG_SIZE], uint64_t digest)
+static void put_etag(char etag[PIPIT_JSON_INDEX_ETAG_SIZE], uint64_t digest)
 {
 	char *at = etag;
 	*at++ = '"';
@@ -70,7 +70,7 @@ static void put_etag(char etag[PIPIT_DOCUMENT_ETAG_SIZE], uint64_t digest)
 	*at = '\0';
 }
 
-void pipit_document_etag(struct pipit_slice text, char etag[PIPIT_DOCUMENT_ETAG_SIZE])
+void pipit_json_index_etag(struct pipit_slice text, char etag[PIPIT_JSON_INDEX_ETAG_SIZE])
 {
 	put_etag(etag, digest_of(text));
 }
@@ -114,7 +114,7 @@ static uint32_t fold(uint64_t hash)
 	return (uint32_t)(hash ^ hash >> 32);
 }
 
-static uint32_t hash_number(const struct pipit_document *document, uint32_t parent, size_t number)
+static uint32_t hash_number(const struct pipit_json_index *document, uint32_t parent, size_t number)
 {
 	return fold(mix(mix(document->seed, parent), number));
 }
@@ -149,7 +149,7 @@ static uint32_t hash_escaped(
 	return fold(mix(mix(hash, word), length));
 }
 
-static uint32_t hash_name(const struct pipit_document *document, uint32_t parent, const char *at, const char *end)
+static uint32_t hash_name(const struct pipit_json_index *document, uint32_t parent, const char *at, const char *end)
 {
 	uint64_t hash = mix(document->seed, parent);
 	size_t length = (size_t)(end - at);
@@ -161,14 +161,14 @@ static bool is_escaped(struct pipit_slice token)
 	return token.length && memchr(token.data, '~', token.length);
 }
 
-static uint32_t hash_token(const struct pipit_document *document, uint32_t parent, struct pipit_slice token)
+static uint32_t hash_token(const struct pipit_json_index *document, uint32_t parent, struct pipit_slice token)
 {
 	uint64_t hash = mix(document->seed, parent);
 	return is_escaped(token) ? hash_escaped(hash, token.data, token.data + token.length, take_token_byte)
 				 : hash_plain(hash, token.data, token.length);
 }
 
-static bool is_named(const struct pipit_document *document, const struct place *place, struct pipit_slice token)
+static bool is_named(const struct pipit_json_index *document, const struct place *place, struct pipit_slice token)
 {
 	const char *name = document->text + place->name, *name_end = document->text + place->name_end;
 	const char *at = token.data, *end = token.data + token.length;
@@ -185,7 +185,7 @@ static bool is_named(const struct pipit_document *document, const struct place *
 
 /* --- finding --------------------------------------------------------------------------------------------------------- */
 
-static uint32_t find_element(const struct pipit_document *document, uint32_t parent, struct pipit_slice token)
+static uint32_t find_element(const struct pipit_json_index *document, uint32_t parent, struct pipit_slice token)
 {
 	size_t number;
 	uint32_t slot, found;
@@ -202,7 +202,7 @@ static uint32_t find_element(const struct pipit_document *document, uint32_t par
 	return NO_PLACE;
 }
 
-static uint32_t find_member(const struct pipit_document *document, uint32_t parent, struct pipit_slice token)
+static uint32_t find_member(const struct pipit_json_index *document, uint32_t parent, struct pipit_slice token)
 {
 	uint32_t slot = hash_token(document, parent, token), found;
 
@@ -215,7 +215,7 @@ static uint32_t find_member(const struct pipit_document *document, uint32_t pare
 	return NO_PLACE;
 }
 
-static uint32_t find_place(const struct pipit_document *document, struct pipit_slice pointer)
+static uint32_t find_place(const struct pipit_json_index *document, struct pipit_slice pointer)
 {
 	struct pipit_slice token;
 	uint32_t at = 0;
@@ -232,8 +232,8 @@ static uint32_t find_place(const struct pipit_document *document, struct pipit_s
 	return at;
 }
 
-bool pipit_document_find(
-    const struct pipit_document *document, struct pipit_slice pointer, struct pipit_document_value *value)
+bool pipit_json_index_find(
+    const struct pipit_json_index *document, struct pipit_slice pointer, struct pipit_json_index_value *value)
 {
 	uint32_t found = find_place(document, pointer);
 	struct place *place;
@@ -276,7 +276,7 @@ static size_t count_values(const char *text, size_t length)
 	return count;
 }
 
-static void enter(struct pipit_document *document, uint32_t number)
+static void enter(struct pipit_json_index *document, uint32_t number)
 {
 	const struct place *place = &document->places[number];
 	uint32_t slot;
@@ -294,13 +294,13 @@ static void enter(struct pipit_document *document, uint32_t number)
 /* Where the walk over the text is. */
 struct walk {
 	size_t at;
-	uint32_t open[PIPIT_DOCUMENT_DEPTH_MAX];   /* places of what is open */
-	uint32_t number[PIPIT_DOCUMENT_DEPTH_MAX]; /* of the next element there */
+	uint32_t open[PIPIT_JSON_INDEX_DEPTH_MAX];   /* places of what is open */
+	uint32_t number[PIPIT_JSON_INDEX_DEPTH_MAX]; /* of the next element there */
 	size_t depth;
 	uint32_t name, name_end; /* of the value that comes next; name_end 0: it is none of a member */
 };
 
-static uint32_t add_place(struct pipit_document *document, struct walk *walk)
+static uint32_t add_place(struct pipit_json_index *document, struct walk *walk)
 {
 	uint32_t number = document->place_count++;
 	struct place *place = &document->places[number];
@@ -314,13 +314,13 @@ static uint32_t add_place(struct pipit_document *document, struct walk *walk)
 	return number;
 }
 
-static bool is_name(const struct pipit_document *document, const struct walk *walk)
+static bool is_name(const struct pipit_json_index *document, const struct walk *walk)
 {
 	return walk->depth && !walk->name_end &&
 	       document->text[document->places[walk->open[walk->depth - 1]].start] == '{';
 }
 
-static void walk_string(struct pipit_document *document, struct walk *walk)
+static void walk_string(struct pipit_json_index *document, struct walk *walk)
 {
 	size_t end = string_end(document->text, walk->at);
 
@@ -333,7 +333,7 @@ static void walk_string(struct pipit_document *document, struct walk *walk)
 	walk->at = end + 1;
 }
 
-static void walk_word(struct pipit_document *document, struct walk *walk)
+static void walk_word(struct pipit_json_index *document, struct walk *walk)
 {
 	uint32_t number = add_place(document, walk);
 	while (walk->at < document->length && !strchr(",]}", document->text[walk->at]))
@@ -341,7 +341,7 @@ static void walk_word(struct pipit_document *document, struct walk *walk)
 	document->places[number].end = (uint32_t)walk->at;
 }
 
-static void walk_text(struct pipit_document *document, struct walk *walk)
+static void walk_text(struct pipit_json_index *document, struct walk *walk)
 {
 	while (walk->at < document->length) {
 		switch (document->text[walk->at]) {
@@ -369,7 +369,7 @@ static void walk_text(struct pipit_document *document, struct walk *walk)
 	}
 }
 
-static bool allocate(struct pipit_document *document, size_t values)
+static bool allocate(struct pipit_json_index *document, size_t values)
 {
 	size_t slots = 4;
 	while (slots < 2 * values)
@@ -385,14 +385,14 @@ static bool allocate(struct pipit_document *document, size_t values)
 	return true;
 }
 
-struct pipit_document *pipit_document_new(char *text, size_t length)
+struct pipit_json_index *pipit_json_index_new(char *text, size_t length)
 {
-	struct pipit_document *document = calloc(1, sizeof *document);
+	struct pipit_json_index *document = calloc(1, sizeof *document);
 	struct walk *walk = calloc(1, sizeof *walk);
 
 	if (!document || !walk || !allocate(document, count_values(text, length))) {
 		free(walk);
-		pipit_document_free(document);
+		pipit_json_index_free(document);
 		return NULL;
 	}
 	document->text = text;
@@ -404,7 +404,7 @@ struct pipit_document *pipit_document_new(char *text, size_t length)
 	return document;
 }
 
-void pipit_document_free(struct pipit_document *document)
+void pipit_json_index_free(struct pipit_json_index *document)
 {
 	if (!document)
 		return;
@@ -414,7 +414,7 @@ void pipit_document_free(struct pipit_document *document)
 	free(document);
 }
 
-struct pipit_slice pipit_document_text(const struct pipit_document *document)
+struct pipit_slice pipit_json_index_text(const struct pipit_json_index *document)
 {
 	return (struct pipit_slice){ document->text, document->length };
 }
@@ -488,7 +488,7 @@ static void put_indented(struct page *page, struct pipit_slice text)
 	put(page, "\n", 1);
 }
 
-char *pipit_document_indent(struct pipit_slice text, size_t *length)
+char *pipit_json_index_indent(struct pipit_slice text, size_t *length)
 {
 	struct page page = { NULL, 0, 0 };
 	char *bytes;

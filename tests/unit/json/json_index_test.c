@@ -12,17 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct pipit_document *document_of(const char *text)
+static struct pipit_json_index *document_of(const char *text)
 {
-	struct pipit_document *document = pipit_document_new(strdup(text), strlen(text));
+	struct pipit_json_index *document = pipit_json_index_new(strdup(text), strlen(text));
 	ck_assert_ptr_nonnull(document);
 	return document;
 }
 
-static void assert_finds(const struct pipit_document *document, const char *pointer, const char *wanted)
+static void assert_finds(const struct pipit_json_index *document, const char *pointer, const char *wanted)
 {
-	struct pipit_document_value value;
-	bool found = pipit_document_find(document, pipit_slice_of(pointer), &value);
+	struct pipit_json_index_value value;
+	bool found = pipit_json_index_find(document, pipit_slice_of(pointer), &value);
 
 	if (found != (wanted != NULL))
 		ck_abort_msg("%s was %sfound", pointer, found ? "" : "not ");
@@ -74,9 +74,9 @@ static const struct {
 
 START_TEST(finds_each_value_by_its_pointer)
 {
-	struct pipit_document *document = document_of(EXAMPLE);
+	struct pipit_json_index *document = document_of(EXAMPLE);
 	assert_finds(document, cases[_i].pointer, cases[_i].value);
-	pipit_document_free(document);
+	pipit_json_index_free(document);
 }
 END_TEST
 
@@ -84,45 +84,45 @@ START_TEST(a_scalar_is_a_document_too)
 {
 	static const char *const scalars[] = { "1", "\"a,]}{\"", "true", "\"\"", "[]", "{}" };
 	for (size_t i = 0; i < sizeof scalars / sizeof *scalars; i++) {
-		struct pipit_document *document = document_of(scalars[i]);
+		struct pipit_json_index *document = document_of(scalars[i]);
 		assert_finds(document, "", scalars[i]);
 		assert_finds(document, "/0", NULL);
-		pipit_document_free(document);
+		pipit_json_index_free(document);
 	}
 }
 END_TEST
 
 START_TEST(equal_values_have_equal_tags_and_others_have_not)
 {
-	struct pipit_document *document =
+	struct pipit_json_index *document =
 	    document_of("{\"a\":{\"x\":1},\"b\":{\"x\":1},\"c\":{\"x\":2},\"d\":[1,2],\"e\":[2,1]}");
-	struct pipit_document_value a, b, c, d, e, again;
-	char etag[PIPIT_DOCUMENT_ETAG_SIZE];
+	struct pipit_json_index_value a, b, c, d, e, again;
+	char etag[PIPIT_JSON_INDEX_ETAG_SIZE];
 
-	ck_assert(pipit_document_find(document, pipit_slice_of("/a"), &a));
-	ck_assert(pipit_document_find(document, pipit_slice_of("/b"), &b));
-	ck_assert(pipit_document_find(document, pipit_slice_of("/c"), &c));
-	ck_assert(pipit_document_find(document, pipit_slice_of("/d"), &d));
-	ck_assert(pipit_document_find(document, pipit_slice_of("/e"), &e));
+	ck_assert(pipit_json_index_find(document, pipit_slice_of("/a"), &a));
+	ck_assert(pipit_json_index_find(document, pipit_slice_of("/b"), &b));
+	ck_assert(pipit_json_index_find(document, pipit_slice_of("/c"), &c));
+	ck_assert(pipit_json_index_find(document, pipit_slice_of("/d"), &d));
+	ck_assert(pipit_json_index_find(document, pipit_slice_of("/e"), &e));
 	ck_assert_str_eq(a.etag, b.etag);
 	ck_assert_str_ne(a.etag, c.etag);
 	ck_assert_str_ne(d.etag, e.etag);
-	ck_assert_uint_eq(strlen(a.etag), PIPIT_DOCUMENT_ETAG_SIZE - 1);
-	ck_assert(a.etag[0] == '"' && a.etag[PIPIT_DOCUMENT_ETAG_SIZE - 2] == '"');
+	ck_assert_uint_eq(strlen(a.etag), PIPIT_JSON_INDEX_ETAG_SIZE - 1);
+	ck_assert(a.etag[0] == '"' && a.etag[PIPIT_JSON_INDEX_ETAG_SIZE - 2] == '"');
 	/* Whoever has only the text gets the same, and so does who asks twice. */
-	pipit_document_etag(pipit_slice_of("{\"x\":1}"), etag);
+	pipit_json_index_etag(pipit_slice_of("{\"x\":1}"), etag);
 	ck_assert_str_eq(a.etag, etag);
-	ck_assert(pipit_document_find(document, pipit_slice_of("/a"), &again));
+	ck_assert(pipit_json_index_find(document, pipit_slice_of("/a"), &again));
 	ck_assert_str_eq(again.etag, etag);
-	pipit_document_free(document);
+	pipit_json_index_free(document);
 }
 END_TEST
 
 /* It may stand in somebody's cache: a change of the tags would be one of every state. */
 START_TEST(tags_are_the_same_in_every_process)
 {
-	char etag[PIPIT_DOCUMENT_ETAG_SIZE];
-	pipit_document_etag(pipit_slice_of("{\"hostname\":\"camera-1\"}"), etag);
+	char etag[PIPIT_JSON_INDEX_ETAG_SIZE];
+	pipit_json_index_etag(pipit_slice_of("{\"hostname\":\"camera-1\"}"), etag);
 	ck_assert_str_eq(etag, "\"1f1517fc9ea49d42\"");
 }
 END_TEST
@@ -134,7 +134,7 @@ START_TEST(is_indented_for_people)
 	    "{\n\t\"a\": [\n\t\t1,\n\t\t{\n\t\t\t\"b\": \"x,{:\\\"\"\n\t\t}\n\t],\n\t\"c\": {},\n\t\"d\": [],\n"
 	    "\t\"e\": [\n\t\t[]\n\t]\n}\n";
 	size_t length;
-	char *page = pipit_document_indent(pipit_slice_of(text), &length);
+	char *page = pipit_json_index_indent(pipit_slice_of(text), &length);
 
 	ck_assert_ptr_nonnull(page);
 	ck_assert_uint_eq(length, strlen(wanted));
@@ -177,15 +177,15 @@ static cJSON *random_value(unsigned depth)
 	return value;
 }
 
-static void assert_finds_all(const struct pipit_document *document, const cJSON *item, char *pointer, char *at)
+static void assert_finds_all(const struct pipit_json_index *document, const cJSON *item, char *pointer, char *at)
 {
 	const char *end = pointer + 4096;
 	struct pipit_printer text = pipit_printer_in(NULL, 0);
-	struct pipit_document_value value;
+	struct pipit_json_index_value value;
 	size_t number = 0;
 
 	ck_assert_int_eq(pipit_printer_print(&text, item), 0);
-	ck_assert(pipit_document_find(document, (struct pipit_slice){ pointer, (size_t)(at - pointer) }, &value));
+	ck_assert(pipit_json_index_find(document, (struct pipit_slice){ pointer, (size_t)(at - pointer) }, &value));
 	ck_assert_uint_eq(value.text.length, text.length);
 	ck_assert_mem_eq(value.text.data, text.bytes, text.length);
 	pipit_printer_clear(&text);
@@ -204,7 +204,7 @@ START_TEST(finds_every_value_of_random_documents)
 		uint32_t before = dice;
 		cJSON *doc = random_value(0);
 		struct pipit_printer text = pipit_printer_in(NULL, 0);
-		struct pipit_document *document;
+		struct pipit_json_index *document;
 		struct pipit_json_limits limits = { 64, 0 };
 		struct pipit_json_error error;
 		size_t length;
@@ -212,12 +212,12 @@ START_TEST(finds_every_value_of_random_documents)
 
 		ck_assert_int_eq(pipit_printer_print(&text, doc), 0);
 		/* What people get is the same document. */
-		page = pipit_document_indent((struct pipit_slice){ text.bytes, text.length }, &length);
+		page = pipit_json_index_indent((struct pipit_slice){ text.bytes, text.length }, &length);
 		ck_assert_int_eq(pipit_json_check(page, length, &limits, &error), 0);
 		free(page);
-		document = pipit_document_new(text.bytes, text.length);
+		document = pipit_json_index_new(text.bytes, text.length);
 		assert_finds_all(document, doc, pointer, pointer);
-		pipit_document_free(document);
+		pipit_json_index_free(document);
 		cJSON_Delete(doc);
 		dice = before;
 	}
@@ -228,23 +228,23 @@ START_TEST(finds_one_of_many_members_at_once)
 {
 	enum { MANY = 100000 };
 	char *text = malloc(MANY * 20 + 3), *at = text;
-	struct pipit_document *document;
-	struct pipit_document_value value;
+	struct pipit_json_index *document;
+	struct pipit_json_index_value value;
 	char pointer[16], wanted[16];
 
 	*at++ = '{';
 	for (int i = 0; i < MANY; i++)
 		at += sprintf(at, "%s\"m%d\":%d", i ? "," : "", i, i);
 	*at++ = '}';
-	document = pipit_document_new(text, (size_t)(at - text));
+	document = pipit_json_index_new(text, (size_t)(at - text));
 	ck_assert_ptr_nonnull(document);
 	for (int i = 0; i < MANY; i++) {
 		sprintf(pointer, "/m%d", i);
 		sprintf(wanted, "%d", i);
-		ck_assert(pipit_document_find(document, pipit_slice_of(pointer), &value));
+		ck_assert(pipit_json_index_find(document, pipit_slice_of(pointer), &value));
 		ck_assert(pipit_slice_equals(value.text, wanted));
 	}
-	pipit_document_free(document);
+	pipit_json_index_free(document);
 }
 END_TEST
 
