@@ -10,8 +10,8 @@
 #include "hooks.h"
 #include "house.h"
 #include "http/guard.h"
+#include "metrics/counters.h"
 #include "pipit.h"
-#include "stats.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>

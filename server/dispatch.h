@@ -8,8 +8,8 @@
 
 #include "base/log.h"
 #include "http/router.h"
+#include "metrics/counters.h"
 #include "request.h"
-#include "stats.h"
 #include "transport.h"
 
 struct pipit_dispatch {

@@ -3,7 +3,7 @@
 #ifndef PIPIT_LIVE_H
 #define PIPIT_LIVE_H
 
-#include "figures.h"
+#include "metrics/dashboard_data.h"
 #include "pipit.h"
 
 struct event_base;

@@ -4,11 +4,11 @@
 
 #include "base/log.h"
 #include "config.h"
-#include "exposition.h"
 #include "house.h"
 #include "http/router.h"
 #include "listener.h"
 #include "live.h"
+#include "metrics/prometheus.h"
 #include "openapi.h"
 #include "resource.h"
 #include "settings.h"

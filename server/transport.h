@@ -21,8 +21,8 @@
 #include "base/shared_fd.h"
 #include "hooks.h"
 #include "house.h"
+#include "metrics/counters.h"
 #include "pipit.h"
-#include "stats.h"
 
 struct evhttp;
 struct pipit_connection;

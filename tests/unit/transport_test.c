@@ -8,8 +8,8 @@
 #include "admission.h"
 #include "deadlines.h"
 #include "doors.h"
-#include "exposition.h"
 #include "http/response_head.h"
+#include "metrics/prometheus.h"
 #include "suite.h"
 
 #include <arpa/inet.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Counting, and the metrics page: exact lines, sums over workers, and the two formats as their readers see them. */
-#include "exposition.h"
-#include "stats.h"
+#include "metrics/counters.h"
+#include "metrics/prometheus.h"
 
 #include "pipit.h"
 #include "suite.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See process.h. */
-#include "process.h"
+#include "metrics/process.h"
 
 #include <dirent.h>
 #include <fcntl.h>

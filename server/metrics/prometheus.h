@@ -3,7 +3,7 @@
 #ifndef PIPIT_EXPOSITION_H
 #define PIPIT_EXPOSITION_H
 
-#include "stats.h"
+#include "metrics/counters.h"
 
 /* What the page needs besides the workers. */
 struct pipit_exposition {

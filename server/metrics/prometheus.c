@@ -3,12 +3,12 @@
  * The page in the Prometheus text format 0.0.4 or OpenMetrics 1.0. Numbers are printed by hand: no locale may turn a point
  * into a comma, and there is no floating point anywhere, so that a counter never loses a step.
  */
-#include "exposition.h"
+#include "metrics/prometheus.h"
 
 #include "base/bytes.h"
-#include "counts.h"
+#include "metrics/counter_cells.h"
+#include "metrics/process.h"
 #include "pipit.h"
-#include "process.h"
 
 #include <assert.h>
 #include <stdio.h>

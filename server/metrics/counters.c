@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The worker's side of stats.h: counting. What becomes of it is exposition.c's. */
-#include "stats.h"
+/* The worker's side of counters.h: counting. What becomes of it is prometheus.c's. */
+#include "metrics/counters.h"
 
-#include "counts.h"
+#include "metrics/counter_cells.h"
 #include "pipit.h"
 
 #include <assert.h>

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cells that stats.c counts in, and exposition.c and figures.c read. Private to these three.
+ * The cells that counters.c counts in, and prometheus.c and dashboard_data.c read. Private to these three.
  */
 #ifndef PIPIT_COUNTS_H
 #define PIPIT_COUNTS_H
 
 #include "base/refusal.h"
+#include "metrics/counters.h"
 #include "pipit.h"
-#include "stats.h"
 
 #include <stdatomic.h>
 
@@ -38,7 +38,7 @@ static inline void add(_Atomic uint64_t *cell, uint64_t amount)
 /* Labels `le` are what Go's %g prints, as in other exporters; OpenMetrics wants ".0" where that looks like an integer. */
 struct le {
 	unsigned char length;
-	char text[15]; /* exposition.c copies all of it */
+	char text[15]; /* prometheus.c copies all of it */
 };
 
 struct bucket {

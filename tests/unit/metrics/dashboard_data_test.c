@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Counts in, figures out: differences, percentiles, the order of routes, and JSON that a parser takes. */
-#include "figures.h"
+#include "metrics/dashboard_data.h"
 
 #include "pipit.h"
 #include "suite.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* See figures.h. */
-#include "figures.h"
+/* See dashboard_data.h. */
+#include "metrics/dashboard_data.h"
 
-#include "counts.h"
+#include "metrics/counter_cells.h"
+#include "metrics/process.h"
 #include "pipit.h"
-#include "process.h"
 #include "json/printer.h"
 
 #include <cjson/cJSON.h>

@@ -8,7 +8,7 @@
 #ifndef PIPIT_FIGURES_H
 #define PIPIT_FIGURES_H
 
-#include "exposition.h"
+#include "metrics/prometheus.h"
 
 #define PIPIT_FIGURES_ROWS 600
 
