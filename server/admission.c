@@ -107,7 +107,7 @@ static enum rank evict_candidate(struct pipit_transport *transport, enum rank wo
 		if (!can_still_be_spared(candidate, transport->is_last_resort))
 			continue;
 		pipit_connection_drop(candidate->connection);
-		pipit_stats_add(transport->stats, PIPIT_COUNT_EVICTED, 1);
+		pipit_counters_add(transport->counters, PIPIT_COUNT_EVICTED, 1);
 		transport->candidate_at++;
 		return candidate->key >> 60;
 	}
@@ -156,7 +156,7 @@ bool pipit_admission_free_bytes(struct pipit_connection *asking)
 	if (!oldest)
 		return false;
 	pipit_connection_drop(oldest);
-	pipit_stats_add(transport->stats, PIPIT_COUNT_EVICTED, 1);
+	pipit_counters_add(transport->counters, PIPIT_COUNT_EVICTED, 1);
 	return true;
 }
 
@@ -176,7 +176,7 @@ static void link_adopted(struct pipit_connection *connection)
 
 static bool has_lingering(const struct pipit_transport *transport)
 {
-	return pipit_stats_in_state(transport->stats, PIPIT_STATE_CLOSING) > 0;
+	return pipit_counters_in_state(transport->counters, PIPIT_STATE_CLOSING) > 0;
 }
 
 /* One in, one out. Whoever was refused and only lingers has been let in above the limit, so he makes room for nobody. */
@@ -240,8 +240,8 @@ void pipit_admission_adopt(struct pipit_connection *connection, int fd)
 	connection->is_counted = true;
 	link_adopted(connection);
 	connection->moved_ms = connection->phase_ms = transport->now_ms;
-	pipit_stats_add(transport->stats, PIPIT_COUNT_ACCEPTED, 1);
-	pipit_stats_move(transport->stats, PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
+	pipit_counters_add(transport->counters, PIPIT_COUNT_ACCEPTED, 1);
+	pipit_counters_move(transport->counters, PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
 	if (reason != PIPIT_REFUSAL_NONE)
 		pipit_connection_refuse(connection, reason, (struct pipit_slice){ "", 0 });
 }
@@ -252,7 +252,7 @@ void pipit_connection_check_out(struct pipit_connection *connection)
 	if (!connection->is_counted)
 		return;
 	connection->is_counted = false;
-	pipit_stats_move(transport->stats, pipit_phase_state(connection->phase), PIPIT_STATE_COUNT);
+	pipit_counters_move(transport->counters, pipit_phase_state(connection->phase), PIPIT_STATE_COUNT);
 	pipit_house_leave(transport->house);
 	if (connection->is_let_in)
 		pipit_house_let_go(transport->house, &connection->peer.any);

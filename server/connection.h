@@ -110,9 +110,9 @@ struct pipit_connection {
 	uint32_t linger_left; /* bytes still to be read and thrown away */
 };
 
-static inline enum pipit_stats_state pipit_phase_state(enum pipit_phase phase)
+static inline enum pipit_counters_state pipit_phase_state(enum pipit_phase phase)
 {
-	static const enum pipit_stats_state states[PHASE_COUNT] = {
+	static const enum pipit_counters_state states[PHASE_COUNT] = {
 		[PHASE_IDLE] = PIPIT_STATE_IDLE,
 		[PHASE_HEAD] = PIPIT_STATE_READING,
 		[PHASE_BODY] = PIPIT_STATE_READING,
@@ -175,7 +175,7 @@ struct pipit_transport {
 	struct pipit_evhttp_lane evhttp;
 	const struct pipit_config *config;
 	struct pipit_guard_limits limits;
-	struct pipit_stats *stats;
+	struct pipit_counters *counters;
 	struct pipit_house *house;
 	const struct pipit_transport_hooks *hooks; /* NULL once orphaned */
 	void *context;

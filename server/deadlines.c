@@ -54,10 +54,10 @@ static bool keeps_its_rate(struct pipit_connection *connection, uint64_t now_ms)
 	return true;
 }
 
-static void time_out(struct pipit_connection *connection, enum pipit_stats_phase phase, enum pipit_refusal reason)
+static void time_out(struct pipit_connection *connection, enum pipit_counters_phase phase, enum pipit_refusal reason)
 {
 	struct pipit_slice line = { "", 0 };
-	pipit_stats_timeout(connection->transport->stats, phase);
+	pipit_counters_timeout(connection->transport->counters, phase);
 	if (reason == PIPIT_REFUSAL_NONE) {
 		pipit_connection_drop(connection);
 		return;

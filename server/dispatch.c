@@ -193,10 +193,10 @@ static void count(
 
 	/* A reply that was left open is as quick as its head was. */
 	if (pipit_connection_is_in_batch(connection) && !request->opened_ns)
-		pipit_stats_request_in_batch(dispatch->stats, route, method, status,
+		pipit_counters_request_in_batch(dispatch->counters, route, method, status,
 		    pipit_connection_started_ns(connection), request_bytes, response_bytes);
 	else
-		pipit_stats_request(dispatch->stats, route, method, status,
+		pipit_counters_request(dispatch->counters, route, method, status,
 		    request->opened_ns ? request->opened_ns : pipit_connection_elapsed_ns(connection), request_bytes,
 		    response_bytes);
 }
@@ -209,7 +209,7 @@ static void finished(void *context, struct pipit_connection *connection, bool co
 	if (complete)
 		count(dispatch, connection, request);
 	else
-		pipit_stats_add(dispatch->stats, PIPIT_COUNT_ABORTED, 1);
+		pipit_counters_add(dispatch->counters, PIPIT_COUNT_ABORTED, 1);
 	if (dispatch->access)
 		log_request(dispatch, connection, request,
 		    complete ? pipit_connection_status(connection) : STATUS_CLIENT_CLOSED);
@@ -235,8 +235,9 @@ static void refused(void *context, struct pipit_connection *connection, enum pip
 
 	/* Without a line there was no request, only a connection too many. */
 	if (line.length)
-		pipit_stats_request(dispatch->stats, request ? route_index(dispatch, request) : dispatch->no_route,
-		    request ? request->head->method : 0, entry.status, entry.duration_ns, 0, content_bytes);
+		pipit_counters_request(dispatch->counters,
+		    request ? route_index(dispatch, request) : dispatch->no_route, request ? request->head->method : 0,
+		    entry.status, entry.duration_ns, 0, content_bytes);
 	if (dispatch->access)
 		log_entry(dispatch, connection, &entry);
 	if (!request)

@@ -18,7 +18,7 @@ struct pipit_dispatch {
 	const struct pipit_router *router;
 	const struct pipit_route *fallback; /* NULL: 404 */
 	size_t no_route;                    /* index for counters of requests that reached no route */
-	struct pipit_stats *stats;
+	struct pipit_counters *counters;
 	struct pipit_access_buffer *access; /* NULL: no access log */
 	struct event *log_event;            /* active when lines wait: one write() per turn of the loop */
 };

@@ -20,7 +20,7 @@ struct pipit_live {
 	bool is_steady; /* the timer fires at the beginning of each second */
 
 	pthread_mutex_t lock; /* of what follows: sampled on one thread, asked for by clients on all */
-	struct pipit_figures *figures;
+	struct pipit_dashboard_data *figures;
 	struct pipit_rendered *history; /* held; NULL: there is a newer sample than it was rendered of */
 };
 
@@ -33,11 +33,11 @@ static uint64_t now_ns(clockid_t clock)
 	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
 }
 
-static void take_sample(struct pipit_live *live, const struct pipit_figures_input *input)
+static void take_sample(struct pipit_live *live, const struct pipit_dashboard_data_input *input)
 {
 	/* The timer may fire a moment before the second that is meant. */
 	time_t second = (time_t)((now_ns(CLOCK_REALTIME) + SECOND_NS / 2) / SECOND_NS);
-	pipit_figures_sample(live->figures, input, now_ns(CLOCK_MONOTONIC), second);
+	pipit_dashboard_data_sample(live->figures, input, now_ns(CLOCK_MONOTONIC), second);
 	pipit_rendered_release(live->history);
 	live->history = NULL;
 }
@@ -46,7 +46,7 @@ static void on_second(evutil_socket_t fd, short what, void *context)
 {
 	static const struct timeval second = { 1, 0 };
 	struct pipit_live *live = context;
-	struct pipit_figures_input input;
+	struct pipit_dashboard_data_input input;
 	char *text = NULL;
 	(void)fd, (void)what;
 
@@ -58,7 +58,7 @@ static void on_second(evutil_socket_t fd, short what, void *context)
 	pthread_mutex_lock(&live->lock);
 	take_sample(live, &input);
 	if (pipit_stream_clients(live->stream))
-		text = pipit_figures_render(live->figures, &input);
+		text = pipit_dashboard_data_render(live->figures, &input);
 	/* Short of memory, a second is left out. */
 	if (text)
 		pipit_stream_send(live->stream, &(struct pipit_event){ .name = "figures", .data = text });
@@ -71,7 +71,7 @@ static void on_second(evutil_socket_t fd, short what, void *context)
 static struct pipit_rendered *render_history(const struct pipit_live *live)
 {
 	struct pipit_rendered *rendered = NULL;
-	char *text = pipit_figures_render_history(live->figures);
+	char *text = pipit_dashboard_data_render_history(live->figures);
 	if (text)
 		pipit_rendered_new(&(struct pipit_event){ .name = "history", .data = text }, &rendered);
 	free(text);
@@ -97,13 +97,13 @@ void pipit_live_serve(struct pipit_live *live, struct pipit_request *request)
 static bool set_up(struct pipit_live *live, struct event_base *base, uint64_t max_clients)
 {
 	struct pipit_stream_options options = { .max_clients = max_clients ? max_clients : UINT64_MAX };
-	struct pipit_figures_input input;
+	struct pipit_dashboard_data_input input;
 	uint64_t left_ns = SECOND_NS - now_ns(CLOCK_REALTIME) % SECOND_NS;
 	/* The second that has begun ends, unless hardly anything is left of it: samples never share a second. */
 	struct timeval first = { left_ns < SECOND_NS / 2, (suseconds_t)(left_ns / 1000) };
 
 	live->describe(live->context, &input);
-	live->figures = pipit_figures_new(input.page.route_count, input.page.worker_count);
+	live->figures = pipit_dashboard_data_new(input.page.route_count, input.page.worker_count);
 	live->stream = pipit_stream_new(&options);
 	live->timer = event_new(base, -1, EV_PERSIST, on_second, live);
 	if (!live->figures || !live->stream || !live->timer || event_add(live->timer, &first) != 0)
@@ -135,7 +135,7 @@ void pipit_live_free(struct pipit_live *live)
 		event_free(live->timer);
 	pipit_stream_free(live->stream);
 	pipit_rendered_release(live->history);
-	pipit_figures_free(live->figures);
+	pipit_dashboard_data_free(live->figures);
 	pthread_mutex_destroy(&live->lock);
 	free(live);
 }

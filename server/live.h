@@ -10,7 +10,7 @@ struct event_base;
 struct pipit_live;
 
 /* Fills *input; its lists live until the next call. On the base's thread, and on that of a worker whose client joins. */
-typedef void pipit_live_describe(void *context, struct pipit_figures_input *input);
+typedef void pipit_live_describe(void *context, struct pipit_dashboard_data_input *input);
 
 /*
  * Samples once a second from now on, on the base's loop. describe, context: kept. max_clients: at once; 0: any number. NULL when

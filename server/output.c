@@ -19,7 +19,7 @@ static void moved(struct pipit_connection *connection, size_t bytes)
 {
 	connection->moved_ms = connection->transport->now_ms;
 	connection->window_bytes += bytes;
-	pipit_stats_add(connection->transport->stats, PIPIT_COUNT_SENT, bytes);
+	pipit_counters_add(connection->transport->counters, PIPIT_COUNT_SENT, bytes);
 }
 
 static bool would_block(int error)
@@ -50,7 +50,7 @@ static bool append_out(struct pipit_connection *connection, const char *bytes, s
 {
 	char *out;
 	if (!pipit_budget_take(connection, PIPIT_HOUSE_CONTENT, length)) {
-		pipit_stats_reject(connection->transport->stats, PIPIT_REFUSAL_MEMORY_LIMIT);
+		pipit_counters_reject(connection->transport->counters, PIPIT_REFUSAL_MEMORY_LIMIT);
 		return false;
 	}
 	out = realloc(connection->out, connection->out_length + length);

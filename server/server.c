@@ -57,10 +57,10 @@ struct pipit_server {
 
 	size_t worker_count;
 	struct pipit_worker *workers[WORKERS_MAX];
-	const struct pipit_stats *stats[WORKERS_MAX]; /* of the workers */
-	struct pipit_live *live;                      /* of GET /events; NULL: nobody serves that */
-	pthread_t threads[WORKERS_MAX];               /* of workers 1 and up */
-	_Atomic size_t running;                       /* workers that are not done */
+	const struct pipit_counters *counters[WORKERS_MAX]; /* of the workers */
+	struct pipit_live *live;                            /* of GET /events; NULL: nobody serves that */
+	pthread_t threads[WORKERS_MAX];                     /* of workers 1 and up */
+	_Atomic size_t running;                             /* workers that are not done */
 	bool is_attached;
 
 	bool is_listening;
@@ -403,16 +403,17 @@ static void worker_done(struct pipit_server *server, struct pipit_worker *worker
 		pipit_worker_break(server->workers[0]);
 }
 
-static uint64_t spare_connections(const struct pipit_stats *stats)
+static uint64_t spare_connections(const struct pipit_counters *counters)
 {
-	return pipit_stats_in_state(stats, PIPIT_STATE_IDLE) + pipit_stats_in_state(stats, PIPIT_STATE_READING) +
-	       pipit_stats_in_state(stats, PIPIT_STATE_CLOSING);
+	return pipit_counters_in_state(counters, PIPIT_STATE_IDLE) +
+	       pipit_counters_in_state(counters, PIPIT_STATE_READING) +
+	       pipit_counters_in_state(counters, PIPIT_STATE_CLOSING);
 }
 
-static uint64_t connections_for(enum pipit_room room, const struct pipit_stats *stats)
+static uint64_t connections_for(enum pipit_room room, const struct pipit_counters *counters)
 {
-	return room == PIPIT_ROOM_LINGERING ? pipit_stats_in_state(stats, PIPIT_STATE_CLOSING)
-					    : spare_connections(stats);
+	return room == PIPIT_ROOM_LINGERING ? pipit_counters_in_state(counters, PIPIT_STATE_CLOSING)
+					    : spare_connections(counters);
 }
 
 /* The worker with the most connections of that kind, and they must be more than none. */
@@ -527,10 +528,10 @@ static enum pipit_evhttp_mode evhttp_mode(const struct pipit_server *server)
 }
 
 /* What there is to tell of it. */
-static struct pipit_exposition describe(const struct pipit_server *server)
+static struct pipit_prometheus describe(const struct pipit_server *server)
 {
-	return (struct pipit_exposition){
-		.workers = server->stats,
+	return (struct pipit_prometheus){
+		.workers = server->counters,
 		.worker_count = server->worker_count,
 		.routes = server->route_names,
 		.route_count = server->route_count + 2,
@@ -542,10 +543,10 @@ static struct pipit_exposition describe(const struct pipit_server *server)
 	};
 }
 
-static void describe_live(void *context, struct pipit_figures_input *input)
+static void describe_live(void *context, struct pipit_dashboard_data_input *input)
 {
 	const struct pipit_server *server = context;
-	*input = (struct pipit_figures_input){
+	*input = (struct pipit_dashboard_data_input){
 		.page = describe(server),
 		.max_connections = server->config.max_connections,
 		.memory_limit = server->config.memory_limit,
@@ -595,7 +596,7 @@ static int make_worker(struct pipit_server *server, size_t number, struct event_
 	struct pipit_worker *worker = server->workers[number] = pipit_worker_new(&server->shared, base);
 	if (!worker)
 		return -ENOMEM;
-	server->stats[number] = pipit_worker_stats(worker);
+	server->counters[number] = pipit_worker_stats(worker);
 	for (size_t i = 0; i < server->config.listen_count; i++) {
 		int *socket = &server->sockets[i * server->worker_count + number], fd = *socket;
 		*socket = -1;
@@ -812,9 +813,9 @@ void pipit_server_free(struct pipit_server *server)
 
 static char *render_metrics(const struct pipit_server *server, bool openmetrics, size_t *length)
 {
-	struct pipit_exposition page = describe(server);
+	struct pipit_prometheus page = describe(server);
 	page.openmetrics = openmetrics;
-	return pipit_exposition_render(&page, length);
+	return pipit_prometheus_render(&page, length);
 }
 
 void pipit_serve_metrics(struct pipit_request *request, void *arg)

@@ -64,13 +64,13 @@ void pipit_streaming_close(struct pipit_streaming *streaming)
 
 void pipit_streaming_drop(struct pipit_streaming *streaming)
 {
-	pipit_stats_add(streaming->connection->transport->stats, PIPIT_COUNT_STREAMS_DROPPED, 1);
+	pipit_counters_add(streaming->connection->transport->counters, PIPIT_COUNT_STREAMS_DROPPED, 1);
 	pipit_streaming_close(streaming);
 }
 
 void pipit_streaming_count_refusal(struct pipit_connection *connection)
 {
-	pipit_stats_reject(connection->transport->stats, PIPIT_REFUSAL_TOO_MANY_STREAMS);
+	pipit_counters_reject(connection->transport->counters, PIPIT_REFUSAL_TOO_MANY_STREAMS);
 }
 
 bool pipit_streaming_reserve(struct pipit_connection *connection, size_t bytes)

@@ -29,7 +29,7 @@
 /* Requests of one connection that are served before others get their turn. */
 #define REQUESTS_PER_TURN 16
 /* One more when the first has begun earlier. */
-_Static_assert(REQUESTS_PER_TURN + 1 <= PIPIT_STATS_BATCH_MAX, "a turn is a batch");
+_Static_assert(REQUESTS_PER_TURN + 1 <= PIPIT_COUNTERS_BATCH_MAX, "a turn is a batch");
 
 static void serve(struct pipit_connection *connection, char *bytes, size_t length);
 static void on_ready(evutil_socket_t fd, short what, void *context);
@@ -41,7 +41,7 @@ static void enter(struct pipit_connection *connection, enum pipit_phase phase)
 	struct pipit_transport *transport = connection->transport;
 	if (connection->phase == phase)
 		return;
-	pipit_stats_move(transport->stats, pipit_phase_state(connection->phase), pipit_phase_state(phase));
+	pipit_counters_move(transport->counters, pipit_phase_state(connection->phase), pipit_phase_state(phase));
 	connection->phase = phase;
 	connection->phase_ms = connection->moved_ms = connection->window_ms = transport->now_ms;
 	connection->window_bytes = 0;
@@ -197,7 +197,7 @@ void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_ref
 	pipit_output_write(connection, &piece, 1);
 	connection->collecting = false;
 	connection->closing = connection->lingers = true;
-	pipit_stats_reject(transport->stats, reason);
+	pipit_counters_reject(transport->counters, reason);
 	transport->hooks->refused(transport->context, connection, reason, line, content_bytes);
 	connection->request = NULL;
 	pipit_connection_drop_content(connection);
@@ -477,7 +477,7 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 			break;
 		at += used;
 	}
-	pipit_stats_end_batch(transport->stats);
+	pipit_counters_end_batch(transport->counters);
 	if (pipit_connection_is_gone(connection)) {
 		pipit_output_discard(transport);
 		transport->current = NULL;
@@ -534,7 +534,7 @@ static void on_readable(struct pipit_connection *connection)
 		pipit_connection_drop(connection);
 		return;
 	}
-	pipit_stats_add(transport->stats, PIPIT_COUNT_RECEIVED, (uint64_t)received);
+	pipit_counters_add(transport->counters, PIPIT_COUNT_RECEIVED, (uint64_t)received);
 	connection->moved_ms = transport->now_ms;
 	connection->window_bytes += (uint64_t)received;
 	serve(connection, transport->in, before + (size_t)received);
@@ -656,7 +656,7 @@ static void settle_budget(struct pipit_connection *connection)
 {
 	if (pipit_budget_settle(connection, pipit_evhttp_waiting_memory(connection)))
 		return;
-	pipit_stats_reject(connection->transport->stats, PIPIT_REFUSAL_MEMORY_LIMIT);
+	pipit_counters_reject(connection->transport->counters, PIPIT_REFUSAL_MEMORY_LIMIT);
 	pipit_connection_drop(connection);
 }
 
@@ -837,15 +837,15 @@ static bool set_up(struct pipit_transport *transport)
 }
 
 struct pipit_transport *pipit_transport_new(struct event_base *base, const struct pipit_config *config,
-    struct pipit_stats *stats, struct pipit_house *house, const struct pipit_transport_hooks *hooks, void *context,
-    enum pipit_evhttp_mode mode, struct evhttp *http)
+    struct pipit_counters *counters, struct pipit_house *house, const struct pipit_transport_hooks *hooks,
+    void *context, enum pipit_evhttp_mode mode, struct evhttp *http)
 {
 	struct pipit_transport *transport = calloc(1, sizeof *transport);
 	if (!transport)
 		return NULL;
 	transport->base = base;
 	transport->config = config;
-	transport->stats = stats;
+	transport->counters = counters;
 	transport->house = house;
 	transport->hooks = hooks;
 	transport->context = context;

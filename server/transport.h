@@ -29,14 +29,14 @@ struct pipit_connection;
 struct pipit_transport;
 
 /*
- * config, stats and house are kept and outlive the transport. base is borrowed likewise. Listening sockets: see doors.h.
+ * config, counters and house are kept and outlive the transport. base is borrowed likewise. Listening sockets: see doors.h.
  * mode: whose connections evhttp has; none: the hook `head` must not decide for evhttp. http: the program's evhttp, borrowed, when
  * mode is PIPIT_EVHTTP_GUARDED, else NULL.
  * Returns NULL when memory or descriptors are short.
  */
 struct pipit_transport *pipit_transport_new(struct event_base *base, const struct pipit_config *config,
-    struct pipit_stats *stats, struct pipit_house *house, const struct pipit_transport_hooks *hooks, void *context,
-    enum pipit_evhttp_mode mode, struct evhttp *http);
+    struct pipit_counters *counters, struct pipit_house *house, const struct pipit_transport_hooks *hooks,
+    void *context, enum pipit_evhttp_mode mode, struct evhttp *http);
 
 /* From now on every reply says "Connection: close", replies that were left open end, and idle connections leave once they have
  * been quiet for a moment. */
@@ -75,7 +75,7 @@ uint64_t pipit_connection_started_ns(const struct pipit_connection *connection);
 uint64_t pipit_connection_elapsed_ns(const struct pipit_connection *connection);
 uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection);
 
-/* Its reply is in the batch, which ends with pipit_stats_end_batch(). */
+/* Its reply is in the batch, which ends with pipit_counters_end_batch(). */
 bool pipit_connection_is_in_batch(const struct pipit_connection *connection);
 
 /* For the log: status and content bytes of the reply that is finished. */

@@ -39,7 +39,7 @@ struct pipit_worker {
 	bool owns_base;
 	struct pipit_transport *transport;
 	struct pipit_transport_hooks hooks;
-	struct pipit_stats *stats;
+	struct pipit_counters *counters;
 	struct event *sweep;
 	struct event *wakeup;            /* on wakeup_fd */
 	struct event *last_call;         /* closes the doors, one turn after a drain began */
@@ -50,7 +50,7 @@ struct pipit_worker {
 	bool is_done;                    /* worker_done was called */
 	uint64_t swept_ns;               /* when the sweep ran last */
 	uint64_t drain_ms;               /* when draining began; 0: not draining */
-	struct pipit_stats_loop figures;
+	struct pipit_counters_loop figures;
 	uint64_t lag_window_ns; /* worst lag of the running window */
 	unsigned lag_sweeps;
 };
@@ -120,7 +120,7 @@ static void reopen_doors(struct pipit_worker *worker)
 {
 	bool has_room;
 	if (worker->accept_failures) {
-		pipit_stats_add(worker->stats, PIPIT_COUNT_ACCEPT_ERRORS, worker->accept_failures);
+		pipit_counters_add(worker->counters, PIPIT_COUNT_ACCEPT_ERRORS, worker->accept_failures);
 		worker->accept_failures = 0;
 		has_room = pipit_opened_give_up_descriptors(worker->dispatch.pool.opened);
 		for (int i = 0; i < EVICTIONS_PER_SWEEP && !has_room; i++)
@@ -260,7 +260,7 @@ static void close_connections(struct pipit_worker *worker)
 {
 	size_t lost = pipit_transport_close_all(worker->transport);
 	for (size_t i = 0; i < lost; i++)
-		pipit_stats_timeout(worker->stats, PIPIT_PHASE_DRAIN);
+		pipit_counters_timeout(worker->counters, PIPIT_PHASE_DRAIN);
 	if (lost)
 		pipit_log(
 		    PIPIT_LOG_WARN, "cut off before they were finished: %zu request%s", lost, lost == 1 ? "" : "s");
@@ -321,7 +321,7 @@ int pipit_worker_break(struct pipit_worker *worker)
 
 static void refresh_figures(struct pipit_worker *worker)
 {
-	struct pipit_stats_loop *figures = &worker->figures;
+	struct pipit_counters_loop *figures = &worker->figures;
 	struct event_base *base = worker->base;
 	figures->events_added = event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED);
 	figures->events_active = event_base_get_num_events(base, EVENT_BASE_COUNT_ACTIVE);
@@ -329,7 +329,7 @@ static void refresh_figures(struct pipit_worker *worker)
 	figures->events_added_max = event_base_get_max_events(base, EVENT_BASE_COUNT_ADDED, 0);
 	figures->events_active_max = event_base_get_max_events(base, EVENT_BASE_COUNT_ACTIVE, 0);
 	figures->events_virtual_max = event_base_get_max_events(base, EVENT_BASE_COUNT_VIRTUAL, 0);
-	pipit_stats_set_loop(worker->stats, figures);
+	pipit_counters_set_loop(worker->counters, figures);
 }
 
 /* A timer of the loop is late by as long as the loop was busy with something else. */
@@ -407,7 +407,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 	dispatch->router = shared->router;
 	dispatch->fallback = shared->fallback;
 	dispatch->no_route = shared->route_count - 1;
-	dispatch->stats = worker->stats;
+	dispatch->counters = worker->counters;
 	dispatch->pool = (struct pipit_request_pool){
 		.server = shared->server,
 		.base = worker->base,
@@ -440,7 +440,7 @@ static struct pipit_transport *new_transport(struct pipit_worker *worker)
 	worker->hooks.make_room_elsewhere = make_room_elsewhere;
 	worker->hooks.pause_accepting = pause_accepting;
 	worker->hooks.emptied = emptied;
-	return pipit_transport_new(worker->base, worker->shared->config, worker->stats, worker->shared->house,
+	return pipit_transport_new(worker->base, worker->shared->config, worker->counters, worker->shared->house,
 	    &worker->hooks, worker, worker->shared->evhttp_mode, worker->shared->evhttp);
 }
 
@@ -456,9 +456,9 @@ static bool set_up(struct pipit_worker *worker)
 	worker->base = worker->base ? worker->base : new_base();
 	if (!worker->base)
 		return false;
-	worker->stats = pipit_stats_new(worker->shared->route_count, event_base_get_method(worker->base),
+	worker->counters = pipit_counters_new(worker->shared->route_count, event_base_get_method(worker->base),
 	    features_of(worker->base), thread_clock());
-	if (!worker->stats)
+	if (!worker->counters)
 		return false;
 	set_up_dispatch(worker);
 	worker->dispatch.pool.opened = pipit_opened_new();
@@ -492,14 +492,14 @@ struct pipit_worker *pipit_worker_new(struct pipit_shared *shared, struct event_
 void pipit_worker_run(struct pipit_worker *worker)
 {
 	/* The thread that made the worker need not be the one that runs it. */
-	pipit_stats_set_clock(worker->stats, thread_clock());
+	pipit_counters_set_clock(worker->counters, thread_clock());
 	event_base_dispatch(worker->base);
 	run_messages(worker, atomic_exchange_explicit(&worker->inbox, CLOSED_INBOX, memory_order_acquire));
 }
 
-const struct pipit_stats *pipit_worker_stats(const struct pipit_worker *worker)
+const struct pipit_counters *pipit_worker_stats(const struct pipit_worker *worker)
 {
-	return worker->stats;
+	return worker->counters;
 }
 
 struct event_base *pipit_worker_base(struct pipit_worker *worker)
@@ -537,7 +537,7 @@ void pipit_worker_free(struct pipit_worker *worker)
 	if (worker->owns_base && worker->base)
 		event_base_free(worker->base);
 	pipit_access_buffer_free(worker->dispatch.access);
-	pipit_stats_free(worker->stats);
+	pipit_counters_free(worker->counters);
 	pipit_request_pool_clear(&worker->dispatch.pool);
 	pipit_opened_free(worker->dispatch.pool.opened);
 	pipit_compressed_free(worker->dispatch.pool.compressed);

@@ -60,7 +60,7 @@ int pipit_worker_break(struct pipit_worker *worker);
 int pipit_worker_evict(struct pipit_worker *worker, enum pipit_room room);
 
 /* Counts of this worker; any thread may read them. */
-const struct pipit_stats *pipit_worker_stats(const struct pipit_worker *worker);
+const struct pipit_counters *pipit_worker_stats(const struct pipit_worker *worker);
 
 /* The worker's loop, for events of the server. */
 struct event_base *pipit_worker_base(struct pipit_worker *worker);

@@ -2,8 +2,8 @@
 /*
  * The cells that counters.c counts in, and prometheus.c and dashboard_data.c read. Private to these three.
  */
-#ifndef PIPIT_COUNTS_H
-#define PIPIT_COUNTS_H
+#ifndef PIPIT_COUNTER_CELLS_H
+#define PIPIT_COUNTER_CELLS_H
 
 #include "base/refusal.h"
 #include "metrics/counters.h"
@@ -124,7 +124,7 @@ static const char *const method_labels[] = { "other", "GET", "HEAD", "POST", "PU
 _Static_assert(PIPIT_GET == 1 && PIPIT_PATCH == 1 << 6, "method_labels follows the bits of enum pipit_method");
 _Static_assert(COUNT_OF(method_labels) == METHOD_MASK + 1, "a method's number fits its bits of the key");
 
-/* Places in pipit_stats.loop. */
+/* Places in pipit_counters.loop. */
 enum {
 	LOOP_EVENTS,         /* added, active, virtual */
 	LOOP_EVENTS_MAX = 3, /* the same three */
@@ -133,8 +133,8 @@ enum {
 	LOOP_CELLS
 };
 
-struct pipit_stats {
-	/* const after pipit_stats_new() */
+struct pipit_counters {
+	/* const after pipit_counters_new() */
 	size_t routes;
 	const char *method;
 	const char *features;
@@ -150,7 +150,7 @@ struct pipit_stats {
 	struct {
 		_Atomic uint64_t *durations; /* of the request's route */
 		uint64_t started_ns;
-	} batch[PIPIT_STATS_BATCH_MAX]; /* requests whose replies have not been sent */
+	} batch[PIPIT_COUNTERS_BATCH_MAX]; /* requests whose replies have not been sent */
 	size_t batch_count;
 
 	/* one writer, many readers */

@@ -46,13 +46,13 @@ struct row {
 	float rps, percentiles[PERCENTILES], classes[CLASSES], connections, lag, busy, resident, received, sent;
 };
 
-struct pipit_figures {
+struct pipit_dashboard_data {
 	size_t route_count, worker_count;
 	uint32_t *first_routes; /* per route index: the lowest index that has the same label */
 	struct totals before, now;
 	double seconds; /* between them; 0: there is one sample only, or none */
 	size_t samples;
-	struct row rows[PIPIT_FIGURES_ROWS]; /* a ring: number n is at n modulo its size */
+	struct row rows[PIPIT_DASHBOARD_DATA_ROWS]; /* a ring: number n is at n modulo its size */
 };
 
 /* --- taking a sample ------------------------------------------------------------------------------------------------- */
@@ -64,9 +64,9 @@ static bool make_totals(struct totals *totals, size_t route_count, size_t worker
 	return totals->routes && totals->workers;
 }
 
-struct pipit_figures *pipit_figures_new(size_t route_count, size_t worker_count)
+struct pipit_dashboard_data *pipit_dashboard_data_new(size_t route_count, size_t worker_count)
 {
-	struct pipit_figures *figures = calloc(1, sizeof *figures);
+	struct pipit_dashboard_data *figures = calloc(1, sizeof *figures);
 	if (!figures)
 		return NULL;
 	figures->route_count = route_count;
@@ -75,11 +75,11 @@ struct pipit_figures *pipit_figures_new(size_t route_count, size_t worker_count)
 	if (figures->first_routes && make_totals(&figures->before, route_count, worker_count) &&
 	    make_totals(&figures->now, route_count, worker_count))
 		return figures;
-	pipit_figures_free(figures);
+	pipit_dashboard_data_free(figures);
 	return NULL;
 }
 
-void pipit_figures_free(struct pipit_figures *figures)
+void pipit_dashboard_data_free(struct pipit_dashboard_data *figures)
 {
 	if (!figures)
 		return;
@@ -99,7 +99,7 @@ static int compare_routes(const void *one, const void *other, void *routes)
 }
 
 /* A pattern that was registered for several methods one by one is one route to look at. */
-static bool find_first_routes(struct pipit_figures *figures, const char *const *routes)
+static bool find_first_routes(struct pipit_dashboard_data *figures, const char *const *routes)
 {
 	uint32_t *sorted = malloc((figures->route_count + 1) * sizeof *sorted);
 
@@ -116,40 +116,40 @@ static bool find_first_routes(struct pipit_figures *figures, const char *const *
 	return true;
 }
 
-static void add_series(struct pipit_figures *figures, const struct pipit_stats *stats)
+static void add_series(struct pipit_dashboard_data *figures, const struct pipit_counters *counters)
 {
 	struct totals *totals = &figures->now;
-	for (size_t i = 0; i < stats->series_capacity; i++) {
-		uint32_t key = atomic_load_explicit(&stats->series[i].key, memory_order_acquire);
+	for (size_t i = 0; i < counters->series_capacity; i++) {
+		uint32_t key = atomic_load_explicit(&counters->series[i].key, memory_order_acquire);
 		unsigned class = (key & STATUS_MASK) / 100;
 		uint64_t count;
 		if (!key || class < 2 || class > 5)
 			continue;
-		count = read_cell(&stats->series[i].count);
+		count = read_cell(&counters->series[i].count);
 		totals->classes[class - 2] += count;
 		if (class - 2 >= ERROR_CLASS)
 			totals->routes[figures->first_routes[key >> ROUTE_SHIFT]].errors += count;
 	}
 }
 
-static void add_worker(struct pipit_figures *figures, size_t number, const struct pipit_stats *stats)
+static void add_worker(struct pipit_dashboard_data *figures, size_t number, const struct pipit_counters *counters)
 {
 	struct totals *totals = &figures->now;
 	struct timespec busy = { 0 };
 
-	add_series(figures, stats);
+	add_series(figures, counters);
 	for (size_t i = 0; i < figures->route_count; i++) {
 		uint64_t *buckets = totals->routes[figures->first_routes[i]].buckets;
 		for (size_t j = 0; j < BUCKETS; j++)
-			buckets[j] += read_cell(&stats->durations[i * DURATION_CELLS + 1 + j]);
+			buckets[j] += read_cell(&counters->durations[i * DURATION_CELLS + 1 + j]);
 	}
 	for (size_t i = 0; i < PIPIT_COUNTER_COUNT; i++)
-		totals->counters[i] += read_cell(&stats->counters[i]);
-	clock_gettime(atomic_load_explicit(&stats->clock, memory_order_relaxed), &busy);
+		totals->counters[i] += read_cell(&counters->counters[i]);
+	clock_gettime(atomic_load_explicit(&counters->clock, memory_order_relaxed), &busy);
 	totals->workers[number].busy_ns = (uint64_t)busy.tv_sec * 1000000000u + (uint64_t)busy.tv_nsec;
 }
 
-static void clear_totals(const struct pipit_figures *figures, struct totals *totals)
+static void clear_totals(const struct pipit_dashboard_data *figures, struct totals *totals)
 {
 	struct totals kept = { .routes = totals->routes, .workers = totals->workers };
 	memset(kept.routes, 0, figures->route_count * sizeof *kept.routes);
@@ -159,19 +159,19 @@ static void clear_totals(const struct pipit_figures *figures, struct totals *tot
 
 /* --- what moved ------------------------------------------------------------------------------------------------------ */
 
-static double rate(const struct pipit_figures *figures, uint64_t now, uint64_t before)
+static double rate(const struct pipit_dashboard_data *figures, uint64_t now, uint64_t before)
 {
 	/* Cells are read one after another, so that a sum may be a little behind an earlier one. */
 	return figures->seconds > 0 && now > before ? (double)(now - before) / figures->seconds : 0;
 }
 
-static double counter_rate(const struct pipit_figures *figures, enum pipit_stats_counter counter)
+static double counter_rate(const struct pipit_dashboard_data *figures, enum pipit_counter counter)
 {
 	return rate(figures, figures->now.counters[counter], figures->before.counters[counter]);
 }
 
 /* Of one route in the last second, or of all (SIZE_MAX). Returns how many requests that were. */
-static uint64_t moved_buckets(const struct pipit_figures *figures, size_t route, uint64_t buckets[BUCKETS])
+static uint64_t moved_buckets(const struct pipit_dashboard_data *figures, size_t route, uint64_t buckets[BUCKETS])
 {
 	size_t first = route == SIZE_MAX ? 0 : route, end = route == SIZE_MAX ? figures->route_count : route + 1;
 	uint64_t count = 0;
@@ -202,12 +202,12 @@ static double percentile(const uint64_t buckets[BUCKETS], uint64_t count, double
 	return (double)duration_buckets[BUCKETS - 2].bound / 1e9;
 }
 
-static double busy_share(const struct pipit_figures *figures, size_t worker)
+static double busy_share(const struct pipit_dashboard_data *figures, size_t worker)
 {
 	return rate(figures, figures->now.workers[worker].busy_ns, figures->before.workers[worker].busy_ns) / 1e9;
 }
 
-static uint64_t count_connections(const struct pipit_figures_input *input, size_t state)
+static uint64_t count_connections(const struct pipit_dashboard_data_input *input, size_t state)
 {
 	uint64_t count = 0;
 	for (size_t i = 0; i < input->page.worker_count; i++)
@@ -215,7 +215,8 @@ static uint64_t count_connections(const struct pipit_figures_input *input, size_
 	return count;
 }
 
-static struct row make_row(const struct pipit_figures *figures, const struct pipit_figures_input *input, time_t now)
+static struct row make_row(
+    const struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input, time_t now)
 {
 	struct row row = { .at = now };
 	struct pipit_process process;
@@ -240,8 +241,8 @@ static struct row make_row(const struct pipit_figures *figures, const struct pip
 	return row;
 }
 
-void pipit_figures_sample(
-    struct pipit_figures *figures, const struct pipit_figures_input *input, uint64_t now_ns, time_t now)
+void pipit_dashboard_data_sample(
+    struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input, uint64_t now_ns, time_t now)
 {
 	struct totals before = figures->before;
 
@@ -257,7 +258,7 @@ void pipit_figures_sample(
 	figures->seconds = figures->samples ? (double)(now_ns - figures->before.at_ns) / 1e9 : 0;
 	/* Whatever was counted before the first look did not happen in a second. */
 	if (figures->samples++ > 0)
-		figures->rows[(figures->samples - 2) % PIPIT_FIGURES_ROWS] = make_row(figures, input, now);
+		figures->rows[(figures->samples - 2) % PIPIT_DASHBOARD_DATA_ROWS] = make_row(figures, input, now);
 }
 
 /* --- as JSON --------------------------------------------------------------------------------------------------------- */
@@ -346,15 +347,15 @@ static void put_percentiles(
 	put_number(output, parent, "p99", percentile(buckets, count, quantiles[P99]));
 }
 
-static void put_connections(struct output *output, const struct pipit_figures_input *input)
+static void put_connections(struct output *output, const struct pipit_dashboard_data_input *input)
 {
 	cJSON *connections = put(output, output->document, "connections", cJSON_CreateObject());
 	for (size_t i = 0; i < PIPIT_STATE_COUNT; i++)
-		put_number(output, connections, pipit_stats_state_name((enum pipit_stats_state)i),
+		put_number(output, connections, pipit_counters_state_name((enum pipit_counters_state)i),
 		    (double)count_connections(input, i));
 }
 
-static void put_refusals(struct output *output, const struct pipit_figures_input *input)
+static void put_refusals(struct output *output, const struct pipit_dashboard_data_input *input)
 {
 	cJSON *rejected = put(output, output->document, "rejected", cJSON_CreateObject());
 	cJSON *timeouts = put(output, output->document, "timeouts", cJSON_CreateObject());
@@ -372,8 +373,8 @@ static void put_refusals(struct output *output, const struct pipit_figures_input
 		for (size_t i = 0; i < input->page.worker_count; i++)
 			count += read_cell(&input->page.workers[i]->timeouts[phase]);
 		if (count)
-			put_number(
-			    output, timeouts, pipit_stats_phase_name((enum pipit_stats_phase)phase), (double)count);
+			put_number(output, timeouts, pipit_counters_phase_name((enum pipit_counters_phase)phase),
+			    (double)count);
 	}
 }
 
@@ -386,22 +387,22 @@ static void put_events(struct output *output, cJSON *worker, const char *name, c
 }
 
 static void put_workers(
-    struct output *output, const struct pipit_figures *figures, const struct pipit_figures_input *input)
+    struct output *output, const struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input)
 {
 	cJSON *workers = put(output, output->document, "workers", cJSON_CreateArray());
 	for (size_t i = 0; i < figures->worker_count; i++) {
-		const struct pipit_stats *stats = input->page.workers[i];
+		const struct pipit_counters *counters = input->page.workers[i];
 		cJSON *worker = put(output, workers, NULL, cJSON_CreateObject());
-		put_number(output, worker, "lag", (double)read_cell(&stats->loop[LOOP_LAG]) / 1e9);
-		put_number(output, worker, "lag_max", (double)read_cell(&stats->loop[LOOP_LAG_MAX]) / 1e9);
+		put_number(output, worker, "lag", (double)read_cell(&counters->loop[LOOP_LAG]) / 1e9);
+		put_number(output, worker, "lag_max", (double)read_cell(&counters->loop[LOOP_LAG_MAX]) / 1e9);
 		put_number(output, worker, "busy", busy_share(figures, i));
-		put_text(output, worker, "method", stats->method);
-		put_events(output, worker, "events", &stats->loop[LOOP_EVENTS]);
-		put_events(output, worker, "events_max", &stats->loop[LOOP_EVENTS_MAX]);
+		put_text(output, worker, "method", counters->method);
+		put_events(output, worker, "events", &counters->loop[LOOP_EVENTS]);
+		put_events(output, worker, "events_max", &counters->loop[LOOP_EVENTS_MAX]);
 	}
 }
 
-static void put_process(struct output *output, const struct pipit_figures_input *input)
+static void put_process(struct output *output, const struct pipit_dashboard_data_input *input)
 {
 	cJSON *memory = put(output, output->document, "memory", cJSON_CreateObject());
 	cJSON *descriptors = put(output, output->document, "descriptors", cJSON_CreateObject());
@@ -436,8 +437,8 @@ static int compare_shown(const void *one, const void *other)
 	return left < right ? 1 : left > right ? -1 : 0;
 }
 
-static void put_route(struct output *output, cJSON *routes, const struct pipit_figures *figures,
-    const struct pipit_figures_input *input, const struct shown *shown)
+static void put_route(struct output *output, cJSON *routes, const struct pipit_dashboard_data *figures,
+    const struct pipit_dashboard_data_input *input, const struct shown *shown)
 {
 	cJSON *route = put(output, routes, NULL, cJSON_CreateObject());
 	uint64_t buckets[BUCKETS], count = moved_buckets(figures, shown->route, buckets);
@@ -451,7 +452,7 @@ static void put_route(struct output *output, cJSON *routes, const struct pipit_f
 }
 
 static void put_routes(
-    struct output *output, const struct pipit_figures *figures, const struct pipit_figures_input *input)
+    struct output *output, const struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input)
 {
 	cJSON *routes = put(output, output->document, "routes", cJSON_CreateArray());
 	struct shown *shown = malloc((figures->route_count + 1) * sizeof *shown);
@@ -474,11 +475,12 @@ static void put_routes(
 
 static const char *const class_names[CLASSES] = { "2xx", "3xx", "4xx", "5xx" };
 
-char *pipit_figures_render(const struct pipit_figures *figures, const struct pipit_figures_input *input)
+char *pipit_dashboard_data_render(
+    const struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input)
 {
 	struct output output = { cJSON_CreateObject(), false };
 	cJSON *document = output.document, *codes;
-	const struct row *row = &figures->rows[(figures->samples - 2) % PIPIT_FIGURES_ROWS];
+	const struct row *row = &figures->rows[(figures->samples - 2) % PIPIT_DASHBOARD_DATA_ROWS];
 
 	if (figures->samples < 2) {
 		cJSON_Delete(document);
@@ -528,7 +530,7 @@ static void put_row(struct output *output, cJSON *rows, const struct row *row)
 	put_number(output, cells, NULL, row->sent);
 }
 
-char *pipit_figures_render_history(const struct pipit_figures *figures)
+char *pipit_dashboard_data_render_history(const struct pipit_dashboard_data *figures)
 {
 	static const char *const names[] = { "t", "rps", "p50", "p90", "p99", "2xx", "3xx", "4xx", "5xx", "connections",
 		"lag", "busy", "resident", "received", "sent" };
@@ -536,9 +538,9 @@ char *pipit_figures_render_history(const struct pipit_figures *figures)
 	cJSON *fields = put(&output, output.document, "fields", cJSON_CreateStringArray(names, COUNT_OF(names)));
 	cJSON *rows = fields ? put(&output, output.document, "rows", cJSON_CreateArray()) : NULL;
 	size_t count = figures->samples ? figures->samples - 1 : 0;
-	size_t first = count > PIPIT_FIGURES_ROWS ? count - PIPIT_FIGURES_ROWS : 0;
+	size_t first = count > PIPIT_DASHBOARD_DATA_ROWS ? count - PIPIT_DASHBOARD_DATA_ROWS : 0;
 
 	for (size_t i = first; i < count && !output.is_short; i++)
-		put_row(&output, rows, &figures->rows[i % PIPIT_FIGURES_ROWS]);
+		put_row(&output, rows, &figures->rows[i % PIPIT_DASHBOARD_DATA_ROWS]);
 	return finish(&output);
 }

@@ -32,7 +32,7 @@ static const struct {
 };
 
 struct page {
-	const struct pipit_exposition *input;
+	const struct pipit_prometheus *input;
 	uint32_t *first_routes; /* per route index: the lowest index that has the same label */
 
 	const char *family; /* the one being written, without its kind's suffix */
@@ -254,12 +254,12 @@ static int compare_totals(const void *a, const void *b)
 	return (left->key > right->key) - (left->key < right->key);
 }
 
-static size_t collect_series(const struct page *page, const struct pipit_stats *stats, struct total *totals)
+static size_t collect_series(const struct page *page, const struct pipit_counters *counters, struct total *totals)
 {
 	size_t count = 0;
-	for (size_t i = 0; i < stats->series_capacity; i++) {
-		uint32_t key = atomic_load_explicit(&stats->series[i].key, memory_order_acquire);
-		uint64_t requests = key ? read_cell(&stats->series[i].count) : 0;
+	for (size_t i = 0; i < counters->series_capacity; i++) {
+		uint32_t key = atomic_load_explicit(&counters->series[i].key, memory_order_acquire);
+		uint64_t requests = key ? read_cell(&counters->series[i].count) : 0;
 		if (requests == 0)
 			continue;
 		uint32_t first = page->first_routes[key >> ROUTE_SHIFT];
@@ -430,9 +430,9 @@ static void put_durations(struct page *page)
 		return;
 	}
 	for (size_t i = 0; i < page->input->worker_count; i++) {
-		const struct pipit_stats *stats = page->input->workers[i];
-		for (size_t route = 0; route < stats->routes; route++)
-			sum_cells(stats->durations + route * DURATION_CELLS, DURATION_CELLS,
+		const struct pipit_counters *counters = page->input->workers[i];
+		for (size_t route = 0; route < counters->routes; route++)
+			sum_cells(counters->durations + route * DURATION_CELLS, DURATION_CELLS,
 			    totals + page->first_routes[route] * DURATION_CELLS);
 	}
 	start_family(
@@ -467,7 +467,7 @@ static void put_connections(struct page *page)
 	start_family(page, "http_connections", GAUGE, "Open connections by what they are doing.");
 	for (size_t i = 0; i < PIPIT_STATE_COUNT; i++) {
 		start_sample(page);
-		put_label(page, "state", pipit_stats_state_name((enum pipit_stats_state)i));
+		put_label(page, "state", pipit_counters_state_name((enum pipit_counters_state)i));
 		end_sample(page, totals[i]);
 	}
 }
@@ -514,7 +514,7 @@ static void put_timeouts(struct page *page)
 	start_family(page, "http_timeouts", COUNTER, "Connections that ran out of time.");
 	for (size_t i = 0; i < PIPIT_PHASE_COUNT; i++) {
 		start_sample(page);
-		put_label(page, "phase", pipit_stats_phase_name((enum pipit_stats_phase)i));
+		put_label(page, "phase", pipit_counters_phase_name((enum pipit_counters_phase)i));
 		end_sample(page, totals[i]);
 	}
 }
@@ -650,7 +650,7 @@ static void put_all(struct page *page)
 		put(page, "# EOF\n");
 }
 
-char *pipit_exposition_render(const struct pipit_exposition *input, size_t *length)
+char *pipit_prometheus_render(const struct pipit_prometheus *input, size_t *length)
 {
 	struct page page = { .input = input };
 	for (size_t i = 0; i < input->worker_count; i++)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The metrics page, made of all workers' counts. */
-#ifndef PIPIT_EXPOSITION_H
-#define PIPIT_EXPOSITION_H
+#ifndef PIPIT_PROMETHEUS_H
+#define PIPIT_PROMETHEUS_H
 
 #include "metrics/counters.h"
 
 /* What the page needs besides the workers. */
-struct pipit_exposition {
-	const struct pipit_stats *const *workers; /* worker number i is label worker="i" */
+struct pipit_prometheus {
+	const struct pipit_counters *const *workers; /* worker number i is label worker="i" */
 	size_t worker_count;
 	const char *const *routes; /* label `route` per route index: pattern, "fallback", "none" */
 	size_t route_count;
@@ -23,6 +23,6 @@ struct pipit_exposition {
  * Render the page: *length bytes in malloc'd memory that the caller frees; NULL when memory is short. Counters that never
  * moved are left out of labelled families except rejections and timeouts, which always show every reason and phase.
  */
-char *pipit_exposition_render(const struct pipit_exposition *page, size_t *length);
+char *pipit_prometheus_render(const struct pipit_prometheus *page, size_t *length);
 
 #endif

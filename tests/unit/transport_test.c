@@ -153,7 +153,7 @@ struct visit {
 };
 
 static struct pipit_config config;
-static struct pipit_stats *stats;
+static struct pipit_counters *counters;
 static struct pipit_transport *transport;
 static struct pipit_house *house;
 static uint16_t port;
@@ -546,9 +546,9 @@ static struct client *new_client(void)
 /* Connect, and be let in. */
 static struct client *knock(void)
 {
-	uint64_t accepted = pipit_stats_counter(stats, PIPIT_COUNT_ACCEPTED);
+	uint64_t accepted = pipit_counter(counters, PIPIT_COUNT_ACCEPTED);
 	struct client *client = new_client();
-	while (pipit_stats_counter(stats, PIPIT_COUNT_ACCEPTED) == accepted)
+	while (pipit_counter(counters, PIPIT_COUNT_ACCEPTED) == accepted)
 		turn();
 	return client;
 }
@@ -662,15 +662,15 @@ static void await_journal(const char *text)
 	ck_assert_str_eq(journal, text);
 }
 
-static void await_state(enum pipit_stats_state state, uint64_t count)
+static void await_state(enum pipit_counters_state state, uint64_t count)
 {
-	while (pipit_stats_in_state(stats, state) != count)
+	while (pipit_counters_in_state(counters, state) != count)
 		turn();
 }
 
 static void await_connections(uint64_t count)
 {
-	while (pipit_stats_connections(stats) != count)
+	while (pipit_counters_connections(counters) != count)
 		turn();
 	ck_assert_uint_eq(pipit_house_connections(house), count);
 }
@@ -734,9 +734,9 @@ static void set_up_transport(enum pipit_evhttp_mode mode)
 	/* Every test looks at one deadline or limit by itself. */
 	config.min_rate_bytes = config.memory_limit = 0;
 	base = event_base_new();
-	stats = pipit_stats_new(1, "epoll", "", CLOCK_PROCESS_CPUTIME_ID);
-	ck_assert(base && stats);
-	transport = pipit_transport_new(base, &config, stats, house, &hooks, journal, evhttp_mode, NULL);
+	counters = pipit_counters_new(1, "epoll", "", CLOCK_PROCESS_CPUTIME_ID);
+	ck_assert(base && counters);
+	transport = pipit_transport_new(base, &config, counters, house, &hooks, journal, evhttp_mode, NULL);
 	ck_assert_ptr_nonnull(transport);
 	ck_assert_int_eq(pipit_doors_add(transport, new_listener(), NULL, NULL), 0);
 }
@@ -770,7 +770,7 @@ static void tear_down(void)
 	pipit_transport_free(transport);
 	/* What libevent frees later counts nowhere any more. */
 	ck_assert_uint_eq(pipit_house_connections(house), 0);
-	ck_assert_uint_eq(pipit_stats_connections(stats), 0);
+	ck_assert_uint_eq(pipit_counters_connections(counters), 0);
 	strcpy(before, journal);
 	emptied_count = 0;
 	if (waiting_evhttp)
@@ -784,9 +784,9 @@ static void tear_down(void)
 	ck_assert_uint_eq(pipit_house_bytes(house), 0);
 	pipit_house_free(house);
 	for (int state = 0; state < PIPIT_STATE_COUNT; state++)
-		ck_assert_uint_eq(pipit_stats_in_state(stats, (enum pipit_stats_state)state), 0);
-	ck_assert_uint_eq(pipit_stats_connections(stats), 0);
-	pipit_stats_free(stats);
+		ck_assert_uint_eq(pipit_counters_in_state(counters, (enum pipit_counters_state)state), 0);
+	ck_assert_uint_eq(pipit_counters_connections(counters), 0);
+	pipit_counters_free(counters);
 	for (size_t i = 0; i < client_count; i++) {
 		leave(&clients[i]);
 		free(clients[i].heard);
@@ -896,7 +896,7 @@ START_TEST(refuses_without_finishing_and_closes)
 	ck_assert(has_heard(client, "Connection: close\r\n"));
 	ck_assert_str_eq(refused_line, refusals[_i].line);
 	/* It lingers until the client has gone too. */
-	ck_assert_uint_eq(pipit_stats_in_state(stats, PIPIT_STATE_CLOSING), 1);
+	ck_assert_uint_eq(pipit_counters_in_state(counters, PIPIT_STATE_CLOSING), 1);
 	leave(client);
 	await_connections(0);
 	await_journal(refusals[_i].journal);
@@ -931,7 +931,7 @@ START_TEST(lingers_when_a_client_said_more_than_is_read)
 	await_end(client);
 	ck_assert(has_heard(client, "/now ;"));
 	await_journal("head handle complete");
-	ck_assert_uint_eq(pipit_stats_in_state(stats, PIPIT_STATE_CLOSING), last_ones[_i].lingering);
+	ck_assert_uint_eq(pipit_counters_in_state(counters, PIPIT_STATE_CLOSING), last_ones[_i].lingering);
 	leave(client);
 	await_connections(0);
 }
@@ -1127,7 +1127,7 @@ END_TEST
 
 static const struct {
 	const char *text;
-	enum pipit_stats_state state;
+	enum pipit_counters_state state;
 	const char *before, *after;
 } departures[] = {
 	{ "", PIPIT_STATE_IDLE, "", "" },
@@ -1153,7 +1153,7 @@ START_TEST(loses_a_client_once)
 	await_state(departures[_i].state, 1);
 	await_journal(departures[_i].before);
 	hang_up(client);
-	while (pipit_stats_connections(stats)) {
+	while (pipit_counters_connections(counters)) {
 		pipit_deadlines_enforce(transport, now_ms());
 		turn();
 	}
@@ -1295,8 +1295,8 @@ END_TEST
 static bool page_says(const char *text)
 {
 	static const char *const route = "none";
-	const struct pipit_stats *const workers[] = { stats };
-	struct pipit_exposition page = {
+	const struct pipit_counters *const workers[] = { counters };
+	struct pipit_prometheus page = {
 		.workers = workers,
 		.worker_count = 1,
 		.routes = &route,
@@ -1305,7 +1305,7 @@ static bool page_says(const char *text)
 		.libevent_version = "0",
 	};
 	size_t length;
-	char *rendered = pipit_exposition_render(&page, &length);
+	char *rendered = pipit_prometheus_render(&page, &length);
 	bool says = rendered && memmem(rendered, length, text, strlen(text));
 	free(rendered);
 	return says;
@@ -1336,7 +1336,7 @@ START_TEST(evicts_the_longest_idle_and_spares_one_that_has_just_asked)
 	await_end(first);
 	await(third, "/now ;");
 	await_journal("head handle complete head handle complete head handle complete");
-	ck_assert_uint_eq(pipit_stats_counter(stats, PIPIT_COUNT_EVICTED), 2);
+	ck_assert_uint_eq(pipit_counter(counters, PIPIT_COUNT_EVICTED), 2);
 	await_connections(1);
 }
 END_TEST
@@ -1390,7 +1390,7 @@ START_TEST(evicts_first_whom_it_can_spare_best)
 	for (int i = 0; i < 6; i++)
 		ck_assert(pipit_admission_evict(transport));
 	ck_assert(!pipit_admission_evict(transport));
-	ck_assert_uint_eq(pipit_stats_counter(stats, PIPIT_COUNT_EVICTED), 6);
+	ck_assert_uint_eq(pipit_counter(counters, PIPIT_COUNT_EVICTED), 6);
 	await_connections(0);
 	await_end(slow), await_end(answered), await_end(trickling), await_end(silent), await_end(kept);
 	await_end(arriving);
@@ -1716,7 +1716,7 @@ static void populate(void)
 	await_state(PIPIT_STATE_HANDLING, has_evhttp() ? 2 : 1);
 	await_state(PIPIT_STATE_WRITING, has_evhttp() ? 3 : 2);
 	await_state(PIPIT_STATE_CLOSING, 1);
-	ck_assert_uint_eq(pipit_stats_connections(stats), client_count);
+	ck_assert_uint_eq(pipit_counters_connections(counters), client_count);
 	ck_assert_uint_eq(pipit_house_connections(house), client_count);
 	memset(journal, 0, sizeof journal);
 }
@@ -1728,7 +1728,7 @@ START_TEST(closes_every_connection)
 	ck_assert_uint_eq(pipit_transport_close_all(transport), has_evhttp() ? 7 : 5);
 	/* Of those that are being written, one had been copied and was finished. */
 	ck_assert_str_eq(journal, has_evhttp() ? "lost lost lost lost lost lost" : "lost lost lost lost");
-	ck_assert_uint_eq(pipit_stats_connections(stats), 0);
+	ck_assert_uint_eq(pipit_counters_connections(counters), 0);
 	ck_assert_uint_eq(pipit_house_connections(house), 0);
 	for (size_t i = 0; i < client_count; i++)
 		await_end(&clients[i]);
@@ -1804,7 +1804,7 @@ START_TEST(serves_where_local_sockets_are_forbidden)
 	struct client *client;
 	pipit_transport_free(transport);
 	forbids_local_sockets = true;
-	transport = pipit_transport_new(base, &config, stats, house, &hooks, journal, evhttp_mode, NULL);
+	transport = pipit_transport_new(base, &config, counters, house, &hooks, journal, evhttp_mode, NULL);
 	ck_assert_ptr_nonnull(transport);
 	ck_assert_int_eq(pipit_doors_add(transport, new_listener(), NULL, NULL), 0);
 	client = knock();
@@ -1852,7 +1852,7 @@ static void set_deadline(enum deadline deadline, uint64_t ms)
 static const struct {
 	const char *text;
 	enum deadline deadline;
-	enum pipit_stats_state state;
+	enum pipit_counters_state state;
 	const char *before, *after;
 	const char *status; /* NULL: closed without a word */
 	const char *counted;
@@ -1883,7 +1883,7 @@ START_TEST(ends_a_connection_at_its_deadline)
 	await_state(deadlines[_i].state, 1);
 	pipit_deadlines_enforce(transport, now_ms() + HOUR_MS / 2);
 	await_journal(deadlines[_i].before);
-	ck_assert_uint_eq(pipit_stats_in_state(stats, deadlines[_i].state), 1);
+	ck_assert_uint_eq(pipit_counters_in_state(counters, deadlines[_i].state), 1);
 	pipit_deadlines_enforce(transport, now_ms() + HOUR_MS);
 	await_journal(deadlines[_i].after);
 	ck_assert(page_says(deadlines[_i].counted));
@@ -1911,13 +1911,13 @@ START_TEST(has_no_deadline_that_is_switched_off)
 	await_state(deadlines[_i].state, 1);
 	pipit_deadlines_enforce(transport, now_ms() + 24 * HOUR_MS);
 	await_journal(deadlines[_i].before);
-	ck_assert_uint_eq(pipit_stats_in_state(stats, deadlines[_i].state), 1);
+	ck_assert_uint_eq(pipit_counters_in_state(counters, deadlines[_i].state), 1);
 }
 END_TEST
 
 static const struct {
 	const char *text;
-	enum pipit_stats_state state;
+	enum pipit_counters_state state;
 	const char *before, *after;
 } slow[] = {
 	{ POST("/now", "5", "he"), PIPIT_STATE_READING, "head retain", "head retain refused:body_timeout" },

@@ -20,12 +20,12 @@ enum { ROUTE_NONE, ROUTE_HELLO, ROUTE_THINGS_GET, ROUTE_THINGS_PUT, ROUTE_COUNT 
 
 static const char *const routes[] = { "none", "/hello", "/things/{id}", "/things/{id}" };
 
-static struct pipit_stats *workers[WORKERS];
+static struct pipit_counters *workers[WORKERS];
 
 static void set_up(void)
 {
 	for (size_t i = 0; i < WORKERS; i++) {
-		workers[i] = pipit_stats_new(ROUTE_COUNT, "epoll", "et,o1", CLOCK_THREAD_CPUTIME_ID);
+		workers[i] = pipit_counters_new(ROUTE_COUNT, "epoll", "et,o1", CLOCK_THREAD_CPUTIME_ID);
 		ck_assert_ptr_nonnull(workers[i]);
 	}
 }
@@ -33,13 +33,13 @@ static void set_up(void)
 static void tear_down(void)
 {
 	for (size_t i = 0; i < WORKERS; i++)
-		pipit_stats_free(workers[i]);
+		pipit_counters_free(workers[i]);
 }
 
-static struct pipit_exposition page_of_workers(void)
+static struct pipit_prometheus page_of_workers(void)
 {
-	return (struct pipit_exposition){
-		.workers = (const struct pipit_stats *const *)workers,
+	return (struct pipit_prometheus){
+		.workers = (const struct pipit_counters *const *)workers,
 		.worker_count = WORKERS,
 		.routes = routes,
 		.route_count = ROUTE_COUNT,
@@ -51,10 +51,10 @@ static struct pipit_exposition page_of_workers(void)
 }
 
 /* The page with a NUL behind it, to be freed. */
-static char *render(const struct pipit_exposition *input)
+static char *render(const struct pipit_prometheus *input)
 {
 	size_t length = 0;
-	char *bytes = pipit_exposition_render(input, &length);
+	char *bytes = pipit_prometheus_render(input, &length);
 	ck_assert_ptr_nonnull(bytes);
 	ck_assert_ptr_null(memchr(bytes, '\0', length));
 	char *text = strndup(bytes, length);
@@ -64,7 +64,7 @@ static char *render(const struct pipit_exposition *input)
 
 static char *render_format(bool openmetrics)
 {
-	struct pipit_exposition input = page_of_workers();
+	struct pipit_prometheus input = page_of_workers();
 	input.openmetrics = openmetrics;
 	return render(&input);
 }
@@ -96,9 +96,9 @@ static long long value_of(const char *page, const char *series)
 	return -1;
 }
 
-static void request(struct pipit_stats *stats, size_t route, unsigned method, int status)
+static void request(struct pipit_counters *counters, size_t route, unsigned method, int status)
 {
-	pipit_stats_request(stats, route, method, status, 1000, 80, 200);
+	pipit_counters_request(counters, route, method, status, 1000, 80, 200);
 }
 
 /* ---------------------------------------------------------------- counting */
@@ -112,13 +112,13 @@ END_TEST
 
 START_TEST(frees_nothing_harmlessly)
 {
-	pipit_stats_free(NULL);
+	pipit_counters_free(NULL);
 }
 END_TEST
 
 START_TEST(refuses_more_routes_than_it_can_number)
 {
-	ck_assert_ptr_null(pipit_stats_new(((size_t)1 << 19) + 1, "epoll", "", CLOCK_THREAD_CPUTIME_ID));
+	ck_assert_ptr_null(pipit_counters_new(((size_t)1 << 19) + 1, "epoll", "", CLOCK_THREAD_CPUTIME_ID));
 }
 END_TEST
 
@@ -144,15 +144,15 @@ START_TEST(measures_the_requests_of_a_batch_when_it_ends)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	uint64_t started_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 
-	pipit_stats_request_in_batch(workers[0], ROUTE_HELLO, PIPIT_GET, 200, started_ns, 80, 200);
-	pipit_stats_request_in_batch(workers[0], ROUTE_HELLO, PIPIT_GET, 200, started_ns - 3600000000000u, 80, 200);
+	pipit_counters_request_in_batch(workers[0], ROUTE_HELLO, PIPIT_GET, 200, started_ns, 80, 200);
+	pipit_counters_request_in_batch(workers[0], ROUTE_HELLO, PIPIT_GET, 200, started_ns - 3600000000000u, 80, 200);
 	char *page = render_format(false);
 	expect_line(page, "http_requests_total{method=\"GET\",route=\"/hello\",code=\"200\"} 2");
 	ck_assert_int_eq(value_of(page, "http_request_duration_seconds_count{route=\"/hello\"}"), -1);
 	free(page);
 
-	pipit_stats_end_batch(workers[0]);
-	pipit_stats_end_batch(workers[0]);
+	pipit_counters_end_batch(workers[0]);
+	pipit_counters_end_batch(workers[0]);
 	page = render_format(false);
 	expect_line(page, "http_request_duration_seconds_bucket{route=\"/hello\",le=\"10\"} 1");
 	expect_line(page, "http_request_duration_seconds_count{route=\"/hello\"} 2");
@@ -181,12 +181,12 @@ START_TEST(sums_over_workers)
 	request(workers[0], ROUTE_HELLO, PIPIT_GET, 200);
 	request(workers[1], ROUTE_HELLO, PIPIT_GET, 200);
 	request(workers[1], ROUTE_HELLO, PIPIT_GET, 404);
-	pipit_stats_add(workers[0], PIPIT_COUNT_SENT, 1000);
-	pipit_stats_add(workers[1], PIPIT_COUNT_SENT, 234);
-	pipit_stats_timeout(workers[0], PIPIT_PHASE_BODY);
-	pipit_stats_timeout(workers[1], PIPIT_PHASE_BODY);
-	pipit_stats_reject(workers[0], PIPIT_REFUSAL_HOST);
-	pipit_stats_reject(workers[1], PIPIT_REFUSAL_HOST);
+	pipit_counters_add(workers[0], PIPIT_COUNT_SENT, 1000);
+	pipit_counters_add(workers[1], PIPIT_COUNT_SENT, 234);
+	pipit_counters_timeout(workers[0], PIPIT_PHASE_BODY);
+	pipit_counters_timeout(workers[1], PIPIT_PHASE_BODY);
+	pipit_counters_reject(workers[0], PIPIT_REFUSAL_HOST);
+	pipit_counters_reject(workers[1], PIPIT_REFUSAL_HOST);
 	char *page = render_format(false);
 	expect_line(page, "http_requests_total{method=\"GET\",route=\"/hello\",code=\"200\"} 2");
 	expect_line(page, "http_requests_total{method=\"GET\",route=\"/hello\",code=\"404\"} 1");
@@ -229,14 +229,14 @@ END_TEST
 /* One route has room for 768 series (three quarters of 1024); 8 methods with 500 statuses make 4000. */
 START_TEST(counts_in_one_reserved_series_when_the_table_is_full)
 {
-	struct pipit_stats *stats = pipit_stats_new(1, "epoll", "", CLOCK_THREAD_CPUTIME_ID);
-	struct pipit_exposition input = page_of_workers();
-	input.workers = (const struct pipit_stats *const *)&stats;
+	struct pipit_counters *counters = pipit_counters_new(1, "epoll", "", CLOCK_THREAD_CPUTIME_ID);
+	struct pipit_prometheus input = page_of_workers();
+	input.workers = (const struct pipit_counters *const *)&counters;
 	input.worker_count = 1;
 	for (int round = 0; round < 2; round++) {
 		for (int status = 100; status <= 599; status++) {
 			for (unsigned method = 0; method < 8; method++)
-				request(stats, 0, method ? 1u << (method - 1) : 0, status);
+				request(counters, 0, method ? 1u << (method - 1) : 0, status);
 		}
 	}
 	char *page = render(&input);
@@ -248,7 +248,7 @@ START_TEST(counts_in_one_reserved_series_when_the_table_is_full)
 	expect_line(page, "http_requests_total{method=\"GET\",route=\"none\",code=\"100\"} 2");
 	expect_line(page, "http_request_duration_seconds_count{route=\"none\"} 8000");
 	free(page);
-	pipit_stats_free(stats);
+	pipit_counters_free(counters);
 }
 END_TEST
 
@@ -258,15 +258,15 @@ START_TEST(has_room_for_a_dozen_series_of_each_of_many_routes)
 	enum { MANY = 500, STATUSES = 12 };
 	static char names[MANY][8];
 	static const char *labels[MANY];
-	struct pipit_stats *stats = pipit_stats_new(MANY, "epoll", "", CLOCK_THREAD_CPUTIME_ID);
-	struct pipit_exposition input = page_of_workers();
+	struct pipit_counters *counters = pipit_counters_new(MANY, "epoll", "", CLOCK_THREAD_CPUTIME_ID);
+	struct pipit_prometheus input = page_of_workers();
 	for (size_t i = 0; i < MANY; i++) {
 		snprintf(names[i], sizeof(names[i]), "/%zu", i);
 		labels[i] = names[i];
 		for (int status = 0; status < STATUSES; status++)
-			request(stats, i, PIPIT_GET, 200 + status);
+			request(counters, i, PIPIT_GET, 200 + status);
 	}
-	input.workers = (const struct pipit_stats *const *)&stats;
+	input.workers = (const struct pipit_counters *const *)&counters;
 	input.worker_count = 1;
 	input.routes = labels;
 	input.route_count = MANY;
@@ -278,7 +278,7 @@ START_TEST(has_room_for_a_dozen_series_of_each_of_many_routes)
 	ck_assert_ptr_null(strstr(page, "route=\"other\""));
 	expect_line(page, "http_requests_total{method=\"GET\",route=\"/499\",code=\"211\"} 1");
 	free(page);
-	pipit_stats_free(stats);
+	pipit_counters_free(counters);
 }
 END_TEST
 
@@ -288,7 +288,7 @@ START_TEST(puts_a_value_equal_to_a_bound_into_its_bucket)
 {
 	static const uint64_t values[] = { 50000, 50001, 100000, 10000000000, 10000000001 };
 	for (size_t i = 0; i < 5; i++)
-		pipit_stats_request(workers[i % WORKERS], ROUTE_HELLO, PIPIT_GET, 200, values[i], 0, 0);
+		pipit_counters_request(workers[i % WORKERS], ROUTE_HELLO, PIPIT_GET, 200, values[i], 0, 0);
 	char *page = render_format(false);
 	expect_line(page, "http_request_duration_seconds_bucket{route=\"/hello\",le=\"5e-05\"} 1");
 	expect_line(page, "http_request_duration_seconds_bucket{route=\"/hello\",le=\"0.0001\"} 3");
@@ -322,8 +322,8 @@ END_TEST
 
 START_TEST(shows_sizes_without_labels)
 {
-	pipit_stats_request(workers[0], ROUTE_HELLO, PIPIT_GET, 200, 1, 100, 10000001);
-	pipit_stats_request(workers[0], ROUTE_HELLO, PIPIT_GET, 200, 1, 101, 1000000);
+	pipit_counters_request(workers[0], ROUTE_HELLO, PIPIT_GET, 200, 1, 100, 10000001);
+	pipit_counters_request(workers[0], ROUTE_HELLO, PIPIT_GET, 200, 1, 101, 1000000);
 	char *page = render_format(true);
 	expect_line(page, "http_request_size_bytes_bucket{le=\"100.0\"} 1");
 	expect_line(page, "http_request_size_bytes_bucket{le=\"1000.0\"} 2");
@@ -345,10 +345,10 @@ START_TEST(counts_each_single_counter_under_its_name)
 	static const char *const names[PIPIT_COUNTER_COUNT] = { "http_connections_accepted_total",
 		"http_connections_evicted_total", "http_accept_errors_total", "http_requests_aborted_total",
 		"http_streams_dropped_total", "http_received_bytes_total", "http_sent_bytes_total" };
-	pipit_stats_add(workers[1], (enum pipit_stats_counter)_i, 41);
-	pipit_stats_add(workers[1], (enum pipit_stats_counter)_i, 1);
-	ck_assert_uint_eq(pipit_stats_counter(workers[1], (enum pipit_stats_counter)_i), 42);
-	ck_assert_uint_eq(pipit_stats_counter(workers[0], (enum pipit_stats_counter)_i), 0);
+	pipit_counters_add(workers[1], (enum pipit_counter)_i, 41);
+	pipit_counters_add(workers[1], (enum pipit_counter)_i, 1);
+	ck_assert_uint_eq(pipit_counter(workers[1], (enum pipit_counter)_i), 42);
+	ck_assert_uint_eq(pipit_counter(workers[0], (enum pipit_counter)_i), 0);
 	char *page = render_format(false);
 	for (int i = 0; i < PIPIT_COUNTER_COUNT; i++)
 		ck_assert_int_eq(value_of(page, names[i]), i == _i ? 42 : 0);
@@ -358,7 +358,7 @@ END_TEST
 
 START_TEST(shows_every_reason_but_none)
 {
-	pipit_stats_reject(workers[0], PIPIT_REFUSAL_CHUNK);
+	pipit_counters_reject(workers[0], PIPIT_REFUSAL_CHUNK);
 	char *page = render_format(false);
 	for (int reason = 1; reason < PIPIT_REFUSAL_COUNT; reason++) {
 		char series[128];
@@ -374,7 +374,7 @@ END_TEST
 START_TEST(shows_every_phase_of_a_timeout)
 {
 	static const char *const phases[PIPIT_PHASE_COUNT] = { "head", "body", "write", "idle", "drain" };
-	pipit_stats_timeout(workers[0], (enum pipit_stats_phase)_i);
+	pipit_counters_timeout(workers[0], (enum pipit_counters_phase)_i);
 	char *page = render_format(false);
 	for (int i = 0; i < PIPIT_PHASE_COUNT; i++) {
 		char series[64];
@@ -388,26 +388,26 @@ END_TEST
 START_TEST(follows_connections_from_state_to_state)
 {
 	for (int i = 0; i < 3; i++)
-		pipit_stats_move(workers[i % WORKERS], PIPIT_STATE_COUNT, PIPIT_STATE_READING);
-	pipit_stats_move(workers[0], PIPIT_STATE_READING, PIPIT_STATE_HANDLING);
-	pipit_stats_move(workers[0], PIPIT_STATE_HANDLING, PIPIT_STATE_WRITING);
-	pipit_stats_move(workers[1], PIPIT_STATE_READING, PIPIT_STATE_CLOSING);
-	pipit_stats_move(workers[1], PIPIT_STATE_CLOSING, PIPIT_STATE_COUNT);
+		pipit_counters_move(workers[i % WORKERS], PIPIT_STATE_COUNT, PIPIT_STATE_READING);
+	pipit_counters_move(workers[0], PIPIT_STATE_READING, PIPIT_STATE_HANDLING);
+	pipit_counters_move(workers[0], PIPIT_STATE_HANDLING, PIPIT_STATE_WRITING);
+	pipit_counters_move(workers[1], PIPIT_STATE_READING, PIPIT_STATE_CLOSING);
+	pipit_counters_move(workers[1], PIPIT_STATE_CLOSING, PIPIT_STATE_COUNT);
 	char *page = render_format(false);
 	expect_line(page, "http_connections{state=\"idle\"} 0");
 	expect_line(page, "http_connections{state=\"reading\"} 1");
 	expect_line(page, "http_connections{state=\"handling\"} 0");
 	expect_line(page, "http_connections{state=\"writing\"} 1");
 	expect_line(page, "http_connections{state=\"closing\"} 0");
-	ck_assert_uint_eq(pipit_stats_connections(workers[0]), 2);
-	ck_assert_uint_eq(pipit_stats_connections(workers[1]), 0);
+	ck_assert_uint_eq(pipit_counters_connections(workers[0]), 2);
+	ck_assert_uint_eq(pipit_counters_connections(workers[1]), 0);
 	free(page);
 }
 END_TEST
 
 START_TEST(shows_each_loop_by_its_worker)
 {
-	const struct pipit_stats_loop loop = {
+	const struct pipit_counters_loop loop = {
 		.events_added = 11,
 		.events_active = 2,
 		.events_virtual = 3,
@@ -417,7 +417,7 @@ START_TEST(shows_each_loop_by_its_worker)
 		.lag_ns = 1500000,
 		.lag_max_ns = 2000000001,
 	};
-	pipit_stats_set_loop(workers[1], &loop);
+	pipit_counters_set_loop(workers[1], &loop);
 	char *page = render_format(false);
 	expect_line(page, "event_base_events{worker=\"0\",kind=\"added\"} 0");
 	expect_line(page, "event_base_events{worker=\"1\",kind=\"added\"} 11");
@@ -439,15 +439,15 @@ END_TEST
 START_TEST(leaves_out_the_busy_time_of_a_clock_that_is_no_more)
 {
 	const clockid_t no_such_clock = 1000;
-	struct pipit_stats *stats = pipit_stats_new(ROUTE_COUNT, "epoll", "", no_such_clock);
-	struct pipit_exposition input = page_of_workers();
-	input.workers = (const struct pipit_stats *const *)&stats;
+	struct pipit_counters *counters = pipit_counters_new(ROUTE_COUNT, "epoll", "", no_such_clock);
+	struct pipit_prometheus input = page_of_workers();
+	input.workers = (const struct pipit_counters *const *)&counters;
 	input.worker_count = 1;
 	char *page = render(&input);
 	expect_line(page, "# TYPE event_loop_busy_seconds_total counter");
 	ck_assert_int_eq(value_of(page, "event_loop_busy_seconds_total{worker=\"0\"}"), -1);
 	free(page);
-	pipit_stats_free(stats);
+	pipit_counters_free(counters);
 }
 END_TEST
 
@@ -508,10 +508,10 @@ END_TEST
 static int render_without_proc(const char *empty)
 {
 	size_t length = 0;
-	struct pipit_exposition input = page_of_workers();
+	struct pipit_prometheus input = page_of_workers();
 	if (chroot(empty) != 0 || chdir("/") != 0)
 		return 1;
-	char *bytes = pipit_exposition_render(&input, &length);
+	char *bytes = pipit_prometheus_render(&input, &length);
 	if (!bytes)
 		return 2;
 	if (memmem(bytes, length, "process_open_fds", 16) || memmem(bytes, length, "process_threads", 15))
@@ -542,7 +542,7 @@ END_TEST
 START_TEST(escapes_label_values)
 {
 	const char *const odd_routes[] = { "a\\b\"c\nd", "\"", "\n\n", "" };
-	struct pipit_exposition input = page_of_workers();
+	struct pipit_prometheus input = page_of_workers();
 	input.routes = odd_routes;
 	input.version = "1\"2";
 	for (size_t i = 0; i < 4; i++)
@@ -559,8 +559,8 @@ END_TEST
 
 START_TEST(prints_the_largest_numbers_whole)
 {
-	pipit_stats_add(workers[0], PIPIT_COUNT_SENT, UINT64_MAX);
-	pipit_stats_request(workers[0], ROUTE_HELLO, PIPIT_GET, 200, UINT64_MAX, 0, 0);
+	pipit_counters_add(workers[0], PIPIT_COUNT_SENT, UINT64_MAX);
+	pipit_counters_request(workers[0], ROUTE_HELLO, PIPIT_GET, 200, UINT64_MAX, 0, 0);
 	char *page = render_format(false);
 	expect_line(page, "http_sent_bytes_total 18446744073709551615");
 	expect_line(page, "http_request_duration_seconds_sum{route=\"/hello\"} 18446744073.709551615");
@@ -570,7 +570,7 @@ END_TEST
 
 START_TEST(renders_a_page_without_workers_or_routes)
 {
-	struct pipit_exposition input = page_of_workers();
+	struct pipit_prometheus input = page_of_workers();
 	input.worker_count = 0;
 	input.route_count = 0;
 	char *page = render(&input);
@@ -588,10 +588,10 @@ static void count_a_bit_of_everything(void)
 	for (size_t i = 0; i < WORKERS; i++) {
 		for (size_t route = 0; route < ROUTE_COUNT; route++)
 			request(workers[i], route, PIPIT_GET, 200 + (int)route);
-		pipit_stats_move(workers[i], PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
-		pipit_stats_reject(workers[i], PIPIT_REFUSAL_TARGET);
-		pipit_stats_timeout(workers[i], PIPIT_PHASE_HEAD);
-		pipit_stats_add(workers[i], PIPIT_COUNT_ACCEPTED, 1);
+		pipit_counters_move(workers[i], PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
+		pipit_counters_reject(workers[i], PIPIT_REFUSAL_TARGET);
+		pipit_counters_timeout(workers[i], PIPIT_PHASE_HEAD);
+		pipit_counters_add(workers[i], PIPIT_COUNT_ACCEPTED, 1);
 	}
 }
 
@@ -759,13 +759,13 @@ END_TEST
 
 static _Atomic bool writer_is_done;
 
-static void *write_rounds(void *stats)
+static void *write_rounds(void *counters)
 {
 	for (int i = 0; i < ROUNDS; i++) {
-		request(stats, ROUTE_HELLO, PIPIT_GET, 200 + i % 300);
-		pipit_stats_add(stats, PIPIT_COUNT_SENT, 3);
-		pipit_stats_move(stats, PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
-		pipit_stats_move(stats, PIPIT_STATE_IDLE, PIPIT_STATE_COUNT);
+		request(counters, ROUTE_HELLO, PIPIT_GET, 200 + i % 300);
+		pipit_counters_add(counters, PIPIT_COUNT_SENT, 3);
+		pipit_counters_move(counters, PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
+		pipit_counters_move(counters, PIPIT_STATE_IDLE, PIPIT_STATE_COUNT);
 	}
 	writer_is_done = true;
 	return NULL;
@@ -791,7 +791,7 @@ START_TEST(is_read_while_it_is_written)
 			ck_assert_int_le(value, expected[i]);
 			last[i] = value < 0 ? 0 : value;
 		}
-		ck_assert_uint_le(pipit_stats_connections(workers[0]), 1);
+		ck_assert_uint_le(pipit_counters_connections(workers[0]), 1);
 		free(page);
 	}
 	ck_assert_int_eq(pthread_join(writer, NULL), 0);
@@ -802,7 +802,7 @@ END_TEST
 
 static Suite *make_suite(void)
 {
-	Suite *suite = suite_create("stats");
+	Suite *suite = suite_create("counters");
 	TCase *counting = tcase_create("counting");
 	TCase *families = tcase_create("families");
 	TCase *formats = tcase_create("formats");

@@ -20,21 +20,22 @@ enum { ROUTE_HELLO, ROUTE_ODD, ROUTE_THINGS_GET, ROUTE_THINGS_PUT, ROUTE_NONE, R
 
 static const char *const routes[ROUTE_COUNT] = { "/hello", "/\"odd\\\xe9", "/things/{id}", "/things/{id}", "none" };
 
-static struct pipit_stats *workers[WORKERS];
-static struct pipit_figures *figures;
-static struct pipit_figures_input input;
+static struct pipit_counters *workers[WORKERS];
+static struct pipit_dashboard_data *figures;
+static struct pipit_dashboard_data_input input;
 static uint64_t now_ns;
 static time_t now;
 
 static void make_figures(const char *const *names, size_t count)
 {
 	for (size_t i = 0; i < WORKERS; i++)
-		ck_assert_ptr_nonnull(workers[i] = pipit_stats_new(count, "epoll", "et,o1", CLOCK_PROCESS_CPUTIME_ID));
+		ck_assert_ptr_nonnull(
+		    workers[i] = pipit_counters_new(count, "epoll", "et,o1", CLOCK_PROCESS_CPUTIME_ID));
 	now_ns = 77 * (uint64_t)SECOND_NS;
 	now = 1764140000;
-	input = (struct pipit_figures_input){
+	input = (struct pipit_dashboard_data_input){
 		.page = {
-			.workers = (const struct pipit_stats *const *)workers,
+			.workers = (const struct pipit_counters *const *)workers,
 			.worker_count = WORKERS,
 			.routes = names,
 			.route_count = count,
@@ -45,9 +46,9 @@ static void make_figures(const char *const *names, size_t count)
 		.max_connections = 10000,
 		.memory_limit = 67108864,
 	};
-	figures = pipit_figures_new(count, WORKERS);
+	figures = pipit_dashboard_data_new(count, WORKERS);
 	ck_assert_ptr_nonnull(figures);
-	pipit_figures_sample(figures, &input, now_ns, now);
+	pipit_dashboard_data_sample(figures, &input, now_ns, now);
 }
 
 static void set_up(void)
@@ -57,20 +58,20 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	pipit_figures_free(figures);
+	pipit_dashboard_data_free(figures);
 	for (size_t i = 0; i < WORKERS; i++)
-		pipit_stats_free(workers[i]);
+		pipit_counters_free(workers[i]);
 }
 
 static void request(size_t worker, size_t route, int status, uint64_t duration_ns)
 {
-	pipit_stats_request(workers[worker], route, PIPIT_GET, status, duration_ns, 0, 100);
+	pipit_counters_request(workers[worker], route, PIPIT_GET, status, duration_ns, 0, 100);
 }
 
 static void sample_after(uint64_t nanoseconds)
 {
 	now_ns += nanoseconds;
-	pipit_figures_sample(figures, &input, now_ns, ++now);
+	pipit_dashboard_data_sample(figures, &input, now_ns, ++now);
 }
 
 static void sample(void)
@@ -89,14 +90,14 @@ static cJSON *parse(char *text)
 
 static cJSON *figures_now(void)
 {
-	char *text = pipit_figures_render(figures, &input);
+	char *text = pipit_dashboard_data_render(figures, &input);
 	ck_assert_ptr_nonnull(text);
 	return parse(text);
 }
 
 static cJSON *history_now(void)
 {
-	char *text = pipit_figures_render_history(figures);
+	char *text = pipit_dashboard_data_render_history(figures);
 	ck_assert_ptr_nonnull(text);
 	return parse(text);
 }
@@ -170,11 +171,11 @@ START_TEST(counts_a_sample_only_not_what_was_before)
 	request(1, ROUTE_HELLO, 304, 1000);
 	request(1, ROUTE_NONE, 404, 1000);
 	request(1, ROUTE_NONE, 500, 1000);
-	pipit_stats_add(workers[0], PIPIT_COUNT_ACCEPTED, 3);
-	pipit_stats_add(workers[1], PIPIT_COUNT_EVICTED, 1);
-	pipit_stats_add(workers[1], PIPIT_COUNT_ABORTED, 2);
-	pipit_stats_add(workers[1], PIPIT_COUNT_RECEIVED, 1200);
-	pipit_stats_add(workers[0], PIPIT_COUNT_SENT, 34000);
+	pipit_counters_add(workers[0], PIPIT_COUNT_ACCEPTED, 3);
+	pipit_counters_add(workers[1], PIPIT_COUNT_EVICTED, 1);
+	pipit_counters_add(workers[1], PIPIT_COUNT_ABORTED, 2);
+	pipit_counters_add(workers[1], PIPIT_COUNT_RECEIVED, 1200);
+	pipit_counters_add(workers[0], PIPIT_COUNT_SENT, 34000);
 	sample();
 	doc = figures_now();
 	expect(doc, "rps", 5);
@@ -208,15 +209,15 @@ END_TEST
 
 START_TEST(tells_what_is_now)
 {
-	struct pipit_stats_loop loop = { 9, 1, 2, 20, 4, 3, 100000, 2000000 };
+	struct pipit_counters_loop loop = { 9, 1, 2, 20, 4, 3, 100000, 2000000 };
 	cJSON *doc;
-	pipit_stats_move(workers[0], PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
-	pipit_stats_move(workers[1], PIPIT_STATE_COUNT, PIPIT_STATE_STREAMING);
-	pipit_stats_move(workers[1], PIPIT_STATE_COUNT, PIPIT_STATE_STREAMING);
-	pipit_stats_set_loop(workers[1], &loop);
-	pipit_stats_reject(workers[0], PIPIT_REFUSAL_HOST);
-	pipit_stats_reject(workers[1], PIPIT_REFUSAL_HOST);
-	pipit_stats_timeout(workers[1], PIPIT_PHASE_HEAD);
+	pipit_counters_move(workers[0], PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
+	pipit_counters_move(workers[1], PIPIT_STATE_COUNT, PIPIT_STATE_STREAMING);
+	pipit_counters_move(workers[1], PIPIT_STATE_COUNT, PIPIT_STATE_STREAMING);
+	pipit_counters_set_loop(workers[1], &loop);
+	pipit_counters_reject(workers[0], PIPIT_REFUSAL_HOST);
+	pipit_counters_reject(workers[1], PIPIT_REFUSAL_HOST);
+	pipit_counters_timeout(workers[1], PIPIT_PHASE_HEAD);
 	sample();
 	sample();
 	doc = figures_now();
@@ -372,11 +373,11 @@ START_TEST(keeps_rows_in_the_order_of_their_fields)
 	request(0, ROUTE_HELLO, 404, 1000);
 	request(0, ROUTE_HELLO, 404, 1000);
 	request(0, ROUTE_HELLO, 503, 1000);
-	pipit_stats_move(workers[1], PIPIT_STATE_COUNT, PIPIT_STATE_READING);
-	pipit_stats_set_loop(workers[0], &(struct pipit_stats_loop){ .lag_ns = 3000000 });
-	pipit_stats_set_loop(workers[1], &(struct pipit_stats_loop){ .lag_ns = 1000000 });
-	pipit_stats_add(workers[1], PIPIT_COUNT_RECEIVED, 1200);
-	pipit_stats_add(workers[1], PIPIT_COUNT_SENT, 34000);
+	pipit_counters_move(workers[1], PIPIT_STATE_COUNT, PIPIT_STATE_READING);
+	pipit_counters_set_loop(workers[0], &(struct pipit_counters_loop){ .lag_ns = 3000000 });
+	pipit_counters_set_loop(workers[1], &(struct pipit_counters_loop){ .lag_ns = 1000000 });
+	pipit_counters_add(workers[1], PIPIT_COUNT_RECEIVED, 1200);
+	pipit_counters_add(workers[1], PIPIT_COUNT_SENT, 34000);
 	sample();
 	sample();
 	doc = history_now();
@@ -414,26 +415,26 @@ START_TEST(has_no_rows_before_the_first_sample)
 	cJSON *doc = history_now();
 	ck_assert_int_eq(cJSON_GetArraySize(member(doc, "rows")), 0);
 	cJSON_Delete(doc);
-	ck_assert_ptr_null(pipit_figures_render(figures, &input));
+	ck_assert_ptr_null(pipit_dashboard_data_render(figures, &input));
 }
 END_TEST
 
 START_TEST(keeps_the_last_ten_minutes)
 {
 	cJSON *doc;
-	for (int i = 0; i < PIPIT_FIGURES_ROWS + 123; i++)
+	for (int i = 0; i < PIPIT_DASHBOARD_DATA_ROWS + 123; i++)
 		sample();
 	doc = history_now();
-	ck_assert_int_eq(cJSON_GetArraySize(member(doc, "rows")), PIPIT_FIGURES_ROWS);
+	ck_assert_int_eq(cJSON_GetArraySize(member(doc, "rows")), PIPIT_DASHBOARD_DATA_ROWS);
 	expect(doc, "rows.0.0", 1764140000 + 124);
-	expect(doc, "rows.599.0", 1764140000 + PIPIT_FIGURES_ROWS + 123);
+	expect(doc, "rows.599.0", 1764140000 + PIPIT_DASHBOARD_DATA_ROWS + 123);
 	cJSON_Delete(doc);
 }
 END_TEST
 
 START_TEST(frees_nothing_harmlessly)
 {
-	pipit_figures_free(NULL);
+	pipit_dashboard_data_free(NULL);
 }
 END_TEST
 
