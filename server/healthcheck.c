@@ -2,7 +2,7 @@
 /* A client of one request, blocking, on plain sockets. */
 #include "healthcheck.h"
 
-#include "config.h"
+#include "config/config.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

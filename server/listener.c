@@ -2,7 +2,7 @@
 /* Sockets that listen. */
 #include "listener.h"
 
-#include "config.h"
+#include "config/config.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -3,10 +3,10 @@
 #include "base/freelist.h"
 #include "base/log.h"
 #include "base/oom_reserve.h"
-#include "config.h"
+#include "config/config.h"
+#include "config/options.h"
 #include "handlers.h"
 #include "healthcheck.h"
-#include "options.h"
 #include "pipit.h"
 #include "signals.h"
 

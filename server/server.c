@@ -3,7 +3,7 @@
 #include "server.h"
 
 #include "base/log.h"
-#include "config.h"
+#include "config/config.h"
 #include "house.h"
 #include "http/router.h"
 #include "listener.h"

@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SERVER = ROOT / "server"
 
 # From the top.
-LADDER = """base/slice base/bytes base/refusal pipit base/log base/freelist base/oom_reserve metrics/counters metrics/process metrics/prometheus knob config options http/guard http/router http/media_types files json/pointer json/decimal json/tree json/json json/equality json/printer json/problem json/patch json/json_index published durable metrics/dashboard_data http/response_head http/preconditions http/ranges
+LADDER = """base/slice base/bytes base/refusal pipit base/log base/freelist base/oom_reserve metrics/counters metrics/process metrics/prometheus config/option config/config config/options http/guard http/router http/media_types files json/pointer json/decimal json/tree json/json json/equality json/printer json/problem json/patch json/json_index published durable metrics/dashboard_data http/response_head http/preconditions http/ranges
 http/accept_header http/content_type http/content_coding compressed listing base/shared_fd opened tls listener house hooks connection budget output evhttp_link evhttp_lane deadlines admission pending content doors streaming transport
 facts request printout rendered stream live representation site reader settings resource openapi dispatch worker signals server callback evhttp_guard healthcheck main""".split()
 RUNG = {name: number for number, name in enumerate(LADDER)}

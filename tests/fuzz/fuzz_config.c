@@ -8,9 +8,9 @@
  */
 #include "fuzz.h"
 
-#include "config.h"
-#include "knob.h"
-#include "options.h"
+#include "config/config.h"
+#include "config/option.h"
+#include "config/options.h"
 
 #include <errno.h>
 #include <stdlib.h>

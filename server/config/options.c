@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The three sources of a configuration, file, environment and command line, and their order, see options.h. */
-#include "options.h"
+#include "config/options.h"
 
-#include "config.h"
-#include "knob.h"
+#include "config/config.h"
+#include "config/option.h"
 
 #include <errno.h>
 #include <stdio.h>

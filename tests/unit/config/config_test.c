@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* server/config.c: defaults, setting by name, checking fields that were set directly, and the printed forms. */
-#include "config.h"
+#include "config/config.h"
 
 #include <errno.h>
 #include <stdint.h>

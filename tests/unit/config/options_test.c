@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* server/options.c: file, environment and command line, their order, and what is wrong with each; printing reads back. */
-#include "options.h"
+#include "config/options.h"
 
-#include "config.h"
+#include "config/config.h"
 
 #include <errno.h>
 #include <stdint.h>

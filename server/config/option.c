@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of knobs, what one knob's value may be, and the line that says what is wrong with it, see knob.h. */
-#include "knob.h"
+/* The table of knobs, what one knob's value may be, and the line that says what is wrong with it, see option.h. */
+#include "config/option.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

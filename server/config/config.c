@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A whole struct pipit_config: its defaults, setting one field by name, checking all, and the printed forms, see config.h.
- * What stands in the table of knobs and what holds for one value is knob.c's.
+ * What stands in the table of knobs and what holds for one value is option.c's.
  */
-#include "config.h"
+#include "config/config.h"
 
-#include "knob.h"
+#include "config/option.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* server/knob.c: every kind of value, good and bad with its message, and addresses. */
-#include "knob.h"
+#include "config/option.h"
 
 #include <errno.h>
 #include <stdint.h>
