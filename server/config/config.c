@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A whole struct pipit_config: its defaults, setting one field by name, checking all, and the printed forms, see config.h.
- * What stands in the table of knobs and what holds for one value is option.c's.
+ * What stands in the table of options and what holds for one value is option.c's.
  */
 #include "config/config.h"
 
@@ -18,102 +18,104 @@ static const struct pipit_place call = { .kind = PIPIT_PLACE_CALL };
 void pipit_config_init(struct pipit_config *config)
 {
 	memset(config, 0, sizeof(*config));
-	for (size_t i = 0; i < PIPIT_KNOB_TOTAL; i++)
-		pipit_knob_reset(config, &pipit_knobs[i]);
+	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++)
+		pipit_option_reset(config, &pipit_option_table[i]);
 }
 
 int pipit_config_set(struct pipit_config *config, const char *key, const char *value, char *error, size_t size)
 {
-	struct pipit_line line = pipit_knob_begin_line(error, size);
-	const struct pipit_knob *knob = pipit_knob_find(key, strlen(key));
-	if (knob == NULL) {
-		pipit_knob_report_unknown(&call, key, key, strlen(key), "key", &line);
+	struct pipit_line line = pipit_option_begin_line(error, size);
+	const struct pipit_option *option = pipit_option_find(key, strlen(key));
+	if (option == NULL) {
+		pipit_option_report_unknown(&call, key, key, strlen(key), "key", &line);
 		return -ENOENT;
 	}
-	return pipit_knob_report(&call, knob, value, pipit_knob_assign(config, knob, value), &line);
+	return pipit_option_report(&call, option, value, pipit_option_assign(config, option, value), &line);
 }
 
 void pipit_config_clear(struct pipit_config *config)
 {
-	pipit_knob_free_copies(config);
+	pipit_option_free_copies(config);
 }
 
 int pipit_config_split_address(const char *text, char *host, size_t host_size, unsigned *port)
 {
-	return pipit_knob_split_address(text, host, host_size, port);
+	return pipit_option_split_address(text, host, host_size, port);
 }
 
 /* ---------------------------------------------------------------- checking what was set by other means */
 
 /* `text` is NULL when the field is not set. */
-static int check_text(const struct pipit_knob *knob, const char *text, struct pipit_line *error)
+static int check_text(const struct pipit_option *option, const char *text, struct pipit_line *error)
 {
-	return pipit_knob_report(&call, knob, text == NULL ? "" : text, pipit_knob_check_text(knob, text), error);
+	return pipit_option_report(
+	    &call, option, text == NULL ? "" : text, pipit_option_check_text(option, text), error);
 }
 
-static int check_number(const struct pipit_knob *knob, uint64_t number, struct pipit_line *error)
+static int check_number(const struct pipit_option *option, uint64_t number, struct pipit_line *error)
 {
-	char text[PIPIT_KNOB_NUMBER_BYTES];
-	const char *value = pipit_knob_format_number(knob, number, text);
-	return pipit_knob_report(&call, knob, value, pipit_knob_check_number(knob, number), error);
+	char text[PIPIT_OPTION_NUMBER_BYTES];
+	const char *value = pipit_option_format_number(option, number, text);
+	return pipit_option_report(&call, option, value, pipit_option_check_number(option, number), error);
 }
 
-static int check_addresses(const struct pipit_config *config, const struct pipit_knob *knob, struct pipit_line *error)
+static int check_addresses(
+    const struct pipit_config *config, const struct pipit_option *option, struct pipit_line *error)
 {
 	if (config->listen_count == 0)
-		return pipit_knob_report(&call, knob, "", PIPIT_FAULT_EMPTY, error);
+		return pipit_option_report(&call, option, "", PIPIT_FAULT_EMPTY, error);
 	if (config->listen_count > PIPIT_LISTEN_MAX)
-		return pipit_knob_report(&call, knob, "", PIPIT_FAULT_MANY, error);
+		return pipit_option_report(&call, option, "", PIPIT_FAULT_MANY, error);
 	for (size_t i = 0; i < config->listen_count; i++) {
-		int result = check_text(knob, config->listen[i], error);
+		int result = check_text(option, config->listen[i], error);
 		if (result < 0)
 			return result;
 	}
 	return 0;
 }
 
-static int check_knob(const struct pipit_config *config, const struct pipit_knob *knob, struct pipit_line *error)
+static int check_option(const struct pipit_config *config, const struct pipit_option *option, struct pipit_line *error)
 {
-	if (knob->kind == PIPIT_KNOB_ADDRESSES)
-		return check_addresses(config, knob, error);
-	if (pipit_knob_is_number(knob))
-		return check_number(knob, pipit_knob_get_number(config, knob), error);
-	return check_text(knob, pipit_knob_get_text(config, knob), error);
+	if (option->kind == PIPIT_OPTION_ADDRESSES)
+		return check_addresses(config, option, error);
+	if (pipit_option_is_number(option))
+		return check_number(option, pipit_option_get_number(config, option), error);
+	return check_text(option, pipit_option_get_text(config, option), error);
 }
 
 /* A target that long could never arrive: its request would be refused for its head, with the wrong status. */
 static int check_target_against_head(const struct pipit_config *config, struct pipit_line *error)
 {
-	char target[PIPIT_KNOB_NUMBER_BYTES], head[PIPIT_KNOB_NUMBER_BYTES];
-	const struct pipit_knob *knob = pipit_knob_find("max-target-bytes", strlen("max-target-bytes"));
+	char target[PIPIT_OPTION_NUMBER_BYTES], head[PIPIT_OPTION_NUMBER_BYTES];
+	const struct pipit_option *option = pipit_option_find("max-target-bytes", strlen("max-target-bytes"));
 	if (config->max_target_bytes < config->max_head_bytes)
 		return 0;
-	pipit_knob_append_setting(
-	    error, &call, knob->name, pipit_knob_format_number(knob, config->max_target_bytes, target));
-	pipit_knob_append(error, ": too large; use less than max-head-bytes, which is %s",
-	    pipit_knob_format_number(knob, config->max_head_bytes, head));
+	pipit_option_append_setting(
+	    error, &call, option->name, pipit_option_format_number(option, config->max_target_bytes, target));
+	pipit_option_append(error, ": too large; use less than max-head-bytes, which is %s",
+	    pipit_option_format_number(option, config->max_head_bytes, head));
 	return -EINVAL;
 }
 
 /* A content that long could never be taken: every such request would be refused for want of memory, for ever. */
 static int check_body_against_memory(const struct pipit_config *config, struct pipit_line *error)
 {
-	char body[PIPIT_KNOB_NUMBER_BYTES], memory[PIPIT_KNOB_NUMBER_BYTES];
-	const struct pipit_knob *knob = pipit_knob_find("max-body-bytes", strlen("max-body-bytes"));
+	char body[PIPIT_OPTION_NUMBER_BYTES], memory[PIPIT_OPTION_NUMBER_BYTES];
+	const struct pipit_option *option = pipit_option_find("max-body-bytes", strlen("max-body-bytes"));
 	if (!config->memory_limit || config->max_body_bytes <= config->memory_limit)
 		return 0;
-	pipit_knob_append_setting(
-	    error, &call, knob->name, pipit_knob_format_number(knob, config->max_body_bytes, body));
-	pipit_knob_append(error, ": too large; use at most memory-limit, which is %s, or raise that",
-	    pipit_knob_format_number(knob, config->memory_limit, memory));
+	pipit_option_append_setting(
+	    error, &call, option->name, pipit_option_format_number(option, config->max_body_bytes, body));
+	pipit_option_append(error, ": too large; use at most memory-limit, which is %s, or raise that",
+	    pipit_option_format_number(option, config->memory_limit, memory));
 	return -EINVAL;
 }
 
 int pipit_config_check(const struct pipit_config *config, char *error, size_t size)
 {
-	struct pipit_line line = pipit_knob_begin_line(error, size);
-	for (size_t i = 0; i < PIPIT_KNOB_TOTAL; i++) {
-		int result = check_knob(config, &pipit_knobs[i], &line);
+	struct pipit_line line = pipit_option_begin_line(error, size);
+	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
+		int result = check_option(config, &pipit_option_table[i], &line);
 		if (result < 0)
 			return result;
 	}
@@ -124,11 +126,11 @@ int pipit_config_check(const struct pipit_config *config, char *error, size_t si
 
 /* ---------------------------------------------------------------- printing */
 
-static const char *format_default(const struct pipit_knob *knob, char *out)
+static const char *format_default(const struct pipit_option *option, char *out)
 {
-	if (pipit_knob_is_number(knob))
-		return pipit_knob_format_number(knob, knob->initial, out);
-	return knob->initial_text != NULL ? knob->initial_text : knob->unset;
+	if (pipit_option_is_number(option))
+		return pipit_option_format_number(option, option->initial, out);
+	return option->initial_text != NULL ? option->initial_text : option->unset;
 }
 
 static void print_option(FILE *out, const char *name, const char *operand, char letter, const char *help)
@@ -141,16 +143,17 @@ static void print_option(FILE *out, const char *name, const char *operand, char 
 	fprintf(out, length > 24 ? "  %s\n%27s%s" : "  %-24s%s%s", option, length > 24 ? "" : " ", help);
 }
 
-static void print_group(FILE *out, enum pipit_knob_group group)
+static void print_group(FILE *out, enum pipit_option_group group)
 {
 	static const char *const titles[PIPIT_GROUP_TOTAL] = { "What to serve:", "Limits:", "Deadlines:", "Other:" };
-	char text[PIPIT_KNOB_NUMBER_BYTES];
+	char text[PIPIT_OPTION_NUMBER_BYTES];
 	fprintf(out, "\n%s\n", titles[group]);
-	for (size_t i = 0; i < PIPIT_KNOB_TOTAL; i++) {
-		if (pipit_knobs[i].group != group)
+	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
+		if (pipit_option_table[i].group != group)
 			continue;
-		print_option(out, pipit_knobs[i].name, pipit_knobs[i].operand, 0, pipit_knobs[i].help);
-		fprintf(out, " [%s]\n", format_default(&pipit_knobs[i], text));
+		print_option(
+		    out, pipit_option_table[i].name, pipit_option_table[i].operand, 0, pipit_option_table[i].help);
+		fprintf(out, " [%s]\n", format_default(&pipit_option_table[i], text));
 	}
 }
 
@@ -160,7 +163,7 @@ void pipit_config_print_help(FILE *out)
 	      "Serve files, JSON and metrics over HTTP/1.1 until SIGTERM or SIGINT.\n",
 	    out);
 	for (int group = 0; group < PIPIT_GROUP_TOTAL; group++)
-		print_group(out, (enum pipit_knob_group)group);
+		print_group(out, (enum pipit_option_group)group);
 	for (size_t i = 0; i < PIPIT_COMMAND_TOTAL; i++) {
 		print_option(out, pipit_commands[i].name, pipit_commands[i].operand, pipit_commands[i].letter,
 		    pipit_commands[i].help);
@@ -176,38 +179,39 @@ void pipit_config_print_help(FILE *out)
 	    out);
 }
 
-static void print_value(const struct pipit_config *config, const struct pipit_knob *knob, FILE *out)
+static void print_value(const struct pipit_config *config, const struct pipit_option *option, FILE *out)
 {
-	char text[PIPIT_KNOB_NUMBER_BYTES];
-	if (pipit_knob_is_number(knob))
-		fprintf(out, "%s = %s\n", knob->name,
-		    pipit_knob_format_number(knob, pipit_knob_get_number(config, knob), text));
-	else if (pipit_knob_get_text(config, knob) == NULL)
-		fprintf(out, "# %s is not set\n", knob->name);
-	else if (knob->kind == PIPIT_KNOB_TEXT) /* quoted: blanks at its ends count */
-		fprintf(out, "%s = \"%s\"\n", knob->name, pipit_knob_get_text(config, knob));
+	char text[PIPIT_OPTION_NUMBER_BYTES];
+	if (pipit_option_is_number(option))
+		fprintf(out, "%s = %s\n", option->name,
+		    pipit_option_format_number(option, pipit_option_get_number(config, option), text));
+	else if (pipit_option_get_text(config, option) == NULL)
+		fprintf(out, "# %s is not set\n", option->name);
+	else if (option->kind == PIPIT_OPTION_TEXT) /* quoted: blanks at its ends count */
+		fprintf(out, "%s = \"%s\"\n", option->name, pipit_option_get_text(config, option));
 	else
-		fprintf(out, "%s = %s\n", knob->name, pipit_knob_get_text(config, knob));
+		fprintf(out, "%s = %s\n", option->name, pipit_option_get_text(config, option));
 }
 
 void pipit_config_print(const struct pipit_config *config, FILE *out)
 {
-	for (size_t i = 0; i < PIPIT_KNOB_TOTAL; i++) {
-		if (pipit_knobs[i].kind != PIPIT_KNOB_ADDRESSES)
-			print_value(config, &pipit_knobs[i], out);
-		for (size_t j = 0; pipit_knobs[i].kind == PIPIT_KNOB_ADDRESSES && j < config->listen_count; j++)
-			fprintf(out, "%s = %s\n", pipit_knobs[i].name, config->listen[j]);
+	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
+		if (pipit_option_table[i].kind != PIPIT_OPTION_ADDRESSES)
+			print_value(config, &pipit_option_table[i], out);
+		for (size_t j = 0; pipit_option_table[i].kind == PIPIT_OPTION_ADDRESSES && j < config->listen_count;
+		     j++)
+			fprintf(out, "%s = %s\n", pipit_option_table[i].name, config->listen[j]);
 	}
 }
 
 void pipit_config_print_markdown(FILE *out)
 {
 	fputs("| Option | Default | Takes | Meaning |\n|---|---|---|---|\n", out);
-	for (size_t i = 0; i < PIPIT_KNOB_TOTAL; i++) {
-		char text[PIPIT_KNOB_NUMBER_BYTES], wanted[128];
-		struct pipit_line line = pipit_knob_begin_line(wanted, sizeof(wanted));
-		pipit_knob_append_wanted(&line, &pipit_knobs[i]);
-		fprintf(out, "| `--%s` | %s | %s | %s |\n", pipit_knobs[i].name, format_default(&pipit_knobs[i], text),
-		    wanted, pipit_knobs[i].help);
+	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
+		char text[PIPIT_OPTION_NUMBER_BYTES], wanted[128];
+		struct pipit_line line = pipit_option_begin_line(wanted, sizeof(wanted));
+		pipit_option_append_wanted(&line, &pipit_option_table[i]);
+		fprintf(out, "| `--%s` | %s | %s | %s |\n", pipit_option_table[i].name,
+		    format_default(&pipit_option_table[i], text), wanted, pipit_option_table[i].help);
 	}
 }

@@ -13,13 +13,13 @@
 /* Check every field's range and the fields against each other. 0, or -EINVAL and one line in `error`. */
 int pipit_config_check(const struct pipit_config *config, char *error, size_t size);
 
-/* The text of --help: fits 80 columns, one line a knob, units and defaults. */
+/* The text of --help: fits 80 columns, one line a option, units and defaults. */
 void pipit_config_print_help(FILE *out);
 
-/* Every knob as "key = value" lines, as the file takes them: what --check prints. */
+/* Every option as "key = value" lines, as the file takes them: what --check prints. */
 void pipit_config_print(const struct pipit_config *config, FILE *out);
 
-/* The README's table of knobs in Markdown; a test keeps the README equal to it. */
+/* The README's table of options in Markdown; a test keeps the README equal to it. */
 void pipit_config_print_markdown(FILE *out);
 
 /* "ADDR:PORT" or "[v6]:PORT" to a numeric host (without brackets) and a port. 0 or -EINVAL. */

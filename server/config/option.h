@@ -1,37 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The knobs: one table that says everything about every one of them, and what can be done with one: find it, check, assign
+ * The options: one table that says everything about every one of them, and what can be done with one: find it, check, assign
  * and format its value, and say in one line what is wrong and what would be right. Private to config.c and options.c, which
- * only walk over the table; what a knob does is left to its readers.
+ * only walk over the table; what a option does is left to its readers.
  */
-#ifndef PIPIT_KNOB_H
-#define PIPIT_KNOB_H
+#ifndef PIPIT_OPTION_H
+#define PIPIT_OPTION_H
 
 #include "pipit.h"
 
 #include <stdbool.h>
 
 enum {
-	PIPIT_KNOB_TOTAL = 36,            /* knobs in the table */
-	PIPIT_KNOB_NAME_MAX_BYTES = 32,   /* no name of ours is longer */
-	PIPIT_KNOB_TEXT_MAX_BYTES = 4000, /* of a text's value, so that its line in a file is not too long */
-	PIPIT_KNOB_NUMBER_BYTES = 32,     /* room for a formatted number and its NUL */
+	PIPIT_OPTION_TOTAL = 36,            /* options in the table */
+	PIPIT_OPTION_NAME_MAX_BYTES = 32,   /* no name of ours is longer */
+	PIPIT_OPTION_TEXT_MAX_BYTES = 4000, /* of a text's value, so that its line in a file is not too long */
+	PIPIT_OPTION_NUMBER_BYTES = 32,     /* room for a formatted number and its NUL */
 };
 
 /* ---------------------------------------------------------------- the tables */
 
 /* In memory the first three are a uint64_t, a text and a choice a const char *, addresses the array `listen`. */
-enum pipit_knob_kind {
-	PIPIT_KNOB_COUNT,
-	PIPIT_KNOB_SIZE,
-	PIPIT_KNOB_DURATION,
-	PIPIT_KNOB_TEXT,
-	PIPIT_KNOB_CHOICE,
-	PIPIT_KNOB_ADDRESSES,
+enum pipit_option_kind {
+	PIPIT_OPTION_COUNT,
+	PIPIT_OPTION_SIZE,
+	PIPIT_OPTION_DURATION,
+	PIPIT_OPTION_TEXT,
+	PIPIT_OPTION_CHOICE,
+	PIPIT_OPTION_ADDRESSES,
 };
 
 /* The paragraphs of --help. */
-enum pipit_knob_group {
+enum pipit_option_group {
 	PIPIT_GROUP_SERVE,
 	PIPIT_GROUP_LIMITS,
 	PIPIT_GROUP_DEADLINES,
@@ -39,26 +39,26 @@ enum pipit_knob_group {
 	PIPIT_GROUP_TOTAL,
 };
 
-struct pipit_knob {
+struct pipit_option {
 	const char *name; /* the flag without its dashes, the key of the file */
-	enum pipit_knob_kind kind;
-	enum pipit_knob_group group;
-	size_t offset;              /* of the field; of the first address for PIPIT_KNOB_ADDRESSES */
+	enum pipit_option_kind kind;
+	enum pipit_option_group group;
+	size_t offset;              /* of the field; of the first address for PIPIT_OPTION_ADDRESSES */
 	uint64_t initial;           /* default of a number: a count, bytes or milliseconds */
 	uint64_t min, max;          /* of a number, both allowed; a limit or deadline that takes 0 is then off */
 	const char *initial_text;   /* default of the other kinds; NULL: not set */
 	const char *unset;          /* how --help calls that */
-	const char *const *choices; /* of PIPIT_KNOB_CHOICE, ended by NULL */
+	const char *const *choices; /* of PIPIT_OPTION_CHOICE, ended by NULL */
 	bool is_switch;             /* a choice of "off" and "on": its flag without a value means "on" */
 	const char *operand;        /* how --help calls the value */
 	const char *wanted;         /* what an error asks for; NULL: the range or the choices */
 	const char *help;           /* one line of at most 50 columns with its default */
 };
 
-/* PIPIT_KNOB_TOTAL of them, in the order of --help. */
-extern const struct pipit_knob pipit_knobs[];
+/* PIPIT_OPTION_TOTAL of them, in the order of --help. */
+extern const struct pipit_option pipit_option_table[];
 
-/* What the command line takes besides knobs: a name that is suggested or listed may be one of either table. */
+/* What the command line takes besides options: a name that is suggested or listed may be one of either table. */
 struct pipit_command {
 	const char *name;
 	char letter;         /* of the short form; 0: none */
@@ -78,8 +78,8 @@ enum {
 
 extern const struct pipit_command pipit_commands[PIPIT_COMMAND_TOTAL];
 
-/* NULL: no such knob. */
-const struct pipit_knob *pipit_knob_find(const char *name, size_t length);
+/* NULL: no such option. */
+const struct pipit_option *pipit_option_find(const char *name, size_t length);
 
 /* ---------------------------------------------------------------- values */
 
@@ -87,41 +87,41 @@ const struct pipit_knob *pipit_knob_find(const char *name, size_t length);
 enum pipit_fault {
 	PIPIT_FAULT_NONE,
 	PIPIT_FAULT_EMPTY,   /* no value, or an empty one */
-	PIPIT_FAULT_FORM,    /* not of the knob's kind */
-	PIPIT_FAULT_RANGE,   /* a number, but not one for this knob */
+	PIPIT_FAULT_FORM,    /* not of the option's kind */
+	PIPIT_FAULT_RANGE,   /* a number, but not one for this option */
 	PIPIT_FAULT_CONTROL, /* text with a control character: it could not be written to a file again */
-	PIPIT_FAULT_LONG,    /* text over PIPIT_KNOB_TEXT_MAX_BYTES */
+	PIPIT_FAULT_LONG,    /* text over PIPIT_OPTION_TEXT_MAX_BYTES */
 	PIPIT_FAULT_MANY,    /* one address more than PIPIT_LISTEN_MAX */
 	PIPIT_FAULT_MEMORY,
 };
 
-bool pipit_knob_is_number(const struct pipit_knob *knob);
+bool pipit_option_is_number(const struct pipit_option *option);
 
 /* The field of a number. */
-uint64_t pipit_knob_get_number(const struct pipit_config *config, const struct pipit_knob *knob);
+uint64_t pipit_option_get_number(const struct pipit_config *config, const struct pipit_option *option);
 
 /* The field of any other kind, for addresses the first of them; may be NULL. */
-const char *pipit_knob_get_text(const struct pipit_config *config, const struct pipit_knob *knob);
+const char *pipit_option_get_text(const struct pipit_config *config, const struct pipit_option *option);
 
-/* The number with the largest unit that divides it, as pipit_knob_assign() takes it. Returns `out`: PIPIT_KNOB_NUMBER_BYTES. */
-const char *pipit_knob_format_number(const struct pipit_knob *knob, uint64_t number, char *out);
+/* The number with the largest unit that divides it, as pipit_option_assign() takes it. Returns `out`: PIPIT_OPTION_NUMBER_BYTES. */
+const char *pipit_option_format_number(const struct pipit_option *option, uint64_t number, char *out);
 
-enum pipit_fault pipit_knob_check_number(const struct pipit_knob *knob, uint64_t number);
+enum pipit_fault pipit_option_check_number(const struct pipit_option *option, uint64_t number);
 
-/* Of the other kinds; one address of PIPIT_KNOB_ADDRESSES. NULL is right for a knob that is not set by default. */
-enum pipit_fault pipit_knob_check_text(const struct pipit_knob *knob, const char *text);
+/* Of the other kinds; one address of PIPIT_OPTION_ADDRESSES. NULL is right for a option that is not set by default. */
+enum pipit_fault pipit_option_check_text(const struct pipit_option *option, const char *text);
 
-/* Set a knob to its default; for addresses that is the only one then. */
-void pipit_knob_reset(struct pipit_config *config, const struct pipit_knob *knob);
+/* Set a option to its default; for addresses that is the only one then. */
+void pipit_option_reset(struct pipit_config *config, const struct pipit_option *option);
 
-/* Set a knob from text, which is copied; an address is added. `config` is unchanged unless PIPIT_FAULT_NONE is returned. */
-enum pipit_fault pipit_knob_assign(struct pipit_config *config, const struct pipit_knob *knob, const char *text);
+/* Set a option from text, which is copied; an address is added. `config` is unchanged unless PIPIT_FAULT_NONE is returned. */
+enum pipit_fault pipit_option_assign(struct pipit_config *config, const struct pipit_option *option, const char *text);
 
 /* Free every copy made for `config`. The fields still point at them. */
-void pipit_knob_free_copies(struct pipit_config *config);
+void pipit_option_free_copies(struct pipit_config *config);
 
 /* See pipit_config_split_address(). */
-int pipit_knob_split_address(const char *text, char *host, size_t host_size, unsigned *port);
+int pipit_option_split_address(const char *text, char *host, size_t host_size, unsigned *port);
 
 /* ---------------------------------------------------------------- the line that says what is wrong */
 
@@ -141,35 +141,35 @@ struct pipit_place {
 };
 
 /* An empty line in `data`, which may be NULL. */
-struct pipit_line pipit_knob_begin_line(char *data, size_t size);
+struct pipit_line pipit_option_begin_line(char *data, size_t size);
 
-void pipit_knob_append(struct pipit_line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void pipit_option_append(struct pipit_line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Somebody's text, kept on one line and short: it may come from a file that is no configuration at all. */
-void pipit_knob_append_shown(struct pipit_line *line, const char *text, size_t length);
+void pipit_option_append_shown(struct pipit_line *line, const char *text, size_t length);
 
 /* "FILE:LINE: ", "environment: " or nothing. */
-void pipit_knob_append_place(struct pipit_line *line, const struct pipit_place *place);
+void pipit_option_append_place(struct pipit_line *line, const struct pipit_place *place);
 
 /* A variable's name: PIPIT_MAX_FIELDS for max-fields. */
-void pipit_knob_append_variable(struct pipit_line *line, const char *name);
+void pipit_option_append_variable(struct pipit_line *line, const char *name);
 
 /* The setting as it stood in its place; `value` may be "". */
-void pipit_knob_append_setting(
+void pipit_option_append_setting(
     struct pipit_line *line, const struct pipit_place *place, const char *name, const char *value);
 
-/* What the knob takes: "1 to 256", "combined or json" … */
-void pipit_knob_append_wanted(struct pipit_line *line, const struct pipit_knob *knob);
+/* What the option takes: "1 to 256", "combined or json" … */
+void pipit_option_append_wanted(struct pipit_line *line, const struct pipit_option *option);
 
 /* 0, or -EINVAL or -ENOMEM after a line that says why. */
-int pipit_knob_report(const struct pipit_place *place, const struct pipit_knob *knob, const char *value,
+int pipit_option_report(const struct pipit_place *place, const struct pipit_option *option, const char *value,
     enum pipit_fault fault, struct pipit_line *error);
 
 /*
  * Say that a name is unknown, and which one was probably meant. `shown` is the name as it was given; its part
  * [name, name + length) is compared. `what`: "key", "option" …
  */
-void pipit_knob_report_unknown(const struct pipit_place *place, const char *shown, const char *name, size_t length,
+void pipit_option_report_unknown(const struct pipit_place *place, const char *shown, const char *name, size_t length,
     const char *what, struct pipit_line *error);
 
 #endif

@@ -13,33 +13,33 @@
 enum { LINE_MAX_BYTES = 4096 };
 
 /* What --check prints can be read as a file again. */
-_Static_assert(PIPIT_KNOB_NAME_MAX_BYTES + sizeof(" = \"\"") + PIPIT_KNOB_TEXT_MAX_BYTES <= LINE_MAX_BYTES,
+_Static_assert(PIPIT_OPTION_NAME_MAX_BYTES + sizeof(" = \"\"") + PIPIT_OPTION_TEXT_MAX_BYTES <= LINE_MAX_BYTES,
     "the longest text fits into a line");
 
 /* Where values come from, and what it has given so far. */
 struct source {
-	struct pipit_place place;            /* of what is being read */
-	bool has_listen;                     /* an address of this source was taken: the next one is added */
-	size_t first_line[PIPIT_KNOB_TOTAL]; /* of a file: where a knob was given; 0: not yet */
+	struct pipit_place place;              /* of what is being read */
+	bool has_listen;                       /* an address of this source was taken: the next one is added */
+	size_t first_line[PIPIT_OPTION_TOTAL]; /* of a file: where a option was given; 0: not yet */
 };
 
-/* Set a knob from a source; its first address replaces those of earlier sources. */
-static int take(struct pipit_config *config, struct source *source, const struct pipit_knob *knob, const char *value,
-    struct pipit_line *error)
+/* Set a option from a source; its first address replaces those of earlier sources. */
+static int take(struct pipit_config *config, struct source *source, const struct pipit_option *option,
+    const char *value, struct pipit_line *error)
 {
-	if (knob->kind == PIPIT_KNOB_ADDRESSES && !source->has_listen) {
+	if (option->kind == PIPIT_OPTION_ADDRESSES && !source->has_listen) {
 		config->listen_count = 0;
 		source->has_listen = true;
 	}
-	return pipit_knob_report(&source->place, knob, value, pipit_knob_assign(config, knob, value), error);
+	return pipit_option_report(&source->place, option, value, pipit_option_assign(config, option, value), error);
 }
 
 /* ---------------------------------------------------------------- the file */
 
 static int report_line(const struct source *source, const char *fault, struct pipit_line *error)
 {
-	pipit_knob_append_place(error, &source->place);
-	pipit_knob_append(error, "%s", fault);
+	pipit_option_append_place(error, &source->place);
+	pipit_option_append(error, "%s", fault);
 	return -EINVAL;
 }
 
@@ -74,19 +74,19 @@ static char *unquote(char *value)
 static int take_setting(
     struct pipit_config *config, struct source *source, const char *key, const char *value, struct pipit_line *error)
 {
-	const struct pipit_knob *knob = pipit_knob_find(key, strlen(key));
-	if (knob == NULL) {
-		pipit_knob_report_unknown(&source->place, key, key, strlen(key), "key", error);
+	const struct pipit_option *option = pipit_option_find(key, strlen(key));
+	if (option == NULL) {
+		pipit_option_report_unknown(&source->place, key, key, strlen(key), "key", error);
 		return -EINVAL;
 	}
-	size_t *first_line = &source->first_line[knob - pipit_knobs];
-	if (*first_line != 0 && knob->kind != PIPIT_KNOB_ADDRESSES) {
-		pipit_knob_append_setting(error, &source->place, key, value);
-		pipit_knob_append(error, ": given twice; line %zu has it too", *first_line);
+	size_t *first_line = &source->first_line[option - pipit_option_table];
+	if (*first_line != 0 && option->kind != PIPIT_OPTION_ADDRESSES) {
+		pipit_option_append_setting(error, &source->place, key, value);
+		pipit_option_append(error, ": given twice; line %zu has it too", *first_line);
 		return -EINVAL;
 	}
 	*first_line = source->place.number;
-	return take(config, source, knob, value, error);
+	return take(config, source, option, value, error);
 }
 
 static int take_line(
@@ -139,8 +139,8 @@ static int take_lines(struct pipit_config *config, struct source *source, FILE *
 /* `origin`: where the file's name was given. */
 static int report_unreadable(const struct pipit_place *origin, const char *name, int reason, struct pipit_line *error)
 {
-	pipit_knob_append_setting(error, origin, "config", name);
-	pipit_knob_append(error, ": cannot be read: %s; use a readable file", strerror(reason));
+	pipit_option_append_setting(error, origin, "config", name);
+	pipit_option_append(error, ": cannot be read: %s; use a readable file", strerror(reason));
 	return -EINVAL;
 }
 
@@ -163,29 +163,29 @@ static int take_file(
 
 static bool is_variable_of(const char *name, const char *variable, size_t length)
 {
-	char text[sizeof("PIPIT_") + PIPIT_KNOB_NAME_MAX_BYTES];
-	struct pipit_line line = pipit_knob_begin_line(text, sizeof(text));
-	pipit_knob_append_variable(&line, name);
+	char text[sizeof("PIPIT_") + PIPIT_OPTION_NAME_MAX_BYTES];
+	struct pipit_line line = pipit_option_begin_line(text, sizeof(text));
+	pipit_option_append_variable(&line, name);
 	return line.length == length && memcmp(text, variable, length) == 0;
 }
 
-static const struct pipit_knob *find_knob_of_variable(const char *variable, size_t length)
+static const struct pipit_option *find_knob_of_variable(const char *variable, size_t length)
 {
-	for (size_t i = 0; i < PIPIT_KNOB_TOTAL; i++) {
-		if (is_variable_of(pipit_knobs[i].name, variable, length))
-			return &pipit_knobs[i];
+	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
+		if (is_variable_of(pipit_option_table[i].name, variable, length))
+			return &pipit_option_table[i];
 	}
 	return NULL;
 }
 
 /* Addresses separated by commas, blanks around them allowed. */
-static int take_address_list(struct pipit_config *config, struct source *source, const struct pipit_knob *knob,
+static int take_address_list(struct pipit_config *config, struct source *source, const struct pipit_option *option,
     const char *value, struct pipit_line *error)
 {
 	char *list = strdup(value), *next = list, *address;
-	int result = list == NULL ? pipit_knob_report(&source->place, knob, value, PIPIT_FAULT_MEMORY, error) : 0;
+	int result = list == NULL ? pipit_option_report(&source->place, option, value, PIPIT_FAULT_MEMORY, error) : 0;
 	while (result == 0 && (address = strsep(&next, ",")) != NULL)
-		result = take(config, source, knob, trim(address, strchr(address, '\0')), error);
+		result = take(config, source, option, trim(address, strchr(address, '\0')), error);
 	free(list);
 	return result;
 }
@@ -196,17 +196,17 @@ static int take_variable(
 {
 	size_t length = strcspn(variable, "="), prefix = strlen("PIPIT_");
 	const char *value = variable[length] == '=' ? variable + length + 1 : "";
-	const struct pipit_knob *knob = find_knob_of_variable(variable, length);
+	const struct pipit_option *option = find_knob_of_variable(variable, length);
 	if (is_variable_of("config", variable, length))
 		return 0;
-	if (knob == NULL) {
-		pipit_knob_report_unknown(
+	if (option == NULL) {
+		pipit_option_report_unknown(
 		    &source->place, variable, variable + prefix, length - prefix, "variable", error);
 		return -EINVAL;
 	}
-	if (knob->kind == PIPIT_KNOB_ADDRESSES)
-		return take_address_list(config, source, knob, value, error);
-	return take(config, source, knob, value, error);
+	if (option->kind == PIPIT_OPTION_ADDRESSES)
+		return take_address_list(config, source, option, value, error);
+	return take(config, source, option, value, error);
 }
 
 static int take_environment(struct pipit_config *config, char *const *environment, struct pipit_line *error)
@@ -240,9 +240,9 @@ struct arguments {
 	int next;
 };
 
-/* One option with its value; either `knob` or `command` is set. */
+/* One option with its value; either `option` or `command` is set. */
 struct argument {
-	const struct pipit_knob *knob;
+	const struct pipit_option *option;
 	const struct pipit_command *command;
 	const char *value; /* "" when there is none */
 };
@@ -270,11 +270,11 @@ static int report_no_option(const char *text, struct pipit_line *error)
 {
 	const char *name = text + strspn(text, "-");
 	if (text[0] == '-' && text[1] != '\0') {
-		pipit_knob_report_unknown(&command_line, text, name, strcspn(name, "="), "option", error);
+		pipit_option_report_unknown(&command_line, text, name, strcspn(name, "="), "option", error);
 		return -EINVAL;
 	}
-	pipit_knob_append_shown(error, text, strlen(text));
-	pipit_knob_append(error, ": not an option; use --name value, --help lists all");
+	pipit_option_append_shown(error, text, strlen(text));
+	pipit_option_append(error, ": not an option; use --name value, --help lists all");
 	return -EINVAL;
 }
 
@@ -287,9 +287,9 @@ static const char *take_value(struct arguments *arguments)
 }
 
 /* A switch is on when its flag stands alone. */
-static const char *take_position(const struct pipit_knob *knob, struct arguments *arguments)
+static const char *take_position(const struct pipit_option *option, struct arguments *arguments)
 {
-	for (const char *const *choice = knob->choices; *choice != NULL; choice++) {
+	for (const char *const *choice = option->choices; *choice != NULL; choice++) {
 		if (arguments->next < arguments->count && strcmp(arguments->texts[arguments->next], *choice) == 0) {
 			arguments->next++;
 			return *choice;
@@ -300,8 +300,8 @@ static const char *take_position(const struct pipit_knob *knob, struct arguments
 
 static int report_needless_value(const struct argument *argument, struct pipit_line *error)
 {
-	pipit_knob_append_setting(error, &command_line, argument->command->name, argument->value);
-	pipit_knob_append(error, ": takes no value; use --%s alone", argument->command->name);
+	pipit_option_append_setting(error, &command_line, argument->command->name, argument->value);
+	pipit_option_append(error, ": takes no value; use --%s alone", argument->command->name);
 	return -EINVAL;
 }
 
@@ -316,16 +316,16 @@ static int read_argument(struct arguments *arguments, struct argument *argument,
 		return 1;
 	if (strncmp(text, "--", 2) == 0) {
 		argument->command = find_command(text + 2, strcspn(text + 2, "="));
-		argument->knob = pipit_knob_find(text + 2, strcspn(text + 2, "="));
+		argument->option = pipit_option_find(text + 2, strcspn(text + 2, "="));
 	}
-	if (argument->command == NULL && argument->knob == NULL)
+	if (argument->command == NULL && argument->option == NULL)
 		return report_no_option(text, error);
 	const char *equals = strchr(text, '=');
-	bool has_operand = argument->knob != NULL || argument->command->operand[0] != '\0';
+	bool has_operand = argument->option != NULL || argument->command->operand[0] != '\0';
 	if (equals != NULL)
 		argument->value = equals + 1;
-	else if (argument->knob != NULL && argument->knob->is_switch)
-		argument->value = take_position(argument->knob, arguments);
+	else if (argument->option != NULL && argument->option->is_switch)
+		argument->value = take_position(argument->option, arguments);
 	else if (has_operand)
 		argument->value = take_value(arguments);
 	return equals != NULL && !has_operand ? report_needless_value(argument, error) : 1;
@@ -352,7 +352,7 @@ static void take_command(const struct argument *argument, struct pipit_options *
 	}
 }
 
-/* Everything of the command line but the knobs: those follow after the file and the environment. */
+/* Everything of the command line but the options: those follow after the file and the environment. */
 static int take_commands(
     struct arguments arguments, struct pipit_options *options, const char **file, struct pipit_line *error)
 {
@@ -371,8 +371,8 @@ static int take_flags(struct pipit_config *config, struct arguments arguments, s
 	struct argument argument;
 	int result;
 	while ((result = read_argument(&arguments, &argument, error)) > 0) {
-		if (argument.knob != NULL)
-			result = take(config, &source, argument.knob, argument.value, error);
+		if (argument.option != NULL)
+			result = take(config, &source, argument.option, argument.value, error);
 		if (result < 0)
 			break;
 	}
@@ -394,15 +394,15 @@ static int take_named_file(
 		return 0;
 	if (name[0] != '\0')
 		return take_file(config, &origin, name, error);
-	pipit_knob_append_setting(error, &origin, "config", "");
-	pipit_knob_append(error, ": needs a value: a file");
+	pipit_option_append_setting(error, &origin, "config", "");
+	pipit_option_append(error, ": needs a value: a file");
 	return -EINVAL;
 }
 
 int pipit_options_read(struct pipit_config *config, struct pipit_options *options, int argc, char *const *argv,
     char *const *environment, char *error, size_t size)
 {
-	struct pipit_line line = pipit_knob_begin_line(error, size);
+	struct pipit_line line = pipit_option_begin_line(error, size);
 	struct arguments arguments = { argc, argv, 1 };
 	const char *file = NULL;
 	*options = (struct pipit_options){ 0 };

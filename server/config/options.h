@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-/* What the command line asks for besides the knobs. */
+/* What the command line asks for besides the options. */
 struct pipit_options {
 	bool help;        /* --help, -h */
 	bool version;     /* --version, -V */

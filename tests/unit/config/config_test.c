@@ -262,7 +262,7 @@ START_TEST(names_every_option_and_its_default_in_help)
 }
 END_TEST
 
-START_TEST(prints_a_markdown_row_for_every_knob)
+START_TEST(prints_a_markdown_row_for_every_option)
 {
 	char *text = print_with(pipit_config_print_markdown), *rest = text, *line;
 	unsigned rows = 0;
@@ -319,7 +319,7 @@ static TCase *print_tests(void)
 	tcase_add_test(tests, prints_every_address_and_what_is_not_set);
 	tcase_add_test(tests, fits_help_into_80_columns_and_some_60_lines);
 	tcase_add_test(tests, names_every_option_and_its_default_in_help);
-	tcase_add_test(tests, prints_a_markdown_row_for_every_knob);
+	tcase_add_test(tests, prints_a_markdown_row_for_every_option);
 	return tests;
 }
 

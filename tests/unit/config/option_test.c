@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* server/knob.c: every kind of value, good and bad with its message, and addresses. */
+/* server/option.c: every kind of value, good and bad with its message, and addresses. */
 #include "config/option.h"
 
 #include <errno.h>
@@ -21,16 +21,16 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	pipit_knob_free_copies(&config);
+	pipit_option_free_copies(&config);
 }
 
 static int set(const char *key, const char *value, char *data, size_t size)
 {
 	static const struct pipit_place call = { .kind = PIPIT_PLACE_CALL };
-	struct pipit_line line = pipit_knob_begin_line(data, size);
-	const struct pipit_knob *knob = pipit_knob_find(key, strlen(key));
-	ck_assert_ptr_nonnull(knob);
-	return pipit_knob_report(&call, knob, value, pipit_knob_assign(&config, knob, value), &line);
+	struct pipit_line line = pipit_option_begin_line(data, size);
+	const struct pipit_option *option = pipit_option_find(key, strlen(key));
+	ck_assert_ptr_nonnull(option);
+	return pipit_option_report(&call, option, value, pipit_option_assign(&config, option, value), &line);
 }
 
 /* ---------------------------------------------------------------- values that are right */
@@ -241,7 +241,7 @@ START_TEST(splits_addresses)
 	};
 	char host[64];
 	unsigned port = 1;
-	ck_assert_int_eq(pipit_knob_split_address(good[_i].text, host, sizeof(host), &port), 0);
+	ck_assert_int_eq(pipit_option_split_address(good[_i].text, host, sizeof(host), &port), 0);
 	ck_assert_str_eq(host, good[_i].host);
 	ck_assert_uint_eq(port, good[_i].port);
 }
@@ -256,7 +256,7 @@ START_TEST(refuses_what_is_no_address)
 		"[0000000000000000000000000000000000000000000000000001::]:1" };
 	char host[64] = "untouched";
 	unsigned port = 12345;
-	ck_assert_int_eq(pipit_knob_split_address(bad[_i], host, sizeof(host), &port), -EINVAL);
+	ck_assert_int_eq(pipit_option_split_address(bad[_i], host, sizeof(host), &port), -EINVAL);
 	ck_assert_str_eq(host, "untouched");
 	ck_assert_uint_eq(port, 12345);
 }
@@ -266,8 +266,8 @@ START_TEST(refuses_a_host_that_does_not_fit)
 {
 	char host[10];
 	unsigned port = 0;
-	ck_assert_int_eq(pipit_knob_split_address("127.0.0.1:80", host, 9, &port), -EINVAL);
-	ck_assert_int_eq(pipit_knob_split_address("127.0.0.1:80", host, 10, &port), 0);
+	ck_assert_int_eq(pipit_option_split_address("127.0.0.1:80", host, 9, &port), -EINVAL);
+	ck_assert_int_eq(pipit_option_split_address("127.0.0.1:80", host, 10, &port), 0);
 	ck_assert_str_eq(host, "127.0.0.1");
 }
 END_TEST
@@ -308,7 +308,7 @@ static TCase *address_tests(void)
 
 int main(void)
 {
-	Suite *suite = suite_create("knob");
+	Suite *suite = suite_create("option");
 	suite_add_tcase(suite, value_tests());
 	suite_add_tcase(suite, address_tests());
 	return run_suite(suite);

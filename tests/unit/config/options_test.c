@@ -213,7 +213,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- the command line */
 
-START_TEST(knows_what_is_asked_besides_knobs)
+START_TEST(knows_what_is_asked_besides_options)
 {
 	static const char *const flags[][3] = {
 		{ "--help", NULL },
@@ -490,7 +490,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- reading back what is printed */
 
-static const char whole_file[] = "# every knob, none at its default\n"
+static const char whole_file[] = "# every option, none at its default\n"
 				 "listen = 0.0.0.0:80\n"
 				 "listen = [::]:80\n"
 				 "root = \"  /srv/\"my\" # pages = \"\n"
@@ -645,7 +645,7 @@ static TCase *source_tests(void)
 	tcase_add_test(tests, every_source_wins_over_what_the_application_chose);
 	tcase_add_test(tests, a_later_source_replaces_all_addresses_of_an_earlier_one);
 	tcase_add_test(tests, the_flag_config_wins_over_the_variable);
-	tcase_add_loop_test(tests, knows_what_is_asked_besides_knobs, 0, 7);
+	tcase_add_loop_test(tests, knows_what_is_asked_besides_options, 0, 7);
 	tcase_add_test(tests, gives_help_although_the_rest_is_broken);
 	tcase_add_test(tests, takes_values_after_a_space_or_an_equals_sign);
 	tcase_add_test(tests, the_last_of_a_repeated_flag_counts);
