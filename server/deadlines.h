@@ -6,7 +6,7 @@
 #ifndef PIPIT_DEADLINES_H
 #define PIPIT_DEADLINES_H
 
-#include "connection.h"
+#include "net/connection.h"
 
 /* Look at every connection. now_ms as of CLOCK_MONOTONIC. */
 void pipit_deadlines_enforce(struct pipit_transport *transport, uint64_t now_ms);

@@ -5,10 +5,10 @@
  */
 #include "doors.h"
 
-#include "admission.h"
 #include "base/oom_reserve.h"
 #include "evhttp_link.h"
-#include "output.h"
+#include "net/eviction.h"
+#include "net/output.h"
 
 #include <errno.h>
 #include <event2/http.h>

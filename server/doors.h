@@ -3,7 +3,7 @@
 #ifndef PIPIT_DOORS_H
 #define PIPIT_DOORS_H
 
-#include "connection.h"
+#include "net/connection.h"
 
 /*
  * accept() failed on one of a worker's doors, which is to be closed until pipit_doors_set(). listener: where evhttp accepts;

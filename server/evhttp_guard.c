@@ -7,7 +7,7 @@
 #include "pipit.h"
 
 #include "base/log.h"
-#include "listener.h"
+#include "net/listener.h"
 #include "server.h"
 #include "worker.h"
 

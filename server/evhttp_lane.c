@@ -6,7 +6,7 @@
 #include "base/oom_reserve.h"
 #include "evhttp_link.h"
 #include "http/response_head.h"
-#include "output.h"
+#include "net/output.h"
 
 #include <errno.h>
 #include <event2/buffer.h>

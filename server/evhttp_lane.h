@@ -6,7 +6,7 @@
 #ifndef PIPIT_EVHTTP_LANE_H
 #define PIPIT_EVHTTP_LANE_H
 
-#include "connection.h"
+#include "net/connection.h"
 
 /* Set up transport->evhttp, whose mode (and http, when it is the program's) are set. 0 or -ENOMEM. */
 int pipit_evhttp_open(struct pipit_transport *transport);

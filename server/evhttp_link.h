@@ -16,7 +16,7 @@
 #ifndef PIPIT_EVHTTP_LINK_H
 #define PIPIT_EVHTTP_LINK_H
 
-#include "connection.h"
+#include "net/connection.h"
 
 #include <event2/bufferevent.h>
 

@@ -6,7 +6,7 @@
 #include "http/preconditions.h"
 #include "http/ranges.h"
 #include "http/response_head.h"
-#include "output.h"
+#include "net/output.h"
 
 #include <stdio.h>
 #include <stdlib.h>

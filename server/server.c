@@ -4,11 +4,11 @@
 
 #include "base/log.h"
 #include "config/config.h"
-#include "house.h"
 #include "http/router.h"
-#include "listener.h"
 #include "live.h"
 #include "metrics/prometheus.h"
+#include "net/limits.h"
+#include "net/listener.h"
 #include "openapi.h"
 #include "resource.h"
 #include "settings.h"

@@ -2,9 +2,9 @@
 /* See streaming.h. */
 #include "streaming.h"
 
-#include "budget.h"
-#include "connection.h"
-#include "output.h"
+#include "net/budget.h"
+#include "net/connection.h"
+#include "net/output.h"
 
 void pipit_streaming_open(struct pipit_streaming *streaming, struct pipit_connection *connection, int status,
     struct pipit_slice head, struct pipit_slice content)

@@ -5,14 +5,14 @@
  */
 #include "transport.h"
 
-#include "admission.h"
-#include "budget.h"
-#include "connection.h"
 #include "doors.h"
 #include "evhttp_lane.h"
 #include "evhttp_link.h"
 #include "http/response_head.h"
-#include "output.h"
+#include "net/budget.h"
+#include "net/connection.h"
+#include "net/eviction.h"
+#include "net/output.h"
 #include "streaming.h"
 
 #include <errno.h>

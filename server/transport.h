@@ -19,9 +19,9 @@
 #define PIPIT_TRANSPORT_H
 
 #include "base/shared_fd.h"
-#include "hooks.h"
-#include "house.h"
 #include "metrics/counters.h"
+#include "net/handler_table.h"
+#include "net/limits.h"
 #include "pipit.h"
 
 struct evhttp;

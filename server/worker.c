@@ -2,10 +2,10 @@
 /* See worker.h. */
 #include "worker.h"
 
-#include "admission.h"
 #include "deadlines.h"
 #include "doors.h"
 #include "evhttp_link.h"
+#include "net/eviction.h"
 
 #include <assert.h>
 #include <errno.h>

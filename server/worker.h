@@ -7,7 +7,7 @@
 #define PIPIT_WORKER_H
 
 #include "dispatch.h"
-#include "house.h"
+#include "net/limits.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -5,11 +5,11 @@
  */
 #include "transport.h"
 
-#include "admission.h"
 #include "deadlines.h"
 #include "doors.h"
 #include "http/response_head.h"
 #include "metrics/prometheus.h"
+#include "net/eviction.h"
 #include "suite.h"
 
 #include <arpa/inet.h>

@@ -7,10 +7,10 @@
 #define PIPIT_CONNECTION_H
 
 #include "base/shared_fd.h"
-#include "hooks.h"
-#include "house.h"
 #include "http/guard.h"
 #include "metrics/counters.h"
+#include "net/handler_table.h"
+#include "net/limits.h"
 #include "pipit.h"
 
 #include <event2/event.h>
@@ -127,7 +127,7 @@ static inline enum pipit_counters_state pipit_phase_state(enum pipit_phase phase
 /* Looking for one goes through all connections, so each look finds several: a crowd at the door costs one look per crowd. */
 #define PIPIT_CANDIDATES_MAX 128
 
-/* Who may be asked to leave, see admission.c. */
+/* Who may be asked to leave, see eviction.c. */
 struct pipit_candidate {
 	struct pipit_connection *connection; /* NULL when it has left by itself */
 	uint64_t key;                        /* smallest first */
@@ -282,7 +282,7 @@ const char *pipit_transport_date(struct pipit_transport *transport);
 /* Bring now_ns and now_ms up to date. */
 void pipit_transport_read_clock(struct pipit_transport *transport);
 
-/* It is no longer open: count it out, once. Defined in admission.c. */
+/* It is no longer open: count it out, once. Defined in eviction.c. */
 void pipit_connection_check_out(struct pipit_connection *connection);
 
 /* Have turn_end look at the connection, after the events of this turn. Defined in transport.c. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Input that is not used yet: a head that is not whole, or requests behind one that is not answered. */
-#include "admission.h"
-#include "budget.h"
-#include "connection.h"
+#include "net/budget.h"
+#include "net/connection.h"
+#include "net/eviction.h"
 
 #include <stdlib.h>
 

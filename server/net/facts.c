@@ -2,7 +2,7 @@
 /* What the layers above may know of a connection and of the request on it; the contracts are in transport.h. */
 #include "transport.h"
 
-#include "connection.h"
+#include "net/connection.h"
 
 #include <arpa/inet.h>
 

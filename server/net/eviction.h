@@ -3,7 +3,7 @@
 #ifndef PIPIT_ADMISSION_H
 #define PIPIT_ADMISSION_H
 
-#include "connection.h"
+#include "net/connection.h"
 
 /* A connection was accepted: take it up, or refuse it. Its peer is known already. What it waits for is
  * the caller's to decide. */

@@ -3,7 +3,7 @@
 #ifndef PIPIT_OUTPUT_H
 #define PIPIT_OUTPUT_H
 
-#include "connection.h"
+#include "net/connection.h"
 
 /*
  * What one connection may send of a file, or of what an evhttp callback goes on to write, before others get their turn. As much

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Limits of the whole process, asked by several threads. */
-#include "house.h"
+#include "net/limits.h"
 
 #include "suite.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See budget.h. */
-#include "budget.h"
+#include "net/budget.h"
 
 bool pipit_budget_take(struct pipit_connection *connection, enum pipit_house_kind kind, size_t more)
 {

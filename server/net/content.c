@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Content of a request that arrives in pieces: collected in memory, within the budget. */
-#include "budget.h"
-#include "connection.h"
+#include "net/budget.h"
+#include "net/connection.h"
 
 #include <stdlib.h>
 

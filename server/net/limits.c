@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See house.h. The table of addresses is the C library's search tree: no client can choose addresses that make it slow. */
-#include "house.h"
+/* See limits.h. The table of addresses is the C library's search tree: no client can choose addresses that make it slow. */
+#include "net/limits.h"
 
 #include <netinet/in.h>
 #include <pthread.h>

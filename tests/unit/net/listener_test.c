@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sockets that listen, or an error and nothing left open. */
-#include "listener.h"
+#include "net/listener.h"
 
 #include "pipit.h"
 #include "suite.h"

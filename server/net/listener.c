@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sockets that listen. */
-#include "listener.h"
+#include "net/listener.h"
 
 #include "config/config.h"
 

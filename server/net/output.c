@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* One send() for all replies of a readiness; see output.h. */
-#include "output.h"
+#include "net/output.h"
 
-#include "budget.h"
 #include "files.h"
+#include "net/budget.h"
 
 #include <errno.h>
 #include <event2/buffer.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* See admission.h. */
-#include "admission.h"
+/* See eviction.h. */
+#include "net/eviction.h"
 
-#include "budget.h"
 #include "deadlines.h"
+#include "net/budget.h"
 
 /* In a full house a head must be there, and content and replies have the minimum rate, after so long. */
 #define CROWDED_GRACE_MS 1000

@@ -7,7 +7,7 @@
 #ifndef PIPIT_BUDGET_H
 #define PIPIT_BUDGET_H
 
-#include "connection.h"
+#include "net/connection.h"
 
 /* A buffer of this connection is going to grow by so many bytes: input that is not used yet, or anything else. False when the
  * budget has not got them; input may have half of it, whatever else there is. */
