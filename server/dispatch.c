@@ -246,7 +246,7 @@ static void refused(void *context, struct pipit_connection *connection, enum pip
 	pipit_request_detach(request);
 }
 
-void pipit_dispatch_set_hooks(struct pipit_transport_hooks *hooks)
+void pipit_dispatch_set_handlers(struct pipit_handler_table *hooks)
 {
 	hooks->head = decide;
 	hooks->retain = retain;

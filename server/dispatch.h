@@ -24,7 +24,7 @@ struct pipit_dispatch {
 };
 
 /* Set the hooks that are dispatch's; their context is the struct pipit_dispatch. */
-void pipit_dispatch_set_hooks(struct pipit_transport_hooks *hooks);
+void pipit_dispatch_set_handlers(struct pipit_handler_table *hooks);
 
 /* Write the access lines that wait. */
 void pipit_dispatch_flush_log(struct pipit_dispatch *dispatch);

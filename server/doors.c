@@ -204,7 +204,7 @@ bool pipit_doors_adopt(struct pipit_connection *connection)
 		pipit_connection_free(connection);
 		return false;
 	}
-	pipit_admission_adopt(connection, fd);
+	pipit_eviction_adopt(connection, fd);
 	return true;
 }
 

@@ -144,9 +144,9 @@ struct pipit_server *pipit_server_new(const struct pipit_config *config)
 	}
 	if (server) {
 		server->router = pipit_router_new();
-		server->shared.house = pipit_house_new(config->max_connections_per_address);
+		server->shared.limits = pipit_limits_new(config->max_connections_per_address);
 	}
-	if (!server || !server->router || !server->shared.house || !copy_config(server, config)) {
+	if (!server || !server->router || !server->shared.limits || !copy_config(server, config)) {
 		pipit_log(PIPIT_LOG_ERROR, "out of memory");
 		pipit_server_free(server);
 		return NULL;
@@ -539,7 +539,7 @@ static struct pipit_prometheus describe(const struct pipit_server *server)
 		.libevent_version = event_get_version(),
 		.log_dropped = server->shared.access_log ? pipit_access_log_dropped(server->shared.access_log) : 0,
 		.started = server->started,
-		.buffered_bytes = pipit_house_bytes(server->shared.house),
+		.buffered_bytes = pipit_limits_bytes(server->shared.limits),
 	};
 }
 
@@ -778,7 +778,7 @@ bool pipit_server_is_draining(const struct pipit_server *server)
 
 uint64_t pipit_server_connections(const struct pipit_server *server)
 {
-	return pipit_house_connections(server->shared.house);
+	return pipit_limits_connections(server->shared.limits);
 }
 
 void pipit_server_free(struct pipit_server *server)
@@ -795,7 +795,7 @@ void pipit_server_free(struct pipit_server *server)
 	close_sockets(server);
 	pipit_access_log_close(server->shared.access_log);
 	pipit_router_free(server->router);
-	pipit_house_free(server->shared.house);
+	pipit_limits_free(server->shared.limits);
 	while (server->routes) {
 		struct pipit_route *next = server->routes->next;
 		free_route(server->routes);

@@ -75,7 +75,7 @@ void pipit_streaming_count_refusal(struct pipit_connection *connection)
 
 bool pipit_streaming_reserve(struct pipit_connection *connection, size_t bytes)
 {
-	if (!pipit_budget_take(connection, PIPIT_HOUSE_CONTENT, bytes))
+	if (!pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, bytes))
 		return false;
 	/* Given back with the request's content. */
 	connection->handed_bytes += bytes;

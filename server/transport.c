@@ -303,7 +303,7 @@ static size_t take_chunks(struct pipit_connection *connection, char *bytes, size
 		struct pipit_slice data;
 		enum pipit_refusal reason = PIPIT_REFUSAL_NONE;
 		enum pipit_guard_chunk chunk = pipit_guard_chunked(&connection->chunked, bytes + at, length - at,
-		    &connection->transport->limits, &consumed, &data, &reason);
+		    &connection->transport->guard_limits, &consumed, &data, &reason);
 
 		at += consumed;
 		if (chunk == PIPIT_CHUNK_MORE)
@@ -346,7 +346,7 @@ static enum pipit_refusal begin_collecting(struct pipit_connection *connection)
 	connection->body_bytes = head->content_length;
 	connection->chunked = (struct pipit_guard_chunked){ 0 };
 	if (!pipit_budget_would_fit(connection, bytes + head->content_length) ||
-	    !pipit_budget_take(connection, PIPIT_HOUSE_CONTENT, bytes))
+	    !pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, bytes))
 		return PIPIT_REFUSAL_MEMORY_LIMIT;
 	connection->retained_bytes = bytes;
 	retained = transport->hooks->retain(transport->context, connection);
@@ -437,7 +437,7 @@ static size_t take_head(struct pipit_connection *connection, char *bytes, size_t
 	size_t consumed;
 
 	switch (pipit_guard_head(
-	    bytes, length, &connection->checked, &transport->limits, &transport->head, &consumed, &reason)) {
+	    bytes, length, &connection->checked, &transport->guard_limits, &transport->head, &consumed, &reason)) {
 	case PIPIT_GUARD_MORE:
 		return 0;
 	case PIPIT_GUARD_PASS:
@@ -837,7 +837,7 @@ static bool set_up(struct pipit_transport *transport)
 }
 
 struct pipit_transport *pipit_transport_new(struct event_base *base, const struct pipit_config *config,
-    struct pipit_counters *counters, struct pipit_house *house, const struct pipit_transport_hooks *hooks,
+    struct pipit_counters *counters, struct pipit_limits *limits, const struct pipit_handler_table *hooks,
     void *context, enum pipit_evhttp_mode mode, struct evhttp *http)
 {
 	struct pipit_transport *transport = calloc(1, sizeof *transport);
@@ -846,13 +846,13 @@ struct pipit_transport *pipit_transport_new(struct event_base *base, const struc
 	transport->base = base;
 	transport->config = config;
 	transport->counters = counters;
-	transport->house = house;
+	transport->limits = limits;
 	transport->hooks = hooks;
 	transport->context = context;
-	transport->limits.max_head_bytes = (uint32_t)config->max_head_bytes;
-	transport->limits.max_target_bytes = (uint32_t)config->max_target_bytes;
-	transport->limits.max_field_bytes = (uint32_t)config->max_field_bytes;
-	transport->limits.max_fields = (uint32_t)config->max_fields;
+	transport->guard_limits.max_head_bytes = (uint32_t)config->max_head_bytes;
+	transport->guard_limits.max_target_bytes = (uint32_t)config->max_target_bytes;
+	transport->guard_limits.max_field_bytes = (uint32_t)config->max_field_bytes;
+	transport->guard_limits.max_fields = (uint32_t)config->max_fields;
 	transport->waiting_tail = &transport->waiting;
 	transport->count = 1;
 	transport->evhttp.mode = mode;

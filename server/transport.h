@@ -35,7 +35,7 @@ struct pipit_transport;
  * Returns NULL when memory or descriptors are short.
  */
 struct pipit_transport *pipit_transport_new(struct event_base *base, const struct pipit_config *config,
-    struct pipit_counters *counters, struct pipit_house *house, const struct pipit_transport_hooks *hooks,
+    struct pipit_counters *counters, struct pipit_limits *limits, const struct pipit_handler_table *hooks,
     void *context, enum pipit_evhttp_mode mode, struct evhttp *http);
 
 /* From now on every reply says "Connection: close", replies that were left open end, and idle connections leave once they have

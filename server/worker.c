@@ -38,7 +38,7 @@ struct pipit_worker {
 	struct event_base *base;
 	bool owns_base;
 	struct pipit_transport *transport;
-	struct pipit_transport_hooks hooks;
+	struct pipit_handler_table hooks;
 	struct pipit_counters *counters;
 	struct event *sweep;
 	struct event *wakeup;            /* on wakeup_fd */
@@ -124,7 +124,7 @@ static void reopen_doors(struct pipit_worker *worker)
 		worker->accept_failures = 0;
 		has_room = pipit_opened_give_up_descriptors(worker->dispatch.pool.opened);
 		for (int i = 0; i < EVICTIONS_PER_SWEEP && !has_room; i++)
-			pipit_admission_evict(worker->transport);
+			pipit_eviction_evict(worker->transport);
 	}
 	if (pipit_doors_are_ready(worker->transport))
 		pipit_doors_set(worker->transport, true);
@@ -280,14 +280,14 @@ static void break_loop(struct pipit_worker *worker)
 /* Unless somebody has left since the other worker asked. */
 static void evict(struct pipit_worker *worker)
 {
-	if (pipit_house_connections(worker->shared->house) > worker->shared->config->max_connections)
-		pipit_admission_evict(worker->transport);
+	if (pipit_limits_connections(worker->shared->limits) > worker->shared->config->max_connections)
+		pipit_eviction_evict(worker->transport);
 }
 
 static void evict_lingering(struct pipit_worker *worker)
 {
-	if (pipit_house_connections(worker->shared->house) > worker->shared->config->max_connections)
-		pipit_admission_evict_lingering(worker->transport);
+	if (pipit_limits_connections(worker->shared->limits) > worker->shared->config->max_connections)
+		pipit_eviction_evict_lingering(worker->transport);
 }
 
 static bool make_room_elsewhere(void *context, enum pipit_room room)
@@ -436,11 +436,11 @@ static bool set_up_events(struct pipit_worker *worker)
 
 static struct pipit_transport *new_transport(struct pipit_worker *worker)
 {
-	pipit_dispatch_set_hooks(&worker->hooks);
+	pipit_dispatch_set_handlers(&worker->hooks);
 	worker->hooks.make_room_elsewhere = make_room_elsewhere;
 	worker->hooks.pause_accepting = pause_accepting;
 	worker->hooks.emptied = emptied;
-	return pipit_transport_new(worker->base, worker->shared->config, worker->counters, worker->shared->house,
+	return pipit_transport_new(worker->base, worker->shared->config, worker->counters, worker->shared->limits,
 	    &worker->hooks, worker, worker->shared->evhttp_mode, worker->shared->evhttp);
 }
 

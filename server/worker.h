@@ -26,7 +26,7 @@ struct pipit_shared {
 	struct evhttp *evhttp;               /* the program's, in mode PIPIT_EVHTTP_GUARDED; NULL: none */
 	size_t route_count;                  /* indexes of counters: the routes, "fallback", "none" */
 	struct pipit_access_log *access_log; /* NULL: off */
-	struct pipit_house *house;
+	struct pipit_limits *limits;
 	atomic_bool draining;
 	/* The worker has no connection left after a drain or stop; called on its thread, once. */
 	void (*worker_done)(struct pipit_server *server, struct pipit_worker *worker);

@@ -11,7 +11,7 @@
 
 /* A buffer of this connection is going to grow by so many bytes: input that is not used yet, or anything else. False when the
  * budget has not got them; input may have half of it, whatever else there is. */
-bool pipit_budget_take(struct pipit_connection *connection, enum pipit_house_kind kind, size_t more);
+bool pipit_budget_take(struct pipit_connection *connection, enum pipit_limits_kind kind, size_t more);
 
 /* Nothing has been taken for it, but such a content would fit now. */
 bool pipit_budget_would_fit(const struct pipit_connection *connection, uint64_t bytes);

@@ -63,8 +63,8 @@ struct pipit_connection {
 	/* input */
 	char *pending; /* bytes received and not yet used, owned; NULL when none */
 	size_t pending_length, pending_capacity;
-	size_t checked;                      /* of a partial head, see pipit_guard_head() */
-	uint64_t charged[PIPIT_HOUSE_KINDS]; /* to the house's budget, see budget.h */
+	size_t checked;                       /* of a partial head, see pipit_guard_head() */
+	uint64_t charged[PIPIT_LIMITS_KINDS]; /* to the house's budget, see budget.h */
 
 	/* the current request */
 	void *request;                       /* the hooks' */
@@ -174,10 +174,10 @@ struct pipit_transport {
 	struct event_base *base;
 	struct pipit_evhttp_lane evhttp;
 	const struct pipit_config *config;
-	struct pipit_guard_limits limits;
+	struct pipit_guard_limits guard_limits;
 	struct pipit_counters *counters;
-	struct pipit_house *house;
-	const struct pipit_transport_hooks *hooks; /* NULL once orphaned */
+	struct pipit_limits *limits;
+	const struct pipit_handler_table *hooks; /* NULL once orphaned */
 	void *context;
 	bool is_turn_end;                 /* its callback is running */
 	struct event *turn_end;           /* active when `waiting` is not empty: runs after all events of this turn */

@@ -34,7 +34,7 @@ static enum pipit_refusal grow_body(struct pipit_connection *connection, size_t 
 		capacity *= 2;
 	if (capacity > content_bound(connection) + 1)
 		capacity = (size_t)content_bound(connection) + 1;
-	if (!pipit_budget_take(connection, PIPIT_HOUSE_CONTENT, capacity - connection->body_capacity))
+	if (!pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, capacity - connection->body_capacity))
 		return PIPIT_REFUSAL_MEMORY_LIMIT;
 	body = realloc(connection->body, capacity);
 	if (!body)

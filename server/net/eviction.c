@@ -14,7 +14,7 @@
 
 /* --- who can be spared ---------------------------------------------------------------------------------------------- */
 
-/* In the order of pipit_admission_evict(). */
+/* In the order of pipit_eviction_evict(). */
 enum rank { ANSWERED, LATE, KEPT_ALIVE, SLOW, ARRIVING, INDISPENSABLE };
 
 static uint64_t since_ms(const struct pipit_connection *connection)
@@ -133,17 +133,17 @@ static enum rank evict(struct pipit_transport *transport, enum rank worst)
 	return rank;
 }
 
-bool pipit_admission_evict(struct pipit_transport *transport)
+bool pipit_eviction_evict(struct pipit_transport *transport)
 {
 	return evict(transport, ARRIVING) != INDISPENSABLE;
 }
 
-void pipit_admission_evict_lingering(struct pipit_transport *transport)
+void pipit_eviction_evict_lingering(struct pipit_transport *transport)
 {
 	evict(transport, ANSWERED);
 }
 
-bool pipit_admission_free_bytes(struct pipit_connection *asking)
+bool pipit_eviction_free_bytes(struct pipit_connection *asking)
 {
 	struct pipit_transport *transport = asking->transport;
 	struct pipit_connection *oldest = NULL;
@@ -198,7 +198,7 @@ static bool make_room_here(struct pipit_transport *transport, uint64_t excess)
  */
 static bool make_room(struct pipit_transport *transport, uint64_t excess)
 {
-	const struct pipit_transport_hooks *hooks = transport->hooks;
+	const struct pipit_handler_table *hooks = transport->hooks;
 	bool may_ask = excess < OVERBOOKED_MAX;
 	if (may_ask && !has_lingering(transport) &&
 	    hooks->make_room_elsewhere(transport->context, PIPIT_ROOM_LINGERING))
@@ -216,13 +216,13 @@ static enum pipit_refusal judge(struct pipit_connection *connection, uint64_t ot
 	bool is_full = limit && others >= limit;
 
 	/* Of its own many first: a client does not push out others with connections that it may not have. */
-	switch (pipit_house_let_in(transport->house, &connection->peer.any)) {
-	case PIPIT_HOUSE_TOO_MANY:
+	switch (pipit_limits_add_address(transport->limits, &connection->peer.any)) {
+	case PIPIT_LIMITS_TOO_MANY:
 		/* To be told why, it may take the place of another that has been told. */
 		if (is_full && evict(transport, ANSWERED) == INDISPENSABLE)
 			connection->broken = true;
 		return PIPIT_REFUSAL_TOO_MANY_FROM_ADDRESS;
-	case PIPIT_HOUSE_NO_MEMORY:
+	case PIPIT_LIMITS_NO_MEMORY:
 		return PIPIT_REFUSAL_OUT_OF_MEMORY;
 	default:
 		connection->is_let_in = true;
@@ -231,10 +231,10 @@ static enum pipit_refusal judge(struct pipit_connection *connection, uint64_t ot
 								: PIPIT_REFUSAL_NONE;
 }
 
-void pipit_admission_adopt(struct pipit_connection *connection, int fd)
+void pipit_eviction_adopt(struct pipit_connection *connection, int fd)
 {
 	struct pipit_transport *transport = connection->transport;
-	enum pipit_refusal reason = judge(connection, pipit_house_enter(transport->house));
+	enum pipit_refusal reason = judge(connection, pipit_limits_add_connection(transport->limits));
 
 	connection->fd = fd;
 	connection->is_counted = true;
@@ -253,8 +253,8 @@ void pipit_connection_check_out(struct pipit_connection *connection)
 		return;
 	connection->is_counted = false;
 	pipit_counters_move(transport->counters, pipit_phase_state(connection->phase), PIPIT_STATE_COUNT);
-	pipit_house_leave(transport->house);
+	pipit_limits_remove_connection(transport->limits);
 	if (connection->is_let_in)
-		pipit_house_let_go(transport->house, &connection->peer.any);
+		pipit_limits_remove_address(transport->limits, &connection->peer.any);
 	pipit_budget_close(connection);
 }

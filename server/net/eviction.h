@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Who comes in, and who leaves for it: new connections, the limits on their number, and room in a full house. */
-#ifndef PIPIT_ADMISSION_H
-#define PIPIT_ADMISSION_H
+/* Who comes in, and who leaves for it: new connections, the limits on their number, and room in a full limits. */
+#ifndef PIPIT_EVICTION_H
+#define PIPIT_EVICTION_H
 
 #include "net/connection.h"
 
 /* A connection was accepted: take it up, or refuse it. Its peer is known already. What it waits for is
  * the caller's to decide. */
-void pipit_admission_adopt(struct pipit_connection *connection, int fd);
+void pipit_eviction_adopt(struct pipit_connection *connection, int fd);
 
 /*
  * The connection of this worker that can be spared best leaves. False when none can:
@@ -19,13 +19,13 @@ void pipit_admission_adopt(struct pipit_connection *connection, int fd);
  *    newcomer, and a newcomer that sends its head at once is served before its turn comes.
  * One whose bytes have arrived and are not read yet is not disturbed, unless there is nobody else and these are its first.
  */
-bool pipit_admission_evict(struct pipit_transport *transport);
+bool pipit_eviction_evict(struct pipit_transport *transport);
 
 /* One that has been answered and only lingers, if there is one. */
-void pipit_admission_evict_lingering(struct pipit_transport *transport);
+void pipit_eviction_evict_lingering(struct pipit_transport *transport);
 
 /* The oldest connection that has not sent a whole head leaves, for the bytes that it has buffered; never `asking`. False when
  * there is none. */
-bool pipit_admission_free_bytes(struct pipit_connection *asking);
+bool pipit_eviction_free_bytes(struct pipit_connection *asking);
 
 #endif

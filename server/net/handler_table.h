@@ -3,8 +3,8 @@
  * What the transport asks of the layer above it, which knows routes and handlers: every question of a request's life, in
  * order. dispatch.c answers them.
  */
-#ifndef PIPIT_HOOKS_H
-#define PIPIT_HOOKS_H
+#ifndef PIPIT_HANDLER_TABLE_H
+#define PIPIT_HANDLER_TABLE_H
 
 #include "base/refusal.h"
 #include "base/slice.h"
@@ -37,7 +37,7 @@ enum pipit_room {
 };
 
 /* How the transport speaks to the layer that knows routes. `context` is what pipit_transport_new() was given. */
-struct pipit_transport_hooks {
+struct pipit_handler_table {
 	/*
 	 * A head has passed. It lies in the transport's memory until the hook `retain` moves it, or the reply is complete.
 	 * *body_limit: content of more bytes is refused with 413; 0 is no limit.

@@ -14,48 +14,48 @@ struct client {
 	uint64_t connections;
 };
 
-struct pipit_house {
+struct pipit_limits {
 	uint64_t max_per_address;
 	_Atomic uint64_t connections;
-	_Atomic uint64_t bytes[PIPIT_HOUSE_KINDS];
+	_Atomic uint64_t bytes[PIPIT_LIMITS_KINDS];
 	pthread_mutex_t lock; /* of clients */
 	void *clients;        /* tree of struct client, owned */
 };
 
-struct pipit_house *pipit_house_new(uint64_t max_per_address)
+struct pipit_limits *pipit_limits_new(uint64_t max_per_address)
 {
-	struct pipit_house *house = calloc(1, sizeof *house);
-	if (!house)
+	struct pipit_limits *limits = calloc(1, sizeof *limits);
+	if (!limits)
 		return NULL;
-	house->max_per_address = max_per_address;
-	pthread_mutex_init(&house->lock, NULL);
-	return house;
+	limits->max_per_address = max_per_address;
+	pthread_mutex_init(&limits->lock, NULL);
+	return limits;
 }
 
-void pipit_house_free(struct pipit_house *house)
+void pipit_limits_free(struct pipit_limits *limits)
 {
-	if (!house)
+	if (!limits)
 		return;
-	tdestroy(house->clients, free);
-	pthread_mutex_destroy(&house->lock);
-	free(house);
+	tdestroy(limits->clients, free);
+	pthread_mutex_destroy(&limits->lock);
+	free(limits);
 }
 
 /* --- connections ---------------------------------------------------------------------------------------------------- */
 
-uint64_t pipit_house_enter(struct pipit_house *house)
+uint64_t pipit_limits_add_connection(struct pipit_limits *limits)
 {
-	return atomic_fetch_add_explicit(&house->connections, 1, memory_order_relaxed);
+	return atomic_fetch_add_explicit(&limits->connections, 1, memory_order_relaxed);
 }
 
-void pipit_house_leave(struct pipit_house *house)
+void pipit_limits_remove_connection(struct pipit_limits *limits)
 {
-	atomic_fetch_sub_explicit(&house->connections, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&limits->connections, 1, memory_order_relaxed);
 }
 
-uint64_t pipit_house_connections(const struct pipit_house *house)
+uint64_t pipit_limits_connections(const struct pipit_limits *limits)
 {
-	return atomic_load_explicit(&house->connections, memory_order_relaxed);
+	return atomic_load_explicit(&limits->connections, memory_order_relaxed);
 }
 
 static int compare(const void *left, const void *right)
@@ -83,86 +83,86 @@ static bool read_address(const struct sockaddr *from, struct client *client)
 }
 
 /* The client's entry, made when there was none; NULL when memory is short. */
-static struct client *find_or_add(struct pipit_house *house, const struct client *wanted)
+static struct client *find_or_add(struct pipit_limits *limits, const struct client *wanted)
 {
-	struct client **found = tfind(wanted, &house->clients, compare), *added;
+	struct client **found = tfind(wanted, &limits->clients, compare), *added;
 	if (found)
 		return *found;
 	added = malloc(sizeof *added);
 	if (!added)
 		return NULL;
 	*added = *wanted;
-	if (tsearch(added, &house->clients, compare))
+	if (tsearch(added, &limits->clients, compare))
 		return added;
 	free(added);
 	return NULL;
 }
 
-enum pipit_house_answer pipit_house_let_in(struct pipit_house *house, const struct sockaddr *from)
+enum pipit_limits_answer pipit_limits_add_address(struct pipit_limits *limits, const struct sockaddr *from)
 {
-	enum pipit_house_answer answer = PIPIT_HOUSE_WELCOME;
+	enum pipit_limits_answer answer = PIPIT_LIMITS_ADDED;
 	struct client wanted, *client;
 
-	if (!house->max_per_address || !read_address(from, &wanted))
-		return PIPIT_HOUSE_WELCOME;
-	pthread_mutex_lock(&house->lock);
-	client = find_or_add(house, &wanted);
+	if (!limits->max_per_address || !read_address(from, &wanted))
+		return PIPIT_LIMITS_ADDED;
+	pthread_mutex_lock(&limits->lock);
+	client = find_or_add(limits, &wanted);
 	if (!client)
-		answer = PIPIT_HOUSE_NO_MEMORY;
-	else if (client->connections == house->max_per_address)
-		answer = PIPIT_HOUSE_TOO_MANY;
+		answer = PIPIT_LIMITS_NO_MEMORY;
+	else if (client->connections == limits->max_per_address)
+		answer = PIPIT_LIMITS_TOO_MANY;
 	else
 		client->connections++;
-	pthread_mutex_unlock(&house->lock);
+	pthread_mutex_unlock(&limits->lock);
 	return answer;
 }
 
-void pipit_house_let_go(struct pipit_house *house, const struct sockaddr *from)
+void pipit_limits_remove_address(struct pipit_limits *limits, const struct sockaddr *from)
 {
 	struct client wanted, **found, *client;
 
-	if (!house->max_per_address || !read_address(from, &wanted))
+	if (!limits->max_per_address || !read_address(from, &wanted))
 		return;
-	pthread_mutex_lock(&house->lock);
-	found = tfind(&wanted, &house->clients, compare);
+	pthread_mutex_lock(&limits->lock);
+	found = tfind(&wanted, &limits->clients, compare);
 	client = found ? *found : NULL;
 	if (client && --client->connections == 0) {
-		tdelete(client, &house->clients, compare);
+		tdelete(client, &limits->clients, compare);
 		free(client);
 	}
-	pthread_mutex_unlock(&house->lock);
+	pthread_mutex_unlock(&limits->lock);
 }
 
 /* --- buffered bytes ------------------------------------------------------------------------------------------------- */
 
-bool pipit_house_take(struct pipit_house *house, enum pipit_house_kind kind, uint64_t bytes, uint64_t limit)
+bool pipit_limits_take_bytes(struct pipit_limits *limits, enum pipit_limits_kind kind, uint64_t bytes, uint64_t limit)
 {
-	uint64_t before = atomic_load_explicit(&house->bytes[kind], memory_order_relaxed), others;
+	uint64_t before = atomic_load_explicit(&limits->bytes[kind], memory_order_relaxed), others;
 	do {
-		others = kind == PIPIT_HOUSE_INPUT
+		others = kind == PIPIT_LIMITS_INPUT
 			     ? 0
-			     : atomic_load_explicit(&house->bytes[PIPIT_HOUSE_INPUT], memory_order_relaxed);
+			     : atomic_load_explicit(&limits->bytes[PIPIT_LIMITS_INPUT], memory_order_relaxed);
 		if (limit && before + others + bytes > limit)
 			return false;
 	} while (!atomic_compare_exchange_weak_explicit(
-	    &house->bytes[kind], &before, before + bytes, memory_order_relaxed, memory_order_relaxed));
+	    &limits->bytes[kind], &before, before + bytes, memory_order_relaxed, memory_order_relaxed));
 	return true;
 }
 
-void pipit_house_overdraw(struct pipit_house *house, enum pipit_house_kind kind, uint64_t bytes)
+void pipit_limits_add_bytes(struct pipit_limits *limits, enum pipit_limits_kind kind, uint64_t bytes)
 {
-	atomic_fetch_add_explicit(&house->bytes[kind], bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&limits->bytes[kind], bytes, memory_order_relaxed);
 }
 
-void pipit_house_give_back(struct pipit_house *house, enum pipit_house_kind kind, uint64_t bytes)
+void pipit_limits_release_bytes(struct pipit_limits *limits, enum pipit_limits_kind kind, uint64_t bytes)
 {
-	atomic_fetch_sub_explicit(&house->bytes[kind], bytes, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&limits->bytes[kind], bytes, memory_order_relaxed);
 }
 
-uint64_t pipit_house_bytes(const struct pipit_house *house)
+uint64_t pipit_limits_bytes(const struct pipit_limits *limits)
 {
 	uint64_t bytes = 0;
-	for (int kind = 0; kind < PIPIT_HOUSE_KINDS; kind++)
-		bytes += atomic_load_explicit(&house->bytes[kind], memory_order_relaxed);
+	for (int kind = 0; kind < PIPIT_LIMITS_KINDS; kind++)
+		bytes += atomic_load_explicit(&limits->bytes[kind], memory_order_relaxed);
 	return bytes;
 }

@@ -49,7 +49,7 @@ static size_t send_pieces(struct pipit_connection *connection, struct iovec *pie
 static bool append_out(struct pipit_connection *connection, const char *bytes, size_t length)
 {
 	char *out;
-	if (!pipit_budget_take(connection, PIPIT_HOUSE_CONTENT, length)) {
+	if (!pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, length)) {
 		pipit_counters_reject(connection->transport->counters, PIPIT_REFUSAL_MEMORY_LIMIT);
 		return false;
 	}

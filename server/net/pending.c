@@ -16,9 +16,9 @@ void pipit_connection_drop_pending(struct pipit_connection *connection)
 /* Of those that have not sent a whole head the oldest gives way; requests that wait behind another push out nobody. */
 static bool take_for_pending(struct pipit_connection *connection, size_t more)
 {
-	return pipit_budget_take(connection, PIPIT_HOUSE_INPUT, more) ||
-	       (connection->checked && pipit_admission_free_bytes(connection) &&
-		   pipit_budget_take(connection, PIPIT_HOUSE_INPUT, more));
+	return pipit_budget_take(connection, PIPIT_LIMITS_INPUT, more) ||
+	       (connection->checked && pipit_eviction_free_bytes(connection) &&
+		   pipit_budget_take(connection, PIPIT_LIMITS_INPUT, more));
 }
 
 static enum pipit_refusal grow_pending(struct pipit_connection *connection, size_t length)

@@ -155,7 +155,7 @@ struct visit {
 static struct pipit_config config;
 static struct pipit_counters *counters;
 static struct pipit_transport *transport;
-static struct pipit_house *house;
+static struct pipit_limits *limits;
 static uint16_t port;
 static struct client clients[CLIENTS_MAX];
 static size_t client_count, open_before;
@@ -513,7 +513,7 @@ static void on_emptied(void *context)
 	emptied_count++;
 }
 
-static const struct pipit_transport_hooks hooks = {
+static const struct pipit_handler_table hooks = {
 	.head = on_head,
 	.retain = on_retain,
 	.handle = on_handle,
@@ -672,7 +672,7 @@ static void await_connections(uint64_t count)
 {
 	while (pipit_counters_connections(counters) != count)
 		turn();
-	ck_assert_uint_eq(pipit_house_connections(house), count);
+	ck_assert_uint_eq(pipit_limits_connections(limits), count);
 }
 
 /* ---------------------------------------------------------------- before and after */
@@ -715,8 +715,8 @@ static void forget_everything(void)
 	retain_fails = has_room_elsewhere = is_journal_closed = stops_at_accept = stops_at_finish =
 	    forbids_local_sockets = false;
 	client_count = 0;
-	house = pipit_house_new(0);
-	ck_assert_ptr_nonnull(house);
+	limits = pipit_limits_new(0);
+	ck_assert_ptr_nonnull(limits);
 }
 
 static bool has_evhttp(void)
@@ -736,7 +736,7 @@ static void set_up_transport(enum pipit_evhttp_mode mode)
 	base = event_base_new();
 	counters = pipit_counters_new(1, "epoll", "", CLOCK_PROCESS_CPUTIME_ID);
 	ck_assert(base && counters);
-	transport = pipit_transport_new(base, &config, counters, house, &hooks, journal, evhttp_mode, NULL);
+	transport = pipit_transport_new(base, &config, counters, limits, &hooks, journal, evhttp_mode, NULL);
 	ck_assert_ptr_nonnull(transport);
 	ck_assert_int_eq(pipit_doors_add(transport, new_listener(), NULL, NULL), 0);
 }
@@ -769,7 +769,7 @@ static void tear_down(void)
 
 	pipit_transport_free(transport);
 	/* What libevent frees later counts nowhere any more. */
-	ck_assert_uint_eq(pipit_house_connections(house), 0);
+	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
 	ck_assert_uint_eq(pipit_counters_connections(counters), 0);
 	strcpy(before, journal);
 	emptied_count = 0;
@@ -780,9 +780,9 @@ static void tear_down(void)
 	ck_assert_uint_eq(emptied_count, 0);
 	ck_assert_uint_eq(pause_count, 0);
 	ck_assert_uint_eq(visit_count, 0);
-	ck_assert_uint_eq(pipit_house_connections(house), 0);
-	ck_assert_uint_eq(pipit_house_bytes(house), 0);
-	pipit_house_free(house);
+	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
+	ck_assert_uint_eq(pipit_limits_bytes(limits), 0);
+	pipit_limits_free(limits);
 	for (int state = 0; state < PIPIT_STATE_COUNT; state++)
 		ck_assert_uint_eq(pipit_counters_in_state(counters, (enum pipit_counters_state)state), 0);
 	ck_assert_uint_eq(pipit_counters_connections(counters), 0);
@@ -1158,7 +1158,7 @@ START_TEST(loses_a_client_once)
 		turn();
 	}
 	await_journal(departures[_i].after);
-	ck_assert_uint_eq(pipit_house_connections(house), 0);
+	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
 	ck_assert_uint_eq(emptied_count, 1);
 	ck_assert(pipit_transport_is_empty(transport));
 }
@@ -1327,12 +1327,12 @@ START_TEST(evicts_the_longest_idle_and_spares_one_that_has_just_asked)
 	skew_s += 10;
 	say(first, REQUEST("GET /now"));
 	await(first, "/now ;");
-	ck_assert(pipit_admission_evict(transport));
+	ck_assert(pipit_eviction_evict(transport));
 	await_end(second);
 	say(third, REQUEST("GET /now"));
 	await_delivery(third);
-	ck_assert(pipit_admission_evict(transport));
-	ck_assert(!pipit_admission_evict(transport));
+	ck_assert(pipit_eviction_evict(transport));
+	ck_assert(!pipit_eviction_evict(transport));
 	await_end(first);
 	await(third, "/now ;");
 	await_journal("head handle complete head handle complete head handle complete");
@@ -1350,7 +1350,7 @@ START_TEST(evicts_one_that_has_just_spoken_when_all_have_and_it_is_their_first)
 	say(second, "GET /n");
 	await_delivery(first);
 	await_delivery(second);
-	ck_assert(pipit_admission_evict(transport));
+	ck_assert(pipit_eviction_evict(transport));
 	await_end(first);
 	await_connections(1);
 }
@@ -1364,7 +1364,7 @@ START_TEST(evicts_nobody_who_is_busy)
 	say(handling, REQUEST("GET /later"));
 	await_state(PIPIT_STATE_READING, 1);
 	await_state(PIPIT_STATE_HANDLING, 1);
-	ck_assert(!pipit_admission_evict(transport));
+	ck_assert(!pipit_eviction_evict(transport));
 	await_connections(2);
 }
 END_TEST
@@ -1388,8 +1388,8 @@ START_TEST(evicts_first_whom_it_can_spare_best)
 	say(arriving, "GET /n");
 	await_state(PIPIT_STATE_READING, 3);
 	for (int i = 0; i < 6; i++)
-		ck_assert(pipit_admission_evict(transport));
-	ck_assert(!pipit_admission_evict(transport));
+		ck_assert(pipit_eviction_evict(transport));
+	ck_assert(!pipit_eviction_evict(transport));
 	ck_assert_uint_eq(pipit_counter(counters, PIPIT_COUNT_EVICTED), 6);
 	await_connections(0);
 	await_end(slow), await_end(answered), await_end(trickling), await_end(silent), await_end(kept);
@@ -1410,10 +1410,10 @@ START_TEST(spares_a_newcomer_longer_than_those_who_were_late_or_idle)
 	newcomer = knock();
 	say(newcomer, "GET /now HTTP/1.1\r\n");
 	await_state(PIPIT_STATE_READING, 2);
-	ck_assert(pipit_admission_evict(transport));
+	ck_assert(pipit_eviction_evict(transport));
 	await_end(late);
 	await_connections(2);
-	ck_assert(pipit_admission_evict(transport));
+	ck_assert(pipit_eviction_evict(transport));
 	await_end(kept);
 	say(newcomer, "Host: a\r\n\r\n");
 	await(newcomer, "/now ;");
@@ -1514,7 +1514,7 @@ START_TEST(refuses_new_content_while_the_budget_is_used_up)
 	say_bytes(first, half, 28000 - (sizeof half - 1));
 	await(first, ";");
 	stay_quiet();
-	ck_assert_uint_eq(pipit_house_bytes(house), 0);
+	ck_assert_uint_eq(pipit_limits_bytes(limits), 0);
 	ck_assert(page_says("http_rejected_total{reason=\"memory_limit\"} 2\n"));
 }
 END_TEST
@@ -1539,7 +1539,7 @@ START_TEST(cuts_off_a_reply_that_nobody_reads_when_the_budget_has_no_room_for_it
 	await_end(client);
 	ck_assert_uint_lt(client->length, HUGE_BYTES);
 	await_connections(0);
-	ck_assert_uint_eq(pipit_house_bytes(house), 0);
+	ck_assert_uint_eq(pipit_limits_bytes(limits), 0);
 	ck_assert(page_says("http_rejected_total{reason=\"memory_limit\"} 1\n"));
 }
 END_TEST
@@ -1557,7 +1557,7 @@ START_TEST(takes_a_head_in_pieces_while_the_budget_is_used_up)
 	await_state(PIPIT_STATE_READING, 1);
 	say(trickling, "GET /now HTTP/1.1\r\n");
 	await_state(PIPIT_STATE_READING, 2);
-	ck_assert_uint_gt(pipit_house_bytes(house), 30000);
+	ck_assert_uint_gt(pipit_limits_bytes(limits), 30000);
 	say(trickling, "Host: a\r\n\r\n");
 	await(trickling, "/now ;");
 }
@@ -1578,12 +1578,12 @@ START_TEST(lets_the_oldest_partial_head_go_when_heads_fill_half_of_the_budget)
 	}
 	await_end(trickling[0]);
 	ck_assert_uint_eq(trickling[0]->length, 0);
-	ck_assert_uint_eq(pipit_house_bytes(house), 4096);
+	ck_assert_uint_eq(pipit_limits_bytes(limits), 4096);
 	for (size_t i = 1; i < COUNT(trickling); i++) {
 		say(trickling[i], "Host: a\r\n\r\n");
 		await(trickling[i], "/now ;");
 	}
-	ck_assert_uint_eq(pipit_house_bytes(house), 0);
+	ck_assert_uint_eq(pipit_limits_bytes(limits), 0);
 }
 END_TEST
 
@@ -1603,8 +1603,8 @@ START_TEST(stops_reading_from_a_client_that_pipelines_and_does_not_read)
 	}
 	await_state(PIPIT_STATE_WRITING, 1);
 	stay_quiet();
-	ck_assert_uint_gt(pipit_house_bytes(house), 0);
-	ck_assert_uint_le(pipit_house_bytes(house), config.max_output_bytes + 2 * sizeof requests);
+	ck_assert_uint_gt(pipit_limits_bytes(limits), 0);
+	ck_assert_uint_le(pipit_limits_bytes(limits), config.max_output_bytes + 2 * sizeof requests);
 }
 END_TEST
 
@@ -1717,7 +1717,7 @@ static void populate(void)
 	await_state(PIPIT_STATE_WRITING, has_evhttp() ? 3 : 2);
 	await_state(PIPIT_STATE_CLOSING, 1);
 	ck_assert_uint_eq(pipit_counters_connections(counters), client_count);
-	ck_assert_uint_eq(pipit_house_connections(house), client_count);
+	ck_assert_uint_eq(pipit_limits_connections(limits), client_count);
 	memset(journal, 0, sizeof journal);
 }
 
@@ -1729,7 +1729,7 @@ START_TEST(closes_every_connection)
 	/* Of those that are being written, one had been copied and was finished. */
 	ck_assert_str_eq(journal, has_evhttp() ? "lost lost lost lost lost lost" : "lost lost lost lost");
 	ck_assert_uint_eq(pipit_counters_connections(counters), 0);
-	ck_assert_uint_eq(pipit_house_connections(house), 0);
+	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
 	for (size_t i = 0; i < client_count; i++)
 		await_end(&clients[i]);
 	stay_quiet();
@@ -1780,7 +1780,7 @@ START_TEST(is_freed_with_connections_that_were_accepted_and_not_taken_up)
 	new_client();
 	turn();
 	ck_assert(!pipit_transport_is_empty(transport));
-	ck_assert_uint_eq(pipit_house_connections(house), 0);
+	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
 }
 END_TEST
 
@@ -1804,7 +1804,7 @@ START_TEST(serves_where_local_sockets_are_forbidden)
 	struct client *client;
 	pipit_transport_free(transport);
 	forbids_local_sockets = true;
-	transport = pipit_transport_new(base, &config, counters, house, &hooks, journal, evhttp_mode, NULL);
+	transport = pipit_transport_new(base, &config, counters, limits, &hooks, journal, evhttp_mode, NULL);
 	ck_assert_ptr_nonnull(transport);
 	ck_assert_int_eq(pipit_doors_add(transport, new_listener(), NULL, NULL), 0);
 	client = knock();
