@@ -8,9 +8,9 @@
 
 #include "base/log.h"
 #include "http/router.h"
+#include "http1/http1.h"
 #include "metrics/counters.h"
 #include "request.h"
-#include "transport.h"
 
 struct pipit_dispatch {
 	struct pipit_request_pool pool;

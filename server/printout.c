@@ -4,8 +4,8 @@
 
 #include "base/log.h"
 #include "http/response_head.h"
+#include "http1/open_reply.h"
 #include "request.h"
-#include "streaming.h"
 #include "json/printer.h"
 
 #include <cjson/cJSON.h>

@@ -12,10 +12,10 @@
 #include "compressed.h"
 #include "http/guard.h"
 #include "http/router.h"
+#include "http1/http1.h"
+#include "http1/open_reply.h"
 #include "opened.h"
 #include "pipit.h"
-#include "streaming.h"
-#include "transport.h"
 
 #include <netinet/in.h>
 

@@ -5,8 +5,8 @@
  */
 #include "stream.h"
 
+#include "http1/open_reply.h"
 #include "request.h"
-#include "streaming.h"
 
 #include <errno.h>
 #include <event2/event.h>

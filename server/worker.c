@@ -2,9 +2,9 @@
 /* See worker.h. */
 #include "worker.h"
 
-#include "deadlines.h"
-#include "doors.h"
-#include "evhttp_link.h"
+#include "http1/acceptor.h"
+#include "http1/evhttp_link.h"
+#include "http1/timeouts.h"
 #include "net/eviction.h"
 
 #include <assert.h>

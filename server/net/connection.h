@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The struct that the files of the transport share (connection to transport on the ladder): a connection and its worker's
- * transport. Private to these; everybody else uses transport.h.
+ * transport. Private to these; everybody else uses http1.h.
  */
 #ifndef PIPIT_CONNECTION_H
 #define PIPIT_CONNECTION_H
@@ -52,7 +52,7 @@ struct pipit_connection {
 	enum pipit_phase phase;
 	uint64_t phase_ms;     /* when the phase began */
 	uint64_t moved_ms;     /* when a byte last moved in the phase's direction */
-	uint64_t window_ms;    /* when the rate was last measured anew, see deadlines.c */
+	uint64_t window_ms;    /* when the rate was last measured anew, see timeouts.c */
 	uint64_t window_bytes; /* bytes moved since */
 	union {
 		struct sockaddr any;
@@ -88,7 +88,7 @@ struct pipit_connection {
 	uint64_t file_offset, file_left;
 	struct pipit_parts *parts; /* owned: what of a reply in parts has not begun, see output.h; NULL when none */
 	struct evbuffer *rest;     /* of replies of evhttp callbacks, in front of `out`; NULL when none */
-	struct pipit_streaming *streaming; /* the reply is left open, see streaming.h; NULL: it is not */
+	struct pipit_streaming *streaming; /* the reply is left open, see open_reply.h; NULL: it is not */
 
 	uint8_t minor; /* of the current request's version */
 	bool is_head;
@@ -133,7 +133,7 @@ struct pipit_candidate {
 	uint64_t key;                        /* smallest first */
 };
 
-/* A listening socket, see doors.c. */
+/* A listening socket, see acceptor.c. */
 struct pipit_door {
 	/* Where evhttp accepts, which owns both; NULL: we do. */
 	struct evconnlistener *listener;
@@ -141,7 +141,7 @@ struct pipit_door {
 	ino_t inode; /* of the socket: addresses and descriptors are used again */
 	/* Where we do. */
 	struct pipit_transport *transport;
-	void (*on_error)(struct evconnlistener *listener, void *context); /* see doors.h */
+	void (*on_error)(struct evconnlistener *listener, void *context); /* see acceptor.h */
 	int fd;
 	struct event event;
 	bool is_open;
@@ -235,18 +235,18 @@ static inline bool pipit_connection_may_stay(const struct pipit_connection *conn
 }
 
 /*
- * What becomes of a connection. Defined in transport.c, and for the clock too: settle decides what it waits for next and does
+ * What becomes of a connection. Defined in http1.c, and for the clock too: settle decides what it waits for next and does
  * what can be done at once; refuse answers by ourselves and closes, `line` is for the log; drop closes at once.
  */
 void pipit_connection_settle(struct pipit_connection *connection);
 void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_refusal reason, struct pipit_slice line);
 void pipit_connection_drop(struct pipit_connection *connection);
 
-/* More of the reply has been written or given: see whether that is all of it. Defined in transport.c. */
+/* More of the reply has been written or given: see whether that is all of it. Defined in http1.c. */
 void pipit_connection_conclude(struct pipit_connection *connection);
 
 /* Its request, if there is one, is over before its time: a reply that was left open is complete, any other is not. Defined in
- * transport.c. */
+ * http1.c. */
 void pipit_connection_lose_request(struct pipit_connection *connection);
 
 /* A request lies in the socket and nobody has heard of it: libevent does not say when the kernel refused to watch. */
@@ -255,11 +255,11 @@ void pipit_connection_listen_again(struct pipit_connection *connection);
 /* Nothing of a next request lies here or in the socket: closing now loses none. */
 bool pipit_connection_is_quiet(const struct pipit_connection *connection);
 
-/* Its memory, from the first moment to the last; NULL when there is none. Defined in doors.c. */
+/* Its memory, from the first moment to the last; NULL when there is none. Defined in acceptor.c. */
 struct pipit_connection *pipit_connection_new(struct pipit_transport *transport);
 void pipit_connection_free(struct pipit_connection *connection);
 
-/* For whoever has been accepted; never NULL, because it was made before. Defined in doors.c. */
+/* For whoever has been accepted; never NULL, because it was made before. Defined in acceptor.c. */
 struct pipit_connection *pipit_connection_take_spare(struct pipit_transport *transport);
 
 /* Input that is not used yet stays, or goes. Defined in pending.c. */
@@ -276,7 +276,7 @@ void pipit_connection_expect_little(struct pipit_connection *connection, const c
 /* The first line of a head, for the log. */
 struct pipit_slice pipit_connection_first_line(const char *bytes, size_t length);
 
-/* As in transport.h, for files above it. */
+/* As in http1.h, for files above it. */
 const char *pipit_transport_date(struct pipit_transport *transport);
 
 /* Bring now_ns and now_ms up to date. */
@@ -285,7 +285,7 @@ void pipit_transport_read_clock(struct pipit_transport *transport);
 /* It is no longer open: count it out, once. Defined in eviction.c. */
 void pipit_connection_check_out(struct pipit_connection *connection);
 
-/* Have turn_end look at the connection, after the events of this turn. Defined in transport.c. */
+/* Have turn_end look at the connection, after the events of this turn. Defined in http1.c. */
 void pipit_connection_wake(struct pipit_connection *connection);
 
 #endif

@@ -2,7 +2,7 @@
 /* See eviction.h. */
 #include "net/eviction.h"
 
-#include "deadlines.h"
+#include "http1/timeouts.h"
 #include "net/budget.h"
 
 /* In a full house a head must be there, and content and replies have the minimum rate, after so long. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the layers above may know of a connection and of the request on it; the contracts are in transport.h. */
-#include "transport.h"
+/* What the layers above may know of a connection and of the request on it; the contracts are in http1.h. */
+#include "http1/http1.h"
 
 #include "net/connection.h"
 

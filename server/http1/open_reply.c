@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See streaming.h. */
-#include "streaming.h"
+/* See open_reply.h. */
+#include "http1/open_reply.h"
 
 #include "net/budget.h"
 #include "net/connection.h"

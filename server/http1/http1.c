@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From readiness to requests, and from replies back to readiness; read from serve() to pipit_connection_settle(). What it
- * leaves to others: sending to output.c, evhttp to evhttp_lane.c, the clock to deadlines.c, routes and handlers to the hooks.
+ * leaves to others: sending to output.c, evhttp to evhttp_lane.c, the clock to timeouts.c, routes and handlers to the hooks.
  */
-#include "transport.h"
+#include "http1/http1.h"
 
-#include "doors.h"
-#include "evhttp_lane.h"
-#include "evhttp_link.h"
 #include "http/response_head.h"
+#include "http1/acceptor.h"
+#include "http1/evhttp_lane.h"
+#include "http1/evhttp_link.h"
+#include "http1/open_reply.h"
 #include "net/budget.h"
 #include "net/connection.h"
 #include "net/eviction.h"
 #include "net/output.h"
-#include "streaming.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -678,7 +678,7 @@ void pipit_connection_settle(struct pipit_connection *connection)
 	} else if (connection->closing) {
 		say_goodbye(connection);
 	} else if (connection->deferred) {
-		/* Watching for EV_CLOSED alone would spin: libevent reports a reset as readable and writable. deadlines.c looks. */
+		/* Watching for EV_CLOSED alone would spin: libevent reports a reset as readable and writable. timeouts.c looks. */
 		enter(connection, connection->streaming ? PHASE_STREAMING : PHASE_HANDLING);
 		watch(connection, 0);
 	} else {

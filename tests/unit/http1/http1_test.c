@@ -3,11 +3,11 @@
  * Connections between a real socket and a pretended layer above, which notes every question it is asked and answers by the
  * request's path. Clients live in the same process and thread; the loop is turned until what a test waits for is there.
  */
-#include "transport.h"
+#include "http1/http1.h"
 
-#include "deadlines.h"
-#include "doors.h"
 #include "http/response_head.h"
+#include "http1/acceptor.h"
+#include "http1/timeouts.h"
 #include "metrics/prometheus.h"
 #include "net/eviction.h"
 #include "suite.h"

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See doors.h. Where evhttp callbacks ask who their client is evhttp accepts, because only so it learns that (evhttp_link.c);
+ * See acceptor.h. Where evhttp callbacks ask who their client is evhttp accepts, because only so it learns that (evhttp_link.c);
  * elsewhere we do, which costs a client no evhttp connection.
  */
-#include "doors.h"
+#include "http1/acceptor.h"
 
 #include "base/oom_reserve.h"
-#include "evhttp_link.h"
+#include "http1/evhttp_link.h"
 #include "net/eviction.h"
 #include "net/output.h"
 

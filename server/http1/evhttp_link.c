@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See evhttp_link.h. Every function of libevent that is used in an unusual way says why here. */
-#include "evhttp_link.h"
+#include "http1/evhttp_link.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -205,7 +205,7 @@ static uint64_t milliseconds(const struct timeval *time)
 }
 
 /* The bufferevent's timers see neither the bytes that we receive nor those that we send, and run while a callback has deferred its
- * reply: they would cut off whatever takes longer. deadlines.c keeps the limit. */
+ * reply: they would cut off whatever takes longer. timeouts.c keeps the limit. */
 void pipit_evhttp_link_take_timeout(struct pipit_evhttp_link *link)
 {
 	if (!evutil_timerisset(&link->bev->timeout_read))

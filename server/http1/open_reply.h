@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A reply that is left open: its head has been sent, and bytes follow whenever somebody has some. The connection reads nothing
- * until the reply ends; deadlines.c sees when its client leaves, and what the socket does not take has the deadlines of any
+ * until the reply ends; timeouts.c sees when its client leaves, and what the socket does not take has the deadlines of any
  * reply. Bytes that it does not take stay with whoever wrote them: nothing is buffered here but what stood in the batch.
  *
  * On the connection's worker only.

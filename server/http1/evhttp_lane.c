@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* See evhttp_lane.h. Every function of libevent that is used in an unusual way says why here. */
-#include "evhttp_lane.h"
+#include "http1/evhttp_lane.h"
 
 #include "base/bytes.h"
 #include "base/oom_reserve.h"
-#include "evhttp_link.h"
 #include "http/response_head.h"
+#include "http1/evhttp_link.h"
 #include "net/output.h"
 
 #include <errno.h>

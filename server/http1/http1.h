@@ -8,10 +8,10 @@
  *
  * One transport per worker; everything here runs on the worker's thread.
  *
- * The life of a connection, in phases (settle() in transport.c decides which is next):
+ * The life of a connection, in phases (settle() in http1.c decides which is next):
  *
  *     IDLE ─► HEAD ─► BODY ─► HANDLING ─► WRITING ─► IDLE …          a request that needs to wait at every stage
- *                             └──────► STREAMING ─► IDLE …          one whose reply is left open, see streaming.h
+ *                             └──────► STREAMING ─► IDLE …          one whose reply is left open, see open_reply.h
  *     IDLE ─────────────────────────────────────────► IDLE          one that arrives whole and is answered at once
  *      any ─► CLOSING ─► gone                                        answered with "Connection: close", or refused
  */
@@ -29,7 +29,7 @@ struct pipit_connection;
 struct pipit_transport;
 
 /*
- * config, counters and house are kept and outlive the transport. base is borrowed likewise. Listening sockets: see doors.h.
+ * config, counters and house are kept and outlive the transport. base is borrowed likewise. Listening sockets: see acceptor.h.
  * mode: whose connections evhttp has; none: the hook `head` must not decide for evhttp. http: the program's evhttp, borrowed, when
  * mode is PIPIT_EVHTTP_GUARDED, else NULL.
  * Returns NULL when memory or descriptors are short.

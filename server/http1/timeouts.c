@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* See deadlines.h. */
-#include "deadlines.h"
+/* See timeouts.h. */
+#include "http1/timeouts.h"
 
-#include "evhttp_lane.h"
-#include "evhttp_link.h"
+#include "http1/evhttp_lane.h"
+#include "http1/evhttp_link.h"
 
 #include <poll.h>
 #include <sys/socket.h>
