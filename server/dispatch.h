@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The spine: head → route → content policy → handler → reply → log and counters. One per worker; it holds no mechanism, only
- * the order of the steps, as hooks of the transport.
+ * the order of the steps, as hooks of the connection layer.
  */
 #ifndef PIPIT_DISPATCH_H
 #define PIPIT_DISPATCH_H

@@ -20,8 +20,8 @@
 
 /* A document on its way. */
 struct printout {
-	struct pipit_streaming streaming; /* first */
-	cJSON *doc;                       /* owned, as is `printing` */
+	struct pipit_open_reply open_reply; /* first */
+	cJSON *doc;                         /* owned, as is `printing` */
 	struct pipit_printing *printing;
 	bool is_chunked, is_over;
 	size_t start, end; /* of what is printed and not sent */
@@ -44,7 +44,7 @@ static void print_piece(struct printout *printout)
 	printout->is_over = length == 0;
 	printout->start = FRAME_BYTES;
 	printout->end = FRAME_BYTES + length;
-	printout->streaming.content_bytes += length;
+	printout->open_reply.content_bytes += length;
 	if (length == 0 || !printout->is_chunked)
 		return;
 	printout->bytes[printout->end++] = '\r';
@@ -58,48 +58,48 @@ static void print_piece(struct printout *printout)
 /* Send until the socket is full, the text is over, or it is the others' turn. */
 static void write_more(struct printout *printout)
 {
-	struct pipit_streaming *streaming = &printout->streaming;
+	struct pipit_open_reply *open_reply = &printout->open_reply;
 
-	streaming->is_waiting = false;
+	open_reply->is_waiting = false;
 	for (int i = 0; i < PIECES_PER_TURN; i++) {
 		if (printout->start == printout->end)
 			print_piece(printout);
 		if (printout->is_over)
 			return;
-		printout->start += pipit_streaming_write(streaming,
+		printout->start += pipit_open_reply_write(open_reply,
 		    (struct pipit_slice){ printout->bytes + printout->start, printout->end - printout->start });
-		if (streaming->is_waiting)
+		if (open_reply->is_waiting)
 			return;
 	}
-	streaming->is_waiting = true;
+	open_reply->is_waiting = true;
 }
 
 static void end_when_over(struct printout *printout)
 {
 	if (!printout->is_over)
 		return;
-	pipit_streaming_end(&printout->streaming);
+	pipit_open_reply_end(&printout->open_reply);
 	free_printout(printout);
 }
 
-static void on_writable(struct pipit_streaming *streaming)
+static void on_writable(struct pipit_open_reply *open_reply)
 {
-	write_more((struct printout *)streaming);
-	end_when_over((struct printout *)streaming);
+	write_more((struct printout *)open_reply);
+	end_when_over((struct printout *)open_reply);
 }
 
 /* It has an end, which is waited for as for any reply's. */
-static void on_drain(struct pipit_streaming *streaming)
+static void on_drain(struct pipit_open_reply *open_reply)
 {
-	(void)streaming;
+	(void)open_reply;
 }
 
-static void on_lost(struct pipit_streaming *streaming)
+static void on_lost(struct pipit_open_reply *open_reply)
 {
-	free_printout((struct printout *)streaming);
+	free_printout((struct printout *)open_reply);
 }
 
-static const struct pipit_streaming_hooks hooks = { on_writable, on_drain, on_lost };
+static const struct pipit_open_reply_hooks hooks = { on_writable, on_drain, on_lost };
 
 static int reply_unprintable(struct pipit_request *request)
 {
@@ -122,7 +122,7 @@ static struct printout *new_printout(cJSON *doc, int *error)
 		free(printout);
 		return NULL;
 	}
-	printout->streaming = (struct pipit_streaming){ .hooks = &hooks, .is_finite = true };
+	printout->open_reply = (struct pipit_open_reply){ .hooks = &hooks, .is_finite = true };
 	printout->doc = doc;
 	printout->start = printout->end = 0;
 	printout->is_over = false;
@@ -152,7 +152,7 @@ static bool may_wait(struct pipit_connection *connection, const cJSON *doc)
 {
 	bool has_references = false;
 	size_t bytes = pipit_printing_tree_bytes(doc, &has_references);
-	return !has_references && pipit_streaming_reserve(connection, bytes);
+	return !has_references && pipit_open_reply_reserve(connection, bytes);
 }
 
 /* Takes the document. */
@@ -176,15 +176,15 @@ static int send_in_pieces(struct pipit_request *request, int status, cJSON *doc)
 		return send_whole(request, status, doc);
 	}
 	printout->is_chunked = pipit_connection_minor(connection) > 0;
-	result = pipit_request_open(request, status, "application/json", nothing, nothing, &printout->streaming);
+	result = pipit_request_open(request, status, "application/json", nothing, nothing, &printout->open_reply);
 	/* A HEAD has its whole reply, and one that failed another. */
-	if (result != 0 || !printout->streaming.connection) {
+	if (result != 0 || !printout->open_reply.connection) {
 		free_printout(printout);
 		return result;
 	}
 	write_more(printout);
 	end_when_over(printout);
-	pipit_streaming_settle(connection);
+	pipit_open_reply_settle(connection);
 	return 0;
 }
 

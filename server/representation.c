@@ -101,10 +101,10 @@ static int print_range(char *at, size_t size, const struct pipit_range *range, u
 	    (unsigned long long)(range->first + range->length - 1), (unsigned long long)total);
 }
 
-static struct pipit_transport_content content_of(
+static struct pipit_reply_content content_of(
     const struct pipit_representation *representation, const struct pipit_range *range)
 {
-	struct pipit_transport_content content = { .length = range->length };
+	struct pipit_reply_content content = { .length = range->length };
 	if (representation->memory.data) {
 		content.memory = (struct pipit_slice){ representation->memory.data + range->first, range->length };
 	} else {

@@ -493,7 +493,7 @@ int pipit_reply_header(struct pipit_request *request, const char *name, const ch
 }
 
 /* It will not be sent. */
-static void drop_content(const struct pipit_transport_content *content)
+static void drop_content(const struct pipit_reply_content *content)
 {
 	pipit_shared_fd_release(content->file);
 	free(content->parts);
@@ -502,9 +502,9 @@ static void drop_content(const struct pipit_transport_content *content)
 /* Everything but the content is decided here, for all kinds of replies. */
 static void send_reply(struct pipit_request *request, const struct pipit_request_reply *reply)
 {
-	static const struct pipit_transport_content nothing = { .length = 0 };
+	static const struct pipit_reply_content nothing = { .length = 0 };
 	struct pipit_connection *connection = request->connection;
-	const struct pipit_transport_content *content = &reply->content;
+	const struct pipit_reply_content *content = &reply->content;
 	char rendered[PIPIT_RESPONSE_HEAD_MAX];
 	struct pipit_response_head head = {
 		.status = reply->status,
@@ -513,7 +513,7 @@ static void send_reply(struct pipit_request *request, const struct pipit_request
 		.file_fields = reply->file_fields,
 		/* "Reset the document" says by its length that nothing follows (RFC 9110 §15.3.6). */
 		.content_length = reply->status == 205 ? 0 : content->length,
-		.date = pipit_transport_date(pipit_connection_transport(connection)),
+		.date = pipit_net_date(pipit_connection_net(connection)),
 		.minor = pipit_connection_minor(connection),
 		.keep_alive = pipit_connection_keeps_alive(connection),
 	};
@@ -523,7 +523,7 @@ static void send_reply(struct pipit_request *request, const struct pipit_request
 		drop_content(content);
 		content = &nothing;
 	}
-	pipit_transport_reply(connection, reply->status,
+	pipit_http1_reply(connection, reply->status,
 	    (struct pipit_slice){ rendered, pipit_response_head_render(rendered, &head) }, content);
 }
 
@@ -557,7 +557,7 @@ int pipit_request_reply(struct pipit_request *request, const struct pipit_reques
 }
 
 int pipit_request_open(struct pipit_request *request, int status, const char *content_type, struct pipit_slice fields,
-    struct pipit_slice content, struct pipit_streaming *streaming)
+    struct pipit_slice content, struct pipit_open_reply *open_reply)
 {
 	struct pipit_connection *connection = request->connection;
 	struct pipit_slice rendered;
@@ -574,19 +574,18 @@ int pipit_request_open(struct pipit_request *request, int status, const char *co
 	if (pipit_request_retain(request) != 0)
 		return pipit_request_reply_short(request);
 	head.fields = (struct pipit_slice){ request->fields, request->fields_length };
-	head.date = pipit_transport_date(pipit_connection_transport(connection));
+	head.date = pipit_net_date(pipit_connection_net(connection));
 	head.minor = pipit_connection_minor(connection);
 	/* Only its close ends the content for HTTP/1.0, and a HEAD has none. */
 	head.keep_alive = pipit_connection_keeps_alive(connection) && (head.minor > 0 || is_head);
 	rendered = (struct pipit_slice){ at, pipit_response_head_render(at, &head) };
 	request->replied = true;
 	if (is_head) {
-		pipit_transport_reply(
-		    connection, head.status, rendered, &(struct pipit_transport_content){ .length = 0 });
+		pipit_http1_reply(connection, head.status, rendered, &(struct pipit_reply_content){ .length = 0 });
 		return 0;
 	}
 	request->opened_ns = pipit_connection_elapsed_ns(connection);
-	pipit_streaming_open(streaming, connection, head.status, rendered, content);
+	pipit_open_reply_open(open_reply, connection, head.status, rendered, content);
 	return 0;
 }
 

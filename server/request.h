@@ -3,7 +3,7 @@
  * What a handler sees: the public functions pipit_request_* and pipit_reply_* are here, over one struct.
  *
  * A request is made when its head has passed the guard, and given back when its reply is complete or its client has gone and
- * nobody keeps it. While it is handled it points into the transport's memory; retaining it copies what it points to.
+ * nobody keeps it. While it is handled it points into the connection layer's memory; retaining it copies what it points to.
  */
 #ifndef PIPIT_REQUEST_H
 #define PIPIT_REQUEST_H
@@ -106,7 +106,7 @@ struct pipit_request_reply {
 	const char *content_type; /* NULL leaves the field out */
 	struct pipit_slice
 	    file_fields; /* whole field lines, behind those of pipit_reply_header(); PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX */
-	struct pipit_transport_content content; /* `length` includes `memory` */
+	struct pipit_reply_content content; /* `length` includes `memory` */
 };
 
 /* As pipit_reply(). Takes the file's hold and the parts of its content, in every case. */
@@ -122,11 +122,11 @@ int pipit_request_reply_short(struct pipit_request *request);
 /*
  * Reply with a status that has content, the fields of pipit_reply_header(), fields of one's own (at most 256 bytes) and a head only: the content is
  * written to `streaming` as long as the client stays, from `content` on, which is framed already. A HEAD gets its whole reply:
- * then, and when the client has gone already, streaming->connection stays NULL.
- * 0; -EALREADY; -ENOMEM, and 503 was replied. After it pipit_streaming_settle() is to be called.
+ * then, and when the client has gone already, open_reply->connection stays NULL.
+ * 0; -EALREADY; -ENOMEM, and 503 was replied. After it pipit_open_reply_settle() is to be called.
  */
 int pipit_request_open(struct pipit_request *request, int status, const char *content_type, struct pipit_slice fields,
-    struct pipit_slice content, struct pipit_streaming *streaming);
+    struct pipit_slice content, struct pipit_open_reply *open_reply);
 
 /* Percent-decode part of a path; `decoded` has room for as many bytes. Returns how many there are; no NUL is put behind. */
 size_t pipit_request_decode(struct pipit_slice encoded, char *decoded);

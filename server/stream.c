@@ -60,7 +60,7 @@ struct branch {
 };
 
 struct client {
-	struct pipit_streaming streaming; /* first: its hooks get this struct */
+	struct pipit_open_reply open_reply; /* first: its hooks get this struct */
 	struct branch *branch;
 	struct client *next, *previous;
 	struct pipit_rendered **backlog; /* what it gets before the events that follow, each held; NULL: nothing */
@@ -147,10 +147,10 @@ static void write_more(struct client *client)
 		struct pipit_slice bytes = pipit_rendered_bytes(client->writing, client->is_chunked);
 		bytes.data += client->written;
 		bytes.length -= client->written;
-		client->written += pipit_streaming_write(&client->streaming, bytes);
-		if (client->streaming.is_waiting)
+		client->written += pipit_open_reply_write(&client->open_reply, bytes);
+		if (client->open_reply.is_waiting)
 			return;
-		client->streaming.content_bytes += client->writing->length;
+		client->open_reply.content_bytes += client->writing->length;
 		pipit_rendered_release(client->writing);
 		client->writing = NULL;
 		client->written = 0;
@@ -224,37 +224,37 @@ static void leave(struct client *client)
 /* Its reply is complete. */
 static void end(struct client *client)
 {
-	pipit_streaming_end(&client->streaming);
+	pipit_open_reply_end(&client->open_reply);
 	leave(client);
 }
 
-static void on_writable(struct pipit_streaming *streaming)
+static void on_writable(struct pipit_open_reply *open_reply)
 {
-	struct client *client = (struct client *)streaming;
+	struct client *client = (struct client *)open_reply;
 	write_more(client);
-	if (client->is_over && !streaming->is_waiting)
+	if (client->is_over && !open_reply->is_waiting)
 		end(client);
 }
 
 /* One that is behind would have to be waited for: it is cut off instead. */
-static void on_drain(struct pipit_streaming *streaming)
+static void on_drain(struct pipit_open_reply *open_reply)
 {
-	struct client *client = (struct client *)streaming;
-	struct pipit_connection *connection = streaming->connection;
-	if (streaming->is_waiting) {
-		pipit_streaming_close(streaming);
+	struct client *client = (struct client *)open_reply;
+	struct pipit_connection *connection = open_reply->connection;
+	if (open_reply->is_waiting) {
+		pipit_open_reply_close(open_reply);
 		return;
 	}
 	end(client);
-	pipit_streaming_settle(connection);
+	pipit_open_reply_settle(connection);
 }
 
-static void on_lost(struct pipit_streaming *streaming)
+static void on_lost(struct pipit_open_reply *open_reply)
 {
-	leave((struct client *)streaming);
+	leave((struct client *)open_reply);
 }
 
-static const struct pipit_streaming_hooks hooks = { on_writable, on_drain, on_lost };
+static const struct pipit_open_reply_hooks hooks = { on_writable, on_drain, on_lost };
 
 /* --- delivering ----------------------------------------------------------------------------------------------------- */
 
@@ -269,20 +269,20 @@ static void restart_heartbeat(struct branch *branch)
 /* Anything may have become of the client when this returns. */
 static void push(struct client *client, bool with_heartbeat)
 {
-	struct pipit_connection *connection = client->streaming.connection;
+	struct pipit_connection *connection = client->open_reply.connection;
 
 	if (with_heartbeat && client->at == client->branch->newest)
 		client->writing = pipit_rendered_hold(client->branch->stream->heartbeat);
 	write_more(client);
-	if (client->streaming.is_waiting) {
+	if (client->open_reply.is_waiting) {
 		/* After a try: what has come at once is no sign that the client is slow. */
 		if (is_too_far_behind(client))
-			pipit_streaming_drop(&client->streaming);
+			pipit_open_reply_drop(&client->open_reply);
 		else
-			pipit_streaming_settle(connection);
+			pipit_open_reply_settle(connection);
 	} else if (client->is_over) {
 		end(client);
-		pipit_streaming_settle(connection);
+		pipit_open_reply_settle(connection);
 	}
 }
 
@@ -294,10 +294,10 @@ static void walk(struct branch *branch, bool with_heartbeat)
 	branch->is_busy = true;
 	for (struct client *client = branch->first; client; client = next) {
 		next = client->next;
-		if (!client->streaming.is_waiting)
+		if (!client->open_reply.is_waiting)
 			push(client, with_heartbeat);
 		else if (is_too_far_behind(client))
-			pipit_streaming_drop(&client->streaming);
+			pipit_open_reply_drop(&client->open_reply);
 	}
 	branch->is_busy = false;
 	if (branch->first)
@@ -473,7 +473,7 @@ static int refuse_one_too_many(const struct pipit_stream *stream, struct pipit_r
 	char seconds[24];
 
 	snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)(stream->options.retry_ms + 999) / 1000);
-	pipit_streaming_count_refusal(request->connection);
+	pipit_open_reply_count_refusal(request->connection);
 	pipit_reply_header(request, "Retry-After", seconds);
 	return pipit_reply_problem(request, 503, "%s", pipit_refusal_entry(PIPIT_REFUSAL_TOO_MANY_STREAMS)->detail);
 }
@@ -486,21 +486,21 @@ static int open_reply(const struct pipit_stream *stream, struct pipit_request *r
 
 	if (client) {
 		client->is_chunked = is_chunked;
-		client->streaming.content_bytes = stream->preamble->length;
+		client->open_reply.content_bytes = stream->preamble->length;
 	}
 	return pipit_request_open(request, 200, "text/event-stream", (struct pipit_slice){ fields, sizeof fields - 1 },
-	    pipit_rendered_bytes(stream->preamble, is_chunked), client ? &client->streaming : NULL);
+	    pipit_rendered_bytes(stream->preamble, is_chunked), client ? &client->open_reply : NULL);
 }
 
 /* The reply is open: the first bytes, and no more when the server wants no new work: the client comes back to another. */
 static void begin(struct client *client)
 {
-	struct pipit_connection *connection = client->streaming.connection;
+	struct pipit_connection *connection = client->open_reply.connection;
 
 	write_more(client);
-	if (!client->streaming.is_waiting && (client->is_over || pipit_streaming_is_draining(connection)))
+	if (!client->open_reply.is_waiting && (client->is_over || pipit_open_reply_is_draining(connection)))
 		end(client);
-	pipit_streaming_settle(connection);
+	pipit_open_reply_settle(connection);
 }
 
 int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *request, struct pipit_rendered *first)
@@ -516,7 +516,7 @@ int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *re
 	client = calloc(1, sizeof *client);
 	if (!client)
 		return pipit_request_reply_short(request);
-	client->streaming.hooks = &hooks;
+	client->open_reply.hooks = &hooks;
 	result = enter_locked(stream, client, request, first);
 	if (result == -EBUSY)
 		return refuse_one_too_many(stream, request);

@@ -37,7 +37,7 @@ struct pipit_worker {
 	struct pipit_shared *shared;
 	struct event_base *base;
 	bool owns_base;
-	struct pipit_transport *transport;
+	struct pipit_net *net;
 	struct pipit_handler_table hooks;
 	struct pipit_counters *counters;
 	struct event *sweep;
@@ -84,7 +84,7 @@ static int look_for_worker(const struct event_base *base, const struct event *ev
 	if (event_get_callback(event) != on_sweep)
 		return 0;
 	worker = event_get_callback_arg(event);
-	if (worker->transport->evhttp.http == search->http)
+	if (worker->net->evhttp.http == search->http)
 		search->found = worker;
 	return search->found != NULL;
 }
@@ -99,7 +99,7 @@ struct pipit_worker *pipit_worker_of_evhttp(struct event_base *base, const struc
 static void pause_accepting(void *context)
 {
 	struct pipit_worker *worker = context;
-	pipit_doors_set(worker->transport, false);
+	pipit_acceptor_set(worker->net, false);
 }
 
 /* accept() failed, mostly with EMFILE: without a pause the loop would spin on the waiting connection. `context` is the evhttp where
@@ -124,21 +124,21 @@ static void reopen_doors(struct pipit_worker *worker)
 		worker->accept_failures = 0;
 		has_room = pipit_opened_give_up_descriptors(worker->dispatch.pool.opened);
 		for (int i = 0; i < EVICTIONS_PER_SWEEP && !has_room; i++)
-			pipit_eviction_evict(worker->transport);
+			pipit_eviction_evict(worker->net);
 	}
-	if (pipit_doors_are_ready(worker->transport))
-		pipit_doors_set(worker->transport, true);
-	pipit_doors_watch_errors(worker->transport, on_accept_error);
+	if (pipit_acceptor_are_ready(worker->net))
+		pipit_acceptor_set(worker->net, true);
+	pipit_acceptor_watch_errors(worker->net, on_accept_error);
 }
 
 int pipit_worker_listen(struct pipit_worker *worker, int fd, struct evhttp_bound_socket **bound)
 {
-	return pipit_doors_add(worker->transport, fd, on_accept_error, bound);
+	return pipit_acceptor_add(worker->net, fd, on_accept_error, bound);
 }
 
 int pipit_worker_watch_evhttp(struct pipit_worker *worker, void (*on_evhttp_freed)(void *watcher), void *watcher)
 {
-	return pipit_evhttp_link_watch(worker->transport, on_evhttp_freed, watcher);
+	return pipit_evhttp_link_watch(worker->net, on_evhttp_freed, watcher);
 }
 
 const struct pipit_config *pipit_worker_config(const struct pipit_worker *worker)
@@ -225,7 +225,7 @@ static int post_call(void *context, void (*function)(void *), void *arg)
 
 static void check_done(struct pipit_worker *worker)
 {
-	if (!worker->drain_ms || !worker->is_closed || worker->is_done || !pipit_transport_is_empty(worker->transport))
+	if (!worker->drain_ms || !worker->is_closed || worker->is_done || !pipit_http1_is_empty(worker->net))
 		return;
 	worker->is_done = true;
 	worker->shared->worker_done(worker->shared->server, worker);
@@ -241,7 +241,7 @@ static void on_last_call(evutil_socket_t fd, short what, void *context)
 {
 	struct pipit_worker *worker = context;
 	(void)fd, (void)what;
-	pipit_doors_remove(worker->transport);
+	pipit_acceptor_remove(worker->net);
 	worker->is_closed = true;
 	check_done(worker);
 }
@@ -252,13 +252,13 @@ static void begin_drain(struct pipit_worker *worker)
 	if (worker->drain_ms)
 		return;
 	worker->drain_ms = now_ns() / 1000000u;
-	pipit_transport_drain(worker->transport);
+	pipit_http1_drain(worker->net);
 	event_add(worker->last_call, &soon);
 }
 
 static void close_connections(struct pipit_worker *worker)
 {
-	size_t lost = pipit_transport_close_all(worker->transport);
+	size_t lost = pipit_http1_close_all(worker->net);
 	for (size_t i = 0; i < lost; i++)
 		pipit_counters_timeout(worker->counters, PIPIT_PHASE_DRAIN);
 	if (lost)
@@ -281,13 +281,13 @@ static void break_loop(struct pipit_worker *worker)
 static void evict(struct pipit_worker *worker)
 {
 	if (pipit_limits_connections(worker->shared->limits) > worker->shared->config->max_connections)
-		pipit_eviction_evict(worker->transport);
+		pipit_eviction_evict(worker->net);
 }
 
 static void evict_lingering(struct pipit_worker *worker)
 {
 	if (pipit_limits_connections(worker->shared->limits) > worker->shared->config->max_connections)
-		pipit_eviction_evict_lingering(worker->transport);
+		pipit_eviction_evict_lingering(worker->net);
 }
 
 static bool make_room_elsewhere(void *context, enum pipit_room room)
@@ -359,7 +359,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *context)
 
 	measure_lag(worker, now);
 	refresh_figures(worker);
-	pipit_deadlines_enforce(worker->transport, now_ms);
+	pipit_timeouts_enforce(worker->net, now_ms);
 	pipit_opened_sweep(worker->dispatch.pool.opened, now_ms);
 	reopen_doors(worker);
 	if (worker->drain_ms && limit_ms && now_ms >= worker->drain_ms + limit_ms)
@@ -434,13 +434,13 @@ static bool set_up_events(struct pipit_worker *worker)
 	       event_add(worker->wakeup, NULL) == 0 && event_add(worker->sweep, &interval) == 0;
 }
 
-static struct pipit_transport *new_transport(struct pipit_worker *worker)
+static struct pipit_net *new_transport(struct pipit_worker *worker)
 {
 	pipit_dispatch_set_handlers(&worker->hooks);
 	worker->hooks.make_room_elsewhere = make_room_elsewhere;
 	worker->hooks.pause_accepting = pause_accepting;
 	worker->hooks.emptied = emptied;
-	return pipit_transport_new(worker->base, worker->shared->config, worker->counters, worker->shared->limits,
+	return pipit_http1_new(worker->base, worker->shared->config, worker->counters, worker->shared->limits,
 	    &worker->hooks, worker, worker->shared->evhttp_mode, worker->shared->evhttp);
 }
 
@@ -470,8 +470,8 @@ static bool set_up(struct pipit_worker *worker)
 		if (!worker->dispatch.access)
 			return false;
 	}
-	worker->transport = new_transport(worker);
-	return worker->transport && set_up_events(worker);
+	worker->net = new_transport(worker);
+	return worker->net && set_up_events(worker);
 }
 
 struct pipit_worker *pipit_worker_new(struct pipit_shared *shared, struct event_base *base)
@@ -520,7 +520,7 @@ void pipit_worker_free(struct pipit_worker *worker)
 		return;
 	left = oldest_first(atomic_exchange_explicit(&worker->inbox, CLOSED_INBOX, memory_order_acquire));
 	worker->is_done = true;
-	pipit_transport_free(worker->transport);
+	pipit_http1_free(worker->net);
 	while (left) {
 		struct message *next = left->next;
 		if (left->call)

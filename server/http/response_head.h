@@ -76,7 +76,7 @@ bool pipit_response_head_prefers_html(struct pipit_slice accept);
 size_t pipit_response_head_refusal(
     char *at, enum pipit_refusal reason, const char *date, bool is_head_request, bool html, size_t *content_bytes);
 
-/* What a head written by evhttp says, as far as the transport must know. */
+/* What a head written by evhttp says, as far as the connection layer must know. */
 struct pipit_response_head_evhttp {
 	int status;
 	bool closes;       /* Connection says close */

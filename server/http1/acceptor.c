@@ -25,42 +25,42 @@
 
 /* --- first and last moment ------------------------------------------------------------------------------------------ */
 
-static bool evhttp_accepts(const struct pipit_transport *transport)
+static bool evhttp_accepts(const struct pipit_net *net)
 {
-	return transport->evhttp.mode >= PIPIT_EVHTTP_OWN;
+	return net->evhttp.mode >= PIPIT_EVHTTP_OWN;
 }
 
-struct pipit_connection *pipit_connection_new(struct pipit_transport *transport)
+struct pipit_connection *pipit_connection_new(struct pipit_net *net)
 {
 	struct pipit_connection *connection = calloc(1, sizeof *connection);
 	if (!connection)
 		return NULL;
-	connection->transport = transport;
+	connection->net = net;
 	connection->fd = connection->accepted = -1;
-	if (evhttp_accepts(transport) && !pipit_evhttp_link_attach(connection)) {
+	if (evhttp_accepts(net) && !pipit_evhttp_link_attach(connection)) {
 		free(connection);
 		return NULL;
 	}
-	transport->count++;
+	net->count++;
 	return connection;
 }
 
 static void unlink_waiting(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
-	struct pipit_connection **link = &transport->waiting;
+	struct pipit_net *net = connection->net;
+	struct pipit_connection **link = &net->waiting;
 	if (!connection->is_waiting)
 		return;
 	while (*link != connection)
 		link = &(*link)->next_waiting;
 	*link = connection->next_waiting;
-	if (transport->waiting_tail == &connection->next_waiting)
-		transport->waiting_tail = link;
+	if (net->waiting_tail == &connection->next_waiting)
+		net->waiting_tail = link;
 }
 
 static void unlink_adopted(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	if (connection->fd < 0)
 		return;
 	/* It may have been broken before it was watched. */
@@ -69,20 +69,20 @@ static void unlink_adopted(struct pipit_connection *connection)
 	if (connection->next)
 		connection->next->previous = connection->previous;
 	else
-		transport->last = connection->previous;
+		net->last = connection->previous;
 	if (connection->previous)
 		connection->previous->next = connection->next;
 	else
-		transport->all = connection->next;
-	for (size_t i = 0; i < transport->candidate_count; i++) {
-		if (transport->candidates[i].connection == connection)
-			transport->candidates[i].connection = NULL;
+		net->all = connection->next;
+	for (size_t i = 0; i < net->candidate_count; i++) {
+		if (net->candidates[i].connection == connection)
+			net->candidates[i].connection = NULL;
 	}
 }
 
 void pipit_connection_free(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	bool was_adopted = connection->fd >= 0;
 
 	unlink_waiting(connection);
@@ -93,37 +93,37 @@ void pipit_connection_free(struct pipit_connection *connection)
 	if (connection->accepted >= 0)
 		close(connection->accepted);
 	free(connection);
-	if (was_adopted && --transport->adopted == 0 && transport->hooks)
-		transport->hooks->emptied(transport->context);
-	pipit_transport_release(transport);
+	if (was_adopted && --net->adopted == 0 && net->hooks)
+		net->hooks->emptied(net->context);
+	pipit_net_release(net);
 }
 
 /* --- accepting ------------------------------------------------------------------------------------------------------- */
 
-bool pipit_doors_are_ready(struct pipit_transport *transport)
+bool pipit_acceptor_are_ready(struct pipit_net *net)
 {
 	/* evhttp must be able to end what it begins. */
-	if (evhttp_accepts(transport) && pipit_oom_reserve_is_low())
+	if (evhttp_accepts(net) && pipit_oom_reserve_is_low())
 		return false;
-	if (!transport->spare && pipit_evhttp_link_has_last_resort(transport))
-		transport->spare = pipit_connection_new(transport);
-	return transport->spare != NULL;
+	if (!net->spare && pipit_evhttp_link_has_last_resort(net))
+		net->spare = pipit_connection_new(net);
+	return net->spare != NULL;
 }
 
 /* Made one ahead, so that nobody is let in for whom there is no memory. */
-struct pipit_connection *pipit_connection_take_spare(struct pipit_transport *transport)
+struct pipit_connection *pipit_connection_take_spare(struct pipit_net *net)
 {
-	struct pipit_connection *connection = transport->spare;
-	transport->spare = NULL;
-	if (!pipit_doors_are_ready(transport))
-		transport->hooks->pause_accepting(transport->context);
+	struct pipit_connection *connection = net->spare;
+	net->spare = NULL;
+	if (!pipit_acceptor_are_ready(net))
+		net->hooks->pause_accepting(net->context);
 	return connection;
 }
 
 /* The connection is taken up at the end of the turn: until then nothing can evict it. */
-static void take_up(struct pipit_transport *transport, int fd, const struct sockaddr_storage *peer, socklen_t length)
+static void take_up(struct pipit_net *net, int fd, const struct sockaddr_storage *peer, socklen_t length)
 {
-	struct pipit_connection *connection = pipit_connection_take_spare(transport);
+	struct pipit_connection *connection = pipit_connection_take_spare(net);
 	size_t size = length < sizeof connection->peer ? length : sizeof connection->peer;
 
 	memcpy(&connection->peer, peer, size);
@@ -131,33 +131,33 @@ static void take_up(struct pipit_transport *transport, int fd, const struct sock
 	pipit_connection_wake(connection);
 }
 
-static bool open_door(struct pipit_door *door)
+static bool open_door(struct pipit_acceptor_socket *door)
 {
 	if (!door->is_open)
 		door->is_open = event_add(&door->event, NULL) == 0;
 	return door->is_open;
 }
 
-static bool close_door(struct pipit_door *door)
+static bool close_door(struct pipit_acceptor_socket *door)
 {
 	door->is_open = false;
 	return event_del(&door->event) == 0;
 }
 
 /* False when no connection was waiting, or accept4() failed. */
-static bool accept_one(struct pipit_door *door)
+static bool accept_one(struct pipit_acceptor_socket *door)
 {
 	struct sockaddr_storage peer;
 	socklen_t length = sizeof peer;
 	int fd = accept4(door->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd >= 0) {
-		take_up(door->transport, fd, &peer, length);
+		take_up(door->net, fd, &peer, length);
 		return true;
 	}
 	if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ECONNABORTED) {
 		close_door(door);
-		door->on_error(NULL, door->transport->context);
+		door->on_error(NULL, door->net->context);
 	}
 	return false;
 }
@@ -169,11 +169,11 @@ static bool accept_one(struct pipit_door *door)
  */
 static void on_door(evutil_socket_t fd, short what, void *context)
 {
-	struct pipit_door *door = context;
+	struct pipit_acceptor_socket *door = context;
 	unsigned count = 1u << door->busy_turns / BUSY_TURNS;
 	(void)fd, (void)what;
 
-	if (door->transport->draining)
+	if (door->net->draining)
 		count = UINT_MAX;
 	for (; count > 0 && door->is_open; count--) {
 		if (!accept_one(door)) {
@@ -196,7 +196,7 @@ static int ask_evhttp(struct pipit_connection *connection)
 	return fd;
 }
 
-bool pipit_doors_adopt(struct pipit_connection *connection)
+bool pipit_acceptor_adopt(struct pipit_connection *connection)
 {
 	int fd = connection->link ? ask_evhttp(connection) : connection->accepted;
 
@@ -211,7 +211,7 @@ bool pipit_doors_adopt(struct pipit_connection *connection)
 /* --- doors ------------------------------------------------------------------------------------------------------------ */
 
 struct search {
-	const struct pipit_door *door;
+	const struct pipit_acceptor_socket *door;
 	bool is_found;
 };
 
@@ -229,79 +229,79 @@ static void compare(struct evhttp_bound_socket *bound, void *context)
 }
 
 /* A program may have deleted it from its evhttp, which frees it, and have bound another since. */
-static bool is_there(struct pipit_transport *transport, const struct pipit_door *door)
+static bool is_there(struct pipit_net *net, const struct pipit_acceptor_socket *door)
 {
 	struct search search = { .door = door };
-	if (transport->evhttp.mode != PIPIT_EVHTTP_GUARDED)
+	if (net->evhttp.mode != PIPIT_EVHTTP_GUARDED)
 		return true;
-	if (transport->evhttp.http)
-		evhttp_foreach_bound_socket(transport->evhttp.http, compare, &search);
+	if (net->evhttp.http)
+		evhttp_foreach_bound_socket(net->evhttp.http, compare, &search);
 	return search.is_found;
 }
 
-static void forget_deleted(struct pipit_transport *transport)
+static void forget_deleted(struct pipit_net *net)
 {
 	size_t kept = 0;
 	/* Others are events, which stay where they are. */
-	if (transport->evhttp.mode != PIPIT_EVHTTP_GUARDED)
+	if (net->evhttp.mode != PIPIT_EVHTTP_GUARDED)
 		return;
-	for (size_t i = 0; i < transport->door_count; i++) {
-		if (is_there(transport, &transport->doors[i]))
-			transport->doors[kept++] = transport->doors[i];
+	for (size_t i = 0; i < net->door_count; i++) {
+		if (is_there(net, &net->doors[i]))
+			net->doors[kept++] = net->doors[i];
 	}
-	transport->door_count = kept;
+	net->door_count = kept;
 }
 
-static bool open_evhttp_door(struct pipit_door *door, pipit_doors_error *on_error)
+static bool open_evhttp_door(struct pipit_acceptor_socket *door, pipit_acceptor_error *on_error)
 {
-	struct pipit_transport *transport = door->transport;
+	struct pipit_net *net = door->net;
 
 	door->listener = evconnlistener_new(
-	    transport->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, door->fd);
+	    net->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, door->fd);
 	if (!door->listener) {
 		close(door->fd);
 		return false;
 	}
 	evconnlistener_set_error_cb(door->listener, on_error);
 	door->inode = inode_of(door->fd);
-	door->bound = evhttp_bind_listener(transport->evhttp.http, door->listener);
+	door->bound = evhttp_bind_listener(net->evhttp.http, door->listener);
 	if (!door->bound)
 		evconnlistener_free(door->listener);
 	return door->bound != NULL;
 }
 
-static bool set_door(struct pipit_door *door, bool open)
+static bool set_door(struct pipit_acceptor_socket *door, bool open)
 {
 	if (!door->listener)
 		return open ? open_door(door) : close_door(door);
 	return (open ? evconnlistener_enable(door->listener) : evconnlistener_disable(door->listener)) == 0;
 }
 
-int pipit_doors_add(
-    struct pipit_transport *transport, int fd, pipit_doors_error *on_error, struct evhttp_bound_socket **bound)
+int pipit_acceptor_add(
+    struct pipit_net *net, int fd, pipit_acceptor_error *on_error, struct evhttp_bound_socket **bound)
 {
-	struct pipit_door *door;
+	struct pipit_acceptor_socket *door;
 
-	forget_deleted(transport);
-	if (transport->door_count == PIPIT_LISTEN_MAX) {
+	forget_deleted(net);
+	if (net->door_count == PIPIT_LISTEN_MAX) {
 		close(fd);
 		return -ENOSPC;
 	}
-	door = &transport->doors[transport->door_count];
-	*door = (struct pipit_door){ .transport = transport, .on_error = on_error, .fd = fd };
-	if (evhttp_accepts(transport) && !open_evhttp_door(door, on_error))
+	door = &net->doors[net->door_count];
+	*door = (struct pipit_acceptor_socket){ .net = net, .on_error = on_error, .fd = fd };
+	if (evhttp_accepts(net) && !open_evhttp_door(door, on_error))
 		return -ENOMEM;
-	if (!evhttp_accepts(transport))
-		event_assign(&door->event, transport->base, fd, EV_READ | EV_PERSIST, on_door, door);
+	if (!evhttp_accepts(net))
+		event_assign(&door->event, net->base, fd, EV_READ | EV_PERSIST, on_door, door);
 	if (bound)
 		*bound = door->bound;
-	transport->door_count++;
+	net->door_count++;
 	/* libevent does not say when it could not add the event: such a door would never open. */
 	return set_door(door, true) ? 0 : -ENOMEM;
 }
 
 struct error_callback {
-	pipit_doors_error *on_error;
+	pipit_acceptor_error *on_error;
 };
 
 static void watch_errors(struct evhttp_bound_socket *bound, void *context)
@@ -310,11 +310,11 @@ static void watch_errors(struct evhttp_bound_socket *bound, void *context)
 	evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(bound), callback->on_error);
 }
 
-void pipit_doors_watch_errors(struct pipit_transport *transport, pipit_doors_error *on_error)
+void pipit_acceptor_watch_errors(struct pipit_net *net, pipit_acceptor_error *on_error)
 {
 	struct error_callback callback = { on_error };
-	if (transport->evhttp.mode == PIPIT_EVHTTP_GUARDED && transport->evhttp.http)
-		evhttp_foreach_bound_socket(transport->evhttp.http, watch_errors, &callback);
+	if (net->evhttp.mode == PIPIT_EVHTTP_GUARDED && net->evhttp.http)
+		evhttp_foreach_bound_socket(net->evhttp.http, watch_errors, &callback);
 }
 
 static bool set_listener(struct evconnlistener *listener, bool open)
@@ -334,28 +334,28 @@ static void close_bound(struct evhttp_bound_socket *bound, void *context)
 	*is_done &= set_listener(evhttp_bound_socket_get_listener(bound), false);
 }
 
-bool pipit_doors_set(struct pipit_transport *transport, bool open)
+bool pipit_acceptor_set(struct pipit_net *net, bool open)
 {
 	bool is_done = true;
 	/* A program pauses its own sockets for reasons of its own. */
-	if (open && !transport->doors_are_closed)
+	if (open && !net->doors_are_closed)
 		return true;
 	/* Those that the program has bound to it, too. */
-	if (transport->evhttp.mode == PIPIT_EVHTTP_GUARDED && transport->evhttp.http)
-		evhttp_foreach_bound_socket(transport->evhttp.http, open ? open_bound : close_bound, &is_done);
-	for (size_t i = 0; i < transport->door_count && transport->evhttp.mode != PIPIT_EVHTTP_GUARDED; i++)
-		is_done &= set_door(&transport->doors[i], open);
-	transport->doors_are_closed = !open || !is_done;
+	if (net->evhttp.mode == PIPIT_EVHTTP_GUARDED && net->evhttp.http)
+		evhttp_foreach_bound_socket(net->evhttp.http, open ? open_bound : close_bound, &is_done);
+	for (size_t i = 0; i < net->door_count && net->evhttp.mode != PIPIT_EVHTTP_GUARDED; i++)
+		is_done &= set_door(&net->doors[i], open);
+	net->doors_are_closed = !open || !is_done;
 	return is_done;
 }
 
-void pipit_doors_remove(struct pipit_transport *transport)
+void pipit_acceptor_remove(struct pipit_net *net)
 {
-	forget_deleted(transport);
-	while (transport->door_count) {
-		struct pipit_door *door = &transport->doors[--transport->door_count];
+	forget_deleted(net);
+	while (net->door_count) {
+		struct pipit_acceptor_socket *door = &net->doors[--net->door_count];
 		if (door->bound) {
-			evhttp_del_accept_socket(transport->evhttp.http, door->bound);
+			evhttp_del_accept_socket(net->evhttp.http, door->bound);
 			continue;
 		}
 		close_door(door);

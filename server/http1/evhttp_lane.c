@@ -145,7 +145,7 @@ static bool put_content(struct pipit_connection *connection, struct evbuffer *in
 
 static bool put_message(struct pipit_connection *connection, struct pipit_slice body)
 {
-	struct pipit_evhttp_lane *lane = &connection->transport->evhttp;
+	struct pipit_evhttp_lane *lane = &connection->net->evhttp;
 	struct evbuffer *input = bufferevent_get_input(connection->link->bev);
 	const struct pipit_guard_head *head = connection->head;
 	char *start = room_for_head(lane, head), *end;
@@ -175,7 +175,7 @@ static void look_at_link(struct pipit_evhttp_link *link)
 {
 	link->is_let_go = pipit_evhttp_link_is_let_go(link);
 	/* That of a borrowed link is taken when it is returned. */
-	if (!link->is_let_go && link->transport->evhttp.mode != PIPIT_EVHTTP_BORROWED)
+	if (!link->is_let_go && link->net->evhttp.mode != PIPIT_EVHTTP_BORROWED)
 		pipit_evhttp_link_take_timeout(link);
 }
 
@@ -203,7 +203,7 @@ static bool is_answered(const struct pipit_evhttp_link *link)
 {
 	struct evbuffer *output = bufferevent_get_output(link->bev);
 
-	if (link->transport->evhttp.mode == PIPIT_EVHTTP_GUARDED)
+	if (link->net->evhttp.mode == PIPIT_EVHTTP_GUARDED)
 		return evbuffer_get_length(output) > 0 || evbuffer_get_length(bufferevent_get_input(link->bev)) == 0;
 	return evbuffer_get_length(output) > 0 && !is_bad_request(output);
 }
@@ -230,7 +230,7 @@ static bool is_ready(struct pipit_connection *connection)
 /* evhttp has let go, or was short of memory: nothing that it holds is worth anything. */
 static enum pipit_refusal lose_link(struct pipit_connection *connection)
 {
-	if (connection->transport->evhttp.mode == PIPIT_EVHTTP_BORROWED)
+	if (connection->net->evhttp.mode == PIPIT_EVHTTP_BORROWED)
 		pipit_evhttp_link_give_up(connection);
 	else
 		/* It has shut its client's connection down, perhaps. */
@@ -243,7 +243,7 @@ static bool call(struct pipit_connection *connection, struct pipit_slice body)
 {
 	struct pipit_evhttp_link *link = connection->link;
 	struct evbuffer *input = bufferevent_get_input(link->bev);
-	bool is_borrowed = link->transport->evhttp.mode == PIPIT_EVHTTP_BORROWED;
+	bool is_borrowed = link->net->evhttp.mode == PIPIT_EVHTTP_BORROWED;
 
 	begin_request(link);
 	if (put_message(connection, body)) {
@@ -292,13 +292,13 @@ static void drop_date(struct pipit_evhttp_lane *lane)
  * evhttp renders a date for each reply, which costs as much as routing and guarding together, and even adding a field takes
  * three allocations. So the field of the last reply is taken out before evhttp frees it, and put into the next.
  */
-static void put_date(struct pipit_transport *transport, struct evkeyvalq *fields)
+static void put_date(struct pipit_net *net, struct evkeyvalq *fields)
 {
-	struct pipit_evhttp_lane *lane = &transport->evhttp;
-	const char *date = pipit_transport_date(transport);
+	struct pipit_evhttp_lane *lane = &net->evhttp;
+	const char *date = pipit_net_date(net);
 	struct evkeyval *field = lane->date_field;
 
-	if (field && lane->date_field_second == transport->date_second) {
+	if (field && lane->date_field_second == net->date_second) {
 		lane->date_field = NULL;
 		TAILQ_INSERT_HEAD(fields, field, next);
 	} else {
@@ -307,19 +307,19 @@ static void put_date(struct pipit_transport *transport, struct evkeyvalq *fields
 }
 
 /* Whatever looks like the date of now is as good as ours. */
-static void keep_date(struct pipit_transport *transport, struct evkeyvalq *fields)
+static void keep_date(struct pipit_net *net, struct evkeyvalq *fields)
 {
-	struct pipit_evhttp_lane *lane = &transport->evhttp;
+	struct pipit_evhttp_lane *lane = &net->evhttp;
 	struct evkeyval *field = TAILQ_FIRST(fields);
 
-	if (lane->date_field && lane->date_field_second == transport->date_second)
+	if (lane->date_field && lane->date_field_second == net->date_second)
 		return;
-	if (!field || strcmp(field->key, "Date") != 0 || strcmp(field->value, transport->date) != 0)
+	if (!field || strcmp(field->key, "Date") != 0 || strcmp(field->value, net->date) != 0)
 		return;
 	drop_date(lane);
 	TAILQ_REMOVE(fields, field, next);
 	lane->date_field = field;
-	lane->date_field_second = transport->date_second;
+	lane->date_field_second = net->date_second;
 }
 
 /* evhttp looks next whether it closes: a connection that was borrowed is to stay, whatever becomes of the client's. */
@@ -334,24 +334,24 @@ static void keep_link(const struct pipit_connection *connection, struct evhttp_r
 static void on_complete(struct evhttp_request *request, void *context)
 {
 	struct pipit_evhttp_link *link = context;
-	struct pipit_transport *transport = link->transport;
+	struct pipit_net *net = link->net;
 	struct pipit_connection *connection = link->connection;
 
 	link->request = NULL;
-	keep_date(transport, evhttp_request_get_output_headers(request));
+	keep_date(net, evhttp_request_get_output_headers(request));
 	if (!connection)
 		return;
-	if (transport->evhttp.mode == PIPIT_EVHTTP_BORROWED)
+	if (net->evhttp.mode == PIPIT_EVHTTP_BORROWED)
 		keep_link(connection, request);
-	if (transport->current != connection)
+	if (net->current != connection)
 		pipit_connection_wake(connection);
 }
 
 /* evhttp's generic callback; it has no other. */
 static void on_request(struct evhttp_request *request, void *context)
 {
-	struct pipit_transport *transport = context;
-	struct pipit_connection *connection = transport->current;
+	struct pipit_net *net = context;
+	struct pipit_connection *connection = net->current;
 	struct pipit_evhttp_link *link = connection->link;
 	bool is_dated = connection->minor >= 1;
 
@@ -360,8 +360,8 @@ static void on_request(struct evhttp_request *request, void *context)
 	link->holder = evhttp_request_get_connection(request);
 	evhttp_request_set_on_complete_cb(request, on_complete, link);
 	if (is_dated)
-		put_date(transport, evhttp_request_get_output_headers(request));
-	transport->hooks->call(transport->context, connection, request);
+		put_date(net, evhttp_request_get_output_headers(request));
+	net->hooks->call(net->context, connection, request);
 	/* A reply that comes later is dated then, by evhttp (RFC 9110 §6.6.1). */
 	if (is_dated && evbuffer_get_length(bufferevent_get_output(link->bev)) == 0 && !is_reading(link) &&
 	    !pipit_evhttp_link_is_let_go(link))
@@ -508,7 +508,7 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 	    reply.status != 304 && evbuffer_get_length(output) > length)
 		amendments.content_length = (int64_t)(evbuffer_get_length(output) - length);
 	if (!reply.dates)
-		amendments.date = pipit_transport_date(connection->transport);
+		amendments.date = pipit_net_date(connection->net);
 	if ((amendments.closes || !is_valid(connection, &reply)) &&
 	    !amend_head(output, head, &length, &reply, &amendments))
 		return false;
@@ -544,10 +544,10 @@ static bool exceeds_length(const struct pipit_connection *connection, size_t buf
  * last reply is out, so that one does not. */
 static bool may_wait(const struct pipit_connection *connection, struct evbuffer *output)
 {
-	const struct pipit_transport *transport = connection->transport;
+	const struct pipit_net *net = connection->net;
 	const struct pipit_evhttp_link *link = connection->link;
 	size_t length = evbuffer_get_length(output);
-	return transport->current == connection && (transport->has_more_input || pipit_output_has_replies(transport)) &&
+	return net->current == connection && (net->has_more_input || pipit_output_has_replies(net)) &&
 	       connection->keep_alive && length <= BATCHED_BYTES_MAX &&
 	       (!link->has_content ||
 		   (link->content_length >= 0 && length - link->head_left == (size_t)link->content_length));
@@ -593,7 +593,7 @@ static bool complete(struct pipit_connection *connection)
 	if (link->is_let_go) {
 		pipit_evhttp_link_part(connection);
 		connection->keep_alive = false;
-	} else if (is_whole && connection->transport->evhttp.mode == PIPIT_EVHTTP_BORROWED) {
+	} else if (is_whole && connection->net->evhttp.mode == PIPIT_EVHTTP_BORROWED) {
 		pipit_evhttp_link_return(connection);
 	}
 	return is_whole;
@@ -616,7 +616,7 @@ bool pipit_evhttp_pump(struct pipit_connection *connection)
 		connection->broken = true;
 		return false;
 	}
-	if (connection->transport->current != connection)
+	if (connection->net->current != connection)
 		look_at_link(link);
 	while (!link->is_let_go && !is_reading(link)) {
 		if (!link->owes_notice && !send_all(connection))
@@ -698,7 +698,7 @@ bool pipit_evhttp_is_crowded(struct pipit_connection *connection, uint64_t now_m
 	struct pipit_evhttp_link *link = connection->link;
 	size_t waiting = pipit_evhttp_waiting(connection);
 
-	if (!waiting || waiting <= connection->transport->config->max_output_bytes + link->largest) {
+	if (!waiting || waiting <= connection->net->config->max_output_bytes + link->largest) {
 		if (link)
 			link->crowded_ms = 0;
 		return false;
@@ -710,16 +710,16 @@ bool pipit_evhttp_is_crowded(struct pipit_connection *connection, uint64_t now_m
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
-int pipit_evhttp_open(struct pipit_transport *transport)
+int pipit_evhttp_open(struct pipit_net *net)
 {
-	return transport->evhttp.mode == PIPIT_EVHTTP_NONE ? 0 : pipit_evhttp_link_open(transport, on_request);
+	return net->evhttp.mode == PIPIT_EVHTTP_NONE ? 0 : pipit_evhttp_link_open(net, on_request);
 }
 
-void pipit_evhttp_close(struct pipit_transport *transport)
+void pipit_evhttp_close(struct pipit_net *net)
 {
-	drop_date(&transport->evhttp);
-	pipit_evhttp_link_close(transport);
-	free(transport->evhttp.head);
-	transport->evhttp.head = NULL;
-	transport->evhttp.head_capacity = 0;
+	drop_date(&net->evhttp);
+	pipit_evhttp_link_close(net);
+	free(net->evhttp.head);
+	net->evhttp.head = NULL;
+	net->evhttp.head_capacity = 0;
 }

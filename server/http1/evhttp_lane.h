@@ -8,11 +8,11 @@
 
 #include "net/connection.h"
 
-/* Set up transport->evhttp, whose mode (and http, when it is the program's) are set. 0 or -ENOMEM. */
-int pipit_evhttp_open(struct pipit_transport *transport);
+/* Set up net->evhttp, whose mode (and http, when it is the program's) are set. 0 or -ENOMEM. */
+int pipit_evhttp_open(struct pipit_net *net);
 
 /* Free evhttp, unless it is the program's. Connections have been closed. */
-void pipit_evhttp_close(struct pipit_transport *transport);
+void pipit_evhttp_close(struct pipit_net *net);
 
 /*
  * Show evhttp the current request; its callback (the hook `call`, or the program's) runs before this returns. Else why not: memory or

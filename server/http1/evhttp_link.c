@@ -42,14 +42,14 @@ static enum bufferevent_filter_result on_output(
 	if (length > link->output_length && length - link->output_length > link->largest)
 		link->largest = length - link->output_length;
 	link->output_length = length;
-	if (connection && connection->transport->current != connection)
+	if (connection && connection->net->current != connection)
 		pipit_connection_wake(connection);
 	return BEV_NEED_MORE;
 }
 
 static void leave_pool(struct pipit_evhttp_link *link)
 {
-	struct pipit_evhttp_lane *lane = &link->transport->evhttp;
+	struct pipit_evhttp_lane *lane = &link->net->evhttp;
 	for (struct pipit_evhttp_link **at = &lane->pool; *at; at = &(*at)->next) {
 		if (*at != link)
 			continue;
@@ -82,8 +82,8 @@ static void on_free(void *context)
 	struct pipit_evhttp_link *link = context;
 	struct pipit_connection *connection = link->connection;
 
-	if (link == link->transport->evhttp.accepting)
-		finish_accepting(&link->transport->evhttp);
+	if (link == link->net->evhttp.accepting)
+		finish_accepting(&link->net->evhttp);
 	if (connection) {
 		pipit_evhttp_link_part(connection);
 		pipit_connection_wake(connection);
@@ -92,20 +92,20 @@ static void on_free(void *context)
 	}
 	if (link->fd >= 0)
 		close(link->fd);
-	if (link == link->transport->evhttp.sentinel)
-		link->transport->evhttp.on_evhttp_freed(link->transport->evhttp.watcher);
-	pipit_transport_release(link->transport);
+	if (link == link->net->evhttp.sentinel)
+		link->net->evhttp.on_evhttp_freed(link->net->evhttp.watcher);
+	pipit_net_release(link->net);
 	free(link);
 }
 
-static struct pipit_evhttp_link *new_link(struct pipit_transport *transport, struct pipit_connection *connection)
+static struct pipit_evhttp_link *new_link(struct pipit_net *net, struct pipit_connection *connection)
 {
-	struct bufferevent *socket_bev = transport->evhttp.socket_bev;
+	struct bufferevent *socket_bev = net->evhttp.socket_bev;
 	struct pipit_evhttp_link *link = calloc(1, sizeof *link);
 
 	if (!link)
 		return NULL;
-	link->transport = transport;
+	link->net = net;
 	link->connection = connection;
 	link->fd = -1;
 	/* BEV_OPT_CLOSE_ON_FREE keeps evhttp from closing the descriptor, and has the filter drop a reference to what lies under
@@ -118,7 +118,7 @@ static struct pipit_evhttp_link *new_link(struct pipit_transport *transport, str
 	bufferevent_incref(socket_bev);
 	/* bufferevent_filter_new() enabled it. */
 	bufferevent_disable(socket_bev, EV_READ | EV_WRITE);
-	transport->count++;
+	net->count++;
 	return link;
 }
 
@@ -126,17 +126,17 @@ static struct pipit_evhttp_link *new_link(struct pipit_transport *transport, str
 
 void pipit_evhttp_link_show_descriptor(struct pipit_evhttp_link *link, bool is_shown)
 {
-	struct pipit_evhttp_lane *lane = &link->transport->evhttp;
+	struct pipit_evhttp_lane *lane = &link->net->evhttp;
 	/* A client may have been accepted in this turn. */
 	finish_accepting(lane);
 	bufferevent_setfd(lane->socket_bev, is_shown ? link->fd : -1);
 }
 
 /* A link without a connection, for a client that is accepted although there is no memory for it. One is always kept. */
-static struct pipit_evhttp_link *take_last_resort(struct pipit_transport *transport)
+static struct pipit_evhttp_link *take_last_resort(struct pipit_net *net)
 {
-	struct pipit_evhttp_lane *lane = &transport->evhttp;
-	struct pipit_evhttp_link *link = new_link(transport, NULL);
+	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct pipit_evhttp_link *link = new_link(net, NULL);
 	if (link)
 		return link;
 	link = lane->last_resort;
@@ -144,11 +144,11 @@ static struct pipit_evhttp_link *take_last_resort(struct pipit_transport *transp
 	return link;
 }
 
-bool pipit_evhttp_link_has_last_resort(struct pipit_transport *transport)
+bool pipit_evhttp_link_has_last_resort(struct pipit_net *net)
 {
-	struct pipit_evhttp_lane *lane = &transport->evhttp;
+	struct pipit_evhttp_lane *lane = &net->evhttp;
 	if (lane->mode == PIPIT_EVHTTP_GUARDED && !lane->last_resort)
-		lane->last_resort = new_link(transport, NULL);
+		lane->last_resort = new_link(net, NULL);
 	return lane->mode != PIPIT_EVHTTP_GUARDED || lane->last_resort;
 }
 
@@ -158,8 +158,8 @@ bool pipit_evhttp_link_has_last_resort(struct pipit_transport *transport)
  */
 static struct bufferevent *on_accept(struct event_base *base, void *context)
 {
-	struct pipit_transport *transport = context;
-	struct pipit_evhttp_lane *lane = &transport->evhttp;
+	struct pipit_net *net = context;
+	struct pipit_evhttp_lane *lane = &net->evhttp;
 	struct pipit_connection *connection;
 	/* Such a client is accepted and closed: nothing would ever look at its socket. */
 	static const struct timeval at_once = { 0, 1 };
@@ -173,9 +173,9 @@ static struct bufferevent *on_accept(struct event_base *base, void *context)
 		lane->next = NULL;
 		return lane->accepting->bev;
 	}
-	connection = pipit_connection_take_spare(transport);
+	connection = pipit_connection_take_spare(net);
 	/* A program may bind its evhttp to a socket while the others are paused. */
-	lane->accepting = connection ? connection->link : take_last_resort(transport);
+	lane->accepting = connection ? connection->link : take_last_resort(net);
 	if (!lane->accepting)
 		return NULL;
 	if (connection)
@@ -187,7 +187,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *context)
 
 bool pipit_evhttp_link_attach(struct pipit_connection *connection)
 {
-	connection->link = new_link(connection->transport, connection);
+	connection->link = new_link(connection->net, connection);
 	return connection->link != NULL;
 }
 
@@ -218,7 +218,7 @@ int pipit_evhttp_link_accepted(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->link;
 
-	finish_accepting(&connection->transport->evhttp);
+	finish_accepting(&connection->net->evhttp);
 	/* evhttp was short of memory before it held it: it then looks like one that evhttp let go, but is ours. */
 	if (link->fd < 0) {
 		pipit_evhttp_link_detach(connection);
@@ -271,21 +271,21 @@ static int look_for_descriptor(const struct event_base *base, const struct event
 }
 
 /* The listener's event is called as the loop would call it: evhttp accepts at once, wherever the worker's loop stands. */
-static void accept_now(struct pipit_transport *transport, int listener)
+static void accept_now(struct pipit_net *net, int listener)
 {
 	struct search search = { .fd = listener };
 	struct pollfd arrival = { .fd = listener, .events = POLLIN };
 
 	poll(&arrival, 1, ARRIVAL_MS);
-	event_base_foreach_event(transport->base, look_for_descriptor, &search);
+	event_base_foreach_event(net->base, look_for_descriptor, &search);
 	if (search.callback)
 		search.callback(listener, EV_READ, search.arg);
-	finish_accepting(&transport->evhttp);
+	finish_accepting(&net->evhttp);
 }
 
-static void accept_client(struct pipit_transport *transport, sa_family_t family)
+static void accept_client(struct pipit_net *net, sa_family_t family)
 {
-	struct pipit_evhttp_lane *lane = &transport->evhttp;
+	struct pipit_evhttp_lane *lane = &net->evhttp;
 	struct sockaddr_storage address;
 	socklen_t length;
 	struct evhttp_bound_socket *bound = NULL;
@@ -297,7 +297,7 @@ static void accept_client(struct pipit_transport *transport, sa_family_t family)
 		bound = evhttp_accept_socket_with_handle(lane->http, listener);
 	if (bound) {
 		lane->listener = evhttp_bound_socket_get_listener(bound);
-		accept_now(transport, listener);
+		accept_now(net, listener);
 		evhttp_del_accept_socket(lane->http, bound);
 		lane->listener = NULL;
 	} else if (listener >= 0) {
@@ -308,21 +308,21 @@ static void accept_client(struct pipit_transport *transport, sa_family_t family)
 }
 
 /* A link that evhttp holds for no client of the server. NULL when memory or descriptors are short. */
-static struct pipit_evhttp_link *new_accepted_link(struct pipit_transport *transport)
+static struct pipit_evhttp_link *new_accepted_link(struct pipit_net *net)
 {
-	struct pipit_evhttp_lane *lane = &transport->evhttp;
-	struct pipit_evhttp_link *link = new_link(transport, NULL);
+	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct pipit_evhttp_link *link = new_link(net, NULL);
 
 	if (!link)
 		return NULL;
 	lane->next = link;
 #ifdef __GLIBC__
 	/* Elsewhere getnameinfo() may have no name for a local client, and evhttp then ends the process. */
-	accept_client(transport, AF_UNIX);
+	accept_client(net, AF_UNIX);
 #endif
 	/* A sandbox may forbid local sockets. */
 	if (lane->next)
-		accept_client(transport, AF_INET);
+		accept_client(net, AF_INET);
 	if (lane->next || link->fd < 0) {
 		lane->next = NULL;
 		bufferevent_free(link->bev);
@@ -349,15 +349,15 @@ static struct pipit_evhttp_link *take_from_pool(struct pipit_evhttp_lane *lane)
 
 static void put_into_pool(struct pipit_evhttp_link *link)
 {
-	struct pipit_evhttp_lane *lane = &link->transport->evhttp;
+	struct pipit_evhttp_lane *lane = &link->net->evhttp;
 	link->next = lane->pool;
 	lane->pool = link;
 	lane->pool_count++;
 }
 
-static bool fill_pool(struct pipit_transport *transport)
+static bool fill_pool(struct pipit_net *net)
 {
-	struct pipit_evhttp_link *link = new_accepted_link(transport);
+	struct pipit_evhttp_link *link = new_accepted_link(net);
 	if (link)
 		put_into_pool(link);
 	return link != NULL;
@@ -365,9 +365,9 @@ static bool fill_pool(struct pipit_transport *transport)
 
 bool pipit_evhttp_link_borrow(struct pipit_connection *connection)
 {
-	struct pipit_evhttp_link *link = take_from_pool(&connection->transport->evhttp);
+	struct pipit_evhttp_link *link = take_from_pool(&connection->net->evhttp);
 	if (!link)
-		link = new_accepted_link(connection->transport);
+		link = new_accepted_link(connection->net);
 	if (!link)
 		return false;
 	link->connection = connection;
@@ -394,7 +394,7 @@ void pipit_evhttp_link_return(struct pipit_connection *connection)
 	evhttp_connection_set_max_body_size(link->holder, -1);
 	pipit_evhttp_link_take_timeout(link);
 	link->timeout_ms = 0;
-	if (link->transport->evhttp.pool_count < POOL_MAX)
+	if (link->net->evhttp.pool_count < POOL_MAX)
 		put_into_pool(link);
 	else
 		dismiss(link);
@@ -420,7 +420,7 @@ void pipit_evhttp_link_give_up(struct pipit_connection *connection)
 	struct pipit_evhttp_link *link = connection->link;
 	bool is_own = connection->fd == link->fd;
 
-	finish_accepting(&link->transport->evhttp);
+	finish_accepting(&link->net->evhttp);
 	/* evhttp was short of memory before it held it. */
 	if (link->fd < 0) {
 		pipit_evhttp_link_detach(connection);
@@ -443,10 +443,10 @@ void pipit_evhttp_link_give_up(struct pipit_connection *connection)
 /* The close callback of the sentinel's connection, which nothing but evhttp_free() frees: it has freed the listeners already. */
 static void on_evhttp_free(struct evhttp_connection *holder, void *context)
 {
-	struct pipit_transport *transport = context;
+	struct pipit_net *net = context;
 	(void)holder;
-	transport->evhttp.http = NULL;
-	transport->door_count = 0;
+	net->evhttp.http = NULL;
+	net->door_count = 0;
 }
 
 static struct evhttp_connection *holder_of(const struct pipit_evhttp_link *link)
@@ -457,14 +457,14 @@ static struct evhttp_connection *holder_of(const struct pipit_evhttp_link *link)
 	return holder;
 }
 
-int pipit_evhttp_link_watch(struct pipit_transport *transport, void (*on_evhttp_freed)(void *watcher), void *watcher)
+int pipit_evhttp_link_watch(struct pipit_net *net, void (*on_evhttp_freed)(void *watcher), void *watcher)
 {
-	struct pipit_evhttp_lane *lane = &transport->evhttp;
-	struct pipit_evhttp_link *sentinel = new_accepted_link(transport);
+	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct pipit_evhttp_link *sentinel = new_accepted_link(net);
 
 	if (!sentinel)
 		return -ENOMEM;
-	evhttp_connection_set_closecb(holder_of(sentinel), on_evhttp_free, transport);
+	evhttp_connection_set_closecb(holder_of(sentinel), on_evhttp_free, net);
 	lane->on_evhttp_freed = on_evhttp_freed;
 	lane->watcher = watcher;
 	lane->sentinel = sentinel;
@@ -483,30 +483,29 @@ static void stop_watching(struct pipit_evhttp_lane *lane)
 
 /* --- the whole ----------------------------------------------------------------------------------------------------- */
 
-int pipit_evhttp_link_open(
-    struct pipit_transport *transport, void (*on_request)(struct evhttp_request *request, void *transport))
+int pipit_evhttp_link_open(struct pipit_net *net, void (*on_request)(struct evhttp_request *request, void *net))
 {
-	struct pipit_evhttp_lane *lane = &transport->evhttp;
+	struct pipit_evhttp_lane *lane = &net->evhttp;
 
-	lane->socket_bev = bufferevent_socket_new(transport->base, -1, 0);
+	lane->socket_bev = bufferevent_socket_new(net->base, -1, 0);
 	if (lane->mode != PIPIT_EVHTTP_GUARDED)
-		lane->http = evhttp_new(transport->base);
+		lane->http = evhttp_new(net->base);
 	if (!lane->socket_bev || !lane->http)
 		return -ENOMEM;
 	bufferevent_disable(lane->socket_bev, EV_READ | EV_WRITE);
-	evhttp_set_bevcb(lane->http, on_accept, transport);
+	evhttp_set_bevcb(lane->http, on_accept, net);
 	if (lane->mode == PIPIT_EVHTTP_GUARDED)
 		return 0;
-	evhttp_set_gencb(lane->http, on_request, transport);
+	evhttp_set_gencb(lane->http, on_request, net);
 	/* The router has decided already; evhttp must not refuse a method by itself. */
 	evhttp_set_allowed_methods(lane->http, 0xffff);
 	/* One at least, whatever becomes short: callbacks that reply before they return need no more. */
-	return lane->mode == PIPIT_EVHTTP_BORROWED && !fill_pool(transport) ? -ENOMEM : 0;
+	return lane->mode == PIPIT_EVHTTP_BORROWED && !fill_pool(net) ? -ENOMEM : 0;
 }
 
-void pipit_evhttp_link_close(struct pipit_transport *transport)
+void pipit_evhttp_link_close(struct pipit_net *net)
 {
-	struct pipit_evhttp_lane *lane = &transport->evhttp;
+	struct pipit_evhttp_lane *lane = &net->evhttp;
 
 	stop_watching(lane);
 	finish_accepting(lane);

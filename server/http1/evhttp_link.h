@@ -23,7 +23,7 @@
 struct evhttp_connection;
 
 struct pipit_evhttp_link {
-	struct pipit_transport *transport;
+	struct pipit_net *net;
 	struct pipit_connection *connection; /* whose requests it carries; NULL: it lies in the pool, or is given up */
 	struct bufferevent *bev;
 	struct evhttp_connection *holder; /* evhttp's; known since its first request; NULL: it has had none */
@@ -60,19 +60,18 @@ static inline bool pipit_evhttp_link_is_let_go(const struct pipit_evhttp_link *l
 
 /*
  * Make the worker's evhttp, or take the program's: lane->mode and lane->http say which. 0 or -ENOMEM.
- * on_request: evhttp's generic callback, with the transport as its argument; it has no other. NULL for the program's evhttp.
+ * on_request: evhttp's generic callback, with the connection layer as its argument; it has no other. NULL for the program's evhttp.
  */
-int pipit_evhttp_link_open(
-    struct pipit_transport *transport, void (*on_request)(struct evhttp_request *request, void *transport));
+int pipit_evhttp_link_open(struct pipit_net *net, void (*on_request)(struct evhttp_request *request, void *net));
 
 /* Free what pipit_evhttp_link_open() made. Connections have been closed. Links that evhttp holds are freed by libevent. */
-void pipit_evhttp_link_close(struct pipit_transport *transport);
+void pipit_evhttp_link_close(struct pipit_net *net);
 
 /* Give a connection, which is to be accepted next, the link that evhttp is going to hold. False when memory is short. */
 bool pipit_evhttp_link_attach(struct pipit_connection *connection);
 
 /* What evhttp gets when a client comes for whom there is no connection is there; tries to make it. */
-bool pipit_evhttp_link_has_last_resort(struct pipit_transport *transport);
+bool pipit_evhttp_link_has_last_resort(struct pipit_net *net);
 
 /* Free the link of a connection that evhttp has never held. */
 void pipit_evhttp_link_detach(struct pipit_connection *connection);
@@ -100,10 +99,10 @@ void pipit_evhttp_link_part(struct pipit_connection *connection);
 void pipit_evhttp_link_give_up(struct pipit_connection *connection);
 
 /*
- * Have the program's evhttp hold a link of ours, by which we learn of evhttp_free(): from then on transport->evhttp.http is NULL,
+ * Have the program's evhttp hold a link of ours, by which we learn of evhttp_free(): from then on net->evhttp.http is NULL,
  * and on_evhttp_freed is called once libevent frees the link, in a later turn of the loop or in event_base_free(). Not called after
  * pipit_evhttp_link_close(). 0 or -ENOMEM.
  */
-int pipit_evhttp_link_watch(struct pipit_transport *transport, void (*on_evhttp_freed)(void *watcher), void *watcher);
+int pipit_evhttp_link_watch(struct pipit_net *net, void (*on_evhttp_freed)(void *watcher), void *watcher);
 
 #endif

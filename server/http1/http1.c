@@ -38,12 +38,12 @@ static void on_ready(evutil_socket_t fd, short what, void *context);
 
 static void enter(struct pipit_connection *connection, enum pipit_phase phase)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	if (connection->phase == phase)
 		return;
-	pipit_counters_move(transport->counters, pipit_phase_state(connection->phase), pipit_phase_state(phase));
+	pipit_counters_move(net->counters, pipit_phase_state(connection->phase), pipit_phase_state(phase));
 	connection->phase = phase;
-	connection->phase_ms = connection->moved_ms = connection->window_ms = transport->now_ms;
+	connection->phase_ms = connection->moved_ms = connection->window_ms = net->now_ms;
 	connection->window_bytes = 0;
 }
 
@@ -58,7 +58,7 @@ static void watch(struct pipit_connection *connection, short interest)
 	if (!interest)
 		return;
 	event_assign(
-	    &connection->io, connection->transport->base, connection->fd, interest | EV_PERSIST, on_ready, connection);
+	    &connection->io, connection->net->base, connection->fd, interest | EV_PERSIST, on_ready, connection);
 	if (event_add(&connection->io, NULL) != 0)
 		connection->broken = true;
 }
@@ -75,37 +75,37 @@ void pipit_connection_listen_again(struct pipit_connection *connection)
 
 void pipit_connection_wake(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	if (connection->is_waiting)
 		return;
 	connection->is_waiting = true;
 	connection->next_waiting = NULL;
-	*transport->waiting_tail = connection;
-	transport->waiting_tail = &connection->next_waiting;
-	if (!transport->is_turn_end)
-		event_active(transport->turn_end, EV_TIMEOUT, 0);
+	*net->waiting_tail = connection;
+	net->waiting_tail = &connection->next_waiting;
+	if (!net->is_turn_end)
+		event_active(net->turn_end, EV_TIMEOUT, 0);
 }
 
-void pipit_transport_read_clock(struct pipit_transport *transport)
+void pipit_net_read_clock(struct pipit_net *net)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	transport->now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	transport->now_ms = transport->now_ns / 1000000u;
+	net->now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	net->now_ms = net->now_ns / 1000000u;
 }
 
-const char *pipit_transport_date(struct pipit_transport *transport)
+const char *pipit_net_date(struct pipit_net *net)
 {
 	struct timespec now;
-	if (transport->date_ms == transport->now_ms)
-		return transport->date;
-	transport->date_ms = transport->now_ms;
+	if (net->date_ms == net->now_ms)
+		return net->date;
+	net->date_ms = net->now_ms;
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	if (now.tv_sec != transport->date_second) {
-		transport->date_second = now.tv_sec;
-		pipit_response_head_date(now.tv_sec, transport->date);
+	if (now.tv_sec != net->date_second) {
+		net->date_second = now.tv_sec;
+		pipit_response_head_date(now.tv_sec, net->date);
 	}
-	return transport->date;
+	return net->date;
 }
 
 /* --- replies, refusals, the end of a request ----------------------------------------------------------------------- */
@@ -113,7 +113,7 @@ const char *pipit_transport_date(struct pipit_transport *transport)
 /* The request is over and its reply complete. */
 static void finish(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	connection->deferred = false;
 	connection->answered = false;
 	connection->was_abandoned = false;
@@ -121,7 +121,7 @@ static void finish(struct pipit_connection *connection)
 		connection->closing = true;
 		connection->lingers |= connection->body_unread;
 	}
-	transport->hooks->finished(transport->context, connection, true);
+	net->hooks->finished(net->context, connection, true);
 	connection->request = NULL;
 	pipit_connection_drop_content(connection);
 	connection->content_bytes = 0;
@@ -135,9 +135,9 @@ static size_t size_of_head(const struct pipit_guard_head *head)
 /* An evhttp callback replies later. evhttp has what it needs; what is logged is retained. */
 static void defer_evhttp(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	connection->handed_bytes += connection->head->length;
-	connection->head = transport->hooks->retain(transport->context, connection);
+	connection->head = net->hooks->retain(net->context, connection);
 	if (!connection->head)
 		connection->broken = true;
 	pipit_evhttp_defer(connection);
@@ -179,7 +179,7 @@ void pipit_connection_expect_little(struct pipit_connection *connection, const c
 	static const char method[] = "HEAD ";
 	size_t skip = length >= 2 && bytes[0] == '\r' ? 2 : 0;
 	if (connection->phase != PHASE_HEAD)
-		connection->started_ns = connection->transport->now_ns;
+		connection->started_ns = connection->net->now_ns;
 	connection->is_head =
 	    length - skip >= sizeof method - 1 && memcmp(bytes + skip, method, sizeof method - 1) == 0;
 	connection->wants_html = false;
@@ -188,23 +188,23 @@ void pipit_connection_expect_little(struct pipit_connection *connection, const c
 /* Answer by ourselves and close. */
 void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_refusal reason, struct pipit_slice line)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	char reply[PIPIT_RESPONSE_HEAD_MAX + PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
 	size_t content_bytes;
-	struct iovec piece = { reply, pipit_response_head_refusal(reply, reason, pipit_transport_date(transport),
+	struct iovec piece = { reply, pipit_response_head_refusal(reply, reason, pipit_net_date(net),
 					  connection->is_head, connection->wants_html, &content_bytes) };
 
 	pipit_output_write(connection, &piece, 1);
 	connection->collecting = false;
 	connection->closing = connection->lingers = true;
-	pipit_counters_reject(transport->counters, reason);
-	transport->hooks->refused(transport->context, connection, reason, line, content_bytes);
+	pipit_counters_reject(net->counters, reason);
+	net->hooks->refused(net->context, connection, reason, line, content_bytes);
 	connection->request = NULL;
 	pipit_connection_drop_content(connection);
 }
 
-void pipit_transport_reply(struct pipit_connection *connection, int status, struct pipit_slice head,
-    const struct pipit_transport_content *content)
+void pipit_http1_reply(
+    struct pipit_connection *connection, int status, struct pipit_slice head, const struct pipit_reply_content *content)
 {
 	struct pipit_slice memory = content->memory;
 	struct iovec pieces[2] = { { (void *)head.data, head.length }, { (void *)memory.data, memory.length } };
@@ -218,10 +218,10 @@ void pipit_transport_reply(struct pipit_connection *connection, int status, stru
 	else if (content->file)
 		pipit_output_queue_file(
 		    connection, content->file, content->file_offset, content->length - memory.length);
-	if (connection->transport->current == connection)
+	if (connection->net->current == connection)
 		return;
 	/* A deferred reply: nobody else is going to look at this connection. */
-	pipit_transport_read_clock(connection->transport);
+	pipit_net_read_clock(connection->net);
 	pipit_connection_conclude(connection);
 	pipit_connection_settle(connection);
 }
@@ -246,7 +246,7 @@ static void call_evhttp(struct pipit_connection *connection, struct pipit_slice 
 /* The request is whole: its handler's turn. */
 static void run(struct pipit_connection *connection, struct pipit_slice body)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	connection->collecting = false;
 	connection->body_unread = false;
 	connection->body_bytes = body.length;
@@ -254,16 +254,16 @@ static void run(struct pipit_connection *connection, struct pipit_slice body)
 		call_evhttp(connection, body);
 		return;
 	}
-	transport->hooks->handle(transport->context, connection, body);
+	net->hooks->handle(net->context, connection, body);
 	pipit_connection_conclude(connection);
 }
 
 /* The whole content lies in flat memory. Handlers find a NUL behind it, where perhaps the next request begins. */
 static void run_in_place(struct pipit_connection *connection, char *body, size_t length)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	char behind = body[length];
-	transport->has_more_input = body + length < transport->in_end;
+	net->has_more_input = body + length < net->in_end;
 	body[length] = '\0';
 	run(connection, (struct pipit_slice){ body, length });
 	body[length] = behind;
@@ -272,7 +272,7 @@ static void run_in_place(struct pipit_connection *connection, char *body, size_t
 /* The content has been collected; it is freed with the request. */
 static void run_collected(struct pipit_connection *connection)
 {
-	connection->transport->has_more_input = false;
+	connection->net->has_more_input = false;
 	connection->body[connection->body_length] = '\0';
 	run(connection, (struct pipit_slice){ connection->body, connection->body_length });
 }
@@ -303,7 +303,7 @@ static size_t take_chunks(struct pipit_connection *connection, char *bytes, size
 		struct pipit_slice data;
 		enum pipit_refusal reason = PIPIT_REFUSAL_NONE;
 		enum pipit_guard_chunk chunk = pipit_guard_chunked(&connection->chunked, bytes + at, length - at,
-		    &connection->transport->guard_limits, &consumed, &data, &reason);
+		    &connection->net->guard_limits, &consumed, &data, &reason);
 
 		at += consumed;
 		if (chunk == PIPIT_CHUNK_MORE)
@@ -339,7 +339,7 @@ static void send_continue(struct pipit_connection *connection)
 /* The content comes in pieces: its head must outlive the bytes that it lies in. */
 static enum pipit_refusal begin_collecting(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	const struct pipit_guard_head *head = connection->head, *retained;
 	size_t bytes = size_of_head(head);
 
@@ -349,7 +349,7 @@ static enum pipit_refusal begin_collecting(struct pipit_connection *connection)
 	    !pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, bytes))
 		return PIPIT_REFUSAL_MEMORY_LIMIT;
 	connection->retained_bytes = bytes;
-	retained = transport->hooks->retain(transport->context, connection);
+	retained = net->hooks->retain(net->context, connection);
 	if (!retained)
 		return PIPIT_REFUSAL_OUT_OF_MEMORY;
 	connection->head = retained;
@@ -392,12 +392,12 @@ static bool wants_html(const struct pipit_guard_head *head)
 /* A head has passed. Returns how many bytes of content behind it were used. */
 static size_t begin_message(struct pipit_connection *connection, char *behind, size_t available)
 {
-	struct pipit_transport *transport = connection->transport;
-	const struct pipit_guard_head *head = connection->head = &transport->head;
-	uint64_t memory_limit = transport->config->memory_limit;
+	struct pipit_net *net = connection->net;
+	const struct pipit_guard_head *head = connection->head = &net->head;
+	uint64_t memory_limit = net->config->memory_limit;
 	enum pipit_decision decision;
 
-	connection->started_ns = connection->phase == PHASE_HEAD ? connection->started_ns : transport->now_ns;
+	connection->started_ns = connection->phase == PHASE_HEAD ? connection->started_ns : net->now_ns;
 	connection->minor = head->minor;
 	connection->is_head = head->method == PIPIT_HEAD;
 	connection->keep_alive = head->keep_alive;
@@ -408,7 +408,7 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 	if (connection->phase == PHASE_HEAD || connection->phase == PHASE_BODY)
 		enter(connection, PHASE_IDLE);
 	connection->requests++;
-	decision = transport->hooks->head(transport->context, connection, head, &connection->body_limit);
+	decision = net->hooks->head(net->context, connection, head, &connection->body_limit);
 	connection->is_evhttp = decision == PIPIT_DECIDE_EVHTTP;
 	/* More than that never fits, however long the client waits. */
 	if (memory_limit && (!connection->body_limit || connection->body_limit > memory_limit))
@@ -432,21 +432,21 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 /* Returns how many bytes were used; 0 when the head has not ended. */
 static size_t take_head(struct pipit_connection *connection, char *bytes, size_t length)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	enum pipit_refusal reason;
 	size_t consumed;
 
-	switch (pipit_guard_head(
-	    bytes, length, &connection->checked, &transport->guard_limits, &transport->head, &consumed, &reason)) {
+	switch (
+	    pipit_guard_head(bytes, length, &connection->checked, &net->guard_limits, &net->head, &consumed, &reason)) {
 	case PIPIT_GUARD_MORE:
 		return 0;
 	case PIPIT_GUARD_PASS:
 		connection->checked = 0;
 		return consumed + begin_message(connection, bytes + consumed, length - consumed);
 	default:
-		connection->is_head = transport->head.method == PIPIT_HEAD;
+		connection->is_head = net->head.method == PIPIT_HEAD;
 		connection->wants_html = false;
-		connection->started_ns = connection->phase == PHASE_HEAD ? connection->started_ns : transport->now_ns;
+		connection->started_ns = connection->phase == PHASE_HEAD ? connection->started_ns : net->now_ns;
 		pipit_connection_refuse(connection, reason, pipit_connection_first_line(bytes, length));
 		return length;
 	}
@@ -461,15 +461,15 @@ static bool may_read(const struct pipit_connection *connection)
 	       !pipit_output_is_stuck(connection) && !pipit_connection_is_gone(connection);
 }
 
-/* Every request in these bytes, as far as they are whole and each reply is given. bytes lie in transport->in. */
+/* Every request in these bytes, as far as they are whole and each reply is given. bytes lie in net->in. */
 static void serve(struct pipit_connection *connection, char *bytes, size_t length)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	char *at = bytes, *end = bytes + length;
 	uint64_t last_request = connection->requests + REQUESTS_PER_TURN;
 
-	transport->current = connection;
-	transport->in_end = end;
+	net->current = connection;
+	net->in_end = end;
 	while (at < end && may_read(connection) && (connection->collecting || connection->requests < last_request)) {
 		size_t used = connection->collecting ? take_content(connection, at, (size_t)(end - at))
 						     : take_head(connection, at, (size_t)(end - at));
@@ -477,15 +477,15 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 			break;
 		at += used;
 	}
-	pipit_counters_end_batch(transport->counters);
+	pipit_counters_end_batch(net->counters);
 	if (pipit_connection_is_gone(connection)) {
-		pipit_output_discard(transport);
-		transport->current = NULL;
+		pipit_output_discard(net);
+		net->current = NULL;
 		return;
 	}
 	/* What follows at once goes into the same packet: a file, or the end of the connection. */
 	pipit_output_flush(connection, pipit_output_has_file(connection) || connection->closing);
-	transport->current = NULL;
+	net->current = NULL;
 	/* It sent more than is going to be read. */
 	connection->lingers |= connection->closing && at < end;
 	pipit_connection_keep_pending(connection, at, (size_t)(end - at));
@@ -495,15 +495,15 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 /* Go on with what was received while an earlier reply was not complete. */
 static void resume(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
-	memcpy(transport->in, connection->pending, connection->pending_length);
-	serve(connection, transport->in, connection->pending_length);
+	struct pipit_net *net = connection->net;
+	memcpy(net->in, connection->pending, connection->pending_length);
+	serve(connection, net->in, connection->pending_length);
 }
 
 static void throw_away(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
-	ssize_t received = recv(connection->fd, transport->in, RECEIVE_SIZE, MSG_DONTWAIT);
+	struct pipit_net *net = connection->net;
+	ssize_t received = recv(connection->fd, net->in, RECEIVE_SIZE, MSG_DONTWAIT);
 	if (received < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (received <= 0 || (size_t)received >= connection->linger_left)
@@ -514,7 +514,7 @@ static void throw_away(struct pipit_connection *connection)
 
 static void on_readable(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	size_t before = connection->pending_length;
 	ssize_t received;
 
@@ -523,8 +523,8 @@ static void on_readable(struct pipit_connection *connection)
 		return;
 	}
 	if (before)
-		memcpy(transport->in, connection->pending, before);
-	received = recv(connection->fd, transport->in + before, RECEIVE_SIZE, MSG_DONTWAIT);
+		memcpy(net->in, connection->pending, before);
+	received = recv(connection->fd, net->in + before, RECEIVE_SIZE, MSG_DONTWAIT);
 	if (received < 0 && (errno == EAGAIN || errno == EINTR)) {
 		/* One that has just been accepted is watched from now on. */
 		pipit_connection_settle(connection);
@@ -534,10 +534,10 @@ static void on_readable(struct pipit_connection *connection)
 		pipit_connection_drop(connection);
 		return;
 	}
-	pipit_counters_add(transport->counters, PIPIT_COUNT_RECEIVED, (uint64_t)received);
-	connection->moved_ms = transport->now_ms;
+	pipit_counters_add(net->counters, PIPIT_COUNT_RECEIVED, (uint64_t)received);
+	connection->moved_ms = net->now_ms;
 	connection->window_bytes += (uint64_t)received;
-	serve(connection, transport->in, before + (size_t)received);
+	serve(connection, net->in, before + (size_t)received);
 }
 
 static void on_writable(struct pipit_connection *connection)
@@ -552,7 +552,7 @@ static void on_ready(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	if (pipit_connection_is_gone(connection))
 		return;
-	pipit_transport_read_clock(connection->transport);
+	pipit_net_read_clock(connection->net);
 	if (what & EV_READ)
 		on_readable(connection);
 	else
@@ -564,29 +564,29 @@ static void on_ready(evutil_socket_t fd, short what, void *context)
 /* Callers may still look at it: its memory goes at the end of the turn. */
 static void bury(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	connection->is_closed = true;
-	connection->next_gone = transport->gone;
-	transport->gone = connection;
-	if (!transport->is_turn_end)
-		event_active(transport->turn_end, EV_TIMEOUT, 0);
+	connection->next_gone = net->gone;
+	net->gone = connection;
+	if (!net->is_turn_end)
+		event_active(net->turn_end, EV_TIMEOUT, 0);
 }
 
-static void free_gone(struct pipit_transport *transport)
+static void free_gone(struct pipit_net *net)
 {
-	while (transport->gone) {
-		struct pipit_connection *connection = transport->gone;
-		transport->gone = connection->next_gone;
+	while (net->gone) {
+		struct pipit_connection *connection = net->gone;
+		net->gone = connection->next_gone;
 		pipit_connection_free(connection);
 	}
 }
 
 void pipit_connection_lose_request(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
-	bool is_complete = pipit_streaming_lose(connection);
-	if (connection->request && transport->hooks)
-		transport->hooks->finished(transport->context, connection, is_complete);
+	struct pipit_net *net = connection->net;
+	bool is_complete = pipit_open_reply_lose(connection);
+	if (connection->request && net->hooks)
+		net->hooks->finished(net->context, connection, is_complete);
 	connection->request = NULL;
 }
 
@@ -625,7 +625,7 @@ static void say_goodbye(struct pipit_connection *connection)
 /* Whoever writes to a reply that is left open has more. */
 static bool is_stream_waiting(const struct pipit_connection *connection)
 {
-	return connection->streaming && connection->streaming->is_waiting;
+	return connection->open_reply && connection->open_reply->is_waiting;
 }
 
 /* Push out what can be pushed out. True when nothing is left. */
@@ -638,7 +638,7 @@ static bool write_out(struct pipit_connection *connection)
 	} else if (!pipit_output_is_stuck(connection) && connection->deferred && connection->is_evhttp) {
 		pipit_connection_conclude(connection);
 	} else if (!pipit_output_is_stuck(connection) && is_stream_waiting(connection)) {
-		connection->streaming->hooks->write(connection->streaming);
+		connection->open_reply->hooks->write(connection->open_reply);
 		pipit_connection_conclude(connection);
 	}
 	return !pipit_output_is_stuck(connection) && !pipit_output_has_file(connection) &&
@@ -648,7 +648,7 @@ static bool write_out(struct pipit_connection *connection)
 /* evhttp has let go of a client's own connection, so that it cannot serve another request. */
 static bool has_lost_evhttp(const struct pipit_connection *connection)
 {
-	return connection->transport->evhttp.mode >= PIPIT_EVHTTP_OWN && !connection->link && !connection->closing;
+	return connection->net->evhttp.mode >= PIPIT_EVHTTP_OWN && !connection->link && !connection->closing;
 }
 
 /* What it has buffered counts. An evhttp callback writes without asking, and its client pays when there is no room. */
@@ -656,7 +656,7 @@ static void settle_budget(struct pipit_connection *connection)
 {
 	if (pipit_budget_settle(connection, pipit_evhttp_waiting_memory(connection)))
 		return;
-	pipit_counters_reject(connection->transport->counters, PIPIT_REFUSAL_MEMORY_LIMIT);
+	pipit_counters_reject(connection->net->counters, PIPIT_REFUSAL_MEMORY_LIMIT);
 	pipit_connection_drop(connection);
 }
 
@@ -679,14 +679,14 @@ void pipit_connection_settle(struct pipit_connection *connection)
 		say_goodbye(connection);
 	} else if (connection->deferred) {
 		/* Watching for EV_CLOSED alone would spin: libevent reports a reset as readable and writable. timeouts.c looks. */
-		enter(connection, connection->streaming ? PHASE_STREAMING : PHASE_HANDLING);
+		enter(connection, connection->open_reply ? PHASE_STREAMING : PHASE_HANDLING);
 		watch(connection, 0);
 	} else {
 		bool is_partial = connection->checked > 0;
 		if (connection->pending && !is_partial)
 			pipit_connection_wake(connection);
 		if (is_partial && connection->phase != PHASE_HEAD)
-			connection->started_ns = connection->transport->now_ns;
+			connection->started_ns = connection->net->now_ns;
 		enter(connection, connection->collecting ? PHASE_BODY : is_partial ? PHASE_HEAD : PHASE_IDLE);
 		watch(connection, connection->pending && !is_partial ? 0 : EV_READ);
 		if (connection->broken)
@@ -705,7 +705,7 @@ bool pipit_connection_is_quiet(const struct pipit_connection *connection)
 /* The request is often there already: then the socket need not be watched, and when it is the last one, never is. */
 static void let_in(struct pipit_connection *connection)
 {
-	if (!pipit_doors_adopt(connection))
+	if (!pipit_acceptor_adopt(connection))
 		return;
 	if (may_read(connection))
 		on_readable(connection);
@@ -716,22 +716,22 @@ static void let_in(struct pipit_connection *connection)
 static void on_turn_end(evutil_socket_t fd, short what, void *context)
 {
 	const struct timeval at_once = { 0, 0 };
-	struct pipit_transport *transport = context;
+	struct pipit_net *net = context;
 	struct pipit_connection *last = NULL;
 	(void)fd, (void)what;
 
-	pipit_transport_read_clock(transport);
+	pipit_net_read_clock(net);
 	/* What wakes up meanwhile waits for the next turn; made active here it would run before sockets are looked at. */
-	transport->is_turn_end = true;
-	for (struct pipit_connection *at = transport->waiting; at; at = at->next_waiting)
+	net->is_turn_end = true;
+	for (struct pipit_connection *at = net->waiting; at; at = at->next_waiting)
 		last = at;
-	while (transport->waiting) {
-		struct pipit_connection *connection = transport->waiting;
+	while (net->waiting) {
+		struct pipit_connection *connection = net->waiting;
 		bool is_last = connection == last;
 
-		transport->waiting = connection->next_waiting;
-		if (!transport->waiting)
-			transport->waiting_tail = &transport->waiting;
+		net->waiting = connection->next_waiting;
+		if (!net->waiting)
+			net->waiting_tail = &net->waiting;
 		connection->is_waiting = false;
 		if (connection->fd < 0)
 			let_in(connection);
@@ -744,30 +744,30 @@ static void on_turn_end(evutil_socket_t fd, short what, void *context)
 		if (is_last)
 			break;
 	}
-	transport->is_turn_end = false;
-	free_gone(transport);
+	net->is_turn_end = false;
+	free_gone(net);
 	/* Without a timer, active is better than never. */
-	if (transport->waiting && event_add(transport->turn_end, &at_once) != 0)
-		event_active(transport->turn_end, EV_TIMEOUT, 0);
+	if (net->waiting && event_add(net->turn_end, &at_once) != 0)
+		event_active(net->turn_end, EV_TIMEOUT, 0);
 }
 
 /* --- the whole ----------------------------------------------------------------------------------------------------- */
 
-void pipit_transport_drain(struct pipit_transport *transport)
+void pipit_http1_drain(struct pipit_net *net)
 {
-	if (transport->draining)
+	if (net->draining)
 		return;
-	pipit_transport_read_clock(transport);
-	transport->draining = true;
-	transport->drain_ms = transport->now_ms;
-	pipit_streaming_drain(transport);
+	pipit_net_read_clock(net);
+	net->draining = true;
+	net->drain_ms = net->now_ms;
+	pipit_open_reply_drain(net);
 }
 
-size_t pipit_transport_close_all(struct pipit_transport *transport)
+size_t pipit_http1_close_all(struct pipit_net *net)
 {
 	size_t in_flight = 0;
-	for (struct pipit_connection *at = transport->all; at; at = at->next) {
-		if (!pipit_connection_is_gone(at) && !at->streaming && (at->request || at->phase == PHASE_WRITING))
+	for (struct pipit_connection *at = net->all; at; at = at->next) {
+		if (!pipit_connection_is_gone(at) && !at->open_reply && (at->request || at->phase == PHASE_WRITING))
 			in_flight++;
 		pipit_connection_drop(at);
 		/* One that evhttp let go in this turn is freed later than what it counts in. */
@@ -777,15 +777,15 @@ size_t pipit_transport_close_all(struct pipit_transport *transport)
 	return in_flight;
 }
 
-bool pipit_transport_is_empty(const struct pipit_transport *transport)
+bool pipit_http1_is_empty(const struct pipit_net *net)
 {
-	return transport->adopted == 0 && !transport->waiting;
+	return net->adopted == 0 && !net->waiting;
 }
 
-static void close_spare(struct pipit_transport *transport)
+static void close_spare(struct pipit_net *net)
 {
-	struct pipit_connection *spare = transport->spare;
-	transport->spare = NULL;
+	struct pipit_connection *spare = net->spare;
+	net->spare = NULL;
 	if (!spare)
 		return;
 	if (spare->link)
@@ -794,10 +794,10 @@ static void close_spare(struct pipit_transport *transport)
 }
 
 /* Accepted in this turn, and not taken up yet: on no other list. */
-static void free_newcomers(struct pipit_transport *transport)
+static void free_newcomers(struct pipit_net *net)
 {
 	struct pipit_connection *next;
-	for (struct pipit_connection *at = transport->waiting; at; at = next) {
+	for (struct pipit_connection *at = net->waiting; at; at = next) {
 		next = at->next_waiting;
 		if (at->fd >= 0)
 			continue;
@@ -808,67 +808,66 @@ static void free_newcomers(struct pipit_transport *transport)
 }
 
 /* What it holds. Connections that libevent has not freed yet outlive it. */
-static void release(struct pipit_transport *transport)
+static void release(struct pipit_net *net)
 {
-	transport->hooks = NULL;
-	pipit_doors_remove(transport);
-	close_spare(transport);
-	free_newcomers(transport);
-	free_gone(transport);
-	pipit_evhttp_close(transport);
-	if (transport->replies)
-		evbuffer_free(transport->replies);
-	if (transport->turn_end)
-		event_free(transport->turn_end);
-	free(transport->in);
-	free(transport->batch);
-	transport->turn_end = NULL;
-	transport->in = transport->batch = NULL;
-	pipit_transport_release(transport);
+	net->hooks = NULL;
+	pipit_acceptor_remove(net);
+	close_spare(net);
+	free_newcomers(net);
+	free_gone(net);
+	pipit_evhttp_close(net);
+	if (net->replies)
+		evbuffer_free(net->replies);
+	if (net->turn_end)
+		event_free(net->turn_end);
+	free(net->in);
+	free(net->batch);
+	net->turn_end = NULL;
+	net->in = net->batch = NULL;
+	pipit_net_release(net);
 }
 
-static bool set_up(struct pipit_transport *transport)
+static bool set_up(struct pipit_net *net)
 {
-	transport->in = malloc(PIPIT_INPUT_SIZE + 1);
-	transport->batch = malloc(transport->config->max_output_bytes);
-	transport->turn_end = event_new(transport->base, -1, 0, on_turn_end, transport);
-	return transport->in && transport->batch && transport->turn_end && pipit_evhttp_open(transport) == 0 &&
-	       pipit_doors_are_ready(transport);
+	net->in = malloc(PIPIT_INPUT_SIZE + 1);
+	net->batch = malloc(net->config->max_output_bytes);
+	net->turn_end = event_new(net->base, -1, 0, on_turn_end, net);
+	return net->in && net->batch && net->turn_end && pipit_evhttp_open(net) == 0 && pipit_acceptor_are_ready(net);
 }
 
-struct pipit_transport *pipit_transport_new(struct event_base *base, const struct pipit_config *config,
+struct pipit_net *pipit_http1_new(struct event_base *base, const struct pipit_config *config,
     struct pipit_counters *counters, struct pipit_limits *limits, const struct pipit_handler_table *hooks,
     void *context, enum pipit_evhttp_mode mode, struct evhttp *http)
 {
-	struct pipit_transport *transport = calloc(1, sizeof *transport);
-	if (!transport)
+	struct pipit_net *net = calloc(1, sizeof *net);
+	if (!net)
 		return NULL;
-	transport->base = base;
-	transport->config = config;
-	transport->counters = counters;
-	transport->limits = limits;
-	transport->hooks = hooks;
-	transport->context = context;
-	transport->guard_limits.max_head_bytes = (uint32_t)config->max_head_bytes;
-	transport->guard_limits.max_target_bytes = (uint32_t)config->max_target_bytes;
-	transport->guard_limits.max_field_bytes = (uint32_t)config->max_field_bytes;
-	transport->guard_limits.max_fields = (uint32_t)config->max_fields;
-	transport->waiting_tail = &transport->waiting;
-	transport->count = 1;
-	transport->evhttp.mode = mode;
-	transport->evhttp.http = http;
-	if (!set_up(transport)) {
-		release(transport);
+	net->base = base;
+	net->config = config;
+	net->counters = counters;
+	net->limits = limits;
+	net->hooks = hooks;
+	net->context = context;
+	net->guard_limits.max_head_bytes = (uint32_t)config->max_head_bytes;
+	net->guard_limits.max_target_bytes = (uint32_t)config->max_target_bytes;
+	net->guard_limits.max_field_bytes = (uint32_t)config->max_field_bytes;
+	net->guard_limits.max_fields = (uint32_t)config->max_fields;
+	net->waiting_tail = &net->waiting;
+	net->count = 1;
+	net->evhttp.mode = mode;
+	net->evhttp.http = http;
+	if (!set_up(net)) {
+		release(net);
 		return NULL;
 	}
-	pipit_transport_read_clock(transport);
-	return transport;
+	pipit_net_read_clock(net);
+	return net;
 }
 
-void pipit_transport_free(struct pipit_transport *transport)
+void pipit_http1_free(struct pipit_net *net)
 {
-	if (!transport)
+	if (!net)
 		return;
-	pipit_transport_close_all(transport);
-	release(transport);
+	pipit_http1_close_all(net);
+	release(net);
 }

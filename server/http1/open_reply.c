@@ -6,14 +6,14 @@
 #include "net/connection.h"
 #include "net/output.h"
 
-void pipit_streaming_open(struct pipit_streaming *streaming, struct pipit_connection *connection, int status,
+void pipit_open_reply_open(struct pipit_open_reply *open_reply, struct pipit_connection *connection, int status,
     struct pipit_slice head, struct pipit_slice content)
 {
 	struct iovec pieces[2] = { { (void *)head.data, head.length }, { (void *)content.data, content.length } };
 
-	streaming->connection = connection;
-	streaming->is_waiting = false;
-	connection->streaming = streaming;
+	open_reply->connection = connection;
+	open_reply->is_waiting = false;
+	connection->open_reply = open_reply;
 	connection->status = status;
 	/* Its end is the end of the connection (RFC 9112 §6.3). */
 	if (connection->minor == 0)
@@ -21,59 +21,59 @@ void pipit_streaming_open(struct pipit_streaming *streaming, struct pipit_connec
 	pipit_output_write(connection, pieces, 2);
 }
 
-size_t pipit_streaming_write(struct pipit_streaming *streaming, struct pipit_slice bytes)
+size_t pipit_open_reply_write(struct pipit_open_reply *open_reply, struct pipit_slice bytes)
 {
-	size_t taken = pipit_output_offer(streaming->connection, bytes);
-	streaming->is_waiting = taken < bytes.length;
+	size_t taken = pipit_output_offer(open_reply->connection, bytes);
+	open_reply->is_waiting = taken < bytes.length;
 	return taken;
 }
 
-static void part(struct pipit_streaming *streaming)
+static void part(struct pipit_open_reply *open_reply)
 {
-	streaming->connection->content_bytes = streaming->content_bytes;
-	streaming->connection->streaming = NULL;
-	streaming->connection = NULL;
+	open_reply->connection->content_bytes = open_reply->content_bytes;
+	open_reply->connection->open_reply = NULL;
+	open_reply->connection = NULL;
 }
 
-void pipit_streaming_end(struct pipit_streaming *streaming)
+void pipit_open_reply_end(struct pipit_open_reply *open_reply)
 {
 	static char last_chunk[] = "0\r\n\r\n";
-	struct pipit_connection *connection = streaming->connection;
+	struct pipit_connection *connection = open_reply->connection;
 	struct iovec piece = { last_chunk, sizeof last_chunk - 1 };
 
-	part(streaming);
+	part(open_reply);
 	connection->answered = true;
 	if (connection->minor > 0)
 		pipit_output_write(connection, &piece, 1);
 }
 
-void pipit_streaming_settle(struct pipit_connection *connection)
+void pipit_open_reply_settle(struct pipit_connection *connection)
 {
 	/* The handler is running: the connection settles when it has returned. */
-	if (connection->transport->current == connection)
+	if (connection->net->current == connection)
 		return;
-	pipit_transport_read_clock(connection->transport);
+	pipit_net_read_clock(connection->net);
 	pipit_connection_conclude(connection);
 	pipit_connection_settle(connection);
 }
 
-void pipit_streaming_close(struct pipit_streaming *streaming)
+void pipit_open_reply_close(struct pipit_open_reply *open_reply)
 {
-	pipit_connection_drop(streaming->connection);
+	pipit_connection_drop(open_reply->connection);
 }
 
-void pipit_streaming_drop(struct pipit_streaming *streaming)
+void pipit_open_reply_drop(struct pipit_open_reply *open_reply)
 {
-	pipit_counters_add(streaming->connection->transport->counters, PIPIT_COUNT_STREAMS_DROPPED, 1);
-	pipit_streaming_close(streaming);
+	pipit_counters_add(open_reply->connection->net->counters, PIPIT_COUNT_STREAMS_DROPPED, 1);
+	pipit_open_reply_close(open_reply);
 }
 
-void pipit_streaming_count_refusal(struct pipit_connection *connection)
+void pipit_open_reply_count_refusal(struct pipit_connection *connection)
 {
-	pipit_counters_reject(connection->transport->counters, PIPIT_REFUSAL_TOO_MANY_STREAMS);
+	pipit_counters_reject(connection->net->counters, PIPIT_REFUSAL_TOO_MANY_STREAMS);
 }
 
-bool pipit_streaming_reserve(struct pipit_connection *connection, size_t bytes)
+bool pipit_open_reply_reserve(struct pipit_connection *connection, size_t bytes)
 {
 	if (!pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, bytes))
 		return false;
@@ -82,29 +82,29 @@ bool pipit_streaming_reserve(struct pipit_connection *connection, size_t bytes)
 	return true;
 }
 
-bool pipit_streaming_is_draining(const struct pipit_connection *connection)
+bool pipit_open_reply_is_draining(const struct pipit_connection *connection)
 {
-	return connection->transport->draining;
+	return connection->net->draining;
 }
 
-bool pipit_streaming_lose(struct pipit_connection *connection)
+bool pipit_open_reply_lose(struct pipit_connection *connection)
 {
-	struct pipit_streaming *streaming = connection->streaming;
+	struct pipit_open_reply *open_reply = connection->open_reply;
 	bool is_complete;
-	if (!streaming)
+	if (!open_reply)
 		return false;
-	is_complete = !streaming->is_finite;
-	part(streaming);
-	streaming->hooks->lost(streaming);
+	is_complete = !open_reply->is_finite;
+	part(open_reply);
+	open_reply->hooks->lost(open_reply);
 	return is_complete;
 }
 
-void pipit_streaming_drain(struct pipit_transport *transport)
+void pipit_open_reply_drain(struct pipit_net *net)
 {
 	struct pipit_connection *next;
-	for (struct pipit_connection *at = transport->all; at; at = next) {
+	for (struct pipit_connection *at = net->all; at; at = next) {
 		next = at->next;
-		if (at->streaming)
-			at->streaming->hooks->drain(at->streaming);
+		if (at->open_reply)
+			at->open_reply->hooks->drain(at->open_reply);
 	}
 }

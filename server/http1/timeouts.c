@@ -28,9 +28,9 @@ static bool has_passed(uint64_t now_ms, uint64_t since_ms, uint64_t limit_ms)
 	return limit_ms && now_ms >= since_ms + limit_ms;
 }
 
-bool pipit_deadlines_is_too_slow(const struct pipit_connection *connection, uint64_t now_ms, uint64_t grace_ms)
+bool pipit_timeouts_is_too_slow(const struct pipit_connection *connection, uint64_t now_ms, uint64_t grace_ms)
 {
-	uint64_t rate = connection->transport->config->min_rate_bytes, elapsed_ms = now_ms - connection->window_ms;
+	uint64_t rate = connection->net->config->min_rate_bytes, elapsed_ms = now_ms - connection->window_ms;
 	/* What began after the sweep looked at the clock. */
 	if (now_ms <= connection->window_ms)
 		return false;
@@ -41,11 +41,11 @@ bool pipit_deadlines_is_too_slow(const struct pipit_connection *connection, uint
  * time, each time with a grace. */
 static bool keeps_its_rate(struct pipit_connection *connection, uint64_t now_ms)
 {
-	uint64_t grace_ms = connection->transport->config->rate_grace_ms;
+	uint64_t grace_ms = connection->net->config->rate_grace_ms;
 
 	if (grace_ms < WINDOW_GRACE_MIN_MS && connection->window_ms != connection->phase_ms)
 		grace_ms = WINDOW_GRACE_MIN_MS;
-	if (pipit_deadlines_is_too_slow(connection, now_ms, grace_ms))
+	if (pipit_timeouts_is_too_slow(connection, now_ms, grace_ms))
 		return false;
 	if (has_passed(now_ms, connection->window_ms, grace_ms + WINDOW_MS)) {
 		connection->window_ms = now_ms;
@@ -57,7 +57,7 @@ static bool keeps_its_rate(struct pipit_connection *connection, uint64_t now_ms)
 static void time_out(struct pipit_connection *connection, enum pipit_counters_phase phase, enum pipit_refusal reason)
 {
 	struct pipit_slice line = { "", 0 };
-	pipit_counters_timeout(connection->transport->counters, phase);
+	pipit_counters_timeout(connection->net->counters, phase);
 	if (reason == PIPIT_REFUSAL_NONE) {
 		pipit_connection_drop(connection);
 		return;
@@ -75,13 +75,12 @@ static void time_out(struct pipit_connection *connection, enum pipit_counters_ph
 /* Between requests: the idle limit, or while draining a moment of silence. */
 static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
 {
-	const struct pipit_transport *transport = connection->transport;
-	uint64_t quiet_since = connection->moved_ms > transport->drain_ms ? connection->moved_ms : transport->drain_ms;
+	const struct pipit_net *net = connection->net;
+	uint64_t quiet_since = connection->moved_ms > net->drain_ms ? connection->moved_ms : net->drain_ms;
 
-	if (transport->draining && has_passed(now_ms, quiet_since, DRAIN_QUIET_MS) &&
-	    pipit_connection_is_quiet(connection))
+	if (net->draining && has_passed(now_ms, quiet_since, DRAIN_QUIET_MS) && pipit_connection_is_quiet(connection))
 		pipit_connection_drop(connection);
-	else if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, transport->config->idle_timeout_ms))) {
+	else if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, net->config->idle_timeout_ms))) {
 		if (pipit_connection_is_quiet(connection))
 			time_out(connection, PIPIT_PHASE_IDLE, PIPIT_REFUSAL_NONE);
 		else
@@ -93,20 +92,20 @@ static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
  * a byte? */
 static void sweep_handling(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	/* Not recv(): unread pipelined requests would hide the end behind them. */
 	struct pollfd look = { .fd = connection->fd, .events = POLLRDHUP };
 
 	poll(&look, 1, 0);
 	/* While a reply is open, EOF ends it: evhttp tells a callback so, too. */
 	if (look.revents & (POLLERR | POLLHUP | POLLNVAL) ||
-	    ((connection->streaming || pipit_evhttp_is_open(connection)) && look.revents & POLLRDHUP)) {
+	    ((connection->open_reply || pipit_evhttp_is_open(connection)) && look.revents & POLLRDHUP)) {
 		pipit_connection_drop(connection);
 		return;
 	}
 	if (look.revents & POLLRDHUP && !connection->was_abandoned) {
 		connection->was_abandoned = true;
-		transport->hooks->abandoned(transport->context, connection);
+		net->hooks->abandoned(net->context, connection);
 	}
 	if (connection->is_evhttp)
 		pipit_connection_settle(connection);
@@ -114,7 +113,7 @@ static void sweep_handling(struct pipit_connection *connection)
 
 static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 {
-	const struct pipit_config *config = connection->transport->config;
+	const struct pipit_config *config = connection->net->config;
 
 	/* Its event could not be added: nothing else would ever look at it again. */
 	if (connection->broken) {
@@ -152,12 +151,12 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 	}
 }
 
-void pipit_deadlines_enforce(struct pipit_transport *transport, uint64_t now_ms)
+void pipit_timeouts_enforce(struct pipit_net *net, uint64_t now_ms)
 {
 	struct pipit_connection *next;
-	pipit_transport_read_clock(transport);
+	pipit_net_read_clock(net);
 	/* Dropped connections stay on the list until they are freed, at the end of this turn or later. */
-	for (struct pipit_connection *at = transport->all; at; at = next) {
+	for (struct pipit_connection *at = net->all; at; at = next) {
 		next = at->next;
 		if (!pipit_connection_is_gone(at))
 			sweep_one(at, now_ms);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The struct that the files of the transport share (connection to transport on the ladder): a connection and its worker's
- * transport. Private to these; everybody else uses http1.h.
+ * The struct that the files of the connection layer share (connection to net on the ladder): a connection and its worker's
+ * net. Private to these; everybody else uses http1.h.
  */
 #ifndef PIPIT_CONNECTION_H
 #define PIPIT_CONNECTION_H
@@ -40,11 +40,11 @@ struct evkeyval;
 struct pipit_evhttp_link;
 
 struct pipit_connection {
-	struct pipit_transport *transport;
+	struct pipit_net *net;
 	struct pipit_evhttp_link *link;           /* its own, or borrowed for the current request; NULL: none */
-	struct pipit_connection *next, *previous; /* all adopted connections of the transport */
-	struct pipit_connection *next_waiting;    /* on transport->waiting */
-	struct pipit_connection *next_gone;       /* on transport->gone */
+	struct pipit_connection *next, *previous; /* all adopted connections of the connection layer */
+	struct pipit_connection *next_waiting;    /* on net->waiting */
+	struct pipit_connection *next_gone;       /* on net->gone */
 	struct event io;                          /* for `interest`; assigned once fd >= 0 */
 	int fd;                                   /* -1 until adopted */
 	int accepted;                             /* the same, ours to close; -1: not yet, or the link's */
@@ -88,7 +88,7 @@ struct pipit_connection {
 	uint64_t file_offset, file_left;
 	struct pipit_parts *parts; /* owned: what of a reply in parts has not begun, see output.h; NULL when none */
 	struct evbuffer *rest;     /* of replies of evhttp callbacks, in front of `out`; NULL when none */
-	struct pipit_streaming *streaming; /* the reply is left open, see open_reply.h; NULL: it is not */
+	struct pipit_open_reply *open_reply; /* the reply is left open, see open_reply.h; NULL: it is not */
 
 	uint8_t minor; /* of the current request's version */
 	bool is_head;
@@ -102,7 +102,7 @@ struct pipit_connection {
 	bool closing;         /* no further request is read */
 	bool lingers;         /* bytes of the client may still be under way when we close */
 	bool broken;          /* the socket failed */
-	bool is_waiting;      /* on transport->waiting */
+	bool is_waiting;      /* on net->waiting */
 	bool is_counted;      /* among the open connections */
 	bool is_let_in;       /* counted for its client's address */
 	bool is_closed;       /* its memory lives only until the end of this loop turn */
@@ -134,13 +134,13 @@ struct pipit_candidate {
 };
 
 /* A listening socket, see acceptor.c. */
-struct pipit_door {
+struct pipit_acceptor_socket {
 	/* Where evhttp accepts, which owns both; NULL: we do. */
 	struct evconnlistener *listener;
 	struct evhttp_bound_socket *bound;
 	ino_t inode; /* of the socket: addresses and descriptors are used again */
 	/* Where we do. */
-	struct pipit_transport *transport;
+	struct pipit_net *net;
 	void (*on_error)(struct evconnlistener *listener, void *context); /* see acceptor.h */
 	int fd;
 	struct event event;
@@ -148,7 +148,7 @@ struct pipit_door {
 	unsigned busy_turns; /* in a row, in which as many connections were waiting as might be accepted */
 };
 
-/* evhttp behind the transport: see evhttp_link.c for how its connections come about, evhttp_lane.c for its requests. */
+/* evhttp behind the connection layer: see evhttp_link.c for how its connections come about, evhttp_lane.c for its requests. */
 struct pipit_evhttp_lane {
 	enum pipit_evhttp_mode mode;
 	struct evhttp *http;            /* NULL: mode is NONE, or the program has freed its own */
@@ -170,7 +170,7 @@ struct pipit_evhttp_lane {
 	time_t date_field_second;
 };
 
-struct pipit_transport {
+struct pipit_net {
 	struct event_base *base;
 	struct pipit_evhttp_lane evhttp;
 	const struct pipit_config *config;
@@ -188,7 +188,7 @@ struct pipit_transport {
 	size_t adopted;                      /* on `all` and not yet freed */
 	struct pipit_connection *gone;       /* closed: freed at the end of this turn */
 	struct pipit_connection *spare;      /* for the next who is accepted; accepting pauses while there is none */
-	struct pipit_door doors[PIPIT_LISTEN_MAX];
+	struct pipit_acceptor_socket doors[PIPIT_LISTEN_MAX];
 	size_t door_count;
 	bool doors_are_closed;            /* for a while: memory or descriptors are short */
 	struct pipit_connection *current; /* whose input is being served */
@@ -218,19 +218,19 @@ static inline bool pipit_connection_is_gone(const struct pipit_connection *conne
 	return connection->is_closed;
 }
 
-/* Something that pointed to it has gone. The last one takes with it a transport whose owner has freed it. */
-static inline void pipit_transport_release(struct pipit_transport *transport)
+/* Something that pointed to it has gone. The last one takes with it a connection layer whose owner has freed it. */
+static inline void pipit_net_release(struct pipit_net *net)
 {
-	if (--transport->count == 0)
-		free(transport);
+	if (--net->count == 0)
+		free(net);
 }
 
 /* Whether another request may follow on it, as far as is known now. */
 static inline bool pipit_connection_may_stay(const struct pipit_connection *connection)
 {
-	const struct pipit_transport *transport = connection->transport;
-	uint64_t limit = transport->config->max_requests_per_connection;
-	return connection->keep_alive && !connection->body_unread && !transport->draining &&
+	const struct pipit_net *net = connection->net;
+	uint64_t limit = net->config->max_requests_per_connection;
+	return connection->keep_alive && !connection->body_unread && !net->draining &&
 	       (!limit || connection->requests < limit);
 }
 
@@ -256,11 +256,11 @@ void pipit_connection_listen_again(struct pipit_connection *connection);
 bool pipit_connection_is_quiet(const struct pipit_connection *connection);
 
 /* Its memory, from the first moment to the last; NULL when there is none. Defined in acceptor.c. */
-struct pipit_connection *pipit_connection_new(struct pipit_transport *transport);
+struct pipit_connection *pipit_connection_new(struct pipit_net *net);
 void pipit_connection_free(struct pipit_connection *connection);
 
 /* For whoever has been accepted; never NULL, because it was made before. Defined in acceptor.c. */
-struct pipit_connection *pipit_connection_take_spare(struct pipit_transport *transport);
+struct pipit_connection *pipit_connection_take_spare(struct pipit_net *net);
 
 /* Input that is not used yet stays, or goes. Defined in pending.c. */
 void pipit_connection_keep_pending(struct pipit_connection *connection, const char *bytes, size_t length);
@@ -277,10 +277,10 @@ void pipit_connection_expect_little(struct pipit_connection *connection, const c
 struct pipit_slice pipit_connection_first_line(const char *bytes, size_t length);
 
 /* As in http1.h, for files above it. */
-const char *pipit_transport_date(struct pipit_transport *transport);
+const char *pipit_net_date(struct pipit_net *net);
 
 /* Bring now_ns and now_ms up to date. */
-void pipit_transport_read_clock(struct pipit_transport *transport);
+void pipit_net_read_clock(struct pipit_net *net);
 
 /* It is no longer open: count it out, once. Defined in eviction.c. */
 void pipit_connection_check_out(struct pipit_connection *connection);

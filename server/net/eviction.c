@@ -24,7 +24,7 @@ static uint64_t since_ms(const struct pipit_connection *connection)
 
 static enum rank rank_of(const struct pipit_connection *connection)
 {
-	uint64_t now_ms = connection->transport->now_ms;
+	uint64_t now_ms = connection->net->now_ms;
 	bool is_late = now_ms - since_ms(connection) > CROWDED_GRACE_MS;
 
 	switch (connection->phase) {
@@ -36,7 +36,7 @@ static enum rank rank_of(const struct pipit_connection *connection)
 		return is_late ? LATE : ARRIVING;
 	case PHASE_BODY:
 	case PHASE_WRITING:
-		return pipit_deadlines_is_too_slow(connection, now_ms, CROWDED_GRACE_MS) ? SLOW : INDISPENSABLE;
+		return pipit_timeouts_is_too_slow(connection, now_ms, CROWDED_GRACE_MS) ? SLOW : INDISPENSABLE;
 	default:
 		return INDISPENSABLE;
 	}
@@ -54,11 +54,11 @@ static bool is_indispensable(uint64_t key)
 }
 
 /* Into its place among the candidates, which are in ascending order; the last one falls out when there are too many. */
-static void consider(struct pipit_transport *transport, struct pipit_connection *connection)
+static void consider(struct pipit_net *net, struct pipit_connection *connection)
 {
-	struct pipit_candidate *candidates = transport->candidates;
+	struct pipit_candidate *candidates = net->candidates;
 	struct pipit_candidate found = { connection, key_of(connection) };
-	size_t place = transport->candidate_count;
+	size_t place = net->candidate_count;
 
 	if (is_indispensable(found.key))
 		return;
@@ -67,17 +67,17 @@ static void consider(struct pipit_transport *transport, struct pipit_connection 
 	for (; place > 0 && candidates[place - 1].key > found.key; place--)
 		candidates[place] = candidates[place - 1];
 	candidates[place] = found;
-	if (transport->candidate_count < PIPIT_CANDIDATES_MAX)
-		transport->candidate_count++;
+	if (net->candidate_count < PIPIT_CANDIDATES_MAX)
+		net->candidate_count++;
 }
 
-static void find_candidates(struct pipit_transport *transport, bool is_last_resort)
+static void find_candidates(struct pipit_net *net, bool is_last_resort)
 {
-	transport->candidate_at = transport->candidate_count = 0;
-	transport->is_last_resort = is_last_resort;
-	for (struct pipit_connection *at = transport->all; at; at = at->next) {
+	net->candidate_at = net->candidate_count = 0;
+	net->is_last_resort = is_last_resort;
+	for (struct pipit_connection *at = net->all; at; at = at->next) {
 		if (!pipit_connection_is_gone(at))
-			consider(transport, at);
+			consider(net, at);
 	}
 }
 
@@ -98,56 +98,56 @@ static bool can_still_be_spared(const struct pipit_candidate *candidate, bool is
 
 /* The first of the candidates that were found who can still be spared, and has no worse a rank, leaves. Returns the rank;
  * INDISPENSABLE when there is none. */
-static enum rank evict_candidate(struct pipit_transport *transport, enum rank worst)
+static enum rank evict_candidate(struct pipit_net *net, enum rank worst)
 {
-	for (; transport->candidate_at < transport->candidate_count; transport->candidate_at++) {
-		struct pipit_candidate *candidate = &transport->candidates[transport->candidate_at];
+	for (; net->candidate_at < net->candidate_count; net->candidate_at++) {
+		struct pipit_candidate *candidate = &net->candidates[net->candidate_at];
 		if (candidate->key >> 60 > worst)
 			return INDISPENSABLE;
-		if (!can_still_be_spared(candidate, transport->is_last_resort))
+		if (!can_still_be_spared(candidate, net->is_last_resort))
 			continue;
 		pipit_connection_drop(candidate->connection);
-		pipit_counters_add(transport->counters, PIPIT_COUNT_EVICTED, 1);
-		transport->candidate_at++;
+		pipit_counters_add(net->counters, PIPIT_COUNT_EVICTED, 1);
+		net->candidate_at++;
 		return candidate->key >> 60;
 	}
 	return INDISPENSABLE;
 }
 
-static enum rank evict(struct pipit_transport *transport, enum rank worst)
+static enum rank evict(struct pipit_net *net, enum rank worst)
 {
-	uint64_t *barren_until_ms = &transport->barren_until_ms[worst == ANSWERED];
-	enum rank rank = evict_candidate(transport, worst);
+	uint64_t *barren_until_ms = &net->barren_until_ms[worst == ANSWERED];
+	enum rank rank = evict_candidate(net, worst);
 
 	/* A crowd that nobody makes room for must not cost a look each. */
-	if (rank != INDISPENSABLE || transport->now_ms < *barren_until_ms)
+	if (rank != INDISPENSABLE || net->now_ms < *barren_until_ms)
 		return rank;
-	find_candidates(transport, false);
-	rank = evict_candidate(transport, worst);
-	if (rank == INDISPENSABLE && worst >= ARRIVING && transport->candidate_count > 0) {
-		find_candidates(transport, true);
-		rank = evict_candidate(transport, worst);
+	find_candidates(net, false);
+	rank = evict_candidate(net, worst);
+	if (rank == INDISPENSABLE && worst >= ARRIVING && net->candidate_count > 0) {
+		find_candidates(net, true);
+		rank = evict_candidate(net, worst);
 	}
 	if (rank == INDISPENSABLE)
-		*barren_until_ms = transport->now_ms + BARREN_MS;
+		*barren_until_ms = net->now_ms + BARREN_MS;
 	return rank;
 }
 
-bool pipit_eviction_evict(struct pipit_transport *transport)
+bool pipit_eviction_evict(struct pipit_net *net)
 {
-	return evict(transport, ARRIVING) != INDISPENSABLE;
+	return evict(net, ARRIVING) != INDISPENSABLE;
 }
 
-void pipit_eviction_evict_lingering(struct pipit_transport *transport)
+void pipit_eviction_evict_lingering(struct pipit_net *net)
 {
-	evict(transport, ANSWERED);
+	evict(net, ANSWERED);
 }
 
 bool pipit_eviction_free_bytes(struct pipit_connection *asking)
 {
-	struct pipit_transport *transport = asking->transport;
+	struct pipit_net *net = asking->net;
 	struct pipit_connection *oldest = NULL;
-	for (struct pipit_connection *at = transport->all; at; at = at->next) {
+	for (struct pipit_connection *at = net->all; at; at = at->next) {
 		if (at == asking || at->phase != PHASE_HEAD || pipit_connection_is_gone(at))
 			continue;
 		if (!oldest || at->phase_ms < oldest->phase_ms)
@@ -156,7 +156,7 @@ bool pipit_eviction_free_bytes(struct pipit_connection *asking)
 	if (!oldest)
 		return false;
 	pipit_connection_drop(oldest);
-	pipit_counters_add(transport->counters, PIPIT_COUNT_EVICTED, 1);
+	pipit_counters_add(net->counters, PIPIT_COUNT_EVICTED, 1);
 	return true;
 }
 
@@ -164,26 +164,26 @@ bool pipit_eviction_free_bytes(struct pipit_connection *asking)
 
 static void link_adopted(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
-	connection->previous = transport->last;
-	if (transport->last)
-		transport->last->next = connection;
+	struct pipit_net *net = connection->net;
+	connection->previous = net->last;
+	if (net->last)
+		net->last->next = connection;
 	else
-		transport->all = connection;
-	transport->last = connection;
-	transport->adopted++;
+		net->all = connection;
+	net->last = connection;
+	net->adopted++;
 }
 
-static bool has_lingering(const struct pipit_transport *transport)
+static bool has_lingering(const struct pipit_net *net)
 {
-	return pipit_counters_in_state(transport->counters, PIPIT_STATE_CLOSING) > 0;
+	return pipit_counters_in_state(net->counters, PIPIT_STATE_CLOSING) > 0;
 }
 
 /* One in, one out. Whoever was refused and only lingers has been let in above the limit, so he makes room for nobody. */
-static bool make_room_here(struct pipit_transport *transport, uint64_t excess)
+static bool make_room_here(struct pipit_net *net, uint64_t excess)
 {
 	for (;;) {
-		enum rank rank = evict(transport, ARRIVING);
+		enum rank rank = evict(net, ARRIVING);
 		if (rank == INDISPENSABLE)
 			return false;
 		if (rank != ANSWERED || excess-- == 0)
@@ -196,30 +196,28 @@ static bool make_room_here(struct pipit_transport *transport, uint64_t excess)
  * there. One that has many more to spare is asked first, or the newcomers of a worker with few connections would push out each
  * other.
  */
-static bool make_room(struct pipit_transport *transport, uint64_t excess)
+static bool make_room(struct pipit_net *net, uint64_t excess)
 {
-	const struct pipit_handler_table *hooks = transport->hooks;
+	const struct pipit_handler_table *hooks = net->hooks;
 	bool may_ask = excess < OVERBOOKED_MAX;
-	if (may_ask && !has_lingering(transport) &&
-	    hooks->make_room_elsewhere(transport->context, PIPIT_ROOM_LINGERING))
+	if (may_ask && !has_lingering(net) && hooks->make_room_elsewhere(net->context, PIPIT_ROOM_LINGERING))
 		return true;
-	return (may_ask && hooks->make_room_elsewhere(transport->context, PIPIT_ROOM_MANY)) ||
-	       make_room_here(transport, excess) ||
-	       (may_ask && hooks->make_room_elsewhere(transport->context, PIPIT_ROOM_ANY));
+	return (may_ask && hooks->make_room_elsewhere(net->context, PIPIT_ROOM_MANY)) || make_room_here(net, excess) ||
+	       (may_ask && hooks->make_room_elsewhere(net->context, PIPIT_ROOM_ANY));
 }
 
 /* Why it cannot stay; PIPIT_REFUSAL_NONE when it can. */
 static enum pipit_refusal judge(struct pipit_connection *connection, uint64_t others)
 {
-	struct pipit_transport *transport = connection->transport;
-	uint64_t limit = transport->config->max_connections;
+	struct pipit_net *net = connection->net;
+	uint64_t limit = net->config->max_connections;
 	bool is_full = limit && others >= limit;
 
 	/* Of its own many first: a client does not push out others with connections that it may not have. */
-	switch (pipit_limits_add_address(transport->limits, &connection->peer.any)) {
+	switch (pipit_limits_add_address(net->limits, &connection->peer.any)) {
 	case PIPIT_LIMITS_TOO_MANY:
 		/* To be told why, it may take the place of another that has been told. */
-		if (is_full && evict(transport, ANSWERED) == INDISPENSABLE)
+		if (is_full && evict(net, ANSWERED) == INDISPENSABLE)
 			connection->broken = true;
 		return PIPIT_REFUSAL_TOO_MANY_FROM_ADDRESS;
 	case PIPIT_LIMITS_NO_MEMORY:
@@ -227,34 +225,33 @@ static enum pipit_refusal judge(struct pipit_connection *connection, uint64_t ot
 	default:
 		connection->is_let_in = true;
 	}
-	return is_full && !make_room(transport, others - limit) ? PIPIT_REFUSAL_TOO_MANY_CONNECTIONS
-								: PIPIT_REFUSAL_NONE;
+	return is_full && !make_room(net, others - limit) ? PIPIT_REFUSAL_TOO_MANY_CONNECTIONS : PIPIT_REFUSAL_NONE;
 }
 
 void pipit_eviction_adopt(struct pipit_connection *connection, int fd)
 {
-	struct pipit_transport *transport = connection->transport;
-	enum pipit_refusal reason = judge(connection, pipit_limits_add_connection(transport->limits));
+	struct pipit_net *net = connection->net;
+	enum pipit_refusal reason = judge(connection, pipit_limits_add_connection(net->limits));
 
 	connection->fd = fd;
 	connection->is_counted = true;
 	link_adopted(connection);
-	connection->moved_ms = connection->phase_ms = transport->now_ms;
-	pipit_counters_add(transport->counters, PIPIT_COUNT_ACCEPTED, 1);
-	pipit_counters_move(transport->counters, PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
+	connection->moved_ms = connection->phase_ms = net->now_ms;
+	pipit_counters_add(net->counters, PIPIT_COUNT_ACCEPTED, 1);
+	pipit_counters_move(net->counters, PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
 	if (reason != PIPIT_REFUSAL_NONE)
 		pipit_connection_refuse(connection, reason, (struct pipit_slice){ "", 0 });
 }
 
 void pipit_connection_check_out(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	if (!connection->is_counted)
 		return;
 	connection->is_counted = false;
-	pipit_counters_move(transport->counters, pipit_phase_state(connection->phase), PIPIT_STATE_COUNT);
-	pipit_limits_remove_connection(transport->limits);
+	pipit_counters_move(net->counters, pipit_phase_state(connection->phase), PIPIT_STATE_COUNT);
+	pipit_limits_remove_connection(net->limits);
 	if (connection->is_let_in)
-		pipit_limits_remove_address(transport->limits, &connection->peer.any);
+		pipit_limits_remove_address(net->limits, &connection->peer.any);
 	pipit_budget_close(connection);
 }

@@ -19,10 +19,10 @@ void pipit_eviction_adopt(struct pipit_connection *connection, int fd);
  *    newcomer, and a newcomer that sends its head at once is served before its turn comes.
  * One whose bytes have arrived and are not read yet is not disturbed, unless there is nobody else and these are its first.
  */
-bool pipit_eviction_evict(struct pipit_transport *transport);
+bool pipit_eviction_evict(struct pipit_net *net);
 
 /* One that has been answered and only lingers, if there is one. */
-void pipit_eviction_evict_lingering(struct pipit_transport *transport);
+void pipit_eviction_evict_lingering(struct pipit_net *net);
 
 /* The oldest connection that has not sent a whole head leaves, for the bytes that it has buffered; never `asking`. False when
  * there is none. */

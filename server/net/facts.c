@@ -54,7 +54,7 @@ uint64_t pipit_connection_elapsed_ns(const struct pipit_connection *connection)
 
 bool pipit_connection_is_in_batch(const struct pipit_connection *connection)
 {
-	return connection->transport->current == connection;
+	return connection->net->current == connection;
 }
 
 uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection)
@@ -99,7 +99,7 @@ const char *pipit_connection_peer(const struct pipit_connection *connection, cha
 	return "-";
 }
 
-struct pipit_transport *pipit_connection_transport(const struct pipit_connection *connection)
+struct pipit_net *pipit_connection_net(const struct pipit_connection *connection)
 {
-	return connection->transport;
+	return connection->net;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the transport asks of the layer above it, which knows routes and handlers: every question of a request's life, in
+ * What the connection layer asks of the layer above it, which knows routes and handlers: every question of a request's life, in
  * order. dispatch.c answers them.
  */
 #ifndef PIPIT_HANDLER_TABLE_H
@@ -36,10 +36,10 @@ enum pipit_room {
 	PIPIT_ROOM_ANY
 };
 
-/* How the transport speaks to the layer that knows routes. `context` is what pipit_transport_new() was given. */
+/* How the connection layer speaks to the layer that knows routes. `context` is what pipit_http1_new() was given. */
 struct pipit_handler_table {
 	/*
-	 * A head has passed. It lies in the transport's memory until the hook `retain` moves it, or the reply is complete.
+	 * A head has passed. It lies in the connection layer's memory until the hook `retain` moves it, or the reply is complete.
 	 * *body_limit: content of more bytes is refused with 413; 0 is no limit.
 	 */
 	enum pipit_decision (*head)(void *context, struct pipit_connection *connection,
@@ -48,7 +48,7 @@ struct pipit_handler_table {
 	const struct pipit_guard_head *(*retain)(void *context, struct pipit_connection *connection);
 	/*
 	 * The content is complete: run the native handler. body is followed by a NUL. The handler may reply with
-	 * pipit_transport_reply() now or later; when it does not now, the hook must have copied what it still needs.
+	 * pipit_http1_reply() now or later; when it does not now, the hook must have copied what it still needs.
 	 */
 	void (*handle)(void *context, struct pipit_connection *connection, struct pipit_slice body);
 	/* evhttp has called back: run the route's evhttp callback, which replies to evhttp_request now or later. */
@@ -58,7 +58,7 @@ struct pipit_handler_table {
 	 * an evhttp callback's to the socket); otherwise the client was lost before.
 	 */
 	void (*finished)(void *context, struct pipit_connection *connection, bool complete);
-	/* The transport has refused; `line` is what arrived, at most its first line. A request that `head` made is over. */
+	/* The connection layer has refused; `line` is what arrived, at most its first line. A request that `head` made is over. */
 	void (*refused)(void *context, struct pipit_connection *connection, enum pipit_refusal reason,
 	    struct pipit_slice line, size_t content_bytes);
 	/* The client of a request that waits for its handler has closed its side. Called once per request. */

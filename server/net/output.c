@@ -17,9 +17,9 @@
 
 static void moved(struct pipit_connection *connection, size_t bytes)
 {
-	connection->moved_ms = connection->transport->now_ms;
+	connection->moved_ms = connection->net->now_ms;
 	connection->window_bytes += bytes;
-	pipit_counters_add(connection->transport->counters, PIPIT_COUNT_SENT, bytes);
+	pipit_counters_add(connection->net->counters, PIPIT_COUNT_SENT, bytes);
 }
 
 static bool would_block(int error)
@@ -50,7 +50,7 @@ static bool append_out(struct pipit_connection *connection, const char *bytes, s
 {
 	char *out;
 	if (!pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, length)) {
-		pipit_counters_reject(connection->transport->counters, PIPIT_REFUSAL_MEMORY_LIMIT);
+		pipit_counters_reject(connection->net->counters, PIPIT_REFUSAL_MEMORY_LIMIT);
 		return false;
 	}
 	out = realloc(connection->out, connection->out_length + length);
@@ -85,11 +85,11 @@ static void send_or_keep(struct pipit_connection *connection, struct iovec *piec
 
 static void flush_batch(struct pipit_connection *connection, bool more)
 {
-	struct pipit_transport *transport = connection->transport;
-	struct iovec batch = { transport->batch, transport->batch_length };
-	if (transport->batch_length == 0)
+	struct pipit_net *net = connection->net;
+	struct iovec batch = { net->batch, net->batch_length };
+	if (net->batch_length == 0)
 		return;
-	transport->batch_length = 0;
+	net->batch_length = 0;
 	send_or_keep(connection, &batch, 1, more ? MSG_MORE : 0);
 }
 
@@ -115,42 +115,41 @@ static size_t send_buffer(struct pipit_connection *connection, struct evbuffer *
 /* What the socket does not take of the replies becomes the connection's. */
 static void flush_replies(struct pipit_connection *connection)
 {
-	struct pipit_transport *transport = connection->transport;
-	struct evbuffer *replies = transport->replies;
+	struct pipit_net *net = connection->net;
+	struct evbuffer *replies = net->replies;
 
-	if (transport->current != connection || !pipit_output_has_replies(transport))
+	if (net->current != connection || !pipit_output_has_replies(net))
 		return;
 	send_buffer(connection, replies);
 	if (evbuffer_get_length(replies) == 0)
 		return;
 	connection->rest = replies;
-	transport->replies = NULL;
+	net->replies = NULL;
 }
 
-bool pipit_output_has_replies(const struct pipit_transport *transport)
+bool pipit_output_has_replies(const struct pipit_net *net)
 {
-	return transport->replies && evbuffer_get_length(transport->replies) > 0;
+	return net->replies && evbuffer_get_length(net->replies) > 0;
 }
 
 bool pipit_output_add_reply(struct pipit_connection *connection, struct evbuffer *reply)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 
 	/* One of the two is empty: what was written first leaves first. */
 	flush_batch(connection, true);
-	if (!transport->replies)
-		transport->replies = evbuffer_new();
-	if (!transport->replies || pipit_output_is_stuck(connection) ||
-	    evbuffer_add_buffer(transport->replies, reply) != 0)
+	if (!net->replies)
+		net->replies = evbuffer_new();
+	if (!net->replies || pipit_output_is_stuck(connection) || evbuffer_add_buffer(net->replies, reply) != 0)
 		return false;
-	if (evbuffer_get_length(transport->replies) > transport->config->max_output_bytes)
+	if (evbuffer_get_length(net->replies) > net->config->max_output_bytes)
 		flush_replies(connection);
 	return true;
 }
 
 size_t pipit_output_send_buffer(struct pipit_connection *connection, struct evbuffer *buffer)
 {
-	if (connection->transport->current == connection)
+	if (connection->net->current == connection)
 		pipit_output_flush(connection, true);
 	return pipit_output_is_stuck(connection) ? 0 : send_buffer(connection, buffer);
 }
@@ -161,49 +160,49 @@ void pipit_output_flush(struct pipit_connection *connection, bool more)
 	flush_batch(connection, more);
 }
 
-void pipit_output_discard(struct pipit_transport *transport)
+void pipit_output_discard(struct pipit_net *net)
 {
-	transport->batch_length = 0;
-	if (transport->replies)
-		evbuffer_drain(transport->replies, evbuffer_get_length(transport->replies));
+	net->batch_length = 0;
+	if (net->replies)
+		evbuffer_drain(net->replies, evbuffer_get_length(net->replies));
 }
 
 /* Left in the batch. */
 static size_t room(const struct pipit_connection *connection)
 {
-	const struct pipit_transport *transport = connection->transport;
-	return transport->current == connection ? transport->config->max_output_bytes - transport->batch_length : 0;
+	const struct pipit_net *net = connection->net;
+	return net->current == connection ? net->config->max_output_bytes - net->batch_length : 0;
 }
 
 void pipit_output_write(struct pipit_connection *connection, struct iovec *pieces, int count)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	size_t total = 0;
 
 	flush_replies(connection);
 	for (int i = 0; i < count; i++)
 		total += pieces[i].iov_len;
 	if (total > room(connection)) {
-		if (transport->current == connection)
+		if (net->current == connection)
 			pipit_output_flush(connection, true);
 		send_or_keep(connection, pieces, count, 0);
 		return;
 	}
 	for (int i = 0; i < count; i++) {
-		memcpy(transport->batch + transport->batch_length, pieces[i].iov_base, pieces[i].iov_len);
-		transport->batch_length += pieces[i].iov_len;
+		memcpy(net->batch + net->batch_length, pieces[i].iov_base, pieces[i].iov_len);
+		net->batch_length += pieces[i].iov_len;
 	}
 }
 
 size_t pipit_output_offer(struct pipit_connection *connection, struct pipit_slice bytes)
 {
-	struct pipit_transport *transport = connection->transport;
+	struct pipit_net *net = connection->net;
 	struct iovec piece = { (void *)bytes.data, bytes.length };
 
 	flush_replies(connection);
 	if (pipit_output_is_stuck(connection))
 		return 0;
-	if (transport->current != connection)
+	if (net->current != connection)
 		return send_pieces(connection, &piece, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (piece.iov_len > room(connection))
 		pipit_output_flush(connection, true);
@@ -256,10 +255,10 @@ void pipit_output_retry(struct pipit_connection *connection)
 
 static bool read_into_batch(struct pipit_connection *connection, int fd, uint64_t offset, size_t length)
 {
-	struct pipit_transport *transport = connection->transport;
-	if (!pipit_files_read(fd, transport->batch + transport->batch_length, length, offset))
+	struct pipit_net *net = connection->net;
+	if (!pipit_files_read(fd, net->batch + net->batch_length, length, offset))
 		return false;
-	transport->batch_length += length;
+	net->batch_length += length;
 	return true;
 }
 

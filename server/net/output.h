@@ -28,7 +28,7 @@ size_t pipit_output_offer(struct pipit_connection *connection, struct pipit_slic
 bool pipit_output_add_reply(struct pipit_connection *connection, struct evbuffer *reply);
 
 /* Such replies are in the batch. */
-bool pipit_output_has_replies(const struct pipit_transport *transport);
+bool pipit_output_has_replies(const struct pipit_net *net);
 
 /* Send of `buffer` what the socket takes, behind everything written before; returns how many bytes. */
 size_t pipit_output_send_buffer(struct pipit_connection *connection, struct evbuffer *buffer);
@@ -37,7 +37,7 @@ size_t pipit_output_send_buffer(struct pipit_connection *connection, struct evbu
 void pipit_output_flush(struct pipit_connection *connection, bool more);
 
 /* Drop the batch: its connection has gone. */
-void pipit_output_discard(struct pipit_transport *transport);
+void pipit_output_discard(struct pipit_net *net);
 
 /* Send what the socket did not take earlier. */
 void pipit_output_retry(struct pipit_connection *connection);

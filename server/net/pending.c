@@ -52,7 +52,7 @@ void pipit_connection_keep_pending(struct pipit_connection *connection, const ch
 		pipit_connection_refuse(connection, reason, pipit_connection_first_line(bytes, length));
 	} else {
 		/* A refusal would overtake the replies to earlier requests. */
-		pipit_counters_reject(connection->transport->counters, reason);
+		pipit_counters_reject(connection->net->counters, reason);
 		connection->broken = true;
 	}
 }

@@ -38,7 +38,7 @@
 /* What a reader has understood, as bytes that can be compared. */
 enum mark { MARK_HEAD = 1, MARK_CONTENT_END, MARK_REJECT, MARK_MORE };
 
-/* A reader of one connection, as the transport is one. */
+/* A reader of one connection, as the connection layer is one. */
 struct reader {
 	const char *input;
 	size_t available; /* of it has arrived */

@@ -49,7 +49,7 @@
 static unsigned received_calls, sent_calls, sendfile_calls;
 static time_t skew_s; /* by which the clock has jumped ahead */
 
-/* Called once, right after the transport has looked whether a client is quiet. */
+/* Called once, right after the connection layer has looked whether a client is quiet. */
 static void (*after_peek)(void);
 
 ssize_t recv(int fd, void *bytes, size_t length, int flags)
@@ -154,7 +154,7 @@ struct visit {
 
 static struct pipit_config config;
 static struct pipit_counters *counters;
-static struct pipit_transport *transport;
+static struct pipit_net *net;
 static struct pipit_limits *limits;
 static uint16_t port;
 static struct client clients[CLIENTS_MAX];
@@ -171,7 +171,7 @@ static char *last_body;                       /* of the last handler, a copy wit
 static size_t last_body_length;
 static uint64_t body_limit;
 static bool retain_fails, has_room_elsewhere, is_journal_closed;
-static enum pipit_evhttp_mode evhttp_mode; /* of this test's transport */
+static enum pipit_evhttp_mode evhttp_mode; /* of this test's net */
 
 static void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -212,15 +212,15 @@ static void reply_with_file(
 		.status = status,
 		.content_type = "text/plain",
 		.content_length = content.length + file_length,
-		.date = pipit_transport_date(pipit_connection_transport(connection)),
+		.date = pipit_net_date(pipit_connection_net(connection)),
 		.minor = pipit_connection_minor(connection),
 		.keep_alive = pipit_connection_keeps_alive(connection),
 	};
 	struct pipit_slice bytes = { rendered, pipit_response_head_render(rendered, &head) };
 	if (pipit_connection_is_head_request(connection))
 		content.length = 0;
-	pipit_transport_reply(connection, status, bytes,
-	    &(struct pipit_transport_content){
+	pipit_http1_reply(connection, status, bytes,
+	    &(struct pipit_reply_content){
 		.memory = content,
 		.file = file < 0 ? NULL : pipit_shared_fd_new(file),
 		.length = content.length + file_length,
@@ -736,9 +736,9 @@ static void set_up_transport(enum pipit_evhttp_mode mode)
 	base = event_base_new();
 	counters = pipit_counters_new(1, "epoll", "", CLOCK_PROCESS_CPUTIME_ID);
 	ck_assert(base && counters);
-	transport = pipit_transport_new(base, &config, counters, limits, &hooks, journal, evhttp_mode, NULL);
-	ck_assert_ptr_nonnull(transport);
-	ck_assert_int_eq(pipit_doors_add(transport, new_listener(), NULL, NULL), 0);
+	net = pipit_http1_new(base, &config, counters, limits, &hooks, journal, evhttp_mode, NULL);
+	ck_assert_ptr_nonnull(net);
+	ck_assert_int_eq(pipit_acceptor_add(net, new_listener(), NULL, NULL), 0);
 }
 
 static void set_up_with_own_links(void)
@@ -762,12 +762,12 @@ static bool is_impossible(const char *text)
 	return !has_evhttp() && strstr(text, "/evhttp");
 }
 
-/* Everything is given back, and nobody is asked anything after the transport was freed. */
+/* Everything is given back, and nobody is asked anything after the connection layer was freed. */
 static void tear_down(void)
 {
 	char before[sizeof journal];
 
-	pipit_transport_free(transport);
+	pipit_http1_free(net);
 	/* What libevent frees later counts nowhere any more. */
 	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
 	ck_assert_uint_eq(pipit_counters_connections(counters), 0);
@@ -1070,7 +1070,7 @@ START_TEST(dates_an_evhttp_reply_when_it_is_sent)
 
 	say(client, REQUEST("GET /evhttp-later"));
 	await_state(PIPIT_STATE_HANDLING, 1);
-	snprintf(at_first, sizeof at_first, "Date: %s", pipit_transport_date(transport));
+	snprintf(at_first, sizeof at_first, "Date: %s", pipit_net_date(net));
 	skew_s = 3;
 	request = waiting_evhttp;
 	waiting_evhttp = NULL;
@@ -1104,15 +1104,15 @@ START_TEST(abandons_a_waiting_request_once_when_its_client_stops_sending)
 
 	say(client, REQUEST("GET /later"));
 	await_state(PIPIT_STATE_HANDLING, 1);
-	pipit_deadlines_enforce(transport, now_ms());
+	pipit_timeouts_enforce(net, now_ms());
 	await_journal("head handle");
 	shutdown(client->fd, SHUT_WR);
 	while (!strstr(journal, "abandoned")) {
-		pipit_deadlines_enforce(transport, now_ms());
+		pipit_timeouts_enforce(net, now_ms());
 		turn();
 	}
 	for (int i = 0; i < QUIET_TURNS; i++)
-		pipit_deadlines_enforce(transport, now_ms());
+		pipit_timeouts_enforce(net, now_ms());
 	await_journal("head handle abandoned");
 	/* It still listens. */
 	reply(waiting->connection, 200, pipit_slice_of("at last"));
@@ -1154,13 +1154,13 @@ START_TEST(loses_a_client_once)
 	await_journal(departures[_i].before);
 	hang_up(client);
 	while (pipit_counters_connections(counters)) {
-		pipit_deadlines_enforce(transport, now_ms());
+		pipit_timeouts_enforce(net, now_ms());
 		turn();
 	}
 	await_journal(departures[_i].after);
 	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
 	ck_assert_uint_eq(emptied_count, 1);
-	ck_assert(pipit_transport_is_empty(transport));
+	ck_assert(pipit_http1_is_empty(net));
 }
 END_TEST
 
@@ -1249,7 +1249,7 @@ START_TEST(costs_one_send_for_a_head_and_a_small_file)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- what the transport tells */
+/* ---------------------------------------------------------------- what the connection layer tells */
 
 START_TEST(tells_what_it_knows_about_a_request)
 {
@@ -1268,7 +1268,7 @@ START_TEST(tells_what_it_knows_about_a_request)
 	ck_assert_uint_ge(pipit_connection_started_ns(connection), before_ns);
 	ck_assert_uint_le(pipit_connection_started_ns(connection), (now_ms() + 1) * 1000000);
 	ck_assert_uint_eq(pipit_connection_body_bytes(connection), 5);
-	ck_assert_ptr_eq(pipit_connection_transport(connection), transport);
+	ck_assert_ptr_eq(pipit_connection_net(connection), net);
 	/* It lay in flat memory. */
 	ck_assert_ptr_null(pipit_connection_take_body(connection));
 }
@@ -1327,12 +1327,12 @@ START_TEST(evicts_the_longest_idle_and_spares_one_that_has_just_asked)
 	skew_s += 10;
 	say(first, REQUEST("GET /now"));
 	await(first, "/now ;");
-	ck_assert(pipit_eviction_evict(transport));
+	ck_assert(pipit_eviction_evict(net));
 	await_end(second);
 	say(third, REQUEST("GET /now"));
 	await_delivery(third);
-	ck_assert(pipit_eviction_evict(transport));
-	ck_assert(!pipit_eviction_evict(transport));
+	ck_assert(pipit_eviction_evict(net));
+	ck_assert(!pipit_eviction_evict(net));
 	await_end(first);
 	await(third, "/now ;");
 	await_journal("head handle complete head handle complete head handle complete");
@@ -1350,7 +1350,7 @@ START_TEST(evicts_one_that_has_just_spoken_when_all_have_and_it_is_their_first)
 	say(second, "GET /n");
 	await_delivery(first);
 	await_delivery(second);
-	ck_assert(pipit_eviction_evict(transport));
+	ck_assert(pipit_eviction_evict(net));
 	await_end(first);
 	await_connections(1);
 }
@@ -1364,7 +1364,7 @@ START_TEST(evicts_nobody_who_is_busy)
 	say(handling, REQUEST("GET /later"));
 	await_state(PIPIT_STATE_READING, 1);
 	await_state(PIPIT_STATE_HANDLING, 1);
-	ck_assert(!pipit_eviction_evict(transport));
+	ck_assert(!pipit_eviction_evict(net));
 	await_connections(2);
 }
 END_TEST
@@ -1388,8 +1388,8 @@ START_TEST(evicts_first_whom_it_can_spare_best)
 	say(arriving, "GET /n");
 	await_state(PIPIT_STATE_READING, 3);
 	for (int i = 0; i < 6; i++)
-		ck_assert(pipit_eviction_evict(transport));
-	ck_assert(!pipit_eviction_evict(transport));
+		ck_assert(pipit_eviction_evict(net));
+	ck_assert(!pipit_eviction_evict(net));
 	ck_assert_uint_eq(pipit_counter(counters, PIPIT_COUNT_EVICTED), 6);
 	await_connections(0);
 	await_end(slow), await_end(answered), await_end(trickling), await_end(silent), await_end(kept);
@@ -1410,10 +1410,10 @@ START_TEST(spares_a_newcomer_longer_than_those_who_were_late_or_idle)
 	newcomer = knock();
 	say(newcomer, "GET /now HTTP/1.1\r\n");
 	await_state(PIPIT_STATE_READING, 2);
-	ck_assert(pipit_eviction_evict(transport));
+	ck_assert(pipit_eviction_evict(net));
 	await_end(late);
 	await_connections(2);
-	ck_assert(pipit_eviction_evict(transport));
+	ck_assert(pipit_eviction_evict(net));
 	await_end(kept);
 	say(newcomer, "Host: a\r\n\r\n");
 	await(newcomer, "/now ;");
@@ -1669,7 +1669,7 @@ START_TEST(says_close_in_every_reply_while_draining)
 	say(client, REQUEST("GET /now?before"));
 	await(client, "/now?before ;");
 	ck_assert(!has_heard(client, "Connection: close"));
-	pipit_transport_drain(transport);
+	pipit_http1_drain(net);
 	say(client, drained[_i].text);
 	await_end(client);
 	ck_assert(has_heard(client, drained[_i].heard));
@@ -1685,12 +1685,12 @@ START_TEST(lets_idle_connections_go_while_draining_once_they_are_quiet)
 	struct client *quiet = knock(), *asking = knock();
 
 	config.idle_timeout_ms = 0;
-	pipit_transport_drain(transport);
-	pipit_deadlines_enforce(transport, now_ms());
+	pipit_http1_drain(net);
+	pipit_timeouts_enforce(net, now_ms());
 	await_connections(2);
 	say(asking, REQUEST("GET /now"));
 	await_delivery(asking);
-	pipit_deadlines_enforce(transport, now_ms() + 1000);
+	pipit_timeouts_enforce(net, now_ms() + 1000);
 	await_end(quiet);
 	await_end(asking);
 	ck_assert(has_heard(asking, "/now ;"));
@@ -1725,7 +1725,7 @@ START_TEST(closes_every_connection)
 {
 	populate();
 	/* Two whose content is missing, two at their handlers, three that are being written; without callbacks one less of each. */
-	ck_assert_uint_eq(pipit_transport_close_all(transport), has_evhttp() ? 7 : 5);
+	ck_assert_uint_eq(pipit_http1_close_all(net), has_evhttp() ? 7 : 5);
 	/* Of those that are being written, one had been copied and was finished. */
 	ck_assert_str_eq(journal, has_evhttp() ? "lost lost lost lost lost lost" : "lost lost lost lost");
 	ck_assert_uint_eq(pipit_counters_connections(counters), 0);
@@ -1734,9 +1734,9 @@ START_TEST(closes_every_connection)
 		await_end(&clients[i]);
 	stay_quiet();
 	ck_assert_uint_eq(emptied_count, 1);
-	ck_assert(pipit_transport_is_empty(transport));
+	ck_assert(pipit_http1_is_empty(net));
 	ck_assert_str_eq(journal, has_evhttp() ? "lost lost lost lost lost lost" : "lost lost lost lost");
-	ck_assert_uint_eq(pipit_transport_close_all(transport), 0);
+	ck_assert_uint_eq(pipit_http1_close_all(net), 0);
 }
 END_TEST
 
@@ -1745,7 +1745,7 @@ START_TEST(takes_connections_after_all_were_closed)
 	struct client *client;
 
 	populate();
-	pipit_transport_close_all(transport);
+	pipit_http1_close_all(net);
 	client = knock();
 	say(client, REQUEST("GET /now"));
 	await(client, "/now ;");
@@ -1753,7 +1753,7 @@ START_TEST(takes_connections_after_all_were_closed)
 }
 END_TEST
 
-/* The rest is tear_down()'s: it frees the transport with all of these. */
+/* The rest is tear_down()'s: it frees the connection layer with all of these. */
 START_TEST(is_freed_with_connections_in_every_phase)
 {
 	populate();
@@ -1763,7 +1763,7 @@ END_TEST
 START_TEST(is_freed_right_after_all_connections_were_closed)
 {
 	populate();
-	pipit_transport_close_all(transport);
+	pipit_http1_close_all(net);
 }
 END_TEST
 
@@ -1779,7 +1779,7 @@ START_TEST(is_freed_with_connections_that_were_accepted_and_not_taken_up)
 	stops_at_accept = true;
 	new_client();
 	turn();
-	ck_assert(!pipit_transport_is_empty(transport));
+	ck_assert(!pipit_http1_is_empty(net));
 	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
 }
 END_TEST
@@ -1802,11 +1802,11 @@ END_TEST
 START_TEST(serves_where_local_sockets_are_forbidden)
 {
 	struct client *client;
-	pipit_transport_free(transport);
+	pipit_http1_free(net);
 	forbids_local_sockets = true;
-	transport = pipit_transport_new(base, &config, counters, limits, &hooks, journal, evhttp_mode, NULL);
-	ck_assert_ptr_nonnull(transport);
-	ck_assert_int_eq(pipit_doors_add(transport, new_listener(), NULL, NULL), 0);
+	net = pipit_http1_new(base, &config, counters, limits, &hooks, journal, evhttp_mode, NULL);
+	ck_assert_ptr_nonnull(net);
+	ck_assert_int_eq(pipit_acceptor_add(net, new_listener(), NULL, NULL), 0);
 	client = knock();
 	say(client, REQUEST("GET /now"));
 	await(client, "/now ;");
@@ -1823,17 +1823,17 @@ END_TEST
 
 START_TEST(is_ready_for_the_next_connection)
 {
-	ck_assert(pipit_doors_are_ready(transport));
-	ck_assert(pipit_transport_is_empty(transport));
+	ck_assert(pipit_acceptor_are_ready(net));
+	ck_assert(pipit_http1_is_empty(net));
 	knock();
-	ck_assert(pipit_doors_are_ready(transport));
-	ck_assert(!pipit_transport_is_empty(transport));
+	ck_assert(pipit_acceptor_are_ready(net));
+	ck_assert(!pipit_http1_is_empty(net));
 }
 END_TEST
 
 START_TEST(frees_nothing)
 {
-	pipit_transport_free(NULL);
+	pipit_http1_free(NULL);
 }
 END_TEST
 
@@ -1881,10 +1881,10 @@ START_TEST(ends_a_connection_at_its_deadline)
 	set_deadline(deadlines[_i].deadline, HOUR_MS);
 	say(client, deadlines[_i].text);
 	await_state(deadlines[_i].state, 1);
-	pipit_deadlines_enforce(transport, now_ms() + HOUR_MS / 2);
+	pipit_timeouts_enforce(net, now_ms() + HOUR_MS / 2);
 	await_journal(deadlines[_i].before);
 	ck_assert_uint_eq(pipit_counters_in_state(counters, deadlines[_i].state), 1);
-	pipit_deadlines_enforce(transport, now_ms() + HOUR_MS);
+	pipit_timeouts_enforce(net, now_ms() + HOUR_MS);
 	await_journal(deadlines[_i].after);
 	ck_assert(page_says(deadlines[_i].counted));
 	if (deadlines[_i].status) {
@@ -1892,7 +1892,7 @@ START_TEST(ends_a_connection_at_its_deadline)
 		ck_assert_int_eq(strncmp(client->heard, deadlines[_i].status, strlen(deadlines[_i].status)), 0);
 		ck_assert(has_heard(client, "Connection: close\r\n"));
 		/* The client does not leave: a while later it is left. */
-		pipit_deadlines_enforce(transport, now_ms() + HOUR_MS);
+		pipit_timeouts_enforce(net, now_ms() + HOUR_MS);
 	}
 	await_connections(0);
 	await_journal(deadlines[_i].after);
@@ -1909,7 +1909,7 @@ START_TEST(has_no_deadline_that_is_switched_off)
 	set_deadline(deadlines[_i].deadline == IDLE_DEADLINE ? HEAD_DEADLINE : IDLE_DEADLINE, HOUR_MS);
 	say(client, deadlines[_i].text);
 	await_state(deadlines[_i].state, 1);
-	pipit_deadlines_enforce(transport, now_ms() + 24 * HOUR_MS);
+	pipit_timeouts_enforce(net, now_ms() + 24 * HOUR_MS);
 	await_journal(deadlines[_i].before);
 	ck_assert_uint_eq(pipit_counters_in_state(counters, deadlines[_i].state), 1);
 }
@@ -1931,9 +1931,9 @@ START_TEST(ends_a_connection_that_is_slower_than_the_minimum_after_the_grace)
 	config.rate_grace_ms = HOUR_MS;
 	say(knock(), slow[_i].text);
 	await_state(slow[_i].state, 1);
-	pipit_deadlines_enforce(transport, now_ms() + HOUR_MS / 2);
+	pipit_timeouts_enforce(net, now_ms() + HOUR_MS / 2);
 	await_journal(slow[_i].before);
-	pipit_deadlines_enforce(transport, now_ms() + HOUR_MS + 1000);
+	pipit_timeouts_enforce(net, now_ms() + HOUR_MS + 1000);
 	await_journal(slow[_i].after);
 }
 END_TEST
@@ -1953,10 +1953,10 @@ START_TEST(ends_a_connection_that_was_fast_once_and_trickles_now)
 	say(client, burst);
 	await_delivery(client);
 	stay_quiet();
-	pipit_deadlines_enforce(transport, now_ms() + 12 * 1000);
-	pipit_deadlines_enforce(transport, now_ms() + 12 * 1000 + 500);
+	pipit_timeouts_enforce(net, now_ms() + 12 * 1000);
+	pipit_timeouts_enforce(net, now_ms() + 12 * 1000 + 500);
 	await_journal("head retain");
-	pipit_deadlines_enforce(transport, now_ms() + 14 * 1000);
+	pipit_timeouts_enforce(net, now_ms() + 14 * 1000);
 	await_journal("head retain refused:body_timeout");
 }
 END_TEST
@@ -1968,7 +1968,7 @@ START_TEST(spares_an_idle_connection_that_has_just_asked)
 	set_deadline(IDLE_DEADLINE, HOUR_MS);
 	say(client, REQUEST("GET /now"));
 	await_delivery(client);
-	pipit_deadlines_enforce(transport, now_ms() + 2 * HOUR_MS);
+	pipit_timeouts_enforce(net, now_ms() + 2 * HOUR_MS);
 	await(client, "/now ;");
 	await_connections(1);
 }
@@ -1981,7 +1981,7 @@ START_TEST(gives_a_waiting_handler_all_the_time_it_wants)
 	config.min_rate_bytes = 1024;
 	say(client, REQUEST("GET /later"));
 	await_state(PIPIT_STATE_HANDLING, 1);
-	pipit_deadlines_enforce(transport, now_ms() + 24 * HOUR_MS);
+	pipit_timeouts_enforce(net, now_ms() + 24 * HOUR_MS);
 	await_journal("head handle");
 	reply(waiting->connection, 200, pipit_slice_of("at last"));
 	await(client, "at last");
@@ -2077,7 +2077,7 @@ static void add_deadlines(TCase *tests)
 
 int main(void)
 {
-	Suite *suite = suite_create("transport");
+	Suite *suite = suite_create("net");
 
 	add_requests(new_case(suite, "requests, own links", set_up_with_own_links));
 	add_replies(new_case(suite, "replies, own links", set_up_with_own_links));
