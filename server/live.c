@@ -2,8 +2,8 @@
 /* See live.h. */
 #include "live.h"
 
-#include "request.h"
-#include "stream.h"
+#include "request/request.h"
+#include "request/sse.h"
 
 #include <event2/event.h>
 #include <pthread.h>

@@ -6,7 +6,7 @@
 #include "http/response_head.h"
 #include "pipit.h"
 #include "representation.h"
-#include "request.h"
+#include "request/request.h"
 #include "json/json.h"
 #include "json/json_index.h"
 #include "json/printer.h"

@@ -7,7 +7,7 @@
 #define PIPIT_REPRESENTATION_H
 
 #include "http/content_coding.h"
-#include "request.h"
+#include "request/request.h"
 
 #define PIPIT_REPRESENTATION_ETAG_SIZE 96
 #define PIPIT_REPRESENTATION_CACHE_CONTROL_MAX 256 /* bytes, with its NUL */

@@ -4,7 +4,7 @@
 
 #include "http/content_coding.h"
 #include "representation.h"
-#include "request.h"
+#include "request/request.h"
 #include "settings.h"
 #include "json/pointer.h"
 

@@ -6,7 +6,7 @@
 #include "durable.h"
 #include "http/preconditions.h"
 #include "published.h"
-#include "reader.h"
+#include "request/json_reader.h"
 #include "json/json.h"
 #include "json/patch.h"
 #include "json/pointer.h"

@@ -14,7 +14,7 @@
 #include "opened.h"
 #include "pipit.h"
 #include "representation.h"
-#include "request.h"
+#include "request/request.h"
 
 #include <errno.h>
 #include <fnmatch.h>

@@ -6,8 +6,8 @@
 #ifndef PIPIT_WORKER_H
 #define PIPIT_WORKER_H
 
-#include "dispatch.h"
 #include "net/limits.h"
+#include "request/dispatch.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -6,7 +6,7 @@
 #include "net/connection.h"
 #include "net/output.h"
 
-void pipit_open_reply_open(struct pipit_open_reply *open_reply, struct pipit_connection *connection, int status,
+void pipit_open_reply_begin(struct pipit_open_reply *open_reply, struct pipit_connection *connection, int status,
     struct pipit_slice head, struct pipit_slice content)
 {
 	struct iovec pieces[2] = { { (void *)head.data, head.length }, { (void *)content.data, content.length } };

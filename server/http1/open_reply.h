@@ -41,7 +41,7 @@ struct pipit_open_reply {
  * Open the reply of the connection's request, which has been retained. head and what goes with it are kept until the socket
  * takes them. Framing is the writer's: chunked, but for a client of HTTP/1.0, whose connection will close.
  */
-void pipit_open_reply_open(struct pipit_open_reply *open_reply, struct pipit_connection *connection, int status,
+void pipit_open_reply_begin(struct pipit_open_reply *open_reply, struct pipit_connection *connection, int status,
     struct pipit_slice head, struct pipit_slice content);
 
 /* Write; returns how many of the bytes are taken, the others are still the caller's. Within the handler they join the batch. */

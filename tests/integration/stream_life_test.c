@@ -4,7 +4,7 @@
  * that leave, lag, or come back; the end of the server in every state. Handlers run on other threads than the test and assert
  * nothing.
  */
-#include "stream.h"
+#include "request/sse.h"
 
 #include "base/freelist.h"
 #include "daemon.h"

@@ -2,7 +2,7 @@
 /* The description says of each route what was registered, and options that could not be told are refused before. */
 #include "openapi.h"
 
-#include "request.h"
+#include "request/request.h"
 
 #include "suite.h"
 

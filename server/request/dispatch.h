@@ -10,7 +10,7 @@
 #include "http/router.h"
 #include "http1/http1.h"
 #include "metrics/counters.h"
-#include "request.h"
+#include "request/request.h"
 
 struct pipit_dispatch {
 	struct pipit_request_pool pool;

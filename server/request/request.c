@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See request.h; the contracts of the public functions are in pipit.h. */
-#include "request.h"
+#include "request/request.h"
 
 #include "base/log.h"
 #include "http/accept_header.h"
@@ -585,7 +585,7 @@ int pipit_request_open(struct pipit_request *request, int status, const char *co
 		return 0;
 	}
 	request->opened_ns = pipit_connection_elapsed_ns(connection);
-	pipit_open_reply_open(open_reply, connection, head.status, rendered, content);
+	pipit_open_reply_begin(open_reply, connection, head.status, rendered, content);
 	return 0;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* See reader.h; the contracts of the public functions are in pipit.h. */
-#include "reader.h"
+/* See json_reader.h; the contracts of the public functions are in pipit.h. */
+#include "request/json_reader.h"
 
-#include "request.h"
+#include "request/request.h"
 #include "json/json.h"
 #include "json/pointer.h"
 #include "json/problem.h"

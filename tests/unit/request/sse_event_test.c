@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The bytes of an event, to the last one: fields, line ends, ids, and the chunk around them. */
-#include "rendered.h"
+#include "request/sse_event.h"
 
 #include "suite.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Read from decide() down: the steps of a request, in order. */
-#include "dispatch.h"
+#include "request/dispatch.h"
 
 #include <event2/event.h>
 #include <time.h>

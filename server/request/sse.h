@@ -11,7 +11,7 @@
 #define PIPIT_STREAM_H
 
 #include "pipit.h"
-#include "rendered.h"
+#include "request/sse_event.h"
 
 /* As pipit_stream_join(); first may be NULL, and is borrowed. */
 int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *request, struct pipit_rendered *first);

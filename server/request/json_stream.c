@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* See printout.h; the contract of pipit_reply_json() is in pipit.h. */
-#include "printout.h"
+/* See json_stream.h; the contract of pipit_reply_json() is in pipit.h. */
+#include "request/json_stream.h"
 
 #include "base/log.h"
 #include "http/response_head.h"
 #include "http1/open_reply.h"
-#include "request.h"
+#include "request/request.h"
 #include "json/printer.h"
 
 #include <cjson/cJSON.h>

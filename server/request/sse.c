@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See stream.h; the contracts of the public functions are in pipit.h. Read from pipit_stream_send() to deliver() to write_more()
+ * See sse.h; the contracts of the public functions are in pipit.h. Read from pipit_stream_send() to deliver() to write_more()
  * for an event's way, and enter() for what a client is given when it joins.
  */
-#include "stream.h"
+#include "request/sse.h"
 
 #include "http1/open_reply.h"
-#include "request.h"
+#include "request/request.h"
 
 #include <errno.h>
 #include <event2/event.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See rendered.h. The fields are those of the HTML standard, §9.2 "Server-sent events". */
-#include "rendered.h"
+/* See sse_event.h. The fields are those of the HTML standard, §9.2 "Server-sent events". */
+#include "request/sse_event.h"
 
 #include "base/bytes.h"
 
