@@ -21,7 +21,7 @@ struct pipit_live {
 
 	pthread_mutex_t lock; /* of what follows: sampled on one thread, asked for by clients on all */
 	struct pipit_dashboard_data *figures;
-	struct pipit_rendered *history; /* held; NULL: there is a newer sample than it was rendered of */
+	struct pipit_sse_event *history; /* held; NULL: there is a newer sample than it was rendered of */
 };
 
 /* --- once a second --------------------------------------------------------------------------------------------------- */
@@ -38,7 +38,7 @@ static void take_sample(struct pipit_live *live, const struct pipit_dashboard_da
 	/* The timer may fire a moment before the second that is meant. */
 	time_t second = (time_t)((now_ns(CLOCK_REALTIME) + SECOND_NS / 2) / SECOND_NS);
 	pipit_dashboard_data_sample(live->figures, input, now_ns(CLOCK_MONOTONIC), second);
-	pipit_rendered_release(live->history);
+	pipit_sse_event_release(live->history);
 	live->history = NULL;
 }
 
@@ -68,12 +68,12 @@ static void on_second(evutil_socket_t fd, short what, void *context)
 
 /* --- clients --------------------------------------------------------------------------------------------------------- */
 
-static struct pipit_rendered *render_history(const struct pipit_live *live)
+static struct pipit_sse_event *render_history(const struct pipit_live *live)
 {
-	struct pipit_rendered *rendered = NULL;
+	struct pipit_sse_event *rendered = NULL;
 	char *text = pipit_dashboard_data_render_history(live->figures);
 	if (text)
-		pipit_rendered_new(&(struct pipit_event){ .name = "history", .data = text }, &rendered);
+		pipit_sse_event_new(&(struct pipit_event){ .name = "history", .data = text }, &rendered);
 	free(text);
 	return rendered;
 }
@@ -134,7 +134,7 @@ void pipit_live_free(struct pipit_live *live)
 	if (live->timer)
 		event_free(live->timer);
 	pipit_stream_free(live->stream);
-	pipit_rendered_release(live->history);
+	pipit_sse_event_release(live->history);
 	pipit_dashboard_data_free(live->figures);
 	pthread_mutex_destroy(&live->lock);
 	free(live);

@@ -255,9 +255,9 @@ static bool passes_check(struct pipit_settings *settings, struct pipit_settings_
 		settings->check(&reader, settings->hook_arg);
 	if (reader.violation_count) {
 		refuse(change, 422, "The settings would not be valid: see errors.");
-		change->members = pipit_reader_members(&reader);
+		change->members = pipit_json_reader_members(&reader);
 	}
-	pipit_reader_clear(&reader);
+	pipit_json_reader_clear(&reader);
 	return change->status < 300;
 }
 

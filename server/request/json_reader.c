@@ -46,14 +46,14 @@ void pipit_read_refuse(struct pipit_reader *reader, const char *pointer, const c
 	va_end(arguments);
 }
 
-void pipit_reader_clear(struct pipit_reader *reader)
+void pipit_json_reader_clear(struct pipit_reader *reader)
 {
 	cJSON_Delete(reader->violations);
 	reader->violations = NULL;
 	reader->violation_count = 0;
 }
 
-char *pipit_reader_members(struct pipit_reader *reader)
+char *pipit_json_reader_members(struct pipit_reader *reader)
 {
 	cJSON *errors = reader->violations;
 	reader->violations = NULL;
@@ -67,7 +67,7 @@ bool pipit_read_finish(struct pipit_reader *reader, struct pipit_request *reques
 
 	if (count == 0)
 		return true;
-	members = pipit_reader_members(reader);
+	members = pipit_json_reader_members(reader);
 	if (count > TOLD_MAX)
 		snprintf(
 		    detail, sizeof detail, "%zu values are not valid; errors tells the first %d.", count, TOLD_MAX);
@@ -77,7 +77,7 @@ bool pipit_read_finish(struct pipit_reader *reader, struct pipit_request *reques
 	pipit_request_reply_problem_with(
 	    request, 422, detail, members ? pipit_slice_of(members) : (struct pipit_slice){ NULL, 0 });
 	free(members);
-	pipit_reader_clear(reader);
+	pipit_json_reader_clear(reader);
 	return false;
 }
 

@@ -194,7 +194,7 @@ int pipit_reply_json(struct pipit_request *request, int status, cJSON *doc)
 	struct pipit_printer text = pipit_printer_in(small, sizeof small);
 	int result;
 
-	text.limit = PIPIT_PRINTOUT_WHOLE_BYTES;
+	text.limit = PIPIT_JSON_STREAM_WHOLE_BYTES;
 	result = doc ? pipit_printer_print(&text, doc) : -ENOMEM;
 	if (result == -E2BIG) {
 		pipit_printer_clear(&text);

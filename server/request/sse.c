@@ -26,22 +26,22 @@
 struct link {
 	_Atomic size_t holds; /* the link before it, the stream whose last it is, branches and clients that are there */
 	struct link *next;    /* held; set once, under the stream's lock; not read by anybody who is not told of more */
-	struct pipit_rendered *event; /* held; NULL: here the replies of all who follow end */
+	struct pipit_sse_event *event; /* held; NULL: here the replies of all who follow end */
 	uint64_t place;
 };
 
 struct pipit_stream {
 	_Atomic size_t holds; /* its owner, and its branches */
 	struct pipit_stream_options options;
-	char prefix[PIPIT_RENDERED_PREFIX_DIGITS + 1];
-	struct pipit_rendered *preamble, *heartbeat;
+	char prefix[PIPIT_SSE_EVENT_PREFIX_DIGITS + 1];
+	struct pipit_sse_event *preamble, *heartbeat;
 	struct link *farewell; /* to end with, made beforehand */
 	_Atomic uint64_t clients, renderings;
 
-	pthread_mutex_t lock;            /* of what follows, `next` of the last link, and the branches' flags */
-	struct link *last;               /* held */
-	uint64_t number;                 /* of the last id */
-	struct pipit_rendered **history; /* a ring, each held */
+	pthread_mutex_t lock;             /* of what follows, `next` of the last link, and the branches' flags */
+	struct link *last;                /* held */
+	uint64_t number;                  /* of the last id */
+	struct pipit_sse_event **history; /* a ring, each held */
 	size_t history_first, history_count;
 	struct branch *branches;
 };
@@ -63,18 +63,18 @@ struct client {
 	struct pipit_open_reply open_reply; /* first: its hooks get this struct */
 	struct branch *branch;
 	struct client *next, *previous;
-	struct pipit_rendered **backlog; /* what it gets before the events that follow, each held; NULL: nothing */
+	struct pipit_sse_event **backlog; /* what it gets before the events that follow, each held; NULL: nothing */
 	size_t backlog_at, backlog_count;
-	struct link *at;                /* held; the last one that it has begun */
-	struct pipit_rendered *writing; /* held; NULL between events */
-	size_t written;                 /* of it */
+	struct link *at;                 /* held; the last one that it has begun */
+	struct pipit_sse_event *writing; /* held; NULL between events */
+	size_t written;                  /* of it */
 	bool is_chunked;
 	bool is_over; /* `at` ends the reply */
 };
 
 /* --- holds ---------------------------------------------------------------------------------------------------------- */
 
-static struct link *new_link(struct pipit_rendered *event)
+static struct link *new_link(struct pipit_sse_event *event)
 {
 	struct link *link = malloc(sizeof *link);
 	if (!link)
@@ -98,7 +98,7 @@ static void release_link(struct link *link)
 {
 	while (link && atomic_fetch_sub_explicit(&link->holds, 1, memory_order_acq_rel) == 1) {
 		struct link *next = link->next;
-		pipit_rendered_release(link->event);
+		pipit_sse_event_release(link->event);
 		free(link);
 		link = next;
 	}
@@ -110,11 +110,11 @@ static void release_stream(struct pipit_stream *stream)
 		return;
 	release_link(stream->last);
 	for (size_t i = 0; i < stream->history_count; i++)
-		pipit_rendered_release(stream->history[(stream->history_first + i) % stream->options.history]);
+		pipit_sse_event_release(stream->history[(stream->history_first + i) % stream->options.history]);
 	free(stream->history);
 	free(stream->farewell);
-	pipit_rendered_release(stream->preamble);
-	pipit_rendered_release(stream->heartbeat);
+	pipit_sse_event_release(stream->preamble);
+	pipit_sse_event_release(stream->heartbeat);
 	pthread_mutex_destroy(&stream->lock);
 	free(stream);
 }
@@ -137,21 +137,21 @@ static bool take_next(struct client *client)
 	client->at = next;
 	client->is_over = !client->at->event;
 	if (!client->is_over)
-		client->writing = pipit_rendered_hold(client->at->event);
+		client->writing = pipit_sse_event_hold(client->at->event);
 	return !client->is_over;
 }
 
 static void write_more(struct client *client)
 {
 	while (client->writing || take_next(client)) {
-		struct pipit_slice bytes = pipit_rendered_bytes(client->writing, client->is_chunked);
+		struct pipit_slice bytes = pipit_sse_event_bytes(client->writing, client->is_chunked);
 		bytes.data += client->written;
 		bytes.length -= client->written;
 		client->written += pipit_open_reply_write(&client->open_reply, bytes);
 		if (client->open_reply.is_waiting)
 			return;
 		client->open_reply.content_bytes += client->writing->length;
-		pipit_rendered_release(client->writing);
+		pipit_sse_event_release(client->writing);
 		client->writing = NULL;
 		client->written = 0;
 	}
@@ -191,9 +191,9 @@ static void prune(struct branch *branch)
 static void free_client(struct client *client)
 {
 	release_link(client->at);
-	pipit_rendered_release(client->writing);
+	pipit_sse_event_release(client->writing);
 	while (client->backlog_at < client->backlog_count)
-		pipit_rendered_release(client->backlog[client->backlog_at++]);
+		pipit_sse_event_release(client->backlog[client->backlog_at++]);
 	free(client->backlog);
 	free(client);
 }
@@ -272,7 +272,7 @@ static void push(struct client *client, bool with_heartbeat)
 	struct pipit_connection *connection = client->open_reply.connection;
 
 	if (with_heartbeat && client->at == client->branch->newest)
-		client->writing = pipit_rendered_hold(client->branch->stream->heartbeat);
+		client->writing = pipit_sse_event_hold(client->branch->stream->heartbeat);
 	write_more(client);
 	if (client->open_reply.is_waiting) {
 		/* After a try: what has come at once is no sign that the client is slow. */
@@ -363,11 +363,11 @@ static uint64_t read_id(const struct pipit_stream *stream, struct pipit_slice id
 {
 	uint64_t number = 0;
 
-	if (id.length < PIPIT_RENDERED_PREFIX_DIGITS + 2 || id.length > PIPIT_RENDERED_PREFIX_DIGITS + 20 ||
-	    memcmp(id.data, stream->prefix, PIPIT_RENDERED_PREFIX_DIGITS) != 0 ||
-	    id.data[PIPIT_RENDERED_PREFIX_DIGITS] != '-')
+	if (id.length < PIPIT_SSE_EVENT_PREFIX_DIGITS + 2 || id.length > PIPIT_SSE_EVENT_PREFIX_DIGITS + 20 ||
+	    memcmp(id.data, stream->prefix, PIPIT_SSE_EVENT_PREFIX_DIGITS) != 0 ||
+	    id.data[PIPIT_SSE_EVENT_PREFIX_DIGITS] != '-')
 		return 0;
-	for (size_t i = PIPIT_RENDERED_PREFIX_DIGITS + 1; i < id.length; i++) {
+	for (size_t i = PIPIT_SSE_EVENT_PREFIX_DIGITS + 1; i < id.length; i++) {
 		if (id.data[i] < '0' || id.data[i] > '9')
 			return 0;
 		number = number * 10 + (uint64_t)(id.data[i] - '0');
@@ -386,7 +386,7 @@ static uint64_t last_number(const struct pipit_stream *stream, const struct pipi
 
 /* From the history, and the first event. False when memory is short. */
 static bool fill_backlog(
-    struct client *client, const struct pipit_stream *stream, uint64_t after, struct pipit_rendered *first)
+    struct client *client, const struct pipit_stream *stream, uint64_t after, struct pipit_sse_event *first)
 {
 	size_t room = (after == UINT64_MAX ? 0 : stream->history_count) + (first != NULL);
 
@@ -396,12 +396,12 @@ static bool fill_backlog(
 	if (!client->backlog)
 		return false;
 	for (size_t i = 0; i < stream->history_count && after != UINT64_MAX; i++) {
-		struct pipit_rendered *event = stream->history[(stream->history_first + i) % stream->options.history];
+		struct pipit_sse_event *event = stream->history[(stream->history_first + i) % stream->options.history];
 		if (event->number > after)
-			client->backlog[client->backlog_count++] = pipit_rendered_hold(event);
+			client->backlog[client->backlog_count++] = pipit_sse_event_hold(event);
 	}
 	if (first)
-		client->backlog[client->backlog_count++] = pipit_rendered_hold(first);
+		client->backlog[client->backlog_count++] = pipit_sse_event_hold(first);
 	return true;
 }
 
@@ -432,7 +432,7 @@ static bool start_heartbeat(struct branch *branch)
  * from now on is behind the client's link. Under the lock. 0, -EBUSY when there are too many, -ENOMEM.
  */
 static int enter(
-    struct pipit_stream *stream, struct client *client, struct pipit_request *request, struct pipit_rendered *first)
+    struct pipit_stream *stream, struct client *client, struct pipit_request *request, struct pipit_sse_event *first)
 {
 	struct branch *branch = find_branch(stream, request->pool);
 
@@ -451,7 +451,7 @@ static int enter(
 }
 
 static int enter_locked(
-    struct pipit_stream *stream, struct client *client, struct pipit_request *request, struct pipit_rendered *first)
+    struct pipit_stream *stream, struct client *client, struct pipit_request *request, struct pipit_sse_event *first)
 {
 	int error;
 	pthread_mutex_lock(&stream->lock);
@@ -489,7 +489,7 @@ static int open_reply(const struct pipit_stream *stream, struct pipit_request *r
 		client->open_reply.content_bytes = stream->preamble->length;
 	}
 	return pipit_request_open(request, 200, "text/event-stream", (struct pipit_slice){ fields, sizeof fields - 1 },
-	    pipit_rendered_bytes(stream->preamble, is_chunked), client ? &client->open_reply : NULL);
+	    pipit_sse_event_bytes(stream->preamble, is_chunked), client ? &client->open_reply : NULL);
 }
 
 /* The reply is open: the first bytes, and no more when the server wants no new work: the client comes back to another. */
@@ -503,7 +503,7 @@ static void begin(struct client *client)
 	pipit_open_reply_settle(connection);
 }
 
-int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *request, struct pipit_rendered *first)
+int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *request, struct pipit_sse_event *first)
 {
 	struct client *client;
 	int result;
@@ -532,19 +532,19 @@ int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *re
 
 int pipit_stream_join(struct pipit_stream *stream, struct pipit_request *request, const struct pipit_event *first)
 {
-	struct pipit_rendered *rendered = NULL;
+	struct pipit_sse_event *rendered = NULL;
 	int result = 0;
 
 	if (request->replied)
 		return -EALREADY;
 	if (first)
-		result = pipit_rendered_new(first, &rendered);
+		result = pipit_sse_event_new(first, &rendered);
 	if (result == -ENOMEM)
 		return pipit_request_reply_short(request);
 	if (result != 0)
 		return result;
 	result = pipit_stream_join_with(stream, request, rendered);
-	pipit_rendered_release(rendered);
+	pipit_sse_event_release(rendered);
 	return result;
 }
 
@@ -556,17 +556,17 @@ void pipit_stream_serve(struct pipit_request *request, void *stream)
 /* --- sending -------------------------------------------------------------------------------------------------------- */
 
 /* Under the lock. */
-static void remember(struct pipit_stream *stream, struct pipit_rendered *event)
+static void remember(struct pipit_stream *stream, struct pipit_sse_event *event)
 {
 	size_t size = stream->options.history, place = (stream->history_first + stream->history_count) % size;
 
 	if (stream->history_count == size) {
-		pipit_rendered_release(stream->history[stream->history_first]);
+		pipit_sse_event_release(stream->history[stream->history_first]);
 		stream->history_first = (stream->history_first + 1) % size;
 	} else {
 		stream->history_count++;
 	}
-	stream->history[place] = pipit_rendered_hold(event);
+	stream->history[place] = pipit_sse_event_hold(event);
 }
 
 /* Under the lock. In the order of places, so that no branch is told of a link before those in front of it. A message that
@@ -602,7 +602,7 @@ static bool send_to_nobody(struct pipit_stream *stream, const struct pipit_event
 
 int pipit_stream_send(struct pipit_stream *stream, const struct pipit_event *event)
 {
-	struct pipit_rendered *rendered;
+	struct pipit_sse_event *rendered;
 	struct link *link;
 	int error;
 
@@ -610,18 +610,18 @@ int pipit_stream_send(struct pipit_stream *stream, const struct pipit_event *eve
 		return -EINVAL;
 	if (send_to_nobody(stream, event))
 		return 0;
-	error = pipit_rendered_new(event, &rendered);
+	error = pipit_sse_event_new(event, &rendered);
 	if (error != 0)
 		return error;
 	link = new_link(rendered);
 	if (!link) {
-		pipit_rendered_release(rendered);
+		pipit_sse_event_release(rendered);
 		return -ENOMEM;
 	}
 	atomic_fetch_add_explicit(&stream->renderings, 1, memory_order_relaxed);
 	pthread_mutex_lock(&stream->lock);
 	if (!event->without_id) {
-		pipit_rendered_set_id(rendered, stream->prefix, ++stream->number);
+		pipit_sse_event_set_id(rendered, stream->prefix, ++stream->number);
 		if (stream->options.history)
 			remember(stream, rendered);
 	}
@@ -649,7 +649,7 @@ int pipit_stream_end(struct pipit_stream *stream)
 /* --- life ----------------------------------------------------------------------------------------------------------- */
 
 /* Unique, not secret: a clock will do where the system has no randomness yet. */
-static void choose_prefix(char prefix[PIPIT_RENDERED_PREFIX_DIGITS + 1])
+static void choose_prefix(char prefix[PIPIT_SSE_EVENT_PREFIX_DIGITS + 1])
 {
 	uint64_t number;
 	struct timespec now;
@@ -658,7 +658,7 @@ static void choose_prefix(char prefix[PIPIT_RENDERED_PREFIX_DIGITS + 1])
 		clock_gettime(CLOCK_REALTIME, &now);
 		number = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	}
-	snprintf(prefix, PIPIT_RENDERED_PREFIX_DIGITS + 1, "%016llx", (unsigned long long)number);
+	snprintf(prefix, PIPIT_SSE_EVENT_PREFIX_DIGITS + 1, "%016llx", (unsigned long long)number);
 }
 
 static bool set_up(struct pipit_stream *stream)
@@ -671,15 +671,15 @@ static bool set_up(struct pipit_stream *stream)
 	options->heartbeat_ms = options->heartbeat_ms ? options->heartbeat_ms : DEFAULT_HEARTBEAT_MS;
 	options->retry_ms = options->retry_ms ? options->retry_ms : DEFAULT_RETRY_MS;
 	snprintf(retry, sizeof retry, "retry: %llu\n", (unsigned long long)options->retry_ms);
-	stream->preamble = pipit_rendered_lines(retry);
-	stream->heartbeat = pipit_rendered_lines(":\n");
+	stream->preamble = pipit_sse_event_lines(retry);
+	stream->heartbeat = pipit_sse_event_lines(":\n");
 	stream->farewell = new_link(NULL);
 	stream->last = new_link(NULL);
 	/* The first of all: nobody is told of it, and there is none before it. */
 	if (stream->last)
 		atomic_store_explicit(&stream->last->holds, 1, memory_order_relaxed);
 	if (options->history)
-		stream->history = calloc(options->history, sizeof(struct pipit_rendered *));
+		stream->history = calloc(options->history, sizeof(struct pipit_sse_event *));
 	return stream->preamble && stream->heartbeat && stream->farewell && stream->last &&
 	       (stream->history || !options->history);
 }

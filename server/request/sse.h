@@ -7,14 +7,14 @@
  * but time, and what nobody waits for is freed. A worker's clients are a branch of the stream; a new event is announced to
  * each branch through its worker's inbox, once for all events that come before it looks.
  */
-#ifndef PIPIT_STREAM_H
-#define PIPIT_STREAM_H
+#ifndef PIPIT_SSE_H
+#define PIPIT_SSE_H
 
 #include "pipit.h"
 #include "request/sse_event.h"
 
 /* As pipit_stream_join(); first may be NULL, and is borrowed. */
-int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *request, struct pipit_rendered *first);
+int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *request, struct pipit_sse_event *first);
 
 /* Events that have been rendered, for tests. Any thread. */
 uint64_t pipit_stream_renderings(const struct pipit_stream *stream);

@@ -9,11 +9,11 @@
 
 /* Before the lines: a chunk's size and its line end, and an id's line; both are known last, so they are written from behind. */
 #define SIZE_LINE_MAX (16 + 2)
-#define ID_LINE_MAX (sizeof "id: -\n" - 1 + PIPIT_RENDERED_PREFIX_DIGITS + 20)
+#define ID_LINE_MAX (sizeof "id: -\n" - 1 + PIPIT_SSE_EVENT_PREFIX_DIGITS + 20)
 #define LINES_START (SIZE_LINE_MAX + ID_LINE_MAX)
 
 /* The chunk's size in front of what is there. */
-static void frame(struct pipit_rendered *rendered)
+static void frame(struct pipit_sse_event *rendered)
 {
 	size_t left = rendered->length, at = rendered->start;
 
@@ -28,9 +28,9 @@ static void frame(struct pipit_rendered *rendered)
 }
 
 /* Room for so many bytes of lines, and for what stands around them. */
-static struct pipit_rendered *new_rendered(size_t length)
+static struct pipit_sse_event *new_rendered(size_t length)
 {
-	struct pipit_rendered *rendered = malloc(sizeof *rendered + LINES_START + length + sizeof "\n\r\n");
+	struct pipit_sse_event *rendered = malloc(sizeof *rendered + LINES_START + length + sizeof "\n\r\n");
 	if (!rendered)
 		return NULL;
 	atomic_init(&rendered->holds, 1);
@@ -40,7 +40,7 @@ static struct pipit_rendered *new_rendered(size_t length)
 }
 
 /* All lines are there, up to `end`. */
-static void finish(struct pipit_rendered *rendered, char *end)
+static void finish(struct pipit_sse_event *rendered, char *end)
 {
 	*end++ = '\n';
 	rendered->length = (size_t)(end - rendered->bytes) - rendered->start;
@@ -48,10 +48,10 @@ static void finish(struct pipit_rendered *rendered, char *end)
 	frame(rendered);
 }
 
-struct pipit_rendered *pipit_rendered_lines(const char *lines)
+struct pipit_sse_event *pipit_sse_event_lines(const char *lines)
 {
 	size_t length = strlen(lines);
-	struct pipit_rendered *rendered = new_rendered(length);
+	struct pipit_sse_event *rendered = new_rendered(length);
 	if (rendered)
 		finish(rendered, pipit_bytes_put(rendered->bytes + rendered->start, lines, length));
 	return rendered;
@@ -78,7 +78,7 @@ static size_t count_lines(const char *data)
 	return count;
 }
 
-int pipit_rendered_new(const struct pipit_event *event, struct pipit_rendered **rendered)
+int pipit_sse_event_new(const struct pipit_event *event, struct pipit_sse_event **rendered)
 {
 	const char *name = event->name ? event->name : "", *data = event->data ? event->data : "";
 	size_t name_length = strlen(name), room = strlen(data) + count_lines(data) * (sizeof "data: \n" - 1);
@@ -104,7 +104,7 @@ int pipit_rendered_new(const struct pipit_event *event, struct pipit_rendered **
 	return 0;
 }
 
-void pipit_rendered_set_id(struct pipit_rendered *rendered, const char *prefix, uint64_t number)
+void pipit_sse_event_set_id(struct pipit_sse_event *rendered, const char *prefix, uint64_t number)
 {
 	size_t at = rendered->start;
 	uint64_t left = number;
@@ -115,8 +115,8 @@ void pipit_rendered_set_id(struct pipit_rendered *rendered, const char *prefix, 
 		left /= 10;
 	} while (left);
 	rendered->bytes[--at] = '-';
-	at -= PIPIT_RENDERED_PREFIX_DIGITS;
-	memcpy(rendered->bytes + at, prefix, PIPIT_RENDERED_PREFIX_DIGITS);
+	at -= PIPIT_SSE_EVENT_PREFIX_DIGITS;
+	memcpy(rendered->bytes + at, prefix, PIPIT_SSE_EVENT_PREFIX_DIGITS);
 	at -= sizeof "id: " - 1;
 	PIPIT_BYTES_PUT(rendered->bytes + at, "id: ");
 	rendered->length += rendered->start - at;
@@ -125,13 +125,13 @@ void pipit_rendered_set_id(struct pipit_rendered *rendered, const char *prefix, 
 	frame(rendered);
 }
 
-struct pipit_rendered *pipit_rendered_hold(struct pipit_rendered *rendered)
+struct pipit_sse_event *pipit_sse_event_hold(struct pipit_sse_event *rendered)
 {
 	atomic_fetch_add_explicit(&rendered->holds, 1, memory_order_relaxed);
 	return rendered;
 }
 
-void pipit_rendered_release(struct pipit_rendered *rendered)
+void pipit_sse_event_release(struct pipit_sse_event *rendered)
 {
 	/* Release and acquire: whoever frees it sees that all others have read it. */
 	if (rendered && atomic_fetch_sub_explicit(&rendered->holds, 1, memory_order_acq_rel) == 1)

@@ -12,28 +12,28 @@
 #define PREFIX "0123456789abcdef"
 
 /* A chunk with this content. */
-static void expect_chunk(const struct pipit_rendered *rendered, const char *content)
+static void expect_chunk(const struct pipit_sse_event *rendered, const char *content)
 {
-	struct pipit_slice chunk = pipit_rendered_bytes(rendered, true);
+	struct pipit_slice chunk = pipit_sse_event_bytes(rendered, true);
 	char expected[4096];
 	int length = snprintf(expected, sizeof expected, "%zx\r\n%s\r\n", strlen(content), content);
 	ck_assert_uint_eq(chunk.length, (size_t)length);
 	ck_assert_mem_eq(chunk.data, expected, chunk.length);
 }
 
-static void expect_content(const struct pipit_rendered *rendered, const char *content)
+static void expect_content(const struct pipit_sse_event *rendered, const char *content)
 {
-	struct pipit_slice plain = pipit_rendered_bytes(rendered, false);
+	struct pipit_slice plain = pipit_sse_event_bytes(rendered, false);
 	ck_assert_uint_eq(plain.length, strlen(content));
 	ck_assert_mem_eq(plain.data, content, plain.length);
 	expect_chunk(rendered, content);
 }
 
-static struct pipit_rendered *render(const char *name, const char *data)
+static struct pipit_sse_event *render(const char *name, const char *data)
 {
 	struct pipit_event event = { .name = name, .data = data };
-	struct pipit_rendered *rendered = NULL;
-	ck_assert_int_eq(pipit_rendered_new(&event, &rendered), 0);
+	struct pipit_sse_event *rendered = NULL;
+	ck_assert_int_eq(pipit_sse_event_new(&event, &rendered), 0);
 	ck_assert_uint_eq(rendered->number, 0);
 	return rendered;
 }
@@ -61,9 +61,9 @@ static const struct {
 
 START_TEST(renders_an_event_with_each_line_in_a_field)
 {
-	struct pipit_rendered *rendered = render(events[_i].name, events[_i].data);
+	struct pipit_sse_event *rendered = render(events[_i].name, events[_i].data);
 	expect_content(rendered, events[_i].content);
-	pipit_rendered_release(rendered);
+	pipit_sse_event_release(rendered);
 }
 END_TEST
 
@@ -71,14 +71,14 @@ static const uint64_t numbers[] = { 1, 9, 10, 12345, UINT64_MAX };
 
 START_TEST(puts_the_id_in_front)
 {
-	struct pipit_rendered *rendered = render("tick", "text");
+	struct pipit_sse_event *rendered = render("tick", "text");
 	char expected[256];
-	pipit_rendered_set_id(rendered, PREFIX, numbers[_i]);
+	pipit_sse_event_set_id(rendered, PREFIX, numbers[_i]);
 	snprintf(expected, sizeof expected, "id: " PREFIX "-%llu\nevent: tick\ndata: text\n\n",
 	    (unsigned long long)numbers[_i]);
 	expect_content(rendered, expected);
 	ck_assert_uint_eq(rendered->number, numbers[_i]);
-	pipit_rendered_release(rendered);
+	pipit_sse_event_release(rendered);
 }
 END_TEST
 
@@ -86,10 +86,10 @@ START_TEST(frames_chunks_of_every_size)
 {
 	char data[3000] = "", expected[3100];
 	for (size_t length = 0; length < sizeof data; length++) {
-		struct pipit_rendered *rendered = render(NULL, data);
+		struct pipit_sse_event *rendered = render(NULL, data);
 		snprintf(expected, sizeof expected, "data: %s\n\n", data);
 		expect_content(rendered, expected);
-		pipit_rendered_release(rendered);
+		pipit_sse_event_release(rendered);
 		data[length] = 'x';
 		data[length + 1 < sizeof data ? length + 1 : length] = '\0';
 	}
@@ -101,31 +101,31 @@ static const char *const bad_names[] = { "\n", "\r", "tick\n", "tick\rtock", "ti
 START_TEST(refuses_a_name_with_a_line_end)
 {
 	struct pipit_event event = { .name = bad_names[_i], .data = "text" };
-	struct pipit_rendered *rendered = NULL;
-	ck_assert_int_eq(pipit_rendered_new(&event, &rendered), -EINVAL);
+	struct pipit_sse_event *rendered = NULL;
+	ck_assert_int_eq(pipit_sse_event_new(&event, &rendered), -EINVAL);
 	ck_assert_ptr_null(rendered);
 }
 END_TEST
 
 START_TEST(renders_lines_that_are_no_event)
 {
-	struct pipit_rendered *rendered = pipit_rendered_lines("retry: 2000\n");
+	struct pipit_sse_event *rendered = pipit_sse_event_lines("retry: 2000\n");
 	expect_content(rendered, "retry: 2000\n\n");
-	pipit_rendered_release(rendered);
-	rendered = pipit_rendered_lines(":\n");
+	pipit_sse_event_release(rendered);
+	rendered = pipit_sse_event_lines(":\n");
 	expect_content(rendered, ":\n\n");
-	pipit_rendered_release(rendered);
+	pipit_sse_event_release(rendered);
 }
 END_TEST
 
 START_TEST(lives_until_the_last_hold_is_released)
 {
-	struct pipit_rendered *rendered = render(NULL, "text");
-	ck_assert_ptr_eq(pipit_rendered_hold(rendered), rendered);
-	pipit_rendered_release(rendered);
+	struct pipit_sse_event *rendered = render(NULL, "text");
+	ck_assert_ptr_eq(pipit_sse_event_hold(rendered), rendered);
+	pipit_sse_event_release(rendered);
 	expect_content(rendered, "data: text\n\n");
-	pipit_rendered_release(rendered);
-	pipit_rendered_release(NULL);
+	pipit_sse_event_release(rendered);
+	pipit_sse_event_release(NULL);
 }
 END_TEST
 
