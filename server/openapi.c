@@ -3,9 +3,9 @@
 #include "openapi.h"
 
 #include "base/slice.h"
+#include "files/file_response.h"
 #include "http/response_head.h"
 #include "pipit.h"
-#include "representation.h"
 #include "request/request.h"
 #include "json/json.h"
 #include "json/json_index.h"

@@ -2,8 +2,8 @@
 /* See resource.h. Reads are answered at once; a change is handed to the store, whose thread hands the outcome back to the worker. */
 #include "resource.h"
 
+#include "files/file_response.h"
 #include "http/content_coding.h"
-#include "representation.h"
 #include "request/request.h"
 #include "settings.h"
 #include "json/pointer.h"

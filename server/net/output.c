@@ -2,7 +2,7 @@
 /* One send() for all replies of a readiness; see output.h. */
 #include "net/output.h"
 
-#include "files.h"
+#include "files/files.h"
 #include "net/budget.h"
 
 #include <errno.h>

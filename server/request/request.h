@@ -9,12 +9,12 @@
 #define PIPIT_REQUEST_H
 
 #include "base/shared_fd.h"
-#include "compressed.h"
+#include "files/file_cache.h"
+#include "files/gzip_cache.h"
 #include "http/guard.h"
 #include "http/router.h"
 #include "http1/http1.h"
 #include "http1/open_reply.h"
-#include "opened.h"
 #include "pipit.h"
 
 #include <netinet/in.h>

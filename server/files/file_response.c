@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Read from pipit_representation_reply() on; see representation.h. */
-#include "representation.h"
+/* Read from pipit_representation_reply() on; see file_response.h. */
+#include "files/file_response.h"
 
 #include "base/bytes.h"
 #include "http/preconditions.h"

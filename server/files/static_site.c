@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The ready-made handler for static files: which file, or page of the program's own, a path means, in which coding, and what is
- * sent when there is none. What HTTP asks about the file is left to representation.c. The contract is in pipit.h
+ * sent when there is none. What HTTP asks about the file is left to file_response.c. The contract is in pipit.h
  * (pipit_site_open, pipit_serve_files); read from pipit_serve_files(), at the end, up.
  */
-#include "compressed.h"
-#include "files.h"
+#include "files/file_cache.h"
+#include "files/file_response.h"
+#include "files/files.h"
+#include "files/gzip_cache.h"
+#include "files/listing.h"
 #include "http/accept_header.h"
 #include "http/content_coding.h"
 #include "http/media_types.h"
 #include "http/response_head.h"
-#include "listing.h"
-#include "opened.h"
 #include "pipit.h"
-#include "representation.h"
 #include "request/request.h"
 
 #include <errno.h>

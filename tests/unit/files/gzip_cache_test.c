@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Compressed files: right when undone, remembered, bounded, and left alone where compressing does not pay. */
-#include "compressed.h"
+#include "files/gzip_cache.h"
 
 #include "suite.h"
 

@@ -13,7 +13,7 @@
 #define PIPIT_OPENED_H
 
 #include "base/shared_fd.h"
-#include "files.h"
+#include "files/files.h"
 #include "http/response_head.h"
 
 /* Remembered at most, by one worker. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See listing.h. */
-#include "listing.h"
+#include "files/listing.h"
 
 #include "pipit.h"
 

@@ -3,7 +3,7 @@
  * Static files: what is found and what never is. Every test that opens runs twice: with openat2 (even loop numbers) and
  * walking (odd ones). The tree is made anew for each test: top/secret.txt, and beside it top/root, which is served.
  */
-#include "files.h"
+#include "files/files.h"
 
 #include "suite.h"
 

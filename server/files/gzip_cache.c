@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See compressed.h. */
-#include "compressed.h"
+/* See gzip_cache.h. */
+#include "files/gzip_cache.h"
 
 #include <stdlib.h>
 #include <string.h>

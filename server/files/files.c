@@ -3,7 +3,7 @@
  * From a path to an open file below a root; files.h tells why no path leads out. The text of the path is settled first,
  * without touching the file system; then the kernel is asked to stay beneath the root, whatever links it meets.
  */
-#include "files.h"
+#include "files/files.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Read from pipit_opened_find() on; see opened.h. */
-#include "opened.h"
+/* Read from pipit_opened_find() on; see file_cache.h. */
+#include "files/file_cache.h"
 
 #include "base/bytes.h"
 

@@ -9,7 +9,7 @@
 #ifndef PIPIT_COMPRESSED_H
 #define PIPIT_COMPRESSED_H
 
-#include "files.h"
+#include "files/files.h"
 
 /* Of a file that is worth it: below the first a packet is a packet. */
 #define PIPIT_COMPRESSED_FILE_MIN 1024

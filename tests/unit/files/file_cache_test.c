@@ -3,7 +3,7 @@
  * What a worker remembers of the files that it has opened. Time is what a test says it is; the tree is made anew for each test:
  * top/secret.txt, and beside it top/root, which is served.
  */
-#include "opened.h"
+#include "files/file_cache.h"
 
 #include "suite.h"
 
