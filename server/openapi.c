@@ -681,7 +681,7 @@ void pipit_openapi_free(struct pipit_openapi *openapi)
 void pipit_serve_openapi(struct pipit_request *request, void *title)
 {
 	const struct pipit_openapi *openapi = request->route->openapi;
-	struct pipit_representation representation = {
+	struct pipit_file_response representation = {
 		.content_type = "application/json",
 		.modified = -1,
 		.coding = PIPIT_CODING_IDENTITY,
@@ -697,5 +697,5 @@ void pipit_serve_openapi(struct pipit_request *request, void *title)
 	representation.size = openapi->length;
 	representation.etag_length = strlen(openapi->etag);
 	memcpy(representation.etag, openapi->etag, representation.etag_length);
-	pipit_representation_reply(request, &representation);
+	pipit_file_response_reply(request, &representation);
 }

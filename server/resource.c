@@ -83,7 +83,7 @@ static void reply_absent(struct pipit_request *request, struct pipit_slice point
 static void serve_get(struct pipit_request *request, void *arg)
 {
 	struct pipit_settings *settings = arg;
-	struct pipit_representation representation = {
+	struct pipit_file_response representation = {
 		.content_type = "application/json",
 		.modified = -1,
 		.coding = PIPIT_CODING_IDENTITY,
@@ -103,7 +103,7 @@ static void serve_get(struct pipit_request *request, void *arg)
 		representation.size = value.text.length;
 		representation.etag_length = strlen(value.etag);
 		memcpy(representation.etag, value.etag, representation.etag_length);
-		pipit_representation_reply(request, &representation);
+		pipit_file_response_reply(request, &representation);
 	}
 	pipit_settings_unpin(settings, pin);
 	if (!is_there)

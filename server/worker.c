@@ -122,7 +122,7 @@ static void reopen_doors(struct pipit_worker *worker)
 	if (worker->accept_failures) {
 		pipit_counters_add(worker->counters, PIPIT_COUNT_ACCEPT_ERRORS, worker->accept_failures);
 		worker->accept_failures = 0;
-		has_room = pipit_opened_give_up_descriptors(worker->dispatch.pool.opened);
+		has_room = pipit_file_cache_give_up_descriptors(worker->dispatch.pool.opened);
 		for (int i = 0; i < EVICTIONS_PER_SWEEP && !has_room; i++)
 			pipit_eviction_evict(worker->net);
 	}
@@ -360,7 +360,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *context)
 	measure_lag(worker, now);
 	refresh_figures(worker);
 	pipit_timeouts_enforce(worker->net, now_ms);
-	pipit_opened_sweep(worker->dispatch.pool.opened, now_ms);
+	pipit_file_cache_sweep(worker->dispatch.pool.opened, now_ms);
 	reopen_doors(worker);
 	if (worker->drain_ms && limit_ms && now_ms >= worker->drain_ms + limit_ms)
 		close_connections(worker);
@@ -461,8 +461,8 @@ static bool set_up(struct pipit_worker *worker)
 	if (!worker->counters)
 		return false;
 	set_up_dispatch(worker);
-	worker->dispatch.pool.opened = pipit_opened_new();
-	worker->dispatch.pool.compressed = pipit_compressed_new();
+	worker->dispatch.pool.opened = pipit_file_cache_new();
+	worker->dispatch.pool.compressed = pipit_gzip_cache_new();
 	if (!worker->dispatch.pool.opened || !worker->dispatch.pool.compressed)
 		return false;
 	if (worker->shared->access_log) {
@@ -539,7 +539,7 @@ void pipit_worker_free(struct pipit_worker *worker)
 	pipit_access_buffer_free(worker->dispatch.access);
 	pipit_counters_free(worker->counters);
 	pipit_request_pool_clear(&worker->dispatch.pool);
-	pipit_opened_free(worker->dispatch.pool.opened);
-	pipit_compressed_free(worker->dispatch.pool.compressed);
+	pipit_file_cache_free(worker->dispatch.pool.opened);
+	pipit_gzip_cache_free(worker->dispatch.pool.compressed);
 	free(worker);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Read from pipit_opened_find() on; see file_cache.h. */
+/* Read from pipit_file_cache_find() on; see file_cache.h. */
 #include "files/file_cache.h"
 
 #include "base/bytes.h"
@@ -25,13 +25,13 @@ struct entry {
 	const struct pipit_files *files; /* this and the path are its name */
 	uint32_t hash;
 	uint64_t checked_ms, looked_ms, used_ms;
-	struct pipit_opened_file file; /* its descriptor is held */
-	size_t size;                   /* of this block */
+	struct pipit_file_cache_file file; /* its descriptor is held */
+	size_t size;                       /* of this block */
 	size_t path_length;
 	char bytes[]; /* the path, then the content */
 };
 
-struct pipit_opened {
+struct pipit_file_cache {
 	struct entry *buckets[BUCKETS];
 	struct entry *newest, *oldest; /* in the order of use */
 	size_t count, descriptors, bytes;
@@ -49,7 +49,7 @@ static uint32_t hash_of(struct pipit_slice path)
 }
 
 static struct entry *look_up(
-    const struct pipit_opened *opened, const struct pipit_files *files, struct pipit_slice path, uint32_t hash)
+    const struct pipit_file_cache *opened, const struct pipit_files *files, struct pipit_slice path, uint32_t hash)
 {
 	struct entry *entry = opened->buckets[hash % BUCKETS];
 	while (entry && (entry->hash != hash || entry->files != files || entry->path_length != path.length ||
@@ -58,7 +58,7 @@ static struct entry *look_up(
 	return entry;
 }
 
-static void link_newest(struct pipit_opened *opened, struct entry *entry)
+static void link_newest(struct pipit_file_cache *opened, struct entry *entry)
 {
 	entry->newer = NULL;
 	entry->older = opened->newest;
@@ -69,7 +69,7 @@ static void link_newest(struct pipit_opened *opened, struct entry *entry)
 	opened->newest = entry;
 }
 
-static void unlink_use(struct pipit_opened *opened, struct entry *entry)
+static void unlink_use(struct pipit_file_cache *opened, struct entry *entry)
 {
 	if (entry->newer)
 		entry->newer->older = entry->older;
@@ -81,7 +81,7 @@ static void unlink_use(struct pipit_opened *opened, struct entry *entry)
 		opened->oldest = entry->newer;
 }
 
-static void forget(struct pipit_opened *opened, struct entry *entry)
+static void forget(struct pipit_file_cache *opened, struct entry *entry)
 {
 	struct entry **link = &opened->buckets[entry->hash % BUCKETS];
 	while (*link != entry)
@@ -95,7 +95,7 @@ static void forget(struct pipit_opened *opened, struct entry *entry)
 	free(entry);
 }
 
-static void forget_oldest_descriptor(struct pipit_opened *opened)
+static void forget_oldest_descriptor(struct pipit_file_cache *opened)
 {
 	struct entry *entry = opened->oldest;
 	while (!entry->file.descriptor)
@@ -103,13 +103,13 @@ static void forget_oldest_descriptor(struct pipit_opened *opened)
 	forget(opened, entry);
 }
 
-static void remember(struct pipit_opened *opened, struct entry *entry)
+static void remember(struct pipit_file_cache *opened, struct entry *entry)
 {
 	struct entry **bucket = &opened->buckets[entry->hash % BUCKETS];
 
-	while (opened->count == PIPIT_OPENED_FILES_MAX || opened->bytes + entry->size > PIPIT_OPENED_BYTES_MAX)
+	while (opened->count == PIPIT_FILE_CACHE_FILES_MAX || opened->bytes + entry->size > PIPIT_FILE_CACHE_BYTES_MAX)
 		forget(opened, opened->oldest);
-	if (entry->file.descriptor && opened->descriptors == PIPIT_OPENED_DESCRIPTORS_MAX)
+	if (entry->file.descriptor && opened->descriptors == PIPIT_FILE_CACHE_DESCRIPTORS_MAX)
 		forget_oldest_descriptor(opened);
 	entry->next = *bucket;
 	*bucket = entry;
@@ -119,7 +119,7 @@ static void remember(struct pipit_opened *opened, struct entry *entry)
 	opened->descriptors += entry->file.descriptor != NULL;
 }
 
-bool pipit_opened_give_up_descriptors(struct pipit_opened *opened)
+bool pipit_file_cache_give_up_descriptors(struct pipit_file_cache *opened)
 {
 	bool had_any = opened->descriptors > 0;
 	while (opened->descriptors)
@@ -127,7 +127,7 @@ bool pipit_opened_give_up_descriptors(struct pipit_opened *opened)
 	return had_any;
 }
 
-void pipit_opened_sweep(struct pipit_opened *opened, uint64_t now_ms)
+void pipit_file_cache_sweep(struct pipit_file_cache *opened, uint64_t now_ms)
 {
 	while (opened->oldest && now_ms >= opened->oldest->used_ms + IDLE_MS)
 		forget(opened, opened->oldest);
@@ -172,7 +172,7 @@ static bool has_settled(const struct pipit_files_version *version)
 	return age_ms >= SETTLED_MS || age_ms < 0;
 }
 
-static void set_etag(struct pipit_opened_file *file)
+static void set_etag(struct pipit_file_cache_file *file)
 {
 	const struct timespec *modified = &file->version.modified;
 	char *at = file->etag;
@@ -199,9 +199,9 @@ static bool read_content(const struct pipit_file *file, char *content)
 	return pipit_files_read_version(file->fd, &version) && pipit_files_is_same_version(&version, &file->version);
 }
 
-static void describe(struct pipit_opened_file *file, const struct pipit_file *opened_file)
+static void describe(struct pipit_file_cache_file *file, const struct pipit_file *opened_file)
 {
-	*file = (struct pipit_opened_file){
+	*file = (struct pipit_file_cache_file){
 		.size = opened_file->size,
 		.modified = opened_file->modified,
 		.content_type = opened_file->content_type,
@@ -217,23 +217,24 @@ static void describe(struct pipit_opened_file *file, const struct pipit_file *op
 static struct entry *new_entry(
     const struct pipit_files *files, struct pipit_slice path, uint32_t hash, const struct pipit_file *file)
 {
-	size_t content_length = file->size <= PIPIT_OPENED_SMALL_BYTES ? (size_t)file->size : 0;
+	size_t content_length = file->size <= PIPIT_FILE_CACHE_SMALL_BYTES ? (size_t)file->size : 0;
 	size_t size = sizeof(struct entry) + path.length + content_length;
-	struct entry *entry = path.length <= PIPIT_OPENED_PATH_MAX ? malloc(size) : NULL;
+	struct entry *entry = path.length <= PIPIT_FILE_CACHE_PATH_MAX ? malloc(size) : NULL;
 
 	if (!entry)
 		return NULL;
 	*entry = (struct entry){ .files = files, .hash = hash, .size = size, .path_length = path.length };
 	describe(&entry->file, file);
 	memcpy(entry->bytes, path.data, path.length);
-	if (file->size <= PIPIT_OPENED_SMALL_BYTES && read_content(file, entry->bytes + path.length))
+	if (file->size <= PIPIT_FILE_CACHE_SMALL_BYTES && read_content(file, entry->bytes + path.length))
 		entry->file.content = entry->bytes + path.length;
 	return entry;
 }
 
 /* --- finding ------------------------------------------------------------------------------------------------------- */
 
-static void give(struct pipit_opened *opened, struct entry *entry, uint64_t now_ms, struct pipit_opened_file *file)
+static void give(
+    struct pipit_file_cache *opened, struct entry *entry, uint64_t now_ms, struct pipit_file_cache_file *file)
 {
 	entry->used_ms = now_ms;
 	if (opened->newest != entry) {
@@ -274,17 +275,17 @@ static bool is_still(const struct entry *entry, const struct pipit_file *file)
 }
 
 static enum pipit_files_result open_file(
-    struct pipit_opened *opened, const struct pipit_files *files, struct pipit_slice path, struct pipit_file *file)
+    struct pipit_file_cache *opened, const struct pipit_files *files, struct pipit_slice path, struct pipit_file *file)
 {
 	enum pipit_files_result result = pipit_files_open(files, path, file);
-	if (result == PIPIT_FILES_UNAVAILABLE && pipit_opened_give_up_descriptors(opened))
+	if (result == PIPIT_FILES_UNAVAILABLE && pipit_file_cache_give_up_descriptors(opened))
 		result = pipit_files_open(files, path, file);
 	return result;
 }
 
 /* entry: NULL when the file cannot be remembered. Takes both. */
-static enum pipit_files_result take_file(struct pipit_opened *opened, struct entry *entry,
-    const struct pipit_file *file, uint64_t now_ms, struct pipit_opened_file *found)
+static enum pipit_files_result take_file(struct pipit_file_cache *opened, struct entry *entry,
+    const struct pipit_file *file, uint64_t now_ms, struct pipit_file_cache_file *found)
 {
 	struct pipit_shared_fd *descriptor = NULL;
 
@@ -309,8 +310,8 @@ static enum pipit_files_result take_file(struct pipit_opened *opened, struct ent
 	return PIPIT_FILES_FOUND;
 }
 
-enum pipit_files_result pipit_opened_find(struct pipit_opened *opened, const struct pipit_files *files,
-    struct pipit_slice path, uint64_t now_ms, struct pipit_opened_file *found)
+enum pipit_files_result pipit_file_cache_find(struct pipit_file_cache *opened, const struct pipit_files *files,
+    struct pipit_slice path, uint64_t now_ms, struct pipit_file_cache_file *found)
 {
 	uint32_t hash = hash_of(path);
 	struct entry *entry = look_up(opened, files, path, hash);
@@ -328,7 +329,7 @@ enum pipit_files_result pipit_opened_find(struct pipit_opened *opened, const str
 		close(file.fd);
 		entry->checked_ms = entry->looked_ms = now_ms;
 		entry->file.absent = 0;
-		if (!pipit_opened_is_settled(&entry->file))
+		if (!pipit_file_cache_is_settled(&entry->file))
 			set_etag(&entry->file);
 		give(opened, entry, now_ms, found);
 		return PIPIT_FILES_FOUND;
@@ -340,8 +341,8 @@ enum pipit_files_result pipit_opened_find(struct pipit_opened *opened, const str
 	return take_file(opened, new_entry(files, path, hash, &file), &file, now_ms, found);
 }
 
-void pipit_opened_note_absent(
-    struct pipit_opened *opened, const struct pipit_files *files, struct pipit_slice path, unsigned absent)
+void pipit_file_cache_note_absent(
+    struct pipit_file_cache *opened, const struct pipit_files *files, struct pipit_slice path, unsigned absent)
 {
 	struct entry *entry = look_up(opened, files, path, hash_of(path));
 	if (entry)
@@ -350,12 +351,12 @@ void pipit_opened_note_absent(
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
-struct pipit_opened *pipit_opened_new(void)
+struct pipit_file_cache *pipit_file_cache_new(void)
 {
-	return calloc(1, sizeof(struct pipit_opened));
+	return calloc(1, sizeof(struct pipit_file_cache));
 }
 
-void pipit_opened_free(struct pipit_opened *opened)
+void pipit_file_cache_free(struct pipit_file_cache *opened)
 {
 	if (!opened)
 		return;
@@ -364,17 +365,17 @@ void pipit_opened_free(struct pipit_opened *opened)
 	free(opened);
 }
 
-size_t pipit_opened_file_count(const struct pipit_opened *opened)
+size_t pipit_file_cache_file_count(const struct pipit_file_cache *opened)
 {
 	return opened->count;
 }
 
-size_t pipit_opened_descriptor_count(const struct pipit_opened *opened)
+size_t pipit_file_cache_descriptor_count(const struct pipit_file_cache *opened)
 {
 	return opened->descriptors;
 }
 
-size_t pipit_opened_byte_count(const struct pipit_opened *opened)
+size_t pipit_file_cache_byte_count(const struct pipit_file_cache *opened)
 {
 	return opened->bytes;
 }

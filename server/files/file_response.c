@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Read from pipit_representation_reply() on; see file_response.h. */
+/* Read from pipit_file_response_reply() on; see file_response.h. */
 #include "files/file_response.h"
 
 #include "base/bytes.h"
@@ -21,7 +21,7 @@ static char *put_text(char *at, const char *text)
 }
 
 /* Never later than the reply itself, as after a clock that has jumped (RFC 9110 §8.8.2.1). */
-static char *put_last_modified(char *at, const struct pipit_representation *representation)
+static char *put_last_modified(char *at, const struct pipit_file_response *representation)
 {
 	char date[PIPIT_RESPONSE_HEAD_DATE_SIZE];
 	time_t now = time(NULL);
@@ -36,7 +36,7 @@ static char *put_last_modified(char *at, const struct pipit_representation *repr
 }
 
 /* What 304 says too, because caches update by it (RFC 9110 §15.4.5). */
-static char *put_validators(char *at, const struct pipit_representation *representation)
+static char *put_validators(char *at, const struct pipit_file_response *representation)
 {
 	if (representation->etag_length) {
 		at = PIPIT_BYTES_PUT(at, "ETag: ");
@@ -54,7 +54,7 @@ static char *put_validators(char *at, const struct pipit_representation *represe
 	return at;
 }
 
-static char *put_description(char *at, const struct pipit_representation *representation)
+static char *put_description(char *at, const struct pipit_file_response *representation)
 {
 	if (representation->coding != PIPIT_CODING_IDENTITY) {
 		at = PIPIT_BYTES_PUT(at, "Content-Encoding: ");
@@ -69,7 +69,7 @@ static char *put_description(char *at, const struct pipit_representation *repres
 	return PIPIT_BYTES_PUT(at, "Accept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n");
 }
 
-void pipit_representation_mark_gzip(struct pipit_representation *representation)
+void pipit_file_response_mark_gzip(struct pipit_file_response *representation)
 {
 	size_t length = representation->etag_length;
 	if (length == 0)
@@ -84,7 +84,7 @@ void pipit_representation_mark_gzip(struct pipit_representation *representation)
 
 /* --- ranges ---------------------------------------------------------------------------------------------------------- */
 
-static void reply_unsatisfiable(struct pipit_request *request, const struct pipit_representation *representation)
+static void reply_unsatisfiable(struct pipit_request *request, const struct pipit_file_response *representation)
 {
 	char range[40];
 	pipit_shared_fd_release(representation->file);
@@ -102,7 +102,7 @@ static int print_range(char *at, size_t size, const struct pipit_range *range, u
 }
 
 static struct pipit_reply_content content_of(
-    const struct pipit_representation *representation, const struct pipit_range *range)
+    const struct pipit_file_response *representation, const struct pipit_range *range)
 {
 	struct pipit_reply_content content = { .length = range->length };
 	if (representation->memory.data) {
@@ -114,7 +114,7 @@ static struct pipit_reply_content content_of(
 	return content;
 }
 
-static void reply_range(struct pipit_request *request, const struct pipit_representation *representation,
+static void reply_range(struct pipit_request *request, const struct pipit_file_response *representation,
     const struct pipit_range *range, char *fields)
 {
 	char *at = put_description(put_validators(fields, representation), representation);
@@ -142,7 +142,7 @@ static void choose_boundary(char boundary[BOUNDARY_SIZE])
 }
 
 static size_t print_part(char *at, bool is_first, const char *boundary,
-    const struct pipit_representation *representation, const struct pipit_range *range)
+    const struct pipit_file_response *representation, const struct pipit_range *range)
 {
 	int length = snprintf(at, PART_TEXT_MAX, "%s--%s\r\nContent-Type: %.256s\r\n", is_first ? "" : "\r\n", boundary,
 	    representation->content_type);
@@ -152,7 +152,7 @@ static size_t print_part(char *at, bool is_first, const char *boundary,
 }
 
 /* The texts and pieces by turns, the closing text without a piece. NULL when memory is short. */
-static struct pipit_parts *new_parts(const struct pipit_representation *representation, const char *boundary,
+static struct pipit_parts *new_parts(const struct pipit_file_response *representation, const char *boundary,
     const struct pipit_range *ranges, size_t count)
 {
 	size_t fixed = sizeof(struct pipit_parts) + (count + 1) * sizeof(struct pipit_part);
@@ -201,7 +201,7 @@ static void reply_without_memory(struct pipit_request *request, struct pipit_sha
 	pipit_request_reply_short(request);
 }
 
-static void reply_parts(struct pipit_request *request, const struct pipit_representation *representation,
+static void reply_parts(struct pipit_request *request, const struct pipit_file_response *representation,
     const struct pipit_range *ranges, size_t count, char *fields)
 {
 	char boundary[BOUNDARY_SIZE], content_type[sizeof "multipart/byteranges; boundary=" + BOUNDARY_SIZE];
@@ -235,7 +235,7 @@ static void reply_parts(struct pipit_request *request, const struct pipit_repres
 /* --- the reply ------------------------------------------------------------------------------------------------------- */
 
 static void reply_whole(
-    struct pipit_request *request, const struct pipit_representation *representation, int status, char *fields)
+    struct pipit_request *request, const struct pipit_file_response *representation, int status, char *fields)
 {
 	const struct pipit_range all = { 0, representation->size };
 	char *at = put_description(put_validators(fields, representation), representation);
@@ -248,7 +248,7 @@ static void reply_whole(
 }
 
 static void reply_not_modified(
-    struct pipit_request *request, const struct pipit_representation *representation, char *fields)
+    struct pipit_request *request, const struct pipit_file_response *representation, char *fields)
 {
 	char *at = put_validators(fields, representation);
 	pipit_shared_fd_release(representation->file);
@@ -256,7 +256,7 @@ static void reply_not_modified(
 	    request, &(struct pipit_request_reply){ .status = 304, .file_fields = { fields, (size_t)(at - fields) } });
 }
 
-static void reply_failed(struct pipit_request *request, const struct pipit_representation *representation)
+static void reply_failed(struct pipit_request *request, const struct pipit_file_response *representation)
 {
 	pipit_shared_fd_release(representation->file);
 	pipit_reply_problem(
@@ -276,7 +276,7 @@ static enum pipit_ranges_result find_ranges(
 }
 
 static void reply_content(
-    struct pipit_request *request, const struct pipit_representation *representation, bool range_counts, char *fields)
+    struct pipit_request *request, const struct pipit_file_response *representation, bool range_counts, char *fields)
 {
 	struct pipit_range ranges[PIPIT_RANGES_MAX];
 	size_t count = 0;
@@ -294,7 +294,7 @@ static void reply_content(
 		reply_parts(request, representation, ranges, count, fields);
 }
 
-void pipit_representation_reply(struct pipit_request *request, const struct pipit_representation *representation)
+void pipit_file_response_reply(struct pipit_request *request, const struct pipit_file_response *representation)
 {
 	char fields[PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX];
 	struct pipit_validators validators = { { representation->etag, representation->etag_length },
@@ -314,10 +314,10 @@ void pipit_representation_reply(struct pipit_request *request, const struct pipi
 	}
 }
 
-void pipit_representation_reply_with(
-    struct pipit_request *request, const struct pipit_representation *representation, int status)
+void pipit_file_response_reply_with(
+    struct pipit_request *request, const struct pipit_file_response *representation, int status)
 {
-	struct pipit_representation page = *representation;
+	struct pipit_file_response page = *representation;
 	char fields[PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX];
 
 	/* They are the page's, not of what was asked for. */

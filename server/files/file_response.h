@@ -3,19 +3,19 @@
  * A representation of a static resource, and the reply to a GET or HEAD for it: all of it, ranges of it, or only what a
  * condition makes of it (RFC 9110 §13 and §14).
  */
-#ifndef PIPIT_REPRESENTATION_H
-#define PIPIT_REPRESENTATION_H
+#ifndef PIPIT_FILE_RESPONSE_H
+#define PIPIT_FILE_RESPONSE_H
 
 #include "http/content_coding.h"
 #include "request/request.h"
 
-#define PIPIT_REPRESENTATION_ETAG_SIZE 96
-#define PIPIT_REPRESENTATION_CACHE_CONTROL_MAX 256 /* bytes, with its NUL */
+#define PIPIT_FILE_RESPONSE_ETAG_SIZE 96
+#define PIPIT_FILE_RESPONSE_CACHE_CONTROL_MAX 256 /* bytes, with its NUL */
 
-struct pipit_representation {
+struct pipit_file_response {
 	const char *content_type; /* of what the coding is undone to */
 	size_t etag_length;       /* 0: none */
-	char etag[PIPIT_REPRESENTATION_ETAG_SIZE];
+	char etag[PIPIT_FILE_RESPONSE_ETAG_SIZE];
 	time_t modified;              /* seconds; negative: not known */
 	const char *date;             /* `modified` as an HTTP-date */
 	struct pipit_slice memory;    /* its bytes; data is NULL when they are in `file` */
@@ -28,13 +28,13 @@ struct pipit_representation {
 };
 
 /* Name this coding of a resource apart from the others: "…" becomes "…-gz". An etag that is too long is left out. */
-void pipit_representation_mark_gzip(struct pipit_representation *representation);
+void pipit_file_response_mark_gzip(struct pipit_file_response *representation);
 
 /* Reply as the request's conditions and ranges ask. Takes the file's hold. */
-void pipit_representation_reply(struct pipit_request *request, const struct pipit_representation *representation);
+void pipit_file_response_reply(struct pipit_request *request, const struct pipit_file_response *representation);
 
 /* As the content of a reply with another status than 200, such as an error's page. Takes the file's hold. */
-void pipit_representation_reply_with(
-    struct pipit_request *request, const struct pipit_representation *representation, int status);
+void pipit_file_response_reply_with(
+    struct pipit_request *request, const struct pipit_file_response *representation, int status);
 
 #endif

@@ -22,19 +22,19 @@ struct entry {
 	char bytes[];
 };
 
-struct pipit_compressed {
+struct pipit_gzip_cache {
 	struct entry *newest;
 	size_t count, bytes;
 	time_t second;     /* of the monotonic clock */
 	uint64_t spent_ns; /* on compressing, in that second */
 };
 
-struct pipit_compressed *pipit_compressed_new(void)
+struct pipit_gzip_cache *pipit_gzip_cache_new(void)
 {
-	return calloc(1, sizeof(struct pipit_compressed));
+	return calloc(1, sizeof(struct pipit_gzip_cache));
 }
 
-static void forget_behind(struct pipit_compressed *compressed, struct entry **link)
+static void forget_behind(struct pipit_gzip_cache *compressed, struct entry **link)
 {
 	while (*link) {
 		struct entry *entry = *link;
@@ -45,7 +45,7 @@ static void forget_behind(struct pipit_compressed *compressed, struct entry **li
 	}
 }
 
-void pipit_compressed_free(struct pipit_compressed *compressed)
+void pipit_gzip_cache_free(struct pipit_gzip_cache *compressed)
 {
 	if (!compressed)
 		return;
@@ -53,7 +53,7 @@ void pipit_compressed_free(struct pipit_compressed *compressed)
 	free(compressed);
 }
 
-static struct entry *find(struct pipit_compressed *compressed, const struct pipit_files_version *version)
+static struct entry *find(struct pipit_gzip_cache *compressed, const struct pipit_files_version *version)
 {
 	struct entry **link = &compressed->newest, *entry;
 	while (*link && !pipit_files_is_same_version(&(*link)->version, version))
@@ -67,13 +67,13 @@ static struct entry *find(struct pipit_compressed *compressed, const struct pipi
 	return entry;
 }
 
-static void remember(struct pipit_compressed *compressed, struct entry *entry)
+static void remember(struct pipit_gzip_cache *compressed, struct entry *entry)
 {
 	struct entry **link = &compressed->newest;
 	size_t count = 1, bytes = entry->length;
 
-	for (; *link && count < PIPIT_COMPRESSED_FILES_MAX; link = &(*link)->next) {
-		if (bytes + (*link)->length > PIPIT_COMPRESSED_BYTES_MAX)
+	for (; *link && count < PIPIT_GZIP_CACHE_FILES_MAX; link = &(*link)->next) {
+		if (bytes + (*link)->length > PIPIT_GZIP_CACHE_BYTES_MAX)
 			break;
 		bytes += (*link)->length;
 		count++;
@@ -130,7 +130,7 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static bool may_spend(struct pipit_compressed *compressed)
+static bool may_spend(struct pipit_gzip_cache *compressed)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -142,7 +142,7 @@ static bool may_spend(struct pipit_compressed *compressed)
 }
 
 static struct entry *compress_and_remember(
-    struct pipit_compressed *compressed, const struct pipit_files_version *version, const char *content, int fd)
+    struct pipit_gzip_cache *compressed, const struct pipit_files_version *version, const char *content, int fd)
 {
 	uint64_t began_ns = cpu_ns();
 	struct entry *entry = content ? compress_content(content, (size_t)version->size) : compress_file(version, fd);
@@ -155,12 +155,12 @@ static struct entry *compress_and_remember(
 	return entry;
 }
 
-bool pipit_compressed_get(struct pipit_compressed *compressed, const struct pipit_files_version *version,
+bool pipit_gzip_cache_get(struct pipit_gzip_cache *compressed, const struct pipit_files_version *version,
     const char *content, int fd, struct pipit_slice *gzip)
 {
 	struct entry *entry;
 
-	if (version->size < PIPIT_COMPRESSED_FILE_MIN || version->size > PIPIT_COMPRESSED_FILE_MAX)
+	if (version->size < PIPIT_GZIP_CACHE_FILE_MIN || version->size > PIPIT_GZIP_CACHE_FILE_MAX)
 		return false;
 	entry = find(compressed, version);
 	if (!entry && may_spend(compressed))
@@ -171,7 +171,7 @@ bool pipit_compressed_get(struct pipit_compressed *compressed, const struct pipi
 	return entry->length > 0;
 }
 
-char *pipit_compressed_undo(struct pipit_slice gzip, size_t length)
+char *pipit_gzip_cache_undo(struct pipit_slice gzip, size_t length)
 {
 	char *content = malloc(length);
 	z_stream stream = { 0 };
@@ -193,7 +193,7 @@ char *pipit_compressed_undo(struct pipit_slice gzip, size_t length)
 	return NULL;
 }
 
-size_t pipit_compressed_byte_count(const struct pipit_compressed *compressed)
+size_t pipit_gzip_cache_byte_count(const struct pipit_gzip_cache *compressed)
 {
 	return compressed->bytes;
 }

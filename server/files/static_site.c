@@ -70,7 +70,7 @@ static int add_rule(struct pipit_site *site, char *text, char *error, size_t siz
 	*equals = '\0';
 	rule = (struct rule){ trim(text), trim(equals + 1) };
 	if (!*rule.value || !pipit_response_head_is_value(rule.value) ||
-	    strlen(rule.value) >= PIPIT_REPRESENTATION_CACHE_CONTROL_MAX)
+	    strlen(rule.value) >= PIPIT_FILE_RESPONSE_CACHE_CONTROL_MAX)
 		return report(error, size, -EINVAL,
 		    "cache-control: the value for \"%.80s\" is empty, too long or no field value; use for example "
 		    "no-cache",
@@ -188,9 +188,9 @@ static const char *find_cache_control(const struct pipit_site *site, struct pipi
 	return NULL;
 }
 
-static void describe(struct pipit_representation *representation, const struct pipit_opened_file *file)
+static void describe(struct pipit_file_response *representation, const struct pipit_file_cache_file *file)
 {
-	*representation = (struct pipit_representation){
+	*representation = (struct pipit_file_response){
 		.content_type = file->content_type,
 		.etag_length = file->etag_length,
 		.modified = file->modified,
@@ -229,15 +229,15 @@ static void refuse_without_memory(struct pipit_request *request)
 }
 
 static enum pipit_files_result find_file(
-    const struct lookup *lookup, struct pipit_slice path, struct pipit_opened_file *file)
+    const struct lookup *lookup, struct pipit_slice path, struct pipit_file_cache_file *file)
 {
-	return pipit_opened_find(lookup->request->pool->opened, lookup->site->files, path, lookup->now_ms, file);
+	return pipit_file_cache_find(lookup->request->pool->opened, lookup->site->files, path, lookup->now_ms, file);
 }
 
 /* Longer paths have no neighbours. */
 #define NEIGHBOUR_PATH_MAX 1024
 
-static bool name_neighbour(const struct lookup *lookup, const struct pipit_opened_file *file,
+static bool name_neighbour(const struct lookup *lookup, const struct pipit_file_cache_file *file,
     enum pipit_content_coding coding, char name[NEIGHBOUR_PATH_MAX], struct pipit_slice *path)
 {
 	int length = snprintf(name, NEIGHBOUR_PATH_MAX, "%.*s%s%s", (int)lookup->path.length, lookup->path.data,
@@ -247,8 +247,8 @@ static bool name_neighbour(const struct lookup *lookup, const struct pipit_opene
 }
 
 /* The file's compressed neighbour, app.js.br beside app.js. One that is older was made of an earlier file. */
-static bool find_neighbour(const struct lookup *lookup, const struct pipit_opened_file *file,
-    enum pipit_content_coding coding, struct pipit_opened_file *neighbour)
+static bool find_neighbour(const struct lookup *lookup, const struct pipit_file_cache_file *file,
+    enum pipit_content_coding coding, struct pipit_file_cache_file *neighbour)
 {
 	char name[NEIGHBOUR_PATH_MAX];
 	struct pipit_slice path;
@@ -262,24 +262,24 @@ static bool find_neighbour(const struct lookup *lookup, const struct pipit_opene
 	return false;
 }
 
-static bool compress(const struct lookup *lookup, const struct pipit_opened_file *file, struct pipit_slice *gzip)
+static bool compress(const struct lookup *lookup, const struct pipit_file_cache_file *file, struct pipit_slice *gzip)
 {
-	return lookup->site->compresses && pipit_opened_is_settled(file) &&
-	       pipit_compressed_get(lookup->request->pool->compressed, &file->version, file->content,
+	return lookup->site->compresses && pipit_file_cache_is_settled(file) &&
+	       pipit_gzip_cache_get(lookup->request->pool->compressed, &file->version, file->content,
 		   file->descriptor ? file->descriptor->fd : -1, gzip);
 }
 
-static void take_compressed(struct pipit_representation *representation, struct pipit_slice gzip)
+static void take_compressed(struct pipit_file_response *representation, struct pipit_slice gzip)
 {
 	pipit_shared_fd_release(representation->file);
 	representation->file = NULL;
 	representation->memory = gzip;
 	representation->size = gzip.length;
 	representation->coding = PIPIT_CODING_GZIP;
-	pipit_representation_mark_gzip(representation);
+	pipit_file_response_mark_gzip(representation);
 }
 
-static void take_neighbour(struct pipit_representation *representation, const struct pipit_opened_file *neighbour,
+static void take_neighbour(struct pipit_file_response *representation, const struct pipit_file_cache_file *neighbour,
     enum pipit_content_coding coding)
 {
 	const char *content_type = representation->content_type;
@@ -296,8 +296,8 @@ enum choice { CHOSEN, LOOK_AGAIN, NONE_ACCEPTABLE };
  * The coding that the client likes best of those that there are: neighbours first, then what we compress ourselves. Looking for
  * a neighbour may make the worker forget the file's bytes: LOOK_AGAIN, which there are not more often than codings.
  */
-static enum choice choose_coding(struct lookup *lookup, const struct pipit_opened_file *file,
-    struct pipit_representation *representation, struct pipit_opened_file *neighbour)
+static enum choice choose_coding(struct lookup *lookup, const struct pipit_file_cache_file *file,
+    struct pipit_file_response *representation, struct pipit_file_cache_file *neighbour)
 {
 	struct pipit_content_codings codings = pipit_content_coding_read(lookup->request->head);
 	unsigned neighbours = ALL_CODINGS & ~(lookup->absent | file->absent);
@@ -317,7 +317,8 @@ static enum choice choose_coding(struct lookup *lookup, const struct pipit_opene
 				return CHOSEN;
 			}
 			lookup->absent |= bit;
-			pipit_opened_note_absent(lookup->request->pool->opened, lookup->site->files, lookup->path, bit);
+			pipit_file_cache_note_absent(
+			    lookup->request->pool->opened, lookup->site->files, lookup->path, bit);
 			return LOOK_AGAIN;
 		}
 		if (best == PIPIT_CODING_GZIP && compress(lookup, file, &gzip)) {
@@ -333,8 +334,8 @@ static enum choice choose_coding(struct lookup *lookup, const struct pipit_opene
 /* status: 0 is what the request's conditions make of it. FOUND: there is a reply. */
 static enum pipit_files_result serve_file(struct lookup *lookup, int status)
 {
-	struct pipit_opened_file file, neighbour;
-	struct pipit_representation representation;
+	struct pipit_file_cache_file file, neighbour;
+	struct pipit_file_response representation;
 	enum choice choice = CHOSEN;
 
 	do {
@@ -351,10 +352,10 @@ static enum pipit_files_result serve_file(struct lookup *lookup, int status)
 	if (choice == NONE_ACCEPTABLE) {
 		refuse_codings(lookup->request);
 	} else if (status) {
-		pipit_representation_reply_with(lookup->request, &representation, status);
+		pipit_file_response_reply_with(lookup->request, &representation, status);
 	} else {
 		representation.cache_control = find_cache_control(lookup->site, lookup->path);
-		pipit_representation_reply(lookup->request, &representation);
+		pipit_file_response_reply(lookup->request, &representation);
 	}
 	return PIPIT_FILES_FOUND;
 }
@@ -370,11 +371,11 @@ static const struct pipit_page *find_page(const struct pipit_site *site, const c
 	return NULL;
 }
 
-static void describe_page(struct pipit_representation *representation, const struct pipit_site *site,
+static void describe_page(struct pipit_file_response *representation, const struct pipit_site *site,
     const struct pipit_page *page, const char *cache_control)
 {
 	size_t etag_length = page->etag ? strlen(page->etag) : 0;
-	*representation = (struct pipit_representation){
+	*representation = (struct pipit_file_response){
 		.content_type =
 		    page->content_type ? page->content_type : pipit_media_types_types_find(site->media, page->path),
 		.etag_length = etag_length < sizeof representation->etag ? etag_length : 0,
@@ -391,16 +392,16 @@ static void describe_page(struct pipit_representation *representation, const str
 		memcpy(representation->etag, page->etag, etag_length);
 }
 
-static void send_page(struct pipit_request *request, const struct pipit_representation *representation, int status)
+static void send_page(struct pipit_request *request, const struct pipit_file_response *representation, int status)
 {
 	if (status)
-		pipit_representation_reply_with(request, representation, status);
+		pipit_file_response_reply_with(request, representation, status);
 	else
-		pipit_representation_reply(request, representation);
+		pipit_file_response_reply(request, representation);
 }
 
 /* It lies here as gzip, and is undone for whoever does not take that. */
-static void send_compressed_page(struct pipit_request *request, struct pipit_representation *representation,
+static void send_compressed_page(struct pipit_request *request, struct pipit_file_response *representation,
     const struct pipit_page *page, int status)
 {
 	struct pipit_content_codings codings = pipit_content_coding_read(request->head);
@@ -409,11 +410,11 @@ static void send_compressed_page(struct pipit_request *request, struct pipit_rep
 	switch (pipit_content_coding_choose(&codings, 1u << PIPIT_CODING_GZIP | 1u << PIPIT_CODING_IDENTITY)) {
 	case PIPIT_CODING_GZIP:
 		representation->coding = PIPIT_CODING_GZIP;
-		pipit_representation_mark_gzip(representation);
+		pipit_file_response_mark_gzip(representation);
 		send_page(request, representation, status);
 		return;
 	case PIPIT_CODING_IDENTITY:
-		plain = pipit_compressed_undo(representation->memory, page->plain_length);
+		plain = pipit_gzip_cache_undo(representation->memory, page->plain_length);
 		if (!plain) {
 			refuse_without_memory(request);
 			return;
@@ -432,7 +433,7 @@ static void send_compressed_page(struct pipit_request *request, struct pipit_rep
 static enum pipit_files_result serve_page(struct lookup *lookup, int status)
 {
 	char name[1 + PATH_MAX + sizeof "/index.html"];
-	struct pipit_representation representation;
+	struct pipit_file_response representation;
 	enum pipit_files_result result = pipit_files_name(lookup->path, name + 1);
 	const struct pipit_page *page;
 

@@ -22,7 +22,7 @@
 
 static char top[64];
 static struct pipit_files *files;
-static struct pipit_opened *opened;
+static struct pipit_file_cache *opened;
 static uint64_t now_ms;
 
 static const char *below_root(const char *name)
@@ -72,7 +72,7 @@ static void set_up(void)
 	make_file("empty", "");
 	make_long_file("large", 'a', LARGE_BYTES);
 	ck_assert_int_eq(pipit_files_open_root(below_root(""), &files), 0);
-	opened = pipit_opened_new();
+	opened = pipit_file_cache_new();
 	ck_assert_ptr_nonnull(opened);
 	now_ms = START_MS;
 }
@@ -85,19 +85,19 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
 
 static void tear_down(void)
 {
-	pipit_opened_free(opened);
+	pipit_file_cache_free(opened);
 	pipit_files_close_root(files);
 	ck_assert_int_eq(nftw(top, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
-static enum pipit_files_result find(const char *path, struct pipit_opened_file *file)
+static enum pipit_files_result find(const char *path, struct pipit_file_cache_file *file)
 {
-	return pipit_opened_find(opened, files, pipit_slice_of(path), now_ms, file);
+	return pipit_file_cache_find(opened, files, pipit_slice_of(path), now_ms, file);
 }
 
 static enum pipit_files_result look_for(const char *path)
 {
-	struct pipit_opened_file file;
+	struct pipit_file_cache_file file;
 	enum pipit_files_result result = find(path, &file);
 	if (result == PIPIT_FILES_FOUND)
 		pipit_shared_fd_release(file.descriptor);
@@ -105,7 +105,7 @@ static enum pipit_files_result look_for(const char *path)
 }
 
 /* What a reply would send, as a string; it lives until the next call. */
-static const char *content_of(const struct pipit_opened_file *file)
+static const char *content_of(const struct pipit_file_cache_file *file)
 {
 	static char content[256 * 1024];
 	ck_assert_uint_lt(file->size, sizeof content);
@@ -120,7 +120,7 @@ static const char *content_of(const struct pipit_opened_file *file)
 
 static void expect(const char *path, const char *content)
 {
-	struct pipit_opened_file file;
+	struct pipit_file_cache_file file;
 	ck_assert_msg(find(path, &file) == PIPIT_FILES_FOUND, "%s is not found", path);
 	ck_assert_str_eq(content_of(&file), content);
 	pipit_shared_fd_release(file.descriptor);
@@ -128,7 +128,7 @@ static void expect(const char *path, const char *content)
 
 static void expect_letters(const char *path, char letter, size_t length)
 {
-	struct pipit_opened_file file;
+	struct pipit_file_cache_file file;
 	const char *content;
 	ck_assert_msg(find(path, &file) == PIPIT_FILES_FOUND, "%s is not found", path);
 	ck_assert_uint_eq(file.size, length);
@@ -150,7 +150,7 @@ static size_t open_descriptors(void)
 
 START_TEST(gives_a_small_file_with_its_bytes_and_no_descriptor)
 {
-	struct pipit_opened_file file;
+	struct pipit_file_cache_file file;
 	size_t before = open_descriptors();
 	ck_assert_int_eq(find("/small.html", &file), PIPIT_FILES_FOUND);
 	ck_assert_uint_eq(file.size, 5);
@@ -164,7 +164,7 @@ END_TEST
 
 START_TEST(gives_a_large_file_with_one_descriptor_for_all)
 {
-	struct pipit_opened_file first, second;
+	struct pipit_file_cache_file first, second;
 	size_t before = open_descriptors();
 	ck_assert_int_eq(find("/large", &first), PIPIT_FILES_FOUND);
 	ck_assert_int_eq(find("/large", &second), PIPIT_FILES_FOUND);
@@ -180,12 +180,12 @@ END_TEST
 static const struct {
 	size_t length;
 	bool has_content;
-} lengths[] = { { 0, true }, { 1, true }, { PIPIT_OPENED_SMALL_BYTES - 1, true }, { PIPIT_OPENED_SMALL_BYTES, true },
-	{ PIPIT_OPENED_SMALL_BYTES + 1, false } };
+} lengths[] = { { 0, true }, { 1, true }, { PIPIT_FILE_CACHE_SMALL_BYTES - 1, true },
+	{ PIPIT_FILE_CACHE_SMALL_BYTES, true }, { PIPIT_FILE_CACHE_SMALL_BYTES + 1, false } };
 
 START_TEST(keeps_the_bytes_up_to_a_limit)
 {
-	struct pipit_opened_file file;
+	struct pipit_file_cache_file file;
 	make_long_file("file", 'x', lengths[_i].length);
 	ck_assert_int_eq(find("/file", &file), PIPIT_FILES_FOUND);
 	ck_assert_int_eq(file.content != NULL, lengths[_i].has_content);
@@ -197,7 +197,7 @@ END_TEST
 START_TEST(tells_the_date_and_a_tag_of_a_file)
 {
 	const struct timespec times[2] = { { 784111777, 0 }, { 784111777, 999999999 } };
-	struct pipit_opened_file file;
+	struct pipit_file_cache_file file;
 	ck_assert_int_eq(utimensat(AT_FDCWD, below_root("small.html"), times, 0), 0);
 	ck_assert_int_eq(find("/small.html", &file), PIPIT_FILES_FOUND);
 	ck_assert_int_eq(file.modified, 784111777);
@@ -213,20 +213,20 @@ END_TEST
 START_TEST(tells_a_weak_tag_until_a_file_has_settled)
 {
 	static const char *const paths[] = { "/small.html", "/large" };
-	struct pipit_opened_file file;
+	struct pipit_file_cache_file file;
 	make_file("small.html", "just written");
 	make_long_file("large", 'b', LARGE_BYTES);
 	for (size_t i = 0; i < 2; i++) {
 		ck_assert_int_eq(find(paths[i], &file), PIPIT_FILES_FOUND);
 		ck_assert_mem_eq(file.etag, "W/\"", 3);
-		ck_assert(!pipit_opened_is_settled(&file));
+		ck_assert(!pipit_file_cache_is_settled(&file));
 		pipit_shared_fd_release(file.descriptor);
 	}
 	usleep(150000);
 	now_ms += 2000;
 	for (size_t i = 0; i < 2; i++) {
 		ck_assert_int_eq(find(paths[i], &file), PIPIT_FILES_FOUND);
-		ck_assert(pipit_opened_is_settled(&file));
+		ck_assert(pipit_file_cache_is_settled(&file));
 		pipit_shared_fd_release(file.descriptor);
 	}
 }
@@ -235,8 +235,8 @@ END_TEST
 START_TEST(tells_another_tag_after_every_change)
 {
 	const struct timespec times[2] = { { 784111777, 0 }, { 784111777, 0 } };
-	char tags[4][PIPIT_OPENED_ETAG_SIZE];
-	struct pipit_opened_file file;
+	char tags[4][PIPIT_FILE_CACHE_ETAG_SIZE];
+	struct pipit_file_cache_file file;
 	for (size_t i = 0; i < 4; i++) {
 		/* The same size and time of modification, in place and as another file. */
 		make_file(i < 2 ? "small.html" : "other.html", i % 2 ? "first" : "secnd");
@@ -256,11 +256,11 @@ END_TEST
 
 START_TEST(remembers_which_neighbours_are_absent_until_it_looks_again)
 {
-	struct pipit_opened_file file;
+	struct pipit_file_cache_file file;
 	ck_assert_int_eq(find("/small.html", &file), PIPIT_FILES_FOUND);
 	ck_assert_uint_eq(file.absent, 0);
-	pipit_opened_note_absent(opened, files, pipit_slice_of("/small.html"), 5);
-	pipit_opened_note_absent(opened, files, pipit_slice_of("/not-remembered"), 2);
+	pipit_file_cache_note_absent(opened, files, pipit_slice_of("/small.html"), 5);
+	pipit_file_cache_note_absent(opened, files, pipit_slice_of("/not-remembered"), 2);
 	ck_assert_int_eq(find("/small.html", &file), PIPIT_FILES_FOUND);
 	ck_assert_uint_eq(file.absent, 5);
 	now_ms += 2000;
@@ -300,8 +300,8 @@ START_TEST(serves_a_replaced_file_within_a_second)
 	now_ms += 1000;
 	expect("/small.html", "other");
 	expect_letters("/large", 'b', LARGE_BYTES);
-	ck_assert_uint_eq(pipit_opened_file_count(opened), 2);
-	ck_assert_uint_eq(pipit_opened_descriptor_count(opened), 1);
+	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 2);
+	ck_assert_uint_eq(pipit_file_cache_descriptor_count(opened), 1);
 }
 END_TEST
 
@@ -347,13 +347,13 @@ START_TEST(sees_at_once_that_a_large_file_has_another_length)
 	now_ms += 20;
 	ck_assert_int_eq(truncate(below_root("large"), 3), 0);
 	expect("/large", "aaa");
-	ck_assert_uint_eq(pipit_opened_descriptor_count(opened), 0);
+	ck_assert_uint_eq(pipit_file_cache_descriptor_count(opened), 0);
 }
 END_TEST
 
 START_TEST(keeps_the_descriptor_of_a_file_that_has_not_changed)
 {
-	struct pipit_opened_file first, second;
+	struct pipit_file_cache_file first, second;
 	ck_assert_int_eq(find("/large", &first), PIPIT_FILES_FOUND);
 	for (int i = 0; i < 5; i++) {
 		now_ms += 1000;
@@ -381,8 +381,8 @@ START_TEST(does_not_keep_a_deleted_file)
 	ck_assert_int_eq(unlink(below_root(both[_i])), 0);
 	now_ms += 1000;
 	ck_assert_int_eq(look_for(path_of(both[_i])), PIPIT_FILES_NOT_FOUND);
-	ck_assert_uint_eq(pipit_opened_file_count(opened), 0);
-	ck_assert_uint_eq(pipit_opened_byte_count(opened), 0);
+	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 0);
+	ck_assert_uint_eq(pipit_file_cache_byte_count(opened), 0);
 	ck_assert_uint_eq(open_descriptors(), before);
 }
 END_TEST
@@ -394,7 +394,7 @@ START_TEST(follows_no_link_that_leads_out_now)
 	ck_assert_int_eq(symlink("../secret.txt", below_root(both[_i])), 0);
 	now_ms += 1000;
 	ck_assert_int_eq(look_for(path_of(both[_i])), PIPIT_FILES_NOT_FOUND);
-	ck_assert_uint_eq(pipit_opened_file_count(opened), 0);
+	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 0);
 }
 END_TEST
 
@@ -422,7 +422,7 @@ START_TEST(finds_a_directory_in_the_place_of_a_file)
 	snprintf(index, sizeof index, "%s/index.html", both[_i]);
 	make_file(index, "index");
 	ck_assert_int_eq(look_for(path_of(both[_i])), PIPIT_FILES_REDIRECT);
-	ck_assert_uint_eq(pipit_opened_file_count(opened), 0);
+	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 0);
 }
 END_TEST
 
@@ -433,7 +433,7 @@ START_TEST(remembers_nothing_but_files)
 	ck_assert_int_eq(look_for("/nowhere"), PIPIT_FILES_NOT_FOUND);
 	ck_assert_int_eq(look_for("/docs"), PIPIT_FILES_REDIRECT);
 	ck_assert_int_eq(look_for("/../secret.txt"), PIPIT_FILES_BAD_PATH);
-	ck_assert_uint_eq(pipit_opened_file_count(opened), 0);
+	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 0);
 	make_file("nowhere", "here");
 	expect("/nowhere", "here");
 }
@@ -478,30 +478,30 @@ END_TEST
 START_TEST(tells_paths_and_roots_apart)
 {
 	struct pipit_files *others;
-	struct pipit_opened_file file;
+	struct pipit_file_cache_file file;
 	ck_assert_int_eq(mkdir(below_root("other"), 0755), 0);
 	make_file("other/small.html", "of another root");
 	ck_assert_int_eq(pipit_files_open_root(below_root("other"), &others), 0);
 	expect("/small.html", "first");
 	expect("/other/small.html", "of another root");
 	ck_assert_int_eq(
-	    pipit_opened_find(opened, others, pipit_slice_of("/small.html"), now_ms, &file), PIPIT_FILES_FOUND);
+	    pipit_file_cache_find(opened, others, pipit_slice_of("/small.html"), now_ms, &file), PIPIT_FILES_FOUND);
 	ck_assert_str_eq(content_of(&file), "of another root");
 	expect("/small.html", "first");
-	ck_assert_uint_eq(pipit_opened_file_count(opened), 3);
+	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 3);
 	pipit_files_close_root(others);
 }
 END_TEST
 
 START_TEST(leaves_a_reply_its_descriptor_when_the_file_goes)
 {
-	struct pipit_opened_file file;
+	struct pipit_file_cache_file file;
 	char letter;
 	ck_assert_int_eq(find("/large", &file), PIPIT_FILES_FOUND);
 	ck_assert_int_eq(unlink(below_root("large")), 0);
 	now_ms += 1000;
 	ck_assert_int_eq(look_for("/large"), PIPIT_FILES_NOT_FOUND);
-	pipit_opened_free(opened);
+	pipit_file_cache_free(opened);
 	opened = NULL;
 	ck_assert_int_eq(pread(file.descriptor->fd, &letter, 1, LARGE_BYTES - 1), 1);
 	ck_assert_int_eq(letter, 'a');
@@ -511,7 +511,7 @@ END_TEST
 
 START_TEST(frees_nothing_harmlessly)
 {
-	pipit_opened_free(NULL);
+	pipit_file_cache_free(NULL);
 }
 END_TEST
 
@@ -523,17 +523,17 @@ START_TEST(forgets_what_nobody_asks_for)
 	expect("/small.html", "first");
 	expect_letters("/large", 'a', LARGE_BYTES);
 	now_ms += 9999;
-	pipit_opened_sweep(opened, now_ms);
-	ck_assert_uint_eq(pipit_opened_file_count(opened), 2);
+	pipit_file_cache_sweep(opened, now_ms);
+	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 2);
 	expect_letters("/large", 'a', LARGE_BYTES);
 	now_ms += 1;
-	pipit_opened_sweep(opened, now_ms);
-	ck_assert_uint_eq(pipit_opened_file_count(opened), 1);
-	ck_assert_uint_eq(pipit_opened_descriptor_count(opened), 1);
+	pipit_file_cache_sweep(opened, now_ms);
+	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 1);
+	ck_assert_uint_eq(pipit_file_cache_descriptor_count(opened), 1);
 	now_ms += 9999;
-	pipit_opened_sweep(opened, now_ms);
-	ck_assert_uint_eq(pipit_opened_file_count(opened), 0);
-	ck_assert_uint_eq(pipit_opened_byte_count(opened), 0);
+	pipit_file_cache_sweep(opened, now_ms);
+	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 0);
+	ck_assert_uint_eq(pipit_file_cache_byte_count(opened), 0);
 	ck_assert_uint_eq(open_descriptors(), before);
 }
 END_TEST
@@ -541,14 +541,14 @@ END_TEST
 START_TEST(remembers_so_many_files_and_those_used_last)
 {
 	char name[32];
-	for (int i = 0; i < PIPIT_OPENED_FILES_MAX + 10; i++) {
+	for (int i = 0; i < PIPIT_FILE_CACHE_FILES_MAX + 10; i++) {
 		snprintf(name, sizeof name, "f%d", i);
 		make_file(name, name);
 		expect(path_of(name), name);
 		expect("/small.html", "first");
-		ck_assert_uint_le(pipit_opened_file_count(opened), PIPIT_OPENED_FILES_MAX);
+		ck_assert_uint_le(pipit_file_cache_file_count(opened), PIPIT_FILE_CACHE_FILES_MAX);
 	}
-	ck_assert_uint_eq(pipit_opened_file_count(opened), PIPIT_OPENED_FILES_MAX);
+	ck_assert_uint_eq(pipit_file_cache_file_count(opened), PIPIT_FILE_CACHE_FILES_MAX);
 	/* What is remembered is served although it has gone, for a second. */
 	ck_assert_int_eq(unlink(below_root("small.html")), 0);
 	ck_assert_int_eq(unlink(below_root("f0")), 0);
@@ -564,11 +564,12 @@ START_TEST(remembers_so_many_bytes)
 	char name[32];
 	for (int i = 0; i < 100; i++) {
 		snprintf(name, sizeof name, "f%d", i);
-		make_long_file(name, (char)('a' + i % 26), PIPIT_OPENED_SMALL_BYTES);
-		expect_letters(path_of(name), (char)('a' + i % 26), PIPIT_OPENED_SMALL_BYTES);
-		ck_assert_uint_le(pipit_opened_byte_count(opened), PIPIT_OPENED_BYTES_MAX);
+		make_long_file(name, (char)('a' + i % 26), PIPIT_FILE_CACHE_SMALL_BYTES);
+		expect_letters(path_of(name), (char)('a' + i % 26), PIPIT_FILE_CACHE_SMALL_BYTES);
+		ck_assert_uint_le(pipit_file_cache_byte_count(opened), PIPIT_FILE_CACHE_BYTES_MAX);
 	}
-	ck_assert_uint_gt(pipit_opened_byte_count(opened), PIPIT_OPENED_BYTES_MAX - 2 * PIPIT_OPENED_SMALL_BYTES);
+	ck_assert_uint_gt(
+	    pipit_file_cache_byte_count(opened), PIPIT_FILE_CACHE_BYTES_MAX - 2 * PIPIT_FILE_CACHE_SMALL_BYTES);
 }
 END_TEST
 
@@ -577,18 +578,18 @@ START_TEST(keeps_so_many_descriptors)
 	char name[32];
 	size_t before = open_descriptors();
 	expect("/small.html", "first");
-	for (int i = 0; i < PIPIT_OPENED_DESCRIPTORS_MAX + 10; i++) {
+	for (int i = 0; i < PIPIT_FILE_CACHE_DESCRIPTORS_MAX + 10; i++) {
 		snprintf(name, sizeof name, "f%d", i);
-		make_long_file(name, 'x', PIPIT_OPENED_SMALL_BYTES + 1);
-		expect_letters(path_of(name), 'x', PIPIT_OPENED_SMALL_BYTES + 1);
+		make_long_file(name, 'x', PIPIT_FILE_CACHE_SMALL_BYTES + 1);
+		expect_letters(path_of(name), 'x', PIPIT_FILE_CACHE_SMALL_BYTES + 1);
 	}
-	ck_assert_uint_eq(pipit_opened_descriptor_count(opened), PIPIT_OPENED_DESCRIPTORS_MAX);
-	ck_assert_uint_eq(open_descriptors(), before + PIPIT_OPENED_DESCRIPTORS_MAX);
+	ck_assert_uint_eq(pipit_file_cache_descriptor_count(opened), PIPIT_FILE_CACHE_DESCRIPTORS_MAX);
+	ck_assert_uint_eq(open_descriptors(), before + PIPIT_FILE_CACHE_DESCRIPTORS_MAX);
 	/* Those without one have stayed. */
-	ck_assert_uint_eq(pipit_opened_file_count(opened), PIPIT_OPENED_DESCRIPTORS_MAX + 1);
-	ck_assert(pipit_opened_give_up_descriptors(opened));
-	ck_assert(!pipit_opened_give_up_descriptors(opened));
-	ck_assert_uint_eq(pipit_opened_file_count(opened), 1);
+	ck_assert_uint_eq(pipit_file_cache_file_count(opened), PIPIT_FILE_CACHE_DESCRIPTORS_MAX + 1);
+	ck_assert(pipit_file_cache_give_up_descriptors(opened));
+	ck_assert(!pipit_file_cache_give_up_descriptors(opened));
+	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 1);
 	ck_assert_uint_eq(open_descriptors(), before);
 }
 END_TEST
@@ -623,7 +624,7 @@ END_TEST
 
 START_TEST(is_unavailable_when_replies_have_all_descriptors)
 {
-	struct pipit_opened_file file;
+	struct pipit_file_cache_file file;
 	enum pipit_files_result results[2];
 	struct rlimit limit;
 	ck_assert_int_eq(find("/large", &file), PIPIT_FILES_FOUND);
@@ -642,7 +643,7 @@ END_TEST
 START_TEST(remembers_no_path_that_is_too_long)
 {
 	char path[600];
-	static const size_t path_lengths[] = { PIPIT_OPENED_PATH_MAX, PIPIT_OPENED_PATH_MAX + 1, 599 };
+	static const size_t path_lengths[] = { PIPIT_FILE_CACHE_PATH_MAX, PIPIT_FILE_CACHE_PATH_MAX + 1, 599 };
 	for (size_t i = 0; i < sizeof path_lengths / sizeof *path_lengths; i++) {
 		memset(path, '/', path_lengths[i]);
 		memcpy(path + path_lengths[i] - 10, "small.html", 11);
@@ -651,7 +652,7 @@ START_TEST(remembers_no_path_that_is_too_long)
 		memcpy(path + path_lengths[i] - 5, "large", 6);
 		expect_letters(path, 'a', LARGE_BYTES);
 	}
-	ck_assert_uint_eq(pipit_opened_file_count(opened), 2);
+	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 2);
 }
 END_TEST
 
@@ -676,7 +677,7 @@ START_TEST(is_never_more_than_a_second_behind)
 	memset(past, 0, sizeof past);
 	for (int i = 0; i < 6000; i++) {
 		uint32_t which = next_random(&state) % NAMES;
-		struct pipit_opened_file file;
+		struct pipit_file_cache_file file;
 		char name[32];
 		bool is_right = false;
 		snprintf(name, sizeof name, "f%u", which);
@@ -697,7 +698,7 @@ START_TEST(is_never_more_than_a_second_behind)
 			continue;
 		}
 		if (next_random(&state) % 16 == 0)
-			pipit_opened_sweep(opened, now_ms);
+			pipit_file_cache_sweep(opened, now_ms);
 		if (find(path_of(name), &file) == PIPIT_FILES_FOUND) {
 			const char *content = content_of(&file);
 			ck_assert_uint_eq(strspn(content, (char[]){ content[0], '\0' }), file.size);
@@ -711,11 +712,11 @@ START_TEST(is_never_more_than_a_second_behind)
 		/* More changes than are noted within a second. */
 		is_right |= past[which].until_ms[VERSIONS - 1] + 1000 > now_ms;
 		ck_assert_msg(is_right, "step %d: %s", i, name);
-		ck_assert_uint_le(pipit_opened_file_count(opened), PIPIT_OPENED_FILES_MAX);
-		ck_assert_uint_le(pipit_opened_byte_count(opened), PIPIT_OPENED_BYTES_MAX);
-		ck_assert_uint_le(pipit_opened_descriptor_count(opened), PIPIT_OPENED_DESCRIPTORS_MAX);
+		ck_assert_uint_le(pipit_file_cache_file_count(opened), PIPIT_FILE_CACHE_FILES_MAX);
+		ck_assert_uint_le(pipit_file_cache_byte_count(opened), PIPIT_FILE_CACHE_BYTES_MAX);
+		ck_assert_uint_le(pipit_file_cache_descriptor_count(opened), PIPIT_FILE_CACHE_DESCRIPTORS_MAX);
 		if (i % 16 == 0)
-			ck_assert_uint_eq(open_descriptors(), before + pipit_opened_descriptor_count(opened));
+			ck_assert_uint_eq(open_descriptors(), before + pipit_file_cache_descriptor_count(opened));
 	}
 }
 END_TEST
