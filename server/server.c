@@ -10,8 +10,8 @@
 #include "net/limits.h"
 #include "net/listener.h"
 #include "openapi.h"
-#include "resource.h"
-#include "settings.h"
+#include "settings/settings.h"
+#include "settings/settings_http.h"
 #include "signals.h"
 #include "worker.h"
 

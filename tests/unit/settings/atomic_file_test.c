@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A file is replaced whole or not at all, whatever step fails and wherever it ends. */
-#include "durable.h"
+#include "settings/atomic_file.h"
 
 #include "base/log.h"
 #include "suite.h"
@@ -38,7 +38,7 @@ static bool fails(enum step step)
 	return true;
 }
 
-/* In the place of libc's, within durable.c alone: the test takes its source in. */
+/* In the place of libc's, within atomic_file.c alone: the test takes its source in. */
 static int failing_openat(int directory, const char *name, int flags, ...)
 {
 	va_list arguments;
@@ -93,7 +93,7 @@ static int failing_renameat(int from, const char *name, int to, const char *othe
 #define fchmod failing_fchmod
 #define linkat failing_linkat
 #define renameat failing_renameat
-#include "../../server/durable.c"
+#include "../../../server/settings/atomic_file.c"
 #undef openat
 #undef write
 #undef fsync

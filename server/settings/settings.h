@@ -6,7 +6,7 @@
  * file once for all of them (group commit), publishes it as the document that readers get, and tells each how it went. Nothing
  * is published that is not durable.
  *
- * The public functions pipit_settings_… are here too; what HTTP makes of them is resource.h's.
+ * The public functions pipit_settings_… are here too; what HTTP makes of them is settings_http.h's.
  */
 #ifndef PIPIT_SETTINGS_H
 #define PIPIT_SETTINGS_H

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* See settings.h; the contracts of the public functions are in pipit.h. */
-#include "settings.h"
+#include "settings/settings.h"
 
 #include "base/log.h"
-#include "durable.h"
 #include "http/preconditions.h"
-#include "published.h"
 #include "request/json_reader.h"
+#include "settings/atomic_file.h"
+#include "settings/snapshot.h"
 #include "json/json.h"
 #include "json/patch.h"
 #include "json/pointer.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See published.h. */
-#include "published.h"
+/* See snapshot.h. */
+#include "settings/snapshot.h"
 
 #include <time.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* See resource.h. Reads are answered at once; a change is handed to the store, whose thread hands the outcome back to the worker. */
-#include "resource.h"
+/* See settings_http.h. Reads are answered at once; a change is handed to the store, whose thread hands the outcome back to the worker. */
+#include "settings/settings_http.h"
 
 #include "files/file_response.h"
 #include "http/content_coding.h"
 #include "request/request.h"
-#include "settings.h"
+#include "settings/settings.h"
 #include "json/pointer.h"
 
 #include <cjson/cJSON.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See durable.h. The order of steps is what makes it safe: the new content is on the disk before its name is (rename() may
+ * See atomic_file.h. The order of steps is what makes it safe: the new content is on the disk before its name is (rename() may
  * reach the disk before the data does), and the name is when the directory is.
  */
-#include "durable.h"
+#include "settings/atomic_file.h"
 
 #include "base/log.h"
 
