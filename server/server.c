@@ -303,8 +303,8 @@ static int serve_settings(
 	uint64_t max_bytes = pipit_settings_max_bytes(settings), limit = server->config.memory_limit;
 	int error = 0;
 
-	for (size_t i = 0; i < PIPIT_RESOURCE_ROUTES && error == 0; i++) {
-		const struct pipit_resource_route *route = &pipit_resource_routes[i];
+	for (size_t i = 0; i < PIPIT_SETTINGS_HTTP_ROUTES && error == 0; i++) {
+		const struct pipit_settings_http_route *route = &pipit_settings_http_routes[i];
 		struct pipit_route_options options = route->options;
 		options.max_body_bytes = limit && limit < max_bytes ? limit : max_bytes;
 		error = pipit_route_with(
@@ -316,7 +316,7 @@ static int serve_settings(
 int pipit_route_settings(struct pipit_server *server, const char *pattern, struct pipit_settings *settings)
 {
 	struct served *served = malloc(sizeof *served);
-	char *below = pattern ? malloc(strlen(pattern) + sizeof PIPIT_RESOURCE_BELOW) : NULL;
+	char *below = pattern ? malloc(strlen(pattern) + sizeof PIPIT_SETTINGS_HTTP_BELOW) : NULL;
 	int error;
 
 	if (!pattern || !settings) {
@@ -324,7 +324,7 @@ int pipit_route_settings(struct pipit_server *server, const char *pattern, struc
 	} else if (!served || !below) {
 		error = fail_registration(server, pattern, -ENOMEM, "out of memory");
 	} else {
-		sprintf(below, "%s%s", pattern, PIPIT_RESOURCE_BELOW);
+		sprintf(below, "%s%s", pattern, PIPIT_SETTINGS_HTTP_BELOW);
 		error = serve_settings(server, pattern, below, settings);
 		/* Also when that failed: some of the routes are there. */
 		*served = (struct served){ settings, server->served };
@@ -787,7 +787,7 @@ void pipit_server_free(struct pipit_server *server)
 		return;
 	while (server->served) {
 		struct served *next = server->served->next;
-		pipit_resource_settle(server->served->settings);
+		pipit_settings_http_settle(server->served->settings);
 		free(server->served);
 		server->served = next;
 	}

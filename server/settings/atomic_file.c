@@ -19,7 +19,7 @@
 
 #define SUFFIX_MAX sizeof ".previous.new"
 
-struct pipit_durable {
+struct pipit_atomic_file {
 	char *shown; /* owned: the name as it was given */
 	int directory, lock;
 	/* Within the directory. */
@@ -42,7 +42,7 @@ static int sync_descriptor(int fd)
 }
 
 /* Directories of some file systems cannot be synchronised, and need not be. */
-static int sync_directory(const struct pipit_durable *durable)
+static int sync_directory(const struct pipit_atomic_file *durable)
 {
 	int error = sync_descriptor(durable->directory);
 	return error == -EINVAL ? 0 : error;
@@ -62,23 +62,23 @@ static int write_all(int fd, const char *bytes, size_t length)
 	return 0;
 }
 
-static int move(const struct pipit_durable *durable, const char *from, const char *to)
+static int move(const struct pipit_atomic_file *durable, const char *from, const char *to)
 {
 	return renameat(durable->directory, from, durable->directory, to) == 0 ? 0 : -errno;
 }
 
-static bool exists(const struct pipit_durable *durable, const char *name)
+static bool exists(const struct pipit_atomic_file *durable, const char *name)
 {
 	struct stat state;
 	return fstatat(durable->directory, name, &state, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static void note_state(struct pipit_durable *durable)
+static void note_state(struct pipit_atomic_file *durable)
 {
 	durable->is_known = fstatat(durable->directory, durable->name, &durable->state, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-bool pipit_durable_was_edited(const struct pipit_durable *durable)
+bool pipit_atomic_file_was_edited(const struct pipit_atomic_file *durable)
 {
 	struct stat now;
 	bool is_there = fstatat(durable->directory, durable->name, &now, AT_SYMLINK_NOFOLLOW) == 0;
@@ -111,7 +111,7 @@ static int resolve(const char *name, char path[PATH_MAX])
 	return 0;
 }
 
-static int set_names(struct pipit_durable *durable, const char *base)
+static int set_names(struct pipit_atomic_file *durable, const char *base)
 {
 	if (*base == '\0' || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
 		return -EISDIR;
@@ -126,7 +126,7 @@ static int set_names(struct pipit_durable *durable, const char *base)
 	return 0;
 }
 
-static int open_directory(struct pipit_durable *durable, char path[PATH_MAX])
+static int open_directory(struct pipit_atomic_file *durable, char path[PATH_MAX])
 {
 	char *slash = strrchr(path, '/');
 	struct stat state;
@@ -145,7 +145,7 @@ static int open_directory(struct pipit_durable *durable, char path[PATH_MAX])
 }
 
 /* Two processes that change one file would undo each other's changes. A file system that cannot be written to needs no lock. */
-static int lock(struct pipit_durable *durable)
+static int lock(struct pipit_atomic_file *durable)
 {
 	/* Not for writing: the file system may be made read-only while it is open. */
 	durable->lock =
@@ -158,7 +158,7 @@ static int lock(struct pipit_durable *durable)
 }
 
 /* Reading is possible all the same. */
-static void warn_of_read_only(const struct pipit_durable *durable)
+static void warn_of_read_only(const struct pipit_atomic_file *durable)
 {
 	if (faccessat(durable->directory, ".", W_OK, AT_EACCESS) != 0)
 		pipit_log(PIPIT_LOG_WARN, "%s: changes will be refused: its directory cannot be written to: %s",
@@ -166,7 +166,7 @@ static void warn_of_read_only(const struct pipit_durable *durable)
 }
 
 /* The states that an interrupted change can have left. */
-static int recover(struct pipit_durable *durable)
+static int recover(struct pipit_atomic_file *durable)
 {
 	unlinkat(durable->directory, durable->next_previous, 0);
 	if (!exists(durable, durable->name) && exists(durable, durable->previous)) {
@@ -199,9 +199,9 @@ static const char *advice_for(int error)
 	return NULL;
 }
 
-int pipit_durable_open(const char *name, struct pipit_durable **result, char *error, size_t size)
+int pipit_atomic_file_open(const char *name, struct pipit_atomic_file **result, char *error, size_t size)
 {
-	struct pipit_durable *durable = calloc(1, sizeof *durable);
+	struct pipit_atomic_file *durable = calloc(1, sizeof *durable);
 	char path[PATH_MAX];
 	int failure;
 
@@ -217,7 +217,7 @@ int pipit_durable_open(const char *name, struct pipit_durable **result, char *er
 	if (failure == 0)
 		failure = recover(durable);
 	if (failure != 0) {
-		pipit_durable_free(durable);
+		pipit_atomic_file_free(durable);
 		return refuse_to_open(error, size, name, failure, advice_for(failure));
 	}
 	warn_of_read_only(durable);
@@ -225,7 +225,7 @@ int pipit_durable_open(const char *name, struct pipit_durable **result, char *er
 	return 0;
 }
 
-void pipit_durable_free(struct pipit_durable *durable)
+void pipit_atomic_file_free(struct pipit_atomic_file *durable)
 {
 	if (!durable)
 		return;
@@ -237,7 +237,7 @@ void pipit_durable_free(struct pipit_durable *durable)
 	free(durable);
 }
 
-const char *pipit_durable_name(const struct pipit_durable *durable)
+const char *pipit_atomic_file_name(const struct pipit_atomic_file *durable)
 {
 	return durable->shown;
 }
@@ -285,7 +285,7 @@ static int read_open(int fd, size_t max_bytes, char **bytes, size_t *length, str
 	return error;
 }
 
-int pipit_durable_read(struct pipit_durable *durable, size_t max_bytes, char **bytes, size_t *length)
+int pipit_atomic_file_read(struct pipit_atomic_file *durable, size_t max_bytes, char **bytes, size_t *length)
 {
 	int fd = openat(durable->directory, durable->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK), error;
 
@@ -298,7 +298,7 @@ int pipit_durable_read(struct pipit_durable *durable, size_t max_bytes, char **b
 	return error;
 }
 
-void pipit_durable_accept(struct pipit_durable *durable)
+void pipit_atomic_file_accept(struct pipit_atomic_file *durable)
 {
 	durable->is_known = true;
 	durable->state = durable->seen;
@@ -307,7 +307,7 @@ void pipit_durable_accept(struct pipit_durable *durable)
 /* --- writing --------------------------------------------------------------------------------------------------------- */
 
 /* Only its owner's unless somebody has said otherwise: settings hold passwords. */
-static mode_t mode_of(const struct pipit_durable *durable)
+static mode_t mode_of(const struct pipit_atomic_file *durable)
 {
 	struct stat state;
 	if (fstatat(durable->directory, durable->name, &state, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(state.st_mode))
@@ -315,7 +315,7 @@ static mode_t mode_of(const struct pipit_durable *durable)
 	return 0600;
 }
 
-static int write_fresh(const struct pipit_durable *durable, const char *bytes, size_t length)
+static int write_fresh(const struct pipit_atomic_file *durable, const char *bytes, size_t length)
 {
 	int fd, error;
 
@@ -336,7 +336,7 @@ static int write_fresh(const struct pipit_durable *durable, const char *bytes, s
 }
 
 /* Under a second name, so that the first is never missing; file systems without links must do with a moment without it. */
-static int keep_previous(const struct pipit_durable *durable)
+static int keep_previous(const struct pipit_atomic_file *durable)
 {
 	unlinkat(durable->directory, durable->next_previous, 0);
 	if (linkat(durable->directory, durable->name, durable->directory, durable->next_previous, 0) == 0)
@@ -349,7 +349,7 @@ static int keep_previous(const struct pipit_durable *durable)
 }
 
 /* After a failure that may have left the new content under the name. */
-static void take_back(struct pipit_durable *durable, bool had_content)
+static void take_back(struct pipit_atomic_file *durable, bool had_content)
 {
 	int error = 0;
 	if (had_content)
@@ -366,7 +366,7 @@ static void take_back(struct pipit_durable *durable, bool had_content)
 }
 
 /* The new content is on the disk under its own name: make it the file's. */
-static int replace(struct pipit_durable *durable)
+static int replace(struct pipit_atomic_file *durable)
 {
 	bool had_content = exists(durable, durable->name);
 	int error = keep_previous(durable);
@@ -383,11 +383,11 @@ static int replace(struct pipit_durable *durable)
 	return error;
 }
 
-int pipit_durable_write(struct pipit_durable *durable, const char *bytes, size_t length)
+int pipit_atomic_file_write(struct pipit_atomic_file *durable, const char *bytes, size_t length)
 {
 	int error;
 
-	if (pipit_durable_was_edited(durable))
+	if (pipit_atomic_file_was_edited(durable))
 		pipit_log(PIPIT_LOG_WARN,
 		    "%s: it was edited, and replaced before a reload (SIGHUP): the edited content is in %s",
 		    durable->shown, durable->previous);
@@ -401,7 +401,7 @@ int pipit_durable_write(struct pipit_durable *durable, const char *bytes, size_t
 	return error;
 }
 
-int pipit_durable_restore(struct pipit_durable *durable)
+int pipit_atomic_file_restore(struct pipit_atomic_file *durable)
 {
 	int error;
 

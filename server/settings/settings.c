@@ -44,7 +44,7 @@ struct queue {
 };
 
 struct pipit_settings {
-	struct pipit_durable *durable;
+	struct pipit_atomic_file *durable;
 	struct pipit_json_limits limits;
 	size_t max_bytes;
 	bool require_match;
@@ -52,7 +52,7 @@ struct pipit_settings {
 	pipit_settings_changed *changed;
 	void *hook_arg;
 
-	struct pipit_published published;
+	struct pipit_snapshot published;
 
 	pthread_t thread;
 	bool has_thread;
@@ -73,12 +73,12 @@ struct pipit_settings {
 
 const struct pipit_json_index *pipit_settings_pin(struct pipit_settings *settings, unsigned *pin)
 {
-	return pipit_published_pin(&settings->published, pin);
+	return pipit_snapshot_pin(&settings->published, pin);
 }
 
 void pipit_settings_unpin(struct pipit_settings *settings, unsigned pin)
 {
-	pipit_published_unpin(&settings->published, pin);
+	pipit_snapshot_unpin(&settings->published, pin);
 }
 
 size_t pipit_settings_max_bytes(const struct pipit_settings *settings)
@@ -96,7 +96,7 @@ bool pipit_settings_requires_match(const struct pipit_settings *settings)
 static struct pipit_slice text_now(const struct pipit_settings *settings)
 {
 	return settings->text ? (struct pipit_slice){ settings->text, settings->text_length }
-			      : pipit_json_index_text(pipit_published_now(&settings->published));
+			      : pipit_json_index_text(pipit_snapshot_now(&settings->published));
 }
 
 static void forget_tree(struct pipit_settings *settings)
@@ -318,10 +318,10 @@ static void apply(struct pipit_settings *settings, struct pipit_settings_change 
 static void tell_failure(struct pipit_settings *settings, int error)
 {
 	if (error == 0 && settings->is_failing)
-		pipit_log(PIPIT_LOG_INFO, "%s: changes are kept again", pipit_durable_name(settings->durable));
+		pipit_log(PIPIT_LOG_INFO, "%s: changes are kept again", pipit_atomic_file_name(settings->durable));
 	else if (error != 0 && !settings->is_failing)
 		pipit_log(PIPIT_LOG_ERROR, "%s: changes are refused: they cannot be written: %s",
-		    pipit_durable_name(settings->durable), strerror(-error));
+		    pipit_atomic_file_name(settings->durable), strerror(-error));
 	settings->is_failing = error != 0;
 }
 
@@ -329,7 +329,7 @@ static int save(struct pipit_settings *settings, struct pipit_slice text)
 {
 	size_t length;
 	char *bytes = pipit_json_index_indent(text, &length);
-	int error = bytes ? pipit_durable_write(settings->durable, bytes, length) : -ENOMEM;
+	int error = bytes ? pipit_atomic_file_write(settings->durable, bytes, length) : -ENOMEM;
 	free(bytes);
 	return error;
 }
@@ -340,7 +340,7 @@ static int commit(struct pipit_settings *settings)
 	struct pipit_json_index *document;
 	int error;
 
-	if (pipit_slice_is_same(text_now(settings), pipit_json_index_text(pipit_published_now(&settings->published)))) {
+	if (pipit_slice_is_same(text_now(settings), pipit_json_index_text(pipit_snapshot_now(&settings->published)))) {
 		free(settings->text);
 		settings->text = NULL;
 		return 0;
@@ -350,7 +350,7 @@ static int commit(struct pipit_settings *settings)
 	tell_failure(settings, error);
 	if (error == 0) {
 		settings->text = NULL;
-		pipit_published_set(&settings->published, document);
+		pipit_snapshot_set(&settings->published, document);
 		return 0;
 	}
 	if (document) {
@@ -415,7 +415,8 @@ static int read_file(
 	struct pipit_json_error place;
 	char *bytes;
 	size_t bytes_length;
-	int failure = pipit_durable_read(settings->durable, FILE_BYTES_MAX(settings->max_bytes), &bytes, &bytes_length);
+	int failure =
+	    pipit_atomic_file_read(settings->durable, FILE_BYTES_MAX(settings->max_bytes), &bytes, &bytes_length);
 
 	if (failure != 0) {
 		snprintf(error, size, "%s", strerror(-failure));
@@ -449,7 +450,7 @@ static int read_file(
 
 static void reload(struct pipit_settings *settings, struct pipit_settings_change *change)
 {
-	const char *name = pipit_durable_name(settings->durable);
+	const char *name = pipit_atomic_file_name(settings->durable);
 	struct pipit_json_index *document;
 	cJSON *tree = NULL;
 	char *text, error[300];
@@ -462,10 +463,10 @@ static void reload(struct pipit_settings *settings, struct pipit_settings_change
 		return;
 	}
 	if (pipit_slice_is_same((struct pipit_slice){ text, length },
-		pipit_json_index_text(pipit_published_now(&settings->published)))) {
+		pipit_json_index_text(pipit_snapshot_now(&settings->published)))) {
 		free(text);
 		cJSON_Delete(tree);
-		pipit_durable_accept(settings->durable);
+		pipit_atomic_file_accept(settings->durable);
 		pipit_log(PIPIT_LOG_INFO, "%s: read again, the settings are the same", name);
 		return;
 	}
@@ -479,8 +480,8 @@ static void reload(struct pipit_settings *settings, struct pipit_settings_change
 		forget_tree(settings);
 		return;
 	}
-	pipit_published_set(&settings->published, document);
-	pipit_durable_accept(settings->durable);
+	pipit_snapshot_set(&settings->published, document);
+	pipit_atomic_file_accept(settings->durable);
 	pipit_log(PIPIT_LOG_INFO, "%s: read again, the settings have changed", name);
 	if (settings->changed)
 		settings->changed(settings->tree, settings->hook_arg);
@@ -498,7 +499,7 @@ static void run_reload(struct pipit_settings *settings, struct pipit_settings_ch
 	reload(settings, change);
 	if (change->status >= 300)
 		pipit_log(PIPIT_LOG_ERROR, "%s: not taken, the settings stay as they were: %s%s%s",
-		    pipit_durable_name(settings->durable), change->detail, change->members ? " " : "",
+		    pipit_atomic_file_name(settings->durable), change->detail, change->members ? " " : "",
 		    change->members ? change->members + 1 : "");
 }
 
@@ -664,7 +665,7 @@ static int check_options(
 /* The file as it is; when it is no settings, as it was before the last change; nothing yet is {}. */
 static int load(struct pipit_settings *settings, char **text, size_t *length, char *error, size_t size)
 {
-	const char *name = pipit_durable_name(settings->durable);
+	const char *name = pipit_atomic_file_name(settings->durable);
 	char why[256];
 	int failure = read_file(settings, &settings->tree, text, length, why, sizeof why);
 
@@ -673,13 +674,13 @@ static int load(struct pipit_settings *settings, char **text, size_t *length, ch
 		*length = 2;
 		return *text ? 0 : -ENOMEM;
 	}
-	if (failure == -EINVAL && pipit_durable_restore(settings->durable) == 0) {
+	if (failure == -EINVAL && pipit_atomic_file_restore(settings->durable) == 0) {
 		pipit_log(PIPIT_LOG_ERROR, "%s: %s: it is put aside as %s.broken, and the settings before it are used",
 		    name, why, name);
 		failure = read_file(settings, &settings->tree, text, length, why, sizeof why);
 	}
 	if (failure == 0)
-		pipit_durable_accept(settings->durable);
+		pipit_atomic_file_accept(settings->durable);
 	else
 		snprintf(error, size, "settings: %s: %s", name, why);
 	return failure;
@@ -705,7 +706,7 @@ static int open_store(
 	char why[256], *text = NULL;
 	size_t length;
 	struct pipit_json_index *document;
-	int failure = pipit_durable_open(options->file, &settings->durable, why, sizeof why);
+	int failure = pipit_atomic_file_open(options->file, &settings->durable, why, sizeof why);
 
 	if (failure != 0) {
 		snprintf(error, size, "settings: %s", why);
@@ -719,7 +720,7 @@ static int open_store(
 		free(text);
 		return -ENOMEM;
 	}
-	pipit_published_init(&settings->published, document);
+	pipit_snapshot_init(&settings->published, document);
 	return start_thread(settings);
 }
 
@@ -759,8 +760,8 @@ void pipit_settings_free(struct pipit_settings *settings)
 		pthread_join(settings->thread, NULL);
 	}
 	forget_changes(settings);
-	pipit_published_clear(&settings->published);
-	pipit_durable_free(settings->durable);
+	pipit_snapshot_clear(&settings->published);
+	pipit_atomic_file_free(settings->durable);
 	pthread_cond_destroy(&settings->idle);
 	pthread_cond_destroy(&settings->work);
 	pthread_mutex_destroy(&settings->mutex);
@@ -786,8 +787,8 @@ int pipit_settings_on_change(
 		result = -EINVAL;
 	pthread_mutex_unlock(&settings->mutex);
 	if (result == -EINVAL)
-		pipit_log(PIPIT_LOG_ERROR, "%s: the settings are not valid: %s", pipit_durable_name(settings->durable),
-		    now.members ? now.members + 1 : "out of memory");
+		pipit_log(PIPIT_LOG_ERROR, "%s: the settings are not valid: %s",
+		    pipit_atomic_file_name(settings->durable), now.members ? now.members + 1 : "out of memory");
 	free(now.members);
 	return result;
 }

@@ -23,7 +23,7 @@
 /* Whether the route is that of values in the document, or that of the whole. */
 static bool is_below(const struct pipit_route *route)
 {
-	static const char end[] = PIPIT_RESOURCE_BELOW;
+	static const char end[] = PIPIT_SETTINGS_HTTP_BELOW;
 	size_t length = strlen(route->pattern);
 	return length >= sizeof end && strcmp(route->pattern + length - (sizeof end - 1), end) == 0;
 }
@@ -152,7 +152,7 @@ static bool pass_on(struct pipit_settings_change *change)
 	return pool->post_call(pool->worker, answer, pending) == 0;
 }
 
-void pipit_resource_settle(struct pipit_settings *settings)
+void pipit_settings_http_settle(struct pipit_settings *settings)
 {
 	struct pipit_settings_change *late = pipit_settings_settle(settings);
 	while (late) {
@@ -281,7 +281,7 @@ static void serve_delete(struct pipit_request *request, void *settings)
 #define WHOLE "{\"network\":{\"hostname\":\"camera-1\",\"mtu\":1500}}"
 
 /* Those below first, so that whoever tries all of them in this order deletes the whole last. */
-const struct pipit_resource_route pipit_resource_routes[PIPIT_RESOURCE_ROUTES] = {
+const struct pipit_settings_http_route pipit_settings_http_routes[PIPIT_SETTINGS_HTTP_ROUTES] = {
 	{ true, PIPIT_GET, serve_get,
 	    { .refuse_body = true,
 		.summary = "A value of the settings.",

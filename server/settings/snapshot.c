@@ -7,18 +7,18 @@
 /* Of `current`: the slot's number stands above, its pins below. */
 #define SLOT_SHIFT 56
 
-void pipit_published_init(struct pipit_published *published, struct pipit_json_index *document)
+void pipit_snapshot_init(struct pipit_snapshot *published, struct pipit_json_index *document)
 {
 	published->slots[0].document = document;
 }
 
-void pipit_published_clear(struct pipit_published *published)
+void pipit_snapshot_clear(struct pipit_snapshot *published)
 {
-	for (size_t i = 0; i < PIPIT_PUBLISHED_SLOTS; i++)
+	for (size_t i = 0; i < PIPIT_SNAPSHOT_SLOTS; i++)
 		pipit_json_index_free(published->slots[i].document);
 }
 
-const struct pipit_json_index *pipit_published_pin(struct pipit_published *published, unsigned *pin)
+const struct pipit_json_index *pipit_snapshot_pin(struct pipit_snapshot *published, unsigned *pin)
 {
 	/* Acquire: with the number comes what the writer has put there. */
 	uint64_t word = atomic_fetch_add_explicit(&published->current, 1, memory_order_acquire);
@@ -26,22 +26,22 @@ const struct pipit_json_index *pipit_published_pin(struct pipit_published *publi
 	return published->slots[*pin].document;
 }
 
-void pipit_published_unpin(struct pipit_published *published, unsigned pin)
+void pipit_snapshot_unpin(struct pipit_snapshot *published, unsigned pin)
 {
 	/* Release: the writer that counts it may free what was read. */
 	atomic_fetch_add_explicit(&published->slots[pin].unpins, 1, memory_order_release);
 }
 
-const struct pipit_json_index *pipit_published_now(const struct pipit_published *published)
+const struct pipit_json_index *pipit_snapshot_now(const struct pipit_snapshot *published)
 {
 	uint64_t word = atomic_load_explicit(&published->current, memory_order_relaxed);
 	return published->slots[word >> SLOT_SHIFT].document;
 }
 
-static void free_retired(struct pipit_published *published)
+static void free_retired(struct pipit_snapshot *published)
 {
-	for (size_t i = 0; i < PIPIT_PUBLISHED_SLOTS; i++) {
-		struct pipit_published_slot *slot = &published->slots[i];
+	for (size_t i = 0; i < PIPIT_SNAPSHOT_SLOTS; i++) {
+		struct pipit_snapshot_slot *slot = &published->slots[i];
 		if (!slot->is_retired || atomic_load_explicit(&slot->unpins, memory_order_acquire) != slot->pins)
 			continue;
 		pipit_json_index_free(slot->document);
@@ -50,12 +50,12 @@ static void free_retired(struct pipit_published *published)
 	}
 }
 
-static size_t find_slot(struct pipit_published *published)
+static size_t find_slot(struct pipit_snapshot *published)
 {
 	const struct timespec moment = { 0, 1000000 };
 	for (;;) {
 		free_retired(published);
-		for (size_t i = 0; i < PIPIT_PUBLISHED_SLOTS; i++) {
+		for (size_t i = 0; i < PIPIT_SNAPSHOT_SLOTS; i++) {
 			if (!published->slots[i].document)
 				return i;
 		}
@@ -63,10 +63,10 @@ static size_t find_slot(struct pipit_published *published)
 	}
 }
 
-void pipit_published_set(struct pipit_published *published, struct pipit_json_index *document)
+void pipit_snapshot_set(struct pipit_snapshot *published, struct pipit_json_index *document)
 {
 	size_t number = find_slot(published);
-	struct pipit_published_slot *slot = &published->slots[number], *before;
+	struct pipit_snapshot_slot *slot = &published->slots[number], *before;
 	uint64_t word;
 
 	slot->document = document;

@@ -160,24 +160,24 @@ static void assert_file(const char *name, const char *wanted)
 	ck_assert_str_eq(content, wanted);
 }
 
-static struct pipit_durable *open_file(void)
+static struct pipit_atomic_file *open_file(void)
 {
-	struct pipit_durable *durable;
+	struct pipit_atomic_file *durable;
 	char error[256];
-	ck_assert_int_eq(pipit_durable_open(file, &durable, error, sizeof error), 0);
+	ck_assert_int_eq(pipit_atomic_file_open(file, &durable, error, sizeof error), 0);
 	return durable;
 }
 
-static int write_text(struct pipit_durable *durable, const char *text)
+static int write_text(struct pipit_atomic_file *durable, const char *text)
 {
-	return pipit_durable_write(durable, text, strlen(text));
+	return pipit_atomic_file_write(durable, text, strlen(text));
 }
 
-static void assert_reads(struct pipit_durable *durable, const char *wanted)
+static void assert_reads(struct pipit_atomic_file *durable, const char *wanted)
 {
 	char *bytes;
 	size_t length;
-	ck_assert_int_eq(pipit_durable_read(durable, 1000, &bytes, &length), 0);
+	ck_assert_int_eq(pipit_atomic_file_read(durable, 1000, &bytes, &length), 0);
 	ck_assert_uint_eq(length, strlen(wanted));
 	ck_assert_str_eq(bytes, wanted);
 	free(bytes);
@@ -187,11 +187,11 @@ static void assert_reads(struct pipit_durable *durable, const char *wanted)
 
 START_TEST(keeps_the_content_and_the_one_before)
 {
-	struct pipit_durable *durable = open_file();
+	struct pipit_atomic_file *durable = open_file();
 	char *bytes;
 	size_t length;
 
-	ck_assert_int_eq(pipit_durable_read(durable, 1000, &bytes, &length), -ENOENT);
+	ck_assert_int_eq(pipit_atomic_file_read(durable, 1000, &bytes, &length), -ENOENT);
 	ck_assert_int_eq(write_text(durable, "one, and some more"), 0);
 	assert_file(file, "one, and some more");
 	assert_file(beside(".previous"), NULL);
@@ -201,26 +201,26 @@ START_TEST(keeps_the_content_and_the_one_before)
 	assert_file(beside(".previous"), "two");
 	assert_file(beside(".new"), NULL);
 	assert_file(beside(".previous.new"), NULL);
-	ck_assert_int_eq(pipit_durable_read(durable, 4, &bytes, &length), -EFBIG);
-	pipit_durable_free(durable);
+	ck_assert_int_eq(pipit_atomic_file_read(durable, 4, &bytes, &length), -EFBIG);
+	pipit_atomic_file_free(durable);
 }
 END_TEST
 
 /* Data before its name, the name before the answer: two fsync() at each change, of the file and of the directory. */
 START_TEST(synchronises_the_file_and_then_the_directory)
 {
-	struct pipit_durable *durable = open_file();
+	struct pipit_atomic_file *durable = open_file();
 	ck_assert_int_eq(write_text(durable, "one"), 0);
 	plan.seen[FSYNC] = 0;
 	ck_assert_int_eq(write_text(durable, "two"), 0);
 	ck_assert_uint_eq(plan.seen[FSYNC], 2);
-	pipit_durable_free(durable);
+	pipit_atomic_file_free(durable);
 }
 END_TEST
 
 START_TEST(keeps_the_mode_and_is_private_at_first)
 {
-	struct pipit_durable *durable = open_file();
+	struct pipit_atomic_file *durable = open_file();
 	struct stat status;
 	ck_assert_int_eq(write_text(durable, "one"), 0);
 	ck_assert_int_eq(stat(file, &status), 0);
@@ -229,13 +229,13 @@ START_TEST(keeps_the_mode_and_is_private_at_first)
 	ck_assert_int_eq(write_text(durable, "two"), 0);
 	ck_assert_int_eq(stat(file, &status), 0);
 	ck_assert_uint_eq(status.st_mode & 07777, 0640);
-	pipit_durable_free(durable);
+	pipit_atomic_file_free(durable);
 }
 END_TEST
 
 START_TEST(follows_a_link_to_the_file)
 {
-	struct pipit_durable *durable;
+	struct pipit_atomic_file *durable;
 	struct stat status;
 	put_file(beside(".real"), "zero");
 	ck_assert_int_eq(symlink(beside(".real"), file), 0);
@@ -245,48 +245,48 @@ START_TEST(follows_a_link_to_the_file)
 	assert_file(beside(".real.previous"), "zero");
 	ck_assert_int_eq(lstat(file, &status), 0);
 	ck_assert(S_ISLNK(status.st_mode));
-	pipit_durable_free(durable);
+	pipit_atomic_file_free(durable);
 }
 END_TEST
 
 START_TEST(does_not_write_through_a_link_in_the_new_files_place)
 {
-	struct pipit_durable *durable = open_file();
+	struct pipit_atomic_file *durable = open_file();
 	put_file(beside(".other"), "untouched");
 	ck_assert_int_eq(symlink(beside(".other"), beside(".new")), 0);
 	ck_assert_int_eq(write_text(durable, "one"), 0);
 	assert_file(beside(".other"), "untouched");
 	assert_file(file, "one");
-	pipit_durable_free(durable);
+	pipit_atomic_file_free(durable);
 }
 END_TEST
 
 START_TEST(notices_an_edit_by_somebody_else)
 {
-	struct pipit_durable *durable = open_file();
-	ck_assert(!pipit_durable_was_edited(durable));
+	struct pipit_atomic_file *durable = open_file();
+	ck_assert(!pipit_atomic_file_was_edited(durable));
 	ck_assert_int_eq(write_text(durable, "one"), 0);
-	ck_assert(!pipit_durable_was_edited(durable));
+	ck_assert(!pipit_atomic_file_was_edited(durable));
 	put_file(file, "edited");
-	ck_assert(pipit_durable_was_edited(durable));
+	ck_assert(pipit_atomic_file_was_edited(durable));
 	/* Looking at it is not taking it. */
 	assert_reads(durable, "edited");
-	ck_assert(pipit_durable_was_edited(durable));
-	pipit_durable_accept(durable);
-	ck_assert(!pipit_durable_was_edited(durable));
-	pipit_durable_free(durable);
+	ck_assert(pipit_atomic_file_was_edited(durable));
+	pipit_atomic_file_accept(durable);
+	ck_assert(!pipit_atomic_file_was_edited(durable));
+	pipit_atomic_file_free(durable);
 }
 END_TEST
 
 START_TEST(lets_one_process_in_at_a_time)
 {
-	struct pipit_durable *durable = open_file(), *other;
+	struct pipit_atomic_file *durable = open_file(), *other;
 	char error[256];
-	ck_assert_int_eq(pipit_durable_open(file, &other, error, sizeof error), -EBUSY);
+	ck_assert_int_eq(pipit_atomic_file_open(file, &other, error, sizeof error), -EBUSY);
 	ck_assert_ptr_nonnull(strstr(error, "another process has it open"));
-	pipit_durable_free(durable);
+	pipit_atomic_file_free(durable);
 	durable = open_file();
-	pipit_durable_free(durable);
+	pipit_atomic_file_free(durable);
 }
 END_TEST
 
@@ -306,10 +306,10 @@ static const struct {
 
 START_TEST(says_what_is_wrong_with_a_name)
 {
-	struct pipit_durable *durable = NULL;
+	struct pipit_atomic_file *durable = NULL;
 	char error[256] = "";
 
-	ck_assert_int_eq(pipit_durable_open(wrong[_i].name, &durable, error, sizeof error), wrong[_i].error);
+	ck_assert_int_eq(pipit_atomic_file_open(wrong[_i].name, &durable, error, sizeof error), wrong[_i].error);
 	if (!strstr(error, wrong[_i].said))
 		ck_abort_msg("%s", error);
 }
@@ -337,7 +337,7 @@ static const struct {
 };
 
 /* How often a step is taken in a replacement. */
-static unsigned count_steps(struct pipit_durable *durable, enum step step)
+static unsigned count_steps(struct pipit_atomic_file *durable, enum step step)
 {
 	memset(&plan, 0, sizeof plan);
 	ck_assert_int_eq(write_text(durable, "old content"), 0);
@@ -346,7 +346,7 @@ static unsigned count_steps(struct pipit_durable *durable, enum step step)
 
 START_TEST(a_failed_step_leaves_the_old_content)
 {
-	struct pipit_durable *durable = open_file();
+	struct pipit_atomic_file *durable = open_file();
 	unsigned total;
 
 	ck_assert_int_eq(write_text(durable, "older"), 0);
@@ -368,13 +368,13 @@ START_TEST(a_failed_step_leaves_the_old_content)
 		assert_file(file, "newer");
 		ck_assert_int_eq(write_text(durable, "old content"), 0);
 	}
-	pipit_durable_free(durable);
+	pipit_atomic_file_free(durable);
 }
 END_TEST
 
 START_TEST(a_failed_first_change_leaves_no_file)
 {
-	struct pipit_durable *durable = open_file();
+	struct pipit_atomic_file *durable = open_file();
 	for (int at = 1; at <= 2; at++) {
 		plan.step = FSYNC;
 		plan.error = EIO;
@@ -384,13 +384,13 @@ START_TEST(a_failed_first_change_leaves_no_file)
 		assert_file(file, NULL);
 		assert_file(beside(".new"), NULL);
 	}
-	pipit_durable_free(durable);
+	pipit_atomic_file_free(durable);
 }
 END_TEST
 
 START_TEST(interrupted_calls_are_taken_up_again)
 {
-	struct pipit_durable *durable = open_file();
+	struct pipit_atomic_file *durable = open_file();
 	plan.step = FSYNC;
 	plan.error = EINTR;
 	plan.countdown = 1;
@@ -399,14 +399,14 @@ START_TEST(interrupted_calls_are_taken_up_again)
 	plan.countdown = 1;
 	ck_assert_int_eq(write_text(durable, "two"), 0);
 	assert_file(file, "two");
-	pipit_durable_free(durable);
+	pipit_atomic_file_free(durable);
 }
 END_TEST
 
 /* FAT has none, and some overlays. */
 START_TEST(does_without_links)
 {
-	struct pipit_durable *durable = open_file();
+	struct pipit_atomic_file *durable = open_file();
 	ck_assert_int_eq(write_text(durable, "one"), 0);
 	plan.step = LINKAT;
 	plan.error = EPERM;
@@ -415,7 +415,7 @@ START_TEST(does_without_links)
 	ck_assert_int_eq(write_text(durable, "two"), 0);
 	assert_file(file, "two");
 	assert_file(beside(".previous"), "one");
-	pipit_durable_free(durable);
+	pipit_atomic_file_free(durable);
 }
 END_TEST
 
@@ -427,7 +427,7 @@ static void write_and_die(enum step step, int at, bool without_links)
 	int status;
 
 	if (child == 0) {
-		struct pipit_durable *durable = open_file();
+		struct pipit_atomic_file *durable = open_file();
 		if (without_links) {
 			/* The file system has none: found out before it dies there. */
 			plan.step = LINKAT;
@@ -450,14 +450,14 @@ static void write_and_die(enum step step, int at, bool without_links)
 START_TEST(an_end_at_any_step_leaves_the_old_or_the_new_content)
 {
 	static const enum step steps[] = { OPENAT, WRITE, FSYNC, CLOSE, FCHMOD, LINKAT, RENAMEAT };
-	struct pipit_durable *durable;
+	struct pipit_atomic_file *durable;
 
 	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
 		unsigned total;
 		durable = open_file();
 		ck_assert_int_eq(write_text(durable, "older"), 0);
 		total = count_steps(durable, steps[i]);
-		pipit_durable_free(durable);
+		pipit_atomic_file_free(durable);
 		memset(&plan, 0, sizeof plan);
 		for (unsigned at = 1; at <= total; at++) {
 			/* The child's own open takes some of these steps, but before its plan begins. */
@@ -468,7 +468,7 @@ START_TEST(an_end_at_any_step_leaves_the_old_or_the_new_content)
 			assert_file(beside(".new"), NULL);
 			assert_file(beside(".previous.new"), NULL);
 			ck_assert_int_eq(write_text(durable, "old content"), 0);
-			pipit_durable_free(durable);
+			pipit_atomic_file_free(durable);
 		}
 	}
 }
@@ -476,26 +476,26 @@ END_TEST
 
 START_TEST(a_missing_file_is_taken_from_the_content_before)
 {
-	struct pipit_durable *durable;
+	struct pipit_atomic_file *durable;
 	put_file(beside(".previous"), "old content");
 	put_file(beside(".new"), "new con");
 	durable = open_file();
 	assert_reads(durable, "old content");
 	assert_file(beside(".new"), NULL);
-	pipit_durable_free(durable);
+	pipit_atomic_file_free(durable);
 }
 END_TEST
 
 START_TEST(what_is_broken_is_put_aside)
 {
-	struct pipit_durable *durable = open_file();
-	ck_assert_int_eq(pipit_durable_restore(durable), -ENOENT);
+	struct pipit_atomic_file *durable = open_file();
+	ck_assert_int_eq(pipit_atomic_file_restore(durable), -ENOENT);
 	ck_assert_int_eq(write_text(durable, "one"), 0);
 	ck_assert_int_eq(write_text(durable, "two"), 0);
-	ck_assert_int_eq(pipit_durable_restore(durable), 0);
+	ck_assert_int_eq(pipit_atomic_file_restore(durable), 0);
 	assert_file(beside(".broken"), "two");
 	assert_file(file, "one");
-	pipit_durable_free(durable);
+	pipit_atomic_file_free(durable);
 }
 END_TEST
 
