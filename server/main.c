@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The daemon: options → config → server → handlers_register → run. The only file that knows handlers/. */
+#include "app/healthcheck.h"
+#include "app/signals.h"
 #include "base/freelist.h"
 #include "base/log.h"
 #include "base/oom_reserve.h"
 #include "config/config.h"
 #include "config/options.h"
 #include "handlers.h"
-#include "healthcheck.h"
 #include "pipit.h"
-#include "signals.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

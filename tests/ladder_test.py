@@ -11,7 +11,7 @@ SERVER = ROOT / "server"
 # From the top.
 LADDER = """base/slice base/bytes base/refusal pipit base/log base/freelist base/oom_reserve metrics/counters metrics/process metrics/prometheus config/option config/config config/options http/guard http/router http/media_types files/files json/pointer json/decimal json/tree json/json json/equality json/printer json/problem json/patch json/json_index settings/snapshot settings/atomic_file metrics/dashboard_data http/response_head http/preconditions http/ranges
 http/accept_header http/content_type http/content_coding files/gzip_cache files/listing base/shared_fd files/file_cache tls net/listener net/limits net/handler_table net/connection net/budget net/output http1/evhttp_link http1/evhttp_lane http1/timeouts net/eviction net/pending net/content http1/acceptor http1/open_reply http1/http1
-net/facts request/request request/json_stream request/sse_event request/sse live files/file_response files/static_site request/json_reader settings/settings settings/settings_http openapi request/dispatch worker signals server callback evhttp_guard healthcheck main""".split()
+net/facts request/request request/json_stream request/sse_event request/sse app/dashboard_feed files/file_response files/static_site request/json_reader settings/settings settings/settings_http app/openapi request/dispatch app/worker app/signals app/server app/evhttp_callback app/evhttp_guard app/healthcheck main""".split()
 RUNG = {name: number for number, name in enumerate(LADDER)}
 # A header that two files share in private stands on the rung of the upper one.
 RUNG["metrics/counter_cells"] = RUNG["metrics/counters"]

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Signals of a process, on a loop of the test. Time is the test's too: it stands still until a test moves it. */
-#include "signals.h"
+#include "app/signals.h"
 
 #include "suite.h"
 

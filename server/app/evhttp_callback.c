@@ -2,9 +2,9 @@
 /* What evhttp callbacks may ask of pipit: strict JSON, and problem documents. The contracts are in pipit.h. */
 #include "pipit.h"
 
+#include "app/server.h"
 #include "http/content_type.h"
 #include "http/response_head.h"
-#include "server.h"
 #include "json/json.h"
 #include "json/problem.h"
 

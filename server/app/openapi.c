@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See openapi.h. Read from pipit_openapi_render() up; what a document is made of was checked before, by pipit_openapi_check(). */
-#include "openapi.h"
+#include "app/openapi.h"
 
 #include "base/slice.h"
 #include "files/file_response.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The description says of each route what was registered, and options that could not be told are refused before. */
-#include "openapi.h"
+#include "app/openapi.h"
 
 #include "request/request.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A client of one request, blocking, on plain sockets. */
-#include "healthcheck.h"
+#include "app/healthcheck.h"
 
 #include "config/config.h"
 

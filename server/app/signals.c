@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See signals.h. */
-#include "signals.h"
+#include "app/signals.h"
 
 #include "base/log.h"
 

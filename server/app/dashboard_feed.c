@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See live.h. */
-#include "live.h"
+/* See dashboard_feed.h. */
+#include "app/dashboard_feed.h"
 
 #include "request/request.h"
 #include "request/sse.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See worker.h. */
-#include "worker.h"
+#include "app/worker.h"
 
 #include "http1/acceptor.h"
 #include "http1/evhttp_link.h"

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Life of the process: routes, then workers, then the end. The contracts are in pipit.h. */
-#include "server.h"
+#include "app/server.h"
 
+#include "app/dashboard_feed.h"
+#include "app/openapi.h"
+#include "app/signals.h"
+#include "app/worker.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "http/router.h"
-#include "live.h"
 #include "metrics/prometheus.h"
 #include "net/limits.h"
 #include "net/listener.h"
-#include "openapi.h"
 #include "settings/settings.h"
 #include "settings/settings_http.h"
-#include "signals.h"
-#include "worker.h"
 
 #include <errno.h>
 #include <event2/event.h>

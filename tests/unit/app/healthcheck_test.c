@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The question is asked of a tiny server on a thread, which takes one connection and answers what it was told to. */
-#include "healthcheck.h"
+#include "app/healthcheck.h"
 
 #include "suite.h"
 

@@ -6,10 +6,10 @@
  */
 #include "pipit.h"
 
+#include "app/server.h"
+#include "app/worker.h"
 #include "base/log.h"
 #include "net/listener.h"
-#include "server.h"
-#include "worker.h"
 
 #include <errno.h>
 #include <event2/http.h>
