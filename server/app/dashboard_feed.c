@@ -12,8 +12,8 @@
 
 #define SECOND_NS 1000000000u
 
-struct pipit_live {
-	pipit_live_describe *describe;
+struct pipit_dashboard_feed {
+	pipit_dashboard_feed_describe *describe;
 	void *context;
 	struct pipit_stream *stream;
 	struct event *timer;
@@ -33,7 +33,7 @@ static uint64_t now_ns(clockid_t clock)
 	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
 }
 
-static void take_sample(struct pipit_live *live, const struct pipit_dashboard_data_input *input)
+static void take_sample(struct pipit_dashboard_feed *live, const struct pipit_dashboard_data_input *input)
 {
 	/* The timer may fire a moment before the second that is meant. */
 	time_t second = (time_t)((now_ns(CLOCK_REALTIME) + SECOND_NS / 2) / SECOND_NS);
@@ -45,7 +45,7 @@ static void take_sample(struct pipit_live *live, const struct pipit_dashboard_da
 static void on_second(evutil_socket_t fd, short what, void *context)
 {
 	static const struct timeval second = { 1, 0 };
-	struct pipit_live *live = context;
+	struct pipit_dashboard_feed *live = context;
 	struct pipit_dashboard_data_input input;
 	char *text = NULL;
 	(void)fd, (void)what;
@@ -68,7 +68,7 @@ static void on_second(evutil_socket_t fd, short what, void *context)
 
 /* --- clients --------------------------------------------------------------------------------------------------------- */
 
-static struct pipit_sse_event *render_history(const struct pipit_live *live)
+static struct pipit_sse_event *render_history(const struct pipit_dashboard_feed *live)
 {
 	struct pipit_sse_event *rendered = NULL;
 	char *text = pipit_dashboard_data_render_history(live->figures);
@@ -79,7 +79,7 @@ static struct pipit_sse_event *render_history(const struct pipit_live *live)
 }
 
 /* Under the lock, as samples are taken and sent: a sample is in the history, or comes as an event, never both or neither. */
-void pipit_live_serve(struct pipit_live *live, struct pipit_request *request)
+void pipit_dashboard_feed_serve(struct pipit_dashboard_feed *live, struct pipit_request *request)
 {
 	pthread_mutex_lock(&live->lock);
 	/* The same for all who come within a second. */
@@ -94,7 +94,7 @@ void pipit_live_serve(struct pipit_live *live, struct pipit_request *request)
 
 /* --- life ------------------------------------------------------------------------------------------------------------ */
 
-static bool set_up(struct pipit_live *live, struct event_base *base, uint64_t max_clients)
+static bool set_up(struct pipit_dashboard_feed *live, struct event_base *base, uint64_t max_clients)
 {
 	struct pipit_stream_options options = { .max_clients = max_clients ? max_clients : UINT64_MAX };
 	struct pipit_dashboard_data_input input;
@@ -112,10 +112,10 @@ static bool set_up(struct pipit_live *live, struct event_base *base, uint64_t ma
 	return true;
 }
 
-struct pipit_live *pipit_live_new(
-    struct event_base *base, pipit_live_describe *describe, void *context, uint64_t max_clients)
+struct pipit_dashboard_feed *pipit_dashboard_feed_new(
+    struct event_base *base, pipit_dashboard_feed_describe *describe, void *context, uint64_t max_clients)
 {
-	struct pipit_live *live = calloc(1, sizeof *live);
+	struct pipit_dashboard_feed *live = calloc(1, sizeof *live);
 	if (!live)
 		return NULL;
 	pthread_mutex_init(&live->lock, NULL);
@@ -123,11 +123,11 @@ struct pipit_live *pipit_live_new(
 	live->context = context;
 	if (set_up(live, base, max_clients))
 		return live;
-	pipit_live_free(live);
+	pipit_dashboard_feed_free(live);
 	return NULL;
 }
 
-void pipit_live_free(struct pipit_live *live)
+void pipit_dashboard_feed_free(struct pipit_dashboard_feed *live)
 {
 	if (!live)
 		return;

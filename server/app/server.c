@@ -58,7 +58,7 @@ struct pipit_server {
 	size_t worker_count;
 	struct pipit_worker *workers[WORKERS_MAX];
 	const struct pipit_counters *counters[WORKERS_MAX]; /* of the workers */
-	struct pipit_live *live;                            /* of GET /events; NULL: nobody serves that */
+	struct pipit_dashboard_feed *live;                  /* of GET /events; NULL: nobody serves that */
 	pthread_t threads[WORKERS_MAX];                     /* of workers 1 and up */
 	_Atomic size_t running;                             /* workers that are not done */
 	bool is_attached;
@@ -500,7 +500,7 @@ struct pipit_worker *pipit_server_worker(const struct pipit_server *server)
 
 void pipit_server_detach(struct pipit_server *server)
 {
-	pipit_live_free(server->live);
+	pipit_dashboard_feed_free(server->live);
 	server->live = NULL;
 	atomic_store(&server->is_running, false);
 	for (size_t i = 0; i < server->worker_count; i++) {
@@ -565,8 +565,8 @@ static int start_live(struct pipit_server *server)
 {
 	if (!serves_events(server))
 		return 0;
-	server->live =
-	    pipit_live_new(pipit_worker_base(server->workers[0]), describe_live, server, server->config.max_streams);
+	server->live = pipit_dashboard_feed_new(
+	    pipit_worker_base(server->workers[0]), describe_live, server, server->config.max_streams);
 	return server->live ? 0 : -ENOMEM;
 }
 
@@ -842,5 +842,5 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 void pipit_serve_events(struct pipit_request *request, void *arg)
 {
 	(void)arg;
-	pipit_live_serve(pipit_request_server(request)->live, request);
+	pipit_dashboard_feed_serve(pipit_request_server(request)->live, request);
 }
