@@ -9,17 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every byte of a pointer of pipit_json_parse() may be escaped; others are cut. */
+/* Room for a pointer of pipit_json_parse() with each byte escaped. */
 #define FRAGMENT_MAX (3 * 256 + 8)
 
-/* What a fragment may hold as it is (RFC 3986 §3.5). */
 static bool is_plain(unsigned char byte)
 {
 	return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
 	       (byte != '\0' && strchr("-._~!$&'()*+,;=:@/?", byte));
 }
 
-/* The pointer as a URI fragment (RFC 6901 §6). One that is too long is cut. */
+/* The pointer as a URI fragment (RFC 6901 §6); a long one is cut. */
 static void write_fragment(const char *pointer, char fragment[FRAGMENT_MAX])
 {
 	char *at = fragment, *end = fragment + FRAGMENT_MAX - 4;
