@@ -606,7 +606,6 @@ static void add_case(Suite *suite, const char *name, SFun set_up, const TTest *t
 {
 	TCase *tcase = tcase_create(name);
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
-	tcase_set_timeout(tcase, 280);
 	tcase_add_test(tcase, test);
 	suite_add_tcase(suite, tcase);
 }

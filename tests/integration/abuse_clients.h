@@ -24,17 +24,6 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define IS_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define IS_SANITIZED 1
-#endif
-#endif
-#ifndef IS_SANITIZED
-#define IS_SANITIZED 0
-#endif
-
 /* A promise of the product, not a figure of speed: whatever others do, who behaves well is answered within so long. */
 #define LATENCY_MAX_MS (IS_SANITIZED ? 5000 : 1000)
 /* Deadlines are looked at a few times a second, and a crowd is not sent away in no time. */
@@ -65,7 +54,7 @@ static inline int dial(unsigned port, const char *from, int receive_bytes)
 {
 	struct sockaddr_in server = { .sin_family = AF_INET, .sin_port = htons((unsigned short)port) };
 	struct sockaddr_in own = { .sin_family = AF_INET };
-	struct timeval patience = { WIRE_PATIENCE_MS / 1000, 0 };
+	struct timeval patience = { PATIENCE_MS / 1000, 0 };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	ck_assert_int_ge(fd, 0);
@@ -282,7 +271,7 @@ static inline void siege_keep_alive(struct siege *siege)
 /* Wait until a counter has reached a value. */
 static inline void siege_wait_for(struct siege *siege, const char *sample, double at_least)
 {
-	long long end = wire_now_ms() + WIRE_PATIENCE_MS;
+	long long end = wire_now_ms() + PATIENCE_MS;
 	double value;
 	while ((value = daemon_metric(&siege->daemon, sample)) < at_least && wire_now_ms() < end) {
 		siege_tick(siege);

@@ -77,7 +77,7 @@ START_TEST(the_oldest_of_two_thousand_silent_ones_make_room)
 		siege_let_in(&siege, &crowd, i, 1, 0);
 		ck_assert(wire_print(crowd.clients[i].fd, "%s", silent_ones[_i].says));
 		if (silent_ones[_i].is_answered)
-			ck_assert(wire_is_readable(crowd.clients[i].fd, WIRE_PATIENCE_MS));
+			ck_assert(wire_is_readable(crowd.clients[i].fd, PATIENCE_MS));
 	}
 	assert_old_ones_made_room(&siege, &crowd, is_alone);
 	for (size_t i = 0; i < CROWD; i++)
@@ -293,7 +293,7 @@ static int ask_from_home(struct siege *siege)
 /* Somebody has left; the server hears of it in its own time. */
 static void wait_until_there_is_room(struct siege *siege)
 {
-	long long end = wire_now_ms() + WIRE_PATIENCE_MS;
+	long long end = wire_now_ms() + PATIENCE_MS;
 	int status;
 	while ((status = ask_from_home(siege)) == 429 && wire_now_ms() < end)
 		nap();

@@ -597,7 +597,6 @@ static TCase *broken_tests(void)
 static TCase *hostile_tests(void)
 {
 	TCase *tests = tcase_create("hostile");
-	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, refuses_garbage_and_other_protocols);
 	tcase_add_test(tests, survives_twenty_thousand_mutations_and_answers_nothing_but_responses);
 	return tests;

@@ -248,7 +248,7 @@ START_TEST(finishes_a_file_that_is_being_sent)
 	ck_assert_int_eq(truncate(folder.file, 20 * 1024 * 1024), 0);
 	fd = wire_connect(daemon.port);
 	wire_print(fd, "GET /file HTTP/1.1\r\nHost: x\r\n\r\n");
-	ck_assert(wire_is_readable(fd, WIRE_PATIENCE_MS));
+	ck_assert(wire_is_readable(fd, PATIENCE_MS));
 	begin_drain(&daemon, SIGTERM);
 	response = wire_read(fd, false);
 	ck_assert_int_eq(response.status, 200);

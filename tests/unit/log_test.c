@@ -863,7 +863,6 @@ static TCase *make_case(const char *name)
 {
 	TCase *tests = tcase_create(name);
 	tcase_add_checked_fixture(tests, set_up, tear_down);
-	tcase_set_timeout(tests, 60); /* valgrind on a busy machine */
 	return tests;
 }
 

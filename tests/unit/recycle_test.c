@@ -179,7 +179,6 @@ int main(void)
 	TCase *tcase = tcase_create("recycle");
 
 	tcase_add_checked_fixture(tcase, NULL, pipit_recycle_clear);
-	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, gives_a_block_again_to_who_asks_for_as_much);
 	tcase_add_test(tcase, never_gives_a_block_that_is_too_small);
 	tcase_add_test(tcase, keeps_no_more_than_it_may);
