@@ -6,7 +6,8 @@ PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3 slowht
 # Debian's nodejs would conflict with a node from elsewhere, and other systems' chromium is no package: there the test is skipped.
 PACKAGES_BROWSER = $(shell command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm; \
 	command -v chromium >/dev/null || ! grep -qx ID=debian /etc/os-release || echo chromium)
-PACKAGES_BENCH = $(PACKAGES_BUILD) python3 valgrind wrk nginx-light haproxy lighttpd libh2o-evloop-dev libmicrohttpd-dev
+PACKAGES_BENCH = $(PACKAGES_BUILD) python3 valgrind wrk nginx-light haproxy lighttpd libh2o-evloop-dev libssl-dev \
+	libmicrohttpd-dev
 
 # Of each target of `make fuzz`.
 FUZZ_SECONDS ?= 60
