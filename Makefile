@@ -8,6 +8,10 @@ PACKAGES_BROWSER = $(shell command -v node >/dev/null && command -v npm >/dev/nu
 	command -v chromium >/dev/null || ! grep -qx ID=debian /etc/os-release || echo chromium)
 PACKAGES_BENCH = $(PACKAGES_BUILD) python3 valgrind wrk nginx-light haproxy lighttpd libh2o-evloop-dev libssl-dev \
 	libmicrohttpd-dev
+PACKAGES_FUZZ = $(PACKAGES_BUILD) check libcurl4-openssl-dev clang
+# What sanitizers and libFuzzer link: clang's package only recommends it, and its name has clang's version. Asked for when clang is
+# installed; some Debians have it in another package, which clang depends on.
+CLANG_RUNTIME = $$([ -e "$$(clang --rtlib=compiler-rt -print-libgcc-file-name)" ] || echo "libclang-rt-$$(clang -dumpversion | cut -d. -f1)-dev")
 
 # Of each target of `make fuzz`.
 FUZZ_SECONDS ?= 60
@@ -95,7 +99,8 @@ build/tools/prometheus:
 	fi
 
 fuzz:
-	$(call install,$(PACKAGES_TEST) clang)
+	$(call install,$(PACKAGES_FUZZ))
+	$(call install,$(CLANG_RUNTIME))
 	@tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 bench: build
