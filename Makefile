@@ -111,7 +111,8 @@ container:
 	@tests/container/check.sh $(ARGS)
 
 format:
-	clang-format -i server/*.[ch] handlers/*.[ch] tools/*.[ch] $$(git ls-files 'tests/*.[ch]')
+	$(call install,clang-format git)
+	@git ls-files --cached --others --exclude-standard -z '*.[ch]' | xargs -0 clang-format -i
 
 clean:
 	rm -rf build build-asan build-tsan build-fuzz tests/browser/node_modules tests/openapi/node_modules
