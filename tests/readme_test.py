@@ -76,19 +76,22 @@ def check_embedding(text):
 
 
 def check_installing(text):
-    """The example compiles with what pkg-config says of an installed library, shared and static."""
+    """The example links what pkg-config says of an installed library, shared and static, and the loader finds all of it."""
     source = re.search(r"```c\n(.*?)```", text, re.S).group(1)
     wrong = []
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder, "hello.c").write_text(source)
-        subprocess.run(["cmake", "--install", BUILD, "--prefix", folder], check=True, capture_output=True)
-        packages = next(pathlib.Path(folder).rglob("pipit.pc")).parent
-        for kind in ("", "--static"):
-            command = f"cc hello.c $(pkg-config --cflags --libs {kind} pipit) -lcjson -o hello"
-            build = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True,
-                                   env=dict(ENVIRONMENT, PKG_CONFIG_PATH=str(packages)))
-            if build.returncode != 0:
-                wrong.append(f"{command}\n{build.stderr}")
+        printed = subprocess.run(["cmake", "--install", BUILD, "--prefix", folder], check=True, capture_output=True, text=True).stdout
+        advice = re.search(r"-Wl,-rpath,[^, ]+", printed)
+        if not advice:
+            return [f"cmake --install does not say how a program finds the library in {folder}:\n{printed}"]
+        environment = dict(ENVIRONMENT, PKG_CONFIG_PATH=str(next(pathlib.Path(folder).rglob("pipit.pc")).parent))
+        for package, options, is_shared in (("pipit", advice.group(), True), ("pipit-static", "", False)):
+            command = f"cc hello.c $(pkg-config --cflags --libs {package} libcjson) {options} -o hello && ldd hello"
+            build = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, env=environment)
+            loaded = build.stdout
+            if build.returncode != 0 or "not found" in loaded or ("libpipit" in loaded) != is_shared:
+                wrong.append(f"{command}\n{loaded}{build.stderr}")
     return wrong
 
 
