@@ -75,7 +75,7 @@ test-tsan: test-plain
 	@$(call configure,build-tsan,-DCMAKE_BUILD_TYPE=Debug -DPIPIT_SANITIZE=thread)
 	@$(call compile,build-tsan) --silent
 	cd build-tsan && TSAN_OPTIONS=halt_on_error=1:history_size=7:suppressions=$(CURDIR)/tests/tsan.supp \
-		ctest --output-on-failure -j $(JOBS) -R '^(unit/(stats|log|house|reserve|recycle)_test|integration/|settings_test$$)'
+		ctest --output-on-failure -j $(JOBS) -R '^(unit/(counters|log|limits|oom_reserve|freelist)_test|integration/|settings_test$$)'
 
 # What the lock file names, and no scripts of theirs: see .npmrc there.
 tests/%/node_modules: tests/%/package-lock.json
