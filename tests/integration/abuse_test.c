@@ -2,7 +2,7 @@
 /*
  * Clients that are slow, broken, hostile or gone: each is closed in the end, others are served while they are connected, and
  * nothing stays behind. Limits on number and size are in abuse_limits_test.c; the exact times of deadlines are in
- * transport_test.c, whose clock is the test's.
+ * http1_test.c, whose clock is the test's.
  */
 #include "abuse_clients.h"
 #include "suite.h"
