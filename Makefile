@@ -42,7 +42,7 @@ compile = cmake --build $(1) -j $(JOBS) -- --no-print-directory
 .PHONY: run build test test-plain test-asan test-tsan fuzz bench container format clean help
 
 help:
-	@echo 'make run        build, and serve on http://127.0.0.1:8080 (ARGS="--listen 127.0.0.1:0" for flags)'
+	@echo 'make run        build, and serve on http://127.0.0.1:8080 (ARGS="--listen 127.0.0.1:0" for flags); settings in build/settings.json'
 	@echo 'make build      build only: build/pipit, build/libpipit.a, build/libpipit.so'
 	@echo 'make test       every test, also under sanitizers and valgrind'
 	@echo 'make fuzz       let libFuzzer look for trouble, FUZZ_SECONDS=60 for each target'
@@ -51,7 +51,7 @@ help:
 	@echo 'make format     clang-format over the sources'
 
 run: build
-	@build/pipit --access-log - $(ARGS)
+	@build/pipit --access-log - --settings build/settings.json $(ARGS)
 
 build:
 	$(call install,$(PACKAGES_BUILD))
@@ -80,7 +80,7 @@ test-tsan: test-plain
 	@$(call configure,build-tsan,-DCMAKE_BUILD_TYPE=Debug -DPIPIT_SANITIZE=thread)
 	@$(call compile,build-tsan) --silent
 	cd build-tsan && TSAN_OPTIONS=halt_on_error=1:history_size=7:suppressions=$(CURDIR)/tests/tsan.supp \
-		ctest --output-on-failure -j $(JOBS) -R '^(unit/(stats|log|house|reserve|recycle)_test|integration/|settings_test$$)'
+		ctest --output-on-failure -j $(JOBS) -R '^(unit/(counters|log|limits|oom_reserve|freelist)_test|integration/|settings_test$$)'
 
 # What the lock file names, and no scripts of theirs: see .npmrc there.
 tests/%/node_modules: tests/%/package-lock.json

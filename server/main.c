@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The daemon: options → config → server → handlers_register → run. The only file that knows handlers/. */
-#include "config.h"
+#include "app/healthcheck.h"
+#include "app/signals.h"
+#include "base/freelist.h"
+#include "base/log.h"
+#include "base/oom_reserve.h"
+#include "config/config.h"
+#include "config/options.h"
 #include "handlers.h"
-#include "healthcheck.h"
-#include "log.h"
-#include "options.h"
 #include "pipit.h"
-#include "recycle.h"
-#include "reserve.h"
-#include "signals.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -185,7 +185,7 @@ int main(int argc, char **argv)
 	pipit_config_clear(&config);
 	/* Everything of libevent's own, so that leak checkers have nothing to say. */
 	libevent_global_shutdown();
-	pipit_reserve_clear();
-	pipit_recycle_clear();
+	pipit_oom_reserve_clear();
+	pipit_freelist_clear();
 	return result;
 }

@@ -45,7 +45,7 @@ struct pipit_stream;
 #define PIPIT_LISTEN_MAX 16
 
 /**
- * Every knob of a server. Fill it with pipit_config_init() first, then change fields directly or through
+ * Every option of a server. Fill it with pipit_config_init() first, then change fields directly or through
  * pipit_config_set(). Strings are borrowed until pipit_server_new() returns, which copies what it needs. For limits and
  * deadlines 0 means "off", except where the field says otherwise.
  */
@@ -149,7 +149,7 @@ struct pipit_config {
 PIPIT_API void pipit_config_init(struct pipit_config *config);
 
 /**
- * Set one knob from text, as a line of the configuration file does.
+ * Set one option from text, as a line of the configuration file does.
  *
  * @param config  initialised by pipit_config_init()
  * @param key     a flag's name without dashes, for example "max-body-bytes"; "listen" adds an address

@@ -3,7 +3,7 @@
  * CPU time of the guard: nanoseconds per request head, without socket or server. The heads are similar to those that wrk
  * sends, and a few others. Prints a line for each: name, median of ROUNDS, minimum and maximum, separated by tabs.
  */
-#include "guard.h"
+#include "http/guard.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +55,7 @@ static double measure_round(const char *bytes)
 
 	for (int i = 0; i < HEADS_PER_ROUND; i++) {
 		size_t checked = 0, consumed = 0;
-		enum pipit_reason reason;
+		enum pipit_refusal reason;
 		if (pipit_guard_head(bytes, length, &checked, &limits, &head, &consumed, &reason) != PIPIT_GUARD_PASS ||
 		    consumed != length) {
 			fprintf(stderr, "guard: does not pass: %s", bytes);

@@ -7,8 +7,8 @@
  * Twice: as in a program that keeps libevent's allocations to itself, and with the reserve of pipit_reserve_memory(), whose heap
  * then is what fails.
  */
+#include "base/oom_reserve.h"
 #include "pipit.h"
-#include "reserve.h"
 #include "script.h"
 #include "suite.h"
 
@@ -341,8 +341,8 @@ static void judge(const char *wrong, uint64_t number)
 /* A handler may have freed with free() what it got from the reserve. */
 static void fill_reserve(void)
 {
-	while (pipit_reserve_blocks() > 0)
-		pipit_reserve_free(__wrap_malloc(PIPIT_RESERVE_BLOCK_BYTES));
+	while (pipit_oom_reserve_blocks() > 0)
+		pipit_oom_reserve_free(__wrap_malloc(PIPIT_OOM_RESERVE_BLOCK_BYTES));
 }
 
 static const char *find_loss(size_t descriptors)
@@ -431,7 +431,7 @@ static void set_up_with(void)
 {
 	/* Those without come first: where all share a process, it is taken once and stays. */
 	/* Nothing is given again without asking. */
-	pipit_reserve_set_heap(__wrap_malloc, __wrap_realloc);
+	pipit_oom_reserve_set_heap(__wrap_malloc, __wrap_realloc);
 	if (!has_reserve)
 		ck_assert_int_eq(pipit_reserve_memory(RESERVE_BYTES), 0);
 	has_reserve = true;
@@ -526,22 +526,22 @@ static uint64_t small_count;
 
 static void *only_large_malloc(size_t size)
 {
-	small_count += size <= PIPIT_RESERVE_BLOCK_BYTES;
-	return size <= PIPIT_RESERVE_BLOCK_BYTES ? NULL : __wrap_malloc(size);
+	small_count += size <= PIPIT_OOM_RESERVE_BLOCK_BYTES;
+	return size <= PIPIT_OOM_RESERVE_BLOCK_BYTES ? NULL : __wrap_malloc(size);
 }
 
 static void *only_large_realloc(void *memory, size_t size)
 {
-	small_count += size <= PIPIT_RESERVE_BLOCK_BYTES;
-	return size <= PIPIT_RESERVE_BLOCK_BYTES ? NULL : __wrap_realloc(memory, size);
+	small_count += size <= PIPIT_OOM_RESERVE_BLOCK_BYTES;
+	return size <= PIPIT_OOM_RESERVE_BLOCK_BYTES ? NULL : __wrap_realloc(memory, size);
 }
 
 START_TEST(out_of_the_reserve_libevent_serves_everything)
 {
 	count_allocations();
-	pipit_reserve_set_heap(only_large_malloc, only_large_realloc);
+	pipit_oom_reserve_set_heap(only_large_malloc, only_large_realloc);
 	run(PLAN_COUNT, 0);
-	pipit_reserve_set_heap(__wrap_malloc, __wrap_realloc);
+	pipit_oom_reserve_set_heap(__wrap_malloc, __wrap_realloc);
 	printf("%llu blocks came out of the reserve\n", (unsigned long long)small_count);
 	ck_assert_uint_gt(small_count, 100);
 	ck_assert_uint_eq(complaints, 0);
@@ -550,7 +550,7 @@ END_TEST
 
 static void *no_blocks_malloc(size_t size)
 {
-	return size == PIPIT_RESERVE_BLOCK_BYTES ? NULL : __wrap_malloc(size);
+	return size == PIPIT_OOM_RESERVE_BLOCK_BYTES ? NULL : __wrap_malloc(size);
 }
 
 /* Three blocks for each field. */
@@ -560,12 +560,12 @@ static void make_reserve_low(struct evkeyvalq *fields)
 	fail_from = 0;
 	fail_until = UINT64_MAX;
 	plan = PLAN_FROM;
-	while (is_added && !pipit_reserve_is_low())
+	while (is_added && !pipit_oom_reserve_is_low())
 		is_added = evhttp_add_header(fields, "name", "value") == 0;
 	plan = PLAN_NONE;
 	ck_assert(is_added);
 	/* Nor can it be filled again. */
-	pipit_reserve_set_heap(no_blocks_malloc, __wrap_realloc);
+	pipit_oom_reserve_set_heap(no_blocks_malloc, __wrap_realloc);
 }
 
 START_TEST(while_the_reserve_is_low_evhttp_begins_nothing_new)
@@ -581,11 +581,11 @@ START_TEST(while_the_reserve_is_low_evhttp_begins_nothing_new)
 	ck_assert_int_eq(script_start(), 0);
 	script_settle();
 	make_reserve_low(&fields);
-	low = pipit_reserve_blocks();
+	low = pipit_oom_reserve_blocks();
 	/* One is still let in, for whom everything is there. */
 	wrong = script_run(SCRIPT_EXACTLY);
 	ck_assert_msg(wrong && strstr(wrong, "\"GET\", answer 2: not the right one"), "%s", wrong);
-	ck_assert_uint_eq(pipit_reserve_blocks(), low);
+	ck_assert_uint_eq(pipit_oom_reserve_blocks(), low);
 	evhttp_clear_headers(&fields);
 	judge(script_probe(), 0);
 	make_reserve_low(&fields);

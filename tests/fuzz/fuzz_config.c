@@ -3,14 +3,14 @@
  * The text of a configuration file.
  *
  * Promised: it is taken, and then it is right as a whole, and what is printed of it is taken too and prints the same; or it
- * is refused with one line of printable text, which begins with file and line, or with the name of a knob that does not go
+ * is refused with one line of printable text, which begins with file and line, or with the name of a option that does not go
  * with another.
  */
 #include "fuzz.h"
 
-#include "config.h"
-#include "knob.h"
-#include "options.h"
+#include "config/config.h"
+#include "config/option.h"
+#include "config/options.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -91,9 +91,9 @@ static bool names_a_place(const char *error, const char *name, size_t lines)
 	return line >= 1 && line <= lines && strncmp(end, ": ", 2) == 0 && end[2] != '\0';
 }
 
-static bool names_a_knob(const char *error)
+static bool names_a_option(const char *error)
 {
-	return pipit_knob_find(error, strcspn(error, " ")) != NULL;
+	return pipit_option_find(error, strcspn(error, " ")) != NULL;
 }
 
 static void check_refusal(const char *error, size_t size, const char *name, size_t lines)
@@ -101,7 +101,7 @@ static void check_refusal(const char *error, size_t size, const char *name, size
 	REQUIRE(memchr(error, '\0', size) && error[0]);
 	for (const char *at = error; *at; at++)
 		REQUIRE((unsigned char)*at >= 0x20 && *at != 0x7f);
-	REQUIRE(names_a_place(error, name, lines) || names_a_knob(error));
+	REQUIRE(names_a_place(error, name, lines) || names_a_option(error));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

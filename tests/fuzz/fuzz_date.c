@@ -7,7 +7,7 @@
  */
 #include "fuzz.h"
 
-#include "reply.h"
+#include "http/response_head.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,29 +18,29 @@
 
 static void check_text(const char *text)
 {
-	char *date = malloc(PIPIT_REPLY_DATE_SIZE);
-	time_t when = pipit_reply_parse_date(text);
+	char *date = malloc(PIPIT_RESPONSE_HEAD_DATE_SIZE);
+	time_t when = pipit_response_head_parse_date(text);
 
 	REQUIRE(date);
 	/* Dates before 1970 are read, and older than every file; beyond 9999 there is none. */
 	REQUIRE(when <= LAST_SECOND);
 	if (when >= 0) {
-		pipit_reply_date(when, date);
-		REQUIRE(strlen(date) == PIPIT_REPLY_DATE_SIZE - 1);
-		REQUIRE(pipit_reply_parse_date(date) == when);
+		pipit_response_head_date(when, date);
+		REQUIRE(strlen(date) == PIPIT_RESPONSE_HEAD_DATE_SIZE - 1);
+		REQUIRE(pipit_response_head_parse_date(date) == when);
 	}
 	free(date);
 }
 
 static void check_second(time_t when)
 {
-	char date[PIPIT_REPLY_DATE_SIZE], wanted[64];
+	char date[PIPIT_RESPONSE_HEAD_DATE_SIZE], wanted[64];
 	struct tm tm;
-	pipit_reply_date(when, date);
+	pipit_response_head_date(when, date);
 	REQUIRE(gmtime_r(&when, &tm));
 	strftime(wanted, sizeof wanted, "%a, %d %b %Y %H:%M:%S GMT", &tm);
 	REQUIRE(strcmp(date, wanted) == 0);
-	REQUIRE(pipit_reply_parse_date(date) == when);
+	REQUIRE(pipit_response_head_parse_date(date) == when);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_text(text);
 	memcpy(&number, data, size < sizeof number ? size : sizeof number);
 	check_second((time_t)(number % (LAST_SECOND + 1)));
-	REQUIRE(!pipit_reply_prefers_html((struct pipit_slice){ accept, size }) ||
+	REQUIRE(!pipit_response_head_prefers_html((struct pipit_slice){ accept, size }) ||
 		memmem(data, size, "text/html", strlen("text/html")));
 	free(text);
 	free(accept);

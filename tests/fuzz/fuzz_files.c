@@ -8,7 +8,7 @@
  */
 #include "fuzz.h"
 
-#include "files.h"
+#include "files/files.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -10,7 +10,7 @@
  */
 #include "fuzz.h"
 
-#include "request.h"
+#include "request/request.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -11,7 +11,7 @@
  */
 #include "fuzz.h"
 
-#include "guard.h"
+#include "http/guard.h"
 #include "pipit.h"
 
 #include <stdlib.h>
@@ -38,7 +38,7 @@
 /* What a reader has understood, as bytes that can be compared. */
 enum mark { MARK_HEAD = 1, MARK_CONTENT_END, MARK_REJECT, MARK_MORE };
 
-/* A reader of one connection, as the transport is one. */
+/* A reader of one connection, as the connection layer is one. */
 struct reader {
 	const char *input;
 	size_t available; /* of it has arrived */
@@ -206,7 +206,7 @@ static void check_canonical(const struct pipit_guard_head *head)
 	static struct pipit_guard_head again;
 	struct fuzz_bytes text = { 0 };
 	uint32_t count = write_head(&text, head);
-	enum pipit_reason reason;
+	enum pipit_refusal reason;
 	size_t checked = 0, consumed = 0;
 
 	/* A head at the limit that named its host in the target only: one field more. */
@@ -236,10 +236,10 @@ static void note_head(struct reader *reader)
 	fuzz_append(&reader->seen, head->fields, head->field_count * sizeof head->fields[0]);
 }
 
-static void reject(struct reader *reader, enum pipit_reason reason)
+static void reject(struct reader *reader, enum pipit_refusal reason)
 {
-	const struct pipit_reason_entry *entry = pipit_reason_entry(reason);
-	REQUIRE(reason > PIPIT_REASON_NONE && reason < PIPIT_REASON_COUNT && entry->status >= 400);
+	const struct pipit_refusal_entry *entry = pipit_refusal_entry(reason);
+	REQUIRE(reason > PIPIT_REFUSAL_NONE && reason < PIPIT_REFUSAL_COUNT && entry->status >= 400);
 	note(reader, MARK_REJECT, &reason, sizeof reason);
 	reader->is_over = true;
 }
@@ -249,7 +249,7 @@ static bool read_head(struct reader *reader)
 {
 	const char *start = reader->input + reader->at;
 	size_t length = reader->available - reader->at, consumed = 0;
-	enum pipit_reason reason = PIPIT_REASON_NONE;
+	enum pipit_refusal reason = PIPIT_REFUSAL_NONE;
 
 	switch (pipit_guard_head(start, length, &reader->checked, &reader->limits, &reader->head, &consumed, &reason)) {
 	case PIPIT_GUARD_MORE:
@@ -295,7 +295,7 @@ static void read_chunks(struct reader *reader)
 	const char *start = reader->input + reader->at;
 	size_t length = reader->available - reader->at, consumed = 0;
 	struct pipit_slice data = { NULL, 0 };
-	enum pipit_reason reason = PIPIT_REASON_NONE;
+	enum pipit_refusal reason = PIPIT_REFUSAL_NONE;
 
 	switch (pipit_guard_chunked(&reader->chunked, start, length, &reader->limits, &consumed, &data, &reason)) {
 	case PIPIT_CHUNK_MORE:

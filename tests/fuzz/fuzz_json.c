@@ -8,11 +8,11 @@
  */
 #include "fuzz.h"
 
-#include "equality.h"
-#include "json.h"
 #include "pipit.h"
-#include "pointer.h"
-#include "printer.h"
+#include "json/equality.h"
+#include "json/json.h"
+#include "json/pointer.h"
+#include "json/printer.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

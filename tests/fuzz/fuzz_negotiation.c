@@ -9,9 +9,9 @@
  */
 #include "fuzz.h"
 
-#include "codings.h"
-#include "conditions.h"
-#include "ranges.h"
+#include "http/content_coding.h"
+#include "http/preconditions.h"
+#include "http/ranges.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -57,16 +57,16 @@ static void check_codings(const char *value, size_t length)
 {
 	char *bytes;
 	struct pipit_guard_head *head = make_head("Accept-Encoding", value, length, &bytes);
-	struct pipit_codings codings = pipit_codings_read(head);
+	struct pipit_content_codings codings = pipit_content_coding_read(head);
 
 	for (unsigned available = 0; available < 1u << PIPIT_CODING_COUNT; available++) {
-		enum pipit_coding chosen = pipit_codings_choose(&codings, available);
+		enum pipit_content_coding chosen = pipit_content_coding_choose(&codings, available);
 		if (chosen == PIPIT_CODING_COUNT)
 			continue;
 		REQUIRE(available & 1u << chosen);
 		REQUIRE(codings.weights[chosen] > 0 && codings.weights[chosen] <= 1000);
 	}
-	if (pipit_codings_choose(&codings, 1u << PIPIT_CODING_IDENTITY) == PIPIT_CODING_COUNT)
+	if (pipit_content_coding_choose(&codings, 1u << PIPIT_CODING_IDENTITY) == PIPIT_CODING_COUNT)
 		REQUIRE(memmem(value, length, ";", 1));
 	free(head);
 	free(bytes);
@@ -78,14 +78,14 @@ static void check_condition(const char *name, const char *value, size_t length)
 	char *bytes;
 	struct pipit_guard_head *head = make_head(name, value, length, &bytes);
 	bool ranges_count, is_tag = length == 5 && memcmp(value, "\"a,b\"", 5) == 0;
-	enum pipit_conditions_result result = pipit_conditions_check(head, &validators, &ranges_count);
+	enum pipit_preconditions_result result = pipit_preconditions_check(head, &validators, &ranges_count);
 
 	if (is_tag && strcmp(name, "If-Match") == 0)
-		REQUIRE(result == PIPIT_CONDITIONS_GO_ON);
+		REQUIRE(result == PIPIT_PRECONDITIONS_GO_ON);
 	if (is_tag && strcmp(name, "If-None-Match") == 0)
-		REQUIRE(result == PIPIT_CONDITIONS_NOT_MODIFIED);
+		REQUIRE(result == PIPIT_PRECONDITIONS_NOT_MODIFIED);
 	if (strcmp(name, "If-Range") == 0)
-		REQUIRE(result == PIPIT_CONDITIONS_GO_ON);
+		REQUIRE(result == PIPIT_PRECONDITIONS_GO_ON);
 	free(head);
 	free(bytes);
 }

@@ -9,11 +9,11 @@
  */
 #include "fuzz.h"
 
-#include "json.h"
-#include "patch.h"
 #include "pipit.h"
-#include "pointer.h"
-#include "printer.h"
+#include "json/json.h"
+#include "json/patch.h"
+#include "json/pointer.h"
+#include "json/printer.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>

@@ -10,8 +10,8 @@
  */
 #include "fuzz.h"
 
+#include "http/router.h"
 #include "pipit.h"
-#include "router.h"
 
 #include <errno.h>
 #include <stdio.h>

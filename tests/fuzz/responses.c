@@ -15,7 +15,7 @@ static void take_chunks(struct sent *sent, struct sent_request *request, const c
 	struct pipit_guard_chunked chunked = { 0 };
 	for (;;) {
 		struct pipit_slice data;
-		enum pipit_reason reason;
+		enum pipit_refusal reason;
 		size_t consumed = 0;
 		switch (pipit_guard_chunked(&chunked, bytes + *at, length - *at, limits, &consumed, &data, &reason)) {
 		case PIPIT_CHUNK_DATA:
@@ -67,7 +67,7 @@ void sent_read(struct sent *sent, const char *bytes, size_t length, const struct
 	while (at < length && sent->count < REQUESTS_MAX) {
 		struct sent_request *request = &sent->requests[sent->count];
 		size_t checked = 0, consumed = 0;
-		enum pipit_reason reason;
+		enum pipit_refusal reason;
 		enum pipit_guard_verdict verdict =
 		    pipit_guard_head(bytes + at, length - at, &checked, limits, &head, &consumed, &reason);
 		if (verdict == PIPIT_GUARD_MORE)

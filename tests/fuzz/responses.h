@@ -8,7 +8,7 @@
 
 #include "fuzz.h"
 
-#include "guard.h"
+#include "http/guard.h"
 
 #define REQUESTS_MAX 4096
 

@@ -909,8 +909,9 @@ END_TEST
 START_TEST(shows_fields_in_the_order_of_arrival_and_by_name)
 {
 	int fd = wire_connect(host.port);
-	wire_expect(wire_ask(fd,
-		   "GET /fields HTTP/1.1\r\nHost: x\r\nX-Twice: one\r\nx-empty:\r\nX-TWICE: \t two words \t\r\n\r\n"),
+	wire_expect(
+	    wire_ask(
+		fd, "GET /fields HTTP/1.1\r\nHost: x\r\nX-Twice: one\r\nx-empty:\r\nX-TWICE: \t two words \t\r\n\r\n"),
 	    200,
 	    "Host=[x]\nX-Twice=[one]\nx-empty=[]\nX-TWICE=[two words]\n0000\n"
 	    "x-twice [one]\nX-EMPTY []\nX-Twic [(none)]\n");
@@ -939,10 +940,11 @@ static const struct {
 START_TEST(decodes_values_of_query_and_form)
 {
 	int fd = wire_connect(host.port);
-	wire_expect(wire_ask(fd, "GET /value?%s HTTP/1.1\r\nHost: x\r\nRoom: %s\r\n\r\n", values[_i].text, values[_i].room),
+	wire_expect(
+	    wire_ask(fd, "GET /value?%s HTTP/1.1\r\nHost: x\r\nRoom: %s\r\n\r\n", values[_i].text, values[_i].room),
 	    200, values[_i].result);
 	wire_expect(wire_ask(fd, "POST /value?v=wrong HTTP/1.1\r\nHost: x\r\nRoom: %s\r\nContent-Length: %zu\r\n\r\n%s",
-		   values[_i].room, strlen(values[_i].text), values[_i].text),
+			values[_i].room, strlen(values[_i].text), values[_i].text),
 	    200, values[_i].result);
 	wire_expect(wire_get(fd, "/value"), 200, "-1");
 	close(fd);
@@ -1771,8 +1773,8 @@ START_TEST(keeps_a_request_readable_after_its_reply)
 	int fd = wire_connect(host.port);
 	bool has_body = _i != 1;
 
-	wire_expect(wire_ask(
-		   fd, "POST /reply-and-keep/%%41b?q=1 HTTP/1.1\r\nHost: x\r\nX-Given: a value\r\n%s", kept_bodies[_i]),
+	wire_expect(wire_ask(fd, "POST /reply-and-keep/%%41b?q=1 HTTP/1.1\r\nHost: x\r\nX-Given: a value\r\n%s",
+			kept_bodies[_i]),
 	    200, "answered");
 	overwrite_memory(fd);
 	ck_assert_int_eq(pipit_request_post(from_pocket(0), note_readable, NULL), 0);

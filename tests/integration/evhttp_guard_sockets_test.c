@@ -3,9 +3,9 @@
  * Sockets of a guarded evhttp come and go, by pipit's functions and by evhttp's, and so do its connections; memory and descriptors
  * run out; wrong use is told.
  */
+#include "base/oom_reserve.h"
 #include "evhttp_program.h"
 #include "pipit.h"
-#include "reserve.h"
 #include "suite.h"
 
 #include <arpa/inet.h>
@@ -486,26 +486,26 @@ static size_t block_count;
 /* All but what the reserve itself asks for. */
 static void *have_no_blocks(size_t size)
 {
-	return size == PIPIT_RESERVE_BLOCK_BYTES ? NULL : malloc(size);
+	return size == PIPIT_OOM_RESERVE_BLOCK_BYTES ? NULL : malloc(size);
 }
 
 /* The reserve is low then, and memory for what has begun is there. */
 static void use_up_reserve(void *arg)
 {
 	(void)arg;
-	pipit_reserve_set_heap(have_no_blocks, realloc);
+	pipit_oom_reserve_set_heap(have_no_blocks, realloc);
 	while (block_count < BLOCKS / 2)
-		blocks[block_count++] = pipit_reserve_malloc(PIPIT_RESERVE_BLOCK_BYTES);
-	if (!pipit_reserve_is_low())
+		blocks[block_count++] = pipit_oom_reserve_malloc(PIPIT_OOM_RESERVE_BLOCK_BYTES);
+	if (!pipit_oom_reserve_is_low())
 		abort();
 }
 
 static void fill_reserve(void *arg)
 {
 	(void)arg;
-	pipit_reserve_set_heap(malloc, realloc);
+	pipit_oom_reserve_set_heap(malloc, realloc);
 	while (block_count)
-		pipit_reserve_free(blocks[--block_count]);
+		pipit_oom_reserve_free(blocks[--block_count]);
 }
 
 /* Accepting pauses then, of all sockets that there are. */
@@ -515,7 +515,7 @@ START_TEST(closes_clients_of_a_socket_that_the_program_binds_while_memory_is_sho
 	struct wire_response response;
 	int fd, last, late;
 
-	ck_assert_int_eq(pipit_reserve_memory(BLOCKS * PIPIT_RESERVE_BLOCK_BYTES), 0);
+	ck_assert_int_eq(pipit_reserve_memory(BLOCKS * PIPIT_OOM_RESERVE_BLOCK_BYTES), 0);
 	program_set_up_bound();
 	fd = wire_connect(program.port);
 	program_expect_hello(fd);
@@ -538,7 +538,7 @@ START_TEST(closes_clients_of_a_socket_that_the_program_binds_while_memory_is_sho
 	program_expect_hello(fd);
 	close(fd);
 	program_tear_down();
-	pipit_reserve_clear();
+	pipit_oom_reserve_clear();
 }
 END_TEST
 

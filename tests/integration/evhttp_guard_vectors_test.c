@@ -7,7 +7,7 @@
  * Program and client share a thread: bytes are on the server's socket when send() returns, so that turns of the loop can be told.
  */
 #include "../vectors/vectors.h"
-#include "guard.h"
+#include "http/guard.h"
 #include "loop.h"
 #include "pipit.h"
 #include "suite.h"
@@ -243,7 +243,7 @@ static bool keeps_alive(const struct vector *vector)
 	static const struct pipit_guard_limits none;
 	static struct pipit_guard_head head;
 	size_t checked = 0, consumed;
-	enum pipit_reason reason;
+	enum pipit_refusal reason;
 
 	if (pipit_guard_head(vector->bytes, vector->length, &checked, &none, &head, &consumed, &reason) !=
 	    PIPIT_GUARD_PASS)

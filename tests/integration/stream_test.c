@@ -5,7 +5,7 @@
  */
 #include "daemon.h"
 #include "pipit.h"
-#include "stream.h"
+#include "request/sse.h"
 #include "suite.h"
 #include "wire.h"
 

@@ -6,7 +6,7 @@
  */
 #include "../vectors/vectors.h"
 #include "daemon.h"
-#include "guard.h"
+#include "http/guard.h"
 #include "suite.h"
 #include "wire.h"
 
@@ -341,7 +341,7 @@ static bool must_close(const struct vector *vector)
 	static const struct pipit_guard_limits none;
 	static struct pipit_guard_head head;
 	size_t checked = 0, consumed;
-	enum pipit_reason reason;
+	enum pipit_refusal reason;
 
 	if (pipit_guard_head(vector->bytes, vector->length, &checked, &none, &head, &consumed, &reason) !=
 	    PIPIT_GUARD_PASS)

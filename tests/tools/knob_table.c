@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Prints the README's table of knobs; readme_test.py compares. */
-#include "config.h"
+/* Prints the README's table of options; readme_test.py compares. */
+#include "config/config.h"
 
 int main(void)
 {

@@ -3,7 +3,7 @@
 #ifndef PIPIT_TESTS_ASKED_H
 #define PIPIT_TESTS_ASKED_H
 
-#include "guard.h"
+#include "http/guard.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@ static inline const struct pipit_guard_head *asked(const char *fields)
 	static char bytes[16384];
 	static struct pipit_guard_head head;
 	size_t checked = 0, consumed;
-	enum pipit_reason reason;
+	enum pipit_refusal reason;
 	int length = snprintf(bytes, sizeof bytes, "GET / HTTP/1.1\r\nHost: x\r\n%s\r\n", fields);
 	ck_assert_int_lt(length, (int)sizeof bytes);
 	ck_assert_int_eq(

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A program's own evhttp behind the guard. Its clients pass a server of ours that has one worker on the evhttp's event_base; the
+ * program's callbacks, virtual hosts and settings stay in the evhttp. There is no table of guarded evhttps: the worker of one is
+ * found by its timer among the events of the base.
+ */
+#include "pipit.h"
+
+#include "app/server.h"
+#include "app/worker.h"
+#include "base/log.h"
+#include "net/listener.h"
+
+#include <errno.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int fail(int error, const char *what, const char *why)
+{
+	pipit_log(PIPIT_LOG_ERROR, "%s: %s", what, why);
+	return error;
+}
+
+/* --- the evhttp ---------------------------------------------------------------------------------------------------- */
+
+static struct evhttp_bound_socket *accept_nothing(struct evhttp *http)
+{
+	struct evhttp_bound_socket *bound;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	/* A sandbox may forbid local sockets. */
+	if (fd < 0)
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return NULL;
+	bound = evhttp_accept_socket_with_handle(http, fd);
+	if (!bound)
+		close(fd);
+	return bound;
+}
+
+/* libevent has no function for the event_base of an evhttp, but one for that of a listener, and evhttp makes one for every socket. NULL when
+ * there is none, or memory or descriptors are short. */
+static struct event_base *base_of(struct evhttp *http)
+{
+	struct evhttp_bound_socket *bound = accept_nothing(http);
+	struct event_base *base;
+	if (!bound)
+		return NULL;
+	base = evconnlistener_get_base(evhttp_bound_socket_get_listener(bound));
+	evhttp_del_accept_socket(http, bound);
+	return base;
+}
+
+/* Never called: evhttp calls the program's. */
+static void on_request(struct evhttp_request *request, void *arg)
+{
+	(void)request, (void)arg;
+}
+
+/* --- a server for it ----------------------------------------------------------------------------------------------- */
+
+static int guard(struct pipit_server *server, struct evhttp *http, void (*on_evhttp_freed)(void *server))
+{
+	static const char name[] = "pipit_server_guard_evhttp";
+	struct event_base *base = base_of(http);
+	int error;
+
+	if (!base)
+		return fail(-EINVAL, name, "the evhttp has no event_base: make it with evhttp_new(base)");
+	if (pipit_worker_of_evhttp(base, http))
+		return fail(
+		    -EALREADY, name, "the evhttp is guarded already: add addresses with pipit_evhttp_bind_socket()");
+	error = pipit_server_guard_fallback(server, on_request);
+	return error ? error : pipit_server_attach_evhttp(server, base, http, on_evhttp_freed);
+}
+
+/* The server stays the program's to free. */
+static void detach(void *server)
+{
+	pipit_server_detach(server);
+}
+
+int pipit_server_guard_evhttp(struct pipit_server *server, struct evhttp *http)
+{
+	if (!server || !http)
+		return fail(
+		    -EINVAL, "pipit_server_guard_evhttp", "a server and an evhttp are needed, neither may be NULL");
+	return guard(server, http, detach);
+}
+
+static void free_server(void *server)
+{
+	pipit_server_free(server);
+}
+
+/* NULL after a line that says why. */
+static struct pipit_worker *new_guard(struct evhttp *http)
+{
+	struct pipit_server *server = pipit_server_new_without_addresses();
+	if (server && guard(server, http, free_server) == 0)
+		return pipit_server_worker(server);
+	pipit_server_free(server);
+	return NULL;
+}
+
+/* --- its sockets --------------------------------------------------------------------------------------------------- */
+
+/* As evhttp_bind_socket() does, the first address of a name; NULL is any IPv4 address. 0 or -EINVAL. */
+static int write_address(const char *host, uint16_t port, char *text, size_t size)
+{
+	/* A name only counts as what the machine has addresses of, as for evhttp; a numeric address as what it is. */
+	const struct addrinfo numbers = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST },
+			      names = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_ADDRCONFIG };
+	struct addrinfo *found;
+	char numeric[NI_MAXHOST];
+	int result;
+
+	if (getaddrinfo(host ? host : "0.0.0.0", NULL, &numbers, &found) != 0 &&
+	    getaddrinfo(host, NULL, &names, &found) != 0)
+		return -EINVAL;
+	result = getnameinfo(found->ai_addr, found->ai_addrlen, numeric, sizeof numeric, NULL, 0, NI_NUMERICHOST);
+	if (result == 0)
+		snprintf(text, size, found->ai_family == AF_INET6 ? "[%s]:%u" : "%s:%u", numeric, port);
+	freeaddrinfo(found);
+	return result == 0 ? 0 : -EINVAL;
+}
+
+static struct evhttp_bound_socket *listen_on(struct pipit_worker *worker, const char *address)
+{
+	struct evhttp_bound_socket *bound = NULL;
+	char url[PIPIT_LISTENER_URL_SIZE];
+	int fd, error = pipit_listener_open(address, pipit_worker_config(worker), &fd, 1, url);
+
+	if (error == 0)
+		error = pipit_worker_listen(worker, fd, &bound);
+	if (error != 0)
+		pipit_log(PIPIT_LOG_ERROR, "cannot listen on %s: %s%s", address, strerror(-error),
+		    error == -EADDRINUSE ? "; another program has that port, or use port 0 for a free one" : "");
+	errno = -error;
+	return error == 0 ? bound : NULL;
+}
+
+struct evhttp_bound_socket *pipit_evhttp_bind_socket_with_handle(
+    struct evhttp *http, const char *address, uint16_t port)
+{
+	static const char name[] = "pipit_evhttp_bind_socket";
+	struct event_base *base;
+	struct pipit_worker *worker;
+	char text[NI_MAXHOST + 16];
+
+	if (!http || write_address(address, port, text, sizeof text) != 0) {
+		fail(0, name,
+		    http ? "the address is none: use a numeric one such as 0.0.0.0 or ::, or a name that the system "
+			   "knows"
+			 : "an evhttp is needed, which may not be NULL");
+		errno = EINVAL;
+		return NULL;
+	}
+	base = base_of(http);
+	worker = base ? pipit_worker_of_evhttp(base, http) : NULL;
+	if (!worker)
+		worker = new_guard(http);
+	if (worker)
+		return listen_on(worker, text);
+	errno = base ? ENOMEM : EINVAL;
+	return NULL;
+}
+
+int pipit_evhttp_bind_socket(struct evhttp *http, const char *address, uint16_t port)
+{
+	return pipit_evhttp_bind_socket_with_handle(http, address, port) ? 0 : -errno;
+}

@@ -1,0 +1,701 @@
+/* SPDX-License-Identifier: MIT */
+/* See openapi.h. Read from pipit_openapi_render() up; what a document is made of was checked before, by pipit_openapi_check(). */
+#include "app/openapi.h"
+
+#include "base/slice.h"
+#include "files/file_response.h"
+#include "http/response_head.h"
+#include "pipit.h"
+#include "request/request.h"
+#include "json/json.h"
+#include "json/json_index.h"
+#include "json/printer.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of the JSON text in options: as deep as pipit_json_parse() goes. Behind it the printer has room for the document around. */
+#define DEPTH_MAX 512
+
+struct pipit_openapi {
+	char *text; /* owned */
+	size_t length;
+	char etag[PIPIT_JSON_INDEX_ETAG_SIZE];
+};
+
+/* --- patterns -------------------------------------------------------------------------------------------------------- */
+
+struct segment {
+	struct pipit_slice text; /* the literal, or the name without braces and dots; points into the pattern */
+	bool is_name;
+	bool is_rest; /* {name...} */
+};
+
+/* The segment at *at, which is moved behind it; false at the end of the pattern. */
+static bool next_segment(const char **at, struct segment *segment)
+{
+	struct pipit_slice text = { *at + 1, 0 };
+
+	if (**at != '/')
+		return false;
+	text.length = strcspn(text.data, "/");
+	*at = text.data + text.length;
+	*segment = (struct segment){ .text = text };
+	if (text.length < 3 || text.data[0] != '{' || text.data[text.length - 1] != '}')
+		return true;
+	text = (struct pipit_slice){ text.data + 1, text.length - 2 };
+	segment->is_name = true;
+	segment->is_rest = text.length > 3 && memcmp(text.data + text.length - 3, "...", 3) == 0;
+	segment->text = (struct pipit_slice){ text.data, text.length - (segment->is_rest ? 3 : 0) };
+	return true;
+}
+
+static bool ends_in_rest(const char *pattern)
+{
+	struct segment segment = { .is_rest = false };
+	while (next_segment(&pattern, &segment))
+		continue;
+	return segment.is_rest;
+}
+
+static bool has_name(const char *pattern, const char *name)
+{
+	struct segment segment;
+	while (next_segment(&pattern, &segment)) {
+		if (segment.is_name && pipit_slice_equals(segment.text, name))
+			return true;
+	}
+	return false;
+}
+
+/* The same template but for names, which is one path to OpenAPI. */
+static bool have_same_shape(const char *one, const char *other)
+{
+	struct segment left, right;
+
+	while (next_segment(&one, &left)) {
+		if (!next_segment(&other, &right) || left.is_name != right.is_name)
+			return false;
+		if (!left.is_name && (left.text.length != right.text.length ||
+					 memcmp(left.text.data, right.text.data, left.text.length) != 0))
+			return false;
+	}
+	return *other == '\0';
+}
+
+static bool is_digit(char byte)
+{
+	return byte >= '0' && byte <= '9';
+}
+
+static bool is_letter(char byte)
+{
+	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
+/* What a client appends to the server's URL: patterns are written decoded, URLs are not (RFC 3986 §3.3). */
+static char *put_literal(char *at, struct pipit_slice text)
+{
+	for (size_t i = 0; i < text.length; i++) {
+		char byte = text.data[i];
+		if (is_letter(byte) || is_digit(byte) || (byte && strchr("-._~!$&'()*+,;=:@", byte)))
+			*at++ = byte;
+		else
+			at += sprintf(at, "%%%02X", (unsigned)(unsigned char)byte);
+	}
+	return at;
+}
+
+/* "/files/{rest...}" becomes "/files/{rest}". The caller's; NULL when memory is short. */
+static char *make_template(const char *pattern)
+{
+	char *text = malloc(3 * strlen(pattern) + 1), *at = text;
+	struct segment segment;
+
+	if (!text)
+		return NULL;
+	while (next_segment(&pattern, &segment)) {
+		*at++ = '/';
+		if (segment.is_name)
+			at += sprintf(at, "{%.*s}", (int)segment.text.length, segment.text.data);
+		else
+			at = put_literal(at, segment.text);
+	}
+	*at = '\0';
+	return text;
+}
+
+/* --- checking options ------------------------------------------------------------------------------------------------ */
+
+static int read_json(const char *text, cJSON **doc, struct pipit_json_error *error)
+{
+	static const struct pipit_json_limits limits = { DEPTH_MAX, 0 };
+	return pipit_json_parse(text, strlen(text), &limits, doc, error);
+}
+
+static bool is_one_of(const char *text, const char *const *words)
+{
+	while (*words && strcmp(text, *words) != 0)
+		words++;
+	return *words;
+}
+
+/* What is wrong with it and what would be right; NULL: nothing. */
+static const char *judge_parameter(const cJSON *parameter, const char *pattern)
+{
+	static const char *const places[] = { "path", "query", "header", "cookie", NULL };
+	const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(parameter, "name"));
+	const char *in = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(parameter, "in"));
+
+	if (!cJSON_IsObject(parameter) || !name || !in || !*name)
+		return "each is an object with a \"name\" and an \"in\", which are strings";
+	if (!is_one_of(in, places))
+		return "\"in\" is \"query\", \"header\", \"cookie\" or \"path\"";
+	if (strcmp(in, "path") == 0 && !has_name(pattern, name))
+		return "a parameter in \"path\" has one of the pattern's names";
+	return NULL;
+}
+
+static const char *judge_parameters(const cJSON *doc, const char *pattern)
+{
+	const cJSON *parameter;
+	const char *fault = NULL;
+
+	if (!cJSON_IsArray(doc))
+		return "this is an array of Parameter Objects";
+	cJSON_ArrayForEach(parameter, doc)
+	{
+		if (!fault)
+			fault = judge_parameter(parameter, pattern);
+	}
+	return fault;
+}
+
+static const char *judge_schema(const cJSON *doc, const char *pattern)
+{
+	(void)pattern;
+	return cJSON_IsObject(doc) || cJSON_IsBool(doc) ? NULL : "a schema is an object, true or false";
+}
+
+static const char *judge_map(const cJSON *doc, const char *pattern)
+{
+	const cJSON *member;
+	bool is_map = cJSON_IsObject(doc);
+	(void)pattern;
+
+	cJSON_ArrayForEach(member, doc) is_map &= cJSON_IsObject(member);
+	return is_map ? NULL : "this is an object whose members are objects";
+}
+
+/* An option that is JSON text, and who judges what it says. */
+struct json_option {
+	const char *name, *text;
+	const char *(*judge)(const cJSON *doc, const char *pattern);
+};
+
+static int check_json(const struct json_option *option, const char *pattern, char *error, size_t size)
+{
+	struct pipit_json_error where;
+	cJSON *doc;
+	const char *fault;
+	int result = read_json(option->text, &doc, &where);
+
+	if (result == -EINVAL)
+		snprintf(
+		    error, size, "%s, line %zu, column %zu: %s", option->name, where.line, where.column, where.message);
+	if (result != 0)
+		return result;
+	fault = option->judge(doc, pattern);
+	if (fault)
+		snprintf(error, size, "%s: %s", option->name, fault);
+	cJSON_Delete(doc);
+	return fault ? -EINVAL : 0;
+}
+
+static bool is_text(const char *text)
+{
+	return !text || pipit_is_utf8(text, strlen(text));
+}
+
+int pipit_openapi_check(const char *pattern, const struct pipit_route_options *options, char *error, size_t size)
+{
+	const struct json_option texts[] = {
+		{ "parameters", options->parameters, judge_parameters },
+		{ "request_schema", options->request_schema, judge_schema },
+		{ "request_content", options->request_content, judge_map },
+		{ "reply_schema", options->reply_schema, judge_schema },
+		{ "replies", options->replies, judge_map },
+	};
+	int result = 0;
+
+	if (options->reply_status != 0 && (options->reply_status < 200 || options->reply_status > 599)) {
+		snprintf(error, size, "reply_status: %d is none; use 200 to 599, or 0 for 200", options->reply_status);
+		return -EINVAL;
+	}
+	if (!is_text(options->summary) || !is_text(options->request_type) || !is_text(options->reply_type)) {
+		snprintf(error, size, "summary, request_type and reply_type are UTF-8");
+		return -EINVAL;
+	}
+	for (size_t i = 0; result == 0 && i < sizeof texts / sizeof *texts; i++) {
+		if (texts[i].text)
+			result = check_json(&texts[i], pattern, error, size);
+	}
+	return result;
+}
+
+/* --- building -------------------------------------------------------------------------------------------------------- */
+
+struct method {
+	enum pipit_method bit;
+	const char *name;
+	bool has_content; /* that means something (RFC 9110 §9.3) */
+};
+
+static const struct method methods[] = {
+	{ PIPIT_GET, "get", false },
+	{ PIPIT_HEAD, "head", false },
+	{ PIPIT_POST, "post", true },
+	{ PIPIT_PUT, "put", true },
+	{ PIPIT_PATCH, "patch", true },
+	{ PIPIT_DELETE, "delete", false },
+	{ PIPIT_OPTIONS, "options", false },
+};
+#define METHOD_COUNT (sizeof methods / sizeof *methods)
+
+struct document {
+	const struct pipit_route **routes; /* those that are told of, oldest first */
+	size_t count;
+	cJSON **paths;    /* of each: its Path Item Object, which is that of the first route of its shape */
+	const char **ids; /* of the operations so far; they lie in the document */
+	size_t id_count;
+	bool is_short; /* memory was, and something is missing */
+};
+
+static cJSON *note(struct document *document, cJSON *item)
+{
+	document->is_short |= !item;
+	return item;
+}
+
+static cJSON *add_object(struct document *document, cJSON *parent, const char *name)
+{
+	return note(document, cJSON_AddObjectToObject(parent, name));
+}
+
+static void add_text(struct document *document, cJSON *parent, const char *name, const char *text)
+{
+	note(document, cJSON_AddStringToObject(parent, name, text));
+}
+
+static void add_json(struct document *document, cJSON *parent, const char *name, const char *json)
+{
+	note(document, cJSON_AddRawToObject(parent, name, json));
+}
+
+/* JSON text that was checked; NULL when there is none, or memory is short. */
+static cJSON *read_checked(struct document *document, const char *text)
+{
+	struct pipit_json_error error;
+	cJSON *doc = NULL;
+
+	if (text && read_json(text, &doc, &error) != 0)
+		document->is_short = true;
+	return doc;
+}
+
+/* The members of `from` come into `to`, in the place of those there that have the same names. */
+static void take_members(struct document *document, cJSON *to, cJSON *from)
+{
+	cJSON *member;
+
+	while (from && (member = cJSON_DetachItemViaPointer(from, from->child))) {
+		cJSON_DeleteItemFromObjectCaseSensitive(to, member->string);
+		if (cJSON_AddItemToObject(to, member->string, member))
+			continue;
+		cJSON_Delete(member);
+		document->is_short = true;
+	}
+}
+
+/* --- one operation --------------------------------------------------------------------------------------------------- */
+
+/* "get" and "/hello/{name}" become "getHelloName"; number: behind it, 0 for none. The caller's; NULL when memory is short. */
+static char *make_id(const char *method, const char *pattern, size_t number)
+{
+	size_t size = strlen(method) + strlen(pattern) + sizeof "18446744073709551615";
+	char *text = malloc(size), *at = text;
+	bool is_first = true;
+
+	if (!text)
+		return NULL;
+	at += sprintf(at, "%s", method);
+	for (; *pattern; pattern++) {
+		if (is_letter(*pattern) || is_digit(*pattern))
+			*at++ = (char)(is_first && *pattern >= 'a' ? *pattern - 'a' + 'A' : *pattern);
+		is_first = !is_letter(*pattern) && !is_digit(*pattern);
+	}
+	if (number)
+		at += sprintf(at, "%zu", number);
+	*at = '\0';
+	return text;
+}
+
+static bool has_id(const struct document *document, const char *id)
+{
+	for (size_t i = 0; i < document->id_count; i++) {
+		if (strcmp(document->ids[i], id) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Patterns may have the same words: the second is numbered 2. */
+static void add_id(struct document *document, cJSON *operation, const char *method, const char *pattern)
+{
+	char *id = make_id(method, pattern, 0);
+	cJSON *item;
+
+	for (size_t number = 2; id && has_id(document, id); number++) {
+		free(id);
+		id = make_id(method, pattern, number);
+	}
+	item = note(document, id ? cJSON_AddStringToObject(operation, "operationId", id) : NULL);
+	if (item)
+		document->ids[document->id_count++] = item->valuestring;
+	free(id);
+}
+
+/* Takes the item. */
+static void add_item(struct document *document, cJSON *array, cJSON *item)
+{
+	if (cJSON_AddItemToArray(array, item))
+		return;
+	cJSON_Delete(item);
+	document->is_short = true;
+}
+
+/* Takes what was given for the name out of `given`; NULL when nothing was. */
+static cJSON *take_given(cJSON *given, struct pipit_slice name)
+{
+	cJSON *parameter;
+
+	cJSON_ArrayForEach(parameter, given)
+	{
+		const cJSON *in = cJSON_GetObjectItemCaseSensitive(parameter, "in");
+		const cJSON *called = cJSON_GetObjectItemCaseSensitive(parameter, "name");
+		if (strcmp(in->valuestring, "path") == 0 && pipit_slice_equals(name, called->valuestring))
+			return cJSON_DetachItemViaPointer(given, parameter);
+	}
+	return NULL;
+}
+
+/* name: in the path's template; the segment's own may be another one. */
+static cJSON *describe_name(
+    struct document *document, const struct segment *segment, struct pipit_slice name, cJSON *given)
+{
+	static const char *const fixed[] = { "name", "in", "required" };
+	cJSON *parameter = note(document, cJSON_CreateObject());
+	char *text = strndup(name.data, name.length);
+
+	note(document, text ? cJSON_AddStringToObject(parameter, "name", text) : NULL);
+	free(text);
+	add_text(document, parameter, "in", "path");
+	note(document, cJSON_AddTrueToObject(parameter, "required"));
+	if (segment->is_rest)
+		add_text(document, parameter, "description",
+		    "The rest of the path: it may hold slashes, as they are, and may be empty.");
+	add_json(document, parameter, "schema",
+	    segment->is_rest ? "{\"type\":\"string\"}" : "{\"type\":\"string\",\"minLength\":1}");
+	for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+		cJSON_DeleteItemFromObjectCaseSensitive(given, fixed[i]);
+	take_members(document, parameter, given);
+	return parameter;
+}
+
+/* names: the pattern that the path has its names from. */
+static void add_parameters(
+    struct document *document, cJSON *operation, const struct pipit_route *route, const char *names)
+{
+	cJSON *parameters = note(document, cJSON_CreateArray());
+	cJSON *given = read_checked(document, route->options.parameters), *parameter;
+	const char *pattern = route->pattern;
+	struct segment segment, named;
+
+	while (next_segment(&pattern, &segment) && next_segment(&names, &named)) {
+		cJSON *own;
+		if (!segment.is_name)
+			continue;
+		own = take_given(given, segment.text);
+		add_item(document, parameters, describe_name(document, &segment, named.text, own));
+		cJSON_Delete(own);
+	}
+	while (given && (parameter = cJSON_DetachItemViaPointer(given, given->child)))
+		add_item(document, parameters, parameter);
+	cJSON_Delete(given);
+	if (parameters && parameters->child && cJSON_AddItemToObject(operation, "parameters", parameters))
+		return;
+	document->is_short |= parameters && parameters->child;
+	cJSON_Delete(parameters);
+}
+
+static void add_media_type(struct document *document, cJSON *content, struct pipit_slice type, const char *schema)
+{
+	char *name = strndup(type.data, type.length);
+	cJSON *media = note(document, name ? cJSON_AddObjectToObject(content, name) : NULL);
+	if (schema)
+		add_json(document, media, "schema", schema);
+	free(name);
+}
+
+/* types: with commas between them; NULL: JSON. */
+static void add_content(struct document *document, cJSON *parent, const char *types, const char *schema)
+{
+	cJSON *content = add_object(document, parent, "content");
+	const char *at = types ? types : "application/json";
+
+	while (*at) {
+		size_t length = strcspn(at, ",");
+		struct pipit_slice type = pipit_slice_trim((struct pipit_slice){ at, length });
+		if (type.length)
+			add_media_type(document, content, type, schema);
+		at += length + (at[length] == ',');
+	}
+}
+
+static void add_request(struct document *document, cJSON *operation, const struct pipit_route_options *options)
+{
+	cJSON *request;
+
+	if (!options->request_content && !options->request_type && !options->request_schema)
+		return;
+	request = add_object(document, operation, "requestBody");
+	note(document, cJSON_AddTrueToObject(request, "required"));
+	if (options->request_content)
+		add_json(document, request, "content", options->request_content);
+	else
+		add_content(document, request, options->request_type, options->request_schema);
+}
+
+static void add_replies(
+    struct document *document, cJSON *operation, const struct pipit_route_options *options, bool has_content)
+{
+	int status = options->reply_status ? options->reply_status : 200;
+	cJSON *replies = add_object(document, operation, "responses"), *reply, *given;
+	char name[16];
+
+	snprintf(name, sizeof name, "%d", status);
+	reply = add_object(document, replies, name);
+	add_text(document, reply, "description", pipit_response_head_phrase(status));
+	if (has_content && (options->reply_type || options->reply_schema))
+		add_content(document, reply, options->reply_type, options->reply_schema);
+	add_json(document, replies, "default", "{\"$ref\":\"#/components/responses/Problem\"}");
+	given = read_checked(document, options->replies);
+	take_members(document, replies, given);
+	cJSON_Delete(given);
+}
+
+/* --- all of them ----------------------------------------------------------------------------------------------------- */
+
+/* pipit answers HEAD and OPTIONS by itself where there is a GET: those of such a route are nothing to tell of. */
+static unsigned told_methods(const struct pipit_route *route)
+{
+	unsigned own = PIPIT_HEAD | PIPIT_OPTIONS;
+	return route->methods & PIPIT_GET ? route->methods & ~own : route->methods;
+}
+
+/* The first route of the same shape. */
+static size_t find_first(const struct document *document, const struct pipit_route *route)
+{
+	size_t i = 0;
+	while (!have_same_shape(document->routes[i]->pattern, route->pattern))
+		i++;
+	return i;
+}
+
+/*
+ * "/a/{x}" and "/a/{y...}" may have the same method, and one path has room for one of them: the narrower one. The other such
+ * route of this one; NULL when there is none.
+ */
+static const struct pipit_route *find_twin(
+    const struct document *document, const struct pipit_route *route, enum pipit_method method)
+{
+	bool is_rest = ends_in_rest(route->pattern);
+
+	for (size_t i = 0; i < document->count; i++) {
+		const struct pipit_route *other = document->routes[i];
+		if ((told_methods(other) & method) && have_same_shape(other->pattern, route->pattern) &&
+		    ends_in_rest(other->pattern) != is_rest)
+			return other;
+	}
+	return NULL;
+}
+
+static void tell_of_twin(struct document *document, cJSON *operation, const struct pipit_route *twin)
+{
+	char text[256];
+	int length = snprintf(text, sizeof text, "Where the last segment is empty or holds slashes: ");
+	const char *summary = twin->options.summary;
+
+	/* A summary that is cut might not be UTF-8. */
+	snprintf(text + length, sizeof text - (size_t)length, "%s",
+	    summary && strlen(summary) < sizeof text - (size_t)length ? summary : "another handler.");
+	add_text(document, operation, "description", text);
+}
+
+static void add_operation(
+    struct document *document, const struct pipit_route *route, size_t first, const struct method *method)
+{
+	const struct pipit_route_options *options = &route->options;
+	const struct pipit_route *twin = find_twin(document, route, method->bit);
+	cJSON *operation;
+
+	if (twin && ends_in_rest(route->pattern))
+		return;
+	operation = add_object(document, document->paths[first], method->name);
+	add_id(document, operation, method->name, route->pattern);
+	if (options->summary)
+		add_text(document, operation, "summary", options->summary);
+	if (twin)
+		tell_of_twin(document, operation, twin);
+	add_parameters(document, operation, route, document->routes[first]->pattern);
+	if (method->has_content && !options->refuse_body)
+		add_request(document, operation, options);
+	add_replies(document, operation, options, method->bit != PIPIT_HEAD);
+}
+
+static void add_route(struct document *document, cJSON *paths, size_t number)
+{
+	const struct pipit_route *route = document->routes[number];
+	size_t first = find_first(document, route);
+
+	if (first == number) {
+		char *name = make_template(route->pattern);
+		document->paths[number] = note(document, name ? cJSON_AddObjectToObject(paths, name) : NULL);
+		free(name);
+	}
+	for (size_t i = 0; i < METHOD_COUNT; i++) {
+		if (told_methods(route) & methods[i].bit)
+			add_operation(document, route, first, &methods[i]);
+	}
+}
+
+/* What pipit_reply_problem() replies. */
+static const char components[] =
+    "{\"responses\":{\"Problem\":{\"description\":\"What is wrong, and what would be right.\",\"content\":{"
+    "\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}},"
+    "\"text/html\":{\"schema\":{\"type\":\"string\",\"description\":\"For clients that like it better.\"}}}}},"
+    "\"schemas\":{\"Problem\":{\"description\":\"A problem document (RFC 9457).\",\"type\":\"object\","
+    "\"required\":[\"type\",\"title\",\"status\"],\"properties\":{\"type\":{\"type\":\"string\"},"
+    "\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\",\"minimum\":400,\"maximum\":599},"
+    "\"detail\":{\"type\":\"string\"},\"errors\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
+    "\"required\":[\"detail\"],\"properties\":{\"detail\":{\"type\":\"string\"},\"pointer\":{\"type\":\"string\"}}}}}}}"
+    "}";
+
+static void fill(struct document *document, cJSON *root, const char *title, const char *version)
+{
+	cJSON *info, *paths;
+
+	add_text(document, root, "openapi", "3.1.0");
+	info = add_object(document, root, "info");
+	add_text(document, info, "title", title ? title : "pipit");
+	add_text(document, info, "version", version);
+	paths = add_object(document, root, "paths");
+	for (size_t i = 0; i < document->count; i++)
+		add_route(document, paths, i);
+	add_json(document, root, "components", components);
+}
+
+static int collect(struct document *document, const struct pipit_route *routes)
+{
+	size_t at;
+
+	for (const struct pipit_route *route = routes; route; route = route->next)
+		document->count += !route->options.is_hidden;
+	at = document->count;
+	/* One more of each: nothing is no size for calloc(). */
+	document->routes = calloc(at + 1, sizeof *document->routes);
+	document->paths = calloc(at + 1, sizeof *document->paths);
+	document->ids = calloc((at + 1) * METHOD_COUNT, sizeof *document->ids);
+	if (!document->routes || !document->paths || !document->ids)
+		return -ENOMEM;
+	for (const struct pipit_route *route = routes; route; route = route->next) {
+		if (!route->options.is_hidden)
+			document->routes[--at] = route;
+	}
+	return 0;
+}
+
+int pipit_openapi_render(
+    const struct pipit_route *routes, const char *title, const char *version, char **text, size_t *length)
+{
+	struct document document = { 0 };
+	cJSON *root;
+	int result;
+
+	if (!is_text(title))
+		return -EINVAL;
+	root = cJSON_CreateObject();
+	result = root ? collect(&document, routes) : -ENOMEM;
+	if (result == 0)
+		fill(&document, root, title, version);
+	if (document.is_short)
+		result = -ENOMEM;
+	if (result == 0)
+		result = pipit_printer_text(root, text, length);
+	cJSON_Delete(root);
+	free(document.routes);
+	free(document.paths);
+	free(document.ids);
+	return result;
+}
+
+/* --- serving --------------------------------------------------------------------------------------------------------- */
+
+int pipit_openapi_new(
+    const struct pipit_route *routes, const char *title, const char *version, struct pipit_openapi **openapi)
+{
+	struct pipit_openapi *made = calloc(1, sizeof *made);
+	int result = made ? pipit_openapi_render(routes, title, version, &made->text, &made->length) : -ENOMEM;
+
+	if (result != 0) {
+		free(made);
+		return result;
+	}
+	pipit_json_index_etag((struct pipit_slice){ made->text, made->length }, made->etag);
+	*openapi = made;
+	return 0;
+}
+
+void pipit_openapi_free(struct pipit_openapi *openapi)
+{
+	if (!openapi)
+		return;
+	free(openapi->text);
+	free(openapi);
+}
+
+void pipit_serve_openapi(struct pipit_request *request, void *title)
+{
+	const struct pipit_openapi *openapi = request->route->openapi;
+	struct pipit_file_response representation = {
+		.content_type = "application/json",
+		.modified = -1,
+		.coding = PIPIT_CODING_IDENTITY,
+		.cache_control = "no-cache",
+	};
+	(void)title;
+
+	if (!openapi) {
+		pipit_reply_problem(request, 404, "There is no description here.");
+		return;
+	}
+	representation.memory = (struct pipit_slice){ openapi->text, openapi->length };
+	representation.size = openapi->length;
+	representation.etag_length = strlen(openapi->etag);
+	memcpy(representation.etag, openapi->etag, representation.etag_length);
+	pipit_file_response_reply(request, &representation);
+}

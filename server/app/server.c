@@ -1,0 +1,846 @@
+/* SPDX-License-Identifier: MIT */
+/* Life of the process: routes, then workers, then the end. The contracts are in pipit.h. */
+#include "app/server.h"
+
+#include "app/dashboard_feed.h"
+#include "app/openapi.h"
+#include "app/signals.h"
+#include "app/worker.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "http/router.h"
+#include "metrics/prometheus.h"
+#include "net/limits.h"
+#include "net/listener.h"
+#include "settings/settings.h"
+#include "settings/settings_http.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef PIPIT_VERSION
+#error "PIPIT_VERSION comes from CMakeLists.txt"
+#endif
+
+#define WORKERS_MAX 256
+/* Of the configuration, besides addresses. */
+#define TEXTS 11
+
+/* A store that routes of the server lead to. */
+struct served {
+	struct pipit_settings *settings;
+	struct served *next;
+};
+
+struct pipit_server {
+	struct pipit_config config; /* a copy; its strings are `strings` */
+	char *strings[PIPIT_LISTEN_MAX + TEXTS];
+	size_t string_count;
+	struct pipit_shared shared;
+	struct pipit_router *router;
+	struct pipit_route *routes; /* in the order of registration, newest first */
+	struct pipit_route *fallback;
+	size_t route_count;
+	const char **route_names; /* by index: patterns, "fallback", "none" */
+	int registration_error;   /* of the first registration that failed, 0 for none */
+	struct served *served;    /* stores of settings */
+	bool is_started;
+	atomic_bool is_running; /* the workers' inboxes can be written to */
+	atomic_bool wants_stop; /* like shared.draining, for wishes that come before that */
+
+	size_t worker_count;
+	struct pipit_worker *workers[WORKERS_MAX];
+	const struct pipit_counters *counters[WORKERS_MAX]; /* of the workers */
+	struct pipit_dashboard_feed *live;                  /* of GET /events; NULL: nobody serves that */
+	pthread_t threads[WORKERS_MAX];                     /* of workers 1 and up */
+	_Atomic size_t running;                             /* workers that are not done */
+	bool is_attached;
+
+	bool is_listening;
+	char urls[PIPIT_LISTEN_MAX][PIPIT_LISTENER_URL_SIZE];
+	int *sockets; /* worker_count of them per address; -1 once a worker has taken it */
+	time_t started;
+};
+
+const char *pipit_version(void)
+{
+	return PIPIT_VERSION;
+}
+
+const struct pipit_config *pipit_server_config(const struct pipit_server *server)
+{
+	return &server->config;
+}
+
+/* --- making it ----------------------------------------------------------------------------------------------------- */
+
+static bool copy_string(struct pipit_server *server, const char **text)
+{
+	char *copy;
+	if (!*text)
+		return true;
+	copy = strdup(*text);
+	if (!copy)
+		return false;
+	server->strings[server->string_count++] = copy;
+	*text = copy;
+	return true;
+}
+
+static bool copy_config(struct pipit_server *server, const struct pipit_config *config)
+{
+	struct pipit_config *copy = &server->config;
+	bool is_copied = true;
+	*copy = *config;
+	copy->owned = NULL;
+	for (size_t i = 0; i < copy->listen_count; i++)
+		is_copied &= copy_string(server, &copy->listen[i]);
+	const char **texts[TEXTS] = { &copy->root, &copy->spa, &copy->listing, &copy->compress, &copy->cache_control,
+		&copy->media_types, &copy->settings, &copy->settings_require_match, &copy->access_log,
+		&copy->log_format, &copy->log_level };
+	for (size_t i = 0; i < TEXTS; i++)
+		is_copied &= copy_string(server, texts[i]);
+	return is_copied;
+}
+
+static size_t cores(void)
+{
+	cpu_set_t set;
+	return sched_getaffinity(0, sizeof set, &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
+}
+
+static int open_access_log(struct pipit_server *server)
+{
+	const struct pipit_config *config = &server->config;
+	int error = pipit_access_log_open(
+	    config->access_log, strcmp(config->log_format, "json") == 0, &server->shared.access_log);
+	if (error != 0)
+		pipit_log(PIPIT_LOG_ERROR, "cannot open the access log %s: %s", config->access_log, strerror(-error));
+	return error;
+}
+
+struct pipit_server *pipit_server_new(const struct pipit_config *config)
+{
+	struct pipit_server *server = calloc(1, sizeof *server);
+	struct pipit_config defaults;
+	enum pipit_log_level level = PIPIT_LOG_INFO;
+	char error[512];
+
+	if (!config) {
+		pipit_config_init(&defaults);
+		config = &defaults;
+	}
+	if (pipit_config_check(config, error, sizeof error) != 0) {
+		pipit_log(PIPIT_LOG_ERROR, "%s", error);
+		free(server);
+		return NULL;
+	}
+	if (server) {
+		server->router = pipit_router_new();
+		server->shared.limits = pipit_limits_new(config->max_connections_per_address);
+	}
+	if (!server || !server->router || !server->shared.limits || !copy_config(server, config)) {
+		pipit_log(PIPIT_LOG_ERROR, "out of memory");
+		pipit_server_free(server);
+		return NULL;
+	}
+	pipit_log_level_parse(config->log_level, &level);
+	pipit_log_set_level(level);
+	server->worker_count = config->workers ? (size_t)config->workers : cores();
+	server->started = time(NULL);
+	return server;
+}
+
+/* --- routes -------------------------------------------------------------------------------------------------------- */
+
+static int fail_registration(struct pipit_server *server, const char *pattern, int error, const char *why)
+{
+	pipit_log(PIPIT_LOG_ERROR, "route %s: %s", pattern ? pattern : "(null)", why);
+	if (!server->registration_error)
+		server->registration_error = error;
+	return error;
+}
+
+static void free_route(struct pipit_route *route)
+{
+	if (!route)
+		return;
+	free(route->pattern);
+	for (size_t i = 0; i < PIPIT_ROUTE_TEXTS; i++)
+		free(route->texts[i]);
+	pipit_openapi_free(route->openapi);
+	free(route);
+}
+
+/* The options then point to the copies. */
+static bool copy_texts(struct pipit_route *route)
+{
+	struct pipit_route_options *options = &route->options;
+	const char **texts[PIPIT_ROUTE_TEXTS] = { &options->summary, &options->parameters, &options->request_type,
+		&options->request_schema, &options->request_content, &options->reply_type, &options->reply_schema,
+		&options->replies };
+	bool is_copied = true;
+	for (size_t i = 0; i < PIPIT_ROUTE_TEXTS; i++) {
+		if (!*texts[i])
+			continue;
+		*texts[i] = route->texts[i] = strdup(*texts[i]);
+		is_copied &= route->texts[i] != NULL;
+	}
+	return is_copied;
+}
+
+static struct pipit_route *new_route(const struct pipit_route *content, const char *pattern)
+{
+	struct pipit_route *route = malloc(sizeof *route);
+	bool is_copied;
+	if (!route)
+		return NULL;
+	*route = *content;
+	route->pattern = strdup(pattern);
+	is_copied = copy_texts(route);
+	if (route->pattern && is_copied)
+		return route;
+	free_route(route);
+	return NULL;
+}
+
+static int add_route(struct pipit_server *server, const char *pattern, const struct pipit_route *content)
+{
+	struct pipit_route *route;
+	char why[256] = "out of memory";
+	int error;
+
+	if (server->is_started)
+		return fail_registration(server, pattern, -EBUSY, "routes are registered before the server runs");
+	if (!pattern || (!content->handler && !content->callback))
+		return fail_registration(server, pattern, -EINVAL, "a route has a pattern and a handler");
+	if (server->config.memory_limit && content->options.max_body_bytes > server->config.memory_limit)
+		return fail_registration(server, pattern, -EINVAL,
+		    "max_body_bytes is above memory-limit, so that such content could never be taken");
+	if (content->options.borrows_connection && !content->callback)
+		return fail_registration(server, pattern, -EINVAL,
+		    "borrows_connection is for evhttp callbacks: a native handler needs no evhttp connection");
+	error = pipit_openapi_check(pattern, &content->options, why, sizeof why);
+	if (error != 0)
+		return fail_registration(server, pattern, error, why);
+	route = new_route(content, pattern);
+	error = route ? pipit_router_add(server->router, content->methods, pattern, route, why, sizeof why) : -ENOMEM;
+	if (error != 0) {
+		free_route(route);
+		return fail_registration(server, pattern, error, why);
+	}
+	route->index = server->route_count++;
+	route->next = server->routes;
+	server->routes = route;
+	return 0;
+}
+
+int pipit_route_with(struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler,
+    void *arg, const struct pipit_route_options *options)
+{
+	struct pipit_route content = { .methods = methods, .handler = handler, .arg = arg };
+	if (options)
+		content.options = *options;
+	return add_route(server, pattern, &content);
+}
+
+int pipit_route(struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler, void *arg)
+{
+	return pipit_route_with(server, methods, pattern, handler, arg, NULL);
+}
+
+int pipit_route_evhttp_with(struct pipit_server *server, unsigned methods, const char *pattern,
+    pipit_evhttp_callback *callback, void *arg, const struct pipit_route_options *options)
+{
+	struct pipit_route content = { .methods = methods, .callback = callback, .arg = arg };
+	if (options)
+		content.options = *options;
+	return add_route(server, pattern, &content);
+}
+
+int pipit_route_evhttp(
+    struct pipit_server *server, unsigned methods, const char *pattern, pipit_evhttp_callback *callback, void *arg)
+{
+	return pipit_route_evhttp_with(server, methods, pattern, callback, arg, NULL);
+}
+
+static int set_fallback(struct pipit_server *server, const struct pipit_route *content)
+{
+	struct pipit_route *route;
+	if (server->is_started)
+		return fail_registration(
+		    server, "fallback", -EBUSY, "the fallback is registered before the server runs");
+	if (!content->handler && !content->callback)
+		return fail_registration(server, "fallback", -EINVAL, "a fallback has a handler");
+	route = new_route(content, "fallback");
+	if (!route)
+		return fail_registration(server, "fallback", -ENOMEM, "out of memory");
+	free_route(server->fallback);
+	server->fallback = route;
+	return 0;
+}
+
+int pipit_fallback(struct pipit_server *server, pipit_handler *handler, void *arg)
+{
+	return set_fallback(server, &(struct pipit_route){ .methods = PIPIT_ANY, .handler = handler, .arg = arg });
+}
+
+int pipit_fallback_evhttp(struct pipit_server *server, pipit_evhttp_callback *callback, void *arg)
+{
+	return set_fallback(server, &(struct pipit_route){ .methods = PIPIT_ANY, .callback = callback, .arg = arg });
+}
+
+static int serve_settings(
+    struct pipit_server *server, const char *pattern, const char *below, struct pipit_settings *settings)
+{
+	uint64_t max_bytes = pipit_settings_max_bytes(settings), limit = server->config.memory_limit;
+	int error = 0;
+
+	for (size_t i = 0; i < PIPIT_SETTINGS_HTTP_ROUTES && error == 0; i++) {
+		const struct pipit_settings_http_route *route = &pipit_settings_http_routes[i];
+		struct pipit_route_options options = route->options;
+		options.max_body_bytes = limit && limit < max_bytes ? limit : max_bytes;
+		error = pipit_route_with(
+		    server, route->method, route->is_below ? below : pattern, route->handler, settings, &options);
+	}
+	return error;
+}
+
+int pipit_route_settings(struct pipit_server *server, const char *pattern, struct pipit_settings *settings)
+{
+	struct served *served = malloc(sizeof *served);
+	char *below = pattern ? malloc(strlen(pattern) + sizeof PIPIT_SETTINGS_HTTP_BELOW) : NULL;
+	int error;
+
+	if (!pattern || !settings) {
+		error = fail_registration(server, pattern, -EINVAL, "settings are served at a pattern, by a store");
+	} else if (!served || !below) {
+		error = fail_registration(server, pattern, -ENOMEM, "out of memory");
+	} else {
+		sprintf(below, "%s%s", pattern, PIPIT_SETTINGS_HTTP_BELOW);
+		error = serve_settings(server, pattern, below, settings);
+		/* Also when that failed: some of the routes are there. */
+		*served = (struct served){ settings, server->served };
+		server->served = served;
+		served = NULL;
+	}
+	free(served);
+	free(below);
+	return error;
+}
+
+/* --- listening ----------------------------------------------------------------------------------------------------- */
+
+static void close_sockets(struct pipit_server *server)
+{
+	for (size_t i = 0; server->sockets && i < server->config.listen_count * server->worker_count; i++) {
+		if (server->sockets[i] >= 0)
+			close(server->sockets[i]);
+		server->sockets[i] = -1;
+	}
+}
+
+int pipit_server_listen(struct pipit_server *server)
+{
+	const struct pipit_config *config = &server->config;
+	size_t count = server->worker_count;
+
+	if (server->registration_error) {
+		pipit_log(PIPIT_LOG_ERROR, "not starting: a route was not registered, see above");
+		return server->registration_error;
+	}
+	if (server->is_listening)
+		return 0;
+	/* Whoever is told that the server listens may count on its log. */
+	if (!server->shared.access_log && open_access_log(server) != 0)
+		return -EIO;
+	free(server->sockets);
+	server->sockets = calloc(config->listen_count * count + 1, sizeof *server->sockets);
+	if (!server->sockets)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->listen_count * count; i++)
+		server->sockets[i] = -1;
+	for (size_t i = 0; i < config->listen_count; i++) {
+		int error =
+		    pipit_listener_open(config->listen[i], config, server->sockets + i * count, count, server->urls[i]);
+		if (error != 0) {
+			pipit_log(PIPIT_LOG_ERROR, "cannot listen on %s: %s%s", config->listen[i], strerror(-error),
+			    error == -EADDRINUSE ? "; another program has that port, or use port 0 for a free one"
+						 : "");
+			for (size_t j = i * count; j < (i + 1) * count; j++)
+				server->sockets[j] = -1;
+			close_sockets(server);
+			return error;
+		}
+	}
+	server->is_listening = true;
+	return 0;
+}
+
+const char *pipit_server_url(const struct pipit_server *server, size_t index)
+{
+	return server->is_listening && index < server->config.listen_count ? server->urls[index] : NULL;
+}
+
+/* --- starting ------------------------------------------------------------------------------------------------------ */
+
+static void worker_done(struct pipit_server *server, struct pipit_worker *worker)
+{
+	bool is_last = atomic_fetch_sub_explicit(&server->running, 1, memory_order_acq_rel) == 1;
+	if (server->is_attached)
+		return;
+	/* The first worker handles the signals: it stays until all are done. */
+	if (worker != server->workers[0])
+		pipit_worker_break(worker);
+	if (is_last)
+		pipit_worker_break(server->workers[0]);
+}
+
+static uint64_t spare_connections(const struct pipit_counters *counters)
+{
+	return pipit_counters_in_state(counters, PIPIT_STATE_IDLE) +
+	       pipit_counters_in_state(counters, PIPIT_STATE_READING) +
+	       pipit_counters_in_state(counters, PIPIT_STATE_CLOSING);
+}
+
+static uint64_t connections_for(enum pipit_room room, const struct pipit_counters *counters)
+{
+	return room == PIPIT_ROOM_LINGERING ? pipit_counters_in_state(counters, PIPIT_STATE_CLOSING)
+					    : spare_connections(counters);
+}
+
+/* The worker with the most connections of that kind, and they must be more than none. */
+static bool make_room(struct pipit_server *server, struct pipit_worker *asking, enum pipit_room room)
+{
+	struct pipit_worker *best = NULL;
+	uint64_t most = room == PIPIT_ROOM_MANY ? 2 * spare_connections(pipit_worker_stats(asking)) : 0;
+	for (size_t i = 0; i < server->worker_count; i++) {
+		struct pipit_worker *worker = server->workers[i];
+		uint64_t count = connections_for(room, pipit_worker_stats(worker));
+		if (worker == asking || count <= most)
+			continue;
+		best = worker;
+		most = count;
+	}
+	return best && pipit_worker_evict(best, room) == 0;
+}
+
+static int name_routes(struct pipit_server *server)
+{
+	server->route_names = calloc(server->route_count + 2, sizeof *server->route_names);
+	if (!server->route_names)
+		return -ENOMEM;
+	for (struct pipit_route *route = server->routes; route; route = route->next)
+		server->route_names[route->index] = route->pattern;
+	if (server->fallback)
+		server->fallback->index = server->route_count;
+	server->route_names[server->route_count] = "fallback";
+	server->route_names[server->route_count + 1] = "none";
+	return 0;
+}
+
+/* --- a program's evhttp -------------------------------------------------------------------------------------------- */
+
+struct pipit_server *pipit_server_new_without_addresses(void)
+{
+	struct pipit_server *server = pipit_server_new(NULL);
+	if (server)
+		server->config.listen_count = 0;
+	return server;
+}
+
+int pipit_server_guard_fallback(struct pipit_server *server, pipit_evhttp_callback *callback)
+{
+	/* It is there already when the address was not free at the first attempt. */
+	if (server->fallback && server->fallback->callback != callback)
+		return fail_registration(
+		    server, "fallback", -EEXIST, "what no route takes is for the guarded evhttp: register no fallback");
+	for (const struct pipit_route *route = server->routes; route; route = route->next) {
+		if (route->callback)
+			return fail_registration(server, route->pattern, -EINVAL,
+			    "the callbacks of a guarded evhttp are its own: set them with evhttp_set_cb()");
+	}
+	return pipit_fallback_evhttp(server, callback, NULL);
+}
+
+int pipit_server_attach_evhttp(
+    struct pipit_server *server, struct event_base *base, struct evhttp *http, void (*on_evhttp_freed)(void *server))
+{
+	int error;
+
+	if (server->is_started)
+		return -EBUSY;
+	server->shared.evhttp = http;
+	/* It says itself why it cannot. */
+	error = pipit_server_attach(server, base);
+	if (error == 0) {
+		error = pipit_worker_watch_evhttp(server->workers[0], on_evhttp_freed, server);
+		if (error != 0)
+			pipit_log(PIPIT_LOG_ERROR, "cannot guard the evhttp: out of memory or descriptors");
+	}
+	if (error != 0) {
+		/* Nothing would tell when the program frees its evhttp. */
+		pipit_server_detach(server);
+		server->shared.evhttp = NULL;
+	}
+	return error;
+}
+
+struct pipit_worker *pipit_server_worker(const struct pipit_server *server)
+{
+	return server->workers[0];
+}
+
+void pipit_server_detach(struct pipit_server *server)
+{
+	pipit_dashboard_feed_free(server->live);
+	server->live = NULL;
+	atomic_store(&server->is_running, false);
+	for (size_t i = 0; i < server->worker_count; i++) {
+		pipit_worker_free(server->workers[i]);
+		server->workers[i] = NULL;
+	}
+}
+
+/* What a route with an evhttp callback asks for. */
+static enum pipit_evhttp_mode mode_of(const struct pipit_route *route)
+{
+	if (!route || !route->callback)
+		return PIPIT_EVHTTP_NONE;
+	return route->options.borrows_connection ? PIPIT_EVHTTP_BORROWED : PIPIT_EVHTTP_OWN;
+}
+
+static enum pipit_evhttp_mode evhttp_mode(const struct pipit_server *server)
+{
+	enum pipit_evhttp_mode most = mode_of(server->fallback);
+	for (const struct pipit_route *route = server->routes; route; route = route->next) {
+		if (mode_of(route) > most)
+			most = mode_of(route);
+	}
+	return most;
+}
+
+/* What there is to tell of it. */
+static struct pipit_prometheus describe(const struct pipit_server *server)
+{
+	return (struct pipit_prometheus){
+		.workers = server->counters,
+		.worker_count = server->worker_count,
+		.routes = server->route_names,
+		.route_count = server->route_count + 2,
+		.version = PIPIT_VERSION,
+		.libevent_version = event_get_version(),
+		.log_dropped = server->shared.access_log ? pipit_access_log_dropped(server->shared.access_log) : 0,
+		.started = server->started,
+		.buffered_bytes = pipit_limits_bytes(server->shared.limits),
+	};
+}
+
+static void describe_live(void *context, struct pipit_dashboard_data_input *input)
+{
+	const struct pipit_server *server = context;
+	*input = (struct pipit_dashboard_data_input){
+		.page = describe(server),
+		.max_connections = server->config.max_connections,
+		.memory_limit = server->config.memory_limit,
+	};
+}
+
+static bool serves_events(const struct pipit_server *server)
+{
+	const struct pipit_route *route = server->routes;
+	while (route && route->handler != pipit_serve_events)
+		route = route->next;
+	return route || (server->fallback && server->fallback->handler == pipit_serve_events);
+}
+
+static int start_live(struct pipit_server *server)
+{
+	if (!serves_events(server))
+		return 0;
+	server->live = pipit_dashboard_feed_new(
+	    pipit_worker_base(server->workers[0]), describe_live, server, server->config.max_streams);
+	return server->live ? 0 : -ENOMEM;
+}
+
+static int describe_for(const struct pipit_server *server, struct pipit_route *route)
+{
+	int error;
+	if (route->handler != pipit_serve_openapi)
+		return 0;
+	error = pipit_openapi_new(server->routes, route->arg, PIPIT_VERSION, &route->openapi);
+	if (error != 0)
+		pipit_log(PIPIT_LOG_ERROR, "route %s: cannot describe the routes: %s", route->pattern,
+		    error == -EINVAL ? "the title is not UTF-8" : "out of memory");
+	return error;
+}
+
+/* What pipit_serve_openapi() sends: all routes are known now. */
+static int describe_routes(const struct pipit_server *server)
+{
+	int error = server->fallback ? describe_for(server, server->fallback) : 0;
+	for (struct pipit_route *route = server->routes; error == 0 && route; route = route->next)
+		error = describe_for(server, route);
+	return error;
+}
+
+static int make_worker(struct pipit_server *server, size_t number, struct event_base *base)
+{
+	struct pipit_worker *worker = server->workers[number] = pipit_worker_new(&server->shared, base);
+	if (!worker)
+		return -ENOMEM;
+	server->counters[number] = pipit_worker_stats(worker);
+	for (size_t i = 0; i < server->config.listen_count; i++) {
+		int *socket = &server->sockets[i * server->worker_count + number], fd = *socket;
+		*socket = -1;
+		if (pipit_worker_listen(worker, fd, NULL) != 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Everything that can fail, before any thread runs. */
+static int start(struct pipit_server *server, struct event_base *base)
+{
+	int error = pipit_server_listen(server);
+
+	if (error == 0)
+		error = name_routes(server);
+	if (error != 0)
+		return error;
+	server->is_started = true;
+	error = describe_routes(server);
+	if (error != 0)
+		return error;
+	server->shared.server = server;
+	server->shared.config = &server->config;
+	server->shared.router = server->router;
+	server->shared.fallback = server->fallback;
+	server->shared.evhttp_mode = server->shared.evhttp ? PIPIT_EVHTTP_GUARDED : evhttp_mode(server);
+	server->shared.route_count = server->route_count + 2;
+	server->shared.worker_done = worker_done;
+	server->shared.make_room = make_room;
+	atomic_store(&server->running, server->worker_count);
+	for (size_t i = 0; i < server->worker_count; i++) {
+		error = make_worker(server, i, base);
+		if (error != 0) {
+			pipit_log(PIPIT_LOG_ERROR, "cannot start worker %zu: out of memory or descriptors", i);
+			return error;
+		}
+	}
+	error = start_live(server);
+	if (error != 0)
+		pipit_log(PIPIT_LOG_ERROR, "cannot start the stream of figures: out of memory");
+	return error;
+}
+
+/* From now on a drain or stop goes to the workers; one that came before is passed on. */
+static void open_inboxes(struct pipit_server *server)
+{
+	atomic_store(&server->is_running, true);
+	if (atomic_load(&server->wants_stop))
+		pipit_server_stop(server);
+	else if (atomic_load(&server->shared.draining))
+		pipit_server_drain(server);
+}
+
+int pipit_server_attach(struct pipit_server *server, struct event_base *base)
+{
+	int error;
+	if (server->is_started)
+		return -EBUSY;
+	if (server->is_listening && server->worker_count != 1) {
+		pipit_log(PIPIT_LOG_ERROR, "an attached server has one worker: set workers to 1 before listening");
+		return -EINVAL;
+	}
+	server->worker_count = 1;
+	server->is_attached = true;
+	error = start(server, base);
+	if (error == 0)
+		open_inboxes(server);
+	return error;
+}
+
+/* --- running ------------------------------------------------------------------------------------------------------- */
+
+static void *run_thread(void *worker)
+{
+	pipit_worker_run(worker);
+	return NULL;
+}
+
+static void drain_all(void *context)
+{
+	struct pipit_server *server = context;
+	pipit_log(PIPIT_LOG_INFO, "draining: no new connections, %llu open",
+	    (unsigned long long)pipit_server_connections(server));
+	pipit_server_drain(server);
+}
+
+static void stop_all(void *context)
+{
+	pipit_log(PIPIT_LOG_INFO, "stopping now");
+	pipit_server_stop(context);
+}
+
+void pipit_server_reopen_logs(struct pipit_server *server)
+{
+	int error = server->shared.access_log ? pipit_access_log_reopen(server->shared.access_log) : 0;
+	if (error != 0)
+		pipit_log(PIPIT_LOG_ERROR, "cannot reopen the access log, the old one stays: %s", strerror(-error));
+	else
+		pipit_log(PIPIT_LOG_INFO, "logs reopened");
+}
+
+static void reopen_all(void *context)
+{
+	pipit_server_reopen_logs(context);
+}
+
+static void reload_all(void *context)
+{
+	const struct pipit_server *server = context;
+	for (const struct served *served = server->served; served; served = served->next) {
+		int error = pipit_settings_reload(served->settings);
+		if (error != 0)
+			pipit_log(PIPIT_LOG_ERROR, "cannot read the settings again: %s; try again", strerror(-error));
+	}
+}
+
+/* Threads inherit the mask: signals then reach this thread only. */
+static size_t start_threads(struct pipit_server *server)
+{
+	size_t count = 1;
+	sigset_t before;
+	pthread_sigmask(SIG_SETMASK, NULL, &before);
+	pipit_signals_block();
+	while (count < server->worker_count &&
+	       pthread_create(&server->threads[count], NULL, run_thread, server->workers[count]) == 0)
+		count++;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return count;
+}
+
+int pipit_server_run(struct pipit_server *server)
+{
+	static const struct pipit_signals_actions actions = { drain_all, stop_all, reopen_all, reload_all };
+	struct pipit_signals *signals;
+	size_t count;
+
+	if (server->is_started || start(server, NULL) != 0)
+		return 1;
+	signals = pipit_signals_new(pipit_worker_base(server->workers[0]), &actions, server);
+	if (!signals) {
+		pipit_log(PIPIT_LOG_ERROR, "cannot handle signals: out of memory");
+		return 1;
+	}
+	open_inboxes(server);
+	count = start_threads(server);
+	if (count < server->worker_count) {
+		pipit_log(PIPIT_LOG_ERROR, "cannot start thread %zu of %zu", count, server->worker_count);
+		for (size_t i = 1; i < count; i++)
+			pipit_worker_break(server->workers[i]);
+	} else {
+		pipit_worker_run(server->workers[0]);
+	}
+	for (size_t i = 1; i < count; i++)
+		pthread_join(server->threads[i], NULL);
+	pipit_signals_free(signals);
+	return count < server->worker_count ? 1 : 0;
+}
+
+void pipit_server_drain(struct pipit_server *server)
+{
+	atomic_store(&server->shared.draining, true);
+	for (size_t i = 0; atomic_load(&server->is_running) && i < server->worker_count; i++)
+		pipit_worker_drain(server->workers[i]);
+}
+
+void pipit_server_stop(struct pipit_server *server)
+{
+	atomic_store(&server->wants_stop, true);
+	atomic_store(&server->shared.draining, true);
+	for (size_t i = 0; atomic_load(&server->is_running) && i < server->worker_count; i++)
+		pipit_worker_stop(server->workers[i]);
+}
+
+bool pipit_server_is_draining(const struct pipit_server *server)
+{
+	return atomic_load(&server->shared.draining);
+}
+
+uint64_t pipit_server_connections(const struct pipit_server *server)
+{
+	return pipit_limits_connections(server->shared.limits);
+}
+
+void pipit_server_free(struct pipit_server *server)
+{
+	if (!server)
+		return;
+	while (server->served) {
+		struct served *next = server->served->next;
+		pipit_settings_http_settle(server->served->settings);
+		free(server->served);
+		server->served = next;
+	}
+	pipit_server_detach(server);
+	close_sockets(server);
+	pipit_access_log_close(server->shared.access_log);
+	pipit_router_free(server->router);
+	pipit_limits_free(server->shared.limits);
+	while (server->routes) {
+		struct pipit_route *next = server->routes->next;
+		free_route(server->routes);
+		server->routes = next;
+	}
+	free_route(server->fallback);
+	free(server->route_names);
+	free(server->sockets);
+	while (server->string_count)
+		free(server->strings[--server->string_count]);
+	free(server);
+}
+
+/* --- metrics ------------------------------------------------------------------------------------------------------- */
+
+static char *render_metrics(const struct pipit_server *server, bool openmetrics, size_t *length)
+{
+	struct pipit_prometheus page = describe(server);
+	page.openmetrics = openmetrics;
+	return pipit_prometheus_render(&page, length);
+}
+
+void pipit_serve_metrics(struct pipit_request *request, void *arg)
+{
+	static const char *const types[] = { "text/plain; version=0.0.4; charset=utf-8",
+		"application/openmetrics-text; version=1.0.0; charset=utf-8" };
+	struct pipit_server *server = pipit_request_server(request);
+	/* Whoever likes neither is more helped by text than by an error. */
+	bool openmetrics = pipit_request_negotiate(request, types, 2) == 1;
+	size_t length;
+	char *page;
+
+	(void)arg;
+	page = render_metrics(server, openmetrics, &length);
+	if (!page) {
+		pipit_request_reply_short(request);
+		return;
+	}
+	pipit_reply_header(request, "Cache-Control", "no-store");
+	pipit_reply(request, 200, types[openmetrics], page, length);
+	free(page);
+}
+
+void pipit_serve_events(struct pipit_request *request, void *arg)
+{
+	(void)arg;
+	pipit_dashboard_feed_serve(pipit_request_server(request)->live, request);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* See shared_fd.h. */
+#include "base/shared_fd.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+struct pipit_shared_fd *pipit_shared_fd_new(int fd)
+{
+	struct pipit_shared_fd *descriptor = malloc(sizeof *descriptor);
+	if (!descriptor) {
+		close(fd);
+		return NULL;
+	}
+	*descriptor = (struct pipit_shared_fd){ .fd = fd, .holders = 1 };
+	return descriptor;
+}
+
+struct pipit_shared_fd *pipit_shared_fd_hold(struct pipit_shared_fd *descriptor)
+{
+	descriptor->holders++;
+	return descriptor;
+}
+
+void pipit_shared_fd_release(struct pipit_shared_fd *descriptor)
+{
+	if (!descriptor || --descriptor->holders > 0)
+		return;
+	close(descriptor->fd);
+	free(descriptor);
+}

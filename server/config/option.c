@@ -1,0 +1,656 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of options, what one option's value may be, and the line that says what is wrong with it, see option.h. */
+#include "config/option.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHOWN_MAX_BYTES = 80 }; /* how much of a wrong value an error repeats */
+
+#define KIB (UINT64_C(1) << 10)
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+#define TIB (UINT64_C(1) << 40)
+#define SECOND_MS UINT64_C(1000)
+#define DAY_MS (24 * 3600 * SECOND_MS)
+
+/* ---------------------------------------------------------------- the tables */
+
+static const char *const switch_positions[] = { "off", "on", NULL };
+static const char *const log_formats[] = { "combined", "json", NULL };
+static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
+
+/* Compared as a pointer: an address that is given replaces this one, and is added to any other. */
+static const char default_address[] = "127.0.0.1:8080";
+
+#define FIELD(name) offsetof(struct pipit_config, name)
+
+/* In the order of --help. A option is a paragraph: the formatter would give each member a line of its own. */
+/* clang-format off */
+const struct pipit_option pipit_option_table[] = {
+	{ .name = "listen", .kind = PIPIT_OPTION_ADDRESSES, .group = PIPIT_GROUP_SERVE, .offset = FIELD(listen),
+	    .initial_text = default_address, .operand = "ADDR:PORT",
+	    .wanted = "ADDR:PORT or [ADDR]:PORT with a numeric address, for example 127.0.0.1:8080",
+	    .help = "address, repeatable; [v6]:PORT too" },
+	{ .name = "root", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(root), .operand = "DIR",
+	    .unset = "own pages", .wanted = "a directory", .help = "directory of static files" },
+	{ .name = "spa", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(spa), .is_switch = true,
+	    .initial_text = "off", .choices = switch_positions, .operand = "[on]", .help = "/index.html for unknown pages" },
+	{ .name = "listing", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(listing),
+	    .is_switch = true, .initial_text = "off", .choices = switch_positions, .operand = "[on]",
+	    .help = "list directories without index.html" },
+	{ .name = "compress", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(compress),
+	    .is_switch = true, .initial_text = "on", .choices = switch_positions, .operand = "[on|off]",
+	    .help = "files, with gzip: text, 1k to 256k" },
+	{ .name = "cache-control", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(cache_control),
+	    .operand = "RULES", .unset = "none", .wanted = "PATTERN=VALUE; ..., for example *.html=no-cache",
+	    .help = "by path: *.html=no-cache; ..." },
+	{ .name = "media-types", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(media_types),
+	    .operand = "FILE", .unset = "built-in", .wanted = "a file in the form of /etc/mime.types",
+	    .help = "more of them, as in mime.types" },
+	{ .name = "settings", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(settings), .operand = "FILE",
+	    .unset = "none", .wanted = "a file in a directory that exists", .help = "what /api/settings keeps" },
+	{ .name = "settings-max-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_SERVE,
+	    .offset = FIELD(settings_max_bytes), .initial = 256 * KIB, .min = KIB, .max = 16 * MIB, .operand = "SIZE",
+	    .help = "of the settings" },
+	{ .name = "settings-require-match", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE,
+	    .offset = FIELD(settings_require_match), .is_switch = true, .initial_text = "off",
+	    .choices = switch_positions, .operand = "[on]", .help = "changes of them need If-Match" },
+	{ .name = "workers", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(workers), .max = 256,
+	    .operand = "N", .help = "threads; 0: one per core" },
+
+	{ .name = "max-connections", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_connections),
+	    .initial = 10000, .max = 1000000, .operand = "N", .help = "connections at once" },
+	{ .name = "max-connections-per-address", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS,
+	    .offset = FIELD(max_connections_per_address), .max = 1000000, .operand = "N",
+	    .help = "of them from one client; 0: any" },
+	{ .name = "max-requests-per-connection", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS,
+	    .offset = FIELD(max_requests_per_connection), .max = 1000000000, .operand = "N",
+	    .help = "before it is closed; 0: any" },
+	{ .name = "memory-limit", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(memory_limit),
+	    .initial = 64 * MIB, .max = TIB, .operand = "SIZE", .help = "buffered bytes of all connections" },
+	{ .name = "max-streams", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_streams),
+	    .initial = 1000, .max = 1000000, .operand = "N", .help = "clients that follow /events at once" },
+	{ .name = "listen-backlog", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(listen_backlog),
+	    .initial = 1024, .min = 1, .max = 65535, .operand = "N", .help = "connections waiting to be accepted" },
+	{ .name = "max-head-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_head_bytes),
+	    .initial = 16 * KIB, .min = 256, .max = 64 * KIB, .operand = "SIZE",
+	    .help = "request line and header fields" },
+	{ .name = "max-fields", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_fields),
+	    .initial = 100, .min = 1, .max = 256, .operand = "N", .help = "header fields of a request" },
+	{ .name = "max-field-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_field_bytes),
+	    .initial = 8 * KIB, .max = 64 * KIB, .operand = "SIZE", .help = "one header field" },
+	{ .name = "max-target-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_target_bytes),
+	    .initial = 8 * KIB, .min = 16, .max = 65000, .operand = "SIZE", .help = "request target" },
+	{ .name = "max-body-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_body_bytes),
+	    .initial = MIB, .max = TIB, .operand = "SIZE", .help = "content of a request" },
+	{ .name = "max-output-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_output_bytes),
+	    .initial = 64 * KIB, .min = 4 * KIB, .max = 16 * MIB, .operand = "SIZE",
+	    .help = "replies waiting for one client" },
+	{ .name = "max-json-depth", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_json_depth),
+	    .initial = 64, .min = 1, .max = 512, .operand = "N", .help = "nesting of arrays and objects" },
+	{ .name = "max-json-members", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS,
+	    .offset = FIELD(max_json_members), .initial = 10000, .min = 1, .max = 1000000, .operand = "N",
+	    .help = "of all objects in a JSON text" },
+
+	{ .name = "defer-accept", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(defer_accept_ms),
+	    .max = 60 * SECOND_MS, .operand = "TIME", .help = "silent newcomers wait in the kernel; 0: off" },
+	{ .name = "head-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(head_timeout_ms),
+	    .initial = 10 * SECOND_MS, .max = DAY_MS, .operand = "TIME",
+	    .help = "from a head's first byte to its end" },
+	{ .name = "read-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(read_timeout_ms),
+	    .initial = 30 * SECOND_MS, .max = DAY_MS, .operand = "TIME",
+	    .help = "without a byte of content arriving" },
+	{ .name = "write-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(write_timeout_ms),
+	    .initial = 30 * SECOND_MS, .max = DAY_MS, .operand = "TIME",
+	    .help = "without a byte of a response leaving" },
+	{ .name = "min-rate-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(min_rate_bytes),
+	    .initial = KIB, .max = GIB, .operand = "SIZE", .help = "slowest average, bytes per second" },
+	{ .name = "rate-grace", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(rate_grace_ms),
+	    .initial = 10 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "before that rate is asked for" },
+	{ .name = "idle-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(idle_timeout_ms),
+	    .initial = 60 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "of a connection between requests" },
+	{ .name = "drain-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(drain_timeout_ms),
+	    .initial = 8 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "for requests in flight at the end" },
+
+	{ .name = "access-log", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_OTHER, .offset = FIELD(access_log),
+	    .initial_text = "off", .operand = "off|-|FILE", .wanted = "off, - or a file",
+	    .help = "where requests are logged; -: stdout" },
+	{ .name = "log-format", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_OTHER, .offset = FIELD(log_format),
+	    .initial_text = "combined", .choices = log_formats, .operand = "FORM",
+	    .help = "of access lines: combined or json" },
+	{ .name = "log-level", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_OTHER, .offset = FIELD(log_level),
+	    .initial_text = "info", .choices = log_levels, .operand = "LEVEL",
+	    .help = "messages: error, warn, info or debug" },
+};
+/* clang-format on */
+
+_Static_assert(
+    sizeof(pipit_option_table) / sizeof(pipit_option_table[0]) == PIPIT_OPTION_TOTAL, "option.h says how many");
+
+const struct pipit_command pipit_commands[PIPIT_COMMAND_TOTAL] = {
+	[PIPIT_COMMAND_CONFIG] = { "config", 0, "FILE", "read \"key = value\" lines first" },
+	[PIPIT_COMMAND_CHECK] = { "check", 0, "", "check and print the configuration, then exit" },
+	[PIPIT_COMMAND_HEALTHCHECK] = { "healthcheck", 0, "", "ask the running server for /healthz, then exit" },
+	[PIPIT_COMMAND_VERSION] = { "version", 'V', "", "print the version, then exit" },
+	[PIPIT_COMMAND_HELP] = { "help", 'h', "", "print this text, then exit" },
+};
+
+const struct pipit_option *pipit_option_find(const char *name, size_t length)
+{
+	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
+		if (strlen(pipit_option_table[i].name) == length &&
+		    memcmp(pipit_option_table[i].name, name, length) == 0)
+			return &pipit_option_table[i];
+	}
+	return NULL;
+}
+
+/* Fields are reached through their offsets; memcpy() keeps that free of casts that would hide a wrong one. */
+uint64_t pipit_option_get_number(const struct pipit_config *config, const struct pipit_option *option)
+{
+	uint64_t number;
+	memcpy(&number, (const char *)config + option->offset, sizeof(number));
+	return number;
+}
+
+static void set_number(struct pipit_config *config, const struct pipit_option *option, uint64_t number)
+{
+	memcpy((char *)config + option->offset, &number, sizeof(number));
+}
+
+const char *pipit_option_get_text(const struct pipit_config *config, const struct pipit_option *option)
+{
+	const char *text;
+	memcpy(&text, (const char *)config + option->offset, sizeof(text));
+	return text;
+}
+
+static void set_text(struct pipit_config *config, const struct pipit_option *option, const char *text)
+{
+	memcpy((char *)config + option->offset, &text, sizeof(text));
+}
+
+bool pipit_option_is_number(const struct pipit_option *option)
+{
+	return option->kind == PIPIT_OPTION_COUNT || option->kind == PIPIT_OPTION_SIZE ||
+	       option->kind == PIPIT_OPTION_DURATION;
+}
+
+/* ---------------------------------------------------------------- numbers and their units */
+
+struct unit {
+	const char *suffix;
+	uint64_t factor;
+};
+
+/* The largest first, as printing takes the first that divides; each table's last entry divides everything. */
+static const struct unit count_units[] = { { "", 1 }, { NULL, 0 } };
+static const struct unit size_units[] = { { "g", GIB }, { "m", MIB }, { "k", KIB }, { "", 1 }, { NULL, 0 } };
+static const struct unit duration_units[] = { { "h", 3600 * SECOND_MS }, { "m", 60 * SECOND_MS }, { "s", SECOND_MS },
+	{ "", SECOND_MS }, { "ms", 1 }, { NULL, 0 } };
+
+static const struct unit *units_of(const struct pipit_option *option)
+{
+	if (option->kind == PIPIT_OPTION_SIZE)
+		return size_units;
+	return option->kind == PIPIT_OPTION_DURATION ? duration_units : count_units;
+}
+
+const char *pipit_option_format_number(const struct pipit_option *option, uint64_t number, char *out)
+{
+	const struct unit *unit = units_of(option);
+	if (number == 0)
+		return strcpy(out, "0");
+	while (number % unit->factor != 0)
+		unit++;
+	snprintf(out, PIPIT_OPTION_NUMBER_BYTES, "%llu%s", (unsigned long long)(number / unit->factor), unit->suffix);
+	return out;
+}
+
+enum pipit_fault pipit_option_check_number(const struct pipit_option *option, uint64_t number)
+{
+	return number >= option->min && number <= option->max ? PIPIT_FAULT_NONE : PIPIT_FAULT_RANGE;
+}
+
+static const struct unit *find_unit(const struct unit *units, const char *suffix)
+{
+	while (units->suffix != NULL && strcmp(units->suffix, suffix) != 0)
+		units++;
+	return units->suffix != NULL ? units : NULL;
+}
+
+/* Digits and a unit. No strtoull(): it takes spaces and signs, and turns "-1" into a large number. */
+static enum pipit_fault parse_number(const struct pipit_option *option, const char *text, uint64_t *number)
+{
+	bool is_negative = *text == '-', is_too_large = false;
+	const char *digits = is_negative ? text + 1 : text, *p = digits;
+	uint64_t value = 0;
+	for (; *p >= '0' && *p <= '9'; p++) {
+		uint64_t digit = (uint64_t)(*p - '0');
+		if (value > (UINT64_MAX - digit) / 10)
+			is_too_large = true;
+		else
+			value = value * 10 + digit;
+	}
+	const struct unit *unit = find_unit(units_of(option), p);
+	if (p == digits || unit == NULL)
+		return PIPIT_FAULT_FORM;
+	if (is_negative || is_too_large || value > UINT64_MAX / unit->factor)
+		return PIPIT_FAULT_RANGE;
+	*number = value * unit->factor;
+	return pipit_option_check_number(option, *number);
+}
+
+/* ---------------------------------------------------------------- texts, choices, addresses */
+
+static enum pipit_fault check_plain_text(const char *text)
+{
+	size_t length = strlen(text);
+	if (length == 0)
+		return PIPIT_FAULT_EMPTY;
+	if (length > PIPIT_OPTION_TEXT_MAX_BYTES)
+		return PIPIT_FAULT_LONG;
+	for (const char *p = text; *p != '\0'; p++) {
+		if ((unsigned char)*p < 0x20 || *p == 0x7F)
+			return PIPIT_FAULT_CONTROL;
+	}
+	return PIPIT_FAULT_NONE;
+}
+
+/* The option's own string, which lives for ever, or NULL. */
+static const char *find_choice(const struct pipit_option *option, const char *text)
+{
+	for (const char *const *choice = option->choices; *choice != NULL; choice++) {
+		if (strcmp(*choice, text) == 0)
+			return *choice;
+	}
+	return NULL;
+}
+
+static int parse_port(const char *text, unsigned *port)
+{
+	size_t length = strlen(text);
+	unsigned number = 0;
+	if (length == 0 || length > 5 || strspn(text, "0123456789") != length)
+		return -EINVAL;
+	for (; *text != '\0'; text++)
+		number = number * 10 + (unsigned)(*text - '0');
+	if (number > 65535)
+		return -EINVAL;
+	*port = number;
+	return 0;
+}
+
+int pipit_option_split_address(const char *text, char *host, size_t host_size, unsigned *port)
+{
+	char address[INET6_ADDRSTRLEN];
+	struct in6_addr parsed;
+	unsigned number;
+	bool is_v6 = text[0] == '[';
+	const char *begin = is_v6 ? text + 1 : text;
+	const char *end = strchr(begin, is_v6 ? ']' : ':');
+	const char *colon = end != NULL && is_v6 ? end + 1 : end;
+	if (colon == NULL || *colon != ':' || parse_port(colon + 1, &number) < 0)
+		return -EINVAL;
+	size_t length = (size_t)(end - begin);
+	if (length >= sizeof(address) || length >= host_size)
+		return -EINVAL;
+	memcpy(address, begin, length);
+	address[length] = '\0';
+	if (inet_pton(is_v6 ? AF_INET6 : AF_INET, address, &parsed) != 1)
+		return -EINVAL;
+	memcpy(host, address, length + 1);
+	*port = number;
+	return 0;
+}
+
+static enum pipit_fault check_address(const char *text)
+{
+	char host[INET6_ADDRSTRLEN];
+	unsigned port;
+	if (text[0] == '\0')
+		return PIPIT_FAULT_EMPTY;
+	return pipit_option_split_address(text, host, sizeof(host), &port) < 0 ? PIPIT_FAULT_FORM : PIPIT_FAULT_NONE;
+}
+
+enum pipit_fault pipit_option_check_text(const struct pipit_option *option, const char *text)
+{
+	if (text == NULL)
+		return option->initial_text == NULL ? PIPIT_FAULT_NONE : PIPIT_FAULT_EMPTY;
+	if (option->kind == PIPIT_OPTION_ADDRESSES)
+		return check_address(text);
+	enum pipit_fault fault = check_plain_text(text);
+	if (fault == PIPIT_FAULT_NONE && option->kind == PIPIT_OPTION_CHOICE && find_choice(option, text) == NULL)
+		return PIPIT_FAULT_FORM;
+	return fault;
+}
+
+/* ---------------------------------------------------------------- setting one option */
+
+/* A link of pipit_config.owned: replaced strings stay until pipit_config_clear(), others may still point at them. */
+struct owned_string {
+	struct owned_string *next;
+	char text[];
+};
+
+static const char *copy_string(struct pipit_config *config, const char *text)
+{
+	size_t length = strlen(text);
+	struct owned_string *copy = malloc(sizeof(*copy) + length + 1);
+	if (copy == NULL)
+		return NULL;
+	memcpy(copy->text, text, length + 1);
+	copy->next = config->owned;
+	config->owned = copy;
+	return copy->text;
+}
+
+void pipit_option_free_copies(struct pipit_config *config)
+{
+	struct owned_string *string = config->owned;
+	while (string != NULL) {
+		struct owned_string *next = string->next;
+		free(string);
+		string = next;
+	}
+	config->owned = NULL;
+}
+
+void pipit_option_reset(struct pipit_config *config, const struct pipit_option *option)
+{
+	if (pipit_option_is_number(option))
+		set_number(config, option, option->initial);
+	else
+		set_text(config, option, option->initial_text);
+	if (option->kind == PIPIT_OPTION_ADDRESSES)
+		config->listen_count = 1;
+}
+
+static enum pipit_fault add_address(struct pipit_config *config, const char *text)
+{
+	bool is_default = config->listen_count == 1 && config->listen[0] == default_address;
+	size_t count = is_default ? 0 : config->listen_count;
+	enum pipit_fault fault = check_address(text);
+	if (fault != PIPIT_FAULT_NONE)
+		return fault;
+	if (count >= PIPIT_LISTEN_MAX)
+		return PIPIT_FAULT_MANY;
+	const char *copy = copy_string(config, text);
+	if (copy == NULL)
+		return PIPIT_FAULT_MEMORY;
+	config->listen[count] = copy;
+	config->listen_count = count + 1;
+	return PIPIT_FAULT_NONE;
+}
+
+static enum pipit_fault assign_text(struct pipit_config *config, const struct pipit_option *option, const char *text)
+{
+	enum pipit_fault fault = pipit_option_check_text(option, text);
+	if (fault != PIPIT_FAULT_NONE)
+		return fault;
+	const char *kept = option->kind == PIPIT_OPTION_CHOICE ? find_choice(option, text) : copy_string(config, text);
+	if (kept == NULL)
+		return PIPIT_FAULT_MEMORY;
+	set_text(config, option, kept);
+	return PIPIT_FAULT_NONE;
+}
+
+static enum pipit_fault assign_number(struct pipit_config *config, const struct pipit_option *option, const char *text)
+{
+	uint64_t number;
+	if (*text == '\0')
+		return PIPIT_FAULT_EMPTY;
+	enum pipit_fault fault = parse_number(option, text, &number);
+	if (fault == PIPIT_FAULT_NONE)
+		set_number(config, option, number);
+	return fault;
+}
+
+enum pipit_fault pipit_option_assign(struct pipit_config *config, const struct pipit_option *option, const char *text)
+{
+	if (pipit_option_is_number(option))
+		return assign_number(config, option, text);
+	return option->kind == PIPIT_OPTION_ADDRESSES ? add_address(config, text) : assign_text(config, option, text);
+}
+
+/* ---------------------------------------------------------------- the line that says what is wrong */
+
+struct pipit_line pipit_option_begin_line(char *data, size_t size)
+{
+	if (data == NULL)
+		size = 0;
+	if (size > 0)
+		data[0] = '\0';
+	return (struct pipit_line){ data, size, 0 };
+}
+
+void pipit_option_append(struct pipit_line *line, const char *format, ...)
+{
+	size_t room = line->size - line->length;
+	va_list arguments;
+	if (room <= 1)
+		return;
+	va_start(arguments, format);
+	int length = vsnprintf(line->data + line->length, room, format, arguments);
+	va_end(arguments);
+	if (length > 0)
+		line->length += (size_t)length < room ? (size_t)length : room - 1;
+}
+
+void pipit_option_append_shown(struct pipit_line *line, const char *text, size_t length)
+{
+	for (size_t i = 0; i < length && i < SHOWN_MAX_BYTES; i++) {
+		unsigned char byte = (unsigned char)text[i];
+		pipit_option_append(line, byte < 0x20 || byte == 0x7F ? "\\x%02X" : "%c", byte);
+	}
+	if (length > SHOWN_MAX_BYTES)
+		pipit_option_append(line, "...");
+}
+
+void pipit_option_append_place(struct pipit_line *line, const struct pipit_place *place)
+{
+	if (place->kind == PIPIT_PLACE_ENVIRONMENT)
+		pipit_option_append(line, "environment: ");
+	if (place->kind != PIPIT_PLACE_FILE)
+		return;
+	pipit_option_append_shown(line, place->file, strlen(place->file));
+	pipit_option_append(line, ":%zu: ", place->number);
+}
+
+static char upper(char byte)
+{
+	return byte >= 'a' && byte <= 'z' ? (char)(byte - 'a' + 'A') : byte;
+}
+
+void pipit_option_append_variable(struct pipit_line *line, const char *name)
+{
+	pipit_option_append(line, "PIPIT_");
+	for (; *name != '\0'; name++)
+		pipit_option_append(line, "%c", *name == '-' ? '_' : upper(*name));
+}
+
+static void append_name(struct pipit_line *line, const struct pipit_place *place, const char *name)
+{
+	if (place->kind == PIPIT_PLACE_ENVIRONMENT)
+		pipit_option_append_variable(line, name);
+	else
+		pipit_option_append(line, "%s%s", place->kind == PIPIT_PLACE_FLAGS ? "--" : "", name);
+}
+
+void pipit_option_append_setting(
+    struct pipit_line *line, const struct pipit_place *place, const char *name, const char *value)
+{
+	pipit_option_append_place(line, place);
+	append_name(line, place, name);
+	if (*value == '\0')
+		return;
+	pipit_option_append(line, place->kind == PIPIT_PLACE_FLAGS ? " " : " = \"");
+	pipit_option_append_shown(line, value, strlen(value));
+	pipit_option_append(line, place->kind == PIPIT_PLACE_FLAGS ? "" : "\"");
+}
+
+static void append_choices(struct pipit_line *line, const struct pipit_option *option)
+{
+	for (const char *const *choice = option->choices; *choice != NULL; choice++)
+		pipit_option_append(line, "%s%s", *choice, choice[1] == NULL ? "" : choice[2] == NULL ? " or " : ", ");
+}
+
+/* "1 to 256", "256 to 64k", "0 to 24h" */
+static void append_range(struct pipit_line *line, const struct pipit_option *option)
+{
+	char min[PIPIT_OPTION_NUMBER_BYTES], max[PIPIT_OPTION_NUMBER_BYTES];
+	pipit_option_append(line, "%s to %s", pipit_option_format_number(option, option->min, min),
+	    pipit_option_format_number(option, option->max, max));
+}
+
+void pipit_option_append_wanted(struct pipit_line *line, const struct pipit_option *option)
+{
+	if (option->wanted != NULL)
+		pipit_option_append(line, "%s", option->wanted);
+	else if (option->kind == PIPIT_OPTION_CHOICE)
+		append_choices(line, option);
+	else
+		append_range(line, option);
+}
+
+/* What a value of the wrong form should have been. */
+static void append_form(struct pipit_line *line, const struct pipit_option *option)
+{
+	switch (option->kind) {
+	case PIPIT_OPTION_SIZE:
+		pipit_option_append(line, ": not a size; use a number with an optional k, m or g, for example 1m");
+		return;
+	case PIPIT_OPTION_DURATION:
+		pipit_option_append(
+		    line, ": not a duration; use a number with an optional ms, s, m or h, for example 10s");
+		return;
+	case PIPIT_OPTION_COUNT:
+		pipit_option_append(line, ": not a number; use ");
+		break;
+	case PIPIT_OPTION_ADDRESSES:
+		pipit_option_append(line, ": not an address; use ");
+		break;
+	case PIPIT_OPTION_CHOICE:
+	case PIPIT_OPTION_TEXT:
+		pipit_option_append(line, ": not known; use ");
+		break;
+	}
+	pipit_option_append_wanted(line, option);
+}
+
+static void append_fault(struct pipit_line *line, const struct pipit_option *option, enum pipit_fault fault)
+{
+	switch (fault) {
+	case PIPIT_FAULT_FORM:
+		append_form(line, option);
+		return;
+	case PIPIT_FAULT_MEMORY:
+		pipit_option_append(line, ": out of memory");
+		return;
+	case PIPIT_FAULT_LONG:
+		pipit_option_append(line, ": too long; use at most %d bytes", PIPIT_OPTION_TEXT_MAX_BYTES);
+		return;
+	case PIPIT_FAULT_MANY:
+		pipit_option_append(line, ": too many addresses; use at most %d", PIPIT_LISTEN_MAX);
+		return;
+	case PIPIT_FAULT_EMPTY:
+		pipit_option_append(line, ": needs a value: ");
+		break;
+	case PIPIT_FAULT_CONTROL:
+		pipit_option_append(line, ": holds a control character; use ");
+		break;
+	case PIPIT_FAULT_RANGE:
+	case PIPIT_FAULT_NONE:
+		pipit_option_append(line, ": out of range; use ");
+		break;
+	}
+	pipit_option_append_wanted(line, option);
+}
+
+int pipit_option_report(const struct pipit_place *place, const struct pipit_option *option, const char *value,
+    enum pipit_fault fault, struct pipit_line *error)
+{
+	if (fault == PIPIT_FAULT_NONE)
+		return 0;
+	pipit_option_append_setting(error, place, option->name, value);
+	append_fault(error, option, fault);
+	return fault == PIPIT_FAULT_MEMORY ? -ENOMEM : -EINVAL;
+}
+
+/* ---------------------------------------------------------------- unknown names */
+
+static unsigned min_of_three(unsigned a, unsigned b, unsigned c)
+{
+	unsigned least = a < b ? a : b;
+	return least < c ? least : c;
+}
+
+/* Levenshtein: how many letters to insert, delete or replace. Names of at most PIPIT_OPTION_NAME_MAX_BYTES. */
+static unsigned distance(const char *left, const char *right)
+{
+	unsigned row[PIPIT_OPTION_NAME_MAX_BYTES + 1];
+	size_t width = strlen(right);
+	for (size_t j = 0; j <= width; j++)
+		row[j] = (unsigned)j;
+	for (size_t i = 0; left[i] != '\0'; i++) {
+		unsigned diagonal = row[0];
+		row[0] = (unsigned)i + 1;
+		for (size_t j = 0; j < width; j++) {
+			unsigned above = row[j + 1];
+			row[j + 1] = min_of_three(above + 1, row[j] + 1, diagonal + (left[i] != right[j]));
+			diagonal = above;
+		}
+	}
+	return row[width];
+}
+
+/* Takes `candidate` as the better suggestion when it is nearer. */
+static void prefer_nearer(const char *name, const char *candidate, const char **best, unsigned *least)
+{
+	unsigned between = distance(name, candidate);
+	if (between < *least) {
+		*best = candidate;
+		*least = between;
+	}
+}
+
+/* The known name that `name` was probably meant to be, or NULL. A third of its letters may be wrong. */
+static const char *suggest(const char *name, size_t length, bool with_commands)
+{
+	char folded[PIPIT_OPTION_NAME_MAX_BYTES + 1];
+	const char *best = NULL;
+	unsigned least = (unsigned)length / 3 + 1;
+	if (length > PIPIT_OPTION_NAME_MAX_BYTES)
+		return NULL;
+	for (size_t i = 0; i < length; i++) {
+		bool is_upper = name[i] >= 'A' && name[i] <= 'Z';
+		folded[i] = is_upper ? (char)(name[i] - 'A' + 'a') : name[i] == '_' ? '-' : name[i];
+	}
+	folded[length] = '\0';
+	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++)
+		prefer_nearer(folded, pipit_option_table[i].name, &best, &least);
+	for (size_t i = 0; with_commands && i < PIPIT_COMMAND_TOTAL; i++)
+		prefer_nearer(folded, pipit_commands[i].name, &best, &least);
+	return best;
+}
+
+void pipit_option_report_unknown(const struct pipit_place *place, const char *shown, const char *name, size_t length,
+    const char *what, struct pipit_line *error)
+{
+	const char *nearest = suggest(name, length, place->kind == PIPIT_PLACE_FLAGS);
+	pipit_option_append_place(error, place);
+	pipit_option_append_shown(error, shown, (size_t)(name - shown) + length);
+	pipit_option_append(error, ": unknown %s", what);
+	if (nearest != NULL) {
+		pipit_option_append(error, "; did you mean ");
+		append_name(error, place, nearest);
+		pipit_option_append(error, "?");
+	} else if (place->kind != PIPIT_PLACE_CALL) {
+		pipit_option_append(error, "; --help lists all");
+	}
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/* The three sources of a configuration, file, environment and command line, and their order, see options.h. */
+#include "config/options.h"
+
+#include "config/config.h"
+#include "config/option.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINE_MAX_BYTES = 4096 };
+
+/* What --check prints can be read as a file again. */
+_Static_assert(PIPIT_OPTION_NAME_MAX_BYTES + sizeof(" = \"\"") + PIPIT_OPTION_TEXT_MAX_BYTES <= LINE_MAX_BYTES,
+    "the longest text fits into a line");
+
+/* Where values come from, and what it has given so far. */
+struct source {
+	struct pipit_place place;              /* of what is being read */
+	bool has_listen;                       /* an address of this source was taken: the next one is added */
+	size_t first_line[PIPIT_OPTION_TOTAL]; /* of a file: where a option was given; 0: not yet */
+};
+
+/* Set a option from a source; its first address replaces those of earlier sources. */
+static int take(struct pipit_config *config, struct source *source, const struct pipit_option *option,
+    const char *value, struct pipit_line *error)
+{
+	if (option->kind == PIPIT_OPTION_ADDRESSES && !source->has_listen) {
+		config->listen_count = 0;
+		source->has_listen = true;
+	}
+	return pipit_option_report(&source->place, option, value, pipit_option_assign(config, option, value), error);
+}
+
+/* ---------------------------------------------------------------- the file */
+
+static int report_line(const struct source *source, const char *fault, struct pipit_line *error)
+{
+	pipit_option_append_place(error, &source->place);
+	pipit_option_append(error, "%s", fault);
+	return -EINVAL;
+}
+
+static bool is_blank(char byte)
+{
+	return byte == ' ' || byte == '\t' || byte == '\r';
+}
+
+/* Cuts blanks (and the CR of a CRLF) off both ends of [text, end); terminates it. */
+static char *trim(char *text, char *end)
+{
+	while (text < end && is_blank(*text))
+		text++;
+	while (text < end && is_blank(end[-1]))
+		end--;
+	*end = '\0';
+	return text;
+}
+
+/* Takes the quotes off "…". What stands between them is taken as it is, without escapes. NULL: no closing quote. */
+static char *unquote(char *value)
+{
+	size_t length = strlen(value);
+	if (value[0] != '"')
+		return value;
+	if (length < 2 || value[length - 1] != '"')
+		return NULL;
+	value[length - 1] = '\0';
+	return value + 1;
+}
+
+static int take_setting(
+    struct pipit_config *config, struct source *source, const char *key, const char *value, struct pipit_line *error)
+{
+	const struct pipit_option *option = pipit_option_find(key, strlen(key));
+	if (option == NULL) {
+		pipit_option_report_unknown(&source->place, key, key, strlen(key), "key", error);
+		return -EINVAL;
+	}
+	size_t *first_line = &source->first_line[option - pipit_option_table];
+	if (*first_line != 0 && option->kind != PIPIT_OPTION_ADDRESSES) {
+		pipit_option_append_setting(error, &source->place, key, value);
+		pipit_option_append(error, ": given twice; line %zu has it too", *first_line);
+		return -EINVAL;
+	}
+	*first_line = source->place.number;
+	return take(config, source, option, value, error);
+}
+
+static int take_line(
+    struct pipit_config *config, struct source *source, char *text, size_t length, struct pipit_line *error)
+{
+	if (memchr(text, '\0', length) != NULL)
+		return report_line(source, "holds a NUL byte; use plain text", error);
+	char *setting = trim(text, text + length);
+	if (*setting == '\0' || *setting == '#')
+		return 0;
+	char *equals = strchr(setting, '=');
+	if (equals == NULL || equals == setting)
+		return report_line(source, "not a setting; use key = value", error);
+	char *value = unquote(trim(equals + 1, strchr(equals, '\0')));
+	if (value == NULL)
+		return report_line(source, "a quote is not closed; end the value with \"", error);
+	return take_setting(config, source, trim(setting, equals), value, error);
+}
+
+/* One line without its newline into `text` (LINE_MAX_BYTES + 1). Its length; -1 at the end; -2 when it is too long. */
+static ssize_t read_line(FILE *in, char *text)
+{
+	ssize_t length = 0;
+	int byte;
+	while ((byte = getc(in)) != EOF && byte != '\n') {
+		if (length == LINE_MAX_BYTES)
+			return -2;
+		text[length++] = (char)byte;
+	}
+	return byte == EOF && length == 0 ? -1 : length;
+}
+
+static int take_lines(struct pipit_config *config, struct source *source, FILE *in, struct pipit_line *error)
+{
+	char text[LINE_MAX_BYTES + 1];
+	int result = 0;
+	while (result == 0) {
+		ssize_t length = read_line(in, text);
+		if (length == -1)
+			break;
+		source->place.number++;
+		if (length == -2)
+			result = report_line(source, "line too long; use at most 4096 bytes", error);
+		else
+			result = take_line(config, source, text, (size_t)length, error);
+	}
+	return result;
+}
+
+/* `origin`: where the file's name was given. */
+static int report_unreadable(const struct pipit_place *origin, const char *name, int reason, struct pipit_line *error)
+{
+	pipit_option_append_setting(error, origin, "config", name);
+	pipit_option_append(error, ": cannot be read: %s; use a readable file", strerror(reason));
+	return -EINVAL;
+}
+
+static int take_file(
+    struct pipit_config *config, const struct pipit_place *origin, const char *name, struct pipit_line *error)
+{
+	struct source source = { .place = { .kind = PIPIT_PLACE_FILE, .file = name } };
+	FILE *in = fopen(name, "re");
+	if (in == NULL)
+		return report_unreadable(origin, name, errno, error);
+	errno = 0;
+	int result = take_lines(config, &source, in, error);
+	if (result == 0 && ferror(in)) /* a directory opens, and fails here */
+		result = report_unreadable(origin, name, errno, error);
+	fclose(in);
+	return result;
+}
+
+/* ---------------------------------------------------------------- the environment */
+
+static bool is_variable_of(const char *name, const char *variable, size_t length)
+{
+	char text[sizeof("PIPIT_") + PIPIT_OPTION_NAME_MAX_BYTES];
+	struct pipit_line line = pipit_option_begin_line(text, sizeof(text));
+	pipit_option_append_variable(&line, name);
+	return line.length == length && memcmp(text, variable, length) == 0;
+}
+
+static const struct pipit_option *find_knob_of_variable(const char *variable, size_t length)
+{
+	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
+		if (is_variable_of(pipit_option_table[i].name, variable, length))
+			return &pipit_option_table[i];
+	}
+	return NULL;
+}
+
+/* Addresses separated by commas, blanks around them allowed. */
+static int take_address_list(struct pipit_config *config, struct source *source, const struct pipit_option *option,
+    const char *value, struct pipit_line *error)
+{
+	char *list = strdup(value), *next = list, *address;
+	int result = list == NULL ? pipit_option_report(&source->place, option, value, PIPIT_FAULT_MEMORY, error) : 0;
+	while (result == 0 && (address = strsep(&next, ",")) != NULL)
+		result = take(config, source, option, trim(address, strchr(address, '\0')), error);
+	free(list);
+	return result;
+}
+
+/* `variable`: NAME=VALUE, where NAME begins with PIPIT_. */
+static int take_variable(
+    struct pipit_config *config, struct source *source, const char *variable, struct pipit_line *error)
+{
+	size_t length = strcspn(variable, "="), prefix = strlen("PIPIT_");
+	const char *value = variable[length] == '=' ? variable + length + 1 : "";
+	const struct pipit_option *option = find_knob_of_variable(variable, length);
+	if (is_variable_of("config", variable, length))
+		return 0;
+	if (option == NULL) {
+		pipit_option_report_unknown(
+		    &source->place, variable, variable + prefix, length - prefix, "variable", error);
+		return -EINVAL;
+	}
+	if (option->kind == PIPIT_OPTION_ADDRESSES)
+		return take_address_list(config, source, option, value, error);
+	return take(config, source, option, value, error);
+}
+
+static int take_environment(struct pipit_config *config, char *const *environment, struct pipit_line *error)
+{
+	struct source source = { .place = { .kind = PIPIT_PLACE_ENVIRONMENT } };
+	int result = 0;
+	for (; result == 0 && environment != NULL && *environment != NULL; environment++) {
+		if (strncmp(*environment, "PIPIT_", strlen("PIPIT_")) == 0)
+			result = take_variable(config, &source, *environment, error);
+	}
+	return result;
+}
+
+/* PIPIT_CONFIG's value, or NULL. */
+static const char *find_config_variable(char *const *environment)
+{
+	for (; environment != NULL && *environment != NULL; environment++) {
+		if (strncmp(*environment, "PIPIT_CONFIG=", strlen("PIPIT_CONFIG=")) == 0)
+			return *environment + strlen("PIPIT_CONFIG=");
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- the command line */
+
+static const struct pipit_place command_line = { .kind = PIPIT_PLACE_FLAGS };
+
+struct arguments {
+	int count;
+	char *const *texts;
+	int next;
+};
+
+/* One option with its value; either `option` or `command` is set. */
+struct argument {
+	const struct pipit_option *option;
+	const struct pipit_command *command;
+	const char *value; /* "" when there is none */
+};
+
+static const struct pipit_command *find_command(const char *name, size_t length)
+{
+	for (size_t i = 0; i < PIPIT_COMMAND_TOTAL; i++) {
+		if (strlen(pipit_commands[i].name) == length && memcmp(pipit_commands[i].name, name, length) == 0)
+			return &pipit_commands[i];
+	}
+	return NULL;
+}
+
+static const struct pipit_command *find_short(const char *text)
+{
+	for (size_t i = 0; i < PIPIT_COMMAND_TOTAL; i++) {
+		if (pipit_commands[i].letter != 0 && text[0] == '-' && text[1] == pipit_commands[i].letter &&
+		    text[2] == '\0')
+			return &pipit_commands[i];
+	}
+	return NULL;
+}
+
+static int report_no_option(const char *text, struct pipit_line *error)
+{
+	const char *name = text + strspn(text, "-");
+	if (text[0] == '-' && text[1] != '\0') {
+		pipit_option_report_unknown(&command_line, text, name, strcspn(name, "="), "option", error);
+		return -EINVAL;
+	}
+	pipit_option_append_shown(error, text, strlen(text));
+	pipit_option_append(error, ": not an option; use --name value, --help lists all");
+	return -EINVAL;
+}
+
+/* The next argument, unless it is an option itself: then the value was forgotten. "--name=--value" says it is not. */
+static const char *take_value(struct arguments *arguments)
+{
+	if (arguments->next >= arguments->count || strncmp(arguments->texts[arguments->next], "--", 2) == 0)
+		return "";
+	return arguments->texts[arguments->next++];
+}
+
+/* A switch is on when its flag stands alone. */
+static const char *take_position(const struct pipit_option *option, struct arguments *arguments)
+{
+	for (const char *const *choice = option->choices; *choice != NULL; choice++) {
+		if (arguments->next < arguments->count && strcmp(arguments->texts[arguments->next], *choice) == 0) {
+			arguments->next++;
+			return *choice;
+		}
+	}
+	return "on";
+}
+
+static int report_needless_value(const struct argument *argument, struct pipit_line *error)
+{
+	pipit_option_append_setting(error, &command_line, argument->command->name, argument->value);
+	pipit_option_append(error, ": takes no value; use --%s alone", argument->command->name);
+	return -EINVAL;
+}
+
+/* 1 and an argument, 0 at the end, or -EINVAL. */
+static int read_argument(struct arguments *arguments, struct argument *argument, struct pipit_line *error)
+{
+	if (arguments->next >= arguments->count)
+		return 0;
+	const char *text = arguments->texts[arguments->next++];
+	*argument = (struct argument){ NULL, find_short(text), "" };
+	if (argument->command != NULL)
+		return 1;
+	if (strncmp(text, "--", 2) == 0) {
+		argument->command = find_command(text + 2, strcspn(text + 2, "="));
+		argument->option = pipit_option_find(text + 2, strcspn(text + 2, "="));
+	}
+	if (argument->command == NULL && argument->option == NULL)
+		return report_no_option(text, error);
+	const char *equals = strchr(text, '=');
+	bool has_operand = argument->option != NULL || argument->command->operand[0] != '\0';
+	if (equals != NULL)
+		argument->value = equals + 1;
+	else if (argument->option != NULL && argument->option->is_switch)
+		argument->value = take_position(argument->option, arguments);
+	else if (has_operand)
+		argument->value = take_value(arguments);
+	return equals != NULL && !has_operand ? report_needless_value(argument, error) : 1;
+}
+
+static void take_command(const struct argument *argument, struct pipit_options *options, const char **file)
+{
+	switch (argument->command - pipit_commands) {
+	case PIPIT_COMMAND_CONFIG:
+		*file = argument->value;
+		break;
+	case PIPIT_COMMAND_CHECK:
+		options->check = true;
+		break;
+	case PIPIT_COMMAND_HEALTHCHECK:
+		options->healthcheck = true;
+		break;
+	case PIPIT_COMMAND_VERSION:
+		options->version = true;
+		break;
+	case PIPIT_COMMAND_HELP:
+		options->help = true;
+		break;
+	}
+}
+
+/* Everything of the command line but the options: those follow after the file and the environment. */
+static int take_commands(
+    struct arguments arguments, struct pipit_options *options, const char **file, struct pipit_line *error)
+{
+	struct argument argument;
+	int result;
+	while ((result = read_argument(&arguments, &argument, error)) > 0) {
+		if (argument.command != NULL)
+			take_command(&argument, options, file);
+	}
+	return result;
+}
+
+static int take_flags(struct pipit_config *config, struct arguments arguments, struct pipit_line *error)
+{
+	struct source source = { .place = command_line };
+	struct argument argument;
+	int result;
+	while ((result = read_argument(&arguments, &argument, error)) > 0) {
+		if (argument.option != NULL)
+			result = take(config, &source, argument.option, argument.value, error);
+		if (result < 0)
+			break;
+	}
+	return result;
+}
+
+/* ---------------------------------------------------------------- all of them */
+
+/* The file that --config names, else PIPIT_CONFIG; none is fine. */
+static int take_named_file(
+    struct pipit_config *config, const char *name, char *const *environment, struct pipit_line *error)
+{
+	struct pipit_place origin = command_line;
+	if (name == NULL) {
+		origin.kind = PIPIT_PLACE_ENVIRONMENT;
+		name = find_config_variable(environment);
+	}
+	if (name == NULL)
+		return 0;
+	if (name[0] != '\0')
+		return take_file(config, &origin, name, error);
+	pipit_option_append_setting(error, &origin, "config", "");
+	pipit_option_append(error, ": needs a value: a file");
+	return -EINVAL;
+}
+
+int pipit_options_read(struct pipit_config *config, struct pipit_options *options, int argc, char *const *argv,
+    char *const *environment, char *error, size_t size)
+{
+	struct pipit_line line = pipit_option_begin_line(error, size);
+	struct arguments arguments = { argc, argv, 1 };
+	const char *file = NULL;
+	*options = (struct pipit_options){ 0 };
+	if (take_commands(arguments, options, &file, &line) < 0)
+		return -EINVAL;
+	/* Who asks for help may be about to repair the rest. */
+	if (options->help || options->version)
+		return 0;
+	if (take_named_file(config, file, environment, &line) < 0 || take_environment(config, environment, &line) < 0 ||
+	    take_flags(config, arguments, &line) < 0)
+		return -EINVAL;
+	return pipit_config_check(config, error, size);
+}

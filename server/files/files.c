@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a path to an open file below a root; files.h tells why no path leads out. The text of the path is settled first,
+ * without touching the file system; then the kernel is asked to stay beneath the root, whatever links it meets.
+ */
+#include "files/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/*
+ * O_NONBLOCK: opening a FIFO would wait for its writer. O_NOCTTY: no terminal may become ours. O_LARGEFILE: libc adds it for
+ * open(), but not for a bare system call, and on 32 bits files from 2 GiB up would not open.
+ */
+#define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_LARGEFILE)
+
+/* EAGAIN from openat2: something was renamed while the kernel looked at a "..", and it cannot vouch for the result. */
+#define OPEN_ATTEMPTS 8
+
+struct pipit_files {
+	int root;
+	bool walking;                          /* openat2 is not to be had */
+	const struct pipit_media_types *media; /* borrowed; NULL: the built-in types */
+};
+
+/* ---------------------------------------------------------------- the path's text */
+
+static int parse_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* The byte that the "%XX" at `place` stands for, or -1. */
+static int parse_escape(struct pipit_slice path, size_t place)
+{
+	if (path.length - place < 3)
+		return -1;
+	int high = parse_hex_digit(path.data[place + 1]);
+	int low = parse_hex_digit(path.data[place + 2]);
+	return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
+/*
+ * Decode once: what still looks encoded afterwards is part of a name. FOUND here means: go on. A backslash is a separator to
+ * other systems and to some clients; nobody who means well sends one.
+ */
+static enum pipit_files_result decode(struct pipit_slice path, char name[PATH_MAX])
+{
+	size_t length = 0;
+	if (path.length == 0 || path.data[0] != '/')
+		return PIPIT_FILES_BAD_PATH;
+	for (size_t i = 0; i < path.length; i++) {
+		int byte = (unsigned char)path.data[i];
+		if (byte == '%') {
+			byte = parse_escape(path, i);
+			i += 2;
+		}
+		if (byte <= 0 || byte == '\\')
+			return PIPIT_FILES_BAD_PATH;
+		if (length == PATH_MAX - 1)
+			return PIPIT_FILES_NOT_FOUND;
+		name[length++] = (char)byte;
+	}
+	name[length] = '\0';
+	return PIPIT_FILES_FOUND;
+}
+
+static size_t drop_last_segment(const char *name, size_t length)
+{
+	while (length > 0 && name[length - 1] != '/')
+		length--;
+	return length > 0 ? length - 1 : 0;
+}
+
+/*
+ * RFC 3986 §5.2.4, in place, from "/a/./b/../c" to "a/c": relative, because it will be opened relative to the root. Empty
+ * segments go too, as they would in the kernel. Unlike the RFC, which stops at the top, climbing above it is refused (false).
+ * `is_directory`: the last segment was empty or a dot segment.
+ */
+static bool remove_dot_segments(char *name, bool *is_directory)
+{
+	size_t kept = 0; /* always behind `next`: every segment has a slash before it, and loses the first one */
+	const char *next = name;
+	while (*next) {
+		next += strspn(next, "/");
+		struct pipit_slice segment = { next, strcspn(next, "/") };
+		next += segment.length;
+		*is_directory = true;
+		if (segment.length == 0 || pipit_slice_equals(segment, "."))
+			continue;
+		if (pipit_slice_equals(segment, "..")) {
+			if (kept == 0)
+				return false;
+			kept = drop_last_segment(name, kept);
+			continue;
+		}
+		*is_directory = false;
+		if (kept > 0)
+			name[kept++] = '/';
+		memmove(name + kept, segment.data, segment.length);
+		kept += segment.length;
+	}
+	name[kept] = '\0';
+	return true;
+}
+
+static bool has_hidden_segment(const char *name)
+{
+	return name[0] == '.' || strstr(name, "/.");
+}
+
+static bool append_index(char name[PATH_MAX])
+{
+	size_t length = strlen(name);
+	const char *index = length > 0 ? "/index.html" : "index.html";
+	if (length + strlen(index) >= PATH_MAX)
+		return false;
+	strcpy(name + length, index);
+	return true;
+}
+
+/* All of what the text alone can say: the name below the root that the path means. FOUND: go on. */
+static enum pipit_files_result settle(struct pipit_slice path, char name[PATH_MAX], bool *is_directory)
+{
+	enum pipit_files_result result = decode(path, name);
+	*is_directory = false;
+	if (result != PIPIT_FILES_FOUND)
+		return result;
+	if (!remove_dot_segments(name, is_directory))
+		return PIPIT_FILES_BAD_PATH;
+	return has_hidden_segment(name) ? PIPIT_FILES_NOT_FOUND : PIPIT_FILES_FOUND;
+}
+
+enum pipit_files_result pipit_files_name(struct pipit_slice path, char name[PATH_MAX])
+{
+	bool is_directory;
+	enum pipit_files_result result = settle(path, name, &is_directory);
+	if (result == PIPIT_FILES_FOUND && is_directory && !append_index(name))
+		return PIPIT_FILES_NOT_FOUND;
+	return result;
+}
+
+/* ---------------------------------------------------------------- opening */
+
+static int open_beneath(int root, const char *name)
+{
+	struct open_how how = { .flags = OPEN_FLAGS, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
+	return (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
+}
+
+/* O_DIRECTORY with O_PATH and O_NOFOLLOW: without it, a link would be opened itself instead of refused. */
+static int open_segment(int directory, const char *segment, bool is_last)
+{
+	int flags = is_last ? OPEN_FLAGS : O_PATH | O_DIRECTORY | O_CLOEXEC;
+	return openat(directory, segment, flags | O_NOFOLLOW);
+}
+
+static int open_walking(int root, const char *name)
+{
+	char segment[NAME_MAX + 1];
+	int directory = root;
+	for (;;) {
+		size_t length = strcspn(name, "/");
+		bool is_last = name[length] == '\0';
+		int fd = -1;
+		errno = ENAMETOOLONG;
+		if (length <= NAME_MAX) {
+			memcpy(segment, name, length);
+			segment[length] = '\0';
+			fd = open_segment(directory, segment, is_last);
+		}
+		int error = errno;
+		if (directory != root)
+			close(directory);
+		errno = error;
+		if (fd < 0 || is_last)
+			return fd;
+		directory = fd;
+		name += length + 1;
+	}
+}
+
+/* name: "" is the root itself. */
+static int open_name(const struct pipit_files *files, const char *name)
+{
+	int fd = -1;
+	if (!*name)
+		name = ".";
+	for (int i = 0; i < OPEN_ATTEMPTS; i++) {
+		fd = files->walking ? open_walking(files->root, name) : open_beneath(files->root, name);
+		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
+			break;
+	}
+	return fd;
+}
+
+/* Links that lead out (EXDEV), loops of links and sockets (ELOOP, ENXIO) are as good as absent. */
+static enum pipit_files_result explain(int error)
+{
+	switch (error) {
+	case EACCES:
+	case EPERM:
+		return PIPIT_FILES_FORBIDDEN;
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case EAGAIN:
+	case EINTR:
+		return PIPIT_FILES_UNAVAILABLE;
+	default:
+		return PIPIT_FILES_NOT_FOUND;
+	}
+}
+
+static struct pipit_files_version version_of(const struct stat *status)
+{
+	return (struct pipit_files_version){ .device = status->st_dev,
+		.inode = status->st_ino,
+		.size = (uint64_t)status->st_size,
+		.modified = status->st_mtim,
+		.changed = status->st_ctim };
+}
+
+bool pipit_files_read_version(int fd, struct pipit_files_version *version)
+{
+	struct stat status;
+	if (fstat(fd, &status) != 0)
+		return false;
+	*version = version_of(&status);
+	return true;
+}
+
+static bool is_same_moment(const struct timespec *one, const struct timespec *other)
+{
+	return one->tv_sec == other->tv_sec && one->tv_nsec == other->tv_nsec;
+}
+
+bool pipit_files_is_same_version(const struct pipit_files_version *one, const struct pipit_files_version *other)
+{
+	return one->device == other->device && one->inode == other->inode && one->size == other->size &&
+	       is_same_moment(&one->modified, &other->modified) && is_same_moment(&one->changed, &other->changed);
+}
+
+/* `is_directory` is set when NOT_FOUND is due to that. */
+static enum pipit_files_result open_regular(
+    const struct pipit_files *files, const char *name, struct pipit_file *file, bool *is_directory)
+{
+	struct stat status = { .st_mode = 0 };
+	int fd = open_name(files, name);
+	*is_directory = false;
+	if (fd < 0)
+		return explain(errno);
+	if (fstat(fd, &status) != 0) {
+		int error = errno;
+		close(fd);
+		return explain(error);
+	}
+	if (!S_ISREG(status.st_mode)) {
+		*is_directory = S_ISDIR(status.st_mode);
+		close(fd);
+		return PIPIT_FILES_NOT_FOUND;
+	}
+	file->fd = fd;
+	file->size = (uint64_t)status.st_size;
+	file->modified = status.st_mtime;
+	file->content_type = pipit_media_types_types_find(files->media, name);
+	file->version = version_of(&status);
+	file->is_index = false;
+	return PIPIT_FILES_FOUND;
+}
+
+static enum pipit_files_result open_index(const struct pipit_files *files, char name[PATH_MAX], struct pipit_file *file)
+{
+	bool is_directory;
+	enum pipit_files_result result;
+	if (!append_index(name))
+		return PIPIT_FILES_NOT_FOUND;
+	result = open_regular(files, name, file, &is_directory);
+	file->is_index = true;
+	return result;
+}
+
+/* `result` is what opening the directory itself gave. */
+static enum pipit_files_result redirect(
+    const struct pipit_files *files, char name[PATH_MAX], enum pipit_files_result result)
+{
+	struct pipit_file index;
+	enum pipit_files_result index_result = open_index(files, name, &index);
+	if (index_result == PIPIT_FILES_NOT_FOUND)
+		return result;
+	if (index_result != PIPIT_FILES_FOUND)
+		return index_result;
+	close(index.fd);
+	return PIPIT_FILES_REDIRECT;
+}
+
+enum pipit_files_result pipit_files_open(
+    const struct pipit_files *files, struct pipit_slice path, struct pipit_file *file)
+{
+	char name[PATH_MAX];
+	bool is_directory = false;
+	enum pipit_files_result result = settle(path, name, &is_directory);
+	if (result != PIPIT_FILES_FOUND)
+		return result;
+	if (is_directory)
+		return open_index(files, name, file);
+
+	result = open_regular(files, name, file, &is_directory);
+	/* FORBIDDEN may be a directory that this process may pass through, but not list. */
+	if (!is_directory && result != PIPIT_FILES_FORBIDDEN)
+		return result;
+	/* "//example.com/../docs" in a Location field would send the client to another host. */
+	if (path.data[1] == '/')
+		return result;
+	return redirect(files, name, result);
+}
+
+enum pipit_files_result pipit_files_open_directory(const struct pipit_files *files, struct pipit_slice path, int *fd)
+{
+	char name[PATH_MAX];
+	bool is_directory = false;
+	struct stat status;
+	enum pipit_files_result result = settle(path, name, &is_directory);
+
+	if (result != PIPIT_FILES_FOUND)
+		return result;
+	*fd = open_name(files, name);
+	if (*fd < 0)
+		return explain(errno);
+	if (fstat(*fd, &status) == 0 && S_ISDIR(status.st_mode) && is_directory)
+		return PIPIT_FILES_FOUND;
+	close(*fd);
+	if (!S_ISDIR(status.st_mode) || path.data[1] == '/')
+		return PIPIT_FILES_NOT_FOUND;
+	return PIPIT_FILES_REDIRECT;
+}
+
+bool pipit_files_read(int fd, char *bytes, size_t length, uint64_t offset)
+{
+	size_t done = 0;
+	while (done < length) {
+		ssize_t count = pread(fd, bytes + done, length - done, (off_t)(offset + done));
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count <= 0)
+			return false;
+		done += (size_t)count;
+	}
+	return true;
+}
+
+/* ---------------------------------------------------------------- the root */
+
+/* Asked once, here: a sandbox answers the same way ever after, and the request path need not find out. */
+static bool has_openat2(int root)
+{
+	int fd = open_beneath(root, ".");
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 || (errno != ENOSYS && errno != EPERM);
+}
+
+int pipit_files_open_root(const char *root, struct pipit_files **files)
+{
+	int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	struct pipit_files *opened = malloc(sizeof(*opened));
+	if (!opened) {
+		close(fd);
+		return -ENOMEM;
+	}
+	*opened = (struct pipit_files){ .root = fd, .walking = !has_openat2(fd) };
+	*files = opened;
+	return 0;
+}
+
+void pipit_files_close_root(struct pipit_files *files)
+{
+	if (!files)
+		return;
+	close(files->root);
+	free(files);
+}
+
+void pipit_files_set_media(struct pipit_files *files, const struct pipit_media_types *media)
+{
+	files->media = media;
+}
+
+void pipit_files_set_walking(struct pipit_files *files, bool walking)
+{
+	files->walking = walking;
+}

@@ -1,0 +1,649 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ready-made handler for static files: which file, or page of the program's own, a path means, in which coding, and what is
+ * sent when there is none. What HTTP asks about the file is left to file_response.c. The contract is in pipit.h
+ * (pipit_site_open, pipit_serve_files); read from pipit_serve_files(), at the end, up.
+ */
+#include "files/file_cache.h"
+#include "files/file_response.h"
+#include "files/files.h"
+#include "files/gzip_cache.h"
+#include "files/listing.h"
+#include "http/accept_header.h"
+#include "http/content_coding.h"
+#include "http/media_types.h"
+#include "http/response_head.h"
+#include "pipit.h"
+#include "request/request.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* "pattern=value" of the option cache_control. */
+struct rule {
+	const char *pattern, *value;
+};
+
+struct pipit_site {
+	struct pipit_files *files;      /* NULL: `pages` are served */
+	const struct pipit_page *pages; /* borrowed */
+	size_t page_count;
+	struct pipit_media_types *media; /* NULL: the built-in types only */
+	struct rule *rules;
+	size_t rule_count;
+	char *rule_text; /* what the rules point into */
+	bool is_spa, lists, compresses;
+};
+
+/* --- options --------------------------------------------------------------------------------------------------------- */
+
+static char *trim(char *text)
+{
+	char *end;
+	text += strspn(text, " \t");
+	for (end = strchr(text, '\0'); end > text && (end[-1] == ' ' || end[-1] == '\t'); end--)
+		continue;
+	*end = '\0';
+	return text;
+}
+
+static int report(char *error, size_t size, int result, const char *format, const char *shown)
+{
+	if (size)
+		snprintf(error, size, format, shown);
+	return result;
+}
+
+static int add_rule(struct pipit_site *site, char *text, char *error, size_t size)
+{
+	char *equals = strchr(text, '=');
+	struct rule rule;
+
+	if (!equals || equals == text)
+		return report(error, size, -EINVAL,
+		    "cache-control: \"%.80s\" is no rule; use PATTERN=VALUE; ..., for example *.html=no-cache; "
+		    "/assets/*=max-age=86400",
+		    text);
+	*equals = '\0';
+	rule = (struct rule){ trim(text), trim(equals + 1) };
+	if (!*rule.value || !pipit_response_head_is_value(rule.value) ||
+	    strlen(rule.value) >= PIPIT_FILE_RESPONSE_CACHE_CONTROL_MAX)
+		return report(error, size, -EINVAL,
+		    "cache-control: the value for \"%.80s\" is empty, too long or no field value; use for example "
+		    "no-cache",
+		    rule.pattern);
+	site->rules[site->rule_count++] = rule;
+	return 0;
+}
+
+static int read_rules(struct pipit_site *site, const char *text, char *error, size_t size)
+{
+	size_t count = 1;
+	char *next, *rule;
+	int result = 0;
+
+	for (const char *at = text; *at; at++)
+		count += *at == ';';
+	site->rule_text = next = strdup(text);
+	site->rules = calloc(count, sizeof *site->rules);
+	if (!site->rule_text || !site->rules)
+		return -ENOMEM;
+	while (result == 0 && (rule = strsep(&next, ";"))) {
+		rule = trim(rule);
+		if (*rule)
+			result = add_rule(site, rule, error, size);
+	}
+	return result;
+}
+
+static int read_media(struct pipit_site *site, const char *name, char *error, size_t size)
+{
+	char text[512];
+	int result = pipit_media_types_read(name, &site->media, text, sizeof text);
+	return result == 0 ? 0 : report(error, size, result, "media-types: %s", text);
+}
+
+static int open_root(struct pipit_site *site, const char *root, char *error, size_t size)
+{
+	int result = pipit_files_open_root(root, &site->files);
+	if (result != 0) {
+		if (size)
+			snprintf(error, size, "root = \"%s\": %s; use a directory that can be read", root,
+			    strerror(-result));
+		return result;
+	}
+	pipit_files_set_media(site->files, site->media);
+	return 0;
+}
+
+int pipit_site_open(const struct pipit_site_options *options, struct pipit_site **site, char *error, size_t size)
+{
+	struct pipit_site *opened = calloc(1, sizeof *opened);
+	int result = opened ? 0 : -ENOMEM;
+
+	if (size)
+		*error = '\0';
+	if (result == 0) {
+		opened->pages = options->pages;
+		opened->page_count = options->page_count;
+		opened->is_spa = options->spa;
+		opened->lists = options->listing;
+		opened->compresses = !options->no_compression;
+	}
+	if (result == 0 && options->media_types)
+		result = read_media(opened, options->media_types, error, size);
+	if (result == 0 && options->cache_control)
+		result = read_rules(opened, options->cache_control, error, size);
+	if (result == 0 && options->root)
+		result = open_root(opened, options->root, error, size);
+	if (result == 0 && !options->root && !options->pages)
+		result = report(error, size, -EINVAL, "a site needs a root or pages%s", "");
+	if (result == 0) {
+		*site = opened;
+		return 0;
+	}
+	if (result == -ENOMEM)
+		report(error, size, result, "out of memory%s", "");
+	pipit_site_free(opened);
+	return result;
+}
+
+struct pipit_site *pipit_site_new(const char *root)
+{
+	struct pipit_site *site = NULL;
+	int result = pipit_site_open(&(struct pipit_site_options){ .root = root }, &site, NULL, 0);
+	if (result != 0)
+		errno = -result;
+	return site;
+}
+
+void pipit_site_free(struct pipit_site *site)
+{
+	if (!site)
+		return;
+	pipit_files_close_root(site->files);
+	pipit_media_types_free(site->media);
+	free(site->rules);
+	free(site->rule_text);
+	free(site);
+}
+
+/* --- what goes with a file ------------------------------------------------------------------------------------------- */
+
+/* The first rule that the name matches; NULL when none does. */
+static const char *find_cache_control(const struct pipit_site *site, struct pipit_slice path)
+{
+	char name[1 + PATH_MAX];
+
+	if (site->rule_count == 0 || pipit_files_name(path, name + 1) != PIPIT_FILES_FOUND)
+		return NULL;
+	name[0] = '/';
+	for (size_t i = 0; i < site->rule_count; i++) {
+		if (fnmatch(site->rules[i].pattern, name, 0) == 0)
+			return site->rules[i].value;
+	}
+	return NULL;
+}
+
+static void describe(struct pipit_file_response *representation, const struct pipit_file_cache_file *file)
+{
+	*representation = (struct pipit_file_response){
+		.content_type = file->content_type,
+		.etag_length = file->etag_length,
+		.modified = file->modified,
+		.date = file->date,
+		.memory = { file->content, (size_t)file->size },
+		.file = file->descriptor,
+		.size = file->size,
+		.coding = PIPIT_CODING_IDENTITY,
+	};
+	memcpy(representation->etag, file->etag, file->etag_length);
+}
+
+/* --- codings (RFC 9110 §12.5.3) -------------------------------------------------------------------------------------- */
+
+/* A request for a file, and what has been found out so far. */
+struct lookup {
+	struct pipit_request *request;
+	const struct pipit_site *site;
+	struct pipit_slice path;
+	uint64_t now_ms;
+	unsigned absent; /* bits of codings that the file has no neighbour for */
+};
+
+#define ALL_CODINGS ((1u << PIPIT_CODING_IDENTITY) - 1)
+
+static void refuse_codings(struct pipit_request *request)
+{
+	pipit_reply_header(request, "Vary", "Accept-Encoding");
+	pipit_reply_problem(request, 406, "The file is not there in any coding that Accept-Encoding names.");
+}
+
+static void refuse_without_memory(struct pipit_request *request)
+{
+	pipit_reply_header(request, "Retry-After", "1");
+	pipit_request_reply_short(request);
+}
+
+static enum pipit_files_result find_file(
+    const struct lookup *lookup, struct pipit_slice path, struct pipit_file_cache_file *file)
+{
+	return pipit_file_cache_find(lookup->request->pool->opened, lookup->site->files, path, lookup->now_ms, file);
+}
+
+/* Longer paths have no neighbours. */
+#define NEIGHBOUR_PATH_MAX 1024
+
+static bool name_neighbour(const struct lookup *lookup, const struct pipit_file_cache_file *file,
+    enum pipit_content_coding coding, char name[NEIGHBOUR_PATH_MAX], struct pipit_slice *path)
+{
+	int length = snprintf(name, NEIGHBOUR_PATH_MAX, "%.*s%s%s", (int)lookup->path.length, lookup->path.data,
+	    file->is_index ? "/index.html" : "", pipit_content_coding_ending(coding));
+	*path = (struct pipit_slice){ name, (size_t)length };
+	return length < NEIGHBOUR_PATH_MAX;
+}
+
+/* The file's compressed neighbour, app.js.br beside app.js. One that is older was made of an earlier file. */
+static bool find_neighbour(const struct lookup *lookup, const struct pipit_file_cache_file *file,
+    enum pipit_content_coding coding, struct pipit_file_cache_file *neighbour)
+{
+	char name[NEIGHBOUR_PATH_MAX];
+	struct pipit_slice path;
+
+	if (!name_neighbour(lookup, file, coding, name, &path) ||
+	    find_file(lookup, path, neighbour) != PIPIT_FILES_FOUND)
+		return false;
+	if (!neighbour->is_index && neighbour->modified >= file->modified)
+		return true;
+	pipit_shared_fd_release(neighbour->descriptor);
+	return false;
+}
+
+static bool compress(const struct lookup *lookup, const struct pipit_file_cache_file *file, struct pipit_slice *gzip)
+{
+	return lookup->site->compresses && pipit_file_cache_is_settled(file) &&
+	       pipit_gzip_cache_get(lookup->request->pool->compressed, &file->version, file->content,
+		   file->descriptor ? file->descriptor->fd : -1, gzip);
+}
+
+static void take_compressed(struct pipit_file_response *representation, struct pipit_slice gzip)
+{
+	pipit_shared_fd_release(representation->file);
+	representation->file = NULL;
+	representation->memory = gzip;
+	representation->size = gzip.length;
+	representation->coding = PIPIT_CODING_GZIP;
+	pipit_file_response_mark_gzip(representation);
+}
+
+static void take_neighbour(struct pipit_file_response *representation, const struct pipit_file_cache_file *neighbour,
+    enum pipit_content_coding coding)
+{
+	const char *content_type = representation->content_type;
+	pipit_shared_fd_release(representation->file);
+	describe(representation, neighbour);
+	representation->content_type = content_type;
+	representation->coding = coding;
+	representation->varies = true;
+}
+
+enum choice { CHOSEN, LOOK_AGAIN, NONE_ACCEPTABLE };
+
+/*
+ * The coding that the client likes best of those that there are: neighbours first, then what we compress ourselves. Looking for
+ * a neighbour may make the worker forget the file's bytes: LOOK_AGAIN, which there are not more often than codings.
+ */
+static enum choice choose_coding(struct lookup *lookup, const struct pipit_file_cache_file *file,
+    struct pipit_file_response *representation, struct pipit_file_cache_file *neighbour)
+{
+	struct pipit_content_codings codings = pipit_content_coding_read(lookup->request->head);
+	unsigned neighbours = ALL_CODINGS & ~(lookup->absent | file->absent);
+	unsigned available = ALL_CODINGS | 1u << PIPIT_CODING_IDENTITY;
+	struct pipit_slice gzip;
+
+	for (;;) {
+		enum pipit_content_coding best = pipit_content_coding_choose(&codings, available);
+		unsigned bit = 1u << best;
+		if (best == PIPIT_CODING_COUNT)
+			return NONE_ACCEPTABLE;
+		if (best == PIPIT_CODING_IDENTITY)
+			return CHOSEN;
+		if (neighbours & bit) {
+			if (find_neighbour(lookup, file, best, neighbour)) {
+				take_neighbour(representation, neighbour, best);
+				return CHOSEN;
+			}
+			lookup->absent |= bit;
+			pipit_file_cache_note_absent(
+			    lookup->request->pool->opened, lookup->site->files, lookup->path, bit);
+			return LOOK_AGAIN;
+		}
+		if (best == PIPIT_CODING_GZIP && compress(lookup, file, &gzip)) {
+			take_compressed(representation, gzip);
+			return CHOSEN;
+		}
+		available &= ~bit;
+	}
+}
+
+/* --- a file ---------------------------------------------------------------------------------------------------------- */
+
+/* status: 0 is what the request's conditions make of it. FOUND: there is a reply. */
+static enum pipit_files_result serve_file(struct lookup *lookup, int status)
+{
+	struct pipit_file_cache_file file, neighbour;
+	struct pipit_file_response representation;
+	enum choice choice = CHOSEN;
+
+	do {
+		enum pipit_files_result result = find_file(lookup, lookup->path, &file);
+		if (result != PIPIT_FILES_FOUND)
+			return result;
+		describe(&representation, &file);
+		representation.varies = file.is_compressible;
+		if (representation.varies)
+			choice = choose_coding(lookup, &file, &representation, &neighbour);
+		if (choice != CHOSEN)
+			pipit_shared_fd_release(file.descriptor);
+	} while (choice == LOOK_AGAIN);
+	if (choice == NONE_ACCEPTABLE) {
+		refuse_codings(lookup->request);
+	} else if (status) {
+		pipit_file_response_reply_with(lookup->request, &representation, status);
+	} else {
+		representation.cache_control = find_cache_control(lookup->site, lookup->path);
+		pipit_file_response_reply(lookup->request, &representation);
+	}
+	return PIPIT_FILES_FOUND;
+}
+
+/* --- a page of the program's own -------------------------------------------------------------------------------------- */
+
+static const struct pipit_page *find_page(const struct pipit_site *site, const char *name)
+{
+	for (size_t i = 0; i < site->page_count; i++) {
+		if (strcmp(site->pages[i].path, name) == 0)
+			return &site->pages[i];
+	}
+	return NULL;
+}
+
+static void describe_page(struct pipit_file_response *representation, const struct pipit_site *site,
+    const struct pipit_page *page, const char *cache_control)
+{
+	size_t etag_length = page->etag ? strlen(page->etag) : 0;
+	*representation = (struct pipit_file_response){
+		.content_type =
+		    page->content_type ? page->content_type : pipit_media_types_types_find(site->media, page->path),
+		.etag_length = etag_length < sizeof representation->etag ? etag_length : 0,
+		.modified = -1,
+		.memory = { page->content, page->length },
+		.size = page->length,
+		.coding = PIPIT_CODING_IDENTITY,
+		.varies = page->plain_length > 0,
+		/* They come with the program, and change with it. */
+		.cache_control = cache_control ? cache_control : "no-cache",
+		.policy = "default-src 'self'",
+	};
+	if (representation->etag_length)
+		memcpy(representation->etag, page->etag, etag_length);
+}
+
+static void send_page(struct pipit_request *request, const struct pipit_file_response *representation, int status)
+{
+	if (status)
+		pipit_file_response_reply_with(request, representation, status);
+	else
+		pipit_file_response_reply(request, representation);
+}
+
+/* It lies here as gzip, and is undone for whoever does not take that. */
+static void send_compressed_page(struct pipit_request *request, struct pipit_file_response *representation,
+    const struct pipit_page *page, int status)
+{
+	struct pipit_content_codings codings = pipit_content_coding_read(request->head);
+	char *plain;
+
+	switch (pipit_content_coding_choose(&codings, 1u << PIPIT_CODING_GZIP | 1u << PIPIT_CODING_IDENTITY)) {
+	case PIPIT_CODING_GZIP:
+		representation->coding = PIPIT_CODING_GZIP;
+		pipit_file_response_mark_gzip(representation);
+		send_page(request, representation, status);
+		return;
+	case PIPIT_CODING_IDENTITY:
+		plain = pipit_gzip_cache_undo(representation->memory, page->plain_length);
+		if (!plain) {
+			refuse_without_memory(request);
+			return;
+		}
+		representation->memory = (struct pipit_slice){ plain, page->plain_length };
+		representation->size = page->plain_length;
+		send_page(request, representation, status);
+		free(plain);
+		return;
+	default:
+		refuse_codings(request);
+	}
+}
+
+/* As pipit_files_open() says what there is. */
+static enum pipit_files_result serve_page(struct lookup *lookup, int status)
+{
+	char name[1 + PATH_MAX + sizeof "/index.html"];
+	struct pipit_file_response representation;
+	enum pipit_files_result result = pipit_files_name(lookup->path, name + 1);
+	const struct pipit_page *page;
+
+	if (result != PIPIT_FILES_FOUND)
+		return result;
+	name[0] = '/';
+	page = find_page(lookup->site, name);
+	if (!page) {
+		strcat(name, "/index.html");
+		return find_page(lookup->site, name) && lookup->path.data[1] != '/' ? PIPIT_FILES_REDIRECT
+										    : PIPIT_FILES_NOT_FOUND;
+	}
+	describe_page(&representation, lookup->site, page, find_cache_control(lookup->site, lookup->path));
+	if (page->plain_length)
+		send_compressed_page(lookup->request, &representation, page, status);
+	else
+		send_page(lookup->request, &representation, status);
+	return PIPIT_FILES_FOUND;
+}
+
+static enum pipit_files_result serve(struct lookup *lookup, int status)
+{
+	return lookup->site->files ? serve_file(lookup, status) : serve_page(lookup, status);
+}
+
+/* --- a directory ----------------------------------------------------------------------------------------------------- */
+
+/* What a target may hold although no URI does (RFC 3986 §2): browsers send it, and we must not (RFC 9110 §2.2). */
+static char *put_encoded(char *at, const char *text)
+{
+	for (; *text; text++) {
+		if (strchr("\"<>\\^`{|}[]", *text))
+			at += sprintf(at, "%%%02X", (unsigned)(unsigned char)*text);
+		else
+			*at++ = *text;
+	}
+	return at;
+}
+
+/* The same path with a slash behind it, and the query again. */
+static void redirect_to_directory(struct pipit_request *request)
+{
+	const char *path = pipit_request_path(request), *query = pipit_request_query(request);
+	char *location = malloc(3 * (strlen(path) + (query ? strlen(query) : 0)) + 3), *at = location;
+
+	if (!location) {
+		refuse_without_memory(request);
+		return;
+	}
+	/* "//host/" would send the client to another host. */
+	while (path[0] == '/' && path[1] == '/')
+		path++;
+	at = put_encoded(at, path);
+	*at++ = '/';
+	if (query) {
+		*at++ = '?';
+		at = put_encoded(at, query);
+	}
+	*at = '\0';
+	pipit_reply_header(request, "Location", location);
+	pipit_reply(request, 301, NULL, NULL, 0);
+	free(location);
+}
+
+/* Rather than a page. */
+static bool prefers_json(const struct pipit_request *request)
+{
+	uint16_t page = pipit_accept_header_media_type(request->head, "text/html");
+	return pipit_accept_header_media_type(request->head, "application/json") > page ||
+	       pipit_accept_header_media_type(request->head, "application/problem+json") > page;
+}
+
+/* FOUND: there is a reply. */
+static enum pipit_files_result list_directory(const struct lookup *lookup)
+{
+	bool json = prefers_json(lookup->request);
+	char name[1 + PATH_MAX], *text, *end;
+	size_t length;
+	int fd;
+	enum pipit_files_result result = pipit_files_open_directory(lookup->site->files, lookup->path, &fd);
+
+	if (result != PIPIT_FILES_FOUND)
+		return result;
+	/* The name of its index without that. */
+	name[0] = '/';
+	name[1] = '\0';
+	if (pipit_files_name(lookup->path, name + 1) == PIPIT_FILES_FOUND && (end = strrchr(name, '/')))
+		end[1] = '\0';
+	text = pipit_listing_render(fd, name, json, &length);
+	if (!text)
+		return PIPIT_FILES_UNAVAILABLE;
+	pipit_reply_header(lookup->request, "Vary", "Accept");
+	pipit_reply_header(lookup->request, "Cache-Control", "no-cache");
+	pipit_reply_header(lookup->request, "X-Content-Type-Options", "nosniff");
+	pipit_reply(lookup->request, 200, json ? "application/json" : "text/html; charset=utf-8", text, length);
+	free(text);
+	return PIPIT_FILES_FOUND;
+}
+
+/* --- nothing there --------------------------------------------------------------------------------------------------- */
+
+/* A place of a program that runs in the browser: not a file that is missed, and asked for by somebody who takes a page. */
+static bool is_place_of_program(const struct lookup *lookup)
+{
+	char name[PATH_MAX];
+	const char *slash;
+
+	if (pipit_files_name(lookup->path, name) != PIPIT_FILES_FOUND)
+		return false;
+	slash = strrchr(name, '/');
+	/* A directory's name is that of its index here. */
+	if (lookup->path.data[lookup->path.length - 1] != '/' && strchr(slash ? slash : name, '.'))
+		return false;
+	return pipit_accept_header_media_type(lookup->request->head, "text/html") != PIPIT_ACCEPT_HEADER_NOT;
+}
+
+/* The site's own page for an error, "/404.html", unless the client wants JSON. */
+static bool serve_error_page(const struct lookup *lookup, int status)
+{
+	char path[16];
+	struct lookup page = *lookup;
+
+	if (prefers_json(lookup->request))
+		return false;
+	page.path = (struct pipit_slice){ path, (size_t)sprintf(path, "/%d.html", status) };
+	page.absent = 0;
+	return serve(&page, status) == PIPIT_FILES_FOUND;
+}
+
+static void serve_index(struct lookup *lookup)
+{
+	lookup->path = pipit_slice_of("/index.html");
+	lookup->absent = 0;
+	if (serve(lookup, 0) != PIPIT_FILES_FOUND)
+		pipit_reply_problem(lookup->request, 404, "There is no such file.");
+}
+
+static void refuse_file(const struct lookup *lookup, int status, const char *detail)
+{
+	if (!serve_error_page(lookup, status))
+		pipit_reply_problem(lookup->request, status, "%s", detail);
+}
+
+/* --- the handler ----------------------------------------------------------------------------------------------------- */
+
+static void answer_without_file(struct lookup *lookup, enum pipit_files_result result)
+{
+	struct pipit_request *request = lookup->request;
+
+	switch (result) {
+	case PIPIT_FILES_FOUND:
+		break;
+	case PIPIT_FILES_REDIRECT:
+		redirect_to_directory(request);
+		break;
+	case PIPIT_FILES_BAD_PATH:
+		pipit_reply_problem(
+		    request, 400, "The path is not one of a file: it leaves the root, or holds NUL or a backslash.");
+		break;
+	case PIPIT_FILES_FORBIDDEN:
+		refuse_file(lookup, 403, "The server may not read this file.");
+		break;
+	case PIPIT_FILES_UNAVAILABLE:
+		pipit_reply_header(request, "Retry-After", "1");
+		pipit_reply_problem(request, 503, "The server is short of descriptors or memory; try again soon.");
+		break;
+	case PIPIT_FILES_NOT_FOUND:
+		if (lookup->site->is_spa && is_place_of_program(lookup))
+			serve_index(lookup);
+		else
+			refuse_file(lookup, 404, "There is no such file.");
+		break;
+	}
+}
+
+/* Coarse: it is asked for each file, and a tick of the kernel's is little beside a second. */
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void refuse_method(struct pipit_request *request, enum pipit_method method)
+{
+	pipit_reply_header(request, "Allow", "GET, HEAD, OPTIONS");
+	if (method == PIPIT_OPTIONS)
+		pipit_reply(request, 204, NULL, NULL, 0);
+	else
+		pipit_reply_problem(request, 405, "Files can be read only: GET or HEAD.");
+}
+
+void pipit_serve_files(struct pipit_request *request, void *arg)
+{
+	const struct pipit_guard_head *head = request->head;
+	enum pipit_method method = pipit_request_method(request);
+	struct lookup lookup = {
+		.request = request,
+		.site = arg,
+		.path = pipit_guard_slice(head, head->path, head->path_length),
+		.now_ms = now_ms(),
+	};
+	enum pipit_files_result result;
+
+	if (method != PIPIT_GET && method != PIPIT_HEAD) {
+		refuse_method(request, method);
+		return;
+	}
+	result = serve(&lookup, 0);
+	if (result == PIPIT_FILES_NOT_FOUND && lookup.site->lists && lookup.site->files)
+		result = list_directory(&lookup);
+	answer_without_file(&lookup, result);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* See content_type.h. */
+#include "http/content_type.h"
+
+#include <string.h>
+#include <strings.h>
+
+bool pipit_content_type_is(struct pipit_slice value, const char *media_type)
+{
+	size_t i;
+	for (i = 0; i < value.length && value.data[i] != ';' && value.data[i] != ' ' && value.data[i] != '\t'; i++)
+		continue;
+	value.length = i;
+	if (pipit_slice_equals_nocase(value, media_type))
+		return true;
+	return strcasecmp(media_type, "application/json") == 0 && value.length > 5 &&
+	       strncasecmp(value.data + value.length - 5, "+json", 5) == 0;
+}
+
+/* Up to the next semicolon that is not quoted, and that. */
+static struct pipit_slice take_parameter(struct pipit_slice *rest)
+{
+	struct pipit_slice taken = { rest->data, 0 };
+	bool is_quoted = false;
+	size_t i;
+
+	for (i = 0; i < rest->length && (is_quoted || rest->data[i] != ';'); i++) {
+		if (rest->data[i] == '"')
+			is_quoted = !is_quoted;
+		else if (is_quoted && rest->data[i] == '\\' && i + 1 < rest->length)
+			i++;
+	}
+	taken.length = i;
+	i += i < rest->length;
+	*rest = (struct pipit_slice){ rest->data + i, rest->length - i };
+	return taken;
+}
+
+bool pipit_content_type_has_other_charset(struct pipit_slice rest)
+{
+	take_parameter(&rest);
+	while (rest.length) {
+		struct pipit_slice value = take_parameter(&rest);
+		struct pipit_slice name = pipit_slice_take_until(&value, '=');
+		value = pipit_slice_trim(value);
+		if (!pipit_slice_equals_nocase(name, "charset"))
+			continue;
+		if (!pipit_slice_equals_nocase(value, "utf-8") && !pipit_slice_equals_nocase(value, "\"utf-8\""))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/* See media_types.h. */
+#include "http/media_types.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- the built-in table ---------------------------------------------------------------------------------------------- */
+
+struct media_type {
+	const char *ending;
+	const char *type;
+};
+
+#define TEXT "; charset=utf-8"
+#define BINARY "application/octet-stream"
+#define ENDING_SIZE 16
+
+/* Sorted by ending, for bsearch(). JSON and XML say their encoding themselves (RFC 8259 §8.1, RFC 7303 §3). */
+static const struct media_type media_types[] = {
+	{ "7z", "application/x-7z-compressed" },
+	{ "aac", "audio/aac" },
+	{ "apng", "image/apng" },
+	{ "atom", "application/atom+xml" },
+	{ "avif", "image/avif" },
+	{ "bin", BINARY },
+	{ "bmp", "image/bmp" },
+	{ "bz2", "application/x-bzip2" },
+	{ "conf", "text/plain" TEXT },
+	{ "css", "text/css" TEXT },
+	{ "csv", "text/csv" TEXT },
+	{ "epub", "application/epub+zip" },
+	{ "flac", "audio/flac" },
+	{ "gif", "image/gif" },
+	{ "gz", "application/gzip" },
+	{ "htm", "text/html" TEXT },
+	{ "html", "text/html" TEXT },
+	{ "ico", "image/vnd.microsoft.icon" },
+	{ "ics", "text/calendar" TEXT },
+	{ "img", BINARY },
+	{ "ini", "text/plain" TEXT },
+	{ "iso", BINARY },
+	{ "jpeg", "image/jpeg" },
+	{ "jpg", "image/jpeg" },
+	{ "js", "text/javascript" TEXT },
+	{ "json", "application/json" },
+	{ "jsonld", "application/ld+json" },
+	{ "log", "text/plain" TEXT },
+	{ "m3u8", "application/vnd.apple.mpegurl" },
+	{ "m4a", "audio/mp4" },
+	{ "map", "application/json" },
+	{ "md", "text/markdown" TEXT },
+	{ "mjs", "text/javascript" TEXT },
+	{ "mp3", "audio/mpeg" },
+	{ "mp4", "video/mp4" },
+	{ "mpd", "application/dash+xml" },
+	{ "oga", "audio/ogg" },
+	{ "ogg", "audio/ogg" },
+	{ "ogv", "video/ogg" },
+	{ "opus", "audio/ogg" },
+	{ "otf", "font/otf" },
+	{ "pdf", "application/pdf" },
+	{ "png", "image/png" },
+	{ "rss", "application/rss+xml" },
+	{ "svg", "image/svg+xml" },
+	{ "tar", "application/x-tar" },
+	{ "tif", "image/tiff" },
+	{ "tiff", "image/tiff" },
+	{ "toml", "application/toml" },
+	{ "ttf", "font/ttf" },
+	{ "txt", "text/plain" TEXT },
+	{ "vtt", "text/vtt" TEXT },
+	{ "wasm", "application/wasm" },
+	{ "wav", "audio/wav" },
+	{ "webm", "video/webm" },
+	{ "webmanifest", "application/manifest+json" },
+	{ "webp", "image/webp" },
+	{ "woff", "font/woff" },
+	{ "woff2", "font/woff2" },
+	{ "xhtml", "application/xhtml+xml" },
+	{ "xml", "application/xml" },
+	{ "xz", "application/x-xz" },
+	{ "yaml", "application/yaml" },
+	{ "yml", "application/yaml" },
+	{ "zip", "application/zip" },
+	{ "zst", "application/zstd" },
+};
+
+static int compare_ending(const void *ending, const void *entry)
+{
+	return strcmp(ending, ((const struct media_type *)entry)->ending);
+}
+
+/* By hand: tolower() and strcasecmp() ask the locale, and a Turkish one does not take "GIF" for "gif". */
+static bool lower_ending(const char *name, char ending[ENDING_SIZE])
+{
+	const char *dot = strrchr(name, '.');
+	if (!dot || strchr(dot, '/') || strlen(dot + 1) >= ENDING_SIZE)
+		return false;
+	size_t i = 0;
+	for (const char *c = dot + 1; *c; c++)
+		ending[i++] = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+	ending[i] = '\0';
+	return true;
+}
+
+static const char *find(const struct media_type *types, size_t count, const char *ending)
+{
+	const struct media_type *entry = count ? bsearch(ending, types, count, sizeof *types, compare_ending) : NULL;
+	return entry ? entry->type : NULL;
+}
+
+/* --- types from a file ----------------------------------------------------------------------------------------------- */
+
+struct pipit_media_types {
+	char *text;               /* owned: the file; endings point into it */
+	struct media_type *types; /* owned, sorted by ending; each type is owned */
+	size_t count, capacity;
+};
+
+/* Where the reader is, for the line that says what is wrong. */
+struct reader {
+	const char *name;
+	size_t line;
+	char *error;
+	size_t size;
+};
+
+static int report(const struct reader *reader, int result, const char *shown, const char *what)
+{
+	snprintf(reader->error, reader->size, "%s:%zu: \"%.80s\" %s", reader->name, reader->line, shown, what);
+	return result;
+}
+
+void pipit_media_types_free(struct pipit_media_types *media)
+{
+	if (!media)
+		return;
+	for (size_t i = 0; i < media->count; i++)
+		free((char *)media->types[i].type);
+	free(media->types);
+	free(media->text);
+	free(media);
+}
+
+static bool is_token(const char *text, size_t length)
+{
+	static const char marks[] = "!#$%&'*+-.^_`|~";
+	for (size_t i = 0; i < length; i++) {
+		char c = text[i];
+		bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+		if (!is_letter && (!c || !strchr(marks, c)))
+			return false;
+	}
+	return length > 0;
+}
+
+/* "type/subtype", perhaps with ";charset=utf-8" or the like behind it, without blanks. */
+static bool is_media_type(const char *text)
+{
+	size_t type = strcspn(text, "/"), subtype;
+	if (text[type] != '/' || !is_token(text, type))
+		return false;
+	text += type + 1;
+	subtype = strcspn(text, ";");
+	if (!is_token(text, subtype))
+		return false;
+	for (text += subtype; *text; text++) {
+		if (*text < '!' || *text > '~')
+			return false;
+	}
+	return true;
+}
+
+static char *copy_type(const char *type)
+{
+	bool needs_charset = strncmp(type, "text/", 5) == 0 && !strchr(type, ';');
+	size_t length = strlen(type);
+	char *copy = malloc(length + sizeof TEXT);
+	if (!copy)
+		return NULL;
+	memcpy(copy, type, length + 1);
+	if (needs_charset)
+		memcpy(copy + length, TEXT, sizeof TEXT);
+	return copy;
+}
+
+/* The last line that names an ending counts, as in a table that was appended to. */
+static int add(struct pipit_media_types *media, const char *ending, const char *type)
+{
+	struct media_type *types = media->types;
+	char *copy = copy_type(type);
+
+	if (!copy)
+		return -ENOMEM;
+	for (size_t i = 0; i < media->count; i++) {
+		if (strcmp(types[i].ending, ending) != 0)
+			continue;
+		free((char *)types[i].type);
+		types[i].type = copy;
+		return 0;
+	}
+	if (media->count == media->capacity) {
+		size_t capacity = media->capacity ? 2 * media->capacity : 64;
+		types = realloc(types, capacity * sizeof *types);
+		if (!types) {
+			free(copy);
+			return -ENOMEM;
+		}
+		media->types = types;
+		media->capacity = capacity;
+	}
+	types[media->count++] = (struct media_type){ ending, copy };
+	return 0;
+}
+
+static int take_ending(struct pipit_media_types *media, const struct reader *reader, char *ending, const char *type)
+{
+	size_t length = strlen(ending);
+
+	if (*ending == '.' || !is_token(ending, length))
+		return report(
+		    reader, -EINVAL, ending, "is no ending; use letters and digits, without a dot before them");
+	/* "cwl.json" of Debian's table, and one that is longer than any we look for, name no file here. */
+	if (length >= ENDING_SIZE || strchr(ending, '.'))
+		return 0;
+	for (char *c = ending; *c; c++)
+		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+	return add(media, ending, type) == 0 ? 0 : report(reader, -ENOMEM, ending, "found no memory");
+}
+
+static int take_line(struct pipit_media_types *media, const struct reader *reader, char *line)
+{
+	static const char blanks[] = " \t\r";
+	char *type, *ending;
+	int result = 0;
+
+	line[strcspn(line, "#")] = '\0';
+	type = strtok_r(line, blanks, &line);
+	if (!type)
+		return 0;
+	if (!is_media_type(type))
+		return report(reader, -EINVAL, type, "is no media type; use lines such as: text/html html htm");
+	while (result == 0 && (ending = strtok_r(NULL, blanks, &line)))
+		result = take_ending(media, reader, ending, type);
+	return result;
+}
+
+static int compare_types(const void *one, const void *other)
+{
+	return strcmp(((const struct media_type *)one)->ending, ((const struct media_type *)other)->ending);
+}
+
+/* The whole file, a NUL behind it. */
+static int read_text(const char *name, char **text, size_t *length)
+{
+	FILE *file = fopen(name, "re");
+	size_t room = 0;
+	ssize_t count;
+	int result = 0;
+
+	if (!file)
+		return -errno;
+	errno = 0;
+	count = getdelim(text, &room, '\0', file);
+	if (ferror(file))
+		result = -errno;
+	else if (count > 0 && !feof(file))
+		result = -EILSEQ;
+	*length = count > 0 ? (size_t)count : 0;
+	fclose(file);
+	return result;
+}
+
+int pipit_media_types_read(const char *name, struct pipit_media_types **media, char *error, size_t size)
+{
+	struct pipit_media_types *read = calloc(1, sizeof *read);
+	struct reader reader = { name, 0, error, size };
+	size_t length = 0;
+	char *next, *line;
+	int result = read ? read_text(name, &read->text, &length) : -ENOMEM;
+
+	if (result != 0) {
+		snprintf(error, size, "%s: cannot be read: %s; use a file of lines such as: text/html html htm", name,
+		    result == -EILSEQ ? "it holds NUL bytes" : strerror(-result));
+		pipit_media_types_free(read);
+		return result;
+	}
+	next = length ? read->text : NULL;
+	while (result == 0 && (line = strsep(&next, "\n"))) {
+		reader.line++;
+		result = take_line(read, &reader, line);
+	}
+	if (result != 0) {
+		pipit_media_types_free(read);
+		return result;
+	}
+	if (read->count)
+		qsort(read->types, read->count, sizeof *read->types, compare_types);
+	*media = read;
+	return 0;
+}
+
+/* --- asking ---------------------------------------------------------------------------------------------------------- */
+
+const char *pipit_media_types_types_find(const struct pipit_media_types *media, const char *name)
+{
+	char ending[ENDING_SIZE];
+	const char *type = NULL;
+
+	if (!lower_ending(name, ending))
+		return BINARY;
+	if (media)
+		type = find(media->types, media->count, ending);
+	if (!type)
+		type = find(media_types, sizeof media_types / sizeof *media_types, ending);
+	return type ? type : BINARY;
+}
+
+bool pipit_media_types_is_compressible(const char *type)
+{
+	static const char *const wholes[] = { "application/javascript", "application/json", "application/toml",
+		"application/vnd.apple.mpegurl", "application/wasm", "application/x-javascript", "application/xml",
+		"application/yaml", "font/otf", "font/ttf", "image/bmp", "image/vnd.microsoft.icon" };
+	size_t length = strcspn(type, "; ");
+
+	if (strncmp(type, "text/", 5) == 0)
+		return true;
+	/* Structured syntax suffixes (RFC 6839): image/svg+xml, application/manifest+json. */
+	if (length > 5 && memcmp(type + length - 5, "+json", 5) == 0)
+		return true;
+	if (length > 4 && memcmp(type + length - 4, "+xml", 4) == 0)
+		return true;
+	for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++) {
+		if (strlen(wholes[i]) == length && memcmp(wholes[i], type, length) == 0)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* See ranges.h. */
+#include "http/ranges.h"
+
+/* Named in a field: a longer one is an attack rather than a reader of documents. */
+#define SPECIFIERS_MAX (3 * PIPIT_RANGES_MAX)
+
+/* One or more digits from *at on. Past 2^64 the number stays at the largest: positions behind every file are all the same. */
+static bool take_number(const char **at, const char *end, uint64_t *number)
+{
+	const char *first = *at;
+	*number = 0;
+	for (; *at < end && **at >= '0' && **at <= '9'; ++*at) {
+		uint64_t digit = (uint64_t)(**at - '0');
+		*number = *number > (UINT64_MAX - digit) / 10 ? UINT64_MAX : *number * 10 + digit;
+	}
+	return *at > first;
+}
+
+/* "first-last", "first-" or "-suffix". False when it is malformed; a length of 0 when it is not satisfiable. */
+static bool parse_specifier(struct pipit_slice text, uint64_t size, struct pipit_range *range)
+{
+	const char *at = text.data, *end = at + text.length;
+	uint64_t first, last = UINT64_MAX, suffix;
+	bool has_first = take_number(&at, end, &first);
+
+	if (at == end || *at++ != '-')
+		return false;
+	*range = (struct pipit_range){ 0, 0 };
+	if (!has_first) {
+		if (!take_number(&at, end, &suffix) || at != end)
+			return false;
+		range->length = suffix < size ? suffix : size;
+		range->first = size - range->length;
+		return true;
+	}
+	if (at < end && (!take_number(&at, end, &last) || at != end || last < first))
+		return false;
+	if (first < size) {
+		range->first = first;
+		range->length = last < size ? last - first + 1 : size - first;
+	}
+	return true;
+}
+
+static bool meets(const struct pipit_range *one, const struct pipit_range *other)
+{
+	return one->first <= other->first + other->length && other->first <= one->first + one->length;
+}
+
+static void unite(struct pipit_range *with, const struct pipit_range *other)
+{
+	uint64_t end = with->first + with->length, other_end = other->first + other->length;
+	with->first = with->first < other->first ? with->first : other->first;
+	with->length = (end > other_end ? end : other_end) - with->first;
+}
+
+static void merge(struct pipit_range *ranges, size_t *count)
+{
+	for (size_t i = 0; i < *count; i++) {
+		for (size_t j = i + 1; j < *count;) {
+			if (!meets(&ranges[i], &ranges[j])) {
+				j++;
+				continue;
+			}
+			unite(&ranges[i], &ranges[j]);
+			memmove(&ranges[j], &ranges[j + 1], (--*count - j) * sizeof *ranges);
+			/* It has grown, and may reach one that it did not. */
+			j = i + 1;
+		}
+	}
+}
+
+/* Take "bytes=" from the front, in any case of letters (RFC 9110 §14.1). */
+static bool take_unit(struct pipit_slice *value)
+{
+	static const char unit[] = "bytes=";
+	if (value->length < sizeof unit - 1 || strncasecmp(value->data, unit, sizeof unit - 1) != 0)
+		return false;
+	value->data += sizeof unit - 1;
+	value->length -= sizeof unit - 1;
+	return true;
+}
+
+enum pipit_ranges_result pipit_ranges_parse(
+    struct pipit_slice value, uint64_t size, struct pipit_range ranges[PIPIT_RANGES_MAX], size_t *count)
+{
+	struct pipit_range found[SPECIFIERS_MAX];
+	size_t named = 0;
+
+	*count = 0;
+	if (!take_unit(&value))
+		return PIPIT_RANGES_IGNORED;
+	while (value.length) {
+		struct pipit_slice specifier = pipit_slice_take_until(&value, ',');
+		struct pipit_range range;
+		/* An empty member of a list is none (RFC 9110 §5.6.1.2). */
+		if (specifier.length == 0)
+			continue;
+		if (!parse_specifier(specifier, size, &range))
+			return PIPIT_RANGES_IGNORED;
+		if (named++ == SPECIFIERS_MAX)
+			return PIPIT_RANGES_UNSATISFIABLE;
+		if (range.length)
+			found[(*count)++] = range;
+	}
+	if (named == 0)
+		return PIPIT_RANGES_IGNORED;
+	merge(found, count);
+	if (*count == 0 || *count > PIPIT_RANGES_MAX)
+		return PIPIT_RANGES_UNSATISFIABLE;
+	memcpy(ranges, found, *count * sizeof *found);
+	return PIPIT_RANGES_FOUND;
+}

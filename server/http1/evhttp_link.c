@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: MIT */
+/* See evhttp_link.h. Every function of libevent that is used in an unusual way says why here. */
+#include "http1/evhttp_link.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent_struct.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Idle links that the pool keeps; each holds a descriptor and 3 KiB. A burst of deferred callbacks needs more for a while. */
+#define POOL_MAX 16
+/* A client of our own arrives at once; some kernels need a moment. */
+#define ARRIVAL_MS 100
+
+/* --- the sleeping bufferevent -------------------------------------------------------------------------------------- */
+
+/* No byte takes the filter's own way: large bodies would stick there, and closing replies be lost. */
+static enum bufferevent_filter_result no_input(
+    struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit, enum bufferevent_flush_mode mode, void *context)
+{
+	(void)source, (void)target, (void)limit, (void)mode, (void)context;
+	return BEV_NEED_MORE;
+}
+
+/* The filter asks whenever bytes are added to the output of a bufferevent that is enabled for writing: the notice that a deferred
+ * callback has replied, or that a reply in pieces goes on. */
+static enum bufferevent_filter_result on_output(
+    struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit, enum bufferevent_flush_mode mode, void *context)
+{
+	struct pipit_evhttp_link *link = context;
+	struct pipit_connection *connection = link->connection;
+	size_t length = evbuffer_get_length(source);
+	(void)target, (void)limit, (void)mode;
+
+	if (link->is_measured)
+		return BEV_NEED_MORE;
+	if (length > link->output_length && length - link->output_length > link->largest)
+		link->largest = length - link->output_length;
+	link->output_length = length;
+	if (connection && connection->net->current != connection)
+		pipit_connection_wake(connection);
+	return BEV_NEED_MORE;
+}
+
+static void leave_pool(struct pipit_evhttp_link *link)
+{
+	struct pipit_evhttp_lane *lane = &link->net->evhttp;
+	for (struct pipit_evhttp_link **at = &lane->pool; *at; at = &(*at)->next) {
+		if (*at != link)
+			continue;
+		*at = link->next;
+		lane->pool_count--;
+		return;
+	}
+}
+
+/* evhttp sets the descriptor of what it has accepted after its bevcb has returned. All filters share one socket bufferevent, so it
+ * is read there before the next client is accepted. */
+static int take_descriptor(struct pipit_evhttp_lane *lane)
+{
+	int fd = bufferevent_getfd(lane->socket_bev);
+	bufferevent_setfd(lane->socket_bev, -1);
+	return fd;
+}
+
+static void finish_accepting(struct pipit_evhttp_lane *lane)
+{
+	if (!lane->accepting)
+		return;
+	lane->accepting->fd = take_descriptor(lane);
+	lane->accepting = NULL;
+}
+
+/* The last that libevent does with a link: evhttp has let it go, in this turn of the loop or an earlier one. */
+static void on_free(void *context)
+{
+	struct pipit_evhttp_link *link = context;
+	struct pipit_connection *connection = link->connection;
+
+	if (link == link->net->evhttp.accepting)
+		finish_accepting(&link->net->evhttp);
+	if (connection) {
+		pipit_evhttp_link_part(connection);
+		pipit_connection_wake(connection);
+	} else {
+		leave_pool(link);
+	}
+	if (link->fd >= 0)
+		close(link->fd);
+	if (link == link->net->evhttp.sentinel)
+		link->net->evhttp.on_evhttp_freed(link->net->evhttp.watcher);
+	pipit_net_release(link->net);
+	free(link);
+}
+
+static struct pipit_evhttp_link *new_link(struct pipit_net *net, struct pipit_connection *connection)
+{
+	struct bufferevent *socket_bev = net->evhttp.socket_bev;
+	struct pipit_evhttp_link *link = calloc(1, sizeof *link);
+
+	if (!link)
+		return NULL;
+	link->net = net;
+	link->connection = connection;
+	link->fd = -1;
+	/* BEV_OPT_CLOSE_ON_FREE keeps evhttp from closing the descriptor, and has the filter drop a reference to what lies under
+	 * it: this one. */
+	link->bev = bufferevent_filter_new(socket_bev, no_input, on_output, BEV_OPT_CLOSE_ON_FREE, on_free, link);
+	if (!link->bev) {
+		free(link);
+		return NULL;
+	}
+	bufferevent_incref(socket_bev);
+	/* bufferevent_filter_new() enabled it. */
+	bufferevent_disable(socket_bev, EV_READ | EV_WRITE);
+	net->count++;
+	return link;
+}
+
+/* --- who is accepted ----------------------------------------------------------------------------------------------- */
+
+void pipit_evhttp_link_show_descriptor(struct pipit_evhttp_link *link, bool is_shown)
+{
+	struct pipit_evhttp_lane *lane = &link->net->evhttp;
+	/* A client may have been accepted in this turn. */
+	finish_accepting(lane);
+	bufferevent_setfd(lane->socket_bev, is_shown ? link->fd : -1);
+}
+
+/* A link without a connection, for a client that is accepted although there is no memory for it. One is always kept. */
+static struct pipit_evhttp_link *take_last_resort(struct pipit_net *net)
+{
+	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct pipit_evhttp_link *link = new_link(net, NULL);
+	if (link)
+		return link;
+	link = lane->last_resort;
+	lane->last_resort = NULL;
+	return link;
+}
+
+bool pipit_evhttp_link_has_last_resort(struct pipit_net *net)
+{
+	struct pipit_evhttp_lane *lane = &net->evhttp;
+	if (lane->mode == PIPIT_EVHTTP_GUARDED && !lane->last_resort)
+		lane->last_resort = new_link(net, NULL);
+	return lane->mode != PIPIT_EVHTTP_GUARDED || lane->last_resort;
+}
+
+/*
+ * evhttp's bevcb, called while it accepts. It must never return NULL: evhttp would make a plain socket bufferevent instead, and
+ * that client would talk to evhttp unguarded. So what it gets is always made before.
+ */
+static struct bufferevent *on_accept(struct event_base *base, void *context)
+{
+	struct pipit_net *net = context;
+	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct pipit_connection *connection;
+	/* Such a client is accepted and closed: nothing would ever look at its socket. */
+	static const struct timeval at_once = { 0, 1 };
+	(void)base;
+
+	finish_accepting(lane);
+	if (lane->next) {
+		/* A client of ours, and no other. */
+		evconnlistener_disable(lane->listener);
+		lane->accepting = lane->next;
+		lane->next = NULL;
+		return lane->accepting->bev;
+	}
+	connection = pipit_connection_take_spare(net);
+	/* A program may bind its evhttp to a socket while the others are paused. */
+	lane->accepting = connection ? connection->link : take_last_resort(net);
+	if (!lane->accepting)
+		return NULL;
+	if (connection)
+		pipit_connection_wake(connection);
+	else
+		bufferevent_set_timeouts(lane->accepting->bev, &at_once, &at_once);
+	return lane->accepting->bev;
+}
+
+bool pipit_evhttp_link_attach(struct pipit_connection *connection)
+{
+	connection->link = new_link(connection->net, connection);
+	return connection->link != NULL;
+}
+
+void pipit_evhttp_link_detach(struct pipit_connection *connection)
+{
+	struct pipit_evhttp_link *link = connection->link;
+	connection->link = NULL;
+	link->connection = NULL;
+	bufferevent_free(link->bev);
+}
+
+static uint64_t milliseconds(const struct timeval *time)
+{
+	return (uint64_t)time->tv_sec * 1000 + (uint64_t)time->tv_usec / 1000;
+}
+
+/* The bufferevent's timers see neither the bytes that we receive nor those that we send, and run while a callback has deferred its
+ * reply: they would cut off whatever takes longer. timeouts.c keeps the limit. */
+void pipit_evhttp_link_take_timeout(struct pipit_evhttp_link *link)
+{
+	if (!evutil_timerisset(&link->bev->timeout_read))
+		return;
+	link->timeout_ms = milliseconds(&link->bev->timeout_read);
+	bufferevent_set_timeouts(link->bev, NULL, NULL);
+}
+
+int pipit_evhttp_link_accepted(struct pipit_connection *connection)
+{
+	struct pipit_evhttp_link *link = connection->link;
+
+	finish_accepting(&connection->net->evhttp);
+	/* evhttp was short of memory before it held it: it then looks like one that evhttp let go, but is ours. */
+	if (link->fd < 0) {
+		pipit_evhttp_link_detach(connection);
+		return -1;
+	}
+	if (pipit_evhttp_link_is_let_go(link)) {
+		connection->link = NULL;
+		link->connection = NULL;
+		return -1;
+	}
+	pipit_evhttp_link_take_timeout(link);
+	return link->fd;
+}
+
+/* --- a client of ours ---------------------------------------------------------------------------------------------- */
+
+/* A listening socket with a name of the system's choice, for a moment. */
+static int open_listener(sa_family_t family, struct sockaddr_storage *address, socklen_t *length)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	*v4 = (struct sockaddr_in){ .sin_family = family, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	*length = family == AF_UNIX ? sizeof family : sizeof *v4;
+	if (fd >= 0 && bind(fd, (struct sockaddr *)address, *length) == 0 && listen(fd, 1) == 0) {
+		*length = sizeof *address;
+		if (getsockname(fd, (struct sockaddr *)address, length) == 0)
+			return fd;
+	}
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+struct search {
+	int fd;
+	event_callback_fn callback;
+	void *arg;
+};
+
+static int look_for_descriptor(const struct event_base *base, const struct event *event, void *context)
+{
+	struct search *search = context;
+	(void)base;
+	if (event_get_fd(event) != search->fd)
+		return 0;
+	search->callback = event_get_callback(event);
+	search->arg = event_get_callback_arg(event);
+	return 1;
+}
+
+/* The listener's event is called as the loop would call it: evhttp accepts at once, wherever the worker's loop stands. */
+static void accept_now(struct pipit_net *net, int listener)
+{
+	struct search search = { .fd = listener };
+	struct pollfd arrival = { .fd = listener, .events = POLLIN };
+
+	poll(&arrival, 1, ARRIVAL_MS);
+	event_base_foreach_event(net->base, look_for_descriptor, &search);
+	if (search.callback)
+		search.callback(listener, EV_READ, search.arg);
+	finish_accepting(&net->evhttp);
+}
+
+static void accept_client(struct pipit_net *net, sa_family_t family)
+{
+	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct sockaddr_storage address;
+	socklen_t length;
+	struct evhttp_bound_socket *bound = NULL;
+	int listener = open_listener(family, &address, &length), client = -1;
+
+	if (listener >= 0)
+		client = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (client >= 0 && (connect(client, (struct sockaddr *)&address, length) == 0 || errno == EINPROGRESS))
+		bound = evhttp_accept_socket_with_handle(lane->http, listener);
+	if (bound) {
+		lane->listener = evhttp_bound_socket_get_listener(bound);
+		accept_now(net, listener);
+		evhttp_del_accept_socket(lane->http, bound);
+		lane->listener = NULL;
+	} else if (listener >= 0) {
+		close(listener);
+	}
+	if (client >= 0)
+		close(client);
+}
+
+/* A link that evhttp holds for no client of the server. NULL when memory or descriptors are short. */
+static struct pipit_evhttp_link *new_accepted_link(struct pipit_net *net)
+{
+	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct pipit_evhttp_link *link = new_link(net, NULL);
+
+	if (!link)
+		return NULL;
+	lane->next = link;
+#ifdef __GLIBC__
+	/* Elsewhere getnameinfo() may have no name for a local client, and evhttp then ends the process. */
+	accept_client(net, AF_UNIX);
+#endif
+	/* A sandbox may forbid local sockets. */
+	if (lane->next)
+		accept_client(net, AF_INET);
+	if (lane->next || link->fd < 0) {
+		lane->next = NULL;
+		bufferevent_free(link->bev);
+		return NULL;
+	}
+	if (pipit_evhttp_link_is_let_go(link))
+		return NULL;
+	bufferevent_set_timeouts(link->bev, NULL, NULL);
+	return link;
+}
+
+/* --- the pool ------------------------------------------------------------------------------------------------------ */
+
+/* evhttp may have let one go by a timeout that a callback had set. */
+static struct pipit_evhttp_link *take_from_pool(struct pipit_evhttp_lane *lane)
+{
+	struct pipit_evhttp_link *link = lane->pool;
+	while (link && pipit_evhttp_link_is_let_go(link))
+		link = link->next;
+	if (link)
+		leave_pool(link);
+	return link;
+}
+
+static void put_into_pool(struct pipit_evhttp_link *link)
+{
+	struct pipit_evhttp_lane *lane = &link->net->evhttp;
+	link->next = lane->pool;
+	lane->pool = link;
+	lane->pool_count++;
+}
+
+static bool fill_pool(struct pipit_net *net)
+{
+	struct pipit_evhttp_link *link = new_accepted_link(net);
+	if (link)
+		put_into_pool(link);
+	return link != NULL;
+}
+
+bool pipit_evhttp_link_borrow(struct pipit_connection *connection)
+{
+	struct pipit_evhttp_link *link = take_from_pool(&connection->net->evhttp);
+	if (!link)
+		link = new_accepted_link(connection->net);
+	if (!link)
+		return false;
+	link->connection = connection;
+	connection->link = link;
+	return true;
+}
+
+static void dismiss(struct pipit_evhttp_link *link)
+{
+	/* With a program's flag EVHTTP_CON_READ_ON_WRITE_ERROR it would go on with what it has not read. */
+	evbuffer_drain(bufferevent_get_input(link->bev), evbuffer_get_length(bufferevent_get_input(link->bev)));
+	bufferevent_trigger_event(link->bev, BEV_EVENT_READING | BEV_EVENT_EOF, 0);
+}
+
+void pipit_evhttp_link_return(struct pipit_connection *connection)
+{
+	struct pipit_evhttp_link *link = connection->link;
+
+	connection->link = NULL;
+	link->connection = NULL;
+	/* A callback may have set these against its route's word. */
+	evhttp_connection_set_closecb(link->holder, NULL, NULL);
+	evhttp_connection_set_max_headers_size(link->holder, -1);
+	evhttp_connection_set_max_body_size(link->holder, -1);
+	pipit_evhttp_link_take_timeout(link);
+	link->timeout_ms = 0;
+	if (link->net->evhttp.pool_count < POOL_MAX)
+		put_into_pool(link);
+	else
+		dismiss(link);
+}
+
+/* --- the end of a link --------------------------------------------------------------------------------------------- */
+
+void pipit_evhttp_link_part(struct pipit_connection *connection)
+{
+	struct pipit_evhttp_link *link = connection->link;
+
+	connection->link = NULL;
+	link->connection = NULL;
+	/* Of a borrowed one it is a client's of ours. */
+	if (connection->fd != link->fd)
+		return;
+	connection->accepted = link->fd;
+	link->fd = -1;
+}
+
+void pipit_evhttp_link_give_up(struct pipit_connection *connection)
+{
+	struct pipit_evhttp_link *link = connection->link;
+	bool is_own = connection->fd == link->fd;
+
+	finish_accepting(&link->net->evhttp);
+	/* evhttp was short of memory before it held it. */
+	if (link->fd < 0) {
+		pipit_evhttp_link_detach(connection);
+		return;
+	}
+	if (pipit_evhttp_link_is_let_go(link)) {
+		pipit_evhttp_link_part(connection);
+		return;
+	}
+	connection->link = NULL;
+	link->connection = NULL;
+	dismiss(link);
+	/* A callback may have taken evhttp's place on the bufferevent: the descriptor then stays open for long. */
+	if (is_own && !pipit_evhttp_link_is_let_go(link))
+		shutdown(link->fd, SHUT_RDWR);
+}
+
+/* --- the program's evhttp ------------------------------------------------------------------------------------------ */
+
+/* The close callback of the sentinel's connection, which nothing but evhttp_free() frees: it has freed the listeners already. */
+static void on_evhttp_free(struct evhttp_connection *holder, void *context)
+{
+	struct pipit_net *net = context;
+	(void)holder;
+	net->evhttp.http = NULL;
+	net->door_count = 0;
+}
+
+static struct evhttp_connection *holder_of(const struct pipit_evhttp_link *link)
+{
+	void *holder;
+	/* The argument of the callbacks that evhttp has set. */
+	bufferevent_getcb(link->bev, NULL, NULL, NULL, &holder);
+	return holder;
+}
+
+int pipit_evhttp_link_watch(struct pipit_net *net, void (*on_evhttp_freed)(void *watcher), void *watcher)
+{
+	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct pipit_evhttp_link *sentinel = new_accepted_link(net);
+
+	if (!sentinel)
+		return -ENOMEM;
+	evhttp_connection_set_closecb(holder_of(sentinel), on_evhttp_free, net);
+	lane->on_evhttp_freed = on_evhttp_freed;
+	lane->watcher = watcher;
+	lane->sentinel = sentinel;
+	return 0;
+}
+
+static void stop_watching(struct pipit_evhttp_lane *lane)
+{
+	struct pipit_evhttp_link *sentinel = lane->sentinel;
+	lane->sentinel = NULL;
+	if (!sentinel || pipit_evhttp_link_is_let_go(sentinel))
+		return;
+	evhttp_connection_set_closecb(holder_of(sentinel), NULL, NULL);
+	dismiss(sentinel);
+}
+
+/* --- the whole ----------------------------------------------------------------------------------------------------- */
+
+int pipit_evhttp_link_open(struct pipit_net *net, void (*on_request)(struct evhttp_request *request, void *net))
+{
+	struct pipit_evhttp_lane *lane = &net->evhttp;
+
+	lane->socket_bev = bufferevent_socket_new(net->base, -1, 0);
+	if (lane->mode != PIPIT_EVHTTP_GUARDED)
+		lane->http = evhttp_new(net->base);
+	if (!lane->socket_bev || !lane->http)
+		return -ENOMEM;
+	bufferevent_disable(lane->socket_bev, EV_READ | EV_WRITE);
+	evhttp_set_bevcb(lane->http, on_accept, net);
+	if (lane->mode == PIPIT_EVHTTP_GUARDED)
+		return 0;
+	evhttp_set_gencb(lane->http, on_request, net);
+	/* The router has decided already; evhttp must not refuse a method by itself. */
+	evhttp_set_allowed_methods(lane->http, 0xffff);
+	/* One at least, whatever becomes short: callbacks that reply before they return need no more. */
+	return lane->mode == PIPIT_EVHTTP_BORROWED && !fill_pool(net) ? -ENOMEM : 0;
+}
+
+void pipit_evhttp_link_close(struct pipit_net *net)
+{
+	struct pipit_evhttp_lane *lane = &net->evhttp;
+
+	stop_watching(lane);
+	finish_accepting(lane);
+	if (lane->http && lane->mode == PIPIT_EVHTTP_GUARDED)
+		evhttp_set_bevcb(lane->http, NULL, NULL);
+	else if (lane->http)
+		evhttp_free(lane->http);
+	lane->http = NULL;
+	if (lane->last_resort)
+		bufferevent_free(lane->last_resort->bev);
+	lane->last_resort = NULL;
+	if (lane->socket_bev)
+		bufferevent_free(lane->socket_bev);
+	lane->socket_bev = NULL;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* See open_reply.h. */
+#include "http1/open_reply.h"
+
+#include "net/budget.h"
+#include "net/connection.h"
+#include "net/output.h"
+
+void pipit_open_reply_begin(struct pipit_open_reply *open_reply, struct pipit_connection *connection, int status,
+    struct pipit_slice head, struct pipit_slice content)
+{
+	struct iovec pieces[2] = { { (void *)head.data, head.length }, { (void *)content.data, content.length } };
+
+	open_reply->connection = connection;
+	open_reply->is_waiting = false;
+	connection->open_reply = open_reply;
+	connection->status = status;
+	/* Its end is the end of the connection (RFC 9112 §6.3). */
+	if (connection->minor == 0)
+		connection->keep_alive = false;
+	pipit_output_write(connection, pieces, 2);
+}
+
+size_t pipit_open_reply_write(struct pipit_open_reply *open_reply, struct pipit_slice bytes)
+{
+	size_t taken = pipit_output_offer(open_reply->connection, bytes);
+	open_reply->is_waiting = taken < bytes.length;
+	return taken;
+}
+
+static void part(struct pipit_open_reply *open_reply)
+{
+	open_reply->connection->content_bytes = open_reply->content_bytes;
+	open_reply->connection->open_reply = NULL;
+	open_reply->connection = NULL;
+}
+
+void pipit_open_reply_end(struct pipit_open_reply *open_reply)
+{
+	static char last_chunk[] = "0\r\n\r\n";
+	struct pipit_connection *connection = open_reply->connection;
+	struct iovec piece = { last_chunk, sizeof last_chunk - 1 };
+
+	part(open_reply);
+	connection->answered = true;
+	if (connection->minor > 0)
+		pipit_output_write(connection, &piece, 1);
+}
+
+void pipit_open_reply_settle(struct pipit_connection *connection)
+{
+	/* The handler is running: the connection settles when it has returned. */
+	if (connection->net->current == connection)
+		return;
+	pipit_net_read_clock(connection->net);
+	pipit_connection_conclude(connection);
+	pipit_connection_settle(connection);
+}
+
+void pipit_open_reply_close(struct pipit_open_reply *open_reply)
+{
+	pipit_connection_drop(open_reply->connection);
+}
+
+void pipit_open_reply_drop(struct pipit_open_reply *open_reply)
+{
+	pipit_counters_add(open_reply->connection->net->counters, PIPIT_COUNT_STREAMS_DROPPED, 1);
+	pipit_open_reply_close(open_reply);
+}
+
+void pipit_open_reply_count_refusal(struct pipit_connection *connection)
+{
+	pipit_counters_reject(connection->net->counters, PIPIT_REFUSAL_TOO_MANY_STREAMS);
+}
+
+bool pipit_open_reply_reserve(struct pipit_connection *connection, size_t bytes)
+{
+	if (!pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, bytes))
+		return false;
+	/* Given back with the request's content. */
+	connection->handed_bytes += bytes;
+	return true;
+}
+
+bool pipit_open_reply_is_draining(const struct pipit_connection *connection)
+{
+	return connection->net->draining;
+}
+
+bool pipit_open_reply_lose(struct pipit_connection *connection)
+{
+	struct pipit_open_reply *open_reply = connection->open_reply;
+	bool is_complete;
+	if (!open_reply)
+		return false;
+	is_complete = !open_reply->is_finite;
+	part(open_reply);
+	open_reply->hooks->lost(open_reply);
+	return is_complete;
+}
+
+void pipit_open_reply_drain(struct pipit_net *net)
+{
+	struct pipit_connection *next;
+	for (struct pipit_connection *at = net->all; at; at = next) {
+		next = at->next;
+		if (at->open_reply)
+			at->open_reply->hooks->drain(at->open_reply);
+	}
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* See timeouts.h. */
+#include "http1/timeouts.h"
+
+#include "http1/evhttp_lane.h"
+#include "http1/evhttp_link.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+/* After a refusal the client's late bytes are thrown away for so long (RFC 9112 §9.6). */
+#define LINGER_MS 2000
+/* While draining, a connection that has been quiet for so long has no request on its way. */
+#define DRAIN_QUIET_MS 500
+/* How long a rate is measured, behind its grace, before that begins again; and the least grace then. */
+#define WINDOW_MS 10000
+#define WINDOW_GRACE_MIN_MS 1000
+
+/* A program's evhttp may allow a silent client less (evhttp_set_timeout()), or a callback (evhttp_connection_set_timeout()). */
+static uint64_t silence_ms(const struct pipit_connection *connection, uint64_t limit_ms)
+{
+	uint64_t own_ms = connection->link ? connection->link->timeout_ms : 0;
+	return own_ms && (!limit_ms || own_ms < limit_ms) ? own_ms : limit_ms;
+}
+
+static bool has_passed(uint64_t now_ms, uint64_t since_ms, uint64_t limit_ms)
+{
+	return limit_ms && now_ms >= since_ms + limit_ms;
+}
+
+bool pipit_timeouts_is_too_slow(const struct pipit_connection *connection, uint64_t now_ms, uint64_t grace_ms)
+{
+	uint64_t rate = connection->net->config->min_rate_bytes, elapsed_ms = now_ms - connection->window_ms;
+	/* What began after the sweep looked at the clock. */
+	if (now_ms <= connection->window_ms)
+		return false;
+	return rate && elapsed_ms > grace_ms && connection->window_bytes * 1000 < rate * elapsed_ms;
+}
+
+/* Content or a reply that is on its way. What was fast once gets no credit for ever: the rate is measured anew from time to
+ * time, each time with a grace. */
+static bool keeps_its_rate(struct pipit_connection *connection, uint64_t now_ms)
+{
+	uint64_t grace_ms = connection->net->config->rate_grace_ms;
+
+	if (grace_ms < WINDOW_GRACE_MIN_MS && connection->window_ms != connection->phase_ms)
+		grace_ms = WINDOW_GRACE_MIN_MS;
+	if (pipit_timeouts_is_too_slow(connection, now_ms, grace_ms))
+		return false;
+	if (has_passed(now_ms, connection->window_ms, grace_ms + WINDOW_MS)) {
+		connection->window_ms = now_ms;
+		connection->window_bytes = 0;
+	}
+	return true;
+}
+
+static void time_out(struct pipit_connection *connection, enum pipit_counters_phase phase, enum pipit_refusal reason)
+{
+	struct pipit_slice line = { "", 0 };
+	pipit_counters_timeout(connection->net->counters, phase);
+	if (reason == PIPIT_REFUSAL_NONE) {
+		pipit_connection_drop(connection);
+		return;
+	}
+	if (reason == PIPIT_REFUSAL_BODY_TIMEOUT) {
+		line = pipit_connection_first_line(connection->head->bytes, connection->head->length);
+	} else {
+		line = pipit_connection_first_line(connection->pending, connection->pending_length);
+		pipit_connection_expect_little(connection, connection->pending, connection->pending_length);
+	}
+	pipit_connection_refuse(connection, reason, line);
+	pipit_connection_settle(connection);
+}
+
+/* Between requests: the idle limit, or while draining a moment of silence. */
+static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
+{
+	const struct pipit_net *net = connection->net;
+	uint64_t quiet_since = connection->moved_ms > net->drain_ms ? connection->moved_ms : net->drain_ms;
+
+	if (net->draining && has_passed(now_ms, quiet_since, DRAIN_QUIET_MS) && pipit_connection_is_quiet(connection))
+		pipit_connection_drop(connection);
+	else if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, net->config->idle_timeout_ms))) {
+		if (pipit_connection_is_quiet(connection))
+			time_out(connection, PIPIT_PHASE_IDLE, PIPIT_REFUSAL_NONE);
+		else
+			pipit_connection_listen_again(connection);
+	}
+}
+
+/* The handler has the request, or its reply is left open: is the client still there, and has an evhttp callback finished without
+ * a byte? */
+static void sweep_handling(struct pipit_connection *connection)
+{
+	struct pipit_net *net = connection->net;
+	/* Not recv(): unread pipelined requests would hide the end behind them. */
+	struct pollfd look = { .fd = connection->fd, .events = POLLRDHUP };
+
+	poll(&look, 1, 0);
+	/* While a reply is open, EOF ends it: evhttp tells a callback so, too. */
+	if (look.revents & (POLLERR | POLLHUP | POLLNVAL) ||
+	    ((connection->open_reply || pipit_evhttp_is_open(connection)) && look.revents & POLLRDHUP)) {
+		pipit_connection_drop(connection);
+		return;
+	}
+	if (look.revents & POLLRDHUP && !connection->was_abandoned) {
+		connection->was_abandoned = true;
+		net->hooks->abandoned(net->context, connection);
+	}
+	if (connection->is_evhttp)
+		pipit_connection_settle(connection);
+}
+
+static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
+{
+	const struct pipit_config *config = connection->net->config;
+
+	/* Its event could not be added: nothing else would ever look at it again. */
+	if (connection->broken) {
+		pipit_connection_drop(connection);
+		return;
+	}
+	switch (connection->phase) {
+	case PHASE_IDLE:
+		sweep_idle(connection, now_ms);
+		break;
+	case PHASE_HEAD:
+		if (has_passed(now_ms, connection->phase_ms, config->head_timeout_ms) ||
+		    has_passed(now_ms, connection->moved_ms, silence_ms(connection, 0)))
+			time_out(connection, PIPIT_PHASE_HEAD, PIPIT_REFUSAL_HEAD_TIMEOUT);
+		break;
+	case PHASE_BODY:
+		if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, config->read_timeout_ms)) ||
+		    !keeps_its_rate(connection, now_ms))
+			time_out(connection, PIPIT_PHASE_BODY, PIPIT_REFUSAL_BODY_TIMEOUT);
+		break;
+	case PHASE_HANDLING:
+	case PHASE_STREAMING:
+		sweep_handling(connection);
+		break;
+	case PHASE_WRITING:
+		if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, config->write_timeout_ms)) ||
+		    !keeps_its_rate(connection, now_ms) ||
+		    pipit_evhttp_is_crowded(connection, now_ms, config->write_timeout_ms))
+			time_out(connection, PIPIT_PHASE_WRITE, PIPIT_REFUSAL_NONE);
+		break;
+	default:
+		if (has_passed(now_ms, connection->phase_ms, LINGER_MS))
+			pipit_connection_drop(connection);
+		break;
+	}
+}
+
+void pipit_timeouts_enforce(struct pipit_net *net, uint64_t now_ms)
+{
+	struct pipit_connection *next;
+	pipit_net_read_clock(net);
+	/* Dropped connections stay on the list until they are freed, at the end of this turn or later. */
+	for (struct pipit_connection *at = net->all; at; at = next) {
+		next = at->next;
+		if (!pipit_connection_is_gone(at))
+			sweep_one(at, now_ms);
+	}
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* See decimal.h. Digits are compared as text, and strtod() sees no decimal point: the locale has no say. */
+#include "json/decimal.h"
+
+#include <float.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/*
+ * 2^1024 - 2^970, half way between the greatest double and what would be the next: from here on strtod() gives
+ * infinity. The scanner compares digits instead of asking strtod(), which wants a NUL and the decimal point of the
+ * host's locale.
+ */
+static const char infinity_digits[] =
+    "1797693134862315807937289714053034150799341327100378269361737789804449682927647509466490179775872070"
+    "9633028641669288791094655554785194040263065748867150582068190890200070838367627385484581771153176447"
+    "5730270069855571366959622842914819860834936475292719074168444365510704342711559699508093042880177904"
+    "174497792";
+#define INFINITY_EXPONENT 308
+
+/* The digits never end: zeros follow the last. */
+char pipit_decimal_take_digit(struct pipit_decimal *decimal)
+{
+	if (decimal->digit < decimal->end && *decimal->digit == '.')
+		decimal->digit++;
+	return decimal->digit < decimal->end ? *decimal->digit++ : '0';
+}
+
+/* Cut at 10^15: far beyond every double, whatever number of digits a text in memory puts in front, and no overflow. */
+static long long read_exponent(const char *text, const char *end)
+{
+	long long exponent = 0;
+	bool is_negative = *text == '-';
+
+	if (*text == '-' || *text == '+')
+		text++;
+	for (; text < end && exponent < 1000000000000000; text++)
+		exponent = exponent * 10 + (*text - '0');
+	return is_negative ? -exponent : exponent;
+}
+
+struct pipit_decimal pipit_decimal_read(const char *text, size_t length)
+{
+	struct pipit_decimal decimal = { NULL, NULL, 0 };
+	const char *end = text + length;
+	const char *at = text + (*text == '-');
+	bool is_fraction = false;
+
+	for (; at < end && *at != 'e' && *at != 'E'; at++) {
+		if (*at == '.') {
+			is_fraction = true;
+			continue;
+		}
+		/* The exponent is the first significant digit's: places behind it count up, zeros in front down. */
+		if (decimal.digit != NULL)
+			decimal.exponent += !is_fraction;
+		else
+			decimal.exponent -= is_fraction;
+		if (decimal.digit == NULL && *at != '0')
+			decimal.digit = at;
+	}
+	decimal.end = at;
+	if (decimal.digit == NULL)
+		decimal.digit = at;
+	if (at < end)
+		decimal.exponent += read_exponent(at + 1, end);
+	return decimal;
+}
+
+bool pipit_decimal_is_zero(const struct pipit_decimal *decimal)
+{
+	return decimal->digit == decimal->end;
+}
+
+bool pipit_decimal_is_beyond_double(struct pipit_decimal decimal)
+{
+	if (pipit_decimal_is_zero(&decimal) || decimal.exponent != INFINITY_EXPONENT)
+		return !pipit_decimal_is_zero(&decimal) && decimal.exponent > INFINITY_EXPONENT;
+	for (const char *limit = infinity_digits; *limit != '\0'; limit++) {
+		char digit = pipit_decimal_take_digit(&decimal);
+		if (digit != *limit)
+			return digit > *limit;
+	}
+	return true;
+}
+
+/* Every number of so many digits, but for the least, is read and printed by way of a double as it was. */
+#define DIGITS_OF_DOUBLE 15
+#define EXPONENT_OF_NORMAL (-307)
+
+bool pipit_decimal_fits_double(struct pipit_decimal decimal)
+{
+	if (pipit_decimal_is_zero(&decimal))
+		return true;
+	if (decimal.exponent < EXPONENT_OF_NORMAL)
+		return false;
+	if (decimal.end - decimal.digit <= DIGITS_OF_DOUBLE)
+		return true;
+	for (int i = 0; i < DIGITS_OF_DOUBLE; i++)
+		pipit_decimal_take_digit(&decimal);
+	while (decimal.digit < decimal.end) {
+		if (pipit_decimal_take_digit(&decimal) != '0')
+			return false;
+	}
+	return true;
+}
+
+/* -1, 0 or 1, as with strcmp(). */
+int pipit_decimal_compare_sizes(struct pipit_decimal one, struct pipit_decimal other)
+{
+	if (pipit_decimal_is_zero(&one) || pipit_decimal_is_zero(&other))
+		return pipit_decimal_is_zero(&other) - pipit_decimal_is_zero(&one);
+	if (one.exponent != other.exponent)
+		return one.exponent < other.exponent ? -1 : 1;
+	while (one.digit < one.end || other.digit < other.end) {
+		char digit = pipit_decimal_take_digit(&one), other_digit = pipit_decimal_take_digit(&other);
+		if (digit != other_digit)
+			return digit < other_digit ? -1 : 1;
+	}
+	return 0;
+}
+
+/* Between two doubles lies a number of at most 767 digits: one more and whether any follows decide every rounding. */
+#define DIGITS_KEPT 768
+/* 5e-324 is the least double; whatever is below 1e-400 is zero. */
+#define EXPONENT_OF_NOTHING (-400)
+
+/*
+ * Up to 15 digits are a whole number that a double holds, as it holds these powers of ten: one multiplication or division of the
+ * two rounds once, to the nearest (Clinger, "How to Read Floating Point Numbers Accurately"). False for other numbers, and
+ * where intermediate results are wider than a double, which rounds twice.
+ */
+static bool read_short(struct pipit_decimal decimal, double *value)
+{
+	static const double powers[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14,
+		1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
+	const long long power_max = sizeof powers / sizeof *powers - 1;
+	uint64_t digits = 0;
+	long long power = decimal.exponent + 1;
+
+	if (FLT_EVAL_METHOD != 0 || decimal.end - decimal.digit > DIGITS_OF_DOUBLE + 1)
+		return false;
+	for (; decimal.digit < decimal.end; power--)
+		digits = digits * 10 + (uint64_t)(pipit_decimal_take_digit(&decimal) - '0');
+	if (digits >= UINT64_C(1000000000000000) || power < -power_max || power > power_max)
+		return false;
+	*value = power < 0 ? (double)digits / powers[-power] : (double)digits * powers[power];
+	return true;
+}
+
+/* As a whole number and an exponent. Digits that are cut off leave a 1 behind, so that what was more than half way between two
+ * doubles still is. */
+static double read_long(struct pipit_decimal decimal)
+{
+	char text[DIGITS_KEPT + sizeof "1e-1168"];
+	size_t count = 0;
+
+	while (count < DIGITS_KEPT && decimal.digit < decimal.end)
+		text[count++] = pipit_decimal_take_digit(&decimal);
+	while (count == DIGITS_KEPT && decimal.digit < decimal.end) {
+		if (pipit_decimal_take_digit(&decimal) != '0')
+			text[count++] = '1';
+	}
+	snprintf(text + count, sizeof text - count, "e%lld", decimal.exponent + 1 - (long long)count);
+	return strtod(text, NULL);
+}
+
+double pipit_decimal_value(struct pipit_decimal decimal)
+{
+	double value;
+	if (pipit_decimal_is_zero(&decimal) || decimal.exponent < EXPONENT_OF_NOTHING)
+		return 0;
+	return read_short(decimal, &value) ? value : read_long(decimal);
+}

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * See json_index.h. The text is known to be right, so nothing is checked here.
+ *
+ * Places are in the order of the text. A table by hash of (place of the parent, name or number) leads from a token to its place,
+ * however many members an object has; names are compared as they stand in the text, escapes and all.
+ */
+#include "json/json_index.h"
+
+#include "base/bytes.h"
+#include "json/pointer.h"
+
+#include <endian.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define NO_PLACE UINT32_MAX
+
+struct place {
+	uint32_t parent;     /* NO_PLACE for the whole */
+	uint32_t start, end; /* of the value, in the text */
+	uint32_t name; /* of a member: where its name stands, behind the quotation mark; of an element: its number */
+	uint32_t name_end;       /* of a member: the other quotation mark; 0 for an element */
+	_Atomic uint64_t digest; /* of the value's text; 0: nobody has asked yet */
+};
+
+struct pipit_json_index {
+	char *text; /* owned */
+	size_t length;
+	struct place *places; /* owned */
+	uint32_t place_count;
+	uint32_t *table; /* owned; NO_PLACE: free */
+	uint32_t mask;
+	uint64_t seed; /* of the table: clients choose names */
+};
+
+/* --- digests --------------------------------------------------------------------------------------------------------- */
+
+#define MULTIPLIER 0x9e3779b97f4a7c15u
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+	hash = (hash ^ word) * MULTIPLIER;
+	return hash ^ hash >> 29;
+}
+
+/* Never 0. Not secret: whoever may write settings gains nothing from two texts with one digest. */
+static uint64_t digest_of(struct pipit_slice text)
+{
+	uint64_t hash = mix(0x6a09e667f3bcc908u, text.length);
+	size_t i = 0;
+
+	for (; text.length - i >= 8; i += 8)
+		hash = mix(hash, pipit_bytes_load(text.data + i));
+	for (; i < text.length; i++)
+		hash = mix(hash, (unsigned char)text.data[i]);
+	hash = mix(hash, hash >> 32);
+	return hash ? hash : 1;
+}
+
+static void put_etag(char etag[PIPIT_JSON_INDEX_ETAG_SIZE], uint64_t digest)
+{
+	char *at = etag;
+	*at++ = '"';
+	for (int shift = 60; shift >= 0; shift -= 4)
+		*at++ = "0123456789abcdef"[digest >> shift & 15];
+	*at++ = '"';
+	*at = '\0';
+}
+
+void pipit_json_index_etag(struct pipit_slice text, char etag[PIPIT_JSON_INDEX_ETAG_SIZE])
+{
+	put_etag(etag, digest_of(text));
+}
+
+/* --- names ----------------------------------------------------------------------------------------------------------- */
+
+/* One byte of a name in the text; the printer escapes quotation marks, backslashes and control characters only. */
+static unsigned char take_name_byte(const char **at)
+{
+	static const char letters[] = "bfnrt", meanings[] = "\b\f\n\r\t";
+	const char *text = *at, *found;
+
+	if (*text != '\\') {
+		*at += 1;
+		return (unsigned char)*text;
+	}
+	if (text[1] == 'u') {
+		unsigned unit = 0;
+		*at += 6;
+		sscanf(text + 2, "%4x", &unit);
+		return (unsigned char)unit;
+	}
+	*at += 2;
+	found = strchr(letters, text[1]);
+	return (unsigned char)(found ? meanings[found - letters] : text[1]);
+}
+
+static unsigned char take_token_byte(const char **at)
+{
+	const char *text = *at;
+	if (*text != '~') {
+		*at += 1;
+		return (unsigned char)*text;
+	}
+	*at += 2;
+	return text[1] == '1' ? '/' : '~';
+}
+
+static uint32_t fold(uint64_t hash)
+{
+	return (uint32_t)(hash ^ hash >> 32);
+}
+
+static uint32_t hash_number(const struct pipit_json_index *document, uint32_t parent, size_t number)
+{
+	return fold(mix(mix(document->seed, parent), number));
+}
+
+/* Eight bytes of a name at a time, the first in the lowest place; whether they stand there or have to be unescaped first. */
+
+static uint32_t hash_plain(uint64_t hash, const char *at, size_t length)
+{
+	uint64_t word = 0;
+	size_t i = 0;
+
+	for (; length - i >= 8; i += 8)
+		hash = mix(hash, le64toh(pipit_bytes_load(at + i)));
+	for (size_t shift = 0; i < length; i++, shift += 8)
+		word |= (uint64_t)(unsigned char)at[i] << shift;
+	return fold(mix(mix(hash, word), length));
+}
+
+static uint32_t hash_escaped(
+    uint64_t hash, const char *at, const char *end, unsigned char (*take_byte)(const char **at))
+{
+	uint64_t word = 0;
+	size_t length = 0;
+
+	while (at < end) {
+		word |= (uint64_t)take_byte(&at) << length % 8 * 8;
+		if (++length % 8 == 0) {
+			hash = mix(hash, word);
+			word = 0;
+		}
+	}
+	return fold(mix(mix(hash, word), length));
+}
+
+static uint32_t hash_name(const struct pipit_json_index *document, uint32_t parent, const char *at, const char *end)
+{
+	uint64_t hash = mix(document->seed, parent);
+	size_t length = (size_t)(end - at);
+	return memchr(at, '\\', length) ? hash_escaped(hash, at, end, take_name_byte) : hash_plain(hash, at, length);
+}
+
+static bool is_escaped(struct pipit_slice token)
+{
+	return token.length && memchr(token.data, '~', token.length);
+}
+
+static uint32_t hash_token(const struct pipit_json_index *document, uint32_t parent, struct pipit_slice token)
+{
+	uint64_t hash = mix(document->seed, parent);
+	return is_escaped(token) ? hash_escaped(hash, token.data, token.data + token.length, take_token_byte)
+				 : hash_plain(hash, token.data, token.length);
+}
+
+static bool is_named(const struct pipit_json_index *document, const struct place *place, struct pipit_slice token)
+{
+	const char *name = document->text + place->name, *name_end = document->text + place->name_end;
+	const char *at = token.data, *end = token.data + token.length;
+
+	/* Mostly nothing is escaped; what is equal as it stands might still mean something else. */
+	if ((size_t)(name_end - name) == token.length && memcmp(name, at, token.length) == 0)
+		return !is_escaped(token) && !memchr(name, '\\', token.length);
+	while (at < end && name < name_end) {
+		if (take_token_byte(&at) != take_name_byte(&name))
+			return false;
+	}
+	return at == end && name == name_end;
+}
+
+/* --- finding --------------------------------------------------------------------------------------------------------- */
+
+static uint32_t find_element(const struct pipit_json_index *document, uint32_t parent, struct pipit_slice token)
+{
+	size_t number;
+	uint32_t slot, found;
+
+	if (!pipit_pointer_index(token, &number))
+		return NO_PLACE;
+	slot = hash_number(document, parent, number) & document->mask;
+	while ((found = document->table[slot]) != NO_PLACE) {
+		const struct place *place = &document->places[found];
+		if (place->parent == parent && place->name == number)
+			return found;
+		slot = (slot + 1) & document->mask;
+	}
+	return NO_PLACE;
+}
+
+static uint32_t find_member(const struct pipit_json_index *document, uint32_t parent, struct pipit_slice token)
+{
+	uint32_t slot = hash_token(document, parent, token), found;
+
+	while ((found = document->table[slot &= document->mask]) != NO_PLACE) {
+		const struct place *place = &document->places[found];
+		if (place->parent == parent && is_named(document, place, token))
+			return found;
+		slot++;
+	}
+	return NO_PLACE;
+}
+
+static uint32_t find_place(const struct pipit_json_index *document, struct pipit_slice pointer)
+{
+	struct pipit_slice token;
+	uint32_t at = 0;
+
+	while (at != NO_PLACE && pipit_pointer_next(&pointer, &token)) {
+		char first = document->text[document->places[at].start];
+		if (first == '{')
+			at = find_member(document, at, token);
+		else if (first == '[')
+			at = find_element(document, at, token);
+		else
+			return NO_PLACE;
+	}
+	return at;
+}
+
+bool pipit_json_index_find(
+    const struct pipit_json_index *document, struct pipit_slice pointer, struct pipit_json_index_value *value)
+{
+	uint32_t found = find_place(document, pointer);
+	struct place *place;
+	uint64_t digest;
+
+	if (found == NO_PLACE)
+		return false;
+	place = &document->places[found];
+	value->text = (struct pipit_slice){ document->text + place->start, place->end - place->start };
+	/* Several threads may do this at once: all find the same. */
+	digest = atomic_load_explicit(&place->digest, memory_order_relaxed);
+	if (digest == 0) {
+		digest = digest_of(value->text);
+		atomic_store_explicit(&place->digest, digest, memory_order_relaxed);
+	}
+	put_etag(value->etag, digest);
+	return true;
+}
+
+/* --- making one ------------------------------------------------------------------------------------------------------ */
+
+/* From a quotation mark to the one that ends the string. */
+static size_t string_end(const char *text, size_t at)
+{
+	while (text[++at] != '"')
+		at += text[at] == '\\';
+	return at;
+}
+
+/* How many values there are at most: as many as commas and brackets, and one. */
+static size_t count_values(const char *text, size_t length)
+{
+	size_t count = 1;
+	for (size_t at = 0; at < length; at++) {
+		if (text[at] == '"')
+			at = string_end(text, at);
+		else
+			count += text[at] == ',' || text[at] == '{' || text[at] == '[';
+	}
+	return count;
+}
+
+static void enter(struct pipit_json_index *document, uint32_t number)
+{
+	const struct place *place = &document->places[number];
+	uint32_t slot;
+
+	if (place->parent == NO_PLACE)
+		return;
+	slot = place->name_end
+		   ? hash_name(document, place->parent, document->text + place->name, document->text + place->name_end)
+		   : hash_number(document, place->parent, place->name);
+	while (document->table[slot &= document->mask] != NO_PLACE)
+		slot++;
+	document->table[slot] = number;
+}
+
+/* Where the walk over the text is. */
+struct walk {
+	size_t at;
+	uint32_t open[PIPIT_JSON_INDEX_DEPTH_MAX];   /* places of what is open */
+	uint32_t number[PIPIT_JSON_INDEX_DEPTH_MAX]; /* of the next element there */
+	size_t depth;
+	uint32_t name, name_end; /* of the value that comes next; name_end 0: it is none of a member */
+};
+
+static uint32_t add_place(struct pipit_json_index *document, struct walk *walk)
+{
+	uint32_t number = document->place_count++;
+	struct place *place = &document->places[number];
+
+	place->parent = walk->depth ? walk->open[walk->depth - 1] : NO_PLACE;
+	place->start = (uint32_t)walk->at;
+	place->name = walk->name_end || !walk->depth ? walk->name : walk->number[walk->depth - 1]++;
+	place->name_end = walk->name_end;
+	atomic_init(&place->digest, 0);
+	walk->name = walk->name_end = 0;
+	return number;
+}
+
+static bool is_name(const struct pipit_json_index *document, const struct walk *walk)
+{
+	return walk->depth && !walk->name_end &&
+	       document->text[document->places[walk->open[walk->depth - 1]].start] == '{';
+}
+
+static void walk_string(struct pipit_json_index *document, struct walk *walk)
+{
+	size_t end = string_end(document->text, walk->at);
+
+	if (is_name(document, walk)) {
+		walk->name = (uint32_t)walk->at + 1;
+		walk->name_end = (uint32_t)end;
+	} else {
+		document->places[add_place(document, walk)].end = (uint32_t)end + 1;
+	}
+	walk->at = end + 1;
+}
+
+static void walk_word(struct pipit_json_index *document, struct walk *walk)
+{
+	uint32_t number = add_place(document, walk);
+	while (walk->at < document->length && !strchr(",]}", document->text[walk->at]))
+		walk->at++;
+	document->places[number].end = (uint32_t)walk->at;
+}
+
+static void walk_text(struct pipit_json_index *document, struct walk *walk)
+{
+	while (walk->at < document->length) {
+		switch (document->text[walk->at]) {
+		case '{':
+		case '[':
+			walk->number[walk->depth] = 0;
+			walk->open[walk->depth] = add_place(document, walk);
+			walk->depth++;
+			walk->at++;
+			break;
+		case '}':
+		case ']':
+			document->places[walk->open[--walk->depth]].end = (uint32_t)++walk->at;
+			break;
+		case ',':
+		case ':':
+			walk->at++;
+			break;
+		case '"':
+			walk_string(document, walk);
+			break;
+		default:
+			walk_word(document, walk);
+		}
+	}
+}
+
+static bool allocate(struct pipit_json_index *document, size_t values)
+{
+	size_t slots = 4;
+	while (slots < 2 * values)
+		slots *= 2;
+	document->places = malloc(values * sizeof *document->places);
+	document->table = malloc(slots * sizeof *document->table);
+	if (!document->places || !document->table)
+		return false;
+	memset(document->table, 0xff, slots * sizeof *document->table);
+	document->mask = (uint32_t)slots - 1;
+	if (getrandom(&document->seed, sizeof document->seed, GRND_NONBLOCK) < 0)
+		document->seed = (uintptr_t)document;
+	return true;
+}
+
+struct pipit_json_index *pipit_json_index_new(char *text, size_t length)
+{
+	struct pipit_json_index *document = calloc(1, sizeof *document);
+	struct walk *walk = calloc(1, sizeof *walk);
+
+	if (!document || !walk || !allocate(document, count_values(text, length))) {
+		free(walk);
+		pipit_json_index_free(document);
+		return NULL;
+	}
+	document->text = text;
+	document->length = length;
+	walk_text(document, walk);
+	for (uint32_t i = 0; i < document->place_count; i++)
+		enter(document, i);
+	free(walk);
+	return document;
+}
+
+void pipit_json_index_free(struct pipit_json_index *document)
+{
+	if (!document)
+		return;
+	free(document->text);
+	free(document->places);
+	free(document->table);
+	free(document);
+}
+
+struct pipit_slice pipit_json_index_text(const struct pipit_json_index *document)
+{
+	return (struct pipit_slice){ document->text, document->length };
+}
+
+/* --- for people ------------------------------------------------------------------------------------------------------ */
+
+/* Where the text goes; counts only while `at` is NULL. */
+struct page {
+	char *at;
+	size_t length, depth;
+};
+
+static void put(struct page *page, const char *bytes, size_t length)
+{
+	if (page->at)
+		page->at = pipit_bytes_put(page->at, bytes, length);
+	page->length += length;
+}
+
+static void new_line(struct page *page)
+{
+	put(page, "\n", 1);
+	for (size_t i = 0; i < page->depth; i++)
+		put(page, "\t", 1);
+}
+
+/* An empty array or object stays on its line. */
+static size_t put_bracket(struct page *page, const char *text, size_t at)
+{
+	bool is_open = text[at] == '{' || text[at] == '[', is_empty = is_open && text[at + 1] == text[at] + 2;
+
+	if (is_empty) {
+		put(page, text + at, 2);
+		return at + 1;
+	}
+	page->depth += is_open ? 1 : (size_t)-1;
+	if (!is_open)
+		new_line(page);
+	put(page, text + at, 1);
+	if (is_open)
+		new_line(page);
+	return at;
+}
+
+static void put_indented(struct page *page, struct pipit_slice text)
+{
+	for (size_t at = 0; at < text.length; at++) {
+		size_t start = at;
+		switch (text.data[at]) {
+		case '{':
+		case '[':
+		case '}':
+		case ']':
+			at = put_bracket(page, text.data, at);
+			break;
+		case ',':
+			put(page, ",", 1);
+			new_line(page);
+			break;
+		case ':':
+			put(page, ": ", 2);
+			break;
+		case '"':
+			at = string_end(text.data, at);
+			put(page, text.data + start, at + 1 - start);
+			break;
+		default:
+			put(page, text.data + at, 1);
+		}
+	}
+	put(page, "\n", 1);
+}
+
+char *pipit_json_index_indent(struct pipit_slice text, size_t *length)
+{
+	struct page page = { NULL, 0, 0 };
+	char *bytes;
+
+	put_indented(&page, text);
+	bytes = malloc(page.length);
+	if (!bytes)
+		return NULL;
+	*length = page.length;
+	page = (struct page){ bytes, 0, 0 };
+	put_indented(&page, text);
+	return bytes;
+}

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT */
+/* See printer.h. Room is asked for once per item, so that the loops over bytes need not ask. */
+#include "json/printer.h"
+
+#include "base/bytes.h"
+#include "json/json.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <locale.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A number: sign, 17 digits, point, "e-308"; or a whole one of 20 digits. With room for a mark. */
+#define NUMBER_BYTES_MAX 32
+/* Of one byte of a string: "\u001f". */
+#define ESCAPE_BYTES 6
+#define CAPACITY_FIRST 256
+
+static int grow(struct pipit_printer *text, size_t more)
+{
+	size_t capacity = text->capacity ? text->capacity : CAPACITY_FIRST;
+	char *bytes;
+
+	if (more > SIZE_MAX / 4 - text->length)
+		return -ENOMEM;
+	while (capacity - text->length < more)
+		capacity *= 2;
+	bytes = text->is_allocated ? realloc(text->bytes, capacity) : malloc(capacity);
+	if (!bytes)
+		return -ENOMEM;
+	if (!text->is_allocated && text->length)
+		memcpy(bytes, text->bytes, text->length);
+	text->bytes = bytes;
+	text->capacity = capacity;
+	text->is_allocated = true;
+	return 0;
+}
+
+static int reserve(struct pipit_printer *text, size_t more)
+{
+	return text->capacity - text->length < more ? grow(text, more) : 0;
+}
+
+/* All of these leave room for a mark, which put_mark() takes. */
+static int put(struct pipit_printer *text, const char *bytes, size_t length)
+{
+	if (reserve(text, length + 1) != 0)
+		return -ENOMEM;
+	memcpy(text->bytes + text->length, bytes, length);
+	text->length += length;
+	return 0;
+}
+
+static int put_byte(struct pipit_printer *text, char byte)
+{
+	if (reserve(text, 2) != 0)
+		return -ENOMEM;
+	text->bytes[text->length++] = byte;
+	return 0;
+}
+
+static void put_mark(struct pipit_printer *text, char byte)
+{
+	text->bytes[text->length++] = byte;
+}
+
+/* --- strings ------------------------------------------------------------------------------------------------------- */
+
+/* Bytes from `at` on that stand for themselves. */
+static size_t plain_length(const char *at, size_t length)
+{
+	static const bool is_plain[256] = { [' ' ... '!'] = true, ['#' ... '['] = true, [']' ... 255] = true };
+	size_t i = 0;
+
+	for (; length - i >= 8; i += 8) {
+		uint64_t marks = pipit_bytes_json_special(pipit_bytes_load(at + i));
+		if (marks)
+			return i + pipit_bytes_first(marks);
+	}
+	while (i < length && is_plain[(unsigned char)at[i]])
+		i++;
+	return i;
+}
+
+static char *put_escape(char *at, unsigned char byte)
+{
+	static const char digits[] = "0123456789abcdef", shorts[] = "\b\f\n\r\t\"\\", letters[] = "bfnrt\"\\";
+	const char *found = memchr(shorts, byte, sizeof shorts - 1);
+
+	*at++ = '\\';
+	if (found) {
+		*at++ = letters[found - shorts];
+		return at;
+	}
+	memcpy(at, "u00", 3);
+	at[3] = digits[byte >> 4];
+	at[4] = digits[byte & 15];
+	return at + 5;
+}
+
+/* Of a string, without its quotation marks. Leaves room for two marks. */
+static int put_escaped(struct pipit_printer *text, const char *string, size_t length)
+{
+	char *at;
+
+	if (length > SIZE_MAX / ESCAPE_BYTES - 2)
+		return -ENOMEM;
+	/* Mostly nothing is escaped; only when something is, room for the worst is asked for. */
+	if (reserve(text, length + 2) != 0)
+		return -ENOMEM;
+	while (length > 0) {
+		size_t plain = plain_length(string, length);
+		memcpy(text->bytes + text->length, string, plain);
+		text->length += plain;
+		string += plain;
+		length -= plain;
+		if (length == 0)
+			break;
+		if (reserve(text, length * ESCAPE_BYTES + 2) != 0)
+			return -ENOMEM;
+		at = put_escape(text->bytes + text->length, (unsigned char)*string++);
+		text->length = (size_t)(at - text->bytes);
+		length--;
+	}
+	return 0;
+}
+
+static int put_string(struct pipit_printer *text, const char *string)
+{
+	size_t length = string ? strlen(string) : 0;
+	int error;
+
+	if (text->limit && length > text->limit)
+		return -E2BIG;
+	error = put_byte(text, '"');
+	if (error == 0)
+		error = put_escaped(text, string, length);
+	if (error == 0)
+		put_mark(text, '"');
+	return error;
+}
+
+/* --- numbers ------------------------------------------------------------------------------------------------------- */
+
+static size_t render_whole(char *start, uint64_t number, bool is_negative)
+{
+	char *at = start;
+	if (is_negative)
+		*at++ = '-';
+	return (size_t)(pipit_bytes_put_number(at, number) - start);
+}
+
+/* Between these printf() prints 15 digits without an exponent. */
+#define PLAIN_MIN 1e-4
+#define PLAIN_MAX 1e15
+
+/*
+ * A number of at most 15 digits, such as 21.5: as "%1.15g" prints it, at a twentieth of the cost. The digits are a whole number and
+ * the power of ten is one that a double holds, so that their quotient is the double that the text is read as. Returns 0 for
+ * other numbers.
+ */
+static size_t render_short(char *at, double number)
+{
+	double size = fabs(number), power = 10;
+	size_t places = 1, length;
+	uint64_t digits = 0, whole;
+
+	if (size < PLAIN_MIN || size >= PLAIN_MAX)
+		return 0;
+	for (; size * power < PLAIN_MAX; power *= 10, places++) {
+		digits = (uint64_t)(size * power + 0.5);
+		if ((double)digits / power == size)
+			break;
+	}
+	if (size * power >= PLAIN_MAX)
+		return 0;
+	whole = digits / (uint64_t)power;
+	length = render_whole(at, whole, number < 0);
+	at[length++] = '.';
+	digits -= whole * (uint64_t)power;
+	for (size_t i = places; i > 0; i--, digits /= 10)
+		at[length + i - 1] = (char)('0' + digits % 10);
+	return length + places;
+}
+
+/* The shortest of 15 and 17 digits that reads back as the same. printf() and strtod() go by the locale's decimal point. */
+static size_t render_double(char *at, double number)
+{
+	const char *point = localeconv()->decimal_point;
+	int length = snprintf(at, NUMBER_BYTES_MAX, "%1.15g", number);
+	char *found;
+
+	if (strtod(at, NULL) != number)
+		length = snprintf(at, NUMBER_BYTES_MAX, "%1.17g", number);
+	found = *point == '.' ? NULL : strstr(at, point);
+	if (found) {
+		size_t skip = strlen(point) - 1;
+		*found = '.';
+		memmove(found + 1, found + 1 + skip, strlen(found + 1 + skip) + 1);
+		length -= (int)skip;
+	}
+	return (size_t)length;
+}
+
+static size_t render_fraction(char *at, double number)
+{
+	size_t length = render_short(at, number);
+	return length ? length : render_double(at, number);
+}
+
+static int put_number(struct pipit_printer *text, const cJSON *item)
+{
+	double number = item->valuedouble, size = fabs(number);
+	const char *exact = item->valuestring ? pipit_json_number_text(item) : NULL;
+
+	if (exact)
+		return put(text, exact, strlen(exact));
+	if (!isfinite(number))
+		return put(text, "null", 4);
+	if (reserve(text, NUMBER_BYTES_MAX) != 0)
+		return -ENOMEM;
+	/* Beyond 15 digits cJSON prints an exponent. */
+	if (size < 1e15 && size == (double)(int64_t)size && (size > 0 || !signbit(number)))
+		text->length += render_whole(text->bytes + text->length, (uint64_t)size, number < 0);
+	else
+		text->length += render_fraction(text->bytes + text->length, number);
+	return 0;
+}
+
+/* --- values -------------------------------------------------------------------------------------------------------- */
+
+static int put_value(struct pipit_printer *text, const cJSON *item, unsigned depth);
+
+static int put_name(struct pipit_printer *text, const char *name)
+{
+	int error = put_string(text, name);
+	if (error == 0)
+		put_mark(text, ':');
+	return error;
+}
+
+static int put_members(struct pipit_printer *text, const cJSON *container, bool has_names, unsigned depth)
+{
+	int error = depth >= CJSON_NESTING_LIMIT ? -EINVAL : put_byte(text, has_names ? '{' : '[');
+
+	for (const cJSON *item = container->child; item && error == 0; item = item->next) {
+		if (item != container->child)
+			put_mark(text, ',');
+		if (has_names)
+			error = put_name(text, item->string);
+		if (error == 0)
+			error = put_value(text, item, depth + 1);
+	}
+	return error != 0 ? error : put_byte(text, has_names ? '}' : ']');
+}
+
+static int put_value(struct pipit_printer *text, const cJSON *item, unsigned depth)
+{
+	if (text->limit && text->length > text->limit)
+		return -E2BIG;
+	switch (item->type & 0xff) {
+	case cJSON_String:
+		return put_string(text, item->valuestring);
+	case cJSON_Number:
+		return put_number(text, item);
+	case cJSON_Object:
+		return put_members(text, item, true, depth);
+	case cJSON_Array:
+		return put_members(text, item, false, depth);
+	case cJSON_True:
+		return put(text, "true", 4);
+	case cJSON_False:
+		return put(text, "false", 5);
+	case cJSON_NULL:
+		return put(text, "null", 4);
+	case cJSON_Raw:
+		return item->valuestring ? put(text, item->valuestring, strlen(item->valuestring)) : -EINVAL;
+	default:
+		return -EINVAL;
+	}
+}
+
+int pipit_printer_print(struct pipit_printer *text, const cJSON *doc)
+{
+	return put_value(text, doc, 0);
+}
+
+int pipit_printer_text(const cJSON *doc, char **text, size_t *length)
+{
+	struct pipit_printer printer = pipit_printer_in(NULL, 0);
+	int result = pipit_printer_print(&printer, doc);
+
+	if (result != 0) {
+		pipit_printer_clear(&printer);
+		return result;
+	}
+	*text = printer.bytes;
+	*length = printer.length;
+	return 0;
+}
+
+void pipit_printer_clear(struct pipit_printer *text)
+{
+	if (text->is_allocated)
+		free(text->bytes);
+	*text = pipit_printer_in(NULL, 0);
+}
+
+/* --- in pieces ------------------------------------------------------------------------------------------------------- */
+
+/* Of a string, before it is escaped: a piece has room for one more of these at its end. */
+#define STRING_PIECE 4096
+#define STEP_BYTES_MAX (STRING_PIECE * ESCAPE_BYTES + NUMBER_BYTES_MAX)
+
+struct pipit_printing {
+	const cJSON *item;    /* to be printed next; NULL: what follows the last one */
+	const char *string;   /* what is left of a text; NULL: there is none */
+	bool is_raw, is_name; /* of that text: it goes out as it is; a colon follows */
+	size_t depth;
+	struct level {
+		const cJSON *next; /* NULL: its bracket is closed next */
+		bool has_names, is_begun;
+	} levels[CJSON_NESTING_LIMIT];
+};
+
+static bool is_printable(const cJSON *item, unsigned depth)
+{
+	int type = item->type & 0xff;
+
+	if (type == cJSON_Raw)
+		return item->valuestring != NULL;
+	if (type != cJSON_Array && type != cJSON_Object)
+		return type == cJSON_String || type == cJSON_Number || type == cJSON_True || type == cJSON_False ||
+		       type == cJSON_NULL;
+	if (depth >= CJSON_NESTING_LIMIT)
+		return false;
+	for (const cJSON *child = item->child; child; child = child->next) {
+		if (!is_printable(child, depth + 1))
+			return false;
+	}
+	return true;
+}
+
+/* With what malloc() needs for itself. */
+static size_t block_bytes(const char *string)
+{
+	return string ? strlen(string) + 24 : 0;
+}
+
+size_t pipit_printing_tree_bytes(const cJSON *doc, bool *has_references)
+{
+	size_t bytes = sizeof *doc + 16 + block_bytes(doc->string) + block_bytes(doc->valuestring);
+
+	*has_references |= (doc->type & cJSON_IsReference) != 0;
+	for (const cJSON *child = doc->child; child; child = child->next)
+		bytes += pipit_printing_tree_bytes(child, has_references);
+	return bytes;
+}
+
+int pipit_printing_new(const cJSON *doc, struct pipit_printing **result)
+{
+	struct pipit_printing *printing;
+
+	if (!is_printable(doc, 0))
+		return -EINVAL;
+	printing = malloc(sizeof *printing);
+	if (!printing)
+		return -ENOMEM;
+	printing->item = doc;
+	printing->string = NULL;
+	printing->depth = 0;
+	*result = printing;
+	return 0;
+}
+
+void pipit_printing_free(struct pipit_printing *printing)
+{
+	free(printing);
+}
+
+static void begin_text(
+    struct pipit_printing *printing, struct pipit_printer *text, const char *string, bool is_raw, bool is_name)
+{
+	printing->string = string ? string : "";
+	printing->is_raw = is_raw;
+	printing->is_name = is_name;
+	if (!is_raw)
+		put_byte(text, '"');
+}
+
+static void print_text(struct pipit_printing *printing, struct pipit_printer *text)
+{
+	size_t length = strnlen(printing->string, STRING_PIECE);
+
+	if (printing->is_raw)
+		put(text, printing->string, length);
+	else
+		put_escaped(text, printing->string, length);
+	printing->string += length;
+	if (*printing->string != '\0')
+		return;
+	printing->string = NULL;
+	if (!printing->is_raw)
+		put_byte(text, '"');
+	if (printing->is_name)
+		put_byte(text, ':');
+}
+
+static void begin_item(struct pipit_printing *printing, struct pipit_printer *text)
+{
+	const cJSON *item = printing->item;
+	const char *exact = cJSON_IsNumber(item) && item->valuestring ? pipit_json_number_text(item) : NULL;
+
+	printing->item = NULL;
+	if (cJSON_IsString(item)) {
+		begin_text(printing, text, item->valuestring, false, false);
+	} else if (cJSON_IsRaw(item) || exact) {
+		begin_text(printing, text, exact ? exact : item->valuestring, true, false);
+	} else if (cJSON_IsArray(item) || cJSON_IsObject(item)) {
+		printing->levels[printing->depth++] = (struct level){ item->child, cJSON_IsObject(item), false };
+		put_byte(text, cJSON_IsObject(item) ? '{' : '[');
+	} else {
+		put_value(text, item, 0);
+	}
+}
+
+/* The next member or element of what is open, or its end. */
+static void go_on(struct pipit_printing *printing, struct pipit_printer *text)
+{
+	struct level *level = &printing->levels[printing->depth - 1];
+	const cJSON *next = level->next;
+
+	if (!next) {
+		put_byte(text, level->has_names ? '}' : ']');
+		printing->depth--;
+		return;
+	}
+	if (level->is_begun)
+		put_byte(text, ',');
+	level->is_begun = true;
+	level->next = next->next;
+	printing->item = next;
+	if (level->has_names)
+		begin_text(printing, text, next->string, false, true);
+}
+
+size_t pipit_printing_next(struct pipit_printing *printing, char *room, size_t size)
+{
+	/* There is room for whatever a step prints, so nothing is allocated. */
+	struct pipit_printer text = pipit_printer_in(room, size);
+
+	while (size - text.length >= STEP_BYTES_MAX && (printing->string || printing->item || printing->depth)) {
+		if (printing->string)
+			print_text(printing, &text);
+		else if (printing->item)
+			begin_item(printing, &text);
+		else
+			go_on(printing, &text);
+	}
+	return text.length;
+}

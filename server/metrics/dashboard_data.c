@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: MIT */
+/* See dashboard_data.h. */
+#include "metrics/dashboard_data.h"
+
+#include "metrics/counter_cells.h"
+#include "metrics/process.h"
+#include "pipit.h"
+#include "json/printer.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of the table of routes. */
+#define ROUTES_SHOWN 50
+#define CLASSES 4 /* 2xx to 5xx */
+#define ERROR_CLASS 2
+#define BUCKETS (DURATION_CELLS - 1) /* the last one is above all bounds */
+
+enum { P50, P90, P99, PERCENTILES };
+static const double quantiles[PERCENTILES] = { 0.5, 0.9, 0.99 };
+
+/* Since the start, of one route. */
+struct route_totals {
+	uint64_t errors;
+	uint64_t buckets[BUCKETS];
+};
+
+struct worker_totals {
+	uint64_t busy_ns;
+};
+
+/* Since the start, of all workers together. */
+struct totals {
+	uint64_t at_ns;
+	uint64_t classes[CLASSES];
+	uint64_t counters[PIPIT_COUNTER_COUNT];
+	struct route_totals *routes;
+	struct worker_totals *workers;
+};
+
+/* One second; NAN where nothing was measured. */
+struct row {
+	time_t at;
+	float rps, percentiles[PERCENTILES], classes[CLASSES], connections, lag, busy, resident, received, sent;
+};
+
+struct pipit_dashboard_data {
+	size_t route_count, worker_count;
+	uint32_t *first_routes; /* per route index: the lowest index that has the same label */
+	struct totals before, now;
+	double seconds; /* between them; 0: there is one sample only, or none */
+	size_t samples;
+	struct row rows[PIPIT_DASHBOARD_DATA_ROWS]; /* a ring: number n is at n modulo its size */
+};
+
+/* --- taking a sample ------------------------------------------------------------------------------------------------- */
+
+static bool make_totals(struct totals *totals, size_t route_count, size_t worker_count)
+{
+	totals->routes = calloc(route_count + 1, sizeof *totals->routes);
+	totals->workers = calloc(worker_count + 1, sizeof *totals->workers);
+	return totals->routes && totals->workers;
+}
+
+struct pipit_dashboard_data *pipit_dashboard_data_new(size_t route_count, size_t worker_count)
+{
+	struct pipit_dashboard_data *figures = calloc(1, sizeof *figures);
+	if (!figures)
+		return NULL;
+	figures->route_count = route_count;
+	figures->worker_count = worker_count;
+	figures->first_routes = calloc(route_count + 1, sizeof *figures->first_routes);
+	if (figures->first_routes && make_totals(&figures->before, route_count, worker_count) &&
+	    make_totals(&figures->now, route_count, worker_count))
+		return figures;
+	pipit_dashboard_data_free(figures);
+	return NULL;
+}
+
+void pipit_dashboard_data_free(struct pipit_dashboard_data *figures)
+{
+	if (!figures)
+		return;
+	free(figures->first_routes);
+	free(figures->before.routes);
+	free(figures->before.workers);
+	free(figures->now.routes);
+	free(figures->now.workers);
+	free(figures);
+}
+
+static int compare_routes(const void *one, const void *other, void *routes)
+{
+	uint32_t left = *(const uint32_t *)one, right = *(const uint32_t *)other;
+	int order = strcmp(((const char *const *)routes)[left], ((const char *const *)routes)[right]);
+	return order ? order : left < right ? -1 : left > right;
+}
+
+/* A pattern that was registered for several methods one by one is one route to look at. */
+static bool find_first_routes(struct pipit_dashboard_data *figures, const char *const *routes)
+{
+	uint32_t *sorted = malloc((figures->route_count + 1) * sizeof *sorted);
+
+	if (!sorted)
+		return false;
+	for (size_t i = 0; i < figures->route_count; i++)
+		sorted[i] = (uint32_t)i;
+	qsort_r(sorted, figures->route_count, sizeof *sorted, compare_routes, (void *)routes);
+	for (size_t i = 0; i < figures->route_count; i++) {
+		bool is_first = i == 0 || strcmp(routes[sorted[i]], routes[sorted[i - 1]]) != 0;
+		figures->first_routes[sorted[i]] = is_first ? sorted[i] : figures->first_routes[sorted[i - 1]];
+	}
+	free(sorted);
+	return true;
+}
+
+static void add_series(struct pipit_dashboard_data *figures, const struct pipit_counters *counters)
+{
+	struct totals *totals = &figures->now;
+	for (size_t i = 0; i < counters->series_capacity; i++) {
+		uint32_t key = atomic_load_explicit(&counters->series[i].key, memory_order_acquire);
+		unsigned class = (key & STATUS_MASK) / 100;
+		uint64_t count;
+		if (!key || class < 2 || class > 5)
+			continue;
+		count = read_cell(&counters->series[i].count);
+		totals->classes[class - 2] += count;
+		if (class - 2 >= ERROR_CLASS)
+			totals->routes[figures->first_routes[key >> ROUTE_SHIFT]].errors += count;
+	}
+}
+
+static void add_worker(struct pipit_dashboard_data *figures, size_t number, const struct pipit_counters *counters)
+{
+	struct totals *totals = &figures->now;
+	struct timespec busy = { 0 };
+
+	add_series(figures, counters);
+	for (size_t i = 0; i < figures->route_count; i++) {
+		uint64_t *buckets = totals->routes[figures->first_routes[i]].buckets;
+		for (size_t j = 0; j < BUCKETS; j++)
+			buckets[j] += read_cell(&counters->durations[i * DURATION_CELLS + 1 + j]);
+	}
+	for (size_t i = 0; i < PIPIT_COUNTER_COUNT; i++)
+		totals->counters[i] += read_cell(&counters->counters[i]);
+	clock_gettime(atomic_load_explicit(&counters->clock, memory_order_relaxed), &busy);
+	totals->workers[number].busy_ns = (uint64_t)busy.tv_sec * 1000000000u + (uint64_t)busy.tv_nsec;
+}
+
+static void clear_totals(const struct pipit_dashboard_data *figures, struct totals *totals)
+{
+	struct totals kept = { .routes = totals->routes, .workers = totals->workers };
+	memset(kept.routes, 0, figures->route_count * sizeof *kept.routes);
+	memset(kept.workers, 0, figures->worker_count * sizeof *kept.workers);
+	*totals = kept;
+}
+
+/* --- what moved ------------------------------------------------------------------------------------------------------ */
+
+static double rate(const struct pipit_dashboard_data *figures, uint64_t now, uint64_t before)
+{
+	/* Cells are read one after another, so that a sum may be a little behind an earlier one. */
+	return figures->seconds > 0 && now > before ? (double)(now - before) / figures->seconds : 0;
+}
+
+static double counter_rate(const struct pipit_dashboard_data *figures, enum pipit_counter counter)
+{
+	return rate(figures, figures->now.counters[counter], figures->before.counters[counter]);
+}
+
+/* Of one route in the last second, or of all (SIZE_MAX). Returns how many requests that were. */
+static uint64_t moved_buckets(const struct pipit_dashboard_data *figures, size_t route, uint64_t buckets[BUCKETS])
+{
+	size_t first = route == SIZE_MAX ? 0 : route, end = route == SIZE_MAX ? figures->route_count : route + 1;
+	uint64_t count = 0;
+
+	memset(buckets, 0, BUCKETS * sizeof *buckets);
+	for (size_t i = first; i < end; i++) {
+		for (size_t j = 0; j < BUCKETS; j++)
+			buckets[j] += figures->now.routes[i].buckets[j] - figures->before.routes[i].buckets[j];
+	}
+	for (size_t j = 0; j < BUCKETS; j++)
+		count += buckets[j];
+	return count;
+}
+
+/* In seconds: within its bucket in proportion, as Prometheus's histogram_quantile() has it. NAN without requests. */
+static double percentile(const uint64_t buckets[BUCKETS], uint64_t count, double quantile)
+{
+	double wanted = quantile * (double)count, below = 0;
+
+	if (count == 0)
+		return NAN;
+	for (size_t i = 0; i < BUCKETS - 1; i++) {
+		double lower = i ? (double)duration_buckets[i - 1].bound : 0, upper = (double)duration_buckets[i].bound;
+		if (buckets[i] && below + (double)buckets[i] >= wanted)
+			return (lower + (upper - lower) * (wanted - below) / (double)buckets[i]) / 1e9;
+		below += (double)buckets[i];
+	}
+	return (double)duration_buckets[BUCKETS - 2].bound / 1e9;
+}
+
+static double busy_share(const struct pipit_dashboard_data *figures, size_t worker)
+{
+	return rate(figures, figures->now.workers[worker].busy_ns, figures->before.workers[worker].busy_ns) / 1e9;
+}
+
+static uint64_t count_connections(const struct pipit_dashboard_data_input *input, size_t state)
+{
+	uint64_t count = 0;
+	for (size_t i = 0; i < input->page.worker_count; i++)
+		count += read_cell(&input->page.workers[i]->connections[state]);
+	return count;
+}
+
+static struct row make_row(
+    const struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input, time_t now)
+{
+	struct row row = { .at = now };
+	struct pipit_process process;
+	uint64_t buckets[BUCKETS], count = moved_buckets(figures, SIZE_MAX, buckets);
+
+	pipit_process_read(&process);
+	row.rps = (float)rate(figures, count, 0);
+	for (int i = 0; i < PERCENTILES; i++)
+		row.percentiles[i] = (float)percentile(buckets, count, quantiles[i]);
+	for (int i = 0; i < CLASSES; i++)
+		row.classes[i] = (float)rate(figures, figures->now.classes[i], figures->before.classes[i]);
+	for (size_t i = 0; i < PIPIT_STATE_COUNT; i++)
+		row.connections += (float)count_connections(input, i);
+	for (size_t i = 0; i < figures->worker_count; i++) {
+		float lag = (float)read_cell(&input->page.workers[i]->loop[LOOP_LAG]) / 1e9f;
+		row.lag = lag > row.lag ? lag : row.lag;
+		row.busy += (float)busy_share(figures, i) / (float)figures->worker_count;
+	}
+	row.resident = process.has_memory ? (float)process.resident_bytes : NAN;
+	row.received = (float)counter_rate(figures, PIPIT_COUNT_RECEIVED);
+	row.sent = (float)counter_rate(figures, PIPIT_COUNT_SENT);
+	return row;
+}
+
+void pipit_dashboard_data_sample(
+    struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input, uint64_t now_ns, time_t now)
+{
+	struct totals before = figures->before;
+
+	/* Short of memory, the first look is put off. */
+	if (figures->samples == 0 && !find_first_routes(figures, input->page.routes))
+		return;
+	figures->before = figures->now;
+	figures->now = before;
+	clear_totals(figures, &figures->now);
+	figures->now.at_ns = now_ns;
+	for (size_t i = 0; i < figures->worker_count; i++)
+		add_worker(figures, i, input->page.workers[i]);
+	figures->seconds = figures->samples ? (double)(now_ns - figures->before.at_ns) / 1e9 : 0;
+	/* Whatever was counted before the first look did not happen in a second. */
+	if (figures->samples++ > 0)
+		figures->rows[(figures->samples - 2) % PIPIT_DASHBOARD_DATA_ROWS] = make_row(figures, input, now);
+}
+
+/* --- as JSON --------------------------------------------------------------------------------------------------------- */
+
+/* A document under way; once memory was short, nothing more is put and it is not given out. */
+struct output {
+	cJSON *document;
+	bool is_short;
+};
+
+static cJSON *put(struct output *output, cJSON *parent, const char *name, cJSON *item)
+{
+	if (!item || !parent ||
+	    !(name ? cJSON_AddItemToObject(parent, name, item) : cJSON_AddItemToArray(parent, item))) {
+		output->is_short = true;
+		cJSON_Delete(item);
+		return NULL;
+	}
+	return item;
+}
+
+/* Four digits are more than a chart shows. No figure is negative. */
+static double shorten(double value)
+{
+	double scale = 1;
+	while (value > 0 && value * scale < 1000 && scale < 1e12)
+		scale *= 10;
+	return (double)(uint64_t)(value * scale + 0.5) / scale;
+}
+
+/* name: NULL in an array. */
+static void put_number(struct output *output, cJSON *parent, const char *name, double value)
+{
+	put(output, parent, name, isnan(value) ? cJSON_CreateNull() : cJSON_CreateNumber(shorten(value)));
+}
+
+static void put_text(struct output *output, cJSON *parent, const char *name, const char *text)
+{
+	put(output, parent, name, cJSON_CreateString(text));
+}
+
+/* A pattern may hold any bytes, and JSON only UTF-8: what is none is taken for Latin-1. */
+static void put_route_name(struct output *output, cJSON *route, const char *text)
+{
+	size_t length = strlen(text);
+	char *converted, *at;
+
+	if (pipit_is_utf8(text, length)) {
+		put_text(output, route, "route", text);
+		return;
+	}
+	converted = at = malloc(2 * length + 1);
+	if (!converted) {
+		output->is_short = true;
+		return;
+	}
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+		if (byte >= 0x80)
+			*at++ = (char)(0xc0 | byte >> 6);
+		*at++ = (char)(byte >= 0x80 ? 0x80 | (byte & 0x3f) : byte);
+	}
+	*at = '\0';
+	put_text(output, route, "route", converted);
+	free(converted);
+}
+
+static char *finish(struct output *output)
+{
+	struct pipit_printer text = pipit_printer_in(NULL, 0);
+	char *copy = NULL;
+
+	if (!output->is_short && pipit_printer_print(&text, output->document) == 0)
+		copy = strndup(text.bytes, text.length);
+	pipit_printer_clear(&text);
+	cJSON_Delete(output->document);
+	return copy;
+}
+
+static void put_percentiles(
+    struct output *output, cJSON *parent, const uint64_t buckets[BUCKETS], uint64_t count, bool with_p90)
+{
+	put_number(output, parent, "p50", percentile(buckets, count, quantiles[P50]));
+	if (with_p90)
+		put_number(output, parent, "p90", percentile(buckets, count, quantiles[P90]));
+	put_number(output, parent, "p99", percentile(buckets, count, quantiles[P99]));
+}
+
+static void put_connections(struct output *output, const struct pipit_dashboard_data_input *input)
+{
+	cJSON *connections = put(output, output->document, "connections", cJSON_CreateObject());
+	for (size_t i = 0; i < PIPIT_STATE_COUNT; i++)
+		put_number(output, connections, pipit_counters_state_name((enum pipit_counters_state)i),
+		    (double)count_connections(input, i));
+}
+
+static void put_refusals(struct output *output, const struct pipit_dashboard_data_input *input)
+{
+	cJSON *rejected = put(output, output->document, "rejected", cJSON_CreateObject());
+	cJSON *timeouts = put(output, output->document, "timeouts", cJSON_CreateObject());
+
+	for (int reason = PIPIT_REFUSAL_NONE + 1; reason < PIPIT_REFUSAL_COUNT; reason++) {
+		uint64_t count = 0;
+		for (size_t i = 0; i < input->page.worker_count; i++)
+			count += read_cell(&input->page.workers[i]->rejected[reason]);
+		if (count)
+			put_number(
+			    output, rejected, pipit_refusal_entry((enum pipit_refusal)reason)->label, (double)count);
+	}
+	for (size_t phase = 0; phase < PIPIT_PHASE_COUNT; phase++) {
+		uint64_t count = 0;
+		for (size_t i = 0; i < input->page.worker_count; i++)
+			count += read_cell(&input->page.workers[i]->timeouts[phase]);
+		if (count)
+			put_number(output, timeouts, pipit_counters_phase_name((enum pipit_counters_phase)phase),
+			    (double)count);
+	}
+}
+
+static void put_events(struct output *output, cJSON *worker, const char *name, const _Atomic uint64_t *cells)
+{
+	static const char *const kinds[] = { "added", "active", "virtual" };
+	cJSON *events = put(output, worker, name, cJSON_CreateObject());
+	for (size_t i = 0; i < COUNT_OF(kinds); i++)
+		put_number(output, events, kinds[i], (double)read_cell(&cells[i]));
+}
+
+static void put_workers(
+    struct output *output, const struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input)
+{
+	cJSON *workers = put(output, output->document, "workers", cJSON_CreateArray());
+	for (size_t i = 0; i < figures->worker_count; i++) {
+		const struct pipit_counters *counters = input->page.workers[i];
+		cJSON *worker = put(output, workers, NULL, cJSON_CreateObject());
+		put_number(output, worker, "lag", (double)read_cell(&counters->loop[LOOP_LAG]) / 1e9);
+		put_number(output, worker, "lag_max", (double)read_cell(&counters->loop[LOOP_LAG_MAX]) / 1e9);
+		put_number(output, worker, "busy", busy_share(figures, i));
+		put_text(output, worker, "method", counters->method);
+		put_events(output, worker, "events", &counters->loop[LOOP_EVENTS]);
+		put_events(output, worker, "events_max", &counters->loop[LOOP_EVENTS_MAX]);
+	}
+}
+
+static void put_process(struct output *output, const struct pipit_dashboard_data_input *input)
+{
+	cJSON *memory = put(output, output->document, "memory", cJSON_CreateObject());
+	cJSON *descriptors = put(output, output->document, "descriptors", cJSON_CreateObject());
+	struct pipit_process process;
+
+	pipit_process_read(&process);
+	put_number(output, memory, "resident", process.has_memory ? (double)process.resident_bytes : NAN);
+	put_number(output, memory, "buffered", (double)input->page.buffered_bytes);
+	put_number(output, memory, "limit", (double)input->memory_limit);
+	put_number(output, descriptors, "open", process.has_descriptors ? (double)process.open_descriptors : NAN);
+	put_number(output, descriptors, "limit", process.has_limit ? (double)process.max_descriptors : NAN);
+}
+
+/* --- the table of routes --------------------------------------------------------------------------------------------- */
+
+struct shown {
+	size_t route;
+	uint64_t requests;
+};
+
+static uint64_t count_requests(const struct route_totals *totals)
+{
+	uint64_t count = 0;
+	for (size_t i = 0; i < BUCKETS; i++)
+		count += totals->buckets[i];
+	return count;
+}
+
+static int compare_shown(const void *one, const void *other)
+{
+	uint64_t left = ((const struct shown *)one)->requests, right = ((const struct shown *)other)->requests;
+	return left < right ? 1 : left > right ? -1 : 0;
+}
+
+static void put_route(struct output *output, cJSON *routes, const struct pipit_dashboard_data *figures,
+    const struct pipit_dashboard_data_input *input, const struct shown *shown)
+{
+	cJSON *route = put(output, routes, NULL, cJSON_CreateObject());
+	uint64_t buckets[BUCKETS], count = moved_buckets(figures, shown->route, buckets);
+
+	put_route_name(output, route, input->page.routes[shown->route]);
+	put_number(output, route, "requests", (double)shown->requests);
+	put_number(output, route, "rate", rate(figures, count, 0));
+	put_number(output, route, "errors",
+	    rate(figures, figures->now.routes[shown->route].errors, figures->before.routes[shown->route].errors));
+	put_percentiles(output, route, buckets, count, false);
+}
+
+static void put_routes(
+    struct output *output, const struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input)
+{
+	cJSON *routes = put(output, output->document, "routes", cJSON_CreateArray());
+	struct shown *shown = malloc((figures->route_count + 1) * sizeof *shown);
+	size_t count = 0;
+
+	if (!shown) {
+		output->is_short = true;
+		return;
+	}
+	for (size_t i = 0; i < figures->route_count; i++) {
+		uint64_t requests = count_requests(&figures->now.routes[i]);
+		if (requests)
+			shown[count++] = (struct shown){ i, requests };
+	}
+	qsort(shown, count, sizeof *shown, compare_shown);
+	for (size_t i = 0; i < count && i < ROUTES_SHOWN; i++)
+		put_route(output, routes, figures, input, &shown[i]);
+	free(shown);
+}
+
+static const char *const class_names[CLASSES] = { "2xx", "3xx", "4xx", "5xx" };
+
+char *pipit_dashboard_data_render(
+    const struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input)
+{
+	struct output output = { cJSON_CreateObject(), false };
+	cJSON *document = output.document, *codes;
+	const struct row *row = &figures->rows[(figures->samples - 2) % PIPIT_DASHBOARD_DATA_ROWS];
+
+	if (figures->samples < 2) {
+		cJSON_Delete(document);
+		return NULL;
+	}
+	put_number(&output, document, "t", (double)row->at);
+	put_text(&output, document, "version", input->page.version);
+	put_number(&output, document, "uptime", (double)(row->at - input->page.started));
+	put_number(&output, document, "rps", row->rps);
+	put_number(&output, document, "p50", row->percentiles[P50]);
+	put_number(&output, document, "p90", row->percentiles[P90]);
+	put_number(&output, document, "p99", row->percentiles[P99]);
+	codes = put(&output, document, "codes", cJSON_CreateObject());
+	for (int i = 0; i < CLASSES; i++)
+		put_number(&output, codes, class_names[i], row->classes[i]);
+	put_connections(&output, input);
+	put_number(&output, document, "max_connections", (double)input->max_connections);
+	put_number(&output, document, "accepted", counter_rate(figures, PIPIT_COUNT_ACCEPTED));
+	put_number(&output, document, "evicted", counter_rate(figures, PIPIT_COUNT_EVICTED));
+	put_number(&output, document, "aborted", counter_rate(figures, PIPIT_COUNT_ABORTED));
+	put_refusals(&output, input);
+	put_workers(&output, figures, input);
+	put_process(&output, input);
+	put_number(&output, document, "received", row->received);
+	put_number(&output, document, "sent", row->sent);
+	put_routes(&output, figures, input);
+	return finish(&output);
+}
+
+/* --- the history ----------------------------------------------------------------------------------------------------- */
+
+static void put_row(struct output *output, cJSON *rows, const struct row *row)
+{
+	cJSON *cells = put(output, rows, NULL, cJSON_CreateArray());
+
+	put_number(output, cells, NULL, (double)row->at);
+	put_number(output, cells, NULL, row->rps);
+	for (int i = 0; i < PERCENTILES; i++)
+		put_number(output, cells, NULL, row->percentiles[i]);
+	for (int i = 0; i < CLASSES; i++)
+		put_number(output, cells, NULL, row->classes[i]);
+	put_number(output, cells, NULL, row->connections);
+	put_number(output, cells, NULL, row->lag);
+	put_number(output, cells, NULL, row->busy);
+	put_number(output, cells, NULL, row->resident);
+	put_number(output, cells, NULL, row->received);
+	put_number(output, cells, NULL, row->sent);
+}
+
+char *pipit_dashboard_data_render_history(const struct pipit_dashboard_data *figures)
+{
+	static const char *const names[] = { "t", "rps", "p50", "p90", "p99", "2xx", "3xx", "4xx", "5xx", "connections",
+		"lag", "busy", "resident", "received", "sent" };
+	struct output output = { cJSON_CreateObject(), false };
+	cJSON *fields = put(&output, output.document, "fields", cJSON_CreateStringArray(names, COUNT_OF(names)));
+	cJSON *rows = fields ? put(&output, output.document, "rows", cJSON_CreateArray()) : NULL;
+	size_t count = figures->samples ? figures->samples - 1 : 0;
+	size_t first = count > PIPIT_DASHBOARD_DATA_ROWS ? count - PIPIT_DASHBOARD_DATA_ROWS : 0;
+
+	for (size_t i = first; i < count && !output.is_short; i++)
+		put_row(&output, rows, &figures->rows[i % PIPIT_DASHBOARD_DATA_ROWS]);
+	return finish(&output);
+}

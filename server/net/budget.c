@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* See budget.h. */
+#include "net/budget.h"
+
+bool pipit_budget_take(struct pipit_connection *connection, enum pipit_limits_kind kind, size_t more)
+{
+	uint64_t limit = connection->net->config->memory_limit;
+	if (kind == PIPIT_LIMITS_INPUT)
+		limit = limit / 2 + limit % 2;
+	if (!pipit_limits_take_bytes(connection->net->limits, kind, more, limit))
+		return false;
+	connection->charged[kind] += more;
+	return true;
+}
+
+bool pipit_budget_would_fit(const struct pipit_connection *connection, uint64_t bytes)
+{
+	uint64_t limit = connection->net->config->memory_limit;
+	uint64_t used = pipit_limits_bytes(connection->net->limits);
+	return !limit || (used <= limit && bytes <= limit - used);
+}
+
+static void set(struct pipit_connection *connection, enum pipit_limits_kind kind, uint64_t buffered)
+{
+	struct pipit_limits *limits = connection->net->limits;
+	uint64_t charged = connection->charged[kind];
+
+	if (buffered == charged)
+		return;
+	if (buffered > charged)
+		pipit_limits_add_bytes(limits, kind, buffered - charged);
+	else
+		pipit_limits_release_bytes(limits, kind, charged - buffered);
+	connection->charged[kind] = buffered;
+}
+
+bool pipit_budget_settle(struct pipit_connection *connection, size_t evhttp_bytes)
+{
+	const struct pipit_net *net = connection->net;
+	uint64_t limit = net->config->memory_limit, before = connection->charged[PIPIT_LIMITS_CONTENT];
+
+	set(connection, PIPIT_LIMITS_INPUT, connection->pending_capacity);
+	set(connection, PIPIT_LIMITS_CONTENT,
+	    connection->body_capacity + connection->retained_bytes + connection->handed_bytes + connection->out_length +
+		evhttp_bytes);
+	return !limit || evhttp_bytes == 0 || connection->charged[PIPIT_LIMITS_CONTENT] <= before ||
+	       pipit_limits_bytes(net->limits) <= limit;
+}
+
+void pipit_budget_close(struct pipit_connection *connection)
+{
+	set(connection, PIPIT_LIMITS_INPUT, 0);
+	set(connection, PIPIT_LIMITS_CONTENT, 0);
+}

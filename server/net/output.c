@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/* One send() for all replies of a readiness; see output.h. */
+#include "net/output.h"
+
+#include "files/files.h"
+#include "net/budget.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <stdlib.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A file up to this size is read into the batch: one send() for head and content. */
+#define SMALL_FILE_BYTES (32 * 1024)
+
+static void moved(struct pipit_connection *connection, size_t bytes)
+{
+	connection->moved_ms = connection->net->now_ms;
+	connection->window_bytes += bytes;
+	pipit_counters_add(connection->net->counters, PIPIT_COUNT_SENT, bytes);
+}
+
+static bool would_block(int error)
+{
+	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR || error == ENOBUFS;
+}
+
+/* Bytes that the socket took: 0 when it takes none, or failed. */
+static size_t send_pieces(struct pipit_connection *connection, struct iovec *pieces, int count, int flags)
+{
+	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = (size_t)count };
+	ssize_t sent;
+	if (connection->broken)
+		return 0;
+	sent = count == 1 ? send(connection->fd, pieces[0].iov_base, pieces[0].iov_len, flags)
+			  : sendmsg(connection->fd, &message, flags);
+	if (sent >= 0) {
+		moved(connection, (size_t)sent);
+		return (size_t)sent;
+	}
+	if (!would_block(errno))
+		connection->broken = true;
+	return 0;
+}
+
+/* Bytes behind those that wait already. False when the budget or memory is short. */
+static bool append_out(struct pipit_connection *connection, const char *bytes, size_t length)
+{
+	char *out;
+	if (!pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, length)) {
+		pipit_counters_reject(connection->net->counters, PIPIT_REFUSAL_MEMORY_LIMIT);
+		return false;
+	}
+	out = realloc(connection->out, connection->out_length + length);
+	if (!out)
+		return false;
+	memcpy(out + connection->out_length, bytes, length);
+	connection->out = out;
+	connection->out_length += length;
+	return true;
+}
+
+/* Keep what is left of the pieces after the first `sent` bytes. */
+static void keep_rest(struct pipit_connection *connection, const struct iovec *pieces, int count, size_t sent)
+{
+	for (int i = 0; i < count && !connection->broken; i++) {
+		size_t skip = sent < pieces[i].iov_len ? sent : pieces[i].iov_len;
+		sent -= skip;
+		/* A reply that cannot be kept cannot be completed either: the connection ends rather than lie. */
+		if (skip < pieces[i].iov_len &&
+		    !append_out(connection, (const char *)pieces[i].iov_base + skip, pieces[i].iov_len - skip))
+			connection->broken = true;
+	}
+}
+
+static void send_or_keep(struct pipit_connection *connection, struct iovec *pieces, int count, int flags)
+{
+	size_t sent = 0;
+	if (!pipit_output_is_stuck(connection))
+		sent = send_pieces(connection, pieces, count, MSG_NOSIGNAL | MSG_DONTWAIT | flags);
+	keep_rest(connection, pieces, count, sent);
+}
+
+static void flush_batch(struct pipit_connection *connection, bool more)
+{
+	struct pipit_net *net = connection->net;
+	struct iovec batch = { net->batch, net->batch_length };
+	if (net->batch_length == 0)
+		return;
+	net->batch_length = 0;
+	send_or_keep(connection, &batch, 1, more ? MSG_MORE : 0);
+}
+
+/* evbuffer_write() alone knows how to send what was added to a buffer as a file. */
+static size_t send_buffer(struct pipit_connection *connection, struct evbuffer *buffer)
+{
+	size_t total = 0;
+	while (!connection->broken && evbuffer_get_length(buffer) > 0 && total < PIPIT_OUTPUT_SLICE_BYTES) {
+		int sent;
+		/* With sendfile() it returns 0 for a full socket, too, and not only for a file that has become shorter. */
+		errno = 0;
+		sent = evbuffer_write(buffer, connection->fd);
+		if (sent <= 0) {
+			connection->broken = !would_block(errno);
+			break;
+		}
+		moved(connection, (size_t)sent);
+		total += (size_t)sent;
+	}
+	return total;
+}
+
+/* What the socket does not take of the replies becomes the connection's. */
+static void flush_replies(struct pipit_connection *connection)
+{
+	struct pipit_net *net = connection->net;
+	struct evbuffer *replies = net->replies;
+
+	if (net->current != connection || !pipit_output_has_replies(net))
+		return;
+	send_buffer(connection, replies);
+	if (evbuffer_get_length(replies) == 0)
+		return;
+	connection->rest = replies;
+	net->replies = NULL;
+}
+
+bool pipit_output_has_replies(const struct pipit_net *net)
+{
+	return net->replies && evbuffer_get_length(net->replies) > 0;
+}
+
+bool pipit_output_add_reply(struct pipit_connection *connection, struct evbuffer *reply)
+{
+	struct pipit_net *net = connection->net;
+
+	/* One of the two is empty: what was written first leaves first. */
+	flush_batch(connection, true);
+	if (!net->replies)
+		net->replies = evbuffer_new();
+	if (!net->replies || pipit_output_is_stuck(connection) || evbuffer_add_buffer(net->replies, reply) != 0)
+		return false;
+	if (evbuffer_get_length(net->replies) > net->config->max_output_bytes)
+		flush_replies(connection);
+	return true;
+}
+
+size_t pipit_output_send_buffer(struct pipit_connection *connection, struct evbuffer *buffer)
+{
+	if (connection->net->current == connection)
+		pipit_output_flush(connection, true);
+	return pipit_output_is_stuck(connection) ? 0 : send_buffer(connection, buffer);
+}
+
+void pipit_output_flush(struct pipit_connection *connection, bool more)
+{
+	flush_replies(connection);
+	flush_batch(connection, more);
+}
+
+void pipit_output_discard(struct pipit_net *net)
+{
+	net->batch_length = 0;
+	if (net->replies)
+		evbuffer_drain(net->replies, evbuffer_get_length(net->replies));
+}
+
+/* Left in the batch. */
+static size_t room(const struct pipit_connection *connection)
+{
+	const struct pipit_net *net = connection->net;
+	return net->current == connection ? net->config->max_output_bytes - net->batch_length : 0;
+}
+
+void pipit_output_write(struct pipit_connection *connection, struct iovec *pieces, int count)
+{
+	struct pipit_net *net = connection->net;
+	size_t total = 0;
+
+	flush_replies(connection);
+	for (int i = 0; i < count; i++)
+		total += pieces[i].iov_len;
+	if (total > room(connection)) {
+		if (net->current == connection)
+			pipit_output_flush(connection, true);
+		send_or_keep(connection, pieces, count, 0);
+		return;
+	}
+	for (int i = 0; i < count; i++) {
+		memcpy(net->batch + net->batch_length, pieces[i].iov_base, pieces[i].iov_len);
+		net->batch_length += pieces[i].iov_len;
+	}
+}
+
+size_t pipit_output_offer(struct pipit_connection *connection, struct pipit_slice bytes)
+{
+	struct pipit_net *net = connection->net;
+	struct iovec piece = { (void *)bytes.data, bytes.length };
+
+	flush_replies(connection);
+	if (pipit_output_is_stuck(connection))
+		return 0;
+	if (net->current != connection)
+		return send_pieces(connection, &piece, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (piece.iov_len > room(connection))
+		pipit_output_flush(connection, true);
+	if (pipit_output_is_stuck(connection) || connection->broken)
+		return 0;
+	if (piece.iov_len > room(connection))
+		piece.iov_len = room(connection);
+	pipit_output_write(connection, &piece, 1);
+	return piece.iov_len;
+}
+
+bool pipit_output_is_stuck(const struct pipit_connection *connection)
+{
+	return connection->out || connection->rest;
+}
+
+static void clear_out(struct pipit_connection *connection)
+{
+	free(connection->out);
+	connection->out = NULL;
+	connection->out_length = connection->out_sent = 0;
+}
+
+static void clear_rest(struct pipit_connection *connection)
+{
+	if (connection->rest)
+		evbuffer_free(connection->rest);
+	connection->rest = NULL;
+}
+
+void pipit_output_retry(struct pipit_connection *connection)
+{
+	if (connection->rest) {
+		send_buffer(connection, connection->rest);
+		if (evbuffer_get_length(connection->rest) > 0)
+			return;
+		clear_rest(connection);
+	}
+	while (connection->out) {
+		struct iovec rest = { connection->out + connection->out_sent,
+			connection->out_length - connection->out_sent };
+		size_t sent = send_pieces(connection, &rest, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (sent == 0)
+			return;
+		connection->out_sent += sent;
+		if (connection->out_sent == connection->out_length)
+			clear_out(connection);
+	}
+}
+
+static bool read_into_batch(struct pipit_connection *connection, int fd, uint64_t offset, size_t length)
+{
+	struct pipit_net *net = connection->net;
+	if (!pipit_files_read(fd, net->batch + net->batch_length, length, offset))
+		return false;
+	net->batch_length += length;
+	return true;
+}
+
+void pipit_output_queue_file(
+    struct pipit_connection *connection, struct pipit_shared_fd *file, uint64_t offset, uint64_t length)
+{
+	if (length > 0 && (length > SMALL_FILE_BYTES || length > room(connection))) {
+		connection->file = file;
+		connection->file_offset = offset;
+		connection->file_left = length;
+		return;
+	}
+	/* The head has promised these bytes. */
+	if (length > 0 && !read_into_batch(connection, file->fd, offset, (size_t)length))
+		connection->broken = true;
+	pipit_shared_fd_release(file);
+}
+
+void pipit_output_queue_parts(
+    struct pipit_connection *connection, struct pipit_shared_fd *file, struct pipit_parts *parts)
+{
+	connection->file = file;
+	connection->parts = parts;
+}
+
+bool pipit_output_has_file(const struct pipit_connection *connection)
+{
+	return connection->file_left > 0 || connection->parts;
+}
+
+static void drop_file(struct pipit_connection *connection)
+{
+	pipit_shared_fd_release(connection->file);
+	connection->file = NULL;
+	connection->file_left = 0;
+	free(connection->parts);
+	connection->parts = NULL;
+}
+
+/* The next part's text, and its bytes of the file are what is to be sent next. */
+static void begin_part(struct pipit_connection *connection)
+{
+	struct pipit_parts *parts = connection->parts;
+	const struct pipit_part *part = &parts->part[parts->sent++];
+	struct iovec text = { (void *)parts->text, part->text_length };
+
+	parts->text += part->text_length;
+	connection->file_offset = part->offset;
+	connection->file_left = part->length;
+	send_or_keep(connection, &text, 1, part->length ? MSG_MORE : 0);
+	if (parts->sent < parts->count)
+		return;
+	free(parts);
+	connection->parts = NULL;
+}
+
+/* At most `wanted` bytes. How many the socket took; 0 when it takes none, or the connection is broken. */
+static size_t send_from_file(struct pipit_connection *connection, size_t wanted)
+{
+	off_t offset = (off_t)connection->file_offset;
+	ssize_t sent = sendfile(connection->fd, connection->file->fd, &offset, wanted);
+
+	if (sent < 0 && would_block(errno))
+		return 0;
+	/* 0: the file has become shorter than the head says. */
+	if (sent <= 0) {
+		connection->broken = true;
+		return 0;
+	}
+	moved(connection, (size_t)sent);
+	connection->file_offset += (uint64_t)sent;
+	connection->file_left -= (uint64_t)sent;
+	return (size_t)sent;
+}
+
+void pipit_output_send_file(struct pipit_connection *connection)
+{
+	uint64_t slice = PIPIT_OUTPUT_SLICE_BYTES;
+	while (pipit_output_has_file(connection) && slice > 0 && !connection->broken) {
+		size_t wanted = (size_t)(connection->file_left < slice ? connection->file_left : slice), sent;
+		if (wanted == 0) {
+			begin_part(connection);
+			if (pipit_output_is_stuck(connection))
+				break;
+			continue;
+		}
+		sent = send_from_file(connection, wanted);
+		slice -= sent;
+		/* The socket is full, and whoever asks now learns no more than that. */
+		if (sent < wanted)
+			break;
+	}
+	if (!pipit_output_has_file(connection))
+		drop_file(connection);
+}
+
+void pipit_output_clear(struct pipit_connection *connection)
+{
+	clear_rest(connection);
+	clear_out(connection);
+	drop_file(connection);
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* Read from decide() down: the steps of a request, in order. */
+#include "request/dispatch.h"
+
+#include <event2/event.h>
+#include <time.h>
+
+/* --- head: which route, and what of the content ------------------------------------------------------------------ */
+
+#define METHOD_LIST_SIZE 64
+
+static void list_methods(unsigned methods, char list[METHOD_LIST_SIZE])
+{
+	static const struct {
+		unsigned method;
+		const char *name;
+	} names[] = {
+		{ PIPIT_GET, "GET" },
+		{ PIPIT_HEAD, "HEAD" },
+		{ PIPIT_POST, "POST" },
+		{ PIPIT_PUT, "PUT" },
+		{ PIPIT_PATCH, "PATCH" },
+		{ PIPIT_DELETE, "DELETE" },
+		{ PIPIT_OPTIONS, "OPTIONS" },
+	};
+	*list = '\0';
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (!(methods & names[i].method))
+			continue;
+		if (*list)
+			strcat(list, ", ");
+		strcat(list, names[i].name);
+	}
+}
+
+/* Replies that the table gives by itself. */
+static void answer_from_table(struct pipit_request *request, unsigned allow)
+{
+	char list[METHOD_LIST_SIZE];
+
+	list_methods(allow, list);
+	pipit_reply_header(request, "Allow", list);
+	/* Not what was asked for: a HEAD has the length that its GET would have. */
+	if (request->head->method == PIPIT_OPTIONS)
+		pipit_reply(request, 204, NULL, NULL, 0);
+	else
+		pipit_reply_problem(request, 405, "This resource serves %s only.", list);
+}
+
+/* The route, or NULL after a reply. */
+static const struct pipit_route *find_route(struct pipit_dispatch *dispatch, struct pipit_request *request)
+{
+	const struct pipit_guard_head *head = request->head;
+	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
+
+	/* "OPTIONS *" asks about the server as a whole (RFC 9110 §9.3.7). */
+	if (path.data[0] == '*') {
+		answer_from_table(request, PIPIT_ANY);
+		return NULL;
+	}
+	switch (pipit_router_find(dispatch->router, head->method, path, &request->match)) {
+	case PIPIT_ROUTER_FOUND:
+		return request->match.route;
+	case PIPIT_ROUTER_METHOD_NOT_ALLOWED:
+		answer_from_table(request, request->match.allow);
+		return NULL;
+	default:
+		if (!dispatch->fallback)
+			pipit_reply_problem(request, 404, "There is nothing at this path.");
+		return dispatch->fallback;
+	}
+}
+
+static enum pipit_decision decide(
+    void *context, struct pipit_connection *connection, const struct pipit_guard_head *head, uint64_t *body_limit)
+{
+	struct pipit_dispatch *dispatch = context;
+	struct pipit_request *request = pipit_request_new(&dispatch->pool, connection, head);
+
+	if (!request)
+		return PIPIT_DECIDE_NO_MEMORY;
+	pipit_connection_set_request(connection, request);
+	request->route = find_route(dispatch, request);
+	if (request->replied)
+		return PIPIT_DECIDE_ANSWERED;
+	if (request->route->options.refuse_body && head->framing != PIPIT_FRAMING_NONE) {
+		pipit_reply_problem(request, 413, "This resource takes no content.");
+		return PIPIT_DECIDE_ANSWERED;
+	}
+	*body_limit = request->route->options.max_body_bytes ? request->route->options.max_body_bytes
+							     : dispatch->config->max_body_bytes;
+	return request->route->callback ? PIPIT_DECIDE_EVHTTP : PIPIT_DECIDE_NATIVE;
+}
+
+static const struct pipit_guard_head *retain(void *context, struct pipit_connection *connection)
+{
+	struct pipit_request *request = pipit_connection_request(connection);
+	(void)context;
+	return pipit_request_retain(request) == 0 ? request->head : NULL;
+}
+
+/* --- message: the handler ------------------------------------------------------------------------------------------ */
+
+static void call(void *context, struct pipit_connection *connection, struct evhttp_request *evhttp_request)
+{
+	const struct pipit_request *request = pipit_connection_request(connection);
+	(void)context;
+	request->route->callback(evhttp_request, request->route->arg);
+}
+
+static void handle(void *context, struct pipit_connection *connection, struct pipit_slice body)
+{
+	struct pipit_request *request = pipit_connection_request(connection);
+	const struct pipit_route *route = request->route;
+	(void)context;
+
+	request->body = body;
+	request->in_handler = true;
+	route->handler(request, route->arg);
+	request->in_handler = false;
+	if (!request->replied && request->keeps == 0) {
+		pipit_log(PIPIT_LOG_ERROR, "%s: the handler neither replied nor kept the request", route->pattern);
+		pipit_reply_problem(request, 500, NULL);
+	}
+}
+
+static void abandoned(void *context, struct pipit_connection *connection)
+{
+	(void)context;
+	pipit_request_abandon(pipit_connection_request(connection));
+}
+
+/* --- the end: counters and log ------------------------------------------------------------------------------------- */
+
+static struct pipit_slice field_value(const struct pipit_guard_head *head, const char *name)
+{
+	const struct pipit_guard_field *field = pipit_guard_find(head, name);
+	return field ? pipit_guard_slice(head, field->value, field->value_length) : (struct pipit_slice){ "", 0 };
+}
+
+static void log_entry(
+    struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_access_entry *entry)
+{
+	char peer[INET6_ADDRSTRLEN];
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	entry->peer = pipit_connection_peer(connection, peer, sizeof peer);
+	entry->finished = now.tv_sec;
+	if (!pipit_access_buffer_is_waiting(dispatch->access))
+		event_active(dispatch->log_event, EV_TIMEOUT, 0);
+	pipit_access_buffer_add(dispatch->access, entry);
+}
+
+void pipit_dispatch_flush_log(struct pipit_dispatch *dispatch)
+{
+	if (dispatch->access)
+		pipit_access_buffer_flush(dispatch->access);
+}
+
+static void log_request(
+    struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_request *request, int status)
+{
+	struct pipit_access_entry entry = {
+		.request_line = pipit_request_line(request->head),
+		.status = status,
+		.content_bytes = pipit_connection_content_bytes(connection),
+		.referer = field_value(request->head, "Referer"),
+		.user_agent = field_value(request->head, "User-Agent"),
+		.duration_ns = pipit_connection_elapsed_ns(connection),
+		.id = pipit_request_id(request),
+		.route = pipit_request_route(request),
+	};
+	log_entry(dispatch, connection, &entry);
+}
+
+static size_t route_index(const struct pipit_dispatch *dispatch, const struct pipit_request *request)
+{
+	return request->route ? request->route->index : dispatch->no_route;
+}
+
+/* nginx's word for a client that left before the reply was complete. It is for the log only: nobody receives it. */
+#define STATUS_CLIENT_CLOSED 499
+
+static void count(
+    struct pipit_dispatch *dispatch, const struct pipit_connection *connection, const struct pipit_request *request)
+{
+	size_t route = route_index(dispatch, request);
+	unsigned method = request->head->method;
+	int status = pipit_connection_status(connection);
+	uint64_t request_bytes = pipit_connection_body_bytes(connection),
+		 response_bytes = pipit_connection_content_bytes(connection);
+
+	/* A reply that was left open is as quick as its head was. */
+	if (pipit_connection_is_in_batch(connection) && !request->opened_ns)
+		pipit_counters_request_in_batch(dispatch->counters, route, method, status,
+		    pipit_connection_started_ns(connection), request_bytes, response_bytes);
+	else
+		pipit_counters_request(dispatch->counters, route, method, status,
+		    request->opened_ns ? request->opened_ns : pipit_connection_elapsed_ns(connection), request_bytes,
+		    response_bytes);
+}
+
+static void finished(void *context, struct pipit_connection *connection, bool complete)
+{
+	struct pipit_dispatch *dispatch = context;
+	struct pipit_request *request = pipit_connection_request(connection);
+
+	if (complete)
+		count(dispatch, connection, request);
+	else
+		pipit_counters_add(dispatch->counters, PIPIT_COUNT_ABORTED, 1);
+	if (dispatch->access)
+		log_request(dispatch, connection, request,
+		    complete ? pipit_connection_status(connection) : STATUS_CLIENT_CLOSED);
+	pipit_connection_set_request(connection, NULL);
+	pipit_request_detach(request);
+}
+
+static void refused(void *context, struct pipit_connection *connection, enum pipit_refusal reason,
+    struct pipit_slice line, size_t content_bytes)
+{
+	struct pipit_dispatch *dispatch = context;
+	struct pipit_request *request = pipit_connection_request(connection);
+	struct pipit_access_entry entry = {
+		.request_line = line,
+		.status = pipit_refusal_entry(reason)->status,
+		.content_bytes = content_bytes,
+		.referer = { "", 0 },
+		.user_agent = { "", 0 },
+		.duration_ns = line.length ? pipit_connection_elapsed_ns(connection) : 0,
+		.id = "-",
+		.route = request ? pipit_request_route(request) : "none",
+	};
+
+	/* Without a line there was no request, only a connection too many. */
+	if (line.length)
+		pipit_counters_request(dispatch->counters,
+		    request ? route_index(dispatch, request) : dispatch->no_route, request ? request->head->method : 0,
+		    entry.status, entry.duration_ns, 0, content_bytes);
+	if (dispatch->access)
+		log_entry(dispatch, connection, &entry);
+	if (!request)
+		return;
+	pipit_connection_set_request(connection, NULL);
+	pipit_request_detach(request);
+}
+
+void pipit_dispatch_set_handlers(struct pipit_handler_table *hooks)
+{
+	hooks->head = decide;
+	hooks->retain = retain;
+	hooks->handle = handle;
+	hooks->call = call;
+	hooks->finished = finished;
+	hooks->refused = refused;
+	hooks->abandoned = abandoned;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The spine: head → route → content policy → handler → reply → log and counters. One per worker; it holds no mechanism, only
+ * the order of the steps, as hooks of the connection layer.
+ */
+#ifndef PIPIT_DISPATCH_H
+#define PIPIT_DISPATCH_H
+
+#include "base/log.h"
+#include "http/router.h"
+#include "http1/http1.h"
+#include "metrics/counters.h"
+#include "request/request.h"
+
+struct pipit_dispatch {
+	struct pipit_request_pool pool;
+	const struct pipit_config *config;
+	const struct pipit_router *router;
+	const struct pipit_route *fallback; /* NULL: 404 */
+	size_t no_route;                    /* index for counters of requests that reached no route */
+	struct pipit_counters *counters;
+	struct pipit_access_buffer *access; /* NULL: no access log */
+	struct event *log_event;            /* active when lines wait: one write() per turn of the loop */
+};
+
+/* Set the hooks that are dispatch's; their context is the struct pipit_dispatch. */
+void pipit_dispatch_set_handlers(struct pipit_handler_table *hooks);
+
+/* Write the access lines that wait. */
+void pipit_dispatch_flush_log(struct pipit_dispatch *dispatch);
+
+#endif

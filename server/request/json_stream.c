@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* See json_stream.h; the contract of pipit_reply_json() is in pipit.h. */
+#include "request/json_stream.h"
+
+#include "base/log.h"
+#include "http/response_head.h"
+#include "http1/open_reply.h"
+#include "request/request.h"
+#include "json/printer.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#define PIECE_BYTES (64 * 1024)
+/* Before a piece: its size in hex and a line end; behind it another. */
+#define FRAME_BYTES 16
+/* In one turn of the loop: then others have theirs, however fast this client reads. */
+#define PIECES_PER_TURN 4
+
+/* A document on its way. */
+struct printout {
+	struct pipit_open_reply open_reply; /* first */
+	cJSON *doc;                         /* owned, as is `printing` */
+	struct pipit_printing *printing;
+	bool is_chunked, is_over;
+	size_t start, end; /* of what is printed and not sent */
+	char bytes[FRAME_BYTES + PIECE_BYTES + sizeof "\r\n"];
+};
+
+static void free_printout(struct printout *printout)
+{
+	pipit_printing_free(printout->printing);
+	cJSON_Delete(printout->doc);
+	free(printout);
+}
+
+/* The next piece, with the framing of a chunk around it. */
+static void print_piece(struct printout *printout)
+{
+	size_t length = pipit_printing_next(printout->printing, printout->bytes + FRAME_BYTES, PIECE_BYTES),
+	       left = length;
+
+	printout->is_over = length == 0;
+	printout->start = FRAME_BYTES;
+	printout->end = FRAME_BYTES + length;
+	printout->open_reply.content_bytes += length;
+	if (length == 0 || !printout->is_chunked)
+		return;
+	printout->bytes[printout->end++] = '\r';
+	printout->bytes[printout->end++] = '\n';
+	printout->bytes[--printout->start] = '\n';
+	printout->bytes[--printout->start] = '\r';
+	for (; left; left >>= 4)
+		printout->bytes[--printout->start] = "0123456789abcdef"[left & 15];
+}
+
+/* Send until the socket is full, the text is over, or it is the others' turn. */
+static void write_more(struct printout *printout)
+{
+	struct pipit_open_reply *open_reply = &printout->open_reply;
+
+	open_reply->is_waiting = false;
+	for (int i = 0; i < PIECES_PER_TURN; i++) {
+		if (printout->start == printout->end)
+			print_piece(printout);
+		if (printout->is_over)
+			return;
+		printout->start += pipit_open_reply_write(open_reply,
+		    (struct pipit_slice){ printout->bytes + printout->start, printout->end - printout->start });
+		if (open_reply->is_waiting)
+			return;
+	}
+	open_reply->is_waiting = true;
+}
+
+static void end_when_over(struct printout *printout)
+{
+	if (!printout->is_over)
+		return;
+	pipit_open_reply_end(&printout->open_reply);
+	free_printout(printout);
+}
+
+static void on_writable(struct pipit_open_reply *open_reply)
+{
+	write_more((struct printout *)open_reply);
+	end_when_over((struct printout *)open_reply);
+}
+
+/* It has an end, which is waited for as for any reply's. */
+static void on_drain(struct pipit_open_reply *open_reply)
+{
+	(void)open_reply;
+}
+
+static void on_lost(struct pipit_open_reply *open_reply)
+{
+	free_printout((struct printout *)open_reply);
+}
+
+static const struct pipit_open_reply_hooks hooks = { on_writable, on_drain, on_lost };
+
+static int reply_unprintable(struct pipit_request *request)
+{
+	int result;
+	pipit_log(PIPIT_LOG_ERROR,
+	    "%s: the handler replied a JSON document that cannot be printed: an item without a type, or too deep",
+	    pipit_request_route(request));
+	result = pipit_reply_problem(request, 500, NULL);
+	return result == 0 ? -EINVAL : result;
+}
+
+/* Takes the document. */
+static struct printout *new_printout(cJSON *doc, int *error)
+{
+	struct printout *printout = malloc(sizeof *printout);
+
+	*error = printout ? pipit_printing_new(doc, &printout->printing) : -ENOMEM;
+	if (*error != 0) {
+		cJSON_Delete(doc);
+		free(printout);
+		return NULL;
+	}
+	printout->open_reply = (struct pipit_open_reply){ .hooks = &hooks, .is_finite = true };
+	printout->doc = doc;
+	printout->start = printout->end = 0;
+	printout->is_over = false;
+	return printout;
+}
+
+/* Takes the document. Its text is in memory as a whole, and counted there. */
+static int send_whole(struct pipit_request *request, int status, cJSON *doc)
+{
+	struct pipit_printer text = pipit_printer_in(NULL, 0);
+	int result = pipit_printer_print(&text, doc);
+
+	cJSON_Delete(doc);
+	if (result == 0)
+		result = pipit_reply(request, status, "application/json", text.bytes, text.length);
+	else
+		result = result == -ENOMEM ? pipit_request_reply_short(request) : reply_unprintable(request);
+	pipit_printer_clear(&text);
+	return result;
+}
+
+/*
+ * Not what may be another document once the handler has returned; and a document that waits for a slow client takes many times the
+ * memory of its text, for which there must be room.
+ */
+static bool may_wait(struct pipit_connection *connection, const cJSON *doc)
+{
+	bool has_references = false;
+	size_t bytes = pipit_printing_tree_bytes(doc, &has_references);
+	return !has_references && pipit_open_reply_reserve(connection, bytes);
+}
+
+/* Takes the document. */
+static int send_in_pieces(struct pipit_request *request, int status, cJSON *doc)
+{
+	const struct pipit_slice nothing = { "", 0 };
+	struct pipit_connection *connection = request->connection;
+	struct printout *printout;
+	int result;
+
+	if (request->replied || !connection || !pipit_response_head_has_content(status, false)) {
+		cJSON_Delete(doc);
+		return pipit_reply(request, status, "application/json", NULL, 0);
+	}
+	printout = new_printout(doc, &result);
+	if (!printout)
+		return result == -ENOMEM ? pipit_request_reply_short(request) : reply_unprintable(request);
+	if (!may_wait(connection, doc)) {
+		printout->doc = NULL;
+		free_printout(printout);
+		return send_whole(request, status, doc);
+	}
+	printout->is_chunked = pipit_connection_minor(connection) > 0;
+	result = pipit_request_open(request, status, "application/json", nothing, nothing, &printout->open_reply);
+	/* A HEAD has its whole reply, and one that failed another. */
+	if (result != 0 || !printout->open_reply.connection) {
+		free_printout(printout);
+		return result;
+	}
+	write_more(printout);
+	end_when_over(printout);
+	pipit_open_reply_settle(connection);
+	return 0;
+}
+
+int pipit_reply_json(struct pipit_request *request, int status, cJSON *doc)
+{
+	char small[2048];
+	struct pipit_printer text = pipit_printer_in(small, sizeof small);
+	int result;
+
+	text.limit = PIPIT_JSON_STREAM_WHOLE_BYTES;
+	result = doc ? pipit_printer_print(&text, doc) : -ENOMEM;
+	if (result == -E2BIG) {
+		pipit_printer_clear(&text);
+		return send_in_pieces(request, status, doc);
+	}
+	cJSON_Delete(doc);
+	if (result == 0)
+		result = pipit_reply(request, status, "application/json", text.bytes, text.length);
+	else if (result == -ENOMEM)
+		result = pipit_request_reply_short(request);
+	else
+		result = reply_unprintable(request);
+	pipit_printer_clear(&text);
+	return result;
+}

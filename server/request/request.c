@@ -1,0 +1,681 @@
+/* SPDX-License-Identifier: MIT */
+/* See request.h; the contracts of the public functions are in pipit.h. */
+#include "request/request.h"
+
+#include "base/log.h"
+#include "http/accept_header.h"
+#include "http/content_type.h"
+#include "http/response_head.h"
+#include "json/json.h"
+#include "json/printer.h"
+#include "json/problem.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A string handed out to a handler; lives as long as the request. */
+struct memory {
+	struct memory *next;
+	char bytes[];
+};
+
+/* --- life ---------------------------------------------------------------------------------------------------------- */
+
+struct pipit_request *pipit_request_new(
+    struct pipit_request_pool *pool, struct pipit_connection *connection, const struct pipit_guard_head *head)
+{
+	struct pipit_request *request = pool->free;
+	if (request)
+		pool->free = request->next_free;
+	else
+		request = malloc(sizeof *request);
+	if (!request)
+		return NULL;
+	memset(request, 0, offsetof(struct pipit_request, pool));
+	request->id[0] = request->peer[0] = '\0';
+	request->match.parameter_count = 0;
+	request->pool = pool;
+	request->connection = connection;
+	request->route = NULL;
+	request->head = head;
+	request->body = (struct pipit_slice){ "", 0 };
+	request->number = pool->id_count++;
+	return request;
+}
+
+static void free_owned(struct pipit_request *request)
+{
+	while (request->memory) {
+		struct memory *next = request->memory->next;
+		free(request->memory);
+		request->memory = next;
+	}
+	free(request->retained);
+	free(request->owned_body);
+	free(request->fields);
+}
+
+static void free_request(struct pipit_request *request)
+{
+	/* Most requests own nothing. */
+	if (request->memory || request->retained || request->owned_body || request->fields)
+		free_owned(request);
+	request->next_free = request->pool->free;
+	request->pool->free = request;
+}
+
+void pipit_request_pool_clear(struct pipit_request_pool *pool)
+{
+	while (pool->free) {
+		struct pipit_request *next = pool->free->next_free;
+		free(pool->free);
+		pool->free = next;
+	}
+}
+
+void pipit_request_detach(struct pipit_request *request)
+{
+	/* A kept request may ask for its client's address later. */
+	if (request->keeps)
+		pipit_request_peer(request);
+	request->connection = NULL;
+	/* The callback may release it. */
+	request->keeps++;
+	pipit_request_abandon(request);
+	if (--request->keeps == 0 && !request->in_handler)
+		free_request(request);
+}
+
+void pipit_request_abandon(struct pipit_request *request)
+{
+	void (*callback)(struct pipit_request *, void *) = request->on_abort;
+	request->on_abort = NULL;
+	if (callback && !request->replied)
+		callback(request, request->on_abort_arg);
+}
+
+/* One block: the head's struct as far as it is filled, and its bytes. */
+int pipit_request_retain(struct pipit_request *request)
+{
+	const struct pipit_guard_head *head = request->head;
+	size_t struct_size = offsetof(struct pipit_guard_head, fields) + head->field_count * sizeof head->fields[0];
+	struct pipit_guard_head *copy;
+	char *bytes;
+
+	if (request->retained)
+		return 0;
+	copy = malloc(struct_size + head->length);
+	if (!copy)
+		return -ENOMEM;
+	bytes = (char *)copy + struct_size;
+	memcpy(copy, head, struct_size);
+	memcpy(bytes, head->bytes, head->length);
+	copy->bytes = bytes;
+	for (size_t i = 0; i < request->match.parameter_count; i++)
+		request->match.parameters[i].data = bytes + (request->match.parameters[i].data - head->bytes);
+	request->head = request->retained = copy;
+	return 0;
+}
+
+/* A body that was collected is taken over as it is; one in flat memory is copied. */
+static int keep_body(struct pipit_request *request)
+{
+	struct pipit_slice body = request->body;
+	if (request->owned_body)
+		return 0;
+	/* Its NUL is not there for long either. */
+	if (body.length == 0) {
+		request->body.data = "";
+		return 0;
+	}
+	request->owned_body = pipit_connection_take_body(request->connection);
+	if (request->owned_body)
+		return 0;
+	request->owned_body = malloc(body.length + 1);
+	if (!request->owned_body)
+		return -ENOMEM;
+	memcpy(request->owned_body, body.data, body.length);
+	request->owned_body[body.length] = '\0';
+	request->body.data = request->owned_body;
+	return 0;
+}
+
+int pipit_request_keep(struct pipit_request *request)
+{
+	if (request->connection && (pipit_request_retain(request) != 0 || keep_body(request) != 0))
+		return -ENOMEM;
+	request->keeps++;
+	return 0;
+}
+
+void pipit_request_release(struct pipit_request *request)
+{
+	if (--request->keeps > 0 || request->in_handler)
+		return;
+	if (request->connection && !request->replied) {
+		pipit_log(PIPIT_LOG_ERROR, "%s: a request was released without a reply", pipit_request_route(request));
+		request->keeps = 1;
+		pipit_reply_problem(request, 500, NULL);
+		request->keeps = 0;
+	}
+	if (!request->connection)
+		free_request(request);
+}
+
+bool pipit_request_is_gone(const struct pipit_request *request)
+{
+	return !request->connection || request->replied;
+}
+
+void pipit_request_on_abort(struct pipit_request *request, void (*callback)(struct pipit_request *, void *), void *arg)
+{
+	request->on_abort = callback;
+	request->on_abort_arg = arg;
+}
+
+int pipit_request_post(struct pipit_request *request, void (*function)(struct pipit_request *, void *), void *arg)
+{
+	return request->pool->post(request->pool->worker, request, function, arg);
+}
+
+/* --- what was asked ------------------------------------------------------------------------------------------------ */
+
+static char *remember(struct pipit_request *request, struct pipit_slice text)
+{
+	struct memory *memory = malloc(sizeof *memory + text.length + 1);
+	if (!memory) {
+		request->is_short = true;
+		return NULL;
+	}
+	memory->next = request->memory;
+	request->memory = memory;
+	memcpy(memory->bytes, text.data, text.length);
+	memory->bytes[text.length] = '\0';
+	return memory->bytes;
+}
+
+enum pipit_method pipit_request_method(const struct pipit_request *request)
+{
+	return (enum pipit_method)request->head->method;
+}
+
+const char *pipit_request_method_name(const struct pipit_request *request)
+{
+	static const char *const names[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH" };
+	return names[__builtin_ctz(request->head->method)];
+}
+
+const char *pipit_request_path(struct pipit_request *request)
+{
+	const struct pipit_guard_head *head = request->head;
+	if (!request->path)
+		request->path = remember(request, pipit_guard_slice(head, head->path, head->path_length));
+	return request->path ? request->path : "/";
+}
+
+const char *pipit_request_query(struct pipit_request *request)
+{
+	const struct pipit_guard_head *head = request->head;
+	if (!request->query && head->query)
+		request->query = remember(request, pipit_guard_slice(head, head->query, head->query_length));
+	return request->query;
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* One byte of percent-encoded text; an invalid escape stands for itself, as the URL standard has it for forms. */
+static char decode_one(const char **at, const char *end, bool plus_is_space)
+{
+	const char *text = *at;
+	if (*text == '%' && end - text > 2 && hex_value(text[1]) >= 0 && hex_value(text[2]) >= 0) {
+		*at += 3;
+		return (char)(hex_value(text[1]) << 4 | hex_value(text[2]));
+	}
+	*at += 1;
+	return plus_is_space && *text == '+' ? ' ' : *text;
+}
+
+static bool decodes_to(const char *at, const char *end, const char *name)
+{
+	while (at < end && *name) {
+		if (decode_one(&at, end, true) != *name++)
+			return false;
+	}
+	return at == end && *name == '\0';
+}
+
+/* application/x-www-form-urlencoded, of a query or a content. */
+static long form_value(struct pipit_slice form, const char *name, char *value, size_t size)
+{
+	const char *at = form.data, *end = form.data + form.length;
+
+	while (at < end) {
+		const char *pair_end = memchr(at, '&', (size_t)(end - at)), *equals;
+		long length = 0;
+		if (!pair_end)
+			pair_end = end;
+		equals = memchr(at, '=', (size_t)(pair_end - at));
+		if (!equals)
+			equals = pair_end;
+		if (!decodes_to(at, equals, name)) {
+			at = pair_end + 1;
+			continue;
+		}
+		for (at = equals < pair_end ? equals + 1 : pair_end; at < pair_end; length++) {
+			char decoded = decode_one(&at, pair_end, true);
+			if ((size_t)length + 1 < size)
+				value[length] = decoded;
+		}
+		value[(size_t)length < size ? (size_t)length : size - 1] = '\0';
+		return length;
+	}
+	return -1;
+}
+
+long pipit_request_query_value(struct pipit_request *request, const char *name, char *value, size_t size)
+{
+	const struct pipit_guard_head *head = request->head;
+	if (!head->query)
+		return -1;
+	return form_value(pipit_guard_slice(head, head->query, head->query_length), name, value, size);
+}
+
+long pipit_request_form_value(struct pipit_request *request, const char *name, char *value, size_t size)
+{
+	return form_value(request->body, name, value, size);
+}
+
+size_t pipit_request_decode(struct pipit_slice encoded, char *decoded)
+{
+	const char *at = encoded.data, *end = at + encoded.length;
+	char *out = decoded;
+	while (at < end)
+		*out++ = decode_one(&at, end, false);
+	return (size_t)(out - decoded);
+}
+
+const char *pipit_request_parameter(struct pipit_request *request, const char *name)
+{
+	int index = request->route ? pipit_router_parameter_index(request->route->pattern, name) : -1;
+	struct pipit_slice encoded;
+	char *decoded;
+
+	if (index < 0 || (size_t)index >= request->match.parameter_count)
+		return NULL;
+	encoded = request->match.parameters[index];
+	decoded = remember(request, encoded);
+	if (decoded)
+		decoded[pipit_request_decode(encoded, decoded)] = '\0';
+	return decoded;
+}
+
+const char *pipit_request_header(struct pipit_request *request, const char *name)
+{
+	const struct pipit_guard_field *field = pipit_guard_find(request->head, name);
+	return field ? remember(request, pipit_guard_slice(request->head, field->value, field->value_length)) : NULL;
+}
+
+bool pipit_request_field(struct pipit_request *request, size_t index, const char **name, const char **value)
+{
+	const struct pipit_guard_head *head = request->head;
+	const struct pipit_guard_field *field;
+	if (index >= head->field_count)
+		return false;
+	field = &head->fields[index];
+	*name = remember(request, pipit_guard_slice(head, field->name, field->name_length));
+	*value = remember(request, pipit_guard_slice(head, field->value, field->value_length));
+	return *name && *value;
+}
+
+bool pipit_request_is(struct pipit_request *request, const char *media_type)
+{
+	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
+
+	if (!field)
+		return false;
+	return pipit_content_type_is(pipit_guard_slice(request->head, field->value, field->value_length), media_type);
+}
+
+int pipit_request_negotiate(struct pipit_request *request, const char *const *media_types, size_t count)
+{
+	return pipit_accept_header_choose(request->head, media_types, count);
+}
+
+const char *pipit_request_body(struct pipit_request *request, size_t *length)
+{
+	*length = request->body.length;
+	return request->body.data;
+}
+
+/* Where it is in words for people, and apart for programs. */
+static void refuse_json(struct pipit_request *request, const struct pipit_json_error *error)
+{
+	char detail[PIPIT_PROBLEM_DETAIL_SIZE], *members = pipit_problem_json_members(error);
+
+	pipit_problem_json_detail(error, detail);
+	pipit_request_reply_problem_with(
+	    request, 400, detail, members ? pipit_slice_of(members) : (struct pipit_slice){ NULL, 0 });
+	free(members);
+}
+
+static void refuse_type(struct pipit_request *request, const char *detail)
+{
+	pipit_reply_header(request, "Accept", "application/json");
+	pipit_reply_problem(request, 415, "%s", detail);
+}
+
+/* Whether the content says that it is JSON; replies when it does not. */
+static bool is_json(struct pipit_request *request)
+{
+	static const char json[] = "application/json";
+	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
+	struct pipit_slice type = { "", 0 };
+
+	if (field)
+		type = pipit_guard_slice(request->head, field->value, field->value_length);
+	/* As most clients write it. */
+	if (pipit_slice_equals(type, json))
+		return true;
+	if (!pipit_content_type_is(type, json)) {
+		refuse_type(request, "The content must be JSON, and its Content-Type application/json.");
+		return false;
+	}
+	if (pipit_content_type_has_other_charset(type)) {
+		refuse_type(request, "JSON is UTF-8: its Content-Type has no charset, or charset=utf-8.");
+		return false;
+	}
+	return true;
+}
+
+struct cJSON *pipit_request_json(struct pipit_request *request)
+{
+	const struct pipit_config *config = request->pool->config;
+	const struct pipit_json_limits limits = { (size_t)config->max_json_depth, (size_t)config->max_json_members };
+	struct pipit_json_error error;
+	struct cJSON *doc = NULL;
+	int result;
+
+	if (!is_json(request))
+		return NULL;
+	result = pipit_json_parse(request->body.data, request->body.length, &limits, &doc, &error);
+	if (result == -EINVAL)
+		refuse_json(request, &error);
+	else if (result != 0)
+		pipit_request_reply_short(request);
+	return result == 0 ? doc : NULL;
+}
+
+const char *pipit_request_peer(struct pipit_request *request)
+{
+	if (!request->peer[0] && request->connection)
+		pipit_connection_peer(request->connection, request->peer, sizeof request->peer);
+	return request->peer[0] ? request->peer : "-";
+}
+
+static void put_hex8(char *at, uint32_t number)
+{
+	for (int shift = 28; shift >= 0; shift -= 4)
+		*at++ = "0123456789abcdef"[number >> shift & 15];
+}
+
+const char *pipit_request_id(struct pipit_request *request)
+{
+	if (!request->id[0]) {
+		put_hex8(request->id, request->pool->id_prefix);
+		put_hex8(request->id + 8, request->number);
+		request->id[16] = '\0';
+	}
+	return request->id;
+}
+
+const char *pipit_request_route(const struct pipit_request *request)
+{
+	return request->route ? request->route->pattern : "none";
+}
+
+struct event_base *pipit_request_base(const struct pipit_request *request)
+{
+	return request->pool->base;
+}
+
+struct pipit_server *pipit_request_server(const struct pipit_request *request)
+{
+	return request->pool->server;
+}
+
+struct pipit_slice pipit_request_line(const struct pipit_guard_head *head)
+{
+	/* The guard passes single spaces only: method, target and "HTTP/1.1" stand in one piece. */
+	return pipit_guard_slice(head, 0, head->target + head->target_length + sizeof " HTTP/1.1" - 1);
+}
+
+/* --- the reply ----------------------------------------------------------------------------------------------------- */
+
+static bool is_ours(const char *name)
+{
+	static const char *const ours[] = { "Content-Length", "Content-Type", "Transfer-Encoding", "Connection", "Date",
+		"Keep-Alive", "Upgrade" };
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+		if (strcasecmp(name, ours[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+int pipit_reply_header(struct pipit_request *request, const char *name, const char *value)
+{
+	size_t needed = strlen(name) + strlen(value) + sizeof ": \r\n";
+
+	if (request->replied)
+		return -EALREADY;
+	if (is_ours(name) || !pipit_response_head_is_field(name, value))
+		return -EINVAL;
+	if (!request->fields)
+		request->fields = malloc(PIPIT_RESPONSE_HEAD_FIELDS_MAX);
+	if (!request->fields) {
+		request->is_short = true;
+		return -ENOMEM;
+	}
+	if (needed > PIPIT_RESPONSE_HEAD_FIELDS_MAX - request->fields_length)
+		return -ENOSPC;
+	request->fields_length += (size_t)sprintf(request->fields + request->fields_length, "%s: %s\r\n", name, value);
+	return 0;
+}
+
+/* It will not be sent. */
+static void drop_content(const struct pipit_reply_content *content)
+{
+	pipit_shared_fd_release(content->file);
+	free(content->parts);
+}
+
+/* Everything but the content is decided here, for all kinds of replies. */
+static void send_reply(struct pipit_request *request, const struct pipit_request_reply *reply)
+{
+	static const struct pipit_reply_content nothing = { .length = 0 };
+	struct pipit_connection *connection = request->connection;
+	const struct pipit_reply_content *content = &reply->content;
+	char rendered[PIPIT_RESPONSE_HEAD_MAX];
+	struct pipit_response_head head = {
+		.status = reply->status,
+		.content_type = reply->content_type,
+		.fields = { request->fields, request->fields_length },
+		.file_fields = reply->file_fields,
+		/* "Reset the document" says by its length that nothing follows (RFC 9110 §15.3.6). */
+		.content_length = reply->status == 205 ? 0 : content->length,
+		.date = pipit_net_date(pipit_connection_net(connection)),
+		.minor = pipit_connection_minor(connection),
+		.keep_alive = pipit_connection_keeps_alive(connection),
+	};
+
+	request->replied = true;
+	if (!pipit_response_head_has_content(reply->status, pipit_connection_is_head_request(connection))) {
+		drop_content(content);
+		content = &nothing;
+	}
+	pipit_http1_reply(connection, reply->status,
+	    (struct pipit_slice){ rendered, pipit_response_head_render(rendered, &head) }, content);
+}
+
+/* 0 when a reply can be sent, negative when not or when another was sent instead, 1 when nobody waits for it any more. */
+static int begin_reply(struct pipit_request *request, int status, const char *content_type)
+{
+	if (request->replied)
+		return -EALREADY;
+	if (status < 200 || status > 599 || (content_type && !pipit_response_head_is_value(content_type)))
+		return -EINVAL;
+	if (!request->connection) {
+		request->replied = true;
+		return 1;
+	}
+	/* The handler went on without something that it asked for: what it says now may be wrong. */
+	if (request->is_short) {
+		request->is_short = false;
+		return pipit_request_reply_short(request);
+	}
+	return 0;
+}
+
+int pipit_request_reply(struct pipit_request *request, const struct pipit_request_reply *reply)
+{
+	int result = begin_reply(request, reply->status, reply->content_type);
+	if (result == 0)
+		send_reply(request, reply);
+	else
+		drop_content(&reply->content);
+	return result < 0 ? result : 0;
+}
+
+int pipit_request_open(struct pipit_request *request, int status, const char *content_type, struct pipit_slice fields,
+    struct pipit_slice content, struct pipit_open_reply *open_reply)
+{
+	struct pipit_connection *connection = request->connection;
+	struct pipit_slice rendered;
+	char at[PIPIT_RESPONSE_HEAD_MAX];
+	struct pipit_response_head head = {
+		.status = status, .content_type = content_type, .file_fields = fields, .is_open = true
+	};
+	int result = begin_reply(request, head.status, content_type);
+	bool is_head;
+
+	if (result != 0)
+		return result < 0 ? result : 0;
+	is_head = pipit_connection_is_head_request(connection);
+	if (pipit_request_retain(request) != 0)
+		return pipit_request_reply_short(request);
+	head.fields = (struct pipit_slice){ request->fields, request->fields_length };
+	head.date = pipit_net_date(pipit_connection_net(connection));
+	head.minor = pipit_connection_minor(connection);
+	/* Only its close ends the content for HTTP/1.0, and a HEAD has none. */
+	head.keep_alive = pipit_connection_keeps_alive(connection) && (head.minor > 0 || is_head);
+	rendered = (struct pipit_slice){ at, pipit_response_head_render(at, &head) };
+	request->replied = true;
+	if (is_head) {
+		pipit_http1_reply(connection, head.status, rendered, &(struct pipit_reply_content){ .length = 0 });
+		return 0;
+	}
+	request->opened_ns = pipit_connection_elapsed_ns(connection);
+	pipit_open_reply_begin(open_reply, connection, head.status, rendered, content);
+	return 0;
+}
+
+int pipit_reply(struct pipit_request *request, int status, const char *content_type, const void *content, size_t length)
+{
+	return pipit_request_reply(request, &(struct pipit_request_reply){
+						.status = status,
+						.content_type = content_type,
+						.content = { .memory = { content, length }, .length = length },
+					    });
+}
+
+int pipit_reply_text(struct pipit_request *request, int status, const char *text)
+{
+	return pipit_reply(request, status, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+int pipit_request_reply_short(struct pipit_request *request)
+{
+	int result = pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
+	return result == 0 ? -ENOMEM : result;
+}
+
+/* Of a client that prefers a page. */
+static bool prefers_html(const struct pipit_request *request)
+{
+	const struct pipit_guard_field *accept = pipit_guard_find(request->head, "Accept");
+	return accept &&
+	       pipit_response_head_prefers_html(pipit_guard_slice(request->head, accept->value, accept->value_length));
+}
+
+int pipit_request_reply_problem_with(
+    struct pipit_request *request, int status, const char *detail, struct pipit_slice members)
+{
+	static const char end[] = "}\n";
+	char small[PIPIT_RESPONSE_HEAD_PROBLEM_MAX], *content = small;
+	const char *content_type;
+	bool html = prefers_html(request);
+	size_t length;
+	int result;
+
+	if (status < 400)
+		return -EINVAL;
+	if (members.length && !html)
+		content = malloc(PIPIT_RESPONSE_HEAD_PROBLEM_MAX + members.length);
+	if (!content)
+		return pipit_request_reply_short(request);
+	length = pipit_response_head_problem_content(content, status, detail, html, &content_type);
+	if (content != small) {
+		length -= sizeof end - 1;
+		memcpy(content + length, members.data, members.length);
+		memcpy(content + length + members.length, end, sizeof end - 1);
+		length += members.length + sizeof end - 1;
+	}
+	result = pipit_reply(request, status, content_type, content, length);
+	if (content != small)
+		free(content);
+	return result;
+}
+
+int pipit_reply_problem(struct pipit_request *request, int status, const char *detail, ...)
+{
+	/* As long as the content, so that a cut is made there, between two characters. */
+	char text[PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
+	va_list arguments;
+
+	if (detail) {
+		va_start(arguments, detail);
+		vsnprintf(text, sizeof text, detail, arguments);
+		va_end(arguments);
+	}
+	return pipit_request_reply_problem_with(request, status, detail ? text : NULL, (struct pipit_slice){ NULL, 0 });
+}
+
+int pipit_reply_file(
+    struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset, uint64_t length)
+{
+	struct pipit_request_reply reply = {
+		.status = status, .content_type = content_type, .content = { .file_offset = offset, .length = length }
+	};
+	int result = fd < 0 ? -EBADF : begin_reply(request, status, content_type);
+
+	if (result != 0) {
+		if (fd >= 0)
+			close(fd);
+		return result < 0 ? result : 0;
+	}
+	reply.content.file = pipit_shared_fd_new(fd);
+	if (!reply.content.file)
+		return pipit_request_reply_short(request);
+	send_reply(request, &reply);
+	return 0;
+}

@@ -1,0 +1,726 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * See sse.h; the contracts of the public functions are in pipit.h. Read from pipit_stream_send() to deliver() to write_more()
+ * for an event's way, and enter() for what a client is given when it joins.
+ */
+#include "request/sse.h"
+
+#include "http1/open_reply.h"
+#include "request/request.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define DEFAULT_MAX_CLIENTS 1000
+#define DEFAULT_MAX_QUEUE 64
+#define DEFAULT_HEARTBEAT_MS 15000
+#define DEFAULT_RETRY_MS 2000
+#define HEARTBEAT_MAX_MS (24 * 3600 * 1000)
+
+/* An event in its place. */
+struct link {
+	_Atomic size_t holds; /* the link before it, the stream whose last it is, branches and clients that are there */
+	struct link *next;    /* held; set once, under the stream's lock; not read by anybody who is not told of more */
+	struct pipit_sse_event *event; /* held; NULL: here the replies of all who follow end */
+	uint64_t place;
+};
+
+struct pipit_stream {
+	_Atomic size_t holds; /* its owner, and its branches */
+	struct pipit_stream_options options;
+	char prefix[PIPIT_SSE_EVENT_PREFIX_DIGITS + 1];
+	struct pipit_sse_event *preamble, *heartbeat;
+	struct link *farewell; /* to end with, made beforehand */
+	_Atomic uint64_t clients, renderings;
+
+	pthread_mutex_t lock;             /* of what follows, `next` of the last link, and the branches' flags */
+	struct link *last;                /* held */
+	uint64_t number;                  /* of the last id */
+	struct pipit_sse_event **history; /* a ring, each held */
+	size_t history_first, history_count;
+	struct branch *branches;
+};
+
+/* The clients of one worker. The worker's alone, but for what the stream's lock is for. */
+struct branch {
+	struct pipit_stream *stream; /* held */
+	const struct pipit_request_pool *pool;
+	struct branch *next;
+	bool is_posted;      /* deliver() is in the inbox */
+	bool is_abandoned;   /* without clients: nothing is to be posted any more */
+	bool is_busy;        /* somebody walks over the clients */
+	struct link *newest; /* held; the links up to here may be read without the lock */
+	struct client *first, *last;
+	struct event *heartbeat; /* NULL without clients */
+};
+
+struct client {
+	struct pipit_open_reply open_reply; /* first: its hooks get this struct */
+	struct branch *branch;
+	struct client *next, *previous;
+	struct pipit_sse_event **backlog; /* what it gets before the events that follow, each held; NULL: nothing */
+	size_t backlog_at, backlog_count;
+	struct link *at;                 /* held; the last one that it has begun */
+	struct pipit_sse_event *writing; /* held; NULL between events */
+	size_t written;                  /* of it */
+	bool is_chunked;
+	bool is_over; /* `at` ends the reply */
+};
+
+/* --- holds ---------------------------------------------------------------------------------------------------------- */
+
+static struct link *new_link(struct pipit_sse_event *event)
+{
+	struct link *link = malloc(sizeof *link);
+	if (!link)
+		return NULL;
+	/* Its place in the stream, and the link before it. */
+	atomic_init(&link->holds, 2);
+	link->next = NULL;
+	link->event = event;
+	link->place = 0;
+	return link;
+}
+
+static struct link *hold_link(struct link *link)
+{
+	atomic_fetch_add_explicit(&link->holds, 1, memory_order_relaxed);
+	return link;
+}
+
+/* Release and acquire: whoever frees it sees the `next` that was set while another held it. */
+static void release_link(struct link *link)
+{
+	while (link && atomic_fetch_sub_explicit(&link->holds, 1, memory_order_acq_rel) == 1) {
+		struct link *next = link->next;
+		pipit_sse_event_release(link->event);
+		free(link);
+		link = next;
+	}
+}
+
+static void release_stream(struct pipit_stream *stream)
+{
+	if (!stream || atomic_fetch_sub_explicit(&stream->holds, 1, memory_order_acq_rel) != 1)
+		return;
+	release_link(stream->last);
+	for (size_t i = 0; i < stream->history_count; i++)
+		pipit_sse_event_release(stream->history[(stream->history_first + i) % stream->options.history]);
+	free(stream->history);
+	free(stream->farewell);
+	pipit_sse_event_release(stream->preamble);
+	pipit_sse_event_release(stream->heartbeat);
+	pthread_mutex_destroy(&stream->lock);
+	free(stream);
+}
+
+/* --- a client: what it is given next -------------------------------------------------------------------------------- */
+
+/* True when there is something: it is `writing` now. */
+static bool take_next(struct client *client)
+{
+	struct link *next;
+
+	if (client->backlog_at < client->backlog_count) {
+		client->writing = client->backlog[client->backlog_at++];
+		return true;
+	}
+	if (client->is_over || client->at == client->branch->newest)
+		return false;
+	next = hold_link(client->at->next);
+	release_link(client->at);
+	client->at = next;
+	client->is_over = !client->at->event;
+	if (!client->is_over)
+		client->writing = pipit_sse_event_hold(client->at->event);
+	return !client->is_over;
+}
+
+static void write_more(struct client *client)
+{
+	while (client->writing || take_next(client)) {
+		struct pipit_slice bytes = pipit_sse_event_bytes(client->writing, client->is_chunked);
+		bytes.data += client->written;
+		bytes.length -= client->written;
+		client->written += pipit_open_reply_write(&client->open_reply, bytes);
+		if (client->open_reply.is_waiting)
+			return;
+		client->open_reply.content_bytes += client->writing->length;
+		pipit_sse_event_release(client->writing);
+		client->writing = NULL;
+		client->written = 0;
+	}
+}
+
+static bool is_too_far_behind(const struct client *client)
+{
+	const struct branch *branch = client->branch;
+	return branch->newest->place - client->at->place > branch->stream->options.max_queue;
+}
+
+/* --- a branch: who is there ----------------------------------------------------------------------------------------- */
+
+/* Nobody is on it any more: it goes, unless it is about to be looked at. */
+static void prune(struct branch *branch)
+{
+	struct pipit_stream *stream = branch->stream;
+	struct branch **link = &stream->branches;
+	bool is_needed;
+
+	pthread_mutex_lock(&stream->lock);
+	is_needed = branch->is_posted;
+	branch->is_abandoned = true;
+	if (!is_needed) {
+		while (*link != branch)
+			link = &(*link)->next;
+		*link = branch->next;
+	}
+	pthread_mutex_unlock(&stream->lock);
+	if (is_needed)
+		return;
+	release_link(branch->newest);
+	free(branch);
+	release_stream(stream);
+}
+
+static void free_client(struct client *client)
+{
+	release_link(client->at);
+	pipit_sse_event_release(client->writing);
+	while (client->backlog_at < client->backlog_count)
+		pipit_sse_event_release(client->backlog[client->backlog_at++]);
+	free(client->backlog);
+	free(client);
+}
+
+static void leave(struct client *client)
+{
+	struct branch *branch = client->branch;
+
+	if (client->next)
+		client->next->previous = client->previous;
+	else
+		branch->last = client->previous;
+	if (client->previous)
+		client->previous->next = client->next;
+	else
+		branch->first = client->next;
+	atomic_fetch_sub_explicit(&branch->stream->clients, 1, memory_order_relaxed);
+	free_client(client);
+	if (branch->first)
+		return;
+	if (branch->heartbeat)
+		event_free(branch->heartbeat);
+	branch->heartbeat = NULL;
+	if (!branch->is_busy)
+		prune(branch);
+}
+
+/* Its reply is complete. */
+static void end(struct client *client)
+{
+	pipit_open_reply_end(&client->open_reply);
+	leave(client);
+}
+
+static void on_writable(struct pipit_open_reply *open_reply)
+{
+	struct client *client = (struct client *)open_reply;
+	write_more(client);
+	if (client->is_over && !open_reply->is_waiting)
+		end(client);
+}
+
+/* One that is behind would have to be waited for: it is cut off instead. */
+static void on_drain(struct pipit_open_reply *open_reply)
+{
+	struct client *client = (struct client *)open_reply;
+	struct pipit_connection *connection = open_reply->connection;
+	if (open_reply->is_waiting) {
+		pipit_open_reply_close(open_reply);
+		return;
+	}
+	end(client);
+	pipit_open_reply_settle(connection);
+}
+
+static void on_lost(struct pipit_open_reply *open_reply)
+{
+	leave((struct client *)open_reply);
+}
+
+static const struct pipit_open_reply_hooks hooks = { on_writable, on_drain, on_lost };
+
+/* --- delivering ----------------------------------------------------------------------------------------------------- */
+
+static void restart_heartbeat(struct branch *branch)
+{
+	uint64_t interval_ms = branch->stream->options.heartbeat_ms;
+	struct timeval interval = { (time_t)(interval_ms / 1000), (suseconds_t)(interval_ms % 1000 * 1000) };
+	if (branch->heartbeat)
+		event_add(branch->heartbeat, &interval);
+}
+
+/* Anything may have become of the client when this returns. */
+static void push(struct client *client, bool with_heartbeat)
+{
+	struct pipit_connection *connection = client->open_reply.connection;
+
+	if (with_heartbeat && client->at == client->branch->newest)
+		client->writing = pipit_sse_event_hold(client->branch->stream->heartbeat);
+	write_more(client);
+	if (client->open_reply.is_waiting) {
+		/* After a try: what has come at once is no sign that the client is slow. */
+		if (is_too_far_behind(client))
+			pipit_open_reply_drop(&client->open_reply);
+		else
+			pipit_open_reply_settle(connection);
+	} else if (client->is_over) {
+		end(client);
+		pipit_open_reply_settle(connection);
+	}
+}
+
+/* To each client what is new, or when nothing is, and it was asked for, a sign of life. */
+static void walk(struct branch *branch, bool with_heartbeat)
+{
+	struct client *next;
+
+	branch->is_busy = true;
+	for (struct client *client = branch->first; client; client = next) {
+		next = client->next;
+		if (!client->open_reply.is_waiting)
+			push(client, with_heartbeat);
+		else if (is_too_far_behind(client))
+			pipit_open_reply_drop(&client->open_reply);
+	}
+	branch->is_busy = false;
+	if (branch->first)
+		restart_heartbeat(branch);
+	else
+		prune(branch);
+}
+
+/* Be told of all that has been sent. `was_posted`: this is what was posted. */
+static void catch_up(struct branch *branch, bool was_posted)
+{
+	struct pipit_stream *stream = branch->stream;
+	struct link *before = branch->newest;
+
+	pthread_mutex_lock(&stream->lock);
+	branch->newest = hold_link(stream->last);
+	if (was_posted)
+		branch->is_posted = false;
+	pthread_mutex_unlock(&stream->lock);
+	release_link(before);
+}
+
+static void deliver(void *context)
+{
+	catch_up(context, true);
+	walk(context, false);
+}
+
+/* Also for those events that could not be announced. */
+static void on_heartbeat(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd, (void)what;
+	catch_up(context, false);
+	walk(context, true);
+}
+
+/* --- joining -------------------------------------------------------------------------------------------------------- */
+
+static struct branch *find_branch(const struct pipit_stream *stream, const struct pipit_request_pool *pool)
+{
+	struct branch *branch = stream->branches;
+	while (branch && branch->pool != pool)
+		branch = branch->next;
+	return branch;
+}
+
+static struct branch *add_branch(struct pipit_stream *stream, const struct pipit_request_pool *pool)
+{
+	struct branch *branch = calloc(1, sizeof *branch);
+	if (!branch)
+		return NULL;
+	branch->stream = stream;
+	branch->pool = pool;
+	branch->newest = hold_link(stream->last);
+	branch->next = stream->branches;
+	stream->branches = branch;
+	atomic_fetch_add_explicit(&stream->holds, 1, memory_order_relaxed);
+	return branch;
+}
+
+/* The number that an id of this stream ends with; 0 when it is not of this stream. */
+static uint64_t read_id(const struct pipit_stream *stream, struct pipit_slice id)
+{
+	uint64_t number = 0;
+
+	if (id.length < PIPIT_SSE_EVENT_PREFIX_DIGITS + 2 || id.length > PIPIT_SSE_EVENT_PREFIX_DIGITS + 20 ||
+	    memcmp(id.data, stream->prefix, PIPIT_SSE_EVENT_PREFIX_DIGITS) != 0 ||
+	    id.data[PIPIT_SSE_EVENT_PREFIX_DIGITS] != '-')
+		return 0;
+	for (size_t i = PIPIT_SSE_EVENT_PREFIX_DIGITS + 1; i < id.length; i++) {
+		if (id.data[i] < '0' || id.data[i] > '9')
+			return 0;
+		number = number * 10 + (uint64_t)(id.data[i] - '0');
+	}
+	return number;
+}
+
+/* What the client wants of the history: events behind this number; UINT64_MAX: nothing. */
+static uint64_t last_number(const struct pipit_stream *stream, const struct pipit_request *request)
+{
+	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Last-Event-ID");
+	if (!field || field->value_length == 0)
+		return UINT64_MAX;
+	return read_id(stream, pipit_guard_slice(request->head, field->value, field->value_length));
+}
+
+/* From the history, and the first event. False when memory is short. */
+static bool fill_backlog(
+    struct client *client, const struct pipit_stream *stream, uint64_t after, struct pipit_sse_event *first)
+{
+	size_t room = (after == UINT64_MAX ? 0 : stream->history_count) + (first != NULL);
+
+	if (room == 0)
+		return true;
+	client->backlog = malloc(room * sizeof *client->backlog);
+	if (!client->backlog)
+		return false;
+	for (size_t i = 0; i < stream->history_count && after != UINT64_MAX; i++) {
+		struct pipit_sse_event *event = stream->history[(stream->history_first + i) % stream->options.history];
+		if (event->number > after)
+			client->backlog[client->backlog_count++] = pipit_sse_event_hold(event);
+	}
+	if (first)
+		client->backlog[client->backlog_count++] = pipit_sse_event_hold(first);
+	return true;
+}
+
+static void link_client(struct branch *branch, struct client *client)
+{
+	client->branch = branch;
+	client->previous = branch->last;
+	if (branch->last)
+		branch->last->next = client;
+	else
+		branch->first = client;
+	branch->last = client;
+	atomic_fetch_add_explicit(&branch->stream->clients, 1, memory_order_relaxed);
+}
+
+/* With the first client of a branch. */
+static bool start_heartbeat(struct branch *branch)
+{
+	if (branch->heartbeat)
+		return true;
+	branch->heartbeat = event_new(branch->pool->base, -1, 0, on_heartbeat, branch);
+	restart_heartbeat(branch);
+	return branch->heartbeat != NULL;
+}
+
+/*
+ * All that must be seen in one piece: what has been sent up to now is in the history or is not, and everything that is sent
+ * from now on is behind the client's link. Under the lock. 0, -EBUSY when there are too many, -ENOMEM.
+ */
+static int enter(
+    struct pipit_stream *stream, struct client *client, struct pipit_request *request, struct pipit_sse_event *first)
+{
+	struct branch *branch = find_branch(stream, request->pool);
+
+	if (atomic_load_explicit(&stream->clients, memory_order_relaxed) >= stream->options.max_clients)
+		return -EBUSY;
+	if (!fill_backlog(client, stream, last_number(stream, request), first))
+		return -ENOMEM;
+	if (!branch)
+		branch = add_branch(stream, request->pool);
+	if (!branch)
+		return -ENOMEM;
+	branch->is_abandoned = false;
+	client->at = hold_link(stream->last);
+	link_client(branch, client);
+	return 0;
+}
+
+static int enter_locked(
+    struct pipit_stream *stream, struct client *client, struct pipit_request *request, struct pipit_sse_event *first)
+{
+	int error;
+	pthread_mutex_lock(&stream->lock);
+	error = enter(stream, client, request, first);
+	pthread_mutex_unlock(&stream->lock);
+	if (error != 0) {
+		free_client(client);
+		return error;
+	}
+	catch_up(client->branch, false);
+	if (start_heartbeat(client->branch))
+		return 0;
+	leave(client);
+	return -ENOMEM;
+}
+
+static int refuse_one_too_many(const struct pipit_stream *stream, struct pipit_request *request)
+{
+	char seconds[24];
+
+	snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)(stream->options.retry_ms + 999) / 1000);
+	pipit_open_reply_count_refusal(request->connection);
+	pipit_reply_header(request, "Retry-After", seconds);
+	return pipit_reply_problem(request, 503, "%s", pipit_refusal_entry(PIPIT_REFUSAL_TOO_MANY_STREAMS)->detail);
+}
+
+static int open_reply(const struct pipit_stream *stream, struct pipit_request *request, struct client *client)
+{
+	/* Without the second field nginx would collect events until it has a buffer full of them. */
+	static const char fields[] = "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n";
+	bool is_chunked = request->connection && pipit_connection_minor(request->connection) > 0;
+
+	if (client) {
+		client->is_chunked = is_chunked;
+		client->open_reply.content_bytes = stream->preamble->length;
+	}
+	return pipit_request_open(request, 200, "text/event-stream", (struct pipit_slice){ fields, sizeof fields - 1 },
+	    pipit_sse_event_bytes(stream->preamble, is_chunked), client ? &client->open_reply : NULL);
+}
+
+/* The reply is open: the first bytes, and no more when the server wants no new work: the client comes back to another. */
+static void begin(struct client *client)
+{
+	struct pipit_connection *connection = client->open_reply.connection;
+
+	write_more(client);
+	if (!client->open_reply.is_waiting && (client->is_over || pipit_open_reply_is_draining(connection)))
+		end(client);
+	pipit_open_reply_settle(connection);
+}
+
+int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *request, struct pipit_sse_event *first)
+{
+	struct client *client;
+	int result;
+
+	if (request->replied)
+		return -EALREADY;
+	/* The head alone, or nothing at all. */
+	if (!request->connection || pipit_connection_is_head_request(request->connection))
+		return open_reply(stream, request, NULL);
+	client = calloc(1, sizeof *client);
+	if (!client)
+		return pipit_request_reply_short(request);
+	client->open_reply.hooks = &hooks;
+	result = enter_locked(stream, client, request, first);
+	if (result == -EBUSY)
+		return refuse_one_too_many(stream, request);
+	if (result != 0)
+		return pipit_request_reply_short(request);
+	result = open_reply(stream, request, client);
+	if (result == 0)
+		begin(client);
+	else
+		leave(client);
+	return result;
+}
+
+int pipit_stream_join(struct pipit_stream *stream, struct pipit_request *request, const struct pipit_event *first)
+{
+	struct pipit_sse_event *rendered = NULL;
+	int result = 0;
+
+	if (request->replied)
+		return -EALREADY;
+	if (first)
+		result = pipit_sse_event_new(first, &rendered);
+	if (result == -ENOMEM)
+		return pipit_request_reply_short(request);
+	if (result != 0)
+		return result;
+	result = pipit_stream_join_with(stream, request, rendered);
+	pipit_sse_event_release(rendered);
+	return result;
+}
+
+void pipit_stream_serve(struct pipit_request *request, void *stream)
+{
+	pipit_stream_join(stream, request, NULL);
+}
+
+/* --- sending -------------------------------------------------------------------------------------------------------- */
+
+/* Under the lock. */
+static void remember(struct pipit_stream *stream, struct pipit_sse_event *event)
+{
+	size_t size = stream->options.history, place = (stream->history_first + stream->history_count) % size;
+
+	if (stream->history_count == size) {
+		pipit_sse_event_release(stream->history[stream->history_first]);
+		stream->history_first = (stream->history_first + 1) % size;
+	} else {
+		stream->history_count++;
+	}
+	stream->history[place] = pipit_sse_event_hold(event);
+}
+
+/* Under the lock. In the order of places, so that no branch is told of a link before those in front of it. A message that
+ * memory is short for is made up for by the next event or the heartbeat. */
+static void append(struct pipit_stream *stream, struct link *link)
+{
+	struct link *before = stream->last;
+
+	link->place = before->place + 1;
+	before->next = link;
+	stream->last = link;
+	release_link(before);
+	for (struct branch *branch = stream->branches; branch; branch = branch->next) {
+		if (!branch->is_posted && !branch->is_abandoned &&
+		    branch->pool->post_call(branch->pool->worker, deliver, branch) == 0)
+			branch->is_posted = true;
+	}
+}
+
+/* Nobody follows, and nobody will ask for it: only its number is used up. False when somebody may. */
+static bool send_to_nobody(struct pipit_stream *stream, const struct pipit_event *event)
+{
+	bool is_sent;
+	if (stream->options.history || pipit_stream_clients(stream))
+		return false;
+	pthread_mutex_lock(&stream->lock);
+	is_sent = !stream->branches;
+	if (is_sent && !event->without_id)
+		stream->number++;
+	pthread_mutex_unlock(&stream->lock);
+	return is_sent;
+}
+
+int pipit_stream_send(struct pipit_stream *stream, const struct pipit_event *event)
+{
+	struct pipit_sse_event *rendered;
+	struct link *link;
+	int error;
+
+	if (event->name && strpbrk(event->name, "\r\n"))
+		return -EINVAL;
+	if (send_to_nobody(stream, event))
+		return 0;
+	error = pipit_sse_event_new(event, &rendered);
+	if (error != 0)
+		return error;
+	link = new_link(rendered);
+	if (!link) {
+		pipit_sse_event_release(rendered);
+		return -ENOMEM;
+	}
+	atomic_fetch_add_explicit(&stream->renderings, 1, memory_order_relaxed);
+	pthread_mutex_lock(&stream->lock);
+	if (!event->without_id) {
+		pipit_sse_event_set_id(rendered, stream->prefix, ++stream->number);
+		if (stream->options.history)
+			remember(stream, rendered);
+	}
+	append(stream, link);
+	pthread_mutex_unlock(&stream->lock);
+	return 0;
+}
+
+static void append_end(struct pipit_stream *stream, struct link *link)
+{
+	pthread_mutex_lock(&stream->lock);
+	append(stream, link);
+	pthread_mutex_unlock(&stream->lock);
+}
+
+int pipit_stream_end(struct pipit_stream *stream)
+{
+	struct link *link = new_link(NULL);
+	if (!link)
+		return -ENOMEM;
+	append_end(stream, link);
+	return 0;
+}
+
+/* --- life ----------------------------------------------------------------------------------------------------------- */
+
+/* Unique, not secret: a clock will do where the system has no randomness yet. */
+static void choose_prefix(char prefix[PIPIT_SSE_EVENT_PREFIX_DIGITS + 1])
+{
+	uint64_t number;
+	struct timespec now;
+
+	if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		number = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	}
+	snprintf(prefix, PIPIT_SSE_EVENT_PREFIX_DIGITS + 1, "%016llx", (unsigned long long)number);
+}
+
+static bool set_up(struct pipit_stream *stream)
+{
+	struct pipit_stream_options *options = &stream->options;
+	char retry[40];
+
+	options->max_clients = options->max_clients ? options->max_clients : DEFAULT_MAX_CLIENTS;
+	options->max_queue = options->max_queue ? options->max_queue : DEFAULT_MAX_QUEUE;
+	options->heartbeat_ms = options->heartbeat_ms ? options->heartbeat_ms : DEFAULT_HEARTBEAT_MS;
+	options->retry_ms = options->retry_ms ? options->retry_ms : DEFAULT_RETRY_MS;
+	snprintf(retry, sizeof retry, "retry: %llu\n", (unsigned long long)options->retry_ms);
+	stream->preamble = pipit_sse_event_lines(retry);
+	stream->heartbeat = pipit_sse_event_lines(":\n");
+	stream->farewell = new_link(NULL);
+	stream->last = new_link(NULL);
+	/* The first of all: nobody is told of it, and there is none before it. */
+	if (stream->last)
+		atomic_store_explicit(&stream->last->holds, 1, memory_order_relaxed);
+	if (options->history)
+		stream->history = calloc(options->history, sizeof(struct pipit_sse_event *));
+	return stream->preamble && stream->heartbeat && stream->farewell && stream->last &&
+	       (stream->history || !options->history);
+}
+
+struct pipit_stream *pipit_stream_new(const struct pipit_stream_options *options)
+{
+	struct pipit_stream *stream;
+
+	if (options && options->heartbeat_ms > HEARTBEAT_MAX_MS)
+		return NULL;
+	stream = calloc(1, sizeof *stream);
+	if (!stream)
+		return NULL;
+	if (options)
+		stream->options = *options;
+	atomic_init(&stream->holds, 1);
+	pthread_mutex_init(&stream->lock, NULL);
+	choose_prefix(stream->prefix);
+	if (set_up(stream))
+		return stream;
+	release_stream(stream);
+	return NULL;
+}
+
+void pipit_stream_free(struct pipit_stream *stream)
+{
+	struct link *farewell;
+	if (!stream)
+		return;
+	farewell = stream->farewell;
+	stream->farewell = NULL;
+	append_end(stream, farewell);
+	release_stream(stream);
+}
+
+uint64_t pipit_stream_clients(const struct pipit_stream *stream)
+{
+	return atomic_load_explicit(&stream->clients, memory_order_relaxed);
+}
+
+uint64_t pipit_stream_renderings(const struct pipit_stream *stream)
+{
+	return atomic_load_explicit(&stream->renderings, memory_order_relaxed);
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/* The question is asked of a tiny server on a thread, which takes one connection and answers what it was told to. */
+#include "app/healthcheck.h"
+
+#include "suite.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static int listener;
+static unsigned port;
+static char address[64], error[256];
+
+static void listen_on(struct sockaddr *where, socklen_t length)
+{
+	listener = socket(where->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(listener, 0);
+	ck_assert_int_eq(bind(listener, where, length), 0);
+	ck_assert_int_eq(listen(listener, 0), 0);
+	ck_assert_int_eq(getsockname(listener, where, &length), 0);
+}
+
+static void set_up(void)
+{
+	struct sockaddr_in where = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	listen_on((struct sockaddr *)&where, sizeof where);
+	port = ntohs(where.sin_port);
+	snprintf(address, sizeof address, "127.0.0.1:%u", port);
+	strcpy(error, "untouched");
+}
+
+static void tear_down(void)
+{
+	close(listener);
+}
+
+/* ---------------------------------------------------------------- the tiny server */
+
+struct server {
+	pthread_t thread;
+	const char *answer; /* NULL: read until the client gives up */
+	bool is_dripping;   /* the answer is sent byte by byte */
+	char request[512];
+};
+
+static bool has_ended(const char *request)
+{
+	return strstr(request, "\r\n\r\n") != NULL;
+}
+
+static void read_request(struct server *server, int client)
+{
+	size_t length = 0;
+
+	while (!has_ended(server->request) && length < sizeof server->request - 1) {
+		ssize_t received = recv(client, server->request + length, sizeof server->request - 1 - length, 0);
+		if (received <= 0)
+			return;
+		length += (size_t)received;
+		server->request[length] = '\0';
+	}
+}
+
+static void send_answer(const struct server *server, int client)
+{
+	size_t length = strlen(server->answer), step = server->is_dripping ? 1 : length;
+
+	/* The client may stop reading once it knows the status. */
+	for (size_t sent = 0; sent < length; sent += step) {
+		if (send(client, server->answer + sent, step, MSG_NOSIGNAL) < 0)
+			return;
+	}
+}
+
+static void *serve_one(void *context)
+{
+	struct server *server = context;
+	int client = accept(listener, NULL, NULL);
+	char rest;
+
+	if (client < 0)
+		return NULL;
+	read_request(server, client);
+	if (server->answer)
+		send_answer(server, client);
+	else
+		(void)!recv(client, &rest, 1, 0);
+	close(client);
+	return NULL;
+}
+
+static void start(struct server *server, const char *answer, bool is_dripping)
+{
+	*server = (struct server){ .answer = answer, .is_dripping = is_dripping };
+	ck_assert_int_eq(pthread_create(&server->thread, NULL, serve_one, server), 0);
+}
+
+/* Whoever was asked has accepted by now; if nobody was, accept() must not wait for ever. */
+static void join(struct server *server)
+{
+	shutdown(listener, SHUT_RDWR);
+	ck_assert_int_eq(pthread_join(server->thread, NULL), 0);
+}
+
+/* One line that names the address and can be printed as it is. */
+static void expect_error(const char *asked)
+{
+	ck_assert_msg(strncmp(error, asked, strlen(asked)) == 0, "%s", error);
+	for (const char *at = error; *at; at++)
+		ck_assert_msg(isprint((unsigned char)*at), "byte %#x in \"%s\"", (unsigned char)*at, error);
+}
+
+/* ---------------------------------------------------------------- answers */
+
+static const struct {
+	const char *answer;
+	bool is_dripping;
+} well[] = {
+	{ "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n", false },
+	{ "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n", true },
+	{ "HTTP/1.1 200 \r\n\r\n", false },
+};
+
+START_TEST(says_that_a_server_is_well_that_answers_200)
+{
+	struct server server;
+
+	start(&server, well[_i].answer, well[_i].is_dripping);
+	ck_assert_msg(pipit_healthcheck(address, error, sizeof error) == 0, "%s", error);
+	join(&server);
+	ck_assert_str_eq(error, "untouched");
+}
+END_TEST
+
+START_TEST(asks_a_whole_and_valid_question)
+{
+	struct server server;
+
+	start(&server, well[0].answer, false);
+	ck_assert_int_eq(pipit_healthcheck(address, error, sizeof error), 0);
+	join(&server);
+	ck_assert_msg(strncmp(server.request, "GET /healthz HTTP/1.1\r\n", 23) == 0, "%s", server.request);
+	ck_assert_ptr_nonnull(strstr(server.request, "\r\nHost: "));
+	ck_assert_ptr_nonnull(strstr(server.request, "\r\nConnection: close\r\n"));
+	ck_assert(has_ended(server.request));
+}
+END_TEST
+
+static const struct {
+	const char *answer;
+	const char *part; /* of the error */
+} unwell[] = {
+	{ "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "503" },
+	{ "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404" },
+	{ "HTTP/1.1 204 No Content\r\n\r\n", "204" },
+	{ "HTTP/1.1 2000 OK\r\n\r\n", "2000" },
+	{ "HTTP/1.1 20", "HTTP/1.1 20" },
+	{ "", "without an answer" },
+	{ "HTTP/1.1 503\r\n\r\n", "503" },
+	{ "220 ready\r\n", "220" },
+	{ "+OK\n", "+OK" },
+	{ "\x15\x03\x03\x02", "" },
+	{ "caf\xc3\xa9\x7f\x1b[31m", "caf" },
+};
+
+START_TEST(says_what_a_server_answered_that_is_not_well)
+{
+	struct server server;
+
+	start(&server, unwell[_i].answer, false);
+	ck_assert_int_eq(pipit_healthcheck(address, error, sizeof error), -1);
+	join(&server);
+	expect_error(address);
+	ck_assert_msg(strstr(error, unwell[_i].part) != NULL, "%s", error);
+}
+END_TEST
+
+/* A port that is held but not listened on: nobody else can take it in the meantime. */
+START_TEST(says_that_a_connection_was_refused)
+{
+	struct sockaddr_in where = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t length = sizeof where;
+
+	close(listener);
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&where, length), 0);
+	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&where, &length), 0);
+	snprintf(address, sizeof address, "127.0.0.1:%u", ntohs(where.sin_port));
+	ck_assert_int_eq(pipit_healthcheck(address, error, sizeof error), -1);
+	expect_error(address);
+	ck_assert_msg(strstr(error, strerror(ECONNREFUSED)) != NULL, "%s", error);
+}
+END_TEST
+
+START_TEST(gives_a_silent_server_up)
+{
+	struct server server;
+
+	start(&server, NULL, false);
+	ck_assert_int_eq(pipit_healthcheck(address, error, sizeof error), -1);
+	join(&server);
+	expect_error(address);
+	ck_assert_msg(strstr(error, "timed out") != NULL, "%s", error);
+}
+END_TEST
+
+/* Connections that nobody accepts fill the queue; the kernel then leaves further ones without an answer. */
+START_TEST(gives_a_server_up_that_accepts_no_connection)
+{
+	struct sockaddr_in where = {
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
+	};
+	int clients[4];
+
+	for (size_t i = 0; i < COUNT(clients); i++) {
+		clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		ck_assert_int_ge(clients[i], 0);
+		if (connect(clients[i], (struct sockaddr *)&where, sizeof where) != 0)
+			ck_assert_int_eq(errno, EINPROGRESS);
+	}
+	ck_assert_int_eq(pipit_healthcheck(address, error, sizeof error), -1);
+	for (size_t i = 0; i < COUNT(clients); i++)
+		close(clients[i]);
+	expect_error(address);
+	ck_assert_msg(strstr(error, "timed out") != NULL, "%s", error);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- addresses */
+
+START_TEST(asks_a_server_of_every_address_on_loopback)
+{
+	struct server server;
+
+	snprintf(address, sizeof address, "0.0.0.0:%u", port);
+	start(&server, well[0].answer, false);
+	ck_assert_msg(pipit_healthcheck(address, error, sizeof error) == 0, "%s", error);
+	join(&server);
+}
+END_TEST
+
+static const char *const v6_hosts[] = { "[::1]", "[::]" };
+
+START_TEST(asks_a_server_of_ipv6)
+{
+	struct sockaddr_in6 where = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct server server;
+	int probe = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool has_v6 = probe >= 0 && bind(probe, (struct sockaddr *)&where, sizeof where) == 0;
+
+	if (probe >= 0)
+		close(probe);
+	if (!has_v6) {
+		printf("skipped: this machine has no ::1\n");
+		return;
+	}
+	close(listener);
+	listen_on((struct sockaddr *)&where, sizeof where);
+	snprintf(address, sizeof address, "%s:%u", v6_hosts[_i], ntohs(where.sin6_port));
+	start(&server, well[0].answer, false);
+	ck_assert_msg(pipit_healthcheck(address, error, sizeof error) == 0, "%s", error);
+	join(&server);
+}
+END_TEST
+
+static const char *const bad_addresses[] = { "", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536",
+	"127.0.0.1:http", "localhost:80", "256.0.0.1:80", "::1:80", "[::1]", "[::1]:0", "http://127.0.0.1:80" };
+
+START_TEST(says_that_an_address_cannot_be_asked)
+{
+	ck_assert_int_eq(pipit_healthcheck(bad_addresses[_i], error, sizeof error), -1);
+	expect_error(bad_addresses[_i]);
+	ck_assert_msg(strstr(error, "ADDR:PORT") != NULL, "%s", error);
+}
+END_TEST
+
+START_TEST(cuts_an_error_that_does_not_fit)
+{
+	memset(error, 'x', sizeof error);
+	ck_assert_int_eq(pipit_healthcheck("localhost:80", error, 8), -1);
+	ck_assert_uint_eq(strnlen(error, sizeof error), 7);
+	ck_assert_int_eq(error[8], 'x');
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("healthcheck");
+	TCase *tests = tcase_create("healthcheck");
+
+	tcase_set_timeout(tests, 60);
+	tcase_add_checked_fixture(tests, set_up, tear_down);
+	tcase_add_loop_test(tests, says_that_a_server_is_well_that_answers_200, 0, COUNT(well));
+	tcase_add_test(tests, asks_a_whole_and_valid_question);
+	tcase_add_loop_test(tests, says_what_a_server_answered_that_is_not_well, 0, COUNT(unwell));
+	tcase_add_test(tests, says_that_a_connection_was_refused);
+	tcase_add_test(tests, gives_a_silent_server_up);
+	tcase_add_test(tests, gives_a_server_up_that_accepts_no_connection);
+	tcase_add_test(tests, asks_a_server_of_every_address_on_loopback);
+	tcase_add_loop_test(tests, asks_a_server_of_ipv6, 0, COUNT(v6_hosts));
+	tcase_add_loop_test(tests, says_that_an_address_cannot_be_asked, 0, COUNT(bad_addresses));
+	tcase_add_test(tests, cuts_an_error_that_does_not_fit);
+	suite_add_tcase(suite, tests);
+	return run_suite(suite);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* Blocks that are kept: large enough whatever was asked for, not too many, and given to nobody twice. */
+#include "base/freelist.h"
+
+#include "suite.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LARGEST 4096
+
+/* As the reserve does. */
+static void *recycled_malloc(size_t size)
+{
+	void *memory = pipit_freelist_take(size);
+	return memory ? memory : malloc(size);
+}
+
+static void recycled_free(void *memory)
+{
+	if (!pipit_freelist_keep(memory))
+		free(memory);
+}
+
+static size_t count_on(const struct pipit_freelist *shelf)
+{
+	size_t count = 0;
+	for (struct pipit_freelist_block *at = shelf->first; at; at = at->next)
+		count++;
+	return count;
+}
+
+static size_t count_kept(void)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < PIPIT_FREELIST_COUNT; i++)
+		count += count_on(&pipit_freelists[i]);
+	return count;
+}
+
+START_TEST(gives_a_block_again_to_who_asks_for_as_much)
+{
+	for (size_t size = 1; size <= 1024; size++) {
+		void *memory = malloc(size);
+		if (!pipit_freelist_keep(memory)) {
+			ck_assert(!PIPIT_FREELIST_IS_USED || malloc_usable_size(memory) < PIPIT_FREELIST_FIRST_BYTES ||
+				  malloc_usable_size(memory) >=
+				      PIPIT_FREELIST_FIRST_BYTES + PIPIT_FREELIST_COUNT * PIPIT_FREELIST_STEP);
+			free(memory);
+			continue;
+		}
+		ck_assert_ptr_eq(pipit_freelist_take(size), memory);
+		ck_assert_ptr_null(pipit_freelist_take(size));
+		free(memory);
+	}
+}
+END_TEST
+
+START_TEST(never_gives_a_block_that_is_too_small)
+{
+	for (size_t kept = 1; kept <= LARGEST; kept += 7) {
+		for (size_t asked = 0; asked <= LARGEST; asked += 11) {
+			void *memory = malloc(kept), *given;
+			if (!pipit_freelist_keep(memory)) {
+				free(memory);
+				break;
+			}
+			given = pipit_freelist_take(asked);
+			ck_assert(!given || malloc_usable_size(given) >= asked);
+			free(given);
+			pipit_freelist_clear();
+		}
+	}
+}
+END_TEST
+
+START_TEST(keeps_no_more_than_it_may)
+{
+	void *blocks[3 * PIPIT_FREELIST_BLOCKS_MAX];
+	size_t fullest = 0;
+	for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+		blocks[i] = malloc(100);
+	for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+		recycled_free(blocks[i]);
+	/* malloc() may give a block that is a little larger than its neighbours, which belongs on the next shelf. */
+	for (size_t i = 0; i < PIPIT_FREELIST_COUNT; i++) {
+		size_t count = count_on(&pipit_freelists[i]);
+		if (count > fullest)
+			fullest = count;
+	}
+	ck_assert_uint_eq(fullest, PIPIT_FREELIST_IS_USED ? PIPIT_FREELIST_BLOCKS_MAX : 0);
+	ck_assert_uint_lt(count_kept(), 2 * PIPIT_FREELIST_BLOCKS_MAX);
+	pipit_freelist_clear();
+	ck_assert_uint_eq(count_kept(), 0);
+}
+END_TEST
+
+START_TEST(takes_nothing_and_huge_blocks_for_what_they_are)
+{
+	void *huge = malloc(1 << 20);
+	ck_assert(!pipit_freelist_keep(NULL));
+	ck_assert(!pipit_freelist_keep(huge));
+	free(huge);
+	ck_assert_ptr_null(pipit_freelist_take(SIZE_MAX));
+	ck_assert_ptr_null(pipit_freelist_take(0));
+}
+END_TEST
+
+/* Whoever has a block has it alone: each is filled with its owner's mark, and looked at before it goes. */
+static void *juggle(void *mark)
+{
+	unsigned char *hands[64] = { NULL }, byte = (unsigned char)(uintptr_t)mark;
+	size_t sizes[64], at;
+	unsigned dice = byte;
+	uintptr_t wrong = 0;
+
+	for (unsigned i = 0; i < 100000; i++) {
+		dice = dice * 1664525u + 1013904223u;
+		at = dice >> 8 & 63;
+		if (hands[at]) {
+			for (size_t j = 0; j < sizes[at]; j++)
+				wrong += hands[at][j] != (unsigned char)(byte + at);
+			recycled_free(hands[at]);
+			hands[at] = NULL;
+		} else {
+			sizes[at] = dice >> 16 & 511;
+			hands[at] = recycled_malloc(sizes[at]);
+			memset(hands[at], (unsigned char)(byte + at), sizes[at]);
+		}
+	}
+	for (at = 0; at < 64; at++)
+		recycled_free(hands[at]);
+	pipit_freelist_clear();
+	return (void *)wrong;
+}
+
+START_TEST(threads_share_nothing)
+{
+	pthread_t threads[4];
+	for (uintptr_t i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, juggle, (void *)(i * 64)), 0);
+	for (size_t i = 0; i < 4; i++) {
+		void *wrong;
+		pthread_join(threads[i], &wrong);
+		ck_assert_ptr_null(wrong);
+	}
+}
+END_TEST
+
+static void *fill_shelves(void *unused)
+{
+	void *blocks[PIPIT_FREELIST_BLOCKS_MAX];
+	(void)unused;
+	for (size_t i = 0; i < PIPIT_FREELIST_BLOCKS_MAX; i++)
+		blocks[i] = malloc(1000);
+	for (size_t i = 0; i < PIPIT_FREELIST_BLOCKS_MAX; i++)
+		recycled_free(blocks[i]);
+	return NULL;
+}
+
+/* 16 KB each. */
+START_TEST(a_thread_that_ends_leaves_nothing)
+{
+	size_t before = mallinfo2().uordblks;
+	for (int i = 0; i < 200; i++) {
+		pthread_t thread;
+		ck_assert_int_eq(pthread_create(&thread, NULL, fill_shelves, NULL), 0);
+		pthread_join(thread, NULL);
+	}
+	ck_assert_uint_lt(mallinfo2().uordblks, before + 200 * 1000);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("recycle");
+	TCase *tcase = tcase_create("recycle");
+
+	tcase_add_checked_fixture(tcase, NULL, pipit_freelist_clear);
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, gives_a_block_again_to_who_asks_for_as_much);
+	tcase_add_test(tcase, never_gives_a_block_that_is_too_small);
+	tcase_add_test(tcase, keeps_no_more_than_it_may);
+	tcase_add_test(tcase, takes_nothing_and_huge_blocks_for_what_they_are);
+	tcase_add_test(tcase, threads_share_nothing);
+	tcase_add_test(tcase, a_thread_that_ends_leaves_nothing);
+	suite_add_tcase(suite, tcase);
+	return run_suite(suite);
+}

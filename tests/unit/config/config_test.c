@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/* server/config.c: defaults, setting by name, checking fields that were set directly, and the printed forms. */
+#include "config/config.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "suite.h"
+
+/* ---------------------------------------------------------------- the ground of each test */
+
+static struct pipit_config config;
+static char error[512];
+
+static void set_up(void)
+{
+	pipit_config_init(&config);
+	memset(error, 0, sizeof(error));
+}
+
+static void tear_down(void)
+{
+	pipit_config_clear(&config);
+}
+
+/* ---------------------------------------------------------------- defaults and setting */
+
+START_TEST(begins_with_the_documented_defaults)
+{
+	ck_assert_uint_eq(config.listen_count, 1);
+	ck_assert_str_eq(config.listen[0], "127.0.0.1:8080");
+	ck_assert_uint_eq(config.workers, 0);
+	ck_assert_ptr_null(config.root);
+	ck_assert_str_eq(config.access_log, "off");
+	ck_assert_str_eq(config.log_format, "combined");
+	ck_assert_str_eq(config.log_level, "info");
+	ck_assert_uint_eq(config.max_connections, 10000);
+	ck_assert_uint_eq(config.listen_backlog, 1024);
+	ck_assert_uint_eq(config.max_head_bytes, 16384);
+	ck_assert_uint_eq(config.max_fields, 100);
+	ck_assert_uint_eq(config.max_target_bytes, 8192);
+	ck_assert_uint_eq(config.max_body_bytes, 1048576);
+	ck_assert_uint_eq(config.max_json_depth, 64);
+	ck_assert_uint_eq(config.defer_accept_ms, 0);
+	ck_assert_uint_eq(config.head_timeout_ms, 10000);
+	ck_assert_uint_eq(config.read_timeout_ms, 30000);
+	ck_assert_uint_eq(config.write_timeout_ms, 30000);
+	ck_assert_uint_eq(config.min_rate_bytes, 1024);
+	ck_assert_uint_eq(config.rate_grace_ms, 10000);
+	ck_assert_uint_eq(config.idle_timeout_ms, 60000);
+	ck_assert_uint_eq(config.drain_timeout_ms, 8000);
+	ck_assert_ptr_null(config.owned);
+	ck_assert_int_eq(pipit_config_check(&config, error, sizeof(error)), 0);
+}
+END_TEST
+
+START_TEST(sets_a_knob_by_its_name)
+{
+	ck_assert_int_eq(pipit_config_set(&config, "max-fields", "50", error, sizeof(error)), 0);
+	ck_assert_uint_eq(config.max_fields, 50);
+	ck_assert_str_eq(error, "");
+	ck_assert_int_eq(pipit_config_set(&config, "max-fields", "0", error, sizeof(error)), -EINVAL);
+	ck_assert_uint_eq(config.max_fields, 50);
+	ck_assert_str_eq(error, "max-fields = \"0\": out of range; use 1 to 256");
+}
+END_TEST
+
+START_TEST(refuses_unknown_keys)
+{
+	static const char *const keys[][2] = {
+		{ "max-field", "max-field: unknown key; did you mean max-fields?" },
+		{ "Workers", "Workers: unknown key; did you mean workers?" },
+		{ "max_fields", "max_fields: unknown key; did you mean max-fields?" },
+		{ "config", "config: unknown key" },
+		{ "tls-key", "tls-key: unknown key" },
+		{ "", ": unknown key" },
+	};
+	struct pipit_config before = config;
+	ck_assert_int_eq(pipit_config_set(&config, keys[_i][0], "1", error, sizeof(error)), -ENOENT);
+	ck_assert_str_eq(error, keys[_i][1]);
+	ck_assert_mem_eq(&config, &before, sizeof(config));
+}
+END_TEST
+
+START_TEST(clearing_twice_does_no_harm)
+{
+	ck_assert_int_eq(pipit_config_set(&config, "root", "/a", NULL, 0), 0);
+	ck_assert_int_eq(pipit_config_set(&config, "root", "/b", NULL, 0), 0);
+	pipit_config_clear(&config);
+	ck_assert_ptr_null(config.owned);
+	pipit_config_clear(&config);
+}
+END_TEST
+
+START_TEST(splits_the_addresses_that_it_takes)
+{
+	char host[16];
+	unsigned port = 0;
+	ck_assert_int_eq(pipit_config_split_address(config.listen[0], host, sizeof(host), &port), 0);
+	ck_assert_str_eq(host, "127.0.0.1");
+	ck_assert_uint_eq(port, 8080);
+	ck_assert_int_eq(pipit_config_split_address("localhost:80", host, sizeof(host), &port), -EINVAL);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- checking fields that were set directly */
+
+#define ADDRESS_WANTED "ADDR:PORT or [ADDR]:PORT with a numeric address, for example 127.0.0.1:8080"
+
+static void assert_check_fails(const char *expected)
+{
+	ck_assert_int_eq(pipit_config_check(&config, error, sizeof(error)), -EINVAL);
+	ck_assert_str_eq(error, expected);
+	ck_assert_int_eq(pipit_config_check(&config, NULL, 0), -EINVAL);
+	pipit_config_init(&config);
+}
+
+START_TEST(checks_numbers_set_by_the_application)
+{
+	config.workers = 257;
+	assert_check_fails("workers = \"257\": out of range; use 0 to 256");
+	config.max_fields = 0;
+	assert_check_fails("max-fields = \"0\": out of range; use 1 to 256");
+	config.max_head_bytes = 65537;
+	assert_check_fails("max-head-bytes = \"65537\": out of range; use 256 to 64k");
+	config.idle_timeout_ms = UINT64_MAX;
+	assert_check_fails("idle-timeout = \"18446744073709551615ms\": out of range; use 0 to 24h");
+	config.max_target_bytes = config.max_head_bytes;
+	assert_check_fails("max-target-bytes = \"16k\": too large; use less than max-head-bytes, which is 16k");
+	config.max_target_bytes = config.max_head_bytes - 1;
+	ck_assert_int_eq(pipit_config_check(&config, error, sizeof(error)), 0);
+	config.memory_limit = config.max_body_bytes - 1;
+	assert_check_fails(
+	    "max-body-bytes = \"1m\": too large; use at most memory-limit, which is 1048575, or raise that");
+	config.memory_limit = config.max_body_bytes;
+	ck_assert_int_eq(pipit_config_check(&config, error, sizeof(error)), 0);
+	config.memory_limit = 0;
+	config.max_body_bytes = (uint64_t)1 << 40;
+	ck_assert_int_eq(pipit_config_check(&config, error, sizeof(error)), 0);
+}
+END_TEST
+
+START_TEST(checks_strings_set_by_the_application)
+{
+	config.log_level = "all";
+	assert_check_fails("log-level = \"all\": not known; use error, warn, info or debug");
+	config.log_format = NULL;
+	assert_check_fails("log-format: needs a value: combined or json");
+	config.access_log = NULL;
+	assert_check_fails("access-log: needs a value: off, - or a file");
+	config.root = "";
+	assert_check_fails("root: needs a value: a directory");
+	config.root = "/srv\n/x";
+	assert_check_fails("root = \"/srv\\x0A/x\": holds a control character; use a directory");
+}
+END_TEST
+
+START_TEST(checks_addresses_set_by_the_application)
+{
+	config.listen_count = 0;
+	assert_check_fails("listen: needs a value: " ADDRESS_WANTED);
+	config.listen_count = PIPIT_LISTEN_MAX + 1;
+	assert_check_fails("listen: too many addresses; use at most 16");
+	config.listen_count = 2;
+	assert_check_fails("listen: needs a value: " ADDRESS_WANTED);
+	config.listen[0] = "localhost:80";
+	assert_check_fails("listen = \"localhost:80\": not an address; use " ADDRESS_WANTED);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- printed forms */
+
+static const char *const names[] = { "listen", "workers", "root", "spa", "listing", "compress", "cache-control",
+	"media-types", "settings", "settings-max-bytes", "settings-require-match", "max-json-members", "max-streams",
+	"config", "access-log", "log-format", "log-level", "max-connections", "listen-backlog", "max-head-bytes",
+	"max-fields", "max-target-bytes", "max-body-bytes", "max-json-depth", "head-timeout", "read-timeout",
+	"write-timeout", "min-rate-bytes", "rate-grace", "idle-timeout", "drain-timeout", "max-connections-per-address",
+	"max-requests-per-connection", "memory-limit", "max-field-bytes", "max-output-bytes", "defer-accept", "check",
+	"healthcheck", "version", "help" };
+
+enum { NAME_COUNT = sizeof(names) / sizeof(names[0]), COMMAND_COUNT = 5 };
+
+/* The caller frees it. */
+static char *print_with(void (*function)(FILE *out))
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	ck_assert_ptr_nonnull(out);
+	function(out);
+	ck_assert_int_eq(fclose(out), 0);
+	return text;
+}
+
+static void print_config(FILE *out)
+{
+	pipit_config_print(&config, out);
+}
+
+START_TEST(prints_a_value_in_the_largest_exact_unit_and_quotes_texts)
+{
+	static const char *const settings[][3] = {
+		{ "root", " /a\"b ", "root = \" /a\"b \"\n" },
+		{ "max-head-bytes", "20000", "max-head-bytes = 20000\n" },
+		{ "max-body-bytes", "1025m", "max-body-bytes = 1025m\n" },
+		{ "min-rate-bytes", "3072k", "min-rate-bytes = 3m\n" },
+		{ "head-timeout", "1500ms", "head-timeout = 1500ms\n" },
+		{ "rate-grace", "0s", "rate-grace = 0\n" },
+		{ "idle-timeout", "1440m", "idle-timeout = 24h\n" },
+		{ "log-format", "json", "log-format = json\n" },
+	};
+	ck_assert_int_eq(pipit_config_set(&config, settings[_i][0], settings[_i][1], NULL, 0), 0);
+	char *text = print_with(print_config);
+	ck_assert_ptr_nonnull(strstr(text, settings[_i][2]));
+	free(text);
+}
+END_TEST
+
+START_TEST(prints_every_address_and_what_is_not_set)
+{
+	static const char expected[] =
+	    "listen = 0.0.0.0:80\nlisten = [::]:80\n# root is not set\nspa = off\nlisting = off\ncompress = on\n"
+	    "# cache-control is not set\n# media-types is not set\n"
+	    "# settings is not set\nsettings-max-bytes = 256k\nsettings-require-match = off\nworkers = 0\n";
+	ck_assert_int_eq(pipit_config_set(&config, "listen", "0.0.0.0:80", NULL, 0), 0);
+	ck_assert_int_eq(pipit_config_set(&config, "listen", "[::]:80", NULL, 0), 0);
+	char *text = print_with(print_config);
+	ck_assert_int_eq(strncmp(text, expected, sizeof(expected) - 1), 0);
+	free(text);
+}
+END_TEST
+
+START_TEST(fits_help_into_80_columns_and_some_60_lines)
+{
+	char *text = print_with(pipit_config_print_help), *rest = text, *line;
+	unsigned count = 0;
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		ck_assert_msg(strlen(line) <= 80, "%s", line);
+		count++;
+	}
+	ck_assert_uint_le(count, 66);
+	ck_assert_int_eq(strncmp(text, "Usage: pipit ", 13), 0);
+	free(text);
+}
+END_TEST
+
+START_TEST(names_every_option_and_its_default_in_help)
+{
+	static const char *const lines[] = { "  --listen ADDR:PORT       ", " [127.0.0.1:8080]\n", " [10000]\n",
+		" [16k]\n", " [1m]\n", " [10s]\n", " [1k]\n", " [combined]\n", " [info]\n", "(-h)", "(-V)",
+		"What to serve:", "Limits:", "Deadlines:", "Other:",
+		"0 clean stop, 1 could not run, 2 wrong configuration", "0 switches a limit" };
+	char *text = print_with(pipit_config_print_help), option[64];
+	for (size_t i = 0; i < NAME_COUNT; i++) {
+		snprintf(option, sizeof(option), "\n  --%s ", names[i]);
+		ck_assert_msg(strstr(text, option) != NULL, "help lacks %s", names[i]);
+	}
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		ck_assert_msg(strstr(text, lines[i]) != NULL, "help lacks %s", lines[i]);
+	free(text);
+}
+END_TEST
+
+START_TEST(prints_a_markdown_row_for_every_option)
+{
+	char *text = print_with(pipit_config_print_markdown), *rest = text, *line;
+	unsigned rows = 0;
+	while ((line = strsep(&rest, "\n")) != NULL && *line != '\0') {
+		unsigned bars = 0;
+		for (const char *p = line; *p != '\0'; p++)
+			bars += *p == '|';
+		ck_assert_uint_eq(bars, 5);
+		rows++;
+	}
+	ck_assert_uint_eq(rows, 2 + NAME_COUNT - COMMAND_COUNT);
+	free(text);
+	text = print_with(pipit_config_print_markdown);
+	ck_assert_ptr_nonnull(
+	    strstr(text, "\n| `--max-head-bytes` | 16k | 256 to 64k | request line and header fields |\n"));
+	free(text);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- suite */
+
+static TCase *make_case(const char *name)
+{
+	TCase *tests = tcase_create(name);
+	tcase_add_checked_fixture(tests, set_up, tear_down);
+	tcase_set_timeout(tests, 60); /* valgrind on a busy machine */
+	return tests;
+}
+
+static TCase *set_tests(void)
+{
+	TCase *tests = make_case("set");
+	tcase_add_test(tests, begins_with_the_documented_defaults);
+	tcase_add_test(tests, sets_a_knob_by_its_name);
+	tcase_add_loop_test(tests, refuses_unknown_keys, 0, 6);
+	tcase_add_test(tests, clearing_twice_does_no_harm);
+	tcase_add_test(tests, splits_the_addresses_that_it_takes);
+	return tests;
+}
+
+static TCase *check_tests(void)
+{
+	TCase *tests = make_case("check");
+	tcase_add_test(tests, checks_numbers_set_by_the_application);
+	tcase_add_test(tests, checks_strings_set_by_the_application);
+	tcase_add_test(tests, checks_addresses_set_by_the_application);
+	return tests;
+}
+
+static TCase *print_tests(void)
+{
+	TCase *tests = make_case("print");
+	tcase_add_loop_test(tests, prints_a_value_in_the_largest_exact_unit_and_quotes_texts, 0, 8);
+	tcase_add_test(tests, prints_every_address_and_what_is_not_set);
+	tcase_add_test(tests, fits_help_into_80_columns_and_some_60_lines);
+	tcase_add_test(tests, names_every_option_and_its_default_in_help);
+	tcase_add_test(tests, prints_a_markdown_row_for_every_option);
+	return tests;
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("config");
+	suite_add_tcase(suite, set_tests());
+	suite_add_tcase(suite, check_tests());
+	suite_add_tcase(suite, print_tests());
+	return run_suite(suite);
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/* server/option.c: every kind of value, good and bad with its message, and addresses. */
+#include "config/option.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "suite.h"
+
+/* ---------------------------------------------------------------- the ground of each test */
+
+static struct pipit_config config;
+static char error[512];
+
+static void set_up(void)
+{
+	pipit_config_init(&config);
+	memset(error, 0, sizeof(error));
+}
+
+static void tear_down(void)
+{
+	pipit_option_free_copies(&config);
+}
+
+static int set(const char *key, const char *value, char *data, size_t size)
+{
+	static const struct pipit_place call = { .kind = PIPIT_PLACE_CALL };
+	struct pipit_line line = pipit_option_begin_line(data, size);
+	const struct pipit_option *option = pipit_option_find(key, strlen(key));
+	ck_assert_ptr_nonnull(option);
+	return pipit_option_report(&call, option, value, pipit_option_assign(&config, option, value), &line);
+}
+
+/* ---------------------------------------------------------------- values that are right */
+
+struct good_number {
+	const char *key, *value;
+	size_t offset;
+	uint64_t expected;
+};
+
+#define NUMBER(key, value, field, expected)                                \
+	{                                                                  \
+		key, value, offsetof(struct pipit_config, field), expected \
+	}
+
+static const struct good_number good_numbers[] = {
+	NUMBER("workers", "0", workers, 0),
+	NUMBER("workers", "256", workers, 256),
+	NUMBER("workers", "007", workers, 7),
+	NUMBER("max-connections", "0", max_connections, 0),
+	NUMBER("max-connections", "1000000", max_connections, 1000000),
+	NUMBER("listen-backlog", "1", listen_backlog, 1),
+	NUMBER("listen-backlog", "65535", listen_backlog, 65535),
+	NUMBER("max-head-bytes", "256", max_head_bytes, 256),
+	NUMBER("max-head-bytes", "64k", max_head_bytes, 65536),
+	NUMBER("max-fields", "1", max_fields, 1),
+	NUMBER("max-fields", "256", max_fields, 256),
+	NUMBER("max-target-bytes", "16", max_target_bytes, 16),
+	NUMBER("max-target-bytes", "65000", max_target_bytes, 65000),
+	NUMBER("max-body-bytes", "0", max_body_bytes, 0),
+	NUMBER("max-body-bytes", "3k", max_body_bytes, 3 * 1024),
+	NUMBER("max-body-bytes", "2m", max_body_bytes, 2 * 1048576),
+	NUMBER("max-body-bytes", "1024g", max_body_bytes, UINT64_C(1) << 40),
+	NUMBER("max-json-depth", "512", max_json_depth, 512),
+	NUMBER("defer-accept", "1m", defer_accept_ms, 60000),
+	NUMBER("head-timeout", "0", head_timeout_ms, 0),
+	NUMBER("head-timeout", "500ms", head_timeout_ms, 500),
+	NUMBER("read-timeout", "7", read_timeout_ms, 7000),
+	NUMBER("write-timeout", "45s", write_timeout_ms, 45000),
+	NUMBER("min-rate-bytes", "0", min_rate_bytes, 0),
+	NUMBER("min-rate-bytes", "1g", min_rate_bytes, UINT64_C(1) << 30),
+	NUMBER("rate-grace", "0s", rate_grace_ms, 0),
+	NUMBER("idle-timeout", "2m", idle_timeout_ms, 120000),
+	NUMBER("drain-timeout", "24h", drain_timeout_ms, 86400000),
+	NUMBER("drain-timeout", "86400000ms", drain_timeout_ms, 86400000),
+};
+
+START_TEST(takes_numbers_sizes_and_durations)
+{
+	const struct good_number *good = &good_numbers[_i];
+	uint64_t number;
+	int result = set(good->key, good->value, error, sizeof(error));
+	ck_assert_msg(result == 0, "%s", error);
+	memcpy(&number, (const char *)&config + good->offset, sizeof(number));
+	ck_assert_uint_eq(number, good->expected);
+	ck_assert_ptr_null(config.owned);
+}
+END_TEST
+
+START_TEST(takes_texts_and_choices_and_copies_them)
+{
+	char value[] = "/srv/www";
+	ck_assert_int_eq(set("root", value, NULL, 0), 0);
+	memset(value, 'x', sizeof(value) - 1);
+	ck_assert_str_eq(config.root, "/srv/www");
+	ck_assert_int_eq(set("access-log", "-", NULL, 0), 0);
+	ck_assert_str_eq(config.access_log, "-");
+	ck_assert_int_eq(set("log-format", "json", NULL, 0), 0);
+	ck_assert_str_eq(config.log_format, "json");
+	ck_assert_int_eq(set("log-level", "debug", NULL, 0), 0);
+	ck_assert_str_eq(config.log_level, "debug");
+}
+END_TEST
+
+START_TEST(the_first_address_replaces_the_default_and_further_ones_are_added)
+{
+	ck_assert_int_eq(set("listen", "0.0.0.0:80", NULL, 0), 0);
+	ck_assert_int_eq(set("listen", "[::]:80", NULL, 0), 0);
+	ck_assert_uint_eq(config.listen_count, 2);
+	ck_assert_str_eq(config.listen[0], "0.0.0.0:80");
+	ck_assert_str_eq(config.listen[1], "[::]:80");
+}
+END_TEST
+
+START_TEST(adds_to_an_address_that_the_application_chose)
+{
+	config.listen[0] = "127.0.0.1:9000";
+	ck_assert_int_eq(set("listen", "127.0.0.1:9001", NULL, 0), 0);
+	ck_assert_uint_eq(config.listen_count, 2);
+	ck_assert_str_eq(config.listen[0], "127.0.0.1:9000");
+}
+END_TEST
+
+/* ---------------------------------------------------------------- values that are wrong */
+
+#define ADDRESS_WANTED "ADDR:PORT or [ADDR]:PORT with a numeric address, for example 127.0.0.1:8080"
+#define SIZE_WANTED "use a number with an optional k, m or g, for example 1m"
+#define DURATION_WANTED "use a number with an optional ms, s, m or h, for example 10s"
+
+static const struct bad_value {
+	const char *key, *value, *message;
+} bad_values[] = {
+	{ "workers", "", "workers: needs a value: 0 to 256" },
+	{ "workers", "four", "workers = \"four\": not a number; use 0 to 256" },
+	{ "workers", " 4", "workers = \" 4\": not a number; use 0 to 256" },
+	{ "workers", "+4", "workers = \"+4\": not a number; use 0 to 256" },
+	{ "workers", "4k", "workers = \"4k\": not a number; use 0 to 256" },
+	{ "workers", "-", "workers = \"-\": not a number; use 0 to 256" },
+	{ "workers", "-1", "workers = \"-1\": out of range; use 0 to 256" },
+	{ "workers", "257", "workers = \"257\": out of range; use 0 to 256" },
+	{ "workers", "18446744073709551615", "workers = \"18446744073709551615\": out of range; use 0 to 256" },
+	{ "workers", "18446744073709551616", "workers = \"18446744073709551616\": out of range; use 0 to 256" },
+	{ "workers", "99999999999999999999999", "workers = \"99999999999999999999999\": out of range; use 0 to 256" },
+	{ "max-connections", "1000001", "max-connections = \"1000001\": out of range; use 0 to 1000000" },
+	{ "defer-accept", "61s", "defer-accept = \"61s\": out of range; use 0 to 1m" },
+	{ "listen-backlog", "0", "listen-backlog = \"0\": out of range; use 1 to 65535" },
+	{ "listen-backlog", "65536", "listen-backlog = \"65536\": out of range; use 1 to 65535" },
+	{ "max-head-bytes", "255", "max-head-bytes = \"255\": out of range; use 256 to 64k" },
+	{ "max-head-bytes", "65k", "max-head-bytes = \"65k\": out of range; use 256 to 64k" },
+	{ "max-fields", "0", "max-fields = \"0\": out of range; use 1 to 256" },
+	{ "max-fields", "257", "max-fields = \"257\": out of range; use 1 to 256" },
+	{ "max-target-bytes", "15", "max-target-bytes = \"15\": out of range; use 16 to 65000" },
+	{ "max-target-bytes", "64k", "max-target-bytes = \"64k\": out of range; use 16 to 65000" },
+	{ "max-body-bytes", "12q", "max-body-bytes = \"12q\": not a size; " SIZE_WANTED },
+	{ "max-body-bytes", "k", "max-body-bytes = \"k\": not a size; " SIZE_WANTED },
+	{ "max-body-bytes", "1 k", "max-body-bytes = \"1 k\": not a size; " SIZE_WANTED },
+	{ "max-body-bytes", "1.5m", "max-body-bytes = \"1.5m\": not a size; " SIZE_WANTED },
+	{ "max-body-bytes", "0x10", "max-body-bytes = \"0x10\": not a size; " SIZE_WANTED },
+	{ "max-body-bytes", "-5k", "max-body-bytes = \"-5k\": out of range; use 0 to 1024g" },
+	{ "max-body-bytes", "1025g", "max-body-bytes = \"1025g\": out of range; use 0 to 1024g" },
+	{ "max-body-bytes", "18446744073709551615k",
+	    "max-body-bytes = \"18446744073709551615k\": out of range; use 0 to 1024g" },
+	/* times 1024 is 1024 modulo 2^64 */
+	{ "max-body-bytes", "18014398509481985k",
+	    "max-body-bytes = \"18014398509481985k\": out of range; use 0 to 1024g" },
+	{ "max-json-depth", "513", "max-json-depth = \"513\": out of range; use 1 to 512" },
+	{ "min-rate-bytes", "2g", "min-rate-bytes = \"2g\": out of range; use 0 to 1g" },
+	{ "head-timeout", "soon", "head-timeout = \"soon\": not a duration; " DURATION_WANTED },
+	{ "head-timeout", "10sec", "head-timeout = \"10sec\": not a duration; " DURATION_WANTED },
+	{ "head-timeout", "1d", "head-timeout = \"1d\": not a duration; " DURATION_WANTED },
+	{ "head-timeout", "25h", "head-timeout = \"25h\": out of range; use 0 to 24h" },
+	{ "head-timeout", "86401", "head-timeout = \"86401\": out of range; use 0 to 24h" },
+	{ "idle-timeout", "-1s", "idle-timeout = \"-1s\": out of range; use 0 to 24h" },
+	{ "root", "", "root: needs a value: a directory" },
+	{ "root", "/a\nb", "root = \"/a\\x0Ab\": holds a control character; use a directory" },
+	{ "access-log", "", "access-log: needs a value: off, - or a file" },
+	{ "access-log", "\033[2J", "access-log = \"\\x1B[2J\": holds a control character; use off, - or a file" },
+	{ "log-format", "xml", "log-format = \"xml\": not known; use combined or json" },
+	{ "log-format", "JSON", "log-format = \"JSON\": not known; use combined or json" },
+	{ "log-level", "", "log-level: needs a value: error, warn, info or debug" },
+	{ "log-level", "loud", "log-level = \"loud\": not known; use error, warn, info or debug" },
+	{ "listen", "", "listen: needs a value: " ADDRESS_WANTED },
+	{ "listen", "8080", "listen = \"8080\": not an address; use " ADDRESS_WANTED },
+	{ "listen", "localhost:80", "listen = \"localhost:80\": not an address; use " ADDRESS_WANTED },
+	{ "listen", "127.0.0.1:1,127.0.0.1:2",
+	    "listen = \"127.0.0.1:1,127.0.0.1:2\": not an address; use " ADDRESS_WANTED },
+};
+
+START_TEST(refuses_a_wrong_value_and_says_what_would_be_right)
+{
+	const struct bad_value *bad = &bad_values[_i];
+	struct pipit_config before = config;
+	ck_assert_int_eq(set(bad->key, bad->value, error, sizeof(error)), -EINVAL);
+	ck_assert_str_eq(error, bad->message);
+	ck_assert_mem_eq(&config, &before, sizeof(config));
+}
+END_TEST
+
+START_TEST(takes_16_addresses_and_not_one_more)
+{
+	for (int i = 0; i < PIPIT_LISTEN_MAX; i++)
+		ck_assert_int_eq(set("listen", "127.0.0.1:0", NULL, 0), 0);
+	ck_assert_int_eq(set("listen", "127.0.0.1:0", error, sizeof(error)), -EINVAL);
+	ck_assert_str_eq(error, "listen = \"127.0.0.1:0\": too many addresses; use at most 16");
+	ck_assert_uint_eq(config.listen_count, PIPIT_LISTEN_MAX);
+}
+END_TEST
+
+START_TEST(cuts_what_it_repeats_and_what_does_not_fit)
+{
+	char value[4100], small[16];
+	memset(value, 'v', sizeof(value) - 1);
+	value[sizeof(value) - 1] = '\0';
+	ck_assert_int_eq(set("root", value, error, sizeof(error)), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(error, "vvv...\": too long; use at most 4000 bytes"));
+	ck_assert_uint_lt(strlen(error), 200);
+	ck_assert_int_eq(set("workers", "x", small, sizeof(small)), -EINVAL);
+	ck_assert_str_eq(small, "workers = \"x\": ");
+	ck_assert_int_eq(set("workers", "x", small, 0), -EINVAL);
+	ck_assert_int_eq(set("workers", "x", NULL, 100), -EINVAL);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- addresses */
+
+START_TEST(splits_addresses)
+{
+	static const struct {
+		const char *text, *host;
+		unsigned port;
+	} good[] = {
+		{ "127.0.0.1:8080", "127.0.0.1", 8080 },
+		{ "0.0.0.0:0", "0.0.0.0", 0 },
+		{ "[::1]:65535", "::1", 65535 },
+		{ "[::]:00080", "::", 80 },
+		{ "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:1", "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255",
+		    1 },
+	};
+	char host[64];
+	unsigned port = 1;
+	ck_assert_int_eq(pipit_option_split_address(good[_i].text, host, sizeof(host), &port), 0);
+	ck_assert_str_eq(host, good[_i].host);
+	ck_assert_uint_eq(port, good[_i].port);
+}
+END_TEST
+
+START_TEST(refuses_what_is_no_address)
+{
+	static const char *const bad[] = { "", ":", ":80", "80", "*:80", "localhost:80", "127.0.0.1",
+		"127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:000080", "127.0.0.1:-1", "127.0.0.1:+1", "127.0.0.1: 1",
+		"127.0.0.1:80x", "127.0.0.1 :80", "1.2.3:80", "1.2.3.4.5:80", "256.0.0.1:80", "::1:80", "[::1]",
+		"[::1]80", "[::1]:", "[::1:80", "[]:80", "[127.0.0.1]:80", "[::1]x:80", "[::1%lo]:80",
+		"[0000000000000000000000000000000000000000000000000001::]:1" };
+	char host[64] = "untouched";
+	unsigned port = 12345;
+	ck_assert_int_eq(pipit_option_split_address(bad[_i], host, sizeof(host), &port), -EINVAL);
+	ck_assert_str_eq(host, "untouched");
+	ck_assert_uint_eq(port, 12345);
+}
+END_TEST
+
+START_TEST(refuses_a_host_that_does_not_fit)
+{
+	char host[10];
+	unsigned port = 0;
+	ck_assert_int_eq(pipit_option_split_address("127.0.0.1:80", host, 9, &port), -EINVAL);
+	ck_assert_int_eq(pipit_option_split_address("127.0.0.1:80", host, 10, &port), 0);
+	ck_assert_str_eq(host, "127.0.0.1");
+}
+END_TEST
+
+/* ---------------------------------------------------------------- suite */
+
+static TCase *make_case(const char *name)
+{
+	TCase *tests = tcase_create(name);
+	tcase_add_checked_fixture(tests, set_up, tear_down);
+	tcase_set_timeout(tests, 60); /* valgrind on a busy machine */
+	return tests;
+}
+
+static TCase *value_tests(void)
+{
+	TCase *tests = make_case("values");
+	tcase_add_loop_test(
+	    tests, takes_numbers_sizes_and_durations, 0, sizeof(good_numbers) / sizeof(good_numbers[0]));
+	tcase_add_test(tests, takes_texts_and_choices_and_copies_them);
+	tcase_add_test(tests, the_first_address_replaces_the_default_and_further_ones_are_added);
+	tcase_add_test(tests, adds_to_an_address_that_the_application_chose);
+	tcase_add_loop_test(
+	    tests, refuses_a_wrong_value_and_says_what_would_be_right, 0, sizeof(bad_values) / sizeof(bad_values[0]));
+	tcase_add_test(tests, takes_16_addresses_and_not_one_more);
+	tcase_add_test(tests, cuts_what_it_repeats_and_what_does_not_fit);
+	return tests;
+}
+
+static TCase *address_tests(void)
+{
+	TCase *tests = make_case("addresses");
+	tcase_add_loop_test(tests, splits_addresses, 0, 5);
+	tcase_add_loop_test(tests, refuses_what_is_no_address, 0, 28);
+	tcase_add_test(tests, refuses_a_host_that_does_not_fit);
+	return tests;
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("option");
+	suite_add_tcase(suite, value_tests());
+	suite_add_tcase(suite, address_tests());
+	return run_suite(suite);
+}

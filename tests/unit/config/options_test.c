@@ -1,0 +1,688 @@
+/* SPDX-License-Identifier: MIT */
+/* server/options.c: file, environment and command line, their order, and what is wrong with each; printing reads back. */
+#include "config/options.h"
+
+#include "config/config.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "suite.h"
+
+/* ---------------------------------------------------------------- the ground of each test */
+
+static char directory[64];
+static char file_name[96];
+static struct pipit_config config;
+static struct pipit_options options;
+static char error[512];
+
+static void set_up(void)
+{
+	strcpy(directory, "/tmp/pipit-options-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	snprintf(file_name, sizeof(file_name), "%s/pipit.conf", directory);
+	pipit_config_init(&config);
+	memset(error, 0, sizeof(error));
+}
+
+static void tear_down(void)
+{
+	pipit_config_clear(&config);
+	unlink(file_name);
+	rmdir(directory);
+}
+
+static void write_bytes(const void *data, size_t length)
+{
+	FILE *out = fopen(file_name, "we");
+	ck_assert_ptr_nonnull(out);
+	ck_assert_uint_eq(fwrite(data, 1, length, out), length);
+	ck_assert_int_eq(fclose(out), 0);
+}
+
+static void write_file(const char *text)
+{
+	write_bytes(text, strlen(text));
+}
+
+static const char *const no_environment[] = { NULL };
+
+/* Reads flags (ended by NULL, without the program's name) and an environment. */
+static int read_all(const char *const *flags, const char *const *environment)
+{
+	char *argv[64] = { (char *)"pipit" };
+	int argc = 1;
+	for (; *flags != NULL; flags++)
+		argv[argc++] = (char *)*flags;
+	return pipit_options_read(&config, &options, argc, argv, (char *const *)environment, error, sizeof(error));
+}
+
+static int read_flags(const char *const *flags)
+{
+	return read_all(flags, no_environment);
+}
+
+static int read_environment(const char *const *environment)
+{
+	static const char *const no_flags[] = { NULL };
+	return read_all(no_flags, environment);
+}
+
+static int read_config_file(void)
+{
+	const char *const flags[] = { "--config", file_name, NULL };
+	return read_flags(flags);
+}
+
+static void assert_flags_read(const char *const *flags)
+{
+	int result = read_flags(flags);
+	ck_assert_msg(result == 0, "%s", error);
+	ck_assert_str_eq(error, "");
+}
+
+static void assert_file_read(const char *text)
+{
+	write_file(text);
+	int result = read_config_file();
+	ck_assert_msg(result == 0, "%s", error);
+}
+
+/* The error of the file is `expected` after the file's name. */
+static void assert_file_error(const char *expected)
+{
+	size_t prefix = strlen(file_name);
+	ck_assert_int_eq(read_config_file(), -EINVAL);
+	ck_assert_msg(strncmp(error, file_name, prefix) == 0, "%s", error);
+	ck_assert_str_eq(error + prefix, expected);
+}
+
+static void assert_same_text(const char *left, const char *right)
+{
+	ck_assert((left == NULL) == (right == NULL));
+	if (left != NULL)
+		ck_assert_str_eq(left, right);
+}
+
+/* What pipit_config_print() says; the caller frees it. It names every field, so that equal texts are equal values. */
+static char *print(const struct pipit_config *printed)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	ck_assert_ptr_nonnull(out);
+	pipit_config_print(printed, out);
+	ck_assert_int_eq(fclose(out), 0);
+	return text;
+}
+
+static void assert_same_config(const struct pipit_config *left, const struct pipit_config *right)
+{
+	ck_assert_uint_eq(left->listen_count, right->listen_count);
+	for (size_t i = 0; i < left->listen_count; i++)
+		ck_assert_str_eq(left->listen[i], right->listen[i]);
+	assert_same_text(left->root, right->root);
+	assert_same_text(left->access_log, right->access_log);
+	assert_same_text(left->log_format, right->log_format);
+	assert_same_text(left->log_level, right->log_level);
+	ck_assert_uint_eq(left->workers, right->workers);
+	/* The numbers from max_connections to drain_timeout_ms stand side by side. */
+	ck_assert_mem_eq(&left->max_connections, &right->max_connections,
+	    offsetof(struct pipit_config, owned) - offsetof(struct pipit_config, max_connections));
+}
+
+#define ADDRESS_WANTED "ADDR:PORT or [ADDR]:PORT with a numeric address, for example 127.0.0.1:8080"
+#define SIZE_WANTED "use a number with an optional k, m or g, for example 1m"
+
+/* ---------------------------------------------------------------- precedence */
+
+START_TEST(needs_no_source_at_all)
+{
+	struct pipit_config defaults;
+	static const char *const nothing[] = { NULL };
+	pipit_config_init(&defaults);
+	ck_assert_int_eq(read_all(nothing, NULL), 0);
+	assert_same_config(&config, &defaults);
+	ck_assert(!options.help && !options.version && !options.check && !options.healthcheck);
+}
+END_TEST
+
+START_TEST(flags_win_over_the_environment_and_that_over_the_file)
+{
+	write_file("workers = 1\nmax-fields = 11\nmax-json-depth = 21\nlog-level = error\n");
+	const char *const flags[] = { "--workers", "3", "--config", file_name, "--log-level=debug", NULL };
+	const char *const environment[] = { "PIPIT_WORKERS=2", "PIPIT_MAX_FIELDS=12", "PIPIT_LOG_LEVEL=warn", NULL };
+	ck_assert_int_eq(read_all(flags, environment), 0);
+	ck_assert_uint_eq(config.workers, 3);
+	ck_assert_uint_eq(config.max_fields, 12);
+	ck_assert_uint_eq(config.max_json_depth, 21);
+	ck_assert_str_eq(config.log_level, "debug");
+	ck_assert_uint_eq(config.listen_backlog, 1024);
+}
+END_TEST
+
+START_TEST(every_source_wins_over_what_the_application_chose)
+{
+	static const char *const environment[] = { "PIPIT_WORKERS=2", NULL };
+	config.workers = 9;
+	config.max_fields = 50;
+	ck_assert_int_eq(read_environment(environment), 0);
+	ck_assert_uint_eq(config.workers, 2);
+	ck_assert_uint_eq(config.max_fields, 50);
+}
+END_TEST
+
+START_TEST(a_later_source_replaces_all_addresses_of_an_earlier_one)
+{
+	write_file("listen = 127.0.0.1:1\nlisten = 127.0.0.1:2\nlisten = 127.0.0.1:3\n");
+	const char *const flags[] = { "--config", file_name, "--listen", "127.0.0.1:6", "--listen=[::1]:7", NULL };
+	const char *const file_only[] = { "--config", file_name, NULL };
+	const char *const environment[] = { "PIPIT_LISTEN=127.0.0.1:4, 127.0.0.1:5", NULL };
+	config.listen[0] = "127.0.0.1:9";
+	ck_assert_int_eq(read_all(file_only, no_environment), 0);
+	ck_assert_uint_eq(config.listen_count, 3);
+	ck_assert_str_eq(config.listen[2], "127.0.0.1:3");
+	ck_assert_int_eq(read_all(file_only, environment), 0);
+	ck_assert_uint_eq(config.listen_count, 2);
+	ck_assert_str_eq(config.listen[0], "127.0.0.1:4");
+	ck_assert_str_eq(config.listen[1], "127.0.0.1:5");
+	ck_assert_int_eq(read_all(flags, environment), 0);
+	ck_assert_uint_eq(config.listen_count, 2);
+	ck_assert_str_eq(config.listen[0], "127.0.0.1:6");
+	ck_assert_str_eq(config.listen[1], "[::1]:7");
+}
+END_TEST
+
+START_TEST(the_flag_config_wins_over_the_variable)
+{
+	write_file("workers = 5\n");
+	char variable[128];
+	snprintf(variable, sizeof(variable), "PIPIT_CONFIG=%s", file_name);
+	const char *const ours[] = { variable, NULL };
+	const char *const other[] = { "PIPIT_CONFIG=/nonexistent/pipit.conf", NULL };
+	const char *const flags[] = { "--config", file_name, NULL };
+	ck_assert_int_eq(read_environment(ours), 0);
+	ck_assert_uint_eq(config.workers, 5);
+	ck_assert_int_eq(read_all(flags, other), 0);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- the command line */
+
+START_TEST(knows_what_is_asked_besides_options)
+{
+	static const char *const flags[][3] = {
+		{ "--help", NULL },
+		{ "-h", NULL },
+		{ "--version", NULL },
+		{ "-V", NULL },
+		{ "--check", NULL },
+		{ "--healthcheck", NULL },
+		{ "--check", "--healthcheck", NULL },
+	};
+	assert_flags_read(flags[_i]);
+	ck_assert_int_eq(options.help, _i < 2);
+	ck_assert_int_eq(options.version, _i == 2 || _i == 3);
+	ck_assert_int_eq(options.check, _i == 4 || _i == 6);
+	ck_assert_int_eq(options.healthcheck, _i >= 5);
+}
+END_TEST
+
+START_TEST(gives_help_although_the_rest_is_broken)
+{
+	static const char *const flags[] = { "--workers", "many", "--config", "/nonexistent", "--help", NULL };
+	static const char *const environment[] = { "PIPIT_NONSENSE=1", NULL };
+	ck_assert_int_eq(read_all(flags, environment), 0);
+	ck_assert(options.help);
+}
+END_TEST
+
+START_TEST(takes_values_after_a_space_or_an_equals_sign)
+{
+	static const char *const flags[] = { "--root=--odd=name", "--access-log", "-", "--workers=4", "--rate-grace",
+		"0", "--max-body-bytes", "2m", NULL };
+	assert_flags_read(flags);
+	ck_assert_str_eq(config.root, "--odd=name");
+	ck_assert_str_eq(config.access_log, "-");
+	ck_assert_uint_eq(config.workers, 4);
+	ck_assert_uint_eq(config.rate_grace_ms, 0);
+	ck_assert_uint_eq(config.max_body_bytes, 2097152);
+}
+END_TEST
+
+START_TEST(the_last_of_a_repeated_flag_counts)
+{
+	static const char *const flags[] = { "--workers", "4", "--workers", "5", NULL };
+	assert_flags_read(flags);
+	ck_assert_uint_eq(config.workers, 5);
+}
+END_TEST
+
+START_TEST(refuses_a_wrong_command_line)
+{
+	static const struct {
+		const char *flags[4];
+		const char *message;
+	} bad[] = {
+		{ { "--max-fields", "9999" }, "--max-fields 9999: out of range; use 1 to 256" },
+		{ { "--max-fields=9999" }, "--max-fields 9999: out of range; use 1 to 256" },
+		{ { "--workers", "-1" }, "--workers -1: out of range; use 0 to 256" },
+		{ { "--lisen", "x" }, "--lisen: unknown option; did you mean --listen?" },
+		{ { "--lisen=x" }, "--lisen: unknown option; did you mean --listen?" },
+		{ { "-root", "x" }, "-root: unknown option; did you mean --root?" },
+		{ { "--hepl" }, "--hepl: unknown option; --help lists all" },
+		{ { "--chek" }, "--chek: unknown option; did you mean --check?" },
+		{ { "--confg=x" }, "--confg: unknown option; did you mean --config?" },
+		{ { "--tls" }, "--tls: unknown option; --help lists all" },
+		{ { "-x" }, "-x: unknown option; --help lists all" },
+		{ { "--" }, "--: unknown option; --help lists all" },
+		{ { "--a\nb" }, "--a\\x0Ab: unknown option; --help lists all" },
+		{ { "--root" }, "--root: needs a value: a directory" },
+		{ { "--root", "" }, "--root: needs a value: a directory" },
+		{ { "--root=" }, "--root: needs a value: a directory" },
+		{ { "--root", "--check" }, "--root: needs a value: a directory" },
+		{ { "--workers" }, "--workers: needs a value: 0 to 256" },
+		{ { "--head-timeout" }, "--head-timeout: needs a value: 0 to 24h" },
+		{ { "--log-format" }, "--log-format: needs a value: combined or json" },
+		{ { "--listen" }, "--listen: needs a value: " ADDRESS_WANTED },
+		{ { "--config" }, "--config: needs a value: a file" },
+		{ { "--check=yes" }, "--check yes: takes no value; use --check alone" },
+		{ { "pages" }, "pages: not an option; use --name value, --help lists all" },
+		{ { "-" }, "-: not an option; use --name value, --help lists all" },
+		{ { "" }, ": not an option; use --name value, --help lists all" },
+		{ { "--max-target-bytes", "16k" },
+		    "max-target-bytes = \"16k\": too large; use less than max-head-bytes, which is 16k" },
+		{ { "--max-head-bytes=4000" },
+		    "max-target-bytes = \"8k\": too large; use less than max-head-bytes, which is 4000" },
+	};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		pipit_config_clear(&config);
+		pipit_config_init(&config);
+		ck_assert_int_eq(read_flags(bad[i].flags), -EINVAL);
+		ck_assert_str_eq(error, bad[i].message);
+	}
+}
+END_TEST
+
+/* ---------------------------------------------------------------- the environment */
+
+START_TEST(looks_only_at_variables_of_its_own)
+{
+	static const char *const environment[] = { "PATH=/bin", "WORKERS=2", "PIPIT=3", "pipit_workers=4",
+		"XPIPIT_WORKERS=5", "", "=", "PIPITWORKERS=6", NULL };
+	ck_assert_int_eq(read_environment(environment), 0);
+	ck_assert_uint_eq(config.workers, 0);
+}
+END_TEST
+
+START_TEST(refuses_a_wrong_environment)
+{
+	static const struct {
+		const char *variable, *message;
+	} bad[] = {
+		{ "PIPIT_WORKERS=-1", "environment: PIPIT_WORKERS = \"-1\": out of range; use 0 to 256" },
+		{ "PIPIT_WORKERS=", "environment: PIPIT_WORKERS: needs a value: 0 to 256" },
+		{ "PIPIT_WORKERS", "environment: PIPIT_WORKERS: needs a value: 0 to 256" },
+		{ "PIPIT_MAX_BODY_BYTES=1t", "environment: PIPIT_MAX_BODY_BYTES = \"1t\": not a size; " SIZE_WANTED },
+		{ "PIPIT_WORKER=1", "environment: PIPIT_WORKER: unknown variable; did you mean PIPIT_WORKERS?" },
+		{ "PIPIT_MAX-FIELDS=1",
+		    "environment: PIPIT_MAX-FIELDS: unknown variable; did you mean PIPIT_MAX_FIELDS?" },
+		{ "PIPIT_workers=1", "environment: PIPIT_workers: unknown variable; did you mean PIPIT_WORKERS?" },
+		{ "PIPIT_CHECK=1", "environment: PIPIT_CHECK: unknown variable; --help lists all" },
+		{ "PIPIT_=1", "environment: PIPIT_: unknown variable; --help lists all" },
+		{ "PIPIT_SERVICE_PORT_HTTP_OF_A_VERY_LONG_NAME=1",
+		    "environment: PIPIT_SERVICE_PORT_HTTP_OF_A_VERY_LONG_NAME: unknown variable; --help lists all" },
+		{ "PIPIT_CONFIG=", "environment: PIPIT_CONFIG: needs a value: a file" },
+		{ "PIPIT_CONFIG=/nonexistent/x",
+		    "environment: PIPIT_CONFIG = \"/nonexistent/x\": cannot be read: No such file or directory; "
+		    "use a readable file" },
+		{ "PIPIT_LISTEN=127.0.0.1:1,x",
+		    "environment: PIPIT_LISTEN = \"x\": not an address; use " ADDRESS_WANTED },
+		{ "PIPIT_LISTEN=", "environment: PIPIT_LISTEN: needs a value: " ADDRESS_WANTED },
+	};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		const char *const environment[] = { bad[i].variable, NULL };
+		pipit_config_clear(&config);
+		pipit_config_init(&config);
+		ck_assert_int_eq(read_environment(environment), -EINVAL);
+		ck_assert_str_eq(error, bad[i].message);
+	}
+}
+END_TEST
+
+/* ---------------------------------------------------------------- the file */
+
+START_TEST(reads_comments_blanks_quotes_and_crlf)
+{
+	assert_file_read(
+	    "# comment\r\n\r\n   \t\r\n  # another = 1\r\nworkers=7\r\n\troot \t=  \"  /srv/my pages \" \t\r\n"
+	    "max-body-bytes = \"3k\"\r\naccess-log = \"a\"b\"\r\nlog-level = debug");
+	ck_assert_uint_eq(config.workers, 7);
+	ck_assert_str_eq(config.root, "  /srv/my pages ");
+	ck_assert_uint_eq(config.max_body_bytes, 3072);
+	ck_assert_str_eq(config.access_log, "a\"b");
+	ck_assert_str_eq(config.log_level, "debug");
+}
+END_TEST
+
+START_TEST(keeps_hash_and_equals_signs_within_values)
+{
+	assert_file_read("root = /srv/a=b#c\naccess-log = #1\n");
+	ck_assert_str_eq(config.root, "/srv/a=b#c");
+	ck_assert_str_eq(config.access_log, "#1");
+}
+END_TEST
+
+START_TEST(takes_an_empty_file)
+{
+	struct pipit_config defaults;
+	assert_file_read("");
+	pipit_config_init(&defaults);
+	assert_same_config(&config, &defaults);
+}
+END_TEST
+
+START_TEST(names_the_line_that_is_wrong)
+{
+	static const char *const bad[][2] = {
+		{ "\n\nmax-body-bytes = 12q\n", ":3: max-body-bytes = \"12q\": not a size; " SIZE_WANTED },
+		{ "workers\n", ":1: not a setting; use key = value" },
+		{ "# ok\n[server]\n", ":2: not a setting; use key = value" },
+		{ "= 5\n", ":1: not a setting; use key = value" },
+		{ "workers =\n", ":1: workers: needs a value: 0 to 256" },
+		{ "root = \"\"\n", ":1: root: needs a value: a directory" },
+		{ "root = \"/srv\n", ":1: a quote is not closed; end the value with \"" },
+		{ "root = \"\n", ":1: a quote is not closed; end the value with \"" },
+		{ "root = \"/srv\" # here\n", ":1: a quote is not closed; end the value with \"" },
+		{ "worker = 5\n", ":1: worker: unknown key; did you mean workers?" },
+		{ "--workers = 5\n", ":1: --workers: unknown key; did you mean workers?" },
+		{ "config = x\n", ":1: config: unknown key; --help lists all" },
+		{ "workers = 5\nroot = /\nworkers = 5\n", ":3: workers = \"5\": given twice; line 1 has it too" },
+		{ "workers = 5\x1B[2J\n", ":1: workers = \"5\\x1B[2J\": not a number; use 0 to 256" },
+		{ "listen = 127.0.0.1:1\nlisten = here\n",
+		    ":2: listen = \"here\": not an address; use " ADDRESS_WANTED },
+	};
+	write_file(bad[_i][0]);
+	assert_file_error(bad[_i][1]);
+}
+END_TEST
+
+START_TEST(refuses_a_nul_byte)
+{
+	static const char text[] = "workers = 5\nroot = /srv\0/pages\n";
+	write_bytes(text, sizeof(text) - 1);
+	assert_file_error(":2: holds a NUL byte; use plain text");
+}
+END_TEST
+
+START_TEST(takes_a_line_of_4_kib_and_none_longer)
+{
+	char line[4099] = "# ";
+	memset(line + 2, 'x', sizeof(line) - 2);
+	line[4096] = '\n';
+	write_bytes(line, 4097);
+	ck_assert_int_eq(read_config_file(), 0);
+	line[4096] = 'x';
+	line[4097] = '\n';
+	write_bytes(line, 4098);
+	assert_file_error(":1: line too long; use at most 4096 bytes");
+}
+END_TEST
+
+START_TEST(refuses_a_file_that_cannot_be_read)
+{
+	char expected[256];
+	const char *const missing[] = { "--config", "/nonexistent/pipit.conf", NULL };
+	const char *const no_file[] = { "--config", directory, NULL };
+	ck_assert_int_eq(read_flags(missing), -EINVAL);
+	ck_assert_str_eq(
+	    error, "--config /nonexistent/pipit.conf: cannot be read: No such file or directory; use a readable file");
+	ck_assert_int_eq(read_flags(no_file), -EINVAL);
+	snprintf(
+	    expected, sizeof(expected), "--config %s: cannot be read: Is a directory; use a readable file", directory);
+	ck_assert_str_eq(error, expected);
+	if (geteuid() == 0)
+		return; /* root may read everything */
+	write_file("");
+	ck_assert_int_eq(chmod(file_name, 0), 0);
+	ck_assert_int_eq(read_config_file(), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(error, ": cannot be read: Permission denied"));
+}
+END_TEST
+
+static const struct {
+	const char *flags[4];
+	const char *spa, *listing;
+	uint64_t workers;
+} switches[] = {
+	{ { "--spa" }, "on", "off", 0 },
+	{ { "--spa", "--listing" }, "on", "on", 0 },
+	{ { "--spa", "off", "--listing", "on" }, "off", "on", 0 },
+	{ { "--spa=off", "--listing=on" }, "off", "on", 0 },
+	{ { "--listing", "--workers", "2" }, "off", "on", 2 },
+	{ { "--workers=3", "--spa" }, "on", "off", 3 },
+};
+
+START_TEST(takes_a_switch_with_and_without_its_position)
+{
+	const char *flags[5] = { NULL };
+	memcpy(flags, switches[_i].flags, sizeof switches[_i].flags);
+	ck_assert_msg(read_flags(flags) == 0, "%s", error);
+	ck_assert_str_eq(config.spa, switches[_i].spa);
+	ck_assert_str_eq(config.listing, switches[_i].listing);
+	ck_assert_uint_eq(config.workers, switches[_i].workers);
+}
+END_TEST
+
+START_TEST(says_what_a_switch_takes)
+{
+	const char *const wrong[] = { "--spa=maybe", NULL }, *const stray[] = { "--spa", "maybe", NULL };
+	ck_assert_int_eq(read_flags(wrong), -EINVAL);
+	ck_assert_str_eq(error, "--spa maybe: not known; use off or on");
+	ck_assert_int_eq(read_flags(stray), -EINVAL);
+	ck_assert_str_eq(error, "maybe: not an option; use --name value, --help lists all");
+}
+END_TEST
+
+/* ---------------------------------------------------------------- reading back what is printed */
+
+static const char whole_file[] = "# every option, none at its default\n"
+				 "listen = 0.0.0.0:80\n"
+				 "listen = [::]:80\n"
+				 "root = \"  /srv/\"my\" # pages = \"\n"
+				 "spa = on\n"
+				 "listing = on\n"
+				 "compress = off\n"
+				 "cache-control = \"*.html=no-cache; /a/*=max-age=9\"\n"
+				 "media-types = \"/etc/mime.types\"\n"
+				 "settings = \"/var/lib/my settings.json\"\n"
+				 "settings-max-bytes = 1m\n"
+				 "settings-require-match = on\n"
+				 "workers = 3\n"
+				 "max-connections = 0\n"
+				 "max-connections-per-address = 8\n"
+				 "max-requests-per-connection = 1000\n"
+				 "memory-limit = 2g\n"
+				 "max-streams = 9\n"
+				 "listen-backlog = 77\n"
+				 "max-head-bytes = 20000\n"
+				 "max-fields = 50\n"
+				 "max-field-bytes = 4000\n"
+				 "max-target-bytes = 4k\n"
+				 "max-body-bytes = 1025m\n"
+				 "max-output-bytes = 1m\n"
+				 "max-json-depth = 10\n"
+				 "max-json-members = 500\n"
+				 "defer-accept = 5s\n"
+				 "head-timeout = 1500ms\n"
+				 "read-timeout = 90s\n"
+				 "write-timeout = 2m\n"
+				 "min-rate-bytes = 3m\n"
+				 "rate-grace = 0\n"
+				 "idle-timeout = 24h\n"
+				 "drain-timeout = 1ms\n"
+				 "access-log = \"-\"\n"
+				 "log-format = json\n"
+				 "log-level = warn\n";
+
+START_TEST(prints_what_it_read_in_the_largest_exact_units)
+{
+	assert_file_read(whole_file);
+	char *text = print(&config);
+	ck_assert_str_eq(text, strchr(whole_file, '\n') + 1);
+	free(text);
+}
+END_TEST
+
+static void assert_round_trip(void)
+{
+	struct pipit_config printed = config;
+	char *text = print(&printed);
+	pipit_config_init(&config);
+	assert_file_read(text);
+	assert_same_config(&config, &printed);
+	free(text);
+	pipit_config_clear(&printed);
+}
+
+START_TEST(reads_back_what_it_prints)
+{
+	assert_round_trip();
+	assert_file_read(whole_file);
+	assert_round_trip();
+}
+END_TEST
+
+START_TEST(reads_back_the_longest_text)
+{
+	char value[4001];
+	memset(value, '"', sizeof(value) - 1);
+	value[sizeof(value) - 1] = '\0';
+	ck_assert_int_eq(pipit_config_set(&config, "access-log", value, NULL, 0), 0);
+	ck_assert_int_eq(pipit_config_set(&config, "root", value, NULL, 0), 0);
+	assert_round_trip();
+}
+END_TEST
+
+/* ---------------------------------------------------------------- noise */
+
+static uint32_t random_state;
+
+/* xorshift32: the same numbers everywhere, so that a failure can be repeated by its seed. */
+static uint32_t draw(uint32_t below)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 17;
+	random_state ^= random_state << 5;
+	return random_state % below;
+}
+
+static size_t mutate(char *data, size_t length)
+{
+	static const char splinters[] = "=\"#\n\r\0 -kms0[]:.\xFF\x1B";
+	for (uint32_t changes = 1 + draw(8); changes > 0; changes--) {
+		size_t at = draw((uint32_t)length);
+		switch (draw(4)) {
+		case 0:
+			data[at] = (char)draw(256);
+			break;
+		case 1:
+			data[at] = splinters[draw(sizeof(splinters) - 1)];
+			break;
+		case 2:
+			memmove(data + at, data + at + 1, length - at - 1);
+			data[length - 1] = '\n';
+			break;
+		default:
+			memmove(data + at, data, length - at < 40 ? length - at : 40);
+			break;
+		}
+	}
+	return draw(10) == 0 ? draw((uint32_t)length) : length;
+}
+
+START_TEST(survives_any_file)
+{
+	char data[sizeof(whole_file)];
+	unsigned accepted = 0;
+	for (uint32_t seed = 1; seed <= 5000; seed++) {
+		random_state = seed * 2654435761u | 1;
+		memcpy(data, whole_file, sizeof(whole_file));
+		write_bytes(data, mutate(data, sizeof(whole_file) - 1));
+		pipit_config_clear(&config);
+		pipit_config_init(&config);
+		int result = read_config_file();
+		ck_assert_msg(result == 0 || (result == -EINVAL && error[0] != '\0'), "seed %u", seed);
+		ck_assert_msg(strpbrk(error, "\n\r\033") == NULL, "seed %u: %s", seed, error);
+		accepted += result == 0;
+	}
+	ck_assert_uint_gt(accepted, 0);
+	ck_assert_uint_lt(accepted, 5000);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- suite */
+
+static TCase *make_case(const char *name)
+{
+	TCase *tests = tcase_create(name);
+	tcase_add_checked_fixture(tests, set_up, tear_down);
+	tcase_set_timeout(tests, 60); /* valgrind on a busy machine */
+	return tests;
+}
+
+static TCase *source_tests(void)
+{
+	TCase *tests = make_case("sources");
+	tcase_add_test(tests, needs_no_source_at_all);
+	tcase_add_loop_test(tests, takes_a_switch_with_and_without_its_position, 0, sizeof switches / sizeof *switches);
+	tcase_add_test(tests, says_what_a_switch_takes);
+	tcase_add_test(tests, flags_win_over_the_environment_and_that_over_the_file);
+	tcase_add_test(tests, every_source_wins_over_what_the_application_chose);
+	tcase_add_test(tests, a_later_source_replaces_all_addresses_of_an_earlier_one);
+	tcase_add_test(tests, the_flag_config_wins_over_the_variable);
+	tcase_add_loop_test(tests, knows_what_is_asked_besides_options, 0, 7);
+	tcase_add_test(tests, gives_help_although_the_rest_is_broken);
+	tcase_add_test(tests, takes_values_after_a_space_or_an_equals_sign);
+	tcase_add_test(tests, the_last_of_a_repeated_flag_counts);
+	tcase_add_test(tests, refuses_a_wrong_command_line);
+	tcase_add_test(tests, looks_only_at_variables_of_its_own);
+	tcase_add_test(tests, refuses_a_wrong_environment);
+	return tests;
+}
+
+static TCase *file_tests(void)
+{
+	TCase *tests = make_case("file");
+	tcase_add_test(tests, reads_comments_blanks_quotes_and_crlf);
+	tcase_add_test(tests, keeps_hash_and_equals_signs_within_values);
+	tcase_add_test(tests, takes_an_empty_file);
+	tcase_add_loop_test(tests, names_the_line_that_is_wrong, 0, 15);
+	tcase_add_test(tests, refuses_a_nul_byte);
+	tcase_add_test(tests, takes_a_line_of_4_kib_and_none_longer);
+	tcase_add_test(tests, refuses_a_file_that_cannot_be_read);
+	tcase_add_test(tests, survives_any_file);
+	return tests;
+}
+
+static TCase *print_tests(void)
+{
+	TCase *tests = make_case("print");
+	tcase_add_test(tests, prints_what_it_read_in_the_largest_exact_units);
+	tcase_add_test(tests, reads_back_what_it_prints);
+	tcase_add_test(tests, reads_back_the_longest_text);
+	return tests;
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("options");
+	suite_add_tcase(suite, source_tests());
+	suite_add_tcase(suite, file_tests());
+	suite_add_tcase(suite, print_tests());
+	return run_suite(suite);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* Compressed files: right when undone, remembered, bounded, and left alone where compressing does not pay. */
+#include "files/gzip_cache.h"
+
+#include "suite.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct pipit_gzip_cache *compressed;
+static char content[PIPIT_GZIP_CACHE_FILE_MAX + 1];
+
+static void set_up(void)
+{
+	compressed = pipit_gzip_cache_new();
+	ck_assert_ptr_nonnull(compressed);
+}
+
+static void tear_down(void)
+{
+	pipit_gzip_cache_free(compressed);
+}
+
+static void fill(size_t length, unsigned seed, unsigned variety)
+{
+	for (size_t i = 0; i < length; i++) {
+		seed = seed * 1664525u + 1013904223u;
+		content[i] = (char)('a' + (seed >> 16) % variety);
+	}
+}
+
+static struct pipit_files_version version_of(uint64_t inode, uint64_t size)
+{
+	return (struct pipit_files_version){ .inode = inode, .size = size };
+}
+
+START_TEST(gives_what_can_be_undone)
+{
+	static const size_t sizes[] = { PIPIT_GZIP_CACHE_FILE_MIN, 5000, 100000, PIPIT_GZIP_CACHE_FILE_MAX };
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		struct pipit_files_version version = version_of(i, sizes[i]);
+		struct pipit_slice gzip;
+		char *plain;
+		fill(sizes[i], (unsigned)i, 8);
+		ck_assert(pipit_gzip_cache_get(compressed, &version, content, -1, &gzip));
+		ck_assert_uint_lt(gzip.length, sizes[i] * 9 / 10 + 1);
+		plain = pipit_gzip_cache_undo(gzip, sizes[i]);
+		ck_assert_ptr_nonnull(plain);
+		ck_assert_mem_eq(plain, content, sizes[i]);
+		free(plain);
+		ck_assert_ptr_null(pipit_gzip_cache_undo(gzip, sizes[i] - 1));
+		ck_assert_ptr_null(pipit_gzip_cache_undo(gzip, sizes[i] + 1));
+		gzip.length--;
+		ck_assert_ptr_null(pipit_gzip_cache_undo(gzip, sizes[i]));
+	}
+}
+END_TEST
+
+START_TEST(leaves_alone_what_does_not_pay)
+{
+	struct pipit_files_version small = version_of(1, PIPIT_GZIP_CACHE_FILE_MIN - 1),
+				   large = version_of(2, PIPIT_GZIP_CACHE_FILE_MAX + 1), dense = version_of(3, 50000);
+	struct pipit_slice gzip;
+	fill(sizeof content, 1, 2);
+	ck_assert(!pipit_gzip_cache_get(compressed, &small, content, -1, &gzip));
+	ck_assert(!pipit_gzip_cache_get(compressed, &large, content, -1, &gzip));
+	fill(sizeof content, 1, 256);
+	ck_assert(!pipit_gzip_cache_get(compressed, &dense, content, -1, &gzip));
+	/* And does not try again. */
+	fill(sizeof content, 1, 2);
+	ck_assert(!pipit_gzip_cache_get(compressed, &dense, content, -1, &gzip));
+	ck_assert_uint_eq(pipit_gzip_cache_byte_count(compressed), 0);
+}
+END_TEST
+
+START_TEST(remembers_versions_apart)
+{
+	struct pipit_files_version one = version_of(1, 5000), other = version_of(1, 5000);
+	struct pipit_slice gzip;
+	char *plain;
+	other.modified.tv_nsec = 1;
+	fill(5000, 1, 4);
+	ck_assert(pipit_gzip_cache_get(compressed, &one, content, -1, &gzip));
+	fill(5000, 2, 4);
+	ck_assert(pipit_gzip_cache_get(compressed, &other, content, -1, &gzip));
+	plain = pipit_gzip_cache_undo(gzip, 5000);
+	ck_assert_mem_eq(plain, content, 5000);
+	free(plain);
+	ck_assert(pipit_gzip_cache_get(compressed, &one, content, -1, &gzip));
+	fill(5000, 1, 4);
+	plain = pipit_gzip_cache_undo(gzip, 5000);
+	ck_assert_mem_eq(plain, content, 5000);
+	free(plain);
+}
+END_TEST
+
+START_TEST(keeps_no_more_than_it_may)
+{
+	struct pipit_slice gzip;
+	for (uint64_t i = 0; i < 300; i++) {
+		struct pipit_files_version version = version_of(i, 40000 + i);
+		fill(40000 + i, (unsigned)i, 100);
+		/* False once a quarter of the second is used up. */
+		pipit_gzip_cache_get(compressed, &version, content, -1, &gzip);
+		ck_assert_uint_le(pipit_gzip_cache_byte_count(compressed), PIPIT_GZIP_CACHE_BYTES_MAX);
+	}
+	ck_assert_uint_gt(pipit_gzip_cache_byte_count(compressed), 0);
+}
+END_TEST
+
+START_TEST(reads_a_file_and_not_one_that_has_changed)
+{
+	char name[] = "/tmp/compressed_test.XXXXXX";
+	struct pipit_files_version version;
+	struct pipit_slice gzip;
+	char *plain;
+	int fd = mkstemp(name);
+	ck_assert_int_ge(fd, 0);
+	unlink(name);
+	fill(60000, 7, 6);
+	ck_assert_int_eq(write(fd, content, 60000), 60000);
+	ck_assert(pipit_files_read_version(fd, &version));
+	ck_assert(pipit_gzip_cache_get(compressed, &version, NULL, fd, &gzip));
+	plain = pipit_gzip_cache_undo(gzip, 60000);
+	ck_assert_mem_eq(plain, content, 60000);
+	free(plain);
+	version.size--;
+	ck_assert(!pipit_gzip_cache_get(compressed, &version, NULL, fd, &gzip));
+	version.size += 2;
+	ck_assert(!pipit_gzip_cache_get(compressed, &version, NULL, fd, &gzip));
+	close(fd);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("compressed");
+	TCase *tests = tcase_create("compressed");
+	tcase_add_checked_fixture(tests, set_up, tear_down);
+	tcase_add_test(tests, gives_what_can_be_undone);
+	tcase_add_test(tests, leaves_alone_what_does_not_pay);
+	tcase_add_test(tests, remembers_versions_apart);
+	tcase_add_test(tests, keeps_no_more_than_it_may);
+	tcase_add_test(tests, reads_a_file_and_not_one_that_has_changed);
+	tcase_set_timeout(tests, 60);
+	suite_add_tcase(suite, tests);
+	return run_suite(suite);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* Accept: how much a client likes a type. */
+#include "http/accept_header.h"
+
+#include "asked.h"
+#include "suite.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static const struct {
+	const char *fields;
+	unsigned html, json; /* thousandths */
+} cases[] = {
+	{ "", 1000, 1000 },
+	{ "Accept:\r\n", 0, 0 },
+	{ "Accept: */*\r\n", 1000, 1000 },
+	{ "Accept: text/html\r\n", 1000, 0 },
+	{ "Accept: TEXT/HTML\r\n", 1000, 0 },
+	{ "Accept: text/*\r\n", 1000, 0 },
+	{ "Accept: text/html, application/json;q=0.9\r\n", 1000, 900 },
+	{ "Accept: application/json;q=0.1, text/html\r\n", 1000, 100 },
+	{ "Accept: application/json;q=0, */*\r\n", 1000, 0 },
+	{ "Accept: */*;q=0.5, text/*;q=0.2, text/html;q=0.001\r\n", 1, 500 },
+	{ "Accept: text/html;q=0.001, text/*;q=0.2, */*;q=0.5\r\n", 1, 500 },
+	{ "Accept: text/html\r\nAccept: application/json\r\n", 1000, 1000 },
+	{ "Accept: text/html;level=1;q=0.3\r\n", 300, 0 },
+	{ "Accept: text/html ; Q=0.4 , application/json\t;q=0.5\r\n", 400, 500 },
+	{ "Accept: application/jsonp, text/htmlx, text, html, */json\r\n", 0, 0 },
+	{ "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n", 1000, 800 },
+	{ "Accept-Encoding: text/html\r\n", 1000, 1000 },
+};
+
+START_TEST(weighs_by_the_closest_range)
+{
+	const struct pipit_guard_head *head = asked(cases[_i].fields);
+	unsigned html = pipit_accept_header_media_type(head, "text/html"),
+		 json = pipit_accept_header_media_type(head, "application/json");
+	ck_assert_msg(
+	    html == cases[_i].html && json == cases[_i].json, "%s: html %u, json %u", cases[_i].fields, html, json);
+}
+END_TEST
+
+static const char *const types[] = { "text/plain; version=0.0.4", "application/json", "text/html;charset=utf-8" };
+
+static const struct {
+	const char *fields;
+	int best;
+} choices[] = {
+	{ "", 0 },
+	{ "Accept:\r\n", -1 },
+	{ "Accept: */*\r\n", 0 },
+	{ "Accept: image/png\r\n", -1 },
+	{ "Accept: application/json\r\n", 1 },
+	{ "Accept: text/*\r\n", 0 },
+	{ "Accept: text/html, text/plain\r\n", 0 },
+	{ "Accept: text/html, text/plain;q=0.999\r\n", 2 },
+	{ "Accept: text/plain;q=0, */*;q=0.1\r\n", 1 },
+	{ "Accept: text/plain;q=0, application/json;q=0, text/*;q=0.001\r\n", 2 },
+	{ "Accept: text/plain;q=0.2, application/json;q=0.4\r\nAccept: text/html;q=0.3\r\n", 1 },
+	{ "Accept: */*;q=0\r\n", -1 },
+	{ "Accept: TEXT/PLAIN;version=1.0.0\r\n", 0 },
+	{ "Accept: text/plain; version\r\n", 0 },
+	{ "Accept: text, plain, /, text/, /plain, */\r\n", -1 },
+};
+
+START_TEST(chooses_by_weight_and_then_in_the_order_given)
+{
+	int best = pipit_accept_header_choose(asked(choices[_i].fields), types, COUNT_OF(types));
+	ck_assert_msg(best == choices[_i].best, "%s: %d", choices[_i].fields, best);
+}
+END_TEST
+
+START_TEST(of_nothing_it_chooses_nothing)
+{
+	ck_assert_int_eq(pipit_accept_header_choose(asked(""), types, 0), -1);
+	ck_assert_int_eq(pipit_accept_header_choose(asked("Accept: */*\r\n"), types, 0), -1);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("accept");
+	TCase *tests = tcase_create("accept");
+	tcase_add_loop_test(tests, weighs_by_the_closest_range, 0, COUNT_OF(cases));
+	tcase_add_loop_test(tests, chooses_by_weight_and_then_in_the_order_given, 0, COUNT_OF(choices));
+	tcase_add_test(tests, of_nothing_it_chooses_nothing);
+	suite_add_tcase(suite, tests);
+	return run_suite(suite);
+}

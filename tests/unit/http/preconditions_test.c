@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* Conditional requests: each field by itself, malformed ones, and which of them decides. */
+#include "http/preconditions.h"
+
+#include "asked.h"
+#include "suite.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Of a representation with the tag "a,b" that was modified then. */
+#define THEN "Sun, 06 Nov 1994 08:49:37 GMT"
+#define BEFORE "Sun, 06 Nov 1994 08:49:36 GMT"
+#define LATER "Sun, 06 Nov 1994 08:49:38 GMT"
+#define MODIFIED 784111777
+
+#define GO PIPIT_PRECONDITIONS_GO_ON
+#define SAME PIPIT_PRECONDITIONS_NOT_MODIFIED
+#define FAILED PIPIT_PRECONDITIONS_FAILED
+
+static const struct {
+	const char *fields;
+	enum pipit_preconditions_result result;
+	bool ranges; /* count, on GO */
+} cases[] = {
+	{ "", GO, true },
+	{ "Accept: */*\r\nIfx: 1\r\n", GO, true },
+
+	{ "If-Match: \"a,b\"\r\n", GO, true },
+	{ "If-Match: *\r\n", GO, true },
+	{ "If-Match: \"x\", \"a,b\"\r\n", GO, true },
+	{ "If-Match: ,\"x\",,\"a,b\",\r\n", GO, true },
+	{ "If-Match: \"x\"\r\nIf-Match: \"a,b\"\r\n", GO, true },
+	{ "If-Match: \"x\"\r\n", FAILED, false },
+	{ "If-Match: \"a\", \"b\"\r\n", FAILED, false },
+	{ "If-Match: W/\"a,b\"\r\n", FAILED, false },
+	{ "If-Match: a,b\r\n", FAILED, false },
+	{ "If-Match: \"a,b\r\n", FAILED, false },
+	{ "If-Match:\r\n", FAILED, false },
+	{ "If-Match: w/\"a,b\"\r\n", FAILED, false },
+	{ "If-Match: \"x\" *\r\n", FAILED, false },
+
+	{ "If-Unmodified-Since: " THEN "\r\n", GO, true },
+	{ "If-Unmodified-Since: " LATER "\r\n", GO, true },
+	{ "If-Unmodified-Since: " BEFORE "\r\n", FAILED, false },
+	{ "If-Unmodified-Since: Sunday, 06-Nov-94 08:49:36 GMT\r\n", FAILED, false },
+	{ "If-Unmodified-Since: Sun Nov  6 08:49:36 1994\r\n", FAILED, false },
+	{ "If-Unmodified-Since: yesterday\r\n", GO, true },
+	{ "If-Unmodified-Since: " BEFORE "\r\nIf-Unmodified-Since: " BEFORE "\r\n", GO, true },
+	{ "If-Match: \"a,b\"\r\nIf-Unmodified-Since: " BEFORE "\r\n", GO, true },
+	{ "If-Match: \"x\"\r\nIf-Unmodified-Since: " LATER "\r\n", FAILED, false },
+
+	{ "If-None-Match: \"a,b\"\r\n", SAME, false },
+	{ "If-None-Match: W/\"a,b\"\r\n", SAME, false },
+	{ "If-None-Match: *\r\n", SAME, false },
+	{ "If-None-Match: \"x\",W/\"a,b\"\r\n", SAME, false },
+	{ "If-None-Match: \"x\"\r\n", GO, true },
+	{ "If-None-Match: a,b\r\n", GO, true },
+	{ "If-None-Match: \"x\r\n", GO, true },
+
+	{ "If-Modified-Since: " THEN "\r\n", SAME, false },
+	{ "If-Modified-Since: " LATER "\r\n", SAME, false },
+	{ "If-Modified-Since: " BEFORE "\r\n", GO, true },
+	{ "If-Modified-Since: never\r\n", GO, true },
+	{ "If-None-Match: \"x\"\r\nIf-Modified-Since: " LATER "\r\n", GO, true },
+	{ "If-None-Match: \"a,b\"\r\nIf-Modified-Since: " BEFORE "\r\n", SAME, false },
+	{ "If-Match: \"x\"\r\nIf-None-Match: \"a,b\"\r\n", FAILED, false },
+	{ "If-Match: \"a,b\"\r\nIf-None-Match: \"a,b\"\r\n", SAME, false },
+
+	{ "If-Range: \"a,b\"\r\n", GO, true },
+	{ "If-Range: W/\"a,b\"\r\n", GO, false },
+	{ "If-Range: \"x\"\r\n", GO, false },
+	{ "If-Range: \"a,b\", \"x\"\r\n", GO, false },
+	{ "If-Range: *\r\n", GO, false },
+	{ "If-Range: " THEN "\r\n", GO, true },
+	{ "If-Range: " LATER "\r\n", GO, false },
+	{ "If-Range: " BEFORE "\r\n", GO, false },
+	{ "If-Range: \"a,b\"\r\nIf-Range: \"a,b\"\r\n", GO, false },
+	{ "If-None-Match: \"x\"\r\nIf-Range: \"x\"\r\n", GO, false },
+};
+
+START_TEST(decides_in_the_order_of_precedence)
+{
+	const struct pipit_validators validators = { pipit_slice_of("\"a,b\""), MODIFIED, MODIFIED + 100 };
+	bool ranges = false;
+	enum pipit_preconditions_result result =
+	    pipit_preconditions_check(asked(cases[_i].fields), &validators, &ranges);
+	ck_assert_msg(result == cases[_i].result, "%s gives %d", cases[_i].fields, result);
+	if (result == GO)
+		ck_assert_msg(ranges == cases[_i].ranges, "%s", cases[_i].fields);
+}
+END_TEST
+
+START_TEST(takes_a_weak_tag_for_what_it_is)
+{
+	const struct pipit_validators validators = { pipit_slice_of("W/\"a\""), MODIFIED, MODIFIED + 100 };
+	bool ranges;
+	ck_assert_int_eq(pipit_preconditions_check(asked("If-Match: W/\"a\"\r\n"), &validators, &ranges), FAILED);
+	ck_assert_int_eq(pipit_preconditions_check(asked("If-Match: \"a\"\r\n"), &validators, &ranges), FAILED);
+	ck_assert_int_eq(pipit_preconditions_check(asked("If-None-Match: \"a\"\r\n"), &validators, &ranges), SAME);
+	ck_assert_int_eq(pipit_preconditions_check(asked("If-Range: W/\"a\"\r\n"), &validators, &ranges), GO);
+	ck_assert(!ranges);
+}
+END_TEST
+
+START_TEST(ignores_what_a_representation_without_validators_cannot_answer)
+{
+	const struct pipit_validators validators = { { NULL, 0 }, -1, MODIFIED };
+	bool ranges;
+	ck_assert_int_eq(
+	    pipit_preconditions_check(asked("If-Unmodified-Since: " BEFORE "\r\n"), &validators, &ranges), GO);
+	ck_assert_int_eq(
+	    pipit_preconditions_check(asked("If-Modified-Since: " LATER "\r\n"), &validators, &ranges), GO);
+	ck_assert_int_eq(pipit_preconditions_check(asked("If-None-Match: \"\"\r\n"), &validators, &ranges), GO);
+	ck_assert_int_eq(pipit_preconditions_check(asked("If-Match: \"\"\r\n"), &validators, &ranges), FAILED);
+	ck_assert_int_eq(pipit_preconditions_check(asked("If-Range: \"\"\r\n"), &validators, &ranges), GO);
+	ck_assert(!ranges);
+}
+END_TEST
+
+/* Two writes in one second leave one date: it is no strong validator until the second is over (RFC 9110 §8.8.2.2). */
+START_TEST(trusts_no_date_of_the_current_second_for_ranges)
+{
+	struct pipit_validators validators = { { NULL, 0 }, MODIFIED, MODIFIED };
+	bool ranges = true;
+	pipit_preconditions_check(asked("If-Range: " THEN "\r\n"), &validators, &ranges);
+	ck_assert(!ranges);
+	validators.now++;
+	pipit_preconditions_check(asked("If-Range: " THEN "\r\n"), &validators, &ranges);
+	ck_assert(ranges);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("conditions");
+	TCase *tests = tcase_create("conditions");
+	tcase_add_loop_test(tests, decides_in_the_order_of_precedence, 0, COUNT_OF(cases));
+	tcase_add_test(tests, takes_a_weak_tag_for_what_it_is);
+	tcase_add_test(tests, ignores_what_a_representation_without_validators_cannot_answer);
+	tcase_add_test(tests, trusts_no_date_of_the_current_second_for_ranges);
+	suite_add_tcase(suite, tests);
+	return run_suite(suite);
+}

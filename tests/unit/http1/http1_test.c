@@ -1,0 +1,2097 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Connections between a real socket and a pretended layer above, which notes every question it is asked and answers by the
+ * request's path. Clients live in the same process and thread; the loop is turned until what a test waits for is there.
+ */
+#include "http1/http1.h"
+
+#include "http/response_head.h"
+#include "http1/acceptor.h"
+#include "http1/timeouts.h"
+#include "metrics/prometheus.h"
+#include "net/eviction.h"
+#include "suite.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+#define MIB (1024 * 1024)
+#define HOUR_MS (3600u * 1000)
+/* A test that waits in vain ends here. */
+#define PATIENCE_S 60
+/* Turns in which nothing may happen any more. */
+#define QUIET_TURNS 20
+#define CLIENTS_MAX 12
+
+#define SMALL_FILE_BYTES 1000
+#define LARGE_FILE_BYTES (3 * MIB + 17)
+#define HUGE_BYTES (50 * MIB)
+
+/* --------------------------------------------------------- in the place of libc's: counted, and a clock that can jump */
+
+static unsigned received_calls, sent_calls, sendfile_calls;
+static time_t skew_s; /* by which the clock has jumped ahead */
+
+/* Called once, right after the connection layer has looked whether a client is quiet. */
+static void (*after_peek)(void);
+
+ssize_t recv(int fd, void *bytes, size_t length, int flags)
+{
+	ssize_t received = syscall(SYS_recvfrom, fd, bytes, length, flags, NULL, NULL);
+	int error = errno;
+	void (*callback)(void) = after_peek;
+
+	received_calls++;
+	if (flags & MSG_PEEK && callback) {
+		after_peek = NULL;
+		callback();
+	}
+	errno = error;
+	return received;
+}
+
+ssize_t send(int fd, const void *bytes, size_t length, int flags)
+{
+	sent_calls++;
+	return syscall(SYS_sendto, fd, bytes, length, flags, NULL, 0);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	sent_calls++;
+	return syscall(SYS_sendmsg, fd, message, flags);
+}
+
+ssize_t sendfile(int to, int from, off_t *offset, size_t length)
+{
+	sendfile_calls++;
+	return syscall(SYS_sendfile, to, from, offset, length);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int result = (int)syscall(SYS_clock_gettime, clock, now);
+	now->tv_sec += skew_s;
+	return result;
+}
+
+/* Libraries find only what can be seen. */
+#define VISIBLE __attribute__((visibility("default")))
+
+/* evhttp dates by it. */
+VISIBLE time_t time(time_t *now)
+{
+	struct timespec precise;
+	clock_gettime(CLOCK_REALTIME, &precise);
+	if (now)
+		*now = precise.tv_sec;
+	return precise.tv_sec;
+}
+
+static struct event_base *base;
+static bool stops_at_accept, stops_at_finish, forbids_local_sockets;
+
+/* The loop may end right after somebody was accepted. */
+VISIBLE int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	int accepted = (int)syscall(SYS_accept4, fd, address, length, flags);
+	if (accepted >= 0 && stops_at_accept)
+		event_base_loopbreak(base);
+	return accepted;
+}
+
+/* As in a sandbox. */
+int socket(int domain, int type, int protocol)
+{
+	if (domain == AF_UNIX && forbids_local_sockets) {
+		errno = EAFNOSUPPORT;
+		return -1;
+	}
+	return (int)syscall(SYS_socket, domain, type, protocol);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* ---------------------------------------------------------------- the world of a test */
+
+struct client {
+	int fd; /* -1: left */
+	char *heard;
+	size_t length, capacity;
+	bool is_over; /* the server has closed, or reset */
+};
+
+/* What the layer above keeps for a request. */
+struct visit {
+	struct pipit_connection *connection;
+	const struct pipit_guard_head *head;
+	struct pipit_guard_head
+	    *retained; /* owned, with its bytes behind it; NULL while the head lies in flat memory */
+	const struct act *act;
+};
+
+static struct pipit_config config;
+static struct pipit_counters *counters;
+static struct pipit_net *net;
+static struct pipit_limits *limits;
+static uint16_t port;
+static struct client clients[CLIENTS_MAX];
+static size_t client_count, open_before;
+static uint64_t given_up; /* without skew */
+
+/* What the layer above was asked, in order, with a blank between; "complete" and "lost" are the two ways of finished(). */
+static char journal[1024];
+static char refused_line[256];
+static unsigned visit_count, emptied_count, pause_count;
+static struct visit *waiting;                 /* the native request whose handler has not replied */
+static struct evhttp_request *waiting_evhttp; /* owned: it wants a reply even when its client has gone */
+static char *last_body;                       /* of the last handler, a copy with its NUL */
+static size_t last_body_length;
+static uint64_t body_limit;
+static bool retain_fails, has_room_elsewhere, is_journal_closed;
+static enum pipit_evhttp_mode evhttp_mode; /* of this test's net */
+
+static void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void note(const char *format, ...)
+{
+	size_t length = strlen(journal);
+	va_list arguments;
+	if (is_journal_closed)
+		return;
+	va_start(arguments, format);
+	if (length)
+		length += (size_t)snprintf(journal + length, sizeof journal - length, " ");
+	vsnprintf(journal + length, sizeof journal - length, format, arguments);
+	va_end(arguments);
+	ck_assert_uint_lt(strlen(journal) + 1, sizeof journal);
+}
+
+static void turn(void)
+{
+	event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	if (now_ms() - (uint64_t)skew_s * 1000 > given_up)
+		ck_abort_msg("waited in vain; so far: \"%s\"", journal);
+}
+
+static void stay_quiet(void)
+{
+	for (int i = 0; i < QUIET_TURNS; i++)
+		turn();
+}
+
+/* ---------------------------------------------------------------- replies of the layer above */
+
+static void reply_with_file(
+    struct pipit_connection *connection, int status, struct pipit_slice content, int file, uint64_t file_length)
+{
+	char rendered[PIPIT_RESPONSE_HEAD_MAX];
+	struct pipit_response_head head = {
+		.status = status,
+		.content_type = "text/plain",
+		.content_length = content.length + file_length,
+		.date = pipit_net_date(pipit_connection_net(connection)),
+		.minor = pipit_connection_minor(connection),
+		.keep_alive = pipit_connection_keeps_alive(connection),
+	};
+	struct pipit_slice bytes = { rendered, pipit_response_head_render(rendered, &head) };
+	if (pipit_connection_is_head_request(connection))
+		content.length = 0;
+	pipit_http1_reply(connection, status, bytes,
+	    &(struct pipit_reply_content){
+		.memory = content,
+		.file = file < 0 ? NULL : pipit_shared_fd_new(file),
+		.length = content.length + file_length,
+	    });
+}
+
+static void reply(struct pipit_connection *connection, int status, struct pipit_slice content)
+{
+	reply_with_file(connection, status, content, -1, 0);
+}
+
+/* Says what was asked: "<target> <content>;". */
+static void echo(struct visit *visit, struct pipit_slice body)
+{
+	size_t target_length = visit->head->target_length;
+	char *content = malloc(target_length + body.length + 2);
+
+	ck_assert_ptr_nonnull(content);
+	memcpy(content, visit->head->bytes + visit->head->target, target_length);
+	content[target_length] = ' ';
+	memcpy(content + target_length + 1, body.data, body.length);
+	content[target_length + body.length + 1] = ';';
+	reply(visit->connection, 200, (struct pipit_slice){ content, target_length + body.length + 2 });
+	free(content);
+}
+
+static char pattern(size_t at)
+{
+	return (char)('a' + at % 251 % 26);
+}
+
+static int new_file(size_t length)
+{
+	int fd = memfd_create("content", MFD_CLOEXEC);
+	char *bytes;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, (off_t)length), 0);
+	bytes = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(bytes, MAP_FAILED);
+	for (size_t i = 0; i < length; i++)
+		bytes[i] = pattern(i);
+	munmap(bytes, length);
+	return fd;
+}
+
+static void act_now(struct visit *visit, struct pipit_slice body)
+{
+	echo(visit, body);
+}
+
+static void act_later(struct visit *visit, struct pipit_slice body)
+{
+	(void)body;
+	ck_assert_ptr_null(waiting);
+	waiting = visit;
+}
+
+static void act_small_file(struct visit *visit, struct pipit_slice body)
+{
+	(void)body;
+	reply_with_file(
+	    visit->connection, 200, (struct pipit_slice){ "", 0 }, new_file(SMALL_FILE_BYTES), SMALL_FILE_BYTES);
+}
+
+static void act_large_file(struct visit *visit, struct pipit_slice body)
+{
+	(void)body;
+	reply_with_file(
+	    visit->connection, 200, (struct pipit_slice){ "", 0 }, new_file(LARGE_FILE_BYTES), LARGE_FILE_BYTES);
+}
+
+/* Sparse: only its size matters. */
+static void act_huge_file(struct visit *visit, struct pipit_slice body)
+{
+	int fd = memfd_create("content", MFD_CLOEXEC);
+	(void)body;
+	ck_assert_int_eq(ftruncate(fd, HUGE_BYTES), 0);
+	reply_with_file(visit->connection, 200, (struct pipit_slice){ "", 0 }, fd, HUGE_BYTES);
+}
+
+static void act_huge(struct visit *visit, struct pipit_slice body)
+{
+	char *content = calloc(1, HUGE_BYTES);
+	(void)body;
+	ck_assert_ptr_nonnull(content);
+	reply(visit->connection, 200, (struct pipit_slice){ content, HUGE_BYTES });
+	free(content);
+}
+
+static void send_evhttp(struct evhttp_request *request, const char *text, size_t length)
+{
+	struct evbuffer *content = evbuffer_new();
+	ck_assert_ptr_nonnull(content);
+	evbuffer_add(content, text, length);
+	evhttp_send_reply(request, 200, "OK", content);
+	evbuffer_free(content);
+}
+
+static void act_evhttp(struct evhttp_request *request)
+{
+	send_evhttp(request, "evhttp", 6);
+}
+
+/* evhttp closes the connection by itself after its error page. */
+static void act_evhttp_error(struct evhttp_request *request)
+{
+	evhttp_send_error(request, 404, NULL);
+}
+
+static void act_evhttp_later(struct evhttp_request *request)
+{
+	ck_assert_ptr_null(waiting_evhttp);
+	waiting_evhttp = request;
+}
+
+/* More than the socket takes: what it does not take waits in evhttp's buffer. */
+static void act_evhttp_huge(struct evhttp_request *request)
+{
+	char *content = calloc(1, HUGE_BYTES);
+	ck_assert_ptr_nonnull(content);
+	send_evhttp(request, content, HUGE_BYTES);
+	free(content);
+}
+
+static const struct act {
+	const char *path;
+	enum pipit_decision decision;
+	void (*handle)(struct visit *visit, struct pipit_slice body); /* native */
+	void (*call)(struct evhttp_request *request);                 /* of evhttp */
+} acts[] = {
+	{ "/now", PIPIT_DECIDE_NATIVE, act_now, NULL },
+	{ "/later", PIPIT_DECIDE_NATIVE, act_later, NULL },
+	{ "/small-file", PIPIT_DECIDE_NATIVE, act_small_file, NULL },
+	{ "/large-file", PIPIT_DECIDE_NATIVE, act_large_file, NULL },
+	{ "/huge-file", PIPIT_DECIDE_NATIVE, act_huge_file, NULL },
+	{ "/huge", PIPIT_DECIDE_NATIVE, act_huge, NULL },
+	{ "/evhttp", PIPIT_DECIDE_EVHTTP, NULL, act_evhttp },
+	{ "/evhttp-error", PIPIT_DECIDE_EVHTTP, NULL, act_evhttp_error },
+	{ "/evhttp-later", PIPIT_DECIDE_EVHTTP, NULL, act_evhttp_later },
+	{ "/evhttp-huge", PIPIT_DECIDE_EVHTTP, NULL, act_evhttp_huge },
+	{ "/answered", PIPIT_DECIDE_ANSWERED, NULL, NULL },
+	{ "/no-memory", PIPIT_DECIDE_NO_MEMORY, NULL, NULL },
+};
+
+/* ---------------------------------------------------------------- the layer above */
+
+static const struct act *find_act(const struct pipit_guard_head *head)
+{
+	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
+	for (size_t i = 0; i < COUNT(acts); i++) {
+		if (pipit_slice_equals(path, acts[i].path))
+			return &acts[i];
+	}
+	ck_abort_msg("no such act: %.*s", (int)path.length, path.data);
+	return NULL;
+}
+
+static struct visit *visit_of(void *context, const struct pipit_connection *connection)
+{
+	struct visit *visit = pipit_connection_request(connection);
+	ck_assert_ptr_eq(context, journal);
+	ck_assert_ptr_nonnull(visit);
+	ck_assert_ptr_eq(visit->connection, connection);
+	return visit;
+}
+
+static void free_visit(struct visit *visit)
+{
+	if (waiting == visit)
+		waiting = NULL;
+	free(visit->retained);
+	free(visit);
+	visit_count--;
+}
+
+static enum pipit_decision on_head(
+    void *context, struct pipit_connection *connection, const struct pipit_guard_head *head, uint64_t *limit)
+{
+	const struct act *act = find_act(head);
+	struct visit *visit;
+
+	ck_assert_ptr_eq(context, journal);
+	ck_assert_ptr_null(pipit_connection_request(connection));
+	note("head");
+	*limit = body_limit;
+	if (act->decision == PIPIT_DECIDE_NO_MEMORY)
+		return act->decision;
+	visit = calloc(1, sizeof *visit);
+	ck_assert_ptr_nonnull(visit);
+	visit_count++;
+	visit->connection = connection;
+	visit->head = head;
+	visit->act = act;
+	pipit_connection_set_request(connection, visit);
+	if (act->decision == PIPIT_DECIDE_ANSWERED)
+		reply(connection, 405, pipit_slice_of("answered"));
+	return act->decision;
+}
+
+static const struct pipit_guard_head *on_retain(void *context, struct pipit_connection *connection)
+{
+	struct visit *visit = visit_of(context, connection);
+	const struct pipit_guard_head *head = visit->head;
+
+	note("retain");
+	if (retain_fails)
+		return NULL;
+	visit->retained = malloc(sizeof *head + head->length);
+	ck_assert_ptr_nonnull(visit->retained);
+	*visit->retained = *head;
+	visit->retained->bytes = memcpy(visit->retained + 1, head->bytes, head->length);
+	return visit->head = visit->retained;
+}
+
+static char *new_last_body(size_t length)
+{
+	free(last_body);
+	last_body = malloc(length + 1);
+	ck_assert_ptr_nonnull(last_body);
+	last_body_length = length;
+	return last_body;
+}
+
+static void on_handle(void *context, struct pipit_connection *connection, struct pipit_slice body)
+{
+	struct visit *visit = visit_of(context, connection);
+
+	note("handle");
+	ck_assert_int_eq(body.data[body.length], '\0');
+	memcpy(new_last_body(body.length), body.data, body.length + 1);
+	visit->act->handle(visit, body);
+}
+
+static void on_call(void *context, struct pipit_connection *connection, struct evhttp_request *request)
+{
+	struct evbuffer *body = evhttp_request_get_input_buffer(request);
+	size_t length = evbuffer_get_length(body);
+
+	note("handle");
+	new_last_body(length)[length] = '\0';
+	evbuffer_copyout(body, last_body, length);
+	visit_of(context, connection)->act->call(request);
+}
+
+static void on_finished(void *context, struct pipit_connection *connection, bool complete)
+{
+	struct visit *visit = visit_of(context, connection);
+	note(complete ? "complete" : "lost");
+	if (stops_at_finish)
+		event_base_loopbreak(base);
+	free_visit(visit);
+}
+
+static void on_refused(void *context, struct pipit_connection *connection, enum pipit_refusal reason,
+    struct pipit_slice line, size_t content_bytes)
+{
+	ck_assert_ptr_eq(context, journal);
+	ck_assert_uint_gt(content_bytes, 0);
+	note("refused:%s", pipit_refusal_entry(reason)->label);
+	snprintf(refused_line, sizeof refused_line, "%.*s", (int)line.length, line.data);
+	if (pipit_connection_request(connection))
+		free_visit(visit_of(context, connection));
+}
+
+static void on_abandoned(void *context, struct pipit_connection *connection)
+{
+	visit_of(context, connection);
+	note("abandoned");
+}
+
+static bool on_make_room_elsewhere(void *context, enum pipit_room room)
+{
+	ck_assert_ptr_eq(context, journal);
+	if (room != PIPIT_ROOM_ANY)
+		return false;
+	note("elsewhere");
+	return has_room_elsewhere;
+}
+
+static void on_pause_accepting(void *context)
+{
+	ck_assert_ptr_eq(context, journal);
+	pause_count++;
+}
+
+static void on_emptied(void *context)
+{
+	ck_assert_ptr_eq(context, journal);
+	emptied_count++;
+}
+
+static const struct pipit_handler_table hooks = {
+	.head = on_head,
+	.retain = on_retain,
+	.handle = on_handle,
+	.call = on_call,
+	.finished = on_finished,
+	.refused = on_refused,
+	.abandoned = on_abandoned,
+	.make_room_elsewhere = on_make_room_elsewhere,
+	.pause_accepting = on_pause_accepting,
+	.emptied = on_emptied,
+};
+
+/* ---------------------------------------------------------------- clients */
+
+static struct client *new_client(void)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
+	};
+	struct client *client = &clients[client_count++];
+
+	ck_assert_uint_le(client_count, CLIENTS_MAX);
+	*client = (struct client){ .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+	ck_assert_int_ge(client->fd, 0);
+	ck_assert_int_eq(connect(client->fd, (struct sockaddr *)&address, sizeof address), 0);
+	ck_assert_int_eq(fcntl(client->fd, F_SETFL, O_NONBLOCK), 0);
+	return client;
+}
+
+/* Connect, and be let in. */
+static struct client *knock(void)
+{
+	uint64_t accepted = pipit_counter(counters, PIPIT_COUNT_ACCEPTED);
+	struct client *client = new_client();
+	while (pipit_counter(counters, PIPIT_COUNT_ACCEPTED) == accepted)
+		turn();
+	return client;
+}
+
+static void leave(struct client *client)
+{
+	if (client->fd >= 0)
+		close(client->fd);
+	client->fd = -1;
+}
+
+/* Leave with a reset. */
+static void hang_up(struct client *client)
+{
+	struct linger at_once = { .l_onoff = 1 };
+	ck_assert_int_eq(setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+	leave(client);
+}
+
+static void say_bytes(struct client *client, const char *bytes, size_t length)
+{
+	while (length) {
+		ssize_t written = write(client->fd, bytes, length);
+		if (written < 0) {
+			ck_assert_int_eq(errno, EAGAIN);
+			turn();
+			continue;
+		}
+		bytes += written;
+		length -= (size_t)written;
+	}
+}
+
+static void say(struct client *client, const char *text)
+{
+	say_bytes(client, text, strlen(text));
+}
+
+/* Take what has come. */
+static void listen_to(struct client *client)
+{
+	for (;;) {
+		ssize_t count;
+		if (client->capacity - client->length < 2) {
+			client->capacity = client->capacity ? 2 * client->capacity : 4096;
+			client->heard = realloc(client->heard, client->capacity);
+			ck_assert_ptr_nonnull(client->heard);
+		}
+		count = read(client->fd, client->heard + client->length, client->capacity - client->length - 1);
+		if (count <= 0) {
+			client->is_over = client->is_over || count == 0 || errno != EAGAIN;
+			return;
+		}
+		client->length += (size_t)count;
+		client->heard[client->length] = '\0';
+	}
+}
+
+static bool has_heard(struct client *client, const char *text)
+{
+	listen_to(client);
+	return client->length && memmem(client->heard, client->length, text, strlen(text));
+}
+
+static void await(struct client *client, const char *text)
+{
+	while (!has_heard(client, text)) {
+		ck_assert_msg(!client->is_over, "closed before \"%s\" came; heard: %.*s", text,
+		    client->length < 512 ? (int)client->length : 512, client->length ? client->heard : "");
+		turn();
+	}
+}
+
+static void await_end(struct client *client)
+{
+	while (!client->is_over) {
+		turn();
+		listen_to(client);
+	}
+}
+
+static void forget(struct client *client)
+{
+	client->length = 0;
+}
+
+static size_t count_heard(struct client *client, const char *text)
+{
+	size_t count = 0;
+	const char *at = client->length ? client->heard : "", *end = at + client->length;
+	for (; (at = memmem(at, (size_t)(end - at), text, strlen(text))); at++)
+		count++;
+	return count;
+}
+
+/* All that was said lies in the server's socket. */
+static void await_delivery(const struct client *client)
+{
+	int unsent = 1;
+	while (unsent) {
+		ck_assert_int_eq(ioctl(client->fd, SIOCOUTQ, &unsent), 0);
+		ck_assert_uint_le(now_ms() - (uint64_t)skew_s * 1000, given_up);
+	}
+}
+
+static void await_journal(const char *text)
+{
+	while (strcmp(journal, text) != 0 && strncmp(journal, text, strlen(journal)) == 0)
+		turn();
+	stay_quiet();
+	ck_assert_str_eq(journal, text);
+}
+
+static void await_state(enum pipit_counters_state state, uint64_t count)
+{
+	while (pipit_counters_in_state(counters, state) != count)
+		turn();
+}
+
+static void await_connections(uint64_t count)
+{
+	while (pipit_counters_connections(counters) != count)
+		turn();
+	ck_assert_uint_eq(pipit_limits_connections(limits), count);
+}
+
+/* ---------------------------------------------------------------- before and after */
+
+static size_t count_descriptors(void)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	size_t count = 0;
+
+	ck_assert_ptr_nonnull(directory);
+	while (readdir(directory))
+		count++;
+	closedir(directory);
+	return count;
+}
+
+static int new_listener(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t length = sizeof address;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, length), 0);
+	ck_assert_int_eq(listen(fd, 16), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+	port = ntohs(address.sin_port);
+	return fd;
+}
+
+static void forget_everything(void)
+{
+	memset(journal, 0, sizeof journal);
+	memset(refused_line, 0, sizeof refused_line);
+	visit_count = emptied_count = pause_count = 0;
+	waiting = NULL;
+	waiting_evhttp = NULL;
+	body_limit = 0;
+	skew_s = 0;
+	retain_fails = has_room_elsewhere = is_journal_closed = stops_at_accept = stops_at_finish =
+	    forbids_local_sockets = false;
+	client_count = 0;
+	limits = pipit_limits_new(0);
+	ck_assert_ptr_nonnull(limits);
+}
+
+static bool has_evhttp(void)
+{
+	return evhttp_mode != PIPIT_EVHTTP_NONE;
+}
+
+static void set_up_transport(enum pipit_evhttp_mode mode)
+{
+	evhttp_mode = mode;
+	forget_everything();
+	given_up = now_ms() + PATIENCE_S * 1000;
+	open_before = count_descriptors();
+	pipit_config_init(&config);
+	/* Every test looks at one deadline or limit by itself. */
+	config.min_rate_bytes = config.memory_limit = 0;
+	base = event_base_new();
+	counters = pipit_counters_new(1, "epoll", "", CLOCK_PROCESS_CPUTIME_ID);
+	ck_assert(base && counters);
+	net = pipit_http1_new(base, &config, counters, limits, &hooks, journal, evhttp_mode, NULL);
+	ck_assert_ptr_nonnull(net);
+	ck_assert_int_eq(pipit_acceptor_add(net, new_listener(), NULL, NULL), 0);
+}
+
+static void set_up_with_own_links(void)
+{
+	set_up_transport(PIPIT_EVHTTP_OWN);
+}
+
+static void set_up_with_borrowed_links(void)
+{
+	set_up_transport(PIPIT_EVHTTP_BORROWED);
+}
+
+static void set_up_without(void)
+{
+	set_up_transport(PIPIT_EVHTTP_NONE);
+}
+
+/* Cases of tables that ask for an evhttp callback are passed over where there is none. */
+static bool is_impossible(const char *text)
+{
+	return !has_evhttp() && strstr(text, "/evhttp");
+}
+
+/* Everything is given back, and nobody is asked anything after the connection layer was freed. */
+static void tear_down(void)
+{
+	char before[sizeof journal];
+
+	pipit_http1_free(net);
+	/* What libevent frees later counts nowhere any more. */
+	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
+	ck_assert_uint_eq(pipit_counters_connections(counters), 0);
+	strcpy(before, journal);
+	emptied_count = 0;
+	if (waiting_evhttp)
+		send_evhttp(waiting_evhttp, "late", 4);
+	event_base_free(base);
+	ck_assert_str_eq(journal, before);
+	ck_assert_uint_eq(emptied_count, 0);
+	ck_assert_uint_eq(pause_count, 0);
+	ck_assert_uint_eq(visit_count, 0);
+	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
+	ck_assert_uint_eq(pipit_limits_bytes(limits), 0);
+	pipit_limits_free(limits);
+	for (int state = 0; state < PIPIT_STATE_COUNT; state++)
+		ck_assert_uint_eq(pipit_counters_in_state(counters, (enum pipit_counters_state)state), 0);
+	ck_assert_uint_eq(pipit_counters_connections(counters), 0);
+	pipit_counters_free(counters);
+	for (size_t i = 0; i < client_count; i++) {
+		leave(&clients[i]);
+		free(clients[i].heard);
+	}
+	free(last_body);
+	last_body = NULL;
+	ck_assert_uint_eq(count_descriptors(), open_before);
+}
+
+#define REQUEST(line) line " HTTP/1.1\r\nHost: a\r\n\r\n"
+#define POST(path, length, content) "POST " path " HTTP/1.1\r\nHost: a\r\nContent-Length: " length "\r\n\r\n" content
+#define CHUNKED(path, content) "POST " path " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" content
+
+/* ---------------------------------------------------------------- the order of questions */
+
+/* `second` is said when the server has taken `first` and waits for more. */
+static const struct {
+	const char *first, *second;
+	uint64_t body_limit;
+	const char *journal, *heard, *body;
+} lives[] = {
+	{ REQUEST("GET /now"), NULL, 0, "head handle complete", "/now ;", "" },
+	{ "GET /now HTTP/1.1\r\nHo", "st: a\r\n\r\n", 0, "head handle complete", "/now ;", "" },
+	{ REQUEST("HEAD /now"), NULL, 0, "head handle complete", "Content-Length: 6\r\n\r\n", "" },
+	{ POST("/now", "5", "hello"), NULL, 0, "head handle complete", "/now hello;", "hello" },
+	{ POST("/now", "5", ""), "hello", 0, "head retain handle complete", "/now hello;", "hello" },
+	{ POST("/now", "5", "he"), "llo", 0, "head retain handle complete", "/now hello;", "hello" },
+	{ POST("/now", "0", ""), NULL, 0, "head handle complete", "/now ;", "" },
+	{ CHUNKED("/now", "5\r\nhello\r\n0\r\n\r\n"), NULL, 0, "head retain handle complete", "/now hello;", "hello" },
+	{ CHUNKED("/now", "2\r\nhe\r\n3\r"), "\nllo\r\n0\r\n\r\n", 0, "head retain handle complete", "/now hello;",
+	    "hello" },
+	{ CHUNKED("/now", "0\r\n\r\n"), NULL, 0, "head retain handle complete", "/now ;", "" },
+	{ "POST /now HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", "hello", 0,
+	    "head retain handle complete", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n", "hello" },
+	{ POST("/now", "5", "hello"), NULL, 5, "head handle complete", "/now hello;", "hello" },
+	{ CHUNKED("/now", "5\r\nhello\r\n0\r\n\r\n"), NULL, 5, "head retain handle complete", "/now hello;", "hello" },
+	{ REQUEST("GET /answered"), NULL, 0, "head complete", "answered", NULL },
+	{ REQUEST("GET /evhttp"), NULL, 0, "head handle complete", "evhttp", "" },
+	{ POST("/evhttp", "5", "hello"), NULL, 0, "head handle complete", "evhttp", "hello" },
+	{ POST("/evhttp", "5", "he"), "llo", 0, "head retain handle complete", "evhttp", "hello" },
+	{ CHUNKED("/evhttp", "5\r\nhello\r\n0\r\n\r\n"), NULL, 0, "head retain handle complete", "evhttp", "hello" },
+};
+
+START_TEST(asks_in_order_and_keeps_the_connection)
+{
+	struct client *client = knock();
+
+	if (is_impossible(lives[_i].first))
+		return;
+	body_limit = lives[_i].body_limit;
+	say(client, lives[_i].first);
+	if (lives[_i].second) {
+		await_state(PIPIT_STATE_READING, 1);
+		say(client, lives[_i].second);
+	}
+	await_journal(lives[_i].journal);
+	await(client, lives[_i].heard);
+	if (lives[_i].body) {
+		ck_assert_uint_eq(last_body_length, strlen(lives[_i].body));
+		ck_assert_mem_eq(last_body, lives[_i].body, last_body_length + 1);
+	}
+	ck_assert(!has_heard(client, "Connection: close"));
+	await_state(PIPIT_STATE_IDLE, 1);
+	/* The connection is as good as new. */
+	memset(journal, 0, sizeof journal);
+	say(client, REQUEST("GET /now?again"));
+	await(client, "/now?again ;");
+	await_journal("head handle complete");
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	uint64_t body_limit;
+	bool retain_fails;
+	const char *journal, *status;
+	const char *line;
+} refusals[] = {
+	{ "GET /now HTTP/1.1\r\n\r\n", 0, false, "refused:host", "400", "GET /now HTTP/1.1" },
+	{ "BREW /now HTTP/1.1\r\nHost: a\r\n\r\n", 0, false, "refused:method_unknown", "501", "BREW /now HTTP/1.1" },
+	{ POST("/now", "5", ""), 4, false, "head refused:body_too_large", "413", "POST /now HTTP/1.1" },
+	{ POST("/now", "5", "hello"), 4, false, "head refused:body_too_large", "413", "POST /now HTTP/1.1" },
+	{ CHUNKED("/now", "5\r\nhello\r\n0\r\n\r\n"), 4, false, "head retain refused:body_too_large", "413",
+	    "POST /now HTTP/1.1" },
+	{ CHUNKED("/now", "4\r\nhell\r\n1\r\no\r\n"), 4, false, "head retain refused:body_too_large", "413",
+	    "POST /now HTTP/1.1" },
+	{ CHUNKED("/now", "x\r\n"), 0, false, "head retain refused:chunk", "400", "POST /now HTTP/1.1" },
+	{ POST("/now", "5", "he"), 0, true, "head retain refused:out_of_memory", "503", "POST /now HTTP/1.1" },
+	{ CHUNKED("/now", "5\r\nhello\r\n0\r\n\r\n"), 0, true, "head retain refused:out_of_memory", "503",
+	    "POST /now HTTP/1.1" },
+	{ REQUEST("GET /no-memory"), 0, false, "head refused:out_of_memory", "503", "GET /no-memory HTTP/1.1" },
+};
+
+START_TEST(refuses_without_finishing_and_closes)
+{
+	struct client *client = knock();
+	char status_line[32];
+
+	body_limit = refusals[_i].body_limit;
+	retain_fails = refusals[_i].retain_fails;
+	say(client, refusals[_i].text);
+	await_end(client);
+	await_journal(refusals[_i].journal);
+	snprintf(status_line, sizeof status_line, "HTTP/1.1 %s ", refusals[_i].status);
+	ck_assert_int_eq(strncmp(client->heard, status_line, strlen(status_line)), 0);
+	ck_assert_uint_eq(count_heard(client, "\r\n\r\n"), 1);
+	ck_assert(has_heard(client, "Connection: close\r\n"));
+	ck_assert_str_eq(refused_line, refusals[_i].line);
+	/* It lingers until the client has gone too. */
+	ck_assert_uint_eq(pipit_counters_in_state(counters, PIPIT_STATE_CLOSING), 1);
+	leave(client);
+	await_connections(0);
+	await_journal(refusals[_i].journal);
+}
+END_TEST
+
+START_TEST(answers_what_came_before_a_refusal_and_nothing_after_it)
+{
+	struct client *client = knock();
+
+	say(client, REQUEST("GET /now?first") "BREW / HTTP/1.1\r\nHost: a\r\n\r\n" REQUEST("GET /now?third"));
+	await_end(client);
+	await_journal("head handle complete refused:method_unknown");
+	ck_assert_uint_eq(count_heard(client, "HTTP/1.1 "), 2);
+	ck_assert(has_heard(client, "/now?first ;"));
+}
+END_TEST
+
+#define LAST "GET /now HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+static const struct {
+	const char *text;
+	uint64_t lingering;
+} last_ones[] = { { LAST, 0 }, { LAST REQUEST("GET /now"), 1 } };
+
+/* Closed with bytes unread, the socket would send a reset, which may destroy the reply. */
+START_TEST(lingers_when_a_client_said_more_than_is_read)
+{
+	struct client *client = knock();
+
+	say(client, last_ones[_i].text);
+	await_end(client);
+	ck_assert(has_heard(client, "/now ;"));
+	await_journal("head handle complete");
+	ck_assert_uint_eq(pipit_counters_in_state(counters, PIPIT_STATE_CLOSING), last_ones[_i].lingering);
+	leave(client);
+	await_connections(0);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- content and what follows it */
+
+static void say_more(void)
+{
+	say(&clients[0], REQUEST("GET /now?more"));
+}
+
+/* A reset would take with it whatever has not left by then. */
+START_TEST(sends_the_last_reply_before_it_finds_out_that_a_client_says_more)
+{
+	struct client *client = knock();
+
+	after_peek = say_more;
+	say(client, "GET /now HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+	await_journal("head handle complete");
+	await_end(client);
+	ck_assert_ptr_null(after_peek);
+	ck_assert(has_heard(client, "/now ;"));
+	ck_assert(!has_heard(client, "more"));
+}
+END_TEST
+
+static const struct {
+	const char *content;
+	const char *journal;
+} followed[] = {
+	{ POST("/now?1", "5", "hello"), "head handle complete head handle complete" },
+	{ CHUNKED("/now?1", "5\r\nhello\r\n0\r\n\r\n"), "head retain handle complete head handle complete" },
+};
+
+START_TEST(leaves_the_next_request_undamaged)
+{
+	struct client *client = knock();
+	char text[512];
+
+	snprintf(text, sizeof text, "%s%s", followed[_i].content, REQUEST("GET /now?2"));
+	say(client, text);
+	await(client, "/now?2 ;");
+	ck_assert(has_heard(client, "/now?1 hello;"));
+	await_journal(followed[_i].journal);
+}
+END_TEST
+
+/* Bigger than what one recv() takes, so that it is collected; the next request follows in the same breath. */
+START_TEST(collects_a_large_content)
+{
+	struct client *client = knock();
+	size_t length = 300 * 1000;
+	char *content = malloc(length);
+
+	ck_assert_ptr_nonnull(content);
+	for (size_t i = 0; i < length; i++)
+		content[i] = pattern(i);
+	say(client, POST("/now?1", "300000", ""));
+	say_bytes(client, content, length);
+	say(client, REQUEST("GET /answered"));
+	await(client, "answered");
+	ck_assert_uint_eq(last_body_length, length);
+	ck_assert_mem_eq(last_body, content, length);
+	ck_assert_uint_eq(count_heard(client, "HTTP/1.1 200 OK"), 1);
+	await_journal("head retain handle complete head complete");
+	free(content);
+}
+END_TEST
+
+START_TEST(takes_requests_byte_by_byte)
+{
+	static const char text[] = POST("/now?1", "5", "hello") CHUNKED("/now?2", "3\r\nabc\r\n0\r\n\r\n");
+	struct client *client = knock();
+
+	for (const char *at = text; *at; at++) {
+		say_bytes(client, at, 1);
+		await_delivery(client);
+		turn();
+	}
+	await(client, "/now?2 abc;");
+	ck_assert(has_heard(client, "/now?1 hello;"));
+	await_journal("head retain handle complete head retain handle complete");
+}
+END_TEST
+
+/* ---------------------------------------------------------------- replies that come later */
+
+START_TEST(sends_a_reply_that_comes_later)
+{
+	struct client *client = knock();
+
+	say(client, REQUEST("GET /later"));
+	await_state(PIPIT_STATE_HANDLING, 1);
+	await_journal("head handle");
+	reply(waiting->connection, 200, pipit_slice_of("at last"));
+	ck_assert_str_eq(journal, "head handle complete");
+	await(client, "at last");
+	await_state(PIPIT_STATE_IDLE, 1);
+	ck_assert_uint_eq(visit_count, 0);
+}
+END_TEST
+
+START_TEST(holds_back_what_was_pipelined_behind_a_waiting_request)
+{
+	struct client *client = knock();
+
+	say(client, REQUEST("GET /later") REQUEST("GET /now?2") POST("/now?3", "5", "he"));
+	await_state(PIPIT_STATE_HANDLING, 1);
+	await_journal("head handle");
+	reply(waiting->connection, 200, pipit_slice_of("at last"));
+	await(client, "/now?2 ;");
+	say(client, "llo");
+	await(client, "/now?3 hello;");
+	await_journal("head handle complete head handle complete head retain handle complete");
+	ck_assert(strstr(client->heard, "at last") < strstr(client->heard, "/now?2 ;"));
+}
+END_TEST
+
+/* evhttp lets the connection go in that turn, and libevent frees it in the next. */
+START_TEST(is_freed_in_the_turn_in_which_evhttp_closed_a_connection)
+{
+	struct client *client = knock();
+	stops_at_finish = true;
+	say(client, REQUEST("GET /evhttp-error"));
+	while (strcmp(journal, "head handle complete") != 0)
+		turn();
+}
+END_TEST
+
+START_TEST(dates_an_evhttp_reply_when_it_is_sent)
+{
+	struct client *client = knock();
+	struct evhttp_request *request;
+	char at_first[64];
+
+	say(client, REQUEST("GET /evhttp-later"));
+	await_state(PIPIT_STATE_HANDLING, 1);
+	snprintf(at_first, sizeof at_first, "Date: %s", pipit_net_date(net));
+	skew_s = 3;
+	request = waiting_evhttp;
+	waiting_evhttp = NULL;
+	send_evhttp(request, "late", 4);
+	await(client, "late");
+	ck_assert_uint_eq(count_heard(client, "\r\nDate: "), 1);
+	ck_assert(!has_heard(client, at_first));
+}
+END_TEST
+
+START_TEST(sends_an_evhttp_reply_that_comes_later)
+{
+	struct client *client = knock();
+	struct evhttp_request *request;
+
+	say(client, REQUEST("GET /evhttp-later") REQUEST("GET /now?2"));
+	await_state(PIPIT_STATE_HANDLING, 1);
+	await_journal("head handle retain");
+	request = waiting_evhttp;
+	waiting_evhttp = NULL;
+	send_evhttp(request, "at last", 7);
+	await(client, "/now?2 ;");
+	await_journal("head handle retain complete head handle complete");
+	ck_assert(strstr(client->heard, "at last") < strstr(client->heard, "/now?2 ;"));
+}
+END_TEST
+
+START_TEST(abandons_a_waiting_request_once_when_its_client_stops_sending)
+{
+	struct client *client = knock();
+
+	say(client, REQUEST("GET /later"));
+	await_state(PIPIT_STATE_HANDLING, 1);
+	pipit_timeouts_enforce(net, now_ms());
+	await_journal("head handle");
+	shutdown(client->fd, SHUT_WR);
+	while (!strstr(journal, "abandoned")) {
+		pipit_timeouts_enforce(net, now_ms());
+		turn();
+	}
+	for (int i = 0; i < QUIET_TURNS; i++)
+		pipit_timeouts_enforce(net, now_ms());
+	await_journal("head handle abandoned");
+	/* It still listens. */
+	reply(waiting->connection, 200, pipit_slice_of("at last"));
+	await_end(client);
+	ck_assert(has_heard(client, "at last"));
+	await_journal("head handle abandoned complete");
+	await_connections(0);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- clients that leave */
+
+static const struct {
+	const char *text;
+	enum pipit_counters_state state;
+	const char *before, *after;
+} departures[] = {
+	{ "", PIPIT_STATE_IDLE, "", "" },
+	{ "GET /no", PIPIT_STATE_READING, "", "" },
+	{ POST("/now", "5", "he"), PIPIT_STATE_READING, "head retain", "head retain lost" },
+	{ CHUNKED("/now", "5\r\nhe"), PIPIT_STATE_READING, "head retain", "head retain lost" },
+	{ REQUEST("GET /later"), PIPIT_STATE_HANDLING, "head handle", "head handle lost" },
+	{ POST("/later", "5", "hello"), PIPIT_STATE_HANDLING, "head handle", "head handle lost" },
+	{ REQUEST("GET /evhttp-later"), PIPIT_STATE_HANDLING, "head handle retain", "head handle retain lost" },
+	{ REQUEST("GET /huge-file"), PIPIT_STATE_WRITING, "head handle", "head handle lost" },
+	{ REQUEST("GET /evhttp-huge"), PIPIT_STATE_WRITING, "head handle retain", "head handle retain lost" },
+	/* Its bytes were copied: the request was over when they were given. */
+	{ REQUEST("GET /huge"), PIPIT_STATE_WRITING, "head handle complete", "head handle complete" },
+};
+
+START_TEST(loses_a_client_once)
+{
+	struct client *client = knock();
+
+	if (is_impossible(departures[_i].text))
+		return;
+	say(client, departures[_i].text);
+	await_state(departures[_i].state, 1);
+	await_journal(departures[_i].before);
+	hang_up(client);
+	while (pipit_counters_connections(counters)) {
+		pipit_timeouts_enforce(net, now_ms());
+		turn();
+	}
+	await_journal(departures[_i].after);
+	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
+	ck_assert_uint_eq(emptied_count, 1);
+	ck_assert(pipit_http1_is_empty(net));
+}
+END_TEST
+
+/* ---------------------------------------------------------------- files */
+
+static const struct {
+	const char *text;
+	size_t length;
+} files[] = {
+	{ REQUEST("GET /small-file"), SMALL_FILE_BYTES },
+	{ REQUEST("GET /large-file"), LARGE_FILE_BYTES },
+};
+
+START_TEST(sends_a_file_and_goes_on)
+{
+	struct client *client = knock();
+	const char *content;
+
+	say(client, files[_i].text);
+	say(client, REQUEST("GET /now?2"));
+	await(client, "/now?2 ;");
+	content = strstr(client->heard, "\r\n\r\n") + 4;
+	for (size_t i = 0; i < files[_i].length; i++) {
+		if (content[i] != pattern(i))
+			ck_abort_msg("byte %zu is %d", i, content[i]);
+	}
+	ck_assert_int_eq(strncmp(content + files[_i].length, "HTTP/1.1 200 OK\r\n", 17), 0);
+	await_journal("head handle complete head handle complete");
+	await_state(PIPIT_STATE_IDLE, 1);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- what a request costs */
+
+static void begin_counting(void)
+{
+	stay_quiet();
+	received_calls = sent_calls = sendfile_calls = 0;
+}
+
+START_TEST(costs_one_receive_and_one_send_a_request)
+{
+	struct client *client = knock();
+
+	for (int i = 0; i < 3; i++) {
+		begin_counting();
+		say(client, REQUEST("GET /now"));
+		await(client, "/now ;");
+		stay_quiet();
+		ck_assert_uint_eq(received_calls, 1);
+		ck_assert_uint_eq(sent_calls, 1);
+		forget(client);
+	}
+}
+END_TEST
+
+START_TEST(costs_one_receive_and_one_send_for_sixteen_requests_at_once)
+{
+	struct client *client = knock();
+	char text[16 * 64] = "";
+
+	for (int i = 0; i < 16; i++)
+		strcat(text, REQUEST("GET /now"));
+	begin_counting();
+	say(client, text);
+	while (count_heard(client, "/now ;") < 16) {
+		turn();
+		listen_to(client);
+	}
+	stay_quiet();
+	ck_assert_uint_eq(received_calls, 1);
+	ck_assert_uint_eq(sent_calls, 1);
+}
+END_TEST
+
+START_TEST(costs_one_send_for_a_head_and_a_small_file)
+{
+	struct client *client = knock();
+
+	begin_counting();
+	say(client, REQUEST("GET /small-file"));
+	await_journal("head handle complete");
+	ck_assert_uint_eq(received_calls, 1);
+	ck_assert_uint_eq(sent_calls, 1);
+	ck_assert_uint_eq(sendfile_calls, 0);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- what the connection layer tells */
+
+START_TEST(tells_what_it_knows_about_a_request)
+{
+	struct client *client = knock();
+	struct pipit_connection *connection;
+	uint64_t before_ns = now_ms() * 1000000;
+	char peer[INET6_ADDRSTRLEN];
+
+	say(client, "POST /later HTTP/1.0\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello");
+	await_state(PIPIT_STATE_HANDLING, 1);
+	connection = waiting->connection;
+	ck_assert_uint_eq(pipit_connection_minor(connection), 0);
+	ck_assert(!pipit_connection_is_head_request(connection));
+	ck_assert(pipit_connection_keeps_alive(connection));
+	ck_assert_str_eq(pipit_connection_peer(connection, peer, sizeof peer), "127.0.0.1");
+	ck_assert_uint_ge(pipit_connection_started_ns(connection), before_ns);
+	ck_assert_uint_le(pipit_connection_started_ns(connection), (now_ms() + 1) * 1000000);
+	ck_assert_uint_eq(pipit_connection_body_bytes(connection), 5);
+	ck_assert_ptr_eq(pipit_connection_net(connection), net);
+	/* It lay in flat memory. */
+	ck_assert_ptr_null(pipit_connection_take_body(connection));
+}
+END_TEST
+
+START_TEST(gives_a_collected_content_away)
+{
+	struct client *client = knock();
+	char *body;
+
+	say(client, CHUNKED("/later", "5\r\nhello\r\n0\r\n\r\n"));
+	await_state(PIPIT_STATE_HANDLING, 1);
+	body = pipit_connection_take_body(waiting->connection);
+	ck_assert_ptr_nonnull(body);
+	reply(waiting->connection, 200, pipit_slice_of("at last"));
+	await(client, "at last");
+	ck_assert_str_eq(body, "hello");
+	free(body);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- crowds */
+
+static bool page_says(const char *text)
+{
+	static const char *const route = "none";
+	const struct pipit_counters *const workers[] = { counters };
+	struct pipit_prometheus page = {
+		.workers = workers,
+		.worker_count = 1,
+		.routes = &route,
+		.route_count = 1,
+		.version = "0",
+		.libevent_version = "0",
+	};
+	size_t length;
+	char *rendered = pipit_prometheus_render(&page, &length);
+	bool says = rendered && memmem(rendered, length, text, strlen(text));
+	free(rendered);
+	return says;
+}
+
+/* The clock jumps, so that each has been idle for another time. */
+static struct client *knock_later(void)
+{
+	skew_s += 10;
+	return knock();
+}
+
+START_TEST(evicts_the_longest_idle_and_spares_one_that_has_just_asked)
+{
+	struct client *first = knock_later(), *second = knock_later(), *third = knock_later();
+
+	say(third, REQUEST("GET /now?earlier"));
+	await(third, "/now?earlier ;");
+	skew_s += 10;
+	say(first, REQUEST("GET /now"));
+	await(first, "/now ;");
+	ck_assert(pipit_eviction_evict(net));
+	await_end(second);
+	say(third, REQUEST("GET /now"));
+	await_delivery(third);
+	ck_assert(pipit_eviction_evict(net));
+	ck_assert(!pipit_eviction_evict(net));
+	await_end(first);
+	await(third, "/now ;");
+	await_journal("head handle complete head handle complete head handle complete");
+	ck_assert_uint_eq(pipit_counter(counters, PIPIT_COUNT_EVICTED), 2);
+	await_connections(1);
+}
+END_TEST
+
+/* A crowd that comes at once and speaks at once: newcomers are let in all the same. */
+START_TEST(evicts_one_that_has_just_spoken_when_all_have_and_it_is_their_first)
+{
+	struct client *first = knock_later(), *second = knock_later();
+
+	say(first, "GET /n");
+	say(second, "GET /n");
+	await_delivery(first);
+	await_delivery(second);
+	ck_assert(pipit_eviction_evict(net));
+	await_end(first);
+	await_connections(1);
+}
+END_TEST
+
+START_TEST(evicts_nobody_who_is_busy)
+{
+	struct client *reading = knock(), *handling = knock();
+
+	say(reading, POST("/now", "5", "he"));
+	say(handling, REQUEST("GET /later"));
+	await_state(PIPIT_STATE_READING, 1);
+	await_state(PIPIT_STATE_HANDLING, 1);
+	ck_assert(!pipit_eviction_evict(net));
+	await_connections(2);
+}
+END_TEST
+
+/* Everybody may leave: in which order? */
+START_TEST(evicts_first_whom_it_can_spare_best)
+{
+	struct client *slow = knock(), *answered = knock(), *trickling = knock(), *silent = knock(), *kept = knock(),
+		      *arriving;
+
+	config.min_rate_bytes = 1000;
+	say(slow, POST("/now", "5", "he"));
+	say(answered, "BREW / HTTP/1.1\r\nHost: a\r\n\r\n");
+	say(trickling, "GET /n");
+	say(kept, REQUEST("GET /now"));
+	await(kept, "/now ;");
+	await_state(PIPIT_STATE_READING, 2);
+	await_state(PIPIT_STATE_CLOSING, 1);
+	skew_s += 5;
+	arriving = knock();
+	say(arriving, "GET /n");
+	await_state(PIPIT_STATE_READING, 3);
+	for (int i = 0; i < 6; i++)
+		ck_assert(pipit_eviction_evict(net));
+	ck_assert(!pipit_eviction_evict(net));
+	ck_assert_uint_eq(pipit_counter(counters, PIPIT_COUNT_EVICTED), 6);
+	await_connections(0);
+	await_end(slow), await_end(answered), await_end(trickling), await_end(silent), await_end(kept);
+	await_end(arriving);
+}
+END_TEST
+
+/* Who is left after so many have been sent away, of those above. */
+START_TEST(spares_a_newcomer_longer_than_those_who_were_late_or_idle)
+{
+	struct client *late = knock(), *kept = knock(), *newcomer;
+
+	say(late, "GET /n");
+	say(kept, REQUEST("GET /now"));
+	await(kept, "/now ;");
+	await_state(PIPIT_STATE_READING, 1);
+	skew_s += 5;
+	newcomer = knock();
+	say(newcomer, "GET /now HTTP/1.1\r\n");
+	await_state(PIPIT_STATE_READING, 2);
+	ck_assert(pipit_eviction_evict(net));
+	await_end(late);
+	await_connections(2);
+	ck_assert(pipit_eviction_evict(net));
+	await_end(kept);
+	say(newcomer, "Host: a\r\n\r\n");
+	await(newcomer, "/now ;");
+	await_connections(1);
+}
+END_TEST
+
+/* One turn of the loop serves everybody, and nobody to the end. */
+START_TEST(serves_others_between_the_requests_of_a_long_pipeline)
+{
+	struct client *greedy = knock(), *modest = knock();
+
+	is_journal_closed = true;
+	for (int i = 0; i < 100; i++)
+		say(greedy, REQUEST("GET /now"));
+	say(modest, REQUEST("GET /now"));
+	await_delivery(greedy);
+	await_delivery(modest);
+	turn();
+	ck_assert(has_heard(modest, "/now ;"));
+	ck_assert_uint_lt(count_heard(greedy, "/now ;"), 50);
+	while (count_heard(greedy, "/now ;") < 100) {
+		turn();
+		listen_to(greedy);
+	}
+}
+END_TEST
+
+/* Whoever is refused lingers above the limit; that he leaves makes no room yet. */
+START_TEST(lets_nobody_in_for_one_that_was_refused)
+{
+	struct client *busy, *refused, *newcomer;
+
+	config.max_connections = 1;
+	busy = knock();
+	say(busy, REQUEST("GET /later"));
+	await_state(PIPIT_STATE_HANDLING, 1);
+	for (int i = 0; i < 3; i++) {
+		/* A look for room that was in vain is not repeated at once. */
+		skew_s++;
+		refused = knock();
+		await_state(PIPIT_STATE_CLOSING, 1);
+		await_end(refused);
+		ck_assert_int_eq(strncmp(refused->heard, "HTTP/1.1 503 ", 13), 0);
+	}
+	reply(waiting->connection, 200, pipit_slice_of("at last"));
+	await_state(PIPIT_STATE_IDLE, 1);
+	skew_s++;
+	newcomer = knock();
+	say(newcomer, REQUEST("GET /now"));
+	await(newcomer, "/now ;");
+}
+END_TEST
+
+/* ---------------------------------------------------------------- limits on bytes and requests */
+
+START_TEST(says_close_with_the_last_request_that_a_connection_may_bring)
+{
+	struct client *client = knock();
+
+	config.max_requests_per_connection = 3;
+	say(client, REQUEST("GET /now?1") REQUEST("GET /now?2") REQUEST("GET /now?3") REQUEST("GET /now?4"));
+	await_end(client);
+	ck_assert(has_heard(client, "/now?3 ;"));
+	ck_assert(!has_heard(client, "/now?4 ;"));
+	ck_assert_uint_eq(count_heard(client, "Connection: close\r\n"), 1);
+	await_journal("head handle complete head handle complete head handle complete");
+}
+END_TEST
+
+static void expect_refused(struct client *client, const char *status)
+{
+	await_end(client);
+	ck_assert_int_eq(strncmp(client->heard, status, strlen(status)), 0);
+	ck_assert(has_heard(client, "Retry-After: 1\r\n"));
+	ck_assert(has_heard(client, "Connection: close\r\n"));
+}
+
+/* What comes later than its head must be collected; what lies behind it need not. */
+START_TEST(refuses_new_content_while_the_budget_is_used_up)
+{
+	static char half[15000];
+	struct client *first = knock(), *second = knock(), *third = knock(), *chunked = knock();
+
+	config.memory_limit = 64 * 1024;
+	memset(half, 'x', sizeof half - 1);
+	say(first, "POST /now?1 HTTP/1.1\r\nHost: a\r\nContent-Length: 28000\r\n\r\n");
+	say(first, half);
+	await_state(PIPIT_STATE_READING, 1);
+	say(second, "POST /now?2 HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\nx");
+	expect_refused(second, "HTTP/1.1 503 ");
+	say(third, POST("/now?3", "5", "hello"));
+	await(third, "/now?3 hello;");
+	say(chunked, CHUNKED("/now?4", "ea60\r\n"));
+	for (int i = 0; i < 4 && !chunked->is_over; i++)
+		say(chunked, half), stay_quiet();
+	expect_refused(chunked, "HTTP/1.1 503 ");
+	say_bytes(first, half, 28000 - (sizeof half - 1));
+	await(first, ";");
+	stay_quiet();
+	ck_assert_uint_eq(pipit_limits_bytes(limits), 0);
+	ck_assert(page_says("http_rejected_total{reason=\"memory_limit\"} 2\n"));
+}
+END_TEST
+
+START_TEST(refuses_a_content_that_could_never_fit_as_too_large)
+{
+	struct client *client = knock();
+
+	config.memory_limit = 10000;
+	say(client, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 10001\r\n\r\n");
+	await_end(client);
+	ck_assert_int_eq(strncmp(client->heard, "HTTP/1.1 413 ", 13), 0);
+}
+END_TEST
+
+START_TEST(cuts_off_a_reply_that_nobody_reads_when_the_budget_has_no_room_for_it)
+{
+	struct client *client = knock();
+
+	config.memory_limit = MIB;
+	say(client, REQUEST("GET /huge"));
+	await_end(client);
+	ck_assert_uint_lt(client->length, HUGE_BYTES);
+	await_connections(0);
+	ck_assert_uint_eq(pipit_limits_bytes(limits), 0);
+	ck_assert(page_says("http_rejected_total{reason=\"memory_limit\"} 1\n"));
+}
+END_TEST
+
+/* Content and replies may have used up everything. */
+START_TEST(takes_a_head_in_pieces_while_the_budget_is_used_up)
+{
+	static char half[30000];
+	struct client *uploading = knock(), *trickling = knock();
+
+	config.memory_limit = 32 * 1024;
+	memset(half, 'x', sizeof half - 1);
+	say(uploading, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n");
+	say(uploading, half);
+	await_state(PIPIT_STATE_READING, 1);
+	say(trickling, "GET /now HTTP/1.1\r\n");
+	await_state(PIPIT_STATE_READING, 2);
+	ck_assert_uint_gt(pipit_limits_bytes(limits), 30000);
+	say(trickling, "Host: a\r\n\r\n");
+	await(trickling, "/now ;");
+}
+END_TEST
+
+/* Eight heads of 512 bytes fill half of it. */
+START_TEST(lets_the_oldest_partial_head_go_when_heads_fill_half_of_the_budget)
+{
+	struct client *trickling[9];
+
+	config.memory_limit = 8192;
+	for (size_t i = 0; i < COUNT(trickling); i++) {
+		skew_s += 1;
+		trickling[i] = knock();
+		say(trickling[i], "GET /now HTTP/1.1\r\n");
+		await_state(PIPIT_STATE_READING, i < 8 ? i + 1 : 8);
+		stay_quiet();
+	}
+	await_end(trickling[0]);
+	ck_assert_uint_eq(trickling[0]->length, 0);
+	ck_assert_uint_eq(pipit_limits_bytes(limits), 4096);
+	for (size_t i = 1; i < COUNT(trickling); i++) {
+		say(trickling[i], "Host: a\r\n\r\n");
+		await(trickling[i], "/now ;");
+	}
+	ck_assert_uint_eq(pipit_limits_bytes(limits), 0);
+}
+END_TEST
+
+/* Replies of one client that wait: the batch, and the one that did not fit. */
+START_TEST(stops_reading_from_a_client_that_pipelines_and_does_not_read)
+{
+	static char requests[64 * 1024];
+	struct client *client = knock();
+	size_t length = 0;
+
+	is_journal_closed = true;
+	while (length + 64 < sizeof requests)
+		length += (size_t)sprintf(requests + length, REQUEST("GET /now"));
+	for (int i = 0; i < 400; i++) {
+		send(client->fd, requests, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+		turn();
+	}
+	await_state(PIPIT_STATE_WRITING, 1);
+	stay_quiet();
+	ck_assert_uint_gt(pipit_limits_bytes(limits), 0);
+	ck_assert_uint_le(pipit_limits_bytes(limits), config.max_output_bytes + 2 * sizeof requests);
+}
+END_TEST
+
+START_TEST(makes_room_for_a_newcomer_at_the_limit)
+{
+	struct client *first, *second, *third;
+
+	config.max_connections = 2;
+	first = knock_later();
+	second = knock_later();
+	third = knock_later();
+	await_end(first);
+	say(second, REQUEST("GET /now"));
+	say(third, REQUEST("GET /now"));
+	await(second, "/now ;");
+	await(third, "/now ;");
+	ck_assert_ptr_null(strstr(journal, "elsewhere"));
+	await_connections(2);
+}
+END_TEST
+
+START_TEST(asks_others_for_room_or_refuses_a_newcomer)
+{
+	struct client *busy, *newcomer;
+
+	config.max_connections = 1;
+	has_room_elsewhere = _i;
+	busy = knock();
+	say(busy, REQUEST("GET /later"));
+	await_state(PIPIT_STATE_HANDLING, 1);
+	newcomer = knock();
+	say(newcomer, REQUEST("GET /now"));
+	if (has_room_elsewhere) {
+		await(newcomer, "/now ;");
+		await_journal("head handle elsewhere head handle complete");
+		return;
+	}
+	await_end(newcomer);
+	ck_assert_int_eq(strncmp(newcomer->heard, "HTTP/1.1 503 ", 13), 0);
+	await_journal("head handle elsewhere refused:too_many_connections");
+	ck_assert_str_eq(refused_line, "");
+}
+END_TEST
+
+/* ---------------------------------------------------------------- the end */
+
+static const struct {
+	const char *text, *heard;
+} drained[] = {
+	{ REQUEST("GET /now"), "/now ;" },
+	{ REQUEST("GET /answered"), "answered" },
+	{ REQUEST("GET /evhttp"), "evhttp" },
+	{ REQUEST("GET /small-file"), "HTTP/1.1 200 OK\r\n" },
+};
+
+START_TEST(says_close_in_every_reply_while_draining)
+{
+	struct client *client = knock();
+
+	if (is_impossible(drained[_i].text))
+		return;
+	say(client, REQUEST("GET /now?before"));
+	await(client, "/now?before ;");
+	ck_assert(!has_heard(client, "Connection: close"));
+	pipit_http1_drain(net);
+	say(client, drained[_i].text);
+	await_end(client);
+	ck_assert(has_heard(client, drained[_i].heard));
+	ck_assert_uint_eq(count_heard(client, "Connection: close\r\n"), 1);
+	await_connections(0);
+	stay_quiet();
+	ck_assert_uint_eq(emptied_count, 1);
+}
+END_TEST
+
+START_TEST(lets_idle_connections_go_while_draining_once_they_are_quiet)
+{
+	struct client *quiet = knock(), *asking = knock();
+
+	config.idle_timeout_ms = 0;
+	pipit_http1_drain(net);
+	pipit_timeouts_enforce(net, now_ms());
+	await_connections(2);
+	say(asking, REQUEST("GET /now"));
+	await_delivery(asking);
+	pipit_timeouts_enforce(net, now_ms() + 1000);
+	await_end(quiet);
+	await_end(asking);
+	ck_assert(has_heard(asking, "/now ;"));
+	ck_assert_uint_eq(quiet->length, 0);
+	await_connections(0);
+}
+END_TEST
+
+/* One connection in every phase. */
+static void populate(void)
+{
+	static const char *const texts[] = { "", "GET /no", POST("/now", "5", "he"), CHUNKED("/now", "5\r\nhe"),
+		REQUEST("GET /later") REQUEST("GET /now"), REQUEST("GET /evhttp-later"), REQUEST("GET /huge"),
+		REQUEST("GET /huge-file") REQUEST("GET /now"), REQUEST("GET /evhttp-huge") REQUEST("GET /now"),
+		"BREW / HTTP/1.1\r\nHost: a\r\n\r\n" };
+
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		if (!is_impossible(texts[i]))
+			say(knock(), texts[i]);
+	}
+	await_state(PIPIT_STATE_IDLE, 1);
+	await_state(PIPIT_STATE_READING, 3);
+	await_state(PIPIT_STATE_HANDLING, has_evhttp() ? 2 : 1);
+	await_state(PIPIT_STATE_WRITING, has_evhttp() ? 3 : 2);
+	await_state(PIPIT_STATE_CLOSING, 1);
+	ck_assert_uint_eq(pipit_counters_connections(counters), client_count);
+	ck_assert_uint_eq(pipit_limits_connections(limits), client_count);
+	memset(journal, 0, sizeof journal);
+}
+
+START_TEST(closes_every_connection)
+{
+	populate();
+	/* Two whose content is missing, two at their handlers, three that are being written; without callbacks one less of each. */
+	ck_assert_uint_eq(pipit_http1_close_all(net), has_evhttp() ? 7 : 5);
+	/* Of those that are being written, one had been copied and was finished. */
+	ck_assert_str_eq(journal, has_evhttp() ? "lost lost lost lost lost lost" : "lost lost lost lost");
+	ck_assert_uint_eq(pipit_counters_connections(counters), 0);
+	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
+	for (size_t i = 0; i < client_count; i++)
+		await_end(&clients[i]);
+	stay_quiet();
+	ck_assert_uint_eq(emptied_count, 1);
+	ck_assert(pipit_http1_is_empty(net));
+	ck_assert_str_eq(journal, has_evhttp() ? "lost lost lost lost lost lost" : "lost lost lost lost");
+	ck_assert_uint_eq(pipit_http1_close_all(net), 0);
+}
+END_TEST
+
+START_TEST(takes_connections_after_all_were_closed)
+{
+	struct client *client;
+
+	populate();
+	pipit_http1_close_all(net);
+	client = knock();
+	say(client, REQUEST("GET /now"));
+	await(client, "/now ;");
+	await_connections(1);
+}
+END_TEST
+
+/* The rest is tear_down()'s: it frees the connection layer with all of these. */
+START_TEST(is_freed_with_connections_in_every_phase)
+{
+	populate();
+}
+END_TEST
+
+START_TEST(is_freed_right_after_all_connections_were_closed)
+{
+	populate();
+	pipit_http1_close_all(net);
+}
+END_TEST
+
+START_TEST(is_freed_with_connections_that_were_never_let_in)
+{
+	new_client();
+	say(new_client(), REQUEST("GET /now"));
+}
+END_TEST
+
+START_TEST(is_freed_with_connections_that_were_accepted_and_not_taken_up)
+{
+	stops_at_accept = true;
+	new_client();
+	turn();
+	ck_assert(!pipit_http1_is_empty(net));
+	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
+}
+END_TEST
+
+static void stop_loop(void)
+{
+	event_base_loopbreak(base);
+}
+
+START_TEST(is_freed_in_the_turn_in_which_a_connection_was_closed)
+{
+	struct client *client = knock();
+	after_peek = stop_loop;
+	say(client, "GET /now HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+	while (after_peek)
+		turn();
+}
+END_TEST
+
+START_TEST(serves_where_local_sockets_are_forbidden)
+{
+	struct client *client;
+	pipit_http1_free(net);
+	forbids_local_sockets = true;
+	net = pipit_http1_new(base, &config, counters, limits, &hooks, journal, evhttp_mode, NULL);
+	ck_assert_ptr_nonnull(net);
+	ck_assert_int_eq(pipit_acceptor_add(net, new_listener(), NULL, NULL), 0);
+	client = knock();
+	say(client, REQUEST("GET /now"));
+	await(client, "/now ;");
+}
+END_TEST
+
+START_TEST(is_freed_with_requests_that_were_not_read)
+{
+	struct client *client = knock();
+	say(client, REQUEST("GET /now"));
+	await_delivery(client);
+}
+END_TEST
+
+START_TEST(is_ready_for_the_next_connection)
+{
+	ck_assert(pipit_acceptor_are_ready(net));
+	ck_assert(pipit_http1_is_empty(net));
+	knock();
+	ck_assert(pipit_acceptor_are_ready(net));
+	ck_assert(!pipit_http1_is_empty(net));
+}
+END_TEST
+
+START_TEST(frees_nothing)
+{
+	pipit_http1_free(NULL);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- deadlines */
+
+enum deadline { HEAD_DEADLINE, READ_DEADLINE, WRITE_DEADLINE, IDLE_DEADLINE };
+
+static void set_deadline(enum deadline deadline, uint64_t ms)
+{
+	config.head_timeout_ms = deadline == HEAD_DEADLINE ? ms : 0;
+	config.read_timeout_ms = deadline == READ_DEADLINE ? ms : 0;
+	config.write_timeout_ms = deadline == WRITE_DEADLINE ? ms : 0;
+	config.idle_timeout_ms = deadline == IDLE_DEADLINE ? ms : 0;
+}
+
+static const struct {
+	const char *text;
+	enum deadline deadline;
+	enum pipit_counters_state state;
+	const char *before, *after;
+	const char *status; /* NULL: closed without a word */
+	const char *counted;
+} deadlines[] = {
+	{ "GET /no", HEAD_DEADLINE, PIPIT_STATE_READING, "", "refused:head_timeout", "HTTP/1.1 408 ",
+	    "phase=\"head\"} 1\n" },
+	{ POST("/now", "5", "he"), READ_DEADLINE, PIPIT_STATE_READING, "head retain",
+	    "head retain refused:body_timeout", "HTTP/1.1 408 ", "phase=\"body\"} 1\n" },
+	{ CHUNKED("/now", "5\r\nhe"), READ_DEADLINE, PIPIT_STATE_READING, "head retain",
+	    "head retain refused:body_timeout", "HTTP/1.1 408 ", "phase=\"body\"} 1\n" },
+	{ "", IDLE_DEADLINE, PIPIT_STATE_IDLE, "", "", NULL, "phase=\"idle\"} 1\n" },
+	{ REQUEST("GET /huge"), WRITE_DEADLINE, PIPIT_STATE_WRITING, "head handle complete", "head handle complete",
+	    NULL, "phase=\"write\"} 1\n" },
+	{ REQUEST("GET /evhttp-huge"), WRITE_DEADLINE, PIPIT_STATE_WRITING, "head handle retain",
+	    "head handle retain lost", NULL, "phase=\"write\"} 1\n" },
+	{ REQUEST("GET /huge-file"), WRITE_DEADLINE, PIPIT_STATE_WRITING, "head handle", "head handle lost", NULL,
+	    "phase=\"write\"} 1\n" },
+};
+
+START_TEST(ends_a_connection_at_its_deadline)
+{
+	struct client *client = knock();
+
+	if (is_impossible(deadlines[_i].text))
+		return;
+	set_deadline(deadlines[_i].deadline, HOUR_MS);
+	say(client, deadlines[_i].text);
+	await_state(deadlines[_i].state, 1);
+	pipit_timeouts_enforce(net, now_ms() + HOUR_MS / 2);
+	await_journal(deadlines[_i].before);
+	ck_assert_uint_eq(pipit_counters_in_state(counters, deadlines[_i].state), 1);
+	pipit_timeouts_enforce(net, now_ms() + HOUR_MS);
+	await_journal(deadlines[_i].after);
+	ck_assert(page_says(deadlines[_i].counted));
+	if (deadlines[_i].status) {
+		await_end(client);
+		ck_assert_int_eq(strncmp(client->heard, deadlines[_i].status, strlen(deadlines[_i].status)), 0);
+		ck_assert(has_heard(client, "Connection: close\r\n"));
+		/* The client does not leave: a while later it is left. */
+		pipit_timeouts_enforce(net, now_ms() + HOUR_MS);
+	}
+	await_connections(0);
+	await_journal(deadlines[_i].after);
+}
+END_TEST
+
+START_TEST(has_no_deadline_that_is_switched_off)
+{
+	struct client *client = knock();
+
+	if (is_impossible(deadlines[_i].text))
+		return;
+	/* The idle one belongs to another phase. */
+	set_deadline(deadlines[_i].deadline == IDLE_DEADLINE ? HEAD_DEADLINE : IDLE_DEADLINE, HOUR_MS);
+	say(client, deadlines[_i].text);
+	await_state(deadlines[_i].state, 1);
+	pipit_timeouts_enforce(net, now_ms() + 24 * HOUR_MS);
+	await_journal(deadlines[_i].before);
+	ck_assert_uint_eq(pipit_counters_in_state(counters, deadlines[_i].state), 1);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	enum pipit_counters_state state;
+	const char *before, *after;
+} slow[] = {
+	{ POST("/now", "5", "he"), PIPIT_STATE_READING, "head retain", "head retain refused:body_timeout" },
+	{ REQUEST("GET /huge-file"), PIPIT_STATE_WRITING, "head handle", "head handle lost" },
+};
+
+START_TEST(ends_a_connection_that_is_slower_than_the_minimum_after_the_grace)
+{
+	set_deadline(HEAD_DEADLINE, HOUR_MS);
+	config.min_rate_bytes = 1024 * MIB;
+	config.rate_grace_ms = HOUR_MS;
+	say(knock(), slow[_i].text);
+	await_state(slow[_i].state, 1);
+	pipit_timeouts_enforce(net, now_ms() + HOUR_MS / 2);
+	await_journal(slow[_i].before);
+	pipit_timeouts_enforce(net, now_ms() + HOUR_MS + 1000);
+	await_journal(slow[_i].after);
+}
+END_TEST
+
+/* A burst at the beginning buys no right to trickle for ever. */
+START_TEST(ends_a_connection_that_was_fast_once_and_trickles_now)
+{
+	static char burst[50000];
+	struct client *client = knock();
+
+	memset(burst, 'x', sizeof burst - 1);
+	config.min_rate_bytes = 10;
+	config.rate_grace_ms = 1000;
+	config.read_timeout_ms = 0;
+	say(client, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n");
+	await_state(PIPIT_STATE_READING, 1);
+	say(client, burst);
+	await_delivery(client);
+	stay_quiet();
+	pipit_timeouts_enforce(net, now_ms() + 12 * 1000);
+	pipit_timeouts_enforce(net, now_ms() + 12 * 1000 + 500);
+	await_journal("head retain");
+	pipit_timeouts_enforce(net, now_ms() + 14 * 1000);
+	await_journal("head retain refused:body_timeout");
+}
+END_TEST
+
+START_TEST(spares_an_idle_connection_that_has_just_asked)
+{
+	struct client *client = knock();
+
+	set_deadline(IDLE_DEADLINE, HOUR_MS);
+	say(client, REQUEST("GET /now"));
+	await_delivery(client);
+	pipit_timeouts_enforce(net, now_ms() + 2 * HOUR_MS);
+	await(client, "/now ;");
+	await_connections(1);
+}
+END_TEST
+
+START_TEST(gives_a_waiting_handler_all_the_time_it_wants)
+{
+	struct client *client = knock();
+
+	config.min_rate_bytes = 1024;
+	say(client, REQUEST("GET /later"));
+	await_state(PIPIT_STATE_HANDLING, 1);
+	pipit_timeouts_enforce(net, now_ms() + 24 * HOUR_MS);
+	await_journal("head handle");
+	reply(waiting->connection, 200, pipit_slice_of("at last"));
+	await(client, "at last");
+}
+END_TEST
+
+/* ---------------------------------------------------------------- */
+
+static TCase *new_case(Suite *suite, const char *name, SFun set_up)
+{
+	TCase *tests = tcase_create(name);
+	tcase_add_checked_fixture(tests, set_up, tear_down);
+	tcase_set_timeout(tests, PATIENCE_S + 10);
+	suite_add_tcase(suite, tests);
+	return tests;
+}
+
+static void add_requests(TCase *tests)
+{
+	tcase_add_loop_test(tests, asks_in_order_and_keeps_the_connection, 0, COUNT(lives));
+	tcase_add_loop_test(tests, refuses_without_finishing_and_closes, 0, COUNT(refusals));
+	tcase_add_test(tests, answers_what_came_before_a_refusal_and_nothing_after_it);
+	tcase_add_loop_test(tests, lingers_when_a_client_said_more_than_is_read, 0, COUNT(last_ones));
+	tcase_add_test(tests, sends_the_last_reply_before_it_finds_out_that_a_client_says_more);
+	tcase_add_loop_test(tests, leaves_the_next_request_undamaged, 0, COUNT(followed));
+	tcase_add_test(tests, collects_a_large_content);
+	tcase_add_test(tests, takes_requests_byte_by_byte);
+	tcase_add_test(tests, tells_what_it_knows_about_a_request);
+	tcase_add_test(tests, gives_a_collected_content_away);
+}
+
+static void add_replies(TCase *tests)
+{
+	tcase_add_test(tests, sends_a_reply_that_comes_later);
+	tcase_add_test(tests, holds_back_what_was_pipelined_behind_a_waiting_request);
+	tcase_add_test(tests, abandons_a_waiting_request_once_when_its_client_stops_sending);
+	tcase_add_loop_test(tests, loses_a_client_once, 0, COUNT(departures));
+	tcase_add_loop_test(tests, sends_a_file_and_goes_on, 0, COUNT(files));
+	tcase_add_test(tests, costs_one_receive_and_one_send_a_request);
+	tcase_add_test(tests, costs_one_receive_and_one_send_for_sixteen_requests_at_once);
+	tcase_add_test(tests, costs_one_send_for_a_head_and_a_small_file);
+}
+
+static void add_evhttp(TCase *tests)
+{
+	tcase_add_test(tests, sends_an_evhttp_reply_that_comes_later);
+	tcase_add_test(tests, dates_an_evhttp_reply_when_it_is_sent);
+	tcase_add_test(tests, is_freed_in_the_turn_in_which_evhttp_closed_a_connection);
+}
+
+static void add_life(TCase *tests)
+{
+	tcase_add_test(tests, evicts_the_longest_idle_and_spares_one_that_has_just_asked);
+	tcase_add_test(tests, evicts_one_that_has_just_spoken_when_all_have_and_it_is_their_first);
+	tcase_add_test(tests, evicts_nobody_who_is_busy);
+	tcase_add_test(tests, evicts_first_whom_it_can_spare_best);
+	tcase_add_test(tests, spares_a_newcomer_longer_than_those_who_were_late_or_idle);
+	tcase_add_test(tests, lets_nobody_in_for_one_that_was_refused);
+	tcase_add_test(tests, serves_others_between_the_requests_of_a_long_pipeline);
+	tcase_add_test(tests, takes_a_head_in_pieces_while_the_budget_is_used_up);
+	tcase_add_test(tests, says_close_with_the_last_request_that_a_connection_may_bring);
+	tcase_add_test(tests, refuses_new_content_while_the_budget_is_used_up);
+	tcase_add_test(tests, refuses_a_content_that_could_never_fit_as_too_large);
+	tcase_add_test(tests, cuts_off_a_reply_that_nobody_reads_when_the_budget_has_no_room_for_it);
+	tcase_add_test(tests, lets_the_oldest_partial_head_go_when_heads_fill_half_of_the_budget);
+	tcase_add_test(tests, stops_reading_from_a_client_that_pipelines_and_does_not_read);
+	tcase_add_test(tests, makes_room_for_a_newcomer_at_the_limit);
+	tcase_add_loop_test(tests, asks_others_for_room_or_refuses_a_newcomer, 0, 2);
+	tcase_add_loop_test(tests, says_close_in_every_reply_while_draining, 0, COUNT(drained));
+	tcase_add_test(tests, lets_idle_connections_go_while_draining_once_they_are_quiet);
+	tcase_add_test(tests, closes_every_connection);
+	tcase_add_test(tests, takes_connections_after_all_were_closed);
+	tcase_add_test(tests, is_freed_with_connections_in_every_phase);
+	tcase_add_test(tests, is_freed_right_after_all_connections_were_closed);
+	tcase_add_test(tests, is_freed_with_connections_that_were_never_let_in);
+	tcase_add_test(tests, is_freed_with_connections_that_were_accepted_and_not_taken_up);
+	tcase_add_test(tests, is_freed_in_the_turn_in_which_a_connection_was_closed);
+	tcase_add_test(tests, is_freed_with_requests_that_were_not_read);
+	tcase_add_test(tests, serves_where_local_sockets_are_forbidden);
+	tcase_add_test(tests, is_ready_for_the_next_connection);
+	tcase_add_test(tests, frees_nothing);
+}
+
+static void add_deadlines(TCase *tests)
+{
+	tcase_add_loop_test(tests, ends_a_connection_at_its_deadline, 0, COUNT(deadlines));
+	tcase_add_loop_test(tests, has_no_deadline_that_is_switched_off, 0, COUNT(deadlines));
+	tcase_add_loop_test(tests, ends_a_connection_that_is_slower_than_the_minimum_after_the_grace, 0, COUNT(slow));
+	tcase_add_test(tests, ends_a_connection_that_was_fast_once_and_trickles_now);
+	tcase_add_test(tests, spares_an_idle_connection_that_has_just_asked);
+	tcase_add_test(tests, gives_a_waiting_handler_all_the_time_it_wants);
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("net");
+
+	add_requests(new_case(suite, "requests, own links", set_up_with_own_links));
+	add_replies(new_case(suite, "replies, own links", set_up_with_own_links));
+	add_evhttp(new_case(suite, "evhttp, own links", set_up_with_own_links));
+	add_life(new_case(suite, "life, own links", set_up_with_own_links));
+	add_deadlines(new_case(suite, "deadlines, own links", set_up_with_own_links));
+	add_requests(new_case(suite, "requests, borrowed links", set_up_with_borrowed_links));
+	add_replies(new_case(suite, "replies, borrowed links", set_up_with_borrowed_links));
+	add_evhttp(new_case(suite, "evhttp, borrowed links", set_up_with_borrowed_links));
+	add_life(new_case(suite, "life, borrowed links", set_up_with_borrowed_links));
+	add_deadlines(new_case(suite, "deadlines, borrowed links", set_up_with_borrowed_links));
+	add_requests(new_case(suite, "native requests", set_up_without));
+	add_replies(new_case(suite, "native replies", set_up_without));
+	add_life(new_case(suite, "native life", set_up_without));
+	add_deadlines(new_case(suite, "native deadlines", set_up_without));
+	return run_suite(suite);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* The double of a number is strtod()'s, to the last bit; what else decimal.h says is tested by json_test.c. */
+#include "json/decimal.h"
+
+#include "suite.h"
+
+#include <locale.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double value_of(const char *text)
+{
+	return pipit_decimal_value(pipit_decimal_read(text, strlen(text)));
+}
+
+static void expect_as_strtod(const char *text)
+{
+	double expected = strtod(text, NULL), value = value_of(text);
+	ck_assert_msg(
+	    memcmp(&value, &expected, sizeof value) == 0, "%s is %.17g and was read as %.17g", text, expected, value);
+}
+
+static uint64_t dice;
+
+static unsigned roll(unsigned sides)
+{
+	dice = dice * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (unsigned)(dice >> 33) % sides;
+}
+
+/* The point at any place, or none; always a digit before it. */
+static void write_number(char *at, size_t digits, int exponent)
+{
+	size_t point = roll((unsigned)digits) + 1;
+	for (size_t i = 0; i < digits; i++) {
+		if (i == point)
+			*at++ = '.';
+		*at++ = (char)('0' + roll(10));
+	}
+	if (exponent)
+		sprintf(at, "e%d", exponent);
+	else
+		*at = '\0';
+}
+
+/* Around 15 digits and 10^22, where the quick way ends. */
+START_TEST(reads_short_numbers_as_strtod_does)
+{
+	char text[64];
+	dice = 20261130;
+	for (int i = 0; i < 300000; i++) {
+		write_number(text, 1 + roll(18), roll(2) ? (int)roll(80) - 40 : 0);
+		expect_as_strtod(text);
+	}
+}
+END_TEST
+
+START_TEST(reads_long_numbers_as_strtod_does)
+{
+	char text[2048];
+	dice = 4711;
+	for (int i = 0; i < 20000; i++) {
+		write_number(text, 16 + roll(60), (int)roll(550) - 330);
+		expect_as_strtod(text);
+	}
+	for (int i = 0; i < 500; i++) {
+		write_number(text, 700 + roll(1000), (int)roll(300) - 2000);
+		expect_as_strtod(text);
+	}
+}
+END_TEST
+
+/* Exactly half way between two doubles, and off it by one digit far behind. */
+START_TEST(a_digit_far_behind_decides_a_rounding)
+{
+	char text[2048];
+	dice = 815;
+	for (int i = 0; i < 2000; i++) {
+		double low = ldexp(1 + roll(1u << 31) / 2147483648.0, (int)roll(1000) - 1000), high = nextafter(low, 1);
+		size_t length = (size_t)snprintf(text, sizeof text, "%.*Lf", 1100, ((long double)low + high) / 2);
+		expect_as_strtod(text);
+		strcpy(text + length, "0000000000000000000000000000000001");
+		expect_as_strtod(text);
+	}
+}
+END_TEST
+
+START_TEST(nothing_and_almost_nothing_are_zero)
+{
+	static const char *const nothing[] = { "0", "0.000", "0e99", "0.0e-99", "1e-401", "1e-999999999999", "2e-324" };
+	for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
+		ck_assert(value_of(nothing[i]) == 0);
+	ck_assert(value_of("3e-324") == 4.9e-324);
+	ck_assert(value_of("1.7976931348623157e308") == 1.7976931348623157e308);
+}
+END_TEST
+
+/* Where strtod() reads a comma. */
+START_TEST(the_locale_does_not_matter)
+{
+	static const char *const locales[] = { "de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "C" };
+	size_t i = 0;
+	while (!setlocale(LC_NUMERIC, locales[i]))
+		i++;
+	ck_assert(value_of("3.14159265358979323846") == 3.14159265358979323846);
+	setlocale(LC_NUMERIC, "C");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("decimal");
+	TCase *tcase = tcase_create("decimal");
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, reads_short_numbers_as_strtod_does);
+	tcase_add_test(tcase, reads_long_numbers_as_strtod_does);
+	tcase_add_test(tcase, a_digit_far_behind_decides_a_rounding);
+	tcase_add_test(tcase, nothing_and_almost_nothing_are_zero);
+	tcase_add_test(tcase, the_locale_does_not_matter);
+	suite_add_tcase(suite, tcase);
+	return run_suite(suite);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* Limits of the whole process, asked by several threads. */
+#include "net/limits.h"
+
+#include "suite.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/un.h>
+
+static struct pipit_limits *limits;
+
+static void set_up(void)
+{
+	limits = pipit_limits_new(2);
+	ck_assert_ptr_nonnull(limits);
+}
+
+static void tear_down(void)
+{
+	pipit_limits_free(limits);
+}
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	struct sockaddr_un local;
+};
+
+static union address address_of(const char *text)
+{
+	union address address = { 0 };
+	if (inet_pton(AF_INET, text, &address.v4.sin_addr) == 1)
+		address.any.sa_family = AF_INET;
+	else if (inet_pton(AF_INET6, text, &address.v6.sin6_addr) == 1)
+		address.any.sa_family = AF_INET6;
+	else
+		address.any.sa_family = AF_UNIX;
+	return address;
+}
+
+static enum pipit_limits_answer let_in(const char *text)
+{
+	union address address = address_of(text);
+	return pipit_limits_add_address(limits, &address.any);
+}
+
+static void let_go(const char *text)
+{
+	union address address = address_of(text);
+	pipit_limits_remove_address(limits, &address.any);
+}
+
+START_TEST(counts_connections)
+{
+	ck_assert_uint_eq(pipit_limits_add_connection(limits), 0);
+	ck_assert_uint_eq(pipit_limits_add_connection(limits), 1);
+	ck_assert_uint_eq(pipit_limits_connections(limits), 2);
+	pipit_limits_remove_connection(limits);
+	ck_assert_uint_eq(pipit_limits_connections(limits), 1);
+}
+END_TEST
+
+/* The first two of a client are let in; whether the other address is the same client's. */
+static const struct {
+	const char *client, *other;
+	bool is_same;
+} neighbours[] = {
+	{ "192.0.2.1", "192.0.2.1", true },
+	{ "192.0.2.1", "192.0.2.2", false },
+	{ "192.0.2.1", "::ffff:192.0.2.1", true },
+	{ "192.0.2.1", "::192.0.2.1", false },
+	{ "::ffff:192.0.2.1", "::ffff:192.0.2.2", false },
+	{ "2001:db8::1", "2001:db8::1", true },
+	{ "2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", true },
+	{ "2001:db8::1", "2001:db8:0:1::1", false },
+	{ "0.0.0.0", "255.255.255.255", false },
+};
+
+START_TEST(lets_in_as_many_of_one_client_as_the_limit)
+{
+	const char *client = neighbours[_i].client, *other = neighbours[_i].other;
+
+	ck_assert_int_eq(let_in(client), PIPIT_LIMITS_ADDED);
+	ck_assert_int_eq(let_in(client), PIPIT_LIMITS_ADDED);
+	ck_assert_int_eq(let_in(client), PIPIT_LIMITS_TOO_MANY);
+	ck_assert_int_eq(let_in(other), neighbours[_i].is_same ? PIPIT_LIMITS_TOO_MANY : PIPIT_LIMITS_ADDED);
+	let_go(client);
+	ck_assert_int_eq(let_in(other), PIPIT_LIMITS_ADDED);
+}
+END_TEST
+
+START_TEST(forgets_a_client_that_has_left)
+{
+	for (int round = 0; round < 3; round++) {
+		ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_ADDED);
+		ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_ADDED);
+		let_go("192.0.2.1");
+		let_go("192.0.2.1");
+	}
+	/* More than came: nothing to take back. */
+	let_go("192.0.2.1");
+	ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_ADDED);
+}
+END_TEST
+
+START_TEST(welcomes_every_client_without_an_internet_address)
+{
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(let_in("a socket in the file system"), PIPIT_LIMITS_ADDED);
+	let_go("a socket in the file system");
+}
+END_TEST
+
+START_TEST(welcomes_everybody_without_a_limit)
+{
+	struct pipit_limits *limited = limits;
+	limits = pipit_limits_new(0);
+	ck_assert_ptr_nonnull(limits);
+	for (int i = 0; i < 1000; i++)
+		ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_ADDED);
+	let_go("192.0.2.1");
+	pipit_limits_free(limits);
+	limits = limited;
+}
+END_TEST
+
+START_TEST(takes_bytes_up_to_the_limit_and_none_beyond)
+{
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 60, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 40, 100));
+	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 1, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 0, 100));
+	ck_assert_uint_eq(pipit_limits_bytes(limits), 100);
+	pipit_limits_release_bytes(limits, PIPIT_LIMITS_CONTENT, 1);
+	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 2, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 1, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 1000, 0));
+	pipit_limits_add_bytes(limits, PIPIT_LIMITS_CONTENT, 500);
+	ck_assert_uint_eq(pipit_limits_bytes(limits), 1600);
+}
+END_TEST
+
+START_TEST(lets_input_take_its_own_limit_whatever_else_there_is)
+{
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 100, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_INPUT, 50, 50));
+	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_INPUT, 1, 50));
+	ck_assert_uint_eq(pipit_limits_bytes(limits), 150);
+	/* What is input leaves less for the rest. */
+	pipit_limits_release_bytes(limits, PIPIT_LIMITS_CONTENT, 60);
+	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 20, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 10, 100));
+}
+END_TEST
+
+enum { THREADS = 4, ROUNDS = 20000, LIMIT = 1000 };
+
+static void *come_and_go(void *name)
+{
+	union address address = address_of(name);
+	for (int i = 0; i < ROUNDS; i++) {
+		pipit_limits_add_connection(limits);
+		if (pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 300, LIMIT))
+			pipit_limits_release_bytes(limits, PIPIT_LIMITS_CONTENT, 300);
+		if (pipit_limits_add_address(limits, &address.any) == PIPIT_LIMITS_ADDED)
+			pipit_limits_remove_address(limits, &address.any);
+		pipit_limits_remove_connection(limits);
+	}
+	return NULL;
+}
+
+START_TEST(loses_nothing_between_threads)
+{
+	static char names[THREADS][16] = { "192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2" };
+	pthread_t threads[THREADS];
+	for (int i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, come_and_go, names[i]), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
+	ck_assert_uint_eq(pipit_limits_bytes(limits), 0);
+	ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_ADDED);
+	ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_ADDED);
+	ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_TOO_MANY);
+}
+END_TEST
+
+START_TEST(frees_nothing)
+{
+	pipit_limits_free(NULL);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("limits");
+	TCase *tests = tcase_create("limits");
+	tcase_add_checked_fixture(tests, set_up, tear_down);
+	tcase_add_test(tests, counts_connections);
+	tcase_add_loop_test(
+	    tests, lets_in_as_many_of_one_client_as_the_limit, 0, sizeof neighbours / sizeof *neighbours);
+	tcase_add_test(tests, forgets_a_client_that_has_left);
+	tcase_add_test(tests, welcomes_every_client_without_an_internet_address);
+	tcase_add_test(tests, welcomes_everybody_without_a_limit);
+	tcase_add_test(tests, takes_bytes_up_to_the_limit_and_none_beyond);
+	tcase_add_test(tests, lets_input_take_its_own_limit_whatever_else_there_is);
+	tcase_add_test(tests, loses_nothing_between_threads);
+	tcase_add_test(tests, frees_nothing);
+	suite_add_tcase(suite, tests);
+	return run_suite(suite);
+}
