@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Every command that README.md, CONTRIBUTING.md, docs/ and `make help` print works on a fresh Debian, for a user with sudo.
+"""Every command that the pages and `make help` print works on a fresh Debian, for a user with sudo.
 
-The commands of a page are run in their order, in a copy of this checkout, where debootstrap has made a Debian. One that does not
-end is a server: the next commands find it running, until another server starts or the page ends. A command fails when its status
-is not 0, unless it prints what its page shows. curl fails when the answer is an error.
+debootstrap makes the Debian. The commands of a page run in their order in a copy of this checkout. One that listens is a server:
+the next commands find it running, until the next server or the end of the page. Where the page shows what a command prints, it
+must print that; elsewhere its status must be 0. curl fails when the answer is an error.
 
 To follow a run, read main(), then inside(). pages.py finds the commands, debian.py makes and enters the Debian.
 """
@@ -23,7 +23,7 @@ import pages
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = pathlib.Path(os.environ.get("PIPIT_BUILD", ROOT / "build")).resolve() / "fresh"
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/*.md")
+PAGES = ("README.md", "make help", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md", "tests/*/README.md")
 CHECKOUT = f"{debian.HOME}/pipit"
 
 # Not run, and why.
@@ -31,23 +31,24 @@ LEFT_OUT = (
     (r"docker ", "there is no container engine here; tests/container/check.sh builds and runs the image"),
     (r"make container", "makes a Debian of its own; it is a test by itself"),
     (r"make test", "runs every test, this one among them; .ci/run runs it in a clean checkout"),
-    (r"build/pipit --listen 0\.0\.0\.0:80 ", "its site and its configuration are the reader's"),
+    (r"build/tests/", "`make test` builds it"),
 )
-# Run for a shorter time: this is appended.
+# (pattern, what stands for it): the same for a shorter time.
 SHORTENED = (
-    (r"make fuzz", "FUZZ_SECONDS=1"),
-    (r"make bench", 'ARGS="--rounds 1 --seconds 0.1 --connections 8 --requests 64 --idle 100 --many 100"'),
+    (r"make fuzz", "make fuzz FUZZ_SECONDS=1"),
+    (r"tests/fuzz/run\.sh \d+", "tests/fuzz/run.sh 1"),
+    (r"make bench", 'make bench ARGS="--rounds 1 --seconds 0.1 --connections 8 --requests 64 --idle 100 --many 100"'),
 )
-# Print something and go on; they have worked when this is there.
-FOLLOWED = ((r"curl (-N|--no-buffer) ", "event: "),)
 # Install packages, so they get this machine's network; all others get a loopback of their own, where port 8080 is free.
 INSTALLS = r"make (?!run)|sudo apt"
-# Serves and installs. What it installs is installed before, by this.
+# (a server that installs, what installs the same)
 INSTALLS_BEFORE = ((r"make run", "make build"),)
+# A reader ends the server before.
+SERVES = r"(.*&& )?(make run|(\w+=\S+ )*build/pipit(?!\.)|\./\w)"
 # What a page that starts no server asks.
 ASKS, USUAL_SERVER = r"curl ", "make run"
 # Fewer would mean that the pages are not read rightly.
-COMMANDS_AT_LEAST = 15
+COMMANDS_AT_LEAST = 30
 
 # Only a hang takes so long: of one command, and of all.
 COMMAND_SECONDS = 600
@@ -63,24 +64,27 @@ def found(table, command):
     return next((value for pattern, value in table if re.match(pattern, command)), None)
 
 
+def targets():
+    """A command for each line of `make help`."""
+    text = subprocess.run(["make", "-C", ROOT, "-s", "help"], capture_output=True, text=True, check=True).stdout
+    return [pages.Command("make help", number, re.match(r"make \S+", line)[0], "") for number, line in enumerate(text.splitlines(), 1)]
+
+
 def printed_commands():
-    """[(page, its blocks, its commands)]"""
-    outcome = []
+    """(page, its blocks, its commands)"""
     for pattern in PAGES:
+        if pattern == "make help":
+            yield pattern, [], targets()
+            continue
         for path in sorted(ROOT.glob(pattern)):
             name = str(path.relative_to(ROOT))
             blocks = pages.blocks_of(name, path.read_text())
-            outcome.append((name, blocks, [command for block in blocks for command in pages.commands_of(block)]))
-    help_text = subprocess.run(["make", "-C", ROOT, "-s", "help"], capture_output=True, text=True, check=True).stdout
-    targets = [re.match(r"make \S+", line)[0] for line in help_text.splitlines()]
-    outcome.append(("make help", [], [pages.Command("make help", i, text, "") for i, text in enumerate(targets, 1)]))
-    return outcome
+            yield name, blocks, [command for block in blocks for command in pages.commands_of(block)]
 
 
 def wrong_declarations(commands):
     """A row that no command needs any more, and pages that say too little to be read rightly."""
-    tables = (*LEFT_OUT, *SHORTENED, *FOLLOWED, *INSTALLS_BEFORE)
-    wrong = [f"no command matches {pattern!r} any more" for pattern, _ in tables
+    wrong = [f"no command matches {pattern!r} any more" for pattern, _ in (*LEFT_OUT, *SHORTENED, *INSTALLS_BEFORE)
              if not any(re.match(pattern, command.text) for command in commands)]
     if len(commands) < COMMANDS_AT_LEAST:
         wrong.append(f"only {len(commands)} commands found")
@@ -88,9 +92,10 @@ def wrong_declarations(commands):
 
 
 def shortened(text):
-    """With what is appended, before a comment."""
-    extra = found(SHORTENED, text)
-    return " ".join([re.sub(r"\s+#\s.*", "", text), extra]) if extra else text
+    for pattern, short in SHORTENED:
+        if re.match(pattern, text):
+            return re.sub(pattern, short, text, count=1)
+    return text
 
 
 def without_date(text):
@@ -102,7 +107,7 @@ class Page:
 
     def __init__(self, name, blocks, root, logs, loopback):
         self.name, self.blocks, self.root, self.logs, self.loopback = name, blocks, root, logs, loopback
-        self.folder, self.server, self.wrong = CHECKOUT, None, []
+        self.folder, self.server, self.programs, self.wrong = CHECKOUT, None, [], []
 
     def fail(self, command, why, process=None):
         tail = "".join(process.printed).splitlines()[-20:] if process else []
@@ -116,6 +121,7 @@ class Page:
             block = pages.program_for(command, self.blocks)
             if block and not path.exists():
                 path.write_text(block.text)
+                self.programs.append(path)
 
     def start(self, text, network):
         place = f"{debian.HOME}/.folder"
@@ -129,14 +135,12 @@ class Page:
         if place.exists():
             self.folder = place.read_text().strip()
 
-    def wait(self, process, awaited, before):
-        """Until it has ended, serves, or has printed what is awaited: "ended", "serves", "printed", or "hangs"."""
+    def wait(self, process, before):
+        """"ended", "serves": there is a listening socket that was not there before, or "hangs"."""
         end = time.monotonic() + COMMAND_SECONDS
         while time.monotonic() < end:
             if process.status is not None:
                 return "ended"
-            if awaited and awaited in process.printed[0]:
-                return "printed"
             if before is not None and debian.listening(self.loopback) - before:
                 return "serves"
             time.sleep(TURN_SECONDS)
@@ -147,6 +151,8 @@ class Page:
             self.run(pages.Command(command.page, command.line, USUAL_SERVER, ""))
         started = time.monotonic()
         self.write_program(command)
+        if re.match(SERVES, command.text):
+            self.stop_server()
         preparation = found(INSTALLS_BEFORE, command.text)
         if preparation and self.start(preparation, None).process.wait(COMMAND_SECONDS) != 0:
             self.fail(command, f"{preparation} failed")
@@ -155,31 +161,35 @@ class Page:
         text = shortened(command.text)
         before = None if has_network else debian.listening(self.loopback)
         process = self.start(text, None if has_network else self.loopback)
-        outcome = self.wait(process, found(FOLLOWED, command.text), before)
+        outcome = self.wait(process, before)
         if outcome == "ended":
             self.judge(command, process)
         elif outcome == "serves":
-            self.stop_server()
             self.server = command, process
-        elif outcome == "hangs":
+        else:
             self.fail(command, f"has not ended after {COMMAND_SECONDS} s", process)
             process.interrupt()
-        elif not process.interrupt():
-            self.fail(command, "Ctrl-C does not end it", process)
         say(f"{time.monotonic() - started:6.1f} s  {outcome:7} {command.page}:{command.line}: {text.splitlines()[0]}")
 
     def judge(self, command, process):
         self.follow_folder()
-        if process.status == 0:
-            return
         out, err = process.printed
-        if not command.shown or without_date(command.shown) not in (without_date(out), without_date(out + err)):
+        if command.shown and without_date(command.shown) not in (without_date(out), without_date(out + err)):
+            self.fail(command, f"prints something else than\n{command.shown}", process)
+        if not command.shown and process.status != 0:
             self.fail(command, f"status {process.status}", process)
 
     def stop_server(self):
         if self.server and not self.server[1].interrupt():
             self.fail(self.server[0], "Ctrl-C does not end it", self.server[1])
         self.server = None
+
+    def end(self):
+        """The next page has its own server and programs."""
+        self.stop_server()
+        debian.end_all()
+        for path in self.programs:
+            path.unlink()
 
 
 def unformatted(root):
@@ -205,12 +215,12 @@ def inside(root):
                 say(f"left out: {command}: {reason}")
             else:
                 page.run(command)
-        page.stop_server()
-        debian.end_all()
+        page.end()
         wrong += page.wrong
         all_commands += commands
     wrong += wrong_declarations(all_commands) + unformatted(root)
-    say("\n".join(wrong) if wrong else f"{len(all_commands)} commands are as they should be")
+    say(f"{len(wrong)} of {len(all_commands)} commands or declarations are wrong:" if wrong else f"{len(all_commands)} commands: ok")
+    say("\n".join(wrong))
     return 1 if wrong else 0
 
 
