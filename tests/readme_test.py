@@ -17,6 +17,8 @@ import tempfile
 import time
 import urllib.request
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parent / "bench"))
+import comparison
 import ladder_test
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -309,7 +311,8 @@ def metric_table():
     return "\n".join(rows) + "\n"
 
 
-GENERATED = ((DOCS / "configuration.md", "options", option_table), (DOCS / "metrics.md", "metrics", metric_table))
+GENERATED = ((DOCS / "configuration.md", "options", option_table), (DOCS / "metrics.md", "metrics", metric_table),
+             (README, "comparison", comparison.table))
 
 
 def between(mark):
