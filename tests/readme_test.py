@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The README says what is so: its curl examples print what it prints, its table of knobs is the program's, its example compiles.
+"""The README says what is so: its curl examples print what it prints, its table of options is the program's, its example compiles.
 
-readme_test.py --write puts the table of knobs into the README.
+readme_test.py --write puts the table of options into the README.
 """
 import os
 import pathlib
@@ -18,18 +18,18 @@ DAEMON = os.environ.get("PIPIT_DAEMON", str(BUILD / "pipit"))
 # To the daemon every PIPIT_ variable is a setting, the one that names it too.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PIPIT_")}
 README = ROOT / "README.md"
-KNOBS = re.compile(r"(<!-- knobs -->\n).*?(<!-- /knobs -->)", re.S)
+OPTIONS = re.compile(r"(<!-- options -->\n).*?(<!-- /options -->)", re.S)
 DATE = re.compile(r"^Date: .*$", re.M)
 
 
-def knob_table():
-    return subprocess.run([BUILD / "tests/knob_table"], capture_output=True, text=True, check=True).stdout
+def option_table():
+    return subprocess.run([BUILD / "tests/option_table"], capture_output=True, text=True, check=True).stdout
 
 
-def check_knobs(text):
-    stands = KNOBS.search(text).group(0)
-    wanted = f"<!-- knobs -->\n{knob_table()}<!-- /knobs -->"
-    return [] if stands == wanted else ["the table of knobs is not the program's: run tests/readme_test.py --write"]
+def check_options(text):
+    stands = OPTIONS.search(text).group(0)
+    wanted = f"<!-- options -->\n{option_table()}<!-- /options -->"
+    return [] if stands == wanted else ["the table of options is not the program's: run tests/readme_test.py --write"]
 
 
 def examples(text):
@@ -104,9 +104,9 @@ def check_public_header_in_cplusplus(_):
 def main():
     text = README.read_text()
     if "--write" in sys.argv:
-        README.write_text(KNOBS.sub(lambda m: m.group(1) + knob_table() + m.group(2), text))
+        README.write_text(OPTIONS.sub(lambda m: m.group(1) + option_table() + m.group(2), text))
         return 0
-    wrong = check_knobs(text) + check_curl(text) + check_embedding(text) + check_installing(text) + check_public_header_in_cplusplus(text)
+    wrong = check_options(text) + check_curl(text) + check_embedding(text) + check_installing(text) + check_public_header_in_cplusplus(text)
     print("\n".join(wrong) or "the README is right")
     return 1 if wrong else 0
 
