@@ -249,8 +249,8 @@ START_TEST(names_every_option_and_its_default_in_help)
 {
 	static const char *const lines[] = { "  --listen ADDR:PORT       ", " [127.0.0.1:8080]\n", " [10000]\n",
 		" [16k]\n", " [1m]\n", " [10s]\n", " [1k]\n", " [combined]\n", " [info]\n", "(-h)", "(-V)",
-		"What to serve:", "Limits:", "Deadlines:", "Other:", "0 clean stop, 1 could not run, 2 wrong configuration",
-		"0 switches a limit" };
+		"What to serve:", "Limits:", "Deadlines:", "Other:",
+		"0 clean stop, 1 could not run, 2 wrong configuration", "0 switches a limit" };
 	char *text = print_with(pipit_config_print_help), option[64];
 	for (size_t i = 0; i < NAME_COUNT; i++) {
 		snprintf(option, sizeof(option), "\n  --%s ", names[i]);
@@ -277,7 +277,7 @@ START_TEST(prints_a_markdown_row_for_every_option)
 	free(text);
 	text = print_with(pipit_config_print_markdown);
 	ck_assert_ptr_nonnull(
-	    strstr(text, "\n| `--max-head-bytes` | 16k | 256 to 64k | request line and headers together |\n"));
+	    strstr(text, "\n| `--max-head-bytes` | 16k | 256 to 64k | size of request line and headers together |\n"));
 	free(text);
 }
 END_TEST
