@@ -294,7 +294,7 @@ def check_public_header_in_cplusplus():
 
 
 def option_table():
-    return run([BUILD / "tests/knob_table"]).stdout
+    return run([BUILD / "tests/option_table"]).stdout
 
 
 def metric_table():
