@@ -10,6 +10,9 @@
 
 #include <stdio.h>
 
+/* With copies of all strings, which pipit_config_clear() frees. 0 or -ENOMEM, and then there is nothing to clear. */
+int pipit_config_copy(struct pipit_config *copy, const struct pipit_config *config);
+
 /* Check every field's range and the fields against each other. 0, or -EINVAL and one line in `error`. */
 int pipit_config_check(const struct pipit_config *config, char *error, size_t size);
 

@@ -117,6 +117,9 @@ void pipit_option_reset(struct pipit_config *config, const struct pipit_option *
 /* Set a option from text, which is copied; an address is added. `config` is unchanged unless PIPIT_FAULT_NONE is returned. */
 enum pipit_fault pipit_option_assign(struct pipit_config *config, const struct pipit_option *option, const char *text);
 
+/* Copy the field's strings, of every address too. Whether there was memory; the fields are the copies as far as there was. */
+bool pipit_option_copy_text(struct pipit_config *config, const struct pipit_option *option);
+
 /* Free every copy made for `config`. The fields still point at them. */
 void pipit_option_free_copies(struct pipit_config *config);
 
