@@ -48,7 +48,7 @@ struct row {
 
 struct pipit_dashboard_data {
 	size_t route_count, worker_count;
-	uint32_t *first_routes; /* per route index: the lowest index that has the same label */
+	uint32_t *first_routes; /* owned: see pipit_counters_find_first_routes(); NULL before the first sample */
 	struct totals before, now;
 	double seconds; /* between them; 0: there is one sample only, or none */
 	size_t samples;
@@ -71,8 +71,7 @@ struct pipit_dashboard_data *pipit_dashboard_data_new(size_t route_count, size_t
 		return NULL;
 	figures->route_count = route_count;
 	figures->worker_count = worker_count;
-	figures->first_routes = calloc(route_count + 1, sizeof *figures->first_routes);
-	if (figures->first_routes && make_totals(&figures->before, route_count, worker_count) &&
+	if (make_totals(&figures->before, route_count, worker_count) &&
 	    make_totals(&figures->now, route_count, worker_count))
 		return figures;
 	pipit_dashboard_data_free(figures);
@@ -89,31 +88,6 @@ void pipit_dashboard_data_free(struct pipit_dashboard_data *figures)
 	free(figures->now.routes);
 	free(figures->now.workers);
 	free(figures);
-}
-
-static int compare_routes(const void *one, const void *other, void *routes)
-{
-	uint32_t left = *(const uint32_t *)one, right = *(const uint32_t *)other;
-	int order = strcmp(((const char *const *)routes)[left], ((const char *const *)routes)[right]);
-	return order ? order : left < right ? -1 : left > right;
-}
-
-/* A pattern that was registered for several methods one by one is one route to look at. */
-static bool find_first_routes(struct pipit_dashboard_data *figures, const char *const *routes)
-{
-	uint32_t *sorted = malloc((figures->route_count + 1) * sizeof *sorted);
-
-	if (!sorted)
-		return false;
-	for (size_t i = 0; i < figures->route_count; i++)
-		sorted[i] = (uint32_t)i;
-	qsort_r(sorted, figures->route_count, sizeof *sorted, compare_routes, (void *)routes);
-	for (size_t i = 0; i < figures->route_count; i++) {
-		bool is_first = i == 0 || strcmp(routes[sorted[i]], routes[sorted[i - 1]]) != 0;
-		figures->first_routes[sorted[i]] = is_first ? sorted[i] : figures->first_routes[sorted[i - 1]];
-	}
-	free(sorted);
-	return true;
 }
 
 static void add_series(struct pipit_dashboard_data *figures, const struct pipit_counters *counters)
@@ -247,7 +221,9 @@ void pipit_dashboard_data_sample(
 	struct totals before = figures->before;
 
 	/* Short of memory, the first look is put off. */
-	if (figures->samples == 0 && !find_first_routes(figures, input->page.routes))
+	if (!figures->first_routes)
+		figures->first_routes = pipit_counters_find_first_routes(input->page.routes, figures->route_count);
+	if (!figures->first_routes)
 		return;
 	figures->before = figures->now;
 	figures->now = before;

@@ -33,7 +33,7 @@ static const struct {
 
 struct page {
 	const struct pipit_prometheus *input;
-	uint32_t *first_routes; /* per route index: the lowest index that has the same label */
+	uint32_t *first_routes; /* owned: see pipit_counters_find_first_routes() */
 
 	const char *family; /* the one being written, without its kind's suffix */
 	enum kind kind;
@@ -205,44 +205,6 @@ static void put_single(struct page *page, const char *name, enum kind kind, cons
 
 /* ---------------------------------------------------------------- requests */
 
-/* FNV-1a. */
-static size_t hash_of(const char *text)
-{
-	uint32_t hash = 2166136261u;
-	for (; *text; text++)
-		hash = (hash ^ (unsigned char)*text) * 16777619u;
-	return hash;
-}
-
-/*
- * Two routes may share a pattern (GET here, PUT there) and so a label; on the page they must be one series, for a page that
- * names a series twice is refused as a whole.
- */
-static bool find_first_routes(struct page *page)
-{
-	const char *const *routes = page->input->routes;
-	size_t count = page->input->route_count, capacity = 16;
-	while (capacity < 2 * count)
-		capacity *= 2;
-	/* By hash: a label's first route, counted from 1. */
-	uint32_t *found = calloc(capacity, sizeof(*found));
-	page->first_routes = malloc((count + 1) * sizeof(*page->first_routes));
-	if (!found || !page->first_routes) {
-		free(found);
-		return false;
-	}
-	for (size_t i = 0; i < count; i++) {
-		size_t at = hash_of(routes[i]) & (capacity - 1);
-		while (found[at] && strcmp(routes[found[at] - 1], routes[i]) != 0)
-			at = (at + 1) & (capacity - 1);
-		if (!found[at])
-			found[at] = (uint32_t)i + 1;
-		page->first_routes[i] = found[at] - 1;
-	}
-	free(found);
-	return true;
-}
-
 struct total {
 	uint32_t key;
 	uint64_t count;
@@ -278,6 +240,12 @@ static void put_requests(struct page *page, const char *method, const char *rout
 	end_sample(page, count);
 }
 
+static const char *label_method(uint32_t key)
+{
+	unsigned number = key >> METHOD_SHIFT & METHOD_MASK;
+	return number ? pipit_methods_name(1u << (number - 1)) : "other";
+}
+
 /* Sorted by key, that is by route, method, status; equal keys come from several workers, or routes with one label. */
 static void put_totals(struct page *page, const struct total *totals, size_t count)
 {
@@ -286,8 +254,8 @@ static void put_totals(struct page *page, const struct total *totals, size_t cou
 		uint64_t requests = 0;
 		for (; i < count && totals[i].key == key; i++)
 			requests += totals[i].count;
-		put_requests(page, method_labels[key >> METHOD_SHIFT & METHOD_MASK],
-		    page->input->routes[key >> ROUTE_SHIFT], key & STATUS_MASK, requests);
+		put_requests(
+		    page, label_method(key), page->input->routes[key >> ROUTE_SHIFT], key & STATUS_MASK, requests);
 	}
 }
 
@@ -655,7 +623,8 @@ char *pipit_prometheus_render(const struct pipit_prometheus *input, size_t *leng
 	struct page page = { .input = input };
 	for (size_t i = 0; i < input->worker_count; i++)
 		assert(input->workers[i]->routes <= input->route_count);
-	if (find_first_routes(&page))
+	page.first_routes = pipit_counters_find_first_routes(input->routes, input->route_count);
+	if (page.first_routes)
 		put_all(&page);
 	else
 		page.is_cut = true;
