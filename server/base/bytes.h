@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Appends text to a buffer, and searches eight bytes at a time. A search returns a word of marks: 0 when no byte
- * matches, otherwise the first mark is right. Later marks may be false, unless a function says otherwise.
+ * Appends text to a buffer, classifies ASCII characters, and searches eight bytes at a time. A search returns a word of marks: 0 when
+ * no byte matches, otherwise the first mark is right. Later marks may be false, unless a function says otherwise.
  */
 #ifndef PIPIT_BYTES_H
 #define PIPIT_BYTES_H
 
 #include <endian.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -34,6 +35,47 @@ static inline char *pipit_bytes_put_number(char *at, uint64_t number)
 		number /= 10;
 	} while (number);
 	return end;
+}
+
+static inline bool pipit_bytes_is_digit(int byte)
+{
+	return byte >= '0' && byte <= '9';
+}
+
+static inline bool pipit_bytes_is_letter(int byte)
+{
+	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
+/* -1: no hexadecimal digit. */
+static inline int pipit_bytes_hex_value(int byte)
+{
+	if (pipit_bytes_is_digit(byte))
+		return byte - '0';
+	byte |= 0x20;
+	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+/* How many digits pipit_bytes_put_hex() needs for all of the number, at least 1. */
+static inline size_t pipit_bytes_hex_digits(uint64_t number)
+{
+	return number ? (67 - (size_t)__builtin_clzll(number)) / 4 : 1;
+}
+
+/* The last digits of a number, in small letters. Returns the place behind. */
+static inline char *pipit_bytes_put_hex(char *at, uint64_t number, size_t digits)
+{
+	while (digits-- > 0)
+		*at++ = "0123456789abcdef"[number >> 4 * digits & 15];
+	return at;
+}
+
+/* Two digits, in capitals as RFC 3986 §2.1 wants them. */
+static inline char *pipit_bytes_put_hex_byte(char *at, unsigned char byte)
+{
+	*at++ = "0123456789ABCDEF"[byte >> 4];
+	*at++ = "0123456789ABCDEF"[byte & 15];
+	return at;
 }
 
 #define PIPIT_BYTES_EACH(byte) (0x0101010101010101u * (byte))

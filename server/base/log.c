@@ -43,11 +43,7 @@ static char *append_text(char *out, const char *text)
 
 static char *append_hex(char *out, const char *prefix, unsigned char byte)
 {
-	static const char digits[] = "0123456789ABCDEF";
-	out = append_text(out, prefix);
-	*out++ = digits[byte >> 4];
-	*out++ = digits[byte & 15];
-	return out;
+	return pipit_bytes_put_hex_byte(append_text(out, prefix), byte);
 }
 
 /* 0x9B alone begins a control sequence on some terminals, and invalid UTF-8 would break JSON. */

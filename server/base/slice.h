@@ -36,16 +36,22 @@ static inline bool pipit_slice_equals_nocase(struct pipit_slice slice, const cha
 	return slice.length == length && strncasecmp(slice.data, text, length) == 0;
 }
 
+/* Optional white space (RFC 9110 §5.6.3). */
+static inline bool pipit_slice_is_blank(char byte)
+{
+	return byte == ' ' || byte == '\t';
+}
+
 /*
  * Take the next member off a comma-separated list of tokens; false at its end. Skips empty members (RFC 9110 §5.6.1.2).
  */
 static inline bool pipit_slice_next_member(struct pipit_slice *list, struct pipit_slice *member)
 {
 	const char *at = list->data, *end = at + list->length;
-	while (at < end && (*at == ' ' || *at == '\t' || *at == ','))
+	while (at < end && (pipit_slice_is_blank(*at) || *at == ','))
 		at++;
 	member->data = at;
-	while (at < end && *at != ',' && *at != ' ' && *at != '\t')
+	while (at < end && *at != ',' && !pipit_slice_is_blank(*at))
 		at++;
 	member->length = (size_t)(at - member->data);
 	*list = (struct pipit_slice){ at, (size_t)(end - at) };
@@ -55,13 +61,22 @@ static inline bool pipit_slice_next_member(struct pipit_slice *list, struct pipi
 /* Without blanks at both ends. */
 static inline struct pipit_slice pipit_slice_trim(struct pipit_slice text)
 {
-	while (text.length && (*text.data == ' ' || *text.data == '\t')) {
+	while (text.length && pipit_slice_is_blank(*text.data)) {
 		text.data++;
 		text.length--;
 	}
-	while (text.length && (text.data[text.length - 1] == ' ' || text.data[text.length - 1] == '\t'))
+	while (text.length && pipit_slice_is_blank(text.data[text.length - 1]))
 		text.length--;
 	return text;
+}
+
+/* Trim [text, end) and terminate it with a NUL. Returns its new start. */
+static inline char *pipit_slice_trim_in_place(char *text, char *end)
+{
+	struct pipit_slice trimmed = pipit_slice_trim((struct pipit_slice){ text, (size_t)(end - text) });
+	char *start = text + (trimmed.data - text);
+	start[trimmed.length] = '\0';
+	return start;
 }
 
 /* Take the text before `mark` off the front, trimmed, and the mark; all of it when there is no mark. */

@@ -35,6 +35,19 @@ void pipit_config_clear(struct pipit_config *config)
 	pipit_option_free_copies(config);
 }
 
+int pipit_config_copy(struct pipit_config *copy, const struct pipit_config *config)
+{
+	*copy = *config;
+	copy->owned = NULL;
+	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
+		if (!pipit_option_copy_text(copy, &pipit_option_table[i])) {
+			pipit_config_clear(copy);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
 int pipit_config_split_address(const char *text, char *host, size_t host_size, unsigned *port)
 {
 	return pipit_option_split_address(text, host, host_size, port);

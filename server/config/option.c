@@ -350,6 +350,23 @@ static const char *copy_string(struct pipit_config *config, const char *text)
 	return copy->text;
 }
 
+bool pipit_option_copy_text(struct pipit_config *config, const struct pipit_option *option)
+{
+	const char *text = pipit_option_is_number(option) ? NULL : pipit_option_get_text(config, option);
+	if (option->kind == PIPIT_OPTION_ADDRESSES) {
+		for (size_t i = 0; i < config->listen_count; i++) {
+			config->listen[i] = copy_string(config, config->listen[i]);
+			if (config->listen[i] == NULL)
+				return false;
+		}
+	} else if (text != NULL) {
+		text = copy_string(config, text);
+		set_text(config, option, text);
+		return text != NULL;
+	}
+	return true;
+}
+
 void pipit_option_free_copies(struct pipit_config *config)
 {
 	struct owned_string *string = config->owned;

@@ -119,6 +119,9 @@ void pipit_option_reset(struct pipit_config *config, const struct pipit_option *
 /* Set an option from text, which is copied; adds an address. Changes `config` only on PIPIT_FAULT_NONE. */
 enum pipit_fault pipit_option_assign(struct pipit_config *config, const struct pipit_option *option, const char *text);
 
+/* Replace the strings of a field by copies, those of every address too. False when memory is short: the rest are not copies. */
+bool pipit_option_copy_text(struct pipit_config *config, const struct pipit_option *option);
+
 /* Free all copies of `config`. Its fields still point to them. */
 void pipit_option_free_copies(struct pipit_config *config);
 

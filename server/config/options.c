@@ -2,6 +2,7 @@
 /* See options.h. */
 #include "config/options.h"
 
+#include "base/slice.h"
 #include "config/config.h"
 #include "config/option.h"
 
@@ -43,22 +44,6 @@ static int report_line(const struct source *source, const char *fault, struct pi
 	return -EINVAL;
 }
 
-static bool is_blank(char byte)
-{
-	return byte == ' ' || byte == '\t' || byte == '\r';
-}
-
-/* Removes blanks and CR at both ends of [text, end), and terminates it. */
-static char *trim(char *text, char *end)
-{
-	while (text < end && is_blank(*text))
-		text++;
-	while (text < end && is_blank(end[-1]))
-		end--;
-	*end = '\0';
-	return text;
-}
-
 /* Removes the quotes of "…"; there are no escapes. NULL when the closing quote is missing. */
 static char *unquote(char *value)
 {
@@ -94,16 +79,19 @@ static int take_line(
 {
 	if (memchr(text, '\0', length) != NULL)
 		return report_line(source, "contains a NUL byte; use plain text", error);
-	char *setting = trim(text, text + length);
+	/* A line may end in CRLF. */
+	if (length > 0 && text[length - 1] == '\r')
+		length--;
+	char *setting = pipit_slice_trim_in_place(text, text + length);
 	if (*setting == '\0' || *setting == '#')
 		return 0;
 	char *equals = strchr(setting, '=');
 	if (equals == NULL || equals == setting)
 		return report_line(source, "not a setting; use key = value", error);
-	char *value = unquote(trim(equals + 1, strchr(equals, '\0')));
+	char *value = unquote(pipit_slice_trim_in_place(equals + 1, strchr(equals, '\0')));
 	if (value == NULL)
 		return report_line(source, "closing quote missing; end the value with \"", error);
-	return take_setting(config, source, trim(setting, equals), value, error);
+	return take_setting(config, source, pipit_slice_trim_in_place(setting, equals), value, error);
 }
 
 /*
@@ -188,7 +176,7 @@ static int take_address_list(struct pipit_config *config, struct source *source,
 	char *list = strdup(value), *next = list, *address;
 	int result = list == NULL ? pipit_option_report(&source->place, option, value, PIPIT_FAULT_MEMORY, error) : 0;
 	while (result == 0 && (address = strsep(&next, ",")) != NULL)
-		result = take(config, source, option, trim(address, strchr(address, '\0')), error);
+		result = take(config, source, option, pipit_slice_trim_in_place(address, strchr(address, '\0')), error);
 	free(list);
 	return result;
 }
