@@ -6,6 +6,10 @@
 #ifndef PIPIT_SHARED_FD_H
 #define PIPIT_SHARED_FD_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 struct pipit_shared_fd {
 	int fd;
 	unsigned holders;
@@ -19,5 +23,8 @@ struct pipit_shared_fd *pipit_shared_fd_hold(struct pipit_shared_fd *descriptor)
 
 /* Drop a reference. NULL is harmless. */
 void pipit_shared_fd_release(struct pipit_shared_fd *descriptor);
+
+/* Read `length` bytes of a file from `offset` on. False when the file is shorter, or cannot be read. */
+bool pipit_shared_fd_read(int fd, char *bytes, size_t length, uint64_t offset);
 
 #endif

@@ -186,7 +186,7 @@ static void set_etag(struct pipit_file_cache_file *file)
 static bool read_content(const struct pipit_file *file, char *content)
 {
 	struct pipit_files_version version;
-	if (!pipit_files_read(file->fd, content, (size_t)file->size, 0))
+	if (!pipit_shared_fd_read(file->fd, content, (size_t)file->size, 0))
 		return false;
 	return pipit_files_read_version(file->fd, &version) && pipit_files_is_same_version(&version, &file->version);
 }

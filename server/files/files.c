@@ -328,20 +328,6 @@ enum pipit_files_result pipit_files_open_directory(const struct pipit_files *fil
 	return PIPIT_FILES_REDIRECT;
 }
 
-bool pipit_files_read(int fd, char *bytes, size_t length, uint64_t offset)
-{
-	size_t done = 0;
-	while (done < length) {
-		ssize_t count = pread(fd, bytes + done, length - done, (off_t)(offset + done));
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count <= 0)
-			return false;
-		done += (size_t)count;
-	}
-	return true;
-}
-
 /* ---------------------------------------------------------------- the root */
 
 /* Asked once, here: a sandbox answers the same way ever after, and the request path need not find out. */

@@ -9,8 +9,6 @@
 #define PIPIT_REQUEST_H
 
 #include "base/shared_fd.h"
-#include "files/file_cache.h"
-#include "files/gzip_cache.h"
 #include "http/guard.h"
 #include "http/router.h"
 #include "http1/http1.h"
@@ -19,6 +17,8 @@
 
 #include <netinet/in.h>
 
+struct pipit_file_cache;
+struct pipit_gzip_cache;
 struct pipit_openapi;
 
 /* Of struct pipit_route_options. */
