@@ -19,7 +19,7 @@ MODULES_MAX = 9
 
 # From the top.
 FOLDERS = {
-    "base": "slice bytes refusal log freelist oom_reserve shared_fd",
+    "base": "slice bytes refusal log freelist oom_reserve shared_fd methods percent",
     "http": "guard response_head router preconditions ranges accept_header content_type content_coding media_types",
     "json": "pointer decimal tree json equality printer problem patch json_index",
     "metrics": "counters process exposition prometheus dashboard_data",

@@ -3,6 +3,7 @@
 #ifndef PIPIT_COUNTER_CELLS_H
 #define PIPIT_COUNTER_CELLS_H
 
+#include "base/methods.h"
 #include "base/refusal.h"
 #include "metrics/counters.h"
 #include "pipit.h"
@@ -117,9 +118,7 @@ struct series {
 #define ROUTES_MAX ((size_t)1 << (32 - ROUTE_SHIFT))
 
 /* 0: any method that pipit does not know; then the bits of enum pipit_method in order. */
-static const char *const method_labels[] = { "other", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH" };
-_Static_assert(PIPIT_GET == 1 && PIPIT_PATCH == 1 << 6, "method_labels follows the bits of enum pipit_method");
-_Static_assert(COUNT_OF(method_labels) == METHOD_MASK + 1, "the number of a method fits its bits in the key");
+_Static_assert(PIPIT_METHODS_COUNT <= METHOD_MASK, "the number of a method fits its bits in the key");
 
 /* Indexes of pipit_counters.loop. */
 enum {
@@ -160,5 +159,11 @@ struct pipit_counters {
 	_Atomic uint64_t connections[PIPIT_STATE_COUNT];
 	_Atomic uint64_t loop[LOOP_CELLS];
 };
+
+/*
+ * Per route index: the lowest index with the same label. A pattern that is registered for GET here and for PUT there is one route to
+ * a reader, and Prometheus refuses a page that names a series twice. malloc'd; NULL when memory is short.
+ */
+uint32_t *pipit_counters_find_first_routes(const char *const *labels, size_t count);
 
 #endif

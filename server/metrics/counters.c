@@ -214,3 +214,40 @@ uint64_t pipit_counter(const struct pipit_counters *counters, enum pipit_counter
 	assert(counter < PIPIT_COUNTER_COUNT);
 	return read_cell(&counters->counters[counter]);
 }
+
+/* --- routes ---------------------------------------------------------------------------------------------------------- */
+
+/* FNV-1a. */
+static size_t hash_of(const char *text)
+{
+	uint32_t hash = 2166136261u;
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * 16777619u;
+	return hash;
+}
+
+uint32_t *pipit_counters_find_first_routes(const char *const *labels, size_t count)
+{
+	uint32_t *first = malloc((count + 1) * sizeof *first),
+		 *table; /* by hash: a label's first index, counted from 1 */
+	size_t capacity = 16;
+
+	while (capacity < 2 * count)
+		capacity *= 2;
+	table = calloc(capacity, sizeof *table);
+	if (!first || !table) {
+		free(first);
+		free(table);
+		return NULL;
+	}
+	for (size_t i = 0; i < count; i++) {
+		size_t at = hash_of(labels[i]) & (capacity - 1);
+		while (table[at] && strcmp(labels[table[at] - 1], labels[i]) != 0)
+			at = (at + 1) & (capacity - 1);
+		if (!table[at])
+			table[at] = (uint32_t)i + 1;
+		first[i] = table[at] - 1;
+	}
+	free(table);
+	return first;
+}

@@ -47,7 +47,7 @@ struct row {
 
 struct pipit_dashboard_data {
 	size_t route_count, worker_count;
-	uint32_t *first_routes; /* per route index: the lowest index with the same label */
+	uint32_t *first_routes; /* owned: see pipit_counters_find_first_routes(); NULL before the first sample */
 	struct totals before, now;
 	double seconds; /* from `before` to `now`; 0: fewer than two samples */
 	size_t samples;
@@ -70,9 +70,7 @@ struct pipit_dashboard_data *pipit_dashboard_data_new(size_t route_count, size_t
 		return NULL;
 	data->route_count = route_count;
 	data->worker_count = worker_count;
-	data->first_routes = calloc(route_count + 1, sizeof *data->first_routes);
-	if (data->first_routes && make_totals(&data->before, route_count, worker_count) &&
-	    make_totals(&data->now, route_count, worker_count))
+	if (make_totals(&data->before, route_count, worker_count) && make_totals(&data->now, route_count, worker_count))
 		return data;
 	pipit_dashboard_data_free(data);
 	return NULL;
@@ -88,31 +86,6 @@ void pipit_dashboard_data_free(struct pipit_dashboard_data *data)
 	free(data->now.routes);
 	free(data->now.workers);
 	free(data);
-}
-
-static int compare_routes(const void *one, const void *other, void *routes)
-{
-	uint32_t left = *(const uint32_t *)one, right = *(const uint32_t *)other;
-	int order = strcmp(((const char *const *)routes)[left], ((const char *const *)routes)[right]);
-	return order ? order : left < right ? -1 : left > right;
-}
-
-/* Routes with one pattern and different methods are one route in the dashboard. */
-static bool find_first_routes(struct pipit_dashboard_data *data, const char *const *routes)
-{
-	uint32_t *sorted = malloc((data->route_count + 1) * sizeof *sorted);
-
-	if (!sorted)
-		return false;
-	for (size_t i = 0; i < data->route_count; i++)
-		sorted[i] = (uint32_t)i;
-	qsort_r(sorted, data->route_count, sizeof *sorted, compare_routes, (void *)routes);
-	for (size_t i = 0; i < data->route_count; i++) {
-		bool is_first = i == 0 || strcmp(routes[sorted[i]], routes[sorted[i - 1]]) != 0;
-		data->first_routes[sorted[i]] = is_first ? sorted[i] : data->first_routes[sorted[i - 1]];
-	}
-	free(sorted);
-	return true;
 }
 
 static void add_series(struct pipit_dashboard_data *data, const struct pipit_counters *counters)
@@ -246,7 +219,9 @@ void pipit_dashboard_data_sample(
 	struct totals before = data->before;
 
 	/* When memory is short, the first sample is left out. */
-	if (data->samples == 0 && !find_first_routes(data, input->page.routes))
+	if (!data->first_routes)
+		data->first_routes = pipit_counters_find_first_routes(input->page.routes, data->route_count);
+	if (!data->first_routes)
 		return;
 	data->before = data->now;
 	data->now = before;

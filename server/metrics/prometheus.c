@@ -13,49 +13,11 @@
 
 struct page {
 	const struct pipit_prometheus *input;
-	uint32_t *first_routes; /* per route index: the lowest index with the same label; owned */
+	uint32_t *first_routes; /* owned: see pipit_counters_find_first_routes() */
 	struct pipit_exposition text;
 };
 
 /* ---------------------------------------------------------------- requests */
-
-/* FNV-1a. */
-static size_t hash_of(const char *text)
-{
-	uint32_t hash = 2166136261u;
-	for (; *text; text++)
-		hash = (hash ^ (unsigned char)*text) * 16777619u;
-	return hash;
-}
-
-/*
- * Two routes with one pattern (GET and PUT) have one label, and must be one series: Prometheus refuses a page that has a series
- * twice.
- */
-static bool find_first_routes(struct page *page)
-{
-	const char *const *routes = page->input->routes;
-	size_t count = page->input->route_count, capacity = 16;
-	while (capacity < 2 * count)
-		capacity *= 2;
-	/* By hash: the first route of a label, from 1; 0: free. */
-	uint32_t *found = calloc(capacity, sizeof(*found));
-	page->first_routes = malloc((count + 1) * sizeof(*page->first_routes));
-	if (!found || !page->first_routes) {
-		free(found);
-		return false;
-	}
-	for (size_t i = 0; i < count; i++) {
-		size_t at = hash_of(routes[i]) & (capacity - 1);
-		while (found[at] && strcmp(routes[found[at] - 1], routes[i]) != 0)
-			at = (at + 1) & (capacity - 1);
-		if (!found[at])
-			found[at] = (uint32_t)i + 1;
-		page->first_routes[i] = found[at] - 1;
-	}
-	free(found);
-	return true;
-}
 
 struct total {
 	uint32_t key;
@@ -92,6 +54,12 @@ static void put_requests(struct page *page, const char *method, const char *rout
 	pipit_exposition_end_sample(&page->text, count);
 }
 
+static const char *label_method(uint32_t key)
+{
+	unsigned number = key >> METHOD_SHIFT & METHOD_MASK;
+	return number ? pipit_methods_name(1u << (number - 1)) : "other";
+}
+
 /* Sorted by key (route, method, status). Equal keys come from several workers, or from routes with one label. */
 static void put_totals(struct page *page, const struct total *totals, size_t count)
 {
@@ -100,8 +68,8 @@ static void put_totals(struct page *page, const struct total *totals, size_t cou
 		uint64_t requests = 0;
 		for (; i < count && totals[i].key == key; i++)
 			requests += totals[i].count;
-		put_requests(page, method_labels[key >> METHOD_SHIFT & METHOD_MASK],
-		    page->input->routes[key >> ROUTE_SHIFT], key & STATUS_MASK, requests);
+		put_requests(
+		    page, label_method(key), page->input->routes[key >> ROUTE_SHIFT], key & STATUS_MASK, requests);
 	}
 }
 
@@ -391,7 +359,8 @@ char *pipit_prometheus_render(const struct pipit_prometheus *input, size_t *leng
 	struct page page = { .input = input, .text.openmetrics = input->openmetrics };
 	for (size_t i = 0; i < input->worker_count; i++)
 		assert(input->workers[i]->routes <= input->route_count);
-	if (find_first_routes(&page))
+	page.first_routes = pipit_counters_find_first_routes(input->routes, input->route_count);
+	if (page.first_routes)
 		put_all(&page);
 	else
 		page.text.is_out_of_memory = true;

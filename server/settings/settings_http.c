@@ -2,6 +2,7 @@
 /* See settings_http.h. GET replies at once. A change is queued; the writer thread of the store posts the outcome to the worker. */
 #include "settings/settings_http.h"
 
+#include "base/percent.h"
 #include "files/file_response.h"
 #include "http/content_coding.h"
 #include "request/request.h"
@@ -41,7 +42,7 @@ static bool decode_pointer(
 		return false;
 	}
 	bytes[0] = '/';
-	*pointer = (struct pipit_slice){ bytes, 1 + pipit_request_decode(encoded, bytes + 1) };
+	*pointer = (struct pipit_slice){ bytes, 1 + pipit_percent_decode(encoded, bytes + 1) };
 	if (pipit_is_utf8(bytes, pointer->length) && !memchr(bytes, '\0', pointer->length) &&
 	    pipit_pointer_is_valid(*pointer))
 		return true;

@@ -115,7 +115,6 @@ int main(void)
 	Suite *suite = suite_create("decimal");
 	TCase *tcase = tcase_create("decimal");
 
-	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, reads_short_numbers_like_strtod);
 	tcase_add_test(tcase, reads_long_numbers_like_strtod);
 	tcase_add_test(tcase, a_late_digit_decides_the_rounding);

@@ -924,7 +924,6 @@ int main(void)
 	Suite *suite = suite_create("patch");
 	TCase *tests = tcase_create("patch");
 
-	tcase_set_timeout(tests, 20);
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_loop_test(tests, puts_a_value_at_its_pointer, 0, COUNT(puts_done));
 	tcase_add_loop_test(tests, refuses_to_put_a_value_where_none_can_be, 0, COUNT(puts_refused));

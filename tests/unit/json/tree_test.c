@@ -165,7 +165,6 @@ int main(void)
 	TCase *tcase = tcase_create("tree");
 
 	tcase_add_checked_fixture(tcase, guarded_set_up, guarded_tear_down);
-	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, builds_the_same_tree_as_cjson, 0, sizeof documents / sizeof *documents);
 	tcase_add_test(tcase, reads_an_escape_of_each_character);
 	tcase_add_test(tcase, reads_an_escape_at_each_place);

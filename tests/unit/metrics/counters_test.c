@@ -822,7 +822,6 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(counting, writes_bounds_as_each_format_requires, 0, 2);
 	tcase_add_test(counting, shows_sizes_without_labels);
 	tcase_add_test(counting, is_readable_while_the_worker_counts);
-	tcase_set_timeout(counting, 60);
 	suite_add_tcase(suite, counting);
 
 	tcase_add_checked_fixture(families, set_up, tear_down);
@@ -845,7 +844,6 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(formats, passes_promtool, 0, 2);
 	tcase_add_loop_test(formats, describes_each_family_as_its_format_requires, 0, 2);
 	tcase_add_loop_test(formats, keeps_every_sample_under_its_family, 0, 4);
-	tcase_set_timeout(formats, 60);
 	suite_add_tcase(suite, formats);
 	return suite;
 }
