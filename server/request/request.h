@@ -41,8 +41,8 @@ struct pipit_route {
 /* What all requests of a worker share. */
 struct pipit_request_pool {
 	struct pipit_server *server;
-	struct pipit_file_cache *opened; /* of the worker, as is `compressed` */
-	struct pipit_gzip_cache *compressed;
+	struct pipit_file_cache *file_cache;
+	struct pipit_gzip_cache *gzip_cache;
 	struct event_base *base;
 	const struct pipit_config *config;
 	void *worker; /* for `post` */

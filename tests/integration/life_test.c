@@ -810,7 +810,7 @@ START_TEST(asks_a_running_daemon_for_its_health)
 	ck_assert_str_eq(output, "");
 	stop(&daemon);
 	ck_assert_int_eq(check_health(port, output, sizeof output), 1);
-	assert_complaint(output, "no answer");
+	assert_complaint(output, "no reply");
 }
 END_TEST
 
