@@ -128,9 +128,6 @@ int pipit_request_reply_short(struct pipit_request *request);
 int pipit_request_open(struct pipit_request *request, int status, const char *content_type, struct pipit_slice fields,
     struct pipit_slice content, struct pipit_open_reply *open_reply);
 
-/* Percent-decode part of a path; `decoded` has room for as many bytes. Returns how many there are; no NUL is put behind. */
-size_t pipit_request_decode(struct pipit_slice encoded, char *decoded);
-
 /* Free the pool's spare requests. */
 void pipit_request_pool_clear(struct pipit_request_pool *pool);
 
