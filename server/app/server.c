@@ -482,7 +482,7 @@ static enum pipit_evhttp_mode mode_of(const struct pipit_route *route)
 	return route->options.borrows_connection ? PIPIT_EVHTTP_BORROWED : PIPIT_EVHTTP_OWN;
 }
 
-static enum pipit_evhttp_mode evhttp_mode(const struct pipit_server *server)
+static enum pipit_evhttp_mode mode_of_all(const struct pipit_server *server)
 {
 	enum pipit_evhttp_mode most = mode_of(server->fallback);
 	for (const struct pipit_route *route = server->routes; route; route = route->next) {
@@ -587,7 +587,7 @@ static int start(struct pipit_server *server, struct event_base *base)
 	server->shared.config = &server->config;
 	server->shared.router = server->router;
 	server->shared.fallback = server->fallback;
-	server->shared.evhttp_mode = server->shared.evhttp ? PIPIT_EVHTTP_GUARDED : evhttp_mode(server);
+	server->shared.evhttp_mode = server->shared.evhttp ? PIPIT_EVHTTP_GUARDED : mode_of_all(server);
 	server->shared.route_count = server->route_count + 2;
 	server->shared.worker_done = worker_done;
 	server->shared.make_room = make_room;

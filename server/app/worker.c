@@ -5,6 +5,7 @@
 #include "files/file_cache.h"
 #include "files/gzip_cache.h"
 #include "http1/acceptor.h"
+#include "http1/evhttp_lane.h"
 #include "http1/evhttp_link.h"
 #include "http1/timeouts.h"
 #include "net/eviction.h"
@@ -86,7 +87,7 @@ static int look_for_worker(const struct event_base *base, const struct event *ev
 	if (event_get_callback(event) != on_sweep)
 		return 0;
 	worker = event_get_callback_arg(event);
-	if (worker->net->evhttp.http == search->http)
+	if (pipit_evhttp_guards(worker->net, search->http))
 		search->found = worker;
 	return search->found != NULL;
 }
@@ -101,7 +102,7 @@ struct pipit_worker *pipit_worker_of_evhttp(struct event_base *base, const struc
 static void pause_accepting(void *context)
 {
 	struct pipit_worker *worker = context;
-	pipit_acceptor_set(worker->net, false);
+	pipit_acceptor_pause(worker->net);
 }
 
 /*
@@ -130,8 +131,8 @@ static void resume_accepting(struct pipit_worker *worker)
 		for (int i = 0; i < EVICTIONS_PER_SWEEP && !has_room; i++)
 			pipit_eviction_evict(worker->net);
 	}
-	if (pipit_acceptor_are_ready(worker->net))
-		pipit_acceptor_set(worker->net, true);
+	if (pipit_acceptor_is_ready(worker->net))
+		pipit_acceptor_resume(worker->net);
 	pipit_acceptor_watch_errors(worker->net, on_accept_error);
 }
 

@@ -1821,10 +1821,10 @@ END_TEST
 
 START_TEST(is_ready_for_the_next_connection)
 {
-	ck_assert(pipit_acceptor_are_ready(net));
+	ck_assert(pipit_acceptor_is_ready(net));
 	ck_assert(pipit_http1_is_empty(net));
 	knock();
-	ck_assert(pipit_acceptor_are_ready(net));
+	ck_assert(pipit_acceptor_is_ready(net));
 	ck_assert(!pipit_http1_is_empty(net));
 }
 END_TEST
