@@ -117,7 +117,8 @@ PEERS = (
         version=("{built}",),
         product="libh2o",
         source="h2o.c",
-        libraries={"libh2o-evloop": "libh2o-evloop-dev"},
+        # h2o.h includes OpenSSL's headers, on which Debian's package does not depend.
+        libraries={"libh2o-evloop": "libh2o-evloop-dev", "openssl": "libssl-dev"},
     ),
     Peer(
         "libmicrohttpd",
