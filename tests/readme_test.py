@@ -205,7 +205,6 @@ RULES = (
     (r"build/tests/", built_program),
     (r"make ", make),
     (r"(sudo )?cmake --install build$", lambda place, _command, _expected: place.install()),
-    (r"sudo ldconfig$", nothing),  # LD_LIBRARY_PATH stands for it here
     (r"cc ", shell),
     (r"echo ", shell),
     (r"\./\w+$", lambda place, command, _expected: place.serve(command)),
@@ -264,17 +263,6 @@ def check_code(page, text, counts):
                 built = run(words, cwd=folder)
             if built.returncode != 0:
                 yield f"{page.name}: {compiler[0]}: this does not compile:\n{source}\n{built.stderr}"
-
-
-def check_static_linking():
-    """An installed library can be linked statically, as pkg-config says."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        place = Place(folder, stack)
-        place.install()
-        (place.folder / "hello.c").write_text(next(content for language, content in blocks(README.read_text()) if language == "c"))
-        done = place.shell("cc hello.c -o hello $(pkg-config --cflags --libs --static pipit)")
-        if done.returncode != 0:
-            yield f"linking with --static: {done.stderr}"
 
 
 def check_public_header_in_cplusplus():
@@ -396,7 +384,7 @@ def main():
         for page, mark, table in GENERATED:
             page.write_text(written(page.read_text(), mark, table()))
         return 0
-    wrong, counts = [*check_generated(), *check_front_page(), *check_static_linking(), *check_public_header_in_cplusplus()], dict(commands=0, programs=0)
+    wrong, counts = [*check_generated(), *check_front_page(), *check_public_header_in_cplusplus()], dict(commands=0, programs=0)
     for page in PAGES:
         text = page.read_text()
         wrong += [*check_code(page, text, counts), *check_commands(page, text, counts), *check_figures(page, text), *check_names(page, text)]
