@@ -17,6 +17,10 @@ import tempfile
 import time
 import urllib.request
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parent / "bench"))
+import comparison
+import ladder_test
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("PIPIT_BUILD", ROOT / "build")).resolve()
 DAEMON = pathlib.Path(os.environ.get("PIPIT_DAEMON", BUILD / "pipit")).resolve()
@@ -278,7 +282,7 @@ def check_public_header_in_cplusplus():
 
 
 def option_table():
-    return run([BUILD / "tests/knob_table"]).stdout
+    return run([BUILD / "tests/option_table"]).stdout
 
 
 def metric_table():
@@ -295,7 +299,8 @@ def metric_table():
     return "\n".join(rows) + "\n"
 
 
-GENERATED = ((DOCS / "configuration.md", "options", option_table), (DOCS / "metrics.md", "metrics", metric_table))
+GENERATED = ((DOCS / "configuration.md", "options", option_table), (DOCS / "metrics.md", "metrics", metric_table),
+             (README, "comparison", comparison.table))
 
 
 def between(mark):
@@ -368,6 +373,16 @@ def check_names(page, text):
             yield f"{page.name}: {name}() is not in pipit.h"
 
 
+def check_modules():
+    """docs/architecture.md lists the modules in their order."""
+    text = between("modules").search((DOCS / "architecture.md").read_text()).group(0)
+    listed = re.findall(r"^\*\*server/(\w+)/\*\*|^\| `(\w+)` \|", text, re.M)
+    order = [one for folder, modules in ladder_test.FOLDERS.items() for one in ((folder, ""), *(("", name) for name in modules.split()))]
+    if listed != order:
+        wrong = next(((a, b) for a, b in zip(listed, order) if a != b), "their number")
+        yield f"architecture.md does not list the modules of ladder_test.py in order: {wrong}"
+
+
 def check_front_page():
     text = README.read_text()
     for mark in re.findall(r"<!-- /(\w+) -->", text):
@@ -384,7 +399,7 @@ def main():
         for page, mark, table in GENERATED:
             page.write_text(written(page.read_text(), mark, table()))
         return 0
-    wrong, counts = [*check_generated(), *check_front_page(), *check_public_header_in_cplusplus()], dict(commands=0, programs=0)
+    wrong, counts = [*check_generated(), *check_front_page(), *check_modules(), *check_public_header_in_cplusplus()], dict(commands=0, programs=0)
     for page in PAGES:
         text = page.read_text()
         wrong += [*check_code(page, text, counts), *check_commands(page, text, counts), *check_figures(page, text), *check_names(page, text)]

@@ -2,6 +2,9 @@
 /* See openapi.h. Read from pipit_openapi_render() up; what a document is made of was checked before, by pipit_openapi_check(). */
 #include "app/openapi.h"
 
+#include "base/bytes.h"
+#include "base/methods.h"
+#include "base/percent.h"
 #include "base/slice.h"
 #include "files/file_response.h"
 #include "http/response_head.h"
@@ -12,6 +15,7 @@
 #include "json/printer.h"
 
 #include <cjson/cJSON.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -80,37 +84,13 @@ static bool have_same_shape(const char *one, const char *other)
 	while (next_segment(&one, &left)) {
 		if (!next_segment(&other, &right) || left.is_name != right.is_name)
 			return false;
-		if (!left.is_name && (left.text.length != right.text.length ||
-					 memcmp(left.text.data, right.text.data, left.text.length) != 0))
+		if (!left.is_name && !pipit_slice_is_same(left.text, right.text))
 			return false;
 	}
 	return *other == '\0';
 }
 
-static bool is_digit(char byte)
-{
-	return byte >= '0' && byte <= '9';
-}
-
-static bool is_letter(char byte)
-{
-	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
-}
-
-/* What a client appends to the server's URL: patterns are written decoded, URLs are not (RFC 3986 §3.3). */
-static char *put_literal(char *at, struct pipit_slice text)
-{
-	for (size_t i = 0; i < text.length; i++) {
-		char byte = text.data[i];
-		if (is_letter(byte) || is_digit(byte) || (byte && strchr("-._~!$&'()*+,;=:@", byte)))
-			*at++ = byte;
-		else
-			at += sprintf(at, "%%%02X", (unsigned)(unsigned char)byte);
-	}
-	return at;
-}
-
-/* "/files/{rest...}" becomes "/files/{rest}". The caller's; NULL when memory is short. */
+/* "/files/{rest...}" becomes "/files/{rest}". Patterns are written decoded, URLs are not. The caller's; NULL when memory is short. */
 static char *make_template(const char *pattern)
 {
 	char *text = malloc(3 * strlen(pattern) + 1), *at = text;
@@ -123,7 +103,8 @@ static char *make_template(const char *pattern)
 		if (segment.is_name)
 			at += sprintf(at, "{%.*s}", (int)segment.text.length, segment.text.data);
 		else
-			at = put_literal(at, segment.text);
+			at =
+			    pipit_percent_encode(at, at + 3 * segment.text.length, segment.text, PIPIT_PERCENT_SEGMENT);
 	}
 	*at = '\0';
 	return text;
@@ -249,22 +230,8 @@ int pipit_openapi_check(const char *pattern, const struct pipit_route_options *o
 
 /* --- building -------------------------------------------------------------------------------------------------------- */
 
-struct method {
-	enum pipit_method bit;
-	const char *name;
-	bool has_content; /* that means something (RFC 9110 §9.3) */
-};
-
-static const struct method methods[] = {
-	{ PIPIT_GET, "get", false },
-	{ PIPIT_HEAD, "head", false },
-	{ PIPIT_POST, "post", true },
-	{ PIPIT_PUT, "put", true },
-	{ PIPIT_PATCH, "patch", true },
-	{ PIPIT_DELETE, "delete", false },
-	{ PIPIT_OPTIONS, "options", false },
-};
-#define METHOD_COUNT (sizeof methods / sizeof *methods)
+/* Those whose content means something (RFC 9110 §9.3). */
+#define METHODS_WITH_CONTENT (PIPIT_POST | PIPIT_PUT | PIPIT_PATCH)
 
 struct document {
 	const struct pipit_route **routes; /* those that are told of, oldest first */
@@ -334,9 +301,9 @@ static char *make_id(const char *method, const char *pattern, size_t number)
 		return NULL;
 	at += sprintf(at, "%s", method);
 	for (; *pattern; pattern++) {
-		if (is_letter(*pattern) || is_digit(*pattern))
+		if (pipit_bytes_is_letter(*pattern) || pipit_bytes_is_digit(*pattern))
 			*at++ = (char)(is_first && *pattern >= 'a' ? *pattern - 'a' + 'A' : *pattern);
-		is_first = !is_letter(*pattern) && !is_digit(*pattern);
+		is_first = !pipit_bytes_is_letter(*pattern) && !pipit_bytes_is_digit(*pattern);
 	}
 	if (number)
 		at += sprintf(at, "%zu", number);
@@ -521,7 +488,7 @@ static size_t find_first(const struct document *document, const struct pipit_rou
  * route of this one; NULL when there is none.
  */
 static const struct pipit_route *find_twin(
-    const struct document *document, const struct pipit_route *route, enum pipit_method method)
+    const struct document *document, const struct pipit_route *route, unsigned method)
 {
 	bool is_rest = ends_in_rest(route->pattern);
 
@@ -546,23 +513,32 @@ static void tell_of_twin(struct document *document, cJSON *operation, const stru
 	add_text(document, operation, "description", text);
 }
 
+/* The name of a member of a Path Item Object. */
+static void lower(const char *method, char name[8])
+{
+	while ((*name++ = (char)tolower(*method++)))
+		continue;
+}
+
 static void add_operation(
-    struct document *document, const struct pipit_route *route, size_t first, const struct method *method)
+    struct document *document, const struct pipit_route *route, size_t first, const struct pipit_methods_entry *method)
 {
 	const struct pipit_route_options *options = &route->options;
 	const struct pipit_route *twin = find_twin(document, route, method->bit);
+	char name[8];
 	cJSON *operation;
 
 	if (twin && ends_in_rest(route->pattern))
 		return;
-	operation = add_object(document, document->paths[first], method->name);
-	add_id(document, operation, method->name, route->pattern);
+	lower(method->name, name);
+	operation = add_object(document, document->paths[first], name);
+	add_id(document, operation, name, route->pattern);
 	if (options->summary)
 		add_text(document, operation, "summary", options->summary);
 	if (twin)
 		tell_of_twin(document, operation, twin);
 	add_parameters(document, operation, route, document->routes[first]->pattern);
-	if (method->has_content && !options->refuse_body)
+	if ((method->bit & METHODS_WITH_CONTENT) && !options->refuse_body)
 		add_request(document, operation, options);
 	add_replies(document, operation, options, method->bit != PIPIT_HEAD);
 }
@@ -577,9 +553,9 @@ static void add_route(struct document *document, cJSON *paths, size_t number)
 		document->paths[number] = note(document, name ? cJSON_AddObjectToObject(paths, name) : NULL);
 		free(name);
 	}
-	for (size_t i = 0; i < METHOD_COUNT; i++) {
-		if (told_methods(route) & methods[i].bit)
-			add_operation(document, route, first, &methods[i]);
+	for (size_t i = 0; i < PIPIT_METHODS_COUNT; i++) {
+		if (told_methods(route) & pipit_methods_table[i].bit)
+			add_operation(document, route, first, &pipit_methods_table[i]);
 	}
 }
 
@@ -619,7 +595,7 @@ static int collect(struct document *document, const struct pipit_route *routes)
 	/* One more of each: nothing is no size for calloc(). */
 	document->routes = calloc(at + 1, sizeof *document->routes);
 	document->paths = calloc(at + 1, sizeof *document->paths);
-	document->ids = calloc((at + 1) * METHOD_COUNT, sizeof *document->ids);
+	document->ids = calloc((at + 1) * PIPIT_METHODS_COUNT, sizeof *document->ids);
 	if (!document->routes || !document->paths || !document->ids)
 		return -ENOMEM;
 	for (const struct pipit_route *route = routes; route; route = route->next) {

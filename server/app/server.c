@@ -30,8 +30,6 @@
 #endif
 
 #define WORKERS_MAX 256
-/* Of the configuration, besides addresses. */
-#define TEXTS 11
 
 /* A store that routes of the server lead to. */
 struct served {
@@ -40,9 +38,7 @@ struct served {
 };
 
 struct pipit_server {
-	struct pipit_config config; /* a copy; its strings are `strings` */
-	char *strings[PIPIT_LISTEN_MAX + TEXTS];
-	size_t string_count;
+	struct pipit_config config; /* a copy, as pipit_config_copy() makes it */
 	struct pipit_shared shared;
 	struct pipit_router *router;
 	struct pipit_route *routes; /* in the order of registration, newest first */
@@ -81,35 +77,6 @@ const struct pipit_config *pipit_server_config(const struct pipit_server *server
 
 /* --- making it ----------------------------------------------------------------------------------------------------- */
 
-static bool copy_string(struct pipit_server *server, const char **text)
-{
-	char *copy;
-	if (!*text)
-		return true;
-	copy = strdup(*text);
-	if (!copy)
-		return false;
-	server->strings[server->string_count++] = copy;
-	*text = copy;
-	return true;
-}
-
-static bool copy_config(struct pipit_server *server, const struct pipit_config *config)
-{
-	struct pipit_config *copy = &server->config;
-	bool is_copied = true;
-	*copy = *config;
-	copy->owned = NULL;
-	for (size_t i = 0; i < copy->listen_count; i++)
-		is_copied &= copy_string(server, &copy->listen[i]);
-	const char **texts[TEXTS] = { &copy->root, &copy->spa, &copy->listing, &copy->compress, &copy->cache_control,
-		&copy->media_types, &copy->settings, &copy->settings_require_match, &copy->access_log,
-		&copy->log_format, &copy->log_level };
-	for (size_t i = 0; i < TEXTS; i++)
-		is_copied &= copy_string(server, texts[i]);
-	return is_copied;
-}
-
 static size_t cores(void)
 {
 	cpu_set_t set;
@@ -146,7 +113,7 @@ struct pipit_server *pipit_server_new(const struct pipit_config *config)
 		server->router = pipit_router_new();
 		server->shared.limits = pipit_limits_new(config->max_connections_per_address);
 	}
-	if (!server || !server->router || !server->shared.limits || !copy_config(server, config)) {
+	if (!server || !server->router || !server->shared.limits || pipit_config_copy(&server->config, config) != 0) {
 		pipit_log(PIPIT_LOG_ERROR, "out of memory");
 		pipit_server_free(server);
 		return NULL;
@@ -804,8 +771,7 @@ void pipit_server_free(struct pipit_server *server)
 	free_route(server->fallback);
 	free(server->route_names);
 	free(server->sockets);
-	while (server->string_count)
-		free(server->strings[--server->string_count]);
+	pipit_config_clear(&server->config);
 	free(server);
 }
 

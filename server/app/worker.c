@@ -2,6 +2,8 @@
 /* See worker.h. */
 #include "app/worker.h"
 
+#include "files/file_cache.h"
+#include "files/gzip_cache.h"
 #include "http1/acceptor.h"
 #include "http1/evhttp_link.h"
 #include "http1/timeouts.h"

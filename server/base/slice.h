@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes that belong to somebody else: a pointer and a length. Never NUL-terminated unless a comment says so. */
+/* A pointer and a length: bytes of another owner. Not NUL-terminated unless a comment says so. */
 #ifndef PIPIT_SLICE_H
 #define PIPIT_SLICE_H
 
@@ -29,41 +29,57 @@ static inline bool pipit_slice_is_same(struct pipit_slice one, struct pipit_slic
 	return one.length == other.length && memcmp(one.data, other.data, one.length) == 0;
 }
 
-/* ASCII case does not count: field names, media types, tokens. */
+/* Ignores ASCII case, for header names, media types and tokens. */
 static inline bool pipit_slice_equals_nocase(struct pipit_slice slice, const char *text)
 {
 	size_t length = strlen(text);
 	return slice.length == length && strncasecmp(slice.data, text, length) == 0;
 }
 
-/* Take the next member from the front of a list of tokens; false when there is none. Empty members are passed over (RFC 9110
- * §5.6.1.2). */
+/* Optional white space (RFC 9110 §5.6.3). */
+static inline bool pipit_slice_is_blank(char byte)
+{
+	return byte == ' ' || byte == '\t';
+}
+
+/*
+ * Take the next member off a comma-separated list of tokens; false at its end. Skips empty members (RFC 9110 §5.6.1.2).
+ */
 static inline bool pipit_slice_next_member(struct pipit_slice *list, struct pipit_slice *member)
 {
 	const char *at = list->data, *end = at + list->length;
-	while (at < end && (*at == ' ' || *at == '\t' || *at == ','))
+	while (at < end && (pipit_slice_is_blank(*at) || *at == ','))
 		at++;
 	member->data = at;
-	while (at < end && *at != ',' && *at != ' ' && *at != '\t')
+	while (at < end && *at != ',' && !pipit_slice_is_blank(*at))
 		at++;
 	member->length = (size_t)(at - member->data);
 	*list = (struct pipit_slice){ at, (size_t)(end - at) };
 	return member->length > 0;
 }
 
-/* Without blanks at its ends. */
+/* Without blanks at both ends. */
 static inline struct pipit_slice pipit_slice_trim(struct pipit_slice text)
 {
-	while (text.length && (*text.data == ' ' || *text.data == '\t')) {
+	while (text.length && pipit_slice_is_blank(*text.data)) {
 		text.data++;
 		text.length--;
 	}
-	while (text.length && (text.data[text.length - 1] == ' ' || text.data[text.length - 1] == '\t'))
+	while (text.length && pipit_slice_is_blank(text.data[text.length - 1]))
 		text.length--;
 	return text;
 }
 
-/* Take what stands before `mark` from the front, trimmed, and the mark; all of it when there is none. */
+/* Trim [text, end) and terminate it with a NUL. Returns its new start. */
+static inline char *pipit_slice_trim_in_place(char *text, char *end)
+{
+	struct pipit_slice trimmed = pipit_slice_trim((struct pipit_slice){ text, (size_t)(end - text) });
+	char *start = text + (trimmed.data - text);
+	start[trimmed.length] = '\0';
+	return start;
+}
+
+/* Take the text before `mark` off the front, trimmed, and the mark; all of it when there is no mark. */
 static inline struct pipit_slice pipit_slice_take_until(struct pipit_slice *text, char mark)
 {
 	const char *found = text->length ? (const char *)memchr(text->data, mark, text->length) : NULL;

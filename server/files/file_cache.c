@@ -137,15 +137,7 @@ void pipit_file_cache_sweep(struct pipit_file_cache *opened, uint64_t now_ms)
 
 static char *put_hex(char *at, uint64_t number)
 {
-	char digits[16];
-	size_t count = 0;
-	do {
-		digits[count++] = "0123456789abcdef"[number & 15];
-		number >>= 4;
-	} while (number);
-	while (count)
-		*at++ = digits[--count];
-	return at;
+	return pipit_bytes_put_hex(at, number, pipit_bytes_hex_digits(number));
 }
 
 /* What tells files of the same size and time apart. Not for attackers: whoever writes the files may make them alike. */
@@ -194,7 +186,7 @@ static void set_etag(struct pipit_file_cache_file *file)
 static bool read_content(const struct pipit_file *file, char *content)
 {
 	struct pipit_files_version version;
-	if (!pipit_files_read(file->fd, content, (size_t)file->size, 0))
+	if (!pipit_shared_fd_read(file->fd, content, (size_t)file->size, 0))
 		return false;
 	return pipit_files_read_version(file->fd, &version) && pipit_files_is_same_version(&version, &file->version);
 }

@@ -138,7 +138,8 @@ static void choose_boundary(char boundary[BOUNDARY_SIZE])
 	if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) < 0)
 		memset(bytes, 0xa5, sizeof bytes);
 	for (size_t i = 0; i < sizeof bytes; i++)
-		sprintf(boundary + 2 * i, "%02x", bytes[i]);
+		boundary = pipit_bytes_put_hex(boundary, bytes[i], 2);
+	*boundary = '\0';
 }
 
 static size_t print_part(char *at, bool is_first, const char *boundary,

@@ -5,6 +5,8 @@
  */
 #include "files/files.h"
 
+#include "base/percent.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -32,27 +34,6 @@ struct pipit_files {
 
 /* ---------------------------------------------------------------- the path's text */
 
-static int parse_hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-/* The byte that the "%XX" at `place` stands for, or -1. */
-static int parse_escape(struct pipit_slice path, size_t place)
-{
-	if (path.length - place < 3)
-		return -1;
-	int high = parse_hex_digit(path.data[place + 1]);
-	int low = parse_hex_digit(path.data[place + 2]);
-	return high < 0 || low < 0 ? -1 : high << 4 | low;
-}
-
 /*
  * Decode once: what still looks encoded afterwards is part of a name. FOUND here means: go on. A backslash is a separator to
  * other systems and to some clients; nobody who means well sends one.
@@ -62,17 +43,16 @@ static enum pipit_files_result decode(struct pipit_slice path, char name[PATH_MA
 	size_t length = 0;
 	if (path.length == 0 || path.data[0] != '/')
 		return PIPIT_FILES_BAD_PATH;
-	for (size_t i = 0; i < path.length; i++) {
-		int byte = (unsigned char)path.data[i];
-		if (byte == '%') {
-			byte = parse_escape(path, i);
-			i += 2;
-		}
-		if (byte <= 0 || byte == '\\')
+	for (const char *at = path.data, *end = at + path.length; at < end;) {
+		char byte;
+		if (*at == '%' && !pipit_percent_is_escape(at, end))
+			return PIPIT_FILES_BAD_PATH;
+		byte = (char)pipit_percent_take(&at, end);
+		if (byte == '\0' || byte == '\\')
 			return PIPIT_FILES_BAD_PATH;
 		if (length == PATH_MAX - 1)
 			return PIPIT_FILES_NOT_FOUND;
-		name[length++] = (char)byte;
+		name[length++] = byte;
 	}
 	name[length] = '\0';
 	return PIPIT_FILES_FOUND;
@@ -346,20 +326,6 @@ enum pipit_files_result pipit_files_open_directory(const struct pipit_files *fil
 	if (!S_ISDIR(status.st_mode) || path.data[1] == '/')
 		return PIPIT_FILES_NOT_FOUND;
 	return PIPIT_FILES_REDIRECT;
-}
-
-bool pipit_files_read(int fd, char *bytes, size_t length, uint64_t offset)
-{
-	size_t done = 0;
-	while (done < length) {
-		ssize_t count = pread(fd, bytes + done, length - done, (off_t)(offset + done));
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count <= 0)
-			return false;
-		done += (size_t)count;
-	}
-	return true;
 }
 
 /* ---------------------------------------------------------------- the root */

@@ -77,7 +77,4 @@ enum pipit_files_result pipit_files_open_directory(const struct pipit_files *fil
 bool pipit_files_read_version(int fd, struct pipit_files_version *version);
 bool pipit_files_is_same_version(const struct pipit_files_version *one, const struct pipit_files_version *other);
 
-/* `length` bytes of a file from `offset` on. False when it is shorter, or cannot be read. */
-bool pipit_files_read(int fd, char *bytes, size_t length, uint64_t offset);
-
 #endif

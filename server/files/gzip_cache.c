@@ -2,6 +2,8 @@
 /* See gzip_cache.h. */
 #include "files/gzip_cache.h"
 
+#include "base/shared_fd.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -116,7 +118,7 @@ static struct entry *compress_file(const struct pipit_files_version *version, in
 	struct pipit_files_version now;
 	struct entry *entry = NULL;
 
-	if (content && pipit_files_read(fd, content, (size_t)version->size, 0) && pipit_files_read_version(fd, &now) &&
+	if (content && pipit_shared_fd_read(fd, content, (size_t)version->size, 0) && pipit_files_read_version(fd, &now) &&
 	    pipit_files_is_same_version(&now, version))
 		entry = compress_content(content, (size_t)version->size);
 	free(content);

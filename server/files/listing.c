@@ -2,10 +2,12 @@
 /* See listing.h. */
 #include "files/listing.h"
 
+#include "base/percent.h"
 #include "pipit.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,12 +114,9 @@ static void print_html(FILE *out, const char *text)
 /* All but the unreserved characters of RFC 3986 §2.3: no name can end an attribute or become a query. */
 static void print_encoded(FILE *out, const char *text)
 {
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-		bool is_plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-				c == '-' || c == '.' || c == '_' || c == '~';
-		fprintf(out, is_plain ? "%c" : "%%%02X", c);
-	}
+	char encoded[3 * NAME_MAX];
+	char *end = pipit_percent_encode(encoded, encoded + sizeof encoded, pipit_slice_of(text), "");
+	fwrite(encoded, 1, (size_t)(end - encoded), out);
 }
 
 static void print_date(FILE *out, time_t when)

@@ -4,6 +4,7 @@
  * sent when there is none. What HTTP asks about the file is left to file_response.c. The contract is in pipit.h
  * (pipit_site_open, pipit_serve_files); read from pipit_serve_files(), at the end, up.
  */
+#include "base/percent.h"
 #include "files/file_cache.h"
 #include "files/file_response.h"
 #include "files/files.h"
@@ -42,12 +43,7 @@ struct pipit_site {
 
 static char *trim(char *text)
 {
-	char *end;
-	text += strspn(text, " \t");
-	for (end = strchr(text, '\0'); end > text && (end[-1] == ' ' || end[-1] == '\t'); end--)
-		continue;
-	*end = '\0';
-	return text;
+	return pipit_slice_trim_in_place(text, strchr(text, '\0'));
 }
 
 static int report(char *error, size_t size, int result, const char *format, const char *shown)
@@ -461,16 +457,11 @@ static enum pipit_files_result serve(struct lookup *lookup, int status)
 
 /* --- a directory ----------------------------------------------------------------------------------------------------- */
 
-/* What a target may hold although no URI does (RFC 3986 §2): browsers send it, and we must not (RFC 9110 §2.2). */
+/* A target may hold characters that no URI has (RFC 3986 §2): browsers send them, and a Location must not have them (RFC 9110
+ * §10.2.2). What is encoded already stays as it is. */
 static char *put_encoded(char *at, const char *text)
 {
-	for (; *text; text++) {
-		if (strchr("\"<>\\^`{|}[]", *text))
-			at += sprintf(at, "%%%02X", (unsigned)(unsigned char)*text);
-		else
-			*at++ = *text;
-	}
-	return at;
+	return pipit_percent_encode(at, at + 3 * strlen(text), pipit_slice_of(text), PIPIT_PERCENT_FRAGMENT "%");
 }
 
 /* The same path with a slash behind it, and the query again. */

@@ -3,6 +3,8 @@
 #include "http/guard.h"
 
 #include "base/bytes.h"
+#include "base/methods.h"
+#include "base/percent.h"
 #include "pipit.h"
 
 #include <arpa/inet.h>
@@ -16,7 +18,6 @@ enum {
 	TOKEN = 1,  /* tchar, RFC 9110 §5.6.2 */
 	TARGET = 2, /* may stand in a target and means nothing there, as '%' and '?' do */
 	HOST = 4,   /* reg-name without '%', RFC 3986 §3.2.2 */
-	HEX = 8,
 };
 
 /*
@@ -29,10 +30,10 @@ static const unsigned char classes[256] = {
 	['!'] = TOKEN | TARGET | HOST, ['"'] = TARGET, ['#'] = TOKEN, ['$'] = TOKEN | TARGET | HOST, ['%'] = TOKEN,
 	['&'] = TOKEN | TARGET | HOST, ['\''] = TOKEN | TARGET | HOST, ['('] = TARGET | HOST, [')'] = TARGET | HOST,
 	['*'] = TOKEN | TARGET | HOST, ['+'] = TOKEN | TARGET | HOST, [','] = TARGET | HOST, ['-'] = TOKEN | TARGET | HOST,
-	['.'] = TOKEN | TARGET | HOST, ['/'] = TARGET, ['0' ... '9'] = ALNUM | HEX, [':'] = TARGET, [';'] = TARGET | HOST,
-	['<'] = TARGET, ['='] = TARGET | HOST, ['>'] = TARGET, ['@'] = TARGET, ['A' ... 'F'] = ALNUM | HEX,
-	['G' ... 'Z'] = ALNUM, ['['] = TARGET, ['\\'] = TARGET, [']'] = TARGET, ['^'] = TOKEN | TARGET,
-	['_'] = TOKEN | TARGET | HOST, ['`'] = TOKEN | TARGET, ['a' ... 'f'] = ALNUM | HEX, ['g' ... 'z'] = ALNUM,
+	['.'] = TOKEN | TARGET | HOST, ['/'] = TARGET, ['0' ... '9'] = ALNUM, [':'] = TARGET, [';'] = TARGET | HOST,
+	['<'] = TARGET, ['='] = TARGET | HOST, ['>'] = TARGET, ['@'] = TARGET, ['A' ... 'Z'] = ALNUM,
+	 ['['] = TARGET, ['\\'] = TARGET, [']'] = TARGET, ['^'] = TOKEN | TARGET,
+	['_'] = TOKEN | TARGET | HOST, ['`'] = TOKEN | TARGET, ['a' ... 'z'] = ALNUM,
 	['{'] = TARGET, ['|'] = TOKEN | TARGET, ['}'] = TARGET, ['~'] = TOKEN | TARGET | HOST,
 };
 /* clang-format on */
@@ -62,11 +63,6 @@ static bool is_field_char(char c)
 {
 	unsigned char byte = (unsigned char)c;
 	return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
-}
-
-static int hex_value(char c)
-{
-	return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
 /* One walk over the bytes of a head. */
@@ -117,31 +113,14 @@ static uint32_t offset_of(const struct parser *parser, const char *at)
 
 /* --- request line, RFC 9112 §3 ------------------------------------------------------------------------------------- */
 
-#define METHOD_TRACE (1u << 30)
 #define METHOD_CONNECT (1u << 31)
 
 static unsigned method_of(struct pipit_slice name)
 {
-	switch (name.length) {
-	case 3:
-		return pipit_slice_equals(name, "GET") ? PIPIT_GET : pipit_slice_equals(name, "PUT") ? PIPIT_PUT : 0;
-	case 4:
-		return pipit_slice_equals(name, "POST")   ? PIPIT_POST
-		       : pipit_slice_equals(name, "HEAD") ? PIPIT_HEAD
-							  : 0;
-	case 5:
-		return pipit_slice_equals(name, "PATCH")   ? PIPIT_PATCH
-		       : pipit_slice_equals(name, "TRACE") ? METHOD_TRACE
-							   : 0;
-	case 6:
-		return pipit_slice_equals(name, "DELETE") ? PIPIT_DELETE : 0;
-	case 7:
-		return pipit_slice_equals(name, "OPTIONS")   ? PIPIT_OPTIONS
-		       : pipit_slice_equals(name, "CONNECT") ? METHOD_CONNECT
-							     : 0;
-	default:
-		return 0;
-	}
+	unsigned method = pipit_methods_find(name);
+	if (method)
+		return method;
+	return pipit_slice_equals(name, "CONNECT") ? METHOD_CONNECT : 0;
 }
 
 /* An unknown method is judged only after the whole head, so that plain garbage is 400 and not 501. */
@@ -188,7 +167,7 @@ static bool is_host(struct pipit_slice host)
 	unsigned port = 0;
 	if (at < end && *at == '[') {
 		const char *address = ++at;
-		while (at < end && (is(*at, HEX) || *at == ':' || *at == '.'))
+		while (at < end && (pipit_bytes_hex_value(*at) >= 0 || *at == ':' || *at == '.'))
 			at++;
 		if (at == end || *at != ']' || !is_ipv6(address, (size_t)(at - address)))
 			return false;
@@ -201,7 +180,7 @@ static bool is_host(struct pipit_slice host)
 			at = skip(at, end, HOST);
 			if (at == end || *at == ':')
 				break;
-			if (*at != '%' || end - at <= 2 || !is(at[1], HEX) || !is(at[2], HEX))
+			if (!pipit_percent_is_escape(at, end))
 				return false;
 			at += 3;
 		}
@@ -296,7 +275,7 @@ static enum pipit_guard_verdict parse_target(struct parser *parser)
 		if (end - at < 3)
 			return PIPIT_GUARD_MORE;
 		/* %00 would end a string somewhere behind us (evhttp's paths are C strings). */
-		if (!is(at[1], HEX) || !is(at[2], HEX) || (at[1] == '0' && at[2] == '0'))
+		if (!pipit_percent_is_escape(at, end) || (at[1] == '0' && at[2] == '0'))
 			return reject(parser, PIPIT_REFUSAL_TARGET);
 		at += 3;
 	}
@@ -396,20 +375,39 @@ static const char *skip_token(const char *at, const char *end)
 	return at;
 }
 
-/* Digits only: no sign, no list, no overflow (RFC 9110 §8.6). A repeated field is refused even when the values agree:
- * a proxy before us may have chosen the other one. */
-static bool take_content_length(struct parser *parser, struct pipit_slice value)
+bool pipit_guard_is_token(struct pipit_slice text)
 {
-	uint64_t length = 0;
-	if (parser->has_length || value.length == 0 || value.length > 18)
+	size_t i = 0;
+	while (i < text.length && is(text.data[i], TOKEN))
+		i++;
+	return i > 0 && i == text.length;
+}
+
+static inline bool read_length(struct pipit_slice value, uint64_t *length)
+{
+	uint64_t number = 0;
+	if (value.length == 0 || value.length > 18)
 		return false;
 	for (size_t i = 0; i < value.length; i++) {
-		if (value.data[i] < '0' || value.data[i] > '9')
+		if (!pipit_bytes_is_digit(value.data[i]))
 			return false;
-		length = length * 10 + (uint64_t)(value.data[i] - '0');
+		number = number * 10 + (uint64_t)(value.data[i] - '0');
 	}
+	*length = number;
+	return true;
+}
+
+bool pipit_guard_read_length(struct pipit_slice value, uint64_t *length)
+{
+	return read_length(value, length);
+}
+
+/* A repeated field is refused even when the values agree: a proxy before us may have chosen the other one. */
+static bool take_content_length(struct parser *parser, struct pipit_slice value)
+{
+	if (parser->has_length || !read_length(value, &parser->head->content_length))
+		return false;
 	parser->has_length = true;
-	parser->head->content_length = length;
 	return true;
 }
 
@@ -499,7 +497,7 @@ static enum pipit_guard_verdict parse_field(struct parser *parser)
 	struct pipit_guard_field *field;
 	enum pipit_refusal reason;
 
-	if (*at == ' ' || *at == '\t')
+	if (pipit_slice_is_blank(*at))
 		return reject(parser, PIPIT_REFUSAL_FIELD_FOLDED);
 	at = skip_token(at, end);
 	if (is_too_large(parser, name, at))
@@ -511,7 +509,7 @@ static enum pipit_guard_verdict parse_field(struct parser *parser)
 		return reject(parser, PIPIT_REFUSAL_FIELD_LINE);
 	colon = at;
 	value = colon + 1;
-	while (value < end && (*value == ' ' || *value == '\t'))
+	while (value < end && pipit_slice_is_blank(*value))
 		value++;
 	at = skip_value(value, end);
 	if (is_too_large(parser, name, at))
@@ -524,7 +522,7 @@ static enum pipit_guard_verdict parse_field(struct parser *parser)
 		return reject(parser, PIPIT_REFUSAL_TOO_MANY_FIELDS);
 
 	parser->at = at + 2;
-	while (at > value && (at[-1] == ' ' || at[-1] == '\t'))
+	while (at > value && pipit_slice_is_blank(at[-1]))
 		at--;
 	field = &head->fields[head->field_count++];
 	field->name = offset_of(parser, name);
@@ -591,7 +589,7 @@ static enum pipit_refusal judge_head(struct parser *parser)
 		head->host = parser->host->value;
 		head->host_length = parser->host->value_length;
 	}
-	if (head->method == METHOD_CONNECT || head->method == METHOD_TRACE || head->method == 0) {
+	if (head->method == METHOD_CONNECT || head->method == 0) {
 		bool is_connect = head->method == METHOD_CONNECT;
 		head->method = 0;
 		return is_connect ? PIPIT_REFUSAL_METHOD_REFUSED : PIPIT_REFUSAL_METHOD_UNKNOWN;
@@ -791,14 +789,16 @@ static enum chunked_state next_in_trailer(enum chunked_state state, char c)
 static enum chunked_state next_state(struct pipit_guard_chunked *chunked, char c)
 {
 	enum chunked_state state = (enum chunked_state)chunked->state;
+	int digit;
 	switch (state) {
 	case SIZE:
-		if (!is(c, HEX))
+		digit = pipit_bytes_hex_value(c);
+		if (digit < 0)
 			return after_size(c, chunked->digits);
 		if (chunked->digits == 16 || chunked->remaining >> 58)
 			return BROKEN;
 		chunked->digits++;
-		chunked->remaining = chunked->remaining << 4 | (uint64_t)hex_value(c);
+		chunked->remaining = chunked->remaining << 4 | (uint64_t)digit;
 		return state;
 	case SIZE_LF:
 		return c != '\n' ? BROKEN : chunked->remaining ? DATA : TRAILER_START;

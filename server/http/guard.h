@@ -91,6 +91,12 @@ const struct pipit_guard_field *pipit_guard_find_next(
 /* The first byte from `at` on that may not stand in a field value (RFC 9110 §5.5), or `end`. */
 const char *pipit_guard_skip_value(const char *at, const char *end);
 
+/* A token, RFC 9110 §5.6.2: a method, the name of a header, a half of a media type. */
+bool pipit_guard_is_token(struct pipit_slice text);
+
+/* The value of Content-Length: at most 18 digits, without a sign or a list (RFC 9110 §8.6). *length is untouched on failure. */
+bool pipit_guard_read_length(struct pipit_slice value, uint64_t *length);
+
 /* Where a chunked content stands. Zero-initialise it for a new message. */
 struct pipit_guard_chunked {
 	uint8_t state;

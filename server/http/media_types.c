@@ -2,6 +2,8 @@
 /* See media_types.h. */
 #include "http/media_types.h"
 
+#include "http/guard.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,27 +147,15 @@ void pipit_media_types_free(struct pipit_media_types *media)
 	free(media);
 }
 
-static bool is_token(const char *text, size_t length)
-{
-	static const char marks[] = "!#$%&'*+-.^_`|~";
-	for (size_t i = 0; i < length; i++) {
-		char c = text[i];
-		bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-		if (!is_letter && (!c || !strchr(marks, c)))
-			return false;
-	}
-	return length > 0;
-}
-
 /* "type/subtype", perhaps with ";charset=utf-8" or the like behind it, without blanks. */
 static bool is_media_type(const char *text)
 {
 	size_t type = strcspn(text, "/"), subtype;
-	if (text[type] != '/' || !is_token(text, type))
+	if (text[type] != '/' || !pipit_guard_is_token((struct pipit_slice){ text, type }))
 		return false;
 	text += type + 1;
 	subtype = strcspn(text, ";");
-	if (!is_token(text, subtype))
+	if (!pipit_guard_is_token((struct pipit_slice){ text, subtype }))
 		return false;
 	for (text += subtype; *text; text++) {
 		if (*text < '!' || *text > '~')
@@ -220,7 +210,7 @@ static int take_ending(struct pipit_media_types *media, const struct reader *rea
 {
 	size_t length = strlen(ending);
 
-	if (*ending == '.' || !is_token(ending, length))
+	if (*ending == '.' || !pipit_guard_is_token((struct pipit_slice){ ending, length }))
 		return report(
 		    reader, -EINVAL, ending, "is no ending; use letters and digits, without a dot before them");
 	/* "cwl.json" of Debian's table, and one that is longer than any we look for, name no file here. */

@@ -220,22 +220,9 @@ size_t pipit_response_head_render(char *start, const struct pipit_response_head 
 	return (size_t)(at - start);
 }
 
-static bool is_token(const char *name)
-{
-	static const char others[] = "!#$%&'*+-.^_`|~";
-	if (*name == '\0')
-		return false;
-	for (; *name; name++) {
-		char letter = (char)(*name | 0x20);
-		if (!(letter >= 'a' && letter <= 'z') && !(*name >= '0' && *name <= '9') && !strchr(others, *name))
-			return false;
-	}
-	return true;
-}
-
 bool pipit_response_head_is_field(const char *name, const char *value)
 {
-	return is_token(name) && pipit_response_head_is_value(value);
+	return pipit_guard_is_token(pipit_slice_of(name)) && pipit_response_head_is_value(value);
 }
 
 bool pipit_response_head_is_value(const char *value)
@@ -373,16 +360,8 @@ static struct pipit_slice value_of(const char *line, const char *end)
 /* -1 when it is no number. What is cut off by the end of the bytes is read again when there is more. */
 static int64_t read_length(struct pipit_slice value)
 {
-	int64_t length = 0;
-	value = pipit_slice_trim(value);
-	if (value.length == 0 || value.length > 18)
-		return -1;
-	for (size_t i = 0; i < value.length; i++) {
-		if (value.data[i] < '0' || value.data[i] > '9')
-			return -1;
-		length = length * 10 + (value.data[i] - '0');
-	}
-	return length;
+	uint64_t length;
+	return pipit_guard_read_length(pipit_slice_trim(value), &length) ? (int64_t)length : -1;
 }
 
 static void take_length(struct pipit_response_head_evhttp *reply, int64_t length)

@@ -19,6 +19,9 @@
  */
 #include "http/router.h"
 
+#include "base/bytes.h"
+#include "base/methods.h"
+#include "base/percent.h"
 #include "pipit.h"
 
 #include <assert.h>
@@ -30,7 +33,6 @@
 
 /* Bounds the stack that a search needs. */
 #define SEGMENTS_MAX 64
-#define METHOD_COUNT 7
 #define TABLE_CAPACITY_FIRST 64
 
 /* From narrow to wide: the order is that of the search, and compare_routes() relies on it. */
@@ -53,13 +55,13 @@ struct route {
 struct node {
 	struct node *next; /* of all nodes, to free them */
 	const struct node *parent;
-	struct node *parameter;                   /* the child for {name}, or NULL */
-	struct node *rest;                        /* the child for {name...}, or NULL; has no children itself */
-	bool has_literals;                        /* false spares the look into the table */
-	unsigned methods;                         /* of the routes that end here; 0: none */
-	const struct route *routes[METHOD_COUNT]; /* by number of the method's bit */
-	uint64_t number;                          /* unique; tells parents apart in the table */
-	uint64_t hash;                            /* of `literal` */
+	struct node *parameter;                          /* the child for {name}, or NULL */
+	struct node *rest;                               /* the child for {name...}, or NULL; has no children itself */
+	bool has_literals;                               /* false spares the look into the table */
+	unsigned methods;                                /* of the routes that end here; 0: none */
+	const struct route *routes[PIPIT_METHODS_COUNT]; /* by number of the method's bit */
+	uint64_t number;                                 /* unique; tells parents apart in the table */
+	uint64_t hash;                                   /* of `literal` */
 	size_t literal_length;
 	char literal[]; /* only for nodes in the table */
 };
@@ -110,8 +112,6 @@ struct complaint {
 	size_t size;
 };
 
-static const char *const method_names[METHOD_COUNT] = { "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH" };
-
 static int refuse(const struct complaint *complaint, int code, const char *format, ...) PIPIT_PRINTF(3, 4);
 
 static int refuse(const struct complaint *complaint, int code, const char *format, ...)
@@ -122,35 +122,6 @@ static int refuse(const struct complaint *complaint, int code, const char *forma
 	vsnprintf(complaint->text, complaint->size, format, arguments);
 	va_end(arguments);
 	return code;
-}
-
-static int hex_digit(char byte)
-{
-	if (byte >= '0' && byte <= '9')
-		return byte - '0';
-	if (byte >= 'a' && byte <= 'f')
-		return byte - 'a' + 10;
-	if (byte >= 'A' && byte <= 'F')
-		return byte - 'A' + 10;
-	return -1;
-}
-
-static bool is_escape(const char *text, const char *end)
-{
-	return end - text > 2 && text[0] == '%' && hex_digit(text[1]) >= 0 && hex_digit(text[2]) >= 0;
-}
-
-/* The encoding has been validated; still a '%' that is no escape stands for itself, lest we read past the end. */
-static unsigned char take_decoded(const char **cursor, const char *end)
-{
-	const char *at = *cursor;
-
-	if (!is_escape(at, end)) {
-		*cursor = at + 1;
-		return (unsigned char)*at;
-	}
-	*cursor = at + 3;
-	return (unsigned char)(hex_digit(at[1]) * 16 + hex_digit(at[2]));
 }
 
 /* FNV-1a: segments are short, and the table checks the bytes anyway. */
@@ -171,7 +142,7 @@ static uint64_t hash_text(struct pipit_slice text, bool has_escapes)
 		return hash;
 	}
 	while (cursor < end)
-		hash = hash_byte(hash, take_decoded(&cursor, end));
+		hash = hash_byte(hash, pipit_percent_take(&cursor, end));
 	return hash;
 }
 
@@ -184,7 +155,7 @@ static bool equals_decoded(const struct path_segment *segment, const char *liter
 	if (!segment->has_escapes)
 		return segment->raw.length == length && memcmp(cursor, literal, length) == 0;
 	while (cursor < end && matched < length) {
-		if (take_decoded(&cursor, end) != (unsigned char)literal[matched++])
+		if (pipit_percent_take(&cursor, end) != (unsigned char)literal[matched++])
 			return false;
 	}
 	return cursor == end && matched == length;
@@ -196,17 +167,10 @@ static bool is_name(struct pipit_slice text)
 {
 	for (size_t i = 0; i < text.length; i++) {
 		char byte = text.data[i];
-		bool is_letter = (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') || byte == '_';
-		bool is_digit = byte >= '0' && byte <= '9';
-		if (!is_letter && !(is_digit && i > 0))
+		if (!pipit_bytes_is_letter(byte) && byte != '_' && !(i > 0 && pipit_bytes_is_digit(byte)))
 			return false;
 	}
 	return text.length > 0;
-}
-
-static bool equal_slices(struct pipit_slice a, struct pipit_slice b)
-{
-	return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
 }
 
 /* Literals that no path could reach are refused, as they would be mistakes that nobody notices. */
@@ -222,7 +186,7 @@ static int check_literal(const char *pattern, struct pipit_slice text, const str
 		if ((unsigned char)*cursor < 0x20 || *cursor == 0x7f)
 			return refuse(
 			    complaint, -EINVAL, "pattern with a control character: literals are printable text");
-		if (is_escape(cursor, end))
+		if (pipit_percent_is_escape(cursor, end))
 			return refuse(complaint, -EINVAL,
 			    "pattern '%s': literals are written decoded, without percent-encoding", pattern);
 	}
@@ -274,7 +238,7 @@ static int check_order(
 		if (before->kind == SEGMENT_LITERAL)
 			continue;
 		names_before++;
-		if (segment->kind != SEGMENT_LITERAL && equal_slices(before->text, segment->text))
+		if (segment->kind != SEGMENT_LITERAL && pipit_slice_is_same(before->text, segment->text))
 			return refuse(complaint, -EINVAL, "pattern '%s': the name '%.*s' is used twice", route->pattern,
 			    (int)segment->text.length, segment->text.data);
 	}
@@ -343,7 +307,7 @@ enum relation { PATHS_DISJOINT, PATHS_EQUAL, PATHS_CONTAINED, PATHS_CROSSING };
 static bool are_disjoint(const struct pattern_segment *a, const struct pattern_segment *b)
 {
 	if (a->kind == SEGMENT_LITERAL && b->kind == SEGMENT_LITERAL)
-		return !equal_slices(a->text, b->text);
+		return !pipit_slice_is_same(a->text, b->text);
 	/* {name} takes every literal that a pattern may have, but for the empty one. */
 	if (a->kind == SEGMENT_LITERAL && b->kind == SEGMENT_PARAMETER)
 		return a->text.length == 0;
@@ -405,7 +369,7 @@ static int check_conflicts(
 			return refuse(complaint, -EEXIST,
 			    "pattern '%s' conflicts with '%s': both serve %s, paths match both, and neither is more "
 			    "specific",
-			    route->pattern, other->pattern, method_names[__builtin_ctz(disputed)]);
+			    route->pattern, other->pattern, pipit_methods_name(disputed & -disputed));
 	}
 	return 0;
 }
@@ -591,7 +555,7 @@ static int plant(struct pipit_router *router, const struct route *route)
 	}
 	if (is_whole)
 		put_whole(router, route, node);
-	for (int i = 0; i < METHOD_COUNT; i++) {
+	for (int i = 0; i < PIPIT_METHODS_COUNT; i++) {
 		if (route->methods & 1u << i)
 			node->routes[i] = route;
 	}
@@ -825,7 +789,7 @@ int pipit_router_parameter_index(const char *pattern, const char *name)
 	/* Braces stand nowhere but around names. */
 	for (const char *brace = strchr(pattern, '{'); brace != NULL; brace = strchr(brace + 1, '{')) {
 		struct pipit_slice found = { brace + 1, strcspn(brace + 1, ".}") };
-		if (equal_slices(found, wanted))
+		if (pipit_slice_is_same(found, wanted))
 			return index;
 		index++;
 	}

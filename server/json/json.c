@@ -57,16 +57,6 @@ static int peek(const struct scanner *scanner)
 	return scanner->at < scanner->length ? (unsigned char)scanner->text[scanner->at] : -1;
 }
 
-static bool is_digit(int byte)
-{
-	return byte >= '0' && byte <= '9';
-}
-
-static bool is_letter(int byte)
-{
-	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
-}
-
 static bool is_space(char byte)
 {
 	return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
@@ -87,7 +77,7 @@ static bool skip_digits(struct scanner *scanner)
 {
 	size_t start = scanner->at, at = start;
 
-	while (at < scanner->length && is_digit(scanner->text[at]))
+	while (at < scanner->length && pipit_bytes_is_digit(scanner->text[at]))
 		at++;
 	scanner->at = at;
 	return at > start;
@@ -100,7 +90,7 @@ static bool scan_integer(struct scanner *scanner)
 	if (peek(scanner) != '0')
 		return skip_digits(scanner) || fail(scanner, scanner->at, "expected a digit after '-'");
 	scanner->at++;
-	if (is_digit(peek(scanner)))
+	if (pipit_bytes_is_digit(peek(scanner)))
 		return fail(scanner, scanner->at,
 		    "a number has no leading zeros: expected '.', 'e' or the end of the number after 0");
 	return true;
@@ -147,22 +137,11 @@ static bool scan_number(struct scanner *scanner)
 
 /* ---------------------------------------------------------------- strings */
 
-static int hex_digit(int byte)
-{
-	if (is_digit(byte))
-		return byte - '0';
-	if (byte >= 'a' && byte <= 'f')
-		return byte - 'a' + 10;
-	if (byte >= 'A' && byte <= 'F')
-		return byte - 'A' + 10;
-	return -1;
-}
-
 static bool scan_hex4(struct scanner *scanner, unsigned *unit)
 {
 	*unit = 0;
 	for (int i = 0; i < 4; i++) {
-		int digit = hex_digit(peek(scanner));
+		int digit = pipit_bytes_hex_value(peek(scanner));
 		if (digit < 0)
 			return fail(scanner, scanner->at, "expected four hexadecimal digits after \\u");
 		*unit = *unit * 16 + (unsigned)digit;
@@ -385,7 +364,7 @@ static bool fail_value(struct scanner *scanner)
 		message = "expected a value: JSON has no comments";
 	else if (byte == '+' || byte == '.')
 		message = "expected a value: a number begins with a digit or '-'";
-	else if (is_letter(byte))
+	else if (pipit_bytes_is_letter(byte))
 		message = "expected a value: the only words are true, false and null";
 	return fail(scanner, scanner->at, message);
 }
@@ -414,7 +393,7 @@ static bool scan_value(struct scanner *scanner)
 		return open_container(scanner, byte == '{');
 	if (byte == ']' && scanner->expected == VALUE_OR_END)
 		return close_container(scanner);
-	if (byte == '"' || byte == 't' || byte == 'f' || byte == 'n' || byte == '-' || is_digit(byte))
+	if (byte == '"' || byte == 't' || byte == 'f' || byte == 'n' || byte == '-' || pipit_bytes_is_digit(byte))
 		return scan_scalar(scanner);
 	return fail_value(scanner);
 }

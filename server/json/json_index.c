@@ -64,8 +64,7 @@ static void put_etag(char etag[PIPIT_JSON_INDEX_ETAG_SIZE], uint64_t digest)
 {
 	char *at = etag;
 	*at++ = '"';
-	for (int shift = 60; shift >= 0; shift -= 4)
-		*at++ = "0123456789abcdef"[digest >> shift & 15];
+	at = pipit_bytes_put_hex(at, digest, 16);
 	*at++ = '"';
 	*at = '\0';
 }

@@ -88,7 +88,7 @@ static size_t plain_length(const char *at, size_t length)
 
 static char *put_escape(char *at, unsigned char byte)
 {
-	static const char digits[] = "0123456789abcdef", shorts[] = "\b\f\n\r\t\"\\", letters[] = "bfnrt\"\\";
+	static const char shorts[] = "\b\f\n\r\t\"\\", letters[] = "bfnrt\"\\";
 	const char *found = memchr(shorts, byte, sizeof shorts - 1);
 
 	*at++ = '\\';
@@ -96,10 +96,7 @@ static char *put_escape(char *at, unsigned char byte)
 		*at++ = letters[found - shorts];
 		return at;
 	}
-	memcpy(at, "u00", 3);
-	at[3] = digits[byte >> 4];
-	at[4] = digits[byte & 15];
-	return at + 5;
+	return pipit_bytes_put_hex(PIPIT_BYTES_PUT(at, "u00"), byte, 2);
 }
 
 /* Of a string, without its quotation marks. Leaves room for two marks. */

@@ -2,6 +2,7 @@
 /* See problem.h. */
 #include "json/problem.h"
 
+#include "base/percent.h"
 #include "json/printer.h"
 
 #include <cjson/cJSON.h>
@@ -12,30 +13,12 @@
 /* Every byte of a pointer of pipit_json_parse() may be escaped; others are cut. */
 #define FRAGMENT_MAX (3 * 256 + 8)
 
-/* What a fragment may hold as it is (RFC 3986 §3.5). */
-static bool is_plain(unsigned char byte)
-{
-	return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-	       (byte != '\0' && strchr("-._~!$&'()*+,;=:@/?", byte));
-}
-
 /* The pointer as a URI fragment (RFC 6901 §6). One that is too long is cut. */
 static void write_fragment(const char *pointer, char fragment[FRAGMENT_MAX])
 {
-	char *at = fragment, *end = fragment + FRAGMENT_MAX - 4;
-
-	*at++ = '#';
-	for (; *pointer && at < end; pointer++) {
-		unsigned char byte = (unsigned char)*pointer;
-		if (is_plain(byte)) {
-			*at++ = (char)byte;
-			continue;
-		}
-		*at++ = '%';
-		*at++ = "0123456789ABCDEF"[byte >> 4];
-		*at++ = "0123456789ABCDEF"[byte & 15];
-	}
-	*at = '\0';
+	const char *end = fragment + FRAGMENT_MAX - 1;
+	*fragment = '#';
+	*pipit_percent_encode(fragment + 1, end, pipit_slice_of(pointer), PIPIT_PERCENT_FRAGMENT) = '\0';
 }
 
 cJSON *pipit_problem_error(const char *detail, const char *pointer)

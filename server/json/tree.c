@@ -47,7 +47,7 @@ static unsigned hex4(const char *at)
 {
 	unsigned unit = 0;
 	for (int i = 0; i < 4; i++)
-		unit = unit << 4 | (unsigned)(at[i] <= '9' ? at[i] - '0' : (at[i] | 0x20) - 'a' + 10);
+		unit = unit << 4 | (unsigned)pipit_bytes_hex_value(at[i]);
 	return unit;
 }
 
@@ -134,14 +134,9 @@ static char *take_string(struct builder *builder)
 
 #define SHORT_DIGITS 15
 
-static bool is_digit(char byte)
-{
-	return byte >= '0' && byte <= '9';
-}
-
 static bool is_of_number(char byte)
 {
-	return is_digit(byte) || byte == '.' || byte == '-' || byte == '+' || (byte | 0x20) == 'e';
+	return pipit_bytes_is_digit(byte) || byte == '.' || byte == '-' || byte == '+' || (byte | 0x20) == 'e';
 }
 
 static char *copy(struct pipit_slice text)
@@ -162,7 +157,7 @@ static bool take_short_whole(struct builder *builder, double *value)
 	bool is_negative = *at == '-';
 
 	at += is_negative;
-	for (digits = at; at < builder->end && is_digit(*at); at++)
+	for (digits = at; at < builder->end && pipit_bytes_is_digit(*at); at++)
 		whole = whole * 10 + (uint64_t)(*at - '0');
 	if (at - digits > SHORT_DIGITS || (at < builder->end && is_of_number(*at)))
 		return false;

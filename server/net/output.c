@@ -2,7 +2,6 @@
 /* One send() for all replies of a readiness; see output.h. */
 #include "net/output.h"
 
-#include "files/files.h"
 #include "net/budget.h"
 
 #include <errno.h>
@@ -256,7 +255,7 @@ void pipit_output_retry(struct pipit_connection *connection)
 static bool read_into_batch(struct pipit_connection *connection, int fd, uint64_t offset, size_t length)
 {
 	struct pipit_net *net = connection->net;
-	if (!pipit_files_read(fd, net->batch + net->batch_length, length, offset))
+	if (!pipit_shared_fd_read(fd, net->batch + net->batch_length, length, offset))
 		return false;
 	net->batch_length += length;
 	return true;

@@ -2,43 +2,19 @@
 /* Read from decide() down: the steps of a request, in order. */
 #include "request/dispatch.h"
 
+#include "base/methods.h"
+
 #include <event2/event.h>
 #include <time.h>
 
 /* --- head: which route, and what of the content ------------------------------------------------------------------ */
 
-#define METHOD_LIST_SIZE 64
-
-static void list_methods(unsigned methods, char list[METHOD_LIST_SIZE])
-{
-	static const struct {
-		unsigned method;
-		const char *name;
-	} names[] = {
-		{ PIPIT_GET, "GET" },
-		{ PIPIT_HEAD, "HEAD" },
-		{ PIPIT_POST, "POST" },
-		{ PIPIT_PUT, "PUT" },
-		{ PIPIT_PATCH, "PATCH" },
-		{ PIPIT_DELETE, "DELETE" },
-		{ PIPIT_OPTIONS, "OPTIONS" },
-	};
-	*list = '\0';
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		if (!(methods & names[i].method))
-			continue;
-		if (*list)
-			strcat(list, ", ");
-		strcat(list, names[i].name);
-	}
-}
-
 /* Replies that the table gives by itself. */
 static void answer_from_table(struct pipit_request *request, unsigned allow)
 {
-	char list[METHOD_LIST_SIZE];
+	char list[PIPIT_METHODS_LIST_SIZE];
 
-	list_methods(allow, list);
+	pipit_methods_list(allow, list);
 	pipit_reply_header(request, "Allow", list);
 	/* Not what was asked for: a HEAD has the length that its GET would have. */
 	if (request->head->method == PIPIT_OPTIONS)
@@ -147,7 +123,7 @@ static void log_entry(
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	entry->peer = pipit_connection_peer(connection, peer, sizeof peer);
 	entry->finished = now.tv_sec;
-	if (!pipit_access_buffer_is_waiting(dispatch->access))
+	if (!pipit_access_buffer_has_lines(dispatch->access))
 		event_active(dispatch->log_event, EV_TIMEOUT, 0);
 	pipit_access_buffer_add(dispatch->access, entry);
 }

@@ -2,6 +2,7 @@
 /* See json_stream.h; the contract of pipit_reply_json() is in pipit.h. */
 #include "request/json_stream.h"
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "http/response_head.h"
 #include "http1/open_reply.h"
@@ -38,8 +39,7 @@ static void free_printout(struct printout *printout)
 /* The next piece, with the framing of a chunk around it. */
 static void print_piece(struct printout *printout)
 {
-	size_t length = pipit_printing_next(printout->printing, printout->bytes + FRAME_BYTES, PIECE_BYTES),
-	       left = length;
+	size_t length = pipit_printing_next(printout->printing, printout->bytes + FRAME_BYTES, PIECE_BYTES), digits;
 
 	printout->is_over = length == 0;
 	printout->start = FRAME_BYTES;
@@ -51,8 +51,9 @@ static void print_piece(struct printout *printout)
 	printout->bytes[printout->end++] = '\n';
 	printout->bytes[--printout->start] = '\n';
 	printout->bytes[--printout->start] = '\r';
-	for (; left; left >>= 4)
-		printout->bytes[--printout->start] = "0123456789abcdef"[left & 15];
+	digits = pipit_bytes_hex_digits(length);
+	printout->start -= digits;
+	pipit_bytes_put_hex(printout->bytes + printout->start, length, digits);
 }
 
 /* Send until the socket is full, the text is over, or it is the others' turn. */

@@ -2,7 +2,10 @@
 /* See request.h; the contracts of the public functions are in pipit.h. */
 #include "request/request.h"
 
+#include "base/bytes.h"
 #include "base/log.h"
+#include "base/methods.h"
+#include "base/percent.h"
 #include "http/accept_header.h"
 #include "http/content_type.h"
 #include "http/response_head.h"
@@ -205,8 +208,7 @@ enum pipit_method pipit_request_method(const struct pipit_request *request)
 
 const char *pipit_request_method_name(const struct pipit_request *request)
 {
-	static const char *const names[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH" };
-	return names[__builtin_ctz(request->head->method)];
+	return pipit_methods_name(request->head->method);
 }
 
 const char *pipit_request_path(struct pipit_request *request)
@@ -225,30 +227,19 @@ const char *pipit_request_query(struct pipit_request *request)
 	return request->query;
 }
 
-static int hex_value(char c)
+/* One byte of a form. An invalid escape stands for itself (URL Standard, §5.1). */
+static char take_form_byte(const char **at, const char *end)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* One byte of percent-encoded text; an invalid escape stands for itself, as the URL standard has it for forms. */
-static char decode_one(const char **at, const char *end, bool plus_is_space)
-{
-	const char *text = *at;
-	if (*text == '%' && end - text > 2 && hex_value(text[1]) >= 0 && hex_value(text[2]) >= 0) {
-		*at += 3;
-		return (char)(hex_value(text[1]) << 4 | hex_value(text[2]));
-	}
+	if (**at != '+')
+		return (char)pipit_percent_take(at, end);
 	*at += 1;
-	return plus_is_space && *text == '+' ? ' ' : *text;
+	return ' ';
 }
 
 static bool decodes_to(const char *at, const char *end, const char *name)
 {
 	while (at < end && *name) {
-		if (decode_one(&at, end, true) != *name++)
+		if (take_form_byte(&at, end) != *name++)
 			return false;
 	}
 	return at == end && *name == '\0';
@@ -272,7 +263,7 @@ static long form_value(struct pipit_slice form, const char *name, char *value, s
 			continue;
 		}
 		for (at = equals < pair_end ? equals + 1 : pair_end; at < pair_end; length++) {
-			char decoded = decode_one(&at, pair_end, true);
+			char decoded = take_form_byte(&at, pair_end);
 			if ((size_t)length + 1 < size)
 				value[length] = decoded;
 		}
@@ -295,15 +286,6 @@ long pipit_request_form_value(struct pipit_request *request, const char *name, c
 	return form_value(request->body, name, value, size);
 }
 
-size_t pipit_request_decode(struct pipit_slice encoded, char *decoded)
-{
-	const char *at = encoded.data, *end = at + encoded.length;
-	char *out = decoded;
-	while (at < end)
-		*out++ = decode_one(&at, end, false);
-	return (size_t)(out - decoded);
-}
-
 const char *pipit_request_parameter(struct pipit_request *request, const char *name)
 {
 	int index = request->route ? pipit_router_parameter_index(request->route->pattern, name) : -1;
@@ -315,7 +297,7 @@ const char *pipit_request_parameter(struct pipit_request *request, const char *n
 	encoded = request->match.parameters[index];
 	decoded = remember(request, encoded);
 	if (decoded)
-		decoded[pipit_request_decode(encoded, decoded)] = '\0';
+		decoded[pipit_percent_decode(encoded, decoded)] = '\0';
 	return decoded;
 }
 
@@ -422,18 +404,12 @@ const char *pipit_request_peer(struct pipit_request *request)
 	return request->peer[0] ? request->peer : "-";
 }
 
-static void put_hex8(char *at, uint32_t number)
-{
-	for (int shift = 28; shift >= 0; shift -= 4)
-		*at++ = "0123456789abcdef"[number >> shift & 15];
-}
-
 const char *pipit_request_id(struct pipit_request *request)
 {
 	if (!request->id[0]) {
-		put_hex8(request->id, request->pool->id_prefix);
-		put_hex8(request->id + 8, request->number);
-		request->id[16] = '\0';
+		char *at = pipit_bytes_put_hex(request->id, request->pool->id_prefix, 8);
+		at = pipit_bytes_put_hex(at, request->number, 8);
+		*at = '\0';
 	}
 	return request->id;
 }

@@ -9,8 +9,6 @@
 #define PIPIT_REQUEST_H
 
 #include "base/shared_fd.h"
-#include "files/file_cache.h"
-#include "files/gzip_cache.h"
 #include "http/guard.h"
 #include "http/router.h"
 #include "http1/http1.h"
@@ -19,6 +17,8 @@
 
 #include <netinet/in.h>
 
+struct pipit_file_cache;
+struct pipit_gzip_cache;
 struct pipit_openapi;
 
 /* Of struct pipit_route_options. */
@@ -127,9 +127,6 @@ int pipit_request_reply_short(struct pipit_request *request);
  */
 int pipit_request_open(struct pipit_request *request, int status, const char *content_type, struct pipit_slice fields,
     struct pipit_slice content, struct pipit_open_reply *open_reply);
-
-/* Percent-decode part of a path; `decoded` has room for as many bytes. Returns how many there are; no NUL is put behind. */
-size_t pipit_request_decode(struct pipit_slice encoded, char *decoded);
 
 /* Free the pool's spare requests. */
 void pipit_request_pool_clear(struct pipit_request_pool *pool);

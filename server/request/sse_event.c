@@ -15,14 +15,12 @@
 /* The chunk's size in front of what is there. */
 static void frame(struct pipit_sse_event *rendered)
 {
-	size_t left = rendered->length, at = rendered->start;
+	size_t digits = pipit_bytes_hex_digits(rendered->length), at = rendered->start;
 
 	rendered->bytes[--at] = '\n';
 	rendered->bytes[--at] = '\r';
-	do {
-		rendered->bytes[--at] = "0123456789abcdef"[left & 15];
-		left >>= 4;
-	} while (left);
+	at -= digits;
+	pipit_bytes_put_hex(rendered->bytes + at, rendered->length, digits);
 	rendered->chunk_start = at;
 	rendered->chunk_length = rendered->start - at + rendered->length + 2;
 }

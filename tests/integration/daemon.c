@@ -244,17 +244,10 @@ double daemon_metric(const struct daemon *daemon, const char *sample)
 {
 	int fd = wire_connect(daemon->port);
 	struct wire_response page = wire_ask(fd, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-	double value = -1;
-	size_t length = strlen(sample);
+	double value;
 
 	ck_assert_int_eq(page.status, 200);
-	for (const char *line = page.content; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (strncmp(line, sample, length) == 0 && line[length] == ' ') {
-			value = strtod(line + length, NULL);
-			break;
-		}
-	}
+	value = wire_metric(page.content, sample);
 	wire_free(&page);
 	close(fd);
 	return value;

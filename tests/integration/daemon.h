@@ -49,7 +49,7 @@ long daemon_resident_kib(const struct daemon *daemon);
 long daemon_descriptors(const struct daemon *daemon);
 long daemon_cpu_ms(const struct daemon *daemon);
 
-/* The value of a sample of /metrics whose line begins with `sample` ("http_connections{state=\"idle\"}"); -1 when absent. */
+/* wire_metric() of the page that /metrics has now, which is asked for over a new connection. */
 double daemon_metric(const struct daemon *daemon, const char *sample);
 
 #endif

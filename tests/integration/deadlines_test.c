@@ -95,7 +95,7 @@ START_TEST(gives_up_on_a_head_that_trickles)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--head-timeout", "300ms", NULL });
 	int fd = wire_connect(daemon.port);
-	long long end = wire_now_ms() + WIRE_PATIENCE_MS;
+	long long end = wire_now_ms() + PATIENCE_MS;
 	wire_print(fd, "GET / HTTP/1.1\r\nHost: x\r\nA: ");
 	while (!wire_is_readable(fd, PACE_MS) && wire_now_ms() < end)
 		ck_assert(wire_print(fd, "a"));
@@ -193,7 +193,7 @@ START_TEST(gives_up_on_content_that_trickles)
 	struct daemon daemon =
 	    daemon_start((const char *const[]){ "--rate-grace", "200ms", "--min-rate-bytes", "1m", NULL });
 	int fd = wire_connect(daemon.port);
-	long long end = wire_now_ms() + WIRE_PATIENCE_MS;
+	long long end = wire_now_ms() + PATIENCE_MS;
 	wire_print(fd, POST "Content-Length: 100000\r\n\r\n");
 	while (!wire_is_readable(fd, PACE_MS) && wire_now_ms() < end)
 		ck_assert(wire_print(fd, "a"));
@@ -421,7 +421,7 @@ START_TEST(drops_a_reader_that_is_slower_than_the_minimum)
 	    (const char *const[]){ "--root", site.root, "--rate-grace", "200ms", "--min-rate-bytes", "1g", NULL });
 	int fd = wire_connect(daemon.port);
 	char bytes[4096];
-	long long end = wire_now_ms() + WIRE_PATIENCE_MS;
+	long long end = wire_now_ms() + PATIENCE_MS;
 	wire_print(fd, "GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n");
 	/* It reads, but does not come far. */
 	while (daemon_metric(&daemon, "http_timeouts_total{phase=\"write\"}") == 0 && wire_now_ms() < end)

@@ -1528,7 +1528,7 @@ END_TEST
 static int connect_with_small_window(void)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((unsigned short)host.port) };
-	struct timeval patience = { WIRE_PATIENCE_MS / 1000, 0 };
+	struct timeval patience = { PATIENCE_MS / 1000, 0 };
 	int size = 16 * 1024, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	ck_assert_int_ge(fd, 0);
@@ -2453,7 +2453,7 @@ END_TEST
 /* Until the condition holds, in this thread. */
 static bool turn_until(struct event_base *base, bool (*condition)(void *), void *arg)
 {
-	long long end = wire_now_ms() + WIRE_PATIENCE_MS;
+	long long end = wire_now_ms() + PATIENCE_MS;
 	while (!condition(arg) && wire_now_ms() < end)
 		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 	return condition(arg);

@@ -124,7 +124,7 @@ static struct wire_response ask(const struct daemon *daemon, struct question que
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)WIRE_PATIENCE_MS);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)PATIENCE_MS);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
 	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_head_line);
 	curl_easy_setopt(curl, CURLOPT_HEADERDATA, &response);
@@ -1170,7 +1170,7 @@ START_TEST(ends_the_connection_when_a_file_shrinks_under_way)
 	daemon = start_with(&site);
 	fd = wire_connect(daemon.port);
 	ck_assert(wire_print(fd, "GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\nGET /page.html HTTP/1.1\r\nHost: x\r\n\r\n"));
-	ck_assert(wire_is_readable(fd, WIRE_PATIENCE_MS));
+	ck_assert(wire_is_readable(fd, PATIENCE_MS));
 	ck_assert_int_eq(truncate(site.big, 1000), 0);
 	response = wire_read(fd, false);
 	ck_assert_int_eq(response.status, 200);

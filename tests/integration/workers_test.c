@@ -94,7 +94,7 @@ static void ask_until_all_are_served(struct busy *busy, size_t answer_length)
 		ask_again(&busy[i]);
 	}
 	while (least_answers(busy) < BUSY_REQUESTS) {
-		int count = poll(ready, BUSY_CONNECTIONS, WIRE_PATIENCE_MS);
+		int count = poll(ready, BUSY_CONNECTIONS, PATIENCE_MS);
 		ck_assert_msg(count > 0, "nobody is answered: %s", count == 0 ? "silence" : strerror(errno));
 		for (size_t i = 0; i < BUSY_CONNECTIONS; i++) {
 			if (!ready[i].revents || !take(&busy[i], answer_length))

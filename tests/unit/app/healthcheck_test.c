@@ -299,7 +299,6 @@ int main(void)
 	Suite *suite = suite_create("healthcheck");
 	TCase *tests = tcase_create("healthcheck");
 
-	tcase_set_timeout(tests, 60);
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_loop_test(tests, says_that_a_server_is_well_that_answers_200, 0, COUNT(well));
 	tcase_add_test(tests, asks_a_whole_and_valid_question);

@@ -765,7 +765,6 @@ static Suite *make_suite(void)
 	tcase_add_test(bounded, is_unavailable_when_replies_have_all_descriptors);
 	tcase_add_test(bounded, remembers_no_path_that_is_too_long);
 	tcase_add_loop_test(bounded, is_never_more_than_a_second_behind, 0, 4);
-	tcase_set_timeout(bounded, 120);
 	suite_add_tcase(suite, bounded);
 	return suite;
 }

@@ -735,7 +735,6 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(refusing, does_not_find_a_path_that_is_too_long, 0, MODES);
 	tcase_add_loop_test(refusing, reads_nothing_past_the_end_of_the_path, 0, MODES);
 	tcase_add_loop_test(refusing, opens_nothing_but_files_of_the_root_for_random_paths, 0, MODES);
-	tcase_set_timeout(refusing, 60);
 	suite_add_tcase(suite, refusing);
 
 	return suite;

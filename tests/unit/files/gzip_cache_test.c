@@ -144,7 +144,6 @@ int main(void)
 	tcase_add_test(tests, remembers_versions_apart);
 	tcase_add_test(tests, keeps_no_more_than_it_may);
 	tcase_add_test(tests, reads_a_file_and_not_one_that_has_changed);
-	tcase_set_timeout(tests, 60);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

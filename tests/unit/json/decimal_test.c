@@ -115,7 +115,6 @@ int main(void)
 	Suite *suite = suite_create("decimal");
 	TCase *tcase = tcase_create("decimal");
 
-	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, reads_short_numbers_as_strtod_does);
 	tcase_add_test(tcase, reads_long_numbers_as_strtod_does);
 	tcase_add_test(tcase, a_digit_far_behind_decides_a_rounding);

@@ -903,7 +903,6 @@ int main(void)
 	Suite *suite = suite_create("json");
 	TCase *tests = tcase_create("json");
 
-	tcase_set_timeout(tests, 120);
 	tcase_add_checked_fixture(tests, guarded_set_up, tear_down);
 	tcase_add_loop_test(tests, takes_what_rfc_8259_allows, 0, COUNT(valid));
 	tcase_add_loop_test(tests, says_what_is_wrong_and_where, 0, COUNT(invalid));

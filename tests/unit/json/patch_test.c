@@ -923,7 +923,6 @@ int main(void)
 	Suite *suite = suite_create("patch");
 	TCase *tests = tcase_create("patch");
 
-	tcase_set_timeout(tests, 20);
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_loop_test(tests, puts_a_value_in_its_place, 0, COUNT(puts_done));
 	tcase_add_loop_test(tests, puts_nothing_where_it_cannot_be, 0, COUNT(puts_refused));

@@ -371,7 +371,6 @@ int main(void)
 	Suite *suite = suite_create("printer");
 	TCase *tcase = tcase_create("printer");
 
-	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, prints_what_cjson_prints, 0, (int)(sizeof same / sizeof *same));
 	tcase_add_test(tcase, escapes_at_every_place);
 	tcase_add_test(tcase, numbers_read_back_as_the_same_double);

@@ -165,7 +165,6 @@ int main(void)
 	TCase *tcase = tcase_create("tree");
 
 	tcase_add_checked_fixture(tcase, guarded_set_up, guarded_tear_down);
-	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, is_the_tree_of_cjson, 0, sizeof documents / sizeof *documents);
 	tcase_add_test(tcase, every_character_can_be_escaped);
 	tcase_add_test(tcase, escapes_stand_at_every_place);
