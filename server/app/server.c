@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "http/router.h"
+#include "metrics/access_log.h"
 #include "metrics/prometheus.h"
 #include "net/limits.h"
 #include "net/listener.h"
