@@ -29,7 +29,7 @@ FOLDERS = {
     "request": "request json_reader json_stream sse_event sse dispatch",
     "files": "files file_cache gzip_cache listing file_response static_site",
     "settings": "atomic_file snapshot settings_file working_copy change change_queue apply_change settings settings_http",
-    "app": "openapi dashboard_feed worker signals server evhttp_callback evhttp_guard healthcheck",
+    "app": "openapi routes dashboard_feed worker signals server evhttp_callback evhttp_guard healthcheck",
 }
 MODULES = [f"{folder}/{module}" for folder, modules in FOLDERS.items() for module in modules.split()]
 ORDER = {module: number for number, module in enumerate(MODULES)}
