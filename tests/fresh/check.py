@@ -41,16 +41,18 @@ SHORTENED = (
     (r"tests/bench/run\.py --rounds 2 --seconds 1", "tests/bench/run.py --rounds 1 --seconds 0.1 --connections 8 --only get"),
     (r"tests/bench/run\.py --only", "tests/bench/run.py --rounds 1 --seconds 0.1 --requests 64 --only"),
     (r"tests/bench/behaviour\.py --write", "tests/bench/behaviour.py --slow-seconds 1"),
-    (r"make bench", 'make bench ARGS="--rounds 1 --seconds 0.1 --connections 8 --requests 64 --idle 100 --many 100"'),
+    (r"make bench", 'make bench ARGS="--rounds 1 --seconds 0.5 --connections 8 --requests 64 --idle 100 --many 100"'),
 )
 # Install packages, so they get this machine's network; all others get a loopback of their own, where port 8080 is free.
 INSTALLS = r"make (?!run)|sudo apt"
 # (a server that installs, what installs the same)
 INSTALLS_BEFORE = ((r"make run", "make build"),)
-# A reader ends the server before.
+# Listens, if it goes well; a reader ends the server before.
 SERVES = r"(.*&& )?(make run|(\w+=\S+ )*build/pipit(?!\.)|\./\w)"
 # What a page that starts no server asks.
 ASKS, USUAL_SERVER = r"curl ", "make run"
+# Leaves sources that it need not change.
+FORMATS = "make format"
 # Fewer would mean that the pages are not read rightly.
 COMMANDS_AT_LEAST = 30
 
@@ -70,7 +72,7 @@ def found(table, command):
 
 def targets():
     """A command for each line of `make help`."""
-    text = subprocess.run(["make", "-C", ROOT, "-s", "help"], capture_output=True, text=True, check=True).stdout
+    text = debian.run("make", "--no-print-directory", "help", cwd=ROOT, capture_output=True, text=True).stdout
     return [pages.Command("make help", number, re.match(r"make \S+", line)[0], "") for number, line in enumerate(text.splitlines(), 1)]
 
 
@@ -140,7 +142,7 @@ class Page:
             self.folder = place.read_text().strip()
 
     def wait(self, process, before):
-        """"ended", "serves": there is a listening socket that was not there before, or "hangs"."""
+        """"ended", "serves" or "hangs". A server has a listening socket that was not there before; None: it is no server."""
         end = time.monotonic() + COMMAND_SECONDS
         while time.monotonic() < end:
             if process.status is not None:
@@ -155,7 +157,8 @@ class Page:
             self.run(pages.Command(command.page, command.line, USUAL_SERVER, ""))
         started = time.monotonic()
         self.write_program(command)
-        if re.match(SERVES, command.text):
+        may_serve = re.match(SERVES, command.text)
+        if may_serve:
             self.stop_server()
         preparation = found(INSTALLS_BEFORE, command.text)
         if preparation and self.start(preparation, None).process.wait(COMMAND_SECONDS) != 0:
@@ -163,7 +166,7 @@ class Page:
             return
         has_network = re.match(INSTALLS, command.text)
         text = shortened(command.text)
-        before = None if has_network else debian.listening(self.loopback)
+        before = debian.listening(self.loopback) if may_serve else None
         process = self.start(text, None if has_network else self.loopback)
         outcome = self.wait(process, before)
         if outcome == "ended":
@@ -182,6 +185,12 @@ class Page:
             self.fail(command, f"prints something else than\n{command.shown}", process)
         if not command.shown and process.status != 0:
             self.fail(command, f"status {process.status}", process)
+        if command.text == FORMATS and (changed := self.changed_sources()):
+            self.fail(command, f"it changes files that were committed:\n{changed}")
+
+    def changed_sources(self):
+        words = debian.as_user(self.root, f"cd {CHECKOUT} && git diff --stat -- '*.[ch]'")
+        return debian.run(*words, capture_output=True, text=True).stdout
 
     def stop_server(self):
         if self.server and not self.server[1].interrupt():
@@ -194,13 +203,6 @@ class Page:
         debian.end_all()
         for path in self.programs:
             path.unlink()
-
-
-def unformatted(root):
-    """`make format` has run: what it changed was not formatted."""
-    words = debian.as_user(root, f"cd {CHECKOUT} && git diff --stat")
-    changed = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True).stdout
-    return [f"make format changes tracked files:\n{changed}"] if changed else []
 
 
 def inside(root):
@@ -222,9 +224,8 @@ def inside(root):
         page.end()
         wrong += page.wrong
         all_commands += commands
-    wrong += wrong_declarations(all_commands) + unformatted(root)
-    say(f"{len(wrong)} of {len(all_commands)} commands or declarations are wrong:" if wrong else f"{len(all_commands)} commands: ok")
-    say("\n".join(wrong))
+    wrong += wrong_declarations(all_commands)
+    say("\n".join([f"{len(all_commands)} commands, {len(wrong)} wrong", *wrong]))
     return 1 if wrong else 0
 
 
@@ -235,20 +236,20 @@ def main():
     options = parser.parse_args()
     if options.inside:
         return inside(pathlib.Path(options.inside))
-    reason = debian.reason_to_skip(FOLDER)
+    reason = debian.reason_to_skip(FOLDER, ROOT)
     if reason:
         say(f"skipped: {reason}")
         return 77
     with (FOLDER / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         debian.make_base(FOLDER, say)
-        root = debian.make_root(FOLDER, ROOT)
         try:
+            root = debian.make_root(FOLDER, ROOT)
             words = [*debian.namespaces(), sys.executable, __file__, "--inside", str(root)]
             return subprocess.run(words, timeout=ALL_SECONDS, check=False).returncode
         finally:
             if not options.keep:
-                debian.remove(root)
+                debian.remove(FOLDER / "root")
 
 
 if __name__ == "__main__":

@@ -41,13 +41,22 @@ def archives(suite):
     return {release: site for release, site in sorted(found.items()) if release == suite or release.startswith(suite + "-")}
 
 
-def reason_to_skip(folder):
+def files_of(source):
+    """Those that git knows or would add, even if the checkout is another user's."""
+    words = ["git", "-c", "safe.directory=*", "-C", source, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = run(*words, capture_output=True).stdout.split(b"\0")
+    return [name for name in names if name and os.path.lexists(os.path.join(os.fsencode(source), name))]
+
+
+def reason_to_skip(folder, source):
     """A line, or nothing."""
     if os.geteuid() != 0:
         return "only root can make a Debian and enter it"
     missing = [name for name in ("debootstrap", "git", "nsenter", "unshare") if not shutil.which(name)]
     if missing:
         return f"please install {', '.join(missing)} (Debian: debootstrap, git, util-linux)"
+    if not (source / ".git").exists():
+        return f"{source} is no git checkout"
     if not codename():
         return "this is no Debian"
     if codename() not in archives(codename()):
@@ -104,15 +113,13 @@ def add_user(root):
 
 
 def copy_checkout(source, root):
-    """The files that git knows or would add, as a repository with one commit."""
-    listing = run("git", "-C", source, "ls-files", "-z", "--cached", "--others", "--exclude-standard", capture_output=True).stdout
-    names = [name for name in listing.split(b"\0") if name and os.path.lexists(os.path.join(os.fsencode(source), name))]
+    """As a repository with one commit."""
     target = f"{root}{HOME}/pipit"
     pathlib.Path(target).mkdir()
     pack = subprocess.Popen(["tar", "-C", source, "--null", "--no-recursion", "-T", "-", "-c"], stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE)
     unpack = subprocess.Popen(["tar", "-C", target, "-x"], stdin=pack.stdout)
-    pack.stdin.write(b"\0".join(names))
+    pack.stdin.write(b"\0".join(files_of(source)))
     pack.stdin.close()
     if pack.wait() != 0 or unpack.wait() != 0:
         raise RuntimeError("the checkout cannot be copied")
