@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What evhttp callbacks may ask of pipit: strict JSON, and problem documents. The contracts are in pipit.h. */
+/* JSON and problem documents for evhttp callbacks. The contracts are in pipit.h. */
 #include "pipit.h"
 
 #include "app/server.h"
@@ -26,7 +26,7 @@ static bool prefers_html(struct evhttp_request *request)
 	return accept && pipit_response_head_prefers_html(pipit_slice_of(accept));
 }
 
-/* The document, and in front of its closing brace further members; a page has none. 0, or -1 when memory is short. */
+/* Adds the document, with `members` before its closing brace; an HTML page has no members. 0; -1 when memory is short. */
 static int print_problem(
     struct evhttp_request *request, struct evbuffer *content, int status, const char *detail, const char *members)
 {
@@ -43,7 +43,7 @@ static int print_problem(
 	return evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", type);
 }
 
-/* Without memory for the document the status has to say it all. */
+/* Without memory for the document, only the status is sent. */
 static void send_problem(struct evhttp_request *request, int status, const char *detail, const char *members)
 {
 	struct evbuffer *content = evbuffer_new();
@@ -57,7 +57,7 @@ static void send_problem(struct evhttp_request *request, int status, const char 
 
 void pipit_evhttp_send_problem(struct evhttp_request *request, int status, const char *detail, ...)
 {
-	/* As long as the content, so that a cut is made there, between two characters. */
+	/* not shorter than the document, which cuts between characters */
 	char text[PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
 	va_list arguments;
 
@@ -90,9 +90,9 @@ static bool is_json(struct evhttp_request *request)
 	const char *type = evhttp_find_header(evhttp_request_get_input_headers(request), "Content-Type");
 
 	if (!type || !pipit_content_type_is(pipit_slice_of(type), "application/json"))
-		refuse_type(request, "The content must be JSON, and its Content-Type application/json.");
+		refuse_type(request, "The body must be JSON, with Content-Type application/json.");
 	else if (pipit_content_type_has_other_charset(pipit_slice_of(type)))
-		refuse_type(request, "JSON is UTF-8: its Content-Type has no charset, or charset=utf-8.");
+		refuse_type(request, "JSON must be UTF-8: omit the charset, or use charset=utf-8.");
 	else
 		return true;
 	return false;

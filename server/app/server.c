@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Life of the process: routes, then workers, then the end. The contracts are in pipit.h. */
+/* A server from registration to pipit_server_free(). The contracts are in pipit.h. */
 #include "app/server.h"
 
 #include "app/dashboard_feed.h"
-#include "app/openapi.h"
+#include "app/routes.h"
 #include "app/signals.h"
 #include "app/worker.h"
 #include "base/log.h"
 #include "config/config.h"
-#include "http/router.h"
+#include "metrics/access_log.h"
 #include "metrics/prometheus.h"
 #include "net/limits.h"
 #include "net/listener.h"
@@ -31,37 +31,32 @@
 
 #define WORKERS_MAX 256
 
-/* A store that routes of the server lead to. */
-struct served {
+/* A settings store that the server serves. */
+struct settings_store {
 	struct pipit_settings *settings;
-	struct served *next;
+	struct settings_store *next;
 };
 
 struct pipit_server {
 	struct pipit_config config; /* a copy, as pipit_config_copy() makes it */
 	struct pipit_shared shared;
-	struct pipit_router *router;
-	struct pipit_route *routes; /* in the order of registration, newest first */
-	struct pipit_route *fallback;
-	size_t route_count;
-	const char **route_names; /* by index: patterns, "fallback", "none" */
-	int registration_error;   /* of the first registration that failed, 0 for none */
-	struct served *served;    /* stores of settings */
+	struct pipit_routes routes;
+	struct settings_store *stores;
 	bool is_started;
-	atomic_bool is_running; /* the workers' inboxes can be written to */
-	atomic_bool wants_stop; /* like shared.draining, for wishes that come before that */
+	atomic_bool is_running; /* messages can be sent to the workers */
+	atomic_bool wants_stop; /* a stop was requested, possibly before the workers run */
 
 	size_t worker_count;
 	struct pipit_worker *workers[WORKERS_MAX];
-	const struct pipit_counters *counters[WORKERS_MAX]; /* of the workers */
-	struct pipit_dashboard_feed *live;                  /* of GET /events; NULL: nobody serves that */
-	pthread_t threads[WORKERS_MAX];                     /* of workers 1 and up */
-	_Atomic size_t running;                             /* workers that are not done */
+	const struct pipit_counters *counters[WORKERS_MAX];
+	struct pipit_dashboard_feed *feed; /* NULL: no route serves events */
+	pthread_t threads[WORKERS_MAX];    /* of the workers but the first */
+	_Atomic size_t running;            /* workers that still have connections */
 	bool is_attached;
 
 	bool is_listening;
 	char urls[PIPIT_LISTEN_MAX][PIPIT_LISTENER_URL_SIZE];
-	int *sockets; /* worker_count of them per address; -1 once a worker has taken it */
+	int *sockets; /* worker_count per address; -1 once a worker has taken it */
 	time_t started;
 };
 
@@ -75,7 +70,7 @@ const struct pipit_config *pipit_server_config(const struct pipit_server *server
 	return &server->config;
 }
 
-/* --- making it ----------------------------------------------------------------------------------------------------- */
+/* --- creation -------------------------------------------------------------------------------------------------------- */
 
 static size_t cores(void)
 {
@@ -109,11 +104,10 @@ struct pipit_server *pipit_server_new(const struct pipit_config *config)
 		free(server);
 		return NULL;
 	}
-	if (server) {
-		server->router = pipit_router_new();
+	if (server)
 		server->shared.limits = pipit_limits_new(config->max_connections_per_address);
-	}
-	if (!server || !server->router || !server->shared.limits || pipit_config_copy(&server->config, config) != 0) {
+	if (!server || !server->shared.limits || pipit_routes_init(&server->routes) != 0 ||
+	    pipit_config_copy(&server->config, config) != 0) {
 		pipit_log(PIPIT_LOG_ERROR, "out of memory");
 		pipit_server_free(server);
 		return NULL;
@@ -127,86 +121,11 @@ struct pipit_server *pipit_server_new(const struct pipit_config *config)
 
 /* --- routes -------------------------------------------------------------------------------------------------------- */
 
-static int fail_registration(struct pipit_server *server, const char *pattern, int error, const char *why)
-{
-	pipit_log(PIPIT_LOG_ERROR, "route %s: %s", pattern ? pattern : "(null)", why);
-	if (!server->registration_error)
-		server->registration_error = error;
-	return error;
-}
-
-static void free_route(struct pipit_route *route)
-{
-	if (!route)
-		return;
-	free(route->pattern);
-	for (size_t i = 0; i < PIPIT_ROUTE_TEXTS; i++)
-		free(route->texts[i]);
-	pipit_openapi_free(route->openapi);
-	free(route);
-}
-
-/* The options then point to the copies. */
-static bool copy_texts(struct pipit_route *route)
-{
-	struct pipit_route_options *options = &route->options;
-	const char **texts[PIPIT_ROUTE_TEXTS] = { &options->summary, &options->parameters, &options->request_type,
-		&options->request_schema, &options->request_content, &options->reply_type, &options->reply_schema,
-		&options->replies };
-	bool is_copied = true;
-	for (size_t i = 0; i < PIPIT_ROUTE_TEXTS; i++) {
-		if (!*texts[i])
-			continue;
-		*texts[i] = route->texts[i] = strdup(*texts[i]);
-		is_copied &= route->texts[i] != NULL;
-	}
-	return is_copied;
-}
-
-static struct pipit_route *new_route(const struct pipit_route *content, const char *pattern)
-{
-	struct pipit_route *route = malloc(sizeof *route);
-	bool is_copied;
-	if (!route)
-		return NULL;
-	*route = *content;
-	route->pattern = strdup(pattern);
-	is_copied = copy_texts(route);
-	if (route->pattern && is_copied)
-		return route;
-	free_route(route);
-	return NULL;
-}
-
 static int add_route(struct pipit_server *server, const char *pattern, const struct pipit_route *content)
 {
-	struct pipit_route *route;
-	char why[256] = "out of memory";
-	int error;
-
 	if (server->is_started)
-		return fail_registration(server, pattern, -EBUSY, "routes are registered before the server runs");
-	if (!pattern || (!content->handler && !content->callback))
-		return fail_registration(server, pattern, -EINVAL, "a route has a pattern and a handler");
-	if (server->config.memory_limit && content->options.max_body_bytes > server->config.memory_limit)
-		return fail_registration(server, pattern, -EINVAL,
-		    "max_body_bytes is above memory-limit, so that such content could never be taken");
-	if (content->options.borrows_connection && !content->callback)
-		return fail_registration(server, pattern, -EINVAL,
-		    "borrows_connection is for evhttp callbacks: a native handler needs no evhttp connection");
-	error = pipit_openapi_check(pattern, &content->options, why, sizeof why);
-	if (error != 0)
-		return fail_registration(server, pattern, error, why);
-	route = new_route(content, pattern);
-	error = route ? pipit_router_add(server->router, content->methods, pattern, route, why, sizeof why) : -ENOMEM;
-	if (error != 0) {
-		free_route(route);
-		return fail_registration(server, pattern, error, why);
-	}
-	route->index = server->route_count++;
-	route->next = server->routes;
-	server->routes = route;
-	return 0;
+		return pipit_routes_fail(&server->routes, pattern, -EBUSY, "register routes before the server runs");
+	return pipit_routes_add(&server->routes, server->config.memory_limit, pattern, content);
 }
 
 int pipit_route_with(struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler,
@@ -240,18 +159,10 @@ int pipit_route_evhttp(
 
 static int set_fallback(struct pipit_server *server, const struct pipit_route *content)
 {
-	struct pipit_route *route;
 	if (server->is_started)
-		return fail_registration(
-		    server, "fallback", -EBUSY, "the fallback is registered before the server runs");
-	if (!content->handler && !content->callback)
-		return fail_registration(server, "fallback", -EINVAL, "a fallback has a handler");
-	route = new_route(content, "fallback");
-	if (!route)
-		return fail_registration(server, "fallback", -ENOMEM, "out of memory");
-	free_route(server->fallback);
-	server->fallback = route;
-	return 0;
+		return pipit_routes_fail(
+		    &server->routes, "fallback", -EBUSY, "register the fallback before the server runs");
+	return pipit_routes_set_fallback(&server->routes, content);
 }
 
 int pipit_fallback(struct pipit_server *server, pipit_handler *handler, void *arg)
@@ -282,23 +193,23 @@ static int serve_settings(
 
 int pipit_route_settings(struct pipit_server *server, const char *pattern, struct pipit_settings *settings)
 {
-	struct served *served = malloc(sizeof *served);
+	struct settings_store *store = malloc(sizeof *store);
 	char *below = pattern ? malloc(strlen(pattern) + sizeof PIPIT_SETTINGS_HTTP_BELOW) : NULL;
 	int error;
 
 	if (!pattern || !settings) {
-		error = fail_registration(server, pattern, -EINVAL, "settings are served at a pattern, by a store");
-	} else if (!served || !below) {
-		error = fail_registration(server, pattern, -ENOMEM, "out of memory");
+		error = pipit_routes_fail(&server->routes, pattern, -EINVAL, "settings need a pattern and a store");
+	} else if (!store || !below) {
+		error = pipit_routes_fail(&server->routes, pattern, -ENOMEM, "out of memory");
 	} else {
 		sprintf(below, "%s%s", pattern, PIPIT_SETTINGS_HTTP_BELOW);
 		error = serve_settings(server, pattern, below, settings);
-		/* Also when that failed: some of the routes are there. */
-		*served = (struct served){ settings, server->served };
-		server->served = served;
-		served = NULL;
+		/* also after a failure: some routes are registered */
+		*store = (struct settings_store){ settings, server->stores };
+		server->stores = store;
+		store = NULL;
 	}
-	free(served);
+	free(store);
 	free(below);
 	return error;
 }
@@ -319,13 +230,13 @@ int pipit_server_listen(struct pipit_server *server)
 	const struct pipit_config *config = &server->config;
 	size_t count = server->worker_count;
 
-	if (server->registration_error) {
-		pipit_log(PIPIT_LOG_ERROR, "not starting: a route was not registered, see above");
-		return server->registration_error;
+	if (server->routes.error) {
+		pipit_log(PIPIT_LOG_ERROR, "not starting: a registration failed, see above");
+		return server->routes.error;
 	}
 	if (server->is_listening)
 		return 0;
-	/* Whoever is told that the server listens may count on its log. */
+	/* the log works before the first connection is accepted */
 	if (!server->shared.access_log && open_access_log(server) != 0)
 		return -EIO;
 	free(server->sockets);
@@ -339,8 +250,7 @@ int pipit_server_listen(struct pipit_server *server)
 		    pipit_listener_open(config->listen[i], config, server->sockets + i * count, count, server->urls[i]);
 		if (error != 0) {
 			pipit_log(PIPIT_LOG_ERROR, "cannot listen on %s: %s%s", config->listen[i], strerror(-error),
-			    error == -EADDRINUSE ? "; another program has that port, or use port 0 for a free one"
-						 : "");
+			    error == -EADDRINUSE ? "; the port is in use: use another port, or 0 for a free one" : "");
 			for (size_t j = i * count; j < (i + 1) * count; j++)
 				server->sockets[j] = -1;
 			close_sockets(server);
@@ -363,14 +273,14 @@ static void worker_done(struct pipit_server *server, struct pipit_worker *worker
 	bool is_last = atomic_fetch_sub_explicit(&server->running, 1, memory_order_acq_rel) == 1;
 	if (server->is_attached)
 		return;
-	/* The first worker handles the signals: it stays until all are done. */
+	/* the first worker handles signals until all others are done */
 	if (worker != server->workers[0])
 		pipit_worker_break(worker);
 	if (is_last)
 		pipit_worker_break(server->workers[0]);
 }
 
-static uint64_t spare_connections(const struct pipit_counters *counters)
+static uint64_t evictable_connections(const struct pipit_counters *counters)
 {
 	return pipit_counters_in_state(counters, PIPIT_STATE_IDLE) +
 	       pipit_counters_in_state(counters, PIPIT_STATE_READING) +
@@ -380,18 +290,18 @@ static uint64_t spare_connections(const struct pipit_counters *counters)
 static uint64_t connections_for(enum pipit_room room, const struct pipit_counters *counters)
 {
 	return room == PIPIT_ROOM_LINGERING ? pipit_counters_in_state(counters, PIPIT_STATE_CLOSING)
-					    : spare_connections(counters);
+					    : evictable_connections(counters);
 }
 
-/* The worker with the most connections of that kind, and they must be more than none. */
-static bool make_room(struct pipit_server *server, struct pipit_worker *asking, enum pipit_room room)
+/* Asks the worker with the most connections of the kind that `room` allows; false when none has any. */
+static bool make_room(struct pipit_server *server, struct pipit_worker *requester, enum pipit_room room)
 {
 	struct pipit_worker *best = NULL;
-	uint64_t most = room == PIPIT_ROOM_MANY ? 2 * spare_connections(pipit_worker_stats(asking)) : 0;
+	uint64_t most = room == PIPIT_ROOM_MANY ? 2 * evictable_connections(pipit_worker_stats(requester)) : 0;
 	for (size_t i = 0; i < server->worker_count; i++) {
 		struct pipit_worker *worker = server->workers[i];
 		uint64_t count = connections_for(room, pipit_worker_stats(worker));
-		if (worker == asking || count <= most)
+		if (worker == requester || count <= most)
 			continue;
 		best = worker;
 		most = count;
@@ -399,21 +309,7 @@ static bool make_room(struct pipit_server *server, struct pipit_worker *asking, 
 	return best && pipit_worker_evict(best, room) == 0;
 }
 
-static int name_routes(struct pipit_server *server)
-{
-	server->route_names = calloc(server->route_count + 2, sizeof *server->route_names);
-	if (!server->route_names)
-		return -ENOMEM;
-	for (struct pipit_route *route = server->routes; route; route = route->next)
-		server->route_names[route->index] = route->pattern;
-	if (server->fallback)
-		server->fallback->index = server->route_count;
-	server->route_names[server->route_count] = "fallback";
-	server->route_names[server->route_count + 1] = "none";
-	return 0;
-}
-
-/* --- a program's evhttp -------------------------------------------------------------------------------------------- */
+/* --- guarded evhttp -------------------------------------------------------------------------------------------------- */
 
 struct pipit_server *pipit_server_new_without_addresses(void)
 {
@@ -425,15 +321,16 @@ struct pipit_server *pipit_server_new_without_addresses(void)
 
 int pipit_server_guard_fallback(struct pipit_server *server, pipit_evhttp_callback *callback)
 {
-	/* It is there already when the address was not free at the first attempt. */
-	if (server->fallback && server->fallback->callback != callback)
-		return fail_registration(
-		    server, "fallback", -EEXIST, "what no route takes is for the guarded evhttp: register no fallback");
-	for (const struct pipit_route *route = server->routes; route; route = route->next) {
-		if (route->callback)
-			return fail_registration(server, route->pattern, -EINVAL,
-			    "the callbacks of a guarded evhttp are its own: set them with evhttp_set_cb()");
-	}
+	const struct pipit_routes *routes = &server->routes;
+	const struct pipit_route *route = pipit_routes_find_callback(routes);
+
+	/* set by an earlier attempt, for example when its address was in use */
+	if (routes->fallback && routes->fallback->callback != callback)
+		return pipit_routes_fail(
+		    &server->routes, "fallback", -EEXIST, "the guarded evhttp is the fallback: register no other");
+	if (route)
+		return pipit_routes_fail(&server->routes, route->pattern, -EINVAL,
+		    "a guarded evhttp has its own callbacks: set them with evhttp_set_cb()");
 	return pipit_fallback_evhttp(server, callback, NULL);
 }
 
@@ -445,7 +342,7 @@ int pipit_server_attach_evhttp(
 	if (server->is_started)
 		return -EBUSY;
 	server->shared.evhttp = http;
-	/* It says itself why it cannot. */
+	/* logs its own errors */
 	error = pipit_server_attach(server, base);
 	if (error == 0) {
 		error = pipit_worker_watch_evhttp(server->workers[0], on_evhttp_freed, server);
@@ -453,7 +350,7 @@ int pipit_server_attach_evhttp(
 			pipit_log(PIPIT_LOG_ERROR, "cannot guard the evhttp: out of memory or descriptors");
 	}
 	if (error != 0) {
-		/* Nothing would tell when the program frees its evhttp. */
+		/* without the watch nothing would free the workers with the evhttp */
 		pipit_server_detach(server);
 		server->shared.evhttp = NULL;
 	}
@@ -467,8 +364,8 @@ struct pipit_worker *pipit_server_worker(const struct pipit_server *server)
 
 void pipit_server_detach(struct pipit_server *server)
 {
-	pipit_dashboard_feed_free(server->live);
-	server->live = NULL;
+	pipit_dashboard_feed_free(server->feed);
+	server->feed = NULL;
 	atomic_store(&server->is_running, false);
 	for (size_t i = 0; i < server->worker_count; i++) {
 		pipit_worker_free(server->workers[i]);
@@ -476,32 +373,13 @@ void pipit_server_detach(struct pipit_server *server)
 	}
 }
 
-/* What a route with an evhttp callback asks for. */
-static enum pipit_evhttp_mode mode_of(const struct pipit_route *route)
-{
-	if (!route || !route->callback)
-		return PIPIT_EVHTTP_NONE;
-	return route->options.borrows_connection ? PIPIT_EVHTTP_BORROWED : PIPIT_EVHTTP_OWN;
-}
-
-static enum pipit_evhttp_mode evhttp_mode(const struct pipit_server *server)
-{
-	enum pipit_evhttp_mode most = mode_of(server->fallback);
-	for (const struct pipit_route *route = server->routes; route; route = route->next) {
-		if (mode_of(route) > most)
-			most = mode_of(route);
-	}
-	return most;
-}
-
-/* What there is to tell of it. */
 static struct pipit_prometheus describe(const struct pipit_server *server)
 {
 	return (struct pipit_prometheus){
 		.workers = server->counters,
 		.worker_count = server->worker_count,
-		.routes = server->route_names,
-		.route_count = server->route_count + 2,
+		.routes = server->routes.names,
+		.route_count = server->routes.count + 2,
 		.version = PIPIT_VERSION,
 		.libevent_version = event_get_version(),
 		.log_dropped = server->shared.access_log ? pipit_access_log_dropped(server->shared.access_log) : 0,
@@ -510,7 +388,7 @@ static struct pipit_prometheus describe(const struct pipit_server *server)
 	};
 }
 
-static void describe_live(void *context, struct pipit_dashboard_data_input *input)
+static void describe_for_feed(void *context, struct pipit_dashboard_data_input *input)
 {
 	const struct pipit_server *server = context;
 	*input = (struct pipit_dashboard_data_input){
@@ -520,42 +398,13 @@ static void describe_live(void *context, struct pipit_dashboard_data_input *inpu
 	};
 }
 
-static bool serves_events(const struct pipit_server *server)
+static int start_feed(struct pipit_server *server)
 {
-	const struct pipit_route *route = server->routes;
-	while (route && route->handler != pipit_serve_events)
-		route = route->next;
-	return route || (server->fallback && server->fallback->handler == pipit_serve_events);
-}
-
-static int start_live(struct pipit_server *server)
-{
-	if (!serves_events(server))
+	if (!pipit_routes_have_handler(&server->routes, pipit_serve_events))
 		return 0;
-	server->live = pipit_dashboard_feed_new(
-	    pipit_worker_base(server->workers[0]), describe_live, server, server->config.max_streams);
-	return server->live ? 0 : -ENOMEM;
-}
-
-static int describe_for(const struct pipit_server *server, struct pipit_route *route)
-{
-	int error;
-	if (route->handler != pipit_serve_openapi)
-		return 0;
-	error = pipit_openapi_new(server->routes, route->arg, PIPIT_VERSION, &route->openapi);
-	if (error != 0)
-		pipit_log(PIPIT_LOG_ERROR, "route %s: cannot describe the routes: %s", route->pattern,
-		    error == -EINVAL ? "the title is not UTF-8" : "out of memory");
-	return error;
-}
-
-/* What pipit_serve_openapi() sends: all routes are known now. */
-static int describe_routes(const struct pipit_server *server)
-{
-	int error = server->fallback ? describe_for(server, server->fallback) : 0;
-	for (struct pipit_route *route = server->routes; error == 0 && route; route = route->next)
-		error = describe_for(server, route);
-	return error;
+	server->feed = pipit_dashboard_feed_new(
+	    pipit_worker_base(server->workers[0]), describe_for_feed, server, server->config.max_streams);
+	return server->feed ? 0 : -ENOMEM;
 }
 
 static int make_worker(struct pipit_server *server, size_t number, struct event_base *base)
@@ -573,25 +422,26 @@ static int make_worker(struct pipit_server *server, size_t number, struct event_
 	return 0;
 }
 
-/* Everything that can fail, before any thread runs. */
+/* All that can fail, before threads run. */
 static int start(struct pipit_server *server, struct event_base *base)
 {
 	int error = pipit_server_listen(server);
 
 	if (error == 0)
-		error = name_routes(server);
+		error = pipit_routes_name(&server->routes);
 	if (error != 0)
 		return error;
 	server->is_started = true;
-	error = describe_routes(server);
+	error = pipit_routes_describe(&server->routes, PIPIT_VERSION);
 	if (error != 0)
 		return error;
 	server->shared.server = server;
 	server->shared.config = &server->config;
-	server->shared.router = server->router;
-	server->shared.fallback = server->fallback;
-	server->shared.evhttp_mode = server->shared.evhttp ? PIPIT_EVHTTP_GUARDED : evhttp_mode(server);
-	server->shared.route_count = server->route_count + 2;
+	server->shared.router = server->routes.router;
+	server->shared.fallback = server->routes.fallback;
+	server->shared.evhttp_mode =
+	    server->shared.evhttp ? PIPIT_EVHTTP_GUARDED : pipit_routes_evhttp_mode(&server->routes);
+	server->shared.route_count = server->routes.count + 2;
 	server->shared.worker_done = worker_done;
 	server->shared.make_room = make_room;
 	atomic_store(&server->running, server->worker_count);
@@ -602,13 +452,13 @@ static int start(struct pipit_server *server, struct event_base *base)
 			return error;
 		}
 	}
-	error = start_live(server);
+	error = start_feed(server);
 	if (error != 0)
-		pipit_log(PIPIT_LOG_ERROR, "cannot start the stream of figures: out of memory");
+		pipit_log(PIPIT_LOG_ERROR, "cannot start the stream of the dashboard: out of memory");
 	return error;
 }
 
-/* From now on a drain or stop goes to the workers; one that came before is passed on. */
+/* From now on drain and stop reach the workers. Repeats one that came earlier. */
 static void open_inboxes(struct pipit_server *server)
 {
 	atomic_store(&server->is_running, true);
@@ -646,7 +496,7 @@ static void *run_thread(void *worker)
 static void drain_all(void *context)
 {
 	struct pipit_server *server = context;
-	pipit_log(PIPIT_LOG_INFO, "draining: no new connections, %llu open",
+	pipit_log(PIPIT_LOG_INFO, "draining: accepting no connections, %llu open",
 	    (unsigned long long)pipit_server_connections(server));
 	pipit_server_drain(server);
 }
@@ -661,27 +511,28 @@ void pipit_server_reopen_logs(struct pipit_server *server)
 {
 	int error = server->shared.access_log ? pipit_access_log_reopen(server->shared.access_log) : 0;
 	if (error != 0)
-		pipit_log(PIPIT_LOG_ERROR, "cannot reopen the access log, the old one stays: %s", strerror(-error));
+		pipit_log(
+		    PIPIT_LOG_ERROR, "cannot reopen the access log, the old file stays in use: %s", strerror(-error));
 	else
 		pipit_log(PIPIT_LOG_INFO, "logs reopened");
 }
 
-static void reopen_all(void *context)
+static void reopen_logs(void *context)
 {
 	pipit_server_reopen_logs(context);
 }
 
-static void reload_all(void *context)
+static void reload_settings(void *context)
 {
 	const struct pipit_server *server = context;
-	for (const struct served *served = server->served; served; served = served->next) {
-		int error = pipit_settings_reload(served->settings);
+	for (const struct settings_store *store = server->stores; store; store = store->next) {
+		int error = pipit_settings_reload(store->settings);
 		if (error != 0)
-			pipit_log(PIPIT_LOG_ERROR, "cannot read the settings again: %s; try again", strerror(-error));
+			pipit_log(PIPIT_LOG_ERROR, "cannot reload the settings: %s; try again", strerror(-error));
 	}
 }
 
-/* Threads inherit the mask: signals then reach this thread only. */
+/* Threads inherit the mask, so that signals reach only this thread. */
 static size_t start_threads(struct pipit_server *server)
 {
 	size_t count = 1;
@@ -697,7 +548,7 @@ static size_t start_threads(struct pipit_server *server)
 
 int pipit_server_run(struct pipit_server *server)
 {
-	static const struct pipit_signals_actions actions = { drain_all, stop_all, reopen_all, reload_all };
+	static const struct pipit_signals_actions actions = { drain_all, stop_all, reopen_logs, reload_settings };
 	struct pipit_signals *signals;
 	size_t count;
 
@@ -752,24 +603,17 @@ void pipit_server_free(struct pipit_server *server)
 {
 	if (!server)
 		return;
-	while (server->served) {
-		struct served *next = server->served->next;
-		pipit_settings_http_settle(server->served->settings);
-		free(server->served);
-		server->served = next;
+	while (server->stores) {
+		struct settings_store *next = server->stores->next;
+		pipit_settings_http_settle(server->stores->settings);
+		free(server->stores);
+		server->stores = next;
 	}
 	pipit_server_detach(server);
 	close_sockets(server);
 	pipit_access_log_close(server->shared.access_log);
-	pipit_router_free(server->router);
 	pipit_limits_free(server->shared.limits);
-	while (server->routes) {
-		struct pipit_route *next = server->routes->next;
-		free_route(server->routes);
-		server->routes = next;
-	}
-	free_route(server->fallback);
-	free(server->route_names);
+	pipit_routes_clear(&server->routes);
 	free(server->sockets);
 	pipit_config_clear(&server->config);
 	free(server);
@@ -789,7 +633,7 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 	static const char *const types[] = { "text/plain; version=0.0.4; charset=utf-8",
 		"application/openmetrics-text; version=1.0.0; charset=utf-8" };
 	struct pipit_server *server = pipit_request_server(request);
-	/* Whoever likes neither is more helped by text than by an error. */
+	/* text for clients that accept neither */
 	bool openmetrics = pipit_request_negotiate(request, types, 2) == 1;
 	size_t length;
 	char *page;
@@ -808,5 +652,5 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 void pipit_serve_events(struct pipit_request *request, void *arg)
 {
 	(void)arg;
-	pipit_dashboard_feed_serve(pipit_request_server(request)->live, request);
+	pipit_dashboard_feed_serve(pipit_request_server(request)->feed, request);
 }

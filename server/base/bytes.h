@@ -47,6 +47,12 @@ static inline bool pipit_bytes_is_letter(int byte)
 	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
 }
 
+/* False also above ASCII: 0x9B alone begins a control sequence on some terminals. */
+static inline bool pipit_bytes_is_printable(unsigned char byte)
+{
+	return byte >= 0x20 && byte <= 0x7e;
+}
+
 /* -1: no hexadecimal digit. */
 static inline int pipit_bytes_hex_value(int byte)
 {

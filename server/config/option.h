@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One table with all properties of every option, and what can be done with one option: find, check, assign and format
- * its value, and describe an error. For config.c and options.c only.
+ * its value. Private to this folder.
  */
 #ifndef PIPIT_OPTION_H
 #define PIPIT_OPTION_H
@@ -127,54 +127,5 @@ void pipit_option_free_copies(struct pipit_config *config);
 
 /* See pipit_config_split_address(). */
 int pipit_option_split_address(const char *text, char *host, size_t host_size, unsigned *port);
-
-/* ---------------------------------------------------------------- one line that describes an error */
-
-/* A text that grows, cut at the end of its buffer. */
-struct pipit_line {
-	char *data; /* NULL when size is 0 */
-	size_t size, length;
-};
-
-enum pipit_place_kind { PIPIT_PLACE_CALL, PIPIT_PLACE_FILE, PIPIT_PLACE_ENVIRONMENT, PIPIT_PLACE_FLAGS };
-
-/* Where a value was given. */
-struct pipit_place {
-	enum pipit_place_kind kind;
-	const char *file; /* name of the FILE */
-	size_t number;    /* line of the FILE, from 1 */
-};
-
-/* An empty line in `data`, which may be NULL. */
-struct pipit_line pipit_option_begin_line(char *data, size_t size);
-
-void pipit_option_append(struct pipit_line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* Text from a user, cut, with control characters escaped. */
-void pipit_option_append_shown(struct pipit_line *line, const char *text, size_t length);
-
-/* "FILE:LINE: ", "environment: " or nothing. */
-void pipit_option_append_place(struct pipit_line *line, const struct pipit_place *place);
-
-/* "PIPIT_MAX_FIELDS" for "max-fields". */
-void pipit_option_append_variable(struct pipit_line *line, const char *name);
-
-/* The option and its value in the notation of the place; `value` may be "". */
-void pipit_option_append_setting(
-    struct pipit_line *line, const struct pipit_place *place, const char *name, const char *value);
-
-/* The accepted values: "1 to 256", "combined or json". */
-void pipit_option_append_wanted(struct pipit_line *line, const struct pipit_option *option);
-
-/* 0; -EINVAL or -ENOMEM, and a line in `error`. */
-int pipit_option_report(const struct pipit_place *place, const struct pipit_option *option, const char *value,
-    enum pipit_fault fault, struct pipit_line *error);
-
-/*
- * Describe an unknown name and suggest a similar one. `shown` is the name as given; only `length` bytes from `name`,
- * within it, are compared. `what`: "key", "option", "variable".
- */
-void pipit_option_report_unknown(const struct pipit_place *place, const char *shown, const char *name, size_t length,
-    const char *what, struct pipit_line *error);
 
 #endif

@@ -3,6 +3,7 @@
 #include "net/output.h"
 
 #include "net/budget.h"
+#include "net/net.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -352,11 +353,4 @@ void pipit_output_send_file(struct pipit_connection *connection)
 	}
 	if (!pipit_output_has_file(connection))
 		drop_file(connection);
-}
-
-void pipit_output_clear(struct pipit_connection *connection)
-{
-	clear_rest(connection);
-	clear_out(connection);
-	drop_file(connection);
 }

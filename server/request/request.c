@@ -369,11 +369,11 @@ static bool is_json(struct pipit_request *request)
 	if (pipit_slice_equals(type, json))
 		return true;
 	if (!pipit_content_type_is(type, json)) {
-		refuse_type(request, "The content must be JSON, and its Content-Type application/json.");
+		refuse_type(request, "The body must be JSON, with Content-Type application/json.");
 		return false;
 	}
 	if (pipit_content_type_has_other_charset(type)) {
-		refuse_type(request, "JSON is UTF-8: its Content-Type has no charset, or charset=utf-8.");
+		refuse_type(request, "JSON must be UTF-8: omit the charset, or use charset=utf-8.");
 		return false;
 	}
 	return true;

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -144,10 +145,10 @@ static int open_directory(struct pipit_atomic_file *file, char path[PATH_MAX])
 	return S_ISDIR(state.st_mode) ? -EISDIR : -EINVAL;
 }
 
-/* Two processes with one file would overwrite each other's changes. On a read-only file system no lock is needed. */
+/* Two processes would overwrite each other. A read-only file system needs no lock. */
 static int lock(struct pipit_atomic_file *file)
 {
-	/* O_RDONLY: a descriptor open for writing would prevent a remount as read-only. */
+	/* Not for writing: that would prevent a remount as read-only. */
 	file->lock = openat(file->directory, file->lock_name, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (file->lock < 0)
 		return errno == EROFS || errno == EACCES || errno == ENOSPC || errno == EDQUOT ? 0 : -errno;
@@ -163,7 +164,6 @@ static void warn_of_read_only(const struct pipit_atomic_file *file)
 		    strerror(errno));
 }
 
-/* Clean up after an interrupted write. */
 static int recover(struct pipit_atomic_file *file)
 {
 	unlinkat(file->directory, file->next_previous, 0);
@@ -272,7 +272,7 @@ static int read_open(int fd, size_t max_bytes, char **bytes, size_t *length, str
 		return -ENOMEM;
 	(*bytes)[*length] = '\0';
 	error = read_all(fd, *bytes, *length);
-	/* Another program may have written it without fsync(), and from now on it counts. */
+	/* An editor may not have synchronised it. */
 	if (error == 0)
 		error = sync_descriptor(fd);
 	if (error == -EROFS || error == -EINVAL)
@@ -303,7 +303,7 @@ void pipit_atomic_file_accept(struct pipit_atomic_file *file)
 
 /* --- writing --------------------------------------------------------------------------------------------------------- */
 
-/* Keep the mode of the file. A new file is private: settings may hold passwords. */
+/* A new file is private: settings may hold passwords. */
 static mode_t mode_of(const struct pipit_atomic_file *file)
 {
 	struct stat state;
@@ -316,7 +316,7 @@ static int write_fresh(const struct pipit_atomic_file *file, const char *bytes, 
 {
 	int fd, error;
 
-	/* With O_EXCL: do not follow a symbolic link. */
+	/* O_EXCL below: do not follow a symbolic link. */
 	unlinkat(file->directory, file->fresh, 0);
 	fd = openat(file->directory, file->fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -332,7 +332,7 @@ static int write_fresh(const struct pipit_atomic_file *file, const char *bytes, 
 	return error;
 }
 
-/* A hard link, so that the file is never absent. Without hard links it is renamed, and absent until the next step. */
+/* By a hard link, so that the file is never absent. Without hard links it is absent for a moment. */
 static int keep_previous(const struct pipit_atomic_file *file)
 {
 	unlinkat(file->directory, file->next_previous, 0);
@@ -345,7 +345,6 @@ static int keep_previous(const struct pipit_atomic_file *file)
 	return -errno;
 }
 
-/* Undo a replacement that failed, and may have put the new content in place. */
 static void undo_replace(struct pipit_atomic_file *file, bool had_content)
 {
 	int error = 0;
@@ -362,7 +361,7 @@ static void undo_replace(struct pipit_atomic_file *file, bool had_content)
 	note_state(file);
 }
 
-/* Give the new content, which is synchronised as NAME.new, the name of the file. */
+/* NAME.new is synchronised. */
 static int replace(struct pipit_atomic_file *file)
 {
 	bool had_content = exists(file, file->name);

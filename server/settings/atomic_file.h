@@ -28,25 +28,19 @@ void pipit_atomic_file_free(struct pipit_atomic_file *file);
 /* The name as given, for messages. */
 const char *pipit_atomic_file_name(const struct pipit_atomic_file *file);
 
-/*
- * Read the whole content, from malloc(), with a NUL after *length bytes. 0; -ENOENT; -EFBIG: more than max_bytes; -ENOMEM; another
- * negative errno value.
- */
+/* The content, from malloc(), with a NUL after *length bytes. 0; -ENOENT; -EFBIG: above max_bytes; another negative errno value. */
 int pipit_atomic_file_read(struct pipit_atomic_file *file, size_t max_bytes, char **bytes, size_t *length);
 
-/* The content that was read last is in use: pipit_atomic_file_was_edited() compares with it from now on. */
+/* What was read last is in use: pipit_atomic_file_was_edited() compares with it. */
 void pipit_atomic_file_accept(struct pipit_atomic_file *file);
 
-/*
- * Replace the content. 0: the new content is durable. A negative errno value: the old content is kept; if restoring it fails too, the
- * log says so.
- */
+/* 0: the new content is durable. A negative errno value: the old content is kept, unless the log says that it could not be restored. */
 int pipit_atomic_file_write(struct pipit_atomic_file *file, const char *bytes, size_t length);
 
 /* Rename the file to NAME.broken, and NAME.previous to NAME. 0; -ENOENT: no NAME.previous; another negative errno value. */
 int pipit_atomic_file_restore(struct pipit_atomic_file *file);
 
-/* Whether another program has written to the file since the last accept or write. */
+/* By another program, since the last accept or write. */
 bool pipit_atomic_file_was_edited(const struct pipit_atomic_file *file);
 
 #endif

@@ -10,7 +10,7 @@
 /* Changes that share one write. */
 #define BATCH_MAX 256
 #define QUEUED_MAX 4096
-/* Until `done` is called again for an unreported change. */
+/* Between two calls of `done` for one change. */
 #define RETRY_NS 50000000
 
 /* --- the list of changes, under the mutex ---------------------------------------------------------------------------- */
@@ -36,7 +36,7 @@ static struct pipit_change *take_first(struct pipit_change_queue *queue)
 	return change;
 }
 
-/* A reload may replace the whole document, so it is a batch of its own. */
+/* A reload replaces the document, so it is a batch of its own. */
 static struct pipit_change *take_batch(struct pipit_change_queue *queue)
 {
 	struct pipit_change *batch = NULL, **last = &batch;
@@ -54,7 +54,6 @@ static struct pipit_change *take_batch(struct pipit_change_queue *queue)
 
 /* --- the writer thread ----------------------------------------------------------------------------------------------- */
 
-/* Call `done` of each change; prepend those for which it fails to *unreported. */
 static void report(struct pipit_change *changes, struct pipit_change **unreported)
 {
 	while (changes) {
@@ -69,7 +68,7 @@ static void report(struct pipit_change *changes, struct pipit_change **unreporte
 	}
 }
 
-/* The mutex is held on entry and on return, and released while the batch runs. */
+/* With the mutex held; released while the batch runs. */
 static void run_batch(struct pipit_change_queue *queue)
 {
 	struct pipit_change *batch = take_batch(queue), *earlier = queue->unreported, *unreported = NULL;
@@ -120,7 +119,7 @@ static void *run_writer(void *context)
 	return NULL;
 }
 
-/* Signals are blocked in the writer thread: the threads of the program handle them. */
+/* Signals are for the threads of the program. */
 int pipit_change_queue_start(struct pipit_change_queue *queue, size_t max_bytes)
 {
 	sigset_t all, before;

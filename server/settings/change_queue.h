@@ -10,7 +10,7 @@
 
 #include <pthread.h>
 
-/* Sets the outcome of each change of a batch, linked by `next`. Runs on the writer thread. */
+/* Sets the outcome of each change. Runs on the writer thread. */
 typedef void pipit_change_queue_run(void *arg, struct pipit_change *batch);
 
 struct pipit_change_queue {
@@ -31,13 +31,13 @@ struct pipit_change_queue {
 
 void pipit_change_queue_init(struct pipit_change_queue *queue, pipit_change_queue_run *run, void *arg);
 
-/* Start the writer thread. 0 or a negative errno value. */
+/* 0 or a negative errno value. */
 int pipit_change_queue_start(struct pipit_change_queue *queue, size_t max_bytes);
 
 /* Any thread. 0: takes the content, and `done` will be called; -EBUSY: the queue is full, the content stays the caller's. */
 int pipit_change_queue_add(struct pipit_change_queue *queue, struct pipit_change *change);
 
-/* Wait until the queue is empty and no batch runs. Returns the changes whose outcome was not reported, linked by `next`. */
+/* Wait until the queue is idle. Returns the unreported changes, linked by `next`. */
 struct pipit_change *pipit_change_queue_settle(struct pipit_change_queue *queue);
 
 /* Run the changes that wait, then end the thread. Call once, also when the queue was not started. */

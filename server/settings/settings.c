@@ -24,7 +24,7 @@
 #define MAX_BYTES_MOST (16 * 1024 * 1024)
 #define MAX_DEPTH_DEFAULT 64
 #define MAX_MEMBERS_DEFAULT 10000
-/* The content of the changes in the queue, in documents of the largest size. */
+/* Content that waits, in documents of the largest size. */
 #define QUEUED_DOCUMENTS_MAX 16
 
 struct pipit_settings {
@@ -74,7 +74,6 @@ struct pipit_change *pipit_settings_settle(struct pipit_settings *settings)
 
 /* --- a batch of changes ---------------------------------------------------------------------------------------------- */
 
-/* Log only when writing starts to fail and when it works again. */
 static void log_write_result(struct pipit_settings *settings, int error)
 {
 	const char *name = pipit_atomic_file_name(settings->file);
@@ -86,7 +85,7 @@ static void log_write_result(struct pipit_settings *settings, int error)
 	settings->is_failing = error != 0;
 }
 
-/* Write and publish the working copy. On failure it is reset to the published document. */
+/* On failure the working copy is reset. */
 static int commit(struct pipit_settings *settings)
 {
 	struct pipit_working_copy *copy = &settings->copy;
@@ -117,7 +116,7 @@ static bool is_out_of_space(int error)
 	return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
 }
 
-/* Whether a change was refused because of other changes of its batch, which are undone if the batch cannot be written. */
+/* Such a refusal may come from other changes of the batch, which are undone. */
 static bool depends_on_batch(int status)
 {
 	return status == 404 || status == 409 || status == 412 || status == 507;
@@ -163,7 +162,7 @@ static void run_changes(struct pipit_settings *settings, struct pipit_change *ba
 
 /* --- reloading the file ---------------------------------------------------------------------------------------------- */
 
-/* Make what was read from the file the document. Takes tree and text. */
+/* Takes tree and text. */
 static void publish_file(
     struct pipit_settings *settings, struct pipit_change *change, cJSON *tree, char *text, size_t length)
 {
@@ -352,7 +351,6 @@ struct cJSON *pipit_settings_get(struct pipit_settings *settings, const char *po
 	return copy;
 }
 
-/* A change with a thread that waits for its outcome. */
 struct awaited {
 	struct pipit_change change; /* first */
 	pthread_mutex_t mutex;

@@ -21,7 +21,6 @@
 
 /* --- which value ----------------------------------------------------------------------------------------------------- */
 
-/* Whether the route is for values in the document; otherwise it is for the whole document. */
 static bool is_below(const struct pipit_route *route)
 {
 	static const char end[] = PIPIT_SETTINGS_HTTP_BELOW;
@@ -52,10 +51,7 @@ static bool decode_pointer(
 	return false;
 }
 
-/*
- * The path after the route's own is a percent-encoded pointer (RFC 6901 §6): "%2F" is a slash like any other, "~1" is a slash in a
- * name. False after a reply. The pointer is valid as long as `bytes`, during the handler call.
- */
+/* The rest of the path is a percent-encoded pointer (RFC 6901 §6): "%2F" is a slash like any other, "~1" a slash in a name. False after a reply. The pointer is valid as long as `bytes`, during the handler call. */
 static bool read_pointer(struct pipit_request *request, char bytes[POINTER_MAX], struct pipit_slice *pointer)
 {
 	size_t count = request->match.parameter_count;
@@ -277,7 +273,7 @@ static void serve_delete(struct pipit_request *request, void *settings)
 #define NOT_MODIFIED "{\"304\":{\"description\":\"The value matches If-None-Match.\"}}"
 #define WHOLE "{\"network\":{\"hostname\":\"camera-1\",\"mtu\":1500}}"
 
-/* Routes for values come first, so that a client that tries all routes in order deletes the whole document last. */
+/* Values first: a client that tries all routes in order deletes the whole document last. */
 const struct pipit_settings_http_route pipit_settings_http_routes[PIPIT_SETTINGS_HTTP_ROUTES] = {
 	{ true, PIPIT_GET, serve_get,
 	    { .refuse_body = true,

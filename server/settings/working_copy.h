@@ -19,13 +19,12 @@ struct pipit_working_copy {
 
 struct pipit_slice pipit_working_copy_text(const struct pipit_working_copy *copy);
 
-/* Whether the text is the published one. */
 bool pipit_working_copy_is_published(const struct pipit_working_copy *copy);
 
 /* Takes the text, which is that of the tree. */
 void pipit_working_copy_set_text(struct pipit_working_copy *copy, char *text, size_t length);
 
-/* Make sure that there is a tree. 0 or -ENOMEM. */
+/* 0 or -ENOMEM. */
 int pipit_working_copy_need_tree(struct pipit_working_copy *copy);
 
 /* The tree is no longer that of the text. */
@@ -34,7 +33,7 @@ void pipit_working_copy_drop_tree(struct pipit_working_copy *copy);
 /* Back to the published document. */
 void pipit_working_copy_reset(struct pipit_working_copy *copy);
 
-/* The entity tag of the value at the pointer; "" for no value. Needs the tree. 0 or -ENOMEM. */
+/* "" for no value. Needs the tree. 0 or -ENOMEM. */
 int pipit_working_copy_etag(const struct pipit_working_copy *copy, struct pipit_slice pointer, char *etag);
 
 #endif

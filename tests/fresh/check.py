@@ -32,15 +32,16 @@ LEFT_OUT = (
     (r"make container", "makes a Debian of its own; it is a test by itself"),
     (r"make test", "runs every test, this one among them; .ci/run runs it in a clean checkout"),
     (r"build/tests/", "`make test` builds it"),
-    (r"tests/bench/\w+\.py --write", "measures for many minutes; bench_test.py tries the same for a moment"),
+    (r"tests/bench/run\.py --write-results", "is a whole run of the benchmark; `make bench` is the same without writing"),
 )
 # (pattern, what stands for it): the same for a shorter time. Once is enough, whichever page says it.
 SHORTENED = (
     (r"make fuzz", "make fuzz FUZZ_SECONDS=1"),
     (r"tests/fuzz/run\.sh \d+", "tests/fuzz/run.sh 1"),
+    (r"tests/bench/run\.py --rounds 2 --seconds 1", "tests/bench/run.py --rounds 1 --seconds 0.5 --connections 8 --only get"),
+    (r"tests/bench/run\.py --only", "tests/bench/run.py --rounds 1 --seconds 0.5 --requests 64 --only"),
+    (r"tests/bench/behaviour\.py --write", "tests/bench/behaviour.py --slow-seconds 1"),
     (r"make bench", 'make bench ARGS="--rounds 1 --seconds 0.5 --connections 8 --requests 64 --idle 100 --many 100"'),
-    (r"tests/bench/run\.py --rounds 2 --seconds 1", "tests/bench/run.py --rounds 1 --seconds 0.5 --only get,guard"),
-    (r"tests/bench/run\.py --only get,instructions", "tests/bench/run.py --rounds 1 --seconds 0.5 --requests 64 --only get,instructions"),
 )
 # Install packages, so they get this machine's network; all others get a loopback of their own, where port 8080 is free.
 INSTALLS = r"make (?!run)|sudo apt"

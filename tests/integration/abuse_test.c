@@ -8,8 +8,6 @@
 #include "suite.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
 
 #define GET "GET /hello/get HTTP/1.1\r\nHost: x\r\n\r\n"
 #define GET_METRICS "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -237,18 +235,15 @@ START_TEST(serves_others_between_the_requests_of_pipelines)
 	size_t all = crowd.count * PIPELINED;
 	struct wire_response page;
 	double served;
-	int status;
 
 	siege_keep_alive(&siege);
 	siege_let_in(&siege, &crowd, 0, crowd.count, 0);
 	siege_wait_for(&siege, "http_connections{state=\"idle\"}", (double)crowd.count + 2);
-	ck_assert_int_eq(kill(siege.daemon.pid, SIGSTOP), 0);
-	ck_assert_int_eq(waitpid(siege.daemon.pid, &status, WUNTRACED), siege.daemon.pid);
-	ck_assert(WIFSTOPPED(status));
+	daemon_pause(&siege.daemon);
 	for (size_t i = 0; i < crowd.count; i++)
 		pipeline(&crowd.clients[i], HEAD_METRICS);
 	ck_assert(wire_print(siege.kept, GET_METRICS));
-	ck_assert_int_eq(kill(siege.daemon.pid, SIGCONT), 0);
+	daemon_resume(&siege.daemon);
 	page = wire_read(siege.kept, false);
 	served = wire_metric(page.content, sample);
 	ck_assert_msg(served < (double)all / 2, "%g of %zu requests of pipelines came before another client's", served, all);

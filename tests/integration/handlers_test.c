@@ -498,8 +498,8 @@ static const struct {
 	    "[{\"detail\":\"expected one of \\\" \\\\ / b f n r t u after a backslash\","
 	    "\"pointer\":\"#/b%20~0~1%25%22%0A%3C%C3%A9/0\",\"line\":1,\"column\":20,\"byte\":19}]" },
 	{ "{\"a\":1,\n \"\\u0061\":2}",
-	    "Invalid JSON at line 2, column 2 (byte 9), at /a: a name stands twice in an object: expected each once.",
-	    "[{\"detail\":\"a name stands twice in an object: expected each once\","
+	    "Invalid JSON at line 2, column 2 (byte 9), at /a: a name occurs twice in an object: expected each name once.",
+	    "[{\"detail\":\"a name occurs twice in an object: expected each name once\","
 	    "\"pointer\":\"#/a\",\"line\":2,\"column\":2,\"byte\":9}]" },
 };
 
@@ -632,8 +632,8 @@ START_TEST(takes_json_up_to_the_limit_of_members)
 	response = ask(&daemon, question);
 	assert_problem(&response, 400);
 	assert_json_text(&response, "detail",
-	    "Invalid JSON at line 1, column 25 (byte 24), at /2: too many members: expected at most so many names in "
-	    "all objects.");
+	    "Invalid JSON at line 1, column 25 (byte 24), at /2: too many members: expected fewer names in all "
+	    "objects together.");
 	wire_free(&response);
 	stop(&daemon);
 }

@@ -591,10 +591,14 @@ START_TEST(logs_requests_that_came_to_nothing)
 	struct folder folder = make_folder();
 	struct daemon daemon = daemon_start((const char *const[]){
 	    "--access-log", folder.log, "--head-timeout", "100ms", "--read-timeout", "100ms", NULL });
-	int leaving = wire_connect(daemon.port), slow = wire_connect(daemon.port), silent = wire_connect(daemon.port);
+	int leaving, slow = wire_connect(daemon.port), silent = wire_connect(daemon.port);
 	char *text;
+	/* It has left before its time is over. */
+	daemon_pause(&daemon);
+	leaving = wire_connect(daemon.port);
 	wire_print(leaving, "POST /hello/post HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nA");
 	close(leaving);
+	daemon_resume(&daemon);
 	wire_print(slow, "POST /json/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nA");
 	wire_print(silent, "GET /slow HT");
 	text = wait_for_lines(folder.log, 3);
@@ -810,7 +814,7 @@ START_TEST(asks_a_running_daemon_for_its_health)
 	ck_assert_str_eq(output, "");
 	stop(&daemon);
 	ck_assert_int_eq(check_health(port, output, sizeof output), 1);
-	assert_complaint(output, "no answer");
+	assert_complaint(output, "no reply");
 }
 END_TEST
 

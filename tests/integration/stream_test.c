@@ -659,10 +659,9 @@ END_TEST
 START_TEST(the_daemon_lets_so_many_follow_and_drains_at_once)
 {
 	struct daemon daemon =
-	    daemon_start((const char *const[]){ "--max-streams", "3", "--drain-timeout", "30s", NULL });
+	    daemon_start((const char *const[]){ "--max-streams", "3", "--drain-timeout", "1h", NULL });
 	struct follower followers[3];
 	struct wire_response response;
-	long long began;
 	int fd;
 	port = daemon.port;
 	for (size_t i = 0; i < COUNT(followers); i++) {
@@ -676,7 +675,6 @@ START_TEST(the_daemon_lets_so_many_follow_and_drains_at_once)
 	wire_free(&response);
 	close(fd);
 	ck_assert_double_eq(daemon_metric(&daemon, "http_rejected_total{reason=\"too_many_streams\"}"), 1);
-	began = wire_now_ms();
 	kill(daemon.pid, SIGTERM);
 	for (size_t i = 0; i < COUNT(followers); i++) {
 		bool is_whole;
@@ -685,9 +683,8 @@ START_TEST(the_daemon_lets_so_many_follow_and_drains_at_once)
 		ck_assert(is_whole);
 		leave(&followers[i]);
 	}
+	/* Not after its whole drain timeout, which is longer than a test may last. */
 	ck_assert_int_eq(daemon_wait(&daemon), 0);
-	/* Not for its whole drain timeout. */
-	ck_assert_int_lt(wire_now_ms() - began, 15000);
 }
 END_TEST
 
