@@ -2,9 +2,9 @@
 /* See worker.h. */
 #include "app/worker.h"
 
+#include "base/log.h"
 #include "files/file_cache.h"
 #include "files/gzip_cache.h"
-#include "base/log.h"
 #include "http1/acceptor.h"
 #include "http1/evhttp_lane.h"
 #include "http1/evhttp_link.h"
