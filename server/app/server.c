@@ -38,7 +38,7 @@ struct settings_store {
 };
 
 struct pipit_server {
-	struct pipit_config config; /* a copy, as pipit_config_copy() makes it */
+	struct pipit_config config; /* from pipit_config_copy() */
 	struct pipit_shared shared;
 	struct pipit_routes routes;
 	struct settings_store *stores;

@@ -151,7 +151,6 @@ static void print_option(FILE *out, const char *name, const char *operand, char 
 	int length = snprintf(option, sizeof(option), "--%s %s", name, operand);
 	if (letter != 0)
 		snprintf(option + length, sizeof(option) - (size_t)length, "(-%c)", letter);
-	/* A long option has a line of its own. */
 	fprintf(out, length > 24 ? "  %s\n%27s%s" : "  %-24s%s%s", option, length > 24 ? "" : " ", help);
 }
 

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 
 enum {
-	PIPIT_OPTION_TOTAL = 36,            /* entries of the table */
-	PIPIT_OPTION_NAME_MAX_BYTES = 32,   /* longest name */
+	PIPIT_OPTION_TOTAL = 36,
+	PIPIT_OPTION_NAME_MAX_BYTES = 32,
 	PIPIT_OPTION_TEXT_MAX_BYTES = 4000, /* longest text value: its line fits into a configuration file */
 	PIPIT_OPTION_NUMBER_BYTES = 32,     /* of a formatted number, with its NUL */
 };
@@ -32,7 +32,6 @@ enum pipit_option_kind {
 	PIPIT_OPTION_ADDRESSES,
 };
 
-/* Sections of --help. */
 enum pipit_option_group {
 	PIPIT_GROUP_SERVE,
 	PIPIT_GROUP_LIMITS,
@@ -63,12 +62,11 @@ extern const struct pipit_option pipit_option_table[];
 /* An option of the command line only. */
 struct pipit_command {
 	const char *name;
-	char letter;         /* short form; 0: none */
-	const char *operand; /* "": no value */
+	char letter; /* short form; 0: none */
+	const char *operand;
 	const char *help;
 };
 
-/* Indexes of pipit_commands. */
 enum {
 	PIPIT_COMMAND_CONFIG,
 	PIPIT_COMMAND_CHECK,
@@ -80,20 +78,18 @@ enum {
 
 extern const struct pipit_command pipit_commands[PIPIT_COMMAND_TOTAL];
 
-/* NULL when there is no such option. */
 const struct pipit_option *pipit_option_find(const char *name, size_t length);
 
 /* ---------------------------------------------------------------- values */
 
-/* What is wrong with a value. */
 enum pipit_fault {
 	PIPIT_FAULT_NONE,
-	PIPIT_FAULT_EMPTY,   /* missing or empty */
-	PIPIT_FAULT_FORM,    /* not of the option's kind */
-	PIPIT_FAULT_RANGE,   /* a number out of range */
+	PIPIT_FAULT_EMPTY,
+	PIPIT_FAULT_FORM, /* not of the option's kind */
+	PIPIT_FAULT_RANGE,
 	PIPIT_FAULT_CONTROL, /* a control character in text, which a configuration file cannot hold */
-	PIPIT_FAULT_LONG,    /* text above PIPIT_OPTION_TEXT_MAX_BYTES */
-	PIPIT_FAULT_MANY,    /* more than PIPIT_LISTEN_MAX addresses */
+	PIPIT_FAULT_LONG,
+	PIPIT_FAULT_MANY,
 	PIPIT_FAULT_MEMORY,
 };
 
@@ -113,13 +109,12 @@ enum pipit_fault pipit_option_check_number(const struct pipit_option *option, ui
 /* For other options; one address of ADDRESSES. NULL is valid when the option is not set by default. */
 enum pipit_fault pipit_option_check_text(const struct pipit_option *option, const char *text);
 
-/* Set an option to its default. */
 void pipit_option_reset(struct pipit_config *config, const struct pipit_option *option);
 
 /* Set an option from text, which is copied; adds an address. Changes `config` only on PIPIT_FAULT_NONE. */
 enum pipit_fault pipit_option_assign(struct pipit_config *config, const struct pipit_option *option, const char *text);
 
-/* Replace the strings of a field by copies, those of every address too. False when memory is short: the rest are not copies. */
+/* Replace all strings by copies. False when memory is short: not all are copies. */
 bool pipit_option_copy_text(struct pipit_config *config, const struct pipit_option *option);
 
 /* Free all copies of `config`. Its fields still point to them. */

@@ -27,7 +27,7 @@ struct pipit_option_place {
 	size_t number;    /* line of the FILE, from 1 */
 };
 
-/* An empty line in `data`, which may be NULL. */
+/* `data` may be NULL. */
 struct pipit_option_error pipit_option_error_begin(char *data, size_t size);
 
 void pipit_option_error_append(struct pipit_option_error *line, const char *format, ...)

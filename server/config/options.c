@@ -20,7 +20,7 @@ _Static_assert(PIPIT_OPTION_NAME_MAX_BYTES + sizeof(" = \"\"") + PIPIT_OPTION_TE
 
 /* A file, the environment or the command line while it is read. */
 struct source {
-	struct pipit_option_place place;       /* current position */
+	struct pipit_option_place place;
 	bool has_listen;                       /* this source has set an address: the next one is added */
 	size_t first_line[PIPIT_OPTION_TOTAL]; /* of a file: line of each option; 0: not set yet */
 };
@@ -215,7 +215,6 @@ static int take_environment(struct pipit_config *config, char *const *environmen
 	return result;
 }
 
-/* Value of PIPIT_CONFIG, or NULL. */
 static const char *find_config_variable(char *const *environment)
 {
 	for (; environment != NULL && *environment != NULL; environment++) {
@@ -281,7 +280,6 @@ static const char *take_value(struct arguments *arguments)
 	return arguments->texts[arguments->next++];
 }
 
-/* A switch without a value is on. */
 static const char *take_position(const struct pipit_option *option, struct arguments *arguments)
 {
 	for (const char *const *choice = option->choices; *choice != NULL; choice++) {
@@ -300,7 +298,7 @@ static int report_needless_value(const struct argument *argument, struct pipit_o
 	return -EINVAL;
 }
 
-/* 1 and an argument; 0 at the end; -EINVAL. */
+/* 1 and *argument; 0 at the end; -EINVAL. */
 static int read_argument(struct arguments *arguments, struct argument *argument, struct pipit_option_error *error)
 {
 	if (arguments->next >= arguments->count)

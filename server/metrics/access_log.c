@@ -54,7 +54,6 @@ static char *append_escape(char *out, unsigned char byte, bool json)
 	return out;
 }
 
-/* eight bytes that need no escape */
 static bool is_plain(const char *at)
 {
 	uint64_t word = pipit_bytes_load(at);
@@ -88,9 +87,9 @@ static char *append_escaped(char *out, struct pipit_slice slice, size_t input_ma
 /* ---------------------------------------------------------------- the destination */
 
 struct pipit_access_log {
-	int fd;                /* owned; reopening keeps its number */
-	char *name;            /* owned; NULL for standard output, which cannot be reopened */
-	bool json;             /* const */
+	int fd;     /* owned; reopening keeps its number */
+	char *name; /* owned; NULL for standard output, which cannot be reopened */
+	bool json;
 	bool is_regular;       /* guarded by `lock` */
 	size_t partial_length; /* 0: the destination is at the beginning of a line; guarded by `lock` */
 	/*
@@ -103,7 +102,7 @@ struct pipit_access_log {
 	 * block.
 	 */
 	pthread_mutex_t lock;
-	atomic_uint_least64_t dropped; /* lines */
+	atomic_uint_least64_t dropped;
 };
 
 /*
@@ -197,7 +196,7 @@ static bool is_writable(int fd)
 	return poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLOUT) != 0;
 }
 
-/* The longest prefix of whole lines that fits one atomic write. */
+/* Whole lines within one atomic write. */
 static size_t measure_whole_lines(const char *data, size_t length)
 {
 	if (length <= PIPE_BUF)
@@ -296,9 +295,9 @@ int pipit_access_log_reopen(struct pipit_access_log *log)
 /* ---------------------------------------------------------------- rendering */
 
 struct pipit_access_log_buffer {
-	struct pipit_access_log *log; /* NULL: lines are discarded */
-	time_t second;                /* of `date` */
-	char date[32];                /* in the form of the log; empty: not rendered yet */
+	struct pipit_access_log *log;
+	time_t second;
+	char date[32]; /* in the form of the log; empty: not rendered yet */
 	size_t length;
 	char lines[BUFFER_BYTES];
 };
@@ -365,7 +364,6 @@ static char *append_date(char *out, struct pipit_access_log_buffer *buffer, time
 	return append_text(out, buffer->date);
 }
 
-/* Seconds with six decimals, rounded down. */
 static char *append_duration(char *out, uint64_t nanoseconds)
 {
 	out = pipit_bytes_put_number(out, nanoseconds / 1000000000);
