@@ -400,8 +400,8 @@ PIPIT_API int pipit_route_evhttp_with(struct pipit_server *server, unsigned meth
     pipit_evhttp_callback *callback, void *arg, const struct pipit_route_options *options);
 
 /**
- * For an evhttp callback: reply with an error as a problem document (RFC 9457), or as a small page to a client that prefers
- * text/html. Fields that the callback has added go along. Replies, as evhttp_send_reply() does.
+ * For an evhttp callback: reply with an error in the form that pipit_reply_problem() chooses. Headers that the callback has added
+ * are sent. The request is answered then, as by evhttp_send_reply().
  *
  * @param status  400 to 599; 500 takes the place of any other
  * @param detail  for people, as printf() has it; NULL: the status says it all
@@ -665,7 +665,8 @@ PIPIT_API int pipit_reply_text(struct pipit_request *request, int status, const 
 PIPIT_API int pipit_reply_json(struct pipit_request *request, int status, struct cJSON *doc);
 
 /**
- * Reply with a problem document (RFC 9457), or a small page for a client that prefers text/html.
+ * Reply with a problem document (RFC 9457), or with HTML to a client whose Accept header prefers text/html to application/json and
+ * application/problem+json (RFC 9110 §12.5.1).
  *
  * @param status  400 to 599; its phrase becomes the title
  * @param detail  printf format for what is wrong and what would be right; NULL leaves it out

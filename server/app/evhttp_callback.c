@@ -3,6 +3,7 @@
 #include "pipit.h"
 
 #include "app/server.h"
+#include "http/accept_header.h"
 #include "http/content_type.h"
 #include "http/response_head.h"
 #include "json/json.h"
@@ -11,10 +12,13 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <event2/keyvalq_struct.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
 
 #define SHORT "The server is short of memory; try again soon."
 
@@ -22,8 +26,15 @@
 
 static bool prefers_html(struct evhttp_request *request)
 {
-	const char *accept = evhttp_find_header(evhttp_request_get_input_headers(request), "Accept");
-	return accept && pipit_response_head_prefers_html(pipit_slice_of(accept));
+	struct pipit_accept_header_form form = { .html = { 0 } };
+	const struct evkeyval *header;
+
+	TAILQ_FOREACH(header, evhttp_request_get_input_headers(request), next)
+	{
+		if (strcasecmp(header->key, "Accept") == 0)
+			pipit_accept_header_read_form(&form, pipit_slice_of(header->value));
+	}
+	return pipit_accept_header_is_html(&form);
 }
 
 /* The document, and in front of its closing brace further members; a page has none. 0, or -1 when memory is short. */

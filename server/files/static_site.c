@@ -492,9 +492,8 @@ static void redirect_to_directory(struct pipit_request *request)
 /* Rather than a page. */
 static bool prefers_json(const struct pipit_request *request)
 {
-	uint16_t page = pipit_accept_header_media_type(request->head, "text/html");
-	return pipit_accept_header_media_type(request->head, "application/json") > page ||
-	       pipit_accept_header_media_type(request->head, "application/problem+json") > page;
+	static const char *const types[] = { "text/html", "application/json", "application/problem+json" };
+	return pipit_accept_header_choose(request->head, types, 3) > 0;
 }
 
 /* FOUND: there is a reply. */

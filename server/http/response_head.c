@@ -297,12 +297,6 @@ size_t pipit_response_head_problem_content(
 	return (size_t)(at - start);
 }
 
-bool pipit_response_head_prefers_html(struct pipit_slice accept)
-{
-	return accept.length && memmem(accept.data, accept.length, "text/html", 9) &&
-	       !memmem(accept.data, accept.length, "json", 4);
-}
-
 size_t pipit_response_head_refusal(
     char *at, enum pipit_refusal reason, const char *date, bool is_head_request, bool html, size_t *content_bytes)
 {

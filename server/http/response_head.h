@@ -66,9 +66,6 @@ bool pipit_response_head_is_value(const char *value);
 size_t pipit_response_head_problem_content(
     char *at, int status, const char *detail, bool html, const char **content_type);
 
-/* True when an Accept field prefers text/html over JSON: it names text/html and not application/problem+json or json. */
-bool pipit_response_head_prefers_html(struct pipit_slice accept);
-
 /*
  * A whole response for a request that no handler sees, "Connection: close" included. `at` has PIPIT_RESPONSE_HEAD_MAX +
  * PIPIT_RESPONSE_HEAD_PROBLEM_MAX bytes. Returns its length; *content_bytes receives the content's.

@@ -2,6 +2,7 @@
 /* See timeouts.h. */
 #include "http1/timeouts.h"
 
+#include "http/accept_header.h"
 #include "http1/evhttp_lane.h"
 #include "http1/evhttp_link.h"
 
@@ -64,6 +65,7 @@ static void time_out(struct pipit_connection *connection, enum pipit_counters_ph
 	}
 	if (reason == PIPIT_REFUSAL_BODY_TIMEOUT) {
 		line = pipit_connection_first_line(connection->head->bytes, connection->head->length);
+		connection->wants_html = pipit_accept_header_prefers_html(connection->head);
 	} else {
 		line = pipit_connection_first_line(connection->pending, connection->pending_length);
 		pipit_connection_expect_little(connection, connection->pending, connection->pending_length);

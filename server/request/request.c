@@ -585,21 +585,13 @@ int pipit_request_reply_short(struct pipit_request *request)
 	return result == 0 ? -ENOMEM : result;
 }
 
-/* Of a client that prefers a page. */
-static bool prefers_html(const struct pipit_request *request)
-{
-	const struct pipit_guard_field *accept = pipit_guard_find(request->head, "Accept");
-	return accept &&
-	       pipit_response_head_prefers_html(pipit_guard_slice(request->head, accept->value, accept->value_length));
-}
-
 int pipit_request_reply_problem_with(
     struct pipit_request *request, int status, const char *detail, struct pipit_slice members)
 {
 	static const char end[] = "}\n";
 	char small[PIPIT_RESPONSE_HEAD_PROBLEM_MAX], *content = small;
 	const char *content_type;
-	bool html = prefers_html(request);
+	bool html = pipit_accept_header_prefers_html(request->head);
 	size_t length;
 	int result;
 

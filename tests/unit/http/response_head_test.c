@@ -433,37 +433,6 @@ START_TEST(cuts_a_detail_that_does_not_fit_between_two_characters)
 }
 END_TEST
 
-static const struct {
-	const char *accept;
-	bool prefers_html;
-} accepts[] = {
-	{ "", false },
-	{ "*/*", false },
-	{ "text/html", true },
-	{ "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true },
-	{ "text/plain, text/html;q=0.5", true },
-	{ "application/json", false },
-	{ "application/problem+json", false },
-	{ "application/json, text/html", false },
-	{ "text/html, application/problem+json", false },
-	{ "text/plain", false },
-	{ "text/*", false },
-	{ "text/htm", false },
-};
-
-START_TEST(prefers_html_only_for_who_names_it_and_not_json)
-{
-	ck_assert_msg(pipit_response_head_prefers_html(guard(accepts[_i].accept)) == accepts[_i].prefers_html, "%s",
-	    accepts[_i].accept);
-}
-END_TEST
-
-START_TEST(prefers_json_for_who_says_nothing)
-{
-	ck_assert(!pipit_response_head_prefers_html((struct pipit_slice){ NULL, 0 }));
-}
-END_TEST
-
 /* ---------------------------------------------------------------- refusals */
 
 /* The value of the only field of that name within a NUL-terminated head. */
@@ -743,8 +712,6 @@ static TCase *case_of_errors(void)
 	tcase_add_loop_test(tests, tells_a_problem_in_json, 0, COUNT(details));
 	tcase_add_loop_test(tests, tells_a_problem_in_html, 0, COUNT(details));
 	tcase_add_loop_test(tests, cuts_a_detail_that_does_not_fit_between_two_characters, 0, COUNT(pieces));
-	tcase_add_loop_test(tests, prefers_html_only_for_who_names_it_and_not_json, 0, COUNT(accepts));
-	tcase_add_test(tests, prefers_json_for_who_says_nothing);
 	tcase_add_loop_test(tests, refuses_with_one_right_length_and_a_problem_document, 1, PIPIT_REFUSAL_COUNT);
 	tcase_add_loop_test(tests, refuses_with_one_right_length_and_a_page, 1, PIPIT_REFUSAL_COUNT);
 	tcase_add_loop_test(tests, refuses_a_head_request_without_content, 1, PIPIT_REFUSAL_COUNT);
