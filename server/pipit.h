@@ -872,6 +872,11 @@ PIPIT_API int pipit_settings_reload(struct pipit_settings *settings);
 
 /* ---------------------------------------------------------------- ready-made handlers */
 
+/*
+ * Handlers for pipit_route() and pipit_fallback(). A handler of the program may call them too, with what would be their `arg`: to
+ * check who asks before the site is served, for example. Each of them replies.
+ */
+
 /** A page that the program brings along: the daemon has its own this way, and firmware needs no file system for them. */
 struct pipit_page {
 	/** "/style.css"; decoded, and without dot segments. "/index.html" is served for "/" too. */
@@ -914,7 +919,8 @@ struct pipit_site_options {
 /**
  * Handler that joins a stream, without a first event.
  *
- * @param stream  the handler's `arg`: a struct pipit_stream
+ * @param stream  the handler's `arg`: a struct pipit_stream. With NULL registration fails (-EINVAL); a handler of the program that
+ *                passes NULL has its client sent 500, after a line on standard error.
  */
 PIPIT_API void pipit_stream_serve(struct pipit_request *request, void *stream);
 
@@ -944,13 +950,14 @@ PIPIT_API void pipit_site_free(struct pipit_site *site);
  * compressed with gzip from 1 KiB to 256 KiB. 404.html and 403.html in the root are what clients that do not ask for JSON see of
  * these errors.
  *
- * @param site  the handler's `arg`: a struct pipit_site
+ * @param site  the handler's `arg`: a struct pipit_site. NULL fails as for pipit_stream_serve().
  */
 PIPIT_API void pipit_serve_files(struct pipit_request *request, void *site);
 
 /**
  * Handler for the figures of the dashboard: a stream of events, once a second what the server does, and first of all the last ten
- * minutes of it. A server with such a route takes the figures from its start on. `arg` is not used.
+ * minutes of it. A server with such a route takes the figures from its start on; one where other handlers call this one, from the
+ * first call on. `arg` is not used.
  */
 PIPIT_API void pipit_serve_events(struct pipit_request *request, void *arg);
 
@@ -959,10 +966,11 @@ PIPIT_API void pipit_serve_metrics(struct pipit_request *request, void *arg);
 
 /**
  * Handler for a description of the server's routes, OpenAPI 3.1 as JSON: their patterns and methods, and what their options tell.
- * It is made when the server starts, so that it cannot be of other routes than those that are served. The fallback is not in it.
- * For a route with this handler itself: there is nothing that it could reply when another handler calls it, but 404.
+ * For a route with this handler it is made once, when the server starts; when another handler calls this one, for each call. The
+ * fallback is not in it.
  *
- * @param title  the handler's `arg`: the title of the description, UTF-8, read when the server starts; NULL: "pipit"
+ * @param title  the handler's `arg`: the title of the description, UTF-8, read when the server starts; NULL: "pipit". A server with
+ *               a title that is not UTF-8 does not start; a handler that passes one has its client sent 500.
  */
 PIPIT_API void pipit_serve_openapi(struct pipit_request *request, void *title);
 

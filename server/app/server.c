@@ -54,7 +54,7 @@ struct pipit_server {
 	size_t worker_count;
 	struct pipit_worker *workers[WORKERS_MAX];
 	const struct pipit_counters *counters[WORKERS_MAX]; /* of the workers */
-	struct pipit_dashboard_feed *live;                  /* of GET /events; NULL: nobody serves that */
+	_Atomic(struct pipit_dashboard_feed *) feed;        /* of pipit_serve_events(); NULL: not served so far */
 	pthread_t threads[WORKERS_MAX];                     /* of workers 1 and up */
 	_Atomic size_t running;                             /* workers that are not done */
 	bool is_attached;
@@ -178,8 +178,19 @@ static struct pipit_route *new_route(const struct pipit_route *content, const ch
 	return NULL;
 }
 
+/* What a ready-made handler cannot do without; NULL: nothing is missing. */
+static const char *find_missing_argument(const struct pipit_route *content)
+{
+	if (!content->arg && content->handler == pipit_serve_files)
+		return "pipit_serve_files() has a site as its argument: pass one of pipit_site_open()";
+	if (!content->arg && content->handler == pipit_stream_serve)
+		return "pipit_stream_serve() has a stream as its argument: pass one of pipit_stream_new()";
+	return NULL;
+}
+
 static int add_route(struct pipit_server *server, const char *pattern, const struct pipit_route *content)
 {
+	const char *missing = find_missing_argument(content);
 	struct pipit_route *route;
 	char why[256] = "out of memory";
 	int error;
@@ -188,6 +199,8 @@ static int add_route(struct pipit_server *server, const char *pattern, const str
 		return fail_registration(server, pattern, -EBUSY, "routes are registered before the server runs");
 	if (!pattern || (!content->handler && !content->callback))
 		return fail_registration(server, pattern, -EINVAL, "a route has a pattern and a handler");
+	if (missing)
+		return fail_registration(server, pattern, -EINVAL, missing);
 	if (server->config.memory_limit && content->options.max_body_bytes > server->config.memory_limit)
 		return fail_registration(server, pattern, -EINVAL,
 		    "max_body_bytes is above memory-limit, so that such content could never be taken");
@@ -240,12 +253,15 @@ int pipit_route_evhttp(
 
 static int set_fallback(struct pipit_server *server, const struct pipit_route *content)
 {
+	const char *missing = find_missing_argument(content);
 	struct pipit_route *route;
 	if (server->is_started)
 		return fail_registration(
 		    server, "fallback", -EBUSY, "the fallback is registered before the server runs");
 	if (!content->handler && !content->callback)
 		return fail_registration(server, "fallback", -EINVAL, "a fallback has a handler");
+	if (missing)
+		return fail_registration(server, "fallback", -EINVAL, missing);
 	route = new_route(content, "fallback");
 	if (!route)
 		return fail_registration(server, "fallback", -ENOMEM, "out of memory");
@@ -467,8 +483,7 @@ struct pipit_worker *pipit_server_worker(const struct pipit_server *server)
 
 void pipit_server_detach(struct pipit_server *server)
 {
-	pipit_dashboard_feed_free(server->live);
-	server->live = NULL;
+	pipit_dashboard_feed_free(atomic_exchange(&server->feed, NULL));
 	atomic_store(&server->is_running, false);
 	for (size_t i = 0; i < server->worker_count; i++) {
 		pipit_worker_free(server->workers[i]);
@@ -528,13 +543,18 @@ static bool serves_events(const struct pipit_server *server)
 	return route || (server->fallback && server->fallback->handler == pipit_serve_events);
 }
 
-static int start_live(struct pipit_server *server)
+/* base: of the thread that calls. NULL when memory is short. */
+static struct pipit_dashboard_feed *new_feed(struct pipit_server *server, struct event_base *base)
+{
+	return pipit_dashboard_feed_new(base, describe_live, server, server->config.max_streams);
+}
+
+static int start_feed(struct pipit_server *server)
 {
 	if (!serves_events(server))
 		return 0;
-	server->live = pipit_dashboard_feed_new(
-	    pipit_worker_base(server->workers[0]), describe_live, server, server->config.max_streams);
-	return server->live ? 0 : -ENOMEM;
+	atomic_store(&server->feed, new_feed(server, pipit_worker_base(server->workers[0])));
+	return atomic_load(&server->feed) ? 0 : -ENOMEM;
 }
 
 static int describe_for(const struct pipit_server *server, struct pipit_route *route)
@@ -602,7 +622,7 @@ static int start(struct pipit_server *server, struct event_base *base)
 			return error;
 		}
 	}
-	error = start_live(server);
+	error = start_feed(server);
 	if (error != 0)
 		pipit_log(PIPIT_LOG_ERROR, "cannot start the stream of figures: out of memory");
 	return error;
@@ -805,8 +825,48 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 	free(page);
 }
 
+/* On this worker. Another may start one at the same time: then that is used. */
+static struct pipit_dashboard_feed *start_feed_late(struct pipit_server *server, struct event_base *base)
+{
+	struct pipit_dashboard_feed *feed = new_feed(server, base), *other = NULL;
+	if (!feed || atomic_compare_exchange_strong(&server->feed, &other, feed))
+		return feed;
+	pipit_dashboard_feed_free(feed);
+	return other;
+}
+
 void pipit_serve_events(struct pipit_request *request, void *arg)
 {
+	struct pipit_server *server = pipit_request_server(request);
+	struct pipit_dashboard_feed *feed = atomic_load(&server->feed);
 	(void)arg;
-	pipit_dashboard_feed_serve(pipit_request_server(request)->live, request);
+
+	/* Its worker may be ending. */
+	if (pipit_request_is_gone(request))
+		return;
+	/* No route has this handler: another one calls it. */
+	if (!feed)
+		feed = start_feed_late(server, pipit_request_base(request));
+	if (feed)
+		pipit_dashboard_feed_serve(feed, request);
+	else
+		pipit_request_reply_short(request);
+}
+
+void pipit_serve_openapi(struct pipit_request *request, void *title)
+{
+	const struct pipit_server *server = pipit_request_server(request);
+	struct pipit_openapi *made = NULL;
+	int error = 0;
+
+	/* Another handler calls this one. */
+	if (!request->route->openapi)
+		error = pipit_openapi_new(server->routes, title, PIPIT_VERSION, &made);
+	if (error == -EINVAL)
+		pipit_request_reply_fault(request, "pipit_serve_openapi() was called with a title that is not UTF-8");
+	else if (error != 0)
+		pipit_request_reply_short(request);
+	else
+		pipit_openapi_serve(made ? made : request->route->openapi, request);
+	pipit_openapi_free(made);
 }

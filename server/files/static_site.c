@@ -628,6 +628,11 @@ void pipit_serve_files(struct pipit_request *request, void *arg)
 	};
 	enum pipit_files_result result;
 
+	if (!lookup.site) {
+		pipit_request_reply_fault(
+		    request, "pipit_serve_files() was called with NULL; pass it a site of pipit_site_open()");
+		return;
+	}
 	if (method != PIPIT_GET && method != PIPIT_HEAD) {
 		refuse_method(request, method);
 		return;

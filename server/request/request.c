@@ -160,9 +160,8 @@ void pipit_request_release(struct pipit_request *request)
 	if (--request->keeps > 0 || request->in_handler)
 		return;
 	if (request->connection && !request->replied) {
-		pipit_log(PIPIT_LOG_ERROR, "%s: a request was released without a reply", pipit_request_route(request));
 		request->keeps = 1;
-		pipit_reply_problem(request, 500, NULL);
+		pipit_request_reply_fault(request, "a request was released without a reply");
 		request->keeps = 0;
 	}
 	if (!request->connection)
@@ -577,6 +576,12 @@ int pipit_reply(struct pipit_request *request, int status, const char *content_t
 int pipit_reply_text(struct pipit_request *request, int status, const char *text)
 {
 	return pipit_reply(request, status, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+void pipit_request_reply_fault(struct pipit_request *request, const char *what)
+{
+	pipit_log(PIPIT_LOG_ERROR, "%s: %s", pipit_request_route(request), what);
+	pipit_reply_problem(request, 500, NULL);
 }
 
 int pipit_request_reply_short(struct pipit_request *request)
