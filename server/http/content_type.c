@@ -36,7 +36,7 @@ static struct pipit_slice take_parameter(struct pipit_slice *rest)
 	return taken;
 }
 
-bool pipit_content_type_has_other_charset(struct pipit_slice rest)
+static bool has_other_charset(struct pipit_slice rest)
 {
 	take_parameter(&rest);
 	while (rest.length) {
@@ -49,4 +49,17 @@ bool pipit_content_type_has_other_charset(struct pipit_slice rest)
 			return true;
 	}
 	return false;
+}
+
+const char *pipit_content_type_refuse_json(struct pipit_slice value)
+{
+	static const char json[] = "application/json";
+	/* As most clients write it. */
+	if (pipit_slice_equals(value, json))
+		return NULL;
+	if (!pipit_content_type_is(value, json))
+		return "The content must be JSON, and its Content-Type application/json.";
+	if (has_other_charset(value))
+		return "JSON is UTF-8: its Content-Type has no charset, or charset=utf-8.";
+	return NULL;
 }

@@ -69,7 +69,7 @@ static const struct {
 
 START_TEST(encodes_all_but_unreserved_characters_and_those_named)
 {
-	char encoded[64];
+	char encoded[64] = "";
 	*pipit_percent_encode(encoded, encoded + 63, pipit_slice_of(plain[_i].text), plain[_i].also) = '\0';
 	ck_assert_str_eq(encoded, plain[_i].encoded);
 }
