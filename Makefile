@@ -6,7 +6,12 @@ PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3 slowht
 # Debian's nodejs would conflict with a node from elsewhere, and other systems' chromium is no package: there the test is skipped.
 PACKAGES_BROWSER = $(shell command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm; \
 	command -v chromium >/dev/null || ! grep -qx ID=debian /etc/os-release || echo chromium)
-PACKAGES_BENCH = $(PACKAGES_BUILD) python3 valgrind wrk nginx-light haproxy lighttpd libh2o-evloop-dev libmicrohttpd-dev
+PACKAGES_BENCH = $(PACKAGES_BUILD) python3 valgrind wrk nginx-light haproxy lighttpd libh2o-evloop-dev libssl-dev \
+	libmicrohttpd-dev
+PACKAGES_FUZZ = $(PACKAGES_BUILD) check libcurl4-openssl-dev clang
+# What sanitizers and libFuzzer link: clang's package only recommends it, and its name has clang's version. Asked for when clang is
+# installed; some Debians have it in another package, which clang depends on.
+CLANG_RUNTIME = $$([ -e "$$(clang --rtlib=compiler-rt -print-libgcc-file-name)" ] || echo "libclang-rt-$$(clang -dumpversion | cut -d. -f1)-dev")
 
 # Of each target of `make fuzz`.
 FUZZ_SECONDS ?= 60
@@ -37,7 +42,7 @@ compile = cmake --build $(1) -j $(JOBS) -- --no-print-directory
 .PHONY: run build test test-plain test-asan test-tsan fuzz bench container format clean help
 
 help:
-	@echo 'make run        build, and serve on http://127.0.0.1:8080 (ARGS="--listen 127.0.0.1:0" for flags)'
+	@echo 'make run        build, and serve on http://127.0.0.1:8080 (ARGS="--listen 127.0.0.1:0" for flags); settings in build/settings.json'
 	@echo 'make build      build only: build/pipit, build/libpipit.a, build/libpipit.so'
 	@echo 'make test       every test, also under sanitizers and valgrind'
 	@echo 'make fuzz       let libFuzzer look for trouble, FUZZ_SECONDS=60 for each target'
@@ -46,7 +51,7 @@ help:
 	@echo 'make format     clang-format over the sources'
 
 run: build
-	@build/pipit --access-log - $(ARGS)
+	@build/pipit --access-log - --settings build/settings.json $(ARGS)
 
 build:
 	$(call install,$(PACKAGES_BUILD))
@@ -94,7 +99,8 @@ build/tools/prometheus:
 	fi
 
 fuzz:
-	$(call install,$(PACKAGES_TEST) clang)
+	$(call install,$(PACKAGES_FUZZ))
+	$(call install,$(CLANG_RUNTIME))
 	@tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 bench: build
@@ -105,7 +111,8 @@ container:
 	@tests/container/check.sh $(ARGS)
 
 format:
-	clang-format -i server/*.[ch] handlers/*.[ch] tools/*.[ch] $$(git ls-files 'tests/*.[ch]')
+	$(call install,clang-format git)
+	@git ls-files --cached --others --exclude-standard -z '*.[ch]' | xargs -0 clang-format -i
 
 clean:
 	rm -rf build build-asan build-tsan build-fuzz tests/browser/node_modules tests/openapi/node_modules

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pipit: an embedded HTTP/1.1 microserver on libevent, for native handlers and for callbacks of evhttp.
+ * pipit: an embedded HTTP/1.1 microserver on libevent, for native handlers and for evhttp callbacks.
  *
- * This is the only public header. It includes nothing but the C library, and may be used from C++.
+ * This is the only public header. It includes only the C library and works in C++. docs/embedding.md is the
+ * introduction.
  *
- * Unless a comment says otherwise: a function is called on the thread that runs the object's event loop (for a request,
- * inside its handler or a callback on the same worker); a pointer argument is borrowed for the call; a returned string is
- * NUL-terminated. Functions that can fail return 0 or a negative errno value.
+ * Defaults of this file, unless a comment says otherwise:
+ *
+ * - Thread: call a function on the thread that runs the event loop of its object. For a request: in its handler, or in
+ *   a callback on the same worker.
+ * - A pointer argument is borrowed for the call. "Takes" passes ownership; "keeps" borrows it until the object is
+ *   freed.
+ * - A function that can fail returns 0 or a negative errno value.
+ * - A returned string is NUL-terminated.
  */
 #ifndef PIPIT_H
 #define PIPIT_H
@@ -41,127 +47,140 @@ struct pipit_stream;
 
 /* ---------------------------------------------------------------- configuration */
 
-/** How many addresses one server may listen on. */
+/** Maximum number of addresses that one server listens on. */
 #define PIPIT_LISTEN_MAX 16
 
 /**
- * Every option of a server. Fill it with pipit_config_init() first, then change fields directly or through
- * pipit_config_set(). Strings are borrowed until pipit_server_new() returns, which copies what it needs. For limits and
- * deadlines 0 means "off", except where the field says otherwise.
+ * All options of a server. Call pipit_config_init() first, then change fields, directly or with pipit_config_set().
+ * pipit_server_new() checks and copies the structure, strings included. A limit or deadline of 0 is off, except where
+ * its range excludes 0.
  */
 struct pipit_config {
-	/** Addresses to listen on: "ADDR:PORT" or "[v6]:PORT"; port 0 takes a free one. Default: 127.0.0.1:8080. */
+	/** Addresses to listen on, "ADDR:PORT" or "[v6]:PORT"; port 0 selects a free port. Default: 127.0.0.1:8080. */
 	const char *listen[PIPIT_LISTEN_MAX];
-	/** How many entries of `listen` are used, 1 to PIPIT_LISTEN_MAX. */
+	/** Number of entries used in `listen`, 1 to PIPIT_LISTEN_MAX. */
 	size_t listen_count;
-	/** Worker threads, each with an event_base of its own; 0 (default): one per core. Range 0 to 256. */
+	/** Worker threads, each with its own event_base. Range 0 to 256. Default 0: one per core. */
 	uint64_t workers;
-	/** Directory that the daemon serves; NULL (default): its own pages. A program opens its sites itself. */
+	/**
+	 * For the daemon, as all fields up to `settings_require_match`; a program opens sites and settings itself.
+	 * Directory of static files; NULL (default): the daemon's own pages.
+	 */
 	const char *root;
-	/** "on": /index.html for paths that do not exist, see struct pipit_site_options; "off" (default). Like `root` and those that follow it is for the daemon. */
+	/** "on": serve /index.html for paths that do not exist, see struct pipit_site_options; "off" (default). */
 	const char *spa;
-	/** "on": list directories that have no index.html; "off" (default). */
+	/** "on": list directories without index.html; "off" (default). */
 	const char *listing;
-	/** "on" (default): compress files with gzip for clients that take it; "off". */
+	/** "on" (default): compress files with gzip for clients that accept it; "off". */
 	const char *compress;
 	/** Cache-Control by path, see struct pipit_site_options; NULL (default): none. */
 	const char *cache_control;
-	/** A file in the form of /etc/mime.types; NULL (default): the built-in types. */
+	/** A file of the format of /etc/mime.types; NULL (default): the built-in types. */
 	const char *media_types;
-	/** File of the settings at /api/settings; NULL (default): the daemon has none. A program opens its own store. */
+	/** File of the settings at /api/settings; NULL (default): no settings. */
 	const char *settings;
-	/** Of the settings, in bytes (507 above). Default 262144, range 1024 to 16777216. */
+	/** Size of the settings document, in bytes (507 above). Default 262144, range 1024 to 16777216. */
 	uint64_t settings_max_bytes;
-	/** "on": changes of settings must say which state they change (428 if not); "off" (default). */
+	/** "on": refuse changes of settings without If-Match or If-None-Match (428); "off" (default). */
 	const char *settings_require_match;
-	/** Where access lines go: "off" (default), "-" for standard output, or a file's name. */
+	/** Destination of access lines: "off" (default), "-" for standard output, or a file name. */
 	const char *access_log;
-	/** Form of access lines: "combined" (default) or "json". */
+	/** Format of access lines: "combined" (default) or "json". */
 	const char *log_format;
-	/** What is told on standard error: "error", "warn", "info" (default) or "debug". */
+	/** Messages on standard error up to this level: "error", "warn", "info" (default) or "debug". */
 	const char *log_level;
 
-	/** Connections of the whole process at once; at the limit one that can be spared makes room. Default 10000. */
+	/**
+	 * Open connections of the process. At the limit, the connection with the lowest priority is evicted
+	 * (docs/limits.md). Default 10000.
+	 */
 	uint64_t max_connections;
-	/** Connections from one client address at once (429 above); an IPv6 client is its /64. Default 0: any number. */
+	/** Open connections of one client address, for IPv6 of one /64 network (429 above). Default 0: no limit. */
 	uint64_t max_connections_per_address;
-	/** Requests on one connection, the last of which is answered with "Connection: close". Default 0: any number. */
+	/** Requests on one connection; the last reply has "Connection: close". Default 0: no limit. */
 	uint64_t max_requests_per_connection;
 	/**
-	 * Bytes that all connections of the process may have buffered at once: content that is arriving, replies that a client
-	 * has not taken yet, those of evhttp callbacks included. At the limit new content is refused with 503, and a reply that
-	 * needs more is cut off. No content can be larger, so it is at least `max_body_bytes`. Heads that are arriving may take
-	 * half of it, whatever else there is. Default 67108864.
+	 * Buffered bytes of all connections: request bodies, and replies that clients have not read yet, those of
+	 * evhttp callbacks included. At the limit, new bodies are refused with 503, and a reply that needs more is cut
+	 * off and its connection closed. Request heads that are arriving may use half as much in addition. At least
+	 * `max_body_bytes`. Default 67108864.
 	 */
 	uint64_t memory_limit;
-	/** Clients that may follow pipit_serve_events() at once (503 above). Default 1000; 0: any number. */
+	/** Clients that may follow pipit_serve_events() at the same time (503 above). Default 1000; 0: no limit. */
 	uint64_t max_streams;
-	/** Length of the kernel's queue of connections not yet accepted, per listener. Default 1024, range 1 to 65535. */
+	/**
+	 * Length of the kernel's queue of connections that are not accepted yet, per listening socket. Default 1024,
+	 * range 1 to 65535.
+	 */
 	uint64_t listen_backlog;
-	/** Request line and header fields together, in bytes (431 above). Default 16384, range 256 to 65536. */
+	/** Request line and headers together, in bytes (431 above). Default 16384, range 256 to 65536. */
 	uint64_t max_head_bytes;
-	/** Header fields of a request (431 above). Default 100, range 1 to 256. */
+	/** Headers of one request (431 above). Default 100, range 1 to 256. */
 	uint64_t max_fields;
-	/** One header field, name to value, in bytes (431 above). Default 8192, range 0 to 65536. */
+	/** One header, from its name to the end of its value, in bytes (431 above). Default 8192, range 0 to 65536. */
 	uint64_t max_field_bytes;
 	/** Request target, in bytes (414 above). Default 8192, range 16 to 65000. */
 	uint64_t max_target_bytes;
-	/** Content of a request, in bytes, for routes that do not set their own limit (413 above). Default 1048576. */
+	/** Request body, in bytes, for routes without their own limit (413 above). Default 1048576. */
 	uint64_t max_body_bytes;
 	/**
-	 * Bytes of replies that wait for one client before no more of its pipelined requests are handled; a single longer reply
-	 * is kept whole. An evhttp callback may add chunks faster than its client reads: when more than this and its largest
-	 * chunk wait for write_timeout_ms, the connection is closed. Each worker has one buffer of this size. Default 65536,
-	 * range 4096 to 16777216.
+	 * Buffered replies of one connection, in bytes. Above it, no further pipelined request of the connection is
+	 * handled; one longer reply is still buffered as a whole. An evhttp callback may produce chunks faster than its
+	 * client reads: the connection is closed when more than this and its largest chunk are buffered for
+	 * write_timeout_ms. Each worker has one buffer of this size. Default 65536, range 4096 to 16777216.
 	 */
 	uint64_t max_output_bytes;
 	/** Nesting of arrays and objects in JSON (400 above). Default 64, range 1 to 512. */
 	uint64_t max_json_depth;
-	/** Members of all objects in JSON (400 above). Default 10000, range 1 to 1000000. */
+	/** Members of all objects of a JSON document together (400 above). Default 10000, range 1 to 1000000. */
 	uint64_t max_json_members;
 
 	/**
-	 * Milliseconds, in whole seconds, that the kernel keeps a connection to itself until its first byte is there
-	 * (TCP_DEFER_ACCEPT of tcp(7)). New connections then cost a third less, but until they speak they are no connections to
-	 * `max_connections` and to the counters, and room for them is the kernel's. Default 0, off. Range 0 to 60000.
+	 * Milliseconds, in whole seconds, for which the kernel holds a connection until its first byte
+	 * (TCP_DEFER_ACCEPT, tcp(7)). New connections then cost a third less. Until its first byte, a connection
+	 * neither counts for `max_connections` nor appears in metrics. Range 0 to 60000. Default 0: off.
 	 */
 	uint64_t defer_accept_ms;
-	/** Milliseconds from a head's first byte to its end (408 after). Default 10000. */
+	/** Milliseconds from the first byte of a request head to its end (408 after). Default 10000. */
 	uint64_t head_timeout_ms;
-	/** Read timeout: milliseconds without a byte of a request's content (408 after). Default 30000. */
+	/** Milliseconds without a byte of the request body (408 after). Default 30000. */
 	uint64_t read_timeout_ms;
-	/** Write timeout: milliseconds in which the client takes no byte of a response (closed after). Default 30000. */
+	/** Milliseconds in which the client reads no byte of a reply (connection closed after). Default 30000. */
 	uint64_t write_timeout_ms;
-	/** Bytes per second that content and responses must move at on average, after the grace. Default 1024. */
+	/**
+	 * Minimum average rate of request bodies and replies, in bytes per second, after `rate_grace_ms`. Default 1024.
+	 */
 	uint64_t min_rate_bytes;
-	/** Milliseconds before `min_rate_bytes` is asked for. Default 10000; 0 asks for it from the start. */
+	/** Milliseconds before `min_rate_bytes` applies; 0: from the start. Default 10000. */
 	uint64_t rate_grace_ms;
-	/** Milliseconds a connection may stay idle between requests (closed silently after). Default 60000. */
+	/**
+	 * Milliseconds between two requests of a connection (connection closed after, without a reply). Default 60000.
+	 */
 	uint64_t idle_timeout_ms;
-	/** Milliseconds that requests in flight get to finish after a drain begins; 0 waits without end. Default 8000. */
+	/** Milliseconds that requests in flight have after a drain begins; 0: no limit. Default 8000. */
 	uint64_t drain_timeout_ms;
 
-	/** Strings that pipit_config_set() copied; owned, freed by pipit_config_clear(). Leave alone. */
+	/** Private: the strings that pipit_config_set() copied, freed by pipit_config_clear(). */
 	void *owned;
 };
 
-/** Fill `config` with the default of every field. Needs no clearing by itself. Any thread. */
+/** Set every field to its default. Allocates nothing. Any thread. */
 PIPIT_API void pipit_config_init(struct pipit_config *config);
 
 /**
- * Set one option from text, as a line of the configuration file does.
+ * Set one option from text, as in the configuration file.
  *
  * @param config  initialised by pipit_config_init()
- * @param key     a flag's name without dashes, for example "max-body-bytes"; "listen" adds an address
- * @param value   text; sizes take k, m, g (powers of 1024), durations ms, s, m, h (a bare number is seconds)
- * @param error   receives one line that says what would be right; may be NULL
+ * @param key     name of the option without dashes, for example "max-body-bytes"; "listen" adds an address
+ * @param value   copied; sizes may end in k, m or g (powers of 1024), durations in ms, s, m or h (default: seconds)
+ * @param error   receives one line with the reason and what would be right; may be NULL
  * @param size    bytes at `error`
  * @return 0; -ENOENT unknown key; -EINVAL bad value; -ENOMEM. On failure `config` is unchanged. Any thread.
  */
 PIPIT_API int pipit_config_set(
     struct pipit_config *config, const char *key, const char *value, char *error, size_t size);
 
-/** Free what pipit_config_set() copied; the string fields are not usable afterwards. Any thread. */
+/** Free the strings that pipit_config_set() copied; string fields are invalid after this. Any thread. */
 PIPIT_API void pipit_config_clear(struct pipit_config *config);
 
 /* ---------------------------------------------------------------- server */
@@ -170,130 +189,140 @@ PIPIT_API void pipit_config_clear(struct pipit_config *config);
 PIPIT_API const char *pipit_version(void);
 
 /**
- * Give libevent a reserve. libevent 2.1 crashes in three places when a small allocation fails; with a reserve it gets those
- * from there. When a quarter of it is in use, requests for evhttp callbacks are refused with 503 until there is memory again; a
- * server each of whose clients has an evhttp connection accepts no clients then. Makes libevent's allocations faster, too: each
- * thread keeps blocks of up to 1 KiB that libevent frees, at most 552 KiB of them, until it ends.
+ * Reserve memory for libevent. libevent 2.1 crashes when one of three small allocations fails; with a reserve, these
+ * succeed. While more than a quarter of the reserve is in use, requests for evhttp callbacks are refused with 503, and
+ * a server that gives each client its own evhttp connection accepts no connections. The reserve also makes libevent's
+ * allocations faster: each thread keeps blocks of up to 1 KiB that libevent frees, at most 552 KiB, until the thread
+ * ends.
  *
- * For programs that own their process only, because it takes event_set_mem_functions() from everybody else; before any other
- * use of libevent, and before there are threads. The reserve stays until the process ends.
+ * Only for programs that own their process, because this calls event_set_mem_functions(). Call it before any other
+ * function of libevent and before threads start. The reserve stays until the process ends.
  *
- * @param bytes  taken from the system at once, at least 64; the daemon has 262144, enough for nine workers that all read
- *               100 header fields for evhttp callbacks at that moment
- * @return 0; -EALREADY there is one; -EINVAL; -ENOMEM
+ * @param bytes  at least 64, allocated at once. The daemon reserves 262144: enough for nine workers that all parse 100
+ *               headers for evhttp callbacks at the same time.
+ * @return 0; -EALREADY there is a reserve; -EINVAL; -ENOMEM
  */
 PIPIT_API int pipit_reserve_memory(size_t bytes);
 
 /**
- * Make a server. Nothing is opened yet.
+ * Create a server. Opens no socket and no file.
  *
  * @param config  checked and copied; NULL for the defaults
- * @return the server, owned by the caller; NULL when a value is out of range or memory is short, after a line on
- *         standard error that says what would be right
+ * @return the server, freed with pipit_server_free(); NULL when a value is out of range or memory is short, after a
+ *         message on standard error that says what would be right
  */
 PIPIT_API struct pipit_server *pipit_server_new(const struct pipit_config *config);
 
 /**
- * Bind every address of the configuration. Called by pipit_server_run() and pipit_server_attach() when it was not called
- * before; calling it first gives the addresses (port 0) and an early error.
+ * Bind all addresses of the configuration. pipit_server_run() and pipit_server_attach() call this if necessary; call it
+ * first to learn a free port that was selected, or to fail early.
  *
- * @return 0 or a negative errno value, after a line on standard error; also fails when an earlier registration failed
+ * @return 0, or a negative errno value after a message on standard error; fails also when a registration has failed
  */
 PIPIT_API int pipit_server_listen(struct pipit_server *server);
 
-/** Address number `index` as "http://ADDR:PORT" after pipit_server_listen(), else NULL. Lives as long as the server. */
+/**
+ * Address number `index` as "http://ADDR:PORT" after pipit_server_listen(), otherwise NULL. Valid until
+ * pipit_server_free().
+ */
 PIPIT_API const char *pipit_server_url(const struct pipit_server *server, size_t index);
 
 /**
- * Serve until drained: starts the worker threads (this thread is the first worker), handles SIGTERM and SIGINT (drain; a
- * second one stops at once), SIGUSR1 and SIGHUP (reopen logs; SIGHUP also reloads settings), ignores SIGPIPE. libevent can handle signals for one loop
- * of a process only, so only one server runs this way at a time.
+ * Serve until drained or stopped. Starts the worker threads; the calling thread is the first worker. SIGTERM and SIGINT
+ * drain, a second one stops; SIGUSR1 and SIGHUP reopen the access log, SIGHUP also reloads settings; SIGPIPE is
+ * ignored. Only one server of a process may run this way at a time, because libevent handles signals in one loop only.
  *
- * @return 0 after a drain or stop, 1 when the server could not start (a line on standard error says why)
+ * @return 0 after a drain or stop; 1 when the server could not start, after a message on standard error
  */
 PIPIT_API int pipit_server_run(struct pipit_server *server);
 
 /**
- * Serve on the application's own event_base: one worker, no thread, no signal handler. SIGPIPE should be ignored by the
- * application. The base must not have been used with evthread locking on another thread.
+ * Serve on the program's own event_base: one worker, no thread, no signal handler. The program ignores SIGPIPE. The
+ * base must not have been used with evthread locking on another thread.
  *
- * @param server  used with one loop only; pipit_server_free() detaches it
- * @param base    borrowed until pipit_server_free(); its loop is run by the caller
- * @return 0 or a negative errno value, after a line on standard error
+ * @param server  attached once; pipit_server_free() detaches it
+ * @param base    borrowed until pipit_server_free(); the caller runs its loop
+ * @return 0, or a negative errno value after a message on standard error
  */
 PIPIT_API int pipit_server_attach(struct pipit_server *server, struct event_base *base);
 
 /**
- * Stop accepting, finish what is in flight with "Connection: close", at most for the drain timeout; pipit_server_run()
- * then returns. Thread-safe while pipit_server_run() is running; on an attached server call it on the loop's thread.
+ * Stop accepting, and finish the requests in flight with "Connection: close", within the drain timeout;
+ * pipit_server_run() then returns. Any thread while pipit_server_run() runs; for an attached server, on the thread of
+ * its loop.
  */
 PIPIT_API void pipit_server_drain(struct pipit_server *server);
 
-/** Like pipit_server_drain(), but closes every connection now. Same threads. */
+/** Close all connections now; otherwise as pipit_server_drain(). Same threads. */
 PIPIT_API void pipit_server_stop(struct pipit_server *server);
 
-/** Open the access log anew under its name, after a rotation; when that fails the old file stays, and a line on standard
- * error says so. Any thread, after pipit_server_listen(). */
+/**
+ * Open the access log again under its name, after a rotation. On failure the old file stays in use, after a message on
+ * standard error. Any thread, after pipit_server_listen().
+ */
 PIPIT_API void pipit_server_reopen_logs(struct pipit_server *server);
 
-/** True from the beginning of a drain on. Any thread. */
+/** True once a drain or stop has begun. Any thread. */
 PIPIT_API bool pipit_server_is_draining(const struct pipit_server *server);
 
-/** Connections open now, over all workers. Any thread; for an attached server 0 after a drain means done. */
+/** Open connections of all workers. Any thread. After a drain of an attached server, 0 means that it is complete. */
 PIPIT_API uint64_t pipit_server_connections(const struct pipit_server *server);
 
 /**
- * Free a server that is not running; NULL is harmless. An attached server closes its connections; where it has evhttp callbacks,
- * libevent frees their memory in the next turn of the loop or in event_base_free(). Not to be called from a handler.
+ * Free a server that is not running; NULL is harmless. An attached server closes its connections; if it has evhttp
+ * callbacks, libevent frees their memory in the next turn of the loop or in event_base_free(). Not from a handler.
  */
 PIPIT_API void pipit_server_free(struct pipit_server *server);
 
-/* ---------------------------------------------------------------- a program's own evhttp */
+/* ---------------------------------------------------------------- guarded evhttp */
 
 /**
- * evhttp_bind_socket() with a guard: clients of this socket pass pipit's guard, limits and deadlines with the defaults of struct
- * pipit_config, and evhttp then dispatches their requests to the callbacks and virtual hosts that it has. What the evhttp's own
- * settings refuse stays refused. No thread and no signal handler; everything runs on the evhttp's event_base. May be called for
- * several addresses, and for several evhttps.
+ * evhttp_bind_socket() with a guard. Connections of this socket pass pipit's guard, limits and deadlines (the defaults
+ * of struct pipit_config); evhttp then calls the program's callbacks and virtual hosts, and its own limits still apply.
+ * Runs on the evhttp's event_base, without threads and signal handlers. May be called for several addresses and several
+ * evhttps.
  *
- * It takes evhttp_set_bevcb(), so that sockets which the program binds by evhttp_bind_socket() are guarded too, from now on; a
- * program that has TLS by that callback would lose it. The program ignores SIGPIPE. evhttp_free() frees what this made, with the
- * next turn of the loop or event_base_free(); no callback may hold a request then. docs/evhttp.md has the differences.
+ * This sets evhttp_set_bevcb(): sockets bound by evhttp_bind_socket() are guarded too from then on, and a program that
+ * uses that callback for TLS loses it. The program ignores SIGPIPE. evhttp_free() frees all that this allocates, in the
+ * next turn of the loop or in event_base_free(); no callback may hold a request then. docs/evhttp.md lists the
+ * differences to evhttp.
  *
  * @param http     made with an event_base; kept until evhttp_free()
- * @param address  a numeric address, or a name, of which the first address counts; NULL: any IPv4 address
- * @param port     0 takes a free one
- * @return 0, or a negative errno value after a line on standard error: -EINVAL, -EADDRINUSE, -EACCES, -ENOSPC (more than
- *         PIPIT_LISTEN_MAX), -ENOMEM. On the thread of the evhttp's loop.
+ * @param address  a numeric address, or a name, whose first address is used; NULL: any IPv4 address
+ * @param port     0 selects a free port
+ * @return 0, or a negative errno value after a message on standard error: -EINVAL, -EADDRINUSE, -EACCES, -ENOSPC (more
+ *         than PIPIT_LISTEN_MAX), -ENOMEM. On the thread of the evhttp's loop.
  */
 PIPIT_API int pipit_evhttp_bind_socket(struct evhttp *http, const char *address, uint16_t port);
 
-/** The same, and evhttp's handle of the socket, for evhttp_bound_socket_get_fd() and evhttp_del_accept_socket(); NULL and errno
- * when it fails. */
+/**
+ * As pipit_evhttp_bind_socket(), but returns the handle for evhttp_bound_socket_get_fd() and
+ * evhttp_del_accept_socket(); NULL with errno set on failure.
+ */
 PIPIT_API struct evhttp_bound_socket *pipit_evhttp_bind_socket_with_handle(
     struct evhttp *http, const char *address, uint16_t port);
 
 /**
- * Put a server in front of an evhttp, for limits, options, an access log or native routes beside it (such as pipit_serve_metrics):
- * attaches the server to the evhttp's event_base, listens on the addresses of its configuration, and hands requests that no route
- * takes to the evhttp. Otherwise as pipit_evhttp_bind_socket(), which adds addresses.
+ * Put a server in front of an evhttp, to configure limits, an access log or native routes (such as
+ * pipit_serve_metrics). Attaches the server to the evhttp's event_base, listens on the configured addresses, and passes
+ * requests that match no route to the evhttp. Otherwise as pipit_evhttp_bind_socket(), which can add addresses.
  *
- * @param server  not running yet, with one worker after this, without a fallback or evhttp callbacks of its own. Its
- *                pipit_server_free() closes the clients, and leaves the evhttp without a guard; it may come before or after
- *                evhttp_free() and event_base_free().
- * @param http    made with an event_base, guarded by no other server
- * @return 0, or a negative errno value after a line on standard error: -EINVAL, -EALREADY guarded, -EBUSY running, -EEXIST a
- *         fallback, or as pipit_server_attach()
+ * @param server  not running, without a fallback and without evhttp callbacks; has one worker after this.
+ *                pipit_server_free() closes its connections and leaves the evhttp without a guard; it may come before
+ *                or after evhttp_free() and event_base_free().
+ * @param http    made with an event_base, not guarded by another server
+ * @return 0, or a negative errno value after a message on standard error: -EINVAL; -EALREADY guarded; -EBUSY running;
+ *         -EEXIST a fallback; or as pipit_server_attach()
  */
 PIPIT_API int pipit_server_guard_evhttp(struct pipit_server *server, struct evhttp *http);
 
 /* ---------------------------------------------------------------- routes */
 
-/** Methods, as bits; a route may take several. */
+/** Methods, as bits: a route may have several. */
 enum pipit_method {
-	/** GET; such a route serves HEAD too, the content being left out by pipit. */
+	/** GET. Its route also serves HEAD; pipit omits the body. */
 	PIPIT_GET = 1 << 0,
-	/** HEAD, for a route that answers it in another way than its GET. */
+	/** HEAD, for a route that does not answer it like GET. */
 	PIPIT_HEAD = 1 << 1,
 	/** POST. */
 	PIPIT_POST = 1 << 2,
@@ -301,212 +330,222 @@ enum pipit_method {
 	PIPIT_PUT = 1 << 3,
 	/** DELETE. */
 	PIPIT_DELETE = 1 << 4,
-	/** OPTIONS; without such a route pipit answers it from the table. */
+	/** OPTIONS. Without such a route pipit answers it from the routes. */
 	PIPIT_OPTIONS = 1 << 5,
 	/** PATCH (RFC 5789). */
 	PIPIT_PATCH = 1 << 6,
-	/** All of the above. */
+	/** All methods above. */
 	PIPIT_ANY = (1 << 7) - 1
 };
 
 /**
- * A native handler. It replies once, now or later: one that returns without having replied has deferred, see
- * pipit_request_keep(). Until it replies, nothing more is read from that connection.
+ * A native handler. It replies once: before it returns, or later if it keeps the request (pipit_request_keep()). Until
+ * the reply, nothing more is read from the connection.
  *
  * @param request  valid until its reply is complete, longer when kept
- * @param arg      as given at registration
+ * @param arg      from registration
  */
 typedef void pipit_handler(struct pipit_request *request, void *arg);
 
-/** An evhttp callback: what evhttp_set_cb() takes. */
+/** An evhttp callback, as for evhttp_set_cb(). */
 typedef void pipit_evhttp_callback(struct evhttp_request *request, void *arg);
 
 /**
- * What may be said of a route beyond its handler. Zero-initialise it; zero fields mean "as configured", NULL that nothing is said.
+ * Options of a route. Zero-initialise it; a zero field means the server's setting, NULL no description.
  *
- * From `summary` on it is what pipit_serve_openapi() tells of the route. Nobody is refused because of it: checking what a client
- * sends stays with the handler. Strings are borrowed until registration returns, which copies them; JSON text and UTF-8 are
- * checked then. A schema is a JSON Schema as in OpenAPI 3.1 (draft 2020-12), with examples if it has any.
+ * The fields from `summary` on describe the route for pipit_serve_openapi(). They do not check requests: that is the
+ * handler's task. Strings are borrowed until registration returns, which copies them and checks JSON texts and UTF-8. A
+ * schema is a JSON Schema as in OpenAPI 3.1 (draft 2020-12), optionally with examples.
  */
 struct pipit_route_options {
-	/** Content of a request, in bytes (413 above), at most the server's memory_limit; 0: the server's max_body_bytes. */
+	/** Request body, in bytes (413 above), at most the server's memory_limit; 0: the server's max_body_bytes. */
 	uint64_t max_body_bytes;
-	/** True: requests with content are refused with 413, whatever `max_body_bytes` says. */
+	/** True: refuse requests with a body (413), whatever `max_body_bytes` says. */
 	bool refuse_body;
 	/**
-	 * Of an evhttp callback only. True: the callback does not ask who its client is (evhttp_connection_get_peer(),
-	 * evhttp_connection_get_addr(), evhttp_request.remote_host) nor for its socket, and sets nothing on the evhttp_connection (no
-	 * close callback, no timeout, no limit): that would reach other clients. Its requests then borrow an evhttp connection from a
-	 * pool of the worker until their replies are complete. When all evhttp callbacks of a server do, an idle client costs 3 KiB
-	 * less. False (default): each client has an evhttp connection of its own.
+	 * For evhttp callbacks. True: the callback borrows an evhttp connection from a pool of its worker until its
+	 * reply is complete. It must not use the client's address (evhttp_connection_get_peer(),
+	 * evhttp_connection_get_addr(), evhttp_request.remote_host) or socket, and must not change the
+	 * evhttp_connection (close callback, timeouts, limits): both would concern other clients. An idle client costs
+	 * 3 KiB less if all evhttp callbacks of the server borrow. False (default): each client has its own evhttp
+	 * connection.
 	 */
 	bool borrows_connection;
-	/** What the route is for, in one line. */
+	/** Purpose of the route, in one line. */
 	const char *summary;
 	/**
-	 * Query and header parameters. JSON text, an array of Parameter Objects of OpenAPI. Names of the pattern are described by
-	 * themselves; what an object with "in":"path" and such a name holds (an example, a schema) takes the place of that.
+	 * Query and header parameters: a JSON array of OpenAPI Parameter Objects. Names of the pattern are described
+	 * automatically; an object with "in":"path" and such a name adds to that description.
 	 */
 	const char *parameters;
-	/** Media type of a request's content, several with commas between; NULL: application/json where there is a request_schema. */
+	/** Media types of the request body, separated by commas; NULL: application/json if there is a request_schema. */
 	const char *request_type;
-	/** Schema of that content, of each of these types. JSON text. */
+	/** Schema of the request body, for each of these types. JSON text. */
 	const char *request_schema;
-	/** In the place of these two, for types that differ. JSON text, an object: media types to Media Type Objects of OpenAPI. */
+	/**
+	 * Instead of the two fields above, for types that differ: a JSON object from media types to OpenAPI Media Type
+	 * Objects.
+	 */
 	const char *request_content;
-	/** Media type of the content of a reply that is no error, as request_type; NULL: application/json where there is a reply_schema. */
+	/** Media types of the body of a successful reply; NULL: application/json if there is a reply_schema. */
 	const char *reply_type;
-	/** Schema of that content. JSON text. */
+	/** Schema of that body. JSON text. */
 	const char *reply_schema;
-	/** Status of that reply, 200 to 599; 0: 200. */
+	/** Status of the successful reply, 200 to 599; 0: 200. */
 	int reply_status;
-	/** Replies beside that one, and beside problem documents. JSON text, a Responses Object of OpenAPI: status to Response Object. */
+	/** Further replies except problem documents: a JSON object, an OpenAPI Responses Object. */
 	const char *replies;
-	/** True: the route is left out. */
+	/** True: omit the route from the description. */
 	bool is_hidden;
 };
 
 /**
- * Register a native handler. Before the server runs only.
+ * Register a native handler, before the server runs.
  *
- * @param server   not running yet
+ * @param server   not running
  * @param methods  bits of enum pipit_method
- * @param pattern  "/literal/{name}/{rest...}": `{name}` is one non-empty segment, `{name...}` the rest of the path
- *                 (which may be empty) and the last segment of the pattern. Copied.
+ * @param pattern  "/literal/{name}/{rest...}": `{name}` matches one segment that is not empty; `{name...}`, as the last
+ *                 segment, matches the rest of the path, which may be empty. Copied.
  * @param handler  called for each request
- * @param arg      kept; handed to the handler
- * @return 0; -EINVAL bad pattern or no method; -EEXIST a route that could match the same request and neither is more
- *         specific; -EBUSY server already running; -ENOMEM. Every failure prints a line and fails a later start.
+ * @param arg      kept; passed to the handler
+ * @return 0; -EINVAL bad pattern or no method; -EEXIST another route matches the same requests, and neither is more
+ *         specific; -EBUSY the server runs; -ENOMEM. A failure prints a message, and the server then refuses to start.
  */
 PIPIT_API int pipit_route(
     struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler, void *arg);
 
-/** As pipit_route(), with options; `options` is copied, NULL is pipit_route(). -EINVAL also for options that cannot be. */
+/** As pipit_route(), with options; `options` is copied and may be NULL. -EINVAL also for invalid options. */
 PIPIT_API int pipit_route_with(struct pipit_server *server, unsigned methods, const char *pattern,
     pipit_handler *handler, void *arg, const struct pipit_route_options *options);
 
 /**
- * Register an evhttp callback, unchanged: evhttp_send_reply(), evhttp_send_reply_start/chunk/end(),
- * evhttp_send_error(), now or later. The callback meets one whole request, its content in the input buffer with
- * Content-Length, never chunked. One that replies later replies in every case, also when its client has gone: that frees the
- * request. pipit_server_run() calls it on all worker threads. docs/evhttp.md says what every function of evhttp does in it.
- * Arguments and result as for pipit_route().
+ * Register an evhttp callback, before the server runs. The callback needs no change: it may use evhttp_send_reply(),
+ * evhttp_send_reply_start(), _chunk() and _end(), and evhttp_send_error(), now or later. It gets complete requests: the
+ * body is in the input buffer with a Content-Length, never chunked. A callback that replies later must always reply,
+ * even after its client has closed, because the reply frees the request. With pipit_server_run() callbacks run on all
+ * worker threads. docs/evhttp.md describes every evhttp function. Arguments and result as for pipit_route().
  */
 PIPIT_API int pipit_route_evhttp(
     struct pipit_server *server, unsigned methods, const char *pattern, pipit_evhttp_callback *callback, void *arg);
 
-/** As pipit_route_evhttp(), with options; `options` is copied. */
+/** As pipit_route_evhttp(), with options; `options` is copied and may be NULL. */
 PIPIT_API int pipit_route_evhttp_with(struct pipit_server *server, unsigned methods, const char *pattern,
     pipit_evhttp_callback *callback, void *arg, const struct pipit_route_options *options);
 
 /**
- * For an evhttp callback: reply with an error in the form that pipit_reply_problem() chooses. Headers that the callback has added
- * are sent. The request is answered then, as by evhttp_send_reply().
+ * For evhttp callbacks: reply with an error in the form that pipit_reply_problem() chooses. Includes the headers that
+ * the callback has added.
  *
- * @param status  400 to 599; 500 takes the place of any other
- * @param detail  for people, as printf() has it; NULL: the status says it all
+ * @param status  400 to 599; 500 replaces any other value
+ * @param detail  printf() format, for people; NULL: none
  */
 PIPIT_API void pipit_evhttp_send_problem(struct evhttp_request *request, int status, const char *detail, ...)
     PIPIT_PRINTF(3, 4);
 
 /**
- * For an evhttp callback: the content as JSON, strictly parsed (RFC 8259), within the server's max_json_depth and max_json_members.
+ * For evhttp callbacks: parse the body as JSON, strictly (RFC 8259), within the server's max_json_depth and
+ * max_json_members.
  *
- * @return the document, the caller's (cJSON_Delete()); NULL after a reply: 415 when the Content-Type is not JSON, 400 that names
- *         line, column and byte, 503 when memory is short
+ * @return the document, freed by the caller with cJSON_Delete(); NULL after a reply: 415 when the Content-Type is not
+ *         JSON, 400 with line, column and byte of the error, 503 when memory is short
  */
 PIPIT_API struct cJSON *pipit_evhttp_json(struct evhttp_request *request, const struct pipit_server *server);
 
-/** The handler for every path that no route matches, of any method; without one the answer is 404. As pipit_route(). */
+/** Register the handler for paths that no route matches, for all methods; without it they get 404. As pipit_route(). */
 PIPIT_API int pipit_fallback(struct pipit_server *server, pipit_handler *handler, void *arg);
 
-/** An evhttp callback as the fallback (what evhttp_set_gencb() takes). As pipit_route(). */
+/** Register an evhttp callback for paths that no route matches (as evhttp_set_gencb()). As pipit_route(). */
 PIPIT_API int pipit_fallback_evhttp(struct pipit_server *server, pipit_evhttp_callback *callback, void *arg);
 
 /* ---------------------------------------------------------------- request */
 
-/** The request's method. */
+/** Method of the request. */
 PIPIT_API enum pipit_method pipit_request_method(const struct pipit_request *request);
 
-/** The request's method as on the wire, for example "GET". Static. */
+/** Method of the request as text, for example "GET". Static. */
 PIPIT_API const char *pipit_request_method_name(const struct pipit_request *request);
 
-/** Path as sent: percent-encoded, without query. Lives as long as the request. Never NULL. */
+/** Path as sent: percent-encoded, without the query. Never NULL. Valid as long as the request. */
 PIPIT_API const char *pipit_request_path(struct pipit_request *request);
 
-/** Query as sent, without the question mark; NULL when the target has none. Lives as long as the request. */
+/** Query as sent, without the question mark; NULL when the target has none. Valid as long as the request. */
 PIPIT_API const char *pipit_request_query(struct pipit_request *request);
 
 /**
- * The first query parameter called `name`, decoded as application/x-www-form-urlencoded.
+ * The first query parameter named `name`, decoded as application/x-www-form-urlencoded.
  *
- * @param value  receives the text, cut at `size` - 1 bytes, always terminated
+ * @param value  receives the text, cut at `size` - 1 bytes, always NUL-terminated
  * @param size   bytes at `value`, at least 1
- * @return length of the whole decoded value (as snprintf() does), or -1 when there is no such parameter
+ * @return length of the whole decoded value, as for snprintf(); -1 when there is no such parameter
  */
 PIPIT_API long pipit_request_query_value(struct pipit_request *request, const char *name, char *value, size_t size);
 
-/** What `{name}` or `{name...}` of the route's pattern matched, percent-decoded; NULL when the pattern has no such name,
- * or memory is short. Lives as long as the request. */
+/**
+ * The text that `{name}` or `{name...}` of the route's pattern matched, percent-decoded; NULL when the pattern has no
+ * such name, or memory is short. Valid as long as the request.
+ */
 PIPIT_API const char *pipit_request_parameter(struct pipit_request *request, const char *name);
 
-/** Value of the first header field called `name` (any case); NULL when there is none or memory is short. Lives as long as
- * the request. */
+/**
+ * Value of the first header named `name`, in any case; NULL when there is none, or memory is short. Valid as long as
+ * the request.
+ */
 PIPIT_API const char *pipit_request_header(struct pipit_request *request, const char *name);
 
 /**
- * Header field number `index`, in the order of arrival, for walking over all of them.
+ * Header number `index`, in order of arrival.
  *
- * @param name   receives the field name as sent
+ * @param name   receives the name as sent
  * @param value  receives the value
- * @return false past the last field, or when memory is short; both strings live as long as the request
+ * @return false after the last header, or when memory is short. Both strings are valid as long as the request.
  */
 PIPIT_API bool pipit_request_field(struct pipit_request *request, size_t index, const char **name, const char **value);
 
 /**
- * True when the request's Content-Type is `media_type` ("application/json"; parameters and case do not count), or, for
- * "application/json", any type with the suffix "+json".
+ * True when the Content-Type is `media_type`, in any case and with any parameters. For "application/json", also when
+ * the type ends in "+json".
  */
 PIPIT_API bool pipit_request_is(struct pipit_request *request, const char *media_type);
 
 /**
- * Which of the media types that a handler can reply with the client likes best, by its Accept field (RFC 9110 §12.5.1); the first
- * of those that it likes alike. Without such a field all are liked. A reply that was chosen this way should say "Vary: Accept",
- * unless it is not to be stored.
+ * Select the media type of a reply by the Accept header (RFC 9110 §12.5.1): of the types that the client prefers most,
+ * the first one. Without an Accept header, all are equal. Such a reply should have "Vary: Accept", unless it must not
+ * be stored.
  *
- * @param media_types  such as "application/json", the handler's favourite first; their parameters do not count, so that these may
- *                     be whole Content-Types
- * @param count        how many
- * @return an index, or -1 when none is acceptable: reply with the first all the same, or with 406
+ * @param media_types  such as "application/json", in the handler's order of preference; parameters are ignored
+ * @param count        number of types
+ * @return an index; -1 when none is acceptable: reply with 406, or with the first type nevertheless
  */
 PIPIT_API int pipit_request_negotiate(struct pipit_request *request, const char *const *media_types, size_t count);
 
-/** The content, whole and with its framing removed, followed by a NUL that does not count; `length` may not be NULL.
- * Never NULL. Lives as long as the request; but pipit_request_keep() may move it, so ask again after that. */
+/**
+ * The whole body, without transfer coding, followed by a NUL that `length` does not count. Never NULL. `length` is not
+ * NULL. Valid as long as the request, but pipit_request_keep() may move it: call this function again after that.
+ */
 PIPIT_API const char *pipit_request_body(struct pipit_request *request, size_t *length);
 
 /**
- * The first field called `name` of an application/x-www-form-urlencoded content, decoded. Arguments and result as for
+ * The first parameter named `name` of an application/x-www-form-urlencoded body, decoded. Arguments and result as for
  * pipit_request_query_value().
  */
 PIPIT_API long pipit_request_form_value(struct pipit_request *request, const char *name, char *value, size_t size);
 
 /**
- * The content as JSON, with strict syntax (RFC 8259), no name twice in an object, and within the limits of the configuration. When it is
- * not usable this function replies itself: 415 when the content type is missing, not JSON, or in another charset than utf-8; 400 with line, column and byte offset of the
- * error, and a JSON Pointer to its place in "errors".
+ * Parse the body as JSON, strictly (RFC 8259), without repeated names in an object, within the configured limits. On an
+ * error this function replies: 415 when the Content-Type is missing, is not JSON, or has a charset other than utf-8;
+ * 400 with line, column and byte of the error, and a JSON Pointer to it in "errors"; 503 when memory is short.
  *
- * A number that a double cannot hold, such as 9007199254740993, has its text as `valuestring` beside `valuedouble`, and
- * pipit_reply_json() prints that; pipit_read_integer() reads it.
+ * A number that a double cannot represent, such as 9007199254740993, keeps its text in `valuestring` beside
+ * `valuedouble`: pipit_reply_json() prints it, and pipit_read_integer() reads it.
  *
- * @return a document that the caller frees with cJSON_Delete(), or NULL after a reply
+ * @return the document, freed by the caller with cJSON_Delete(); NULL after a reply
  */
 PIPIT_API struct cJSON *pipit_request_json(struct pipit_request *request);
 
 /**
- * Reads values of a document by JSON Pointers (RFC 6901: "/network/mtu"), and notes all that is wrong with them, so that the client is
- * told at once. A value that is absent is the fallback; one that is there and is not as it must be is a violation, and the fallback is
- * returned. null is a value.
+ * Reads values of a JSON document by JSON Pointer (RFC 6901: "/network/mtu") and collects violations, so that one reply
+ * reports them all. An absent value yields the fallback. A value of the wrong type or range is a violation and yields
+ * the fallback. null is a value.
  *
  *     struct pipit_reader reader = { .doc = doc };
  *     int64_t mtu = pipit_read_integer(&reader, "/mtu", 1500, 576, 9216);
@@ -514,105 +553,111 @@ PIPIT_API struct cJSON *pipit_request_json(struct pipit_request *request);
  *     if (pipit_read_finish(&reader, request))
  *             …
  *
- * Zero-initialise all but `doc`. Any thread, one at a time.
+ * Zero-initialise all fields but `doc`. Any thread, one at a time.
  */
 struct pipit_reader {
-	/** Borrowed; NULL is a document without values. */
+	/** Borrowed; NULL: a document without values. */
 	const struct cJSON *doc;
-	/** How many violations have been noted. */
+	/** Number of violations. */
 	size_t violation_count;
-	/** Leave alone. */
+	/** Private. */
 	struct cJSON *violations;
 };
 
-/** A string of so many bytes; lives as long as `doc`. */
+/** A string of `min_bytes` to `max_bytes`. Valid as long as `doc`. */
 PIPIT_API const char *pipit_read_string(
     struct pipit_reader *reader, const char *pointer, const char *fallback, size_t min_bytes, size_t max_bytes);
 
-/** A whole number, also written 1e3 or 5.0; exact in all 64 bits. */
+/** An integer, also written as 1e3 or 5.0; exact in 64 bits. */
 PIPIT_API int64_t pipit_read_integer(
     struct pipit_reader *reader, const char *pointer, int64_t fallback, int64_t min, int64_t max);
 
-/** Any number. */
+/** A number. */
 PIPIT_API double pipit_read_number(
     struct pipit_reader *reader, const char *pointer, double fallback, double min, double max);
 
-/** true or false. */
+/** A boolean. */
 PIPIT_API bool pipit_read_boolean(struct pipit_reader *reader, const char *pointer, bool fallback);
 
-/** One of the strings in `choices`, which NULL ends; returns that very pointer. */
+/** One of the strings in `choices`, which ends with NULL. Returns that element of `choices`. */
 PIPIT_API const char *pipit_read_choice(
     struct pipit_reader *reader, const char *pointer, const char *fallback, const char *const *choices);
 
-/** It is a violation when the value is absent. Returns whether it is there. */
+/** An absent value is a violation. Returns whether the value exists. */
 PIPIT_API bool pipit_read_require(struct pipit_reader *reader, const char *pointer);
 
-/** Members of that object other than these are violations; NULL ends `names`. So is a value that is no object. */
+/**
+ * Members of an object that are not in `names`, which ends with NULL, are violations; so is a value that is not an
+ * object.
+ */
 PIPIT_API void pipit_read_only(struct pipit_reader *reader, const char *pointer, const char *const *names);
 
-/** Note a violation of the program's own: "must not be the gateway's address". */
+/** Add a violation, for example "must not be the gateway's address". */
 PIPIT_API void pipit_read_refuse(struct pipit_reader *reader, const char *pointer, const char *format, ...)
     PIPIT_PRINTF(3, 4);
 
 /**
- * The end of reading.
+ * Finish reading.
  *
- * @return true: nothing was noted. False: the client was sent 422, a problem document whose "errors" tell the first 32 violations, each
- *         with its pointer (RFC 9457 §3).
+ * @return true: no violation. False: this function has replied 422, with a problem document whose "errors" list the
+ *         first 32 violations and their pointers (RFC 9457 §3).
  */
 PIPIT_API bool pipit_read_finish(struct pipit_reader *reader, struct pipit_request *request);
 
-/** True when the bytes are valid UTF-8 (RFC 3629): no overlong forms, no surrogates. For text that goes into JSON. Any
- * thread. */
+/** True when the bytes are valid UTF-8 (RFC 3629): no overlong forms, no surrogates. Any thread. */
 PIPIT_API bool pipit_is_utf8(const char *text, size_t length);
 
-/** Numeric address of the client. Lives as long as the request. */
+/** Numeric address of the client. Valid as long as the request. */
 PIPIT_API const char *pipit_request_peer(struct pipit_request *request);
 
-/** An id for this request, 16 hex digits, unique within the process; the same as in the access log. Lives as long as
- * the request. */
+/**
+ * Identifier of the request, as in the access log: 16 hex digits, unique within the process. Valid as long as the
+ * request.
+ */
 PIPIT_API const char *pipit_request_id(struct pipit_request *request);
 
-/** Pattern of the route that was chosen, or "fallback". Lives as long as the server. */
+/** Pattern of the matching route, or "fallback". Valid until pipit_server_free(). */
 PIPIT_API const char *pipit_request_route(const struct pipit_request *request);
 
-/** The event_base of the request's worker: for timers and sockets of a handler that replies later. Lives as long as the
- * server runs. */
+/**
+ * The event_base of the request's worker, for timers and sockets of a handler that replies later. Valid while the
+ * server runs.
+ */
 PIPIT_API struct event_base *pipit_request_base(const struct pipit_request *request);
 
-/** The server that the request belongs to. */
+/** The server of the request. */
 PIPIT_API struct pipit_server *pipit_request_server(const struct pipit_request *request);
 
 /**
- * Keep the request beyond its handler's return and beyond its reply: it stays valid until pipit_request_release(). A
- * handler that defers must keep the request. Every kept request is to be released before pipit_server_free().
+ * Keep the request until pipit_request_release(), also after its handler has returned and its reply is complete. A
+ * handler that replies later must keep the request. Release all requests before pipit_server_free().
  *
- * @return 0, or -ENOMEM (then reply now)
+ * @return 0; -ENOMEM: reply now
  */
 PIPIT_API int pipit_request_keep(struct pipit_request *request);
 
-/** Give up what pipit_request_keep() got. A request released without a reply is answered with 500. */
+/** Release a kept request. Without a reply, the client gets 500. */
 PIPIT_API void pipit_request_release(struct pipit_request *request);
 
-/** True when the client is gone or the reply has been given: a further reply will be thrown away. */
+/** True when the client has closed or the handler has replied: a further reply is discarded. */
 PIPIT_API bool pipit_request_is_gone(const struct pipit_request *request);
 
 /**
- * Be told when the client of a deferred request goes away (closes, or its connection fails): seen within about 250 ms. A
- * client that only shuts down its sending side counts as gone; a reply is still sent to it.
+ * Set a callback for a client that closes, or whose connection fails, before the reply; it runs within about 250 ms. A
+ * client that only shuts down its sending side counts as closed, but still gets the reply.
  *
- * @param callback  called at most once, on the request's worker, not after the reply; NULL takes the callback away
- * @param arg       kept; handed to the callback
+ * @param callback  called at most once, on the request's worker, never after the reply; NULL removes it
+ * @param arg       kept; passed to the callback
  */
 PIPIT_API void pipit_request_on_abort(
     struct pipit_request *request, void (*callback)(struct pipit_request *, void *arg), void *arg);
 
 /**
- * Run `function` on the request's worker, soon. Thread-safe: this is how another thread answers. The request must be kept
- * until `function` runs. Posted functions run in order, also when the client has gone.
+ * Run `function` on the request's worker soon. Any thread: this is how another thread replies. The request stays kept
+ * until `function` runs. Functions run in the order of the calls, also after the client has closed.
  *
- * @return 0; -ENOMEM; -ESHUTDOWN when the server has stopped (then `function` will not run). It must have returned before
- *         pipit_server_free() is called.
+ * @return 0; -ENOMEM; -ESHUTDOWN the server has stopped, and `function` does not run. The call must return before
+ *         pipit_server_free().
  */
 PIPIT_API int pipit_request_post(
     struct pipit_request *request, void (*function)(struct pipit_request *, void *arg), void *arg);
@@ -620,28 +665,28 @@ PIPIT_API int pipit_request_post(
 /* ---------------------------------------------------------------- reply */
 
 /*
- * One reply per request; a second one is refused with -EALREADY. pipit adds Date, Content-Length and Connection, and leaves
- * the content out for HEAD, 204, 205 and 304. Replying to a client that has gone is harmless. All return 0 or a negative errno
- * value; -ENOMEM means that the client was sent 503 instead.
+ * A request gets one reply; a second one fails with -EALREADY. pipit adds Date, Content-Length and Connection, and
+ * omits the body for HEAD, 204, 205 and 304. Replying after the client has closed is harmless. All functions return 0
+ * or a negative errno value; after -ENOMEM the client gets 503.
  */
 
 /**
- * Add a header field to the coming reply.
+ * Add a header to the reply that follows.
  *
- * @param name   a token; not Content-Length, Content-Type, Transfer-Encoding, Connection, Keep-Alive, Upgrade or Date: pipit writes
- *                those that are due
+ * @param name   a token, but not Content-Length, Content-Type, Transfer-Encoding, Connection, Keep-Alive, Upgrade or
+ *               Date, which pipit sets
  * @param value  without CR, LF or NUL
- * @return 0; -EINVAL bad name or value; -ENOSPC more than 8 KiB of fields; -EALREADY
+ * @return 0; -EINVAL bad name or value; -ENOSPC more than 8 KiB of headers; -EALREADY
  */
 PIPIT_API int pipit_reply_header(struct pipit_request *request, const char *name, const char *value);
 
 /**
- * Reply with content. What the client does not take at once is kept until it does; when `memory_limit` has no room for it the
- * reply is cut off and the connection closed. Large content is better sent from a file, see pipit_reply_file().
+ * Reply with a body. pipit buffers what the client does not read at once; if `memory_limit` has no room for it, the
+ * reply is cut off and the connection closed. Send a large body from a file, see pipit_reply_file().
  *
  * @param status        200 to 599
- * @param content_type  NULL leaves the field out
- * @param content       copied; NULL when `length` is 0
+ * @param content_type  NULL: no Content-Type
+ * @param content       the body, copied; NULL when `length` is 0
  * @param length        bytes at `content`
  * @return 0; -EINVAL bad status or content type; -EALREADY; -ENOMEM
  */
@@ -652,174 +697,183 @@ PIPIT_API int pipit_reply(
 PIPIT_API int pipit_reply_text(struct pipit_request *request, int status, const char *text);
 
 /**
- * Reply with a JSON document, without white space; numbers are printed so that they read back as the same double. Takes `doc`
- * (deletes it in every case); NULL, as from a cJSON function out of memory, is 503.
+ * Reply with a JSON document, without white space. Numbers are printed so that they parse to the same double. Takes
+ * `doc` in every case; NULL, as from a cJSON function without memory, becomes 503.
  *
- * Above 64 KiB the text is printed while it is sent, in chunks (to HTTP/1.0 until the connection closes), and never in memory as a whole:
- * `doc` lives until then, and counts against `memory_limit`. Where there is no room for it, or it refers to what it does not own
- * (cJSON_CreateStringReference() and the like), its text is made at once after all.
+ * A text above 64 KiB is printed while it is sent, in chunks (for HTTP/1.0, until the connection closes), and is never
+ * in memory as a whole: `doc` counts for `memory_limit` until then. If `memory_limit` has no room, or `doc` refers to
+ * memory that it does not own (cJSON_CreateStringReference()), the whole text is printed at once.
  *
- * @return as the others; -EINVAL also for a document that holds an item without a type or is nested more than 1,000 deep: the
- *         client is sent 500 then
+ * @return 0 or a negative errno value; -EINVAL also for a document with an item without a type, or nested more than
+ *         1,000 deep: the client gets 500
  */
 PIPIT_API int pipit_reply_json(struct pipit_request *request, int status, struct cJSON *doc);
 
 /**
- * Reply with a problem document (RFC 9457), or with HTML to a client whose Accept header prefers text/html to application/json and
- * application/problem+json (RFC 9110 §12.5.1).
+ * Reply with a problem document (RFC 9457), or with HTML to clients whose Accept header prefers text/html to
+ * application/json and application/problem+json (RFC 9110 §12.5.1).
  *
  * @param status  400 to 599; its phrase becomes the title
- * @param detail  printf format for what is wrong and what would be right; NULL leaves it out
+ * @param detail  printf() format: what is wrong and what would be right; NULL: none
  */
 PIPIT_API int pipit_reply_problem(struct pipit_request *request, int status, const char *detail, ...)
     PIPIT_PRINTF(3, 4);
 
 /**
- * Reply with the rest of a regular file, through sendfile().
+ * Reply with a part of a regular file, through sendfile().
  *
- * @param fd      takes: closed by pipit in every case
+ * @param fd      takes, in every case
  * @param offset  first byte to send
- * @param length  bytes to send; a file that turns out shorter ends the connection
- * @return 0; -EBADF negative descriptor, -EINVAL bad status (nothing is replied then); -EALREADY
+ * @param length  bytes to send; the connection is closed if the file turns out shorter
+ * @return 0; -EBADF negative descriptor; -EINVAL bad status; -EALREADY. Nothing is sent on failure.
  */
 PIPIT_API int pipit_reply_file(
     struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset, uint64_t length);
 
-/* ---------------------------------------------------------------- streams of events */
+/* ---------------------------------------------------------------- streams */
 
 /*
- * A stream is a sequence of events that many clients follow: server-sent events, text/event-stream, what a browser's
- * EventSource reads. Events are sent from any thread, rendered once and shared by all clients; each client gets those that are
- * sent after it has joined, in order, none twice. Nothing here waits for a client: one that is too far behind is cut off, comes
- * back by itself, and can be given what it missed.
+ * A stream is a sequence of events that many clients follow: server-sent events (text/event-stream), for a browser's
+ * EventSource. Any thread sends events; each is rendered once and shared by all clients. A client gets the events that
+ * are sent after it has joined, each once and in order. A client that reads too slowly is disconnected; EventSource
+ * then reconnects, and the stream can send what it has missed.
  *
- * Sending takes a lock of the stream, and so do joining, leaving, and each worker when it is told that there is something new;
- * nothing else does. The stream may outlive the server.
+ * Sending and joining take a lock of the stream, and so does a worker when events arrive or a client closes; nothing
+ * else takes it. A stream may live longer than the server.
  */
 
-/** What may be said of a stream. Zero-initialise it; zero fields mean the default. */
+/** Options of a stream. Zero-initialise it; zero fields mean the default. */
 struct pipit_stream_options {
-	/** Clients that may follow at once (503 with Retry-After above), over all workers. Default 1000. */
+	/** Clients that may follow at the same time, over all workers (503 with Retry-After above). Default 1000. */
 	uint64_t max_clients;
 	/**
-	 * Events that may wait for one client. When more do, its connection is closed and counted in http_streams_dropped_total.
-	 * What waits is shared by all clients: no more than the last so many events. Default 64.
+	 * Events that may be queued for one client. Above it, the connection is closed and counted in
+	 * http_streams_dropped_total. All clients share the queued events. Default 64.
 	 */
 	size_t max_queue;
-	/** Milliseconds without an event after which a comment line tells clients and proxies that somebody is there, at most
-	 * 24 hours. Default 15000. */
+	/**
+	 * Milliseconds without an event until a comment line shows clients and proxies that the connection is alive, at
+	 * most 24 hours. Default 15000.
+	 */
 	uint64_t heartbeat_ms;
-	/** Milliseconds that clients are told to wait before they come back. Default 2000. */
+	/** Milliseconds that clients wait before they reconnect. Default 2000. */
 	uint64_t retry_ms;
-	/** Events kept for clients that come back and say in Last-Event-ID what they have. Default 0: none. */
+	/** Events kept for clients that reconnect with a Last-Event-ID. Default 0. */
 	size_t history;
 };
 
-/** An event. Zero-initialise it. */
+/** One event. Zero-initialise it. */
 struct pipit_event {
-	/** Its type, without line ends; NULL: none, which is "message" to EventSource. */
+	/** Type of the event, without line ends; NULL: none, "message" for EventSource. */
 	const char *name;
-	/** Its data, UTF-8; may hold line ends: LF, CR and CRLF all arrive as LF. NULL is an empty text. */
+	/** Data, UTF-8; line ends are allowed, and LF, CR and CRLF all arrive as LF. NULL: an empty text. */
 	const char *data;
-	/** It gets no id, and is not kept for those who come back. */
+	/** True: no id, and not kept for clients that reconnect. */
 	bool without_id;
 };
 
 /**
- * Make a stream.
+ * Create a stream. Any thread.
  *
  * @param options  copied; NULL for the defaults
- * @return the stream, owned by the caller; NULL when memory is short, or heartbeat_ms is out of range. Any thread.
+ * @return the stream, freed with pipit_stream_free(); NULL when memory is short or heartbeat_ms is out of range
  */
 PIPIT_API struct pipit_stream *pipit_stream_new(const struct pipit_stream_options *options);
 
 /**
- * Give the stream up: its clients get what was sent before, and then the end of the reply, as from pipit_stream_end(). They may
- * be joined still: memory goes with the last of them. NULL is harmless. Any thread; no other call with this stream may be under
- * way or follow, so a handler that joins it must not run any more.
+ * Free a stream; NULL is harmless. Its clients get all events sent so far, and then the end of the reply; the memory is
+ * freed with the last of them. Any thread. No other call for this stream may run or follow, so no handler may join it
+ * any more.
  */
 PIPIT_API void pipit_stream_free(struct pipit_stream *stream);
 
 /**
- * Reply with the stream: 200, text/event-stream, Cache-Control: no-store, the fields of pipit_reply_header(), and then first
- * of all the time to wait before coming back. What a client has missed follows when it says in Last-Event-ID what it has: all
- * events in the history behind that, or the whole history when the id is not of this stream. The reply ends when the client
- * leaves, when the stream ends, or when the server drains. A HEAD is answered with the head only.
+ * Reply with the stream: 200, text/event-stream, "Cache-Control: no-store" and the headers of pipit_reply_header(). The
+ * body begins with the retry time. A client with a Last-Event-ID then gets the later events of the history, or the
+ * whole history if the id is not of this stream. The reply ends when the client closes, the stream ends, or the server
+ * drains. HEAD gets the head only.
  *
- * @param request  not replied to yet; within its handler, or later when it was kept. Like with any reply, the request lives on
- *                 only when it is kept.
- * @param first    an event for this client alone, before those that follow; it gets no id. Borrowed; NULL for none.
- * @return 0, also when the client has gone or was refused with 503 because of max_clients; -EINVAL the event's name has line
- *         ends (nothing was replied); -EALREADY; -ENOMEM the client was sent 503
+ * @param request  without a reply; in its handler, or later if kept
+ * @param first    an event for this client only, before all others, without an id; NULL: none
+ * @return 0, also when the client has closed or max_clients refused it with 503; -EINVAL the name of `first` has line
+ *         ends, and nothing was sent; -EALREADY; -ENOMEM the client gets 503
  */
 PIPIT_API int pipit_stream_join(
     struct pipit_stream *stream, struct pipit_request *request, const struct pipit_event *first);
 
 /**
- * Send an event to all who follow. Any thread, also when nobody follows. A stream's events have ids "PREFIX-NUMBER": a prefix
- * that no other stream has, and numbers from 1. What workers have not handed on yet is kept, however much it is: whoever sends faster
- * than they can takes more and more memory, and should wait now and then.
+ * Send an event to all clients; without clients this is harmless. Any thread. Event ids are "PREFIX-NUMBER": the prefix
+ * is unique to the stream, the numbers start at 1. Events that workers have not processed yet are queued without a
+ * limit: a program that sends faster than the workers can process must pause.
  *
- * @param event  borrowed, copied
- * @return 0; -EINVAL the name has line ends; -ENOMEM; nothing was sent then
+ * @param event  copied
+ * @return 0; -EINVAL the name has line ends; -ENOMEM. Nothing is sent on failure.
  */
 PIPIT_API int pipit_stream_send(struct pipit_stream *stream, const struct pipit_event *event);
 
 /**
- * End the replies of all who follow now, after what was sent before. Others may join later. Any thread.
+ * End the replies of all current clients, after all events sent so far. New clients may join later. Any thread.
  *
  * @return 0 or -ENOMEM
  */
 PIPIT_API int pipit_stream_end(struct pipit_stream *stream);
 
-/** How many clients follow now, over all workers. Any thread. */
+/** Clients that follow now, over all workers. Any thread. */
 PIPIT_API uint64_t pipit_stream_clients(const struct pipit_stream *stream);
 
 /* ---------------------------------------------------------------- settings */
 
 /*
- * A JSON document that is kept in a file: what an appliance has to remember. It is an object; every value in it has a JSON Pointer
- * (RFC 6901), "/network/hostname", and "" is the whole.
+ * Settings are a JSON object in a file. Every value has a JSON Pointer (RFC 6901), such as "/network/hostname"; "" is
+ * the whole document.
  *
- * Reading waits for nobody. A change is applied, written to a new file, synchronised, and put in the old one's place, and only
- * then seen by readers and acknowledged; changes that come while that is under way share the next round. A thread of the store's own
- * does it. The file is indented JSON; whoever edits it by hand calls pipit_settings_reload() then (the daemon: SIGHUP).
+ * Readers never wait. A change is applied to a copy, written to a new file and synchronised; the new file then replaces
+ * the old one, and only after that do readers see the change and its client gets the reply. Changes that arrive
+ * meanwhile are written together. A thread of the store does this. The file is indented JSON; after editing it by hand,
+ * call pipit_settings_reload() (for the daemon: SIGHUP).
  *
- * Beside FILE there are FILE.previous (before the last change) and FILE.lock; FILE.new is there while a change is written; and FILE.broken is a
- * FILE that was no settings when the store was opened.
+ * Other files beside FILE: FILE.previous (the state before the last change), FILE.lock, FILE.new while a change is
+ * written, and FILE.broken (a FILE that was not valid when the store was opened).
  */
 
-/** Zero-initialise it; zero fields mean the default. */
+/** Options of a store. Zero-initialise it; zero fields mean the default. */
 struct pipit_settings_options {
-	/** Name of the file; its directory must exist, and be writable for changes. Until the first change the file may be absent. Borrowed for the call. */
+	/**
+	 * Name of the file, which may be absent until the first change. Its directory must exist, and be writable for
+	 * changes. Borrowed for the call.
+	 */
 	const char *file;
-	/** Of the document, in bytes, as it is sent (507 above; 413 for content). Default 262144, range 1024 to 16777216. */
+	/**
+	 * Size of the document as sent, in bytes (507 above; 413 for a request body). Default 262144, range 1024 to
+	 * 16777216.
+	 */
 	uint64_t max_bytes;
 	/** Nesting of arrays and objects. Default 64, at most 512. */
 	uint64_t max_depth;
-	/** Members of all objects. Default 10000. */
+	/** Members of all objects together. Default 10000. */
 	uint64_t max_members;
-	/** Changes must say which state they change, by If-Match or If-None-Match (428 if not). */
+	/** True: refuse changes without If-Match or If-None-Match (428). */
 	bool require_match;
 };
 
 /**
- * Open a store. What an interrupted change left is cleared away, and said in the log; when the file is no JSON object, the content
- * before it is used, if that is one.
+ * Open a store. Removes what an interrupted change has left, with a log message. If the file is not a JSON object, the
+ * previous state is used, if that is one.
  *
  * @param settings  receives the store, freed with pipit_settings_free() after the server
- * @param error     receives one line that says what is wrong and what would be right; may be NULL with size 0
- * @return 0; -EINVAL options out of range, or no settings in the file; -EBUSY another process has it open; another errno value
+ * @param error     receives one line with the reason and what would be right; may be NULL with size 0
+ * @return 0; -EINVAL options out of range, or the file is not valid; -EBUSY another process has it open; another
+ *         negative errno value
  */
 PIPIT_API int pipit_settings_open(
     const struct pipit_settings_options *options, struct pipit_settings **settings, char *error, size_t size);
 
-/** Close a store: changes that wait are made first. After pipit_server_free(). NULL is harmless. */
+/** Complete pending changes and close a store, after pipit_server_free(). NULL is harmless. */
 PIPIT_API void pipit_settings_free(struct pipit_settings *settings);
 
 /**
- * Serve a store: GET, PUT, PATCH (RFC 7396 and RFC 6902) and DELETE of `pattern` and of everything below it, with entity tags and
- * conditions. SIGHUP then reloads it, when the server handles signals.
+ * Serve a store: GET, PUT, PATCH (RFC 7396 and RFC 6902) and DELETE for `pattern` and all paths below it, with ETags
+ * and conditions. SIGHUP then reloads it, if the server handles signals.
  *
  * @param pattern   such as "/api/settings", without a slash at its end
  * @param settings  kept until pipit_server_free()
@@ -828,21 +882,25 @@ PIPIT_API void pipit_settings_free(struct pipit_settings *settings);
 PIPIT_API int pipit_route_settings(struct pipit_server *server, const char *pattern, struct pipit_settings *settings);
 
 /**
- * Judges what the settings would be: every violation that it notes in `reader` (whose doc they are) is told to the client in one 422,
- * and nothing is changed. On the store's thread, between a change and its being written; may not call the store.
+ * Validates a change: checks the new settings, which are the document of `reader`. Any violation refuses the change;
+ * the client gets all violations in one 422. Runs on the store's thread before the change is written; must not call the
+ * store.
  */
 typedef void pipit_settings_check(struct pipit_reader *reader, void *arg);
 
-/** Is told what the settings are now, after that is durable. On the store's thread; may not wait for the store. `settings` is borrowed. */
+/**
+ * Reports new settings after they are durable. Runs on the store's thread; must not wait for the store. `settings` is
+ * borrowed.
+ */
 typedef void pipit_settings_changed(const struct cJSON *settings, void *arg);
 
 /**
- * Have a say in changes, and be told of them. Before the store is served.
+ * Validate changes, and get notified of them. Before the store is served.
  *
- * @param check    NULL: all is right
- * @param changed  NULL: nobody wants to know; not called for the settings as they are now
- * @param arg      kept; handed to both
- * @return 0; -EINVAL the settings as they are do not pass, after a line on standard error; -ENOMEM
+ * @param check    NULL: all changes are valid
+ * @param changed  NULL: none; not called for the current settings
+ * @param arg      kept; passed to both
+ * @return 0; -EINVAL the current settings are not valid, after a message on standard error; -ENOMEM
  */
 PIPIT_API int pipit_settings_on_change(
     struct pipit_settings *settings, pipit_settings_check *check, pipit_settings_changed *changed, void *arg);
@@ -850,77 +908,84 @@ PIPIT_API int pipit_settings_on_change(
 /**
  * A copy of a value. Any thread.
  *
- * @param pointer  "" for the whole
- * @return the caller's (cJSON_Delete()); NULL when there is no such value, or memory is short
+ * @param pointer  "" for the whole document
+ * @return the value, freed by the caller with cJSON_Delete(); NULL when there is none, or memory is short
  */
 PIPIT_API struct cJSON *pipit_settings_get(struct pipit_settings *settings, const char *pointer);
 
 /**
- * Change a value as a merge patch says (RFC 7396), and wait until that is durable. Any thread, but not a handler's: it would keep its
- * worker waiting; nor from a check or changed callback.
+ * Apply a merge patch (RFC 7396) to a value, and wait until the change is durable. Any thread, but not from a handler,
+ * which would block its worker, and not from a check or changed callback.
  *
- * @param pointer  of what is changed, which must be there; "" for the whole
- * @param patch    taken in every case; NULL, as from a cJSON function out of memory, is -ENOMEM
- * @param error    receives why not; may be NULL with size 0
- * @return 0; -ENOENT no such value; -EINVAL refused, also by the check; -ENOSPC no room; -EIO not written; -EBUSY; -ENOMEM
+ * @param pointer  of a value that exists; "" for the whole document
+ * @param patch    takes, in every case; NULL, as from a cJSON function without memory, is -ENOMEM
+ * @param error    receives the reason; may be NULL with size 0
+ * @return 0; -ENOENT no such value; -EINVAL refused, also by the check; -ENOSPC no space; -EIO write error; -EBUSY;
+ *         -ENOMEM
  */
 PIPIT_API int pipit_settings_merge(
     struct pipit_settings *settings, const char *pointer, struct cJSON *patch, char *error, size_t size);
 
-/** Have the file read again, soon. What is no valid settings is not taken, and said in the log. Any thread. 0; -EBUSY; -ENOMEM. */
+/** Read the file again soon. Invalid settings are ignored, with a log message. 0; -EBUSY; -ENOMEM. Any thread. */
 PIPIT_API int pipit_settings_reload(struct pipit_settings *settings);
 
 /* ---------------------------------------------------------------- ready-made handlers */
 
 /*
- * Handlers for pipit_route() and pipit_fallback(). A handler of the program may call them too, with what would be their `arg`: to
- * check who asks before the site is served, for example. Each of them replies.
+ * Handlers for pipit_route() and pipit_fallback(). Other handlers may call them with what would be their `arg`, for example
+ * after a check of the client. Each of them replies.
  */
 
-/** A page that the program brings along: the daemon has its own this way, and firmware needs no file system for them. */
+/** A page inside the program, as the daemon has for its dashboard; no file system is needed. */
 struct pipit_page {
-	/** "/style.css"; decoded, and without dot segments. "/index.html" is served for "/" too. */
+	/** Decoded path without dot segments, such as "/style.css". "/index.html" is also served for "/". */
 	const char *path;
-	/** NULL: by the path's ending. */
+	/** NULL: by the extension of `path`. */
 	const char *content_type;
-	/** Strong, with its quotes ("\"1a2b\""), and another one whenever the content is another; NULL: none. */
+	/** A strong ETag with its quotes ("\"1a2b\""), different for different content; NULL: none. */
 	const char *etag;
-	/** The bytes, borrowed as long as the site lives. */
+	/** The body, borrowed as long as the site lives. */
 	const void *content;
 	/** Bytes at `content`. */
 	size_t length;
-	/** Above 0: `content` is in gzip form, and this is the length of what it was made of. */
+	/** Above 0: `content` is gzip data, and this is its length when decompressed. */
 	size_t plain_length;
 };
 
-/** What a site serves, and how. Zero-initialise it. Strings are borrowed for the call. */
+/** Options of a site. Zero-initialise it. Strings are borrowed for the call. */
 struct pipit_site_options {
-	/** Name of a directory; NULL: `pages` are served. */
+	/** Name of a directory; NULL: serve `pages`. */
 	const char *root;
-	/** Pages of the program's own, borrowed as long as the site lives. Sent with "Content-Security-Policy: default-src 'self'". */
+	/**
+	 * Pages inside the program, borrowed as long as the site lives; sent with "Content-Security-Policy: default-src
+	 * 'self'".
+	 */
 	const struct pipit_page *pages;
-	/** How many. */
+	/** Number of `pages`. */
 	size_t page_count;
-	/** Serve /index.html for paths that do not exist, whose last segment has no dot, to clients that take a page. */
+	/**
+	 * Serve /index.html for paths that do not exist and whose last segment has no dot, to clients that accept
+	 * text/html.
+	 */
 	bool spa;
-	/** List directories that have no index.html, as a page, or as JSON for clients that ask for application/json. */
+	/** List directories without index.html, as a page, or as JSON for clients that prefer application/json. */
 	bool listing;
-	/** Compress nothing; neighbours that are compressed already are still used. */
+	/** Do not compress. Precompressed files (.br, .zst, .gz) are still served. */
 	bool no_compression;
 	/**
-	 * "PATTERN=VALUE; …": the first pattern of fnmatch(3) that a file's path matches gives its Cache-Control field; '*' matches
-	 * slashes too. NULL: no field (for `pages`: no-cache).
+	 * "PATTERN=VALUE; …": the first fnmatch(3) pattern that matches a file's path sets its Cache-Control header;
+	 * '*' also matches slashes. NULL: no header (for `pages`: no-cache).
 	 */
 	const char *cache_control;
-	/** Name of a file in the form of /etc/mime.types that is asked before the built-in table; NULL: none. */
+	/** Name of a file of the format of /etc/mime.types, which overrides the built-in types; NULL: none. */
 	const char *media_types;
 };
 
 /**
  * Handler that joins a stream, without a first event.
  *
- * @param stream  the handler's `arg`: a struct pipit_stream. With NULL registration fails (-EINVAL); a handler of the program that
- *                passes NULL has its client sent 500, after a line on standard error.
+ * @param stream  the handler's `arg`: a struct pipit_stream. Registration with NULL fails (-EINVAL); called with NULL by
+ *                another handler, it replies 500 and logs an error.
  */
 PIPIT_API void pipit_stream_serve(struct pipit_request *request, void *stream);
 
@@ -928,49 +993,48 @@ PIPIT_API void pipit_stream_serve(struct pipit_request *request, void *stream);
  * Open a site for pipit_serve_files().
  *
  * @param site   receives the site, freed with pipit_site_free() after the server
- * @param error  receives one line that says what is wrong and what would be right; may be NULL
+ * @param error  receives one line with the reason and what would be right; may be NULL
  * @param size   bytes at `error`
- * @return 0; -EINVAL or the errno value of what could not be opened, negative; -ENOMEM
+ * @return 0; -EINVAL; -ENOMEM; or a negative errno value from opening a file
  */
 PIPIT_API int pipit_site_open(
     const struct pipit_site_options *options, struct pipit_site **site, char *error, size_t size);
 
-/** pipit_site_open() of a directory, without options; NULL with errno set. */
+/** pipit_site_open() for a directory, without options; NULL with errno set on failure. */
 PIPIT_API struct pipit_site *pipit_site_new(const char *root);
 
 /** Free a site; NULL is harmless. */
 PIPIT_API void pipit_site_free(struct pipit_site *site);
 
 /**
- * Handler for static files, usually the fallback: GET and HEAD, index.html for a directory; nothing outside of the root, no
- * dotfiles, regular files only. A change in the file system is seen within a second.
+ * Handler for static files, usually the fallback. Serves GET and HEAD of regular files below the root, and index.html
+ * for a directory; never dotfiles, and nothing outside the root. A change of a file is seen within a second.
  *
- * Files have strong entity tags, and answer conditions (RFC 9110 §13) and ranges (§14), up to 32 of them. Text and other types
- * that compress well are sent as their neighbour app.js.br, .zst or .gz where the client takes that and it is not older, or
- * compressed with gzip from 1 KiB to 256 KiB. 404.html and 403.html in the root are what clients that do not ask for JSON see of
- * these errors.
+ * Files have strong ETags, conditions (RFC 9110 §13) and up to 32 ranges (§14). Files of compressible types are sent as
+ * their precompressed variant app.js.br, .zst or .gz, if the client accepts it and it is not older, or compressed with
+ * gzip from 1 KiB to 256 KiB. Clients that do not prefer JSON get 404.html and 403.html of the root for these errors.
  *
- * @param site  the handler's `arg`: a struct pipit_site. NULL fails as for pipit_stream_serve().
+ * @param site  the handler's `arg`: a struct pipit_site; NULL: as for pipit_stream_serve()
  */
 PIPIT_API void pipit_serve_files(struct pipit_request *request, void *site);
 
 /**
- * Handler for the figures of the dashboard: a stream of events, once a second what the server does, and first of all the last ten
- * minutes of it. A server with such a route takes the figures from its start on; one where other handlers call this one, from the
- * first call on. `arg` is not used.
+ * Handler for the dashboard's data: a stream with one event per second, after a first event with the last ten minutes.
+ * A server with such a route collects the data from its start; a server where only other handlers call this one, from the
+ * first call. `arg` is not used.
  */
 PIPIT_API void pipit_serve_events(struct pipit_request *request, void *arg);
 
-/** Handler for the metrics page: Prometheus text, or OpenMetrics when the client asks for it. `arg` is not used. */
+/** Handler for metrics: Prometheus text, or OpenMetrics for clients that prefer it. `arg` is not used. */
 PIPIT_API void pipit_serve_metrics(struct pipit_request *request, void *arg);
 
 /**
- * Handler for a description of the server's routes, OpenAPI 3.1 as JSON: their patterns and methods, and what their options tell.
- * For a route with this handler it is made once, when the server starts; when another handler calls this one, for each call. The
- * fallback is not in it.
+ * Handler for the OpenAPI 3.1 description of the server's routes, as JSON: patterns, methods and route options, without
+ * the fallback. For a route with this handler it is made once, when the server starts; called by another handler, it is
+ * made for each call.
  *
- * @param title  the handler's `arg`: the title of the description, UTF-8, read when the server starts; NULL: "pipit". A server with
- *               a title that is not UTF-8 does not start; a handler that passes one has its client sent 500.
+ * @param title  the handler's `arg`: title of the description, UTF-8, read when the server starts; NULL: "pipit". With a
+ *               title that is not UTF-8 the server does not start; called by another handler, it replies 500.
  */
 PIPIT_API void pipit_serve_openapi(struct pipit_request *request, void *title);
 

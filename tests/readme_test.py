@@ -1,113 +1,400 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The README says what is so: its curl examples print what it prints, its table of knobs is the program's, its example compiles.
+"""The README and the docs say what is so: their commands run and print what they print, their code compiles, their tables are the
+program's, and the options, functions and figures that they name exist.
 
-readme_test.py --write puts the table of knobs into the README.
+readme_test.py --write puts the generated tables into the pages.
 """
+import contextlib
 import os
 import pathlib
 import re
 import shlex
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
+
+sys.path += [str(pathlib.Path(__file__).resolve().parent / folder) for folder in ("bench", "fresh")]
+import comparison
+import ladder_test
+import pages
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BUILD = pathlib.Path(os.environ.get("PIPIT_BUILD", ROOT / "build"))
-DAEMON = os.environ.get("PIPIT_DAEMON", str(BUILD / "pipit"))
-# To the daemon every PIPIT_ variable is a setting, the one that names it too.
+BUILD = pathlib.Path(os.environ.get("PIPIT_BUILD", ROOT / "build")).resolve()
+DAEMON = pathlib.Path(os.environ.get("PIPIT_DAEMON", BUILD / "pipit")).resolve()
+# To the daemon every PIPIT_ variable is an option, the one that names it too.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PIPIT_")}
 README = ROOT / "README.md"
-KNOBS = re.compile(r"(<!-- knobs -->\n).*?(<!-- /knobs -->)", re.S)
-DATE = re.compile(r"^Date: .*$", re.M)
+DOCS = ROOT / "docs"
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("tests/*/README.md"))]
+PICTURE_BYTES_MAX = 200 * 1024
+README_LINES_MAX = 200
+# A hang, and nothing else, takes so long.
+PATIENCE_S = 120
+LIBRARIES = ["libevent_core", "libevent_extra", "libcjson", "zlib"]
+# Of a test that has lost sight of its subject nothing would be wrong.
+COMMANDS_AT_LEAST, PROGRAMS_AT_LEAST = 30, 8
 
 
-def knob_table():
-    return subprocess.run([BUILD / "tests/knob_table"], capture_output=True, text=True, check=True).stdout
+def run(words, **options):
+    return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=False, **options)
 
 
-def check_knobs(text):
-    stands = KNOBS.search(text).group(0)
-    wanted = f"<!-- knobs -->\n{knob_table()}<!-- /knobs -->"
-    return [] if stands == wanted else ["the table of knobs is not the program's: run tests/readme_test.py --write"]
+# --- a server, and the place where commands run ---
 
 
-def examples(text):
-    """(command, what it prints) of the console blocks that use curl."""
-    for block in re.findall(r"```console\n(.*?)```", text, re.S):
-        for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
-            command, _, output = part.partition("\n")
-            if command.startswith("curl"):
-                yield command, output
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
 
 
-def check_curl(text):
-    wrong, seen = [], 0
-    daemon = subprocess.Popen([DAEMON, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+@contextlib.contextmanager
+def serving(words, **options):
+    """A process that is ended, and must end well, behind the block."""
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, **options)
     try:
-        address = daemon.stdout.readline().split("http://")[1].strip()
-        for command, expected in examples(text):
-            seen += 1
-            real = command.replace("127.0.0.1:8080", address).replace("curl ", "curl -sS ", 1)
-            printed = subprocess.run(["sh", "-c", real], capture_output=True, text=True, timeout=20)
-            printed = DATE.sub("Date:", (printed.stdout + printed.stderr).replace("\r\n", "\n")).strip()
-            if printed != DATE.sub("Date:", expected).strip():
-                wrong.append(f"$ {command}\nthe README says:\n{expected}\nit prints:\n{printed}\n")
+        yield process
     finally:
-        daemon.terminate()
-        if daemon.wait(timeout=20) != 0:
-            wrong.append(f"the daemon ended with {daemon.returncode}")
-    if seen < 5:
-        wrong.append(f"only {seen} curl examples found")
-    return wrong
+        process.terminate()
+        process.stdout.close()
+        status = process.wait(timeout=PATIENCE_S)
+    if status != 0:
+        raise AssertionError(f"{words[0]} ended with {status}")
 
 
-def check_embedding(text):
-    """The example compiles as it stands, against the built library, and answers."""
-    source = re.search(r"```c\n(.*?)```", text, re.S).group(1)
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder, "hello.c")
-        path.write_text(source)
-        flags = shlex.split(subprocess.run(["pkg-config", "--libs", "libevent_core", "libevent_extra", "libcjson", "zlib"],
-                                           capture_output=True, text=True, check=True).stdout)
-        build = subprocess.run(["cc", "-Wall", "-Werror", f"-I{ROOT / 'server'}", path, BUILD / "libpipit.a", *flags, "-lpthread",
-                                "-o", f"{folder}/hello"], capture_output=True, text=True)
-    return [] if build.returncode == 0 else [f"the embedding example does not compile:\n{build.stderr}"]
+@contextlib.contextmanager
+def daemon(folder):
+    """The address of a daemon with settings, as `make run` starts it."""
+    words = [DAEMON, "--listen", "127.0.0.1:0", "--settings", f"{folder}/settings.json", "--log-level", "warn"]
+    with serving(words, env=ENVIRONMENT) as process:
+        yield process.stdout.readline().split("http://")[1].strip()
 
 
-def check_installing(text):
-    """The example compiles with what pkg-config says of an installed library, shared and static."""
-    source = re.search(r"```c\n(.*?)```", text, re.S).group(1)
-    wrong = []
-    with tempfile.TemporaryDirectory() as folder:
-        pathlib.Path(folder, "hello.c").write_text(source)
-        subprocess.run(["cmake", "--install", BUILD, "--prefix", folder], check=True, capture_output=True)
-        packages = next(pathlib.Path(folder).rglob("pipit.pc")).parent
-        for kind in ("", "--static"):
-            command = f"cc hello.c $(pkg-config --cflags --libs {kind} pipit) -lcjson -o hello"
-            build = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True,
-                                   env=dict(ENVIRONMENT, PKG_CONFIG_PATH=str(packages)))
-            if build.returncode != 0:
-                wrong.append(f"{command}\n{build.stderr}")
-    return wrong
+# Programs of the docs listen on port 8080: here on another one, which lets tests run beside each other.
+MOVE_PORT = """
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+int bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+	int (*real)(int, const struct sockaddr *, socklen_t) = (int (*)(int, const struct sockaddr *, socklen_t))dlsym(RTLD_NEXT, "bind");
+	struct sockaddr_in moved;
+
+	if (address->sa_family != AF_INET)
+		return real(fd, address, length);
+	moved = *(const struct sockaddr_in *)address;
+	if (moved.sin_port == htons(8080))
+		moved.sin_port = htons((unsigned short)atoi(getenv("MOVED_PORT")));
+	return real(fd, (const struct sockaddr *)&moved, sizeof moved);
+}
+"""
 
 
-def check_public_header_in_cplusplus(_):
+class Place:
+    """A copy of the checkout to a reader's eyes, where the commands of one page run: build/ and server/ are there, and what was built
+    is installed beside it."""
+
+    def __init__(self, folder, stack):
+        self.folder, self.stack, self.address, self.installed = pathlib.Path(folder), stack, None, None
+        (self.folder / "server").symlink_to(ROOT / "server")
+        (self.folder / "build").mkdir()
+        for name in ("libpipit.a", "libpipit.so"):
+            (self.folder / "build" / name).symlink_to(BUILD / name)
+        (self.folder / "build/pipit").symlink_to(DAEMON)
+
+    def environment(self):
+        if not self.installed:
+            return ENVIRONMENT
+        packages = next(self.installed.rglob("pipit.pc")).parent
+        return dict(ENVIRONMENT, PKG_CONFIG_PATH=str(packages), LD_LIBRARY_PATH=str(packages.parent))
+
+    def shell(self, command):
+        return run(["sh", "-c", command], cwd=self.folder, env=self.environment())
+
+    def install(self):
+        self.installed = self.folder / "installed"
+        done = run(["cmake", "--install", str(BUILD), "--prefix", str(self.installed)])
+        return done.stderr if done.returncode else None
+
+    def serve(self, program):
+        """Start a program of the docs, and wait until it accepts."""
+        moved = self.folder / "move_port.so"
+        run(["cc", "-shared", "-fPIC", "-xc", "-", "-o", str(moved), "-ldl"], input=MOVE_PORT).check_returncode()
+        port = free_port()
+        environment = dict(self.environment(), LD_PRELOAD=str(moved), MOVED_PORT=str(port))
+        process = self.stack.enter_context(serving([program], cwd=self.folder, env=environment))
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end and process.poll() is None:
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                self.address = f"127.0.0.1:{port}"
+                return None
+            time.sleep(0.01)
+        return f"{program} does not accept connections"
+
+
+# --- the commands of a page ---
+
+
+def words_of(command):
+    return shlex.split(command, comments=True)
+
+
+def normal(text):
+    """Without what differs from run to run."""
+    return re.sub(r"^Date: .*$", "Date:", text.replace("\r\n", "\n"), flags=re.M).strip()
+
+
+def compare(done, expected):
+    printed = normal(done.stdout + done.stderr)
+    if expected is not None and printed != normal(expected):
+        return f"the page says:\n{expected}\nit prints:\n{printed}"
+    return f"it prints:\n{printed}" if expected is None and done.returncode else None
+
+
+def curl(place, command, expected):
+    real = command.replace("127.0.0.1:8080", place.address).replace("curl ", "curl -s --max-time 60 ", 1)
+    return compare(place.shell(real), expected)
+
+
+def check_options(place, command, expected):
+    """The daemon itself would run on: --check reads the same options."""
+    return compare(place.shell(f"{command} --check"), expected or None)
+
+
+def shell(place, command, expected):
+    return compare(place.shell(command), expected)
+
+
+def in_checkout(_place, command, _expected):
+    """What is too long for this test: its program is there. Other tests run it."""
+    program = ROOT / words_of(command)[0]
+    return None if os.access(program, os.X_OK) else "no such program"
+
+
+def make(_place, command, _expected):
+    return compare(run(["make", "--dry-run", *words_of(command)[1:]], cwd=ROOT, env=ENVIRONMENT), None)
+
+
+def built_program(_place, command, _expected):
+    """build/tests/… exists when tests are built."""
+    return None if (BUILD / words_of(command)[0].removeprefix("build/")).exists() else "no such program"
+
+
+def nothing(_place, _command, _expected):
+    return None
+
+
+RULES = (
+    (r"curl ", curl),
+    (r"(.* && )?(PIPIT_\w+=\S+ )*build/pipit\b(?!\.)", check_options),
+    (r"build/tests/", built_program),
+    (r"make ", make),
+    (r"(sudo )?cmake --install build\b", lambda place, _command, _expected: place.install()),
+    (r"cc ", shell),
+    (r"echo ", shell),
+    (r"\./\w+$", lambda place, command, _expected: place.serve(command)),
+    (r"tests/", in_checkout),
+    (r"ctest |node |printf ", nothing),
+    (r"docker ", nothing),  # tests/container/check.sh builds and runs the same image
+)
+
+
+def run_command(place, command, expected):
+    for pattern, rule in RULES:
+        if re.match(pattern, command):
+            try:
+                return rule(place, command, expected)
+            except (OSError, subprocess.SubprocessError) as error:
+                return str(error)
+    return "this test knows no way to run it"
+
+
+def write_program(place, command, blocks):
+    """The C file that a command compiles is in its page."""
+    for name in re.findall(r"^cc (\w+\.c)\b", command.text):
+        if not (place.folder / name).exists() and (block := pages.program_for(command, blocks)):
+            (place.folder / name).write_text(block.text)
+            place.install()
+
+
+def check_commands(page, blocks, counts):
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        place = Place(folder, stack)
+        place.address = stack.enter_context(daemon(folder))
+        for block in blocks:
+            for command in pages.commands_of(block):
+                counts["commands"] += 1
+                write_program(place, command, blocks)
+                if why := run_command(place, command.text, command.shown if block.language == "console" else None):
+                    yield f"{command}\n{why}"
+
+
+# --- the code of a page ---
+
+
+def check_code(page, blocks, counts):
+    """Every block of C compiles as it stands, and links when it is a program; those of the README are C++ as well."""
+    libraries = shlex.split(run(["pkg-config", "--libs", *LIBRARIES]).stdout)
+    compilers = [["cc", "-std=c11"]] + ([["c++", "-xc++", "-std=c++11"]] if page == README else [])
+    for block in (block for block in blocks if block.language == "c"):
+        source = block.text
+        counts["programs"] += 1
+        for compiler in compilers:
+            last = ["-xnone", str(BUILD / "libpipit.so"), *libraries, "-lpthread"] if "int main(" in source else ["-c"]
+            with tempfile.TemporaryDirectory() as folder:
+                pathlib.Path(folder, "example.c").write_text(source)
+                words = [*compiler, "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'server'}", "example.c", "-o", "example", *last]
+                built = run(words, cwd=folder)
+            if built.returncode != 0:
+                yield f"{block.page}:{block.line}: {compiler[0]}:\n{built.stderr}"
+
+
+def check_public_header_in_cplusplus():
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "use.cc")
         path.write_text('#include "pipit.h"\nint main() { return pipit_version() == nullptr; }\n')
-        build = subprocess.run(["c++", "-std=c++11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{ROOT / 'server'}", path],
-                               capture_output=True, text=True)
-    return [] if build.returncode == 0 else [f"pipit.h is no C++:\n{build.stderr}"]
+        built = run(["c++", "-std=c++11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{ROOT / 'server'}", str(path)])
+    if built.returncode != 0:
+        yield f"pipit.h is no C++:\n{built.stderr}"
+
+
+# --- generated tables ---
+
+
+def option_table():
+    return run([BUILD / "tests/option_table"]).stdout
+
+
+def metric_table():
+    """Name, type, labels and help of every metric, from the page of a daemon that has served a request."""
+    with tempfile.TemporaryDirectory() as folder, daemon(folder) as address:
+        for _ in range(2):
+            with urllib.request.urlopen(f"http://{address}/metrics", timeout=PATIENCE_S) as answer:
+                page = answer.read().decode()
+    rows = ["| Metric | Type | Labels | Meaning |", "|---|---|---|---|"]
+    for name, text, kind in re.findall(r"^# HELP (\S+) (.*)\n# TYPE \S+ (\w+)$", page, re.M):
+        labels = re.search(rf"^{name}(?:_bucket|_count)?\{{(.*)\}} ", page, re.M)
+        found = re.findall(r'(\w+)="', labels.group(1)) if labels else []
+        rows.append(f"| `{name}` | {kind} | {' '.join(f'`{label}`' for label in found if label != 'le')} | {text} |")
+    return "\n".join(rows) + "\n"
+
+
+GENERATED = ((DOCS / "configuration.md", "options", option_table), (DOCS / "metrics.md", "metrics", metric_table),
+             (README, "comparison", comparison.table))
+
+
+def between(mark):
+    return re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.S)
+
+
+def written(text, mark, table):
+    return between(mark).sub(lambda match: match.group(1) + table + match.group(2), text)
+
+
+def check_generated():
+    for page, mark, table in GENERATED:
+        text = page.read_text()
+        if not between(mark).search(text):
+            yield f"{page.name} has no <!-- {mark} --> … <!-- /{mark} -->"
+        elif written(text, mark, table()) != text:
+            yield f"{page.name}: the table of {mark} is not the program's: run tests/readme_test.py --write"
+
+
+# --- what is named ---
+
+
+def defaults():
+    """Options and their defaults, as the daemon prints them."""
+    return dict(re.findall(r"^\| `--([\w-]+)` \| ([^|]*) \|", option_table(), re.M))
+
+
+def memory_at_worst(workers):
+    """MiB, by the formula in docs/limits.md."""
+    text = (DOCS / "limits.md").read_text()
+    formula = re.search(r"^> ([\d.]+) MiB \+ workers × \(([\d.]+) MiB \+ `max-output-bytes`\) \+ `max-connections` × ([\d.]+) KiB \+ "
+                        r"([\d.]+) × `memory-limit`$", text, re.M)
+    fixed, worker, connection, factor = map(float, formula.groups())
+    values = {name: value for name, value in defaults().items()}
+    output_kib, connections = int(values["max-output-bytes"].removesuffix("k")), int(values["max-connections"])
+    memory = int(values["memory-limit"].removesuffix("m"))
+    return round(fixed + workers * (worker + output_kib / 1024) + connections * connection / 1024 + factor * memory)
+
+
+def check_figures(page, text):
+    vectors = len(list(ROOT.glob("tests/vectors/guard/*/*.http")))
+    targets = len(list(ROOT.glob("tests/fuzz/fuzz_*.c")))
+    for figure, workers, found in ((m.group(2), m.group(1), m.group(0)) for m in
+                                   re.finditer(r"(\d+) workers (?:the daemon takes|that is) (\d+) MiB", re.sub(r"\s+", " ", text))):
+        if int(figure) != memory_at_worst(int(workers)):
+            yield f"{page.name}: {found!r}, and it is {memory_at_worst(int(workers))} MiB"
+    for pattern, count in ((r"(\d+) files of exact bytes", vectors), (r"(\d+) libFuzzer targets", targets)):
+        for found in re.findall(pattern, text):
+            if int(found) != count:
+                yield f"{page.name}: {found} of {pattern}, and there are {count}"
+
+
+# Of other programs.
+FOREIGN_OPTIONS = {"--prefix", "--static", "--write", "--write-results", "--only", "--no-install", "--peers", "--idle", "--many",
+                   "--config", "--check", "--help", "--version", "--healthcheck", "--name"}
+
+
+def check_names(page, text):
+    """Options, their defaults, and functions."""
+    known = defaults()
+    header = (ROOT / "server/pipit.h").read_text()
+    for name in sorted(set(re.findall(r"`(--[a-z][\w-]*)", text)) - FOREIGN_OPTIONS):
+        if name[2:] not in known:
+            yield f"{page.name}: {name} is no option"
+    for name, value in re.findall(r"`--([\w-]+)` \(([\w.]+)\)", text):
+        if known.get(name) != value:
+            yield f"{page.name}: --{name} ({value}), and its default is {known.get(name)}"
+    for name in sorted(set(re.findall(r"\b(pipit_[a-z_]+)\(", text))):
+        if not re.search(rf"\b{name}\(", header):
+            yield f"{page.name}: {name}() is not in pipit.h"
+
+
+def check_modules():
+    """docs/architecture.md lists the modules in their order."""
+    text = between("modules").search((DOCS / "architecture.md").read_text()).group(0)
+    listed = re.findall(r"^\*\*server/(\w+)/\*\*|^\| `(\w+)` \|", text, re.M)
+    order = [one for folder, modules in ladder_test.FOLDERS.items() for one in ((folder, ""), *(("", name) for name in modules.split()))]
+    if listed != order:
+        wrong = next(((a, b) for a, b in zip(listed, order) if a != b), "their number")
+        yield f"architecture.md does not list the modules of ladder_test.py in order: {wrong}"
+
+
+def check_front_page():
+    text = README.read_text()
+    for mark in re.findall(r"<!-- /(\w+) -->", text):
+        text = between(mark).sub("", text)
+    if (lines := len(text.splitlines())) > README_LINES_MAX:
+        yield f"README.md has {lines} lines without its tables, more than {README_LINES_MAX}"
+    for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text):
+        if (ROOT / picture).stat().st_size > PICTURE_BYTES_MAX:
+            yield f"{picture} is larger than {PICTURE_BYTES_MAX} bytes"
 
 
 def main():
-    text = README.read_text()
     if "--write" in sys.argv:
-        README.write_text(KNOBS.sub(lambda m: m.group(1) + knob_table() + m.group(2), text))
+        for page, mark, table in GENERATED:
+            page.write_text(written(page.read_text(), mark, table()))
         return 0
-    wrong = check_knobs(text) + check_curl(text) + check_embedding(text) + check_installing(text) + check_public_header_in_cplusplus(text)
-    print("\n".join(wrong) or "the README is right")
+    wrong, counts = [*check_generated(), *check_front_page(), *check_modules(), *check_public_header_in_cplusplus()], dict(commands=0, programs=0)
+    for page in PAGES:
+        text = page.read_text()
+        blocks = pages.blocks_of(str(page.relative_to(ROOT)), text)
+        wrong += [*check_code(page, blocks, counts), *check_commands(page, blocks, counts), *check_figures(page, text), *check_names(page, text)]
+    if counts["commands"] < COMMANDS_AT_LEAST or counts["programs"] < PROGRAMS_AT_LEAST:
+        wrong.append(f"only {counts} found: this test has lost sight of them")
+    print("\n".join(wrong) or f"the pages are right: {counts['commands']} commands, {counts['programs']} pieces of code")
     return 1 if wrong else 0
 
 

@@ -32,7 +32,7 @@ def status_of(answer):
 
 def tests_of(module):
     """The names of a test program's tests."""
-    for path in ROOT.glob(f"tests/*/{module}.c"):
+    for path in ROOT.glob(f"tests/**/{module}.c"):
         return set(re.findall(r"^START_TEST\((\w+)\)", path.read_text(), re.M))
     return set()
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What evhttp callbacks may ask of pipit: strict JSON, and problem documents. The contracts are in pipit.h. */
+/* JSON and problem documents for evhttp callbacks. The contracts are in pipit.h. */
 #include "pipit.h"
 
 #include "app/server.h"
@@ -37,7 +37,7 @@ static bool prefers_html(struct evhttp_request *request)
 	return pipit_accept_header_is_html(&form);
 }
 
-/* 0, or -1 when memory is short. */
+/* 0; -1 when memory is short. */
 static int print_problem(struct evhttp_request *request, struct evbuffer *content, int status, const char *detail,
     struct pipit_slice members)
 {
@@ -55,7 +55,7 @@ static int print_problem(struct evhttp_request *request, struct evbuffer *conten
 	return evbuffer_commit_space(content, &room, 1);
 }
 
-/* Without memory for the document the status has to say it all. */
+/* Without memory for the document, only the status is sent. */
 static void send_problem(struct evhttp_request *request, int status, const char *detail, struct pipit_slice members)
 {
 	struct evbuffer *content = evbuffer_new();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program's own evhttp behind the guard. Its clients pass a server of ours that has one worker on the evhttp's event_base; the
- * program's callbacks, virtual hosts and settings stay in the evhttp. There is no table of guarded evhttps: the worker of one is
- * found by its timer among the events of the base.
+ * A program's evhttp behind the guard: a pipit server with one worker runs on the evhttp's event_base; callbacks,
+ * virtual hosts and settings stay in the evhttp. The worker of an evhttp is found by its timer among the events of the
+ * base, without a global table.
  */
 #include "pipit.h"
 
@@ -32,7 +32,7 @@ static struct evhttp_bound_socket *accept_nothing(struct evhttp *http)
 {
 	struct evhttp_bound_socket *bound;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* A sandbox may forbid local sockets. */
+	/* a sandbox may forbid local sockets */
 	if (fd < 0)
 		fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -43,8 +43,10 @@ static struct evhttp_bound_socket *accept_nothing(struct evhttp *http)
 	return bound;
 }
 
-/* libevent has no function for the event_base of an evhttp, but one for that of a listener, and evhttp makes one for every socket. NULL when
- * there is none, or memory or descriptors are short. */
+/*
+ * libevent returns the event_base of a listener, but not of an evhttp: make a listener. NULL when the evhttp has no
+ * base, or memory or descriptors are short.
+ */
 static struct event_base *base_of(struct evhttp *http)
 {
 	struct evhttp_bound_socket *bound = accept_nothing(http);
@@ -56,13 +58,13 @@ static struct event_base *base_of(struct evhttp *http)
 	return base;
 }
 
-/* Never called: evhttp calls the program's. */
+/* Never called: evhttp calls the program's callbacks. */
 static void on_request(struct evhttp_request *request, void *arg)
 {
 	(void)request, (void)arg;
 }
 
-/* --- a server for it ----------------------------------------------------------------------------------------------- */
+/* --- its server ------------------------------------------------------------------------------------------------------ */
 
 static int guard(struct pipit_server *server, struct evhttp *http, void (*on_evhttp_freed)(void *server))
 {
@@ -79,7 +81,7 @@ static int guard(struct pipit_server *server, struct evhttp *http, void (*on_evh
 	return error ? error : pipit_server_attach_evhttp(server, base, http, on_evhttp_freed);
 }
 
-/* The server stays the program's to free. */
+/* The program frees the server. */
 static void detach(void *server)
 {
 	pipit_server_detach(server);
@@ -88,8 +90,7 @@ static void detach(void *server)
 int pipit_server_guard_evhttp(struct pipit_server *server, struct evhttp *http)
 {
 	if (!server || !http)
-		return fail(
-		    -EINVAL, "pipit_server_guard_evhttp", "a server and an evhttp are needed, neither may be NULL");
+		return fail(-EINVAL, "pipit_server_guard_evhttp", "neither the server nor the evhttp may be NULL");
 	return guard(server, http, detach);
 }
 
@@ -98,7 +99,7 @@ static void free_server(void *server)
 	pipit_server_free(server);
 }
 
-/* NULL after a line that says why. */
+/* NULL after a message. */
 static struct pipit_worker *new_guard(struct evhttp *http)
 {
 	struct pipit_server *server = pipit_server_new_without_addresses();
@@ -110,10 +111,10 @@ static struct pipit_worker *new_guard(struct evhttp *http)
 
 /* --- its sockets --------------------------------------------------------------------------------------------------- */
 
-/* As evhttp_bind_socket() does, the first address of a name; NULL is any IPv4 address. 0 or -EINVAL. */
+/* The first address of a name, as evhttp_bind_socket() does; NULL: any IPv4 address. 0 or -EINVAL. */
 static int write_address(const char *host, uint16_t port, char *text, size_t size)
 {
-	/* A name only counts as what the machine has addresses of, as for evhttp; a numeric address as what it is. */
+	/* AI_ADDRCONFIG for names only, as in evhttp: it would refuse numeric addresses */
 	const struct addrinfo numbers = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST },
 			      names = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_ADDRCONFIG };
 	struct addrinfo *found;
@@ -140,7 +141,7 @@ static struct evhttp_bound_socket *listen_on(struct pipit_worker *worker, const 
 		error = pipit_worker_listen(worker, fd, &bound);
 	if (error != 0)
 		pipit_log(PIPIT_LOG_ERROR, "cannot listen on %s: %s%s", address, strerror(-error),
-		    error == -EADDRINUSE ? "; another program has that port, or use port 0 for a free one" : "");
+		    error == -EADDRINUSE ? "; the port is in use: use another port, or 0 for a free one" : "");
 	errno = -error;
 	return error == 0 ? bound : NULL;
 }
@@ -155,9 +156,8 @@ struct evhttp_bound_socket *pipit_evhttp_bind_socket_with_handle(
 
 	if (!http || write_address(address, port, text, sizeof text) != 0) {
 		fail(0, name,
-		    http ? "the address is none: use a numeric one such as 0.0.0.0 or ::, or a name that the system "
-			   "knows"
-			 : "an evhttp is needed, which may not be NULL");
+		    http ? "not an address: use a numeric one such as 0.0.0.0 or ::, or a name that resolves"
+			 : "the evhttp may not be NULL");
 		errno = EINVAL;
 		return NULL;
 	}

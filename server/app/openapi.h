@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GET /openapi.json: what the registered routes are, as OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.0), for
- * pipit_serve_openapi(). What cannot be said there: {name...} is {name} with a description, and patterns that differ by names
- * only are one path.
+ * GET /openapi.json: the registered routes as OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.0), for
+ * pipit_serve_openapi(). OpenAPI cannot express everything: {name...} becomes {name} with a description, and patterns
+ * that differ by names only become one path.
  */
 #ifndef PIPIT_OPENAPI_H
 #define PIPIT_OPENAPI_H
@@ -15,19 +15,19 @@ struct pipit_route;
 struct pipit_route_options;
 
 /*
- * Can the options be told of a route with this pattern, a good one? 0; -EINVAL, and `error` holds one line that names what is
- * wrong with which of them, where in it, and what would be right; -ENOMEM, and `error` is left alone.
+ * Check the options of a route with a valid pattern. 0; -EINVAL, and `error` gets one line: the option, the place in
+ * it, and what would be right; -ENOMEM, and `error` is unchanged.
  */
 int pipit_openapi_check(const char *pattern, const struct pipit_route_options *options, char *error, size_t size);
 
 /*
- * The document's text, of checked routes, newest first as the server has them; they are described oldest first. title: NULL is
- * "pipit". 0, and *text is the caller's, free(); -EINVAL the title is not UTF-8; -ENOMEM.
+ * Text of the document. `routes`: checked, newest first; the document lists the oldest first. title: NULL is "pipit".
+ * 0, and the caller frees *text; -EINVAL the title is not UTF-8; -ENOMEM.
  */
 int pipit_openapi_render(
     const struct pipit_route *routes, const char *title, const char *version, char **text, size_t *length);
 
-/* The same, ready to be sent. */
+/* As pipit_openapi_render(), for pipit_serve_openapi(). */
 int pipit_openapi_new(
     const struct pipit_route *routes, const char *title, const char *version, struct pipit_openapi **openapi);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Life of the process: routes, then workers, then the end. The contracts are in pipit.h. */
+/* A server from registration to pipit_server_free(). The contracts are in pipit.h. */
 #include "app/server.h"
 
 #include "app/dashboard_feed.h"
@@ -31,37 +31,37 @@
 
 #define WORKERS_MAX 256
 
-/* A store that routes of the server lead to. */
-struct served {
+/* A settings store that the server serves. */
+struct settings_store {
 	struct pipit_settings *settings;
-	struct served *next;
+	struct settings_store *next;
 };
 
 struct pipit_server {
 	struct pipit_config config; /* a copy, as pipit_config_copy() makes it */
 	struct pipit_shared shared;
 	struct pipit_router *router;
-	struct pipit_route *routes; /* in the order of registration, newest first */
+	struct pipit_route *routes; /* newest first */
 	struct pipit_route *fallback;
 	size_t route_count;
-	const char **route_names; /* by index: patterns, "fallback", "none" */
-	int registration_error;   /* of the first registration that failed, 0 for none */
-	struct served *served;    /* stores of settings */
+	const char **route_names; /* by index: patterns, then "fallback" and "none" */
+	int registration_error;   /* the first failure; 0: none */
+	struct settings_store *stores;
 	bool is_started;
-	atomic_bool is_running; /* the workers' inboxes can be written to */
-	atomic_bool wants_stop; /* like shared.draining, for wishes that come before that */
+	atomic_bool is_running; /* messages can be sent to the workers */
+	atomic_bool wants_stop; /* a stop was requested, possibly before the workers run */
 
 	size_t worker_count;
 	struct pipit_worker *workers[WORKERS_MAX];
-	const struct pipit_counters *counters[WORKERS_MAX]; /* of the workers */
-	_Atomic(struct pipit_dashboard_feed *) feed;        /* of pipit_serve_events(); NULL: not served so far */
-	pthread_t threads[WORKERS_MAX];                     /* of workers 1 and up */
-	_Atomic size_t running;                             /* workers that are not done */
+	const struct pipit_counters *counters[WORKERS_MAX];
+	_Atomic(struct pipit_dashboard_feed *) feed; /* NULL until events are served */
+	pthread_t threads[WORKERS_MAX];              /* of the workers but the first */
+	_Atomic size_t running;                      /* workers that still have connections */
 	bool is_attached;
 
 	bool is_listening;
 	char urls[PIPIT_LISTEN_MAX][PIPIT_LISTENER_URL_SIZE];
-	int *sockets; /* worker_count of them per address; -1 once a worker has taken it */
+	int *sockets; /* worker_count per address; -1 once a worker has taken it */
 	time_t started;
 };
 
@@ -75,7 +75,7 @@ const struct pipit_config *pipit_server_config(const struct pipit_server *server
 	return &server->config;
 }
 
-/* --- making it ----------------------------------------------------------------------------------------------------- */
+/* --- creation -------------------------------------------------------------------------------------------------------- */
 
 static size_t cores(void)
 {
@@ -146,7 +146,7 @@ static void free_route(struct pipit_route *route)
 	free(route);
 }
 
-/* The options then point to the copies. */
+/* `options` then points to the copies. */
 static bool copy_texts(struct pipit_route *route)
 {
 	struct pipit_route_options *options = &route->options;
@@ -196,14 +196,14 @@ static int add_route(struct pipit_server *server, const char *pattern, const str
 	int error;
 
 	if (server->is_started)
-		return fail_registration(server, pattern, -EBUSY, "routes are registered before the server runs");
+		return fail_registration(server, pattern, -EBUSY, "register routes before the server runs");
 	if (!pattern || (!content->handler && !content->callback))
-		return fail_registration(server, pattern, -EINVAL, "a route has a pattern and a handler");
+		return fail_registration(server, pattern, -EINVAL, "a route needs a pattern and a handler");
 	if (missing)
 		return fail_registration(server, pattern, -EINVAL, missing);
 	if (server->config.memory_limit && content->options.max_body_bytes > server->config.memory_limit)
-		return fail_registration(server, pattern, -EINVAL,
-		    "max_body_bytes is above memory-limit, so that such content could never be taken");
+		return fail_registration(
+		    server, pattern, -EINVAL, "max_body_bytes is too large; use at most memory-limit");
 	if (content->options.borrows_connection && !content->callback)
 		return fail_registration(server, pattern, -EINVAL,
 		    "borrows_connection is for evhttp callbacks: a native handler needs no evhttp connection");
@@ -256,10 +256,9 @@ static int set_fallback(struct pipit_server *server, const struct pipit_route *c
 	const char *missing = find_missing_argument(content);
 	struct pipit_route *route;
 	if (server->is_started)
-		return fail_registration(
-		    server, "fallback", -EBUSY, "the fallback is registered before the server runs");
+		return fail_registration(server, "fallback", -EBUSY, "register the fallback before the server runs");
 	if (!content->handler && !content->callback)
-		return fail_registration(server, "fallback", -EINVAL, "a fallback has a handler");
+		return fail_registration(server, "fallback", -EINVAL, "a fallback needs a handler");
 	if (missing)
 		return fail_registration(server, "fallback", -EINVAL, missing);
 	route = new_route(content, "fallback");
@@ -298,23 +297,23 @@ static int serve_settings(
 
 int pipit_route_settings(struct pipit_server *server, const char *pattern, struct pipit_settings *settings)
 {
-	struct served *served = malloc(sizeof *served);
+	struct settings_store *store = malloc(sizeof *store);
 	char *below = pattern ? malloc(strlen(pattern) + sizeof PIPIT_SETTINGS_HTTP_BELOW) : NULL;
 	int error;
 
 	if (!pattern || !settings) {
-		error = fail_registration(server, pattern, -EINVAL, "settings are served at a pattern, by a store");
-	} else if (!served || !below) {
+		error = fail_registration(server, pattern, -EINVAL, "settings need a pattern and a store");
+	} else if (!store || !below) {
 		error = fail_registration(server, pattern, -ENOMEM, "out of memory");
 	} else {
 		sprintf(below, "%s%s", pattern, PIPIT_SETTINGS_HTTP_BELOW);
 		error = serve_settings(server, pattern, below, settings);
-		/* Also when that failed: some of the routes are there. */
-		*served = (struct served){ settings, server->served };
-		server->served = served;
-		served = NULL;
+		/* also after a failure: some routes are registered */
+		*store = (struct settings_store){ settings, server->stores };
+		server->stores = store;
+		store = NULL;
 	}
-	free(served);
+	free(store);
 	free(below);
 	return error;
 }
@@ -336,12 +335,12 @@ int pipit_server_listen(struct pipit_server *server)
 	size_t count = server->worker_count;
 
 	if (server->registration_error) {
-		pipit_log(PIPIT_LOG_ERROR, "not starting: a route was not registered, see above");
+		pipit_log(PIPIT_LOG_ERROR, "not starting: a registration failed, see above");
 		return server->registration_error;
 	}
 	if (server->is_listening)
 		return 0;
-	/* Whoever is told that the server listens may count on its log. */
+	/* the log works before the first connection is accepted */
 	if (!server->shared.access_log && open_access_log(server) != 0)
 		return -EIO;
 	free(server->sockets);
@@ -355,8 +354,7 @@ int pipit_server_listen(struct pipit_server *server)
 		    pipit_listener_open(config->listen[i], config, server->sockets + i * count, count, server->urls[i]);
 		if (error != 0) {
 			pipit_log(PIPIT_LOG_ERROR, "cannot listen on %s: %s%s", config->listen[i], strerror(-error),
-			    error == -EADDRINUSE ? "; another program has that port, or use port 0 for a free one"
-						 : "");
+			    error == -EADDRINUSE ? "; the port is in use: use another port, or 0 for a free one" : "");
 			for (size_t j = i * count; j < (i + 1) * count; j++)
 				server->sockets[j] = -1;
 			close_sockets(server);
@@ -379,14 +377,14 @@ static void worker_done(struct pipit_server *server, struct pipit_worker *worker
 	bool is_last = atomic_fetch_sub_explicit(&server->running, 1, memory_order_acq_rel) == 1;
 	if (server->is_attached)
 		return;
-	/* The first worker handles the signals: it stays until all are done. */
+	/* the first worker handles signals until all others are done */
 	if (worker != server->workers[0])
 		pipit_worker_break(worker);
 	if (is_last)
 		pipit_worker_break(server->workers[0]);
 }
 
-static uint64_t spare_connections(const struct pipit_counters *counters)
+static uint64_t evictable_connections(const struct pipit_counters *counters)
 {
 	return pipit_counters_in_state(counters, PIPIT_STATE_IDLE) +
 	       pipit_counters_in_state(counters, PIPIT_STATE_READING) +
@@ -396,18 +394,18 @@ static uint64_t spare_connections(const struct pipit_counters *counters)
 static uint64_t connections_for(enum pipit_room room, const struct pipit_counters *counters)
 {
 	return room == PIPIT_ROOM_LINGERING ? pipit_counters_in_state(counters, PIPIT_STATE_CLOSING)
-					    : spare_connections(counters);
+					    : evictable_connections(counters);
 }
 
-/* The worker with the most connections of that kind, and they must be more than none. */
-static bool make_room(struct pipit_server *server, struct pipit_worker *asking, enum pipit_room room)
+/* Asks the worker with the most connections of the kind that `room` allows; false when none has any. */
+static bool make_room(struct pipit_server *server, struct pipit_worker *requester, enum pipit_room room)
 {
 	struct pipit_worker *best = NULL;
-	uint64_t most = room == PIPIT_ROOM_MANY ? 2 * spare_connections(pipit_worker_stats(asking)) : 0;
+	uint64_t most = room == PIPIT_ROOM_MANY ? 2 * evictable_connections(pipit_worker_stats(requester)) : 0;
 	for (size_t i = 0; i < server->worker_count; i++) {
 		struct pipit_worker *worker = server->workers[i];
 		uint64_t count = connections_for(room, pipit_worker_stats(worker));
-		if (worker == asking || count <= most)
+		if (worker == requester || count <= most)
 			continue;
 		best = worker;
 		most = count;
@@ -429,7 +427,7 @@ static int name_routes(struct pipit_server *server)
 	return 0;
 }
 
-/* --- a program's evhttp -------------------------------------------------------------------------------------------- */
+/* --- guarded evhttp -------------------------------------------------------------------------------------------------- */
 
 struct pipit_server *pipit_server_new_without_addresses(void)
 {
@@ -441,14 +439,14 @@ struct pipit_server *pipit_server_new_without_addresses(void)
 
 int pipit_server_guard_fallback(struct pipit_server *server, pipit_evhttp_callback *callback)
 {
-	/* It is there already when the address was not free at the first attempt. */
+	/* set by an earlier attempt, for example when its address was in use */
 	if (server->fallback && server->fallback->callback != callback)
 		return fail_registration(
-		    server, "fallback", -EEXIST, "what no route takes is for the guarded evhttp: register no fallback");
+		    server, "fallback", -EEXIST, "the guarded evhttp is the fallback: register no other");
 	for (const struct pipit_route *route = server->routes; route; route = route->next) {
 		if (route->callback)
 			return fail_registration(server, route->pattern, -EINVAL,
-			    "the callbacks of a guarded evhttp are its own: set them with evhttp_set_cb()");
+			    "a guarded evhttp has its own callbacks: set them with evhttp_set_cb()");
 	}
 	return pipit_fallback_evhttp(server, callback, NULL);
 }
@@ -461,7 +459,7 @@ int pipit_server_attach_evhttp(
 	if (server->is_started)
 		return -EBUSY;
 	server->shared.evhttp = http;
-	/* It says itself why it cannot. */
+	/* logs its own errors */
 	error = pipit_server_attach(server, base);
 	if (error == 0) {
 		error = pipit_worker_watch_evhttp(server->workers[0], on_evhttp_freed, server);
@@ -469,7 +467,7 @@ int pipit_server_attach_evhttp(
 			pipit_log(PIPIT_LOG_ERROR, "cannot guard the evhttp: out of memory or descriptors");
 	}
 	if (error != 0) {
-		/* Nothing would tell when the program frees its evhttp. */
+		/* without the watch nothing would free the workers with the evhttp */
 		pipit_server_detach(server);
 		server->shared.evhttp = NULL;
 	}
@@ -491,7 +489,7 @@ void pipit_server_detach(struct pipit_server *server)
 	}
 }
 
-/* What a route with an evhttp callback asks for. */
+/* The mode that a route needs. */
 static enum pipit_evhttp_mode mode_of(const struct pipit_route *route)
 {
 	if (!route || !route->callback)
@@ -499,7 +497,7 @@ static enum pipit_evhttp_mode mode_of(const struct pipit_route *route)
 	return route->options.borrows_connection ? PIPIT_EVHTTP_BORROWED : PIPIT_EVHTTP_OWN;
 }
 
-static enum pipit_evhttp_mode evhttp_mode(const struct pipit_server *server)
+static enum pipit_evhttp_mode mode_of_all(const struct pipit_server *server)
 {
 	enum pipit_evhttp_mode most = mode_of(server->fallback);
 	for (const struct pipit_route *route = server->routes; route; route = route->next) {
@@ -509,7 +507,6 @@ static enum pipit_evhttp_mode evhttp_mode(const struct pipit_server *server)
 	return most;
 }
 
-/* What there is to tell of it. */
 static struct pipit_prometheus describe(const struct pipit_server *server)
 {
 	return (struct pipit_prometheus){
@@ -525,7 +522,7 @@ static struct pipit_prometheus describe(const struct pipit_server *server)
 	};
 }
 
-static void describe_live(void *context, struct pipit_dashboard_data_input *input)
+static void describe_for_feed(void *context, struct pipit_dashboard_data_input *input)
 {
 	const struct pipit_server *server = context;
 	*input = (struct pipit_dashboard_data_input){
@@ -546,7 +543,7 @@ static bool serves_events(const struct pipit_server *server)
 /* base: of the thread that calls. NULL when memory is short. */
 static struct pipit_dashboard_feed *new_feed(struct pipit_server *server, struct event_base *base)
 {
-	return pipit_dashboard_feed_new(base, describe_live, server, server->config.max_streams);
+	return pipit_dashboard_feed_new(base, describe_for_feed, server, server->config.max_streams);
 }
 
 static int start_feed(struct pipit_server *server)
@@ -569,7 +566,7 @@ static int describe_for(const struct pipit_server *server, struct pipit_route *r
 	return error;
 }
 
-/* What pipit_serve_openapi() sends: all routes are known now. */
+/* All routes are known at the start. */
 static int describe_routes(const struct pipit_server *server)
 {
 	int error = server->fallback ? describe_for(server, server->fallback) : 0;
@@ -593,7 +590,7 @@ static int make_worker(struct pipit_server *server, size_t number, struct event_
 	return 0;
 }
 
-/* Everything that can fail, before any thread runs. */
+/* All that can fail, before threads run. */
 static int start(struct pipit_server *server, struct event_base *base)
 {
 	int error = pipit_server_listen(server);
@@ -610,7 +607,7 @@ static int start(struct pipit_server *server, struct event_base *base)
 	server->shared.config = &server->config;
 	server->shared.router = server->router;
 	server->shared.fallback = server->fallback;
-	server->shared.evhttp_mode = server->shared.evhttp ? PIPIT_EVHTTP_GUARDED : evhttp_mode(server);
+	server->shared.evhttp_mode = server->shared.evhttp ? PIPIT_EVHTTP_GUARDED : mode_of_all(server);
 	server->shared.route_count = server->route_count + 2;
 	server->shared.worker_done = worker_done;
 	server->shared.make_room = make_room;
@@ -624,11 +621,11 @@ static int start(struct pipit_server *server, struct event_base *base)
 	}
 	error = start_feed(server);
 	if (error != 0)
-		pipit_log(PIPIT_LOG_ERROR, "cannot start the stream of figures: out of memory");
+		pipit_log(PIPIT_LOG_ERROR, "cannot start the stream of the dashboard: out of memory");
 	return error;
 }
 
-/* From now on a drain or stop goes to the workers; one that came before is passed on. */
+/* From now on drain and stop reach the workers. Repeats one that came earlier. */
 static void open_inboxes(struct pipit_server *server)
 {
 	atomic_store(&server->is_running, true);
@@ -666,7 +663,7 @@ static void *run_thread(void *worker)
 static void drain_all(void *context)
 {
 	struct pipit_server *server = context;
-	pipit_log(PIPIT_LOG_INFO, "draining: no new connections, %llu open",
+	pipit_log(PIPIT_LOG_INFO, "draining: accepting no connections, %llu open",
 	    (unsigned long long)pipit_server_connections(server));
 	pipit_server_drain(server);
 }
@@ -681,27 +678,28 @@ void pipit_server_reopen_logs(struct pipit_server *server)
 {
 	int error = server->shared.access_log ? pipit_access_log_reopen(server->shared.access_log) : 0;
 	if (error != 0)
-		pipit_log(PIPIT_LOG_ERROR, "cannot reopen the access log, the old one stays: %s", strerror(-error));
+		pipit_log(
+		    PIPIT_LOG_ERROR, "cannot reopen the access log, the old file stays in use: %s", strerror(-error));
 	else
 		pipit_log(PIPIT_LOG_INFO, "logs reopened");
 }
 
-static void reopen_all(void *context)
+static void reopen_logs(void *context)
 {
 	pipit_server_reopen_logs(context);
 }
 
-static void reload_all(void *context)
+static void reload_settings(void *context)
 {
 	const struct pipit_server *server = context;
-	for (const struct served *served = server->served; served; served = served->next) {
-		int error = pipit_settings_reload(served->settings);
+	for (const struct settings_store *store = server->stores; store; store = store->next) {
+		int error = pipit_settings_reload(store->settings);
 		if (error != 0)
-			pipit_log(PIPIT_LOG_ERROR, "cannot read the settings again: %s; try again", strerror(-error));
+			pipit_log(PIPIT_LOG_ERROR, "cannot reload the settings: %s; try again", strerror(-error));
 	}
 }
 
-/* Threads inherit the mask: signals then reach this thread only. */
+/* Threads inherit the mask, so that signals reach only this thread. */
 static size_t start_threads(struct pipit_server *server)
 {
 	size_t count = 1;
@@ -717,7 +715,7 @@ static size_t start_threads(struct pipit_server *server)
 
 int pipit_server_run(struct pipit_server *server)
 {
-	static const struct pipit_signals_actions actions = { drain_all, stop_all, reopen_all, reload_all };
+	static const struct pipit_signals_actions actions = { drain_all, stop_all, reopen_logs, reload_settings };
 	struct pipit_signals *signals;
 	size_t count;
 
@@ -772,11 +770,11 @@ void pipit_server_free(struct pipit_server *server)
 {
 	if (!server)
 		return;
-	while (server->served) {
-		struct served *next = server->served->next;
-		pipit_settings_http_settle(server->served->settings);
-		free(server->served);
-		server->served = next;
+	while (server->stores) {
+		struct settings_store *next = server->stores->next;
+		pipit_settings_http_settle(server->stores->settings);
+		free(server->stores);
+		server->stores = next;
 	}
 	pipit_server_detach(server);
 	close_sockets(server);
@@ -809,7 +807,7 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 	static const char *const types[] = { "text/plain; version=0.0.4; charset=utf-8",
 		"application/openmetrics-text; version=1.0.0; charset=utf-8" };
 	struct pipit_server *server = pipit_request_server(request);
-	/* Whoever likes neither is more helped by text than by an error. */
+	/* text for clients that accept neither */
 	bool openmetrics = pipit_request_negotiate(request, types, 2) == 1;
 	size_t length;
 	char *page;

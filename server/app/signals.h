@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals of a server that owns its process: TERM and INT drain, a second one stops; USR1 and HUP reopen logs; PIPE is
- * ignored. */
+/*
+ * Signals of a process with pipit_server_run(): SIGTERM and SIGINT drain, a second one stops; SIGUSR1 and SIGHUP reopen
+ * logs; SIGPIPE is ignored.
+ */
 #ifndef PIPIT_SIGNALS_H
 #define PIPIT_SIGNALS_H
 
@@ -11,18 +13,20 @@ struct pipit_signals_actions {
 	void (*drain)(void *arg);
 	void (*stop)(void *arg);
 	void (*reopen)(void *arg); /* SIGUSR1 and SIGHUP */
-	void (*reload)(void *arg); /* SIGHUP, after that */
+	void (*reload)(void *arg); /* SIGHUP, after `reopen` */
 };
 
-/* Handled in the loop of `base`, those too that came while they were blocked; actions and arg are kept. NULL when memory is
- * short. */
+/*
+ * Handle the signals in the loop of `base`, including those that arrived while blocked. Keeps `actions` and `arg`. NULL
+ * when memory is short.
+ */
 struct pipit_signals *pipit_signals_new(
     struct event_base *base, const struct pipit_signals_actions *actions, void *arg);
 
-/* Restores what was there before. NULL is harmless. */
+/* Restore the earlier handlers and mask. NULL is harmless. */
 void pipit_signals_free(struct pipit_signals *signals);
 
-/* Hold these signals back from the calling thread: until somebody handles them, or because another thread does. */
+/* Block these signals in the calling thread, until pipit_signals_new() or because another thread handles them. */
 void pipit_signals_block(void);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writing text piece by piece; digits and letters of ASCII; and looking at eight bytes together: such a function marks the bytes
- * that are what is asked for, and is 0 when none is. The first mark is right; behind it bytes may be marked that are not meant.
+ * Appends text to a buffer, classifies ASCII characters, and searches eight bytes at a time. A search returns a word of marks: 0 when
+ * no byte matches, otherwise the first mark is right. Later marks may be false, unless a function says otherwise.
  */
 #ifndef PIPIT_BYTES_H
 #define PIPIT_BYTES_H
@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Copy to `at`, where there is room. Returns the place behind. */
+/* `at` has room for `length` bytes. Returns the position after them. */
 static inline char *pipit_bytes_put(char *at, const char *bytes, size_t length)
 {
 	memcpy(at, bytes, length);
@@ -21,7 +21,7 @@ static inline char *pipit_bytes_put(char *at, const char *bytes, size_t length)
 
 #define PIPIT_BYTES_PUT(at, literal) pipit_bytes_put(at, literal, sizeof(literal) - 1)
 
-/* In decimal, 20 digits at most. Returns the place behind. */
+/* In decimal, at most 20 digits. Returns the position after them. */
 static inline char *pipit_bytes_put_number(char *at, uint64_t number)
 {
 	size_t length = 1;
@@ -96,7 +96,7 @@ static inline const char *pipit_bytes_html_escape(char byte)
 #define PIPIT_BYTES_EACH(byte) (0x0101010101010101u * (byte))
 #define PIPIT_BYTES_HIGHS PIPIT_BYTES_EACH(0x80u)
 
-/* The byte in front is the lowest, so that carries go from it to those behind, whose marks do not count. */
+/* The first byte becomes the lowest: a carry reaches later bytes only, where marks may be false. */
 static inline uint64_t pipit_bytes_load(const char *at)
 {
 	uint64_t word;
@@ -104,13 +104,13 @@ static inline uint64_t pipit_bytes_load(const char *at)
 	return le64toh(word);
 }
 
-/* Where the first mark is, from 0. There is one. */
+/* Index of the first mark, from 0. `marks` is not 0. */
 static inline size_t pipit_bytes_first(uint64_t marks)
 {
 	return (size_t)__builtin_ctzll(marks) / 8;
 }
 
-/* limit: at most 0x80. */
+/* `limit` is at most 0x80. */
 static inline uint64_t pipit_bytes_below(uint64_t word, unsigned char limit)
 {
 	return (word - PIPIT_BYTES_EACH(limit)) & ~word & PIPIT_BYTES_HIGHS;
@@ -121,7 +121,7 @@ static inline uint64_t pipit_bytes_equal(uint64_t word, unsigned char byte)
 	return pipit_bytes_below(word ^ PIPIT_BYTES_EACH(byte), 1);
 }
 
-/* One of two, both ASCII. */
+/* `one` and `other` are ASCII. */
 static inline uint64_t pipit_bytes_equal_either(uint64_t word, unsigned char one, unsigned char other)
 {
 	uint64_t below_one = (word ^ PIPIT_BYTES_EACH(one)) - PIPIT_BYTES_EACH(1u);
@@ -129,20 +129,20 @@ static inline uint64_t pipit_bytes_equal_either(uint64_t word, unsigned char one
 	return (below_one | below_other) & ~word & PIPIT_BYTES_HIGHS;
 }
 
-/* What does not stand for itself in a string of JSON: control characters, quotation mark and backslash. */
+/* Bytes that a JSON string escapes: control characters, quotation mark, backslash. */
 static inline uint64_t pipit_bytes_json_special(uint64_t word)
 {
 	return pipit_bytes_below(word, 0x20) | pipit_bytes_equal_either(word, '"', '\\');
 }
 
-/* As pipit_bytes_equal(), but every mark is right: no carry leaves its byte. */
+/* As pipit_bytes_equal(), but every mark is right: no carry crosses a byte. */
 static inline uint64_t pipit_bytes_equal_each(uint64_t word, unsigned char byte)
 {
 	uint64_t differs = word ^ PIPIT_BYTES_EACH(byte), lows = ~PIPIT_BYTES_HIGHS;
 	return ~(((differs & lows) + lows) | differs) & PIPIT_BYTES_HIGHS;
 }
 
-/* Neither low nor high, nor anything between them; both are ASCII. */
+/* Bytes outside of low to high; both are ASCII. */
 static inline uint64_t pipit_bytes_outside(uint64_t word, unsigned char low, unsigned char high)
 {
 	return ((word - PIPIT_BYTES_EACH(low)) | (word + PIPIT_BYTES_EACH(0x7f - high))) & PIPIT_BYTES_HIGHS;

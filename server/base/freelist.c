@@ -7,7 +7,7 @@
 
 _Thread_local struct pipit_freelist pipit_freelists[PIPIT_FREELIST_COUNT];
 
-static _Thread_local bool has_room;
+static _Thread_local bool is_enabled;
 
 static pthread_key_t thread_end;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -15,7 +15,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void on_thread_end(void *unused)
 {
 	(void)unused;
-	/* Whatever is kept after this, by destructors of others, is tidied again. */
+	/* Destructors of other keys may free blocks after this one: each of them enables the lists again. */
 	pipit_freelist_clear();
 }
 
@@ -24,17 +24,17 @@ static void make_key(void)
 	pthread_key_create(&thread_end, on_thread_end);
 }
 
-bool pipit_freelist_make_room(void)
+bool pipit_freelist_enable(void)
 {
-	if (has_room)
+	if (is_enabled)
 		return false;
-	has_room = true;
+	is_enabled = true;
 	for (size_t i = 0; i < PIPIT_FREELIST_COUNT; i++)
 		pipit_freelists[i].room =
 		    i < PIPIT_FREELIST_SMALL_COUNT ? PIPIT_FREELIST_SMALL_BLOCKS_MAX : PIPIT_FREELIST_BLOCKS_MAX;
 	pthread_once(&once, make_key);
-	/* Any value that is not NULL has the destructor called. */
-	pthread_setspecific(thread_end, &has_room);
+	/* A destructor runs only for a value that is not NULL. */
+	pthread_setspecific(thread_end, &is_enabled);
 	return true;
 }
 
@@ -48,5 +48,5 @@ void pipit_freelist_clear(void)
 		}
 		pipit_freelists[i].room = 0;
 	}
-	has_room = false;
+	is_enabled = false;
 }

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Messages and access lines, see log.h. Every byte that a client chose passes append_escaped() or append_message();
- * every byte that leaves for the access log passes write_lines(). Knows nothing of HTTP or of the event loop.
- */
+/* See log.h. */
 #include "base/log.h"
 
 #include "base/bytes.h"
@@ -23,19 +20,18 @@
 /* ---------------------------------------------------------------- escaping */
 
 enum {
-	ESCAPE_MAX = 6, /* longest form of one byte: \u00HH */
+	ESCAPE_MAX = 6, /* \u00HH */
 	MESSAGE_MAX = 1024,
-	FIELD_MAX = 512, /* bytes of input: request line, referer, user agent */
-	PEER_MAX = 64,   /* an IPv6 address with its zone is shorter */
+	FIELD_MAX = 512, /* bytes of input for request line, referer and user agent */
+	PEER_MAX = 64,   /* more than an IPv6 address with its zone */
 	ID_MAX = 32,
 	ROUTE_MAX = 256,
-	FIXED_MAX =
-	    256, /* everything of a line but its escaped fields: names, punctuation, date, numbers (190 in JSON) */
+	FIXED_MAX = 256, /* the rest of a line: names, punctuation, date, numbers (190 bytes in JSON) */
 	LINE_MAX_BYTES = 2 * (3 * FIELD_MAX + PEER_MAX + ID_MAX + ROUTE_MAX) + FIXED_MAX,
 	BUFFER_BYTES = 64 * 1024,
 };
 
-/* A line within PIPE_BUF goes into a pipe as a whole or not at all, also when other processes write there (pipe(7)). */
+/* Other processes may write to the same pipe: a write of up to PIPE_BUF is atomic (pipe(7)). */
 static_assert(LINE_MAX_BYTES <= PIPE_BUF, "an access line fits one atomic write to a pipe");
 
 static char *append_text(char *out, const char *text)
@@ -50,13 +46,12 @@ static char *append_hex(char *out, const char *prefix, unsigned char byte)
 	return pipit_bytes_put_hex_byte(append_text(out, prefix), byte);
 }
 
-/* Bytes above 0x7E too: 0x9B alone begins a control sequence on some terminals, and invalid UTF-8 would spoil JSON. */
+/* 0x9B alone begins a control sequence on some terminals, and invalid UTF-8 would break JSON. */
 static bool is_printable(unsigned char byte)
 {
 	return byte >= 0x20 && byte <= 0x7E;
 }
 
-/* `byte` is a quote, a backslash or not printable; at most ESCAPE_MAX bytes. */
 static char *append_escape(char *out, unsigned char byte, bool json)
 {
 	if (!json)
@@ -68,7 +63,7 @@ static char *append_escape(char *out, unsigned char byte, bool json)
 	return out;
 }
 
-/* Eight bytes that stand for themselves. */
+/* eight bytes that need no escape */
 static bool is_plain(const char *at)
 {
 	uint64_t word = pipit_bytes_load(at);
@@ -77,9 +72,8 @@ static bool is_plain(const char *at)
 }
 
 /*
- * At most `input_max` bytes of the slice, which become at most twice as many: a field full of escapes is cut earlier
- * (all bytes escaped would be six times the input), so that the longest line still fits LINE_MAX_BYTES. An escape is
- * never cut.
+ * At most `input_max` bytes of the slice, and at most twice as many of output, so that the longest line fits
+ * LINE_MAX_BYTES. A text of many escapes is cut earlier, never within an escape.
  */
 static char *append_escaped(char *out, struct pipit_slice slice, size_t input_max, bool json)
 {
@@ -109,7 +103,7 @@ static const char *const level_names[] = {
 	[PIPIT_LOG_DEBUG] = "debug",
 };
 
-/* Relaxed: nothing else is published with it, and a message more or less around a change does no harm. */
+/* Relaxed: no other data is published with it. */
 static atomic_int highest_level = PIPIT_LOG_INFO;
 
 int pipit_log_level_parse(const char *name, enum pipit_log_level *level)
@@ -128,7 +122,7 @@ void pipit_log_set_level(enum pipit_log_level level)
 	atomic_store_explicit(&highest_level, (int)level, memory_order_relaxed);
 }
 
-/* Room for the longest escape and the newline is kept, so that neither is ever cut. */
+/* Leaves room for the newline, and cuts no escape. */
 static char *append_message(char *out, const char *end, const char *message)
 {
 	for (; *message != '\0' && end - out > ESCAPE_MAX; message++) {
@@ -153,7 +147,7 @@ static void write_message(const char *line, size_t length)
 void pipit_log(enum pipit_log_level level, const char *format, ...)
 {
 	char message[MESSAGE_MAX], line[MESSAGE_MAX], *out = line;
-	int saved = errno; /* callers log first and look at errno afterwards */
+	int saved = errno; /* callers log first and use errno afterwards */
 	va_list arguments;
 	if ((int)level > atomic_load_explicit(&highest_level, memory_order_relaxed))
 		return;
@@ -175,21 +169,27 @@ void pipit_log(enum pipit_log_level level, const char *format, ...)
 /* ---------------------------------------------------------------- the access log's destination */
 
 struct pipit_access_log {
-	int fd;           /* owned; keeps its number over a reopen */
-	char *name;       /* owned; NULL for standard output, which cannot be opened anew */
-	bool json;        /* form of the lines; const */
-	bool is_regular;  /* a regular file: takes any length at once; guarded by `lock` */
-	size_t torn_size; /* bytes of `torn`, 0: the destination stands at the beginning of a line; guarded by `lock` */
-	/* What a short write left of its last line: goes out before anything else, or two workers' lines would mix. */
-	char torn[LINE_MAX_BYTES];
-	/* Taken once a flush: no other worker may fill the pipe between poll() and write(), which would block then. */
+	int fd;                /* owned; reopening keeps its number */
+	char *name;            /* owned; NULL for standard output, which cannot be reopened */
+	bool json;             /* const */
+	bool is_regular;       /* guarded by `lock` */
+	size_t partial_length; /* 0: the destination is at the beginning of a line; guarded by `lock` */
+	/*
+	 * The rest of a line that a short write cut. It is written before other lines: lines of two workers must not
+	 * mix.
+	 */
+	char partial[LINE_MAX_BYTES];
+	/*
+	 * Held for a whole flush: another worker could fill the pipe between poll() and write(), and the write would
+	 * block.
+	 */
 	pthread_mutex_t lock;
 	atomic_uint_least64_t dropped; /* lines */
 };
 
 /*
- * O_NONBLOCK matters for FIFOs and terminals: opening a FIFO without a reader fails (ENXIO) instead of hanging
- * start-up, and no write can stall the event loop. Regular files ignore it.
+ * O_NONBLOCK: opening a FIFO without a reader fails (ENXIO) instead of blocking start-up, and writing never blocks the
+ * loop. It has no effect on regular files.
  */
 static int open_by_name(const char *name)
 {
@@ -198,10 +198,10 @@ static int open_by_name(const char *name)
 }
 
 /*
- * Standard output shares its file description with other processes, often with the terminal's shell: O_NONBLOCK must
- * not be set there. Pipes and terminals are opened a second time through /proc. A regular file must not be: a second
- * description has an offset of its own and would write over what others wrote. What cannot be opened (a socket, no
- * /proc, no permission) is used as it is, with poll() alone to keep us from blocking.
+ * Standard output shares its file description with other processes, such as a shell: O_NONBLOCK must not be set on it.
+ * Pipes and terminals are opened again through /proc. A regular file is not: a second description has its own offset,
+ * and would overwrite what others write. Where opening fails (a socket, no /proc), the descriptor is duplicated, and
+ * poll() alone prevents blocking.
  */
 static int open_standard_output(void)
 {
@@ -272,14 +272,14 @@ static void count_dropped(struct pipit_access_log *log, uint64_t lines)
 
 /* ---------------------------------------------------------------- writing */
 
-static bool would_take_bytes(int fd)
+static bool is_writable(int fd)
 {
 	struct pollfd waiting = { .fd = fd, .events = POLLOUT };
 	return poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLOUT) != 0;
 }
 
-/* The longest beginning of `data` that ends a line and fits one atomic write; a line alone always fits. */
-static size_t measure_piece(const char *data, size_t length)
+/* The longest prefix of whole lines that fits one atomic write. */
+static size_t measure_whole_lines(const char *data, size_t length)
 {
 	if (length <= PIPE_BUF)
 		return length;
@@ -288,16 +288,16 @@ static size_t measure_piece(const char *data, size_t length)
 	return (size_t)(newline - data) + 1;
 }
 
-/* How many bytes went out; less than `length` when the destination is full, broken or would block. Lock held. */
+/* Returns the bytes written: fewer than `length` when the destination is full, fails or would block. Lock held. */
 static size_t write_lines(struct pipit_access_log *log, const char *data, size_t length)
 {
 	size_t done = 0;
 	while (done < length) {
 		size_t piece = length - done;
 		if (!log->is_regular) {
-			if (!would_take_bytes(log->fd))
+			if (!is_writable(log->fd))
 				break;
-			piece = measure_piece(data + done, piece);
+			piece = measure_whole_lines(data + done, piece);
 		}
 		ssize_t written = write(log->fd, data + done, piece);
 		if (written < 0 && errno == EINTR)
@@ -309,13 +309,13 @@ static size_t write_lines(struct pipit_access_log *log, const char *data, size_t
 	return done;
 }
 
-/* True when the destination stands at the beginning of a line. Lock held. */
-static bool finish_torn_line(struct pipit_access_log *log)
+/* True when the destination is at the beginning of a line. Lock held. */
+static bool finish_partial_line(struct pipit_access_log *log)
 {
-	size_t written = write_lines(log, log->torn, log->torn_size);
-	log->torn_size -= written;
-	memmove(log->torn, log->torn + written, log->torn_size);
-	return log->torn_size == 0;
+	size_t written = write_lines(log, log->partial, log->partial_length);
+	log->partial_length -= written;
+	memmove(log->partial, log->partial + written, log->partial_length);
+	return log->partial_length == 0;
 }
 
 static uint64_t count_lines(const char *data, const char *end)
@@ -328,14 +328,14 @@ static uint64_t count_lines(const char *data, const char *end)
 	return count;
 }
 
-/* What was not written: the rest of a line already begun is kept, whole lines are dropped. Lock held. */
-static void leave_behind(struct pipit_access_log *log, const char *data, size_t written, size_t length)
+/* Keep the rest of a line that is partly written, drop whole lines. Lock held. */
+static void keep_rest(struct pipit_access_log *log, const char *data, size_t written, size_t length)
 {
 	const char *rest = data + written, *end = data + length;
 	if (written > 0 && written < length && rest[-1] != '\n') {
 		const char *next = (const char *)memchr(rest, '\n', (size_t)(end - rest)) + 1;
-		log->torn_size = (size_t)(next - rest);
-		memcpy(log->torn, rest, log->torn_size);
+		log->partial_length = (size_t)(next - rest);
+		memcpy(log->partial, rest, log->partial_length);
 		rest = next;
 	}
 	count_dropped(log, count_lines(rest, end));
@@ -345,9 +345,9 @@ static void write_or_drop(struct pipit_access_log *log, const char *data, size_t
 {
 	size_t written = 0;
 	pthread_mutex_lock(&log->lock);
-	if (finish_torn_line(log))
+	if (finish_partial_line(log))
 		written = write_lines(log, data, length);
-	leave_behind(log, data, written, length);
+	keep_rest(log, data, written, length);
 	pthread_mutex_unlock(&log->lock);
 }
 
@@ -360,13 +360,13 @@ int pipit_access_log_reopen(struct pipit_access_log *log)
 	if (fresh < 0)
 		return fresh;
 	pthread_mutex_lock(&log->lock);
-	bool is_whole = finish_torn_line(log);
+	bool is_whole = finish_partial_line(log);
 	if (dup3(fresh, log->fd, O_CLOEXEC) < 0) {
 		result = -errno;
 	} else {
 		log->is_regular = is_regular_file(fresh);
-		/* The rest of a line of the old file would be a forged line in the new one. */
-		log->torn_size = 0;
+		/* In the new file the rest of a line would be a forged line. */
+		log->partial_length = 0;
 		count_dropped(log, is_whole ? 0 : 1);
 	}
 	pthread_mutex_unlock(&log->lock);
@@ -377,9 +377,9 @@ int pipit_access_log_reopen(struct pipit_access_log *log)
 /* ---------------------------------------------------------------- rendering */
 
 struct pipit_access_buffer {
-	struct pipit_access_log *log; /* borrowed; NULL: lines go nowhere */
-	time_t second;                /* which `date` shows */
-	char date[32];                /* in the log's form, rendered once a second; empty: not yet */
+	struct pipit_access_log *log; /* NULL: lines are discarded */
+	time_t second;                /* of `date` */
+	char date[32];                /* in the form of the log; empty: not rendered yet */
 	size_t length;
 	char lines[BUFFER_BYTES];
 };
@@ -397,7 +397,7 @@ static char *append_number(char *out, uint64_t number)
 	return out;
 }
 
-/* The lowest `width` digits, with leading zeros. */
+/* The last `width` digits, with leading zeros. */
 static char *append_digits(char *out, unsigned number, unsigned width)
 {
 	for (unsigned i = width; i > 0; i--) {
@@ -417,7 +417,7 @@ static char *append_clock(char *out, const struct tm *date)
 	return append_digits(out, (unsigned)date->tm_sec, 2);
 }
 
-/* "10/Oct/2026:13:55:36 +0000". No strftime(): month names must not follow the application's locale. */
+/* "10/Oct/2026:13:55:36 +0000". Not strftime(): month names would follow the locale. */
 static char *append_combined_date(char *out, const struct tm *date)
 {
 	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov",
@@ -448,7 +448,7 @@ static char *append_json_date(char *out, const struct tm *date)
 
 static char *append_date(char *out, struct pipit_access_buffer *buffer, time_t second)
 {
-	struct tm date = { .tm_mday = 1, .tm_year = 70 }; /* what a clock beyond gmtime_r()'s range prints as */
+	struct tm date = { .tm_mday = 1, .tm_year = 70 }; /* for a time beyond the range of gmtime_r() */
 	if (buffer->date[0] == '\0' || second != buffer->second) {
 		gmtime_r(&second, &date);
 		char *end = buffer->log->json ? append_json_date(buffer->date, &date)
@@ -477,7 +477,7 @@ static struct pipit_slice text_or_dash(const char *text)
 	return slice_or_dash(text == NULL ? (struct pipit_slice){ NULL, 0 } : pipit_slice_of(text));
 }
 
-static uint64_t clamp_status(int status)
+static uint64_t status_or_zero(int status)
 {
 	return status < 0 ? 0 : (uint64_t)status;
 }
@@ -490,7 +490,7 @@ static char *append_combined(char *out, struct pipit_access_buffer *buffer, cons
 	out = append_text(out, "] \"");
 	out = append_escaped(out, slice_or_dash(entry->request_line), FIELD_MAX, false);
 	out = append_text(out, "\" ");
-	out = append_number(out, clamp_status(entry->status));
+	out = append_number(out, status_or_zero(entry->status));
 	*out++ = ' ';
 	out = entry->content_bytes > 0 ? append_number(out, entry->content_bytes) : append_text(out, "-");
 	out = append_text(out, " \"");
@@ -507,10 +507,10 @@ static char *append_combined(char *out, struct pipit_access_buffer *buffer, cons
 	return out;
 }
 
-/* `lead` is everything since the value before, for example ",\"id\":". */
-static char *append_json_string(char *out, const char *lead, struct pipit_slice value, size_t input_max)
+/* `prefix` is the text since the previous value, for example ",\"id\":". */
+static char *append_json_string(char *out, const char *prefix, struct pipit_slice value, size_t input_max)
 {
-	out = append_text(out, lead);
+	out = append_text(out, prefix);
 	*out++ = '"';
 	out = append_escaped(out, value, input_max, true);
 	*out++ = '"';
@@ -524,7 +524,7 @@ static char *append_json(char *out, struct pipit_access_buffer *buffer, const st
 	out = append_json_string(out, "\",\"peer\":", text_or_dash(entry->peer), PEER_MAX);
 	out = append_json_string(out, ",\"request\":", slice_or_dash(entry->request_line), FIELD_MAX);
 	out = append_text(out, ",\"status\":");
-	out = append_number(out, clamp_status(entry->status));
+	out = append_number(out, status_or_zero(entry->status));
 	out = append_text(out, ",\"bytes\":");
 	out = append_number(out, entry->content_bytes);
 	if (entry->referer.length > 0)
@@ -565,7 +565,7 @@ void pipit_access_buffer_add(struct pipit_access_buffer *buffer, const struct pi
 	buffer->length += (size_t)(end - out);
 }
 
-bool pipit_access_buffer_is_waiting(const struct pipit_access_buffer *buffer)
+bool pipit_access_buffer_has_lines(const struct pipit_access_buffer *buffer)
 {
 	return buffer->length > 0;
 }

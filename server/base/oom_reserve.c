@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See oom_reserve.h. What is done for every allocation comes last; what is done only without memory stands apart, under a lock. */
+/* See oom_reserve.h. Functions that run only when malloc() fails come first. */
 #include "base/oom_reserve.h"
 
 #include "base/freelist.h"
@@ -20,22 +20,22 @@ struct block {
 
 static void *(*heap_malloc)(size_t) = malloc;
 static void *(*heap_realloc)(void *, size_t) = realloc;
-static bool recycles = true; /* false with a test's heap, which is to be asked every time */
+static bool uses_freelist = true; /* false with a test's heap, which must see every call */
 
-/* Set once, before there are threads. */
-static size_t block_count; /* 0: there is no reserve */
-static size_t low_mark;    /* blocks missing, above which it is low */
+/* Set once, before threads start. */
+static size_t block_count; /* 0: no reserve */
+static size_t low_mark;    /* blocks in use above which the reserve is low */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct block *blocks;  /* those that are there */
-static atomic_size_t missing; /* handed out and not replaced yet; written under the lock, read without */
+static struct block *blocks; /* available blocks; guarded by `lock` */
+static atomic_size_t in_use; /* blocks in use; written under `lock`, read without it */
 
-/* --- without memory ------------------------------------------------------------------------------------------------ */
+/* --- when malloc() fails ------------------------------------------------------------------------------------------- */
 
-/* Kept out of the callers, which would save registers for it on every call. */
-#define RARE __attribute__((noinline, cold))
+/* Not inlined: the callers would save registers for it on every call. */
+#define COLD __attribute__((noinline, cold))
 
-RARE static void *take_block(size_t size)
+COLD static void *take_block(size_t size)
 {
 	struct block *block;
 
@@ -45,38 +45,38 @@ RARE static void *take_block(size_t size)
 	block = blocks;
 	if (block) {
 		blocks = block->next;
-		atomic_fetch_add_explicit(&missing, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&in_use, 1, memory_order_relaxed);
 	}
 	pthread_mutex_unlock(&lock);
 	return block;
 }
 
-/* False when nothing is missing. */
+/* False when no block is in use. */
 static bool put_block(void *memory)
 {
 	struct block *block = memory;
-	bool is_missing;
+	bool was_in_use;
 
 	pthread_mutex_lock(&lock);
-	is_missing = atomic_load_explicit(&missing, memory_order_relaxed) > 0;
-	if (is_missing) {
+	was_in_use = atomic_load_explicit(&in_use, memory_order_relaxed) > 0;
+	if (was_in_use) {
 		block->next = blocks;
 		blocks = block;
-		atomic_fetch_sub_explicit(&missing, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&in_use, 1, memory_order_relaxed);
 	}
 	pthread_mutex_unlock(&lock);
-	return is_missing;
+	return was_in_use;
 }
 
-/* Memory that is freed takes the place of a block that is missing, when it is of that size. */
-RARE static bool replace_block(void *memory)
+/* Freed memory of the right size replaces a block in use. */
+COLD static bool replace_block(void *memory)
 {
 	size_t size = malloc_usable_size(memory);
 	return size >= PIPIT_OOM_RESERVE_BLOCK_BYTES && size < 2 * PIPIT_OOM_RESERVE_BLOCK_BYTES && put_block(memory);
 }
 
-/* The heap could not change the size of `memory` (NULL: of none). */
-RARE static void *resize(void *memory, size_t size)
+/* realloc() failed for `memory`, which may be NULL. */
+COLD static void *resize(void *memory, size_t size)
 {
 	size_t before = memory ? malloc_usable_size(memory) : 0;
 	void *block;
@@ -92,7 +92,7 @@ RARE static void *resize(void *memory, size_t size)
 	return block;
 }
 
-/* --- always -------------------------------------------------------------------------------------------------------- */
+/* --- on every call ------------------------------------------------------------------------------------------------- */
 
 void *pipit_oom_reserve_malloc(size_t size)
 {
@@ -105,22 +105,22 @@ void *pipit_oom_reserve_malloc(size_t size)
 void *pipit_oom_reserve_realloc(void *memory, size_t size)
 {
 	void *resized = heap_realloc(memory, size);
-	/* Of size 0 it is freed, and NULL no failure. */
+	/* realloc() of size 0 frees, and its NULL is no failure */
 	return resized || size == 0 ? resized : resize(memory, size);
 }
 
 void pipit_oom_reserve_free(void *memory)
 {
-	if (atomic_load_explicit(&missing, memory_order_relaxed) > 0 && memory && replace_block(memory))
+	if (atomic_load_explicit(&in_use, memory_order_relaxed) > 0 && memory && replace_block(memory))
 		return;
-	if (!recycles || !pipit_freelist_keep(memory))
+	if (!uses_freelist || !pipit_freelist_keep(memory))
 		free(memory);
 }
 
-/* Blocks may have been freed by a program with free(), as libevent's documentation tells it. */
-RARE static void refill(void)
+/* Programs may have freed blocks with free(), as libevent's documentation allows. */
+COLD static void refill(void)
 {
-	while (atomic_load_explicit(&missing, memory_order_relaxed) > low_mark) {
+	while (atomic_load_explicit(&in_use, memory_order_relaxed) > low_mark) {
 		void *memory = heap_malloc(PIPIT_OOM_RESERVE_BLOCK_BYTES);
 		if (!memory)
 			return;
@@ -133,15 +133,15 @@ RARE static void refill(void)
 
 bool pipit_oom_reserve_is_low(void)
 {
-	if (atomic_load_explicit(&missing, memory_order_relaxed) <= low_mark)
+	if (atomic_load_explicit(&in_use, memory_order_relaxed) <= low_mark)
 		return false;
 	refill();
-	return atomic_load_explicit(&missing, memory_order_relaxed) > low_mark;
+	return atomic_load_explicit(&in_use, memory_order_relaxed) > low_mark;
 }
 
-size_t pipit_oom_reserve_blocks(void)
+size_t pipit_oom_reserve_blocks_in_use(void)
 {
-	return atomic_load_explicit(&missing, memory_order_relaxed);
+	return atomic_load_explicit(&in_use, memory_order_relaxed);
 }
 
 /* --- setting up ---------------------------------------------------------------------------------------------------- */
@@ -150,7 +150,7 @@ void pipit_oom_reserve_set_heap(void *(*malloc_function)(size_t), void *(*reallo
 {
 	heap_malloc = malloc_function;
 	heap_realloc = realloc_function;
-	recycles = false;
+	uses_freelist = false;
 	pipit_freelist_clear();
 }
 
@@ -162,7 +162,7 @@ int pipit_reserve_memory(size_t bytes)
 		return -EALREADY;
 	if (count == 0)
 		return -EINVAL;
-	atomic_store(&missing, count);
+	atomic_store(&in_use, count);
 	for (size_t i = 0; i < count; i++) {
 		void *memory = heap_malloc(PIPIT_OOM_RESERVE_BLOCK_BYTES);
 		if (!memory) {
@@ -173,8 +173,10 @@ int pipit_reserve_memory(size_t bytes)
 	}
 	block_count = count;
 	low_mark = count / 4;
-	/* With functions named, libevent zeroes malloc()'s memory itself instead of calling calloc(), which in glibc before 2.41
-	 * does not take from the thread's cache: 11 % of the instructions per request (measured, glibc 2.36). */
+	/*
+	 * With functions set, libevent zeroes memory of malloc() itself instead of calling calloc(), which in glibc
+	 * before 2.41 bypasses the thread's cache: 11 % of the instructions per request (measured, glibc 2.36).
+	 */
 	event_set_mem_functions(pipit_oom_reserve_malloc, pipit_oom_reserve_realloc, pipit_oom_reserve_free);
 	return 0;
 }
@@ -186,6 +188,6 @@ void pipit_oom_reserve_clear(void)
 		free(blocks);
 		blocks = next;
 	}
-	atomic_store(&missing, 0);
+	atomic_store(&in_use, 0);
 	block_count = low_mark = 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The vocabulary of refusals: every reason for which pipit turns a request or a connection away by itself, with the status
- * it answers, the label it is counted under (http_rejected_total{reason}) and the sentence the client reads.
+ * Every reason for which pipit refuses a request or a connection by itself: the status of the reply, the label in
+ * http_rejected_total{reason}, and the text for the client.
  */
 #ifndef PIPIT_REFUSAL_H
 #define PIPIT_REFUSAL_H
@@ -16,7 +16,7 @@ enum pipit_refusal {
 	PIPIT_REFUSAL_TARGET_TOO_LONG,
 	PIPIT_REFUSAL_SCHEME,
 	PIPIT_REFUSAL_VERSION,
-	/* header fields, RFC 9112 §5 */
+	/* headers, RFC 9112 §5 */
 	PIPIT_REFUSAL_FIELD_LINE,
 	PIPIT_REFUSAL_FIELD_FOLDED,
 	PIPIT_REFUSAL_HEAD_TOO_LARGE,
@@ -30,10 +30,10 @@ enum pipit_refusal {
 	PIPIT_REFUSAL_TRANSFER_CODING,
 	PIPIT_REFUSAL_CHUNK,
 	PIPIT_REFUSAL_BODY_TOO_LARGE,
-	/* time */
+	/* deadlines */
 	PIPIT_REFUSAL_HEAD_TIMEOUT,
 	PIPIT_REFUSAL_BODY_TIMEOUT,
-	/* the house */
+	/* limits of the server */
 	PIPIT_REFUSAL_TOO_MANY_CONNECTIONS,
 	PIPIT_REFUSAL_TOO_MANY_FROM_ADDRESS,
 	PIPIT_REFUSAL_TOO_MANY_STREAMS,
@@ -44,12 +44,12 @@ enum pipit_refusal {
 };
 
 struct pipit_refusal_entry {
-	int status;         /* what the client is answered; 0 for PIPIT_REFUSAL_NONE */
+	int status;         /* of the reply; 0 for PIPIT_REFUSAL_NONE */
 	const char *label;  /* metric label, snake_case */
-	const char *detail; /* one sentence for the client */
+	const char *detail; /* one sentence, the "detail" of the problem document */
 };
 
-/* Never NULL for a reason of the enum. Static. */
+/* Never NULL. Static. */
 const struct pipit_refusal_entry *pipit_refusal_entry(enum pipit_refusal reason);
 
 #endif

@@ -2,6 +2,7 @@
 /* See shared_fd.h. */
 #include "base/shared_fd.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -28,4 +29,18 @@ void pipit_shared_fd_release(struct pipit_shared_fd *descriptor)
 		return;
 	close(descriptor->fd);
 	free(descriptor);
+}
+
+bool pipit_shared_fd_read(int fd, char *bytes, size_t length, uint64_t offset)
+{
+	size_t done = 0;
+	while (done < length) {
+		ssize_t count = pread(fd, bytes + done, length - done, (off_t)(offset + done));
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count <= 0)
+			return false;
+		done += (size_t)count;
+	}
+	return true;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes that belong to somebody else: a pointer and a length. Never NUL-terminated unless a comment says so. */
+/* A pointer and a length: bytes of another owner. Not NUL-terminated unless a comment says so. */
 #ifndef PIPIT_SLICE_H
 #define PIPIT_SLICE_H
 
@@ -29,7 +29,7 @@ static inline bool pipit_slice_is_same(struct pipit_slice one, struct pipit_slic
 	return one.length == other.length && memcmp(one.data, other.data, one.length) == 0;
 }
 
-/* ASCII case does not count: field names, media types, tokens. */
+/* Ignores ASCII case, for header names, media types and tokens. */
 static inline bool pipit_slice_equals_nocase(struct pipit_slice slice, const char *text)
 {
 	size_t length = strlen(text);
@@ -42,8 +42,9 @@ static inline bool pipit_slice_is_blank(char byte)
 	return byte == ' ' || byte == '\t';
 }
 
-/* Take the next member from the front of a list of tokens; false when there is none. Empty members are passed over (RFC 9110
- * §5.6.1.2). */
+/*
+ * Take the next member off a comma-separated list of tokens; false at its end. Skips empty members (RFC 9110 §5.6.1.2).
+ */
 static inline bool pipit_slice_next_member(struct pipit_slice *list, struct pipit_slice *member)
 {
 	const char *at = list->data, *end = at + list->length;
@@ -57,7 +58,7 @@ static inline bool pipit_slice_next_member(struct pipit_slice *list, struct pipi
 	return member->length > 0;
 }
 
-/* Without blanks at its ends. */
+/* Without blanks at both ends. */
 static inline struct pipit_slice pipit_slice_trim(struct pipit_slice text)
 {
 	while (text.length && pipit_slice_is_blank(*text.data)) {
@@ -69,7 +70,7 @@ static inline struct pipit_slice pipit_slice_trim(struct pipit_slice text)
 	return text;
 }
 
-/* Of [text, end): puts a NUL behind what is left, and returns where that begins. */
+/* Trim [text, end) and terminate it with a NUL. Returns its new start. */
 static inline char *pipit_slice_trim_in_place(char *text, char *end)
 {
 	struct pipit_slice trimmed = pipit_slice_trim((struct pipit_slice){ text, (size_t)(end - text) });
@@ -78,7 +79,7 @@ static inline char *pipit_slice_trim_in_place(char *text, char *end)
 	return start;
 }
 
-/* Take what stands before `mark` from the front, trimmed, and the mark; all of it when there is none. */
+/* Take the text before `mark` off the front, trimmed, and the mark; all of it when there is no mark. */
 static inline struct pipit_slice pipit_slice_take_until(struct pipit_slice *text, char mark)
 {
 	const char *found = text->length ? (const char *)memchr(text->data, mark, text->length) : NULL;

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A whole struct pipit_config: its defaults, setting one field by name, checking all, and the printed forms, see config.h.
- * What stands in the table of options and what holds for one value is option.c's.
- */
+/* See config.h. option.c has the table of options and the rules for single values. */
 #include "config/config.h"
 
 #include "config/option.h"
@@ -10,10 +7,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* Here a setting comes from a call: an error names it as it is, without a place. */
+/* Values come from calls: errors name the option without a place. */
 static const struct pipit_place call = { .kind = PIPIT_PLACE_CALL };
 
-/* ---------------------------------------------------------------- the library's interface */
+/* ---------------------------------------------------------------- public interface */
 
 void pipit_config_init(struct pipit_config *config)
 {
@@ -56,9 +53,9 @@ int pipit_config_split_address(const char *text, char *host, size_t host_size, u
 	return pipit_option_split_address(text, host, host_size, port);
 }
 
-/* ---------------------------------------------------------------- checking what was set by other means */
+/* ---------------------------------------------------------------- checking a whole configuration */
 
-/* `text` is NULL when the field is not set. */
+/* `text`: NULL when the field is not set. */
 static int check_text(const struct pipit_option *option, const char *text, struct pipit_line *error)
 {
 	return pipit_option_report(
@@ -96,7 +93,7 @@ static int check_option(const struct pipit_config *config, const struct pipit_op
 	return check_text(option, pipit_option_get_text(config, option), error);
 }
 
-/* A target that long could never arrive: its request would be refused for its head, with the wrong status. */
+/* A request with such a target would always exceed max-head-bytes, and get 431 instead of 414. */
 static int check_target_against_head(const struct pipit_config *config, struct pipit_line *error)
 {
 	char target[PIPIT_OPTION_NUMBER_BYTES], head[PIPIT_OPTION_NUMBER_BYTES];
@@ -110,7 +107,7 @@ static int check_target_against_head(const struct pipit_config *config, struct p
 	return -EINVAL;
 }
 
-/* A content that long could never be taken: every such request would be refused for want of memory, for ever. */
+/* A request with such a body would always exceed memory-limit, and get 503. */
 static int check_body_against_memory(const struct pipit_config *config, struct pipit_line *error)
 {
 	char body[PIPIT_OPTION_NUMBER_BYTES], memory[PIPIT_OPTION_NUMBER_BYTES];
@@ -119,7 +116,7 @@ static int check_body_against_memory(const struct pipit_config *config, struct p
 		return 0;
 	pipit_option_append_setting(
 	    error, &call, option->name, pipit_option_format_number(option, config->max_body_bytes, body));
-	pipit_option_append(error, ": too large; use at most memory-limit, which is %s, or raise that",
+	pipit_option_append(error, ": too large; use at most memory-limit, which is %s, or raise memory-limit",
 	    pipit_option_format_number(option, config->memory_limit, memory));
 	return -EINVAL;
 }
@@ -152,7 +149,7 @@ static void print_option(FILE *out, const char *name, const char *operand, char 
 	int length = snprintf(option, sizeof(option), "--%s %s", name, operand);
 	if (letter != 0)
 		snprintf(option + length, sizeof(option) - (size_t)length, "(-%c)", letter);
-	/* One that is too long for the column has a line of its own. */
+	/* A long option has a line of its own. */
 	fprintf(out, length > 24 ? "  %s\n%27s%s" : "  %-24s%s%s", option, length > 24 ? "" : " ", help);
 }
 
@@ -183,11 +180,13 @@ void pipit_config_print_help(FILE *out)
 		fputc('\n', out);
 	}
 	fputs("\nSIZE is in bytes, or with k, m or g. TIME is in seconds, or with ms, s, m or h.\n"
-	      "0 switches a limit or a deadline off, except listen-backlog, max-head-bytes,\n"
-	      "max-fields, max-target-bytes, max-output-bytes and max-json-depth, which are\n"
-	      "never off. --spa alone is --spa on.\n"
-	      "Every option but the last four is also a variable (PIPIT_MAX_FIELDS) and, but\n"
-	      "config, a line of the file (max-fields = 50): file < environment < options.\n"
+	      "0 switches a limit or a deadline off; a limit that cannot be off refuses 0.\n"
+	      "A switch without a value is on: --spa means --spa on.\n"
+	      "\n"
+	      "The file and the environment set the same options: max-fields = 50 in the file,\n"
+	      "PIPIT_MAX_FIELDS=50 in the environment, where PIPIT_CONFIG names the file. The\n"
+	      "environment overrides the file, and the command line overrides both.\n"
+	      "\n"
 	      "Exit status: 0 clean stop, 1 could not run, 2 wrong configuration.\n",
 	    out);
 }
@@ -200,7 +199,7 @@ static void print_value(const struct pipit_config *config, const struct pipit_op
 		    pipit_option_format_number(option, pipit_option_get_number(config, option), text));
 	else if (pipit_option_get_text(config, option) == NULL)
 		fprintf(out, "# %s is not set\n", option->name);
-	else if (option->kind == PIPIT_OPTION_TEXT) /* quoted: blanks at its ends count */
+	else if (option->kind == PIPIT_OPTION_TEXT) /* blanks at its ends count */
 		fprintf(out, "%s = \"%s\"\n", option->name, pipit_option_get_text(config, option));
 	else
 		fprintf(out, "%s = %s\n", option->name, pipit_option_get_text(config, option));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A whole struct pipit_config: checked, and printed for --check, --help and the README. pipit_config_init(), _set() and
- * _clear() of pipit.h live here too. Where its values come from is options.h.
+ * A whole struct pipit_config: checking and printing. Implements pipit_config_init(), pipit_config_set() and
+ * pipit_config_clear() of pipit.h. options.h reads the values from file, environment and command line.
  */
 #ifndef PIPIT_CONFIG_H
 #define PIPIT_CONFIG_H
@@ -10,22 +10,22 @@
 
 #include <stdio.h>
 
-/* With copies of all strings, which pipit_config_clear() frees. 0 or -ENOMEM, and then there is nothing to clear. */
+/* Copy all fields and strings; pipit_config_clear() frees the copies. 0, or -ENOMEM and nothing to clear. */
 int pipit_config_copy(struct pipit_config *copy, const struct pipit_config *config);
 
-/* Check every field's range and the fields against each other. 0, or -EINVAL and one line in `error`. */
+/* Check the range of every field, and fields against each other. 0, or -EINVAL and one line in `error`. */
 int pipit_config_check(const struct pipit_config *config, char *error, size_t size);
 
-/* The text of --help: fits 80 columns, one line a option, units and defaults. */
+/* The text of --help, in 80 columns. */
 void pipit_config_print_help(FILE *out);
 
-/* Every option as "key = value" lines, as the file takes them: what --check prints. */
+/* Every option as a line "key = value" of the configuration file, for --check. */
 void pipit_config_print(const struct pipit_config *config, FILE *out);
 
-/* The README's table of options in Markdown; a test keeps the README equal to it. */
+/* The table of options in Markdown, for the documentation; a test keeps both equal. */
 void pipit_config_print_markdown(FILE *out);
 
-/* "ADDR:PORT" or "[v6]:PORT" to a numeric host (without brackets) and a port. 0 or -EINVAL. */
+/* "ADDR:PORT" or "[v6]:PORT" to a numeric host without brackets, and a port. 0 or -EINVAL. */
 int pipit_config_split_address(const char *text, char *host, size_t host_size, unsigned *port);
 
 #endif

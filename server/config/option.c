@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of options, what one option's value may be, and the line that says what is wrong with it, see option.h. */
+/* The table of options, and the rules for one value. See option.h. */
 #include "config/option.h"
 
 #include <arpa/inet.h>
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN_MAX_BYTES = 80 }; /* how much of a wrong value an error repeats */
+enum { SHOWN_MAX_BYTES = 80 }; /* of a wrong value in an error */
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
@@ -24,105 +24,105 @@ static const char *const switch_positions[] = { "off", "on", NULL };
 static const char *const log_formats[] = { "combined", "json", NULL };
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
 
-/* Compared as a pointer: an address that is given replaces this one, and is added to any other. */
+/* Compared by address: a given address replaces this one, and is added to any other. */
 static const char default_address[] = "127.0.0.1:8080";
 
 #define FIELD(name) offsetof(struct pipit_config, name)
 
-/* In the order of --help. A option is a paragraph: the formatter would give each member a line of its own. */
+/* In the order of --help. Not formatted: clang-format would give each member its own line. */
 /* clang-format off */
 const struct pipit_option pipit_option_table[] = {
 	{ .name = "listen", .kind = PIPIT_OPTION_ADDRESSES, .group = PIPIT_GROUP_SERVE, .offset = FIELD(listen),
 	    .initial_text = default_address, .operand = "ADDR:PORT",
 	    .wanted = "ADDR:PORT or [ADDR]:PORT with a numeric address, for example 127.0.0.1:8080",
-	    .help = "address, repeatable; [v6]:PORT too" },
+	    .help = "address to listen on; repeatable" },
 	{ .name = "root", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(root), .operand = "DIR",
 	    .unset = "own pages", .wanted = "a directory", .help = "directory of static files" },
 	{ .name = "spa", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(spa), .is_switch = true,
-	    .initial_text = "off", .choices = switch_positions, .operand = "[on]", .help = "/index.html for unknown pages" },
+	    .initial_text = "off", .choices = switch_positions, .operand = "[on]", .help = "serve /index.html for unknown pages" },
 	{ .name = "listing", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(listing),
 	    .is_switch = true, .initial_text = "off", .choices = switch_positions, .operand = "[on]",
 	    .help = "list directories without index.html" },
 	{ .name = "compress", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(compress),
 	    .is_switch = true, .initial_text = "on", .choices = switch_positions, .operand = "[on|off]",
-	    .help = "files, with gzip: text, 1k to 256k" },
+	    .help = "compress text files of 1k to 256k with gzip" },
 	{ .name = "cache-control", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(cache_control),
 	    .operand = "RULES", .unset = "none", .wanted = "PATTERN=VALUE; ..., for example *.html=no-cache",
-	    .help = "by path: *.html=no-cache; ..." },
+	    .help = "Cache-Control by path: *.html=no-cache; ..." },
 	{ .name = "media-types", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(media_types),
 	    .operand = "FILE", .unset = "built-in", .wanted = "a file in the form of /etc/mime.types",
-	    .help = "more of them, as in mime.types" },
+	    .help = "additional types, as in /etc/mime.types" },
 	{ .name = "settings", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(settings), .operand = "FILE",
-	    .unset = "none", .wanted = "a file in a directory that exists", .help = "what /api/settings keeps" },
+	    .unset = "none", .wanted = "a file in a directory that exists", .help = "file of the JSON document at /api/settings" },
 	{ .name = "settings-max-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_SERVE,
 	    .offset = FIELD(settings_max_bytes), .initial = 256 * KIB, .min = KIB, .max = 16 * MIB, .operand = "SIZE",
-	    .help = "of the settings" },
+	    .help = "size of the settings document" },
 	{ .name = "settings-require-match", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE,
 	    .offset = FIELD(settings_require_match), .is_switch = true, .initial_text = "off",
-	    .choices = switch_positions, .operand = "[on]", .help = "changes of them need If-Match" },
+	    .choices = switch_positions, .operand = "[on]", .help = "require If-Match for settings changes" },
 	{ .name = "workers", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(workers), .max = 256,
-	    .operand = "N", .help = "threads; 0: one per core" },
+	    .operand = "N", .help = "worker threads; 0: one per core" },
 
 	{ .name = "max-connections", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_connections),
-	    .initial = 10000, .max = 1000000, .operand = "N", .help = "connections at once" },
+	    .initial = 10000, .max = 1000000, .operand = "N", .help = "open connections of all workers together" },
 	{ .name = "max-connections-per-address", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS,
 	    .offset = FIELD(max_connections_per_address), .max = 1000000, .operand = "N",
-	    .help = "of them from one client; 0: any" },
+	    .help = "open connections per client address; 0: no limit" },
 	{ .name = "max-requests-per-connection", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS,
 	    .offset = FIELD(max_requests_per_connection), .max = 1000000000, .operand = "N",
-	    .help = "before it is closed; 0: any" },
+	    .help = "requests per connection; 0: no limit" },
 	{ .name = "memory-limit", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(memory_limit),
-	    .initial = 64 * MIB, .max = TIB, .operand = "SIZE", .help = "buffered bytes of all connections" },
+	    .initial = 64 * MIB, .max = TIB, .operand = "SIZE", .help = "buffered bytes of all connections together" },
 	{ .name = "max-streams", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_streams),
 	    .initial = 1000, .max = 1000000, .operand = "N", .help = "clients that follow /events at once" },
 	{ .name = "listen-backlog", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(listen_backlog),
-	    .initial = 1024, .min = 1, .max = 65535, .operand = "N", .help = "connections waiting to be accepted" },
+	    .initial = 1024, .min = 1, .max = 65535, .operand = "N", .help = "length of the accept queue" },
 	{ .name = "max-head-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_head_bytes),
 	    .initial = 16 * KIB, .min = 256, .max = 64 * KIB, .operand = "SIZE",
-	    .help = "request line and header fields" },
+	    .help = "size of request line and headers together" },
 	{ .name = "max-fields", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_fields),
-	    .initial = 100, .min = 1, .max = 256, .operand = "N", .help = "header fields of a request" },
+	    .initial = 100, .min = 1, .max = 256, .operand = "N", .help = "number of request headers" },
 	{ .name = "max-field-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_field_bytes),
-	    .initial = 8 * KIB, .max = 64 * KIB, .operand = "SIZE", .help = "one header field" },
+	    .initial = 8 * KIB, .max = 64 * KIB, .operand = "SIZE", .help = "size of one header: name and value" },
 	{ .name = "max-target-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_target_bytes),
-	    .initial = 8 * KIB, .min = 16, .max = 65000, .operand = "SIZE", .help = "request target" },
+	    .initial = 8 * KIB, .min = 16, .max = 65000, .operand = "SIZE", .help = "size of the request target: path and query" },
 	{ .name = "max-body-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_body_bytes),
-	    .initial = MIB, .max = TIB, .operand = "SIZE", .help = "content of a request" },
+	    .initial = MIB, .max = TIB, .operand = "SIZE", .help = "size of the request body" },
 	{ .name = "max-output-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_output_bytes),
 	    .initial = 64 * KIB, .min = 4 * KIB, .max = 16 * MIB, .operand = "SIZE",
-	    .help = "replies waiting for one client" },
+	    .help = "replies buffered for one client" },
 	{ .name = "max-json-depth", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_json_depth),
-	    .initial = 64, .min = 1, .max = 512, .operand = "N", .help = "nesting of arrays and objects" },
+	    .initial = 64, .min = 1, .max = 512, .operand = "N", .help = "nesting of arrays and objects in JSON" },
 	{ .name = "max-json-members", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS,
 	    .offset = FIELD(max_json_members), .initial = 10000, .min = 1, .max = 1000000, .operand = "N",
-	    .help = "of all objects in a JSON text" },
+	    .help = "object members in one JSON document" },
 
 	{ .name = "defer-accept", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(defer_accept_ms),
-	    .max = 60 * SECOND_MS, .operand = "TIME", .help = "silent newcomers wait in the kernel; 0: off" },
+	    .max = 60 * SECOND_MS, .operand = "TIME", .help = "wait in the kernel for the first byte; 0: off" },
 	{ .name = "head-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(head_timeout_ms),
 	    .initial = 10 * SECOND_MS, .max = DAY_MS, .operand = "TIME",
-	    .help = "from a head's first byte to its end" },
+	    .help = "time to receive a whole request head" },
 	{ .name = "read-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(read_timeout_ms),
 	    .initial = 30 * SECOND_MS, .max = DAY_MS, .operand = "TIME",
-	    .help = "without a byte of content arriving" },
+	    .help = "time without progress while receiving a body" },
 	{ .name = "write-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(write_timeout_ms),
 	    .initial = 30 * SECOND_MS, .max = DAY_MS, .operand = "TIME",
-	    .help = "without a byte of a response leaving" },
+	    .help = "time without progress while sending a reply" },
 	{ .name = "min-rate-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(min_rate_bytes),
-	    .initial = KIB, .max = GIB, .operand = "SIZE", .help = "slowest average, bytes per second" },
+	    .initial = KIB, .max = GIB, .operand = "SIZE", .help = "minimum average rate, in bytes per second" },
 	{ .name = "rate-grace", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(rate_grace_ms),
-	    .initial = 10 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "before that rate is asked for" },
+	    .initial = 10 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "time before min-rate-bytes applies" },
 	{ .name = "idle-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(idle_timeout_ms),
-	    .initial = 60 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "of a connection between requests" },
+	    .initial = 60 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "time between two requests of a connection" },
 	{ .name = "drain-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(drain_timeout_ms),
-	    .initial = 8 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "for requests in flight at the end" },
+	    .initial = 8 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "time for requests in flight at shutdown" },
 
 	{ .name = "access-log", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_OTHER, .offset = FIELD(access_log),
 	    .initial_text = "off", .operand = "off|-|FILE", .wanted = "off, - or a file",
-	    .help = "where requests are logged; -: stdout" },
+	    .help = "destination of access lines; -: stdout" },
 	{ .name = "log-format", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_OTHER, .offset = FIELD(log_format),
 	    .initial_text = "combined", .choices = log_formats, .operand = "FORM",
-	    .help = "of access lines: combined or json" },
+	    .help = "access lines: combined or json" },
 	{ .name = "log-level", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_OTHER, .offset = FIELD(log_level),
 	    .initial_text = "info", .choices = log_levels, .operand = "LEVEL",
 	    .help = "messages: error, warn, info or debug" },
@@ -133,9 +133,9 @@ _Static_assert(
     sizeof(pipit_option_table) / sizeof(pipit_option_table[0]) == PIPIT_OPTION_TOTAL, "option.h says how many");
 
 const struct pipit_command pipit_commands[PIPIT_COMMAND_TOTAL] = {
-	[PIPIT_COMMAND_CONFIG] = { "config", 0, "FILE", "read \"key = value\" lines first" },
+	[PIPIT_COMMAND_CONFIG] = { "config", 0, "FILE", "configuration file of \"key = value\" lines" },
 	[PIPIT_COMMAND_CHECK] = { "check", 0, "", "check and print the configuration, then exit" },
-	[PIPIT_COMMAND_HEALTHCHECK] = { "healthcheck", 0, "", "ask the running server for /healthz, then exit" },
+	[PIPIT_COMMAND_HEALTHCHECK] = { "healthcheck", 0, "", "request /healthz of the running server, then exit" },
 	[PIPIT_COMMAND_VERSION] = { "version", 'V', "", "print the version, then exit" },
 	[PIPIT_COMMAND_HELP] = { "help", 'h', "", "print this text, then exit" },
 };
@@ -150,7 +150,7 @@ const struct pipit_option *pipit_option_find(const char *name, size_t length)
 	return NULL;
 }
 
-/* Fields are reached through their offsets; memcpy() keeps that free of casts that would hide a wrong one. */
+/* memcpy() at the offset needs no cast, which could hide a wrong type. */
 uint64_t pipit_option_get_number(const struct pipit_config *config, const struct pipit_option *option)
 {
 	uint64_t number;
@@ -188,7 +188,7 @@ struct unit {
 	uint64_t factor;
 };
 
-/* The largest first, as printing takes the first that divides; each table's last entry divides everything. */
+/* Largest first: printing takes the first that divides the number, and the last one always does. */
 static const struct unit count_units[] = { { "", 1 }, { NULL, 0 } };
 static const struct unit size_units[] = { { "g", GIB }, { "m", MIB }, { "k", KIB }, { "", 1 }, { NULL, 0 } };
 static const struct unit duration_units[] = { { "h", 3600 * SECOND_MS }, { "m", 60 * SECOND_MS }, { "s", SECOND_MS },
@@ -224,7 +224,7 @@ static const struct unit *find_unit(const struct unit *units, const char *suffix
 	return units->suffix != NULL ? units : NULL;
 }
 
-/* Digits and a unit. No strtoull(): it takes spaces and signs, and turns "-1" into a large number. */
+/* Digits and a unit. Not strtoull(): it accepts spaces and signs, and wraps "-1" to a large number. */
 static enum pipit_fault parse_number(const struct pipit_option *option, const char *text, uint64_t *number)
 {
 	bool is_negative = *text == '-', is_too_large = false;
@@ -262,7 +262,7 @@ static enum pipit_fault check_plain_text(const char *text)
 	return PIPIT_FAULT_NONE;
 }
 
-/* The option's own string, which lives for ever, or NULL. */
+/* One of the option's own strings, or NULL. */
 static const char *find_choice(const struct pipit_option *option, const char *text)
 {
 	for (const char *const *choice = option->choices; *choice != NULL; choice++) {
@@ -332,7 +332,7 @@ enum pipit_fault pipit_option_check_text(const struct pipit_option *option, cons
 
 /* ---------------------------------------------------------------- setting one option */
 
-/* A link of pipit_config.owned: replaced strings stay until pipit_config_clear(), others may still point at them. */
+/* An element of pipit_config.owned. Replaced strings stay until pipit_config_clear(): other fields may point to them. */
 struct owned_string {
 	struct owned_string *next;
 	char text[];
@@ -535,7 +535,6 @@ void pipit_option_append_wanted(struct pipit_line *line, const struct pipit_opti
 		append_range(line, option);
 }
 
-/* What a value of the wrong form should have been. */
 static void append_form(struct pipit_line *line, const struct pipit_option *option)
 {
 	switch (option->kind) {
@@ -554,7 +553,7 @@ static void append_form(struct pipit_line *line, const struct pipit_option *opti
 		break;
 	case PIPIT_OPTION_CHOICE:
 	case PIPIT_OPTION_TEXT:
-		pipit_option_append(line, ": not known; use ");
+		pipit_option_append(line, ": unknown value; use ");
 		break;
 	}
 	pipit_option_append_wanted(line, option);
@@ -576,10 +575,10 @@ static void append_fault(struct pipit_line *line, const struct pipit_option *opt
 		pipit_option_append(line, ": too many addresses; use at most %d", PIPIT_LISTEN_MAX);
 		return;
 	case PIPIT_FAULT_EMPTY:
-		pipit_option_append(line, ": needs a value: ");
+		pipit_option_append(line, ": has no value; use ");
 		break;
 	case PIPIT_FAULT_CONTROL:
-		pipit_option_append(line, ": holds a control character; use ");
+		pipit_option_append(line, ": contains a control character; use ");
 		break;
 	case PIPIT_FAULT_RANGE:
 	case PIPIT_FAULT_NONE:
@@ -607,7 +606,7 @@ static unsigned min_of_three(unsigned a, unsigned b, unsigned c)
 	return least < c ? least : c;
 }
 
-/* Levenshtein: how many letters to insert, delete or replace. Names of at most PIPIT_OPTION_NAME_MAX_BYTES. */
+/* Levenshtein distance. Names have at most PIPIT_OPTION_NAME_MAX_BYTES. */
 static unsigned distance(const char *left, const char *right)
 {
 	unsigned row[PIPIT_OPTION_NAME_MAX_BYTES + 1];
@@ -626,7 +625,6 @@ static unsigned distance(const char *left, const char *right)
 	return row[width];
 }
 
-/* Takes `candidate` as the better suggestion when it is nearer. */
 static void prefer_nearer(const char *name, const char *candidate, const char **best, unsigned *least)
 {
 	unsigned between = distance(name, candidate);
@@ -636,7 +634,7 @@ static void prefer_nearer(const char *name, const char *candidate, const char **
 	}
 }
 
-/* The known name that `name` was probably meant to be, or NULL. A third of its letters may be wrong. */
+/* The most similar known name, or NULL. At most a third of the letters may differ. */
 static const char *suggest(const char *name, size_t length, bool with_commands)
 {
 	char folded[PIPIT_OPTION_NAME_MAX_BYTES + 1];
@@ -668,6 +666,6 @@ void pipit_option_report_unknown(const struct pipit_place *place, const char *sh
 		append_name(error, place, nearest);
 		pipit_option_append(error, "?");
 	} else if (place->kind != PIPIT_PLACE_CALL) {
-		pipit_option_append(error, "; --help lists all");
+		pipit_option_append(error, "; see --help");
 	}
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The options: one table that says everything about every one of them, and what can be done with one: find it, check, assign
- * and format its value, and say in one line what is wrong and what would be right. Private to config.c and options.c, which
- * only walk over the table; what a option does is left to its readers.
+ * One table with all properties of every option, and what can be done with one option: find, check, assign and format
+ * its value, and describe an error. For config.c and options.c only.
  */
 #ifndef PIPIT_OPTION_H
 #define PIPIT_OPTION_H
@@ -12,15 +11,18 @@
 #include <stdbool.h>
 
 enum {
-	PIPIT_OPTION_TOTAL = 36,            /* options in the table */
-	PIPIT_OPTION_NAME_MAX_BYTES = 32,   /* no name of ours is longer */
-	PIPIT_OPTION_TEXT_MAX_BYTES = 4000, /* of a text's value, so that its line in a file is not too long */
-	PIPIT_OPTION_NUMBER_BYTES = 32,     /* room for a formatted number and its NUL */
+	PIPIT_OPTION_TOTAL = 36,            /* entries of the table */
+	PIPIT_OPTION_NAME_MAX_BYTES = 32,   /* longest name */
+	PIPIT_OPTION_TEXT_MAX_BYTES = 4000, /* longest text value: its line fits into a configuration file */
+	PIPIT_OPTION_NUMBER_BYTES = 32,     /* of a formatted number, with its NUL */
 };
 
 /* ---------------------------------------------------------------- the tables */
 
-/* In memory the first three are a uint64_t, a text and a choice a const char *, addresses the array `listen`. */
+/*
+ * Type of the field: uint64_t for COUNT, SIZE and DURATION, const char * for TEXT and CHOICE, the array `listen` for
+ * ADDRESSES.
+ */
 enum pipit_option_kind {
 	PIPIT_OPTION_COUNT,
 	PIPIT_OPTION_SIZE,
@@ -30,7 +32,7 @@ enum pipit_option_kind {
 	PIPIT_OPTION_ADDRESSES,
 };
 
-/* The paragraphs of --help. */
+/* Sections of --help. */
 enum pipit_option_group {
 	PIPIT_GROUP_SERVE,
 	PIPIT_GROUP_LIMITS,
@@ -40,33 +42,33 @@ enum pipit_option_group {
 };
 
 struct pipit_option {
-	const char *name; /* the flag without its dashes, the key of the file */
+	const char *name; /* command line without dashes, and key of the file */
 	enum pipit_option_kind kind;
 	enum pipit_option_group group;
-	size_t offset;              /* of the field; of the first address for PIPIT_OPTION_ADDRESSES */
-	uint64_t initial;           /* default of a number: a count, bytes or milliseconds */
-	uint64_t min, max;          /* of a number, both allowed; a limit or deadline that takes 0 is then off */
-	const char *initial_text;   /* default of the other kinds; NULL: not set */
-	const char *unset;          /* how --help calls that */
-	const char *const *choices; /* of PIPIT_OPTION_CHOICE, ended by NULL */
-	bool is_switch;             /* a choice of "off" and "on": its flag without a value means "on" */
-	const char *operand;        /* how --help calls the value */
-	const char *wanted;         /* what an error asks for; NULL: the range or the choices */
-	const char *help;           /* one line of at most 50 columns with its default */
+	size_t offset;              /* of the field; ADDRESSES: of the first address */
+	uint64_t initial;           /* default number: a count, bytes or milliseconds */
+	uint64_t min, max;          /* inclusive range of a number; 0 switches a limit or deadline off */
+	const char *initial_text;   /* default of other kinds; NULL: not set */
+	const char *unset;          /* shown by --help for a default of NULL */
+	const char *const *choices; /* of CHOICE, NULL at the end */
+	bool is_switch;             /* choices are "off" and "on"; the option without a value means "on" */
+	const char *operand;        /* shown by --help for the value */
+	const char *wanted;         /* shown by errors after "use"; NULL: the range or the choices */
+	const char *help;           /* at most 50 columns with its default */
 };
 
-/* PIPIT_OPTION_TOTAL of them, in the order of --help. */
+/* PIPIT_OPTION_TOTAL entries, in the order of --help. */
 extern const struct pipit_option pipit_option_table[];
 
-/* What the command line takes besides options: a name that is suggested or listed may be one of either table. */
+/* An option of the command line only. */
 struct pipit_command {
 	const char *name;
-	char letter;         /* of the short form; 0: none */
-	const char *operand; /* "": takes no value */
+	char letter;         /* short form; 0: none */
+	const char *operand; /* "": no value */
 	const char *help;
 };
 
-/* The places in pipit_commands[]. */
+/* Indexes of pipit_commands. */
 enum {
 	PIPIT_COMMAND_CONFIG,
 	PIPIT_COMMAND_CHECK,
@@ -78,57 +80,57 @@ enum {
 
 extern const struct pipit_command pipit_commands[PIPIT_COMMAND_TOTAL];
 
-/* NULL: no such option. */
+/* NULL when there is no such option. */
 const struct pipit_option *pipit_option_find(const char *name, size_t length);
 
 /* ---------------------------------------------------------------- values */
 
-/* What can be wrong with a value. */
+/* What is wrong with a value. */
 enum pipit_fault {
 	PIPIT_FAULT_NONE,
-	PIPIT_FAULT_EMPTY,   /* no value, or an empty one */
+	PIPIT_FAULT_EMPTY,   /* missing or empty */
 	PIPIT_FAULT_FORM,    /* not of the option's kind */
-	PIPIT_FAULT_RANGE,   /* a number, but not one for this option */
-	PIPIT_FAULT_CONTROL, /* text with a control character: it could not be written to a file again */
-	PIPIT_FAULT_LONG,    /* text over PIPIT_OPTION_TEXT_MAX_BYTES */
-	PIPIT_FAULT_MANY,    /* one address more than PIPIT_LISTEN_MAX */
+	PIPIT_FAULT_RANGE,   /* a number out of range */
+	PIPIT_FAULT_CONTROL, /* a control character in text, which a configuration file cannot hold */
+	PIPIT_FAULT_LONG,    /* text above PIPIT_OPTION_TEXT_MAX_BYTES */
+	PIPIT_FAULT_MANY,    /* more than PIPIT_LISTEN_MAX addresses */
 	PIPIT_FAULT_MEMORY,
 };
 
 bool pipit_option_is_number(const struct pipit_option *option);
 
-/* The field of a number. */
+/* For options with pipit_option_is_number(). */
 uint64_t pipit_option_get_number(const struct pipit_config *config, const struct pipit_option *option);
 
-/* The field of any other kind, for addresses the first of them; may be NULL. */
+/* For other options; the first address of ADDRESSES. May be NULL. */
 const char *pipit_option_get_text(const struct pipit_config *config, const struct pipit_option *option);
 
-/* The number with the largest unit that divides it, as pipit_option_assign() takes it. Returns `out`: PIPIT_OPTION_NUMBER_BYTES. */
+/* The number with its largest exact unit. Returns `out`, which has PIPIT_OPTION_NUMBER_BYTES. */
 const char *pipit_option_format_number(const struct pipit_option *option, uint64_t number, char *out);
 
 enum pipit_fault pipit_option_check_number(const struct pipit_option *option, uint64_t number);
 
-/* Of the other kinds; one address of PIPIT_OPTION_ADDRESSES. NULL is right for a option that is not set by default. */
+/* For other options; one address of ADDRESSES. NULL is valid when the option is not set by default. */
 enum pipit_fault pipit_option_check_text(const struct pipit_option *option, const char *text);
 
-/* Set a option to its default; for addresses that is the only one then. */
+/* Set an option to its default. */
 void pipit_option_reset(struct pipit_config *config, const struct pipit_option *option);
 
-/* Set a option from text, which is copied; an address is added. `config` is unchanged unless PIPIT_FAULT_NONE is returned. */
+/* Set an option from text, which is copied; adds an address. Changes `config` only on PIPIT_FAULT_NONE. */
 enum pipit_fault pipit_option_assign(struct pipit_config *config, const struct pipit_option *option, const char *text);
 
-/* Copy the field's strings, of every address too. Whether there was memory; the fields are the copies as far as there was. */
+/* Replace the strings of a field by copies, those of every address too. False when memory is short: the rest are not copies. */
 bool pipit_option_copy_text(struct pipit_config *config, const struct pipit_option *option);
 
-/* Free every copy made for `config`. The fields still point at them. */
+/* Free all copies of `config`. Its fields still point to them. */
 void pipit_option_free_copies(struct pipit_config *config);
 
 /* See pipit_config_split_address(). */
 int pipit_option_split_address(const char *text, char *host, size_t host_size, unsigned *port);
 
-/* ---------------------------------------------------------------- the line that says what is wrong */
+/* ---------------------------------------------------------------- one line that describes an error */
 
-/* A line that grows and is cut at its buffer's end. */
+/* A text that grows, cut at the end of its buffer. */
 struct pipit_line {
 	char *data; /* NULL when size is 0 */
 	size_t size, length;
@@ -136,11 +138,11 @@ struct pipit_line {
 
 enum pipit_place_kind { PIPIT_PLACE_CALL, PIPIT_PLACE_FILE, PIPIT_PLACE_ENVIRONMENT, PIPIT_PLACE_FLAGS };
 
-/* Where a setting stands: it decides how its name is written, and what stands before it. */
+/* Where a value was given. */
 struct pipit_place {
 	enum pipit_place_kind kind;
-	const char *file; /* PIPIT_PLACE_FILE: its name */
-	size_t number;    /* PIPIT_PLACE_FILE: the line, from 1 */
+	const char *file; /* name of the FILE */
+	size_t number;    /* line of the FILE, from 1 */
 };
 
 /* An empty line in `data`, which may be NULL. */
@@ -148,29 +150,29 @@ struct pipit_line pipit_option_begin_line(char *data, size_t size);
 
 void pipit_option_append(struct pipit_line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Somebody's text, kept on one line and short: it may come from a file that is no configuration at all. */
+/* Text from a user, cut, with control characters escaped. */
 void pipit_option_append_shown(struct pipit_line *line, const char *text, size_t length);
 
 /* "FILE:LINE: ", "environment: " or nothing. */
 void pipit_option_append_place(struct pipit_line *line, const struct pipit_place *place);
 
-/* A variable's name: PIPIT_MAX_FIELDS for max-fields. */
+/* "PIPIT_MAX_FIELDS" for "max-fields". */
 void pipit_option_append_variable(struct pipit_line *line, const char *name);
 
-/* The setting as it stood in its place; `value` may be "". */
+/* The option and its value in the notation of the place; `value` may be "". */
 void pipit_option_append_setting(
     struct pipit_line *line, const struct pipit_place *place, const char *name, const char *value);
 
-/* What the option takes: "1 to 256", "combined or json" … */
+/* The accepted values: "1 to 256", "combined or json". */
 void pipit_option_append_wanted(struct pipit_line *line, const struct pipit_option *option);
 
-/* 0, or -EINVAL or -ENOMEM after a line that says why. */
+/* 0; -EINVAL or -ENOMEM, and a line in `error`. */
 int pipit_option_report(const struct pipit_place *place, const struct pipit_option *option, const char *value,
     enum pipit_fault fault, struct pipit_line *error);
 
 /*
- * Say that a name is unknown, and which one was probably meant. `shown` is the name as it was given; its part
- * [name, name + length) is compared. `what`: "key", "option" …
+ * Describe an unknown name and suggest a similar one. `shown` is the name as given; only `length` bytes from `name`,
+ * within it, are compared. `what`: "key", "option", "variable".
  */
 void pipit_option_report_unknown(const struct pipit_place *place, const char *shown, const char *name, size_t length,
     const char *what, struct pipit_line *error);

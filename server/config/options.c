@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The three sources of a configuration, file, environment and command line, and their order, see options.h. */
+/* See options.h. */
 #include "config/options.h"
 
 #include "base/slice.h"
@@ -13,18 +13,18 @@
 
 enum { LINE_MAX_BYTES = 4096 };
 
-/* What --check prints can be read as a file again. */
+/* --check prints lines that a configuration file accepts. */
 _Static_assert(PIPIT_OPTION_NAME_MAX_BYTES + sizeof(" = \"\"") + PIPIT_OPTION_TEXT_MAX_BYTES <= LINE_MAX_BYTES,
     "the longest text fits into a line");
 
-/* Where values come from, and what it has given so far. */
+/* A file, the environment or the command line while it is read. */
 struct source {
-	struct pipit_place place;              /* of what is being read */
-	bool has_listen;                       /* an address of this source was taken: the next one is added */
-	size_t first_line[PIPIT_OPTION_TOTAL]; /* of a file: where a option was given; 0: not yet */
+	struct pipit_place place;              /* current position */
+	bool has_listen;                       /* this source has set an address: the next one is added */
+	size_t first_line[PIPIT_OPTION_TOTAL]; /* of a file: line of each option; 0: not set yet */
 };
 
-/* Set a option from a source; its first address replaces those of earlier sources. */
+/* The first address of a source replaces those of earlier sources. */
 static int take(struct pipit_config *config, struct source *source, const struct pipit_option *option,
     const char *value, struct pipit_line *error)
 {
@@ -44,7 +44,7 @@ static int report_line(const struct source *source, const char *fault, struct pi
 	return -EINVAL;
 }
 
-/* Takes the quotes off "…". What stands between them is taken as it is, without escapes. NULL: no closing quote. */
+/* Removes the quotes of "…"; there are no escapes. NULL when the closing quote is missing. */
 static char *unquote(char *value)
 {
 	size_t length = strlen(value);
@@ -67,7 +67,7 @@ static int take_setting(
 	size_t *first_line = &source->first_line[option - pipit_option_table];
 	if (*first_line != 0 && option->kind != PIPIT_OPTION_ADDRESSES) {
 		pipit_option_append_setting(error, &source->place, key, value);
-		pipit_option_append(error, ": given twice; line %zu has it too", *first_line);
+		pipit_option_append(error, ": already set on line %zu; set it once", *first_line);
 		return -EINVAL;
 	}
 	*first_line = source->place.number;
@@ -78,7 +78,7 @@ static int take_line(
     struct pipit_config *config, struct source *source, char *text, size_t length, struct pipit_line *error)
 {
 	if (memchr(text, '\0', length) != NULL)
-		return report_line(source, "holds a NUL byte; use plain text", error);
+		return report_line(source, "contains a NUL byte; use plain text", error);
 	/* A line may end in CRLF. */
 	if (length > 0 && text[length - 1] == '\r')
 		length--;
@@ -90,11 +90,14 @@ static int take_line(
 		return report_line(source, "not a setting; use key = value", error);
 	char *value = unquote(pipit_slice_trim_in_place(equals + 1, strchr(equals, '\0')));
 	if (value == NULL)
-		return report_line(source, "a quote is not closed; end the value with \"", error);
+		return report_line(source, "closing quote missing; end the value with \"", error);
 	return take_setting(config, source, pipit_slice_trim_in_place(setting, equals), value, error);
 }
 
-/* One line without its newline into `text` (LINE_MAX_BYTES + 1). Its length; -1 at the end; -2 when it is too long. */
+/*
+ * One line without its newline into `text` (LINE_MAX_BYTES + 1). Returns its length, -1 at the end, -2 when it is too
+ * long.
+ */
 static ssize_t read_line(FILE *in, char *text)
 {
 	ssize_t length = 0;
@@ -124,7 +127,7 @@ static int take_lines(struct pipit_config *config, struct source *source, FILE *
 	return result;
 }
 
-/* `origin`: where the file's name was given. */
+/* `origin`: where the name of the file was given. */
 static int report_unreadable(const struct pipit_place *origin, const char *name, int reason, struct pipit_line *error)
 {
 	pipit_option_append_setting(error, origin, "config", name);
@@ -141,7 +144,7 @@ static int take_file(
 		return report_unreadable(origin, name, errno, error);
 	errno = 0;
 	int result = take_lines(config, &source, in, error);
-	if (result == 0 && ferror(in)) /* a directory opens, and fails here */
+	if (result == 0 && ferror(in)) /* fopen() succeeds on a directory, reading fails */
 		result = report_unreadable(origin, name, errno, error);
 	fclose(in);
 	return result;
@@ -157,7 +160,7 @@ static bool is_variable_of(const char *name, const char *variable, size_t length
 	return line.length == length && memcmp(text, variable, length) == 0;
 }
 
-static const struct pipit_option *find_knob_of_variable(const char *variable, size_t length)
+static const struct pipit_option *find_option_of_variable(const char *variable, size_t length)
 {
 	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
 		if (is_variable_of(pipit_option_table[i].name, variable, length))
@@ -166,7 +169,7 @@ static const struct pipit_option *find_knob_of_variable(const char *variable, si
 	return NULL;
 }
 
-/* Addresses separated by commas, blanks around them allowed. */
+/* Addresses separated by commas, with optional blanks. */
 static int take_address_list(struct pipit_config *config, struct source *source, const struct pipit_option *option,
     const char *value, struct pipit_line *error)
 {
@@ -178,13 +181,13 @@ static int take_address_list(struct pipit_config *config, struct source *source,
 	return result;
 }
 
-/* `variable`: NAME=VALUE, where NAME begins with PIPIT_. */
+/* `variable`: "PIPIT_NAME=VALUE". */
 static int take_variable(
     struct pipit_config *config, struct source *source, const char *variable, struct pipit_line *error)
 {
 	size_t length = strcspn(variable, "="), prefix = strlen("PIPIT_");
 	const char *value = variable[length] == '=' ? variable + length + 1 : "";
-	const struct pipit_option *option = find_knob_of_variable(variable, length);
+	const struct pipit_option *option = find_option_of_variable(variable, length);
 	if (is_variable_of("config", variable, length))
 		return 0;
 	if (option == NULL) {
@@ -208,7 +211,7 @@ static int take_environment(struct pipit_config *config, char *const *environmen
 	return result;
 }
 
-/* PIPIT_CONFIG's value, or NULL. */
+/* Value of PIPIT_CONFIG, or NULL. */
 static const char *find_config_variable(char *const *environment)
 {
 	for (; environment != NULL && *environment != NULL; environment++) {
@@ -228,11 +231,11 @@ struct arguments {
 	int next;
 };
 
-/* One option with its value; either `option` or `command` is set. */
+/* Either `option` or `command` is set. */
 struct argument {
 	const struct pipit_option *option;
 	const struct pipit_command *command;
-	const char *value; /* "" when there is none */
+	const char *value; /* "": none */
 };
 
 static const struct pipit_command *find_command(const char *name, size_t length)
@@ -262,11 +265,11 @@ static int report_no_option(const char *text, struct pipit_line *error)
 		return -EINVAL;
 	}
 	pipit_option_append_shown(error, text, strlen(text));
-	pipit_option_append(error, ": not an option; use --name value, --help lists all");
+	pipit_option_append(error, ": not an option; use --NAME VALUE, see --help");
 	return -EINVAL;
 }
 
-/* The next argument, unless it is an option itself: then the value was forgotten. "--name=--value" says it is not. */
+/* The next argument, unless it begins with "--": then the value is missing. "--name=--value" passes such a value. */
 static const char *take_value(struct arguments *arguments)
 {
 	if (arguments->next >= arguments->count || strncmp(arguments->texts[arguments->next], "--", 2) == 0)
@@ -274,7 +277,7 @@ static const char *take_value(struct arguments *arguments)
 	return arguments->texts[arguments->next++];
 }
 
-/* A switch is on when its flag stands alone. */
+/* A switch without a value is on. */
 static const char *take_position(const struct pipit_option *option, struct arguments *arguments)
 {
 	for (const char *const *choice = option->choices; *choice != NULL; choice++) {
@@ -293,7 +296,7 @@ static int report_needless_value(const struct argument *argument, struct pipit_l
 	return -EINVAL;
 }
 
-/* 1 and an argument, 0 at the end, or -EINVAL. */
+/* 1 and an argument; 0 at the end; -EINVAL. */
 static int read_argument(struct arguments *arguments, struct argument *argument, struct pipit_line *error)
 {
 	if (arguments->next >= arguments->count)
@@ -340,7 +343,7 @@ static void take_command(const struct argument *argument, struct pipit_options *
 	}
 }
 
-/* Everything of the command line but the options: those follow after the file and the environment. */
+/* Commands come first: --config names the file, which is read before the options apply. */
 static int take_commands(
     struct arguments arguments, struct pipit_options *options, const char **file, struct pipit_line *error)
 {
@@ -367,9 +370,9 @@ static int take_flags(struct pipit_config *config, struct arguments arguments, s
 	return result;
 }
 
-/* ---------------------------------------------------------------- all of them */
+/* ---------------------------------------------------------------- all sources */
 
-/* The file that --config names, else PIPIT_CONFIG; none is fine. */
+/* The file of --config, else of PIPIT_CONFIG; 0 without either. */
 static int take_named_file(
     struct pipit_config *config, const char *name, char *const *environment, struct pipit_line *error)
 {
@@ -383,7 +386,7 @@ static int take_named_file(
 	if (name[0] != '\0')
 		return take_file(config, &origin, name, error);
 	pipit_option_append_setting(error, &origin, "config", "");
-	pipit_option_append(error, ": needs a value: a file");
+	pipit_option_append(error, ": has no value; use a readable file");
 	return -EINVAL;
 }
 
@@ -396,7 +399,7 @@ int pipit_options_read(struct pipit_config *config, struct pipit_options *option
 	*options = (struct pipit_options){ 0 };
 	if (take_commands(arguments, options, &file, &line) < 0)
 		return -EINVAL;
-	/* Who asks for help may be about to repair the rest. */
+	/* --help must work beside wrong options */
 	if (options->help || options->version)
 		return 0;
 	if (take_named_file(config, file, environment, &line) < 0 || take_environment(config, environment, &line) < 0 ||

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * From a path to an open file below a root; files.h tells why no path leads out. The text of the path is settled first,
- * without touching the file system; then the kernel is asked to stay beneath the root, whatever links it meets.
- */
+/* See files.h. The name is computed first, without the file system; the kernel then keeps the lookup below the root. */
 #include "files/files.h"
 
 #include "base/percent.h"
@@ -18,25 +15,25 @@
 #include <unistd.h>
 
 /*
- * O_NONBLOCK: opening a FIFO would wait for its writer. O_NOCTTY: no terminal may become ours. O_LARGEFILE: libc adds it for
- * open(), but not for a bare system call, and on 32 bits files from 2 GiB up would not open.
+ * O_NONBLOCK: do not wait for a FIFO's writer. O_NOCTTY: a terminal must not become the controlling one. O_LARGEFILE:
+ * libc adds it to open(), but not to a system call; on 32 bits, files from 2 GiB need it.
  */
 #define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_LARGEFILE)
 
-/* EAGAIN from openat2: something was renamed while the kernel looked at a "..", and it cannot vouch for the result. */
+/* openat2 returns EAGAIN when a rename during the lookup of ".." leaves the result uncertain */
 #define OPEN_ATTEMPTS 8
 
 struct pipit_files {
 	int root;
-	bool walking;                          /* openat2 is not to be had */
-	const struct pipit_media_types *media; /* borrowed; NULL: the built-in types */
+	bool walking;                          /* without openat2 */
+	const struct pipit_media_types *media; /* NULL: the built-in types */
 };
 
 /* ---------------------------------------------------------------- the path's text */
 
 /*
- * Decode once: what still looks encoded afterwards is part of a name. FOUND here means: go on. A backslash is a separator to
- * other systems and to some clients; nobody who means well sends one.
+ * Decodes once: "%2541" is the name "%41". FOUND: go on. A backslash is refused, because some clients and systems treat
+ * it as a separator.
  */
 static enum pipit_files_result decode(struct pipit_slice path, char name[PATH_MAX])
 {
@@ -66,13 +63,13 @@ static size_t drop_last_segment(const char *name, size_t length)
 }
 
 /*
- * RFC 3986 §5.2.4, in place, from "/a/./b/../c" to "a/c": relative, because it will be opened relative to the root. Empty
- * segments go too, as they would in the kernel. Unlike the RFC, which stops at the top, climbing above it is refused (false).
- * `is_directory`: the last segment was empty or a dot segment.
+ * RFC 3986 §5.2.4, in place: "/a/./b/../c" becomes "a/c", relative to the root. Removes empty segments, too. False for
+ * a path above the root, where the RFC would stop at the root. is_directory: the last segment is empty or a dot
+ * segment.
  */
 static bool remove_dot_segments(char *name, bool *is_directory)
 {
-	size_t kept = 0; /* always behind `next`: every segment has a slash before it, and loses the first one */
+	size_t kept = 0; /* never beyond `next`: each segment loses at least its slash */
 	const char *next = name;
 	while (*next) {
 		next += strspn(next, "/");
@@ -112,8 +109,8 @@ static bool append_index(char name[PATH_MAX])
 	return true;
 }
 
-/* All of what the text alone can say: the name below the root that the path means. FOUND: go on. */
-static enum pipit_files_result settle(struct pipit_slice path, char name[PATH_MAX], bool *is_directory)
+/* Computes the name below the root. FOUND: go on. */
+static enum pipit_files_result compute_name(struct pipit_slice path, char name[PATH_MAX], bool *is_directory)
 {
 	enum pipit_files_result result = decode(path, name);
 	*is_directory = false;
@@ -127,7 +124,7 @@ static enum pipit_files_result settle(struct pipit_slice path, char name[PATH_MA
 enum pipit_files_result pipit_files_name(struct pipit_slice path, char name[PATH_MAX])
 {
 	bool is_directory;
-	enum pipit_files_result result = settle(path, name, &is_directory);
+	enum pipit_files_result result = compute_name(path, name, &is_directory);
 	if (result == PIPIT_FILES_FOUND && is_directory && !append_index(name))
 		return PIPIT_FILES_NOT_FOUND;
 	return result;
@@ -141,7 +138,7 @@ static int open_beneath(int root, const char *name)
 	return (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
 }
 
-/* O_DIRECTORY with O_PATH and O_NOFOLLOW: without it, a link would be opened itself instead of refused. */
+/* With O_PATH and O_NOFOLLOW alone, a link would be opened itself; O_DIRECTORY refuses it. */
 static int open_segment(int directory, const char *segment, bool is_last)
 {
 	int flags = is_last ? OPEN_FLAGS : O_PATH | O_DIRECTORY | O_CLOEXEC;
@@ -173,7 +170,7 @@ static int open_walking(int root, const char *name)
 	}
 }
 
-/* name: "" is the root itself. */
+/* "": the root. */
 static int open_name(const struct pipit_files *files, const char *name)
 {
 	int fd = -1;
@@ -187,8 +184,8 @@ static int open_name(const struct pipit_files *files, const char *name)
 	return fd;
 }
 
-/* Links that lead out (EXDEV), loops of links and sockets (ELOOP, ENXIO) are as good as absent. */
-static enum pipit_files_result explain(int error)
+/* Links out of the root (EXDEV), link loops and sockets (ELOOP, ENXIO) count as absent. */
+static enum pipit_files_result result_of_errno(int error)
 {
 	switch (error) {
 	case EACCES:
@@ -234,7 +231,7 @@ bool pipit_files_is_same_version(const struct pipit_files_version *one, const st
 	       is_same_moment(&one->modified, &other->modified) && is_same_moment(&one->changed, &other->changed);
 }
 
-/* `is_directory` is set when NOT_FOUND is due to that. */
+/* is_directory: the reason for NOT_FOUND. */
 static enum pipit_files_result open_regular(
     const struct pipit_files *files, const char *name, struct pipit_file *file, bool *is_directory)
 {
@@ -242,11 +239,11 @@ static enum pipit_files_result open_regular(
 	int fd = open_name(files, name);
 	*is_directory = false;
 	if (fd < 0)
-		return explain(errno);
+		return result_of_errno(errno);
 	if (fstat(fd, &status) != 0) {
 		int error = errno;
 		close(fd);
-		return explain(error);
+		return result_of_errno(error);
 	}
 	if (!S_ISREG(status.st_mode)) {
 		*is_directory = S_ISDIR(status.st_mode);
@@ -273,7 +270,7 @@ static enum pipit_files_result open_index(const struct pipit_files *files, char 
 	return result;
 }
 
-/* `result` is what opening the directory itself gave. */
+/* `result`: of opening the directory. */
 static enum pipit_files_result redirect(
     const struct pipit_files *files, char name[PATH_MAX], enum pipit_files_result result)
 {
@@ -292,17 +289,17 @@ enum pipit_files_result pipit_files_open(
 {
 	char name[PATH_MAX];
 	bool is_directory = false;
-	enum pipit_files_result result = settle(path, name, &is_directory);
+	enum pipit_files_result result = compute_name(path, name, &is_directory);
 	if (result != PIPIT_FILES_FOUND)
 		return result;
 	if (is_directory)
 		return open_index(files, name, file);
 
 	result = open_regular(files, name, file, &is_directory);
-	/* FORBIDDEN may be a directory that this process may pass through, but not list. */
+	/* FORBIDDEN may be a directory with search permission only */
 	if (!is_directory && result != PIPIT_FILES_FORBIDDEN)
 		return result;
-	/* "//example.com/../docs" in a Location field would send the client to another host. */
+	/* "//example.com/../docs" as Location would lead to another host */
 	if (path.data[1] == '/')
 		return result;
 	return redirect(files, name, result);
@@ -313,13 +310,13 @@ enum pipit_files_result pipit_files_open_directory(const struct pipit_files *fil
 	char name[PATH_MAX];
 	bool is_directory = false;
 	struct stat status;
-	enum pipit_files_result result = settle(path, name, &is_directory);
+	enum pipit_files_result result = compute_name(path, name, &is_directory);
 
 	if (result != PIPIT_FILES_FOUND)
 		return result;
 	*fd = open_name(files, name);
 	if (*fd < 0)
-		return explain(errno);
+		return result_of_errno(errno);
 	if (fstat(*fd, &status) == 0 && S_ISDIR(status.st_mode) && is_directory)
 		return PIPIT_FILES_FOUND;
 	close(*fd);
@@ -328,23 +325,9 @@ enum pipit_files_result pipit_files_open_directory(const struct pipit_files *fil
 	return PIPIT_FILES_REDIRECT;
 }
 
-bool pipit_files_read(int fd, char *bytes, size_t length, uint64_t offset)
-{
-	size_t done = 0;
-	while (done < length) {
-		ssize_t count = pread(fd, bytes + done, length - done, (off_t)(offset + done));
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count <= 0)
-			return false;
-		done += (size_t)count;
-	}
-	return true;
-}
-
 /* ---------------------------------------------------------------- the root */
 
-/* Asked once, here: a sandbox answers the same way ever after, and the request path need not find out. */
+/* A sandbox does not change its answer: ask once. */
 static bool has_openat2(int root)
 {
 	int fd = open_beneath(root, ".");

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a path under a root to an open file: nothing outside of the root, no dotfiles, regular files only.
+ * Opens a file by its path below a root: regular files only, no dotfiles, nothing outside the root.
  *
- * Safety by construction: percent-decode once, refuse NUL and backslash, remove dot segments (RFC 3986 §5.2.4; climbing
- * above the root is refused), refuse segments that begin with a dot, then openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS).
- * Where the kernel or a sandbox has no openat2 (ENOSYS, EPERM), the path is walked segment by segment with
- * openat(O_NOFOLLOW), which also refuses symbolic links that would have stayed inside.
+ * A path is percent-decoded once; NUL, backslash, paths above the root and segments that begin with a dot are refused;
+ * dot segments are removed (RFC 3986 §5.2.4). The file is opened with openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS).
+ * Without openat2 (ENOSYS, EPERM in a sandbox), each segment is opened with openat(O_NOFOLLOW), which refuses all
+ * symbolic links.
  */
 #ifndef PIPIT_FILES_H
 #define PIPIT_FILES_H
@@ -19,19 +19,19 @@
 #include <sys/types.h>
 #include <time.h>
 
-struct pipit_files; /* an open root */
+struct pipit_files; /* an open directory */
 
-/* 0 and *files, or a negative errno value (-ENOTDIR when `root` is no directory). */
+/* 0 and *files, or a negative errno value (-ENOTDIR when `root` is not a directory). */
 int pipit_files_open_root(const char *root, struct pipit_files **files);
 void pipit_files_close_root(struct pipit_files *files);
 
-/* Media types that are asked before the built-in ones; kept, and outlives the root. Before anything is opened. */
+/* Media types with priority over the built-in ones; borrowed until the root is closed. Before any file is opened. */
 void pipit_files_set_media(struct pipit_files *files, const struct pipit_media_types *media);
 
-/* For tests: use the walk instead of openat2. */
+/* For tests: do not use openat2. */
 void pipit_files_set_walking(struct pipit_files *files, bool walking);
 
-/* Which state of which file: two that are equal are the same file, unchanged as far as the file system can tell. */
+/* Equal versions are the same file in the same state, as far as the file system shows. */
 struct pipit_files_version {
 	dev_t device;
 	ino_t inode;
@@ -40,44 +40,44 @@ struct pipit_files_version {
 };
 
 struct pipit_file {
-	int fd;                   /* the caller's to close */
+	int fd;                   /* owned by the caller */
 	uint64_t size;            /* bytes */
 	time_t modified;          /* st_mtime, seconds */
-	const char *content_type; /* by the file name's ending, see media_types.h */
+	const char *content_type; /* by extension, see media_types.h */
 	struct pipit_files_version version;
-	bool is_index; /* it is index.html, and the path that of its directory */
+	bool is_index; /* the path is a directory, the file its index.html */
 };
 
 enum pipit_files_result {
 	PIPIT_FILES_FOUND,
-	PIPIT_FILES_REDIRECT, /* a directory that has an index.html was asked for without the trailing slash */
-	PIPIT_FILES_BAD_PATH, /* 400: NUL, backslash, bad encoding, climbing above the root */
-	PIPIT_FILES_NOT_FOUND, /* 404: also dotfiles, links that lead out, devices, FIFOs, directories without index.html */
-	PIPIT_FILES_FORBIDDEN,  /* 403: there, but not readable for this process */
+	PIPIT_FILES_REDIRECT, /* a directory with index.html, without the trailing slash */
+	PIPIT_FILES_BAD_PATH, /* 400: NUL, backslash, bad encoding, above the root */
+	PIPIT_FILES_NOT_FOUND, /* 404: also dotfiles, links out of the root, devices, FIFOs, directories without index.html */
+	PIPIT_FILES_FORBIDDEN,  /* 403: not readable for this process */
 	PIPIT_FILES_UNAVAILABLE /* 503: out of descriptors or memory */
 };
 
 /*
- * path: percent-encoded, begins with '/', without query. A path that ends in '/' (or whose dot segments leave a directory)
- * serves index.html of that directory. Never blocks on a FIFO.
+ * path: percent-encoded, begins with '/', without query. A directory (a path that ends in '/' or a dot segment) means
+ * its index.html. Does not block on a FIFO.
  */
 enum pipit_files_result pipit_files_open(
     const struct pipit_files *files, struct pipit_slice path, struct pipit_file *file);
 
 /*
- * The name below the root that such a path means, index.html included where it ends in '/': "a/b.html" for "/a/./%62.html".
- * BAD_PATH or NOT_FOUND when it cannot be one; what there is in the file system is not looked at.
+ * The name of the file below the root, "a/b.html" for "/a/./%62.html", with index.html for a directory. BAD_PATH or
+ * NOT_FOUND when no file can have it. Does not read the file system.
  */
 enum pipit_files_result pipit_files_name(struct pipit_slice path, char name[PATH_MAX]);
 
-/* A directory to be listed: FOUND and *fd, the caller's to close; REDIRECT when the path lacks its trailing slash; or as above. */
+/*
+ * Open a directory for a listing: FOUND and *fd, owned by the caller; REDIRECT without the trailing slash; otherwise as
+ * pipit_files_open().
+ */
 enum pipit_files_result pipit_files_open_directory(const struct pipit_files *files, struct pipit_slice path, int *fd);
 
-/* The version that a descriptor's file has now; false when the system does not say. */
+/* The current version of an open file; false when fstat() fails. */
 bool pipit_files_read_version(int fd, struct pipit_files_version *version);
 bool pipit_files_is_same_version(const struct pipit_files_version *one, const struct pipit_files_version *other);
-
-/* `length` bytes of a file from `offset` on. False when it is shorter, or cannot be read. */
-bool pipit_files_read(int fd, char *bytes, size_t length, uint64_t offset);
 
 #endif

@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 struct item {
-	char *name; /* owned */
+	char *name;
 	bool is_directory;
-	bool is_link; /* it may lead out of the root, so nothing is told of what it leads to */
+	bool is_link; /* it may lead out of the root: its target is not described */
 	uint64_t size;
 	time_t modified;
 };
@@ -40,7 +40,7 @@ static void clear(struct items *items)
 	free(items->items);
 }
 
-/* Only what a request for it could get: regular files, directories, and links, of which that is not known here. */
+/* Only what a request can get: regular files, directories, and links, whose target is unknown. */
 static bool read_item(int directory, const char *name, struct item *item)
 {
 	struct stat status;
@@ -101,7 +101,7 @@ static void print_html(FILE *out, const char *text)
 	}
 }
 
-/* All but the unreserved characters of RFC 3986 §2.3: no name can end an attribute or become a query. */
+/* Keeps only unreserved characters (RFC 3986 §2.3), so that no name ends the attribute or starts a query. */
 static void print_encoded(FILE *out, const char *text)
 {
 	char encoded[3 * NAME_MAX];
@@ -149,11 +149,11 @@ static void print_page(FILE *out, const char *path, const struct items *items)
 		print_row(out, &items->items[i]);
 	fputs("</table>\n", out);
 	if (items->has_more)
-		fprintf(out, "<p>There are more; %d are shown.</p>\n", PIPIT_LISTING_MAX);
+		fprintf(out, "<p>The directory has more entries than the %d shown.</p>\n", PIPIT_LISTING_MAX);
 	fputs("</html>\n", out);
 }
 
-/* Bytes that are no UTF-8 are U+FFFD: JSON cannot hold them. */
+/* Bytes that are not UTF-8 become U+FFFD. */
 static void print_json_text(FILE *out, const char *text)
 {
 	fputc('"', out);

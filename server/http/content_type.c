@@ -58,8 +58,8 @@ const char *pipit_content_type_refuse_json(struct pipit_slice value)
 	if (pipit_slice_equals(value, json))
 		return NULL;
 	if (!pipit_content_type_is(value, json))
-		return "The content must be JSON, and its Content-Type application/json.";
+		return "The body must be JSON, with Content-Type application/json.";
 	if (has_other_charset(value))
-		return "JSON is UTF-8: its Content-Type has no charset, or charset=utf-8.";
+		return "JSON must be UTF-8: omit the charset, or use charset=utf-8.";
 	return NULL;
 }

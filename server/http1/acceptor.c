@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See acceptor.h. Where evhttp callbacks ask who their client is evhttp accepts, because only so it learns that (evhttp_link.c);
- * elsewhere we do, which costs a client no evhttp connection.
+ * See acceptor.h. Where evhttp callbacks ask for their client's address evhttp accepts, because only so it learns that
+ * (evhttp_link.c); elsewhere pipit does, which costs a client no evhttp connection.
  */
 #include "http1/acceptor.h"
 
 #include "base/oom_reserve.h"
 #include "http1/evhttp_link.h"
 #include "net/eviction.h"
-#include "net/output.h"
+#include "net/net.h"
 
 #include <errno.h>
 #include <event2/http.h>
@@ -19,111 +19,74 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* After so many busy turns of a door the next take twice as many connections, up to 1,024. */
+/* After so many busy turns of a socket the next take twice as many connections, up to 1,024. */
 #define BUSY_TURNS 8
 #define BUSY_TURNS_MAX (10 * BUSY_TURNS)
 
-/* --- first and last moment ------------------------------------------------------------------------------------------ */
+struct listening_socket {
+	/* Where evhttp accepts, which owns both; NULL: pipit does. */
+	struct evconnlistener *listener;
+	struct evhttp_bound_socket *bound;
+	ino_t inode; /* of the socket: addresses and descriptors are used again */
+	/* Where pipit does. */
+	struct pipit_net *net;
+	pipit_acceptor_error *on_error;
+	int fd; /* owned */
+	struct event event;
+	bool is_listening;
+	unsigned busy_turns; /* in a row, in which as many connections were pending as a turn takes */
+};
+
+struct pipit_acceptor {
+	struct listening_socket sockets[PIPIT_LISTEN_MAX];
+	size_t count;
+	bool is_paused;
+	struct pipit_connection
+	    *spare; /* for the next client, so that none is accepted without memory for it; NULL: pause */
+};
 
 static bool evhttp_accepts(const struct pipit_net *net)
 {
-	return net->evhttp.mode >= PIPIT_EVHTTP_OWN;
-}
-
-struct pipit_connection *pipit_connection_new(struct pipit_net *net)
-{
-	struct pipit_connection *connection = calloc(1, sizeof *connection);
-	if (!connection)
-		return NULL;
-	connection->net = net;
-	connection->fd = connection->accepted = -1;
-	if (evhttp_accepts(net) && !pipit_evhttp_link_attach(connection)) {
-		free(connection);
-		return NULL;
-	}
-	net->count++;
-	return connection;
-}
-
-static void unlink_waiting(struct pipit_connection *connection)
-{
-	struct pipit_net *net = connection->net;
-	struct pipit_connection **link = &net->waiting;
-	if (!connection->is_waiting)
-		return;
-	while (*link != connection)
-		link = &(*link)->next_waiting;
-	*link = connection->next_waiting;
-	if (net->waiting_tail == &connection->next_waiting)
-		net->waiting_tail = link;
-}
-
-static void unlink_adopted(struct pipit_connection *connection)
-{
-	struct pipit_net *net = connection->net;
-	if (connection->fd < 0)
-		return;
-	/* It may have been broken before it was watched. */
-	if (event_initialized(&connection->io))
-		event_del(&connection->io);
-	if (connection->next)
-		connection->next->previous = connection->previous;
-	else
-		net->last = connection->previous;
-	if (connection->previous)
-		connection->previous->next = connection->next;
-	else
-		net->all = connection->next;
-	for (size_t i = 0; i < net->candidate_count; i++) {
-		if (net->candidates[i].connection == connection)
-			net->candidates[i].connection = NULL;
-	}
-}
-
-void pipit_connection_free(struct pipit_connection *connection)
-{
-	struct pipit_net *net = connection->net;
-	bool was_adopted = connection->fd >= 0;
-
-	unlink_waiting(connection);
-	unlink_adopted(connection);
-	pipit_output_clear(connection);
-	free(connection->pending);
-	free(connection->body);
-	if (connection->accepted >= 0)
-		close(connection->accepted);
-	free(connection);
-	if (was_adopted && --net->adopted == 0 && net->hooks)
-		net->hooks->emptied(net->context);
-	pipit_net_release(net);
+	return net->evhttp_mode >= PIPIT_EVHTTP_OWN;
 }
 
 /* --- accepting ------------------------------------------------------------------------------------------------------- */
 
-bool pipit_acceptor_are_ready(struct pipit_net *net)
+static struct pipit_connection *new_connection(struct pipit_net *net)
 {
+	struct pipit_connection *connection = pipit_connection_new(net);
+	if (connection && evhttp_accepts(net) && !pipit_evhttp_link_attach(connection)) {
+		pipit_connection_free(connection);
+		return NULL;
+	}
+	return connection;
+}
+
+bool pipit_acceptor_is_ready(struct pipit_net *net)
+{
+	struct pipit_acceptor *acceptor = net->acceptor;
 	/* evhttp must be able to end what it begins. */
 	if (evhttp_accepts(net) && pipit_oom_reserve_is_low())
 		return false;
-	if (!net->spare && pipit_evhttp_link_has_last_resort(net))
-		net->spare = pipit_connection_new(net);
-	return net->spare != NULL;
+	if (!acceptor->spare && pipit_evhttp_link_has_last_resort(net))
+		acceptor->spare = new_connection(net);
+	return acceptor->spare != NULL;
 }
 
-/* Made one ahead, so that nobody is let in for whom there is no memory. */
-struct pipit_connection *pipit_connection_take_spare(struct pipit_net *net)
+/* NULL only when more are accepted although accepting is paused. */
+static struct pipit_connection *take_spare(struct pipit_net *net)
 {
-	struct pipit_connection *connection = net->spare;
-	net->spare = NULL;
-	if (!pipit_acceptor_are_ready(net))
+	struct pipit_connection *connection = net->acceptor->spare;
+	net->acceptor->spare = NULL;
+	if (!pipit_acceptor_is_ready(net))
 		net->hooks->pause_accepting(net->context);
 	return connection;
 }
 
-/* The connection is taken up at the end of the turn: until then nothing can evict it. */
+/* The connection is adopted at the end of the turn: until then nothing can evict it. */
 static void take_up(struct pipit_net *net, int fd, const struct sockaddr_storage *peer, socklen_t length)
 {
-	struct pipit_connection *connection = pipit_connection_take_spare(net);
+	struct pipit_connection *connection = take_spare(net);
 	size_t size = length < sizeof connection->peer ? length : sizeof connection->peer;
 
 	memcpy(&connection->peer, peer, size);
@@ -131,33 +94,33 @@ static void take_up(struct pipit_net *net, int fd, const struct sockaddr_storage
 	pipit_connection_wake(connection);
 }
 
-static bool open_door(struct pipit_acceptor_socket *door)
+static bool set_listening(struct listening_socket *socket, bool listens)
 {
-	if (!door->is_open)
-		door->is_open = event_add(&door->event, NULL) == 0;
-	return door->is_open;
+	if (socket->listener)
+		return (listens ? evconnlistener_enable(socket->listener) : evconnlistener_disable(socket->listener)) ==
+		       0;
+	if (!listens)
+		event_del(&socket->event);
+	else if (!socket->is_listening && event_add(&socket->event, NULL) != 0)
+		return false;
+	socket->is_listening = listens;
+	return true;
 }
 
-static bool close_door(struct pipit_acceptor_socket *door)
-{
-	door->is_open = false;
-	return event_del(&door->event) == 0;
-}
-
-/* False when no connection was waiting, or accept4() failed. */
-static bool accept_one(struct pipit_acceptor_socket *door)
+/* False when no connection was pending, or accept4() failed. */
+static bool accept_one(struct listening_socket *socket)
 {
 	struct sockaddr_storage peer;
 	socklen_t length = sizeof peer;
-	int fd = accept4(door->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = accept4(socket->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd >= 0) {
-		take_up(door->net, fd, &peer, length);
+		take_up(socket->net, fd, &peer, length);
 		return true;
 	}
 	if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ECONNABORTED) {
-		close_door(door);
-		door->on_error(NULL, door->net->context);
+		set_listening(socket, false);
+		socket->on_error(NULL, socket->net->context);
 	}
 	return false;
 }
@@ -165,24 +128,24 @@ static bool accept_one(struct pipit_acceptor_socket *door)
 /*
  * An accept4() that finds no connection costs nearly as much as one that does, because it makes a socket first. So a turn takes one
  * connection, and more only where they keep coming: twice as many after some turns in which that was not enough. A drain takes
- * all: it closes the door next.
+ * all: it stops listening next.
  */
-static void on_door(evutil_socket_t fd, short what, void *context)
+static void on_pending(evutil_socket_t fd, short what, void *context)
 {
-	struct pipit_acceptor_socket *door = context;
-	unsigned count = 1u << door->busy_turns / BUSY_TURNS;
+	struct listening_socket *socket = context;
+	unsigned count = 1u << socket->busy_turns / BUSY_TURNS;
 	(void)fd, (void)what;
 
-	if (door->net->draining)
+	if (socket->net->draining)
 		count = UINT_MAX;
-	for (; count > 0 && door->is_open; count--) {
-		if (!accept_one(door)) {
-			door->busy_turns = 0;
+	for (; count > 0 && socket->is_listening; count--) {
+		if (!accept_one(socket)) {
+			socket->busy_turns = 0;
 			return;
 		}
 	}
-	if (door->busy_turns < BUSY_TURNS_MAX)
-		door->busy_turns++;
+	if (socket->busy_turns < BUSY_TURNS_MAX)
+		socket->busy_turns++;
 }
 
 /* evhttp has accepted. -1 when it holds no connection. */
@@ -196,7 +159,7 @@ static int ask_evhttp(struct pipit_connection *connection)
 	return fd;
 }
 
-bool pipit_acceptor_adopt(struct pipit_connection *connection)
+bool pipit_acceptor_adopt(struct pipit_connection *connection, enum pipit_refusal *reason)
 {
 	int fd = connection->link ? ask_evhttp(connection) : connection->accepted;
 
@@ -204,16 +167,12 @@ bool pipit_acceptor_adopt(struct pipit_connection *connection)
 		pipit_connection_free(connection);
 		return false;
 	}
-	pipit_eviction_adopt(connection, fd);
+	*reason = pipit_eviction_admit(connection);
+	pipit_connection_adopt(connection, fd);
 	return true;
 }
 
-/* --- doors ------------------------------------------------------------------------------------------------------------ */
-
-struct search {
-	const struct pipit_acceptor_socket *door;
-	bool is_found;
-};
+/* --- listening sockets ------------------------------------------------------------------------------------------------ */
 
 static ino_t inode_of(int fd)
 {
@@ -221,83 +180,91 @@ static ino_t inode_of(int fd)
 	return fstat(fd, &status) == 0 ? status.st_ino : 0;
 }
 
+struct search {
+	const struct listening_socket *socket;
+	bool is_found;
+};
+
 static void compare(struct evhttp_bound_socket *bound, void *context)
 {
 	struct search *search = context;
 	search->is_found |=
-	    bound == search->door->bound && inode_of(evhttp_bound_socket_get_fd(bound)) == search->door->inode;
+	    bound == search->socket->bound && inode_of(evhttp_bound_socket_get_fd(bound)) == search->socket->inode;
 }
 
-/* A program may have deleted it from its evhttp, which frees it, and have bound another since. */
-static bool is_there(struct pipit_net *net, const struct pipit_acceptor_socket *door)
+/* A program may have deleted the socket from its evhttp, which frees it, and have bound another since. */
+static bool is_there(struct pipit_net *net, const struct listening_socket *socket)
 {
-	struct search search = { .door = door };
-	if (net->evhttp.mode != PIPIT_EVHTTP_GUARDED)
-		return true;
-	if (net->evhttp.http)
-		evhttp_foreach_bound_socket(net->evhttp.http, compare, &search);
+	struct search search = { .socket = socket };
+	struct evhttp *http = pipit_evhttp_link_http(net);
+	if (http)
+		evhttp_foreach_bound_socket(http, compare, &search);
 	return search.is_found;
 }
 
 static void forget_deleted(struct pipit_net *net)
 {
+	struct pipit_acceptor *acceptor = net->acceptor;
 	size_t kept = 0;
 	/* Others are events, which stay where they are. */
-	if (net->evhttp.mode != PIPIT_EVHTTP_GUARDED)
+	if (net->evhttp_mode != PIPIT_EVHTTP_GUARDED)
 		return;
-	for (size_t i = 0; i < net->door_count; i++) {
-		if (is_there(net, &net->doors[i]))
-			net->doors[kept++] = net->doors[i];
+	for (size_t i = 0; i < acceptor->count; i++) {
+		if (is_there(net, &acceptor->sockets[i]))
+			acceptor->sockets[kept++] = acceptor->sockets[i];
 	}
-	net->door_count = kept;
+	acceptor->count = kept;
 }
 
-static bool open_evhttp_door(struct pipit_acceptor_socket *door, pipit_acceptor_error *on_error)
+static bool give_to_evhttp(struct listening_socket *socket)
 {
-	struct pipit_net *net = door->net;
+	struct pipit_net *net = socket->net;
 
-	door->listener = evconnlistener_new(
-	    net->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, door->fd);
-	if (!door->listener) {
-		close(door->fd);
+	socket->listener = evconnlistener_new(
+	    net->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, socket->fd);
+	if (!socket->listener) {
+		close(socket->fd);
 		return false;
 	}
-	evconnlistener_set_error_cb(door->listener, on_error);
-	door->inode = inode_of(door->fd);
-	door->bound = evhttp_bind_listener(net->evhttp.http, door->listener);
-	if (!door->bound)
-		evconnlistener_free(door->listener);
-	return door->bound != NULL;
-}
-
-static bool set_door(struct pipit_acceptor_socket *door, bool open)
-{
-	if (!door->listener)
-		return open ? open_door(door) : close_door(door);
-	return (open ? evconnlistener_enable(door->listener) : evconnlistener_disable(door->listener)) == 0;
+	evconnlistener_set_error_cb(socket->listener, socket->on_error);
+	socket->inode = inode_of(socket->fd);
+	socket->bound = evhttp_bind_listener(pipit_evhttp_link_http(net), socket->listener);
+	if (!socket->bound)
+		evconnlistener_free(socket->listener);
+	return socket->bound != NULL;
 }
 
 int pipit_acceptor_add(
     struct pipit_net *net, int fd, pipit_acceptor_error *on_error, struct evhttp_bound_socket **bound)
 {
-	struct pipit_acceptor_socket *door;
+	struct pipit_acceptor *acceptor = net->acceptor;
+	struct listening_socket *socket;
 
 	forget_deleted(net);
-	if (net->door_count == PIPIT_LISTEN_MAX) {
+	if (acceptor->count == PIPIT_LISTEN_MAX) {
 		close(fd);
 		return -ENOSPC;
 	}
-	door = &net->doors[net->door_count];
-	*door = (struct pipit_acceptor_socket){ .net = net, .on_error = on_error, .fd = fd };
-	if (evhttp_accepts(net) && !open_evhttp_door(door, on_error))
+	socket = &acceptor->sockets[acceptor->count];
+	*socket = (struct listening_socket){ .net = net, .on_error = on_error, .fd = fd };
+	if (evhttp_accepts(net) && !give_to_evhttp(socket))
 		return -ENOMEM;
 	if (!evhttp_accepts(net))
-		event_assign(&door->event, net->base, fd, EV_READ | EV_PERSIST, on_door, door);
+		event_assign(&socket->event, net->base, fd, EV_READ | EV_PERSIST, on_pending, socket);
 	if (bound)
-		*bound = door->bound;
-	net->door_count++;
-	/* libevent does not say when it could not add the event: such a door would never open. */
-	return set_door(door, true) ? 0 : -ENOMEM;
+		*bound = socket->bound;
+	acceptor->count++;
+	/* libevent does not say later when it could not add the event: such a socket would never accept. */
+	return set_listening(socket, true) ? 0 : -ENOMEM;
+}
+
+/* Of every socket that is bound to the program's evhttp, the program's own included. */
+static void for_each_bound(
+    struct pipit_net *net, void (*function)(struct evhttp_bound_socket *bound, void *context), void *context)
+{
+	struct evhttp *http = pipit_evhttp_link_http(net);
+	if (net->evhttp_mode == PIPIT_EVHTTP_GUARDED && http)
+		evhttp_foreach_bound_socket(http, function, context);
 }
 
 struct error_callback {
@@ -312,53 +279,105 @@ static void watch_errors(struct evhttp_bound_socket *bound, void *context)
 
 void pipit_acceptor_watch_errors(struct pipit_net *net, pipit_acceptor_error *on_error)
 {
-	struct error_callback callback = { on_error };
-	if (net->evhttp.mode == PIPIT_EVHTTP_GUARDED && net->evhttp.http)
-		evhttp_foreach_bound_socket(net->evhttp.http, watch_errors, &callback);
+	for_each_bound(net, watch_errors, &(struct error_callback){ on_error });
 }
 
-static bool set_listener(struct evconnlistener *listener, bool open)
+struct change {
+	bool listens;
+	bool is_done;
+};
+
+static void change_bound(struct evhttp_bound_socket *bound, void *context)
 {
-	return (open ? evconnlistener_enable(listener) : evconnlistener_disable(listener)) == 0;
+	struct change *change = context;
+	struct listening_socket socket = { .listener = evhttp_bound_socket_get_listener(bound) };
+	change->is_done &= set_listening(&socket, change->listens);
 }
 
-static void open_bound(struct evhttp_bound_socket *bound, void *context)
+static bool set_all(struct pipit_net *net, bool listens)
 {
-	bool *is_done = context;
-	*is_done &= set_listener(evhttp_bound_socket_get_listener(bound), true);
+	struct pipit_acceptor *acceptor = net->acceptor;
+	struct change change = { .listens = listens, .is_done = true };
+
+	for_each_bound(net, change_bound, &change);
+	for (size_t i = 0; i < acceptor->count && net->evhttp_mode != PIPIT_EVHTTP_GUARDED; i++)
+		change.is_done &= set_listening(&acceptor->sockets[i], listens);
+	return change.is_done;
 }
 
-static void close_bound(struct evhttp_bound_socket *bound, void *context)
+void pipit_acceptor_pause(struct pipit_net *net)
 {
-	bool *is_done = context;
-	*is_done &= set_listener(evhttp_bound_socket_get_listener(bound), false);
+	set_all(net, false);
+	net->acceptor->is_paused = true;
 }
 
-bool pipit_acceptor_set(struct pipit_net *net, bool open)
+bool pipit_acceptor_resume(struct pipit_net *net)
 {
-	bool is_done = true;
 	/* A program pauses its own sockets for reasons of its own. */
-	if (open && !net->doors_are_closed)
-		return true;
-	/* Those that the program has bound to it, too. */
-	if (net->evhttp.mode == PIPIT_EVHTTP_GUARDED && net->evhttp.http)
-		evhttp_foreach_bound_socket(net->evhttp.http, open ? open_bound : close_bound, &is_done);
-	for (size_t i = 0; i < net->door_count && net->evhttp.mode != PIPIT_EVHTTP_GUARDED; i++)
-		is_done &= set_door(&net->doors[i], open);
-	net->doors_are_closed = !open || !is_done;
-	return is_done;
+	if (net->acceptor->is_paused)
+		net->acceptor->is_paused = !set_all(net, true);
+	return !net->acceptor->is_paused;
 }
 
 void pipit_acceptor_remove(struct pipit_net *net)
 {
+	struct pipit_acceptor *acceptor = net->acceptor;
+
 	forget_deleted(net);
-	while (net->door_count) {
-		struct pipit_acceptor_socket *door = &net->doors[--net->door_count];
-		if (door->bound) {
-			evhttp_del_accept_socket(net->evhttp.http, door->bound);
+	while (acceptor->count) {
+		struct listening_socket *socket = &acceptor->sockets[--acceptor->count];
+		if (socket->bound) {
+			evhttp_del_accept_socket(pipit_evhttp_link_http(net), socket->bound);
 			continue;
 		}
-		close_door(door);
-		close(door->fd);
+		set_listening(socket, false);
+		close(socket->fd);
 	}
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------------- */
+
+bool pipit_acceptor_open(struct pipit_net *net)
+{
+	net->acceptor = calloc(1, sizeof *net->acceptor);
+	if (!net->acceptor)
+		return false;
+	pipit_evhttp_link_set_supply(net, take_spare);
+	return pipit_acceptor_is_ready(net);
+}
+
+static void free_spare(struct pipit_net *net)
+{
+	struct pipit_connection *spare = net->acceptor->spare;
+	net->acceptor->spare = NULL;
+	if (!spare)
+		return;
+	if (spare->link)
+		pipit_evhttp_link_detach(spare);
+	pipit_connection_free(spare);
+}
+
+/* They are on no other list. */
+static void free_accepted(struct pipit_net *net)
+{
+	struct pipit_connection *next;
+	for (struct pipit_connection *at = net->waiting; at; at = next) {
+		next = at->next_waiting;
+		if (at->fd >= 0)
+			continue;
+		if (at->link)
+			pipit_evhttp_link_give_up(at);
+		pipit_connection_free(at);
+	}
+}
+
+void pipit_acceptor_close(struct pipit_net *net)
+{
+	if (!net->acceptor)
+		return;
+	pipit_acceptor_remove(net);
+	free_spare(net);
+	free_accepted(net);
+	free(net->acceptor);
+	net->acceptor = NULL;
 }

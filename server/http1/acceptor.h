@@ -1,13 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* Listening sockets of a worker, and a connection's first and last moment. */
+/* A worker's listening sockets, and new connections until they are adopted. */
 #ifndef PIPIT_ACCEPTOR_H
 #define PIPIT_ACCEPTOR_H
 
-#include "net/connection.h"
+#include "base/refusal.h"
+
+#include <stdbool.h>
+
+struct evconnlistener;
+struct evhttp_bound_socket;
+struct pipit_connection;
+struct pipit_net;
+
+/* Make net->acceptor, once net->evhttp is there. False when memory is short. */
+bool pipit_acceptor_open(struct pipit_net *net);
+
+/* Stop listening, and free connections that were accepted and not adopted. */
+void pipit_acceptor_close(struct pipit_net *net);
 
 /*
- * accept() failed on one of a worker's doors, which is to be closed until pipit_acceptor_set(). listener: where evhttp accepts;
- * `context` is the evhttp then. NULL: we do; it is closed already, and `context` is that of the connection layer.
+ * accept() failed on a listening socket; accepting is to be paused. listener: where evhttp accepts, and `context` is the evhttp. NULL: pipit
+ * accepts; that socket is paused already, and `context` is that of the handler table.
  */
 typedef void pipit_acceptor_error(struct evconnlistener *listener, void *context);
 
@@ -16,17 +29,21 @@ typedef void pipit_acceptor_error(struct evconnlistener *listener, void *context
 int pipit_acceptor_add(
     struct pipit_net *net, int fd, pipit_acceptor_error *on_error, struct evhttp_bound_socket **bound);
 
-/* Have it told, too, of sockets that a program has bound to its guarded evhttp. */
+/* The same errors of sockets that a program has bound to its guarded evhttp. */
 void pipit_acceptor_watch_errors(struct pipit_net *net, pipit_acceptor_error *on_error);
 
-/* The next can be let in: there is a connection in stock for him; tries to make one. */
-bool pipit_acceptor_are_ready(struct pipit_net *net);
+/* There is memory for the next connection; tries to allocate it. */
+bool pipit_acceptor_is_ready(struct pipit_net *net);
 
-/* Accept from now on, or for a while not. False when not all could be opened. */
-bool pipit_acceptor_set(struct pipit_net *net, bool open);
+/* Accept nothing for a while, and go on. False when some socket could not be resumed: try again. */
+void pipit_acceptor_pause(struct pipit_net *net);
+bool pipit_acceptor_resume(struct pipit_net *net);
 
-/* A connection has been accepted in this turn: take it up. False when evhttp could not hold it: it is freed. */
-bool pipit_acceptor_adopt(struct pipit_connection *connection);
+/*
+ * A connection was accepted in this turn: adopt it. False when evhttp could not hold it: it is freed. *reason: why it is to
+ * be refused, or PIPIT_REFUSAL_NONE.
+ */
+bool pipit_acceptor_adopt(struct pipit_connection *connection, enum pipit_refusal *reason);
 
 /* Stop listening, for good. */
 void pipit_acceptor_remove(struct pipit_net *net);

@@ -145,7 +145,7 @@ static bool put_content(struct pipit_connection *connection, struct evbuffer *in
 
 static bool put_message(struct pipit_connection *connection, struct pipit_slice body)
 {
-	struct pipit_evhttp_lane *lane = &connection->net->evhttp;
+	struct pipit_evhttp_lane *lane = connection->net->evhttp;
 	struct evbuffer *input = bufferevent_get_input(connection->link->bev);
 	const struct pipit_guard_head *head = connection->head;
 	char *start = room_for_head(lane, head), *end;
@@ -175,7 +175,7 @@ static void look_at_link(struct pipit_evhttp_link *link)
 {
 	link->is_let_go = pipit_evhttp_link_is_let_go(link);
 	/* That of a borrowed link is taken when it is returned. */
-	if (!link->is_let_go && link->net->evhttp.mode != PIPIT_EVHTTP_BORROWED)
+	if (!link->is_let_go && link->net->evhttp_mode != PIPIT_EVHTTP_BORROWED)
 		pipit_evhttp_link_take_timeout(link);
 }
 
@@ -203,7 +203,7 @@ static bool is_answered(const struct pipit_evhttp_link *link)
 {
 	struct evbuffer *output = bufferevent_get_output(link->bev);
 
-	if (link->net->evhttp.mode == PIPIT_EVHTTP_GUARDED)
+	if (link->net->evhttp_mode == PIPIT_EVHTTP_GUARDED)
 		return evbuffer_get_length(output) > 0 || evbuffer_get_length(bufferevent_get_input(link->bev)) == 0;
 	return evbuffer_get_length(output) > 0 && !is_bad_request(output);
 }
@@ -230,7 +230,7 @@ static bool is_ready(struct pipit_connection *connection)
 /* evhttp has let go, or was short of memory: nothing that it holds is worth anything. */
 static enum pipit_refusal lose_link(struct pipit_connection *connection)
 {
-	if (connection->net->evhttp.mode == PIPIT_EVHTTP_BORROWED)
+	if (connection->net->evhttp_mode == PIPIT_EVHTTP_BORROWED)
 		pipit_evhttp_link_give_up(connection);
 	else
 		/* It has shut its client's connection down, perhaps. */
@@ -243,7 +243,7 @@ static bool call(struct pipit_connection *connection, struct pipit_slice body)
 {
 	struct pipit_evhttp_link *link = connection->link;
 	struct evbuffer *input = bufferevent_get_input(link->bev);
-	bool is_borrowed = link->net->evhttp.mode == PIPIT_EVHTTP_BORROWED;
+	bool is_borrowed = link->net->evhttp_mode == PIPIT_EVHTTP_BORROWED;
 
 	begin_request(link);
 	if (put_message(connection, body)) {
@@ -294,7 +294,7 @@ static void drop_date(struct pipit_evhttp_lane *lane)
  */
 static void put_date(struct pipit_net *net, struct evkeyvalq *fields)
 {
-	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct pipit_evhttp_lane *lane = net->evhttp;
 	const char *date = pipit_net_date(net);
 	struct evkeyval *field = lane->date_field;
 
@@ -309,7 +309,7 @@ static void put_date(struct pipit_net *net, struct evkeyvalq *fields)
 /* Whatever looks like the date of now is as good as ours. */
 static void keep_date(struct pipit_net *net, struct evkeyvalq *fields)
 {
-	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct pipit_evhttp_lane *lane = net->evhttp;
 	struct evkeyval *field = TAILQ_FIRST(fields);
 
 	if (lane->date_field && lane->date_field_second == net->date_second)
@@ -341,7 +341,7 @@ static void on_complete(struct evhttp_request *request, void *context)
 	keep_date(net, evhttp_request_get_output_headers(request));
 	if (!connection)
 		return;
-	if (net->evhttp.mode == PIPIT_EVHTTP_BORROWED)
+	if (net->evhttp_mode == PIPIT_EVHTTP_BORROWED)
 		keep_link(connection, request);
 	if (net->current != connection)
 		pipit_connection_wake(connection);
@@ -593,7 +593,7 @@ static bool complete(struct pipit_connection *connection)
 	if (link->is_let_go) {
 		pipit_evhttp_link_part(connection);
 		connection->keep_alive = false;
-	} else if (is_whole && connection->net->evhttp.mode == PIPIT_EVHTTP_BORROWED) {
+	} else if (is_whole && connection->net->evhttp_mode == PIPIT_EVHTTP_BORROWED) {
 		pipit_evhttp_link_return(connection);
 	}
 	return is_whole;
@@ -710,16 +710,24 @@ bool pipit_evhttp_is_crowded(struct pipit_connection *connection, uint64_t now_m
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
-int pipit_evhttp_open(struct pipit_net *net)
+int pipit_evhttp_open(struct pipit_net *net, struct evhttp *http)
 {
-	return net->evhttp.mode == PIPIT_EVHTTP_NONE ? 0 : pipit_evhttp_link_open(net, on_request);
+	return net->evhttp_mode == PIPIT_EVHTTP_NONE ? 0 : pipit_evhttp_link_open(net, http, on_request);
+}
+
+bool pipit_evhttp_guards(const struct pipit_net *net, const struct evhttp *http)
+{
+	return net->evhttp && net->evhttp->http == http;
 }
 
 void pipit_evhttp_close(struct pipit_net *net)
 {
-	drop_date(&net->evhttp);
+	struct pipit_evhttp_lane *lane = net->evhttp;
+	if (!lane)
+		return;
+	drop_date(lane);
 	pipit_evhttp_link_close(net);
-	free(net->evhttp.head);
-	net->evhttp.head = NULL;
-	net->evhttp.head_capacity = 0;
+	free(lane->head);
+	lane->head = NULL;
+	lane->head_capacity = 0;
 }

@@ -6,10 +6,22 @@
 #ifndef PIPIT_EVHTTP_LANE_H
 #define PIPIT_EVHTTP_LANE_H
 
-#include "net/connection.h"
+#include "base/refusal.h"
+#include "base/slice.h"
 
-/* Set up net->evhttp, whose mode (and http, when it is the program's) are set. 0 or -ENOMEM. */
-int pipit_evhttp_open(struct pipit_net *net);
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct evhttp;
+struct pipit_connection;
+struct pipit_net;
+
+/* Make net->evhttp, as net->evhttp_mode says. http: the program's evhttp, in mode GUARDED, else NULL. 0 or -ENOMEM. */
+int pipit_evhttp_open(struct pipit_net *net, struct evhttp *http);
+
+/* Whether this is the evhttp behind it. */
+bool pipit_evhttp_guards(const struct pipit_net *net, const struct evhttp *http);
 
 /* Free evhttp, unless it is the program's. Connections have been closed. */
 void pipit_evhttp_close(struct pipit_net *net);

@@ -49,7 +49,7 @@ static enum bufferevent_filter_result on_output(
 
 static void leave_pool(struct pipit_evhttp_link *link)
 {
-	struct pipit_evhttp_lane *lane = &link->net->evhttp;
+	struct pipit_evhttp_lane *lane = link->net->evhttp;
 	for (struct pipit_evhttp_link **at = &lane->pool; *at; at = &(*at)->next) {
 		if (*at != link)
 			continue;
@@ -82,8 +82,8 @@ static void on_free(void *context)
 	struct pipit_evhttp_link *link = context;
 	struct pipit_connection *connection = link->connection;
 
-	if (link == link->net->evhttp.accepting)
-		finish_accepting(&link->net->evhttp);
+	if (link == link->net->evhttp->accepting)
+		finish_accepting(link->net->evhttp);
 	if (connection) {
 		pipit_evhttp_link_part(connection);
 		pipit_connection_wake(connection);
@@ -92,15 +92,15 @@ static void on_free(void *context)
 	}
 	if (link->fd >= 0)
 		close(link->fd);
-	if (link == link->net->evhttp.sentinel)
-		link->net->evhttp.on_evhttp_freed(link->net->evhttp.watcher);
+	if (link == link->net->evhttp->sentinel)
+		link->net->evhttp->on_evhttp_freed(link->net->evhttp->watcher);
 	pipit_net_release(link->net);
 	free(link);
 }
 
 static struct pipit_evhttp_link *new_link(struct pipit_net *net, struct pipit_connection *connection)
 {
-	struct bufferevent *socket_bev = net->evhttp.socket_bev;
+	struct bufferevent *socket_bev = net->evhttp->socket_bev;
 	struct pipit_evhttp_link *link = calloc(1, sizeof *link);
 
 	if (!link)
@@ -126,7 +126,7 @@ static struct pipit_evhttp_link *new_link(struct pipit_net *net, struct pipit_co
 
 void pipit_evhttp_link_show_descriptor(struct pipit_evhttp_link *link, bool is_shown)
 {
-	struct pipit_evhttp_lane *lane = &link->net->evhttp;
+	struct pipit_evhttp_lane *lane = link->net->evhttp;
 	/* A client may have been accepted in this turn. */
 	finish_accepting(lane);
 	bufferevent_setfd(lane->socket_bev, is_shown ? link->fd : -1);
@@ -135,7 +135,7 @@ void pipit_evhttp_link_show_descriptor(struct pipit_evhttp_link *link, bool is_s
 /* A link without a connection, for a client that is accepted although there is no memory for it. One is always kept. */
 static struct pipit_evhttp_link *take_last_resort(struct pipit_net *net)
 {
-	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct pipit_evhttp_lane *lane = net->evhttp;
 	struct pipit_evhttp_link *link = new_link(net, NULL);
 	if (link)
 		return link;
@@ -146,10 +146,12 @@ static struct pipit_evhttp_link *take_last_resort(struct pipit_net *net)
 
 bool pipit_evhttp_link_has_last_resort(struct pipit_net *net)
 {
-	struct pipit_evhttp_lane *lane = &net->evhttp;
-	if (lane->mode == PIPIT_EVHTTP_GUARDED && !lane->last_resort)
+	struct pipit_evhttp_lane *lane = net->evhttp;
+	if (net->evhttp_mode != PIPIT_EVHTTP_GUARDED)
+		return true;
+	if (!lane->last_resort)
 		lane->last_resort = new_link(net, NULL);
-	return lane->mode != PIPIT_EVHTTP_GUARDED || lane->last_resort;
+	return lane->last_resort != NULL;
 }
 
 /*
@@ -159,7 +161,7 @@ bool pipit_evhttp_link_has_last_resort(struct pipit_net *net)
 static struct bufferevent *on_accept(struct event_base *base, void *context)
 {
 	struct pipit_net *net = context;
-	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct pipit_evhttp_lane *lane = net->evhttp;
 	struct pipit_connection *connection;
 	/* Such a client is accepted and closed: nothing would ever look at its socket. */
 	static const struct timeval at_once = { 0, 1 };
@@ -173,7 +175,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *context)
 		lane->next = NULL;
 		return lane->accepting->bev;
 	}
-	connection = pipit_connection_take_spare(net);
+	connection = lane->take_spare(net);
 	/* A program may bind its evhttp to a socket while the others are paused. */
 	lane->accepting = connection ? connection->link : take_last_resort(net);
 	if (!lane->accepting)
@@ -218,7 +220,7 @@ int pipit_evhttp_link_accepted(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->link;
 
-	finish_accepting(&connection->net->evhttp);
+	finish_accepting(connection->net->evhttp);
 	/* evhttp was short of memory before it held it: it then looks like one that evhttp let go, but is ours. */
 	if (link->fd < 0) {
 		pipit_evhttp_link_detach(connection);
@@ -280,12 +282,12 @@ static void accept_now(struct pipit_net *net, int listener)
 	event_base_foreach_event(net->base, look_for_descriptor, &search);
 	if (search.callback)
 		search.callback(listener, EV_READ, search.arg);
-	finish_accepting(&net->evhttp);
+	finish_accepting(net->evhttp);
 }
 
 static void accept_client(struct pipit_net *net, sa_family_t family)
 {
-	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct pipit_evhttp_lane *lane = net->evhttp;
 	struct sockaddr_storage address;
 	socklen_t length;
 	struct evhttp_bound_socket *bound = NULL;
@@ -310,7 +312,7 @@ static void accept_client(struct pipit_net *net, sa_family_t family)
 /* A link that evhttp holds for no client of the server. NULL when memory or descriptors are short. */
 static struct pipit_evhttp_link *new_accepted_link(struct pipit_net *net)
 {
-	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct pipit_evhttp_lane *lane = net->evhttp;
 	struct pipit_evhttp_link *link = new_link(net, NULL);
 
 	if (!link)
@@ -349,7 +351,7 @@ static struct pipit_evhttp_link *take_from_pool(struct pipit_evhttp_lane *lane)
 
 static void put_into_pool(struct pipit_evhttp_link *link)
 {
-	struct pipit_evhttp_lane *lane = &link->net->evhttp;
+	struct pipit_evhttp_lane *lane = link->net->evhttp;
 	link->next = lane->pool;
 	lane->pool = link;
 	lane->pool_count++;
@@ -365,7 +367,7 @@ static bool fill_pool(struct pipit_net *net)
 
 bool pipit_evhttp_link_borrow(struct pipit_connection *connection)
 {
-	struct pipit_evhttp_link *link = take_from_pool(&connection->net->evhttp);
+	struct pipit_evhttp_link *link = take_from_pool(connection->net->evhttp);
 	if (!link)
 		link = new_accepted_link(connection->net);
 	if (!link)
@@ -394,7 +396,7 @@ void pipit_evhttp_link_return(struct pipit_connection *connection)
 	evhttp_connection_set_max_body_size(link->holder, -1);
 	pipit_evhttp_link_take_timeout(link);
 	link->timeout_ms = 0;
-	if (link->net->evhttp.pool_count < POOL_MAX)
+	if (link->net->evhttp->pool_count < POOL_MAX)
 		put_into_pool(link);
 	else
 		dismiss(link);
@@ -420,7 +422,7 @@ void pipit_evhttp_link_give_up(struct pipit_connection *connection)
 	struct pipit_evhttp_link *link = connection->link;
 	bool is_own = connection->fd == link->fd;
 
-	finish_accepting(&link->net->evhttp);
+	finish_accepting(link->net->evhttp);
 	/* evhttp was short of memory before it held it. */
 	if (link->fd < 0) {
 		pipit_evhttp_link_detach(connection);
@@ -445,8 +447,7 @@ static void on_evhttp_free(struct evhttp_connection *holder, void *context)
 {
 	struct pipit_net *net = context;
 	(void)holder;
-	net->evhttp.http = NULL;
-	net->door_count = 0;
+	net->evhttp->http = NULL;
 }
 
 static struct evhttp_connection *holder_of(const struct pipit_evhttp_link *link)
@@ -459,7 +460,7 @@ static struct evhttp_connection *holder_of(const struct pipit_evhttp_link *link)
 
 int pipit_evhttp_link_watch(struct pipit_net *net, void (*on_evhttp_freed)(void *watcher), void *watcher)
 {
-	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct pipit_evhttp_lane *lane = net->evhttp;
 	struct pipit_evhttp_link *sentinel = new_accepted_link(net);
 
 	if (!sentinel)
@@ -483,33 +484,54 @@ static void stop_watching(struct pipit_evhttp_lane *lane)
 
 /* --- the whole ----------------------------------------------------------------------------------------------------- */
 
-int pipit_evhttp_link_open(struct pipit_net *net, void (*on_request)(struct evhttp_request *request, void *net))
+int pipit_evhttp_link_open(
+    struct pipit_net *net, struct evhttp *http, void (*on_request)(struct evhttp_request *request, void *net))
 {
-	struct pipit_evhttp_lane *lane = &net->evhttp;
+	bool is_ours = net->evhttp_mode != PIPIT_EVHTTP_GUARDED;
+	struct pipit_evhttp_lane *lane = net->evhttp = calloc(1, sizeof *lane);
 
+	if (!lane)
+		return -ENOMEM;
+	lane->http = is_ours ? evhttp_new(net->base) : http;
 	lane->socket_bev = bufferevent_socket_new(net->base, -1, 0);
-	if (lane->mode != PIPIT_EVHTTP_GUARDED)
-		lane->http = evhttp_new(net->base);
 	if (!lane->socket_bev || !lane->http)
 		return -ENOMEM;
 	bufferevent_disable(lane->socket_bev, EV_READ | EV_WRITE);
 	evhttp_set_bevcb(lane->http, on_accept, net);
-	if (lane->mode == PIPIT_EVHTTP_GUARDED)
+	if (!is_ours)
 		return 0;
 	evhttp_set_gencb(lane->http, on_request, net);
 	/* The router has decided already; evhttp must not refuse a method by itself. */
 	evhttp_set_allowed_methods(lane->http, 0xffff);
 	/* One at least, whatever becomes short: callbacks that reply before they return need no more. */
-	return lane->mode == PIPIT_EVHTTP_BORROWED && !fill_pool(net) ? -ENOMEM : 0;
+	return net->evhttp_mode == PIPIT_EVHTTP_BORROWED && !fill_pool(net) ? -ENOMEM : 0;
+}
+
+void pipit_evhttp_link_set_supply(struct pipit_net *net, struct pipit_connection *(*take_spare)(struct pipit_net *net))
+{
+	if (net->evhttp)
+		net->evhttp->take_spare = take_spare;
+}
+
+struct evhttp *pipit_evhttp_link_http(const struct pipit_net *net)
+{
+	return net->evhttp ? net->evhttp->http : NULL;
+}
+
+uint64_t pipit_evhttp_link_timeout_ms(const struct pipit_connection *connection)
+{
+	return connection->link ? connection->link->timeout_ms : 0;
 }
 
 void pipit_evhttp_link_close(struct pipit_net *net)
 {
-	struct pipit_evhttp_lane *lane = &net->evhttp;
+	struct pipit_evhttp_lane *lane = net->evhttp;
 
+	if (!lane)
+		return;
 	stop_watching(lane);
 	finish_accepting(lane);
-	if (lane->http && lane->mode == PIPIT_EVHTTP_GUARDED)
+	if (lane->http && net->evhttp_mode == PIPIT_EVHTTP_GUARDED)
 		evhttp_set_bevcb(lane->http, NULL, NULL);
 	else if (lane->http)
 		evhttp_free(lane->http);

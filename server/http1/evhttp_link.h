@@ -16,11 +16,38 @@
 #ifndef PIPIT_EVHTTP_LINK_H
 #define PIPIT_EVHTTP_LINK_H
 
-#include "net/connection.h"
+#include "net/net.h"
 
 #include <event2/bufferevent.h>
 
+struct evconnlistener;
+struct evhttp;
 struct evhttp_connection;
+struct evhttp_request;
+struct evkeyval;
+
+/* evhttp behind the connection layer: see evhttp_link.c for how its connections come about, evhttp_lane.c for its requests. */
+struct pipit_evhttp_lane {
+	struct evhttp *http;            /* NULL: the program has freed its own */
+	struct bufferevent *socket_bev; /* under the filters of all links; neither reads nor writes */
+	/* The connection for the next client that evhttp accepts, acceptor.c's; NULL: there is no memory for one. */
+	struct pipit_connection *(*take_spare)(struct pipit_net *net);
+	struct pipit_evhttp_link *pool; /* links that no request has borrowed */
+	size_t pool_count;
+	struct pipit_evhttp_link *accepting; /* has been given to evhttp, which is setting its descriptor; NULL: none */
+	struct pipit_evhttp_link
+	    *next; /* is given to evhttp, which accepts a client of ours; NULL: it accepts others */
+	struct evconnlistener *listener; /* of that client */
+	struct pipit_evhttp_link
+	    *last_resort;                   /* for a client without a connection; in mode GUARDED; NULL: to be made */
+	struct pipit_evhttp_link *sentinel; /* see pipit_evhttp_link_watch() */
+	void (*on_evhttp_freed)(void *watcher);
+	void *watcher;
+	char *head; /* what evhttp is shown, owned */
+	size_t head_capacity;
+	struct evkeyval *date_field; /* of a reply that is complete, for the next one; libevent's memory; NULL: none */
+	time_t date_field_second;
+};
 
 struct pipit_evhttp_link {
 	struct pipit_net *net;
@@ -59,10 +86,21 @@ static inline bool pipit_evhttp_link_is_let_go(const struct pipit_evhttp_link *l
 }
 
 /*
- * Make the worker's evhttp, or take the program's: lane->mode and lane->http say which. 0 or -ENOMEM.
- * on_request: evhttp's generic callback, with the connection layer as its argument; it has no other. NULL for the program's evhttp.
+ * Make net->evhttp, for net->evhttp_mode, which is not NONE. http: the program's evhttp, in mode GUARDED, else NULL. 0 or -ENOMEM.
+ * on_request: evhttp's generic callback, with the connection layer as its argument; it has no other. Not for the program's evhttp.
  */
-int pipit_evhttp_link_open(struct pipit_net *net, void (*on_request)(struct evhttp_request *request, void *net));
+int pipit_evhttp_link_open(
+    struct pipit_net *net, struct evhttp *http, void (*on_request)(struct evhttp_request *request, void *net));
+
+/* Where the connections come from that evhttp accepts. */
+void pipit_evhttp_link_set_supply(struct pipit_net *net, struct pipit_connection *(*take_spare)(struct pipit_net *net));
+
+/* NULL: there is none, or the program has freed its own. */
+struct evhttp *pipit_evhttp_link_http(const struct pipit_net *net);
+
+/* What a program's evhttp (evhttp_set_timeout()), or a callback (evhttp_connection_set_timeout()), allows a silent client; 0: any
+ * time. */
+uint64_t pipit_evhttp_link_timeout_ms(const struct pipit_connection *connection);
 
 /* Free what pipit_evhttp_link_open() made. Connections have been closed. Links that evhttp holds are freed by libevent. */
 void pipit_evhttp_link_close(struct pipit_net *net);
@@ -99,7 +137,7 @@ void pipit_evhttp_link_part(struct pipit_connection *connection);
 void pipit_evhttp_link_give_up(struct pipit_connection *connection);
 
 /*
- * Have the program's evhttp hold a link of ours, by which we learn of evhttp_free(): from then on net->evhttp.http is NULL,
+ * Have the program's evhttp hold a link of ours, by which we learn of evhttp_free(): from then on pipit_evhttp_link_http() is NULL,
  * and on_evhttp_freed is called once libevent frees the link, in a later turn of the loop or in event_base_free(). Not called after
  * pipit_evhttp_link_close(). 0 or -ENOMEM.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From readiness to requests, and from replies back to readiness; read from serve() to pipit_connection_settle(). What it
+ * From readiness to requests, and from replies back to readiness; read from serve() to settle(). What it
  * leaves to others: sending to output.c, evhttp to evhttp_lane.c, the clock to timeouts.c, routes and handlers to the hooks.
  */
 #include "http1/http1.h"
@@ -12,12 +12,12 @@
 #include "http1/evhttp_link.h"
 #include "http1/open_reply.h"
 #include "net/budget.h"
-#include "net/connection.h"
 #include "net/eviction.h"
+#include "net/input.h"
+#include "net/net.h"
 #include "net/output.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -32,82 +32,8 @@
 /* One more when the first has begun earlier. */
 _Static_assert(REQUESTS_PER_TURN + 1 <= PIPIT_COUNTERS_BATCH_MAX, "a turn is a batch");
 
+static void settle(struct pipit_connection *connection);
 static void serve(struct pipit_connection *connection, char *bytes, size_t length);
-static void on_ready(evutil_socket_t fd, short what, void *context);
-
-/* --- phases and interest ------------------------------------------------------------------------------------------- */
-
-static void enter(struct pipit_connection *connection, enum pipit_phase phase)
-{
-	struct pipit_net *net = connection->net;
-	if (connection->phase == phase)
-		return;
-	pipit_counters_move(net->counters, pipit_phase_state(connection->phase), pipit_phase_state(phase));
-	connection->phase = phase;
-	connection->phase_ms = connection->moved_ms = connection->window_ms = net->now_ms;
-	connection->window_bytes = 0;
-}
-
-/* One event per connection: it waits to read or to write, never for both. */
-static void watch(struct pipit_connection *connection, short interest)
-{
-	if (connection->interest == interest)
-		return;
-	if (connection->interest)
-		event_del(&connection->io);
-	connection->interest = interest;
-	if (!interest)
-		return;
-	event_assign(
-	    &connection->io, connection->net->base, connection->fd, interest | EV_PERSIST, on_ready, connection);
-	if (event_add(&connection->io, NULL) != 0)
-		connection->broken = true;
-}
-
-void pipit_connection_listen_again(struct pipit_connection *connection)
-{
-	if (connection->interest != EV_READ)
-		return;
-	watch(connection, 0);
-	watch(connection, EV_READ);
-	if (!connection->broken)
-		event_active(&connection->io, EV_READ, 1);
-}
-
-void pipit_connection_wake(struct pipit_connection *connection)
-{
-	struct pipit_net *net = connection->net;
-	if (connection->is_waiting)
-		return;
-	connection->is_waiting = true;
-	connection->next_waiting = NULL;
-	*net->waiting_tail = connection;
-	net->waiting_tail = &connection->next_waiting;
-	if (!net->is_turn_end)
-		event_active(net->turn_end, EV_TIMEOUT, 0);
-}
-
-void pipit_net_read_clock(struct pipit_net *net)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	net->now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	net->now_ms = net->now_ns / 1000000u;
-}
-
-const char *pipit_net_date(struct pipit_net *net)
-{
-	struct timespec now;
-	if (net->date_ms == net->now_ms)
-		return net->date;
-	net->date_ms = net->now_ms;
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	if (now.tv_sec != net->date_second) {
-		net->date_second = now.tv_sec;
-		pipit_response_head_date(now.tv_sec, net->date);
-	}
-	return net->date;
-}
 
 /* --- replies, refusals, the end of a request ----------------------------------------------------------------------- */
 
@@ -124,7 +50,7 @@ static void finish(struct pipit_connection *connection)
 	}
 	net->hooks->finished(net->context, connection, true);
 	connection->request = NULL;
-	pipit_connection_drop_content(connection);
+	pipit_input_drop_content(connection);
 	connection->content_bytes = 0;
 }
 
@@ -158,7 +84,7 @@ static void defer(struct pipit_connection *connection)
 }
 
 /* Whatever has been written of the reply so far: see whether that is all of it. */
-void pipit_connection_conclude(struct pipit_connection *connection)
+static void conclude(struct pipit_connection *connection)
 {
 	bool is_whole = connection->is_evhttp ? pipit_evhttp_pump(connection)
 					      : connection->answered && !pipit_output_has_file(connection);
@@ -168,14 +94,8 @@ void pipit_connection_conclude(struct pipit_connection *connection)
 		defer(connection);
 }
 
-struct pipit_slice pipit_connection_first_line(const char *bytes, size_t length)
-{
-	const char *end = memchr(bytes, '\r', length < 512 ? length : 512);
-	return (struct pipit_slice){ bytes, end ? (size_t)(end - bytes) : length < 512 ? length : 512 };
-}
-
 /* Enough of a HEAD to know that it wants no content. */
-void pipit_connection_expect_little(struct pipit_connection *connection, const char *bytes, size_t length)
+static void expect_little(struct pipit_connection *connection, const char *bytes, size_t length)
 {
 	static const char method[] = "HEAD ";
 	size_t skip = length >= 2 && bytes[0] == '\r' ? 2 : 0;
@@ -187,7 +107,7 @@ void pipit_connection_expect_little(struct pipit_connection *connection, const c
 }
 
 /* Answer by ourselves and close. */
-void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_refusal reason, struct pipit_slice line)
+static void refuse(struct pipit_connection *connection, enum pipit_refusal reason, struct pipit_slice line)
 {
 	struct pipit_net *net = connection->net;
 	char reply[PIPIT_RESPONSE_HEAD_MAX + PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
@@ -201,7 +121,7 @@ void pipit_connection_refuse(struct pipit_connection *connection, enum pipit_ref
 	pipit_counters_reject(net->counters, reason);
 	net->hooks->refused(net->context, connection, reason, line, content_bytes);
 	connection->request = NULL;
-	pipit_connection_drop_content(connection);
+	pipit_input_drop_content(connection);
 }
 
 void pipit_http1_reply(
@@ -219,12 +139,7 @@ void pipit_http1_reply(
 	else if (content->file)
 		pipit_output_queue_file(
 		    connection, content->file, content->file_offset, content->length - memory.length);
-	if (connection->net->current == connection)
-		return;
-	/* A deferred reply: nobody else is going to look at this connection. */
-	pipit_net_read_clock(connection->net);
-	pipit_connection_conclude(connection);
-	pipit_connection_settle(connection);
+	pipit_http1_continue(connection);
 }
 
 /* --- from bytes to a message --------------------------------------------------------------------------------------- */
@@ -232,15 +147,14 @@ void pipit_http1_reply(
 static void refuse_message(struct pipit_connection *connection, enum pipit_refusal reason)
 {
 	connection->wants_html = pipit_accept_header_prefers_html(connection->head);
-	pipit_connection_refuse(
-	    connection, reason, pipit_connection_first_line(connection->head->bytes, connection->head->length));
+	refuse(connection, reason, pipit_connection_first_line(connection->head->bytes, connection->head->length));
 }
 
 static void call_evhttp(struct pipit_connection *connection, struct pipit_slice body)
 {
 	enum pipit_refusal reason = pipit_evhttp_show(connection, body);
 	if (reason == PIPIT_REFUSAL_NONE)
-		pipit_connection_conclude(connection);
+		conclude(connection);
 	else if (!connection->broken)
 		refuse_message(connection, reason);
 }
@@ -257,7 +171,7 @@ static void run(struct pipit_connection *connection, struct pipit_slice body)
 		return;
 	}
 	net->hooks->handle(net->context, connection, body);
-	pipit_connection_conclude(connection);
+	conclude(connection);
 }
 
 /* The whole content lies in flat memory. Handlers find a NUL behind it, where perhaps the next request begins. */
@@ -289,7 +203,7 @@ static size_t take_length(struct pipit_connection *connection, char *bytes, size
 {
 	uint64_t missing = connection->body_bytes - connection->body_length;
 	struct pipit_slice data = { bytes, missing < length ? (size_t)missing : length };
-	enum pipit_refusal reason = pipit_connection_add_content(connection, data);
+	enum pipit_refusal reason = pipit_input_add_content(connection, data);
 
 	if (reason != PIPIT_REFUSAL_NONE)
 		refuse_message(connection, reason);
@@ -313,7 +227,7 @@ static size_t take_chunks(struct pipit_connection *connection, char *bytes, size
 		if (chunk == PIPIT_CHUNK_DATA && is_over_limit(connection, connection->body_length + data.length))
 			reason = PIPIT_REFUSAL_BODY_TOO_LARGE;
 		else if (chunk == PIPIT_CHUNK_DATA)
-			reason = pipit_connection_add_content(connection, data);
+			reason = pipit_input_add_content(connection, data);
 		if (reason != PIPIT_REFUSAL_NONE) {
 			refuse_message(connection, reason);
 			return length;
@@ -357,7 +271,7 @@ static enum pipit_refusal begin_collecting(struct pipit_connection *connection)
 	connection->head = retained;
 	connection->collecting = true;
 	/* An empty content has an address too. */
-	return pipit_connection_add_content(connection, (struct pipit_slice){ "", 0 });
+	return pipit_input_add_content(connection, (struct pipit_slice){ "", 0 });
 }
 
 /* The route wants the content: take it from behind the head when it is all there, or begin to collect it. */
@@ -402,7 +316,7 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 	connection->is_evhttp = false;
 	/* What waits next waits anew, whatever this connection waited for before. */
 	if (connection->phase == PHASE_HEAD || connection->phase == PHASE_BODY)
-		enter(connection, PHASE_IDLE);
+		pipit_connection_enter(connection, PHASE_IDLE);
 	connection->requests++;
 	decision = net->hooks->head(net->context, connection, head, &connection->body_limit);
 	connection->is_evhttp = decision == PIPIT_DECIDE_EVHTTP;
@@ -414,7 +328,7 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 		return 0;
 	}
 	if (decision == PIPIT_DECIDE_ANSWERED) {
-		pipit_connection_conclude(connection);
+		conclude(connection);
 		return 0;
 	}
 	if (head->framing == PIPIT_FRAMING_NONE) {
@@ -443,7 +357,7 @@ static size_t take_head(struct pipit_connection *connection, char *bytes, size_t
 		/* A head that has not ended says nothing yet: its Accept header may come later. */
 		connection->wants_html = net->head.length && pipit_accept_header_prefers_html(&net->head);
 		connection->started_ns = connection->phase == PHASE_HEAD ? connection->started_ns : net->now_ns;
-		pipit_connection_refuse(connection, reason, pipit_connection_first_line(bytes, length));
+		refuse(connection, reason, pipit_connection_first_line(bytes, length));
 		return length;
 	}
 }
@@ -455,6 +369,36 @@ static bool may_read(const struct pipit_connection *connection)
 {
 	return !connection->closing && !connection->broken && !connection->deferred && !connection->answered &&
 	       !pipit_output_is_stuck(connection) && !pipit_connection_is_gone(connection);
+}
+
+/* Of those that have not sent a whole head the oldest is evicted; for requests that wait behind another, none. */
+static enum pipit_refusal keep_input(struct pipit_connection *connection, const char *bytes, size_t length)
+{
+	enum pipit_refusal reason = pipit_input_keep(connection, bytes, length);
+	if (reason == PIPIT_REFUSAL_MEMORY_LIMIT && connection->checked && pipit_eviction_free_bytes(connection))
+		reason = pipit_input_keep(connection, bytes, length);
+	return reason;
+}
+
+static void keep_unused(struct pipit_connection *connection, const char *bytes, size_t length)
+{
+	enum pipit_refusal reason;
+
+	if (length == 0 || connection->closing) {
+		pipit_input_drop(connection);
+		return;
+	}
+	reason = keep_input(connection, bytes, length);
+	if (reason == PIPIT_REFUSAL_NONE)
+		return;
+	if (connection->checked) {
+		expect_little(connection, bytes, length);
+		refuse(connection, reason, pipit_connection_first_line(bytes, length));
+	} else {
+		/* A refusal would overtake the replies to earlier requests. */
+		pipit_counters_reject(connection->net->counters, reason);
+		connection->broken = true;
+	}
 }
 
 /* Every request in these bytes, as far as they are whole and each reply is given. bytes lie in net->in. */
@@ -484,8 +428,8 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 	net->current = NULL;
 	/* It sent more than is going to be read. */
 	connection->lingers |= connection->closing && at < end;
-	pipit_connection_keep_pending(connection, at, (size_t)(end - at));
-	pipit_connection_settle(connection);
+	keep_unused(connection, at, (size_t)(end - at));
+	settle(connection);
 }
 
 /* Go on with what was received while an earlier reply was not complete. */
@@ -523,7 +467,7 @@ static void on_readable(struct pipit_connection *connection)
 	received = recv(connection->fd, net->in + before, RECEIVE_SIZE, MSG_DONTWAIT);
 	if (received < 0 && (errno == EAGAIN || errno == EINTR)) {
 		/* One that has just been accepted is watched from now on. */
-		pipit_connection_settle(connection);
+		settle(connection);
 		return;
 	}
 	if (received <= 0) {
@@ -539,45 +483,12 @@ static void on_readable(struct pipit_connection *connection)
 static void on_writable(struct pipit_connection *connection)
 {
 	pipit_output_retry(connection);
-	pipit_connection_settle(connection);
-}
-
-static void on_ready(evutil_socket_t fd, short what, void *context)
-{
-	struct pipit_connection *connection = context;
-	(void)fd;
-	if (pipit_connection_is_gone(connection))
-		return;
-	pipit_net_read_clock(connection->net);
-	if (what & EV_READ)
-		on_readable(connection);
-	else
-		on_writable(connection);
+	settle(connection);
 }
 
 /* --- what a connection waits for next ------------------------------------------------------------------------------ */
 
-/* Callers may still look at it: its memory goes at the end of the turn. */
-static void bury(struct pipit_connection *connection)
-{
-	struct pipit_net *net = connection->net;
-	connection->is_closed = true;
-	connection->next_gone = net->gone;
-	net->gone = connection;
-	if (!net->is_turn_end)
-		event_active(net->turn_end, EV_TIMEOUT, 0);
-}
-
-static void free_gone(struct pipit_net *net)
-{
-	while (net->gone) {
-		struct pipit_connection *connection = net->gone;
-		net->gone = connection->next_gone;
-		pipit_connection_free(connection);
-	}
-}
-
-void pipit_connection_lose_request(struct pipit_connection *connection)
+static void lose_request(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
 	bool is_complete = pipit_open_reply_lose(connection);
@@ -586,16 +497,11 @@ void pipit_connection_lose_request(struct pipit_connection *connection)
 	connection->request = NULL;
 }
 
-void pipit_connection_drop(struct pipit_connection *connection)
+static void on_dropped(struct pipit_connection *connection)
 {
-	if (pipit_connection_is_gone(connection))
-		return;
-	watch(connection, 0);
-	pipit_connection_check_out(connection);
-	pipit_connection_lose_request(connection);
+	lose_request(connection);
 	if (connection->link)
 		pipit_evhttp_link_give_up(connection);
-	bury(connection);
 }
 
 /*
@@ -612,10 +518,10 @@ static void say_goodbye(struct pipit_connection *connection)
 		pipit_connection_drop(connection);
 		return;
 	}
-	pipit_connection_drop_pending(connection);
+	pipit_input_drop(connection);
 	connection->linger_left = LINGER_BYTES;
-	enter(connection, PHASE_CLOSING);
-	watch(connection, EV_READ);
+	pipit_connection_enter(connection, PHASE_CLOSING);
+	pipit_connection_watch(connection, EV_READ);
 }
 
 /* Whoever writes to a reply that is left open has more. */
@@ -630,12 +536,12 @@ static bool write_out(struct pipit_connection *connection)
 	if (!pipit_output_is_stuck(connection) && pipit_output_has_file(connection)) {
 		pipit_output_send_file(connection);
 		if (!pipit_output_has_file(connection) && !connection->broken)
-			pipit_connection_conclude(connection);
+			conclude(connection);
 	} else if (!pipit_output_is_stuck(connection) && connection->deferred && connection->is_evhttp) {
-		pipit_connection_conclude(connection);
+		conclude(connection);
 	} else if (!pipit_output_is_stuck(connection) && is_stream_waiting(connection)) {
 		connection->open_reply->hooks->write(connection->open_reply);
-		pipit_connection_conclude(connection);
+		conclude(connection);
 	}
 	return !pipit_output_is_stuck(connection) && !pipit_output_has_file(connection) &&
 	       !is_stream_waiting(connection) && !pipit_evhttp_waiting(connection);
@@ -644,7 +550,7 @@ static bool write_out(struct pipit_connection *connection)
 /* evhttp has let go of a client's own connection, so that it cannot serve another request. */
 static bool has_lost_evhttp(const struct pipit_connection *connection)
 {
-	return connection->net->evhttp.mode >= PIPIT_EVHTTP_OWN && !connection->link && !connection->closing;
+	return connection->net->evhttp_mode >= PIPIT_EVHTTP_OWN && !connection->link && !connection->closing;
 }
 
 /* What it has buffered counts. An evhttp callback writes without asking, and its client pays when there is no room. */
@@ -659,7 +565,7 @@ static void settle_budget(struct pipit_connection *connection)
 /*
  * After everything that could be done was done: decide what the connection waits for. The one place that does.
  */
-void pipit_connection_settle(struct pipit_connection *connection)
+static void settle(struct pipit_connection *connection)
 {
 	bool is_out;
 
@@ -669,22 +575,24 @@ void pipit_connection_settle(struct pipit_connection *connection)
 	if (connection->broken || has_lost_evhttp(connection)) {
 		pipit_connection_drop(connection);
 	} else if (!is_out) {
-		enter(connection, PHASE_WRITING);
-		watch(connection, EV_WRITE);
+		pipit_connection_enter(connection, PHASE_WRITING);
+		pipit_connection_watch(connection, EV_WRITE);
 	} else if (connection->closing) {
 		say_goodbye(connection);
 	} else if (connection->deferred) {
 		/* Watching for EV_CLOSED alone would spin: libevent reports a reset as readable and writable. timeouts.c looks. */
-		enter(connection, connection->open_reply ? PHASE_STREAMING : PHASE_HANDLING);
-		watch(connection, 0);
+		pipit_connection_enter(connection, connection->open_reply ? PHASE_STREAMING : PHASE_HANDLING);
+		pipit_connection_watch(connection, 0);
 	} else {
 		bool is_partial = connection->checked > 0;
 		if (connection->pending && !is_partial)
 			pipit_connection_wake(connection);
 		if (is_partial && connection->phase != PHASE_HEAD)
 			connection->started_ns = connection->net->now_ns;
-		enter(connection, connection->collecting ? PHASE_BODY : is_partial ? PHASE_HEAD : PHASE_IDLE);
-		watch(connection, connection->pending && !is_partial ? 0 : EV_READ);
+		pipit_connection_enter(connection, connection->collecting ? PHASE_BODY
+						   : is_partial           ? PHASE_HEAD
+									  : PHASE_IDLE);
+		pipit_connection_watch(connection, connection->pending && !is_partial ? 0 : EV_READ);
 		if (connection->broken)
 			pipit_connection_drop(connection);
 	}
@@ -692,59 +600,63 @@ void pipit_connection_settle(struct pipit_connection *connection)
 		settle_budget(connection);
 }
 
-bool pipit_connection_is_quiet(const struct pipit_connection *connection)
-{
-	char byte;
-	return !connection->pending && recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
-}
-
 /* The request is often there already: then the socket need not be watched, and when it is the last one, never is. */
-static void let_in(struct pipit_connection *connection)
+static void adopt(struct pipit_connection *connection)
 {
-	if (!pipit_acceptor_adopt(connection))
+	enum pipit_refusal reason;
+	if (!pipit_acceptor_adopt(connection, &reason))
 		return;
+	if (reason != PIPIT_REFUSAL_NONE)
+		refuse(connection, reason, (struct pipit_slice){ "", 0 });
 	if (may_read(connection))
 		on_readable(connection);
-	else if (connection->fd >= 0)
-		pipit_connection_settle(connection);
+	else
+		settle(connection);
 }
 
-static void on_turn_end(evutil_socket_t fd, short what, void *context)
+static void on_woken(struct pipit_connection *connection)
 {
-	const struct timeval at_once = { 0, 0 };
-	struct pipit_net *net = context;
-	struct pipit_connection *last = NULL;
-	(void)fd, (void)what;
+	if (connection->fd < 0)
+		adopt(connection);
+	else if (connection->pending && !connection->checked && may_read(connection))
+		resume(connection);
+	else
+		settle(connection);
+}
 
-	pipit_net_read_clock(net);
-	/* What wakes up meanwhile waits for the next turn; made active here it would run before sockets are looked at. */
-	net->is_turn_end = true;
-	for (struct pipit_connection *at = net->waiting; at; at = at->next_waiting)
-		last = at;
-	while (net->waiting) {
-		struct pipit_connection *connection = net->waiting;
-		bool is_last = connection == last;
+static void on_ready(struct pipit_connection *connection, short what)
+{
+	if (what & EV_READ)
+		on_readable(connection);
+	else
+		on_writable(connection);
+}
 
-		net->waiting = connection->next_waiting;
-		if (!net->waiting)
-			net->waiting_tail = &net->waiting;
-		connection->is_waiting = false;
-		if (connection->fd < 0)
-			let_in(connection);
-		else if (pipit_connection_is_gone(connection))
-			;
-		else if (connection->pending && !connection->checked && may_read(connection))
-			resume(connection);
-		else
-			pipit_connection_settle(connection);
-		if (is_last)
-			break;
+/* The handler is running: the connection settles when it has returned. */
+void pipit_http1_continue(struct pipit_connection *connection)
+{
+	if (connection->net->current == connection)
+		return;
+	pipit_net_read_clock(connection->net);
+	conclude(connection);
+	settle(connection);
+}
+
+void pipit_http1_settle(struct pipit_connection *connection)
+{
+	settle(connection);
+}
+
+void pipit_http1_time_out(struct pipit_connection *connection, enum pipit_refusal reason)
+{
+	if (reason == PIPIT_REFUSAL_BODY_TIMEOUT) {
+		refuse_message(connection, reason);
+	} else {
+		expect_little(connection, connection->pending, connection->pending_length);
+		refuse(
+		    connection, reason, pipit_connection_first_line(connection->pending, connection->pending_length));
 	}
-	net->is_turn_end = false;
-	free_gone(net);
-	/* Without a timer, active is better than never. */
-	if (net->waiting && event_add(net->turn_end, &at_once) != 0)
-		event_active(net->turn_end, EV_TIMEOUT, 0);
+	settle(connection);
 }
 
 /* --- the whole ----------------------------------------------------------------------------------------------------- */
@@ -768,7 +680,7 @@ size_t pipit_http1_close_all(struct pipit_net *net)
 		pipit_connection_drop(at);
 		/* One that evhttp let go in this turn is freed later than what it counts in. */
 		pipit_connection_check_out(at);
-		pipit_connection_lose_request(at);
+		lose_request(at);
 	}
 	return in_flight;
 }
@@ -778,86 +690,30 @@ bool pipit_http1_is_empty(const struct pipit_net *net)
 	return net->adopted == 0 && !net->waiting;
 }
 
-static void close_spare(struct pipit_net *net)
-{
-	struct pipit_connection *spare = net->spare;
-	net->spare = NULL;
-	if (!spare)
-		return;
-	if (spare->link)
-		pipit_evhttp_link_detach(spare);
-	pipit_connection_free(spare);
-}
+static const struct pipit_protocol protocol = { on_ready, on_woken, on_dropped };
 
-/* Accepted in this turn, and not taken up yet: on no other list. */
-static void free_newcomers(struct pipit_net *net)
-{
-	struct pipit_connection *next;
-	for (struct pipit_connection *at = net->waiting; at; at = next) {
-		next = at->next_waiting;
-		if (at->fd >= 0)
-			continue;
-		if (at->link)
-			pipit_evhttp_link_give_up(at);
-		pipit_connection_free(at);
-	}
-}
-
-/* What it holds. Connections that libevent has not freed yet outlive it. */
-static void release(struct pipit_net *net)
-{
-	net->hooks = NULL;
-	pipit_acceptor_remove(net);
-	close_spare(net);
-	free_newcomers(net);
-	free_gone(net);
-	pipit_evhttp_close(net);
-	if (net->replies)
-		evbuffer_free(net->replies);
-	if (net->turn_end)
-		event_free(net->turn_end);
-	free(net->in);
-	free(net->batch);
-	net->turn_end = NULL;
-	net->in = net->batch = NULL;
-	pipit_net_release(net);
-}
-
-static bool set_up(struct pipit_net *net)
+static bool set_up(struct pipit_net *net, struct evhttp *http)
 {
 	net->in = malloc(PIPIT_INPUT_SIZE + 1);
-	net->batch = malloc(net->config->max_output_bytes);
-	net->turn_end = event_new(net->base, -1, 0, on_turn_end, net);
-	return net->in && net->batch && net->turn_end && pipit_evhttp_open(net) == 0 && pipit_acceptor_are_ready(net);
+	return net->in && pipit_evhttp_open(net, http) == 0 && pipit_acceptor_open(net);
 }
 
 struct pipit_net *pipit_http1_new(struct event_base *base, const struct pipit_config *config,
     struct pipit_counters *counters, struct pipit_limits *limits, const struct pipit_handler_table *hooks,
     void *context, enum pipit_evhttp_mode mode, struct evhttp *http)
 {
-	struct pipit_net *net = calloc(1, sizeof *net);
+	struct pipit_net *net = pipit_net_new(base, config, counters, limits, &protocol, hooks, context);
 	if (!net)
 		return NULL;
-	net->base = base;
-	net->config = config;
-	net->counters = counters;
-	net->limits = limits;
-	net->hooks = hooks;
-	net->context = context;
 	net->guard_limits.max_head_bytes = (uint32_t)config->max_head_bytes;
 	net->guard_limits.max_target_bytes = (uint32_t)config->max_target_bytes;
 	net->guard_limits.max_field_bytes = (uint32_t)config->max_field_bytes;
 	net->guard_limits.max_fields = (uint32_t)config->max_fields;
-	net->waiting_tail = &net->waiting;
-	net->count = 1;
-	net->evhttp.mode = mode;
-	net->evhttp.http = http;
-	if (!set_up(net)) {
-		release(net);
-		return NULL;
-	}
-	pipit_net_read_clock(net);
-	return net;
+	net->evhttp_mode = mode;
+	if (set_up(net, http))
+		return net;
+	pipit_http1_free(net);
+	return NULL;
 }
 
 void pipit_http1_free(struct pipit_net *net)
@@ -865,5 +721,9 @@ void pipit_http1_free(struct pipit_net *net)
 	if (!net)
 		return;
 	pipit_http1_close_all(net);
-	release(net);
+	net->hooks = NULL;
+	pipit_acceptor_close(net);
+	pipit_net_free_gone(net);
+	pipit_evhttp_close(net);
+	pipit_net_free(net);
 }

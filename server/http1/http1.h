@@ -20,13 +20,12 @@
 
 #include "base/shared_fd.h"
 #include "metrics/counters.h"
+#include "net/connection.h"
 #include "net/handler_table.h"
 #include "net/limits.h"
 #include "pipit.h"
 
 struct evhttp;
-struct pipit_connection;
-struct pipit_net;
 
 /*
  * config, counters and house are kept and outlive the connection layer. base is borrowed likewise. Listening sockets: see acceptor.h.
@@ -54,41 +53,6 @@ bool pipit_http1_is_empty(const struct pipit_net *net);
  */
 void pipit_http1_free(struct pipit_net *net);
 
-/* --- for the request on a connection ------------------------------------------------------------------------------- */
-
-/* The layer above's own pointer, NULL between requests. */
-void pipit_connection_set_request(struct pipit_connection *connection, void *request);
-void *pipit_connection_request(const struct pipit_connection *connection);
-
-/* What goes into a reply's head: does the connection stay, the request's minor version, is it HEAD. */
-bool pipit_connection_keeps_alive(const struct pipit_connection *connection);
-uint8_t pipit_connection_minor(const struct pipit_connection *connection);
-bool pipit_connection_is_head_request(const struct pipit_connection *connection);
-
-/* The content that was collected for the current request, NUL behind it, now the caller's to free; NULL when it was not
- * collected but lies in flat memory. */
-char *pipit_connection_take_body(struct pipit_connection *connection);
-
-/* When the current request's first byte was received (nanoseconds, CLOCK_MONOTONIC), the nanoseconds since, and the bytes of its
- * content. */
-uint64_t pipit_connection_started_ns(const struct pipit_connection *connection);
-uint64_t pipit_connection_elapsed_ns(const struct pipit_connection *connection);
-uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection);
-
-/* Its reply is in the batch, which ends with pipit_counters_end_batch(). */
-bool pipit_connection_is_in_batch(const struct pipit_connection *connection);
-
-/* For the log: status and content bytes of the reply that is finished. */
-int pipit_connection_status(const struct pipit_connection *connection);
-uint64_t pipit_connection_content_bytes(const struct pipit_connection *connection);
-
-/* Numeric address of the client; rendered into `text` (INET6_ADDRSTRLEN bytes). */
-const char *pipit_connection_peer(const struct pipit_connection *connection, char *text, size_t size);
-
-/* "Date" of now, rendered once a second. */
-const char *pipit_net_date(struct pipit_net *net);
-struct pipit_net *pipit_connection_net(const struct pipit_connection *connection);
-
 /* Of a reply: bytes in memory, and then perhaps a file's, or a content in parts instead of these (see output.h). */
 struct pipit_reply_content {
 	struct pipit_slice memory;
@@ -104,5 +68,19 @@ struct pipit_reply_content {
  */
 void pipit_http1_reply(struct pipit_connection *connection, int status, struct pipit_slice head,
     const struct pipit_reply_content *content);
+
+/*
+ * More of the current request's reply has been given or written, not for an upcall: let the connection take notice. It may close
+ * then. Within the handler it does so when that has returned.
+ */
+void pipit_http1_continue(struct pipit_connection *connection);
+
+/* --- for timeouts.c ------------------------------------------------------------------------------------------------------ */
+
+/* Decide anew what it waits for, after doing what can be done at once. */
+void pipit_http1_settle(struct pipit_connection *connection);
+
+/* Its head or content is late: refuse it. */
+void pipit_http1_time_out(struct pipit_connection *connection, enum pipit_refusal reason);
 
 #endif

@@ -3,7 +3,7 @@
 #include "http1/open_reply.h"
 
 #include "net/budget.h"
-#include "net/connection.h"
+#include "net/net.h"
 #include "net/output.h"
 
 void pipit_open_reply_begin(struct pipit_open_reply *open_reply, struct pipit_connection *connection, int status,
@@ -45,16 +45,6 @@ void pipit_open_reply_end(struct pipit_open_reply *open_reply)
 	connection->answered = true;
 	if (connection->minor > 0)
 		pipit_output_write(connection, &piece, 1);
-}
-
-void pipit_open_reply_settle(struct pipit_connection *connection)
-{
-	/* The handler is running: the connection settles when it has returned. */
-	if (connection->net->current == connection)
-		return;
-	pipit_net_read_clock(connection->net);
-	pipit_connection_conclude(connection);
-	pipit_connection_settle(connection);
 }
 
 void pipit_open_reply_close(struct pipit_open_reply *open_reply)

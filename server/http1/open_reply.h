@@ -50,12 +50,6 @@ size_t pipit_open_reply_write(struct pipit_open_reply *open_reply, struct pipit_
 /* The reply is complete. Nothing may wait; `open_reply` is the caller's to free. */
 void pipit_open_reply_end(struct pipit_open_reply *open_reply);
 
-/*
- * Whoever has opened, written or ended on his own account, not for a hook, lets the connection take notice. It may close: then
- * `lost` has been called.
- */
-void pipit_open_reply_settle(struct pipit_connection *connection);
-
 /* Close the connection at once, without an end of the reply. `lost` is called. Not within the handler. */
 void pipit_open_reply_close(struct pipit_open_reply *open_reply);
 

@@ -2,9 +2,10 @@
 /* See timeouts.h. */
 #include "http1/timeouts.h"
 
-#include "http/accept_header.h"
 #include "http1/evhttp_lane.h"
 #include "http1/evhttp_link.h"
+#include "http1/http1.h"
+#include "net/net.h"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -17,25 +18,16 @@
 #define WINDOW_MS 10000
 #define WINDOW_GRACE_MIN_MS 1000
 
-/* A program's evhttp may allow a silent client less (evhttp_set_timeout()), or a callback (evhttp_connection_set_timeout()). */
+/* The program's evhttp, or a callback, may allow a silent client less. */
 static uint64_t silence_ms(const struct pipit_connection *connection, uint64_t limit_ms)
 {
-	uint64_t own_ms = connection->link ? connection->link->timeout_ms : 0;
+	uint64_t own_ms = pipit_evhttp_link_timeout_ms(connection);
 	return own_ms && (!limit_ms || own_ms < limit_ms) ? own_ms : limit_ms;
 }
 
 static bool has_passed(uint64_t now_ms, uint64_t since_ms, uint64_t limit_ms)
 {
 	return limit_ms && now_ms >= since_ms + limit_ms;
-}
-
-bool pipit_timeouts_is_too_slow(const struct pipit_connection *connection, uint64_t now_ms, uint64_t grace_ms)
-{
-	uint64_t rate = connection->net->config->min_rate_bytes, elapsed_ms = now_ms - connection->window_ms;
-	/* What began after the sweep looked at the clock. */
-	if (now_ms <= connection->window_ms)
-		return false;
-	return rate && elapsed_ms > grace_ms && connection->window_bytes * 1000 < rate * elapsed_ms;
 }
 
 /* Content or a reply that is on its way. What was fast once gets no credit for ever: the rate is measured anew from time to
@@ -46,7 +38,7 @@ static bool keeps_its_rate(struct pipit_connection *connection, uint64_t now_ms)
 
 	if (grace_ms < WINDOW_GRACE_MIN_MS && connection->window_ms != connection->phase_ms)
 		grace_ms = WINDOW_GRACE_MIN_MS;
-	if (pipit_timeouts_is_too_slow(connection, now_ms, grace_ms))
+	if (pipit_connection_is_too_slow(connection, now_ms, grace_ms))
 		return false;
 	if (has_passed(now_ms, connection->window_ms, grace_ms + WINDOW_MS)) {
 		connection->window_ms = now_ms;
@@ -57,21 +49,11 @@ static bool keeps_its_rate(struct pipit_connection *connection, uint64_t now_ms)
 
 static void time_out(struct pipit_connection *connection, enum pipit_counters_phase phase, enum pipit_refusal reason)
 {
-	struct pipit_slice line = { "", 0 };
 	pipit_counters_timeout(connection->net->counters, phase);
-	if (reason == PIPIT_REFUSAL_NONE) {
+	if (reason == PIPIT_REFUSAL_NONE)
 		pipit_connection_drop(connection);
-		return;
-	}
-	if (reason == PIPIT_REFUSAL_BODY_TIMEOUT) {
-		line = pipit_connection_first_line(connection->head->bytes, connection->head->length);
-		connection->wants_html = pipit_accept_header_prefers_html(connection->head);
-	} else {
-		line = pipit_connection_first_line(connection->pending, connection->pending_length);
-		pipit_connection_expect_little(connection, connection->pending, connection->pending_length);
-	}
-	pipit_connection_refuse(connection, reason, line);
-	pipit_connection_settle(connection);
+	else
+		pipit_http1_time_out(connection, reason);
 }
 
 /* Between requests: the idle limit, or while draining a moment of silence. */
@@ -110,7 +92,7 @@ static void sweep_handling(struct pipit_connection *connection)
 		net->hooks->abandoned(net->context, connection);
 	}
 	if (connection->is_evhttp)
-		pipit_connection_settle(connection);
+		pipit_http1_settle(connection);
 }
 
 static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)

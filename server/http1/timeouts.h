@@ -6,13 +6,11 @@
 #ifndef PIPIT_TIMEOUTS_H
 #define PIPIT_TIMEOUTS_H
 
-#include "net/connection.h"
+#include <stdint.h>
+
+struct pipit_net;
 
 /* Look at every connection. now_ms as of CLOCK_MONOTONIC. */
 void pipit_timeouts_enforce(struct pipit_net *net, uint64_t now_ms);
-
-/* Its content or reply has moved slower than the minimum rate, on average since that was last measured anew; never true within
- * the grace. */
-bool pipit_timeouts_is_too_slow(const struct pipit_connection *connection, uint64_t now_ms, uint64_t grace_ms);
 
 #endif

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether two JSON documents say the same. Pure. */
 #ifndef PIPIT_EQUALITY_H
 #define PIPIT_EQUALITY_H
 
@@ -8,8 +7,8 @@
 struct cJSON;
 
 /*
- * Whether two documents say the same (RFC 6902 §4.6): members in any order, numbers by their exact value. Names are unique in each of
- * their objects.
+ * Whether two documents are equal (RFC 6902 §4.6): members in any order, numbers by their exact value. Names must be unique in each
+ * object. Pure.
  */
 bool pipit_json_equals(const struct cJSON *one, const struct cJSON *other);
 

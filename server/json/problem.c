@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every byte of a pointer of pipit_json_parse() may be escaped; others are cut. */
+/* Room for a pointer of pipit_json_parse() with each byte escaped. */
 #define FRAGMENT_MAX (3 * 256 + 8)
 
-/* The pointer as a URI fragment (RFC 6901 §6). One that is too long is cut. */
+/* The pointer as a URI fragment (RFC 6901 §6); a long one is cut. */
 static void write_fragment(const char *pointer, char fragment[FRAGMENT_MAX])
 {
 	const char *end = fragment + FRAGMENT_MAX - 1;

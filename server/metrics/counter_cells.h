@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The cells that counters.c counts in, and prometheus.c and dashboard_data.c read. Private to these three.
- */
+/* The cells that counters.c writes and the other modules of metrics/ read. Private to metrics/. */
 #ifndef PIPIT_COUNTER_CELLS_H
 #define PIPIT_COUNTER_CELLS_H
 
@@ -26,9 +24,8 @@ static inline void write_cell(_Atomic uint64_t *cell, uint64_t value)
 	atomic_store_explicit(cell, value, memory_order_relaxed);
 }
 
-/* A load and a store, not fetch_add: a cell has one writer, so no step can be lost between the two, and the locked
- * instruction of fetch_add would cost more than all the rest of counting. Atomic only so that a reader never meets a half
- * written value. */
+/* A load and a store, not fetch_add: a cell has one writer, and a locked instruction would cost more than the rest of counting. Atomic,
+ * so that a reader never sees a torn value. */
 static inline void add(_Atomic uint64_t *cell, uint64_t amount)
 {
 	write_cell(cell, read_cell(cell) + amount);
@@ -36,14 +33,14 @@ static inline void add(_Atomic uint64_t *cell, uint64_t amount)
 
 /* ---------------------------------------------------------------- histograms */
 
-/* Labels `le` are what Go's %g prints, as in other exporters; OpenMetrics wants ".0" where that looks like an integer. */
+/* Label `le` as Go's %g prints it, like other exporters; OpenMetrics needs ".0" after an integer. */
 struct le {
 	unsigned char length;
-	char text[15]; /* prometheus.c copies all of it */
+	char text[15]; /* exposition.c copies all of it */
 };
 
 struct bucket {
-	uint64_t bound; /* the greatest value in it: nanoseconds or bytes */
+	uint64_t bound; /* the greatest value in the bucket; nanoseconds or bytes */
 	struct le le;
 	struct le canonical_le;
 };
@@ -82,20 +79,20 @@ static const struct bucket size_buckets[] = {
 	{ 10000000, LE("1e+07"), LE("1e+07") },
 };
 
-/* A histogram is a row of cells: the sum of all values, one count per bucket (not cumulative), the count above all bounds. */
+/* The cells of a histogram: the sum of all values, a count per bucket (not cumulative), the count above all bounds. */
 #define DURATION_CELLS (COUNT_OF(duration_buckets) + 2)
 #define SIZE_CELLS (COUNT_OF(size_buckets) + 2)
 
 struct shape {
 	const struct bucket *buckets;
 	size_t bucket_count; /* without +Inf */
-	bool is_nanoseconds; /* and shown as seconds; else bytes */
+	bool is_nanoseconds; /* printed as seconds; false: bytes */
 };
 
 static const struct shape durations = { duration_buckets, COUNT_OF(duration_buckets), true };
 static const struct shape sizes = { size_buckets, COUNT_OF(size_buckets), false };
 
-/* From the lowest bound up: most requests are quick and small, and end this loop after a turn or two. */
+/* From the lowest bound: most requests are fast and small, and end the loop early. */
 static inline void observe(_Atomic uint64_t *cells, const struct shape *shape, uint64_t value)
 {
 	size_t i = 0;
@@ -107,23 +104,23 @@ static inline void observe(_Atomic uint64_t *cells, const struct shape *shape, u
 
 /* ---------------------------------------------------------------- one worker */
 
-/* A line of http_requests_total. */
+/* A sample of http_requests_total. */
 struct series {
-	_Atomic uint32_t key;   /* 0: free; stored with release, once, by the worker */
-	_Atomic uint64_t count; /* 0 until after `key` is there */
+	_Atomic uint32_t key;   /* 0: free; stored once by the worker, with release */
+	_Atomic uint64_t count; /* 0 until `key` is stored */
 };
 
-/* Of a key: route, three bits of method, ten of status. A status is never 0, hence no key is. */
+/* A key: route, three bits of method, ten bits of status. No status is 0, so no key is. */
 #define ROUTE_SHIFT 13
 #define METHOD_SHIFT 10
 #define METHOD_MASK 7u
 #define STATUS_MASK 1023u
 #define ROUTES_MAX ((size_t)1 << (32 - ROUTE_SHIFT))
 
-/* Number 0 is every method that pipit does not serve, then the bits of enum pipit_method in their order. */
-_Static_assert(PIPIT_METHODS_COUNT <= METHOD_MASK, "a method's number fits its bits of the key");
+/* 0: any method that pipit does not know; then the bits of enum pipit_method in order. */
+_Static_assert(PIPIT_METHODS_COUNT <= METHOD_MASK, "the number of a method fits its bits in the key");
 
-/* Places in pipit_counters.loop. */
+/* Indexes of pipit_counters.loop. */
 enum {
 	LOOP_EVENTS,         /* added, active, virtual */
 	LOOP_EVENTS_MAX = 3, /* the same three */
@@ -133,27 +130,27 @@ enum {
 };
 
 struct pipit_counters {
-	/* const after pipit_counters_new() */
+	/* Constant after pipit_counters_new(), except `clock`. */
 	size_t routes;
 	const char *method;
 	const char *features;
-	_Atomic clockid_t clock; /* set anew by the thread that runs the loop */
+	_Atomic clockid_t clock; /* see pipit_counters_set_clock() */
 	struct series *series;
 	size_t series_capacity; /* a power of two */
-	size_t series_limit;    /* three quarters of it: short ways to a free place, and always one there */
+	size_t series_limit;    /* three quarters of it: short searches, and never a full table */
 	unsigned hash_shift;
 	_Atomic uint64_t *durations; /* per route DURATION_CELLS */
 
-	/* the worker's alone */
+	/* Used by the worker only. */
 	size_t series_count;
 	struct {
-		_Atomic uint64_t *durations; /* of the request's route */
+		_Atomic uint64_t *durations; /* of the route of the request */
 		uint64_t started_ns;
-	} batch[PIPIT_COUNTERS_BATCH_MAX]; /* requests whose replies have not been sent */
+	} batch[PIPIT_COUNTERS_BATCH_MAX]; /* requests whose reply is not sent yet */
 	size_t batch_count;
 
-	/* one writer, many readers */
-	_Atomic uint64_t overflow; /* requests whose series found no room */
+	/* Written by the worker, read by any thread. */
+	_Atomic uint64_t overflow; /* requests without room for their series */
 	_Atomic uint64_t request_sizes[SIZE_CELLS];
 	_Atomic uint64_t response_sizes[SIZE_CELLS];
 	_Atomic uint64_t rejected[PIPIT_REFUSAL_COUNT];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The worker's side of counters.h: counting. What becomes of it is prometheus.c's. */
+/* See counters.h. */
 #include "metrics/counters.h"
 
 #include "metrics/counter_cells.h"
@@ -11,7 +11,7 @@
 
 #define CACHE_LINE 64
 
-/* In cache lines of its own, so that two workers that count never fight over one. */
+/* Whole cache lines, so that two workers never write to the same one. */
 static void *allocate_lines(size_t size)
 {
 	size_t rounded = (size / CACHE_LINE + 1) * CACHE_LINE;
@@ -89,12 +89,12 @@ static _Atomic uint64_t *add_series(struct pipit_counters *counters, struct seri
 	if (counters->series_count == counters->series_limit)
 		return &counters->overflow;
 	counters->series_count++;
-	/* Release: a reader that sees the key sees the count at its zero, whatever was in that memory before. */
+	/* Release: a reader that sees the key also sees the count as 0 or more. */
 	atomic_store_explicit(&series->key, key, memory_order_release);
 	return &series->count;
 }
 
-/* Multiply-shift: the golden ratio spreads neighbouring keys (one route's statuses) over the table. */
+/* Multiplicative hashing by the golden ratio spreads similar keys (the statuses of a route) over the table. */
 static _Atomic uint64_t *find_series(struct pipit_counters *counters, uint32_t key)
 {
 	size_t mask = counters->series_capacity - 1;

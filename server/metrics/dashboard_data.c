@@ -12,16 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of the table of routes. */
-#define ROUTES_SHOWN 50
-#define CLASSES 4 /* 2xx to 5xx */
+#define ROUTES_SHOWN 50 /* those with the most requests */
+#define CLASSES 4       /* 2xx to 5xx */
 #define ERROR_CLASS 2
-#define BUCKETS (DURATION_CELLS - 1) /* the last one is above all bounds */
+#define BUCKETS (DURATION_CELLS - 1) /* the last is above all bounds */
 
 enum { P50, P90, P99, PERCENTILES };
 static const double quantiles[PERCENTILES] = { 0.5, 0.9, 0.99 };
 
-/* Since the start, of one route. */
+/* Since the start of the server, of one route. */
 struct route_totals {
 	uint64_t errors;
 	uint64_t buckets[BUCKETS];
@@ -31,7 +30,7 @@ struct worker_totals {
 	uint64_t busy_ns;
 };
 
-/* Since the start, of all workers together. */
+/* Since the start of the server, of all workers. */
 struct totals {
 	uint64_t at_ns;
 	uint64_t classes[CLASSES];
@@ -40,7 +39,7 @@ struct totals {
 	struct worker_totals *workers;
 };
 
-/* One second; NAN where nothing was measured. */
+/* A second of history; NAN: not measured. */
 struct row {
 	time_t at;
 	float rps, percentiles[PERCENTILES], classes[CLASSES], connections, lag, busy, resident, received, sent;
@@ -50,9 +49,9 @@ struct pipit_dashboard_data {
 	size_t route_count, worker_count;
 	uint32_t *first_routes; /* owned: see pipit_counters_find_first_routes(); NULL before the first sample */
 	struct totals before, now;
-	double seconds; /* between them; 0: there is one sample only, or none */
+	double seconds; /* from `before` to `now`; 0: fewer than two samples */
 	size_t samples;
-	struct row rows[PIPIT_DASHBOARD_DATA_ROWS]; /* a ring: number n is at n modulo its size */
+	struct row rows[PIPIT_DASHBOARD_DATA_ROWS]; /* a ring buffer: row n is at n modulo its size */
 };
 
 /* --- taking a sample ------------------------------------------------------------------------------------------------- */
@@ -66,33 +65,32 @@ static bool make_totals(struct totals *totals, size_t route_count, size_t worker
 
 struct pipit_dashboard_data *pipit_dashboard_data_new(size_t route_count, size_t worker_count)
 {
-	struct pipit_dashboard_data *figures = calloc(1, sizeof *figures);
-	if (!figures)
+	struct pipit_dashboard_data *data = calloc(1, sizeof *data);
+	if (!data)
 		return NULL;
-	figures->route_count = route_count;
-	figures->worker_count = worker_count;
-	if (make_totals(&figures->before, route_count, worker_count) &&
-	    make_totals(&figures->now, route_count, worker_count))
-		return figures;
-	pipit_dashboard_data_free(figures);
+	data->route_count = route_count;
+	data->worker_count = worker_count;
+	if (make_totals(&data->before, route_count, worker_count) && make_totals(&data->now, route_count, worker_count))
+		return data;
+	pipit_dashboard_data_free(data);
 	return NULL;
 }
 
-void pipit_dashboard_data_free(struct pipit_dashboard_data *figures)
+void pipit_dashboard_data_free(struct pipit_dashboard_data *data)
 {
-	if (!figures)
+	if (!data)
 		return;
-	free(figures->first_routes);
-	free(figures->before.routes);
-	free(figures->before.workers);
-	free(figures->now.routes);
-	free(figures->now.workers);
-	free(figures);
+	free(data->first_routes);
+	free(data->before.routes);
+	free(data->before.workers);
+	free(data->now.routes);
+	free(data->now.workers);
+	free(data);
 }
 
-static void add_series(struct pipit_dashboard_data *figures, const struct pipit_counters *counters)
+static void add_series(struct pipit_dashboard_data *data, const struct pipit_counters *counters)
 {
-	struct totals *totals = &figures->now;
+	struct totals *totals = &data->now;
 	for (size_t i = 0; i < counters->series_capacity; i++) {
 		uint32_t key = atomic_load_explicit(&counters->series[i].key, memory_order_acquire);
 		unsigned class = (key & STATUS_MASK) / 100;
@@ -102,18 +100,18 @@ static void add_series(struct pipit_dashboard_data *figures, const struct pipit_
 		count = read_cell(&counters->series[i].count);
 		totals->classes[class - 2] += count;
 		if (class - 2 >= ERROR_CLASS)
-			totals->routes[figures->first_routes[key >> ROUTE_SHIFT]].errors += count;
+			totals->routes[data->first_routes[key >> ROUTE_SHIFT]].errors += count;
 	}
 }
 
-static void add_worker(struct pipit_dashboard_data *figures, size_t number, const struct pipit_counters *counters)
+static void add_worker(struct pipit_dashboard_data *data, size_t number, const struct pipit_counters *counters)
 {
-	struct totals *totals = &figures->now;
+	struct totals *totals = &data->now;
 	struct timespec busy = { 0 };
 
-	add_series(figures, counters);
-	for (size_t i = 0; i < figures->route_count; i++) {
-		uint64_t *buckets = totals->routes[figures->first_routes[i]].buckets;
+	add_series(data, counters);
+	for (size_t i = 0; i < data->route_count; i++) {
+		uint64_t *buckets = totals->routes[data->first_routes[i]].buckets;
 		for (size_t j = 0; j < BUCKETS; j++)
 			buckets[j] += read_cell(&counters->durations[i * DURATION_CELLS + 1 + j]);
 	}
@@ -123,44 +121,44 @@ static void add_worker(struct pipit_dashboard_data *figures, size_t number, cons
 	totals->workers[number].busy_ns = (uint64_t)busy.tv_sec * 1000000000u + (uint64_t)busy.tv_nsec;
 }
 
-static void clear_totals(const struct pipit_dashboard_data *figures, struct totals *totals)
+static void clear_totals(const struct pipit_dashboard_data *data, struct totals *totals)
 {
 	struct totals kept = { .routes = totals->routes, .workers = totals->workers };
-	memset(kept.routes, 0, figures->route_count * sizeof *kept.routes);
-	memset(kept.workers, 0, figures->worker_count * sizeof *kept.workers);
+	memset(kept.routes, 0, data->route_count * sizeof *kept.routes);
+	memset(kept.workers, 0, data->worker_count * sizeof *kept.workers);
 	*totals = kept;
 }
 
-/* --- what moved ------------------------------------------------------------------------------------------------------ */
+/* --- rates of the last second ---------------------------------------------------------------------------------------- */
 
-static double rate(const struct pipit_dashboard_data *figures, uint64_t now, uint64_t before)
+static double rate(const struct pipit_dashboard_data *data, uint64_t now, uint64_t before)
 {
-	/* Cells are read one after another, so that a sum may be a little behind an earlier one. */
-	return figures->seconds > 0 && now > before ? (double)(now - before) / figures->seconds : 0;
+	/* Cells are read one after another: a sum may be smaller than one of the previous sample. */
+	return data->seconds > 0 && now > before ? (double)(now - before) / data->seconds : 0;
 }
 
-static double counter_rate(const struct pipit_dashboard_data *figures, enum pipit_counter counter)
+static double counter_rate(const struct pipit_dashboard_data *data, enum pipit_counter counter)
 {
-	return rate(figures, figures->now.counters[counter], figures->before.counters[counter]);
+	return rate(data, data->now.counters[counter], data->before.counters[counter]);
 }
 
-/* Of one route in the last second, or of all (SIZE_MAX). Returns how many requests that were. */
-static uint64_t moved_buckets(const struct pipit_dashboard_data *figures, size_t route, uint64_t buckets[BUCKETS])
+/* Requests of the last second, of a route or of all (SIZE_MAX). Returns their number. */
+static uint64_t count_buckets(const struct pipit_dashboard_data *data, size_t route, uint64_t buckets[BUCKETS])
 {
-	size_t first = route == SIZE_MAX ? 0 : route, end = route == SIZE_MAX ? figures->route_count : route + 1;
+	size_t first = route == SIZE_MAX ? 0 : route, end = route == SIZE_MAX ? data->route_count : route + 1;
 	uint64_t count = 0;
 
 	memset(buckets, 0, BUCKETS * sizeof *buckets);
 	for (size_t i = first; i < end; i++) {
 		for (size_t j = 0; j < BUCKETS; j++)
-			buckets[j] += figures->now.routes[i].buckets[j] - figures->before.routes[i].buckets[j];
+			buckets[j] += data->now.routes[i].buckets[j] - data->before.routes[i].buckets[j];
 	}
 	for (size_t j = 0; j < BUCKETS; j++)
 		count += buckets[j];
 	return count;
 }
 
-/* In seconds: within its bucket in proportion, as Prometheus's histogram_quantile() has it. NAN without requests. */
+/* In seconds, interpolated within the bucket like histogram_quantile() of Prometheus. NAN without requests. */
 static double percentile(const uint64_t buckets[BUCKETS], uint64_t count, double quantile)
 {
 	double wanted = quantile * (double)count, below = 0;
@@ -176,9 +174,9 @@ static double percentile(const uint64_t buckets[BUCKETS], uint64_t count, double
 	return (double)duration_buckets[BUCKETS - 2].bound / 1e9;
 }
 
-static double busy_share(const struct pipit_dashboard_data *figures, size_t worker)
+static double busy_share(const struct pipit_dashboard_data *data, size_t worker)
 {
-	return rate(figures, figures->now.workers[worker].busy_ns, figures->before.workers[worker].busy_ns) / 1e9;
+	return rate(data, data->now.workers[worker].busy_ns, data->before.workers[worker].busy_ns) / 1e9;
 }
 
 static uint64_t count_connections(const struct pipit_dashboard_data_input *input, size_t state)
@@ -190,73 +188,73 @@ static uint64_t count_connections(const struct pipit_dashboard_data_input *input
 }
 
 static struct row make_row(
-    const struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input, time_t now)
+    const struct pipit_dashboard_data *data, const struct pipit_dashboard_data_input *input, time_t now)
 {
 	struct row row = { .at = now };
 	struct pipit_process process;
-	uint64_t buckets[BUCKETS], count = moved_buckets(figures, SIZE_MAX, buckets);
+	uint64_t buckets[BUCKETS], count = count_buckets(data, SIZE_MAX, buckets);
 
 	pipit_process_read(&process);
-	row.rps = (float)rate(figures, count, 0);
+	row.rps = (float)rate(data, count, 0);
 	for (int i = 0; i < PERCENTILES; i++)
 		row.percentiles[i] = (float)percentile(buckets, count, quantiles[i]);
 	for (int i = 0; i < CLASSES; i++)
-		row.classes[i] = (float)rate(figures, figures->now.classes[i], figures->before.classes[i]);
+		row.classes[i] = (float)rate(data, data->now.classes[i], data->before.classes[i]);
 	for (size_t i = 0; i < PIPIT_STATE_COUNT; i++)
 		row.connections += (float)count_connections(input, i);
-	for (size_t i = 0; i < figures->worker_count; i++) {
+	for (size_t i = 0; i < data->worker_count; i++) {
 		float lag = (float)read_cell(&input->page.workers[i]->loop[LOOP_LAG]) / 1e9f;
 		row.lag = lag > row.lag ? lag : row.lag;
-		row.busy += (float)busy_share(figures, i) / (float)figures->worker_count;
+		row.busy += (float)busy_share(data, i) / (float)data->worker_count;
 	}
 	row.resident = process.has_memory ? (float)process.resident_bytes : NAN;
-	row.received = (float)counter_rate(figures, PIPIT_COUNT_RECEIVED);
-	row.sent = (float)counter_rate(figures, PIPIT_COUNT_SENT);
+	row.received = (float)counter_rate(data, PIPIT_COUNT_RECEIVED);
+	row.sent = (float)counter_rate(data, PIPIT_COUNT_SENT);
 	return row;
 }
 
 void pipit_dashboard_data_sample(
-    struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input, uint64_t now_ns, time_t now)
+    struct pipit_dashboard_data *data, const struct pipit_dashboard_data_input *input, uint64_t now_ns, time_t now)
 {
-	struct totals before = figures->before;
+	struct totals before = data->before;
 
-	/* Short of memory, the first look is put off. */
-	if (!figures->first_routes)
-		figures->first_routes = pipit_counters_find_first_routes(input->page.routes, figures->route_count);
-	if (!figures->first_routes)
+	/* When memory is short, the first sample is left out. */
+	if (!data->first_routes)
+		data->first_routes = pipit_counters_find_first_routes(input->page.routes, data->route_count);
+	if (!data->first_routes)
 		return;
-	figures->before = figures->now;
-	figures->now = before;
-	clear_totals(figures, &figures->now);
-	figures->now.at_ns = now_ns;
-	for (size_t i = 0; i < figures->worker_count; i++)
-		add_worker(figures, i, input->page.workers[i]);
-	figures->seconds = figures->samples ? (double)(now_ns - figures->before.at_ns) / 1e9 : 0;
-	/* Whatever was counted before the first look did not happen in a second. */
-	if (figures->samples++ > 0)
-		figures->rows[(figures->samples - 2) % PIPIT_DASHBOARD_DATA_ROWS] = make_row(figures, input, now);
+	data->before = data->now;
+	data->now = before;
+	clear_totals(data, &data->now);
+	data->now.at_ns = now_ns;
+	for (size_t i = 0; i < data->worker_count; i++)
+		add_worker(data, i, input->page.workers[i]);
+	data->seconds = data->samples ? (double)(now_ns - data->before.at_ns) / 1e9 : 0;
+	/* The first sample has no previous one to compare with. */
+	if (data->samples++ > 0)
+		data->rows[(data->samples - 2) % PIPIT_DASHBOARD_DATA_ROWS] = make_row(data, input, now);
 }
 
 /* --- as JSON --------------------------------------------------------------------------------------------------------- */
 
-/* A document under way; once memory was short, nothing more is put and it is not given out. */
+/* The document being built. When memory is short it is not returned. */
 struct output {
 	cJSON *document;
-	bool is_short;
+	bool is_out_of_memory;
 };
 
 static cJSON *put(struct output *output, cJSON *parent, const char *name, cJSON *item)
 {
 	if (!item || !parent ||
 	    !(name ? cJSON_AddItemToObject(parent, name, item) : cJSON_AddItemToArray(parent, item))) {
-		output->is_short = true;
+		output->is_out_of_memory = true;
 		cJSON_Delete(item);
 		return NULL;
 	}
 	return item;
 }
 
-/* Four digits are more than a chart shows. No figure is negative. */
+/* To four digits: a chart shows fewer. value: not negative. */
 static double shorten(double value)
 {
 	double scale = 1;
@@ -276,7 +274,7 @@ static void put_text(struct output *output, cJSON *parent, const char *name, con
 	put(output, parent, name, cJSON_CreateString(text));
 }
 
-/* A pattern may hold any bytes, and JSON only UTF-8: what is none is taken for Latin-1. */
+/* A pattern may have any bytes, but JSON is UTF-8: other bytes are converted as Latin-1. */
 static void put_route_name(struct output *output, cJSON *route, const char *text)
 {
 	size_t length = strlen(text);
@@ -288,7 +286,7 @@ static void put_route_name(struct output *output, cJSON *route, const char *text
 	}
 	converted = at = malloc(2 * length + 1);
 	if (!converted) {
-		output->is_short = true;
+		output->is_out_of_memory = true;
 		return;
 	}
 	for (; *text; text++) {
@@ -307,7 +305,7 @@ static char *finish(struct output *output)
 	struct pipit_printer text = pipit_printer_in(NULL, 0);
 	char *copy = NULL;
 
-	if (!output->is_short && pipit_printer_print(&text, output->document) == 0)
+	if (!output->is_out_of_memory && pipit_printer_print(&text, output->document) == 0)
 		copy = strndup(text.bytes, text.length);
 	pipit_printer_clear(&text);
 	cJSON_Delete(output->document);
@@ -363,15 +361,15 @@ static void put_events(struct output *output, cJSON *worker, const char *name, c
 }
 
 static void put_workers(
-    struct output *output, const struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input)
+    struct output *output, const struct pipit_dashboard_data *data, const struct pipit_dashboard_data_input *input)
 {
 	cJSON *workers = put(output, output->document, "workers", cJSON_CreateArray());
-	for (size_t i = 0; i < figures->worker_count; i++) {
+	for (size_t i = 0; i < data->worker_count; i++) {
 		const struct pipit_counters *counters = input->page.workers[i];
 		cJSON *worker = put(output, workers, NULL, cJSON_CreateObject());
 		put_number(output, worker, "lag", (double)read_cell(&counters->loop[LOOP_LAG]) / 1e9);
 		put_number(output, worker, "lag_max", (double)read_cell(&counters->loop[LOOP_LAG_MAX]) / 1e9);
-		put_number(output, worker, "busy", busy_share(figures, i));
+		put_number(output, worker, "busy", busy_share(data, i));
 		put_text(output, worker, "method", counters->method);
 		put_events(output, worker, "events", &counters->loop[LOOP_EVENTS]);
 		put_events(output, worker, "events_max", &counters->loop[LOOP_EVENTS_MAX]);
@@ -413,52 +411,52 @@ static int compare_shown(const void *one, const void *other)
 	return left < right ? 1 : left > right ? -1 : 0;
 }
 
-static void put_route(struct output *output, cJSON *routes, const struct pipit_dashboard_data *figures,
+static void put_route(struct output *output, cJSON *routes, const struct pipit_dashboard_data *data,
     const struct pipit_dashboard_data_input *input, const struct shown *shown)
 {
 	cJSON *route = put(output, routes, NULL, cJSON_CreateObject());
-	uint64_t buckets[BUCKETS], count = moved_buckets(figures, shown->route, buckets);
+	uint64_t buckets[BUCKETS], count = count_buckets(data, shown->route, buckets);
 
 	put_route_name(output, route, input->page.routes[shown->route]);
 	put_number(output, route, "requests", (double)shown->requests);
-	put_number(output, route, "rate", rate(figures, count, 0));
+	put_number(output, route, "rate", rate(data, count, 0));
 	put_number(output, route, "errors",
-	    rate(figures, figures->now.routes[shown->route].errors, figures->before.routes[shown->route].errors));
+	    rate(data, data->now.routes[shown->route].errors, data->before.routes[shown->route].errors));
 	put_percentiles(output, route, buckets, count, false);
 }
 
 static void put_routes(
-    struct output *output, const struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input)
+    struct output *output, const struct pipit_dashboard_data *data, const struct pipit_dashboard_data_input *input)
 {
 	cJSON *routes = put(output, output->document, "routes", cJSON_CreateArray());
-	struct shown *shown = malloc((figures->route_count + 1) * sizeof *shown);
+	struct shown *shown = malloc((data->route_count + 1) * sizeof *shown);
 	size_t count = 0;
 
 	if (!shown) {
-		output->is_short = true;
+		output->is_out_of_memory = true;
 		return;
 	}
-	for (size_t i = 0; i < figures->route_count; i++) {
-		uint64_t requests = count_requests(&figures->now.routes[i]);
+	for (size_t i = 0; i < data->route_count; i++) {
+		uint64_t requests = count_requests(&data->now.routes[i]);
 		if (requests)
 			shown[count++] = (struct shown){ i, requests };
 	}
 	qsort(shown, count, sizeof *shown, compare_shown);
 	for (size_t i = 0; i < count && i < ROUTES_SHOWN; i++)
-		put_route(output, routes, figures, input, &shown[i]);
+		put_route(output, routes, data, input, &shown[i]);
 	free(shown);
 }
 
 static const char *const class_names[CLASSES] = { "2xx", "3xx", "4xx", "5xx" };
 
 char *pipit_dashboard_data_render(
-    const struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input)
+    const struct pipit_dashboard_data *data, const struct pipit_dashboard_data_input *input)
 {
 	struct output output = { cJSON_CreateObject(), false };
 	cJSON *document = output.document, *codes;
-	const struct row *row = &figures->rows[(figures->samples - 2) % PIPIT_DASHBOARD_DATA_ROWS];
+	const struct row *row = &data->rows[(data->samples - 2) % PIPIT_DASHBOARD_DATA_ROWS];
 
-	if (figures->samples < 2) {
+	if (data->samples < 2) {
 		cJSON_Delete(document);
 		return NULL;
 	}
@@ -474,15 +472,15 @@ char *pipit_dashboard_data_render(
 		put_number(&output, codes, class_names[i], row->classes[i]);
 	put_connections(&output, input);
 	put_number(&output, document, "max_connections", (double)input->max_connections);
-	put_number(&output, document, "accepted", counter_rate(figures, PIPIT_COUNT_ACCEPTED));
-	put_number(&output, document, "evicted", counter_rate(figures, PIPIT_COUNT_EVICTED));
-	put_number(&output, document, "aborted", counter_rate(figures, PIPIT_COUNT_ABORTED));
+	put_number(&output, document, "accepted", counter_rate(data, PIPIT_COUNT_ACCEPTED));
+	put_number(&output, document, "evicted", counter_rate(data, PIPIT_COUNT_EVICTED));
+	put_number(&output, document, "aborted", counter_rate(data, PIPIT_COUNT_ABORTED));
 	put_refusals(&output, input);
-	put_workers(&output, figures, input);
+	put_workers(&output, data, input);
 	put_process(&output, input);
 	put_number(&output, document, "received", row->received);
 	put_number(&output, document, "sent", row->sent);
-	put_routes(&output, figures, input);
+	put_routes(&output, data, input);
 	return finish(&output);
 }
 
@@ -506,17 +504,17 @@ static void put_row(struct output *output, cJSON *rows, const struct row *row)
 	put_number(output, cells, NULL, row->sent);
 }
 
-char *pipit_dashboard_data_render_history(const struct pipit_dashboard_data *figures)
+char *pipit_dashboard_data_render_history(const struct pipit_dashboard_data *data)
 {
 	static const char *const names[] = { "t", "rps", "p50", "p90", "p99", "2xx", "3xx", "4xx", "5xx", "connections",
 		"lag", "busy", "resident", "received", "sent" };
 	struct output output = { cJSON_CreateObject(), false };
 	cJSON *fields = put(&output, output.document, "fields", cJSON_CreateStringArray(names, COUNT_OF(names)));
 	cJSON *rows = fields ? put(&output, output.document, "rows", cJSON_CreateArray()) : NULL;
-	size_t count = figures->samples ? figures->samples - 1 : 0;
+	size_t count = data->samples ? data->samples - 1 : 0;
 	size_t first = count > PIPIT_DASHBOARD_DATA_ROWS ? count - PIPIT_DASHBOARD_DATA_ROWS : 0;
 
-	for (size_t i = first; i < count && !output.is_short; i++)
-		put_row(&output, rows, &figures->rows[i % PIPIT_DASHBOARD_DATA_ROWS]);
+	for (size_t i = first; i < count && !output.is_out_of_memory; i++)
+		put_row(&output, rows, &data->rows[i % PIPIT_DASHBOARD_DATA_ROWS]);
 	return finish(&output);
 }

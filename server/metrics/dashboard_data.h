@@ -1,37 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the dashboard draws: the workers' counts once a second, what moved in that second, and ten minutes of the most important
- * of it. The texts are JSON; docs/events.md has their members.
+ * The data of the dashboard: the counters of the workers, sampled once a second, their rates in that second, and a history of ten
+ * minutes. Rendered as JSON; docs/events.md has the members.
  *
- * Not for several threads at once.
+ * Not thread-safe.
  */
 #ifndef PIPIT_DASHBOARD_DATA_H
 #define PIPIT_DASHBOARD_DATA_H
 
 #include "metrics/prometheus.h"
 
+/* Seconds of history. */
 #define PIPIT_DASHBOARD_DATA_ROWS 600
 
 struct pipit_dashboard_data;
 
-/* What is looked at. The page's lists are as long each time as they were the first time. */
+/* The source of a sample. The lists of `page` keep their lengths from sample to sample. */
 struct pipit_dashboard_data_input {
 	struct pipit_prometheus page;
-	uint64_t max_connections, memory_limit; /* as configured; 0: none */
+	uint64_t max_connections, memory_limit; /* connections and bytes; 0: no limit */
 };
 
-/* NULL when memory is short. Free: NULL is harmless. */
+/* NULL when memory is short. Freeing NULL is harmless. */
 struct pipit_dashboard_data *pipit_dashboard_data_new(size_t route_count, size_t worker_count);
-void pipit_dashboard_data_free(struct pipit_dashboard_data *figures);
+void pipit_dashboard_data_free(struct pipit_dashboard_data *data);
 
-/* Look at the counts: once a second. now_ns: monotonic; the first time nothing has moved yet. */
+/* Take a sample; call once a second. now_ns: CLOCK_MONOTONIC. Rates begin with the second sample. */
 void pipit_dashboard_data_sample(
-    struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input, uint64_t now_ns, time_t now);
+    struct pipit_dashboard_data *data, const struct pipit_dashboard_data_input *input, uint64_t now_ns, time_t now);
 
-/* All figures of the last sample, and the history; NUL-terminated, the caller's to free. NULL when memory is short, or there is
- * no sample yet. */
+/* The last sample, and the history, as JSON: NUL-terminated, from malloc(), freed by the caller. NULL when memory is short; the first
+ * also before the second sample. */
 char *pipit_dashboard_data_render(
-    const struct pipit_dashboard_data *figures, const struct pipit_dashboard_data_input *input);
-char *pipit_dashboard_data_render_history(const struct pipit_dashboard_data *figures);
+    const struct pipit_dashboard_data *data, const struct pipit_dashboard_data_input *input);
+char *pipit_dashboard_data_render_history(const struct pipit_dashboard_data *data);
 
 #endif

@@ -10,17 +10,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Field `number` of /proc/self/stat, counted from 1 as in proc(5); 0 when there are not so many. */
+/* Field `number` of /proc/self/stat, from 1 as in proc(5); 0 when there is no such field. */
 static uint64_t read_stat_field(const char *stat_line, int number)
 {
-	/* The program's name, field 2, may hold spaces and parentheses: count from the last one. */
+	/* Field 2, the program name, may contain spaces and parentheses: count from the last parenthesis. */
 	const char *place = strrchr(stat_line, ')');
 	for (int i = 2; place && i < number; i++)
 		place = strchr(place + 1, ' ');
 	return place ? strtoull(place + 1, NULL, 10) : 0;
 }
 
-/* False where /proc is not mounted, or when no descriptor is left to open it with. */
 static bool read_stat_line(char *line, size_t size)
 {
 	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
@@ -54,11 +53,11 @@ static bool list_open_files(uint64_t *count)
 	while (readdir(directory))
 		entries++;
 	closedir(directory);
-	*count = entries > 3 ? entries - 3 : 0; /* ".", ".." and the directory's own descriptor */
+	*count = entries > 3 ? entries - 3 : 0; /* ".", ".." and the descriptor of the directory */
 	return true;
 }
 
-/* Linux 6.2 and later tell the number as the directory's size; listing ten thousand descriptors takes milliseconds. */
+/* Since Linux 6.2 the size of the directory is the number; listing ten thousand descriptors takes milliseconds. */
 static bool count_open_files(uint64_t *count)
 {
 	struct stat status;

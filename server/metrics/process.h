@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* What the system says of this process: memory, threads, descriptors. */
+/* Memory, threads and descriptors of this process. */
 #ifndef PIPIT_PROCESS_H
 #define PIPIT_PROCESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Where /proc is not mounted, or no descriptor is left to open it with, the system says nothing of some. */
+/* A value is missing when /proc is not mounted, or when there is no descriptor to open it. */
 struct pipit_process {
-	bool has_memory; /* the three that follow */
+	bool has_memory; /* for the next three */
 	uint64_t virtual_bytes, resident_bytes, threads;
 	bool has_descriptors;
 	uint64_t open_descriptors;

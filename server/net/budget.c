@@ -2,6 +2,8 @@
 /* See budget.h. */
 #include "net/budget.h"
 
+#include "net/net.h"
+
 bool pipit_budget_take(struct pipit_connection *connection, enum pipit_limits_kind kind, size_t more)
 {
 	uint64_t limit = connection->net->config->memory_limit;
@@ -45,10 +47,4 @@ bool pipit_budget_settle(struct pipit_connection *connection, size_t evhttp_byte
 		evhttp_bytes);
 	return !limit || evhttp_bytes == 0 || connection->charged[PIPIT_LIMITS_CONTENT] <= before ||
 	       pipit_limits_bytes(net->limits) <= limit;
-}
-
-void pipit_budget_close(struct pipit_connection *connection)
-{
-	set(connection, PIPIT_LIMITS_INPUT, 0);
-	set(connection, PIPIT_LIMITS_CONTENT, 0);
 }

@@ -7,7 +7,12 @@
 #ifndef PIPIT_BUDGET_H
 #define PIPIT_BUDGET_H
 
-#include "net/connection.h"
+#include "net/limits.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct pipit_connection;
 
 /* A buffer of this connection is going to grow by so many bytes: input that is not used yet, or anything else. False when the
  * budget has not got them; input may have half of it, whatever else there is. */
@@ -21,8 +26,5 @@ bool pipit_budget_would_fit(const struct pipit_connection *connection, uint64_t 
  * grows without asking. False when it has grown and the budget has not got it: the connection must go.
  */
 bool pipit_budget_settle(struct pipit_connection *connection, size_t evhttp_bytes);
-
-/* Its buffers are about to be freed. */
-void pipit_budget_close(struct pipit_connection *connection);
 
 #endif

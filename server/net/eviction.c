@@ -2,8 +2,7 @@
 /* See eviction.h. */
 #include "net/eviction.h"
 
-#include "http1/timeouts.h"
-#include "net/budget.h"
+#include "net/net.h"
 
 /* In a full house a head must be there, and content and replies have the minimum rate, after so long. */
 #define CROWDED_GRACE_MS 1000
@@ -36,7 +35,7 @@ static enum rank rank_of(const struct pipit_connection *connection)
 		return is_late ? LATE : ARRIVING;
 	case PHASE_BODY:
 	case PHASE_WRITING:
-		return pipit_timeouts_is_too_slow(connection, now_ms, CROWDED_GRACE_MS) ? SLOW : INDISPENSABLE;
+		return pipit_connection_is_too_slow(connection, now_ms, CROWDED_GRACE_MS) ? SLOW : INDISPENSABLE;
 	default:
 		return INDISPENSABLE;
 	}
@@ -162,18 +161,6 @@ bool pipit_eviction_free_bytes(struct pipit_connection *asking)
 
 /* --- new connections ------------------------------------------------------------------------------------------------ */
 
-static void link_adopted(struct pipit_connection *connection)
-{
-	struct pipit_net *net = connection->net;
-	connection->previous = net->last;
-	if (net->last)
-		net->last->next = connection;
-	else
-		net->all = connection;
-	net->last = connection;
-	net->adopted++;
-}
-
 static bool has_lingering(const struct pipit_net *net)
 {
 	return pipit_counters_in_state(net->counters, PIPIT_STATE_CLOSING) > 0;
@@ -228,30 +215,9 @@ static enum pipit_refusal judge(struct pipit_connection *connection, uint64_t ot
 	return is_full && !make_room(net, others - limit) ? PIPIT_REFUSAL_TOO_MANY_CONNECTIONS : PIPIT_REFUSAL_NONE;
 }
 
-void pipit_eviction_adopt(struct pipit_connection *connection, int fd)
+enum pipit_refusal pipit_eviction_admit(struct pipit_connection *connection)
 {
-	struct pipit_net *net = connection->net;
-	enum pipit_refusal reason = judge(connection, pipit_limits_add_connection(net->limits));
-
-	connection->fd = fd;
+	uint64_t others = pipit_limits_add_connection(connection->net->limits);
 	connection->is_counted = true;
-	link_adopted(connection);
-	connection->moved_ms = connection->phase_ms = net->now_ms;
-	pipit_counters_add(net->counters, PIPIT_COUNT_ACCEPTED, 1);
-	pipit_counters_move(net->counters, PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
-	if (reason != PIPIT_REFUSAL_NONE)
-		pipit_connection_refuse(connection, reason, (struct pipit_slice){ "", 0 });
-}
-
-void pipit_connection_check_out(struct pipit_connection *connection)
-{
-	struct pipit_net *net = connection->net;
-	if (!connection->is_counted)
-		return;
-	connection->is_counted = false;
-	pipit_counters_move(net->counters, pipit_phase_state(connection->phase), PIPIT_STATE_COUNT);
-	pipit_limits_remove_connection(net->limits);
-	if (connection->is_let_in)
-		pipit_limits_remove_address(net->limits, &connection->peer.any);
-	pipit_budget_close(connection);
+	return judge(connection, others);
 }

@@ -3,11 +3,18 @@
 #ifndef PIPIT_EVICTION_H
 #define PIPIT_EVICTION_H
 
-#include "net/connection.h"
+#include "base/refusal.h"
 
-/* A connection was accepted: take it up, or refuse it. Its peer is known already. What it waits for is
- * the caller's to decide. */
-void pipit_eviction_adopt(struct pipit_connection *connection, int fd);
+#include <stdbool.h>
+
+struct pipit_connection;
+struct pipit_net;
+
+/*
+ * A connection was accepted: count it among the limits, and make room for it when they are reached. Its peer is known already.
+ * PIPIT_REFUSAL_NONE, or why it is to be refused.
+ */
+enum pipit_refusal pipit_eviction_admit(struct pipit_connection *connection);
 
 /*
  * The connection of this worker that can be spared best leaves. False when none can:

@@ -2,8 +2,8 @@
 /* One send() for all replies of a readiness; see output.h. */
 #include "net/output.h"
 
-#include "files/files.h"
 #include "net/budget.h"
+#include "net/net.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -256,7 +256,7 @@ void pipit_output_retry(struct pipit_connection *connection)
 static bool read_into_batch(struct pipit_connection *connection, int fd, uint64_t offset, size_t length)
 {
 	struct pipit_net *net = connection->net;
-	if (!pipit_files_read(fd, net->batch + net->batch_length, length, offset))
+	if (!pipit_shared_fd_read(fd, net->batch + net->batch_length, length, offset))
 		return false;
 	net->batch_length += length;
 	return true;
@@ -353,11 +353,4 @@ void pipit_output_send_file(struct pipit_connection *connection)
 	}
 	if (!pipit_output_has_file(connection))
 		drop_file(connection);
-}
-
-void pipit_output_clear(struct pipit_connection *connection)
-{
-	clear_rest(connection);
-	clear_out(connection);
-	drop_file(connection);
 }

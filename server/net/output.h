@@ -3,7 +3,17 @@
 #ifndef PIPIT_OUTPUT_H
 #define PIPIT_OUTPUT_H
 
-#include "net/connection.h"
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct evbuffer;
+struct pipit_connection;
+struct pipit_net;
+struct pipit_shared_fd;
 
 /*
  * What one connection may send of a file, or of what an evhttp callback goes on to write, before others get their turn. As much
@@ -71,8 +81,5 @@ void pipit_output_queue_file(
 
 /* Send more of the queued file, as much as the socket takes, at most a slice that is fair to others. */
 void pipit_output_send_file(struct pipit_connection *connection);
-
-/* Drop everything that waits. */
-void pipit_output_clear(struct pipit_connection *connection);
 
 #endif

@@ -121,7 +121,7 @@ static void log_entry(
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	entry->peer = pipit_connection_peer(connection, peer, sizeof peer);
 	entry->finished = now.tv_sec;
-	if (!pipit_access_buffer_is_waiting(dispatch->access))
+	if (!pipit_access_buffer_has_lines(dispatch->access))
 		event_active(dispatch->log_event, EV_TIMEOUT, 0);
 	pipit_access_buffer_add(dispatch->access, entry);
 }

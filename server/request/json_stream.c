@@ -185,7 +185,7 @@ static int send_in_pieces(struct pipit_request *request, int status, cJSON *doc)
 	}
 	write_more(printout);
 	end_when_over(printout);
-	pipit_open_reply_settle(connection);
+	pipit_http1_continue(connection);
 	return 0;
 }
 

@@ -9,8 +9,6 @@
 #define PIPIT_REQUEST_H
 
 #include "base/shared_fd.h"
-#include "files/file_cache.h"
-#include "files/gzip_cache.h"
 #include "http/guard.h"
 #include "http/router.h"
 #include "http1/http1.h"
@@ -19,6 +17,8 @@
 
 #include <netinet/in.h>
 
+struct pipit_file_cache;
+struct pipit_gzip_cache;
 struct pipit_openapi;
 
 /* Of struct pipit_route_options. */
@@ -41,8 +41,8 @@ struct pipit_route {
 /* What all requests of a worker share. */
 struct pipit_request_pool {
 	struct pipit_server *server;
-	struct pipit_file_cache *opened; /* of the worker, as is `compressed` */
-	struct pipit_gzip_cache *compressed;
+	struct pipit_file_cache *file_cache;
+	struct pipit_gzip_cache *gzip_cache;
 	struct event_base *base;
 	const struct pipit_config *config;
 	void *worker; /* for `post` */
@@ -126,7 +126,7 @@ int pipit_request_reply_short(struct pipit_request *request);
  * Reply with a status that has content, the fields of pipit_reply_header(), fields of one's own (at most 256 bytes) and a head only: the content is
  * written to `streaming` as long as the client stays, from `content` on, which is framed already. A HEAD gets its whole reply:
  * then, and when the client has gone already, open_reply->connection stays NULL.
- * 0; -EALREADY; -ENOMEM, and 503 was replied. After it pipit_open_reply_settle() is to be called.
+ * 0; -EALREADY; -ENOMEM, and 503 was replied. After it pipit_http1_continue() is to be called.
  */
 int pipit_request_open(struct pipit_request *request, int status, const char *content_type, struct pipit_slice fields,
     struct pipit_slice content, struct pipit_open_reply *open_reply);

@@ -246,7 +246,7 @@ static void on_drain(struct pipit_open_reply *open_reply)
 		return;
 	}
 	end(client);
-	pipit_open_reply_settle(connection);
+	pipit_http1_continue(connection);
 }
 
 static void on_lost(struct pipit_open_reply *open_reply)
@@ -279,10 +279,10 @@ static void push(struct client *client, bool with_heartbeat)
 		if (is_too_far_behind(client))
 			pipit_open_reply_drop(&client->open_reply);
 		else
-			pipit_open_reply_settle(connection);
+			pipit_http1_continue(connection);
 	} else if (client->is_over) {
 		end(client);
-		pipit_open_reply_settle(connection);
+		pipit_http1_continue(connection);
 	}
 }
 
@@ -500,7 +500,7 @@ static void begin(struct client *client)
 	write_more(client);
 	if (!client->open_reply.is_waiting && (client->is_over || pipit_open_reply_is_draining(connection)))
 		end(client);
-	pipit_open_reply_settle(connection);
+	pipit_http1_continue(connection);
 }
 
 int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *request, struct pipit_sse_event *first)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See atomic_file.h. The order of steps is what makes it safe: the new content is on the disk before its name is (rename() may
- * reach the disk before the data does), and the name is when the directory is.
+ * See atomic_file.h. The order of steps makes a write safe: the new content is synchronised before it gets the name, because rename()
+ * may reach the disk before the data; then the directory is synchronised, which makes the rename durable.
  */
 #include "settings/atomic_file.h"
 
@@ -20,14 +20,14 @@
 #define SUFFIX_MAX sizeof ".previous.new"
 
 struct pipit_atomic_file {
-	char *shown; /* owned: the name as it was given */
-	int directory, lock;
-	/* Within the directory. */
+	char *shown;         /* owned; the name as given */
+	int directory, lock; /* descriptors; -1: none */
+	/* Relative to the directory. */
 	char name[NAME_MAX + 1], fresh[NAME_MAX + 1], previous[NAME_MAX + 1], next_previous[NAME_MAX + 1],
 	    broken[NAME_MAX + 1], lock_name[NAME_MAX + 1];
-	bool is_known; /* `state` is that of the content that counts */
-	struct stat state;
-	struct stat seen; /* of what was read last */
+	bool is_known;     /* `state` is valid */
+	struct stat state; /* of the content in use */
+	struct stat seen;  /* of the content that was read last */
 };
 
 /* --- small steps ----------------------------------------------------------------------------------------------------- */
@@ -41,10 +41,10 @@ static int sync_descriptor(int fd)
 	return result == 0 ? 0 : -errno;
 }
 
-/* Directories of some file systems cannot be synchronised, and need not be. */
-static int sync_directory(const struct pipit_atomic_file *durable)
+/* Some file systems cannot synchronise directories, and do not need it. */
+static int sync_directory(const struct pipit_atomic_file *file)
 {
-	int error = sync_descriptor(durable->directory);
+	int error = sync_descriptor(file->directory);
 	return error == -EINVAL ? 0 : error;
 }
 
@@ -62,32 +62,32 @@ static int write_all(int fd, const char *bytes, size_t length)
 	return 0;
 }
 
-static int move(const struct pipit_atomic_file *durable, const char *from, const char *to)
+static int move(const struct pipit_atomic_file *file, const char *from, const char *to)
 {
-	return renameat(durable->directory, from, durable->directory, to) == 0 ? 0 : -errno;
+	return renameat(file->directory, from, file->directory, to) == 0 ? 0 : -errno;
 }
 
-static bool exists(const struct pipit_atomic_file *durable, const char *name)
+static bool exists(const struct pipit_atomic_file *file, const char *name)
 {
 	struct stat state;
-	return fstatat(durable->directory, name, &state, AT_SYMLINK_NOFOLLOW) == 0;
+	return fstatat(file->directory, name, &state, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static void note_state(struct pipit_atomic_file *durable)
+static void note_state(struct pipit_atomic_file *file)
 {
-	durable->is_known = fstatat(durable->directory, durable->name, &durable->state, AT_SYMLINK_NOFOLLOW) == 0;
+	file->is_known = fstatat(file->directory, file->name, &file->state, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-bool pipit_atomic_file_was_edited(const struct pipit_atomic_file *durable)
+bool pipit_atomic_file_was_edited(const struct pipit_atomic_file *file)
 {
 	struct stat now;
-	bool is_there = fstatat(durable->directory, durable->name, &now, AT_SYMLINK_NOFOLLOW) == 0;
+	bool is_there = fstatat(file->directory, file->name, &now, AT_SYMLINK_NOFOLLOW) == 0;
 
-	if (!is_there || !durable->is_known)
-		return is_there && !durable->is_known;
-	return now.st_ino != durable->state.st_ino || now.st_dev != durable->state.st_dev ||
-	       now.st_size != durable->state.st_size || now.st_mtim.tv_sec != durable->state.st_mtim.tv_sec ||
-	       now.st_mtim.tv_nsec != durable->state.st_mtim.tv_nsec;
+	if (!is_there || !file->is_known)
+		return is_there && !file->is_known;
+	return now.st_ino != file->state.st_ino || now.st_dev != file->state.st_dev ||
+	       now.st_size != file->state.st_size || now.st_mtim.tv_sec != file->state.st_mtim.tv_sec ||
+	       now.st_mtim.tv_nsec != file->state.st_mtim.tv_nsec;
 }
 
 /* --- opening --------------------------------------------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ static int refuse_to_open(char *error, size_t size, const char *name, int number
 	return number;
 }
 
-/* The file's place, behind links; the name itself when it is not there yet. */
+/* Follow symbolic links; the path of an absent file is its name. */
 static int resolve(const char *name, char path[PATH_MAX])
 {
 	if (realpath(name, path))
@@ -111,75 +111,71 @@ static int resolve(const char *name, char path[PATH_MAX])
 	return 0;
 }
 
-static int set_names(struct pipit_atomic_file *durable, const char *base)
+static int set_names(struct pipit_atomic_file *file, const char *base)
 {
 	if (*base == '\0' || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
 		return -EISDIR;
 	if (strlen(base) > NAME_MAX - SUFFIX_MAX)
 		return -ENAMETOOLONG;
-	snprintf(durable->name, sizeof durable->name, "%s", base);
-	snprintf(durable->fresh, sizeof durable->fresh, "%.200s.new", base);
-	snprintf(durable->previous, sizeof durable->previous, "%.200s.previous", base);
-	snprintf(durable->next_previous, sizeof durable->next_previous, "%.200s.previous.new", base);
-	snprintf(durable->broken, sizeof durable->broken, "%.200s.broken", base);
-	snprintf(durable->lock_name, sizeof durable->lock_name, "%.200s.lock", base);
+	snprintf(file->name, sizeof file->name, "%s", base);
+	snprintf(file->fresh, sizeof file->fresh, "%.200s.new", base);
+	snprintf(file->previous, sizeof file->previous, "%.200s.previous", base);
+	snprintf(file->next_previous, sizeof file->next_previous, "%.200s.previous.new", base);
+	snprintf(file->broken, sizeof file->broken, "%.200s.broken", base);
+	snprintf(file->lock_name, sizeof file->lock_name, "%.200s.lock", base);
 	return 0;
 }
 
-static int open_directory(struct pipit_atomic_file *durable, char path[PATH_MAX])
+static int open_directory(struct pipit_atomic_file *file, char path[PATH_MAX])
 {
 	char *slash = strrchr(path, '/');
 	struct stat state;
-	int error = set_names(durable, slash ? slash + 1 : path);
+	int error = set_names(file, slash ? slash + 1 : path);
 
 	if (error != 0)
 		return error;
 	if (slash)
 		slash[slash == path ? 1 : 0] = '\0';
-	durable->directory = open(slash ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (durable->directory < 0)
+	file->directory = open(slash ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (file->directory < 0)
 		return -errno;
-	if (fstatat(durable->directory, durable->name, &state, AT_SYMLINK_NOFOLLOW) != 0 || S_ISREG(state.st_mode))
+	if (fstatat(file->directory, file->name, &state, AT_SYMLINK_NOFOLLOW) != 0 || S_ISREG(state.st_mode))
 		return 0;
 	return S_ISDIR(state.st_mode) ? -EISDIR : -EINVAL;
 }
 
-/* Two processes that change one file would undo each other's changes. A file system that cannot be written to needs no lock. */
-static int lock(struct pipit_atomic_file *durable)
+/* Two processes would overwrite each other. A read-only file system needs no lock. */
+static int lock(struct pipit_atomic_file *file)
 {
-	/* Not for writing: the file system may be made read-only while it is open. */
-	durable->lock =
-	    openat(durable->directory, durable->lock_name, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (durable->lock < 0)
+	/* Not for writing: that would prevent a remount as read-only. */
+	file->lock = openat(file->directory, file->lock_name, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (file->lock < 0)
 		return errno == EROFS || errno == EACCES || errno == ENOSPC || errno == EDQUOT ? 0 : -errno;
-	if (flock(durable->lock, LOCK_EX | LOCK_NB) == 0)
+	if (flock(file->lock, LOCK_EX | LOCK_NB) == 0)
 		return 0;
 	return errno == EWOULDBLOCK ? -EBUSY : 0;
 }
 
-/* Reading is possible all the same. */
-static void warn_of_read_only(const struct pipit_atomic_file *durable)
+static void warn_of_read_only(const struct pipit_atomic_file *file)
 {
-	if (faccessat(durable->directory, ".", W_OK, AT_EACCESS) != 0)
-		pipit_log(PIPIT_LOG_WARN, "%s: changes will be refused: its directory cannot be written to: %s",
-		    durable->shown, strerror(errno));
+	if (faccessat(file->directory, ".", W_OK, AT_EACCESS) != 0)
+		pipit_log(PIPIT_LOG_WARN, "%s: the directory is not writable, changes will be refused: %s", file->shown,
+		    strerror(errno));
 }
 
-/* The states that an interrupted change can have left. */
-static int recover(struct pipit_atomic_file *durable)
+static int recover(struct pipit_atomic_file *file)
 {
-	unlinkat(durable->directory, durable->next_previous, 0);
-	if (!exists(durable, durable->name) && exists(durable, durable->previous)) {
-		int error = move(durable, durable->previous, durable->name);
+	unlinkat(file->directory, file->next_previous, 0);
+	if (!exists(file, file->name) && exists(file, file->previous)) {
+		int error = move(file, file->previous, file->name);
 		if (error != 0)
 			return error;
-		pipit_log(PIPIT_LOG_WARN, "%s: a change was interrupted: the content before it is in its place again",
-		    durable->shown);
+		pipit_log(
+		    PIPIT_LOG_WARN, "%s: a change was interrupted; the previous content is restored", file->shown);
 	}
-	if (exists(durable, durable->fresh) && unlinkat(durable->directory, durable->fresh, 0) == 0)
-		pipit_log(PIPIT_LOG_WARN, "%s: a change was interrupted before it was acknowledged: it is thrown away",
-		    durable->shown);
-	/* What is there may have been renamed just before a process was killed: from now on it counts. */
+	if (exists(file, file->fresh) && unlinkat(file->directory, file->fresh, 0) == 0)
+		pipit_log(PIPIT_LOG_WARN, "%s: a change was interrupted before it was acknowledged, and is discarded",
+		    file->shown);
 	return 0;
 }
 
@@ -189,7 +185,7 @@ static const char *advice_for(int error)
 	case -ENOENT:
 		return "make its directory first";
 	case -EBUSY:
-		return "another process has it open: each needs a file of its own";
+		return "another process has it open: each process needs its own file";
 	case -EISDIR:
 	case -EINVAL:
 		return "name a file";
@@ -201,45 +197,45 @@ static const char *advice_for(int error)
 
 int pipit_atomic_file_open(const char *name, struct pipit_atomic_file **result, char *error, size_t size)
 {
-	struct pipit_atomic_file *durable = calloc(1, sizeof *durable);
+	struct pipit_atomic_file *file = calloc(1, sizeof *file);
 	char path[PATH_MAX];
 	int failure;
 
-	if (!durable)
+	if (!file)
 		return refuse_to_open(error, size, name, -ENOMEM, NULL);
-	durable->directory = durable->lock = -1;
-	durable->shown = strdup(name);
-	failure = durable->shown ? resolve(name, path) : -ENOMEM;
+	file->directory = file->lock = -1;
+	file->shown = strdup(name);
+	failure = file->shown ? resolve(name, path) : -ENOMEM;
 	if (failure == 0)
-		failure = open_directory(durable, path);
+		failure = open_directory(file, path);
 	if (failure == 0)
-		failure = lock(durable);
+		failure = lock(file);
 	if (failure == 0)
-		failure = recover(durable);
+		failure = recover(file);
 	if (failure != 0) {
-		pipit_atomic_file_free(durable);
+		pipit_atomic_file_free(file);
 		return refuse_to_open(error, size, name, failure, advice_for(failure));
 	}
-	warn_of_read_only(durable);
-	*result = durable;
+	warn_of_read_only(file);
+	*result = file;
 	return 0;
 }
 
-void pipit_atomic_file_free(struct pipit_atomic_file *durable)
+void pipit_atomic_file_free(struct pipit_atomic_file *file)
 {
-	if (!durable)
+	if (!file)
 		return;
-	if (durable->directory >= 0)
-		close(durable->directory);
-	if (durable->lock >= 0)
-		close(durable->lock);
-	free(durable->shown);
-	free(durable);
+	if (file->directory >= 0)
+		close(file->directory);
+	if (file->lock >= 0)
+		close(file->lock);
+	free(file->shown);
+	free(file);
 }
 
-const char *pipit_atomic_file_name(const struct pipit_atomic_file *durable)
+const char *pipit_atomic_file_name(const struct pipit_atomic_file *file)
 {
-	return durable->shown;
+	return file->shown;
 }
 
 /* --- reading --------------------------------------------------------------------------------------------------------- */
@@ -275,7 +271,7 @@ static int read_open(int fd, size_t max_bytes, char **bytes, size_t *length, str
 		return -ENOMEM;
 	(*bytes)[*length] = '\0';
 	error = read_all(fd, *bytes, *length);
-	/* It counts from now on, so it must not go away with the power. */
+	/* An editor may not have synchronised it. */
 	if (error == 0)
 		error = sync_descriptor(fd);
 	if (error == -EROFS || error == -EINVAL)
@@ -285,133 +281,132 @@ static int read_open(int fd, size_t max_bytes, char **bytes, size_t *length, str
 	return error;
 }
 
-int pipit_atomic_file_read(struct pipit_atomic_file *durable, size_t max_bytes, char **bytes, size_t *length)
+int pipit_atomic_file_read(struct pipit_atomic_file *file, size_t max_bytes, char **bytes, size_t *length)
 {
-	int fd = openat(durable->directory, durable->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK), error;
+	int fd = openat(file->directory, file->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK), error;
 
 	if (fd < 0)
 		return -errno;
-	error = read_open(fd, max_bytes, bytes, length, &durable->seen);
+	error = read_open(fd, max_bytes, bytes, length, &file->seen);
 	close(fd);
 	if (error == 0)
-		sync_directory(durable);
+		sync_directory(file);
 	return error;
 }
 
-void pipit_atomic_file_accept(struct pipit_atomic_file *durable)
+void pipit_atomic_file_accept(struct pipit_atomic_file *file)
 {
-	durable->is_known = true;
-	durable->state = durable->seen;
+	file->is_known = true;
+	file->state = file->seen;
 }
 
 /* --- writing --------------------------------------------------------------------------------------------------------- */
 
-/* Only its owner's unless somebody has said otherwise: settings hold passwords. */
-static mode_t mode_of(const struct pipit_atomic_file *durable)
+/* A new file is private: settings may hold passwords. */
+static mode_t mode_of(const struct pipit_atomic_file *file)
 {
 	struct stat state;
-	if (fstatat(durable->directory, durable->name, &state, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(state.st_mode))
+	if (fstatat(file->directory, file->name, &state, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(state.st_mode))
 		return state.st_mode & 0777;
 	return 0600;
 }
 
-static int write_fresh(const struct pipit_atomic_file *durable, const char *bytes, size_t length)
+static int write_fresh(const struct pipit_atomic_file *file, const char *bytes, size_t length)
 {
 	int fd, error;
 
-	/* Not through a link that somebody has put there. */
-	unlinkat(durable->directory, durable->fresh, 0);
-	fd = openat(durable->directory, durable->fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	/* O_EXCL below: do not follow a symbolic link. */
+	unlinkat(file->directory, file->fresh, 0);
+	fd = openat(file->directory, file->fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	error = fchmod(fd, mode_of(durable)) == 0 ? 0 : -errno;
+	error = fchmod(fd, mode_of(file)) == 0 ? 0 : -errno;
 	if (error == 0)
 		error = write_all(fd, bytes, length);
 	if (error == 0)
 		error = sync_descriptor(fd);
-	/* Some network file systems tell only now that there was no room. */
+	/* Some network file systems report a full disk only at close(). */
 	if (close(fd) != 0 && errno != EINTR && error == 0)
 		error = -errno;
 	return error;
 }
 
-/* Under a second name, so that the first is never missing; file systems without links must do with a moment without it. */
-static int keep_previous(const struct pipit_atomic_file *durable)
+/* By a hard link, so that the file is never absent. Without hard links it is absent for a moment. */
+static int keep_previous(const struct pipit_atomic_file *file)
 {
-	unlinkat(durable->directory, durable->next_previous, 0);
-	if (linkat(durable->directory, durable->name, durable->directory, durable->next_previous, 0) == 0)
-		return move(durable, durable->next_previous, durable->previous);
+	unlinkat(file->directory, file->next_previous, 0);
+	if (linkat(file->directory, file->name, file->directory, file->next_previous, 0) == 0)
+		return move(file, file->next_previous, file->previous);
 	if (errno == ENOENT)
 		return 0;
 	if (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK || errno == ENOSYS)
-		return move(durable, durable->name, durable->previous);
+		return move(file, file->name, file->previous);
 	return -errno;
 }
 
-/* After a failure that may have left the new content under the name. */
-static void take_back(struct pipit_atomic_file *durable, bool had_content)
+static void undo_replace(struct pipit_atomic_file *file, bool had_content)
 {
 	int error = 0;
 	if (had_content)
-		error = exists(durable, durable->previous) ? move(durable, durable->previous, durable->name) : 0;
-	else if (unlinkat(durable->directory, durable->name, 0) != 0 && errno != ENOENT)
+		error = exists(file, file->previous) ? move(file, file->previous, file->name) : 0;
+	else if (unlinkat(file->directory, file->name, 0) != 0 && errno != ENOENT)
 		error = -errno;
 	if (error == 0)
-		error = sync_directory(durable);
+		error = sync_directory(file);
 	if (error != 0)
 		pipit_log(PIPIT_LOG_ERROR,
-		    "%s: a change that failed could not be taken back (%s): the file may hold it after a restart",
-		    durable->shown, strerror(-error));
-	note_state(durable);
+		    "%s: a change failed and could not be undone (%s): after a restart the file may hold it",
+		    file->shown, strerror(-error));
+	note_state(file);
 }
 
-/* The new content is on the disk under its own name: make it the file's. */
-static int replace(struct pipit_atomic_file *durable)
+/* NAME.new is synchronised. */
+static int replace(struct pipit_atomic_file *file)
 {
-	bool had_content = exists(durable, durable->name);
-	int error = keep_previous(durable);
+	bool had_content = exists(file, file->name);
+	int error = keep_previous(file);
 
 	if (error != 0)
 		return error;
-	error = move(durable, durable->fresh, durable->name);
+	error = move(file, file->fresh, file->name);
 	if (error == 0)
-		error = sync_directory(durable);
-	else if (exists(durable, durable->name))
+		error = sync_directory(file);
+	else if (exists(file, file->name))
 		return error;
 	if (error != 0)
-		take_back(durable, had_content);
+		undo_replace(file, had_content);
 	return error;
 }
 
-int pipit_atomic_file_write(struct pipit_atomic_file *durable, const char *bytes, size_t length)
+int pipit_atomic_file_write(struct pipit_atomic_file *file, const char *bytes, size_t length)
 {
 	int error;
 
-	if (pipit_atomic_file_was_edited(durable))
+	if (pipit_atomic_file_was_edited(file))
 		pipit_log(PIPIT_LOG_WARN,
-		    "%s: it was edited, and replaced before a reload (SIGHUP): the edited content is in %s",
-		    durable->shown, durable->previous);
-	error = write_fresh(durable, bytes, length);
+		    "%s: edited but not reloaded (SIGHUP), and now replaced: the edited content is in %s", file->shown,
+		    file->previous);
+	error = write_fresh(file, bytes, length);
 	if (error == 0)
-		error = replace(durable);
+		error = replace(file);
 	if (error == 0)
-		note_state(durable);
+		note_state(file);
 	else
-		unlinkat(durable->directory, durable->fresh, 0);
+		unlinkat(file->directory, file->fresh, 0);
 	return error;
 }
 
-int pipit_atomic_file_restore(struct pipit_atomic_file *durable)
+int pipit_atomic_file_restore(struct pipit_atomic_file *file)
 {
 	int error;
 
-	if (!exists(durable, durable->previous))
+	if (!exists(file, file->previous))
 		return -ENOENT;
-	if (exists(durable, durable->name)) {
-		error = move(durable, durable->name, durable->broken);
+	if (exists(file, file->name)) {
+		error = move(file, file->name, file->broken);
 		if (error != 0)
 			return error;
 	}
-	error = move(durable, durable->previous, durable->name);
-	return error == 0 ? sync_directory(durable) : error;
+	error = move(file, file->previous, file->name);
+	return error == 0 ? sync_directory(file) : error;
 }

@@ -3,21 +3,19 @@
 #include "settings/settings.h"
 
 #include "base/log.h"
-#include "http/preconditions.h"
-#include "request/json_reader.h"
+#include "settings/apply_change.h"
 #include "settings/atomic_file.h"
+#include "settings/change_queue.h"
+#include "settings/settings_file.h"
 #include "settings/snapshot.h"
+#include "settings/working_copy.h"
 #include "json/json.h"
-#include "json/patch.h"
 #include "json/pointer.h"
 #include "json/printer.h"
 
-#include <assert.h>
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,50 +24,23 @@
 #define MAX_BYTES_MOST (16 * 1024 * 1024)
 #define MAX_DEPTH_DEFAULT 64
 #define MAX_MEMBERS_DEFAULT 10000
-/* The same for people is longer: lines, and tabs at their beginning. */
-#define FILE_BYTES_MAX(max_bytes) ((max_bytes)*64 + 4096)
-
-/* Changes that share one fsync(), at most; and texts that may wait, in whole documents. */
-#define BATCH_MAX 256
-#define WAITING_DOCUMENTS_MAX 16
-#define WAITING_MAX 4096
-/* Operations of one JSON Patch. */
-#define OPERATIONS_MAX 1000
-/* Between two tries to pass an outcome on. */
-#define RETRY_NS 50000000
-
-struct queue {
-	struct pipit_settings_change *first, **last;
-	size_t count, bytes;
-};
+/* Content that waits, in documents of the largest size. */
+#define QUEUED_DOCUMENTS_MAX 16
 
 struct pipit_settings {
-	struct pipit_atomic_file *durable;
-	struct pipit_json_limits limits;
-	size_t max_bytes;
+	struct pipit_atomic_file *file;
 	bool require_match;
-	pipit_settings_check *check; /* of the program's, NULL: none */
-	pipit_settings_changed *changed;
-	void *hook_arg;
-
+	struct pipit_apply_check check;
+	pipit_settings_changed *changed; /* NULL: none; called with check.arg */
 	struct pipit_snapshot published;
+	struct pipit_change_queue queue;
 
-	pthread_t thread;
-	bool has_thread;
-	pthread_mutex_t mutex; /* of what follows */
-	pthread_cond_t work, idle;
-	struct queue queue;
-	struct pipit_settings_change *late; /* whose outcome could not be passed on */
-	bool is_busy, is_closing;
-
-	/* The writer's own: what the changes so far have made of the document. */
-	cJSON *tree;        /* NULL: to be made anew from the text */
-	char *text;         /* owned; NULL: as published */
-	size_t text_length; /* bytes at `text` */
-	bool is_failing;    /* the last write failed, and it has been said */
+	/* Used by the writer thread. */
+	struct pipit_working_copy copy;
+	bool is_failing; /* the last write failed, and the log says so */
 };
 
-/* --- readers --------------------------------------------------------------------------------------------------------- */
+/* --- for settings_http.c --------------------------------------------------------------------------------------------- */
 
 const struct pipit_json_index *pipit_settings_pin(struct pipit_settings *settings, unsigned *pin)
 {
@@ -83,7 +54,7 @@ void pipit_settings_unpin(struct pipit_settings *settings, unsigned pin)
 
 size_t pipit_settings_max_bytes(const struct pipit_settings *settings)
 {
-	return settings->max_bytes;
+	return settings->copy.limits.max_bytes;
 }
 
 bool pipit_settings_requires_match(const struct pipit_settings *settings)
@@ -91,273 +62,52 @@ bool pipit_settings_requires_match(const struct pipit_settings *settings)
 	return settings->require_match;
 }
 
-/* --- the writer's document ------------------------------------------------------------------------------------------- */
-
-static struct pipit_slice text_now(const struct pipit_settings *settings)
+int pipit_settings_submit(struct pipit_settings *settings, struct pipit_change *change)
 {
-	return settings->text ? (struct pipit_slice){ settings->text, settings->text_length }
-			      : pipit_json_index_text(pipit_snapshot_now(&settings->published));
+	return pipit_change_queue_add(&settings->queue, change);
 }
 
-static void forget_tree(struct pipit_settings *settings)
+struct pipit_change *pipit_settings_settle(struct pipit_settings *settings)
 {
-	cJSON_Delete(settings->tree);
-	settings->tree = NULL;
+	return pipit_change_queue_settle(&settings->queue);
 }
 
-/* Back to what is published. */
-static void forget_changes(struct pipit_settings *settings)
+/* --- a batch of changes ---------------------------------------------------------------------------------------------- */
+
+static void log_write_result(struct pipit_settings *settings, int error)
 {
-	forget_tree(settings);
-	free(settings->text);
-	settings->text = NULL;
-}
+	const char *name = pipit_atomic_file_name(settings->file);
 
-static int need_tree(struct pipit_settings *settings)
-{
-	struct pipit_slice text = text_now(settings);
-	struct pipit_json_error error;
-
-	return settings->tree ? 0
-			      : pipit_json_parse(text.data, text.length, &settings->limits, &settings->tree, &error);
-}
-
-/* Of the value that the pointer names now; "" when there is none. 0 or -ENOMEM. */
-static int find_etag(const struct pipit_settings *settings, struct pipit_slice pointer, char *etag)
-{
-	const cJSON *item = pipit_pointer_find(settings->tree, pointer);
-	struct pipit_slice text = text_now(settings);
-	char *bytes = NULL;
-
-	*etag = '\0';
-	if (!item)
-		return 0;
-	if (pointer.length && pipit_printer_text(item, &bytes, &text.length) != 0)
-		return -ENOMEM;
-	if (pointer.length)
-		text.data = bytes;
-	pipit_json_index_etag(text, etag);
-	free(bytes);
-	return 0;
-}
-
-/* --- one change ------------------------------------------------------------------------------------------------------ */
-
-static void refuse(struct pipit_settings_change *change, int status, const char *format, ...) PIPIT_PRINTF(3, 4);
-
-static void refuse(struct pipit_settings_change *change, int status, const char *format, ...)
-{
-	va_list arguments;
-	change->status = status;
-	va_start(arguments, format);
-	vsnprintf(change->detail, sizeof change->detail, format, arguments);
-	va_end(arguments);
-}
-
-static void refuse_for_memory(struct pipit_settings_change *change)
-{
-	refuse(change, 503, "The server is short of memory; try again soon.");
-}
-
-/* Conditions of a request for what is not there do not count (RFC 9110 §13.2.1); a PUT makes it. */
-static bool has_target(struct pipit_settings *settings, struct pipit_settings_change *change)
-{
-	if (change->verb == PIPIT_SETTINGS_PUT || pipit_pointer_find(settings->tree, change->pointer))
-		return true;
-	refuse(change, 404, "There is no value at %.*s in the settings.",
-	    (int)(change->pointer.length < 200 ? change->pointer.length : 0), change->pointer.data);
-	return false;
-}
-
-/* RFC 9110 §13.2.2. A value that is not there matches no tag, not even "*". */
-static bool conditions_hold(const struct pipit_guard_head *head, const char *etag)
-{
-	const struct pipit_validators validators = { pipit_slice_of(etag), -1, 0 };
-	bool range_counts;
-
-	if (*etag == '\0')
-		return !pipit_guard_find(head, "If-Match");
-	return pipit_preconditions_check(head, &validators, &range_counts) == PIPIT_PRECONDITIONS_GO_ON;
-}
-
-static bool is_wanted(struct pipit_settings *settings, struct pipit_settings_change *change)
-{
-	if (!change->head ||
-	    (!pipit_guard_find(change->head, "If-Match") && !pipit_guard_find(change->head, "If-None-Match")))
-		return true;
-	if (find_etag(settings, change->pointer, change->etag) != 0)
-		refuse_for_memory(change);
-	else if (!conditions_hold(change->head, change->etag))
-		refuse(change, 412, "%s",
-		    *change->etag
-			? "The value has changed, or is not as If-Match and If-None-Match ask for: get it again."
-			: "There is no value there that If-Match could name.");
-	return change->status == 0;
-}
-
-static int status_of(enum pipit_patch_fault fault)
-{
-	switch (fault) {
-	case PIPIT_PATCH_MALFORMED:
-		return 400;
-	case PIPIT_PATCH_UNPROCESSABLE:
-		return 422;
-	case PIPIT_PATCH_CONFLICT:
-	case PIPIT_PATCH_TEST_FAILED:
-		return 409;
-	case PIPIT_PATCH_TOO_LARGE:
-		return 413;
-	}
-	return 500;
-}
-
-/* Change the tree, or leave it as it is and say why. */
-static void change_tree(struct pipit_settings *settings, struct pipit_settings_change *change)
-{
-	const struct pipit_patch_limits limits = { settings->limits.max_depth, settings->max_bytes, OPERATIONS_MAX };
-	struct pipit_patch_error error;
-	bool is_created = false;
-	int result = -EINVAL;
-
-	switch (change->verb) {
-	case PIPIT_SETTINGS_PUT:
-		result =
-		    pipit_patch_put(&settings->tree, change->pointer, change->content, &limits, &is_created, &error);
-		if (result == 0)
-			change->content = NULL;
-		break;
-	case PIPIT_SETTINGS_REMOVE:
-		result = pipit_patch_remove(&settings->tree, change->pointer, &error);
-		break;
-	case PIPIT_SETTINGS_MERGE:
-		result = pipit_patch_merge(&settings->tree, change->pointer, change->content, &limits, &error);
-		break;
-	case PIPIT_SETTINGS_PATCH:
-		result = pipit_patch_apply(&settings->tree, change->pointer, change->content, &limits, &error);
-		break;
-	case PIPIT_SETTINGS_RELOAD:
-		assert(!"a reload is no change of the tree");
-	}
-	if (result == 0)
-		change->status = is_created ? 201 : 204;
-	else if (result == -ENOMEM)
-		refuse_for_memory(change);
-	else
-		refuse(change, status_of(error.fault), "%s", error.message);
-}
-
-/* The program may have an opinion. */
-static bool passes_check(struct pipit_settings *settings, struct pipit_settings_change *change)
-{
-	struct pipit_reader reader = { .doc = settings->tree };
-
-	if (settings->check)
-		settings->check(&reader, settings->hook_arg);
-	if (reader.violation_count) {
-		refuse(change, 422, "The settings would not be valid: see errors.");
-		change->members = pipit_json_reader_members(&reader);
-	}
-	pipit_json_reader_clear(&reader);
-	return change->status < 300;
-}
-
-/* What the tree has become must be something that can be kept. *text is from malloc() then. */
-static bool is_acceptable(
-    struct pipit_settings *settings, struct pipit_settings_change *change, char **text, size_t *length)
-{
-	struct pipit_json_error error;
-
-	*text = NULL;
-	if (!cJSON_IsObject(settings->tree))
-		refuse(change, 422, "The settings as a whole are an object: {...}.");
-	else if (pipit_printer_text(settings->tree, text, length) != 0)
-		refuse_for_memory(change);
-	else if (*length > settings->max_bytes)
-		refuse(change, 507, "The settings would take %zu bytes; at most %zu are kept.", *length,
-		    settings->max_bytes);
-	/* Whatever the changes were that made it, it can be read again. */
-	else if (pipit_json_check(*text, *length, &settings->limits, &error) != 0)
-		refuse(change, 507, "The settings could not be kept: %s.", error.message);
-	else if (passes_check(settings, change))
-		return true;
-	return false;
-}
-
-/* Apply it, or leave everything as it was and say why. */
-static void apply(struct pipit_settings *settings, struct pipit_settings_change *change)
-{
-	char *text;
-	size_t length;
-
-	change->status = 0;
-	if (need_tree(settings) != 0) {
-		refuse_for_memory(change);
-		return;
-	}
-	if (!has_target(settings, change) || !is_wanted(settings, change))
-		return;
-	change_tree(settings, change);
-	if (change->status >= 300)
-		return;
-	if (is_acceptable(settings, change, &text, &length)) {
-		free(settings->text);
-		settings->text = text;
-		settings->text_length = length;
-		/* Without it the change is as good; the client asks again. */
-		if (find_etag(settings, change->pointer, change->etag) != 0)
-			change->etag[0] = '\0';
-	} else {
-		free(text);
-		/* The text is what it was: the tree is made from it again when the next change needs one. */
-		forget_tree(settings);
-	}
-}
-
-/* --- a batch --------------------------------------------------------------------------------------------------------- */
-
-static void tell_failure(struct pipit_settings *settings, int error)
-{
 	if (error == 0 && settings->is_failing)
-		pipit_log(PIPIT_LOG_INFO, "%s: changes are kept again", pipit_atomic_file_name(settings->durable));
+		pipit_log(PIPIT_LOG_INFO, "%s: writing works again, changes are accepted", name);
 	else if (error != 0 && !settings->is_failing)
-		pipit_log(PIPIT_LOG_ERROR, "%s: changes are refused: they cannot be written: %s",
-		    pipit_atomic_file_name(settings->durable), strerror(-error));
+		pipit_log(PIPIT_LOG_ERROR, "%s: writing failed, changes are refused: %s", name, strerror(-error));
 	settings->is_failing = error != 0;
 }
 
-static int save(struct pipit_settings *settings, struct pipit_slice text)
-{
-	size_t length;
-	char *bytes = pipit_json_index_indent(text, &length);
-	int error = bytes ? pipit_atomic_file_write(settings->durable, bytes, length) : -ENOMEM;
-	free(bytes);
-	return error;
-}
-
-/* Write and publish what the changes have made. On failure everything is as before them. */
+/* On failure the working copy is reset. */
 static int commit(struct pipit_settings *settings)
 {
+	struct pipit_working_copy *copy = &settings->copy;
 	struct pipit_json_index *document;
 	int error;
 
-	if (pipit_slice_is_same(text_now(settings), pipit_json_index_text(pipit_snapshot_now(&settings->published)))) {
-		free(settings->text);
-		settings->text = NULL;
+	if (pipit_working_copy_is_published(copy)) {
+		pipit_working_copy_set_text(copy, NULL, 0);
 		return 0;
 	}
-	document = pipit_json_index_new(settings->text, settings->text_length);
-	error = document ? save(settings, text_now(settings)) : -ENOMEM;
-	tell_failure(settings, error);
+	/* Allocated before the write, so that a written document can always be published. */
+	document = pipit_json_index_new(copy->text, copy->text_length);
+	error = document ? pipit_settings_file_save(settings->file, pipit_json_index_text(document)) : -ENOMEM;
+	log_write_result(settings, error);
+	if (document)
+		copy->text = NULL; /* owned by the document now */
 	if (error == 0) {
-		settings->text = NULL;
 		pipit_snapshot_set(&settings->published, document);
 		return 0;
 	}
-	if (document) {
-		settings->text = NULL;
-		pipit_json_index_free(document);
-	}
-	forget_changes(settings);
+	pipit_json_index_free(document);
+	pipit_working_copy_reset(copy);
 	return error;
 }
 
@@ -366,279 +116,117 @@ static bool is_out_of_space(int error)
 	return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
 }
 
-static void fail_changes(struct pipit_settings_change *batch, int error)
+/* Such a refusal may come from other changes of the batch, which are undone. */
+static bool depends_on_batch(int status)
+{
+	return status == 404 || status == 409 || status == 412 || status == 507;
+}
+
+static void fail_changes(struct pipit_change *batch, int error)
 {
 	for (; batch; batch = batch->next) {
-		/* What was refused by the state that the others made was refused on grounds that are gone. */
-		if (batch->status >= 300 && batch->status != 404 && batch->status != 409 && batch->status != 412 &&
-		    batch->status != 507)
+		if (batch->status >= 300 && !depends_on_batch(batch->status))
 			continue;
 		batch->etag[0] = '\0';
 		if (error == -ENOMEM)
-			refuse_for_memory(batch);
+			pipit_change_refuse_for_memory(batch);
 		else
-			refuse(batch, is_out_of_space(error) ? 507 : 503,
-			    "The settings could not be written, and are as they were: %s.", strerror(-error));
+			pipit_change_refuse(batch, is_out_of_space(error) ? 507 : 503,
+			    "The settings could not be written and are unchanged: %s.", strerror(-error));
 		free(batch->members);
 		batch->members = NULL;
 	}
 }
 
-static bool has_applied(const struct pipit_settings_change *batch)
+static bool has_applied(const struct pipit_change *batch)
 {
 	while (batch && batch->status >= 300)
 		batch = batch->next;
 	return batch != NULL;
 }
 
-static void run_batch(struct pipit_settings *settings, struct pipit_settings_change *batch)
+static void run_changes(struct pipit_settings *settings, struct pipit_change *batch)
 {
 	int error;
 
-	for (struct pipit_settings_change *change = batch; change; change = change->next)
-		apply(settings, change);
+	for (struct pipit_change *change = batch; change; change = change->next)
+		pipit_apply_change(&settings->copy, change, &settings->check);
 	if (!has_applied(batch))
 		return;
 	error = commit(settings);
 	if (error != 0)
 		fail_changes(batch, error);
-	else if (settings->changed && need_tree(settings) == 0)
-		settings->changed(settings->tree, settings->hook_arg);
+	else if (settings->changed && pipit_working_copy_need_tree(&settings->copy) == 0)
+		settings->changed(settings->copy.tree, settings->check.arg);
 }
 
-/* --- the file -------------------------------------------------------------------------------------------------------- */
+/* --- reloading the file ---------------------------------------------------------------------------------------------- */
 
-/* Make a tree and its text of what the file holds. 0; -ENOENT; a negative errno value and what is wrong. */
-static int read_file(
-    struct pipit_settings *settings, cJSON **tree, char **text, size_t *length, char *error, size_t size)
+/* Takes tree and text. */
+static void publish_file(
+    struct pipit_settings *settings, struct pipit_change *change, cJSON *tree, char *text, size_t length)
 {
-	struct pipit_json_error place;
-	char *bytes;
-	size_t bytes_length;
-	int failure =
-	    pipit_atomic_file_read(settings->durable, FILE_BYTES_MAX(settings->max_bytes), &bytes, &bytes_length);
+	struct pipit_json_index *document = NULL;
 
-	if (failure != 0) {
-		snprintf(error, size, "%s", strerror(-failure));
-		return failure;
+	pipit_working_copy_reset(&settings->copy);
+	settings->copy.tree = tree;
+	if (pipit_apply_check(tree, change, &settings->check)) {
+		document = pipit_json_index_new(text, length);
+		if (!document)
+			pipit_change_refuse_for_memory(change);
 	}
-	failure = pipit_json_parse(bytes, bytes_length, &settings->limits, tree, &place);
-	free(bytes);
-	if (failure == -EINVAL) {
-		snprintf(error, size, "invalid JSON at line %zu, column %zu (byte %zu): %s", place.line, place.column,
-		    place.byte, place.message);
-	} else if (failure == 0 && !cJSON_IsObject(*tree)) {
-		failure = -EINVAL;
-		snprintf(error, size, "the settings as a whole are an object: expected '{'");
-	} else if (failure == 0) {
-		failure = pipit_printer_text(*tree, text, length);
-	}
-	if (failure == 0 && *length > settings->max_bytes) {
-		free(*text);
-		failure = -EFBIG;
-		snprintf(
-		    error, size, "the settings take %zu bytes; at most %zu are kept", *length, settings->max_bytes);
-	}
-	if (failure == -ENOMEM)
-		snprintf(error, size, "out of memory");
-	if (failure != 0) {
-		cJSON_Delete(*tree);
-		*tree = NULL;
-	}
-	return failure;
-}
-
-static void reload(struct pipit_settings *settings, struct pipit_settings_change *change)
-{
-	const char *name = pipit_atomic_file_name(settings->durable);
-	struct pipit_json_index *document;
-	cJSON *tree = NULL;
-	char *text, error[300];
-	size_t length;
-	int failure = read_file(settings, &tree, &text, &length, error, sizeof error);
-
-	change->status = 204;
-	if (failure != 0) {
-		refuse(change, 422, "%s", error);
-		return;
-	}
-	if (pipit_slice_is_same((struct pipit_slice){ text, length },
-		pipit_json_index_text(pipit_snapshot_now(&settings->published)))) {
-		free(text);
-		cJSON_Delete(tree);
-		pipit_atomic_file_accept(settings->durable);
-		pipit_log(PIPIT_LOG_INFO, "%s: read again, the settings are the same", name);
-		return;
-	}
-	forget_changes(settings);
-	settings->tree = tree;
-	document = passes_check(settings, change) ? pipit_json_index_new(text, length) : NULL;
 	if (!document) {
-		if (change->status < 300)
-			refuse_for_memory(change);
 		free(text);
-		forget_tree(settings);
+		pipit_working_copy_drop_tree(&settings->copy);
 		return;
 	}
 	pipit_snapshot_set(&settings->published, document);
-	pipit_atomic_file_accept(settings->durable);
-	pipit_log(PIPIT_LOG_INFO, "%s: read again, the settings have changed", name);
+	pipit_atomic_file_accept(settings->file);
+	pipit_log(PIPIT_LOG_INFO, "%s: read again, the settings have changed", pipit_atomic_file_name(settings->file));
 	if (settings->changed)
-		settings->changed(settings->tree, settings->hook_arg);
+		settings->changed(settings->copy.tree, settings->check.arg);
 }
 
-static bool reloaded(struct pipit_settings_change *change)
+static void reload(struct pipit_settings *settings, struct pipit_change *change)
 {
-	free(change->members);
-	free(change);
-	return true;
+	const char *name = pipit_atomic_file_name(settings->file);
+	struct pipit_slice text;
+	cJSON *tree = NULL;
+	char *bytes, error[300];
+	int failure = pipit_settings_file_read(
+	    settings->file, &settings->copy.limits, &tree, &bytes, &text.length, error, sizeof error);
+
+	change->status = 204;
+	if (failure != 0) {
+		pipit_change_refuse(change, 422, "%s", error);
+		return;
+	}
+	text.data = bytes;
+	if (!pipit_slice_is_same(text, pipit_json_index_text(pipit_snapshot_now(&settings->published)))) {
+		publish_file(settings, change, tree, bytes, text.length);
+		return;
+	}
+	free(bytes);
+	cJSON_Delete(tree);
+	pipit_atomic_file_accept(settings->file);
+	pipit_log(PIPIT_LOG_INFO, "%s: read again, the settings are the same", name);
 }
 
-static void run_reload(struct pipit_settings *settings, struct pipit_settings_change *change)
+static void run_reload(struct pipit_settings *settings, struct pipit_change *change)
 {
 	reload(settings, change);
 	if (change->status >= 300)
-		pipit_log(PIPIT_LOG_ERROR, "%s: not taken, the settings stay as they were: %s%s%s",
-		    pipit_atomic_file_name(settings->durable), change->detail, change->members ? " " : "",
+		pipit_log(PIPIT_LOG_ERROR, "%s: reload refused, the settings are unchanged: %s%s%s",
+		    pipit_atomic_file_name(settings->file), change->detail, change->members ? " " : "",
 		    change->members ? change->members + 1 : "");
 }
 
-/* --- the writer's thread --------------------------------------------------------------------------------------------- */
-
-static void add_last(struct queue *queue, struct pipit_settings_change *change)
+static void run_batch(void *arg, struct pipit_change *batch)
 {
-	change->next = NULL;
-	*queue->last = change;
-	queue->last = &change->next;
-	queue->count++;
-	queue->bytes += change->content_bytes;
-}
-
-static struct pipit_settings_change *take_first(struct queue *queue)
-{
-	struct pipit_settings_change *change = queue->first;
-	queue->first = change->next;
-	if (!queue->first)
-		queue->last = &queue->first;
-	queue->count--;
-	queue->bytes -= change->content_bytes;
-	change->next = NULL;
-	return change;
-}
-
-/* A reload is a batch of its own: it may replace everything. */
-static struct pipit_settings_change *take_batch(struct queue *queue)
-{
-	struct pipit_settings_change *batch = NULL, **last = &batch;
-	for (size_t i = 0; i < BATCH_MAX && queue->first; i++) {
-		bool is_reload = queue->first->verb == PIPIT_SETTINGS_RELOAD;
-		if (is_reload && batch)
-			break;
-		*last = take_first(queue);
-		last = &(*last)->next;
-		if (is_reload)
-			break;
-	}
-	return batch;
-}
-
-/* Returns those whose outcome could not be passed on. */
-static struct pipit_settings_change *tell(struct pipit_settings_change *batch)
-{
-	struct pipit_settings_change *late = NULL;
-	while (batch) {
-		struct pipit_settings_change *change = batch;
-		batch = batch->next;
-		cJSON_Delete(change->content);
-		change->content = NULL;
-		if (!change->done(change)) {
-			change->next = late;
-			late = change;
-		}
-	}
-	return late;
-}
-
-static void wait_for_work(struct pipit_settings *settings)
-{
-	struct timespec until;
-
-	if (!settings->late) {
-		pthread_cond_wait(&settings->work, &settings->mutex);
-		return;
-	}
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += RETRY_NS;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
-	pthread_cond_timedwait(&settings->work, &settings->mutex, &until);
-}
-
-static void *write_changes(void *context)
-{
-	struct pipit_settings *settings = context;
-
-	pthread_mutex_lock(&settings->mutex);
-	while (settings->queue.first || !settings->is_closing) {
-		struct pipit_settings_change *batch = take_batch(&settings->queue), *late = settings->late;
-		settings->late = NULL;
-		settings->is_busy = true;
-		pthread_mutex_unlock(&settings->mutex);
-		if (batch && batch->verb == PIPIT_SETTINGS_RELOAD)
-			run_reload(settings, batch);
-		else if (batch)
-			run_batch(settings, batch);
-		batch = tell(batch);
-		late = tell(late);
-		pthread_mutex_lock(&settings->mutex);
-		for (struct pipit_settings_change *next; batch; batch = next) {
-			next = batch->next;
-			batch->next = late;
-			late = batch;
-		}
-		settings->late = late;
-		settings->is_busy = false;
-		if (settings->queue.first)
-			continue;
-		pthread_cond_broadcast(&settings->idle);
-		if (!settings->is_closing)
-			wait_for_work(settings);
-	}
-	pthread_mutex_unlock(&settings->mutex);
-	return NULL;
-}
-
-int pipit_settings_submit(struct pipit_settings *settings, struct pipit_settings_change *change)
-{
-	struct queue *queue = &settings->queue;
-	int result = 0;
-
-	change->etag[0] = change->detail[0] = '\0';
-	change->members = NULL;
-	pthread_mutex_lock(&settings->mutex);
-	if (queue->count >= WAITING_MAX ||
-	    (queue->first && queue->bytes + change->content_bytes > WAITING_DOCUMENTS_MAX * settings->max_bytes))
-		result = -EBUSY;
+	if (batch->kind == PIPIT_CHANGE_RELOAD)
+		run_reload(arg, batch);
 	else
-		add_last(queue, change);
-	pthread_cond_signal(&settings->work);
-	pthread_mutex_unlock(&settings->mutex);
-	return result;
-}
-
-struct pipit_settings_change *pipit_settings_settle(struct pipit_settings *settings)
-{
-	struct pipit_settings_change *late;
-
-	pthread_mutex_lock(&settings->mutex);
-	while (settings->queue.first || settings->is_busy)
-		pthread_cond_wait(&settings->idle, &settings->mutex);
-	late = settings->late;
-	settings->late = NULL;
-	pthread_mutex_unlock(&settings->mutex);
-	return late;
+		run_changes(arg, batch);
 }
 
 /* --- opening --------------------------------------------------------------------------------------------------------- */
@@ -646,6 +234,7 @@ struct pipit_settings_change *pipit_settings_settle(struct pipit_settings *setti
 static int check_options(
     struct pipit_settings *settings, const struct pipit_settings_options *options, char *error, size_t size)
 {
+	struct pipit_settings_limits *limits = &settings->copy.limits;
 	uint64_t bytes = options->max_bytes ? options->max_bytes : MAX_BYTES_DEFAULT;
 	uint64_t depth = options->max_depth ? options->max_depth : MAX_DEPTH_DEFAULT;
 
@@ -655,49 +244,11 @@ static int check_options(
 		    MAX_BYTES_LEAST, MAX_BYTES_MOST, PIPIT_JSON_INDEX_DEPTH_MAX);
 		return -EINVAL;
 	}
-	settings->max_bytes = (size_t)bytes;
-	settings->limits.max_depth = (size_t)depth;
-	settings->limits.max_members = options->max_members ? (size_t)options->max_members : MAX_MEMBERS_DEFAULT;
+	limits->max_bytes = (size_t)bytes;
+	limits->json.max_depth = (size_t)depth;
+	limits->json.max_members = options->max_members ? (size_t)options->max_members : MAX_MEMBERS_DEFAULT;
 	settings->require_match = options->require_match;
 	return 0;
-}
-
-/* The file as it is; when it is no settings, as it was before the last change; nothing yet is {}. */
-static int load(struct pipit_settings *settings, char **text, size_t *length, char *error, size_t size)
-{
-	const char *name = pipit_atomic_file_name(settings->durable);
-	char why[256];
-	int failure = read_file(settings, &settings->tree, text, length, why, sizeof why);
-
-	if (failure == -ENOENT) {
-		*text = strdup("{}");
-		*length = 2;
-		return *text ? 0 : -ENOMEM;
-	}
-	if (failure == -EINVAL && pipit_atomic_file_restore(settings->durable) == 0) {
-		pipit_log(PIPIT_LOG_ERROR, "%s: %s: it is put aside as %s.broken, and the settings before it are used",
-		    name, why, name);
-		failure = read_file(settings, &settings->tree, text, length, why, sizeof why);
-	}
-	if (failure == 0)
-		pipit_atomic_file_accept(settings->durable);
-	else
-		snprintf(error, size, "settings: %s: %s", name, why);
-	return failure;
-}
-
-/* Signals are for the program's threads. */
-static int start_thread(struct pipit_settings *settings)
-{
-	sigset_t all, before;
-	int result;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	result = pthread_create(&settings->thread, NULL, write_changes, settings);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	settings->has_thread = result == 0;
-	return -result;
 }
 
 static int open_store(
@@ -706,13 +257,14 @@ static int open_store(
 	char why[256], *text = NULL;
 	size_t length;
 	struct pipit_json_index *document;
-	int failure = pipit_atomic_file_open(options->file, &settings->durable, why, sizeof why);
+	int failure = pipit_atomic_file_open(options->file, &settings->file, why, sizeof why);
 
 	if (failure != 0) {
 		snprintf(error, size, "settings: %s", why);
 		return failure;
 	}
-	failure = load(settings, &text, &length, error, size);
+	failure = pipit_settings_file_load(
+	    settings->file, &settings->copy.limits, &settings->copy.tree, &text, &length, error, size);
 	if (failure != 0)
 		return failure;
 	document = pipit_json_index_new(text, length);
@@ -721,7 +273,7 @@ static int open_store(
 		return -ENOMEM;
 	}
 	pipit_snapshot_init(&settings->published, document);
-	return start_thread(settings);
+	return pipit_change_queue_start(&settings->queue, QUEUED_DOCUMENTS_MAX * settings->copy.limits.max_bytes);
 }
 
 int pipit_settings_open(
@@ -733,10 +285,8 @@ int pipit_settings_open(
 	snprintf(error, size, "settings: out of memory or threads");
 	if (!settings)
 		return -ENOMEM;
-	settings->queue.last = &settings->queue.first;
-	pthread_mutex_init(&settings->mutex, NULL);
-	pthread_cond_init(&settings->work, NULL);
-	pthread_cond_init(&settings->idle, NULL);
+	settings->copy.published = &settings->published;
+	pipit_change_queue_init(&settings->queue, run_batch, settings);
 	failure = check_options(settings, options, error, size);
 	if (failure == 0)
 		failure = open_store(settings, options, error, size);
@@ -752,19 +302,10 @@ void pipit_settings_free(struct pipit_settings *settings)
 {
 	if (!settings)
 		return;
-	if (settings->has_thread) {
-		pthread_mutex_lock(&settings->mutex);
-		settings->is_closing = true;
-		pthread_cond_signal(&settings->work);
-		pthread_mutex_unlock(&settings->mutex);
-		pthread_join(settings->thread, NULL);
-	}
-	forget_changes(settings);
+	pipit_change_queue_clear(&settings->queue);
+	pipit_working_copy_reset(&settings->copy);
 	pipit_snapshot_clear(&settings->published);
-	pipit_atomic_file_free(settings->durable);
-	pthread_cond_destroy(&settings->idle);
-	pthread_cond_destroy(&settings->work);
-	pthread_mutex_destroy(&settings->mutex);
+	pipit_atomic_file_free(settings->file);
 	free(settings);
 }
 
@@ -773,22 +314,21 @@ void pipit_settings_free(struct pipit_settings *settings)
 int pipit_settings_on_change(
     struct pipit_settings *settings, pipit_settings_check *check, pipit_settings_changed *changed, void *arg)
 {
-	struct pipit_settings_change now = { .status = 204 };
+	struct pipit_change now = { .status = 204 };
 	int result = 0;
 
-	/* Under the lock that the writer takes before it looks. */
-	pthread_mutex_lock(&settings->mutex);
-	settings->check = check;
+	/* The writer thread locks this mutex before its next batch, and sees what is set here. */
+	pthread_mutex_lock(&settings->queue.mutex);
+	settings->check = (struct pipit_apply_check){ check, arg };
 	settings->changed = changed;
-	settings->hook_arg = arg;
-	if (need_tree(settings) != 0)
+	if (pipit_working_copy_need_tree(&settings->copy) != 0)
 		result = -ENOMEM;
-	else if (!passes_check(settings, &now))
+	else if (!pipit_apply_check(settings->copy.tree, &now, &settings->check))
 		result = -EINVAL;
-	pthread_mutex_unlock(&settings->mutex);
+	pthread_mutex_unlock(&settings->queue.mutex);
 	if (result == -EINVAL)
-		pipit_log(PIPIT_LOG_ERROR, "%s: the settings are not valid: %s",
-		    pipit_atomic_file_name(settings->durable), now.members ? now.members + 1 : "out of memory");
+		pipit_log(PIPIT_LOG_ERROR, "%s: the settings are not valid: %s", pipit_atomic_file_name(settings->file),
+		    now.members ? now.members + 1 : "out of memory");
 	free(now.members);
 	return result;
 }
@@ -805,21 +345,20 @@ struct cJSON *pipit_settings_get(struct pipit_settings *settings, const char *po
 		return NULL;
 	document = pipit_settings_pin(settings, &pin);
 	if (pipit_json_index_find(document, pipit_slice_of(pointer), &value) &&
-	    pipit_json_parse(value.text.data, value.text.length, &settings->limits, &copy, &error) != 0)
+	    pipit_json_parse(value.text.data, value.text.length, &settings->copy.limits.json, &copy, &error) != 0)
 		copy = NULL;
 	pipit_settings_unpin(settings, pin);
 	return copy;
 }
 
-/* A change that somebody waits for. */
 struct awaited {
-	struct pipit_settings_change change;
+	struct pipit_change change; /* first */
 	pthread_mutex_t mutex;
 	pthread_cond_t cond;
 	bool is_done;
 };
 
-static bool wake(struct pipit_settings_change *change)
+static bool wake(struct pipit_change *change)
 {
 	struct awaited *awaited = (struct awaited *)change;
 	pthread_mutex_lock(&awaited->mutex);
@@ -846,8 +385,11 @@ static int result_of(int status)
 	return -EINVAL;
 }
 
-/* A program's document may be anything that cJSON can hold: it gets through as text. Takes it. 0; -EINVAL; -ENOMEM. */
-static int read_patch(const struct pipit_settings *settings, cJSON *patch, struct pipit_settings_change *change)
+/*
+ * Takes the patch. It is printed and parsed again, because a program can put into a cJSON tree what JSON does not allow. 0; -EINVAL;
+ * -ENOMEM.
+ */
+static int read_patch(const struct pipit_settings *settings, cJSON *patch, struct pipit_change *change)
 {
 	struct pipit_json_error error;
 	char *text = NULL;
@@ -855,7 +397,8 @@ static int read_patch(const struct pipit_settings *settings, cJSON *patch, struc
 
 	cJSON_Delete(patch);
 	if (result == 0)
-		result = pipit_json_parse(text, change->content_bytes, &settings->limits, &change->content, &error);
+		result = pipit_json_parse(
+		    text, change->content_bytes, &settings->copy.limits.json, &change->content, &error);
 	if (result == -EINVAL)
 		snprintf(change->detail, sizeof change->detail, "%s", error.message);
 	free(text);
@@ -865,10 +408,9 @@ static int read_patch(const struct pipit_settings *settings, cJSON *patch, struc
 int pipit_settings_merge(
     struct pipit_settings *settings, const char *pointer, struct cJSON *patch, char *error, size_t size)
 {
-	struct awaited awaited = {
-		.change = { .verb = PIPIT_SETTINGS_MERGE, .pointer = pipit_slice_of(pointer), .done = wake }
-	};
-	struct pipit_settings_change *change = &awaited.change;
+	struct awaited awaited = { .change = {
+				       .kind = PIPIT_CHANGE_MERGE, .pointer = pipit_slice_of(pointer), .done = wake } };
+	struct pipit_change *change = &awaited.change;
 	int result = read_patch(settings, patch, change);
 
 	if (result == 0 && !pipit_pointer_is_valid(change->pointer))
@@ -894,15 +436,22 @@ int pipit_settings_merge(
 	return result;
 }
 
+static bool free_reload(struct pipit_change *change)
+{
+	free(change->members);
+	free(change);
+	return true;
+}
+
 int pipit_settings_reload(struct pipit_settings *settings)
 {
-	struct pipit_settings_change *change = calloc(1, sizeof *change);
+	struct pipit_change *change = calloc(1, sizeof *change);
 	int result;
 
 	if (!change)
 		return -ENOMEM;
-	change->verb = PIPIT_SETTINGS_RELOAD;
-	change->done = reloaded;
+	change->kind = PIPIT_CHANGE_RELOAD;
+	change->done = free_reload;
 	result = pipit_settings_submit(settings, change);
 	if (result != 0)
 		free(change);

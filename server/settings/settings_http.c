@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See settings_http.h. Reads are answered at once; a change is handed to the store, whose thread hands the outcome back to the worker. */
+/* See settings_http.h. GET replies at once. A change is queued; the writer thread of the store posts the outcome to the worker. */
 #include "settings/settings_http.h"
 
 #include "base/percent.h"
@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Of a pointer, decoded. Longer targets are rare, and what they name is not there. */
+/* Bytes of a decoded pointer. */
 #define POINTER_MAX 4096
 
 #define MERGE_TYPE "application/merge-patch+json"
@@ -21,7 +21,6 @@
 
 /* --- which value ----------------------------------------------------------------------------------------------------- */
 
-/* Whether the route is that of values in the document, or that of the whole. */
 static bool is_below(const struct pipit_route *route)
 {
 	static const char end[] = PIPIT_SETTINGS_HTTP_BELOW;
@@ -29,7 +28,7 @@ static bool is_below(const struct pipit_route *route)
 	return length >= sizeof end && strcmp(route->pattern + length - (sizeof end - 1), end) == 0;
 }
 
-/* Most paths have nothing to decode: they are a pointer as they stand, with the slash before them. */
+/* Most paths need no decoding: with the slash before them they are a pointer. */
 static bool is_plain(struct pipit_slice encoded)
 {
 	return !memchr(encoded.data, '%', encoded.length) && !memchr(encoded.data, '~', encoded.length);
@@ -47,23 +46,18 @@ static bool decode_pointer(
 	if (pipit_is_utf8(bytes, pointer->length) && !memchr(bytes, '\0', pointer->length) &&
 	    pipit_pointer_is_valid(*pointer))
 		return true;
-	pipit_reply_problem(request, 400,
-	    "The path does not name a value: it is a JSON Pointer in UTF-8, with ~0 for '~' and ~1 for a '/' in a "
-	    "name.");
+	pipit_reply_problem(
+	    request, 400, "The path is not a JSON Pointer: expected UTF-8, with ~0 for '~' and ~1 for '/' in a name.");
 	return false;
 }
 
-/*
- * The path behind the route's own is a pointer in the form of RFC 6901 §6: percent-encoded, so that "%2F" is a slash like any other,
- * and a slash in a name is "~1". False after a reply. The pointer lives as long as `bytes` and the handler's call.
- */
+/* The rest of the path is a percent-encoded pointer (RFC 6901 §6): "%2F" is a slash like any other, "~1" a slash in a name. False after a reply. The pointer is valid as long as `bytes`, during the handler call. */
 static bool read_pointer(struct pipit_request *request, char bytes[POINTER_MAX], struct pipit_slice *pointer)
 {
 	size_t count = request->match.parameter_count;
 	struct pipit_slice encoded;
 
 	*pointer = (struct pipit_slice){ bytes, 0 };
-	/* The pattern ends with it, or has none. */
 	if (count == 0 || !is_below(request->route))
 		return true;
 	encoded = request->match.parameters[count - 1];
@@ -73,7 +67,7 @@ static bool read_pointer(struct pipit_request *request, char bytes[POINTER_MAX],
 	return true;
 }
 
-static void reply_absent(struct pipit_request *request, struct pipit_slice pointer)
+static void reply_not_found(struct pipit_request *request, struct pipit_slice pointer)
 {
 	pipit_reply_problem(
 	    request, 404, "There is no value at %.*s in the settings.", (int)pointer.length, pointer.data);
@@ -108,25 +102,25 @@ static void serve_get(struct pipit_request *request, void *arg)
 	}
 	pipit_settings_unpin(settings, pin);
 	if (!is_there)
-		reply_absent(request, pointer);
+		reply_not_found(request, pointer);
 }
 
 /* --- changes --------------------------------------------------------------------------------------------------------- */
 
 struct pending {
-	struct pipit_settings_change change; /* first */
-	struct pipit_request *request;       /* kept */
+	struct pipit_change change;    /* first: `done` casts it back */
+	struct pipit_request *request; /* kept until the reply */
 	char pointer[];
 };
 
-static void let_go(struct pending *pending)
+static void free_pending(struct pending *pending)
 {
 	pipit_request_release(pending->request);
 	free(pending->change.members);
 	free(pending);
 }
 
-static void reply_outcome(struct pipit_request *request, const struct pipit_settings_change *change)
+static void reply_outcome(struct pipit_request *request, const struct pipit_change *change)
 {
 	if (change->etag[0] && (change->status < 300 || change->status == 412))
 		pipit_reply_header(request, "ETag", change->etag);
@@ -138,28 +132,28 @@ static void reply_outcome(struct pipit_request *request, const struct pipit_sett
 }
 
 /* On the request's worker. */
-static void answer(void *arg)
+static void reply_pending(void *arg)
 {
 	struct pending *pending = arg;
 	reply_outcome(pending->request, &pending->change);
-	let_go(pending);
+	free_pending(pending);
 }
 
-/* On the store's thread. */
-static bool pass_on(struct pipit_settings_change *change)
+/* On the writer thread. False when the worker has no memory for the call. */
+static bool post_reply(struct pipit_change *change)
 {
 	struct pending *pending = (struct pending *)change;
 	const struct pipit_request_pool *pool = pending->request->pool;
-	return pool->post_call(pool->worker, answer, pending) == 0;
+	return pool->post_call(pool->worker, reply_pending, pending) == 0;
 }
 
 void pipit_settings_http_settle(struct pipit_settings *settings)
 {
-	struct pipit_settings_change *late = pipit_settings_settle(settings);
-	while (late) {
-		struct pipit_settings_change *next = late->next;
-		let_go((struct pending *)late);
-		late = next;
+	struct pipit_change *unreported = pipit_settings_settle(settings);
+	while (unreported) {
+		struct pipit_change *next = unreported->next;
+		free_pending((struct pending *)unreported);
+		unreported = next;
 	}
 }
 
@@ -170,7 +164,7 @@ static void reply_busy(struct pipit_request *request, const char *why)
 }
 
 /* Takes the content. */
-static void submit(struct pipit_request *request, struct pipit_settings *settings, enum pipit_settings_verb verb,
+static void submit(struct pipit_request *request, struct pipit_settings *settings, enum pipit_change_kind kind,
     struct pipit_slice pointer, cJSON *content)
 {
 	struct pending *pending = malloc(sizeof *pending + pointer.length);
@@ -179,13 +173,13 @@ static void submit(struct pipit_request *request, struct pipit_settings *setting
 	if (error == 0) {
 		memcpy(pending->pointer, pointer.data, pointer.length);
 		pending->request = request;
-		pending->change = (struct pipit_settings_change){
-			.verb = verb,
+		pending->change = (struct pipit_change){
+			.kind = kind,
 			.pointer = { pending->pointer, pointer.length },
 			.content = content,
 			.content_bytes = request->body.length,
 			.head = request->head,
-			.done = pass_on,
+			.done = post_reply,
 		};
 		error = pipit_settings_submit(settings, &pending->change);
 		if (error == 0)
@@ -199,19 +193,18 @@ static void submit(struct pipit_request *request, struct pipit_settings *setting
 	free(pending);
 }
 
-/* What is known without looking at the settings. False after a reply. */
-static bool may_change(struct pipit_request *request, const struct pipit_settings *settings)
+/* False after a reply. */
+static bool has_required_match(struct pipit_request *request, const struct pipit_settings *settings)
 {
 	if (!pipit_settings_requires_match(settings) || pipit_guard_find(request->head, "If-Match") ||
 	    pipit_guard_find(request->head, "If-None-Match"))
 		return true;
-	pipit_reply_problem(request, 428,
-	    "Say in If-Match which state is to be changed, by the ETag that GET tells, or If-None-Match: * for a new "
-	    "value.");
+	pipit_reply_problem(
+	    request, 428, "A change needs If-Match with the ETag from GET, or If-None-Match: * for a new value.");
 	return false;
 }
 
-/* Whether the content is of just this type: with another suffix "+json" it would mean something else. */
+/* An exact match: another type with the suffix "+json" has another meaning. */
 static bool is_of_type(struct pipit_request *request, const char *media_type)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
@@ -222,26 +215,26 @@ static bool is_of_type(struct pipit_request *request, const char *media_type)
 	return pipit_slice_equals_nocase(pipit_slice_take_until(&value, ';'), media_type);
 }
 
-static void change(struct pipit_request *request, struct pipit_settings *settings, enum pipit_settings_verb verb)
+static void change(struct pipit_request *request, struct pipit_settings *settings, enum pipit_change_kind kind)
 {
 	struct pipit_slice pointer;
 	char bytes[POINTER_MAX];
 	cJSON *content = NULL;
 
-	if (!may_change(request, settings) || !read_pointer(request, bytes, &pointer))
+	if (!has_required_match(request, settings) || !read_pointer(request, bytes, &pointer))
 		return;
-	if (verb != PIPIT_SETTINGS_REMOVE) {
+	if (kind != PIPIT_CHANGE_REMOVE) {
 		content = pipit_request_json(request);
 		if (!content)
 			return;
 	}
-	submit(request, settings, verb, pointer, content);
+	submit(request, settings, kind, pointer, content);
 }
 
 static void serve_put(struct pipit_request *request, void *settings)
 {
 	if (is_of_type(request, "application/json")) {
-		change(request, settings, PIPIT_SETTINGS_PUT);
+		change(request, settings, PIPIT_CHANGE_PUT);
 		return;
 	}
 	pipit_reply_header(request, "Accept", "application/json");
@@ -251,9 +244,9 @@ static void serve_put(struct pipit_request *request, void *settings)
 static void serve_patch(struct pipit_request *request, void *settings)
 {
 	if (is_of_type(request, MERGE_TYPE)) {
-		change(request, settings, PIPIT_SETTINGS_MERGE);
+		change(request, settings, PIPIT_CHANGE_MERGE);
 	} else if (is_of_type(request, PATCH_TYPE)) {
-		change(request, settings, PIPIT_SETTINGS_PATCH);
+		change(request, settings, PIPIT_CHANGE_PATCH);
 	} else {
 		/* RFC 5789 §2.2. */
 		pipit_reply_header(request, "Accept-Patch", MERGE_TYPE ", " PATCH_TYPE);
@@ -263,25 +256,24 @@ static void serve_patch(struct pipit_request *request, void *settings)
 
 static void serve_delete(struct pipit_request *request, void *settings)
 {
-	change(request, settings, PIPIT_SETTINGS_REMOVE);
+	change(request, settings, PIPIT_CHANGE_REMOVE);
 }
 
-/* --- the routes, and what they are described as ------------------------------------------------------------------------ */
+/* --- the routes, with their descriptions for OpenAPI ------------------------------------------------------------------ */
 
 #define POINTER_PARAMETER                                                                                              \
 	"[{\"name\":\"pointer\",\"in\":\"path\",\"description\":\"A JSON Pointer (RFC 6901) without its first slash; " \
-	"may hold "                                                                                                    \
-	"slashes.\",\"schema\":{\"type\":\"string\"},\"example\":\"network/hostname\"}]"
+	"may contain slashes.\",\"schema\":{\"type\":\"string\"},\"example\":\"network/hostname\"}]"
 #define OPERATIONS(example)                                                                                   \
 	"{\"" MERGE_TYPE "\":{\"schema\":{},\"example\":" example "},"                                        \
 	"\"" PATCH_TYPE                                                                                       \
 	"\":{\"schema\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"op\",\"path\"]}}," \
 	"\"example\":[{\"op\":\"test\",\"path\":\"\",\"value\":" example "}]}}"
-#define CREATED "{\"201\":{\"description\":\"It was not there before.\"}}"
-#define NOT_MODIFIED "{\"304\":{\"description\":\"It is what If-None-Match names.\"}}"
+#define CREATED "{\"201\":{\"description\":\"The value is new.\"}}"
+#define NOT_MODIFIED "{\"304\":{\"description\":\"The value matches If-None-Match.\"}}"
 #define WHOLE "{\"network\":{\"hostname\":\"camera-1\",\"mtu\":1500}}"
 
-/* Those below first, so that whoever tries all of them in this order deletes the whole last. */
+/* Values first: a client that tries all routes in order deletes the whole document last. */
 const struct pipit_settings_http_route pipit_settings_http_routes[PIPIT_SETTINGS_HTTP_ROUTES] = {
 	{ true, PIPIT_GET, serve_get,
 	    { .refuse_body = true,
@@ -290,7 +282,7 @@ const struct pipit_settings_http_route pipit_settings_http_routes[PIPIT_SETTINGS
 		.reply_schema = "{}",
 		.replies = NOT_MODIFIED } },
 	{ true, PIPIT_PUT, serve_put,
-	    { .summary = "Set a value; in an array, its length or \"-\" appends.",
+	    { .summary = "Set a value; in an array, the length or \"-\" appends.",
 		.parameters = POINTER_PARAMETER,
 		.request_schema = "{\"examples\":[\"camera-1\"]}",
 		.reply_status = 204,
@@ -319,5 +311,5 @@ const struct pipit_settings_http_route pipit_settings_http_routes[PIPIT_SETTINGS
 		.request_content = OPERATIONS(WHOLE),
 		.reply_status = 204 } },
 	{ false, PIPIT_DELETE, serve_delete,
-	    { .refuse_body = true, .summary = "Remove all settings: {} stays.", .reply_status = 204 } },
+	    { .refuse_body = true, .summary = "Remove all settings; the document becomes {}.", .reply_status = 204 } },
 };

@@ -44,6 +44,12 @@ def main():
         print(done.stdout, done.stderr, sep="\n")
         print(f"run.py ended with {done.returncode}; without a row: {', '.join(missing) or 'none'}")
         return 1
+    done_behaviour = subprocess.run(
+        [sys.executable, HERE / "behaviour.py", "--no-install", "--pipit", DAEMON, "--slow-seconds=0.1"],
+        capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    if done_behaviour.returncode != 0 or "\n| pipit | 0 of " not in done_behaviour.stdout:
+        print(done_behaviour.stdout, done_behaviour.stderr, sep="\n")
+        return 1
     print("\n".join(line for line in done.stderr.splitlines() if line.startswith("left out")) or "nothing left out")
     print("every workload runs")
     return 0

@@ -20,10 +20,14 @@ static enum MHD_Result greet(void *response, struct MHD_Connection *connection, 
 {
 	static char is_known;
 
-	(void)method, (void)version, (void)upload, (void)upload_bytes;
+	(void)method, (void)version, (void)upload;
 	/* The first call announces the head; an answer to it would end the connection. */
 	if (!*state) {
 		*state = &is_known;
+		return MHD_YES;
+	}
+	if (*upload_bytes) {
+		*upload_bytes = 0;
 		return MHD_YES;
 	}
 	if (strcmp(url, "/json/hello") != 0)

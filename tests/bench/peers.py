@@ -35,6 +35,8 @@ class Peer:
     template: str = ""  # NAME.in beside this file, written to {directory}/NAME
     source: str = ""  # C file beside this one
     libraries: dict = dataclasses.field(default_factory=dict)  # of `source`: name for pkg-config -> Debian package
+    folder_variable: str = ""  # names the folder of sources that no package has; without it the peer is left out
+    folder_sources: tuple = ()  # C files there, compiled with `source`
     links_pipit: bool = False  # `source` is built with libpipit.a, which lies beside the daemon
     announces: bool = False  # takes port 0 and prints "listening on http://ADDR:PORT"
     probe: Load = GET  # what it must answer before it counts as started
@@ -115,7 +117,8 @@ PEERS = (
         version=("{built}",),
         product="libh2o",
         source="h2o.c",
-        libraries={"libh2o-evloop": "libh2o-evloop-dev"},
+        # h2o.h includes OpenSSL's headers, on which Debian's package does not depend.
+        libraries={"libh2o-evloop": "libh2o-evloop-dev", "openssl": "libssl-dev"},
     ),
     Peer(
         "libmicrohttpd",
@@ -124,6 +127,15 @@ PEERS = (
         version=("pkg-config", "--modversion", "libmicrohttpd"),
         source="microhttpd.c",
         libraries={"libmicrohttpd": "libmicrohttpd-dev"},
+    ),
+    Peer(
+        "Mongoose",
+        serves=HELLO_WORKLOADS,
+        command=("{built}", "{port}"),
+        version=("{built}", "--version"),
+        source="mongoose.c",
+        folder_variable="MONGOOSE",
+        folder_sources=("mongoose.c",),
     ),
     Peer(
         "haproxy",

@@ -99,6 +99,24 @@ def pipit_flags(pipit):
     return [f"-I{ROOT / 'server'}", *(str(library) if flag == "-lpipit" else flag for flag in flags)]
 
 
+def has_folder(peer):
+    return not peer.folder_variable or os.environ.get(peer.folder_variable)
+
+
+def with_folder(peers):
+    """The servers whose sources are there."""
+    for peer in peers:
+        if not has_folder(peer):
+            say(f"left out: {peer.name}, whose sources no package has; {peer.folder_variable} names their folder")
+    return [peer for peer in peers if has_folder(peer)]
+
+
+def folder_flags(peer):
+    folder = pathlib.Path(os.environ[peer.folder_variable])
+    # Warnings of their code are not ours to mend.
+    return [*(str(folder / name) for name in peer.folder_sources), f"-I{folder}", "-w"]
+
+
 def built(peer):
     return str(BUILD / pathlib.Path(peer.source).stem)
 
@@ -106,6 +124,7 @@ def built(peer):
 def build(peer, pipit):
     flags = pipit_flags(pipit) if peer.links_pipit else []
     flags += pkg_config(*peer.libraries) if peer.libraries else []
+    flags += folder_flags(peer) if peer.folder_variable else []
     compile_c([str(HERE / peer.source)], flags, built(peer))
 
 

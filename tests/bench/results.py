@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writes the tables into RESULTS.md and the project's README."""
+"""Writes the tables into RESULTS.md, and the comparison into the project's README."""
 
 import contextlib
 import datetime
@@ -10,14 +10,13 @@ import shlex
 import subprocess
 import sys
 
+import comparison
 from machine import CLIENT_CORE, HERE, ROOT, SERVER_CORE, Failure, say
 from peers import INSTRUCTIONS
 from preparation import built
-from tables import all_tables, short_tables
+from tables import all_tables
 
 RESULTS = HERE / "RESULTS.md"
-README = ROOT / "README.md"
-README_BEGIN, README_END = "<!-- bench -->", "<!-- /bench -->"
 
 
 def cpu_model():
@@ -72,30 +71,18 @@ def results_page(outcome, facts, options):
     return "\n".join([head, all_tables(outcome), last_line(options)])
 
 
-def split_readme():
-    """The text before and after the tables, each with its mark."""
-    text = README.read_text() if README.exists() else ""
-    before, begin, rest = text.partition(README_BEGIN)
-    _, end, after = rest.partition(README_END)
-    if not begin or not end:
-        raise Failure(f"{README.name} has no {README_BEGIN} … {README_END} to replace")
-    return before + begin, end + after
+def check_readme():
+    if not comparison.is_marked(comparison.README.read_text()):
+        raise Failure(f"{comparison.README.name} has no {comparison.BEGIN.strip()} … {comparison.END} to replace")
 
 
-def readme_page(outcome, facts, options):
-    before, after = split_readme()
-    note = "; ".join(facts[name] for name in ("CPU", "Kernel", "Versions", "Load", "Date"))
-    note += ". Median (min–max). All rows: [tests/bench/RESULTS.md](tests/bench/RESULTS.md). "
-    return f"{before}\n{short_tables(outcome)}\n{note}{last_line(options)}{after}"
+def page(outcome, peers, options):
+    """New text of RESULTS.md."""
+    return results_page(outcome, circumstances(outcome, peers, options), options)
 
 
-def pages(outcome, peers, options):
-    """New text of RESULTS.md and the project's README, by path."""
-    facts = circumstances(outcome, peers, options)
-    return {RESULTS: results_page(outcome, facts, options), README: readme_page(outcome, facts, options)}
-
-
-def write(texts):
-    for path, text in texts.items():
-        path.write_text(text)
+def write(text):
+    RESULTS.write_text(text)
+    comparison.write()
+    for path in (RESULTS, comparison.README):
         say(f"wrote {path.relative_to(ROOT)}")

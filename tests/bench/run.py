@@ -80,7 +80,7 @@ def parse_options():
     parser.add_argument("--peers", metavar="A,B", help=f"only these servers: {', '.join(FAMILIES)}")
     parser.add_argument("--pipit", default=str(PIPIT), metavar="FILE", help="the daemon; libpipit.a lies beside it")
     parser.add_argument("--no-install", action="store_true", help="leave out what needs packages that are missing")
-    parser.add_argument("--write-results", action="store_true", help="write RESULTS.md and the part of README.md")
+    parser.add_argument("--write-results", action="store_true", help="write RESULTS.md and the comparison in README.md")
     options = parser.parse_args()
     options.only = names_of(options.only or ",".join(everything), everything, "workload")
     options.peers = names_of(options.peers or ",".join(FAMILIES), FAMILIES, "peer")
@@ -92,7 +92,7 @@ def check_writing(options):
     """Fail before the measurement rather than after it."""
     if not options.is_whole or options.no_install or options.rounds < ROUNDS_TO_WRITE:
         raise Failure(f"--write-results takes a whole run of at least {ROUNDS_TO_WRITE} rounds")
-    results.split_readme()
+    results.check_readme()
 
 
 def run(options):
@@ -103,6 +103,7 @@ def run(options):
     options.open_files = allow_open_files(max(options.many, options.idle) + OPEN_FILES_BESIDES)
     measured = {*options.only}
     peers = [peer for peer in PEERS if peer.chosen_by in options.peers and measured & set(peer.serves)]
+    peers = preparation.with_folder(peers)
     workloads = [workload for workload in WORKLOADS if workload.name in options.only]
     others = [name for name in OTHERS if name in options.only]
     if options.no_install:
@@ -115,10 +116,10 @@ def run(options):
     print(all_tables(outcome), results.last_line(options), sep="\n", end="")
     if outcome.failures:
         raise Failure("\n".join(f"failed: {': '.join(key)}: {why}" for key, why in outcome.failures.items()))
-    # Every run composes the texts, so that an error here does not appear only after a long run.
-    texts = results.pages(outcome, peers, options)
+    # Every run composes the page, so that an error here does not appear only after a long run.
+    text = results.page(outcome, peers, options)
     if options.write_results:
-        results.write(texts)
+        results.write(text)
 
 
 def main():

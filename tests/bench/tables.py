@@ -3,13 +3,9 @@
 
 from goals import GOALS, OPEN, cell
 from durable import CLIENTS
-from peers import DURABLE, EVHTTP_WORKLOADS, INSTRUCTIONS, MANY, MEMORY, PEERS, SCRAPE, SERIES
+from peers import DURABLE, INSTRUCTIONS, MANY, MEMORY, PEERS, SCRAPE, SERIES
 from rounds import GUARD, SCRAPES, row_name
 from workloads import WORKLOADS
-
-# The part of the speed table in the project's README.
-SHORT_WORKLOADS = ("get", "browser", "pipeline16", *EVHTTP_WORKLOADS)
-SHORT_PEERS = ("pipit", "pipit, own evhttp connection", "nginx", "h2o", "evhttp", "floor")
 
 
 def table(heads, rows, names=2):
@@ -127,7 +123,3 @@ def all_tables(outcome):
     makers = (instruction_table, share_table, memory_table, many_table, scrape_table, durable_table, guard_table)
     return "\n".join(filter(None, [goal_table(outcome), speed, *(make(outcome) for make in makers)]))
 
-
-def short_tables(outcome):
-    keys = [key for key in rows_in_order(outcome) if key[0] in SHORT_WORKLOADS and key[1] in SHORT_PEERS]
-    return "\n".join([goal_table(outcome), speed_table(outcome, keys), instruction_table(outcome)])

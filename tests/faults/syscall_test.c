@@ -532,7 +532,6 @@ int main(void)
 	TCase *tcase = tcase_create("syscall");
 
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
-	tcase_set_timeout(tcase, 280);
 	tcase_add_test(tcase, the_script_is_answered_without_faults);
 	tcase_add_loop_test(tcase, whichever_call_fails_every_client_is_answered_or_let_go, 0, (int)COUNT(faults));
 	tcase_add_loop_test(tcase, calls_that_fail_again_and_again_lose_nothing, 0, (int)COUNT(faults));

@@ -36,7 +36,7 @@ static size_t count_connected(const struct crowd *crowd, size_t first, size_t co
  */
 static void assert_old_ones_made_room(struct siege *siege, struct crowd *crowd, bool is_alone)
 {
-	long long end = wire_now_ms() + LATENESS_MAX_MS;
+	long long end = wire_now_ms() + PATIENCE_MS;
 	do {
 		siege_watch(siege, PACE_MS);
 		crowd_look(crowd);
@@ -77,7 +77,7 @@ START_TEST(the_oldest_of_two_thousand_silent_ones_make_room)
 		siege_let_in(&siege, &crowd, i, 1, 0);
 		ck_assert(wire_print(crowd.clients[i].fd, "%s", silent_ones[_i].says));
 		if (silent_ones[_i].is_answered)
-			ck_assert(wire_is_readable(crowd.clients[i].fd, WIRE_PATIENCE_MS));
+			ck_assert(wire_is_readable(crowd.clients[i].fd, PATIENCE_MS));
 	}
 	assert_old_ones_made_room(&siege, &crowd, is_alone);
 	for (size_t i = 0; i < CROWD; i++)
@@ -91,7 +91,7 @@ END_TEST
 START_TEST(slow_contents_make_room_long_before_their_grace_is_over)
 {
 	struct siege siege =
-	    siege_begin((const char *const[]){ "--max-connections", HOUSE, "--rate-grace", "1m", NULL });
+	    siege_begin((const char *const[]){ "--max-connections", HOUSE, "--rate-grace", "1h", NULL });
 	struct crowd crowd = crowd_new(CROWD);
 
 	siege.slack_kib = CROWDED_SLACK_KIB;
@@ -145,14 +145,14 @@ START_TEST(newcomers_of_a_worker_with_few_connections_do_not_push_each_other_out
 	struct siege siege = siege_begin((const char *const[]){ "--max-connections", "100", "--workers", "2", NULL });
 	pid_t worker = second_worker(&siege.daemon);
 	struct crowd crowd = crowd_new(200);
+	double accepted = daemon_metric(&siege.daemon, "http_connections_accepted_total");
 
 	stop_thread(worker);
 	for (size_t i = 0; i < crowd.count; i++)
 		crowd.clients[i].fd = dial(siege.daemon.port, NULL, 0);
 	ck_assert_int_eq(ptrace(PTRACE_DETACH, worker, NULL, NULL), 0);
-	siege_watch(&siege, 500);
-	crowd_look(&crowd);
-	ck_assert_uint_le(count_connected(&crowd, 0, 200), 100);
+	siege_wait_for(&siege, "http_connections_accepted_total", accepted + (double)crowd.count);
+	siege_wait_connected(&siege, &crowd, 100);
 	ck_assert_msg(count_connected(&crowd, 160, 40) >= 36, "of the last 40 that came, %zu are in; %zu of all",
 	    count_connected(&crowd, 160, 40), count_connected(&crowd, 0, 200));
 	crowd_free(&crowd);
@@ -171,18 +171,23 @@ START_TEST(rests_without_descriptors_and_goes_on_when_some_leave)
 	    (const char *const[]){
 		"--log-level", "error", "--max-connections", "0", "--workers", DESCRIPTOR_WORKERS, NULL });
 	struct crowd crowd = crowd_new(200);
+	long long began_ms, took_ms;
 	long cpu_ms;
 
 	for (size_t i = 0; i < crowd.count; i++)
 		crowd.clients[i].fd = dial(siege.daemon.port, NULL, 0);
+	began_ms = wire_now_ms();
 	cpu_ms = daemon_cpu_ms(&siege.daemon);
 	for (int i = 0; i < 200; i++)
 		nap();
 	cpu_ms = daemon_cpu_ms(&siege.daemon) - cpu_ms;
-	ck_assert_msg(cpu_ms <= (IS_SANITIZED ? 700 : 200), "%ld ms of CPU time in a second of rest", cpu_ms);
+	took_ms = wire_now_ms() - began_ms;
+	/* One that does not rest takes all the time there is. */
+	ck_assert_msg(cpu_ms < took_ms * (IS_SANITIZED ? 7 : 2) / 10, "%ld ms of CPU time in %lld ms of rest", cpu_ms, took_ms);
 	for (size_t i = 0; i < crowd.count - 10; i++)
 		client_leave(&crowd.clients[i]);
-	siege_watch(&siege, 500);
+	for (int i = 0; i < 10; i++)
+		siege_ask(&siege);
 	crowd_free(&crowd);
 	siege_wait_for(&siege, "http_accept_errors_total", 1);
 	siege_wait_for(&siege, "http_connections_evicted_total", 1);
@@ -200,9 +205,7 @@ START_TEST(lets_the_last_of_many_in_although_descriptors_are_few)
 
 	for (size_t i = 0; i < crowd.count; i++)
 		crowd.clients[i].fd = dial(siege.daemon.port, NULL, 0);
-	/* Not held against the promise: the house's own limit keeps descriptors from running out, and it is off here. */
 	siege_ask_afresh(&siege);
-	siege.worst_ms = 0;
 	crowd_free(&crowd);
 	siege_end(&siege);
 }
@@ -239,8 +242,10 @@ START_TEST(held_back_contents_cost_no_more_than_the_memory_limit)
 {
 	static char half[100 * 1024];
 	struct siege siege = siege_begin((const char *const[]){
-	    "--memory-limit", "1m", "--max-body-bytes", "256k", "--read-timeout", "2s", "--log-level", "error", NULL });
+	    "--memory-limit", "1m", "--max-body-bytes", "256k", "--read-timeout", "0", "--min-rate-bytes", "0", "--log-level",
+	    "error", NULL });
 	struct crowd crowd = crowd_new(50);
+	size_t refused = 0;
 
 	memset(half, 'x', sizeof half);
 	siege_keep_alive(&siege);
@@ -259,14 +264,16 @@ START_TEST(held_back_contents_cost_no_more_than_the_memory_limit)
 	ck_assert_msg(
 	    IS_SANITIZED || daemon_resident_kib(&siege.daemon) < siege.resident_kib + 1024 + RESIDENT_SLACK_KIB / 2,
 	    "%ld KiB are resident, %ld before", daemon_resident_kib(&siege.daemon), siege.resident_kib);
-	siege_wait_closed(&siege, &crowd, 2000 + LATENESS_MAX_MS);
-	/* Some had a place until their time was over. The first need not be among them: a content takes room as it grows. */
+	siege_wait_for(&siege, "http_rejected_total{reason=\"memory_limit\"}", 10 + 30);
+	/* The others have a place until they leave. The first need not be among them: a content takes room as it grows. */
+	siege_wait_connected(&siege, &crowd, crowd.count - 30);
 	for (size_t i = 0; i < crowd.count; i++) {
 		int status = client_status(&crowd.clients[i]);
-		ck_assert_msg(status == 408 || status == 503, "client %zu: status %d", i, status);
+		ck_assert_msg(status == 0 || status == 503, "client %zu: status %d", i, status);
+		refused += status == 503;
 	}
-	siege_wait_for(&siege, "http_rejected_total{reason=\"memory_limit\"}", 10 + 30);
-	siege_wait_for(&siege, "http_timeouts_total{phase=\"body\"}", 2);
+	ck_assert_uint_ge(refused, 30);
+	ck_assert_uint_le(refused, crowd.count - 2);
 	crowd_free(&crowd);
 	siege_end(&siege);
 }
@@ -293,7 +300,7 @@ static int ask_from_home(struct siege *siege)
 /* Somebody has left; the server hears of it in its own time. */
 static void wait_until_there_is_room(struct siege *siege)
 {
-	long long end = wire_now_ms() + WIRE_PATIENCE_MS;
+	long long end = wire_now_ms() + PATIENCE_MS;
 	int status;
 	while ((status = ask_from_home(siege)) == 429 && wire_now_ms() < end)
 		nap();
@@ -309,7 +316,7 @@ START_TEST(refuses_the_sixth_connection_of_an_address_until_one_leaves)
 	siege_keep_alive(&siege);
 	siege_let_in(&siege, &crowd, 0, crowd.count, 0);
 	for (size_t i = 0; i < crowd.count; i++)
-		siege_ask_on(&siege, crowd.clients[i].fd, wire_now_ms());
+		siege_ask_on(&siege, crowd.clients[i].fd);
 	for (int i = 0; i < 10; i++)
 		ck_assert_int_eq(ask_from_home(&siege), 429);
 	client_leave(&crowd.clients[2]);
@@ -331,9 +338,7 @@ START_TEST(a_crowd_from_one_address_does_not_push_out_others)
 	siege.from = "127.0.0.2";
 	siege_keep_alive(&siege);
 	siege_let_in(&siege, &crowd, 0, crowd.count, 0);
-	siege_watch(&siege, 500);
-	crowd_look(&crowd);
-	ck_assert_uint_le(count_connected(&crowd, 0, crowd.count), 50);
+	siege_wait_connected(&siege, &crowd, 50);
 	crowd_free(&crowd);
 	siege_end(&siege);
 }

@@ -180,6 +180,19 @@ int daemon_stop(struct daemon *daemon)
 	return daemon_wait(daemon);
 }
 
+void daemon_pause(const struct daemon *daemon)
+{
+	int status;
+	ck_assert_int_eq(kill(daemon->pid, SIGSTOP), 0);
+	ck_assert_int_eq(waitpid(daemon->pid, &status, WUNTRACED), daemon->pid);
+	ck_assert(WIFSTOPPED(status));
+}
+
+void daemon_resume(const struct daemon *daemon)
+{
+	ck_assert_int_eq(kill(daemon->pid, SIGCONT), 0);
+}
+
 char *daemon_errors(const struct daemon *daemon)
 {
 	FILE *file = fopen(daemon->errors, "r");
@@ -192,7 +205,8 @@ char *daemon_errors(const struct daemon *daemon)
 	return text;
 }
 
-long daemon_resident_kib(const struct daemon *daemon)
+/* The kibibytes behind a name of /proc/PID/status, which ends in a colon. */
+static long read_kib(const struct daemon *daemon, const char *name)
 {
 	char path[64], line[256];
 	long kib = -1;
@@ -200,12 +214,22 @@ long daemon_resident_kib(const struct daemon *daemon)
 	snprintf(path, sizeof path, "/proc/%d/status", (int)daemon->pid);
 	file = fopen(path, "r");
 	ck_assert_ptr_nonnull(file);
-	while (fgets(line, sizeof line, file)) {
-		if (sscanf(line, "VmRSS: %ld", &kib) == 1)
-			break;
+	while (kib < 0 && fgets(line, sizeof line, file)) {
+		if (strncmp(line, name, strlen(name)) == 0)
+			kib = atol(line + strlen(name));
 	}
 	fclose(file);
 	return kib;
+}
+
+long daemon_resident_kib(const struct daemon *daemon)
+{
+	return read_kib(daemon, "VmRSS:");
+}
+
+long daemon_peak_kib(const struct daemon *daemon)
+{
+	return read_kib(daemon, "VmHWM:");
 }
 
 long daemon_descriptors(const struct daemon *daemon)
@@ -244,17 +268,10 @@ double daemon_metric(const struct daemon *daemon, const char *sample)
 {
 	int fd = wire_connect(daemon->port);
 	struct wire_response page = wire_ask(fd, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-	double value = -1;
-	size_t length = strlen(sample);
+	double value;
 
 	ck_assert_int_eq(page.status, 200);
-	for (const char *line = page.content; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (strncmp(line, sample, length) == 0 && line[length] == ' ') {
-			value = strtod(line + length, NULL);
-			break;
-		}
-	}
+	value = wire_metric(page.content, sample);
 	wire_free(&page);
 	close(fd);
 	return value;

@@ -41,15 +41,20 @@ int daemon_stop(struct daemon *daemon);
 /* As daemon_stop() without sending anything. */
 int daemon_wait(struct daemon *daemon);
 
+/* Stop it, and let it go on: what is sent meanwhile it finds all at once. Returns when it has stopped. */
+void daemon_pause(const struct daemon *daemon);
+void daemon_resume(const struct daemon *daemon);
+
 /* What it has printed on standard error so far, malloc'd. */
 char *daemon_errors(const struct daemon *daemon);
 
-/* A figure of /proc/PID: resident KiB, open descriptors, milliseconds of CPU time used (in steps of 10). */
+/* A figure of /proc/PID: resident KiB, now and at most, open descriptors, milliseconds of CPU time used (in steps of 10). */
 long daemon_resident_kib(const struct daemon *daemon);
+long daemon_peak_kib(const struct daemon *daemon);
 long daemon_descriptors(const struct daemon *daemon);
 long daemon_cpu_ms(const struct daemon *daemon);
 
-/* The value of a sample of /metrics whose line begins with `sample` ("http_connections{state=\"idle\"}"); -1 when absent. */
+/* wire_metric() of the page that /metrics has now, which is asked for over a new connection. */
 double daemon_metric(const struct daemon *daemon, const char *sample);
 
 #endif

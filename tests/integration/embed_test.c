@@ -1528,7 +1528,7 @@ END_TEST
 static int connect_with_small_window(void)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((unsigned short)host.port) };
-	struct timeval patience = { WIRE_PATIENCE_MS / 1000, 0 };
+	struct timeval patience = { PATIENCE_MS / 1000, 0 };
 	int size = 16 * 1024, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	ck_assert_int_ge(fd, 0);
@@ -2544,7 +2544,7 @@ static const struct {
 } without_argument[] = {
 	{ pipit_serve_files, "pipit_serve_files() has a site as its argument: pass one of pipit_site_open()\n" },
 	{ pipit_stream_serve, "pipit_stream_serve() has a stream as its argument: pass one of pipit_stream_new()\n" },
-	{ NULL, "settings are served at a pattern, by a store\n" },
+	{ NULL, "settings need a pattern and a store\n" },
 };
 
 static int register_without_argument(struct pipit_server *server, pipit_handler *handler, bool is_fallback)
@@ -2712,7 +2712,7 @@ END_TEST
 /* Until the condition holds, in this thread. */
 static bool turn_until(struct event_base *base, bool (*condition)(void *), void *arg)
 {
-	long long end = wire_now_ms() + WIRE_PATIENCE_MS;
+	long long end = wire_now_ms() + PATIENCE_MS;
 	while (!condition(arg) && wire_now_ms() < end)
 		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 	return condition(arg);

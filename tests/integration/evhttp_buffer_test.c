@@ -194,7 +194,7 @@ START_TEST(streams_that_nobody_reads_cost_no_more_than_the_memory_limit)
 	enum { CLIENTS = 4 };
 	int fds[CLIENTS];
 	double count = CLIENTS, most = 0;
-	long long end = wire_now_ms() + 6ll * WIRE_PATIENCE_MS;
+	long long end = wire_now_ms() + 6ll * PATIENCE_MS;
 
 	config.memory_limit = 4 * MEBIBYTE;
 	start();
@@ -273,7 +273,7 @@ END_TEST
 START_TEST(a_client_that_stays_far_behind_its_callback_is_closed)
 {
 	char bytes[512];
-	long long end = wire_now_ms() + 6ll * WIRE_PATIENCE_MS;
+	long long end = wire_now_ms() + 6ll * PATIENCE_MS;
 	int fd;
 
 	config.memory_limit = 0;

@@ -53,7 +53,7 @@ static int bring(const char *client)
 	if (*client == '/') {
 		ck_assert(wire_print(fd, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", client));
 		program_wait_for_call(1);
-		ck_assert(keeps_request(client) || wire_is_readable(fd, WIRE_PATIENCE_MS));
+		ck_assert(keeps_request(client) || wire_is_readable(fd, PATIENCE_MS));
 		program_let_turns_pass(program.port);
 	} else if (strcmp(client, "partial") == 0) {
 		ck_assert(wire_print(fd, "GET / HTTP/1.1\r\nHo"));

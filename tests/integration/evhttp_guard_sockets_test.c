@@ -62,7 +62,7 @@ static void let_accepting_fail(unsigned port)
 {
 	int spare[SPARE_MAX], idle = wire_connect(port), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((unsigned short)port) };
-	struct timeval patience = { WIRE_PATIENCE_MS / 1000, 0 };
+	struct timeval patience = { PATIENCE_MS / 1000, 0 };
 	struct rlimit limit;
 	size_t count;
 	char *bytes;

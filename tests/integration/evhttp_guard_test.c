@@ -405,7 +405,7 @@ static int connect_by_ipv6(void)
 	struct sockaddr_in6 address = {
 		.sin6_family = AF_INET6, .sin6_port = htons((unsigned short)port), .sin6_addr = IN6ADDR_LOOPBACK_INIT
 	};
-	struct timeval patience = { WIRE_PATIENCE_MS / 1000, 0 };
+	struct timeval patience = { PATIENCE_MS / 1000, 0 };
 	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_ge(fd, 0);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
@@ -663,7 +663,7 @@ START_TEST(closes_a_client_that_reads_nothing_for_the_timeout_of_evhttp)
 
 	write_file();
 	ck_assert(wire_print(fd, "GET /file HTTP/1.1\r\nHost: x\r\n\r\n"));
-	ck_assert(wire_is_readable(fd, WIRE_PATIENCE_MS));
+	ck_assert(wire_is_readable(fd, PATIENCE_MS));
 	/* Two clients, one after the other, have been idle for the whole timeout meanwhile. */
 	for (int i = 0; i < 2; i++) {
 		expect_next(idle);

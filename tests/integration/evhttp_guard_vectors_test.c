@@ -131,7 +131,7 @@ static void send_piece(int fd, const char *bytes, size_t length)
 /* Turn the loop until the server has closed. */
 static void read_to_end(struct exchange *exchange, int fd)
 {
-	long long end = wire_now_ms() + WIRE_PATIENCE_MS;
+	long long end = wire_now_ms() + PATIENCE_MS;
 	for (;;) {
 		size_t room = sizeof exchange->bytes - 1 - exchange->length;
 		ssize_t received = recv(fd, exchange->bytes + exchange->length, room, MSG_DONTWAIT);

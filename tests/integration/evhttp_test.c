@@ -827,7 +827,7 @@ static void vanish(int fd)
 static int connect_with_small_window(void)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((unsigned short)port) };
-	struct timeval patience = { WIRE_PATIENCE_MS / 1000, 0 };
+	struct timeval patience = { PATIENCE_MS / 1000, 0 };
 	int size = 16 * 1024, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	ck_assert_int_ge(fd, 0);

@@ -124,7 +124,7 @@ static struct wire_response ask(const struct daemon *daemon, struct question que
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)WIRE_PATIENCE_MS);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)PATIENCE_MS);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
 	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_head_line);
 	curl_easy_setopt(curl, CURLOPT_HEADERDATA, &response);
@@ -498,8 +498,8 @@ static const struct {
 	    "[{\"detail\":\"expected one of \\\" \\\\ / b f n r t u after a backslash\","
 	    "\"pointer\":\"#/b%20~0~1%25%22%0A%3C%C3%A9/0\",\"line\":1,\"column\":20,\"byte\":19}]" },
 	{ "{\"a\":1,\n \"\\u0061\":2}",
-	    "Invalid JSON at line 2, column 2 (byte 9), at /a: a name stands twice in an object: expected each once.",
-	    "[{\"detail\":\"a name stands twice in an object: expected each once\","
+	    "Invalid JSON at line 2, column 2 (byte 9), at /a: a name occurs twice in an object: expected each name once.",
+	    "[{\"detail\":\"a name occurs twice in an object: expected each name once\","
 	    "\"pointer\":\"#/a\",\"line\":2,\"column\":2,\"byte\":9}]" },
 };
 
@@ -683,8 +683,8 @@ START_TEST(takes_json_up_to_the_limit_of_members)
 	response = ask(&daemon, question);
 	assert_problem(&response, 400);
 	assert_json_text(&response, "detail",
-	    "Invalid JSON at line 1, column 25 (byte 24), at /2: too many members: expected at most so many names in "
-	    "all objects.");
+	    "Invalid JSON at line 1, column 25 (byte 24), at /2: too many members: expected fewer names in all "
+	    "objects together.");
 	wire_free(&response);
 	stop(&daemon);
 }
@@ -1221,7 +1221,7 @@ START_TEST(ends_the_connection_when_a_file_shrinks_under_way)
 	daemon = start_with(&site);
 	fd = wire_connect(daemon.port);
 	ck_assert(wire_print(fd, "GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\nGET /page.html HTTP/1.1\r\nHost: x\r\n\r\n"));
-	ck_assert(wire_is_readable(fd, WIRE_PATIENCE_MS));
+	ck_assert(wire_is_readable(fd, PATIENCE_MS));
 	ck_assert_int_eq(truncate(site.big, 1000), 0);
 	response = wire_read(fd, false);
 	ck_assert_int_eq(response.status, 200);

@@ -248,7 +248,7 @@ START_TEST(finishes_a_file_that_is_being_sent)
 	ck_assert_int_eq(truncate(folder.file, 20 * 1024 * 1024), 0);
 	fd = wire_connect(daemon.port);
 	wire_print(fd, "GET /file HTTP/1.1\r\nHost: x\r\n\r\n");
-	ck_assert(wire_is_readable(fd, WIRE_PATIENCE_MS));
+	ck_assert(wire_is_readable(fd, PATIENCE_MS));
 	begin_drain(&daemon, SIGTERM);
 	response = wire_read(fd, false);
 	ck_assert_int_eq(response.status, 200);
@@ -591,10 +591,14 @@ START_TEST(logs_requests_that_came_to_nothing)
 	struct folder folder = make_folder();
 	struct daemon daemon = daemon_start((const char *const[]){
 	    "--access-log", folder.log, "--head-timeout", "100ms", "--read-timeout", "100ms", NULL });
-	int leaving = wire_connect(daemon.port), slow = wire_connect(daemon.port), silent = wire_connect(daemon.port);
+	int leaving, slow = wire_connect(daemon.port), silent = wire_connect(daemon.port);
 	char *text;
+	/* It has left before its time is over. */
+	daemon_pause(&daemon);
+	leaving = wire_connect(daemon.port);
 	wire_print(leaving, "POST /hello/post HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nA");
 	close(leaving);
+	daemon_resume(&daemon);
 	wire_print(slow, "POST /json/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nA");
 	wire_print(silent, "GET /slow HT");
 	text = wait_for_lines(folder.log, 3);
@@ -693,17 +697,17 @@ static const struct {
 	{ { "--max-fields", "abc" }, NULL, NULL, "--max-fields abc: not a number; use 1 to 256" },
 	{ { "--max-fields=0" }, NULL, NULL, "--max-fields 0: out of range; use 1 to 256" },
 	{ { "--max-feilds", "5" }, NULL, NULL, "--max-feilds: unknown option; did you mean --max-fields?" },
-	{ { "--xyzzy" }, NULL, NULL, "--xyzzy: unknown option; --help lists all" },
+	{ { "--xyzzy" }, NULL, NULL, "--xyzzy: unknown option; see --help" },
 	{ { "stray" }, NULL, NULL, "stray: not an option" },
 	{ { "--check=yes" }, NULL, NULL, "--check" },
-	{ { "--listen" }, NULL, NULL, "--listen: needs a value" },
+	{ { "--listen" }, NULL, NULL, "--listen: has no value" },
 	{ { "--listen", "localhost:80" }, NULL, NULL, "--listen localhost:80: not an address" },
 	{ { "--listen", "127.0.0.1:65536" }, NULL, NULL, "--listen 127.0.0.1:65536: not an address" },
 	{ { "--listen", "::1:80" }, NULL, NULL, "--listen ::1:80: not an address" },
 	{ { "--head-timeout", "10 s" }, NULL, NULL, "--head-timeout 10 s: not a duration" },
 	{ { "--max-body-bytes", "1x" }, NULL, NULL, "--max-body-bytes 1x: not a size" },
 	{ { "--workers", "-1" }, NULL, NULL, "--workers -1: out of range" },
-	{ { "--log-level", "loud" }, NULL, NULL, "--log-level loud: not known; use error, warn, info or debug" },
+	{ { "--log-level", "loud" }, NULL, NULL, "--log-level loud: unknown value; use error, warn, info or debug" },
 	{ { "--root", "/none/such" }, NULL, NULL, "/none/such" },
 	{ { "--root", "/dev/null" }, NULL, NULL, "/dev/null" },
 	{ { "--max-head-bytes", "1k", "--max-target-bytes", "2k" }, NULL, NULL, "max-target-bytes" },
@@ -715,8 +719,8 @@ static const struct {
 	{ { NULL }, NULL, "# a comment\n\nmax-fields = abc\n", "/file:3: max-fields = \"abc\": not a number" },
 	{ { NULL }, NULL, "workers 1\n", "/file:1: not a setting; use key = value" },
 	{ { NULL }, NULL, "workers = 1\nworker = 1\n", "/file:2: worker: unknown key; did you mean workers?" },
-	{ { NULL }, NULL, "workers = 1\nworkers = 2\n", "/file:2: workers = \"2\": given twice" },
-	{ { NULL }, NULL, "root = \"/tmp\n", "/file:1: a quote is not closed" },
+	{ { NULL }, NULL, "workers = 1\nworkers = 2\n", "/file:2: workers = \"2\": already set on line 1" },
+	{ { NULL }, NULL, "root = \"/tmp\n", "/file:1: closing quote missing" },
 };
 
 START_TEST(refuses_a_wrong_configuration)
@@ -810,7 +814,7 @@ START_TEST(asks_a_running_daemon_for_its_health)
 	ck_assert_str_eq(output, "");
 	stop(&daemon);
 	ck_assert_int_eq(check_health(port, output, sizeof output), 1);
-	assert_complaint(output, "no answer");
+	assert_complaint(output, "no reply");
 }
 END_TEST
 

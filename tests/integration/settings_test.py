@@ -198,7 +198,7 @@ def edited_by_hand(settings, group):
     group.true("a reload", "a line", "read again, the settings have changed" in settings.said())
     settings.file.write_text('{"edited": 2,\n "x": }')
     settings.daemon.process.send_signal(signal.SIGHUP)
-    wait_for("a mistake is told", lambda: "not taken" in settings.said())
+    wait_for("a mistake is told", lambda: "reload refused" in settings.said())
     group.true("a mistake", "its place", "line 2, column 7" in settings.said(), settings.said())
     group.same("a mistake is not taken", {"edited": 1}, settings.get())
     group.same("a change goes on from there", 201, settings.put("/more", 2).status)
@@ -208,7 +208,7 @@ def edited_by_hand(settings, group):
         settings.file.write_text(wrong)
         before = len(settings.said())
         settings.daemon.process.send_signal(signal.SIGHUP)
-        wait_for(f"{wrong[:20]} is told", lambda: "not taken" in settings.said()[before:])
+        wait_for(f"{wrong[:20]} is told", lambda: "reload refused" in settings.said()[before:])
         group.true(f"{wrong[:20]!r} by hand", said, said in settings.said()[before:], settings.said()[before:])
     group.same("still as it was", {"edited": 1, "more": 2}, settings.get())
 

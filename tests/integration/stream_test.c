@@ -22,12 +22,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define GET(target, fields) "GET " target " HTTP/1.1\r\nHost: x\r\n" fields "\r\n"
-/* Under a sanitizer everything takes its time. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define IS_SANITIZED true
-#else
-#define IS_SANITIZED false
-#endif
 
 /* --- a server with streams ------------------------------------------------------------------------------------------ */
 
@@ -164,7 +158,7 @@ static void hear(struct follower *follower, int limit_ms)
 
 static void expect(struct follower *follower, const char *text)
 {
-	long long end = wire_now_ms() + WIRE_PATIENCE_MS;
+	long long end = wire_now_ms() + PATIENCE_MS;
 	while (!(follower->bytes && strstr(follower->bytes, text)) && !follower->is_over && wire_now_ms() < end)
 		hear(follower, 100);
 	ck_assert_msg(follower->bytes && strstr(follower->bytes, text), "waited in vain for \"%s\" in \"%.2000s\"",
@@ -173,7 +167,7 @@ static void expect(struct follower *follower, const char *text)
 
 static void expect_end(struct follower *follower)
 {
-	long long end = wire_now_ms() + WIRE_PATIENCE_MS;
+	long long end = wire_now_ms() + PATIENCE_MS;
 	while (!follower->is_over && wire_now_ms() < end)
 		hear(follower, 100);
 	ck_assert(follower->is_over);
@@ -665,10 +659,9 @@ END_TEST
 START_TEST(the_daemon_lets_so_many_follow_and_drains_at_once)
 {
 	struct daemon daemon =
-	    daemon_start((const char *const[]){ "--max-streams", "3", "--drain-timeout", "30s", NULL });
+	    daemon_start((const char *const[]){ "--max-streams", "3", "--drain-timeout", "1h", NULL });
 	struct follower followers[3];
 	struct wire_response response;
-	long long began;
 	int fd;
 	port = daemon.port;
 	for (size_t i = 0; i < COUNT(followers); i++) {
@@ -682,7 +675,6 @@ START_TEST(the_daemon_lets_so_many_follow_and_drains_at_once)
 	wire_free(&response);
 	close(fd);
 	ck_assert_double_eq(daemon_metric(&daemon, "http_rejected_total{reason=\"too_many_streams\"}"), 1);
-	began = wire_now_ms();
 	kill(daemon.pid, SIGTERM);
 	for (size_t i = 0; i < COUNT(followers); i++) {
 		bool is_whole;
@@ -691,9 +683,8 @@ START_TEST(the_daemon_lets_so_many_follow_and_drains_at_once)
 		ck_assert(is_whole);
 		leave(&followers[i]);
 	}
+	/* Not after its whole drain timeout, which is longer than a test may last. */
 	ck_assert_int_eq(daemon_wait(&daemon), 0);
-	/* Not for its whole drain timeout. */
-	ck_assert_int_lt(wire_now_ms() - began, 15000);
 }
 END_TEST
 
@@ -718,7 +709,6 @@ int main(void)
 	tcase_add_test(tests, everybody_gets_all_events_in_order_while_others_come_and_go);
 	tcase_add_test(tests, the_daemon_tells_its_figures_every_second);
 	tcase_add_test(tests, the_daemon_lets_so_many_follow_and_drains_at_once);
-	tcase_set_timeout(tests, 120);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -22,7 +22,7 @@
 int wire_try_connect(unsigned port)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((unsigned short)port) };
-	struct timeval patience = { WIRE_PATIENCE_MS / 1000, 0 };
+	struct timeval patience = { PATIENCE_MS / 1000, 0 };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	ck_assert_int_ge(fd, 0);
@@ -280,7 +280,7 @@ long long wire_now_ms(void)
 
 bool wire_wait(bool (*condition)(void *arg), void *arg)
 {
-	long long end = wire_now_ms() + WIRE_PATIENCE_MS;
+	long long end = wire_now_ms() + PATIENCE_MS;
 	const struct timespec pause = { 0, 5 * 1000 * 1000 };
 	while (!condition(arg)) {
 		if (wire_now_ms() > end)
@@ -302,4 +302,15 @@ void wire_expect(struct wire_response response, int status, const char *content)
 	if (content)
 		ck_assert_str_eq(response.content, content);
 	wire_free(&response);
+}
+
+double wire_metric(const char *page, const char *sample)
+{
+	size_t length = strlen(sample);
+	for (const char *line = page; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, sample, length) == 0 && line[length] == ' ')
+			return strtod(line + length, NULL);
+	}
+	return -1;
 }

@@ -3,13 +3,12 @@
 #ifndef PIPIT_TESTS_WIRE_H
 #define PIPIT_TESTS_WIRE_H
 
+#include "patience.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Every blocking step of a test gives up after so long; nothing waits for it when all is well. */
-#define WIRE_PATIENCE_MS 10000
-
-/* A connected socket with WIRE_PATIENCE_MS as its receive and send limit; fails the test when it cannot connect. */
+/* A connected socket with PATIENCE_MS as its receive and send limit; fails the test when it cannot connect. */
 int wire_connect(unsigned port);
 
 /* As wire_connect(), but -1 with errno when the server does not take it. */
@@ -50,6 +49,9 @@ struct wire_response wire_get(int fd, const char *target);
 /* Fails the test unless the response is whole, has the status and, unless content is NULL, the content. Frees the response. */
 void wire_expect(struct wire_response response, int status, const char *content);
 
+/* The value of a sample of a page of /metrics whose line begins with `sample` ("http_connections{state=\"idle\"}"); -1 when absent. */
+double wire_metric(const char *page, const char *sample);
+
 /* True when the server closes without sending another byte; false when bytes come or nothing happens in time. */
 bool wire_is_closed(int fd);
 
@@ -62,7 +64,7 @@ bool wire_is_readable(int fd, int limit_ms);
 /* Milliseconds of a monotonic clock, for waiting on conditions. */
 long long wire_now_ms(void);
 
-/* Wait until condition(arg) holds, at most WIRE_PATIENCE_MS; returns whether it does. */
+/* Wait until condition(arg) holds, at most PATIENCE_MS; returns whether it does. */
 bool wire_wait(bool (*condition)(void *arg), void *arg);
 
 #endif

@@ -94,7 +94,7 @@ static void ask_until_all_are_served(struct busy *busy, size_t answer_length)
 		ask_again(&busy[i]);
 	}
 	while (least_answers(busy) < BUSY_REQUESTS) {
-		int count = poll(ready, BUSY_CONNECTIONS, WIRE_PATIENCE_MS);
+		int count = poll(ready, BUSY_CONNECTIONS, PATIENCE_MS);
 		ck_assert_msg(count > 0, "nobody is answered: %s", count == 0 ? "silence" : strerror(errno));
 		for (size_t i = 0; i < BUSY_CONNECTIONS; i++) {
 			if (!ready[i].revents || !take(&busy[i], answer_length))
@@ -127,15 +127,6 @@ START_TEST(serves_every_busy_connection)
 END_TEST
 
 /* --- a turn is for all ---------------------------------------------------------------------------------------------- */
-
-/* What is sent now, the daemon finds all at once when it goes on. */
-static void pause_daemon(const struct daemon *daemon)
-{
-	int status;
-	ck_assert_int_eq(kill(daemon->pid, SIGSTOP), 0);
-	ck_assert_int_eq(waitpid(daemon->pid, &status, WUNTRACED), daemon->pid);
-	ck_assert(WIFSTOPPED(status));
-}
 
 static void expect_answers(int fd, size_t count)
 {
@@ -187,11 +178,11 @@ START_TEST(serves_others_before_all_that_one_has_pipelined)
 		modest[i] = wire_connect(daemon.port);
 		ask_first(modest[i]);
 	}
-	pause_daemon(&daemon);
+	daemon_pause(&daemon);
 	ck_assert(wire_send(greedy, greed, sizeof greed));
 	for (size_t i = 0; i < MODEST_CONNECTIONS; i++)
 		ck_assert(wire_print(modest[i], "GET /hello/get?name=modest HTTP/1.1\r\nHost: x\r\n\r\n"));
-	ck_assert_int_eq(kill(daemon.pid, SIGCONT), 0);
+	daemon_resume(&daemon);
 	for (size_t i = 0; i < MODEST_CONNECTIONS; i++) {
 		expect_answers(modest[i], 1);
 		close(modest[i]);

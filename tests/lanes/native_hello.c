@@ -68,7 +68,8 @@ static void greet_from_json(struct pipit_request *request)
 	if (!content)
 		return;
 	if (!cJSON_IsObject(content) || (name && !cJSON_IsString(name)))
-		pipit_reply_problem(request, 422, "Send an object such as {\"name\":\"Ada\"}, its name a string.");
+		pipit_reply_problem(
+		    request, 422, "The body must be an object with a string \"name\", such as {\"name\":\"Ada\"}.");
 	else if (name && strlen(name->valuestring) > HELLO_NAME_MAX_BYTES)
 		refuse_name(request, "is longer than 256 bytes");
 	else
@@ -107,6 +108,6 @@ void lanes_hello_post(struct pipit_request *request, void *arg)
 		pipit_reply_header(
 		    request, "Accept", "application/json, application/x-www-form-urlencoded, text/plain");
 		pipit_reply_problem(request, 415,
-		    "The content must be application/json, application/x-www-form-urlencoded or text/plain.");
+		    "The Content-Type must be application/json, application/x-www-form-urlencoded or text/plain.");
 	}
 }

@@ -3,8 +3,16 @@
 #ifndef PIPIT_TESTS_SUITE_H
 #define PIPIT_TESTS_SUITE_H
 
+#include "patience.h"
+
 #include <check.h>
 #include <stdlib.h>
+
+/* Before main(): tcase_create() reads it. */
+__attribute__((constructor)) static void set_test_patience(void)
+{
+	setenv("CK_DEFAULT_TIMEOUT", TEST_PATIENCE_SECONDS, 0);
+}
 
 static inline int run_suite(Suite *suite)
 {

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* Blocks that are kept: large enough whatever was asked for, not too many, and given to nobody twice. */
 #include "base/freelist.h"
 
 #include "suite.h"
@@ -11,7 +10,7 @@
 
 #define LARGEST 4096
 
-/* As the reserve does. */
+/* As oom_reserve.c does. */
 static void *recycled_malloc(size_t size)
 {
 	void *memory = pipit_freelist_take(size);
@@ -24,10 +23,10 @@ static void recycled_free(void *memory)
 		free(memory);
 }
 
-static size_t count_on(const struct pipit_freelist *shelf)
+static size_t count_on(const struct pipit_freelist *list)
 {
 	size_t count = 0;
-	for (struct pipit_freelist_block *at = shelf->first; at; at = at->next)
+	for (struct pipit_freelist_block *at = list->first; at; at = at->next)
 		count++;
 	return count;
 }
@@ -40,7 +39,7 @@ static size_t count_kept(void)
 	return count;
 }
 
-START_TEST(gives_a_block_again_to_who_asks_for_as_much)
+START_TEST(reuses_a_block_for_the_same_size)
 {
 	for (size_t size = 1; size <= 1024; size++) {
 		void *memory = malloc(size);
@@ -58,7 +57,7 @@ START_TEST(gives_a_block_again_to_who_asks_for_as_much)
 }
 END_TEST
 
-START_TEST(never_gives_a_block_that_is_too_small)
+START_TEST(never_returns_a_block_that_is_too_small)
 {
 	for (size_t kept = 1; kept <= LARGEST; kept += 7) {
 		for (size_t asked = 0; asked <= LARGEST; asked += 11) {
@@ -76,7 +75,7 @@ START_TEST(never_gives_a_block_that_is_too_small)
 }
 END_TEST
 
-START_TEST(keeps_no_more_than_it_may)
+START_TEST(keeps_no_more_blocks_than_the_limit)
 {
 	void *blocks[3 * PIPIT_FREELIST_BLOCKS_MAX];
 	size_t fullest = 0;
@@ -84,7 +83,7 @@ START_TEST(keeps_no_more_than_it_may)
 		blocks[i] = malloc(100);
 	for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
 		recycled_free(blocks[i]);
-	/* malloc() may give a block that is a little larger than its neighbours, which belongs on the next shelf. */
+	/* malloc() may return slightly larger blocks, which belong to the next list. */
 	for (size_t i = 0; i < PIPIT_FREELIST_COUNT; i++) {
 		size_t count = count_on(&pipit_freelists[i]);
 		if (count > fullest)
@@ -97,7 +96,7 @@ START_TEST(keeps_no_more_than_it_may)
 }
 END_TEST
 
-START_TEST(takes_nothing_and_huge_blocks_for_what_they_are)
+START_TEST(keeps_neither_null_nor_huge_blocks)
 {
 	void *huge = malloc(1 << 20);
 	ck_assert(!pipit_freelist_keep(NULL));
@@ -108,7 +107,7 @@ START_TEST(takes_nothing_and_huge_blocks_for_what_they_are)
 }
 END_TEST
 
-/* Whoever has a block has it alone: each is filled with its owner's mark, and looked at before it goes. */
+/* Each thread fills its blocks with its own mark, and checks the mark before it frees them. */
 static void *juggle(void *mark)
 {
 	unsigned char *hands[64] = { NULL }, byte = (unsigned char)(uintptr_t)mark;
@@ -136,7 +135,7 @@ static void *juggle(void *mark)
 	return (void *)wrong;
 }
 
-START_TEST(threads_share_nothing)
+START_TEST(threads_share_no_blocks)
 {
 	pthread_t threads[4];
 	for (uintptr_t i = 0; i < 4; i++)
@@ -161,7 +160,7 @@ static void *fill_shelves(void *unused)
 }
 
 /* 16 KB each. */
-START_TEST(a_thread_that_ends_leaves_nothing)
+START_TEST(a_thread_frees_its_blocks_when_it_ends)
 {
 	size_t before = mallinfo2().uordblks;
 	for (int i = 0; i < 200; i++) {
@@ -175,17 +174,16 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("recycle");
-	TCase *tcase = tcase_create("recycle");
+	Suite *suite = suite_create("freelist");
+	TCase *tcase = tcase_create("freelist");
 
 	tcase_add_checked_fixture(tcase, NULL, pipit_freelist_clear);
-	tcase_set_timeout(tcase, 60);
-	tcase_add_test(tcase, gives_a_block_again_to_who_asks_for_as_much);
-	tcase_add_test(tcase, never_gives_a_block_that_is_too_small);
-	tcase_add_test(tcase, keeps_no_more_than_it_may);
-	tcase_add_test(tcase, takes_nothing_and_huge_blocks_for_what_they_are);
-	tcase_add_test(tcase, threads_share_nothing);
-	tcase_add_test(tcase, a_thread_that_ends_leaves_nothing);
+	tcase_add_test(tcase, reuses_a_block_for_the_same_size);
+	tcase_add_test(tcase, never_returns_a_block_that_is_too_small);
+	tcase_add_test(tcase, keeps_no_more_blocks_than_the_limit);
+	tcase_add_test(tcase, keeps_neither_null_nor_huge_blocks);
+	tcase_add_test(tcase, threads_share_no_blocks);
+	tcase_add_test(tcase, a_thread_frees_its_blocks_when_it_ends);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }

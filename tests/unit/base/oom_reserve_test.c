@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* The reserve for libevent: what it gives when the heap has nothing, and that it gets everything back. */
 #include "base/oom_reserve.h"
 
 #include "pipit.h"
@@ -21,7 +20,7 @@
 #define ROUNDS 100000
 #define HELD 16
 
-/* ---------------------------------------------------------------- a heap that has nothing when it is told so */
+/* ---------------------------------------------------------------- a heap that fails on command */
 
 static atomic_bool is_empty;
 
@@ -37,7 +36,7 @@ static void *poor_realloc(void *memory, size_t size)
 
 static void set_up(void)
 {
-	/* Without a process for each case the first one makes it for all. */
+	/* CK_FORK=no: all cases share one reserve */
 	static bool is_there;
 	if (!is_there)
 		ck_assert_int_eq(pipit_reserve_memory(BYTES), 0);
@@ -49,10 +48,10 @@ static void set_up(void)
 static void tear_down(void)
 {
 	is_empty = false;
-	ck_assert_uint_eq(pipit_oom_reserve_blocks(), 0);
+	ck_assert_uint_eq(pipit_oom_reserve_blocks_in_use(), 0);
 }
 
-/* Every block that there is; returns how many. */
+/* Takes every block; returns their number. */
 static size_t take_all(void **blocks, size_t most)
 {
 	size_t count = 0;
@@ -78,27 +77,27 @@ static bool is_all(const char *bytes, char wanted, size_t length)
 
 /* ---------------------------------------------------------------- tests */
 
-START_TEST(nothing_is_taken_from_it_while_the_heap_has_memory)
+START_TEST(uses_no_block_while_malloc_succeeds)
 {
 	void *memory;
 	is_empty = false;
 	memory = pipit_oom_reserve_malloc(16);
 	memory = pipit_oom_reserve_realloc(memory, 32);
 	ck_assert_ptr_nonnull(memory);
-	ck_assert_uint_eq(pipit_oom_reserve_blocks(), 0);
+	ck_assert_uint_eq(pipit_oom_reserve_blocks_in_use(), 0);
 	pipit_oom_reserve_free(memory);
 	pipit_oom_reserve_free(NULL);
 	ck_assert_ptr_null(pipit_oom_reserve_realloc(pipit_oom_reserve_malloc(16), 0));
 }
 END_TEST
 
-START_TEST(a_small_request_is_met_without_the_heap_and_a_larger_one_is_not)
+START_TEST(serves_small_allocations_only_when_malloc_fails)
 {
 	static const size_t small[] = { 0, 1, 16, 40, PIPIT_OOM_RESERVE_BLOCK_BYTES };
 	for (size_t i = 0; i < sizeof small / sizeof *small; i++) {
 		void *block = pipit_oom_reserve_malloc(small[i]);
 		ck_assert_ptr_nonnull(block);
-		ck_assert_uint_eq(pipit_oom_reserve_blocks(), 1);
+		ck_assert_uint_eq(pipit_oom_reserve_blocks_in_use(), 1);
 		pipit_oom_reserve_free(block);
 	}
 	ck_assert_ptr_null(pipit_oom_reserve_malloc(PIPIT_OOM_RESERVE_BLOCK_BYTES + 1));
@@ -107,11 +106,11 @@ START_TEST(a_small_request_is_met_without_the_heap_and_a_larger_one_is_not)
 }
 END_TEST
 
-START_TEST(blocks_are_aligned_apart_from_each_other_and_as_many_as_were_asked_for)
+START_TEST(blocks_are_aligned_disjoint_and_complete)
 {
 	void *blocks[COUNT + 1];
 	ck_assert_uint_eq(take_all(blocks, COUNT + 1), COUNT);
-	ck_assert_uint_eq(pipit_oom_reserve_blocks(), COUNT);
+	ck_assert_uint_eq(pipit_oom_reserve_blocks_in_use(), COUNT);
 	for (size_t i = 0; i < COUNT; i++) {
 		ck_assert_uint_eq((uintptr_t)blocks[i] % _Alignof(max_align_t), 0);
 		memset(blocks[i], (int)(i % 251), PIPIT_OOM_RESERVE_BLOCK_BYTES);
@@ -122,7 +121,7 @@ START_TEST(blocks_are_aligned_apart_from_each_other_and_as_many_as_were_asked_fo
 }
 END_TEST
 
-START_TEST(an_exhausted_reserve_gives_nothing_until_a_block_comes_back)
+START_TEST(an_exhausted_reserve_returns_null_until_a_block_is_freed)
 {
 	void *blocks[COUNT];
 	ck_assert_uint_eq(take_all(blocks, COUNT), COUNT);
@@ -136,7 +135,7 @@ START_TEST(an_exhausted_reserve_gives_nothing_until_a_block_comes_back)
 }
 END_TEST
 
-START_TEST(it_is_low_while_more_than_a_quarter_is_in_use)
+START_TEST(is_low_while_more_than_a_quarter_is_in_use)
 {
 	void *blocks[COUNT];
 	for (size_t i = 0; i < COUNT; i++) {
@@ -150,20 +149,20 @@ START_TEST(it_is_low_while_more_than_a_quarter_is_in_use)
 }
 END_TEST
 
-START_TEST(blocks_come_back_in_any_order)
+START_TEST(takes_blocks_back_in_any_order)
 {
 	void *blocks[COUNT];
-	static const size_t strides[] = { 1, 3, 7, COUNT - 1 }; /* none has a divisor in common with COUNT */
+	static const size_t strides[] = { 1, 3, 7, COUNT - 1 }; /* coprime to COUNT */
 	for (size_t round = 0; round < sizeof strides / sizeof *strides; round++) {
 		ck_assert_uint_eq(take_all(blocks, COUNT), COUNT);
 		for (size_t i = 0, at = 0; i < COUNT; i++, at = (at + strides[round]) % COUNT)
 			pipit_oom_reserve_free(blocks[at]);
-		ck_assert_uint_eq(pipit_oom_reserve_blocks(), 0);
+		ck_assert_uint_eq(pipit_oom_reserve_blocks_in_use(), 0);
 	}
 }
 END_TEST
 
-START_TEST(a_block_grows_into_the_heap_when_that_has_memory_again)
+START_TEST(realloc_moves_a_block_to_the_heap_when_the_heap_has_memory_again)
 {
 	char *block = pipit_oom_reserve_malloc(24), *moved;
 	memset(block, 'x', PIPIT_OOM_RESERVE_BLOCK_BYTES);
@@ -176,12 +175,12 @@ START_TEST(a_block_grows_into_the_heap_when_that_has_memory_again)
 	ck_assert(is_all(moved, 'x', PIPIT_OOM_RESERVE_BLOCK_BYTES));
 	memset(moved, 'y', 1000);
 	pipit_oom_reserve_free(moved);
-	/* The next that is freed takes its place. */
+	/* the next freed memory replaces the block */
 	pipit_oom_reserve_free(pipit_oom_reserve_malloc(PIPIT_OOM_RESERVE_BLOCK_BYTES));
 }
 END_TEST
 
-START_TEST(memory_of_the_heap_moves_into_a_block_when_the_heap_cannot_resize_it)
+START_TEST(realloc_moves_heap_memory_to_a_block_when_the_heap_fails)
 {
 	static const size_t before[] = { 1, 16, 40, 500 }, after[] = { 1, 33, PIPIT_OOM_RESERVE_BLOCK_BYTES };
 	for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
@@ -196,7 +195,7 @@ START_TEST(memory_of_the_heap_moves_into_a_block_when_the_heap_cannot_resize_it)
 			is_large_enough = malloc_usable_size(memory) >= after[j];
 			moved = pipit_oom_reserve_realloc(memory, after[j]);
 			ck_assert_ptr_nonnull(moved);
-			ck_assert_uint_eq(pipit_oom_reserve_blocks(), is_large_enough ? 0 : 1);
+			ck_assert_uint_eq(pipit_oom_reserve_blocks_in_use(), is_large_enough ? 0 : 1);
 			ck_assert(is_all(moved, 'x', before[i] < after[j] ? before[i] : after[j]));
 			pipit_oom_reserve_free(moved);
 		}
@@ -204,18 +203,18 @@ START_TEST(memory_of_the_heap_moves_into_a_block_when_the_heap_cannot_resize_it)
 }
 END_TEST
 
-START_TEST(a_block_that_a_program_frees_itself_is_replaced)
+START_TEST(replaces_a_block_that_a_program_frees_with_free)
 {
 	void *blocks[COUNT];
 	ck_assert_uint_eq(take_all(blocks, COUNT), COUNT);
 	ck_assert(pipit_oom_reserve_is_low());
-	/* What evhttp_uridecode() returned, for example. */
+	/* for example the result of evhttp_uridecode() */
 	for (size_t i = 0; i < COUNT; i++)
 		free(blocks[i]);
 	ck_assert(pipit_oom_reserve_is_low());
 	is_empty = false;
 	ck_assert(!pipit_oom_reserve_is_low());
-	while (pipit_oom_reserve_blocks() > 0)
+	while (pipit_oom_reserve_blocks_in_use() > 0)
 		pipit_oom_reserve_free(malloc(PIPIT_OOM_RESERVE_BLOCK_BYTES));
 	is_empty = true;
 	ck_assert_uint_eq(take_all(blocks, COUNT), COUNT);
@@ -230,23 +229,23 @@ START_TEST(a_second_reserve_is_refused)
 }
 END_TEST
 
-START_TEST(libevent_takes_from_it)
+START_TEST(libevent_allocates_from_the_reserve)
 {
 	struct evbuffer *buffer;
 	is_empty = false;
 	buffer = evbuffer_new();
 	is_empty = true;
-	/* What holds bytes is too large, a callback's entry is not. */
+	/* a chain is too large for a block, a callback entry is not */
 	ck_assert_int_ne(evbuffer_add(buffer, "x", 1), 0);
 	ck_assert_ptr_nonnull(evbuffer_add_cb(buffer, NULL, NULL));
-	ck_assert_uint_eq(pipit_oom_reserve_blocks(), 1);
+	ck_assert_uint_eq(pipit_oom_reserve_blocks_in_use(), 1);
 	evbuffer_free(buffer);
 }
 END_TEST
 
 static pthread_barrier_t all_are_there;
 
-/* A thread holds some blocks, each filled with its own letter, and exchanges them all the time. */
+/* Each thread fills its blocks with its own letter, and exchanges them continually. */
 static void *take_and_give_back(void *arg)
 {
 	char letter = *(const char *)arg, *held[HELD] = { NULL };
@@ -267,7 +266,7 @@ static void *take_and_give_back(void *arg)
 	return (void *)torn; /* NOLINT(performance-no-int-to-ptr) */
 }
 
-START_TEST(threads_share_it)
+START_TEST(threads_share_the_reserve)
 {
 	pthread_t threads[THREADS];
 	char letters[THREADS];
@@ -285,7 +284,7 @@ START_TEST(threads_share_it)
 }
 END_TEST
 
-START_TEST(without_a_reserve_nothing_is_given_and_nothing_is_low)
+START_TEST(without_a_reserve_allocations_fail_and_nothing_is_low)
 {
 	pipit_oom_reserve_set_heap(poor_malloc, poor_realloc);
 	is_empty = true;
@@ -306,22 +305,22 @@ int main(void)
 	Suite *suite = suite_create("reserve");
 	TCase *without = tcase_create("without"), *with = tcase_create("with");
 
-	/* First: where the cases share a process, there is a reserve from the second on. */
-	tcase_add_test(without, without_a_reserve_nothing_is_given_and_nothing_is_low);
+	/* first: with CK_FORK=no the other cases make a reserve */
+	tcase_add_test(without, without_a_reserve_allocations_fail_and_nothing_is_low);
 	suite_add_tcase(suite, without);
 	tcase_add_checked_fixture(with, set_up, tear_down);
-	tcase_add_test(with, nothing_is_taken_from_it_while_the_heap_has_memory);
-	tcase_add_test(with, a_small_request_is_met_without_the_heap_and_a_larger_one_is_not);
-	tcase_add_test(with, blocks_are_aligned_apart_from_each_other_and_as_many_as_were_asked_for);
-	tcase_add_test(with, an_exhausted_reserve_gives_nothing_until_a_block_comes_back);
-	tcase_add_test(with, it_is_low_while_more_than_a_quarter_is_in_use);
-	tcase_add_test(with, blocks_come_back_in_any_order);
-	tcase_add_test(with, a_block_grows_into_the_heap_when_that_has_memory_again);
-	tcase_add_test(with, memory_of_the_heap_moves_into_a_block_when_the_heap_cannot_resize_it);
-	tcase_add_test(with, a_block_that_a_program_frees_itself_is_replaced);
+	tcase_add_test(with, uses_no_block_while_malloc_succeeds);
+	tcase_add_test(with, serves_small_allocations_only_when_malloc_fails);
+	tcase_add_test(with, blocks_are_aligned_disjoint_and_complete);
+	tcase_add_test(with, an_exhausted_reserve_returns_null_until_a_block_is_freed);
+	tcase_add_test(with, is_low_while_more_than_a_quarter_is_in_use);
+	tcase_add_test(with, takes_blocks_back_in_any_order);
+	tcase_add_test(with, realloc_moves_a_block_to_the_heap_when_the_heap_has_memory_again);
+	tcase_add_test(with, realloc_moves_heap_memory_to_a_block_when_the_heap_fails);
+	tcase_add_test(with, replaces_a_block_that_a_program_frees_with_free);
 	tcase_add_test(with, a_second_reserve_is_refused);
-	tcase_add_test(with, libevent_takes_from_it);
-	tcase_add_test(with, threads_share_it);
+	tcase_add_test(with, libevent_allocates_from_the_reserve);
+	tcase_add_test(with, threads_share_the_reserve);
 	suite_add_tcase(suite, with);
 	return run_suite(suite);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Labels become metrics, statuses and sentences go to clients: all of them must be fit for that. */
+/* Labels become metrics; statuses and texts go to clients. */
 #include "base/refusal.h"
 
 #include "suite.h"
@@ -41,7 +41,7 @@ START_TEST(has_a_label_that_no_other_reason_has)
 }
 END_TEST
 
-START_TEST(has_a_status_that_a_refusal_may_have)
+START_TEST(has_an_error_status)
 {
 	const struct pipit_refusal_entry *entry = pipit_refusal_entry((enum pipit_refusal)_i);
 
@@ -64,7 +64,7 @@ START_TEST(has_one_printable_sentence_that_ends_with_a_full_stop)
 }
 END_TEST
 
-START_TEST(has_nothing_to_say_when_there_is_no_reason)
+START_TEST(has_neither_status_nor_text_for_none)
 {
 	const struct pipit_refusal_entry *entry = pipit_refusal_entry(PIPIT_REFUSAL_NONE);
 
@@ -74,7 +74,7 @@ START_TEST(has_nothing_to_say_when_there_is_no_reason)
 }
 END_TEST
 
-/* Statuses that an RFC prescribes. */
+/* prescribed by an RFC */
 static const struct {
 	enum pipit_refusal reason;
 	int status;
@@ -117,9 +117,9 @@ int main(void)
 
 	tcase_add_loop_test(tests, has_a_label_in_snake_case, 0, PIPIT_REFUSAL_COUNT);
 	tcase_add_loop_test(tests, has_a_label_that_no_other_reason_has, 0, PIPIT_REFUSAL_COUNT);
-	tcase_add_loop_test(tests, has_a_status_that_a_refusal_may_have, 1, PIPIT_REFUSAL_COUNT);
+	tcase_add_loop_test(tests, has_an_error_status, 1, PIPIT_REFUSAL_COUNT);
 	tcase_add_loop_test(tests, has_one_printable_sentence_that_ends_with_a_full_stop, 1, PIPIT_REFUSAL_COUNT);
-	tcase_add_test(tests, has_nothing_to_say_when_there_is_no_reason);
+	tcase_add_test(tests, has_neither_status_nor_text_for_none);
 	tcase_add_loop_test(tests, has_the_status_that_the_rfc_prescribes, 0, sizeof prescribed / sizeof *prescribed);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);

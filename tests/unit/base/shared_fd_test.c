@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* A descriptor is open as long as somebody holds it. */
 #include "base/shared_fd.h"
 
 #include "suite.h"
@@ -19,7 +18,7 @@ static bool is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
-START_TEST(closes_when_the_only_holder_lets_go)
+START_TEST(closes_on_the_only_release)
 {
 	int fd = open_something();
 	struct pipit_shared_fd *descriptor = pipit_shared_fd_new(fd);
@@ -31,7 +30,7 @@ START_TEST(closes_when_the_only_holder_lets_go)
 }
 END_TEST
 
-START_TEST(stays_open_until_the_last_of_many_lets_go)
+START_TEST(stays_open_until_the_last_release)
 {
 	int fd = open_something();
 	struct pipit_shared_fd *descriptor = pipit_shared_fd_new(fd);
@@ -47,7 +46,7 @@ START_TEST(stays_open_until_the_last_of_many_lets_go)
 }
 END_TEST
 
-START_TEST(releases_nothing_harmlessly)
+START_TEST(releasing_null_is_harmless)
 {
 	pipit_shared_fd_release(NULL);
 }
@@ -57,9 +56,9 @@ int main(void)
 {
 	Suite *suite = suite_create("descriptor");
 	TCase *tests = tcase_create("descriptor");
-	tcase_add_test(tests, closes_when_the_only_holder_lets_go);
-	tcase_add_test(tests, stays_open_until_the_last_of_many_lets_go);
-	tcase_add_test(tests, releases_nothing_harmlessly);
+	tcase_add_test(tests, closes_on_the_only_release);
+	tcase_add_test(tests, stays_open_until_the_last_release);
+	tcase_add_test(tests, releasing_null_is_harmless);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* server/option.c: every kind of value, good and bad with its message, and addresses. */
+/* Every kind of value, right and wrong with its error, and addresses. */
 #include "config/option.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 
 #include "suite.h"
 
-/* ---------------------------------------------------------------- the ground of each test */
+/* ---------------------------------------------------------------- fixture */
 
 static struct pipit_config config;
 static char error[512];
@@ -115,7 +115,7 @@ START_TEST(the_first_address_replaces_the_default_and_further_ones_are_added)
 }
 END_TEST
 
-START_TEST(adds_to_an_address_that_the_application_chose)
+START_TEST(adds_to_an_address_of_the_application)
 {
 	config.listen[0] = "127.0.0.1:9000";
 	ck_assert_int_eq(set("listen", "127.0.0.1:9001", NULL, 0), 0);
@@ -133,7 +133,7 @@ END_TEST
 static const struct bad_value {
 	const char *key, *value, *message;
 } bad_values[] = {
-	{ "workers", "", "workers: needs a value: 0 to 256" },
+	{ "workers", "", "workers: has no value; use 0 to 256" },
 	{ "workers", "four", "workers = \"four\": not a number; use 0 to 256" },
 	{ "workers", " 4", "workers = \" 4\": not a number; use 0 to 256" },
 	{ "workers", "+4", "workers = \"+4\": not a number; use 0 to 256" },
@@ -174,15 +174,15 @@ static const struct bad_value {
 	{ "head-timeout", "25h", "head-timeout = \"25h\": out of range; use 0 to 24h" },
 	{ "head-timeout", "86401", "head-timeout = \"86401\": out of range; use 0 to 24h" },
 	{ "idle-timeout", "-1s", "idle-timeout = \"-1s\": out of range; use 0 to 24h" },
-	{ "root", "", "root: needs a value: a directory" },
-	{ "root", "/a\nb", "root = \"/a\\x0Ab\": holds a control character; use a directory" },
-	{ "access-log", "", "access-log: needs a value: off, - or a file" },
-	{ "access-log", "\033[2J", "access-log = \"\\x1B[2J\": holds a control character; use off, - or a file" },
-	{ "log-format", "xml", "log-format = \"xml\": not known; use combined or json" },
-	{ "log-format", "JSON", "log-format = \"JSON\": not known; use combined or json" },
-	{ "log-level", "", "log-level: needs a value: error, warn, info or debug" },
-	{ "log-level", "loud", "log-level = \"loud\": not known; use error, warn, info or debug" },
-	{ "listen", "", "listen: needs a value: " ADDRESS_WANTED },
+	{ "root", "", "root: has no value; use a directory" },
+	{ "root", "/a\nb", "root = \"/a\\x0Ab\": contains a control character; use a directory" },
+	{ "access-log", "", "access-log: has no value; use off, - or a file" },
+	{ "access-log", "\033[2J", "access-log = \"\\x1B[2J\": contains a control character; use off, - or a file" },
+	{ "log-format", "xml", "log-format = \"xml\": unknown value; use combined or json" },
+	{ "log-format", "JSON", "log-format = \"JSON\": unknown value; use combined or json" },
+	{ "log-level", "", "log-level: has no value; use error, warn, info or debug" },
+	{ "log-level", "loud", "log-level = \"loud\": unknown value; use error, warn, info or debug" },
+	{ "listen", "", "listen: has no value; use " ADDRESS_WANTED },
 	{ "listen", "8080", "listen = \"8080\": not an address; use " ADDRESS_WANTED },
 	{ "listen", "localhost:80", "listen = \"localhost:80\": not an address; use " ADDRESS_WANTED },
 	{ "listen", "127.0.0.1:1,127.0.0.1:2",
@@ -199,7 +199,7 @@ START_TEST(refuses_a_wrong_value_and_says_what_would_be_right)
 }
 END_TEST
 
-START_TEST(takes_16_addresses_and_not_one_more)
+START_TEST(takes_at_most_16_addresses)
 {
 	for (int i = 0; i < PIPIT_LISTEN_MAX; i++)
 		ck_assert_int_eq(set("listen", "127.0.0.1:0", NULL, 0), 0);
@@ -209,7 +209,7 @@ START_TEST(takes_16_addresses_and_not_one_more)
 }
 END_TEST
 
-START_TEST(cuts_what_it_repeats_and_what_does_not_fit)
+START_TEST(cuts_long_values_and_errors_that_do_not_fit)
 {
 	char value[4100], small[16];
 	memset(value, 'v', sizeof(value) - 1);
@@ -247,7 +247,7 @@ START_TEST(splits_addresses)
 }
 END_TEST
 
-START_TEST(refuses_what_is_no_address)
+START_TEST(refuses_invalid_addresses)
 {
 	static const char *const bad[] = { "", ":", ":80", "80", "*:80", "localhost:80", "127.0.0.1",
 		"127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:000080", "127.0.0.1:-1", "127.0.0.1:+1", "127.0.0.1: 1",
@@ -278,7 +278,6 @@ static TCase *make_case(const char *name)
 {
 	TCase *tests = tcase_create(name);
 	tcase_add_checked_fixture(tests, set_up, tear_down);
-	tcase_set_timeout(tests, 60); /* valgrind on a busy machine */
 	return tests;
 }
 
@@ -289,11 +288,11 @@ static TCase *value_tests(void)
 	    tests, takes_numbers_sizes_and_durations, 0, sizeof(good_numbers) / sizeof(good_numbers[0]));
 	tcase_add_test(tests, takes_texts_and_choices_and_copies_them);
 	tcase_add_test(tests, the_first_address_replaces_the_default_and_further_ones_are_added);
-	tcase_add_test(tests, adds_to_an_address_that_the_application_chose);
+	tcase_add_test(tests, adds_to_an_address_of_the_application);
 	tcase_add_loop_test(
 	    tests, refuses_a_wrong_value_and_says_what_would_be_right, 0, sizeof(bad_values) / sizeof(bad_values[0]));
-	tcase_add_test(tests, takes_16_addresses_and_not_one_more);
-	tcase_add_test(tests, cuts_what_it_repeats_and_what_does_not_fit);
+	tcase_add_test(tests, takes_at_most_16_addresses);
+	tcase_add_test(tests, cuts_long_values_and_errors_that_do_not_fit);
 	return tests;
 }
 
@@ -301,7 +300,7 @@ static TCase *address_tests(void)
 {
 	TCase *tests = make_case("addresses");
 	tcase_add_loop_test(tests, splits_addresses, 0, 5);
-	tcase_add_loop_test(tests, refuses_what_is_no_address, 0, 28);
+	tcase_add_loop_test(tests, refuses_invalid_addresses, 0, 28);
 	tcase_add_test(tests, refuses_a_host_that_does_not_fit);
 	return tests;
 }

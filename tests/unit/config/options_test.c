@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* server/options.c: file, environment and command line, their order, and what is wrong with each; printing reads back. */
+/* File, environment and command line, their order, and their errors; --check prints what a file accepts. */
 #include "config/options.h"
 
 #include "config/config.h"
@@ -12,7 +12,7 @@
 
 #include "suite.h"
 
-/* ---------------------------------------------------------------- the ground of each test */
+/* ---------------------------------------------------------------- fixture */
 
 static char directory[64];
 static char file_name[96];
@@ -51,7 +51,7 @@ static void write_file(const char *text)
 
 static const char *const no_environment[] = { NULL };
 
-/* Reads flags (ended by NULL, without the program's name) and an environment. */
+/* `flags`: NULL-terminated, without the program name. */
 static int read_all(const char *const *flags, const char *const *environment)
 {
 	char *argv[64] = { (char *)"pipit" };
@@ -92,7 +92,7 @@ static void assert_file_read(const char *text)
 	ck_assert_msg(result == 0, "%s", error);
 }
 
-/* The error of the file is `expected` after the file's name. */
+/* The error is the file name, then `expected`. */
 static void assert_file_error(const char *expected)
 {
 	size_t prefix = strlen(file_name);
@@ -108,7 +108,7 @@ static void assert_same_text(const char *left, const char *right)
 		ck_assert_str_eq(left, right);
 }
 
-/* What pipit_config_print() says; the caller frees it. It names every field, so that equal texts are equal values. */
+/* The output of pipit_config_print(), which names every field; the caller frees it. */
 static char *print(const struct pipit_config *printed)
 {
 	char *text = NULL;
@@ -130,7 +130,7 @@ static void assert_same_config(const struct pipit_config *left, const struct pip
 	assert_same_text(left->log_format, right->log_format);
 	assert_same_text(left->log_level, right->log_level);
 	ck_assert_uint_eq(left->workers, right->workers);
-	/* The numbers from max_connections to drain_timeout_ms stand side by side. */
+	/* the numbers from max_connections to drain_timeout_ms are adjacent */
 	ck_assert_mem_eq(&left->max_connections, &right->max_connections,
 	    offsetof(struct pipit_config, owned) - offsetof(struct pipit_config, max_connections));
 }
@@ -140,7 +140,7 @@ static void assert_same_config(const struct pipit_config *left, const struct pip
 
 /* ---------------------------------------------------------------- precedence */
 
-START_TEST(needs_no_source_at_all)
+START_TEST(uses_the_defaults_without_any_source)
 {
 	struct pipit_config defaults;
 	static const char *const nothing[] = { NULL };
@@ -151,7 +151,7 @@ START_TEST(needs_no_source_at_all)
 }
 END_TEST
 
-START_TEST(flags_win_over_the_environment_and_that_over_the_file)
+START_TEST(flags_override_the_environment_and_that_overrides_the_file)
 {
 	write_file("workers = 1\nmax-fields = 11\nmax-json-depth = 21\nlog-level = error\n");
 	const char *const flags[] = { "--workers", "3", "--config", file_name, "--log-level=debug", NULL };
@@ -165,7 +165,7 @@ START_TEST(flags_win_over_the_environment_and_that_over_the_file)
 }
 END_TEST
 
-START_TEST(every_source_wins_over_what_the_application_chose)
+START_TEST(every_source_overrides_the_application)
 {
 	static const char *const environment[] = { "PIPIT_WORKERS=2", NULL };
 	config.workers = 9;
@@ -197,7 +197,7 @@ START_TEST(a_later_source_replaces_all_addresses_of_an_earlier_one)
 }
 END_TEST
 
-START_TEST(the_flag_config_wins_over_the_variable)
+START_TEST(the_flag_config_overrides_the_variable)
 {
 	write_file("workers = 5\n");
 	char variable[128];
@@ -213,7 +213,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- the command line */
 
-START_TEST(knows_what_is_asked_besides_options)
+START_TEST(recognizes_commands)
 {
 	static const char *const flags[][3] = {
 		{ "--help", NULL },
@@ -232,7 +232,7 @@ START_TEST(knows_what_is_asked_besides_options)
 }
 END_TEST
 
-START_TEST(gives_help_although_the_rest_is_broken)
+START_TEST(recognizes_help_beside_wrong_options)
 {
 	static const char *const flags[] = { "--workers", "many", "--config", "/nonexistent", "--help", NULL };
 	static const char *const environment[] = { "PIPIT_NONSENSE=1", NULL };
@@ -274,26 +274,26 @@ START_TEST(refuses_a_wrong_command_line)
 		{ { "--lisen", "x" }, "--lisen: unknown option; did you mean --listen?" },
 		{ { "--lisen=x" }, "--lisen: unknown option; did you mean --listen?" },
 		{ { "-root", "x" }, "-root: unknown option; did you mean --root?" },
-		{ { "--hepl" }, "--hepl: unknown option; --help lists all" },
+		{ { "--hepl" }, "--hepl: unknown option; see --help" },
 		{ { "--chek" }, "--chek: unknown option; did you mean --check?" },
 		{ { "--confg=x" }, "--confg: unknown option; did you mean --config?" },
-		{ { "--tls" }, "--tls: unknown option; --help lists all" },
-		{ { "-x" }, "-x: unknown option; --help lists all" },
-		{ { "--" }, "--: unknown option; --help lists all" },
-		{ { "--a\nb" }, "--a\\x0Ab: unknown option; --help lists all" },
-		{ { "--root" }, "--root: needs a value: a directory" },
-		{ { "--root", "" }, "--root: needs a value: a directory" },
-		{ { "--root=" }, "--root: needs a value: a directory" },
-		{ { "--root", "--check" }, "--root: needs a value: a directory" },
-		{ { "--workers" }, "--workers: needs a value: 0 to 256" },
-		{ { "--head-timeout" }, "--head-timeout: needs a value: 0 to 24h" },
-		{ { "--log-format" }, "--log-format: needs a value: combined or json" },
-		{ { "--listen" }, "--listen: needs a value: " ADDRESS_WANTED },
-		{ { "--config" }, "--config: needs a value: a file" },
+		{ { "--tls" }, "--tls: unknown option; see --help" },
+		{ { "-x" }, "-x: unknown option; see --help" },
+		{ { "--" }, "--: unknown option; see --help" },
+		{ { "--a\nb" }, "--a\\x0Ab: unknown option; see --help" },
+		{ { "--root" }, "--root: has no value; use a directory" },
+		{ { "--root", "" }, "--root: has no value; use a directory" },
+		{ { "--root=" }, "--root: has no value; use a directory" },
+		{ { "--root", "--check" }, "--root: has no value; use a directory" },
+		{ { "--workers" }, "--workers: has no value; use 0 to 256" },
+		{ { "--head-timeout" }, "--head-timeout: has no value; use 0 to 24h" },
+		{ { "--log-format" }, "--log-format: has no value; use combined or json" },
+		{ { "--listen" }, "--listen: has no value; use " ADDRESS_WANTED },
+		{ { "--config" }, "--config: has no value; use a readable file" },
 		{ { "--check=yes" }, "--check yes: takes no value; use --check alone" },
-		{ { "pages" }, "pages: not an option; use --name value, --help lists all" },
-		{ { "-" }, "-: not an option; use --name value, --help lists all" },
-		{ { "" }, ": not an option; use --name value, --help lists all" },
+		{ { "pages" }, "pages: not an option; use --NAME VALUE, see --help" },
+		{ { "-" }, "-: not an option; use --NAME VALUE, see --help" },
+		{ { "" }, ": not an option; use --NAME VALUE, see --help" },
 		{ { "--max-target-bytes", "16k" },
 		    "max-target-bytes = \"16k\": too large; use less than max-head-bytes, which is 16k" },
 		{ { "--max-head-bytes=4000" },
@@ -310,7 +310,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- the environment */
 
-START_TEST(looks_only_at_variables_of_its_own)
+START_TEST(reads_only_variables_with_its_prefix)
 {
 	static const char *const environment[] = { "PATH=/bin", "WORKERS=2", "PIPIT=3", "pipit_workers=4",
 		"XPIPIT_WORKERS=5", "", "=", "PIPITWORKERS=6", NULL };
@@ -325,24 +325,24 @@ START_TEST(refuses_a_wrong_environment)
 		const char *variable, *message;
 	} bad[] = {
 		{ "PIPIT_WORKERS=-1", "environment: PIPIT_WORKERS = \"-1\": out of range; use 0 to 256" },
-		{ "PIPIT_WORKERS=", "environment: PIPIT_WORKERS: needs a value: 0 to 256" },
-		{ "PIPIT_WORKERS", "environment: PIPIT_WORKERS: needs a value: 0 to 256" },
+		{ "PIPIT_WORKERS=", "environment: PIPIT_WORKERS: has no value; use 0 to 256" },
+		{ "PIPIT_WORKERS", "environment: PIPIT_WORKERS: has no value; use 0 to 256" },
 		{ "PIPIT_MAX_BODY_BYTES=1t", "environment: PIPIT_MAX_BODY_BYTES = \"1t\": not a size; " SIZE_WANTED },
 		{ "PIPIT_WORKER=1", "environment: PIPIT_WORKER: unknown variable; did you mean PIPIT_WORKERS?" },
 		{ "PIPIT_MAX-FIELDS=1",
 		    "environment: PIPIT_MAX-FIELDS: unknown variable; did you mean PIPIT_MAX_FIELDS?" },
 		{ "PIPIT_workers=1", "environment: PIPIT_workers: unknown variable; did you mean PIPIT_WORKERS?" },
-		{ "PIPIT_CHECK=1", "environment: PIPIT_CHECK: unknown variable; --help lists all" },
-		{ "PIPIT_=1", "environment: PIPIT_: unknown variable; --help lists all" },
+		{ "PIPIT_CHECK=1", "environment: PIPIT_CHECK: unknown variable; see --help" },
+		{ "PIPIT_=1", "environment: PIPIT_: unknown variable; see --help" },
 		{ "PIPIT_SERVICE_PORT_HTTP_OF_A_VERY_LONG_NAME=1",
-		    "environment: PIPIT_SERVICE_PORT_HTTP_OF_A_VERY_LONG_NAME: unknown variable; --help lists all" },
-		{ "PIPIT_CONFIG=", "environment: PIPIT_CONFIG: needs a value: a file" },
+		    "environment: PIPIT_SERVICE_PORT_HTTP_OF_A_VERY_LONG_NAME: unknown variable; see --help" },
+		{ "PIPIT_CONFIG=", "environment: PIPIT_CONFIG: has no value; use a readable file" },
 		{ "PIPIT_CONFIG=/nonexistent/x",
 		    "environment: PIPIT_CONFIG = \"/nonexistent/x\": cannot be read: No such file or directory; "
 		    "use a readable file" },
 		{ "PIPIT_LISTEN=127.0.0.1:1,x",
 		    "environment: PIPIT_LISTEN = \"x\": not an address; use " ADDRESS_WANTED },
-		{ "PIPIT_LISTEN=", "environment: PIPIT_LISTEN: needs a value: " ADDRESS_WANTED },
+		{ "PIPIT_LISTEN=", "environment: PIPIT_LISTEN: has no value; use " ADDRESS_WANTED },
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		const char *const environment[] = { bad[i].variable, NULL };
@@ -393,15 +393,15 @@ START_TEST(names_the_line_that_is_wrong)
 		{ "workers\n", ":1: not a setting; use key = value" },
 		{ "# ok\n[server]\n", ":2: not a setting; use key = value" },
 		{ "= 5\n", ":1: not a setting; use key = value" },
-		{ "workers =\n", ":1: workers: needs a value: 0 to 256" },
-		{ "root = \"\"\n", ":1: root: needs a value: a directory" },
-		{ "root = \"/srv\n", ":1: a quote is not closed; end the value with \"" },
-		{ "root = \"\n", ":1: a quote is not closed; end the value with \"" },
-		{ "root = \"/srv\" # here\n", ":1: a quote is not closed; end the value with \"" },
+		{ "workers =\n", ":1: workers: has no value; use 0 to 256" },
+		{ "root = \"\"\n", ":1: root: has no value; use a directory" },
+		{ "root = \"/srv\n", ":1: closing quote missing; end the value with \"" },
+		{ "root = \"\n", ":1: closing quote missing; end the value with \"" },
+		{ "root = \"/srv\" # here\n", ":1: closing quote missing; end the value with \"" },
 		{ "worker = 5\n", ":1: worker: unknown key; did you mean workers?" },
 		{ "--workers = 5\n", ":1: --workers: unknown key; did you mean workers?" },
-		{ "config = x\n", ":1: config: unknown key; --help lists all" },
-		{ "workers = 5\nroot = /\nworkers = 5\n", ":3: workers = \"5\": given twice; line 1 has it too" },
+		{ "config = x\n", ":1: config: unknown key; see --help" },
+		{ "workers = 5\nroot = /\nworkers = 5\n", ":3: workers = \"5\": already set on line 1; set it once" },
 		{ "workers = 5\x1B[2J\n", ":1: workers = \"5\\x1B[2J\": not a number; use 0 to 256" },
 		{ "listen = 127.0.0.1:1\nlisten = here\n",
 		    ":2: listen = \"here\": not an address; use " ADDRESS_WANTED },
@@ -415,11 +415,11 @@ START_TEST(refuses_a_nul_byte)
 {
 	static const char text[] = "workers = 5\nroot = /srv\0/pages\n";
 	write_bytes(text, sizeof(text) - 1);
-	assert_file_error(":2: holds a NUL byte; use plain text");
+	assert_file_error(":2: contains a NUL byte; use plain text");
 }
 END_TEST
 
-START_TEST(takes_a_line_of_4_kib_and_none_longer)
+START_TEST(takes_lines_up_to_4_kib)
 {
 	char line[4099] = "# ";
 	memset(line + 2, 'x', sizeof(line) - 2);
@@ -446,7 +446,7 @@ START_TEST(refuses_a_file_that_cannot_be_read)
 	    expected, sizeof(expected), "--config %s: cannot be read: Is a directory; use a readable file", directory);
 	ck_assert_str_eq(error, expected);
 	if (geteuid() == 0)
-		return; /* root may read everything */
+		return; /* root can read every file */
 	write_file("");
 	ck_assert_int_eq(chmod(file_name, 0), 0);
 	ck_assert_int_eq(read_config_file(), -EINVAL);
@@ -467,7 +467,7 @@ static const struct {
 	{ { "--workers=3", "--spa" }, "on", "off", 3 },
 };
 
-START_TEST(takes_a_switch_with_and_without_its_position)
+START_TEST(takes_a_switch_with_and_without_a_value)
 {
 	const char *flags[5] = { NULL };
 	memcpy(flags, switches[_i].flags, sizeof switches[_i].flags);
@@ -478,13 +478,13 @@ START_TEST(takes_a_switch_with_and_without_its_position)
 }
 END_TEST
 
-START_TEST(says_what_a_switch_takes)
+START_TEST(names_the_values_of_a_switch)
 {
 	const char *const wrong[] = { "--spa=maybe", NULL }, *const stray[] = { "--spa", "maybe", NULL };
 	ck_assert_int_eq(read_flags(wrong), -EINVAL);
-	ck_assert_str_eq(error, "--spa maybe: not known; use off or on");
+	ck_assert_str_eq(error, "--spa maybe: unknown value; use off or on");
 	ck_assert_int_eq(read_flags(stray), -EINVAL);
-	ck_assert_str_eq(error, "maybe: not an option; use --name value, --help lists all");
+	ck_assert_str_eq(error, "maybe: not an option; use --NAME VALUE, see --help");
 }
 END_TEST
 
@@ -572,7 +572,7 @@ END_TEST
 
 static uint32_t random_state;
 
-/* xorshift32: the same numbers everywhere, so that a failure can be repeated by its seed. */
+/* xorshift32: a seed repeats a failure on every machine */
 static uint32_t draw(uint32_t below)
 {
 	random_state ^= random_state << 13;
@@ -605,7 +605,7 @@ static size_t mutate(char *data, size_t length)
 	return draw(10) == 0 ? draw((uint32_t)length) : length;
 }
 
-START_TEST(survives_any_file)
+START_TEST(survives_random_files)
 {
 	char data[sizeof(whole_file)];
 	unsigned accepted = 0;
@@ -631,26 +631,25 @@ static TCase *make_case(const char *name)
 {
 	TCase *tests = tcase_create(name);
 	tcase_add_checked_fixture(tests, set_up, tear_down);
-	tcase_set_timeout(tests, 60); /* valgrind on a busy machine */
 	return tests;
 }
 
 static TCase *source_tests(void)
 {
 	TCase *tests = make_case("sources");
-	tcase_add_test(tests, needs_no_source_at_all);
-	tcase_add_loop_test(tests, takes_a_switch_with_and_without_its_position, 0, sizeof switches / sizeof *switches);
-	tcase_add_test(tests, says_what_a_switch_takes);
-	tcase_add_test(tests, flags_win_over_the_environment_and_that_over_the_file);
-	tcase_add_test(tests, every_source_wins_over_what_the_application_chose);
+	tcase_add_test(tests, uses_the_defaults_without_any_source);
+	tcase_add_loop_test(tests, takes_a_switch_with_and_without_a_value, 0, sizeof switches / sizeof *switches);
+	tcase_add_test(tests, names_the_values_of_a_switch);
+	tcase_add_test(tests, flags_override_the_environment_and_that_overrides_the_file);
+	tcase_add_test(tests, every_source_overrides_the_application);
 	tcase_add_test(tests, a_later_source_replaces_all_addresses_of_an_earlier_one);
-	tcase_add_test(tests, the_flag_config_wins_over_the_variable);
-	tcase_add_loop_test(tests, knows_what_is_asked_besides_options, 0, 7);
-	tcase_add_test(tests, gives_help_although_the_rest_is_broken);
+	tcase_add_test(tests, the_flag_config_overrides_the_variable);
+	tcase_add_loop_test(tests, recognizes_commands, 0, 7);
+	tcase_add_test(tests, recognizes_help_beside_wrong_options);
 	tcase_add_test(tests, takes_values_after_a_space_or_an_equals_sign);
 	tcase_add_test(tests, the_last_of_a_repeated_flag_counts);
 	tcase_add_test(tests, refuses_a_wrong_command_line);
-	tcase_add_test(tests, looks_only_at_variables_of_its_own);
+	tcase_add_test(tests, reads_only_variables_with_its_prefix);
 	tcase_add_test(tests, refuses_a_wrong_environment);
 	return tests;
 }
@@ -663,9 +662,9 @@ static TCase *file_tests(void)
 	tcase_add_test(tests, takes_an_empty_file);
 	tcase_add_loop_test(tests, names_the_line_that_is_wrong, 0, 15);
 	tcase_add_test(tests, refuses_a_nul_byte);
-	tcase_add_test(tests, takes_a_line_of_4_kib_and_none_longer);
+	tcase_add_test(tests, takes_lines_up_to_4_kib);
 	tcase_add_test(tests, refuses_a_file_that_cannot_be_read);
-	tcase_add_test(tests, survives_any_file);
+	tcase_add_test(tests, survives_random_files);
 	return tests;
 }
 

@@ -1955,7 +1955,6 @@ int main(void)
 	TCase *cases[] = { case_of_heads(), case_of_chunks() };
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		tcase_set_timeout(cases[i], 120);
 		tcase_add_checked_fixture(cases[i], guarded_set_up, guarded_tear_down);
 		suite_add_tcase(suite, cases[i]);
 	}

@@ -759,7 +759,6 @@ int main(void)
 	TCase *cases[] = { case_of_dates(), case_of_heads(), case_of_errors() };
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		tcase_set_timeout(cases[i], 60);
 		tcase_add_checked_fixture(cases[i], guarded_set_up, guarded_tear_down);
 		suite_add_tcase(suite, cases[i]);
 	}

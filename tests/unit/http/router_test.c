@@ -815,7 +815,6 @@ int main(void)
 	Suite *suite = suite_create("router");
 	TCase *tests = tcase_create("router");
 
-	tcase_set_timeout(tests, 120);
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_loop_test(tests, finds_the_most_specific_pattern, 0, COUNT(precedence_cases));
 	tcase_add_test(tests, finds_nothing_in_an_empty_router);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Counting, and the metrics page: exact lines, sums over workers, and the two formats as their readers see them. */
+/* Counting, and the metrics page: exact lines, sums over workers, and both formats. */
 #include "metrics/counters.h"
 #include "metrics/prometheus.h"
 
@@ -50,7 +50,7 @@ static struct pipit_prometheus page_of_workers(void)
 	};
 }
 
-/* The page with a NUL behind it, to be freed. */
+/* The page with a NUL; freed by the caller. */
 static char *render(const struct pipit_prometheus *input)
 {
 	size_t length = 0;
@@ -69,7 +69,7 @@ static char *render_format(bool openmetrics)
 	return render(&input);
 }
 
-/* Where `line` stands on the page as a whole line, or NULL. */
+/* The position of a whole line on the page, or NULL. */
 static const char *find_line(const char *page, const char *line)
 {
 	size_t length = strlen(line);
@@ -85,7 +85,7 @@ static void expect_line(const char *page, const char *line)
 	ck_assert_msg(find_line(page, line), "the page has no line\n%s\nin\n%s", line, page);
 }
 
-/* The value of the sample that is written `series`; -1 when the page does not have it. */
+/* The value of a sample; -1 when the page does not have it. */
 static long long value_of(const char *page, const char *series)
 {
 	size_t length = strlen(series);
@@ -103,14 +103,14 @@ static void request(struct pipit_counters *counters, size_t route, unsigned meth
 
 /* ---------------------------------------------------------------- counting */
 
-START_TEST(stands_in_cache_lines_of_its_own)
+START_TEST(has_cache_lines_of_its_own)
 {
 	ck_assert_uint_eq((uintptr_t)workers[0] % 64, 0);
 	ck_assert_uint_eq((uintptr_t)workers[1] % 64, 0);
 }
 END_TEST
 
-START_TEST(frees_nothing_harmlessly)
+START_TEST(accepts_null_in_free)
 {
 	pipit_counters_free(NULL);
 }
@@ -201,7 +201,7 @@ START_TEST(sums_over_workers)
 }
 END_TEST
 
-START_TEST(makes_one_series_of_routes_with_the_same_label)
+START_TEST(joins_routes_with_one_label_in_one_series)
 {
 	request(workers[0], ROUTE_THINGS_GET, PIPIT_GET, 200);
 	request(workers[0], ROUTE_THINGS_PUT, PIPIT_PUT, 200);
@@ -215,7 +215,7 @@ START_TEST(makes_one_series_of_routes_with_the_same_label)
 }
 END_TEST
 
-START_TEST(leaves_out_series_that_never_moved)
+START_TEST(leaves_out_series_without_requests)
 {
 	request(workers[0], ROUTE_HELLO, PIPIT_GET, 200);
 	char *page = render_format(false);
@@ -252,7 +252,7 @@ START_TEST(counts_in_one_reserved_series_when_the_table_is_full)
 }
 END_TEST
 
-/* 16 places for each route: no series of these is lost. */
+/* The table has 16 places for each route. */
 START_TEST(has_room_for_a_dozen_series_of_each_of_many_routes)
 {
 	enum { MANY = 500, STATUSES = 12 };
@@ -302,7 +302,7 @@ START_TEST(puts_a_value_equal_to_a_bound_into_its_bucket)
 }
 END_TEST
 
-START_TEST(names_the_bounds_as_each_format_does)
+START_TEST(writes_bounds_as_each_format_requires)
 {
 	static const char *const plain[] = { "5e-05", "0.0001", "0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01",
 		"0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf" };
@@ -356,7 +356,7 @@ START_TEST(counts_each_single_counter_under_its_name)
 }
 END_TEST
 
-START_TEST(shows_every_reason_but_none)
+START_TEST(shows_each_refusal_reason)
 {
 	pipit_counters_reject(workers[0], PIPIT_REFUSAL_CHUNK);
 	char *page = render_format(false);
@@ -371,7 +371,7 @@ START_TEST(shows_every_reason_but_none)
 }
 END_TEST
 
-START_TEST(shows_every_phase_of_a_timeout)
+START_TEST(shows_each_timeout_phase)
 {
 	static const char *const phases[PIPIT_PHASE_COUNT] = { "head", "body", "write", "idle", "drain" };
 	pipit_counters_timeout(workers[0], (enum pipit_counters_phase)_i);
@@ -436,7 +436,7 @@ START_TEST(shows_each_loop_by_its_worker)
 }
 END_TEST
 
-START_TEST(leaves_out_the_busy_time_of_a_clock_that_is_no_more)
+START_TEST(leaves_out_the_busy_time_of_an_ended_thread)
 {
 	const clockid_t no_such_clock = 1000;
 	struct pipit_counters *counters = pipit_counters_new(ROUTE_COUNT, "epoll", "", no_such_clock);
@@ -451,7 +451,7 @@ START_TEST(leaves_out_the_busy_time_of_a_clock_that_is_no_more)
 }
 END_TEST
 
-START_TEST(tells_the_build_and_the_lost_log_lines)
+START_TEST(shows_the_build_and_dropped_log_lines)
 {
 	char *page = render_format(false);
 	expect_line(page, "pipit_build_info{version=\"1.2.3\",libevent=\"2.1.12-stable\"} 1");
@@ -460,7 +460,7 @@ START_TEST(tells_the_build_and_the_lost_log_lines)
 }
 END_TEST
 
-START_TEST(tells_about_the_process)
+START_TEST(shows_the_process_metrics)
 {
 	char *page = render_format(false);
 	expect_line(page, "process_start_time_seconds 1700000000");
@@ -504,7 +504,7 @@ START_TEST(counts_open_descriptors)
 }
 END_TEST
 
-/* In a child, for there is no way back from a root directory without /proc. Ends with 0 when all is well. */
+/* In a child process: there is no way back from a root directory without /proc. Exits with 0 on success. */
 static int render_without_proc(const char *empty)
 {
 	size_t length = 0;
@@ -521,10 +521,10 @@ static int render_without_proc(const char *empty)
 	return memmem(bytes, length, "\nprocess_start_time_seconds 1700000000\n", 39) ? 0 : 5;
 }
 
-START_TEST(leaves_out_what_only_proc_tells_when_it_is_not_mounted)
+START_TEST(leaves_out_metrics_from_proc_when_it_is_not_mounted)
 {
 	if (geteuid() != 0) {
-		puts("skipped: needs chroot (leaves_out_what_only_proc_tells_when_it_is_not_mounted)");
+		puts("skipped: needs chroot (leaves_out_metrics_from_proc_when_it_is_not_mounted)");
 		return;
 	}
 	char empty[] = "/tmp/stats_test.XXXXXX";
@@ -582,8 +582,8 @@ END_TEST
 
 /* ---------------------------------------------------------------- the formats */
 
-/* A bit of everything, so that every kind of line is on the page. */
-static void count_a_bit_of_everything(void)
+/* All families, so that the page has each kind of line. */
+static void count_in_all_families(void)
 {
 	for (size_t i = 0; i < WORKERS; i++) {
 		for (size_t route = 0; route < ROUTE_COUNT; route++)
@@ -595,14 +595,14 @@ static void count_a_bit_of_everything(void)
 	}
 }
 
-START_TEST(pleases_promtool)
+START_TEST(passes_promtool)
 {
 	if (system("command -v promtool >/dev/null 2>&1") != 0) {
-		puts("skipped: promtool is not installed (pleases_promtool)");
+		puts("skipped: promtool is not installed (passes_promtool)");
 		return;
 	}
 	if (_i)
-		count_a_bit_of_everything();
+		count_in_all_families();
 	char *page = render_format(false);
 	FILE *promtool = popen("promtool check metrics >&2", "w");
 	ck_assert_ptr_nonnull(promtool);
@@ -612,7 +612,7 @@ START_TEST(pleases_promtool)
 }
 END_TEST
 
-START_TEST(describes_each_family_in_the_words_of_its_format)
+START_TEST(describes_each_family_as_its_format_requires)
 {
 	static const char *const plain[] = { "# TYPE http_requests_total counter", "# TYPE event_base_info gauge",
 		"# TYPE pipit_build_info gauge", "# TYPE http_request_duration_seconds histogram",
@@ -685,7 +685,7 @@ static bool is_suffix(const struct reader *reader, const char *suffix)
 	return *suffix == '\0';
 }
 
-/* Returns what follows the closing brace. */
+/* Returns the position after the closing brace. */
 static const char *skip_labels(const char *place)
 {
 	do {
@@ -727,13 +727,13 @@ static void read_sample(struct reader *reader, const char *line)
 	reader->series_count++;
 }
 
-/* Both formats, with as many families of each kind as there are: nothing twice, nothing out of place, EOF at the end. */
+/* In both formats: no duplicate, each sample under its family, EOF at the end. */
 START_TEST(keeps_every_sample_under_its_family)
 {
 	static struct reader reader;
 	reader = (struct reader){ .openmetrics = _i % 2 };
 	if (_i / 2)
-		count_a_bit_of_everything();
+		count_in_all_families();
 	char *page = render_format(reader.openmetrics);
 	bool has_ended = false;
 	ck_assert_int_eq(page[strlen(page) - 1], '\n');
@@ -771,8 +771,8 @@ static void *write_rounds(void *counters)
 	return NULL;
 }
 
-/* Each value may be a moment old, but never goes back and never tells of more than was written. */
-START_TEST(is_read_while_it_is_written)
+/* A value may be a moment old, but never decreases and never exceeds what was written. */
+START_TEST(is_readable_while_the_worker_counts)
 {
 	static const char *const series[] = { "http_requests_total{method=\"GET\",route=\"/hello\",code=\"200\"}",
 		"http_sent_bytes_total", "http_request_duration_seconds_count{route=\"/hello\"}" };
@@ -807,45 +807,43 @@ static Suite *make_suite(void)
 	TCase *families = tcase_create("families");
 	TCase *formats = tcase_create("formats");
 	tcase_add_checked_fixture(counting, set_up, tear_down);
-	tcase_add_test(counting, stands_in_cache_lines_of_its_own);
-	tcase_add_test(counting, frees_nothing_harmlessly);
+	tcase_add_test(counting, has_cache_lines_of_its_own);
+	tcase_add_test(counting, accepts_null_in_free);
 	tcase_add_test(counting, refuses_more_routes_than_it_can_number);
 	tcase_add_test(counting, counts_a_request_under_method_route_and_code);
 	tcase_add_test(counting, measures_the_requests_of_a_batch_when_it_ends);
 	tcase_add_test(counting, labels_every_method);
 	tcase_add_test(counting, sums_over_workers);
-	tcase_add_test(counting, makes_one_series_of_routes_with_the_same_label);
-	tcase_add_test(counting, leaves_out_series_that_never_moved);
+	tcase_add_test(counting, joins_routes_with_one_label_in_one_series);
+	tcase_add_test(counting, leaves_out_series_without_requests);
 	tcase_add_test(counting, counts_in_one_reserved_series_when_the_table_is_full);
 	tcase_add_test(counting, has_room_for_a_dozen_series_of_each_of_many_routes);
 	tcase_add_test(counting, puts_a_value_equal_to_a_bound_into_its_bucket);
-	tcase_add_loop_test(counting, names_the_bounds_as_each_format_does, 0, 2);
+	tcase_add_loop_test(counting, writes_bounds_as_each_format_requires, 0, 2);
 	tcase_add_test(counting, shows_sizes_without_labels);
-	tcase_add_test(counting, is_read_while_it_is_written);
-	tcase_set_timeout(counting, 60);
+	tcase_add_test(counting, is_readable_while_the_worker_counts);
 	suite_add_tcase(suite, counting);
 
 	tcase_add_checked_fixture(families, set_up, tear_down);
 	tcase_add_loop_test(families, counts_each_single_counter_under_its_name, 0, PIPIT_COUNTER_COUNT);
-	tcase_add_test(families, shows_every_reason_but_none);
-	tcase_add_loop_test(families, shows_every_phase_of_a_timeout, 0, PIPIT_PHASE_COUNT);
+	tcase_add_test(families, shows_each_refusal_reason);
+	tcase_add_loop_test(families, shows_each_timeout_phase, 0, PIPIT_PHASE_COUNT);
 	tcase_add_test(families, follows_connections_from_state_to_state);
 	tcase_add_test(families, shows_each_loop_by_its_worker);
-	tcase_add_test(families, leaves_out_the_busy_time_of_a_clock_that_is_no_more);
-	tcase_add_test(families, tells_the_build_and_the_lost_log_lines);
-	tcase_add_test(families, tells_about_the_process);
+	tcase_add_test(families, leaves_out_the_busy_time_of_an_ended_thread);
+	tcase_add_test(families, shows_the_build_and_dropped_log_lines);
+	tcase_add_test(families, shows_the_process_metrics);
 	tcase_add_test(families, counts_open_descriptors);
-	tcase_add_test(families, leaves_out_what_only_proc_tells_when_it_is_not_mounted);
+	tcase_add_test(families, leaves_out_metrics_from_proc_when_it_is_not_mounted);
 	suite_add_tcase(suite, families);
 
 	tcase_add_checked_fixture(formats, set_up, tear_down);
 	tcase_add_test(formats, escapes_label_values);
 	tcase_add_test(formats, prints_the_largest_numbers_whole);
 	tcase_add_test(formats, renders_a_page_without_workers_or_routes);
-	tcase_add_loop_test(formats, pleases_promtool, 0, 2);
-	tcase_add_loop_test(formats, describes_each_family_in_the_words_of_its_format, 0, 2);
+	tcase_add_loop_test(formats, passes_promtool, 0, 2);
+	tcase_add_loop_test(formats, describes_each_family_as_its_format_requires, 0, 2);
 	tcase_add_loop_test(formats, keeps_every_sample_under_its_family, 0, 4);
-	tcase_set_timeout(formats, 60);
 	suite_add_tcase(suite, formats);
 	return suite;
 }

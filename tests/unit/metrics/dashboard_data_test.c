@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Counts in, figures out: differences, percentiles, the order of routes, and JSON that a parser takes. */
+/* Rates, percentiles, the order of routes, and valid JSON. */
 #include "metrics/dashboard_data.h"
 
 #include "pipit.h"
@@ -21,12 +21,12 @@ enum { ROUTE_HELLO, ROUTE_ODD, ROUTE_THINGS_GET, ROUTE_THINGS_PUT, ROUTE_NONE, R
 static const char *const routes[ROUTE_COUNT] = { "/hello", "/\"odd\\\xe9", "/things/{id}", "/things/{id}", "none" };
 
 static struct pipit_counters *workers[WORKERS];
-static struct pipit_dashboard_data *figures;
+static struct pipit_dashboard_data *data;
 static struct pipit_dashboard_data_input input;
 static uint64_t now_ns;
 static time_t now;
 
-static void make_figures(const char *const *names, size_t count)
+static void make_data(const char *const *names, size_t count)
 {
 	for (size_t i = 0; i < WORKERS; i++)
 		ck_assert_ptr_nonnull(
@@ -46,19 +46,19 @@ static void make_figures(const char *const *names, size_t count)
 		.max_connections = 10000,
 		.memory_limit = 67108864,
 	};
-	figures = pipit_dashboard_data_new(count, WORKERS);
-	ck_assert_ptr_nonnull(figures);
-	pipit_dashboard_data_sample(figures, &input, now_ns, now);
+	data = pipit_dashboard_data_new(count, WORKERS);
+	ck_assert_ptr_nonnull(data);
+	pipit_dashboard_data_sample(data, &input, now_ns, now);
 }
 
 static void set_up(void)
 {
-	make_figures(routes, ROUTE_COUNT);
+	make_data(routes, ROUTE_COUNT);
 }
 
 static void tear_down(void)
 {
-	pipit_dashboard_data_free(figures);
+	pipit_dashboard_data_free(data);
 	for (size_t i = 0; i < WORKERS; i++)
 		pipit_counters_free(workers[i]);
 }
@@ -71,7 +71,7 @@ static void request(size_t worker, size_t route, int status, uint64_t duration_n
 static void sample_after(uint64_t nanoseconds)
 {
 	now_ns += nanoseconds;
-	pipit_dashboard_data_sample(figures, &input, now_ns, ++now);
+	pipit_dashboard_data_sample(data, &input, now_ns, ++now);
 }
 
 static void sample(void)
@@ -88,16 +88,16 @@ static cJSON *parse(char *text)
 	return doc;
 }
 
-static cJSON *figures_now(void)
+static cJSON *data_now(void)
 {
-	char *text = pipit_dashboard_data_render(figures, &input);
+	char *text = pipit_dashboard_data_render(data, &input);
 	ck_assert_ptr_nonnull(text);
 	return parse(text);
 }
 
 static cJSON *history_now(void)
 {
-	char *text = pipit_dashboard_data_render_history(figures);
+	char *text = pipit_dashboard_data_render_history(data);
 	ck_assert_ptr_nonnull(text);
 	return parse(text);
 }
@@ -137,13 +137,13 @@ static void expect_text(const cJSON *doc, const char *path, const char *expected
 	ck_assert_str_eq(cJSON_GetStringValue(member(doc, path)), expected);
 }
 
-/* ---------------------------------------------------------------- differences */
+/* ---------------------------------------------------------------- rates */
 
-START_TEST(has_nulls_where_nothing_was_asked_for)
+START_TEST(has_null_percentiles_without_requests)
 {
 	cJSON *doc;
 	sample();
-	doc = figures_now();
+	doc = data_now();
 	expect(doc, "t", 1764140001);
 	expect(doc, "uptime", 1);
 	expect_text(doc, "version", "1.2.3");
@@ -160,7 +160,7 @@ START_TEST(has_nulls_where_nothing_was_asked_for)
 }
 END_TEST
 
-START_TEST(counts_a_sample_only_not_what_was_before)
+START_TEST(leaves_out_counts_before_the_first_sample)
 {
 	cJSON *doc;
 	for (int i = 0; i < 7; i++)
@@ -177,7 +177,7 @@ START_TEST(counts_a_sample_only_not_what_was_before)
 	pipit_counters_add(workers[1], PIPIT_COUNT_RECEIVED, 1200);
 	pipit_counters_add(workers[0], PIPIT_COUNT_SENT, 34000);
 	sample();
-	doc = figures_now();
+	doc = data_now();
 	expect(doc, "rps", 5);
 	expect(doc, "codes.2xx", 2);
 	expect(doc, "codes.3xx", 1);
@@ -192,13 +192,13 @@ START_TEST(counts_a_sample_only_not_what_was_before)
 }
 END_TEST
 
-START_TEST(gives_rates_per_second_however_long_a_sample_was)
+START_TEST(computes_rates_per_second_for_any_interval)
 {
 	cJSON *doc;
 	for (int i = 0; i < 10; i++)
 		request(0, ROUTE_HELLO, 200, 1000);
 	sample_after(4 * (uint64_t)SECOND_NS);
-	doc = figures_now();
+	doc = data_now();
 	expect(doc, "rps", 2.5);
 	expect(doc, "codes.2xx", 2.5);
 	expect(doc, "routes.0.rate", 2.5);
@@ -207,7 +207,7 @@ START_TEST(gives_rates_per_second_however_long_a_sample_was)
 }
 END_TEST
 
-START_TEST(tells_what_is_now)
+START_TEST(shows_the_current_gauges)
 {
 	struct pipit_counters_loop loop = { 9, 1, 2, 20, 4, 3, 100000, 2000000 };
 	cJSON *doc;
@@ -220,7 +220,7 @@ START_TEST(tells_what_is_now)
 	pipit_counters_timeout(workers[1], PIPIT_PHASE_HEAD);
 	sample();
 	sample();
-	doc = figures_now();
+	doc = data_now();
 	expect(doc, "connections.idle", 1);
 	expect(doc, "connections.reading", 0);
 	expect(doc, "connections.handling", 0);
@@ -253,27 +253,27 @@ END_TEST
 
 /* ---------------------------------------------------------------- percentiles */
 
-/* Of 100 requests so many in the bucket up to 50 µs, in that from 50 to 100 µs, in that from 1 to 2.5 ms, above 10 s. */
+/* Of 100 requests, the number up to 50 µs, from 50 to 100 µs, from 1 to 2.5 ms, and above 10 s. */
 static const struct {
 	int counts[4];
 	double p50, p90, p99;
 } distributions[] = {
-	/* evenly spread within the first: 50, 90 and 99 % of 50 µs */
+	/* all in the first bucket: 50, 90 and 99 % of 50 µs */
 	{ { 100, 0, 0, 0 }, 0.000025, 0.000045, 0.0000495 },
-	/* half and half: the 50th is the last of the first bucket, the 90th has 40 of 50 of the next behind it */
+	/* half and half: the 50th is the last of the first bucket, the 90th is 40/50 into the next */
 	{ { 50, 50, 0, 0 }, 0.00005, 0.00009, 0.000099 },
-	/* empty buckets between: 40 of 50 of the way from 1 to 2.5 ms */
+	/* with empty buckets between: 40/50 of the way from 1 to 2.5 ms */
 	{ { 0, 50, 50, 0 }, 0.0001, 0.0022, 0.00247 },
-	/* above all bounds it is the greatest */
+	/* above all bounds: the greatest bound */
 	{ { 60, 0, 0, 40 }, 0.00005 * 50 / 60, 10, 10 },
 	{ { 0, 0, 0, 100 }, 10, 10, 10 },
 };
 
-START_TEST(has_the_percentiles_of_the_histogram)
+START_TEST(computes_percentiles_from_the_histogram)
 {
 	static const uint64_t durations[] = { 1, 80 * MICROSECOND_NS, 2000 * MICROSECOND_NS, 11 * (uint64_t)SECOND_NS };
 	cJSON *doc;
-	/* What was before does not count. */
+	/* Requests before the first sample do not count. */
 	for (int i = 0; i < 1000; i++)
 		request(0, ROUTE_HELLO, 200, 300 * MICROSECOND_NS);
 	sample();
@@ -282,7 +282,7 @@ START_TEST(has_the_percentiles_of_the_histogram)
 			request((size_t)i % WORKERS, ROUTE_HELLO, 200, durations[bucket]);
 	}
 	sample();
-	doc = figures_now();
+	doc = data_now();
 	expect(doc, "p50", distributions[_i].p50);
 	expect(doc, "p90", distributions[_i].p90);
 	expect(doc, "p99", distributions[_i].p99);
@@ -305,7 +305,7 @@ START_TEST(shows_routes_with_most_requests_first)
 	request(1, ROUTE_ODD, 500, 1000);
 	request(1, ROUTE_ODD, 304, 1000);
 	sample();
-	doc = figures_now();
+	doc = data_now();
 	ck_assert_int_eq(cJSON_GetArraySize(member(doc, "routes")), 2);
 	expect_text(doc, "routes.0.route", "/\"odd\\\xc3\xa9");
 	expect(doc, "routes.0.requests", 5);
@@ -320,13 +320,13 @@ START_TEST(shows_routes_with_most_requests_first)
 }
 END_TEST
 
-START_TEST(shows_routes_of_one_pattern_as_one)
+START_TEST(joins_routes_with_one_pattern)
 {
 	cJSON *doc;
 	request(0, ROUTE_THINGS_GET, 200, 1000);
 	request(1, ROUTE_THINGS_PUT, 204, 1000);
 	sample();
-	doc = figures_now();
+	doc = data_now();
 	ck_assert_int_eq(cJSON_GetArraySize(member(doc, "routes")), 1);
 	expect_text(doc, "routes.0.route", "/things/{id}");
 	expect(doc, "routes.0.requests", 2);
@@ -335,7 +335,7 @@ START_TEST(shows_routes_of_one_pattern_as_one)
 }
 END_TEST
 
-START_TEST(shows_no_more_than_fifty_routes)
+START_TEST(shows_at_most_fifty_routes)
 {
 	static char texts[80][16];
 	static const char *names[80];
@@ -345,13 +345,13 @@ START_TEST(shows_no_more_than_fifty_routes)
 		snprintf(texts[i], sizeof texts[i], "/%zu", i);
 		names[i] = texts[i];
 	}
-	make_figures(names, 80);
+	make_data(names, 80);
 	for (size_t i = 0; i < 80; i++) {
 		for (size_t j = 0; j <= i; j++)
 			request(0, i, 200, 1000);
 	}
 	sample();
-	doc = figures_now();
+	doc = data_now();
 	ck_assert_int_eq(cJSON_GetArraySize(member(doc, "routes")), 50);
 	expect_text(doc, "routes.0.route", "/79");
 	expect_text(doc, "routes.49.route", "/30");
@@ -365,7 +365,7 @@ END_TEST
 static const char *const fields[] = { "t", "rps", "p50", "p90", "p99", "2xx", "3xx", "4xx", "5xx", "connections", "lag",
 	"busy", "resident", "received", "sent" };
 
-START_TEST(keeps_rows_in_the_order_of_their_fields)
+START_TEST(writes_rows_in_the_order_of_the_fields)
 {
 	cJSON *doc;
 	request(0, ROUTE_HELLO, 200, 1000);
@@ -415,7 +415,7 @@ START_TEST(has_no_rows_before_the_first_sample)
 	cJSON *doc = history_now();
 	ck_assert_int_eq(cJSON_GetArraySize(member(doc, "rows")), 0);
 	cJSON_Delete(doc);
-	ck_assert_ptr_null(pipit_dashboard_data_render(figures, &input));
+	ck_assert_ptr_null(pipit_dashboard_data_render(data, &input));
 }
 END_TEST
 
@@ -432,7 +432,7 @@ START_TEST(keeps_the_last_ten_minutes)
 }
 END_TEST
 
-START_TEST(frees_nothing_harmlessly)
+START_TEST(accepts_null_in_free)
 {
 	pipit_dashboard_data_free(NULL);
 }
@@ -440,22 +440,22 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("figures");
-	TCase *tests = tcase_create("figures");
+	Suite *suite = suite_create("data");
+	TCase *tests = tcase_create("data");
 
 	tcase_add_checked_fixture(tests, set_up, tear_down);
-	tcase_add_test(tests, has_nulls_where_nothing_was_asked_for);
-	tcase_add_test(tests, counts_a_sample_only_not_what_was_before);
-	tcase_add_test(tests, gives_rates_per_second_however_long_a_sample_was);
-	tcase_add_test(tests, tells_what_is_now);
-	tcase_add_loop_test(tests, has_the_percentiles_of_the_histogram, 0, (int)COUNT(distributions));
+	tcase_add_test(tests, has_null_percentiles_without_requests);
+	tcase_add_test(tests, leaves_out_counts_before_the_first_sample);
+	tcase_add_test(tests, computes_rates_per_second_for_any_interval);
+	tcase_add_test(tests, shows_the_current_gauges);
+	tcase_add_loop_test(tests, computes_percentiles_from_the_histogram, 0, (int)COUNT(distributions));
 	tcase_add_test(tests, shows_routes_with_most_requests_first);
-	tcase_add_test(tests, shows_routes_of_one_pattern_as_one);
-	tcase_add_test(tests, shows_no_more_than_fifty_routes);
-	tcase_add_test(tests, keeps_rows_in_the_order_of_their_fields);
+	tcase_add_test(tests, joins_routes_with_one_pattern);
+	tcase_add_test(tests, shows_at_most_fifty_routes);
+	tcase_add_test(tests, writes_rows_in_the_order_of_the_fields);
 	tcase_add_test(tests, has_no_rows_before_the_first_sample);
 	tcase_add_test(tests, keeps_the_last_ten_minutes);
-	tcase_add_test(tests, frees_nothing_harmlessly);
+	tcase_add_test(tests, accepts_null_in_free);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -22,7 +22,6 @@
 #define BACKLOG 16
 
 static const struct pipit_config config = { .listen_backlog = BACKLOG };
-#define PATIENCE_MS 10000
 
 /* The listen() call that is to fail, counted from 1; 0: none. */
 static int failing_call;
@@ -371,7 +370,6 @@ int main(void)
 	Suite *suite = suite_create("listener");
 	TCase *tests = tcase_create("listener");
 
-	tcase_set_timeout(tests, 60);
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_loop_test(tests, takes_a_free_port_for_all_sockets, 0, COUNT(socket_counts));
 	tcase_add_loop_test(tests, takes_a_free_port_of_ipv6_for_all_sockets, 0, COUNT(socket_counts));

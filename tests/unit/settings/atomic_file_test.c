@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A file is replaced whole or not at all, whatever step fails and wherever it ends. */
+/* Writes are atomic: each system call fails in turn, and the process is killed at each of them. */
 #include "settings/atomic_file.h"
 
 #include "base/log.h"
@@ -15,16 +15,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* --- what the kernel is made to say ------------------------------------------------------------------------------------ */
+/* --- system calls that fail as planned --------------------------------------------------------------------------------- */
 
 enum step { NO_STEP, OPENAT, WRITE, FSYNC, CLOSE, FCHMOD, LINKAT, RENAMEAT, STEPS };
 
 static struct {
 	enum step step;
-	int countdown; /* calls of that step before it fails; with `forever` all after that too */
-	int error;
-	bool forever, dies; /* instead of failing, the process ends there */
-	unsigned seen[STEPS];
+	int countdown;        /* the failing call of that step, from 1; with `forever`, later calls fail too */
+	int error;            /* errno of the failure */
+	bool forever, dies;   /* dies: the process ends instead */
+	unsigned seen[STEPS]; /* calls so far */
 } plan;
 
 static bool fails(enum step step)
@@ -38,7 +38,7 @@ static bool fails(enum step step)
 	return true;
 }
 
-/* In the place of libc's, within atomic_file.c alone: the test takes its source in. */
+/* They replace those of libc in atomic_file.c, which is included below. */
 static int failing_openat(int directory, const char *name, int flags, ...)
 {
 	va_list arguments;
@@ -53,7 +53,7 @@ static ssize_t failing_write(int fd, const void *bytes, size_t length)
 {
 	if (fails(WRITE))
 		return -1;
-	/* As little as the kernel may take. */
+	/* Short writes, as the kernel may do them. */
 	return write(fd, bytes, length > 3 ? 3 : length);
 }
 
@@ -102,16 +102,16 @@ static int failing_renameat(int from, const char *name, int to, const char *othe
 #undef linkat
 #undef renameat
 
-/* --- a folder of each test's own ---------------------------------------------------------------------------------------- */
+/* --- a folder for each test --------------------------------------------------------------------------------------------- */
 
-static char folder[] = "/tmp/pipit-durable-XXXXXX", file[sizeof folder + 16];
+static char folder[] = "/tmp/pipit-atomic-XXXXXX", path[sizeof folder + 16];
 
 static const char *beside(const char *suffix)
 {
-	static char names[4][sizeof file + 16];
+	static char names[4][sizeof path + 16];
 	static int next;
 	char *name = names[next++ % 4];
-	snprintf(name, sizeof names[0], "%s%s", file, suffix);
+	snprintf(name, sizeof names[0], "%s%s", path, suffix);
 	return name;
 }
 
@@ -120,7 +120,7 @@ static void set_up(void)
 	memset(&plan, 0, sizeof plan);
 	strcpy(strrchr(folder, '-'), "-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(folder));
-	snprintf(file, sizeof file, "%s/s.json", folder);
+	snprintf(path, sizeof path, "%s/s.json", folder);
 	pipit_log_set_level(PIPIT_LOG_ERROR);
 }
 
@@ -143,18 +143,18 @@ static void put_file(const char *name, const char *content)
 	fclose(stream);
 }
 
-/* NULL: not there. */
+/* wanted: NULL for an absent file. */
 static void assert_file(const char *name, const char *wanted)
 {
 	char content[256] = "";
 	FILE *stream = fopen(name, "r");
 	if (!stream) {
 		if (wanted)
-			ck_abort_msg("%s is not there", name);
+			ck_abort_msg("%s is absent", name);
 		return;
 	}
 	if (!wanted)
-		ck_abort_msg("%s is there", name);
+		ck_abort_msg("%s exists", name);
 	content[fread(content, 1, sizeof content - 1, stream)] = '\0';
 	fclose(stream);
 	ck_assert_str_eq(content, wanted);
@@ -162,131 +162,130 @@ static void assert_file(const char *name, const char *wanted)
 
 static struct pipit_atomic_file *open_file(void)
 {
-	struct pipit_atomic_file *durable;
+	struct pipit_atomic_file *file;
 	char error[256];
-	ck_assert_int_eq(pipit_atomic_file_open(file, &durable, error, sizeof error), 0);
-	return durable;
+	ck_assert_int_eq(pipit_atomic_file_open(path, &file, error, sizeof error), 0);
+	return file;
 }
 
-static int write_text(struct pipit_atomic_file *durable, const char *text)
+static int write_text(struct pipit_atomic_file *file, const char *text)
 {
-	return pipit_atomic_file_write(durable, text, strlen(text));
+	return pipit_atomic_file_write(file, text, strlen(text));
 }
 
-static void assert_reads(struct pipit_atomic_file *durable, const char *wanted)
+static void assert_reads(struct pipit_atomic_file *file, const char *wanted)
 {
 	char *bytes;
 	size_t length;
-	ck_assert_int_eq(pipit_atomic_file_read(durable, 1000, &bytes, &length), 0);
+	ck_assert_int_eq(pipit_atomic_file_read(file, 1000, &bytes, &length), 0);
 	ck_assert_uint_eq(length, strlen(wanted));
 	ck_assert_str_eq(bytes, wanted);
 	free(bytes);
 }
 
-/* --- all goes well ------------------------------------------------------------------------------------------------------ */
+/* --- without failures --------------------------------------------------------------------------------------------------- */
 
-START_TEST(keeps_the_content_and_the_one_before)
+START_TEST(keeps_the_current_and_the_previous_content)
 {
-	struct pipit_atomic_file *durable = open_file();
+	struct pipit_atomic_file *file = open_file();
 	char *bytes;
 	size_t length;
 
-	ck_assert_int_eq(pipit_atomic_file_read(durable, 1000, &bytes, &length), -ENOENT);
-	ck_assert_int_eq(write_text(durable, "one, and some more"), 0);
-	assert_file(file, "one, and some more");
+	ck_assert_int_eq(pipit_atomic_file_read(file, 1000, &bytes, &length), -ENOENT);
+	ck_assert_int_eq(write_text(file, "one, and some more"), 0);
+	assert_file(path, "one, and some more");
 	assert_file(beside(".previous"), NULL);
-	ck_assert_int_eq(write_text(durable, "two"), 0);
-	ck_assert_int_eq(write_text(durable, "three"), 0);
-	assert_reads(durable, "three");
+	ck_assert_int_eq(write_text(file, "two"), 0);
+	ck_assert_int_eq(write_text(file, "three"), 0);
+	assert_reads(file, "three");
 	assert_file(beside(".previous"), "two");
 	assert_file(beside(".new"), NULL);
 	assert_file(beside(".previous.new"), NULL);
-	ck_assert_int_eq(pipit_atomic_file_read(durable, 4, &bytes, &length), -EFBIG);
-	pipit_atomic_file_free(durable);
+	ck_assert_int_eq(pipit_atomic_file_read(file, 4, &bytes, &length), -EFBIG);
+	pipit_atomic_file_free(file);
 }
 END_TEST
 
-/* Data before its name, the name before the answer: two fsync() at each change, of the file and of the directory. */
 START_TEST(synchronises_the_file_and_then_the_directory)
 {
-	struct pipit_atomic_file *durable = open_file();
-	ck_assert_int_eq(write_text(durable, "one"), 0);
+	struct pipit_atomic_file *file = open_file();
+	ck_assert_int_eq(write_text(file, "one"), 0);
 	plan.seen[FSYNC] = 0;
-	ck_assert_int_eq(write_text(durable, "two"), 0);
+	ck_assert_int_eq(write_text(file, "two"), 0);
 	ck_assert_uint_eq(plan.seen[FSYNC], 2);
-	pipit_atomic_file_free(durable);
+	pipit_atomic_file_free(file);
 }
 END_TEST
 
-START_TEST(keeps_the_mode_and_is_private_at_first)
+START_TEST(keeps_the_mode_and_creates_private_files)
 {
-	struct pipit_atomic_file *durable = open_file();
+	struct pipit_atomic_file *file = open_file();
 	struct stat status;
-	ck_assert_int_eq(write_text(durable, "one"), 0);
-	ck_assert_int_eq(stat(file, &status), 0);
+	ck_assert_int_eq(write_text(file, "one"), 0);
+	ck_assert_int_eq(stat(path, &status), 0);
 	ck_assert_uint_eq(status.st_mode & 07777, 0600);
-	ck_assert_int_eq(chmod(file, 0640), 0);
-	ck_assert_int_eq(write_text(durable, "two"), 0);
-	ck_assert_int_eq(stat(file, &status), 0);
+	ck_assert_int_eq(chmod(path, 0640), 0);
+	ck_assert_int_eq(write_text(file, "two"), 0);
+	ck_assert_int_eq(stat(path, &status), 0);
 	ck_assert_uint_eq(status.st_mode & 07777, 0640);
-	pipit_atomic_file_free(durable);
+	pipit_atomic_file_free(file);
 }
 END_TEST
 
 START_TEST(follows_a_link_to_the_file)
 {
-	struct pipit_atomic_file *durable;
+	struct pipit_atomic_file *file;
 	struct stat status;
 	put_file(beside(".real"), "zero");
-	ck_assert_int_eq(symlink(beside(".real"), file), 0);
-	durable = open_file();
-	ck_assert_int_eq(write_text(durable, "one"), 0);
+	ck_assert_int_eq(symlink(beside(".real"), path), 0);
+	file = open_file();
+	ck_assert_int_eq(write_text(file, "one"), 0);
 	assert_file(beside(".real"), "one");
 	assert_file(beside(".real.previous"), "zero");
-	ck_assert_int_eq(lstat(file, &status), 0);
+	ck_assert_int_eq(lstat(path, &status), 0);
 	ck_assert(S_ISLNK(status.st_mode));
-	pipit_atomic_file_free(durable);
+	pipit_atomic_file_free(file);
 }
 END_TEST
 
-START_TEST(does_not_write_through_a_link_in_the_new_files_place)
+START_TEST(does_not_follow_a_link_at_the_new_files_name)
 {
-	struct pipit_atomic_file *durable = open_file();
+	struct pipit_atomic_file *file = open_file();
 	put_file(beside(".other"), "untouched");
 	ck_assert_int_eq(symlink(beside(".other"), beside(".new")), 0);
-	ck_assert_int_eq(write_text(durable, "one"), 0);
+	ck_assert_int_eq(write_text(file, "one"), 0);
 	assert_file(beside(".other"), "untouched");
-	assert_file(file, "one");
-	pipit_atomic_file_free(durable);
+	assert_file(path, "one");
+	pipit_atomic_file_free(file);
 }
 END_TEST
 
-START_TEST(notices_an_edit_by_somebody_else)
+START_TEST(notices_an_edit_by_another_program)
 {
-	struct pipit_atomic_file *durable = open_file();
-	ck_assert(!pipit_atomic_file_was_edited(durable));
-	ck_assert_int_eq(write_text(durable, "one"), 0);
-	ck_assert(!pipit_atomic_file_was_edited(durable));
-	put_file(file, "edited");
-	ck_assert(pipit_atomic_file_was_edited(durable));
-	/* Looking at it is not taking it. */
-	assert_reads(durable, "edited");
-	ck_assert(pipit_atomic_file_was_edited(durable));
-	pipit_atomic_file_accept(durable);
-	ck_assert(!pipit_atomic_file_was_edited(durable));
-	pipit_atomic_file_free(durable);
+	struct pipit_atomic_file *file = open_file();
+	ck_assert(!pipit_atomic_file_was_edited(file));
+	ck_assert_int_eq(write_text(file, "one"), 0);
+	ck_assert(!pipit_atomic_file_was_edited(file));
+	put_file(path, "edited");
+	ck_assert(pipit_atomic_file_was_edited(file));
+	/* Only pipit_atomic_file_accept() changes what counts. */
+	assert_reads(file, "edited");
+	ck_assert(pipit_atomic_file_was_edited(file));
+	pipit_atomic_file_accept(file);
+	ck_assert(!pipit_atomic_file_was_edited(file));
+	pipit_atomic_file_free(file);
 }
 END_TEST
 
-START_TEST(lets_one_process_in_at_a_time)
+START_TEST(refuses_a_file_that_another_process_has_open)
 {
-	struct pipit_atomic_file *durable = open_file(), *other;
+	struct pipit_atomic_file *file = open_file(), *other;
 	char error[256];
-	ck_assert_int_eq(pipit_atomic_file_open(file, &other, error, sizeof error), -EBUSY);
+	ck_assert_int_eq(pipit_atomic_file_open(path, &other, error, sizeof error), -EBUSY);
 	ck_assert_ptr_nonnull(strstr(error, "another process has it open"));
-	pipit_atomic_file_free(durable);
-	durable = open_file();
-	pipit_atomic_file_free(durable);
+	pipit_atomic_file_free(file);
+	file = open_file();
+	pipit_atomic_file_free(file);
 }
 END_TEST
 
@@ -304,12 +303,12 @@ static const struct {
 	{ "/tmp/pipit-no-such-folder/", -EISDIR, "name a file" },
 };
 
-START_TEST(says_what_is_wrong_with_a_name)
+START_TEST(refuses_a_wrong_name_with_advice)
 {
-	struct pipit_atomic_file *durable = NULL;
+	struct pipit_atomic_file *file = NULL;
 	char error[256] = "";
 
-	ck_assert_int_eq(pipit_atomic_file_open(wrong[_i].name, &durable, error, sizeof error), wrong[_i].error);
+	ck_assert_int_eq(pipit_atomic_file_open(wrong[_i].name, &file, error, sizeof error), wrong[_i].error);
 	if (!strstr(error, wrong[_i].said))
 		ck_abort_msg("%s", error);
 }
@@ -317,7 +316,7 @@ END_TEST
 
 /* --- a step fails ------------------------------------------------------------------------------------------------------- */
 
-/* Every call of every step of a replacement, one after the other, each with what it may say. */
+/* Each step of a write, with errors that it may have; each call of the step fails in turn. */
 static const struct {
 	enum step step;
 	int error;
@@ -336,86 +335,86 @@ static const struct {
 	{ RENAMEAT, ENOSPC },
 };
 
-/* How often a step is taken in a replacement. */
-static unsigned count_steps(struct pipit_atomic_file *durable, enum step step)
+/* How often one write calls the step. */
+static unsigned count_steps(struct pipit_atomic_file *file, enum step step)
 {
 	memset(&plan, 0, sizeof plan);
-	ck_assert_int_eq(write_text(durable, "old content"), 0);
+	ck_assert_int_eq(write_text(file, "old content"), 0);
 	return plan.seen[step];
 }
 
 START_TEST(a_failed_step_leaves_the_old_content)
 {
-	struct pipit_atomic_file *durable = open_file();
+	struct pipit_atomic_file *file = open_file();
 	unsigned total;
 
-	ck_assert_int_eq(write_text(durable, "older"), 0);
-	total = count_steps(durable, failures[_i].step);
+	ck_assert_int_eq(write_text(file, "older"), 0);
+	total = count_steps(file, failures[_i].step);
 	ck_assert_uint_ge(total, 1);
 	for (unsigned at = 1; at <= total; at++) {
-		ck_assert_int_eq(write_text(durable, "old content"), 0);
+		ck_assert_int_eq(write_text(file, "old content"), 0);
 		plan.step = failures[_i].step;
 		plan.error = failures[_i].error;
 		plan.countdown = (int)at;
-		if (write_text(durable, "new content") != -failures[_i].error)
-			ck_abort_msg("call %u of %u was not told", at, total);
+		if (write_text(file, "new content") != -failures[_i].error)
+			ck_abort_msg("the failure of call %u of %u was not reported", at, total);
 		memset(&plan, 0, sizeof plan);
-		assert_file(file, "old content");
+		assert_file(path, "old content");
 		assert_file(beside(".new"), NULL);
-		assert_reads(durable, "old content");
-		/* And the next change is none the worse for it. */
-		ck_assert_int_eq(write_text(durable, "newer"), 0);
-		assert_file(file, "newer");
-		ck_assert_int_eq(write_text(durable, "old content"), 0);
+		assert_reads(file, "old content");
+		/* The next write works. */
+		ck_assert_int_eq(write_text(file, "newer"), 0);
+		assert_file(path, "newer");
+		ck_assert_int_eq(write_text(file, "old content"), 0);
 	}
-	pipit_atomic_file_free(durable);
+	pipit_atomic_file_free(file);
 }
 END_TEST
 
 START_TEST(a_failed_first_change_leaves_no_file)
 {
-	struct pipit_atomic_file *durable = open_file();
+	struct pipit_atomic_file *file = open_file();
 	for (int at = 1; at <= 2; at++) {
 		plan.step = FSYNC;
 		plan.error = EIO;
 		plan.countdown = at;
-		ck_assert_int_eq(write_text(durable, "new content"), -EIO);
+		ck_assert_int_eq(write_text(file, "new content"), -EIO);
 		memset(&plan, 0, sizeof plan);
-		assert_file(file, NULL);
+		assert_file(path, NULL);
 		assert_file(beside(".new"), NULL);
 	}
-	pipit_atomic_file_free(durable);
+	pipit_atomic_file_free(file);
 }
 END_TEST
 
-START_TEST(interrupted_calls_are_taken_up_again)
+START_TEST(retries_interrupted_calls)
 {
-	struct pipit_atomic_file *durable = open_file();
+	struct pipit_atomic_file *file = open_file();
 	plan.step = FSYNC;
 	plan.error = EINTR;
 	plan.countdown = 1;
-	ck_assert_int_eq(write_text(durable, "one"), 0);
+	ck_assert_int_eq(write_text(file, "one"), 0);
 	plan.step = WRITE;
 	plan.countdown = 1;
-	ck_assert_int_eq(write_text(durable, "two"), 0);
-	assert_file(file, "two");
-	pipit_atomic_file_free(durable);
+	ck_assert_int_eq(write_text(file, "two"), 0);
+	assert_file(path, "two");
+	pipit_atomic_file_free(file);
 }
 END_TEST
 
-/* FAT has none, and some overlays. */
-START_TEST(does_without_links)
+/* FAT has no hard links, nor have some overlay file systems. */
+START_TEST(works_without_hard_links)
 {
-	struct pipit_atomic_file *durable = open_file();
-	ck_assert_int_eq(write_text(durable, "one"), 0);
+	struct pipit_atomic_file *file = open_file();
+	ck_assert_int_eq(write_text(file, "one"), 0);
 	plan.step = LINKAT;
 	plan.error = EPERM;
 	plan.countdown = 1;
 	plan.forever = true;
-	ck_assert_int_eq(write_text(durable, "two"), 0);
-	assert_file(file, "two");
+	ck_assert_int_eq(write_text(file, "two"), 0);
+	assert_file(path, "two");
 	assert_file(beside(".previous"), "one");
-	pipit_atomic_file_free(durable);
+	pipit_atomic_file_free(file);
 }
 END_TEST
 
@@ -427,98 +426,97 @@ static void write_and_die(enum step step, int at, bool without_links)
 	int status;
 
 	if (child == 0) {
-		struct pipit_atomic_file *durable = open_file();
+		struct pipit_atomic_file *file = open_file();
 		if (without_links) {
-			/* The file system has none: found out before it dies there. */
+			/* This write finds that there are no hard links; the next one dies. */
 			plan.step = LINKAT;
 			plan.error = EPERM;
 			plan.countdown = 1;
 			plan.forever = true;
-			ck_assert_int_eq(write_text(durable, "old content"), 0);
+			ck_assert_int_eq(write_text(file, "old content"), 0);
 		}
 		memset(&plan, 0, sizeof plan);
 		plan.step = step;
 		plan.countdown = at;
 		plan.dies = true;
-		_exit(write_text(durable, "new content") == 0 ? 0 : 1);
+		_exit(write_text(file, "new content") == 0 ? 0 : 1);
 	}
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	ck_assert(WIFEXITED(status));
 	ck_assert_int_eq(WEXITSTATUS(status), 7);
 }
 
-START_TEST(an_end_at_any_step_leaves_the_old_or_the_new_content)
+START_TEST(a_crash_at_any_step_leaves_the_old_or_the_new_content)
 {
 	static const enum step steps[] = { OPENAT, WRITE, FSYNC, CLOSE, FCHMOD, LINKAT, RENAMEAT };
-	struct pipit_atomic_file *durable;
+	struct pipit_atomic_file *file;
 
 	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
 		unsigned total;
-		durable = open_file();
-		ck_assert_int_eq(write_text(durable, "older"), 0);
-		total = count_steps(durable, steps[i]);
-		pipit_atomic_file_free(durable);
+		file = open_file();
+		ck_assert_int_eq(write_text(file, "older"), 0);
+		total = count_steps(file, steps[i]);
+		pipit_atomic_file_free(file);
 		memset(&plan, 0, sizeof plan);
 		for (unsigned at = 1; at <= total; at++) {
-			/* The child's own open takes some of these steps, but before its plan begins. */
 			write_and_die(steps[i], (int)at, false);
-			durable = open_file();
-			/* Only the directory's fsync() comes after the name is the new content's. */
-			assert_reads(durable, steps[i] == FSYNC && at == total ? "new content" : "old content");
+			file = open_file();
+			/* Only the fsync() of the directory comes after the rename. */
+			assert_reads(file, steps[i] == FSYNC && at == total ? "new content" : "old content");
 			assert_file(beside(".new"), NULL);
 			assert_file(beside(".previous.new"), NULL);
-			ck_assert_int_eq(write_text(durable, "old content"), 0);
-			pipit_atomic_file_free(durable);
+			ck_assert_int_eq(write_text(file, "old content"), 0);
+			pipit_atomic_file_free(file);
 		}
 	}
 }
 END_TEST
 
-START_TEST(a_missing_file_is_taken_from_the_content_before)
+START_TEST(restores_a_missing_file_from_the_previous_content)
 {
-	struct pipit_atomic_file *durable;
+	struct pipit_atomic_file *file;
 	put_file(beside(".previous"), "old content");
 	put_file(beside(".new"), "new con");
-	durable = open_file();
-	assert_reads(durable, "old content");
+	file = open_file();
+	assert_reads(file, "old content");
 	assert_file(beside(".new"), NULL);
-	pipit_atomic_file_free(durable);
+	pipit_atomic_file_free(file);
 }
 END_TEST
 
-START_TEST(what_is_broken_is_put_aside)
+START_TEST(renames_a_broken_file_and_restores_the_previous_content)
 {
-	struct pipit_atomic_file *durable = open_file();
-	ck_assert_int_eq(pipit_atomic_file_restore(durable), -ENOENT);
-	ck_assert_int_eq(write_text(durable, "one"), 0);
-	ck_assert_int_eq(write_text(durable, "two"), 0);
-	ck_assert_int_eq(pipit_atomic_file_restore(durable), 0);
+	struct pipit_atomic_file *file = open_file();
+	ck_assert_int_eq(pipit_atomic_file_restore(file), -ENOENT);
+	ck_assert_int_eq(write_text(file, "one"), 0);
+	ck_assert_int_eq(write_text(file, "two"), 0);
+	ck_assert_int_eq(pipit_atomic_file_restore(file), 0);
 	assert_file(beside(".broken"), "two");
-	assert_file(file, "one");
-	pipit_atomic_file_free(durable);
+	assert_file(path, "one");
+	pipit_atomic_file_free(file);
 }
 END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("durable");
-	TCase *tests = tcase_create("durable");
+	Suite *suite = suite_create("atomic_file");
+	TCase *tests = tcase_create("atomic_file");
 	tcase_add_checked_fixture(tests, set_up, tear_down);
-	tcase_add_test(tests, keeps_the_content_and_the_one_before);
+	tcase_add_test(tests, keeps_the_current_and_the_previous_content);
 	tcase_add_test(tests, synchronises_the_file_and_then_the_directory);
-	tcase_add_test(tests, keeps_the_mode_and_is_private_at_first);
+	tcase_add_test(tests, keeps_the_mode_and_creates_private_files);
 	tcase_add_test(tests, follows_a_link_to_the_file);
-	tcase_add_test(tests, does_not_write_through_a_link_in_the_new_files_place);
-	tcase_add_test(tests, notices_an_edit_by_somebody_else);
-	tcase_add_test(tests, lets_one_process_in_at_a_time);
-	tcase_add_loop_test(tests, says_what_is_wrong_with_a_name, 0, sizeof wrong / sizeof *wrong);
+	tcase_add_test(tests, does_not_follow_a_link_at_the_new_files_name);
+	tcase_add_test(tests, notices_an_edit_by_another_program);
+	tcase_add_test(tests, refuses_a_file_that_another_process_has_open);
+	tcase_add_loop_test(tests, refuses_a_wrong_name_with_advice, 0, sizeof wrong / sizeof *wrong);
 	tcase_add_loop_test(tests, a_failed_step_leaves_the_old_content, 0, sizeof failures / sizeof *failures);
 	tcase_add_test(tests, a_failed_first_change_leaves_no_file);
-	tcase_add_test(tests, interrupted_calls_are_taken_up_again);
-	tcase_add_test(tests, does_without_links);
-	tcase_add_test(tests, an_end_at_any_step_leaves_the_old_or_the_new_content);
-	tcase_add_test(tests, a_missing_file_is_taken_from_the_content_before);
-	tcase_add_test(tests, what_is_broken_is_put_aside);
+	tcase_add_test(tests, retries_interrupted_calls);
+	tcase_add_test(tests, works_without_hard_links);
+	tcase_add_test(tests, a_crash_at_any_step_leaves_the_old_or_the_new_content);
+	tcase_add_test(tests, restores_a_missing_file_from_the_previous_content);
+	tcase_add_test(tests, renames_a_broken_file_and_restores_the_previous_content);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

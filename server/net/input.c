@@ -1,14 +1,52 @@
 /* SPDX-License-Identifier: MIT */
-/* Content of a request that arrives in pieces: collected in memory, within the budget. */
+/* See input.h. */
+#include "net/input.h"
+
 #include "net/budget.h"
-#include "net/connection.h"
+#include "net/net.h"
 
 #include <stdlib.h>
 
 /* The first allocation; it doubles from there, never ahead of what has arrived. */
 #define BODY_START_SIZE 4096
 
-void pipit_connection_drop_content(struct pipit_connection *connection)
+/* --- a head that is not whole, or requests behind one that is not answered ----------------------------------------- */
+
+void pipit_input_drop(struct pipit_connection *connection)
+{
+	free(connection->pending);
+	connection->pending = NULL;
+	connection->pending_length = connection->pending_capacity = 0;
+}
+
+static enum pipit_refusal grow(struct pipit_connection *connection, size_t length)
+{
+	size_t capacity = length < 512 ? 512 : length + length / 2;
+	char *pending;
+	if (!pipit_budget_take(connection, PIPIT_LIMITS_INPUT, capacity - connection->pending_capacity))
+		return PIPIT_REFUSAL_MEMORY_LIMIT;
+	pending = realloc(connection->pending, capacity);
+	if (!pending)
+		return PIPIT_REFUSAL_OUT_OF_MEMORY;
+	connection->pending = pending;
+	connection->pending_capacity = capacity;
+	return PIPIT_REFUSAL_NONE;
+}
+
+enum pipit_refusal pipit_input_keep(struct pipit_connection *connection, const char *bytes, size_t length)
+{
+	enum pipit_refusal reason =
+	    length > connection->pending_capacity ? grow(connection, length) : PIPIT_REFUSAL_NONE;
+	if (reason != PIPIT_REFUSAL_NONE)
+		return reason;
+	memcpy(connection->pending, bytes, length);
+	connection->pending_length = length;
+	return PIPIT_REFUSAL_NONE;
+}
+
+/* --- content that arrives in pieces ---------------------------------------------------------------------------------- */
+
+void pipit_input_drop_content(struct pipit_connection *connection)
 {
 	free(connection->body);
 	connection->body = NULL;
@@ -44,7 +82,7 @@ static enum pipit_refusal grow_body(struct pipit_connection *connection, size_t 
 	return PIPIT_REFUSAL_NONE;
 }
 
-enum pipit_refusal pipit_connection_add_content(struct pipit_connection *connection, struct pipit_slice data)
+enum pipit_refusal pipit_input_add_content(struct pipit_connection *connection, struct pipit_slice data)
 {
 	size_t needed = connection->body_length + data.length + 1;
 	enum pipit_refusal reason =

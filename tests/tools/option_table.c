@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Prints the README's table of options; readme_test.py compares. */
+/* Prints the table of options for the documentation; readme_test.py compares. */
 #include "config/config.h"
 
 int main(void)

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+/* See net.h and connection.h. */
+#include "net/net.h"
+
+#include "http/response_head.h"
+
+#include <arpa/inet.h>
+#include <event2/buffer.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* --- life ----------------------------------------------------------------------------------------------------------- */
+
+struct pipit_connection *pipit_connection_new(struct pipit_net *net)
+{
+	struct pipit_connection *connection = calloc(1, sizeof *connection);
+	if (!connection)
+		return NULL;
+	connection->net = net;
+	connection->fd = connection->accepted = -1;
+	net->count++;
+	return connection;
+}
+
+void pipit_connection_adopt(struct pipit_connection *connection, int fd)
+{
+	struct pipit_net *net = connection->net;
+
+	connection->fd = fd;
+	connection->previous = net->last;
+	if (net->last)
+		net->last->next = connection;
+	else
+		net->all = connection;
+	net->last = connection;
+	net->adopted++;
+	connection->moved_ms = connection->phase_ms = net->now_ms;
+	pipit_counters_add(net->counters, PIPIT_COUNT_ACCEPTED, 1);
+	pipit_counters_move(net->counters, PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
+}
+
+static void unlink_waiting(struct pipit_connection *connection)
+{
+	struct pipit_net *net = connection->net;
+	struct pipit_connection **link = &net->waiting;
+	if (!connection->is_waiting)
+		return;
+	while (*link != connection)
+		link = &(*link)->next_waiting;
+	*link = connection->next_waiting;
+	if (net->waiting_tail == &connection->next_waiting)
+		net->waiting_tail = link;
+}
+
+static void unlink_adopted(struct pipit_connection *connection)
+{
+	struct pipit_net *net = connection->net;
+	if (connection->fd < 0)
+		return;
+	/* It may have been broken before it was watched. */
+	if (event_initialized(&connection->io))
+		event_del(&connection->io);
+	if (connection->next)
+		connection->next->previous = connection->previous;
+	else
+		net->last = connection->previous;
+	if (connection->previous)
+		connection->previous->next = connection->next;
+	else
+		net->all = connection->next;
+	for (size_t i = 0; i < net->candidate_count; i++) {
+		if (net->candidates[i].connection == connection)
+			net->candidates[i].connection = NULL;
+	}
+}
+
+static void free_buffers(struct pipit_connection *connection)
+{
+	free(connection->pending);
+	free(connection->body);
+	free(connection->out);
+	if (connection->rest)
+		evbuffer_free(connection->rest);
+	pipit_shared_fd_release(connection->file);
+	free(connection->parts);
+}
+
+void pipit_connection_free(struct pipit_connection *connection)
+{
+	struct pipit_net *net = connection->net;
+	bool was_adopted = connection->fd >= 0;
+
+	unlink_waiting(connection);
+	unlink_adopted(connection);
+	free_buffers(connection);
+	if (connection->accepted >= 0)
+		close(connection->accepted);
+	free(connection);
+	if (was_adopted && --net->adopted == 0 && net->hooks)
+		net->hooks->emptied(net->context);
+	pipit_net_release(net);
+}
+
+void pipit_connection_check_out(struct pipit_connection *connection)
+{
+	struct pipit_net *net = connection->net;
+	if (!connection->is_counted)
+		return;
+	connection->is_counted = false;
+	pipit_counters_move(net->counters, pipit_phase_state(connection->phase), PIPIT_STATE_COUNT);
+	pipit_limits_remove_connection(net->limits);
+	if (connection->is_let_in)
+		pipit_limits_remove_address(net->limits, &connection->peer.any);
+	for (int kind = 0; kind < PIPIT_LIMITS_KINDS; kind++) {
+		pipit_limits_release_bytes(net->limits, kind, connection->charged[kind]);
+		connection->charged[kind] = 0;
+	}
+}
+
+/* Callers may still look at it: its memory goes at the end of the turn. */
+static void bury(struct pipit_connection *connection)
+{
+	struct pipit_net *net = connection->net;
+	connection->is_closed = true;
+	connection->next_gone = net->gone;
+	net->gone = connection;
+	if (!net->is_turn_end)
+		event_active(net->turn_end, EV_TIMEOUT, 0);
+}
+
+void pipit_connection_drop(struct pipit_connection *connection)
+{
+	if (pipit_connection_is_gone(connection))
+		return;
+	pipit_connection_watch(connection, 0);
+	pipit_connection_check_out(connection);
+	connection->net->protocol->dropped(connection);
+	bury(connection);
+}
+
+/* --- what it waits for ---------------------------------------------------------------------------------------------- */
+
+void pipit_connection_enter(struct pipit_connection *connection, enum pipit_phase phase)
+{
+	struct pipit_net *net = connection->net;
+	if (connection->phase == phase)
+		return;
+	pipit_counters_move(net->counters, pipit_phase_state(connection->phase), pipit_phase_state(phase));
+	connection->phase = phase;
+	connection->phase_ms = connection->moved_ms = connection->window_ms = net->now_ms;
+	connection->window_bytes = 0;
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *context)
+{
+	struct pipit_connection *connection = context;
+	(void)fd;
+	if (pipit_connection_is_gone(connection))
+		return;
+	pipit_net_read_clock(connection->net);
+	connection->net->protocol->ready(connection, what);
+}
+
+void pipit_connection_watch(struct pipit_connection *connection, short interest)
+{
+	if (connection->interest == interest)
+		return;
+	if (connection->interest)
+		event_del(&connection->io);
+	connection->interest = interest;
+	if (!interest)
+		return;
+	event_assign(
+	    &connection->io, connection->net->base, connection->fd, interest | EV_PERSIST, on_ready, connection);
+	if (event_add(&connection->io, NULL) != 0)
+		connection->broken = true;
+}
+
+void pipit_connection_listen_again(struct pipit_connection *connection)
+{
+	if (connection->interest != EV_READ)
+		return;
+	pipit_connection_watch(connection, 0);
+	pipit_connection_watch(connection, EV_READ);
+	if (!connection->broken)
+		event_active(&connection->io, EV_READ, 1);
+}
+
+void pipit_connection_wake(struct pipit_connection *connection)
+{
+	struct pipit_net *net = connection->net;
+	if (connection->is_waiting)
+		return;
+	connection->is_waiting = true;
+	connection->next_waiting = NULL;
+	*net->waiting_tail = connection;
+	net->waiting_tail = &connection->next_waiting;
+	if (!net->is_turn_end)
+		event_active(net->turn_end, EV_TIMEOUT, 0);
+}
+
+bool pipit_connection_is_quiet(const struct pipit_connection *connection)
+{
+	char byte;
+	return !connection->pending && recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
+bool pipit_connection_is_too_slow(const struct pipit_connection *connection, uint64_t now_ms, uint64_t grace_ms)
+{
+	uint64_t rate = connection->net->config->min_rate_bytes, elapsed_ms = now_ms - connection->window_ms;
+	/* What began after the sweep looked at the clock. */
+	if (now_ms <= connection->window_ms)
+		return false;
+	return rate && elapsed_ms > grace_ms && connection->window_bytes * 1000 < rate * elapsed_ms;
+}
+
+/* --- what the layers above ask -------------------------------------------------------------------------------------- */
+
+struct pipit_net *pipit_connection_net(const struct pipit_connection *connection)
+{
+	return connection->net;
+}
+
+void pipit_connection_set_request(struct pipit_connection *connection, void *request)
+{
+	connection->request = request;
+}
+
+void *pipit_connection_request(const struct pipit_connection *connection)
+{
+	return connection->request;
+}
+
+bool pipit_connection_keeps_alive(const struct pipit_connection *connection)
+{
+	return pipit_connection_may_stay(connection);
+}
+
+uint8_t pipit_connection_minor(const struct pipit_connection *connection)
+{
+	return connection->minor;
+}
+
+bool pipit_connection_is_head_request(const struct pipit_connection *connection)
+{
+	return connection->is_head;
+}
+
+char *pipit_connection_take_body(struct pipit_connection *connection)
+{
+	char *body = connection->body;
+	connection->body = NULL;
+	connection->handed_bytes = connection->body_capacity;
+	connection->body_length = connection->body_capacity = 0;
+	return body;
+}
+
+uint64_t pipit_connection_started_ns(const struct pipit_connection *connection)
+{
+	return connection->started_ns;
+}
+
+uint64_t pipit_connection_elapsed_ns(const struct pipit_connection *connection)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - connection->started_ns;
+}
+
+bool pipit_connection_is_in_batch(const struct pipit_connection *connection)
+{
+	return connection->net->current == connection;
+}
+
+uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection)
+{
+	return connection->body_bytes;
+}
+
+int pipit_connection_status(const struct pipit_connection *connection)
+{
+	return connection->status;
+}
+
+uint64_t pipit_connection_content_bytes(const struct pipit_connection *connection)
+{
+	return connection->content_bytes;
+}
+
+/* By hand, because inet_ntop() prints: it is wanted for every access line. */
+static const char *put_v4(char *text, const struct in_addr *address)
+{
+	const unsigned char *octet = (const unsigned char *)&address->s_addr;
+	char *at = text;
+
+	for (int i = 0; i < 4; i++) {
+		if (octet[i] >= 100)
+			*at++ = (char)('0' + octet[i] / 100);
+		if (octet[i] >= 10)
+			*at++ = (char)('0' + octet[i] / 10 % 10);
+		*at++ = (char)('0' + octet[i] % 10);
+		*at++ = i < 3 ? '.' : '\0';
+	}
+	return text;
+}
+
+const char *pipit_connection_peer(const struct pipit_connection *connection, char *text, size_t size)
+{
+	if (connection->peer.any.sa_family == AF_INET && size >= INET_ADDRSTRLEN)
+		return put_v4(text, &connection->peer.v4.sin_addr);
+	if (connection->peer.any.sa_family == AF_INET6 &&
+	    inet_ntop(AF_INET6, &connection->peer.v6.sin6_addr, text, (socklen_t)size))
+		return text;
+	return "-";
+}
+
+struct pipit_slice pipit_connection_first_line(const char *bytes, size_t length)
+{
+	const char *end = memchr(bytes, '\r', length < 512 ? length : 512);
+	return (struct pipit_slice){ bytes, end ? (size_t)(end - bytes) : length < 512 ? length : 512 };
+}
+
+/* --- what connections share ----------------------------------------------------------------------------------------- */
+
+void pipit_net_read_clock(struct pipit_net *net)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	net->now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	net->now_ms = net->now_ns / 1000000u;
+}
+
+const char *pipit_net_date(struct pipit_net *net)
+{
+	struct timespec now;
+	if (net->date_ms == net->now_ms)
+		return net->date;
+	net->date_ms = net->now_ms;
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	if (now.tv_sec != net->date_second) {
+		net->date_second = now.tv_sec;
+		pipit_response_head_date(now.tv_sec, net->date);
+	}
+	return net->date;
+}
+
+void pipit_net_free_gone(struct pipit_net *net)
+{
+	while (net->gone) {
+		struct pipit_connection *connection = net->gone;
+		net->gone = connection->next_gone;
+		pipit_connection_free(connection);
+	}
+}
+
+static void on_turn_end(evutil_socket_t fd, short what, void *context)
+{
+	const struct timeval at_once = { 0, 0 };
+	struct pipit_net *net = context;
+	struct pipit_connection *last = NULL;
+	(void)fd, (void)what;
+
+	pipit_net_read_clock(net);
+	/* What wakes up meanwhile waits for the next turn; made active here it would run before sockets are looked at. */
+	net->is_turn_end = true;
+	for (struct pipit_connection *at = net->waiting; at; at = at->next_waiting)
+		last = at;
+	while (net->waiting) {
+		struct pipit_connection *connection = net->waiting;
+		bool is_last = connection == last;
+
+		net->waiting = connection->next_waiting;
+		if (!net->waiting)
+			net->waiting_tail = &net->waiting;
+		connection->is_waiting = false;
+		if (!pipit_connection_is_gone(connection))
+			net->protocol->woken(connection);
+		if (is_last)
+			break;
+	}
+	net->is_turn_end = false;
+	pipit_net_free_gone(net);
+	/* Without a timer, active is better than never. */
+	if (net->waiting && event_add(net->turn_end, &at_once) != 0)
+		event_active(net->turn_end, EV_TIMEOUT, 0);
+}
+
+struct pipit_net *pipit_net_new(struct event_base *base, const struct pipit_config *config,
+    struct pipit_counters *counters, struct pipit_limits *limits, const struct pipit_protocol *protocol,
+    const struct pipit_handler_table *hooks, void *context)
+{
+	struct pipit_net *net = calloc(1, sizeof *net);
+	if (!net)
+		return NULL;
+	net->base = base;
+	net->config = config;
+	net->counters = counters;
+	net->limits = limits;
+	net->protocol = protocol;
+	net->hooks = hooks;
+	net->context = context;
+	net->waiting_tail = &net->waiting;
+	net->count = 1;
+	net->turn_end = event_new(base, -1, 0, on_turn_end, net);
+	net->batch = malloc(config->max_output_bytes);
+	if (!net->turn_end || !net->batch) {
+		pipit_net_free(net);
+		return NULL;
+	}
+	pipit_net_read_clock(net);
+	return net;
+}
+
+void pipit_net_free(struct pipit_net *net)
+{
+	net->hooks = NULL;
+	if (net->replies)
+		evbuffer_free(net->replies);
+	if (net->turn_end)
+		event_free(net->turn_end);
+	free(net->in);
+	free(net->batch);
+	net->turn_end = NULL;
+	net->in = net->batch = NULL;
+	pipit_net_release(net);
+}
+
+void pipit_net_release(struct pipit_net *net)
+{
+	if (--net->count > 0)
+		return;
+	free(net->evhttp);
+	free(net);
+}

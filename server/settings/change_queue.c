@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* See change_queue.h. */
+#include "settings/change_queue.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+
+/* Changes that share one write. */
+#define BATCH_MAX 256
+#define QUEUED_MAX 4096
+/* Between two calls of `done` for one change. */
+#define RETRY_NS 50000000
+
+/* --- the list of changes, under the mutex ---------------------------------------------------------------------------- */
+
+static void add_last(struct pipit_change_queue *queue, struct pipit_change *change)
+{
+	change->next = NULL;
+	*queue->last = change;
+	queue->last = &change->next;
+	queue->count++;
+	queue->bytes += change->content_bytes;
+}
+
+static struct pipit_change *take_first(struct pipit_change_queue *queue)
+{
+	struct pipit_change *change = queue->first;
+	queue->first = change->next;
+	if (!queue->first)
+		queue->last = &queue->first;
+	queue->count--;
+	queue->bytes -= change->content_bytes;
+	change->next = NULL;
+	return change;
+}
+
+/* A reload replaces the document, so it is a batch of its own. */
+static struct pipit_change *take_batch(struct pipit_change_queue *queue)
+{
+	struct pipit_change *batch = NULL, **last = &batch;
+	for (size_t i = 0; i < BATCH_MAX && queue->first; i++) {
+		bool is_reload = queue->first->kind == PIPIT_CHANGE_RELOAD;
+		if (is_reload && batch)
+			break;
+		*last = take_first(queue);
+		last = &(*last)->next;
+		if (is_reload)
+			break;
+	}
+	return batch;
+}
+
+/* --- the writer thread ----------------------------------------------------------------------------------------------- */
+
+static void report(struct pipit_change *changes, struct pipit_change **unreported)
+{
+	while (changes) {
+		struct pipit_change *change = changes;
+		changes = change->next;
+		cJSON_Delete(change->content);
+		change->content = NULL;
+		if (!change->done(change)) {
+			change->next = *unreported;
+			*unreported = change;
+		}
+	}
+}
+
+/* With the mutex held; released while the batch runs. */
+static void run_batch(struct pipit_change_queue *queue)
+{
+	struct pipit_change *batch = take_batch(queue), *earlier = queue->unreported, *unreported = NULL;
+
+	queue->unreported = NULL;
+	queue->is_running = true;
+	pthread_mutex_unlock(&queue->mutex);
+	if (batch)
+		queue->run(queue->arg, batch);
+	report(batch, &unreported);
+	report(earlier, &unreported);
+	pthread_mutex_lock(&queue->mutex);
+	queue->unreported = unreported;
+	queue->is_running = false;
+}
+
+static void wait_for_work(struct pipit_change_queue *queue)
+{
+	struct timespec until;
+
+	if (!queue->unreported) {
+		pthread_cond_wait(&queue->work, &queue->mutex);
+		return;
+	}
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += RETRY_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	pthread_cond_timedwait(&queue->work, &queue->mutex, &until);
+}
+
+static void *run_writer(void *context)
+{
+	struct pipit_change_queue *queue = context;
+
+	pthread_mutex_lock(&queue->mutex);
+	while (queue->first || !queue->is_closing) {
+		run_batch(queue);
+		if (queue->first)
+			continue;
+		pthread_cond_broadcast(&queue->idle);
+		if (!queue->is_closing)
+			wait_for_work(queue);
+	}
+	pthread_mutex_unlock(&queue->mutex);
+	return NULL;
+}
+
+/* Signals are for the threads of the program. */
+int pipit_change_queue_start(struct pipit_change_queue *queue, size_t max_bytes)
+{
+	sigset_t all, before;
+	int result;
+
+	queue->max_bytes = max_bytes;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	result = pthread_create(&queue->thread, NULL, run_writer, queue);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	queue->has_thread = result == 0;
+	return -result;
+}
+
+/* --- other threads --------------------------------------------------------------------------------------------------- */
+
+void pipit_change_queue_init(struct pipit_change_queue *queue, pipit_change_queue_run *run, void *arg)
+{
+	*queue = (struct pipit_change_queue){ .run = run, .arg = arg, .last = &queue->first };
+	pthread_mutex_init(&queue->mutex, NULL);
+	pthread_cond_init(&queue->work, NULL);
+	pthread_cond_init(&queue->idle, NULL);
+}
+
+int pipit_change_queue_add(struct pipit_change_queue *queue, struct pipit_change *change)
+{
+	int result = 0;
+
+	change->etag[0] = change->detail[0] = '\0';
+	change->members = NULL;
+	pthread_mutex_lock(&queue->mutex);
+	/* An empty queue takes a change of any size. */
+	if (queue->count >= QUEUED_MAX || (queue->first && queue->bytes + change->content_bytes > queue->max_bytes))
+		result = -EBUSY;
+	else
+		add_last(queue, change);
+	pthread_cond_signal(&queue->work);
+	pthread_mutex_unlock(&queue->mutex);
+	return result;
+}
+
+struct pipit_change *pipit_change_queue_settle(struct pipit_change_queue *queue)
+{
+	struct pipit_change *unreported;
+
+	pthread_mutex_lock(&queue->mutex);
+	while (queue->first || queue->is_running)
+		pthread_cond_wait(&queue->idle, &queue->mutex);
+	unreported = queue->unreported;
+	queue->unreported = NULL;
+	pthread_mutex_unlock(&queue->mutex);
+	return unreported;
+}
+
+void pipit_change_queue_clear(struct pipit_change_queue *queue)
+{
+	if (queue->has_thread) {
+		pthread_mutex_lock(&queue->mutex);
+		queue->is_closing = true;
+		pthread_cond_signal(&queue->work);
+		pthread_mutex_unlock(&queue->mutex);
+		pthread_join(queue->thread, NULL);
+	}
+	pthread_cond_destroy(&queue->idle);
+	pthread_cond_destroy(&queue->work);
+	pthread_mutex_destroy(&queue->mutex);
+}

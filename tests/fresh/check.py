@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Every command that the pages and `make help` print works on a fresh Debian, for a user with sudo.
+
+debootstrap makes the Debian. The commands of a page run in their order in a copy of this checkout. One that listens is a server:
+the next commands find it running, until the next server or the end of the page. Where the page shows what a command prints, it
+must print that; elsewhere its status must be 0. curl fails when the answer is an error.
+
+To follow a run, read main(), then inside(). pages.py finds the commands, debian.py makes and enters the Debian.
+"""
+
+import argparse
+import fcntl
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import debian
+import pages
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FOLDER = pathlib.Path(os.environ.get("PIPIT_BUILD", ROOT / "build")).resolve() / "fresh"
+PAGES = ("README.md", "make help", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md", "tests/*/README.md")
+CHECKOUT = f"{debian.HOME}/pipit"
+
+# Not run, and why.
+LEFT_OUT = (
+    (r"docker ", "there is no container engine here; tests/container/check.sh builds and runs the image"),
+    (r"make container", "makes a Debian of its own; it is a test by itself"),
+    (r"make test", "runs every test, this one among them; .ci/run runs it in a clean checkout"),
+    (r"build/tests/", "`make test` builds it"),
+    (r"tests/bench/run\.py --write-results", "is a whole run of the benchmark; `make bench` is the same without writing"),
+)
+# (pattern, what stands for it): the same for a shorter time.
+SHORTENED = (
+    (r"make fuzz", "make fuzz FUZZ_SECONDS=1"),
+    (r"tests/fuzz/run\.sh \d+", "tests/fuzz/run.sh 1"),
+    (r"tests/bench/run\.py --rounds 2 --seconds 1", "tests/bench/run.py --rounds 1 --seconds 0.1 --connections 8 --only get"),
+    (r"tests/bench/run\.py --only", "tests/bench/run.py --rounds 1 --seconds 0.1 --requests 64 --only"),
+    (r"tests/bench/behaviour\.py --write", "tests/bench/behaviour.py --slow-seconds 1"),
+    (r"make bench", 'make bench ARGS="--rounds 1 --seconds 0.5 --connections 8 --requests 64 --idle 100 --many 100"'),
+)
+# Install packages, so they get this machine's network; all others get a loopback of their own, where port 8080 is free.
+INSTALLS = r"make (?!run)|sudo apt"
+# (a server that installs, what installs the same)
+INSTALLS_BEFORE = ((r"make run", "make build"),)
+# Listens, if it goes well; a reader ends the server before.
+SERVES = r"(.*&& )?(make run|(\w+=\S+ )*build/pipit(?!\.)|\./\w)"
+# What a page that starts no server asks.
+ASKS, USUAL_SERVER = r"curl ", "make run"
+# Leaves sources that it need not change.
+FORMATS = "make format"
+# Fewer would mean that the pages are not read rightly.
+COMMANDS_AT_LEAST = 30
+
+# Only a hang takes so long: of one command, and of all.
+COMMAND_SECONDS = 600
+ALL_SECONDS = 1500
+TURN_SECONDS = 0.05
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def found(table, command):
+    return next((value for pattern, value in table if re.match(pattern, command)), None)
+
+
+def targets():
+    """A command for each line of `make help`."""
+    text = debian.run("make", "--no-print-directory", "help", cwd=ROOT, capture_output=True, text=True).stdout
+    return [pages.Command("make help", number, re.match(r"make \S+", line)[0], "") for number, line in enumerate(text.splitlines(), 1)]
+
+
+def printed_commands():
+    """(page, its blocks, its commands)"""
+    for pattern in PAGES:
+        if pattern == "make help":
+            yield pattern, [], targets()
+            continue
+        for path in sorted(ROOT.glob(pattern)):
+            name = str(path.relative_to(ROOT))
+            blocks = pages.blocks_of(name, path.read_text())
+            yield name, blocks, [command for block in blocks for command in pages.commands_of(block)]
+
+
+def wrong_declarations(commands):
+    """A row that no command needs any more, and pages that say too little to be read rightly."""
+    wrong = [f"no command matches {pattern!r} any more" for pattern, _ in (*LEFT_OUT, *SHORTENED, *INSTALLS_BEFORE)
+             if not any(re.match(pattern, command.text) for command in commands)]
+    if len(commands) < COMMANDS_AT_LEAST:
+        wrong.append(f"only {len(commands)} commands found")
+    return wrong
+
+
+def shortened(text):
+    for pattern, short in SHORTENED:
+        if re.match(pattern, text):
+            return re.sub(pattern, short, text, count=1)
+    return text
+
+
+def without_date(text):
+    return re.sub(r"^Date: .*$", "Date:", text.replace("\r\n", "\n"), flags=re.M).strip()
+
+
+class Page:
+    """The commands of one page, in a shell that stays where `cd` has led it."""
+
+    def __init__(self, name, blocks, root, logs, loopback):
+        self.name, self.blocks, self.root, self.logs, self.loopback = name, blocks, root, logs, loopback
+        self.folder, self.server, self.programs, self.wrong = CHECKOUT, None, [], []
+
+    def fail(self, command, why, process=None):
+        tail = "".join(process.printed).splitlines()[-20:] if process else []
+        self.wrong.append("\n".join([f"FAILED: {command}", f"  {why}", *("  | " + line for line in tail)]))
+        say(self.wrong[-1])
+
+    def write_program(self, command):
+        """A program that the command compiles is in the page."""
+        for name in re.findall(r"\b(?<!/)\w+\.c\b", command.text):
+            path = pathlib.Path(f"{self.root}{self.folder}", name)
+            block = pages.program_for(command, self.blocks)
+            if block and not path.exists():
+                path.write_text(block.text)
+                self.programs.append(path)
+
+    def start(self, text, network):
+        place = f"{debian.HOME}/.folder"
+        script = f"cd {self.folder}\n{text}\nstatus=$?\npwd > {place}\nexit $status\n"
+        pathlib.Path(f"{self.root}{place}").unlink(missing_ok=True)
+        output = self.logs / f"{len(list(self.logs.glob('*.out'))):03d}"
+        return debian.Process(self.root, script, output, network)
+
+    def follow_folder(self):
+        place = pathlib.Path(f"{self.root}{debian.HOME}/.folder")
+        if place.exists():
+            self.folder = place.read_text().strip()
+
+    def wait(self, process, before):
+        """"ended", "serves" or "hangs". A server has a listening socket that was not there before; None: it is no server."""
+        end = time.monotonic() + COMMAND_SECONDS
+        while time.monotonic() < end:
+            if process.status is not None:
+                return "ended"
+            if before is not None and debian.listening(self.loopback) - before:
+                return "serves"
+            time.sleep(TURN_SECONDS)
+        return "hangs"
+
+    def run(self, command):
+        if re.match(ASKS, command.text) and not self.server:
+            self.run(pages.Command(command.page, command.line, USUAL_SERVER, ""))
+        started = time.monotonic()
+        self.write_program(command)
+        may_serve = re.match(SERVES, command.text)
+        if may_serve:
+            self.stop_server()
+        preparation = found(INSTALLS_BEFORE, command.text)
+        if preparation and self.start(preparation, None).process.wait(COMMAND_SECONDS) != 0:
+            self.fail(command, f"{preparation} failed")
+            return
+        has_network = re.match(INSTALLS, command.text)
+        text = shortened(command.text)
+        before = debian.listening(self.loopback) if may_serve else None
+        process = self.start(text, None if has_network else self.loopback)
+        outcome = self.wait(process, before)
+        if outcome == "ended":
+            self.judge(command, process)
+        elif outcome == "serves":
+            self.server = command, process
+        else:
+            self.fail(command, f"has not ended after {COMMAND_SECONDS} s", process)
+            process.interrupt()
+        say(f"{time.monotonic() - started:6.1f} s  {outcome:7} {command.page}:{command.line}: {text.splitlines()[0]}")
+
+    def judge(self, command, process):
+        self.follow_folder()
+        out, err = process.printed
+        if command.shown and without_date(command.shown) not in (without_date(out), without_date(out + err)):
+            self.fail(command, f"prints something else than\n{command.shown}", process)
+        if not command.shown and process.status != 0:
+            self.fail(command, f"status {process.status}", process)
+        if command.text == FORMATS and (changed := self.changed_sources()):
+            self.fail(command, f"it changes files that were committed:\n{changed}")
+
+    def changed_sources(self):
+        words = debian.as_user(self.root, f"cd {CHECKOUT} && git diff --stat -- '*.[ch]'")
+        return debian.run(*words, capture_output=True, text=True).stdout
+
+    def stop_server(self):
+        if self.server and not self.server[1].interrupt():
+            self.fail(self.server[0], "Ctrl-C does not end it", self.server[1])
+        self.server = None
+
+    def end(self):
+        """The next page has its own server and programs."""
+        self.stop_server()
+        debian.end_all()
+        for path in self.programs:
+            path.unlink()
+
+
+def inside(root):
+    """In the namespaces: every command of every page."""
+    debian.mount_all(root, FOLDER / "archives")
+    loopback = debian.open_loopback()
+    logs = FOLDER / "logs"
+    debian.remove(logs)
+    logs.mkdir()
+    wrong, all_commands = [], []
+    for name, blocks, commands in printed_commands():
+        page = Page(name, blocks, root, logs, loopback)
+        for command in commands:
+            reason = found(LEFT_OUT, command.text)
+            if reason:
+                say(f"left out: {command}: {reason}")
+            else:
+                page.run(command)
+        page.end()
+        wrong += page.wrong
+        all_commands += commands
+    wrong += wrong_declarations(all_commands)
+    say("\n".join([f"{len(all_commands)} commands, {len(wrong)} wrong", *wrong]))
+    return 1 if wrong else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Run every command that the pages print, on a fresh Debian.")
+    parser.add_argument("--keep", action="store_true", help="leave the Debian in build/fresh/root, to look at it")
+    parser.add_argument("--inside", metavar="ROOT", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.inside:
+        return inside(pathlib.Path(options.inside))
+    reason = debian.reason_to_skip(FOLDER, ROOT)
+    if reason:
+        say(f"skipped: {reason}")
+        return 77
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        debian.make_base(FOLDER, say)
+        try:
+            root = debian.make_root(FOLDER, ROOT)
+            words = [*debian.namespaces(), sys.executable, __file__, "--inside", str(root)]
+            return subprocess.run(words, timeout=ALL_SECONDS, check=False).returncode
+        finally:
+            if not options.keep:
+                debian.remove(FOLDER / "root")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
