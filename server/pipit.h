@@ -433,8 +433,8 @@ PIPIT_API int pipit_route_evhttp_with(struct pipit_server *server, unsigned meth
     pipit_evhttp_callback *callback, void *arg, const struct pipit_route_options *options);
 
 /**
- * For evhttp callbacks: reply with an error as a problem document (RFC 9457), or as a small page for clients that
- * prefer text/html. Includes the headers that the callback has added.
+ * For evhttp callbacks: reply with an error in the form that pipit_reply_problem() chooses. Includes the headers that
+ * the callback has added.
  *
  * @param status  400 to 599; 500 replaces any other value
  * @param detail  printf() format, for people; NULL: none
@@ -710,7 +710,8 @@ PIPIT_API int pipit_reply_text(struct pipit_request *request, int status, const 
 PIPIT_API int pipit_reply_json(struct pipit_request *request, int status, struct cJSON *doc);
 
 /**
- * Reply with a problem document (RFC 9457), or a small page for clients that prefer text/html.
+ * Reply with a problem document (RFC 9457), or with HTML to clients whose Accept header prefers text/html to
+ * application/json and application/problem+json (RFC 9110 §12.5.1).
  *
  * @param status  400 to 599; its phrase becomes the title
  * @param detail  printf() format: what is wrong and what would be right; NULL: none
@@ -930,6 +931,11 @@ PIPIT_API int pipit_settings_reload(struct pipit_settings *settings);
 
 /* ---------------------------------------------------------------- ready-made handlers */
 
+/*
+ * Handlers for pipit_route() and pipit_fallback(). Other handlers may call them with what would be their `arg`, for example
+ * after a check of the client. Each of them replies.
+ */
+
 /** A page inside the program, as the daemon has for its dashboard; no file system is needed. */
 struct pipit_page {
 	/** Decoded path without dot segments, such as "/style.css". "/index.html" is also served for "/". */
@@ -978,7 +984,8 @@ struct pipit_site_options {
 /**
  * Handler that joins a stream, without a first event.
  *
- * @param stream  the handler's `arg`: a struct pipit_stream
+ * @param stream  the handler's `arg`: a struct pipit_stream. Registration with NULL fails (-EINVAL); called with NULL by
+ *                another handler, it replies 500 and logs an error.
  */
 PIPIT_API void pipit_stream_serve(struct pipit_request *request, void *stream);
 
@@ -1007,13 +1014,14 @@ PIPIT_API void pipit_site_free(struct pipit_site *site);
  * their precompressed variant app.js.br, .zst or .gz, if the client accepts it and it is not older, or compressed with
  * gzip from 1 KiB to 256 KiB. Clients that do not prefer JSON get 404.html and 403.html of the root for these errors.
  *
- * @param site  the handler's `arg`: a struct pipit_site
+ * @param site  the handler's `arg`: a struct pipit_site; NULL: as for pipit_stream_serve()
  */
 PIPIT_API void pipit_serve_files(struct pipit_request *request, void *site);
 
 /**
  * Handler for the dashboard's data: a stream with one event per second, after a first event with the last ten minutes.
- * A server with such a route collects the data from its start. `arg` is not used.
+ * A server with such a route collects the data from its start; a server where only other handlers call this one, from the
+ * first call. `arg` is not used.
  */
 PIPIT_API void pipit_serve_events(struct pipit_request *request, void *arg);
 
@@ -1022,10 +1030,11 @@ PIPIT_API void pipit_serve_metrics(struct pipit_request *request, void *arg);
 
 /**
  * Handler for the OpenAPI 3.1 description of the server's routes, as JSON: patterns, methods and route options, without
- * the fallback. It is made when the server starts, so that it always matches the routes. Register it as the handler of
- * a route: called by another handler, it replies 404.
+ * the fallback. For a route with this handler it is made once, when the server starts; called by another handler, it is
+ * made for each call.
  *
- * @param title  the handler's `arg`: title of the description, UTF-8, read when the server starts; NULL: "pipit"
+ * @param title  the handler's `arg`: title of the description, UTF-8, read when the server starts; NULL: "pipit". With a
+ *               title that is not UTF-8 the server does not start; called by another handler, it replies 500.
  */
 PIPIT_API void pipit_serve_openapi(struct pipit_request *request, void *title);
 

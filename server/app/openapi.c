@@ -657,24 +657,18 @@ void pipit_openapi_free(struct pipit_openapi *openapi)
 	free(openapi);
 }
 
-void pipit_serve_openapi(struct pipit_request *request, void *title)
+void pipit_openapi_serve(const struct pipit_openapi *openapi, struct pipit_request *request)
 {
-	const struct pipit_openapi *openapi = request->route->openapi;
 	struct pipit_file_response response = {
 		.content_type = "application/json",
+		.etag_length = strlen(openapi->etag),
 		.modified = -1,
+		.memory = { openapi->text, openapi->length },
+		.size = openapi->length,
 		.coding = PIPIT_CODING_IDENTITY,
 		.cache_control = "no-cache",
 	};
-	(void)title;
 
-	if (!openapi) {
-		pipit_reply_problem(request, 404, "This handler has no description: it is not the handler of a route.");
-		return;
-	}
-	response.memory = (struct pipit_slice){ openapi->text, openapi->length };
-	response.size = openapi->length;
-	response.etag_length = strlen(openapi->etag);
 	memcpy(response.etag, openapi->etag, response.etag_length);
 	pipit_file_response_reply(request, &response);
 }

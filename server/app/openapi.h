@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 struct pipit_openapi;
+struct pipit_request;
 struct pipit_route;
 struct pipit_route_options;
 
@@ -29,6 +30,9 @@ int pipit_openapi_render(
 /* As pipit_openapi_render(), for pipit_serve_openapi(). */
 int pipit_openapi_new(
     const struct pipit_route *routes, const char *title, const char *version, struct pipit_openapi **openapi);
+
+/* Reply with it. */
+void pipit_openapi_serve(const struct pipit_openapi *openapi, struct pipit_request *request);
 
 /* NULL is harmless. */
 void pipit_openapi_free(struct pipit_openapi *openapi);

@@ -64,15 +64,28 @@ int pipit_routes_fail(struct pipit_routes *routes, const char *pattern, int erro
 	return error;
 }
 
+/* Why a ready-made handler cannot work without its argument; NULL: it can, or has it. */
+static const char *find_missing_argument(const struct pipit_route *content)
+{
+	if (!content->arg && content->handler == pipit_serve_files)
+		return "pipit_serve_files() has a site as its argument: pass one of pipit_site_open()";
+	if (!content->arg && content->handler == pipit_stream_serve)
+		return "pipit_stream_serve() has a stream as its argument: pass one of pipit_stream_new()";
+	return NULL;
+}
+
 int pipit_routes_add(
     struct pipit_routes *routes, uint64_t memory_limit, const char *pattern, const struct pipit_route *content)
 {
+	const char *missing = find_missing_argument(content);
 	struct pipit_route *route;
 	char why[256] = "out of memory";
 	int error;
 
 	if (!pattern || (!content->handler && !content->callback))
 		return pipit_routes_fail(routes, pattern, -EINVAL, "a route needs a pattern and a handler");
+	if (missing)
+		return pipit_routes_fail(routes, pattern, -EINVAL, missing);
 	if (memory_limit && content->options.max_body_bytes > memory_limit)
 		return pipit_routes_fail(
 		    routes, pattern, -EINVAL, "max_body_bytes is too large; use at most memory-limit");
@@ -96,9 +109,12 @@ int pipit_routes_add(
 
 int pipit_routes_set_fallback(struct pipit_routes *routes, const struct pipit_route *content)
 {
+	const char *missing = find_missing_argument(content);
 	struct pipit_route *route;
 	if (!content->handler && !content->callback)
 		return pipit_routes_fail(routes, "fallback", -EINVAL, "a fallback needs a handler");
+	if (missing)
+		return pipit_routes_fail(routes, "fallback", -EINVAL, missing);
 	route = new_route(content, "fallback");
 	if (!route)
 		return pipit_routes_fail(routes, "fallback", -ENOMEM, "out of memory");
@@ -157,10 +173,11 @@ const struct pipit_route *pipit_routes_find_callback(const struct pipit_routes *
 	return route;
 }
 
-static int describe_for(const struct pipit_routes *routes, struct pipit_route *route, const char *version)
+static int describe_for(
+    const struct pipit_routes *routes, struct pipit_route *route, pipit_handler *handler, const char *version)
 {
 	int error;
-	if (route->handler != pipit_serve_openapi)
+	if (route->handler != handler)
 		return 0;
 	error = pipit_openapi_new(routes->newest, route->arg, version, &route->openapi);
 	if (error != 0)
@@ -169,11 +186,11 @@ static int describe_for(const struct pipit_routes *routes, struct pipit_route *r
 	return error;
 }
 
-int pipit_routes_describe(const struct pipit_routes *routes, const char *version)
+int pipit_routes_describe(const struct pipit_routes *routes, pipit_handler *handler, const char *version)
 {
-	int error = routes->fallback ? describe_for(routes, routes->fallback, version) : 0;
+	int error = routes->fallback ? describe_for(routes, routes->fallback, handler, version) : 0;
 	for (struct pipit_route *route = routes->newest; error == 0 && route; route = route->next)
-		error = describe_for(routes, route, version);
+		error = describe_for(routes, route, handler, version);
 	return error;
 }
 

@@ -32,8 +32,8 @@ int pipit_routes_set_fallback(struct pipit_routes *routes, const struct pipit_ro
 /* Set `names`, when all routes are registered. 0 or -ENOMEM. */
 int pipit_routes_name(struct pipit_routes *routes);
 
-/* Render the OpenAPI description of each route with pipit_serve_openapi(). 0, or -EINVAL or -ENOMEM after a message. */
-int pipit_routes_describe(const struct pipit_routes *routes, const char *version);
+/* Render the OpenAPI description for each route with this handler. 0, or -EINVAL or -ENOMEM after a message. */
+int pipit_routes_describe(const struct pipit_routes *routes, pipit_handler *handler, const char *version);
 
 /* The mode that all evhttp callbacks need. */
 enum pipit_evhttp_mode pipit_routes_evhttp_mode(const struct pipit_routes *routes);

@@ -3,6 +3,7 @@
 #include "app/server.h"
 
 #include "app/dashboard_feed.h"
+#include "app/openapi.h"
 #include "app/routes.h"
 #include "app/signals.h"
 #include "app/worker.h"
@@ -49,9 +50,9 @@ struct pipit_server {
 	size_t worker_count;
 	struct pipit_worker *workers[WORKERS_MAX];
 	const struct pipit_counters *counters[WORKERS_MAX];
-	struct pipit_dashboard_feed *feed; /* NULL: no route serves events */
-	pthread_t threads[WORKERS_MAX];    /* of the workers but the first */
-	_Atomic size_t running;            /* workers that still have connections */
+	_Atomic(struct pipit_dashboard_feed *) feed; /* NULL until events are served */
+	pthread_t threads[WORKERS_MAX];              /* of the workers but the first */
+	_Atomic size_t running;                      /* workers that still have connections */
 	bool is_attached;
 
 	bool is_listening;
@@ -364,8 +365,7 @@ struct pipit_worker *pipit_server_worker(const struct pipit_server *server)
 
 void pipit_server_detach(struct pipit_server *server)
 {
-	pipit_dashboard_feed_free(server->feed);
-	server->feed = NULL;
+	pipit_dashboard_feed_free(atomic_exchange(&server->feed, NULL));
 	atomic_store(&server->is_running, false);
 	for (size_t i = 0; i < server->worker_count; i++) {
 		pipit_worker_free(server->workers[i]);
@@ -398,13 +398,18 @@ static void describe_for_feed(void *context, struct pipit_dashboard_data_input *
 	};
 }
 
+/* base: of the thread that calls. NULL when memory is short. */
+static struct pipit_dashboard_feed *new_feed(struct pipit_server *server, struct event_base *base)
+{
+	return pipit_dashboard_feed_new(base, describe_for_feed, server, server->config.max_streams);
+}
+
 static int start_feed(struct pipit_server *server)
 {
 	if (!pipit_routes_have_handler(&server->routes, pipit_serve_events))
 		return 0;
-	server->feed = pipit_dashboard_feed_new(
-	    pipit_worker_base(server->workers[0]), describe_for_feed, server, server->config.max_streams);
-	return server->feed ? 0 : -ENOMEM;
+	atomic_store(&server->feed, new_feed(server, pipit_worker_base(server->workers[0])));
+	return atomic_load(&server->feed) ? 0 : -ENOMEM;
 }
 
 static int make_worker(struct pipit_server *server, size_t number, struct event_base *base)
@@ -432,7 +437,7 @@ static int start(struct pipit_server *server, struct event_base *base)
 	if (error != 0)
 		return error;
 	server->is_started = true;
-	error = pipit_routes_describe(&server->routes, PIPIT_VERSION);
+	error = pipit_routes_describe(&server->routes, pipit_serve_openapi, PIPIT_VERSION);
 	if (error != 0)
 		return error;
 	server->shared.server = server;
@@ -649,8 +654,48 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 	free(page);
 }
 
+/* On this worker. Another may start one at the same time: then that is used. */
+static struct pipit_dashboard_feed *start_feed_late(struct pipit_server *server, struct event_base *base)
+{
+	struct pipit_dashboard_feed *feed = new_feed(server, base), *other = NULL;
+	if (!feed || atomic_compare_exchange_strong(&server->feed, &other, feed))
+		return feed;
+	pipit_dashboard_feed_free(feed);
+	return other;
+}
+
 void pipit_serve_events(struct pipit_request *request, void *arg)
 {
+	struct pipit_server *server = pipit_request_server(request);
+	struct pipit_dashboard_feed *feed = atomic_load(&server->feed);
 	(void)arg;
-	pipit_dashboard_feed_serve(pipit_request_server(request)->feed, request);
+
+	/* Its worker may be ending. */
+	if (pipit_request_is_gone(request))
+		return;
+	/* No route has this handler: another one calls it. */
+	if (!feed)
+		feed = start_feed_late(server, pipit_request_base(request));
+	if (feed)
+		pipit_dashboard_feed_serve(feed, request);
+	else
+		pipit_request_reply_short(request);
+}
+
+void pipit_serve_openapi(struct pipit_request *request, void *title)
+{
+	const struct pipit_server *server = pipit_request_server(request);
+	struct pipit_openapi *made = NULL;
+	int error = 0;
+
+	/* Another handler calls this one. */
+	if (!request->route->openapi)
+		error = pipit_openapi_new(server->routes.newest, title, PIPIT_VERSION, &made);
+	if (error == -EINVAL)
+		pipit_request_reply_fault(request, "pipit_serve_openapi() was called with a title that is not UTF-8");
+	else if (error != 0)
+		pipit_request_reply_short(request);
+	else
+		pipit_openapi_serve(made ? made : request->route->openapi, request);
+	pipit_openapi_free(made);
 }

@@ -84,6 +84,21 @@ static inline char *pipit_bytes_put_hex_byte(char *at, unsigned char byte)
 	return at;
 }
 
+/* What stands for the byte in the text of HTML, but not in an attribute; NULL: it stands for itself. Static. */
+static inline const char *pipit_bytes_html_escape(char byte)
+{
+	switch (byte) {
+	case '&':
+		return "&amp;";
+	case '<':
+		return "&lt;";
+	case '>':
+		return "&gt;";
+	default:
+		return NULL;
+	}
+}
+
 #define PIPIT_BYTES_EACH(byte) (0x0101010101010101u * (byte))
 #define PIPIT_BYTES_HIGHS PIPIT_BYTES_EACH(0x80u)
 

@@ -2,6 +2,7 @@
 /* See listing.h. */
 #include "files/listing.h"
 
+#include "base/bytes.h"
 #include "base/percent.h"
 #include "pipit.h"
 
@@ -92,22 +93,11 @@ static bool read_items(DIR *directory, struct items *items)
 static void print_html(FILE *out, const char *text)
 {
 	for (; *text; text++) {
-		switch (*text) {
-		case '&':
-			fputs("&amp;", out);
-			break;
-		case '<':
-			fputs("&lt;", out);
-			break;
-		case '>':
-			fputs("&gt;", out);
-			break;
-		case '"':
-			fputs("&quot;", out);
-			break;
-		default:
+		const char *escape = pipit_bytes_html_escape(*text);
+		if (escape)
+			fputs(escape, out);
+		else
 			fputc(*text, out);
-		}
 	}
 }
 

@@ -491,9 +491,8 @@ static void redirect_to_directory(struct pipit_request *request)
 /* to a page */
 static bool prefers_json(const struct pipit_request *request)
 {
-	uint16_t page = pipit_accept_header_media_type(request->head, "text/html");
-	return pipit_accept_header_media_type(request->head, "application/json") > page ||
-	       pipit_accept_header_media_type(request->head, "application/problem+json") > page;
+	static const char *const types[] = { "text/html", "application/json", "application/problem+json" };
+	return pipit_accept_header_choose(request->head, types, 3) > 0;
 }
 
 /* FOUND: replied. */
@@ -628,6 +627,11 @@ void pipit_serve_files(struct pipit_request *request, void *arg)
 	};
 	enum pipit_files_result result;
 
+	if (!lookup.site) {
+		pipit_request_reply_fault(
+		    request, "pipit_serve_files() was called with NULL; pass it a site of pipit_site_open()");
+		return;
+	}
 	if (method != PIPIT_GET && method != PIPIT_HEAD) {
 		refuse_method(request, method);
 		return;

@@ -45,27 +45,40 @@ static uint16_t find_weight(struct pipit_slice parameters)
 	return PIPIT_ACCEPT_HEADER_MOST;
 }
 
-uint16_t pipit_accept_header_media_type(const struct pipit_guard_head *head, const char *media_type)
+static void read_list(struct pipit_accept_header_weight *weight, struct pipit_slice media_type, struct pipit_slice list)
 {
-	struct pipit_slice whole = pipit_slice_of(media_type), name = pipit_slice_take_until(&whole, ';');
-	uint16_t weight = PIPIT_ACCEPT_HEADER_NOT;
-	int closest = 0;
-	const struct pipit_guard_field *field = NULL;
-	bool has_field = false;
-
-	while ((field = pipit_guard_find_next(head, "Accept", field))) {
-		struct pipit_slice list = pipit_guard_slice(head, field->value, field->value_length);
-		has_field = true;
-		while (list.length) {
-			struct pipit_slice member = pipit_slice_take_until(&list, ',');
-			int close = specificity(pipit_slice_take_until(&member, ';'), name);
-			if (close > closest) {
-				closest = close;
-				weight = find_weight(member);
-			}
+	while (list.length) {
+		struct pipit_slice member = pipit_slice_take_until(&list, ',');
+		int close = specificity(pipit_slice_take_until(&member, ';'), media_type);
+		if (close > weight->closest) {
+			weight->closest = close;
+			weight->weight = find_weight(member);
 		}
 	}
-	return has_field ? weight : PIPIT_ACCEPT_HEADER_MOST;
+}
+
+/* Take the next Accept header. */
+static bool next_list(
+    const struct pipit_guard_head *head, const struct pipit_guard_field **field, struct pipit_slice *list)
+{
+	*field = pipit_guard_find_next(head, "Accept", *field);
+	if (*field)
+		*list = pipit_guard_slice(head, (*field)->value, (*field)->value_length);
+	return *field;
+}
+
+uint16_t pipit_accept_header_media_type(const struct pipit_guard_head *head, const char *media_type)
+{
+	struct pipit_slice whole = pipit_slice_of(media_type), name = pipit_slice_take_until(&whole, ';'), list;
+	struct pipit_accept_header_weight weight = { 0 };
+	const struct pipit_guard_field *field = NULL;
+	bool has_list = false;
+
+	while (next_list(head, &field, &list)) {
+		has_list = true;
+		read_list(&weight, name, list);
+	}
+	return has_list ? weight.weight : PIPIT_ACCEPT_HEADER_MOST;
 }
 
 int pipit_accept_header_choose(const struct pipit_guard_head *head, const char *const *media_types, size_t count)
@@ -81,4 +94,27 @@ int pipit_accept_header_choose(const struct pipit_guard_head *head, const char *
 		}
 	}
 	return best;
+}
+
+void pipit_accept_header_read_form(struct pipit_accept_header_form *form, struct pipit_slice value)
+{
+	read_list(&form->html, pipit_slice_of("text/html"), value);
+	read_list(&form->json, pipit_slice_of("application/json"), value);
+	read_list(&form->problem, pipit_slice_of("application/problem+json"), value);
+}
+
+bool pipit_accept_header_is_html(const struct pipit_accept_header_form *form)
+{
+	return form->html.weight > form->json.weight && form->html.weight > form->problem.weight;
+}
+
+bool pipit_accept_header_prefers_html(const struct pipit_guard_head *head)
+{
+	struct pipit_accept_header_form form = { .html = { 0 } };
+	const struct pipit_guard_field *field = NULL;
+	struct pipit_slice list;
+
+	while (next_list(head, &field, &list))
+		pipit_accept_header_read_form(&form, list);
+	return pipit_accept_header_is_html(&form);
 }

@@ -21,4 +21,21 @@ uint16_t pipit_accept_header_media_type(const struct pipit_guard_head *head, con
 /* Which of the types is liked best, the first of several; -1 when none is acceptable. */
 int pipit_accept_header_choose(const struct pipit_guard_head *head, const char *const *media_types, size_t count);
 
+/*
+ * Whether an error document is HTML. It is JSON (RFC 9457) unless the client likes text/html better than both application/json and
+ * application/problem+json: the wildcards of a program that takes anything, and no Accept header at all, give JSON.
+ */
+bool pipit_accept_header_prefers_html(const struct pipit_guard_head *head);
+
+/* The same of the values of a message's Accept headers, read one after the other. Zero-initialise it. */
+struct pipit_accept_header_form {
+	struct pipit_accept_header_weight {
+		uint16_t weight;
+		int closest; /* how closely the range that gave the weight names the type; 0: no range does */
+	} html, json, problem;
+};
+
+void pipit_accept_header_read_form(struct pipit_accept_header_form *form, struct pipit_slice value);
+bool pipit_accept_header_is_html(const struct pipit_accept_header_form *form);
+
 #endif

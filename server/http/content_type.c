@@ -36,7 +36,7 @@ static struct pipit_slice take_parameter(struct pipit_slice *rest)
 	return taken;
 }
 
-bool pipit_content_type_has_other_charset(struct pipit_slice rest)
+static bool has_other_charset(struct pipit_slice rest)
 {
 	take_parameter(&rest);
 	while (rest.length) {
@@ -49,4 +49,17 @@ bool pipit_content_type_has_other_charset(struct pipit_slice rest)
 			return true;
 	}
 	return false;
+}
+
+const char *pipit_content_type_refuse_json(struct pipit_slice value)
+{
+	static const char json[] = "application/json";
+	/* As most clients write it. */
+	if (pipit_slice_equals(value, json))
+		return NULL;
+	if (!pipit_content_type_is(value, json))
+		return "The body must be JSON, with Content-Type application/json.";
+	if (has_other_charset(value))
+		return "JSON must be UTF-8: omit the charset, or use charset=utf-8.";
+	return NULL;
 }

@@ -11,9 +11,9 @@
 bool pipit_content_type_is(struct pipit_slice value, const char *media_type);
 
 /*
- * Whether it has a charset other than utf-8. JSON is UTF-8, and its media type has no parameter that could say otherwise (RFC 8259
- * §8.1 and §11). Some clients say utf-8 nevertheless, which is harmless; any other charset names bytes that would be misread.
+ * Why content of this type is not taken as JSON, a sentence for a 415; NULL: it is. A charset must be utf-8: JSON has no other, nor
+ * a parameter for one (RFC 8259 §8.1 and §11). Static.
  */
-bool pipit_content_type_has_other_charset(struct pipit_slice value);
+const char *pipit_content_type_refuse_json(struct pipit_slice value);
 
 #endif

@@ -254,12 +254,9 @@ static char *put_escaped(char *at, const char *end, const char *text, bool html)
 	char *start = at;
 	for (; *text && end - at > 8; text++) {
 		unsigned char byte = (unsigned char)*text;
-		if (html && byte == '<')
-			at = PIPIT_BYTES_PUT(at, "&lt;");
-		else if (html && byte == '>')
-			at = PIPIT_BYTES_PUT(at, "&gt;");
-		else if (html && byte == '&')
-			at = PIPIT_BYTES_PUT(at, "&amp;");
+		const char *escape = html ? pipit_bytes_html_escape(*text) : NULL;
+		if (escape)
+			at = pipit_bytes_put(at, escape, strlen(escape));
 		else if (!html && (byte == '"' || byte == '\\'))
 			*at++ = '\\', *at++ = (char)byte;
 		else if (byte < 0x20 || byte == 0x7f)
@@ -271,7 +268,7 @@ static char *put_escaped(char *at, const char *end, const char *text, bool html)
 }
 
 size_t pipit_response_head_problem_content(
-    char *start, int status, const char *detail, bool html, const char **content_type)
+    char *start, int status, const char *detail, struct pipit_slice members, bool html, const char **content_type)
 {
 	const char *title = pipit_response_head_phrase(status);
 	char *at = start, *end = start + PIPIT_RESPONSE_HEAD_PROBLEM_MAX - 64;
@@ -293,14 +290,10 @@ size_t pipit_response_head_problem_content(
 		at = put_escaped(at, end, detail, false);
 		*at++ = '"';
 	}
+	if (members.length)
+		at = pipit_bytes_put(at, members.data, members.length);
 	at = PIPIT_BYTES_PUT(at, "}\n");
 	return (size_t)(at - start);
-}
-
-bool pipit_response_head_prefers_html(struct pipit_slice accept)
-{
-	return accept.length && memmem(accept.data, accept.length, "text/html", 9) &&
-	       !memmem(accept.data, accept.length, "json", 4);
 }
 
 size_t pipit_response_head_refusal(
@@ -309,9 +302,8 @@ size_t pipit_response_head_refusal(
 	const struct pipit_refusal_entry *entry = pipit_refusal_entry(reason);
 	char content[PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
 	struct pipit_response_head head = { .status = entry->status, .date = date, .minor = 1 };
-	size_t length =
-		   pipit_response_head_problem_content(content, entry->status, entry->detail, html, &head.content_type),
-	       used;
+	size_t used, length = pipit_response_head_problem_content(content, entry->status, entry->detail,
+			 (struct pipit_slice){ NULL, 0 }, html, &head.content_type);
 
 	head.content_length = length;
 	if (reason == PIPIT_REFUSAL_METHOD_REFUSED)

@@ -59,15 +59,12 @@ bool pipit_response_head_is_field(const char *name, const char *value);
 bool pipit_response_head_is_value(const char *value);
 
 /*
- * The content of an error: a problem document (RFC 9457), or a small HTML page. title is the status's phrase; detail may be
- * NULL. Written to `at` (PIPIT_RESPONSE_HEAD_PROBLEM_MAX bytes), details that do not fit are cut. Returns the length;
- * *content_type receives a static string.
+ * The body of an error: a problem document (RFC 9457) or HTML. Its title is the status's phrase. detail: cut when it is too long;
+ * may be NULL. members: JSON text of further members, such as `,"errors":[]`, left out of HTML. `at` has
+ * PIPIT_RESPONSE_HEAD_PROBLEM_MAX + members.length bytes. Returns the length; *content_type receives a static string.
  */
 size_t pipit_response_head_problem_content(
-    char *at, int status, const char *detail, bool html, const char **content_type);
-
-/* True when an Accept field prefers text/html over JSON: it names text/html and not application/problem+json or json. */
-bool pipit_response_head_prefers_html(struct pipit_slice accept);
+    char *at, int status, const char *detail, struct pipit_slice members, bool html, const char **content_type);
 
 /*
  * A whole response for a request that no handler sees, "Connection: close" included. `at` has PIPIT_RESPONSE_HEAD_MAX +

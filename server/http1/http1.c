@@ -5,6 +5,7 @@
  */
 #include "http1/http1.h"
 
+#include "http/accept_header.h"
 #include "http/response_head.h"
 #include "http1/acceptor.h"
 #include "http1/evhttp_lane.h"
@@ -145,6 +146,7 @@ void pipit_http1_reply(
 
 static void refuse_message(struct pipit_connection *connection, enum pipit_refusal reason)
 {
+	connection->wants_html = pipit_accept_header_prefers_html(connection->head);
 	refuse(connection, reason, pipit_connection_first_line(connection->head->bytes, connection->head->length));
 }
 
@@ -297,12 +299,6 @@ static size_t begin_content(struct pipit_connection *connection, char *behind, s
 	return 0;
 }
 
-static bool wants_html(const struct pipit_guard_head *head)
-{
-	const struct pipit_guard_field *accept = pipit_guard_find(head, "Accept");
-	return accept && pipit_response_head_prefers_html(pipit_guard_slice(head, accept->value, accept->value_length));
-}
-
 /* A head has passed. Returns how many bytes of content behind it were used. */
 static size_t begin_message(struct pipit_connection *connection, char *behind, size_t available)
 {
@@ -317,7 +313,7 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 	connection->keep_alive = head->keep_alive;
 	connection->body_unread = head->framing != PIPIT_FRAMING_NONE;
 	connection->body_bytes = 0;
-	connection->is_evhttp = connection->wants_html = false;
+	connection->is_evhttp = false;
 	/* What waits next waits anew, whatever this connection waited for before. */
 	if (connection->phase == PHASE_HEAD || connection->phase == PHASE_BODY)
 		pipit_connection_enter(connection, PHASE_IDLE);
@@ -339,7 +335,6 @@ static size_t begin_message(struct pipit_connection *connection, char *behind, s
 		run_in_place(connection, behind, 0);
 		return 0;
 	}
-	connection->wants_html = wants_html(head);
 	return begin_content(connection, behind, available);
 }
 
@@ -359,7 +354,8 @@ static size_t take_head(struct pipit_connection *connection, char *bytes, size_t
 		return consumed + begin_message(connection, bytes + consumed, length - consumed);
 	default:
 		connection->is_head = net->head.method == PIPIT_HEAD;
-		connection->wants_html = false;
+		/* A head that has not ended says nothing yet: its Accept header may come later. */
+		connection->wants_html = net->head.length && pipit_accept_header_prefers_html(&net->head);
 		connection->started_ns = connection->phase == PHASE_HEAD ? connection->started_ns : net->now_ns;
 		refuse(connection, reason, pipit_connection_first_line(bytes, length));
 		return length;

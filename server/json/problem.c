@@ -51,6 +51,14 @@ char *pipit_problem_members(cJSON *errors)
 	return members;
 }
 
+const char *pipit_problem_format(char text[PIPIT_PROBLEM_TEXT_SIZE], const char *format, va_list arguments)
+{
+	if (!format)
+		return NULL;
+	vsnprintf(text, PIPIT_PROBLEM_TEXT_SIZE, format, arguments);
+	return text;
+}
+
 void pipit_problem_json_detail(const struct pipit_json_error *error, char detail[PIPIT_PROBLEM_DETAIL_SIZE])
 {
 	snprintf(detail, PIPIT_PROBLEM_DETAIL_SIZE, "Invalid JSON at line %zu, column %zu (byte %zu)%s%s: %s.",

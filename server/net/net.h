@@ -91,7 +91,7 @@ struct pipit_connection {
 	uint8_t minor; /* of the current request's version */
 	bool is_head;
 	bool is_evhttp;       /* an evhttp callback's */
-	bool wants_html;      /* of a request whose content is being collected */
+	bool wants_html;      /* set before a refusal */
 	bool keep_alive;      /* what the request asks for */
 	bool body_unread;     /* content of this request is, or will be, left on the wire */
 	bool collecting;      /* content is arriving */

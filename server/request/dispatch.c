@@ -95,10 +95,8 @@ static void handle(void *context, struct pipit_connection *connection, struct pi
 	request->in_handler = true;
 	route->handler(request, route->arg);
 	request->in_handler = false;
-	if (!request->replied && request->keeps == 0) {
-		pipit_log(PIPIT_LOG_ERROR, "%s: the handler neither replied nor kept the request", route->pattern);
-		pipit_reply_problem(request, 500, NULL);
-	}
+	if (!request->replied && request->keeps == 0)
+		pipit_request_reply_fault(request, "the handler neither replied nor kept the request");
 }
 
 static void abandoned(void *context, struct pipit_connection *connection)

@@ -160,9 +160,8 @@ void pipit_request_release(struct pipit_request *request)
 	if (--request->keeps > 0 || request->in_handler)
 		return;
 	if (request->connection && !request->replied) {
-		pipit_log(PIPIT_LOG_ERROR, "%s: a request was released without a reply", pipit_request_route(request));
 		request->keeps = 1;
-		pipit_reply_problem(request, 500, NULL);
+		pipit_request_reply_fault(request, "a request was released without a reply");
 		request->keeps = 0;
 	}
 	if (!request->connection)
@@ -350,33 +349,21 @@ static void refuse_json(struct pipit_request *request, const struct pipit_json_e
 	free(members);
 }
 
-static void refuse_type(struct pipit_request *request, const char *detail)
-{
-	pipit_reply_header(request, "Accept", "application/json");
-	pipit_reply_problem(request, 415, "%s", detail);
-}
-
 /* Whether the content says that it is JSON; replies when it does not. */
 static bool is_json(struct pipit_request *request)
 {
-	static const char json[] = "application/json";
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
 	struct pipit_slice type = { "", 0 };
+	const char *why;
 
 	if (field)
 		type = pipit_guard_slice(request->head, field->value, field->value_length);
-	/* As most clients write it. */
-	if (pipit_slice_equals(type, json))
+	why = pipit_content_type_refuse_json(type);
+	if (!why)
 		return true;
-	if (!pipit_content_type_is(type, json)) {
-		refuse_type(request, "The body must be JSON, with Content-Type application/json.");
-		return false;
-	}
-	if (pipit_content_type_has_other_charset(type)) {
-		refuse_type(request, "JSON must be UTF-8: omit the charset, or use charset=utf-8.");
-		return false;
-	}
-	return true;
+	pipit_reply_header(request, "Accept", "application/json");
+	pipit_reply_problem(request, 415, "%s", why);
+	return false;
 }
 
 struct cJSON *pipit_request_json(struct pipit_request *request)
@@ -579,43 +566,34 @@ int pipit_reply_text(struct pipit_request *request, int status, const char *text
 	return pipit_reply(request, status, "text/plain; charset=utf-8", text, strlen(text));
 }
 
-int pipit_request_reply_short(struct pipit_request *request)
+void pipit_request_reply_fault(struct pipit_request *request, const char *what)
 {
-	int result = pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
-	return result == 0 ? -ENOMEM : result;
+	pipit_log(PIPIT_LOG_ERROR, "%s: %s", pipit_request_route(request), what);
+	pipit_reply_problem(request, 500, NULL);
 }
 
-/* Of a client that prefers a page. */
-static bool prefers_html(const struct pipit_request *request)
+int pipit_request_reply_short(struct pipit_request *request)
 {
-	const struct pipit_guard_field *accept = pipit_guard_find(request->head, "Accept");
-	return accept &&
-	       pipit_response_head_prefers_html(pipit_guard_slice(request->head, accept->value, accept->value_length));
+	int result = pipit_reply_problem(request, 503, "%s", pipit_refusal_entry(PIPIT_REFUSAL_OUT_OF_MEMORY)->detail);
+	return result == 0 ? -ENOMEM : result;
 }
 
 int pipit_request_reply_problem_with(
     struct pipit_request *request, int status, const char *detail, struct pipit_slice members)
 {
-	static const char end[] = "}\n";
 	char small[PIPIT_RESPONSE_HEAD_PROBLEM_MAX], *content = small;
 	const char *content_type;
-	bool html = prefers_html(request);
 	size_t length;
 	int result;
 
 	if (status < 400)
 		return -EINVAL;
-	if (members.length && !html)
+	if (members.length)
 		content = malloc(PIPIT_RESPONSE_HEAD_PROBLEM_MAX + members.length);
 	if (!content)
 		return pipit_request_reply_short(request);
-	length = pipit_response_head_problem_content(content, status, detail, html, &content_type);
-	if (content != small) {
-		length -= sizeof end - 1;
-		memcpy(content + length, members.data, members.length);
-		memcpy(content + length + members.length, end, sizeof end - 1);
-		length += members.length + sizeof end - 1;
-	}
+	length = pipit_response_head_problem_content(
+	    content, status, detail, members, pipit_accept_header_prefers_html(request->head), &content_type);
 	result = pipit_reply(request, status, content_type, content, length);
 	if (content != small)
 		free(content);
@@ -624,16 +602,13 @@ int pipit_request_reply_problem_with(
 
 int pipit_reply_problem(struct pipit_request *request, int status, const char *detail, ...)
 {
-	/* As long as the content, so that a cut is made there, between two characters. */
-	char text[PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
+	char text[PIPIT_PROBLEM_TEXT_SIZE];
 	va_list arguments;
 
-	if (detail) {
-		va_start(arguments, detail);
-		vsnprintf(text, sizeof text, detail, arguments);
-		va_end(arguments);
-	}
-	return pipit_request_reply_problem_with(request, status, detail ? text : NULL, (struct pipit_slice){ NULL, 0 });
+	va_start(arguments, detail);
+	detail = pipit_problem_format(text, detail, arguments);
+	va_end(arguments);
+	return pipit_request_reply_problem_with(request, status, detail, (struct pipit_slice){ NULL, 0 });
 }
 
 int pipit_reply_file(

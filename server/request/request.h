@@ -116,6 +116,9 @@ int pipit_request_reply(struct pipit_request *request, const struct pipit_reques
 int pipit_request_reply_problem_with(
     struct pipit_request *request, int status, const char *detail, struct pipit_slice members);
 
+/* Reply with 500 to a mistake of the program, and say in the log what it is. */
+void pipit_request_reply_fault(struct pipit_request *request, const char *what);
+
 /* Reply with 503, for want of memory. -ENOMEM, or as pipit_reply(). */
 int pipit_request_reply_short(struct pipit_request *request);
 

@@ -550,7 +550,11 @@ int pipit_stream_join(struct pipit_stream *stream, struct pipit_request *request
 
 void pipit_stream_serve(struct pipit_request *request, void *stream)
 {
-	pipit_stream_join(stream, request, NULL);
+	if (stream)
+		pipit_stream_join(stream, request, NULL);
+	else
+		pipit_request_reply_fault(
+		    request, "pipit_stream_serve() was called with NULL; pass it a stream of pipit_stream_new()");
 }
 
 /* --- sending -------------------------------------------------------------------------------------------------------- */

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a client says about the representation that it wants: ranges, codings, conditions. The first byte chooses the size of
- * the representation; the rest is a Range value, an Accept-Encoding value and the value of every condition.
+ * What a client says about the representation that it wants: ranges, codings, conditions, media types. The first byte chooses the
+ * size of the representation; the rest is the value of Range, of Accept-Encoding, of Accept and of every condition.
  *
  * Promised: ranges lie within the representation, do not overlap or touch, and are not too many; what is chosen was available
  * and acceptable; of identity alone either identity is chosen, or it was refused by name; a condition that is nothing but the
- * right tag holds.
+ * right tag holds; HTML goes only to a client that names text/html or text/ with an asterisk, and is what it likes best then.
  */
 #include "fuzz.h"
 
+#include "http/accept_header.h"
 #include "http/content_coding.h"
 #include "http/preconditions.h"
 #include "http/ranges.h"
@@ -72,6 +73,20 @@ static void check_codings(const char *value, size_t length)
 	free(bytes);
 }
 
+static void check_media_types(const char *value, size_t length)
+{
+	static const char *const types[] = { "application/problem+json", "application/json", "text/html" };
+	char *bytes, *text = fuzz_copy_text((const uint8_t *)value, length);
+	struct pipit_guard_head *head = make_head("Accept", value, length, &bytes);
+	bool is_html = pipit_accept_header_prefers_html(head);
+
+	REQUIRE(!is_html || strcasestr(text, "text/html") || strcasestr(text, "text/*") || memchr(value, 0, length));
+	REQUIRE(is_html == (pipit_accept_header_choose(head, types, 3) == 2));
+	free(head);
+	free(bytes);
+	free(text);
+}
+
 static void check_condition(const char *name, const char *value, size_t length)
 {
 	const struct pipit_validators validators = { { "\"a,b\"", 5 }, 784111777, 784111778 };
@@ -102,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	value = fuzz_copy(data + 1, size - 1);
 	check_ranges(value, size - 1, sizes[data[0] % (sizeof sizes / sizeof *sizes)]);
 	check_codings(value, size - 1);
+	check_media_types(value, size - 1);
 	for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++)
 		check_condition(conditions[i], value, size - 1);
 	free(value);

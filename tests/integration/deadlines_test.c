@@ -38,15 +38,21 @@ static void assert_served(unsigned port)
 	close(fd);
 }
 
-/* The next answer is a 408, the last on its connection. */
-static void assert_timed_out(int fd)
+/* The next answer is a 408 of this type, the last on its connection. */
+static void assert_timed_out_in(int fd, const char *content_type)
 {
 	struct wire_response response = wire_read(fd, false);
 	ck_assert_int_eq(response.status, 408);
+	ck_assert_str_eq(wire_field(&response, "Content-Type"), content_type);
 	ck_assert(response.is_complete && response.closes);
 	ck_assert_uint_gt(response.length, 0);
 	ck_assert(wire_is_closed(fd));
 	wire_free(&response);
+}
+
+static void assert_timed_out(int fd)
+{
+	assert_timed_out_in(fd, "application/problem+json");
 }
 
 struct expectation {
@@ -156,6 +162,17 @@ static const char *const half_contents[] = {
 	POST "Transfer-Encoding: chunked\r\n\r\n",
 	POST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
 };
+
+START_TEST(gives_up_on_content_in_the_form_that_the_client_prefers)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ "--read-timeout", "200ms", NULL });
+	int fd = wire_connect(daemon.port);
+	ck_assert(wire_print(fd, POST "Accept: text/html\r\nContent-Length: 10\r\n\r\nhello"));
+	assert_timed_out_in(fd, "text/html; charset=utf-8");
+	close(fd);
+	stop(&daemon);
+}
+END_TEST
 
 START_TEST(gives_up_on_content_that_stops)
 {
@@ -639,6 +656,7 @@ static TCase *reading_tests(void)
 	tcase_add_loop_test(tests, gives_up_on_a_head_that_stops, 0, COUNT_OF(half_heads));
 	tcase_add_test(tests, gives_up_on_half_of_a_head_request_without_content);
 	tcase_add_test(tests, gives_up_with_content_behind_a_head_request);
+	tcase_add_test(tests, gives_up_on_content_in_the_form_that_the_client_prefers);
 	tcase_add_loop_test(tests, gives_up_on_content_that_stops, 0, COUNT_OF(half_contents));
 	tcase_add_test(tests, gives_up_on_content_that_trickles);
 	tcase_add_test(tests, closes_an_idle_connection_without_a_word);

@@ -2211,11 +2211,6 @@ END_TEST
 
 /* ---------------------------------------------------------------- what the routes are */
 
-static void call_another(struct pipit_request *request, void *arg)
-{
-	pipit_serve_openapi(request, arg);
-}
-
 START_TEST(describes_its_routes_with_texts_that_need_not_stay)
 {
 	char title[] = "Gate", summary[] = "A number.", schema[] = "{\"type\":\"string\"}";
@@ -2228,7 +2223,6 @@ START_TEST(describes_its_routes_with_texts_that_need_not_stay)
 	make_server(&described);
 	ck_assert_int_eq(pipit_route(described.server, PIPIT_GET, "/openapi.json", pipit_serve_openapi, title), 0);
 	ck_assert_int_eq(pipit_route(described.server, PIPIT_GET, "/untitled", pipit_serve_openapi, NULL), 0);
-	ck_assert_int_eq(pipit_route(described.server, PIPIT_GET, "/another", call_another, NULL), 0);
 	ck_assert_int_eq(pipit_route_with(described.server, PIPIT_GET, "/number/{n}", number, NULL, &options), 0);
 	ck_assert_int_eq(
 	    pipit_route_evhttp_with(described.server, PIPIT_POST, "/evhttp", evhttp_hello, NULL, &options), 0);
@@ -2249,7 +2243,6 @@ START_TEST(describes_its_routes_with_texts_that_need_not_stay)
 	reply = wire_get(fd, "/untitled");
 	ck_assert_ptr_nonnull(strstr(reply.content, "\"title\":\"pipit\""));
 	wire_free(&reply);
-	wire_expect(wire_get(fd, "/another"), 404, NULL);
 	close(fd);
 	dispose(&described);
 }
@@ -2281,6 +2274,272 @@ START_TEST(does_not_start_with_a_title_that_is_not_utf8)
 	ck_assert_int_eq(pipit_server_run(failing.server), 1);
 	pipit_server_free(failing.server);
 	event_base_free(base);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- ready-made handlers that another handler calls */
+
+struct wrapped {
+	pipit_handler *handler;
+	void *arg;
+};
+
+/* As a handler does that lets some clients pass. */
+static void pass_on(struct pipit_request *request, void *arg)
+{
+	const struct wrapped *wrapped = arg;
+	pipit_reply_header(request, "X-Passed-On", "yes");
+	wrapped->handler(request, wrapped->arg);
+}
+
+static void pass_on_later(struct pipit_request *request, void *arg)
+{
+	pass_on(request, arg);
+	pipit_request_release(request);
+}
+
+static void defer_and_pass_on(struct pipit_request *request, void *arg)
+{
+	if (pipit_request_keep(request) != 0 || pipit_request_post(request, pass_on_later, arg) != 0)
+		abort();
+}
+
+static const char page_content[] = "a page";
+static const struct pipit_page page = {
+	.path = "/index.html", .content_type = "text/plain", .content = page_content, .length = sizeof page_content - 1
+};
+static struct wrapped wrapped_site = { pipit_serve_files, NULL }, no_site = { pipit_serve_files, NULL },
+		      wrapped_stream = { pipit_stream_serve, NULL }, no_stream = { pipit_stream_serve, NULL },
+		      wrapped_figures = { pipit_serve_events, NULL }, wrapped_metrics = { pipit_serve_metrics, NULL },
+		      untitled = { pipit_serve_openapi, NULL }, titled = { pipit_serve_openapi, NULL },
+		      no_title = { pipit_serve_openapi, NULL };
+
+static const struct {
+	const char *pattern;
+	struct wrapped *wrapped;
+} wrapped_routes[] = {
+	{ "/{name...}", &wrapped_site },
+	{ "/no-site", &no_site },
+	{ "/stream", &wrapped_stream },
+	{ "/no-stream", &no_stream },
+	{ "/figures", &wrapped_figures },
+	{ "/metrics", &wrapped_metrics },
+	{ "/untitled", &untitled },
+	{ "/titled", &titled },
+	{ "/no-title", &no_title },
+};
+
+static void start_wrapped(struct host *wrapping, uint64_t workers, pipit_handler *wrapper)
+{
+	char error[256];
+	struct pipit_site *site;
+	ck_assert_int_eq(pipit_site_open(&(struct pipit_site_options){ .pages = &page, .page_count = 1 }, &site, error,
+			     sizeof error),
+	    0);
+	wrapped_site.arg = site;
+	wrapped_stream.arg = pipit_stream_new(NULL);
+	ck_assert_ptr_nonnull(wrapped_stream.arg);
+	titled.arg = text_argument("Gate");
+	no_title.arg = text_argument("\xff");
+	configure(wrapping, workers);
+	make_server(wrapping);
+	for (size_t i = 0; i < COUNT(wrapped_routes); i++)
+		ck_assert_int_eq(pipit_route(wrapping->server, PIPIT_GET, wrapped_routes[i].pattern, wrapper,
+				     wrapped_routes[i].wrapped),
+		    0);
+	start(wrapping, false);
+}
+
+static void dispose_wrapped(struct host *wrapping)
+{
+	dispose(wrapping);
+	pipit_site_free(wrapped_site.arg);
+	pipit_stream_free(wrapped_stream.arg);
+}
+
+/* The beginning of a reply that is left open, up to this text. */
+static void expect_beginning(int fd, const char *text)
+{
+	char bytes[64 * 1024] = "";
+	size_t length = 0;
+	while (!strstr(bytes, text)) {
+		ssize_t count = recv(fd, bytes + length, sizeof bytes - 1 - length, 0);
+		ck_assert_msg(count > 0, "no %s in: %s", text, bytes);
+		length += (size_t)count;
+		bytes[length] = '\0';
+	}
+	ck_assert_int_eq(strncmp(bytes, "HTTP/1.1 200 OK\r\n", 17), 0);
+	ck_assert_ptr_nonnull(strstr(bytes, "\r\nX-Passed-On: yes\r\n"));
+}
+
+static void expect_content(int fd, const char *target, const char *text)
+{
+	struct wire_response response = wire_get(fd, target);
+	expect_field(&response, "X-Passed-On", "yes");
+	ck_assert_msg(strstr(response.content, text) != NULL, "%s: no %s in: %s", target, text, response.content);
+	wire_expect(response, 200, NULL);
+}
+
+static pipit_handler *const wrappers[] = { pass_on, defer_and_pass_on };
+
+START_TEST(serves_what_another_handler_passes_on)
+{
+	struct host wrapping;
+	int fd, following;
+
+	start_wrapped(&wrapping, 1, wrappers[_i]);
+	fd = wire_connect(wrapping.port);
+	wire_expect(wire_get(fd, "/"), 200, page_content);
+	expect_content(fd, "/metrics", "http_requests_total{method=\"GET\",route=\"/{name...}\",code=\"200\"} 1\n");
+	expect_content(fd, "/untitled", "\"title\":\"pipit\"");
+	expect_content(fd, "/titled", "\"title\":\"Gate\"");
+	expect_content(fd, "/titled", "\"/metrics\":{\"get\":");
+	following = wire_connect(wrapping.port);
+	ck_assert(wire_print(following, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"));
+	expect_beginning(following, "\nretry: 2000\n");
+	close(following);
+	close(fd);
+	dispose_wrapped(&wrapping);
+}
+END_TEST
+
+START_TEST(says_of_a_description_that_another_handler_passes_on_whether_it_is_the_same)
+{
+	struct host wrapping;
+	struct wire_response response;
+	char etag[64];
+	int fd;
+
+	start_wrapped(&wrapping, 1, pass_on);
+	fd = wire_connect(wrapping.port);
+	response = wire_get(fd, "/titled");
+	snprintf(etag, sizeof etag, "%s", or_none(wire_field(&response, "ETag")));
+	wire_expect(response, 200, NULL);
+	wire_expect(wire_ask(fd, "GET /titled HTTP/1.1\r\nHost: x\r\nIf-None-Match: %s\r\n\r\n", etag), 304, NULL);
+	wire_expect(wire_ask(fd, "GET /untitled HTTP/1.1\r\nHost: x\r\nIf-None-Match: %s\r\n\r\n", etag), 200, NULL);
+	close(fd);
+	dispose_wrapped(&wrapping);
+}
+END_TEST
+
+/* Clients of both workers come first at the same time; all get what was before, and what comes each second. */
+START_TEST(serves_figures_that_another_handler_passes_on)
+{
+	struct host wrapping;
+	int following[8];
+
+	start_wrapped(&wrapping, 2, wrappers[_i]);
+	for (size_t i = 0; i < COUNT(following); i++)
+		following[i] = wire_connect(wrapping.port);
+	for (size_t i = 0; i < COUNT(following); i++)
+		ck_assert(wire_print(following[i], "GET /figures HTTP/1.1\r\nHost: x\r\n\r\n"));
+	for (size_t i = 0; i < COUNT(following); i++)
+		expect_beginning(following[i], "\nevent: figures\n");
+	for (size_t i = 0; i < COUNT(following); i++)
+		close(following[i]);
+	dispose_wrapped(&wrapping);
+}
+END_TEST
+
+/* The worker that takes the figures is freed while the server is. */
+START_TEST(frees_figures_of_a_client_that_still_follows)
+{
+	struct host wrapping;
+	int following;
+
+	start_wrapped(&wrapping, 2, pass_on);
+	following = wire_connect(wrapping.port);
+	ck_assert(wire_print(following, "GET /figures HTTP/1.1\r\nHost: x\r\n\r\n"));
+	expect_beginning(following, "\nevent: history\n");
+	if (_i == 0) {
+		drain(&wrapping);
+		join(&wrapping);
+	}
+	dispose_wrapped(&wrapping);
+	close(following);
+}
+END_TEST
+
+static const char *const faulty[] = { "/no-site", "/no-stream", "/no-title" };
+
+START_TEST(replies_500_when_a_handler_passes_on_nothing)
+{
+	struct host wrapping;
+	struct wire_response response;
+	int fd;
+
+	start_wrapped(&wrapping, 1, wrappers[_i]);
+	fd = wire_connect(wrapping.port);
+	for (size_t i = 0; i < COUNT(faulty); i++) {
+		response = wire_get(fd, faulty[i]);
+		expect_field(&response, "Content-Type", "application/problem+json");
+		wire_expect(response, 500, NULL);
+	}
+	wire_expect(wire_get(fd, "/"), 200, page_content);
+	close(fd);
+	dispose_wrapped(&wrapping);
+}
+END_TEST
+
+START_TEST(serves_what_a_fallback_passes_on)
+{
+	struct host wrapping;
+	int fd;
+
+	configure(&wrapping, 1);
+	make_server(&wrapping);
+	ck_assert_int_eq(pipit_fallback(wrapping.server, pass_on, &wrapped_figures), 0);
+	start(&wrapping, false);
+	fd = wire_connect(wrapping.port);
+	ck_assert(wire_print(fd, "GET /any HTTP/1.1\r\nHost: x\r\n\r\n"));
+	expect_beginning(fd, "\nevent: history\n");
+	close(fd);
+	dispose(&wrapping);
+}
+END_TEST
+
+static const struct {
+	pipit_handler *handler;
+	const char *line; /* on standard error, behind the pattern */
+} without_argument[] = {
+	{ pipit_serve_files, "pipit_serve_files() has a site as its argument: pass one of pipit_site_open()\n" },
+	{ pipit_stream_serve, "pipit_stream_serve() has a stream as its argument: pass one of pipit_stream_new()\n" },
+	{ NULL, "settings need a pattern and a store\n" },
+};
+
+static int register_without_argument(struct pipit_server *server, pipit_handler *handler, bool is_fallback)
+{
+	if (is_fallback)
+		return pipit_fallback(server, handler, NULL);
+	return handler ? pipit_route(server, PIPIT_GET, "/a", handler, NULL) : pipit_route_settings(server, "/a", NULL);
+}
+
+/* Once as a route and once as the fallback. */
+START_TEST(refuses_to_register_a_handler_without_the_argument_that_it_needs)
+{
+	pipit_handler *handler = without_argument[_i / 2].handler;
+	bool is_fallback = _i % 2;
+	char expected[256], line[256] = "";
+	int saved = dup(STDERR_FILENO), ends[2], result;
+	struct host failing;
+
+	if (is_fallback && !handler)
+		return;
+	configure(&failing, 1);
+	make_server(&failing);
+	ck_assert_int_eq(pipe(ends), 0);
+	ck_assert_int_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	result = register_without_argument(failing.server, handler, is_fallback);
+	ck_assert_int_eq(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+	ck_assert_int_gt(read(ends[0], line, sizeof line - 1), 0);
+	snprintf(expected, sizeof expected, "pipit: error: route %s: %s", is_fallback ? "fallback" : "/a",
+	    without_argument[_i / 2].line);
+	ck_assert_str_eq(line, expected);
+	ck_assert_int_eq(result, -EINVAL);
+	expect_start(&failing, -EINVAL);
+	close(ends[0]);
+	close(ends[1]);
+	close(saved);
 }
 END_TEST
 
@@ -2726,6 +2985,14 @@ static void add_life_tests(Suite *suite)
 	tcase_add_test(tcase, describes_its_routes_with_texts_that_need_not_stay);
 	tcase_add_loop_test(tcase, refuses_options_that_cannot_be_told, 0, 2);
 	tcase_add_test(tcase, does_not_start_with_a_title_that_is_not_utf8);
+	tcase_add_loop_test(tcase, serves_what_another_handler_passes_on, 0, COUNT(wrappers));
+	tcase_add_test(tcase, says_of_a_description_that_another_handler_passes_on_whether_it_is_the_same);
+	tcase_add_loop_test(tcase, serves_figures_that_another_handler_passes_on, 0, COUNT(wrappers));
+	tcase_add_loop_test(tcase, frees_figures_of_a_client_that_still_follows, 0, 2);
+	tcase_add_loop_test(tcase, replies_500_when_a_handler_passes_on_nothing, 0, COUNT(wrappers));
+	tcase_add_test(tcase, serves_what_a_fallback_passes_on);
+	tcase_add_loop_test(
+	    tcase, refuses_to_register_a_handler_without_the_argument_that_it_needs, 0, 2 * COUNT(without_argument));
 	tcase_add_loop_test(tcase, is_made_and_freed_without_running, 0, 2);
 	tcase_add_test(tcase, listens_on_several_addresses_with_texts_that_need_not_stay);
 	tcase_add_test(tcase, refuses_a_configuration_that_is_out_of_range);

@@ -533,6 +533,57 @@ START_TEST(tells_programs_too_where_a_json_error_is)
 }
 END_TEST
 
+static const struct {
+	const char *fields[2];
+	bool is_html;
+} likes[] = {
+	{ { "Accept:" }, false }, /* libcurl then sends none */
+	{ { "Accept: */*" }, false },
+	{ { "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8" }, true },
+	{ { "accept: TEXT/html" }, true },
+	{ { "Accept: text/html;q=0" }, false },
+	{ { "Accept: application/json;q=0.1, text/html" }, true },
+	{ { "Accept: text/html, application/json" }, false },
+	{ { "Accept: text/html;q=0.9, application/problem+json" }, false },
+	{ { "Accept: application/json;q=0.1", "Accept: text/html" }, true },
+	{ { "Accept: text/html", "Accept: application/json" }, false },
+};
+
+/* By the table of routes, native handlers, evhttp callbacks, and files. */
+static const struct {
+	const char *method, *path, *content;
+	int status;
+} unwelcome[] = {
+	{ "DELETE", "/json/hello", NULL, 405 },
+	{ "GET", "/json/hello?name=%ff", NULL, 400 },
+	{ "POST", "/json/echo", "{", 415 },
+	{ "GET", "/hello/get?name=%ff", NULL, 400 },
+	{ "POST", "/hello/post", "{", 415 },
+	{ "GET", "/a%5Cb", NULL, 400 },
+	{ "GET", "/none", NULL, 404 },
+};
+
+START_TEST(replies_with_errors_in_the_form_that_the_client_prefers)
+{
+	struct daemon daemon = daemon_start(NULL);
+	for (size_t i = 0; i < sizeof likes / sizeof *likes; i++) {
+		struct wire_response response =
+		    ask(&daemon, (struct question){
+				     .method = unwelcome[_i].method,
+				     .path = unwelcome[_i].path,
+				     .content = unwelcome[_i].content,
+				     .fields = { "Content-Type: unknown/type", likes[i].fields[0], likes[i].fields[1] },
+				 });
+		ck_assert_int_eq(response.status, unwelcome[_i].status);
+		assert_field(&response, "Content-Type",
+		    likes[i].is_html ? "text/html; charset=utf-8" : "application/problem+json");
+		ck_assert_int_eq(response.content[0], likes[i].is_html ? '<' : '{');
+		wire_free(&response);
+	}
+	stop(&daemon);
+}
+END_TEST
+
 /* Of 250 names of two bytes. */
 START_TEST(a_pointer_is_as_long_as_it_may)
 {
@@ -1596,6 +1647,8 @@ static TCase *hello_tests(void)
 	tcase_add_test(tests, tells_line_column_and_byte_of_a_json_error);
 	tcase_add_loop_test(
 	    tests, tells_programs_too_where_a_json_error_is, 0, sizeof json_errors / sizeof *json_errors);
+	tcase_add_loop_test(
+	    tests, replies_with_errors_in_the_form_that_the_client_prefers, 0, sizeof unwelcome / sizeof *unwelcome);
 	tcase_add_test(tests, a_pointer_is_as_long_as_it_may);
 	tcase_add_loop_test(tests, echoes_json, 0, COUNT_OF(documents));
 	tcase_add_test(tests, echoes_a_document_of_nearly_a_megabyte);

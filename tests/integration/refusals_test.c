@@ -27,6 +27,7 @@ static struct daemon start(void)
 #define SMUGGLED "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 #define SMUGGLED_SAMPLE "http_requests_total{method=\"GET\",route=\"/healthz\",code=\"200\"}"
 
+#define COUNT_OF(array) (int)(sizeof(array) / sizeof *(array))
 #define TEN(text) text text text text text text text text text text
 #define BYTES(text) text, sizeof(text) - 1
 #define POST "POST /hello/post HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
@@ -323,6 +324,79 @@ START_TEST(refuses_in_json_behind_a_request_that_liked_html)
 }
 END_TEST
 
+static const struct {
+	const char *accept; /* header lines */
+	bool is_html;
+} likes[] = {
+	{ "", false },
+	{ "Accept: */*\r\n", false },
+	{ "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n", true },
+	{ "ACCEPT: Text/HTML\r\n", true },
+	{ "Accept: text/html;q=0\r\n", false },
+	{ "Accept: application/json;q=0.1, text/html\r\n", true },
+	{ "Accept: application/json;q=0.1\r\nAccept: text/html\r\n", true },
+	{ "Accept: text/html\r\nAccept: application/problem+json\r\n", false },
+};
+
+/* Heads that are whole when the request is refused, with a place for an Accept header. */
+static const struct {
+	const char *before, *behind;
+	int status;
+} whole_heads[] = {
+	{ "BREW / HTTP/1.1\r\nHost: x\r\n", "\r\n", 501 },
+	{ "CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n", "\r\n", 405 },
+	{ "GET https://x/ HTTP/1.1\r\nHost: x\r\n", "\r\n", 421 },
+	{ "GET / HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\n", "\r\n", 417 },
+	{ "GET / HTTP/1.1\r\n", "\r\n", 400 },
+	{ POST "Content-Length: 501\r\n", "\r\n", 413 },
+	{ POST "Transfer-Encoding: chunked\r\n", "\r\nZ\r\n", 400 },
+	{ POST "Transfer-Encoding: chunked\r\n", "\r\n1f5\r\n", 413 },
+};
+
+START_TEST(refuses_in_the_form_that_the_client_prefers)
+{
+	struct daemon daemon = start();
+	for (int i = 0; i < 2 * COUNT_OF(likes); i++) {
+		bool is_html = likes[i / 2].is_html;
+		int fd = wire_connect(daemon.port), length;
+		struct wire_response response;
+		char bytes[1024];
+		length = snprintf(bytes, sizeof bytes, "%s%s%s%s", whole_heads[_i].before, likes[i / 2].accept,
+		    whole_heads[_i].behind, whole_heads[_i].status == 413 ? TEN(TEN("aaaaaa")) : "");
+		ck_assert_int_lt(length, (int)sizeof bytes);
+		/* The server may close before it has taken all. */
+		if (i % 2 == 0)
+			wire_send(fd, bytes, (size_t)length);
+		else
+			wire_trickle(fd, bytes, (size_t)length);
+		response = wire_read(fd, false);
+		ck_assert_int_eq(response.status, whole_heads[_i].status);
+		ck_assert(response.is_complete && response.closes);
+		ck_assert_str_eq(wire_field(&response, "Content-Type"),
+		    is_html ? "text/html; charset=utf-8" : "application/problem+json");
+		ck_assert_int_eq(response.content[0], is_html ? '<' : '{');
+		wire_free(&response);
+		close(fd);
+	}
+	stop(&daemon);
+}
+END_TEST
+
+/* The Accept header of a head that has not ended may be followed by another. */
+START_TEST(refuses_in_json_before_the_head_has_ended)
+{
+	struct daemon daemon = start();
+	int fd = wire_connect(daemon.port);
+	struct wire_response response =
+	    wire_ask(fd, "GET / HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nno colon\r\n\r\n");
+	ck_assert_int_eq(response.status, 400);
+	ck_assert_str_eq(wire_field(&response, "Content-Type"), "application/problem+json");
+	wire_free(&response);
+	close(fd);
+	stop(&daemon);
+}
+END_TEST
+
 /* --- the default limits: just within, just above ------------------------------------------------------------------- */
 
 /* A GET with a target of `target` bytes, `fields` fields, and a field that makes the head `total` bytes long when that is
@@ -472,8 +546,6 @@ START_TEST(survives_garbage)
 }
 END_TEST
 
-#define COUNT_OF(array) (int)(sizeof(array) / sizeof *(array))
-
 int main(void)
 {
 	Suite *suite = suite_create("refusals");
@@ -484,6 +556,8 @@ int main(void)
 	tcase_add_test(tests, refuses_a_head_request_without_content);
 	tcase_add_test(tests, refuses_with_content_behind_a_head_request);
 	tcase_add_test(tests, refuses_in_json_behind_a_request_that_liked_html);
+	tcase_add_loop_test(tests, refuses_in_the_form_that_the_client_prefers, 0, COUNT_OF(whole_heads));
+	tcase_add_test(tests, refuses_in_json_before_the_head_has_ended);
 	tcase_add_loop_test(tests, keeps_to_the_default_limits_of_a_head, 0, COUNT_OF(heads));
 	tcase_add_loop_test(tests, answers_a_client_that_sends_too_much_before_it_reads, 0, 2);
 	tcase_add_test(tests, survives_garbage);

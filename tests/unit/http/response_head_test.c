@@ -331,6 +331,8 @@ END_TEST
 
 /* ---------------------------------------------------------------- problems, RFC 9457 */
 
+static const struct pipit_slice no_members = { NULL, 0 };
+
 static cJSON *parse_problem(const char *text, size_t length)
 {
 	const struct pipit_json_limits limits = { 8, 0 };
@@ -369,7 +371,8 @@ START_TEST(tells_a_problem_in_json)
 {
 	const char *content_type;
 	char *at = room(PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
-	size_t length = pipit_response_head_problem_content(at, 404, details[_i].detail, false, &content_type);
+	size_t length =
+	    pipit_response_head_problem_content(at, 404, details[_i].detail, no_members, false, &content_type);
 	cJSON *problem = parse_problem(at, length);
 
 	ck_assert_str_eq(content_type, "application/problem+json");
@@ -383,11 +386,41 @@ START_TEST(tells_a_problem_in_json)
 }
 END_TEST
 
+START_TEST(adds_members_to_a_problem_in_json_only)
+{
+	static char members[2 * PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
+	const char *content_type, *detail = _i ? "What is wrong." : NULL;
+	size_t members_length, length;
+	cJSON *problem;
+	char *at;
+
+	memset(members, 'x', sizeof members);
+	memcpy(members, ",\"errors\":[\"", 12);
+	memcpy(members + sizeof members - 2, "\"]", 2);
+	members_length = sizeof members;
+	at = room(PIPIT_RESPONSE_HEAD_PROBLEM_MAX + members_length);
+	length = pipit_response_head_problem_content(
+	    at, 400, detail, (struct pipit_slice){ members, members_length }, false, &content_type);
+	problem = parse_problem(at, length);
+	ck_assert_int_eq(at[length - 1], '\n');
+	ck_assert_str_eq(text_of(problem, "title"), "Bad Request");
+	ck_assert_pstr_eq(text_of(problem, "detail"), detail);
+	ck_assert_uint_eq(
+	    strlen(cJSON_GetStringValue(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(problem, "errors"), 0))),
+	    members_length - strlen(",\"errors\":[\"\"]"));
+	cJSON_Delete(problem);
+	length = pipit_response_head_problem_content(
+	    at, 400, detail, (struct pipit_slice){ members, members_length }, true, &content_type);
+	ck_assert_ptr_null(memmem(at, length, "errors", strlen("errors")));
+}
+END_TEST
+
 START_TEST(tells_a_problem_in_html)
 {
 	const char *content_type;
 	char *at = room(PIPIT_RESPONSE_HEAD_PROBLEM_MAX), expected[256];
-	size_t length = pipit_response_head_problem_content(at, 404, details[_i].detail, true, &content_type);
+	size_t length =
+	    pipit_response_head_problem_content(at, 404, details[_i].detail, no_members, true, &content_type);
 
 	ck_assert_str_eq(content_type, "text/html; charset=utf-8");
 	ck_assert_uint_lt(length, PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
@@ -418,49 +451,18 @@ START_TEST(cuts_a_detail_that_does_not_fit_between_two_characters)
 		for (; length + piece_length < sizeof detail; length += piece_length)
 			memcpy(detail + length, piece, piece_length);
 		detail[length] = '\0';
-		length = pipit_response_head_problem_content(at, 400, detail, false, &content_type);
+		length = pipit_response_head_problem_content(at, 400, detail, no_members, false, &content_type);
 		ck_assert_uint_le(length, PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
 		problem = parse_problem(at, length);
 		ck_assert_uint_ge(strlen(text_of(problem, "detail")), PIPIT_RESPONSE_HEAD_PROBLEM_MAX / 3);
 		cJSON_Delete(problem);
 		at = room(PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
-		length = pipit_response_head_problem_content(at, 400, detail, true, &content_type);
+		length = pipit_response_head_problem_content(at, 400, detail, no_members, true, &content_type);
 		ck_assert_uint_le(length, PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
 		ck_assert_msg(pipit_is_utf8(at, length), "cut after %zu bytes", length);
 		ck_assert_int_eq(
 		    memcmp(at + length - strlen("</p></html>\n"), "</p></html>\n", strlen("</p></html>\n")), 0);
 	}
-}
-END_TEST
-
-static const struct {
-	const char *accept;
-	bool prefers_html;
-} accepts[] = {
-	{ "", false },
-	{ "*/*", false },
-	{ "text/html", true },
-	{ "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true },
-	{ "text/plain, text/html;q=0.5", true },
-	{ "application/json", false },
-	{ "application/problem+json", false },
-	{ "application/json, text/html", false },
-	{ "text/html, application/problem+json", false },
-	{ "text/plain", false },
-	{ "text/*", false },
-	{ "text/htm", false },
-};
-
-START_TEST(prefers_html_only_for_who_names_it_and_not_json)
-{
-	ck_assert_msg(pipit_response_head_prefers_html(guard(accepts[_i].accept)) == accepts[_i].prefers_html, "%s",
-	    accepts[_i].accept);
-}
-END_TEST
-
-START_TEST(prefers_json_for_who_says_nothing)
-{
-	ck_assert(!pipit_response_head_prefers_html((struct pipit_slice){ NULL, 0 }));
 }
 END_TEST
 
@@ -741,10 +743,9 @@ static TCase *case_of_errors(void)
 	TCase *tests = tcase_create("errors");
 
 	tcase_add_loop_test(tests, tells_a_problem_in_json, 0, COUNT(details));
+	tcase_add_loop_test(tests, adds_members_to_a_problem_in_json_only, 0, 2);
 	tcase_add_loop_test(tests, tells_a_problem_in_html, 0, COUNT(details));
 	tcase_add_loop_test(tests, cuts_a_detail_that_does_not_fit_between_two_characters, 0, COUNT(pieces));
-	tcase_add_loop_test(tests, prefers_html_only_for_who_names_it_and_not_json, 0, COUNT(accepts));
-	tcase_add_test(tests, prefers_json_for_who_says_nothing);
 	tcase_add_loop_test(tests, refuses_with_one_right_length_and_a_problem_document, 1, PIPIT_REFUSAL_COUNT);
 	tcase_add_loop_test(tests, refuses_with_one_right_length_and_a_page, 1, PIPIT_REFUSAL_COUNT);
 	tcase_add_loop_test(tests, refuses_a_head_request_without_content, 1, PIPIT_REFUSAL_COUNT);
