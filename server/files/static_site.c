@@ -237,7 +237,7 @@ static bool name_variant(const struct lookup *lookup, const struct pipit_file_ca
     enum pipit_content_coding coding, char name[VARIANT_PATH_MAX], struct pipit_slice *path)
 {
 	int length = snprintf(name, VARIANT_PATH_MAX, "%.*s%s%s", (int)lookup->path.length, lookup->path.data,
-	    file->is_index ? "/index.html" : "", pipit_content_coding_ending(coding));
+	    file->is_index ? "/index.html" : "", pipit_content_coding_extension(coding));
 	*path = (struct pipit_slice){ name, (size_t)length };
 	return length < VARIANT_PATH_MAX;
 }

@@ -21,7 +21,7 @@ uint16_t pipit_accept_header_weight(struct pipit_slice parameter)
 	return (uint16_t)(weight < PIPIT_ACCEPT_HEADER_MOST ? weight : PIPIT_ACCEPT_HEADER_MOST);
 }
 
-/* How closely a range names the type: 0 not at all, 3 by its name. */
+/* 0: the range does not match; 1: all types; 2: all subtypes; 3: the type by its name. */
 static int specificity(struct pipit_slice range, struct pipit_slice media_type)
 {
 	const char *slash = memchr(media_type.data, '/', media_type.length);
@@ -34,7 +34,7 @@ static int specificity(struct pipit_slice range, struct pipit_slice media_type)
 	return pipit_slice_equals(range, "*/*") ? 1 : 0;
 }
 
-/* The weight may stand behind other parameters. */
+/* The weight may follow other parameters. */
 static uint16_t find_weight(struct pipit_slice parameters)
 {
 	while (parameters.length) {

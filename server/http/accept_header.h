@@ -1,37 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* How much a client likes a media type (RFC 9110 §12.5.1). Pure. */
+/* The Accept header: the weights of media types (RFC 9110 §12.5.1). Pure. */
 #ifndef PIPIT_ACCEPT_HEADER_H
 #define PIPIT_ACCEPT_HEADER_H
 
 #include "http/guard.h"
 
-/* A weight in thousandths: liked best, and not acceptable at all. */
+/* Weights, in thousandths. */
 #define PIPIT_ACCEPT_HEADER_MOST 1000
 #define PIPIT_ACCEPT_HEADER_NOT 0
 
-/* Of "q=0.5"; what is no weight counts as the most, as if it were not there (§12.4.2). */
+/* The weight of "q=0.5"; PIPIT_ACCEPT_HEADER_MOST for another parameter, as without one (§12.4.2). */
 uint16_t pipit_accept_header_weight(struct pipit_slice parameter);
 
 /*
- * Of a type such as "text/html", by the most specific range that names it: "text/html", "text/" followed by an asterisk, or both
- * asterisks. Parameters of the type, and of the range but its weight, do not count. Without an Accept field everything is liked.
+ * The weight of a media type, by the most specific range that matches it. Parameters are ignored, except the weight.
+ * Without an Accept header: PIPIT_ACCEPT_HEADER_MOST.
  */
 uint16_t pipit_accept_header_media_type(const struct pipit_guard_head *head, const char *media_type);
 
-/* Which of the types is liked best, the first of several; -1 when none is acceptable. */
+/* Index of the type with the highest weight, the first of several; -1: none is acceptable. */
 int pipit_accept_header_choose(const struct pipit_guard_head *head, const char *const *media_types, size_t count);
 
 /*
- * Whether an error document is HTML. It is JSON (RFC 9457) unless the client likes text/html better than both application/json and
- * application/problem+json: the wildcards of a program that takes anything, and no Accept header at all, give JSON.
+ * Whether an error document is HTML: if text/html has a higher weight than application/json and
+ * application/problem+json. Clients without an Accept header, or with wildcards only, get JSON.
  */
 bool pipit_accept_header_prefers_html(const struct pipit_guard_head *head);
 
-/* The same of the values of a message's Accept headers, read one after the other. Zero-initialise it. */
+/* The same for the values of a message's Accept headers, read one by one. Zero-initialise it. */
 struct pipit_accept_header_form {
 	struct pipit_accept_header_weight {
 		uint16_t weight;
-		int closest; /* how closely the range that gave the weight names the type; 0: no range does */
+		int closest; /* of the range that has given the weight; 0: none so far */
 	} html, json, problem;
 };
 

@@ -8,7 +8,7 @@
 bool pipit_content_type_is(struct pipit_slice value, const char *media_type)
 {
 	size_t i;
-	for (i = 0; i < value.length && value.data[i] != ';' && value.data[i] != ' ' && value.data[i] != '\t'; i++)
+	for (i = 0; i < value.length && value.data[i] != ';' && !pipit_slice_is_blank(value.data[i]); i++)
 		continue;
 	value.length = i;
 	if (pipit_slice_equals_nocase(value, media_type))
@@ -17,7 +17,7 @@ bool pipit_content_type_is(struct pipit_slice value, const char *media_type)
 	       strncasecmp(value.data + value.length - 5, "+json", 5) == 0;
 }
 
-/* Up to the next semicolon that is not quoted, and that. */
+/* Take the bytes before the next semicolon outside quotes, and the semicolon. */
 static struct pipit_slice take_parameter(struct pipit_slice *rest)
 {
 	struct pipit_slice taken = { rest->data, 0 };
@@ -54,7 +54,6 @@ static bool has_other_charset(struct pipit_slice rest)
 const char *pipit_content_type_refuse_json(struct pipit_slice value)
 {
 	static const char json[] = "application/json";
-	/* As most clients write it. */
 	if (pipit_slice_equals(value, json))
 		return NULL;
 	if (!pipit_content_type_is(value, json))

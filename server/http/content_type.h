@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a Content-Type field says (RFC 9110 §8.3). Pure functions. */
+/* The Content-Type header (RFC 9110 §8.3). Pure. */
 #ifndef PIPIT_CONTENT_TYPE_H
 #define PIPIT_CONTENT_TYPE_H
 
@@ -7,12 +7,12 @@
 
 #include <stdbool.h>
 
-/* Whether it is this media type; parameters and case do not count. "application/json" is also any type with the suffix "+json". */
+/* Ignores parameters and case. "application/json" also matches types with the suffix "+json". */
 bool pipit_content_type_is(struct pipit_slice value, const char *media_type);
 
 /*
- * Why content of this type is not taken as JSON, a sentence for a 415; NULL: it is. A charset must be utf-8: JSON has no other, nor
- * a parameter for one (RFC 8259 §8.1 and §11). Static.
+ * NULL for the type of a JSON body; else a sentence for a 415. Static. A charset other than utf-8 is refused: JSON is
+ * UTF-8 and has no such parameter (RFC 8259 §8.1, §11), so that the body would be misread.
  */
 const char *pipit_content_type_refuse_json(struct pipit_slice value);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Read from decide() down: the steps of a request, in order. */
+/* The steps of a request, in order: read from decide() down. */
 #include "request/dispatch.h"
 
 #include "base/log.h"
@@ -8,29 +8,27 @@
 #include <event2/event.h>
 #include <time.h>
 
-/* --- head: which route, and what of the content ------------------------------------------------------------------ */
+/* --- head: route and limit of the body --------------------------------------------------------------------------- */
 
-/* Replies that the table gives by itself. */
 static void answer_from_table(struct pipit_request *request, unsigned allow)
 {
 	char list[PIPIT_METHODS_LIST_SIZE];
 
 	pipit_methods_list(allow, list);
 	pipit_reply_header(request, "Allow", list);
-	/* Not what was asked for: a HEAD has the length that its GET would have. */
 	if (request->head->method == PIPIT_OPTIONS)
 		pipit_reply(request, 204, NULL, NULL, 0);
 	else
 		pipit_reply_problem(request, 405, "This resource serves %s only.", list);
 }
 
-/* The route, or NULL after a reply. */
+/* NULL after a reply. */
 static const struct pipit_route *find_route(struct pipit_dispatch *dispatch, struct pipit_request *request)
 {
 	const struct pipit_guard_head *head = request->head;
 	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
 
-	/* "OPTIONS *" asks about the server as a whole (RFC 9110 §9.3.7). */
+	/* "OPTIONS *" is about the server as a whole (RFC 9110 §9.3.7). */
 	if (path.data[0] == '*') {
 		answer_from_table(request, PIPIT_ANY);
 		return NULL;
@@ -76,7 +74,7 @@ static const struct pipit_guard_head *retain(void *context, struct pipit_connect
 	return pipit_request_retain(request) == 0 ? request->head : NULL;
 }
 
-/* --- message: the handler ------------------------------------------------------------------------------------------ */
+/* --- the handler --------------------------------------------------------------------------------------------------- */
 
 static void call(void *context, struct pipit_connection *connection, struct evhttp_request *evhttp_request)
 {
@@ -105,7 +103,7 @@ static void abandoned(void *context, struct pipit_connection *connection)
 	pipit_request_abandon(pipit_connection_request(connection));
 }
 
-/* --- the end: counters and log ------------------------------------------------------------------------------------- */
+/* --- completion: counters and log ---------------------------------------------------------------------------------- */
 
 static struct pipit_slice field_value(const struct pipit_guard_head *head, const char *name)
 {
@@ -154,7 +152,7 @@ static size_t route_index(const struct pipit_dispatch *dispatch, const struct pi
 	return request->route ? request->route->index : dispatch->no_route;
 }
 
-/* nginx's word for a client that left before the reply was complete. It is for the log only: nobody receives it. */
+/* In the log only, as in nginx: the client closed the connection before the reply was complete. */
 #define STATUS_CLIENT_CLOSED 499
 
 static void count(
@@ -166,7 +164,7 @@ static void count(
 	uint64_t request_bytes = pipit_connection_body_bytes(connection),
 		 response_bytes = pipit_connection_content_bytes(connection);
 
-	/* A reply that was left open is as quick as its head was. */
+	/* An open reply counts until its head. */
 	if (pipit_connection_is_in_batch(connection) && !request->opened_ns)
 		pipit_counters_request_in_batch(dispatch->counters, route, method, status,
 		    pipit_connection_started_ns(connection), request_bytes, response_bytes);
@@ -208,7 +206,7 @@ static void refused(void *context, struct pipit_connection *connection, enum pip
 		.route = request ? pipit_request_route(request) : "none",
 	};
 
-	/* Without a line there was no request, only a connection too many. */
+	/* An empty line: the connection is refused, there is no request. */
 	if (line.length)
 		pipit_counters_request(dispatch->counters,
 		    request ? route_index(dispatch, request) : dispatch->no_route, request ? request->head->method : 0,

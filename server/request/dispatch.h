@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The spine: head → route → content policy → handler → reply → log and counters. One per worker; it holds no mechanism, only
- * the order of the steps, as hooks of the connection layer.
- */
+/* Head → route → limit of the body → handler → reply → log and counters, as the handler table of the connection layer.
+ * One per worker. */
 #ifndef PIPIT_DISPATCH_H
 #define PIPIT_DISPATCH_H
 
@@ -17,16 +15,15 @@ struct pipit_dispatch {
 	const struct pipit_config *config;
 	const struct pipit_router *router;
 	const struct pipit_route *fallback; /* NULL: 404 */
-	size_t no_route;                    /* index for counters of requests that reached no route */
+	size_t no_route;                    /* index of the counters for requests without a route */
 	struct pipit_counters *counters;
 	struct pipit_access_log_buffer *access; /* NULL: no access log */
-	struct event *log_event;                /* active when lines wait: one write() per turn of the loop */
+	struct event *log_event;                /* active while lines wait: one write() per turn of the loop */
 };
 
-/* Set the hooks that are dispatch's; their context is the struct pipit_dispatch. */
+/* The context of the functions is the struct pipit_dispatch. */
 void pipit_dispatch_set_handlers(struct pipit_handler_table *hooks);
 
-/* Write the access lines that wait. */
 void pipit_dispatch_flush_log(struct pipit_dispatch *dispatch);
 
 #endif

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a reply: those that are noted after these are counted only. */
+/* Further violations are counted, but not listed in the reply. */
 #define TOLD_MAX 32
 
 /* --- violations ------------------------------------------------------------------------------------------------------ */
@@ -32,7 +32,7 @@ static void note(struct pipit_reader *reader, const char *pointer, const char *f
 	vsnprintf(detail, sizeof detail, format, arguments);
 	if (!reader->violations)
 		reader->violations = cJSON_CreateArray();
-	/* Without memory it is counted all the same, and refused. */
+	/* Without memory for its text the violation still counts. */
 	error = pipit_problem_error(detail, pointer);
 	if (!reader->violations || !cJSON_AddItemToArray(reader->violations, error))
 		cJSON_Delete(error);
@@ -114,7 +114,7 @@ const char *pipit_read_string(
 	return fallback;
 }
 
-/* Exactly, and within 64 bits: doubles from 2^63 on are beyond. */
+/* Exact. Doubles from 2^63 on do not fit. */
 static bool read_exactly(const cJSON *item, int64_t *number)
 {
 	const char *text = item->valuestring ? pipit_json_number_text(item) : NULL;
@@ -126,7 +126,7 @@ static bool read_exactly(const cJSON *item, int64_t *number)
 		*number = (int64_t)item->valuedouble;
 		return (double)*number == item->valuedouble;
 	}
-	/* One with so many digits and an exponent or a fraction is not what is meant by an integer. */
+	/* More digits than a double holds, with an exponent or a fraction: refused as an integer. */
 	errno = 0;
 	*number = strtoll(text, &end, 10);
 	return *end == '\0' && errno == 0;

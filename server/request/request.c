@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* A string handed out to a handler; lives as long as the request. */
+/* A string that a handler got; lives as long as the request. */
 struct memory {
 	struct memory *next;
 	char bytes[];
@@ -64,7 +64,6 @@ static void free_owned(struct pipit_request *request)
 
 static void free_request(struct pipit_request *request)
 {
-	/* Most requests own nothing. */
 	if (request->memory || request->retained || request->owned_body || request->fields)
 		free_owned(request);
 	request->next_free = request->pool->free;
@@ -82,11 +81,11 @@ void pipit_request_pool_clear(struct pipit_request_pool *pool)
 
 void pipit_request_detach(struct pipit_request *request)
 {
-	/* A kept request may ask for its client's address later. */
+	/* for a later pipit_request_peer() of a kept request */
 	if (request->keeps)
 		pipit_request_peer(request);
 	request->connection = NULL;
-	/* The callback may release it. */
+	/* the callback may release the request */
 	request->keeps++;
 	pipit_request_abandon(request);
 	if (--request->keeps == 0 && !request->in_handler)
@@ -101,7 +100,7 @@ void pipit_request_abandon(struct pipit_request *request)
 		callback(request, request->on_abort_arg);
 }
 
-/* One block: the head's struct as far as it is filled, and its bytes. */
+/* In one block: the used part of the struct, and the bytes of the head. */
 int pipit_request_retain(struct pipit_request *request)
 {
 	const struct pipit_guard_head *head = request->head;
@@ -124,13 +123,13 @@ int pipit_request_retain(struct pipit_request *request)
 	return 0;
 }
 
-/* A body that was collected is taken over as it is; one in flat memory is copied. */
+/* Takes a collected body; copies one in flat memory. */
 static int keep_body(struct pipit_request *request)
 {
 	struct pipit_slice body = request->body;
 	if (request->owned_body)
 		return 0;
-	/* Its NUL is not there for long either. */
+	/* the NUL behind an empty body in flat memory is temporary */
 	if (body.length == 0) {
 		request->body.data = "";
 		return 0;
@@ -184,7 +183,7 @@ int pipit_request_post(struct pipit_request *request, void (*function)(struct pi
 	return request->pool->post(request->pool->worker, request, function, arg);
 }
 
-/* --- what was asked ------------------------------------------------------------------------------------------------ */
+/* --- the request --------------------------------------------------------------------------------------------------- */
 
 static char *remember(struct pipit_request *request, struct pipit_slice text)
 {
@@ -226,7 +225,7 @@ const char *pipit_request_query(struct pipit_request *request)
 	return request->query;
 }
 
-/* One byte of a form. An invalid escape stands for itself (URL Standard, §5.1). */
+/* Invalid escapes are literal (URL Standard, §5.1). */
 static char take_form_byte(const char **at, const char *end)
 {
 	if (**at != '+')
@@ -244,7 +243,7 @@ static bool decodes_to(const char *at, const char *end, const char *name)
 	return at == end && *name == '\0';
 }
 
-/* application/x-www-form-urlencoded, of a query or a content. */
+/* application/x-www-form-urlencoded, of a query or a body. */
 static long form_value(struct pipit_slice form, const char *name, char *value, size_t size)
 {
 	const char *at = form.data, *end = form.data + form.length;
@@ -338,7 +337,6 @@ const char *pipit_request_body(struct pipit_request *request, size_t *length)
 	return request->body.data;
 }
 
-/* Where it is in words for people, and apart for programs. */
 static void refuse_json(struct pipit_request *request, const struct pipit_json_error *error)
 {
 	char detail[PIPIT_PROBLEM_DETAIL_SIZE], *members = pipit_problem_json_members(error);
@@ -349,7 +347,7 @@ static void refuse_json(struct pipit_request *request, const struct pipit_json_e
 	free(members);
 }
 
-/* Whether the content says that it is JSON; replies when it does not. */
+/* Whether the Content-Type is JSON; false after a reply. */
 static bool is_json(struct pipit_request *request)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
@@ -418,7 +416,7 @@ struct pipit_server *pipit_request_server(const struct pipit_request *request)
 
 struct pipit_slice pipit_request_line(const struct pipit_guard_head *head)
 {
-	/* The guard passes single spaces only: method, target and "HTTP/1.1" stand in one piece. */
+	/* The guard passes single spaces only: the request line is one piece. */
 	return pipit_guard_slice(head, 0, head->target + head->target_length + sizeof " HTTP/1.1" - 1);
 }
 
@@ -455,14 +453,13 @@ int pipit_reply_header(struct pipit_request *request, const char *name, const ch
 	return 0;
 }
 
-/* It will not be sent. */
+/* Of a reply that is not sent. */
 static void drop_content(const struct pipit_reply_content *content)
 {
 	pipit_shared_fd_release(content->file);
 	free(content->parts);
 }
 
-/* Everything but the content is decided here, for all kinds of replies. */
 static void send_reply(struct pipit_request *request, const struct pipit_request_reply *reply)
 {
 	static const struct pipit_reply_content nothing = { .length = 0 };
@@ -474,7 +471,7 @@ static void send_reply(struct pipit_request *request, const struct pipit_request
 		.content_type = reply->content_type,
 		.fields = { request->fields, request->fields_length },
 		.file_fields = reply->file_fields,
-		/* "Reset the document" says by its length that nothing follows (RFC 9110 §15.3.6). */
+		/* a 205 has a length and no body (RFC 9110 §15.3.6) */
 		.content_length = reply->status == 205 ? 0 : content->length,
 		.date = pipit_net_date(pipit_connection_net(connection)),
 		.minor = pipit_connection_minor(connection),
@@ -490,7 +487,7 @@ static void send_reply(struct pipit_request *request, const struct pipit_request
 	    (struct pipit_slice){ rendered, pipit_response_head_render(rendered, &head) }, content);
 }
 
-/* 0 when a reply can be sent, negative when not or when another was sent instead, 1 when nobody waits for it any more. */
+/* 0: send the reply. Negative: invalid, or another reply was sent. 1: the client has gone. */
 static int begin_reply(struct pipit_request *request, int status, const char *content_type)
 {
 	if (request->replied)
@@ -501,7 +498,7 @@ static int begin_reply(struct pipit_request *request, int status, const char *co
 		request->replied = true;
 		return 1;
 	}
-	/* The handler went on without something that it asked for: what it says now may be wrong. */
+	/* The handler did not get something for want of memory: its reply may be wrong. */
 	if (request->is_short) {
 		request->is_short = false;
 		return pipit_request_reply_short(request);
@@ -539,7 +536,7 @@ int pipit_request_open(struct pipit_request *request, int status, const char *co
 	head.fields = (struct pipit_slice){ request->fields, request->fields_length };
 	head.date = pipit_net_date(pipit_connection_net(connection));
 	head.minor = pipit_connection_minor(connection);
-	/* Only its close ends the content for HTTP/1.0, and a HEAD has none. */
+	/* For HTTP/1.0 the close of the connection ends the body; HEAD has none. */
 	head.keep_alive = pipit_connection_keeps_alive(connection) && (head.minor > 0 || is_head);
 	rendered = (struct pipit_slice){ at, pipit_response_head_render(at, &head) };
 	request->replied = true;
