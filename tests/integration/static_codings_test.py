@@ -10,7 +10,7 @@ import subprocess
 import time
 import zlib
 
-from served import (OLD, PATIENCE_SECONDS, Daemon, Group, Nginx, end_with_verdict, put, running, settle, show, temporary_folder,
+from served import (OLD, PATIENCE_SECONDS, Daemon, Group, end_with_verdict, put, running, settle, show, temporary_folder,
                     wait_for)
 
 SEED = 1952
@@ -234,15 +234,6 @@ def check_representations(client, root):
                        several.status == 206 and content[:5] in several.content and content[10:15] in several.content, several)
 
 
-def check_nginx_neighbours(reference, root):
-    with Group("gzip_static of nginx") as group:
-        for value, expected in ((None, None), ("gzip", "gzip"), ("gzip;q=0", None), ("deflate", None), ("gzip;q=0.5", "gzip"),
-                                ("identity", None)):
-            told = reference.ask("/gzip.html", *accept(value))
-            group.same(f"Accept-Encoding: {value}", expected, told.get("content-encoding"))
-            group.same(f"Accept-Encoding: {value}: decoded", text("gzip.html", 5000), decode(expected or IDENTITY, told.content))
-
-
 def check_direct(client, root):
     with Group("neighbours by their own name") as group:
         for coding, ending in CODINGS.items():
@@ -427,19 +418,16 @@ def main():
     with temporary_folder() as folder:
         root = folder / "root"
         put(root, "index.html", b"index")
-        with running(Daemon(root)) as daemon, running(Nginx(root, folder)) as nginx:
-            client, reference = daemon.client(), nginx.client()
+        with running(Daemon(root)) as daemon:
+            client = daemon.client()
             check_neighbours(client, root)
             check_representations(client, root)
-            if nginx.has_gzip_static:
-                check_nginx_neighbours(reference, root)
             check_direct(client, root)
             check_age(client, root, folder)
             check_changes(client, root)
             check_made_sizes(client, root)
             check_made(client, root)
             client.finish("/index.html")
-            reference.close()
         check_off(root)
     end_with_verdict()
 
