@@ -19,21 +19,8 @@ FUZZ_TARGETS ?=
 JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
 
-# Installing needs Debian or Ubuntu and root (or sudo); elsewhere the build says what it does not find.
-define install
-	@missing=""; \
-	if command -v dpkg-query >/dev/null; then \
-		for package in $(1); do \
-			dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
-		done; \
-	fi; \
-	if [ -n "$$missing" ]; then \
-		root=""; [ "$$(id -u)" = 0 ] || root=sudo; \
-		echo "installing$$missing"; \
-		$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null || \
-			{ echo "make: could not install$$missing: install these packages yourself, then try again" >&2; exit 1; }; \
-	fi
-endef
+# The packages of these that are missing; it names them first.
+install = @tools/install_packages.sh 'make $@' $(1)
 
 # configure DIRECTORY, FLAGS
 configure = cmake -S . -B $(1) $(2) $(CMAKE_FLAGS) > $(1).log || { cat $(1).log; exit 1; }; rm -f $(1).log
