@@ -54,6 +54,12 @@ const char *script_check_log(void);
 /* Milliseconds that the clock has been put forward since the process began. */
 uint64_t script_skipped_ms(void);
 
+/*
+ * How far it is to the next place that fails, when the script has so many. Every one is tried when FAULTS_EVERYWHERE is in the
+ * environment, otherwise some 20 of them, which are spread over the whole.
+ */
+uint64_t script_step(uint64_t places);
+
 /* Open descriptors of this process. */
 size_t script_descriptors(void);
 
