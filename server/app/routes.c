@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See routes.h. */
 #include "app/routes.h"
 
 #include "app/openapi.h"
@@ -8,8 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* --- one route ------------------------------------------------------------------------------------------------------- */
 
 static void free_route(struct pipit_route *route)
 {
@@ -22,7 +19,6 @@ static void free_route(struct pipit_route *route)
 	free(route);
 }
 
-/* `options` then points to the copies. */
 static bool copy_texts(struct pipit_route *route)
 {
 	struct pipit_route_options *options = &route->options;
@@ -54,8 +50,6 @@ static struct pipit_route *new_route(const struct pipit_route *content, const ch
 	return NULL;
 }
 
-/* --- registration ---------------------------------------------------------------------------------------------------- */
-
 int pipit_routes_fail(struct pipit_routes *routes, const char *pattern, int error, const char *why)
 {
 	pipit_log(PIPIT_LOG_ERROR, "route %s: %s", pattern ? pattern : "(null)", why);
@@ -64,7 +58,7 @@ int pipit_routes_fail(struct pipit_routes *routes, const char *pattern, int erro
 	return error;
 }
 
-/* Why a ready-made handler cannot work without its argument; NULL: it can, or has it. */
+/* NULL: the handler can work. */
 static const char *find_missing_argument(const struct pipit_route *content)
 {
 	if (!content->arg && content->handler == pipit_serve_files)
@@ -123,8 +117,6 @@ int pipit_routes_set_fallback(struct pipit_routes *routes, const struct pipit_ro
 	return 0;
 }
 
-/* --- all routes ------------------------------------------------------------------------------------------------------ */
-
 int pipit_routes_name(struct pipit_routes *routes)
 {
 	routes->names = calloc(routes->count + 2, sizeof *routes->names);
@@ -139,7 +131,6 @@ int pipit_routes_name(struct pipit_routes *routes)
 	return 0;
 }
 
-/* The mode that a route needs. */
 static enum pipit_evhttp_mode mode_of(const struct pipit_route *route)
 {
 	if (!route || !route->callback)
@@ -193,8 +184,6 @@ int pipit_routes_describe(const struct pipit_routes *routes, pipit_handler *hand
 		error = describe_for(routes, route, handler, version);
 	return error;
 }
-
-/* --- life ------------------------------------------------------------------------------------------------------------ */
 
 int pipit_routes_init(struct pipit_routes *routes)
 {
