@@ -90,7 +90,7 @@ static bool have_same_shape(const char *one, const char *other)
 	return *other == '\0';
 }
 
-/* "/files/{rest...}" becomes "/files/{rest}". Patterns are decoded, paths of OpenAPI are not. The caller frees it; NULL when memory is short. */
+/* "/files/{rest...}" becomes "/files/{rest}", percent-encoded. The caller frees it; NULL when memory is short. */
 static char *make_template(const char *pattern)
 {
 	char *text = malloc(3 * strlen(pattern) + 1), *at = text;
@@ -231,7 +231,7 @@ int pipit_openapi_check(const char *pattern, const struct pipit_route_options *o
 
 /* --- building -------------------------------------------------------------------------------------------------------- */
 
-/* The body of a request with one of these has a meaning (RFC 9110 §9.3). */
+/* methods whose request body has a meaning (RFC 9110 §9.3) */
 #define METHODS_WITH_CONTENT (PIPIT_POST | PIPIT_PUT | PIPIT_PATCH)
 
 struct document {
@@ -517,7 +517,6 @@ static void describe_alternative(struct document *document, cJSON *operation, co
 	add_text(document, operation, "description", text);
 }
 
-/* The name of a member of a Path Item Object. */
 static void lower(const char *method, char name[8])
 {
 	while ((*name++ = (char)tolower(*method++)))

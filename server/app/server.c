@@ -4,11 +4,12 @@
 
 #include "app/dashboard_feed.h"
 #include "app/openapi.h"
+#include "app/routes.h"
 #include "app/signals.h"
 #include "app/worker.h"
 #include "base/log.h"
 #include "config/config.h"
-#include "http/router.h"
+#include "metrics/access_log.h"
 #include "metrics/prometheus.h"
 #include "net/limits.h"
 #include "net/listener.h"
@@ -38,14 +39,9 @@ struct settings_store {
 };
 
 struct pipit_server {
-	struct pipit_config config; /* a copy, as pipit_config_copy() makes it */
+	struct pipit_config config; /* from pipit_config_copy() */
 	struct pipit_shared shared;
-	struct pipit_router *router;
-	struct pipit_route *routes; /* newest first */
-	struct pipit_route *fallback;
-	size_t route_count;
-	const char **route_names; /* by index: patterns, then "fallback" and "none" */
-	int registration_error;   /* the first failure; 0: none */
+	struct pipit_routes routes;
 	struct settings_store *stores;
 	bool is_started;
 	atomic_bool is_running; /* messages can be sent to the workers */
@@ -109,11 +105,10 @@ struct pipit_server *pipit_server_new(const struct pipit_config *config)
 		free(server);
 		return NULL;
 	}
-	if (server) {
-		server->router = pipit_router_new();
+	if (server)
 		server->shared.limits = pipit_limits_new(config->max_connections_per_address);
-	}
-	if (!server || !server->router || !server->shared.limits || pipit_config_copy(&server->config, config) != 0) {
+	if (!server || !server->shared.limits || pipit_routes_init(&server->routes) != 0 ||
+	    pipit_config_copy(&server->config, config) != 0) {
 		pipit_log(PIPIT_LOG_ERROR, "out of memory");
 		pipit_server_free(server);
 		return NULL;
@@ -127,99 +122,11 @@ struct pipit_server *pipit_server_new(const struct pipit_config *config)
 
 /* --- routes -------------------------------------------------------------------------------------------------------- */
 
-static int fail_registration(struct pipit_server *server, const char *pattern, int error, const char *why)
-{
-	pipit_log(PIPIT_LOG_ERROR, "route %s: %s", pattern ? pattern : "(null)", why);
-	if (!server->registration_error)
-		server->registration_error = error;
-	return error;
-}
-
-static void free_route(struct pipit_route *route)
-{
-	if (!route)
-		return;
-	free(route->pattern);
-	for (size_t i = 0; i < PIPIT_ROUTE_TEXTS; i++)
-		free(route->texts[i]);
-	pipit_openapi_free(route->openapi);
-	free(route);
-}
-
-/* `options` then points to the copies. */
-static bool copy_texts(struct pipit_route *route)
-{
-	struct pipit_route_options *options = &route->options;
-	const char **texts[PIPIT_ROUTE_TEXTS] = { &options->summary, &options->parameters, &options->request_type,
-		&options->request_schema, &options->request_content, &options->reply_type, &options->reply_schema,
-		&options->replies };
-	bool is_copied = true;
-	for (size_t i = 0; i < PIPIT_ROUTE_TEXTS; i++) {
-		if (!*texts[i])
-			continue;
-		*texts[i] = route->texts[i] = strdup(*texts[i]);
-		is_copied &= route->texts[i] != NULL;
-	}
-	return is_copied;
-}
-
-static struct pipit_route *new_route(const struct pipit_route *content, const char *pattern)
-{
-	struct pipit_route *route = malloc(sizeof *route);
-	bool is_copied;
-	if (!route)
-		return NULL;
-	*route = *content;
-	route->pattern = strdup(pattern);
-	is_copied = copy_texts(route);
-	if (route->pattern && is_copied)
-		return route;
-	free_route(route);
-	return NULL;
-}
-
-/* What a ready-made handler cannot do without; NULL: nothing is missing. */
-static const char *find_missing_argument(const struct pipit_route *content)
-{
-	if (!content->arg && content->handler == pipit_serve_files)
-		return "pipit_serve_files() has a site as its argument: pass one of pipit_site_open()";
-	if (!content->arg && content->handler == pipit_stream_serve)
-		return "pipit_stream_serve() has a stream as its argument: pass one of pipit_stream_new()";
-	return NULL;
-}
-
 static int add_route(struct pipit_server *server, const char *pattern, const struct pipit_route *content)
 {
-	const char *missing = find_missing_argument(content);
-	struct pipit_route *route;
-	char why[256] = "out of memory";
-	int error;
-
 	if (server->is_started)
-		return fail_registration(server, pattern, -EBUSY, "register routes before the server runs");
-	if (!pattern || (!content->handler && !content->callback))
-		return fail_registration(server, pattern, -EINVAL, "a route needs a pattern and a handler");
-	if (missing)
-		return fail_registration(server, pattern, -EINVAL, missing);
-	if (server->config.memory_limit && content->options.max_body_bytes > server->config.memory_limit)
-		return fail_registration(
-		    server, pattern, -EINVAL, "max_body_bytes is too large; use at most memory-limit");
-	if (content->options.borrows_connection && !content->callback)
-		return fail_registration(server, pattern, -EINVAL,
-		    "borrows_connection is for evhttp callbacks: a native handler needs no evhttp connection");
-	error = pipit_openapi_check(pattern, &content->options, why, sizeof why);
-	if (error != 0)
-		return fail_registration(server, pattern, error, why);
-	route = new_route(content, pattern);
-	error = route ? pipit_router_add(server->router, content->methods, pattern, route, why, sizeof why) : -ENOMEM;
-	if (error != 0) {
-		free_route(route);
-		return fail_registration(server, pattern, error, why);
-	}
-	route->index = server->route_count++;
-	route->next = server->routes;
-	server->routes = route;
-	return 0;
+		return pipit_routes_fail(&server->routes, pattern, -EBUSY, "register routes before the server runs");
+	return pipit_routes_add(&server->routes, server->config.memory_limit, pattern, content);
 }
 
 int pipit_route_with(struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler,
@@ -253,20 +160,10 @@ int pipit_route_evhttp(
 
 static int set_fallback(struct pipit_server *server, const struct pipit_route *content)
 {
-	const char *missing = find_missing_argument(content);
-	struct pipit_route *route;
 	if (server->is_started)
-		return fail_registration(server, "fallback", -EBUSY, "register the fallback before the server runs");
-	if (!content->handler && !content->callback)
-		return fail_registration(server, "fallback", -EINVAL, "a fallback needs a handler");
-	if (missing)
-		return fail_registration(server, "fallback", -EINVAL, missing);
-	route = new_route(content, "fallback");
-	if (!route)
-		return fail_registration(server, "fallback", -ENOMEM, "out of memory");
-	free_route(server->fallback);
-	server->fallback = route;
-	return 0;
+		return pipit_routes_fail(
+		    &server->routes, "fallback", -EBUSY, "register the fallback before the server runs");
+	return pipit_routes_set_fallback(&server->routes, content);
 }
 
 int pipit_fallback(struct pipit_server *server, pipit_handler *handler, void *arg)
@@ -302,9 +199,9 @@ int pipit_route_settings(struct pipit_server *server, const char *pattern, struc
 	int error;
 
 	if (!pattern || !settings) {
-		error = fail_registration(server, pattern, -EINVAL, "settings need a pattern and a store");
+		error = pipit_routes_fail(&server->routes, pattern, -EINVAL, "settings need a pattern and a store");
 	} else if (!store || !below) {
-		error = fail_registration(server, pattern, -ENOMEM, "out of memory");
+		error = pipit_routes_fail(&server->routes, pattern, -ENOMEM, "out of memory");
 	} else {
 		sprintf(below, "%s%s", pattern, PIPIT_SETTINGS_HTTP_BELOW);
 		error = serve_settings(server, pattern, below, settings);
@@ -334,9 +231,9 @@ int pipit_server_listen(struct pipit_server *server)
 	const struct pipit_config *config = &server->config;
 	size_t count = server->worker_count;
 
-	if (server->registration_error) {
+	if (server->routes.error) {
 		pipit_log(PIPIT_LOG_ERROR, "not starting: a registration failed, see above");
-		return server->registration_error;
+		return server->routes.error;
 	}
 	if (server->is_listening)
 		return 0;
@@ -413,20 +310,6 @@ static bool make_room(struct pipit_server *server, struct pipit_worker *requeste
 	return best && pipit_worker_evict(best, room) == 0;
 }
 
-static int name_routes(struct pipit_server *server)
-{
-	server->route_names = calloc(server->route_count + 2, sizeof *server->route_names);
-	if (!server->route_names)
-		return -ENOMEM;
-	for (struct pipit_route *route = server->routes; route; route = route->next)
-		server->route_names[route->index] = route->pattern;
-	if (server->fallback)
-		server->fallback->index = server->route_count;
-	server->route_names[server->route_count] = "fallback";
-	server->route_names[server->route_count + 1] = "none";
-	return 0;
-}
-
 /* --- guarded evhttp -------------------------------------------------------------------------------------------------- */
 
 struct pipit_server *pipit_server_new_without_addresses(void)
@@ -439,15 +322,16 @@ struct pipit_server *pipit_server_new_without_addresses(void)
 
 int pipit_server_guard_fallback(struct pipit_server *server, pipit_evhttp_callback *callback)
 {
+	const struct pipit_routes *routes = &server->routes;
+	const struct pipit_route *route = pipit_routes_find_callback(routes);
+
 	/* set by an earlier attempt, for example when its address was in use */
-	if (server->fallback && server->fallback->callback != callback)
-		return fail_registration(
-		    server, "fallback", -EEXIST, "the guarded evhttp is the fallback: register no other");
-	for (const struct pipit_route *route = server->routes; route; route = route->next) {
-		if (route->callback)
-			return fail_registration(server, route->pattern, -EINVAL,
-			    "a guarded evhttp has its own callbacks: set them with evhttp_set_cb()");
-	}
+	if (routes->fallback && routes->fallback->callback != callback)
+		return pipit_routes_fail(
+		    &server->routes, "fallback", -EEXIST, "the guarded evhttp is the fallback: register no other");
+	if (route)
+		return pipit_routes_fail(&server->routes, route->pattern, -EINVAL,
+		    "a guarded evhttp has its own callbacks: set them with evhttp_set_cb()");
 	return pipit_fallback_evhttp(server, callback, NULL);
 }
 
@@ -489,31 +373,13 @@ void pipit_server_detach(struct pipit_server *server)
 	}
 }
 
-/* The mode that a route needs. */
-static enum pipit_evhttp_mode mode_of(const struct pipit_route *route)
-{
-	if (!route || !route->callback)
-		return PIPIT_EVHTTP_NONE;
-	return route->options.borrows_connection ? PIPIT_EVHTTP_BORROWED : PIPIT_EVHTTP_OWN;
-}
-
-static enum pipit_evhttp_mode mode_of_all(const struct pipit_server *server)
-{
-	enum pipit_evhttp_mode most = mode_of(server->fallback);
-	for (const struct pipit_route *route = server->routes; route; route = route->next) {
-		if (mode_of(route) > most)
-			most = mode_of(route);
-	}
-	return most;
-}
-
 static struct pipit_prometheus describe(const struct pipit_server *server)
 {
 	return (struct pipit_prometheus){
 		.workers = server->counters,
 		.worker_count = server->worker_count,
-		.routes = server->route_names,
-		.route_count = server->route_count + 2,
+		.routes = server->routes.names,
+		.route_count = server->routes.count + 2,
 		.version = PIPIT_VERSION,
 		.libevent_version = event_get_version(),
 		.log_dropped = server->shared.access_log ? pipit_access_log_dropped(server->shared.access_log) : 0,
@@ -532,15 +398,7 @@ static void describe_for_feed(void *context, struct pipit_dashboard_data_input *
 	};
 }
 
-static bool serves_events(const struct pipit_server *server)
-{
-	const struct pipit_route *route = server->routes;
-	while (route && route->handler != pipit_serve_events)
-		route = route->next;
-	return route || (server->fallback && server->fallback->handler == pipit_serve_events);
-}
-
-/* base: of the thread that calls. NULL when memory is short. */
+/* base: of the calling thread. NULL when memory is short. */
 static struct pipit_dashboard_feed *new_feed(struct pipit_server *server, struct event_base *base)
 {
 	return pipit_dashboard_feed_new(base, describe_for_feed, server, server->config.max_streams);
@@ -548,31 +406,10 @@ static struct pipit_dashboard_feed *new_feed(struct pipit_server *server, struct
 
 static int start_feed(struct pipit_server *server)
 {
-	if (!serves_events(server))
+	if (!pipit_routes_have_handler(&server->routes, pipit_serve_events))
 		return 0;
 	atomic_store(&server->feed, new_feed(server, pipit_worker_base(server->workers[0])));
 	return atomic_load(&server->feed) ? 0 : -ENOMEM;
-}
-
-static int describe_for(const struct pipit_server *server, struct pipit_route *route)
-{
-	int error;
-	if (route->handler != pipit_serve_openapi)
-		return 0;
-	error = pipit_openapi_new(server->routes, route->arg, PIPIT_VERSION, &route->openapi);
-	if (error != 0)
-		pipit_log(PIPIT_LOG_ERROR, "route %s: cannot describe the routes: %s", route->pattern,
-		    error == -EINVAL ? "the title is not UTF-8" : "out of memory");
-	return error;
-}
-
-/* All routes are known at the start. */
-static int describe_routes(const struct pipit_server *server)
-{
-	int error = server->fallback ? describe_for(server, server->fallback) : 0;
-	for (struct pipit_route *route = server->routes; error == 0 && route; route = route->next)
-		error = describe_for(server, route);
-	return error;
 }
 
 static int make_worker(struct pipit_server *server, size_t number, struct event_base *base)
@@ -596,19 +433,20 @@ static int start(struct pipit_server *server, struct event_base *base)
 	int error = pipit_server_listen(server);
 
 	if (error == 0)
-		error = name_routes(server);
+		error = pipit_routes_name(&server->routes);
 	if (error != 0)
 		return error;
 	server->is_started = true;
-	error = describe_routes(server);
+	error = pipit_routes_describe(&server->routes, pipit_serve_openapi, PIPIT_VERSION);
 	if (error != 0)
 		return error;
 	server->shared.server = server;
 	server->shared.config = &server->config;
-	server->shared.router = server->router;
-	server->shared.fallback = server->fallback;
-	server->shared.evhttp_mode = server->shared.evhttp ? PIPIT_EVHTTP_GUARDED : mode_of_all(server);
-	server->shared.route_count = server->route_count + 2;
+	server->shared.router = server->routes.router;
+	server->shared.fallback = server->routes.fallback;
+	server->shared.evhttp_mode =
+	    server->shared.evhttp ? PIPIT_EVHTTP_GUARDED : pipit_routes_evhttp_mode(&server->routes);
+	server->shared.route_count = server->routes.count + 2;
 	server->shared.worker_done = worker_done;
 	server->shared.make_room = make_room;
 	atomic_store(&server->running, server->worker_count);
@@ -779,15 +617,8 @@ void pipit_server_free(struct pipit_server *server)
 	pipit_server_detach(server);
 	close_sockets(server);
 	pipit_access_log_close(server->shared.access_log);
-	pipit_router_free(server->router);
 	pipit_limits_free(server->shared.limits);
-	while (server->routes) {
-		struct pipit_route *next = server->routes->next;
-		free_route(server->routes);
-		server->routes = next;
-	}
-	free_route(server->fallback);
-	free(server->route_names);
+	pipit_routes_clear(&server->routes);
 	free(server->sockets);
 	pipit_config_clear(&server->config);
 	free(server);
@@ -823,7 +654,7 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 	free(page);
 }
 
-/* On this worker. Another may start one at the same time: then that is used. */
+/* On the worker of the request. NULL when memory is short. If two workers start a feed, the first one stays. */
 static struct pipit_dashboard_feed *start_feed_late(struct pipit_server *server, struct event_base *base)
 {
 	struct pipit_dashboard_feed *feed = new_feed(server, base), *other = NULL;
@@ -839,10 +670,10 @@ void pipit_serve_events(struct pipit_request *request, void *arg)
 	struct pipit_dashboard_feed *feed = atomic_load(&server->feed);
 	(void)arg;
 
-	/* Its worker may be ending. */
+	/* The worker may be ending. */
 	if (pipit_request_is_gone(request))
 		return;
-	/* No route has this handler: another one calls it. */
+	/* Without a route for this handler, another handler has called it. */
 	if (!feed)
 		feed = start_feed_late(server, pipit_request_base(request));
 	if (feed)
@@ -857,9 +688,9 @@ void pipit_serve_openapi(struct pipit_request *request, void *title)
 	struct pipit_openapi *made = NULL;
 	int error = 0;
 
-	/* Another handler calls this one. */
+	/* Without a description, another handler has called this one. */
 	if (!request->route->openapi)
-		error = pipit_openapi_new(server->routes, title, PIPIT_VERSION, &made);
+		error = pipit_openapi_new(server->routes.newest, title, PIPIT_VERSION, &made);
 	if (error == -EINVAL)
 		pipit_request_reply_fault(request, "pipit_serve_openapi() was called with a title that is not UTF-8");
 	else if (error != 0)

@@ -2,6 +2,7 @@
 /* See worker.h. */
 #include "app/worker.h"
 
+#include "base/log.h"
 #include "files/file_cache.h"
 #include "files/gzip_cache.h"
 #include "http1/acceptor.h"
@@ -470,7 +471,7 @@ static bool set_up(struct pipit_worker *worker)
 	if (!worker->dispatch.pool.file_cache || !worker->dispatch.pool.gzip_cache)
 		return false;
 	if (worker->shared->access_log) {
-		worker->dispatch.access = pipit_access_buffer_new(worker->shared->access_log);
+		worker->dispatch.access = pipit_access_log_buffer_new(worker->shared->access_log);
 		if (!worker->dispatch.access)
 			return false;
 	}
@@ -540,7 +541,7 @@ void pipit_worker_free(struct pipit_worker *worker)
 		close(worker->wakeup_fd);
 	if (worker->owns_base && worker->base)
 		event_base_free(worker->base);
-	pipit_access_buffer_free(worker->dispatch.access);
+	pipit_access_log_buffer_free(worker->dispatch.access);
 	pipit_counters_free(worker->counters);
 	pipit_request_pool_clear(&worker->dispatch.pool);
 	pipit_file_cache_free(worker->dispatch.pool.file_cache);

@@ -47,7 +47,13 @@ static inline bool pipit_bytes_is_letter(int byte)
 	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
 }
 
-/* -1: no hexadecimal digit. */
+/* False also above ASCII: 0x9B alone begins a control sequence on some terminals. */
+static inline bool pipit_bytes_is_printable(unsigned char byte)
+{
+	return byte >= 0x20 && byte <= 0x7e;
+}
+
+/* -1: not a hexadecimal digit */
 static inline int pipit_bytes_hex_value(int byte)
 {
 	if (pipit_bytes_is_digit(byte))
@@ -56,13 +62,13 @@ static inline int pipit_bytes_hex_value(int byte)
 	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
-/* How many digits pipit_bytes_put_hex() needs for all of the number, at least 1. */
+/* Digits of the whole number, at least 1. */
 static inline size_t pipit_bytes_hex_digits(uint64_t number)
 {
 	return number ? (67 - (size_t)__builtin_clzll(number)) / 4 : 1;
 }
 
-/* The last digits of a number, in small letters. Returns the place behind. */
+/* The last digits, in lower case. Returns the position after them. */
 static inline char *pipit_bytes_put_hex(char *at, uint64_t number, size_t digits)
 {
 	while (digits-- > 0)
@@ -70,7 +76,7 @@ static inline char *pipit_bytes_put_hex(char *at, uint64_t number, size_t digits
 	return at;
 }
 
-/* Two digits, in capitals as RFC 3986 §2.1 wants them. */
+/* Two digits, in upper case (RFC 3986 §2.1). Returns the position after them. */
 static inline char *pipit_bytes_put_hex_byte(char *at, unsigned char byte)
 {
 	*at++ = "0123456789ABCDEF"[byte >> 4];
@@ -110,7 +116,7 @@ static inline size_t pipit_bytes_first(uint64_t marks)
 	return (size_t)__builtin_ctzll(marks) / 8;
 }
 
-/* `limit` is at most 0x80. */
+/* `limit` is at most 0x80 */
 static inline uint64_t pipit_bytes_below(uint64_t word, unsigned char limit)
 {
 	return (word - PIPIT_BYTES_EACH(limit)) & ~word & PIPIT_BYTES_HIGHS;

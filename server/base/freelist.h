@@ -45,7 +45,7 @@ struct pipit_freelist_block {
 
 struct pipit_freelist {
 	struct pipit_freelist_block *first;
-	size_t room; /* blocks that may still be added; 0 until the thread keeps its first block */
+	size_t room; /* blocks that may still be added; 0 while disabled */
 };
 
 extern _Thread_local struct pipit_freelist pipit_freelists[PIPIT_FREELIST_COUNT];

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The methods that pipit serves: their names, and their bits in enum pipit_method. */
+/* Names of the methods, and their bits in enum pipit_method. */
 #ifndef PIPIT_METHODS_H
 #define PIPIT_METHODS_H
 
 #include "base/slice.h"
 
 #define PIPIT_METHODS_COUNT 7
-/* Room for all names with ", " between them, and a NUL. */
+/* all names with ", " and a NUL */
 #define PIPIT_METHODS_LIST_SIZE 64
 
 struct pipit_methods_entry {
@@ -20,7 +20,7 @@ extern const struct pipit_methods_entry pipit_methods_table[PIPIT_METHODS_COUNT]
 /* "GET" for PIPIT_GET. Static. */
 const char *pipit_methods_name(unsigned bit);
 
-/* The bit of a name, whose case counts (RFC 9110 §9.1); 0: not in the table. */
+/* Case-sensitive (RFC 9110 §9.1). 0: unknown. */
 unsigned pipit_methods_find(struct pipit_slice name);
 
 /* "GET, HEAD" for PIPIT_GET | PIPIT_HEAD. */

@@ -24,7 +24,7 @@ struct pipit_shared_fd *pipit_shared_fd_hold(struct pipit_shared_fd *descriptor)
 /* Drop a reference. NULL is harmless. */
 void pipit_shared_fd_release(struct pipit_shared_fd *descriptor);
 
-/* Read `length` bytes of a file from `offset` on. False when the file is shorter, or cannot be read. */
+/* Read `length` bytes from `offset`. False when the file is shorter, or a read fails. */
 bool pipit_shared_fd_read(int fd, char *bytes, size_t length, uint64_t offset);
 
 #endif

@@ -70,7 +70,7 @@ static inline struct pipit_slice pipit_slice_trim(struct pipit_slice text)
 	return text;
 }
 
-/* Trim [text, end) and terminate it with a NUL. Returns its new start. */
+/* Trims [text, end), and terminates it with NUL. Returns its new start. */
 static inline char *pipit_slice_trim_in_place(char *text, char *end)
 {
 	struct pipit_slice trimmed = pipit_slice_trim((struct pipit_slice){ text, (size_t)(end - text) });

@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-/* Copy all fields and strings; pipit_config_clear() frees the copies. 0, or -ENOMEM and nothing to clear. */
+/* Copy all fields and strings; pipit_config_clear() frees the copies. 0; -ENOMEM and nothing to clear. */
 int pipit_config_copy(struct pipit_config *copy, const struct pipit_config *config);
 
 /* Check the range of every field, and fields against each other. 0, or -EINVAL and one line in `error`. */

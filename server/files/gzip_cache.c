@@ -118,8 +118,8 @@ static struct entry *compress_file(const struct pipit_files_version *version, in
 	struct pipit_files_version now;
 	struct entry *entry = NULL;
 
-	if (content && pipit_shared_fd_read(fd, content, (size_t)version->size, 0) && pipit_files_read_version(fd, &now) &&
-	    pipit_files_is_same_version(&now, version))
+	if (content && pipit_shared_fd_read(fd, content, (size_t)version->size, 0) &&
+	    pipit_files_read_version(fd, &now) && pipit_files_is_same_version(&now, version))
 		entry = compress_content(content, (size_t)version->size);
 	free(content);
 	return entry;

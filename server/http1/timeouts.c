@@ -91,6 +91,9 @@ static void sweep_handling(struct pipit_connection *connection)
 		connection->was_abandoned = true;
 		net->hooks->abandoned(net->context, connection);
 	}
+	/* Nothing waits for the client: it is not behind its callback. */
+	if (connection->link)
+		connection->link->crowded_ms = 0;
 	if (connection->is_evhttp)
 		pipit_http1_settle(connection);
 }

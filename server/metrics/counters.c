@@ -228,8 +228,8 @@ static size_t hash_of(const char *text)
 
 uint32_t *pipit_counters_find_first_routes(const char *const *labels, size_t count)
 {
-	uint32_t *first = malloc((count + 1) * sizeof *first),
-		 *table; /* by hash: a label's first index, counted from 1 */
+	uint32_t *first = malloc((count + 1) * sizeof *first);
+	uint32_t *table; /* by hash: the first index of a label, from 1; 0: free */
 	size_t capacity = 16;
 
 	while (capacity < 2 * count)

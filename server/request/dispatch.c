@@ -2,6 +2,7 @@
 /* The steps of a request, in order: read from decide() down. */
 #include "request/dispatch.h"
 
+#include "base/log.h"
 #include "base/methods.h"
 
 #include <event2/event.h>
@@ -111,7 +112,7 @@ static struct pipit_slice field_value(const struct pipit_guard_head *head, const
 }
 
 static void log_entry(
-    struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_access_entry *entry)
+    struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_access_log_entry *entry)
 {
 	char peer[INET6_ADDRSTRLEN];
 	struct timespec now;
@@ -119,21 +120,21 @@ static void log_entry(
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	entry->peer = pipit_connection_peer(connection, peer, sizeof peer);
 	entry->finished = now.tv_sec;
-	if (!pipit_access_buffer_has_lines(dispatch->access))
+	if (!pipit_access_log_buffer_has_lines(dispatch->access))
 		event_active(dispatch->log_event, EV_TIMEOUT, 0);
-	pipit_access_buffer_add(dispatch->access, entry);
+	pipit_access_log_buffer_add(dispatch->access, entry);
 }
 
 void pipit_dispatch_flush_log(struct pipit_dispatch *dispatch)
 {
 	if (dispatch->access)
-		pipit_access_buffer_flush(dispatch->access);
+		pipit_access_log_buffer_flush(dispatch->access);
 }
 
 static void log_request(
     struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_request *request, int status)
 {
-	struct pipit_access_entry entry = {
+	struct pipit_access_log_entry entry = {
 		.request_line = pipit_request_line(request->head),
 		.status = status,
 		.content_bytes = pipit_connection_content_bytes(connection),
@@ -194,7 +195,7 @@ static void refused(void *context, struct pipit_connection *connection, enum pip
 {
 	struct pipit_dispatch *dispatch = context;
 	struct pipit_request *request = pipit_connection_request(connection);
-	struct pipit_access_entry entry = {
+	struct pipit_access_log_entry entry = {
 		.request_line = line,
 		.status = pipit_refusal_entry(reason)->status,
 		.content_bytes = content_bytes,

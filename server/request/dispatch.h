@@ -4,9 +4,9 @@
 #ifndef PIPIT_DISPATCH_H
 #define PIPIT_DISPATCH_H
 
-#include "base/log.h"
 #include "http/router.h"
 #include "http1/http1.h"
+#include "metrics/access_log.h"
 #include "metrics/counters.h"
 #include "request/request.h"
 
@@ -17,8 +17,8 @@ struct pipit_dispatch {
 	const struct pipit_route *fallback; /* NULL: 404 */
 	size_t no_route;                    /* index of the counters for requests without a route */
 	struct pipit_counters *counters;
-	struct pipit_access_buffer *access; /* NULL: no access log */
-	struct event *log_event;            /* active while lines wait: one write() per turn of the loop */
+	struct pipit_access_log_buffer *access; /* NULL: no access log */
+	struct event *log_event;                /* active while lines wait: one write() per turn of the loop */
 };
 
 /* The context of the functions is the struct pipit_dispatch. */

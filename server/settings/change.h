@@ -17,23 +17,29 @@ enum pipit_change_kind {
 
 struct pipit_change {
 	enum pipit_change_kind kind;
-	struct pipit_slice pointer; /* of the value to change; borrowed until `done` returns true */
-	struct cJSON *content; /* the value or the patch; owned by the queue once added; NULL for REMOVE and RELOAD */
-	size_t content_bytes;  /* length of its text; counts towards the limit of the queue */
-	const struct pipit_guard_head
-	    *head; /* its If-Match and If-None-Match must hold; borrowed like `pointer`; NULL: no condition */
+	/* Of the value to change; borrowed until `done` returns true. */
+	struct pipit_slice pointer;
+	/* The value or the patch; owned by the queue once added; NULL for REMOVE and RELOAD. */
+	struct cJSON *content;
+	/* Length of its text; counts towards the limit of the queue. */
+	size_t content_bytes;
+	/* Its If-Match and If-None-Match must hold; borrowed like `pointer`; NULL: no condition. */
+	const struct pipit_guard_head *head;
 	/*
 	 * Reports the outcome, on the writer thread; must not block. False when it cannot be reported now: the queue calls `done` again
 	 * until it returns true, or until pipit_change_queue_settle() returns the change.
 	 */
 	bool (*done)(struct pipit_change *change);
-	/* The outcome. */
-	int status; /* 201, 204, or the status of an error */
-	char etag
-	    [PIPIT_JSON_INDEX_ETAG_SIZE]; /* of the value after the change; with 412, of the current value; "" for none */
-	char detail[400];                 /* of the error */
-	char *
-	    members; /* further members of the problem document, as pipit_problem_members(); freed by the caller; NULL: none */
+
+	/* The outcome: 201, 204, or the status of an error. */
+	int status;
+	/* Of the value after the change; with 412, of the current value; "" for none. */
+	char etag[PIPIT_JSON_INDEX_ETAG_SIZE];
+	/* Of the error. */
+	char detail[400];
+	/* From pipit_problem_members(), freed by the caller; NULL: none. */
+	char *members;
+
 	struct pipit_change *next;
 };
 

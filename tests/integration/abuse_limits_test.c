@@ -183,7 +183,8 @@ START_TEST(rests_without_descriptors_and_goes_on_when_some_leave)
 	cpu_ms = daemon_cpu_ms(&siege.daemon) - cpu_ms;
 	took_ms = wire_now_ms() - began_ms;
 	/* One that does not rest takes all the time there is. */
-	ck_assert_msg(cpu_ms < took_ms * (IS_SANITIZED ? 7 : 2) / 10, "%ld ms of CPU time in %lld ms of rest", cpu_ms, took_ms);
+	ck_assert_msg(
+	    cpu_ms < took_ms * (IS_SANITIZED ? 7 : 2) / 10, "%ld ms of CPU time in %lld ms of rest", cpu_ms, took_ms);
 	for (size_t i = 0; i < crowd.count - 10; i++)
 		client_leave(&crowd.clients[i]);
 	for (int i = 0; i < 10; i++)
@@ -241,9 +242,8 @@ static const char *const large_contents[] = { "Content-Length: 204800\r\n\r\n",
 START_TEST(held_back_contents_cost_no_more_than_the_memory_limit)
 {
 	static char half[100 * 1024];
-	struct siege siege = siege_begin((const char *const[]){
-	    "--memory-limit", "1m", "--max-body-bytes", "256k", "--read-timeout", "0", "--min-rate-bytes", "0", "--log-level",
-	    "error", NULL });
+	struct siege siege = siege_begin((const char *const[]){ "--memory-limit", "1m", "--max-body-bytes", "256k",
+	    "--read-timeout", "0", "--min-rate-bytes", "0", "--log-level", "error", NULL });
 	struct crowd crowd = crowd_new(50);
 	size_t refused = 0;
 

@@ -170,8 +170,7 @@ static void sip(struct crowd *crowd)
 START_TEST(drops_readers_that_do_not_read)
 {
 	struct site site = make_site();
-	struct siege siege = siege_begin(
-	    (const char *const[]){
+	struct siege siege = siege_begin((const char *const[]){
 	    "--root", site.root, "--workers", "2", "--write-timeout", "2s", "--rate-grace", "2s", NULL });
 	struct crowd crowd = crowd_new(200);
 	long most_kib = 0;
@@ -246,7 +245,8 @@ START_TEST(serves_others_between_the_requests_of_pipelines)
 	daemon_resume(&siege.daemon);
 	page = wire_read(siege.kept, false);
 	served = wire_metric(page.content, sample);
-	ck_assert_msg(served < (double)all / 2, "%g of %zu requests of pipelines came before another client's", served, all);
+	ck_assert_msg(
+	    served < (double)all / 2, "%g of %zu requests of pipelines came before another client's", served, all);
 	wire_free(&page);
 	siege_wait_for(&siege, sample, (double)all);
 	crowd_free(&crowd);

@@ -5,6 +5,7 @@
  *
  * Handlers run on other threads than the test. They assert nothing: they reply with what they saw, or note() it.
  */
+#include "loop.h"
 #include "pipit.h"
 #include "suite.h"
 #include "wire.h"
@@ -561,57 +562,18 @@ static void answer(struct pipit_request *request, const char *text)
 struct host {
 	struct pipit_config config;
 	struct pipit_server *server;
-	struct event_base *base; /* ours when attached; NULL when pipit_server_run() makes its own */
-	struct event *calls;     /* on door[0] */
-	int door[2];             /* struct call in, one byte back */
-	pthread_t thread;
+	struct loop loop; /* ours when attached; its base is NULL when pipit_server_run() makes its own */
+	pthread_t thread; /* of pipit_server_run() */
 	bool is_running;
 	int result; /* of pipit_server_run() */
 	unsigned port;
 };
-
-struct call {
-	void (*function)(void *arg);
-	void *arg;
-};
-
-static void on_call(evutil_socket_t fd, short what, void *arg)
-{
-	struct call call;
-	(void)what, (void)arg;
-	if (read(fd, &call, sizeof call) != (ssize_t)sizeof call)
-		abort();
-	call.function(call.arg);
-	if (write(fd, "", 1) != 1)
-		abort();
-}
-
-/* Runs it on the thread of the attached loop, and returns when it has run. */
-static void call_in_loop(struct host *host, void (*function)(void *), void *arg)
-{
-	struct call call = { function, arg };
-	char byte;
-	ck_assert_int_eq(write(host->door[1], &call, sizeof call), (int)sizeof call);
-	ck_assert_int_eq(read(host->door[1], &byte, 1), 1);
-}
 
 static void *run_server(void *arg)
 {
 	struct host *host = arg;
 	host->result = pipit_server_run(host->server);
 	return NULL;
-}
-
-static void *run_loop(void *arg)
-{
-	struct host *host = arg;
-	event_base_loop(host->base, EVLOOP_NO_EXIT_ON_EMPTY);
-	return NULL;
-}
-
-static void break_loop(void *base)
-{
-	event_base_loopbreak(base);
 }
 
 static void drain_attached(void *server)
@@ -633,7 +595,7 @@ static unsigned port_of(const char *url)
 
 static void configure(struct host *host, uint64_t workers)
 {
-	*host = (struct host){ .door = { -1, -1 } };
+	*host = (struct host){ 0 };
 	pipit_config_init(&host->config);
 	host->config.listen[0] = "127.0.0.1:0";
 	host->config.listen_count = 1;
@@ -655,20 +617,19 @@ static void start(struct host *host, bool attached)
 	ck_assert_int_eq(pipit_server_listen(host->server), 0);
 	host->port = port_of(pipit_server_url(host->server, 0));
 	if (attached) {
-		host->base = event_base_new();
-		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, host->door), 0);
-		host->calls = event_new(host->base, host->door[0], EV_READ | EV_PERSIST, on_call, NULL);
-		ck_assert_int_eq(event_add(host->calls, NULL), 0);
-		ck_assert_int_eq(pipit_server_attach(host->server, host->base), 0);
+		loop_open(&host->loop);
+		ck_assert_int_eq(pipit_server_attach(host->server, host->loop.base), 0);
+		loop_run(&host->loop);
+	} else {
+		ck_assert_int_eq(pthread_create(&host->thread, NULL, run_server, host), 0);
 	}
-	ck_assert_int_eq(pthread_create(&host->thread, NULL, attached ? run_loop : run_server, host), 0);
 	host->is_running = true;
 }
 
 static void drain(struct host *host)
 {
-	if (host->base)
-		call_in_loop(host, drain_attached, host->server);
+	if (host->loop.base)
+		loop_call(&host->loop, drain_attached, host->server);
 	else
 		pipit_server_drain(host->server);
 }
@@ -683,11 +644,12 @@ static void join(struct host *host)
 {
 	if (!host->is_running)
 		return;
-	if (host->base) {
+	if (host->loop.base) {
 		ck_assert(wire_wait(is_empty, host));
-		call_in_loop(host, break_loop, host->base);
+		loop_stop(&host->loop);
+	} else {
+		ck_assert_int_eq(pthread_join(host->thread, NULL), 0);
 	}
-	ck_assert_int_eq(pthread_join(host->thread, NULL), 0);
 	host->is_running = false;
 	ck_assert_int_eq(host->result, 0);
 }
@@ -696,8 +658,8 @@ static void stop(struct host *host)
 {
 	if (!host->is_running)
 		return;
-	if (host->base)
-		call_in_loop(host, stop_attached, host->server);
+	if (host->loop.base)
+		loop_call(&host->loop, stop_attached, host->server);
 	else
 		pipit_server_stop(host->server);
 	join(host);
@@ -708,13 +670,11 @@ static void dispose(struct host *host)
 	stop(host);
 	pipit_server_free(host->server);
 	host->server = NULL;
-	if (!host->base)
+	if (!host->loop.base)
 		return;
-	event_free(host->calls);
-	event_base_free(host->base);
-	host->base = NULL;
-	close(host->door[0]);
-	close(host->door[1]);
+	loop_leave(&host->loop);
+	event_base_free(host->loop.base);
+	host->loop.base = NULL;
 }
 
 /* ---------------------------------------------------------------- handlers that use their loop */
@@ -2014,7 +1974,7 @@ START_TEST(stops_with_deferred_requests_and_takes_no_posts_then)
 	ck_assert(pipit_request_is_gone(from_pocket(0)));
 	/* An attached loop is the application's to run again; the server has stopped when it is freed. */
 	posted = pipit_request_post(from_pocket(0), note_gone, NULL);
-	if (!host.base)
+	if (!host.loop.base)
 		ck_assert_int_eq(posted, -ESHUTDOWN);
 	pipit_request_release(from_pocket(0));
 	close(fd);
@@ -2542,8 +2502,8 @@ static const struct {
 	pipit_handler *handler;
 	const char *line; /* on standard error, behind the pattern */
 } without_argument[] = {
-	{ pipit_serve_files, "pipit_serve_files() has a site as its argument: pass one of pipit_site_open()\n" },
-	{ pipit_stream_serve, "pipit_stream_serve() has a stream as its argument: pass one of pipit_stream_new()\n" },
+	{ pipit_serve_files, "pipit_serve_files() needs a site as its argument: pass one of pipit_site_open()\n" },
+	{ pipit_stream_serve, "pipit_stream_serve() needs a stream as its argument: pass one of pipit_stream_new()\n" },
 	{ NULL, "settings need a pattern and a store\n" },
 };
 

@@ -8,6 +8,7 @@
  */
 #include "loop.h"
 #include "pipit.h"
+#include "stopped_clock.h"
 #include "suite.h"
 #include "wire.h"
 
@@ -579,125 +580,136 @@ START_TEST(leaves_refused_what_the_settings_of_evhttp_refuse)
 }
 END_TEST
 
+#define TIMEOUT_SECONDS 2
+#define TIMEOUT_MS (TIMEOUT_SECONDS * 1000)
+
+/* pipit's own limits are longer than the clock is put forward here. */
 static void set_up_timeout(void)
 {
+	stopped_clock_stop();
 	set_up();
 	evhttp_set_gencb(http, dump, name_of_generic);
-	evhttp_set_timeout(http, 1);
+	evhttp_set_timeout(http, TIMEOUT_SECONDS);
 	listen_on("127.0.0.1");
 	loop_run(&loop);
 }
 
-static void pause_for(long ms)
+static void tear_down_timeout(void)
 {
-	nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+	tear_down();
+	stopped_clock_run();
 }
 
-/* pipit's own limit is longer than a test waits. */
+/* What clients have sent was read: the first reply may have come in the same turn of the loop before that, the second cannot. */
+static int connect_and_settle(void)
+{
+	int fd = wire_connect(port);
+	expect_next(fd);
+	expect_next(fd);
+	return fd;
+}
+
+/* All clients that came before have been looked at since they were silent for the timeout: the last one has been closed. */
+static void let_timeout_pass(void)
+{
+	int last = connect_and_settle();
+	stopped_clock_forward(TIMEOUT_MS);
+	ck_assert(wire_is_closed(last));
+	close(last);
+}
+
 START_TEST(closes_an_idle_client_after_the_timeout_of_evhttp)
 {
-	int fd = wire_connect(port), silent = wire_connect(port);
+	int fd = connect_and_settle();
+	stopped_clock_forward(TIMEOUT_MS - 1);
 	expect_next(fd);
+	stopped_clock_forward(TIMEOUT_MS);
 	ck_assert(wire_is_closed(fd));
-	ck_assert(wire_send(silent, "G", 1));
 	close(fd);
-	close(silent);
 }
 END_TEST
 
 START_TEST(closes_an_upload_that_stands_still_for_the_timeout_of_evhttp)
 {
 	int fd = wire_connect(port);
-	struct wire_response response =
-	    wire_ask(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n" TEN);
-	expect_refusal(response, 408);
+	ck_assert(wire_print(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n" TEN));
+	let_timeout_pass();
+	expect_refusal(wire_read(fd, false), 408);
 	close(fd);
 }
 END_TEST
 
-/* Or of a callback. It lasts until an idle client that came with it has been closed, and longer. */
+/* Or of a callback. Each byte comes after three quarters of it. */
 START_TEST(lets_an_upload_that_moves_take_longer_than_the_timeout_of_evhttp)
 {
-	int fd = wire_connect(port), idle = wire_connect(port);
+	int fd = wire_connect(port);
 
 	if (_i == 1)
-		wire_expect(wire_get(fd, "/timeout?1"), 200, "");
-	expect_next(idle);
+		wire_expect(wire_ask(fd, "GET /timeout?%d HTTP/1.1\r\nHost: x\r\n\r\n", TIMEOUT_SECONDS), 200, "");
 	ck_assert(wire_print(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
-	while (!wire_is_readable(idle, 100))
+	for (int i = 0; i < 2; i++) {
+		int last = connect_and_settle();
+		stopped_clock_forward(TIMEOUT_MS * 3 / 4);
 		ck_assert(wire_print(fd, "1\r\na\r\n"));
-	ck_assert(wire_is_closed(idle));
-	for (int i = 0; i < 5; i++) {
-		pause_for(100);
+		close(connect_and_settle());
+		stopped_clock_forward(TIMEOUT_MS * 3 / 4);
+		ck_assert(wire_is_closed(last));
 		ck_assert(wire_print(fd, "1\r\na\r\n"));
+		close(last);
 	}
-	wire_expect(wire_ask(fd, "0\r\n\r\n"), 200, NULL);
+	wire_expect(wire_ask(fd, "0\r\n\r\n"), 200, "aaaa");
 	expect_next(fd);
 	close(fd);
-	close(idle);
 }
 END_TEST
+
+static void wait_until_deferred(void)
+{
+	while (!atomic_load(&deferred))
+		nanosleep(&(struct timespec){ 0, 1000 * 1000 }, NULL);
+}
 
 START_TEST(lets_a_callback_take_longer_than_the_timeout_of_evhttp)
 {
 	static char late[] = "late";
-	int fd = wire_connect(port), idle = wire_connect(port);
+	int fd = wire_connect(port);
 
 	ck_assert(wire_print(fd, "GET /defer HTTP/1.1\r\nHost: x\r\n\r\n"));
-	while (!atomic_load(&deferred))
-		pause_for(1);
-	expect_next(idle);
-	ck_assert(wire_is_closed(idle));
+	wait_until_deferred();
+	let_timeout_pass();
 	loop_call(&loop, reply_deferred, late);
 	wire_expect(wire_read(fd, false), 200, late);
 	expect_next(fd);
 	close(fd);
-	close(idle);
 }
 END_TEST
 
 START_TEST(closes_a_client_that_reads_nothing_for_the_timeout_of_evhttp)
 {
 	struct wire_response response;
-	int fd = wire_connect(port), idle = wire_connect(port);
+	int fd = wire_connect(port);
 
 	write_file();
 	ck_assert(wire_print(fd, "GET /file HTTP/1.1\r\nHost: x\r\n\r\n"));
 	ck_assert(wire_is_readable(fd, PATIENCE_MS));
-	/* Two clients, one after the other, have been idle for the whole timeout meanwhile. */
-	for (int i = 0; i < 2; i++) {
-		expect_next(idle);
-		ck_assert(wire_is_closed(idle));
-		close(idle);
-		idle = wire_connect(port);
-	}
+	/* The kernel may have taken some more of it after the first. */
+	let_timeout_pass();
+	let_timeout_pass();
 	response = wire_read(fd, false);
 	ck_assert_int_eq(response.status, 200);
 	ck_assert(!response.is_complete);
 	wire_free(&response);
 	unlink(file_name);
 	close(fd);
-	close(idle);
 }
 END_TEST
-
-/* Clients, one after the other, have been idle for the timeout of evhttp. */
-static void wait_for_timeouts(int times)
-{
-	while (times-- > 0) {
-		int fd = wire_connect(port);
-		expect_next(fd);
-		ck_assert(wire_is_closed(fd));
-		close(fd);
-	}
-}
 
 START_TEST(closes_a_client_that_is_silent_in_its_head_for_the_timeout_of_evhttp)
 {
 	int fd = wire_connect(port);
 	ck_assert(wire_print(fd, "GET / HTTP/1.1\r\nHo"));
-	wait_for_timeouts(2);
-	ck_assert(wire_is_readable(fd, 1000));
+	let_timeout_pass();
+	ck_assert(wire_is_readable(fd, PATIENCE_MS));
 	close(fd);
 }
 END_TEST
@@ -707,11 +719,12 @@ START_TEST(closes_an_idle_client_after_the_timeout_that_a_callback_has_set)
 	int patient = wire_connect(port), impatient;
 
 	wire_expect(wire_get(patient, "/timeout?3600"), 200, "");
-	wait_for_timeouts(2);
+	let_timeout_pass();
 	wire_expect(wire_get(patient, "/next"), 200, NULL);
 	impatient = wire_connect(port);
 	wire_expect(wire_get(impatient, "/timeout?3600"), 200, "");
 	wire_expect(wire_get(impatient, "/timeout?1"), 200, "");
+	stopped_clock_forward(1000);
 	ck_assert(wire_is_closed(impatient));
 	close(patient);
 	close(impatient);
@@ -724,9 +737,8 @@ START_TEST(lets_a_reply_come_later_than_the_timeout_that_its_callback_has_set)
 	int fd = wire_connect(port);
 
 	ck_assert(wire_print(fd, "GET /timeout?1d HTTP/1.1\r\nHost: x\r\n\r\n"));
-	while (!atomic_load(&deferred))
-		pause_for(1);
-	wait_for_timeouts(2);
+	wait_until_deferred();
+	let_timeout_pass();
 	loop_call(&loop, reply_deferred, late);
 	wire_expect(wire_read(fd, false), 200, late);
 	expect_next(fd);
@@ -915,7 +927,7 @@ int main(void)
 	suite_add_tcase(suite, tcase);
 
 	tcase = tcase_create("timeout");
-	tcase_add_checked_fixture(tcase, set_up_timeout, tear_down);
+	tcase_add_checked_fixture(tcase, set_up_timeout, tear_down_timeout);
 	tcase_add_test(tcase, closes_an_idle_client_after_the_timeout_of_evhttp);
 	tcase_add_test(tcase, closes_an_upload_that_stands_still_for_the_timeout_of_evhttp);
 	tcase_add_loop_test(tcase, lets_an_upload_that_moves_take_longer_than_the_timeout_of_evhttp, 0, 2);

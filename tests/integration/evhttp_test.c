@@ -6,6 +6,7 @@
  *
  * Callbacks run on another thread than the test. They assert nothing: they reply with what they saw, or note() it.
  */
+#include "loop.h"
 #include "pipit.h"
 #include "suite.h"
 #include "wire.h"
@@ -586,49 +587,16 @@ static void reply_number(struct pipit_request *request, void *arg)
 
 static struct pipit_server *server;
 static unsigned port;
-static struct event_base *base; /* when attached; the plain evhttp is on it too */
+static struct loop loop; /* its base when attached, else NULL; the plain evhttp is on it too */
 static struct evhttp *plain;
 static unsigned plain_port;
 static struct evhttp *guarded; /* the program's, with the server in front; NULL: the callbacks are the server's */
-static struct event *calls;    /* on door[0] */
-static int door[2];            /* struct call in, one byte back */
-static pthread_t thread;
+static pthread_t thread;       /* of pipit_server_run() */
 static bool is_running;
-
-struct call {
-	void (*function)(void *arg);
-	void *arg;
-};
-
-static void on_call(evutil_socket_t fd, short what, void *arg)
-{
-	struct call call;
-	(void)what, (void)arg;
-	if (read(fd, &call, sizeof call) != (ssize_t)sizeof call)
-		abort();
-	call.function(call.arg);
-	if (write(fd, "", 1) != 1)
-		abort();
-}
-
-/* Runs it on the loop's thread, and returns when it has run. */
-static void call_in_loop(void (*function)(void *), void *arg)
-{
-	struct call call = { function, arg };
-	char byte;
-	ck_assert_int_eq(write(door[1], &call, sizeof call), (int)sizeof call);
-	ck_assert_int_eq(read(door[1], &byte, 1), 1);
-}
 
 static void *run_server(void *arg)
 {
 	pipit_server_run(arg);
-	return NULL;
-}
-
-static void *run_loop(void *arg)
-{
-	event_base_loop(arg, EVLOOP_NO_EXIT_ON_EMPTY);
 	return NULL;
 }
 
@@ -664,7 +632,7 @@ static void register_callbacks(void)
 
 static struct evhttp *new_evhttp(void)
 {
-	struct evhttp *http = evhttp_new(base);
+	struct evhttp *http = evhttp_new(loop.base);
 	ck_assert_ptr_nonnull(http);
 	evhttp_set_allowed_methods(http, 0xffff);
 	for (size_t i = 0; i < COUNT(callbacks); i++)
@@ -695,7 +663,7 @@ static void set_up_workers(void)
 {
 	borrows = false;
 	forget_all();
-	base = NULL;
+	loop.base = NULL;
 	make_server(2);
 	register_callbacks();
 	ck_assert_int_eq(pthread_create(&thread, NULL, run_server, server), 0);
@@ -706,16 +674,13 @@ static void set_up_base(void)
 {
 	forget_all();
 	make_server(1);
-	base = event_base_new();
+	loop_open(&loop);
 	make_plain();
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, door), 0);
-	calls = event_new(base, door[0], EV_READ | EV_PERSIST, on_call, NULL);
-	ck_assert_int_eq(event_add(calls, NULL), 0);
 }
 
 static void run_base(void)
 {
-	ck_assert_int_eq(pthread_create(&thread, NULL, run_loop, base), 0);
+	loop_run(&loop);
 	is_running = true;
 }
 
@@ -724,7 +689,7 @@ static void set_up_attached(void)
 	borrows = false;
 	set_up_base();
 	register_callbacks();
-	ck_assert_int_eq(pipit_server_attach(server, base), 0);
+	ck_assert_int_eq(pipit_server_attach(server, loop.base), 0);
 	run_base();
 }
 
@@ -733,7 +698,7 @@ static void set_up_borrowed(void)
 	borrows = true;
 	set_up_base();
 	register_callbacks();
-	ck_assert_int_eq(pipit_server_attach(server, base), 0);
+	ck_assert_int_eq(pipit_server_attach(server, loop.base), 0);
 	run_base();
 }
 
@@ -746,20 +711,16 @@ static void set_up_guarded(void)
 	run_base();
 }
 
-static void break_loop(void *arg)
-{
-	event_base_loopbreak(arg);
-}
-
 static void stop(void)
 {
 	if (!is_running)
 		return;
-	if (base)
-		call_in_loop(break_loop, base);
-	else
+	if (loop.base) {
+		loop_stop(&loop);
+	} else {
 		pipit_server_stop(server);
-	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+		ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	}
 	is_running = false;
 }
 
@@ -767,16 +728,14 @@ static void tear_down(void)
 {
 	stop();
 	pipit_server_free(server);
-	if (!base)
+	if (!loop.base)
 		return;
 	evhttp_free(plain);
 	if (guarded)
 		evhttp_free(guarded);
 	guarded = NULL;
-	event_free(calls);
-	event_base_free(base);
-	close(door[0]);
-	close(door[1]);
+	loop_leave(&loop);
+	event_base_free(loop.base);
 }
 
 /* ---------------------------------------------------------------- asking */
@@ -1507,7 +1466,7 @@ START_TEST(answers_deferred_requests_in_any_order)
 	for (size_t i = 0; i < MANY; i++) {
 		size_t index = i * 37 % MANY;
 		snprintf(expected, sizeof expected, "%zu", index);
-		call_in_loop(obey, &(struct order){ index, expected, 0 });
+		loop_call(&loop, obey, &(struct order){ index, expected, 0 });
 	}
 	for (size_t i = 0; i < MANY; i++) {
 		snprintf(expected, sizeof expected, "%zu", i);
@@ -1529,7 +1488,7 @@ START_TEST(keeps_pipelined_requests_waiting_behind_a_deferred_one)
 	    wire_print(fd, "GET /number/4 HTTP/1.1\r\nHost: x\r\n\r\nGET /defer/started HTTP/1.1\r\nHost: x\r\n\r\n"));
 	let_a_turn_pass();
 	ck_assert(is_silent(fd));
-	call_in_loop(obey, &(struct order){ 0, "2", 0 });
+	loop_call(&loop, obey, &(struct order){ 0, "2", 0 });
 	for (int i = 2; i <= 4; i++) {
 		char expected[16];
 		snprintf(expected, sizeof expected, "%d", i);
@@ -1537,7 +1496,7 @@ START_TEST(keeps_pipelined_requests_waiting_behind_a_deferred_one)
 	}
 	wait_for_pocket(2);
 	ck_assert(wire_print(fd, "GET /text?next HTTP/1.1\r\nHost: x\r\n\r\n"));
-	call_in_loop(go_on, &(struct order){ 1, "second", 0 });
+	loop_call(&loop, go_on, &(struct order){ 1, "second", 0 });
 	wire_expect(wire_read(fd, false), 200, "first second");
 	wire_expect(wire_read(fd, false), 200, "next");
 	close(fd);
@@ -1576,7 +1535,7 @@ START_TEST(survives_a_reply_to_a_client_that_has_gone)
 		close(fd);
 	if (departures[_i].is_noticed)
 		ck_assert(wire_wait(is_empty, NULL));
-	call_in_loop(departures[_i].reply, &order);
+	loop_call(&loop, departures[_i].reply, &order);
 	ck_assert(wire_wait(is_empty, NULL));
 	expect_notes(departures[_i].reply == obey && departures[_i].order.text && _i + 1 == (int)COUNT(departures)
 			 ? "closed "
@@ -1622,15 +1581,15 @@ START_TEST(drains_when_the_deferred_replies_are_out)
 	wait_for_pocket(1);
 	ck_assert(wire_print(started, "GET /defer/started HTTP/1.1\r\nHost: x\r\n\r\n"));
 	wait_for_pocket(2);
-	call_in_loop(drain, server);
+	loop_call(&loop, drain, server);
 	ck_assert(wire_wait(refuses_connections, NULL));
 	ck_assert_uint_eq(pipit_server_connections(server), 2);
-	call_in_loop(obey, &(struct order){ 0, NULL, 3 * MEBIBYTE });
+	loop_call(&loop, obey, &(struct order){ 0, NULL, 3 * MEBIBYTE });
 	response = wire_read(fd, false);
 	ck_assert(response.closes);
 	expect_pattern(response, 3 * MEBIBYTE);
 	ck_assert(wire_is_closed(fd));
-	call_in_loop(go_on, &(struct order){ 1, "second", 0 });
+	loop_call(&loop, go_on, &(struct order){ 1, "second", 0 });
 	wire_expect(wire_read(started, false), 200, "first second");
 	ck_assert(wire_is_closed(started));
 	ck_assert(wire_wait(is_empty, NULL));
@@ -1662,9 +1621,9 @@ START_TEST(survives_replies_after_the_server_was_freed)
 	ck_assert(wire_print(started, "GET /defer/started HTTP/1.1\r\nHost: x\r\n\r\n"));
 	wait_for_pocket(2);
 	if (_i == 0) {
-		call_in_loop(stop_and_free, server);
+		loop_call(&loop, stop_and_free, server);
 		ck_assert(wire_is_closed(fd));
-		call_in_loop(obey_twice, NULL);
+		loop_call(&loop, obey_twice, NULL);
 	} else {
 		stop();
 		pipit_server_free(server);

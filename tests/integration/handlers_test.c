@@ -498,7 +498,8 @@ static const struct {
 	    "[{\"detail\":\"expected one of \\\" \\\\ / b f n r t u after a backslash\","
 	    "\"pointer\":\"#/b%20~0~1%25%22%0A%3C%C3%A9/0\",\"line\":1,\"column\":20,\"byte\":19}]" },
 	{ "{\"a\":1,\n \"\\u0061\":2}",
-	    "Invalid JSON at line 2, column 2 (byte 9), at /a: a name occurs twice in an object: expected each name once.",
+	    "Invalid JSON at line 2, column 2 (byte 9), at /a: a name occurs twice in an object: expected each name "
+	    "once.",
 	    "[{\"detail\":\"a name occurs twice in an object: expected each name once\","
 	    "\"pointer\":\"#/a\",\"line\":2,\"column\":2,\"byte\":9}]" },
 };

@@ -339,7 +339,7 @@ def refusal(*options, environment=None):
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                           env={**ENVIRONMENT, **(environment or {})}) as process:
         try:
-            _, messages = process.communicate(timeout=10)
+            _, messages = process.communicate(timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             return "it runs", ""

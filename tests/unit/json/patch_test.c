@@ -737,7 +737,8 @@ static const struct {
 	{ APPLY, "[[[]],[[1]]]", "", "[{\"op\":\"move\",\"from\":\"/1\",\"path\":\"/0/0\"}]",
 	    "operation 1 (move): the value is nested too deeply at \"/0/0\"" DEEP },
 	{ APPLY, "[[\"1234567890123\"]]", "", "[{\"op\":\"copy\",\"from\":\"\",\"path\":\"/-\"}]",
-	    "operation 1 (copy): too many bytes are copied, with the value at \"\": expected at most 20 bytes in one patch" },
+	    "operation 1 (copy): too many bytes are copied, with the value at \"\": expected at most 20 bytes in one "
+	    "patch" },
 	{ APPLY, "[[[]]]", "", "[{\"op\":\"copy\",\"from\":\"\",\"path\":\"/-\"}]",
 	    "operation 1 (copy): the value is nested too deeply at \"/-\"" DEEP },
 	{ APPLY, "[\"123456789\"]", "",
