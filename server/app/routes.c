@@ -164,8 +164,7 @@ const struct pipit_route *pipit_routes_find_callback(const struct pipit_routes *
 	return route;
 }
 
-static int describe_for(
-    const struct pipit_routes *routes, struct pipit_route *route, pipit_handler *handler, const char *version)
+static int describe_for(const struct pipit_routes *routes, struct pipit_route *route, const char *version)
 {
 	int error = pipit_openapi_new(routes->newest, route->arg, version, &route->openapi);
 	if (error != 0)
