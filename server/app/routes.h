@@ -31,7 +31,7 @@ int pipit_routes_set_fallback(struct pipit_routes *routes, const struct pipit_ro
 /* After all registrations. 0 or -ENOMEM. */
 int pipit_routes_name(struct pipit_routes *routes);
 
-/* Render the OpenAPI description for routes with this handler. 0, or -EINVAL or -ENOMEM after a message. */
+/* Render the OpenAPI description of each route with this handler. 0, or -EINVAL or -ENOMEM after a message. */
 int pipit_routes_describe(const struct pipit_routes *routes, pipit_handler *handler, const char *version);
 
 /* What all evhttp callbacks need. */

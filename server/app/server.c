@@ -651,7 +651,7 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 	free(page);
 }
 
-/* Another worker may start one at the same time. */
+/* On the worker of the request. NULL when memory is short. If two workers start a feed, the first one stays. */
 static struct pipit_dashboard_feed *start_feed_late(struct pipit_server *server, struct event_base *base)
 {
 	struct pipit_dashboard_feed *feed = new_feed(server, base), *other = NULL;
@@ -667,10 +667,10 @@ void pipit_serve_events(struct pipit_request *request, void *arg)
 	struct pipit_dashboard_feed *feed = atomic_load(&server->feed);
 	(void)arg;
 
-	/* Its worker may be ending. */
+	/* The worker may be ending. */
 	if (pipit_request_is_gone(request))
 		return;
-	/* Called by another handler. */
+	/* Without a route for this handler, another handler has called it. */
 	if (!feed)
 		feed = start_feed_late(server, pipit_request_base(request));
 	if (feed)
@@ -685,7 +685,7 @@ void pipit_serve_openapi(struct pipit_request *request, void *title)
 	struct pipit_openapi *made = NULL;
 	int error = 0;
 
-	/* Called by another handler. */
+	/* Without a description, another handler has called this one. */
 	if (!request->route->openapi)
 		error = pipit_openapi_new(server->routes.newest, title, PIPIT_VERSION, &made);
 	if (error == -EINVAL)
