@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See dashboard_feed.h. */
 #include "app/dashboard_feed.h"
 
 #include "request/request.h"
@@ -17,14 +16,12 @@ struct pipit_dashboard_feed {
 	void *context;
 	struct pipit_stream *stream;
 	struct event *timer;
-	bool is_aligned; /* the timer has fired at the beginning of a second */
+	bool is_aligned; /* the timer fires at the beginning of seconds */
 
-	pthread_mutex_t lock; /* of the fields below: one thread samples, clients of all workers read */
+	pthread_mutex_t lock; /* one thread samples, clients of all workers read */
 	struct pipit_dashboard_data *figures;
-	struct pipit_sse_event *history; /* rendered from the latest sample; NULL: not yet */
+	struct pipit_sse_event *history; /* NULL: not yet */
 };
-
-/* --- once a second --------------------------------------------------------------------------------------------------- */
 
 static uint64_t now_ns(clockid_t clock)
 {
@@ -35,7 +32,6 @@ static uint64_t now_ns(clockid_t clock)
 
 static void take_sample(struct pipit_dashboard_feed *feed, const struct pipit_dashboard_data_input *input)
 {
-	/* rounded: the timer may fire just before its second */
 	time_t second = (time_t)((now_ns(CLOCK_REALTIME) + SECOND_NS / 2) / SECOND_NS);
 	pipit_dashboard_data_sample(feed->figures, input, now_ns(CLOCK_MONOTONIC), second);
 	pipit_sse_event_release(feed->history);
@@ -59,14 +55,11 @@ static void on_second(evutil_socket_t fd, short what, void *context)
 	take_sample(feed, &input);
 	if (pipit_stream_clients(feed->stream))
 		text = pipit_dashboard_data_render(feed->figures, &input);
-	/* without memory this second is not sent */
 	if (text)
 		pipit_stream_send(feed->stream, &(struct pipit_event){ .name = "figures", .data = text });
 	pthread_mutex_unlock(&feed->lock);
 	free(text);
 }
-
-/* --- clients --------------------------------------------------------------------------------------------------------- */
 
 static struct pipit_sse_event *render_history(const struct pipit_dashboard_feed *feed)
 {
@@ -78,11 +71,10 @@ static struct pipit_sse_event *render_history(const struct pipit_dashboard_feed 
 	return rendered;
 }
 
-/* The lock also covers sampling and sending: each sample is either in the history or an event. */
+/* The lock covers sampling and sending: each sample is either in the history or an event. */
 void pipit_dashboard_feed_serve(struct pipit_dashboard_feed *feed, struct pipit_request *request)
 {
 	pthread_mutex_lock(&feed->lock);
-	/* shared by all clients that join within a second */
 	if (!feed->history)
 		feed->history = render_history(feed);
 	if (feed->history)
@@ -92,17 +84,12 @@ void pipit_dashboard_feed_serve(struct pipit_dashboard_feed *feed, struct pipit_
 	pthread_mutex_unlock(&feed->lock);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------ */
-
 static bool set_up(struct pipit_dashboard_feed *feed, struct event_base *base, uint64_t max_clients)
 {
 	struct pipit_stream_options options = { .max_clients = max_clients ? max_clients : UINT64_MAX };
 	struct pipit_dashboard_data_input input;
 	uint64_t left_ns = SECOND_NS - now_ns(CLOCK_REALTIME) % SECOND_NS;
-	/*
-	 * The first sample is due at the end of this second, or of the next if this one is nearly over: samples never
-	 * share a second.
-	 */
+	/* the end of this second, or of the next: samples never share a second */
 	struct timeval first = { left_ns < SECOND_NS / 2, (suseconds_t)(left_ns / 1000) };
 
 	feed->describe(feed->context, &input);

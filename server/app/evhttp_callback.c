@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* JSON and problem documents for evhttp callbacks. The contracts are in pipit.h. */
+/* The contracts are in pipit.h. */
 #include "pipit.h"
 
 #include "app/server.h"
@@ -21,8 +21,6 @@
 #include <sys/queue.h>
 
 static const struct pipit_slice no_members = { NULL, 0 };
-
-/* --- problem documents --------------------------------------------------------------------------------------------- */
 
 static bool prefers_html(struct evhttp_request *request)
 {
@@ -55,7 +53,6 @@ static int print_problem(struct evhttp_request *request, struct evbuffer *conten
 	return evbuffer_commit_space(content, &room, 1);
 }
 
-/* Without memory for the document, only the status is sent. */
 static void send_problem(struct evhttp_request *request, int status, const char *detail, struct pipit_slice members)
 {
 	struct evbuffer *content = evbuffer_new();
@@ -77,8 +74,6 @@ void pipit_evhttp_send_problem(struct evhttp_request *request, int status, const
 	va_end(arguments);
 	send_problem(request, status >= 400 && status <= 599 ? status : 500, detail, no_members);
 }
-
-/* --- JSON ---------------------------------------------------------------------------------------------------------- */
 
 static void refuse_json(struct evhttp_request *request, const struct pipit_json_error *error)
 {

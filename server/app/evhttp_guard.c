@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program's evhttp behind the guard: a pipit server with one worker runs on the evhttp's event_base; callbacks,
- * virtual hosts and settings stay in the evhttp. The worker of an evhttp is found by its timer among the events of the
- * base, without a global table.
+ * Guards an evhttp with a server of one worker on its event_base. The worker is found by its timer among the events of
+ * the base.
  */
 #include "pipit.h"
 
@@ -26,8 +25,6 @@ static int fail(int error, const char *what, const char *why)
 	return error;
 }
 
-/* --- the evhttp ---------------------------------------------------------------------------------------------------- */
-
 static struct evhttp_bound_socket *accept_nothing(struct evhttp *http)
 {
 	struct evhttp_bound_socket *bound;
@@ -43,10 +40,7 @@ static struct evhttp_bound_socket *accept_nothing(struct evhttp *http)
 	return bound;
 }
 
-/*
- * libevent returns the event_base of a listener, but not of an evhttp: make a listener. NULL when the evhttp has no
- * base, or memory or descriptors are short.
- */
+/* libevent returns the event_base of a listener, not of an evhttp. NULL without a base, memory or descriptors. */
 static struct event_base *base_of(struct evhttp *http)
 {
 	struct evhttp_bound_socket *bound = accept_nothing(http);
@@ -58,13 +52,11 @@ static struct event_base *base_of(struct evhttp *http)
 	return base;
 }
 
-/* Never called: evhttp calls the program's callbacks. */
+/* Never called. */
 static void on_request(struct evhttp_request *request, void *arg)
 {
 	(void)request, (void)arg;
 }
-
-/* --- its server ------------------------------------------------------------------------------------------------------ */
 
 static int guard(struct pipit_server *server, struct evhttp *http, void (*on_evhttp_freed)(void *server))
 {
@@ -109,12 +101,10 @@ static struct pipit_worker *new_guard(struct evhttp *http)
 	return NULL;
 }
 
-/* --- its sockets --------------------------------------------------------------------------------------------------- */
-
-/* The first address of a name, as evhttp_bind_socket() does; NULL: any IPv4 address. 0 or -EINVAL. */
+/* NULL: any IPv4 address. 0 or -EINVAL. */
 static int write_address(const char *host, uint16_t port, char *text, size_t size)
 {
-	/* AI_ADDRCONFIG for names only, as in evhttp: it would refuse numeric addresses */
+	/* AI_ADDRCONFIG would refuse numeric addresses */
 	const struct addrinfo numbers = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST },
 			      names = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_ADDRCONFIG };
 	struct addrinfo *found;

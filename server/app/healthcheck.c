@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See healthcheck.h. Blocking, on plain sockets. */
 #include "app/healthcheck.h"
 
 #include "config/config.h"
@@ -35,7 +34,7 @@ static int connect_to(const char *host, unsigned port)
 		return -1;
 	}
 	fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	/* SO_SNDTIMEO also limits connect() */
+	/* also limits connect() */
 	if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
 			   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0 ||
 			   connect(fd, address->ai_addr, address->ai_addrlen) != 0)) {
@@ -48,7 +47,6 @@ static int connect_to(const char *host, unsigned port)
 	return fd;
 }
 
-/* The beginning of the response, up to its status. */
 static int request_health(int fd, char *reply, size_t size)
 {
 	static const char request[] = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -68,7 +66,6 @@ static int request_health(int fd, char *reply, size_t size)
 	return 0;
 }
 
-/* The printable beginning of the first line. */
 static const char *printable(char *reply)
 {
 	char *at = reply;
@@ -93,7 +90,7 @@ int pipit_healthcheck(const char *address, char *error, size_t size)
 	result = fd < 0 ? -1 : request_health(fd, reply, sizeof reply);
 	is_healthy = result == 0 && strncmp(reply, "HTTP/1.1 200 ", 13) == 0;
 	if (result != 0)
-		/* connect() fails with EINPROGRESS after SO_SNDTIMEO */
+		/* of connect(), after SO_SNDTIMEO */
 		snprintf(error, size, "%s: no reply: %s", address,
 		    errno == EAGAIN || errno == EINPROGRESS ? "timed out" : strerror(errno));
 	else if (!is_healthy)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See openapi.h. */
 #include "app/openapi.h"
 
 #include "base/bytes.h"
@@ -22,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* of JSON options; less than the limit of the printer, which prints the document around them */
+/* less than the limit of the printer */
 #define DEPTH_MAX 512
 
 struct pipit_openapi {
@@ -31,15 +30,13 @@ struct pipit_openapi {
 	char etag[PIPIT_JSON_INDEX_ETAG_SIZE];
 };
 
-/* --- patterns -------------------------------------------------------------------------------------------------------- */
-
 struct segment {
 	struct pipit_slice text; /* literal, or name without braces and dots; points into the pattern */
 	bool is_name;
 	bool is_rest; /* {name...} */
 };
 
-/* The segment at *at; moves *at behind it. False at the end of the pattern. */
+/* Moves *at behind the segment. False at the end. */
 static bool next_segment(const char **at, struct segment *segment)
 {
 	struct pipit_slice text = { *at + 1, 0 };
@@ -76,7 +73,6 @@ static bool has_name(const char *pattern, const char *name)
 	return false;
 }
 
-/* True when the patterns differ by names only, and are one path in OpenAPI. */
 static bool have_same_shape(const char *one, const char *other)
 {
 	struct segment left, right;
@@ -90,7 +86,7 @@ static bool have_same_shape(const char *one, const char *other)
 	return *other == '\0';
 }
 
-/* "/files/{rest...}" becomes "/files/{rest}", percent-encoded. The caller frees it; NULL when memory is short. */
+/* "/files/{rest...}" becomes "/files/{rest}", encoded. The caller frees it; NULL when memory is short. */
 static char *make_template(const char *pattern)
 {
 	char *text = malloc(3 * strlen(pattern) + 1), *at = text;
@@ -110,8 +106,6 @@ static char *make_template(const char *pattern)
 	return text;
 }
 
-/* --- checking options ------------------------------------------------------------------------------------------------ */
-
 static int read_json(const char *text, cJSON **doc, struct pipit_json_error *error)
 {
 	static const struct pipit_json_limits limits = { DEPTH_MAX, 0 };
@@ -125,7 +119,7 @@ static bool is_one_of(const char *text, const char *const *words)
 	return *words;
 }
 
-/* What would be right; NULL: the parameter is valid. */
+/* NULL: valid. */
 static const char *check_parameter(const cJSON *parameter, const char *pattern)
 {
 	static const char *const places[] = { "path", "query", "header", "cookie", NULL };
@@ -172,7 +166,6 @@ static const char *check_map(const cJSON *doc, const char *pattern)
 	return is_map ? NULL : "must be an object whose members are objects";
 }
 
-/* An option with JSON text. */
 struct json_option {
 	const char *name, *text;
 	const char *(*check)(const cJSON *doc, const char *pattern);
@@ -229,18 +222,16 @@ int pipit_openapi_check(const char *pattern, const struct pipit_route_options *o
 	return result;
 }
 
-/* --- building -------------------------------------------------------------------------------------------------------- */
-
-/* methods whose request body has a meaning (RFC 9110 §9.3) */
+/* RFC 9110 §9.3 */
 #define METHODS_WITH_CONTENT (PIPIT_POST | PIPIT_PUT | PIPIT_PATCH)
 
 struct document {
 	const struct pipit_route **routes; /* not hidden, oldest first */
 	size_t count;
-	cJSON **paths;    /* the Path Item Object of each route, shared by routes of one shape */
-	const char **ids; /* operation ids so far; they point into the document */
+	cJSON **paths;    /* by route: Path Item Objects, shared by routes of one shape */
+	const char **ids; /* point into the document */
 	size_t id_count;
-	bool is_out_of_memory; /* memory was short, the document is incomplete */
+	bool is_out_of_memory;
 };
 
 static cJSON *note(struct document *document, cJSON *item)
@@ -264,7 +255,7 @@ static void add_json(struct document *document, cJSON *parent, const char *name,
 	note(document, cJSON_AddRawToObject(parent, name, json));
 }
 
-/* NULL without text, or when memory is short. */
+/* NULL without text or memory. */
 static cJSON *read_checked(struct document *document, const char *text)
 {
 	struct pipit_json_error error;
@@ -275,7 +266,7 @@ static cJSON *read_checked(struct document *document, const char *text)
 	return doc;
 }
 
-/* Moves the members of `from` to `to`, where they replace members of the same names. */
+/* Members of `from` replace those of `to`. */
 static void take_members(struct document *document, cJSON *to, cJSON *from)
 {
 	cJSON *member;
@@ -288,8 +279,6 @@ static void take_members(struct document *document, cJSON *to, cJSON *from)
 		document->is_out_of_memory = true;
 	}
 }
-
-/* --- one operation --------------------------------------------------------------------------------------------------- */
 
 /*
  * "get" and "/hello/{name}" become "getHelloName", then `number` unless 0. The caller frees it; NULL when memory is
@@ -324,7 +313,6 @@ static bool has_id(const struct document *document, const char *id)
 	return false;
 }
 
-/* The second pattern with the same words gets number 2. */
 static void add_id(struct document *document, cJSON *operation, const char *method, const char *pattern)
 {
 	char *id = make_id(method, pattern, 0);
@@ -349,7 +337,7 @@ static void add_item(struct document *document, cJSON *array, cJSON *item)
 	document->is_out_of_memory = true;
 }
 
-/* Detaches the given description of a name; NULL when there is none. */
+/* NULL: none. */
 static cJSON *take_given(cJSON *given, struct pipit_slice name)
 {
 	cJSON *parameter;
@@ -364,7 +352,7 @@ static cJSON *take_given(cJSON *given, struct pipit_slice name)
 	return NULL;
 }
 
-/* name: of the template, which may differ from the segment's. */
+/* name: in the template */
 static cJSON *describe_name(
     struct document *document, const struct segment *segment, struct pipit_slice name, cJSON *given)
 {
@@ -387,7 +375,7 @@ static cJSON *describe_name(
 	return parameter;
 }
 
-/* names: the pattern of the path's first route, whose names the template has. */
+/* names: of the template. */
 static void add_parameters(
     struct document *document, cJSON *operation, const struct pipit_route *route, const char *names)
 {
@@ -469,16 +457,13 @@ static void add_replies(
 	cJSON_Delete(given);
 }
 
-/* --- all operations -------------------------------------------------------------------------------------------------- */
-
-/* Beside GET, pipit answers HEAD and OPTIONS itself: they are not described. */
+/* pipit answers HEAD and OPTIONS. */
 static unsigned described_methods(const struct pipit_route *route)
 {
 	unsigned own = PIPIT_HEAD | PIPIT_OPTIONS;
 	return route->methods & PIPIT_GET ? route->methods & ~own : route->methods;
 }
 
-/* The first route of the same shape. */
 static size_t find_first(const struct document *document, const struct pipit_route *route)
 {
 	size_t i = 0;
@@ -487,10 +472,7 @@ static size_t find_first(const struct document *document, const struct pipit_rou
 	return i;
 }
 
-/*
- * "/a/{x}" and "/a/{y...}" with the same method are one operation in OpenAPI: the narrower one. Returns the other
- * route, or NULL.
- */
+/* "/a/{x}" and "/a/{y...}" with one method are one operation in OpenAPI, the narrower one. The other route, or NULL. */
 static const struct pipit_route *find_alternative(
     const struct document *document, const struct pipit_route *route, unsigned method)
 {
@@ -562,7 +544,6 @@ static void add_route(struct document *document, cJSON *paths, size_t number)
 	}
 }
 
-/* the reply of pipit_reply_problem() */
 static const char components[] =
     "{\"responses\":{\"Problem\":{\"description\":\"The error, and what would be right.\",\"content\":{"
     "\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}},"
@@ -595,7 +576,7 @@ static int collect(struct document *document, const struct pipit_route *routes)
 	for (const struct pipit_route *route = routes; route; route = route->next)
 		document->count += !route->options.is_hidden;
 	at = document->count;
-	/* one more: calloc(0) may return NULL */
+	/* calloc(0) may return NULL */
 	document->routes = calloc(at + 1, sizeof *document->routes);
 	document->paths = calloc(at + 1, sizeof *document->paths);
 	document->ids = calloc((at + 1) * PIPIT_METHODS_COUNT, sizeof *document->ids);
@@ -631,8 +612,6 @@ int pipit_openapi_render(
 	free(document.ids);
 	return result;
 }
-
-/* --- serving --------------------------------------------------------------------------------------------------------- */
 
 int pipit_openapi_new(
     const struct pipit_route *routes, const char *title, const char *version, struct pipit_openapi **openapi)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See routes.h. */
 #include "app/routes.h"
 
 #include "app/openapi.h"
@@ -8,8 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* --- one route ------------------------------------------------------------------------------------------------------- */
 
 static void free_route(struct pipit_route *route)
 {
@@ -22,7 +19,6 @@ static void free_route(struct pipit_route *route)
 	free(route);
 }
 
-/* `options` then points to the copies. */
 static bool copy_texts(struct pipit_route *route)
 {
 	struct pipit_route_options *options = &route->options;
@@ -54,8 +50,6 @@ static struct pipit_route *new_route(const struct pipit_route *content, const ch
 	return NULL;
 }
 
-/* --- registration ---------------------------------------------------------------------------------------------------- */
-
 int pipit_routes_fail(struct pipit_routes *routes, const char *pattern, int error, const char *why)
 {
 	pipit_log(PIPIT_LOG_ERROR, "route %s: %s", pattern ? pattern : "(null)", why);
@@ -64,13 +58,13 @@ int pipit_routes_fail(struct pipit_routes *routes, const char *pattern, int erro
 	return error;
 }
 
-/* Why a ready-made handler cannot work without its argument; NULL: it can, or has it. */
+/* An argument that a handler of pipit needs and does not have; NULL: none. */
 static const char *find_missing_argument(const struct pipit_route *content)
 {
 	if (!content->arg && content->handler == pipit_serve_files)
-		return "pipit_serve_files() has a site as its argument: pass one of pipit_site_open()";
+		return "pipit_serve_files() needs a site as its argument: pass one of pipit_site_open()";
 	if (!content->arg && content->handler == pipit_stream_serve)
-		return "pipit_stream_serve() has a stream as its argument: pass one of pipit_stream_new()";
+		return "pipit_stream_serve() needs a stream as its argument: pass one of pipit_stream_new()";
 	return NULL;
 }
 
@@ -123,8 +117,6 @@ int pipit_routes_set_fallback(struct pipit_routes *routes, const struct pipit_ro
 	return 0;
 }
 
-/* --- all routes ------------------------------------------------------------------------------------------------------ */
-
 int pipit_routes_name(struct pipit_routes *routes)
 {
 	routes->names = calloc(routes->count + 2, sizeof *routes->names);
@@ -139,7 +131,6 @@ int pipit_routes_name(struct pipit_routes *routes)
 	return 0;
 }
 
-/* The mode that a route needs. */
 static enum pipit_evhttp_mode mode_of(const struct pipit_route *route)
 {
 	if (!route || !route->callback)
@@ -173,13 +164,9 @@ const struct pipit_route *pipit_routes_find_callback(const struct pipit_routes *
 	return route;
 }
 
-static int describe_for(
-    const struct pipit_routes *routes, struct pipit_route *route, pipit_handler *handler, const char *version)
+static int describe_for(const struct pipit_routes *routes, struct pipit_route *route, const char *version)
 {
-	int error;
-	if (route->handler != handler)
-		return 0;
-	error = pipit_openapi_new(routes->newest, route->arg, version, &route->openapi);
+	int error = pipit_openapi_new(routes->newest, route->arg, version, &route->openapi);
 	if (error != 0)
 		pipit_log(PIPIT_LOG_ERROR, "route %s: cannot describe the routes: %s", route->pattern,
 		    error == -EINVAL ? "the title is not UTF-8" : "out of memory");
@@ -188,13 +175,15 @@ static int describe_for(
 
 int pipit_routes_describe(const struct pipit_routes *routes, pipit_handler *handler, const char *version)
 {
-	int error = routes->fallback ? describe_for(routes, routes->fallback, handler, version) : 0;
-	for (struct pipit_route *route = routes->newest; error == 0 && route; route = route->next)
-		error = describe_for(routes, route, handler, version);
+	int error = 0;
+	if (routes->fallback && routes->fallback->handler == handler)
+		error = describe_for(routes, routes->fallback, version);
+	for (struct pipit_route *route = routes->newest; error == 0 && route; route = route->next) {
+		if (route->handler == handler)
+			error = describe_for(routes, route, version);
+	}
 	return error;
 }
-
-/* --- life ------------------------------------------------------------------------------------------------------------ */
 
 int pipit_routes_init(struct pipit_routes *routes)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A server from registration to pipit_server_free(). The contracts are in pipit.h. */
+/* The contracts are in pipit.h. */
 #include "app/server.h"
 
 #include "app/dashboard_feed.h"
@@ -32,32 +32,31 @@
 
 #define WORKERS_MAX 256
 
-/* A settings store that the server serves. */
 struct settings_store {
 	struct pipit_settings *settings;
 	struct settings_store *next;
 };
 
 struct pipit_server {
-	struct pipit_config config; /* from pipit_config_copy() */
+	struct pipit_config config;
 	struct pipit_shared shared;
 	struct pipit_routes routes;
 	struct settings_store *stores;
 	bool is_started;
-	atomic_bool is_running; /* messages can be sent to the workers */
-	atomic_bool wants_stop; /* a stop was requested, possibly before the workers run */
+	atomic_bool is_running; /* the inboxes of the workers are open */
+	atomic_bool wants_stop; /* may be set before the workers run */
 
 	size_t worker_count;
 	struct pipit_worker *workers[WORKERS_MAX];
 	const struct pipit_counters *counters[WORKERS_MAX];
-	_Atomic(struct pipit_dashboard_feed *) feed; /* NULL until events are served */
-	pthread_t threads[WORKERS_MAX];              /* of the workers but the first */
-	_Atomic size_t running;                      /* workers that still have connections */
+	_Atomic(struct pipit_dashboard_feed *) feed; /* NULL: not yet */
+	pthread_t threads[WORKERS_MAX];              /* all workers but the first */
+	_Atomic size_t running;                      /* workers with connections */
 	bool is_attached;
 
 	bool is_listening;
 	char urls[PIPIT_LISTEN_MAX][PIPIT_LISTENER_URL_SIZE];
-	int *sockets; /* worker_count per address; -1 once a worker has taken it */
+	int *sockets; /* worker_count per address; -1: a worker has taken it */
 	time_t started;
 };
 
@@ -71,7 +70,7 @@ const struct pipit_config *pipit_server_config(const struct pipit_server *server
 	return &server->config;
 }
 
-/* --- creation -------------------------------------------------------------------------------------------------------- */
+/* --- creation ----------------------------------------------------------------------------------------------------- */
 
 static size_t cores(void)
 {
@@ -120,7 +119,7 @@ struct pipit_server *pipit_server_new(const struct pipit_config *config)
 	return server;
 }
 
-/* --- routes -------------------------------------------------------------------------------------------------------- */
+/* --- routes ------------------------------------------------------------------------------------------------------- */
 
 static int add_route(struct pipit_server *server, const char *pattern, const struct pipit_route *content)
 {
@@ -215,7 +214,7 @@ int pipit_route_settings(struct pipit_server *server, const char *pattern, struc
 	return error;
 }
 
-/* --- listening ----------------------------------------------------------------------------------------------------- */
+/* --- listening ---------------------------------------------------------------------------------------------------- */
 
 static void close_sockets(struct pipit_server *server)
 {
@@ -237,7 +236,6 @@ int pipit_server_listen(struct pipit_server *server)
 	}
 	if (server->is_listening)
 		return 0;
-	/* the log works before the first connection is accepted */
 	if (!server->shared.access_log && open_access_log(server) != 0)
 		return -EIO;
 	free(server->sockets);
@@ -267,14 +265,14 @@ const char *pipit_server_url(const struct pipit_server *server, size_t index)
 	return server->is_listening && index < server->config.listen_count ? server->urls[index] : NULL;
 }
 
-/* --- starting ------------------------------------------------------------------------------------------------------ */
+/* --- starting ----------------------------------------------------------------------------------------------------- */
 
 static void worker_done(struct pipit_server *server, struct pipit_worker *worker)
 {
 	bool is_last = atomic_fetch_sub_explicit(&server->running, 1, memory_order_acq_rel) == 1;
 	if (server->is_attached)
 		return;
-	/* the first worker handles signals until all others are done */
+	/* the first worker handles signals until the others are done */
 	if (worker != server->workers[0])
 		pipit_worker_break(worker);
 	if (is_last)
@@ -294,7 +292,7 @@ static uint64_t connections_for(enum pipit_room room, const struct pipit_counter
 					    : evictable_connections(counters);
 }
 
-/* Asks the worker with the most connections of the kind that `room` allows; false when none has any. */
+/* Of the worker with the most connections; false when none has any. */
 static bool make_room(struct pipit_server *server, struct pipit_worker *requester, enum pipit_room room)
 {
 	struct pipit_worker *best = NULL;
@@ -310,7 +308,7 @@ static bool make_room(struct pipit_server *server, struct pipit_worker *requeste
 	return best && pipit_worker_evict(best, room) == 0;
 }
 
-/* --- guarded evhttp -------------------------------------------------------------------------------------------------- */
+/* --- guarded evhttp ----------------------------------------------------------------------------------------------- */
 
 struct pipit_server *pipit_server_new_without_addresses(void)
 {
@@ -325,7 +323,7 @@ int pipit_server_guard_fallback(struct pipit_server *server, pipit_evhttp_callba
 	const struct pipit_routes *routes = &server->routes;
 	const struct pipit_route *route = pipit_routes_find_callback(routes);
 
-	/* set by an earlier attempt, for example when its address was in use */
+	/* set by an earlier failed attempt */
 	if (routes->fallback && routes->fallback->callback != callback)
 		return pipit_routes_fail(
 		    &server->routes, "fallback", -EEXIST, "the guarded evhttp is the fallback: register no other");
@@ -343,7 +341,6 @@ int pipit_server_attach_evhttp(
 	if (server->is_started)
 		return -EBUSY;
 	server->shared.evhttp = http;
-	/* logs its own errors */
 	error = pipit_server_attach(server, base);
 	if (error == 0) {
 		error = pipit_worker_watch_evhttp(server->workers[0], on_evhttp_freed, server);
@@ -351,7 +348,7 @@ int pipit_server_attach_evhttp(
 			pipit_log(PIPIT_LOG_ERROR, "cannot guard the evhttp: out of memory or descriptors");
 	}
 	if (error != 0) {
-		/* without the watch nothing would free the workers with the evhttp */
+		/* nothing would free the workers with the evhttp */
 		pipit_server_detach(server);
 		server->shared.evhttp = NULL;
 	}
@@ -398,7 +395,7 @@ static void describe_for_feed(void *context, struct pipit_dashboard_data_input *
 	};
 }
 
-/* base: of the thread that calls. NULL when memory is short. */
+/* base: of the calling thread. NULL when memory is short. */
 static struct pipit_dashboard_feed *new_feed(struct pipit_server *server, struct event_base *base)
 {
 	return pipit_dashboard_feed_new(base, describe_for_feed, server, server->config.max_streams);
@@ -463,7 +460,7 @@ static int start(struct pipit_server *server, struct event_base *base)
 	return error;
 }
 
-/* From now on drain and stop reach the workers. Repeats one that came earlier. */
+/* Repeats a drain or stop that came earlier. */
 static void open_inboxes(struct pipit_server *server)
 {
 	atomic_store(&server->is_running, true);
@@ -490,7 +487,7 @@ int pipit_server_attach(struct pipit_server *server, struct event_base *base)
 	return error;
 }
 
-/* --- running ------------------------------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------------------------------ */
 
 static void *run_thread(void *worker)
 {
@@ -537,7 +534,7 @@ static void reload_settings(void *context)
 	}
 }
 
-/* Threads inherit the mask, so that signals reach only this thread. */
+/* Threads inherit the mask: only this one gets signals. */
 static size_t start_threads(struct pipit_server *server)
 {
 	size_t count = 1;
@@ -624,7 +621,7 @@ void pipit_server_free(struct pipit_server *server)
 	free(server);
 }
 
-/* --- metrics ------------------------------------------------------------------------------------------------------- */
+/* --- metrics ------------------------------------------------------------------------------------------------------ */
 
 static char *render_metrics(const struct pipit_server *server, bool openmetrics, size_t *length)
 {
@@ -638,7 +635,7 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 	static const char *const types[] = { "text/plain; version=0.0.4; charset=utf-8",
 		"application/openmetrics-text; version=1.0.0; charset=utf-8" };
 	struct pipit_server *server = pipit_request_server(request);
-	/* text for clients that accept neither */
+	/* for clients that accept neither */
 	bool openmetrics = pipit_request_negotiate(request, types, 2) == 1;
 	size_t length;
 	char *page;
@@ -654,7 +651,7 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 	free(page);
 }
 
-/* On this worker. Another may start one at the same time: then that is used. */
+/* On the worker of the request. NULL when memory is short. If two workers start a feed, the first one stays. */
 static struct pipit_dashboard_feed *start_feed_late(struct pipit_server *server, struct event_base *base)
 {
 	struct pipit_dashboard_feed *feed = new_feed(server, base), *other = NULL;
@@ -670,10 +667,10 @@ void pipit_serve_events(struct pipit_request *request, void *arg)
 	struct pipit_dashboard_feed *feed = atomic_load(&server->feed);
 	(void)arg;
 
-	/* Its worker may be ending. */
+	/* The worker may be ending. */
 	if (pipit_request_is_gone(request))
 		return;
-	/* No route has this handler: another one calls it. */
+	/* Without a route for this handler, another handler has called it. */
 	if (!feed)
 		feed = start_feed_late(server, pipit_request_base(request));
 	if (feed)
@@ -688,7 +685,7 @@ void pipit_serve_openapi(struct pipit_request *request, void *title)
 	struct pipit_openapi *made = NULL;
 	int error = 0;
 
-	/* Another handler calls this one. */
+	/* Without a description, another handler has called this one. */
 	if (!request->route->openapi)
 		error = pipit_openapi_new(server->routes.newest, title, PIPIT_VERSION, &made);
 	if (error == -EINVAL)

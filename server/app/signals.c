@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See signals.h. */
 #include "app/signals.h"
 
 #include "base/log.h"
@@ -14,10 +13,7 @@
 static const int handled[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP };
 #define HANDLED_COUNT (sizeof handled / sizeof *handled)
 
-/*
- * timeout(1) and some supervisors send the same signal to the process and to its group: within this time it counts
- * once.
- */
+/* timeout(1) and some supervisors signal the process and its group: that counts once. */
 #define REPEAT_MS 50
 
 struct pipit_signals {
@@ -86,7 +82,7 @@ void pipit_signals_free(struct pipit_signals *signals)
 {
 	if (!signals)
 		return;
-	/* first: a caller that blocks the signals must not get one with its default action */
+	/* first: blocked signals must not get the default action */
 	pthread_sigmask(SIG_SETMASK, &signals->mask_before, NULL);
 	for (size_t i = 0; i < HANDLED_COUNT; i++) {
 		if (signals->events[i])

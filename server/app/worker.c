@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See worker.h. */
 #include "app/worker.h"
 
 #include "base/log.h"
@@ -20,9 +19,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* interval of deadlines and gauges */
+/* deadlines and gauges */
 #define SWEEP_MS 250
-/* accept() found no descriptor, and the file cache holds none: idle connections evicted at once */
+/* idle connections evicted when no descriptor is left */
 #define EVICTIONS_PER_SWEEP 8
 /* the maximum lag covers one to two windows */
 #define LAG_WINDOW_SWEEPS (30 * 1000 / SWEEP_MS)
@@ -30,7 +29,7 @@
 struct message {
 	struct message *next;
 	struct pipit_request *request;                    /* for `function` */
-	void (*function)(struct pipit_request *, void *); /* one of the next three */
+	void (*function)(struct pipit_request *, void *); /* or one of the next three */
 	void (*command)(struct pipit_worker *);
 	void (*call)(void *arg);
 	void *arg;
@@ -46,13 +45,13 @@ struct pipit_worker {
 	struct pipit_counters *counters;
 	struct event *sweep;
 	struct event *wakeup;
-	struct event *listen_end; /* stops listening, one turn after a drain begins */
+	struct event *listen_end; /* ends listening, one turn after a drain begins */
 	int wakeup_fd;
-	_Atomic(struct message *) inbox; /* newest first; CLOSED_INBOX after the worker has stopped */
+	_Atomic(struct message *) inbox; /* newest first, or CLOSED_INBOX */
 	unsigned accept_failures;        /* since the last sweep */
-	bool is_closed;                  /* it does not listen any more */
+	bool is_closed;                  /* does not listen */
 	bool is_done;
-	uint64_t swept_ns; /* time of the last sweep */
+	uint64_t swept_ns; /* monotonic; the last sweep */
 	uint64_t drain_ms; /* 0: not draining */
 	struct pipit_counters_loop loop;
 	uint64_t lag_window_ns; /* of the current window */
@@ -69,9 +68,8 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* --- accepting ------------------------------------------------------------------------------------------------------- */
+/* --- accepting ---------------------------------------------------------------------------------------------------- */
 
-/* Finds a worker by its sweep among the events of its base. */
 struct search {
 	const struct evhttp *http;
 	struct pipit_worker *found;
@@ -106,10 +104,7 @@ static void pause_accepting(void *context)
 	pipit_acceptor_pause(worker->net);
 }
 
-/*
- * accept() failed, usually with EMFILE: without a pause, the loop would spin on the pending connection. context: the
- * worker, or the evhttp when evhttp accepts.
- */
+/* Usually EMFILE: without a pause, the loop would spin. context: the worker, or the evhttp when evhttp accepts. */
 static void on_accept_error(struct evconnlistener *listener, void *context)
 {
 	struct pipit_worker *worker = context;
@@ -121,7 +116,6 @@ static void on_accept_error(struct evconnlistener *listener, void *context)
 	pause_accepting(worker);
 }
 
-/* After a pause: free descriptors, then accept again. */
 static void resume_accepting(struct pipit_worker *worker)
 {
 	bool has_room;
@@ -152,7 +146,7 @@ const struct pipit_config *pipit_worker_config(const struct pipit_worker *worker
 	return worker->shared->config;
 }
 
-/* --- inbox --------------------------------------------------------------------------------------------------------- */
+/* --- inbox -------------------------------------------------------------------------------------------------------- */
 
 static int send_message(struct pipit_worker *worker, struct message content)
 {
@@ -172,10 +166,9 @@ static int send_message(struct pipit_worker *worker, struct message content)
 		/* release: the worker that takes the list sees the message */
 	} while (!atomic_compare_exchange_weak_explicit(
 	    &worker->inbox, &head, message, memory_order_release, memory_order_relaxed));
-	/* EAGAIN means that the worker is about to read the inbox */
+	/* EAGAIN: the worker is about to read the inbox; the message is in it */
 	while (write(worker->wakeup_fd, &one, sizeof one) < 0 && errno == EINTR)
 		continue;
-	/* the message is in the inbox, even if write() failed */
 	return 0;
 }
 
@@ -227,7 +220,7 @@ static int post_call(void *context, void (*function)(void *), void *arg)
 	return send_message(context, (struct message){ .call = function, .arg = arg });
 }
 
-/* --- drain and stop ------------------------------------------------------------------------------------------------ */
+/* --- drain and stop ----------------------------------------------------------------------------------------------- */
 
 static void check_done(struct pipit_worker *worker)
 {
@@ -242,7 +235,7 @@ static void emptied(void *context)
 	check_done(context);
 }
 
-/* One turn after a drain begins: connections that were pending then are accepted. */
+/* A turn later: pending connections are accepted before. */
 static void on_listen_end(evutil_socket_t fd, short what, void *context)
 {
 	struct pipit_worker *worker = context;
@@ -282,7 +275,7 @@ static void break_loop(struct pipit_worker *worker)
 	event_base_loopbreak(worker->base);
 }
 
-/* The connection for which another worker asked may be closed meanwhile. */
+/* The connection may be closed meanwhile. */
 static void evict(struct pipit_worker *worker)
 {
 	if (pipit_limits_connections(worker->shared->limits) > worker->shared->config->max_connections)
@@ -322,7 +315,7 @@ int pipit_worker_break(struct pipit_worker *worker)
 	return send_message(worker, (struct message){ .command = break_loop });
 }
 
-/* --- the sweep ----------------------------------------------------------------------------------------------------- */
+/* --- sweep -------------------------------------------------------------------------------------------------------- */
 
 static void refresh_figures(struct pipit_worker *worker)
 {
@@ -378,9 +371,9 @@ static void on_log(evutil_socket_t fd, short what, void *context)
 	pipit_dispatch_flush_log(context);
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
-/* One thread uses the base: no locks; and one epoll_ctl() per descriptor and turn at most. */
+/* No locks: one thread uses the base. At most one epoll_ctl() per descriptor and turn. */
 static struct event_base *new_base(void)
 {
 	struct event_config *config = event_config_new();
@@ -395,7 +388,7 @@ static struct event_base *new_base(void)
 static const char *features_of(const struct event_base *base)
 {
 	int features = event_base_get_features(base);
-	/* epoll has these three features; poll and select have EV_FEATURE_FDS */
+	/* poll and select have EV_FEATURE_FDS */
 	return features & EV_FEATURE_ET ? "et,o1,early_close" : "fds";
 }
 
@@ -405,7 +398,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 	const struct pipit_shared *shared = worker->shared;
 	uint32_t prefix = (uint32_t)now_ns();
 
-	/* it must be unique, not secret: before the system has randomness, a clock is enough */
+	/* before the system has randomness, a clock suffices */
 	if (getrandom(&prefix, sizeof prefix, GRND_NONBLOCK) != sizeof prefix)
 		prefix ^= (uint32_t)getpid();
 	dispatch->config = shared->config;

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A thread with an event_base, listening sockets and connections of its own. Other threads reach it through its inbox
- * only.
- */
+/* A thread with its own event_base, sockets and connections. Other threads use its inbox. */
 #ifndef PIPIT_WORKER_H
 #define PIPIT_WORKER_H
 
@@ -16,34 +13,34 @@ struct evhttp;
 struct evhttp_bound_socket;
 struct pipit_worker;
 
-/* Shared by all workers of a server. Constant while they run, except atomics. */
+/* Of all workers. Constant while they run, except atomics. */
 struct pipit_shared {
 	struct pipit_server *server;
 	const struct pipit_config *config;
 	const struct pipit_router *router;
 	const struct pipit_route *fallback;
 	enum pipit_evhttp_mode evhttp_mode;
-	struct evhttp *evhttp;               /* of the program, in mode PIPIT_EVHTTP_GUARDED; otherwise NULL */
-	size_t route_count;                  /* counters have these indexes: routes, "fallback", "none" */
+	struct evhttp *evhttp;               /* NULL unless PIPIT_EVHTTP_GUARDED */
+	size_t route_count;                  /* routes, "fallback" and "none" */
 	struct pipit_access_log *access_log; /* NULL: off */
 	struct pipit_limits *limits;
 	atomic_bool draining;
-	/* Called once on the worker's thread, when its last connection is closed after a drain or stop. */
+	/* Once, on the worker's thread, when all connections are closed after a drain or stop. */
 	void (*worker_done)(struct pipit_server *server, struct pipit_worker *worker);
-	/* Asks another worker to evict a connection, see make_room_elsewhere in handler_table.h. */
+	/* See handler_table.h. */
 	bool (*make_room)(struct pipit_server *server, struct pipit_worker *worker, enum pipit_room room);
 };
 
-/* base: of the application, borrowed; NULL: the worker makes its own. NULL when memory or descriptors are short. */
+/* base: borrowed; NULL: the worker makes its own. NULL when memory or descriptors are short. */
 struct pipit_worker *pipit_worker_new(struct pipit_shared *shared, struct event_base *base);
 
 /*
- * Accept from a listening socket, which it takes. On the worker's thread, or before its loop runs. 0; -ENOMEM; -ENOSPC
- * above PIPIT_LISTEN_MAX. `bound` may be NULL; it receives evhttp's handle if evhttp accepts, otherwise NULL.
+ * Takes the listening socket. On the worker's thread, or before its loop runs. 0; -ENOMEM; -ENOSPC above
+ * PIPIT_LISTEN_MAX. *bound: evhttp's handle if evhttp accepts, otherwise NULL; `bound` may be NULL.
  */
 int pipit_worker_listen(struct pipit_worker *worker, int fd, struct evhttp_bound_socket **bound);
 
-/* The worker that guards `http` on this base, or NULL. */
+/* NULL: none. */
 struct pipit_worker *pipit_worker_of_evhttp(struct event_base *base, const struct evhttp *http);
 
 /* See pipit_evhttp_link_watch(). */
@@ -51,19 +48,18 @@ int pipit_worker_watch_evhttp(struct pipit_worker *worker, void (*on_evhttp_free
 
 const struct pipit_config *pipit_worker_config(const struct pipit_worker *worker);
 
-/* Run the loop on the calling thread until pipit_worker_break(), then close the inbox and run its remaining messages. */
+/* On the calling thread until pipit_worker_break(); then closes the inbox and runs its messages. */
 void pipit_worker_run(struct pipit_worker *worker);
 
-/* Any thread, through the inbox. 0, -ENOMEM or -ESHUTDOWN. */
+/* Any thread. 0, -ENOMEM or -ESHUTDOWN. */
 int pipit_worker_drain(struct pipit_worker *worker);
 int pipit_worker_stop(struct pipit_worker *worker);
 int pipit_worker_break(struct pipit_worker *worker);
 int pipit_worker_evict(struct pipit_worker *worker, enum pipit_room room);
 
-/* Any thread may read them. */
+/* Any thread. */
 const struct pipit_counters *pipit_worker_stats(const struct pipit_worker *worker);
 
-/* For events of the server. */
 struct event_base *pipit_worker_base(struct pipit_worker *worker);
 
 /* Not from a callback of the worker's loop. NULL is harmless. */

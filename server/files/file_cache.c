@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See file_cache.h. */
 #include "files/file_cache.h"
 
 #include "base/bytes.h"
@@ -8,25 +7,24 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* validity of an entry */
 #define CHECK_MS 1000
-/* validity of a descriptor's size */
+/* of an open file's size */
 #define LOOK_MS 10
-/* a deleted file keeps its disk space while it is cached */
+/* a deleted file keeps its disk space so long */
 #define IDLE_MS 10000
 /* a power of two */
 #define BUCKETS 256
-/* after this time another change gets another timestamp: several ticks of the slowest clock (CONFIG_HZ=100) */
+/* several ticks of the slowest clock (CONFIG_HZ=100) */
 #define SETTLED_MS 100
 
 struct entry {
 	struct entry *next;
 	struct entry *newer, *older;
-	const struct pipit_files *files; /* with the path, the key */
+	const struct pipit_files *files;
 	uint32_t hash;
 	uint64_t checked_ms, looked_ms, used_ms;
-	struct pipit_file_cache_file file; /* holds a reference to its descriptor */
-	size_t size;                       /* bytes of this block */
+	struct pipit_file_cache_file file;
+	size_t size;
 	size_t path_length;
 	char bytes[]; /* the path, then the content */
 };
@@ -37,9 +35,7 @@ struct pipit_file_cache {
 	size_t count, descriptors, bytes;
 };
 
-/* --- the table ----------------------------------------------------------------------------------------------------- */
-
-/* FNV-1a. Colliding paths cost at most FILES_MAX comparisons. */
+/* FNV-1a. */
 static uint32_t hash_of(struct pipit_slice path)
 {
 	uint32_t hash = 2166136261u;
@@ -133,14 +129,12 @@ void pipit_file_cache_sweep(struct pipit_file_cache *cache, uint64_t now_ms)
 		evict(cache, cache->oldest);
 }
 
-/* --- from an open file to an entry --------------------------------------------------------------------------------- */
-
 static char *put_hex(char *at, uint64_t number)
 {
 	return pipit_bytes_put_hex(at, number, pipit_bytes_hex_digits(number));
 }
 
-/* Distinguishes files of the same size and time. Not against attackers who write the files. */
+/* Not against attackers who write the files. */
 static uint64_t digest(const struct pipit_files_version *version)
 {
 	const uint64_t words[] = { version->device, version->inode, (uint64_t)version->changed.tv_sec,
@@ -153,7 +147,7 @@ static uint64_t digest(const struct pipit_files_version *version)
 	return sum & 0xffffffffu;
 }
 
-/* Two writes within one tick of the kernel's clock leave the same timestamps. */
+/* Writes within one tick of the kernel's clock leave the same timestamps. */
 static bool is_settled(const struct pipit_files_version *version)
 {
 	const struct timespec *changed = &version->changed;
@@ -182,7 +176,7 @@ static void set_etag(struct pipit_file_cache_file *file)
 	file->etag_length = (size_t)(at - file->etag);
 }
 
-/* False when the file changes meanwhile. */
+/* False when the file changes. */
 static bool read_content(const struct pipit_file *file, char *content)
 {
 	struct pipit_files_version version;
@@ -205,7 +199,7 @@ static void describe(struct pipit_file_cache_file *file, const struct pipit_file
 	pipit_response_head_date(file->modified, file->date);
 }
 
-/* With the content of a small file. NULL when the file cannot be cached. */
+/* NULL when the file cannot be cached. */
 static struct entry *new_entry(
     const struct pipit_files *files, struct pipit_slice path, uint32_t hash, const struct pipit_file *file)
 {
@@ -223,8 +217,6 @@ static struct entry *new_entry(
 	return entry;
 }
 
-/* --- finding ------------------------------------------------------------------------------------------------------- */
-
 static void return_entry(
     struct pipit_file_cache *cache, struct entry *entry, uint64_t now_ms, struct pipit_file_cache_file *file)
 {
@@ -238,10 +230,7 @@ static void return_entry(
 		pipit_shared_fd_hold(file->descriptor);
 }
 
-/*
- * A file that shrinks while it is sent ends the connection: so the size is checked more often than the path, but not
- * for every request.
- */
+/* A file that shrinks while it is sent ends the connection. */
 static bool is_unchanged(struct entry *entry, uint64_t now_ms)
 {
 	struct pipit_files_version version;
@@ -258,8 +247,8 @@ static bool is_fresh(struct entry *entry, uint64_t now_ms)
 }
 
 /*
- * Only a file that is still open is certainly the same: its inode is not reused. Content is read again even if the
- * timestamps are equal, because two writes within a tick, or a write through a mapping, may leave them.
+ * The inode of an open file is not reused. Content is read again: a write within the tick, or through a mapping, may
+ * leave the timestamps.
  */
 static bool is_same_file(const struct entry *entry, const struct pipit_file *file)
 {
@@ -275,7 +264,7 @@ static enum pipit_files_result open_file(
 	return result;
 }
 
-/* entry: NULL when the file cannot be cached. Takes both. */
+/* Takes both; entry may be NULL. */
 static enum pipit_files_result take_file(struct pipit_file_cache *cache, struct entry *entry,
     const struct pipit_file *file, uint64_t now_ms, struct pipit_file_cache_file *found)
 {
@@ -340,8 +329,6 @@ void pipit_file_cache_note_absent(
 	if (entry)
 		entry->file.absent |= absent;
 }
-
-/* --- life ---------------------------------------------------------------------------------------------------------- */
 
 struct pipit_file_cache *pipit_file_cache_new(void)
 {

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See file_response.h. Read from pipit_file_response_reply(). */
 #include "files/file_response.h"
 
 #include "base/bytes.h"
@@ -12,8 +11,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
-
-/* --- headers --------------------------------------------------------------------------------------------------------- */
 
 static char *put_text(char *at, const char *text)
 {
@@ -35,7 +32,7 @@ static char *put_last_modified(char *at, const struct pipit_file_response *repre
 	return PIPIT_BYTES_PUT(pipit_bytes_put(at, date, sizeof date - 1), "\r\n");
 }
 
-/* Also part of 304: caches update from it (RFC 9110 §15.4.5). */
+/* Also part of 304 (RFC 9110 §15.4.5). */
 static char *put_validators(char *at, const struct pipit_file_response *representation)
 {
 	if (representation->etag_length) {
@@ -82,8 +79,6 @@ void pipit_file_response_mark_gzip(struct pipit_file_response *representation)
 	representation->etag_length = length + 3;
 }
 
-/* --- ranges ---------------------------------------------------------------------------------------------------------- */
-
 static void reply_unsatisfiable(struct pipit_request *request, const struct pipit_file_response *representation)
 {
 	char range[40];
@@ -126,7 +121,7 @@ static void reply_range(struct pipit_request *request, const struct pipit_file_r
 	pipit_request_reply(request, &reply);
 }
 
-/* --- several ranges (RFC 9110 §14.6) ------------------------------------------------------------------------------------ */
+/* RFC 9110 §14.6 */
 
 #define BOUNDARY_SIZE 33
 #define PART_TEXT_MAX 512
@@ -152,7 +147,7 @@ static size_t print_part(char *at, bool is_first, const char *boundary,
 	return (size_t)length + 2;
 }
 
-/* One text before each range, and one at the end. NULL when memory is short. */
+/* NULL when memory is short. */
 static struct pipit_parts *new_parts(const struct pipit_file_response *representation, const char *boundary,
     const struct pipit_range *ranges, size_t count)
 {
@@ -181,7 +176,6 @@ static uint64_t length_of(const struct pipit_parts *parts)
 	return length;
 }
 
-/* Content in memory is small: a cached or compressed file. */
 static char *join(const struct pipit_parts *parts, struct pipit_slice memory)
 {
 	char *joined = malloc((size_t)length_of(parts)), *at = joined;
@@ -232,8 +226,6 @@ static void reply_parts(struct pipit_request *request, const struct pipit_file_r
 	pipit_request_reply(request, &reply);
 	free(joined);
 }
-
-/* --- the reply ------------------------------------------------------------------------------------------------------- */
 
 static void reply_whole(
     struct pipit_request *request, const struct pipit_file_response *representation, int status, char *fields)
@@ -320,7 +312,6 @@ void pipit_file_response_reply_with(
 	struct pipit_file_response page = *representation;
 	char fields[PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX];
 
-	/* they belong to the error page */
 	page.etag_length = 0;
 	page.modified = -1;
 	page.cache_control = NULL;

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Replies to GET and HEAD with a representation of a file: all of it, ranges, or the result of conditions (RFC 9110 §13
- * and §14).
- */
+/* Replies with a file, its ranges, or the result of conditions (RFC 9110 §13, §14). */
 #ifndef PIPIT_FILE_RESPONSE_H
 #define PIPIT_FILE_RESPONSE_H
 
@@ -13,8 +10,8 @@
 #define PIPIT_FILE_RESPONSE_CACHE_CONTROL_MAX 256 /* with its NUL */
 
 struct pipit_file_response {
-	const char *content_type; /* before content coding */
-	size_t etag_length;       /* 0: none */
+	const char *content_type;
+	size_t etag_length; /* 0: none */
 	char etag[PIPIT_FILE_RESPONSE_ETAG_SIZE];
 	time_t modified;              /* seconds; negative: not known */
 	const char *date;             /* `modified` as an HTTP-date */
@@ -22,18 +19,18 @@ struct pipit_file_response {
 	struct pipit_shared_fd *file; /* a reference, or NULL */
 	uint64_t size;                /* bytes */
 	enum pipit_content_coding coding;
-	bool varies;               /* by Accept-Encoding */
+	bool varies;
 	const char *cache_control; /* NULL: none */
-	const char *policy;        /* Content-Security-Policy; NULL: none */
+	const char *policy;        /* NULL: none */
 };
 
-/* Change the ETag for the gzip coding: "…" becomes "…-gz". A too long ETag is dropped. */
+/* "…" becomes "…-gz"; a too long ETag is dropped. */
 void pipit_file_response_mark_gzip(struct pipit_file_response *representation);
 
-/* Reply according to conditions and ranges of the request. Takes the reference to the file. */
+/* Takes the reference to the file. */
 void pipit_file_response_reply(struct pipit_request *request, const struct pipit_file_response *representation);
 
-/* Reply with another status than 200, such as an error page. Takes the reference to the file. */
+/* Ignores conditions and ranges. Takes the reference to the file. */
 void pipit_file_response_reply_with(
     struct pipit_request *request, const struct pipit_file_response *representation, int status);
 

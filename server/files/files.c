@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See files.h. The name is computed first, without the file system; the kernel then keeps the lookup below the root. */
 #include "files/files.h"
 
 #include "base/percent.h"
@@ -15,26 +14,21 @@
 #include <unistd.h>
 
 /*
- * O_NONBLOCK: do not wait for a FIFO's writer. O_NOCTTY: a terminal must not become the controlling one. O_LARGEFILE:
- * libc adds it to open(), but not to a system call; on 32 bits, files from 2 GiB need it.
+ * O_NONBLOCK: a FIFO may have no writer. O_NOCTTY: a terminal must not control the process. O_LARGEFILE: for 2 GiB on
+ * 32 bits; libc does not add it to a system call.
  */
 #define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_LARGEFILE)
 
-/* openat2 returns EAGAIN when a rename during the lookup of ".." leaves the result uncertain */
+/* EAGAIN: a rename during the lookup of ".." */
 #define OPEN_ATTEMPTS 8
 
 struct pipit_files {
 	int root;
-	bool walking;                          /* without openat2 */
+	bool walking;
 	const struct pipit_media_types *media; /* NULL: the built-in types */
 };
 
-/* ---------------------------------------------------------------- the path's text */
-
-/*
- * Decodes once: "%2541" is the name "%41". FOUND: go on. A backslash is refused, because some clients and systems treat
- * it as a separator.
- */
+/* FOUND: go on. Some systems treat a backslash as a separator. */
 static enum pipit_files_result decode(struct pipit_slice path, char name[PATH_MAX])
 {
 	size_t length = 0;
@@ -62,14 +56,10 @@ static size_t drop_last_segment(const char *name, size_t length)
 	return length > 0 ? length - 1 : 0;
 }
 
-/*
- * RFC 3986 §5.2.4, in place: "/a/./b/../c" becomes "a/c", relative to the root. Removes empty segments, too. False for
- * a path above the root, where the RFC would stop at the root. is_directory: the last segment is empty or a dot
- * segment.
- */
+/* RFC 3986 §5.2.4, in place; also removes empty segments. False above the root, where the RFC would stop. */
 static bool remove_dot_segments(char *name, bool *is_directory)
 {
-	size_t kept = 0; /* never beyond `next`: each segment loses at least its slash */
+	size_t kept = 0; /* at most `next`: each segment loses its slash */
 	const char *next = name;
 	while (*next) {
 		next += strspn(next, "/");
@@ -109,7 +99,7 @@ static bool append_index(char name[PATH_MAX])
 	return true;
 }
 
-/* Computes the name below the root. FOUND: go on. */
+/* FOUND: go on. */
 static enum pipit_files_result compute_name(struct pipit_slice path, char name[PATH_MAX], bool *is_directory)
 {
 	enum pipit_files_result result = decode(path, name);
@@ -130,15 +120,13 @@ enum pipit_files_result pipit_files_name(struct pipit_slice path, char name[PATH
 	return result;
 }
 
-/* ---------------------------------------------------------------- opening */
-
 static int open_beneath(int root, const char *name)
 {
 	struct open_how how = { .flags = OPEN_FLAGS, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
 	return (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
 }
 
-/* With O_PATH and O_NOFOLLOW alone, a link would be opened itself; O_DIRECTORY refuses it. */
+/* O_PATH and O_NOFOLLOW alone would open a link; O_DIRECTORY refuses it. */
 static int open_segment(int directory, const char *segment, bool is_last)
 {
 	int flags = is_last ? OPEN_FLAGS : O_PATH | O_DIRECTORY | O_CLOEXEC;
@@ -184,7 +172,7 @@ static int open_name(const struct pipit_files *files, const char *name)
 	return fd;
 }
 
-/* Links out of the root (EXDEV), link loops and sockets (ELOOP, ENXIO) count as absent. */
+/* EXDEV: links out of the root; ELOOP, ENXIO: link loops, sockets. */
 static enum pipit_files_result result_of_errno(int error)
 {
 	switch (error) {
@@ -296,10 +284,10 @@ enum pipit_files_result pipit_files_open(
 		return open_index(files, name, file);
 
 	result = open_regular(files, name, file, &is_directory);
-	/* FORBIDDEN may be a directory with search permission only */
+	/* FORBIDDEN: a directory may allow searching only */
 	if (!is_directory && result != PIPIT_FILES_FORBIDDEN)
 		return result;
-	/* "//example.com/../docs" as Location would lead to another host */
+	/* as Location, "//example.com/../docs" leads to another host */
 	if (path.data[1] == '/')
 		return result;
 	return redirect(files, name, result);
@@ -324,8 +312,6 @@ enum pipit_files_result pipit_files_open_directory(const struct pipit_files *fil
 		return PIPIT_FILES_NOT_FOUND;
 	return PIPIT_FILES_REDIRECT;
 }
-
-/* ---------------------------------------------------------------- the root */
 
 /* A sandbox does not change its answer: ask once. */
 static bool has_openat2(int root)

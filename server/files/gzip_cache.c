@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See gzip_cache.h. */
 #include "files/gzip_cache.h"
 
 #include "base/shared_fd.h"
@@ -13,10 +12,10 @@
 #define GZIP_WINDOW (15 + 16)
 #define LEVEL 6
 #define MEMORY_LEVEL 8
-/* CPU time per second: requests for many files must not block the worker */
+/* CPU time per second, which blocks the worker */
 #define SPEND_MAX_NS 250000000u
 
-/* A list is enough: comparing 64 versions takes less than a microsecond. */
+/* Comparing 64 versions takes less than a microsecond. */
 struct entry {
 	struct entry *next; /* less recently used */
 	struct pipit_files_version version;
@@ -90,7 +89,6 @@ static void insert(struct pipit_gzip_cache *cache, struct entry *entry)
 /* Length 0 when compression saves too little; NULL when memory is short. */
 static struct entry *compress_content(const char *content, size_t size)
 {
-	/* less than a tenth is not worth the client's work */
 	size_t room = size - size / 10;
 	struct entry *entry = malloc(sizeof *entry + room), *smaller;
 	z_stream stream = { 0 };
@@ -111,7 +109,7 @@ static struct entry *compress_content(const char *content, size_t size)
 	return smaller ? smaller : entry;
 }
 
-/* NULL also when the file changes meanwhile. */
+/* NULL also when the file changes. */
 static struct entry *compress_file(const struct pipit_files_version *version, int fd)
 {
 	char *content = malloc((size_t)version->size);

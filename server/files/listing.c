@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See listing.h. */
 #include "files/listing.h"
 
 #include "base/bytes.h"
@@ -20,7 +19,7 @@
 struct item {
 	char *name;
 	bool is_directory;
-	bool is_link; /* it may lead out of the root: its target is not described */
+	bool is_link; /* its target may be outside the root */
 	uint64_t size;
 	time_t modified;
 };
@@ -31,8 +30,6 @@ struct items {
 	bool has_more;
 };
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
-
 static void clear(struct items *items)
 {
 	for (size_t i = 0; i < items->count; i++)
@@ -40,7 +37,6 @@ static void clear(struct items *items)
 	free(items->items);
 }
 
-/* Only what a request can get: regular files, directories, and links, whose target is unknown. */
 static bool read_item(int directory, const char *name, struct item *item)
 {
 	struct stat status;
@@ -88,8 +84,6 @@ static bool read_items(DIR *directory, struct items *items)
 	return true;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------------- */
-
 static void print_html(FILE *out, const char *text)
 {
 	for (; *text; text++) {
@@ -101,7 +95,7 @@ static void print_html(FILE *out, const char *text)
 	}
 }
 
-/* Keeps only unreserved characters (RFC 3986 §2.3), so that no name ends the attribute or starts a query. */
+/* Only unreserved characters (RFC 3986 §2.3): no name ends the attribute or starts a query. */
 static void print_encoded(FILE *out, const char *text)
 {
 	char encoded[3 * NAME_MAX];

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Handler for static files: maps a path to a file or a page inside the program, selects the content coding, and replies
- * with errors. file_response.c handles conditions and ranges. The contract is in pipit.h (pipit_site_open,
- * pipit_serve_files). Read from pipit_serve_files(), at the end.
- */
+/* The contract is in pipit.h. Read from pipit_serve_files(). */
 #include "base/percent.h"
 #include "files/file_cache.h"
 #include "files/file_response.h"
@@ -23,7 +19,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* from "PATTERN=VALUE" of cache_control */
+/* "PATTERN=VALUE" of cache_control */
 struct rule {
 	const char *pattern, *value;
 };
@@ -35,11 +31,9 @@ struct pipit_site {
 	struct pipit_media_types *media; /* NULL: the built-in types */
 	struct rule *rules;
 	size_t rule_count;
-	char *rule_text; /* memory of the rules */
+	char *rule_text;
 	bool is_spa, lists, compresses;
 };
-
-/* --- options --------------------------------------------------------------------------------------------------------- */
 
 static char *trim(char *text)
 {
@@ -166,9 +160,7 @@ void pipit_site_free(struct pipit_site *site)
 	free(site);
 }
 
-/* --- headers of a file ----------------------------------------------------------------------------------------------- */
-
-/* Value of the first matching rule, or NULL. */
+/* NULL: none. */
 static const char *find_cache_control(const struct pipit_site *site, struct pipit_slice path)
 {
 	char name[1 + PATH_MAX];
@@ -198,15 +190,16 @@ static void describe(struct pipit_file_response *representation, const struct pi
 	memcpy(representation->etag, file->etag, file->etag_length);
 }
 
-/* --- codings (RFC 9110 §12.5.3) -------------------------------------------------------------------------------------- */
+/*
+ * --- codings: RFC 9110 §12.5.3 --------------------------------------------------------------------------------------
+ */
 
-/* One request, and what is known so far. */
 struct lookup {
 	struct pipit_request *request;
 	const struct pipit_site *site;
 	struct pipit_slice path;
 	uint64_t now_ms;
-	unsigned absent; /* bits of codings without a precompressed variant */
+	unsigned absent; /* codings without a precompressed variant */
 };
 
 #define ALL_CODINGS ((1u << PIPIT_CODING_IDENTITY) - 1)
@@ -230,7 +223,7 @@ static enum pipit_files_result find_file(
 	    lookup->request->pool->file_cache, lookup->site->files, path, lookup->now_ms, file);
 }
 
-/* files with longer paths have no variants */
+/* longer paths have no variants */
 #define VARIANT_PATH_MAX 1024
 
 static bool name_variant(const struct lookup *lookup, const struct pipit_file_cache_file *file,
@@ -242,7 +235,7 @@ static bool name_variant(const struct lookup *lookup, const struct pipit_file_ca
 	return length < VARIANT_PATH_MAX;
 }
 
-/* The precompressed variant, app.js.br of app.js. An older one was made from an earlier version. */
+/* An older variant was made from an earlier version. */
 static bool find_variant(const struct lookup *lookup, const struct pipit_file_cache_file *file,
     enum pipit_content_coding coding, struct pipit_file_cache_file *variant)
 {
@@ -287,10 +280,7 @@ static void use_variant(struct pipit_file_response *representation, const struct
 
 enum choice { CHOSEN, RETRY, NONE_ACCEPTABLE };
 
-/*
- * The coding that the client prefers: precompressed variants first, then gzip. Looking for a variant may evict the
- * file's bytes from the cache: RETRY, at most once per coding.
- */
+/* Looking for a variant may evict the file's bytes from the cache: RETRY, at most once per coding. */
 static enum choice choose_coding(struct lookup *lookup, const struct pipit_file_cache_file *file,
     struct pipit_file_response *representation, struct pipit_file_cache_file *variant)
 {
@@ -324,7 +314,7 @@ static enum choice choose_coding(struct lookup *lookup, const struct pipit_file_
 	}
 }
 
-/* --- a file ---------------------------------------------------------------------------------------------------------- */
+/* --- a file ------------------------------------------------------------------------------------------------------- */
 
 /* status: 0 selects it by conditions and ranges. FOUND: replied. */
 static enum pipit_files_result serve_file(struct lookup *lookup, int status)
@@ -355,7 +345,7 @@ static enum pipit_files_result serve_file(struct lookup *lookup, int status)
 	return PIPIT_FILES_FOUND;
 }
 
-/* --- a page inside the program --------------------------------------------------------------------------------------- */
+/* --- embedded pages ----------------------------------------------------------------------------------------------- */
 
 static const struct pipit_page *find_page(const struct pipit_site *site, const char *name)
 {
@@ -395,7 +385,6 @@ static void send_page(struct pipit_request *request, const struct pipit_file_res
 		pipit_file_response_reply(request, representation);
 }
 
-/* Decompresses the page for clients that do not accept gzip. */
 static void send_compressed_page(struct pipit_request *request, struct pipit_file_response *representation,
     const struct pipit_page *page, int status)
 {
@@ -424,7 +413,7 @@ static void send_compressed_page(struct pipit_request *request, struct pipit_fil
 	}
 }
 
-/* Results as of pipit_files_open(). */
+/* As pipit_files_open(). */
 static enum pipit_files_result serve_page(struct lookup *lookup, int status)
 {
 	char name[1 + PATH_MAX + sizeof "/index.html"];
@@ -454,16 +443,14 @@ static enum pipit_files_result serve(struct lookup *lookup, int status)
 	return lookup->site->files ? serve_file(lookup, status) : serve_page(lookup, status);
 }
 
-/* --- a directory ----------------------------------------------------------------------------------------------------- */
+/* --- a directory -------------------------------------------------------------------------------------------------- */
 
-/* Browsers send characters that a URI must not contain (RFC 3986 §2), and a Location must not have them (RFC 9110 §10.2.2). Existing
- * escapes stay as they are. */
+/* Browsers send characters that URI (RFC 3986 §2) and Location (RFC 9110 §10.2.2) exclude. */
 static char *put_encoded(char *at, const char *text)
 {
 	return pipit_percent_encode(at, at + 3 * strlen(text), pipit_slice_of(text), PIPIT_PERCENT_FRAGMENT "%");
 }
 
-/* To the same path and query, with a slash after the path. */
 static void redirect_to_directory(struct pipit_request *request)
 {
 	const char *path = pipit_request_path(request), *query = pipit_request_query(request);
@@ -488,7 +475,6 @@ static void redirect_to_directory(struct pipit_request *request)
 	free(location);
 }
 
-/* to a page */
 static bool prefers_json(const struct pipit_request *request)
 {
 	static const char *const types[] = { "text/html", "application/json", "application/problem+json" };
@@ -506,7 +492,6 @@ static enum pipit_files_result list_directory(const struct lookup *lookup)
 
 	if (result != PIPIT_FILES_FOUND)
 		return result;
-	/* the name of the index, without index.html */
 	name[0] = '/';
 	name[1] = '\0';
 	if (pipit_files_name(lookup->path, name + 1) == PIPIT_FILES_FOUND && (end = strrchr(name, '/')))
@@ -522,9 +507,9 @@ static enum pipit_files_result list_directory(const struct lookup *lookup)
 	return PIPIT_FILES_FOUND;
 }
 
-/* --- not found ------------------------------------------------------------------------------------------------------- */
+/* --- not found ---------------------------------------------------------------------------------------------------- */
 
-/* A path of a single-page application: no extension, and the client accepts text/html. */
+/* No extension, and the client accepts text/html. */
 static bool is_application_path(const struct lookup *lookup)
 {
 	char name[PATH_MAX];
@@ -539,7 +524,7 @@ static bool is_application_path(const struct lookup *lookup)
 	return pipit_accept_header_media_type(lookup->request->head, "text/html") != PIPIT_ACCEPT_HEADER_NOT;
 }
 
-/* "/404.html" of the site, unless the client prefers JSON. */
+/* False for clients that prefer JSON. */
 static bool serve_error_page(const struct lookup *lookup, int status)
 {
 	char path[16];
@@ -566,7 +551,7 @@ static void refuse_file(const struct lookup *lookup, int status, const char *det
 		pipit_reply_problem(lookup->request, status, "%s", detail);
 }
 
-/* --- the handler ----------------------------------------------------------------------------------------------------- */
+/* --- the handler -------------------------------------------------------------------------------------------------- */
 
 static void reply_without_file(struct lookup *lookup, enum pipit_files_result result)
 {
@@ -598,7 +583,7 @@ static void reply_without_file(struct lookup *lookup, enum pipit_files_result re
 	}
 }
 
-/* COARSE: one kernel tick is precise enough for one second. */
+/* COARSE: one kernel tick is precise enough. */
 static uint64_t now_ms(void)
 {
 	struct timespec now;

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See accept_header.h. */
 #include "http/accept_header.h"
 
 uint16_t pipit_accept_header_weight(struct pipit_slice parameter)
@@ -21,7 +20,7 @@ uint16_t pipit_accept_header_weight(struct pipit_slice parameter)
 	return (uint16_t)(weight < PIPIT_ACCEPT_HEADER_MOST ? weight : PIPIT_ACCEPT_HEADER_MOST);
 }
 
-/* 0: the range does not match; 1: all types; 2: all subtypes; 3: the type by its name. */
+/* 0: no match; 1: all types; 2: all subtypes; 3: the type by its name. */
 static int specificity(struct pipit_slice range, struct pipit_slice media_type)
 {
 	const char *slash = memchr(media_type.data, '/', media_type.length);
@@ -34,7 +33,6 @@ static int specificity(struct pipit_slice range, struct pipit_slice media_type)
 	return pipit_slice_equals(range, "*/*") ? 1 : 0;
 }
 
-/* The weight may follow other parameters. */
 static uint16_t find_weight(struct pipit_slice parameters)
 {
 	while (parameters.length) {
@@ -57,7 +55,6 @@ static void read_list(struct pipit_accept_header_weight *weight, struct pipit_sl
 	}
 }
 
-/* Take the next Accept header. */
 static bool next_list(
     const struct pipit_guard_head *head, const struct pipit_guard_field **field, struct pipit_slice *list)
 {

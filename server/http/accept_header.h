@@ -1,37 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* The Accept header: the weights of media types (RFC 9110 §12.5.1). Pure. */
+/* The Accept header (RFC 9110 §12.5.1). Pure. */
 #ifndef PIPIT_ACCEPT_HEADER_H
 #define PIPIT_ACCEPT_HEADER_H
 
 #include "http/guard.h"
 
-/* Weights, in thousandths. */
+/* weights, in thousandths */
 #define PIPIT_ACCEPT_HEADER_MOST 1000
 #define PIPIT_ACCEPT_HEADER_NOT 0
 
-/* The weight of "q=0.5"; PIPIT_ACCEPT_HEADER_MOST for another parameter, as without one (§12.4.2). */
+/* PIPIT_ACCEPT_HEADER_MOST for another parameter than "q" (§12.4.2). */
 uint16_t pipit_accept_header_weight(struct pipit_slice parameter);
 
-/*
- * The weight of a media type, by the most specific range that matches it. Parameters are ignored, except the weight.
- * Without an Accept header: PIPIT_ACCEPT_HEADER_MOST.
- */
+/* By the most specific matching range. Without an Accept header: PIPIT_ACCEPT_HEADER_MOST. */
 uint16_t pipit_accept_header_media_type(const struct pipit_guard_head *head, const char *media_type);
 
-/* Index of the type with the highest weight, the first of several; -1: none is acceptable. */
+/* Index of the first type with the highest weight; -1: none is acceptable. */
 int pipit_accept_header_choose(const struct pipit_guard_head *head, const char *const *media_types, size_t count);
 
-/*
- * Whether an error document is HTML: if text/html has a higher weight than application/json and
- * application/problem+json. Clients without an Accept header, or with wildcards only, get JSON.
- */
+/* Whether text/html has a higher weight than application/json and application/problem+json. */
 bool pipit_accept_header_prefers_html(const struct pipit_guard_head *head);
 
-/* The same for the values of a message's Accept headers, read one by one. Zero-initialise it. */
+/* The same, one Accept header at a time. Zero-initialise it. */
 struct pipit_accept_header_form {
 	struct pipit_accept_header_weight {
 		uint16_t weight;
-		int closest; /* of the range that has given the weight; 0: none so far */
+		int closest; /* of the range that gave the weight; 0: none */
 	} html, json, problem;
 };
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See content_coding.h. */
 #include "http/content_coding.h"
 
 #include "http/accept_header.h"
@@ -26,7 +25,7 @@ const char *pipit_content_coding_extension(enum pipit_content_coding coding)
 	return names[coding].extension;
 }
 
-/* *any receives the weight of "*". */
+/* any: the weight of "*". */
 static void take_member(struct pipit_content_codings *codings, struct pipit_slice member, uint16_t *any)
 {
 	struct pipit_slice name = pipit_slice_take_until(&member, ';');
@@ -55,7 +54,7 @@ struct pipit_content_codings pipit_content_coding_read(const struct pipit_guard_
 	for (int i = 0; i < PIPIT_CODING_COUNT; i++) {
 		if (codings.weights[i] != UNSET)
 			continue;
-		/* identity is acceptable unless it is excluded (RFC 9110 §12.5.3), with the lowest weight */
+		/* acceptable unless it is excluded (RFC 9110 §12.5.3) */
 		if (i == PIPIT_CODING_IDENTITY && any != 0)
 			codings.weights[i] = 1;
 		else

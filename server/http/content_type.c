@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See content_type.h. */
 #include "http/content_type.h"
 
 #include <string.h>
@@ -17,7 +16,7 @@ bool pipit_content_type_is(struct pipit_slice value, const char *media_type)
 	       strncasecmp(value.data + value.length - 5, "+json", 5) == 0;
 }
 
-/* Take the bytes before the next semicolon outside quotes, and the semicolon. */
+/* Up to a semicolon outside quotes. */
 static struct pipit_slice take_parameter(struct pipit_slice *rest)
 {
 	struct pipit_slice taken = { rest->data, 0 };

@@ -7,12 +7,12 @@
 
 #include <stdbool.h>
 
-/* Ignores parameters and case. "application/json" also matches types with the suffix "+json". */
+/* Ignores parameters and case. "application/json" also matches types that end in "+json". */
 bool pipit_content_type_is(struct pipit_slice value, const char *media_type);
 
 /*
- * NULL for the type of a JSON body; else a sentence for a 415. Static. A charset other than utf-8 is refused: JSON is
- * UTF-8 and has no such parameter (RFC 8259 §8.1, §11), so that the body would be misread.
+ * NULL: JSON; else a sentence for a 415. Static. Refuses charsets other than utf-8 (RFC 8259 §8.1, §11): the body would
+ * be misread.
  */
 const char *pipit_content_type_refuse_json(struct pipit_slice value);
 

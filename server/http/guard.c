@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* In the order of the protocol: request line, headers, their meaning together, chunked body. */
+/* In the order of the protocol. */
 #include "http/guard.h"
 
 #include "base/bytes.h"
@@ -9,20 +9,20 @@
 
 #include <arpa/inet.h>
 
-/* No registered method is longer. A longer token is refused before its end arrives. */
+/* Longer tokens are refused before their end arrives. */
 #define METHOD_BYTES_MAX 32
-/* Of all chunk extensions of a message. They cost CPU time and are not used. */
+/* Of a message: they cost CPU time and are not used. */
 #define EXTENSION_BYTES_MAX 4096
 
 enum {
 	TOKEN = 1,  /* tchar, RFC 9110 §5.6.2 */
-	TARGET = 2, /* allowed in a target, without the meaning that '%' and '?' have */
+	TARGET = 2, /* allowed in a target, except '%' and '?' */
 	HOST = 4,   /* reg-name without '%', RFC 3986 §3.2.2 */
 };
 
 /*
- * TARGET and '?' are the visible ASCII characters except '#' and '%'. RFC 3986 forbids "<>\^`{|} in URIs, but browsers
- * send some of them in queries (URL Standard), and none is ambiguous.
+ * TARGET and '?': visible ASCII except '#' and '%'. RFC 3986 forbids "<>\^`{|}, but browsers send some in queries (URL
+ * Standard), and none is ambiguous.
  */
 /* clang-format off */
 #define ALNUM (TOKEN | TARGET | HOST)
@@ -48,7 +48,6 @@ static bool is(char c, unsigned char class)
 	return classes_of(c) & class;
 }
 
-/* The first byte from `at` on that is not of the class, or `end`. */
 static inline const char *skip(const char *at, const char *end, unsigned char class)
 {
 	while (end - at >= 4 && classes_of(at[0]) & classes_of(at[1]) & classes_of(at[2]) & classes_of(at[3]) & class)
@@ -58,7 +57,7 @@ static inline const char *skip(const char *at, const char *end, unsigned char cl
 	return at;
 }
 
-/* RFC 9110 §5.5: visible characters, space, tab and obs-text. */
+/* RFC 9110 §5.5 */
 static bool is_field_char(char c)
 {
 	unsigned char byte = (unsigned char)c;
@@ -66,7 +65,7 @@ static bool is_field_char(char c)
 }
 
 struct parser {
-	const char *start; /* request line */
+	const char *start;
 	const char *at;
 	const char *end;
 	const struct pipit_guard_limits *limits;
@@ -74,7 +73,6 @@ struct parser {
 	size_t max_field_bytes; /* SIZE_MAX: no limit */
 	struct pipit_guard_head *head;
 	enum pipit_refusal reason;
-	/* judged when all headers are known */
 	const struct pipit_guard_field *host;
 	bool has_length, has_coding, coding_is_chunked;
 	bool close, keep_alive;
@@ -110,7 +108,7 @@ static uint32_t offset_of(const struct parser *parser, const char *at)
 	return (uint32_t)(at - parser->start);
 }
 
-/* --- request line, RFC 9112 §3 ------------------------------------------------------------------------------------- */
+/* --- request line: RFC 9112 §3 ------------------------------------------------------------------------------------ */
 
 #define METHOD_CONNECT (1u << 31)
 
@@ -122,7 +120,7 @@ static unsigned method_of(struct pipit_slice name)
 	return pipit_slice_equals(name, "CONNECT") ? METHOD_CONNECT : 0;
 }
 
-/* An unknown method is refused after the whole head has passed: garbage gets 400, not 501. */
+/* An unknown method is refused after a valid head: garbage gets 400, not 501. */
 static enum pipit_guard_verdict parse_method(struct parser *parser)
 {
 	const char *at = parser->at;
@@ -146,7 +144,7 @@ static enum pipit_guard_verdict parse_method(struct parser *parser)
 	return PIPIT_GUARD_PASS;
 }
 
-/* The text in the brackets of an IP literal. IPvFuture is refused: no version of it is defined. */
+/* IPvFuture is refused: no version is defined. */
 static bool is_ipv6(const char *text, size_t length)
 {
 	char address[INET6_ADDRSTRLEN];
@@ -158,7 +156,7 @@ static bool is_ipv6(const char *text, size_t length)
 	return inet_pton(AF_INET6, address, &bytes) == 1;
 }
 
-/* [IPv6], name or IPv4, and an optional port (RFC 3986 §3.2). A Host header may be empty (RFC 9112 §3.2). */
+/* RFC 3986 §3.2. A Host header may be empty (RFC 9112 §3.2). */
 static bool is_host(struct pipit_slice host)
 {
 	const char *at = host.data, *end = host.data + host.length;
@@ -171,7 +169,7 @@ static bool is_host(struct pipit_slice host)
 			return false;
 		at++;
 	} else {
-		/* A port needs a host (RFC 9110 §4.2.1). */
+		/* a port needs a host (RFC 9110 §4.2.1) */
 		if (at < end && *at == ':')
 			return false;
 		for (;;) {
@@ -197,7 +195,7 @@ static bool is_host(struct pipit_slice host)
 	return true;
 }
 
-/* "http://host:port/path?query". An empty path is "/": the last slash of "://" stands for it. */
+/* For "http://host", the last slash of "://" is the path. */
 static bool split_absolute(struct parser *parser, const char *authority, const char *end)
 {
 	struct pipit_guard_head *head = parser->head;
@@ -214,7 +212,7 @@ static bool split_absolute(struct parser *parser, const char *authority, const c
 	return true;
 }
 
-/* The four forms of RFC 9112 §3.2. Only CONNECT has authority-form, and is refused. */
+/* RFC 9112 §3.2. CONNECT, with authority-form, is refused. */
 static bool split_target(struct parser *parser, const char *target, const char *end)
 {
 	struct pipit_guard_head *head = parser->head;
@@ -288,7 +286,7 @@ static enum pipit_guard_verdict parse_target(struct parser *parser)
 	return PIPIT_GUARD_PASS;
 }
 
-/* "HTTP/1.1" CRLF. HTTP/1.2 and later minor versions are answered as 1.1 (RFC 9110 §6.2). */
+/* Minor versions above 1 are answered as 1.1 (RFC 9110 §6.2). */
 static enum pipit_guard_verdict parse_version(struct parser *parser)
 {
 	static const char form[] = "HTTP/d.d\r\n", usual[] = "HTTP/1.1\r\n";
@@ -323,9 +321,9 @@ static enum pipit_guard_verdict parse_request_line(struct parser *parser)
 	return verdict;
 }
 
-/* --- headers, RFC 9112 §5 ------------------------------------------------------------------------------------------ */
+/* --- headers: RFC 9112 §5 ----------------------------------------------------------------------------------------- */
 
-/* Eight bytes at a time. A byte that is neither visible ASCII nor a space may be a tab or obs-text. */
+/* Eight bytes at a time. */
 static inline const char *skip_value(const char *at, const char *end)
 {
 	while (end - at >= 8) {
@@ -335,7 +333,6 @@ static inline const char *skip_value(const char *at, const char *end)
 			continue;
 		}
 		at += pipit_bytes_first(marks);
-		/* usually the end of the line */
 		if (*at == '\r' || !is_field_char(*at))
 			return at;
 		at++;
@@ -350,7 +347,7 @@ const char *pipit_guard_skip_value(const char *at, const char *end)
 	return skip_value(at, end);
 }
 
-/* The first byte from `at` on that is no token character, or `end`. Skips letters and '-' eight at a time. */
+/* Letters and '-' eight at a time. */
 static const char *skip_token(const char *at, const char *end)
 {
 	while (end - at >= 8) {
@@ -398,7 +395,7 @@ bool pipit_guard_read_length(struct pipit_slice value, uint64_t *length)
 	return read_length(value, length);
 }
 
-/* Refuses a second header even with the same value: a proxy in front may have used the other one. */
+/* Refuses a second header even with the same value: a proxy may have used the other. */
 static bool take_content_length(struct parser *parser, struct pipit_slice value)
 {
 	if (parser->has_length || !read_length(value, &parser->head->content_length))
@@ -431,8 +428,7 @@ static void take_expect(struct parser *parser, struct pipit_slice value)
 	}
 }
 
-/* In any case; the lengths are equal. Of token characters only letters become letters with 0x20 set, and only '-'
- * becomes '-'. */
+/* Of equal length. With 0x20 set, of token characters only letters become letters, only '-' becomes '-'. */
 static bool is_named(struct pipit_slice name, const char *lower)
 {
 	size_t i = 0;
@@ -476,13 +472,12 @@ static enum pipit_refusal take_field(struct parser *parser, const struct pipit_g
 	return PIPIT_REFUSAL_NONE;
 }
 
-/* Checked before the syntax: the answer must not depend on how much of a header has arrived. */
+/* Before the syntax: the answer must not depend on how much has arrived. */
 static bool is_too_large(const struct parser *parser, const char *name, const char *at)
 {
 	return (size_t)(at - name) > parser->max_field_bytes;
 }
 
-/* field-line = field-name ":" OWS field-value OWS CRLF */
 static enum pipit_guard_verdict parse_field(struct parser *parser)
 {
 	const char *at = parser->at, *end = parser->end, *name = at, *colon, *value;
@@ -497,7 +492,7 @@ static enum pipit_guard_verdict parse_field(struct parser *parser)
 		return reject(parser, PIPIT_REFUSAL_FIELD_TOO_LARGE);
 	if (at == end)
 		return PIPIT_GUARD_MORE;
-	/* No space before the colon: some recipients read "Content-Length : 5" as another header (RFC 9112 §5.1). */
+	/* "Content-Length : 5" is another header for some recipients (RFC 9112 §5.1). */
 	if (*at != ':' || at == name)
 		return reject(parser, PIPIT_REFUSAL_FIELD_LINE);
 	colon = at;
@@ -546,16 +541,16 @@ static enum pipit_guard_verdict parse_fields(struct parser *parser)
 	}
 }
 
-/* --- the headers together ------------------------------------------------------------------------------------------ */
+/* --- framing ------------------------------------------------------------------------------------------------------ */
 
-/* Refuse rather than choose one length: a proxy in front may have chosen the other (RFC 9112 §6.3). */
+/* Refuse rather than choose one length: a proxy may have chosen the other (RFC 9112 §6.3). */
 static enum pipit_refusal judge_framing(struct parser *parser)
 {
 	struct pipit_guard_head *head = parser->head;
 	if (parser->has_coding && parser->has_length)
 		return PIPIT_REFUSAL_LENGTH_AND_CODING;
 	if (parser->has_coding) {
-		/* HTTP/1.0 has no transfer codings (RFC 9112 §6.1). */
+		/* HTTP/1.0 has no transfer codings (RFC 9112 §6.1) */
 		if (!parser->coding_is_chunked || head->minor == 0)
 			return PIPIT_REFUSAL_TRANSFER_CODING;
 		head->framing = PIPIT_FRAMING_CHUNKED;
@@ -577,7 +572,7 @@ static enum pipit_refusal judge_head(struct parser *parser)
 		return reason;
 	if (parser->wants_security)
 		return PIPIT_REFUSAL_SCHEME;
-	/* The authority of an absolute target replaces Host (RFC 9112 §3.2.2). */
+	/* the authority of an absolute target replaces Host (RFC 9112 §3.2.2) */
 	if (parser->host && !head->host) {
 		head->host = parser->host->value;
 		head->host_length = parser->host->value_length;
@@ -587,7 +582,7 @@ static enum pipit_refusal judge_head(struct parser *parser)
 		head->method = 0;
 		return is_connect ? PIPIT_REFUSAL_METHOD_REFUSED : PIPIT_REFUSAL_METHOD_UNKNOWN;
 	}
-	/* Expectations of HTTP/1.0 clients are ignored (RFC 9110 §10.1.1). */
+	/* expectations of HTTP/1.0 clients are ignored (RFC 9110 §10.1.1) */
 	if (head->minor == 0)
 		head->expect_continue = false;
 	else if (parser->expectation_unknown)
@@ -609,7 +604,7 @@ static enum pipit_guard_verdict parse_head(struct parser *parser)
 	enum pipit_refusal reason;
 	uint32_t limit = parser->limits->max_head_bytes;
 
-	/* Bytes beyond the limit are ignored: the answer must not depend on how they arrive. */
+	/* The answer must not depend on how the bytes arrive. */
 	if (limit && parser->end - parser->start > limit)
 		parser->end = parser->start + limit + 1;
 	verdict = parse_request_line(parser);
@@ -626,15 +621,14 @@ static enum pipit_guard_verdict parse_head(struct parser *parser)
 	return reason == PIPIT_REFUSAL_NONE ? PIPIT_GUARD_PASS : reject(parser, reason);
 }
 
-/* No line has ended since `checked`, and the unfinished header is valid so far: the lines before it need no second
- * parse. */
+/* The lines before `checked` need no second parse. */
 static bool only_a_field_has_grown(
     const char *bytes, size_t length, size_t checked, const struct pipit_guard_limits *limits)
 {
 	const char *last = memrchr(bytes, '\n', length);
 	struct parser parser = new_parser(bytes, length, limits);
 
-	/* The first line, or the line after an empty first line, is the request line. */
+	/* this is the request line */
 	if (!last || last < bytes + 2 || last >= bytes + checked)
 		return false;
 	if (limits->max_head_bytes && length > limits->max_head_bytes)
@@ -672,7 +666,7 @@ enum pipit_guard_verdict pipit_guard_head(const char *bytes, size_t length, size
 		*consumed = (size_t)(parser.at - bytes);
 	else
 		*reason = parser.reason;
-	/* METHOD_CONNECT is private to this file. */
+	/* private to this file */
 	if (verdict == PIPIT_GUARD_REJECT && head->method > PIPIT_ANY)
 		head->method = 0;
 	return verdict;
@@ -695,11 +689,11 @@ const struct pipit_guard_field *pipit_guard_find_next(
 	return NULL;
 }
 
-/* --- chunked body, RFC 9112 §7.1 ----------------------------------------------------------------------------------- */
+/* --- chunked body: RFC 9112 §7.1 ---------------------------------------------------------------------------------- */
 
 enum chunked_state {
 	SIZE,
-	BEFORE_EXTENSION, /* white space after the size, before ';' */
+	BEFORE_EXTENSION, /* white space before ';' */
 	EXTENSION_START,
 	EXTENSION_NAME,
 	EXTENSION_AFTER_NAME,
@@ -727,7 +721,7 @@ static enum chunked_state after_size(char c, uint8_t digits)
 	return c == '\r' ? SIZE_LF : c == ';' ? EXTENSION_START : pipit_slice_is_blank(c) ? BEFORE_EXTENSION : BROKEN;
 }
 
-/* chunk-ext = *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ), RFC 9112 §7.1.1 */
+/* RFC 9112 §7.1.1 */
 static enum chunked_state next_in_extension(enum chunked_state state, char c)
 {
 	bool is_space = pipit_slice_is_blank(c);
@@ -777,7 +771,7 @@ static enum chunked_state next_in_trailer(enum chunked_state state, char c)
 	}
 }
 
-/* A chunk size has at most sixteen digits. */
+/* At most sixteen digits. */
 static enum chunked_state next_state(struct pipit_guard_chunked *chunked, char c)
 {
 	enum chunked_state state = (enum chunked_state)chunked->state;
@@ -809,7 +803,6 @@ static enum chunked_state next_state(struct pipit_guard_chunked *chunked, char c
 	}
 }
 
-/* Applies the limits to extensions and trailers. */
 static enum pipit_refusal count_framing(
     struct pipit_guard_chunked *chunked, enum chunked_state before, const struct pipit_guard_limits *limits)
 {

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See media_types.h. */
 #include "http/media_types.h"
 
 #include "http/guard.h"
@@ -8,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* --- the built-in table ---------------------------------------------------------------------------------------------- */
 
 struct media_type {
 	const char *extension;
@@ -115,11 +112,9 @@ static const char *find(const struct media_type *types, size_t count, const char
 	return entry ? entry->type : NULL;
 }
 
-/* --- types from a file ----------------------------------------------------------------------------------------------- */
-
 struct pipit_media_types {
 	char *text;               /* owned: the file; extensions point into it */
-	struct media_type *types; /* owned, sorted by extension; each type is owned */
+	struct media_type *types; /* owned, as each type; sorted by extension */
 	size_t count, capacity;
 };
 
@@ -147,7 +142,7 @@ void pipit_media_types_free(struct pipit_media_types *media)
 	free(media);
 }
 
-/* "type/subtype" with optional parameters, without blanks. */
+/* "type/subtype" with optional parameters. */
 static bool is_media_type(const char *text)
 {
 	size_t type = strcspn(text, "/"), subtype;
@@ -214,7 +209,7 @@ static int take_extension(
 	if (*extension == '.' || !pipit_guard_is_token((struct pipit_slice){ extension, length }))
 		return report(
 		    reader, -EINVAL, extension, "is no extension; use letters and digits, without a dot before them");
-	/* Extensions with a dot ("cwl.json" in Debian's table) or above the limit are never looked up. */
+	/* "cwl.json" in Debian's table: never looked up */
 	if (length >= EXTENSION_SIZE || strchr(extension, '.'))
 		return 0;
 	for (char *c = extension; *c; c++)
@@ -293,8 +288,6 @@ int pipit_media_types_read(const char *name, struct pipit_media_types **media, c
 	return 0;
 }
 
-/* --- lookup ---------------------------------------------------------------------------------------------------------- */
-
 const char *pipit_media_types_types_find(const struct pipit_media_types *media, const char *name)
 {
 	char extension[EXTENSION_SIZE];
@@ -318,7 +311,7 @@ bool pipit_media_types_is_compressible(const char *type)
 
 	if (strncmp(type, "text/", 5) == 0)
 		return true;
-	/* Suffixes of RFC 6839: image/svg+xml, application/manifest+json. */
+	/* suffixes of RFC 6839 */
 	if (length > 5 && memcmp(type + length - 5, "+json", 5) == 0)
 		return true;
 	if (length > 4 && memcmp(type + length - 4, "+xml", 4) == 0)

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* See preconditions.h. A malformed header never matches. */
+/* A malformed header never matches. */
 #include "http/preconditions.h"
 
 #include "http/response_head.h"
-
-/* --- ETags ----------------------------------------------------------------------------------------------------------- */
 
 static bool is_weak(struct pipit_slice etag)
 {
@@ -24,7 +22,7 @@ static bool is_same_tag(struct pipit_slice one, struct pipit_slice other, bool i
 	return pipit_slice_is_same(opaque(one), opaque(other));
 }
 
-/* Take W/"…" or "…" from the front; it may contain commas. False: no ETag. */
+/* W/"…" or "…", which may contain commas. False: no ETag. */
 static bool take_tag(struct pipit_slice *text, struct pipit_slice *tag)
 {
 	const char *end = text->data + text->length, *at = text->data, *quote;
@@ -41,7 +39,7 @@ static bool take_tag(struct pipit_slice *text, struct pipit_slice *tag)
 	return true;
 }
 
-/* Take blanks, and a comma or the end. False: other bytes. */
+/* False: other bytes. */
 static bool take_comma(struct pipit_slice *list)
 {
 	*list = pipit_slice_trim(*list);
@@ -54,7 +52,7 @@ static bool take_comma(struct pipit_slice *list)
 	return true;
 }
 
-/* A list of ETags, or "*". A malformed list matches nothing. */
+/* "*", or a list. A malformed list matches nothing. */
 static bool list_matches(struct pipit_slice list, struct pipit_slice etag, bool is_strong)
 {
 	struct pipit_slice tag;
@@ -73,8 +71,6 @@ static bool list_matches(struct pipit_slice list, struct pipit_slice etag, bool 
 	return is_match;
 }
 
-/* --- headers --------------------------------------------------------------------------------------------------------- */
-
 static size_t count_fields(const struct pipit_guard_head *head, const char *name, struct pipit_slice *last)
 {
 	const struct pipit_guard_field *field = NULL;
@@ -88,7 +84,7 @@ static size_t count_fields(const struct pipit_guard_head *head, const char *name
 
 enum tags { TAGS_ABSENT, TAGS_MATCH, TAGS_DIFFER };
 
-/* Several lines of a list are one list (RFC 9110 §5.3). */
+/* Several lines are one list (RFC 9110 §5.3). */
 static enum tags compare_tags(
     const struct pipit_guard_head *head, const char *name, struct pipit_slice etag, bool is_strong)
 {
@@ -112,14 +108,14 @@ static time_t parse_date(struct pipit_slice value)
 	return pipit_response_head_parse_date(text);
 }
 
-/* -1: no such header, or it is ignored because it is repeated or no date (RFC 9110 §13.1.3, §13.1.4). */
+/* -1: none, repeated or no date (RFC 9110 §13.1.3, §13.1.4). */
 static time_t find_date(const struct pipit_guard_head *head, const char *name)
 {
 	struct pipit_slice value;
 	return count_fields(head, name, &value) == 1 ? parse_date(value) : -1;
 }
 
-/* RFC 9110 §13.1.5: a strong ETag, or exactly the date, if the file cannot have changed since. */
+/* A strong ETag, or exactly the date (RFC 9110 §13.1.5). */
 static bool is_range_current(const struct pipit_guard_head *head, const struct pipit_validators *validators)
 {
 	struct pipit_slice value, tag;
@@ -131,11 +127,9 @@ static bool is_range_current(const struct pipit_guard_head *head, const struct p
 	if (take_tag(&value, &tag))
 		return value.length == 0 && validators->etag.length && is_same_tag(tag, validators->etag, true);
 	date = parse_date(value);
-	/* A file may be written twice within a second (§8.8.2.2). */
+	/* a file may be written twice within a second (§8.8.2.2) */
 	return date >= 0 && date == validators->modified && validators->modified < validators->now;
 }
-
-/* --- precedence ------------------------------------------------------------------------------------------------------ */
 
 static bool is_precondition_met(const struct pipit_guard_head *head, const struct pipit_validators *validators)
 {
@@ -159,7 +153,7 @@ static bool is_not_modified(const struct pipit_guard_head *head, const struct pi
 	return date >= 0 && validators->modified >= 0 && validators->modified <= date;
 }
 
-/* One pass over the headers: most requests have no condition. */
+/* Most requests have no condition. */
 static bool is_conditional(const struct pipit_guard_head *head)
 {
 	for (uint32_t i = 0; i < head->field_count; i++) {

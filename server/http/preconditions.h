@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Conditional GET and HEAD (RFC 9110 §13), in the order of precedence of §13.2.2. Pure. */
+/* Conditional GET and HEAD (RFC 9110 §13), with the precedence of §13.2.2. Pure. */
 #ifndef PIPIT_PRECONDITIONS_H
 #define PIPIT_PRECONDITIONS_H
 
@@ -7,20 +7,19 @@
 
 #include <time.h>
 
-/* Of the file, or what else would be sent. */
 struct pipit_validators {
-	struct pipit_slice etag; /* with its quotes, and W/ if it is weak; length 0: none */
+	struct pipit_slice etag; /* with quotes, and W/ if it is weak; length 0: none */
 	time_t modified;         /* Last-Modified; negative: none */
 	time_t now;              /* Date */
 };
 
 enum pipit_preconditions_result {
-	PIPIT_PRECONDITIONS_GO_ON,        /* send it, or ranges of it */
+	PIPIT_PRECONDITIONS_GO_ON,
 	PIPIT_PRECONDITIONS_NOT_MODIFIED, /* 304 */
 	PIPIT_PRECONDITIONS_FAILED        /* 412 */
 };
 
-/* *range_counts: on GO_ON, whether a Range header applies: without If-Range, or when it matches. */
+/* range_counts: set on GO_ON: no If-Range, or it matches. */
 enum pipit_preconditions_result pipit_preconditions_check(
     const struct pipit_guard_head *head, const struct pipit_validators *validators, bool *range_counts);
 

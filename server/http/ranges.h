@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-/* Parts of a reply, after ranges that overlap or touch are merged; a header may name three times as many. */
+/* after merging; a header may name three times as many */
 #define PIPIT_RANGES_MAX 32
 
 struct pipit_range {
@@ -16,13 +16,13 @@ struct pipit_range {
 
 enum pipit_ranges_result {
 	PIPIT_RANGES_IGNORED,       /* malformed, or another unit: send everything (§14.2) */
-	PIPIT_RANGES_UNSATISFIABLE, /* 416: no range begins before the end, or too many ranges */
+	PIPIT_RANGES_UNSATISFIABLE, /* 416: all begin behind the end, or too many */
 	PIPIT_RANGES_FOUND
 };
 
 /*
- * value: of the Range header. size: of all. On FOUND, ranges[0 .. *count - 1] are in the order of the header and
- * neither overlap nor touch: such ranges are merged, at the place of the first (§15.3.7.2).
+ * size: of the file. Ranges that overlap or touch are merged at the place of the first (§15.3.7.2). Sets ranges and
+ * *count on FOUND.
  */
 enum pipit_ranges_result pipit_ranges_parse(
     struct pipit_slice value, uint64_t size, struct pipit_range ranges[PIPIT_RANGES_MAX], size_t *count);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Usual replies are rendered without printf(). */
+/* Usual replies need no printf(). */
 #include "http/response_head.h"
 
 #include "base/bytes.h"
@@ -16,7 +16,7 @@ struct status_line {
 	size_t length;
 };
 
-/* IANA HTTP Status Code Registry, without statuses for other kinds of servers. In ascending order. */
+/* IANA HTTP Status Code Registry, without statuses of other kinds of servers. Ascending. */
 /* clang-format off */
 #define STATUS(code, phrase)                                                                                           \
 	{                                                                                                              \
@@ -66,7 +66,7 @@ const char *pipit_response_head_phrase(int status)
 	return line ? line->phrase : "Unknown";
 }
 
-/* --- dates --------------------------------------------------------------------------------------------------------- */
+/* --- dates -------------------------------------------------------------------------------------------------------- */
 
 static const char day_names[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
 static const char month_names[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov",
@@ -92,7 +92,7 @@ static int month_of(const char *name)
 	return -1;
 }
 
-/* Any weekday: it need not match the date. */
+/* It need not match the date. */
 static bool is_weekday(const char *text, size_t length, const char *const *names)
 {
 	for (int i = 0; i < 7; i++) {
@@ -102,7 +102,7 @@ static bool is_weekday(const char *text, size_t length, const char *const *names
 	return false;
 }
 
-/* `rest` follows the weekday. False unless it is exactly one of the three forms. */
+/* rest: after the weekday. */
 static bool read_date(const char *weekday, const char *rest, struct tm *tm, bool *is_short_year)
 {
 	static const char *const brief[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
@@ -124,7 +124,7 @@ static bool read_date(const char *weekday, const char *rest, struct tm *tm, bool
 		 sscanf(rest, " %3[A-Za-z] %2d %2d:%2d:%2d %4d", month, day, hour, minute, second, &year) == 6)
 		snprintf(
 		    again, sizeof again, " %s %2d %02d:%02d:%02d %04d", month, *day, *hour, *minute, *second, year);
-	/* scanf() also accepts signs, missing digits and other spaces. */
+	/* scanf() accepts signs, missing digits and other spaces */
 	if (*again == '\0' || strcmp(again, rest) != 0 || year < 0)
 		return false;
 	*is_short_year = is_full;
@@ -134,7 +134,7 @@ static bool read_date(const char *weekday, const char *rest, struct tm *tm, bool
 	       *minute >= 0 && *second >= 0;
 }
 
-/* Two-digit years more than 50 years in the future are in the past (RFC 9110 §5.6.7). */
+/* Years more than 50 years in the future are in the past (RFC 9110 §5.6.7). */
 static void choose_century(struct tm *tm)
 {
 	time_t now = time(NULL);
@@ -162,13 +162,13 @@ time_t pipit_response_head_parse_date(const char *text)
 		choose_century(&tm);
 	normal = tm;
 	when = timegm(&normal);
-	/* refuses 31 February; a leap second may end a day, but not the last year */
+	/* 31 February; a leap second may end a day, but not the last year */
 	if (when > LAST_SECOND || (tm.tm_sec < 60 && normal.tm_mday != tm.tm_mday))
 		return -1;
 	return when;
 }
 
-/* --- heads --------------------------------------------------------------------------------------------------------- */
+/* --- heads -------------------------------------------------------------------------------------------------------- */
 
 static char *put_status_line(char *at, int status)
 {
@@ -201,7 +201,7 @@ size_t pipit_response_head_render(char *start, const struct pipit_response_head 
 		at = pipit_bytes_put(at, head->fields.data, head->fields.length);
 	if (head->file_fields.length)
 		at = pipit_bytes_put(at, head->file_fields.data, head->file_fields.length);
-	/* 204 has no Content-Length (RFC 9110 §8.6); 304 would need that of its 200, which is not known here */
+	/* not with 204 (RFC 9110 §8.6); that of 304 is not known here */
 	if (head->is_open) {
 		if (head->minor > 0)
 			at = PIPIT_BYTES_PUT(at, "Transfer-Encoding: chunked\r\n");
@@ -229,9 +229,9 @@ bool pipit_response_head_is_value(const char *value)
 	return pipit_guard_skip_value(value, end) == end;
 }
 
-/* --- errors -------------------------------------------------------------------------------------------------------- */
+/* --- errors ------------------------------------------------------------------------------------------------------- */
 
-/* Remove the bytes of an incomplete UTF-8 character. */
+/* An incomplete UTF-8 character. */
 static char *drop_partial_character(char *start, char *at)
 {
 	char *last = at;
@@ -246,7 +246,7 @@ static char *drop_partial_character(char *start, char *at)
 	return last;
 }
 
-/* Append `text`, escaped, cut between two characters before `end`. */
+/* Cuts between two characters. */
 static char *put_escaped(char *at, const char *end, const char *text, bool html)
 {
 	char *start = at;
@@ -344,7 +344,7 @@ static struct pipit_slice value_of(const char *line, const char *end)
 	return (struct pipit_slice){ value + 1, (size_t)((cr ? cr : end) - value - 1) };
 }
 
-/* -1: no number. A value that is cut by the end of the bytes is read again later. */
+/* -1: no number. */
 static int64_t read_length(struct pipit_slice value)
 {
 	uint64_t length;
@@ -444,7 +444,7 @@ size_t pipit_response_head_amend_evhttp(char *to, const char *head, size_t lengt
 
 	memcpy(to, version, sizeof version - 1);
 	for (; line < end; line = next_line(line, end)) {
-		/* The last is sent: that of the callback, if it has added one. */
+		/* the last is that of the callback */
 		if (dates_too_many && is_field(line, end, "Date:"))
 			dates_too_many--;
 		else if (may_stay(line, end, reply, amendments))

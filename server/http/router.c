@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Routes are a trie of path segments. One hash table has the literal children of all nodes, by parent and text, so
- * that a node may have thousands of them. A second table has the patterns without names, by their whole text: most
- * requests match one of these, and no route is more specific.
+ * Routes are a trie of path segments. One hash table has the literal children of all nodes, by parent and text: a node
+ * may have thousands. A second one has the patterns without names, by text: most requests match these.
  *
- * Cost of a search: each node has one way from the root, and a search enters it at most once. The routes of the
- * program bound the search, not the path of the client; the hashes need no secret seed, because clients add no
- * entries.
+ * A search enters each node at most once: the routes bound its cost. Clients add no entries: the hashes need no secret
+ * seed.
  *
- * The first match is the most specific: of two routes that match the same path with the same method, one contains the
- * other (pipit_router_add() refuses all others). Where their patterns first differ, the contained one has the narrower
- * kind of segment, and literal, {name}, {name...} is the order of the search.
+ * Of two routes that match the same request, one contains the other. Where they first differ, the contained one has the
+ * narrower segment: the search finds it first.
  */
 #include "http/router.h"
 
@@ -30,7 +27,7 @@
 #define SEGMENTS_MAX 64
 #define TABLE_CAPACITY_FIRST 64
 
-/* From narrow to wide. compare_routes() relies on the order. */
+/* From narrow to wide, for compare_routes(). */
 enum segment_kind { SEGMENT_LITERAL, SEGMENT_PARAMETER, SEGMENT_REST };
 
 struct pattern_segment {
@@ -41,7 +38,7 @@ struct pattern_segment {
 struct route {
 	struct route *next;
 	unsigned methods;
-	void *registered; /* the argument of pipit_router_add(); may be NULL */
+	void *registered; /* of pipit_router_add(); may be NULL */
 	char *pattern;    /* owned */
 	size_t segment_count;
 	struct pattern_segment segments[];
@@ -50,10 +47,10 @@ struct route {
 struct node {
 	struct node *next; /* of all nodes, to free them */
 	const struct node *parent;
-	struct node *parameter; /* the child for {name}, or NULL */
-	struct node *rest;      /* the child for {name...}, or NULL; has no children itself */
+	struct node *parameter; /* for {name}, or NULL */
+	struct node *rest;      /* for {name...}, or NULL; has no children */
 	bool has_literals;
-	unsigned methods;                                /* of the routes that end at this node; 0: none */
+	unsigned methods;                                /* of the routes that end here; 0: none */
 	const struct route *routes[PIPIT_METHODS_COUNT]; /* by bit number of the method */
 	uint64_t number;                                 /* unique; part of the key of its children */
 	uint64_t hash;
@@ -71,15 +68,15 @@ struct whole {
 struct pipit_router {
 	struct node *root;
 	struct node *nodes;
-	struct node **table;   /* open addressing, never more than half full */
+	struct node **table;   /* open addressing, at most half full */
 	size_t table_capacity; /* a power of two */
 	size_t table_count;
 	uint64_t node_count;
-	struct whole *wholes;  /* open addressing, never more than half full */
+	struct whole *wholes;  /* open addressing, at most half full */
 	size_t whole_capacity; /* a power of two; 0 before the first */
 	size_t whole_count;
 	struct route *routes;
-	size_t deepest; /* of all patterns, the most segments */
+	size_t deepest; /* the most segments of a pattern */
 };
 
 struct path_segment {
@@ -95,7 +92,7 @@ struct search {
 	const char *path_end;
 	struct path_segment segments[SEGMENTS_MAX];
 	size_t segment_count;
-	bool is_whole; /* `segments` has all segments of the path */
+	bool is_whole;
 	bool is_found;
 	struct pipit_router_match *match;
 };
@@ -117,7 +114,7 @@ static int refuse(const struct complaint *complaint, int code, const char *forma
 	return code;
 }
 
-/* FNV-1a: segments are short, and the lookup compares them. */
+/* FNV-1a: segments are short. */
 static uint64_t hash_byte(uint64_t hash, unsigned char byte)
 {
 	return (hash ^ byte) * UINT64_C(0x100000001b3);
@@ -166,7 +163,7 @@ static bool is_name(struct pipit_slice text)
 	return text.length > 0;
 }
 
-/* Refuses literals that no path can match: they are mistakes. */
+/* Literals that no path can match are mistakes. */
 static int check_literal(const char *pattern, struct pipit_slice text, const struct complaint *complaint)
 {
 	const char *end = text.data + text.length;
@@ -299,7 +296,7 @@ static bool are_disjoint(const struct pattern_segment *a, const struct pattern_s
 {
 	if (a->kind == SEGMENT_LITERAL && b->kind == SEGMENT_LITERAL)
 		return !pipit_slice_is_same(a->text, b->text);
-	/* {name} matches every literal except the empty one. */
+	/* {name} does not match the empty segment */
 	if (a->kind == SEGMENT_LITERAL && b->kind == SEGMENT_PARAMETER)
 		return a->text.length == 0;
 	if (a->kind == SEGMENT_PARAMETER && b->kind == SEGMENT_LITERAL)
@@ -317,7 +314,6 @@ static enum relation compare_routes(const struct route *a, const struct route *b
 			return PATHS_DISJOINT;
 		is_wider = is_wider || a->segments[i].kind > b->segments[i].kind;
 		is_narrower = is_narrower || a->segments[i].kind < b->segments[i].kind;
-		/* {name...} matches the rest of the other pattern. */
 		if (a->segments[i].kind == SEGMENT_REST || b->segments[i].kind == SEGMENT_REST)
 			break;
 	}
@@ -332,8 +328,8 @@ static unsigned served_methods(unsigned methods)
 }
 
 /*
- * The methods for which neither route is more specific. On equal paths a HEAD route may complement a GET route. On
- * crossing paths the HEAD of a GET route counts: the order of registration would decide which route serves it.
+ * On equal paths a HEAD route may complement a GET route. On crossing paths the HEAD of GET counts: otherwise the order
+ * of registration would decide.
  */
 static unsigned disputed_methods(const struct route *a, const struct route *b)
 {
@@ -349,7 +345,7 @@ static unsigned disputed_methods(const struct route *a, const struct route *b)
 	return 0;
 }
 
-/* Compares each pair of routes once: some milliseconds for 1,000 routes. */
+/* Some milliseconds for 1,000 routes. */
 static int check_conflicts(
     const struct pipit_router *router, const struct route *route, const struct complaint *complaint)
 {
@@ -366,7 +362,7 @@ static int check_conflicts(
 
 /* ---------------------------------------------------------------- the trie */
 
-/* The first slot of a lookup. The golden ratio spreads the numbers of parents, which are small. */
+/* The golden ratio spreads the small numbers of parents. */
 static size_t table_place(const struct pipit_router *router, const struct node *parent, uint64_t hash)
 {
 	uint64_t mixed = (hash ^ parent->number) * UINT64_C(0x9e3779b97f4a7c15);
@@ -470,7 +466,7 @@ static uint64_t hash_whole(const char *path, size_t length)
 	return hash ^ hash >> 32;
 }
 
-/* The slot of the path, or the free slot for it. */
+/* The slot of the path, or a free one. */
 static struct whole *find_whole(struct whole *wholes, size_t capacity, struct pipit_slice path, uint64_t hash)
 {
 	for (size_t place = (size_t)hash & (capacity - 1);; place = (place + 1) & (capacity - 1)) {
@@ -514,7 +510,7 @@ static void put_whole(struct pipit_router *router, const struct route *route, co
 	router->whole_count++;
 }
 
-/* The child for a segment; it is added if it is missing. NULL when memory is short. */
+/* Adds a missing child. NULL when memory is short. */
 static struct node *grow(struct pipit_router *router, struct node *parent, const struct pattern_segment *segment)
 {
 	struct node **child = segment->kind == SEGMENT_REST ? &parent->rest : &parent->parameter;
@@ -526,7 +522,7 @@ static struct node *grow(struct pipit_router *router, struct node *parent, const
 	return *child;
 }
 
-/* Nodes stay when memory runs out halfway: without a route they do not change matches. */
+/* Nodes without a route do not change matches. */
 static int plant(struct pipit_router *router, const struct route *route)
 {
 	struct node *node = router->root;
@@ -636,14 +632,13 @@ static struct path_segment measure_segment(const char *data, size_t length, bool
 
 	segment.has_escapes = path_has_escapes && memchr(data, '%', length) != NULL;
 	segment.hash = hash_text(segment.raw, segment.has_escapes);
-	/* A handler may use a parameter as a file name, where dot segments would climb. */
+	/* As file names, dot segments would climb. */
 	segment.can_be_parameter = length > 0;
 	if (length > 0 && (*data == '.' || *data == '%'))
 		segment.can_be_parameter = !equals_decoded(&segment, ".", 1) && !equals_decoded(&segment, "..", 2);
 	return segment;
 }
 
-/* At most as many segments as the deepest pattern has. */
 static void split_path(struct search *search, struct pipit_slice path)
 {
 	const char *cursor = path.data;
@@ -662,7 +657,7 @@ static void split_path(struct search *search, struct pipit_slice path)
 	search->is_whole = cursor == end;
 }
 
-/* The parameters are those of the first match. */
+/* Those of the first match. */
 static void keep_parameter(struct search *search, size_t index, const char *data, size_t length)
 {
 	if (!search->is_found)
@@ -690,7 +685,7 @@ static void offer(struct search *search, const struct node *node, size_t paramet
 	search->match->parameter_count = parameter_count;
 }
 
-/* `node` matches the first `depth` segments. Continues after a match: `allow` is the sum over all patterns. */
+/* `node` matches the first `depth` segments. Goes on after a match, for `allow`. */
 static void visit(struct search *search, const struct node *node, size_t depth, size_t parameter_count)
 {
 	const struct path_segment *segment = &search->segments[depth];
@@ -715,7 +710,7 @@ static void visit(struct search *search, const struct node *node, size_t depth, 
 	}
 }
 
-/* The node of a pattern without names that equals the path byte by byte, or NULL. */
+/* NULL: none. */
 static const struct node *find_by_whole(const struct pipit_router *router, struct pipit_slice path)
 {
 	if (router->whole_capacity == 0)
@@ -767,7 +762,6 @@ int pipit_router_parameter_index(const char *pattern, const char *name)
 	struct pipit_slice wanted = pipit_slice_of(name);
 	int index = 0;
 
-	/* Braces occur around names only. */
 	for (const char *brace = strchr(pattern, '{'); brace != NULL; brace = strchr(brace + 1, '{')) {
 		struct pipit_slice found = { brace + 1, strcspn(brace + 1, ".}") };
 		if (pipit_slice_is_same(found, wanted))
