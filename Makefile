@@ -20,8 +20,8 @@ FUZZ_TARGETS ?=
 JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
 
-# Names the packages before it installs them. On systems other than Debian and Ubuntu the build reports what is missing.
-install = @tools/install_packages.sh $(1)
+# The packages of these that are missing; it names them first.
+install = @tools/install_packages.sh 'make $@' $(1)
 
 # configure DIRECTORY, FLAGS
 configure = cmake -S . -B $(1) $(2) $(CMAKE_FLAGS) > $(1).log || { cat $(1).log; exit 1; }; rm -f $(1).log
