@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* All routes, one per line. The options for GET /openapi.json are beside each handler. */
+/* One line per route. */
 #include "handlers.h"
 
 /* for handlers of the library */
@@ -21,7 +21,7 @@ static const struct pipit_route_options openapi_options = {
 	.replies = "{\"304\":{\"description\":\"The description matches If-None-Match.\"}}",
 };
 
-/* `arg` is the server. */
+/* arg: the server */
 static const struct {
 	unsigned methods;
 	const char *pattern;
@@ -49,7 +49,7 @@ static const struct {
 
 int handlers_register(struct pipit_server *server, struct pipit_site *site, struct pipit_settings *settings)
 {
-	/* the server also refuses to start after a failure */
+	/* the server also refuses to start */
 	int error = 0;
 	for (size_t i = 0; i < sizeof evhttp_routes / sizeof *evhttp_routes; i++)
 		error |= pipit_route_evhttp_with(server, evhttp_routes[i].methods, evhttp_routes[i].pattern,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* GET /healthz: the process runs. GET /readyz: the server accepts new work, which ends with a drain. */
+/* GET /healthz: the process runs. GET /readyz: no drain has begun. */
 #include "handlers.h"
 
 #include <string.h>

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * GET /hello/get[?name=…] and POST /hello/post as evhttp callbacks. They use two functions of pipit: strict JSON, and
- * problem documents.
- */
+/* evhttp callbacks that use strict JSON and problem documents of pipit. */
 #include "handlers.h"
 
 #include <cjson/cJSON.h>
@@ -15,7 +12,7 @@
 
 #define BODY_SCHEMA "{\"schema\":{\"type\":\"object\",\"properties\":{\"name\":" HELLO_NAME_SCHEMA "}}}"
 
-/* Both callbacks borrow: they do not use the client's address. */
+/* These callbacks do not use the client's address. */
 const struct pipit_route_options hello_get_options = {
 	.borrows_connection = true,
 	.summary = "A greeting from an evhttp callback, by name if one is given.",
@@ -39,9 +36,7 @@ static void refuse_short(struct evhttp_request *request)
 	pipit_evhttp_send_problem(request, 503, "The server is short of memory; try again soon.");
 }
 
-/* --- the greeting -------------------------------------------------------------------------------------------------- */
-
-/* The request body; kind is NULL for GET. */
+/* kind: NULL for GET. */
 struct sent {
 	const char *kind;
 	size_t bytes;
@@ -91,7 +86,7 @@ static void greet(struct evhttp_request *request, const char *name, struct sent 
 		evbuffer_free(content);
 }
 
-/* False after an error reply. */
+/* False after a reply. */
 static bool check_name(struct evhttp_request *request, const char *name, size_t length)
 {
 	if (length > HELLO_NAME_MAX_BYTES)
@@ -103,8 +98,6 @@ static bool check_name(struct evhttp_request *request, const char *name, size_t 
 	return false;
 }
 
-/* --- the name in a query or a form --------------------------------------------------------------------------------- */
-
 /* 1 or 0, or -1 when memory is short. */
 static int is_name(const char *key)
 {
@@ -115,8 +108,8 @@ static int is_name(const char *key)
 }
 
 /*
- * Value of the first parameter "name", decoded, freed by the caller. "" when there is none, NULL when memory is short.
- * Not evhttp_parse_query_str(): it stops at a parameter without "=", does not decode names, and cuts values at %00.
+ * The first "name", decoded, freed by the caller; "": none; NULL when memory is short. evhttp_parse_query_str() stops
+ * at a parameter without "=", does not decode names, and cuts values at %00.
  */
 static char *find_name(const char *parameters, size_t *length)
 {
@@ -152,8 +145,6 @@ void hello_get(struct evhttp_request *request, void *arg)
 		greet(request, name, (struct sent){ NULL, 0 });
 	free(name);
 }
-
-/* --- POST ---------------------------------------------------------------------------------------------------------- */
 
 static void greet_from_json(struct evhttp_request *request, const struct pipit_server *server, size_t bytes)
 {
@@ -196,10 +187,7 @@ static void greet_from_text(struct evhttp_request *request, char *content, size_
 		greet(request, content, (struct sent){ "text", bytes });
 }
 
-/*
- * Compares a Content-Type without its parameters, in any case; a type that ends in `suffix`, such as "+json", also
- * matches.
- */
+/* Without parameters, in any case; also types that end in `suffix`, such as "+json". */
 static bool is_type(const char *type, const char *media_type, const char *suffix)
 {
 	size_t length = strcspn(type, "; \t"), suffix_length = strlen(suffix);
@@ -209,7 +197,7 @@ static bool is_type(const char *type, const char *media_type, const char *suffix
 	       evutil_ascii_strncasecmp(type + length - suffix_length, suffix, suffix_length) == 0;
 }
 
-/* The request body with a NUL behind it, freed by the caller. NULL when memory is short. */
+/* With a NUL behind it, freed by the caller. NULL when memory is short. */
 static char *copy_content(struct evhttp_request *request, size_t *bytes)
 {
 	struct evbuffer *input = evhttp_request_get_input_buffer(request);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* POST /json/echo: parses the body and prints it. pipit_request_json() replies to errors. */
+/* pipit_request_json() replies to errors. */
 #include "handlers.h"
 
 const struct pipit_route_options json_echo_options = {

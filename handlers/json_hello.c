@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* GET /json/hello[?name=…]: the greeting of hello.c by a native handler, with cJSON. */
+/* The greeting of hello.c by a native handler, with cJSON. */
 #include "handlers.h"
 
 #include <cjson/cJSON.h>

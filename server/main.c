@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The daemon: options, configuration, server, handlers, run. The only file that includes handlers.h. */
+/* The daemon. */
 #include "app/healthcheck.h"
 #include "app/signals.h"
 #include "base/freelist.h"
@@ -26,12 +26,12 @@
 /* as --help documents them */
 enum { EXIT_CLEAN = 0, EXIT_COULD_NOT_RUN = 1, EXIT_WRONG_CONFIGURATION = 2 };
 
-/* for libevent when malloc() fails, see pipit_reserve_memory() */
+/* for libevent, see pipit_reserve_memory() */
 #define RESERVE_BYTES (256 * 1024)
 
 extern char **environ;
 
-/* The callback is global: a library must not set it, a daemon may. */
+/* The callback is global: a library must not set it. */
 static void on_libevent_message(int severity, const char *message)
 {
 	static const enum pipit_log_level levels[] = { PIPIT_LOG_DEBUG, PIPIT_LOG_DEBUG, PIPIT_LOG_WARN,
@@ -39,7 +39,7 @@ static void on_libevent_message(int severity, const char *message)
 	pipit_log(levels[severity & 3], "libevent: %s", message);
 }
 
-/* Without --root: pages inside the program, or else the installed ones, or those of the source. */
+/* Pages inside the program, else installed ones, else those of the source. */
 static void choose_own_pages(struct pipit_site_options *options)
 {
 #ifdef PIPIT_EMBED_STATIC
@@ -89,10 +89,9 @@ static int open_settings(const struct pipit_config *config, struct pipit_setting
 	return EXIT_WRONG_CONFIGURATION;
 }
 
-/* Listeners, logs, files and the workers need descriptors beside the connections. */
+/* for listeners, logs, files and workers */
 #define DESCRIPTORS_BESIDES 256
 
-/* Warns when the system allows fewer descriptors than needed. */
 static void raise_descriptor_limit(const struct pipit_config *config)
 {
 	struct rlimit limit;
@@ -116,7 +115,7 @@ static int run(struct pipit_config *config)
 	enum pipit_log_level level = PIPIT_LOG_INFO;
 	int result;
 
-	/* pipit_server_new() sets it too, but sites and settings log before that */
+	/* sites and settings log before pipit_server_new() */
 	pipit_log_level_parse(config->log_level, &level);
 	pipit_log_set_level(level);
 	result = open_site(config, &site);
@@ -124,7 +123,7 @@ static int run(struct pipit_config *config)
 		result = open_settings(config, &settings);
 
 	raise_descriptor_limit(config);
-	/* as soon as the address is printed, a signal may arrive */
+	/* once the address is printed, a signal may arrive */
 	signal(SIGPIPE, SIG_IGN);
 	pipit_signals_block();
 	if (result == EXIT_CLEAN) {
@@ -183,7 +182,7 @@ int main(int argc, char **argv)
 		result = run(&config);
 	}
 	pipit_config_clear(&config);
-	/* Frees libevent's globals, for leak checkers. */
+	/* For leak checkers. */
 	libevent_global_shutdown();
 	pipit_oom_reserve_clear();
 	pipit_freelist_clear();

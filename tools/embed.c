@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Build tool: turns the files of a directory into a C source with a table of struct pipit_page. Files are compressed if
- * that saves space. ETags are checksums of the content, so that builds are reproducible.
+ * Turns files of a directory into a table of struct pipit_page. ETags are checksums: builds are reproducible.
  *
  *     embed DIRECTORY OUTPUT.c
  */
@@ -132,7 +131,7 @@ static void print_text(FILE *out, const char *text)
 	fputc('"', out);
 }
 
-/* Prints the content to `out`, and the entry of the table to `row`. */
+/* The content to `out`, its entry to `row`. */
 static void print_page(FILE *out, FILE *row, const char *root, size_t number)
 {
 	char *path = join(root, names[number]);

@@ -1,43 +1,72 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Installs those of the named Debian packages that are missing. Services of the new packages are neither started nor left enabled.
-# Elsewhere than on Debian and Ubuntu it does nothing: the build says what it does not find.
+# install_packages.sh FOR PACKAGE...: install those of the Debian packages that are missing, as root or by sudo. Names them first, and
+# says that they are FOR that. No service that comes with them is started, now or when the machine starts; one that was there before
+# stays as it is. On other systems nothing happens: the build says what it does not find.
 set -eu
-command -v dpkg-query >/dev/null || exit 0
 
-missing=
-for package in "$@"; do
-	dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
-done
-[ -n "$missing" ] || exit 0
+root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
 
-as_root=
-[ "$(id -u)" = 0 ] || as_root=sudo
-echo "installing the packages$missing"
+missing() {
+	for package; do
+		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf ' %s' "$package"
+	done
+}
 
-# dpkg asks this program before a package starts its service (invoke-rc.d(8)).
+# UNIT links of systemd, and the names of init scripts that start by themselves.
+started_units() {
+	find /etc/systemd/system /etc/systemd/user -path '*.wants/*' -type l 2>/dev/null | sort
+}
+started_scripts() {
+	find /etc/rc[2-5].d -name 'S*' 2>/dev/null | sed 's|.*/S[0-9]*||' | sort -u
+}
+added() {
+	printf '%s\n' "$2" | while read -r one; do
+		[ -z "$one" ] || printf '%s\n' "$1" | grep -qxF "$one" || printf '%s\n' "$one"
+	done
+}
+
+# Debian asks this program before it starts a service. Where there is one already, it is somebody's decision.
 policy=/usr/sbin/policy-rc.d
-if [ ! -e $policy ]; then
-	trap '$as_root rm -f $policy' EXIT
-	printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
-	$as_root chmod 755 $policy
-fi
-units=/etc/systemd/system
-before=$(find $units -path '*.wants/*' 2>/dev/null || true)
+forbid_starts() {
+	[ ! -e $policy ] || return 0
+	trap 'root rm -f $policy' EXIT
+	trap 'exit 1' HUP INT TERM
+	printf '#!/bin/sh\nexit 101\n' | root tee $policy >/dev/null
+	root chmod 755 $policy
+}
 
-# shellcheck disable=SC2086 # a list
-if ! { $as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null; }; then
-	echo "could not install the packages$missing: install them yourself, then try again" >&2
+# Without systemctl, as in many containers, the link is all there is.
+disable_unit() {
+	kind=--system
+	case $1 in */systemd/user/*) kind=--global ;; esac
+	if command -v systemctl >/dev/null; then
+		root systemctl --quiet $kind --root=/ disable "$(basename "$1")"
+	else
+		root rm -f "$1"
+	fi
+}
+
+disable_added() {
+	added "$1" "$(started_units)" | while read -r link; do disable_unit "$link"; done
+	added "$2" "$(started_scripts)" | while read -r script; do root update-rc.d "$script" disable; done
+}
+
+purpose=$1
+shift
+command -v dpkg-query >/dev/null || exit 0
+packages=$(missing "$@")
+[ -n "$packages" ] || exit 0
+echo "$purpose: installing Debian packages:$packages"
+units=$(started_units)
+scripts=$(started_scripts)
+forbid_starts
+# shellcheck disable=SC2086 # words
+if ! { root apt-get update -qq && root env DEBIAN_FRONTEND=noninteractive \
+	apt-get install -y -qq --no-install-recommends $packages >/dev/null; }; then
+	echo "$purpose: could not install$packages: install these packages yourself, then try again" >&2
 	exit 1
 fi
-
-# A package enables its service with links in these folders.
-find $units -path '*.wants/*' 2>/dev/null | while read -r link; do
-	case "
-$before
-" in *"
-$link
-"*) continue ;; esac
-	$as_root rm -f "$link"
-	echo "not enabled: $(basename "$link")"
-done
+disable_added "$units" "$scripts"

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See log.h. */
 #include "base/log.h"
 
 #include "base/bytes.h"
@@ -22,7 +21,7 @@ static const char *const level_names[] = {
 	[PIPIT_LOG_DEBUG] = "debug",
 };
 
-/* Relaxed: no other data is published with it. */
+/* Relaxed: publishes no other data. */
 static atomic_int highest_level = PIPIT_LOG_INFO;
 
 int pipit_log_level_parse(const char *name, enum pipit_log_level *level)
@@ -41,7 +40,7 @@ void pipit_log_set_level(enum pipit_log_level level)
 	atomic_store_explicit(&highest_level, (int)level, memory_order_relaxed);
 }
 
-/* Leaves room for the newline, and cuts no escape. */
+/* Leaves room for the newline; cuts no escape. */
 static char *append_message(char *out, const char *end, const char *message)
 {
 	for (; *message != '\0' && end - out > ESCAPE_MAX; message++) {
@@ -66,7 +65,7 @@ static void write_message(const char *line, size_t length)
 void pipit_log(enum pipit_log_level level, const char *format, ...)
 {
 	char message[MESSAGE_MAX], line[MESSAGE_MAX], *out = line;
-	int saved = errno; /* callers log first and use errno afterwards */
+	int saved = errno; /* callers use errno afterwards */
 	va_list arguments;
 	if ((int)level > atomic_load_explicit(&highest_level, memory_order_relaxed))
 		return;

@@ -6,18 +6,17 @@
 #include "base/bytes.h"
 #include "base/slice.h"
 
-/* For pipit_percent_encode(): characters of a path segment (§3.3), beside the unreserved ones. */
+/* §3.3, beside the unreserved ones. */
 #define PIPIT_PERCENT_SEGMENT "!$&'()*+,;=:@"
-/* Also of a fragment (§3.5). */
+/* §3.5 */
 #define PIPIT_PERCENT_FRAGMENT PIPIT_PERCENT_SEGMENT "/?"
 
-/* True when [at, end) begins with "%XX". */
 static inline bool pipit_percent_is_escape(const char *at, const char *end)
 {
 	return end - at > 2 && *at == '%' && pipit_bytes_hex_value(at[1]) >= 0 && pipit_bytes_hex_value(at[2]) >= 0;
 }
 
-/* Take one decoded byte off [*at, end), which is not empty. An invalid escape yields its "%". */
+/* [*at, end) is not empty. An invalid escape yields its "%". */
 static inline unsigned char pipit_percent_take(const char **at, const char *end)
 {
 	const char *byte = *at;
@@ -29,12 +28,11 @@ static inline unsigned char pipit_percent_take(const char **at, const char *end)
 	return (unsigned char)(pipit_bytes_hex_value(byte[1]) << 4 | pipit_bytes_hex_value(byte[2]));
 }
 
-/* `decoded` may be `encoded.data`, and is not longer. Returns its length, without a NUL. */
+/* `decoded` may be `encoded.data`, and is not longer. Returns the length, without a NUL. */
 size_t pipit_percent_decode(struct pipit_slice encoded, char *decoded);
 
 /*
- * Encodes all bytes except the unreserved ones (§2.3) and `also`. Stops when three bytes might not fit before `end`;
- * three times the length always fits. Returns the position after the text.
+ * Keeps unreserved bytes (§2.3) and `also`. Stops when three bytes might not fit. Returns the position after the text.
  */
 char *pipit_percent_encode(char *at, const char *end, struct pipit_slice text, const char *also);
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See config.h. option.c has the table of options and the rules for single values. */
 #include "config/config.h"
 
 #include "config/option.h"
@@ -8,10 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* Values come from calls: errors name the option without a place. */
+/* Errors name no place. */
 static const struct pipit_option_place call = { .kind = PIPIT_OPTION_PLACE_CALL };
-
-/* ---------------------------------------------------------------- public interface */
 
 void pipit_config_init(struct pipit_config *config)
 {
@@ -54,9 +51,7 @@ int pipit_config_split_address(const char *text, char *host, size_t host_size, u
 	return pipit_option_split_address(text, host, host_size, port);
 }
 
-/* ---------------------------------------------------------------- checking a whole configuration */
-
-/* `text`: NULL when the field is not set. */
+/* `text`: NULL when not set. */
 static int check_text(const struct pipit_option *option, const char *text, struct pipit_option_error *error)
 {
 	return pipit_option_error_report(
@@ -95,7 +90,7 @@ static int check_option(
 	return check_text(option, pipit_option_get_text(config, option), error);
 }
 
-/* A request with such a target would always exceed max-head-bytes, and get 431 instead of 414. */
+/* Such a target would always exceed max-head-bytes, and get 431 instead of 414. */
 static int check_target_against_head(const struct pipit_config *config, struct pipit_option_error *error)
 {
 	char target[PIPIT_OPTION_NUMBER_BYTES], head[PIPIT_OPTION_NUMBER_BYTES];
@@ -109,7 +104,7 @@ static int check_target_against_head(const struct pipit_config *config, struct p
 	return -EINVAL;
 }
 
-/* A request with such a body would always exceed memory-limit, and get 503. */
+/* Such a body would always exceed memory-limit, and get 503. */
 static int check_body_against_memory(const struct pipit_config *config, struct pipit_option_error *error)
 {
 	char body[PIPIT_OPTION_NUMBER_BYTES], memory[PIPIT_OPTION_NUMBER_BYTES];
@@ -135,8 +130,6 @@ int pipit_config_check(const struct pipit_config *config, char *error, size_t si
 		return -EINVAL;
 	return check_body_against_memory(config, &line);
 }
-
-/* ---------------------------------------------------------------- printing */
 
 static const char *format_default(const struct pipit_option *option, char *out)
 {

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of options, and the rules for one value. See option.h. */
 #include "config/option.h"
 
 #include <arpa/inet.h>
@@ -21,12 +20,12 @@ static const char *const switch_positions[] = { "off", "on", NULL };
 static const char *const log_formats[] = { "combined", "json", NULL };
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
 
-/* Compared by address: a given address replaces this one, and is added to any other. */
+/* Compared by address: a given address replaces it. */
 static const char default_address[] = "127.0.0.1:8080";
 
 #define FIELD(name) offsetof(struct pipit_config, name)
 
-/* In the order of --help. Not formatted: clang-format would give each member its own line. */
+/* clang-format would give each member its own line. */
 /* clang-format off */
 const struct pipit_option pipit_option_table[] = {
 	{ .name = "listen", .kind = PIPIT_OPTION_ADDRESSES, .group = PIPIT_GROUP_SERVE, .offset = FIELD(listen),
@@ -147,7 +146,7 @@ const struct pipit_option *pipit_option_find(const char *name, size_t length)
 	return NULL;
 }
 
-/* memcpy() at the offset needs no cast, which could hide a wrong type. */
+/* memcpy() needs no cast, which could hide a wrong type. */
 uint64_t pipit_option_get_number(const struct pipit_config *config, const struct pipit_option *option)
 {
 	uint64_t number;
@@ -185,7 +184,7 @@ struct unit {
 	uint64_t factor;
 };
 
-/* Largest first: printing takes the first that divides the number, and the last one always does. */
+/* Largest first: printing takes the first that divides the number; the last always does. */
 static const struct unit count_units[] = { { "", 1 }, { NULL, 0 } };
 static const struct unit size_units[] = { { "g", GIB }, { "m", MIB }, { "k", KIB }, { "", 1 }, { NULL, 0 } };
 static const struct unit duration_units[] = { { "h", 3600 * SECOND_MS }, { "m", 60 * SECOND_MS }, { "s", SECOND_MS },
@@ -221,7 +220,7 @@ static const struct unit *find_unit(const struct unit *units, const char *suffix
 	return units->suffix != NULL ? units : NULL;
 }
 
-/* Digits and a unit. Not strtoull(): it accepts spaces and signs, and wraps "-1" to a large number. */
+/* strtoull() would accept spaces and signs, and wrap "-1". */
 static enum pipit_fault parse_number(const struct pipit_option *option, const char *text, uint64_t *number)
 {
 	bool is_negative = *text == '-', is_too_large = false;
@@ -259,7 +258,7 @@ static enum pipit_fault check_plain_text(const char *text)
 	return PIPIT_FAULT_NONE;
 }
 
-/* One of the option's own strings, or NULL. */
+/* The option's own string, or NULL. */
 static const char *find_choice(const struct pipit_option *option, const char *text)
 {
 	for (const char *const *choice = option->choices; *choice != NULL; choice++) {
@@ -329,7 +328,7 @@ enum pipit_fault pipit_option_check_text(const struct pipit_option *option, cons
 
 /* ---------------------------------------------------------------- setting one option */
 
-/* An element of pipit_config.owned. Replaced strings stay until pipit_config_clear(): other fields may point to them. */
+/* Element of pipit_config.owned. Replaced strings stay until pipit_config_clear(): other fields may point to them. */
 struct owned_string {
 	struct owned_string *next;
 	char text[];

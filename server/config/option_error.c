@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See option_error.h. */
 #include "config/option_error.h"
 
 #include <errno.h>
@@ -7,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOWN_MAX_BYTES = 80 }; /* of a wrong value */
+enum { SHOWN_MAX_BYTES = 80 }; /* of a value */
 
 struct pipit_option_error pipit_option_error_begin(char *data, size_t size)
 {
@@ -93,7 +92,6 @@ static void append_choices(struct pipit_option_error *line, const struct pipit_o
 					: ", ");
 }
 
-/* "1 to 256", "256 to 64k", "0 to 24h" */
 static void append_range(struct pipit_option_error *line, const struct pipit_option *option)
 {
 	char min[PIPIT_OPTION_NUMBER_BYTES], max[PIPIT_OPTION_NUMBER_BYTES];
@@ -175,15 +173,13 @@ int pipit_option_error_report(const struct pipit_option_place *place, const stru
 	return fault == PIPIT_FAULT_MEMORY ? -ENOMEM : -EINVAL;
 }
 
-/* ---------------------------------------------------------------- unknown names */
-
 static unsigned min_of_three(unsigned a, unsigned b, unsigned c)
 {
 	unsigned least = a < b ? a : b;
 	return least < c ? least : c;
 }
 
-/* Levenshtein distance. Names have at most PIPIT_OPTION_NAME_MAX_BYTES. */
+/* Levenshtein. Names have at most PIPIT_OPTION_NAME_MAX_BYTES. */
 static unsigned distance(const char *left, const char *right)
 {
 	unsigned row[PIPIT_OPTION_NAME_MAX_BYTES + 1];
@@ -211,7 +207,7 @@ static void prefer_nearer(const char *name, const char *candidate, const char **
 	}
 }
 
-/* The most similar known name, or NULL. At most a third of the letters may differ. */
+/* NULL when more than a third of the letters differ. */
 static const char *suggest(const char *name, size_t length, bool with_commands)
 {
 	char folded[PIPIT_OPTION_NAME_MAX_BYTES + 1];

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See options.h. */
 #include "config/options.h"
 
 #include "base/slice.h"
@@ -14,18 +13,17 @@
 
 enum { LINE_MAX_BYTES = 4096 };
 
-/* --check prints lines that a configuration file accepts. */
+/* --check prints lines that a file accepts. */
 _Static_assert(PIPIT_OPTION_NAME_MAX_BYTES + sizeof(" = \"\"") + PIPIT_OPTION_TEXT_MAX_BYTES <= LINE_MAX_BYTES,
     "the longest text fits into a line");
 
-/* A file, the environment or the command line while it is read. */
 struct source {
 	struct pipit_option_place place;
-	bool has_listen;                       /* this source has set an address: the next one is added */
-	size_t first_line[PIPIT_OPTION_TOTAL]; /* of a file: line of each option; 0: not set yet */
+	bool has_listen;                       /* the next address is added */
+	size_t first_line[PIPIT_OPTION_TOTAL]; /* of a file: line of each option; 0: not set */
 };
 
-/* The first address of a source replaces those of earlier sources. */
+/* The first address replaces those of earlier sources. */
 static int take(struct pipit_config *config, struct source *source, const struct pipit_option *option,
     const char *value, struct pipit_option_error *error)
 {
@@ -46,7 +44,7 @@ static int report_line(const struct source *source, const char *fault, struct pi
 	return -EINVAL;
 }
 
-/* Removes the quotes of "…"; there are no escapes. NULL when the closing quote is missing. */
+/* There are no escapes. NULL when the closing quote is missing. */
 static char *unquote(char *value)
 {
 	size_t length = strlen(value);
@@ -81,7 +79,7 @@ static int take_line(
 {
 	if (memchr(text, '\0', length) != NULL)
 		return report_line(source, "contains a NUL byte; use plain text", error);
-	/* A line may end in CRLF. */
+	/* CRLF */
 	if (length > 0 && text[length - 1] == '\r')
 		length--;
 	char *setting = pipit_slice_trim_in_place(text, text + length);
@@ -96,10 +94,7 @@ static int take_line(
 	return take_setting(config, source, pipit_slice_trim_in_place(setting, equals), value, error);
 }
 
-/*
- * One line without its newline into `text` (LINE_MAX_BYTES + 1). Returns its length, -1 at the end, -2 when it is too
- * long.
- */
+/* `text`: LINE_MAX_BYTES + 1. Returns the length, -1 at the end, -2 when the line is too long. */
 static ssize_t read_line(FILE *in, char *text)
 {
 	ssize_t length = 0;
@@ -129,7 +124,6 @@ static int take_lines(struct pipit_config *config, struct source *source, FILE *
 	return result;
 }
 
-/* `origin`: where the name of the file was given. */
 static int report_unreadable(
     const struct pipit_option_place *origin, const char *name, int reason, struct pipit_option_error *error)
 {
@@ -147,7 +141,7 @@ static int take_file(struct pipit_config *config, const struct pipit_option_plac
 		return report_unreadable(origin, name, errno, error);
 	errno = 0;
 	int result = take_lines(config, &source, in, error);
-	if (result == 0 && ferror(in)) /* fopen() succeeds on a directory, reading fails */
+	if (result == 0 && ferror(in)) /* a directory: fopen() succeeds, reading fails */
 		result = report_unreadable(origin, name, errno, error);
 	fclose(in);
 	return result;
@@ -172,7 +166,7 @@ static const struct pipit_option *find_option_of_variable(const char *variable, 
 	return NULL;
 }
 
-/* Addresses separated by commas, with optional blanks. */
+/* Commas, optional blanks. */
 static int take_address_list(struct pipit_config *config, struct source *source, const struct pipit_option *option,
     const char *value, struct pipit_option_error *error)
 {
@@ -185,7 +179,7 @@ static int take_address_list(struct pipit_config *config, struct source *source,
 	return result;
 }
 
-/* `variable`: "PIPIT_NAME=VALUE". */
+/* "PIPIT_NAME=VALUE" */
 static int take_variable(
     struct pipit_config *config, struct source *source, const char *variable, struct pipit_option_error *error)
 {
@@ -234,7 +228,7 @@ struct arguments {
 	int next;
 };
 
-/* Either `option` or `command` is set. */
+/* One of `option` and `command` is set. */
 struct argument {
 	const struct pipit_option *option;
 	const struct pipit_command *command;
@@ -272,7 +266,7 @@ static int report_no_option(const char *text, struct pipit_option_error *error)
 	return -EINVAL;
 }
 
-/* The next argument, unless it begins with "--": then the value is missing. "--name=--value" passes such a value. */
+/* "--…" is no value, except in "--name=--value". */
 static const char *take_value(struct arguments *arguments)
 {
 	if (arguments->next >= arguments->count || strncmp(arguments->texts[arguments->next], "--", 2) == 0)
@@ -345,7 +339,7 @@ static void take_command(const struct argument *argument, struct pipit_options *
 	}
 }
 
-/* Commands come first: --config names the file, which is read before the options apply. */
+/* --config names the file, which is read before options apply. */
 static int take_commands(
     struct arguments arguments, struct pipit_options *options, const char **file, struct pipit_option_error *error)
 {
@@ -374,7 +368,7 @@ static int take_flags(struct pipit_config *config, struct arguments arguments, s
 
 /* ---------------------------------------------------------------- all sources */
 
-/* The file of --config, else of PIPIT_CONFIG; 0 without either. */
+/* --config, else PIPIT_CONFIG; 0 without either. */
 static int take_named_file(
     struct pipit_config *config, const char *name, char *const *environment, struct pipit_option_error *error)
 {
@@ -401,7 +395,7 @@ int pipit_options_read(struct pipit_config *config, struct pipit_options *option
 	*options = (struct pipit_options){ 0 };
 	if (take_commands(arguments, options, &file, &line) < 0)
 		return -EINVAL;
-	/* --help must work beside wrong options */
+	/* --help works beside wrong options */
 	if (options->help || options->version)
 		return 0;
 	if (take_named_file(config, file, environment, &line) < 0 || take_environment(config, environment, &line) < 0 ||

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See decimal.h. Digits are compared as text, and strtod() gets no decimal point, so that the locale does not matter. */
+/* Independent of the locale: digits are compared as text, and strtod() gets no decimal point. */
 #include "json/decimal.h"
 
 #include <float.h>
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* 2^1024 - 2^970, half way between the greatest double and the next power of two: from here on strtod() returns infinity. It is not asked, because it needs a NUL and the decimal point of the locale. */
+/* 2^1024 - 2^970: from here on strtod() returns infinity. */
 static const char infinity_digits[] =
     "1797693134862315807937289714053034150799341327100378269361737789804449682927647509466490179775872070"
     "9633028641669288791094655554785194040263065748867150582068190890200070838367627385484581771153176447"
@@ -22,7 +22,7 @@ char pipit_decimal_take_digit(struct pipit_decimal *decimal)
 	return decimal->digit < decimal->end ? *decimal->digit++ : '0';
 }
 
-/* At most about 10^16: no overflow, and beyond every double even with as many digits as fit in memory. */
+/* At most about 10^16: no overflow, and beyond every double. */
 static long long read_exponent(const char *text, const char *end)
 {
 	long long exponent = 0;
@@ -47,7 +47,7 @@ struct pipit_decimal pipit_decimal_read(const char *text, size_t length)
 			is_fraction = true;
 			continue;
 		}
-		/* The exponent is that of the first significant digit: each digit after it adds one, each zero before it subtracts one. */
+		/* The exponent is that of the first significant digit. */
 		if (decimal.digit != NULL)
 			decimal.exponent += !is_fraction;
 		else
@@ -80,7 +80,7 @@ bool pipit_decimal_is_beyond_double(struct pipit_decimal decimal)
 	return true;
 }
 
-/* DBL_DIG: every normal number with so many digits survives conversion to a double and back. */
+/* DBL_DIG: so many digits of a normal number survive a double. */
 #define DIGITS_OF_DOUBLE 15
 #define EXPONENT_OF_NORMAL (-307)
 
@@ -115,15 +115,17 @@ int pipit_decimal_compare_sizes(struct pipit_decimal one, struct pipit_decimal o
 	return 0;
 }
 
-/* The point half way between two doubles has at most 767 digits: one digit more, and whether others follow, decide each rounding. */
+/*
+ * The point half way between two doubles has at most 767 digits: one more, and whether others follow, decide the
+ * rounding.
+ */
 #define DIGITS_KEPT 768
-/* Numbers below 1e-400 are read as 0; the least double is 5e-324. */
+/* The least double is 5e-324. */
 #define EXPONENT_OF_ZERO (-400)
 
 /*
- * A double holds up to 15 digits and these powers of ten exactly, so one multiplication or division rounds once, to the nearest
- * (Clinger, "How to Read Floating Point Numbers Accurately"). False for other numbers, and where intermediate results are wider than
- * a double: they would be rounded twice.
+ * A double holds 15 digits and these powers of ten exactly: one operation rounds once (Clinger, "How to Read Floating
+ * Point Numbers Accurately"). False for others, and where wider intermediate results would be rounded twice.
  */
 static bool read_short(struct pipit_decimal decimal, double *value)
 {
@@ -143,8 +145,7 @@ static bool read_short(struct pipit_decimal decimal, double *value)
 	return true;
 }
 
-/* As a whole number with an exponent, for strtod(). A 1 replaces the digits that are cut off, so that a number above the half way point
- * stays above it. */
+/* A 1 replaces the digits that are cut off: a number above the half way point stays above it. */
 static double read_long(struct pipit_decimal decimal)
 {
 	char text[DIGITS_KEPT + sizeof "1e-1168"];

@@ -6,10 +6,7 @@
 
 struct cJSON;
 
-/*
- * Whether two documents are equal (RFC 6902 §4.6): members in any order, numbers by their exact value. Names must be unique in each
- * object. Pure.
- */
+/* RFC 6902 §4.6: members in any order, numbers by exact value. Names must be unique in an object. */
 bool pipit_json_equals(const struct cJSON *one, const struct cJSON *other);
 
 #endif

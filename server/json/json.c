@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * See json.h. The scanner is a loop over what may come next; it keeps one bit per open array or object. The scan_… functions move past
- * what they are named after, or return false after fail(). tree.c builds the tree.
- */
+/* The scan_… functions move past what they are named after, or return false after fail(). */
 #include "json/json.h"
 
 #include "base/bytes.h"
@@ -26,7 +23,7 @@ enum expected {
 	VALUE_OR_END, /* after '[' */
 	NAME,
 	NAME_OR_END, /* after '{' */
-	COMMA_OR_END /* after a value; at depth 0: the end of the text */
+	COMMA_OR_END /* after a value; at depth 0: the end */
 };
 
 struct scanner {
@@ -37,8 +34,8 @@ struct scanner {
 	size_t max_depth;
 	size_t members, max_members;
 	enum expected expected;
-	unsigned char is_object[DEPTH_LIMIT / 8]; /* one bit per level: object or array */
-	bool is_in_object;                        /* the bit of the innermost level, if any */
+	unsigned char is_object[DEPTH_LIMIT / 8]; /* per level */
+	bool is_in_object;                        /* of the innermost level */
 	const char *message;
 };
 
@@ -49,7 +46,7 @@ static bool fail(struct scanner *scanner, size_t at, const char *message)
 	return false;
 }
 
-/* The next byte; -1 at the end. */
+/* -1 at the end. */
 static int peek(const struct scanner *scanner)
 {
 	return scanner->at < scanner->length ? (unsigned char)scanner->text[scanner->at] : -1;
@@ -112,7 +109,7 @@ static bool scan_exponent(struct scanner *scanner)
 	return skip_digits(scanner) || fail(scanner, scanner->at, "expected a digit in the exponent");
 }
 
-/* A number with fewer characters and no exponent is within the range of double. */
+/* Numbers with fewer characters and no exponent are within the range of double. */
 #define DIGITS_BEYOND_DOUBLE 309
 
 static bool scan_number(struct scanner *scanner)
@@ -177,7 +174,7 @@ static bool scan_unicode_escape(struct scanner *scanner, size_t start)
 
 	if (!scan_hex4(scanner, &unit))
 		return false;
-	/* cJSON's strings end at NUL: the rest would be lost silently. */
+	/* cJSON would lose the rest of the string. */
 	if (unit == 0)
 		return fail(scanner, start, "\\u0000 is not supported in strings: expected any other character");
 	if (unit >= 0xdc00 && unit <= 0xdfff)
@@ -202,10 +199,10 @@ static bool scan_escape(struct scanner *scanner)
 	return byte != 'u' || scan_unicode_escape(scanner, start);
 }
 
-/* The bytes after a first byte of UTF-8 (RFC 3629 §4): no overlong forms, no surrogates, nothing above U+10FFFF. */
+/* RFC 3629 §4: no overlong forms, no surrogates, nothing above U+10FFFF. */
 struct utf8_form {
-	int following; /* number of bytes; 0: invalid first byte */
-	int low;       /* bounds of the first of them; the others are 80 to BF */
+	int following; /* bytes; 0: invalid first byte */
+	int low;       /* bounds of the first; the others are 80 to BF */
 	int high;
 };
 
@@ -267,7 +264,6 @@ static bool scan_character(struct scanner *scanner)
 	return true;
 }
 
-/* Skip ASCII characters that need no check, eight at a time. */
 static void skip_plain(struct scanner *scanner)
 {
 	size_t at = scanner->at;
@@ -479,11 +475,11 @@ static bool scan_text(struct scanner *scanner)
 
 /* ---------------------------------------------------------------- the position of an error */
 
-/* The open arrays and objects at a position. Found only after an error. */
+/* An open array or object at an error. */
 struct level {
 	bool is_object, has_name;
-	size_t index;            /* in an array */
-	struct pipit_slice name; /* in the text, escaped, with quotation marks */
+	size_t index;
+	struct pipit_slice name; /* in the text, with quotation marks */
 };
 
 struct path {
@@ -491,7 +487,7 @@ struct path {
 	size_t depth;
 };
 
-/* The end of the string, after the quotation mark; `end` when the text ends before. */
+/* After the quotation mark, or `end`. */
 static const char *skip_string(const char *at, const char *end)
 {
 	for (at++; at < end && *at != '"'; at++)
@@ -517,7 +513,7 @@ static void find_path(struct path *path, const char *text, const char *end)
 	}
 }
 
-/* NULL when there is no room or no memory. */
+/* NULL: no room or no memory. */
 static char *put_level(char *at, const char *end, const struct level *level)
 {
 	char digits[24];
@@ -558,7 +554,6 @@ static void write_pointer(const char *text, size_t length, char pointer[PIPIT_JS
 	free(path);
 }
 
-/* Lines are counted only after an error. */
 static void locate(const char *text, size_t length, size_t at, const char *message, struct pipit_json_error *error)
 {
 	size_t line_start = 0;
@@ -610,7 +605,7 @@ const char *pipit_json_number_text(const cJSON *number)
 
 	if (text == NULL)
 		return NULL;
-	/* A program may have changed valuedouble without knowing of the text. */
+	/* A program may have changed valuedouble. */
 	value = pipit_decimal_value(pipit_decimal_read(text, strlen(text)));
 	return number->valuedouble == (*text == '-' ? -value : value) ? text : NULL;
 }
@@ -642,7 +637,7 @@ static const cJSON *find_duplicate_of_few(const cJSON *object)
 	return NULL;
 }
 
-/* *found: the first member with the name of an earlier one; untouched when there is none. 0 or -ENOMEM. */
+/* *found: the first member with an earlier name; untouched without one. 0 or -ENOMEM. */
 static int find_duplicate_of_many(const cJSON *object, size_t count, const cJSON **found)
 {
 	struct name *names = malloc(count * sizeof *names);
@@ -663,7 +658,6 @@ static int find_duplicate_of_many(const cJSON *object, size_t count, const cJSON
 	return 0;
 }
 
-/* *found: as above, in the whole tree. 0 or -ENOMEM. */
 static int find_duplicate(const cJSON *item, const cJSON **found)
 {
 	int result = 0;
@@ -682,7 +676,7 @@ static int find_duplicate(const cJSON *item, const cJSON **found)
 	return result;
 }
 
-/* Add to *count the names up to that of `wanted`, in the order of the text. True when it was found. */
+/* Add to *count the names up to `wanted`. True when found. */
 static bool count_names(const cJSON *item, const cJSON *wanted, size_t *count)
 {
 	for (const cJSON *child = item->child; child; child = child->next) {
@@ -693,7 +687,7 @@ static bool count_names(const cJSON *item, const cJSON *wanted, size_t *count)
 	return false;
 }
 
-/* The start of name number `count`, from 1. *name_end: its end, after the quotation mark. */
+/* count: from 1. *name_end: after the quotation mark. */
 static const char *find_name(const char *text, const char *end, size_t count, const char **name_end)
 {
 	for (const char *at = text;;) {

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See json_index.h. The text is valid and is not checked.
- *
- * Places are in the order of the text. A hash table with the key (place of the parent, name or index) leads from a token to its place in
- * constant time. Names are compared in their escaped form in the text.
+ * A hash table leads from the place of a parent and a token to a place. Names are compared escaped. The text is valid.
  */
 #include "json/json_index.h"
 
@@ -18,13 +15,13 @@
 
 #define NO_PLACE UINT32_MAX
 
-/* Of a value. Offsets are into the text. */
+/* Offsets into the text. */
 struct place {
 	uint32_t parent; /* NO_PLACE: the document */
 	uint32_t start, end;
-	uint32_t name;     /* of a member: offset of its name, after the quotation mark; of an element: its index */
-	uint32_t name_end; /* of a member: offset of the closing quotation mark; 0: an element */
-	_Atomic uint64_t digest; /* of the text; 0: not computed yet */
+	uint32_t name;           /* offset after the quotation mark; of an element: its index */
+	uint32_t name_end;       /* offset of the closing quotation mark; 0: an element */
+	_Atomic uint64_t digest; /* 0: not computed yet */
 };
 
 struct pipit_json_index {
@@ -34,7 +31,7 @@ struct pipit_json_index {
 	uint32_t place_count;
 	uint32_t *table; /* owned; NO_PLACE: free */
 	uint32_t mask;
-	uint64_t seed; /* clients choose the names: they must not be able to choose collisions */
+	uint64_t seed; /* clients choose the names, and must not choose collisions */
 };
 
 /* --- digests --------------------------------------------------------------------------------------------------------- */
@@ -47,7 +44,7 @@ static uint64_t mix(uint64_t hash, uint64_t word)
 	return hash ^ hash >> 29;
 }
 
-/* Never 0. Not cryptographic: a client that may write gains nothing from two texts with one digest. */
+/* Never 0. Not cryptographic: a writer gains nothing from a collision. */
 static uint64_t digest_of(struct pipit_slice text)
 {
 	uint64_t hash = mix(0x6a09e667f3bcc908u, text.length);
@@ -77,7 +74,7 @@ void pipit_json_index_etag(struct pipit_slice text, char etag[PIPIT_JSON_INDEX_E
 
 /* --- names ----------------------------------------------------------------------------------------------------------- */
 
-/* The printer escapes only quotation marks, backslashes and control characters. */
+/* Knows the escapes that the printer writes. */
 static unsigned char take_name_byte(const char **at)
 {
 	static const char letters[] = "bfnrt", meanings[] = "\b\f\n\r\t";
@@ -119,7 +116,7 @@ static uint32_t hash_number(const struct pipit_json_index *index, uint32_t paren
 	return fold(mix(mix(index->seed, parent), number));
 }
 
-/* hash_plain() and hash_escaped() hash eight unescaped bytes at a time, little-endian, with the same result. */
+/* hash_plain() and hash_escaped() agree: eight unescaped bytes at a time, little-endian. */
 
 static uint32_t hash_plain(uint64_t hash, const char *at, size_t length)
 {
@@ -173,7 +170,7 @@ static bool is_named(const struct pipit_json_index *index, const struct place *p
 	const char *name = index->text + place->name, *name_end = index->text + place->name_end;
 	const char *at = token.data, *end = token.data + token.length;
 
-	/* Equal bytes are the same name only without escapes: "~" and "\\" escape differently. */
+	/* "~" and "\\" escape differently: equal bytes are one name only without escapes. */
 	if ((size_t)(name_end - name) == token.length && memcmp(name, at, token.length) == 0)
 		return !is_escaped(token) && !memchr(name, '\\', token.length);
 	while (at < end && name < name_end) {
@@ -243,7 +240,7 @@ bool pipit_json_index_find(
 		return false;
 	place = &index->places[found];
 	value->text = (struct pipit_slice){ index->text + place->start, place->end - place->start };
-	/* Several threads may compute it at once, with the same result. */
+	/* Threads may compute it at once. */
 	digest = atomic_load_explicit(&place->digest, memory_order_relaxed);
 	if (digest == 0) {
 		digest = digest_of(value->text);
@@ -255,7 +252,7 @@ bool pipit_json_index_find(
 
 /* --- building the index ---------------------------------------------------------------------------------------------- */
 
-/* at: the opening quotation mark. Returns the offset of the closing one. */
+/* at: the opening quotation mark. Returns the closing one. */
 static size_t string_end(const char *text, size_t at)
 {
 	while (text[++at] != '"')
@@ -263,7 +260,7 @@ static size_t string_end(const char *text, size_t at)
 	return at;
 }
 
-/* An upper bound: one, and one for each comma and opening bracket. */
+/* An upper bound. */
 static size_t count_values(const char *text, size_t length)
 {
 	size_t count = 1;
@@ -293,10 +290,10 @@ static void enter(struct pipit_json_index *index, uint32_t number)
 
 struct walk {
 	size_t at;
-	uint32_t open[PIPIT_JSON_INDEX_DEPTH_MAX];   /* places of the open arrays and objects */
-	uint32_t number[PIPIT_JSON_INDEX_DEPTH_MAX]; /* index of the next element of each */
+	uint32_t open[PIPIT_JSON_INDEX_DEPTH_MAX];   /* places */
+	uint32_t number[PIPIT_JSON_INDEX_DEPTH_MAX]; /* of the next element */
 	size_t depth;
-	uint32_t name, name_end; /* of the next value, as in struct place; name_end 0: no name was read */
+	uint32_t name, name_end; /* name_end 0: none */
 };
 
 static uint32_t add_place(struct pipit_json_index *index, struct walk *walk)
@@ -419,7 +416,7 @@ struct pipit_slice pipit_json_index_text(const struct pipit_json_index *index)
 
 /* --- the indented text ----------------------------------------------------------------------------------------------- */
 
-/* The output. While `at` is NULL, the length is only counted. */
+/* at: NULL while the length is counted. */
 struct page {
 	char *at;
 	size_t length, depth;
@@ -439,7 +436,6 @@ static void new_line(struct page *page)
 		put(page, "\t", 1);
 }
 
-/* An empty array or object stays on its line. */
 static size_t put_bracket(struct page *page, const char *text, size_t at)
 {
 	bool is_open = text[at] == '{' || text[at] == '[', is_empty = is_open && text[at + 1] == text[at] + 2;

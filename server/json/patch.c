@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See patch.h. Patches work on a duplicate of the value, which replaces the value when nothing can fail any more. Lists are linked here
- * and not by cJSON: its functions to add and replace can fail half way, and some versions lose the last item. In a list, `prev` of the
- * first item is the last item, whose `next` is NULL.
+ * Patches work on a duplicate, which replaces the value when nothing can fail any more. Lists are linked here: cJSON's
+ * functions can fail half way, and some versions lose the last item. `prev` of the first item is the last, whose `next`
+ * is NULL.
  */
 #include "json/patch.h"
 
@@ -17,18 +17,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Bytes of a pointer in a message; the explanation must fit after it. */
+/* In a message; the explanation must fit after it. */
 #define SHOWN_BYTES_MAX 100
-/* Estimated printed length of a number without a text. */
+/* Estimate for a number without a text. */
 #define NUMBER_BYTES 8
 
 struct change {
-	cJSON *doc; /* the document, or a duplicate of the value to change */
+	cJSON *doc; /* or a duplicate of the value to change */
 	const struct pipit_patch_limits *limits;
-	size_t level;             /* depth of `doc` in the whole document */
-	size_t copied_bytes_left; /* of max_copied_bytes */
-	size_t number;            /* of the operation, from 1; 0: none */
-	const char *op;           /* its name; NULL: not known yet */
+	size_t level; /* in the whole document */
+	size_t copied_bytes_left;
+	size_t number;  /* from 1; 0: none */
+	const char *op; /* NULL: not known yet */
 	struct pipit_patch_error *error;
 };
 
@@ -49,7 +49,7 @@ __attribute__((format(printf, 2, 3))) static void append(struct pipit_patch_erro
 	va_end(arguments);
 }
 
-/* One line of UTF-8, cut between characters. */
+/* Cut between characters. */
 static void append_quoted(struct pipit_patch_error *error, struct pipit_slice text)
 {
 	char shown[SHOWN_BYTES_MAX + 1];
@@ -66,7 +66,7 @@ static void append_quoted(struct pipit_patch_error *error, struct pipit_slice te
 	append(error, "\"%s%s\"", shown, length < text.length ? "…" : "");
 }
 
-/* Set the message: before, quoted, after. quoted: may be NULL. Returns -EINVAL. */
+/* quoted: may be NULL. Returns -EINVAL. */
 __attribute__((format(printf, 5, 6))) static int fail(const struct change *change, enum pipit_patch_fault fault,
     const char *before, const struct pipit_slice *quoted, const char *after, ...)
 {
@@ -101,7 +101,7 @@ static bool is_container(const cJSON *item)
 	return cJSON_IsObject(item) || cJSON_IsArray(item);
 }
 
-/* next: an item of the container; NULL: append. */
+/* next: NULL appends. */
 static void link_before(cJSON *container, cJSON *item, cJSON *next)
 {
 	cJSON *first = container->child;
@@ -145,7 +145,7 @@ static void set_name(cJSON *item, char *name)
 	item->string = name;
 }
 
-/* Replace and delete `old`. container: NULL when `old` is the whole document. */
+/* Deletes `old`. container: NULL for the whole document. */
 static void replace_item(cJSON **doc, cJSON *container, cJSON *old, cJSON *item)
 {
 	set_name(item, NULL);
@@ -161,7 +161,6 @@ static void replace_item(cJSON **doc, cJSON *container, cJSON *old, cJSON *item)
 	cJSON_Delete(old);
 }
 
-/* Of the later ones. */
 static void delete_duplicates(cJSON *container, const cJSON *member)
 {
 	cJSON *next;
@@ -179,7 +178,7 @@ static void delete_duplicates(cJSON *container, const cJSON *member)
 
 /* --- places -------------------------------------------------------------------------------------------------------- */
 
-/* Returns the pointer without its last token. *last: that token with its '/', a pointer itself. pointer: not "". */
+/* pointer: not "". *last: the last token with its '/'. */
 static struct pipit_slice split(struct pipit_slice pointer, struct pipit_slice *last)
 {
 	const char *slash = memrchr(pointer.data, '/', pointer.length);
@@ -211,7 +210,7 @@ static bool is_within_depth(const cJSON *item, size_t depth)
 	return true;
 }
 
-/* cJSON duplicates, prints and frees recursively: the depth must be limited before. */
+/* cJSON duplicates, prints and frees recursively. */
 static int check_depth(const struct change *change, struct pipit_slice path, const cJSON *item)
 {
 	size_t level = change->level + token_count(path), max_depth = change->limits->max_depth;
@@ -269,7 +268,7 @@ static int place_member(const struct change *change, cJSON *object, struct pipit
 	return 0;
 }
 
-/* is_insert: insert before the element at the index; false: replace it. */
+/* is_insert: before the element; false: replace it. */
 static int place_element(
     const struct change *change, cJSON *array, struct pipit_slice path, cJSON *item, bool is_insert, bool *created)
 {
@@ -367,7 +366,6 @@ int pipit_patch_remove(struct cJSON **doc, struct pipit_slice pointer, struct pi
 	return result;
 }
 
-/* target: the value at the pointer. */
 static void replace_target(cJSON **doc, struct pipit_slice pointer, cJSON *target, cJSON *item)
 {
 	struct pipit_slice last;
@@ -382,7 +380,7 @@ static void replace_target(cJSON **doc, struct pipit_slice pointer, cJSON *targe
 
 /* --- merge patches (RFC 7396) -------------------------------------------------------------------------------------- */
 
-/* A member of a merge patch; sorted, so that two large objects merge in less than the product of their sizes. */
+/* Sorted: merging two large objects takes less than the product of their sizes. */
 struct edit {
 	const cJSON *member;
 	size_t position; /* in the patch */
@@ -407,7 +405,7 @@ struct edits {
 	size_t count;
 };
 
-/* patch: an object with members. 0: free edits->sorted; or -ENOMEM. */
+/* patch: with members. 0: free edits->sorted; -ENOMEM. */
 static int sort_edits(const cJSON *patch, struct edits *edits)
 {
 	size_t total = (size_t)cJSON_GetArraySize(patch), count = 0;
@@ -418,7 +416,6 @@ static int sort_edits(const cJSON *patch, struct edits *edits)
 	for (const cJSON *member = patch->child; member; member = member->next, count++)
 		sorted[count] = (struct edit){ member, count, false };
 	qsort(sorted, total, sizeof *sorted, compare_edits);
-	/* Of members with one name the last remains. */
 	count = 0;
 	for (size_t i = 0; i < total; i++) {
 		if (i + 1 == total || strcmp(sorted[i].member->string, sorted[i + 1].member->string) != 0)
@@ -442,8 +439,8 @@ static int fail_merged_too_deep(const struct change *change)
 static int merge_members(const struct change *change, cJSON *object, const cJSON *patch, size_t level);
 
 /*
- * Apply the patch to a value. *merged: the value itself, or the one that replaces it. value: NULL for none; the caller keeps it on
- * failure. level: the depth of the value in the document.
+ * *merged: the value or its replacement. value: NULL for none; the caller's on failure. level: of the value in the
+ * document.
  */
 static int merge_value(const struct change *change, cJSON *value, const cJSON *patch, size_t level, cJSON **merged)
 {
@@ -513,7 +510,6 @@ static int append_member(cJSON *object, const char *name, cJSON *item)
 	return 0;
 }
 
-/* In the order of the patch. */
 static int add_members(
     const struct change *change, cJSON *object, const cJSON *patch, const struct edits *edits, size_t level)
 {
@@ -582,11 +578,11 @@ static const char *const op_names[] = { "add", "remove", "replace", "move", "cop
 
 struct operation {
 	enum op op;
-	struct pipit_slice path, from; /* from: of move and copy */
-	const cJSON *value;            /* of add, replace and test */
+	struct pipit_slice path, from;
+	const cJSON *value;
 };
 
-/* A member that must occur once: of two, another parser may use the other one (RFC 6902 appendix A.13). */
+/* Must occur once: another parser may use the other one (RFC 6902 appendix A.13). */
 static int read_member(
     const struct change *change, const cJSON *item, const char *name, const char *expected, const cJSON **found)
 {
@@ -684,7 +680,6 @@ static int read_operation(struct change *change, const cJSON *item, struct opera
 	return result == 0 ? check_paths(change, operation) : result;
 }
 
-/* Checks the depth first. */
 static int place_duplicate(struct change *change, struct pipit_slice path, const cJSON *value)
 {
 	cJSON *item;
@@ -752,7 +747,7 @@ static bool spend(size_t *left, size_t bytes)
 	return true;
 }
 
-/* Subtract about the printed length of the item from *left. False when less is left. */
+/* False when less than about the printed length is left. */
 static bool spend_printed(size_t *left, const cJSON *item)
 {
 	size_t bytes = is_container(item) ? 2 : cJSON_IsNumber(item) ? NUMBER_BYTES : 4;
@@ -811,7 +806,7 @@ static int perform(struct change *change, const struct operation *operation)
 	return test(change, operation->path, operation->value);
 }
 
-/* check_only: read the operations and do not perform them, so that a malformed patch is reported before a conflict. */
+/* check_only: a malformed patch is reported before a conflict. */
 static int run(struct change *change, const cJSON *patch, bool check_only)
 {
 	int result = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See pointer.h. Tokens are compared in their escaped form, so that no memory is needed. */
+/* Tokens are compared escaped, without memory. */
 #include "json/pointer.h"
 
 #include <cjson/cJSON.h>
@@ -82,7 +82,7 @@ char *pipit_pointer_put(char *at, const char *end, struct pipit_slice name)
 	return at;
 }
 
-/* A token with a NUL matches no name: cJSON ends names with NUL. */
+/* A token with a NUL matches no name of cJSON. */
 static bool is_name(struct pipit_slice token, const char *name)
 {
 	const char *at = token.data, *end = at + token.length;
@@ -103,7 +103,7 @@ static const cJSON *find_member(const cJSON *object, struct pipit_slice token)
 	return NULL;
 }
 
-/* Not cJSON_GetArrayItem(): its index is an int. */
+/* cJSON_GetArrayItem() takes an int. */
 static const cJSON *find_element(const cJSON *array, struct pipit_slice token)
 {
 	const cJSON *element = array->child;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See printer.h. Room is reserved once per item, so that the loops over bytes need no check. */
+/* Room is reserved once per item: loops over bytes need no check. */
 #include "json/printer.h"
 
 #include "base/bytes.h"
@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A number: sign, 17 digits, point, "e-308"; or 20 digits. And a mark. */
+/* Sign, 17 digits, point, "e-308"; or 20 digits. And a mark. */
 #define NUMBER_BYTES_MAX 32
-/* The longest escape: "\u001f". */
+/* "\u001f" */
 #define ESCAPE_BYTES 6
 #define CAPACITY_FIRST 256
 
@@ -45,7 +45,7 @@ static int reserve(struct pipit_printer *text, size_t more)
 	return text->capacity - text->length < more ? grow(text, more) : 0;
 }
 
-/* put() and put_byte() leave room for a mark: a quotation mark, colon or comma, which put_mark() writes without a check. */
+/* Leaves room for a mark (quotation mark, colon or comma), which put_mark() writes without a check. */
 static int put(struct pipit_printer *text, const char *bytes, size_t length)
 {
 	if (reserve(text, length + 1) != 0)
@@ -67,8 +67,6 @@ static void put_mark(struct pipit_printer *text, char byte)
 {
 	text->bytes[text->length++] = byte;
 }
-
-/* --- strings ------------------------------------------------------------------------------------------------------- */
 
 static size_t plain_length(const char *at, size_t length)
 {
@@ -98,14 +96,14 @@ static char *put_escape(char *at, unsigned char byte)
 	return pipit_bytes_put_hex(PIPIT_BYTES_PUT(at, "u00"), byte, 2);
 }
 
-/* Without quotation marks. Leaves room for two marks. */
+/* Leaves room for two marks. */
 static int put_escaped(struct pipit_printer *text, const char *string, size_t length)
 {
 	char *at;
 
 	if (length > SIZE_MAX / ESCAPE_BYTES - 2)
 		return -ENOMEM;
-	/* Most strings have no escapes; the worst case is reserved only at the first escape. */
+	/* Most strings have no escapes. */
 	if (reserve(text, length + 2) != 0)
 		return -ENOMEM;
 	while (length > 0) {
@@ -140,8 +138,6 @@ static int put_string(struct pipit_printer *text, const char *string)
 	return error;
 }
 
-/* --- numbers ------------------------------------------------------------------------------------------------------- */
-
 static size_t render_whole(char *start, uint64_t number, bool is_negative)
 {
 	char *at = start;
@@ -154,7 +150,10 @@ static size_t render_whole(char *start, uint64_t number, bool is_negative)
 #define PLAIN_MIN 1e-4
 #define PLAIN_MAX 1e15
 
-/* A number of at most 15 digits, such as 21.5, like "%1.15g" in a twentieth of the time: a double holds the digits and the power of ten exactly, so their quotient is the double that the text is read as. Returns 0 for other numbers. */
+/*
+ * Like "%1.15g" in a twentieth of the time: a double holds the digits and the power of ten exactly, so their quotient
+ * is the double that the text is read as. 0 for other numbers.
+ */
 static size_t render_short(char *at, double number)
 {
 	double size = fabs(number), power = 10;
@@ -179,7 +178,7 @@ static size_t render_short(char *at, double number)
 	return length + places;
 }
 
-/* 15 digits, or 17 when 15 are read back as another double. printf() and strtod() use the decimal point of the locale. */
+/* 17 digits when 15 are read back as another double. printf() and strtod() use the decimal point of the locale. */
 static size_t render_double(char *at, double number)
 {
 	const char *point = localeconv()->decimal_point;
@@ -222,8 +221,6 @@ static int put_number(struct pipit_printer *text, const cJSON *item)
 		text->length += render_fraction(text->bytes + text->length, number);
 	return 0;
 }
-
-/* --- values -------------------------------------------------------------------------------------------------------- */
 
 static int put_value(struct pipit_printer *text, const cJSON *item, unsigned depth);
 
@@ -304,14 +301,14 @@ void pipit_printer_clear(struct pipit_printer *text)
 
 /* --- printing in pieces ---------------------------------------------------------------------------------------------- */
 
-/* Bytes of a string that one step escapes. A step needs room for the longest result. */
+/* Bytes that one step escapes. */
 #define STRING_PIECE 4096
 #define STEP_BYTES_MAX (STRING_PIECE * ESCAPE_BYTES + NUMBER_BYTES_MAX)
 
 struct pipit_printing {
-	const cJSON *item;    /* to print next; NULL: continue the open array or object */
-	const char *string;   /* the rest of a string; NULL: none */
-	bool is_raw, is_name; /* of that string: not escaped; followed by a colon */
+	const cJSON *item;    /* NULL: continue the open one */
+	const char *string;   /* the rest; NULL: none */
+	bool is_raw, is_name; /* not escaped; before a colon */
 	size_t depth;
 	struct level {
 		const cJSON *next; /* NULL: print the closing bracket */

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See problem.h. */
 #include "json/problem.h"
 
 #include "base/percent.h"
@@ -10,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Room for a pointer of pipit_json_parse() with each byte escaped. */
+/* Each byte of a pointer escaped. */
 #define FRAGMENT_MAX (3 * 256 + 8)
 
-/* The pointer as a URI fragment (RFC 6901 §6); a long one is cut. */
+/* RFC 6901 §6; a long one is cut. */
 static void write_fragment(const char *pointer, char fragment[FRAGMENT_MAX])
 {
 	const char *end = fragment + FRAGMENT_MAX - 1;

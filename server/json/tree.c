@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See tree.h. The text is valid, so the take_… functions do not check it: the first character says what a value is. */
+/* The text is valid: the first character says what a value is. */
 #include "json/tree.h"
 
 #include "base/bytes.h"
@@ -22,8 +22,6 @@ static void skip_space(struct builder *builder)
 		at++;
 	builder->at = at;
 }
-
-/* --- strings ------------------------------------------------------------------------------------------------------- */
 
 static const char *find_mark(const char *at, const char *end)
 {
@@ -68,7 +66,6 @@ static char *put_utf8(char *to, unsigned code)
 	return to;
 }
 
-/* Returns the end of the escape. */
 static const char *take_escape(const char *at, char **to)
 {
 	static const char letters[] = "bfnrt", meanings[] = "\b\f\n\r\t";
@@ -124,8 +121,6 @@ static char *take_string(struct builder *builder)
 	return string;
 }
 
-/* --- numbers ------------------------------------------------------------------------------------------------------- */
-
 #define SHORT_DIGITS 15
 
 static bool is_of_number(char byte)
@@ -143,7 +138,7 @@ static char *copy(struct pipit_slice text)
 	return bytes;
 }
 
-/* A double holds a whole number of at most 15 digits; most numbers are such. False for others, and nothing is taken. */
+/* At most 15 digits, which a double holds. False takes nothing. */
 static bool take_short_whole(struct builder *builder, double *value)
 {
 	const char *at = builder->at, *digits;
@@ -177,7 +172,7 @@ static bool build_number(struct builder *builder, cJSON *item)
 	double value;
 
 	item->type = cJSON_Number;
-	/* cJSON_SetNumberHelper() also sets valueint, within its range. */
+	/* Also sets valueint. */
 	if (take_short_whole(builder, &value)) {
 		cJSON_SetNumberHelper(item, value);
 		return true;
@@ -192,17 +187,15 @@ static bool build_number(struct builder *builder, cJSON *item)
 	return item->valuestring != NULL;
 }
 
-/* --- values -------------------------------------------------------------------------------------------------------- */
-
 static bool build_value(struct builder *builder, cJSON *item);
 
-/* The scanner limits the depth, and so the recursion. */
+/* The scanner limits the recursion. */
 static bool build_children(struct builder *builder, cJSON *parent, char closing)
 {
 	builder->at++;
 	skip_space(builder);
 	while (*builder->at != closing) {
-		/* Added before it is filled, so that it is freed with the tree. */
+		/* Before it is filled, so that the tree frees it. */
 		cJSON *item = cJSON_CreateNull();
 		if (!item || !cJSON_AddItemToArray(parent, item))
 			return false;
@@ -226,7 +219,7 @@ static bool build_children(struct builder *builder, cJSON *parent, char closing)
 	return true;
 }
 
-/* item: from cJSON_CreateNull(). False when memory is short. */
+/* item: from cJSON_CreateNull(). */
 static bool build_value(struct builder *builder, cJSON *item)
 {
 	switch (*builder->at) {

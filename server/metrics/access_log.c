@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See access_log.h. */
 #include "metrics/access_log.h"
 
 #include "base/bytes.h"
@@ -19,16 +18,16 @@
 
 enum {
 	ESCAPE_MAX = 6,  /* \u00HH */
-	FIELD_MAX = 512, /* bytes of input for request line, referer and user agent */
-	PEER_MAX = 64,   /* more than an IPv6 address with its zone */
+	FIELD_MAX = 512, /* of input: request line, referer and user agent */
+	PEER_MAX = 64,   /* an IPv6 address with its zone */
 	ID_MAX = 32,
 	ROUTE_MAX = 256,
-	FIXED_MAX = 256, /* the rest of a line: names, punctuation, date, numbers (190 bytes in JSON) */
+	FIXED_MAX = 256, /* the rest of a line */
 	LINE_MAX_BYTES = 2 * (3 * FIELD_MAX + PEER_MAX + ID_MAX + ROUTE_MAX) + FIXED_MAX,
 	BUFFER_BYTES = 64 * 1024,
 };
 
-/* Other processes may write to the same pipe: a write of up to PIPE_BUF is atomic (pipe(7)). */
+/* A write of up to PIPE_BUF is atomic beside other processes (pipe(7)). */
 static_assert(LINE_MAX_BYTES <= PIPE_BUF, "an access line fits one atomic write to a pipe");
 
 static char *append_text(char *out, const char *text)
@@ -61,10 +60,7 @@ static bool is_plain(const char *at)
 		 pipit_bytes_equal(word, '"') | pipit_bytes_equal(word, '\\'));
 }
 
-/*
- * At most `input_max` bytes of the slice, and at most twice as many of output, so that the longest line fits
- * LINE_MAX_BYTES. A text of many escapes is cut earlier, never within an escape.
- */
+/* Twice as many bytes of output at most: the longest line fits LINE_MAX_BYTES. Cuts no escape. */
 static char *append_escaped(char *out, struct pipit_slice slice, size_t input_max, bool json)
 {
 	const char *end = out + 2 * input_max;
@@ -88,27 +84,18 @@ static char *append_escaped(char *out, struct pipit_slice slice, size_t input_ma
 
 struct pipit_access_log {
 	int fd;     /* owned; reopening keeps its number */
-	char *name; /* owned; NULL for standard output, which cannot be reopened */
+	char *name; /* owned; NULL: standard output, which cannot be reopened */
 	bool json;
 	bool is_regular;       /* guarded by `lock` */
-	size_t partial_length; /* 0: the destination is at the beginning of a line; guarded by `lock` */
-	/*
-	 * The rest of a line that a short write cut. It is written before other lines: lines of two workers must not
-	 * mix.
-	 */
+	size_t partial_length; /* 0: at the beginning of a line */
+	/* After a short write; before other lines: lines of two workers must not mix. */
 	char partial[LINE_MAX_BYTES];
-	/*
-	 * Held for a whole flush: another worker could fill the pipe between poll() and write(), and the write would
-	 * block.
-	 */
+	/* Held for a whole flush: another worker could fill the pipe after poll(), and write() would block. */
 	pthread_mutex_t lock;
 	atomic_uint_least64_t dropped;
 };
 
-/*
- * O_NONBLOCK: opening a FIFO without a reader fails (ENXIO) instead of blocking start-up, and writing never blocks the
- * loop. It has no effect on regular files.
- */
+/* O_NONBLOCK: a FIFO without a reader fails (ENXIO) instead of blocking start-up, and writing never blocks the loop. */
 static int open_by_name(const char *name)
 {
 	int fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
@@ -116,10 +103,9 @@ static int open_by_name(const char *name)
 }
 
 /*
- * Standard output shares its file description with other processes, such as a shell: O_NONBLOCK must not be set on it.
- * Pipes and terminals are opened again through /proc. A regular file is not: a second description has its own offset,
- * and would overwrite what others write. Where opening fails (a socket, no /proc), the descriptor is duplicated, and
- * poll() alone prevents blocking.
+ * Other processes share the file description of standard output: no O_NONBLOCK. Pipes and terminals are opened again
+ * through /proc; a second description of a regular file would overwrite what others write. Without that (a socket, no
+ * /proc), poll() alone prevents blocking.
  */
 static int open_standard_output(void)
 {
@@ -196,7 +182,6 @@ static bool is_writable(int fd)
 	return poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLOUT) != 0;
 }
 
-/* Whole lines within one atomic write. */
 static size_t measure_whole_lines(const char *data, size_t length)
 {
 	if (length <= PIPE_BUF)
@@ -206,7 +191,7 @@ static size_t measure_whole_lines(const char *data, size_t length)
 	return (size_t)(newline - data) + 1;
 }
 
-/* Returns the bytes written: fewer than `length` when the destination is full, fails or would block. Lock held. */
+/* Less than `length` when the destination is full, fails or would block. Lock held. */
 static size_t write_lines(struct pipit_access_log *log, const char *data, size_t length)
 {
 	size_t done = 0;
@@ -227,7 +212,7 @@ static size_t write_lines(struct pipit_access_log *log, const char *data, size_t
 	return done;
 }
 
-/* True when the destination is at the beginning of a line. Lock held. */
+/* True at the beginning of a line. Lock held. */
 static bool finish_partial_line(struct pipit_access_log *log)
 {
 	size_t written = write_lines(log, log->partial, log->partial_length);
@@ -246,7 +231,7 @@ static uint64_t count_lines(const char *data, const char *end)
 	return count;
 }
 
-/* Keep the rest of a line that is partly written, drop whole lines. Lock held. */
+/* Whole lines are dropped. Lock held. */
 static void keep_rest(struct pipit_access_log *log, const char *data, size_t written, size_t length)
 {
 	const char *rest = data + written, *end = data + length;
@@ -297,12 +282,12 @@ int pipit_access_log_reopen(struct pipit_access_log *log)
 struct pipit_access_log_buffer {
 	struct pipit_access_log *log;
 	time_t second;
-	char date[32]; /* in the form of the log; empty: not rendered yet */
+	char date[32]; /* in the form of the log; empty: none yet */
 	size_t length;
 	char lines[BUFFER_BYTES];
 };
 
-/* The last `width` digits, with leading zeros. */
+/* With leading zeros. */
 static char *append_digits(char *out, unsigned number, unsigned width)
 {
 	for (unsigned i = width; i > 0; i--) {
@@ -312,7 +297,6 @@ static char *append_digits(char *out, unsigned number, unsigned width)
 	return out + width;
 }
 
-/* "13:55:36" */
 static char *append_clock(char *out, const struct tm *date)
 {
 	out = append_digits(out, (unsigned)date->tm_hour, 2);
@@ -322,7 +306,7 @@ static char *append_clock(char *out, const struct tm *date)
 	return append_digits(out, (unsigned)date->tm_sec, 2);
 }
 
-/* "10/Oct/2026:13:55:36 +0000". Not strftime(): month names would follow the locale. */
+/* Month names of strftime() would follow the locale. */
 static char *append_combined_date(char *out, const struct tm *date)
 {
 	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov",
@@ -337,7 +321,6 @@ static char *append_combined_date(char *out, const struct tm *date)
 	return append_text(out, " +0000");
 }
 
-/* "2026-10-10T13:55:36Z" */
 static char *append_json_date(char *out, const struct tm *date)
 {
 	out = append_digits(out, (unsigned)date->tm_year + 1900, 4);
@@ -353,7 +336,7 @@ static char *append_json_date(char *out, const struct tm *date)
 
 static char *append_date(char *out, struct pipit_access_log_buffer *buffer, time_t second)
 {
-	struct tm date = { .tm_mday = 1, .tm_year = 70 }; /* for a time beyond the range of gmtime_r() */
+	struct tm date = { .tm_mday = 1, .tm_year = 70 }; /* kept beyond the range of gmtime_r() */
 	if (buffer->date[0] == '\0' || second != buffer->second) {
 		gmtime_r(&second, &date);
 		char *end = buffer->log->json ? append_json_date(buffer->date, &date)
@@ -412,7 +395,7 @@ static char *append_combined(
 	return out;
 }
 
-/* `prefix` is the text since the previous value, for example ",\"id\":". */
+/* `prefix`: ",\"id\":" */
 static char *append_json_string(char *out, const char *prefix, struct pipit_slice value, size_t input_max)
 {
 	out = append_text(out, prefix);

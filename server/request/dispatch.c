@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The steps of a request, in order: read from decide() down. */
+/* Read from decide() down. */
 #include "request/dispatch.h"
 
 #include "base/log.h"
@@ -7,8 +7,6 @@
 
 #include <event2/event.h>
 #include <time.h>
-
-/* --- head: route and limit of the body --------------------------------------------------------------------------- */
 
 static void answer_from_table(struct pipit_request *request, unsigned allow)
 {
@@ -28,7 +26,7 @@ static const struct pipit_route *find_route(struct pipit_dispatch *dispatch, str
 	const struct pipit_guard_head *head = request->head;
 	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
 
-	/* "OPTIONS *" is about the server as a whole (RFC 9110 §9.3.7). */
+	/* about the server as a whole (RFC 9110 §9.3.7) */
 	if (path.data[0] == '*') {
 		answer_from_table(request, PIPIT_ANY);
 		return NULL;
@@ -74,8 +72,6 @@ static const struct pipit_guard_head *retain(void *context, struct pipit_connect
 	return pipit_request_retain(request) == 0 ? request->head : NULL;
 }
 
-/* --- the handler --------------------------------------------------------------------------------------------------- */
-
 static void call(void *context, struct pipit_connection *connection, struct evhttp_request *evhttp_request)
 {
 	const struct pipit_request *request = pipit_connection_request(connection);
@@ -102,8 +98,6 @@ static void abandoned(void *context, struct pipit_connection *connection)
 	(void)context;
 	pipit_request_abandon(pipit_connection_request(connection));
 }
-
-/* --- completion: counters and log ---------------------------------------------------------------------------------- */
 
 static struct pipit_slice field_value(const struct pipit_guard_head *head, const char *name)
 {
@@ -152,7 +146,7 @@ static size_t route_index(const struct pipit_dispatch *dispatch, const struct pi
 	return request->route ? request->route->index : dispatch->no_route;
 }
 
-/* In the log only, as in nginx: the client closed the connection before the reply was complete. */
+/* in the log only, as in nginx */
 #define STATUS_CLIENT_CLOSED 499
 
 static void count(
@@ -206,7 +200,7 @@ static void refused(void *context, struct pipit_connection *connection, enum pip
 		.route = request ? pipit_request_route(request) : "none",
 	};
 
-	/* An empty line: the connection is refused, there is no request. */
+	/* Empty: there is no request. */
 	if (line.length)
 		pipit_counters_request(dispatch->counters,
 		    request ? route_index(dispatch, request) : dispatch->no_route, request ? request->head->method : 0,

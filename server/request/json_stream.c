@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See json_stream.h; the contract of pipit_reply_json() is in pipit.h. */
 #include "request/json_stream.h"
 
 #include "base/bytes.h"
@@ -14,17 +13,17 @@
 #include <stdlib.h>
 
 #define PIECE_BYTES (64 * 1024)
-/* The size of a chunk in hex, and CRLF. */
+/* hex size and CRLF */
 #define FRAME_BYTES 16
-/* Pieces per turn of the loop: a fast client does not delay others. */
+/* per turn of the loop: a fast client does not delay others */
 #define PIECES_PER_TURN 4
 
 struct printout {
-	struct pipit_open_reply open_reply; /* first */
+	struct pipit_open_reply open_reply; /* first: its functions get this struct */
 	cJSON *doc;                         /* owned, as is `printing` */
 	struct pipit_printing *printing;
 	bool is_chunked, is_over;
-	size_t start, end; /* of the bytes that are printed and not sent */
+	size_t start, end; /* printed, not sent */
 	char bytes[FRAME_BYTES + PIECE_BYTES + sizeof "\r\n"];
 };
 
@@ -35,7 +34,7 @@ static void free_printout(struct printout *printout)
 	free(printout);
 }
 
-/* Print the next piece, framed as a chunk. */
+/* As a chunk. */
 static void print_piece(struct printout *printout)
 {
 	size_t length = pipit_printing_next(printout->printing, printout->bytes + FRAME_BYTES, PIECE_BYTES), digits;
@@ -55,7 +54,6 @@ static void print_piece(struct printout *printout)
 	pipit_bytes_put_hex(printout->bytes + printout->start, length, digits);
 }
 
-/* Send until the socket is full, the text ends, or the pieces of this turn are used up. */
 static void write_more(struct printout *printout)
 {
 	struct pipit_open_reply *open_reply = &printout->open_reply;
@@ -88,7 +86,7 @@ static void on_writable(struct pipit_open_reply *open_reply)
 	end_when_over((struct printout *)open_reply);
 }
 
-/* A drain waits for the end of the document. */
+/* A drain waits for the end. */
 static void on_drain(struct pipit_open_reply *open_reply)
 {
 	(void)open_reply;
@@ -129,7 +127,7 @@ static struct printout *new_printout(cJSON *doc, int *error)
 	return printout;
 }
 
-/* Takes the document. Its whole text is in memory and counts against memory_limit. */
+/* Takes the document. Its text counts against memory_limit. */
 static int send_whole(struct pipit_request *request, int status, cJSON *doc)
 {
 	struct pipit_printer text = pipit_printer_in(NULL, 0);
@@ -145,8 +143,8 @@ static int send_whole(struct pipit_request *request, int status, cJSON *doc)
 }
 
 /*
- * False for a document with references, which may change when the handler has returned; and without room for it: the
- * document takes many times the memory of its text, as long as the client reads.
+ * False: references may change after the handler; the document takes many times the memory of its text until the client
+ * has read.
  */
 static bool may_wait(struct pipit_connection *connection, const cJSON *doc)
 {
@@ -177,7 +175,6 @@ static int send_in_pieces(struct pipit_request *request, int status, cJSON *doc)
 	}
 	printout->is_chunked = pipit_connection_minor(connection) > 0;
 	result = pipit_request_open(request, status, "application/json", nothing, nothing, &printout->open_reply);
-	/* HEAD, or an error: the reply is complete. */
 	if (result != 0 || !printout->open_reply.connection) {
 		free_printout(printout);
 		return result;

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See request.h; the contracts of the public functions are in pipit.h. */
 #include "request/request.h"
 
 #include "base/bytes.h"
@@ -20,13 +19,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* A string that a handler got; lives as long as the request. */
 struct memory {
 	struct memory *next;
 	char bytes[];
 };
 
-/* --- life ---------------------------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 struct pipit_request *pipit_request_new(
     struct pipit_request_pool *pool, struct pipit_connection *connection, const struct pipit_guard_head *head)
@@ -81,7 +79,7 @@ void pipit_request_pool_clear(struct pipit_request_pool *pool)
 
 void pipit_request_detach(struct pipit_request *request)
 {
-	/* for a later pipit_request_peer() of a kept request */
+	/* for pipit_request_peer() of a kept request */
 	if (request->keeps)
 		pipit_request_peer(request);
 	request->connection = NULL;
@@ -100,7 +98,7 @@ void pipit_request_abandon(struct pipit_request *request)
 		callback(request, request->on_abort_arg);
 }
 
-/* In one block: the used part of the struct, and the bytes of the head. */
+/* The used part of the struct, then the bytes of the head. */
 int pipit_request_retain(struct pipit_request *request)
 {
 	const struct pipit_guard_head *head = request->head;
@@ -129,7 +127,7 @@ static int keep_body(struct pipit_request *request)
 	struct pipit_slice body = request->body;
 	if (request->owned_body)
 		return 0;
-	/* the NUL behind an empty body in flat memory is temporary */
+	/* the NUL behind it is temporary */
 	if (body.length == 0) {
 		request->body.data = "";
 		return 0;
@@ -182,8 +180,6 @@ int pipit_request_post(struct pipit_request *request, void (*function)(struct pi
 {
 	return request->pool->post(request->pool->worker, request, function, arg);
 }
-
-/* --- the request --------------------------------------------------------------------------------------------------- */
 
 static char *remember(struct pipit_request *request, struct pipit_slice text)
 {
@@ -243,7 +239,6 @@ static bool decodes_to(const char *at, const char *end, const char *name)
 	return at == end && *name == '\0';
 }
 
-/* application/x-www-form-urlencoded, of a query or a body. */
 static long form_value(struct pipit_slice form, const char *name, char *value, size_t size)
 {
 	const char *at = form.data, *end = form.data + form.length;
@@ -347,7 +342,7 @@ static void refuse_json(struct pipit_request *request, const struct pipit_json_e
 	free(members);
 }
 
-/* Whether the Content-Type is JSON; false after a reply. */
+/* False after a reply. */
 static bool is_json(struct pipit_request *request)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
@@ -416,11 +411,9 @@ struct pipit_server *pipit_request_server(const struct pipit_request *request)
 
 struct pipit_slice pipit_request_line(const struct pipit_guard_head *head)
 {
-	/* The guard passes single spaces only: the request line is one piece. */
+	/* The guard passes single spaces only. */
 	return pipit_guard_slice(head, 0, head->target + head->target_length + sizeof " HTTP/1.1" - 1);
 }
-
-/* --- the reply ----------------------------------------------------------------------------------------------------- */
 
 static bool is_ours(const char *name)
 {
@@ -471,7 +464,7 @@ static void send_reply(struct pipit_request *request, const struct pipit_request
 		.content_type = reply->content_type,
 		.fields = { request->fields, request->fields_length },
 		.file_fields = reply->file_fields,
-		/* a 205 has a length and no body (RFC 9110 §15.3.6) */
+		/* 205 has no body (RFC 9110 §15.3.6) */
 		.content_length = reply->status == 205 ? 0 : content->length,
 		.date = pipit_net_date(pipit_connection_net(connection)),
 		.minor = pipit_connection_minor(connection),
@@ -487,7 +480,7 @@ static void send_reply(struct pipit_request *request, const struct pipit_request
 	    (struct pipit_slice){ rendered, pipit_response_head_render(rendered, &head) }, content);
 }
 
-/* 0: send the reply. Negative: invalid, or another reply was sent. 1: the client has gone. */
+/* 0: send the reply. Negative: invalid, or replied already. 1: the client has gone. */
 static int begin_reply(struct pipit_request *request, int status, const char *content_type)
 {
 	if (request->replied)
@@ -498,7 +491,7 @@ static int begin_reply(struct pipit_request *request, int status, const char *co
 		request->replied = true;
 		return 1;
 	}
-	/* The handler did not get something for want of memory: its reply may be wrong. */
+	/* Memory was short: the reply may be wrong. */
 	if (request->is_short) {
 		request->is_short = false;
 		return pipit_request_reply_short(request);
@@ -536,7 +529,7 @@ int pipit_request_open(struct pipit_request *request, int status, const char *co
 	head.fields = (struct pipit_slice){ request->fields, request->fields_length };
 	head.date = pipit_net_date(pipit_connection_net(connection));
 	head.minor = pipit_connection_minor(connection);
-	/* For HTTP/1.0 the close of the connection ends the body; HEAD has none. */
+	/* For HTTP/1.0 the close ends the body; HEAD has none. */
 	head.keep_alive = pipit_connection_keeps_alive(connection) && (head.minor > 0 || is_head);
 	rendered = (struct pipit_slice){ at, pipit_response_head_render(at, &head) };
 	request->replied = true;

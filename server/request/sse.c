@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * See sse.h; the contracts of the public functions are in pipit.h. An event goes from pipit_stream_send() to deliver()
- * to write_more(); enter() decides which events a client gets when it joins.
- */
+/* An event goes from pipit_stream_send() to deliver() to write_more(). */
 #include "request/sse.h"
 
 #include "http1/open_reply.h"
@@ -22,11 +19,10 @@
 #define DEFAULT_RETRY_MS 2000
 #define HEARTBEAT_MAX_MS (24 * 3600 * 1000)
 
-/* An event and its place in the stream. */
 struct link {
-	_Atomic size_t holds; /* of the link before it, of branches and clients, of the stream if it is the last */
-	struct link *next;    /* held; set once, under the lock; read up to the last link that was announced */
-	struct pipit_sse_event *event; /* held; NULL: end the replies of all clients */
+	_Atomic size_t holds;          /* of the link before, branches, clients; of the stream if it is the last */
+	struct link *next;             /* held; set once, under the lock; read up to the last announced link */
+	struct pipit_sse_event *event; /* held; NULL: end of all replies */
 	uint64_t place;
 };
 
@@ -35,26 +31,26 @@ struct pipit_stream {
 	struct pipit_stream_options options;
 	char prefix[PIPIT_SSE_EVENT_PREFIX_DIGITS + 1];
 	struct pipit_sse_event *preamble, *heartbeat;
-	struct link *farewell; /* the last link, made in advance so that the end needs no memory */
+	struct link *farewell; /* made in advance: the end needs no memory */
 	_Atomic uint64_t clients, renderings;
 
-	pthread_mutex_t lock; /* of the members below, `next` of the last link, and the flags of the branches */
-	struct link *last;    /* held */
-	uint64_t number;      /* of the last id */
+	pthread_mutex_t lock;             /* of the members below, `next` of the last link, flags of branches */
+	struct link *last;                /* held */
+	uint64_t number;                  /* of the last id */
 	struct pipit_sse_event **history; /* a ring; each event is held */
 	size_t history_first, history_count;
 	struct branch *branches;
 };
 
-/* The clients of a stream on one worker. Used by that worker only, except what the lock of the stream protects. */
+/* On one worker. Used by it only, except what the lock protects. */
 struct branch {
 	struct pipit_stream *stream; /* held */
 	const struct pipit_request_pool *pool;
 	struct branch *next;
-	bool is_posted;      /* deliver() is in the inbox of the worker */
-	bool is_abandoned;   /* without clients: post nothing more */
-	bool is_busy;        /* a loop over the clients runs */
-	struct link *newest; /* held; links up to this one may be read without the lock */
+	bool is_posted;      /* deliver() is in the inbox */
+	bool is_abandoned;   /* post nothing more */
+	bool is_busy;        /* in a loop over the clients */
+	struct link *newest; /* held; links up to it need no lock */
 	struct client *first, *last;
 	struct event *heartbeat; /* NULL without clients */
 };
@@ -63,16 +59,14 @@ struct client {
 	struct pipit_open_reply open_reply; /* first: its functions get this struct */
 	struct branch *branch;
 	struct client *next, *previous;
-	struct pipit_sse_event **backlog; /* events to send first, each held; NULL: none */
+	struct pipit_sse_event **backlog; /* first events, each held; NULL: none */
 	size_t backlog_at, backlog_count;
-	struct link *at;                 /* held; the last link whose event was begun */
+	struct link *at;                 /* held; the last that was begun */
 	struct pipit_sse_event *writing; /* held; NULL between events */
 	size_t written;
 	bool is_chunked;
 	bool is_over; /* `at` ends the reply */
 };
-
-/* --- reference counts ----------------------------------------------------------------------------------------------- */
 
 static struct link *new_link(struct pipit_sse_event *event)
 {
@@ -92,7 +86,7 @@ static struct link *hold_link(struct link *link)
 	return link;
 }
 
-/* Release and acquire: the last holder sees the `next` that another thread has set. */
+/* The last holder sees the `next` that another thread has set. */
 static void release_link(struct link *link)
 {
 	while (link && atomic_fetch_sub_explicit(&link->holds, 1, memory_order_acq_rel) == 1) {
@@ -117,8 +111,6 @@ static void release_stream(struct pipit_stream *stream)
 	pthread_mutex_destroy(&stream->lock);
 	free(stream);
 }
-
-/* --- a client: its next event --------------------------------------------------------------------------------------- */
 
 /* True: the next event is `writing`. */
 static bool take_next(struct client *client)
@@ -162,9 +154,7 @@ static bool is_too_far_behind(const struct client *client)
 	return branch->newest->place - client->at->place > branch->stream->options.max_queue;
 }
 
-/* --- a branch and its clients --------------------------------------------------------------------------------------- */
-
-/* Free a branch without clients, unless it is in use. */
+/* Unless it has clients or is in use. */
 static void prune(struct branch *branch)
 {
 	struct pipit_stream *stream = branch->stream;
@@ -234,7 +224,6 @@ static void on_writable(struct pipit_open_reply *open_reply)
 		end(client);
 }
 
-/* A client that is too far behind is aborted. */
 static void on_drain(struct pipit_open_reply *open_reply)
 {
 	struct client *client = (struct client *)open_reply;
@@ -254,8 +243,6 @@ static void on_lost(struct pipit_open_reply *open_reply)
 
 static const struct pipit_open_reply_hooks hooks = { on_writable, on_drain, on_lost };
 
-/* --- delivery ------------------------------------------------------------------------------------------------------- */
-
 static void restart_heartbeat(struct branch *branch)
 {
 	uint64_t interval_ms = branch->stream->options.heartbeat_ms;
@@ -264,7 +251,7 @@ static void restart_heartbeat(struct branch *branch)
 		event_add(branch->heartbeat, &interval);
 }
 
-/* The client may be freed when this returns. */
+/* The client may be freed. */
 static void push(struct client *client, bool with_heartbeat)
 {
 	struct pipit_connection *connection = client->open_reply.connection;
@@ -273,7 +260,7 @@ static void push(struct client *client, bool with_heartbeat)
 		client->writing = pipit_sse_event_hold(client->branch->stream->heartbeat);
 	write_more(client);
 	if (client->open_reply.is_waiting) {
-		/* Checked after a write: events that came at once say nothing about the client. */
+		/* after a write: events that came at once say nothing about the client */
 		if (is_too_far_behind(client))
 			pipit_open_reply_drop(&client->open_reply);
 		else
@@ -284,7 +271,7 @@ static void push(struct client *client, bool with_heartbeat)
 	}
 }
 
-/* Send each client its new events, or a heartbeat if there are none and one is due. */
+/* with_heartbeat: for clients without new events. */
 static void walk(struct branch *branch, bool with_heartbeat)
 {
 	struct client *next;
@@ -304,7 +291,7 @@ static void walk(struct branch *branch, bool with_heartbeat)
 		prune(branch);
 }
 
-/* Take over all events that have been sent. was_posted: called from the inbox. */
+/* was_posted: called from the inbox. */
 static void catch_up(struct branch *branch, bool was_posted)
 {
 	struct pipit_stream *stream = branch->stream;
@@ -324,15 +311,13 @@ static void deliver(void *context)
 	walk(context, false);
 }
 
-/* Also delivers events that could not be announced. */
+/* Also delivers unannounced events. */
 static void on_heartbeat(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd, (void)what;
 	catch_up(context, false);
 	walk(context, true);
 }
-
-/* --- joining -------------------------------------------------------------------------------------------------------- */
 
 static struct branch *find_branch(const struct pipit_stream *stream, const struct pipit_request_pool *pool)
 {
@@ -356,7 +341,7 @@ static struct branch *add_branch(struct pipit_stream *stream, const struct pipit
 	return branch;
 }
 
-/* The number of an id of this stream; 0: of another stream. */
+/* 0: of another stream. */
 static uint64_t read_id(const struct pipit_stream *stream, struct pipit_slice id)
 {
 	uint64_t number = 0;
@@ -373,7 +358,7 @@ static uint64_t read_id(const struct pipit_stream *stream, struct pipit_slice id
 	return number;
 }
 
-/* The client gets the events of the history after this number; UINT64_MAX: none. */
+/* UINT64_MAX: no events of the history. */
 static uint64_t last_number(const struct pipit_stream *stream, const struct pipit_request *request)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Last-Event-ID");
@@ -382,7 +367,7 @@ static uint64_t last_number(const struct pipit_stream *stream, const struct pipi
 	return read_id(stream, pipit_guard_slice(request->head, field->value, field->value_length));
 }
 
-/* The first event, and events of the history. False: memory is short. */
+/* False: memory is short. */
 static bool fill_backlog(
     struct client *client, const struct pipit_stream *stream, uint64_t after, struct pipit_sse_event *first)
 {
@@ -425,8 +410,7 @@ static bool start_heartbeat(struct branch *branch)
 }
 
 /*
- * Under the lock, so that each event is either before the link of the client, and in the history, or after it. 0;
- * -EBUSY: too many clients; -ENOMEM.
+ * Under the lock each event is either in the history or after the client's link. 0; -EBUSY: too many clients; -ENOMEM.
  */
 static int enter(
     struct pipit_stream *stream, struct client *client, struct pipit_request *request, struct pipit_sse_event *first)
@@ -477,7 +461,7 @@ static int refuse_one_too_many(const struct pipit_stream *stream, struct pipit_r
 
 static int open_reply(const struct pipit_stream *stream, struct pipit_request *request, struct client *client)
 {
-	/* X-Accel-Buffering: nginx would collect events until its buffer is full. */
+	/* nginx would collect events in its buffer */
 	static const char fields[] = "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n";
 	bool is_chunked = request->connection && pipit_connection_minor(request->connection) > 0;
 
@@ -489,7 +473,7 @@ static int open_reply(const struct pipit_stream *stream, struct pipit_request *r
 	    pipit_sse_event_bytes(stream->preamble, is_chunked), client ? &client->open_reply : NULL);
 }
 
-/* Send the first bytes. While the server drains, end the reply: the client connects to another server. */
+/* During a drain the client should connect to another server. */
 static void begin(struct client *client)
 {
 	struct pipit_connection *connection = client->open_reply.connection;
@@ -507,7 +491,7 @@ int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *re
 
 	if (request->replied)
 		return -EALREADY;
-	/* The head for HEAD; nothing if the client has gone. */
+	/* HEAD, or the client has gone */
 	if (!request->connection || pipit_connection_is_head_request(request->connection))
 		return open_reply(stream, request, NULL);
 	client = calloc(1, sizeof *client);
@@ -554,8 +538,6 @@ void pipit_stream_serve(struct pipit_request *request, void *stream)
 		    request, "pipit_stream_serve() was called with NULL; pass it a stream of pipit_stream_new()");
 }
 
-/* --- sending -------------------------------------------------------------------------------------------------------- */
-
 /* Under the lock. */
 static void remember(struct pipit_stream *stream, struct pipit_sse_event *event)
 {
@@ -570,8 +552,9 @@ static void remember(struct pipit_stream *stream, struct pipit_sse_event *event)
 	stream->history[place] = pipit_sse_event_hold(event);
 }
 
-/* Under the lock, so that links are announced in their order. When memory for a message is short, the next event or
- * heartbeat announces the link. */
+/*
+ * Under the lock: links are announced in order. When memory is short, the next event or heartbeat announces the link.
+ */
 static void append(struct pipit_stream *stream, struct link *link)
 {
 	struct link *before = stream->last;
@@ -587,7 +570,7 @@ static void append(struct pipit_stream *stream, struct link *link)
 	}
 }
 
-/* Without clients and history an event only uses up its number. False: there may be clients. */
+/* True: no clients, no history; uses up a number. */
 static bool skip_event(struct pipit_stream *stream, const struct pipit_event *event)
 {
 	bool is_sent;
@@ -646,8 +629,6 @@ int pipit_stream_end(struct pipit_stream *stream)
 	append_end(stream, link);
 	return 0;
 }
-
-/* --- life ----------------------------------------------------------------------------------------------------------- */
 
 /* Unique, not secret: a clock suffices before the system has randomness. */
 static void choose_prefix(char prefix[PIPIT_SSE_EVENT_PREFIX_DIGITS + 1])

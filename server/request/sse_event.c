@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See sse_event.h. The format is that of the HTML Standard, §9.2 "Server-sent events". */
+/* HTML Standard, §9.2 "Server-sent events". */
 #include "request/sse_event.h"
 
 #include "base/bytes.h"
@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Room in front of the lines for the size of the chunk and the line of the id, which are known last. */
+/* chunk size and id, which are known last */
 #define SIZE_LINE_MAX (16 + 2)
 #define ID_LINE_MAX (sizeof "id: -\n" - 1 + PIPIT_SSE_EVENT_PREFIX_DIGITS + 20)
 #define LINES_START (SIZE_LINE_MAX + ID_LINE_MAX)
@@ -24,7 +24,7 @@ static void frame(struct pipit_sse_event *rendered)
 	rendered->chunk_length = rendered->start - at + rendered->length + 2;
 }
 
-/* length: bytes of lines. */
+/* length: of the lines. */
 static struct pipit_sse_event *new_rendered(size_t length)
 {
 	struct pipit_sse_event *rendered = malloc(sizeof *rendered + LINES_START + length + sizeof "\n\r\n");
@@ -36,7 +36,6 @@ static struct pipit_sse_event *new_rendered(size_t length)
 	return rendered;
 }
 
-/* The lines end at `end`. */
 static void finish(struct pipit_sse_event *rendered, char *end)
 {
 	*end++ = '\n';
@@ -129,7 +128,7 @@ struct pipit_sse_event *pipit_sse_event_hold(struct pipit_sse_event *rendered)
 
 void pipit_sse_event_release(struct pipit_sse_event *rendered)
 {
-	/* Release and acquire: it is freed after all reads of the other holders. */
+	/* after all reads of other holders */
 	if (rendered && atomic_fetch_sub_explicit(&rendered->holds, 1, memory_order_acq_rel) == 1)
 		free(rendered);
 }

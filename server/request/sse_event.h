@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A server-sent event as bytes, rendered once for all clients, with the framing of a chunk, which HTTP/1.0 clients do
- * not get. */
+/* Rendered once for all clients, framed as a chunk, which HTTP/1.0 clients do not get. */
 #ifndef PIPIT_SSE_EVENT_H
 #define PIPIT_SSE_EVENT_H
 
@@ -9,25 +8,25 @@
 
 #include <stdatomic.h>
 
-/* Hex digits of an id before the hyphen. */
+/* of an id before the hyphen */
 #define PIPIT_SSE_EVENT_PREFIX_DIGITS 16
 
-/* Const after it has its id and is shared, except `holds`. */
+/* Const once shared, except `holds`. */
 struct pipit_sse_event {
 	_Atomic size_t holds;
 	size_t chunk_start, chunk_length; /* in `bytes` */
-	size_t start, length;             /* the same without framing */
-	uint64_t number;                  /* of its id; 0: no id */
+	size_t start, length;             /* without framing */
+	uint64_t number;                  /* of its id; 0: none */
 	char bytes[];
 };
 
-/* Render without an id; *rendered is held once. 0; -EINVAL: line ends in the name; -ENOMEM. */
+/* Without an id; held once. 0; -EINVAL: line ends in the name; -ENOMEM. */
 int pipit_sse_event_new(const struct pipit_event *event, struct pipit_sse_event **rendered);
 
-/* Lines that are no event ("retry: 2000", ":"), each with LF; adds an empty line. NULL when memory is short. */
+/* "retry: 2000", ":", each with LF; adds an empty line. NULL when memory is short. */
 struct pipit_sse_event *pipit_sse_event_lines(const char *lines);
 
-/* Add the id "PREFIX-NUMBER", before the event is shared. */
+/* "PREFIX-NUMBER", before the event is shared. */
 void pipit_sse_event_set_id(struct pipit_sse_event *rendered, const char *prefix, uint64_t number);
 
 /* Any thread. */
@@ -35,7 +34,6 @@ struct pipit_sse_event *pipit_sse_event_hold(struct pipit_sse_event *rendered);
 /* NULL is harmless. */
 void pipit_sse_event_release(struct pipit_sse_event *rendered);
 
-/* With framing for HTTP/1.1, without for HTTP/1.0. */
 static inline struct pipit_slice pipit_sse_event_bytes(const struct pipit_sse_event *rendered, bool is_chunked)
 {
 	return is_chunked ? (struct pipit_slice){ rendered->bytes + rendered->chunk_start, rendered->chunk_length }

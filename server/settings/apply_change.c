@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See apply_change.h. */
 #include "settings/apply_change.h"
 
 #include "http/preconditions.h"
@@ -14,11 +13,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Of one JSON Patch. */
 #define OPERATIONS_MAX 1000
 #define SHOWN_POINTER_MAX 200
 
-/* Absent targets get 404 before conditions count (RFC 9110 §13.2.1). A PUT creates its target. */
+/* 404 comes before conditions (RFC 9110 §13.2.1). A PUT creates its target. */
 static bool has_target(const struct pipit_working_copy *copy, struct pipit_change *change)
 {
 	if (change->kind == PIPIT_CHANGE_PUT || pipit_pointer_find(copy->tree, change->pointer))
@@ -28,7 +26,7 @@ static bool has_target(const struct pipit_working_copy *copy, struct pipit_chang
 	return false;
 }
 
-/* RFC 9110 §13.2.2. "" is an absent value: it matches no tag, not even "*". */
+/* RFC 9110 §13.2.2. "": no value; not even "*" matches. */
 static bool conditions_hold(const struct pipit_guard_head *head, const char *etag)
 {
 	const struct pipit_validators validators = { pipit_slice_of(etag), -1, 0 };
@@ -117,7 +115,7 @@ bool pipit_apply_check(cJSON *tree, struct pipit_change *change, const struct pi
 	return change->status < 300;
 }
 
-/* *text: the text of the tree, from malloc(), or NULL. */
+/* *text: from malloc(), or NULL. */
 static bool is_acceptable(struct pipit_working_copy *copy, struct pipit_change *change,
     const struct pipit_apply_check *check, char **text, size_t *length)
 {
@@ -157,12 +155,12 @@ void pipit_apply_change(
 		return;
 	if (is_acceptable(copy, change, check, &text, &length)) {
 		pipit_working_copy_set_text(copy, text, length);
-		/* Without a tag the change is still good. */
+		/* The change is good without a tag. */
 		if (pipit_working_copy_etag(copy, change->pointer, change->etag) != 0)
 			change->etag[0] = '\0';
 	} else {
 		free(text);
-		/* The text is unchanged; the next change parses it. */
+		/* The next change parses the unchanged text. */
 		pipit_working_copy_drop_tree(copy);
 	}
 }

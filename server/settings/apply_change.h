@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Applies a change to the working copy: conditions, change, limits, check of the program. */
+/* Conditions, change, limits, and the check of the program. */
 #ifndef PIPIT_APPLY_CHANGE_H
 #define PIPIT_APPLY_CHANGE_H
 
@@ -11,11 +11,11 @@ struct pipit_apply_check {
 	void *arg;
 };
 
-/* Sets the outcome. On an error the working copy is unchanged. */
+/* On an error the working copy is unchanged. */
 void pipit_apply_change(
     struct pipit_working_copy *copy, struct pipit_change *change, const struct pipit_apply_check *check);
 
-/* False: the outcome of the change is 422. */
+/* False: 422. */
 bool pipit_apply_check(struct cJSON *tree, struct pipit_change *change, const struct pipit_apply_check *check);
 
 #endif

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See settings_file.h. */
 #include "settings/settings_file.h"
 
 #include "base/log.h"
@@ -12,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Indentation makes the file longer than the document. */
+/* With indentation. */
 #define FILE_BYTES_MAX(max_bytes) ((max_bytes)*64 + 4096)
 
 static int parse(const char *bytes, size_t bytes_length, const struct pipit_settings_limits *limits, cJSON **tree,

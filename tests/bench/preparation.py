@@ -61,9 +61,9 @@ def install(packages):
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise Failure("please install first: " + " ".join(packages))
-    done = subprocess.run([ROOT / "tools/install_packages.sh", *packages], stdout=sys.stderr, check=False)
+    done = subprocess.run([ROOT / "tools" / "install_packages.sh", "tests/bench", *packages], stdout=sys.stderr, check=False)
     if done.returncode != 0:
-        raise Failure("the benchmark needs these packages")
+        raise Failure("please install first: " + " ".join(packages))
 
 
 def compile_c(sources, flags, program):

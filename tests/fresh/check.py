@@ -35,7 +35,7 @@ LEFT_OUT = (
     (r"build/tests/", "`make test` builds it"),
     (r"tests/bench/run\.py --write-results", "is a whole run of the benchmark; `make bench` is the same without writing"),
 )
-# (pattern, what stands for it): the same for a shorter time. Once is enough, whichever page says it.
+# (pattern, replacement): the same command with a shorter run time. It runs once, whatever pages have it.
 SHORTENED = (
     (r"make fuzz", "make fuzz FUZZ_SECONDS=1"),
     (r"tests/fuzz/run\.sh \d+", "tests/fuzz/run.sh 1"),
@@ -46,18 +46,18 @@ SHORTENED = (
 )
 # Install packages, so they get this machine's network; all others get a loopback of their own, where port 8080 is free.
 INSTALLS = r"make (?!run)|sudo apt"
-# (a server that installs, what installs the same)
+# (a server that installs packages, a command that installs the same ones)
 INSTALLS_BEFORE = ((r"make run", "make build"),)
-# Listens, if it goes well; a reader ends the server before.
+# Starts a server; the previous one is stopped first, as a reader would.
 SERVES = r"(.*&& )?(make run|(\w+=\S+ )*build/pipit(?!\.)|\./\w)"
-# What a page that starts no server asks.
+# Commands that need a server; on a page that starts none, this one.
 ASKS, USUAL_SERVER = r"curl ", "make run"
-# Leaves sources that it need not change.
+# Must not change committed sources.
 FORMATS = "make format"
-# Fewer would mean that the pages are not read rightly.
+# With fewer, the pages are not parsed correctly.
 COMMANDS_AT_LEAST = 30
 
-# Only a hang takes so long: of one command, and of all.
+# Only a hang takes that long: one command, and all of them.
 COMMAND_SECONDS = 900
 ALL_SECONDS = 1700
 TURN_SECONDS = 0.05
@@ -90,7 +90,7 @@ def printed_commands():
 
 
 def wrong_declarations(commands):
-    """A row that no command needs any more, and pages that say too little to be read rightly."""
+    """Rows without a command, and pages with too few commands."""
     wrong = [f"no command matches {pattern!r} any more" for pattern, _ in (*LEFT_OUT, *SHORTENED, *INSTALLS_BEFORE)
              if not any(re.match(pattern, command.text) for command in commands)]
     if len(commands) < COMMANDS_AT_LEAST:
@@ -99,7 +99,7 @@ def wrong_declarations(commands):
 
 
 def shortened(text):
-    """Without its comment, so that the same words are the same command; unchanged if it is short."""
+    """The shortened command without its comment, so that equal commands run once; unchanged if it is short."""
     for pattern, short in SHORTENED:
         if re.match(pattern, text):
             return re.sub(r"\s+#\s.*", "", re.sub(pattern, short, text, count=1))
@@ -111,9 +111,9 @@ def without_date(text):
 
 
 class Page:
-    """The commands of one page, in a shell that stays where `cd` has led it."""
+    """The commands of one page, in a shell that keeps its working directory."""
 
-    shortened = set()  # those that have run, for whichever page
+    shortened = set()  # those that have run, of all pages
 
     def __init__(self, name, blocks, root, logs, loopback):
         self.name, self.blocks, self.root, self.logs, self.loopback = name, blocks, root, logs, loopback
@@ -125,7 +125,7 @@ class Page:
         say(self.wrong[-1])
 
     def write_program(self, command):
-        """A program that the command compiles is in the page."""
+        """Writes the programs that the command compiles, from the page."""
         for name in re.findall(r"\b(?<!/)\w+\.c\b", command.text):
             path = pathlib.Path(f"{self.root}{self.folder}", name)
             block = pages.program_for(command, self.blocks)
@@ -218,7 +218,7 @@ class Page:
 
 
 def inside(root, wanted):
-    """In the namespaces: every command of every page, or of those wanted."""
+    """In the namespaces: runs every command of every page, or of the wanted ones."""
     debian.mount_all(root, FOLDER / "archives")
     loopback, services = debian.open_loopback(), debian.enabled_services(root)
     logs = FOLDER / "logs"

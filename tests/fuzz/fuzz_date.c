@@ -2,8 +2,8 @@
 /*
  * Dates of HTTP.
  *
- * Promised: a date that was read is one that can be written and read again; every second from 1970 to 9999 is written as
- * the C library writes it, and read back as itself.
+ * Checked: a date that was read can be written and read again; every second from 1970 to 9999 is written as by the C library,
+ * and read back unchanged.
  */
 #include "fuzz.h"
 
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-/* 9999-12-31 23:59:59, the last that IMF-fixdate has digits for. */
+/* 9999-12-31 23:59:59, the last one that IMF-fixdate can write. */
 #define LAST_SECOND 253402300799
 
 static void check_text(const char *text)
@@ -22,7 +22,7 @@ static void check_text(const char *text)
 	time_t when = pipit_response_head_parse_date(text);
 
 	REQUIRE(date);
-	/* Dates before 1970 are read, and older than every file; beyond 9999 there is none. */
+	/* Dates before 1970 can be read, and are older than every file; dates after 9999 cannot. */
 	REQUIRE(when <= LAST_SECOND);
 	if (when >= 0) {
 		pipit_response_head_date(when, date);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a client says about the representation that it wants: ranges, codings, conditions, media types. The first byte chooses the
- * size of the representation; the rest is the value of Range, of Accept-Encoding, of Accept and of every condition.
+ * Content negotiation: ranges, codings, conditions, media types. The first byte chooses the size of the representation; the
+ * rest is the value of Range, of Accept-Encoding, of Accept and of every condition.
  *
- * Promised: ranges lie within the representation, do not overlap or touch, and are not too many; what is chosen was available
- * and acceptable; of identity alone either identity is chosen, or it was refused by name; a condition that is nothing but the
- * right tag holds; HTML goes only to a client that names text/html or text/ with an asterisk, and is what it likes best then.
+ * Checked: ranges lie within the representation, do not overlap or touch, and are not too many; the chosen coding was available
+ * and acceptable; with identity alone, identity is chosen unless it was refused by name; a condition that is only the right tag
+ * holds; HTML is chosen only for a client that names text/html or text/ with an asterisk, and prefers it.
  */
 #include "fuzz.h"
 
@@ -35,7 +35,7 @@ static void check_ranges(const char *value, size_t length, uint64_t size)
 	}
 }
 
-/* A head with one field of that value: not one that the guard would pass, perhaps, but nothing here may rely on that. */
+/* A head with one header of that value: the guard might refuse it, but this code must not rely on that. */
 static struct pipit_guard_head *make_head(const char *name, const char *value, size_t length, char **bytes)
 {
 	struct pipit_guard_head *head = calloc(1, sizeof *head);

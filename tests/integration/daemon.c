@@ -26,7 +26,7 @@ static const char *program(void)
 	return path;
 }
 
-/* Every PIPIT_ variable is a setting to the daemon, PIPIT_DAEMON too: it would refuse to start. */
+/* The daemon reads every PIPIT_ variable as an option, and would refuse to start with PIPIT_DAEMON. */
 static void clear_settings(void)
 {
 	char **at = environ;
@@ -46,12 +46,12 @@ static void enter_surroundings(const struct daemon_surroundings *surroundings)
 {
 	struct rlimit limit = { surroundings->descriptors, surroundings->descriptors };
 
-	/* A test that fails leaves its daemon behind: it must not outlive the test's process. */
+	/* A failed test does not stop its daemon: the kernel kills it with the test's process. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	clear_settings();
 	for (const char *const *at = surroundings->environment; at && *at; at++)
 		putenv((char *)(uintptr_t)*at);
-	/* It would only print, and end with 0. */
+	/* Otherwise UBSan only prints, and the daemon exits with 0. */
 	setenv("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1", 0);
 	if (surroundings->descriptors)
 		setrlimit(RLIMIT_NOFILE, &limit);
@@ -71,7 +71,7 @@ static void exec_daemon(
 	_exit(127);
 }
 
-/* Skips to the end of the "listening on" lines; there is one per listener, the first tells the port. */
+/* Skips to the end of the "listening on" lines; there is one per listener, the first has the port. */
 static unsigned read_port(int fd)
 {
 	char line[256];
@@ -205,7 +205,7 @@ char *daemon_errors(const struct daemon *daemon)
 	return text;
 }
 
-/* The kibibytes behind a name of /proc/PID/status, which ends in a colon. */
+/* Kibibytes of an entry of /proc/PID/status; `name` ends in a colon. */
 static long read_kib(const struct daemon *daemon, const char *name)
 {
 	char path[64], line[256];

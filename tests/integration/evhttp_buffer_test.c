@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What evhttp callbacks have buffered for clients that read slowly or not at all: it counts against the memory limit as what it
- * is, and costs a client its connection when there is no room or it is far behind for too long. With evhttp connections of the
- * clients' own and with borrowed ones.
+ * Output of evhttp callbacks for clients that read slowly or not at all: it counts against the memory limit, and its client is
+ * closed when memory runs out or it stays far behind. With evhttp connections of the clients' own and with borrowed ones.
  */
 #include "daemon.h"
 #include "pipit.h"
@@ -28,12 +27,12 @@
 #define MEBIBYTE (1024u * 1024u)
 #define CHUNK_BYTES (50u * 1024u)
 #define LARGE_BYTES (24u * MEBIBYTE)
-/* More than the kernel takes of it. */
+/* More than the buffers of the sockets. */
 #define KERNEL_BYTES (16u * MEBIBYTE)
 
 /* ---------------------------------------------------------------- callbacks */
 
-/* A camera that has a picture every few milliseconds as long as there are any, also for a client that does not read. */
+/* A camera that sends a picture every few milliseconds while there are any, also to a client that does not read. */
 static atomic_int pictures;
 
 struct camera {
@@ -48,7 +47,7 @@ static void on_picture(evutil_socket_t fd, short what, void *context)
 	(void)fd, (void)what;
 
 	if (!evhttp_request_get_connection(camera->request)) {
-		/* The client has gone: this frees the request. */
+		/* The client has closed: this frees the request. */
 		evhttp_send_reply_end(camera->request);
 		event_free(camera->timer);
 		free(camera);
@@ -89,7 +88,7 @@ static void send_memory(struct evhttp_request *request, void *arg)
 	evbuffer_free(content);
 }
 
-/* A file behind some text. */
+/* A file after some text. */
 static void send_file(struct evhttp_request *request, void *arg)
 {
 	struct evbuffer *content = evbuffer_new();
@@ -109,7 +108,7 @@ static void send_file(struct evhttp_request *request, void *arg)
 
 static struct pipit_config config;
 static struct pipit_server *server;
-static struct daemon served; /* its port is what is looked at */
+static struct daemon served; /* the port of its address is used */
 static pthread_t thread;
 static bool borrows;
 
@@ -144,7 +143,7 @@ static void set_up(void)
 	config.log_level = "error";
 	config.min_rate_bytes = 0;
 	atomic_store(&pictures, INT_MAX);
-	/* A loop is broken by a second drain only when a camera is at work. */
+	/* Short, because a running camera does not end its reply. */
 	config.drain_timeout_ms = 100;
 }
 
@@ -177,7 +176,7 @@ static double buffered(void)
 	return metric("pipit_buffered_bytes");
 }
 
-/* A client that has asked, and whose kernel takes as little as it may. */
+/* Sends a request with the smallest receive buffer. */
 static int ask_for(const char *path)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), few = 4096;
@@ -198,7 +197,7 @@ static bool all_are_cut_off(void *count)
 	return metric("http_requests_aborted_total") >= *(double *)count;
 }
 
-START_TEST(streams_that_nobody_reads_cost_no_more_than_the_memory_limit)
+START_TEST(unread_streams_take_no_more_than_the_memory_limit)
 {
 	enum { CLIENTS = 4 };
 	int fds[CLIENTS];
@@ -215,7 +214,7 @@ START_TEST(streams_that_nobody_reads_cost_no_more_than_the_memory_limit)
 		ck_assert_msg(
 		    wire_now_ms() < end, "%g of %g were cut off", metric("http_requests_aborted_total"), count);
 	}
-	/* Each may have added a chunk before it was looked at. */
+	/* Each callback may have added a chunk before the sweep measured it. */
 	ck_assert_double_le(most, 4.0 * MEBIBYTE + CLIENTS * (CHUNK_BYTES + 4096.0));
 	ck_assert_double_ge(metric("http_rejected_total{reason=\"memory_limit\"}"), count);
 	ck_assert_double_le(buffered(), 0);
@@ -235,7 +234,7 @@ static bool nothing_is_buffered(void *unused)
 	return buffered() <= 0;
 }
 
-START_TEST(a_reply_in_memory_counts_as_long_as_it_waits)
+START_TEST(a_reply_in_memory_counts_until_it_is_sent)
 {
 	double least = LARGE_BYTES - KERNEL_BYTES;
 	struct wire_response response;
@@ -267,7 +266,7 @@ START_TEST(a_file_counts_as_little_memory)
 	fd = ask_for(file_paths[_i]);
 	ck_assert(wire_wait(is_buffered, &least));
 	ck_assert_double_le(buffered(), MEBIBYTE + 4096.0);
-	/* What was taken apart to be measured is whole. */
+	/* Measuring takes the buffer apart: the reply must still be complete. */
 	response = wire_read(fd, false);
 	ck_assert(response.is_complete);
 	ck_assert_uint_eq(response.length, LARGE_BYTES + strlen("behind this:"));
@@ -303,7 +302,7 @@ END_TEST
 #define FAR_BEHIND_MS 250
 #define IDLE_MS 100
 
-/* A client that comes last is closed for its idleness: all have been looked at. */
+/* The client that connected last is closed as idle: the sweep has visited all others. */
 static void let_idle_time_pass(void)
 {
 	int last = wire_connect(served.port);
@@ -313,11 +312,11 @@ static void let_idle_time_pass(void)
 	close(last);
 }
 
-/* Far behind, and then not: not for as long as it may, though longer altogether. */
-START_TEST(a_client_that_catches_up_with_its_callback_stays)
+/* Far behind, then not: each time shorter than is allowed, together longer. */
+START_TEST(a_client_that_catches_up_with_its_callback_is_kept)
 {
 	static char bytes[65536];
-	/* Far behind is more than what may wait for one client, and a picture. */
+	/* Far behind is more than the output limit of one client, and a picture. */
 	double far = 2.0 * (64 * 1024 + CHUNK_BYTES), few = 1024; /* the head of the request is kept */
 	int fd;
 
@@ -349,11 +348,11 @@ static void add_tests(Suite *suite, const char *name, void (*prepare)(void))
 {
 	TCase *tests = tcase_create(name);
 	tcase_add_checked_fixture(tests, prepare, tear_down);
-	tcase_add_test(tests, streams_that_nobody_reads_cost_no_more_than_the_memory_limit);
-	tcase_add_test(tests, a_reply_in_memory_counts_as_long_as_it_waits);
+	tcase_add_test(tests, unread_streams_take_no_more_than_the_memory_limit);
+	tcase_add_test(tests, a_reply_in_memory_counts_until_it_is_sent);
 	tcase_add_loop_test(tests, a_file_counts_as_little_memory, 0, 2);
 	tcase_add_test(tests, a_client_that_stays_far_behind_its_callback_is_closed);
-	tcase_add_test(tests, a_client_that_catches_up_with_its_callback_stays);
+	tcase_add_test(tests, a_client_that_catches_up_with_its_callback_is_kept);
 	suite_add_tcase(suite, tests);
 }
 

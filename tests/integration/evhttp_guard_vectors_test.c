@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every vector of tests/vectors/guard against a program's own evhttp behind pipit_server_guard_evhttp(), as replay.h sends it. What
- * is rejected is answered once and no callback runs; what is accepted reaches the generic callback once, and the good request
- * behind it is answered unless the connection ends.
+ * Every vector of tests/vectors/guard against a program's own evhttp behind pipit_server_guard_evhttp(), as replay.h sends it.
+ * A rejected vector is answered once and no callback runs; an accepted one reaches the generic callback once, and the valid
+ * request after it is answered unless the connection ends.
  *
- * Program and client share a thread: bytes are on the server's socket when send() returns, so that turns of the loop can be told.
+ * Program and client share a thread: bytes are in the server's socket when send() returns, so that turns of the loop can be
+ * counted.
  */
 #include "../vectors/replay.h"
 #include "loop.h"
@@ -17,9 +18,9 @@
 #include <event2/http.h>
 #include <signal.h>
 
-/* It asks for the end, so that all that a connection gives can be read to its end. */
+/* "Connection: close", so that the client can read to the end of the connection. */
 #define AFTER "GET /after HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-/* To accept, to read, and for what waits for the end of a turn. */
+/* Turns to accept, to read, and for events at the end of a turn. */
 #define TURNS 3
 
 static struct vectors accepted, rejected;
@@ -30,7 +31,7 @@ static struct loop loop;
 static struct evhttp *http;
 static struct pipit_server *server;
 static unsigned port;
-static size_t calls, calls_after; /* of the generic callback, and of the one for AFTER */
+static size_t calls, calls_after; /* calls of the generic callback, and of the one for AFTER */
 
 static void reply(struct evhttp_request *request, const char *text)
 {
@@ -87,7 +88,7 @@ static void tear_down(void)
 	pipit_server_free(server);
 }
 
-/* ---------------------------------------------------------------- a delivery */
+/* ---------------------------------------------------------------- one request */
 
 static void settle(bool trickles)
 {
@@ -103,9 +104,9 @@ static bool turn_for_bytes(int fd)
 	return wire_is_readable(fd, 0);
 }
 
-/* ---------------------------------------------------------------- what is expected */
+/* ---------------------------------------------------------------- expected results */
 
-/* It asks about the server as a whole, and is answered without a callback: content is not read. */
+/* OPTIONS * is answered without a callback; its body is not read. */
 static bool is_for_no_callback(const struct vector *vector)
 {
 	return strncmp(vector->bytes, "OPTIONS * ", 10) == 0;
@@ -155,13 +156,13 @@ static void replay_with_callbacks(const struct vectors *vectors, int number, voi
 	replay_vector(&replay, &vectors->all[number], (size_t)number, check);
 }
 
-START_TEST(shows_the_callback_what_is_a_request_and_the_one_behind_it)
+START_TEST(passes_valid_requests_and_the_next_one_to_the_callback)
 {
 	replay_with_callbacks(&accepted, _i, check_accepted);
 }
 END_TEST
 
-START_TEST(shows_the_callback_nothing_of_what_is_none)
+START_TEST(passes_no_invalid_request_to_the_callback)
 {
 	replay_with_callbacks(&rejected, _i, check_rejected);
 }
@@ -183,8 +184,8 @@ int main(void)
 	vectors_load(&rejected, "reject");
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, finds_the_vectors);
-	tcase_add_loop_test(tests, shows_the_callback_what_is_a_request_and_the_one_behind_it, 0, (int)accepted.count);
-	tcase_add_loop_test(tests, shows_the_callback_nothing_of_what_is_none, 0, (int)rejected.count);
+	tcase_add_loop_test(tests, passes_valid_requests_and_the_next_one_to_the_callback, 0, (int)accepted.count);
+	tcase_add_loop_test(tests, passes_no_invalid_request_to_the_callback, 0, (int)rejected.count);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -15,7 +15,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DAEMON = os.environ.get("PIPIT_DAEMON", str(ROOT / "build/pipit"))
-# To the daemon every PIPIT_ variable is a setting, the one that names it too.
+# The daemon reads every PIPIT_ variable as an option, and would refuse PIPIT_DAEMON.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PIPIT_")}
 PATIENCE_SECONDS = 60
 CONFIG = """\
@@ -81,7 +81,7 @@ def check_scrape(daemon, folder):
         hello = 'http_requests_total{route="/hello/get",code="200"}'
         wait_for("the counter of /hello/get is 2", lambda: query(prometheus, hello) == 2)
         wait_for("the scrape itself is counted", lambda: (query(prometheus, 'http_requests_total{route="/metrics"}') or 0) >= 2)
-        # A scrape that the machine was too busy for leaves none of it for a while.
+        # A scrape that fails on a busy machine leaves a gap.
         wait_for("the histogram of /hello/get has 2",
                  lambda: query(prometheus, 'sum(http_request_duration_seconds_bucket{route="/hello/get",le="+Inf"})') == 2)
         wait_for("every worker has events", lambda: (query(prometheus, 'min(event_base_events{kind="added"})') or 0) > 0)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The daemon is killed at random moments of 500 rounds of concurrent changes: every change that was acknowledged is there
-afterwards, none is there in part, and what was not acknowledged is there as a whole or not at all."""
+"""The daemon is killed at random moments of 500 rounds of concurrent changes: afterwards every acknowledged change is in the file,
+and a change that was not acknowledged is in it completely or not at all."""
 import json
 import os
 import pathlib
@@ -29,12 +29,12 @@ def start(file):
 
 
 def state(number):
-    """Of one client's member: a half of it would be seen."""
+    """The value of a client's member: a partial one is detected."""
     return {"number": number, "square": number * number, "text": "x" * (number * 37 % 900)}
 
 
 class Writer(threading.Thread):
-    """Changes its own member, and knows what it has asked for and what it was told."""
+    """Changes its own member, and records what it sent and what was acknowledged."""
 
     def __init__(self, address, name, first, dice, acknowledgements):
         super().__init__()

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""slowhttptest, in each of its four modes, never finds the daemon unavailable; a client of our own is answered meanwhile."""
+"""slowhttptest, in each of its four modes, never finds the daemon unavailable; a well-behaved client is answered meanwhile."""
 import csv
 import http.client
 import os
@@ -16,18 +16,18 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DAEMON = os.environ.get("PIPIT_DAEMON", str(ROOT / "build/pipit"))
-# To the daemon every PIPIT_ variable is a setting, the one that names it too.
+# The daemon reads every PIPIT_ variable as an option, and would refuse PIPIT_DAEMON.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PIPIT_")}
 PATIENCE_SECONDS = 60
-# At most: it is ended when it has been met.
+# At most: it is stopped when the daemon has reacted to it.
 ATTACK_SECONDS = 120
-# Afterwards, for samples in its report, which has one in each second.
+# Afterwards, for the report, which has a sample each second.
 REPORTED_SECONDS = 3
 CONNECTIONS = 500
 LARGE_BYTES = 4 * 1024 * 1024
-# The defaults, with deadlines that an attack of a quarter of a minute meets.
+# The defaults, with deadlines shorter than an attack of a quarter of a minute.
 FLAGS = ["--head-timeout", "5s", "--rate-grace", "5s", "--write-timeout", "5s", "--log-level", "error"]
-# What is asked of slowhttptest, and how a counter must show that the attack was met; None: it is answered like anything else.
+# Arguments of slowhttptest, and the counter that shows the daemon's reaction; None: its requests are answered.
 MODES = {
     "slow heads": (["-H", "-u", "{url}/hello/get"], 'http_timeouts_total{phase="head"}'),
     "slow contents": (["-B", "-s", "8192", "-u", "{url}/hello/post"], 'http_timeouts_total{phase="body"}'),
@@ -67,7 +67,7 @@ class Daemon:
 
 
 class WellBehaved(threading.Thread):
-    """Asks again and again, over a new connection each time, and pauses in between; remembers the first failure."""
+    """Sends requests with pauses, each on a new connection; keeps the first failure."""
 
     def __init__(self, daemon):
         super().__init__(daemon=True)
@@ -97,18 +97,18 @@ def wait_for(what, condition):
 
 
 def is_met(daemon, counter):
-    """All of the attack's connections came, and some of them reached their deadline."""
+    """All connections of the attack were accepted, and some of them reached their deadline."""
     return daemon.metric("http_connections_accepted_total") >= CONNECTIONS and (not counter or daemon.metric(counter) > 0)
 
 
 def attack(name, daemon, prefix):
-    """Until it has been met. Returns the samples of its report, one per second: dictionaries by column."""
+    """Runs the attack until the daemon has reacted. Returns the samples of its report, one per second: dictionaries by column."""
     arguments, counter = MODES[name]
     command = ["slowhttptest", "-c", str(CONNECTIONS), "-r", "200", "-i", "2", "-l", str(ATTACK_SECONDS),
                "-p", str(PATIENCE_SECONDS), "-v", "1", "-g", "-o", str(prefix),
                *(argument.format(url=f"http://{daemon.address}") for argument in arguments)]
     with open(f"{prefix}.out", "w+") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
-        wait_for(f"{name}: the attack is met", lambda: is_met(daemon, counter))
+        wait_for(f"{name}: the daemon has reacted", lambda: is_met(daemon, counter))
         time.sleep(REPORTED_SECONDS)
         process.send_signal(signal.SIGINT)
         process.wait(timeout=PATIENCE_SECONDS)
@@ -119,7 +119,7 @@ def attack(name, daemon, prefix):
 
 
 def check_report(name, samples):
-    """The last column is the connections that were served at that second, as a probe finds them: 0 when it was not."""
+    """The last column is the number of connections served in that second, as found by a probe: 0 if it failed."""
     columns = [key for key in samples[0] if key and "available" in key.lower()] if samples else []
     assert columns, f"{name}: a report without samples of availability: {samples}"
     out_of_service = [sample for sample in samples if int(sample[columns[0]]) == 0]
@@ -135,7 +135,7 @@ def check_mode(name, daemon, folder):
         failure = client.finish()
     check_report(name, samples)
     assert not failure, f"{name}: request {client.count} of a well-behaved client {failure}"
-    wait_for(f"{name}: the gauges are back", daemon.is_alone)
+    wait_for(f"{name}: the gauges are as before", daemon.is_alone)
     print(f"{name}: available in all of {len(samples)} samples; {client.count} requests of a well-behaved client")
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""nginx does what the models of static_test.py and static_codings_test.py say, where it does not differ for a reason: the models
-are right, and clients of nginx find the same here."""
+"""nginx behaves as the models of static_test.py and static_codings_test.py, apart from the listed differences: this checks the models,
+and that clients of nginx get the same from pipit."""
 import collections
 
 from served import Group, Nginx, end_with_verdict, running, settle, show, temporary_folder
@@ -17,7 +17,7 @@ def check_plain(client, root):
             group.same(f"GET /{name}", (200, content, DATE), (reply.status, reply.content, reply.get("last-modified")))
 
 
-# Where nginx does otherwise, on purpose or not. Every other case must be as the model says.
+# Differences of nginx, intended or not. Every other case must agree with the model.
 NGINX_DIFFERS = {
     "nginx fails If-Unmodified-Since that is no date": lambda case: case.if_unmodified_since == "malformed",
     "nginx heeds If-Unmodified-Since beside If-Match":

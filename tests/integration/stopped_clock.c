@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static _Atomic uint64_t stopped_ms; /* 0: it runs */
+static _Atomic uint64_t stopped_ms; /* 0: the clock runs */
 
 static uint64_t real_ms(void)
 {
@@ -16,7 +16,7 @@ static uint64_t real_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* In the place of libc's, for what is linked statically. */
+/* Replaces libc's function for statically linked code. */
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
 	uint64_t ms = atomic_load(&stopped_ms);
@@ -28,7 +28,7 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 
 void stopped_clock_stop(void)
 {
-	/* Not behind what it has shown already. */
+	/* Never earlier than a time already returned. */
 	atomic_store(&stopped_ms, real_ms() + 1);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every vector of tests/vectors/guard against the real daemon, as replay.h sends it. What is accepted is answered once and the good
- * request behind it too, unless the connection ends; what is rejected is answered once and nothing behind it is served.
+ * Every vector of tests/vectors/guard against the real daemon, as replay.h sends it. An accepted vector is answered once, and
+ * so is the valid request after it unless the connection ends; a rejected one is answered once and nothing after it is served.
  */
 #include "../vectors/replay.h"
 #include "daemon.h"
@@ -16,10 +16,10 @@
 #define TEXT_OF(number) TEXT(number)
 #define TEXT(number) #number
 
-/* It asks for the end, so that all that a connection gives can be read to its end. */
+/* "Connection: close", so that the client can read to the end of the connection. */
 #define AFTER "GET /hello/get?name=after HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 #define AFTER_CONTENT "{\"message\":\"Hello, after!\"}"
-/* Both are counted here: the vectors' own, which are told apart by their answers, and those behind. */
+/* Both are counted here: requests of the vectors, which have other status codes, and those after them. */
 #define AFTER_SAMPLE "http_requests_total{method=\"GET\",route=\"/hello/get\",code=\"200\"}"
 #define AFTER_ROUTE "{\"message\":\"Hello, "
 
@@ -28,8 +28,10 @@ static struct daemon server;
 static char root[] = "/tmp/pipit-test-vectors-XXXXXX";
 static bool ended_well;
 
-/* One daemon for all vectors; each test looks only at what it adds to the counters. One worker, so that an answer on one
- * connection tells that what was sent before on another has been read. */
+/*
+ * One daemon for all vectors; each test uses the difference of its counters. One worker, so that a response on one connection
+ * shows that the bytes sent before on another one have been read.
+ */
 static void start(void)
 {
 	ck_assert_ptr_nonnull(mkdtemp(root));
@@ -39,14 +41,14 @@ static void start(void)
 	    TEXT_OF(VECTORS_BODY_BYTES), NULL });
 }
 
-/* A failure in here would not be counted: main() looks at ended_well. */
+/* Check does not count a failure in here: main() looks at ended_well. */
 static void stop(void)
 {
 	ended_well = daemon_stop(&server) == 0;
 	rmdir(root);
 }
 
-/* --- a delivery ---------------------------------------------------------------------------------------------------- */
+/* --- one request -------------------------------------------------------------------------------------------------- */
 
 static int helper; /* a connection of its own */
 
@@ -68,9 +70,9 @@ static void ask(void)
 }
 
 /*
- * Until the daemon has read what was sent on a new connection. Every answer on another one tells that a turn of its loop has
- * ended: it takes one to accept, one to take the connection up, one to begin to wait for it, and in the last one what is new on
- * it may be read only after the helper's request.
+ * Waits until the daemon has read what was sent on a new connection. Each response on another one shows that a turn of the loop
+ * has ended: one to accept, one to register the connection, one to begin to wait for it; in the last one, new bytes may be read
+ * only after the helper's request.
  */
 static void settle(bool trickles)
 {
@@ -83,9 +85,9 @@ static bool wait_for_bytes(int fd)
 	return wire_is_readable(fd, PATIENCE_MS);
 }
 
-/* --- what is expected ---------------------------------------------------------------------------------------------- */
+/* --- expected results --------------------------------------------------------------------------------------------- */
 
-static size_t after_count; /* requests of AFTER_SAMPLE that were answered */
+static size_t after_count; /* answered requests of AFTER_SAMPLE */
 
 static struct answer answer_of_vector(struct exchange *exchange)
 {
@@ -95,7 +97,7 @@ static struct answer answer_of_vector(struct exchange *exchange)
 	return answer;
 }
 
-/* The client asks for it, or content was not read: those vectors say so in their names. */
+/* The client asked to close, or the body was not read: the names of those vectors say so. */
 static bool must_close(const struct vector *vector)
 {
 	return !replay_keeps_alive(vector) || strstr(vector->name, "-unread-");
@@ -127,7 +129,7 @@ static void check_rejected(struct exchange *exchange)
 	replay_expect_end(exchange);
 }
 
-/* What ran of AFTER_SAMPLE is exactly what was answered. */
+/* The number of requests that ran must be that of the answered ones. */
 static void replay_and_count(const struct vectors *vectors, int number, void (*check)(struct exchange *))
 {
 	const struct replay replay = { server.port, AFTER, settle, wait_for_bytes, false };
@@ -144,13 +146,13 @@ static void replay_and_count(const struct vectors *vectors, int number, void (*c
 	ck_assert_double_eq(daemon_metric(&server, AFTER_SAMPLE), before + (double)after_count);
 }
 
-START_TEST(answers_what_is_a_request_and_the_one_behind_it)
+START_TEST(answers_valid_requests_and_the_next_one)
 {
 	replay_and_count(&accepted, _i, check_accepted);
 }
 END_TEST
 
-START_TEST(refuses_what_is_none_and_serves_nothing_behind_it)
+START_TEST(refuses_invalid_requests_and_serves_nothing_after_them)
 {
 	replay_and_count(&rejected, _i, check_rejected);
 }
@@ -172,8 +174,8 @@ int main(void)
 	vectors_load(&rejected, "reject");
 	tcase_add_unchecked_fixture(tests, start, stop);
 	tcase_add_test(tests, finds_the_vectors);
-	tcase_add_loop_test(tests, answers_what_is_a_request_and_the_one_behind_it, 0, (int)accepted.count);
-	tcase_add_loop_test(tests, refuses_what_is_none_and_serves_nothing_behind_it, 0, (int)rejected.count);
+	tcase_add_loop_test(tests, answers_valid_requests_and_the_next_one, 0, (int)accepted.count);
+	tcase_add_loop_test(tests, refuses_invalid_requests_and_serves_nothing_after_them, 0, (int)rejected.count);
 	suite_add_tcase(suite, tests);
 	status = run_suite(suite);
 	return ended_well ? status : EXIT_FAILURE;

@@ -48,7 +48,8 @@ static void read_to_end(const struct replay *replay, struct exchange *exchange, 
 	}
 }
 
-static void send_piece(const struct replay *replay, const struct exchange *exchange, int fd, const char *bytes, size_t length)
+static void send_piece(
+    const struct replay *replay, const struct exchange *exchange, int fd, const char *bytes, size_t length)
 {
 	wire_send(fd, bytes, length);
 	replay->settle(exchange->trickles);
@@ -86,7 +87,8 @@ static bool line_holds(const struct vector *vector, const char *text)
 	return memmem(line, (size_t)((line_end ? line_end : end) - line), text, strlen(text));
 }
 
-void replay_vector(const struct replay *replay, const struct vector *vector, size_t number, void (*check)(struct exchange *))
+void replay_vector(
+    const struct replay *replay, const struct vector *vector, size_t number, void (*check)(struct exchange *))
 {
 	static struct exchange exchange;
 	size_t step = getenv("REPLAY_EVERY_CUT") ? 1 : CUTS_APART;
@@ -250,7 +252,7 @@ static struct answer read_answer(struct exchange *exchange, bool is_head, bool i
 	if (answer.status == 100 && may_continue)
 		read_head(exchange, &answer);
 	if (answer.status < 200)
-		replay_complain(exchange, "an interim response that nobody asked for");
+		replay_complain(exchange, "an interim response without Expect");
 	check_head(exchange, &answer, is_1_0);
 	skip_content(exchange, &answer, is_head);
 	return answer;

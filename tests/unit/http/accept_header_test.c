@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Accept: how much a client likes a type. */
+/* Accept: the weight of a type. */
 #include "http/accept_header.h"
 
 #include "asked.h"
@@ -30,7 +30,7 @@ static const struct {
 	{ "Accept-Encoding: text/html\r\n", 1000, 1000 },
 };
 
-START_TEST(weighs_by_the_closest_range)
+START_TEST(weighs_by_the_most_specific_range)
 {
 	const struct pipit_guard_head *head = asked(cases[_i].fields);
 	unsigned html = pipit_accept_header_media_type(head, "text/html"),
@@ -70,14 +70,14 @@ START_TEST(chooses_by_weight_and_then_in_the_order_given)
 }
 END_TEST
 
-START_TEST(of_nothing_it_chooses_nothing)
+START_TEST(chooses_nothing_from_an_empty_list)
 {
 	ck_assert_int_eq(pipit_accept_header_choose(asked(""), types, 0), -1);
 	ck_assert_int_eq(pipit_accept_header_choose(asked("Accept: */*\r\n"), types, 0), -1);
 }
 END_TEST
 
-/* Of an error document. */
+/* For an error document. */
 static const struct {
 	const char *fields;
 	bool is_html;
@@ -127,8 +127,8 @@ START_TEST(sends_an_error_as_html_to_a_client_that_prefers_it_to_json)
 }
 END_TEST
 
-/* As evhttp hands them over. */
-START_TEST(reads_values_one_by_one)
+/* As evhttp passes them. */
+START_TEST(reads_values_separately)
 {
 	struct pipit_accept_header_form form = { .html = { 0 } };
 	pipit_accept_header_read_form(&form, pipit_slice_of("application/json;q=0.1"));
@@ -144,11 +144,11 @@ int main(void)
 {
 	Suite *suite = suite_create("accept");
 	TCase *tests = tcase_create("accept");
-	tcase_add_loop_test(tests, weighs_by_the_closest_range, 0, COUNT_OF(cases));
+	tcase_add_loop_test(tests, weighs_by_the_most_specific_range, 0, COUNT_OF(cases));
 	tcase_add_loop_test(tests, chooses_by_weight_and_then_in_the_order_given, 0, COUNT_OF(choices));
-	tcase_add_test(tests, of_nothing_it_chooses_nothing);
+	tcase_add_test(tests, chooses_nothing_from_an_empty_list);
 	tcase_add_loop_test(tests, sends_an_error_as_html_to_a_client_that_prefers_it_to_json, 0, COUNT_OF(forms));
-	tcase_add_test(tests, reads_values_one_by_one);
+	tcase_add_test(tests, reads_values_separately);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }
