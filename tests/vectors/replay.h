@@ -31,7 +31,7 @@ struct exchange {
 	const struct vector *vector;
 	size_t cut; /* after so many bytes; 0: whole, or byte by byte */
 	bool trickles;
-	bool is_head, is_1_0; /* the vector's request */
+	bool is_head, is_1_0;  /* the vector's request */
 	char bytes[16 * 1024]; /* all that the connection gave, NUL-terminated */
 	size_t length, at;     /* of them; how far they have been read */
 };
@@ -46,10 +46,12 @@ struct answer {
 };
 
 /* Send the vector in every way, and have each exchange checked. */
-void replay_vector(const struct replay *replay, const struct vector *vector, size_t number, void (*check)(struct exchange *));
+void replay_vector(
+    const struct replay *replay, const struct vector *vector, size_t number, void (*check)(struct exchange *));
 
 /* Fails the test. Asked for a hundred thousand times, so by if: every ck_assert() writes to a file. */
-void replay_complain(const struct exchange *exchange, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
+void replay_complain(const struct exchange *exchange, const char *format, ...)
+    __attribute__((format(printf, 2, 3), noreturn));
 
 /* The answer to the vector, or to the good request behind it. Fails the test unless it is all that RFC 9110 and 9112 ask of one. */
 struct answer replay_first_answer(struct exchange *exchange);
