@@ -24,7 +24,7 @@ struct pipit_shared_fd;
 /*
  * Write pieces, in order, after everything written before. For the connection that is being served they wait in the batch
  * when there is room; otherwise they are sent at once and what the socket does not take is kept. A failure is noted in
- * connection->broken.
+ * connection->end.
  */
 void pipit_output_write(struct pipit_connection *connection, struct iovec *pieces, int count);
 
