@@ -398,6 +398,13 @@ static bool is_all_out(const struct pipit_connection *connection)
 	return !pipit_output_is_stuck(connection) && !pipit_output_has_file(connection);
 }
 
+static void count(struct pipit_connection *connection)
+{
+	struct pipit_net *net = connection->net;
+	connection->exchange.reply = PIPIT_REPLY_COUNTED;
+	net->hooks->count(net->context, connection);
+}
+
 /* What follows at once goes into the same packet: a file, or the end of the connection. */
 static void send_batch(struct pipit_connection *connection)
 {
@@ -405,9 +412,16 @@ static void send_batch(struct pipit_connection *connection)
 	pipit_output_flush(connection, pipit_output_has_file(connection) || connection->end > PIPIT_STAY);
 }
 
-/* The reply joins the batch, which is sent when all requests in the input are served; a file is sent behind that. */
+static bool has_batch(const struct pipit_net *net)
+{
+	return net->batch_length > 0 || pipit_output_has_replies(net);
+}
+
+/* Send, unless bytes of a next request lie behind this one: the replies to both leave together. */
 static enum step reply(struct pipit_connection *connection)
 {
+	struct pipit_net *net = connection->net;
+
 	if (pipit_connection_is_dead(connection))
 		return STEP_WAIT;
 	if (!conclude(connection)) {
@@ -415,15 +429,24 @@ static enum step reply(struct pipit_connection *connection)
 			defer(connection);
 		return STEP_WAIT;
 	}
-	return pipit_output_has_file(connection) ? STEP_WAIT : STEP_FINISH;
+	if (!is_all_out(connection))
+		return STEP_WAIT;
+	/* A client that has its reply finds it counted. */
+	count(connection);
+	if (net->has_more_input && connection->end == PIPIT_STAY && has_batch(net))
+		return STEP_FINISH;
+	send_batch(connection);
+	return pipit_output_is_stuck(connection) || connection->end == PIPIT_ABORT ? STEP_WAIT : STEP_FINISH;
 }
 
 /* --- finish ---------------------------------------------------------------------------------------------------------- */
 
-/* The reply is complete: the socket has it, or output.c keeps it. */
+/* The reply is complete: the socket has it, or the batch that is sent next. */
 static inline void finish(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
+	if (connection->exchange.reply != PIPIT_REPLY_COUNTED)
+		count(connection);
 	net->hooks->finished(net->context, connection, true);
 	clear(connection);
 }
@@ -436,6 +459,9 @@ static void lose_request(struct pipit_connection *connection)
 
 	if (!connection->exchange.request || !net->hooks)
 		return;
+	connection->exchange.given = pipit_output_sent_content(connection);
+	if (is_complete)
+		count(connection);
 	net->hooks->finished(net->context, connection, is_complete);
 	clear(connection);
 }
@@ -533,7 +559,8 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 		net->current = NULL;
 		return;
 	}
-	send_batch(connection);
+	if (has_batch(net))
+		send_batch(connection);
 	net->current = NULL;
 	keep_unused(connection, at, (size_t)(end - at));
 	settle(connection);
@@ -628,6 +655,25 @@ static bool send_more(struct pipit_connection *connection)
 	return is_all_out(connection) && !is_writer_waiting(exchange) && !pipit_evhttp_waiting(connection);
 }
 
+/* The reply does not leave at once: what the log tells of its request must outlive the bytes that it lies in. */
+static void wait_for_socket(struct pipit_connection *connection)
+{
+	struct pipit_net *net = connection->net;
+	struct pipit_exchange *exchange = &connection->exchange;
+
+	if (exchange->reply != PIPIT_REPLY_NONE && connection->state != PIPIT_CONNECTION_SENDING) {
+		if (!exchange->retained_bytes)
+			exchange->retained_bytes = size_of_head(exchange->head);
+		exchange->head = net->hooks->retain(net->context, connection);
+		if (!exchange->head) {
+			pipit_connection_drop(connection);
+			return;
+		}
+	}
+	pipit_connection_set_state(connection, PIPIT_CONNECTION_SENDING);
+	pipit_connection_watch(connection, EV_WRITE);
+}
+
 /* For the next request or the rest of one; input that has not been looked at is served in the next turn. */
 static void wait_for_client(struct pipit_connection *connection)
 {
@@ -674,8 +720,7 @@ static void settle(struct pipit_connection *connection)
 	if (pipit_connection_is_dead(connection))
 		return;
 	is_out = connection->end == PIPIT_ABORT || send_more(connection);
-	if (connection->end != PIPIT_ABORT && exchange->reply != PIPIT_REPLY_NONE &&
-	    !pipit_output_has_file(connection)) {
+	if (connection->end != PIPIT_ABORT && is_out && exchange->reply != PIPIT_REPLY_NONE) {
 		/* Draining may have begun meanwhile. */
 		if (!pipit_connection_may_stay(connection))
 			pipit_connection_end(connection, PIPIT_CLOSE);
@@ -684,8 +729,7 @@ static void settle(struct pipit_connection *connection)
 	if (connection->end == PIPIT_ABORT || has_lost_evhttp(connection)) {
 		pipit_connection_drop(connection);
 	} else if (!is_out) {
-		pipit_connection_set_state(connection, PIPIT_CONNECTION_SENDING);
-		pipit_connection_watch(connection, EV_WRITE);
+		wait_for_socket(connection);
 	} else if (connection->end > PIPIT_STAY) {
 		close_or_linger(connection);
 	} else if (is_deferred(exchange)) {

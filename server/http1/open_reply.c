@@ -7,10 +7,10 @@
 #include "net/output.h"
 
 void pipit_open_reply_begin(struct pipit_open_reply *open_reply, struct pipit_connection *connection, int status,
-    struct pipit_slice head, struct pipit_slice content)
+    struct pipit_slice head, struct pipit_slice framed)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
-	struct iovec pieces[2] = { { (void *)head.data, head.length }, { (void *)content.data, content.length } };
+	struct iovec pieces[2] = { { (void *)head.data, head.length }, { (void *)framed.data, framed.length } };
 
 	open_reply->connection = connection;
 	open_reply->is_waiting = false;
@@ -22,10 +22,20 @@ void pipit_open_reply_begin(struct pipit_open_reply *open_reply, struct pipit_co
 	pipit_output_write(connection, pieces, 2);
 }
 
-size_t pipit_open_reply_write(struct pipit_open_reply *open_reply, struct pipit_slice bytes)
+/* Bytes that both have in common. */
+static size_t overlap(struct pipit_slice one, struct pipit_slice other)
+{
+	const char *begin = one.data > other.data ? one.data : other.data;
+	const char *one_end = one.data + one.length, *other_end = other.data + other.length;
+	const char *end = one_end < other_end ? one_end : other_end;
+	return begin < end ? (size_t)(end - begin) : 0;
+}
+
+size_t pipit_open_reply_write(struct pipit_open_reply *open_reply, struct pipit_slice bytes, struct pipit_slice content)
 {
 	size_t taken = pipit_output_offer(open_reply->connection, bytes);
 	open_reply->is_waiting = taken < bytes.length;
+	open_reply->content_bytes += overlap((struct pipit_slice){ bytes.data, taken }, content);
 	return taken;
 }
 

@@ -62,8 +62,9 @@ enum pipit_body_state {
 enum pipit_lane { PIPIT_LANE_NATIVE, PIPIT_LANE_EVHTTP };
 
 enum pipit_reply_state {
-	PIPIT_REPLY_NONE, /* not yet, or not to the end */
-	PIPIT_REPLY_WHOLE /* given to output.c */
+	PIPIT_REPLY_NONE,   /* not yet, or not to the end */
+	PIPIT_REPLY_WHOLE,  /* given to output.c; finished once the socket has taken it */
+	PIPIT_REPLY_COUNTED /* the same, and counted */
 };
 
 struct evbuffer;
@@ -80,7 +81,7 @@ struct pipit_exchange {
 	const struct pipit_guard_head *head; /* until the content is complete */
 	uint64_t started_ns;                 /* first byte received, CLOCK_MONOTONIC; 0: none */
 	struct pipit_open_reply *open_reply; /* the reply is left open, see open_reply.h; NULL: it is not */
-	uint64_t given;                      /* content bytes of the reply, given to output.c */
+	uint64_t given; /* content bytes of the reply, given to output.c; once lost, those that were sent */
 	int status;
 	uint8_t minor; /* of the request's version */
 	bool is_head;
@@ -144,6 +145,7 @@ struct pipit_connection {
 		struct pipit_shared_fd *file; /* held; NULL when none */
 		uint64_t file_offset, file_left;
 		struct pipit_parts *parts; /* owned: those that have not begun, see output.h; NULL when none */
+		uint64_t lost;             /* bytes that were given and will never be sent, because end is ABORT */
 	} out;
 
 	struct pipit_exchange exchange;

@@ -65,13 +65,17 @@ static bool append_out(struct pipit_connection *connection, const char *bytes, s
 /* Keep what is left of the pieces after the first `sent` bytes. */
 static void keep_rest(struct pipit_connection *connection, const struct iovec *pieces, int count, size_t sent)
 {
-	for (int i = 0; i < count && connection->end != PIPIT_ABORT; i++) {
-		size_t skip = sent < pieces[i].iov_len ? sent : pieces[i].iov_len;
+	for (int i = 0; i < count; i++) {
+		size_t skip = sent < pieces[i].iov_len ? sent : pieces[i].iov_len, left = pieces[i].iov_len - skip;
 		sent -= skip;
+		if (left == 0)
+			continue;
 		/* A reply that cannot be kept cannot be completed either: the connection ends rather than lie. */
-		if (skip < pieces[i].iov_len &&
-		    !append_out(connection, (const char *)pieces[i].iov_base + skip, pieces[i].iov_len - skip))
+		if (connection->end != PIPIT_ABORT &&
+		    !append_out(connection, (const char *)pieces[i].iov_base + skip, left))
 			connection->end = PIPIT_ABORT;
+		if (connection->end == PIPIT_ABORT)
+			connection->out.lost += left;
 	}
 }
 
@@ -166,6 +170,30 @@ void pipit_output_discard(struct pipit_net *net)
 	net->batch_length = 0;
 	if (net->replies)
 		evbuffer_drain(net->replies, evbuffer_get_length(net->replies));
+}
+
+/* Of what was written. */
+static uint64_t unsent(const struct pipit_connection *connection)
+{
+	const struct pipit_net *net = connection->net;
+	const struct pipit_parts *parts = connection->out.parts;
+	uint64_t bytes =
+	    connection->out.length - connection->out.sent + connection->out.file_left + connection->out.lost;
+
+	for (size_t i = parts ? parts->sent : 0; parts && i < parts->count; i++)
+		bytes += parts->part[i].text_length + parts->part[i].length;
+	if (connection->out.replies)
+		bytes += evbuffer_get_length(connection->out.replies);
+	if (net->current == connection)
+		bytes += net->batch_length + (net->replies ? evbuffer_get_length(net->replies) : 0);
+	return bytes;
+}
+
+/* The content is the last that was written. */
+uint64_t pipit_output_sent_content(const struct pipit_connection *connection)
+{
+	uint64_t given = connection->exchange.given, left = unsent(connection);
+	return left < given ? given - left : 0;
 }
 
 /* Left in the batch. */
@@ -273,8 +301,10 @@ void pipit_output_queue_file(
 		return;
 	}
 	/* The head has promised these bytes. */
-	if (length > 0 && !read_into_batch(connection, file->fd, offset, (size_t)length))
+	if (length > 0 && !read_into_batch(connection, file->fd, offset, (size_t)length)) {
 		connection->end = PIPIT_ABORT;
+		connection->out.lost += length;
+	}
 	pipit_shared_fd_release(file);
 }
 

@@ -28,6 +28,9 @@ struct pipit_shared_fd;
  */
 void pipit_output_write(struct pipit_connection *connection, struct iovec *pieces, int count);
 
+/* Of the content of the current reply: what the socket has taken. */
+uint64_t pipit_output_sent_content(const struct pipit_connection *connection);
+
 /* As pipit_output_write(), but only what the batch has room for or the socket takes at once: returns how many bytes. */
 size_t pipit_output_offer(struct pipit_connection *connection, struct pipit_slice bytes);
 
