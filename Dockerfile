@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-# pipit alone: the daemon, and the libraries it is linked with; its pages are in it. No shell, no package manager, not root.
+# The daemon with its pages built in, and the libraries it links. No shell, no package manager, not root.
 #
 #     docker build -t pipit .
 #     docker run --rm -p 8080:8080 --read-only --cap-drop ALL pipit
 #
-# tests/container/check.sh proves what this file promises.
+# tests/container/check.sh tests this image.
 
 # Any Debian with libevent 2.1.12 or later.
 ARG BASE=debian:bookworm-slim
@@ -35,7 +35,7 @@ LABEL org.opencontainers.image.title="pipit" \
       org.opencontainers.image.description="An embedded HTTP/1.1 microserver on libevent's evhttp" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=build /image /
-# By number: an orchestrator that forbids root (runAsNonRoot) cannot judge names.
+# By number: an orchestrator that forbids root (runAsNonRoot) cannot check a name.
 USER 65532:65532
 ENV PIPIT_LISTEN=0.0.0.0:8080 \
     PIPIT_ACCESS_LOG=- \

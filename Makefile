@@ -1,51 +1,40 @@
 # SPDX-License-Identifier: MIT
-# A thin front for CMake: each target installs what it lacks (Debian packages by name), then builds.
+# Shortcuts for CMake: each target installs missing Debian packages, then builds.
 
 PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev
-PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3 slowhttptest strace valgrind nginx-light wrk
-# Debian's nodejs would conflict with a node from elsewhere, and other systems' chromium is no package: there the test is skipped.
+PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3
+PACKAGES_TEST_ALL = $(PACKAGES_TEST) slowhttptest strace valgrind nginx-light wrk debootstrap git
+# Debian's nodejs conflicts with a node from another source, and other systems have no chromium package: there the test is skipped.
 PACKAGES_BROWSER = $(shell command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm; \
 	command -v chromium >/dev/null || ! grep -qx ID=debian /etc/os-release || echo chromium)
 PACKAGES_BENCH = $(PACKAGES_BUILD) python3 valgrind wrk nginx-light haproxy lighttpd libh2o-evloop-dev libssl-dev \
 	libmicrohttpd-dev
 PACKAGES_FUZZ = $(PACKAGES_BUILD) check libcurl4-openssl-dev clang
-# What sanitizers and libFuzzer link: clang's package only recommends it, and its name has clang's version. Asked for when clang is
-# installed; some Debians have it in another package, which clang depends on.
+# The runtime of sanitizers and libFuzzer: clang's package only recommends it, and its name has clang's version, so clang is
+# installed first. In some Debian releases it is part of a package that clang depends on.
 CLANG_RUNTIME = $$([ -e "$$(clang --rtlib=compiler-rt -print-libgcc-file-name)" ] || echo "libclang-rt-$$(clang -dumpversion | cut -d. -f1)-dev")
 
-# Of each target of `make fuzz`.
+# Per target of `make fuzz`.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?=
 JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
 
-# Installing needs Debian or Ubuntu and root (or sudo); elsewhere the build says what it does not find.
-define install
-	@missing=""; \
-	if command -v dpkg-query >/dev/null; then \
-		for package in $(1); do \
-			dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
-		done; \
-	fi; \
-	if [ -n "$$missing" ]; then \
-		root=""; [ "$$(id -u)" = 0 ] || root=sudo; \
-		echo "installing$$missing"; \
-		$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null || \
-			{ echo "make: could not install$$missing: install these packages yourself, then try again" >&2; exit 1; }; \
-	fi
-endef
+# The packages of these that are missing; it names them first.
+install = @tools/install_packages.sh 'make $@' $(1)
 
 # configure DIRECTORY, FLAGS
 configure = cmake -S . -B $(1) $(2) $(CMAKE_FLAGS) > $(1).log || { cat $(1).log; exit 1; }; rm -f $(1).log
 compile = cmake --build $(1) -j $(JOBS) -- --no-print-directory
 
-.PHONY: run build test test-plain test-asan test-tsan fuzz bench container format clean help
+.PHONY: run build test test-all test-exhaustive test-asan test-tsan fuzz bench container format clean help
 
 help:
 	@echo 'make run        build, and serve on http://127.0.0.1:8080 (ARGS="--listen 127.0.0.1:0" for flags); settings in build/settings.json'
 	@echo 'make build      build only: build/pipit, build/libpipit.a, build/libpipit.so'
-	@echo 'make test       every test, also under sanitizers and valgrind'
-	@echo 'make fuzz       let libFuzzer look for trouble, FUZZ_SECONDS=60 for each target'
+	@echo 'make test       the tests for every change: at most four minutes on two cores'
+	@echo 'make test-all   every test, also in a browser, in a fresh Debian, under sanitizers and valgrind: about 25 minutes'
+	@echo 'make fuzz       run libFuzzer, FUZZ_SECONDS=60 for each target'
 	@echo 'make bench      measure beside nginx, h2o, evhttp and others (ARGS="--rounds 2 --seconds 1": a quick look)'
 	@echo 'make container  build the image and try it, without an engine (root)'
 	@echo 'make format     clang-format over the sources'
@@ -58,35 +47,42 @@ build:
 	@$(call configure,build,-DCMAKE_BUILD_TYPE=Release -DPIPIT_TESTS=OFF)
 	@$(call compile,build) --silent
 
-# Plain first: it fails fastest. The sanitizers' runs leave out what they do not bear on (a browser, valgrind).
-test: test-plain test-asan test-tsan
-	@echo 'all tests passed'
-
-test-plain: build/tools/prometheus
-	$(call install,$(PACKAGES_TEST) $(PACKAGES_BROWSER))
-	@$(MAKE) --no-print-directory tests/browser/node_modules tests/openapi/node_modules
+test:
+	$(call install,$(PACKAGES_TEST))
 	@$(call configure,build,-DCMAKE_BUILD_TYPE=Release -DPIPIT_TESTS=ON)
 	@$(call compile,build) --silent
-	cd build && PATH="$(CURDIR)/build/tools:$$PATH" ctest --output-on-failure -j $(JOBS)
+	cd build && ctest --output-on-failure -j $(JOBS) -LE exhaustive
+	@echo 'all tests passed; make test-all runs the exhaustive ones too'
 
-# Faults meet servers whose clients have their own evhttp connections here; those that borrow them are for the plain run.
-test-asan: test-plain
+# The plain run is first: it fails fastest. Runs with sanitizers omit tests of other programs, such as a browser.
+test-all: test test-exhaustive test-asan test-tsan
+	@echo 'all tests passed, the exhaustive ones too'
+
+test-exhaustive: test build/tools/prometheus
+	$(call install,$(PACKAGES_TEST_ALL) $(PACKAGES_BROWSER))
+	@$(MAKE) --no-print-directory tests/browser/node_modules tests/openapi/node_modules
+	cd build && PATH="$(CURDIR)/build/tools:$$PATH" ctest --output-on-failure -j $(JOBS) -L exhaustive
+
+# Fault tests with borrowed evhttp connections are in the plain run only.
+test-asan: test
 	@$(call configure,build-asan,-DCMAKE_BUILD_TYPE=Debug -DPIPIT_SANITIZE=address$(,)undefined)
 	@$(call compile,build-asan) --silent
 	cd build-asan && UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1 \
 		ctest --output-on-failure -j $(JOBS) -R '^((unit|integration|fuzz|faults)/|settings_test$$)' -E '^faults/borrowed_'
 
-test-tsan: test-plain
+# What threads share: counters, logs, limits, memory, and servers with several workers. Bytes are judged on one thread.
+test-tsan: test
 	@$(call configure,build-tsan,-DCMAKE_BUILD_TYPE=Debug -DPIPIT_SANITIZE=thread)
 	@$(call compile,build-tsan) --silent
 	cd build-tsan && TSAN_OPTIONS=halt_on_error=1:history_size=7:suppressions=$(CURDIR)/tests/tsan.supp \
-		ctest --output-on-failure -j $(JOBS) -R '^(unit/(counters|log|limits|oom_reserve|freelist)_test|integration/|settings_test$$)'
+		ctest --output-on-failure -j $(JOBS) -R '^(unit/(counters|access_log|log|limits|oom_reserve|freelist)_test|integration/|settings_test$$)' \
+		-E 'vectors_test$$'
 
-# What the lock file names, and no scripts of theirs: see .npmrc there.
+# Only the packages of the lock file, without their scripts: see .npmrc there.
 tests/%/node_modules: tests/%/package-lock.json
 	@cd tests/$* && npm ci --loglevel=error && touch node_modules
 
-# Only the programs of Debian's package: installing it would start a service.
+# Unpacked only: installing Debian's package would start a service.
 build/tools/prometheus:
 	@mkdir -p build/tools
 	@if command -v prometheus >/dev/null && command -v promtool >/dev/null; then \

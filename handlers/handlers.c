@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* The site map, one line per route. What GET /openapi.json tells of a route stands beside its handler. */
+/* One line per route. */
 #include "handlers.h"
 
-/* Of the handlers that the library brings along. */
+/* for handlers of the library */
 static const struct pipit_route_options metrics_options = {
-	.summary = "Counters and histograms, for Prometheus.",
+	.summary = "Metrics for Prometheus.",
 	.reply_type = "text/plain, application/openmetrics-text",
 	.reply_schema = "{\"type\":\"string\"}",
 };
 
 static const struct pipit_route_options events_options = {
-	.summary = "What the server does, once a second, as server-sent events: docs/events.md.",
+	.summary = "Live metrics once a second, as server-sent events (docs/events.md).",
 	.reply_type = "text/event-stream",
 	.reply_schema = "{\"type\":\"string\"}",
 };
 
 static const struct pipit_route_options openapi_options = {
-	.summary = "This description.",
+	.summary = "This OpenAPI description.",
 	.reply_schema = "{\"type\":\"object\",\"required\":[\"openapi\",\"info\",\"paths\"]}",
-	.replies = "{\"304\":{\"description\":\"It is what If-None-Match names.\"}}",
+	.replies = "{\"304\":{\"description\":\"The description matches If-None-Match.\"}}",
 };
 
-/* Callbacks of evhttp: what evhttp_set_cb() takes. Their argument is the server. */
+/* arg: the server */
 static const struct {
 	unsigned methods;
 	const char *pattern;
@@ -32,7 +32,6 @@ static const struct {
 	{ PIPIT_POST, "/hello/post", hello_post, &hello_post_options },
 };
 
-/* Native handlers: these do without evhttp. */
 static const struct {
 	unsigned methods;
 	const char *pattern;
@@ -50,7 +49,7 @@ static const struct {
 
 int handlers_register(struct pipit_server *server, struct pipit_site *site, struct pipit_settings *settings)
 {
-	/* Every failure is remembered by the server and fails its start; the first is returned. */
+	/* the server also refuses to start */
 	int error = 0;
 	for (size_t i = 0; i < sizeof evhttp_routes / sizeof *evhttp_routes; i++)
 		error |= pipit_route_evhttp_with(server, evhttp_routes[i].methods, evhttp_routes[i].pattern,

@@ -1,35 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* The daemon's handlers, one file per group of URIs. They use nothing but the public API: examples of it at the same time. */
+/* The daemon's handlers: examples on the public API. */
 #ifndef HANDLERS_H
 #define HANDLERS_H
 
 #include "pipit.h"
 
-/* The site map: registers every route. site: for the fallback; NULL for none. */
+/* site: the fallback; NULL: none. */
 int handlers_register(struct pipit_server *server, struct pipit_site *site, struct pipit_settings *settings);
 
-/* A name is greeted up to this length, in bytes; a longer one is refused rather than cut in the middle of a character. */
+/* Longer names are refused: a cut could split a character. */
 #define HELLO_NAME_MAX_BYTES 256
 #define HELLO_NAME_SCHEMA "{\"type\":\"string\",\"maxLength\":256,\"examples\":[\"Ada\"]}"
-/* What /openapi.json tells of the greetings. */
+/* for /openapi.json */
 #define HELLO_PARAMETERS "[{\"name\":\"name\",\"in\":\"query\",\"schema\":" HELLO_NAME_SCHEMA "}]"
 #define HELLO_REPLY_SCHEMA                                 \
 	"{\"type\":\"object\",\"required\":[\"message\"]," \
 	"\"properties\":{\"message\":{\"type\":\"string\",\"examples\":[\"Hello, Ada!\"]}}}"
 
-/* hello.c; …_options is what GET /openapi.json tells of a handler's route. */
 extern const struct pipit_route_options hello_get_options, hello_post_options;
 pipit_evhttp_callback hello_get, hello_post; /* arg of hello_post: the struct pipit_server */
 
-/* json_hello.c */
 extern const struct pipit_route_options json_hello_options;
 void json_hello(struct pipit_request *request, void *arg);
 
-/* json_echo.c */
 extern const struct pipit_route_options json_echo_options;
 void json_echo(struct pipit_request *request, void *arg);
 
-/* health.c */
 extern const struct pipit_route_options health_live_options, health_ready_options;
 void health_live(struct pipit_request *request, void *arg);
 void health_ready(struct pipit_request *request, void *arg);

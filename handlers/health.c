@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* GET /healthz: the process lives. GET /readyz: it wants new work, which it does not while it drains. */
+/* GET /healthz: the process runs. GET /readyz: no drain has begun. */
 #include "handlers.h"
 
 #include <string.h>
 
-/* {"status":WORD} */
 #define STATUS_SCHEMA(word) \
 	"{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"const\":\"" word "\"}}}"
 
 const struct pipit_route_options health_live_options = {
-	.summary = "The process lives.",
+	.summary = "Liveness: the process runs.",
 	.reply_schema = STATUS_SCHEMA("ok"),
 };
 
 const struct pipit_route_options health_ready_options = {
-	.summary = "The process wants new work: not while it drains.",
+	.summary = "Readiness: the server accepts new work.",
 	.reply_schema = STATUS_SCHEMA("ready"),
-	.replies =
-	    "{\"503\":{\"description\":\"It drains.\",\"content\":{\"application/json\":{\"schema\":" STATUS_SCHEMA(
-		"draining") "}}}}",
+	.replies = "{\"503\":{\"description\":\"The server "
+		   "drains.\",\"content\":{\"application/json\":{\"schema\":" STATUS_SCHEMA("draining") "}}}}",
 };
 
 static void reply_fixed(struct pipit_request *request, int status, const char *json)

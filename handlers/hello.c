@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * GET /hello/get[?name=…] and POST /hello/post: evhttp callbacks, as a program with libevent's server has them. What they use of
- * pipit are two helpers: strict JSON, and problem documents for errors.
- */
+/* evhttp callbacks that use strict JSON and problem documents of pipit. */
 #include "handlers.h"
 
 #include <cjson/cJSON.h>
@@ -13,21 +10,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SENDER_SCHEMA "{\"schema\":{\"type\":\"object\",\"properties\":{\"name\":" HELLO_NAME_SCHEMA "}}}"
+#define BODY_SCHEMA "{\"schema\":{\"type\":\"object\",\"properties\":{\"name\":" HELLO_NAME_SCHEMA "}}}"
 
-/* Neither callback asks who its client is. */
+/* These callbacks do not use the client's address. */
 const struct pipit_route_options hello_get_options = {
 	.borrows_connection = true,
-	.summary = "A greeting, by name if there is one, from an evhttp callback.",
+	.summary = "A greeting from an evhttp callback, by name if one is given.",
 	.parameters = HELLO_PARAMETERS,
 	.reply_schema = HELLO_REPLY_SCHEMA,
 };
 
 const struct pipit_route_options hello_post_options = {
 	.borrows_connection = true,
-	.summary = "A greeting of the name that is sent, and how it was sent.",
-	.request_content = "{\"application/json\":" SENDER_SCHEMA ","
-			   "\"application/x-www-form-urlencoded\":" SENDER_SCHEMA ","
+	.summary = "A greeting of the name in the body, with the type and length of the body.",
+	.request_content = "{\"application/json\":" BODY_SCHEMA ","
+			   "\"application/x-www-form-urlencoded\":" BODY_SCHEMA ","
 			   "\"text/plain\":{\"schema\":" HELLO_NAME_SCHEMA "}}",
 	.reply_schema = "{\"type\":\"object\",\"required\":[\"message\",\"received\",\"bytes\"],"
 			"\"properties\":{\"message\":{\"type\":\"string\"},"
@@ -39,9 +36,7 @@ static void refuse_short(struct evhttp_request *request)
 	pipit_evhttp_send_problem(request, 503, "The server is short of memory; try again soon.");
 }
 
-/* --- the greeting -------------------------------------------------------------------------------------------------- */
-
-/* What was sent, and how; the kind is NULL for a greeting that does not say so. */
+/* kind: NULL for GET. */
 struct sent {
 	const char *kind;
 	size_t bytes;
@@ -68,7 +63,7 @@ static int print_message(struct evbuffer *content, const char *name)
 /* name: "" for the world. 0, or -1 when memory is short. */
 static int print_greeting(struct evbuffer *content, const char *name, struct sent sent)
 {
-	/* The usual reply. */
+	/* the most frequent reply */
 	if (!*name && !sent.kind)
 		return evbuffer_add_printf(content, "{\"message\":\"Hello, World!\"}") < 0 ? -1 : 0;
 	if (print_message(content, name) != 0)
@@ -91,19 +86,17 @@ static void greet(struct evhttp_request *request, const char *name, struct sent 
 		evbuffer_free(content);
 }
 
-/* Whether the name may be greeted; it is refused if not. */
-static bool is_welcome(struct evhttp_request *request, const char *name, size_t length)
+/* False after a reply. */
+static bool check_name(struct evhttp_request *request, const char *name, size_t length)
 {
 	if (length > HELLO_NAME_MAX_BYTES)
 		pipit_evhttp_send_problem(request, 400, "The name is longer than %d bytes.", HELLO_NAME_MAX_BYTES);
 	else if (strlen(name) != length || !pipit_is_utf8(name, length))
-		pipit_evhttp_send_problem(request, 400, "The name is not UTF-8 text.");
+		pipit_evhttp_send_problem(request, 400, "The name must be UTF-8 text.");
 	else
 		return true;
 	return false;
 }
-
-/* --- the name in a query or a form --------------------------------------------------------------------------------- */
 
 /* 1 or 0, or -1 when memory is short. */
 static int is_name(const char *key)
@@ -115,8 +108,8 @@ static int is_name(const char *key)
 }
 
 /*
- * The value of the first parameter called "name", decoded; the caller frees it. "" when there is none, NULL when memory is short.
- * Not by evhttp_parse_query_str(), which gives up at a parameter without "=", does not decode names, and cuts values at %00.
+ * The first "name", decoded, freed by the caller; "": none; NULL when memory is short. evhttp_parse_query_str() stops
+ * at a parameter without "=", does not decode names, and cuts values at %00.
  */
 static char *find_name(const char *parameters, size_t *length)
 {
@@ -148,12 +141,10 @@ void hello_get(struct evhttp_request *request, void *arg)
 	name = find_name(query, &length);
 	if (!name)
 		refuse_short(request);
-	else if (is_welcome(request, name, length))
+	else if (check_name(request, name, length))
 		greet(request, name, (struct sent){ NULL, 0 });
 	free(name);
 }
-
-/* --- POST ---------------------------------------------------------------------------------------------------------- */
 
 static void greet_from_json(struct evhttp_request *request, const struct pipit_server *server, size_t bytes)
 {
@@ -165,8 +156,8 @@ static void greet_from_json(struct evhttp_request *request, const struct pipit_s
 		return;
 	if (!cJSON_IsObject(content) || (name && !cJSON_IsString(name)))
 		pipit_evhttp_send_problem(
-		    request, 422, "Send an object such as {\"name\":\"Ada\"}, its name a string.");
-	else if (is_welcome(request, text, strlen(text)))
+		    request, 422, "The body must be an object with a string \"name\", such as {\"name\":\"Ada\"}.");
+	else if (check_name(request, text, strlen(text)))
 		greet(request, text, (struct sent){ "json", bytes });
 	cJSON_Delete(content);
 }
@@ -179,24 +170,24 @@ static void greet_from_form(struct evhttp_request *request, const char *content,
 	if (!name)
 		refuse_short(request);
 	else if (strlen(content) != bytes)
-		pipit_evhttp_send_problem(request, 400, "The form is not UTF-8 text.");
-	else if (is_welcome(request, name, length))
+		pipit_evhttp_send_problem(request, 400, "The form must be UTF-8 text.");
+	else if (check_name(request, name, length))
 		greet(request, name, (struct sent){ "form", bytes });
 	free(name);
 }
 
-/* The line end is the sender's, not the name's. */
+/* A trailing line end, as from a text editor, is not part of the name. */
 static void greet_from_text(struct evhttp_request *request, char *content, size_t bytes)
 {
 	size_t length = bytes;
 	while (length && (content[length - 1] == '\n' || content[length - 1] == '\r'))
 		length--;
 	content[length] = '\0';
-	if (is_welcome(request, content, length))
+	if (check_name(request, content, length))
 		greet(request, content, (struct sent){ "text", bytes });
 }
 
-/* Whether a Content-Type is this media type, whatever its parameters and case; a suffix such as "+json" counts like the type. */
+/* Without parameters, in any case; also types that end in `suffix`, such as "+json". */
 static bool is_type(const char *type, const char *media_type, const char *suffix)
 {
 	size_t length = strcspn(type, "; \t"), suffix_length = strlen(suffix);
@@ -206,7 +197,7 @@ static bool is_type(const char *type, const char *media_type, const char *suffix
 	       evutil_ascii_strncasecmp(type + length - suffix_length, suffix, suffix_length) == 0;
 }
 
-/* The content of a request, with a NUL behind it; the caller frees it. NULL when memory is short. */
+/* With a NUL behind it, freed by the caller. NULL when memory is short. */
 static char *copy_content(struct evhttp_request *request, size_t *bytes)
 {
 	struct evbuffer *input = evhttp_request_get_input_buffer(request);
@@ -239,7 +230,7 @@ void hello_post(struct evhttp_request *request, void *server)
 		evhttp_add_header(evhttp_request_get_output_headers(request), "Accept",
 		    "application/json, application/x-www-form-urlencoded, text/plain");
 		pipit_evhttp_send_problem(request, 415,
-		    "The content must be application/json, application/x-www-form-urlencoded or text/plain.");
+		    "The Content-Type must be application/json, application/x-www-form-urlencoded or text/plain.");
 	}
 	free(content);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* POST /json/echo: parses JSON and prints it back. Errors name line, column and byte: pipit_request_json() replies them. */
+/* pipit_request_json() replies to errors. */
 #include "handlers.h"
 
 const struct pipit_route_options json_echo_options = {
-	.summary = "The JSON that was sent, printed anew.",
+	.summary = "The JSON of the body, parsed and printed.",
 	.request_schema = "{\"examples\":[{\"list\":[1,2.5,\"three\"],\"nothing\":null}]}",
 	.reply_schema = "true",
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* GET /json/hello[?name=…]: the greeting of hello.c by a native handler, through cJSON. */
+/* The greeting of hello.c by a native handler, with cJSON. */
 #include "handlers.h"
 
 #include <cjson/cJSON.h>
@@ -7,12 +7,12 @@
 #include <string.h>
 
 const struct pipit_route_options json_hello_options = {
-	.summary = "A greeting, by name if there is one, from a native handler.",
+	.summary = "A greeting from a native handler, by name if one is given.",
 	.parameters = HELLO_PARAMETERS,
 	.reply_schema = HELLO_REPLY_SCHEMA,
 };
 
-/* The usual reply, as cJSON would print it. */
+/* the most frequent reply */
 static const char world[] = "{\"message\":\"Hello, World!\"}";
 
 /* name: UTF-8, at most HELLO_NAME_MAX_BYTES. NULL when memory is short. */
@@ -36,9 +36,9 @@ void json_hello(struct pipit_request *request, void *arg)
 
 	if (length > HELLO_NAME_MAX_BYTES)
 		pipit_reply_problem(request, 400, "The name is longer than %d bytes.", HELLO_NAME_MAX_BYTES);
-	/* cJSON prints any bytes; a client must not make it print what is not JSON. */
+	/* cJSON does not check UTF-8 */
 	else if (length > 0 && (strlen(name) != (size_t)length || !pipit_is_utf8(name, (size_t)length)))
-		pipit_reply_problem(request, 400, "The name is not UTF-8 text.");
+		pipit_reply_problem(request, 400, "The name must be UTF-8 text.");
 	else if (length > 0)
 		pipit_reply_json(request, 200, greeting(name));
 	else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The daemon: options → config → server → handlers_register → run. The only file that knows handlers/. */
+/* The daemon. */
 #include "app/healthcheck.h"
 #include "app/signals.h"
 #include "base/freelist.h"
@@ -23,15 +23,15 @@
 #include "embedded.h"
 #endif
 
-/* Exit codes, as --help tells them. */
+/* as --help documents them */
 enum { EXIT_CLEAN = 0, EXIT_COULD_NOT_RUN = 1, EXIT_WRONG_CONFIGURATION = 2 };
 
-/* What libevent falls back on without memory. */
+/* for libevent, see pipit_reserve_memory() */
 #define RESERVE_BYTES (256 * 1024)
 
 extern char **environ;
 
-/* libevent's own messages in our form. Global, which a library must not do to its host, but a daemon may. */
+/* The callback is global: a library must not set it. */
 static void on_libevent_message(int severity, const char *message)
 {
 	static const enum pipit_log_level levels[] = { PIPIT_LOG_DEBUG, PIPIT_LOG_DEBUG, PIPIT_LOG_WARN,
@@ -39,7 +39,7 @@ static void on_libevent_message(int severity, const char *message)
 	pipit_log(levels[severity & 3], "libevent: %s", message);
 }
 
-/* The daemon's own pages, when --root does not name others: in the program, or where they were installed, or built. */
+/* Pages inside the program, else installed ones, else those of the source. */
 static void choose_own_pages(struct pipit_site_options *options)
 {
 #ifdef PIPIT_EMBED_STATIC
@@ -71,7 +71,7 @@ static int open_site(const struct pipit_config *config, struct pipit_site **site
 	return EXIT_WRONG_CONFIGURATION;
 }
 
-/* None unless a file is named. */
+/* *settings stays NULL without --settings. */
 static int open_settings(const struct pipit_config *config, struct pipit_settings **settings)
 {
 	const struct pipit_settings_options options = {
@@ -89,10 +89,9 @@ static int open_settings(const struct pipit_config *config, struct pipit_setting
 	return EXIT_WRONG_CONFIGURATION;
 }
 
-/* Every connection is a descriptor; so are listeners, logs, files being sent and each worker's own. */
+/* for listeners, logs, files and workers */
 #define DESCRIPTORS_BESIDES 256
 
-/* Take what the system grants, and say so when that is less than was asked for. */
 static void raise_descriptor_limit(const struct pipit_config *config)
 {
 	struct rlimit limit;
@@ -116,7 +115,7 @@ static int run(struct pipit_config *config)
 	enum pipit_log_level level = PIPIT_LOG_INFO;
 	int result;
 
-	/* The server does this too, but what is opened before it has something to say. */
+	/* sites and settings log before pipit_server_new() */
 	pipit_log_level_parse(config->log_level, &level);
 	pipit_log_set_level(level);
 	result = open_site(config, &site);
@@ -124,7 +123,7 @@ static int run(struct pipit_config *config)
 		result = open_settings(config, &settings);
 
 	raise_descriptor_limit(config);
-	/* Whoever reads that we listen may send a signal at once. */
+	/* once the address is printed, a signal may arrive */
 	signal(SIGPIPE, SIG_IGN);
 	pipit_signals_block();
 	if (result == EXIT_CLEAN) {
@@ -183,7 +182,7 @@ int main(int argc, char **argv)
 		result = run(&config);
 	}
 	pipit_config_clear(&config);
-	/* Everything of libevent's own, so that leak checkers have nothing to say. */
+	/* For leak checkers. */
 	libevent_global_shutdown();
 	pipit_oom_reserve_clear();
 	pipit_freelist_clear();

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pipit: an embedded HTTP/1.1 microserver on libevent, for native handlers and for evhttp callbacks.
+ * pipit: an embedded HTTP/1.1 microserver on libevent, for native handlers and evhttp callbacks. docs/embedding.md is
+ * the introduction.
  *
- * This is the only public header. It includes only the C library and works in C++. docs/embedding.md is the
- * introduction.
+ * The only public header; includes only the C library, and works in C++. Unless a comment says otherwise:
  *
- * Defaults of this file, unless a comment says otherwise:
- *
- * - Thread: call a function on the thread that runs the event loop of its object. For a request: in its handler, or in
- *   a callback on the same worker.
- * - A pointer argument is borrowed for the call. "Takes" passes ownership; "keeps" borrows it until the object is
- *   freed.
- * - A function that can fail returns 0 or a negative errno value.
- * - A returned string is NUL-terminated.
+ * - Thread: call a function on the thread of its object's event loop; for a request, in its handler or in a callback on
+ *   the same worker.
+ * - A pointer argument is borrowed for the call. "Takes" passes ownership; "keeps" borrows it until the object is freed.
+ * - A function that can fail returns 0 or a negative errno value. Those of servers, routes and guarded evhttps then
+ *   print a message on standard error.
+ * - A returned string is NUL-terminated; that of a pipit_request_…() function is valid as long as the request.
+ * - The caller frees a returned cJSON document with cJSON_Delete().
+ * - `error` (of `size` bytes) receives one line with the reason and what would be right; NULL with size 0: none.
+ * - Zero-initialise structures of options; a zero field means the default.
  */
 #ifndef PIPIT_H
 #define PIPIT_H
@@ -47,41 +48,40 @@ struct pipit_stream;
 
 /* ---------------------------------------------------------------- configuration */
 
-/** Maximum number of addresses that one server listens on. */
+/** Maximum number of addresses of one server. */
 #define PIPIT_LISTEN_MAX 16
 
 /**
- * All options of a server. Call pipit_config_init() first, then change fields, directly or with pipit_config_set().
- * pipit_server_new() checks and copies the structure, strings included. A limit or deadline of 0 is off, except where
- * its range excludes 0.
+ * Options of a server, set by pipit_config_init() first, then directly or with pipit_config_set(). pipit_server_new()
+ * checks and copies them, strings included. A limit or deadline of 0 is off, unless its range excludes 0.
  */
 struct pipit_config {
-	/** Addresses to listen on, "ADDR:PORT" or "[v6]:PORT"; port 0 selects a free port. Default: 127.0.0.1:8080. */
+	/** Addresses, "ADDR:PORT" or "[v6]:PORT"; port 0 selects a free port. Default: 127.0.0.1:8080. */
 	const char *listen[PIPIT_LISTEN_MAX];
-	/** Number of entries used in `listen`, 1 to PIPIT_LISTEN_MAX. */
+	/** Entries used in `listen`, 1 to PIPIT_LISTEN_MAX. */
 	size_t listen_count;
 	/** Worker threads, each with its own event_base. Range 0 to 256. Default 0: one per core. */
 	uint64_t workers;
 	/**
-	 * For the daemon, as all fields up to `settings_require_match`; a program opens sites and settings itself.
+	 * As all fields up to `settings_require_match`, for the daemon; a program opens sites and settings itself.
 	 * Directory of static files; NULL (default): the daemon's own pages.
 	 */
 	const char *root;
-	/** "on": serve /index.html for paths that do not exist, see struct pipit_site_options; "off" (default). */
+	/** "on": serve /index.html for absent paths, see struct pipit_site_options; "off" (default). */
 	const char *spa;
 	/** "on": list directories without index.html; "off" (default). */
 	const char *listing;
-	/** "on" (default): compress files with gzip for clients that accept it; "off". */
+	/** "on" (default): gzip for clients that accept it; "off". */
 	const char *compress;
 	/** Cache-Control by path, see struct pipit_site_options; NULL (default): none. */
 	const char *cache_control;
-	/** A file of the format of /etc/mime.types; NULL (default): the built-in types. */
+	/** A file like /etc/mime.types; NULL (default): the built-in types. */
 	const char *media_types;
-	/** File of the settings at /api/settings; NULL (default): no settings. */
+	/** File of /api/settings; NULL (default): no settings. */
 	const char *settings;
 	/** Size of the settings document, in bytes (507 above). Default 262144, range 1024 to 16777216. */
 	uint64_t settings_max_bytes;
-	/** "on": refuse changes of settings without If-Match or If-None-Match (428); "off" (default). */
+	/** "on": refuse changes without If-Match or If-None-Match (428); "off" (default). */
 	const char *settings_require_match;
 	/** Destination of access lines: "off" (default), "-" for standard output, or a file name. */
 	const char *access_log;
@@ -91,54 +91,50 @@ struct pipit_config {
 	const char *log_level;
 
 	/**
-	 * Open connections of the process. At the limit, the connection with the lowest priority is evicted
-	 * (docs/limits.md). Default 10000.
+	 * Open connections; at the limit, the one with the lowest priority is evicted (docs/limits.md). Default 10000.
 	 */
 	uint64_t max_connections;
-	/** Open connections of one client address, for IPv6 of one /64 network (429 above). Default 0: no limit. */
+	/** Open connections of one client address, or one IPv6 /64 network (429 above). Default 0: no limit. */
 	uint64_t max_connections_per_address;
 	/** Requests on one connection; the last reply has "Connection: close". Default 0: no limit. */
 	uint64_t max_requests_per_connection;
 	/**
-	 * Buffered bytes of all connections: request bodies, and replies that clients have not read yet, those of
-	 * evhttp callbacks included. At the limit, new bodies are refused with 503, and a reply that needs more is cut
-	 * off and its connection closed. Request heads that are arriving may use half as much in addition. At least
-	 * `max_body_bytes`. Default 67108864.
+	 * Buffered bytes of all connections: request bodies, and replies (also of evhttp callbacks) that clients have
+	 * not read yet. At the limit, new bodies are refused with 503, and a reply that needs more is cut off and its
+	 * connection closed. Arriving heads may use half as much in addition. At least `max_body_bytes`. Default
+	 * 67108864.
 	 */
 	uint64_t memory_limit;
-	/** Clients that may follow pipit_serve_events() at the same time (503 above). Default 1000; 0: no limit. */
+	/** Clients of pipit_serve_events() at the same time (503 above). Default 1000; 0: no limit. */
 	uint64_t max_streams;
-	/**
-	 * Length of the kernel's queue of connections that are not accepted yet, per listening socket. Default 1024,
-	 * range 1 to 65535.
-	 */
+	/** Kernel queue of connections to accept, per listening socket. Default 1024, range 1 to 65535. */
 	uint64_t listen_backlog;
 	/** Request line and headers together, in bytes (431 above). Default 16384, range 256 to 65536. */
 	uint64_t max_head_bytes;
 	/** Headers of one request (431 above). Default 100, range 1 to 256. */
 	uint64_t max_fields;
-	/** One header, from its name to the end of its value, in bytes (431 above). Default 8192, range 0 to 65536. */
+	/** One header, from its name to its value's end, in bytes (431 above). Default 8192, range 0 to 65536. */
 	uint64_t max_field_bytes;
 	/** Request target, in bytes (414 above). Default 8192, range 16 to 65000. */
 	uint64_t max_target_bytes;
 	/** Request body, in bytes, for routes without their own limit (413 above). Default 1048576. */
 	uint64_t max_body_bytes;
 	/**
-	 * Buffered replies of one connection, in bytes. Above it, no further pipelined request of the connection is
-	 * handled; one longer reply is still buffered as a whole. An evhttp callback may produce chunks faster than its
-	 * client reads: the connection is closed when more than this and its largest chunk are buffered for
-	 * write_timeout_ms. Each worker has one buffer of this size. Default 65536, range 4096 to 16777216.
+	 * Buffered replies of one connection, in bytes. Above it, no further pipelined request is handled; one longer
+	 * reply is still buffered as a whole. If more than this and the largest chunk of an evhttp callback are
+	 * buffered for write_timeout_ms, the connection is closed. Each worker has one such buffer. Default 65536,
+	 * range 4096 to 16777216.
 	 */
 	uint64_t max_output_bytes;
 	/** Nesting of arrays and objects in JSON (400 above). Default 64, range 1 to 512. */
 	uint64_t max_json_depth;
-	/** Members of all objects of a JSON document together (400 above). Default 10000, range 1 to 1000000. */
+	/** Members of all objects of a JSON document (400 above). Default 10000, range 1 to 1000000. */
 	uint64_t max_json_members;
 
 	/**
 	 * Milliseconds, in whole seconds, for which the kernel holds a connection until its first byte
-	 * (TCP_DEFER_ACCEPT, tcp(7)). New connections then cost a third less. Until its first byte, a connection
-	 * neither counts for `max_connections` nor appears in metrics. Range 0 to 60000. Default 0: off.
+	 * (TCP_DEFER_ACCEPT, tcp(7)). Connections then cost a third less; before it, they neither count for
+	 * `max_connections` nor appear in metrics. Range 0 to 60000. Default 0: off.
 	 */
 	uint64_t defer_accept_ms;
 	/** Milliseconds from the first byte of a request head to its end (408 after). Default 10000. */
@@ -147,59 +143,52 @@ struct pipit_config {
 	uint64_t read_timeout_ms;
 	/** Milliseconds in which the client reads no byte of a reply (connection closed after). Default 30000. */
 	uint64_t write_timeout_ms;
-	/**
-	 * Minimum average rate of request bodies and replies, in bytes per second, after `rate_grace_ms`. Default 1024.
-	 */
+	/** Minimum average rate of request bodies and replies, in bytes per second. Default 1024. */
 	uint64_t min_rate_bytes;
 	/** Milliseconds before `min_rate_bytes` applies; 0: from the start. Default 10000. */
 	uint64_t rate_grace_ms;
-	/**
-	 * Milliseconds between two requests of a connection (connection closed after, without a reply). Default 60000.
-	 */
+	/** Milliseconds between two requests of a connection (closed after, without a reply). Default 60000. */
 	uint64_t idle_timeout_ms;
 	/** Milliseconds that requests in flight have after a drain begins; 0: no limit. Default 8000. */
 	uint64_t drain_timeout_ms;
 
-	/** Private: the strings that pipit_config_set() copied, freed by pipit_config_clear(). */
+	/** Private: strings of pipit_config_set(). */
 	void *owned;
 };
 
-/** Set every field to its default. Allocates nothing. Any thread. */
+/** Set every field to its default. Any thread. */
 PIPIT_API void pipit_config_init(struct pipit_config *config);
 
 /**
- * Set one option from text, as in the configuration file.
+ * Set one option from text. Any thread.
  *
  * @param config  initialised by pipit_config_init()
- * @param key     name of the option without dashes, for example "max-body-bytes"; "listen" adds an address
+ * @param key     name of the option, such as "max-body-bytes"; "listen" adds an address
  * @param value   copied; sizes may end in k, m or g (powers of 1024), durations in ms, s, m or h (default: seconds)
- * @param error   receives one line with the reason and what would be right; may be NULL
- * @param size    bytes at `error`
- * @return 0; -ENOENT unknown key; -EINVAL bad value; -ENOMEM. On failure `config` is unchanged. Any thread.
+ * @return 0; -ENOENT unknown key; -EINVAL bad value; -ENOMEM. On failure `config` is unchanged.
  */
 PIPIT_API int pipit_config_set(
     struct pipit_config *config, const char *key, const char *value, char *error, size_t size);
 
-/** Free the strings that pipit_config_set() copied; string fields are invalid after this. Any thread. */
+/** Free the strings that pipit_config_set() copied; they are invalid then. Any thread. */
 PIPIT_API void pipit_config_clear(struct pipit_config *config);
 
 /* ---------------------------------------------------------------- server */
 
-/** Version of the library, "MAJOR.MINOR.PATCH". Static. Any thread. */
+/** "MAJOR.MINOR.PATCH". Static. Any thread. */
 PIPIT_API const char *pipit_version(void);
 
 /**
- * Reserve memory for libevent. libevent 2.1 crashes when one of three small allocations fails; with a reserve, these
- * succeed. While more than a quarter of the reserve is in use, requests for evhttp callbacks are refused with 503, and
- * a server that gives each client its own evhttp connection accepts no connections. The reserve also makes libevent's
- * allocations faster: each thread keeps blocks of up to 1 KiB that libevent frees, at most 552 KiB, until the thread
- * ends.
+ * Reserve memory for libevent, which crashes (2.1) when one of three small allocations fails. While more than a quarter
+ * of the reserve is in use, requests for evhttp callbacks are refused with 503, and a server that gives each client its
+ * own evhttp connection accepts no connections. libevent also gets faster: each thread keeps blocks of up to 1 KiB that
+ * libevent frees, at most 552 KiB, until it ends.
  *
- * Only for programs that own their process, because this calls event_set_mem_functions(). Call it before any other
- * function of libevent and before threads start. The reserve stays until the process ends.
+ * Calls event_set_mem_functions(): only for programs that own their process, before any other function of libevent and
+ * before threads start. The reserve stays until the process ends.
  *
- * @param bytes  at least 64, allocated at once. The daemon reserves 262144: enough for nine workers that all parse 100
- *               headers for evhttp callbacks at the same time.
+ * @param bytes  at least 64, allocated at once; 262144 suffice for nine workers that all parse 100 headers for evhttp
+ *               callbacks
  * @return 0; -EALREADY there is a reserve; -EINVAL; -ENOMEM
  */
 PIPIT_API int pipit_reserve_memory(size_t bytes);
@@ -207,120 +196,108 @@ PIPIT_API int pipit_reserve_memory(size_t bytes);
 /**
  * Create a server. Opens no socket and no file.
  *
- * @param config  checked and copied; NULL for the defaults
- * @return the server, freed with pipit_server_free(); NULL when a value is out of range or memory is short, after a
- *         message on standard error that says what would be right
+ * @param config  NULL for the defaults
+ * @return freed with pipit_server_free(); NULL when a value is out of range or memory is short
  */
 PIPIT_API struct pipit_server *pipit_server_new(const struct pipit_config *config);
 
 /**
- * Bind all addresses of the configuration. pipit_server_run() and pipit_server_attach() call this if necessary; call it
- * first to learn a free port that was selected, or to fail early.
- *
- * @return 0, or a negative errno value after a message on standard error; fails also when a registration has failed
+ * Bind the configured addresses before pipit_server_run() or pipit_server_attach() does, to learn a free port or to
+ * fail early. Fails after a failed registration.
  */
 PIPIT_API int pipit_server_listen(struct pipit_server *server);
 
-/**
- * Address number `index` as "http://ADDR:PORT" after pipit_server_listen(), otherwise NULL. Valid until
- * pipit_server_free().
- */
+/** Address number `index` as "http://ADDR:PORT"; NULL before pipit_server_listen(). Valid until pipit_server_free(). */
 PIPIT_API const char *pipit_server_url(const struct pipit_server *server, size_t index);
 
 /**
- * Serve until drained or stopped. Starts the worker threads; the calling thread is the first worker. SIGTERM and SIGINT
+ * Serve until drained or stopped, with worker threads; the calling thread is the first worker. SIGTERM and SIGINT
  * drain, a second one stops; SIGUSR1 and SIGHUP reopen the access log, SIGHUP also reloads settings; SIGPIPE is
- * ignored. Only one server of a process may run this way at a time, because libevent handles signals in one loop only.
+ * ignored. One server of a process at a time: libevent handles signals in one loop only.
  *
- * @return 0 after a drain or stop; 1 when the server could not start, after a message on standard error
+ * @return 0 after a drain or stop; 1 when the server could not start
  */
 PIPIT_API int pipit_server_run(struct pipit_server *server);
 
 /**
- * Serve on the program's own event_base: one worker, no thread, no signal handler. The program ignores SIGPIPE. The
- * base must not have been used with evthread locking on another thread.
+ * Serve on the program's event_base: one worker, no thread, no signal handler. The program ignores SIGPIPE. The base
+ * must not have been used with evthread locking on another thread.
  *
  * @param server  attached once; pipit_server_free() detaches it
  * @param base    borrowed until pipit_server_free(); the caller runs its loop
- * @return 0, or a negative errno value after a message on standard error
  */
 PIPIT_API int pipit_server_attach(struct pipit_server *server, struct event_base *base);
 
 /**
- * Stop accepting, and finish the requests in flight with "Connection: close", within the drain timeout;
- * pipit_server_run() then returns. Any thread while pipit_server_run() runs; for an attached server, on the thread of
- * its loop.
+ * Stop accepting, and finish requests in flight with "Connection: close", within the drain timeout; then
+ * pipit_server_run() returns. Any thread while it runs; the loop's thread for an attached server.
  */
 PIPIT_API void pipit_server_drain(struct pipit_server *server);
 
-/** Close all connections now; otherwise as pipit_server_drain(). Same threads. */
+/** Close all connections now; otherwise as pipit_server_drain(). */
 PIPIT_API void pipit_server_stop(struct pipit_server *server);
 
 /**
- * Open the access log again under its name, after a rotation. On failure the old file stays in use, after a message on
- * standard error. Any thread, after pipit_server_listen().
+ * Open the access log again under its name, after a rotation. On failure the old file stays in use. Any thread, after
+ * pipit_server_listen().
  */
 PIPIT_API void pipit_server_reopen_logs(struct pipit_server *server);
 
 /** True once a drain or stop has begun. Any thread. */
 PIPIT_API bool pipit_server_is_draining(const struct pipit_server *server);
 
-/** Open connections of all workers. Any thread. After a drain of an attached server, 0 means that it is complete. */
+/** Open connections of all workers; 0 after a drain of an attached server: it is complete. Any thread. */
 PIPIT_API uint64_t pipit_server_connections(const struct pipit_server *server);
 
 /**
- * Free a server that is not running; NULL is harmless. An attached server closes its connections; if it has evhttp
- * callbacks, libevent frees their memory in the next turn of the loop or in event_base_free(). Not from a handler.
+ * Free a server that is not running; NULL is harmless. An attached server closes its connections; memory of evhttp
+ * callbacks is freed in the next turn of the loop or in event_base_free(). Not from a handler.
  */
 PIPIT_API void pipit_server_free(struct pipit_server *server);
 
 /* ---------------------------------------------------------------- guarded evhttp */
 
 /**
- * evhttp_bind_socket() with a guard. Connections of this socket pass pipit's guard, limits and deadlines (the defaults
- * of struct pipit_config); evhttp then calls the program's callbacks and virtual hosts, and its own limits still apply.
- * Runs on the evhttp's event_base, without threads and signal handlers. May be called for several addresses and several
- * evhttps.
+ * evhttp_bind_socket() behind pipit's guard, limits and deadlines (the defaults of struct pipit_config). evhttp calls
+ * the program's callbacks and virtual hosts, and its own limits still apply. Runs on the evhttp's event_base, without
+ * threads and signal handlers. May be called repeatedly.
  *
- * This sets evhttp_set_bevcb(): sockets bound by evhttp_bind_socket() are guarded too from then on, and a program that
- * uses that callback for TLS loses it. The program ignores SIGPIPE. evhttp_free() frees all that this allocates, in the
- * next turn of the loop or in event_base_free(); no callback may hold a request then. docs/evhttp.md lists the
- * differences to evhttp.
+ * Sets evhttp_set_bevcb(): sockets bound by evhttp_bind_socket() are guarded too from then on, and a program that uses
+ * that callback for TLS loses it. The program ignores SIGPIPE. evhttp_free() frees everything, in the next turn of the
+ * loop or in event_base_free(); no callback may hold a request then. docs/evhttp.md lists the differences to evhttp.
  *
  * @param http     made with an event_base; kept until evhttp_free()
- * @param address  a numeric address, or a name, whose first address is used; NULL: any IPv4 address
+ * @param address  numeric, or a name, whose first address is used; NULL: any IPv4 address
  * @param port     0 selects a free port
- * @return 0, or a negative errno value after a message on standard error: -EINVAL, -EADDRINUSE, -EACCES, -ENOSPC (more
- *         than PIPIT_LISTEN_MAX), -ENOMEM. On the thread of the evhttp's loop.
+ * @return 0; -EINVAL, -EADDRINUSE, -EACCES, -ENOSPC (more than PIPIT_LISTEN_MAX), -ENOMEM
  */
 PIPIT_API int pipit_evhttp_bind_socket(struct evhttp *http, const char *address, uint16_t port);
 
 /**
- * As pipit_evhttp_bind_socket(), but returns the handle for evhttp_bound_socket_get_fd() and
- * evhttp_del_accept_socket(); NULL with errno set on failure.
+ * As pipit_evhttp_bind_socket(). Returns the handle for evhttp_bound_socket_get_fd() and evhttp_del_accept_socket();
+ * NULL with errno set on failure.
  */
 PIPIT_API struct evhttp_bound_socket *pipit_evhttp_bind_socket_with_handle(
     struct evhttp *http, const char *address, uint16_t port);
 
 /**
- * Put a server in front of an evhttp, to configure limits, an access log or native routes (such as
- * pipit_serve_metrics). Attaches the server to the evhttp's event_base, listens on the configured addresses, and passes
- * requests that match no route to the evhttp. Otherwise as pipit_evhttp_bind_socket(), which can add addresses.
+ * Put a server in front of an evhttp, with its own limits, access log or native routes. Attaches the server to the
+ * evhttp's event_base, listens on the configured addresses, and passes requests without a route to the evhttp.
+ * Otherwise as pipit_evhttp_bind_socket(), which can add addresses.
  *
- * @param server  not running, without a fallback and without evhttp callbacks; has one worker after this.
- *                pipit_server_free() closes its connections and leaves the evhttp without a guard; it may come before
- *                or after evhttp_free() and event_base_free().
+ * @param server  not running, without a fallback and evhttp callbacks; gets one worker. pipit_server_free(), before or
+ *                after evhttp_free() and event_base_free(), closes its connections and leaves the evhttp without a
+ *                guard.
  * @param http    made with an event_base, not guarded by another server
- * @return 0, or a negative errno value after a message on standard error: -EINVAL; -EALREADY guarded; -EBUSY running;
- *         -EEXIST a fallback; or as pipit_server_attach()
+ * @return 0; -EINVAL; -EALREADY guarded; -EBUSY running; -EEXIST a fallback; or as pipit_server_attach()
  */
 PIPIT_API int pipit_server_guard_evhttp(struct pipit_server *server, struct evhttp *http);
 
 /* ---------------------------------------------------------------- routes */
 
-/** Methods, as bits: a route may have several. */
+/** Methods, as bits. */
 enum pipit_method {
-	/** GET. Its route also serves HEAD; pipit omits the body. */
+	/** GET; also serves HEAD, without the body. */
 	PIPIT_GET = 1 << 0,
 	/** HEAD, for a route that does not answer it like GET. */
 	PIPIT_HEAD = 1 << 1,
@@ -330,7 +307,7 @@ enum pipit_method {
 	PIPIT_PUT = 1 << 3,
 	/** DELETE. */
 	PIPIT_DELETE = 1 << 4,
-	/** OPTIONS. Without such a route pipit answers it from the routes. */
+	/** OPTIONS; otherwise pipit answers it from the routes. */
 	PIPIT_OPTIONS = 1 << 5,
 	/** PATCH (RFC 5789). */
 	PIPIT_PATCH = 1 << 6,
@@ -339,11 +316,9 @@ enum pipit_method {
 };
 
 /**
- * A native handler. It replies once: before it returns, or later if it keeps the request (pipit_request_keep()). Until
- * the reply, nothing more is read from the connection.
- *
- * @param request  valid until its reply is complete, longer when kept
- * @param arg      from registration
+ * A native handler, with `arg` from registration. It replies once, before it returns, or later if it keeps the request
+ * (pipit_request_keep()). Until then nothing more is read from the connection. The request is valid until its reply is
+ * complete, longer when kept.
  */
 typedef void pipit_handler(struct pipit_request *request, void *arg);
 
@@ -351,31 +326,28 @@ typedef void pipit_handler(struct pipit_request *request, void *arg);
 typedef void pipit_evhttp_callback(struct evhttp_request *request, void *arg);
 
 /**
- * Options of a route. Zero-initialise it; a zero field means the server's setting, NULL no description.
- *
- * The fields from `summary` on describe the route for pipit_serve_openapi(). They do not check requests: that is the
- * handler's task. Strings are borrowed until registration returns, which copies them and checks JSON texts and UTF-8. A
- * schema is a JSON Schema as in OpenAPI 3.1 (draft 2020-12), optionally with examples.
+ * Options of a route. The fields from `summary` on describe it for pipit_serve_openapi(), NULL: not; they do not check
+ * requests. Registration copies strings, and checks JSON texts and UTF-8. A schema is a JSON Schema as in OpenAPI 3.1
+ * (draft 2020-12), optionally with examples.
  */
 struct pipit_route_options {
-	/** Request body, in bytes (413 above), at most the server's memory_limit; 0: the server's max_body_bytes. */
+	/** Request body, in bytes (413 above), at most memory_limit; 0: the server's max_body_bytes. */
 	uint64_t max_body_bytes;
-	/** True: refuse requests with a body (413), whatever `max_body_bytes` says. */
+	/** True: refuse requests with a body (413). */
 	bool refuse_body;
 	/**
 	 * For evhttp callbacks. True: the callback borrows an evhttp connection from a pool of its worker until its
 	 * reply is complete. It must not use the client's address (evhttp_connection_get_peer(),
-	 * evhttp_connection_get_addr(), evhttp_request.remote_host) or socket, and must not change the
-	 * evhttp_connection (close callback, timeouts, limits): both would concern other clients. An idle client costs
-	 * 3 KiB less if all evhttp callbacks of the server borrow. False (default): each client has its own evhttp
-	 * connection.
+	 * evhttp_connection_get_addr(), evhttp_request.remote_host) or socket, nor change the evhttp_connection (close
+	 * callback, timeouts, limits), which other clients use too. If all evhttp callbacks of the server borrow, an
+	 * idle client costs 3 KiB less. False (default): each client has its own.
 	 */
 	bool borrows_connection;
 	/** Purpose of the route, in one line. */
 	const char *summary;
 	/**
 	 * Query and header parameters: a JSON array of OpenAPI Parameter Objects. Names of the pattern are described
-	 * automatically; an object with "in":"path" and such a name adds to that description.
+	 * automatically; an object with "in":"path" and such a name adds to that.
 	 */
 	const char *parameters;
 	/** Media types of the request body, separated by commas; NULL: application/json if there is a request_schema. */
@@ -383,8 +355,7 @@ struct pipit_route_options {
 	/** Schema of the request body, for each of these types. JSON text. */
 	const char *request_schema;
 	/**
-	 * Instead of the two fields above, for types that differ: a JSON object from media types to OpenAPI Media Type
-	 * Objects.
+	 * Instead of these two, for types that differ: a JSON object from media types to OpenAPI Media Type Objects.
 	 */
 	const char *request_content;
 	/** Media types of the body of a successful reply; NULL: application/json if there is a reply_schema. */
@@ -402,59 +373,48 @@ struct pipit_route_options {
 /**
  * Register a native handler, before the server runs.
  *
- * @param server   not running
  * @param methods  bits of enum pipit_method
- * @param pattern  "/literal/{name}/{rest...}": `{name}` matches one segment that is not empty; `{name...}`, as the last
- *                 segment, matches the rest of the path, which may be empty. Copied.
- * @param handler  called for each request
+ * @param pattern  "/literal/{name}/{rest...}": `{name}` matches one non-empty segment; `{name...}`, as the last
+ *                 segment, the rest of the path, which may be empty. Copied.
  * @param arg      kept; passed to the handler
- * @return 0; -EINVAL bad pattern or no method; -EEXIST another route matches the same requests, and neither is more
- *         specific; -EBUSY the server runs; -ENOMEM. A failure prints a message, and the server then refuses to start.
+ * @return 0; -EINVAL bad pattern or no method; -EEXIST another route matches the same requests, neither is more
+ *         specific; -EBUSY the server runs; -ENOMEM. After a failure the server refuses to start.
  */
 PIPIT_API int pipit_route(
     struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler, void *arg);
 
-/** As pipit_route(), with options; `options` is copied and may be NULL. -EINVAL also for invalid options. */
+/** As pipit_route(); -EINVAL also for invalid options. `options` may be NULL. */
 PIPIT_API int pipit_route_with(struct pipit_server *server, unsigned methods, const char *pattern,
     pipit_handler *handler, void *arg, const struct pipit_route_options *options);
 
 /**
- * Register an evhttp callback, before the server runs. The callback needs no change: it may use evhttp_send_reply(),
- * evhttp_send_reply_start(), _chunk() and _end(), and evhttp_send_error(), now or later. It gets complete requests: the
- * body is in the input buffer with a Content-Length, never chunked. A callback that replies later must always reply,
- * even after its client has closed, because the reply frees the request. With pipit_server_run() callbacks run on all
- * worker threads. docs/evhttp.md describes every evhttp function. Arguments and result as for pipit_route().
+ * Register an evhttp callback, unchanged: it may use evhttp_send_reply(), evhttp_send_reply_start(), _chunk() and
+ * _end(), and evhttp_send_error(), now or later. It gets complete requests: the body is in the input buffer with a
+ * Content-Length, never chunked. It must always reply, even after its client has closed: the reply frees the request.
+ * With pipit_server_run() callbacks run on all worker threads. docs/evhttp.md describes every evhttp function.
+ * Otherwise as pipit_route().
  */
 PIPIT_API int pipit_route_evhttp(
     struct pipit_server *server, unsigned methods, const char *pattern, pipit_evhttp_callback *callback, void *arg);
 
-/** As pipit_route_evhttp(), with options; `options` is copied and may be NULL. */
+/** As pipit_route_evhttp(); `options` may be NULL. */
 PIPIT_API int pipit_route_evhttp_with(struct pipit_server *server, unsigned methods, const char *pattern,
     pipit_evhttp_callback *callback, void *arg, const struct pipit_route_options *options);
 
 /**
- * For evhttp callbacks: reply with an error as a problem document (RFC 9457), or as a small page for clients that
- * prefer text/html. Includes the headers that the callback has added.
- *
- * @param status  400 to 599; 500 replaces any other value
- * @param detail  printf() format, for people; NULL: none
+ * For evhttp callbacks: as pipit_reply_problem(), with the headers that the callback has added. 500 replaces a status
+ * outside 400 to 599.
  */
 PIPIT_API void pipit_evhttp_send_problem(struct evhttp_request *request, int status, const char *detail, ...)
     PIPIT_PRINTF(3, 4);
 
-/**
- * For evhttp callbacks: parse the body as JSON, strictly (RFC 8259), within the server's max_json_depth and
- * max_json_members.
- *
- * @return the document, freed by the caller with cJSON_Delete(); NULL after a reply: 415 when the Content-Type is not
- *         JSON, 400 with line, column and byte of the error, 503 when memory is short
- */
+/** For evhttp callbacks: as pipit_request_json(), within the limits of `server`. */
 PIPIT_API struct cJSON *pipit_evhttp_json(struct evhttp_request *request, const struct pipit_server *server);
 
-/** Register the handler for paths that no route matches, for all methods; without it they get 404. As pipit_route(). */
+/** Register the handler for paths that no route matches, instead of 404. All methods. As pipit_route(). */
 PIPIT_API int pipit_fallback(struct pipit_server *server, pipit_handler *handler, void *arg);
 
-/** Register an evhttp callback for paths that no route matches (as evhttp_set_gencb()). As pipit_route(). */
+/** As pipit_fallback(), for an evhttp callback (evhttp_set_gencb()). */
 PIPIT_API int pipit_fallback_evhttp(struct pipit_server *server, pipit_evhttp_callback *callback, void *arg);
 
 /* ---------------------------------------------------------------- request */
@@ -462,94 +422,80 @@ PIPIT_API int pipit_fallback_evhttp(struct pipit_server *server, pipit_evhttp_ca
 /** Method of the request. */
 PIPIT_API enum pipit_method pipit_request_method(const struct pipit_request *request);
 
-/** Method of the request as text, for example "GET". Static. */
+/** Method of the request as text. Static. */
 PIPIT_API const char *pipit_request_method_name(const struct pipit_request *request);
 
-/** Path as sent: percent-encoded, without the query. Never NULL. Valid as long as the request. */
+/** Path as sent: percent-encoded, without the query. Never NULL. */
 PIPIT_API const char *pipit_request_path(struct pipit_request *request);
 
-/** Query as sent, without the question mark; NULL when the target has none. Valid as long as the request. */
+/** Query as sent, without the question mark; NULL: none. */
 PIPIT_API const char *pipit_request_query(struct pipit_request *request);
 
 /**
- * The first query parameter named `name`, decoded as application/x-www-form-urlencoded.
+ * The first query parameter `name`, decoded as application/x-www-form-urlencoded.
  *
  * @param value  receives the text, cut at `size` - 1 bytes, always NUL-terminated
- * @param size   bytes at `value`, at least 1
- * @return length of the whole decoded value, as for snprintf(); -1 when there is no such parameter
+ * @param size   at least 1
+ * @return length of the whole decoded value; -1 without such a parameter
  */
 PIPIT_API long pipit_request_query_value(struct pipit_request *request, const char *name, char *value, size_t size);
 
 /**
- * The text that `{name}` or `{name...}` of the route's pattern matched, percent-decoded; NULL when the pattern has no
- * such name, or memory is short. Valid as long as the request.
+ * What `{name}` or `{name...}` of the route's pattern matched, percent-decoded; NULL when the pattern has no such name,
+ * or memory is short.
  */
 PIPIT_API const char *pipit_request_parameter(struct pipit_request *request, const char *name);
 
-/**
- * Value of the first header named `name`, in any case; NULL when there is none, or memory is short. Valid as long as
- * the request.
- */
+/** The first header `name`, in any case; NULL when there is none, or memory is short. */
 PIPIT_API const char *pipit_request_header(struct pipit_request *request, const char *name);
 
 /**
- * Header number `index`, in order of arrival.
- *
- * @param name   receives the name as sent
- * @param value  receives the value
- * @return false after the last header, or when memory is short. Both strings are valid as long as the request.
+ * Header number `index`, in order of arrival. Name (as sent) and value are valid as long as the request. False after
+ * the last header, or when memory is short.
  */
 PIPIT_API bool pipit_request_field(struct pipit_request *request, size_t index, const char **name, const char **value);
 
 /**
- * True when the Content-Type is `media_type`, in any case and with any parameters. For "application/json", also when
- * the type ends in "+json".
+ * True when the Content-Type is `media_type`, in any case and with any parameters. "application/json" also matches
+ * types that end in "+json".
  */
 PIPIT_API bool pipit_request_is(struct pipit_request *request, const char *media_type);
 
 /**
- * Select the media type of a reply by the Accept header (RFC 9110 §12.5.1): of the types that the client prefers most,
- * the first one. Without an Accept header, all are equal. Such a reply should have "Vary: Accept", unless it must not
- * be stored.
+ * Select the media type of a reply by the Accept header (RFC 9110 §12.5.1): the first of those that the client prefers
+ * most. The reply should have "Vary: Accept", unless it must not be stored.
  *
- * @param media_types  such as "application/json", in the handler's order of preference; parameters are ignored
- * @param count        number of types
- * @return an index; -1 when none is acceptable: reply with 406, or with the first type nevertheless
+ * @param media_types  in the handler's order of preference; parameters are ignored
+ * @return an index, 0 without an Accept header; -1: none is acceptable, reply with 406 or the first type
  */
 PIPIT_API int pipit_request_negotiate(struct pipit_request *request, const char *const *media_types, size_t count);
 
 /**
- * The whole body, without transfer coding, followed by a NUL that `length` does not count. Never NULL. `length` is not
- * NULL. Valid as long as the request, but pipit_request_keep() may move it: call this function again after that.
+ * The whole body, without transfer coding, followed by a NUL that `length` (not NULL) does not count. Never NULL. Valid
+ * as long as the request; after pipit_request_keep(), which may move it, call this again.
  */
 PIPIT_API const char *pipit_request_body(struct pipit_request *request, size_t *length);
 
-/**
- * The first parameter named `name` of an application/x-www-form-urlencoded body, decoded. Arguments and result as for
- * pipit_request_query_value().
- */
+/** As pipit_request_query_value(), for an application/x-www-form-urlencoded body. */
 PIPIT_API long pipit_request_form_value(struct pipit_request *request, const char *name, char *value, size_t size);
 
 /**
- * Parse the body as JSON, strictly (RFC 8259), without repeated names in an object, within the configured limits. On an
- * error this function replies: 415 when the Content-Type is missing, is not JSON, or has a charset other than utf-8;
- * 400 with line, column and byte of the error, and a JSON Pointer to it in "errors"; 503 when memory is short.
+ * Parse the body as JSON, strictly (RFC 8259), without repeated names in an object, within the configured limits. NULL
+ * after an error reply: 415 when the Content-Type is missing, is not JSON, or has a charset other than utf-8; 400 with
+ * line, column and byte of the error, and a JSON Pointer in "errors"; 503 when memory is short.
  *
- * A number that a double cannot represent, such as 9007199254740993, keeps its text in `valuestring` beside
- * `valuedouble`: pipit_reply_json() prints it, and pipit_read_integer() reads it.
- *
- * @return the document, freed by the caller with cJSON_Delete(); NULL after a reply
+ * A number that a double cannot represent, such as 9007199254740993, keeps its text in `valuestring`:
+ * pipit_reply_json() prints it, pipit_read_integer() reads it.
  */
 PIPIT_API struct cJSON *pipit_request_json(struct pipit_request *request);
 
 /**
- * Reads values of a JSON document by JSON Pointer (RFC 6901: "/network/mtu") and collects violations, so that one reply
- * reports them all. An absent value yields the fallback. A value of the wrong type or range is a violation and yields
- * the fallback. null is a value.
+ * Reads values of a JSON document by JSON Pointer (RFC 6901: "/network/mtu") and collects violations for one reply. An
+ * absent value yields the fallback. A value of the wrong type or range is a violation and yields the fallback. null is
+ * a value.
  *
  *     struct pipit_reader reader = { .doc = doc };
  *     int64_t mtu = pipit_read_integer(&reader, "/mtu", 1500, 576, 9216);
- *     const char *name = pipit_read_string(&reader, "/hostname", "", 1, 63);
  *     if (pipit_read_finish(&reader, request))
  *             …
  *
@@ -579,17 +525,14 @@ PIPIT_API double pipit_read_number(
 /** A boolean. */
 PIPIT_API bool pipit_read_boolean(struct pipit_reader *reader, const char *pointer, bool fallback);
 
-/** One of the strings in `choices`, which ends with NULL. Returns that element of `choices`. */
+/** One of the strings in `choices`, which ends with NULL: returns that element. */
 PIPIT_API const char *pipit_read_choice(
     struct pipit_reader *reader, const char *pointer, const char *fallback, const char *const *choices);
 
 /** An absent value is a violation. Returns whether the value exists. */
 PIPIT_API bool pipit_read_require(struct pipit_reader *reader, const char *pointer);
 
-/**
- * Members of an object that are not in `names`, which ends with NULL, are violations; so is a value that is not an
- * object.
- */
+/** Violations: members of an object that are not in `names`, which ends with NULL; a value that is not an object. */
 PIPIT_API void pipit_read_only(struct pipit_reader *reader, const char *pointer, const char *const *names);
 
 /** Add a violation, for example "must not be the gateway's address". */
@@ -597,49 +540,39 @@ PIPIT_API void pipit_read_refuse(struct pipit_reader *reader, const char *pointe
     PIPIT_PRINTF(3, 4);
 
 /**
- * Finish reading.
- *
- * @return true: no violation. False: this function has replied 422, with a problem document whose "errors" list the
- *         first 32 violations and their pointers (RFC 9457 §3).
+ * Finish reading. True: no violation. False after a reply: 422, with a problem document whose "errors" list the first
+ * 32 violations and their pointers (RFC 9457 §3).
  */
 PIPIT_API bool pipit_read_finish(struct pipit_reader *reader, struct pipit_request *request);
 
-/** True when the bytes are valid UTF-8 (RFC 3629): no overlong forms, no surrogates. Any thread. */
+/** True for valid UTF-8 (RFC 3629): no overlong forms, no surrogates. Any thread. */
 PIPIT_API bool pipit_is_utf8(const char *text, size_t length);
 
-/** Numeric address of the client. Valid as long as the request. */
+/** Numeric address of the client. */
 PIPIT_API const char *pipit_request_peer(struct pipit_request *request);
 
-/**
- * Identifier of the request, as in the access log: 16 hex digits, unique within the process. Valid as long as the
- * request.
- */
+/** Identifier in the access log: 16 hex digits, unique within the process. */
 PIPIT_API const char *pipit_request_id(struct pipit_request *request);
 
-/** Pattern of the matching route, or "fallback". Valid until pipit_server_free(). */
+/** Pattern of the route, or "fallback". Valid until pipit_server_free(). */
 PIPIT_API const char *pipit_request_route(const struct pipit_request *request);
 
-/**
- * The event_base of the request's worker, for timers and sockets of a handler that replies later. Valid while the
- * server runs.
- */
+/** The event_base of the request's worker, for a handler that replies later. Valid while the server runs. */
 PIPIT_API struct event_base *pipit_request_base(const struct pipit_request *request);
 
 /** The server of the request. */
 PIPIT_API struct pipit_server *pipit_request_server(const struct pipit_request *request);
 
 /**
- * Keep the request until pipit_request_release(), also after its handler has returned and its reply is complete. A
- * handler that replies later must keep the request. Release all requests before pipit_server_free().
- *
- * @return 0; -ENOMEM: reply now
+ * Keep the request until pipit_request_release(), also after its reply; a handler that replies later must. Release all
+ * requests before pipit_server_free(). 0; -ENOMEM: reply now.
  */
 PIPIT_API int pipit_request_keep(struct pipit_request *request);
 
 /** Release a kept request. Without a reply, the client gets 500. */
 PIPIT_API void pipit_request_release(struct pipit_request *request);
 
-/** True when the client has closed or the handler has replied: a further reply is discarded. */
+/** True when the client has closed or the handler has replied: further replies are discarded. */
 PIPIT_API bool pipit_request_is_gone(const struct pipit_request *request);
 
 /**
@@ -647,17 +580,17 @@ PIPIT_API bool pipit_request_is_gone(const struct pipit_request *request);
  * client that only shuts down its sending side counts as closed, but still gets the reply.
  *
  * @param callback  called at most once, on the request's worker, never after the reply; NULL removes it
- * @param arg       kept; passed to the callback
+ * @param arg       kept
  */
 PIPIT_API void pipit_request_on_abort(
     struct pipit_request *request, void (*callback)(struct pipit_request *, void *arg), void *arg);
 
 /**
- * Run `function` on the request's worker soon. Any thread: this is how another thread replies. The request stays kept
- * until `function` runs. Functions run in the order of the calls, also after the client has closed.
+ * Run `function` on the request's worker: so another thread replies. Any thread. The request stays kept until
+ * then. Functions run in the order of the calls, also after the client has closed. This must return before
+ * pipit_server_free().
  *
- * @return 0; -ENOMEM; -ESHUTDOWN the server has stopped, and `function` does not run. The call must return before
- *         pipit_server_free().
+ * @return 0; -ENOMEM; -ESHUTDOWN the server has stopped: `function` does not run
  */
 PIPIT_API int pipit_request_post(
     struct pipit_request *request, void (*function)(struct pipit_request *, void *arg), void *arg);
@@ -666,29 +599,28 @@ PIPIT_API int pipit_request_post(
 
 /*
  * A request gets one reply; a second one fails with -EALREADY. pipit adds Date, Content-Length and Connection, and
- * omits the body for HEAD, 204, 205 and 304. Replying after the client has closed is harmless. All functions return 0
- * or a negative errno value; after -ENOMEM the client gets 503.
+ * omits the body for HEAD, 204, 205 and 304. Replying after the client has closed is harmless. After -ENOMEM the client
+ * gets 503.
  */
 
 /**
- * Add a header to the reply that follows.
+ * Add a header to the coming reply.
  *
  * @param name   a token, but not Content-Length, Content-Type, Transfer-Encoding, Connection, Keep-Alive, Upgrade or
  *               Date, which pipit sets
  * @param value  without CR, LF or NUL
- * @return 0; -EINVAL bad name or value; -ENOSPC more than 8 KiB of headers; -EALREADY
+ * @return also -EINVAL: bad name or value; -ENOSPC: more than 8 KiB of headers
  */
 PIPIT_API int pipit_reply_header(struct pipit_request *request, const char *name, const char *value);
 
 /**
- * Reply with a body. pipit buffers what the client does not read at once; if `memory_limit` has no room for it, the
- * reply is cut off and the connection closed. Send a large body from a file, see pipit_reply_file().
+ * Reply with a body. pipit buffers what the client does not read at once; without room in `memory_limit`, the reply is
+ * cut off and the connection closed. Send a large body with pipit_reply_file().
  *
  * @param status        200 to 599
  * @param content_type  NULL: no Content-Type
- * @param content       the body, copied; NULL when `length` is 0
- * @param length        bytes at `content`
- * @return 0; -EINVAL bad status or content type; -EALREADY; -ENOMEM
+ * @param content       `length` bytes, copied; NULL when `length` is 0
+ * @return also -EINVAL: bad status or content type
  */
 PIPIT_API int pipit_reply(
     struct pipit_request *request, int status, const char *content_type, const void *content, size_t length);
@@ -700,20 +632,20 @@ PIPIT_API int pipit_reply_text(struct pipit_request *request, int status, const 
  * Reply with a JSON document, without white space. Numbers are printed so that they parse to the same double. Takes
  * `doc` in every case; NULL, as from a cJSON function without memory, becomes 503.
  *
- * A text above 64 KiB is printed while it is sent, in chunks (for HTTP/1.0, until the connection closes), and is never
- * in memory as a whole: `doc` counts for `memory_limit` until then. If `memory_limit` has no room, or `doc` refers to
- * memory that it does not own (cJSON_CreateStringReference()), the whole text is printed at once.
+ * A text above 64 KiB is printed while it is sent, in chunks (for HTTP/1.0, until the connection closes): until then
+ * `doc` counts for `memory_limit`. Without room there, or if `doc` refers to memory that it does not own
+ * (cJSON_CreateStringReference()), it is printed at once.
  *
- * @return 0 or a negative errno value; -EINVAL also for a document with an item without a type, or nested more than
- *         1,000 deep: the client gets 500
+ * @return also -EINVAL: bad status; an item without a type, or nesting above 1,000: the client gets 500
  */
 PIPIT_API int pipit_reply_json(struct pipit_request *request, int status, struct cJSON *doc);
 
 /**
- * Reply with a problem document (RFC 9457), or a small page for clients that prefer text/html.
+ * Reply with a problem document (RFC 9457), or with HTML if the Accept header prefers text/html to application/json and
+ * application/problem+json (RFC 9110 §12.5.1).
  *
  * @param status  400 to 599; its phrase becomes the title
- * @param detail  printf() format: what is wrong and what would be right; NULL: none
+ * @param detail  printf() format: what is wrong, what would be right; NULL: none
  */
 PIPIT_API int pipit_reply_problem(struct pipit_request *request, int status, const char *detail, ...)
     PIPIT_PRINTF(3, 4);
@@ -724,7 +656,7 @@ PIPIT_API int pipit_reply_problem(struct pipit_request *request, int status, con
  * @param fd      takes, in every case
  * @param offset  first byte to send
  * @param length  bytes to send; the connection is closed if the file turns out shorter
- * @return 0; -EBADF negative descriptor; -EINVAL bad status; -EALREADY. Nothing is sent on failure.
+ * @return also -EBADF: negative descriptor; -EINVAL: bad status. Nothing is sent on failure.
  */
 PIPIT_API int pipit_reply_file(
     struct pipit_request *request, int status, const char *content_type, int fd, uint64_t offset, uint64_t length);
@@ -732,27 +664,26 @@ PIPIT_API int pipit_reply_file(
 /* ---------------------------------------------------------------- streams */
 
 /*
- * A stream is a sequence of events that many clients follow: server-sent events (text/event-stream), for a browser's
- * EventSource. Any thread sends events; each is rendered once and shared by all clients. A client gets the events that
- * are sent after it has joined, each once and in order. A client that reads too slowly is disconnected; EventSource
- * then reconnects, and the stream can send what it has missed.
+ * A stream is a sequence of server-sent events (text/event-stream, EventSource) that many clients follow. Clients share
+ * the events, which are rendered once. A client gets all that are sent after it has joined, each once and in order. One
+ * that reads too slowly is disconnected; EventSource reconnects, and the stream can send what it has missed.
  *
- * Sending and joining take a lock of the stream, and so does a worker when events arrive or a client closes; nothing
- * else takes it. A stream may live longer than the server.
+ * Sending and joining take a lock of the stream, and so does a worker when events arrive or a client closes. A stream
+ * may live longer than the server.
  */
 
-/** Options of a stream. Zero-initialise it; zero fields mean the default. */
+/** Options of a stream. */
 struct pipit_stream_options {
-	/** Clients that may follow at the same time, over all workers (503 with Retry-After above). Default 1000. */
+	/** Clients at the same time, over all workers (503 with Retry-After above). Default 1000. */
 	uint64_t max_clients;
 	/**
-	 * Events that may be queued for one client. Above it, the connection is closed and counted in
-	 * http_streams_dropped_total. All clients share the queued events. Default 64.
+	 * Events that may be queued for one client; above it, the connection is closed and counted in
+	 * http_streams_dropped_total. Clients share queued events. Default 64.
 	 */
 	size_t max_queue;
 	/**
-	 * Milliseconds without an event until a comment line shows clients and proxies that the connection is alive, at
-	 * most 24 hours. Default 15000.
+	 * Milliseconds without an event until a comment line shows that the connection is alive, at most 24 hours.
+	 * Default 15000.
 	 */
 	uint64_t heartbeat_ms;
 	/** Milliseconds that clients wait before they reconnect. Default 2000. */
@@ -765,9 +696,9 @@ struct pipit_stream_options {
 struct pipit_event {
 	/** Type of the event, without line ends; NULL: none, "message" for EventSource. */
 	const char *name;
-	/** Data, UTF-8; line ends are allowed, and LF, CR and CRLF all arrive as LF. NULL: an empty text. */
+	/** Data, UTF-8; LF, CR and CRLF all arrive as LF. NULL: an empty text. */
 	const char *data;
-	/** True: no id, and not kept for clients that reconnect. */
+	/** True: no id, not kept for clients that reconnect. */
 	bool without_id;
 };
 
@@ -775,45 +706,42 @@ struct pipit_event {
  * Create a stream. Any thread.
  *
  * @param options  copied; NULL for the defaults
- * @return the stream, freed with pipit_stream_free(); NULL when memory is short or heartbeat_ms is out of range
+ * @return freed with pipit_stream_free(); NULL when memory is short or heartbeat_ms is out of range
  */
 PIPIT_API struct pipit_stream *pipit_stream_new(const struct pipit_stream_options *options);
 
 /**
- * Free a stream; NULL is harmless. Its clients get all events sent so far, and then the end of the reply; the memory is
- * freed with the last of them. Any thread. No other call for this stream may run or follow, so no handler may join it
- * any more.
+ * Free a stream; NULL is harmless. Its clients get all events sent so far, then the end of the reply; the last of them
+ * frees the memory. Any thread. No other call for this stream may run or follow: no handler may join it any more.
  */
 PIPIT_API void pipit_stream_free(struct pipit_stream *stream);
 
 /**
  * Reply with the stream: 200, text/event-stream, "Cache-Control: no-store" and the headers of pipit_reply_header(). The
- * body begins with the retry time. A client with a Last-Event-ID then gets the later events of the history, or the
- * whole history if the id is not of this stream. The reply ends when the client closes, the stream ends, or the server
- * drains. HEAD gets the head only.
+ * body begins with the retry time. A client with a Last-Event-ID then gets the later events of the history, or all of
+ * it if the id is not of this stream. The reply ends when the client closes, the stream ends, or the server drains.
+ * HEAD gets the head only.
  *
  * @param request  without a reply; in its handler, or later if kept
  * @param first    an event for this client only, before all others, without an id; NULL: none
- * @return 0, also when the client has closed or max_clients refused it with 503; -EINVAL the name of `first` has line
- *         ends, and nothing was sent; -EALREADY; -ENOMEM the client gets 503
+ * @return 0, also when the client has closed or max_clients refused it with 503; -EINVAL line ends in the name of
+ *         `first`, and nothing was sent; -EALREADY; -ENOMEM the client gets 503
  */
 PIPIT_API int pipit_stream_join(
     struct pipit_stream *stream, struct pipit_request *request, const struct pipit_event *first);
 
 /**
- * Send an event to all clients; without clients this is harmless. Any thread. Event ids are "PREFIX-NUMBER": the prefix
- * is unique to the stream, the numbers start at 1. Events that workers have not processed yet are queued without a
- * limit: a program that sends faster than the workers can process must pause.
+ * Send an event, which is copied, to all clients, if any. Any thread. Event ids are "PREFIX-NUMBER": the prefix is
+ * unique to the stream, the numbers start at 1. Events that workers have not processed yet are queued without a limit:
+ * a program that sends too fast must pause.
  *
- * @param event  copied
  * @return 0; -EINVAL the name has line ends; -ENOMEM. Nothing is sent on failure.
  */
 PIPIT_API int pipit_stream_send(struct pipit_stream *stream, const struct pipit_event *event);
 
 /**
- * End the replies of all current clients, after all events sent so far. New clients may join later. Any thread.
- *
- * @return 0 or -ENOMEM
+ * End the replies of all current clients, after all events sent so far. New clients may join later. Any thread. 0 or
+ * -ENOMEM.
  */
 PIPIT_API int pipit_stream_end(struct pipit_stream *stream);
 
@@ -823,29 +751,24 @@ PIPIT_API uint64_t pipit_stream_clients(const struct pipit_stream *stream);
 /* ---------------------------------------------------------------- settings */
 
 /*
- * Settings are a JSON object in a file. Every value has a JSON Pointer (RFC 6901), such as "/network/hostname"; "" is
- * the whole document.
+ * Settings are a JSON object in a file. Every value has a JSON Pointer (RFC 6901); "" is the whole document.
  *
- * Readers never wait. A change is applied to a copy, written to a new file and synchronised; the new file then replaces
- * the old one, and only after that do readers see the change and its client gets the reply. Changes that arrive
- * meanwhile are written together. A thread of the store does this. The file is indented JSON; after editing it by hand,
- * call pipit_settings_reload() (for the daemon: SIGHUP).
+ * Readers never wait. A thread of the store applies a change to a copy, writes and synchronises a new file, and
+ * replaces the old one; only then readers see the change and its client gets the reply. Changes that arrive meanwhile
+ * are written together. After editing the file (indented JSON) by hand, call pipit_settings_reload().
  *
- * Other files beside FILE: FILE.previous (the state before the last change), FILE.lock, FILE.new while a change is
- * written, and FILE.broken (a FILE that was not valid when the store was opened).
+ * Files beside FILE: FILE.previous (before the last change), FILE.lock, FILE.new (while a change is written), and
+ * FILE.broken (not valid when the store was opened).
  */
 
-/** Options of a store. Zero-initialise it; zero fields mean the default. */
+/** Options of a store. */
 struct pipit_settings_options {
 	/**
-	 * Name of the file, which may be absent until the first change. Its directory must exist, and be writable for
-	 * changes. Borrowed for the call.
+	 * May be absent until the first change. Its directory must exist, and be writable for changes. Borrowed for the
+	 * call.
 	 */
 	const char *file;
-	/**
-	 * Size of the document as sent, in bytes (507 above; 413 for a request body). Default 262144, range 1024 to
-	 * 16777216.
-	 */
+	/** As settings_max_bytes of struct pipit_config; 413 for a request body. */
 	uint64_t max_bytes;
 	/** Nesting of arrays and objects. Default 64, at most 512. */
 	uint64_t max_depth;
@@ -857,10 +780,9 @@ struct pipit_settings_options {
 
 /**
  * Open a store. Removes what an interrupted change has left, with a log message. If the file is not a JSON object, the
- * previous state is used, if that is one.
+ * previous state is used, if valid.
  *
  * @param settings  receives the store, freed with pipit_settings_free() after the server
- * @param error     receives one line with the reason and what would be right; may be NULL with size 0
  * @return 0; -EINVAL options out of range, or the file is not valid; -EBUSY another process has it open; another
  *         negative errno value
  */
@@ -872,25 +794,20 @@ PIPIT_API void pipit_settings_free(struct pipit_settings *settings);
 
 /**
  * Serve a store: GET, PUT, PATCH (RFC 7396 and RFC 6902) and DELETE for `pattern` and all paths below it, with ETags
- * and conditions. SIGHUP then reloads it, if the server handles signals.
+ * and conditions. SIGHUP then reloads it, if the server handles signals. Returns as pipit_route().
  *
  * @param pattern   such as "/api/settings", without a slash at its end
  * @param settings  kept until pipit_server_free()
- * @return as pipit_route()
  */
 PIPIT_API int pipit_route_settings(struct pipit_server *server, const char *pattern, struct pipit_settings *settings);
 
 /**
- * Validates a change: checks the new settings, which are the document of `reader`. Any violation refuses the change;
- * the client gets all violations in one 422. Runs on the store's thread before the change is written; must not call the
- * store.
+ * Checks the new settings, which are the document of `reader`. Any violation refuses the change; the client gets all in
+ * one 422. Runs on the store's thread before the change is written; must not call the store.
  */
 typedef void pipit_settings_check(struct pipit_reader *reader, void *arg);
 
-/**
- * Reports new settings after they are durable. Runs on the store's thread; must not wait for the store. `settings` is
- * borrowed.
- */
+/** Reports new settings after they are durable; borrowed. Runs on the store's thread; must not wait for the store. */
 typedef void pipit_settings_changed(const struct cJSON *settings, void *arg);
 
 /**
@@ -904,39 +821,37 @@ typedef void pipit_settings_changed(const struct cJSON *settings, void *arg);
 PIPIT_API int pipit_settings_on_change(
     struct pipit_settings *settings, pipit_settings_check *check, pipit_settings_changed *changed, void *arg);
 
-/**
- * A copy of a value. Any thread.
- *
- * @param pointer  "" for the whole document
- * @return the value, freed by the caller with cJSON_Delete(); NULL when there is none, or memory is short
- */
+/** A copy of a value; NULL when there is none, or memory is short. pointer: "" for the whole document. Any thread. */
 PIPIT_API struct cJSON *pipit_settings_get(struct pipit_settings *settings, const char *pointer);
 
 /**
- * Apply a merge patch (RFC 7396) to a value, and wait until the change is durable. Any thread, but not from a handler,
- * which would block its worker, and not from a check or changed callback.
+ * Apply a merge patch (RFC 7396) to a value, and wait until the change is durable. Any thread, but not from a handler
+ * (its worker would block) or a check or changed callback.
  *
  * @param pointer  of a value that exists; "" for the whole document
  * @param patch    takes, in every case; NULL, as from a cJSON function without memory, is -ENOMEM
- * @param error    receives the reason; may be NULL with size 0
- * @return 0; -ENOENT no such value; -EINVAL refused, also by the check; -ENOSPC no space; -EIO write error; -EBUSY;
- *         -ENOMEM
+ * @return 0; -ENOENT no such value; -EINVAL refused, also by the check; -ENOSPC; -EIO; -EBUSY; -ENOMEM
  */
 PIPIT_API int pipit_settings_merge(
     struct pipit_settings *settings, const char *pointer, struct cJSON *patch, char *error, size_t size);
 
-/** Read the file again soon. Invalid settings are ignored, with a log message. 0; -EBUSY; -ENOMEM. Any thread. */
+/** Read the file again soon. Invalid settings are ignored and logged. 0; -EBUSY; -ENOMEM. Any thread. */
 PIPIT_API int pipit_settings_reload(struct pipit_settings *settings);
 
 /* ---------------------------------------------------------------- ready-made handlers */
 
-/** A page inside the program, as the daemon has for its dashboard; no file system is needed. */
+/*
+ * Handlers for pipit_route() and pipit_fallback(), which always reply. Other handlers may call them with what would be
+ * their `arg`.
+ */
+
+/** A page inside the program. */
 struct pipit_page {
-	/** Decoded path without dot segments, such as "/style.css". "/index.html" is also served for "/". */
+	/** Decoded, without dot segments. "/index.html" is also served for "/". */
 	const char *path;
 	/** NULL: by the extension of `path`. */
 	const char *content_type;
-	/** A strong ETag with its quotes ("\"1a2b\""), different for different content; NULL: none. */
+	/** A strong ETag with its quotes, different for different content; NULL: none. */
 	const char *etag;
 	/** The body, borrowed as long as the site lives. */
 	const void *content;
@@ -946,7 +861,7 @@ struct pipit_page {
 	size_t plain_length;
 };
 
-/** Options of a site. Zero-initialise it. Strings are borrowed for the call. */
+/** Options of a site. Strings are borrowed for the call. */
 struct pipit_site_options {
 	/** Name of a directory; NULL: serve `pages`. */
 	const char *root;
@@ -957,38 +872,32 @@ struct pipit_site_options {
 	const struct pipit_page *pages;
 	/** Number of `pages`. */
 	size_t page_count;
-	/**
-	 * Serve /index.html for paths that do not exist and whose last segment has no dot, to clients that accept
-	 * text/html.
-	 */
+	/** Serve /index.html for absent paths without a dot in the last segment, if the client accepts text/html. */
 	bool spa;
 	/** List directories without index.html, as a page, or as JSON for clients that prefer application/json. */
 	bool listing;
-	/** Do not compress. Precompressed files (.br, .zst, .gz) are still served. */
+	/** Do not compress; precompressed files (.br, .zst, .gz) are still served. */
 	bool no_compression;
 	/**
-	 * "PATTERN=VALUE; …": the first fnmatch(3) pattern that matches a file's path sets its Cache-Control header;
-	 * '*' also matches slashes. NULL: no header (for `pages`: no-cache).
+	 * "PATTERN=VALUE; …": the first fnmatch(3) pattern that matches the path sets Cache-Control; '*' also matches
+	 * slashes. NULL: no header (for `pages`: no-cache).
 	 */
 	const char *cache_control;
-	/** Name of a file of the format of /etc/mime.types, which overrides the built-in types; NULL: none. */
+	/** A file like /etc/mime.types, which overrides the built-in types; NULL: none. */
 	const char *media_types;
 };
 
 /**
- * Handler that joins a stream, without a first event.
- *
- * @param stream  the handler's `arg`: a struct pipit_stream
+ * Handler that joins the stream `stream`, its `arg`. NULL: registration fails (-EINVAL); called by another handler, it
+ * replies 500 and logs an error.
  */
 PIPIT_API void pipit_stream_serve(struct pipit_request *request, void *stream);
 
 /**
  * Open a site for pipit_serve_files().
  *
- * @param site   receives the site, freed with pipit_site_free() after the server
- * @param error  receives one line with the reason and what would be right; may be NULL
- * @param size   bytes at `error`
- * @return 0; -EINVAL; -ENOMEM; or a negative errno value from opening a file
+ * @param site  receives the site, freed with pipit_site_free() after the server
+ * @return 0; -EINVAL; -ENOMEM; or as open(2)
  */
 PIPIT_API int pipit_site_open(
     const struct pipit_site_options *options, struct pipit_site **site, char *error, size_t size);
@@ -1000,20 +909,20 @@ PIPIT_API struct pipit_site *pipit_site_new(const char *root);
 PIPIT_API void pipit_site_free(struct pipit_site *site);
 
 /**
- * Handler for static files, usually the fallback. Serves GET and HEAD of regular files below the root, and index.html
- * for a directory; never dotfiles, and nothing outside the root. A change of a file is seen within a second.
+ * Handler for static files. Serves GET and HEAD of regular files below the root, and index.html for a directory; never
+ * dotfiles. A change of a file is seen within a second.
  *
- * Files have strong ETags, conditions (RFC 9110 §13) and up to 32 ranges (§14). Files of compressible types are sent as
- * their precompressed variant app.js.br, .zst or .gz, if the client accepts it and it is not older, or compressed with
- * gzip from 1 KiB to 256 KiB. Clients that do not prefer JSON get 404.html and 403.html of the root for these errors.
+ * Files have strong ETags, conditions (RFC 9110 §13) and up to 32 ranges (§14). Compressible files are sent as their
+ * precompressed variant app.js.br, .zst or .gz, if the client accepts it and it is not older, or compressed with gzip
+ * from 1 KiB to 256 KiB. Clients that do not prefer JSON get the root's 404.html and 403.html.
  *
- * @param site  the handler's `arg`: a struct pipit_site
+ * @param site  the handler's `arg`: a struct pipit_site; NULL: as for pipit_stream_serve()
  */
 PIPIT_API void pipit_serve_files(struct pipit_request *request, void *site);
 
 /**
- * Handler for the dashboard's data: a stream with one event per second, after a first event with the last ten minutes.
- * A server with such a route collects the data from its start. `arg` is not used.
+ * Handler for the dashboard's data: a stream with one event per second, first the last ten minutes. Collects them from
+ * the start of a server with such a route, otherwise from the first call by another handler. `arg` is not used.
  */
 PIPIT_API void pipit_serve_events(struct pipit_request *request, void *arg);
 
@@ -1021,11 +930,11 @@ PIPIT_API void pipit_serve_events(struct pipit_request *request, void *arg);
 PIPIT_API void pipit_serve_metrics(struct pipit_request *request, void *arg);
 
 /**
- * Handler for the OpenAPI 3.1 description of the server's routes, as JSON: patterns, methods and route options, without
- * the fallback. It is made when the server starts, so that it always matches the routes. Register it as the handler of
- * a route: called by another handler, it replies 404.
+ * Handler for the OpenAPI 3.1 description of the server's routes, as JSON, without the fallback. Made when the server
+ * starts; if only other handlers call this one, for each call.
  *
- * @param title  the handler's `arg`: title of the description, UTF-8, read when the server starts; NULL: "pipit"
+ * @param title  the handler's `arg`, UTF-8, read when the server starts; NULL: "pipit". If it is not UTF-8, the server
+ *               does not start; called by another handler, it replies 500.
  */
 PIPIT_API void pipit_serve_openapi(struct pipit_request *request, void *title);
 

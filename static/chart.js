@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Charts of the last ten minutes as SVG, drawn anew once a second, with one cursor for all of them.
+// Charts of the last ten minutes as SVG, redrawn once a second, with a common cursor.
 import { COUNT, known, setText, show, timeOfDay, unitFor } from './format.js';
 
 export const WINDOW_SECONDS = 600;
-// Clocks tick unevenly: one second that was skipped is no gap.
+// A single missing second is not a gap: the sampling timer is not exact.
 const GAP_SECONDS = 2;
 const LEFT = 62, RIGHT = 8, TOP = 6, BOTTOM = 18;
 
@@ -12,9 +12,9 @@ let rows = [];
 const newest = () => rows.at(-1)?.t ?? 0;
 const round = number => Math.round(number * 10) / 10;
 
-// --- scales: ticks, and where from 0 to 1 a value is ---
+// --- scales: ticks, and the position of a value from 0 to 1 ---
 
-// Ticks are 1, 2 or 5 of a unit, so bytes are cut at KiB and not at 1,000.
+// Ticks are 1, 2 or 5 times a power of ten of a unit, so that bytes have ticks at KiB.
 function linearScale(highest, { units, least, top = Math.max(highest, least) }) {
 	const [size] = unitFor(top, units);
 	const power = 10 ** Math.floor(Math.log10(top / size / 3));
@@ -23,7 +23,7 @@ function linearScale(highest, { units, least, top = Math.max(highest, least) }) 
 	return { ticks, part: value => value / ticks.at(-1) };
 }
 
-// Latencies span decades: on a linear axis the 99th percentile would press the median flat.
+// Latencies span decades: on a linear axis the median would be flat beside the 99th percentile.
 function logScale(lowest, highest) {
 	const low = Math.floor(Math.log10(Math.max(lowest, 1e-6)) + 1e-9);
 	const high = Math.max(low + 1, Math.ceil(Math.log10(highest) - 1e-9));
@@ -44,7 +44,7 @@ function scaleFor({ series, stacked, log, ...spec }) {
 
 // --- lines and areas ---
 
-// Points without a gap between them: [[[x, top, bottom], …], …]. A stack shows nothing where there is nothing.
+// Points between gaps: [[[x, top, bottom], …], …]. A stack omits zeros.
 function runsOf(key, below, { x, y }) {
 	const runs = [];
 	let last = -Infinity;
@@ -58,7 +58,7 @@ function runsOf(key, below, { x, y }) {
 	return runs;
 }
 
-// A second alone, with nothing measured before or after it, is a short dash.
+// A second between two gaps is a short dash.
 const lineOf = run => run.length > 1 ? `M${run.map(([x, top]) => `${x} ${top}`).join('L')}` : `M${run[0][0] - 1} ${run[0][1]}h2`;
 const areaOf = run => `${lineOf(run)}L${run.map(([x, , bottom]) => `${x} ${bottom}`).reverse().join('L')}Z`;
 
@@ -84,9 +84,9 @@ function drawAxes(chart, { x, y, width, height }, ticks) {
 		text(x(newest() - WINDOW_SECONDS / 2), height - 4, 'middle', '−5 min') + text(x(newest()), height - 4, 'end', 'now');
 }
 
-// --- the cursor: one moment for all charts ---
+// --- the cursor: one second for all charts ---
 
-// `back`: seconds before the newest figures, under a pointer that rests while time goes on. `at`: a second, chosen by key.
+// `back`: seconds before the newest data, under a resting pointer. `at`: a fixed second, chosen by key.
 let cursor = null;
 const cursorSecond = () => cursor && Math.max(cursor.at ?? newest() - cursor.back, newest() - WINDOW_SECONDS);
 const rowAt = second => rows.findLast(row => row.t <= second && row.t > second - GAP_SECONDS);
@@ -96,7 +96,7 @@ function setCursor(next) {
 	redraw();
 }
 
-// A finger that is lifted does not let go of it, one that touches something else does.
+// The cursor stays when a finger is lifted, until something else is touched.
 document.addEventListener('pointerdown', event => { if (!event.target.closest('.plot')) setCursor(null); });
 
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, ArrowDown: -1, ArrowUp: 1, PageDown: -60, PageUp: 60, Home: -Infinity, End: Infinity };
@@ -113,7 +113,7 @@ function moveByKey(event) {
 const words = ({ spec }, row) =>
 	spec.series.map(([key, label]) => `${label} ${show(row?.[key], spec.units, spec.suffix)}`).join(', ');
 
-// Only when the cursor was moved: a value text that changes by itself would be read out every second.
+// Only after a move of the cursor: a screen reader would read a changing text every second.
 function tell(chart) {
 	const second = cursorSecond() ?? newest();
 	chart.plot.setAttribute('aria-valuenow', second - newest());
@@ -150,15 +150,15 @@ function listen(chart) {
 	plot.addEventListener('keydown', event => { moveByKey(event); tell(chart); });
 	plot.addEventListener('focus', () => tell(chart));
 	plot.addEventListener('blur', () => setCursor(null));
-	// Asking for the size while drawing would cost a layout of the page for each chart.
+	// Reading the size while drawing would cause a layout for each chart.
 	new ResizeObserver(([{ contentRect }]) => { chart.size = contentRect; redraw(); }).observe(plot);
 }
 
 /**
- * title; series: [[key of a row, label, a class of style.css], …]; units, and a suffix of values; least: the lowest top
- * of the axis, or top: a fixed one; log; stacked; filled: with an area under the line. Nothing of it comes from outside.
+ * title; series: [[key of a row, label, class of style.css], …]; units and suffix of values; least: minimum for the top of the axis,
+ * or top: a fixed one; log; stacked; filled: with an area under the line. Constants only: they are not escaped.
  *
- * A slider over time is what comes closest for those who hear the page: arrow keys tell the figures of a moment.
+ * For screen readers a chart is a slider over time: arrow keys read the values of a second.
  */
 export function addChart(parent, options) {
 	const spec = { units: COUNT, suffix: '', least: 10, ...options };
@@ -197,7 +197,7 @@ function draw(chart) {
 
 let frame = 0;
 
-// At most once a frame, and never in a hidden tab, which gets no frames.
+// At most once per frame; a hidden tab has no frames.
 export function redraw(next = rows) {
 	rows = next;
 	frame ||= requestAnimationFrame(() => {

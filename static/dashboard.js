@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The dashboard: takes the figures of /events and puts them into the page. Charts are in chart.js, tables in tables.js.
+// The dashboard: shows the events of /events. Charts are in chart.js, tables in tables.js.
 import { addChart, redraw, WINDOW_SECONDS } from './chart.js';
 import { BYTES, SECONDS, setText, SHARE, sum, timeOfDay } from './format.js';
 import { showTables } from './tables.js';
@@ -9,14 +9,14 @@ import './try.js';
 
 let rows = [];
 
-// Rows of this second and later ones go: a server whose clock was set back starts over from there.
+// Replaces rows of this second and later ones: the clock of the server may be set back.
 function append(row) {
 	while (rows.length && rows.at(-1).t >= row.t) rows.pop();
 	rows.push(row);
 	while (rows[0].t < row.t - WINDOW_SECONDS) rows.shift();
 }
 
-// A server that was started again knows less than this page does: what is older than its history stays.
+// Rows older than the history of a restarted server stay.
 function takeHistory({ fields, rows: cells }) {
 	for (const values of cells) append(Object.fromEntries(fields.map((name, index) => [name, values[index]])));
 }
@@ -24,7 +24,7 @@ function takeHistory({ fields, rows: cells }) {
 const worst = values => values?.length ? Math.max(...values) : null;
 const mean = values => values?.length ? sum(values) / values.length : null;
 
-// In the form of history's rows.
+// As the rows of the history.
 function rowOf({ t, rps, p50, p90, p99, codes, connections, workers, memory, received, sent }) {
 	return {
 		t, rps, p50, p90, p99, ...codes, received, sent,
@@ -44,11 +44,11 @@ function takeFigures(figures) {
 
 // --- the stream ---
 
-// No figures for so long: the connection is dead even if nobody said so (the appliance lost power, a cable was pulled).
+// Without events for this time the connection is dead, even without a FIN (power loss, unplugged cable).
 const SILENCE_MS = 10_000;
 const GONE_MS = 20_000;
 const LONGEST_WAIT_MS = 10_000;
-// A browser has six connections to a server for all its tabs: a tab that nobody looks at gives its own back.
+// A browser has six connections per server for all tabs: a hidden tab closes its own.
 const HIDDEN_MS = 60_000;
 
 let source = null, waitMs = 1000, retryTimer = 0, hiddenTimer = 0;
@@ -61,7 +61,7 @@ function setState(state, words = state) {
 }
 
 const setLost = () => {
-	if (performance.now() - heardAt > GONE_MS) setState('gone', 'server gone, still trying');
+	if (performance.now() - heardAt > GONE_MS) setState('gone', 'not reachable, reconnecting');
 	else setState('reconnecting');
 };
 
@@ -89,7 +89,7 @@ function connect() {
 	source.addEventListener('figures', heard(takeFigures));
 	source.addEventListener('error', () => {
 		setLost();
-		// It tries again by itself, unless the answer was an error: 503 while the server drains or is full.
+		// EventSource reconnects by itself, except after an error such as 503 (draining, max-streams).
 		if (source?.readyState === EventSource.CLOSED) connectLater();
 	});
 }
@@ -118,7 +118,7 @@ document.addEventListener('visibilitychange', () => {
 
 // --- the charts ---
 
-// The series of a chart: key of a row, label, tone.
+// The only series of a chart.
 const one = (key, label) => ({ filled: true, series: [[key, label, 'one']] });
 
 for (const spec of [

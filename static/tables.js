@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Everything that is shown as text: the line at the top, and the tables. Rows are kept and refilled, so that nothing jumps
-// and a focus or a selection survives the second.
+// The summary at the top, and the tables. Rows are updated in place, so that focus and selection survive.
 import { BYTES, COUNT, DASH, duration, known, SECONDS, setText, SHARE, show, sum, whole } from './format.js';
 
 const byId = id => document.getElementById(id);
@@ -11,7 +10,7 @@ const seconds = value => show(value, SECONDS);
 
 const failed = ({ codes, rps }) => codes && (rps > 0 ? Math.min(1, codes['5xx'] / rps) : 0);
 
-// What it is called, how it is shown, when it is alarming. `row`: the figures in the form of history's rows.
+// Label, text, and condition of an alarm. `row`: as the rows of the history.
 const GLANCE = [
 	['requests', figures => perSecond(figures.rps)],
 	['latency p99', figures => seconds(figures.p99)],
@@ -20,9 +19,9 @@ const GLANCE = [
 	['busy', (figures, row) => show(row.busy, SHARE), (figures, row) => row.busy > 0.9],
 	['loop lag', (figures, row) => seconds(row.lag), (figures, row) => row.lag > 0.1],
 	['memory', (figures, row) => show(row.resident, BYTES)],
-	['rejected in all', figures => show(sum(figures.rejected))],
-	['timed out in all', figures => show(sum(figures.timeouts))],
-	['up for', figures => duration(figures.uptime)],
+	['rejected', figures => show(sum(figures.rejected))],
+	['timed out', figures => show(sum(figures.timeouts))],
+	['uptime', figures => duration(figures.uptime)],
 ];
 byId('glance').innerHTML = GLANCE.map(([label]) => `<div><dt>${label}</dt><dd></dd></div>`).join('');
 const glanced = byId('glance').querySelectorAll('dd');
@@ -37,12 +36,12 @@ function showGlance(figures, row) {
 
 // --- tables ---
 
-// Attributes, since inline styles are against the page's policy.
+// Attributes: the page's policy forbids inline styles.
 const BAR = '<svg aria-hidden="true"><rect height="100%"/></svg>';
 const setShare = (cell, share) =>
 	cell.querySelector('rect').setAttribute('width', `${known(share) ? (Math.min(1, share) * 100).toFixed(1) : 0}%`);
 
-/** Fills a table with [[heading, value, …], …], the headings distinct. `columns`: a class for each, `share` being a bar. */
+/** Fills a table with [[heading, value, …], …], with unique headings. `columns`: a class for each; `share` is a bar. */
 function filler(id, ...columns) {
 	const body = byId(id).tBodies[0];
 	const kept = new Map();
@@ -71,8 +70,8 @@ const fillRejected = filler('rejected', '', 'number');
 const fillTimeouts = filler('timeouts', '', 'number');
 
 function showWorkers(workers = []) {
-	// All have the same: what the system has to offer.
-	setText(byId('method'), `${workers[0]?.method ?? DASH}; events: now / most`);
+	// the same for all workers
+	setText(byId('method'), `${workers[0]?.method ?? DASH}; events: now / max`);
 	fillWorkers(workers.map(({ busy, lag, lag_max: most, events, events_max: peaks }, index) => [
 		String(index), show(busy, SHARE), busy, seconds(lag), seconds(most),
 		...['added', 'active', 'virtual'].map(kind => `${whole(events?.[kind])} / ${whole(peaks?.[kind])}`),
@@ -82,8 +81,8 @@ function showWorkers(workers = []) {
 function showConnections({ connections, accepted, evicted, aborted }, all) {
 	fillConnections(['idle', 'reading', 'handling', 'writing', 'streaming', 'closing']
 		.map(state => [state, connections?.[state] / all, whole(connections?.[state])]));
-	fillTurnover([['accepted', perSecond(accepted)], ['evicted for others', perSecond(evicted)],
-		['left before their reply', perSecond(aborted)]]);
+	fillTurnover([['accepted', perSecond(accepted)], ['evicted', perSecond(evicted)],
+		['closed before the reply', perSecond(aborted)]]);
 }
 
 function showLimits({ max_connections: mostConnections, memory, descriptors }, connections) {
@@ -110,7 +109,7 @@ heads.innerHTML = ['route', 'requests', 'rate', 'errors', 'p50', 'p99']
 let order = { key: 'requests', down: true };
 let routes = [];
 
-// What nothing was measured for is last, whichever way the table is sorted.
+// Missing values are last in both orders.
 function compare(one, other) {
 	const [a, b] = [one[order.key] ?? null, other[order.key] ?? null];
 	if (a === null || b === null) return (a === null) - (b === null);
@@ -140,7 +139,7 @@ document.querySelectorAll('h2 + table, h2 + .scroll').forEach((node, index) => {
 	(node.tBodies ? node : node.firstChild).setAttribute('aria-labelledby', heading.id);
 });
 
-// A stop for the Tab key only where there is something to scroll.
+// Tables are Tab stops only if they scroll.
 const watch = new ResizeObserver(entries => {
 	for (const { target: { parentElement: region } } of entries) {
 		if (region.scrollHeight > region.clientHeight || region.scrollWidth > region.clientWidth) region.tabIndex = 0;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The panel that sends a request, and shows the curl command that sends the same one.
+// The panel that sends a request, and shows its curl command.
 import { SECONDS, show } from './format.js';
 
 const byId = id => document.getElementById(id);
 const form = byId('try');
-// Fields that every response has, or that are about the connection: nobody learns from them here.
-const DULL = ['connection', 'content-security-policy', 'date', 'keep-alive', 'referrer-policy', 'x-content-type-options'];
+// Headers of every response, or of the connection.
+const HIDDEN_HEADERS = ['connection', 'content-security-policy', 'date', 'keep-alive', 'referrer-policy', 'x-content-type-options'];
 const SHOWN_CHARACTERS = 65536;
 
 // --- a request, and its curl command ---
@@ -27,18 +27,18 @@ function composed() {
 	return { method: 'GET', url: target };
 }
 
-// Within single quotes a shell takes every character as it stands, but for the quote itself.
+// In single quotes a shell changes no character, but a quote ends them.
 const quoted = word => /^[\w@%+:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 
 function curlCommand({ url, type, body }) {
 	const words = ['curl'];
 	if (type && type !== 'application/x-www-form-urlencoded') words.push('-H', `Content-Type: ${type}`);
-	// -d would read a file whose name stands behind an @.
+	// -d @NAME would send a file
 	if (body !== undefined) words.push(body.startsWith('@') ? '--data-raw' : '-d', body);
 	return [...words, url.href].map(quoted).join(' ');
 }
 
-// --- the answer ---
+// --- the reply ---
 
 function showAnswer(words, tone, fields = [], body = '') {
 	const status = Object.assign(document.createElement('strong'), { className: tone, textContent: words.shift() });
@@ -56,7 +56,7 @@ async function send({ method, url, type, body }) {
 	const text = await response.text();
 	const seconds = (performance.now() - start) / 1000;
 	showAnswer([`${response.status} ${response.statusText}`, ` in ${show(seconds, SECONDS)}`],
-		response.ok ? 'fine' : 'bad', [...response.headers].filter(([name]) => !DULL.includes(name)), text);
+		response.ok ? 'fine' : 'bad', [...response.headers].filter(([name]) => !HIDDEN_HEADERS.includes(name)), text);
 }
 
 form.addEventListener('submit', async event => {
@@ -82,7 +82,7 @@ function refresh() {
 
 form.addEventListener('input', refresh);
 
-// The clipboard is for secure contexts only, and an appliance is mostly asked by plain http.
+// The clipboard API needs a secure context, and appliances often have plain http.
 async function copy(node) {
 	if (navigator.clipboard) return navigator.clipboard.writeText(node.textContent);
 	getSelection().selectAllChildren(node);
@@ -95,7 +95,7 @@ byId('copy').addEventListener('click', async () => {
 		byId('copied').textContent = 'copied';
 	} catch {
 		getSelection().selectAllChildren(byId('curl'));
-		byId('copied').textContent = 'selected: copy it by key';
+		byId('copied').textContent = 'selected: press Ctrl+C';
 	}
 });
 

@@ -22,14 +22,14 @@ FOLDERS = {
     "base": "slice bytes refusal log freelist oom_reserve shared_fd methods percent",
     "http": "guard response_head router preconditions ranges accept_header content_type content_coding media_types",
     "json": "pointer decimal tree json equality printer problem patch json_index",
-    "metrics": "counters process exposition prometheus dashboard_data",
-    "config": "option config options",
+    "metrics": "counters process exposition prometheus dashboard_data access_log",
+    "config": "option option_error config options",
     "net": "limits listener handler_table connection budget input output eviction",
     "http1": "open_reply evhttp_link evhttp_lane acceptor http1 timeouts",
     "request": "request json_reader json_stream sse_event sse dispatch",
     "files": "files file_cache gzip_cache listing file_response static_site",
     "settings": "atomic_file snapshot settings_file working_copy change change_queue apply_change settings settings_http",
-    "app": "openapi dashboard_feed worker signals server evhttp_callback evhttp_guard healthcheck",
+    "app": "openapi routes dashboard_feed worker signals server evhttp_callback evhttp_guard healthcheck",
 }
 MODULES = [f"{folder}/{module}" for folder, modules in FOLDERS.items() for module in modules.split()]
 ORDER = {module: number for number, module in enumerate(MODULES)}

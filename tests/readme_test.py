@@ -17,9 +17,10 @@ import tempfile
 import time
 import urllib.request
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parent / "bench"))
+sys.path += [str(pathlib.Path(__file__).resolve().parent / folder) for folder in ("bench", "fresh")]
 import comparison
 import ladder_test
+import pages
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("PIPIT_BUILD", ROOT / "build")).resolve()
@@ -141,21 +142,8 @@ class Place:
 # --- the commands of a page ---
 
 
-def blocks(text):
-    """(language, content) of every block of code."""
-    return re.findall(r"^ *```(\w*)\n(.*?)^ *```$", text, re.S | re.M)
-
-
-def commands(language, block):
-    """(command, what it prints; None where the page does not say)."""
-    if language == "sh":
-        lines = re.sub(r"\\\n\s*", "", block).splitlines()
-        return [(command, None) for line in lines for command in split_and(re.sub(r"(^|\s+)#.*", "", line)) if command]
-    return [(command, output) for command, _, output in (part.partition("\n") for part in re.split(r"^\$ ", block, flags=re.M)[1:])]
-
-
-def split_and(line):
-    return [part.strip() for part in line.split("&&")]
+def words_of(command):
+    return shlex.split(command, comments=True)
 
 
 def normal(text):
@@ -186,17 +174,17 @@ def shell(place, command, expected):
 
 def in_checkout(_place, command, _expected):
     """What is too long for this test: its program is there. Other tests run it."""
-    program = ROOT / shlex.split(command)[0]
+    program = ROOT / words_of(command)[0]
     return None if os.access(program, os.X_OK) else "no such program"
 
 
 def make(_place, command, _expected):
-    return compare(run(["make", "--dry-run", *shlex.split(command)[1:]], cwd=ROOT, env=ENVIRONMENT), None)
+    return compare(run(["make", "--dry-run", *words_of(command)[1:]], cwd=ROOT, env=ENVIRONMENT), None)
 
 
 def built_program(_place, command, _expected):
     """build/tests/… exists when tests are built."""
-    return None if (BUILD / shlex.split(command)[0].removeprefix("build/")).exists() else "no such program"
+    return None if (BUILD / words_of(command)[0].removeprefix("build/")).exists() else "no such program"
 
 
 def nothing(_place, _command, _expected):
@@ -208,8 +196,7 @@ RULES = (
     (r"(.* && )?(PIPIT_\w+=\S+ )*build/pipit\b(?!\.)", check_options),
     (r"build/tests/", built_program),
     (r"make ", make),
-    (r"(sudo )?cmake --install build$", lambda place, _command, _expected: place.install()),
-    (r"sudo ldconfig$", nothing),  # LD_LIBRARY_PATH stands for it here
+    (r"(sudo )?cmake --install build\b", lambda place, _command, _expected: place.install()),
     (r"cc ", shell),
     (r"echo ", shell),
     (r"\./\w+$", lambda place, command, _expected: place.serve(command)),
@@ -222,63 +209,52 @@ RULES = (
 def run_command(place, command, expected):
     for pattern, rule in RULES:
         if re.match(pattern, command):
-            return rule(place, command, expected)
+            try:
+                return rule(place, command, expected)
+            except (OSError, subprocess.SubprocessError) as error:
+                return str(error)
     return "this test knows no way to run it"
 
 
-def name_of_program(text):
-    """What a page calls its program: the C file that it compiles."""
-    found = re.search(r"^cc (\w+\.c)\b", text, re.M)
-    return found and found.group(1)
+def write_program(place, command, blocks):
+    """The C file that a command compiles is in its page."""
+    for name in re.findall(r"^cc (\w+\.c)\b", command.text):
+        if not (place.folder / name).exists() and (block := pages.program_for(command, blocks)):
+            (place.folder / name).write_text(block.text)
+            place.install()
 
 
-def check_commands(page, text, counts):
+def check_commands(page, blocks, counts):
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         place = Place(folder, stack)
         place.address = stack.enter_context(daemon(folder))
-        programs = [content for language, content in blocks(text) if language == "c" and "int main(" in content]
-        if programs and (name := name_of_program(text)):
-            (place.folder / name).write_text(programs[0])
-            if page != README:
-                place.install()
-        for language, block in blocks(text):
-            for command, expected in commands(language, block) if language in ("sh", "console") else ():
+        for block in blocks:
+            for command in pages.commands_of(block):
                 counts["commands"] += 1
-                if why := run_command(place, command, expected):
-                    yield f"{page.name}: $ {command}\n{why}"
+                write_program(place, command, blocks)
+                if why := run_command(place, command.text, command.shown if block.language == "console" else None):
+                    yield f"{command}\n{why}"
 
 
 # --- the code of a page ---
 
 
-def check_code(page, text, counts):
+def check_code(page, blocks, counts):
     """Every block of C compiles as it stands, and links when it is a program; those of the README are C++ as well."""
     libraries = shlex.split(run(["pkg-config", "--libs", *LIBRARIES]).stdout)
     compilers = [["cc", "-std=c11"]] + ([["c++", "-xc++", "-std=c++11"]] if page == README else [])
-    for language, source in blocks(text):
-        if language != "c":
-            continue
+    for block in (block for block in blocks if block.language == "c"):
+        source = block.text
         counts["programs"] += 1
         for compiler in compilers:
-            last = ["-xnone", str(BUILD / "libpipit.a"), *libraries, "-lpthread"] if "int main(" in source else ["-c"]
+            last = ["-xnone", str(BUILD / "libpipit.so"), *libraries, "-lpthread"] if "int main(" in source else ["-c"]
             with tempfile.TemporaryDirectory() as folder:
                 pathlib.Path(folder, "example.c").write_text(source)
                 words = [*compiler, "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'server'}", "example.c", "-o", "example", *last]
                 built = run(words, cwd=folder)
             if built.returncode != 0:
-                yield f"{page.name}: {compiler[0]}: this does not compile:\n{source}\n{built.stderr}"
-
-
-def check_static_linking():
-    """An installed library can be linked statically, as pkg-config says."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        place = Place(folder, stack)
-        place.install()
-        (place.folder / "hello.c").write_text(next(content for language, content in blocks(README.read_text()) if language == "c"))
-        done = place.shell("cc hello.c -o hello $(pkg-config --cflags --libs --static pipit)")
-        if done.returncode != 0:
-            yield f"linking with --static: {done.stderr}"
+                yield f"{block.page}:{block.line}: {compiler[0]}:\n{built.stderr}"
 
 
 def check_public_header_in_cplusplus():
@@ -411,10 +387,11 @@ def main():
         for page, mark, table in GENERATED:
             page.write_text(written(page.read_text(), mark, table()))
         return 0
-    wrong, counts = [*check_generated(), *check_front_page(), *check_modules(), *check_static_linking(), *check_public_header_in_cplusplus()], dict(commands=0, programs=0)
+    wrong, counts = [*check_generated(), *check_front_page(), *check_modules(), *check_public_header_in_cplusplus()], dict(commands=0, programs=0)
     for page in PAGES:
         text = page.read_text()
-        wrong += [*check_code(page, text, counts), *check_commands(page, text, counts), *check_figures(page, text), *check_names(page, text)]
+        blocks = pages.blocks_of(str(page.relative_to(ROOT)), text)
+        wrong += [*check_code(page, blocks, counts), *check_commands(page, blocks, counts), *check_figures(page, text), *check_names(page, text)]
     if counts["commands"] < COMMANDS_AT_LEAST or counts["programs"] < PROGRAMS_AT_LEAST:
         wrong.append(f"only {counts} found: this test has lost sight of them")
     print("\n".join(wrong) or f"the pages are right: {counts['commands']} commands, {counts['programs']} pieces of code")

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs at build time: turns the files of a directory into a C source with a table of struct pipit_page, each compressed where
- * that saves something, and with an entity tag made of its bytes, so that the same files always give the same source.
+ * Turns files of a directory into a table of struct pipit_page. ETags are checksums: builds are reproducible.
  *
  *     embed DIRECTORY OUTPUT.c
  */
@@ -17,7 +16,7 @@
 #define NAMES_MAX 4096
 #define FILE_MAX (16 * 1024 * 1024)
 
-/* Paths below the directory, with a slash in front. */
+/* below the directory, with a leading slash */
 static char *names[NAMES_MAX];
 static size_t name_count;
 
@@ -42,7 +41,7 @@ static char *join(const char *left, const char *right)
 	return strcat(joined, right);
 }
 
-/* What a site does not serve is not taken along either: dotfiles, and editors' backups. */
+/* No dotfiles, which a site does not serve, and no editor backups. */
 static int is_wanted(const struct dirent *entry)
 {
 	size_t length = strlen(entry->d_name);
@@ -91,7 +90,7 @@ static unsigned char *read_file(const char *path, size_t *length)
 	return bytes;
 }
 
-/* NULL when it would not save a tenth. */
+/* NULL when it saves less than a tenth. */
 static unsigned char *compress_gzip(const unsigned char *bytes, size_t length, size_t *compressed_length)
 {
 	z_stream stream = { 0 };
@@ -132,7 +131,7 @@ static void print_text(FILE *out, const char *text)
 	fputc('"', out);
 }
 
-/* Prints the bytes now, and what the table says of them later into `row`. */
+/* The content to `out`, its entry to `row`. */
 static void print_page(FILE *out, FILE *row, const char *root, size_t number)
 {
 	char *path = join(root, names[number]);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program's own evhttp behind the guard. Its clients pass a server of ours that has one worker on the evhttp's event_base; the
- * program's callbacks, virtual hosts and settings stay in the evhttp. There is no table of guarded evhttps: the worker of one is
- * found by its timer among the events of the base.
+ * Guards an evhttp with a server of one worker on its event_base. The worker is found by its timer among the events of
+ * the base.
  */
 #include "pipit.h"
 
@@ -26,13 +25,11 @@ static int fail(int error, const char *what, const char *why)
 	return error;
 }
 
-/* --- the evhttp ---------------------------------------------------------------------------------------------------- */
-
 static struct evhttp_bound_socket *accept_nothing(struct evhttp *http)
 {
 	struct evhttp_bound_socket *bound;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* A sandbox may forbid local sockets. */
+	/* a sandbox may forbid local sockets */
 	if (fd < 0)
 		fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -43,8 +40,7 @@ static struct evhttp_bound_socket *accept_nothing(struct evhttp *http)
 	return bound;
 }
 
-/* libevent has no function for the event_base of an evhttp, but one for that of a listener, and evhttp makes one for every socket. NULL when
- * there is none, or memory or descriptors are short. */
+/* libevent returns the event_base of a listener, not of an evhttp. NULL without a base, memory or descriptors. */
 static struct event_base *base_of(struct evhttp *http)
 {
 	struct evhttp_bound_socket *bound = accept_nothing(http);
@@ -56,13 +52,11 @@ static struct event_base *base_of(struct evhttp *http)
 	return base;
 }
 
-/* Never called: evhttp calls the program's. */
+/* Never called. */
 static void on_request(struct evhttp_request *request, void *arg)
 {
 	(void)request, (void)arg;
 }
-
-/* --- a server for it ----------------------------------------------------------------------------------------------- */
 
 static int guard(struct pipit_server *server, struct evhttp *http, void (*on_evhttp_freed)(void *server))
 {
@@ -79,7 +73,7 @@ static int guard(struct pipit_server *server, struct evhttp *http, void (*on_evh
 	return error ? error : pipit_server_attach_evhttp(server, base, http, on_evhttp_freed);
 }
 
-/* The server stays the program's to free. */
+/* The program frees the server. */
 static void detach(void *server)
 {
 	pipit_server_detach(server);
@@ -88,8 +82,7 @@ static void detach(void *server)
 int pipit_server_guard_evhttp(struct pipit_server *server, struct evhttp *http)
 {
 	if (!server || !http)
-		return fail(
-		    -EINVAL, "pipit_server_guard_evhttp", "a server and an evhttp are needed, neither may be NULL");
+		return fail(-EINVAL, "pipit_server_guard_evhttp", "neither the server nor the evhttp may be NULL");
 	return guard(server, http, detach);
 }
 
@@ -98,7 +91,7 @@ static void free_server(void *server)
 	pipit_server_free(server);
 }
 
-/* NULL after a line that says why. */
+/* NULL after a message. */
 static struct pipit_worker *new_guard(struct evhttp *http)
 {
 	struct pipit_server *server = pipit_server_new_without_addresses();
@@ -108,12 +101,10 @@ static struct pipit_worker *new_guard(struct evhttp *http)
 	return NULL;
 }
 
-/* --- its sockets --------------------------------------------------------------------------------------------------- */
-
-/* As evhttp_bind_socket() does, the first address of a name; NULL is any IPv4 address. 0 or -EINVAL. */
+/* NULL: any IPv4 address. 0 or -EINVAL. */
 static int write_address(const char *host, uint16_t port, char *text, size_t size)
 {
-	/* A name only counts as what the machine has addresses of, as for evhttp; a numeric address as what it is. */
+	/* AI_ADDRCONFIG would refuse numeric addresses */
 	const struct addrinfo numbers = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST },
 			      names = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_ADDRCONFIG };
 	struct addrinfo *found;
@@ -140,7 +131,7 @@ static struct evhttp_bound_socket *listen_on(struct pipit_worker *worker, const 
 		error = pipit_worker_listen(worker, fd, &bound);
 	if (error != 0)
 		pipit_log(PIPIT_LOG_ERROR, "cannot listen on %s: %s%s", address, strerror(-error),
-		    error == -EADDRINUSE ? "; another program has that port, or use port 0 for a free one" : "");
+		    error == -EADDRINUSE ? "; the port is in use: use another port, or 0 for a free one" : "");
 	errno = -error;
 	return error == 0 ? bound : NULL;
 }
@@ -155,9 +146,8 @@ struct evhttp_bound_socket *pipit_evhttp_bind_socket_with_handle(
 
 	if (!http || write_address(address, port, text, sizeof text) != 0) {
 		fail(0, name,
-		    http ? "the address is none: use a numeric one such as 0.0.0.0 or ::, or a name that the system "
-			   "knows"
-			 : "an evhttp is needed, which may not be NULL");
+		    http ? "not an address: use a numeric one such as 0.0.0.0 or ::, or a name that resolves"
+			 : "the evhttp may not be NULL");
 		errno = EINVAL;
 		return NULL;
 	}

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See openapi.h. Read from pipit_openapi_render() up; what a document is made of was checked before, by pipit_openapi_check(). */
 #include "app/openapi.h"
 
 #include "base/bytes.h"
@@ -22,24 +21,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of the JSON text in options: as deep as pipit_json_parse() goes. Behind it the printer has room for the document around. */
+/* less than the limit of the printer */
 #define DEPTH_MAX 512
 
 struct pipit_openapi {
-	char *text; /* owned */
+	char *text;
 	size_t length;
 	char etag[PIPIT_JSON_INDEX_ETAG_SIZE];
 };
 
-/* --- patterns -------------------------------------------------------------------------------------------------------- */
-
 struct segment {
-	struct pipit_slice text; /* the literal, or the name without braces and dots; points into the pattern */
+	struct pipit_slice text; /* literal, or name without braces and dots; points into the pattern */
 	bool is_name;
 	bool is_rest; /* {name...} */
 };
 
-/* The segment at *at, which is moved behind it; false at the end of the pattern. */
+/* Moves *at behind the segment. False at the end. */
 static bool next_segment(const char **at, struct segment *segment)
 {
 	struct pipit_slice text = { *at + 1, 0 };
@@ -76,7 +73,6 @@ static bool has_name(const char *pattern, const char *name)
 	return false;
 }
 
-/* The same template but for names, which is one path to OpenAPI. */
 static bool have_same_shape(const char *one, const char *other)
 {
 	struct segment left, right;
@@ -90,7 +86,7 @@ static bool have_same_shape(const char *one, const char *other)
 	return *other == '\0';
 }
 
-/* "/files/{rest...}" becomes "/files/{rest}". Patterns are written decoded, URLs are not. The caller's; NULL when memory is short. */
+/* "/files/{rest...}" becomes "/files/{rest}", encoded. The caller frees it; NULL when memory is short. */
 static char *make_template(const char *pattern)
 {
 	char *text = malloc(3 * strlen(pattern) + 1), *at = text;
@@ -110,8 +106,6 @@ static char *make_template(const char *pattern)
 	return text;
 }
 
-/* --- checking options ------------------------------------------------------------------------------------------------ */
-
 static int read_json(const char *text, cJSON **doc, struct pipit_json_error *error)
 {
 	static const struct pipit_json_limits limits = { DEPTH_MAX, 0 };
@@ -125,57 +119,56 @@ static bool is_one_of(const char *text, const char *const *words)
 	return *words;
 }
 
-/* What is wrong with it and what would be right; NULL: nothing. */
-static const char *judge_parameter(const cJSON *parameter, const char *pattern)
+/* NULL: valid. */
+static const char *check_parameter(const cJSON *parameter, const char *pattern)
 {
 	static const char *const places[] = { "path", "query", "header", "cookie", NULL };
 	const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(parameter, "name"));
 	const char *in = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(parameter, "in"));
 
 	if (!cJSON_IsObject(parameter) || !name || !in || !*name)
-		return "each is an object with a \"name\" and an \"in\", which are strings";
+		return "each parameter must be an object with the strings \"name\" and \"in\"";
 	if (!is_one_of(in, places))
-		return "\"in\" is \"query\", \"header\", \"cookie\" or \"path\"";
+		return "\"in\" must be \"query\", \"header\", \"cookie\" or \"path\"";
 	if (strcmp(in, "path") == 0 && !has_name(pattern, name))
-		return "a parameter in \"path\" has one of the pattern's names";
+		return "a parameter in \"path\" must have a name of the pattern";
 	return NULL;
 }
 
-static const char *judge_parameters(const cJSON *doc, const char *pattern)
+static const char *check_parameters(const cJSON *doc, const char *pattern)
 {
 	const cJSON *parameter;
 	const char *fault = NULL;
 
 	if (!cJSON_IsArray(doc))
-		return "this is an array of Parameter Objects";
+		return "must be an array of Parameter Objects";
 	cJSON_ArrayForEach(parameter, doc)
 	{
 		if (!fault)
-			fault = judge_parameter(parameter, pattern);
+			fault = check_parameter(parameter, pattern);
 	}
 	return fault;
 }
 
-static const char *judge_schema(const cJSON *doc, const char *pattern)
+static const char *check_schema(const cJSON *doc, const char *pattern)
 {
 	(void)pattern;
-	return cJSON_IsObject(doc) || cJSON_IsBool(doc) ? NULL : "a schema is an object, true or false";
+	return cJSON_IsObject(doc) || cJSON_IsBool(doc) ? NULL : "must be an object, true or false";
 }
 
-static const char *judge_map(const cJSON *doc, const char *pattern)
+static const char *check_map(const cJSON *doc, const char *pattern)
 {
 	const cJSON *member;
 	bool is_map = cJSON_IsObject(doc);
 	(void)pattern;
 
 	cJSON_ArrayForEach(member, doc) is_map &= cJSON_IsObject(member);
-	return is_map ? NULL : "this is an object whose members are objects";
+	return is_map ? NULL : "must be an object whose members are objects";
 }
 
-/* An option that is JSON text, and who judges what it says. */
 struct json_option {
 	const char *name, *text;
-	const char *(*judge)(const cJSON *doc, const char *pattern);
+	const char *(*check)(const cJSON *doc, const char *pattern);
 };
 
 static int check_json(const struct json_option *option, const char *pattern, char *error, size_t size)
@@ -190,7 +183,7 @@ static int check_json(const struct json_option *option, const char *pattern, cha
 		    error, size, "%s, line %zu, column %zu: %s", option->name, where.line, where.column, where.message);
 	if (result != 0)
 		return result;
-	fault = option->judge(doc, pattern);
+	fault = option->check(doc, pattern);
 	if (fault)
 		snprintf(error, size, "%s: %s", option->name, fault);
 	cJSON_Delete(doc);
@@ -205,20 +198,21 @@ static bool is_text(const char *text)
 int pipit_openapi_check(const char *pattern, const struct pipit_route_options *options, char *error, size_t size)
 {
 	const struct json_option texts[] = {
-		{ "parameters", options->parameters, judge_parameters },
-		{ "request_schema", options->request_schema, judge_schema },
-		{ "request_content", options->request_content, judge_map },
-		{ "reply_schema", options->reply_schema, judge_schema },
-		{ "replies", options->replies, judge_map },
+		{ "parameters", options->parameters, check_parameters },
+		{ "request_schema", options->request_schema, check_schema },
+		{ "request_content", options->request_content, check_map },
+		{ "reply_schema", options->reply_schema, check_schema },
+		{ "replies", options->replies, check_map },
 	};
 	int result = 0;
 
 	if (options->reply_status != 0 && (options->reply_status < 200 || options->reply_status > 599)) {
-		snprintf(error, size, "reply_status: %d is none; use 200 to 599, or 0 for 200", options->reply_status);
+		snprintf(error, size, "reply_status: %d is not a status; use 200 to 599, or 0 for 200",
+		    options->reply_status);
 		return -EINVAL;
 	}
 	if (!is_text(options->summary) || !is_text(options->request_type) || !is_text(options->reply_type)) {
-		snprintf(error, size, "summary, request_type and reply_type are UTF-8");
+		snprintf(error, size, "summary, request_type and reply_type must be UTF-8");
 		return -EINVAL;
 	}
 	for (size_t i = 0; result == 0 && i < sizeof texts / sizeof *texts; i++) {
@@ -228,23 +222,21 @@ int pipit_openapi_check(const char *pattern, const struct pipit_route_options *o
 	return result;
 }
 
-/* --- building -------------------------------------------------------------------------------------------------------- */
-
-/* Those whose content means something (RFC 9110 §9.3). */
+/* RFC 9110 §9.3 */
 #define METHODS_WITH_CONTENT (PIPIT_POST | PIPIT_PUT | PIPIT_PATCH)
 
 struct document {
-	const struct pipit_route **routes; /* those that are told of, oldest first */
+	const struct pipit_route **routes; /* not hidden, oldest first */
 	size_t count;
-	cJSON **paths;    /* of each: its Path Item Object, which is that of the first route of its shape */
-	const char **ids; /* of the operations so far; they lie in the document */
+	cJSON **paths;    /* by route: Path Item Objects, shared by routes of one shape */
+	const char **ids; /* point into the document */
 	size_t id_count;
-	bool is_short; /* memory was, and something is missing */
+	bool is_out_of_memory;
 };
 
 static cJSON *note(struct document *document, cJSON *item)
 {
-	document->is_short |= !item;
+	document->is_out_of_memory |= !item;
 	return item;
 }
 
@@ -263,18 +255,18 @@ static void add_json(struct document *document, cJSON *parent, const char *name,
 	note(document, cJSON_AddRawToObject(parent, name, json));
 }
 
-/* JSON text that was checked; NULL when there is none, or memory is short. */
+/* NULL without text or memory. */
 static cJSON *read_checked(struct document *document, const char *text)
 {
 	struct pipit_json_error error;
 	cJSON *doc = NULL;
 
 	if (text && read_json(text, &doc, &error) != 0)
-		document->is_short = true;
+		document->is_out_of_memory = true;
 	return doc;
 }
 
-/* The members of `from` come into `to`, in the place of those there that have the same names. */
+/* Members of `from` replace those of `to`. */
 static void take_members(struct document *document, cJSON *to, cJSON *from)
 {
 	cJSON *member;
@@ -284,13 +276,14 @@ static void take_members(struct document *document, cJSON *to, cJSON *from)
 		if (cJSON_AddItemToObject(to, member->string, member))
 			continue;
 		cJSON_Delete(member);
-		document->is_short = true;
+		document->is_out_of_memory = true;
 	}
 }
 
-/* --- one operation --------------------------------------------------------------------------------------------------- */
-
-/* "get" and "/hello/{name}" become "getHelloName"; number: behind it, 0 for none. The caller's; NULL when memory is short. */
+/*
+ * "get" and "/hello/{name}" become "getHelloName", then `number` unless 0. The caller frees it; NULL when memory is
+ * short.
+ */
 static char *make_id(const char *method, const char *pattern, size_t number)
 {
 	size_t size = strlen(method) + strlen(pattern) + sizeof "18446744073709551615";
@@ -320,7 +313,6 @@ static bool has_id(const struct document *document, const char *id)
 	return false;
 }
 
-/* Patterns may have the same words: the second is numbered 2. */
 static void add_id(struct document *document, cJSON *operation, const char *method, const char *pattern)
 {
 	char *id = make_id(method, pattern, 0);
@@ -342,10 +334,10 @@ static void add_item(struct document *document, cJSON *array, cJSON *item)
 	if (cJSON_AddItemToArray(array, item))
 		return;
 	cJSON_Delete(item);
-	document->is_short = true;
+	document->is_out_of_memory = true;
 }
 
-/* Takes what was given for the name out of `given`; NULL when nothing was. */
+/* NULL: none. */
 static cJSON *take_given(cJSON *given, struct pipit_slice name)
 {
 	cJSON *parameter;
@@ -360,7 +352,7 @@ static cJSON *take_given(cJSON *given, struct pipit_slice name)
 	return NULL;
 }
 
-/* name: in the path's template; the segment's own may be another one. */
+/* name: in the template */
 static cJSON *describe_name(
     struct document *document, const struct segment *segment, struct pipit_slice name, cJSON *given)
 {
@@ -374,7 +366,7 @@ static cJSON *describe_name(
 	note(document, cJSON_AddTrueToObject(parameter, "required"));
 	if (segment->is_rest)
 		add_text(document, parameter, "description",
-		    "The rest of the path: it may hold slashes, as they are, and may be empty.");
+		    "The rest of the path. It may contain slashes, not encoded, and may be empty.");
 	add_json(document, parameter, "schema",
 	    segment->is_rest ? "{\"type\":\"string\"}" : "{\"type\":\"string\",\"minLength\":1}");
 	for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
@@ -383,7 +375,7 @@ static cJSON *describe_name(
 	return parameter;
 }
 
-/* names: the pattern that the path has its names from. */
+/* names: of the template. */
 static void add_parameters(
     struct document *document, cJSON *operation, const struct pipit_route *route, const char *names)
 {
@@ -405,7 +397,7 @@ static void add_parameters(
 	cJSON_Delete(given);
 	if (parameters && parameters->child && cJSON_AddItemToObject(operation, "parameters", parameters))
 		return;
-	document->is_short |= parameters && parameters->child;
+	document->is_out_of_memory |= parameters && parameters->child;
 	cJSON_Delete(parameters);
 }
 
@@ -418,7 +410,7 @@ static void add_media_type(struct document *document, cJSON *content, struct pip
 	free(name);
 }
 
-/* types: with commas between them; NULL: JSON. */
+/* types: separated by commas; NULL: JSON. */
 static void add_content(struct document *document, cJSON *parent, const char *types, const char *schema)
 {
 	cJSON *content = add_object(document, parent, "content");
@@ -465,16 +457,13 @@ static void add_replies(
 	cJSON_Delete(given);
 }
 
-/* --- all of them ----------------------------------------------------------------------------------------------------- */
-
-/* pipit answers HEAD and OPTIONS by itself where there is a GET: those of such a route are nothing to tell of. */
-static unsigned told_methods(const struct pipit_route *route)
+/* pipit answers HEAD and OPTIONS. */
+static unsigned described_methods(const struct pipit_route *route)
 {
 	unsigned own = PIPIT_HEAD | PIPIT_OPTIONS;
 	return route->methods & PIPIT_GET ? route->methods & ~own : route->methods;
 }
 
-/* The first route of the same shape. */
 static size_t find_first(const struct document *document, const struct pipit_route *route)
 {
 	size_t i = 0;
@@ -483,37 +472,33 @@ static size_t find_first(const struct document *document, const struct pipit_rou
 	return i;
 }
 
-/*
- * "/a/{x}" and "/a/{y...}" may have the same method, and one path has room for one of them: the narrower one. The other such
- * route of this one; NULL when there is none.
- */
-static const struct pipit_route *find_twin(
+/* "/a/{x}" and "/a/{y...}" with one method are one operation in OpenAPI, the narrower one. The other route, or NULL. */
+static const struct pipit_route *find_alternative(
     const struct document *document, const struct pipit_route *route, unsigned method)
 {
 	bool is_rest = ends_in_rest(route->pattern);
 
 	for (size_t i = 0; i < document->count; i++) {
 		const struct pipit_route *other = document->routes[i];
-		if ((told_methods(other) & method) && have_same_shape(other->pattern, route->pattern) &&
+		if ((described_methods(other) & method) && have_same_shape(other->pattern, route->pattern) &&
 		    ends_in_rest(other->pattern) != is_rest)
 			return other;
 	}
 	return NULL;
 }
 
-static void tell_of_twin(struct document *document, cJSON *operation, const struct pipit_route *twin)
+static void describe_alternative(struct document *document, cJSON *operation, const struct pipit_route *alternative)
 {
 	char text[256];
-	int length = snprintf(text, sizeof text, "Where the last segment is empty or holds slashes: ");
-	const char *summary = twin->options.summary;
+	int length = snprintf(text, sizeof text, "If the last segment is empty or contains slashes: ");
+	const char *summary = alternative->options.summary;
 
-	/* A summary that is cut might not be UTF-8. */
+	/* a cut summary might not be UTF-8 */
 	snprintf(text + length, sizeof text - (size_t)length, "%s",
 	    summary && strlen(summary) < sizeof text - (size_t)length ? summary : "another handler.");
 	add_text(document, operation, "description", text);
 }
 
-/* The name of a member of a Path Item Object. */
 static void lower(const char *method, char name[8])
 {
 	while ((*name++ = (char)tolower(*method++)))
@@ -524,19 +509,19 @@ static void add_operation(
     struct document *document, const struct pipit_route *route, size_t first, const struct pipit_methods_entry *method)
 {
 	const struct pipit_route_options *options = &route->options;
-	const struct pipit_route *twin = find_twin(document, route, method->bit);
+	const struct pipit_route *alternative = find_alternative(document, route, method->bit);
 	char name[8];
 	cJSON *operation;
 
-	if (twin && ends_in_rest(route->pattern))
+	if (alternative && ends_in_rest(route->pattern))
 		return;
 	lower(method->name, name);
 	operation = add_object(document, document->paths[first], name);
 	add_id(document, operation, name, route->pattern);
 	if (options->summary)
 		add_text(document, operation, "summary", options->summary);
-	if (twin)
-		tell_of_twin(document, operation, twin);
+	if (alternative)
+		describe_alternative(document, operation, alternative);
 	add_parameters(document, operation, route, document->routes[first]->pattern);
 	if ((method->bit & METHODS_WITH_CONTENT) && !options->refuse_body)
 		add_request(document, operation, options);
@@ -554,16 +539,15 @@ static void add_route(struct document *document, cJSON *paths, size_t number)
 		free(name);
 	}
 	for (size_t i = 0; i < PIPIT_METHODS_COUNT; i++) {
-		if (told_methods(route) & pipit_methods_table[i].bit)
+		if (described_methods(route) & pipit_methods_table[i].bit)
 			add_operation(document, route, first, &pipit_methods_table[i]);
 	}
 }
 
-/* What pipit_reply_problem() replies. */
 static const char components[] =
-    "{\"responses\":{\"Problem\":{\"description\":\"What is wrong, and what would be right.\",\"content\":{"
+    "{\"responses\":{\"Problem\":{\"description\":\"The error, and what would be right.\",\"content\":{"
     "\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}},"
-    "\"text/html\":{\"schema\":{\"type\":\"string\",\"description\":\"For clients that like it better.\"}}}}},"
+    "\"text/html\":{\"schema\":{\"type\":\"string\",\"description\":\"For clients that prefer it.\"}}}}},"
     "\"schemas\":{\"Problem\":{\"description\":\"A problem document (RFC 9457).\",\"type\":\"object\","
     "\"required\":[\"type\",\"title\",\"status\"],\"properties\":{\"type\":{\"type\":\"string\"},"
     "\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\",\"minimum\":400,\"maximum\":599},"
@@ -592,7 +576,7 @@ static int collect(struct document *document, const struct pipit_route *routes)
 	for (const struct pipit_route *route = routes; route; route = route->next)
 		document->count += !route->options.is_hidden;
 	at = document->count;
-	/* One more of each: nothing is no size for calloc(). */
+	/* calloc(0) may return NULL */
 	document->routes = calloc(at + 1, sizeof *document->routes);
 	document->paths = calloc(at + 1, sizeof *document->paths);
 	document->ids = calloc((at + 1) * PIPIT_METHODS_COUNT, sizeof *document->ids);
@@ -618,7 +602,7 @@ int pipit_openapi_render(
 	result = root ? collect(&document, routes) : -ENOMEM;
 	if (result == 0)
 		fill(&document, root, title, version);
-	if (document.is_short)
+	if (document.is_out_of_memory)
 		result = -ENOMEM;
 	if (result == 0)
 		result = pipit_printer_text(root, text, length);
@@ -628,8 +612,6 @@ int pipit_openapi_render(
 	free(document.ids);
 	return result;
 }
-
-/* --- serving --------------------------------------------------------------------------------------------------------- */
 
 int pipit_openapi_new(
     const struct pipit_route *routes, const char *title, const char *version, struct pipit_openapi **openapi)
@@ -654,24 +636,18 @@ void pipit_openapi_free(struct pipit_openapi *openapi)
 	free(openapi);
 }
 
-void pipit_serve_openapi(struct pipit_request *request, void *title)
+void pipit_openapi_serve(const struct pipit_openapi *openapi, struct pipit_request *request)
 {
-	const struct pipit_openapi *openapi = request->route->openapi;
-	struct pipit_file_response representation = {
+	struct pipit_file_response response = {
 		.content_type = "application/json",
+		.etag_length = strlen(openapi->etag),
 		.modified = -1,
+		.memory = { openapi->text, openapi->length },
+		.size = openapi->length,
 		.coding = PIPIT_CODING_IDENTITY,
 		.cache_control = "no-cache",
 	};
-	(void)title;
 
-	if (!openapi) {
-		pipit_reply_problem(request, 404, "There is no description here.");
-		return;
-	}
-	representation.memory = (struct pipit_slice){ openapi->text, openapi->length };
-	representation.size = openapi->length;
-	representation.etag_length = strlen(openapi->etag);
-	memcpy(representation.etag, openapi->etag, representation.etag_length);
-	pipit_file_response_reply(request, &representation);
+	memcpy(response.etag, openapi->etag, response.etag_length);
+	pipit_file_response_reply(request, &response);
 }

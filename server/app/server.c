@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Life of the process: routes, then workers, then the end. The contracts are in pipit.h. */
+/* The contracts are in pipit.h. */
 #include "app/server.h"
 
 #include "app/dashboard_feed.h"
 #include "app/openapi.h"
+#include "app/routes.h"
 #include "app/signals.h"
 #include "app/worker.h"
 #include "base/log.h"
 #include "config/config.h"
-#include "http/router.h"
+#include "metrics/access_log.h"
 #include "metrics/prometheus.h"
 #include "net/limits.h"
 #include "net/listener.h"
@@ -31,37 +32,31 @@
 
 #define WORKERS_MAX 256
 
-/* A store that routes of the server lead to. */
-struct served {
+struct settings_store {
 	struct pipit_settings *settings;
-	struct served *next;
+	struct settings_store *next;
 };
 
 struct pipit_server {
-	struct pipit_config config; /* a copy, as pipit_config_copy() makes it */
+	struct pipit_config config;
 	struct pipit_shared shared;
-	struct pipit_router *router;
-	struct pipit_route *routes; /* in the order of registration, newest first */
-	struct pipit_route *fallback;
-	size_t route_count;
-	const char **route_names; /* by index: patterns, "fallback", "none" */
-	int registration_error;   /* of the first registration that failed, 0 for none */
-	struct served *served;    /* stores of settings */
+	struct pipit_routes routes;
+	struct settings_store *stores;
 	bool is_started;
-	atomic_bool is_running; /* the workers' inboxes can be written to */
-	atomic_bool wants_stop; /* like shared.draining, for wishes that come before that */
+	atomic_bool is_running; /* the inboxes of the workers are open */
+	atomic_bool wants_stop; /* may be set before the workers run */
 
 	size_t worker_count;
 	struct pipit_worker *workers[WORKERS_MAX];
-	const struct pipit_counters *counters[WORKERS_MAX]; /* of the workers */
-	struct pipit_dashboard_feed *live;                  /* of GET /events; NULL: nobody serves that */
-	pthread_t threads[WORKERS_MAX];                     /* of workers 1 and up */
-	_Atomic size_t running;                             /* workers that are not done */
+	const struct pipit_counters *counters[WORKERS_MAX];
+	_Atomic(struct pipit_dashboard_feed *) feed; /* NULL: not yet */
+	pthread_t threads[WORKERS_MAX];              /* all workers but the first */
+	_Atomic size_t running;                      /* workers with connections */
 	bool is_attached;
 
 	bool is_listening;
 	char urls[PIPIT_LISTEN_MAX][PIPIT_LISTENER_URL_SIZE];
-	int *sockets; /* worker_count of them per address; -1 once a worker has taken it */
+	int *sockets; /* worker_count per address; -1: a worker has taken it */
 	time_t started;
 };
 
@@ -75,7 +70,7 @@ const struct pipit_config *pipit_server_config(const struct pipit_server *server
 	return &server->config;
 }
 
-/* --- making it ----------------------------------------------------------------------------------------------------- */
+/* --- creation ----------------------------------------------------------------------------------------------------- */
 
 static size_t cores(void)
 {
@@ -109,11 +104,10 @@ struct pipit_server *pipit_server_new(const struct pipit_config *config)
 		free(server);
 		return NULL;
 	}
-	if (server) {
-		server->router = pipit_router_new();
+	if (server)
 		server->shared.limits = pipit_limits_new(config->max_connections_per_address);
-	}
-	if (!server || !server->router || !server->shared.limits || pipit_config_copy(&server->config, config) != 0) {
+	if (!server || !server->shared.limits || pipit_routes_init(&server->routes) != 0 ||
+	    pipit_config_copy(&server->config, config) != 0) {
 		pipit_log(PIPIT_LOG_ERROR, "out of memory");
 		pipit_server_free(server);
 		return NULL;
@@ -125,88 +119,13 @@ struct pipit_server *pipit_server_new(const struct pipit_config *config)
 	return server;
 }
 
-/* --- routes -------------------------------------------------------------------------------------------------------- */
-
-static int fail_registration(struct pipit_server *server, const char *pattern, int error, const char *why)
-{
-	pipit_log(PIPIT_LOG_ERROR, "route %s: %s", pattern ? pattern : "(null)", why);
-	if (!server->registration_error)
-		server->registration_error = error;
-	return error;
-}
-
-static void free_route(struct pipit_route *route)
-{
-	if (!route)
-		return;
-	free(route->pattern);
-	for (size_t i = 0; i < PIPIT_ROUTE_TEXTS; i++)
-		free(route->texts[i]);
-	pipit_openapi_free(route->openapi);
-	free(route);
-}
-
-/* The options then point to the copies. */
-static bool copy_texts(struct pipit_route *route)
-{
-	struct pipit_route_options *options = &route->options;
-	const char **texts[PIPIT_ROUTE_TEXTS] = { &options->summary, &options->parameters, &options->request_type,
-		&options->request_schema, &options->request_content, &options->reply_type, &options->reply_schema,
-		&options->replies };
-	bool is_copied = true;
-	for (size_t i = 0; i < PIPIT_ROUTE_TEXTS; i++) {
-		if (!*texts[i])
-			continue;
-		*texts[i] = route->texts[i] = strdup(*texts[i]);
-		is_copied &= route->texts[i] != NULL;
-	}
-	return is_copied;
-}
-
-static struct pipit_route *new_route(const struct pipit_route *content, const char *pattern)
-{
-	struct pipit_route *route = malloc(sizeof *route);
-	bool is_copied;
-	if (!route)
-		return NULL;
-	*route = *content;
-	route->pattern = strdup(pattern);
-	is_copied = copy_texts(route);
-	if (route->pattern && is_copied)
-		return route;
-	free_route(route);
-	return NULL;
-}
+/* --- routes ------------------------------------------------------------------------------------------------------- */
 
 static int add_route(struct pipit_server *server, const char *pattern, const struct pipit_route *content)
 {
-	struct pipit_route *route;
-	char why[256] = "out of memory";
-	int error;
-
 	if (server->is_started)
-		return fail_registration(server, pattern, -EBUSY, "routes are registered before the server runs");
-	if (!pattern || (!content->handler && !content->callback))
-		return fail_registration(server, pattern, -EINVAL, "a route has a pattern and a handler");
-	if (server->config.memory_limit && content->options.max_body_bytes > server->config.memory_limit)
-		return fail_registration(server, pattern, -EINVAL,
-		    "max_body_bytes is above memory-limit, so that such content could never be taken");
-	if (content->options.borrows_connection && !content->callback)
-		return fail_registration(server, pattern, -EINVAL,
-		    "borrows_connection is for evhttp callbacks: a native handler needs no evhttp connection");
-	error = pipit_openapi_check(pattern, &content->options, why, sizeof why);
-	if (error != 0)
-		return fail_registration(server, pattern, error, why);
-	route = new_route(content, pattern);
-	error = route ? pipit_router_add(server->router, content->methods, pattern, route, why, sizeof why) : -ENOMEM;
-	if (error != 0) {
-		free_route(route);
-		return fail_registration(server, pattern, error, why);
-	}
-	route->index = server->route_count++;
-	route->next = server->routes;
-	server->routes = route;
-	return 0;
+		return pipit_routes_fail(&server->routes, pattern, -EBUSY, "register routes before the server runs");
+	return pipit_routes_add(&server->routes, server->config.memory_limit, pattern, content);
 }
 
 int pipit_route_with(struct pipit_server *server, unsigned methods, const char *pattern, pipit_handler *handler,
@@ -240,18 +159,10 @@ int pipit_route_evhttp(
 
 static int set_fallback(struct pipit_server *server, const struct pipit_route *content)
 {
-	struct pipit_route *route;
 	if (server->is_started)
-		return fail_registration(
-		    server, "fallback", -EBUSY, "the fallback is registered before the server runs");
-	if (!content->handler && !content->callback)
-		return fail_registration(server, "fallback", -EINVAL, "a fallback has a handler");
-	route = new_route(content, "fallback");
-	if (!route)
-		return fail_registration(server, "fallback", -ENOMEM, "out of memory");
-	free_route(server->fallback);
-	server->fallback = route;
-	return 0;
+		return pipit_routes_fail(
+		    &server->routes, "fallback", -EBUSY, "register the fallback before the server runs");
+	return pipit_routes_set_fallback(&server->routes, content);
 }
 
 int pipit_fallback(struct pipit_server *server, pipit_handler *handler, void *arg)
@@ -282,28 +193,28 @@ static int serve_settings(
 
 int pipit_route_settings(struct pipit_server *server, const char *pattern, struct pipit_settings *settings)
 {
-	struct served *served = malloc(sizeof *served);
+	struct settings_store *store = malloc(sizeof *store);
 	char *below = pattern ? malloc(strlen(pattern) + sizeof PIPIT_SETTINGS_HTTP_BELOW) : NULL;
 	int error;
 
 	if (!pattern || !settings) {
-		error = fail_registration(server, pattern, -EINVAL, "settings are served at a pattern, by a store");
-	} else if (!served || !below) {
-		error = fail_registration(server, pattern, -ENOMEM, "out of memory");
+		error = pipit_routes_fail(&server->routes, pattern, -EINVAL, "settings need a pattern and a store");
+	} else if (!store || !below) {
+		error = pipit_routes_fail(&server->routes, pattern, -ENOMEM, "out of memory");
 	} else {
 		sprintf(below, "%s%s", pattern, PIPIT_SETTINGS_HTTP_BELOW);
 		error = serve_settings(server, pattern, below, settings);
-		/* Also when that failed: some of the routes are there. */
-		*served = (struct served){ settings, server->served };
-		server->served = served;
-		served = NULL;
+		/* also after a failure: some routes are registered */
+		*store = (struct settings_store){ settings, server->stores };
+		server->stores = store;
+		store = NULL;
 	}
-	free(served);
+	free(store);
 	free(below);
 	return error;
 }
 
-/* --- listening ----------------------------------------------------------------------------------------------------- */
+/* --- listening ---------------------------------------------------------------------------------------------------- */
 
 static void close_sockets(struct pipit_server *server)
 {
@@ -319,13 +230,12 @@ int pipit_server_listen(struct pipit_server *server)
 	const struct pipit_config *config = &server->config;
 	size_t count = server->worker_count;
 
-	if (server->registration_error) {
-		pipit_log(PIPIT_LOG_ERROR, "not starting: a route was not registered, see above");
-		return server->registration_error;
+	if (server->routes.error) {
+		pipit_log(PIPIT_LOG_ERROR, "not starting: a registration failed, see above");
+		return server->routes.error;
 	}
 	if (server->is_listening)
 		return 0;
-	/* Whoever is told that the server listens may count on its log. */
 	if (!server->shared.access_log && open_access_log(server) != 0)
 		return -EIO;
 	free(server->sockets);
@@ -339,8 +249,7 @@ int pipit_server_listen(struct pipit_server *server)
 		    pipit_listener_open(config->listen[i], config, server->sockets + i * count, count, server->urls[i]);
 		if (error != 0) {
 			pipit_log(PIPIT_LOG_ERROR, "cannot listen on %s: %s%s", config->listen[i], strerror(-error),
-			    error == -EADDRINUSE ? "; another program has that port, or use port 0 for a free one"
-						 : "");
+			    error == -EADDRINUSE ? "; the port is in use: use another port, or 0 for a free one" : "");
 			for (size_t j = i * count; j < (i + 1) * count; j++)
 				server->sockets[j] = -1;
 			close_sockets(server);
@@ -356,21 +265,21 @@ const char *pipit_server_url(const struct pipit_server *server, size_t index)
 	return server->is_listening && index < server->config.listen_count ? server->urls[index] : NULL;
 }
 
-/* --- starting ------------------------------------------------------------------------------------------------------ */
+/* --- starting ----------------------------------------------------------------------------------------------------- */
 
 static void worker_done(struct pipit_server *server, struct pipit_worker *worker)
 {
 	bool is_last = atomic_fetch_sub_explicit(&server->running, 1, memory_order_acq_rel) == 1;
 	if (server->is_attached)
 		return;
-	/* The first worker handles the signals: it stays until all are done. */
+	/* the first worker handles signals until the others are done */
 	if (worker != server->workers[0])
 		pipit_worker_break(worker);
 	if (is_last)
 		pipit_worker_break(server->workers[0]);
 }
 
-static uint64_t spare_connections(const struct pipit_counters *counters)
+static uint64_t evictable_connections(const struct pipit_counters *counters)
 {
 	return pipit_counters_in_state(counters, PIPIT_STATE_IDLE) +
 	       pipit_counters_in_state(counters, PIPIT_STATE_READING) +
@@ -380,18 +289,18 @@ static uint64_t spare_connections(const struct pipit_counters *counters)
 static uint64_t connections_for(enum pipit_room room, const struct pipit_counters *counters)
 {
 	return room == PIPIT_ROOM_LINGERING ? pipit_counters_in_state(counters, PIPIT_STATE_CLOSING)
-					    : spare_connections(counters);
+					    : evictable_connections(counters);
 }
 
-/* The worker with the most connections of that kind, and they must be more than none. */
-static bool make_room(struct pipit_server *server, struct pipit_worker *asking, enum pipit_room room)
+/* Of the worker with the most connections; false when none has any. */
+static bool make_room(struct pipit_server *server, struct pipit_worker *requester, enum pipit_room room)
 {
 	struct pipit_worker *best = NULL;
-	uint64_t most = room == PIPIT_ROOM_MANY ? 2 * spare_connections(pipit_worker_stats(asking)) : 0;
+	uint64_t most = room == PIPIT_ROOM_MANY ? 2 * evictable_connections(pipit_worker_stats(requester)) : 0;
 	for (size_t i = 0; i < server->worker_count; i++) {
 		struct pipit_worker *worker = server->workers[i];
 		uint64_t count = connections_for(room, pipit_worker_stats(worker));
-		if (worker == asking || count <= most)
+		if (worker == requester || count <= most)
 			continue;
 		best = worker;
 		most = count;
@@ -399,21 +308,7 @@ static bool make_room(struct pipit_server *server, struct pipit_worker *asking, 
 	return best && pipit_worker_evict(best, room) == 0;
 }
 
-static int name_routes(struct pipit_server *server)
-{
-	server->route_names = calloc(server->route_count + 2, sizeof *server->route_names);
-	if (!server->route_names)
-		return -ENOMEM;
-	for (struct pipit_route *route = server->routes; route; route = route->next)
-		server->route_names[route->index] = route->pattern;
-	if (server->fallback)
-		server->fallback->index = server->route_count;
-	server->route_names[server->route_count] = "fallback";
-	server->route_names[server->route_count + 1] = "none";
-	return 0;
-}
-
-/* --- a program's evhttp -------------------------------------------------------------------------------------------- */
+/* --- guarded evhttp ----------------------------------------------------------------------------------------------- */
 
 struct pipit_server *pipit_server_new_without_addresses(void)
 {
@@ -425,15 +320,16 @@ struct pipit_server *pipit_server_new_without_addresses(void)
 
 int pipit_server_guard_fallback(struct pipit_server *server, pipit_evhttp_callback *callback)
 {
-	/* It is there already when the address was not free at the first attempt. */
-	if (server->fallback && server->fallback->callback != callback)
-		return fail_registration(
-		    server, "fallback", -EEXIST, "what no route takes is for the guarded evhttp: register no fallback");
-	for (const struct pipit_route *route = server->routes; route; route = route->next) {
-		if (route->callback)
-			return fail_registration(server, route->pattern, -EINVAL,
-			    "the callbacks of a guarded evhttp are its own: set them with evhttp_set_cb()");
-	}
+	const struct pipit_routes *routes = &server->routes;
+	const struct pipit_route *route = pipit_routes_find_callback(routes);
+
+	/* set by an earlier failed attempt */
+	if (routes->fallback && routes->fallback->callback != callback)
+		return pipit_routes_fail(
+		    &server->routes, "fallback", -EEXIST, "the guarded evhttp is the fallback: register no other");
+	if (route)
+		return pipit_routes_fail(&server->routes, route->pattern, -EINVAL,
+		    "a guarded evhttp has its own callbacks: set them with evhttp_set_cb()");
 	return pipit_fallback_evhttp(server, callback, NULL);
 }
 
@@ -445,7 +341,6 @@ int pipit_server_attach_evhttp(
 	if (server->is_started)
 		return -EBUSY;
 	server->shared.evhttp = http;
-	/* It says itself why it cannot. */
 	error = pipit_server_attach(server, base);
 	if (error == 0) {
 		error = pipit_worker_watch_evhttp(server->workers[0], on_evhttp_freed, server);
@@ -453,7 +348,7 @@ int pipit_server_attach_evhttp(
 			pipit_log(PIPIT_LOG_ERROR, "cannot guard the evhttp: out of memory or descriptors");
 	}
 	if (error != 0) {
-		/* Nothing would tell when the program frees its evhttp. */
+		/* nothing would free the workers with the evhttp */
 		pipit_server_detach(server);
 		server->shared.evhttp = NULL;
 	}
@@ -467,8 +362,7 @@ struct pipit_worker *pipit_server_worker(const struct pipit_server *server)
 
 void pipit_server_detach(struct pipit_server *server)
 {
-	pipit_dashboard_feed_free(server->live);
-	server->live = NULL;
+	pipit_dashboard_feed_free(atomic_exchange(&server->feed, NULL));
 	atomic_store(&server->is_running, false);
 	for (size_t i = 0; i < server->worker_count; i++) {
 		pipit_worker_free(server->workers[i]);
@@ -476,32 +370,13 @@ void pipit_server_detach(struct pipit_server *server)
 	}
 }
 
-/* What a route with an evhttp callback asks for. */
-static enum pipit_evhttp_mode mode_of(const struct pipit_route *route)
-{
-	if (!route || !route->callback)
-		return PIPIT_EVHTTP_NONE;
-	return route->options.borrows_connection ? PIPIT_EVHTTP_BORROWED : PIPIT_EVHTTP_OWN;
-}
-
-static enum pipit_evhttp_mode mode_of_all(const struct pipit_server *server)
-{
-	enum pipit_evhttp_mode most = mode_of(server->fallback);
-	for (const struct pipit_route *route = server->routes; route; route = route->next) {
-		if (mode_of(route) > most)
-			most = mode_of(route);
-	}
-	return most;
-}
-
-/* What there is to tell of it. */
 static struct pipit_prometheus describe(const struct pipit_server *server)
 {
 	return (struct pipit_prometheus){
 		.workers = server->counters,
 		.worker_count = server->worker_count,
-		.routes = server->route_names,
-		.route_count = server->route_count + 2,
+		.routes = server->routes.names,
+		.route_count = server->routes.count + 2,
 		.version = PIPIT_VERSION,
 		.libevent_version = event_get_version(),
 		.log_dropped = server->shared.access_log ? pipit_access_log_dropped(server->shared.access_log) : 0,
@@ -510,7 +385,7 @@ static struct pipit_prometheus describe(const struct pipit_server *server)
 	};
 }
 
-static void describe_live(void *context, struct pipit_dashboard_data_input *input)
+static void describe_for_feed(void *context, struct pipit_dashboard_data_input *input)
 {
 	const struct pipit_server *server = context;
 	*input = (struct pipit_dashboard_data_input){
@@ -520,42 +395,18 @@ static void describe_live(void *context, struct pipit_dashboard_data_input *inpu
 	};
 }
 
-static bool serves_events(const struct pipit_server *server)
+/* base: of the calling thread. NULL when memory is short. */
+static struct pipit_dashboard_feed *new_feed(struct pipit_server *server, struct event_base *base)
 {
-	const struct pipit_route *route = server->routes;
-	while (route && route->handler != pipit_serve_events)
-		route = route->next;
-	return route || (server->fallback && server->fallback->handler == pipit_serve_events);
+	return pipit_dashboard_feed_new(base, describe_for_feed, server, server->config.max_streams);
 }
 
-static int start_live(struct pipit_server *server)
+static int start_feed(struct pipit_server *server)
 {
-	if (!serves_events(server))
+	if (!pipit_routes_have_handler(&server->routes, pipit_serve_events))
 		return 0;
-	server->live = pipit_dashboard_feed_new(
-	    pipit_worker_base(server->workers[0]), describe_live, server, server->config.max_streams);
-	return server->live ? 0 : -ENOMEM;
-}
-
-static int describe_for(const struct pipit_server *server, struct pipit_route *route)
-{
-	int error;
-	if (route->handler != pipit_serve_openapi)
-		return 0;
-	error = pipit_openapi_new(server->routes, route->arg, PIPIT_VERSION, &route->openapi);
-	if (error != 0)
-		pipit_log(PIPIT_LOG_ERROR, "route %s: cannot describe the routes: %s", route->pattern,
-		    error == -EINVAL ? "the title is not UTF-8" : "out of memory");
-	return error;
-}
-
-/* What pipit_serve_openapi() sends: all routes are known now. */
-static int describe_routes(const struct pipit_server *server)
-{
-	int error = server->fallback ? describe_for(server, server->fallback) : 0;
-	for (struct pipit_route *route = server->routes; error == 0 && route; route = route->next)
-		error = describe_for(server, route);
-	return error;
+	atomic_store(&server->feed, new_feed(server, pipit_worker_base(server->workers[0])));
+	return atomic_load(&server->feed) ? 0 : -ENOMEM;
 }
 
 static int make_worker(struct pipit_server *server, size_t number, struct event_base *base)
@@ -573,25 +424,26 @@ static int make_worker(struct pipit_server *server, size_t number, struct event_
 	return 0;
 }
 
-/* Everything that can fail, before any thread runs. */
+/* All that can fail, before threads run. */
 static int start(struct pipit_server *server, struct event_base *base)
 {
 	int error = pipit_server_listen(server);
 
 	if (error == 0)
-		error = name_routes(server);
+		error = pipit_routes_name(&server->routes);
 	if (error != 0)
 		return error;
 	server->is_started = true;
-	error = describe_routes(server);
+	error = pipit_routes_describe(&server->routes, pipit_serve_openapi, PIPIT_VERSION);
 	if (error != 0)
 		return error;
 	server->shared.server = server;
 	server->shared.config = &server->config;
-	server->shared.router = server->router;
-	server->shared.fallback = server->fallback;
-	server->shared.evhttp_mode = server->shared.evhttp ? PIPIT_EVHTTP_GUARDED : mode_of_all(server);
-	server->shared.route_count = server->route_count + 2;
+	server->shared.router = server->routes.router;
+	server->shared.fallback = server->routes.fallback;
+	server->shared.evhttp_mode =
+	    server->shared.evhttp ? PIPIT_EVHTTP_GUARDED : pipit_routes_evhttp_mode(&server->routes);
+	server->shared.route_count = server->routes.count + 2;
 	server->shared.worker_done = worker_done;
 	server->shared.make_room = make_room;
 	atomic_store(&server->running, server->worker_count);
@@ -602,13 +454,13 @@ static int start(struct pipit_server *server, struct event_base *base)
 			return error;
 		}
 	}
-	error = start_live(server);
+	error = start_feed(server);
 	if (error != 0)
-		pipit_log(PIPIT_LOG_ERROR, "cannot start the stream of figures: out of memory");
+		pipit_log(PIPIT_LOG_ERROR, "cannot start the stream of the dashboard: out of memory");
 	return error;
 }
 
-/* From now on a drain or stop goes to the workers; one that came before is passed on. */
+/* Repeats a drain or stop that came earlier. */
 static void open_inboxes(struct pipit_server *server)
 {
 	atomic_store(&server->is_running, true);
@@ -635,7 +487,7 @@ int pipit_server_attach(struct pipit_server *server, struct event_base *base)
 	return error;
 }
 
-/* --- running ------------------------------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------------------------------ */
 
 static void *run_thread(void *worker)
 {
@@ -646,7 +498,7 @@ static void *run_thread(void *worker)
 static void drain_all(void *context)
 {
 	struct pipit_server *server = context;
-	pipit_log(PIPIT_LOG_INFO, "draining: no new connections, %llu open",
+	pipit_log(PIPIT_LOG_INFO, "draining: accepting no connections, %llu open",
 	    (unsigned long long)pipit_server_connections(server));
 	pipit_server_drain(server);
 }
@@ -661,27 +513,28 @@ void pipit_server_reopen_logs(struct pipit_server *server)
 {
 	int error = server->shared.access_log ? pipit_access_log_reopen(server->shared.access_log) : 0;
 	if (error != 0)
-		pipit_log(PIPIT_LOG_ERROR, "cannot reopen the access log, the old one stays: %s", strerror(-error));
+		pipit_log(
+		    PIPIT_LOG_ERROR, "cannot reopen the access log, the old file stays in use: %s", strerror(-error));
 	else
 		pipit_log(PIPIT_LOG_INFO, "logs reopened");
 }
 
-static void reopen_all(void *context)
+static void reopen_logs(void *context)
 {
 	pipit_server_reopen_logs(context);
 }
 
-static void reload_all(void *context)
+static void reload_settings(void *context)
 {
 	const struct pipit_server *server = context;
-	for (const struct served *served = server->served; served; served = served->next) {
-		int error = pipit_settings_reload(served->settings);
+	for (const struct settings_store *store = server->stores; store; store = store->next) {
+		int error = pipit_settings_reload(store->settings);
 		if (error != 0)
-			pipit_log(PIPIT_LOG_ERROR, "cannot read the settings again: %s; try again", strerror(-error));
+			pipit_log(PIPIT_LOG_ERROR, "cannot reload the settings: %s; try again", strerror(-error));
 	}
 }
 
-/* Threads inherit the mask: signals then reach this thread only. */
+/* Threads inherit the mask: only this one gets signals. */
 static size_t start_threads(struct pipit_server *server)
 {
 	size_t count = 1;
@@ -697,7 +550,7 @@ static size_t start_threads(struct pipit_server *server)
 
 int pipit_server_run(struct pipit_server *server)
 {
-	static const struct pipit_signals_actions actions = { drain_all, stop_all, reopen_all, reload_all };
+	static const struct pipit_signals_actions actions = { drain_all, stop_all, reopen_logs, reload_settings };
 	struct pipit_signals *signals;
 	size_t count;
 
@@ -752,30 +605,23 @@ void pipit_server_free(struct pipit_server *server)
 {
 	if (!server)
 		return;
-	while (server->served) {
-		struct served *next = server->served->next;
-		pipit_settings_http_settle(server->served->settings);
-		free(server->served);
-		server->served = next;
+	while (server->stores) {
+		struct settings_store *next = server->stores->next;
+		pipit_settings_http_settle(server->stores->settings);
+		free(server->stores);
+		server->stores = next;
 	}
 	pipit_server_detach(server);
 	close_sockets(server);
 	pipit_access_log_close(server->shared.access_log);
-	pipit_router_free(server->router);
 	pipit_limits_free(server->shared.limits);
-	while (server->routes) {
-		struct pipit_route *next = server->routes->next;
-		free_route(server->routes);
-		server->routes = next;
-	}
-	free_route(server->fallback);
-	free(server->route_names);
+	pipit_routes_clear(&server->routes);
 	free(server->sockets);
 	pipit_config_clear(&server->config);
 	free(server);
 }
 
-/* --- metrics ------------------------------------------------------------------------------------------------------- */
+/* --- metrics ------------------------------------------------------------------------------------------------------ */
 
 static char *render_metrics(const struct pipit_server *server, bool openmetrics, size_t *length)
 {
@@ -789,7 +635,7 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 	static const char *const types[] = { "text/plain; version=0.0.4; charset=utf-8",
 		"application/openmetrics-text; version=1.0.0; charset=utf-8" };
 	struct pipit_server *server = pipit_request_server(request);
-	/* Whoever likes neither is more helped by text than by an error. */
+	/* for clients that accept neither */
 	bool openmetrics = pipit_request_negotiate(request, types, 2) == 1;
 	size_t length;
 	char *page;
@@ -805,8 +651,48 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 	free(page);
 }
 
+/* On the worker of the request. NULL when memory is short. If two workers start a feed, the first one stays. */
+static struct pipit_dashboard_feed *start_feed_late(struct pipit_server *server, struct event_base *base)
+{
+	struct pipit_dashboard_feed *feed = new_feed(server, base), *other = NULL;
+	if (!feed || atomic_compare_exchange_strong(&server->feed, &other, feed))
+		return feed;
+	pipit_dashboard_feed_free(feed);
+	return other;
+}
+
 void pipit_serve_events(struct pipit_request *request, void *arg)
 {
+	struct pipit_server *server = pipit_request_server(request);
+	struct pipit_dashboard_feed *feed = atomic_load(&server->feed);
 	(void)arg;
-	pipit_dashboard_feed_serve(pipit_request_server(request)->live, request);
+
+	/* The worker may be ending. */
+	if (pipit_request_is_gone(request))
+		return;
+	/* Without a route for this handler, another handler has called it. */
+	if (!feed)
+		feed = start_feed_late(server, pipit_request_base(request));
+	if (feed)
+		pipit_dashboard_feed_serve(feed, request);
+	else
+		pipit_request_reply_short(request);
+}
+
+void pipit_serve_openapi(struct pipit_request *request, void *title)
+{
+	const struct pipit_server *server = pipit_request_server(request);
+	struct pipit_openapi *made = NULL;
+	int error = 0;
+
+	/* Without a description, another handler has called this one. */
+	if (!request->route->openapi)
+		error = pipit_openapi_new(server->routes.newest, title, PIPIT_VERSION, &made);
+	if (error == -EINVAL)
+		pipit_request_reply_fault(request, "pipit_serve_openapi() was called with a title that is not UTF-8");
+	else if (error != 0)
+		pipit_request_reply_short(request);
+	else
+		pipit_openapi_serve(made ? made : request->route->openapi, request);
+	pipit_openapi_free(made);
 }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See signals.h. */
 #include "app/signals.h"
 
 #include "base/log.h"
@@ -14,8 +13,8 @@
 static const int handled[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP };
 #define HANDLED_COUNT (sizeof handled / sizeof *handled)
 
-/* timeout(1) and some supervisors send one signal to the process and the same one to its group: that is one wish, not two. */
-#define SAME_WISH_MS 50
+/* timeout(1) and some supervisors signal the process and its group: that counts once. */
+#define REPEAT_MS 50
 
 struct pipit_signals {
 	const struct pipit_signals_actions *actions;
@@ -23,7 +22,7 @@ struct pipit_signals {
 	struct event *events[HANDLED_COUNT];
 	struct sigaction pipe_before;
 	sigset_t mask_before;
-	uint64_t drain_ms; /* when draining began; 0: not draining */
+	uint64_t drain_ms; /* 0: not draining */
 };
 
 static uint64_t now_ms(void)
@@ -44,7 +43,7 @@ static void on_signal(evutil_socket_t number, short what, void *context)
 	} else if (!signals->drain_ms) {
 		signals->drain_ms = now_ms();
 		signals->actions->drain(signals->arg);
-	} else if (now_ms() >= signals->drain_ms + SAME_WISH_MS) {
+	} else if (now_ms() >= signals->drain_ms + REPEAT_MS) {
 		signals->actions->stop(signals->arg);
 	}
 }
@@ -83,7 +82,7 @@ void pipit_signals_free(struct pipit_signals *signals)
 {
 	if (!signals)
 		return;
-	/* First, so that a caller who held them back is not ended by one that comes late. */
+	/* first: blocked signals must not get the default action */
 	pthread_sigmask(SIG_SETMASK, &signals->mask_before, NULL);
 	for (size_t i = 0; i < HANDLED_COUNT; i++) {
 		if (signals->events[i])

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* See worker.h. */
 #include "app/worker.h"
 
+#include "base/log.h"
 #include "files/file_cache.h"
 #include "files/gzip_cache.h"
 #include "http1/acceptor.h"
@@ -19,24 +19,24 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* Deadlines are looked at, and figures refreshed, so often. */
+/* deadlines and gauges */
 #define SWEEP_MS 250
-/* Descriptors that idle connections give back at once when accept() finds none, and no file that was opened has one. */
+/* idle connections evicted when no descriptor is left */
 #define EVICTIONS_PER_SWEEP 8
-/* The worst lag is kept for one to two of these. */
+/* the maximum lag covers one to two windows */
 #define LAG_WINDOW_SWEEPS (30 * 1000 / SWEEP_MS)
 
 struct message {
 	struct message *next;
 	struct pipit_request *request;                    /* for `function` */
-	void (*function)(struct pipit_request *, void *); /* one of these three */
+	void (*function)(struct pipit_request *, void *); /* or one of the next three */
 	void (*command)(struct pipit_worker *);
 	void (*call)(void *arg);
 	void *arg;
 };
 
 struct pipit_worker {
-	struct pipit_dispatch dispatch; /* first: the hooks' context is this struct */
+	struct pipit_dispatch dispatch; /* first: callbacks get it as a pointer to this struct */
 	struct pipit_shared *shared;
 	struct event_base *base;
 	bool owns_base;
@@ -44,17 +44,17 @@ struct pipit_worker {
 	struct pipit_handler_table hooks;
 	struct pipit_counters *counters;
 	struct event *sweep;
-	struct event *wakeup;            /* on wakeup_fd */
-	struct event *last_call;         /* closes the doors, one turn after a drain began */
-	int wakeup_fd;                   /* eventfd */
-	_Atomic(struct message *) inbox; /* newest first; CLOSED_INBOX once the worker has stopped */
+	struct event *wakeup;
+	struct event *listen_end; /* ends listening, one turn after a drain begins */
+	int wakeup_fd;
+	_Atomic(struct message *) inbox; /* newest first, or CLOSED_INBOX */
 	unsigned accept_failures;        /* since the last sweep */
-	bool is_closed;                  /* no longer listening */
-	bool is_done;                    /* worker_done was called */
-	uint64_t swept_ns;               /* when the sweep ran last */
-	uint64_t drain_ms;               /* when draining began; 0: not draining */
-	struct pipit_counters_loop figures;
-	uint64_t lag_window_ns; /* worst lag of the running window */
+	bool is_closed;                  /* does not listen */
+	bool is_done;
+	uint64_t swept_ns; /* monotonic; the last sweep */
+	uint64_t drain_ms; /* 0: not draining */
+	struct pipit_counters_loop loop;
+	uint64_t lag_window_ns; /* of the current window */
 	unsigned lag_sweeps;
 };
 
@@ -68,9 +68,8 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* --- doors --------------------------------------------------------------------------------------------------------- */
+/* --- accepting ---------------------------------------------------------------------------------------------------- */
 
-/* A worker is looked for by its evhttp: its sweep is an event of its base. */
 struct search {
 	const struct evhttp *http;
 	struct pipit_worker *found;
@@ -105,8 +104,7 @@ static void pause_accepting(void *context)
 	pipit_acceptor_pause(worker->net);
 }
 
-/* accept() failed, mostly with EMFILE: without a pause the loop would spin on the waiting connection. `context` is the evhttp where
- * evhttp accepts. */
+/* Usually EMFILE: without a pause, the loop would spin. context: the worker, or the evhttp when evhttp accepts. */
 static void on_accept_error(struct evconnlistener *listener, void *context)
 {
 	struct pipit_worker *worker = context;
@@ -118,14 +116,13 @@ static void on_accept_error(struct evconnlistener *listener, void *context)
 	pause_accepting(worker);
 }
 
-/* After a pause: make room, and open again. */
-static void reopen_doors(struct pipit_worker *worker)
+static void resume_accepting(struct pipit_worker *worker)
 {
 	bool has_room;
 	if (worker->accept_failures) {
 		pipit_counters_add(worker->counters, PIPIT_COUNT_ACCEPT_ERRORS, worker->accept_failures);
 		worker->accept_failures = 0;
-		has_room = pipit_file_cache_give_up_descriptors(worker->dispatch.pool.opened);
+		has_room = pipit_file_cache_evict_descriptors(worker->dispatch.pool.file_cache);
 		for (int i = 0; i < EVICTIONS_PER_SWEEP && !has_room; i++)
 			pipit_eviction_evict(worker->net);
 	}
@@ -149,7 +146,7 @@ const struct pipit_config *pipit_worker_config(const struct pipit_worker *worker
 	return worker->shared->config;
 }
 
-/* --- inbox --------------------------------------------------------------------------------------------------------- */
+/* --- inbox -------------------------------------------------------------------------------------------------------- */
 
 static int send_message(struct pipit_worker *worker, struct message content)
 {
@@ -166,13 +163,12 @@ static int send_message(struct pipit_worker *worker, struct message content)
 			return -ESHUTDOWN;
 		}
 		message->next = head;
-		/* Release: the worker that takes the list sees what the message holds. */
+		/* release: the worker that takes the list sees the message */
 	} while (!atomic_compare_exchange_weak_explicit(
 	    &worker->inbox, &head, message, memory_order_release, memory_order_relaxed));
-	/* The eventfd can only be full when the worker is about to look anyway. */
+	/* EAGAIN: the worker is about to read the inbox; the message is in it */
 	while (write(worker->wakeup_fd, &one, sizeof one) < 0 && errno == EINTR)
 		continue;
-	/* It is in the inbox: the caller must not be told otherwise. */
 	return 0;
 }
 
@@ -224,7 +220,7 @@ static int post_call(void *context, void (*function)(void *), void *arg)
 	return send_message(context, (struct message){ .call = function, .arg = arg });
 }
 
-/* --- drain and stop ------------------------------------------------------------------------------------------------ */
+/* --- drain and stop ----------------------------------------------------------------------------------------------- */
 
 static void check_done(struct pipit_worker *worker)
 {
@@ -239,8 +235,8 @@ static void emptied(void *context)
 	check_done(context);
 }
 
-/* One turn after the drain began: what had knocked before has been let in by now. */
-static void on_last_call(evutil_socket_t fd, short what, void *context)
+/* A turn later: pending connections are accepted before. */
+static void on_listen_end(evutil_socket_t fd, short what, void *context)
 {
 	struct pipit_worker *worker = context;
 	(void)fd, (void)what;
@@ -256,7 +252,7 @@ static void begin_drain(struct pipit_worker *worker)
 		return;
 	worker->drain_ms = now_ns() / 1000000u;
 	pipit_http1_drain(worker->net);
-	event_add(worker->last_call, &soon);
+	event_add(worker->listen_end, &soon);
 }
 
 static void close_connections(struct pipit_worker *worker)
@@ -265,8 +261,7 @@ static void close_connections(struct pipit_worker *worker)
 	for (size_t i = 0; i < lost; i++)
 		pipit_counters_timeout(worker->counters, PIPIT_PHASE_DRAIN);
 	if (lost)
-		pipit_log(
-		    PIPIT_LOG_WARN, "cut off before they were finished: %zu request%s", lost, lost == 1 ? "" : "s");
+		pipit_log(PIPIT_LOG_WARN, "aborted %zu incomplete request%s", lost, lost == 1 ? "" : "s");
 }
 
 static void stop(struct pipit_worker *worker)
@@ -280,7 +275,7 @@ static void break_loop(struct pipit_worker *worker)
 	event_base_loopbreak(worker->base);
 }
 
-/* Unless somebody has left since the other worker asked. */
+/* The connection may be closed meanwhile. */
 static void evict(struct pipit_worker *worker)
 {
 	if (pipit_limits_connections(worker->shared->limits) > worker->shared->config->max_connections)
@@ -320,36 +315,36 @@ int pipit_worker_break(struct pipit_worker *worker)
 	return send_message(worker, (struct message){ .command = break_loop });
 }
 
-/* --- the sweep ----------------------------------------------------------------------------------------------------- */
+/* --- sweep -------------------------------------------------------------------------------------------------------- */
 
 static void refresh_figures(struct pipit_worker *worker)
 {
-	struct pipit_counters_loop *figures = &worker->figures;
+	struct pipit_counters_loop *loop = &worker->loop;
 	struct event_base *base = worker->base;
-	figures->events_added = event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED);
-	figures->events_active = event_base_get_num_events(base, EVENT_BASE_COUNT_ACTIVE);
-	figures->events_virtual = event_base_get_num_events(base, EVENT_BASE_COUNT_VIRTUAL);
-	figures->events_added_max = event_base_get_max_events(base, EVENT_BASE_COUNT_ADDED, 0);
-	figures->events_active_max = event_base_get_max_events(base, EVENT_BASE_COUNT_ACTIVE, 0);
-	figures->events_virtual_max = event_base_get_max_events(base, EVENT_BASE_COUNT_VIRTUAL, 0);
-	pipit_counters_set_loop(worker->counters, figures);
+	loop->events_added = event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED);
+	loop->events_active = event_base_get_num_events(base, EVENT_BASE_COUNT_ACTIVE);
+	loop->events_virtual = event_base_get_num_events(base, EVENT_BASE_COUNT_VIRTUAL);
+	loop->events_added_max = event_base_get_max_events(base, EVENT_BASE_COUNT_ADDED, 0);
+	loop->events_active_max = event_base_get_max_events(base, EVENT_BASE_COUNT_ACTIVE, 0);
+	loop->events_virtual_max = event_base_get_max_events(base, EVENT_BASE_COUNT_VIRTUAL, 0);
+	pipit_counters_set_loop(worker->counters, loop);
 }
 
-/* A timer of the loop is late by as long as the loop was busy with something else. */
+/* The timer is late by the time that the loop was busy. */
 static void measure_lag(struct pipit_worker *worker, uint64_t now)
 {
 	uint64_t due = worker->swept_ns + SWEEP_MS * 1000000ull;
 	uint64_t lag = worker->swept_ns && now > due ? now - due : 0;
 
 	worker->swept_ns = now;
-	worker->figures.lag_ns = lag;
+	worker->loop.lag_ns = lag;
 	if (lag > worker->lag_window_ns)
 		worker->lag_window_ns = lag;
-	if (lag > worker->figures.lag_max_ns)
-		worker->figures.lag_max_ns = lag;
+	if (lag > worker->loop.lag_max_ns)
+		worker->loop.lag_max_ns = lag;
 	if (++worker->lag_sweeps < LAG_WINDOW_SWEEPS)
 		return;
-	worker->figures.lag_max_ns = worker->lag_window_ns;
+	worker->loop.lag_max_ns = worker->lag_window_ns;
 	worker->lag_window_ns = 0;
 	worker->lag_sweeps = 0;
 }
@@ -363,8 +358,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *context)
 	measure_lag(worker, now);
 	refresh_figures(worker);
 	pipit_timeouts_enforce(worker->net, now_ms);
-	pipit_file_cache_sweep(worker->dispatch.pool.opened, now_ms);
-	reopen_doors(worker);
+	pipit_file_cache_sweep(worker->dispatch.pool.file_cache, now_ms);
+	resume_accepting(worker);
 	if (worker->drain_ms && limit_ms && now_ms >= worker->drain_ms + limit_ms)
 		close_connections(worker);
 	check_done(worker);
@@ -376,9 +371,9 @@ static void on_log(evutil_socket_t fd, short what, void *context)
 	pipit_dispatch_flush_log(context);
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
-/* A base that one thread uses needs no locks, and epoll_ctl() calls that cancel out within a turn need not be made. */
+/* No locks: one thread uses the base. At most one epoll_ctl() per descriptor and turn. */
 static struct event_base *new_base(void)
 {
 	struct event_config *config = event_config_new();
@@ -393,7 +388,7 @@ static struct event_base *new_base(void)
 static const char *features_of(const struct event_base *base)
 {
 	int features = event_base_get_features(base);
-	/* epoll has the three; poll and select, the other backends of Linux, take any descriptor instead. */
+	/* poll and select have EV_FEATURE_FDS */
 	return features & EV_FEATURE_ET ? "et,o1,early_close" : "fds";
 }
 
@@ -403,7 +398,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 	const struct pipit_shared *shared = worker->shared;
 	uint32_t prefix = (uint32_t)now_ns();
 
-	/* Unique, not secret: a clock will do where the system has no randomness yet. */
+	/* before the system has randomness, a clock suffices */
 	if (getrandom(&prefix, sizeof prefix, GRND_NONBLOCK) != sizeof prefix)
 		prefix ^= (uint32_t)getpid();
 	dispatch->config = shared->config;
@@ -432,8 +427,8 @@ static bool set_up_events(struct pipit_worker *worker)
 	worker->wakeup = event_new(worker->base, worker->wakeup_fd, EV_READ | EV_PERSIST, on_wakeup, worker);
 	worker->sweep = event_new(worker->base, -1, EV_PERSIST, on_sweep, worker);
 	worker->dispatch.log_event = event_new(worker->base, -1, 0, on_log, &worker->dispatch);
-	worker->last_call = event_new(worker->base, -1, 0, on_last_call, worker);
-	return worker->wakeup && worker->sweep && worker->last_call && worker->dispatch.log_event &&
+	worker->listen_end = event_new(worker->base, -1, 0, on_listen_end, worker);
+	return worker->wakeup && worker->sweep && worker->listen_end && worker->dispatch.log_event &&
 	       event_add(worker->wakeup, NULL) == 0 && event_add(worker->sweep, &interval) == 0;
 }
 
@@ -447,7 +442,7 @@ static struct pipit_net *new_transport(struct pipit_worker *worker)
 	    &worker->hooks, worker, worker->shared->evhttp_mode, worker->shared->evhttp);
 }
 
-/* The CPU time of the calling thread, readable from any thread. */
+/* Readable from any thread. */
 static clockid_t thread_clock(void)
 {
 	clockid_t clock;
@@ -464,12 +459,12 @@ static bool set_up(struct pipit_worker *worker)
 	if (!worker->counters)
 		return false;
 	set_up_dispatch(worker);
-	worker->dispatch.pool.opened = pipit_file_cache_new();
-	worker->dispatch.pool.compressed = pipit_gzip_cache_new();
-	if (!worker->dispatch.pool.opened || !worker->dispatch.pool.compressed)
+	worker->dispatch.pool.file_cache = pipit_file_cache_new();
+	worker->dispatch.pool.gzip_cache = pipit_gzip_cache_new();
+	if (!worker->dispatch.pool.file_cache || !worker->dispatch.pool.gzip_cache)
 		return false;
 	if (worker->shared->access_log) {
-		worker->dispatch.access = pipit_access_buffer_new(worker->shared->access_log);
+		worker->dispatch.access = pipit_access_log_buffer_new(worker->shared->access_log);
 		if (!worker->dispatch.access)
 			return false;
 	}
@@ -494,7 +489,7 @@ struct pipit_worker *pipit_worker_new(struct pipit_shared *shared, struct event_
 
 void pipit_worker_run(struct pipit_worker *worker)
 {
-	/* The thread that made the worker need not be the one that runs it. */
+	/* another thread may have made the worker */
 	pipit_counters_set_clock(worker->counters, thread_clock());
 	event_base_dispatch(worker->base);
 	run_messages(worker, atomic_exchange_explicit(&worker->inbox, CLOSED_INBOX, memory_order_acquire));
@@ -533,16 +528,16 @@ void pipit_worker_free(struct pipit_worker *worker)
 	}
 	free_event(worker->sweep);
 	free_event(worker->wakeup);
-	free_event(worker->last_call);
+	free_event(worker->listen_end);
 	free_event(worker->dispatch.log_event);
 	if (worker->wakeup_fd >= 0)
 		close(worker->wakeup_fd);
 	if (worker->owns_base && worker->base)
 		event_base_free(worker->base);
-	pipit_access_buffer_free(worker->dispatch.access);
+	pipit_access_log_buffer_free(worker->dispatch.access);
 	pipit_counters_free(worker->counters);
 	pipit_request_pool_clear(&worker->dispatch.pool);
-	pipit_file_cache_free(worker->dispatch.pool.opened);
-	pipit_gzip_cache_free(worker->dispatch.pool.compressed);
+	pipit_file_cache_free(worker->dispatch.pool.file_cache);
+	pipit_gzip_cache_free(worker->dispatch.pool.gzip_cache);
 	free(worker);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Appends text to a buffer, classifies ASCII characters, and searches eight bytes at a time. A search returns a word of marks: 0 when
- * no byte matches, otherwise the first mark is right. Later marks may be false, unless a function says otherwise.
+ * Searches eight bytes at a time return a word of marks: 0 when no byte matches, otherwise the first mark is right;
+ * later ones may be false.
+ *
+ * The put functions need room at `at`, and return the position after the text.
  */
 #ifndef PIPIT_BYTES_H
 #define PIPIT_BYTES_H
@@ -12,7 +14,6 @@
 #include <stdint.h>
 #include <string.h>
 
-/* `at` has room for `length` bytes. Returns the position after them. */
 static inline char *pipit_bytes_put(char *at, const char *bytes, size_t length)
 {
 	memcpy(at, bytes, length);
@@ -21,7 +22,7 @@ static inline char *pipit_bytes_put(char *at, const char *bytes, size_t length)
 
 #define PIPIT_BYTES_PUT(at, literal) pipit_bytes_put(at, literal, sizeof(literal) - 1)
 
-/* In decimal, at most 20 digits. Returns the position after them. */
+/* At most 20 digits. */
 static inline char *pipit_bytes_put_number(char *at, uint64_t number)
 {
 	size_t length = 1;
@@ -47,7 +48,13 @@ static inline bool pipit_bytes_is_letter(int byte)
 	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
 }
 
-/* -1: no hexadecimal digit. */
+/* 0x9B, above ASCII, begins a control sequence on some terminals. */
+static inline bool pipit_bytes_is_printable(unsigned char byte)
+{
+	return byte >= 0x20 && byte <= 0x7e;
+}
+
+/* -1: not a hexadecimal digit */
 static inline int pipit_bytes_hex_value(int byte)
 {
 	if (pipit_bytes_is_digit(byte))
@@ -56,13 +63,12 @@ static inline int pipit_bytes_hex_value(int byte)
 	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
-/* How many digits pipit_bytes_put_hex() needs for all of the number, at least 1. */
 static inline size_t pipit_bytes_hex_digits(uint64_t number)
 {
 	return number ? (67 - (size_t)__builtin_clzll(number)) / 4 : 1;
 }
 
-/* The last digits of a number, in small letters. Returns the place behind. */
+/* The last digits. */
 static inline char *pipit_bytes_put_hex(char *at, uint64_t number, size_t digits)
 {
 	while (digits-- > 0)
@@ -70,7 +76,7 @@ static inline char *pipit_bytes_put_hex(char *at, uint64_t number, size_t digits
 	return at;
 }
 
-/* Two digits, in capitals as RFC 3986 §2.1 wants them. */
+/* RFC 3986 §2.1: upper case. */
 static inline char *pipit_bytes_put_hex_byte(char *at, unsigned char byte)
 {
 	*at++ = "0123456789ABCDEF"[byte >> 4];
@@ -78,10 +84,25 @@ static inline char *pipit_bytes_put_hex_byte(char *at, unsigned char byte)
 	return at;
 }
 
+/* For text, not attributes; NULL: stands for itself. Static. */
+static inline const char *pipit_bytes_html_escape(char byte)
+{
+	switch (byte) {
+	case '&':
+		return "&amp;";
+	case '<':
+		return "&lt;";
+	case '>':
+		return "&gt;";
+	default:
+		return NULL;
+	}
+}
+
 #define PIPIT_BYTES_EACH(byte) (0x0101010101010101u * (byte))
 #define PIPIT_BYTES_HIGHS PIPIT_BYTES_EACH(0x80u)
 
-/* The first byte becomes the lowest: a carry reaches later bytes only, where marks may be false. */
+/* The first byte becomes the lowest: a carry reaches later bytes only. */
 static inline uint64_t pipit_bytes_load(const char *at)
 {
 	uint64_t word;
@@ -89,13 +110,13 @@ static inline uint64_t pipit_bytes_load(const char *at)
 	return le64toh(word);
 }
 
-/* Index of the first mark, from 0. `marks` is not 0. */
+/* From 0. `marks` is not 0. */
 static inline size_t pipit_bytes_first(uint64_t marks)
 {
 	return (size_t)__builtin_ctzll(marks) / 8;
 }
 
-/* `limit` is at most 0x80. */
+/* `limit` is at most 0x80 */
 static inline uint64_t pipit_bytes_below(uint64_t word, unsigned char limit)
 {
 	return (word - PIPIT_BYTES_EACH(limit)) & ~word & PIPIT_BYTES_HIGHS;
@@ -114,20 +135,20 @@ static inline uint64_t pipit_bytes_equal_either(uint64_t word, unsigned char one
 	return (below_one | below_other) & ~word & PIPIT_BYTES_HIGHS;
 }
 
-/* Bytes that a JSON string escapes: control characters, quotation mark, backslash. */
+/* RFC 8259 §7. */
 static inline uint64_t pipit_bytes_json_special(uint64_t word)
 {
 	return pipit_bytes_below(word, 0x20) | pipit_bytes_equal_either(word, '"', '\\');
 }
 
-/* As pipit_bytes_equal(), but every mark is right: no carry crosses a byte. */
+/* Every mark is right: no carry crosses a byte. */
 static inline uint64_t pipit_bytes_equal_each(uint64_t word, unsigned char byte)
 {
 	uint64_t differs = word ^ PIPIT_BYTES_EACH(byte), lows = ~PIPIT_BYTES_HIGHS;
 	return ~(((differs & lows) + lows) | differs) & PIPIT_BYTES_HIGHS;
 }
 
-/* Bytes outside of low to high; both are ASCII. */
+/* `low` and `high` are ASCII. */
 static inline uint64_t pipit_bytes_outside(uint64_t word, unsigned char low, unsigned char high)
 {
 	return ((word - PIPIT_BYTES_EACH(low)) | (word + PIPIT_BYTES_EACH(0x7f - high))) & PIPIT_BYTES_HIGHS;

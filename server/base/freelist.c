@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See freelist.h. */
 #include "base/freelist.h"
 
 #include <pthread.h>
@@ -15,7 +14,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void on_thread_end(void *unused)
 {
 	(void)unused;
-	/* Destructors of other keys may free blocks after this one: each of them enables the lists again. */
+	/* Destructors of other keys may free blocks later: each enables the lists again. */
 	pipit_freelist_clear();
 }
 
@@ -33,7 +32,7 @@ bool pipit_freelist_enable(void)
 		pipit_freelists[i].room =
 		    i < PIPIT_FREELIST_SMALL_COUNT ? PIPIT_FREELIST_SMALL_BLOCKS_MAX : PIPIT_FREELIST_BLOCKS_MAX;
 	pthread_once(&once, make_key);
-	/* A destructor runs only for a value that is not NULL. */
+	/* Destructors run only for values that are not NULL. */
 	pthread_setspecific(thread_end, &is_enabled);
 	return true;
 }

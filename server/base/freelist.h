@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Freed small blocks, kept per thread for the next allocation. libevent allocates the same sizes for every request; a
- * free list costs a fifth of malloc() and free() (measured, glibc 2.36).
+ * Freed blocks of malloc(), kept per thread. libevent allocates the same sizes for every request; a list costs a fifth
+ * of malloc() and free() (measured, glibc 2.36).
  *
- * Blocks come from malloc(): any thread may free them, also with free(). Builds with a sanitizer keep nothing, because
- * reuse would hide a use after free.
+ * Any thread may free a block, also with free(). Sanitizers disable the lists: reuse hides a use after free.
  */
 #ifndef PIPIT_FREELIST_H
 #define PIPIT_FREELIST_H
@@ -13,17 +12,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/*
- * One list per size class. A class holds blocks that are PIPIT_FREELIST_STEP bytes larger than those of the class
- * before.
- */
+/* Difference between size classes; one list each. */
 #define PIPIT_FREELIST_STEP 16
 #define PIPIT_FREELIST_FIRST_BYTES 24
-/* Up to 1 KiB: evhttp's request and the first chains of its evbuffers are the largest blocks of a request. */
+/* Up to 1 KiB: evhttp's request and the first chains of its evbuffers. */
 #define PIPIT_FREELIST_COUNT 64
-/* Blocks per class: at most 552 KiB per thread in total. An empty request leaves less than 4 KiB. */
+/* Per class: at most 552 KiB per thread in total. */
 #define PIPIT_FREELIST_BLOCKS_MAX 16
-/* The first classes, up to 72 bytes, keep more: evhttp makes four small blocks for each header of a request. */
+/* Up to 72 bytes: evhttp makes four small blocks for each header. */
 #define PIPIT_FREELIST_SMALL_COUNT 4
 #define PIPIT_FREELIST_SMALL_BLOCKS_MAX 128
 
@@ -45,18 +41,17 @@ struct pipit_freelist_block {
 
 struct pipit_freelist {
 	struct pipit_freelist_block *first;
-	size_t room; /* blocks that may still be added; 0 until the thread keeps its first block */
+	size_t room; /* free places; 0 while disabled */
 };
 
 extern _Thread_local struct pipit_freelist pipit_freelists[PIPIT_FREELIST_COUNT];
 
-/* Enable the lists of the calling thread, which frees them when it ends. False when they are enabled already. */
+/* For the calling thread, until it ends. False when enabled already. */
 bool pipit_freelist_enable(void);
 
-/* A kept block of at least `size` bytes, or NULL. Any thread. */
+/* At least `size` bytes, or NULL. Any thread. */
 static inline void *pipit_freelist_take(size_t size)
 {
-	/* the smallest class that fits */
 	size_t number = size <= PIPIT_FREELIST_FIRST_BYTES
 			    ? 0
 			    : (size - PIPIT_FREELIST_FIRST_BYTES + PIPIT_FREELIST_STEP - 1) / PIPIT_FREELIST_STEP;
@@ -74,11 +69,11 @@ static inline void *pipit_freelist_take(size_t size)
 	return block;
 }
 
-/* Keep a block of malloc() instead of freeing it. False, also for NULL: the caller frees it. Any thread. */
+/* False, also for NULL: the caller frees it. Any thread. */
 static inline bool pipit_freelist_keep(void *memory)
 {
 	struct pipit_freelist_block *block = memory;
-	/* the largest class that the block fits; a huge number when it fits none */
+	/* the largest class that the block fits; huge without one */
 	size_t number = (malloc_usable_size(memory) - PIPIT_FREELIST_FIRST_BYTES) / PIPIT_FREELIST_STEP;
 	struct pipit_freelist *list;
 
@@ -93,7 +88,7 @@ static inline bool pipit_freelist_keep(void *memory)
 	return true;
 }
 
-/* Free what the calling thread keeps. A thread that ends calls this itself; the process does not. */
+/* For the calling thread. A thread that ends calls it; the process does not. */
 void pipit_freelist_clear(void);
 
 #endif

@@ -1,100 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* See log.h. */
 #include "base/log.h"
 
 #include "base/bytes.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-/* ---------------------------------------------------------------- escaping */
-
 enum {
-	ESCAPE_MAX = 6, /* \u00HH */
 	MESSAGE_MAX = 1024,
-	FIELD_MAX = 512, /* bytes of input for request line, referer and user agent */
-	PEER_MAX = 64,   /* more than an IPv6 address with its zone */
-	ID_MAX = 32,
-	ROUTE_MAX = 256,
-	FIXED_MAX = 256, /* the rest of a line: names, punctuation, date, numbers (190 bytes in JSON) */
-	LINE_MAX_BYTES = 2 * (3 * FIELD_MAX + PEER_MAX + ID_MAX + ROUTE_MAX) + FIXED_MAX,
-	BUFFER_BYTES = 64 * 1024,
+	ESCAPE_MAX = 4, /* \xHH */
 };
-
-/* Other processes may write to the same pipe: a write of up to PIPE_BUF is atomic (pipe(7)). */
-static_assert(LINE_MAX_BYTES <= PIPE_BUF, "an access line fits one atomic write to a pipe");
-
-static char *append_text(char *out, const char *text)
-{
-	size_t length = strlen(text);
-	memcpy(out, text, length);
-	return out + length;
-}
-
-static char *append_hex(char *out, const char *prefix, unsigned char byte)
-{
-	return pipit_bytes_put_hex_byte(append_text(out, prefix), byte);
-}
-
-/* 0x9B alone begins a control sequence on some terminals, and invalid UTF-8 would break JSON. */
-static bool is_printable(unsigned char byte)
-{
-	return byte >= 0x20 && byte <= 0x7E;
-}
-
-static char *append_escape(char *out, unsigned char byte, bool json)
-{
-	if (!json)
-		return append_hex(out, "\\x", byte);
-	if (!is_printable(byte))
-		return append_hex(out, "\\u00", byte);
-	*out++ = '\\';
-	*out++ = (char)byte;
-	return out;
-}
-
-/* eight bytes that need no escape */
-static bool is_plain(const char *at)
-{
-	uint64_t word = pipit_bytes_load(at);
-	return !(pipit_bytes_below(word, 0x20) | pipit_bytes_above_ascii(word) | pipit_bytes_equal(word, 0x7f) |
-		 pipit_bytes_equal(word, '"') | pipit_bytes_equal(word, '\\'));
-}
-
-/*
- * At most `input_max` bytes of the slice, and at most twice as many of output, so that the longest line fits
- * LINE_MAX_BYTES. A text of many escapes is cut earlier, never within an escape.
- */
-static char *append_escaped(char *out, struct pipit_slice slice, size_t input_max, bool json)
-{
-	const char *end = out + 2 * input_max;
-	size_t length = slice.length < input_max ? slice.length : input_max;
-	for (size_t i = 0; i < length && end - out >= ESCAPE_MAX; i++) {
-		unsigned char byte = (unsigned char)slice.data[i];
-		if (length - i >= 8 && is_plain(slice.data + i) && end - out >= 8) {
-			memcpy(out, slice.data + i, 8);
-			out += 8;
-			i += 7;
-		} else if (is_printable(byte) && byte != '"' && byte != '\\') {
-			*out++ = (char)byte;
-		} else {
-			out = append_escape(out, byte, json);
-		}
-	}
-	return out;
-}
-
-/* ---------------------------------------------------------------- messages */
 
 static const char *const level_names[] = {
 	[PIPIT_LOG_ERROR] = "error",
@@ -103,7 +21,7 @@ static const char *const level_names[] = {
 	[PIPIT_LOG_DEBUG] = "debug",
 };
 
-/* Relaxed: no other data is published with it. */
+/* Relaxed: publishes no other data. */
 static atomic_int highest_level = PIPIT_LOG_INFO;
 
 int pipit_log_level_parse(const char *name, enum pipit_log_level *level)
@@ -122,15 +40,15 @@ void pipit_log_set_level(enum pipit_log_level level)
 	atomic_store_explicit(&highest_level, (int)level, memory_order_relaxed);
 }
 
-/* Leaves room for the newline, and cuts no escape. */
+/* Leaves room for the newline; cuts no escape. */
 static char *append_message(char *out, const char *end, const char *message)
 {
 	for (; *message != '\0' && end - out > ESCAPE_MAX; message++) {
 		unsigned char byte = (unsigned char)*message;
-		if (is_printable(byte))
+		if (pipit_bytes_is_printable(byte))
 			*out++ = (char)byte;
 		else
-			out = append_hex(out, "\\x", byte);
+			out = pipit_bytes_put_hex_byte(PIPIT_BYTES_PUT(out, "\\x"), byte);
 	}
 	*out++ = '\n';
 	return out;
@@ -147,7 +65,7 @@ static void write_message(const char *line, size_t length)
 void pipit_log(enum pipit_log_level level, const char *format, ...)
 {
 	char message[MESSAGE_MAX], line[MESSAGE_MAX], *out = line;
-	int saved = errno; /* callers log first and use errno afterwards */
+	int saved = errno; /* callers use errno afterwards */
 	va_list arguments;
 	if ((int)level > atomic_load_explicit(&highest_level, memory_order_relaxed))
 		return;
@@ -156,432 +74,12 @@ void pipit_log(enum pipit_log_level level, const char *format, ...)
 	va_end(arguments);
 	if (length < 0)
 		message[0] = '\0';
-	out = append_text(out, "pipit: ");
+	out = PIPIT_BYTES_PUT(out, "pipit: ");
 	if (level != PIPIT_LOG_INFO) {
-		out = append_text(out, level_names[level]);
-		out = append_text(out, ": ");
+		out = pipit_bytes_put(out, level_names[level], strlen(level_names[level]));
+		out = PIPIT_BYTES_PUT(out, ": ");
 	}
 	out = append_message(out, line + sizeof(line), message);
 	write_message(line, (size_t)(out - line));
 	errno = saved;
-}
-
-/* ---------------------------------------------------------------- the access log's destination */
-
-struct pipit_access_log {
-	int fd;                /* owned; reopening keeps its number */
-	char *name;            /* owned; NULL for standard output, which cannot be reopened */
-	bool json;             /* const */
-	bool is_regular;       /* guarded by `lock` */
-	size_t partial_length; /* 0: the destination is at the beginning of a line; guarded by `lock` */
-	/*
-	 * The rest of a line that a short write cut. It is written before other lines: lines of two workers must not
-	 * mix.
-	 */
-	char partial[LINE_MAX_BYTES];
-	/*
-	 * Held for a whole flush: another worker could fill the pipe between poll() and write(), and the write would
-	 * block.
-	 */
-	pthread_mutex_t lock;
-	atomic_uint_least64_t dropped; /* lines */
-};
-
-/*
- * O_NONBLOCK: opening a FIFO without a reader fails (ENXIO) instead of blocking start-up, and writing never blocks the
- * loop. It has no effect on regular files.
- */
-static int open_by_name(const char *name)
-{
-	int fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
-	return fd < 0 ? -errno : fd;
-}
-
-/*
- * Standard output shares its file description with other processes, such as a shell: O_NONBLOCK must not be set on it.
- * Pipes and terminals are opened again through /proc. A regular file is not: a second description has its own offset,
- * and would overwrite what others write. Where opening fails (a socket, no /proc), the descriptor is duplicated, and
- * poll() alone prevents blocking.
- */
-static int open_standard_output(void)
-{
-	struct stat status;
-	int fd = -1;
-	if (fstat(STDOUT_FILENO, &status) < 0)
-		return -errno;
-	if (S_ISFIFO(status.st_mode) || isatty(STDOUT_FILENO))
-		fd = open("/proc/self/fd/1", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	return fd < 0 ? -errno : fd;
-}
-
-static bool is_regular_file(int fd)
-{
-	struct stat status;
-	return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-}
-
-int pipit_access_log_open(const char *destination, bool json, struct pipit_access_log **log)
-{
-	bool is_output = strcmp(destination, "-") == 0;
-	int fd = -ENOMEM;
-	if (strcmp(destination, "off") == 0) {
-		*log = NULL;
-		return 0;
-	}
-	struct pipit_access_log *opened = calloc(1, sizeof(*opened));
-	if (opened == NULL)
-		return -ENOMEM;
-	if (!is_output && (opened->name = strdup(destination)) == NULL)
-		goto failed;
-	fd = is_output ? open_standard_output() : open_by_name(destination);
-	if (fd < 0)
-		goto failed;
-	opened->fd = fd;
-	opened->json = json;
-	opened->is_regular = is_regular_file(fd);
-	pthread_mutex_init(&opened->lock, NULL);
-	*log = opened;
-	return 0;
-failed:
-	free(opened->name);
-	free(opened);
-	return fd;
-}
-
-void pipit_access_log_close(struct pipit_access_log *log)
-{
-	if (log == NULL)
-		return;
-	close(log->fd);
-	pthread_mutex_destroy(&log->lock);
-	free(log->name);
-	free(log);
-}
-
-uint64_t pipit_access_log_dropped(const struct pipit_access_log *log)
-{
-	return log == NULL ? 0 : atomic_load_explicit(&log->dropped, memory_order_relaxed);
-}
-
-static void count_dropped(struct pipit_access_log *log, uint64_t lines)
-{
-	atomic_fetch_add_explicit(&log->dropped, lines, memory_order_relaxed);
-}
-
-/* ---------------------------------------------------------------- writing */
-
-static bool is_writable(int fd)
-{
-	struct pollfd waiting = { .fd = fd, .events = POLLOUT };
-	return poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLOUT) != 0;
-}
-
-/* The longest prefix of whole lines that fits one atomic write. */
-static size_t measure_whole_lines(const char *data, size_t length)
-{
-	if (length <= PIPE_BUF)
-		return length;
-	const char *newline = memrchr(data, '\n', PIPE_BUF);
-	assert(newline != NULL);
-	return (size_t)(newline - data) + 1;
-}
-
-/* Returns the bytes written: fewer than `length` when the destination is full, fails or would block. Lock held. */
-static size_t write_lines(struct pipit_access_log *log, const char *data, size_t length)
-{
-	size_t done = 0;
-	while (done < length) {
-		size_t piece = length - done;
-		if (!log->is_regular) {
-			if (!is_writable(log->fd))
-				break;
-			piece = measure_whole_lines(data + done, piece);
-		}
-		ssize_t written = write(log->fd, data + done, piece);
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written <= 0)
-			break;
-		done += (size_t)written;
-	}
-	return done;
-}
-
-/* True when the destination is at the beginning of a line. Lock held. */
-static bool finish_partial_line(struct pipit_access_log *log)
-{
-	size_t written = write_lines(log, log->partial, log->partial_length);
-	log->partial_length -= written;
-	memmove(log->partial, log->partial + written, log->partial_length);
-	return log->partial_length == 0;
-}
-
-static uint64_t count_lines(const char *data, const char *end)
-{
-	uint64_t count = 0;
-	while (data < end) {
-		data = (const char *)memchr(data, '\n', (size_t)(end - data)) + 1;
-		count++;
-	}
-	return count;
-}
-
-/* Keep the rest of a line that is partly written, drop whole lines. Lock held. */
-static void keep_rest(struct pipit_access_log *log, const char *data, size_t written, size_t length)
-{
-	const char *rest = data + written, *end = data + length;
-	if (written > 0 && written < length && rest[-1] != '\n') {
-		const char *next = (const char *)memchr(rest, '\n', (size_t)(end - rest)) + 1;
-		log->partial_length = (size_t)(next - rest);
-		memcpy(log->partial, rest, log->partial_length);
-		rest = next;
-	}
-	count_dropped(log, count_lines(rest, end));
-}
-
-static void write_or_drop(struct pipit_access_log *log, const char *data, size_t length)
-{
-	size_t written = 0;
-	pthread_mutex_lock(&log->lock);
-	if (finish_partial_line(log))
-		written = write_lines(log, data, length);
-	keep_rest(log, data, written, length);
-	pthread_mutex_unlock(&log->lock);
-}
-
-int pipit_access_log_reopen(struct pipit_access_log *log)
-{
-	int fresh, result = 0;
-	if (log == NULL || log->name == NULL)
-		return 0;
-	fresh = open_by_name(log->name);
-	if (fresh < 0)
-		return fresh;
-	pthread_mutex_lock(&log->lock);
-	bool is_whole = finish_partial_line(log);
-	if (dup3(fresh, log->fd, O_CLOEXEC) < 0) {
-		result = -errno;
-	} else {
-		log->is_regular = is_regular_file(fresh);
-		/* In the new file the rest of a line would be a forged line. */
-		log->partial_length = 0;
-		count_dropped(log, is_whole ? 0 : 1);
-	}
-	pthread_mutex_unlock(&log->lock);
-	close(fresh);
-	return result;
-}
-
-/* ---------------------------------------------------------------- rendering */
-
-struct pipit_access_buffer {
-	struct pipit_access_log *log; /* NULL: lines are discarded */
-	time_t second;                /* of `date` */
-	char date[32];                /* in the form of the log; empty: not rendered yet */
-	size_t length;
-	char lines[BUFFER_BYTES];
-};
-
-static char *append_number(char *out, uint64_t number)
-{
-	char digits[20];
-	size_t count = 0;
-	do {
-		digits[count++] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
-	while (count > 0)
-		*out++ = digits[--count];
-	return out;
-}
-
-/* The last `width` digits, with leading zeros. */
-static char *append_digits(char *out, unsigned number, unsigned width)
-{
-	for (unsigned i = width; i > 0; i--) {
-		out[i - 1] = (char)('0' + number % 10);
-		number /= 10;
-	}
-	return out + width;
-}
-
-/* "13:55:36" */
-static char *append_clock(char *out, const struct tm *date)
-{
-	out = append_digits(out, (unsigned)date->tm_hour, 2);
-	*out++ = ':';
-	out = append_digits(out, (unsigned)date->tm_min, 2);
-	*out++ = ':';
-	return append_digits(out, (unsigned)date->tm_sec, 2);
-}
-
-/* "10/Oct/2026:13:55:36 +0000". Not strftime(): month names would follow the locale. */
-static char *append_combined_date(char *out, const struct tm *date)
-{
-	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov",
-		"Dec" };
-	out = append_digits(out, (unsigned)date->tm_mday, 2);
-	*out++ = '/';
-	out = append_text(out, months[date->tm_mon]);
-	*out++ = '/';
-	out = append_digits(out, (unsigned)date->tm_year + 1900, 4);
-	*out++ = ':';
-	out = append_clock(out, date);
-	return append_text(out, " +0000");
-}
-
-/* "2026-10-10T13:55:36Z" */
-static char *append_json_date(char *out, const struct tm *date)
-{
-	out = append_digits(out, (unsigned)date->tm_year + 1900, 4);
-	*out++ = '-';
-	out = append_digits(out, (unsigned)date->tm_mon + 1, 2);
-	*out++ = '-';
-	out = append_digits(out, (unsigned)date->tm_mday, 2);
-	*out++ = 'T';
-	out = append_clock(out, date);
-	*out++ = 'Z';
-	return out;
-}
-
-static char *append_date(char *out, struct pipit_access_buffer *buffer, time_t second)
-{
-	struct tm date = { .tm_mday = 1, .tm_year = 70 }; /* for a time beyond the range of gmtime_r() */
-	if (buffer->date[0] == '\0' || second != buffer->second) {
-		gmtime_r(&second, &date);
-		char *end = buffer->log->json ? append_json_date(buffer->date, &date)
-					      : append_combined_date(buffer->date, &date);
-		*end = '\0';
-		buffer->second = second;
-	}
-	return append_text(out, buffer->date);
-}
-
-/* Seconds with six decimals, rounded down. */
-static char *append_duration(char *out, uint64_t nanoseconds)
-{
-	out = append_number(out, nanoseconds / 1000000000);
-	*out++ = '.';
-	return append_digits(out, (unsigned)(nanoseconds % 1000000000 / 1000), 6);
-}
-
-static struct pipit_slice slice_or_dash(struct pipit_slice slice)
-{
-	return slice.length > 0 ? slice : pipit_slice_of("-");
-}
-
-static struct pipit_slice text_or_dash(const char *text)
-{
-	return slice_or_dash(text == NULL ? (struct pipit_slice){ NULL, 0 } : pipit_slice_of(text));
-}
-
-static uint64_t status_or_zero(int status)
-{
-	return status < 0 ? 0 : (uint64_t)status;
-}
-
-static char *append_combined(char *out, struct pipit_access_buffer *buffer, const struct pipit_access_entry *entry)
-{
-	out = append_escaped(out, text_or_dash(entry->peer), PEER_MAX, false);
-	out = append_text(out, " - - [");
-	out = append_date(out, buffer, entry->finished);
-	out = append_text(out, "] \"");
-	out = append_escaped(out, slice_or_dash(entry->request_line), FIELD_MAX, false);
-	out = append_text(out, "\" ");
-	out = append_number(out, status_or_zero(entry->status));
-	*out++ = ' ';
-	out = entry->content_bytes > 0 ? append_number(out, entry->content_bytes) : append_text(out, "-");
-	out = append_text(out, " \"");
-	out = append_escaped(out, slice_or_dash(entry->referer), FIELD_MAX, false);
-	out = append_text(out, "\" \"");
-	out = append_escaped(out, slice_or_dash(entry->user_agent), FIELD_MAX, false);
-	out = append_text(out, "\" ");
-	out = append_duration(out, entry->duration_ns);
-	*out++ = ' ';
-	out = append_escaped(out, text_or_dash(entry->id), ID_MAX, false);
-	*out++ = ' ';
-	out = append_escaped(out, text_or_dash(entry->route), ROUTE_MAX, false);
-	*out++ = '\n';
-	return out;
-}
-
-/* `prefix` is the text since the previous value, for example ",\"id\":". */
-static char *append_json_string(char *out, const char *prefix, struct pipit_slice value, size_t input_max)
-{
-	out = append_text(out, prefix);
-	*out++ = '"';
-	out = append_escaped(out, value, input_max, true);
-	*out++ = '"';
-	return out;
-}
-
-static char *append_json(char *out, struct pipit_access_buffer *buffer, const struct pipit_access_entry *entry)
-{
-	out = append_text(out, "{\"time\":\"");
-	out = append_date(out, buffer, entry->finished);
-	out = append_json_string(out, "\",\"peer\":", text_or_dash(entry->peer), PEER_MAX);
-	out = append_json_string(out, ",\"request\":", slice_or_dash(entry->request_line), FIELD_MAX);
-	out = append_text(out, ",\"status\":");
-	out = append_number(out, status_or_zero(entry->status));
-	out = append_text(out, ",\"bytes\":");
-	out = append_number(out, entry->content_bytes);
-	if (entry->referer.length > 0)
-		out = append_json_string(out, ",\"referer\":", entry->referer, FIELD_MAX);
-	if (entry->user_agent.length > 0)
-		out = append_json_string(out, ",\"user_agent\":", entry->user_agent, FIELD_MAX);
-	out = append_text(out, ",\"duration\":");
-	out = append_duration(out, entry->duration_ns);
-	out = append_json_string(out, ",\"id\":", text_or_dash(entry->id), ID_MAX);
-	out = append_json_string(out, ",\"route\":", text_or_dash(entry->route), ROUTE_MAX);
-	return append_text(out, "}\n");
-}
-
-/* ---------------------------------------------------------------- a worker's buffer */
-
-struct pipit_access_buffer *pipit_access_buffer_new(struct pipit_access_log *log)
-{
-	struct pipit_access_buffer *buffer = malloc(sizeof(*buffer));
-	if (buffer == NULL)
-		return NULL;
-	buffer->log = log;
-	buffer->second = 0;
-	buffer->date[0] = '\0';
-	buffer->length = 0;
-	return buffer;
-}
-
-void pipit_access_buffer_add(struct pipit_access_buffer *buffer, const struct pipit_access_entry *entry)
-{
-	char *out, *end;
-	if (buffer->log == NULL)
-		return;
-	if (sizeof(buffer->lines) - buffer->length < LINE_MAX_BYTES)
-		pipit_access_buffer_flush(buffer);
-	out = buffer->lines + buffer->length;
-	end = buffer->log->json ? append_json(out, buffer, entry) : append_combined(out, buffer, entry);
-	assert(end - out <= LINE_MAX_BYTES);
-	buffer->length += (size_t)(end - out);
-}
-
-bool pipit_access_buffer_has_lines(const struct pipit_access_buffer *buffer)
-{
-	return buffer->length > 0;
-}
-
-void pipit_access_buffer_flush(struct pipit_access_buffer *buffer)
-{
-	if (buffer->length == 0)
-		return;
-	write_or_drop(buffer->log, buffer->lines, buffer->length);
-	buffer->length = 0;
-}
-
-void pipit_access_buffer_free(struct pipit_access_buffer *buffer)
-{
-	if (buffer == NULL)
-		return;
-	pipit_access_buffer_flush(buffer);
-	free(buffer);
 }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See methods.h. */
 #include "base/methods.h"
 
 #include "base/bytes.h"

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See oom_reserve.h. Functions that run only when malloc() fails come first. */
 #include "base/oom_reserve.h"
 
 #include "base/freelist.h"
@@ -20,19 +19,17 @@ struct block {
 
 static void *(*heap_malloc)(size_t) = malloc;
 static void *(*heap_realloc)(void *, size_t) = realloc;
-static bool uses_freelist = true; /* false with a test's heap, which must see every call */
+static bool uses_freelist = true; /* a test's heap must see every call */
 
 /* Set once, before threads start. */
 static size_t block_count; /* 0: no reserve */
-static size_t low_mark;    /* blocks in use above which the reserve is low */
+static size_t low_mark;    /* in use, above which the reserve is low */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct block *blocks; /* available blocks; guarded by `lock` */
-static atomic_size_t in_use; /* blocks in use; written under `lock`, read without it */
+static struct block *blocks; /* available; guarded by `lock` */
+static atomic_size_t in_use; /* written under `lock`, read without it */
 
-/* --- when malloc() fails ------------------------------------------------------------------------------------------- */
-
-/* Not inlined: the callers would save registers for it on every call. */
+/* Inlined, callers would save registers on every call. */
 #define COLD __attribute__((noinline, cold))
 
 COLD static void *take_block(size_t size)
@@ -68,14 +65,13 @@ static bool put_block(void *memory)
 	return was_in_use;
 }
 
-/* Freed memory of the right size replaces a block in use. */
 COLD static bool replace_block(void *memory)
 {
 	size_t size = malloc_usable_size(memory);
 	return size >= PIPIT_OOM_RESERVE_BLOCK_BYTES && size < 2 * PIPIT_OOM_RESERVE_BLOCK_BYTES && put_block(memory);
 }
 
-/* realloc() failed for `memory`, which may be NULL. */
+/* memory: may be NULL. */
 COLD static void *resize(void *memory, size_t size)
 {
 	size_t before = memory ? malloc_usable_size(memory) : 0;
@@ -92,8 +88,6 @@ COLD static void *resize(void *memory, size_t size)
 	return block;
 }
 
-/* --- on every call ------------------------------------------------------------------------------------------------- */
-
 void *pipit_oom_reserve_malloc(size_t size)
 {
 	void *memory = pipit_freelist_take(size);
@@ -105,7 +99,7 @@ void *pipit_oom_reserve_malloc(size_t size)
 void *pipit_oom_reserve_realloc(void *memory, size_t size)
 {
 	void *resized = heap_realloc(memory, size);
-	/* realloc() of size 0 frees, and its NULL is no failure */
+	/* size 0 frees: NULL is no failure */
 	return resized || size == 0 ? resized : resize(memory, size);
 }
 
@@ -117,7 +111,7 @@ void pipit_oom_reserve_free(void *memory)
 		free(memory);
 }
 
-/* Programs may have freed blocks with free(), as libevent's documentation allows. */
+/* Programs may use free(), as libevent's documentation allows. */
 COLD static void refill(void)
 {
 	while (atomic_load_explicit(&in_use, memory_order_relaxed) > low_mark) {
@@ -143,8 +137,6 @@ size_t pipit_oom_reserve_blocks_in_use(void)
 {
 	return atomic_load_explicit(&in_use, memory_order_relaxed);
 }
-
-/* --- setting up ---------------------------------------------------------------------------------------------------- */
 
 void pipit_oom_reserve_set_heap(void *(*malloc_function)(size_t), void *(*realloc_function)(void *, size_t))
 {
@@ -174,8 +166,8 @@ int pipit_reserve_memory(size_t bytes)
 	block_count = count;
 	low_mark = count / 4;
 	/*
-	 * With functions set, libevent zeroes memory of malloc() itself instead of calling calloc(), which in glibc
-	 * before 2.41 bypasses the thread's cache: 11 % of the instructions per request (measured, glibc 2.36).
+	 * libevent now zeroes memory itself: calloc() in glibc before 2.41 bypasses the thread's cache, 11 % of the
+	 * instructions per request (measured, glibc 2.36).
 	 */
 	event_set_mem_functions(pipit_oom_reserve_malloc, pipit_oom_reserve_realloc, pipit_oom_reserve_free);
 	return 0;

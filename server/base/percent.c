@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See percent.h. */
 #include "base/percent.h"
 
 size_t pipit_percent_decode(struct pipit_slice encoded, char *decoded)

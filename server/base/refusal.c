@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* The table behind refusal.h. */
 #include "base/refusal.h"
 
 #include <assert.h>

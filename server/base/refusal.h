@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Every reason for which pipit refuses a request or a connection by itself: the status of the reply, the label in
- * http_rejected_total{reason}, and the text for the client.
- */
+/* Reasons of pipit itself to refuse a request or a connection. */
 #ifndef PIPIT_REFUSAL_H
 #define PIPIT_REFUSAL_H
 
 enum pipit_refusal {
 	PIPIT_REFUSAL_NONE,
-	/* request line, RFC 9112 §3 */
+	/* RFC 9112 §3 */
 	PIPIT_REFUSAL_REQUEST_LINE,
 	PIPIT_REFUSAL_METHOD_UNKNOWN,
 	PIPIT_REFUSAL_METHOD_REFUSED,
@@ -16,7 +13,7 @@ enum pipit_refusal {
 	PIPIT_REFUSAL_TARGET_TOO_LONG,
 	PIPIT_REFUSAL_SCHEME,
 	PIPIT_REFUSAL_VERSION,
-	/* headers, RFC 9112 §5 */
+	/* RFC 9112 §5 */
 	PIPIT_REFUSAL_FIELD_LINE,
 	PIPIT_REFUSAL_FIELD_FOLDED,
 	PIPIT_REFUSAL_HEAD_TOO_LARGE,
@@ -24,16 +21,14 @@ enum pipit_refusal {
 	PIPIT_REFUSAL_FIELD_TOO_LARGE,
 	PIPIT_REFUSAL_HOST,
 	PIPIT_REFUSAL_EXPECTATION,
-	/* framing, RFC 9112 §6 and §7 */
+	/* RFC 9112 §6 and §7 */
 	PIPIT_REFUSAL_CONTENT_LENGTH,
 	PIPIT_REFUSAL_LENGTH_AND_CODING,
 	PIPIT_REFUSAL_TRANSFER_CODING,
 	PIPIT_REFUSAL_CHUNK,
 	PIPIT_REFUSAL_BODY_TOO_LARGE,
-	/* deadlines */
 	PIPIT_REFUSAL_HEAD_TIMEOUT,
 	PIPIT_REFUSAL_BODY_TIMEOUT,
-	/* limits of the server */
 	PIPIT_REFUSAL_TOO_MANY_CONNECTIONS,
 	PIPIT_REFUSAL_TOO_MANY_FROM_ADDRESS,
 	PIPIT_REFUSAL_TOO_MANY_STREAMS,
@@ -44,9 +39,9 @@ enum pipit_refusal {
 };
 
 struct pipit_refusal_entry {
-	int status;         /* of the reply; 0 for PIPIT_REFUSAL_NONE */
-	const char *label;  /* metric label, snake_case */
-	const char *detail; /* one sentence, the "detail" of the problem document */
+	int status;         /* 0 for PIPIT_REFUSAL_NONE */
+	const char *label;  /* of http_rejected_total{reason} */
+	const char *detail; /* one sentence for the client */
 };
 
 /* Never NULL. Static. */

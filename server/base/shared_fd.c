@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See shared_fd.h. */
 #include "base/shared_fd.h"
 
 #include <errno.h>

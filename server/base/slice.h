@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A pointer and a length: bytes of another owner. Not NUL-terminated unless a comment says so. */
+/* Borrowed bytes, not NUL-terminated unless a comment says so. */
 #ifndef PIPIT_SLICE_H
 #define PIPIT_SLICE_H
 
@@ -29,22 +29,20 @@ static inline bool pipit_slice_is_same(struct pipit_slice one, struct pipit_slic
 	return one.length == other.length && memcmp(one.data, other.data, one.length) == 0;
 }
 
-/* Ignores ASCII case, for header names, media types and tokens. */
+/* ASCII only. */
 static inline bool pipit_slice_equals_nocase(struct pipit_slice slice, const char *text)
 {
 	size_t length = strlen(text);
 	return slice.length == length && strncasecmp(slice.data, text, length) == 0;
 }
 
-/* Optional white space (RFC 9110 §5.6.3). */
+/* RFC 9110 §5.6.3. */
 static inline bool pipit_slice_is_blank(char byte)
 {
 	return byte == ' ' || byte == '\t';
 }
 
-/*
- * Take the next member off a comma-separated list of tokens; false at its end. Skips empty members (RFC 9110 §5.6.1.2).
- */
+/* Comma-separated tokens; skips empty members (RFC 9110 §5.6.1.2). False at the end. */
 static inline bool pipit_slice_next_member(struct pipit_slice *list, struct pipit_slice *member)
 {
 	const char *at = list->data, *end = at + list->length;
@@ -58,7 +56,6 @@ static inline bool pipit_slice_next_member(struct pipit_slice *list, struct pipi
 	return member->length > 0;
 }
 
-/* Without blanks at both ends. */
 static inline struct pipit_slice pipit_slice_trim(struct pipit_slice text)
 {
 	while (text.length && pipit_slice_is_blank(*text.data)) {
@@ -70,7 +67,7 @@ static inline struct pipit_slice pipit_slice_trim(struct pipit_slice text)
 	return text;
 }
 
-/* Trim [text, end) and terminate it with a NUL. Returns its new start. */
+/* Writes a NUL. Returns the new start. */
 static inline char *pipit_slice_trim_in_place(char *text, char *end)
 {
 	struct pipit_slice trimmed = pipit_slice_trim((struct pipit_slice){ text, (size_t)(end - text) });
@@ -79,7 +76,7 @@ static inline char *pipit_slice_trim_in_place(char *text, char *end)
 	return start;
 }
 
-/* Take the text before `mark` off the front, trimmed, and the mark; all of it when there is no mark. */
+/* Takes the mark too; all of the text when there is none. Trimmed. */
 static inline struct pipit_slice pipit_slice_take_until(struct pipit_slice *text, char mark)
 {
 	const char *found = text->length ? (const char *)memchr(text->data, mark, text->length) : NULL;

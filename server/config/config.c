@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* See config.h. option.c has the table of options and the rules for single values. */
 #include "config/config.h"
 
 #include "config/option.h"
+#include "config/option_error.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* Values come from calls: errors name the option without a place. */
-static const struct pipit_place call = { .kind = PIPIT_PLACE_CALL };
-
-/* ---------------------------------------------------------------- public interface */
+/* Errors name no place. */
+static const struct pipit_option_place call = { .kind = PIPIT_OPTION_PLACE_CALL };
 
 void pipit_config_init(struct pipit_config *config)
 {
@@ -21,13 +19,13 @@ void pipit_config_init(struct pipit_config *config)
 
 int pipit_config_set(struct pipit_config *config, const char *key, const char *value, char *error, size_t size)
 {
-	struct pipit_line line = pipit_option_begin_line(error, size);
+	struct pipit_option_error line = pipit_option_error_begin(error, size);
 	const struct pipit_option *option = pipit_option_find(key, strlen(key));
 	if (option == NULL) {
-		pipit_option_report_unknown(&call, key, key, strlen(key), "key", &line);
+		pipit_option_error_report_unknown(&call, key, key, strlen(key), "key", &line);
 		return -ENOENT;
 	}
-	return pipit_option_report(&call, option, value, pipit_option_assign(config, option, value), &line);
+	return pipit_option_error_report(&call, option, value, pipit_option_assign(config, option, value), &line);
 }
 
 void pipit_config_clear(struct pipit_config *config)
@@ -53,29 +51,27 @@ int pipit_config_split_address(const char *text, char *host, size_t host_size, u
 	return pipit_option_split_address(text, host, host_size, port);
 }
 
-/* ---------------------------------------------------------------- checking a whole configuration */
-
-/* `text`: NULL when the field is not set. */
-static int check_text(const struct pipit_option *option, const char *text, struct pipit_line *error)
+/* `text`: NULL when not set. */
+static int check_text(const struct pipit_option *option, const char *text, struct pipit_option_error *error)
 {
-	return pipit_option_report(
+	return pipit_option_error_report(
 	    &call, option, text == NULL ? "" : text, pipit_option_check_text(option, text), error);
 }
 
-static int check_number(const struct pipit_option *option, uint64_t number, struct pipit_line *error)
+static int check_number(const struct pipit_option *option, uint64_t number, struct pipit_option_error *error)
 {
 	char text[PIPIT_OPTION_NUMBER_BYTES];
 	const char *value = pipit_option_format_number(option, number, text);
-	return pipit_option_report(&call, option, value, pipit_option_check_number(option, number), error);
+	return pipit_option_error_report(&call, option, value, pipit_option_check_number(option, number), error);
 }
 
 static int check_addresses(
-    const struct pipit_config *config, const struct pipit_option *option, struct pipit_line *error)
+    const struct pipit_config *config, const struct pipit_option *option, struct pipit_option_error *error)
 {
 	if (config->listen_count == 0)
-		return pipit_option_report(&call, option, "", PIPIT_FAULT_EMPTY, error);
+		return pipit_option_error_report(&call, option, "", PIPIT_FAULT_EMPTY, error);
 	if (config->listen_count > PIPIT_LISTEN_MAX)
-		return pipit_option_report(&call, option, "", PIPIT_FAULT_MANY, error);
+		return pipit_option_error_report(&call, option, "", PIPIT_FAULT_MANY, error);
 	for (size_t i = 0; i < config->listen_count; i++) {
 		int result = check_text(option, config->listen[i], error);
 		if (result < 0)
@@ -84,7 +80,8 @@ static int check_addresses(
 	return 0;
 }
 
-static int check_option(const struct pipit_config *config, const struct pipit_option *option, struct pipit_line *error)
+static int check_option(
+    const struct pipit_config *config, const struct pipit_option *option, struct pipit_option_error *error)
 {
 	if (option->kind == PIPIT_OPTION_ADDRESSES)
 		return check_addresses(config, option, error);
@@ -93,37 +90,37 @@ static int check_option(const struct pipit_config *config, const struct pipit_op
 	return check_text(option, pipit_option_get_text(config, option), error);
 }
 
-/* A request with such a target would always exceed max-head-bytes, and get 431 instead of 414. */
-static int check_target_against_head(const struct pipit_config *config, struct pipit_line *error)
+/* Such a target would always exceed max-head-bytes, and get 431 instead of 414. */
+static int check_target_against_head(const struct pipit_config *config, struct pipit_option_error *error)
 {
 	char target[PIPIT_OPTION_NUMBER_BYTES], head[PIPIT_OPTION_NUMBER_BYTES];
 	const struct pipit_option *option = pipit_option_find("max-target-bytes", strlen("max-target-bytes"));
 	if (config->max_target_bytes < config->max_head_bytes)
 		return 0;
-	pipit_option_append_setting(
+	pipit_option_error_append_setting(
 	    error, &call, option->name, pipit_option_format_number(option, config->max_target_bytes, target));
-	pipit_option_append(error, ": too large; use less than max-head-bytes, which is %s",
+	pipit_option_error_append(error, ": too large; use less than max-head-bytes, which is %s",
 	    pipit_option_format_number(option, config->max_head_bytes, head));
 	return -EINVAL;
 }
 
-/* A request with such a body would always exceed memory-limit, and get 503. */
-static int check_body_against_memory(const struct pipit_config *config, struct pipit_line *error)
+/* Such a body would always exceed memory-limit, and get 503. */
+static int check_body_against_memory(const struct pipit_config *config, struct pipit_option_error *error)
 {
 	char body[PIPIT_OPTION_NUMBER_BYTES], memory[PIPIT_OPTION_NUMBER_BYTES];
 	const struct pipit_option *option = pipit_option_find("max-body-bytes", strlen("max-body-bytes"));
 	if (!config->memory_limit || config->max_body_bytes <= config->memory_limit)
 		return 0;
-	pipit_option_append_setting(
+	pipit_option_error_append_setting(
 	    error, &call, option->name, pipit_option_format_number(option, config->max_body_bytes, body));
-	pipit_option_append(error, ": too large; use at most memory-limit, which is %s, or raise memory-limit",
+	pipit_option_error_append(error, ": too large; use at most memory-limit, which is %s, or raise memory-limit",
 	    pipit_option_format_number(option, config->memory_limit, memory));
 	return -EINVAL;
 }
 
 int pipit_config_check(const struct pipit_config *config, char *error, size_t size)
 {
-	struct pipit_line line = pipit_option_begin_line(error, size);
+	struct pipit_option_error line = pipit_option_error_begin(error, size);
 	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
 		int result = check_option(config, &pipit_option_table[i], &line);
 		if (result < 0)
@@ -133,8 +130,6 @@ int pipit_config_check(const struct pipit_config *config, char *error, size_t si
 		return -EINVAL;
 	return check_body_against_memory(config, &line);
 }
-
-/* ---------------------------------------------------------------- printing */
 
 static const char *format_default(const struct pipit_option *option, char *out)
 {
@@ -149,7 +144,6 @@ static void print_option(FILE *out, const char *name, const char *operand, char 
 	int length = snprintf(option, sizeof(option), "--%s %s", name, operand);
 	if (letter != 0)
 		snprintf(option + length, sizeof(option) - (size_t)length, "(-%c)", letter);
-	/* A long option has a line of its own. */
 	fprintf(out, length > 24 ? "  %s\n%27s%s" : "  %-24s%s%s", option, length > 24 ? "" : " ", help);
 }
 
@@ -221,8 +215,8 @@ void pipit_config_print_markdown(FILE *out)
 	fputs("| Option | Default | Takes | Meaning |\n|---|---|---|---|\n", out);
 	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
 		char text[PIPIT_OPTION_NUMBER_BYTES], wanted[128];
-		struct pipit_line line = pipit_option_begin_line(wanted, sizeof(wanted));
-		pipit_option_append_wanted(&line, &pipit_option_table[i]);
+		struct pipit_option_error line = pipit_option_error_begin(wanted, sizeof(wanted));
+		pipit_option_error_append_wanted(&line, &pipit_option_table[i]);
 		fprintf(out, "| `--%s` | %s | %s | %s |\n", pipit_option_table[i].name,
 		    format_default(&pipit_option_table[i], text), wanted, pipit_option_table[i].help);
 	}

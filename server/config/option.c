@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of options, and the rules for one value. See option.h. */
 #include "config/option.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { SHOWN_MAX_BYTES = 80 }; /* of a wrong value in an error */
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
@@ -24,12 +20,12 @@ static const char *const switch_positions[] = { "off", "on", NULL };
 static const char *const log_formats[] = { "combined", "json", NULL };
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
 
-/* Compared by address: a given address replaces this one, and is added to any other. */
+/* Compared by address: a given address replaces it. */
 static const char default_address[] = "127.0.0.1:8080";
 
 #define FIELD(name) offsetof(struct pipit_config, name)
 
-/* In the order of --help. Not formatted: clang-format would give each member its own line. */
+/* clang-format would give each member its own line. */
 /* clang-format off */
 const struct pipit_option pipit_option_table[] = {
 	{ .name = "listen", .kind = PIPIT_OPTION_ADDRESSES, .group = PIPIT_GROUP_SERVE, .offset = FIELD(listen),
@@ -150,7 +146,7 @@ const struct pipit_option *pipit_option_find(const char *name, size_t length)
 	return NULL;
 }
 
-/* memcpy() at the offset needs no cast, which could hide a wrong type. */
+/* memcpy() needs no cast, which could hide a wrong type. */
 uint64_t pipit_option_get_number(const struct pipit_config *config, const struct pipit_option *option)
 {
 	uint64_t number;
@@ -188,7 +184,7 @@ struct unit {
 	uint64_t factor;
 };
 
-/* Largest first: printing takes the first that divides the number, and the last one always does. */
+/* Largest first: printing takes the first that divides the number; the last always does. */
 static const struct unit count_units[] = { { "", 1 }, { NULL, 0 } };
 static const struct unit size_units[] = { { "g", GIB }, { "m", MIB }, { "k", KIB }, { "", 1 }, { NULL, 0 } };
 static const struct unit duration_units[] = { { "h", 3600 * SECOND_MS }, { "m", 60 * SECOND_MS }, { "s", SECOND_MS },
@@ -224,7 +220,7 @@ static const struct unit *find_unit(const struct unit *units, const char *suffix
 	return units->suffix != NULL ? units : NULL;
 }
 
-/* Digits and a unit. Not strtoull(): it accepts spaces and signs, and wraps "-1" to a large number. */
+/* strtoull() would accept spaces and signs, and wrap "-1". */
 static enum pipit_fault parse_number(const struct pipit_option *option, const char *text, uint64_t *number)
 {
 	bool is_negative = *text == '-', is_too_large = false;
@@ -262,7 +258,7 @@ static enum pipit_fault check_plain_text(const char *text)
 	return PIPIT_FAULT_NONE;
 }
 
-/* One of the option's own strings, or NULL. */
+/* The option's own string, or NULL. */
 static const char *find_choice(const struct pipit_option *option, const char *text)
 {
 	for (const char *const *choice = option->choices; *choice != NULL; choice++) {
@@ -332,7 +328,7 @@ enum pipit_fault pipit_option_check_text(const struct pipit_option *option, cons
 
 /* ---------------------------------------------------------------- setting one option */
 
-/* An element of pipit_config.owned. Replaced strings stay until pipit_config_clear(): other fields may point to them. */
+/* Element of pipit_config.owned. Replaced strings stay until pipit_config_clear(): other fields may point to them. */
 struct owned_string {
 	struct owned_string *next;
 	char text[];
@@ -433,239 +429,4 @@ enum pipit_fault pipit_option_assign(struct pipit_config *config, const struct p
 	if (pipit_option_is_number(option))
 		return assign_number(config, option, text);
 	return option->kind == PIPIT_OPTION_ADDRESSES ? add_address(config, text) : assign_text(config, option, text);
-}
-
-/* ---------------------------------------------------------------- the line that says what is wrong */
-
-struct pipit_line pipit_option_begin_line(char *data, size_t size)
-{
-	if (data == NULL)
-		size = 0;
-	if (size > 0)
-		data[0] = '\0';
-	return (struct pipit_line){ data, size, 0 };
-}
-
-void pipit_option_append(struct pipit_line *line, const char *format, ...)
-{
-	size_t room = line->size - line->length;
-	va_list arguments;
-	if (room <= 1)
-		return;
-	va_start(arguments, format);
-	int length = vsnprintf(line->data + line->length, room, format, arguments);
-	va_end(arguments);
-	if (length > 0)
-		line->length += (size_t)length < room ? (size_t)length : room - 1;
-}
-
-void pipit_option_append_shown(struct pipit_line *line, const char *text, size_t length)
-{
-	for (size_t i = 0; i < length && i < SHOWN_MAX_BYTES; i++) {
-		unsigned char byte = (unsigned char)text[i];
-		pipit_option_append(line, byte < 0x20 || byte == 0x7F ? "\\x%02X" : "%c", byte);
-	}
-	if (length > SHOWN_MAX_BYTES)
-		pipit_option_append(line, "...");
-}
-
-void pipit_option_append_place(struct pipit_line *line, const struct pipit_place *place)
-{
-	if (place->kind == PIPIT_PLACE_ENVIRONMENT)
-		pipit_option_append(line, "environment: ");
-	if (place->kind != PIPIT_PLACE_FILE)
-		return;
-	pipit_option_append_shown(line, place->file, strlen(place->file));
-	pipit_option_append(line, ":%zu: ", place->number);
-}
-
-static char upper(char byte)
-{
-	return byte >= 'a' && byte <= 'z' ? (char)(byte - 'a' + 'A') : byte;
-}
-
-void pipit_option_append_variable(struct pipit_line *line, const char *name)
-{
-	pipit_option_append(line, "PIPIT_");
-	for (; *name != '\0'; name++)
-		pipit_option_append(line, "%c", *name == '-' ? '_' : upper(*name));
-}
-
-static void append_name(struct pipit_line *line, const struct pipit_place *place, const char *name)
-{
-	if (place->kind == PIPIT_PLACE_ENVIRONMENT)
-		pipit_option_append_variable(line, name);
-	else
-		pipit_option_append(line, "%s%s", place->kind == PIPIT_PLACE_FLAGS ? "--" : "", name);
-}
-
-void pipit_option_append_setting(
-    struct pipit_line *line, const struct pipit_place *place, const char *name, const char *value)
-{
-	pipit_option_append_place(line, place);
-	append_name(line, place, name);
-	if (*value == '\0')
-		return;
-	pipit_option_append(line, place->kind == PIPIT_PLACE_FLAGS ? " " : " = \"");
-	pipit_option_append_shown(line, value, strlen(value));
-	pipit_option_append(line, place->kind == PIPIT_PLACE_FLAGS ? "" : "\"");
-}
-
-static void append_choices(struct pipit_line *line, const struct pipit_option *option)
-{
-	for (const char *const *choice = option->choices; *choice != NULL; choice++)
-		pipit_option_append(line, "%s%s", *choice, choice[1] == NULL ? "" : choice[2] == NULL ? " or " : ", ");
-}
-
-/* "1 to 256", "256 to 64k", "0 to 24h" */
-static void append_range(struct pipit_line *line, const struct pipit_option *option)
-{
-	char min[PIPIT_OPTION_NUMBER_BYTES], max[PIPIT_OPTION_NUMBER_BYTES];
-	pipit_option_append(line, "%s to %s", pipit_option_format_number(option, option->min, min),
-	    pipit_option_format_number(option, option->max, max));
-}
-
-void pipit_option_append_wanted(struct pipit_line *line, const struct pipit_option *option)
-{
-	if (option->wanted != NULL)
-		pipit_option_append(line, "%s", option->wanted);
-	else if (option->kind == PIPIT_OPTION_CHOICE)
-		append_choices(line, option);
-	else
-		append_range(line, option);
-}
-
-static void append_form(struct pipit_line *line, const struct pipit_option *option)
-{
-	switch (option->kind) {
-	case PIPIT_OPTION_SIZE:
-		pipit_option_append(line, ": not a size; use a number with an optional k, m or g, for example 1m");
-		return;
-	case PIPIT_OPTION_DURATION:
-		pipit_option_append(
-		    line, ": not a duration; use a number with an optional ms, s, m or h, for example 10s");
-		return;
-	case PIPIT_OPTION_COUNT:
-		pipit_option_append(line, ": not a number; use ");
-		break;
-	case PIPIT_OPTION_ADDRESSES:
-		pipit_option_append(line, ": not an address; use ");
-		break;
-	case PIPIT_OPTION_CHOICE:
-	case PIPIT_OPTION_TEXT:
-		pipit_option_append(line, ": unknown value; use ");
-		break;
-	}
-	pipit_option_append_wanted(line, option);
-}
-
-static void append_fault(struct pipit_line *line, const struct pipit_option *option, enum pipit_fault fault)
-{
-	switch (fault) {
-	case PIPIT_FAULT_FORM:
-		append_form(line, option);
-		return;
-	case PIPIT_FAULT_MEMORY:
-		pipit_option_append(line, ": out of memory");
-		return;
-	case PIPIT_FAULT_LONG:
-		pipit_option_append(line, ": too long; use at most %d bytes", PIPIT_OPTION_TEXT_MAX_BYTES);
-		return;
-	case PIPIT_FAULT_MANY:
-		pipit_option_append(line, ": too many addresses; use at most %d", PIPIT_LISTEN_MAX);
-		return;
-	case PIPIT_FAULT_EMPTY:
-		pipit_option_append(line, ": has no value; use ");
-		break;
-	case PIPIT_FAULT_CONTROL:
-		pipit_option_append(line, ": contains a control character; use ");
-		break;
-	case PIPIT_FAULT_RANGE:
-	case PIPIT_FAULT_NONE:
-		pipit_option_append(line, ": out of range; use ");
-		break;
-	}
-	pipit_option_append_wanted(line, option);
-}
-
-int pipit_option_report(const struct pipit_place *place, const struct pipit_option *option, const char *value,
-    enum pipit_fault fault, struct pipit_line *error)
-{
-	if (fault == PIPIT_FAULT_NONE)
-		return 0;
-	pipit_option_append_setting(error, place, option->name, value);
-	append_fault(error, option, fault);
-	return fault == PIPIT_FAULT_MEMORY ? -ENOMEM : -EINVAL;
-}
-
-/* ---------------------------------------------------------------- unknown names */
-
-static unsigned min_of_three(unsigned a, unsigned b, unsigned c)
-{
-	unsigned least = a < b ? a : b;
-	return least < c ? least : c;
-}
-
-/* Levenshtein distance. Names have at most PIPIT_OPTION_NAME_MAX_BYTES. */
-static unsigned distance(const char *left, const char *right)
-{
-	unsigned row[PIPIT_OPTION_NAME_MAX_BYTES + 1];
-	size_t width = strlen(right);
-	for (size_t j = 0; j <= width; j++)
-		row[j] = (unsigned)j;
-	for (size_t i = 0; left[i] != '\0'; i++) {
-		unsigned diagonal = row[0];
-		row[0] = (unsigned)i + 1;
-		for (size_t j = 0; j < width; j++) {
-			unsigned above = row[j + 1];
-			row[j + 1] = min_of_three(above + 1, row[j] + 1, diagonal + (left[i] != right[j]));
-			diagonal = above;
-		}
-	}
-	return row[width];
-}
-
-static void prefer_nearer(const char *name, const char *candidate, const char **best, unsigned *least)
-{
-	unsigned between = distance(name, candidate);
-	if (between < *least) {
-		*best = candidate;
-		*least = between;
-	}
-}
-
-/* The most similar known name, or NULL. At most a third of the letters may differ. */
-static const char *suggest(const char *name, size_t length, bool with_commands)
-{
-	char folded[PIPIT_OPTION_NAME_MAX_BYTES + 1];
-	const char *best = NULL;
-	unsigned least = (unsigned)length / 3 + 1;
-	if (length > PIPIT_OPTION_NAME_MAX_BYTES)
-		return NULL;
-	for (size_t i = 0; i < length; i++) {
-		bool is_upper = name[i] >= 'A' && name[i] <= 'Z';
-		folded[i] = is_upper ? (char)(name[i] - 'A' + 'a') : name[i] == '_' ? '-' : name[i];
-	}
-	folded[length] = '\0';
-	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++)
-		prefer_nearer(folded, pipit_option_table[i].name, &best, &least);
-	for (size_t i = 0; with_commands && i < PIPIT_COMMAND_TOTAL; i++)
-		prefer_nearer(folded, pipit_commands[i].name, &best, &least);
-	return best;
-}
-
-void pipit_option_report_unknown(const struct pipit_place *place, const char *shown, const char *name, size_t length,
-    const char *what, struct pipit_line *error)
-{
-	const char *nearest = suggest(name, length, place->kind == PIPIT_PLACE_FLAGS);
-	pipit_option_append_place(error, place);
-	pipit_option_append_shown(error, shown, (size_t)(name - shown) + length);
-	pipit_option_append(error, ": unknown %s", what);
-	if (nearest != NULL) {
-		pipit_option_append(error, "; did you mean ");
-		append_name(error, place, nearest);
-		pipit_option_append(error, "?");
-	} else if (place->kind != PIPIT_PLACE_CALL) {
-		pipit_option_append(error, "; see --help");
-	}
 }

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * One table with all properties of every option, and what can be done with one option: find, check, assign and format
- * its value, and describe an error. For config.c and options.c only.
- */
+/* All properties of every option. Private to this folder. */
 #ifndef PIPIT_OPTION_H
 #define PIPIT_OPTION_H
 
@@ -11,18 +8,13 @@
 #include <stdbool.h>
 
 enum {
-	PIPIT_OPTION_TOTAL = 36,            /* entries of the table */
-	PIPIT_OPTION_NAME_MAX_BYTES = 32,   /* longest name */
-	PIPIT_OPTION_TEXT_MAX_BYTES = 4000, /* longest text value: its line fits into a configuration file */
-	PIPIT_OPTION_NUMBER_BYTES = 32,     /* of a formatted number, with its NUL */
+	PIPIT_OPTION_TOTAL = 36,
+	PIPIT_OPTION_NAME_MAX_BYTES = 32,
+	PIPIT_OPTION_TEXT_MAX_BYTES = 4000, /* fits a line of the file */
+	PIPIT_OPTION_NUMBER_BYTES = 32,     /* with its NUL */
 };
 
-/* ---------------------------------------------------------------- the tables */
-
-/*
- * Type of the field: uint64_t for COUNT, SIZE and DURATION, const char * for TEXT and CHOICE, the array `listen` for
- * ADDRESSES.
- */
+/* Field: uint64_t for COUNT, SIZE and DURATION, const char * for TEXT and CHOICE, array `listen` for ADDRESSES. */
 enum pipit_option_kind {
 	PIPIT_OPTION_COUNT,
 	PIPIT_OPTION_SIZE,
@@ -32,7 +24,6 @@ enum pipit_option_kind {
 	PIPIT_OPTION_ADDRESSES,
 };
 
-/* Sections of --help. */
 enum pipit_option_group {
 	PIPIT_GROUP_SERVE,
 	PIPIT_GROUP_LIMITS,
@@ -45,30 +36,29 @@ struct pipit_option {
 	const char *name; /* command line without dashes, and key of the file */
 	enum pipit_option_kind kind;
 	enum pipit_option_group group;
-	size_t offset;              /* of the field; ADDRESSES: of the first address */
-	uint64_t initial;           /* default number: a count, bytes or milliseconds */
-	uint64_t min, max;          /* inclusive range of a number; 0 switches a limit or deadline off */
-	const char *initial_text;   /* default of other kinds; NULL: not set */
-	const char *unset;          /* shown by --help for a default of NULL */
-	const char *const *choices; /* of CHOICE, NULL at the end */
-	bool is_switch;             /* choices are "off" and "on"; the option without a value means "on" */
-	const char *operand;        /* shown by --help for the value */
-	const char *wanted;         /* shown by errors after "use"; NULL: the range or the choices */
-	const char *help;           /* at most 50 columns with its default */
+	size_t offset;              /* ADDRESSES: of the first */
+	uint64_t initial;           /* count, bytes or milliseconds */
+	uint64_t min, max;          /* inclusive; 0 switches a limit or deadline off */
+	const char *initial_text;   /* other kinds; NULL: not set */
+	const char *unset;          /* --help for a default of NULL */
+	const char *const *choices; /* NULL at the end */
+	bool is_switch;             /* "off" and "on"; without a value "on" */
+	const char *operand;
+	const char *wanted; /* shown by errors after "use"; NULL: the range or the choices */
+	const char *help;   /* at most 50 columns with its default */
 };
 
-/* PIPIT_OPTION_TOTAL entries, in the order of --help. */
+/* In the order of --help. */
 extern const struct pipit_option pipit_option_table[];
 
-/* An option of the command line only. */
+/* Command line only. */
 struct pipit_command {
 	const char *name;
-	char letter;         /* short form; 0: none */
-	const char *operand; /* "": no value */
+	char letter; /* 0: none */
+	const char *operand;
 	const char *help;
 };
 
-/* Indexes of pipit_commands. */
 enum {
 	PIPIT_COMMAND_CONFIG,
 	PIPIT_COMMAND_CHECK,
@@ -80,101 +70,45 @@ enum {
 
 extern const struct pipit_command pipit_commands[PIPIT_COMMAND_TOTAL];
 
-/* NULL when there is no such option. */
 const struct pipit_option *pipit_option_find(const char *name, size_t length);
 
-/* ---------------------------------------------------------------- values */
-
-/* What is wrong with a value. */
 enum pipit_fault {
 	PIPIT_FAULT_NONE,
-	PIPIT_FAULT_EMPTY,   /* missing or empty */
-	PIPIT_FAULT_FORM,    /* not of the option's kind */
-	PIPIT_FAULT_RANGE,   /* a number out of range */
-	PIPIT_FAULT_CONTROL, /* a control character in text, which a configuration file cannot hold */
-	PIPIT_FAULT_LONG,    /* text above PIPIT_OPTION_TEXT_MAX_BYTES */
-	PIPIT_FAULT_MANY,    /* more than PIPIT_LISTEN_MAX addresses */
+	PIPIT_FAULT_EMPTY,
+	PIPIT_FAULT_FORM, /* wrong kind */
+	PIPIT_FAULT_RANGE,
+	PIPIT_FAULT_CONTROL, /* which a configuration file cannot hold */
+	PIPIT_FAULT_LONG,
+	PIPIT_FAULT_MANY,
 	PIPIT_FAULT_MEMORY,
 };
 
 bool pipit_option_is_number(const struct pipit_option *option);
 
-/* For options with pipit_option_is_number(). */
 uint64_t pipit_option_get_number(const struct pipit_config *config, const struct pipit_option *option);
 
-/* For other options; the first address of ADDRESSES. May be NULL. */
+/* For other options; the first of ADDRESSES. May be NULL. */
 const char *pipit_option_get_text(const struct pipit_config *config, const struct pipit_option *option);
 
-/* The number with its largest exact unit. Returns `out`, which has PIPIT_OPTION_NUMBER_BYTES. */
+/* With the largest exact unit. Returns `out`, of PIPIT_OPTION_NUMBER_BYTES. */
 const char *pipit_option_format_number(const struct pipit_option *option, uint64_t number, char *out);
 
 enum pipit_fault pipit_option_check_number(const struct pipit_option *option, uint64_t number);
 
-/* For other options; one address of ADDRESSES. NULL is valid when the option is not set by default. */
+/* For other options; one of ADDRESSES. NULL is valid when the default is not set. */
 enum pipit_fault pipit_option_check_text(const struct pipit_option *option, const char *text);
 
-/* Set an option to its default. */
 void pipit_option_reset(struct pipit_config *config, const struct pipit_option *option);
 
-/* Set an option from text, which is copied; adds an address. Changes `config` only on PIPIT_FAULT_NONE. */
+/* Copies the text; adds an address. Changes `config` only on PIPIT_FAULT_NONE. */
 enum pipit_fault pipit_option_assign(struct pipit_config *config, const struct pipit_option *option, const char *text);
 
-/* Replace the strings of a field by copies, those of every address too. False when memory is short: the rest are not copies. */
+/* Replace strings by copies. False: memory is short, and not all are copies. */
 bool pipit_option_copy_text(struct pipit_config *config, const struct pipit_option *option);
 
-/* Free all copies of `config`. Its fields still point to them. */
+/* The fields still point to them. */
 void pipit_option_free_copies(struct pipit_config *config);
 
-/* See pipit_config_split_address(). */
 int pipit_option_split_address(const char *text, char *host, size_t host_size, unsigned *port);
-
-/* ---------------------------------------------------------------- one line that describes an error */
-
-/* A text that grows, cut at the end of its buffer. */
-struct pipit_line {
-	char *data; /* NULL when size is 0 */
-	size_t size, length;
-};
-
-enum pipit_place_kind { PIPIT_PLACE_CALL, PIPIT_PLACE_FILE, PIPIT_PLACE_ENVIRONMENT, PIPIT_PLACE_FLAGS };
-
-/* Where a value was given. */
-struct pipit_place {
-	enum pipit_place_kind kind;
-	const char *file; /* name of the FILE */
-	size_t number;    /* line of the FILE, from 1 */
-};
-
-/* An empty line in `data`, which may be NULL. */
-struct pipit_line pipit_option_begin_line(char *data, size_t size);
-
-void pipit_option_append(struct pipit_line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* Text from a user, cut, with control characters escaped. */
-void pipit_option_append_shown(struct pipit_line *line, const char *text, size_t length);
-
-/* "FILE:LINE: ", "environment: " or nothing. */
-void pipit_option_append_place(struct pipit_line *line, const struct pipit_place *place);
-
-/* "PIPIT_MAX_FIELDS" for "max-fields". */
-void pipit_option_append_variable(struct pipit_line *line, const char *name);
-
-/* The option and its value in the notation of the place; `value` may be "". */
-void pipit_option_append_setting(
-    struct pipit_line *line, const struct pipit_place *place, const char *name, const char *value);
-
-/* The accepted values: "1 to 256", "combined or json". */
-void pipit_option_append_wanted(struct pipit_line *line, const struct pipit_option *option);
-
-/* 0; -EINVAL or -ENOMEM, and a line in `error`. */
-int pipit_option_report(const struct pipit_place *place, const struct pipit_option *option, const char *value,
-    enum pipit_fault fault, struct pipit_line *error);
-
-/*
- * Describe an unknown name and suggest a similar one. `shown` is the name as given; only `length` bytes from `name`,
- * within it, are compared. `what`: "key", "option", "variable".
- */
-void pipit_option_report_unknown(const struct pipit_place *place, const char *shown, const char *name, size_t length,
-    const char *what, struct pipit_line *error);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* See options.h. */
 #include "config/options.h"
 
 #include "base/slice.h"
 #include "config/config.h"
 #include "config/option.h"
+#include "config/option_error.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,38 +13,38 @@
 
 enum { LINE_MAX_BYTES = 4096 };
 
-/* --check prints lines that a configuration file accepts. */
+/* --check prints lines that a file accepts. */
 _Static_assert(PIPIT_OPTION_NAME_MAX_BYTES + sizeof(" = \"\"") + PIPIT_OPTION_TEXT_MAX_BYTES <= LINE_MAX_BYTES,
     "the longest text fits into a line");
 
-/* A file, the environment or the command line while it is read. */
 struct source {
-	struct pipit_place place;              /* current position */
-	bool has_listen;                       /* this source has set an address: the next one is added */
-	size_t first_line[PIPIT_OPTION_TOTAL]; /* of a file: line of each option; 0: not set yet */
+	struct pipit_option_place place;
+	bool has_listen;                       /* the next address is added */
+	size_t first_line[PIPIT_OPTION_TOTAL]; /* of a file: line of each option; 0: not set */
 };
 
-/* The first address of a source replaces those of earlier sources. */
+/* The first address replaces those of earlier sources. */
 static int take(struct pipit_config *config, struct source *source, const struct pipit_option *option,
-    const char *value, struct pipit_line *error)
+    const char *value, struct pipit_option_error *error)
 {
 	if (option->kind == PIPIT_OPTION_ADDRESSES && !source->has_listen) {
 		config->listen_count = 0;
 		source->has_listen = true;
 	}
-	return pipit_option_report(&source->place, option, value, pipit_option_assign(config, option, value), error);
+	return pipit_option_error_report(
+	    &source->place, option, value, pipit_option_assign(config, option, value), error);
 }
 
 /* ---------------------------------------------------------------- the file */
 
-static int report_line(const struct source *source, const char *fault, struct pipit_line *error)
+static int report_line(const struct source *source, const char *fault, struct pipit_option_error *error)
 {
-	pipit_option_append_place(error, &source->place);
-	pipit_option_append(error, "%s", fault);
+	pipit_option_error_append_place(error, &source->place);
+	pipit_option_error_append(error, "%s", fault);
 	return -EINVAL;
 }
 
-/* Removes the quotes of "…"; there are no escapes. NULL when the closing quote is missing. */
+/* There are no escapes. NULL when the closing quote is missing. */
 static char *unquote(char *value)
 {
 	size_t length = strlen(value);
@@ -56,18 +56,18 @@ static char *unquote(char *value)
 	return value + 1;
 }
 
-static int take_setting(
-    struct pipit_config *config, struct source *source, const char *key, const char *value, struct pipit_line *error)
+static int take_setting(struct pipit_config *config, struct source *source, const char *key, const char *value,
+    struct pipit_option_error *error)
 {
 	const struct pipit_option *option = pipit_option_find(key, strlen(key));
 	if (option == NULL) {
-		pipit_option_report_unknown(&source->place, key, key, strlen(key), "key", error);
+		pipit_option_error_report_unknown(&source->place, key, key, strlen(key), "key", error);
 		return -EINVAL;
 	}
 	size_t *first_line = &source->first_line[option - pipit_option_table];
 	if (*first_line != 0 && option->kind != PIPIT_OPTION_ADDRESSES) {
-		pipit_option_append_setting(error, &source->place, key, value);
-		pipit_option_append(error, ": already set on line %zu; set it once", *first_line);
+		pipit_option_error_append_setting(error, &source->place, key, value);
+		pipit_option_error_append(error, ": already set on line %zu; set it once", *first_line);
 		return -EINVAL;
 	}
 	*first_line = source->place.number;
@@ -75,11 +75,11 @@ static int take_setting(
 }
 
 static int take_line(
-    struct pipit_config *config, struct source *source, char *text, size_t length, struct pipit_line *error)
+    struct pipit_config *config, struct source *source, char *text, size_t length, struct pipit_option_error *error)
 {
 	if (memchr(text, '\0', length) != NULL)
 		return report_line(source, "contains a NUL byte; use plain text", error);
-	/* A line may end in CRLF. */
+	/* CRLF */
 	if (length > 0 && text[length - 1] == '\r')
 		length--;
 	char *setting = pipit_slice_trim_in_place(text, text + length);
@@ -94,10 +94,7 @@ static int take_line(
 	return take_setting(config, source, pipit_slice_trim_in_place(setting, equals), value, error);
 }
 
-/*
- * One line without its newline into `text` (LINE_MAX_BYTES + 1). Returns its length, -1 at the end, -2 when it is too
- * long.
- */
+/* `text`: LINE_MAX_BYTES + 1. Returns the length, -1 at the end, -2 when the line is too long. */
 static ssize_t read_line(FILE *in, char *text)
 {
 	ssize_t length = 0;
@@ -110,7 +107,7 @@ static ssize_t read_line(FILE *in, char *text)
 	return byte == EOF && length == 0 ? -1 : length;
 }
 
-static int take_lines(struct pipit_config *config, struct source *source, FILE *in, struct pipit_line *error)
+static int take_lines(struct pipit_config *config, struct source *source, FILE *in, struct pipit_option_error *error)
 {
 	char text[LINE_MAX_BYTES + 1];
 	int result = 0;
@@ -127,24 +124,24 @@ static int take_lines(struct pipit_config *config, struct source *source, FILE *
 	return result;
 }
 
-/* `origin`: where the name of the file was given. */
-static int report_unreadable(const struct pipit_place *origin, const char *name, int reason, struct pipit_line *error)
+static int report_unreadable(
+    const struct pipit_option_place *origin, const char *name, int reason, struct pipit_option_error *error)
 {
-	pipit_option_append_setting(error, origin, "config", name);
-	pipit_option_append(error, ": cannot be read: %s; use a readable file", strerror(reason));
+	pipit_option_error_append_setting(error, origin, "config", name);
+	pipit_option_error_append(error, ": cannot be read: %s; use a readable file", strerror(reason));
 	return -EINVAL;
 }
 
-static int take_file(
-    struct pipit_config *config, const struct pipit_place *origin, const char *name, struct pipit_line *error)
+static int take_file(struct pipit_config *config, const struct pipit_option_place *origin, const char *name,
+    struct pipit_option_error *error)
 {
-	struct source source = { .place = { .kind = PIPIT_PLACE_FILE, .file = name } };
+	struct source source = { .place = { .kind = PIPIT_OPTION_PLACE_FILE, .file = name } };
 	FILE *in = fopen(name, "re");
 	if (in == NULL)
 		return report_unreadable(origin, name, errno, error);
 	errno = 0;
 	int result = take_lines(config, &source, in, error);
-	if (result == 0 && ferror(in)) /* fopen() succeeds on a directory, reading fails */
+	if (result == 0 && ferror(in)) /* a directory: fopen() succeeds, reading fails */
 		result = report_unreadable(origin, name, errno, error);
 	fclose(in);
 	return result;
@@ -155,8 +152,8 @@ static int take_file(
 static bool is_variable_of(const char *name, const char *variable, size_t length)
 {
 	char text[sizeof("PIPIT_") + PIPIT_OPTION_NAME_MAX_BYTES];
-	struct pipit_line line = pipit_option_begin_line(text, sizeof(text));
-	pipit_option_append_variable(&line, name);
+	struct pipit_option_error line = pipit_option_error_begin(text, sizeof(text));
+	pipit_option_error_append_variable(&line, name);
 	return line.length == length && memcmp(text, variable, length) == 0;
 }
 
@@ -169,21 +166,22 @@ static const struct pipit_option *find_option_of_variable(const char *variable, 
 	return NULL;
 }
 
-/* Addresses separated by commas, with optional blanks. */
+/* Commas, optional blanks. */
 static int take_address_list(struct pipit_config *config, struct source *source, const struct pipit_option *option,
-    const char *value, struct pipit_line *error)
+    const char *value, struct pipit_option_error *error)
 {
 	char *list = strdup(value), *next = list, *address;
-	int result = list == NULL ? pipit_option_report(&source->place, option, value, PIPIT_FAULT_MEMORY, error) : 0;
+	int result =
+	    list == NULL ? pipit_option_error_report(&source->place, option, value, PIPIT_FAULT_MEMORY, error) : 0;
 	while (result == 0 && (address = strsep(&next, ",")) != NULL)
 		result = take(config, source, option, pipit_slice_trim_in_place(address, strchr(address, '\0')), error);
 	free(list);
 	return result;
 }
 
-/* `variable`: "PIPIT_NAME=VALUE". */
+/* "PIPIT_NAME=VALUE" */
 static int take_variable(
-    struct pipit_config *config, struct source *source, const char *variable, struct pipit_line *error)
+    struct pipit_config *config, struct source *source, const char *variable, struct pipit_option_error *error)
 {
 	size_t length = strcspn(variable, "="), prefix = strlen("PIPIT_");
 	const char *value = variable[length] == '=' ? variable + length + 1 : "";
@@ -191,7 +189,7 @@ static int take_variable(
 	if (is_variable_of("config", variable, length))
 		return 0;
 	if (option == NULL) {
-		pipit_option_report_unknown(
+		pipit_option_error_report_unknown(
 		    &source->place, variable, variable + prefix, length - prefix, "variable", error);
 		return -EINVAL;
 	}
@@ -200,9 +198,9 @@ static int take_variable(
 	return take(config, source, option, value, error);
 }
 
-static int take_environment(struct pipit_config *config, char *const *environment, struct pipit_line *error)
+static int take_environment(struct pipit_config *config, char *const *environment, struct pipit_option_error *error)
 {
-	struct source source = { .place = { .kind = PIPIT_PLACE_ENVIRONMENT } };
+	struct source source = { .place = { .kind = PIPIT_OPTION_PLACE_ENVIRONMENT } };
 	int result = 0;
 	for (; result == 0 && environment != NULL && *environment != NULL; environment++) {
 		if (strncmp(*environment, "PIPIT_", strlen("PIPIT_")) == 0)
@@ -211,7 +209,6 @@ static int take_environment(struct pipit_config *config, char *const *environmen
 	return result;
 }
 
-/* Value of PIPIT_CONFIG, or NULL. */
 static const char *find_config_variable(char *const *environment)
 {
 	for (; environment != NULL && *environment != NULL; environment++) {
@@ -223,7 +220,7 @@ static const char *find_config_variable(char *const *environment)
 
 /* ---------------------------------------------------------------- the command line */
 
-static const struct pipit_place command_line = { .kind = PIPIT_PLACE_FLAGS };
+static const struct pipit_option_place command_line = { .kind = PIPIT_OPTION_PLACE_COMMAND_LINE };
 
 struct arguments {
 	int count;
@@ -231,7 +228,7 @@ struct arguments {
 	int next;
 };
 
-/* Either `option` or `command` is set. */
+/* One of `option` and `command` is set. */
 struct argument {
 	const struct pipit_option *option;
 	const struct pipit_command *command;
@@ -257,19 +254,19 @@ static const struct pipit_command *find_short(const char *text)
 	return NULL;
 }
 
-static int report_no_option(const char *text, struct pipit_line *error)
+static int report_no_option(const char *text, struct pipit_option_error *error)
 {
 	const char *name = text + strspn(text, "-");
 	if (text[0] == '-' && text[1] != '\0') {
-		pipit_option_report_unknown(&command_line, text, name, strcspn(name, "="), "option", error);
+		pipit_option_error_report_unknown(&command_line, text, name, strcspn(name, "="), "option", error);
 		return -EINVAL;
 	}
-	pipit_option_append_shown(error, text, strlen(text));
-	pipit_option_append(error, ": not an option; use --NAME VALUE, see --help");
+	pipit_option_error_append_shown(error, text, strlen(text));
+	pipit_option_error_append(error, ": not an option; use --NAME VALUE, see --help");
 	return -EINVAL;
 }
 
-/* The next argument, unless it begins with "--": then the value is missing. "--name=--value" passes such a value. */
+/* "--…" is no value, except in "--name=--value". */
 static const char *take_value(struct arguments *arguments)
 {
 	if (arguments->next >= arguments->count || strncmp(arguments->texts[arguments->next], "--", 2) == 0)
@@ -277,7 +274,6 @@ static const char *take_value(struct arguments *arguments)
 	return arguments->texts[arguments->next++];
 }
 
-/* A switch without a value is on. */
 static const char *take_position(const struct pipit_option *option, struct arguments *arguments)
 {
 	for (const char *const *choice = option->choices; *choice != NULL; choice++) {
@@ -289,15 +285,15 @@ static const char *take_position(const struct pipit_option *option, struct argum
 	return "on";
 }
 
-static int report_needless_value(const struct argument *argument, struct pipit_line *error)
+static int report_needless_value(const struct argument *argument, struct pipit_option_error *error)
 {
-	pipit_option_append_setting(error, &command_line, argument->command->name, argument->value);
-	pipit_option_append(error, ": takes no value; use --%s alone", argument->command->name);
+	pipit_option_error_append_setting(error, &command_line, argument->command->name, argument->value);
+	pipit_option_error_append(error, ": takes no value; use --%s alone", argument->command->name);
 	return -EINVAL;
 }
 
-/* 1 and an argument; 0 at the end; -EINVAL. */
-static int read_argument(struct arguments *arguments, struct argument *argument, struct pipit_line *error)
+/* 1 and *argument; 0 at the end; -EINVAL. */
+static int read_argument(struct arguments *arguments, struct argument *argument, struct pipit_option_error *error)
 {
 	if (arguments->next >= arguments->count)
 		return 0;
@@ -343,9 +339,9 @@ static void take_command(const struct argument *argument, struct pipit_options *
 	}
 }
 
-/* Commands come first: --config names the file, which is read before the options apply. */
+/* --config names the file, which is read before options apply. */
 static int take_commands(
-    struct arguments arguments, struct pipit_options *options, const char **file, struct pipit_line *error)
+    struct arguments arguments, struct pipit_options *options, const char **file, struct pipit_option_error *error)
 {
 	struct argument argument;
 	int result;
@@ -356,7 +352,7 @@ static int take_commands(
 	return result;
 }
 
-static int take_flags(struct pipit_config *config, struct arguments arguments, struct pipit_line *error)
+static int take_flags(struct pipit_config *config, struct arguments arguments, struct pipit_option_error *error)
 {
 	struct source source = { .place = command_line };
 	struct argument argument;
@@ -372,34 +368,34 @@ static int take_flags(struct pipit_config *config, struct arguments arguments, s
 
 /* ---------------------------------------------------------------- all sources */
 
-/* The file of --config, else of PIPIT_CONFIG; 0 without either. */
+/* --config, else PIPIT_CONFIG; 0 without either. */
 static int take_named_file(
-    struct pipit_config *config, const char *name, char *const *environment, struct pipit_line *error)
+    struct pipit_config *config, const char *name, char *const *environment, struct pipit_option_error *error)
 {
-	struct pipit_place origin = command_line;
+	struct pipit_option_place origin = command_line;
 	if (name == NULL) {
-		origin.kind = PIPIT_PLACE_ENVIRONMENT;
+		origin.kind = PIPIT_OPTION_PLACE_ENVIRONMENT;
 		name = find_config_variable(environment);
 	}
 	if (name == NULL)
 		return 0;
 	if (name[0] != '\0')
 		return take_file(config, &origin, name, error);
-	pipit_option_append_setting(error, &origin, "config", "");
-	pipit_option_append(error, ": has no value; use a readable file");
+	pipit_option_error_append_setting(error, &origin, "config", "");
+	pipit_option_error_append(error, ": has no value; use a readable file");
 	return -EINVAL;
 }
 
 int pipit_options_read(struct pipit_config *config, struct pipit_options *options, int argc, char *const *argv,
     char *const *environment, char *error, size_t size)
 {
-	struct pipit_line line = pipit_option_begin_line(error, size);
+	struct pipit_option_error line = pipit_option_error_begin(error, size);
 	struct arguments arguments = { argc, argv, 1 };
 	const char *file = NULL;
 	*options = (struct pipit_options){ 0 };
 	if (take_commands(arguments, options, &file, &line) < 0)
 		return -EINVAL;
-	/* --help must work beside wrong options */
+	/* --help works beside wrong options */
 	if (options->help || options->version)
 		return 0;
 	if (take_named_file(config, file, environment, &line) < 0 || take_environment(config, environment, &line) < 0 ||

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* Read from pipit_file_cache_find() on; see file_cache.h. */
 #include "files/file_cache.h"
 
 #include "base/bytes.h"
@@ -8,38 +7,35 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* What is remembered is so old at most. */
 #define CHECK_MS 1000
-/* So long a descriptor's file is taken to have the length that it had. */
+/* of an open file's size */
 #define LOOK_MS 10
-/* A file that nobody has asked for during this time is forgotten: deleted, it would keep its place on the disk. */
+/* a deleted file keeps its disk space so long */
 #define IDLE_MS 10000
-/* A power of two. */
+/* a power of two */
 #define BUCKETS 256
-/* So long after a change another one leaves other times: several ticks of the slowest clock (CONFIG_HZ=100). */
+/* several ticks of the slowest clock (CONFIG_HZ=100) */
 #define SETTLED_MS 100
 
 struct entry {
-	struct entry *next; /* in its bucket */
+	struct entry *next;
 	struct entry *newer, *older;
-	const struct pipit_files *files; /* this and the path are its name */
+	const struct pipit_files *files;
 	uint32_t hash;
 	uint64_t checked_ms, looked_ms, used_ms;
-	struct pipit_file_cache_file file; /* its descriptor is held */
-	size_t size;                       /* of this block */
+	struct pipit_file_cache_file file;
+	size_t size;
 	size_t path_length;
 	char bytes[]; /* the path, then the content */
 };
 
 struct pipit_file_cache {
 	struct entry *buckets[BUCKETS];
-	struct entry *newest, *oldest; /* in the order of use */
+	struct entry *newest, *oldest; /* by last use */
 	size_t count, descriptors, bytes;
 };
 
-/* --- the table ----------------------------------------------------------------------------------------------------- */
-
-/* FNV-1a. Whoever finds spellings of one path that meet in a bucket makes us look at no more entries than there are. */
+/* FNV-1a. */
 static uint32_t hash_of(struct pipit_slice path)
 {
 	uint32_t hash = 2166136261u;
@@ -49,98 +45,96 @@ static uint32_t hash_of(struct pipit_slice path)
 }
 
 static struct entry *look_up(
-    const struct pipit_file_cache *opened, const struct pipit_files *files, struct pipit_slice path, uint32_t hash)
+    const struct pipit_file_cache *cache, const struct pipit_files *files, struct pipit_slice path, uint32_t hash)
 {
-	struct entry *entry = opened->buckets[hash % BUCKETS];
+	struct entry *entry = cache->buckets[hash % BUCKETS];
 	while (entry && (entry->hash != hash || entry->files != files || entry->path_length != path.length ||
 			    memcmp(entry->bytes, path.data, path.length) != 0))
 		entry = entry->next;
 	return entry;
 }
 
-static void link_newest(struct pipit_file_cache *opened, struct entry *entry)
+static void link_newest(struct pipit_file_cache *cache, struct entry *entry)
 {
 	entry->newer = NULL;
-	entry->older = opened->newest;
-	if (opened->newest)
-		opened->newest->newer = entry;
+	entry->older = cache->newest;
+	if (cache->newest)
+		cache->newest->newer = entry;
 	else
-		opened->oldest = entry;
-	opened->newest = entry;
+		cache->oldest = entry;
+	cache->newest = entry;
 }
 
-static void unlink_use(struct pipit_file_cache *opened, struct entry *entry)
+static void unlink_use(struct pipit_file_cache *cache, struct entry *entry)
 {
 	if (entry->newer)
 		entry->newer->older = entry->older;
 	else
-		opened->newest = entry->older;
+		cache->newest = entry->older;
 	if (entry->older)
 		entry->older->newer = entry->newer;
 	else
-		opened->oldest = entry->newer;
+		cache->oldest = entry->newer;
 }
 
-static void forget(struct pipit_file_cache *opened, struct entry *entry)
+static void evict(struct pipit_file_cache *cache, struct entry *entry)
 {
-	struct entry **link = &opened->buckets[entry->hash % BUCKETS];
+	struct entry **link = &cache->buckets[entry->hash % BUCKETS];
 	while (*link != entry)
 		link = &(*link)->next;
 	*link = entry->next;
-	unlink_use(opened, entry);
-	opened->count--;
-	opened->bytes -= entry->size;
-	opened->descriptors -= entry->file.descriptor != NULL;
+	unlink_use(cache, entry);
+	cache->count--;
+	cache->bytes -= entry->size;
+	cache->descriptors -= entry->file.descriptor != NULL;
 	pipit_shared_fd_release(entry->file.descriptor);
 	free(entry);
 }
 
-static void forget_oldest_descriptor(struct pipit_file_cache *opened)
+static void evict_oldest_descriptor(struct pipit_file_cache *cache)
 {
-	struct entry *entry = opened->oldest;
+	struct entry *entry = cache->oldest;
 	while (!entry->file.descriptor)
 		entry = entry->newer;
-	forget(opened, entry);
+	evict(cache, entry);
 }
 
-static void remember(struct pipit_file_cache *opened, struct entry *entry)
+static void insert(struct pipit_file_cache *cache, struct entry *entry)
 {
-	struct entry **bucket = &opened->buckets[entry->hash % BUCKETS];
+	struct entry **bucket = &cache->buckets[entry->hash % BUCKETS];
 
-	while (opened->count == PIPIT_FILE_CACHE_FILES_MAX || opened->bytes + entry->size > PIPIT_FILE_CACHE_BYTES_MAX)
-		forget(opened, opened->oldest);
-	if (entry->file.descriptor && opened->descriptors == PIPIT_FILE_CACHE_DESCRIPTORS_MAX)
-		forget_oldest_descriptor(opened);
+	while (cache->count == PIPIT_FILE_CACHE_FILES_MAX || cache->bytes + entry->size > PIPIT_FILE_CACHE_BYTES_MAX)
+		evict(cache, cache->oldest);
+	if (entry->file.descriptor && cache->descriptors == PIPIT_FILE_CACHE_DESCRIPTORS_MAX)
+		evict_oldest_descriptor(cache);
 	entry->next = *bucket;
 	*bucket = entry;
-	link_newest(opened, entry);
-	opened->count++;
-	opened->bytes += entry->size;
-	opened->descriptors += entry->file.descriptor != NULL;
+	link_newest(cache, entry);
+	cache->count++;
+	cache->bytes += entry->size;
+	cache->descriptors += entry->file.descriptor != NULL;
 }
 
-bool pipit_file_cache_give_up_descriptors(struct pipit_file_cache *opened)
+bool pipit_file_cache_evict_descriptors(struct pipit_file_cache *cache)
 {
-	bool had_any = opened->descriptors > 0;
-	while (opened->descriptors)
-		forget_oldest_descriptor(opened);
+	bool had_any = cache->descriptors > 0;
+	while (cache->descriptors)
+		evict_oldest_descriptor(cache);
 	return had_any;
 }
 
-void pipit_file_cache_sweep(struct pipit_file_cache *opened, uint64_t now_ms)
+void pipit_file_cache_sweep(struct pipit_file_cache *cache, uint64_t now_ms)
 {
-	while (opened->oldest && now_ms >= opened->oldest->used_ms + IDLE_MS)
-		forget(opened, opened->oldest);
+	while (cache->oldest && now_ms >= cache->oldest->used_ms + IDLE_MS)
+		evict(cache, cache->oldest);
 }
-
-/* --- from an open file to an entry --------------------------------------------------------------------------------- */
 
 static char *put_hex(char *at, uint64_t number)
 {
 	return pipit_bytes_put_hex(at, number, pipit_bytes_hex_digits(number));
 }
 
-/* What tells files of the same size and time apart. Not for attackers: whoever writes the files may make them alike. */
+/* Not against attackers who write the files. */
 static uint64_t digest(const struct pipit_files_version *version)
 {
 	const uint64_t words[] = { version->device, version->inode, (uint64_t)version->changed.tv_sec,
@@ -153,8 +147,8 @@ static uint64_t digest(const struct pipit_files_version *version)
 	return sum & 0xffffffffu;
 }
 
-/* Two writes within one tick of the kernel's clock leave the same times: what has just been written may be written again. */
-static bool has_settled(const struct pipit_files_version *version)
+/* Writes within one tick of the kernel's clock leave the same timestamps. */
+static bool is_settled(const struct pipit_files_version *version)
 {
 	const struct timespec *changed = &version->changed;
 	struct timespec now;
@@ -169,7 +163,7 @@ static void set_etag(struct pipit_file_cache_file *file)
 	const struct timespec *modified = &file->version.modified;
 	char *at = file->etag;
 
-	if (!has_settled(&file->version))
+	if (!is_settled(&file->version))
 		at = PIPIT_BYTES_PUT(at, "W/");
 	*at++ = '"';
 	at = put_hex(at, (uint64_t)modified->tv_sec * 1000000000u + (uint64_t)modified->tv_nsec);
@@ -182,7 +176,7 @@ static void set_etag(struct pipit_file_cache_file *file)
 	file->etag_length = (size_t)(at - file->etag);
 }
 
-/* All of the file, and it has not changed meanwhile. */
+/* False when the file changes. */
 static bool read_content(const struct pipit_file *file, char *content)
 {
 	struct pipit_files_version version;
@@ -205,7 +199,7 @@ static void describe(struct pipit_file_cache_file *file, const struct pipit_file
 	pipit_response_head_date(file->modified, file->date);
 }
 
-/* With its content, when it is small. NULL when it cannot be remembered. */
+/* NULL when the file cannot be cached. */
 static struct entry *new_entry(
     const struct pipit_files *files, struct pipit_slice path, uint32_t hash, const struct pipit_file *file)
 {
@@ -223,25 +217,20 @@ static struct entry *new_entry(
 	return entry;
 }
 
-/* --- finding ------------------------------------------------------------------------------------------------------- */
-
-static void give(
-    struct pipit_file_cache *opened, struct entry *entry, uint64_t now_ms, struct pipit_file_cache_file *file)
+static void return_entry(
+    struct pipit_file_cache *cache, struct entry *entry, uint64_t now_ms, struct pipit_file_cache_file *file)
 {
 	entry->used_ms = now_ms;
-	if (opened->newest != entry) {
-		unlink_use(opened, entry);
-		link_newest(opened, entry);
+	if (cache->newest != entry) {
+		unlink_use(cache, entry);
+		link_newest(cache, entry);
 	}
 	*file = entry->file;
 	if (file->descriptor)
 		pipit_shared_fd_hold(file->descriptor);
 }
 
-/*
- * A file that is written in place has another length then, and a promised length that is not kept ends the connection: so the
- * descriptor is looked at more often than the path, but not for each of many requests at once.
- */
+/* A file that shrinks while it is sent ends the connection. */
 static bool is_unchanged(struct entry *entry, uint64_t now_ms)
 {
 	struct pipit_files_version version;
@@ -258,25 +247,25 @@ static bool is_fresh(struct entry *entry, uint64_t now_ms)
 }
 
 /*
- * Only an open file can be known again: its inode is not given to another one. Content is read anew although the times are the
- * same: two writes within one tick of the kernel's clock leave the same times, and one through a mapping may leave none.
+ * The inode of an open file is not reused. Content is read again: a write within the tick, or through a mapping, may
+ * leave the timestamps.
  */
-static bool is_still(const struct entry *entry, const struct pipit_file *file)
+static bool is_same_file(const struct entry *entry, const struct pipit_file *file)
 {
 	return entry->file.descriptor && pipit_files_is_same_version(&entry->file.version, &file->version);
 }
 
 static enum pipit_files_result open_file(
-    struct pipit_file_cache *opened, const struct pipit_files *files, struct pipit_slice path, struct pipit_file *file)
+    struct pipit_file_cache *cache, const struct pipit_files *files, struct pipit_slice path, struct pipit_file *file)
 {
 	enum pipit_files_result result = pipit_files_open(files, path, file);
-	if (result == PIPIT_FILES_UNAVAILABLE && pipit_file_cache_give_up_descriptors(opened))
+	if (result == PIPIT_FILES_UNAVAILABLE && pipit_file_cache_evict_descriptors(cache))
 		result = pipit_files_open(files, path, file);
 	return result;
 }
 
-/* entry: NULL when the file cannot be remembered. Takes both. */
-static enum pipit_files_result take_file(struct pipit_file_cache *opened, struct entry *entry,
+/* Takes both; entry may be NULL. */
+static enum pipit_files_result take_file(struct pipit_file_cache *cache, struct entry *entry,
     const struct pipit_file *file, uint64_t now_ms, struct pipit_file_cache_file *found)
 {
 	struct pipit_shared_fd *descriptor = NULL;
@@ -297,77 +286,75 @@ static enum pipit_files_result take_file(struct pipit_file_cache *opened, struct
 	}
 	entry->file.descriptor = descriptor;
 	entry->checked_ms = entry->looked_ms = now_ms;
-	remember(opened, entry);
-	give(opened, entry, now_ms, found);
+	insert(cache, entry);
+	return_entry(cache, entry, now_ms, found);
 	return PIPIT_FILES_FOUND;
 }
 
-enum pipit_files_result pipit_file_cache_find(struct pipit_file_cache *opened, const struct pipit_files *files,
+enum pipit_files_result pipit_file_cache_find(struct pipit_file_cache *cache, const struct pipit_files *files,
     struct pipit_slice path, uint64_t now_ms, struct pipit_file_cache_file *found)
 {
 	uint32_t hash = hash_of(path);
-	struct entry *entry = look_up(opened, files, path, hash);
+	struct entry *entry = look_up(cache, files, path, hash);
 	struct pipit_file file;
 	enum pipit_files_result result;
 
 	if (entry && is_fresh(entry, now_ms)) {
-		give(opened, entry, now_ms, found);
+		return_entry(cache, entry, now_ms, found);
 		return PIPIT_FILES_FOUND;
 	}
-	result = open_file(opened, files, path, &file);
-	/* It may have been given up. */
-	entry = look_up(opened, files, path, hash);
-	if (entry && result == PIPIT_FILES_FOUND && is_still(entry, &file)) {
+	result = open_file(cache, files, path, &file);
+	/* open_file() may have evicted it */
+	entry = look_up(cache, files, path, hash);
+	if (entry && result == PIPIT_FILES_FOUND && is_same_file(entry, &file)) {
 		close(file.fd);
 		entry->checked_ms = entry->looked_ms = now_ms;
 		entry->file.absent = 0;
 		if (!pipit_file_cache_is_settled(&entry->file))
 			set_etag(&entry->file);
-		give(opened, entry, now_ms, found);
+		return_entry(cache, entry, now_ms, found);
 		return PIPIT_FILES_FOUND;
 	}
 	if (entry)
-		forget(opened, entry);
+		evict(cache, entry);
 	if (result != PIPIT_FILES_FOUND)
 		return result;
-	return take_file(opened, new_entry(files, path, hash, &file), &file, now_ms, found);
+	return take_file(cache, new_entry(files, path, hash, &file), &file, now_ms, found);
 }
 
 void pipit_file_cache_note_absent(
-    struct pipit_file_cache *opened, const struct pipit_files *files, struct pipit_slice path, unsigned absent)
+    struct pipit_file_cache *cache, const struct pipit_files *files, struct pipit_slice path, unsigned absent)
 {
-	struct entry *entry = look_up(opened, files, path, hash_of(path));
+	struct entry *entry = look_up(cache, files, path, hash_of(path));
 	if (entry)
 		entry->file.absent |= absent;
 }
-
-/* --- life ---------------------------------------------------------------------------------------------------------- */
 
 struct pipit_file_cache *pipit_file_cache_new(void)
 {
 	return calloc(1, sizeof(struct pipit_file_cache));
 }
 
-void pipit_file_cache_free(struct pipit_file_cache *opened)
+void pipit_file_cache_free(struct pipit_file_cache *cache)
 {
-	if (!opened)
+	if (!cache)
 		return;
-	while (opened->oldest)
-		forget(opened, opened->oldest);
-	free(opened);
+	while (cache->oldest)
+		evict(cache, cache->oldest);
+	free(cache);
 }
 
-size_t pipit_file_cache_file_count(const struct pipit_file_cache *opened)
+size_t pipit_file_cache_file_count(const struct pipit_file_cache *cache)
 {
-	return opened->count;
+	return cache->count;
 }
 
-size_t pipit_file_cache_descriptor_count(const struct pipit_file_cache *opened)
+size_t pipit_file_cache_descriptor_count(const struct pipit_file_cache *cache)
 {
-	return opened->descriptors;
+	return cache->descriptors;
 }
 
-size_t pipit_file_cache_byte_count(const struct pipit_file_cache *opened)
+size_t pipit_file_cache_byte_count(const struct pipit_file_cache *cache)
 {
-	return opened->bytes;
+	return cache->bytes;
 }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* Read from pipit_file_response_reply() on; see file_response.h. */
 #include "files/file_response.h"
 
 #include "base/bytes.h"
@@ -13,14 +12,12 @@
 #include <sys/random.h>
 #include <time.h>
 
-/* --- fields ---------------------------------------------------------------------------------------------------------- */
-
 static char *put_text(char *at, const char *text)
 {
 	return pipit_bytes_put(at, text, strlen(text));
 }
 
-/* Never later than the reply itself, as after a clock that has jumped (RFC 9110 §8.8.2.1). */
+/* Not later than the reply, even after a clock change (RFC 9110 §8.8.2.1). */
 static char *put_last_modified(char *at, const struct pipit_file_response *representation)
 {
 	char date[PIPIT_RESPONSE_HEAD_DATE_SIZE];
@@ -35,7 +32,7 @@ static char *put_last_modified(char *at, const struct pipit_file_response *repre
 	return PIPIT_BYTES_PUT(pipit_bytes_put(at, date, sizeof date - 1), "\r\n");
 }
 
-/* What 304 says too, because caches update by it (RFC 9110 §15.4.5). */
+/* Also part of 304 (RFC 9110 §15.4.5). */
 static char *put_validators(char *at, const struct pipit_file_response *representation)
 {
 	if (representation->etag_length) {
@@ -82,8 +79,6 @@ void pipit_file_response_mark_gzip(struct pipit_file_response *representation)
 	representation->etag_length = length + 3;
 }
 
-/* --- ranges ---------------------------------------------------------------------------------------------------------- */
-
 static void reply_unsatisfiable(struct pipit_request *request, const struct pipit_file_response *representation)
 {
 	char range[40];
@@ -91,7 +86,7 @@ static void reply_unsatisfiable(struct pipit_request *request, const struct pipi
 	snprintf(range, sizeof range, "bytes */%llu", (unsigned long long)representation->size);
 	pipit_reply_header(request, "Content-Range", range);
 	pipit_reply_problem(request, 416,
-	    "The representation has %llu bytes; at most %d ranges that begin within them.",
+	    "The resource has %llu bytes; request at most %d ranges that start within it.",
 	    (unsigned long long)representation->size, PIPIT_RANGES_MAX);
 }
 
@@ -126,12 +121,12 @@ static void reply_range(struct pipit_request *request, const struct pipit_file_r
 	pipit_request_reply(request, &reply);
 }
 
-/* --- several ranges (RFC 9110 §14.6) ------------------------------------------------------------------------------------ */
+/* RFC 9110 §14.6 */
 
 #define BOUNDARY_SIZE 33
 #define PART_TEXT_MAX 512
 
-/* Nobody can have put it into the file: it is new each time. */
+/* Random for each reply: no file can contain it. */
 static void choose_boundary(char boundary[BOUNDARY_SIZE])
 {
 	unsigned char bytes[16] = { 0 };
@@ -152,7 +147,7 @@ static size_t print_part(char *at, bool is_first, const char *boundary,
 	return (size_t)length + 2;
 }
 
-/* The texts and pieces by turns, the closing text without a piece. NULL when memory is short. */
+/* NULL when memory is short. */
 static struct pipit_parts *new_parts(const struct pipit_file_response *representation, const char *boundary,
     const struct pipit_range *ranges, size_t count)
 {
@@ -181,7 +176,6 @@ static uint64_t length_of(const struct pipit_parts *parts)
 	return length;
 }
 
-/* What lies in memory is at most as large as a file that is remembered or compressed, and is put together there. */
 static char *join(const struct pipit_parts *parts, struct pipit_slice memory)
 {
 	char *joined = malloc((size_t)length_of(parts)), *at = joined;
@@ -233,8 +227,6 @@ static void reply_parts(struct pipit_request *request, const struct pipit_file_r
 	free(joined);
 }
 
-/* --- the reply ------------------------------------------------------------------------------------------------------- */
-
 static void reply_whole(
     struct pipit_request *request, const struct pipit_file_response *representation, int status, char *fields)
 {
@@ -260,11 +252,10 @@ static void reply_not_modified(
 static void reply_failed(struct pipit_request *request, const struct pipit_file_response *representation)
 {
 	pipit_shared_fd_release(representation->file);
-	pipit_reply_problem(
-	    request, 412, "The resource is not in the state that If-Match or If-Unmodified-Since ask for.");
+	pipit_reply_problem(request, 412, "The resource does not match If-Match or If-Unmodified-Since.");
 }
 
-/* A range has a meaning for GET only (RFC 9110 §14.2), and two Range fields have none. */
+/* Range applies to GET only (RFC 9110 §14.2). A repeated Range is ignored. */
 static enum pipit_ranges_result find_ranges(
     struct pipit_request *request, uint64_t size, struct pipit_range ranges[PIPIT_RANGES_MAX], size_t *count)
 {
@@ -321,7 +312,6 @@ void pipit_file_response_reply_with(
 	struct pipit_file_response page = *representation;
 	char fields[PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX];
 
-	/* They are the page's, not of what was asked for. */
 	page.etag_length = 0;
 	page.modified = -1;
 	page.cache_control = NULL;

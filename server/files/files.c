@@ -1,8 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * From a path to an open file below a root; files.h tells why no path leads out. The text of the path is settled first,
- * without touching the file system; then the kernel is asked to stay beneath the root, whatever links it meets.
- */
 #include "files/files.h"
 
 #include "base/percent.h"
@@ -18,26 +14,21 @@
 #include <unistd.h>
 
 /*
- * O_NONBLOCK: opening a FIFO would wait for its writer. O_NOCTTY: no terminal may become ours. O_LARGEFILE: libc adds it for
- * open(), but not for a bare system call, and on 32 bits files from 2 GiB up would not open.
+ * O_NONBLOCK: a FIFO may have no writer. O_NOCTTY: a terminal must not control the process. O_LARGEFILE: for 2 GiB on
+ * 32 bits; libc does not add it to a system call.
  */
 #define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_LARGEFILE)
 
-/* EAGAIN from openat2: something was renamed while the kernel looked at a "..", and it cannot vouch for the result. */
+/* EAGAIN: a rename during the lookup of ".." */
 #define OPEN_ATTEMPTS 8
 
 struct pipit_files {
 	int root;
-	bool walking;                          /* openat2 is not to be had */
-	const struct pipit_media_types *media; /* borrowed; NULL: the built-in types */
+	bool walking;
+	const struct pipit_media_types *media; /* NULL: the built-in types */
 };
 
-/* ---------------------------------------------------------------- the path's text */
-
-/*
- * Decode once: what still looks encoded afterwards is part of a name. FOUND here means: go on. A backslash is a separator to
- * other systems and to some clients; nobody who means well sends one.
- */
+/* FOUND: go on. Some systems treat a backslash as a separator. */
 static enum pipit_files_result decode(struct pipit_slice path, char name[PATH_MAX])
 {
 	size_t length = 0;
@@ -65,14 +56,10 @@ static size_t drop_last_segment(const char *name, size_t length)
 	return length > 0 ? length - 1 : 0;
 }
 
-/*
- * RFC 3986 §5.2.4, in place, from "/a/./b/../c" to "a/c": relative, because it will be opened relative to the root. Empty
- * segments go too, as they would in the kernel. Unlike the RFC, which stops at the top, climbing above it is refused (false).
- * `is_directory`: the last segment was empty or a dot segment.
- */
+/* RFC 3986 §5.2.4, in place; also removes empty segments. False above the root, where the RFC would stop. */
 static bool remove_dot_segments(char *name, bool *is_directory)
 {
-	size_t kept = 0; /* always behind `next`: every segment has a slash before it, and loses the first one */
+	size_t kept = 0; /* at most `next`: each segment loses its slash */
 	const char *next = name;
 	while (*next) {
 		next += strspn(next, "/");
@@ -112,8 +99,8 @@ static bool append_index(char name[PATH_MAX])
 	return true;
 }
 
-/* All of what the text alone can say: the name below the root that the path means. FOUND: go on. */
-static enum pipit_files_result settle(struct pipit_slice path, char name[PATH_MAX], bool *is_directory)
+/* FOUND: go on. */
+static enum pipit_files_result compute_name(struct pipit_slice path, char name[PATH_MAX], bool *is_directory)
 {
 	enum pipit_files_result result = decode(path, name);
 	*is_directory = false;
@@ -127,13 +114,11 @@ static enum pipit_files_result settle(struct pipit_slice path, char name[PATH_MA
 enum pipit_files_result pipit_files_name(struct pipit_slice path, char name[PATH_MAX])
 {
 	bool is_directory;
-	enum pipit_files_result result = settle(path, name, &is_directory);
+	enum pipit_files_result result = compute_name(path, name, &is_directory);
 	if (result == PIPIT_FILES_FOUND && is_directory && !append_index(name))
 		return PIPIT_FILES_NOT_FOUND;
 	return result;
 }
-
-/* ---------------------------------------------------------------- opening */
 
 static int open_beneath(int root, const char *name)
 {
@@ -141,7 +126,7 @@ static int open_beneath(int root, const char *name)
 	return (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
 }
 
-/* O_DIRECTORY with O_PATH and O_NOFOLLOW: without it, a link would be opened itself instead of refused. */
+/* O_PATH and O_NOFOLLOW alone would open a link; O_DIRECTORY refuses it. */
 static int open_segment(int directory, const char *segment, bool is_last)
 {
 	int flags = is_last ? OPEN_FLAGS : O_PATH | O_DIRECTORY | O_CLOEXEC;
@@ -173,7 +158,7 @@ static int open_walking(int root, const char *name)
 	}
 }
 
-/* name: "" is the root itself. */
+/* "": the root. */
 static int open_name(const struct pipit_files *files, const char *name)
 {
 	int fd = -1;
@@ -187,8 +172,8 @@ static int open_name(const struct pipit_files *files, const char *name)
 	return fd;
 }
 
-/* Links that lead out (EXDEV), loops of links and sockets (ELOOP, ENXIO) are as good as absent. */
-static enum pipit_files_result explain(int error)
+/* EXDEV: links out of the root; ELOOP, ENXIO: link loops, sockets. */
+static enum pipit_files_result result_of_errno(int error)
 {
 	switch (error) {
 	case EACCES:
@@ -234,7 +219,7 @@ bool pipit_files_is_same_version(const struct pipit_files_version *one, const st
 	       is_same_moment(&one->modified, &other->modified) && is_same_moment(&one->changed, &other->changed);
 }
 
-/* `is_directory` is set when NOT_FOUND is due to that. */
+/* is_directory: the reason for NOT_FOUND. */
 static enum pipit_files_result open_regular(
     const struct pipit_files *files, const char *name, struct pipit_file *file, bool *is_directory)
 {
@@ -242,11 +227,11 @@ static enum pipit_files_result open_regular(
 	int fd = open_name(files, name);
 	*is_directory = false;
 	if (fd < 0)
-		return explain(errno);
+		return result_of_errno(errno);
 	if (fstat(fd, &status) != 0) {
 		int error = errno;
 		close(fd);
-		return explain(error);
+		return result_of_errno(error);
 	}
 	if (!S_ISREG(status.st_mode)) {
 		*is_directory = S_ISDIR(status.st_mode);
@@ -273,7 +258,7 @@ static enum pipit_files_result open_index(const struct pipit_files *files, char 
 	return result;
 }
 
-/* `result` is what opening the directory itself gave. */
+/* `result`: of opening the directory. */
 static enum pipit_files_result redirect(
     const struct pipit_files *files, char name[PATH_MAX], enum pipit_files_result result)
 {
@@ -292,17 +277,17 @@ enum pipit_files_result pipit_files_open(
 {
 	char name[PATH_MAX];
 	bool is_directory = false;
-	enum pipit_files_result result = settle(path, name, &is_directory);
+	enum pipit_files_result result = compute_name(path, name, &is_directory);
 	if (result != PIPIT_FILES_FOUND)
 		return result;
 	if (is_directory)
 		return open_index(files, name, file);
 
 	result = open_regular(files, name, file, &is_directory);
-	/* FORBIDDEN may be a directory that this process may pass through, but not list. */
+	/* FORBIDDEN: a directory may allow searching only */
 	if (!is_directory && result != PIPIT_FILES_FORBIDDEN)
 		return result;
-	/* "//example.com/../docs" in a Location field would send the client to another host. */
+	/* as Location, "//example.com/../docs" leads to another host */
 	if (path.data[1] == '/')
 		return result;
 	return redirect(files, name, result);
@@ -313,13 +298,13 @@ enum pipit_files_result pipit_files_open_directory(const struct pipit_files *fil
 	char name[PATH_MAX];
 	bool is_directory = false;
 	struct stat status;
-	enum pipit_files_result result = settle(path, name, &is_directory);
+	enum pipit_files_result result = compute_name(path, name, &is_directory);
 
 	if (result != PIPIT_FILES_FOUND)
 		return result;
 	*fd = open_name(files, name);
 	if (*fd < 0)
-		return explain(errno);
+		return result_of_errno(errno);
 	if (fstat(*fd, &status) == 0 && S_ISDIR(status.st_mode) && is_directory)
 		return PIPIT_FILES_FOUND;
 	close(*fd);
@@ -328,9 +313,7 @@ enum pipit_files_result pipit_files_open_directory(const struct pipit_files *fil
 	return PIPIT_FILES_REDIRECT;
 }
 
-/* ---------------------------------------------------------------- the root */
-
-/* Asked once, here: a sandbox answers the same way ever after, and the request path need not find out. */
+/* A sandbox does not change its answer: ask once. */
 static bool has_openat2(int root)
 {
 	int fd = open_beneath(root, ".");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* See listing.h. */
 #include "files/listing.h"
 
+#include "base/bytes.h"
 #include "base/percent.h"
 #include "pipit.h"
 
@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 struct item {
-	char *name; /* owned */
+	char *name;
 	bool is_directory;
-	bool is_link; /* it may lead out of the root, so nothing is told of what it leads to */
+	bool is_link; /* its target may be outside the root */
 	uint64_t size;
 	time_t modified;
 };
@@ -30,8 +30,6 @@ struct items {
 	bool has_more;
 };
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
-
 static void clear(struct items *items)
 {
 	for (size_t i = 0; i < items->count; i++)
@@ -39,7 +37,6 @@ static void clear(struct items *items)
 	free(items->items);
 }
 
-/* Only what a request for it could get: regular files, directories, and links, of which that is not known here. */
 static bool read_item(int directory, const char *name, struct item *item)
 {
 	struct stat status;
@@ -87,31 +84,18 @@ static bool read_items(DIR *directory, struct items *items)
 	return true;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------------- */
-
 static void print_html(FILE *out, const char *text)
 {
 	for (; *text; text++) {
-		switch (*text) {
-		case '&':
-			fputs("&amp;", out);
-			break;
-		case '<':
-			fputs("&lt;", out);
-			break;
-		case '>':
-			fputs("&gt;", out);
-			break;
-		case '"':
-			fputs("&quot;", out);
-			break;
-		default:
+		const char *escape = pipit_bytes_html_escape(*text);
+		if (escape)
+			fputs(escape, out);
+		else
 			fputc(*text, out);
-		}
 	}
 }
 
-/* All but the unreserved characters of RFC 3986 §2.3: no name can end an attribute or become a query. */
+/* Only unreserved characters (RFC 3986 §2.3): no name ends the attribute or starts a query. */
 static void print_encoded(FILE *out, const char *text)
 {
 	char encoded[3 * NAME_MAX];
@@ -159,11 +143,11 @@ static void print_page(FILE *out, const char *path, const struct items *items)
 		print_row(out, &items->items[i]);
 	fputs("</table>\n", out);
 	if (items->has_more)
-		fprintf(out, "<p>There are more; %d are shown.</p>\n", PIPIT_LISTING_MAX);
+		fprintf(out, "<p>The directory has more entries than the %d shown.</p>\n", PIPIT_LISTING_MAX);
 	fputs("</html>\n", out);
 }
 
-/* Bytes that are no UTF-8 are U+FFFD: JSON cannot hold them. */
+/* Bytes that are not UTF-8 become U+FFFD. */
 static void print_json_text(FILE *out, const char *text)
 {
 	fputc('"', out);

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The ready-made handler for static files: which file, or page of the program's own, a path means, in which coding, and what is
- * sent when there is none. What HTTP asks about the file is left to file_response.c. The contract is in pipit.h
- * (pipit_site_open, pipit_serve_files); read from pipit_serve_files(), at the end, up.
- */
+/* The contract is in pipit.h. Read from pipit_serve_files(). */
 #include "base/percent.h"
 #include "files/file_cache.h"
 #include "files/file_response.h"
@@ -23,33 +19,31 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* "pattern=value" of the option cache_control. */
+/* "PATTERN=VALUE" of cache_control */
 struct rule {
 	const char *pattern, *value;
 };
 
 struct pipit_site {
-	struct pipit_files *files;      /* NULL: `pages` are served */
-	const struct pipit_page *pages; /* borrowed */
+	struct pipit_files *files; /* NULL: serve `pages` */
+	const struct pipit_page *pages;
 	size_t page_count;
-	struct pipit_media_types *media; /* NULL: the built-in types only */
+	struct pipit_media_types *media; /* NULL: the built-in types */
 	struct rule *rules;
 	size_t rule_count;
-	char *rule_text; /* what the rules point into */
+	char *rule_text;
 	bool is_spa, lists, compresses;
 };
-
-/* --- options --------------------------------------------------------------------------------------------------------- */
 
 static char *trim(char *text)
 {
 	return pipit_slice_trim_in_place(text, strchr(text, '\0'));
 }
 
-static int report(char *error, size_t size, int result, const char *format, const char *shown)
+static int report(char *error, size_t size, int result, const char *format, const char *value)
 {
 	if (size)
-		snprintf(error, size, format, shown);
+		snprintf(error, size, format, value);
 	return result;
 }
 
@@ -60,7 +54,7 @@ static int add_rule(struct pipit_site *site, char *text, char *error, size_t siz
 
 	if (!equals || equals == text)
 		return report(error, size, -EINVAL,
-		    "cache-control: \"%.80s\" is no rule; use PATTERN=VALUE; ..., for example *.html=no-cache; "
+		    "cache-control: \"%.80s\" is not a rule; use PATTERN=VALUE; ..., for example *.html=no-cache; "
 		    "/assets/*=max-age=86400",
 		    text);
 	*equals = '\0';
@@ -68,7 +62,7 @@ static int add_rule(struct pipit_site *site, char *text, char *error, size_t siz
 	if (!*rule.value || !pipit_response_head_is_value(rule.value) ||
 	    strlen(rule.value) >= PIPIT_FILE_RESPONSE_CACHE_CONTROL_MAX)
 		return report(error, size, -EINVAL,
-		    "cache-control: the value for \"%.80s\" is empty, too long or no field value; use for example "
+		    "cache-control: the value for \"%.80s\" is empty, too long or not a header value; use for example "
 		    "no-cache",
 		    rule.pattern);
 	site->rules[site->rule_count++] = rule;
@@ -107,8 +101,7 @@ static int open_root(struct pipit_site *site, const char *root, char *error, siz
 	int result = pipit_files_open_root(root, &site->files);
 	if (result != 0) {
 		if (size)
-			snprintf(error, size, "root = \"%s\": %s; use a directory that can be read", root,
-			    strerror(-result));
+			snprintf(error, size, "root = \"%s\": %s; use a readable directory", root, strerror(-result));
 		return result;
 	}
 	pipit_files_set_media(site->files, site->media);
@@ -167,9 +160,7 @@ void pipit_site_free(struct pipit_site *site)
 	free(site);
 }
 
-/* --- what goes with a file ------------------------------------------------------------------------------------------- */
-
-/* The first rule that the name matches; NULL when none does. */
+/* NULL: none. */
 static const char *find_cache_control(const struct pipit_site *site, struct pipit_slice path)
 {
 	char name[1 + PATH_MAX];
@@ -199,15 +190,16 @@ static void describe(struct pipit_file_response *representation, const struct pi
 	memcpy(representation->etag, file->etag, file->etag_length);
 }
 
-/* --- codings (RFC 9110 §12.5.3) -------------------------------------------------------------------------------------- */
+/*
+ * --- codings: RFC 9110 §12.5.3 --------------------------------------------------------------------------------------
+ */
 
-/* A request for a file, and what has been found out so far. */
 struct lookup {
 	struct pipit_request *request;
 	const struct pipit_site *site;
 	struct pipit_slice path;
 	uint64_t now_ms;
-	unsigned absent; /* bits of codings that the file has no neighbour for */
+	unsigned absent; /* codings without a precompressed variant */
 };
 
 #define ALL_CODINGS ((1u << PIPIT_CODING_IDENTITY) - 1)
@@ -215,7 +207,7 @@ struct lookup {
 static void refuse_codings(struct pipit_request *request)
 {
 	pipit_reply_header(request, "Vary", "Accept-Encoding");
-	pipit_reply_problem(request, 406, "The file is not there in any coding that Accept-Encoding names.");
+	pipit_reply_problem(request, 406, "The file has no content coding that Accept-Encoding allows.");
 }
 
 static void refuse_without_memory(struct pipit_request *request)
@@ -227,45 +219,45 @@ static void refuse_without_memory(struct pipit_request *request)
 static enum pipit_files_result find_file(
     const struct lookup *lookup, struct pipit_slice path, struct pipit_file_cache_file *file)
 {
-	return pipit_file_cache_find(lookup->request->pool->opened, lookup->site->files, path, lookup->now_ms, file);
+	return pipit_file_cache_find(
+	    lookup->request->pool->file_cache, lookup->site->files, path, lookup->now_ms, file);
 }
 
-/* Longer paths have no neighbours. */
-#define NEIGHBOUR_PATH_MAX 1024
+/* longer paths have no variants */
+#define VARIANT_PATH_MAX 1024
 
-static bool name_neighbour(const struct lookup *lookup, const struct pipit_file_cache_file *file,
-    enum pipit_content_coding coding, char name[NEIGHBOUR_PATH_MAX], struct pipit_slice *path)
+static bool name_variant(const struct lookup *lookup, const struct pipit_file_cache_file *file,
+    enum pipit_content_coding coding, char name[VARIANT_PATH_MAX], struct pipit_slice *path)
 {
-	int length = snprintf(name, NEIGHBOUR_PATH_MAX, "%.*s%s%s", (int)lookup->path.length, lookup->path.data,
-	    file->is_index ? "/index.html" : "", pipit_content_coding_ending(coding));
+	int length = snprintf(name, VARIANT_PATH_MAX, "%.*s%s%s", (int)lookup->path.length, lookup->path.data,
+	    file->is_index ? "/index.html" : "", pipit_content_coding_extension(coding));
 	*path = (struct pipit_slice){ name, (size_t)length };
-	return length < NEIGHBOUR_PATH_MAX;
+	return length < VARIANT_PATH_MAX;
 }
 
-/* The file's compressed neighbour, app.js.br beside app.js. One that is older was made of an earlier file. */
-static bool find_neighbour(const struct lookup *lookup, const struct pipit_file_cache_file *file,
-    enum pipit_content_coding coding, struct pipit_file_cache_file *neighbour)
+/* An older variant was made from an earlier version. */
+static bool find_variant(const struct lookup *lookup, const struct pipit_file_cache_file *file,
+    enum pipit_content_coding coding, struct pipit_file_cache_file *variant)
 {
-	char name[NEIGHBOUR_PATH_MAX];
+	char name[VARIANT_PATH_MAX];
 	struct pipit_slice path;
 
-	if (!name_neighbour(lookup, file, coding, name, &path) ||
-	    find_file(lookup, path, neighbour) != PIPIT_FILES_FOUND)
+	if (!name_variant(lookup, file, coding, name, &path) || find_file(lookup, path, variant) != PIPIT_FILES_FOUND)
 		return false;
-	if (!neighbour->is_index && neighbour->modified >= file->modified)
+	if (!variant->is_index && variant->modified >= file->modified)
 		return true;
-	pipit_shared_fd_release(neighbour->descriptor);
+	pipit_shared_fd_release(variant->descriptor);
 	return false;
 }
 
 static bool compress(const struct lookup *lookup, const struct pipit_file_cache_file *file, struct pipit_slice *gzip)
 {
 	return lookup->site->compresses && pipit_file_cache_is_settled(file) &&
-	       pipit_gzip_cache_get(lookup->request->pool->compressed, &file->version, file->content,
+	       pipit_gzip_cache_get(lookup->request->pool->gzip_cache, &file->version, file->content,
 		   file->descriptor ? file->descriptor->fd : -1, gzip);
 }
 
-static void take_compressed(struct pipit_file_response *representation, struct pipit_slice gzip)
+static void use_gzip(struct pipit_file_response *representation, struct pipit_slice gzip)
 {
 	pipit_shared_fd_release(representation->file);
 	representation->file = NULL;
@@ -275,28 +267,25 @@ static void take_compressed(struct pipit_file_response *representation, struct p
 	pipit_file_response_mark_gzip(representation);
 }
 
-static void take_neighbour(struct pipit_file_response *representation, const struct pipit_file_cache_file *neighbour,
+static void use_variant(struct pipit_file_response *representation, const struct pipit_file_cache_file *variant,
     enum pipit_content_coding coding)
 {
 	const char *content_type = representation->content_type;
 	pipit_shared_fd_release(representation->file);
-	describe(representation, neighbour);
+	describe(representation, variant);
 	representation->content_type = content_type;
 	representation->coding = coding;
 	representation->varies = true;
 }
 
-enum choice { CHOSEN, LOOK_AGAIN, NONE_ACCEPTABLE };
+enum choice { CHOSEN, RETRY, NONE_ACCEPTABLE };
 
-/*
- * The coding that the client likes best of those that there are: neighbours first, then what we compress ourselves. Looking for
- * a neighbour may make the worker forget the file's bytes: LOOK_AGAIN, which there are not more often than codings.
- */
+/* Looking for a variant may evict the file's bytes from the cache: RETRY, at most once per coding. */
 static enum choice choose_coding(struct lookup *lookup, const struct pipit_file_cache_file *file,
-    struct pipit_file_response *representation, struct pipit_file_cache_file *neighbour)
+    struct pipit_file_response *representation, struct pipit_file_cache_file *variant)
 {
 	struct pipit_content_codings codings = pipit_content_coding_read(lookup->request->head);
-	unsigned neighbours = ALL_CODINGS & ~(lookup->absent | file->absent);
+	unsigned variants = ALL_CODINGS & ~(lookup->absent | file->absent);
 	unsigned available = ALL_CODINGS | 1u << PIPIT_CODING_IDENTITY;
 	struct pipit_slice gzip;
 
@@ -307,30 +296,30 @@ static enum choice choose_coding(struct lookup *lookup, const struct pipit_file_
 			return NONE_ACCEPTABLE;
 		if (best == PIPIT_CODING_IDENTITY)
 			return CHOSEN;
-		if (neighbours & bit) {
-			if (find_neighbour(lookup, file, best, neighbour)) {
-				take_neighbour(representation, neighbour, best);
+		if (variants & bit) {
+			if (find_variant(lookup, file, best, variant)) {
+				use_variant(representation, variant, best);
 				return CHOSEN;
 			}
 			lookup->absent |= bit;
 			pipit_file_cache_note_absent(
-			    lookup->request->pool->opened, lookup->site->files, lookup->path, bit);
-			return LOOK_AGAIN;
+			    lookup->request->pool->file_cache, lookup->site->files, lookup->path, bit);
+			return RETRY;
 		}
 		if (best == PIPIT_CODING_GZIP && compress(lookup, file, &gzip)) {
-			take_compressed(representation, gzip);
+			use_gzip(representation, gzip);
 			return CHOSEN;
 		}
 		available &= ~bit;
 	}
 }
 
-/* --- a file ---------------------------------------------------------------------------------------------------------- */
+/* --- a file ------------------------------------------------------------------------------------------------------- */
 
-/* status: 0 is what the request's conditions make of it. FOUND: there is a reply. */
+/* status: 0 selects it by conditions and ranges. FOUND: replied. */
 static enum pipit_files_result serve_file(struct lookup *lookup, int status)
 {
-	struct pipit_file_cache_file file, neighbour;
+	struct pipit_file_cache_file file, variant;
 	struct pipit_file_response representation;
 	enum choice choice = CHOSEN;
 
@@ -341,10 +330,10 @@ static enum pipit_files_result serve_file(struct lookup *lookup, int status)
 		describe(&representation, &file);
 		representation.varies = file.is_compressible;
 		if (representation.varies)
-			choice = choose_coding(lookup, &file, &representation, &neighbour);
+			choice = choose_coding(lookup, &file, &representation, &variant);
 		if (choice != CHOSEN)
 			pipit_shared_fd_release(file.descriptor);
-	} while (choice == LOOK_AGAIN);
+	} while (choice == RETRY);
 	if (choice == NONE_ACCEPTABLE) {
 		refuse_codings(lookup->request);
 	} else if (status) {
@@ -356,7 +345,7 @@ static enum pipit_files_result serve_file(struct lookup *lookup, int status)
 	return PIPIT_FILES_FOUND;
 }
 
-/* --- a page of the program's own -------------------------------------------------------------------------------------- */
+/* --- embedded pages ----------------------------------------------------------------------------------------------- */
 
 static const struct pipit_page *find_page(const struct pipit_site *site, const char *name)
 {
@@ -380,7 +369,7 @@ static void describe_page(struct pipit_file_response *representation, const stru
 		.size = page->length,
 		.coding = PIPIT_CODING_IDENTITY,
 		.varies = page->plain_length > 0,
-		/* They come with the program, and change with it. */
+		/* pages change only with the program */
 		.cache_control = cache_control ? cache_control : "no-cache",
 		.policy = "default-src 'self'",
 	};
@@ -396,7 +385,6 @@ static void send_page(struct pipit_request *request, const struct pipit_file_res
 		pipit_file_response_reply(request, representation);
 }
 
-/* It lies here as gzip, and is undone for whoever does not take that. */
 static void send_compressed_page(struct pipit_request *request, struct pipit_file_response *representation,
     const struct pipit_page *page, int status)
 {
@@ -410,7 +398,7 @@ static void send_compressed_page(struct pipit_request *request, struct pipit_fil
 		send_page(request, representation, status);
 		return;
 	case PIPIT_CODING_IDENTITY:
-		plain = pipit_gzip_cache_undo(representation->memory, page->plain_length);
+		plain = pipit_gzip_cache_decompress(representation->memory, page->plain_length);
 		if (!plain) {
 			refuse_without_memory(request);
 			return;
@@ -425,7 +413,7 @@ static void send_compressed_page(struct pipit_request *request, struct pipit_fil
 	}
 }
 
-/* As pipit_files_open() says what there is. */
+/* As pipit_files_open(). */
 static enum pipit_files_result serve_page(struct lookup *lookup, int status)
 {
 	char name[1 + PATH_MAX + sizeof "/index.html"];
@@ -455,16 +443,14 @@ static enum pipit_files_result serve(struct lookup *lookup, int status)
 	return lookup->site->files ? serve_file(lookup, status) : serve_page(lookup, status);
 }
 
-/* --- a directory ----------------------------------------------------------------------------------------------------- */
+/* --- a directory -------------------------------------------------------------------------------------------------- */
 
-/* A target may hold characters that no URI has (RFC 3986 §2): browsers send them, and a Location must not have them (RFC 9110
- * §10.2.2). What is encoded already stays as it is. */
+/* Browsers send characters that URI (RFC 3986 §2) and Location (RFC 9110 §10.2.2) exclude. */
 static char *put_encoded(char *at, const char *text)
 {
 	return pipit_percent_encode(at, at + 3 * strlen(text), pipit_slice_of(text), PIPIT_PERCENT_FRAGMENT "%");
 }
 
-/* The same path with a slash behind it, and the query again. */
 static void redirect_to_directory(struct pipit_request *request)
 {
 	const char *path = pipit_request_path(request), *query = pipit_request_query(request);
@@ -474,7 +460,7 @@ static void redirect_to_directory(struct pipit_request *request)
 		refuse_without_memory(request);
 		return;
 	}
-	/* "//host/" would send the client to another host. */
+	/* "//host/" would lead to another host */
 	while (path[0] == '/' && path[1] == '/')
 		path++;
 	at = put_encoded(at, path);
@@ -489,15 +475,13 @@ static void redirect_to_directory(struct pipit_request *request)
 	free(location);
 }
 
-/* Rather than a page. */
 static bool prefers_json(const struct pipit_request *request)
 {
-	uint16_t page = pipit_accept_header_media_type(request->head, "text/html");
-	return pipit_accept_header_media_type(request->head, "application/json") > page ||
-	       pipit_accept_header_media_type(request->head, "application/problem+json") > page;
+	static const char *const types[] = { "text/html", "application/json", "application/problem+json" };
+	return pipit_accept_header_choose(request->head, types, 3) > 0;
 }
 
-/* FOUND: there is a reply. */
+/* FOUND: replied. */
 static enum pipit_files_result list_directory(const struct lookup *lookup)
 {
 	bool json = prefers_json(lookup->request);
@@ -508,7 +492,6 @@ static enum pipit_files_result list_directory(const struct lookup *lookup)
 
 	if (result != PIPIT_FILES_FOUND)
 		return result;
-	/* The name of its index without that. */
 	name[0] = '/';
 	name[1] = '\0';
 	if (pipit_files_name(lookup->path, name + 1) == PIPIT_FILES_FOUND && (end = strrchr(name, '/')))
@@ -524,10 +507,10 @@ static enum pipit_files_result list_directory(const struct lookup *lookup)
 	return PIPIT_FILES_FOUND;
 }
 
-/* --- nothing there --------------------------------------------------------------------------------------------------- */
+/* --- not found ---------------------------------------------------------------------------------------------------- */
 
-/* A place of a program that runs in the browser: not a file that is missed, and asked for by somebody who takes a page. */
-static bool is_place_of_program(const struct lookup *lookup)
+/* No extension, and the client accepts text/html. */
+static bool is_application_path(const struct lookup *lookup)
 {
 	char name[PATH_MAX];
 	const char *slash;
@@ -535,13 +518,13 @@ static bool is_place_of_program(const struct lookup *lookup)
 	if (pipit_files_name(lookup->path, name) != PIPIT_FILES_FOUND)
 		return false;
 	slash = strrchr(name, '/');
-	/* A directory's name is that of its index here. */
+	/* a directory's name ends in index.html */
 	if (lookup->path.data[lookup->path.length - 1] != '/' && strchr(slash ? slash : name, '.'))
 		return false;
 	return pipit_accept_header_media_type(lookup->request->head, "text/html") != PIPIT_ACCEPT_HEADER_NOT;
 }
 
-/* The site's own page for an error, "/404.html", unless the client wants JSON. */
+/* False for clients that prefer JSON. */
 static bool serve_error_page(const struct lookup *lookup, int status)
 {
 	char path[16];
@@ -568,9 +551,9 @@ static void refuse_file(const struct lookup *lookup, int status, const char *det
 		pipit_reply_problem(lookup->request, status, "%s", detail);
 }
 
-/* --- the handler ----------------------------------------------------------------------------------------------------- */
+/* --- the handler -------------------------------------------------------------------------------------------------- */
 
-static void answer_without_file(struct lookup *lookup, enum pipit_files_result result)
+static void reply_without_file(struct lookup *lookup, enum pipit_files_result result)
 {
 	struct pipit_request *request = lookup->request;
 
@@ -581,18 +564,18 @@ static void answer_without_file(struct lookup *lookup, enum pipit_files_result r
 		redirect_to_directory(request);
 		break;
 	case PIPIT_FILES_BAD_PATH:
-		pipit_reply_problem(
-		    request, 400, "The path is not one of a file: it leaves the root, or holds NUL or a backslash.");
+		pipit_reply_problem(request, 400,
+		    "The path is not valid: it leaves the root, or contains NUL, a backslash or a bad escape.");
 		break;
 	case PIPIT_FILES_FORBIDDEN:
-		refuse_file(lookup, 403, "The server may not read this file.");
+		refuse_file(lookup, 403, "The server has no permission to read this file.");
 		break;
 	case PIPIT_FILES_UNAVAILABLE:
 		pipit_reply_header(request, "Retry-After", "1");
 		pipit_reply_problem(request, 503, "The server is short of descriptors or memory; try again soon.");
 		break;
 	case PIPIT_FILES_NOT_FOUND:
-		if (lookup->site->is_spa && is_place_of_program(lookup))
+		if (lookup->site->is_spa && is_application_path(lookup))
 			serve_index(lookup);
 		else
 			refuse_file(lookup, 404, "There is no such file.");
@@ -600,7 +583,7 @@ static void answer_without_file(struct lookup *lookup, enum pipit_files_result r
 	}
 }
 
-/* Coarse: it is asked for each file, and a tick of the kernel's is little beside a second. */
+/* COARSE: one kernel tick is precise enough. */
 static uint64_t now_ms(void)
 {
 	struct timespec now;
@@ -614,7 +597,7 @@ static void refuse_method(struct pipit_request *request, enum pipit_method metho
 	if (method == PIPIT_OPTIONS)
 		pipit_reply(request, 204, NULL, NULL, 0);
 	else
-		pipit_reply_problem(request, 405, "Files can be read only: GET or HEAD.");
+		pipit_reply_problem(request, 405, "Files accept GET and HEAD only.");
 }
 
 void pipit_serve_files(struct pipit_request *request, void *arg)
@@ -629,6 +612,11 @@ void pipit_serve_files(struct pipit_request *request, void *arg)
 	};
 	enum pipit_files_result result;
 
+	if (!lookup.site) {
+		pipit_request_reply_fault(
+		    request, "pipit_serve_files() was called with NULL; pass it a site of pipit_site_open()");
+		return;
+	}
 	if (method != PIPIT_GET && method != PIPIT_HEAD) {
 		refuse_method(request, method);
 		return;
@@ -636,5 +624,5 @@ void pipit_serve_files(struct pipit_request *request, void *arg)
 	result = serve(&lookup, 0);
 	if (result == PIPIT_FILES_NOT_FOUND && lookup.site->lists && lookup.site->files)
 		result = list_directory(&lookup);
-	answer_without_file(&lookup, result);
+	reply_without_file(&lookup, result);
 }

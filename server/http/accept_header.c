@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See accept_header.h. */
 #include "http/accept_header.h"
 
 uint16_t pipit_accept_header_weight(struct pipit_slice parameter)
@@ -21,7 +20,7 @@ uint16_t pipit_accept_header_weight(struct pipit_slice parameter)
 	return (uint16_t)(weight < PIPIT_ACCEPT_HEADER_MOST ? weight : PIPIT_ACCEPT_HEADER_MOST);
 }
 
-/* How closely a range names the type: 0 not at all, 3 by its name. */
+/* 0: no match; 1: all types; 2: all subtypes; 3: the type by its name. */
 static int specificity(struct pipit_slice range, struct pipit_slice media_type)
 {
 	const char *slash = memchr(media_type.data, '/', media_type.length);
@@ -34,7 +33,6 @@ static int specificity(struct pipit_slice range, struct pipit_slice media_type)
 	return pipit_slice_equals(range, "*/*") ? 1 : 0;
 }
 
-/* The weight may stand behind other parameters. */
 static uint16_t find_weight(struct pipit_slice parameters)
 {
 	while (parameters.length) {
@@ -45,27 +43,39 @@ static uint16_t find_weight(struct pipit_slice parameters)
 	return PIPIT_ACCEPT_HEADER_MOST;
 }
 
-uint16_t pipit_accept_header_media_type(const struct pipit_guard_head *head, const char *media_type)
+static void read_list(struct pipit_accept_header_weight *weight, struct pipit_slice media_type, struct pipit_slice list)
 {
-	struct pipit_slice whole = pipit_slice_of(media_type), name = pipit_slice_take_until(&whole, ';');
-	uint16_t weight = PIPIT_ACCEPT_HEADER_NOT;
-	int closest = 0;
-	const struct pipit_guard_field *field = NULL;
-	bool has_field = false;
-
-	while ((field = pipit_guard_find_next(head, "Accept", field))) {
-		struct pipit_slice list = pipit_guard_slice(head, field->value, field->value_length);
-		has_field = true;
-		while (list.length) {
-			struct pipit_slice member = pipit_slice_take_until(&list, ',');
-			int close = specificity(pipit_slice_take_until(&member, ';'), name);
-			if (close > closest) {
-				closest = close;
-				weight = find_weight(member);
-			}
+	while (list.length) {
+		struct pipit_slice member = pipit_slice_take_until(&list, ',');
+		int close = specificity(pipit_slice_take_until(&member, ';'), media_type);
+		if (close > weight->closest) {
+			weight->closest = close;
+			weight->weight = find_weight(member);
 		}
 	}
-	return has_field ? weight : PIPIT_ACCEPT_HEADER_MOST;
+}
+
+static bool next_list(
+    const struct pipit_guard_head *head, const struct pipit_guard_field **field, struct pipit_slice *list)
+{
+	*field = pipit_guard_find_next(head, "Accept", *field);
+	if (*field)
+		*list = pipit_guard_slice(head, (*field)->value, (*field)->value_length);
+	return *field;
+}
+
+uint16_t pipit_accept_header_media_type(const struct pipit_guard_head *head, const char *media_type)
+{
+	struct pipit_slice whole = pipit_slice_of(media_type), name = pipit_slice_take_until(&whole, ';'), list;
+	struct pipit_accept_header_weight weight = { 0 };
+	const struct pipit_guard_field *field = NULL;
+	bool has_list = false;
+
+	while (next_list(head, &field, &list)) {
+		has_list = true;
+		read_list(&weight, name, list);
+	}
+	return has_list ? weight.weight : PIPIT_ACCEPT_HEADER_MOST;
 }
 
 int pipit_accept_header_choose(const struct pipit_guard_head *head, const char *const *media_types, size_t count)
@@ -81,4 +91,27 @@ int pipit_accept_header_choose(const struct pipit_guard_head *head, const char *
 		}
 	}
 	return best;
+}
+
+void pipit_accept_header_read_form(struct pipit_accept_header_form *form, struct pipit_slice value)
+{
+	read_list(&form->html, pipit_slice_of("text/html"), value);
+	read_list(&form->json, pipit_slice_of("application/json"), value);
+	read_list(&form->problem, pipit_slice_of("application/problem+json"), value);
+}
+
+bool pipit_accept_header_is_html(const struct pipit_accept_header_form *form)
+{
+	return form->html.weight > form->json.weight && form->html.weight > form->problem.weight;
+}
+
+bool pipit_accept_header_prefers_html(const struct pipit_guard_head *head)
+{
+	struct pipit_accept_header_form form = { .html = { 0 } };
+	const struct pipit_guard_field *field = NULL;
+	struct pipit_slice list;
+
+	while (next_list(head, &field, &list))
+		pipit_accept_header_read_form(&form, list);
+	return pipit_accept_header_is_html(&form);
 }

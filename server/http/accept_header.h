@@ -1,24 +1,35 @@
 /* SPDX-License-Identifier: MIT */
-/* How much a client likes a media type (RFC 9110 §12.5.1). Pure. */
+/* The Accept header (RFC 9110 §12.5.1). Pure. */
 #ifndef PIPIT_ACCEPT_HEADER_H
 #define PIPIT_ACCEPT_HEADER_H
 
 #include "http/guard.h"
 
-/* A weight in thousandths: liked best, and not acceptable at all. */
+/* weights, in thousandths */
 #define PIPIT_ACCEPT_HEADER_MOST 1000
 #define PIPIT_ACCEPT_HEADER_NOT 0
 
-/* Of "q=0.5"; what is no weight counts as the most, as if it were not there (§12.4.2). */
+/* PIPIT_ACCEPT_HEADER_MOST for another parameter than "q" (§12.4.2). */
 uint16_t pipit_accept_header_weight(struct pipit_slice parameter);
 
-/*
- * Of a type such as "text/html", by the most specific range that names it: "text/html", "text/" followed by an asterisk, or both
- * asterisks. Parameters of the type, and of the range but its weight, do not count. Without an Accept field everything is liked.
- */
+/* By the most specific matching range. Without an Accept header: PIPIT_ACCEPT_HEADER_MOST. */
 uint16_t pipit_accept_header_media_type(const struct pipit_guard_head *head, const char *media_type);
 
-/* Which of the types is liked best, the first of several; -1 when none is acceptable. */
+/* Index of the first type with the highest weight; -1: none is acceptable. */
 int pipit_accept_header_choose(const struct pipit_guard_head *head, const char *const *media_types, size_t count);
+
+/* Whether text/html has a higher weight than application/json and application/problem+json. */
+bool pipit_accept_header_prefers_html(const struct pipit_guard_head *head);
+
+/* The same, one Accept header at a time. Zero-initialise it. */
+struct pipit_accept_header_form {
+	struct pipit_accept_header_weight {
+		uint16_t weight;
+		int closest; /* of the range that gave the weight; 0: none */
+	} html, json, problem;
+};
+
+void pipit_accept_header_read_form(struct pipit_accept_header_form *form, struct pipit_slice value);
+bool pipit_accept_header_is_html(const struct pipit_accept_header_form *form);
 
 #endif

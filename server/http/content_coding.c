@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See content_coding.h. */
 #include "http/content_coding.h"
 
 #include "http/accept_header.h"
@@ -7,11 +6,11 @@
 #define UNSET UINT16_MAX
 
 static const struct {
-	const char *name, *other_name, *ending;
+	const char *name, *other_name, *extension;
 } names[PIPIT_CODING_COUNT] = {
 	[PIPIT_CODING_BR] = { "br", "br", ".br" },
 	[PIPIT_CODING_ZSTD] = { "zstd", "zstd", ".zst" },
-	/* RFC 9110 §8.4.1.3: "x-gzip" is the same. */
+	/* x-gzip: RFC 9110 §8.4.1.3 */
 	[PIPIT_CODING_GZIP] = { "gzip", "x-gzip", ".gz" },
 	[PIPIT_CODING_IDENTITY] = { "identity", "identity", "" },
 };
@@ -21,12 +20,12 @@ const char *pipit_content_coding_name(enum pipit_content_coding coding)
 	return names[coding].name;
 }
 
-const char *pipit_content_coding_ending(enum pipit_content_coding coding)
+const char *pipit_content_coding_extension(enum pipit_content_coding coding)
 {
-	return names[coding].ending;
+	return names[coding].extension;
 }
 
-/* One member of the list; *any receives the weight of "*". */
+/* any: the weight of "*". */
 static void take_member(struct pipit_content_codings *codings, struct pipit_slice member, uint16_t *any)
 {
 	struct pipit_slice name = pipit_slice_take_until(&member, ';');
@@ -55,7 +54,7 @@ struct pipit_content_codings pipit_content_coding_read(const struct pipit_guard_
 	for (int i = 0; i < PIPIT_CODING_COUNT; i++) {
 		if (codings.weights[i] != UNSET)
 			continue;
-		/* Identity that is not spoken of is acceptable, and liked least. */
+		/* acceptable unless it is excluded (RFC 9110 §12.5.3) */
 		if (i == PIPIT_CODING_IDENTITY && any != 0)
 			codings.weights[i] = 1;
 		else

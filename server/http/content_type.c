@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See content_type.h. */
 #include "http/content_type.h"
 
 #include <string.h>
@@ -8,7 +7,7 @@
 bool pipit_content_type_is(struct pipit_slice value, const char *media_type)
 {
 	size_t i;
-	for (i = 0; i < value.length && value.data[i] != ';' && value.data[i] != ' ' && value.data[i] != '\t'; i++)
+	for (i = 0; i < value.length && value.data[i] != ';' && !pipit_slice_is_blank(value.data[i]); i++)
 		continue;
 	value.length = i;
 	if (pipit_slice_equals_nocase(value, media_type))
@@ -17,7 +16,7 @@ bool pipit_content_type_is(struct pipit_slice value, const char *media_type)
 	       strncasecmp(value.data + value.length - 5, "+json", 5) == 0;
 }
 
-/* Up to the next semicolon that is not quoted, and that. */
+/* Up to a semicolon outside quotes. */
 static struct pipit_slice take_parameter(struct pipit_slice *rest)
 {
 	struct pipit_slice taken = { rest->data, 0 };
@@ -36,7 +35,7 @@ static struct pipit_slice take_parameter(struct pipit_slice *rest)
 	return taken;
 }
 
-bool pipit_content_type_has_other_charset(struct pipit_slice rest)
+static bool has_other_charset(struct pipit_slice rest)
 {
 	take_parameter(&rest);
 	while (rest.length) {
@@ -49,4 +48,16 @@ bool pipit_content_type_has_other_charset(struct pipit_slice rest)
 			return true;
 	}
 	return false;
+}
+
+const char *pipit_content_type_refuse_json(struct pipit_slice value)
+{
+	static const char json[] = "application/json";
+	if (pipit_slice_equals(value, json))
+		return NULL;
+	if (!pipit_content_type_is(value, json))
+		return "The body must be JSON, with Content-Type application/json.";
+	if (has_other_charset(value))
+		return "JSON must be UTF-8: omit the charset, or use charset=utf-8.";
+	return NULL;
 }

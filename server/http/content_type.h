@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a Content-Type field says (RFC 9110 §8.3). Pure functions. */
+/* The Content-Type header (RFC 9110 §8.3). Pure. */
 #ifndef PIPIT_CONTENT_TYPE_H
 #define PIPIT_CONTENT_TYPE_H
 
@@ -7,13 +7,13 @@
 
 #include <stdbool.h>
 
-/* Whether it is this media type; parameters and case do not count. "application/json" is also any type with the suffix "+json". */
+/* Ignores parameters and case. "application/json" also matches types that end in "+json". */
 bool pipit_content_type_is(struct pipit_slice value, const char *media_type);
 
 /*
- * Whether it has a charset other than utf-8. JSON is UTF-8, and its media type has no parameter that could say otherwise (RFC 8259
- * §8.1 and §11). Some clients say utf-8 nevertheless, which is harmless; any other charset names bytes that would be misread.
+ * NULL: JSON; else a sentence for a 415. Static. Refuses charsets other than utf-8 (RFC 8259 §8.1, §11): the body would
+ * be misread.
  */
-bool pipit_content_type_has_other_charset(struct pipit_slice value);
+const char *pipit_content_type_refuse_json(struct pipit_slice value);
 
 #endif

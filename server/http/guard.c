@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* In the order of the protocol: request line, header fields, what they mean together, chunked content. */
+/* In the order of the protocol. */
 #include "http/guard.h"
 
 #include "base/bytes.h"
@@ -9,20 +9,20 @@
 
 #include <arpa/inet.h>
 
-/* Longer tokens than this are no method that anybody registered; saves buffering one to tell. */
+/* Longer tokens are refused before their end arrives. */
 #define METHOD_BYTES_MAX 32
-/* A message may spend this much on chunk extensions; they carry nothing here, and each is work for us. */
+/* Of a message: they cost CPU time and are not used. */
 #define EXTENSION_BYTES_MAX 4096
 
 enum {
 	TOKEN = 1,  /* tchar, RFC 9110 §5.6.2 */
-	TARGET = 2, /* may stand in a target and means nothing there, as '%' and '?' do */
+	TARGET = 2, /* allowed in a target, except '%' and '?' */
 	HOST = 4,   /* reg-name without '%', RFC 3986 §3.2.2 */
 };
 
 /*
- * TARGET, and '?', is every visible ASCII character but '#' and '%': RFC 3986 forbids some of these ("<>\^`{|}), but browsers send
- * several of them in queries (WHATWG URL), and none has a meaning that could be mistaken.
+ * TARGET and '?': visible ASCII except '#' and '%'. RFC 3986 forbids "<>\^`{|}, but browsers send some in queries (URL
+ * Standard), and none is ambiguous.
  */
 /* clang-format off */
 #define ALNUM (TOKEN | TARGET | HOST)
@@ -48,7 +48,6 @@ static bool is(char c, unsigned char class)
 	return classes_of(c) & class;
 }
 
-/* The first byte from `at` on that is not of the class, or `end`. Four are looked at together. */
 static inline const char *skip(const char *at, const char *end, unsigned char class)
 {
 	while (end - at >= 4 && classes_of(at[0]) & classes_of(at[1]) & classes_of(at[2]) & classes_of(at[3]) & class)
@@ -58,16 +57,15 @@ static inline const char *skip(const char *at, const char *end, unsigned char cl
 	return at;
 }
 
-/* Field content: visible, space, tab and obs-text (RFC 9110 §5.5); no other control, no DEL. */
+/* RFC 9110 §5.5 */
 static bool is_field_char(char c)
 {
 	unsigned char byte = (unsigned char)c;
 	return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
 }
 
-/* One walk over the bytes of a head. */
 struct parser {
-	const char *start; /* request line */
+	const char *start;
 	const char *at;
 	const char *end;
 	const struct pipit_guard_limits *limits;
@@ -75,7 +73,6 @@ struct parser {
 	size_t max_field_bytes; /* SIZE_MAX: no limit */
 	struct pipit_guard_head *head;
 	enum pipit_refusal reason;
-	/* seen so far, judged when all fields are known */
 	const struct pipit_guard_field *host;
 	bool has_length, has_coding, coding_is_chunked;
 	bool close, keep_alive;
@@ -111,7 +108,7 @@ static uint32_t offset_of(const struct parser *parser, const char *at)
 	return (uint32_t)(at - parser->start);
 }
 
-/* --- request line, RFC 9112 §3 ------------------------------------------------------------------------------------- */
+/* --- request line: RFC 9112 §3 ------------------------------------------------------------------------------------ */
 
 #define METHOD_CONNECT (1u << 31)
 
@@ -123,11 +120,10 @@ static unsigned method_of(struct pipit_slice name)
 	return pipit_slice_equals(name, "CONNECT") ? METHOD_CONNECT : 0;
 }
 
-/* An unknown method is judged only after the whole head, so that plain garbage is 400 and not 501. */
+/* An unknown method is refused after a valid head: garbage gets 400, not 501. */
 static enum pipit_guard_verdict parse_method(struct parser *parser)
 {
 	const char *at = parser->at;
-	/* What most requests begin with. */
 	if (parser->end - at >= 4 && memcmp(at, "GET ", 4) == 0) {
 		parser->head->method_length = 3;
 		parser->head->method = PIPIT_GET;
@@ -148,7 +144,7 @@ static enum pipit_guard_verdict parse_method(struct parser *parser)
 	return PIPIT_GUARD_PASS;
 }
 
-/* What stands in the brackets of an IP literal; IPvFuture has no version that anybody speaks. */
+/* IPvFuture is refused: no version is defined. */
 static bool is_ipv6(const char *text, size_t length)
 {
 	char address[INET6_ADDRSTRLEN];
@@ -160,7 +156,7 @@ static bool is_ipv6(const char *text, size_t length)
 	return inet_pton(AF_INET6, address, &bytes) == 1;
 }
 
-/* [IPv6], name or IPv4, with an optional port (RFC 3986 §3.2). An empty host is valid in a Host field (RFC 9112 §3.2). */
+/* RFC 3986 §3.2. A Host header may be empty (RFC 9112 §3.2). */
 static bool is_host(struct pipit_slice host)
 {
 	const char *at = host.data, *end = host.data + host.length;
@@ -173,7 +169,7 @@ static bool is_host(struct pipit_slice host)
 			return false;
 		at++;
 	} else {
-		/* A port needs a host (RFC 9110 §4.2.1). */
+		/* a port needs a host (RFC 9110 §4.2.1) */
 		if (at < end && *at == ':')
 			return false;
 		for (;;) {
@@ -199,14 +195,14 @@ static bool is_host(struct pipit_slice host)
 	return true;
 }
 
-/* "http://host:port/path?query": the path is made to begin at the slash, or at the last one of "://" for an empty path. */
+/* For "http://host", the last slash of "://" is the path. */
 static bool split_absolute(struct parser *parser, const char *authority, const char *end)
 {
 	struct pipit_guard_head *head = parser->head;
 	const char *at = authority;
 	while (at < end && *at != '/' && *at != '?')
 		at++;
-	/* An empty host is no http URI (RFC 9110 §4.2.1). */
+	/* an http URI has a host (RFC 9110 §4.2.1) */
 	if (at == authority || *authority == ':' ||
 	    !is_host((struct pipit_slice){ authority, (size_t)(at - authority) }))
 		return false;
@@ -216,7 +212,7 @@ static bool split_absolute(struct parser *parser, const char *authority, const c
 	return true;
 }
 
-/* The four forms of RFC 9112 §3.2; authority-form belongs to CONNECT, which is refused whatever it says. */
+/* RFC 9112 §3.2. CONNECT, with authority-form, is refused. */
 static bool split_target(struct parser *parser, const char *target, const char *end)
 {
 	struct pipit_guard_head *head = parser->head;
@@ -235,7 +231,7 @@ static bool split_target(struct parser *parser, const char *target, const char *
 		if (!split_absolute(parser, target + 7, end))
 			return false;
 	} else if (whole.length > 8 && strncasecmp(target, "https://", 8) == 0) {
-		/* Whoever asks for that expects a secured connection (RFC 9110 §7.4). */
+		/* the client expects TLS (RFC 9110 §7.4) */
 		parser->wants_security = true;
 		if (!split_absolute(parser, target + 8, end))
 			return false;
@@ -248,7 +244,6 @@ static bool split_target(struct parser *parser, const char *target, const char *
 	} else {
 		path_end = end;
 	}
-	/* An empty path of an absolute target is the one slash before the authority. */
 	head->path_length = head->host && head->path < head->host ? 1 : offset_of(parser, path_end) - head->path;
 	return true;
 }
@@ -274,7 +269,7 @@ static enum pipit_guard_verdict parse_target(struct parser *parser)
 			break;
 		if (end - at < 3)
 			return PIPIT_GUARD_MORE;
-		/* %00 would end a string somewhere behind us (evhttp's paths are C strings). */
+		/* %00 would end the C strings of evhttp and handlers. */
 		if (!pipit_percent_is_escape(at, end) || (at[1] == '0' && at[2] == '0'))
 			return reject(parser, PIPIT_REFUSAL_TARGET);
 		at += 3;
@@ -291,7 +286,7 @@ static enum pipit_guard_verdict parse_target(struct parser *parser)
 	return PIPIT_GUARD_PASS;
 }
 
-/* "HTTP/1.1" CRLF. HTTP/1.2 and later minor versions are answered as 1.1 (RFC 9110 §6.2). */
+/* Minor versions above 1 are answered as 1.1 (RFC 9110 §6.2). */
 static enum pipit_guard_verdict parse_version(struct parser *parser)
 {
 	static const char form[] = "HTTP/d.d\r\n", usual[] = "HTTP/1.1\r\n";
@@ -326,9 +321,9 @@ static enum pipit_guard_verdict parse_request_line(struct parser *parser)
 	return verdict;
 }
 
-/* --- header fields, RFC 9112 §5 ------------------------------------------------------------------------------------ */
+/* --- headers: RFC 9112 §5 ----------------------------------------------------------------------------------------- */
 
-/* Eight at a time; what is not visible ASCII or a space may be a tab or obs-text. */
+/* Eight bytes at a time. */
 static inline const char *skip_value(const char *at, const char *end)
 {
 	while (end - at >= 8) {
@@ -338,7 +333,6 @@ static inline const char *skip_value(const char *at, const char *end)
 			continue;
 		}
 		at += pipit_bytes_first(marks);
-		/* Mostly it is the line's end. */
 		if (*at == '\r' || !is_field_char(*at))
 			return at;
 		at++;
@@ -353,8 +347,7 @@ const char *pipit_guard_skip_value(const char *at, const char *end)
 	return skip_value(at, end);
 }
 
-/* The first byte from `at` on that is no token character, or `end`. Most names are letters and '-', eight of which are passed
- * together. */
+/* Letters and '-' eight at a time. */
 static const char *skip_token(const char *at, const char *end)
 {
 	while (end - at >= 8) {
@@ -402,7 +395,7 @@ bool pipit_guard_read_length(struct pipit_slice value, uint64_t *length)
 	return read_length(value, length);
 }
 
-/* A repeated field is refused even when the values agree: a proxy before us may have chosen the other one. */
+/* Refuses a second header even with the same value: a proxy may have used the other. */
 static bool take_content_length(struct parser *parser, struct pipit_slice value)
 {
 	if (parser->has_length || !read_length(value, &parser->head->content_length))
@@ -411,7 +404,7 @@ static bool take_content_length(struct parser *parser, struct pipit_slice value)
 	return true;
 }
 
-/* Connection = #connection-option, any case (RFC 9110 §7.6.1). */
+/* RFC 9110 §7.6.1 */
 static void take_connection(struct parser *parser, struct pipit_slice value)
 {
 	struct pipit_slice option;
@@ -423,7 +416,7 @@ static void take_connection(struct parser *parser, struct pipit_slice value)
 	}
 }
 
-/* Expect = #expectation; empty members count for nothing (RFC 9110 §5.6.1.2, §10.1.1). */
+/* RFC 9110 §10.1.1 */
 static void take_expect(struct parser *parser, struct pipit_slice value)
 {
 	struct pipit_slice member;
@@ -435,10 +428,7 @@ static void take_expect(struct parser *parser, struct pipit_slice value)
 	}
 }
 
-/*
- * Whether a name of this length is this one, in any case. Names are tokens, of which with 0x20 set only a letter becomes a small
- * letter, and only '-' a '-'.
- */
+/* Of equal length. With 0x20 set, of token characters only letters become letters, only '-' becomes '-'. */
 static bool is_named(struct pipit_slice name, const char *lower)
 {
 	size_t i = 0;
@@ -447,7 +437,6 @@ static bool is_named(struct pipit_slice name, const char *lower)
 	return i == name.length;
 }
 
-/* What a field means for the message; PIPIT_REFUSAL_NONE when it is acceptable. */
 static enum pipit_refusal take_field(struct parser *parser, const struct pipit_guard_field *field)
 {
 	struct pipit_slice name = pipit_guard_slice(parser->head, field->name, field->name_length);
@@ -483,13 +472,12 @@ static enum pipit_refusal take_field(struct parser *parser, const struct pipit_g
 	return PIPIT_REFUSAL_NONE;
 }
 
-/* Before what is wrong with it: the answer must not depend on how much of a field has arrived. */
+/* Before the syntax: the answer must not depend on how much has arrived. */
 static bool is_too_large(const struct parser *parser, const char *name, const char *at)
 {
 	return (size_t)(at - name) > parser->max_field_bytes;
 }
 
-/* field-line = field-name ":" OWS field-value OWS CRLF */
 static enum pipit_guard_verdict parse_field(struct parser *parser)
 {
 	const char *at = parser->at, *end = parser->end, *name = at, *colon, *value;
@@ -504,7 +492,7 @@ static enum pipit_guard_verdict parse_field(struct parser *parser)
 		return reject(parser, PIPIT_REFUSAL_FIELD_TOO_LARGE);
 	if (at == end)
 		return PIPIT_GUARD_MORE;
-	/* No space before the colon: some recipients would take "Content-Length : 5" for another field (RFC 9112 §5.1). */
+	/* "Content-Length : 5" is another header for some recipients (RFC 9112 §5.1). */
 	if (*at != ':' || at == name)
 		return reject(parser, PIPIT_REFUSAL_FIELD_LINE);
 	colon = at;
@@ -553,16 +541,16 @@ static enum pipit_guard_verdict parse_fields(struct parser *parser)
 	}
 }
 
-/* --- what the fields mean together --------------------------------------------------------------------------------- */
+/* --- framing ------------------------------------------------------------------------------------------------------ */
 
-/* Refuse rather than prefer one length over another: a proxy before us may have chosen the other (RFC 9112 §6.3). */
+/* Refuse rather than choose one length: a proxy may have chosen the other (RFC 9112 §6.3). */
 static enum pipit_refusal judge_framing(struct parser *parser)
 {
 	struct pipit_guard_head *head = parser->head;
 	if (parser->has_coding && parser->has_length)
 		return PIPIT_REFUSAL_LENGTH_AND_CODING;
 	if (parser->has_coding) {
-		/* A coding in HTTP/1.0 is faulty framing (RFC 9112 §6.1). */
+		/* HTTP/1.0 has no transfer codings (RFC 9112 §6.1) */
 		if (!parser->coding_is_chunked || head->minor == 0)
 			return PIPIT_REFUSAL_TRANSFER_CODING;
 		head->framing = PIPIT_FRAMING_CHUNKED;
@@ -584,7 +572,7 @@ static enum pipit_refusal judge_head(struct parser *parser)
 		return reason;
 	if (parser->wants_security)
 		return PIPIT_REFUSAL_SCHEME;
-	/* The authority of an absolute target takes the place of Host (RFC 9112 §3.2.2). */
+	/* the authority of an absolute target replaces Host (RFC 9112 §3.2.2) */
 	if (parser->host && !head->host) {
 		head->host = parser->host->value;
 		head->host_length = parser->host->value_length;
@@ -594,7 +582,7 @@ static enum pipit_refusal judge_head(struct parser *parser)
 		head->method = 0;
 		return is_connect ? PIPIT_REFUSAL_METHOD_REFUSED : PIPIT_REFUSAL_METHOD_UNKNOWN;
 	}
-	/* HTTP/1.0 knows no expectations: they are ignored (RFC 9110 §10.1.1). */
+	/* expectations of HTTP/1.0 clients are ignored (RFC 9110 §10.1.1) */
 	if (head->minor == 0)
 		head->expect_continue = false;
 	else if (parser->expectation_unknown)
@@ -603,8 +591,7 @@ static enum pipit_refusal judge_head(struct parser *parser)
 	return PIPIT_REFUSAL_NONE;
 }
 
-/* Header fields of the struct that parsing counts on; the array of fields is left as it is: clearing it costs more than
- * parsing a short head. */
+/* Not the array of headers: clearing it costs more than parsing a short head. */
 static void clear_head(struct pipit_guard_head *head, const char *bytes)
 {
 	memset(head, 0, offsetof(struct pipit_guard_head, fields));
@@ -617,7 +604,7 @@ static enum pipit_guard_verdict parse_head(struct parser *parser)
 	enum pipit_refusal reason;
 	uint32_t limit = parser->limits->max_head_bytes;
 
-	/* What lies beyond the limit is not looked at: the answer must not depend on how the bytes were delivered. */
+	/* The answer must not depend on how the bytes arrive. */
 	if (limit && parser->end - parser->start > limit)
 		parser->end = parser->start + limit + 1;
 	verdict = parse_request_line(parser);
@@ -634,15 +621,14 @@ static enum pipit_guard_verdict parse_head(struct parser *parser)
 	return reason == PIPIT_REFUSAL_NONE ? PIPIT_GUARD_PASS : reject(parser, reason);
 }
 
-/* No line has ended since `checked`, and the unfinished field line is acceptable so far: what stands before it need not be
- * parsed again. */
+/* The lines before `checked` need no second parse. */
 static bool only_a_field_has_grown(
     const char *bytes, size_t length, size_t checked, const struct pipit_guard_limits *limits)
 {
 	const char *last = memrchr(bytes, '\n', length);
 	struct parser parser = new_parser(bytes, length, limits);
 
-	/* The first line, and the one that follows an empty one, is the request line. */
+	/* this is the request line */
 	if (!last || last < bytes + 2 || last >= bytes + checked)
 		return false;
 	if (limits->max_head_bytes && length > limits->max_head_bytes)
@@ -680,7 +666,7 @@ enum pipit_guard_verdict pipit_guard_head(const char *bytes, size_t length, size
 		*consumed = (size_t)(parser.at - bytes);
 	else
 		*reason = parser.reason;
-	/* TRACE and CONNECT are known only in here. */
+	/* private to this file */
 	if (verdict == PIPIT_GUARD_REJECT && head->method > PIPIT_ANY)
 		head->method = 0;
 	return verdict;
@@ -703,11 +689,11 @@ const struct pipit_guard_field *pipit_guard_find_next(
 	return NULL;
 }
 
-/* --- chunked content, RFC 9112 §7.1 -------------------------------------------------------------------------------- */
+/* --- chunked body: RFC 9112 §7.1 ---------------------------------------------------------------------------------- */
 
 enum chunked_state {
 	SIZE,
-	BEFORE_EXTENSION, /* white space after the size; only ';' may follow */
+	BEFORE_EXTENSION, /* white space before ';' */
 	EXTENSION_START,
 	EXTENSION_NAME,
 	EXTENSION_AFTER_NAME,
@@ -732,13 +718,13 @@ static enum chunked_state after_size(char c, uint8_t digits)
 {
 	if (digits == 0)
 		return BROKEN;
-	return c == '\r' ? SIZE_LF : c == ';' ? EXTENSION_START : c == ' ' || c == '\t' ? BEFORE_EXTENSION : BROKEN;
+	return c == '\r' ? SIZE_LF : c == ';' ? EXTENSION_START : pipit_slice_is_blank(c) ? BEFORE_EXTENSION : BROKEN;
 }
 
-/* chunk-ext = *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ); one byte further. */
+/* RFC 9112 §7.1.1 */
 static enum chunked_state next_in_extension(enum chunked_state state, char c)
 {
-	bool is_space = c == ' ' || c == '\t';
+	bool is_space = pipit_slice_is_blank(c);
 	switch (state) {
 	case BEFORE_EXTENSION:
 		return is_space ? state : c == ';' ? EXTENSION_START : BROKEN;
@@ -785,7 +771,7 @@ static enum chunked_state next_in_trailer(enum chunked_state state, char c)
 	}
 }
 
-/* One byte of framing further. Sixteen digits at most: a size that needs more is no size but an attack on a parser. */
+/* At most sixteen digits. */
 static enum chunked_state next_state(struct pipit_guard_chunked *chunked, char c)
 {
 	enum chunked_state state = (enum chunked_state)chunked->state;
@@ -817,7 +803,6 @@ static enum chunked_state next_state(struct pipit_guard_chunked *chunked, char c
 	}
 }
 
-/* What framing may cost besides the data it carries. */
 static enum pipit_refusal count_framing(
     struct pipit_guard_chunked *chunked, enum chunked_state before, const struct pipit_guard_limits *limits)
 {

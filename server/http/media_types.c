@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See media_types.h. */
 #include "http/media_types.h"
 
 #include "http/guard.h"
@@ -9,18 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- the built-in table ---------------------------------------------------------------------------------------------- */
-
 struct media_type {
-	const char *ending;
+	const char *extension;
 	const char *type;
 };
 
 #define TEXT "; charset=utf-8"
 #define BINARY "application/octet-stream"
-#define ENDING_SIZE 16
+#define EXTENSION_SIZE 16
 
-/* Sorted by ending, for bsearch(). JSON and XML say their encoding themselves (RFC 8259 §8.1, RFC 7303 §3). */
+/* Sorted by extension. JSON and XML need no charset (RFC 8259 §8.1, RFC 7303 §3). */
 static const struct media_type media_types[] = {
 	{ "7z", "application/x-7z-compressed" },
 	{ "aac", "audio/aac" },
@@ -90,39 +87,37 @@ static const struct media_type media_types[] = {
 	{ "zst", "application/zstd" },
 };
 
-static int compare_ending(const void *ending, const void *entry)
+static int compare_extension(const void *extension, const void *entry)
 {
-	return strcmp(ending, ((const struct media_type *)entry)->ending);
+	return strcmp(extension, ((const struct media_type *)entry)->extension);
 }
 
-/* By hand: tolower() and strcasecmp() ask the locale, and a Turkish one does not take "GIF" for "gif". */
-static bool lower_ending(const char *name, char ending[ENDING_SIZE])
+/* Not tolower() or strcasecmp(): in a Turkish locale "GIF" is not "gif". */
+static bool lower_extension(const char *name, char extension[EXTENSION_SIZE])
 {
 	const char *dot = strrchr(name, '.');
-	if (!dot || strchr(dot, '/') || strlen(dot + 1) >= ENDING_SIZE)
+	if (!dot || strchr(dot, '/') || strlen(dot + 1) >= EXTENSION_SIZE)
 		return false;
 	size_t i = 0;
 	for (const char *c = dot + 1; *c; c++)
-		ending[i++] = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
-	ending[i] = '\0';
+		extension[i++] = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+	extension[i] = '\0';
 	return true;
 }
 
-static const char *find(const struct media_type *types, size_t count, const char *ending)
+static const char *find(const struct media_type *types, size_t count, const char *extension)
 {
-	const struct media_type *entry = count ? bsearch(ending, types, count, sizeof *types, compare_ending) : NULL;
+	const struct media_type *entry =
+	    count ? bsearch(extension, types, count, sizeof *types, compare_extension) : NULL;
 	return entry ? entry->type : NULL;
 }
 
-/* --- types from a file ----------------------------------------------------------------------------------------------- */
-
 struct pipit_media_types {
-	char *text;               /* owned: the file; endings point into it */
-	struct media_type *types; /* owned, sorted by ending; each type is owned */
+	char *text;               /* owned: the file; extensions point into it */
+	struct media_type *types; /* owned, as each type; sorted by extension */
 	size_t count, capacity;
 };
 
-/* Where the reader is, for the line that says what is wrong. */
 struct reader {
 	const char *name;
 	size_t line;
@@ -147,7 +142,7 @@ void pipit_media_types_free(struct pipit_media_types *media)
 	free(media);
 }
 
-/* "type/subtype", perhaps with ";charset=utf-8" or the like behind it, without blanks. */
+/* "type/subtype" with optional parameters. */
 static bool is_media_type(const char *text)
 {
 	size_t type = strcspn(text, "/"), subtype;
@@ -177,8 +172,8 @@ static char *copy_type(const char *type)
 	return copy;
 }
 
-/* The last line that names an ending counts, as in a table that was appended to. */
-static int add(struct pipit_media_types *media, const char *ending, const char *type)
+/* The last line with an extension wins. */
+static int add(struct pipit_media_types *media, const char *extension, const char *type)
 {
 	struct media_type *types = media->types;
 	char *copy = copy_type(type);
@@ -186,7 +181,7 @@ static int add(struct pipit_media_types *media, const char *ending, const char *
 	if (!copy)
 		return -ENOMEM;
 	for (size_t i = 0; i < media->count; i++) {
-		if (strcmp(types[i].ending, ending) != 0)
+		if (strcmp(types[i].extension, extension) != 0)
 			continue;
 		free((char *)types[i].type);
 		types[i].type = copy;
@@ -202,29 +197,30 @@ static int add(struct pipit_media_types *media, const char *ending, const char *
 		media->types = types;
 		media->capacity = capacity;
 	}
-	types[media->count++] = (struct media_type){ ending, copy };
+	types[media->count++] = (struct media_type){ extension, copy };
 	return 0;
 }
 
-static int take_ending(struct pipit_media_types *media, const struct reader *reader, char *ending, const char *type)
+static int take_extension(
+    struct pipit_media_types *media, const struct reader *reader, char *extension, const char *type)
 {
-	size_t length = strlen(ending);
+	size_t length = strlen(extension);
 
-	if (*ending == '.' || !pipit_guard_is_token((struct pipit_slice){ ending, length }))
+	if (*extension == '.' || !pipit_guard_is_token((struct pipit_slice){ extension, length }))
 		return report(
-		    reader, -EINVAL, ending, "is no ending; use letters and digits, without a dot before them");
-	/* "cwl.json" of Debian's table, and one that is longer than any we look for, name no file here. */
-	if (length >= ENDING_SIZE || strchr(ending, '.'))
+		    reader, -EINVAL, extension, "is no extension; use letters and digits, without a dot before them");
+	/* "cwl.json" in Debian's table: never looked up */
+	if (length >= EXTENSION_SIZE || strchr(extension, '.'))
 		return 0;
-	for (char *c = ending; *c; c++)
+	for (char *c = extension; *c; c++)
 		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
-	return add(media, ending, type) == 0 ? 0 : report(reader, -ENOMEM, ending, "found no memory");
+	return add(media, extension, type) == 0 ? 0 : report(reader, -ENOMEM, extension, "found no memory");
 }
 
 static int take_line(struct pipit_media_types *media, const struct reader *reader, char *line)
 {
 	static const char blanks[] = " \t\r";
-	char *type, *ending;
+	char *type, *extension;
 	int result = 0;
 
 	line[strcspn(line, "#")] = '\0';
@@ -233,17 +229,16 @@ static int take_line(struct pipit_media_types *media, const struct reader *reade
 		return 0;
 	if (!is_media_type(type))
 		return report(reader, -EINVAL, type, "is no media type; use lines such as: text/html html htm");
-	while (result == 0 && (ending = strtok_r(NULL, blanks, &line)))
-		result = take_ending(media, reader, ending, type);
+	while (result == 0 && (extension = strtok_r(NULL, blanks, &line)))
+		result = take_extension(media, reader, extension, type);
 	return result;
 }
 
 static int compare_types(const void *one, const void *other)
 {
-	return strcmp(((const struct media_type *)one)->ending, ((const struct media_type *)other)->ending);
+	return strcmp(((const struct media_type *)one)->extension, ((const struct media_type *)other)->extension);
 }
 
-/* The whole file, a NUL behind it. */
 static int read_text(const char *name, char **text, size_t *length)
 {
 	FILE *file = fopen(name, "re");
@@ -293,19 +288,17 @@ int pipit_media_types_read(const char *name, struct pipit_media_types **media, c
 	return 0;
 }
 
-/* --- asking ---------------------------------------------------------------------------------------------------------- */
-
 const char *pipit_media_types_types_find(const struct pipit_media_types *media, const char *name)
 {
-	char ending[ENDING_SIZE];
+	char extension[EXTENSION_SIZE];
 	const char *type = NULL;
 
-	if (!lower_ending(name, ending))
+	if (!lower_extension(name, extension))
 		return BINARY;
 	if (media)
-		type = find(media->types, media->count, ending);
+		type = find(media->types, media->count, extension);
 	if (!type)
-		type = find(media_types, sizeof media_types / sizeof *media_types, ending);
+		type = find(media_types, sizeof media_types / sizeof *media_types, extension);
 	return type ? type : BINARY;
 }
 
@@ -318,7 +311,7 @@ bool pipit_media_types_is_compressible(const char *type)
 
 	if (strncmp(type, "text/", 5) == 0)
 		return true;
-	/* Structured syntax suffixes (RFC 6839): image/svg+xml, application/manifest+json. */
+	/* suffixes of RFC 6839 */
 	if (length > 5 && memcmp(type + length - 5, "+json", 5) == 0)
 		return true;
 	if (length > 4 && memcmp(type + length - 4, "+xml", 4) == 0)

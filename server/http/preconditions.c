@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* See preconditions.h. A field that is malformed never matches: the client then gets all of it, or its precondition fails. */
+/* A malformed header never matches. */
 #include "http/preconditions.h"
 
 #include "http/response_head.h"
-
-/* --- entity tags ----------------------------------------------------------------------------------------------------- */
 
 static bool is_weak(struct pipit_slice etag)
 {
@@ -16,7 +14,7 @@ static struct pipit_slice opaque(struct pipit_slice etag)
 	return is_weak(etag) ? (struct pipit_slice){ etag.data + 2, etag.length - 2 } : etag;
 }
 
-/* RFC 9110 §8.8.3.2: weakly the opaque tags only, strongly neither may be weak. */
+/* RFC 9110 §8.8.3.2 */
 static bool is_same_tag(struct pipit_slice one, struct pipit_slice other, bool is_strong)
 {
 	if (is_strong && (is_weak(one) || is_weak(other)))
@@ -24,7 +22,7 @@ static bool is_same_tag(struct pipit_slice one, struct pipit_slice other, bool i
 	return pipit_slice_is_same(opaque(one), opaque(other));
 }
 
-/* Take an entity tag from the front: W/"…" or "…", whose inside may hold commas. False when there is none. */
+/* W/"…" or "…", which may contain commas. False: no ETag. */
 static bool take_tag(struct pipit_slice *text, struct pipit_slice *tag)
 {
 	const char *end = text->data + text->length, *at = text->data, *quote;
@@ -41,7 +39,7 @@ static bool take_tag(struct pipit_slice *text, struct pipit_slice *tag)
 	return true;
 }
 
-/* Take the comma behind a member, or the end, and blanks before it. False when something else is there. */
+/* False: other bytes. */
 static bool take_comma(struct pipit_slice *list)
 {
 	*list = pipit_slice_trim(*list);
@@ -54,7 +52,7 @@ static bool take_comma(struct pipit_slice *list)
 	return true;
 }
 
-/* A list of entity tags, or "*", which any representation matches. One that is malformed anywhere matches nothing. */
+/* "*", or a list. A malformed list matches nothing. */
 static bool list_matches(struct pipit_slice list, struct pipit_slice etag, bool is_strong)
 {
 	struct pipit_slice tag;
@@ -73,9 +71,6 @@ static bool list_matches(struct pipit_slice list, struct pipit_slice etag, bool 
 	return is_match;
 }
 
-/* --- fields ---------------------------------------------------------------------------------------------------------- */
-
-/* How often a head has a field, and its last value. */
 static size_t count_fields(const struct pipit_guard_head *head, const char *name, struct pipit_slice *last)
 {
 	const struct pipit_guard_field *field = NULL;
@@ -89,7 +84,7 @@ static size_t count_fields(const struct pipit_guard_head *head, const char *name
 
 enum tags { TAGS_ABSENT, TAGS_MATCH, TAGS_DIFFER };
 
-/* Several lines of a list are one list (RFC 9110 §5.3). */
+/* Several lines are one list (RFC 9110 §5.3). */
 static enum tags compare_tags(
     const struct pipit_guard_head *head, const char *name, struct pipit_slice etag, bool is_strong)
 {
@@ -113,14 +108,14 @@ static time_t parse_date(struct pipit_slice value)
 	return pipit_response_head_parse_date(text);
 }
 
-/* Of a field that holds one date; a field that is doubled or no date is ignored (RFC 9110 §13.1.3 and §13.1.4). -1: none. */
+/* -1: none, repeated or no date (RFC 9110 §13.1.3, §13.1.4). */
 static time_t find_date(const struct pipit_guard_head *head, const char *name)
 {
 	struct pipit_slice value;
 	return count_fields(head, name, &value) == 1 ? parse_date(value) : -1;
 }
 
-/* RFC 9110 §13.1.5: a strong entity tag, or exactly the date of a representation that cannot have changed again since. */
+/* A strong ETag, or exactly the date (RFC 9110 §13.1.5). */
 static bool is_range_current(const struct pipit_guard_head *head, const struct pipit_validators *validators)
 {
 	struct pipit_slice value, tag;
@@ -132,11 +127,9 @@ static bool is_range_current(const struct pipit_guard_head *head, const struct p
 	if (take_tag(&value, &tag))
 		return value.length == 0 && validators->etag.length && is_same_tag(tag, validators->etag, true);
 	date = parse_date(value);
-	/* Within its second a file may have been written twice (§8.8.2.2). */
+	/* a file may be written twice within a second (§8.8.2.2) */
 	return date >= 0 && date == validators->modified && validators->modified < validators->now;
 }
-
-/* --- precedence ------------------------------------------------------------------------------------------------------ */
 
 static bool is_precondition_met(const struct pipit_guard_head *head, const struct pipit_validators *validators)
 {
@@ -160,7 +153,7 @@ static bool is_not_modified(const struct pipit_guard_head *head, const struct pi
 	return date >= 0 && validators->modified >= 0 && validators->modified <= date;
 }
 
-/* Most requests are not conditional: one look at the fields tells. */
+/* Most requests have no condition. */
 static bool is_conditional(const struct pipit_guard_head *head)
 {
 	for (uint32_t i = 0; i < head->field_count; i++) {

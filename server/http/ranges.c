@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* See ranges.h. */
 #include "http/ranges.h"
 
-/* Named in a field: a longer one is an attack rather than a reader of documents. */
+/* More ranges in one header are an attack. */
 #define SPECIFIERS_MAX (3 * PIPIT_RANGES_MAX)
 
-/* One or more digits from *at on. Past 2^64 the number stays at the largest: positions behind every file are all the same. */
+/* Saturates: all positions behind the end are equal. */
 static bool take_number(const char **at, const char *end, uint64_t *number)
 {
 	const char *first = *at;
@@ -17,7 +16,7 @@ static bool take_number(const char **at, const char *end, uint64_t *number)
 	return *at > first;
 }
 
-/* "first-last", "first-" or "-suffix". False when it is malformed; a length of 0 when it is not satisfiable. */
+/* False: malformed. Length 0: not satisfiable. */
 static bool parse_specifier(struct pipit_slice text, uint64_t size, struct pipit_range *range)
 {
 	const char *at = text.data, *end = at + text.length;
@@ -65,13 +64,13 @@ static void merge(struct pipit_range *ranges, size_t *count)
 			}
 			unite(&ranges[i], &ranges[j]);
 			memmove(&ranges[j], &ranges[j + 1], (--*count - j) * sizeof *ranges);
-			/* It has grown, and may reach one that it did not. */
+			/* Compare the larger range with all others again. */
 			j = i + 1;
 		}
 	}
 }
 
-/* Take "bytes=" from the front, in any case of letters (RFC 9110 §14.1). */
+/* RFC 9110 §14.1 */
 static bool take_unit(struct pipit_slice *value)
 {
 	static const char unit[] = "bytes=";
@@ -94,7 +93,7 @@ enum pipit_ranges_result pipit_ranges_parse(
 	while (value.length) {
 		struct pipit_slice specifier = pipit_slice_take_until(&value, ',');
 		struct pipit_range range;
-		/* An empty member of a list is none (RFC 9110 §5.6.1.2). */
+		/* empty members are ignored (RFC 9110 §5.6.1.2) */
 		if (specifier.length == 0)
 			continue;
 		if (!parse_specifier(specifier, size, &range))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rendering by hand: no printf on the way of a request. */
+/* Usual replies need no printf(). */
 #include "http/response_head.h"
 
 #include "base/bytes.h"
@@ -12,11 +12,11 @@
 struct status_line {
 	int status;
 	const char *phrase;
-	const char *line; /* from the version to the line's end */
+	const char *line; /* from the version to the line end */
 	size_t length;
 };
 
-/* Every registered status that a server like this one sends (IANA HTTP Status Code Registry), in ascending order. */
+/* IANA HTTP Status Code Registry, without statuses of other kinds of servers. Ascending. */
 /* clang-format off */
 #define STATUS(code, phrase)                                                                                           \
 	{                                                                                                              \
@@ -66,7 +66,7 @@ const char *pipit_response_head_phrase(int status)
 	return line ? line->phrase : "Unknown";
 }
 
-/* --- dates --------------------------------------------------------------------------------------------------------- */
+/* --- dates -------------------------------------------------------------------------------------------------------- */
 
 static const char day_names[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
 static const char month_names[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov",
@@ -92,7 +92,7 @@ static int month_of(const char *name)
 	return -1;
 }
 
-/* Which weekday it is cannot matter, but it must be one. */
+/* It need not match the date. */
 static bool is_weekday(const char *text, size_t length, const char *const *names)
 {
 	for (int i = 0; i < 7; i++) {
@@ -102,7 +102,7 @@ static bool is_weekday(const char *text, size_t length, const char *const *names
 	return false;
 }
 
-/* What follows the weekday, in one of the three forms. False when it is not exactly that, to the last space. */
+/* rest: after the weekday. */
 static bool read_date(const char *weekday, const char *rest, struct tm *tm, bool *is_short_year)
 {
 	static const char *const brief[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
@@ -124,7 +124,7 @@ static bool read_date(const char *weekday, const char *rest, struct tm *tm, bool
 		 sscanf(rest, " %3[A-Za-z] %2d %2d:%2d:%2d %4d", month, day, hour, minute, second, &year) == 6)
 		snprintf(
 		    again, sizeof again, " %s %2d %02d:%02d:%02d %04d", month, *day, *hour, *minute, *second, year);
-	/* scanf() is kinder than the grammar: signs, missing digits, other spaces. */
+	/* scanf() accepts signs, missing digits and other spaces */
 	if (*again == '\0' || strcmp(again, rest) != 0 || year < 0)
 		return false;
 	*is_short_year = is_full;
@@ -134,7 +134,7 @@ static bool read_date(const char *weekday, const char *rest, struct tm *tm, bool
 	       *minute >= 0 && *second >= 0;
 }
 
-/* A date that seems to be more than fifty years ahead is of the century before (RFC 9110 §5.6.7). */
+/* Years more than 50 years in the future are in the past (RFC 9110 §5.6.7). */
 static void choose_century(struct tm *tm)
 {
 	time_t now = time(NULL);
@@ -148,10 +148,8 @@ static void choose_century(struct tm *tm)
 		tm->tm_year -= 100;
 }
 
-/* Of the year 9999. */
 #define LAST_SECOND 253402300799
 
-/* IMF-fixdate, the obsolete RFC 850 form and asctime()'s (RFC 9110 §5.6.7 wants all three read). */
 time_t pipit_response_head_parse_date(const char *text)
 {
 	struct tm tm = { 0 }, normal;
@@ -164,13 +162,13 @@ time_t pipit_response_head_parse_date(const char *text)
 		choose_century(&tm);
 	normal = tm;
 	when = timegm(&normal);
-	/* No 31st of February; a leap second may end the day, but at the very end it would be of a year without a form. */
+	/* 31 February; a leap second may end a day, but not the last year */
 	if (when > LAST_SECOND || (tm.tm_sec < 60 && normal.tm_mday != tm.tm_mday))
 		return -1;
 	return when;
 }
 
-/* --- heads --------------------------------------------------------------------------------------------------------- */
+/* --- heads -------------------------------------------------------------------------------------------------------- */
 
 static char *put_status_line(char *at, int status)
 {
@@ -203,7 +201,7 @@ size_t pipit_response_head_render(char *start, const struct pipit_response_head 
 		at = pipit_bytes_put(at, head->fields.data, head->fields.length);
 	if (head->file_fields.length)
 		at = pipit_bytes_put(at, head->file_fields.data, head->file_fields.length);
-	/* A 204 has no Content-Length (RFC 9110 §8.6); a 304 would have to tell that of the 200, which is not known here. */
+	/* not with 204 (RFC 9110 §8.6); that of 304 is not known here */
 	if (head->is_open) {
 		if (head->minor > 0)
 			at = PIPIT_BYTES_PUT(at, "Transfer-Encoding: chunked\r\n");
@@ -231,9 +229,9 @@ bool pipit_response_head_is_value(const char *value)
 	return pipit_guard_skip_value(value, end) == end;
 }
 
-/* --- errors -------------------------------------------------------------------------------------------------------- */
+/* --- errors ------------------------------------------------------------------------------------------------------- */
 
-/* Take back the bytes of a character that was cut. */
+/* An incomplete UTF-8 character. */
 static char *drop_partial_character(char *start, char *at)
 {
 	char *last = at;
@@ -248,18 +246,15 @@ static char *drop_partial_character(char *start, char *at)
 	return last;
 }
 
-/* Append `text` escaped for JSON or HTML, up to about `end`, cut between two characters. */
+/* Cuts between two characters. */
 static char *put_escaped(char *at, const char *end, const char *text, bool html)
 {
 	char *start = at;
 	for (; *text && end - at > 8; text++) {
 		unsigned char byte = (unsigned char)*text;
-		if (html && byte == '<')
-			at = PIPIT_BYTES_PUT(at, "&lt;");
-		else if (html && byte == '>')
-			at = PIPIT_BYTES_PUT(at, "&gt;");
-		else if (html && byte == '&')
-			at = PIPIT_BYTES_PUT(at, "&amp;");
+		const char *escape = html ? pipit_bytes_html_escape(*text) : NULL;
+		if (escape)
+			at = pipit_bytes_put(at, escape, strlen(escape));
 		else if (!html && (byte == '"' || byte == '\\'))
 			*at++ = '\\', *at++ = (char)byte;
 		else if (byte < 0x20 || byte == 0x7f)
@@ -271,7 +266,7 @@ static char *put_escaped(char *at, const char *end, const char *text, bool html)
 }
 
 size_t pipit_response_head_problem_content(
-    char *start, int status, const char *detail, bool html, const char **content_type)
+    char *start, int status, const char *detail, struct pipit_slice members, bool html, const char **content_type)
 {
 	const char *title = pipit_response_head_phrase(status);
 	char *at = start, *end = start + PIPIT_RESPONSE_HEAD_PROBLEM_MAX - 64;
@@ -293,14 +288,10 @@ size_t pipit_response_head_problem_content(
 		at = put_escaped(at, end, detail, false);
 		*at++ = '"';
 	}
+	if (members.length)
+		at = pipit_bytes_put(at, members.data, members.length);
 	at = PIPIT_BYTES_PUT(at, "}\n");
 	return (size_t)(at - start);
-}
-
-bool pipit_response_head_prefers_html(struct pipit_slice accept)
-{
-	return accept.length && memmem(accept.data, accept.length, "text/html", 9) &&
-	       !memmem(accept.data, accept.length, "json", 4);
 }
 
 size_t pipit_response_head_refusal(
@@ -309,9 +300,8 @@ size_t pipit_response_head_refusal(
 	const struct pipit_refusal_entry *entry = pipit_refusal_entry(reason);
 	char content[PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
 	struct pipit_response_head head = { .status = entry->status, .date = date, .minor = 1 };
-	size_t length =
-		   pipit_response_head_problem_content(content, entry->status, entry->detail, html, &head.content_type),
-	       used;
+	size_t used, length = pipit_response_head_problem_content(content, entry->status, entry->detail,
+			 (struct pipit_slice){ NULL, 0 }, html, &head.content_type);
 
 	head.content_length = length;
 	if (reason == PIPIT_REFUSAL_METHOD_REFUSED)
@@ -326,7 +316,6 @@ size_t pipit_response_head_refusal(
 
 /* --- replies of evhttp callbacks ---------------------------------------------------------------------------------- */
 
-/* The line after `at`, which lies in a head that ends with an empty line. */
 static const char *next_line(const char *at, const char *end)
 {
 	const char *lf = memchr(at, '\n', (size_t)(end - at));
@@ -339,7 +328,6 @@ static bool is_field(const char *line, const char *end, const char *name_and_col
 	return (size_t)(end - line) > length && strncasecmp(line, name_and_colon, length) == 0;
 }
 
-/* Whether one of the members of a list is this one, in any case. */
 static bool lists(struct pipit_slice list, const char *wanted)
 {
 	struct pipit_slice member;
@@ -350,14 +338,13 @@ static bool lists(struct pipit_slice list, const char *wanted)
 	return false;
 }
 
-/* Behind the colon, up to the line's end. */
 static struct pipit_slice value_of(const char *line, const char *end)
 {
 	const char *value = memchr(line, ':', (size_t)(end - line)), *cr = memchr(line, '\r', (size_t)(end - line));
 	return (struct pipit_slice){ value + 1, (size_t)((cr ? cr : end) - value - 1) };
 }
 
-/* -1 when it is no number. What is cut off by the end of the bytes is read again when there is more. */
+/* -1: no number. */
 static int64_t read_length(struct pipit_slice value)
 {
 	uint64_t length;
@@ -371,7 +358,7 @@ static void take_length(struct pipit_response_head_evhttp *reply, int64_t length
 	reply->lengths++;
 }
 
-/* By the first letter: most fields are none of these. */
+/* By the first letter: most headers are none of these. */
 static void read_evhttp_field(const char *line, const char *end, struct pipit_response_head_evhttp *reply)
 {
 	switch (*line | 0x20) {
@@ -382,7 +369,7 @@ static void read_evhttp_field(const char *line, const char *end, struct pipit_re
 		reply->is_chunked |= is_field(line, end, "Transfer-Encoding:");
 		break;
 	case 'c':
-		/* Content-Type is in nearly every reply. */
+		/* Content-Type, in nearly every reply */
 		if (end - line > 8 && (line[8] | 0x20) == 't')
 			break;
 		if (is_field(line, end, "Content-Length:"))
@@ -412,13 +399,12 @@ size_t pipit_response_head_read_evhttp(
 	has_no_length = reply->status == 204 || reply->status == 205;
 	reply->is_invalid =
 	    has_no_length ? has_length || reply->is_chunked || reply->status == 205 : has_length && reply->is_chunked;
-	/* evhttp does not send in chunks what has a length. */
+	/* evhttp sends no chunks when there is a length */
 	reply->is_chunked &= !has_length;
 	reply->has_content = pipit_response_head_has_content(reply->status, is_head_request);
 	return (size_t)(line + 2 - bytes);
 }
 
-/* Whether a callback's field may go out as it is. */
 static bool may_stay(const char *line, const char *end, const struct pipit_response_head_evhttp *reply,
     const struct pipit_response_head_amendments *amendments)
 {
@@ -433,7 +419,7 @@ static bool may_stay(const char *line, const char *end, const struct pipit_respo
 static char *put_amendments(
     char *at, const struct pipit_response_head_evhttp *reply, const struct pipit_response_head_amendments *amendments)
 {
-	/* No content, and a client that waits for some must be told (RFC 9110 §15.3.6). */
+	/* the client must know that no body follows (RFC 9110 §15.3.6) */
 	if (reply->status == 205)
 		at = PIPIT_BYTES_PUT(at, "Content-Length: 0\r\n");
 	else if (amendments->content_length >= 0)
@@ -458,7 +444,7 @@ size_t pipit_response_head_amend_evhttp(char *to, const char *head, size_t lengt
 
 	memcpy(to, version, sizeof version - 1);
 	for (; line < end; line = next_line(line, end)) {
-		/* The first is pipit's, when a callback has added its own. */
+		/* the last is that of the callback */
 		if (dates_too_many && is_field(line, end, "Date:"))
 			dates_too_many--;
 		else if (may_stay(line, end, reply, amendments))

@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The only writer of responses: status line, fields, framing. Pure: it renders into memory of the caller.
- *
- * What every response has in common is decided here and nowhere else: Date, exactly one framing, no content for HEAD, 204
- * and 304, a truthful Connection, no chunked coding for HTTP/1.0.
- */
+/* Writes response heads: with Date, one framing, no body for HEAD, 204 and 304, and no chunks for HTTP/1.0. Pure. */
 #ifndef PIPIT_RESPONSE_HEAD_H
 #define PIPIT_RESPONSE_HEAD_H
 
@@ -16,98 +11,92 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Fields that a handler may add to one reply, in bytes with names and line ends. */
+/* of a handler's headers, with line ends */
 #define PIPIT_RESPONSE_HEAD_FIELDS_MAX 8192
-/* Fields that go with a file. */
+/* of a file's */
 #define PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX 1024
-/* A head rendered by pipit_response_head_render() fits in this. */
+/* of pipit_response_head_render() */
 #define PIPIT_RESPONSE_HEAD_MAX (PIPIT_RESPONSE_HEAD_FIELDS_MAX + PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX + 768)
-/* A content rendered by pipit_response_head_problem_content() fits in this. */
+/* of pipit_response_head_problem_content(), without members */
 #define PIPIT_RESPONSE_HEAD_PROBLEM_MAX 4096
-/* "Sun, 06 Nov 1994 08:49:37 GMT" and its NUL. */
+/* "Sun, 06 Nov 1994 08:49:37 GMT" and NUL */
 #define PIPIT_RESPONSE_HEAD_DATE_SIZE 30
 
 /* IMF-fixdate (RFC 9110 §5.6.7), independent of the locale. */
 void pipit_response_head_date(time_t when, char date[PIPIT_RESPONSE_HEAD_DATE_SIZE]);
 
-/* Reads an HTTP-date in its three forms; -1 when it is none. */
+/* One of the three forms of RFC 9110 §5.6.7; -1: none. */
 time_t pipit_response_head_parse_date(const char *text);
 
-/* "Not Found" for 404; "Unknown" for a status without a registered phrase. Static. */
+/* "Not Found" for 404; "Unknown" if not registered. Static. */
 const char *pipit_response_head_phrase(int status);
 
 struct pipit_response_head {
 	int status;
-	const char *content_type;       /* NULL: no field */
-	struct pipit_slice fields;      /* further whole field lines, each with CRLF */
-	struct pipit_slice file_fields; /* likewise, at most PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX bytes */
+	const char *content_type;       /* NULL: none */
+	struct pipit_slice fields;      /* each with CRLF */
+	struct pipit_slice file_fields; /* at most PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX bytes */
 	uint64_t content_length;
-	bool is_open;     /* instead: chunks, or for HTTP/1.0 whatever comes until the connection closes */
-	const char *date; /* rendered by pipit_response_head_date() */
-	uint8_t minor;    /* of the request's version: an HTTP/1.0 client is told keep-alive explicitly */
-	bool keep_alive;  /* false: "Connection: close" */
+	bool is_open;     /* no Content-Length: chunks, or for HTTP/1.0 bytes until the connection closes */
+	const char *date; /* from pipit_response_head_date() */
+	uint8_t minor;    /* of the request */
+	bool keep_alive;
 };
 
-/* Render the head into `at`, of PIPIT_RESPONSE_HEAD_MAX bytes at least; returns its length. content_type is cut at 256 bytes. */
+/* at: PIPIT_RESPONSE_HEAD_MAX bytes. Returns the length. Cuts content_type at 256 bytes. */
 size_t pipit_response_head_render(char *at, const struct pipit_response_head *head);
 
-/* Whether a response of this status to this method has content after its head (RFC 9112 §6.3). */
+/* RFC 9112 §6.3. */
 bool pipit_response_head_has_content(int status, bool is_head_request);
 
-/* True for a name and value that may stand in a response (token; no CR, LF, NUL or other controls). */
+/* A token, and a value without controls except tab. */
 bool pipit_response_head_is_field(const char *name, const char *value);
 bool pipit_response_head_is_value(const char *value);
 
 /*
- * The content of an error: a problem document (RFC 9457), or a small HTML page. title is the status's phrase; detail may be
- * NULL. Written to `at` (PIPIT_RESPONSE_HEAD_PROBLEM_MAX bytes), details that do not fit are cut. Returns the length;
- * *content_type receives a static string.
+ * RFC 9457 or HTML. detail: NULL: none; cut when too long. members: JSON text (`,"errors":[]`), left out of HTML. at:
+ * PIPIT_RESPONSE_HEAD_PROBLEM_MAX + members.length bytes. Returns the length; *content_type is static.
  */
 size_t pipit_response_head_problem_content(
-    char *at, int status, const char *detail, bool html, const char **content_type);
-
-/* True when an Accept field prefers text/html over JSON: it names text/html and not application/problem+json or json. */
-bool pipit_response_head_prefers_html(struct pipit_slice accept);
+    char *at, int status, const char *detail, struct pipit_slice members, bool html, const char **content_type);
 
 /*
- * A whole response for a request that no handler sees, "Connection: close" included. `at` has PIPIT_RESPONSE_HEAD_MAX +
- * PIPIT_RESPONSE_HEAD_PROBLEM_MAX bytes. Returns its length; *content_bytes receives the content's.
+ * With "Connection: close". at: PIPIT_RESPONSE_HEAD_MAX + PIPIT_RESPONSE_HEAD_PROBLEM_MAX bytes. Returns the length;
+ * *content_bytes: of the body.
  */
 size_t pipit_response_head_refusal(
     char *at, enum pipit_refusal reason, const char *date, bool is_head_request, bool html, size_t *content_bytes);
 
-/* What a head written by evhttp says, as far as the connection layer must know. */
 struct pipit_response_head_evhttp {
 	int status;
-	bool closes;       /* Connection says close */
-	unsigned dates;    /* pipit's, the callback's, or both */
-	unsigned lengths;  /* Content-Lengths; all say the same, or it is_ambiguous */
-	bool is_ambiguous; /* a Content-Length is no number, or differs from another */
-	bool has_content;  /* bytes that follow belong on the wire */
+	bool closes;
+	unsigned dates; /* of pipit or the callback */
+	unsigned lengths;
+	bool is_ambiguous; /* a Content-Length is no number, or they differ */
+	bool has_content;
 	bool is_chunked;
-	bool is_invalid;        /* it has a framing too many */
-	int64_t content_length; /* as announced; -1: it is not */
+	bool is_invalid;        /* two framings, or one that its status forbids */
+	int64_t content_length; /* -1: none */
 };
 
-/* Read the head in front of `bytes`. Returns its length, up to and with its empty line; 0 when that is not there. */
+/* Returns the length with the empty line; 0: incomplete. */
 size_t pipit_response_head_read_evhttp(
     const char *bytes, size_t length, bool is_head_request, struct pipit_response_head_evhttp *reply);
 
-/* What is to be different in a head that evhttp wrote, besides what is invalid in it. */
+/* Besides removing what is invalid. */
 struct pipit_response_head_amendments {
-	bool closes;            /* "Connection: close" instead of what it says */
-	bool drops_length;      /* its Content-Length is left out */
-	int64_t content_length; /* of a Content-Length that is added; -1: none is */
-	const char *date;       /* rendered by pipit_response_head_date(); NULL: it has one */
+	bool closes; /* "Connection: close" */
+	bool drops_length;
+	int64_t content_length; /* add it; -1: no */
+	const char *date;       /* add it, from pipit_response_head_date(); NULL: no */
 };
 
-/* What pipit_response_head_amend_evhttp() adds at most. */
+/* bytes that pipit_response_head_amend_evhttp() adds */
 #define PIPIT_RESPONSE_HEAD_AMENDMENTS_MAX 192
 
 /*
- * Write a head anew so that it is valid whatever the callback added: HTTP/1.1, which is this server's version whatever the
- * client's is (RFC 9110 §2.5), one framing and none for 204 and 205, only the last of several dates. `to` has length +
- * PIPIT_RESPONSE_HEAD_AMENDMENTS_MAX bytes. Returns the new length.
+ * Whatever the callback has added: HTTP/1.1 (RFC 9110 §2.5); one framing, none for 204 and 205; the last date. to:
+ * length + PIPIT_RESPONSE_HEAD_AMENDMENTS_MAX bytes. Returns the new length.
  */
 size_t pipit_response_head_amend_evhttp(char *to, const char *head, size_t length,
     const struct pipit_response_head_evhttp *reply, const struct pipit_response_head_amendments *amendments);

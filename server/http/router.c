@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Routes in a trie of path segments. The literal children of all nodes live in one hash table, keyed by parent and
- * text, so that a node may have thousands of them. A path's segments are split, decoded and hashed once, at most as
- * many as the deepest pattern has; the search then only compares.
+ * Routes are a trie of path segments. One hash table has the literal children of all nodes, by parent and text: a node
+ * may have thousands. A second one has the patterns without names, by text: most requests match these.
  *
- * Most requests are for a pattern without names. These are in a second table, by their whole text, and the search is for the
- * rest. Nothing is more specific than they are.
+ * A search enters each node at most once: the routes bound its cost. Clients add no entries: the hashes need no secret
+ * seed.
  *
- * What a search may cost: a node is reached by exactly one way from the root, and one search enters it at most once,
- * always with the same segment. So a search enters at most every node of the trie, and at most two children per
- * segment: its length is bounded by what the application registered, never by what a client sends, and trying {name}
- * after a literal cannot become exponential in the path. Hashes need no secret seed for the same reason: clients add
- * nothing.
- *
- * Why taking the first hit is right: routes that match the same path with the same method contain each other (anything
- * else was refused by pipit_router_add()). Where the patterns of two such routes first differ, the contained one has
- * the narrower kind of segment, and literal, {name}, {name...} is the order of the search.
+ * Of two routes that match the same request, one contains the other. Where they first differ, the contained one has the
+ * narrower segment: the search finds it first.
  */
 #include "http/router.h"
 
@@ -31,22 +23,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Bounds the stack that a search needs. */
+/* Limits the stack of a search. */
 #define SEGMENTS_MAX 64
 #define TABLE_CAPACITY_FIRST 64
 
-/* From narrow to wide: the order is that of the search, and compare_routes() relies on it. */
+/* From narrow to wide, for compare_routes(). */
 enum segment_kind { SEGMENT_LITERAL, SEGMENT_PARAMETER, SEGMENT_REST };
 
 struct pattern_segment {
 	enum segment_kind kind;
-	struct pipit_slice text; /* the literal, or the name without braces and dots; points into the route's pattern */
+	struct pipit_slice text; /* the literal, or the name without braces and dots; points into the pattern */
 };
 
 struct route {
 	struct route *next;
 	unsigned methods;
-	void *registered; /* what pipit_router_add() was given; may be NULL */
+	void *registered; /* of pipit_router_add(); may be NULL */
 	char *pattern;    /* owned */
 	size_t segment_count;
 	struct pattern_segment segments[];
@@ -55,20 +47,19 @@ struct route {
 struct node {
 	struct node *next; /* of all nodes, to free them */
 	const struct node *parent;
-	struct node *parameter;                          /* the child for {name}, or NULL */
-	struct node *rest;                               /* the child for {name...}, or NULL; has no children itself */
-	bool has_literals;                               /* false spares the look into the table */
+	struct node *parameter; /* for {name}, or NULL */
+	struct node *rest;      /* for {name...}, or NULL; has no children */
+	bool has_literals;
 	unsigned methods;                                /* of the routes that end here; 0: none */
-	const struct route *routes[PIPIT_METHODS_COUNT]; /* by number of the method's bit */
-	uint64_t number;                                 /* unique; tells parents apart in the table */
-	uint64_t hash;                                   /* of `literal` */
+	const struct route *routes[PIPIT_METHODS_COUNT]; /* by bit number of the method */
+	uint64_t number;                                 /* unique; part of the key of its children */
+	uint64_t hash;
 	size_t literal_length;
-	char literal[]; /* only for nodes in the table */
+	char literal[];
 };
 
-/* A pattern without names: the path that it matches, as a whole. */
 struct whole {
-	const char *path; /* the route's pattern; NULL: a free place */
+	const char *path; /* the pattern; NULL: a free slot */
 	size_t length;
 	uint64_t hash;
 	const struct node *node;
@@ -77,15 +68,15 @@ struct whole {
 struct pipit_router {
 	struct node *root;
 	struct node *nodes;
-	struct node **table;   /* open addressing, never more than half full */
+	struct node **table;   /* open addressing, at most half full */
 	size_t table_capacity; /* a power of two */
 	size_t table_count;
 	uint64_t node_count;
-	struct whole *wholes;  /* open addressing, never more than half full */
+	struct whole *wholes;  /* open addressing, at most half full */
 	size_t whole_capacity; /* a power of two; 0 before the first */
 	size_t whole_count;
 	struct route *routes;
-	size_t deepest; /* most segments of any pattern */
+	size_t deepest; /* the most segments of a pattern */
 };
 
 struct path_segment {
@@ -101,12 +92,11 @@ struct search {
 	const char *path_end;
 	struct path_segment segments[SEGMENTS_MAX];
 	size_t segment_count;
-	bool is_whole; /* the path has no segments beyond `segments` */
+	bool is_whole;
 	bool is_found;
 	struct pipit_router_match *match;
 };
 
-/* Where the sentence about a failure goes. */
 struct complaint {
 	char *text;
 	size_t size;
@@ -124,7 +114,7 @@ static int refuse(const struct complaint *complaint, int code, const char *forma
 	return code;
 }
 
-/* FNV-1a: segments are short, and the table checks the bytes anyway. */
+/* FNV-1a: segments are short. */
 static uint64_t hash_byte(uint64_t hash, unsigned char byte)
 {
 	return (hash ^ byte) * UINT64_C(0x100000001b3);
@@ -173,7 +163,7 @@ static bool is_name(struct pipit_slice text)
 	return text.length > 0;
 }
 
-/* Literals that no path could reach are refused, as they would be mistakes that nobody notices. */
+/* Literals that no path can match are mistakes. */
 static int check_literal(const char *pattern, struct pipit_slice text, const struct complaint *complaint)
 {
 	const char *end = text.data + text.length;
@@ -193,7 +183,6 @@ static int check_literal(const char *pattern, struct pipit_slice text, const str
 	return 0;
 }
 
-/* `{name}` or `{name...}`: the braces have been seen. */
 static int parse_placeholder(const char *pattern, struct pattern_segment *segment, const struct complaint *complaint)
 {
 	struct pipit_slice name = { segment->text.data + 1, segment->text.length - 2 };
@@ -225,7 +214,6 @@ static int parse_segment(const char *pattern, struct pattern_segment *segment, c
 	return parse_placeholder(pattern, segment, complaint);
 }
 
-/* What a segment may not be because of those before it. */
 static int check_order(
     const struct route *route, const struct pattern_segment *segment, const struct complaint *complaint)
 {
@@ -308,7 +296,7 @@ static bool are_disjoint(const struct pattern_segment *a, const struct pattern_s
 {
 	if (a->kind == SEGMENT_LITERAL && b->kind == SEGMENT_LITERAL)
 		return !pipit_slice_is_same(a->text, b->text);
-	/* {name} takes every literal that a pattern may have, but for the empty one. */
+	/* {name} does not match the empty segment */
 	if (a->kind == SEGMENT_LITERAL && b->kind == SEGMENT_PARAMETER)
 		return a->text.length == 0;
 	if (a->kind == SEGMENT_PARAMETER && b->kind == SEGMENT_LITERAL)
@@ -326,7 +314,6 @@ static enum relation compare_routes(const struct route *a, const struct route *b
 			return PATHS_DISJOINT;
 		is_wider = is_wider || a->segments[i].kind > b->segments[i].kind;
 		is_narrower = is_narrower || a->segments[i].kind < b->segments[i].kind;
-		/* {name...} takes whatever the other pattern has from here on. */
 		if (a->segments[i].kind == SEGMENT_REST || b->segments[i].kind == SEGMENT_REST)
 			break;
 	}
@@ -335,15 +322,14 @@ static enum relation compare_routes(const struct route *a, const struct route *b
 	return is_wider || is_narrower ? PATHS_CONTAINED : PATHS_EQUAL;
 }
 
-/* The methods that a route answers: HEAD comes with GET. */
 static unsigned served_methods(unsigned methods)
 {
 	return methods & PIPIT_GET ? methods | PIPIT_HEAD : methods;
 }
 
 /*
- * The methods for which neither route has precedence. On equal paths a HEAD route completes a GET route; on crossing
- * paths the HEAD that comes with GET counts, as it would be a matter of chance which of the two served it.
+ * On equal paths a HEAD route may complement a GET route. On crossing paths the HEAD of GET counts: otherwise the order
+ * of registration would decide.
  */
 static unsigned disputed_methods(const struct route *a, const struct route *b)
 {
@@ -359,7 +345,7 @@ static unsigned disputed_methods(const struct route *a, const struct route *b)
 	return 0;
 }
 
-/* Every pair is looked at once, while routes are added: for 1,000 routes some milliseconds at start-up. */
+/* Some milliseconds for 1,000 routes. */
 static int check_conflicts(
     const struct pipit_router *router, const struct route *route, const struct complaint *complaint)
 {
@@ -376,7 +362,7 @@ static int check_conflicts(
 
 /* ---------------------------------------------------------------- the trie */
 
-/* First place of the table to look at; the parent's number is spread (golden ratio) as numbers are small and dense. */
+/* The golden ratio spreads the small numbers of parents. */
 static size_t table_place(const struct pipit_router *router, const struct node *parent, uint64_t hash)
 {
 	uint64_t mixed = (hash ^ parent->number) * UINT64_C(0x9e3779b97f4a7c15);
@@ -393,7 +379,6 @@ static void put_in_table(struct pipit_router *router, struct node *node)
 	router->table[place] = node;
 }
 
-/* Room for one more literal. */
 static int reserve_table(struct pipit_router *router)
 {
 	struct node **old = router->table;
@@ -465,7 +450,6 @@ static struct node *grow_literal(struct pipit_router *router, struct node *paren
 	return node;
 }
 
-/* Eight bytes at a time: a path is hashed once per request. */
 static uint64_t hash_whole(const char *path, size_t length)
 {
 	const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
@@ -482,7 +466,7 @@ static uint64_t hash_whole(const char *path, size_t length)
 	return hash ^ hash >> 32;
 }
 
-/* The place of a path in the table, or the free one where it would be. */
+/* The slot of the path, or a free one. */
 static struct whole *find_whole(struct whole *wholes, size_t capacity, struct pipit_slice path, uint64_t hash)
 {
 	for (size_t place = (size_t)hash & (capacity - 1);; place = (place + 1) & (capacity - 1)) {
@@ -493,7 +477,6 @@ static struct whole *find_whole(struct whole *wholes, size_t capacity, struct pi
 	}
 }
 
-/* Room for one more pattern without names. */
 static int reserve_wholes(struct pipit_router *router)
 {
 	size_t capacity = router->whole_capacity ? router->whole_capacity * 2 : TABLE_CAPACITY_FIRST;
@@ -527,7 +510,7 @@ static void put_whole(struct pipit_router *router, const struct route *route, co
 	router->whole_count++;
 }
 
-/* The child for a segment of a pattern, made when it is not there; NULL when memory is short. */
+/* Adds a missing child. NULL when memory is short. */
 static struct node *grow(struct pipit_router *router, struct node *parent, const struct pattern_segment *segment)
 {
 	struct node **child = segment->kind == SEGMENT_REST ? &parent->rest : &parent->parameter;
@@ -539,7 +522,7 @@ static struct node *grow(struct pipit_router *router, struct node *parent, const
 	return *child;
 }
 
-/* When memory runs out half way, what has grown stays: nodes without a route change no match. */
+/* Nodes without a route do not change matches. */
 static int plant(struct pipit_router *router, const struct route *route)
 {
 	struct node *node = router->root;
@@ -598,7 +581,6 @@ void pipit_router_free(struct pipit_router *router)
 	free(router);
 }
 
-/* What can be said before a route is made. */
 static int check_arguments(unsigned methods, const char *pattern, const struct complaint *complaint)
 {
 	if (methods == 0)
@@ -650,14 +632,13 @@ static struct path_segment measure_segment(const char *data, size_t length, bool
 
 	segment.has_escapes = path_has_escapes && memchr(data, '%', length) != NULL;
 	segment.hash = hash_text(segment.raw, segment.has_escapes);
-	/* Dot segments would climb wherever a handler makes a file name of a parameter. Few begin like one. */
+	/* As file names, dot segments would climb. */
 	segment.can_be_parameter = length > 0;
 	if (length > 0 && (*data == '.' || *data == '%'))
 		segment.can_be_parameter = !equals_decoded(&segment, ".", 1) && !equals_decoded(&segment, "..", 2);
 	return segment;
 }
 
-/* No more segments than the deepest pattern has, however many a client sends. */
 static void split_path(struct search *search, struct pipit_slice path)
 {
 	const char *cursor = path.data;
@@ -676,7 +657,7 @@ static void split_path(struct search *search, struct pipit_slice path)
 	search->is_whole = cursor == end;
 }
 
-/* The first match with the method keeps the parameters. */
+/* Those of the first match. */
 static void keep_parameter(struct search *search, size_t index, const char *data, size_t length)
 {
 	if (!search->is_found)
@@ -692,7 +673,6 @@ static const struct route *route_for(const struct node *node, unsigned method)
 	return NULL;
 }
 
-/* The node's patterns match the path. */
 static void offer(struct search *search, const struct node *node, size_t parameter_count)
 {
 	const struct route *route = search->is_found ? NULL : route_for(node, search->method);
@@ -705,10 +685,7 @@ static void offer(struct search *search, const struct node *node, size_t paramet
 	search->match->parameter_count = parameter_count;
 }
 
-/*
- * Walks the subtree of `node`, whose own pattern has matched the first `depth` segments; recursion ends at the deepest
- * pattern. It goes on after a hit, as `allow` is the sum over all patterns.
- */
+/* `node` matches the first `depth` segments. Goes on after a match, for `allow`. */
 static void visit(struct search *search, const struct node *node, size_t depth, size_t parameter_count)
 {
 	const struct path_segment *segment = &search->segments[depth];
@@ -733,8 +710,7 @@ static void visit(struct search *search, const struct node *node, size_t depth, 
 	}
 }
 
-/* Of a pattern without names that is the path, letter by letter; else NULL. An escape that stands for a letter is left to the
- * search. */
+/* NULL: none. */
 static const struct node *find_by_whole(const struct pipit_router *router, struct pipit_slice path)
 {
 	if (router->whole_capacity == 0)
@@ -745,7 +721,7 @@ static const struct node *find_by_whole(const struct pipit_router *router, struc
 static enum pipit_router_result search_path(
     const struct pipit_router *router, unsigned method, struct pipit_slice path, struct pipit_router_match *match)
 {
-	struct search search; /* not initialised as a whole: clearing all segments would cost more than most searches */
+	struct search search; /* not cleared: that would cost more than most searches */
 
 	search.router = router;
 	search.method = method;
@@ -786,7 +762,6 @@ int pipit_router_parameter_index(const char *pattern, const char *name)
 	struct pipit_slice wanted = pipit_slice_of(name);
 	int index = 0;
 
-	/* Braces stand nowhere but around names. */
 	for (const char *brace = strchr(pattern, '{'); brace != NULL; brace = strchr(brace + 1, '{')) {
 		struct pipit_slice found = { brace + 1, strcspn(brace + 1, ".}") };
 		if (pipit_slice_is_same(found, wanted))

@@ -5,6 +5,7 @@
  */
 #include "http1/http1.h"
 
+#include "http/accept_header.h"
 #include "http/response_head.h"
 #include "http1/acceptor.h"
 #include "http1/evhttp_lane.h"
@@ -72,12 +73,12 @@ static void refuse(
 }
 
 /* A head that is not whole, or not valid. */
-static void refuse_bytes(
-    struct pipit_connection *connection, enum pipit_refusal reason, const char *bytes, size_t length)
+static void refuse_bytes(struct pipit_connection *connection, enum pipit_refusal reason, const char *bytes,
+    size_t length, bool prefers_html)
 {
 	if (!connection->exchange.started_ns)
 		connection->exchange.started_ns = connection->net->now_ns;
-	refuse(connection, reason, pipit_connection_first_line(bytes, length), false);
+	refuse(connection, reason, pipit_connection_first_line(bytes, length), prefers_html);
 }
 
 /* Enough of a HEAD to know that it wants no content. */
@@ -88,19 +89,14 @@ static void refuse_partial_head(
 	size_t skip = length >= 2 && bytes[0] == '\r' ? 2 : 0;
 	connection->exchange.is_head =
 	    length - skip >= sizeof method - 1 && memcmp(bytes + skip, method, sizeof method - 1) == 0;
-	refuse_bytes(connection, reason, bytes, length);
-}
-
-static bool prefers_html(const struct pipit_guard_head *head)
-{
-	const struct pipit_guard_field *accept = pipit_guard_find(head, "Accept");
-	return accept && pipit_response_head_prefers_html(pipit_guard_slice(head, accept->value, accept->value_length));
+	refuse_bytes(connection, reason, bytes, length, false);
 }
 
 static enum step refuse_message(struct pipit_connection *connection, enum pipit_refusal reason)
 {
 	const struct pipit_guard_head *head = connection->exchange.head;
-	refuse(connection, reason, pipit_connection_first_line(head->bytes, head->length), prefers_html(head));
+	refuse(connection, reason, pipit_connection_first_line(head->bytes, head->length),
+	    pipit_accept_header_prefers_html(head));
 	return STEP_WAIT;
 }
 
@@ -141,7 +137,9 @@ static enum step judge_head(struct pipit_connection *connection, char *bytes, si
 		return STEP_ROUTE;
 	default:
 		connection->exchange.is_head = net->head.method == PIPIT_HEAD;
-		refuse_bytes(connection, reason, bytes, length);
+		/* A head that has not ended says nothing yet: its Accept header may come later. */
+		refuse_bytes(connection, reason, bytes, length,
+		    net->head.length && pipit_accept_header_prefers_html(&net->head));
 		*used = length;
 		return STEP_WAIT;
 	}

@@ -91,6 +91,9 @@ static void sweep_handling(struct pipit_connection *connection)
 		connection->exchange.client_gone = true;
 		net->hooks->abandoned(net->context, connection);
 	}
+	/* Nothing waits for the client: it is not behind its callback. */
+	if (connection->evhttp)
+		connection->evhttp->crowded_ms = 0;
 	if (connection->exchange.lane == PIPIT_LANE_EVHTTP)
 		pipit_http1_settle(connection);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See decimal.h. Digits are compared as text, and strtod() sees no decimal point: the locale has no say. */
+/* Independent of the locale: digits are compared as text, and strtod() gets no decimal point. */
 #include "json/decimal.h"
 
 #include <float.h>
@@ -7,11 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/*
- * 2^1024 - 2^970, half way between the greatest double and what would be the next: from here on strtod() gives
- * infinity. The scanner compares digits instead of asking strtod(), which wants a NUL and the decimal point of the
- * host's locale.
- */
+/* 2^1024 - 2^970: from here on strtod() returns infinity. */
 static const char infinity_digits[] =
     "1797693134862315807937289714053034150799341327100378269361737789804449682927647509466490179775872070"
     "9633028641669288791094655554785194040263065748867150582068190890200070838367627385484581771153176447"
@@ -19,7 +15,6 @@ static const char infinity_digits[] =
     "174497792";
 #define INFINITY_EXPONENT 308
 
-/* The digits never end: zeros follow the last. */
 char pipit_decimal_take_digit(struct pipit_decimal *decimal)
 {
 	if (decimal->digit < decimal->end && *decimal->digit == '.')
@@ -27,7 +22,7 @@ char pipit_decimal_take_digit(struct pipit_decimal *decimal)
 	return decimal->digit < decimal->end ? *decimal->digit++ : '0';
 }
 
-/* Cut at 10^15: far beyond every double, whatever number of digits a text in memory puts in front, and no overflow. */
+/* At most about 10^16: no overflow, and beyond every double. */
 static long long read_exponent(const char *text, const char *end)
 {
 	long long exponent = 0;
@@ -52,7 +47,7 @@ struct pipit_decimal pipit_decimal_read(const char *text, size_t length)
 			is_fraction = true;
 			continue;
 		}
-		/* The exponent is the first significant digit's: places behind it count up, zeros in front down. */
+		/* The exponent is that of the first significant digit. */
 		if (decimal.digit != NULL)
 			decimal.exponent += !is_fraction;
 		else
@@ -85,7 +80,7 @@ bool pipit_decimal_is_beyond_double(struct pipit_decimal decimal)
 	return true;
 }
 
-/* Every number of so many digits, but for the least, is read and printed by way of a double as it was. */
+/* DBL_DIG: so many digits of a normal number survive a double. */
 #define DIGITS_OF_DOUBLE 15
 #define EXPONENT_OF_NORMAL (-307)
 
@@ -106,7 +101,6 @@ bool pipit_decimal_fits_double(struct pipit_decimal decimal)
 	return true;
 }
 
-/* -1, 0 or 1, as with strcmp(). */
 int pipit_decimal_compare_sizes(struct pipit_decimal one, struct pipit_decimal other)
 {
 	if (pipit_decimal_is_zero(&one) || pipit_decimal_is_zero(&other))
@@ -121,15 +115,17 @@ int pipit_decimal_compare_sizes(struct pipit_decimal one, struct pipit_decimal o
 	return 0;
 }
 
-/* Between two doubles lies a number of at most 767 digits: one more and whether any follows decide every rounding. */
+/*
+ * The point half way between two doubles has at most 767 digits: one more, and whether others follow, decide the
+ * rounding.
+ */
 #define DIGITS_KEPT 768
-/* 5e-324 is the least double; whatever is below 1e-400 is zero. */
-#define EXPONENT_OF_NOTHING (-400)
+/* The least double is 5e-324. */
+#define EXPONENT_OF_ZERO (-400)
 
 /*
- * Up to 15 digits are a whole number that a double holds, as it holds these powers of ten: one multiplication or division of the
- * two rounds once, to the nearest (Clinger, "How to Read Floating Point Numbers Accurately"). False for other numbers, and
- * where intermediate results are wider than a double, which rounds twice.
+ * A double holds 15 digits and these powers of ten exactly: one operation rounds once (Clinger, "How to Read Floating
+ * Point Numbers Accurately"). False for others, and where wider intermediate results would be rounded twice.
  */
 static bool read_short(struct pipit_decimal decimal, double *value)
 {
@@ -149,8 +145,7 @@ static bool read_short(struct pipit_decimal decimal, double *value)
 	return true;
 }
 
-/* As a whole number and an exponent. Digits that are cut off leave a 1 behind, so that what was more than half way between two
- * doubles still is. */
+/* A 1 replaces the digits that are cut off: a number above the half way point stays above it. */
 static double read_long(struct pipit_decimal decimal)
 {
 	char text[DIGITS_KEPT + sizeof "1e-1168"];
@@ -169,7 +164,7 @@ static double read_long(struct pipit_decimal decimal)
 double pipit_decimal_value(struct pipit_decimal decimal)
 {
 	double value;
-	if (pipit_decimal_is_zero(&decimal) || decimal.exponent < EXPONENT_OF_NOTHING)
+	if (pipit_decimal_is_zero(&decimal) || decimal.exponent < EXPONENT_OF_ZERO)
 		return 0;
 	return read_short(decimal, &value) ? value : read_long(decimal);
 }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See equality.h. */
 #include "json/equality.h"
 
 #include "json/decimal.h"
@@ -10,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Room for the text of a double: 17 digits and what belongs to them. */
+/* 17 digits, sign, point, exponent, NUL. */
 #define DOUBLE_TEXT 40
 
 static const char *text_of(const cJSON *number, char room[DOUBLE_TEXT])
@@ -19,7 +18,7 @@ static const char *text_of(const cJSON *number, char room[DOUBLE_TEXT])
 	char *point;
 	if (text != NULL)
 		return text;
-	/* As the printer does: a number that was read with fewer digits is the one with fewer digits. */
+	/* As the printer. */
 	snprintf(room, DOUBLE_TEXT, "%.15g", number->valuedouble);
 	if (strtod(room, NULL) != number->valuedouble)
 		snprintf(room, DOUBLE_TEXT, "%.17g", number->valuedouble);
@@ -43,7 +42,7 @@ static bool equal_numbers(const cJSON *one, const cJSON *other)
 	       (pipit_decimal_is_zero(&decimal) || (*text == '-') == (*other_text == '-'));
 }
 
-/* Another object's members are mostly in the same order: from where the last was found. */
+/* Most objects have their members in the same order. */
 static const cJSON *find_member(const cJSON *object, const cJSON *start, const char *name)
 {
 	for (const cJSON *member = start; member; member = member->next) {

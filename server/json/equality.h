@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether two JSON documents say the same. Pure. */
 #ifndef PIPIT_EQUALITY_H
 #define PIPIT_EQUALITY_H
 
@@ -7,10 +6,7 @@
 
 struct cJSON;
 
-/*
- * Whether two documents say the same (RFC 6902 §4.6): members in any order, numbers by their exact value. Names are unique in each of
- * their objects.
- */
+/* RFC 6902 §4.6: members in any order, numbers by exact value. Names must be unique in an object. */
 bool pipit_json_equals(const struct cJSON *one, const struct cJSON *other);
 
 #endif

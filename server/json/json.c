@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The scanner that judges JSON text by RFC 8259's grammar; building the tree of what has passed is left to tree.c.
- *
- * The scanner is a loop over what may come next; what is open is remembered as one bit per level. The functions called
- * scan_… move past what they are named after, or return false after fail().
- */
+/* The scan_… functions move past what they are named after, or return false after fail(). */
 #include "json/json.h"
 
 #include "base/bytes.h"
@@ -28,7 +23,7 @@ enum expected {
 	VALUE_OR_END, /* after '[' */
 	NAME,
 	NAME_OR_END, /* after '{' */
-	COMMA_OR_END /* after a value; at depth 0 the end of the text */
+	COMMA_OR_END /* after a value; at depth 0: the end */
 };
 
 struct scanner {
@@ -39,8 +34,8 @@ struct scanner {
 	size_t max_depth;
 	size_t members, max_members;
 	enum expected expected;
-	unsigned char is_object[DEPTH_LIMIT / 8]; /* one bit per level: object or array */
-	bool is_in_object;                        /* the bit of the innermost level, when there is one */
+	unsigned char is_object[DEPTH_LIMIT / 8]; /* per level */
+	bool is_in_object;                        /* of the innermost level */
 	const char *message;
 };
 
@@ -51,7 +46,7 @@ static bool fail(struct scanner *scanner, size_t at, const char *message)
 	return false;
 }
 
-/* The byte to scan, or -1 at the end. */
+/* -1 at the end. */
 static int peek(const struct scanner *scanner)
 {
 	return scanner->at < scanner->length ? (unsigned char)scanner->text[scanner->at] : -1;
@@ -114,7 +109,7 @@ static bool scan_exponent(struct scanner *scanner)
 	return skip_digits(scanner) || fail(scanner, scanner->at, "expected a digit in the exponent");
 }
 
-/* Fewer digits without an exponent are no number that is too large. */
+/* Numbers with fewer characters and no exponent are within the range of double. */
 #define DIGITS_BEYOND_DOUBLE 309
 
 static bool scan_number(struct scanner *scanner)
@@ -150,7 +145,6 @@ static bool scan_hex4(struct scanner *scanner, unsigned *unit)
 	return true;
 }
 
-/* The second half of a pair of surrogates; `start` is the backslash of the first. */
 static bool scan_low_surrogate(struct scanner *scanner, size_t start)
 {
 	static const char expected[] = "\\u";
@@ -173,16 +167,16 @@ static bool scan_low_surrogate(struct scanner *scanner, size_t start)
 	return true;
 }
 
-/* After "\u"; `start` is the backslash. */
+/* After "\u". start: of the escape. */
 static bool scan_unicode_escape(struct scanner *scanner, size_t start)
 {
 	unsigned unit;
 
 	if (!scan_hex4(scanner, &unit))
 		return false;
-	/* cJSON's strings end at NUL: what follows would be lost in silence. */
+	/* cJSON would lose the rest of the string. */
 	if (unit == 0)
-		return fail(scanner, start, "\\u0000 is not taken in strings here: expected any other character");
+		return fail(scanner, start, "\\u0000 is not supported in strings: expected any other character");
 	if (unit >= 0xdc00 && unit <= 0xdfff)
 		return fail(
 		    scanner, start, "a low surrogate stands alone: expected \\uD800 to \\uDBFF right before it");
@@ -205,10 +199,10 @@ static bool scan_escape(struct scanner *scanner)
 	return byte != 'u' || scan_unicode_escape(scanner, start);
 }
 
-/* What may follow a first byte of UTF-8 (RFC 3629 §4): no overlong forms, no surrogates, nothing above U+10FFFF. */
+/* RFC 3629 §4: no overlong forms, no surrogates, nothing above U+10FFFF. */
 struct utf8_form {
-	int following;
-	int low; /* bounds of the first byte that follows; the others are 80 to BF */
+	int following; /* bytes; 0: invalid first byte */
+	int low;       /* bounds of the first; the others are 80 to BF */
 	int high;
 };
 
@@ -270,7 +264,6 @@ static bool scan_character(struct scanner *scanner)
 	return true;
 }
 
-/* Past the characters of ASCII that stand for themselves, eight at a time. */
 static void skip_plain(struct scanner *scanner)
 {
 	size_t at = scanner->at;
@@ -286,7 +279,6 @@ static void skip_plain(struct scanner *scanner)
 	scanner->at = at;
 }
 
-/* From the opening quotation mark past the closing one. */
 static bool scan_string(struct scanner *scanner)
 {
 	scanner->at++;
@@ -345,7 +337,6 @@ static bool scan_word(struct scanner *scanner, const char *word, const char *mes
 	return true;
 }
 
-/* No value begins here: say what is, as the common mistakes are known. */
 static bool fail_value(struct scanner *scanner)
 {
 	int byte = peek(scanner);
@@ -359,7 +350,7 @@ static bool fail_value(struct scanner *scanner)
 	else if (scanner->expected == VALUE_OR_END)
 		message = "expected a value or ']' after '['";
 	else if (byte == '\'')
-		message = "expected a value: strings stand in double quotes";
+		message = "expected a value: strings are in double quotes";
 	else if (byte == '/' || byte == '#')
 		message = "expected a value: JSON has no comments";
 	else if (byte == '+' || byte == '.')
@@ -412,7 +403,6 @@ static bool fail_name(struct scanner *scanner)
 	return fail(scanner, scanner->at, message);
 }
 
-/* A member's name and its colon. */
 static bool scan_name(struct scanner *scanner)
 {
 	if (peek(scanner) == '}' && scanner->expected == NAME_OR_END)
@@ -420,7 +410,7 @@ static bool scan_name(struct scanner *scanner)
 	if (peek(scanner) != '"')
 		return fail_name(scanner);
 	if (++scanner->members > scanner->max_members && scanner->max_members)
-		return fail(scanner, scanner->at, "too many members: expected at most so many names in all objects");
+		return fail(scanner, scanner->at, "too many members: expected fewer names in all objects together");
 	if (!scan_string(scanner))
 		return false;
 	skip_space(scanner);
@@ -483,13 +473,13 @@ static bool scan_text(struct scanner *scanner)
 	}
 }
 
-/* ---------------------------------------------------------------- where an error is */
+/* ---------------------------------------------------------------- the position of an error */
 
-/* What is open at a place: only now that there is an error. */
+/* An open array or object at an error. */
 struct level {
 	bool is_object, has_name;
-	size_t index;            /* in an array */
-	struct pipit_slice name; /* as it stands in the text, with its quotation marks */
+	size_t index;
+	struct pipit_slice name; /* in the text, with quotation marks */
 };
 
 struct path {
@@ -497,7 +487,7 @@ struct path {
 	size_t depth;
 };
 
-/* Behind the closing quotation mark; `end` when there is none before. */
+/* After the quotation mark, or `end`. */
 static const char *skip_string(const char *at, const char *end)
 {
 	for (at++; at < end && *at != '"'; at++)
@@ -505,8 +495,8 @@ static const char *skip_string(const char *at, const char *end)
 	return at < end ? at + 1 : end;
 }
 
-/* The text is valid up to `end`. */
-static void follow(struct path *path, const char *text, const char *end)
+/* text: valid up to `end`. */
+static void find_path(struct path *path, const char *text, const char *end)
 {
 	path->depth = 0;
 	for (const char *at = text, *next; at < end; at = next) {
@@ -523,7 +513,7 @@ static void follow(struct path *path, const char *text, const char *end)
 	}
 }
 
-/* NULL when there is no room, or no memory. */
+/* NULL: no room or no memory. */
 static char *put_level(char *at, const char *end, const struct level *level)
 {
 	char digits[24];
@@ -546,7 +536,7 @@ static void write_pointer(const char *text, size_t length, char pointer[PIPIT_JS
 	char *at = pointer, *end = pointer + PIPIT_JSON_POINTER_SIZE - sizeof cut;
 
 	if (path)
-		follow(path, text, text + length);
+		find_path(path, text, text + length);
 	for (size_t i = 0; path && i < path->depth && at; i++) {
 		const struct level *level = &path->levels[i];
 		char *next;
@@ -564,7 +554,6 @@ static void write_pointer(const char *text, size_t length, char pointer[PIPIT_JS
 	free(path);
 }
 
-/* Lines are counted only now: a valid text need not know its lines. */
 static void locate(const char *text, size_t length, size_t at, const char *message, struct pipit_json_error *error)
 {
 	size_t line_start = 0;
@@ -616,14 +605,13 @@ const char *pipit_json_number_text(const cJSON *number)
 
 	if (text == NULL)
 		return NULL;
-	/* Who sets valuedouble need not know of the text. */
+	/* A program may have changed valuedouble. */
 	value = pipit_decimal_value(pipit_decimal_read(text, strlen(text)));
 	return number->valuedouble == (*text == '-' ? -value : value) ? text : NULL;
 }
 
-/* ---------------------------------------------------------------- names that stand twice */
+/* ---------------------------------------------------------------- duplicate names */
 
-/* Up to so many members each is compared with all before it. */
 #define FEW_MEMBERS 8
 
 struct name {
@@ -638,11 +626,10 @@ static int compare_names(const void *one, const void *other)
 	return order != 0 ? order : a->number < b->number ? -1 : 1;
 }
 
-static const cJSON *find_twice_in_few(const cJSON *object)
+static const cJSON *find_duplicate_of_few(const cJSON *object)
 {
 	for (const cJSON *member = object->child; member; member = member->next) {
 		for (const cJSON *before = object->child; before != member; before = before->next) {
-			/* Most differ in their first letter. */
 			if (*before->string == *member->string && strcmp(before->string, member->string) == 0)
 				return member;
 		}
@@ -650,8 +637,8 @@ static const cJSON *find_twice_in_few(const cJSON *object)
 	return NULL;
 }
 
-/* The first in the object that has a name again. 0, also when there is none; -ENOMEM. */
-static int find_twice_in_many(const cJSON *object, size_t count, const cJSON **found)
+/* *found: the first member with an earlier name; untouched without one. 0 or -ENOMEM. */
+static int find_duplicate_of_many(const cJSON *object, size_t count, const cJSON **found)
 {
 	struct name *names = malloc(count * sizeof *names);
 	size_t number = 0, least = count;
@@ -671,26 +658,25 @@ static int find_twice_in_many(const cJSON *object, size_t count, const cJSON **f
 	return 0;
 }
 
-/* *found stays NULL when no name stands twice. */
-static int find_twice(const cJSON *item, const cJSON **found)
+static int find_duplicate(const cJSON *item, const cJSON **found)
 {
 	int result = 0;
 
 	if (cJSON_IsObject(item)) {
 		size_t count = (size_t)cJSON_GetArraySize(item);
 		if (count > FEW_MEMBERS)
-			result = find_twice_in_many(item, count, found);
+			result = find_duplicate_of_many(item, count, found);
 		else
-			*found = find_twice_in_few(item);
+			*found = find_duplicate_of_few(item);
 	}
 	for (const cJSON *child = item->child; child && result == 0 && *found == NULL; child = child->next) {
 		if (child->child)
-			result = find_twice(child, found);
+			result = find_duplicate(child, found);
 	}
 	return result;
 }
 
-/* How many names the text has up to and with this member's. True when it was found. */
+/* Add to *count the names up to `wanted`. True when found. */
 static bool count_names(const cJSON *item, const cJSON *wanted, size_t *count)
 {
 	for (const cJSON *child = item->child; child; child = child->next) {
@@ -701,7 +687,7 @@ static bool count_names(const cJSON *item, const cJSON *wanted, size_t *count)
 	return false;
 }
 
-/* Where name number `count` begins, from 1, and *name_end behind it. */
+/* count: from 1. *name_end: after the quotation mark. */
 static const char *find_name(const char *text, const char *end, size_t count, const char **name_end)
 {
 	for (const char *at = text;;) {
@@ -722,13 +708,14 @@ static int check_names(const char *text, size_t length, const cJSON *doc, struct
 	const char *start, *name_end;
 	size_t count = 0;
 
-	if (find_twice(doc, &found) != 0)
+	if (find_duplicate(doc, &found) != 0)
 		return -ENOMEM;
 	if (found == NULL)
 		return 0;
 	count_names(doc, found, &count);
 	start = find_name(text, text + length, count, &name_end);
-	locate(text, length, (size_t)(start - text), "a name stands twice in an object: expected each once", error);
+	locate(
+	    text, length, (size_t)(start - text), "a name occurs twice in an object: expected each name once", error);
 	write_pointer(text, (size_t)(name_end - text), error->pointer);
 	return -EINVAL;
 }

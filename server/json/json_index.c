@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See json_index.h. The text is known to be right, so nothing is checked here.
- *
- * Places are in the order of the text. A table by hash of (place of the parent, name or number) leads from a token to its place,
- * however many members an object has; names are compared as they stand in the text, escapes and all.
+ * A hash table leads from the place of a parent and a token to a place. Names are compared escaped. The text is valid.
  */
 #include "json/json_index.h"
 
@@ -18,12 +15,13 @@
 
 #define NO_PLACE UINT32_MAX
 
+/* Offsets into the text. */
 struct place {
-	uint32_t parent;     /* NO_PLACE for the whole */
-	uint32_t start, end; /* of the value, in the text */
-	uint32_t name; /* of a member: where its name stands, behind the quotation mark; of an element: its number */
-	uint32_t name_end;       /* of a member: the other quotation mark; 0 for an element */
-	_Atomic uint64_t digest; /* of the value's text; 0: nobody has asked yet */
+	uint32_t parent; /* NO_PLACE: the document */
+	uint32_t start, end;
+	uint32_t name;           /* offset after the quotation mark; of an element: its index */
+	uint32_t name_end;       /* offset of the closing quotation mark; 0: an element */
+	_Atomic uint64_t digest; /* 0: not computed yet */
 };
 
 struct pipit_json_index {
@@ -33,7 +31,7 @@ struct pipit_json_index {
 	uint32_t place_count;
 	uint32_t *table; /* owned; NO_PLACE: free */
 	uint32_t mask;
-	uint64_t seed; /* of the table: clients choose names */
+	uint64_t seed; /* clients choose the names, and must not choose collisions */
 };
 
 /* --- digests --------------------------------------------------------------------------------------------------------- */
@@ -46,7 +44,7 @@ static uint64_t mix(uint64_t hash, uint64_t word)
 	return hash ^ hash >> 29;
 }
 
-/* Never 0. Not secret: whoever may write settings gains nothing from two texts with one digest. */
+/* Never 0. Not cryptographic: a writer gains nothing from a collision. */
 static uint64_t digest_of(struct pipit_slice text)
 {
 	uint64_t hash = mix(0x6a09e667f3bcc908u, text.length);
@@ -76,7 +74,7 @@ void pipit_json_index_etag(struct pipit_slice text, char etag[PIPIT_JSON_INDEX_E
 
 /* --- names ----------------------------------------------------------------------------------------------------------- */
 
-/* One byte of a name in the text; the printer escapes quotation marks, backslashes and control characters only. */
+/* Knows the escapes that the printer writes. */
 static unsigned char take_name_byte(const char **at)
 {
 	static const char letters[] = "bfnrt", meanings[] = "\b\f\n\r\t";
@@ -113,12 +111,12 @@ static uint32_t fold(uint64_t hash)
 	return (uint32_t)(hash ^ hash >> 32);
 }
 
-static uint32_t hash_number(const struct pipit_json_index *document, uint32_t parent, size_t number)
+static uint32_t hash_number(const struct pipit_json_index *index, uint32_t parent, size_t number)
 {
-	return fold(mix(mix(document->seed, parent), number));
+	return fold(mix(mix(index->seed, parent), number));
 }
 
-/* Eight bytes of a name at a time, the first in the lowest place; whether they stand there or have to be unescaped first. */
+/* hash_plain() and hash_escaped() agree: eight unescaped bytes at a time, little-endian. */
 
 static uint32_t hash_plain(uint64_t hash, const char *at, size_t length)
 {
@@ -148,9 +146,9 @@ static uint32_t hash_escaped(
 	return fold(mix(mix(hash, word), length));
 }
 
-static uint32_t hash_name(const struct pipit_json_index *document, uint32_t parent, const char *at, const char *end)
+static uint32_t hash_name(const struct pipit_json_index *index, uint32_t parent, const char *at, const char *end)
 {
-	uint64_t hash = mix(document->seed, parent);
+	uint64_t hash = mix(index->seed, parent);
 	size_t length = (size_t)(end - at);
 	return memchr(at, '\\', length) ? hash_escaped(hash, at, end, take_name_byte) : hash_plain(hash, at, length);
 }
@@ -160,19 +158,19 @@ static bool is_escaped(struct pipit_slice token)
 	return token.length && memchr(token.data, '~', token.length);
 }
 
-static uint32_t hash_token(const struct pipit_json_index *document, uint32_t parent, struct pipit_slice token)
+static uint32_t hash_token(const struct pipit_json_index *index, uint32_t parent, struct pipit_slice token)
 {
-	uint64_t hash = mix(document->seed, parent);
+	uint64_t hash = mix(index->seed, parent);
 	return is_escaped(token) ? hash_escaped(hash, token.data, token.data + token.length, take_token_byte)
 				 : hash_plain(hash, token.data, token.length);
 }
 
-static bool is_named(const struct pipit_json_index *document, const struct place *place, struct pipit_slice token)
+static bool is_named(const struct pipit_json_index *index, const struct place *place, struct pipit_slice token)
 {
-	const char *name = document->text + place->name, *name_end = document->text + place->name_end;
+	const char *name = index->text + place->name, *name_end = index->text + place->name_end;
 	const char *at = token.data, *end = token.data + token.length;
 
-	/* Mostly nothing is escaped; what is equal as it stands might still mean something else. */
+	/* "~" and "\\" escape differently: equal bytes are one name only without escapes. */
 	if ((size_t)(name_end - name) == token.length && memcmp(name, at, token.length) == 0)
 		return !is_escaped(token) && !memchr(name, '\\', token.length);
 	while (at < end && name < name_end) {
@@ -184,47 +182,47 @@ static bool is_named(const struct pipit_json_index *document, const struct place
 
 /* --- finding --------------------------------------------------------------------------------------------------------- */
 
-static uint32_t find_element(const struct pipit_json_index *document, uint32_t parent, struct pipit_slice token)
+static uint32_t find_element(const struct pipit_json_index *index, uint32_t parent, struct pipit_slice token)
 {
 	size_t number;
 	uint32_t slot, found;
 
 	if (!pipit_pointer_index(token, &number))
 		return NO_PLACE;
-	slot = hash_number(document, parent, number) & document->mask;
-	while ((found = document->table[slot]) != NO_PLACE) {
-		const struct place *place = &document->places[found];
+	slot = hash_number(index, parent, number) & index->mask;
+	while ((found = index->table[slot]) != NO_PLACE) {
+		const struct place *place = &index->places[found];
 		if (place->parent == parent && place->name == number)
 			return found;
-		slot = (slot + 1) & document->mask;
+		slot = (slot + 1) & index->mask;
 	}
 	return NO_PLACE;
 }
 
-static uint32_t find_member(const struct pipit_json_index *document, uint32_t parent, struct pipit_slice token)
+static uint32_t find_member(const struct pipit_json_index *index, uint32_t parent, struct pipit_slice token)
 {
-	uint32_t slot = hash_token(document, parent, token), found;
+	uint32_t slot = hash_token(index, parent, token), found;
 
-	while ((found = document->table[slot &= document->mask]) != NO_PLACE) {
-		const struct place *place = &document->places[found];
-		if (place->parent == parent && is_named(document, place, token))
+	while ((found = index->table[slot &= index->mask]) != NO_PLACE) {
+		const struct place *place = &index->places[found];
+		if (place->parent == parent && is_named(index, place, token))
 			return found;
 		slot++;
 	}
 	return NO_PLACE;
 }
 
-static uint32_t find_place(const struct pipit_json_index *document, struct pipit_slice pointer)
+static uint32_t find_place(const struct pipit_json_index *index, struct pipit_slice pointer)
 {
 	struct pipit_slice token;
 	uint32_t at = 0;
 
 	while (at != NO_PLACE && pipit_pointer_next(&pointer, &token)) {
-		char first = document->text[document->places[at].start];
+		char first = index->text[index->places[at].start];
 		if (first == '{')
-			at = find_member(document, at, token);
+			at = find_member(index, at, token);
 		else if (first == '[')
-			at = find_element(document, at, token);
+			at = find_element(index, at, token);
 		else
 			return NO_PLACE;
 	}
@@ -232,17 +230,17 @@ static uint32_t find_place(const struct pipit_json_index *document, struct pipit
 }
 
 bool pipit_json_index_find(
-    const struct pipit_json_index *document, struct pipit_slice pointer, struct pipit_json_index_value *value)
+    const struct pipit_json_index *index, struct pipit_slice pointer, struct pipit_json_index_value *value)
 {
-	uint32_t found = find_place(document, pointer);
+	uint32_t found = find_place(index, pointer);
 	struct place *place;
 	uint64_t digest;
 
 	if (found == NO_PLACE)
 		return false;
-	place = &document->places[found];
-	value->text = (struct pipit_slice){ document->text + place->start, place->end - place->start };
-	/* Several threads may do this at once: all find the same. */
+	place = &index->places[found];
+	value->text = (struct pipit_slice){ index->text + place->start, place->end - place->start };
+	/* Threads may compute it at once. */
 	digest = atomic_load_explicit(&place->digest, memory_order_relaxed);
 	if (digest == 0) {
 		digest = digest_of(value->text);
@@ -252,9 +250,9 @@ bool pipit_json_index_find(
 	return true;
 }
 
-/* --- making one ------------------------------------------------------------------------------------------------------ */
+/* --- building the index ---------------------------------------------------------------------------------------------- */
 
-/* From a quotation mark to the one that ends the string. */
+/* at: the opening quotation mark. Returns the closing one. */
 static size_t string_end(const char *text, size_t at)
 {
 	while (text[++at] != '"')
@@ -262,7 +260,7 @@ static size_t string_end(const char *text, size_t at)
 	return at;
 }
 
-/* How many values there are at most: as many as commas and brackets, and one. */
+/* An upper bound. */
 static size_t count_values(const char *text, size_t length)
 {
 	size_t count = 1;
@@ -275,34 +273,33 @@ static size_t count_values(const char *text, size_t length)
 	return count;
 }
 
-static void enter(struct pipit_json_index *document, uint32_t number)
+static void enter(struct pipit_json_index *index, uint32_t number)
 {
-	const struct place *place = &document->places[number];
+	const struct place *place = &index->places[number];
 	uint32_t slot;
 
 	if (place->parent == NO_PLACE)
 		return;
 	slot = place->name_end
-		   ? hash_name(document, place->parent, document->text + place->name, document->text + place->name_end)
-		   : hash_number(document, place->parent, place->name);
-	while (document->table[slot &= document->mask] != NO_PLACE)
+		   ? hash_name(index, place->parent, index->text + place->name, index->text + place->name_end)
+		   : hash_number(index, place->parent, place->name);
+	while (index->table[slot &= index->mask] != NO_PLACE)
 		slot++;
-	document->table[slot] = number;
+	index->table[slot] = number;
 }
 
-/* Where the walk over the text is. */
 struct walk {
 	size_t at;
-	uint32_t open[PIPIT_JSON_INDEX_DEPTH_MAX];   /* places of what is open */
-	uint32_t number[PIPIT_JSON_INDEX_DEPTH_MAX]; /* of the next element there */
+	uint32_t open[PIPIT_JSON_INDEX_DEPTH_MAX];   /* places */
+	uint32_t number[PIPIT_JSON_INDEX_DEPTH_MAX]; /* of the next element */
 	size_t depth;
-	uint32_t name, name_end; /* of the value that comes next; name_end 0: it is none of a member */
+	uint32_t name, name_end; /* name_end 0: none */
 };
 
-static uint32_t add_place(struct pipit_json_index *document, struct walk *walk)
+static uint32_t add_place(struct pipit_json_index *index, struct walk *walk)
 {
-	uint32_t number = document->place_count++;
-	struct place *place = &document->places[number];
+	uint32_t number = index->place_count++;
+	struct place *place = &index->places[number];
 
 	place->parent = walk->depth ? walk->open[walk->depth - 1] : NO_PLACE;
 	place->start = (uint32_t)walk->at;
@@ -313,114 +310,113 @@ static uint32_t add_place(struct pipit_json_index *document, struct walk *walk)
 	return number;
 }
 
-static bool is_name(const struct pipit_json_index *document, const struct walk *walk)
+static bool is_name(const struct pipit_json_index *index, const struct walk *walk)
 {
-	return walk->depth && !walk->name_end &&
-	       document->text[document->places[walk->open[walk->depth - 1]].start] == '{';
+	return walk->depth && !walk->name_end && index->text[index->places[walk->open[walk->depth - 1]].start] == '{';
 }
 
-static void walk_string(struct pipit_json_index *document, struct walk *walk)
+static void walk_string(struct pipit_json_index *index, struct walk *walk)
 {
-	size_t end = string_end(document->text, walk->at);
+	size_t end = string_end(index->text, walk->at);
 
-	if (is_name(document, walk)) {
+	if (is_name(index, walk)) {
 		walk->name = (uint32_t)walk->at + 1;
 		walk->name_end = (uint32_t)end;
 	} else {
-		document->places[add_place(document, walk)].end = (uint32_t)end + 1;
+		index->places[add_place(index, walk)].end = (uint32_t)end + 1;
 	}
 	walk->at = end + 1;
 }
 
-static void walk_word(struct pipit_json_index *document, struct walk *walk)
+static void walk_word(struct pipit_json_index *index, struct walk *walk)
 {
-	uint32_t number = add_place(document, walk);
-	while (walk->at < document->length && !strchr(",]}", document->text[walk->at]))
+	uint32_t number = add_place(index, walk);
+	while (walk->at < index->length && !strchr(",]}", index->text[walk->at]))
 		walk->at++;
-	document->places[number].end = (uint32_t)walk->at;
+	index->places[number].end = (uint32_t)walk->at;
 }
 
-static void walk_text(struct pipit_json_index *document, struct walk *walk)
+static void walk_text(struct pipit_json_index *index, struct walk *walk)
 {
-	while (walk->at < document->length) {
-		switch (document->text[walk->at]) {
+	while (walk->at < index->length) {
+		switch (index->text[walk->at]) {
 		case '{':
 		case '[':
 			walk->number[walk->depth] = 0;
-			walk->open[walk->depth] = add_place(document, walk);
+			walk->open[walk->depth] = add_place(index, walk);
 			walk->depth++;
 			walk->at++;
 			break;
 		case '}':
 		case ']':
-			document->places[walk->open[--walk->depth]].end = (uint32_t)++walk->at;
+			index->places[walk->open[--walk->depth]].end = (uint32_t)++walk->at;
 			break;
 		case ',':
 		case ':':
 			walk->at++;
 			break;
 		case '"':
-			walk_string(document, walk);
+			walk_string(index, walk);
 			break;
 		default:
-			walk_word(document, walk);
+			walk_word(index, walk);
 		}
 	}
 }
 
-static bool allocate(struct pipit_json_index *document, size_t values)
+static bool allocate(struct pipit_json_index *index, size_t values)
 {
 	size_t slots = 4;
 	while (slots < 2 * values)
 		slots *= 2;
-	document->places = malloc(values * sizeof *document->places);
-	document->table = malloc(slots * sizeof *document->table);
-	if (!document->places || !document->table)
+	index->places = malloc(values * sizeof *index->places);
+	index->table = malloc(slots * sizeof *index->table);
+	if (!index->places || !index->table)
 		return false;
-	memset(document->table, 0xff, slots * sizeof *document->table);
-	document->mask = (uint32_t)slots - 1;
-	if (getrandom(&document->seed, sizeof document->seed, GRND_NONBLOCK) < 0)
-		document->seed = (uintptr_t)document;
+	memset(index->table, 0xff, slots * sizeof *index->table);
+	index->mask = (uint32_t)slots - 1;
+	if (getrandom(&index->seed, sizeof index->seed, GRND_NONBLOCK) < 0)
+		index->seed = (uintptr_t)index;
 	return true;
 }
 
 struct pipit_json_index *pipit_json_index_new(char *text, size_t length)
 {
-	struct pipit_json_index *document = calloc(1, sizeof *document);
+	struct pipit_json_index *index = calloc(1, sizeof *index);
 	struct walk *walk = calloc(1, sizeof *walk);
 
-	if (!document || !walk || !allocate(document, count_values(text, length))) {
+	if (!index || !walk || !allocate(index, count_values(text, length))) {
 		free(walk);
-		pipit_json_index_free(document);
+		pipit_json_index_free(index);
 		return NULL;
 	}
-	document->text = text;
-	document->length = length;
-	walk_text(document, walk);
-	for (uint32_t i = 0; i < document->place_count; i++)
-		enter(document, i);
+	index->text = text;
+	index->length = length;
+	walk_text(index, walk);
+	for (uint32_t i = 0; i < index->place_count; i++)
+		enter(index, i);
 	free(walk);
-	return document;
+	return index;
 }
 
-void pipit_json_index_free(struct pipit_json_index *document)
+void pipit_json_index_free(struct pipit_json_index *index)
 {
-	if (!document)
+	if (!index)
 		return;
-	free(document->text);
-	free(document->places);
-	free(document->table);
-	free(document);
+	free(index->text);
+	free(index->places);
+	free(index->table);
+	free(index);
 }
 
-struct pipit_slice pipit_json_index_text(const struct pipit_json_index *document)
+struct pipit_slice pipit_json_index_text(const struct pipit_json_index *index)
 {
-	return (struct pipit_slice){ document->text, document->length };
+	return (struct pipit_slice){ index->text, index->length };
 }
 
-/* --- for people ------------------------------------------------------------------------------------------------------ */
+/* --- the indented text ----------------------------------------------------------------------------------------------- */
 
-/* Where the text goes; counts only while `at` is NULL. */
+/* at: NULL while the length is counted. */
 struct page {
 	char *at;
 	size_t length, depth;
@@ -440,7 +436,6 @@ static void new_line(struct page *page)
 		put(page, "\t", 1);
 }
 
-/* An empty array or object stays on its line. */
 static size_t put_bracket(struct page *page, const char *text, size_t at)
 {
 	bool is_open = text[at] == '{' || text[at] == '[', is_empty = is_open && text[at + 1] == text[at] + 2;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A JSON document that does not change any more, as its text and the places of all values in it: a value is found by its pointer
- * and sent as it stands, without a tree and without printing. Any number of threads may read one.
+ * An immutable JSON document whose values are found by pointer and sent as they are in the text. Any thread may read.
  */
 #ifndef PIPIT_JSON_INDEX_H
 #define PIPIT_JSON_INDEX_H
@@ -11,11 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Of a text, in bytes: places are 32 bits wide. */
+/* Offsets have 32 bits. */
 #define PIPIT_JSON_INDEX_BYTES_MAX (64 * 1024 * 1024)
-/* Arrays and objects within each other. */
 #define PIPIT_JSON_INDEX_DEPTH_MAX 512
-/* '"', 16 digits, '"' and its NUL. */
+/* '"', 16 digits, '"', NUL. */
 #define PIPIT_JSON_INDEX_ETAG_SIZE 19
 
 struct pipit_json_index;
@@ -26,24 +24,23 @@ struct pipit_json_index_value {
 };
 
 /*
- * text: as pipit_printer_print() writes it, without white space, at most PIPIT_JSON_INDEX_BYTES_MAX long and
- * PIPIT_JSON_INDEX_DEPTH_MAX deep, no name twice in an object; from malloc(), taken on success. NULL when memory is short.
+ * text: from pipit_printer_print(), within the limits above, without duplicate names; from malloc(), taken on success.
+ * NULL when memory is short.
  */
 struct pipit_json_index *pipit_json_index_new(char *text, size_t length);
 
-/* NULL is harmless. */
-void pipit_json_index_free(struct pipit_json_index *document);
+void pipit_json_index_free(struct pipit_json_index *index);
 
-struct pipit_slice pipit_json_index_text(const struct pipit_json_index *document);
+struct pipit_slice pipit_json_index_text(const struct pipit_json_index *index);
 
-/* pointer: a valid one (see pointer.h). False when there is no such value; *value is untouched then. */
+/* pointer: valid. value->text lives as long as the index. */
 bool pipit_json_index_find(
-    const struct pipit_json_index *document, struct pipit_slice pointer, struct pipit_json_index_value *value);
+    const struct pipit_json_index *index, struct pipit_slice pointer, struct pipit_json_index_value *value);
 
-/* The strong entity tag of a value with this text: the same in every process. */
+/* Strong; the same in each process. */
 void pipit_json_index_etag(struct pipit_slice text, char etag[PIPIT_JSON_INDEX_ETAG_SIZE]);
 
-/* The same text for people: a line for each value, indented by tabs, with a line's end behind it. From malloc(); NULL when memory is short. */
+/* A line for each value, tabs, and a final line end. From malloc(), without a NUL; NULL when memory is short. */
 char *pipit_json_index_indent(struct pipit_slice text, size_t *length);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See patch.h. Merging and operations work on a duplicate of the value, which takes its place at the end, when nothing can fail any
- * more. Lists are linked here and not by cJSON: its functions that add and replace allocate names half way, and some of its
- * versions lose track of the last item. In a list, `prev` of the first item is the last one, and `next` of that is NULL.
+ * Patches work on a duplicate, which replaces the value when nothing can fail any more. Lists are linked here: cJSON's
+ * functions can fail half way, and some versions lose the last item. `prev` of the first item is the last, whose `next`
+ * is NULL.
  */
 #include "json/patch.h"
 
@@ -17,23 +17,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Of a pointer in a message, so that what is wrong with it has room behind it. */
+/* In a message; the explanation must fit after it. */
 #define SHOWN_BYTES_MAX 100
-/* What a number takes when it is printed, when its text is not known: a guess. */
+/* Estimate for a number without a text. */
 #define NUMBER_BYTES 8
 
-/* One call of a function of patch.h, and how far it is. */
 struct change {
-	cJSON *doc; /* what is worked on: the document, or a duplicate of the value in it */
+	cJSON *doc; /* or a duplicate of the value to change */
 	const struct pipit_patch_limits *limits;
-	size_t level;             /* tokens of the place of `doc` in the whole document */
-	size_t copied_bytes_left; /* of max_copied_bytes */
-	size_t number;            /* of the operation, from 1; 0: there are none */
-	const char *op;           /* its name; NULL while it is not known */
+	size_t level; /* in the whole document */
+	size_t copied_bytes_left;
+	size_t number;  /* from 1; 0: none */
+	const char *op; /* NULL: not known yet */
 	struct pipit_patch_error *error;
 };
 
-/* --- what is wrong ------------------------------------------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------------------------------------------------ */
 
 __attribute__((format(printf, 2, 0))) static void append_list(
     struct pipit_patch_error *error, const char *format, va_list arguments)
@@ -50,7 +49,7 @@ __attribute__((format(printf, 2, 3))) static void append(struct pipit_patch_erro
 	va_end(arguments);
 }
 
-/* Text of a client's in quotes: one line of UTF-8, cut between characters. */
+/* Cut between characters. */
 static void append_quoted(struct pipit_patch_error *error, struct pipit_slice text)
 {
 	char shown[SHOWN_BYTES_MAX + 1];
@@ -67,7 +66,7 @@ static void append_quoted(struct pipit_patch_error *error, struct pipit_slice te
 	append(error, "\"%s%s\"", shown, length < text.length ? "…" : "");
 }
 
-/* Always -EINVAL. quoted: stands between the two texts; may be NULL. */
+/* quoted: may be NULL. Returns -EINVAL. */
 __attribute__((format(printf, 5, 6))) static int fail(const struct change *change, enum pipit_patch_fault fault,
     const char *before, const struct pipit_slice *quoted, const char *after, ...)
 {
@@ -89,10 +88,10 @@ __attribute__((format(printf, 5, 6))) static int fail(const struct change *chang
 	return -EINVAL;
 }
 
-static int fail_nothing_there(const struct change *change, struct pipit_slice pointer)
+static int fail_absent(const struct change *change, struct pipit_slice pointer)
 {
-	return fail(change, PIPIT_PATCH_CONFLICT, "nothing is at ", &pointer,
-	    ": expected the pointer of a value that is there");
+	return fail(change, PIPIT_PATCH_CONFLICT, "there is no value at ", &pointer,
+	    ": expected the pointer of an existing value");
 }
 
 /* --- lists and names ----------------------------------------------------------------------------------------------- */
@@ -102,7 +101,7 @@ static bool is_container(const cJSON *item)
 	return cJSON_IsObject(item) || cJSON_IsArray(item);
 }
 
-/* next: of the container, or NULL for the end. */
+/* next: NULL appends. */
 static void link_before(cJSON *container, cJSON *item, cJSON *next)
 {
 	cJSON *first = container->child;
@@ -137,7 +136,7 @@ static void take_out(cJSON *container, cJSON *item)
 	item->next = item->prev = NULL;
 }
 
-/* name: taken; NULL for none. */
+/* name: taken; NULL: none. */
 static void set_name(cJSON *item, char *name)
 {
 	if (!(item->type & cJSON_StringIsConst))
@@ -146,8 +145,8 @@ static void set_name(cJSON *item, char *name)
 	item->string = name;
 }
 
-/* Put an item in the place of another, which is deleted. container: NULL when that is the whole document. */
-static void exchange(cJSON **doc, cJSON *container, cJSON *old, cJSON *item)
+/* Deletes `old`. container: NULL for the whole document. */
+static void replace_item(cJSON **doc, cJSON *container, cJSON *old, cJSON *item)
 {
 	set_name(item, NULL);
 	item->type |= old->type & cJSON_StringIsConst;
@@ -162,8 +161,7 @@ static void exchange(cJSON **doc, cJSON *container, cJSON *old, cJSON *item)
 	cJSON_Delete(old);
 }
 
-/* Delete what stands behind a member under its name. */
-static void forget_namesakes(cJSON *container, const cJSON *member)
+static void delete_duplicates(cJSON *container, const cJSON *member)
 {
 	cJSON *next;
 
@@ -180,7 +178,7 @@ static void forget_namesakes(cJSON *container, const cJSON *member)
 
 /* --- places -------------------------------------------------------------------------------------------------------- */
 
-/* The pointer without its last token; *last is that token with its '/', which makes it a pointer too. Not for "". */
+/* pointer: not "". *last: the last token with its '/'. */
 static struct pipit_slice split(struct pipit_slice pointer, struct pipit_slice *last)
 {
 	const char *slash = memrchr(pointer.data, '/', pointer.length);
@@ -212,7 +210,7 @@ static bool is_within_depth(const cJSON *item, size_t depth)
 	return true;
 }
 
-/* cJSON duplicates, prints and frees recursively, so what is too deep never comes that far. */
+/* cJSON duplicates, prints and frees recursively. */
 static int check_depth(const struct change *change, struct pipit_slice path, const cJSON *item)
 {
 	size_t level = change->level + token_count(path), max_depth = change->limits->max_depth;
@@ -223,18 +221,17 @@ static int check_depth(const struct change *change, struct pipit_slice path, con
 	    ": expected at most %zu arrays and objects within each other", max_depth);
 }
 
-/* The array or object that has, or is to have, what the path names. */
 static int find_container(const struct change *change, struct pipit_slice path, cJSON **container)
 {
 	struct pipit_slice last, parent = split(path, &last);
 	cJSON *found = pipit_pointer_find(change->doc, parent);
 
 	if (!found)
-		return fail(change, PIPIT_PATCH_CONFLICT, "nothing is at ", &parent,
-		    ": expected an object or an array to put the value into");
+		return fail(change, PIPIT_PATCH_CONFLICT, "there is no value at ", &parent,
+		    ": expected an object or an array for the new value");
 	if (!is_container(found))
 		return fail(change, PIPIT_PATCH_CONFLICT, "", &parent,
-		    " is neither an object nor an array: expected one to put the value into");
+		    " is neither an object nor an array: expected one for the new value");
 	*container = found;
 	return 0;
 }
@@ -254,14 +251,14 @@ static int place_member(const struct change *change, cJSON *object, struct pipit
 	old = pipit_pointer_find(object, last);
 	*created = !old;
 	if (old) {
-		forget_namesakes(object, old);
-		exchange(NULL, object, old, item);
+		delete_duplicates(object, old);
+		replace_item(NULL, object, old, item);
 		return 0;
 	}
 	token = (struct pipit_slice){ last.data + 1, last.length - 1 };
 	if (!is_text(token))
 		return fail(change, PIPIT_PATCH_UNPROCESSABLE, "the name at the end of ", &path,
-		    " is none: expected UTF-8 without NUL");
+		    " is invalid: expected UTF-8 without NUL");
 	name = cJSON_malloc(token.length + 1);
 	if (!name)
 		return -ENOMEM;
@@ -271,36 +268,36 @@ static int place_member(const struct change *change, cJSON *object, struct pipit
 	return 0;
 }
 
-/* is_insert: what is there makes room, and is not replaced. */
+/* is_insert: before the element; false: replace it. */
 static int place_element(
     const struct change *change, cJSON *array, struct pipit_slice path, cJSON *item, bool is_insert, bool *created)
 {
 	struct pipit_slice last;
-	cJSON *there = array->child;
+	cJSON *old = array->child;
 	size_t index = 0, length = 0;
 
 	split(path, &last);
 	if (pipit_slice_equals(last, "/-"))
-		there = NULL;
+		old = NULL;
 	else if (!pipit_pointer_index((struct pipit_slice){ last.data + 1, last.length - 1 }, &index))
 		return fail(change, PIPIT_PATCH_UNPROCESSABLE, "", &path,
 		    " names no element of an array: expected an index without leading zeros, or \"-\" for its end");
-	for (; there && length < index; length++)
-		there = there->next;
+	for (; old && length < index; length++)
+		old = old->next;
 	if (length < index)
 		return fail(change, PIPIT_PATCH_CONFLICT, "", &path,
 		    " is beyond the end of the array: expected an index up to its length, %zu", length);
-	*created = is_insert || !there;
+	*created = is_insert || !old;
 	if (!*created) {
-		exchange(NULL, array, there, item);
+		replace_item(NULL, array, old, item);
 		return 0;
 	}
 	set_name(item, NULL);
-	link_before(array, item, there);
+	link_before(array, item, old);
 	return 0;
 }
 
-/* Put the item, which is taken on success only, where the path says. */
+/* item: taken on success only. */
 static int place(struct change *change, struct pipit_slice path, cJSON *item, bool is_insert, bool *created)
 {
 	cJSON *container = NULL;
@@ -314,12 +311,12 @@ static int place(struct change *change, struct pipit_slice path, cJSON *item, bo
 		return place_member(change, container, path, item, created);
 	if (cJSON_IsArray(container))
 		return place_element(change, container, path, item, is_insert, created);
-	exchange(&change->doc, NULL, change->doc, item);
+	replace_item(&change->doc, NULL, change->doc, item);
 	*created = false;
 	return 0;
 }
 
-/* Take the item at the path, which is not "", out of what is around it. */
+/* path: not "". */
 static int take(const struct change *change, struct pipit_slice path, cJSON **item)
 {
 	struct pipit_slice last;
@@ -327,8 +324,8 @@ static int take(const struct change *change, struct pipit_slice path, cJSON **it
 	cJSON *found = pipit_pointer_find(container, last);
 
 	if (!found)
-		return fail_nothing_there(change, path);
-	forget_namesakes(container, found);
+		return fail_absent(change, path);
+	delete_duplicates(container, found);
 	take_out(container, found);
 	*item = found;
 	return 0;
@@ -360,7 +357,7 @@ int pipit_patch_remove(struct cJSON **doc, struct pipit_slice pointer, struct pi
 		item = cJSON_CreateObject();
 		if (!item)
 			return -ENOMEM;
-		exchange(doc, NULL, *doc, item);
+		replace_item(doc, NULL, *doc, item);
 		return 0;
 	}
 	result = take(&change, pointer, &item);
@@ -369,22 +366,21 @@ int pipit_patch_remove(struct cJSON **doc, struct pipit_slice pointer, struct pi
 	return result;
 }
 
-/* Put what was made of the value at the pointer in its place. */
-static void swap_in(cJSON **doc, struct pipit_slice pointer, cJSON *target, cJSON *item)
+static void replace_target(cJSON **doc, struct pipit_slice pointer, cJSON *target, cJSON *item)
 {
 	struct pipit_slice last;
 	cJSON *container = NULL;
 
 	if (pointer.length > 0) {
 		container = pipit_pointer_find(*doc, split(pointer, &last));
-		forget_namesakes(container, target);
+		delete_duplicates(container, target);
 	}
-	exchange(doc, container, target, item);
+	replace_item(doc, container, target, item);
 }
 
 /* --- merge patches (RFC 7396) -------------------------------------------------------------------------------------- */
 
-/* A member of a merge patch, in an array sorted by name, so that large objects merge in less than the product of their sizes. */
+/* Sorted: merging two large objects takes less than the product of their sizes. */
 struct edit {
 	const cJSON *member;
 	size_t position; /* in the patch */
@@ -409,7 +405,7 @@ struct edits {
 	size_t count;
 };
 
-/* -ENOMEM, or 0: edits->sorted is to be freed. The patch has members. */
+/* patch: with members. 0: free edits->sorted; -ENOMEM. */
 static int sort_edits(const cJSON *patch, struct edits *edits)
 {
 	size_t total = (size_t)cJSON_GetArraySize(patch), count = 0;
@@ -420,7 +416,6 @@ static int sort_edits(const cJSON *patch, struct edits *edits)
 	for (const cJSON *member = patch->child; member; member = member->next, count++)
 		sorted[count] = (struct edit){ member, count, false };
 	qsort(sorted, total, sizeof *sorted, compare_edits);
-	/* Of those of one name the last remains. */
 	count = 0;
 	for (size_t i = 0; i < total; i++) {
 		if (i + 1 == total || strcmp(sorted[i].member->string, sorted[i + 1].member->string) != 0)
@@ -444,8 +439,8 @@ static int fail_merged_too_deep(const struct change *change)
 static int merge_members(const struct change *change, cJSON *object, const cJSON *patch, size_t level);
 
 /*
- * What the patch makes of a value, of which the caller has the ownership, and keeps it on failure: *merged is the value itself, or
- * another one for its place. value: NULL when there is none. level: how many tokens the place has.
+ * *merged: the value or its replacement. value: NULL for none; the caller's on failure. level: of the value in the
+ * document.
  */
 static int merge_value(const struct change *change, cJSON *value, const cJSON *patch, size_t level, cJSON **merged)
 {
@@ -475,7 +470,6 @@ static int merge_value(const struct change *change, cJSON *value, const cJSON *p
 	return result;
 }
 
-/* Change and remove the members that are there already. */
 static int edit_members(const struct change *change, cJSON *object, const struct edits *edits, size_t level)
 {
 	cJSON *next;
@@ -497,12 +491,12 @@ static int edit_members(const struct change *change, cJSON *object, const struct
 		if (result != 0)
 			return result;
 		if (merged != member)
-			exchange(NULL, object, member, merged);
+			replace_item(NULL, object, member, merged);
 	}
 	return 0;
 }
 
-/* The item is taken on success only. */
+/* item: taken on success only. */
 static int append_member(cJSON *object, const char *name, cJSON *item)
 {
 	size_t size = strlen(name) + 1;
@@ -516,7 +510,6 @@ static int append_member(cJSON *object, const char *name, cJSON *item)
 	return 0;
 }
 
-/* Add the members that are not there yet, in the order of the patch. */
 static int add_members(
     const struct change *change, cJSON *object, const cJSON *patch, const struct edits *edits, size_t level)
 {
@@ -563,7 +556,7 @@ int pipit_patch_merge(struct cJSON **doc, struct pipit_slice pointer, const stru
 
 	assert(pipit_pointer_is_valid(pointer));
 	if (!target)
-		return fail_nothing_there(&change, pointer);
+		return fail_absent(&change, pointer);
 	if (cJSON_IsObject(target) && cJSON_IsObject(patch)) {
 		change.doc = cJSON_Duplicate(target, true);
 		if (!change.doc)
@@ -571,7 +564,7 @@ int pipit_patch_merge(struct cJSON **doc, struct pipit_slice pointer, const stru
 	}
 	result = merge_value(&change, change.doc, patch, token_count(pointer), &merged);
 	if (result == 0)
-		swap_in(doc, pointer, target, merged);
+		replace_target(doc, pointer, target, merged);
 	else
 		cJSON_Delete(change.doc);
 	return result;
@@ -585,11 +578,11 @@ static const char *const op_names[] = { "add", "remove", "replace", "move", "cop
 
 struct operation {
 	enum op op;
-	struct pipit_slice path, from; /* from: of move and copy */
-	const cJSON *value;            /* of add, replace and test */
+	struct pipit_slice path, from;
+	const cJSON *value;
 };
 
-/* A member that must stand once: where it stands twice, two readers may see two operations (RFC 6902 appendix A.13). */
+/* Must occur once: another parser may use the other one (RFC 6902 appendix A.13). */
 static int read_member(
     const struct change *change, const cJSON *item, const char *name, const char *expected, const cJSON **found)
 {
@@ -601,7 +594,7 @@ static int read_member(
 			continue;
 		if (only)
 			return fail(change, PIPIT_PATCH_MALFORMED, "the member ", &quoted,
-			    " stands more than once: expected it once");
+			    " occurs more than once: expected it once");
 		only = member;
 	}
 	if (!only)
@@ -620,8 +613,8 @@ static int read_op(struct change *change, const cJSON *item, struct operation *o
 	if (read_member(change, item, "op", expected, &member) != 0)
 		return -EINVAL;
 	if (!cJSON_IsString(member))
-		return fail(
-		    change, PIPIT_PATCH_MALFORMED, "the member \"op\" is no string", NULL, ": expected %s", expected);
+		return fail(change, PIPIT_PATCH_MALFORMED, "the member \"op\" is not a string", NULL, ": expected %s",
+		    expected);
 	for (size_t i = 0; i < sizeof op_names / sizeof *op_names; i++) {
 		if (strcmp(member->valuestring, op_names[i]) != 0)
 			continue;
@@ -630,7 +623,7 @@ static int read_op(struct change *change, const cJSON *item, struct operation *o
 		return 0;
 	}
 	name = pipit_slice_of(member->valuestring);
-	return fail(change, PIPIT_PATCH_MALFORMED, "there is no operation ", &name, ": expected %s", expected);
+	return fail(change, PIPIT_PATCH_MALFORMED, "unknown operation ", &name, ": expected %s", expected);
 }
 
 static int read_pointer(const struct change *change, const cJSON *item, const char *name, struct pipit_slice *pointer)
@@ -642,11 +635,11 @@ static int read_pointer(const struct change *change, const cJSON *item, const ch
 		return -EINVAL;
 	if (!cJSON_IsString(member))
 		return fail(
-		    change, PIPIT_PATCH_MALFORMED, "the member ", &quoted, " is no string: expected a JSON Pointer");
+		    change, PIPIT_PATCH_MALFORMED, "the member ", &quoted, " is not a string: expected a JSON Pointer");
 	*pointer = pipit_slice_of(member->valuestring);
 	if (!pipit_pointer_is_valid(*pointer))
 		return fail(change, PIPIT_PATCH_MALFORMED, "", pointer,
-		    " is no JSON Pointer: expected '/' before each name, and '~' only in \"~0\" and \"~1\"");
+		    " is not a JSON Pointer: expected '/' before each name, and '~' only in \"~0\" and \"~1\"");
 	return 0;
 }
 
@@ -655,18 +648,17 @@ static bool begins_with(struct pipit_slice text, struct pipit_slice prefix)
 	return text.length >= prefix.length && memcmp(text.data, prefix.data, prefix.length) == 0;
 }
 
-/* What no document could make right. */
-static int check_sense(const struct change *change, const struct operation *operation)
+static int check_paths(const struct change *change, const struct operation *operation)
 {
 	struct pipit_slice path = operation->path, from = operation->from;
 
 	if (operation->op == REMOVE && path.length == 0)
 		return fail(change, PIPIT_PATCH_UNPROCESSABLE, "the whole value cannot be removed", NULL,
-		    ": expected the path of something within it");
+		    ": expected the path of a value in it");
 	if (operation->op == MOVE && path.length > from.length && begins_with(path, from) &&
 	    path.data[from.length] == '/')
 		return fail(change, PIPIT_PATCH_UNPROCESSABLE, "", &path,
-		    " is within what is moved: expected a path outside of it");
+		    " is inside the moved value: expected a path outside of it");
 	return 0;
 }
 
@@ -675,8 +667,8 @@ static int read_operation(struct change *change, const cJSON *item, struct opera
 	int result;
 
 	if (!cJSON_IsObject(item))
-		return fail(change, PIPIT_PATCH_MALFORMED, "it is no object", NULL,
-		    ": expected one, as {\"op\":\"remove\",\"path\":\"/name\"}");
+		return fail(change, PIPIT_PATCH_MALFORMED, "it is not an object", NULL,
+		    ": expected one, for example {\"op\":\"remove\",\"path\":\"/name\"}");
 	*operation = (struct operation){ .op = ADD };
 	result = read_op(change, item, operation);
 	if (result == 0)
@@ -685,10 +677,9 @@ static int read_operation(struct change *change, const cJSON *item, struct opera
 		result = read_pointer(change, item, "from", &operation->from);
 	if (result == 0 && (operation->op == ADD || operation->op == REPLACE || operation->op == TEST))
 		result = read_member(change, item, "value", "any value", &operation->value);
-	return result == 0 ? check_sense(change, operation) : result;
+	return result == 0 ? check_paths(change, operation) : result;
 }
 
-/* Put a duplicate of a value, which is no deeper than the path allows. */
 static int place_duplicate(struct change *change, struct pipit_slice path, const cJSON *value)
 {
 	cJSON *item;
@@ -720,14 +711,14 @@ static int replace(struct change *change, struct pipit_slice path, const cJSON *
 {
 	cJSON *target = pipit_pointer_find(change->doc, path);
 	cJSON *item;
-	int result = target ? check_depth(change, path, value) : fail_nothing_there(change, path);
+	int result = target ? check_depth(change, path, value) : fail_absent(change, path);
 
 	if (result != 0)
 		return result;
 	item = cJSON_Duplicate(value, true);
 	if (!item)
 		return -ENOMEM;
-	swap_in(&change->doc, path, target, item);
+	replace_target(&change->doc, path, target, item);
 	return 0;
 }
 
@@ -738,7 +729,7 @@ static int move(struct change *change, struct pipit_slice from, struct pipit_sli
 	int result;
 
 	if (from.length == path.length && begins_with(path, from))
-		return pipit_pointer_find(change->doc, from) ? 0 : fail_nothing_there(change, from);
+		return pipit_pointer_find(change->doc, from) ? 0 : fail_absent(change, from);
 	result = take(change, from, &item);
 	if (result != 0)
 		return result;
@@ -756,7 +747,7 @@ static bool spend(size_t *left, size_t bytes)
 	return true;
 }
 
-/* Pay for about as many bytes as the item has when it is printed; false when fewer are left. */
+/* False when less than about the printed length is left. */
 static bool spend_printed(size_t *left, const cJSON *item)
 {
 	size_t bytes = is_container(item) ? 2 : cJSON_IsNumber(item) ? NUMBER_BYTES : 4;
@@ -766,7 +757,7 @@ static bool spend_printed(size_t *left, const cJSON *item)
 	if (!spend(left, bytes))
 		return false;
 	for (const cJSON *child = item->child; child; child = child->next) {
-		/* Quotes, a colon and a comma, or the comma alone. */
+		/* Two quotation marks, colon and comma; or the comma. */
 		if (!spend(left, cJSON_IsObject(item) ? strlen(child->string) + 4 : 1) || !spend_printed(left, child))
 			return false;
 	}
@@ -778,9 +769,9 @@ static int copy(struct change *change, struct pipit_slice from, struct pipit_sli
 	const cJSON *source = pipit_pointer_find(change->doc, from);
 
 	if (!source)
-		return fail_nothing_there(change, from);
+		return fail_absent(change, from);
 	if (!spend_printed(&change->copied_bytes_left, source))
-		return fail(change, PIPIT_PATCH_TOO_LARGE, "too much is copied, with the value at ", &from,
+		return fail(change, PIPIT_PATCH_TOO_LARGE, "too many bytes are copied, with the value at ", &from,
 		    ": expected at most %zu bytes in one patch", change->limits->max_copied_bytes);
 	return place_duplicate(change, path, source);
 }
@@ -790,9 +781,9 @@ static int test(const struct change *change, struct pipit_slice path, const cJSO
 	const cJSON *item = pipit_pointer_find(change->doc, path);
 
 	if (!item)
-		return fail_nothing_there(change, path);
+		return fail_absent(change, path);
 	if (!pipit_json_equals(item, value))
-		return fail(change, PIPIT_PATCH_TEST_FAILED, "the value at ", &path, " is not what the test expects");
+		return fail(change, PIPIT_PATCH_TEST_FAILED, "the value at ", &path, " differs from that of the test");
 	return 0;
 }
 
@@ -815,8 +806,8 @@ static int perform(struct change *change, const struct operation *operation)
 	return test(change, operation->path, operation->value);
 }
 
-/* is_rehearsal: the operations are only read, so that a malformed patch is known as one before any of it conflicts. */
-static int run(struct change *change, const cJSON *patch, bool is_rehearsal)
+/* check_only: a malformed patch is reported before a conflict. */
+static int run(struct change *change, const cJSON *patch, bool check_only)
 {
 	int result = 0;
 
@@ -825,7 +816,7 @@ static int run(struct change *change, const cJSON *patch, bool is_rehearsal)
 		change->number++;
 		change->op = NULL;
 		result = read_operation(change, item, &operation);
-		if (result == 0 && !is_rehearsal)
+		if (result == 0 && !check_only)
 			result = perform(change, &operation);
 	}
 	if (result == 0) {
@@ -840,8 +831,8 @@ static int check_patch(struct change *change, const cJSON *patch)
 	size_t max_operations = change->limits->max_operations;
 
 	if (!cJSON_IsArray(patch))
-		return fail(change, PIPIT_PATCH_MALFORMED, "the patch is no array", NULL,
-		    ": expected an array of operations, as [{\"op\":\"remove\",\"path\":\"/name\"}]");
+		return fail(change, PIPIT_PATCH_MALFORMED, "the patch is not an array", NULL,
+		    ": expected an array of operations, for example [{\"op\":\"remove\",\"path\":\"/name\"}]");
 	if ((size_t)cJSON_GetArraySize(patch) > max_operations)
 		return fail(change, PIPIT_PATCH_TOO_LARGE, "the patch has too many operations", NULL,
 		    ": expected at most %zu", max_operations);
@@ -863,13 +854,13 @@ int pipit_patch_apply(struct cJSON **doc, struct pipit_slice pointer, const stru
 		return result;
 	target = pipit_pointer_find(*doc, pointer);
 	if (!target)
-		return fail_nothing_there(&change, pointer);
+		return fail_absent(&change, pointer);
 	change.doc = cJSON_Duplicate(target, true);
 	if (!change.doc)
 		return -ENOMEM;
 	result = run(&change, patch, false);
 	if (result == 0)
-		swap_in(doc, pointer, target, change.doc);
+		replace_target(doc, pointer, target, change.doc);
 	else
 		cJSON_Delete(change.doc);
 	return result;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See pointer.h. Tokens are compared as they stand, escaped, so that finding needs no memory. */
+/* Tokens are compared escaped, without memory. */
 #include "json/pointer.h"
 
 #include <cjson/cJSON.h>
@@ -31,7 +31,6 @@ bool pipit_pointer_next(struct pipit_slice *pointer, struct pipit_slice *token)
 	return true;
 }
 
-/* The byte that stands at *at, and past it. */
 static char take_byte(const char **at)
 {
 	char byte = *(*at)++;
@@ -83,7 +82,7 @@ char *pipit_pointer_put(char *at, const char *end, struct pipit_slice name)
 	return at;
 }
 
-/* A token with a NUL in it is no member's name: names end there. */
+/* A token with a NUL matches no name of cJSON. */
 static bool is_name(struct pipit_slice token, const char *name)
 {
 	const char *at = token.data, *end = at + token.length;
@@ -104,7 +103,7 @@ static const cJSON *find_member(const cJSON *object, struct pipit_slice token)
 	return NULL;
 }
 
-/* Not by cJSON_GetArrayItem(), whose index is an int. */
+/* cJSON_GetArrayItem() takes an int. */
 static const cJSON *find_element(const cJSON *array, struct pipit_slice token)
 {
 	const cJSON *element = array->child;

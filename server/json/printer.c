@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See printer.h. Room is asked for once per item, so that the loops over bytes need not ask. */
+/* Room is reserved once per item: loops over bytes need no check. */
 #include "json/printer.h"
 
 #include "base/bytes.h"
@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A number: sign, 17 digits, point, "e-308"; or a whole one of 20 digits. With room for a mark. */
+/* Sign, 17 digits, point, "e-308"; or 20 digits. And a mark. */
 #define NUMBER_BYTES_MAX 32
-/* Of one byte of a string: "\u001f". */
+/* "\u001f" */
 #define ESCAPE_BYTES 6
 #define CAPACITY_FIRST 256
 
@@ -45,7 +45,7 @@ static int reserve(struct pipit_printer *text, size_t more)
 	return text->capacity - text->length < more ? grow(text, more) : 0;
 }
 
-/* All of these leave room for a mark, which put_mark() takes. */
+/* Leaves room for a mark (quotation mark, colon or comma), which put_mark() writes without a check. */
 static int put(struct pipit_printer *text, const char *bytes, size_t length)
 {
 	if (reserve(text, length + 1) != 0)
@@ -68,9 +68,6 @@ static void put_mark(struct pipit_printer *text, char byte)
 	text->bytes[text->length++] = byte;
 }
 
-/* --- strings ------------------------------------------------------------------------------------------------------- */
-
-/* Bytes from `at` on that stand for themselves. */
 static size_t plain_length(const char *at, size_t length)
 {
 	static const bool is_plain[256] = { [' ' ... '!'] = true, ['#' ... '['] = true, [']' ... 255] = true };
@@ -99,14 +96,14 @@ static char *put_escape(char *at, unsigned char byte)
 	return pipit_bytes_put_hex(PIPIT_BYTES_PUT(at, "u00"), byte, 2);
 }
 
-/* Of a string, without its quotation marks. Leaves room for two marks. */
+/* Leaves room for two marks. */
 static int put_escaped(struct pipit_printer *text, const char *string, size_t length)
 {
 	char *at;
 
 	if (length > SIZE_MAX / ESCAPE_BYTES - 2)
 		return -ENOMEM;
-	/* Mostly nothing is escaped; only when something is, room for the worst is asked for. */
+	/* Most strings have no escapes. */
 	if (reserve(text, length + 2) != 0)
 		return -ENOMEM;
 	while (length > 0) {
@@ -141,8 +138,6 @@ static int put_string(struct pipit_printer *text, const char *string)
 	return error;
 }
 
-/* --- numbers ------------------------------------------------------------------------------------------------------- */
-
 static size_t render_whole(char *start, uint64_t number, bool is_negative)
 {
 	char *at = start;
@@ -151,14 +146,13 @@ static size_t render_whole(char *start, uint64_t number, bool is_negative)
 	return (size_t)(pipit_bytes_put_number(at, number) - start);
 }
 
-/* Between these printf() prints 15 digits without an exponent. */
+/* In this range printf() prints 15 digits without an exponent. */
 #define PLAIN_MIN 1e-4
 #define PLAIN_MAX 1e15
 
 /*
- * A number of at most 15 digits, such as 21.5: as "%1.15g" prints it, at a twentieth of the cost. The digits are a whole number and
- * the power of ten is one that a double holds, so that their quotient is the double that the text is read as. Returns 0 for
- * other numbers.
+ * Like "%1.15g" in a twentieth of the time: a double holds the digits and the power of ten exactly, so their quotient
+ * is the double that the text is read as. 0 for other numbers.
  */
 static size_t render_short(char *at, double number)
 {
@@ -184,7 +178,7 @@ static size_t render_short(char *at, double number)
 	return length + places;
 }
 
-/* The shortest of 15 and 17 digits that reads back as the same. printf() and strtod() go by the locale's decimal point. */
+/* 17 digits when 15 are read back as another double. printf() and strtod() use the decimal point of the locale. */
 static size_t render_double(char *at, double number)
 {
 	const char *point = localeconv()->decimal_point;
@@ -220,15 +214,13 @@ static int put_number(struct pipit_printer *text, const cJSON *item)
 		return put(text, "null", 4);
 	if (reserve(text, NUMBER_BYTES_MAX) != 0)
 		return -ENOMEM;
-	/* Beyond 15 digits cJSON prints an exponent. */
+	/* Like cJSON: an exponent from 16 digits on. */
 	if (size < 1e15 && size == (double)(int64_t)size && (size > 0 || !signbit(number)))
 		text->length += render_whole(text->bytes + text->length, (uint64_t)size, number < 0);
 	else
 		text->length += render_fraction(text->bytes + text->length, number);
 	return 0;
 }
-
-/* --- values -------------------------------------------------------------------------------------------------------- */
 
 static int put_value(struct pipit_printer *text, const cJSON *item, unsigned depth);
 
@@ -307,19 +299,19 @@ void pipit_printer_clear(struct pipit_printer *text)
 	*text = pipit_printer_in(NULL, 0);
 }
 
-/* --- in pieces ------------------------------------------------------------------------------------------------------- */
+/* --- printing in pieces ---------------------------------------------------------------------------------------------- */
 
-/* Of a string, before it is escaped: a piece has room for one more of these at its end. */
+/* Bytes that one step escapes. */
 #define STRING_PIECE 4096
 #define STEP_BYTES_MAX (STRING_PIECE * ESCAPE_BYTES + NUMBER_BYTES_MAX)
 
 struct pipit_printing {
-	const cJSON *item;    /* to be printed next; NULL: what follows the last one */
-	const char *string;   /* what is left of a text; NULL: there is none */
-	bool is_raw, is_name; /* of that text: it goes out as it is; a colon follows */
+	const cJSON *item;    /* NULL: continue the open one */
+	const char *string;   /* the rest; NULL: none */
+	bool is_raw, is_name; /* not escaped; before a colon */
 	size_t depth;
 	struct level {
-		const cJSON *next; /* NULL: its bracket is closed next */
+		const cJSON *next; /* NULL: print the closing bracket */
 		bool has_names, is_begun;
 	} levels[CJSON_NESTING_LIMIT];
 };
@@ -342,7 +334,7 @@ static bool is_printable(const cJSON *item, unsigned depth)
 	return true;
 }
 
-/* With what malloc() needs for itself. */
+/* With the overhead of malloc(). */
 static size_t block_bytes(const char *string)
 {
 	return string ? strlen(string) + 24 : 0;
@@ -425,8 +417,7 @@ static void begin_item(struct pipit_printing *printing, struct pipit_printer *te
 	}
 }
 
-/* The next member or element of what is open, or its end. */
-static void go_on(struct pipit_printing *printing, struct pipit_printer *text)
+static void print_next(struct pipit_printing *printing, struct pipit_printer *text)
 {
 	struct level *level = &printing->levels[printing->depth - 1];
 	const cJSON *next = level->next;
@@ -447,7 +438,6 @@ static void go_on(struct pipit_printing *printing, struct pipit_printer *text)
 
 size_t pipit_printing_next(struct pipit_printing *printing, char *room, size_t size)
 {
-	/* There is room for whatever a step prints, so nothing is allocated. */
 	struct pipit_printer text = pipit_printer_in(room, size);
 
 	while (size - text.length >= STEP_BYTES_MAX && (printing->string || printing->item || printing->depth)) {
@@ -456,7 +446,7 @@ size_t pipit_printing_next(struct pipit_printing *printing, char *room, size_t s
 		else if (printing->item)
 			begin_item(printing, &text);
 		else
-			go_on(printing, &text);
+			print_next(printing, &text);
 	}
 	return text.length;
 }

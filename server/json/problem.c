@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See problem.h. */
 #include "json/problem.h"
 
 #include "base/percent.h"
@@ -10,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every byte of a pointer of pipit_json_parse() may be escaped; others are cut. */
+/* Each byte of a pointer escaped. */
 #define FRAGMENT_MAX (3 * 256 + 8)
 
-/* The pointer as a URI fragment (RFC 6901 §6). One that is too long is cut. */
+/* RFC 6901 §6; a long one is cut. */
 static void write_fragment(const char *pointer, char fragment[FRAGMENT_MAX])
 {
 	const char *end = fragment + FRAGMENT_MAX - 1;
@@ -49,6 +48,14 @@ char *pipit_problem_members(cJSON *errors)
 	pipit_printer_clear(&text);
 	cJSON_Delete(errors);
 	return members;
+}
+
+const char *pipit_problem_format(char text[PIPIT_PROBLEM_TEXT_SIZE], const char *format, va_list arguments)
+{
+	if (!format)
+		return NULL;
+	vsnprintf(text, PIPIT_PROBLEM_TEXT_SIZE, format, arguments);
+	return text;
 }
 
 void pipit_problem_json_detail(const struct pipit_json_error *error, char detail[PIPIT_PROBLEM_DETAIL_SIZE])

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * See tree.h. The text is valid, so that each function takes what it is named after without asking whether it is there: a first
- * character tells what a value is, and where it ends.
- */
+/* The text is valid: the first character says what a value is. */
 #include "json/tree.h"
 
 #include "base/bytes.h"
@@ -26,9 +23,6 @@ static void skip_space(struct builder *builder)
 	builder->at = at;
 }
 
-/* --- strings ------------------------------------------------------------------------------------------------------- */
-
-/* Up to the closing quotation mark, or a backslash before it. */
 static const char *find_mark(const char *at, const char *end)
 {
 	while (end - at >= 8) {
@@ -72,7 +66,6 @@ static char *put_utf8(char *to, unsigned code)
 	return to;
 }
 
-/* The escape at the backslash `at`; returns the place behind it. */
 static const char *take_escape(const char *at, char **to)
 {
 	static const char letters[] = "bfnrt", meanings[] = "\b\f\n\r\t";
@@ -86,7 +79,6 @@ static const char *take_escape(const char *at, char **to)
 	}
 	code = hex4(at + 2);
 	at += 6;
-	/* The scanner has seen to it that the other half follows. */
 	if (code >= 0xd800 && code <= 0xdbff) {
 		code = 0x10000 + ((code & 0x3ff) << 10 | (hex4(at + 2) & 0x3ff));
 		at += 6;
@@ -95,7 +87,6 @@ static const char *take_escape(const char *at, char **to)
 	return at;
 }
 
-/* Behind the closing quotation mark. */
 static const char *find_string_end(const char *mark, const char *end)
 {
 	while (*mark != '"')
@@ -103,7 +94,7 @@ static const char *find_string_end(const char *mark, const char *end)
 	return mark + 1;
 }
 
-/* From the first backslash on. No escape is shorter than what it stands for. */
+/* From the first backslash on. No escape is shorter than its character. */
 static void unescape(const char *mark, const char *end, char *to)
 {
 	while (*mark != '"') {
@@ -114,7 +105,7 @@ static void unescape(const char *mark, const char *end, char *to)
 	*to = '\0';
 }
 
-/* Take a string, with its quotation marks; NULL when memory is short. */
+/* NULL when memory is short. */
 static char *take_string(struct builder *builder)
 {
 	const char *start = builder->at + 1, *mark = find_mark(start, builder->end);
@@ -129,8 +120,6 @@ static char *take_string(struct builder *builder)
 	unescape(mark, builder->end, string + plain);
 	return string;
 }
-
-/* --- numbers ------------------------------------------------------------------------------------------------------- */
 
 #define SHORT_DIGITS 15
 
@@ -149,7 +138,7 @@ static char *copy(struct pipit_slice text)
 	return bytes;
 }
 
-/* Whole numbers of at most 15 digits, as most are: a double holds them as they stand. False, and nothing is taken, for others. */
+/* At most 15 digits, which a double holds. False takes nothing. */
 static bool take_short_whole(struct builder *builder, double *value)
 {
 	const char *at = builder->at, *digits;
@@ -183,7 +172,7 @@ static bool build_number(struct builder *builder, cJSON *item)
 	double value;
 
 	item->type = cJSON_Number;
-	/* cJSON_SetNumberHelper() sets valueint, too, within its bounds. */
+	/* Also sets valueint. */
 	if (take_short_whole(builder, &value)) {
 		cJSON_SetNumberHelper(item, value);
 		return true;
@@ -198,17 +187,15 @@ static bool build_number(struct builder *builder, cJSON *item)
 	return item->valuestring != NULL;
 }
 
-/* --- values -------------------------------------------------------------------------------------------------------- */
-
 static bool build_value(struct builder *builder, cJSON *item);
 
-/* Members or elements, up to the closing bracket. Recursion ends at the depth that the scanner allows. */
+/* The scanner limits the recursion. */
 static bool build_children(struct builder *builder, cJSON *parent, char closing)
 {
 	builder->at++;
 	skip_space(builder);
 	while (*builder->at != closing) {
-		/* In the tree before it is filled, so that it is freed with it. */
+		/* Before it is filled, so that the tree frees it. */
 		cJSON *item = cJSON_CreateNull();
 		if (!item || !cJSON_AddItemToArray(parent, item))
 			return false;
@@ -232,7 +219,7 @@ static bool build_children(struct builder *builder, cJSON *parent, char closing)
 	return true;
 }
 
-/* Of an item that cJSON_CreateNull() made. False when memory is short. */
+/* item: from cJSON_CreateNull(). */
 static bool build_value(struct builder *builder, cJSON *item)
 {
 	switch (*builder->at) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The cells that counters.c writes and the other modules of metrics/ read. Private to metrics/. */
+/* Private to metrics/. */
 #ifndef PIPIT_COUNTER_CELLS_H
 #define PIPIT_COUNTER_CELLS_H
 
@@ -12,8 +12,6 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-/* ---------------------------------------------------------------- cells */
-
 static inline uint64_t read_cell(const _Atomic uint64_t *cell)
 {
 	return atomic_load_explicit(cell, memory_order_relaxed);
@@ -24,23 +22,23 @@ static inline void write_cell(_Atomic uint64_t *cell, uint64_t value)
 	atomic_store_explicit(cell, value, memory_order_relaxed);
 }
 
-/* A load and a store, not fetch_add: a cell has one writer, and a locked instruction would cost more than the rest of counting. Atomic,
- * so that a reader never sees a torn value. */
+/*
+ * A cell has one writer: no locked instruction, which would cost more than the rest of counting. No reader sees a torn
+ * value.
+ */
 static inline void add(_Atomic uint64_t *cell, uint64_t amount)
 {
 	write_cell(cell, read_cell(cell) + amount);
 }
 
-/* ---------------------------------------------------------------- histograms */
-
-/* Label `le` as Go's %g prints it, like other exporters; OpenMetrics needs ".0" after an integer. */
+/* As Go's %g prints it; OpenMetrics needs ".0" after an integer. */
 struct le {
 	unsigned char length;
 	char text[15]; /* exposition.c copies all of it */
 };
 
 struct bucket {
-	uint64_t bound; /* the greatest value in the bucket; nanoseconds or bytes */
+	uint64_t bound; /* inclusive; nanoseconds or bytes */
 	struct le le;
 	struct le canonical_le;
 };
@@ -79,7 +77,7 @@ static const struct bucket size_buckets[] = {
 	{ 10000000, LE("1e+07"), LE("1e+07") },
 };
 
-/* The cells of a histogram: the sum of all values, a count per bucket (not cumulative), the count above all bounds. */
+/* Sum, count per bucket (not cumulative), count above all bounds. */
 #define DURATION_CELLS (COUNT_OF(duration_buckets) + 2)
 #define SIZE_CELLS (COUNT_OF(size_buckets) + 2)
 
@@ -92,7 +90,7 @@ struct shape {
 static const struct shape durations = { duration_buckets, COUNT_OF(duration_buckets), true };
 static const struct shape sizes = { size_buckets, COUNT_OF(size_buckets), false };
 
-/* From the lowest bound: most requests are fast and small, and end the loop early. */
+/* Most requests are fast and small: from the lowest bound. */
 static inline void observe(_Atomic uint64_t *cells, const struct shape *shape, uint64_t value)
 {
 	size_t i = 0;
@@ -102,25 +100,23 @@ static inline void observe(_Atomic uint64_t *cells, const struct shape *shape, u
 	add(&cells[1 + i], 1);
 }
 
-/* ---------------------------------------------------------------- one worker */
-
-/* A sample of http_requests_total. */
+/* Of http_requests_total. */
 struct series {
 	_Atomic uint32_t key;   /* 0: free; stored once by the worker, with release */
 	_Atomic uint64_t count; /* 0 until `key` is stored */
 };
 
-/* A key: route, three bits of method, ten bits of status. No status is 0, so no key is. */
+/* Route, three bits of method, ten bits of status (never 0). */
 #define ROUTE_SHIFT 13
 #define METHOD_SHIFT 10
 #define METHOD_MASK 7u
 #define STATUS_MASK 1023u
 #define ROUTES_MAX ((size_t)1 << (32 - ROUTE_SHIFT))
 
-/* 0: any method that pipit does not know; then the bits of enum pipit_method in order. */
+/* 0: unknown; then the bits of enum pipit_method in order. */
 _Static_assert(PIPIT_METHODS_COUNT <= METHOD_MASK, "the number of a method fits its bits in the key");
 
-/* Indexes of pipit_counters.loop. */
+/* Of pipit_counters.loop. */
 enum {
 	LOOP_EVENTS,         /* added, active, virtual */
 	LOOP_EVENTS_MAX = 3, /* the same three */
@@ -130,27 +126,27 @@ enum {
 };
 
 struct pipit_counters {
-	/* Constant after pipit_counters_new(), except `clock`. */
+	/* Constant, except `clock`. */
 	size_t routes;
 	const char *method;
 	const char *features;
 	_Atomic clockid_t clock; /* see pipit_counters_set_clock() */
 	struct series *series;
 	size_t series_capacity; /* a power of two */
-	size_t series_limit;    /* three quarters of it: short searches, and never a full table */
+	size_t series_limit;    /* three quarters: searches are short and end */
 	unsigned hash_shift;
 	_Atomic uint64_t *durations; /* per route DURATION_CELLS */
 
-	/* Used by the worker only. */
+	/* The worker only. */
 	size_t series_count;
 	struct {
-		_Atomic uint64_t *durations; /* of the route of the request */
+		_Atomic uint64_t *durations; /* of the route */
 		uint64_t started_ns;
-	} batch[PIPIT_COUNTERS_BATCH_MAX]; /* requests whose reply is not sent yet */
+	} batch[PIPIT_COUNTERS_BATCH_MAX]; /* replies not sent yet */
 	size_t batch_count;
 
-	/* Written by the worker, read by any thread. */
-	_Atomic uint64_t overflow; /* requests without room for their series */
+	/* By the worker; read by any thread. */
+	_Atomic uint64_t overflow; /* requests without a series */
 	_Atomic uint64_t request_sizes[SIZE_CELLS];
 	_Atomic uint64_t response_sizes[SIZE_CELLS];
 	_Atomic uint64_t rejected[PIPIT_REFUSAL_COUNT];
@@ -161,8 +157,8 @@ struct pipit_counters {
 };
 
 /*
- * Per route index: the lowest index with the same label. A pattern that is registered for GET here and for PUT there is one route to
- * a reader, and Prometheus refuses a page that names a series twice. malloc'd; NULL when memory is short.
+ * Per route index: the lowest with the same label. Prometheus refuses a page that names a series twice. From malloc();
+ * NULL when memory is short.
  */
 uint32_t *pipit_counters_find_first_routes(const char *const *labels, size_t count);
 

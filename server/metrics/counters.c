@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See counters.h. */
 #include "metrics/counters.h"
 
 #include "metrics/counter_cells.h"
@@ -11,7 +10,7 @@
 
 #define CACHE_LINE 64
 
-/* Whole cache lines, so that two workers never write to the same one. */
+/* Two workers never write to the same cache line. */
 static void *allocate_lines(size_t size)
 {
 	size_t rounded = (size / CACHE_LINE + 1) * CACHE_LINE;
@@ -89,12 +88,12 @@ static _Atomic uint64_t *add_series(struct pipit_counters *counters, struct seri
 	if (counters->series_count == counters->series_limit)
 		return &counters->overflow;
 	counters->series_count++;
-	/* Release: a reader that sees the key also sees the count as 0 or more. */
+	/* A reader that sees the key also sees the count. */
 	atomic_store_explicit(&series->key, key, memory_order_release);
 	return &series->count;
 }
 
-/* Multiplicative hashing by the golden ratio spreads similar keys (the statuses of a route) over the table. */
+/* By the golden ratio: similar keys spread. */
 static _Atomic uint64_t *find_series(struct pipit_counters *counters, uint32_t key)
 {
 	size_t mask = counters->series_capacity - 1;
@@ -215,8 +214,6 @@ uint64_t pipit_counter(const struct pipit_counters *counters, enum pipit_counter
 	return read_cell(&counters->counters[counter]);
 }
 
-/* --- routes ---------------------------------------------------------------------------------------------------------- */
-
 /* FNV-1a. */
 static size_t hash_of(const char *text)
 {
@@ -228,8 +225,8 @@ static size_t hash_of(const char *text)
 
 uint32_t *pipit_counters_find_first_routes(const char *const *labels, size_t count)
 {
-	uint32_t *first = malloc((count + 1) * sizeof *first),
-		 *table; /* by hash: a label's first index, counted from 1 */
+	uint32_t *first = malloc((count + 1) * sizeof *first);
+	uint32_t *table; /* the first index of a label, from 1; 0: free */
 	size_t capacity = 16;
 
 	while (capacity < 2 * count)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See dashboard_data.h. */
 #include "metrics/dashboard_data.h"
 
 #include "metrics/counter_cells.h"
@@ -12,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUTES_SHOWN 50 /* those with the most requests */
+#define ROUTES_SHOWN 50 /* with the most requests */
 #define CLASSES 4       /* 2xx to 5xx */
 #define ERROR_CLASS 2
 #define BUCKETS (DURATION_CELLS - 1) /* the last is above all bounds */
@@ -20,7 +19,6 @@
 enum { P50, P90, P99, PERCENTILES };
 static const double quantiles[PERCENTILES] = { 0.5, 0.9, 0.99 };
 
-/* Since the start of the server, of one route. */
 struct route_totals {
 	uint64_t errors;
 	uint64_t buckets[BUCKETS];
@@ -30,7 +28,7 @@ struct worker_totals {
 	uint64_t busy_ns;
 };
 
-/* Since the start of the server, of all workers. */
+/* Since start. */
 struct totals {
 	uint64_t at_ns;
 	uint64_t classes[CLASSES];
@@ -39,7 +37,7 @@ struct totals {
 	struct worker_totals *workers;
 };
 
-/* A second of history; NAN: not measured. */
+/* A second; NAN: not measured. */
 struct row {
 	time_t at;
 	float rps, percentiles[PERCENTILES], classes[CLASSES], connections, lag, busy, resident, received, sent;
@@ -47,11 +45,11 @@ struct row {
 
 struct pipit_dashboard_data {
 	size_t route_count, worker_count;
-	uint32_t *first_routes; /* owned: see pipit_counters_find_first_routes(); NULL before the first sample */
+	uint32_t *first_routes; /* owned; NULL before the first sample */
 	struct totals before, now;
 	double seconds; /* from `before` to `now`; 0: fewer than two samples */
 	size_t samples;
-	struct row rows[PIPIT_DASHBOARD_DATA_ROWS]; /* a ring buffer: row n is at n modulo its size */
+	struct row rows[PIPIT_DASHBOARD_DATA_ROWS]; /* n is at n modulo its size */
 };
 
 /* --- taking a sample ------------------------------------------------------------------------------------------------- */
@@ -133,7 +131,7 @@ static void clear_totals(const struct pipit_dashboard_data *data, struct totals 
 
 static double rate(const struct pipit_dashboard_data *data, uint64_t now, uint64_t before)
 {
-	/* Cells are read one after another: a sum may be smaller than one of the previous sample. */
+	/* Cells are read one by one: a sum may decrease. */
 	return data->seconds > 0 && now > before ? (double)(now - before) / data->seconds : 0;
 }
 
@@ -142,7 +140,7 @@ static double counter_rate(const struct pipit_dashboard_data *data, enum pipit_c
 	return rate(data, data->now.counters[counter], data->before.counters[counter]);
 }
 
-/* Requests of the last second, of a route or of all (SIZE_MAX). Returns their number. */
+/* Of the last second; route: SIZE_MAX for all. Returns the requests. */
 static uint64_t count_buckets(const struct pipit_dashboard_data *data, size_t route, uint64_t buckets[BUCKETS])
 {
 	size_t first = route == SIZE_MAX ? 0 : route, end = route == SIZE_MAX ? data->route_count : route + 1;
@@ -158,7 +156,7 @@ static uint64_t count_buckets(const struct pipit_dashboard_data *data, size_t ro
 	return count;
 }
 
-/* In seconds, interpolated within the bucket like histogram_quantile() of Prometheus. NAN without requests. */
+/* Seconds, interpolated like histogram_quantile() of Prometheus. NAN without requests. */
 static double percentile(const uint64_t buckets[BUCKETS], uint64_t count, double quantile)
 {
 	double wanted = quantile * (double)count, below = 0;
@@ -218,7 +216,6 @@ void pipit_dashboard_data_sample(
 {
 	struct totals before = data->before;
 
-	/* When memory is short, the first sample is left out. */
 	if (!data->first_routes)
 		data->first_routes = pipit_counters_find_first_routes(input->page.routes, data->route_count);
 	if (!data->first_routes)
@@ -230,14 +227,13 @@ void pipit_dashboard_data_sample(
 	for (size_t i = 0; i < data->worker_count; i++)
 		add_worker(data, i, input->page.workers[i]);
 	data->seconds = data->samples ? (double)(now_ns - data->before.at_ns) / 1e9 : 0;
-	/* The first sample has no previous one to compare with. */
 	if (data->samples++ > 0)
 		data->rows[(data->samples - 2) % PIPIT_DASHBOARD_DATA_ROWS] = make_row(data, input, now);
 }
 
 /* --- as JSON --------------------------------------------------------------------------------------------------------- */
 
-/* The document being built. When memory is short it is not returned. */
+/* Not returned when memory is short. */
 struct output {
 	cJSON *document;
 	bool is_out_of_memory;
@@ -254,7 +250,7 @@ static cJSON *put(struct output *output, cJSON *parent, const char *name, cJSON 
 	return item;
 }
 
-/* To four digits: a chart shows fewer. value: not negative. */
+/* Four digits: a chart shows fewer. value: not negative. */
 static double shorten(double value)
 {
 	double scale = 1;
@@ -274,7 +270,7 @@ static void put_text(struct output *output, cJSON *parent, const char *name, con
 	put(output, parent, name, cJSON_CreateString(text));
 }
 
-/* A pattern may have any bytes, but JSON is UTF-8: other bytes are converted as Latin-1. */
+/* Patterns may have any bytes: Latin-1 when not UTF-8. */
 static void put_route_name(struct output *output, cJSON *route, const char *text)
 {
 	size_t length = strlen(text);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See exposition.h. */
 #include "metrics/exposition.h"
 
 #include "base/bytes.h"
@@ -66,7 +65,7 @@ static void put_descriptor(struct pipit_exposition *page, const char *keyword, c
 	pipit_exposition_put(page, keyword);
 	pipit_exposition_put(page, " ");
 	pipit_exposition_put(page, page->family);
-	/* The text format describes the name of the samples, OpenMetrics that of the family. */
+	/* The text format names the samples, OpenMetrics the family. */
 	if (!page->openmetrics)
 		pipit_exposition_put(page, kinds[page->kind].suffix);
 	pipit_exposition_put(page, " ");
@@ -130,8 +129,6 @@ void pipit_exposition_single(
 	pipit_exposition_end_sample(page, value);
 }
 
-/* ---------------------------------------------------------------- histograms */
-
 static const struct le *name_bucket(const struct pipit_exposition *page, const struct shape *shape, size_t i)
 {
 	static const struct le infinite = LE("+Inf");
@@ -142,10 +139,10 @@ static const struct le *name_bucket(const struct pipit_exposition *page, const s
 
 #define BLOCK 32
 
-/* After the bound of a bucket: `"} `, digits, a line feed. At most a block. */
+/* `"} `, digits, a line feed; at most a block. */
 #define BUCKET_END_MAX 24
 
-/* Copy whole blocks: a few instructions and no call for a short text. The next text overwrites the excess. */
+/* The next text overwrites the excess. */
 static inline char *copy_blocks(char *at, const char *bytes, size_t length)
 {
 	for (size_t i = 0; i < length; i += BLOCK) {
@@ -157,9 +154,8 @@ static inline char *copy_blocks(char *at, const char *bytes, size_t length)
 }
 
 /*
- * Bucket lines are most of a long page. The text before the value of `le` is the same in all lines of a histogram; the text after it
- * changes only at a bucket that is not empty. start: offset of the first line, of which only the shared text is written. Returns the
- * count of all values.
+ * Most of a long page. Lines of a histogram share the text before the value of `le`; the text after it changes only at
+ * a bucket that is not empty. start: offset of the first line, which has only the shared text. Returns the count.
  */
 static uint64_t put_buckets(
     struct pipit_exposition *page, const struct shape *shape, const uint64_t *totals, size_t start)
@@ -190,18 +186,18 @@ static uint64_t put_buckets(
 	return cumulative;
 }
 
-/* Repeat labels from the offset `labels` of the page. */
+/* labels: their offset in the page. */
 static void put_labels_again(struct pipit_exposition *page, size_t labels, size_t length)
 {
 	page->has_labels = length > 0;
-	/* Without labels nothing has checked that the page has memory. */
+	/* Without labels nothing has checked the memory of the page. */
 	if (length == 0 || !pipit_exposition_make_room(page, length))
 		return;
 	memcpy(page->data + page->length, page->data + labels, length);
 	page->length += length;
 }
 
-/* _count is the last cumulative bucket and not a cell of its own, so that both are equal while the worker counts. */
+/* _count is the last cumulative bucket: both are equal while the worker counts. */
 void pipit_exposition_histogram(
     struct pipit_exposition *page, const struct shape *shape, const uint64_t *totals, const char *route)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writes a page in the Prometheus text format 0.0.4 or in OpenMetrics 1.0: families, and samples with labels.
- *
- * Numbers are printed without printf() and without floating point: the locale cannot change the decimal point, and counters stay exact.
+ * Prometheus text format 0.0.4 or OpenMetrics 1.0. No printf(), no floating point: the locale has no influence, and
+ * counters stay exact.
  */
 #ifndef PIPIT_EXPOSITION_H
 #define PIPIT_EXPOSITION_H
@@ -14,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Of a family. The text format has no info metrics: they are gauges there. */
+/* The text format prints info metrics as gauges. */
 enum pipit_exposition_kind {
 	PIPIT_EXPOSITION_COUNTER,
 	PIPIT_EXPOSITION_GAUGE,
@@ -22,15 +21,15 @@ enum pipit_exposition_kind {
 	PIPIT_EXPOSITION_INFO
 };
 
-/* Set `openmetrics`, and zero the rest. `data` is the caller's to free. */
+/* Set `openmetrics`, zero the rest, free `data`. */
 struct pipit_exposition {
 	bool openmetrics;
 
-	const char *family; /* the current one, without the suffix of its kind */
+	const char *family; /* without the suffix of its kind */
 	enum pipit_exposition_kind kind;
 	bool has_labels; /* of the current sample */
 
-	char *data; /* from malloc(); NULL: nothing yet */
+	char *data; /* from malloc(); may be NULL */
 	size_t length, capacity;
 	bool is_out_of_memory; /* the page is incomplete */
 };
@@ -42,7 +41,7 @@ static inline bool pipit_exposition_make_room(struct pipit_exposition *page, siz
 	return page->capacity - page->length >= more || pipit_exposition_grow(page, more);
 }
 
-/* Inline, like its callers with a constant: the compiler then knows the length of most texts. */
+/* Inline: the compiler knows the length of most texts. */
 static inline void pipit_exposition_put_bytes(struct pipit_exposition *page, const char *bytes, size_t length)
 {
 	if (length == 0 || !pipit_exposition_make_room(page, length))
@@ -56,11 +55,10 @@ static inline void pipit_exposition_put(struct pipit_exposition *page, const cha
 	pipit_exposition_put_bytes(page, text, strlen(text));
 }
 
-/* name, here and below: with its unit, without "_total" or "_info". Kept until the next family. */
+/* name, here and below: with its unit, without "_total" or "_info"; borrowed until the next family. */
 void pipit_exposition_start_family(
     struct pipit_exposition *page, const char *name, enum pipit_exposition_kind kind, const char *help);
 
-/* A sample: start, labels, end with the value. */
 void pipit_exposition_start_sample(struct pipit_exposition *page);
 void pipit_exposition_end_sample(struct pipit_exposition *page, uint64_t value);
 void pipit_exposition_end_sample_seconds(struct pipit_exposition *page, uint64_t nanoseconds);
@@ -91,15 +89,14 @@ static inline void pipit_exposition_label(struct pipit_exposition *page, const c
 
 void pipit_exposition_number_label(struct pipit_exposition *page, const char *name, uint64_t number);
 
-/* A family with one sample without labels. */
+/* Without labels. */
 void pipit_exposition_single(
     struct pipit_exposition *page, const char *name, enum pipit_exposition_kind kind, const char *help, uint64_t value);
 
-/* The samples of a histogram. totals: cells as in counter_cells.h. route: label `route`; NULL for none. */
+/* totals: cells of counter_cells.h. route: a label; NULL: none. */
 void pipit_exposition_histogram(
     struct pipit_exposition *page, const struct shape *shape, const uint64_t *totals, const char *route);
 
-/* Complete the page. */
 void pipit_exposition_end(struct pipit_exposition *page);
 
 #endif

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See process.h. */
 #include "metrics/process.h"
 
 #include <dirent.h>
@@ -10,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Field `number` of /proc/self/stat, from 1 as in proc(5); 0 when there is no such field. */
+/* number: from 1, as in proc(5). 0 without the field. */
 static uint64_t read_stat_field(const char *stat_line, int number)
 {
-	/* Field 2, the program name, may contain spaces and parentheses: count from the last parenthesis. */
+	/* The program name, field 2, may contain spaces and parentheses. */
 	const char *place = strrchr(stat_line, ')');
 	for (int i = 2; place && i < number; i++)
 		place = strchr(place + 1, ' ');
@@ -53,11 +52,11 @@ static bool list_open_files(uint64_t *count)
 	while (readdir(directory))
 		entries++;
 	closedir(directory);
-	*count = entries > 3 ? entries - 3 : 0; /* ".", ".." and the descriptor of the directory */
+	*count = entries > 3 ? entries - 3 : 0; /* ".", ".." and the directory */
 	return true;
 }
 
-/* Since Linux 6.2 the size of the directory is the number; listing ten thousand descriptors takes milliseconds. */
+/* Since Linux 6.2; listing ten thousand takes milliseconds. */
 static bool count_open_files(uint64_t *count)
 {
 	struct stat status;

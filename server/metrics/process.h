@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory, threads and descriptors of this process. */
 #ifndef PIPIT_PROCESS_H
 #define PIPIT_PROCESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A value is missing when /proc is not mounted, or when there is no descriptor to open it. */
+/* Values are missing without /proc, or without a free descriptor. */
 struct pipit_process {
 	bool has_memory; /* for the next three */
 	uint64_t virtual_bytes, resident_bytes, threads;

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See prometheus.h. Sums the cells of all workers, family by family. */
 #include "metrics/prometheus.h"
 
 #include "metrics/counter_cells.h"
@@ -13,11 +12,9 @@
 
 struct page {
 	const struct pipit_prometheus *input;
-	uint32_t *first_routes; /* owned: see pipit_counters_find_first_routes() */
+	uint32_t *first_routes; /* owned */
 	struct pipit_exposition text;
 };
-
-/* ---------------------------------------------------------------- requests */
 
 struct total {
 	uint32_t key;
@@ -60,7 +57,7 @@ static const char *label_method(uint32_t key)
 	return number ? pipit_methods_name(1u << (number - 1)) : "other";
 }
 
-/* Sorted by key (route, method, status). Equal keys come from several workers, or from routes with one label. */
+/* Sorted by key (route, method, status). Workers, and routes with one label, share keys. */
 static void put_totals(struct page *page, const struct total *totals, size_t count)
 {
 	for (size_t i = 0; i < count;) {
@@ -150,8 +147,6 @@ static void put_sizes(struct page *page)
 	pipit_exposition_histogram(&page->text, &sizes, responses, NULL);
 }
 
-/* ---------------------------------------------------------------- connections, refusals */
-
 static void put_connections(struct page *page)
 {
 	uint64_t totals[PIPIT_STATE_COUNT] = { 0 };
@@ -218,8 +213,6 @@ static void put_timeouts(struct page *page)
 	}
 }
 
-/* ---------------------------------------------------------------- event loops, one series per worker */
-
 static bool read_clock(clockid_t clock, uint64_t *nanoseconds)
 {
 	struct timespec now;
@@ -267,7 +260,7 @@ static void put_base_info(struct page *page)
 	}
 }
 
-/* A thread that has ended has no clock, and no sample. */
+/* An ended thread has no clock, and no sample. */
 static void put_busy_times(struct page *page)
 {
 	pipit_exposition_start_family(
@@ -292,8 +285,6 @@ static void put_loops(struct page *page)
 	put_lags(page, "event_loop_lag_max_seconds", LOOP_LAG_MAX, "Longest lag in about the last minute.");
 	put_busy_times(page);
 }
-
-/* ---------------------------------------------------------------- the process */
 
 static void put_process(struct page *page)
 {

@@ -1,35 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* Read from decide() down: the steps of a request, in order. */
+/* Read from decide() down. */
 #include "request/dispatch.h"
 
+#include "base/log.h"
 #include "base/methods.h"
 
 #include <event2/event.h>
 #include <time.h>
 
-/* --- head: which route, and what of the content ------------------------------------------------------------------ */
-
-/* Replies that the table gives by itself. */
 static void answer_from_table(struct pipit_request *request, unsigned allow)
 {
 	char list[PIPIT_METHODS_LIST_SIZE];
 
 	pipit_methods_list(allow, list);
 	pipit_reply_header(request, "Allow", list);
-	/* Not what was asked for: a HEAD has the length that its GET would have. */
 	if (request->head->method == PIPIT_OPTIONS)
 		pipit_reply(request, 204, NULL, NULL, 0);
 	else
 		pipit_reply_problem(request, 405, "This resource serves %s only.", list);
 }
 
-/* The route, or NULL after a reply. */
+/* NULL after a reply. */
 static const struct pipit_route *find_route(struct pipit_dispatch *dispatch, struct pipit_request *request)
 {
 	const struct pipit_guard_head *head = request->head;
 	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
 
-	/* "OPTIONS *" asks about the server as a whole (RFC 9110 §9.3.7). */
+	/* about the server as a whole (RFC 9110 §9.3.7) */
 	if (path.data[0] == '*') {
 		answer_from_table(request, PIPIT_ANY);
 		return NULL;
@@ -75,8 +72,6 @@ static const struct pipit_guard_head *retain(void *context, struct pipit_connect
 	return pipit_request_retain(request) == 0 ? request->head : NULL;
 }
 
-/* --- message: the handler ------------------------------------------------------------------------------------------ */
-
 static void call(void *context, struct pipit_connection *connection, struct evhttp_request *evhttp_request)
 {
 	const struct pipit_request *request = pipit_connection_request(connection);
@@ -94,10 +89,8 @@ static void handle(void *context, struct pipit_connection *connection, struct pi
 	request->in_handler = true;
 	route->handler(request, route->arg);
 	request->in_handler = false;
-	if (!request->replied && request->keeps == 0) {
-		pipit_log(PIPIT_LOG_ERROR, "%s: the handler neither replied nor kept the request", route->pattern);
-		pipit_reply_problem(request, 500, NULL);
-	}
+	if (!request->replied && request->keeps == 0)
+		pipit_request_reply_fault(request, "the handler neither replied nor kept the request");
 }
 
 static void abandoned(void *context, struct pipit_connection *connection)
@@ -106,8 +99,6 @@ static void abandoned(void *context, struct pipit_connection *connection)
 	pipit_request_abandon(pipit_connection_request(connection));
 }
 
-/* --- the end: counters and log ------------------------------------------------------------------------------------- */
-
 static struct pipit_slice field_value(const struct pipit_guard_head *head, const char *name)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(head, name);
@@ -115,7 +106,7 @@ static struct pipit_slice field_value(const struct pipit_guard_head *head, const
 }
 
 static void log_entry(
-    struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_access_entry *entry)
+    struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_access_log_entry *entry)
 {
 	char peer[INET6_ADDRSTRLEN];
 	struct timespec now;
@@ -123,22 +114,22 @@ static void log_entry(
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	entry->peer = pipit_connection_peer(connection, peer, sizeof peer);
 	entry->finished = now.tv_sec;
-	if (!pipit_access_buffer_has_lines(dispatch->access))
+	if (!pipit_access_log_buffer_has_lines(dispatch->access))
 		event_active(dispatch->log_event, EV_TIMEOUT, 0);
-	pipit_access_buffer_add(dispatch->access, entry);
+	pipit_access_log_buffer_add(dispatch->access, entry);
 }
 
 void pipit_dispatch_flush_log(struct pipit_dispatch *dispatch)
 {
 	if (dispatch->access)
-		pipit_access_buffer_flush(dispatch->access);
+		pipit_access_log_buffer_flush(dispatch->access);
 }
 
 /* Inlined, its frame would cost every request without an access log 20 instructions. */
 __attribute__((noinline)) static void log_request(
     struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_request *request, int status)
 {
-	struct pipit_access_entry entry = {
+	struct pipit_access_log_entry entry = {
 		.request_line = pipit_request_line(request->head),
 		.status = status,
 		.content_bytes = pipit_connection_content_bytes(connection),
@@ -156,10 +147,10 @@ static size_t route_index(const struct pipit_dispatch *dispatch, const struct pi
 	return request->route ? request->route->index : dispatch->no_route;
 }
 
-/* nginx's word for a client that left before the reply was complete. It is for the log only: nobody receives it. */
+/* in the log only, as in nginx */
 #define STATUS_CLIENT_CLOSED 499
 
-/* The reply was not in a batch; one that was left open is as quick as its head was. */
+/* Not in a batch. An open reply counts until its head. */
 __attribute__((noinline)) static void count_alone(
     struct pipit_dispatch *dispatch, struct pipit_connection *connection, const struct pipit_request *request)
 {
@@ -201,7 +192,7 @@ static void refused(void *context, struct pipit_connection *connection, enum pip
 {
 	struct pipit_dispatch *dispatch = context;
 	struct pipit_request *request = pipit_connection_request(connection);
-	struct pipit_access_entry entry = {
+	struct pipit_access_log_entry entry = {
 		.request_line = line,
 		.status = pipit_refusal_entry(reason)->status,
 		.content_bytes = content_bytes,
@@ -212,7 +203,7 @@ static void refused(void *context, struct pipit_connection *connection, enum pip
 		.route = request ? pipit_request_route(request) : "none",
 	};
 
-	/* Without a line there was no request, only a connection too many. */
+	/* Empty: there is no request. */
 	if (line.length)
 		pipit_counters_request(dispatch->counters,
 		    request ? route_index(dispatch, request) : dispatch->no_route, request ? request->head->method : 0,

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The spine: head → route → content policy → handler → reply → log and counters. One per worker; it holds no mechanism, only
- * the order of the steps, as hooks of the connection layer.
- */
+/* The handler table of a worker. */
 #ifndef PIPIT_DISPATCH_H
 #define PIPIT_DISPATCH_H
 
-#include "base/log.h"
 #include "http/router.h"
 #include "http1/http1.h"
+#include "metrics/access_log.h"
 #include "metrics/counters.h"
 #include "request/request.h"
 
@@ -17,16 +14,15 @@ struct pipit_dispatch {
 	const struct pipit_config *config;
 	const struct pipit_router *router;
 	const struct pipit_route *fallback; /* NULL: 404 */
-	size_t no_route;                    /* index for counters of requests that reached no route */
+	size_t no_route;                    /* index of the counters */
 	struct pipit_counters *counters;
-	struct pipit_access_buffer *access; /* NULL: no access log */
-	struct event *log_event;            /* active when lines wait: one write() per turn of the loop */
+	struct pipit_access_log_buffer *access; /* NULL: no access log */
+	struct event *log_event;                /* active while lines wait: one write() per turn of the loop */
 };
 
-/* Set the hooks that are dispatch's; their context is the struct pipit_dispatch. */
+/* Their context is the struct pipit_dispatch. */
 void pipit_dispatch_set_handlers(struct pipit_handler_table *hooks);
 
-/* Write the access lines that wait. */
 void pipit_dispatch_flush_log(struct pipit_dispatch *dispatch);
 
 #endif

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See json_reader.h; the contracts of the public functions are in pipit.h. */
 #include "request/json_reader.h"
 
 #include "request/request.h"
@@ -17,10 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a reply: those that are noted after these are counted only. */
+/* further violations are counted only */
 #define TOLD_MAX 32
-
-/* --- violations ------------------------------------------------------------------------------------------------------ */
 
 static void note(struct pipit_reader *reader, const char *pointer, const char *format, va_list arguments)
 {
@@ -32,7 +29,7 @@ static void note(struct pipit_reader *reader, const char *pointer, const char *f
 	vsnprintf(detail, sizeof detail, format, arguments);
 	if (!reader->violations)
 		reader->violations = cJSON_CreateArray();
-	/* Without memory it is counted all the same, and refused. */
+	/* Without memory for its text the violation still counts. */
 	error = pipit_problem_error(detail, pointer);
 	if (!reader->violations || !cJSON_AddItemToArray(reader->violations, error))
 		cJSON_Delete(error);
@@ -81,8 +78,6 @@ bool pipit_read_finish(struct pipit_reader *reader, struct pipit_request *reques
 	return false;
 }
 
-/* --- values ---------------------------------------------------------------------------------------------------------- */
-
 /* NULL: absent. */
 static const cJSON *find(const struct pipit_reader *reader, const char *pointer)
 {
@@ -114,7 +109,7 @@ const char *pipit_read_string(
 	return fallback;
 }
 
-/* Exactly, and within 64 bits: doubles from 2^63 on are beyond. */
+/* Doubles from 2^63 on do not fit. */
 static bool read_exactly(const cJSON *item, int64_t *number)
 {
 	const char *text = item->valuestring ? pipit_json_number_text(item) : NULL;
@@ -126,7 +121,7 @@ static bool read_exactly(const cJSON *item, int64_t *number)
 		*number = (int64_t)item->valuedouble;
 		return (double)*number == item->valuedouble;
 	}
-	/* One with so many digits and an exponent or a fraction is not what is meant by an integer. */
+	/* a fraction or an exponent */
 	errno = 0;
 	*number = strtoll(text, &end, 10);
 	return *end == '\0' && errno == 0;

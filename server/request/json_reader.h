@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Typed getters over a JSON document: pipit_read_… of pipit.h, and what others do with the violations that were noted. */
+/* Beside pipit_read_…() of pipit.h. */
 #ifndef PIPIT_JSON_READER_H
 #define PIPIT_JSON_READER_H
 
 #include "pipit.h"
 
-/* What has been noted as members of a problem document (see problem.h); the caller's to free, NULL when memory is short. Once. */
+/* Members of a problem document, freed by the caller; NULL when memory is short. Call once. */
 char *pipit_json_reader_members(struct pipit_reader *reader);
 
-/* Free what was noted. */
 void pipit_json_reader_clear(struct pipit_reader *reader);
 
 #endif

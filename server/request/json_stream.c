@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See json_stream.h; the contract of pipit_reply_json() is in pipit.h. */
 #include "request/json_stream.h"
 
 #include "base/bytes.h"
@@ -14,19 +13,18 @@
 #include <stdlib.h>
 
 #define PIECE_BYTES (64 * 1024)
-/* Before a piece: its size in hex and a line end; behind it another. */
+/* hex size and CRLF */
 #define FRAME_BYTES 16
-/* In one turn of the loop: then others have theirs, however fast this client reads. */
+/* per turn of the loop: a fast client does not delay others */
 #define PIECES_PER_TURN 4
 
-/* A document on its way. */
 struct printout {
-	struct pipit_open_reply open_reply; /* first */
+	struct pipit_open_reply open_reply; /* first: its functions get this struct */
 	cJSON *doc;                         /* owned, as is `printing` */
 	struct pipit_printing *printing;
 	bool is_chunked, is_over;
-	struct pipit_slice content; /* of the piece */
-	size_t start, end;          /* of what is printed and not sent, with framing */
+	struct pipit_slice content; /* of the piece, without framing */
+	size_t start, end;          /* printed, not sent; with framing */
 	char bytes[FRAME_BYTES + PIECE_BYTES + sizeof "\r\n"];
 };
 
@@ -37,7 +35,7 @@ static void free_printout(struct printout *printout)
 	free(printout);
 }
 
-/* The next piece, with the framing of a chunk around it. */
+/* As a chunk. */
 static void print_piece(struct printout *printout)
 {
 	size_t length = pipit_printing_next(printout->printing, printout->bytes + FRAME_BYTES, PIECE_BYTES), digits;
@@ -57,7 +55,6 @@ static void print_piece(struct printout *printout)
 	pipit_bytes_put_hex(printout->bytes + printout->start, length, digits);
 }
 
-/* Send until the socket is full, the text is over, or it is the others' turn. */
 static void write_more(struct printout *printout)
 {
 	struct pipit_open_reply *open_reply = &printout->open_reply;
@@ -91,7 +88,7 @@ static void on_writable(struct pipit_open_reply *open_reply)
 	end_when_over((struct printout *)open_reply);
 }
 
-/* It has an end, which is waited for as for any reply's. */
+/* A drain waits for the end. */
 static void on_drain(struct pipit_open_reply *open_reply)
 {
 	(void)open_reply;
@@ -132,7 +129,7 @@ static struct printout *new_printout(cJSON *doc, int *error)
 	return printout;
 }
 
-/* Takes the document. Its text is in memory as a whole, and counted there. */
+/* Takes the document. Its text counts against memory_limit. */
 static int send_whole(struct pipit_request *request, int status, cJSON *doc)
 {
 	struct pipit_printer text = pipit_printer_in(NULL, 0);
@@ -148,8 +145,8 @@ static int send_whole(struct pipit_request *request, int status, cJSON *doc)
 }
 
 /*
- * Not what may be another document once the handler has returned; and a document that waits for a slow client takes many times the
- * memory of its text, for which there must be room.
+ * False: references may change after the handler; the document takes many times the memory of its text until the client
+ * has read.
  */
 static bool may_wait(struct pipit_connection *connection, const cJSON *doc)
 {
@@ -180,7 +177,6 @@ static int send_in_pieces(struct pipit_request *request, int status, cJSON *doc)
 	}
 	printout->is_chunked = pipit_connection_minor(connection) > 0;
 	result = pipit_request_open(request, status, "application/json", nothing, nothing, &printout->open_reply);
-	/* A HEAD has its whole reply, and one that failed another. */
 	if (result != 0 || !printout->open_reply.connection) {
 		free_printout(printout);
 		return result;

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See request.h; the contracts of the public functions are in pipit.h. */
 #include "request/request.h"
 
 #include "base/bytes.h"
@@ -20,13 +19,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* A string handed out to a handler; lives as long as the request. */
 struct memory {
 	struct memory *next;
 	char bytes[];
 };
 
-/* --- life ---------------------------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 struct pipit_request *pipit_request_new(
     struct pipit_request_pool *pool, struct pipit_connection *connection, const struct pipit_guard_head *head)
@@ -64,7 +62,6 @@ static void free_owned(struct pipit_request *request)
 
 static void free_request(struct pipit_request *request)
 {
-	/* Most requests own nothing. */
 	if (request->memory || request->retained || request->owned_body || request->fields)
 		free_owned(request);
 	request->next_free = request->pool->free;
@@ -82,11 +79,11 @@ void pipit_request_pool_clear(struct pipit_request_pool *pool)
 
 void pipit_request_detach(struct pipit_request *request)
 {
-	/* A kept request may ask for its client's address later. */
+	/* for pipit_request_peer() of a kept request */
 	if (request->keeps)
 		pipit_request_peer(request);
 	request->connection = NULL;
-	/* The callback may release it. */
+	/* the callback may release the request */
 	request->keeps++;
 	pipit_request_abandon(request);
 	if (--request->keeps == 0 && !request->in_handler)
@@ -101,7 +98,7 @@ void pipit_request_abandon(struct pipit_request *request)
 		callback(request, request->on_abort_arg);
 }
 
-/* One block: the head's struct as far as it is filled, and its bytes. */
+/* The used part of the struct, then the bytes of the head. */
 int pipit_request_retain(struct pipit_request *request)
 {
 	const struct pipit_guard_head *head = request->head;
@@ -124,13 +121,13 @@ int pipit_request_retain(struct pipit_request *request)
 	return 0;
 }
 
-/* A body that was collected is taken over as it is; one in flat memory is copied. */
+/* Takes a collected body; copies one in flat memory. */
 static int keep_body(struct pipit_request *request)
 {
 	struct pipit_slice body = request->body;
 	if (request->owned_body)
 		return 0;
-	/* Its NUL is not there for long either. */
+	/* the NUL behind it is temporary */
 	if (body.length == 0) {
 		request->body.data = "";
 		return 0;
@@ -160,9 +157,8 @@ void pipit_request_release(struct pipit_request *request)
 	if (--request->keeps > 0 || request->in_handler)
 		return;
 	if (request->connection && !request->replied) {
-		pipit_log(PIPIT_LOG_ERROR, "%s: a request was released without a reply", pipit_request_route(request));
 		request->keeps = 1;
-		pipit_reply_problem(request, 500, NULL);
+		pipit_request_reply_fault(request, "a request was released without a reply");
 		request->keeps = 0;
 	}
 	if (!request->connection)
@@ -184,8 +180,6 @@ int pipit_request_post(struct pipit_request *request, void (*function)(struct pi
 {
 	return request->pool->post(request->pool->worker, request, function, arg);
 }
-
-/* --- what was asked ------------------------------------------------------------------------------------------------ */
 
 static char *remember(struct pipit_request *request, struct pipit_slice text)
 {
@@ -227,7 +221,7 @@ const char *pipit_request_query(struct pipit_request *request)
 	return request->query;
 }
 
-/* One byte of a form. An invalid escape stands for itself (URL Standard, §5.1). */
+/* Invalid escapes are literal (URL Standard, §5.1). */
 static char take_form_byte(const char **at, const char *end)
 {
 	if (**at != '+')
@@ -245,7 +239,6 @@ static bool decodes_to(const char *at, const char *end, const char *name)
 	return at == end && *name == '\0';
 }
 
-/* application/x-www-form-urlencoded, of a query or a content. */
 static long form_value(struct pipit_slice form, const char *name, char *value, size_t size)
 {
 	const char *at = form.data, *end = form.data + form.length;
@@ -339,7 +332,6 @@ const char *pipit_request_body(struct pipit_request *request, size_t *length)
 	return request->body.data;
 }
 
-/* Where it is in words for people, and apart for programs. */
 static void refuse_json(struct pipit_request *request, const struct pipit_json_error *error)
 {
 	char detail[PIPIT_PROBLEM_DETAIL_SIZE], *members = pipit_problem_json_members(error);
@@ -350,33 +342,21 @@ static void refuse_json(struct pipit_request *request, const struct pipit_json_e
 	free(members);
 }
 
-static void refuse_type(struct pipit_request *request, const char *detail)
-{
-	pipit_reply_header(request, "Accept", "application/json");
-	pipit_reply_problem(request, 415, "%s", detail);
-}
-
-/* Whether the content says that it is JSON; replies when it does not. */
+/* False after a reply. */
 static bool is_json(struct pipit_request *request)
 {
-	static const char json[] = "application/json";
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
 	struct pipit_slice type = { "", 0 };
+	const char *why;
 
 	if (field)
 		type = pipit_guard_slice(request->head, field->value, field->value_length);
-	/* As most clients write it. */
-	if (pipit_slice_equals(type, json))
+	why = pipit_content_type_refuse_json(type);
+	if (!why)
 		return true;
-	if (!pipit_content_type_is(type, json)) {
-		refuse_type(request, "The content must be JSON, and its Content-Type application/json.");
-		return false;
-	}
-	if (pipit_content_type_has_other_charset(type)) {
-		refuse_type(request, "JSON is UTF-8: its Content-Type has no charset, or charset=utf-8.");
-		return false;
-	}
-	return true;
+	pipit_reply_header(request, "Accept", "application/json");
+	pipit_reply_problem(request, 415, "%s", why);
+	return false;
 }
 
 struct cJSON *pipit_request_json(struct pipit_request *request)
@@ -431,11 +411,9 @@ struct pipit_server *pipit_request_server(const struct pipit_request *request)
 
 struct pipit_slice pipit_request_line(const struct pipit_guard_head *head)
 {
-	/* The guard passes single spaces only: method, target and "HTTP/1.1" stand in one piece. */
+	/* The guard passes single spaces only. */
 	return pipit_guard_slice(head, 0, head->target + head->target_length + sizeof " HTTP/1.1" - 1);
 }
-
-/* --- the reply ----------------------------------------------------------------------------------------------------- */
 
 static bool is_ours(const char *name)
 {
@@ -468,14 +446,13 @@ int pipit_reply_header(struct pipit_request *request, const char *name, const ch
 	return 0;
 }
 
-/* It will not be sent. */
+/* Of a reply that is not sent. */
 static void drop_content(const struct pipit_reply_content *content)
 {
 	pipit_shared_fd_release(content->file);
 	free(content->parts);
 }
 
-/* Everything but the content is decided here, for all kinds of replies. */
 static void send_reply(struct pipit_request *request, const struct pipit_request_reply *reply)
 {
 	static const struct pipit_reply_content nothing = { .length = 0 };
@@ -487,7 +464,7 @@ static void send_reply(struct pipit_request *request, const struct pipit_request
 		.content_type = reply->content_type,
 		.fields = { request->fields, request->fields_length },
 		.file_fields = reply->file_fields,
-		/* "Reset the document" says by its length that nothing follows (RFC 9110 §15.3.6). */
+		/* 205 has no body (RFC 9110 §15.3.6) */
 		.content_length = reply->status == 205 ? 0 : content->length,
 		.date = pipit_net_date(pipit_connection_net(connection)),
 		.minor = pipit_connection_minor(connection),
@@ -503,7 +480,7 @@ static void send_reply(struct pipit_request *request, const struct pipit_request
 	    (struct pipit_slice){ rendered, pipit_response_head_render(rendered, &head) }, content);
 }
 
-/* 0 when a reply can be sent, negative when not or when another was sent instead, 1 when nobody waits for it any more. */
+/* 0: send the reply. Negative: invalid, or replied already. 1: the client has gone. */
 static int begin_reply(struct pipit_request *request, int status, const char *content_type)
 {
 	if (request->replied)
@@ -514,7 +491,7 @@ static int begin_reply(struct pipit_request *request, int status, const char *co
 		request->replied = true;
 		return 1;
 	}
-	/* The handler went on without something that it asked for: what it says now may be wrong. */
+	/* Memory was short: the reply may be wrong. */
 	if (request->is_short) {
 		request->is_short = false;
 		return pipit_request_reply_short(request);
@@ -552,7 +529,7 @@ int pipit_request_open(struct pipit_request *request, int status, const char *co
 	head.fields = (struct pipit_slice){ request->fields, request->fields_length };
 	head.date = pipit_net_date(pipit_connection_net(connection));
 	head.minor = pipit_connection_minor(connection);
-	/* Only its close ends the content for HTTP/1.0, and a HEAD has none. */
+	/* For HTTP/1.0 the close ends the body; HEAD has none. */
 	head.keep_alive = pipit_connection_keeps_alive(connection) && (head.minor > 0 || is_head);
 	rendered = (struct pipit_slice){ at, pipit_response_head_render(at, &head) };
 	request->replied = true;
@@ -579,43 +556,34 @@ int pipit_reply_text(struct pipit_request *request, int status, const char *text
 	return pipit_reply(request, status, "text/plain; charset=utf-8", text, strlen(text));
 }
 
-int pipit_request_reply_short(struct pipit_request *request)
+void pipit_request_reply_fault(struct pipit_request *request, const char *what)
 {
-	int result = pipit_reply_problem(request, 503, "The server is short of memory; try again soon.");
-	return result == 0 ? -ENOMEM : result;
+	pipit_log(PIPIT_LOG_ERROR, "%s: %s", pipit_request_route(request), what);
+	pipit_reply_problem(request, 500, NULL);
 }
 
-/* Of a client that prefers a page. */
-static bool prefers_html(const struct pipit_request *request)
+int pipit_request_reply_short(struct pipit_request *request)
 {
-	const struct pipit_guard_field *accept = pipit_guard_find(request->head, "Accept");
-	return accept &&
-	       pipit_response_head_prefers_html(pipit_guard_slice(request->head, accept->value, accept->value_length));
+	int result = pipit_reply_problem(request, 503, "%s", pipit_refusal_entry(PIPIT_REFUSAL_OUT_OF_MEMORY)->detail);
+	return result == 0 ? -ENOMEM : result;
 }
 
 int pipit_request_reply_problem_with(
     struct pipit_request *request, int status, const char *detail, struct pipit_slice members)
 {
-	static const char end[] = "}\n";
 	char small[PIPIT_RESPONSE_HEAD_PROBLEM_MAX], *content = small;
 	const char *content_type;
-	bool html = prefers_html(request);
 	size_t length;
 	int result;
 
 	if (status < 400)
 		return -EINVAL;
-	if (members.length && !html)
+	if (members.length)
 		content = malloc(PIPIT_RESPONSE_HEAD_PROBLEM_MAX + members.length);
 	if (!content)
 		return pipit_request_reply_short(request);
-	length = pipit_response_head_problem_content(content, status, detail, html, &content_type);
-	if (content != small) {
-		length -= sizeof end - 1;
-		memcpy(content + length, members.data, members.length);
-		memcpy(content + length + members.length, end, sizeof end - 1);
-		length += members.length + sizeof end - 1;
-	}
+	length = pipit_response_head_problem_content(
+	    content, status, detail, members, pipit_accept_header_prefers_html(request->head), &content_type);
 	result = pipit_reply(request, status, content_type, content, length);
 	if (content != small)
 		free(content);
@@ -624,16 +592,13 @@ int pipit_request_reply_problem_with(
 
 int pipit_reply_problem(struct pipit_request *request, int status, const char *detail, ...)
 {
-	/* As long as the content, so that a cut is made there, between two characters. */
-	char text[PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
+	char text[PIPIT_PROBLEM_TEXT_SIZE];
 	va_list arguments;
 
-	if (detail) {
-		va_start(arguments, detail);
-		vsnprintf(text, sizeof text, detail, arguments);
-		va_end(arguments);
-	}
-	return pipit_request_reply_problem_with(request, status, detail ? text : NULL, (struct pipit_slice){ NULL, 0 });
+	va_start(arguments, detail);
+	detail = pipit_problem_format(text, detail, arguments);
+	va_end(arguments);
+	return pipit_request_reply_problem_with(request, status, detail, (struct pipit_slice){ NULL, 0 });
 }
 
 int pipit_reply_file(

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a handler sees: the public functions pipit_request_* and pipit_reply_* are here, over one struct.
- *
- * A request is made when its head has passed the guard, and given back when its reply is complete or its client has gone and
- * nobody keeps it. While it is handled it points into the connection layer's memory; retaining it copies what it points to.
+ * A request lives from the end of its head until its reply is complete or its client has gone, longer if kept. It
+ * points into buffers of the connection layer; pipit_request_retain() copies the head.
  */
 #ifndef PIPIT_REQUEST_H
 #define PIPIT_REQUEST_H
@@ -21,65 +19,62 @@ struct pipit_file_cache;
 struct pipit_gzip_cache;
 struct pipit_openapi;
 
-/* Of struct pipit_route_options. */
 #define PIPIT_ROUTE_TEXTS 8
 
-/* A registered route. Const while the server runs. */
+/* Const while the server runs. */
 struct pipit_route {
 	char *pattern; /* owned */
-	size_t index;  /* label of its counters */
+	size_t index;  /* of its counters */
 	unsigned methods;
-	pipit_handler *handler; /* one of these two */
+	pipit_handler *handler; /* or `callback` */
 	pipit_evhttp_callback *callback;
 	void *arg;
-	struct pipit_route_options options; /* its strings: */
+	struct pipit_route_options options; /* the strings are `texts` */
 	char *texts[PIPIT_ROUTE_TEXTS];     /* owned */
-	struct pipit_openapi *openapi;      /* owned: what pipit_serve_openapi() sends; NULL for other handlers */
-	struct pipit_route *next;           /* the server's list */
+	struct pipit_openapi *openapi;      /* owned: for pipit_serve_openapi(), otherwise NULL */
+	struct pipit_route *next;
 };
 
-/* What all requests of a worker share. */
 struct pipit_request_pool {
 	struct pipit_server *server;
-	struct pipit_file_cache *opened; /* of the worker, as is `compressed` */
-	struct pipit_gzip_cache *compressed;
+	struct pipit_file_cache *file_cache;
+	struct pipit_gzip_cache *gzip_cache;
 	struct event_base *base;
 	const struct pipit_config *config;
 	void *worker; /* for `post` */
-	/* Thread-safe: hand the function to the worker's inbox. 0, -ENOMEM or -ESHUTDOWN. */
+	/* To the inbox of the worker. Any thread. 0, -ENOMEM or -ESHUTDOWN. */
 	int (*post)(
 	    void *worker, struct pipit_request *request, void (*function)(struct pipit_request *, void *), void *arg);
-	/* The same for a function that has no request; it runs in every case once 0 was returned, in pipit_worker_free() at last. */
+	/* After 0 the function always runs, at the latest in pipit_worker_free(). */
 	int (*post_call)(void *worker, void (*function)(void *), void *arg);
 	struct pipit_request *free; /* linked by next_free */
 	uint32_t id_prefix, id_count;
 };
 
 struct pipit_request {
-	/* Zero in a new request. Not more than 80 bytes: for more, compilers use "rep stos", which takes as long as 100 instructions. */
-	struct pipit_guard_head
-	    *retained;            /* owned: head and its bytes in one block; NULL while they lie in flat memory */
-	char *owned_body;         /* owned: the body of a kept request */
-	struct memory *memory;    /* owned: strings handed out, linked */
-	const char *path, *query; /* in `memory` once asked for */
-	char *fields;             /* owned: field lines of the coming reply, PIPIT_RESPONSE_HEAD_FIELDS_MAX */
+	/* Zero in a new request. Above 80 bytes compilers use "rep stos", which takes as long as 100 instructions. */
+	struct pipit_guard_head *retained; /* owned: head and bytes in one block; NULL while they are in flat memory */
+	char *owned_body;                  /* owned, of a kept request */
+	struct memory *memory;             /* owned: strings for the handler */
+	const char *path, *query;          /* in `memory`; NULL until requested */
+	char *fields;                      /* owned: headers of the reply, PIPIT_RESPONSE_HEAD_FIELDS_MAX bytes */
 	size_t fields_length;
 	void (*on_abort)(struct pipit_request *, void *);
-	uint64_t opened_ns; /* from the first byte of its head to that of a reply that was left open; 0: it was not */
+	uint64_t opened_ns; /* from the first byte of the request to an open reply's head; 0: not open */
 	unsigned keeps;     /* pipit_request_keep() minus _release() */
 	bool in_handler;
 	bool replied;
-	bool is_short; /* memory for something that the handler asked for was */
+	bool is_short; /* the handler did not get something */
 
 	/* Set in a new request. */
 	struct pipit_request_pool *pool;
-	struct pipit_connection *connection; /* NULL once the reply is complete or the client gone */
-	const struct pipit_route *route;     /* NULL when no route was found */
+	struct pipit_connection *connection; /* NULL after the reply, or without client */
+	const struct pipit_route *route;     /* NULL: none */
 	const struct pipit_guard_head *head;
 	struct pipit_slice body; /* followed by a NUL */
 	uint32_t number;         /* second half of the id */
 
-	/* Filled only when asked for; of the texts, the first byte is 0 before. */
+	/* Set when requested; until then the texts begin with NUL. */
 	void *on_abort_arg;
 	struct pipit_request *next_free;
 	char id[17];
@@ -87,51 +82,51 @@ struct pipit_request {
 	struct pipit_router_match match; /* parameters point into head->bytes */
 };
 
-/* A new request for a head in flat memory; NULL when memory is short. */
+/* NULL when memory is short. */
 struct pipit_request *pipit_request_new(
     struct pipit_request_pool *pool, struct pipit_connection *connection, const struct pipit_guard_head *head);
 
-/* Copy the head out of flat memory. 0 or -ENOMEM. */
+/* Copy the head. 0 or -ENOMEM. */
 int pipit_request_retain(struct pipit_request *request);
 
-/* The connection lets the request go: it is freed, or when somebody keeps it, when that ends. */
+/* Frees it, unless it is kept. */
 void pipit_request_detach(struct pipit_request *request);
 
-/* Tell a handler that waits that its client has gone; at most once, and not when it has replied. */
+/* At most once; calls the abort callback. */
 void pipit_request_abandon(struct pipit_request *request);
 
-/* All that a reply may consist of: what is said before its content, and the content in memory and behind it from a file. */
 struct pipit_request_reply {
 	int status;
-	const char *content_type; /* NULL leaves the field out */
+	const char *content_type; /* NULL: none */
 	struct pipit_slice
-	    file_fields; /* whole field lines, behind those of pipit_reply_header(); PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX */
+	    file_fields; /* after those of pipit_reply_header(); at most PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX bytes */
 	struct pipit_reply_content content; /* `length` includes `memory` */
 };
 
-/* As pipit_reply(). Takes the file's hold and the parts of its content, in every case. */
+/* As pipit_reply(). Always takes the file and the parts of the content. */
 int pipit_request_reply(struct pipit_request *request, const struct pipit_request_reply *reply);
 
-/* As pipit_reply_problem(); the document has further members, such as `,"errors":[…]` (a page has not). detail may be NULL. */
+/* members: such as `,"errors":[…]`, left out of HTML. detail: may be NULL. */
 int pipit_request_reply_problem_with(
     struct pipit_request *request, int status, const char *detail, struct pipit_slice members);
 
-/* Reply with 503, for want of memory. -ENOMEM, or as pipit_reply(). */
+/* 500 and a log message: a fault of the program. */
+void pipit_request_reply_fault(struct pipit_request *request, const char *what);
+
+/* 503. Returns -ENOMEM, or as pipit_reply(). */
 int pipit_request_reply_short(struct pipit_request *request);
 
 /*
- * Reply with a status that has content, the fields of pipit_reply_header(), fields of one's own (at most 256 bytes) and a head only: the content is
- * written to `streaming` as long as the client stays, from `content` on, which is framed already. A HEAD gets its whole reply:
- * then, and when the client has gone already, open_reply->connection stays NULL.
- * 0; -EALREADY; -ENOMEM, and 503 was replied. After it pipit_http1_continue() is to be called.
+ * `open_reply` writes the body later. status: one with a body. fields: after those of pipit_reply_header(), at most 256
+ * bytes. content: first bytes, framed. open_reply->connection stays NULL for HEAD and without client. 0; -EALREADY;
+ * -ENOMEM after a 503. Then call pipit_http1_continue().
  */
 int pipit_request_open(struct pipit_request *request, int status, const char *content_type, struct pipit_slice fields,
     struct pipit_slice content, struct pipit_open_reply *open_reply);
 
-/* Free the pool's spare requests. */
 void pipit_request_pool_clear(struct pipit_request_pool *pool);
 
-/* The request's first line as it was sent, without its end. */
+/* Without its line end. */
 struct pipit_slice pipit_request_line(const struct pipit_guard_head *head);
 
 #endif

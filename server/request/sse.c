@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * See sse.h; the contracts of the public functions are in pipit.h. Read from pipit_stream_send() to deliver() to write_more()
- * for an event's way, and enter() for what a client is given when it joins.
- */
+/* An event goes from pipit_stream_send() to deliver() to write_more(). */
 #include "request/sse.h"
 
 #include "http1/open_reply.h"
@@ -22,64 +19,60 @@
 #define DEFAULT_RETRY_MS 2000
 #define HEARTBEAT_MAX_MS (24 * 3600 * 1000)
 
-/* An event in its place. */
 struct link {
-	_Atomic size_t holds; /* the link before it, the stream whose last it is, branches and clients that are there */
-	struct link *next;    /* held; set once, under the stream's lock; not read by anybody who is not told of more */
-	struct pipit_sse_event *event; /* held; NULL: here the replies of all who follow end */
+	_Atomic size_t holds;          /* of the link before, branches, clients; of the stream if it is the last */
+	struct link *next;             /* held; set once, under the lock; read up to the last announced link */
+	struct pipit_sse_event *event; /* held; NULL: end of all replies */
 	uint64_t place;
 };
 
 struct pipit_stream {
-	_Atomic size_t holds; /* its owner, and its branches */
+	_Atomic size_t holds; /* of the owner and the branches */
 	struct pipit_stream_options options;
 	char prefix[PIPIT_SSE_EVENT_PREFIX_DIGITS + 1];
 	struct pipit_sse_event *preamble, *heartbeat;
-	struct link *farewell; /* to end with, made beforehand */
+	struct link *farewell; /* made in advance: the end needs no memory */
 	_Atomic uint64_t clients, renderings;
 
-	pthread_mutex_t lock;             /* of what follows, `next` of the last link, and the branches' flags */
+	pthread_mutex_t lock;             /* of the members below, `next` of the last link, flags of branches */
 	struct link *last;                /* held */
 	uint64_t number;                  /* of the last id */
-	struct pipit_sse_event **history; /* a ring, each held */
+	struct pipit_sse_event **history; /* a ring; each event is held */
 	size_t history_first, history_count;
 	struct branch *branches;
 };
 
-/* The clients of one worker. The worker's alone, but for what the stream's lock is for. */
+/* On one worker. Used by it only, except what the lock protects. */
 struct branch {
 	struct pipit_stream *stream; /* held */
 	const struct pipit_request_pool *pool;
 	struct branch *next;
 	bool is_posted;      /* deliver() is in the inbox */
-	bool is_abandoned;   /* without clients: nothing is to be posted any more */
-	bool is_busy;        /* somebody walks over the clients */
-	struct link *newest; /* held; the links up to here may be read without the lock */
+	bool is_abandoned;   /* post nothing more */
+	bool is_busy;        /* in a loop over the clients */
+	struct link *newest; /* held; links up to it need no lock */
 	struct client *first, *last;
 	struct event *heartbeat; /* NULL without clients */
 };
 
 struct client {
-	struct pipit_open_reply open_reply; /* first: its hooks get this struct */
+	struct pipit_open_reply open_reply; /* first: its functions get this struct */
 	struct branch *branch;
 	struct client *next, *previous;
-	struct pipit_sse_event **backlog; /* what it gets before the events that follow, each held; NULL: nothing */
+	struct pipit_sse_event **backlog; /* first events, each held; NULL: none */
 	size_t backlog_at, backlog_count;
-	struct link *at;                 /* held; the last one that it has begun */
+	struct link *at;                 /* held; the last that was begun */
 	struct pipit_sse_event *writing; /* held; NULL between events */
-	size_t written;                  /* of it */
+	size_t written;
 	bool is_chunked;
 	bool is_over; /* `at` ends the reply */
 };
-
-/* --- holds ---------------------------------------------------------------------------------------------------------- */
 
 static struct link *new_link(struct pipit_sse_event *event)
 {
 	struct link *link = malloc(sizeof *link);
 	if (!link)
 		return NULL;
-	/* Its place in the stream, and the link before it. */
 	atomic_init(&link->holds, 2);
 	link->next = NULL;
 	link->event = event;
@@ -93,7 +86,7 @@ static struct link *hold_link(struct link *link)
 	return link;
 }
 
-/* Release and acquire: whoever frees it sees the `next` that was set while another held it. */
+/* The last holder sees the `next` that another thread has set. */
 static void release_link(struct link *link)
 {
 	while (link && atomic_fetch_sub_explicit(&link->holds, 1, memory_order_acq_rel) == 1) {
@@ -119,9 +112,7 @@ static void release_stream(struct pipit_stream *stream)
 	free(stream);
 }
 
-/* --- a client: what it is given next -------------------------------------------------------------------------------- */
-
-/* True when there is something: it is `writing` now. */
+/* True: the next event is `writing`. */
 static bool take_next(struct client *client)
 {
 	struct link *next;
@@ -163,9 +154,7 @@ static bool is_too_far_behind(const struct client *client)
 	return branch->newest->place - client->at->place > branch->stream->options.max_queue;
 }
 
-/* --- a branch: who is there ----------------------------------------------------------------------------------------- */
-
-/* Nobody is on it any more: it goes, unless it is about to be looked at. */
+/* Unless it has clients or is in use. */
 static void prune(struct branch *branch)
 {
 	struct pipit_stream *stream = branch->stream;
@@ -221,7 +210,6 @@ static void leave(struct client *client)
 		prune(branch);
 }
 
-/* Its reply is complete. */
 static void end(struct client *client)
 {
 	pipit_open_reply_end(&client->open_reply);
@@ -236,7 +224,6 @@ static void on_writable(struct pipit_open_reply *open_reply)
 		end(client);
 }
 
-/* One that is behind would have to be waited for: it is cut off instead. */
 static void on_drain(struct pipit_open_reply *open_reply)
 {
 	struct client *client = (struct client *)open_reply;
@@ -256,8 +243,6 @@ static void on_lost(struct pipit_open_reply *open_reply)
 
 static const struct pipit_open_reply_hooks hooks = { on_writable, on_drain, on_lost };
 
-/* --- delivering ----------------------------------------------------------------------------------------------------- */
-
 static void restart_heartbeat(struct branch *branch)
 {
 	uint64_t interval_ms = branch->stream->options.heartbeat_ms;
@@ -266,7 +251,7 @@ static void restart_heartbeat(struct branch *branch)
 		event_add(branch->heartbeat, &interval);
 }
 
-/* Anything may have become of the client when this returns. */
+/* The client may be freed. */
 static void push(struct client *client, bool with_heartbeat)
 {
 	struct pipit_connection *connection = client->open_reply.connection;
@@ -275,7 +260,7 @@ static void push(struct client *client, bool with_heartbeat)
 		client->writing = pipit_sse_event_hold(client->branch->stream->heartbeat);
 	write_more(client);
 	if (client->open_reply.is_waiting) {
-		/* After a try: what has come at once is no sign that the client is slow. */
+		/* after a write: events that came at once say nothing about the client */
 		if (is_too_far_behind(client))
 			pipit_open_reply_drop(&client->open_reply);
 		else
@@ -286,7 +271,7 @@ static void push(struct client *client, bool with_heartbeat)
 	}
 }
 
-/* To each client what is new, or when nothing is, and it was asked for, a sign of life. */
+/* with_heartbeat: for clients without new events. */
 static void walk(struct branch *branch, bool with_heartbeat)
 {
 	struct client *next;
@@ -306,7 +291,7 @@ static void walk(struct branch *branch, bool with_heartbeat)
 		prune(branch);
 }
 
-/* Be told of all that has been sent. `was_posted`: this is what was posted. */
+/* was_posted: called from the inbox. */
 static void catch_up(struct branch *branch, bool was_posted)
 {
 	struct pipit_stream *stream = branch->stream;
@@ -326,15 +311,13 @@ static void deliver(void *context)
 	walk(context, false);
 }
 
-/* Also for those events that could not be announced. */
+/* Also delivers unannounced events. */
 static void on_heartbeat(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd, (void)what;
 	catch_up(context, false);
 	walk(context, true);
 }
-
-/* --- joining -------------------------------------------------------------------------------------------------------- */
 
 static struct branch *find_branch(const struct pipit_stream *stream, const struct pipit_request_pool *pool)
 {
@@ -358,7 +341,7 @@ static struct branch *add_branch(struct pipit_stream *stream, const struct pipit
 	return branch;
 }
 
-/* The number that an id of this stream ends with; 0 when it is not of this stream. */
+/* 0: of another stream. */
 static uint64_t read_id(const struct pipit_stream *stream, struct pipit_slice id)
 {
 	uint64_t number = 0;
@@ -375,7 +358,7 @@ static uint64_t read_id(const struct pipit_stream *stream, struct pipit_slice id
 	return number;
 }
 
-/* What the client wants of the history: events behind this number; UINT64_MAX: nothing. */
+/* UINT64_MAX: no events of the history. */
 static uint64_t last_number(const struct pipit_stream *stream, const struct pipit_request *request)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Last-Event-ID");
@@ -384,7 +367,7 @@ static uint64_t last_number(const struct pipit_stream *stream, const struct pipi
 	return read_id(stream, pipit_guard_slice(request->head, field->value, field->value_length));
 }
 
-/* From the history, and the first event. False when memory is short. */
+/* False: memory is short. */
 static bool fill_backlog(
     struct client *client, const struct pipit_stream *stream, uint64_t after, struct pipit_sse_event *first)
 {
@@ -417,7 +400,6 @@ static void link_client(struct branch *branch, struct client *client)
 	atomic_fetch_add_explicit(&branch->stream->clients, 1, memory_order_relaxed);
 }
 
-/* With the first client of a branch. */
 static bool start_heartbeat(struct branch *branch)
 {
 	if (branch->heartbeat)
@@ -428,8 +410,7 @@ static bool start_heartbeat(struct branch *branch)
 }
 
 /*
- * All that must be seen in one piece: what has been sent up to now is in the history or is not, and everything that is sent
- * from now on is behind the client's link. Under the lock. 0, -EBUSY when there are too many, -ENOMEM.
+ * Under the lock each event is either in the history or after the client's link. 0; -EBUSY: too many clients; -ENOMEM.
  */
 static int enter(
     struct pipit_stream *stream, struct client *client, struct pipit_request *request, struct pipit_sse_event *first)
@@ -480,7 +461,7 @@ static int refuse_one_too_many(const struct pipit_stream *stream, struct pipit_r
 
 static int open_reply(const struct pipit_stream *stream, struct pipit_request *request, struct client *client)
 {
-	/* Without the second field nginx would collect events until it has a buffer full of them. */
+	/* nginx would collect events in its buffer */
 	static const char fields[] = "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n";
 	bool is_chunked = request->connection && pipit_connection_minor(request->connection) > 0;
 
@@ -492,7 +473,7 @@ static int open_reply(const struct pipit_stream *stream, struct pipit_request *r
 	    pipit_sse_event_bytes(stream->preamble, is_chunked), client ? &client->open_reply : NULL);
 }
 
-/* The reply is open: the first bytes, and no more when the server wants no new work: the client comes back to another. */
+/* During a drain the client should connect to another server. */
 static void begin(struct client *client)
 {
 	struct pipit_connection *connection = client->open_reply.connection;
@@ -510,7 +491,7 @@ int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *re
 
 	if (request->replied)
 		return -EALREADY;
-	/* The head alone, or nothing at all. */
+	/* HEAD, or the client has gone */
 	if (!request->connection || pipit_connection_is_head_request(request->connection))
 		return open_reply(stream, request, NULL);
 	client = calloc(1, sizeof *client);
@@ -550,10 +531,12 @@ int pipit_stream_join(struct pipit_stream *stream, struct pipit_request *request
 
 void pipit_stream_serve(struct pipit_request *request, void *stream)
 {
-	pipit_stream_join(stream, request, NULL);
+	if (stream)
+		pipit_stream_join(stream, request, NULL);
+	else
+		pipit_request_reply_fault(
+		    request, "pipit_stream_serve() was called with NULL; pass it a stream of pipit_stream_new()");
 }
-
-/* --- sending -------------------------------------------------------------------------------------------------------- */
 
 /* Under the lock. */
 static void remember(struct pipit_stream *stream, struct pipit_sse_event *event)
@@ -569,8 +552,9 @@ static void remember(struct pipit_stream *stream, struct pipit_sse_event *event)
 	stream->history[place] = pipit_sse_event_hold(event);
 }
 
-/* Under the lock. In the order of places, so that no branch is told of a link before those in front of it. A message that
- * memory is short for is made up for by the next event or the heartbeat. */
+/*
+ * Under the lock: links are announced in order. When memory is short, the next event or heartbeat announces the link.
+ */
 static void append(struct pipit_stream *stream, struct link *link)
 {
 	struct link *before = stream->last;
@@ -586,8 +570,8 @@ static void append(struct pipit_stream *stream, struct link *link)
 	}
 }
 
-/* Nobody follows, and nobody will ask for it: only its number is used up. False when somebody may. */
-static bool send_to_nobody(struct pipit_stream *stream, const struct pipit_event *event)
+/* True: no clients, no history; uses up a number. */
+static bool skip_event(struct pipit_stream *stream, const struct pipit_event *event)
 {
 	bool is_sent;
 	if (stream->options.history || pipit_stream_clients(stream))
@@ -608,7 +592,7 @@ int pipit_stream_send(struct pipit_stream *stream, const struct pipit_event *eve
 
 	if (event->name && strpbrk(event->name, "\r\n"))
 		return -EINVAL;
-	if (send_to_nobody(stream, event))
+	if (skip_event(stream, event))
 		return 0;
 	error = pipit_sse_event_new(event, &rendered);
 	if (error != 0)
@@ -646,9 +630,7 @@ int pipit_stream_end(struct pipit_stream *stream)
 	return 0;
 }
 
-/* --- life ----------------------------------------------------------------------------------------------------------- */
-
-/* Unique, not secret: a clock will do where the system has no randomness yet. */
+/* Unique, not secret: a clock suffices before the system has randomness. */
 static void choose_prefix(char prefix[PIPIT_SSE_EVENT_PREFIX_DIGITS + 1])
 {
 	uint64_t number;
@@ -675,7 +657,7 @@ static bool set_up(struct pipit_stream *stream)
 	stream->heartbeat = pipit_sse_event_lines(":\n");
 	stream->farewell = new_link(NULL);
 	stream->last = new_link(NULL);
-	/* The first of all: nobody is told of it, and there is none before it. */
+	/* The first link is never announced, and no link holds it. */
 	if (stream->last)
 		atomic_store_explicit(&stream->last->holds, 1, memory_order_relaxed);
 	if (options->history)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See sse_event.h. The fields are those of the HTML standard, §9.2 "Server-sent events". */
+/* HTML Standard, §9.2 "Server-sent events". */
 #include "request/sse_event.h"
 
 #include "base/bytes.h"
@@ -7,12 +7,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Before the lines: a chunk's size and its line end, and an id's line; both are known last, so they are written from behind. */
+/* chunk size and id, which are known last */
 #define SIZE_LINE_MAX (16 + 2)
 #define ID_LINE_MAX (sizeof "id: -\n" - 1 + PIPIT_SSE_EVENT_PREFIX_DIGITS + 20)
 #define LINES_START (SIZE_LINE_MAX + ID_LINE_MAX)
 
-/* The chunk's size in front of what is there. */
 static void frame(struct pipit_sse_event *rendered)
 {
 	size_t digits = pipit_bytes_hex_digits(rendered->length), at = rendered->start;
@@ -25,7 +24,7 @@ static void frame(struct pipit_sse_event *rendered)
 	rendered->chunk_length = rendered->start - at + rendered->length + 2;
 }
 
-/* Room for so many bytes of lines, and for what stands around them. */
+/* length: of the lines. */
 static struct pipit_sse_event *new_rendered(size_t length)
 {
 	struct pipit_sse_event *rendered = malloc(sizeof *rendered + LINES_START + length + sizeof "\n\r\n");
@@ -37,7 +36,6 @@ static struct pipit_sse_event *new_rendered(size_t length)
 	return rendered;
 }
 
-/* All lines are there, up to `end`. */
 static void finish(struct pipit_sse_event *rendered, char *end)
 {
 	*end++ = '\n';
@@ -60,7 +58,6 @@ static const char *line_end(const char *line)
 	return line + strcspn(line, "\r\n");
 }
 
-/* Behind the line's end; NULL when it was the last line. */
 static const char *next_line(const char *end)
 {
 	if (*end == '\0')
@@ -131,7 +128,7 @@ struct pipit_sse_event *pipit_sse_event_hold(struct pipit_sse_event *rendered)
 
 void pipit_sse_event_release(struct pipit_sse_event *rendered)
 {
-	/* Release and acquire: whoever frees it sees that all others have read it. */
+	/* after all reads of other holders */
 	if (rendered && atomic_fetch_sub_explicit(&rendered->holds, 1, memory_order_acq_rel) == 1)
 		free(rendered);
 }

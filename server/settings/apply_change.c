@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See apply_change.h. */
 #include "settings/apply_change.h"
 
 #include "http/preconditions.h"
@@ -14,12 +13,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Of one JSON Patch. */
 #define OPERATIONS_MAX 1000
-/* A longer pointer is left out of the message. */
 #define SHOWN_POINTER_MAX 200
 
-/* Without a target the answer is 404, whatever the conditions say (RFC 9110 §13.2.1). A PUT creates its target. */
+/* 404 comes before conditions (RFC 9110 §13.2.1). A PUT creates its target. */
 static bool has_target(const struct pipit_working_copy *copy, struct pipit_change *change)
 {
 	if (change->kind == PIPIT_CHANGE_PUT || pipit_pointer_find(copy->tree, change->pointer))
@@ -29,7 +26,7 @@ static bool has_target(const struct pipit_working_copy *copy, struct pipit_chang
 	return false;
 }
 
-/* RFC 9110 §13.2.2. An absent value (an empty etag) matches no tag, not even "*". */
+/* RFC 9110 §13.2.2. "": no value; not even "*" matches. */
 static bool conditions_hold(const struct pipit_guard_head *head, const char *etag)
 {
 	const struct pipit_validators validators = { pipit_slice_of(etag), -1, 0 };
@@ -70,7 +67,6 @@ static int status_of(enum pipit_patch_fault fault)
 	return 500;
 }
 
-/* Change the tree and set the outcome. On an error the tree is unchanged. */
 static void change_tree(struct pipit_working_copy *copy, struct pipit_change *change)
 {
 	const struct pipit_patch_limits limits = { copy->limits.json.max_depth, copy->limits.max_bytes,
@@ -119,7 +115,7 @@ bool pipit_apply_check(cJSON *tree, struct pipit_change *change, const struct pi
 	return change->status < 300;
 }
 
-/* Whether the changed tree can be kept. *text is its text, from malloc(), or NULL. */
+/* *text: from malloc(), or NULL. */
 static bool is_acceptable(struct pipit_working_copy *copy, struct pipit_change *change,
     const struct pipit_apply_check *check, char **text, size_t *length)
 {
@@ -133,7 +129,7 @@ static bool is_acceptable(struct pipit_working_copy *copy, struct pipit_change *
 	else if (*length > copy->limits.max_bytes)
 		pipit_change_refuse(change, 507, "The settings would take %zu bytes; at most %zu are kept.", *length,
 		    copy->limits.max_bytes);
-	/* The file must be readable at the next start, whatever changes led to it. */
+	/* The file must be readable at the next start. */
 	else if (pipit_json_check(*text, *length, &copy->limits.json, &error) != 0)
 		pipit_change_refuse(change, 507, "The settings cannot be kept: %s.", error.message);
 	else if (pipit_apply_check(copy->tree, change, check))
@@ -159,12 +155,12 @@ void pipit_apply_change(
 		return;
 	if (is_acceptable(copy, change, check, &text, &length)) {
 		pipit_working_copy_set_text(copy, text, length);
-		/* The change is good without a tag: the client can ask for it. */
+		/* The change is good without a tag. */
 		if (pipit_working_copy_etag(copy, change->pointer, change->etag) != 0)
 			change->etag[0] = '\0';
 	} else {
 		free(text);
-		/* The text is still that before the change; the next change parses it. */
+		/* The next change parses the unchanged text. */
 		pipit_working_copy_drop_tree(copy);
 	}
 }

@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Applies a change to the working copy: conditions, the change itself, limits, and the check of the program. */
+/* Conditions, change, limits, and the check of the program. */
 #ifndef PIPIT_APPLY_CHANGE_H
 #define PIPIT_APPLY_CHANGE_H
 
 #include "settings/change.h"
 #include "settings/working_copy.h"
 
-/* The check of the program, see pipit_settings_on_change(). */
 struct pipit_apply_check {
 	pipit_settings_check *check; /* NULL: none */
 	void *arg;
 };
 
-/* Apply the change and set its outcome. On an error the working copy is unchanged. */
+/* On an error the working copy is unchanged. */
 void pipit_apply_change(
     struct pipit_working_copy *copy, struct pipit_change *change, const struct pipit_apply_check *check);
 
-/* Whether the tree passes the check. If not, the outcome of the change is 422. */
+/* False: 422. */
 bool pipit_apply_check(struct cJSON *tree, struct pipit_change *change, const struct pipit_apply_check *check);
 
 #endif

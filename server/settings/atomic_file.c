@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See atomic_file.h. The order of steps makes a write safe: the new content is synchronised before it gets the name, because rename()
- * may reach the disk before the data; then the directory is synchronised, which makes the rename durable.
+ * The new content is synchronised before it gets the name: rename() may reach the disk before data. Then the directory:
+ * the rename is durable.
  */
 #include "settings/atomic_file.h"
 
@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,17 +21,15 @@
 #define SUFFIX_MAX sizeof ".previous.new"
 
 struct pipit_atomic_file {
-	char *shown;         /* owned; the name as given */
-	int directory, lock; /* descriptors; -1: none */
-	/* Relative to the directory. */
+	char *shown;         /* owned; as given */
+	int directory, lock; /* -1: none */
+	/* In the directory. */
 	char name[NAME_MAX + 1], fresh[NAME_MAX + 1], previous[NAME_MAX + 1], next_previous[NAME_MAX + 1],
 	    broken[NAME_MAX + 1], lock_name[NAME_MAX + 1];
-	bool is_known;     /* `state` is valid */
+	bool is_known;     /* of `state` */
 	struct stat state; /* of the content in use */
-	struct stat seen;  /* of the content that was read last */
+	struct stat seen;  /* of the content read last */
 };
-
-/* --- small steps ----------------------------------------------------------------------------------------------------- */
 
 static int sync_descriptor(int fd)
 {
@@ -41,7 +40,7 @@ static int sync_descriptor(int fd)
 	return result == 0 ? 0 : -errno;
 }
 
-/* Some file systems cannot synchronise directories, and do not need it. */
+/* Some file systems cannot, and need not. */
 static int sync_directory(const struct pipit_atomic_file *file)
 {
 	int error = sync_descriptor(file->directory);
@@ -90,15 +89,13 @@ bool pipit_atomic_file_was_edited(const struct pipit_atomic_file *file)
 	       now.st_mtim.tv_nsec != file->state.st_mtim.tv_nsec;
 }
 
-/* --- opening --------------------------------------------------------------------------------------------------------- */
-
 static int refuse_to_open(char *error, size_t size, const char *name, int number, const char *advice)
 {
 	snprintf(error, size, "%s: %s%s%s", name, strerror(-number), advice ? "; " : "", advice ? advice : "");
 	return number;
 }
 
-/* Follow symbolic links; the path of an absent file is its name. */
+/* The path of an absent file is its name. */
 static int resolve(const char *name, char path[PATH_MAX])
 {
 	if (realpath(name, path))
@@ -144,10 +141,10 @@ static int open_directory(struct pipit_atomic_file *file, char path[PATH_MAX])
 	return S_ISDIR(state.st_mode) ? -EISDIR : -EINVAL;
 }
 
-/* Two processes with one file would overwrite each other's changes. On a read-only file system no lock is needed. */
+/* Against a second process. A read-only file system needs no lock. */
 static int lock(struct pipit_atomic_file *file)
 {
-	/* O_RDONLY: a descriptor open for writing would prevent a remount as read-only. */
+	/* For writing it would prevent a remount as read-only. */
 	file->lock = openat(file->directory, file->lock_name, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (file->lock < 0)
 		return errno == EROFS || errno == EACCES || errno == ENOSPC || errno == EDQUOT ? 0 : -errno;
@@ -163,7 +160,6 @@ static void warn_of_read_only(const struct pipit_atomic_file *file)
 		    strerror(errno));
 }
 
-/* Clean up after an interrupted write. */
 static int recover(struct pipit_atomic_file *file)
 {
 	unlinkat(file->directory, file->next_previous, 0);
@@ -239,8 +235,6 @@ const char *pipit_atomic_file_name(const struct pipit_atomic_file *file)
 	return file->shown;
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
-
 static int read_all(int fd, char *bytes, size_t length)
 {
 	size_t done = 0;
@@ -272,7 +266,7 @@ static int read_open(int fd, size_t max_bytes, char **bytes, size_t *length, str
 		return -ENOMEM;
 	(*bytes)[*length] = '\0';
 	error = read_all(fd, *bytes, *length);
-	/* Another program may have written it without fsync(), and from now on it counts. */
+	/* An editor may not have synchronised it. */
 	if (error == 0)
 		error = sync_descriptor(fd);
 	if (error == -EROFS || error == -EINVAL)
@@ -301,9 +295,7 @@ void pipit_atomic_file_accept(struct pipit_atomic_file *file)
 	file->state = file->seen;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------------- */
-
-/* Keep the mode of the file. A new file is private: settings may hold passwords. */
+/* Settings may hold passwords. */
 static mode_t mode_of(const struct pipit_atomic_file *file)
 {
 	struct stat state;
@@ -316,7 +308,7 @@ static int write_fresh(const struct pipit_atomic_file *file, const char *bytes, 
 {
 	int fd, error;
 
-	/* With O_EXCL: do not follow a symbolic link. */
+	/* Follow no symbolic link (O_EXCL). */
 	unlinkat(file->directory, file->fresh, 0);
 	fd = openat(file->directory, file->fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -326,13 +318,13 @@ static int write_fresh(const struct pipit_atomic_file *file, const char *bytes, 
 		error = write_all(fd, bytes, length);
 	if (error == 0)
 		error = sync_descriptor(fd);
-	/* Some network file systems report a full disk only at close(). */
+	/* Some network file systems report a full disk here. */
 	if (close(fd) != 0 && errno != EINTR && error == 0)
 		error = -errno;
 	return error;
 }
 
-/* A hard link, so that the file is never absent. Without hard links it is renamed, and absent until the next step. */
+/* A hard link: the file is never absent. Without hard links it is, for a moment. */
 static int keep_previous(const struct pipit_atomic_file *file)
 {
 	unlinkat(file->directory, file->next_previous, 0);
@@ -345,7 +337,6 @@ static int keep_previous(const struct pipit_atomic_file *file)
 	return -errno;
 }
 
-/* Undo a replacement that failed, and may have put the new content in place. */
 static void undo_replace(struct pipit_atomic_file *file, bool had_content)
 {
 	int error = 0;
@@ -362,7 +353,6 @@ static void undo_replace(struct pipit_atomic_file *file, bool had_content)
 	note_state(file);
 }
 
-/* Give the new content, which is synchronised as NAME.new, the name of the file. */
 static int replace(struct pipit_atomic_file *file)
 {
 	bool had_content = exists(file, file->name);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See change.h. */
 #include "settings/change.h"
 
 #include <stdarg.h>

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* A change of a settings document: what is asked for, and the outcome. */
 #ifndef PIPIT_CHANGE_H
 #define PIPIT_CHANGE_H
 
@@ -12,32 +11,36 @@ enum pipit_change_kind {
 	PIPIT_CHANGE_REMOVE,
 	PIPIT_CHANGE_MERGE, /* RFC 7396 */
 	PIPIT_CHANGE_PATCH, /* RFC 6902 */
-	PIPIT_CHANGE_RELOAD /* read the file again */
+	PIPIT_CHANGE_RELOAD /* of the file */
 };
 
 struct pipit_change {
 	enum pipit_change_kind kind;
-	struct pipit_slice pointer; /* of the value to change; borrowed until `done` returns true */
-	struct cJSON *content; /* the value or the patch; owned by the queue once added; NULL for REMOVE and RELOAD */
-	size_t content_bytes;  /* length of its text; counts towards the limit of the queue */
-	const struct pipit_guard_head
-	    *head; /* its If-Match and If-None-Match must hold; borrowed like `pointer`; NULL: no condition */
+	/* Borrowed until `done` returns true. */
+	struct pipit_slice pointer;
+	/* Owned by the queue once added; NULL for REMOVE and RELOAD. */
+	struct cJSON *content;
+	/* Of its text. */
+	size_t content_bytes;
+	/* If-Match and If-None-Match; borrowed like `pointer`; NULL: no condition. */
+	const struct pipit_guard_head *head;
 	/*
-	 * Reports the outcome, on the writer thread; must not block. False when it cannot be reported now: the queue calls `done` again
-	 * until it returns true, or until pipit_change_queue_settle() returns the change.
+	 * On the writer thread; must not block. The queue calls it until it returns true, or until
+	 * pipit_change_queue_settle() returns the change.
 	 */
 	bool (*done)(struct pipit_change *change);
-	/* The outcome. */
-	int status; /* 201, 204, or the status of an error */
-	char etag
-	    [PIPIT_JSON_INDEX_ETAG_SIZE]; /* of the value after the change; with 412, of the current value; "" for none */
-	char detail[400];                 /* of the error */
-	char *
-	    members; /* further members of the problem document, as pipit_problem_members(); freed by the caller; NULL: none */
+
+	/* 201, 204, or an error. */
+	int status;
+	/* After the change; with 412, current; "": none. */
+	char etag[PIPIT_JSON_INDEX_ETAG_SIZE];
+	char detail[400];
+	/* pipit_problem_members(), freed by the caller; NULL: none. */
+	char *members;
+
 	struct pipit_change *next;
 };
 
-/* Set the outcome to an error. */
 void pipit_change_refuse(struct pipit_change *change, int status, const char *format, ...) PIPIT_PRINTF(3, 4);
 void pipit_change_refuse_for_memory(struct pipit_change *change);
 

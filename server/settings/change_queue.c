@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See change_queue.h. */
 #include "settings/change_queue.h"
 
 #include <cjson/cJSON.h>
@@ -7,13 +6,11 @@
 #include <signal.h>
 #include <time.h>
 
-/* Changes that share one write. */
+/* Per write. */
 #define BATCH_MAX 256
 #define QUEUED_MAX 4096
-/* Until `done` is called again for an unreported change. */
+/* Between calls of `done`. */
 #define RETRY_NS 50000000
-
-/* --- the list of changes, under the mutex ---------------------------------------------------------------------------- */
 
 static void add_last(struct pipit_change_queue *queue, struct pipit_change *change)
 {
@@ -36,7 +33,7 @@ static struct pipit_change *take_first(struct pipit_change_queue *queue)
 	return change;
 }
 
-/* A reload may replace the whole document, so it is a batch of its own. */
+/* A reload replaces the document: a batch of its own. */
 static struct pipit_change *take_batch(struct pipit_change_queue *queue)
 {
 	struct pipit_change *batch = NULL, **last = &batch;
@@ -52,9 +49,6 @@ static struct pipit_change *take_batch(struct pipit_change_queue *queue)
 	return batch;
 }
 
-/* --- the writer thread ----------------------------------------------------------------------------------------------- */
-
-/* Call `done` of each change; prepend those for which it fails to *unreported. */
 static void report(struct pipit_change *changes, struct pipit_change **unreported)
 {
 	while (changes) {
@@ -69,7 +63,7 @@ static void report(struct pipit_change *changes, struct pipit_change **unreporte
 	}
 }
 
-/* The mutex is held on entry and on return, and released while the batch runs. */
+/* Mutex held; released while the batch runs. */
 static void run_batch(struct pipit_change_queue *queue)
 {
 	struct pipit_change *batch = take_batch(queue), *earlier = queue->unreported, *unreported = NULL;
@@ -120,7 +114,7 @@ static void *run_writer(void *context)
 	return NULL;
 }
 
-/* Signals are blocked in the writer thread: the threads of the program handle them. */
+/* Signals are for the program's threads. */
 int pipit_change_queue_start(struct pipit_change_queue *queue, size_t max_bytes)
 {
 	sigset_t all, before;
@@ -134,8 +128,6 @@ int pipit_change_queue_start(struct pipit_change_queue *queue, size_t max_bytes)
 	queue->has_thread = result == 0;
 	return -result;
 }
-
-/* --- other threads --------------------------------------------------------------------------------------------------- */
 
 void pipit_change_queue_init(struct pipit_change_queue *queue, pipit_change_queue_run *run, void *arg)
 {
@@ -152,7 +144,7 @@ int pipit_change_queue_add(struct pipit_change_queue *queue, struct pipit_change
 	change->etag[0] = change->detail[0] = '\0';
 	change->members = NULL;
 	pthread_mutex_lock(&queue->mutex);
-	/* An empty queue takes a change of any size. */
+	/* One change may exceed the limit. */
 	if (queue->count >= QUEUED_MAX || (queue->first && queue->bytes + change->content_bytes > queue->max_bytes))
 		result = -EBUSY;
 	else

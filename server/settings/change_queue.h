@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The queue of changes, and the writer thread that runs them in batches: changes that arrive while a batch runs form the next
- * batch, so that one write to the disk serves them all (group commit).
- */
+/* Changes run in batches: one write to the disk serves all that arrive during the previous batch (group commit). */
 #ifndef PIPIT_CHANGE_QUEUE_H
 #define PIPIT_CHANGE_QUEUE_H
 
@@ -10,12 +7,12 @@
 
 #include <pthread.h>
 
-/* Sets the outcome of each change of a batch, linked by `next`. Runs on the writer thread. */
+/* On the writer thread. */
 typedef void pipit_change_queue_run(void *arg, struct pipit_change *batch);
 
 struct pipit_change_queue {
-	/* Constant after pipit_change_queue_init(). */
-	size_t max_bytes; /* of the content of all changes in the queue */
+	/* Constant. */
+	size_t max_bytes; /* of all content in the queue */
 	pipit_change_queue_run *run;
 	void *arg;
 
@@ -25,22 +22,22 @@ struct pipit_change_queue {
 	pthread_cond_t work, idle;
 	struct pipit_change *first, **last;
 	size_t count, bytes;
-	struct pipit_change *unreported; /* their `done` returned false */
+	struct pipit_change *unreported; /* `done` returned false */
 	bool is_running, is_closing;
 };
 
 void pipit_change_queue_init(struct pipit_change_queue *queue, pipit_change_queue_run *run, void *arg);
 
-/* Start the writer thread. 0 or a negative errno value. */
+/* 0 or a negative errno value. */
 int pipit_change_queue_start(struct pipit_change_queue *queue, size_t max_bytes);
 
-/* Any thread. 0: takes the content, and `done` will be called; -EBUSY: the queue is full, the content stays the caller's. */
+/* Any thread. 0: takes the content, and calls `done` later; -EBUSY: full, the content stays the caller's. */
 int pipit_change_queue_add(struct pipit_change_queue *queue, struct pipit_change *change);
 
-/* Wait until the queue is empty and no batch runs. Returns the changes whose outcome was not reported, linked by `next`. */
+/* Wait until idle. The unreported changes, linked by `next`. */
 struct pipit_change *pipit_change_queue_settle(struct pipit_change_queue *queue);
 
-/* Run the changes that wait, then end the thread. Call once, also when the queue was not started. */
+/* Run what waits. Once, also when not started. */
 void pipit_change_queue_clear(struct pipit_change_queue *queue);
 
 #endif

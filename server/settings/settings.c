@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See settings.h; the contracts of the public functions are in pipit.h. */
 #include "settings/settings.h"
 
 #include "base/log.h"
@@ -24,7 +23,7 @@
 #define MAX_BYTES_MOST (16 * 1024 * 1024)
 #define MAX_DEPTH_DEFAULT 64
 #define MAX_MEMBERS_DEFAULT 10000
-/* The content of the changes in the queue, in documents of the largest size. */
+/* In documents of the largest size. */
 #define QUEUED_DOCUMENTS_MAX 16
 
 struct pipit_settings {
@@ -35,9 +34,9 @@ struct pipit_settings {
 	struct pipit_snapshot published;
 	struct pipit_change_queue queue;
 
-	/* Used by the writer thread. */
+	/* The writer thread only. */
 	struct pipit_working_copy copy;
-	bool is_failing; /* the last write failed, and the log says so */
+	bool is_failing; /* the last write failed, as the log says */
 };
 
 /* --- for settings_http.c --------------------------------------------------------------------------------------------- */
@@ -74,7 +73,6 @@ struct pipit_change *pipit_settings_settle(struct pipit_settings *settings)
 
 /* --- a batch of changes ---------------------------------------------------------------------------------------------- */
 
-/* Log only when writing starts to fail and when it works again. */
 static void log_write_result(struct pipit_settings *settings, int error)
 {
 	const char *name = pipit_atomic_file_name(settings->file);
@@ -86,7 +84,7 @@ static void log_write_result(struct pipit_settings *settings, int error)
 	settings->is_failing = error != 0;
 }
 
-/* Write and publish the working copy. On failure it is reset to the published document. */
+/* A failure resets the working copy. */
 static int commit(struct pipit_settings *settings)
 {
 	struct pipit_working_copy *copy = &settings->copy;
@@ -97,12 +95,12 @@ static int commit(struct pipit_settings *settings)
 		pipit_working_copy_set_text(copy, NULL, 0);
 		return 0;
 	}
-	/* Allocated before the write, so that a written document can always be published. */
+	/* Before the write: a written document can always be published. */
 	document = pipit_json_index_new(copy->text, copy->text_length);
 	error = document ? pipit_settings_file_save(settings->file, pipit_json_index_text(document)) : -ENOMEM;
 	log_write_result(settings, error);
 	if (document)
-		copy->text = NULL; /* owned by the document now */
+		copy->text = NULL; /* the document owns it */
 	if (error == 0) {
 		pipit_snapshot_set(&settings->published, document);
 		return 0;
@@ -117,7 +115,7 @@ static bool is_out_of_space(int error)
 	return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
 }
 
-/* Whether a change was refused because of other changes of its batch, which are undone if the batch cannot be written. */
+/* Other changes of the batch, which are undone, may cause it. */
 static bool depends_on_batch(int status)
 {
 	return status == 404 || status == 409 || status == 412 || status == 507;
@@ -163,7 +161,7 @@ static void run_changes(struct pipit_settings *settings, struct pipit_change *ba
 
 /* --- reloading the file ---------------------------------------------------------------------------------------------- */
 
-/* Make what was read from the file the document. Takes tree and text. */
+/* Takes tree and text. */
 static void publish_file(
     struct pipit_settings *settings, struct pipit_change *change, cJSON *tree, char *text, size_t length)
 {
@@ -318,7 +316,7 @@ int pipit_settings_on_change(
 	struct pipit_change now = { .status = 204 };
 	int result = 0;
 
-	/* The writer thread locks this mutex before its next batch, and sees what is set here. */
+	/* The writer thread locks it before its next batch. */
 	pthread_mutex_lock(&settings->queue.mutex);
 	settings->check = (struct pipit_apply_check){ check, arg };
 	settings->changed = changed;
@@ -352,7 +350,6 @@ struct cJSON *pipit_settings_get(struct pipit_settings *settings, const char *po
 	return copy;
 }
 
-/* A change with a thread that waits for its outcome. */
 struct awaited {
 	struct pipit_change change; /* first */
 	pthread_mutex_t mutex;
@@ -387,10 +384,7 @@ static int result_of(int status)
 	return -EINVAL;
 }
 
-/*
- * Takes the patch. It is printed and parsed again, because a program can put into a cJSON tree what JSON does not allow. 0; -EINVAL;
- * -ENOMEM.
- */
+/* Takes the patch. Printed and parsed again: a cJSON tree may hold what JSON does not allow. 0; -EINVAL; -ENOMEM. */
 static int read_patch(const struct pipit_settings *settings, cJSON *patch, struct pipit_change *change)
 {
 	struct pipit_json_error error;

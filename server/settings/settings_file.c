@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See settings_file.h. */
 #include "settings/settings_file.h"
 
 #include "base/log.h"
@@ -12,10 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The file is indented: line ends and tabs make it longer than the document. */
+/* With indentation. */
 #define FILE_BYTES_MAX(max_bytes) ((max_bytes)*64 + 4096)
 
-/* Parse the bytes of the file; same results as pipit_settings_file_read(). */
 static int parse(const char *bytes, size_t bytes_length, const struct pipit_settings_limits *limits, cJSON **tree,
     char **text, size_t *length, char *error, size_t size)
 {

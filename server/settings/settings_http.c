@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See settings_http.h. GET replies at once. A change is queued; the writer thread of the store posts the outcome to the worker. */
+/* The writer thread posts the outcome of a change to the worker. */
 #include "settings/settings_http.h"
 
 #include "base/percent.h"
@@ -13,15 +13,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Bytes of a decoded pointer. */
+/* Decoded. */
 #define POINTER_MAX 4096
 
 #define MERGE_TYPE "application/merge-patch+json"
 #define PATCH_TYPE "application/json-patch+json"
 
-/* --- which value ----------------------------------------------------------------------------------------------------- */
-
-/* Whether the route is for values in the document; otherwise it is for the whole document. */
 static bool is_below(const struct pipit_route *route)
 {
 	static const char end[] = PIPIT_SETTINGS_HTTP_BELOW;
@@ -29,7 +26,6 @@ static bool is_below(const struct pipit_route *route)
 	return length >= sizeof end && strcmp(route->pattern + length - (sizeof end - 1), end) == 0;
 }
 
-/* Most paths need no decoding: with the slash before them they are a pointer. */
 static bool is_plain(struct pipit_slice encoded)
 {
 	return !memchr(encoded.data, '%', encoded.length) && !memchr(encoded.data, '~', encoded.length);
@@ -53,8 +49,7 @@ static bool decode_pointer(
 }
 
 /*
- * The path after the route's own is a percent-encoded pointer (RFC 6901 §6): "%2F" is a slash like any other, "~1" is a slash in a
- * name. False after a reply. The pointer is valid as long as `bytes`, during the handler call.
+ * RFC 6901 §6: "%2F" is a slash, "~1" a slash in a name. False after a reply. The pointer is valid as long as `bytes`.
  */
 static bool read_pointer(struct pipit_request *request, char bytes[POINTER_MAX], struct pipit_slice *pointer)
 {
@@ -76,8 +71,6 @@ static void reply_not_found(struct pipit_request *request, struct pipit_slice po
 	pipit_reply_problem(
 	    request, 404, "There is no value at %.*s in the settings.", (int)pointer.length, pointer.data);
 }
-
-/* --- GET ------------------------------------------------------------------------------------------------------------- */
 
 static void serve_get(struct pipit_request *request, void *arg)
 {
@@ -109,8 +102,6 @@ static void serve_get(struct pipit_request *request, void *arg)
 		reply_not_found(request, pointer);
 }
 
-/* --- changes --------------------------------------------------------------------------------------------------------- */
-
 struct pending {
 	struct pipit_change change;    /* first: `done` casts it back */
 	struct pipit_request *request; /* kept until the reply */
@@ -135,7 +126,7 @@ static void reply_outcome(struct pipit_request *request, const struct pipit_chan
 		    change->members ? pipit_slice_of(change->members) : (struct pipit_slice){ NULL, 0 });
 }
 
-/* On the request's worker. */
+/* On the worker. */
 static void reply_pending(void *arg)
 {
 	struct pending *pending = arg;
@@ -143,7 +134,7 @@ static void reply_pending(void *arg)
 	free_pending(pending);
 }
 
-/* On the writer thread. False when the worker has no memory for the call. */
+/* On the writer thread. False: no memory. */
 static bool post_reply(struct pipit_change *change)
 {
 	struct pending *pending = (struct pending *)change;
@@ -208,7 +199,7 @@ static bool has_required_match(struct pipit_request *request, const struct pipit
 	return false;
 }
 
-/* An exact match: another type with the suffix "+json" has another meaning. */
+/* Exact: "+json" types differ in meaning. */
 static bool is_of_type(struct pipit_request *request, const char *media_type)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
@@ -263,8 +254,6 @@ static void serve_delete(struct pipit_request *request, void *settings)
 	change(request, settings, PIPIT_CHANGE_REMOVE);
 }
 
-/* --- the routes, with their descriptions for OpenAPI ------------------------------------------------------------------ */
-
 #define POINTER_PARAMETER                                                                                              \
 	"[{\"name\":\"pointer\",\"in\":\"path\",\"description\":\"A JSON Pointer (RFC 6901) without its first slash; " \
 	"may contain slashes.\",\"schema\":{\"type\":\"string\"},\"example\":\"network/hostname\"}]"
@@ -277,7 +266,7 @@ static void serve_delete(struct pipit_request *request, void *settings)
 #define NOT_MODIFIED "{\"304\":{\"description\":\"The value matches If-None-Match.\"}}"
 #define WHOLE "{\"network\":{\"hostname\":\"camera-1\",\"mtu\":1500}}"
 
-/* Routes for values come first, so that a client that tries all routes in order deletes the whole document last. */
+/* A client that tries all routes in order deletes the whole document last. */
 const struct pipit_settings_http_route pipit_settings_http_routes[PIPIT_SETTINGS_HTTP_ROUTES] = {
 	{ true, PIPIT_GET, serve_get,
 	    { .refuse_body = true,

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* See snapshot.h. */
 #include "settings/snapshot.h"
 
 #include <time.h>
 
-/* In `current`: the slot number is above, its pins are below. */
+/* In `current`: above the pins. */
 #define SLOT_SHIFT 56
 
 void pipit_snapshot_init(struct pipit_snapshot *snapshot, struct pipit_json_index *document)
@@ -20,7 +19,7 @@ void pipit_snapshot_clear(struct pipit_snapshot *snapshot)
 
 const struct pipit_json_index *pipit_snapshot_pin(struct pipit_snapshot *snapshot, unsigned *pin)
 {
-	/* Acquire: the document of the slot is visible with its number. */
+	/* Acquire: the slot's document is visible. */
 	uint64_t word = atomic_fetch_add_explicit(&snapshot->current, 1, memory_order_acquire);
 	*pin = (unsigned)(word >> SLOT_SHIFT);
 	return snapshot->slots[*pin].document;
@@ -28,7 +27,7 @@ const struct pipit_json_index *pipit_snapshot_pin(struct pipit_snapshot *snapsho
 
 void pipit_snapshot_unpin(struct pipit_snapshot *snapshot, unsigned pin)
 {
-	/* Release: all reads come before the writer frees the document. */
+	/* Release: reads come before the writer frees the document. */
 	atomic_fetch_add_explicit(&snapshot->slots[pin].unpins, 1, memory_order_release);
 }
 

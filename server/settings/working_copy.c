@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* See working_copy.h. */
 #include "settings/working_copy.h"
 
 #include "json/json.h"

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The working copy of the writer thread: the published document with the changes that are not yet written. Only the writer thread
- * uses it, and the thread that opens the store.
- */
+/* The published document with changes not yet written. For the writer thread, and the thread that opens the store. */
 #ifndef PIPIT_WORKING_COPY_H
 #define PIPIT_WORKING_COPY_H
 
@@ -12,29 +9,27 @@
 struct pipit_working_copy {
 	const struct pipit_snapshot *published;
 	struct pipit_settings_limits limits;
-	struct cJSON *tree; /* owned; NULL: to be parsed from the text */
+	struct cJSON *tree; /* owned; NULL: parse the text */
 	char *text;         /* owned, from malloc(); NULL: the published text */
-	size_t text_length; /* of `text` */
+	size_t text_length;
 };
 
 struct pipit_slice pipit_working_copy_text(const struct pipit_working_copy *copy);
 
-/* Whether the text is the published one. */
 bool pipit_working_copy_is_published(const struct pipit_working_copy *copy);
 
-/* Takes the text, which is that of the tree. */
+/* Takes the text of the tree. */
 void pipit_working_copy_set_text(struct pipit_working_copy *copy, char *text, size_t length);
 
-/* Make sure that there is a tree. 0 or -ENOMEM. */
+/* 0 or -ENOMEM. */
 int pipit_working_copy_need_tree(struct pipit_working_copy *copy);
 
-/* The tree is no longer that of the text. */
+/* The tree is not that of the text. */
 void pipit_working_copy_drop_tree(struct pipit_working_copy *copy);
 
-/* Back to the published document. */
 void pipit_working_copy_reset(struct pipit_working_copy *copy);
 
-/* The entity tag of the value at the pointer; "" for no value. Needs the tree. 0 or -ENOMEM. */
+/* "": no value. Needs the tree. 0 or -ENOMEM. */
 int pipit_working_copy_etag(const struct pipit_working_copy *copy, struct pipit_slice pointer, char *etag);
 
 #endif

@@ -58,9 +58,9 @@ def table():
         + listed("A request head that never ends is closed after", slow)
         + listed("Metrics built in", METRICS)
         + listed("Licence", LICENCES)
-        + f"\nAn evhttp callback in pipit takes {median(callback['pipit'][3])} of the CPU time that it takes in evhttp. CPU time and memory were "
-        + f"measured at commit {commit(results)}\n([results](tests/bench/RESULTS.md)), the two rows about behaviour at commit {commit(behaviour)} "
-        + "([behaviour](tests/bench/BEHAVIOUR.md)).\n"
+        + f"\nAn evhttp callback in pipit takes {median(callback['pipit'][3])} of the CPU time that it takes in evhttp. The forbidden requests are "
+        + f"those of pipit's own tests that RFC 9112\ntells a server to refuse. Measured by scripts: CPU time and memory at commit {commit(results)} "
+        + f"([RESULTS.md](tests/bench/RESULTS.md)), the\nother two figures at commit {commit(behaviour)} ([BEHAVIOUR.md](tests/bench/BEHAVIOUR.md)).\n"
     )
 
 

@@ -16,7 +16,8 @@ static void greet(struct mg_connection *connection, int event, void *data)
 	if (event != MG_EV_HTTP_MSG)
 		return;
 	if (mg_match(request->uri, mg_str("/json/hello"), NULL))
-		mg_http_reply(connection, 200, "Content-Type: application/json\r\n", "%s", "{\"message\":\"Hello, World!\"}");
+		mg_http_reply(
+		    connection, 200, "Content-Type: application/json\r\n", "%s", "{\"message\":\"Hello, World!\"}");
 	else
 		mg_http_reply(connection, 404, "", "");
 }

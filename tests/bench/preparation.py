@@ -61,12 +61,9 @@ def install(packages):
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise Failure("please install first: " + " ".join(packages))
-    say("installing " + " ".join(packages))
-    for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        done = subprocess.run(["apt-get", *words], stdout=sys.stderr, env=environment, check=False)
-        if done.returncode != 0:
-            raise Failure(f"apt-get {words[0]} failed; please install first: " + " ".join(packages))
+    done = subprocess.run([ROOT / "tools" / "install_packages.sh", "tests/bench", *packages], stdout=sys.stderr, check=False)
+    if done.returncode != 0:
+        raise Failure("please install first: " + " ".join(packages))
 
 
 def compile_c(sources, flags, program):

@@ -37,7 +37,7 @@ async function stopDaemon() {
 	assert.equal(await ended, 0, 'how the daemon ended');
 }
 
-/** Requests from this process, eight at a time, until the returned function is called, or there were 20,000. */
+/** Sends requests, eight at a time, until the returned function is called, or 20,000 are sent. */
 function startLoad() {
 	let left = 20_000, ended = false;
 	const client = async () => {
@@ -51,8 +51,8 @@ function startLoad() {
 }
 
 /**
- * The daemon's own page, with its policy. At the end of the test: nothing was on the console (but
- * for what `expected` matches), no policy was violated and nobody else was asked for anything.
+ * Opens the daemon's own page, with its policy. At the end of the test the console must be empty
+ * (except for what `expected` matches), without policy violations or requests to other hosts.
  */
 async function open(t, { expected = null, prepare = () => {}, ...options } = {}) {
 	const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
@@ -76,7 +76,7 @@ async function open(t, { expected = null, prepare = () => {}, ...options } = {})
 	return page;
 }
 
-// --- what the page says ---
+// --- texts of the page ----
 
 const untilState = (page, state) => page.locator(`#state[data-state=${state}]`).waitFor();
 const chart = (page, title) => page.locator('figure', { has: page.getByRole('heading', { name: title }) });
@@ -99,7 +99,7 @@ async function until(what, condition) {
 
 before(async () => {
 	await startDaemon();
-	// A profile of its own, new and empty, comes with it.
+	// It has a new, empty profile.
 	browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ['--no-sandbox', '--disable-gpu', '--disable-quic',
 		'--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
 });
@@ -117,7 +117,7 @@ test('the pages are 40 KiB at most', () => {
 	assert.ok(total > 0 && total <= 40 * 1024, `${total} bytes`);
 });
 
-test('figures move while a load runs, and history survives a reload', async t => {
+test('figures change under load, and the history survives a reload', async t => {
 	const page = await open(t);
 	await untilState(page, 'live');
 	const before = await lineOf(page, 'Requests per second');
@@ -144,10 +144,10 @@ test('figures move while a load runs, and history survives a reload', async t =>
 	await until('the load is still in the chart', async () => number(await highestOf(page, 'Requests per second') ?? '') >= highest);
 });
 
-test('the stream is taken up again after the daemon was gone', async t => {
+test('the page reconnects to the stream after a restart of the daemon', async t => {
 	const page = await open(t, { expected: OUTAGE });
 	await untilState(page, 'live');
-	await until('figures have come', async () => /\d/.test(await textOf(page.locator('#when'))));
+	await until('figures are shown', async () => /\d/.test(await textOf(page.locator('#when'))));
 	const stop = startLoad();
 	try {
 		await until('a load is in the chart', async () => number(await highestOf(page, 'Requests per second') ?? '') > 20);
@@ -165,14 +165,14 @@ test('the stream is taken up again after the daemon was gone', async t => {
 	assert.ok(number(await highestOf(page, 'Requests per second')) > 20, 'what was before the outage stays');
 });
 
-test('other pages are linked, and are there', async t => {
+test('links to other pages work', async t => {
 	const page = await open(t);
 	const links = await page.getByRole('navigation').getByRole('link').evaluateAll(all => all.map(({ href }) => href));
 	assert.deepEqual(links.map(href => new URL(href).pathname), ['/metrics', '/healthz', '/readyz', '/openapi.json']);
 	for (const href of links) assert.equal((await page.request.get(href)).status(), 200, href);
 });
 
-test('a stream that was refused is asked for again', async t => {
+test('the page retries a refused stream', async t => {
 	let refusals = 0;
 	const page = await open(t, { expected: OUTAGE, prepare: page => page.route('**/events', route =>
 		refusals++ < 2 ? route.fulfill({ status: 503, body: '' }) : route.continue()) });
@@ -181,7 +181,7 @@ test('a stream that was refused is asked for again', async t => {
 	assert.equal(refusals, 3);
 });
 
-test('what an older server does not tell is a dash', async t => {
+test('figures that an older server does not send are shown as a dash', async t => {
 	const page = await open(t, { prepare: page => page.route('**/events', route => route.fulfill({ contentType: 'text/event-stream',
 		body: 'retry: 60000\n\nevent: history\ndata: {"fields":["t","rps"],"rows":[[1764140000,null],[1764140001,3]]}\n\n' +
 			'event: figures\ndata: {"t":1764140002,"rps":5,"workers":[{}],"routes":[{"route":"/only"}],"memory":{}}\n\n' })) });
@@ -193,7 +193,7 @@ test('what an older server does not tell is a dash', async t => {
 	assert.doesNotMatch(text, /NaN|undefined|Infinity|null[^}]/);
 });
 
-/** Where the first charts move the button away from under a finger, a person taps again. That requests are sent is for other tests. */
+/** Taps again if the first charts move the button away. Other tests check that requests are sent. */
 async function sendUntilAnswered(page) {
 	const answer = page.locator('#answer strong');
 	for (let i = 0; i < 3 && !await answer.isVisible(); i++) {
@@ -209,7 +209,7 @@ for (const [name, options] of Object.entries({
 	phone: { colorScheme: 'light', viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true },
 	'dark phone': { colorScheme: 'dark', viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true },
 })) {
-	test(`axe finds nothing serious: ${name}`, async t => {
+	test(`axe finds no serious violation: ${name}`, async t => {
 		const page = await open(t, options);
 		await untilState(page, 'live');
 		await sendUntilAnswered(page);
@@ -236,7 +236,7 @@ for (const { title, choices, field, value, expected } of [
 	{ title: 'POST /json/echo', choices: ['POST /json/echo'], field: 'JSON', value: '{"it\'s":\n\t["$(date)", 1.5, null]}',
 		expected: { "it's": ['$(date)', 1.5, null] } },
 ]) {
-	test(`a request and its curl command get the same: ${title}`, async t => {
+	test(`a request and its curl command get the same response: ${title}`, async t => {
 		const page = await open(t);
 		for (const choice of choices) await page.getByRole('radio', { name: choice, exact: true }).check();
 		await page.getByRole('textbox', { name: field }).fill(value);
@@ -251,7 +251,7 @@ for (const { title, choices, field, value, expected } of [
 	});
 }
 
-test('a refused request shows why, and the command is copied', async t => {
+test('a refused request shows its error, and the command is copied', async t => {
 	const page = await open(t, { expected: /status of 400/, permissions: ['clipboard-read', 'clipboard-write'] });
 	await page.getByRole('radio', { name: 'POST /json/echo' }).check();
 	await page.getByRole('textbox', { name: 'JSON' }).fill('[1,');
@@ -263,7 +263,7 @@ test('a refused request shows why, and the command is copied', async t => {
 	assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await textOf(page.locator('#curl')));
 });
 
-test('charts and tables are used by keyboard alone', async t => {
+test('charts and tables can be used by keyboard alone', async t => {
 	const page = await open(t);
 	await untilState(page, 'live');
 	const focused = () => page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent);
@@ -280,7 +280,7 @@ test('charts and tables are used by keyboard alone', async t => {
 	await tabTo(/^Requests per second/);
 	assert.notEqual(await plot.evaluate(node => getComputedStyle(node).outlineStyle), 'none', 'focus is visible');
 	await page.keyboard.press('ArrowLeft');
-	await until('the moment is shown', async () => /^\d\d:\d\d:\d\d$/.test(await when.textContent()));
+	await until('the time is shown', async () => /^\d\d:\d\d:\d\d$/.test(await when.textContent()));
 	const first = await when.textContent();
 	assert.match(await plot.getAttribute('aria-valuetext'), new RegExp(`^${first}: requests (–|[\\d.,k]+/s)$`));
 	await page.keyboard.press('PageDown');

@@ -35,14 +35,14 @@ function request({ path, method, headers, body }) {
 	}).on('error', resolve).end(body));
 }
 
-// A head that stops, which pipit ends with 408; and one that RFC 9112 forbids, which gets 400.
+// A head that stops, which gets 408; and one that RFC 9112 forbids, which gets 400.
 function misbehave(head) {
 	net.connect(port, host, function () { this.write(head); }).on('error', () => {}).resume();
 }
 
 let ended = false;
 
-/** As many requests per tick as a wave with a few steps asks for. */
+/** Requests per tick: a wave with a few steps. */
 async function load() {
 	for (let tick = 0; !ended; tick++) {
 		const count = 40 + Math.round(25 * Math.sin(tick / 90)) + (tick % 400 > 300 ? 45 : 0);

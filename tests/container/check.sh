@@ -70,8 +70,7 @@ install_missing_packages() {
 		command -v "$package" >/dev/null || missing+=("$package")
 	done
 	((${#missing[@]} > 0)) || return 0
-	say "installing ${missing[*]}"
-	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" >&2
+	"$source_directory/tools/install_packages.sh" 'make container' "${missing[@]}" >&2
 }
 
 # Storage of our own; vfs, because overlay cannot be mounted everywhere (it cannot inside a container).

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every allocation fails once: pipit's and the handlers' own (the linker puts the functions below in their place), libevent's
- * and cJSON's (by their hooks). Whatever fails, every client gets the right answer, a refusal or the end of its connection;
- * nothing is lost; and the next client is served.
+ * Every allocation fails once: those of pipit and of the handlers (the linker replaces the functions below), of libevent and
+ * cJSON (by their hooks). Whichever fails, every client must get the right response, a refusal or the end of its connection;
+ * nothing may leak; and the next client must be served.
  *
- * Twice: as in a program that keeps libevent's allocations to itself, and with the reserve of pipit_reserve_memory(), whose heap
- * then is what fails.
+ * Once as in a program that does not replace libevent's allocator, and once with pipit_reserve_memory(), whose heap is then
+ * what fails.
  */
 #include "base/oom_reserve.h"
 #include "pipit.h"
@@ -33,9 +33,9 @@
 #define FRAMES_SHOWN 10
 #define RANDOM_RUNS 300
 #define RANDOM_ONE_IN 100
-/* As the daemon's. */
+/* As in the daemon. */
 #define RESERVE_BYTES (256 * 1024)
-/* Complaints that are printed before a test gives up. */
+/* Errors that are printed before a test ends. */
 #define COMPLAINTS_MAX 12
 
 void *__real_malloc(size_t size);
@@ -62,7 +62,7 @@ DIR *__wrap_opendir(const char *name);
 int __wrap_closedir(DIR *directory);
 ssize_t __wrap_write(int fd, const void *bytes, size_t length);
 
-/* ---------------------------------------------------------------- which ones fail */
+/* ---------------------------------------------------------------- the calls that fail */
 
 enum plan { PLAN_NONE, PLAN_COUNT, PLAN_FROM, PLAN_RANDOM };
 
@@ -70,14 +70,13 @@ static enum plan plan;
 static uint64_t asked, fail_from, fail_until;
 static uint32_t dice;
 static bool has_reserve;
-/* Where the first one of a run failed. */
+/* Stack of the first failure of a run. */
 static void *frames[24];
 static int frame_count;
 
 /*
- * Where libevent 2.1.12 itself does not look whether it got memory, and goes down with the process when it did not. With the
- * reserve it always gets it there; without one these are passed over, and counted. A site is a function that asks for memory and
- * the one that called it.
+ * Functions of libevent 2.1.12 that use an allocation without a check, so that the process crashes. With the reserve they
+ * always get memory; without it they are skipped, and counted. A site is a function that allocates and its caller.
  */
 static struct fragile {
 	const char *asking;
@@ -141,12 +140,12 @@ static bool fails(void)
 #define PLACES 65536u
 
 static struct block {
-	const void *memory; /* NULL: free */
+	const void *memory; /* NULL: unused */
 	const void *caller;
 	uint64_t number;
 } blocks[PLACES];
 static uint64_t block_count, block_number;
-/* Blocks of the whole process, those of the reserve included. */
+/* Blocks of the whole process, including the reserve. */
 static int64_t live_count, live_before;
 
 static size_t place_of(const void *memory)
@@ -168,7 +167,7 @@ static void *note_block(void *memory, const void *caller)
 	return memory;
 }
 
-/* Those that lie behind it in the same run move up. */
+/* Moves up the entries after it in the same run. */
 static void forget_block(const void *memory)
 {
 	size_t hole = place_of(memory), at;
@@ -194,7 +193,7 @@ static void forget_blocks(void)
 	block_count = block_number = 0;
 }
 
-/* ---------------------------------------------------------------- in the place of libc's, libevent's and cJSON's */
+/* ---------------------------------------------------------------- replacements of functions of libc, libevent and cJSON */
 
 #define CALLER __builtin_return_address(0)
 
@@ -263,7 +262,7 @@ int __wrap_closedir(DIR *directory)
 	return __real_closedir(directory);
 }
 
-/* What pipit says of all this is no use to anybody. */
+/* pipit's messages are not of interest here. */
 ssize_t __wrap_write(int fd, const void *bytes, size_t length)
 {
 	return fd == STDERR_FILENO ? (ssize_t)length : __real_write(fd, bytes, length);
@@ -295,7 +294,7 @@ static void print_frames(void)
 	backtrace_symbols_fd(frames, frame_count < FRAMES_SHOWN ? frame_count : FRAMES_SHOWN, STDOUT_FILENO);
 }
 
-/* libevent wants to end the process. */
+/* libevent ends the process after a fatal error. */
 static void on_fatal(int code)
 {
 	print_frames();
@@ -305,8 +304,7 @@ static void on_fatal(int code)
 
 /* ---------------------------------------------------------------- one run */
 
-/* What is known to go wrong and waits for a remedy: a part of the complaint, and a function that was under way when the
- * allocation failed. It is to be empty. */
+/* Known defects: a part of the error, and a function on the stack of the failed allocation. Should be empty. */
 static const struct known {
 	const char *complaint;
 	const char *function;
@@ -338,7 +336,7 @@ static void judge(const char *wrong, uint64_t number)
 	ck_assert_msg(++complaints < COMPLAINTS_MAX, "and so on");
 }
 
-/* A handler may have freed with free() what it got from the reserve. */
+/* A handler may have freed memory of the reserve with free(). */
 static void fill_reserve(void)
 {
 	while (pipit_oom_reserve_blocks_in_use() > 0)
@@ -354,7 +352,7 @@ static const char *find_loss(size_t descriptors)
 		return text;
 	}
 	fill_reserve();
-	/* Memory that is freed takes the place of blocks that the reserve misses, so that only the number of all tells. */
+	/* Freed memory replaces missing blocks of the reserve, so that only the total number is exact. */
 	if (has_reserve && live_count == live_before)
 		return NULL;
 	for (size_t i = 0; i < PLACES && block_count; i++) {
@@ -377,7 +375,7 @@ static void begin_run(void)
 	last_words[0] = '\0';
 }
 
-/* A server without faults, and the script with them. */
+/* The script on a server without faults. */
 static void run(enum plan wanted, uint64_t number)
 {
 	enum script_rule rule = wanted == PLAN_COUNT ? SCRIPT_EXACTLY : SCRIPT_OR_REFUSED;
@@ -403,8 +401,10 @@ static void run_from(uint64_t number, uint64_t count)
 	run(PLAN_FROM, number);
 }
 
-/* Once without a fault: what libevent and libc allocate once and for all is there then. Returns how many allocations the script
- * makes. */
+/*
+ * One run without a fault, so that libevent and libc have made their one-time allocations. Returns the number of allocations of
+ * the script.
+ */
 static uint64_t count_allocations(void)
 {
 	run(PLAN_COUNT, 0);
@@ -423,14 +423,14 @@ static void set_up_without(void)
 	event_set_fatal_callback(on_fatal);
 	script_set_up();
 	complaints = 0;
-	/* It allocates when it is called for the first time. */
+	/* It allocates on its first call. */
 	backtrace(&frame, 1);
 }
 
 static void set_up_with(void)
 {
-	/* Those without come first: where all share a process, it is taken once and stays. */
-	/* Nothing is given again without asking. */
+	/* Runs without the reserve come first: in a shared process, a reserve is made once and stays. */
+	/* No memory is returned to the pool unasked. */
 	pipit_oom_reserve_set_heap(__wrap_malloc, __wrap_realloc);
 	if (!has_reserve)
 		ck_assert_int_eq(pipit_reserve_memory(RESERVE_BYTES), 0);
@@ -452,7 +452,7 @@ static void tear_down(void)
 
 /* ---------------------------------------------------------------- tests */
 
-START_TEST(whichever_allocation_fails_every_client_is_answered_or_let_go)
+START_TEST(every_client_is_answered_or_closed_whichever_allocation_fails)
 {
 	uint64_t number = 1;
 	count_allocations();
@@ -465,13 +465,13 @@ START_TEST(whichever_allocation_fails_every_client_is_answered_or_let_go)
 }
 END_TEST
 
-START_TEST(a_while_without_memory_is_survived)
+START_TEST(the_server_survives_a_period_without_memory)
 {
 	uint64_t number = 1;
 	count_allocations();
 	do {
 		run_from(number, BURST);
-		/* With a reserve most of them last until nobody is let in, which takes time. */
+		/* With a reserve most of them last until connections are refused, which takes time. */
 		number += has_reserve ? 3 : 1;
 	} while (asked >= number);
 	judge(script_check_log(), 0);
@@ -479,7 +479,7 @@ START_TEST(a_while_without_memory_is_survived)
 }
 END_TEST
 
-START_TEST(allocations_that_fail_at_random_are_survived)
+START_TEST(the_server_survives_allocations_that_fail_at_random)
 {
 	count_allocations();
 	dice = 20240229;
@@ -490,7 +490,7 @@ START_TEST(allocations_that_fail_at_random_are_survived)
 }
 END_TEST
 
-/* A start that fails leaves nothing behind; one that can do without serves. */
+/* A failed start must leave nothing behind; a start may also succeed without that allocation. */
 static bool try_start(uint64_t number)
 {
 	size_t descriptors = script_descriptors();
@@ -521,7 +521,7 @@ START_TEST(a_start_without_memory_fails_cleanly)
 }
 END_TEST
 
-/* A heap that has no small blocks. */
+/* A heap without small blocks. */
 static uint64_t small_count;
 
 static void *only_large_malloc(size_t size)
@@ -536,7 +536,7 @@ static void *only_large_realloc(void *memory, size_t size)
 	return size <= PIPIT_OOM_RESERVE_BLOCK_BYTES ? NULL : __wrap_realloc(memory, size);
 }
 
-START_TEST(out_of_the_reserve_libevent_serves_everything)
+START_TEST(libevent_serves_everything_from_the_reserve)
 {
 	count_allocations();
 	pipit_oom_reserve_set_heap(only_large_malloc, only_large_realloc);
@@ -553,7 +553,7 @@ static void *no_blocks_malloc(size_t size)
 	return size == PIPIT_OOM_RESERVE_BLOCK_BYTES ? NULL : __wrap_malloc(size);
 }
 
-/* Three blocks for each field. */
+/* Three blocks per header. */
 static void make_reserve_low(struct evkeyvalq *fields)
 {
 	bool is_added = true;
@@ -564,11 +564,11 @@ static void make_reserve_low(struct evkeyvalq *fields)
 		is_added = evhttp_add_header(fields, "name", "value") == 0;
 	plan = PLAN_NONE;
 	ck_assert(is_added);
-	/* Nor can it be filled again. */
+	/* And it cannot be refilled. */
 	pipit_oom_reserve_set_heap(no_blocks_malloc, __wrap_realloc);
 }
 
-START_TEST(while_the_reserve_is_low_evhttp_begins_nothing_new)
+START_TEST(evhttp_starts_no_request_while_the_reserve_is_low)
 {
 	struct evkeyvalq fields;
 	size_t descriptors, low;
@@ -582,14 +582,17 @@ START_TEST(while_the_reserve_is_low_evhttp_begins_nothing_new)
 	script_settle();
 	make_reserve_low(&fields);
 	low = pipit_oom_reserve_blocks_in_use();
-	/* One is still let in, for whom everything is there. */
+	/* One connection is still accepted, with memory for everything. */
 	wrong = script_run(SCRIPT_EXACTLY);
 	ck_assert_msg(wrong && strstr(wrong, "\"GET\", answer 2: not the right one"), "%s", wrong);
 	ck_assert_uint_eq(pipit_oom_reserve_blocks_in_use(), low);
 	evhttp_clear_headers(&fields);
 	judge(script_probe(), 0);
 	make_reserve_low(&fields);
-	/* Where evhttp accepts, no connection is; elsewhere evhttp callbacks are not called, and native handlers are. */
+	/*
+	 * Where evhttp accepts connections, it accepts none; with borrowed connections, evhttp callbacks are refused and native
+	 * handlers run.
+	 */
 	wrong = script_probe();
 	ck_assert_msg(
 	    wrong && strstr(wrong, script_borrows() ? "answer 2: not the right one" : "answer 1: waits in vain"), "%s",
@@ -617,16 +620,16 @@ int main(void)
 
 	event_set_mem_functions(__wrap_malloc, __wrap_realloc, __wrap_free);
 	cJSON_InitHooks(&hooks);
-	/* Cases of their own: CK_RUN_CASE chooses one. */
-	add_case(suite, "one", set_up_without, whichever_allocation_fails_every_client_is_answered_or_let_go);
-	add_case(suite, "while", set_up_without, a_while_without_memory_is_survived);
-	add_case(suite, "random", set_up_without, allocations_that_fail_at_random_are_survived);
+	/* Separate cases: CK_RUN_CASE chooses one. */
+	add_case(suite, "one", set_up_without, every_client_is_answered_or_closed_whichever_allocation_fails);
+	add_case(suite, "while", set_up_without, the_server_survives_a_period_without_memory);
+	add_case(suite, "random", set_up_without, the_server_survives_allocations_that_fail_at_random);
 	add_case(suite, "start", set_up_without, a_start_without_memory_fails_cleanly);
-	add_case(suite, "reserve-one", set_up_with, whichever_allocation_fails_every_client_is_answered_or_let_go);
-	add_case(suite, "reserve-while", set_up_with, a_while_without_memory_is_survived);
-	add_case(suite, "reserve-random", set_up_with, allocations_that_fail_at_random_are_survived);
+	add_case(suite, "reserve-one", set_up_with, every_client_is_answered_or_closed_whichever_allocation_fails);
+	add_case(suite, "reserve-while", set_up_with, the_server_survives_a_period_without_memory);
+	add_case(suite, "reserve-random", set_up_with, the_server_survives_allocations_that_fail_at_random);
 	add_case(suite, "reserve-start", set_up_with, a_start_without_memory_fails_cleanly);
-	add_case(suite, "reserve-small", set_up_with, out_of_the_reserve_libevent_serves_everything);
-	add_case(suite, "reserve-low", set_up_with, while_the_reserve_is_low_evhttp_begins_nothing_new);
+	add_case(suite, "reserve-small", set_up_with, libevent_serves_everything_from_the_reserve);
+	add_case(suite, "reserve-low", set_up_with, evhttp_starts_no_request_while_the_reserve_is_low);
 	return run_suite(suite);
 }

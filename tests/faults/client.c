@@ -27,12 +27,12 @@ bool client_connect(struct client *client, unsigned port)
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (fd < 0)
 		return false;
-	/* The kernel takes it for the server: this does not wait for the loop. */
+	/* The kernel completes the connection: this does not wait for the loop. */
 	if (syscall(SYS_connect, fd, &address, sizeof address) != 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
 		close(fd);
 		return false;
 	}
-	/* A small piece does not wait for the acknowledgement of the one before. */
+	/* Without it, a small piece waits for the acknowledgement of the previous one. */
 	syscall(SYS_setsockopt, fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	client->fd = fd;
 	return true;
@@ -82,8 +82,8 @@ struct slice {
 struct response {
 	int status;
 	struct slice head;
-	struct slice content; /* unframed, as far as it has come */
-	size_t length;        /* of the whole message, once it is */
+	struct slice content; /* decoded, as far as received */
+	size_t length;        /* of the whole message, once complete */
 	bool is_whole;
 	bool has_head;
 	bool is_broken; /* not HTTP */
@@ -123,7 +123,7 @@ static bool is_number(struct slice text, int base, size_t *number)
 
 static char unframed[CLIENT_ROOM];
 
-/* Chunks from `at` on; true when they are complete. Sizes are hexadecimal, without extensions or trailers. */
+/* Decodes chunks from `at` on; true when complete. Sizes are hexadecimal, without extensions or trailers. */
 static bool read_chunks(struct slice bytes, size_t at, struct response *response)
 {
 	size_t used = 0;
@@ -206,14 +206,14 @@ static struct response read_response(struct slice bytes, bool to_head, bool is_o
 	return response;
 }
 
-/* ---------------------------------------------------------------- judging it */
+/* ---------------------------------------------------------------- checking the result */
 
 static bool is_pattern(struct slice content, size_t whole)
 {
 	return content.length <= whole && memcmp(content.data, routes_pattern(), content.length) == 0;
 }
 
-/* The content so far is a beginning of the right one. */
+/* The body so far is a prefix of the expected one. */
 static bool may_be_content(const struct answer *answer, struct slice content)
 {
 	size_t length = answer->begins ? strlen(answer->begins) : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A client on the server's own thread: a socket that never blocks, and a judge of what comes out of it. */
+/* A client on the server's own thread: a non-blocking socket, and a check of what it receives. */
 #ifndef PIPIT_TESTS_CLIENT_H
 #define PIPIT_TESTS_CLIENT_H
 
@@ -12,41 +12,41 @@
 struct client {
 	int fd; /* -1: not connected */
 	size_t length;
-	bool is_over; /* the server has closed, or reset */
+	bool is_over; /* the server has closed or reset it */
 	char heard[CLIENT_ROOM];
 };
 
-/* The system calls of a client are made directly: what stands in libc's place counts and fails those of the server only. */
+/* A client's system calls are made directly: the replaced libc functions count and fail those of the server only. */
 bool client_connect(struct client *client, unsigned port);
 void client_leave(struct client *client, bool by_reset);
 
-/* How many bytes were taken; -1 when the server takes none any more. */
+/* Bytes sent; -1 when the server has closed. */
 ssize_t client_say(struct client *client, const char *bytes, size_t length);
 
-/* Take what has come; true when that was anything, or the end. */
+/* Receives what is there; true for any bytes, or the end. */
 bool client_listen(struct client *client);
 
-/* An answer that is awaited. Zero fields ask for nothing. */
+/* An expected response. Zero fields are not checked. */
 struct answer {
 	int status;
 	const char *field;  /* "Name: value", somewhere in the head */
-	const char *begins; /* how the content begins; all of it, unless `ends` or `more` says otherwise */
-	const char *ends;   /* the content may be longer: how it ends */
-	bool more;          /* the content may go on in any way */
-	size_t big;         /* instead of `begins`: so many of routes_pattern() */
+	const char *begins; /* the beginning of the body; all of it, unless `ends` or `more` is set */
+	const char *ends;   /* the body may be longer: its end */
+	bool more;          /* the body may continue in any way */
+	size_t big;         /* instead of `begins`: this number of bytes of routes_pattern() */
 	bool to_head;       /* the request was HEAD */
-	bool interim;       /* 100 Continue precedes it */
+	bool interim;       /* preceded by 100 Continue */
 };
 
 enum verdict {
-	VERDICT_MORE,    /* it may still become right */
-	VERDICT_RIGHT,   /* whole and right */
-	VERDICT_REFUSED, /* a whole 503 or 500 */
-	VERDICT_LOST,    /* the connection ended before it was whole, and a client notices */
+	VERDICT_MORE,    /* correct so far, incomplete */
+	VERDICT_RIGHT,   /* complete and correct */
+	VERDICT_REFUSED, /* a complete 503 or 500 */
+	VERDICT_LOST,    /* incomplete at the end of the connection, which a client detects */
 	VERDICT_WRONG
 };
 
-/* What the bytes from *at on are. On RIGHT and REFUSED *at moves behind the answer. */
+/* Judges the bytes from *at on. For RIGHT and REFUSED, *at moves past the response. */
 enum verdict client_judge(const struct client *client, const struct answer *answer, size_t *at);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See routes.h. Each of them does what pipit.h asks of a handler when memory is short: it says so. */
+/* See routes.h. As pipit.h requires of handlers, each of them reports a lack of memory. */
 #include "routes.h"
 
 #include "pipit.h"
@@ -55,7 +55,7 @@ static void show(struct pipit_request *request, void *arg)
 	pipit_reply_text(request, 200, text);
 }
 
-/* The sum of an array of numbers, and every field that the request had. */
+/* The sum of an array of numbers, and every header of the request. */
 static void add_up(struct pipit_request *request, void *arg)
 {
 	cJSON *doc = pipit_request_json(request);
@@ -155,7 +155,7 @@ static void posted(struct pipit_request *request, void *arg)
 		refuse_kept(request);
 }
 
-/* What is sent must not be missing: again, until there is memory. */
+/* Events must not be lost: retries until there is memory. */
 static void follow(struct pipit_request *request, void *arg)
 {
 	struct pipit_event first = { .name = "one", .data = "1" }, second = { .name = "two", .data = "2" };
@@ -181,8 +181,10 @@ static struct evbuffer *content_of(const char *text)
 	return NULL;
 }
 
-/* Without memory the reply has no content. evhttp_send_error() is not for a request whose client may have gone: without memory
- * it frees a connection that is not there. */
+/*
+ * Without memory the reply has no body. evhttp_send_error() is not safe when the client may have closed: without memory it
+ * frees a connection that does not exist.
+ */
 static void send_evhttp(struct evhttp_request *request, const char *text)
 {
 	struct evbuffer *content = content_of(text);
@@ -220,7 +222,7 @@ static void evhttp_later(struct evhttp_request *request, void *base)
 		evhttp_send_error(request, 500, "Short of memory");
 }
 
-/* Every piece is made before the first leaves: after that nothing could be said about a piece that is missing. */
+/* All pieces are allocated before the first one is sent: after that, a missing piece could not be reported. */
 static void evhttp_chunked(struct evhttp_request *request, void *arg)
 {
 	static const char *const pieces[] = { "one,", "two,", "three" };
@@ -259,7 +261,7 @@ static void evhttp_big(struct evhttp_request *request, void *arg)
 		evbuffer_free(content);
 }
 
-/* By hand: evbuffer_add_file() does not say whether it has closed the file when it fails. */
+/* Not evbuffer_add_file(), which does not report whether it has closed the file when it fails. */
 static bool add_file(struct evbuffer *content, int fd)
 {
 	struct evbuffer_file_segment *segment =
@@ -268,7 +270,7 @@ static bool add_file(struct evbuffer *content, int fd)
 		close(fd);
 		return false;
 	}
-	/* For a buffer that drains to a descriptor, this frees the segment when it fails. */
+	/* For a buffer that drains to a descriptor, this frees the segment on failure. */
 	if (evbuffer_add_file_segment(content, segment, 0, ROUTES_LARGE_FILE_BYTES) != 0)
 		return false;
 	evbuffer_file_segment_free(segment);
@@ -295,7 +297,7 @@ static void evhttp_file(struct evhttp_request *request, void *name)
 int routes_register(
     struct pipit_server *server, struct event_base *base, char *small_file, char *large_file, bool borrows)
 {
-	/* Short of memory a worker is told of an event no later than at its next heartbeat. */
+	/* Without memory, a worker learns of an event at its next heartbeat. */
 	static const struct pipit_stream_options options = { .heartbeat_ms = 1000, .history = 2 };
 	const struct pipit_route_options borrowing = { .borrows_connection = borrows };
 	int error = 0;

@@ -23,18 +23,18 @@
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-/* Turns without anything new, before the clock is put forward, and before a client is said to wait in vain. */
+/* Idle turns before the clock is advanced, and before a client counts as waiting in vain. */
 #define QUIET_TURNS 6
 #define SKIP_MS 300
 #define REST_MS 1100
 #define SKIPS_MAX 60
-/* A reply stays in the server while its client does not read: the kernel takes little of it. */
+/* Small socket buffers, so that a reply stays in the server while its client does not read. */
 #define SOCKET_BYTES (16 * 1024)
 
-/* ---------------------------------------------------------------- the clock, in the place of libc's */
+/* ---------------------------------------------------------------- the clock, which replaces that of libc */
 
 static uint64_t skipped_ms;
-/* Nothing may hide behind a deadline: the script is over before. */
+/* No deadline may hide a fault: the script ends before it. */
 static uint64_t deadline_ms = 3600 * 1000;
 
 SCRIPT_INSTEAD int clock_gettime(clockid_t clock, struct timespec *now)
@@ -59,7 +59,7 @@ void script_set_deadline(uint64_t limit_ms)
 	deadline_ms = limit_ms;
 }
 
-/* ---------------------------------------------------------------- the world */
+/* ---------------------------------------------------------------- the files */
 
 static struct event_base *base;
 static struct pipit_server *server;
@@ -91,7 +91,7 @@ static void write_file(const char *name, size_t length, const char *text)
 	ck_assert_int_eq(fclose(file), 0);
 }
 
-/* One that becomes smaller when it is compressed. */
+/* A file that compresses. */
 static void write_text(const char *name)
 {
 	char path[96];
@@ -122,7 +122,7 @@ void script_set_up(void)
 	write_file(log_file, 0, "");
 	write_text("text.txt");
 	log_read = 0;
-	/* What has only just been written is not compressed. */
+	/* A file that was just written is not compressed. */
 	nanosleep(&(struct timespec){ 0, 150 * 1000 * 1000 }, NULL);
 }
 
@@ -145,7 +145,7 @@ size_t script_descriptors(void)
 	return count;
 }
 
-/* Sockets that are accepted inherit what the listening one has. */
+/* Accepted sockets inherit the options of the listening one. */
 static void make_sockets_small(void)
 {
 	int bytes = SOCKET_BYTES, segment = 1400, yes;
@@ -223,8 +223,8 @@ static void turn(void)
 }
 
 /*
- * The kernel hands on what was sent, mostly at once; a delayed acknowledgement takes longer. Short of memory it sends the end of
- * a connection only when it thinks that the last bytes were lost, 200 ms later or more: it gets two seconds altogether.
+ * The kernel mostly delivers at once; a delayed acknowledgement takes longer. Short of memory it sends a FIN only with the
+ * retransmission of the last bytes, after 200 ms or more: the limit is two seconds altogether.
  */
 static void rest(unsigned quiet_turns)
 {
@@ -244,7 +244,7 @@ static void let_pass(unsigned quiet_turns)
 	skipped_ms += SKIP_MS;
 }
 
-/* Turn until something is true; false when it does not become so though nothing happens any more. */
+/* Runs turns until a condition holds; false when it does not although nothing happens any more. */
 static bool await(bool (*condition)(void))
 {
 	for (unsigned i = 0; i < QUIET_TURNS + SKIPS_MAX; i++) {
@@ -279,19 +279,19 @@ void script_settle(void)
 #define ADA "{\"message\":\"Hello, Ada!\"}"
 
 enum manner {
-	STAYS = 0,    /* on the connection of the step before, when that is open */
+	STAYS = 0,    /* on the connection of the previous step, if open */
 	COMES = 1,    /* on a new connection */
-	GOES = 2,     /* leaves in the end, in order */
-	BREAKS = 4,   /* leaves in the end, by a reset */
-	CLOSED = 8,   /* the server closes after the answer */
-	DAWDLES = 16, /* reads nothing before a while */
-	RESTS = 32    /* more than a second passes before it asks */
+	GOES = 2,     /* closes with a FIN at its end */
+	BREAKS = 4,   /* closes with a reset at its end */
+	CLOSED = 8,   /* the server closes after the response */
+	DAWDLES = 16, /* starts to read late */
+	RESTS = 32    /* more than a second passes before the request */
 };
 
 struct step {
 	const char *name;
 	enum manner manner;
-	const char *pieces[PIECES_MAX]; /* sent one after another, with turns between */
+	const char *pieces[PIECES_MAX]; /* sent separately, with turns in between */
 	struct answer answers[ANSWERS_MAX];
 };
 
@@ -429,7 +429,7 @@ static const struct step steps[] = {
 	{ "a stream of events, from history", COMES,
 	    { "GET /stream HTTP/1.1\r\n" HOST "Last-Event-ID: other\r\n\r\n" },
 	    { { 200, .begins = "retry: 2000\n\n", .ends = "\nevent: two\ndata: 2\n\n" } } },
-	/* Whether that is all of it no client of HTTP/1.0 can tell. */
+	/* An HTTP/1.0 client cannot detect the end of a streamed body. */
 	{ "a stream of events in HTTP/1.0", COMES | CLOSED, { "GET /stream HTTP/1.0\r\n\r\n" }, { { 200, .more = true } } },
 	{ "leaves a stream", COMES | GOES, { GET("/events") }, { { 0 } } },
 	{ "breaks off in a stream", COMES | BREAKS | RESTS, { GET("/events") }, { { 0 } } },
@@ -443,15 +443,15 @@ static const struct step steps[] = {
 };
 /* clang-format on */
 
-/* ---------------------------------------------------------------- telling it */
+/* ---------------------------------------------------------------- running the script */
 
-/* What of this step's answers has come, from the client's buffer. */
+/* Received responses of this step, from the client's buffer. */
 struct hearing {
-	size_t at;    /* bytes that belong to answers before */
-	size_t index; /* of the answer that is awaited */
+	size_t at;    /* bytes of earlier responses */
+	size_t index; /* of the expected response */
 	size_t count;
-	enum verdict verdict; /* of the answer at `index` */
-	bool was_refused;     /* one of them, whole */
+	enum verdict verdict; /* of the response at `index` */
+	bool was_refused;     /* one of them, complete */
 };
 
 static struct hearing hear(const struct step *step)
@@ -477,7 +477,7 @@ static bool is_settled(const struct step *step)
 	return hearing.index == hearing.count && !(step->manner & CLOSED);
 }
 
-/* As far as the server takes it. */
+/* Sends as much as the server accepts. */
 static void say(const struct step *step)
 {
 	for (size_t i = 0; i < PIECES_MAX && step->pieces[i]; i++) {
@@ -493,13 +493,13 @@ static void say(const struct step *step)
 	}
 }
 
-/* True when all is there, or the connection ended. */
+/* True when all responses are complete, or the connection ended. */
 static bool hear_out(const struct step *step)
 {
 	for (unsigned quiet = 0; quiet < QUIET_TURNS + SKIPS_MAX; quiet++) {
 		if (client_listen(&client)) {
 			quiet = 0;
-			/* Judging a long answer again at each piece of it would take longer than all the rest. */
+			/* Judging a long response again after each piece would take longer than everything else. */
 			if (!client.is_over && client.length > 16384) {
 				turn();
 				continue;
@@ -587,7 +587,7 @@ const char *script_run(enum script_rule rule)
 		wrong = take_step(&steps[i], rule);
 	if (!wrong)
 		return leave();
-	/* That something stays is no wonder then, and not the first thing that went wrong. */
+	/* After a failure, leftovers are expected and are not the first error. */
 	snprintf(first, sizeof first, "%s", wrong);
 	leave();
 	return first;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every system call of the server fails once, or does less than it was asked for; then every second and third one does. The
- * functions below stand in the place of libc's, for pipit and for libevent. What the kernel may do at any time (interrupt, take
- * a part, have nothing yet) must not be seen by any client; what ends a connection may end that one only.
+ * Every system call of the server fails once, or does less than requested; then every second and third one does. The functions
+ * below replace those of libc, for pipit and for libevent. What the kernel may do at any time (interrupt, process a part, have
+ * nothing yet) must not be visible to a client; an error of a connection may end only that one.
  */
 #include "script.h"
 #include "suite.h"
@@ -29,10 +29,10 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define COMPLAINTS_MAX 12
-/* A server without descriptors looks again so often, and once more for each of its looks at the door. */
+/* A server without descriptors tries to accept at this interval. */
 #define SWEEP_MS 250
 
-/* ---------------------------------------------------------------- which ones fail */
+/* ---------------------------------------------------------------- the calls that fail */
 
 enum call {
 	CALL_NONE,
@@ -53,7 +53,7 @@ enum call {
 	CALL_POLL,
 	CALL_EPOLL_WAIT,
 	CALL_EPOLL_CTL,
-	/* from here on at a start only */
+	/* from here on only at a start */
 	CALL_SETSOCKOPT,
 	CALL_SOCKET,
 	CALL_BIND,
@@ -63,15 +63,15 @@ enum call {
 	CALL_COUNT
 };
 
-/* In the place of an errno: the call does one byte, or half of what it was asked for. */
+/* Instead of an errno: the call processes one byte, or half. */
 enum { ONE_BYTE = -1, HALF = -2 };
 
 static struct plan {
 	enum call call;
 	int fault;           /* errno, ONE_BYTE or HALF */
 	uint64_t at;         /* the call that fails */
-	uint64_t every;      /* not 0: every so many calls, instead */
-	uint64_t until_skip; /* not 0: all of them, until the clock has been put so far forward */
+	uint64_t every;      /* not 0: each of this number of calls, instead */
+	uint64_t until_skip; /* not 0: all of them, until the clock has been advanced by this time */
 } plan;
 static uint64_t calls[CALL_COUNT];
 
@@ -85,7 +85,7 @@ static bool is_struck(enum call call)
 	return plan.every ? number % plan.every == 0 : number == plan.at;
 }
 
-/* True: the call fails, errno is set. *length: what it may do at most. */
+/* True: the call fails, errno is set. *length: upper limit of what it may do. */
 static bool strikes(enum call call, size_t *length)
 {
 	if (!is_struck(call))
@@ -133,7 +133,7 @@ SCRIPT_INSTEAD ssize_t send(int fd, const void *bytes, size_t length, int flags)
 	return strikes(CALL_SEND, &length) ? -1 : syscall(SYS_sendto, fd, bytes, length, flags, NULL, 0);
 }
 
-/* Of several pieces at most the first: a part of it when the call is to do a part. */
+/* Of several pieces at most the first: a part of it if the call is to do a part. */
 static int cut(struct iovec *first, const struct iovec *pieces, int count, enum call call, bool *is_failed)
 {
 	size_t length = pieces[0].iov_len;
@@ -168,7 +168,7 @@ SCRIPT_INSTEAD ssize_t sendfile(int to, int from, off_t *offset, size_t length)
 	return strikes(CALL_SENDFILE, &length) ? -1 : syscall(SYS_sendfile, to, from, offset, length);
 }
 
-/* The name by which libevent, built without large files, calls it. */
+/* The name that libevent, built without large files, calls. */
 SCRIPT_INSTEAD ssize_t small_sendfile(int to, int from, off_t *offset, size_t length) __asm__("sendfile");
 SCRIPT_INSTEAD ssize_t small_sendfile(int to, int from, off_t *offset, size_t length)
 {
@@ -182,20 +182,20 @@ SCRIPT_INSTEAD int accept4(int fd, struct sockaddr *address, socklen_t *length, 
 
 SCRIPT_INSTEAD ssize_t read(int fd, void *bytes, size_t length)
 {
-	/* A number of an eventfd comes whole. */
+	/* The number of an eventfd is read as a whole. */
 	size_t part = length;
 	if (strikes(CALL_READ, &part))
 		return -1;
 	return syscall(SYS_read, fd, bytes, length == sizeof(uint64_t) ? length : part);
 }
 
-/* What pipit says of all this is no use to anybody. */
+/* pipit's messages are not of interest here. */
 SCRIPT_INSTEAD ssize_t write(int fd, const void *bytes, size_t length)
 {
 	size_t part = length;
 	if (fd == STDERR_FILENO)
 		return (ssize_t)length;
-	/* A number for an eventfd goes whole, and always: 2^64 of them would have to wait there. */
+	/* The number for an eventfd is written as a whole, and always: it would only block at 2^64. */
 	if (length == sizeof(uint64_t) && plan.fault != EINTR)
 		return syscall(SYS_write, fd, bytes, length);
 	if (strikes(CALL_WRITE, &part))
@@ -240,7 +240,7 @@ SCRIPT_INSTEAD int shutdown(int fd, int how)
 	return fails(CALL_SHUTDOWN) ? -1 : (int)syscall(SYS_shutdown, fd, how);
 }
 
-/* pipit asks for what is there at once only. */
+/* pipit polls without waiting. */
 SCRIPT_INSTEAD int poll(struct pollfd *looks, nfds_t count, int limit_ms)
 {
 	struct timespec limit = { limit_ms / 1000, limit_ms % 1000 * 1000000 };
@@ -254,7 +254,7 @@ SCRIPT_INSTEAD int epoll_wait(int fd, struct epoll_event *events, int count, int
 
 SCRIPT_INSTEAD int epoll_ctl(int fd, int what, int other, struct epoll_event *event)
 {
-	/* Nothing is allocated to change or to forget. */
+	/* EPOLL_CTL_MOD and EPOLL_CTL_DEL do not allocate. */
 	if (what == EPOLL_CTL_ADD && fails(CALL_EPOLL_CTL))
 		return -1;
 	return (int)syscall(SYS_epoll_ctl, fd, what, other, event);
@@ -292,8 +292,8 @@ static const struct fault {
 	enum call call;
 	int fault;
 	enum script_rule rule;
-	bool may_repeat; /* what the kernel may do again and again */
-	unsigned stride; /* not every call is tried where there are very many; 0 is 1 */
+	bool may_repeat; /* what the kernel may do repeatedly */
+	unsigned stride; /* step between tried calls, where there are very many; 0 is 1 */
 } faults[] = {
 	{ "recv: EINTR", CALL_RECV, EINTR, SCRIPT_EXACTLY, true, 0 },
 	{ "recv: EAGAIN", CALL_RECV, EAGAIN, SCRIPT_EXACTLY, true, 0 },
@@ -364,7 +364,7 @@ static const struct fault {
 
 /* ---------------------------------------------------------------- one run */
 
-/* What is known to go wrong and waits for a remedy: a fault and a part of the complaint. It is to be empty. */
+/* Known defects: a fault and a part of the error. Should be empty. */
 static const struct known {
 	const char *fault;
 	const char *complaint;
@@ -393,7 +393,7 @@ static void judge_descriptors(size_t before, const char *fault, uint64_t number)
 	judge(now == before ? NULL : text, fault, number);
 }
 
-/* A server without faults, and the script with them. Returns how often the call was made. */
+/* The script on a server without faults. Returns the number of the calls. */
 static uint64_t run(const struct fault *fault, uint64_t at, uint64_t every)
 {
 	size_t descriptors = script_descriptors();
@@ -401,8 +401,8 @@ static uint64_t run(const struct fault *fault, uint64_t at, uint64_t every)
 	const char *wrong;
 
 	/*
-	 * libevent makes its epoll_ctl() calls late and tells nobody when one fails: such a connection is deaf, and its deadline
-	 * ends it. All others are not to need one.
+	 * libevent makes its epoll_ctl() calls late and does not report a failure: such a connection gets no events, and its
+	 * deadline ends it. No other connection may need a deadline.
 	 */
 	script_set_deadline(fault->call == CALL_EPOLL_CTL ? 5000 : 3600 * 1000);
 	ck_assert_int_eq(script_start(), 0);
@@ -452,7 +452,7 @@ START_TEST(the_script_is_answered_without_faults)
 }
 END_TEST
 
-START_TEST(whichever_call_fails_every_client_is_answered_or_let_go)
+START_TEST(every_client_is_answered_or_closed_whichever_call_fails)
 {
 	const struct fault *fault = &faults[_i];
 	uint64_t at = 1;
@@ -462,7 +462,7 @@ START_TEST(whichever_call_fails_every_client_is_answered_or_let_go)
 }
 END_TEST
 
-START_TEST(calls_that_fail_again_and_again_lose_nothing)
+START_TEST(calls_that_fail_repeatedly_lose_nothing)
 {
 	const struct fault *fault = &faults[_i];
 	if (!fault->may_repeat)
@@ -485,14 +485,14 @@ START_TEST(a_server_without_descriptors_does_not_spin_and_serves_again)
 	waited = script_skipped_ms() - began;
 	plan.call = CALL_NONE;
 	ck_assert_uint_ge(waited, 5000);
-	/* One look at the door for each sweep, and the two that succeed. */
+	/* One attempt to accept per sweep, and the two that succeed. */
 	ck_assert_uint_le(calls[CALL_ACCEPT], waited / SWEEP_MS + 4);
 	script_stop();
 	ck_assert_uint_eq(complaints, 0);
 }
 END_TEST
 
-/* A start that fails leaves nothing behind; one that can do without serves. */
+/* A failed start must leave nothing behind; a start may also succeed without that call. */
 START_TEST(a_start_whose_calls_fail_fails_cleanly)
 {
 	static const struct fault starts[] = {
@@ -533,8 +533,8 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, the_script_is_answered_without_faults);
-	tcase_add_loop_test(tcase, whichever_call_fails_every_client_is_answered_or_let_go, 0, (int)COUNT(faults));
-	tcase_add_loop_test(tcase, calls_that_fail_again_and_again_lose_nothing, 0, (int)COUNT(faults));
+	tcase_add_loop_test(tcase, every_client_is_answered_or_closed_whichever_call_fails, 0, (int)COUNT(faults));
+	tcase_add_loop_test(tcase, calls_that_fail_repeatedly_lose_nothing, 0, (int)COUNT(faults));
 	tcase_add_test(tcase, a_server_without_descriptors_does_not_spin_and_serves_again);
 	tcase_add_test(tcase, a_start_whose_calls_fail_fails_cleanly);
 	suite_add_tcase(suite, tcase);

@@ -32,27 +32,33 @@ LEFT_OUT = (
     (r"make container", "makes a Debian of its own; it is a test by itself"),
     (r"make test", "runs every test, this one among them; .ci/run runs it in a clean checkout"),
     (r"build/tests/", "`make test` builds it"),
+    (r"tests/bench/run\.py --write-results", "is a whole run of the benchmark; `make bench` is the same without writing"),
 )
-# (pattern, what stands for it): the same for a shorter time.
+# (pattern, replacement): the same command with a shorter run time. It runs once, whatever pages have it.
 SHORTENED = (
     (r"make fuzz", "make fuzz FUZZ_SECONDS=1"),
     (r"tests/fuzz/run\.sh \d+", "tests/fuzz/run.sh 1"),
-    (r"make bench", 'make bench ARGS="--rounds 1 --seconds 0.1 --connections 8 --requests 64 --idle 100 --many 100"'),
+    (r"tests/bench/run\.py --rounds 2 --seconds 1", "tests/bench/run.py --rounds 1 --seconds 0.5 --connections 8 --only get"),
+    (r"tests/bench/run\.py --only", "tests/bench/run.py --rounds 1 --seconds 0.5 --requests 64 --only"),
+    (r"tests/bench/behaviour\.py --write", "tests/bench/behaviour.py --slow-seconds 1"),
+    (r"make bench", 'make bench ARGS="--rounds 1 --seconds 0.5 --connections 8 --requests 64 --idle 100 --many 100"'),
 )
 # Install packages, so they get this machine's network; all others get a loopback of their own, where port 8080 is free.
 INSTALLS = r"make (?!run)|sudo apt"
-# (a server that installs, what installs the same)
+# (a server that installs packages, a command that installs the same ones)
 INSTALLS_BEFORE = ((r"make run", "make build"),)
-# A reader ends the server before.
+# Starts a server; the previous one is stopped first, as a reader would.
 SERVES = r"(.*&& )?(make run|(\w+=\S+ )*build/pipit(?!\.)|\./\w)"
-# What a page that starts no server asks.
+# Commands that need a server; on a page that starts none, this one.
 ASKS, USUAL_SERVER = r"curl ", "make run"
-# Fewer would mean that the pages are not read rightly.
+# Must not change committed sources.
+FORMATS = "make format"
+# With fewer, the pages are not parsed correctly.
 COMMANDS_AT_LEAST = 30
 
-# Only a hang takes so long: of one command, and of all.
-COMMAND_SECONDS = 600
-ALL_SECONDS = 1500
+# Only a hang takes that long: one command, and all of them.
+COMMAND_SECONDS = 900
+ALL_SECONDS = 1700
 TURN_SECONDS = 0.05
 
 
@@ -66,7 +72,7 @@ def found(table, command):
 
 def targets():
     """A command for each line of `make help`."""
-    text = subprocess.run(["make", "-C", ROOT, "-s", "help"], capture_output=True, text=True, check=True).stdout
+    text = debian.run("make", "--no-print-directory", "help", cwd=ROOT, capture_output=True, text=True).stdout
     return [pages.Command("make help", number, re.match(r"make \S+", line)[0], "") for number, line in enumerate(text.splitlines(), 1)]
 
 
@@ -83,7 +89,7 @@ def printed_commands():
 
 
 def wrong_declarations(commands):
-    """A row that no command needs any more, and pages that say too little to be read rightly."""
+    """Rows without a command, and pages with too few commands."""
     wrong = [f"no command matches {pattern!r} any more" for pattern, _ in (*LEFT_OUT, *SHORTENED, *INSTALLS_BEFORE)
              if not any(re.match(pattern, command.text) for command in commands)]
     if len(commands) < COMMANDS_AT_LEAST:
@@ -92,9 +98,10 @@ def wrong_declarations(commands):
 
 
 def shortened(text):
+    """The shortened command without its comment, so that equal commands run once; unchanged if it is short."""
     for pattern, short in SHORTENED:
         if re.match(pattern, text):
-            return re.sub(pattern, short, text, count=1)
+            return re.sub(r"\s+#\s.*", "", re.sub(pattern, short, text, count=1))
     return text
 
 
@@ -103,10 +110,12 @@ def without_date(text):
 
 
 class Page:
-    """The commands of one page, in a shell that stays where `cd` has led it."""
+    """The commands of one page, in a shell that keeps its working directory."""
 
-    def __init__(self, name, blocks, root, logs, loopback):
-        self.name, self.blocks, self.root, self.logs, self.loopback = name, blocks, root, logs, loopback
+    shortened = set()  # those that have run, of all pages
+
+    def __init__(self, blocks, root, logs, loopback):
+        self.blocks, self.root, self.logs, self.loopback = blocks, root, logs, loopback
         self.folder, self.server, self.programs, self.wrong = CHECKOUT, None, [], []
 
     def fail(self, command, why, process=None):
@@ -115,7 +124,7 @@ class Page:
         say(self.wrong[-1])
 
     def write_program(self, command):
-        """A program that the command compiles is in the page."""
+        """Writes the programs that the command compiles, from the page."""
         for name in re.findall(r"\b(?<!/)\w+\.c\b", command.text):
             path = pathlib.Path(f"{self.root}{self.folder}", name)
             block = pages.program_for(command, self.blocks)
@@ -136,7 +145,7 @@ class Page:
             self.folder = place.read_text().strip()
 
     def wait(self, process, before):
-        """"ended", "serves": there is a listening socket that was not there before, or "hangs"."""
+        """"ended", "serves" or "hangs". A server has a listening socket that was not there before; None: it is no server."""
         end = time.monotonic() + COMMAND_SECONDS
         while time.monotonic() < end:
             if process.status is not None:
@@ -147,19 +156,24 @@ class Page:
         return "hangs"
 
     def run(self, command):
+        text = shortened(command.text)
+        if text in self.shortened:
+            return
+        if text != command.text:
+            self.shortened.add(text)
         if re.match(ASKS, command.text) and not self.server:
             self.run(pages.Command(command.page, command.line, USUAL_SERVER, ""))
         started = time.monotonic()
         self.write_program(command)
-        if re.match(SERVES, command.text):
+        may_serve = re.match(SERVES, command.text)
+        if may_serve:
             self.stop_server()
         preparation = found(INSTALLS_BEFORE, command.text)
         if preparation and self.start(preparation, None).process.wait(COMMAND_SECONDS) != 0:
             self.fail(command, f"{preparation} failed")
             return
         has_network = re.match(INSTALLS, command.text)
-        text = shortened(command.text)
-        before = None if has_network else debian.listening(self.loopback)
+        before = debian.listening(self.loopback) if may_serve else None
         process = self.start(text, None if has_network else self.loopback)
         outcome = self.wait(process, before)
         if outcome == "ended":
@@ -178,6 +192,12 @@ class Page:
             self.fail(command, f"prints something else than\n{command.shown}", process)
         if not command.shown and process.status != 0:
             self.fail(command, f"status {process.status}", process)
+        if command.text == FORMATS and (changed := self.changed_sources()):
+            self.fail(command, f"it changes files that were committed:\n{changed}")
+
+    def changed_sources(self):
+        words = debian.as_user(self.root, f"cd {CHECKOUT} && git diff --stat -- '*.[ch]'")
+        return debian.run(*words, capture_output=True, text=True).stdout
 
     def stop_server(self):
         if self.server and not self.server[1].interrupt():
@@ -192,15 +212,8 @@ class Page:
             path.unlink()
 
 
-def unformatted(root):
-    """`make format` has run: what it changed was not formatted."""
-    words = debian.as_user(root, f"cd {CHECKOUT} && git diff --stat")
-    changed = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True).stdout
-    return [f"make format changes tracked files:\n{changed}"] if changed else []
-
-
-def inside(root):
-    """In the namespaces: every command of every page."""
+def inside(root, wanted):
+    """In the namespaces: runs every command of every page, or of the wanted ones."""
     debian.mount_all(root, FOLDER / "archives")
     loopback = debian.open_loopback()
     logs = FOLDER / "logs"
@@ -208,7 +221,10 @@ def inside(root):
     logs.mkdir()
     wrong, all_commands = [], []
     for name, blocks, commands in printed_commands():
-        page = Page(name, blocks, root, logs, loopback)
+        all_commands += commands
+        if wanted and name not in wanted:
+            continue
+        page = Page(blocks, root, logs, loopback)
         for command in commands:
             reason = found(LEFT_OUT, command.text)
             if reason:
@@ -217,34 +233,33 @@ def inside(root):
                 page.run(command)
         page.end()
         wrong += page.wrong
-        all_commands += commands
-    wrong += wrong_declarations(all_commands) + unformatted(root)
-    say(f"{len(wrong)} of {len(all_commands)} commands or declarations are wrong:" if wrong else f"{len(all_commands)} commands: ok")
-    say("\n".join(wrong))
+    wrong += wrong_declarations(all_commands)
+    say("\n".join([f"{len(wrong)} wrong", *wrong]))
     return 1 if wrong else 0
 
 
 def main():
     parser = argparse.ArgumentParser(description="Run every command that the pages print, on a fresh Debian.")
     parser.add_argument("--keep", action="store_true", help="leave the Debian in build/fresh/root, to look at it")
+    parser.add_argument("--page", action="append", metavar="NAME", default=[], help="only this page, for example README.md or 'make help'")
     parser.add_argument("--inside", metavar="ROOT", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:
-        return inside(pathlib.Path(options.inside))
-    reason = debian.reason_to_skip(FOLDER)
+        return inside(pathlib.Path(options.inside), options.page)
+    reason = debian.reason_to_skip(FOLDER, ROOT)
     if reason:
         say(f"skipped: {reason}")
         return 77
     with (FOLDER / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         debian.make_base(FOLDER, say)
-        root = debian.make_root(FOLDER, ROOT)
         try:
-            words = [*debian.namespaces(), sys.executable, __file__, "--inside", str(root)]
+            root = debian.make_root(FOLDER, ROOT)
+            words = [*debian.namespaces(), sys.executable, __file__, "--inside", str(root), *(f"--page={name}" for name in options.page)]
             return subprocess.run(words, timeout=ALL_SECONDS, check=False).returncode
         finally:
             if not options.keep:
-                debian.remove(root)
+                debian.remove(FOLDER / "root")
 
 
 if __name__ == "__main__":

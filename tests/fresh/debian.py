@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A fresh Debian in a folder: made by debootstrap, entered in namespaces of its own, which take all mounts and processes with
-them when they end."""
+"""A fresh Debian in a folder: created by debootstrap and entered in namespaces of its own, whose end removes all mounts and
+processes."""
 
 import contextlib
 import ctypes
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-# Beside the essential packages: what whoever reads a README has, or is told to install.
+# In addition to the essential packages: what a reader has, or the README says to install.
 PACKAGES = "ca-certificates,curl,git,make,sudo"
 USER = "user"
 HOME = f"/home/{USER}"
@@ -28,7 +28,7 @@ def run(*words, **options):
 
 
 def codename():
-    """Of this machine's Debian; empty on another system."""
+    """The codename of this machine's Debian; empty on another system."""
     values = dict(line.rstrip().split("=", 1) for line in open("/etc/os-release", encoding="utf-8") if "=" in line)
     return values.get("VERSION_CODENAME", "") if values.get("ID") == "debian" else ""
 
@@ -41,13 +41,22 @@ def archives(suite):
     return {release: site for release, site in sorted(found.items()) if release == suite or release.startswith(suite + "-")}
 
 
-def reason_to_skip(folder):
-    """A line, or nothing."""
+def files_of(source):
+    """Files that git tracks or would add, even if the checkout belongs to another user."""
+    words = ["git", "-c", "safe.directory=*", "-C", source, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = run(*words, capture_output=True).stdout.split(b"\0")
+    return [name for name in names if name and os.path.lexists(os.path.join(os.fsencode(source), name))]
+
+
+def reason_to_skip(folder, source):
+    """Why this cannot run; empty if it can."""
     if os.geteuid() != 0:
         return "only root can make a Debian and enter it"
     missing = [name for name in ("debootstrap", "git", "nsenter", "unshare") if not shutil.which(name)]
     if missing:
         return f"please install {', '.join(missing)} (Debian: debootstrap, git, util-linux)"
+    if not (source / ".git").exists():
+        return f"{source} is no git checkout"
     if not codename():
         return "this is no Debian"
     if codename() not in archives(codename()):
@@ -60,7 +69,7 @@ def reason_to_skip(folder):
 
 
 def make_base(folder, say):
-    """folder/base, which is kept for the next time, as are the packages in folder/archives."""
+    """Creates folder/base; it is kept for later runs, as are the packages in folder/archives."""
     base, key, suite = folder / "base", folder / "base.key", codename()
     wanted = f"{suite} {archives(suite)[suite]} {PACKAGES}\n"
     (folder / "archives" / "partial").mkdir(parents=True, exist_ok=True)
@@ -80,7 +89,7 @@ def make_base(folder, say):
 
 
 def configure_network(root):
-    """The name servers, archives and proxies of this machine."""
+    """Copies the name servers, archives and proxies of this machine."""
     for name in ("/etc/resolv.conf", "/etc/hosts"):
         shutil.copy(name, f"{root}{name}")
     lines = [f"deb {site} {release} main\n" for release, site in archives(codename()).items()]
@@ -90,8 +99,7 @@ def configure_network(root):
 
 
 def add_user(root):
-    """Someone who may use sudo, and whose curl fails when a server answers with an error, in silence, as the pages do not show
-    its progress."""
+    """Creates a user with sudo. Its curl fails on an error response, and shows no progress, which the pages do not have either."""
     run("chroot", root, "useradd", "--create-home", "--shell", "/bin/bash", USER)
     rule = pathlib.Path(root, "etc/sudoers.d/user")
     rule.write_text(f"{USER} ALL=(ALL) NOPASSWD: ALL\n")
@@ -104,15 +112,13 @@ def add_user(root):
 
 
 def copy_checkout(source, root):
-    """The files that git knows or would add, as a repository with one commit."""
-    listing = run("git", "-C", source, "ls-files", "-z", "--cached", "--others", "--exclude-standard", capture_output=True).stdout
-    names = [name for name in listing.split(b"\0") if name and os.path.lexists(os.path.join(os.fsencode(source), name))]
+    """Copies the checkout as a repository with one commit."""
     target = f"{root}{HOME}/pipit"
     pathlib.Path(target).mkdir()
     pack = subprocess.Popen(["tar", "-C", source, "--null", "--no-recursion", "-T", "-", "-c"], stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE)
     unpack = subprocess.Popen(["tar", "-C", target, "-x"], stdin=pack.stdout)
-    pack.stdin.write(b"\0".join(names))
+    pack.stdin.write(b"\0".join(files_of(source)))
     pack.stdin.close()
     if pack.wait() != 0 or unpack.wait() != 0:
         raise RuntimeError("the checkout cannot be copied")
@@ -122,7 +128,7 @@ def copy_checkout(source, root):
 
 
 def make_root(folder, source):
-    """folder/root: the base with this machine's network, a user, and a checkout."""
+    """Creates folder/root: the base with this machine's network, a user, and a checkout."""
     root = folder / "root"
     remove(root)
     run("cp", "-a", "--reflink=auto", folder / "base", root)
@@ -133,18 +139,18 @@ def make_root(folder, source):
 
 
 def remove(path):
-    """A mount below, which there should not be, keeps its files."""
+    """Does not descend into a mount, which should not exist."""
     if path.exists():
         run("rm", "-rf", "--one-file-system", path)
 
 
 def namespaces():
-    """Words before a command: it gets processes and mounts of its own, and they end with this process."""
+    """Words before a command: it gets PID and mount namespaces of its own, which end with this process."""
     return ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
 def mount_all(root, archive):
-    """Within the namespaces."""
+    """Mounts the file systems of the root, within the namespaces."""
     def mount(*words):
         run("mount", *words)
 
@@ -164,13 +170,13 @@ def mount_all(root, archive):
 
 
 def as_user(root, script):
-    """Words that run the script as a login of the user would, with no variable of ours."""
+    """Words that run the script as in a login of the user, without variables of this process."""
     return ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "chroot", root, "setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups",
             "--reset-env", "bash", "-c", script]
 
 
 def open_loopback():
-    """A descriptor of a network with nothing but 127.0.0.1, on which every port is free."""
+    """A descriptor of a network namespace with only 127.0.0.1, on which every port is free."""
     libc, new_network = ctypes.CDLL(None, use_errno=True), 0x40000000
     up, set_flags = 1, 0x8914  # IFF_UP, SIOCSIFFLAGS
 
@@ -189,7 +195,7 @@ def open_loopback():
 
 
 class Process:
-    """A command of the user's, in the background. Its output goes to files, which a child that outlives it may keep open."""
+    """A background command of the user. Its output goes to files, which a child that outlives it may keep open."""
 
     def __init__(self, root, script, output, network=None):
         """network: a descriptor; None for this machine's."""
@@ -209,7 +215,7 @@ class Process:
         return tuple(path.read_text(errors="replace") for path in self.files)
 
     def is_gone(self):
-        """Itself and what it started; what nobody waits for any more does not count."""
+        """The process and its descendants, without zombies."""
         self.process.poll()
         for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
@@ -219,7 +225,7 @@ class Process:
         return True
 
     def interrupt(self):
-        """Ctrl-C. Whether it ended."""
+        """Sends Ctrl-C; returns whether the process ended."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGINT)
         end = time.monotonic() + END_SECONDS
@@ -229,14 +235,14 @@ class Process:
 
 
 def listening(network):
-    """The sockets on it that wait for connections."""
+    """The listening sockets of the network."""
     words = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{network}", "cat", "/proc/net/tcp", "/proc/net/tcp6"]
     rows = map(str.split, run(*words, capture_output=True, text=True).stdout.splitlines())
     return {row[9] for row in rows if row[3] == "0A"}
 
 
 def end_all():
-    """Every process of the namespace but this one."""
+    """Kills every other process of the namespace."""
     if os.getpid() != 1:
         sys.exit("end_all() belongs into the namespace")
     with contextlib.suppress(ProcessLookupError):

@@ -6,16 +6,16 @@ import re
 import subprocess
 
 FENCE = re.compile(r"^( *)(`{3,}|~{3,}) *(\S*)")
-# sh: lines to type. console: lines to type behind "$ ", each followed by what it prints.
+# sh: commands. console: commands after "$ ", each followed by its output.
 TYPED = ("sh", "console")
-# Nothing in these is typed into a shell. A block of any other language is a mistake.
+# Blocks without commands. A block of any other language is an error.
 NOT_TYPED = ("", "c", "diff", "html", "http", "ini", "json", "text", "yaml")
 
 
 @dataclasses.dataclass
 class Block:
     page: str
-    line: int  # of its first line of text
+    line: int  # of its first line
     language: str
     text: str
 
@@ -25,14 +25,14 @@ class Command:
     page: str
     line: int
     text: str
-    shown: str  # what the page says that it prints; empty for "nothing said"
+    shown: str  # the output that the page shows; empty if it shows none
 
     def __str__(self):
         return f"{self.page}:{self.line}: {self.text}"
 
 
 def blocks_of(page, text):
-    """Every fenced block, in order. A fence ends at one of its own kind that is at least as long."""
+    """Every fenced block, in order. A fence ends at one of its own kind and at least its length."""
     found, fence = [], None
     for number, line in enumerate(text.splitlines(), 1):
         match = FENCE.match(line)
@@ -50,7 +50,7 @@ def blocks_of(page, text):
 
 
 def is_whole(text):
-    """Does the shell expect no further line? A here-document without its end is a warning only."""
+    """Whether the shell expects no further line. An unterminated here-document is only a warning."""
     done = subprocess.run(["bash", "-n", "-c", text], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     return done.returncode == 0 and not done.stderr and not text.endswith("\\")
 
@@ -97,7 +97,7 @@ def commands_of(block):
 
 
 def program_for(command, blocks):
-    """The C program that the command means by a file name: the nearest one above it in its page, or the first below."""
+    """The C program of a file name in the command: the nearest one above it in its page, or the first below."""
     programs = [block for block in blocks if block.language == "c" and "int main(" in block.text]
     above = [block for block in programs if block.line < command.line]
     return (above[-1:] or programs[:1] or [None])[0]

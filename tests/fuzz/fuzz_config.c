@@ -2,9 +2,9 @@
 /*
  * The text of a configuration file.
  *
- * Promised: it is taken, and then it is right as a whole, and what is printed of it is taken too and prints the same; or it
- * is refused with one line of printable text, which begins with file and line, or with the name of a option that does not go
- * with another.
+ * Checked: it is accepted, and then it is valid as a whole, and its printed form is accepted too and prints the same; or it is
+ * refused with one line of printable text, which begins with file and line, or with the name of an option that conflicts with
+ * another.
  */
 #include "fuzz.h"
 
@@ -18,7 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* A file without a place in the file system; its name leads to it through /proc. */
+/* A file without a name in the file system; /proc gives it a path. */
 struct file {
 	int fd;
 	char name[64];

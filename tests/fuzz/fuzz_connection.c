@@ -2,13 +2,13 @@
 /*
  * A whole server in this process, and a client that talks to it over loopback.
  *
- * The input is what the client sends, in one piece. One that begins with NUL is a script: a byte of choices, and then bytes to
- * send, among which 0xff begins a command of one byte more (see enum command). At its end the client reads until all that it
- * asked is answered, and leaves.
+ * The input is what the client sends, in one piece. An input that begins with NUL is a script: a byte of choices, then bytes to
+ * send, among which 0xff begins a command of one more byte (see enum command). At its end the client reads until all its
+ * requests are answered, and closes.
  *
- * Promised: what comes back is one well-formed response for each request, in order, what is echoed is what was sent; a server
- * that closes before all is answered says so; no connection is left behind, and no request; a new client is always served.
- * Nothing waits for time to pass: the deadlines are hours away, and patience ends the process.
+ * Checked: the output is one well-formed response for each request, in order, and echoed data is what was sent; a server that
+ * closes before all requests are answered says so; no connection and no request is left; a new client is always served. Nothing
+ * waits for time to pass: deadlines are hours away, and a hang ends the process.
  */
 #include "responses.h"
 
@@ -42,7 +42,7 @@ static struct pipit_config config;
 static struct pipit_guard_limits limits;
 static struct sockaddr_in address;
 static int listener;
-static unsigned waiting_handlers; /* replies that are still owed */
+static unsigned waiting_handlers; /* replies to be sent */
 
 /* ---------------------------------------------------------------- handlers */
 
@@ -77,7 +77,7 @@ static void big(struct pipit_request *request, void *arg)
 	pipit_reply(request, 200, "text/plain", text, sizeof text);
 }
 
-/* Everything that a handler may ask. */
+/* Calls every getter of a request. */
 static void describe(struct pipit_request *request, void *arg)
 {
 	cJSON *doc = cJSON_CreateObject();
@@ -94,7 +94,7 @@ static void describe(struct pipit_request *request, void *arg)
 	pipit_reply_json(request, 200, doc);
 }
 
-/* A reply from an event, after the handler has returned. */
+/* Replies from an event, after the handler has returned. */
 static void reply_from_event(evutil_socket_t fd, short what, void *context)
 {
 	size_t length;
@@ -102,7 +102,7 @@ static void reply_from_event(evutil_socket_t fd, short what, void *context)
 	(void)fd, (void)what;
 	waiting_handlers--;
 	echo(context, NULL);
-	/* What was kept is there until it is released, also after the reply. */
+	/* A kept request is valid until it is released, also after the reply. */
 	body = pipit_request_body(context, &length);
 	REQUIRE(body[length] == '\0');
 	REQUIRE(pipit_request_path(context)[0] == '/');
@@ -180,7 +180,7 @@ static void evhttp_end_event(evutil_socket_t fd, short what, void *context)
 	evhttp_send_reply_end(context);
 }
 
-/* A chunked reply whose end comes from an event. */
+/* A chunked reply that ends from an event. */
 static void evhttp_chunks(struct evhttp_request *request, void *arg)
 {
 	static const struct timeval now;
@@ -255,7 +255,7 @@ static int find_listener(void)
 	return -1;
 }
 
-/* The listener's connections get small buffers, so that a client that does not read is soon felt. */
+/* Accepted connections get small buffers, so that a client that does not read blocks the server soon. */
 static void shrink_buffers(void)
 {
 	int size = 4096;
@@ -294,8 +294,10 @@ static double now_s(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* Turns of the loop until it is so: quick ones first, then such as wait for an event, of which the server always has one
- * a few times a second. */
+/*
+ * Runs turns of the loop until a condition holds: quick ones first, then ones that wait for an event, of which the server has
+ * one a few times a second.
+ */
 static void turn_until(bool (*is_reached)(void *), void *arg)
 {
 	double end = 0;
@@ -318,8 +320,10 @@ struct client {
 	struct fuzz_bytes received;
 };
 
-/* -1 with errno. From another address each time: ports of closed connections rest for a minute, and one address has not enough
- * of them. */
+/*
+ * -1 with errno. From another address each time: ports of closed connections stay in TIME_WAIT for a minute, and one address
+ * has not enough of them.
+ */
 static int try_to_connect(bool has_small_buffer)
 {
 	static uint32_t count;
@@ -338,8 +342,10 @@ static int try_to_connect(bool has_small_buffer)
 	return -1;
 }
 
-/* A crowded machine may have no port to spare at some address, and libFuzzer's alarm may ring meanwhile: that breaks no promise of
- * the server's. */
+/*
+ * A busy machine may have no free port at some address, and libFuzzer's alarm may interrupt the call: the server is not at
+ * fault.
+ */
 static int connect_to_server(bool has_small_buffer)
 {
 	for (int tries = 0; tries < 1000; tries++) {
@@ -390,9 +396,9 @@ static bool is_sent(void *arg)
 		ssize_t length =
 		    send(client->fd, sending->at, (size_t)(sending->end - sending->at), MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (length < 0 && errno != EAGAIN)
-			return true; /* the server has closed: receive() will say how */
+			return true; /* the server has closed: receive() reports how */
 		if (length < 0) {
-			/* Neither side takes anything: somebody must begin. */
+			/* Neither side accepts bytes: one of them must read. */
 			receive(client);
 			return client->is_lost;
 		}
@@ -426,8 +432,8 @@ static bool is_lost(void *arg)
 	return client->is_lost;
 }
 
-/* For a socket that listens the kernel puts the connections that wait for accept() there. */
-static bool is_door_empty(void)
+/* For a listening socket the kernel reports the number of pending connections there. */
+static bool has_no_pending_accepts(void)
 {
 	struct tcp_info info = { .tcpi_unacked = 0 };
 	socklen_t length = sizeof info;
@@ -435,33 +441,33 @@ static bool is_door_empty(void)
 	return info.tcpi_unacked == 0;
 }
 
-static bool is_house_empty(void *arg)
+static bool is_idle(void *arg)
 {
 	(void)arg;
-	return waiting_handlers == 0 && is_door_empty() && pipit_server_connections(server) == 0;
+	return waiting_handlers == 0 && has_no_pending_accepts() && pipit_server_connections(server) == 0;
 }
 
 /* ---------------------------------------------------------------- the script */
 
-/* Behind 0xff. Any other byte stands for itself, and so does 0xff. */
+/* After 0xff. Any other byte stands for itself, and so does 0xff. */
 enum command {
-	TURN = 't',      /* send what was collected, one turn of the loop */
-	TURNS = 'T',     /* the same and eight turns */
-	STOP = 'p',      /* read nothing from here on */
-	GO_ON = 'r',     /* read again */
-	SHUT_DOWN = 's', /* close the sending side; what follows is not sent */
+	TURN = 't',      /* send the collected bytes, then one turn of the loop */
+	TURNS = 'T',     /* the same with eight turns */
+	STOP = 'p',      /* stop reading */
+	GO_ON = 'r',     /* resume reading */
+	SHUT_DOWN = 's', /* shut down the sending side; the rest is not sent */
 	RESET = 'x',     /* close with a reset: the script ends */
 	CLOSE = 'c',     /* close: the script ends */
-	GUEST = 'g',     /* another client comes, and says nothing */
+	GUEST = 'g',     /* another client connects and is silent */
 };
 
 struct script {
 	struct client client;
-	struct fuzz_bytes wire; /* all that was to be sent */
-	size_t sent;            /* of it was */
+	struct fuzz_bytes wire; /* all bytes to be sent */
+	size_t sent;            /* bytes sent of them */
 	int guests[GUESTS_MAX];
 	size_t guest_count;
-	struct sent sent_requests; /* what the guard makes of `wire` */
+	struct sent sent_requests; /* `wire` as parsed by the guard */
 };
 
 static void send_collected(struct script *script)
@@ -523,7 +529,7 @@ static bool check_conversation(struct script *script, enum conversation_end end)
 	    (size_t)config.max_body_bytes, end);
 }
 
-/* The responses are read anew only when nothing more comes at once. */
+/* Responses are parsed again only when no bytes are pending. */
 static bool is_answered(void *arg)
 {
 	struct script *script = arg;
@@ -536,8 +542,8 @@ static bool is_answered(void *arg)
 }
 
 /*
- * Reads until all is answered; after a half-close until the server has closed too. Most scripts end without one: the side
- * that closes first leaves a port behind that rests for a minute, and a reset leaves none.
+ * Reads until all requests are answered; after a half-close until the server has closed too. Most scripts end without one: the
+ * side that closes first leaves a port in TIME_WAIT for a minute, and a reset leaves none.
  */
 static void finish_client(struct script *script)
 {
@@ -547,13 +553,13 @@ static void finish_client(struct script *script)
 	if (client->fd >= 0) {
 		client->reads = true;
 		turn_until(is_answered, script);
-		/* What should not come would come now. */
+		/* Surplus bytes would arrive now. */
 		turn(client);
 		turn(client);
-		/* All that it sent is read or thrown away in good order: it is never punished with a reset. */
+		/* The server must read or discard what the client sent, and not reset the connection. */
 		REQUIRE(!client->was_reset || !is_alone);
 	}
-	/* Guests may have pushed it out. */
+	/* Other clients may have caused its eviction. */
 	check_conversation(script, client->fd >= 0 && is_alone ? END_ORDERLY : END_CUT);
 }
 
@@ -564,7 +570,7 @@ static void leave(struct script *script)
 		struct client guest = { .fd = script->guests[--script->guest_count] };
 		close_client(&guest, true);
 	}
-	turn_until(is_house_empty, NULL);
+	turn_until(is_idle, NULL);
 }
 
 static void serve_a_new_client(void)
@@ -577,7 +583,7 @@ static void serve_a_new_client(void)
 	REQUIRE(memmem(client.received.data, client.received.length, "\r\n\r\nhello\n", 10));
 	close_client(&client, true);
 	free(client.received.data);
-	turn_until(is_house_empty, NULL);
+	turn_until(is_idle, NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

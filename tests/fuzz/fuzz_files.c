@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Paths of requests to open files below a root that has what roots have: folders, an index, a hidden file, links within and
- * out, a FIFO; beside the root lies a file that nobody may see. A path is tried in both ways of opening.
+ * Request paths to open files below a root with folders, an index, a hidden file, links within and out of it, and a FIFO; a
+ * secret file is beside the root. A path is tried in both ways of opening.
  *
- * Promised: what is opened is a regular file below the root, none of whose names begins with a dot, and not the secret; size
- * and descriptor are right; both ways agree but for symbolic links, of which walking opens none; nothing stays open.
+ * Checked: an opened file is a regular file below the root, no name of its path begins with a dot, and it is not the secret;
+ * size and descriptor are correct; both ways agree except for symbolic links, of which walking opens none; nothing stays open.
  */
 #include "fuzz.h"
 
@@ -70,7 +70,7 @@ static void set_up(void)
 	lowest_free = lowest_descriptor();
 }
 
-/* Where the descriptor leads, the root's name taken off. */
+/* The path of the descriptor, relative to the root. */
 static void check_place(int fd, char place[PATH_MAX])
 {
 	char link[64], whole[PATH_MAX];
@@ -112,7 +112,7 @@ static enum pipit_files_result try_path(
 
 static bool crosses_a_link(const uint8_t *data, size_t size)
 {
-	/* Every link's name has letters that no other name here has in that order, however they are encoded. */
+	/* Every link's name has letters that no other name here has in that order, however it is encoded. */
 	static const char *const links[] = { "out", "up", "top", "in", "folder", "shown", "loop", "magic" };
 	char decoded[PATH_MAX];
 	size_t length = 0;
@@ -139,7 +139,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		set_up();
 	result = try_path(beneath, data, size, place);
 	walked = try_path(walking, data, size, walked_place);
-	/* A link may show a hidden file, if the owner of the root has made one; a path may not. */
+	/* A link may lead to a hidden file, if the owner of the root has created one; a path may not. */
 	REQUIRE(!strstr(walked_place, "/."));
 	if (walked == PIPIT_FILES_FOUND)
 		REQUIRE(result == PIPIT_FILES_FOUND && strcmp(place, walked_place) == 0);

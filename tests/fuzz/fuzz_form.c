@@ -2,11 +2,11 @@
 /*
  * Values of forms, queries and path parameters.
  *
- * The input: one byte that chooses how much room a handler has for a value, the name it asks for up to a line end, and the
- * text of the form.
+ * The input: one byte that chooses the size of the handler's buffer, the requested name up to a line end, and the text of the
+ * form.
  *
- * Promised: the first pair of that name is found and decoded as a second, simpler decoder here says; the length of the whole
- * value is returned, at most that of the input; what has room is written, always terminated, and nothing behind it.
+ * Checked: the first pair of that name is found and decoded as by a second, simpler decoder here; the length of the whole value
+ * is returned, at most that of the input; the part that fits is written, terminated, and nothing after it.
  */
 #include "fuzz.h"
 
@@ -105,7 +105,7 @@ static void check_value(
 	free(wanted.data);
 }
 
-/* "/x/" and the text, as what "/{one}/{rest...}" matches. */
+/* "/x/" and the text, matched by "/{one}/{rest...}". */
 static void check_parameter(const char *text, size_t length)
 {
 	static char pattern[] = "/{one}/{rest...}";
@@ -152,7 +152,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	head.query = 1;
 	head.query_length = (uint32_t)length;
 	request = new_request(&head, text, length);
-	/* An empty name asks for nothing. */
+	/* An empty name finds nothing. */
 	if (name[0]) {
 		check_value(request, pipit_request_form_value, name, room, text, length);
 		check_value(request, pipit_request_query_value, name, room, text, length);

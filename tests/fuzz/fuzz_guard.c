@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guard over everything that one connection sends: requests with their content, one behind the other.
+ * The guard on all bytes of one connection: requests with their bodies, one after the other.
  *
- * The input is what the client sends. One that begins with NUL, which no request does, has eight bytes of choices in front:
- * NUL, two bytes that choose limits, five that choose where the bytes are cut.
+ * The input is what the client sends. An input that begins with NUL, which no request does, starts with eight bytes of choices:
+ * NUL, two bytes for the limits, five for the places where the bytes are cut.
  *
- * Promised: how the bytes are delivered changes nothing of what is read from them; what has passed lies within the input,
- * holds nothing that could be taken for framing further on, and keeps to the limits; written again in the plainest form it
- * passes again and means the same.
+ * Checked: the result does not depend on how the bytes are delivered; a passed head lies within the input, holds nothing that
+ * could be parsed as framing further on, and is within the limits; rewritten in canonical form it passes again with the same
+ * meaning.
  */
 #include "fuzz.h"
 
@@ -25,7 +25,7 @@
 #define HAS_ADDRESS_SANITIZER
 #endif
 
-/* Bytes that have not arrived must not be looked at. */
+/* The guard must not read bytes that have not arrived. */
 #ifdef HAS_ADDRESS_SANITIZER
 #include <sanitizer/asan_interface.h>
 #else
@@ -35,15 +35,15 @@
 
 #define CHOICES 8
 
-/* What a reader has understood, as bytes that can be compared. */
+/* The parsed result as bytes, to be compared. */
 enum mark { MARK_HEAD = 1, MARK_CONTENT_END, MARK_REJECT, MARK_MORE };
 
-/* A reader of one connection, as the connection layer is one. */
+/* A reader of one connection, as the connection layer. */
 struct reader {
 	const char *input;
-	size_t available; /* of it has arrived */
-	size_t at;        /* what was read before */
-	size_t part_at;   /* where the head or content began that is being read */
+	size_t available; /* arrived bytes */
+	size_t at;        /* bytes of complete messages */
+	size_t part_at;   /* start of the current head or body */
 	size_t checked;
 	struct pipit_guard_limits limits;
 	struct pipit_guard_head head;
@@ -67,7 +67,7 @@ static void note_number(struct reader *reader, uint64_t number)
 	fuzz_append(&reader->seen, &number, sizeof number);
 }
 
-/* ---------------------------------------------------------------- what has passed */
+/* ---------------------------------------------------------------- passed messages */
 
 static bool is_plain(const struct pipit_guard_head *head, uint32_t offset, uint32_t length)
 {
@@ -152,7 +152,7 @@ static bool is_host_field(const struct pipit_guard_head *head, const struct pipi
 	return pipit_slice_equals_nocase(pipit_guard_slice(head, field->name, field->name_length), "Host");
 }
 
-/* Origin-form, Host first, one space where one is usual. Returns the fields written. */
+/* Origin-form, Host first, one space where one is usual. Returns the number of headers written. */
 static uint32_t write_head(struct fuzz_bytes *out, const struct pipit_guard_head *head)
 {
 	uint32_t count = 0;
@@ -209,7 +209,7 @@ static void check_canonical(const struct pipit_guard_head *head)
 	enum pipit_refusal reason;
 	size_t checked = 0, consumed = 0;
 
-	/* A head at the limit that named its host in the target only: one field more. */
+	/* A head at the limit whose host is only in the target gets one more header. */
 	if (count <= PIPIT_GUARD_FIELDS_MAX) {
 		REQUIRE(pipit_guard_head(text.data, text.length, &checked, &no_limits, &again, &consumed, &reason) ==
 			PIPIT_GUARD_PASS);
@@ -244,7 +244,7 @@ static void reject(struct reader *reader, enum pipit_refusal reason)
 	reader->is_over = true;
 }
 
-/* False when more is needed. */
+/* False when more bytes are needed. */
 static bool read_head(struct reader *reader)
 {
 	const char *start = reader->input + reader->at;
@@ -318,7 +318,7 @@ static void read_chunks(struct reader *reader)
 	reader->at += consumed;
 }
 
-/* Everything that has arrived. */
+/* Processes all arrived bytes. */
 static void read_all(struct reader *reader)
 {
 	while (!reader->is_over && reader->at < reader->available) {
@@ -333,7 +333,7 @@ static void read_all(struct reader *reader)
 	}
 }
 
-/* Nothing more will come. A partial head is judged anew: the guard may leave one unjudged until its line has ended. */
+/* No more bytes will arrive. A partial head is judged again: the guard may skip one until its line has ended. */
 static void finish(struct reader *reader)
 {
 	reader->checked = 0;
@@ -342,7 +342,7 @@ static void finish(struct reader *reader)
 		note(reader, MARK_MORE, NULL, 0);
 }
 
-/* ---------------------------------------------------------------- two deliveries of one input */
+/* ---------------------------------------------------------------- one input, delivered in two ways */
 
 static uint32_t next_random(uint64_t *seed)
 {
@@ -378,7 +378,7 @@ static struct pipit_guard_limits choose_limits(const uint8_t *choices)
 	};
 }
 
-/* Heads that have passed are written again; they were checked by the reader already. */
+/* Writes passed heads again; the reader has checked them. */
 static void check_heads(struct reader *reader)
 {
 	while (!reader->is_over && reader->at < reader->available) {

@@ -2,9 +2,9 @@
 /*
  * JSON text of a request.
  *
- * Promised: what is taken is printed and taken again as the same tree, to the last digit of a number, and is equal to itself; what is
- * refused names a place within the text, and a pointer; checking alone says what parsing says, but for names that stand twice; a smaller
- * depth limit refuses what is deeper, and nothing else.
+ * Checked: accepted text is printed and parsed again as the same tree, to the last digit of a number, and is equal to itself;
+ * an error has a position within the text, and a pointer; checking gives the same result as parsing, except for repeated names;
+ * a smaller depth limit refuses deeper text and nothing else.
  */
 #include "fuzz.h"
 
@@ -42,7 +42,7 @@ static bool same_tree(const cJSON *a, const cJSON *b)
 	return !a && !b;
 }
 
-/* cJSON would end a string there. A backslash stands in strings only, and may be escaped itself. */
+/* cJSON would end a string there. A backslash occurs in strings only, and may itself be escaped. */
 static bool has_escaped_nul(const char *text, size_t length)
 {
 	for (size_t i = 0; i + 6 <= length; i++) {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a client says about the representation that it wants: ranges, codings, conditions. The first byte chooses the size of
- * the representation; the rest is a Range value, an Accept-Encoding value and the value of every condition.
+ * Content negotiation: ranges, codings, conditions, media types. The first byte chooses the size of the representation; the
+ * rest is the value of Range, of Accept-Encoding, of Accept and of every condition.
  *
- * Promised: ranges lie within the representation, do not overlap or touch, and are not too many; what is chosen was available
- * and acceptable; of identity alone either identity is chosen, or it was refused by name; a condition that is nothing but the
- * right tag holds.
+ * Checked: ranges lie within the representation, do not overlap or touch, and are not too many; the chosen coding was available
+ * and acceptable; with identity alone, identity is chosen unless it was refused by name; a condition that is only the right tag
+ * holds; HTML is chosen only for a client that names text/html or text/ with an asterisk, and prefers it.
  */
 #include "fuzz.h"
 
+#include "http/accept_header.h"
 #include "http/content_coding.h"
 #include "http/preconditions.h"
 #include "http/ranges.h"
@@ -34,7 +35,7 @@ static void check_ranges(const char *value, size_t length, uint64_t size)
 	}
 }
 
-/* A head with one field of that value: not one that the guard would pass, perhaps, but nothing here may rely on that. */
+/* A head with one header of that value: the guard might refuse it, but this code must not rely on that. */
 static struct pipit_guard_head *make_head(const char *name, const char *value, size_t length, char **bytes)
 {
 	struct pipit_guard_head *head = calloc(1, sizeof *head);
@@ -72,6 +73,20 @@ static void check_codings(const char *value, size_t length)
 	free(bytes);
 }
 
+static void check_media_types(const char *value, size_t length)
+{
+	static const char *const types[] = { "application/problem+json", "application/json", "text/html" };
+	char *bytes, *text = fuzz_copy_text((const uint8_t *)value, length);
+	struct pipit_guard_head *head = make_head("Accept", value, length, &bytes);
+	bool is_html = pipit_accept_header_prefers_html(head);
+
+	REQUIRE(!is_html || strcasestr(text, "text/html") || strcasestr(text, "text/*") || memchr(value, 0, length));
+	REQUIRE(is_html == (pipit_accept_header_choose(head, types, 3) == 2));
+	free(head);
+	free(bytes);
+	free(text);
+}
+
 static void check_condition(const char *name, const char *value, size_t length)
 {
 	const struct pipit_validators validators = { { "\"a,b\"", 5 }, 784111777, 784111778 };
@@ -102,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	value = fuzz_copy(data + 1, size - 1);
 	check_ranges(value, size - 1, sizes[data[0] % (sizeof sizes / sizeof *sizes)]);
 	check_codings(value, size - 1);
+	check_media_types(value, size - 1);
 	for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++)
 		check_condition(conditions[i], value, size - 1);
 	free(value);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A change of a JSON document: a byte of which the last two bits choose put, remove, merge or apply; then a pointer, NUL, the
+ * A change of a JSON document: a byte whose last two bits choose put, remove, merge or apply; then a pointer, NUL, the
  * document's text, NUL, and the text of the value or patch.
  *
- * Promised: what fails leaves the document byte for byte as it was, and says why; what succeeds leaves one that is valid and no deeper
- * than the limit, with its lists linked right; what was put is found; merging twice is merging once; where memory
- * is too short for it, nothing is changed and nothing lost.
+ * Checked: a failed change leaves the document byte for byte unchanged, and gives a reason; a successful one leaves a valid
+ * document within the depth limit, with its lists linked correctly; a put value is found; merging is idempotent; without memory
+ * nothing is changed and nothing leaks.
  */
 #include "fuzz.h"
 
@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Small, so that they are met. */
+/* Small, so that inputs reach them. */
 #define DEPTH 6
 
 static const struct pipit_patch_limits limits = { .max_depth = DEPTH, .max_copied_bytes = 200, .max_operations = 12 };
@@ -29,7 +29,7 @@ enum change { PUT, REMOVE, MERGE, APPLY };
 
 /* ---------------------------------------------------------------- memory */
 
-static long allocations_left = -1; /* below 0: no end of them */
+static long allocations_left = -1; /* below 0: unlimited */
 static long in_use;
 
 static void *allocate(size_t size)
@@ -121,7 +121,7 @@ static void check_error(const struct pipit_patch_error *error)
 	REQUIRE(nul && nul > error->message);
 	REQUIRE(pipit_is_utf8(error->message, (size_t)(nul - error->message)));
 	REQUIRE(!strpbrk(error->message, "\r\n"));
-	/* The end is there: nothing was cut but the pointer. */
+	/* The end is complete: only the pointer was truncated. */
 	REQUIRE((size_t)(nul - error->message) < sizeof error->message - 1);
 }
 
@@ -133,7 +133,7 @@ struct asked {
 	const cJSON *patch;
 };
 
-/* What is around the value at a pointer; NULL when that is the whole document. */
+/* The parent of the value at a pointer; NULL for the whole document. */
 static const cJSON *container_of(const cJSON *doc, struct pipit_slice pointer)
 {
 	const char *slash = pointer.length ? memrchr(pointer.data, '/', pointer.length) : NULL;
@@ -142,7 +142,7 @@ static const cJSON *container_of(const cJSON *doc, struct pipit_slice pointer)
 		     : NULL;
 }
 
-/* A value is found where it was put; the place "-" is the last one then. */
+/* A value is found where it was put; "-" is the last element then. */
 static void check_put(const cJSON *doc, struct pipit_slice pointer, const cJSON *value)
 {
 	const cJSON *container = container_of(doc, pointer);
@@ -170,7 +170,7 @@ static int put(cJSON **doc, const struct asked *asked, struct pipit_patch_error 
 	return 0;
 }
 
-/* A name is gone with all its members; in an array the next element moves up. */
+/* All members of the name are removed; in an array the next element moves up. */
 static void check_removed(const cJSON *doc, struct pipit_slice pointer)
 {
 	if (cJSON_IsObject(container_of(doc, pointer)))
@@ -215,7 +215,7 @@ static void check_change(struct pipit_slice text, const struct asked *asked)
 	cJSON_Delete(doc);
 }
 
-/* With each number of allocations up to the one that is enough: nothing is changed and nothing lost. */
+/* With each number of allocations up to the one that suffices: nothing changed, nothing leaked. */
 static void shorten_memory(struct pipit_slice text, const struct asked *asked)
 {
 	struct pipit_patch_error error;
@@ -251,7 +251,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	exact = fuzz_copy(pointer.data, pointer.length);
 	pointer.data = exact;
 	doc = parse(text, DEPTH);
-	/* A patch may be deeper than what it may make. */
+	/* A patch may be deeper than its result may be. */
 	patch = parse(input, 2 * DEPTH);
 	if (doc && patch && pipit_pointer_is_valid(pointer)) {
 		struct asked asked = { (enum change)(data[0] & 3), pointer, patch };

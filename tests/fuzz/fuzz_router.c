@@ -2,11 +2,11 @@
 /*
  * The router against one router for each of its routes.
  *
- * The input is lines. "?Mpath" looks a path up, M choosing the method; any other line is a route: one byte whose lower seven
- * bits are methods, and the pattern. Routes are added before anything is looked up, wherever their lines stand.
+ * The input is lines. "?Mpath" searches a path, M choosing the method; any other line is a route: one byte whose lower seven
+ * bits are methods, and the pattern. All routes are added before the searches.
  *
- * Promised: a route that was taken is found by a path made from its pattern; the result of every search is what the single
- * routers together say, the narrowest of them winning; parameters lie in the path.
+ * Checked: an accepted route is found by a path made from its pattern; every search has the result of the single routers
+ * together, the narrowest route winning; parameters lie in the path.
  */
 #include "fuzz.h"
 
@@ -61,10 +61,12 @@ static void clear_routes(void)
 	}
 }
 
-/* ---------------------------------------------------------------- what all of them together say */
+/* ---------------------------------------------------------------- the result of all of them */
 
-/* A segment's kind: literals are the narrowest. A pattern's kinds in their order tell which of two that match one path is
- * narrower. */
+/*
+ * A segment's kind: literals are the narrowest. The kinds of a pattern, in order, decide which of two matching patterns is
+ * narrower.
+ */
 static char kind_of(const char *segment)
 {
 	size_t length = strcspn(segment, "/");
@@ -90,7 +92,7 @@ static bool serves(const struct route *route, unsigned method)
 	return (route->methods & method) || (method == PIPIT_HEAD && (route->methods & PIPIT_GET));
 }
 
-/* Between two that match with this method; one with HEAD itself serves HEAD before one with GET. */
+/* For two that match with this method: HEAD before GET serves HEAD. */
 static bool is_better(const struct route *route, const struct route *other, unsigned method)
 {
 	if (!other || is_narrower(route->pattern, other->pattern))
@@ -200,7 +202,7 @@ static void find_every_route(const struct pipit_router *router)
 
 /* ---------------------------------------------------------------- lines */
 
-/* Calls for each line with what lies behind its first byte. */
+/* Calls for each line with its bytes after the first. */
 static void walk(struct pipit_router *router, const char *text, size_t size, bool are_lookups)
 {
 	const char *end = text + size;

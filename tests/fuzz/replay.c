@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Gives a target inputs from files, without libFuzzer: what once was found is tried again in every run of the tests, by every
- * compiler and sanitizer. Each argument is a file or a folder of files; a folder that is missing holds none. The name of an
- * input is printed before it is tried, so that the last one is the one that failed.
+ * Runs a target on inputs from files, without libFuzzer: earlier findings are tried again in every run of the tests, by every
+ * compiler and sanitizer. Each argument is a file or a folder of files; a missing folder has none. The name of an input is
+ * printed before it is tried, so that the last one is the one that failed.
  */
 #include "fuzz.h"
 
@@ -38,7 +38,7 @@ static void run_file(const char *name)
 	count++;
 }
 
-/* Sorted, so that two runs are alike. Hidden files keep empty folders in the repository. */
+/* Sorted, so that all runs are alike. Hidden files keep empty folders in the repository. */
 static int is_shown(const struct dirent *entry)
 {
 	return entry->d_name[0] != '.';

@@ -96,7 +96,7 @@ struct response {
 	struct fuzz_bytes content;
 };
 
-/* Cut off: more would have come. */
+/* Cut off: incomplete. */
 struct reading {
 	const char *at, *end;
 	bool is_cut;
@@ -108,7 +108,7 @@ static bool is_token_char(char c)
 			strchr("!#$%&'*+-.^_`|~", c));
 }
 
-/* A line without its CRLF; data is NULL when it is not whole, which only a cut explains. */
+/* A line without its CRLF; data is NULL when it is incomplete, which only a cut explains. */
 static struct pipit_slice take_line(struct reading *reading)
 {
 	const char *end = memmem(reading->at, (size_t)(reading->end - reading->at), "\r\n", 2);
@@ -239,7 +239,7 @@ static void read_content(struct reading *reading, struct response *response, con
 	} else if (response->has_length) {
 		take_bytes(reading, response, response->length);
 	} else {
-		/* Up to the end of the connection: only for clients that know no chunks. */
+		/* Up to the end of the connection: only for HTTP/1.0 clients. */
 		REQUIRE(request->minor == 0);
 		response->closes = true;
 		take_bytes(reading, response, (size_t)(reading->end - reading->at));
@@ -255,11 +255,11 @@ static bool is_echo(const struct sent_request *request)
 		   strcmp(request->path, "/later") == 0);
 }
 
-/* What a client may count on, whatever it was that it asked. */
+/* Guarantees that do not depend on the request. */
 static void check_response(
     const struct response *response, const struct sent_request *request, const struct sent *sent, size_t max_content)
 {
-	/* evhttp writes none to a client of HTTP/1.0. */
+	/* evhttp writes no Date to an HTTP/1.0 client. */
 	REQUIRE(response->dates == 1 || (response->minor == 0 && response->dates == 0));
 	if (!request->has_passed)
 		REQUIRE(response->status >= 400 && response->closes);
@@ -269,7 +269,7 @@ static void check_response(
 		REQUIRE(request->minor == 0);
 	if (request->minor == 0 && !response->closes)
 		REQUIRE(response->says_keep_alive);
-	/* No good reason to close; content that was not wanted, and therefore not read, is one. */
+	/* These are no reason to close; an unread body is one. */
 	if (request->is_complete && !request->has_content && request->keep_alive && request->minor == 1 &&
 	    response->status < 400)
 		REQUIRE(!response->closes);

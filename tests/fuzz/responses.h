@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The client's half of a strict reading: which requests lie in what a client has sent, and whether what came back is a
- * response to each of them, and nothing else.
+ * The strict client: which requests are in the bytes that a client has sent, and whether the received bytes are a response to
+ * each of them, and nothing else.
  */
 #ifndef PIPIT_TESTS_FUZZ_RESPONSES_H
 #define PIPIT_TESTS_FUZZ_RESPONSES_H
@@ -17,32 +17,32 @@ struct sent_request {
 	unsigned method;
 	uint8_t minor;
 	bool keep_alive, expects_continue;
-	bool has_content; /* announced, be it empty */
-	bool has_passed;  /* the guard; false for one that it refuses */
-	bool is_complete; /* the whole content too */
+	bool has_content; /* announced, possibly empty */
+	bool has_passed;  /* the guard's verdict; false for a refused one */
+	bool is_complete; /* with its whole body */
 	char path[32];    /* empty when it is longer */
-	size_t content;   /* of `contents` */
+	size_t content;   /* in `contents` */
 	size_t content_length;
 };
 
 struct sent {
 	struct sent_request requests[REQUESTS_MAX];
 	size_t count;
-	struct fuzz_bytes contents; /* of all, unframed */
+	struct fuzz_bytes contents; /* all bodies, decoded */
 };
 
-/* Read what a client has sent with the limits that its server has. */
+/* Parses the sent bytes with the limits of the server. */
 void sent_read(struct sent *sent, const char *bytes, size_t length, const struct pipit_guard_limits *limits);
 
-/* How the conversation ended. */
+/* How the connection ended. */
 enum conversation_end {
-	END_ORDERLY, /* all was sent, and all read that is going to come */
-	END_CUT      /* somebody cut it off, or it still goes on: what came back may end anywhere */
+	END_ORDERLY, /* everything was sent and received */
+	END_CUT      /* cut off, or still open: the received bytes may end anywhere */
 };
 
 /*
- * Every response is well-formed and framed, and belongs to its request. max_content: a request with more is refused. Returns
- * true when nothing more can come: all is answered, or the last response has said that it is the last one.
+ * Checks that every response is well-formed and framed, and belongs to its request. max_content: a request with a longer body
+ * is refused. Returns true when nothing more can arrive: all requests are answered, or the last response closes the connection.
  */
 bool responses_check(
     const char *bytes, size_t length, const struct sent *sent, size_t max_content, enum conversation_end end);

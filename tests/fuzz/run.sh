@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# tests/fuzz/run.sh SECONDS [TARGET...]: builds the targets on libFuzzer and lets each look for trouble so long, as many at a
-# time as there are processors. What they learn stays in build-fuzz/corpus. An input that breaks a promise is made smaller and
-# put into regression/TARGET, where the tests find it; the exit status is then 1.
+# tests/fuzz/run.sh SECONDS [TARGET...]: builds the targets with libFuzzer and runs each for that time, as many at once as there are
+# processors. The corpus stays in build-fuzz/corpus. An input that fails a check is minimized and put into regression/TARGET, which
+# the tests replay; the exit status is then 1.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 seconds=${1:?usage: tests/fuzz/run.sh SECONDS [TARGET...]}
@@ -24,7 +24,7 @@ cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER="${CC:-clang}
 	cmake --build "$build" -j "$jobs" --target fuzz >"$build/log" 2>&1 || { cat "$build/log"; exit 1; }
 programs=$build/tests/fuzz
 
-# Longer inputs find nothing that shorter ones do not, only later.
+# Longer inputs find the same defects, only later.
 max_len() {
 	case $1 in
 	json | config) echo 4096 ;;
@@ -48,7 +48,7 @@ known() {
 	esac
 }
 
-# One target, for the whole time. Leaves the line that tells about it in TARGET.result.
+# Runs one target for the whole time. Writes a line about it to TARGET.result.
 run() {
 	local target=$1 corpus=$build/corpus/$1 found=$build/found/$1 log=$build/$1.log dictionary=()
 	mkdir -p "$corpus"
@@ -70,7 +70,7 @@ run() {
 		cp "$smaller" "$here/regression/$target/$(basename "$input")"
 		rm -f "$smaller"
 	done
-	# One that ended without leaving an input, by the memory limit perhaps, is a finding too.
+	# A target that ended without an input, for example by the memory limit, is a finding too.
 	[ $status -ne 0 ] && [ $findings -eq 0 ] && findings=1
 	stat() { sed -n "s/^stat::$1: *//p" "$log" | tail -1; }
 	printf '%-11s %10s executions, %7s/s, corpus %5d, findings %d\n' "$target" "$(stat number_of_executed_units)" \
@@ -80,7 +80,7 @@ run() {
 	return "$findings"
 }
 
-# What is under way, now and then.
+# Shows the progress at intervals.
 watch_progress() {
 	while sleep 15; do
 		for target in "${targets[@]}"; do

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of abuse share: crowds of clients that misbehave, and a siege, which is a daemon with one client that
- * behaves well and must be served all the while. Everything happens in the test's own loop.
+ * Shared by the abuse tests: groups of clients that misbehave, and a scenario: a daemon with one well-behaved client that must
+ * be served all the time. Everything happens in the test's own loop.
  */
 #ifndef PIPIT_TESTS_ABUSE_CLIENTS_H
 #define PIPIT_TESTS_ABUSE_CLIENTS_H
@@ -24,26 +24,26 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
-/* What an allocator may keep of memory that was given back; twice that of a thousand connections. A sanitizer keeps all. */
+/* Freed memory that the allocator may keep: twice that of a thousand connections. A sanitizer keeps all of it. */
 #define RESIDENT_SLACK_KIB (8 * 1024)
 #define CROWDED_SLACK_KIB (2 * RESIDENT_SLACK_KIB)
-/* The well-behaved client pauses for so long between its requests. */
+/* Pause of the well-behaved client between its requests. */
 #define PACE_MS 50
 
-/* --- a crowd -------------------------------------------------------------------------------------------------------- */
+/* --- groups of clients -------------------------------------------------------------------------------------------- */
 
 struct client {
-	int fd;          /* -1: gone */
+	int fd;          /* -1: closed */
 	size_t received; /* bytes */
 	char start[16];  /* the first of them, NUL-terminated */
 };
 
-struct crowd {
-	struct client *clients; /* in the order in which they came */
+struct group {
+	struct client *clients; /* in the order in which they connected */
 	size_t count;
 };
 
-/* A connection from an address of the loopback (NULL: any) and with a receive buffer (0: any); fails the test if refused. */
+/* Connects from an address of the loopback (NULL: any), with a receive buffer (0: default). Fails the test if refused. */
 static inline int dial(unsigned port, const char *from, int receive_bytes)
 {
 	struct sockaddr_in server = { .sin_family = AF_INET, .sin_port = htons((unsigned short)port) };
@@ -55,7 +55,7 @@ static inline int dial(unsigned port, const char *from, int receive_bytes)
 	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-	/* Before it connects: the window is offered then. */
+	/* Before connect(): the window is announced then. */
 	if (receive_bytes)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
 	if (from) {
@@ -67,7 +67,7 @@ static inline int dial(unsigned port, const char *from, int receive_bytes)
 	return fd;
 }
 
-/* As many of the bytes as the socket takes now. */
+/* Sends as many of the bytes as the socket accepts now. */
 static inline size_t client_send(const struct client *client, const void *bytes, size_t length)
 {
 	ssize_t sent = client->fd < 0 ? -1 : send(client->fd, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -81,7 +81,7 @@ static inline void client_leave(struct client *client)
 	client->fd = -1;
 }
 
-/* Leave with a reset: the other side's next system call on the connection fails. */
+/* Closes with a reset: the next system call of the server on the connection fails. */
 static inline void client_reset(struct client *client)
 {
 	struct linger at_once = { 1, 0 };
@@ -90,7 +90,7 @@ static inline void client_reset(struct client *client)
 	client_leave(client);
 }
 
-/* Read what there is, at most `limit` bytes of it. A connection that the server has closed is closed here too. */
+/* Reads the available bytes, at most `limit`. Closes the connection if the server has closed it. */
 static inline void client_look(struct client *client, size_t limit)
 {
 	char bytes[16 * 1024];
@@ -110,89 +110,89 @@ static inline void client_look(struct client *client, size_t limit)
 	}
 }
 
-/* Of the first response; 0: nothing came. */
+/* Status of the first response; 0: no response. */
 static inline int client_status(const struct client *client)
 {
 	return strncmp(client->start, "HTTP/1.1 ", 9) == 0 ? atoi(client->start + 9) : 0;
 }
 
-static inline struct crowd crowd_new(size_t count)
+static inline struct group group_new(size_t count)
 {
-	struct crowd crowd = { calloc(count, sizeof *crowd.clients), count };
-	ck_assert_ptr_nonnull(crowd.clients);
+	struct group group = { calloc(count, sizeof *group.clients), count };
+	ck_assert_ptr_nonnull(group.clients);
 	for (size_t i = 0; i < count; i++)
-		crowd.clients[i].fd = -1;
-	return crowd;
+		group.clients[i].fd = -1;
+	return group;
 }
 
-/* Read from all; returns how many are still connected. */
-static inline size_t crowd_look(struct crowd *crowd)
+/* Reads from all clients; returns how many are still connected. */
+static inline size_t group_look(struct group *group)
 {
 	size_t left = 0;
-	for (size_t i = 0; i < crowd->count; i++) {
-		client_look(&crowd->clients[i], SIZE_MAX);
-		left += crowd->clients[i].fd >= 0;
+	for (size_t i = 0; i < group->count; i++) {
+		client_look(&group->clients[i], SIZE_MAX);
+		left += group->clients[i].fd >= 0;
 	}
 	return left;
 }
 
-/* Everybody leaves. */
-static inline void crowd_free(struct crowd *crowd)
+/* Closes all clients. */
+static inline void group_free(struct group *group)
 {
-	for (size_t i = 0; i < crowd->count; i++)
-		client_leave(&crowd->clients[i]);
-	free(crowd->clients);
-	*crowd = (struct crowd){ 0 };
+	for (size_t i = 0; i < group->count; i++)
+		client_leave(&group->clients[i]);
+	free(group->clients);
+	*group = (struct group){ 0 };
 }
 
-/* --- a siege -------------------------------------------------------------------------------------------------------- */
+/* --- a well-behaved client --------------------------------------------------------------------------------------------- */
 
-struct siege {
+struct scenario {
 	struct daemon daemon;
 	const char *from;  /* address of the well-behaved client; NULL: any */
-	int kept;          /* its connection that is kept alive; -1: it has none */
-	long resident_kib; /* of the daemon, before */
-	long slack_kib;    /* so many more may stay */
-	long descriptors;  /* before */
-	long remembered;   /* files whose descriptors workers keep for a while, of all workers: they may stay */
-	long long next_ms; /* when the client asks again */
-	size_t served;     /* its requests */
+	int kept;          /* its keep-alive connection; -1: none */
+	long resident_kib; /* of the daemon, before the test */
+	long slack_kib;    /* above resident_kib, which may stay allocated */
+	long descriptors;  /* before the test */
+	long remembered;   /* descriptors of files that all workers may keep open */
+	long long next_ms; /* next request of the client */
+	size_t served;     /* answered requests */
 };
 
-static inline void siege_ask_on(struct siege *siege, int fd)
+static inline void scenario_ask_on(struct scenario *scenario, int fd)
 {
 	struct wire_response response = wire_ask(fd, "GET /hello/get HTTP/1.1\r\nHost: x\r\n\r\n");
 
-	ck_assert_msg(response.status == 200, "request %zu of the well-behaved client: status %d", siege->served,
+	ck_assert_msg(response.status == 200, "request %zu of the well-behaved client: status %d", scenario->served,
 	    response.status);
 	ck_assert(response.is_complete);
 	ck_assert_str_eq(response.content, "{\"message\":\"Hello, World!\"}");
 	wire_free(&response);
-	siege->served++;
+	scenario->served++;
 }
 
-static inline void siege_ask_afresh(struct siege *siege)
+static inline void scenario_ask_afresh(struct scenario *scenario)
 {
-	int fd = dial(siege->daemon.port, siege->from, 0);
-	siege_ask_on(siege, fd);
+	int fd = dial(scenario->daemon.port, scenario->from, 0);
+	scenario_ask_on(scenario, fd);
 	close(fd);
 }
 
-/* Of the well-behaved client: one request on a new connection, and one on the connection that it keeps alive. */
-static inline void siege_ask(struct siege *siege)
+/* Sends one request of the well-behaved client on a new connection, and one on its keep-alive connection. */
+static inline void scenario_ask(struct scenario *scenario)
 {
-	siege_ask_afresh(siege);
-	if (siege->kept >= 0)
-		siege_ask_on(siege, siege->kept);
+	scenario_ask_afresh(scenario);
+	if (scenario->kept >= 0)
+		scenario_ask_on(scenario, scenario->kept);
 }
 
-/* To be called all the time: the well-behaved client asks when its time has come. */
-static inline void siege_tick(struct siege *siege)
+/* Call it continually: it sends the well-behaved client's request when that is due. */
+static inline void scenario_tick(struct scenario *scenario)
 {
-	if (wire_now_ms() < siege->next_ms)
+	if (wire_now_ms() < scenario->next_ms)
 		return;
-	siege_ask(siege);
-	siege->next_ms = wire_now_ms() + PACE_MS;
+	scenario_ask(scenario);
+	scenario->next_ms = wire_now_ms() + PACE_MS;
 }
 
 static inline void nap(void)
@@ -201,21 +201,21 @@ static inline void nap(void)
 	nanosleep(&pause, NULL);
 }
 
-/* Nothing but the well-behaved client for a while. */
-static inline void siege_watch(struct siege *siege, int duration_ms)
+/* Runs only the well-behaved client for a while. */
+static inline void scenario_watch(struct scenario *scenario, int duration_ms)
 {
 	long long end = wire_now_ms() + duration_ms;
 	while (wire_now_ms() < end) {
-		siege_tick(siege);
+		scenario_tick(scenario);
 		nap();
 	}
 }
 
-/* The one who asks is the only one there, and nothing is buffered. */
-static inline bool siege_is_over(void *arg)
+/* The connection that asks for the metrics is the only one, and nothing is buffered. */
+static inline bool scenario_is_over(void *arg)
 {
-	const struct siege *siege = arg;
-	const struct daemon *daemon = &siege->daemon;
+	const struct scenario *scenario = arg;
+	const struct daemon *daemon = &scenario->daemon;
 	return daemon_metric(daemon, "http_connections{state=\"idle\"}") == 1 &&
 	       daemon_metric(daemon, "http_connections{state=\"reading\"}") == 0 &&
 	       daemon_metric(daemon, "http_connections{state=\"handling\"}") == 0 &&
@@ -224,112 +224,116 @@ static inline bool siege_is_over(void *arg)
 	       daemon_metric(daemon, "pipit_buffered_bytes") == 0;
 }
 
-static inline bool siege_has_descriptors_back(void *arg)
+static inline bool scenario_has_descriptors_back(void *arg)
 {
-	const struct siege *siege = arg;
-	return daemon_descriptors(&siege->daemon) <= siege->descriptors + siege->remembered;
+	const struct scenario *scenario = arg;
+	return daemon_descriptors(&scenario->daemon) <= scenario->descriptors + scenario->remembered;
 }
 
-static inline bool siege_has_memory_back(void *arg)
+static inline bool scenario_has_memory_back(void *arg)
 {
-	const struct siege *siege = arg;
-	return IS_SANITIZED || daemon_resident_kib(&siege->daemon) <= siege->resident_kib + siege->slack_kib;
+	const struct scenario *scenario = arg;
+	return IS_SANITIZED || daemon_resident_kib(&scenario->daemon) <= scenario->resident_kib + scenario->slack_kib;
 }
 
-/* Start a daemon of its own, and note how it is when all is well. */
-static inline struct siege siege_begin_in(const struct daemon_surroundings *surroundings, const char *const *arguments)
+/* Starts a daemon and records its state at rest. */
+static inline struct scenario scenario_begin_in(
+    const struct daemon_surroundings *surroundings, const char *const *arguments)
 {
-	struct siege siege = { .kept = -1, .slack_kib = RESIDENT_SLACK_KIB };
-	siege.daemon = daemon_start_in(surroundings, arguments);
-	/* Every worker has served. */
+	struct scenario scenario = { .kept = -1, .slack_kib = RESIDENT_SLACK_KIB };
+	scenario.daemon = daemon_start_in(surroundings, arguments);
+	/* Every worker must have served a request: it has then allocated its buffers. */
 	for (int i = 0; i < 50; i++)
-		siege_ask_afresh(&siege);
-	ck_assert(wire_wait(siege_is_over, &siege));
-	siege.resident_kib = daemon_resident_kib(&siege.daemon);
-	siege.descriptors = daemon_descriptors(&siege.daemon);
-	siege.served = 0;
-	return siege;
+		scenario_ask_afresh(&scenario);
+	ck_assert(wire_wait(scenario_is_over, &scenario));
+	scenario.resident_kib = daemon_resident_kib(&scenario.daemon);
+	scenario.descriptors = daemon_descriptors(&scenario.daemon);
+	scenario.served = 0;
+	return scenario;
 }
 
-static inline struct siege siege_begin(const char *const *arguments)
+static inline struct scenario scenario_begin(const char *const *arguments)
 {
-	return siege_begin_in(&(struct daemon_surroundings){ 0 }, arguments);
+	return scenario_begin_in(&(struct daemon_surroundings){ 0 }, arguments);
 }
 
-/* The well-behaved client also keeps a connection alive from now on. */
-static inline void siege_keep_alive(struct siege *siege)
+/* Gives the well-behaved client a keep-alive connection. */
+static inline void scenario_keep_alive(struct scenario *scenario)
 {
-	siege->kept = dial(siege->daemon.port, siege->from, 0);
+	scenario->kept = dial(scenario->daemon.port, scenario->from, 0);
 }
 
-/* Wait until a counter has reached a value. */
-static inline void siege_wait_for(struct siege *siege, const char *sample, double at_least)
+/* Waits until a counter has reached a value. */
+static inline void scenario_wait_for(struct scenario *scenario, const char *sample, double at_least)
 {
 	long long end = wire_now_ms() + PATIENCE_MS;
 	double value;
-	while ((value = daemon_metric(&siege->daemon, sample)) < at_least && wire_now_ms() < end) {
-		siege_tick(siege);
+	while ((value = daemon_metric(&scenario->daemon, sample)) < at_least && wire_now_ms() < end) {
+		scenario_tick(scenario);
 		nap();
 	}
 	ck_assert_msg(value >= at_least, "%s is %g, not %g", sample, value, at_least);
 }
 
-static inline void siege_assert_metric(const struct siege *siege, const char *sample, double value)
+static inline void scenario_assert_metric(const struct scenario *scenario, const char *sample, double value)
 {
-	double found = daemon_metric(&siege->daemon, sample);
+	double found = daemon_metric(&scenario->daemon, sample);
 	ck_assert_msg(found == value, "%s is %g, not %g", sample, found, value);
 }
 
-/* `count` newcomers; the well-behaved client is served in between. */
-static inline void siege_let_in(struct siege *siege, struct crowd *crowd, size_t first, size_t count, int receive_bytes)
+/* Connects `count` clients; the well-behaved client is served in between. */
+static inline void scenario_connect(
+    struct scenario *scenario, struct group *group, size_t first, size_t count, int receive_bytes)
 {
 	for (size_t i = first; i < first + count; i++) {
-		crowd->clients[i].fd = dial(siege->daemon.port, NULL, receive_bytes);
-		siege_tick(siege);
+		group->clients[i].fd = dial(scenario->daemon.port, NULL, receive_bytes);
+		scenario_tick(scenario);
 	}
 }
 
-/* Wait until no more than so many of the crowd are connected. */
-static inline void siege_wait_connected(struct siege *siege, struct crowd *crowd, size_t at_most)
+/* Waits until at most `at_most` clients of the group are connected. */
+static inline void scenario_wait_connected(struct scenario *scenario, struct group *group, size_t at_most)
 {
 	long long end = wire_now_ms() + PATIENCE_MS;
 	size_t left;
-	while ((left = crowd_look(crowd)) > at_most && wire_now_ms() < end) {
-		siege_tick(siege);
+	while ((left = group_look(group)) > at_most && wire_now_ms() < end) {
+		scenario_tick(scenario);
 		nap();
 	}
-	ck_assert_msg(left <= at_most, "%zu of %zu are still connected", left, crowd->count);
+	ck_assert_msg(left <= at_most, "%zu of %zu are still connected", left, group->count);
 }
 
-/* Wait until all of the crowd have been sent away. */
-static inline void siege_wait_closed(struct siege *siege, struct crowd *crowd)
+/* Waits until the server has closed all clients of the group. */
+static inline void scenario_wait_closed(struct scenario *scenario, struct group *group)
 {
-	siege_wait_connected(siege, crowd, 0);
+	scenario_wait_connected(scenario, group, 0);
 }
 
-/* All is as it was before; the daemon ends well. The crowd has left. */
-static inline void siege_end(struct siege *siege)
+/* Checks that the daemon is as it was before the test, and stops it. The group must be closed. */
+static inline void scenario_end(struct scenario *scenario)
 {
-	siege_ask(siege);
-	if (siege->kept >= 0)
-		close(siege->kept);
-	ck_assert_msg(wire_wait(siege_is_over, siege),
+	scenario_ask(scenario);
+	if (scenario->kept >= 0)
+		close(scenario->kept);
+	ck_assert_msg(wire_wait(scenario_is_over, scenario),
 	    "the gauges are not back: idle %g, reading %g, writing %g, "
 	    "closing %g, buffered %g",
-	    daemon_metric(&siege->daemon, "http_connections{state=\"idle\"}"),
-	    daemon_metric(&siege->daemon, "http_connections{state=\"reading\"}"),
-	    daemon_metric(&siege->daemon, "http_connections{state=\"writing\"}"),
-	    daemon_metric(&siege->daemon, "http_connections{state=\"closing\"}"),
-	    daemon_metric(&siege->daemon, "pipit_buffered_bytes"));
-	ck_assert_msg(wire_wait(siege_has_descriptors_back, siege), "%ld descriptors are open, %ld before",
-	    daemon_descriptors(&siege->daemon), siege->descriptors);
-	ck_assert_msg(wire_wait(siege_has_memory_back, siege), "%ld KiB are resident, %ld before",
-	    daemon_resident_kib(&siege->daemon), siege->resident_kib);
-	ck_assert_int_eq(daemon_stop(&siege->daemon), 0);
+	    daemon_metric(&scenario->daemon, "http_connections{state=\"idle\"}"),
+	    daemon_metric(&scenario->daemon, "http_connections{state=\"reading\"}"),
+	    daemon_metric(&scenario->daemon, "http_connections{state=\"writing\"}"),
+	    daemon_metric(&scenario->daemon, "http_connections{state=\"closing\"}"),
+	    daemon_metric(&scenario->daemon, "pipit_buffered_bytes"));
+	ck_assert_msg(wire_wait(scenario_has_descriptors_back, scenario), "%ld descriptors are open, %ld before",
+	    daemon_descriptors(&scenario->daemon), scenario->descriptors);
+	ck_assert_msg(wire_wait(scenario_has_memory_back, scenario), "%ld KiB are resident, %ld before",
+	    daemon_resident_kib(&scenario->daemon), scenario->resident_kib);
+	ck_assert_int_eq(daemon_stop(&scenario->daemon), 0);
 }
 
-/* Thousands of connections need descriptors here; the daemon inherits the limit. As far as is allowed: a test that lacks some
- * says so by itself. */
+/*
+ * Raises the limit on descriptors, which the daemon inherits, as far as is permitted. A test that needs more reports that
+ * itself.
+ */
 static inline void raise_own_limit(void)
 {
 	struct rlimit limit;

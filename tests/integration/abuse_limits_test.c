@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Too many clients, too much of everything: who has stayed longest without need makes room, the rest is refused with a reason,
- * and who behaves well is served meanwhile. Clients that are merely slow or broken are in abuse_test.c.
+ * Too many clients, and requests that are too large: connections without progress are evicted, the rest is refused with a
+ * reason, and well-behaved clients are served meanwhile. Slow and broken clients are in abuse_test.c.
  */
 #include "abuse_clients.h"
 #include "suite.h"
@@ -13,45 +13,45 @@
 #define GET "GET /hello/get HTTP/1.1\r\nHost: x\r\n\r\n"
 #define POST "POST /hello/post HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
 
-/* As many as fit, and as many again that do not. */
-#define HOUSE "1000"
-#define CROWD 2000
-/* Of the first and of the last that came. */
+/* Twice the limit. */
+#define CONNECTIONS_MAX "1000"
+#define CLIENTS 2000
+/* How many of the first and of the last connections are checked. */
 #define SURE 400
 
-/* --- a full house --------------------------------------------------------------------------------------------------- */
+/* --- the limit on connections ---------------------------------------------------------------------------------------- */
 
-static size_t count_connected(const struct crowd *crowd, size_t first, size_t count)
+static size_t count_connected(const struct group *group, size_t first, size_t count)
 {
 	size_t connected = 0;
 	for (size_t i = first; i < first + count; i++)
-		connected += crowd->clients[i].fd >= 0;
+		connected += group->clients[i].fd >= 0;
 	return connected;
 }
 
 /*
- * Until half of them have been sent away. With one worker the last ones that came are all in, and of the first ones none. Workers
- * take the oldest of their own, and how many of the house's newest those are depends on who had the processor: then it is only
- * sure that more of the newest than of the oldest stay.
+ * Waits until half of them are evicted. With one worker these are the oldest ones. With several, each worker evicts the oldest
+ * of its own, and which connections those are depends on scheduling: it is only certain that more of the newest than of the
+ * oldest stay.
  */
-static void assert_old_ones_made_room(struct siege *siege, struct crowd *crowd, bool is_alone)
+static void assert_old_ones_made_room(struct scenario *scenario, struct group *group, bool is_alone)
 {
 	long long end = wire_now_ms() + PATIENCE_MS;
 	do {
-		siege_watch(siege, PACE_MS);
-		crowd_look(crowd);
-	} while (count_connected(crowd, 0, CROWD) > (size_t)atoi(HOUSE) && wire_now_ms() < end);
-	ck_assert_uint_le(count_connected(crowd, 0, CROWD), (size_t)atoi(HOUSE));
+		scenario_watch(scenario, PACE_MS);
+		group_look(group);
+	} while (count_connected(group, 0, CLIENTS) > (size_t)atoi(CONNECTIONS_MAX) && wire_now_ms() < end);
+	ck_assert_uint_le(count_connected(group, 0, CLIENTS), (size_t)atoi(CONNECTIONS_MAX));
 	if (is_alone) {
-		ck_assert_uint_eq(count_connected(crowd, CROWD - SURE, SURE), SURE);
-		ck_assert_uint_eq(count_connected(crowd, 0, SURE), 0);
+		ck_assert_uint_eq(count_connected(group, CLIENTS - SURE, SURE), SURE);
+		ck_assert_uint_eq(count_connected(group, 0, SURE), 0);
 	}
-	ck_assert_uint_gt(count_connected(crowd, CROWD - SURE, SURE), count_connected(crowd, 0, SURE));
-	siege_wait_for(siege, "http_connections_evicted_total", CROWD - atoi(HOUSE));
-	siege_assert_metric(siege, "http_rejected_total{reason=\"too_many_connections\"}", 0);
+	ck_assert_uint_gt(count_connected(group, CLIENTS - SURE, SURE), count_connected(group, 0, SURE));
+	scenario_wait_for(scenario, "http_connections_evicted_total", CLIENTS - atoi(CONNECTIONS_MAX));
+	scenario_assert_metric(scenario, "http_rejected_total{reason=\"too_many_connections\"}", 0);
 }
 
-/* What they say when they come, and whether they are answered before they are silent. */
+/* What the clients send, and whether they get a response before they are silent. */
 static const struct {
 	const char *says;
 	bool is_answered;
@@ -65,50 +65,53 @@ static const struct {
 	{ "GET /hello/get HTTP/1.1\r\nHost: x\r\nA: b", false, "2" },
 };
 
-START_TEST(the_oldest_of_two_thousand_silent_ones_make_room)
+START_TEST(the_oldest_of_two_thousand_silent_connections_are_evicted)
 {
-	struct siege siege = siege_begin(
-	    (const char *const[]){ "--max-connections", HOUSE, "--workers", silent_ones[_i].workers, NULL });
-	struct crowd crowd = crowd_new(CROWD);
+	struct scenario scenario = scenario_begin(
+	    (const char *const[]){ "--max-connections", CONNECTIONS_MAX, "--workers", silent_ones[_i].workers, NULL });
+	struct group group = group_new(CLIENTS);
 	bool is_alone = strcmp(silent_ones[_i].workers, "1") == 0;
 
-	siege.slack_kib = CROWDED_SLACK_KIB;
-	for (size_t i = 0; i < CROWD; i++) {
-		siege_let_in(&siege, &crowd, i, 1, 0);
-		ck_assert(wire_print(crowd.clients[i].fd, "%s", silent_ones[_i].says));
+	scenario.slack_kib = CROWDED_SLACK_KIB;
+	for (size_t i = 0; i < CLIENTS; i++) {
+		scenario_connect(&scenario, &group, i, 1, 0);
+		ck_assert(wire_print(group.clients[i].fd, "%s", silent_ones[_i].says));
 		if (silent_ones[_i].is_answered)
-			ck_assert(wire_is_readable(crowd.clients[i].fd, PATIENCE_MS));
+			ck_assert(wire_is_readable(group.clients[i].fd, PATIENCE_MS));
 	}
-	assert_old_ones_made_room(&siege, &crowd, is_alone);
-	for (size_t i = 0; i < CROWD; i++)
-		ck_assert_int_eq(client_status(&crowd.clients[i]), silent_ones[_i].is_answered ? 200 : 0);
-	crowd_free(&crowd);
-	siege_end(&siege);
+	assert_old_ones_made_room(&scenario, &group, is_alone);
+	for (size_t i = 0; i < CLIENTS; i++)
+		ck_assert_int_eq(client_status(&group.clients[i]), silent_ones[_i].is_answered ? 200 : 0);
+	group_free(&group);
+	scenario_end(&scenario);
 }
 END_TEST
 
-/* In a full house nobody has the long grace, only a second: they come at half of the speed that would fill it in that time. */
-START_TEST(slow_contents_make_room_long_before_their_grace_is_over)
+/*
+ * At the connection limit the grace is one second, not --rate-grace: clients connect at half of the speed that would reach the
+ * limit in that time.
+ */
+START_TEST(slow_uploads_are_evicted_before_their_grace_ends)
 {
-	struct siege siege =
-	    siege_begin((const char *const[]){ "--max-connections", HOUSE, "--rate-grace", "1h", NULL });
-	struct crowd crowd = crowd_new(CROWD);
+	struct scenario scenario =
+	    scenario_begin((const char *const[]){ "--max-connections", CONNECTIONS_MAX, "--rate-grace", "1h", NULL });
+	struct group group = group_new(CLIENTS);
 
-	siege.slack_kib = CROWDED_SLACK_KIB;
-	for (size_t i = 0; i < CROWD; i++) {
-		siege_let_in(&siege, &crowd, i, 1, 0);
-		ck_assert(wire_print(crowd.clients[i].fd, POST "Content-Length: 10000\r\n\r\nslow"));
+	scenario.slack_kib = CROWDED_SLACK_KIB;
+	for (size_t i = 0; i < CLIENTS; i++) {
+		scenario_connect(&scenario, &group, i, 1, 0);
+		ck_assert(wire_print(group.clients[i].fd, POST "Content-Length: 10000\r\n\r\nslow"));
 		if (i % 10 == 0)
-			siege_watch(&siege, 20);
+			scenario_watch(&scenario, 20);
 	}
-	assert_old_ones_made_room(&siege, &crowd, false);
-	siege_assert_metric(&siege, "http_timeouts_total{phase=\"body\"}", 0);
-	crowd_free(&crowd);
-	siege_end(&siege);
+	assert_old_ones_made_room(&scenario, &group, false);
+	scenario_assert_metric(&scenario, "http_timeouts_total{phase=\"body\"}", 0);
+	group_free(&group);
+	scenario_end(&scenario);
 }
 END_TEST
 
-/* The daemon's second worker: the first is the main thread. */
+/* The second worker: the first one is the main thread. */
 static pid_t second_worker(const struct daemon *daemon)
 {
 	char path[64];
@@ -127,7 +130,7 @@ static pid_t second_worker(const struct daemon *daemon)
 	return found;
 }
 
-/* One thread only, which no signal can do. */
+/* Stops one thread, which a signal cannot do. */
 static void stop_thread(pid_t thread)
 {
 	int status;
@@ -137,86 +140,88 @@ static void stop_thread(pid_t thread)
 }
 
 /*
- * One worker has filled the house while the other was late. When that one lets in who has waited at its door, the oldest of the
- * house make room, not those who came in a moment ago and happen to be its only ones.
+ * The limit is reached by one worker while the other one is stopped. When that one accepts its pending connections, the oldest
+ * connections of the process are evicted, not the new ones, which are the only ones of that worker.
  */
-START_TEST(newcomers_of_a_worker_with_few_connections_do_not_push_each_other_out)
+START_TEST(new_connections_of_a_worker_with_few_do_not_evict_each_other)
 {
-	struct siege siege = siege_begin((const char *const[]){ "--max-connections", "100", "--workers", "2", NULL });
-	pid_t worker = second_worker(&siege.daemon);
-	struct crowd crowd = crowd_new(200);
-	double accepted = daemon_metric(&siege.daemon, "http_connections_accepted_total");
+	struct scenario scenario =
+	    scenario_begin((const char *const[]){ "--max-connections", "100", "--workers", "2", NULL });
+	pid_t worker = second_worker(&scenario.daemon);
+	struct group group = group_new(200);
+	double accepted = daemon_metric(&scenario.daemon, "http_connections_accepted_total");
 
 	stop_thread(worker);
-	for (size_t i = 0; i < crowd.count; i++)
-		crowd.clients[i].fd = dial(siege.daemon.port, NULL, 0);
+	for (size_t i = 0; i < group.count; i++)
+		group.clients[i].fd = dial(scenario.daemon.port, NULL, 0);
 	ck_assert_int_eq(ptrace(PTRACE_DETACH, worker, NULL, NULL), 0);
-	siege_wait_for(&siege, "http_connections_accepted_total", accepted + (double)crowd.count);
-	siege_wait_connected(&siege, &crowd, 100);
-	ck_assert_msg(count_connected(&crowd, 160, 40) >= 36, "of the last 40 that came, %zu are in; %zu of all",
-	    count_connected(&crowd, 160, 40), count_connected(&crowd, 0, 200));
-	crowd_free(&crowd);
-	siege_end(&siege);
+	scenario_wait_for(&scenario, "http_connections_accepted_total", accepted + (double)group.count);
+	scenario_wait_connected(&scenario, &group, 100);
+	ck_assert_msg(count_connected(&group, 160, 40) >= 36, "of the last 40 connections, %zu are open; %zu of all",
+	    count_connected(&group, 160, 40), count_connected(&group, 0, 200));
+	group_free(&group);
+	scenario_end(&scenario);
 }
 END_TEST
 
 /* --- descriptors ---------------------------------------------------------------------------------------------------- */
 
-/* Without descriptors ThreadSanitizer cannot read the names that its suppressions name: see tests/tsan.supp. */
+/* Without descriptors ThreadSanitizer cannot read the symbols that its suppressions name: see tests/tsan.supp. */
 #define DESCRIPTOR_WORKERS (IS_SANITIZED ? "1" : "2")
 
-START_TEST(rests_without_descriptors_and_goes_on_when_some_leave)
+START_TEST(pauses_without_descriptors_and_resumes_when_connections_close)
 {
-	struct siege siege = siege_begin_in(&(struct daemon_surroundings){ .descriptors = 64 },
+	struct scenario scenario = scenario_begin_in(&(struct daemon_surroundings){ .descriptors = 64 },
 	    (const char *const[]){
 		"--log-level", "error", "--max-connections", "0", "--workers", DESCRIPTOR_WORKERS, NULL });
-	struct crowd crowd = crowd_new(200);
+	struct group group = group_new(200);
 	long long began_ms, took_ms;
 	long cpu_ms;
 
-	for (size_t i = 0; i < crowd.count; i++)
-		crowd.clients[i].fd = dial(siege.daemon.port, NULL, 0);
+	for (size_t i = 0; i < group.count; i++)
+		group.clients[i].fd = dial(scenario.daemon.port, NULL, 0);
 	began_ms = wire_now_ms();
-	cpu_ms = daemon_cpu_ms(&siege.daemon);
+	cpu_ms = daemon_cpu_ms(&scenario.daemon);
 	for (int i = 0; i < 200; i++)
 		nap();
-	cpu_ms = daemon_cpu_ms(&siege.daemon) - cpu_ms;
+	cpu_ms = daemon_cpu_ms(&scenario.daemon) - cpu_ms;
 	took_ms = wire_now_ms() - began_ms;
-	/* One that does not rest takes all the time there is. */
-	ck_assert_msg(cpu_ms < took_ms * (IS_SANITIZED ? 7 : 2) / 10, "%ld ms of CPU time in %lld ms of rest", cpu_ms, took_ms);
-	for (size_t i = 0; i < crowd.count - 10; i++)
-		client_leave(&crowd.clients[i]);
+	/* Without a pause the worker would use all CPU time. */
+	ck_assert_msg(
+	    cpu_ms < took_ms * (IS_SANITIZED ? 7 : 2) / 10, "%ld ms of CPU time in %lld ms of rest", cpu_ms, took_ms);
+	for (size_t i = 0; i < group.count - 10; i++)
+		client_leave(&group.clients[i]);
 	for (int i = 0; i < 10; i++)
-		siege_ask(&siege);
-	crowd_free(&crowd);
-	siege_wait_for(&siege, "http_accept_errors_total", 1);
-	siege_wait_for(&siege, "http_connections_evicted_total", 1);
-	siege_end(&siege);
+		scenario_ask(&scenario);
+	group_free(&group);
+	scenario_wait_for(&scenario, "http_accept_errors_total", 1);
+	scenario_wait_for(&scenario, "http_connections_evicted_total", 1);
+	scenario_end(&scenario);
 }
 END_TEST
 
-/* Nobody leaves: the idle ones must, a few at a time, until the last who has knocked is in. */
-START_TEST(lets_the_last_of_many_in_although_descriptors_are_few)
+/* No client closes: idle connections are evicted, a few at a time, until the last pending one is accepted. */
+START_TEST(accepts_all_of_many_connections_although_descriptors_are_few)
 {
-	struct siege siege = siege_begin_in(&(struct daemon_surroundings){ .descriptors = 64 },
+	struct scenario scenario = scenario_begin_in(&(struct daemon_surroundings){ .descriptors = 64 },
 	    (const char *const[]){
 		"--log-level", "error", "--max-connections", "0", "--workers", DESCRIPTOR_WORKERS, NULL });
-	struct crowd crowd = crowd_new(200);
+	struct group group = group_new(200);
 
-	for (size_t i = 0; i < crowd.count; i++)
-		crowd.clients[i].fd = dial(siege.daemon.port, NULL, 0);
-	siege_ask_afresh(&siege);
-	crowd_free(&crowd);
-	siege_end(&siege);
+	for (size_t i = 0; i < group.count; i++)
+		group.clients[i].fd = dial(scenario.daemon.port, NULL, 0);
+	scenario_ask_afresh(&scenario);
+	group_free(&group);
+	scenario_end(&scenario);
 }
 END_TEST
 
 /* --- memory --------------------------------------------------------------------------------------------------------- */
 
-/* A newcomer whose content comes behind its head, and has to be collected. */
-static void assert_content_is_refused(const struct siege *siege)
+/* A client whose body arrives after its head, so that it must be collected. */
+static void assert_content_is_refused(const struct scenario *scenario)
 {
-	int fd = wire_connect(siege->daemon.port);
+	int fd = wire_connect(scenario->daemon.port);
 	struct wire_response response = wire_ask(fd, POST "Content-Length: 200000\r\n\r\nA");
 	ck_assert_int_eq(response.status, 503);
 	ck_assert(response.is_complete && response.closes);
@@ -225,9 +230,9 @@ static void assert_content_is_refused(const struct siege *siege)
 	close(fd);
 }
 
-static void assert_content_in_one_piece_is_taken(const struct siege *siege)
+static void assert_content_in_one_piece_is_taken(const struct scenario *scenario)
 {
-	int fd = wire_connect(siege->daemon.port);
+	int fd = wire_connect(scenario->daemon.port);
 	struct wire_response response = wire_ask(fd, POST "Content-Length: 3\r\n\r\nAda");
 	ck_assert_int_eq(response.status, 200);
 	ck_assert_ptr_nonnull(strstr(response.content, "Hello, Ada!"));
@@ -238,52 +243,51 @@ static void assert_content_in_one_piece_is_taken(const struct siege *siege)
 static const char *const large_contents[] = { "Content-Length: 204800\r\n\r\n",
 	"Transfer-Encoding: chunked\r\n\r\n32000\r\n" };
 
-START_TEST(held_back_contents_cost_no_more_than_the_memory_limit)
+START_TEST(incomplete_bodies_take_no_more_than_the_memory_limit)
 {
 	static char half[100 * 1024];
-	struct siege siege = siege_begin((const char *const[]){
-	    "--memory-limit", "1m", "--max-body-bytes", "256k", "--read-timeout", "0", "--min-rate-bytes", "0", "--log-level",
-	    "error", NULL });
-	struct crowd crowd = crowd_new(50);
+	struct scenario scenario = scenario_begin((const char *const[]){ "--memory-limit", "1m", "--max-body-bytes",
+	    "256k", "--read-timeout", "0", "--min-rate-bytes", "0", "--log-level", "error", NULL });
+	struct group group = group_new(50);
 	size_t refused = 0;
 
 	memset(half, 'x', sizeof half);
-	siege_keep_alive(&siege);
-	for (size_t i = 0; i < crowd.count; i++) {
-		siege_let_in(&siege, &crowd, i, 1, 0);
-		ck_assert(wire_print(crowd.clients[i].fd, POST "%s", large_contents[_i]));
-		/* Of those that are refused perhaps not all of it is taken. */
-		wire_send(crowd.clients[i].fd, half, sizeof half);
+	scenario_keep_alive(&scenario);
+	for (size_t i = 0; i < group.count; i++) {
+		scenario_connect(&scenario, &group, i, 1, 0);
+		ck_assert(wire_print(group.clients[i].fd, POST "%s", large_contents[_i]));
+		/* The server may close before it has read all of a refused body. */
+		wire_send(group.clients[i].fd, half, sizeof half);
 	}
 	for (int i = 0; i < 10; i++) {
-		assert_content_is_refused(&siege);
-		assert_content_in_one_piece_is_taken(&siege);
-		siege_tick(&siege);
+		assert_content_is_refused(&scenario);
+		assert_content_in_one_piece_is_taken(&scenario);
+		scenario_tick(&scenario);
 	}
-	ck_assert_double_le(daemon_metric(&siege.daemon, "pipit_buffered_bytes"), 1024 * 1024);
-	ck_assert_msg(
-	    IS_SANITIZED || daemon_resident_kib(&siege.daemon) < siege.resident_kib + 1024 + RESIDENT_SLACK_KIB / 2,
-	    "%ld KiB are resident, %ld before", daemon_resident_kib(&siege.daemon), siege.resident_kib);
-	siege_wait_for(&siege, "http_rejected_total{reason=\"memory_limit\"}", 10 + 30);
-	/* The others have a place until they leave. The first need not be among them: a content takes room as it grows. */
-	siege_wait_connected(&siege, &crowd, crowd.count - 30);
-	for (size_t i = 0; i < crowd.count; i++) {
-		int status = client_status(&crowd.clients[i]);
+	ck_assert_double_le(daemon_metric(&scenario.daemon, "pipit_buffered_bytes"), 1024 * 1024);
+	ck_assert_msg(IS_SANITIZED ||
+			  daemon_resident_kib(&scenario.daemon) < scenario.resident_kib + 1024 + RESIDENT_SLACK_KIB / 2,
+	    "%ld KiB are resident, %ld before", daemon_resident_kib(&scenario.daemon), scenario.resident_kib);
+	scenario_wait_for(&scenario, "http_rejected_total{reason=\"memory_limit\"}", 10 + 30);
+	/* The others stay connected until they close. The first client may be refused: a body reserves memory as it grows. */
+	scenario_wait_connected(&scenario, &group, group.count - 30);
+	for (size_t i = 0; i < group.count; i++) {
+		int status = client_status(&group.clients[i]);
 		ck_assert_msg(status == 0 || status == 503, "client %zu: status %d", i, status);
 		refused += status == 503;
 	}
 	ck_assert_uint_ge(refused, 30);
-	ck_assert_uint_le(refused, crowd.count - 2);
-	crowd_free(&crowd);
-	siege_end(&siege);
+	ck_assert_uint_le(refused, group.count - 2);
+	group_free(&group);
+	scenario_end(&scenario);
 }
 END_TEST
 
-/* --- per client ----------------------------------------------------------------------------------------------------- */
+/* --- per address ---------------------------------------------------------------------------------------------------- */
 
-static int ask_from_home(struct siege *siege)
+static int ask_from_home(struct scenario *scenario)
 {
-	int fd = wire_connect(siege->daemon.port), status;
+	int fd = wire_connect(scenario->daemon.port), status;
 	struct wire_response response = wire_ask(fd, GET);
 
 	status = response.status;
@@ -293,61 +297,61 @@ static int ask_from_home(struct siege *siege)
 	ck_assert(status != 429 || wire_is_closed(fd));
 	wire_free(&response);
 	close(fd);
-	siege_tick(siege);
+	scenario_tick(scenario);
 	return status;
 }
 
-/* Somebody has left; the server hears of it in its own time. */
-static void wait_until_there_is_room(struct siege *siege)
+/* The server detects the close in its own time. */
+static void wait_until_there_is_room(struct scenario *scenario)
 {
 	long long end = wire_now_ms() + PATIENCE_MS;
 	int status;
-	while ((status = ask_from_home(siege)) == 429 && wire_now_ms() < end)
+	while ((status = ask_from_home(scenario)) == 429 && wire_now_ms() < end)
 		nap();
 	ck_assert_int_eq(status, 200);
 }
 
-START_TEST(refuses_the_sixth_connection_of_an_address_until_one_leaves)
+START_TEST(refuses_the_sixth_connection_of_an_address_until_another_closes)
 {
-	struct siege siege = siege_begin((const char *const[]){ "--max-connections-per-address", "5", NULL });
-	struct crowd crowd = crowd_new(5);
+	struct scenario scenario = scenario_begin((const char *const[]){ "--max-connections-per-address", "5", NULL });
+	struct group group = group_new(5);
 
-	siege.from = "127.0.0.2";
-	siege_keep_alive(&siege);
-	siege_let_in(&siege, &crowd, 0, crowd.count, 0);
-	for (size_t i = 0; i < crowd.count; i++)
-		siege_ask_on(&siege, crowd.clients[i].fd);
+	scenario.from = "127.0.0.2";
+	scenario_keep_alive(&scenario);
+	scenario_connect(&scenario, &group, 0, group.count, 0);
+	for (size_t i = 0; i < group.count; i++)
+		scenario_ask_on(&scenario, group.clients[i].fd);
 	for (int i = 0; i < 10; i++)
-		ck_assert_int_eq(ask_from_home(&siege), 429);
-	client_leave(&crowd.clients[2]);
-	wait_until_there_is_room(&siege);
-	crowd_free(&crowd);
-	wait_until_there_is_room(&siege);
-	siege_wait_for(&siege, "http_rejected_total{reason=\"too_many_from_address\"}", 10);
-	siege_end(&siege);
+		ck_assert_int_eq(ask_from_home(&scenario), 429);
+	client_leave(&group.clients[2]);
+	wait_until_there_is_room(&scenario);
+	group_free(&group);
+	wait_until_there_is_room(&scenario);
+	scenario_wait_for(&scenario, "http_rejected_total{reason=\"too_many_from_address\"}", 10);
+	scenario_end(&scenario);
 }
 END_TEST
 
-/* A crowd from one address can take all of its own places, and none of another's. */
-/* One worker: with several, one that is late may still be asked for room that somebody has made meanwhile. */
-START_TEST(a_crowd_from_one_address_does_not_push_out_others)
+/* One address can use up its own limit, and no connection of another address. */
+/* One worker: with several, a late one may evict a connection although another worker has made room meanwhile. */
+START_TEST(many_connections_of_an_address_do_not_evict_those_of_others)
 {
-	struct siege siege = siege_begin((const char *const[]){ "--workers", "1", "--max-connections-per-address", "50",
-	    "--max-connections", "100", "--log-level", "error", NULL });
-	struct crowd crowd = crowd_new(500);
-	siege.from = "127.0.0.2";
-	siege_keep_alive(&siege);
-	siege_let_in(&siege, &crowd, 0, crowd.count, 0);
-	siege_wait_connected(&siege, &crowd, 50);
-	crowd_free(&crowd);
-	siege_end(&siege);
+	struct scenario scenario = scenario_begin((const char *const[]){ "--workers", "1",
+	    "--max-connections-per-address", "50", "--max-connections", "100", "--log-level", "error", NULL });
+	struct group group = group_new(500);
+	scenario.from = "127.0.0.2";
+	scenario_keep_alive(&scenario);
+	scenario_connect(&scenario, &group, 0, group.count, 0);
+	scenario_wait_connected(&scenario, &group, 50);
+	group_free(&group);
+	scenario_end(&scenario);
 }
 END_TEST
 
-START_TEST(the_last_request_that_a_connection_may_have_says_close)
+START_TEST(the_response_to_the_last_allowed_request_says_close)
 {
-	struct siege siege = siege_begin((const char *const[]){ "--max-requests-per-connection", "3", NULL });
-	int fd = wire_connect(siege.daemon.port);
+	struct scenario scenario = scenario_begin((const char *const[]){ "--max-requests-per-connection", "3", NULL });
+	int fd = wire_connect(scenario.daemon.port);
 	ck_assert(wire_print(fd, GET GET GET GET));
 	for (int i = 1; i <= 3; i++) {
 		struct wire_response response = wire_read(fd, false);
@@ -358,62 +362,64 @@ START_TEST(the_last_request_that_a_connection_may_have_says_close)
 	}
 	ck_assert(wire_is_closed(fd));
 	close(fd);
-	siege_assert_metric(&siege, "http_requests_total{method=\"GET\",route=\"/hello/get\",code=\"200\"}", 50 + 3);
-	siege_end(&siege);
+	scenario_assert_metric(
+	    &scenario, "http_requests_total{method=\"GET\",route=\"/hello/get\",code=\"200\"}", 50 + 3);
+	scenario_end(&scenario);
 }
 END_TEST
 
-/* One field may be long, but not as long as all of them together. */
-START_TEST(refuses_a_field_that_is_too_long)
+/* One header may be long, but not as long as the whole head may be. */
+START_TEST(refuses_a_header_that_is_too_long)
 {
-	struct siege siege = siege_begin((const char *const[]){ "--max-field-bytes", "100", NULL });
+	struct scenario scenario = scenario_begin((const char *const[]){ "--max-field-bytes", "100", NULL });
 	static const struct {
 		int length, status;
 	} fields[] = { { 50, 200 }, { 90, 200 }, { 101, 431 }, { 5000, 431 } };
-	siege_keep_alive(&siege);
+	scenario_keep_alive(&scenario);
 	for (size_t i = 0; i < COUNT_OF(fields); i++) {
-		int fd = wire_connect(siege.daemon.port);
+		int fd = wire_connect(scenario.daemon.port);
 		struct wire_response response =
 		    wire_ask(fd, "GET /hello/get HTTP/1.1\r\nHost: x\r\nA: %0*d\r\nB: c\r\n\r\n", fields[i].length, 0);
 		ck_assert_int_eq(response.status, fields[i].status);
 		ck_assert_int_eq(response.closes, fields[i].status == 431);
 		wire_free(&response);
 		close(fd);
-		siege_tick(&siege);
+		scenario_tick(&scenario);
 	}
-	siege_assert_metric(&siege, "http_rejected_total{reason=\"field_too_large\"}", 2);
-	siege_end(&siege);
+	scenario_assert_metric(&scenario, "http_rejected_total{reason=\"field_too_large\"}", 2);
+	scenario_end(&scenario);
 }
 END_TEST
 
 /* -------------------------------------------------------------------------------------------------------------------- */
 
-static TCase *full_house_tests(void)
+static TCase *connection_limit_tests(void)
 {
-	TCase *tests = tcase_create("full house");
-	tcase_add_loop_test(tests, the_oldest_of_two_thousand_silent_ones_make_room, 0, (int)COUNT_OF(silent_ones));
-	tcase_add_test(tests, slow_contents_make_room_long_before_their_grace_is_over);
-	tcase_add_test(tests, newcomers_of_a_worker_with_few_connections_do_not_push_each_other_out);
+	TCase *tests = tcase_create("connection limit");
+	tcase_add_loop_test(
+	    tests, the_oldest_of_two_thousand_silent_connections_are_evicted, 0, (int)COUNT_OF(silent_ones));
+	tcase_add_test(tests, slow_uploads_are_evicted_before_their_grace_ends);
+	tcase_add_test(tests, new_connections_of_a_worker_with_few_do_not_evict_each_other);
 	return tests;
 }
 
 static TCase *resource_tests(void)
 {
 	TCase *tests = tcase_create("resources");
-	tcase_add_test(tests, rests_without_descriptors_and_goes_on_when_some_leave);
-	tcase_add_test(tests, lets_the_last_of_many_in_although_descriptors_are_few);
+	tcase_add_test(tests, pauses_without_descriptors_and_resumes_when_connections_close);
+	tcase_add_test(tests, accepts_all_of_many_connections_although_descriptors_are_few);
 	tcase_add_loop_test(
-	    tests, held_back_contents_cost_no_more_than_the_memory_limit, 0, (int)COUNT_OF(large_contents));
+	    tests, incomplete_bodies_take_no_more_than_the_memory_limit, 0, (int)COUNT_OF(large_contents));
 	return tests;
 }
 
 static TCase *client_tests(void)
 {
 	TCase *tests = tcase_create("per client");
-	tcase_add_test(tests, refuses_the_sixth_connection_of_an_address_until_one_leaves);
-	tcase_add_test(tests, a_crowd_from_one_address_does_not_push_out_others);
-	tcase_add_test(tests, the_last_request_that_a_connection_may_have_says_close);
-	tcase_add_test(tests, refuses_a_field_that_is_too_long);
+	tcase_add_test(tests, refuses_the_sixth_connection_of_an_address_until_another_closes);
+	tcase_add_test(tests, many_connections_of_an_address_do_not_evict_those_of_others);
+	tcase_add_test(tests, the_response_to_the_last_allowed_request_says_close);
+	tcase_add_test(tests, refuses_a_header_that_is_too_long);
 	return tests;
 }
 
@@ -421,7 +427,7 @@ int main(void)
 {
 	Suite *suite = suite_create("abuse of limits");
 	raise_own_limit();
-	suite_add_tcase(suite, full_house_tests());
+	suite_add_tcase(suite, connection_limit_tests());
 	suite_add_tcase(suite, resource_tests());
 	suite_add_tcase(suite, client_tests());
 	return run_suite(suite);

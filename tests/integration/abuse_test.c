@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Clients that are slow, broken, hostile or gone: each is closed in the end, others are served while they are connected, and
- * nothing stays behind. Limits on number and size are in abuse_limits_test.c; the exact times of deadlines are in
- * http1_test.c, whose clock is the test's.
+ * Clients that are slow, broken, hostile or closed: each connection is closed in the end, other clients are served meanwhile,
+ * and no memory or descriptor is kept. Limits on number and size are in abuse_limits_test.c; exact deadlines are in
+ * http1_test.c, which sets the clock.
  */
 #include "abuse_clients.h"
 #include "suite.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
 
 #define GET "GET /hello/get HTTP/1.1\r\nHost: x\r\n\r\n"
 #define GET_METRICS "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -17,30 +15,30 @@
 #define GET_LARGE "GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n"
 #define POST "POST /hello/post HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
 
-/* Between two bytes of a client that trickles. */
+/* Between two bytes of a trickling client. */
 #define TRICKLE_MS 100
 /* Far more than the buffers of two sockets. */
 #define LARGE_BYTES (8 * 1024 * 1024)
-/* Receive buffer of a client that does not want to read. */
+/* Receive buffer of a client that does not read. */
 #define TINY_BYTES 2048
 
 /* --- slow senders --------------------------------------------------------------------------------------------------- */
 
-/* The next byte of every client: of `start` first, then of `more` again and again. */
-static void trickle(struct crowd *crowd, size_t at, const char *start, const char *more)
+/* Sends the next byte of every client: first of `start`, then of `more` repeatedly. */
+static void trickle(struct group *group, size_t at, const char *start, const char *more)
 {
 	size_t start_length = strlen(start);
 	const char *byte = at < start_length ? start + at : more + (at - start_length) % strlen(more);
-	for (size_t i = 0; i < crowd->count; i++) {
-		client_look(&crowd->clients[i], SIZE_MAX);
-		client_send(&crowd->clients[i], byte, 1);
+	for (size_t i = 0; i < group->count; i++) {
+		client_look(&group->clients[i], SIZE_MAX);
+		client_send(&group->clients[i], byte, 1);
 	}
 }
 
-/* What slow clients send: `start`, then `more` again and again, without an end. */
+/* Slow clients send `start`, then `more` repeatedly, without end. */
 static const struct {
 	const char *start, *more;
-	const char *phase, *reason; /* of the deadline that they meet */
+	const char *phase, *reason; /* of the deadline that they miss */
 } slow_requests[] = {
 	{ "GET /hello/get HTTP/1.1\r\nHost: x\r\nA: ", "a", "http_timeouts_total{phase=\"head\"}",
 	    "http_rejected_total{reason=\"head_timeout\"}" },
@@ -50,66 +48,66 @@ static const struct {
 	    "http_rejected_total{reason=\"body_timeout\"}" },
 };
 
-/* Of content the head at once, so that its own deadline is the one that counts; of a head one byte. */
-static size_t begin_slowly(struct crowd *crowd, const char *start)
+/* For bodies the whole head at once, so that the body deadline applies; for heads one byte. */
+static size_t begin_slowly(struct group *group, const char *start)
 {
 	const char *end = strstr(start, "\r\n\r\n");
 	size_t at_once = end ? strlen(start) : 1;
-	for (size_t i = 0; i < crowd->count; i++)
-		ck_assert(wire_send(crowd->clients[i].fd, start, at_once));
+	for (size_t i = 0; i < group->count; i++)
+		ck_assert(wire_send(group->clients[i].fd, start, at_once));
 	return at_once;
 }
 
-/* No deadline ends a slow client here: all of them are connected from the first to the last of the others' requests. */
+/* No deadline closes a slow client here: all of them stay connected during the others' requests. */
 START_TEST(serves_others_while_slow_clients_are_connected)
 {
-	struct siege siege = siege_begin((const char *const[]){
+	struct scenario scenario = scenario_begin((const char *const[]){
 	    "--head-timeout", "0", "--idle-timeout", "0", "--read-timeout", "0", "--min-rate-bytes", "0", NULL });
-	struct crowd crowd = crowd_new(500);
+	struct group group = group_new(500);
 	size_t at;
 
-	siege_keep_alive(&siege);
-	siege_let_in(&siege, &crowd, 0, crowd.count, 0);
-	at = begin_slowly(&crowd, slow_requests[_i].start);
-	siege_wait_for(&siege, "http_connections{state=\"reading\"}", (double)crowd.count);
+	scenario_keep_alive(&scenario);
+	scenario_connect(&scenario, &group, 0, group.count, 0);
+	at = begin_slowly(&group, slow_requests[_i].start);
+	scenario_wait_for(&scenario, "http_connections{state=\"reading\"}", (double)group.count);
 	for (int rounds = 0; rounds < 50; rounds++) {
-		trickle(&crowd, at++, slow_requests[_i].start, slow_requests[_i].more);
-		siege_ask(&siege);
+		trickle(&group, at++, slow_requests[_i].start, slow_requests[_i].more);
+		scenario_ask(&scenario);
 	}
-	ck_assert_uint_eq(crowd_look(&crowd), crowd.count);
-	siege_assert_metric(&siege, "http_connections{state=\"reading\"}", (double)crowd.count);
-	crowd_free(&crowd);
-	siege_end(&siege);
+	ck_assert_uint_eq(group_look(&group), group.count);
+	scenario_assert_metric(&scenario, "http_connections{state=\"reading\"}", (double)group.count);
+	group_free(&group);
+	scenario_end(&scenario);
 }
 END_TEST
 
-/* Bytes come more often than the deadline is long, and do not put it off. */
-START_TEST(closes_slow_clients_whatever_comes)
+/* Bytes arrive more often than the deadline is long, and do not extend it. */
+START_TEST(closes_slow_clients_although_bytes_arrive)
 {
-	struct siege siege = siege_begin(
+	struct scenario scenario = scenario_begin(
 	    (const char *const[]){ "--head-timeout", "1s", "--rate-grace", "1s", "--idle-timeout", "0", NULL });
-	struct crowd crowd = crowd_new(500);
+	struct group group = group_new(500);
 	long long end, next_ms = 0;
 	size_t at;
 
-	siege_let_in(&siege, &crowd, 0, crowd.count, 0);
-	at = begin_slowly(&crowd, slow_requests[_i].start);
+	scenario_connect(&scenario, &group, 0, group.count, 0);
+	at = begin_slowly(&group, slow_requests[_i].start);
 	end = wire_now_ms() + PATIENCE_MS;
-	while (crowd_look(&crowd) > 0 && wire_now_ms() < end) {
+	while (group_look(&group) > 0 && wire_now_ms() < end) {
 		if (wire_now_ms() >= next_ms) {
-			trickle(&crowd, at++, slow_requests[_i].start, slow_requests[_i].more);
+			trickle(&group, at++, slow_requests[_i].start, slow_requests[_i].more);
 			next_ms = wire_now_ms() + TRICKLE_MS;
 		}
 		nap();
 	}
-	for (size_t i = 0; i < crowd.count; i++)
-		ck_assert_msg(client_status(&crowd.clients[i]) == 408, "client %zu: status %d", i,
-		    client_status(&crowd.clients[i]));
-	ck_assert_uint_eq(crowd_look(&crowd), 0);
-	crowd_free(&crowd);
-	siege_assert_metric(&siege, slow_requests[_i].phase, 500);
-	siege_assert_metric(&siege, slow_requests[_i].reason, 500);
-	siege_end(&siege);
+	for (size_t i = 0; i < group.count; i++)
+		ck_assert_msg(client_status(&group.clients[i]) == 408, "client %zu: status %d", i,
+		    client_status(&group.clients[i]));
+	ck_assert_uint_eq(group_look(&group), 0);
+	group_free(&group);
+	scenario_assert_metric(&scenario, slow_requests[_i].phase, 500);
+	scenario_assert_metric(&scenario, slow_requests[_i].reason, 500);
+	scenario_end(&scenario);
 }
 END_TEST
 
@@ -139,7 +137,7 @@ static void remove_site(const struct site *site)
 	rmdir(site->root);
 }
 
-/* Pages enough to fill the buffers of two sockets. */
+/* Enough pages to fill the buffers of two sockets. */
 #define PIPELINED 400
 
 static void pipeline(const struct client *client, const char *request)
@@ -151,115 +149,115 @@ static void pipeline(const struct client *client, const char *request)
 	ck_assert_uint_eq(client_send(client, bytes, length), length);
 }
 
-/* Every tenth of them asks for very many replies, the others for a large one. */
-static void ask_for_much(struct crowd *crowd)
+/* Every tenth client pipelines many requests, the others ask for a large reply. */
+static void ask_for_much(struct group *group)
 {
-	for (size_t i = 0; i < crowd->count; i++) {
+	for (size_t i = 0; i < group->count; i++) {
 		if (i % 10 == 9)
-			pipeline(&crowd->clients[i], GET_METRICS);
+			pipeline(&group->clients[i], GET_METRICS);
 		else
-			ck_assert(wire_print(crowd->clients[i].fd, "%s", GET_LARGE));
+			ck_assert(wire_print(group->clients[i].fd, "%s", GET_LARGE));
 	}
 }
 
-/* Every third one reads a byte each second. */
-static void sip(struct crowd *crowd)
+/* Every third client reads a byte each second. */
+static void sip(struct group *group)
 {
-	for (size_t i = 0; i < crowd->count; i += 3)
-		client_look(&crowd->clients[i], 1);
+	for (size_t i = 0; i < group->count; i += 3)
+		client_look(&group->clients[i], 1);
 }
 
-START_TEST(drops_readers_that_do_not_read)
+START_TEST(closes_clients_that_do_not_read)
 {
 	struct site site = make_site();
-	struct siege siege = siege_begin(
-	    (const char *const[]){
+	struct scenario scenario = scenario_begin((const char *const[]){
 	    "--root", site.root, "--workers", "2", "--write-timeout", "2s", "--rate-grace", "2s", NULL });
-	struct crowd crowd = crowd_new(200);
+	struct group group = group_new(200);
 	long most_kib = 0;
 
-	siege.remembered = 2;
-	siege_keep_alive(&siege);
-	siege_let_in(&siege, &crowd, 0, crowd.count, TINY_BYTES);
-	ask_for_much(&crowd);
+	scenario.remembered = 2;
+	scenario_keep_alive(&scenario);
+	scenario_connect(&scenario, &group, 0, group.count, TINY_BYTES);
+	ask_for_much(&group);
 	for (int seconds = 0; seconds < 3; seconds++) {
-		long now_kib = daemon_resident_kib(&siege.daemon);
+		long now_kib = daemon_resident_kib(&scenario.daemon);
 		most_kib = now_kib > most_kib ? now_kib : most_kib;
-		sip(&crowd);
-		siege_watch(&siege, 1000);
+		sip(&group);
+		scenario_watch(&scenario, 1000);
 	}
-	siege_wait_for(&siege, "http_timeouts_total{phase=\"write\"}", 200);
-	siege_assert_metric(&siege, "http_timeouts_total{phase=\"write\"}", 200);
-	/* Who pipelines costs max-output-bytes, a reply and unread requests, the others a file that is not in memory. */
-	ck_assert_msg(IS_SANITIZED || most_kib < siege.resident_kib + 20 * (64 + 64) + RESIDENT_SLACK_KIB,
-	    "%ld KiB are resident, %ld before", most_kib, siege.resident_kib);
-	crowd_free(&crowd);
-	siege_end(&siege);
+	scenario_wait_for(&scenario, "http_timeouts_total{phase=\"write\"}", 200);
+	scenario_assert_metric(&scenario, "http_timeouts_total{phase=\"write\"}", 200);
+	/*
+	 * A pipelining client takes max-output-bytes, a reply and unread requests; the others read a file that is not in
+	 * memory.
+	 */
+	ck_assert_msg(IS_SANITIZED || most_kib < scenario.resident_kib + 20 * (64 + 64) + RESIDENT_SLACK_KIB,
+	    "%ld KiB are resident, %ld before", most_kib, scenario.resident_kib);
+	group_free(&group);
+	scenario_end(&scenario);
 	remove_site(&site);
 }
 END_TEST
 
-START_TEST(forgets_clients_that_leave_in_the_middle_of_a_reply)
+START_TEST(frees_clients_that_close_during_a_reply)
 {
 	struct site site = make_site();
-	struct siege siege = siege_begin((const char *const[]){
+	struct scenario scenario = scenario_begin((const char *const[]){
 	    "--root", site.root, "--workers", "2", "--write-timeout", "0", "--min-rate-bytes", "0", NULL });
-	siege.remembered = 2;
-	siege_keep_alive(&siege);
+	scenario.remembered = 2;
+	scenario_keep_alive(&scenario);
 	for (int burst = 0; burst < 5; burst++) {
-		struct crowd crowd = crowd_new(40);
-		siege_let_in(&siege, &crowd, 0, crowd.count, TINY_BYTES);
-		for (size_t i = 0; i < crowd.count; i++)
-			ck_assert(wire_print(crowd.clients[i].fd, "%s", GET_LARGE));
-		siege_ask(&siege);
-		for (size_t i = 0; i < crowd.count; i++) {
-			ck_assert(wire_is_readable(crowd.clients[i].fd, PATIENCE_MS));
-			client_look(&crowd.clients[i], 10000 * (i % 3));
+		struct group group = group_new(40);
+		scenario_connect(&scenario, &group, 0, group.count, TINY_BYTES);
+		for (size_t i = 0; i < group.count; i++)
+			ck_assert(wire_print(group.clients[i].fd, "%s", GET_LARGE));
+		scenario_ask(&scenario);
+		for (size_t i = 0; i < group.count; i++) {
+			ck_assert(wire_is_readable(group.clients[i].fd, PATIENCE_MS));
+			client_look(&group.clients[i], 10000 * (i % 3));
 		}
-		crowd_free(&crowd);
+		group_free(&group);
 	}
-	siege_wait_for(&siege, "http_requests_aborted_total", 200);
-	siege_assert_metric(&siege, "http_timeouts_total{phase=\"write\"}", 0);
-	siege_end(&siege);
+	scenario_wait_for(&scenario, "http_requests_aborted_total", 200);
+	scenario_assert_metric(&scenario, "http_timeouts_total{phase=\"write\"}", 0);
+	scenario_end(&scenario);
 	remove_site(&site);
 }
 END_TEST
 
 /*
- * A pipeline is much work for few bytes: after some of its requests it is the others' turn. The daemon finds all pipelines whole
- * when it goes on, and behind them a request for the page that tells how many of theirs were served before.
+ * A pipeline is much work for few bytes: the worker serves other connections after some of its requests. The daemon is stopped
+ * while the pipelines arrive, and after them a request for the page that counts how many of them were served before.
  */
 START_TEST(serves_others_between_the_requests_of_pipelines)
 {
 	static const char sample[] = "http_requests_total{method=\"HEAD\",route=\"/metrics\",code=\"200\"}";
-	struct siege siege = siege_begin((const char *const[]){ "--workers", "1", NULL });
-	struct crowd crowd = crowd_new(40);
-	size_t all = crowd.count * PIPELINED;
+	struct scenario scenario = scenario_begin((const char *const[]){ "--workers", "1", NULL });
+	struct group group = group_new(40);
+	size_t all = group.count * PIPELINED;
 	struct wire_response page;
 	double served;
-	int status;
 
-	siege_keep_alive(&siege);
-	siege_let_in(&siege, &crowd, 0, crowd.count, 0);
-	siege_wait_for(&siege, "http_connections{state=\"idle\"}", (double)crowd.count + 2);
-	ck_assert_int_eq(kill(siege.daemon.pid, SIGSTOP), 0);
-	ck_assert_int_eq(waitpid(siege.daemon.pid, &status, WUNTRACED), siege.daemon.pid);
-	ck_assert(WIFSTOPPED(status));
-	for (size_t i = 0; i < crowd.count; i++)
-		pipeline(&crowd.clients[i], HEAD_METRICS);
-	ck_assert(wire_print(siege.kept, GET_METRICS));
-	ck_assert_int_eq(kill(siege.daemon.pid, SIGCONT), 0);
-	page = wire_read(siege.kept, false);
+	scenario_keep_alive(&scenario);
+	scenario_connect(&scenario, &group, 0, group.count, 0);
+	scenario_wait_for(&scenario, "http_connections{state=\"idle\"}", (double)group.count + 2);
+	daemon_pause(&scenario.daemon);
+	for (size_t i = 0; i < group.count; i++)
+		pipeline(&group.clients[i], HEAD_METRICS);
+	ck_assert(wire_print(scenario.kept, GET_METRICS));
+	daemon_resume(&scenario.daemon);
+	page = wire_read(scenario.kept, false);
 	served = wire_metric(page.content, sample);
-	ck_assert_msg(served < (double)all / 2, "%g of %zu requests of pipelines came before another client's", served, all);
+	ck_assert_msg(
+	    served < (double)all / 2, "%g of %zu requests of pipelines came before another client's", served, all);
 	wire_free(&page);
-	siege_wait_for(&siege, sample, (double)all);
-	crowd_free(&crowd);
-	siege_end(&siege);
+	scenario_wait_for(&scenario, sample, (double)all);
+	group_free(&group);
+	scenario_end(&scenario);
 }
 END_TEST
 
-/* One request after the other, as fast as the socket takes them. Returns how many bytes have been sent. */
+/* Sends request after request, as fast as the socket accepts them. Returns the bytes sent. */
 static size_t send_on(const struct client *client, size_t sent, size_t all)
 {
 	static const char request[] = GET_METRICS;
@@ -272,30 +270,30 @@ static size_t send_on(const struct client *client, size_t sent, size_t all)
 	return sent;
 }
 
-/* It costs what may wait for one client, and no more of its requests are read than replies can wait. */
-START_TEST(a_pipeline_that_nobody_reads_costs_little_and_ends_at_the_write_deadline)
+/* It takes the output limit of one client, and requests are read only while their replies can be queued. */
+START_TEST(a_pipeline_of_a_client_that_does_not_read_costs_little_and_ends_at_the_write_timeout)
 {
-	struct siege siege = siege_begin((const char *const[]){ "--write-timeout", "1s", NULL });
+	struct scenario scenario = scenario_begin((const char *const[]){ "--write-timeout", "1s", NULL });
 	const char *dropped = "http_timeouts_total{phase=\"write\"}";
-	struct crowd crowd = crowd_new(1);
+	struct group group = group_new(1);
 	size_t sent = 0, all = 100000 * strlen(GET_METRICS);
 	long long end = wire_now_ms() + PATIENCE_MS;
 	long most_kib = 0;
 
-	siege_keep_alive(&siege);
-	siege_let_in(&siege, &crowd, 0, 1, TINY_BYTES);
-	while (daemon_metric(&siege.daemon, dropped) < 1 && wire_now_ms() < end) {
-		long now_kib = daemon_resident_kib(&siege.daemon);
+	scenario_keep_alive(&scenario);
+	scenario_connect(&scenario, &group, 0, 1, TINY_BYTES);
+	while (daemon_metric(&scenario.daemon, dropped) < 1 && wire_now_ms() < end) {
+		long now_kib = daemon_resident_kib(&scenario.daemon);
 		most_kib = now_kib > most_kib ? now_kib : most_kib;
-		sent = send_on(&crowd.clients[0], sent, all);
-		siege_tick(&siege);
+		sent = send_on(&group.clients[0], sent, all);
+		scenario_tick(&scenario);
 		nap();
 	}
-	siege_assert_metric(&siege, dropped, 1);
-	ck_assert_msg(IS_SANITIZED || most_kib < siege.resident_kib + 4 * 1024, "%ld KiB are resident, %ld before",
-	    most_kib, siege.resident_kib);
-	crowd_free(&crowd);
-	siege_end(&siege);
+	scenario_assert_metric(&scenario, dropped, 1);
+	ck_assert_msg(IS_SANITIZED || most_kib < scenario.resident_kib + 4 * 1024, "%ld KiB are resident, %ld before",
+	    most_kib, scenario.resident_kib);
+	group_free(&group);
+	scenario_end(&scenario);
 }
 END_TEST
 
@@ -304,25 +302,25 @@ END_TEST
 static const char *const stages[] = { "", "GET /large.bin HTTP/1.1\r\nHo", POST "Content-Length: 1000\r\n\r\nhello",
 	POST "Transfer-Encoding: chunked\r\n\r\n5\r\nhel", GET_LARGE };
 
-START_TEST(forgets_clients_that_reset_at_any_stage)
+START_TEST(frees_clients_that_reset_at_any_stage)
 {
 	struct site site = make_site();
-	struct siege siege = siege_begin((const char *const[]){ "--root", site.root, "--workers", "2", NULL });
-	siege.remembered = 2;
-	siege_keep_alive(&siege);
+	struct scenario scenario = scenario_begin((const char *const[]){ "--root", site.root, "--workers", "2", NULL });
+	scenario.remembered = 2;
+	scenario_keep_alive(&scenario);
 	for (size_t burst = 0; burst < 10; burst++) {
-		struct crowd crowd = crowd_new(100);
-		siege_let_in(&siege, &crowd, 0, crowd.count, TINY_BYTES);
-		for (size_t i = 0; i < crowd.count; i++)
-			ck_assert(wire_print(crowd.clients[i].fd, "%s", stages[i % COUNT_OF(stages)]));
-		/* In half of the bursts the reset comes before anything has been read. */
+		struct group group = group_new(100);
+		scenario_connect(&scenario, &group, 0, group.count, TINY_BYTES);
+		for (size_t i = 0; i < group.count; i++)
+			ck_assert(wire_print(group.clients[i].fd, "%s", stages[i % COUNT_OF(stages)]));
+		/* In half of the bursts the reset arrives before the server has read anything. */
 		if (burst % 2)
-			siege_watch(&siege, 2 * PACE_MS);
-		for (size_t i = 0; i < crowd.count; i++)
-			client_reset(&crowd.clients[i]);
-		crowd_free(&crowd);
+			scenario_watch(&scenario, 2 * PACE_MS);
+		for (size_t i = 0; i < group.count; i++)
+			client_reset(&group.clients[i]);
+		group_free(&group);
 	}
-	siege_end(&siege);
+	scenario_end(&scenario);
 	remove_site(&site);
 }
 END_TEST
@@ -330,26 +328,26 @@ END_TEST
 static const char *const whole_requests[] = { GET, POST "Content-Length: 11\r\n\r\nhello world",
 	POST "Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n" };
 
-/* Each client says one byte more than the one before, then that it has no more to say. */
-START_TEST(answers_what_is_whole_before_a_half_close_and_nothing_else)
+/* Each client sends one byte more than the one before, then shuts down its sending side. */
+START_TEST(answers_only_complete_requests_before_a_half_close)
 {
 	const char *request = whole_requests[_i];
-	struct siege siege = siege_begin((const char *const[]){ NULL });
-	struct crowd crowd = crowd_new(strlen(request) + 1);
+	struct scenario scenario = scenario_begin((const char *const[]){ NULL });
+	struct group group = group_new(strlen(request) + 1);
 
-	siege_keep_alive(&siege);
-	siege_let_in(&siege, &crowd, 0, crowd.count, 0);
-	for (size_t i = 0; i < crowd.count; i++) {
-		ck_assert(wire_send(crowd.clients[i].fd, request, i));
-		ck_assert_int_eq(shutdown(crowd.clients[i].fd, SHUT_WR), 0);
+	scenario_keep_alive(&scenario);
+	scenario_connect(&scenario, &group, 0, group.count, 0);
+	for (size_t i = 0; i < group.count; i++) {
+		ck_assert(wire_send(group.clients[i].fd, request, i));
+		ck_assert_int_eq(shutdown(group.clients[i].fd, SHUT_WR), 0);
 	}
-	siege_wait_closed(&siege, &crowd);
-	for (size_t i = 0; i + 1 < crowd.count; i++)
+	scenario_wait_closed(&scenario, &group);
+	for (size_t i = 0; i + 1 < group.count; i++)
 		ck_assert_msg(
-		    crowd.clients[i].received == 0, "answered %d after %zu bytes", client_status(&crowd.clients[i]), i);
-	ck_assert_int_eq(client_status(&crowd.clients[crowd.count - 1]), 200);
-	crowd_free(&crowd);
-	siege_end(&siege);
+		    group.clients[i].received == 0, "answered %d after %zu bytes", client_status(&group.clients[i]), i);
+	ck_assert_int_eq(client_status(&group.clients[group.count - 1]), 200);
+	group_free(&group);
+	scenario_end(&scenario);
 }
 END_TEST
 
@@ -377,37 +375,37 @@ static void send_garbage(const struct client *client, uint64_t *state)
 	client_send(client, bytes, length);
 }
 
-/* 400 says that it is no request, 408 that it ended too soon to tell. */
+/* 400: not a request; 408: the connection ended too soon to tell. */
 START_TEST(refuses_garbage_and_other_protocols)
 {
-	struct siege siege = siege_begin((const char *const[]){ "--head-timeout", "1s", NULL });
-	struct crowd crowd = crowd_new(500);
+	struct scenario scenario = scenario_begin((const char *const[]){ "--head-timeout", "1s", NULL });
+	struct group group = group_new(500);
 	uint64_t state = 0x9e3779b97f4a7c15u;
 
-	siege_keep_alive(&siege);
-	siege_let_in(&siege, &crowd, 0, crowd.count, 0);
-	for (size_t i = 0; i < crowd.count; i++) {
+	scenario_keep_alive(&scenario);
+	scenario_connect(&scenario, &group, 0, group.count, 0);
+	for (size_t i = 0; i < group.count; i++) {
 		if (i % 5 == 3)
-			client_send(&crowd.clients[i], tls_hello, sizeof tls_hello);
+			client_send(&group.clients[i], tls_hello, sizeof tls_hello);
 		else if (i % 5 == 4)
-			client_send(&crowd.clients[i], http2_preface, sizeof http2_preface - 1);
+			client_send(&group.clients[i], http2_preface, sizeof http2_preface - 1);
 		else
-			send_garbage(&crowd.clients[i], &state);
-		siege_tick(&siege);
+			send_garbage(&group.clients[i], &state);
+		scenario_tick(&scenario);
 	}
-	siege_wait_closed(&siege, &crowd);
-	for (size_t i = 0; i < crowd.count; i++) {
-		int status = client_status(&crowd.clients[i]);
+	scenario_wait_closed(&scenario, &group);
+	for (size_t i = 0; i < group.count; i++) {
+		int status = client_status(&group.clients[i]);
 		ck_assert_msg(status == 400 || status == 408, "client %zu: status %d", i, status);
 	}
-	crowd_free(&crowd);
-	siege_end(&siege);
+	group_free(&group);
+	scenario_end(&scenario);
 }
 END_TEST
 
 /* --- mutations ------------------------------------------------------------------------------------------------------ */
 
-/* None asks for HEAD: what follows the head of a reply must be known without knowing what the server understood. */
+/* No HEAD: the end of a response must be known without knowing how the server parsed the request. */
 static const char *const valid_requests[] = {
 	GET,
 	"GET /hello/get?name=Ada%20L HTTP/1.1\r\nHost: example.org:8080\r\nUser-Agent: Mozilla/5.0 (X11; Linux)\r\n"
@@ -440,7 +438,7 @@ static void replace(struct message *message, size_t at, size_t removed, const ch
 	message->length = at + length + behind;
 }
 
-/* The bytes that mean something, more often than others. */
+/* Delimiters, more often than other bytes. */
 static char draw_byte(uint64_t *state)
 {
 	static const char telling[] = "\r\n\r\n\0 \t:;,=\"/?#%*+-.0123456789aAfFxX\x7f\x80\xff";
@@ -505,7 +503,7 @@ static bool is_field_value(const char *bytes, size_t length)
 	return length == 0 || (bytes[0] != ' ' && bytes[length - 1] != ' ');
 }
 
-/* "NAME: VALUE"; takes over the value of Content-Length, once. */
+/* Inserts "NAME: VALUE"; takes over the value of Content-Length, once. */
 static bool parse_field(const char *line, size_t length, long *content_length)
 {
 	const char *colon = memchr(line, ':', length);
@@ -528,7 +526,7 @@ static bool is_status_line(const char *line, size_t length)
 	       line[9] >= '1' && line[9] <= '5' && line[12] == ' ' && is_field_value(line + 13, length - 13);
 }
 
-/* One response, NUL-terminated: its length, or 0 when it is not one in full. Nothing is sent in chunks here. */
+/* Length of one NUL-terminated response, or 0 if it is incomplete. No response is chunked here. */
 static size_t parse_response(const char *bytes, size_t length)
 {
 	const char *line = bytes, *end = memmem(line, length, "\r\n", 2);
@@ -566,13 +564,15 @@ static void assert_responses(const char *bytes, size_t length, uint64_t round)
 	}
 }
 
-/* Up to four messages on one connection, some of them valid, so that much is also understood behind a mutation and before one.
- * What comes back is responses and nothing else. Returns how many mutations. */
-static size_t send_mutations(const struct siege *siege, uint64_t round)
+/*
+ * Sends up to four messages on one connection, some of them valid, so that requests before and after a mutation are parsed too.
+ * The server must send responses and nothing else. Returns the number of mutations.
+ */
+static size_t send_mutations(const struct scenario *scenario, uint64_t round)
 {
 	uint64_t state = round * 0x9e3779b97f4a7c15u;
 	size_t messages = 1 + draw(&state) % 4, mutations = 0, length;
-	int fd = wire_connect(siege->daemon.port);
+	int fd = wire_connect(scenario->daemon.port);
 	char *answer;
 
 	for (size_t i = 0; i < messages; i++) {
@@ -594,16 +594,16 @@ static size_t send_mutations(const struct siege *siege, uint64_t round)
 	return mutations;
 }
 
-START_TEST(survives_twenty_thousand_mutations_and_answers_nothing_but_responses)
+START_TEST(answers_twenty_thousand_mutations_with_valid_responses_only)
 {
-	struct siege siege = siege_begin((const char *const[]){ NULL });
+	struct scenario scenario = scenario_begin((const char *const[]){ NULL });
 	uint64_t round = 1;
-	siege_keep_alive(&siege);
+	scenario_keep_alive(&scenario);
 	for (size_t mutations = 0; mutations < 20000; round++) {
-		mutations += send_mutations(&siege, round);
-		siege_tick(&siege);
+		mutations += send_mutations(&scenario, round);
+		scenario_tick(&scenario);
 	}
-	siege_end(&siege);
+	scenario_end(&scenario);
 }
 END_TEST
 
@@ -613,20 +613,20 @@ static TCase *slow_tests(void)
 {
 	TCase *tests = tcase_create("slow");
 	tcase_add_loop_test(tests, serves_others_while_slow_clients_are_connected, 0, (int)COUNT_OF(slow_requests));
-	tcase_add_loop_test(tests, closes_slow_clients_whatever_comes, 0, (int)COUNT_OF(slow_requests));
-	tcase_add_test(tests, drops_readers_that_do_not_read);
+	tcase_add_loop_test(tests, closes_slow_clients_although_bytes_arrive, 0, (int)COUNT_OF(slow_requests));
+	tcase_add_test(tests, closes_clients_that_do_not_read);
 	tcase_add_test(tests, serves_others_between_the_requests_of_pipelines);
-	tcase_add_test(tests, a_pipeline_that_nobody_reads_costs_little_and_ends_at_the_write_deadline);
+	tcase_add_test(tests, a_pipeline_of_a_client_that_does_not_read_costs_little_and_ends_at_the_write_timeout);
 	return tests;
 }
 
 static TCase *broken_tests(void)
 {
 	TCase *tests = tcase_create("broken");
-	tcase_add_test(tests, forgets_clients_that_leave_in_the_middle_of_a_reply);
-	tcase_add_test(tests, forgets_clients_that_reset_at_any_stage);
+	tcase_add_test(tests, frees_clients_that_close_during_a_reply);
+	tcase_add_test(tests, frees_clients_that_reset_at_any_stage);
 	tcase_add_loop_test(
-	    tests, answers_what_is_whole_before_a_half_close_and_nothing_else, 0, (int)COUNT_OF(whole_requests));
+	    tests, answers_only_complete_requests_before_a_half_close, 0, (int)COUNT_OF(whole_requests));
 	return tests;
 }
 
@@ -634,7 +634,7 @@ static TCase *hostile_tests(void)
 {
 	TCase *tests = tcase_create("hostile");
 	tcase_add_test(tests, refuses_garbage_and_other_protocols);
-	tcase_add_test(tests, survives_twenty_thousand_mutations_and_answers_nothing_but_responses);
+	tcase_add_test(tests, answers_twenty_thousand_mutations_with_valid_responses_only);
 	return tests;
 }
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# The real curl, as a person uses it, against the real daemon. With `--under COMMAND…` the daemon runs under that command
+# The real curl, as on a command line, against the real daemon. With `--under COMMAND…` the daemon runs under that command
 # (valgrind_test.sh does).
 set -euo pipefail
 
 daemon=${PIPIT_DAEMON:-build/pipit}
-# To the daemon every PIPIT_ variable is a setting, the one that names it too.
+# The daemon reads every PIPIT_ variable as an option, and would refuse PIPIT_DAEMON.
 unset "${!PIPIT_@}"
 under=()
 if [ "${1:-}" = --under ]; then
@@ -44,7 +44,7 @@ seq 1 5000 >"$folder/site/numbers.txt"
 mkdir "$folder/site/list"
 cp "$folder/site/numbers.txt" "$folder/site/list/neighboured.txt"
 gzip -k "$folder/site/list/neighboured.txt"
-# What has only just been written has a weak tag.
+# A file that was just written has a weak ETag.
 find "$folder/site" -exec touch -d '2020-01-01' {} +
 sleep 0.2
 head -c 2000000 /dev/zero | tr '\0' x >"$folder/upload"

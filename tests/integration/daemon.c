@@ -26,7 +26,7 @@ static const char *program(void)
 	return path;
 }
 
-/* Every PIPIT_ variable is a setting to the daemon, PIPIT_DAEMON too: it would refuse to start. */
+/* The daemon reads every PIPIT_ variable as an option, and would refuse to start with PIPIT_DAEMON. */
 static void clear_settings(void)
 {
 	char **at = environ;
@@ -46,12 +46,12 @@ static void enter_surroundings(const struct daemon_surroundings *surroundings)
 {
 	struct rlimit limit = { surroundings->descriptors, surroundings->descriptors };
 
-	/* A test that fails leaves its daemon behind: it must not outlive the test's process. */
+	/* A failed test does not stop its daemon: the kernel kills it with the test's process. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	clear_settings();
 	for (const char *const *at = surroundings->environment; at && *at; at++)
 		putenv((char *)(uintptr_t)*at);
-	/* It would only print, and end with 0. */
+	/* Otherwise UBSan only prints, and the daemon exits with 0. */
 	setenv("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1", 0);
 	if (surroundings->descriptors)
 		setrlimit(RLIMIT_NOFILE, &limit);
@@ -71,7 +71,7 @@ static void exec_daemon(
 	_exit(127);
 }
 
-/* Skips to the end of the "listening on" lines; there is one per listener, the first tells the port. */
+/* Skips to the end of the "listening on" lines; there is one per listener, the first has the port. */
 static unsigned read_port(int fd)
 {
 	char line[256];
@@ -180,6 +180,19 @@ int daemon_stop(struct daemon *daemon)
 	return daemon_wait(daemon);
 }
 
+void daemon_pause(const struct daemon *daemon)
+{
+	int status;
+	ck_assert_int_eq(kill(daemon->pid, SIGSTOP), 0);
+	ck_assert_int_eq(waitpid(daemon->pid, &status, WUNTRACED), daemon->pid);
+	ck_assert(WIFSTOPPED(status));
+}
+
+void daemon_resume(const struct daemon *daemon)
+{
+	ck_assert_int_eq(kill(daemon->pid, SIGCONT), 0);
+}
+
 char *daemon_errors(const struct daemon *daemon)
 {
 	FILE *file = fopen(daemon->errors, "r");
@@ -192,7 +205,8 @@ char *daemon_errors(const struct daemon *daemon)
 	return text;
 }
 
-long daemon_resident_kib(const struct daemon *daemon)
+/* Kibibytes of an entry of /proc/PID/status; `name` ends in a colon. */
+static long read_kib(const struct daemon *daemon, const char *name)
 {
 	char path[64], line[256];
 	long kib = -1;
@@ -200,12 +214,22 @@ long daemon_resident_kib(const struct daemon *daemon)
 	snprintf(path, sizeof path, "/proc/%d/status", (int)daemon->pid);
 	file = fopen(path, "r");
 	ck_assert_ptr_nonnull(file);
-	while (fgets(line, sizeof line, file)) {
-		if (sscanf(line, "VmRSS: %ld", &kib) == 1)
-			break;
+	while (kib < 0 && fgets(line, sizeof line, file)) {
+		if (strncmp(line, name, strlen(name)) == 0)
+			kib = atol(line + strlen(name));
 	}
 	fclose(file);
 	return kib;
+}
+
+long daemon_resident_kib(const struct daemon *daemon)
+{
+	return read_kib(daemon, "VmRSS:");
+}
+
+long daemon_peak_kib(const struct daemon *daemon)
+{
+	return read_kib(daemon, "VmHWM:");
 }
 
 long daemon_descriptors(const struct daemon *daemon)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Slow clients, idle clients, too many clients: each is sent away in time, and leaves nothing behind. */
+/* Slow clients, idle clients and too many clients: each is closed in time, and nothing of it is kept. */
 #include "daemon.h"
 #include "suite.h"
 #include "wire.h"
@@ -13,7 +13,7 @@
 
 #define COUNT_OF(array) (int)(sizeof(array) / sizeof *(array))
 
-/* A pause between two bytes of a slow client, far below any deadline here. */
+/* Pause between two bytes of a slow client, far below any deadline here. */
 #define PACE_MS 20
 
 #define POST "POST /hello/post HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
@@ -38,15 +38,21 @@ static void assert_served(unsigned port)
 	close(fd);
 }
 
-/* The next answer is a 408, the last on its connection. */
-static void assert_timed_out(int fd)
+/* The next response is a 408 of this type, the last one on its connection. */
+static void assert_timed_out_in(int fd, const char *content_type)
 {
 	struct wire_response response = wire_read(fd, false);
 	ck_assert_int_eq(response.status, 408);
+	ck_assert_str_eq(wire_field(&response, "Content-Type"), content_type);
 	ck_assert(response.is_complete && response.closes);
 	ck_assert_uint_gt(response.length, 0);
 	ck_assert(wire_is_closed(fd));
 	wire_free(&response);
+}
+
+static void assert_timed_out(int fd)
+{
+	assert_timed_out_in(fd, "application/problem+json");
 }
 
 struct expectation {
@@ -68,7 +74,7 @@ static void wait_for_metric(const struct daemon *daemon, const char *sample, dou
 	    wire_wait(has_value, &expectation), "%s is %g, not %g", sample, daemon_metric(daemon, sample), value);
 }
 
-/* The one who asks is the only one there. */
+/* The connection that asks for the metrics is the only one. */
 static void wait_until_alone(const struct daemon *daemon)
 {
 	wait_for_metric(daemon, "http_connections{state=\"reading\"}", 0);
@@ -88,10 +94,10 @@ static bool are_few(void *arg)
 	return daemon_descriptors(descriptors->daemon) <= descriptors->count;
 }
 
-/* --- heads --------------------------------------------------------------------------------------------------------- */
+/* --- heads -------------------------------------------------------------------------------------------------------- */
 
-/* A byte now and then does not help: the head as a whole has a deadline. */
-START_TEST(gives_up_on_a_head_that_trickles)
+/* Single bytes do not extend the deadline, which is that of the whole head. */
+START_TEST(answers_408_when_a_head_trickles)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--head-timeout", "300ms", NULL });
 	int fd = wire_connect(daemon.port);
@@ -109,7 +115,7 @@ END_TEST
 
 static const char *const half_heads[] = { "G", "\r", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r" };
 
-START_TEST(gives_up_on_a_head_that_stops)
+START_TEST(answers_408_when_a_head_stops)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--head-timeout", "100ms", NULL });
 	int fd = wire_connect(daemon.port);
@@ -120,7 +126,7 @@ START_TEST(gives_up_on_a_head_that_stops)
 }
 END_TEST
 
-START_TEST(gives_up_on_half_of_a_head_request_without_content)
+START_TEST(answers_408_without_a_body_to_an_incomplete_head_request)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--head-timeout", "100ms", NULL });
 	int fd = wire_connect(daemon.port);
@@ -133,8 +139,8 @@ START_TEST(gives_up_on_half_of_a_head_request_without_content)
 }
 END_TEST
 
-/* The request before it was HEAD; this one is not known to be. */
-START_TEST(gives_up_with_content_behind_a_head_request)
+/* The previous request was HEAD; the method of this one is not known yet. */
+START_TEST(answers_408_with_a_body_after_a_head_request)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--head-timeout", "100ms", NULL });
 	int fd = wire_connect(daemon.port);
@@ -148,25 +154,7 @@ START_TEST(gives_up_with_content_behind_a_head_request)
 }
 END_TEST
 
-/* Each head has a deadline of its own, also where every segment ends within the next head. */
-START_TEST(gives_every_head_of_a_pipeline_its_time)
-{
-	struct daemon daemon = daemon_start((const char *const[]){ "--head-timeout", "300ms", NULL });
-	int fd = wire_connect(daemon.port);
-	long long end = wire_now_ms() + 1000;
-	wire_print(fd, "GET /hello/get HTTP/1.1\r\nHo");
-	while (wire_now_ms() < end) {
-		struct wire_response response = wire_ask(fd, "st: x\r\n\r\nGET /hello/get HTTP/1.1\r\nHo");
-		ck_assert_int_eq(response.status, 200);
-		wire_free(&response);
-		ck_assert(!wire_is_readable(fd, PACE_MS));
-	}
-	close(fd);
-	stop(&daemon);
-}
-END_TEST
-
-/* --- content ------------------------------------------------------------------------------------------------------- */
+/* --- bodies ------------------------------------------------------------------------------------------------------- */
 
 static const char *const half_contents[] = {
 	POST "Content-Length: 10\r\n\r\n",
@@ -175,7 +163,18 @@ static const char *const half_contents[] = {
 	POST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
 };
 
-START_TEST(gives_up_on_content_that_stops)
+START_TEST(answers_408_in_the_format_that_the_client_prefers)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ "--read-timeout", "200ms", NULL });
+	int fd = wire_connect(daemon.port);
+	ck_assert(wire_print(fd, POST "Accept: text/html\r\nContent-Length: 10\r\n\r\nhello"));
+	assert_timed_out_in(fd, "text/html; charset=utf-8");
+	close(fd);
+	stop(&daemon);
+}
+END_TEST
+
+START_TEST(answers_408_when_a_body_stops)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--read-timeout", "200ms", NULL });
 	int fd = wire_connect(daemon.port);
@@ -188,7 +187,7 @@ START_TEST(gives_up_on_content_that_stops)
 }
 END_TEST
 
-START_TEST(gives_up_on_content_that_trickles)
+START_TEST(answers_408_when_a_body_trickles)
 {
 	struct daemon daemon =
 	    daemon_start((const char *const[]){ "--rate-grace", "200ms", "--min-rate-bytes", "1m", NULL });
@@ -204,33 +203,22 @@ START_TEST(gives_up_on_content_that_trickles)
 }
 END_TEST
 
-/* Slow, but moving, and not slower than is asked for: longer than either deadline. */
-START_TEST(waits_for_content_that_keeps_moving)
-{
-	struct daemon daemon = daemon_start((const char *const[]){
-	    "--read-timeout", "400ms", "--rate-grace", "100ms", "--min-rate-bytes", "10", NULL });
-	int fd = wire_connect(daemon.port);
-	struct wire_response response;
-	wire_print(fd, POST "Content-Length: 200\r\n\r\n");
-	for (int i = 0; i < 50; i++) {
-		ck_assert(!wire_is_readable(fd, PACE_MS));
-		ck_assert(wire_print(fd, "aaaa"));
-	}
-	response = wire_read(fd, false);
-	ck_assert_int_eq(response.status, 200);
-	wire_free(&response);
-	close(fd);
-	stop(&daemon);
-}
-END_TEST
+/* --- idle connections --------------------------------------------------------------------------------------------- */
 
-/* --- idle connections ---------------------------------------------------------------------------------------------- */
-
-START_TEST(closes_an_idle_connection_without_a_word)
+START_TEST(closes_an_idle_connection_without_a_response)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--idle-timeout", "300ms", NULL });
-	int fresh = wire_connect(daemon.port), used = wire_connect(daemon.port);
-	assert_served_on(used);
+	int fresh, used;
+	struct wire_response response;
+	daemon_pause(&daemon);
+	fresh = wire_connect(daemon.port);
+	used = wire_connect(daemon.port);
+	ck_assert(wire_print(used, "GET /hello/get HTTP/1.1\r\nHost: x\r\n\r\n"));
+	daemon_resume(&daemon);
+	response = wire_read(used, false);
+	ck_assert_int_eq(response.status, 200);
+	ck_assert(!response.closes);
+	wire_free(&response);
 	ck_assert(wire_is_closed(fresh));
 	ck_assert(wire_is_closed(used));
 	close(fresh);
@@ -240,29 +228,18 @@ START_TEST(closes_an_idle_connection_without_a_word)
 }
 END_TEST
 
-START_TEST(keeps_a_connection_that_is_used_now_and_then)
-{
-	struct daemon daemon = daemon_start((const char *const[]){ "--idle-timeout", "400ms", NULL });
-	int used = wire_connect(daemon.port), idle = wire_connect(daemon.port);
-	while (!wire_is_readable(idle, PACE_MS))
-		assert_served_on(used);
-	ck_assert(wire_is_closed(idle));
-	assert_served_on(used);
-	close(used);
-	close(idle);
-	stop(&daemon);
-}
-END_TEST
+/* --- limits that are off: each connection outlives the deadline of the other -------------------------------------- */
 
-/* --- limits that are off: what one deadline would have ended outlives what the other ends -------------------------- */
-
-START_TEST(waits_for_a_head_without_end_when_its_deadline_is_off)
+START_TEST(waits_for_a_head_without_limit_when_its_timeout_is_off)
 {
 	struct daemon daemon =
 	    daemon_start((const char *const[]){ "--head-timeout", "0", "--idle-timeout", "300ms", NULL });
-	int head = wire_connect(daemon.port), idle;
+	int head, idle;
 	struct wire_response response;
-	wire_print(head, "GET /hello/get HTTP/1.1\r\n");
+	daemon_pause(&daemon);
+	head = wire_connect(daemon.port);
+	ck_assert(wire_print(head, "GET /hello/get HTTP/1.1\r\n"));
+	daemon_resume(&daemon);
 	for (int i = 0; i < 2; i++) {
 		idle = wire_connect(daemon.port);
 		ck_assert(wire_is_closed(idle));
@@ -276,7 +253,7 @@ START_TEST(waits_for_a_head_without_end_when_its_deadline_is_off)
 }
 END_TEST
 
-START_TEST(waits_for_a_request_without_end_when_its_deadline_is_off)
+START_TEST(waits_for_a_request_without_limit_when_its_timeout_is_off)
 {
 	struct daemon daemon =
 	    daemon_start((const char *const[]){ "--idle-timeout", "0", "--head-timeout", "300ms", NULL });
@@ -294,7 +271,7 @@ START_TEST(waits_for_a_request_without_end_when_its_deadline_is_off)
 }
 END_TEST
 
-START_TEST(waits_for_content_without_end_when_its_deadlines_are_off)
+START_TEST(waits_for_a_body_without_limit_when_its_timeouts_are_off)
 {
 	struct daemon daemon = daemon_start((const char *const[]){
 	    "--read-timeout", "0", "--min-rate-bytes", "0", "--rate-grace", "0", "--head-timeout", "300ms", NULL });
@@ -315,7 +292,7 @@ START_TEST(waits_for_content_without_end_when_its_deadlines_are_off)
 }
 END_TEST
 
-/* --- readers that do not read -------------------------------------------------------------------------------------- */
+/* --- clients that do not read ------------------------------------------------------------------------------------- */
 
 #define BIG_FILE_BYTES (64 * 1024 * 1024)
 
@@ -333,7 +310,7 @@ static struct site make_site(void)
 	file = fopen(site.big, "w");
 	ck_assert_ptr_nonnull(file);
 	fclose(file);
-	/* Sparse. */
+	/* A sparse file. */
 	ck_assert_int_eq(truncate(site.big, BIG_FILE_BYTES), 0);
 	return site;
 }
@@ -344,14 +321,19 @@ static void remove_site(const struct site *site)
 	ck_assert_int_eq(rmdir(site->root), 0);
 }
 
-START_TEST(drops_a_reader_that_does_not_read_a_file)
+START_TEST(closes_a_connection_that_does_not_read_a_file)
 {
 	struct site site = make_site();
-	struct daemon daemon =
-	    daemon_start((const char *const[]){ "--root", site.root, "--write-timeout", "300ms", NULL });
+	struct daemon daemon = daemon_start(
+	    (const char *const[]){ "--root", site.root, "--workers", "1", "--write-timeout", "300ms", NULL });
+	struct wire_response response;
 	struct descriptors before;
-	int fd;
-	assert_served(daemon.port);
+	int fd = wire_connect(daemon.port);
+	/* The worker caches the file with one descriptor for a while. */
+	response = wire_ask(fd, "HEAD /big.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert_int_eq(response.status, 200);
+	wire_free(&response);
+	close(fd);
 	wait_until_alone(&daemon);
 	before = (struct descriptors){ &daemon, daemon_descriptors(&daemon) };
 	fd = wire_connect(daemon.port);
@@ -359,7 +341,7 @@ START_TEST(drops_a_reader_that_does_not_read_a_file)
 	wait_for_metric(&daemon, "http_timeouts_total{phase=\"write\"}", 1);
 	ck_assert_double_eq(daemon_metric(&daemon, "http_requests_aborted_total"), 1);
 	wait_until_alone(&daemon);
-	/* The file's descriptor is closed too. */
+	/* The reply has no descriptor of its own, or has closed it. */
 	ck_assert(wire_wait(are_few, &before));
 	close(fd);
 	stop(&daemon);
@@ -367,11 +349,9 @@ START_TEST(drops_a_reader_that_does_not_read_a_file)
 }
 END_TEST
 
-/* As many requests as the two sockets' buffers take; their answers would be some 250 MiB. */
-static void send_until_full(int fd, const char *request, size_t length)
+/* Sends as many requests as the buffers of both sockets hold, until the daemon closes; the replies would take about 250 MiB. */
+static void send_until_closed(int fd, const char *request, size_t length)
 {
-	const struct timeval limit = { 0, 300 * 1000 };
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	for (int i = 0; i < 256; i++) {
 		if (!wire_send(fd, request, length))
 			return;
@@ -394,18 +374,18 @@ static char *print_echo(void)
 	return text;
 }
 
-/* One answer waits in memory, not all that were asked for. */
-START_TEST(drops_a_reader_that_does_not_read_its_answers)
+/* One reply is queued, not all of them. */
+START_TEST(closes_a_connection_that_does_not_read_its_responses)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--write-timeout", "1s", NULL });
 	char *request = print_echo();
 	int fd;
 	long before_kib;
 	assert_served(daemon.port);
-	before_kib = daemon_resident_kib(&daemon);
+	before_kib = daemon_peak_kib(&daemon);
 	fd = wire_connect(daemon.port);
-	send_until_full(fd, request, strlen(request));
-	ck_assert_int_lt(daemon_resident_kib(&daemon) - before_kib, 100 * 1024);
+	send_until_closed(fd, request, strlen(request));
+	ck_assert_int_lt(daemon_peak_kib(&daemon) - before_kib, 100 * 1024);
 	wait_for_metric(&daemon, "http_timeouts_total{phase=\"write\"}", 1);
 	wait_until_alone(&daemon);
 	free(request);
@@ -414,7 +394,7 @@ START_TEST(drops_a_reader_that_does_not_read_its_answers)
 }
 END_TEST
 
-START_TEST(drops_a_reader_that_is_slower_than_the_minimum)
+START_TEST(closes_a_connection_that_reads_below_the_minimum_rate)
 {
 	struct site site = make_site();
 	struct daemon daemon = daemon_start(
@@ -423,7 +403,7 @@ START_TEST(drops_a_reader_that_is_slower_than_the_minimum)
 	char bytes[4096];
 	long long end = wire_now_ms() + PATIENCE_MS;
 	wire_print(fd, "GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n");
-	/* It reads, but does not come far. */
+	/* It reads, but slower than the minimum rate. */
 	while (daemon_metric(&daemon, "http_timeouts_total{phase=\"write\"}") == 0 && wire_now_ms() < end)
 		ck_assert_int_gt(recv(fd, bytes, sizeof bytes, 0), 0);
 	ck_assert_double_eq(daemon_metric(&daemon, "http_timeouts_total{phase=\"write\"}"), 1);
@@ -434,64 +414,64 @@ START_TEST(drops_a_reader_that_is_slower_than_the_minimum)
 }
 END_TEST
 
-/* --- a full house -------------------------------------------------------------------------------------------------- */
+/* --- the limit on connections ------------------------------------------------------------------------------------- */
 
-enum { HOUSE = 5 };
+enum { CONNECTIONS_MAX = 5 };
 
 static struct daemon start_small(const char *workers)
 {
 	return daemon_start((const char *const[]){ "--max-connections", "5", "--workers", workers, NULL });
 }
 
-/* A request after the server's clock, which counts milliseconds, has gone on. */
+/* Sends a request at least a millisecond, the unit of the server's clock, after the previous one. */
 static void assert_served_later(int fd)
 {
 	ck_assert(!wire_is_readable(fd, PACE_MS));
 	assert_served_on(fd);
 }
 
-START_TEST(lets_the_longest_idle_connection_make_room)
+START_TEST(evicts_the_longest_idle_connection)
 {
 	struct daemon daemon = start_small("1");
-	int fds[HOUSE], newcomer;
-	for (int i = 0; i < HOUSE; i++) {
+	int fds[CONNECTIONS_MAX], newest;
+	for (int i = 0; i < CONNECTIONS_MAX; i++) {
 		fds[i] = wire_connect(daemon.port);
 		assert_served_later(fds[i]);
 	}
-	/* Connected first, but heard of last: now the second one is idle the longest. */
+	/* Connected first, but has the most recent request: now the second connection is idle for longest. */
 	assert_served_later(fds[0]);
-	newcomer = wire_connect(daemon.port);
-	assert_served_on(newcomer);
+	newest = wire_connect(daemon.port);
+	assert_served_on(newest);
 	ck_assert(wire_is_closed(fds[1]));
-	for (int i = 0; i < HOUSE; i++) {
+	for (int i = 0; i < CONNECTIONS_MAX; i++) {
 		if (i != 1)
 			assert_served_on(fds[i]);
 		close(fds[i]);
 	}
-	close(newcomer);
+	close(newest);
 	wait_for_metric(&daemon, "http_connections_evicted_total", 1);
 	stop(&daemon);
 }
 END_TEST
 
-/* The house is the process: the idle one may be at another worker than the newcomer. */
-START_TEST(makes_room_among_all_workers)
+/* The limit is that of the process: the idle connection may be on another worker than the new one. */
+START_TEST(evicts_connections_of_any_worker)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--max-connections", "1", "--workers", "2", NULL });
 	int fd = wire_connect(daemon.port);
 	assert_served_on(fd);
 	for (int i = 0; i < 20; i++) {
-		int newcomer = wire_connect(daemon.port);
-		assert_served_on(newcomer);
+		int newest = wire_connect(daemon.port);
+		assert_served_on(newest);
 		close(fd);
-		fd = newcomer;
+		fd = newest;
 	}
 	close(fd);
 	stop(&daemon);
 }
 END_TEST
 
-/* A request whose content is awaited: from the 100 on, its connection is not idle. */
+/* A request whose body is expected: from the 100 on, its connection is not idle. */
 static int begin_request(unsigned port)
 {
 	static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -511,24 +491,24 @@ static void end_request(int fd)
 	close(fd);
 }
 
-/* One worker: what is known of another one's connections may be a moment old, and a newcomer then be let in. */
-START_TEST(refuses_a_newcomer_when_nobody_is_idle)
+/* One worker: with several, the state of another worker's connections may be out of date, and a new connection accepted. */
+START_TEST(refuses_a_new_connection_when_no_connection_is_idle)
 {
 	struct daemon daemon = start_small("1");
-	int fds[HOUSE], newcomer;
+	int fds[CONNECTIONS_MAX], newest;
 	struct wire_response response;
-	for (int i = 0; i < HOUSE; i++)
+	for (int i = 0; i < CONNECTIONS_MAX; i++)
 		fds[i] = begin_request(daemon.port);
-	newcomer = wire_connect(daemon.port);
-	response = wire_read(newcomer, false);
+	newest = wire_connect(daemon.port);
+	response = wire_read(newest, false);
 	ck_assert_int_eq(response.status, 503);
 	ck_assert(response.is_complete && response.closes);
 	ck_assert_str_eq(wire_field(&response, "Retry-After"), "1");
-	ck_assert(wire_is_closed(newcomer));
+	ck_assert(wire_is_closed(newest));
 	wire_free(&response);
-	close(newcomer);
-	/* They were not disturbed. */
-	for (int i = 0; i < HOUSE; i++)
+	close(newest);
+	/* The others still work. */
+	for (int i = 0; i < CONNECTIONS_MAX; i++)
 		end_request(fds[i]);
 	wait_for_metric(&daemon, "http_rejected_total{reason=\"too_many_connections\"}", 1);
 	ck_assert_double_eq(daemon_metric(&daemon, "http_connections_evicted_total"), 0);
@@ -536,19 +516,21 @@ START_TEST(refuses_a_newcomer_when_nobody_is_idle)
 }
 END_TEST
 
-/* --- a house without doors: no descriptor is left ------------------------------------------------------------------ */
+/* --- no descriptor is left -------------------------------------------------------------------------------------------- */
 
 enum { FEW_DESCRIPTORS = 32, CROWD = 60 };
 
-/* CPU time that a second of waiting costs. */
-static long measure_second(const struct daemon *daemon)
+/* CPU time used during a wait of a second or more, in thousandths of that time. */
+static long long measure_waiting(const struct daemon *daemon)
 {
 	long before = daemon_cpu_ms(daemon);
-	long long end = wire_now_ms() + 1000;
-	/* Nothing comes on this pipe; it is a second that can be interrupted by nobody. */
-	while (wire_now_ms() < end)
-		wire_is_readable(daemon->out, (int)(end - wire_now_ms()));
-	return daemon_cpu_ms(daemon) - before;
+	long long begin = wire_now_ms(), now;
+	/* No byte arrives on this pipe. */
+	do {
+		wire_is_readable(daemon->out, 1000);
+		now = wire_now_ms();
+	} while (now < begin + 1000);
+	return (daemon_cpu_ms(daemon) - before) * 1000 / (now - begin);
 }
 
 static bool has_used_up(void *arg)
@@ -557,21 +539,22 @@ static bool has_used_up(void *arg)
 	return daemon_descriptors(descriptors->daemon) >= descriptors->count;
 }
 
-START_TEST(rests_while_it_has_no_descriptors)
+START_TEST(pauses_accepting_while_descriptors_are_exhausted)
 {
 	struct daemon_surroundings surroundings = { NULL, FEW_DESCRIPTORS };
 	struct daemon daemon =
 	    daemon_start_in(&surroundings, (const char *const[]){ "--min-rate-bytes", "0", "--workers", "1", NULL });
 	int fds[CROWD];
-	/* Each is sending its content, as fast as is asked: nobody can be sent away. */
+	/* Each connection is sending its body at the minimum rate or faster: none can be evicted. */
 	for (int i = 0; i < CROWD; i++) {
 		fds[i] = wire_connect(daemon.port);
 		ck_assert(wire_print(fds[i], "POST /hello/post HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 					     "Content-Type: text/plain\r\nContent-Length: 3\r\n\r\nA"));
 	}
 	ck_assert(wire_wait(has_used_up, &(struct descriptors){ &daemon, FEW_DESCRIPTORS }));
-	ck_assert_int_lt(measure_second(&daemon), 300);
-	/* Those who wait outside are let in as others leave. */
+	/* Without a pause it would be all of that time. */
+	ck_assert_int_lt(measure_waiting(&daemon), 300);
+	/* Pending connections are accepted as others close. */
 	for (int i = 0; i < CROWD; i++)
 		ck_assert(wire_print(fds[i], "da"));
 	for (int i = 0; i < CROWD; i++) {
@@ -586,8 +569,8 @@ START_TEST(rests_while_it_has_no_descriptors)
 }
 END_TEST
 
-/* Idle connections give their descriptors back. */
-START_TEST(sends_idle_connections_away_for_their_descriptors)
+/* Idle connections are evicted for their descriptors. */
+START_TEST(evicts_idle_connections_when_descriptors_are_exhausted)
 {
 	struct daemon_surroundings surroundings = { NULL, FEW_DESCRIPTORS };
 	struct daemon daemon = daemon_start_in(&surroundings, (const char *const[]){ "--workers", "1", NULL });
@@ -603,11 +586,11 @@ START_TEST(sends_idle_connections_away_for_their_descriptors)
 }
 END_TEST
 
-/* --- many ---------------------------------------------------------------------------------------------------------- */
+/* --- many --------------------------------------------------------------------------------------------------------- */
 
 enum { MANY = 2000 };
 
-/* How many connections this process can hold, MANY if possible. */
+/* Number of connections that this process can hold, at most MANY. */
 static int raise_own_limit(void)
 {
 	struct rlimit limit;
@@ -619,8 +602,8 @@ static int raise_own_limit(void)
 	return limit.rlim_cur < MANY + 100 ? (int)limit.rlim_cur - 100 : MANY;
 }
 
-/* Until it speaks, a client is the kernel's: all silent ones together are nobody to the limit. */
-START_TEST(leaves_silent_newcomers_to_the_kernel)
+/* The kernel holds a connection until its first byte (TCP_DEFER_ACCEPT): silent clients do not count towards the limit. */
+START_TEST(accepts_a_connection_only_after_its_first_byte)
 {
 	struct daemon daemon =
 	    daemon_start((const char *const[]){ "--defer-accept", "30s", "--max-connections", "2", NULL });
@@ -631,7 +614,7 @@ START_TEST(leaves_silent_newcomers_to_the_kernel)
 	for (i = 0; i < 3; i++)
 		assert_served(daemon.port);
 	ck_assert_double_eq(daemon_metric(&daemon, "http_connections_evicted_total"), 0);
-	/* The one who asks is counted; the silent ones are not. */
+	/* The connection that asks for the metrics is counted; the silent ones are not. */
 	wait_for_metric(&daemon, "http_connections{state=\"idle\"}", 1);
 	for (i = 0; i < COUNT_OF(silent); i++) {
 		assert_served_on(silent[i]);
@@ -641,7 +624,7 @@ START_TEST(leaves_silent_newcomers_to_the_kernel)
 }
 END_TEST
 
-START_TEST(holds_two_thousand_idle_connections_and_forgets_them)
+START_TEST(holds_two_thousand_idle_connections_and_frees_them)
 {
 	int count = raise_own_limit();
 	int *fds = calloc((size_t)count, sizeof *fds);
@@ -669,41 +652,39 @@ END_TEST
 static TCase *reading_tests(void)
 {
 	TCase *tests = tcase_create("reading");
-	tcase_add_test(tests, gives_up_on_a_head_that_trickles);
-	tcase_add_loop_test(tests, gives_up_on_a_head_that_stops, 0, COUNT_OF(half_heads));
-	tcase_add_test(tests, gives_up_on_half_of_a_head_request_without_content);
-	tcase_add_test(tests, gives_up_with_content_behind_a_head_request);
-	tcase_add_test(tests, gives_every_head_of_a_pipeline_its_time);
-	tcase_add_loop_test(tests, gives_up_on_content_that_stops, 0, COUNT_OF(half_contents));
-	tcase_add_test(tests, gives_up_on_content_that_trickles);
-	tcase_add_test(tests, waits_for_content_that_keeps_moving);
-	tcase_add_test(tests, closes_an_idle_connection_without_a_word);
-	tcase_add_test(tests, keeps_a_connection_that_is_used_now_and_then);
-	tcase_add_test(tests, waits_for_a_head_without_end_when_its_deadline_is_off);
-	tcase_add_test(tests, waits_for_a_request_without_end_when_its_deadline_is_off);
-	tcase_add_test(tests, waits_for_content_without_end_when_its_deadlines_are_off);
+	tcase_add_test(tests, answers_408_when_a_head_trickles);
+	tcase_add_loop_test(tests, answers_408_when_a_head_stops, 0, COUNT_OF(half_heads));
+	tcase_add_test(tests, answers_408_without_a_body_to_an_incomplete_head_request);
+	tcase_add_test(tests, answers_408_with_a_body_after_a_head_request);
+	tcase_add_test(tests, answers_408_in_the_format_that_the_client_prefers);
+	tcase_add_loop_test(tests, answers_408_when_a_body_stops, 0, COUNT_OF(half_contents));
+	tcase_add_test(tests, answers_408_when_a_body_trickles);
+	tcase_add_test(tests, closes_an_idle_connection_without_a_response);
+	tcase_add_test(tests, waits_for_a_head_without_limit_when_its_timeout_is_off);
+	tcase_add_test(tests, waits_for_a_request_without_limit_when_its_timeout_is_off);
+	tcase_add_test(tests, waits_for_a_body_without_limit_when_its_timeouts_are_off);
 	return tests;
 }
 
 static TCase *writing_tests(void)
 {
 	TCase *tests = tcase_create("writing");
-	tcase_add_test(tests, drops_a_reader_that_does_not_read_a_file);
-	tcase_add_test(tests, drops_a_reader_that_does_not_read_its_answers);
-	tcase_add_test(tests, drops_a_reader_that_is_slower_than_the_minimum);
+	tcase_add_test(tests, closes_a_connection_that_does_not_read_a_file);
+	tcase_add_test(tests, closes_a_connection_that_does_not_read_its_responses);
+	tcase_add_test(tests, closes_a_connection_that_reads_below_the_minimum_rate);
 	return tests;
 }
 
-static TCase *crowd_tests(void)
+static TCase *connection_limit_tests(void)
 {
-	TCase *tests = tcase_create("crowd");
-	tcase_add_test(tests, lets_the_longest_idle_connection_make_room);
-	tcase_add_test(tests, makes_room_among_all_workers);
-	tcase_add_test(tests, refuses_a_newcomer_when_nobody_is_idle);
-	tcase_add_test(tests, rests_while_it_has_no_descriptors);
-	tcase_add_test(tests, sends_idle_connections_away_for_their_descriptors);
-	tcase_add_test(tests, leaves_silent_newcomers_to_the_kernel);
-	tcase_add_test(tests, holds_two_thousand_idle_connections_and_forgets_them);
+	TCase *tests = tcase_create("connection limit");
+	tcase_add_test(tests, evicts_the_longest_idle_connection);
+	tcase_add_test(tests, evicts_connections_of_any_worker);
+	tcase_add_test(tests, refuses_a_new_connection_when_no_connection_is_idle);
+	tcase_add_test(tests, pauses_accepting_while_descriptors_are_exhausted);
+	tcase_add_test(tests, evicts_idle_connections_when_descriptors_are_exhausted);
+	tcase_add_test(tests, accepts_a_connection_only_after_its_first_byte);
+	tcase_add_test(tests, holds_two_thousand_idle_connections_and_frees_them);
 	return tests;
 }
 
@@ -712,6 +693,6 @@ int main(void)
 	Suite *suite = suite_create("deadlines");
 	suite_add_tcase(suite, reading_tests());
 	suite_add_tcase(suite, writing_tests());
-	suite_add_tcase(suite, crowd_tests());
+	suite_add_tcase(suite, connection_limit_tests());
 	return run_suite(suite);
 }

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What evhttp callbacks have buffered for clients that read slowly or not at all: it counts against the memory limit as what it
- * is, and costs a client its connection when there is no room or it is far behind for too long. With evhttp connections of the
- * clients' own and with borrowed ones.
+ * Output of evhttp callbacks for clients that read slowly or not at all: it counts against the memory limit, and its client is
+ * closed when memory runs out or it stays far behind. With evhttp connections of the clients' own and with borrowed ones.
  */
 #include "daemon.h"
 #include "pipit.h"
+#include "stopped_clock.h"
 #include "suite.h"
 #include "wire.h"
 
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,12 +27,14 @@
 #define MEBIBYTE (1024u * 1024u)
 #define CHUNK_BYTES (50u * 1024u)
 #define LARGE_BYTES (24u * MEBIBYTE)
-/* More than the kernel takes of it. */
+/* More than the buffers of the sockets. */
 #define KERNEL_BYTES (16u * MEBIBYTE)
 
 /* ---------------------------------------------------------------- callbacks */
 
-/* A camera that has a picture every few milliseconds, also for a client that does not read. */
+/* A camera that sends a picture every few milliseconds while there are any, also to a client that does not read. */
+static atomic_int pictures;
+
 struct camera {
 	struct evhttp_request *request;
 	struct event *timer;
@@ -43,12 +47,15 @@ static void on_picture(evutil_socket_t fd, short what, void *context)
 	(void)fd, (void)what;
 
 	if (!evhttp_request_get_connection(camera->request)) {
-		/* The client has gone: this frees the request. */
+		/* The client has closed: this frees the request. */
 		evhttp_send_reply_end(camera->request);
 		event_free(camera->timer);
 		free(camera);
 		return;
 	}
+	if (atomic_load(&pictures) == 0)
+		return;
+	atomic_fetch_sub(&pictures, 1);
 	picture = evbuffer_new();
 	evbuffer_expand(picture, CHUNK_BYTES);
 	for (size_t i = 0; i < CHUNK_BYTES / 64; i++)
@@ -81,7 +88,7 @@ static void send_memory(struct evhttp_request *request, void *arg)
 	evbuffer_free(content);
 }
 
-/* A file behind some text. */
+/* A file after some text. */
 static void send_file(struct evhttp_request *request, void *arg)
 {
 	struct evbuffer *content = evbuffer_new();
@@ -101,7 +108,7 @@ static void send_file(struct evhttp_request *request, void *arg)
 
 static struct pipit_config config;
 static struct pipit_server *server;
-static struct daemon served; /* its port is what is looked at */
+static struct daemon served; /* the port of its address is used */
 static pthread_t thread;
 static bool borrows;
 
@@ -135,7 +142,8 @@ static void set_up(void)
 	config.workers = 1;
 	config.log_level = "error";
 	config.min_rate_bytes = 0;
-	/* A loop is broken by a second drain only when a camera is at work. */
+	atomic_store(&pictures, INT_MAX);
+	/* Short, because a running camera does not end its reply. */
 	config.drain_timeout_ms = 100;
 }
 
@@ -168,7 +176,7 @@ static double buffered(void)
 	return metric("pipit_buffered_bytes");
 }
 
-/* A client that has asked, and whose kernel takes as little as it may. */
+/* Sends a request with the smallest receive buffer. */
 static int ask_for(const char *path)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), few = 4096;
@@ -189,7 +197,7 @@ static bool all_are_cut_off(void *count)
 	return metric("http_requests_aborted_total") >= *(double *)count;
 }
 
-START_TEST(streams_that_nobody_reads_cost_no_more_than_the_memory_limit)
+START_TEST(unread_streams_take_no_more_than_the_memory_limit)
 {
 	enum { CLIENTS = 4 };
 	int fds[CLIENTS];
@@ -206,7 +214,7 @@ START_TEST(streams_that_nobody_reads_cost_no_more_than_the_memory_limit)
 		ck_assert_msg(
 		    wire_now_ms() < end, "%g of %g were cut off", metric("http_requests_aborted_total"), count);
 	}
-	/* Each may have added a chunk before it was looked at. */
+	/* Each callback may have added a chunk before the sweep measured it. */
 	ck_assert_double_le(most, 4.0 * MEBIBYTE + CLIENTS * (CHUNK_BYTES + 4096.0));
 	ck_assert_double_ge(metric("http_rejected_total{reason=\"memory_limit\"}"), count);
 	ck_assert_double_le(buffered(), 0);
@@ -226,7 +234,7 @@ static bool nothing_is_buffered(void *unused)
 	return buffered() <= 0;
 }
 
-START_TEST(a_reply_in_memory_counts_as_long_as_it_waits)
+START_TEST(a_reply_in_memory_counts_until_it_is_sent)
 {
 	double least = LARGE_BYTES - KERNEL_BYTES;
 	struct wire_response response;
@@ -258,7 +266,7 @@ START_TEST(a_file_counts_as_little_memory)
 	fd = ask_for(file_paths[_i]);
 	ck_assert(wire_wait(is_buffered, &least));
 	ck_assert_double_le(buffered(), MEBIBYTE + 4096.0);
-	/* What was taken apart to be measured is whole. */
+	/* Measuring takes the buffer apart: the reply must still be complete. */
 	response = wire_read(fd, false);
 	ck_assert(response.is_complete);
 	ck_assert_uint_eq(response.length, LARGE_BYTES + strlen("behind this:"));
@@ -291,26 +299,48 @@ START_TEST(a_client_that_stays_far_behind_its_callback_is_closed)
 }
 END_TEST
 
-/* One that keeps up is not. */
-START_TEST(a_client_that_keeps_up_with_its_callback_stays)
+#define FAR_BEHIND_MS 250
+#define IDLE_MS 100
+
+/* The client that connected last is closed as idle: the sweep has visited all others. */
+static void let_idle_time_pass(void)
 {
-	char bytes[65536];
-	size_t total = 0;
+	int last = wire_connect(served.port);
+	wire_expect(wire_get(last, "/metrics"), 200, NULL);
+	stopped_clock_forward(IDLE_MS);
+	ck_assert(wire_is_closed(last));
+	close(last);
+}
+
+/* Far behind, then not: each time shorter than is allowed, together longer. */
+START_TEST(a_client_that_catches_up_with_its_callback_is_kept)
+{
+	static char bytes[65536];
+	/* Far behind is more than the output limit of one client, and a picture. */
+	double far = 2.0 * (64 * 1024 + CHUNK_BYTES), few = 1024; /* the head of the request is kept */
 	int fd;
 
-	config.write_timeout_ms = 250;
-	config.memory_limit = MEBIBYTE;
-	config.max_body_bytes = MEBIBYTE;
+	stopped_clock_stop();
+	config.write_timeout_ms = FAR_BEHIND_MS;
+	config.idle_timeout_ms = IDLE_MS;
+	config.memory_limit = 0;
+	atomic_store(&pictures, 0);
 	start();
-	fd = wire_connect(served.port);
-	ck_assert(wire_print(fd, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"));
-	while (total < 10 * MEBIBYTE) {
-		ssize_t received = recv(fd, bytes, sizeof bytes, 0);
-		ck_assert_int_gt(received, 0);
-		total += (size_t)received;
+	fd = ask_for("/stream");
+	for (int round = 0; round < 4; round++) {
+		atomic_store(&pictures, KERNEL_BYTES / CHUNK_BYTES);
+		ck_assert(wire_wait(is_buffered, &far));
+		let_idle_time_pass();
+		while (atomic_load(&pictures) > 0 || buffered() > few || wire_is_readable(fd, 0)) {
+			while (wire_is_readable(fd, 0))
+				ck_assert_int_gt(recv(fd, bytes, sizeof bytes, 0), 0);
+		}
+		let_idle_time_pass();
 	}
 	ck_assert_double_eq(metric("http_timeouts_total{phase=\"write\"}"), 0);
+	ck_assert_double_eq(metric("http_requests_aborted_total"), 0);
 	close(fd);
+	stopped_clock_run();
 }
 END_TEST
 
@@ -318,11 +348,11 @@ static void add_tests(Suite *suite, const char *name, void (*prepare)(void))
 {
 	TCase *tests = tcase_create(name);
 	tcase_add_checked_fixture(tests, prepare, tear_down);
-	tcase_add_test(tests, streams_that_nobody_reads_cost_no_more_than_the_memory_limit);
-	tcase_add_test(tests, a_reply_in_memory_counts_as_long_as_it_waits);
+	tcase_add_test(tests, unread_streams_take_no_more_than_the_memory_limit);
+	tcase_add_test(tests, a_reply_in_memory_counts_until_it_is_sent);
 	tcase_add_loop_test(tests, a_file_counts_as_little_memory, 0, 2);
 	tcase_add_test(tests, a_client_that_stays_far_behind_its_callback_is_closed);
-	tcase_add_test(tests, a_client_that_keeps_up_with_its_callback_stays);
+	tcase_add_test(tests, a_client_that_catches_up_with_its_callback_is_kept);
 	suite_add_tcase(suite, tests);
 }
 

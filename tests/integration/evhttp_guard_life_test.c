@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program's evhttp, its base and a server in front of it end in any order, with clients in every state, one of several evhttps
- * before the others: none of it leaks or touches what is gone (sanitizers and valgrind look), and no descriptor stays open.
+ * A program's evhttp, its base and a server end in any order, with clients in every state, one of several evhttps before the
+ * others: nothing leaks or is used after free (sanitizers and valgrind check), and no descriptor stays open.
  */
 #include "evhttp_program.h"
 #include "pipit.h"
@@ -26,14 +26,14 @@ static void reset(int fd)
 
 /* ---------------------------------------------------------------- the end, in any order */
 
-/* A client that the end meets. */
+/* State of a client when the end comes. */
 static const char *const clients[] = {
 	"",                       /* none */
 	"/kept",                  /* idle after a request */
 	"/defer",                 /* the callback has not replied */
-	"/half",                  /* nor to the end */
+	"/half",                  /* the callback never replies */
 	"/large",                 /* the reply waits for the client to read */
-	"/large-half", "partial", /* its head has not ended */
+	"/large-half", "partial", /* its head is incomplete */
 	"fresh",                  /* accepted in the turn before, or in none */
 	"broken",                 /* accepted when the loop was broken, in the middle of a turn */
 	"gone",                   /* it has reset, its callback has not replied */
@@ -44,7 +44,7 @@ static bool keeps_request(const char *client)
 	return strcmp(client, "/defer") == 0 || strcmp(client, "/half") == 0 || strcmp(client, "/large-half") == 0;
 }
 
-/* The descriptor, or -1. The loop does not run when it returns. */
+/* Returns the descriptor, or -1. The loop does not run when it returns. */
 static int bring(const char *client)
 {
 	bool is_new = strcmp(client, "fresh") == 0 || strcmp(client, "broken") == 0;
@@ -63,13 +63,13 @@ static int bring(const char *client)
 		program_wait_for_call(1);
 		reset(fd);
 		fd = -1;
-		/* The server tells when it has noticed. */
+		/* The server counts it when it has detected the reset. */
 		if (program_server)
 			ck_assert(wire_wait(program_is_served_by_none, NULL));
 	}
 	loop_stop(&program_loop);
 	if (is_new) {
-		/* epoll tells what it has told before once more, first. */
+		/* epoll reports the previous events again first. */
 		loop_turn(&program_loop, 1);
 		fd = wire_connect(program.port);
 		ck_assert(wire_print(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -81,7 +81,7 @@ static int bring(const char *client)
 	return fd;
 }
 
-/* The callback replies; its client may be gone. */
+/* The callback replies; its client may have closed. */
 static void reply_late(const char *client)
 {
 	if (strcmp(client, "/half") == 0 || strcmp(client, "/large-half") == 0) {
@@ -101,7 +101,7 @@ static void end_in_order(const char *client, const char *order)
 	int fd = bring(client);
 	bool has_request = keeps_request(client) && program_server;
 
-	/* Else evhttp_free() may come before the loss of the client is noticed. */
+	/* Otherwise evhttp_free() may come before the reset is detected. */
 	if (strcmp(client, "gone") == 0 && program_server)
 		has_request = true;
 	for (const char *step = order; *step; step++) {
@@ -112,7 +112,7 @@ static void end_in_order(const char *client, const char *order)
 			break;
 		case 'H':
 			evhttp_free(program.http);
-			/* A request that still has a connection is gone now. */
+			/* A request that has a connection is freed now. */
 			has_request &= program_server == NULL || strcmp(client, "gone") == 0;
 			break;
 		case 'T':
@@ -147,7 +147,7 @@ START_TEST(ends_with_the_evhttp_and_then_its_base)
 	const char *client = clients[(size_t)_i / COUNT(orders_of_two)];
 	const char *order = orders_of_two[(size_t)_i % COUNT(orders_of_two)];
 
-	/* Only a server tells when the loss has been noticed. */
+	/* Only a server counts the detected reset. */
 	if (strcmp(client, "gone") == 0)
 		return;
 	program_set_up_bound();
@@ -175,7 +175,7 @@ static void end_evhttp(void *arg)
 	program.http = NULL;
 }
 
-/* The loop goes on. */
+/* The loop keeps running. */
 START_TEST(ends_with_the_evhttp_while_the_loop_runs)
 {
 	const char *client = clients[_i];
@@ -215,7 +215,7 @@ static void *dispatch(void *base)
 	return NULL;
 }
 
-/* The guard is no reason for a loop to go on. */
+/* The guard does not keep a loop running. */
 START_TEST(lets_the_loop_return_when_the_evhttp_was_freed)
 {
 	struct event_base *base = event_base_new();
@@ -261,7 +261,7 @@ START_TEST(ends_with_an_evhttp_that_a_native_handler_frees)
 }
 END_TEST
 
-START_TEST(leaves_the_evhttp_without_a_guard_when_the_server_is_freed)
+START_TEST(removes_the_guard_from_the_evhttp_when_the_server_is_freed)
 {
 	int fd = wire_connect(program.port);
 	unsigned before;
@@ -285,7 +285,7 @@ static void guard_again(void *arg)
 	program_guard_by_server(program.http);
 }
 
-START_TEST(takes_a_new_server_when_the_old_one_was_freed)
+START_TEST(guards_the_evhttp_again_with_a_new_server)
 {
 	for (int i = 0; i < 3; i++) {
 		loop_call(&program_loop, end_server, NULL);
@@ -302,7 +302,7 @@ static void start_another(void *made)
 	program_start(made, program_loop.base);
 }
 
-START_TEST(guards_several_evhttps_of_one_base_and_frees_each_by_itself)
+START_TEST(guards_several_evhttps_of_one_base_and_frees_them_separately)
 {
 	struct program others[3];
 	int fds[3];
@@ -355,7 +355,7 @@ START_TEST(guards_evhttps_of_several_bases)
 }
 END_TEST
 
-/* Its address is probably that of the last one. */
+/* malloc() probably returns the address of the last one. */
 static void replace_evhttp(void *arg)
 {
 	(void)arg;
@@ -394,7 +394,7 @@ int main(void)
 	tcase_add_loop_test(tcase, ends_with_the_evhttp_while_the_loop_runs, 0, 6);
 	tcase_add_test(tcase, ends_with_an_evhttp_that_its_own_callback_frees);
 	tcase_add_test(tcase, lets_the_loop_return_when_the_evhttp_was_freed);
-	tcase_add_test(tcase, guards_several_evhttps_of_one_base_and_frees_each_by_itself);
+	tcase_add_test(tcase, guards_several_evhttps_of_one_base_and_frees_them_separately);
 	tcase_add_test(tcase, guards_evhttps_of_several_bases);
 	tcase_add_test(tcase, guards_an_evhttp_at_the_address_of_one_that_was_freed);
 	suite_add_tcase(suite, tcase);
@@ -402,8 +402,8 @@ int main(void)
 	tcase = tcase_create("server");
 	tcase_add_checked_fixture(tcase, program_set_up_server, program_tear_down_server);
 	tcase_add_test(tcase, ends_with_an_evhttp_that_a_native_handler_frees);
-	tcase_add_test(tcase, leaves_the_evhttp_without_a_guard_when_the_server_is_freed);
-	tcase_add_test(tcase, takes_a_new_server_when_the_old_one_was_freed);
+	tcase_add_test(tcase, removes_the_guard_from_the_evhttp_when_the_server_is_freed);
+	tcase_add_test(tcase, guards_the_evhttp_again_with_a_new_server);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }

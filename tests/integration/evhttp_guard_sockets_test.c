@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets of a guarded evhttp come and go, by pipit's functions and by evhttp's, and so do its connections; memory and descriptors
- * run out; wrong use is told.
+ * Sockets and connections of a guarded evhttp are added and removed, by pipit's functions and by evhttp's; memory and
+ * descriptors run out; wrong use is reported.
  */
 #include "base/oom_reserve.h"
 #include "evhttp_program.h"
@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-/* No test has as many descriptors. */
+/* Above the number of descriptors in any test. */
 #define SPARE_MAX 1024
 
 /* ---------------------------------------------------------------- sockets */
@@ -38,7 +38,7 @@ static void delete_socket(void *of)
 	evhttp_del_accept_socket(from->http, from->bound);
 }
 
-/* The process gets no descriptor any more, until the limit is set again. */
+/* The process gets no further descriptor until the limit is reset. */
 static struct rlimit use_up_descriptors(int spare[], size_t *count)
 {
 	struct rlimit limit, low;
@@ -57,7 +57,7 @@ static struct rlimit use_up_descriptors(int spare[], size_t *count)
 	return limit;
 }
 
-/* A client arrives for whom there is no descriptor, until an idle one is evicted. */
+/* A client connects when there is no descriptor, until an idle connection is evicted. */
 static void let_accepting_fail(unsigned port)
 {
 	int spare[SPARE_MAX], idle = wire_connect(port), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -84,7 +84,7 @@ static void let_accepting_fail(unsigned port)
 	close(fd);
 }
 
-START_TEST(opens_again_after_a_pause_although_a_socket_was_deleted)
+START_TEST(accepts_again_after_a_pause_although_a_socket_was_deleted)
 {
 	struct program second = program, third = program;
 
@@ -141,7 +141,7 @@ START_TEST(drains_although_a_socket_was_deleted)
 }
 END_TEST
 
-START_TEST(takes_as_many_sockets_as_there_is_room_for_and_again_after_one_was_deleted)
+START_TEST(accepts_sockets_up_to_its_limit_and_again_after_a_deletion)
 {
 	struct program sockets[PIPIT_LISTEN_MAX];
 
@@ -175,8 +175,8 @@ static void free_server(void *arg)
 	program_server = NULL;
 }
 
-/* Its handle has probably the address of the one that was deleted. */
-START_TEST(leaves_a_socket_that_the_program_binds_in_the_place_of_a_deleted_one)
+/* Its handle probably has the address of the deleted one. */
+START_TEST(keeps_a_socket_that_the_program_binds_in_place_of_a_deleted_one)
 {
 	struct program second = program;
 
@@ -189,7 +189,7 @@ START_TEST(leaves_a_socket_that_the_program_binds_in_the_place_of_a_deleted_one)
 }
 END_TEST
 
-START_TEST(goes_on_when_all_sockets_were_deleted)
+START_TEST(keeps_running_when_all_sockets_were_deleted)
 {
 	int fd = wire_connect(program.port);
 
@@ -268,7 +268,7 @@ END_TEST
 
 static char errors[4096];
 
-/* What is written to standard error until end_listening(). */
+/* Captures standard error until end_listening(). */
 static int begin_listening(int pipe_ends[2])
 {
 	int before;
@@ -280,7 +280,7 @@ static int begin_listening(int pipe_ends[2])
 	return before;
 }
 
-/* How many lines of ours that was. */
+/* Number of lines from pipit. */
 static size_t end_listening(int pipe_ends[2], int before)
 {
 	size_t lines = 0;
@@ -292,7 +292,7 @@ static size_t end_listening(int pipe_ends[2], int before)
 	length = read(pipe_ends[0], errors, sizeof errors - 1);
 	close(pipe_ends[0]);
 	errors[length < 0 ? 0 : length] = '\0';
-	/* libevent may have one to say too. */
+	/* libevent may print one too. */
 	for (const char *at = errors; (at = strstr(at, "pipit: ")); at++)
 		lines++;
 	return lines;
@@ -321,7 +321,7 @@ static int guard_heard(struct pipit_server *guarding, struct evhttp *http, size_
 		ck_assert_msg(lines == 1, "%zu lines: %s", lines, errors); \
 	} while (0)
 
-START_TEST(refuses_to_bind_what_cannot_be_and_says_why)
+START_TEST(refuses_an_invalid_address_and_reports_why)
 {
 	struct evhttp *without_base = evhttp_new(NULL);
 	size_t before;
@@ -343,7 +343,7 @@ START_TEST(refuses_to_bind_what_cannot_be_and_says_why)
 }
 END_TEST
 
-/* The first address of an evhttp fails: it is guarded then, with nowhere to listen, or not. */
+/* The first address of an evhttp fails; the evhttp is guarded then, without a socket, or not. */
 START_TEST(serves_an_evhttp_whose_first_address_could_not_be_bound)
 {
 	struct program other = { .http = NULL };
@@ -377,7 +377,7 @@ static struct pipit_server *new_server(const char *address)
 	return made;
 }
 
-START_TEST(refuses_to_guard_twice_or_with_a_server_that_cannot)
+START_TEST(refuses_to_guard_twice_or_with_an_unsuitable_server)
 {
 	struct program other = { .http = NULL };
 	struct evhttp *without_base = evhttp_new(NULL);
@@ -403,7 +403,7 @@ START_TEST(refuses_to_guard_twice_or_with_a_server_that_cannot)
 	EXPECT_FAILURE(guard_heard(servers[4], other.http, &lines), -EADDRINUSE);
 	ck_assert_int_eq(pipit_server_attach(servers[3], program_loop.base), 0);
 	EXPECT_FAILURE(guard_heard(servers[3], other.http, &lines), -EBUSY);
-	/* What failed has not used it up. */
+	/* A failed call does not use up the server. */
 	ck_assert_int_eq(pipit_server_guard_evhttp(servers[5], other.http), 0);
 	EXPECT_FAILURE(guard_heard(servers[0], other.http, &lines), -EALREADY);
 	program_add_socket(&other);
@@ -442,8 +442,8 @@ START_TEST(guards_with_the_same_server_once_the_port_is_free)
 }
 END_TEST
 
-/* Every descriptor that it needs may be the one that is missing. */
-START_TEST(leaks_nothing_when_descriptors_run_out_while_it_begins_to_guard)
+/* Each descriptor that it opens is the one that fails, in turn. */
+START_TEST(leaks_nothing_when_descriptors_run_out_while_the_guard_starts)
 {
 	struct program other = { .http = NULL };
 	struct rlimit limit, low;
@@ -466,7 +466,7 @@ START_TEST(leaks_nothing_when_descriptors_run_out_while_it_begins_to_guard)
 			break;
 		ck_assert_int_lt(result, 0);
 		loop_turn(&program_loop, 2);
-		/* Once the guard is there it stays, as an evhttp's own would. */
+		/* A guard that was set stays, as an evhttp's own would. */
 	}
 	evhttp_free(other.http);
 	loop_turn(&program_loop, 2);
@@ -483,13 +483,13 @@ END_TEST
 static void *blocks[BLOCKS];
 static size_t block_count;
 
-/* All but what the reserve itself asks for. */
+/* All allocations but those of the reserve itself. */
 static void *have_no_blocks(size_t size)
 {
 	return size == PIPIT_OOM_RESERVE_BLOCK_BYTES ? NULL : malloc(size);
 }
 
-/* The reserve is low then, and memory for what has begun is there. */
+/* The reserve is then low, with memory for the requests in progress. */
 static void use_up_reserve(void *arg)
 {
 	(void)arg;
@@ -508,7 +508,7 @@ static void fill_reserve(void *arg)
 		pipit_oom_reserve_free(blocks[--block_count]);
 }
 
-/* Accepting pauses then, of all sockets that there are. */
+/* All sockets pause accepting then. */
 START_TEST(closes_clients_of_a_socket_that_the_program_binds_while_memory_is_short)
 {
 	struct program own = { .http = NULL };
@@ -520,7 +520,7 @@ START_TEST(closes_clients_of_a_socket_that_the_program_binds_while_memory_is_sho
 	fd = wire_connect(program.port);
 	program_expect_hello(fd);
 	loop_call(&program_loop, use_up_reserve, NULL);
-	/* The last for whom there is memory. */
+	/* The last client for which there is memory. */
 	last = wire_connect(program.port);
 	response = program_get(last, "/");
 	ck_assert_int_eq(response.status, 503);
@@ -551,26 +551,26 @@ int main(void)
 
 	signal(SIGPIPE, SIG_IGN);
 	tcase_add_checked_fixture(tcase, program_set_up_bound, program_tear_down);
-	tcase_add_test(tcase, opens_again_after_a_pause_although_a_socket_was_deleted);
-	tcase_add_test(tcase, takes_as_many_sockets_as_there_is_room_for_and_again_after_one_was_deleted);
-	tcase_add_test(tcase, goes_on_when_all_sockets_were_deleted);
+	tcase_add_test(tcase, accepts_again_after_a_pause_although_a_socket_was_deleted);
+	tcase_add_test(tcase, accepts_sockets_up_to_its_limit_and_again_after_a_deletion);
+	tcase_add_test(tcase, keeps_running_when_all_sockets_were_deleted);
 	tcase_add_test(tcase, closes_an_idle_connection_that_the_program_frees);
 	tcase_add_loop_test(tcase, closes_a_connection_that_a_callback_frees_at_once_or_later, 0, COUNT(freeing));
 	tcase_add_test(tcase, closes_a_connection_that_the_program_frees_while_its_reply_waits);
-	tcase_add_test(tcase, refuses_to_bind_what_cannot_be_and_says_why);
+	tcase_add_test(tcase, refuses_an_invalid_address_and_reports_why);
 	tcase_add_test(tcase, serves_an_evhttp_whose_first_address_could_not_be_bound);
-	tcase_add_test(tcase, refuses_to_guard_twice_or_with_a_server_that_cannot);
+	tcase_add_test(tcase, refuses_to_guard_twice_or_with_an_unsuitable_server);
 	tcase_add_test(tcase, guards_with_the_same_server_once_the_port_is_free);
-	tcase_add_test(tcase, leaks_nothing_when_descriptors_run_out_while_it_begins_to_guard);
+	tcase_add_test(tcase, leaks_nothing_when_descriptors_run_out_while_the_guard_starts);
 	suite_add_tcase(suite, tcase);
 
 	tcase = tcase_create("server");
 	tcase_add_checked_fixture(tcase, program_set_up_server, program_tear_down_server);
 	tcase_add_test(tcase, drains_although_a_socket_was_deleted);
-	tcase_add_test(tcase, leaves_a_socket_that_the_program_binds_in_the_place_of_a_deleted_one);
+	tcase_add_test(tcase, keeps_a_socket_that_the_program_binds_in_place_of_a_deleted_one);
 	suite_add_tcase(suite, tcase);
 
-	/* The last one: libevent keeps these functions for its memory. */
+	/* Last, because libevent keeps these memory functions. */
 	tcase = tcase_create("no memory");
 	tcase_add_test(tcase, closes_clients_of_a_socket_that_the_program_binds_while_memory_is_short);
 	suite_add_tcase(suite, tcase);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program with an evhttp of its own, in the shape of libevent's sample server, behind pipit_evhttp_bind_socket() or
- * pipit_server_guard_evhttp(): what its callbacks see, what its settings refuse, and the limits and routes of a server in front.
- * The ways to reply are in evhttp_test.c, the life of it all in evhttp_guard_life_test.c.
+ * A program with an evhttp of its own, like libevent's sample server, behind pipit_evhttp_bind_socket() or
+ * pipit_server_guard_evhttp(): what its callbacks get, what its settings refuse, and the limits and routes of the server.
+ * evhttp_test.c has the ways to reply, evhttp_guard_life_test.c the order of creation and end.
  *
- * Callbacks run on another thread than the test. They assert nothing: they reply with what they saw.
+ * Callbacks run on another thread than the test. They do not assert: they reply with what they got.
  */
 #include "loop.h"
 #include "pipit.h"
+#include "stopped_clock.h"
 #include "suite.h"
 #include "wire.h"
 
@@ -35,7 +36,7 @@
 
 static struct loop loop;
 static struct evhttp *http;
-static struct pipit_server *server; /* NULL: pipit's own, of pipit_evhttp_bind_socket() */
+static struct pipit_server *server; /* NULL: the one of pipit_evhttp_bind_socket() */
 static unsigned port;
 static char file_name[] = "/tmp/pipit-guard-XXXXXX";
 static _Atomic(struct evhttp_request *) deferred;
@@ -57,12 +58,12 @@ static const char *command_name(struct evhttp_request *request)
 	return "unknown";
 }
 
-/* "*" for what is different in each connection. */
+/* "*" for values that differ between connections. */
 static void describe_peer(struct evhttp_request *request, struct evbuffer *text)
 {
 	struct evhttp_connection *connection = evhttp_request_get_connection(request);
 	struct bufferevent *bev = evhttp_connection_get_bufferevent(connection);
-	struct sockaddr_in6 peer = { 0 }; /* the port of an IPv4 address lies at the same place */
+	struct sockaddr_in6 peer = { 0 }; /* the port of an IPv4 address is at the same offset */
 	socklen_t length = sizeof peer;
 	char *address;
 	ev_uint16_t peer_port;
@@ -120,7 +121,7 @@ static void reply_deferred(void *text)
 	evbuffer_free(content);
 }
 
-/* "?SECONDS[d]", of this connection; "d": the reply is deferred. */
+/* Sets the timeout of this connection to "?SECONDS[d]"; "d": the reply is deferred. */
 static void set_own_timeout(struct evhttp_request *request, void *arg)
 {
 	const char *seconds = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
@@ -154,7 +155,7 @@ static void set_option(struct evhttp_request *request, void *arg)
 	evhttp_send_reply(request, is_set ? 200 : 500, "As Told", NULL);
 }
 
-/* As evhttp_request_set_header_cb() and others would: reading is enabled although the reply comes later. */
+/* As evhttp_request_set_header_cb() and others do: reading is enabled although the reply comes later. */
 static void enable_and_defer(struct evhttp_request *request, void *arg)
 {
 	bufferevent_enable(evhttp_connection_get_bufferevent(evhttp_request_get_connection(request)), EV_READ);
@@ -190,7 +191,7 @@ static void listen_on(const char *address)
 	port = port_of(bound);
 }
 
-/* The evhttp with callbacks, which no client reaches yet. */
+/* The evhttp with callbacks, without sockets yet. */
 static void set_up(void)
 {
 	closed = 0;
@@ -218,17 +219,17 @@ static void tear_down(void)
 	pipit_server_free(server);
 }
 
-/* ---------------------------------------------------------------- asking */
+/* ---------------------------------------------------------------- requests */
 
 #define GENERIC_NEXT "generic: GET /next from 127.0.0.1 *\n  Host: x\n"
 
-/* The connection is in order: it serves one more. */
+/* The connection serves one more request. */
 static void expect_next(int fd)
 {
 	wire_expect(wire_get(fd, "/next"), 200, GENERIC_NEXT);
 }
 
-/* pipit's own, which evhttp has not seen. */
+/* A refusal by pipit, which evhttp has not seen. */
 static void expect_refusal(struct wire_response response, int status)
 {
 	const char *type = wire_field(&response, "Content-Type");
@@ -237,7 +238,7 @@ static void expect_refusal(struct wire_response response, int status)
 	wire_expect(response, status, NULL);
 }
 
-/* evhttp's own: a page, after which the connection ends. */
+/* A refusal by evhttp: a page, after which the connection ends. */
 static void expect_page(int fd, struct wire_response response, int status)
 {
 	const char *type = wire_field(&response, "Content-Type");
@@ -261,7 +262,7 @@ static const struct {
 	{ "DELETE /other HTTP/1.1\r\nHost: x\r\n\r\n", "generic: DELETE /other from 127.0.0.1 *\n  Host: x\n" },
 };
 
-START_TEST(shows_the_callback_command_uri_peer_headers_and_body)
+START_TEST(passes_command_uri_peer_headers_and_body_to_the_callback)
 {
 	int fd = wire_connect(port);
 	ck_assert(wire_print(fd, "%s%s", dumps[_i].request, dumps[_i].request));
@@ -272,7 +273,7 @@ START_TEST(shows_the_callback_command_uri_peer_headers_and_body)
 }
 END_TEST
 
-START_TEST(shows_the_callback_the_descriptor_of_its_client)
+START_TEST(passes_the_descriptor_of_its_client_to_the_callback)
 {
 	int fd = wire_connect(port);
 	wire_expect(wire_get(fd, "/option"), 200, "");
@@ -297,8 +298,8 @@ static void write_file(void)
 	free(bytes);
 }
 
-/* The reader is slow as long as another client is served beside it. */
-START_TEST(sends_a_file_larger_than_the_socket_takes_to_a_slow_reader)
+/* The client reads slowly while another one is served. */
+START_TEST(sends_a_file_larger_than_the_socket_buffer_to_a_slow_client)
 {
 	int fd = wire_connect(port), other = wire_connect(port);
 	struct wire_response response;
@@ -328,7 +329,7 @@ START_TEST(calls_the_close_callback_once_when_a_client_resets)
 	ck_assert_int_eq(closed, 0);
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
 	close(fd);
-	/* Each answer takes a turn of the loop. */
+	/* Each response takes a turn of the loop. */
 	for (int i = 0; i < 2000 && atomic_load(&closed) == 0; i++)
 		expect_next(other);
 	for (int i = 0; i < 3; i++)
@@ -338,8 +339,8 @@ START_TEST(calls_the_close_callback_once_when_a_client_resets)
 }
 END_TEST
 
-/* A pipelined request that evhttp reads while its callback has not replied ends the process. */
-START_TEST(survives_that_a_deferring_callback_enables_reading)
+/* evhttp ends the process if it reads a pipelined request while its callback has not replied. */
+START_TEST(survives_a_deferring_callback_that_enables_reading)
 {
 	static char late[] = "late";
 	int fd = wire_connect(port), other = wire_connect(port);
@@ -358,7 +359,7 @@ START_TEST(survives_that_a_deferring_callback_enables_reading)
 }
 END_TEST
 
-START_TEST(refuses_before_evhttp_what_is_no_request)
+START_TEST(refuses_invalid_requests_before_evhttp_reads_them)
 {
 	static const char *const requests[] = {
 		"GET / HTTP/1.1\nHost: x\n\n",
@@ -423,7 +424,7 @@ static bool has_ipv6(void)
 	return has;
 }
 
-START_TEST(tells_the_peer_of_an_ipv6_client)
+START_TEST(gives_the_address_of_an_ipv6_client)
 {
 	int fd;
 
@@ -440,7 +441,7 @@ START_TEST(tells_the_peer_of_an_ipv6_client)
 END_TEST
 
 /* As evhttp_bind_socket() does. */
-START_TEST(takes_names_and_null_for_an_address)
+START_TEST(accepts_names_and_null_as_an_address)
 {
 	static const char *const addresses[] = { NULL, "0.0.0.0", "localhost" };
 
@@ -502,7 +503,7 @@ START_TEST(dispatches_to_virtual_hosts_and_their_aliases)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- what evhttp's settings refuse */
+/* ---------------------------------------------------------------- refusals by settings of evhttp */
 
 static void allow_get(void)
 {
@@ -554,11 +555,11 @@ static const struct {
 	    "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 101\r\n\r\n1" HUNDRED, 413 },
 	{ limit_headers, "GET /dump HTTP/1.1\r\nHost: x\r\nX: " HUNDRED "\r\n\r\n",
 	    "GET /dump HTTP/1.1\r\nHost: x\r\nX: " HUNDRED HUNDRED "\r\n\r\n", 400 },
-	/* A method that evhttp does not know at all. */
+	/* A method unknown to evhttp. */
 	{ change_nothing, "GET /dump HTTP/1.1\r\nHost: x\r\n\r\n", "PATCH /dump HTTP/1.1\r\nHost: x\r\n\r\n", 501 },
 };
 
-START_TEST(leaves_refused_what_the_settings_of_evhttp_refuse)
+START_TEST(refuses_what_the_settings_of_evhttp_refuse)
 {
 	int fd;
 
@@ -567,7 +568,7 @@ START_TEST(leaves_refused_what_the_settings_of_evhttp_refuse)
 	listen_on("127.0.0.1");
 	loop_run(&loop);
 	fd = wire_connect(port);
-	/* A request behind the refused one is not served. */
+	/* A request after the refused one is not served. */
 	for (int i = 0; i < 2; i++)
 		wire_expect(wire_ask(fd, "%s", settings[_i].good), 200, NULL);
 	expect_page(fd, wire_ask(fd, "%s%s", settings[_i].bad, settings[_i].good), settings[_i].status);
@@ -579,125 +580,139 @@ START_TEST(leaves_refused_what_the_settings_of_evhttp_refuse)
 }
 END_TEST
 
+#define TIMEOUT_SECONDS 2
+#define TIMEOUT_MS (TIMEOUT_SECONDS * 1000)
+
+/* pipit's timeouts are longer than the clock is advanced here. */
 static void set_up_timeout(void)
 {
+	stopped_clock_stop();
 	set_up();
 	evhttp_set_gencb(http, dump, name_of_generic);
-	evhttp_set_timeout(http, 1);
+	evhttp_set_timeout(http, TIMEOUT_SECONDS);
 	listen_on("127.0.0.1");
 	loop_run(&loop);
 }
 
-static void pause_for(long ms)
+static void tear_down_timeout(void)
 {
-	nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+	tear_down();
+	stopped_clock_run();
 }
 
-/* pipit's own limit is longer than a test waits. */
-START_TEST(closes_an_idle_client_after_the_timeout_of_evhttp)
-{
-	int fd = wire_connect(port), silent = wire_connect(port);
-	expect_next(fd);
-	ck_assert(wire_is_closed(fd));
-	ck_assert(wire_send(silent, "G", 1));
-	close(fd);
-	close(silent);
-}
-END_TEST
-
-START_TEST(closes_an_upload_that_stands_still_for_the_timeout_of_evhttp)
+/*
+ * Waits until the server has read what clients have sent: the first reply may come earlier in the same turn of the loop, the
+ * second cannot.
+ */
+static int connect_and_settle(void)
 {
 	int fd = wire_connect(port);
-	struct wire_response response =
-	    wire_ask(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n" TEN);
-	expect_refusal(response, 408);
+	expect_next(fd);
+	expect_next(fd);
+	return fd;
+}
+
+/* Waits until the sweep has visited all earlier clients: it has closed the last one. */
+static void let_timeout_pass(void)
+{
+	int last = connect_and_settle();
+	stopped_clock_forward(TIMEOUT_MS);
+	ck_assert(wire_is_closed(last));
+	close(last);
+}
+
+START_TEST(closes_an_idle_client_after_the_timeout_of_evhttp)
+{
+	int fd = connect_and_settle();
+	stopped_clock_forward(TIMEOUT_MS - 1);
+	expect_next(fd);
+	stopped_clock_forward(TIMEOUT_MS);
+	ck_assert(wire_is_closed(fd));
 	close(fd);
 }
 END_TEST
 
-/* Or of a callback. It lasts until an idle client that came with it has been closed, and longer. */
-START_TEST(lets_an_upload_that_moves_take_longer_than_the_timeout_of_evhttp)
+START_TEST(closes_an_upload_that_stalls_for_the_timeout_of_evhttp)
 {
-	int fd = wire_connect(port), idle = wire_connect(port);
+	int fd = wire_connect(port);
+	ck_assert(wire_print(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n" TEN));
+	let_timeout_pass();
+	expect_refusal(wire_read(fd, false), 408);
+	close(fd);
+}
+END_TEST
+
+/* Or the timeout of a callback. Each byte arrives after three quarters of it. */
+START_TEST(allows_a_moving_upload_longer_than_the_timeout_of_evhttp)
+{
+	int fd = wire_connect(port);
 
 	if (_i == 1)
-		wire_expect(wire_get(fd, "/timeout?1"), 200, "");
-	expect_next(idle);
+		wire_expect(wire_ask(fd, "GET /timeout?%d HTTP/1.1\r\nHost: x\r\n\r\n", TIMEOUT_SECONDS), 200, "");
 	ck_assert(wire_print(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
-	while (!wire_is_readable(idle, 100))
+	for (int i = 0; i < 2; i++) {
+		int last = connect_and_settle();
+		stopped_clock_forward(TIMEOUT_MS * 3 / 4);
 		ck_assert(wire_print(fd, "1\r\na\r\n"));
-	ck_assert(wire_is_closed(idle));
-	for (int i = 0; i < 5; i++) {
-		pause_for(100);
+		close(connect_and_settle());
+		stopped_clock_forward(TIMEOUT_MS * 3 / 4);
+		ck_assert(wire_is_closed(last));
 		ck_assert(wire_print(fd, "1\r\na\r\n"));
+		close(last);
 	}
-	wire_expect(wire_ask(fd, "0\r\n\r\n"), 200, NULL);
+	wire_expect(wire_ask(fd, "0\r\n\r\n"), 200, "aaaa");
 	expect_next(fd);
 	close(fd);
-	close(idle);
 }
 END_TEST
 
-START_TEST(lets_a_callback_take_longer_than_the_timeout_of_evhttp)
+static void wait_until_deferred(void)
+{
+	while (!atomic_load(&deferred))
+		nanosleep(&(struct timespec){ 0, 1000 * 1000 }, NULL);
+}
+
+START_TEST(allows_a_callback_longer_than_the_timeout_of_evhttp)
 {
 	static char late[] = "late";
-	int fd = wire_connect(port), idle = wire_connect(port);
+	int fd = wire_connect(port);
 
 	ck_assert(wire_print(fd, "GET /defer HTTP/1.1\r\nHost: x\r\n\r\n"));
-	while (!atomic_load(&deferred))
-		pause_for(1);
-	expect_next(idle);
-	ck_assert(wire_is_closed(idle));
+	wait_until_deferred();
+	let_timeout_pass();
 	loop_call(&loop, reply_deferred, late);
 	wire_expect(wire_read(fd, false), 200, late);
 	expect_next(fd);
 	close(fd);
-	close(idle);
 }
 END_TEST
 
 START_TEST(closes_a_client_that_reads_nothing_for_the_timeout_of_evhttp)
 {
 	struct wire_response response;
-	int fd = wire_connect(port), idle = wire_connect(port);
+	int fd = wire_connect(port);
 
 	write_file();
 	ck_assert(wire_print(fd, "GET /file HTTP/1.1\r\nHost: x\r\n\r\n"));
 	ck_assert(wire_is_readable(fd, PATIENCE_MS));
-	/* Two clients, one after the other, have been idle for the whole timeout meanwhile. */
-	for (int i = 0; i < 2; i++) {
-		expect_next(idle);
-		ck_assert(wire_is_closed(idle));
-		close(idle);
-		idle = wire_connect(port);
-	}
+	/* The kernel may have accepted some more bytes after the first ones. */
+	let_timeout_pass();
+	let_timeout_pass();
 	response = wire_read(fd, false);
 	ck_assert_int_eq(response.status, 200);
 	ck_assert(!response.is_complete);
 	wire_free(&response);
 	unlink(file_name);
 	close(fd);
-	close(idle);
 }
 END_TEST
 
-/* Clients, one after the other, have been idle for the timeout of evhttp. */
-static void wait_for_timeouts(int times)
-{
-	while (times-- > 0) {
-		int fd = wire_connect(port);
-		expect_next(fd);
-		ck_assert(wire_is_closed(fd));
-		close(fd);
-	}
-}
-
-START_TEST(closes_a_client_that_is_silent_in_its_head_for_the_timeout_of_evhttp)
+START_TEST(closes_a_client_whose_head_stalls_for_the_timeout_of_evhttp)
 {
 	int fd = wire_connect(port);
 	ck_assert(wire_print(fd, "GET / HTTP/1.1\r\nHo"));
-	wait_for_timeouts(2);
-	ck_assert(wire_is_readable(fd, 1000));
+	let_timeout_pass();
+	ck_assert(wire_is_readable(fd, PATIENCE_MS));
 	close(fd);
 }
 END_TEST
@@ -707,26 +722,26 @@ START_TEST(closes_an_idle_client_after_the_timeout_that_a_callback_has_set)
 	int patient = wire_connect(port), impatient;
 
 	wire_expect(wire_get(patient, "/timeout?3600"), 200, "");
-	wait_for_timeouts(2);
+	let_timeout_pass();
 	wire_expect(wire_get(patient, "/next"), 200, NULL);
 	impatient = wire_connect(port);
 	wire_expect(wire_get(impatient, "/timeout?3600"), 200, "");
 	wire_expect(wire_get(impatient, "/timeout?1"), 200, "");
+	stopped_clock_forward(1000);
 	ck_assert(wire_is_closed(impatient));
 	close(patient);
 	close(impatient);
 }
 END_TEST
 
-START_TEST(lets_a_reply_come_later_than_the_timeout_that_its_callback_has_set)
+START_TEST(allows_a_reply_later_than_the_timeout_that_its_callback_has_set)
 {
 	static char late[] = "late";
 	int fd = wire_connect(port);
 
 	ck_assert(wire_print(fd, "GET /timeout?1d HTTP/1.1\r\nHost: x\r\n\r\n"));
-	while (!atomic_load(&deferred))
-		pause_for(1);
-	wait_for_timeouts(2);
+	wait_until_deferred();
+	let_timeout_pass();
 	loop_call(&loop, reply_deferred, late);
 	wire_expect(wire_read(fd, false), 200, late);
 	expect_next(fd);
@@ -734,7 +749,7 @@ START_TEST(lets_a_reply_come_later_than_the_timeout_that_its_callback_has_set)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- a server in front */
+/* ---------------------------------------------------------------- a server with a guarded evhttp */
 
 static char log_name[] = "/tmp/pipit-guard-log-XXXXXX";
 
@@ -799,7 +814,7 @@ START_TEST(serves_native_routes_beside_the_callbacks)
 }
 END_TEST
 
-/* evhttp's own pages too, which a plain evhttp writes in no log. */
+/* Also evhttp's own pages, which a plain evhttp does not log. */
 static bool log_holds(void *text)
 {
 	char bytes[8192];
@@ -810,7 +825,7 @@ static bool log_holds(void *text)
 	return strstr(bytes, text);
 }
 
-START_TEST(logs_the_requests_of_the_callbacks_and_what_is_refused)
+START_TEST(logs_requests_of_callbacks_and_refused_requests)
 {
 	static char good[] = "\"GET /next HTTP/1.1\" 200 ", refused[] = "\"TRACE / HTTP/1.1\" 501 ",
 		    page[] = "\"PATCH /dump HTTP/1.1\" 501 ";
@@ -842,7 +857,7 @@ static const struct {
 	{ "GET /dump HTTP/1.1\r\nHost:", 408 },
 };
 
-START_TEST(keeps_the_limits_of_the_configuration)
+START_TEST(enforces_the_limits_of_the_configuration)
 {
 	int fd = wire_connect(port);
 	expect_next(fd);
@@ -851,7 +866,7 @@ START_TEST(keeps_the_limits_of_the_configuration)
 }
 END_TEST
 
-START_TEST(evicts_the_client_that_has_been_idle_for_longest)
+START_TEST(evicts_the_longest_idle_client)
 {
 	int fds[4];
 
@@ -875,7 +890,7 @@ static void listen_on_another(void *arg)
 	listen_on("127.0.0.1");
 }
 
-START_TEST(adds_addresses_to_a_server_that_guards)
+START_TEST(adds_addresses_to_a_server_that_guards_an_evhttp)
 {
 	unsigned first = port;
 	int fd;
@@ -895,44 +910,43 @@ int main(void)
 	Suite *suite = suite_create("evhttp guard");
 	TCase *tcase = tcase_create("sample");
 
-	/* As the program must. */
 	signal(SIGPIPE, SIG_IGN);
 	tcase_add_checked_fixture(tcase, set_up_sample, tear_down);
-	tcase_add_loop_test(tcase, shows_the_callback_command_uri_peer_headers_and_body, 0, COUNT(dumps));
-	tcase_add_test(tcase, shows_the_callback_the_descriptor_of_its_client);
-	tcase_add_test(tcase, sends_a_file_larger_than_the_socket_takes_to_a_slow_reader);
+	tcase_add_loop_test(tcase, passes_command_uri_peer_headers_and_body_to_the_callback, 0, COUNT(dumps));
+	tcase_add_test(tcase, passes_the_descriptor_of_its_client_to_the_callback);
+	tcase_add_test(tcase, sends_a_file_larger_than_the_socket_buffer_to_a_slow_client);
 	tcase_add_test(tcase, calls_the_close_callback_once_when_a_client_resets);
-	tcase_add_test(tcase, survives_that_a_deferring_callback_enables_reading);
-	tcase_add_loop_test(tcase, refuses_before_evhttp_what_is_no_request, 0, 4);
+	tcase_add_test(tcase, survives_a_deferring_callback_that_enables_reading);
+	tcase_add_loop_test(tcase, refuses_invalid_requests_before_evhttp_reads_them, 0, 4);
 	suite_add_tcase(suite, tcase);
 
 	tcase = tcase_create("set up by the test");
 	tcase_add_test(tcase, guards_sockets_that_the_program_binds_before_and_after);
-	tcase_add_test(tcase, tells_the_peer_of_an_ipv6_client);
-	tcase_add_test(tcase, takes_names_and_null_for_an_address);
+	tcase_add_test(tcase, gives_the_address_of_an_ipv6_client);
+	tcase_add_test(tcase, accepts_names_and_null_as_an_address);
 	tcase_add_test(tcase, dispatches_to_virtual_hosts_and_their_aliases);
-	tcase_add_loop_test(tcase, leaves_refused_what_the_settings_of_evhttp_refuse, 0, COUNT(settings));
+	tcase_add_loop_test(tcase, refuses_what_the_settings_of_evhttp_refuse, 0, COUNT(settings));
 	suite_add_tcase(suite, tcase);
 
 	tcase = tcase_create("timeout");
-	tcase_add_checked_fixture(tcase, set_up_timeout, tear_down);
+	tcase_add_checked_fixture(tcase, set_up_timeout, tear_down_timeout);
 	tcase_add_test(tcase, closes_an_idle_client_after_the_timeout_of_evhttp);
-	tcase_add_test(tcase, closes_an_upload_that_stands_still_for_the_timeout_of_evhttp);
-	tcase_add_loop_test(tcase, lets_an_upload_that_moves_take_longer_than_the_timeout_of_evhttp, 0, 2);
-	tcase_add_test(tcase, lets_a_callback_take_longer_than_the_timeout_of_evhttp);
+	tcase_add_test(tcase, closes_an_upload_that_stalls_for_the_timeout_of_evhttp);
+	tcase_add_loop_test(tcase, allows_a_moving_upload_longer_than_the_timeout_of_evhttp, 0, 2);
+	tcase_add_test(tcase, allows_a_callback_longer_than_the_timeout_of_evhttp);
 	tcase_add_test(tcase, closes_a_client_that_reads_nothing_for_the_timeout_of_evhttp);
-	tcase_add_test(tcase, closes_a_client_that_is_silent_in_its_head_for_the_timeout_of_evhttp);
+	tcase_add_test(tcase, closes_a_client_whose_head_stalls_for_the_timeout_of_evhttp);
 	tcase_add_test(tcase, closes_an_idle_client_after_the_timeout_that_a_callback_has_set);
-	tcase_add_test(tcase, lets_a_reply_come_later_than_the_timeout_that_its_callback_has_set);
+	tcase_add_test(tcase, allows_a_reply_later_than_the_timeout_that_its_callback_has_set);
 	suite_add_tcase(suite, tcase);
 
 	tcase = tcase_create("server");
 	tcase_add_checked_fixture(tcase, set_up_server, tear_down_server);
 	tcase_add_test(tcase, serves_native_routes_beside_the_callbacks);
-	tcase_add_test(tcase, logs_the_requests_of_the_callbacks_and_what_is_refused);
-	tcase_add_loop_test(tcase, keeps_the_limits_of_the_configuration, 0, COUNT(limits));
-	tcase_add_test(tcase, evicts_the_client_that_has_been_idle_for_longest);
-	tcase_add_test(tcase, adds_addresses_to_a_server_that_guards);
+	tcase_add_test(tcase, logs_requests_of_callbacks_and_refused_requests);
+	tcase_add_loop_test(tcase, enforces_the_limits_of_the_configuration, 0, COUNT(limits));
+	tcase_add_test(tcase, evicts_the_longest_idle_client);
+	tcase_add_test(tcase, adds_addresses_to_a_server_that_guards_an_evhttp);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }

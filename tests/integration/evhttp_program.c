@@ -72,7 +72,7 @@ static void send_half(struct evhttp_request *request, void *arg)
 	keep(request);
 }
 
-/* Half of a reply, and more than the socket takes. */
+/* Half of a reply, and more than the socket buffers. */
 static void send_large_half(struct evhttp_request *request, void *arg)
 {
 	(void)arg;
@@ -115,7 +115,7 @@ static void free_connection_later(struct evhttp_request *request, void *arg)
 	event_base_once(program_loop.base, -1, EV_TIMEOUT, free_connection_now, program_last_connection, &soon);
 }
 
-/* The program ends its evhttp in a callback. */
+/* The program frees its evhttp in a callback. */
 static void reply_and_free_evhttp(struct evhttp_request *request, void *http)
 {
 	evhttp_send_reply(request, 200, "OK", NULL);
@@ -254,7 +254,7 @@ void program_end(void *made)
 	evhttp_free(ended->http);
 }
 
-/* ---------------------------------------------------------------- asking */
+/* ---------------------------------------------------------------- requests */
 
 struct wire_response program_get(int fd, const char *target)
 {
@@ -274,7 +274,7 @@ void program_expect_hello(int fd)
 	program_expect_hello_of(fd, "/");
 }
 
-/* Served, and by way of the guard: evhttp would take the second request. */
+/* Served through the guard: evhttp alone would accept the second request. */
 void program_expect_guarded(unsigned port)
 {
 	struct wire_response response;
@@ -287,7 +287,7 @@ void program_expect_guarded(unsigned port)
 	close(fd);
 }
 
-/* By evhttp alone, which takes bare line feeds. */
+/* Served by evhttp alone, which accepts bare line feeds. */
 void program_expect_unguarded(unsigned port)
 {
 	struct wire_response response;
@@ -315,7 +315,7 @@ void program_wait_for_call(int times)
 	ck_assert(wire_wait(was_called, &times));
 }
 
-/* What the loop has to do with the clients of before is done. */
+/* Waits until the loop has finished with earlier clients. */
 void program_let_turns_pass(unsigned port)
 {
 	int fd = wire_connect(port);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * evhttp callbacks as people have them, registered with pipit_route_evhttp() and unchanged, or with a program's own evhttp behind
- * pipit_server_guard_evhttp(): every way in which evhttp lets a callback reply, at once and later, to clients of every kind. Where
- * it helps the same callbacks serve a plain evhttp too, and both must answer alike.
+ * Unchanged evhttp callbacks, registered with pipit_route_evhttp(), or with a program's own evhttp behind
+ * pipit_server_guard_evhttp(): every way in which evhttp lets a callback reply, at once and later, to clients of every kind.
+ * Some callbacks also serve a plain evhttp, and both must give the same response.
  *
- * Callbacks run on another thread than the test. They assert nothing: they reply with what they saw, or note() it.
+ * Callbacks run on another thread than the test. They do not assert: they reply with what they got, or note() it.
  */
+#include "loop.h"
 #include "pipit.h"
 #include "suite.h"
 #include "wire.h"
@@ -33,7 +34,7 @@
 #define FILE_SIZE (MEBIBYTE + 12345)
 #define PULLED_SIZE (4 * MEBIBYTE)
 
-/* ---------------------------------------------------------------- what callbacks tell the test */
+/* ---------------------------------------------------------------- notes of the callbacks */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char notes[8 * 1024];
@@ -59,7 +60,7 @@ static bool notes_begin_with(void *expected)
 	return begin;
 }
 
-/* Waits until as much has been noted, and wants nothing more then. */
+/* Waits until the notes are as expected, and clears them. */
 static void expect_notes(const char *expected)
 {
 	wire_wait(notes_begin_with, (void *)(uintptr_t)expected);
@@ -68,7 +69,7 @@ static void expect_notes(const char *expected)
 	pthread_mutex_unlock(&lock);
 }
 
-/* Requests that wait for the test; touched on the loop's thread only, counted under the lock. */
+/* Deferred requests; used on the loop's thread only, counted under the lock. */
 static struct evhttp_request *pocket[128];
 static size_t pocket_count;
 
@@ -86,7 +87,7 @@ static void wait_for_pocket(size_t count)
 	ck_assert(wire_wait(pocket_holds, &count));
 }
 
-/* ---------------------------------------------------------------- what callbacks are made of */
+/* ---------------------------------------------------------------- parts of the callbacks */
 
 static char byte_at(size_t position)
 {
@@ -172,7 +173,7 @@ static void reply_pattern(struct evhttp_request *request, void *arg)
 	evbuffer_free(content);
 }
 
-/* The file, "?s" by sendfile(), "?w" with text before and behind it; the name is arg. */
+/* The file named by arg; "?s": by sendfile(), "?w": with text before and after it. */
 static void reply_file(struct evhttp_request *request, void *name)
 {
 	struct evbuffer *content = evbuffer_new();
@@ -209,7 +210,7 @@ static void reply_in_no_chunk(struct evhttp_request *request, void *arg)
 	evhttp_send_reply_end(request);
 }
 
-/* In pieces, but of a length that is told before. */
+/* In pieces, with a Content-Length. */
 static void reply_in_pieces_of_known_length(struct evhttp_request *request, void *arg)
 {
 	(void)arg;
@@ -220,7 +221,7 @@ static void reply_in_pieces_of_known_length(struct evhttp_request *request, void
 	evhttp_send_reply_end(request);
 }
 
-/* "?STATUS": content is given whether or not the status has any. */
+/* "?STATUS": with a body, also for a status without one. */
 static void reply_status(struct evhttp_request *request, void *arg)
 {
 	(void)arg;
@@ -258,7 +259,7 @@ static void echo(struct evhttp_request *request, void *arg)
 	evhttp_send_reply(request, 201, "Created", evhttp_request_get_input_buffer(request));
 }
 
-/* "?[VALUE]": the Connection field is the callback's own. */
+/* "?[VALUE]": the Connection header is the callback's own. */
 static void reply_and_close(struct evhttp_request *request, void *arg)
 {
 	const char *value = query_of(request);
@@ -267,7 +268,7 @@ static void reply_and_close(struct evhttp_request *request, void *arg)
 	send_text(request, 200, "farewell");
 }
 
-/* "?[DATE]": with a date of the callback's own. */
+/* "?[DATE]": with a Date of the callback's own. */
 static void reply_dated(struct evhttp_request *request, void *arg)
 {
 	(void)arg;
@@ -288,7 +289,7 @@ static const char *or_none(const char *text)
 	return text ? text : "(none)";
 }
 
-/* evhttp has let go of the request: this frees it. */
+/* evhttp has released the request: this frees it. */
 static void on_open_reply_closed(struct evhttp_connection *connection, void *request)
 {
 	(void)connection;
@@ -296,7 +297,7 @@ static void on_open_reply_closed(struct evhttp_connection *connection, void *req
 	evhttp_send_reply_end(request);
 }
 
-/* A reply that does not end as long as the client stays. */
+/* A reply that does not end while the client is connected. */
 static void open_reply(struct evhttp_request *request, void *arg)
 {
 	struct evbuffer *chunk = evbuffer_new();
@@ -308,7 +309,7 @@ static void open_reply(struct evhttp_request *request, void *arg)
 	evbuffer_free(chunk);
 }
 
-/* Two that say the same, or not. */
+/* Two equal Content-Lengths, or two different ones. */
 static void announce_twice(struct evhttp_request *request, void *arg)
 {
 	struct evkeyvalq *fields = evhttp_request_get_output_headers(request);
@@ -359,7 +360,7 @@ static void note_close(struct evhttp_connection *connection, void *arg)
 
 static char completed[] = "completed ", closed[] = "closed ";
 
-/* The callback has its own use for the one notice that evhttp gives. */
+/* The callback uses the completion callback of evhttp. */
 static void reply_watched(struct evhttp_request *request, void *arg)
 {
 	(void)arg;
@@ -470,7 +471,7 @@ static void go_on_later_watched(struct evhttp_request *request, void *arg)
 	start_and_go_on_later(request, arg);
 }
 
-/* As many chunks as the client takes, each made when evhttp says that the last one is out. */
+/* As many chunks as the client reads; each is created when evhttp reports that the last one is sent. */
 struct pull {
 	struct evhttp_request *request;
 	size_t sent;
@@ -586,39 +587,12 @@ static void reply_number(struct pipit_request *request, void *arg)
 
 static struct pipit_server *server;
 static unsigned port;
-static struct event_base *base; /* when attached; the plain evhttp is on it too */
+static struct loop loop; /* its base when attached, else NULL; the plain evhttp is on it too */
 static struct evhttp *plain;
 static unsigned plain_port;
-static struct evhttp *guarded; /* the program's, with the server in front; NULL: the callbacks are the server's */
-static struct event *calls;    /* on door[0] */
-static int door[2];            /* struct call in, one byte back */
-static pthread_t thread;
+static struct evhttp *guarded; /* the program's, guarded by the server; NULL: the callbacks are the server's */
+static pthread_t thread;       /* of pipit_server_run() */
 static bool is_running;
-
-struct call {
-	void (*function)(void *arg);
-	void *arg;
-};
-
-static void on_call(evutil_socket_t fd, short what, void *arg)
-{
-	struct call call;
-	(void)what, (void)arg;
-	if (read(fd, &call, sizeof call) != (ssize_t)sizeof call)
-		abort();
-	call.function(call.arg);
-	if (write(fd, "", 1) != 1)
-		abort();
-}
-
-/* Runs it on the loop's thread, and returns when it has run. */
-static void call_in_loop(void (*function)(void *), void *arg)
-{
-	struct call call = { function, arg };
-	char byte;
-	ck_assert_int_eq(write(door[1], &call, sizeof call), (int)sizeof call);
-	ck_assert_int_eq(read(door[1], &byte, 1), 1);
-}
 
 static void *run_server(void *arg)
 {
@@ -626,13 +600,7 @@ static void *run_server(void *arg)
 	return NULL;
 }
 
-static void *run_loop(void *arg)
-{
-	event_base_loop(arg, EVLOOP_NO_EXIT_ON_EMPTY);
-	return NULL;
-}
-
-static bool borrows; /* the callbacks borrow their evhttp connections */
+static bool borrows; /* the callbacks borrow evhttp connections */
 
 static void make_server(uint64_t workers)
 {
@@ -664,7 +632,7 @@ static void register_callbacks(void)
 
 static struct evhttp *new_evhttp(void)
 {
-	struct evhttp *http = evhttp_new(base);
+	struct evhttp *http = evhttp_new(loop.base);
 	ck_assert_ptr_nonnull(http);
 	evhttp_set_allowed_methods(http, 0xffff);
 	for (size_t i = 0; i < COUNT(callbacks); i++)
@@ -695,7 +663,7 @@ static void set_up_workers(void)
 {
 	borrows = false;
 	forget_all();
-	base = NULL;
+	loop.base = NULL;
 	make_server(2);
 	register_callbacks();
 	ck_assert_int_eq(pthread_create(&thread, NULL, run_server, server), 0);
@@ -706,16 +674,13 @@ static void set_up_base(void)
 {
 	forget_all();
 	make_server(1);
-	base = event_base_new();
+	loop_open(&loop);
 	make_plain();
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, door), 0);
-	calls = event_new(base, door[0], EV_READ | EV_PERSIST, on_call, NULL);
-	ck_assert_int_eq(event_add(calls, NULL), 0);
 }
 
 static void run_base(void)
 {
-	ck_assert_int_eq(pthread_create(&thread, NULL, run_loop, base), 0);
+	loop_run(&loop);
 	is_running = true;
 }
 
@@ -724,7 +689,7 @@ static void set_up_attached(void)
 	borrows = false;
 	set_up_base();
 	register_callbacks();
-	ck_assert_int_eq(pipit_server_attach(server, base), 0);
+	ck_assert_int_eq(pipit_server_attach(server, loop.base), 0);
 	run_base();
 }
 
@@ -733,7 +698,7 @@ static void set_up_borrowed(void)
 	borrows = true;
 	set_up_base();
 	register_callbacks();
-	ck_assert_int_eq(pipit_server_attach(server, base), 0);
+	ck_assert_int_eq(pipit_server_attach(server, loop.base), 0);
 	run_base();
 }
 
@@ -746,20 +711,16 @@ static void set_up_guarded(void)
 	run_base();
 }
 
-static void break_loop(void *arg)
-{
-	event_base_loopbreak(arg);
-}
-
 static void stop(void)
 {
 	if (!is_running)
 		return;
-	if (base)
-		call_in_loop(break_loop, base);
-	else
+	if (loop.base) {
+		loop_stop(&loop);
+	} else {
 		pipit_server_stop(server);
-	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+		ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	}
 	is_running = false;
 }
 
@@ -767,19 +728,17 @@ static void tear_down(void)
 {
 	stop();
 	pipit_server_free(server);
-	if (!base)
+	if (!loop.base)
 		return;
 	evhttp_free(plain);
 	if (guarded)
 		evhttp_free(guarded);
 	guarded = NULL;
-	event_free(calls);
-	event_base_free(base);
-	close(door[0]);
-	close(door[1]);
+	loop_leave(&loop);
+	event_base_free(loop.base);
 }
 
-/* ---------------------------------------------------------------- asking */
+/* ---------------------------------------------------------------- requests */
 
 static bool is_pattern(const char *bytes, size_t length)
 {
@@ -796,7 +755,7 @@ static void expect_pattern(struct wire_response response, size_t length)
 	wire_expect(response, 200, NULL);
 }
 
-/* The connection is in order: it serves one more. */
+/* The connection serves one more request. */
 static void expect_next(int fd)
 {
 	wire_expect(wire_get(fd, "/text?next"), 200, "next");
@@ -975,7 +934,7 @@ START_TEST(sends_the_file_that_a_callback_added)
 }
 END_TEST
 
-START_TEST(asks_for_the_next_chunk_when_the_last_one_is_out)
+START_TEST(asks_for_the_next_chunk_when_the_last_one_is_sent)
 {
 	static const char *const targets[] = { "/pull", "/pull/later" };
 	int fd = connect_with_small_window();
@@ -1014,8 +973,8 @@ static const struct {
 	{ "GET", "/steps/later?304", 304 },
 };
 
-/* evhttp sends some of it. */
-START_TEST(sends_no_content_where_there_is_none)
+/* evhttp sends a part of it. */
+START_TEST(sends_no_body_where_http_forbids_it)
 {
 	bool to_head = strcmp(bare[_i].method, "HEAD") == 0;
 	int fd = wire_connect(port);
@@ -1035,13 +994,13 @@ END_TEST
 static const struct {
 	const char *target, *fields;
 	const char *content;
-	/* has_length: by evhttp itself, which is all that is known of the replies of a program's evhttp. */
+	/* has_length: set by evhttp itself; replies of a program's evhttp have no other information. */
 	bool is_kept, is_in_pieces, has_length;
 } old_requests[] = {
 	{ "/text?old", "", "old", false, false, false },
 	{ "/text?old", "Connection: keep-alive\r\n", "old", true, false, true },
 	{ "/later?old", "Connection: keep-alive\r\n", "old", true, false, true },
-	/* Nothing tells such a client where content ends that is not all there when it begins. */
+	/* An HTTP/1.0 client learns the end of a streamed body only by the end of the connection. */
 	{ "/steps", "Connection: keep-alive\r\n", "1 2 3 4 ", false, true, false },
 	{ "/nothing", "Connection: keep-alive\r\n", "", true, false, false },
 	{ "/chunks?two", "", "one two three", false, false, false },
@@ -1053,7 +1012,7 @@ static const struct {
 	{ "/known-length", "", "abcdef", false, false, true },
 };
 
-START_TEST(answers_http_1_0_without_chunks_and_keeps_it_when_it_can)
+START_TEST(answers_http_1_0_without_chunks_and_keeps_alive_when_possible)
 {
 	bool has_length = guarded ? old_requests[_i].has_length : !old_requests[_i].is_in_pieces;
 	int fd = wire_connect(port);
@@ -1088,7 +1047,7 @@ static const struct {
 	{ "/close?te,close", "te" },
 };
 
-START_TEST(sends_one_length_where_a_callback_gives_two)
+START_TEST(sends_one_content_length_where_a_callback_sets_two)
 {
 	int fd = wire_connect(port);
 	struct wire_response response = wire_get(fd, "/announced-twice");
@@ -1097,19 +1056,19 @@ START_TEST(sends_one_length_where_a_callback_gives_two)
 	ck_assert_ptr_null(strstr(first + 1, "Content-Length:"));
 	wire_expect(response, 200, "twice");
 	expect_next(fd);
-	/* Which of two counts nothing tells. */
+	/* It is undefined which of two counts. */
 	ck_assert(wire_print(fd, "GET /announced-twice?6 HTTP/1.1\r\nHost: x\r\n\r\n"));
 	ck_assert(wire_is_closed(fd));
 	close(fd);
 }
 END_TEST
 
-START_TEST(closes_when_client_or_callback_says_so)
+START_TEST(closes_when_client_or_callback_asks_for_it)
 {
 	int fd = wire_connect(port);
 	struct wire_response response;
 
-	/* The request behind it is not answered any more. */
+	/* The request after it is not answered. */
 	ck_assert(wire_print(fd,
 	    "GET %s HTTP/1.1\r\nHost: x\r\nConnection: %s\r\n\r\nGET /text?next HTTP/1.1\r\nHost: x\r\n\r\n",
 	    closings[_i].target, closings[_i].connection));
@@ -1124,7 +1083,7 @@ START_TEST(closes_when_client_or_callback_says_so)
 }
 END_TEST
 
-/* One, and the callback's own when it has one. */
+/* One Date, the callback's own if it sets one. */
 START_TEST(dates_every_reply_once)
 {
 	static const char *const requests[] = { "GET /dated HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
@@ -1186,7 +1145,7 @@ static const struct {
 	    "command 32\nuri /describe\npath /describe\nquery (none)\nhost x\n" PEER "Host=[x]\ninput 0 " },
 };
 
-START_TEST(shows_the_callback_one_whole_request)
+START_TEST(passes_one_complete_request_to_the_callback)
 {
 	int fd = wire_connect(port);
 	ck_assert(wire_print(fd, "%s%s", seen[_i].request, seen[_i].request));
@@ -1197,12 +1156,12 @@ START_TEST(shows_the_callback_one_whole_request)
 }
 END_TEST
 
-/* What browsers send although RFC 3986 does not allow it, and what a parser of URIs could stumble over. */
+/* Targets that browsers send although RFC 3986 forbids them, and some that URI parsers handle differently. */
 static const char *const odd_targets[] = { "/odd/a|b", "/odd/^`{}", "/odd/\"<>", "/odd/\\", "/odd/[x]", "/odd/:80/@x",
 	"/odd/;a=b", "/odd/?q=[a]|b^\"<>`{}\\", "/odd/?", "/odd/??a?b", "/odd/%7c?%22", "/:", "/:80", "/@", "/a:b@c",
 	"/odd/..//." };
 
-START_TEST(shows_the_callback_odd_targets_as_they_are)
+START_TEST(passes_unusual_targets_unchanged_to_the_callback)
 {
 	int fd = wire_connect(port);
 	struct wire_response response = wire_get(fd, odd_targets[_i]);
@@ -1217,7 +1176,7 @@ START_TEST(shows_the_callback_odd_targets_as_they_are)
 }
 END_TEST
 
-START_TEST(hands_over_content_of_any_size)
+START_TEST(passes_a_body_of_any_size)
 {
 	static const size_t lengths[] = { 1, 4096, 65535, 65536, 300000, 1048576 };
 	int fd = wire_connect(port);
@@ -1257,7 +1216,7 @@ static void send_at_once(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-START_TEST(hands_over_content_cut_at_every_place)
+START_TEST(passes_a_body_cut_at_every_place)
 {
 	size_t length = strlen(pieces[_i]);
 	int fd = wire_connect(port);
@@ -1277,8 +1236,8 @@ START_TEST(hands_over_content_cut_at_every_place)
 }
 END_TEST
 
-/* The callback is not called: it would answer 201. */
-START_TEST(refuses_content_above_the_limit)
+/* The callback is not called: it would reply 201. */
+START_TEST(refuses_a_body_above_the_limit)
 {
 	int fd = wire_connect(port);
 	if (_i == 0)
@@ -1295,8 +1254,8 @@ START_TEST(refuses_content_above_the_limit)
 }
 END_TEST
 
-/* The callback never hears of it. */
-START_TEST(forgets_a_request_whose_client_left_before_it_was_whole)
+/* The callback is not called. */
+START_TEST(frees_a_request_whose_client_closed_before_it_was_complete)
 {
 	int fd = wire_connect(port);
 	ck_assert(wire_print(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf"));
@@ -1311,7 +1270,7 @@ END_TEST
 
 static const char *const methods_with_content[] = { "GET", "HEAD", "DELETE", "OPTIONS", "POST", "PUT", "PATCH" };
 
-START_TEST(never_takes_content_for_the_next_request)
+START_TEST(never_parses_a_body_as_the_next_request)
 {
 	static const char smuggled[] = "GET /text?smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
 	const char *method = methods_with_content[_i];
@@ -1383,7 +1342,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- notices */
 
-START_TEST(leaves_the_notice_of_completion_to_the_callback)
+START_TEST(leaves_the_completion_callback_to_the_program)
 {
 	int fd = wire_connect(port);
 	wire_expect(wire_get(fd, "/watched"), 200, "watched");
@@ -1397,8 +1356,8 @@ START_TEST(leaves_the_notice_of_completion_to_the_callback)
 }
 END_TEST
 
-/* Not by a reset, but as most leave. */
-START_TEST(tells_the_callback_of_an_open_reply_that_its_client_has_left)
+/* By a FIN, not by a reset. */
+START_TEST(calls_the_close_callback_when_the_client_of_an_open_reply_closes)
 {
 	char bytes[512];
 	size_t length = 0;
@@ -1417,7 +1376,7 @@ START_TEST(tells_the_callback_of_an_open_reply_that_its_client_has_left)
 }
 END_TEST
 
-START_TEST(answers_with_evhttps_page_what_exceeds_the_limit_that_a_callback_set)
+START_TEST(refuses_with_evhttps_page_a_body_above_the_limit_that_a_callback_set)
 {
 	int fd = wire_connect(port);
 	struct wire_response response;
@@ -1430,7 +1389,7 @@ START_TEST(answers_with_evhttps_page_what_exceeds_the_limit_that_a_callback_set)
 }
 END_TEST
 
-START_TEST(tells_the_callback_once_when_its_client_has_gone)
+START_TEST(calls_the_close_callback_once_when_a_client_closes)
 {
 	int fd = wire_connect(port);
 	wire_expect(wire_get(fd, "/watched/connection"), 200, "watched");
@@ -1449,7 +1408,7 @@ END_TEST
 /* ---------------------------------------------------------------- replies given by the test, on the loop's thread */
 
 struct order {
-	size_t index; /* in the pocket */
+	size_t index; /* that the test holds */
 	const char *text;
 	size_t pattern; /* bytes, instead of text */
 };
@@ -1465,7 +1424,7 @@ static void obey(void *arg)
 	evbuffer_free(content);
 }
 
-/* Of a reply that has been started. */
+/* Of a started reply. */
 static void go_on(void *arg)
 {
 	const struct order *order = arg;
@@ -1473,8 +1432,8 @@ static void go_on(void *arg)
 	evhttp_send_reply_end(pocket[order->index]);
 }
 
-/* Against its word the callback sets a limit or a close callback: they would be another client's. */
-START_TEST(takes_back_what_a_callback_set_on_a_borrowed_connection)
+/* Despite its route option the callback sets a limit or a close callback, which would stay for another client. */
+START_TEST(resets_what_a_callback_set_on_a_borrowed_connection)
 {
 	int fd = wire_connect(port);
 	wire_expect(wire_get(fd, "/small-limit"), 200, "small");
@@ -1507,7 +1466,7 @@ START_TEST(answers_deferred_requests_in_any_order)
 	for (size_t i = 0; i < MANY; i++) {
 		size_t index = i * 37 % MANY;
 		snprintf(expected, sizeof expected, "%zu", index);
-		call_in_loop(obey, &(struct order){ index, expected, 0 });
+		loop_call(&loop, obey, &(struct order){ index, expected, 0 });
 	}
 	for (size_t i = 0; i < MANY; i++) {
 		snprintf(expected, sizeof expected, "%zu", i);
@@ -1518,7 +1477,7 @@ START_TEST(answers_deferred_requests_in_any_order)
 }
 END_TEST
 
-START_TEST(keeps_pipelined_requests_waiting_behind_a_deferred_one)
+START_TEST(keeps_pipelined_requests_waiting_for_a_deferred_reply)
 {
 	int fd = wire_connect(port);
 	ck_assert(wire_print(fd, "GET /text?1 HTTP/1.1\r\nHost: x\r\n\r\nGET /defer HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -1529,7 +1488,7 @@ START_TEST(keeps_pipelined_requests_waiting_behind_a_deferred_one)
 	    wire_print(fd, "GET /number/4 HTTP/1.1\r\nHost: x\r\n\r\nGET /defer/started HTTP/1.1\r\nHost: x\r\n\r\n"));
 	let_a_turn_pass();
 	ck_assert(is_silent(fd));
-	call_in_loop(obey, &(struct order){ 0, "2", 0 });
+	loop_call(&loop, obey, &(struct order){ 0, "2", 0 });
 	for (int i = 2; i <= 4; i++) {
 		char expected[16];
 		snprintf(expected, sizeof expected, "%d", i);
@@ -1537,7 +1496,7 @@ START_TEST(keeps_pipelined_requests_waiting_behind_a_deferred_one)
 	}
 	wait_for_pocket(2);
 	ck_assert(wire_print(fd, "GET /text?next HTTP/1.1\r\nHost: x\r\n\r\n"));
-	call_in_loop(go_on, &(struct order){ 1, "second", 0 });
+	loop_call(&loop, go_on, &(struct order){ 1, "second", 0 });
 	wire_expect(wire_read(fd, false), 200, "first second");
 	wire_expect(wire_read(fd, false), 200, "next");
 	close(fd);
@@ -1548,7 +1507,7 @@ static const struct {
 	const char *target;
 	void (*reply)(void *);
 	struct order order;
-	bool is_reset;   /* else the client closes in order */
+	bool is_reset;   /* otherwise the client closes with a FIN */
 	bool is_noticed; /* before the callback replies */
 } departures[] = {
 	{ "/defer", obey, { 0, "late", 0 }, false, false },
@@ -1563,7 +1522,7 @@ static const struct {
 	{ "/defer/watched", obey, { 0, "late", 0 }, true, true },
 };
 
-START_TEST(survives_a_reply_to_a_client_that_has_gone)
+START_TEST(survives_a_reply_to_a_client_that_has_closed)
 {
 	int fd = wire_connect(port);
 	struct order order = departures[_i].order;
@@ -1576,7 +1535,7 @@ START_TEST(survives_a_reply_to_a_client_that_has_gone)
 		close(fd);
 	if (departures[_i].is_noticed)
 		ck_assert(wire_wait(is_empty, NULL));
-	call_in_loop(departures[_i].reply, &order);
+	loop_call(&loop, departures[_i].reply, &order);
 	ck_assert(wire_wait(is_empty, NULL));
 	expect_notes(departures[_i].reply == obey && departures[_i].order.text && _i + 1 == (int)COUNT(departures)
 			 ? "closed "
@@ -1585,7 +1544,7 @@ START_TEST(survives_a_reply_to_a_client_that_has_gone)
 }
 END_TEST
 
-START_TEST(survives_a_client_that_leaves_in_the_middle_of_a_reply)
+START_TEST(survives_a_client_that_closes_during_a_reply)
 {
 	int fd = connect_with_small_window();
 	char bytes[1000];
@@ -1613,7 +1572,7 @@ static void drain(void *arg)
 	pipit_server_drain(arg);
 }
 
-START_TEST(drains_when_the_deferred_replies_are_out)
+START_TEST(ends_a_drain_when_the_deferred_replies_are_sent)
 {
 	int fd = wire_connect(port), started = wire_connect(port);
 	struct wire_response response;
@@ -1622,15 +1581,15 @@ START_TEST(drains_when_the_deferred_replies_are_out)
 	wait_for_pocket(1);
 	ck_assert(wire_print(started, "GET /defer/started HTTP/1.1\r\nHost: x\r\n\r\n"));
 	wait_for_pocket(2);
-	call_in_loop(drain, server);
+	loop_call(&loop, drain, server);
 	ck_assert(wire_wait(refuses_connections, NULL));
 	ck_assert_uint_eq(pipit_server_connections(server), 2);
-	call_in_loop(obey, &(struct order){ 0, NULL, 3 * MEBIBYTE });
+	loop_call(&loop, obey, &(struct order){ 0, NULL, 3 * MEBIBYTE });
 	response = wire_read(fd, false);
 	ck_assert(response.closes);
 	expect_pattern(response, 3 * MEBIBYTE);
 	ck_assert(wire_is_closed(fd));
-	call_in_loop(go_on, &(struct order){ 1, "second", 0 });
+	loop_call(&loop, go_on, &(struct order){ 1, "second", 0 });
 	wire_expect(wire_read(started, false), 200, "first second");
 	ck_assert(wire_is_closed(started));
 	ck_assert(wire_wait(is_empty, NULL));
@@ -1652,7 +1611,7 @@ static void obey_twice(void *arg)
 	go_on(&(struct order){ 1, "late", 0 });
 }
 
-/* The callback still has its requests, and replies when no server is left: before or after libevent has cleaned up. */
+/* The callback still has its requests, and replies when the server is freed: before or after libevent has cleaned up. */
 START_TEST(survives_replies_after_the_server_was_freed)
 {
 	int fd = wire_connect(port), started = wire_connect(port);
@@ -1662,9 +1621,9 @@ START_TEST(survives_replies_after_the_server_was_freed)
 	ck_assert(wire_print(started, "GET /defer/started HTTP/1.1\r\nHost: x\r\n\r\n"));
 	wait_for_pocket(2);
 	if (_i == 0) {
-		call_in_loop(stop_and_free, server);
+		loop_call(&loop, stop_and_free, server);
 		ck_assert(wire_is_closed(fd));
-		call_in_loop(obey_twice, NULL);
+		loop_call(&loop, obey_twice, NULL);
 	} else {
 		stop();
 		pipit_server_free(server);
@@ -1764,42 +1723,43 @@ static void add_served_tests(Suite *suite, const char *name, void (*prepare)(voi
 	tcase_add_loop_test(tcase, sends_the_error_page_of_evhttp, 0, COUNT(errors));
 	tcase_add_test(tcase, sends_twenty_mebibytes_to_a_client_that_reads_late);
 	tcase_add_loop_test(tcase, sends_the_file_that_a_callback_added, 0, COUNT(file_forms));
-	tcase_add_loop_test(tcase, asks_for_the_next_chunk_when_the_last_one_is_out, 0, 2);
-	tcase_add_loop_test(tcase, sends_no_content_where_there_is_none, 0, COUNT(bare));
-	tcase_add_loop_test(tcase, answers_http_1_0_without_chunks_and_keeps_it_when_it_can, 0, COUNT(old_requests));
-	tcase_add_loop_test(tcase, closes_when_client_or_callback_says_so, 0, COUNT(closings));
-	tcase_add_test(tcase, sends_one_length_where_a_callback_gives_two);
+	tcase_add_loop_test(tcase, asks_for_the_next_chunk_when_the_last_one_is_sent, 0, 2);
+	tcase_add_loop_test(tcase, sends_no_body_where_http_forbids_it, 0, COUNT(bare));
+	tcase_add_loop_test(
+	    tcase, answers_http_1_0_without_chunks_and_keeps_alive_when_possible, 0, COUNT(old_requests));
+	tcase_add_loop_test(tcase, closes_when_client_or_callback_asks_for_it, 0, COUNT(closings));
+	tcase_add_test(tcase, sends_one_content_length_where_a_callback_sets_two);
 	tcase_add_loop_test(tcase, dates_every_reply_once, 0, 5);
-	tcase_add_loop_test(tcase, shows_the_callback_odd_targets_as_they_are, 0, COUNT(odd_targets));
-	tcase_add_loop_test(tcase, hands_over_content_of_any_size, 0, 2);
-	tcase_add_loop_test(tcase, hands_over_content_cut_at_every_place, 0, COUNT(pieces));
-	tcase_add_loop_test(tcase, refuses_content_above_the_limit, 0, 2);
-	tcase_add_loop_test(tcase, forgets_a_request_whose_client_left_before_it_was_whole, 0, 2);
-	tcase_add_loop_test(tcase, never_takes_content_for_the_next_request, 0, COUNT(methods_with_content));
+	tcase_add_loop_test(tcase, passes_unusual_targets_unchanged_to_the_callback, 0, COUNT(odd_targets));
+	tcase_add_loop_test(tcase, passes_a_body_of_any_size, 0, 2);
+	tcase_add_loop_test(tcase, passes_a_body_cut_at_every_place, 0, COUNT(pieces));
+	tcase_add_loop_test(tcase, refuses_a_body_above_the_limit, 0, 2);
+	tcase_add_loop_test(tcase, frees_a_request_whose_client_closed_before_it_was_complete, 0, 2);
+	tcase_add_loop_test(tcase, never_parses_a_body_as_the_next_request, 0, COUNT(methods_with_content));
 	tcase_add_test(tcase, answers_a_mixed_batch_of_fifty_in_order);
 	tcase_add_test(tcase, serves_many_connections_at_once);
-	tcase_add_test(tcase, leaves_the_notice_of_completion_to_the_callback);
-	tcase_add_loop_test(tcase, survives_a_client_that_leaves_in_the_middle_of_a_reply, 0, 2);
+	tcase_add_test(tcase, leaves_the_completion_callback_to_the_program);
+	tcase_add_loop_test(tcase, survives_a_client_that_closes_during_a_reply, 0, 2);
 }
 
-/* Of callbacks that ask who their client is. */
+/* Of callbacks that ask for the address of their client. */
 static void add_identity_tests(Suite *suite, const char *name, void (*prepare)(void))
 {
 	TCase *tcase = add_case(suite, name, prepare);
-	tcase_add_loop_test(tcase, shows_the_callback_one_whole_request, 0, COUNT(seen));
-	tcase_add_loop_test(tcase, tells_the_callback_once_when_its_client_has_gone, 0, 2);
-	tcase_add_test(tcase, tells_the_callback_of_an_open_reply_that_its_client_has_left);
-	tcase_add_test(tcase, answers_with_evhttps_page_what_exceeds_the_limit_that_a_callback_set);
+	tcase_add_loop_test(tcase, passes_one_complete_request_to_the_callback, 0, COUNT(seen));
+	tcase_add_loop_test(tcase, calls_the_close_callback_once_when_a_client_closes, 0, 2);
+	tcase_add_test(tcase, calls_the_close_callback_when_the_client_of_an_open_reply_closes);
+	tcase_add_test(tcase, refuses_with_evhttps_page_a_body_above_the_limit_that_a_callback_set);
 }
 
-/* These need the loop's thread. */
+/* These run on the loop's thread. */
 static void add_attached_tests(Suite *suite, const char *name, void (*prepare)(void))
 {
 	TCase *tcase = add_case(suite, name, prepare);
 	tcase_add_test(tcase, answers_deferred_requests_in_any_order);
-	tcase_add_test(tcase, keeps_pipelined_requests_waiting_behind_a_deferred_one);
-	tcase_add_loop_test(tcase, survives_a_reply_to_a_client_that_has_gone, 0, COUNT(departures));
-	tcase_add_test(tcase, drains_when_the_deferred_replies_are_out);
+	tcase_add_test(tcase, keeps_pipelined_requests_waiting_for_a_deferred_reply);
+	tcase_add_loop_test(tcase, survives_a_reply_to_a_client_that_has_closed, 0, COUNT(departures));
+	tcase_add_test(tcase, ends_a_drain_when_the_deferred_replies_are_sent);
 	tcase_add_loop_test(tcase, survives_replies_after_the_server_was_freed, 0, 2);
 }
 
@@ -1808,7 +1768,7 @@ int main(void)
 	Suite *suite = suite_create("evhttp");
 	TCase *tcase;
 
-	/* As pipit_server_attach() wants it of the application. */
+	/* pipit_server_attach() requires it of the application. */
 	signal(SIGPIPE, SIG_IGN);
 	add_served_tests(suite, "two workers", set_up_workers);
 	add_served_tests(suite, "attached", set_up_attached);
@@ -1818,7 +1778,7 @@ int main(void)
 	add_identity_tests(suite, "attached, client", set_up_attached);
 	add_identity_tests(suite, "guarded, client", set_up_guarded);
 	tcase = add_case(suite, "borrowed, client", set_up_borrowed);
-	tcase_add_test(tcase, takes_back_what_a_callback_set_on_a_borrowed_connection);
+	tcase_add_test(tcase, resets_what_a_callback_set_on_a_borrowed_connection);
 	add_attached_tests(suite, "attached, deferred", set_up_attached);
 	add_attached_tests(suite, "borrowed, deferred", set_up_borrowed);
 	add_attached_tests(suite, "guarded, deferred", set_up_guarded);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Every URI of the daemon, asked by libcurl as users do, and by raw sockets where the bytes on the wire matter. */
+/* Every URI of the daemon, requested by libcurl, and by raw sockets where the bytes on the wire matter. */
 #include "daemon.h"
 #include "suite.h"
 #include "wire.h"
@@ -17,21 +17,21 @@
 
 #define BIG_FILE_BYTES (20 * 1024 * 1024)
 
-/* Every test leaves through here: under sanitizers a daemon with a report does not end with 0. */
+/* Every test ends here: under sanitizers a daemon with a report does not exit with 0. */
 static void stop(struct daemon *daemon)
 {
 	ck_assert_int_eq(daemon_stop(daemon), 0);
 }
 
-/* --- asking with libcurl ------------------------------------------------------------------------------------------- */
+/* --- requests by libcurl ------------------------------------------------------------------------------------------ */
 
 struct question {
-	const char *method; /* NULL: GET, or POST when there is content */
+	const char *method; /* NULL: GET, or POST with a body */
 	const char *path;
 	const char *fields[4]; /* "Name: value" */
 	const char *content;   /* NULL: none */
-	size_t length;         /* of content; 0: up to its NUL */
-	bool chunked;          /* send the content in chunks */
+	size_t length;         /* of the body; 0: up to its NUL */
+	bool chunked;          /* send a chunked body */
 };
 
 struct source {
@@ -47,7 +47,7 @@ static size_t capacity_for(size_t length)
 	return capacity;
 }
 
-/* Doubling: a big file comes in thousands of pieces. */
+/* Doubles the buffer: a big file arrives in thousands of pieces. */
 static void append(char **text, size_t *length, const char *bytes, size_t count)
 {
 	size_t capacity = capacity_for(*length + count);
@@ -145,7 +145,7 @@ static struct wire_response ask(const struct daemon *daemon, struct question que
 	return response;
 }
 
-/* --- what an answer has to look like ------------------------------------------------------------------------------- */
+/* --- what an answer has to look like ------------------------------------------------------------------------------ */
 
 static void assert_field(const struct wire_response *response, const char *name, const char *expected)
 {
@@ -159,7 +159,7 @@ static void assert_no_field(const struct wire_response *response, const char *na
 	ck_assert_msg(wire_field(response, name) == NULL, "a field %s in:\n%s", name, response->head);
 }
 
-/* The string at `key` of the answer's JSON object is `expected`. */
+/* The string at `key` of the response's JSON object must be `expected`. */
 static void assert_json_text(const struct wire_response *response, const char *key, const char *expected)
 {
 	cJSON *doc = cJSON_ParseWithLength(response->content, response->length);
@@ -177,7 +177,7 @@ static void assert_json_number(const struct wire_response *response, const char 
 	cJSON_Delete(doc);
 }
 
-/* RFC 9457: the members say the same as the status line. */
+/* RFC 9457: the members agree with the status line. */
 static void assert_problem(const struct wire_response *response, int status)
 {
 	ck_assert_int_eq(response->status, status);
@@ -186,7 +186,7 @@ static void assert_problem(const struct wire_response *response, int status)
 	assert_json_number(response, "status", status);
 }
 
-/* Ask, and see that the answer is a problem of that status. */
+/* Sends the request and expects a problem document with that status. */
 static void assert_refused(const struct daemon *daemon, struct question question, int status)
 {
 	struct wire_response response = ask(daemon, question);
@@ -194,7 +194,7 @@ static void assert_refused(const struct daemon *daemon, struct question question
 	wire_free(&response);
 }
 
-/* Read the next answer, and see that it has that status and content. */
+/* Reads the next response and checks status and body. */
 static void assert_next(int fd, int status, const char *content)
 {
 	struct wire_response response = wire_read(fd, false);
@@ -204,10 +204,10 @@ static void assert_next(int fd, int status, const char *content)
 	wire_free(&response);
 }
 
-/* --- a site of our own --------------------------------------------------------------------------------------------- */
+/* --- a site ------------------------------------------------------------------------------------------------------- */
 
 struct site {
-	char top[64]; /* holds a secret beside the root */
+	char top[64]; /* has a secret file beside the root */
 	char root[80];
 	char big[96];
 };
@@ -253,7 +253,9 @@ static void remove_site(const struct site *site)
 	}
 }
 
-/* Content that repeats nowhere near a power of two: a block sent twice or out of order shows. Returns a malloc'd copy. */
+/*
+ * Content without repetition at powers of two: a block that is sent twice or out of order is detected. Returns a malloc'd copy.
+ */
 static char *make_big_file(const struct site *site)
 {
 	unsigned *words = malloc(BIG_FILE_BYTES);
@@ -272,7 +274,7 @@ static struct daemon start_with(const struct site *site)
 	return daemon_start((const char *const[]){ "--root", site->root, NULL });
 }
 
-/* --- /hello/get ---------------------------------------------------------------------------------------------------- */
+/* --- /hello/get --------------------------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *path, *message;
@@ -343,7 +345,7 @@ END_TEST
 static const char *const paths_with_heads[] = { "/hello/get", "/healthz", "/readyz", "/index.html", "/", "/style.css",
 	"/no/such/file", "/hello/post" };
 
-/* The fields of GET and HEAD, but for the Date between them. */
+/* The headers of GET and HEAD, except for the Date between them. */
 static void assert_same_fields(const struct wire_response *get, const struct wire_response *head)
 {
 	const char *date = strstr(get->head, "\r\nDate: ");
@@ -354,7 +356,7 @@ static void assert_same_fields(const struct wire_response *get, const struct wir
 	ck_assert_str_eq(get->head + before + length, head->head + before + length);
 }
 
-START_TEST(answers_head_with_the_fields_of_get_and_no_content)
+START_TEST(answers_head_with_the_headers_of_get_and_no_body)
 {
 	struct daemon daemon = daemon_start(NULL);
 	int fd = wire_connect(daemon.port);
@@ -363,7 +365,7 @@ START_TEST(answers_head_with_the_fields_of_get_and_no_content)
 	assert_same_fields(&get, &head);
 	wire_free(&get);
 	wire_free(&head);
-	/* Content behind the HEAD would be taken for the head of this answer. */
+	/* A body after the HEAD would be parsed as the head of this response. */
 	wire_print(fd, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
 	assert_next(fd, 200, "{\"status\":\"ok\"}");
 	close(fd);
@@ -371,7 +373,7 @@ START_TEST(answers_head_with_the_fields_of_get_and_no_content)
 }
 END_TEST
 
-/* --- /hello/post --------------------------------------------------------------------------------------------------- */
+/* --- /hello/post -------------------------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *type, *content, *message, *received;
@@ -388,7 +390,7 @@ static const struct {
 	{ "text/plain", "\n", "Hello, World!", "text" },
 };
 
-START_TEST(greets_who_posts)
+START_TEST(greets_the_name_of_a_post)
 {
 	struct daemon daemon = daemon_start(NULL);
 	char type[96];
@@ -413,7 +415,7 @@ static const struct {
 	{ "Content-Type: application/xml", "<x/>", 0, 415 },
 	{ "Content-Type: application/jsonx", "{}", 0, 415 },
 	{ "Content-Type: json", "{}", 0, 415 },
-	/* Without a value libcurl leaves the field out. */
+	/* Without a value libcurl does not send the header. */
 	{ "Content-Type:", "{}", 0, 415 },
 	{ "Content-Type: application/json", "{\"name\":", 0, 400 },
 	{ "Content-Type: application/json", "{\"name\":\"\xff\"}", 0, 400 },
@@ -428,7 +430,7 @@ static const struct {
 	{ "Content-Type: application/x-www-form-urlencoded", "name=A\0B", 8, 400 },
 };
 
-START_TEST(refuses_a_post_that_it_cannot_greet)
+START_TEST(refuses_a_post_without_a_valid_name)
 {
 	struct daemon daemon = daemon_start(NULL);
 	assert_refused(&daemon,
@@ -441,7 +443,7 @@ START_TEST(refuses_a_post_that_it_cannot_greet)
 }
 END_TEST
 
-START_TEST(says_which_types_it_takes_when_the_type_is_wrong)
+START_TEST(lists_the_accepted_types_when_the_type_is_wrong)
 {
 	struct daemon daemon = daemon_start(NULL);
 	struct wire_response response =
@@ -468,7 +470,7 @@ START_TEST(refuses_to_greet_more_than_256_bytes)
 }
 END_TEST
 
-START_TEST(tells_line_column_and_byte_of_a_json_error)
+START_TEST(gives_line_column_and_byte_of_a_json_error)
 {
 	struct daemon daemon = daemon_start(NULL);
 	struct wire_response response = ask(&daemon, (struct question){ .path = "/hello/post",
@@ -498,12 +500,13 @@ static const struct {
 	    "[{\"detail\":\"expected one of \\\" \\\\ / b f n r t u after a backslash\","
 	    "\"pointer\":\"#/b%20~0~1%25%22%0A%3C%C3%A9/0\",\"line\":1,\"column\":20,\"byte\":19}]" },
 	{ "{\"a\":1,\n \"\\u0061\":2}",
-	    "Invalid JSON at line 2, column 2 (byte 9), at /a: a name stands twice in an object: expected each once.",
-	    "[{\"detail\":\"a name stands twice in an object: expected each once\","
+	    "Invalid JSON at line 2, column 2 (byte 9), at /a: a name occurs twice in an object: expected each name "
+	    "once.",
+	    "[{\"detail\":\"a name occurs twice in an object: expected each name once\","
 	    "\"pointer\":\"#/a\",\"line\":2,\"column\":2,\"byte\":9}]" },
 };
 
-START_TEST(tells_programs_too_where_a_json_error_is)
+START_TEST(gives_the_position_of_a_json_error_as_members)
 {
 	struct daemon daemon = daemon_start(NULL);
 	struct question question = {
@@ -520,7 +523,7 @@ START_TEST(tells_programs_too_where_a_json_error_is)
 	cJSON_Delete(problem);
 	wire_free(&response);
 
-	/* A page is for people only. */
+	/* A page is for browsers only. */
 	question.fields[1] = "Accept: text/html";
 	response = ask(&daemon, question);
 	ck_assert_int_eq(response.status, 400);
@@ -532,8 +535,59 @@ START_TEST(tells_programs_too_where_a_json_error_is)
 }
 END_TEST
 
+static const struct {
+	const char *fields[2];
+	bool is_html;
+} likes[] = {
+	{ { "Accept:" }, false }, /* libcurl then sends no Accept */
+	{ { "Accept: */*" }, false },
+	{ { "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8" }, true },
+	{ { "accept: TEXT/html" }, true },
+	{ { "Accept: text/html;q=0" }, false },
+	{ { "Accept: application/json;q=0.1, text/html" }, true },
+	{ { "Accept: text/html, application/json" }, false },
+	{ { "Accept: text/html;q=0.9, application/problem+json" }, false },
+	{ { "Accept: application/json;q=0.1", "Accept: text/html" }, true },
+	{ { "Accept: text/html", "Accept: application/json" }, false },
+};
+
+/* From the routes, native handlers, evhttp callbacks, and files. */
+static const struct {
+	const char *method, *path, *content;
+	int status;
+} unwelcome[] = {
+	{ "DELETE", "/json/hello", NULL, 405 },
+	{ "GET", "/json/hello?name=%ff", NULL, 400 },
+	{ "POST", "/json/echo", "{", 415 },
+	{ "GET", "/hello/get?name=%ff", NULL, 400 },
+	{ "POST", "/hello/post", "{", 415 },
+	{ "GET", "/a%5Cb", NULL, 400 },
+	{ "GET", "/none", NULL, 404 },
+};
+
+START_TEST(replies_with_errors_in_the_format_that_the_client_prefers)
+{
+	struct daemon daemon = daemon_start(NULL);
+	for (size_t i = 0; i < sizeof likes / sizeof *likes; i++) {
+		struct wire_response response =
+		    ask(&daemon, (struct question){
+				     .method = unwelcome[_i].method,
+				     .path = unwelcome[_i].path,
+				     .content = unwelcome[_i].content,
+				     .fields = { "Content-Type: unknown/type", likes[i].fields[0], likes[i].fields[1] },
+				 });
+		ck_assert_int_eq(response.status, unwelcome[_i].status);
+		assert_field(&response, "Content-Type",
+		    likes[i].is_html ? "text/html; charset=utf-8" : "application/problem+json");
+		ck_assert_int_eq(response.content[0], likes[i].is_html ? '<' : '{');
+		wire_free(&response);
+	}
+	stop(&daemon);
+}
+END_TEST
+
 /* Of 250 names of two bytes. */
-START_TEST(a_pointer_is_as_long_as_it_may)
+START_TEST(accepts_a_pointer_up_to_the_length_limit)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--max-json-depth", "500", NULL });
 	char content[2048] = "";
@@ -552,7 +606,7 @@ START_TEST(a_pointer_is_as_long_as_it_may)
 }
 END_TEST
 
-/* --- /json/echo ---------------------------------------------------------------------------------------------------- */
+/* --- /json/echo --------------------------------------------------------------------------------------------------- */
 
 static const char *const documents[] = { "null", "true", "0", "-1.5", "\"\"", "\"\\\"\\\\\\n\"", "\"J\xc3\xbcrgen\"",
 	"[]", "{}", "[1,[2,[3]],{\"a\":{\"b\":null}}]", "{\"a\":1,\"A\":2,\"\":[false,1e300]}" };
@@ -601,7 +655,7 @@ START_TEST(echoes_a_document_of_nearly_a_megabyte)
 }
 END_TEST
 
-START_TEST(takes_json_up_to_the_depth_limit)
+START_TEST(accepts_json_up_to_the_depth_limit)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--max-json-depth", "3", NULL });
 	struct question question = {
@@ -619,7 +673,7 @@ START_TEST(takes_json_up_to_the_depth_limit)
 }
 END_TEST
 
-START_TEST(takes_json_up_to_the_limit_of_members)
+START_TEST(accepts_json_up_to_the_limit_of_members)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--max-json-members", "3", NULL });
 	struct question question = { .path = "/json/echo",
@@ -632,19 +686,19 @@ START_TEST(takes_json_up_to_the_limit_of_members)
 	response = ask(&daemon, question);
 	assert_problem(&response, 400);
 	assert_json_text(&response, "detail",
-	    "Invalid JSON at line 1, column 25 (byte 24), at /2: too many members: expected at most so many names in "
-	    "all objects.");
+	    "Invalid JSON at line 1, column 25 (byte 24), at /2: too many members: expected fewer names in all "
+	    "objects together.");
 	wire_free(&response);
 	stop(&daemon);
 }
 END_TEST
 
-/* What doubles would lose, to the letter. */
+/* Numbers that a double cannot hold exactly. */
 static const char *const exact[] = { "9007199254740993", "0.1000000000000000055511151231257827", "1e-400",
 	"123456789012345678901234567890", "-9007199254740993.0E+00",
 	"[9007199254740993,{\"a\":[1,9007199254740992,\"9007199254740993\"],\"b\":-1e-9999999999999999999999}]" };
 
-START_TEST(echoes_numbers_to_the_letter)
+START_TEST(echoes_numbers_digit_by_digit)
 {
 	struct daemon daemon = daemon_start(NULL);
 	struct wire_response response = ask(
@@ -672,7 +726,7 @@ START_TEST(refuses_to_echo_what_is_not_json)
 }
 END_TEST
 
-/* --- health, metrics ----------------------------------------------------------------------------------------------- */
+/* --- health, metrics ---------------------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *path, *content;
@@ -681,7 +735,7 @@ static const struct {
 	{ "/readyz", "{\"status\":\"ready\"}" },
 };
 
-START_TEST(answers_probes)
+START_TEST(answers_health_checks)
 {
 	struct daemon daemon = daemon_start(NULL);
 	struct wire_response response = ask(&daemon, (struct question){ .path = probes[_i].path });
@@ -694,7 +748,7 @@ START_TEST(answers_probes)
 }
 END_TEST
 
-/* Section 9 of the design, and the standard set of a process. */
+/* The daemon's own families, and the standard set of a process. */
 static const struct {
 	const char *name, *type;
 } families[] = {
@@ -720,7 +774,7 @@ static const struct {
 	{ "pipit_build_info", "gauge" },
 };
 
-/* The page names the family with its type, and has at least one sample of it. */
+/* The page has the family with its type, and at least one sample of it. */
 static void assert_family(const char *page, const char *name, const char *type)
 {
 	char line[160];
@@ -750,7 +804,7 @@ START_TEST(shows_every_family_of_metrics)
 }
 END_TEST
 
-START_TEST(speaks_openmetrics_to_who_asks_for_it)
+START_TEST(sends_openmetrics_to_a_client_that_accepts_it)
 {
 	struct daemon daemon = daemon_start(NULL);
 	struct wire_response hello = ask(&daemon, (struct question){ .path = "/hello/get" });
@@ -790,7 +844,7 @@ static const struct {
 	    true },
 };
 
-START_TEST(shows_metrics_as_the_client_likes_them_best_and_never_refuses)
+START_TEST(sends_metrics_in_the_preferred_format_and_never_406)
 {
 	struct daemon daemon = daemon_start(NULL);
 	for (size_t i = 0; i < sizeof tastes / sizeof *tastes; i++) {
@@ -828,7 +882,7 @@ START_TEST(counts_requests_by_method_route_and_code)
 }
 END_TEST
 
-/* --- files --------------------------------------------------------------------------------------------------------- */
+/* --- files -------------------------------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *path, *type, *text;
@@ -904,14 +958,14 @@ static const struct {
 } preconditions[] = {
 	{ "If-None-Match: *\r\n", 304 },
 	{ "If-None-Match: \"a\"\r\n", 200 },
-	/* It decides alone. */
+	/* It has precedence. */
 	{ "If-None-Match: \"a\"\r\nIf-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n", 200 },
 	{ "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n", 304 },
-	/* Two dates are none. */
+	/* Two dates are invalid. */
 	{ "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\nIf-Modified-Since: x\r\n", 200 },
 };
 
-START_TEST(knows_which_precondition_counts)
+START_TEST(evaluates_preconditions_in_the_order_of_precedence)
 {
 	struct site site = make_site();
 	struct daemon daemon = start_with(&site);
@@ -926,8 +980,8 @@ START_TEST(knows_which_precondition_counts)
 }
 END_TEST
 
-/* As after a clock that was wrong when the file was written. */
-START_TEST(never_says_that_a_file_will_change_in_the_future)
+/* As if the file was written with a wrong clock. */
+START_TEST(never_sends_a_last_modified_in_the_future)
 {
 	struct site site = make_site();
 	struct daemon daemon = start_with(&site);
@@ -945,7 +999,7 @@ START_TEST(never_says_that_a_file_will_change_in_the_future)
 }
 END_TEST
 
-/* A 304 is followed by nothing: the next answer begins right behind it. */
+/* A 304 has no body: the next response begins directly after it. */
 START_TEST(keeps_the_connection_after_not_modified)
 {
 	struct site site = make_site();
@@ -977,7 +1031,7 @@ static const struct {
 	{ "Accept: application/json", false },
 };
 
-START_TEST(tells_what_is_not_there_as_the_client_likes)
+START_TEST(answers_404_in_the_format_that_the_client_prefers)
 {
 	struct daemon daemon = daemon_start(NULL);
 	struct wire_response response =
@@ -995,7 +1049,7 @@ START_TEST(tells_what_is_not_there_as_the_client_likes)
 }
 END_TEST
 
-/* As bytes on the wire: clients tidy these up before they send them. */
+/* Sent as raw bytes: clients normalize these paths before they send them. */
 static const char *const ways_out[] = {
 	"/../secret.txt",
 	"/%2e%2e/secret.txt",
@@ -1023,7 +1077,7 @@ static const char *const ways_out[] = {
 	"http://x/%2e%2e/secret.txt",
 };
 
-START_TEST(lets_no_path_out_of_the_root)
+START_TEST(serves_nothing_outside_the_root)
 {
 	struct site site = make_site();
 	struct daemon daemon = start_with(&site);
@@ -1034,7 +1088,7 @@ START_TEST(lets_no_path_out_of_the_root)
 	ck_assert_ptr_null(strstr(response.content, "SECRET"));
 	ck_assert_ptr_null(strstr(response.content, "root:"));
 	wire_free(&response);
-	/* It is no reason to part. */
+	/* The connection is kept. */
 	wire_print(fd, "GET /page.html HTTP/1.1\r\nHost: x\r\n\r\n");
 	assert_next(fd, 200, "<p>page</p>");
 	close(fd);
@@ -1053,7 +1107,7 @@ static const struct {
 	{ "/docs?a=[\"<b>{|}^`\\", "/docs/?a=%5B%22%3Cb%3E%7B%7C%7D%5E%60%5C" },
 };
 
-START_TEST(redirects_to_a_directory_with_its_slash)
+START_TEST(redirects_to_a_directory_with_a_trailing_slash)
 {
 	struct site site = make_site();
 	struct daemon daemon = start_with(&site);
@@ -1070,7 +1124,7 @@ START_TEST(redirects_to_a_directory_with_its_slash)
 }
 END_TEST
 
-/* "Location: //docs/" would be another host's. */
+/* "Location: //docs/" would redirect to another host. */
 START_TEST(never_redirects_to_another_host)
 {
 	struct site site = make_site();
@@ -1096,7 +1150,7 @@ END_TEST
 
 static const char *const writing_methods[] = { "POST", "PUT", "DELETE", "PATCH" };
 
-START_TEST(lets_nobody_write_a_file)
+START_TEST(refuses_methods_that_would_write_a_file)
 {
 	struct daemon daemon = daemon_start(NULL);
 	struct wire_response response = ask(&daemon, (struct question){ .method = writing_methods[_i],
@@ -1110,7 +1164,7 @@ START_TEST(lets_nobody_write_a_file)
 }
 END_TEST
 
-START_TEST(sends_a_big_file_byte_for_byte_without_holding_it)
+START_TEST(sends_a_big_file_byte_for_byte_without_loading_it)
 {
 	struct site site = make_site();
 	char *expected = make_big_file(&site);
@@ -1122,7 +1176,7 @@ START_TEST(sends_a_big_file_byte_for_byte_without_holding_it)
 	assert_field(&response, "Content-Type", "application/octet-stream");
 	ck_assert_uint_eq(response.length, BIG_FILE_BYTES);
 	ck_assert(memcmp(response.content, expected, BIG_FILE_BYTES) == 0);
-	/* It goes from file to socket in the kernel. */
+	/* sendfile() sends it within the kernel. */
 	ck_assert_int_lt(daemon_resident_kib(&daemon) - before_kib, BIG_FILE_BYTES / 1024 / 2);
 	wire_free(&small);
 	wire_free(&response);
@@ -1132,8 +1186,8 @@ START_TEST(sends_a_big_file_byte_for_byte_without_holding_it)
 }
 END_TEST
 
-/* Head and end of a file lie in different sends: nothing may come between, and the next answer only behind it. */
-START_TEST(answers_what_is_pipelined_behind_a_big_file)
+/* Head and end of a file are in different sends: nothing may come between, and the next response only after it. */
+START_TEST(answers_requests_pipelined_after_a_big_file)
 {
 	struct site site = make_site();
 	char *expected = make_big_file(&site);
@@ -1159,8 +1213,8 @@ START_TEST(answers_what_is_pipelined_behind_a_big_file)
 }
 END_TEST
 
-/* Its length has been promised: only the end of the connection can tell that the promise was broken. */
-START_TEST(ends_the_connection_when_a_file_shrinks_under_way)
+/* Its length is announced: only the end of the connection can show that it is incomplete. */
+START_TEST(closes_the_connection_when_a_file_shrinks_meanwhile)
 {
 	struct site site = make_site();
 	struct daemon daemon;
@@ -1186,7 +1240,7 @@ START_TEST(ends_the_connection_when_a_file_shrinks_under_way)
 }
 END_TEST
 
-/* --- methods ------------------------------------------------------------------------------------------------------- */
+/* --- methods ------------------------------------------------------------------------------------------------------ */
 
 static const struct {
 	const char *method, *target, *allow;
@@ -1203,7 +1257,7 @@ static const struct {
 	{ "PUT", "/metrics", "GET, HEAD, OPTIONS", 405 },
 };
 
-START_TEST(tells_the_methods_of_a_resource)
+START_TEST(lists_the_methods_of_a_resource)
 {
 	struct daemon daemon = daemon_start(NULL);
 	int fd = wire_connect(daemon.port);
@@ -1222,8 +1276,8 @@ START_TEST(tells_the_methods_of_a_resource)
 }
 END_TEST
 
-/* The content of a request that is answered by its head alone is not taken for a request. */
-START_TEST(does_not_read_a_request_out_of_refused_content)
+/* The body of a request that is refused after its head is not parsed as a request. */
+START_TEST(does_not_parse_a_refused_body_as_a_request)
 {
 	static const char content[] = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 	struct daemon daemon = daemon_start(NULL);
@@ -1241,7 +1295,7 @@ START_TEST(does_not_read_a_request_out_of_refused_content)
 }
 END_TEST
 
-/* --- connections --------------------------------------------------------------------------------------------------- */
+/* --- connections -------------------------------------------------------------------------------------------------- */
 
 static void assert_greeting(int fd, int number)
 {
@@ -1312,8 +1366,8 @@ START_TEST(answers_pipelined_requests_in_order)
 }
 END_TEST
 
-/* Content has no meaning for GET, but it has a length all the same. */
-START_TEST(skips_the_content_of_a_get)
+/* A body has no meaning for GET, but it has a length nevertheless. */
+START_TEST(discards_the_body_of_a_get)
 {
 	struct daemon daemon = daemon_start(NULL);
 	int fd = wire_connect(daemon.port);
@@ -1326,7 +1380,7 @@ START_TEST(skips_the_content_of_a_get)
 }
 END_TEST
 
-START_TEST(answers_nothing_behind_a_request_that_closes)
+START_TEST(answers_nothing_after_a_request_that_closes)
 {
 	struct daemon daemon = daemon_start(NULL);
 	int fd = wire_connect(daemon.port);
@@ -1351,7 +1405,7 @@ static const struct {
 	{ "Connection: Keep-Alive, close\r\n", false },
 };
 
-START_TEST(speaks_http_1_0)
+START_TEST(serves_http_1_0)
 {
 	struct daemon daemon = daemon_start(NULL);
 	int fd = wire_connect(daemon.port);
@@ -1370,7 +1424,7 @@ START_TEST(speaks_http_1_0)
 }
 END_TEST
 
-START_TEST(takes_the_absolute_form_of_a_target)
+START_TEST(accepts_the_absolute_form_of_a_target)
 {
 	struct daemon daemon = daemon_start(NULL);
 	int fd = wire_connect(daemon.port);
@@ -1402,7 +1456,7 @@ static const char *const last_requests[] = {
 	"GET /hello/get?name=0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 };
 
-START_TEST(answers_a_client_that_has_shut_down_its_side)
+START_TEST(answers_a_client_that_has_shut_down_its_sending_side)
 {
 	struct daemon daemon = daemon_start(NULL);
 	int fd = wire_connect(daemon.port);
@@ -1415,7 +1469,7 @@ START_TEST(answers_a_client_that_has_shut_down_its_side)
 }
 END_TEST
 
-START_TEST(sends_all_of_a_big_file_to_a_client_that_has_shut_down_its_side)
+START_TEST(sends_all_of_a_big_file_to_a_client_that_has_shut_down_its_sending_side)
 {
 	struct site site = make_site();
 	char *expected = make_big_file(&site);
@@ -1436,9 +1490,9 @@ START_TEST(sends_all_of_a_big_file_to_a_client_that_has_shut_down_its_side)
 }
 END_TEST
 
-/* --- content ------------------------------------------------------------------------------------------------------- */
+/* --- bodies ------------------------------------------------------------------------------------------------------- */
 
-START_TEST(asks_for_the_content_of_a_client_that_waits)
+START_TEST(sends_100_continue_to_a_client_that_expects_it)
 {
 	static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
 	struct daemon daemon = daemon_start(NULL);
@@ -1455,28 +1509,28 @@ START_TEST(asks_for_the_content_of_a_client_that_waits)
 }
 END_TEST
 
-/* The first bytes are those of the final answer: no 100 before it. */
+/* The first bytes are those of the final response: no 100 before it. */
 static const struct {
 	const char *request;
 	int status;
 } expectations[] = {
-	/* The content would be refused. */
+	/* The body would be refused. */
 	{ "POST /hello/post HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\nExpect: 100-continue\r\n\r\n", 413 },
-	/* The route is not there. */
+	/* The route does not exist. */
 	{ "POST /hello/get HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n", 405 },
-	/* The content is there already. */
+	/* The body has already arrived. */
 	{ "POST /hello/post HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nExpect: "
 	  "100-continue\r\n"
 	  "\r\nAda",
 	    200 },
-	/* There is none. */
+	/* There is no body. */
 	{ "GET /hello/get HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n", 200 },
-	/* HTTP/1.0 knows no expectations (RFC 9110 §10.1.1); neither would its client understand a 100. */
+	/* HTTP/1.0 has no expectations (RFC 9110 §10.1.1): its client would not understand a 100. */
 	{ "GET /hello/get HTTP/1.0\r\nExpect: 100-continue\r\n\r\n", 200 },
 	{ "GET /hello/get HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\n\r\n", 417 },
 };
 
-START_TEST(answers_an_expectation_at_once_when_it_can)
+START_TEST(sends_the_final_response_instead_of_100_when_it_can)
 {
 	struct daemon daemon = daemon_start(NULL);
 	int fd = wire_connect(daemon.port);
@@ -1490,14 +1544,14 @@ START_TEST(answers_an_expectation_at_once_when_it_can)
 }
 END_TEST
 
-START_TEST(asks_no_http_1_0_client_for_its_content)
+START_TEST(sends_no_100_to_an_http_1_0_client)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--workers", "1", NULL });
 	int fd = wire_connect(daemon.port);
 	char *answer;
 	wire_print(fd, "POST /hello/post HTTP/1.0\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nExpect: "
 		       "100-continue\r\n\r\n");
-	/* Another request on its way through the same loop shows that the first part has been read. */
+	/* Another request through the same loop shows that the first part has been read. */
 	ck_assert_double_eq(daemon_metric(&daemon, "http_connections{state=\"closing\"}"), 0);
 	wire_send(fd, "Ada", 3);
 	answer = wire_read_all(fd, NULL);
@@ -1529,13 +1583,13 @@ static void post_chunks(int fd, const char *chunks, bool byte_by_byte)
 	assert_next(fd, 200, "{\"message\":\"Hello, Ada!\",\"received\":\"text\",\"bytes\":3}");
 }
 
-START_TEST(takes_content_in_chunks)
+START_TEST(accepts_a_chunked_body)
 {
 	struct daemon daemon = daemon_start(NULL);
 	int fd = wire_connect(daemon.port);
 	post_chunks(fd, chunkings[_i], false);
 	post_chunks(fd, chunkings[_i], true);
-	/* The chunks ended where they should. */
+	/* The next request is parsed directly after the last chunk. */
 	wire_print(fd, "GET /hello/get?name=0 HTTP/1.1\r\nHost: x\r\n\r\n");
 	assert_greeting(fd, 0);
 	close(fd);
@@ -1543,7 +1597,7 @@ START_TEST(takes_content_in_chunks)
 }
 END_TEST
 
-START_TEST(takes_nearly_a_megabyte_in_chunks_of_libcurl)
+START_TEST(accepts_nearly_a_megabyte_in_chunks_of_libcurl)
 {
 	struct daemon daemon = daemon_start(NULL);
 	char *text = print_array(130000);
@@ -1559,7 +1613,7 @@ START_TEST(takes_nearly_a_megabyte_in_chunks_of_libcurl)
 }
 END_TEST
 
-START_TEST(takes_content_up_to_the_limit)
+START_TEST(accepts_a_body_up_to_the_limit)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--max-body-bytes", "10", NULL });
 	struct question question = {
@@ -1587,20 +1641,22 @@ static TCase *hello_tests(void)
 	tcase_add_loop_test(tests, greets_by_name, 0, COUNT_OF(greetings));
 	tcase_add_test(tests, greets_a_name_of_256_bytes_and_refuses_a_longer_one);
 	tcase_add_loop_test(tests, refuses_a_name_that_is_not_utf8, 0, COUNT_OF(names_that_are_no_text));
-	tcase_add_loop_test(tests, answers_head_with_the_fields_of_get_and_no_content, 0, COUNT_OF(paths_with_heads));
-	tcase_add_loop_test(tests, greets_who_posts, 0, COUNT_OF(posts));
-	tcase_add_loop_test(tests, refuses_a_post_that_it_cannot_greet, 0, COUNT_OF(wrong_posts));
-	tcase_add_test(tests, says_which_types_it_takes_when_the_type_is_wrong);
+	tcase_add_loop_test(tests, answers_head_with_the_headers_of_get_and_no_body, 0, COUNT_OF(paths_with_heads));
+	tcase_add_loop_test(tests, greets_the_name_of_a_post, 0, COUNT_OF(posts));
+	tcase_add_loop_test(tests, refuses_a_post_without_a_valid_name, 0, COUNT_OF(wrong_posts));
+	tcase_add_test(tests, lists_the_accepted_types_when_the_type_is_wrong);
 	tcase_add_loop_test(tests, refuses_to_greet_more_than_256_bytes, 0, COUNT_OF(long_posts));
-	tcase_add_test(tests, tells_line_column_and_byte_of_a_json_error);
+	tcase_add_test(tests, gives_line_column_and_byte_of_a_json_error);
 	tcase_add_loop_test(
-	    tests, tells_programs_too_where_a_json_error_is, 0, sizeof json_errors / sizeof *json_errors);
-	tcase_add_test(tests, a_pointer_is_as_long_as_it_may);
+	    tests, gives_the_position_of_a_json_error_as_members, 0, sizeof json_errors / sizeof *json_errors);
+	tcase_add_loop_test(
+	    tests, replies_with_errors_in_the_format_that_the_client_prefers, 0, sizeof unwelcome / sizeof *unwelcome);
+	tcase_add_test(tests, accepts_a_pointer_up_to_the_length_limit);
 	tcase_add_loop_test(tests, echoes_json, 0, COUNT_OF(documents));
 	tcase_add_test(tests, echoes_a_document_of_nearly_a_megabyte);
-	tcase_add_test(tests, takes_json_up_to_the_depth_limit);
-	tcase_add_test(tests, takes_json_up_to_the_limit_of_members);
-	tcase_add_loop_test(tests, echoes_numbers_to_the_letter, 0, sizeof exact / sizeof *exact);
+	tcase_add_test(tests, accepts_json_up_to_the_depth_limit);
+	tcase_add_test(tests, accepts_json_up_to_the_limit_of_members);
+	tcase_add_loop_test(tests, echoes_numbers_digit_by_digit, 0, sizeof exact / sizeof *exact);
 	tcase_add_test(tests, refuses_to_echo_what_is_not_json);
 	return tests;
 }
@@ -1608,10 +1664,10 @@ static TCase *hello_tests(void)
 static TCase *operation_tests(void)
 {
 	TCase *tests = tcase_create("operation");
-	tcase_add_loop_test(tests, answers_probes, 0, COUNT_OF(probes));
+	tcase_add_loop_test(tests, answers_health_checks, 0, COUNT_OF(probes));
 	tcase_add_test(tests, shows_every_family_of_metrics);
-	tcase_add_test(tests, speaks_openmetrics_to_who_asks_for_it);
-	tcase_add_test(tests, shows_metrics_as_the_client_likes_them_best_and_never_refuses);
+	tcase_add_test(tests, sends_openmetrics_to_a_client_that_accepts_it);
+	tcase_add_test(tests, sends_metrics_in_the_preferred_format_and_never_406);
 	tcase_add_test(tests, counts_requests_by_method_route_and_code);
 	return tests;
 }
@@ -1621,41 +1677,42 @@ static TCase *file_tests(void)
 	TCase *tests = tcase_create("files");
 	tcase_add_loop_test(tests, serves_its_own_pages, 0, COUNT_OF(own_pages));
 	tcase_add_loop_test(tests, sends_a_file_only_when_it_has_changed, 0, COUNT_OF(conditions));
-	tcase_add_loop_test(tests, knows_which_precondition_counts, 0, sizeof preconditions / sizeof *preconditions);
-	tcase_add_test(tests, never_says_that_a_file_will_change_in_the_future);
+	tcase_add_loop_test(
+	    tests, evaluates_preconditions_in_the_order_of_precedence, 0, sizeof preconditions / sizeof *preconditions);
+	tcase_add_test(tests, never_sends_a_last_modified_in_the_future);
 	tcase_add_test(tests, keeps_the_connection_after_not_modified);
-	tcase_add_loop_test(tests, tells_what_is_not_there_as_the_client_likes, 0, COUNT_OF(acceptances));
-	tcase_add_loop_test(tests, lets_no_path_out_of_the_root, 0, COUNT_OF(ways_out));
-	tcase_add_loop_test(tests, redirects_to_a_directory_with_its_slash, 0, COUNT_OF(redirects));
+	tcase_add_loop_test(tests, answers_404_in_the_format_that_the_client_prefers, 0, COUNT_OF(acceptances));
+	tcase_add_loop_test(tests, serves_nothing_outside_the_root, 0, COUNT_OF(ways_out));
+	tcase_add_loop_test(tests, redirects_to_a_directory_with_a_trailing_slash, 0, COUNT_OF(redirects));
 	tcase_add_test(tests, never_redirects_to_another_host);
 	tcase_add_test(tests, lists_no_directory);
-	tcase_add_loop_test(tests, lets_nobody_write_a_file, 0, COUNT_OF(writing_methods));
-	tcase_add_test(tests, sends_a_big_file_byte_for_byte_without_holding_it);
-	tcase_add_test(tests, answers_what_is_pipelined_behind_a_big_file);
-	tcase_add_test(tests, ends_the_connection_when_a_file_shrinks_under_way);
+	tcase_add_loop_test(tests, refuses_methods_that_would_write_a_file, 0, COUNT_OF(writing_methods));
+	tcase_add_test(tests, sends_a_big_file_byte_for_byte_without_loading_it);
+	tcase_add_test(tests, answers_requests_pipelined_after_a_big_file);
+	tcase_add_test(tests, closes_the_connection_when_a_file_shrinks_meanwhile);
 	return tests;
 }
 
 static TCase *connection_tests(void)
 {
 	TCase *tests = tcase_create("connections");
-	tcase_add_loop_test(tests, tells_the_methods_of_a_resource, 0, COUNT_OF(methods));
-	tcase_add_test(tests, does_not_read_a_request_out_of_refused_content);
+	tcase_add_loop_test(tests, lists_the_methods_of_a_resource, 0, COUNT_OF(methods));
+	tcase_add_test(tests, does_not_parse_a_refused_body_as_a_request);
 	tcase_add_test(tests, keeps_a_connection_for_many_requests);
 	tcase_add_loop_test(tests, answers_pipelined_requests_in_order, 0, 6);
-	tcase_add_test(tests, skips_the_content_of_a_get);
-	tcase_add_test(tests, answers_nothing_behind_a_request_that_closes);
-	tcase_add_loop_test(tests, speaks_http_1_0, 0, COUNT_OF(old_requests));
-	tcase_add_test(tests, takes_the_absolute_form_of_a_target);
+	tcase_add_test(tests, discards_the_body_of_a_get);
+	tcase_add_test(tests, answers_nothing_after_a_request_that_closes);
+	tcase_add_loop_test(tests, serves_http_1_0, 0, COUNT_OF(old_requests));
+	tcase_add_test(tests, accepts_the_absolute_form_of_a_target);
 	tcase_add_test(tests, skips_an_empty_line_before_a_request);
-	tcase_add_loop_test(tests, answers_a_client_that_has_shut_down_its_side, 0, COUNT_OF(last_requests));
-	tcase_add_test(tests, sends_all_of_a_big_file_to_a_client_that_has_shut_down_its_side);
-	tcase_add_test(tests, asks_for_the_content_of_a_client_that_waits);
-	tcase_add_loop_test(tests, answers_an_expectation_at_once_when_it_can, 0, COUNT_OF(expectations));
-	tcase_add_test(tests, asks_no_http_1_0_client_for_its_content);
-	tcase_add_loop_test(tests, takes_content_in_chunks, 0, COUNT_OF(chunkings));
-	tcase_add_test(tests, takes_nearly_a_megabyte_in_chunks_of_libcurl);
-	tcase_add_test(tests, takes_content_up_to_the_limit);
+	tcase_add_loop_test(tests, answers_a_client_that_has_shut_down_its_sending_side, 0, COUNT_OF(last_requests));
+	tcase_add_test(tests, sends_all_of_a_big_file_to_a_client_that_has_shut_down_its_sending_side);
+	tcase_add_test(tests, sends_100_continue_to_a_client_that_expects_it);
+	tcase_add_loop_test(tests, sends_the_final_response_instead_of_100_when_it_can, 0, COUNT_OF(expectations));
+	tcase_add_test(tests, sends_no_100_to_an_http_1_0_client);
+	tcase_add_loop_test(tests, accepts_a_chunked_body, 0, COUNT_OF(chunkings));
+	tcase_add_test(tests, accepts_nearly_a_megabyte_in_chunks_of_libcurl);
+	tcase_add_test(tests, accepts_a_body_up_to_the_limit);
 	return tests;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The daemon as a process: its options, its first line, its signals, its log, and how it ends. */
+/* The daemon as a process: its options, its first line, its signals, its log, and its end. */
 #include "daemon.h"
 #include "suite.h"
 #include "wire.h"
@@ -43,14 +43,14 @@ static bool refuses_connections(void *arg)
 	return fd < 0 && errno == ECONNREFUSED;
 }
 
-/* Send a signal that begins a drain, and wait until nobody is let in. */
+/* Sends a signal that begins a drain, and waits until connections are refused. */
 static void begin_drain(struct daemon *daemon, int signal)
 {
 	ck_assert_int_eq(kill(daemon->pid, signal), 0);
 	ck_assert(wire_wait(refuses_connections, daemon));
 }
 
-/* --- a directory of our own ---------------------------------------------------------------------------------------- */
+/* --- a directory -------------------------------------------------------------------------------------------------- */
 
 struct folder {
 	char path[64];
@@ -85,7 +85,7 @@ static void write_file(const char *path, const char *content)
 	fclose(file);
 }
 
-/* Up to 64 KiB of it, malloc'd; empty when it is not there. */
+/* Up to 64 KiB of the file, malloc'd; empty if it does not exist. */
 static char *read_file(const char *path)
 {
 	char *text = calloc(1, 65537);
@@ -103,7 +103,7 @@ struct lines {
 	int count;
 };
 
-/* Access lines are written at the end of a turn of the loop: a moment after the answer. */
+/* Access lines are written at the end of a turn of the loop: shortly after the response. */
 static bool has_lines(void *arg)
 {
 	const struct lines *lines = arg;
@@ -115,7 +115,7 @@ static bool has_lines(void *arg)
 	return count >= lines->count;
 }
 
-/* The file once it has so many lines, malloc'd. */
+/* The file once it has this number of lines, malloc'd. */
 static char *wait_for_lines(const char *path, int count)
 {
 	struct lines lines = { path, count };
@@ -131,7 +131,7 @@ static void assert_matches(const char *text, const char *pattern)
 	regfree(&regex);
 }
 
-/* --- the first line ------------------------------------------------------------------------------------------------ */
+/* --- the first line ----------------------------------------------------------------------------------------------- */
 
 static bool has_ipv6(void)
 {
@@ -164,7 +164,7 @@ static void read_line(int fd, char *line, size_t size)
 	line[length] = '\0';
 }
 
-/* The port that the next line of its output tells, the line being exactly `form` with that port in it. */
+/* The port in the next line of its output, which must be exactly `form` with that port in it. */
 static unsigned read_listening_line(const struct daemon *daemon, const char *form)
 {
 	char line[128], expected[128];
@@ -177,7 +177,7 @@ static unsigned read_listening_line(const struct daemon *daemon, const char *for
 	return port;
 }
 
-START_TEST(tells_every_address_that_it_listens_on)
+START_TEST(prints_every_address_that_it_listens_on)
 {
 	bool with_ipv6 = has_ipv6();
 	struct daemon daemon = daemon_start((const char *const[]){
@@ -188,7 +188,7 @@ START_TEST(tells_every_address_that_it_listens_on)
 	assert_served(second);
 	if (with_ipv6)
 		assert_served_on_ipv6(read_listening_line(&daemon, "listening on http://[::1]:%u\n"));
-	/* Nothing else comes on standard output. */
+	/* Nothing else is printed on standard output. */
 	ck_assert(!wire_is_readable(daemon.out, 0));
 	stop(&daemon);
 }
@@ -204,12 +204,12 @@ START_TEST(handles_signals_once_it_is_ready)
 }
 END_TEST
 
-/* --- drain --------------------------------------------------------------------------------------------------------- */
+/* --- drain -------------------------------------------------------------------------------------------------------- */
 
 static const int ending_signals[] = { SIGTERM, SIGINT };
 
 /* A request is in flight from its first byte on. */
-START_TEST(finishes_what_is_in_flight)
+START_TEST(finishes_requests_in_flight)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--drain-timeout", "0", NULL });
 	int content = wire_connect(daemon.port), head = wire_connect(daemon.port);
@@ -262,8 +262,8 @@ START_TEST(finishes_a_file_that_is_being_sent)
 }
 END_TEST
 
-/* An idle connection does not hold the end up, and is closed without a byte. */
-START_TEST(waits_for_no_idle_connection)
+/* An idle connection does not delay the end, and is closed without a response. */
+START_TEST(does_not_wait_for_idle_connections)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--drain-timeout", "0", NULL });
 	int fresh = wire_connect(daemon.port), used = wire_connect(daemon.port);
@@ -287,7 +287,7 @@ struct wish {
 	int fd;
 };
 
-/* Soon after the first signal a second one is taken for the same wish: it is sent until it is understood. */
+/* A second signal soon after the first one counts as the same request: it is sent until the daemon stops. */
 static bool is_closed_when_asked(void *arg)
 {
 	const struct wish *wish = arg;
@@ -314,7 +314,7 @@ START_TEST(stops_at_once_at_the_second_signal)
 }
 END_TEST
 
-START_TEST(cuts_a_stuck_client_off_at_the_end_of_the_drain)
+START_TEST(aborts_a_stalled_client_at_the_end_of_the_drain)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--drain-timeout", "300ms", NULL });
 	int content = wire_connect(daemon.port), head = wire_connect(daemon.port);
@@ -340,7 +340,7 @@ START_TEST(ignores_sigpipe)
 }
 END_TEST
 
-/* --- drain under load ---------------------------------------------------------------------------------------------- */
+/* --- drain under load --------------------------------------------------------------------------------------------- */
 
 #define CLIENTS 4
 
@@ -349,12 +349,12 @@ struct client {
 	unsigned port;
 	atomic_int answers;
 	atomic_bool *is_draining;
-	const char *failure; /* what must not happen, and did */
+	const char *failure; /* failed requests, which must stay 0 */
 };
 
 enum outcome { ANSWERED, ANSWERED_AND_CLOSES, UNANSWERED, CUT };
 
-/* Without wire_read(): wire_field() is for one thread. */
+/* Without wire_read(): wire_field() is not thread-safe. */
 static enum outcome read_answer(int fd)
 {
 	char bytes[2048];
@@ -378,7 +378,7 @@ static enum outcome read_answer(int fd)
 	return strstr(bytes, "\r\nConnection: close\r\n") ? ANSWERED_AND_CLOSES : ANSWERED;
 }
 
-/* Every other one in two pieces. */
+/* Every other request in two parts. */
 static void send_request(int fd, int number)
 {
 	static const char get[] = "GET /hello/get HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -399,8 +399,8 @@ static bool was_closed(int fd)
 }
 
 /*
- * Requests on one connection after the other, until nobody lets it in. The kernel completes a connection before the daemon
- * accepts it: one that was reset before its first answer, while draining, had knocked too late, which is a refusal.
+ * Sends requests on one connection after the other, until connections are refused. The kernel completes a connection before the
+ * daemon accepts it: one that is reset before its first response during the drain counts as refused.
  */
 static void *run_client(void *arg)
 {
@@ -470,7 +470,7 @@ START_TEST(loses_no_request_when_it_drains_under_load)
 }
 END_TEST
 
-/* --- the access log ------------------------------------------------------------------------------------------------ */
+/* --- the access log ----------------------------------------------------------------------------------------------- */
 
 static void send_loggable_requests(unsigned port)
 {
@@ -492,7 +492,7 @@ static void send_loggable_requests(unsigned port)
 #define PATTERN_PEER "^127\\.0\\.0\\.1 - - \\[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}(:[0-9]{2}){3} \\+0000\\] "
 #define PATTERN_END " [0-9]+\\.[0-9]{6} [0-9a-f]{16} "
 
-START_TEST(logs_requests_in_the_combined_form)
+START_TEST(logs_requests_in_the_combined_format)
 {
 	struct folder folder = make_folder();
 	struct daemon daemon = daemon_start((const char *const[]){ "--access-log", folder.log, NULL });
@@ -549,7 +549,7 @@ START_TEST(logs_requests_as_json)
 	assert_text(line, "peer", "127.0.0.1");
 	assert_text(line, "request", "GET /hello/get?name=\"Ada\" HTTP/1.1");
 	assert_text(line, "referer", "http://x/\"quoted\"");
-	/* Each byte as a character: what the client sent need not be UTF-8. */
+	/* Each byte as a character: the bytes of a client need not be UTF-8. */
 	assert_text(line, "user_agent", "back\\slash\ttab \xc3\x83\xc2\xbc");
 	assert_text(line, "route", "/hello/get");
 	ck_assert_double_eq(number_at(line, "status"), 200);
@@ -585,16 +585,20 @@ START_TEST(logs_to_standard_output)
 }
 END_TEST
 
-/* A client that leaves before its answer is complete, and one that is cut off for its slowness, have lines too. */
-START_TEST(logs_requests_that_came_to_nothing)
+/* A client that closes before its response is complete, and one that is closed by a deadline, are logged too. */
+START_TEST(logs_incomplete_requests)
 {
 	struct folder folder = make_folder();
 	struct daemon daemon = daemon_start((const char *const[]){
 	    "--access-log", folder.log, "--head-timeout", "100ms", "--read-timeout", "100ms", NULL });
-	int leaving = wire_connect(daemon.port), slow = wire_connect(daemon.port), silent = wire_connect(daemon.port);
+	int leaving, slow = wire_connect(daemon.port), silent = wire_connect(daemon.port);
 	char *text;
+	/* It has closed before its deadline. */
+	daemon_pause(&daemon);
+	leaving = wire_connect(daemon.port);
 	wire_print(leaving, "POST /hello/post HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nA");
 	close(leaving);
+	daemon_resume(&daemon);
 	wire_print(slow, "POST /json/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nA");
 	wire_print(silent, "GET /slow HT");
 	text = wait_for_lines(folder.log, 3);
@@ -637,7 +641,7 @@ START_TEST(reopens_the_access_log)
 	free(wait_for_lines(folder.old_log, 2));
 	ck_assert_int_eq(kill(daemon.pid, reopening_signals[_i]), 0);
 	ck_assert(wire_wait(is_there, folder.log));
-	/* dup3() follows open(): the message tells when both are done. */
+	/* The message is printed after both open() and dup3(). */
 	ck_assert(wire_wait(tells_of_reopened_logs, &daemon));
 	assert_served(daemon.port);
 	text = wait_for_lines(folder.log, 1);
@@ -648,9 +652,9 @@ START_TEST(reopens_the_access_log)
 }
 END_TEST
 
-/* --- what keeps it from starting ----------------------------------------------------------------------------------- */
+/* --- failed starts ------------------------------------------------------------------------------------------------ */
 
-/* One line on standard error that holds `text`. */
+/* Expects one line with `text` on standard error. */
 static void assert_complaint(const char *output, const char *text)
 {
 	ck_assert_msg(strncmp(output, "pipit: error: ", 14) == 0, "no error: %s", output);
@@ -740,7 +744,7 @@ START_TEST(refuses_a_wrong_configuration)
 }
 END_TEST
 
-/* --- what ends by itself ------------------------------------------------------------------------------------------- */
+/* --- runs that end by themselves ---------------------------------------------------------------------------------- */
 
 START_TEST(prefers_options_to_the_environment_to_the_file)
 {
@@ -757,7 +761,7 @@ START_TEST(prefers_options_to_the_environment_to_the_file)
 	assert_matches(output, "^max-head-bytes = 13k$");
 	ck_assert_ptr_nonnull(strstr(output, "listen = 127.0.0.1:2\nlisten = [::1]:3\n"));
 	ck_assert_ptr_null(strstr(output, "127.0.0.1:1"));
-	/* What it prints is a file that says the same. */
+	/* It prints a file that gives the same configuration. */
 	write_file(folder.file, output);
 	ck_assert_int_eq(
 	    daemon_run((const char *const[]){ "--check", "--config", folder.file, NULL }, again, sizeof again), 0);
@@ -810,12 +814,12 @@ START_TEST(asks_a_running_daemon_for_its_health)
 	ck_assert_str_eq(output, "");
 	stop(&daemon);
 	ck_assert_int_eq(check_health(port, output, sizeof output), 1);
-	assert_complaint(output, "no answer");
+	assert_complaint(output, "no reply");
 }
 END_TEST
 
-/* A probe that hangs is worse than one that fails. */
-START_TEST(gives_a_silent_daemon_up)
+/* A health check must not hang. */
+START_TEST(stops_waiting_for_a_silent_daemon)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t length = sizeof address;
@@ -833,13 +837,13 @@ END_TEST
 static TCase *drain_tests(void)
 {
 	TCase *tests = tcase_create("drain");
-	tcase_add_test(tests, tells_every_address_that_it_listens_on);
+	tcase_add_test(tests, prints_every_address_that_it_listens_on);
 	tcase_add_loop_test(tests, handles_signals_once_it_is_ready, 0, 12);
-	tcase_add_loop_test(tests, finishes_what_is_in_flight, 0, COUNT_OF(ending_signals));
+	tcase_add_loop_test(tests, finishes_requests_in_flight, 0, COUNT_OF(ending_signals));
 	tcase_add_test(tests, finishes_a_file_that_is_being_sent);
-	tcase_add_loop_test(tests, waits_for_no_idle_connection, 0, COUNT_OF(ending_signals));
+	tcase_add_loop_test(tests, does_not_wait_for_idle_connections, 0, COUNT_OF(ending_signals));
 	tcase_add_loop_test(tests, stops_at_once_at_the_second_signal, 0, COUNT_OF(second_signals));
-	tcase_add_test(tests, cuts_a_stuck_client_off_at_the_end_of_the_drain);
+	tcase_add_test(tests, aborts_a_stalled_client_at_the_end_of_the_drain);
 	tcase_add_test(tests, ignores_sigpipe);
 	tcase_add_loop_test(tests, loses_no_request_when_it_drains_under_load, 0, 5);
 	return tests;
@@ -848,10 +852,10 @@ static TCase *drain_tests(void)
 static TCase *log_tests(void)
 {
 	TCase *tests = tcase_create("log");
-	tcase_add_test(tests, logs_requests_in_the_combined_form);
+	tcase_add_test(tests, logs_requests_in_the_combined_format);
 	tcase_add_test(tests, logs_requests_as_json);
 	tcase_add_test(tests, logs_to_standard_output);
-	tcase_add_test(tests, logs_requests_that_came_to_nothing);
+	tcase_add_test(tests, logs_incomplete_requests);
 	tcase_add_loop_test(tests, reopens_the_access_log, 0, COUNT_OF(reopening_signals));
 	return tests;
 }
@@ -866,7 +870,7 @@ static TCase *option_tests(void)
 	tcase_add_loop_test(tests, prints_its_version, 0, COUNT_OF(version_options));
 	tcase_add_loop_test(tests, prints_help_that_fits_a_terminal, 0, COUNT_OF(help_options));
 	tcase_add_test(tests, asks_a_running_daemon_for_its_health);
-	tcase_add_test(tests, gives_a_silent_daemon_up);
+	tcase_add_test(tests, stops_waiting_for_a_silent_daemon);
 	return tests;
 }
 

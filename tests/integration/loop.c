@@ -29,10 +29,10 @@ void loop_open(struct loop *loop)
 {
 	*loop = (struct loop){ .base = event_base_new() };
 	ck_assert_ptr_nonnull(loop->base);
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, loop->door), 0);
-	/* libevent's debug mode wants it. */
-	ck_assert_int_eq(evutil_make_socket_nonblocking(loop->door[0]), 0);
-	loop->calls = event_new(loop->base, loop->door[0], EV_READ | EV_PERSIST, on_call, NULL);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, loop->wakeup), 0);
+	/* libevent's debug mode requires it. */
+	ck_assert_int_eq(evutil_make_socket_nonblocking(loop->wakeup[0]), 0);
+	loop->calls = event_new(loop->base, loop->wakeup[0], EV_READ | EV_PERSIST, on_call, NULL);
 	ck_assert_ptr_nonnull(loop->calls);
 	ck_assert_int_eq(event_add(loop->calls, NULL), 0);
 }
@@ -57,8 +57,8 @@ void loop_call(struct loop *loop, void (*function)(void *arg), void *arg)
 		function(arg);
 		return;
 	}
-	ck_assert_int_eq(write(loop->door[1], &call, sizeof call), (int)sizeof call);
-	ck_assert_int_eq(read(loop->door[1], &byte, 1), 1);
+	ck_assert_int_eq(write(loop->wakeup[1], &call, sizeof call), (int)sizeof call);
+	ck_assert_int_eq(read(loop->wakeup[1], &byte, 1), 1);
 }
 
 static void break_loop(void *base)
@@ -69,7 +69,7 @@ static void break_loop(void *base)
 void loop_break_next_turn(struct loop *loop)
 {
 	struct call call = { break_loop, loop->base };
-	ck_assert_int_eq(write(loop->door[1], &call, sizeof call), (int)sizeof call);
+	ck_assert_int_eq(write(loop->wakeup[1], &call, sizeof call), (int)sizeof call);
 }
 
 void loop_stop(struct loop *loop)
@@ -91,8 +91,8 @@ void loop_leave(struct loop *loop)
 {
 	loop_stop(loop);
 	event_free(loop->calls);
-	close(loop->door[0]);
-	close(loop->door[1]);
+	close(loop->wakeup[0]);
+	close(loop->wakeup[1]);
 }
 
 size_t loop_descriptors(void)

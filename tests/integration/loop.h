@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An event_base as a program has it: in a thread of its own, or turned by the test. */
+/* An event_base of a program: run in a thread of its own, or by the test. */
 #ifndef PIPIT_TESTS_LOOP_H
 #define PIPIT_TESTS_LOOP_H
 
@@ -12,34 +12,34 @@ struct event_base;
 
 struct loop {
 	struct event_base *base;
-	struct event *calls; /* on door[0] */
-	int door[2];         /* a call in, one byte back */
+	struct event *calls; /* on wakeup[0] */
+	int wakeup[2];       /* a call in, one byte back */
 	pthread_t thread;
 	bool is_running;
 };
 
-/* Make a base; it does not run yet. */
+/* Creates a base; it does not run yet. */
 void loop_open(struct loop *loop);
 
-/* Run it in a thread, until loop_stop(). */
+/* Runs it in a thread, until loop_stop(). */
 void loop_run(struct loop *loop);
 
-/* Run a function on the loop's thread, and return when it has run; here when the loop does not run. */
+/* Runs a function on the loop's thread, and returns when it has run; on this thread when the loop does not run. */
 void loop_call(struct loop *loop, void (*function)(void *arg), void *arg);
 
-/* Stop the thread; harmless when it does not run. */
+/* Stops the thread; no effect when it does not run. */
 void loop_stop(struct loop *loop);
 
-/* Let the events of some turns happen. Not while it runs. */
+/* Runs the events of some turns. Not while the thread runs. */
 void loop_turn(struct loop *loop, int turns);
 
-/* Have an event break the next turn, behind what has happened on sockets before. Not while it runs; once. */
+/* Adds an event that breaks the next turn, after the pending events of sockets, once. Not while the thread runs. */
 void loop_break_next_turn(struct loop *loop);
 
-/* Stop it, and free all but the base, which is the caller's to free. */
+/* Stops it, and frees all but the base, which the caller frees. */
 void loop_leave(struct loop *loop);
 
-/* Descriptors that this process has open. */
+/* Number of open descriptors of this process. */
 size_t loop_descriptors(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A document that is too large to be printed at once: what clients get, what it takes, and what becomes of it when they leave. */
+/* A document that is too large to be printed at once: what clients get, what it costs, and what happens when they close. */
 #include "pipit.h"
 #include "suite.h"
 #include "wire.h"
@@ -18,7 +18,7 @@
 static struct pipit_server *server;
 static pthread_t server_thread;
 static int server_result;
-static _Atomic size_t before_reply; /* in use, and one more */
+static _Atomic size_t before_reply; /* used size, and one more */
 
 static size_t in_use(void)
 {
@@ -48,7 +48,7 @@ static void reply_list(struct pipit_request *request, void *arg)
 	pipit_reply_json(request, 200, list);
 }
 
-/* Something at the end is not printable: that is known before the head. */
+/* An unprintable value at the end is detected before the head is sent. */
 static void reply_wrong(struct pipit_request *request, void *arg)
 {
 	cJSON *list = make(100000), *item = cJSON_CreateNull();
@@ -99,7 +99,7 @@ static unsigned port(void)
 
 static cJSON *lines;
 
-/* A document that does not own what is in it. */
+/* A document that refers to strings of others. */
 static void reply_references(struct pipit_request *request, void *arg)
 {
 	(void)arg;
@@ -141,7 +141,7 @@ static void tear_down(void)
 	pipit_server_free(server);
 }
 
-/* The text of so many lines, from malloc(). */
+/* The text of this number of lines, from malloc(). */
 static char *expected(unsigned count)
 {
 	cJSON *list = make(count);
@@ -163,16 +163,16 @@ static void expect_list(const struct wire_response *response, unsigned count)
 
 static const unsigned counts[] = { 0, 1, 2200, 2300, 2600, 3000, 10000, 100000 };
 
-START_TEST(clients_get_all_of_it)
+START_TEST(clients_get_the_whole_document)
 {
 	int client = wire_connect(port());
 	struct wire_response response = wire_ask(client, "GET /list?count=%u HTTP/1.1\r\nHost: x\r\n\r\n", counts[_i]);
 
 	expect_list(&response, counts[_i]);
-	/* What is small has its length said. */
+	/* A small document has a Content-Length. */
 	ck_assert_int_eq(response.is_chunked, response.length > 66 * 1024);
 	wire_free(&response);
-	/* And the connection goes on. */
+	/* The connection is kept. */
 	response = wire_ask(client, "GET /list?count=1 HTTP/1.1\r\nHost: x\r\n\r\n");
 	expect_list(&response, 1);
 	wire_free(&response);
@@ -180,7 +180,7 @@ START_TEST(clients_get_all_of_it)
 }
 END_TEST
 
-START_TEST(http_1_0_gets_it_up_to_the_end_of_the_connection)
+START_TEST(an_http_1_0_client_gets_the_document_up_to_eof)
 {
 	int client = wire_connect(port());
 	struct wire_response response;
@@ -195,7 +195,7 @@ START_TEST(http_1_0_gets_it_up_to_the_end_of_the_connection)
 }
 END_TEST
 
-START_TEST(a_head_gets_the_head_only)
+START_TEST(a_head_request_gets_the_head_only)
 {
 	int client = wire_connect(port());
 	struct wire_response response;
@@ -210,7 +210,7 @@ START_TEST(a_head_gets_the_head_only)
 }
 END_TEST
 
-START_TEST(requests_behind_it_are_answered_in_order)
+START_TEST(pipelined_requests_after_a_document_are_answered_in_order)
 {
 	int client = wire_connect(port());
 	struct wire_response response;
@@ -227,7 +227,7 @@ START_TEST(requests_behind_it_are_answered_in_order)
 }
 END_TEST
 
-START_TEST(it_has_its_status_and_fields)
+START_TEST(the_response_has_its_status_and_headers)
 {
 	static const int statuses[] = { 200, 201, 404, 500 };
 	int client = wire_connect(port());
@@ -250,7 +250,7 @@ START_TEST(it_has_its_status_and_fields)
 }
 END_TEST
 
-START_TEST(what_cannot_be_printed_is_500_and_nothing_else)
+START_TEST(an_unprintable_document_is_answered_with_500_only)
 {
 	int client = wire_connect(port());
 	struct wire_response response = wire_ask(client, "GET /wrong HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -261,7 +261,7 @@ START_TEST(what_cannot_be_printed_is_500_and_nothing_else)
 }
 END_TEST
 
-START_TEST(a_deferred_reply_is_sent_in_pieces_too)
+START_TEST(a_deferred_document_is_sent_in_pieces_too)
 {
 	int client = wire_connect(port());
 	struct wire_response response = wire_ask(client, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -277,8 +277,8 @@ static bool has_replied(void *arg)
 	return before_reply > 0;
 }
 
-/* The client reads nothing: what waits for it is the document, and a piece of its text. */
-START_TEST(its_text_is_not_in_memory)
+/* The client does not read: the document and a piece of its text stay in memory. */
+START_TEST(the_text_of_the_document_is_not_held_in_memory)
 {
 	int client = wire_connect(port());
 	struct wire_response response;
@@ -288,7 +288,7 @@ START_TEST(its_text_is_not_in_memory)
 	ck_assert(wire_print(client, "GET /list?count=400000 HTTP/1.1\r\nHost: x\r\n\r\n"));
 	ck_assert(wire_wait(has_replied, NULL));
 	nanosleep(&moment, NULL);
-	/* Sanitizers count nothing. */
+	/* mallinfo2() does not count under sanitizers. */
 	if (mallinfo2().uordblks)
 		ck_assert_uint_lt(in_use(), before_reply + 512 * 1024);
 	response = wire_read(client, false);
@@ -309,7 +309,7 @@ static bool have_all_aborted(void *arg)
 	return have;
 }
 
-START_TEST(a_client_may_leave_midway)
+START_TEST(a_client_may_close_during_a_document)
 {
 	for (int i = 0; i < 5; i++) {
 		char some[1000];
@@ -318,12 +318,12 @@ START_TEST(a_client_may_leave_midway)
 		ck_assert_int_gt(recv(client, some, sizeof some, 0), 0);
 		close(client);
 	}
-	/* They have not got what they asked for. */
+	/* They have not got the whole document. */
 	ck_assert(wire_wait(have_all_aborted, NULL));
 }
 END_TEST
 
-START_TEST(what_it_does_not_own_is_printed_at_once)
+START_TEST(a_document_that_owns_nothing_is_printed_at_once)
 {
 	int client = wire_connect(port());
 	struct wire_response response;
@@ -337,7 +337,7 @@ START_TEST(what_it_does_not_own_is_printed_at_once)
 }
 END_TEST
 
-/* Room for one such document, but not for two. */
+/* Memory for one such document, not for two. */
 START_TEST(a_document_that_waits_counts_against_the_memory_limit)
 {
 	int client, greedy;
@@ -348,14 +348,14 @@ START_TEST(a_document_that_waits_counts_against_the_memory_limit)
 	set_up();
 	memory_limit = 0;
 	client = wire_connect(port());
-	/* What was taken is given back, each time. */
+	/* The memory is released each time. */
 	for (int i = 0; i < 6; i++) {
 		response = wire_ask(client, "GET /list?count=100000 HTTP/1.1\r\nHost: x\r\n\r\n");
 		expect_list(&response, 100000);
 		ck_assert(response.is_chunked);
 		wire_free(&response);
 	}
-	/* One that reads nothing has the room. */
+	/* A client that does not read holds the memory. */
 	greedy = wire_connect(port());
 	before_reply = 0;
 	ck_assert(wire_print(greedy, "GET /list?count=120000 HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -369,7 +369,7 @@ START_TEST(a_document_that_waits_counts_against_the_memory_limit)
 }
 END_TEST
 
-START_TEST(a_drain_lets_it_end)
+START_TEST(a_drain_waits_for_the_document)
 {
 	int client = wire_connect(port());
 	char some[1000], last[6] = "";
@@ -388,14 +388,14 @@ START_TEST(a_drain_lets_it_end)
 	}
 	ck_assert_int_eq(length, 0);
 	ck_assert_uint_gt(total, 200000 * strlen(LINE));
-	/* Its end came whole: it was not cut off. */
+	/* Its reply is complete: it was not aborted. */
 	ck_assert_str_eq(last, "0\r\n\r\n");
 	close(client);
 }
 END_TEST
 
-/* One that reads as fast as it can leaves others their turns. */
-START_TEST(others_are_served_meanwhile)
+/* A client that reads as fast as it can does not block others. */
+START_TEST(other_clients_are_served_meanwhile)
 {
 	int client = wire_connect(port()), other = wire_connect(port());
 	struct wire_response response;
@@ -418,19 +418,19 @@ int main(void)
 	Suite *suite = suite_create("printout");
 	TCase *tests = tcase_create("printout");
 	tcase_add_checked_fixture(tests, set_up, tear_down);
-	tcase_add_loop_test(tests, clients_get_all_of_it, 0, sizeof counts / sizeof *counts);
-	tcase_add_test(tests, http_1_0_gets_it_up_to_the_end_of_the_connection);
-	tcase_add_test(tests, a_head_gets_the_head_only);
-	tcase_add_test(tests, requests_behind_it_are_answered_in_order);
-	tcase_add_test(tests, it_has_its_status_and_fields);
-	tcase_add_test(tests, what_cannot_be_printed_is_500_and_nothing_else);
-	tcase_add_test(tests, a_deferred_reply_is_sent_in_pieces_too);
-	tcase_add_test(tests, its_text_is_not_in_memory);
-	tcase_add_test(tests, a_client_may_leave_midway);
-	tcase_add_test(tests, what_it_does_not_own_is_printed_at_once);
+	tcase_add_loop_test(tests, clients_get_the_whole_document, 0, sizeof counts / sizeof *counts);
+	tcase_add_test(tests, an_http_1_0_client_gets_the_document_up_to_eof);
+	tcase_add_test(tests, a_head_request_gets_the_head_only);
+	tcase_add_test(tests, pipelined_requests_after_a_document_are_answered_in_order);
+	tcase_add_test(tests, the_response_has_its_status_and_headers);
+	tcase_add_test(tests, an_unprintable_document_is_answered_with_500_only);
+	tcase_add_test(tests, a_deferred_document_is_sent_in_pieces_too);
+	tcase_add_test(tests, the_text_of_the_document_is_not_held_in_memory);
+	tcase_add_test(tests, a_client_may_close_during_a_document);
+	tcase_add_test(tests, a_document_that_owns_nothing_is_printed_at_once);
 	tcase_add_test(tests, a_document_that_waits_counts_against_the_memory_limit);
-	tcase_add_test(tests, a_drain_lets_it_end);
-	tcase_add_test(tests, others_are_served_meanwhile);
+	tcase_add_test(tests, a_drain_waits_for_the_document);
+	tcase_add_test(tests, other_clients_are_served_meanwhile);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the daemon must not serve, as bytes: one answer that says why, the end of the connection, and nothing behind it. */
+/*
+ * Requests that the daemon must refuse, as bytes: one response with the reason, the end of the connection, and nothing after
+ * it.
+ */
 #include "daemon.h"
 #include "suite.h"
 #include "wire.h"
@@ -15,18 +18,21 @@ static void stop(struct daemon *daemon)
 	ck_assert_int_eq(daemon_stop(daemon), 0);
 }
 
-/* Small limits, so that what exceeds them can be sent byte by byte. One worker, so that an answer on one connection tells that
- * what was sent before on another has been read. */
+/*
+ * Small limits, so that byte-by-byte input can exceed them. One worker, so that a response on one connection shows that the
+ * bytes sent before on another one have been read.
+ */
 static struct daemon start(void)
 {
 	return daemon_start((const char *const[]){ "--workers", "1", "--max-head-bytes", "1k", "--max-target-bytes",
 	    "200", "--max-fields", "10", "--max-body-bytes", "500", NULL });
 }
 
-/* Follows every refused request. Whoever serves it has been smuggled to. */
+/* Follows every refused request. A server that answers it allows request smuggling. */
 #define SMUGGLED "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 #define SMUGGLED_SAMPLE "http_requests_total{method=\"GET\",route=\"/healthz\",code=\"200\"}"
 
+#define COUNT_OF(array) (int)(sizeof(array) / sizeof *(array))
 #define TEN(text) text text text text text text text text text text
 #define BYTES(text) text, sizeof(text) - 1
 #define POST "POST /hello/post HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
@@ -83,7 +89,7 @@ static const struct refusal refusals[] = {
 	{ BYTES("TRACE / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nGET "), 501, "method_unknown" },
 	{ BYTES("CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n"), 405, "method_refused" },
 
-	/* fields */
+	/* headers */
 	{ BYTES("GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n"), 400, "field_line" },
 	{ BYTES("GET / HTTP/1.1\r\nHost: x\r\n: value\r\n\r\n"), 400, "field_line" },
 	{ BYTES("GET / HTTP/1.1\r\nHost : x\r\n\r\n"), 400, "field_line" },
@@ -171,7 +177,7 @@ static const struct refusal refusals[] = {
 
 enum { WHOLE, BYTE_BY_BYTE, CUT, WAYS };
 
-/* The message, and behind it what must not be served. Sending fails when the daemon has closed already: that is fine. */
+/* The message, and after it what must not be served. Sending may fail because the daemon has already closed. */
 static void send_in_a_way(const struct daemon *daemon, int fd, const struct refusal *refusal, int way)
 {
 	size_t half = way == CUT ? refusal->length / 2 : refusal->length;
@@ -182,14 +188,14 @@ static void send_in_a_way(const struct daemon *daemon, int fd, const struct refu
 	}
 	wire_send(fd, refusal->bytes, half);
 	if (way == CUT) {
-		/* The first half has been looked at before the second comes. */
+		/* The first half is read before the second one arrives. */
 		daemon_metric(daemon, SMUGGLED_SAMPLE);
 		wire_send(fd, refusal->bytes + half, refusal->length - half);
 	}
 	wire_send(fd, BYTES(SMUGGLED));
 }
 
-/* All that the connection gives is one response with its content, and it says that it is the last. */
+/* The connection must give one response with its body, and that must be marked as the last. */
 static void assert_one_response(const char *bytes, size_t length, const struct refusal *refusal)
 {
 	const char *end = strstr(bytes, "\r\n\r\n"), *field = strstr(bytes, "\r\nContent-Length: ");
@@ -231,7 +237,7 @@ START_TEST(refuses_once_and_closes)
 }
 END_TEST
 
-/* What is refused is behind a request that is not: that one is answered, nothing else changes. */
+/* The refused request follows a valid one, which is answered; nothing else changes. */
 START_TEST(refuses_the_second_request_of_a_pipeline)
 {
 	const struct refusal *refusal = &refusals[_i];
@@ -257,7 +263,7 @@ START_TEST(refuses_the_second_request_of_a_pipeline)
 }
 END_TEST
 
-START_TEST(tells_what_is_served_when_it_refuses_connect)
+START_TEST(refuses_connect_with_the_allowed_methods)
 {
 	struct daemon daemon = start();
 	int fd = wire_connect(daemon.port);
@@ -271,7 +277,7 @@ START_TEST(tells_what_is_served_when_it_refuses_connect)
 }
 END_TEST
 
-START_TEST(refuses_a_head_request_without_content)
+START_TEST(refuses_a_head_request_without_a_body)
 {
 	struct daemon daemon = start();
 	int fd = wire_connect(daemon.port);
@@ -288,8 +294,8 @@ START_TEST(refuses_a_head_request_without_content)
 }
 END_TEST
 
-/* The refusal of one request must not be shaped by the request before it. */
-START_TEST(refuses_with_content_behind_a_head_request)
+/* The refusal of a request must not depend on the request before it. */
+START_TEST(refuses_with_a_body_after_a_head_request)
 {
 	struct daemon daemon = start();
 	int fd = wire_connect(daemon.port);
@@ -307,7 +313,7 @@ START_TEST(refuses_with_content_behind_a_head_request)
 }
 END_TEST
 
-START_TEST(refuses_in_json_behind_a_request_that_liked_html)
+START_TEST(refuses_in_json_after_a_request_that_preferred_html)
 {
 	struct daemon daemon = start();
 	int fd = wire_connect(daemon.port);
@@ -323,10 +329,85 @@ START_TEST(refuses_in_json_behind_a_request_that_liked_html)
 }
 END_TEST
 
-/* --- the default limits: just within, just above ------------------------------------------------------------------- */
+static const struct {
+	const char *accept; /* header lines */
+	bool is_html;
+} likes[] = {
+	{ "", false },
+	{ "Accept: */*\r\n", false },
+	{ "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n", true },
+	{ "ACCEPT: Text/HTML\r\n", true },
+	{ "Accept: text/html;q=0\r\n", false },
+	{ "Accept: application/json;q=0.1, text/html\r\n", true },
+	{ "Accept: application/json;q=0.1\r\nAccept: text/html\r\n", true },
+	{ "Accept: text/html\r\nAccept: application/problem+json\r\n", false },
+};
 
-/* A GET with a target of `target` bytes, `fields` fields, and a field that makes the head `total` bytes long when that is
- * not 0. Malloc'd. */
+/* Heads that are complete when the request is refused, with a place for an Accept header. */
+static const struct {
+	const char *before, *behind;
+	int status;
+} whole_heads[] = {
+	{ "BREW / HTTP/1.1\r\nHost: x\r\n", "\r\n", 501 },
+	{ "CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n", "\r\n", 405 },
+	{ "GET https://x/ HTTP/1.1\r\nHost: x\r\n", "\r\n", 421 },
+	{ "GET / HTTP/1.1\r\nHost: x\r\nExpect: 200-ok\r\n", "\r\n", 417 },
+	{ "GET / HTTP/1.1\r\n", "\r\n", 400 },
+	{ POST "Content-Length: 501\r\n", "\r\n", 413 },
+	{ POST "Transfer-Encoding: chunked\r\n", "\r\nZ\r\n", 400 },
+	{ POST "Transfer-Encoding: chunked\r\n", "\r\n1f5\r\n", 413 },
+};
+
+START_TEST(refuses_in_the_format_that_the_client_prefers)
+{
+	struct daemon daemon = start();
+	for (int i = 0; i < 2 * COUNT_OF(likes); i++) {
+		bool is_html = likes[i / 2].is_html;
+		int fd = wire_connect(daemon.port), length;
+		struct wire_response response;
+		char bytes[1024];
+		length = snprintf(bytes, sizeof bytes, "%s%s%s%s", whole_heads[_i].before, likes[i / 2].accept,
+		    whole_heads[_i].behind, whole_heads[_i].status == 413 ? TEN(TEN("aaaaaa")) : "");
+		ck_assert_int_lt(length, (int)sizeof bytes);
+		/* The server may close before it has read everything. */
+		if (i % 2 == 0)
+			wire_send(fd, bytes, (size_t)length);
+		else
+			wire_trickle(fd, bytes, (size_t)length);
+		response = wire_read(fd, false);
+		ck_assert_int_eq(response.status, whole_heads[_i].status);
+		ck_assert(response.is_complete && response.closes);
+		ck_assert_str_eq(wire_field(&response, "Content-Type"),
+		    is_html ? "text/html; charset=utf-8" : "application/problem+json");
+		ck_assert_int_eq(response.content[0], is_html ? '<' : '{');
+		wire_free(&response);
+		close(fd);
+	}
+	stop(&daemon);
+}
+END_TEST
+
+/* The Accept header of an incomplete head may be followed by another one. */
+START_TEST(refuses_in_json_before_the_head_is_complete)
+{
+	struct daemon daemon = start();
+	int fd = wire_connect(daemon.port);
+	struct wire_response response =
+	    wire_ask(fd, "GET / HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nno colon\r\n\r\n");
+	ck_assert_int_eq(response.status, 400);
+	ck_assert_str_eq(wire_field(&response, "Content-Type"), "application/problem+json");
+	wire_free(&response);
+	close(fd);
+	stop(&daemon);
+}
+END_TEST
+
+/* --- the default limits: just within, just above ------------------------------------------------------------------ */
+
+/*
+ * A GET with a target of `target` bytes, `fields` headers, and one header that makes the head `total` bytes long unless that is
+ * 0. Malloc'd.
+ */
 static char *print_head(size_t target, size_t fields, size_t total)
 {
 	char *text = calloc(1, 200000), *at = text;
@@ -337,7 +418,7 @@ static char *print_head(size_t target, size_t fields, size_t total)
 	at += sprintf(at, " HTTP/1.1\r\nHost: x\r\n");
 	for (size_t i = 1; i < fields; i++)
 		at += sprintf(at, "A: b\r\n");
-	/* In fields of which none is too large by itself. */
+	/* In headers of which none is too large by itself. */
 	while (total && total - (size_t)(at - text) > strlen("\r\n")) {
 		size_t left = total - (size_t)(at - text) - strlen("B: \r\n\r\n");
 		size_t length = left > 8000 ? 7000 : left;
@@ -364,7 +445,7 @@ static const struct {
 	{ 11, 1, 150000, 431 },
 };
 
-START_TEST(keeps_to_the_default_limits_of_a_head)
+START_TEST(enforces_the_default_limits_of_a_head)
 {
 	struct daemon daemon = daemon_start(NULL);
 	char *text = print_head(heads[_i].target, heads[_i].fields, heads[_i].total);
@@ -382,8 +463,8 @@ START_TEST(keeps_to_the_default_limits_of_a_head)
 }
 END_TEST
 
-/* A client may send all of its content before it looks: the answer has to be there then (RFC 9112 §9.6). */
-START_TEST(answers_a_client_that_sends_too_much_before_it_reads)
+/* A client may send all of its body before it reads: the response must be there then (RFC 9112 §9.6). */
+START_TEST(answers_a_client_that_sends_a_too_large_body_before_it_reads)
 {
 	static const char *const framings[] = { "Content-Length: 10485760\r\n\r\n",
 		"Transfer-Encoding: chunked\r\n\r\na00000\r\n" };
@@ -405,7 +486,7 @@ START_TEST(answers_a_client_that_sends_too_much_before_it_reads)
 }
 END_TEST
 
-/* --- garbage ------------------------------------------------------------------------------------------------------- */
+/* --- garbage ------------------------------------------------------------------------------------------------------ */
 
 #define GARBAGE_MAX 600
 
@@ -418,7 +499,7 @@ static uint32_t next_random(uint64_t *state)
 	return (uint32_t)(*state * 2685821657736338717u >> 32);
 }
 
-/* Random bytes, or a request in which some bytes have been changed. Returns the length. */
+/* Random bytes, or a request with some changed bytes. Returns the length. */
 static size_t make_garbage(uint64_t *state, char bytes[GARBAGE_MAX])
 {
 	static const char *const seeds[] = {
@@ -472,20 +553,20 @@ START_TEST(survives_garbage)
 }
 END_TEST
 
-#define COUNT_OF(array) (int)(sizeof(array) / sizeof *(array))
-
 int main(void)
 {
 	Suite *suite = suite_create("refusals");
 	TCase *tests = tcase_create("refusals");
 	tcase_add_loop_test(tests, refuses_once_and_closes, 0, COUNT_OF(refusals));
 	tcase_add_loop_test(tests, refuses_the_second_request_of_a_pipeline, 0, COUNT_OF(refusals));
-	tcase_add_test(tests, tells_what_is_served_when_it_refuses_connect);
-	tcase_add_test(tests, refuses_a_head_request_without_content);
-	tcase_add_test(tests, refuses_with_content_behind_a_head_request);
-	tcase_add_test(tests, refuses_in_json_behind_a_request_that_liked_html);
-	tcase_add_loop_test(tests, keeps_to_the_default_limits_of_a_head, 0, COUNT_OF(heads));
-	tcase_add_loop_test(tests, answers_a_client_that_sends_too_much_before_it_reads, 0, 2);
+	tcase_add_test(tests, refuses_connect_with_the_allowed_methods);
+	tcase_add_test(tests, refuses_a_head_request_without_a_body);
+	tcase_add_test(tests, refuses_with_a_body_after_a_head_request);
+	tcase_add_test(tests, refuses_in_json_after_a_request_that_preferred_html);
+	tcase_add_loop_test(tests, refuses_in_the_format_that_the_client_prefers, 0, COUNT_OF(whole_heads));
+	tcase_add_test(tests, refuses_in_json_before_the_head_is_complete);
+	tcase_add_loop_test(tests, enforces_the_default_limits_of_a_head, 0, COUNT_OF(heads));
+	tcase_add_loop_test(tests, answers_a_client_that_sends_a_too_large_body_before_it_reads, 0, 2);
 	tcase_add_test(tests, survives_garbage);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""As many keep-alive connections as descriptors allow, up to 20,000: all are answered, all stay, and each costs little memory."""
+"""As many keep-alive connections as descriptors allow, up to 20,000: all are answered and kept, and each takes little memory."""
 import http.client
 import os
 import pathlib
@@ -14,20 +14,20 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DAEMON = os.environ.get("PIPIT_DAEMON", str(ROOT / "build/pipit"))
-# To the daemon every PIPIT_ variable is a setting, the one that names it too.
+# The daemon reads every PIPIT_ variable as an option, and would refuse PIPIT_DAEMON.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PIPIT_")}
 PATIENCE_SECONDS = 60
 SKIPPED = 77
 CONNECTIONS_MAX = 20_000
 CONNECTIONS_MIN = 1_000
-# What the daemon keeps for other things, and more than this script needs.
+# Descriptors of the daemon that are not connections; more than this script needs.
 DESCRIPTORS_BESIDES = 256
-# Fewer than --listen-backlog: nobody has to knock a second time.
+# Fewer than --listen-backlog, so that no SYN is repeated.
 BATCH = 500
-# Memory is measured from here on: then everything that is not per connection has been touched.
+# Memory is measured from this number on: everything that is not per connection is then allocated.
 FIRST_CONNECTIONS = 1_000
 GROWTH_MAX_BYTES = 2560
-# Clients come from several addresses, lest ports run short, here or for tests that run at the same time.
+# Clients use several addresses, so that ports do not run out, here or for tests that run at the same time.
 ADDRESSES = [f"127.0.1.{number}" for number in range(1, 5)]
 IP_BIND_ADDRESS_NO_PORT = 24
 REQUEST = b"GET /hello/get HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -42,7 +42,7 @@ class Daemon:
         self.address = self.process.stdout.readline().split("http://")[1].strip()
 
     def metric(self, sample):
-        """The connection that asks is one of the idle ones."""
+        """Without the connection that asks for the metrics."""
         connection = http.client.HTTPConnection(self.address, timeout=PATIENCE_SECONDS)
         try:
             connection.request("GET", "/metrics", headers={"Connection": "close"})
@@ -63,8 +63,8 @@ class Daemon:
         return self.process.wait(timeout=PATIENCE_SECONDS)
 
 
-class Crowd:
-    """Connections that stay open; everything happens in one loop."""
+class Clients:
+    """Connections that stay open, in one loop."""
 
     def __init__(self, address):
         host, port = address.rsplit(":", 1)
@@ -82,13 +82,13 @@ class Crowd:
         return client.fileno()
 
     def ask(self, numbers):
-        """One request on each of these connections, and its answer."""
+        """Sends one request on each of these connections and reads the response."""
         missing = {number: b"" for number in numbers}
         for number in numbers:
             assert self.clients[number].send(REQUEST) == len(REQUEST)
         while missing:
             events = self.ready.poll(PATIENCE_SECONDS)
-            assert events, f"silence: {len(missing)} of {len(numbers)} connections are not answered"
+            assert events, f"timeout: {len(missing)} of {len(numbers)} connections are not answered"
             for number, _ in events:
                 received = self.clients[number].recv(4096)
                 assert received and number in missing, f"a connection got {received} when {missing.get(number)} was there"
@@ -101,7 +101,7 @@ class Crowd:
         while len(self.clients) < count:
             self.ask([self.connect() for _ in range(min(BATCH, count - len(self.clients)))])
 
-    def leave(self):
+    def close(self):
         self.ready.close()
         for client in self.clients.values():
             client.close()
@@ -116,7 +116,7 @@ def wait_for(what, condition):
 
 
 def raise_limit():
-    """For both processes; how many connections there can be: one less than the daemon lets in, to ask for its metrics."""
+    """Raises the limit of both processes. Returns the possible number of connections; one more is needed for the metrics."""
     wanted = CONNECTIONS_MAX + DESCRIPTORS_BESIDES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Only a privileged process may raise the hard limit, and not everywhere.
@@ -130,24 +130,24 @@ def raise_limit():
     return min(CONNECTIONS_MAX - 1, soft - DESCRIPTORS_BESIDES)
 
 
-def check_growth(daemon, crowd, count, first, resident):
+def check_growth(daemon, clients, count, first, resident):
     growth = (daemon.resident_bytes() - resident) / (count - first)
     assert growth < GROWTH_MAX_BYTES, f"{growth:.0f} bytes per connection from {first} to {count}"
     return growth
 
 
-def check_crowd(daemon, crowd, count):
+def check_clients(daemon, clients, count):
     first = min(FIRST_CONNECTIONS, count // 2)
-    crowd.grow(first)
+    clients.grow(first)
     resident = daemon.resident_bytes()
-    crowd.grow(count)
-    check_growth(daemon, crowd, count, first, resident)
-    crowd.ask(list(crowd.clients))
-    growth = check_growth(daemon, crowd, count, first, resident)
+    clients.grow(count)
+    check_growth(daemon, clients, count, first, resident)
+    clients.ask(list(clients.clients))
+    growth = check_growth(daemon, clients, count, first, resident)
     assert daemon.idle_besides() == count, f"{daemon.idle_besides()} of {count} connections are idle"
     assert daemon.metric("http_connections_evicted_total") == 0
-    crowd.leave()
-    wait_for("nobody is left", lambda: daemon.idle_besides() == 0)
+    clients.close()
+    wait_for("all connections are closed", lambda: daemon.idle_besides() == 0)
     print(f"{count} connections were answered twice: {growth:.0f} bytes for each of them, {resident // 1024} KiB with {first}")
 
 
@@ -157,9 +157,9 @@ def main():
         print(f"skipped: descriptors allow only {count} connections: raise the limit (ulimit -n)")
         sys.exit(SKIPPED)
     daemon = Daemon()
-    crowd = Crowd(daemon.address)
+    clients = Clients(daemon.address)
     try:
-        check_crowd(daemon, crowd, count)
+        check_clients(daemon, clients, count)
     finally:
         status = daemon.stop()
     assert status == 0, f"the daemon ended with {status}"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of static files share: a root of one's own, the real daemon and nginx in front of it, requests byte by byte, and a
-count of what was checked."""
+"""Shared by the tests of static files: a temporary root, the real daemon and nginx serving it, requests as bytes, and a count of the
+checks."""
 import contextlib
 import os
 import pathlib
@@ -14,12 +14,12 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DAEMON = os.environ.get("PIPIT_DAEMON", str(ROOT / "build/pipit"))
-# To the daemon every PIPIT_ variable is a setting, the one that names it too.
+# The daemon reads every PIPIT_ variable as an option, and would refuse PIPIT_DAEMON.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PIPIT_")}
 PATIENCE_SECONDS = 60
-# Of one group; the rest is counted only.
+# Printed differences of a group; the rest is only counted.
 SHOWN_DIFFERENCES = 20
-# Files count as changing for a tenth of a second: then their tags are weak, and nothing is compressed.
+# A file counts as changing for a tenth of a second: its ETag is weak then, and it is not compressed.
 SETTLED_SECONDS = 0.15
 OLD = 1614834367  # Thu, 04 Mar 2021 05:06:07 GMT
 NGINX_CONFIG = """\
@@ -35,11 +35,11 @@ http {{
 """
 
 
-# --- what was checked -------------------------------------------------------------------------------------------------
+# --- checks -----------------------------------------------------------------------------------------------------------
 
 
 class Group:
-    """Checks of one kind: `with Group("ranges") as group` prints a line at the end, and every difference when it is met."""
+    """Checks of one kind: `with Group("ranges") as group` prints every difference as it occurs, and a line at the end."""
 
     failed = 0
 
@@ -98,7 +98,7 @@ def wait_for(what, condition):
 
 
 class Reply:
-    """A whole reply, whose framing was right."""
+    """A complete reply with valid framing."""
 
     def __init__(self, head):
         lines = head.decode("latin-1").split("\r\n")
@@ -108,14 +108,14 @@ class Reply:
         self.fields = []
         for line in lines[1:]:
             name, colon, value = line.partition(":")
-            assert colon and re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name), f"no field: {line[:200]!r}"
+            assert colon and re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name), f"no header: {line[:200]!r}"
             self.fields.append((name.lower(), value.strip(" \t")))
         self.content = b""
 
     def get(self, name):
-        """The value of a field that is there once at most; None when it is not."""
+        """The value of a header that may occur once; None if it is missing."""
         values = [value for other, value in self.fields if other == name.lower()]
-        assert len(values) <= 1, f"{name} is there {len(values)} times: {values}"
+        assert len(values) <= 1, f"{name} occurs {len(values)} times: {values}"
         return values[0] if values else None
 
     def without(self, *names):
@@ -126,7 +126,7 @@ class Reply:
 
 
 def write_request(method, target, fields=(), version="HTTP/1.1", content=None):
-    """target and values: text, each character a byte; content: bytes. A Host field goes with it unless there is one."""
+    """target and values: text, each character a byte; content: bytes. Adds a Host header unless there is one."""
     lines = [f"{method} {target} {version}"]
     if not any(name.lower() == "host" for name, _ in fields):
         lines.append("Host: x")
@@ -142,10 +142,10 @@ def show(method, target, fields):
 
 
 class Client:
-    """A connection that is kept, and opened again where a reply closes it. address: a pair, or a path."""
+    """A keep-alive connection, opened again after a reply that closes it. address: a pair, or a path."""
 
     def __init__(self, address, asks_again=False):
-        """asks_again: of a server that closes after "Connection: keep-alive", as nginx does after 412."""
+        """asks_again: for a server that closes after "Connection: keep-alive", as nginx does after 412."""
         self.address, self.asks_again, self.socket, self.bytes = address, asks_again, None, b""
 
     def open(self):
@@ -179,7 +179,7 @@ class Client:
         return Reply(head)
 
     def read_content(self, reply, method):
-        """Of the length that is said, and not a byte more, or up to the end of the connection."""
+        """Reads exactly Content-Length bytes, or up to the end of the connection."""
         length, pieces = reply.get("content-length"), []
         assert reply.get("transfer-encoding") is None, "files are not sent in chunks"
         if length is not None:
@@ -200,21 +200,21 @@ class Client:
                 break
         reply.content = b"".join(pieces) + self.bytes
         self.bytes = b""
-        assert wanted is None or len(reply.content) == wanted, f"bytes behind the content: {reply.content[wanted:][:200]!r}"
+        assert wanted is None or len(reply.content) == wanted, f"bytes after the body:  {reply.content[wanted:][:200]!r}"
 
     def read(self, method="GET"):
         reply = self.read_head()
         self.read_content(reply, method)
         if "close" in (reply.get("connection") or "").lower():
             try:
-                assert not self.more(), f"bytes behind the last reply: {self.bytes[:200]!r}"
+                assert not self.more(), f"bytes after the last reply:  {self.bytes[:200]!r}"
             except ConnectionResetError:
                 pass
             self.close()
         return reply
 
     def ask(self, target, *fields, method="GET", version="HTTP/1.1", content=None):
-        """fields: pairs. What is wrong with the framing is told with the request."""
+        """fields: pairs. An error of the framing is reported with the request."""
         request = write_request(method, target, fields, version, content)
         try:
             if self.asks_again and self.socket:
@@ -230,7 +230,7 @@ class Client:
             raise AssertionError(f"{show(method, target, fields)}: {error}") from error
 
     def finish(self, target="/"):
-        """The connection ends behind a last reply: had one been longer than it said, it would be seen here."""
+        """Closes after a last reply: surplus bytes of an earlier one are detected here."""
         reply = self.ask(target, ("Connection", "close"))
         assert self.socket is None, "the connection is kept although its end was asked for"
         return reply
@@ -240,12 +240,12 @@ class Client:
 
 
 def settle():
-    """Afterwards all files that there are count as settled."""
+    """Waits until no file counts as changing."""
     time.sleep(SETTLED_SECONDS)
 
 
 class Daemon:
-    """Serves what lies below the root, which is given the time to be old enough for strong tags."""
+    """Serves the root, whose files must first be old enough for strong ETags."""
 
     def __init__(self, root, *options, **how):
         settle()
@@ -261,7 +261,7 @@ class Daemon:
         return Client(self.address)
 
     def memory(self, name):
-        """A line of /proc/PID/status, in bytes: VmRSS is what it has now, VmHWM the most that it had."""
+        """A line of /proc/PID/status, in bytes: VmRSS is the memory now, VmHWM the maximum."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE).group(1)) * 1024
 
@@ -306,7 +306,7 @@ class Nginx:
 
 @contextlib.contextmanager
 def running(server):
-    """The server, stopped at the end; that it ends well is checked only where nothing else has gone wrong."""
+    """The server, stopped at the end; its exit status is checked only if nothing else has failed."""
     try:
         yield server
     except BaseException:
@@ -318,14 +318,14 @@ def running(server):
 
 @contextlib.contextmanager
 def temporary_folder(**where):
-    """Also for a daemon of another user."""
+    """A folder that a daemon of another user can read too."""
     with tempfile.TemporaryDirectory(**where) as folder:
         os.chmod(folder, 0o755)
         yield pathlib.Path(folder)
 
 
 def put(root, name, content, modified=OLD):
-    """A file with this content, and its directories."""
+    """Creates a file with this content, and its directories."""
     path = pathlib.Path(root, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -334,12 +334,12 @@ def put(root, name, content, modified=OLD):
 
 
 def refusal(*options, environment=None):
-    """Exit status and messages of a daemon that is not to start."""
+    """Exit status and messages of a daemon that must not start."""
     command = [DAEMON, "--listen", "127.0.0.1:0", "--workers", "1", *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                           env={**ENVIRONMENT, **(environment or {})}) as process:
         try:
-            _, messages = process.communicate(timeout=10)
+            _, messages = process.communicate(timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             return "it runs", ""

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The daemon is killed at random moments of 500 rounds of concurrent changes: every change that was acknowledged is there
-afterwards, none is there in part, and what was not acknowledged is there as a whole or not at all."""
+"""The daemon is killed at random moments of 500 rounds of concurrent changes: afterwards every acknowledged change is in the file,
+and a change that was not acknowledged is in it completely or not at all."""
 import json
 import os
 import pathlib
@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from served import DAEMON, ENVIRONMENT, Client, Group, end_with_verdict, temporary_folder
+from served import DAEMON, ENVIRONMENT, PATIENCE_SECONDS, Client, Group, end_with_verdict, temporary_folder
 
 ROUNDS = int(os.environ.get("ROUNDS", "500"))
 CLIENTS = 4
@@ -29,16 +29,17 @@ def start(file):
 
 
 def state(number):
-    """Of one client's member: a half of it would be seen."""
+    """The value of a client's member: a partial one is detected."""
     return {"number": number, "square": number * number, "text": "x" * (number * 37 % 900)}
 
 
 class Writer(threading.Thread):
-    """Changes its own member, and knows what it has asked for and what it was told."""
+    """Changes its own member, and records what it sent and what was acknowledged."""
 
-    def __init__(self, address, name, first, dice):
+    def __init__(self, address, name, first, dice, acknowledgements):
         super().__init__()
         self.address, self.name_of, self.sent, self.acknowledged, self.dice, self.failed = address, name, first, first, dice, None
+        self.acknowledgements = acknowledgements
 
     def change(self, client):
         number = self.sent + 1
@@ -56,6 +57,7 @@ class Writer(threading.Thread):
             self.failed = f"{method} {path} {media_type}: {reply}"
             return False
         self.acknowledged = number
+        self.acknowledgements.release()
         return True
 
     def run(self):
@@ -86,10 +88,13 @@ def main():
         reached, acknowledged, interrupted = {name: 0 for name in names}, 0, 0
         for number in range(ROUNDS):
             process, address = start(file)
-            writers = [Writer(address, name, reached[name], dice) for name in names]
+            acknowledgements = threading.Semaphore(0)
+            writers = [Writer(address, name, reached[name], dice, acknowledgements) for name in names]
             for writer in writers:
                 writer.start()
-            time.sleep(dice.uniform(0.001, 0.04))
+            for _ in range(dice.randrange(2, 20)):
+                acknowledgements.acquire(timeout=PATIENCE_SECONDS)
+            time.sleep(dice.uniform(0, 0.004))
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
             process.stdout.close()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program's own store of settings: what it is asked and told, what other threads read and change meanwhile, and what is under way
- * when the server goes. The typed getters are met on the way.
+ * A program's own settings store: checks and notifications, concurrent reads and changes by other threads, and pending changes
+ * when the server is freed. Also the typed getters.
  */
 #include "pipit.h"
 #include "suite.h"
@@ -28,7 +28,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char told[4096];
 static int checks;
 
-/* --- the program's opinion ---------------------------------------------------------------------------------------------- */
+/* --- checks of the program ---------------------------------------------------------------------------------------- */
 
 static const char *const modes[] = { "auto", "manual", "off", NULL };
 static const char *const known[] = { "mtu", "hostname", "mode", "dhcp", "gain", "serial", "more", "count", NULL };
@@ -92,7 +92,7 @@ static void tear_down(void)
 	rmdir(folder);
 }
 
-/* A handler that reads its content with a reader. */
+/* A handler that reads its body with a reader. */
 static void read_content(struct pipit_request *request, void *arg)
 {
 	cJSON *doc = pipit_request_json(request);
@@ -183,9 +183,9 @@ static int merge(const char *pointer, const char *patch)
 	return pipit_settings_merge(settings, pointer, cJSON_Parse(patch), error, sizeof error);
 }
 
-/* --- a say in changes ------------------------------------------------------------------------------------------------------- */
+/* --- validation of changes ---------------------------------------------------------------------------------------- */
 
-START_TEST(a_check_refuses_with_all_that_is_wrong)
+START_TEST(a_check_refuses_with_all_errors)
 {
 	static const char wrong[] =
 	    "{\"mtu\":100,\"hostname\":\"\",\"mode\":\"fast\",\"dhcp\":1,\"gain\":5,\"serial\":1.5,\"odd/one\":1}";
@@ -212,7 +212,7 @@ START_TEST(a_check_refuses_with_all_that_is_wrong)
 	expect(wire_ask(client, CHANGE("PUT", "application/json", "/s/mtu", "1300")), 422, "must not be 1300");
 	expect_get(client, "/s", "{}");
 	ck_assert_str_eq(told, "");
-	/* What passes is told, once it is kept. */
+	/* A change is reported once it is kept. */
 	expect(wire_ask(client, CHANGE("PUT", "application/json", "/s",
 				    "{\"mtu\":1e3,\"serial\":9223372036854775807,\"mode\":\"off\"}")),
 	    204, NULL);
@@ -224,7 +224,7 @@ START_TEST(a_check_refuses_with_all_that_is_wrong)
 }
 END_TEST
 
-START_TEST(a_handler_refuses_with_all_that_is_wrong)
+START_TEST(a_handler_refuses_with_all_errors)
 {
 	int client = start();
 	struct wire_response response;
@@ -246,7 +246,7 @@ START_TEST(a_handler_refuses_with_all_that_is_wrong)
 }
 END_TEST
 
-START_TEST(settings_that_do_not_pass_are_told_at_once)
+START_TEST(settings_that_fail_the_check_are_reported_at_once)
 {
 	ck_assert_int_eq(merge("", "{\"mtu\":5}"), 0);
 	ck_assert_int_eq(pipit_settings_on_change(settings, check, changed, &checks), -EINVAL);
@@ -254,7 +254,7 @@ START_TEST(settings_that_do_not_pass_are_told_at_once)
 }
 END_TEST
 
-START_TEST(a_reload_is_judged_as_well)
+START_TEST(a_reload_is_checked_too)
 {
 	FILE *stream;
 	ck_assert_int_eq(pipit_settings_on_change(settings, check, changed, &checks), 0);
@@ -263,7 +263,7 @@ START_TEST(a_reload_is_judged_as_well)
 	fputs("{\"mtu\":1}", stream);
 	fclose(stream);
 	ck_assert_int_eq(pipit_settings_reload(settings), 0);
-	/* Behind it in the queue. */
+	/* After it in the queue. */
 	ck_assert_int_eq(merge("", "{\"dhcp\":true}"), 0);
 	ck_assert_str_eq(told, "{\"mtu\":1400};{\"mtu\":1400,\"dhcp\":true};");
 }
@@ -284,15 +284,15 @@ static const struct {
 	{ "", "no JSON", -ENOMEM },
 };
 
-START_TEST(a_program_changes_what_it_may)
+START_TEST(a_program_gets_the_result_of_each_change)
 {
 	ck_assert_int_eq(merge("", "{\"known\":{\"x\":1}}"), 0);
 	ck_assert_int_eq(merge(merges[_i].pointer, merges[_i].patch), merges[_i].result);
 }
 END_TEST
 
-/* It could not be read again. */
-START_TEST(a_program_cannot_store_what_is_no_json)
+/* It would be refused when it is read again. */
+START_TEST(a_program_cannot_store_invalid_json)
 {
 	cJSON *twice = cJSON_CreateObject(), *list = cJSON_CreateArray();
 	char error[512] = "";
@@ -350,7 +350,7 @@ static void *change_often(void *arg)
 	return NULL;
 }
 
-/* Both halves of a member are always of one change. */
+/* Both halves of a member must be of one change. */
 static void *read_often(void *arg)
 {
 	char pointer[8];
@@ -366,7 +366,7 @@ static void *read_often(void *arg)
 	return NULL;
 }
 
-START_TEST(threads_change_and_read_at_once)
+START_TEST(threads_change_and_read_concurrently)
 {
 	pthread_t writers[THREADS], readers[2];
 	int numbers[THREADS];
@@ -386,7 +386,7 @@ START_TEST(threads_change_and_read_at_once)
 		pthread_join(readers[i], NULL);
 	ck_assert_int_eq(wrong_reads, 0);
 	ck_assert_int_gt(reads, 0);
-	/* Another process finds it all. */
+	/* Another process reads all of it. */
 	pipit_settings_free(settings);
 	open_settings();
 	for (int i = 0; i < THREADS; i++) {
@@ -411,8 +411,8 @@ static void slow_check(struct pipit_reader *reader, void *arg)
 	nanosleep(&moment, NULL);
 }
 
-/* Attached to a loop that does not turn any more, with changes under way. */
-START_TEST(a_server_goes_while_changes_are_under_way)
+/* Attached to a loop that does not run any more, with pending changes. */
+START_TEST(a_server_is_freed_while_changes_are_pending)
 {
 	struct event_base *base = event_base_new();
 	int clients[8];
@@ -427,13 +427,13 @@ START_TEST(a_server_goes_while_changes_are_under_way)
 		clients[i] = wire_connect(port_of(server));
 		ck_assert(wire_print(clients[i], CHANGE("PATCH", "application/merge-patch+json", "/s", content)));
 	}
-	/* One of them leaves before its answer. */
+	/* One client closes before its response. */
 	close(clients[7]);
 	for (int i = 0; i < 200; i++) {
 		const struct timespec moment = { 0, 200 * 1000 };
 		event_base_loop(base, EVLOOP_NONBLOCK);
 		nanosleep(&moment, NULL);
-		/* Until all have been read, but few are done. */
+		/* Waits until all requests are read, while few changes are done. */
 		if (pipit_server_connections(server) == 8 && i > 20)
 			break;
 	}
@@ -441,7 +441,7 @@ START_TEST(a_server_goes_while_changes_are_under_way)
 	for (int i = 0; i < 7; i++)
 		close(clients[i]);
 	event_base_free(base);
-	/* Those that had come in are made all the same. */
+	/* Accepted changes are still made. */
 	value = pipit_settings_get(settings, "/c0");
 	ck_assert_ptr_nonnull(value);
 	cJSON_Delete(value);
@@ -486,15 +486,15 @@ int main(void)
 	Suite *suite = suite_create("settings_store");
 	TCase *tests = tcase_create("settings_store");
 	tcase_add_checked_fixture(tests, set_up, tear_down);
-	tcase_add_test(tests, a_check_refuses_with_all_that_is_wrong);
-	tcase_add_test(tests, a_handler_refuses_with_all_that_is_wrong);
-	tcase_add_test(tests, settings_that_do_not_pass_are_told_at_once);
-	tcase_add_test(tests, a_reload_is_judged_as_well);
-	tcase_add_loop_test(tests, a_program_changes_what_it_may, 0, sizeof merges / sizeof *merges);
-	tcase_add_test(tests, a_program_cannot_store_what_is_no_json);
+	tcase_add_test(tests, a_check_refuses_with_all_errors);
+	tcase_add_test(tests, a_handler_refuses_with_all_errors);
+	tcase_add_test(tests, settings_that_fail_the_check_are_reported_at_once);
+	tcase_add_test(tests, a_reload_is_checked_too);
+	tcase_add_loop_test(tests, a_program_gets_the_result_of_each_change, 0, sizeof merges / sizeof *merges);
+	tcase_add_test(tests, a_program_cannot_store_invalid_json);
 	tcase_add_test(tests, gives_copies_of_values);
-	tcase_add_test(tests, threads_change_and_read_at_once);
-	tcase_add_test(tests, a_server_goes_while_changes_are_under_way);
+	tcase_add_test(tests, threads_change_and_read_concurrently);
+	tcase_add_test(tests, a_server_is_freed_while_changes_are_pending);
 	tcase_add_test(tests, one_store_serves_several_servers);
 	tcase_add_test(tests, options_are_checked);
 	suite_add_tcase(suite, tests);

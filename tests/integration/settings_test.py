@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""/api/settings of the real daemon: every verb, condition and mistake, what is in the file, and what a restart, an edit by hand, a
-full disk and a read-only file system make of it."""
+"""/api/settings of the real daemon: every method, condition and error, the contents of the file, and the effect of a restart, an edit
+of the file, a full disk and a read-only file system."""
 import json
 import os
 import pathlib
@@ -17,7 +17,7 @@ FIRST = {"network": {"hostname": "camera-1", "mtu": 1500, "dns": ["192.0.2.1", "
 
 
 class Settings:
-    """A daemon with a file of settings, and a client of it."""
+    """A daemon with a settings file, and a client."""
 
     def __init__(self, folder, *options, disk=None, **how):
         self.file = pathlib.Path(disk or folder, "settings.json")
@@ -51,7 +51,7 @@ class Settings:
 
 
 def problem(reply):
-    """The problem document, which is one in every way."""
+    """The parsed problem document, with its members checked."""
     assert reply.get("content-type") == "application/problem+json", reply
     document = json.loads(reply.content)
     assert document["status"] == reply.status and document["title"] and document["type"] == "about:blank", document
@@ -138,7 +138,7 @@ def conditions(settings, group):
 
 
 MISTAKES = [
-    # verb, pointer, type, content, status, what the detail holds
+    # method, pointer, type, body, status, a part of the detail
     ("PUT", "", JSON, b"", 400, "empty"),
     ("PUT", "", JSON, b'{"a":1,}', 400, "does not end with a comma"),
     ("PUT", "", JSON, b'{"a":1,"a":2}', 400, "twice"),
@@ -259,7 +259,7 @@ def requires_match(folder, group):
 
 
 def concurrent_changes(folder, group):
-    """Many clients count up by compare and swap: no count is lost, and reads go on."""
+    """Many clients increment by compare and swap: no increment is lost, and reads continue."""
     clients, rounds = 8, 25
     with running(Settings(folder, "--workers", "2")) as settings:
         settings.put("", {"count": 0, "text": "x" * 1000})
@@ -285,7 +285,7 @@ def concurrent_changes(folder, group):
             thread.join()
         group.same("every count was made once", clients * rounds, settings.get("/count"))
         group.notes.append(f"{len(conflicts)} conflicts")
-        # Pipelined behind a change: the read sees it.
+        # A read that is pipelined after a change returns it.
         client = settings.client
         client.send(b"PUT /api/settings/count HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n7"
                     b"GET /api/settings/count HTTP/1.1\r\nHost: x\r\n\r\n")

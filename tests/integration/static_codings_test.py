@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Which coding of a static file a client gets by Accept-Encoding, from neighbours or made on the fly, and that each is a
-representation of its own, with its own tag, conditions and ranges."""
+"""The coding of a static file by Accept-Encoding, from precompressed files or compressed on the fly; each is a representation with
+its own ETag, conditions and ranges."""
 import os
 import random
 import re
@@ -10,11 +10,11 @@ import subprocess
 import time
 import zlib
 
-from served import (OLD, PATIENCE_SECONDS, Daemon, Group, Nginx, end_with_verdict, put, running, settle, show, temporary_folder,
+from served import (OLD, PATIENCE_SECONDS, Daemon, Group, end_with_verdict, put, running, settle, show, temporary_folder,
                     wait_for)
 
 SEED = 1952
-CODINGS = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}  # as preferred, and the endings of neighbours
+CODINGS = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}  # in order of preference, with the extensions of precompressed files
 TOOLS = {"br": ["brotli", "-c"], "zstd": ["zstd", "-q", "-c"]}
 COMPRESSED_MIN, COMPRESSED_MAX = 1024, 256 * 1024
 IDENTITY, NONE = "identity", "406"
@@ -30,7 +30,7 @@ def gzip(content):
 
 
 def encode(coding, content):
-    """Without the tool any bytes do: the server does not look into them."""
+    """Without the tool any bytes will do: the server does not read them."""
     if coding == "gzip":
         return gzip(content)
     if shutil.which(TOOLS[coding][0]):
@@ -39,7 +39,7 @@ def encode(coding, content):
 
 
 def decode(coding, content):
-    """None: there is no tool here for it."""
+    """None: the tool is missing."""
     if coding == IDENTITY:
         return content
     if coding == "gzip":
@@ -67,9 +67,9 @@ def put_with_neighbours(root, name, codings, size=5000, modified=OLD):
     return content
 
 
-# --- what is expected ----------------------------------------------------------------------------------------------------
+# --- expected results ----------------------------------------------------------------------------------------------------
 
-# Accept-Encoding and the coding, of a file with all neighbours.
+# Accept-Encoding and the coding, of a file with all precompressed files.
 ACCEPTED = [
     (None, IDENTITY),
     ("", IDENTITY),
@@ -107,7 +107,7 @@ ACCEPTED = [
     ("*;q=0.5, gzip", "gzip"),
     ("*;q=0.5, gzip;q=0.4", "br"),
     ("*, br;q=0, zstd;q=0", "gzip"),
-    # Identity that is not spoken of is acceptable, but for "*;q=0", and liked least.
+    # Identity that is not named is acceptable unless "*;q=0", with the lowest preference.
     ("gzip;q=0.001", "gzip"),
     ("identity;q=0.5, gzip;q=0.4", IDENTITY),
     ("identity;q=0.5, gzip;q=0.5", "gzip"),
@@ -156,7 +156,7 @@ def accept(value):
 
 
 def check_choice(group, client, name, fields, expected, content, kind):
-    """The reply to GET, once all of it is right; HEAD has the same fields."""
+    """The reply to GET, checked; HEAD must have the same headers."""
     asked = show("GET", f"/{name}", fields)
     reply = client.ask(f"/{name}", *fields)
     if expected == NONE:
@@ -187,7 +187,7 @@ def check_neighbours(client, root):
             group.same(f"the model of Accept-Encoding: {value}", expected,
                        model_coding(value, SETS["all.html"]))
             for name, codings in SETS.items():
-                # gzip is made where it does not lie there.
+                # gzip is compressed on the fly without a precompressed file.
                 wanted = expected if name == "all.html" else model_coding(value, codings + ["gzip"])
                 check_choice(group, client, name, accept(value), wanted, contents[name], kind)
         for fields, expected in (
@@ -202,13 +202,13 @@ def check_neighbours(client, root):
 
 
 def check_representations(client, root):
-    """Each has its own tag, which conditions and ranges are about."""
+    """Each coding has its own ETag, to which conditions and ranges apply."""
     with Group("tags and ranges of neighbours") as group:
         replies = {coding: client.ask("/all.html", ("Accept-Encoding", coding)) for coding in [*CODINGS, IDENTITY]}
         tags = {coding: reply.get("etag") for coding, reply in replies.items()}
         group.same("different tags", 4, len(set(tags.values())))
         for coding, tag in tags.items():
-            group.true(f"tag of {coding}", "a strong one", re.fullmatch(r'"[^"]+"', tag or ""), tag)
+            group.true(f"tag of {coding}", "a strong ETag", re.fullmatch(r'"[^"]+"', tag or ""), tag)
             content = replies[coding].content
             for other, other_tag in tags.items():
                 asked = f"GET {coding}, If-None-Match with the tag of {other}"
@@ -221,26 +221,17 @@ def check_representations(client, root):
                 reply = client.ask("/all.html", ("Accept-Encoding", coding), ("If-Match", other_tag))
                 group.same(f"GET {coding}, If-Match with the tag of {other}", 200 if other == coding else 412, reply.status)
             reply = client.ask("/all.html", ("Accept-Encoding", coding), ("Range", "bytes=3-12"))
-            group.same(f"Range of {coding}: fields",
+            group.same(f"Range of {coding}: headers",
                        (f"bytes 3-12/{len(content)}", None if coding == IDENTITY else coding, "Accept-Encoding",
                         "text/html; charset=utf-8"),
                        tuple(reply.get(name) for name in ("content-range", "content-encoding", "vary", "content-type")))
             reply = client.ask("/all.html", ("Accept-Encoding", coding), ("Range", f"bytes={len(content)}-"))
-            group.same(f"Range behind {coding}", (416, f"bytes */{len(content)}"), (reply.status, reply.get("content-range")))
+            group.same(f"Range after the end of {coding}", (416, f"bytes */{len(content)}"), (reply.status, reply.get("content-range")))
             several = client.ask("/all.html", ("Accept-Encoding", coding), ("Range", "bytes=0-4,10-14"))
             group.same(f"ranges of {coding}: Content-Encoding", None if coding == IDENTITY else coding,
                        several.get("content-encoding"))
             group.true(f"ranges of {coding}", "the bytes of both",
                        several.status == 206 and content[:5] in several.content and content[10:15] in several.content, several)
-
-
-def check_nginx_neighbours(reference, root):
-    with Group("gzip_static of nginx") as group:
-        for value, expected in ((None, None), ("gzip", "gzip"), ("gzip;q=0", None), ("deflate", None), ("gzip;q=0.5", "gzip"),
-                                ("identity", None)):
-            told = reference.ask("/gzip.html", *accept(value))
-            group.same(f"Accept-Encoding: {value}", expected, told.get("content-encoding"))
-            group.same(f"Accept-Encoding: {value}: decoded", text("gzip.html", 5000), decode(expected or IDENTITY, told.content))
 
 
 def check_direct(client, root):
@@ -255,7 +246,7 @@ def check_direct(client, root):
 
 
 def check_age(client, root, folder):
-    """Whole seconds: one that is older than the file was made of another."""
+    """Whole seconds: a precompressed file that is older than the file belongs to an earlier version."""
     with Group("which neighbours count") as group:
         for name, modified, expected in (("older.css", OLD - 1, False), ("same.css", OLD, True), ("newer.css", OLD + 5, True)):
             content = put_with_neighbours(root, name, ["br"], modified=modified)
@@ -263,12 +254,12 @@ def check_age(client, root, folder):
         content = put_with_neighbours(root, "fraction.css", ["br"])
         os.utime(root / "fraction.css", ns=(OLD * 10**9, OLD * 10**9 + 900_000_000))
         check_choice(group, client, "fraction.css", accept("br"), "br", content, "text/css; charset=utf-8")
-        # An older .br is passed over for a .zst that is not.
+        # An older .br is skipped in favour of a newer .zst.
         content = put_with_neighbours(root, "mixed.css", ["br", "zstd"])
         os.utime(root / "mixed.css.br", (OLD - 100, OLD - 100))
         check_choice(group, client, "mixed.css", accept("br, zstd"), "zstd", content, "text/css; charset=utf-8")
         check_choice(group, client, "mixed.css", accept("br, identity;q=0"), NONE, content, "text/css; charset=utf-8")
-        # No regular file, or one that leads out.
+        # Not a regular file, or a link out of the root.
         (folder / "secret.br").write_bytes(SECRET)
         for name, make in (("directory.css", lambda path: path.mkdir()), ("fifo.css", os.mkfifo),
                            ("leading.css", lambda path: path.symlink_to("../secret.br")),
@@ -283,12 +274,12 @@ def check_age(client, root, folder):
         put(root, "elsewhere/packed", encode("br", content))
         (root / "inside.css.br").symlink_to("elsewhere/packed")
         check_choice(group, client, "inside.css", accept("br"), "br", content, "text/css; charset=utf-8")
-        # Of a directory's index, and of what is not there itself.
+        # Of a directory's index, and without the uncompressed file.
         content = put_with_neighbours(root, "folder/index.html", ["br"])
         check_choice(group, client, "folder/", accept("br"), "br", content, "text/html; charset=utf-8")
         put(root, "alone.css.br", encode("br", b"alone"))
         group.same("a neighbour of nothing", 404, client.ask("/alone.css", ("Accept-Encoding", "br")).status)
-        # What is not compressible has no neighbours, and does not vary.
+        # A type that does not compress has no precompressed files and no Vary.
         put_with_neighbours(root, "image.png", ["gzip", "br"])
         for value in (None, "gzip, br", "identity;q=0"):
             reply = client.ask("/image.png", *accept(value))
@@ -297,7 +288,7 @@ def check_age(client, root, folder):
 
 
 def check_changes(client, root):
-    """A change is seen within a second or two, although files are remembered."""
+    """A change is served within two seconds, although files are cached."""
     with Group("neighbours that come and go") as group:
         content = put_with_neighbours(root, "changing.css", [])
         fields = [("Accept-Encoding", "br")]
@@ -335,7 +326,7 @@ MADE_SIZES = {COMPRESSED_MIN - 1: False, COMPRESSED_MIN: True, 32 * 1024: True, 
 
 
 def ask_for_made(client, name, *fields):
-    """Compressing has its share of each second: on a slow machine a file may be left as it is now and then."""
+    """Compression has a limited share of each second: on a slow machine a file is sometimes sent uncompressed."""
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
         reply = client.ask(f"/{name}", ("Accept-Encoding", "gzip"), *fields)
@@ -365,7 +356,7 @@ def check_made_sizes(client, root):
         for ending in LEFT_TYPES:
             name = f"made/file.{ending}" if ending else "made/file"
             reply = client.ask(f"/{name}", ("Accept-Encoding", "gzip, br, *"))
-            group.same(f"{name}: left as it is", (200, None, None, text(ending, 4000)),
+            group.same(f"{name}: uncompressed", (200, None, None, text(ending, 4000)),
                        (reply.status, reply.get("content-encoding"), reply.get("vary"), reply.content))
         for size, is_made in MADE_SIZES.items():
             content = text(str(size), size)
@@ -400,7 +391,7 @@ def check_made(client, root):
             group.same(f"{name}: If-None-Match with the file's tag", 200,
                        ask_for_made(client, name, ("If-None-Match", plain.get("etag"))).status)
             reply = client.ask(f"/{name}", ("If-None-Match", tag))
-            group.same(f"{name}: If-None-Match with the tag of gzip, asking for the file", 200, reply.status)
+            group.same(f"{name}: If-None-Match with the tag of gzip, requesting the file", 200, reply.status)
             generator = random.Random(SEED)
             for _ in range(40):
                 first, last = sorted((generator.randrange(len(content)), generator.randrange(len(content))))
@@ -411,7 +402,7 @@ def check_made(client, root):
             reply = ask_for_made(client, name, ("Range", "bytes=0-9"), ("If-Range", plain.get("etag")))
             group.same(f"{name}: If-Range with the file's tag", (200, content), (reply.status, reply.content))
             reply = ask_for_made(client, name, ("Range", f"bytes={len(content)}-"))
-            group.same(f"{name}: a range behind it", (416, f"bytes */{len(content)}"), (reply.status, reply.get("content-range")))
+            group.same(f"{name}: a range after its end", (416, f"bytes */{len(content)}"), (reply.status, reply.get("content-range")))
 
 
 def check_off(root):
@@ -427,19 +418,16 @@ def main():
     with temporary_folder() as folder:
         root = folder / "root"
         put(root, "index.html", b"index")
-        with running(Daemon(root)) as daemon, running(Nginx(root, folder)) as nginx:
-            client, reference = daemon.client(), nginx.client()
+        with running(Daemon(root)) as daemon:
+            client = daemon.client()
             check_neighbours(client, root)
             check_representations(client, root)
-            if nginx.has_gzip_static:
-                check_nginx_neighbours(reference, root)
             check_direct(client, root)
             check_age(client, root, folder)
             check_changes(client, root)
             check_made_sizes(client, root)
             check_made(client, root)
             client.finish("/index.html")
-            reference.close()
         check_off(root)
     end_with_verdict()
 

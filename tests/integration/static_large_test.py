@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Files of gigabytes, sent in full and in parts while the daemon stays small, and large files that change while they are sent."""
+"""Files of gigabytes, sent in full and in parts with little memory, and large files that change while they are sent."""
 import os
 import random
 import socket
@@ -15,7 +15,7 @@ WHOLE_BYTES = 3 * GIB
 FAR_BYTES = 9 * GIB + 12_345
 RESIDENT_MAX_BYTES = 10 * MIB
 BUFFER_BYTES = 4 * MIB
-# Bytes that are none of a hole, at places where something might overflow: of the file that is sent whole, and of the far one.
+# Data in a sparse file, at offsets where an integer might overflow: of the file that is sent whole, and of the larger one.
 MARK_BYTES = 64
 WHOLE_MARKS = [0, 1_000_003, 2**31 - 32, 2**31 + 4096, WHOLE_BYTES - MARK_BYTES]
 FAR_MARKS = [0, 2**31 - 32, 2**32 - 32, 2**32 + 4096, 2**33 - 32, FAR_BYTES - MARK_BYTES]
@@ -38,7 +38,7 @@ def make_sparse(path, size, marks):
 
 
 def expected_bytes(marks, first, length):
-    """What a sparse file holds there."""
+    """The bytes of a sparse file at this offset."""
     content = bytearray(length)
     for place in marks:
         begin, end = max(place, first), min(place + MARK_BYTES, first + length)
@@ -48,7 +48,7 @@ def expected_bytes(marks, first, length):
 
 
 class Download:
-    """A request whose content is read piece by piece."""
+    """A request whose response is read piece by piece."""
 
     def __init__(self, address, target, *fields, buffer_bytes=None):
         self.socket = socket.socket()
@@ -66,7 +66,7 @@ class Download:
         self.length = int(self.reply.get("content-length"))
 
     def pieces(self, buffer):
-        """Lengths of what comes into the buffer, to the end of the connection."""
+        """Lengths received into the buffer, to the end of the connection."""
         while True:
             try:
                 count = self.socket.recv_into(buffer)
@@ -94,7 +94,7 @@ def check_whole(daemon):
         buffer, zeros, place, number, most = bytearray(BUFFER_BYTES), bytes(BUFFER_BYTES), 0, 0, 0
         view, begin, wrong = memoryview(buffer), time.monotonic(), 0
         for count in download.pieces(buffer):
-            # Most of it is a hole; all of it is looked at.
+            # Most of it is a hole; all of it is compared.
             near = any(mark_place < place + count and mark_place + MARK_BYTES > place for mark_place in WHOLE_MARKS)
             wanted = expected_bytes(WHOLE_MARKS, place, count) if near else zeros[:count]
             wrong += bytes(view[:count]) != wanted
@@ -130,7 +130,7 @@ def check_far(daemon):
             reply = client.ask("/far.bin", ("Range", value))
             group.same(value, (416, f"bytes */{FAR_BYTES}"), (reply.status, reply.get("content-range")))
         check_far_parts(group, client)
-        # Whole gigabytes as parts: only their lengths, and the end of the connection.
+        # Parts of gigabytes: only their length is checked, and the end of the connection.
         several = Download(daemon.address, "/far.bin", ("Range", f"bytes={2**32}-{2**32 + 5},0-{FAR_BYTES - 2 * GIB}"))
         group.true("a part of gigabytes", "a length behind them all",
                    FAR_BYTES - 2 * GIB < several.length < FAR_BYTES - 2 * GIB + 2000, several.length)
@@ -141,7 +141,7 @@ def check_far(daemon):
 
 
 def check_far_parts(group, client):
-    """Not merged: no two meet."""
+    """Ranges that do not touch, so that they are not merged."""
     wanted = [(2**32 - 40, 2**32 + 40), (0, 9), (FAR_BYTES - 70, FAR_BYTES - 60), (2**31 - 40, 2**31 + 40),
               (2**32 + 4090, 2**32 + 5000)]
     value = "bytes=" + ",".join(f"{first}-{last}" for first, last in wanted)
@@ -160,11 +160,11 @@ def check_far_parts(group, client):
     group.same(f"{value}: end", b"\r\n--" + boundary + b"--\r\n", rest)
 
 
-# --- changes meanwhile -----------------------------------------------------------------------------------------------------
+# --- files that change -----------------------------------------------------------------------------------------------------
 
 
 def letters(seed, size):
-    """Different at each place, so that nothing can be taken for something else."""
+    """Different at each offset, so that bytes from a wrong offset are detected."""
     return random.Random(f"{SEED}{seed}").randbytes(size)
 
 
@@ -203,7 +203,7 @@ def check_removed(daemon, root):
 
 
 def check_cut(daemon, root):
-    """Whatever comes is the file's, and the connection ends before the length is reached."""
+    """The received bytes are the file's, and the connection ends before Content-Length is reached."""
     with Group("cut short while it is sent") as group:
         content, kept = letters("cut", CHANGING_BYTES), CHANGING_BYTES - 8 * MIB
         for fields in ([], [("Range", f"bytes=4096-{CHANGING_BYTES - 1}")], [("Range", f"bytes=0-9,4096-{CHANGING_BYTES - 1}")]):
@@ -213,7 +213,7 @@ def check_cut(daemon, root):
             download = Download(daemon.address, "/cut.bin", *fields, buffer_bytes=64 * KIB)
             os.truncate(root / "cut.bin", kept)
             received = download.rest()
-            group.true(f"{fields}", "less than was said", len(received) < download.length, (len(received), download.length))
+            group.true(f"{fields}", "less than announced", len(received) < download.length, (len(received), download.length))
             if len(fields) == 0:
                 group.true("whole", "the bytes that are left, or some of them",
                            received == content[:len(received)] and 0 < len(received) <= kept, len(received))
@@ -236,24 +236,24 @@ def check_grown(daemon, root):
         group.same("as long as was said", True, download.rest() == content)
 
 
-def check_slow_crowd(daemon, root):
-    """Many who have read little: what they wait for is in the file, not in memory."""
+def check_slow_clients(daemon, root):
+    """Many clients that have read little: the rest is in the file, not in memory."""
     with Group("50 clients that do not read") as group:
-        content = letters("crowd", CHANGING_BYTES)
-        put(root, "crowd.bin", content)
-        downloads = [Download(daemon.address, "/crowd.bin", buffer_bytes=16 * KIB) for _ in range(50)]
+        content = letters("slow", CHANGING_BYTES)
+        put(root, "slow.bin", content)
+        downloads = [Download(daemon.address, "/slow.bin", buffer_bytes=16 * KIB) for _ in range(50)]
         group.true("VmRSS of the daemon", f"below {RESIDENT_MAX_BYTES}", daemon.memory("VmRSS") < RESIDENT_MAX_BYTES,
                    daemon.memory("VmRSS"))
         group.same("one of them", True, downloads[25].rest() == content)
         for download in downloads:
             download.socket.close()
         client = Client(daemon.address)
-        group.same("another client", 206, client.ask("/crowd.bin", ("Range", "bytes=0-9")).status)
+        group.same("another client", 206, client.ask("/slow.bin", ("Range", "bytes=0-9")).status)
         client.close()
 
 
 def main():
-    # /tmp may be memory, which holes would fill when they are read.
+    # /tmp may be in memory, which reading holes would fill.
     where = {"dir": "/var/tmp"} if os.access("/var/tmp", os.W_OK) else {}
     with temporary_folder(**where) as folder:
         root = folder / "root"
@@ -266,7 +266,7 @@ def main():
             check_removed(daemon, root)
             check_cut(daemon, root)
             check_grown(daemon, root)
-            check_slow_crowd(daemon, root)
+            check_slow_clients(daemon, root)
     end_with_verdict()
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""No spelling of a path, no link and no race leads to a file outside the root, and what is no regular file is not there."""
+"""No spelling of a path, no link and no race leads to a file outside the root, and only regular files are served."""
 import os
 import pathlib
 import random
@@ -19,7 +19,7 @@ RACE_NAMES = 1500
 NOBODY = 65534
 HTML = "text/html; charset=utf-8"
 
-# The target as it stands in the request line, and the status. Beside the root lie secret.txt, root-secret/ and secrets/; in it
+# The target as in the request line, and the status. secret.txt, root-secret/ and secrets/ are beside the root; in it are
 # sub/deep/file.txt, inside.txt and names such as "..." or "..;".
 SPELLINGS = [
     # Above the root.
@@ -37,7 +37,7 @@ SPELLINGS = [
     ("/..%2fsecret.txt", 400), ("/..%2Fsecret.txt", 400), ("/sub%2f..%2f..%2fsecret.txt", 400), ("/%2f..%2fsecret.txt", 400),
     ("/%2e%2e", 400),
     ("/sub/%2e%2e/%2e%2e/secret.txt", 400), ("/%2e/%2e%2e/secret.txt", 400), ("/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd", 400),
-    # Encoded twice, or oddly: names that are not there.
+    # Encoded twice or invalidly: names that do not exist.
     ("/%252e%252e/secret.txt", 404), ("/%252e%252e%252fsecret.txt", 404), ("/..%252fsecret.txt", 404),
     ("/%25252e%25252e/secret.txt", 404),
     ("/%c0%ae%c0%ae/secret.txt", 404), ("/%c0%ae%c0%ae%c0%afsecret.txt", 404), ("/..%c0%afsecret.txt", 404),
@@ -45,7 +45,7 @@ SPELLINGS = [
     ("/%f0%80%80%ae%f0%80%80%ae/secret.txt", 404), ("/..%ef%bc%8fsecret.txt", 404), ("/%ef%bc%8e%ef%bc%8e/secret.txt", 404),
     ("/%uff0e%uff0e/secret.txt", 400),
     ("/..%u2215secret.txt", 400),
-    # Escapes that are none.
+    # Invalid escapes.
     ("/%", 400), ("/%2", 400), ("/%zz", 400), ("/%2g/inside.txt", 400), ("/inside.txt%", 400), ("/%-1", 400), ("/% 2", 400),
     ("/%%32%65", 400),
     # NUL, backslash and other bytes.
@@ -58,22 +58,22 @@ SPELLINGS = [
     ("/inside.txt\t", 400), ("/in side.txt", 400), ("/inside.txt\x7f", 400), ("/inside.txt\x01", 400), ("/%0d%0aSet-Cookie:x", 404),
     ("/inside.txt%20", 404),
     ("/inside.txt%0a", 404), ("/inside.txt#fragment", 400), ("/inside.txt::$DATA", 404), ("/inside.txt.", 404),
-    # Dots that are no dot segments, and parameters, which are part of names.
+    # Dots that are not dot segments, and path parameters, which are part of names.
     ("/.../secret.txt", 404), ("/..../secret.txt", 404), ("/..;/secret.txt", 404), ("/..;a=b/secret.txt", 404),
     ("/..%3b/secret.txt", 404),
     ("/sub/..;/..;/secret.txt", 404), ("/.%20./secret.txt", 404), ("/..%20/secret.txt", 404), ("/..%09/secret.txt", 404),
     ("/..a/secret.txt", 404),
     ("/a../secret.txt", 404), ("/sub/...", 404),
-    # Dotfiles, but for dot segments.
+    # Dotfiles, apart from dot segments.
     ("/.hidden", 404), ("/%2ehidden", 404), ("/.hidden/", 404), ("/sub/.hidden", 404), ("/.git/config", 404),
     ("/%2egit/config", 404), ("/.well-known/x", 404),
     ("/.git/../.hidden", 404), ("//.hidden", 404), ("/./.hidden", 404), ("/..hidden", 404),
-    # Absolute names, from the root's own point of view.
+    # Absolute names of the file system.
     ("//etc/passwd", 404), ("/etc/passwd", 404), ("///etc/passwd", 404), ("/%2fetc%2fpasswd", 404),
     ("/proc/self/root/etc/passwd", 404),
     ("/file:///etc/passwd", 404), ("/~root/", 404), ("/~/secret.txt", 404), ("/$HOME/secret.txt", 404), ("/*", 404),
     ("/secret.txt", 404), ("/root-secret/secret.txt", 404),
-    # The absolute form, and what is no target at all.
+    # The absolute form, and invalid targets.
     ("http://x/../secret.txt", 400), ("http://x/%2e%2e/secret.txt", 400), ("http://x/..%2fsecret.txt", 400),
     ("http://x/%252e%252e/secret.txt", 404),
     ("http://x/inside.txt", 200), ("http://x/sub/../inside.txt", 200), ("../secret.txt", 400), ("..", 400), ("secret.txt", 400),
@@ -82,7 +82,7 @@ SPELLINGS = [
     # Too long for a name, or for a path.
     ("/" + "a" * 255, 404), ("/" + "a" * 256, 404), ("/" + "a" * 5000, 404), ("/" + "a/" * 2000, 404), ("/" + "%61" * 300, 404),
     ("/" + "./" * 2500 + "inside.txt", None), ("/" + "sub/../" * 700 + "inside.txt", None),
-    # What is well within.
+    # Files within the root.
     ("/inside.txt", 200), ("/./inside.txt", 200), ("//inside.txt", 200), ("/sub/../inside.txt", 200),
     ("/missing/../inside.txt", 200),
     ("/sub/deep/../../inside.txt", 200), ("/%69nside%2etxt", 200), ("/sub%2fdeep%2ffile.txt", 200), ("/sub/%2e%2e/inside.txt", 200),
@@ -126,7 +126,7 @@ def check_spellings(client):
 
 
 def check_fallbacks(root):
-    """Listings, places of programs and pages for errors open files too."""
+    """Listings, the SPA fallback and error pages open files too."""
     with Group("the same with --listing and --spa") as group, running(Daemon(root, "--listing", "--spa")) as daemon:
         client = daemon.client()
         for target, status in SPELLINGS:
@@ -156,11 +156,11 @@ def check_random_targets(client):
         group.notes.append(str(dict(sorted(counts.items()))))
 
 
-# --- what is no regular file ----------------------------------------------------------------------------------------------
+# --- not a regular file ---------------------------------------------------------------------------------------------------
 
 
 def make_links(folder, root):
-    """Names, what they lead to, and the status."""
+    """Names, their targets, and the status."""
     (root / "way").mkdir()
     links = {
         "out-relative": ("../secret.txt", 404), "out-absolute": (str(folder / "secret.txt"), 404), "out-etc": ("/etc/passwd", 404),
@@ -191,7 +191,7 @@ def check_links(client, folder, root):
                                ("/out-directory/", 404),
                                ("/out-above/secret.txt", 404), ("/out-slash/etc/passwd", 404), ("/out-proc/etc/passwd", 404),
                                ("/out-above/root/inside.txt", 404),
-                               # The path is settled before anything is opened: ".." is not the kernel's.
+                               # The path is normalized before anything is opened: the kernel never resolves "..".
                                ("/in-directory/../inside.txt", 200), ("/out-directory/../inside.txt", 200),
                                ("/out-directory/../secret.txt", 404),
                                ("/in-directory/deep/../../../secret.txt", 400)):
@@ -220,11 +220,11 @@ def check_special(client, root):
         group.same("a file afterwards", 200, client.ask("/inside.txt").status)
 
 
-# --- what may not be read --------------------------------------------------------------------------------------------------
+# --- unreadable files ------------------------------------------------------------------------------------------------------
 
 
 def unprivileged():
-    """How to start a daemon that may not read everything; None when that cannot be."""
+    """Arguments that start a daemon without the right to read everything; None where that is impossible."""
     if os.getuid():
         return {}
     how = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
@@ -238,7 +238,7 @@ def unprivileged():
 def check_unreadable(folder):
     how = unprivileged()
     if how is None:
-        print("unreadable files: skipped: nobody else may run the daemon where it lies")
+        print("unreadable files: skipped: no other user may run the daemon from its folder")
         return
     site = folder / "guarded"
     for name in ("locked.txt", "locked/file.txt", "passable/index.html", "indexed/index.html", "listed/file.txt"):
@@ -276,7 +276,7 @@ def check_unreadable(folder):
 
 
 def check_race(daemon, folder, root):
-    """A directory that is a link out every other moment. Each name is asked for once: nothing is remembered of it."""
+    """A directory that is repeatedly exchanged with a link out of the root. Each name is requested once, so that it is not cached."""
     with Group("a link that is exchanged all the time") as group:
         for number in range(RACE_NAMES):
             put(root, f"inner/{number}.txt", b"inside")
@@ -299,7 +299,7 @@ def check_race(daemon, folder, root):
             for number in range(RACE_NAMES):
                 reply = client.ask(f"/swapped/{number}.txt")
                 counts[reply.status] = counts.get(reply.status, 0) + 1
-                # 503: the kernel cannot vouch for the path, again and again.
+                # 503: the kernel repeatedly could not verify the path (EAGAIN of openat2).
                 group.true(f"/swapped/{number}.txt", "the file within, 404 or 503",
                            (reply.status, reply.content) == (200, b"inside")
                            or reply.status in (404, 503) and not holds_secret(reply), reply)
@@ -312,7 +312,7 @@ def check_race(daemon, folder, root):
 
 def check_curl(daemon):
     if not shutil.which("curl"):
-        print("curl --path-as-is: skipped: no curl here")
+        print("curl --path-as-is: skipped: curl is missing")
         return
     with Group("curl --path-as-is") as group:
         for target, status in (("/../secret.txt", "400"), ("/%2e%2e/secret.txt", "400"), ("/sub/../../secret.txt", "400"),

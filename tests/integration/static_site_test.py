@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What a site does beside sending its files: directories, listings, --spa, its own pages for errors, --cache-control and
---media-types, and the start-up that is refused when these are wrong."""
+"""Options of a site: directories, listings, --spa, error pages, --cache-control and --media-types, and the start-up that is refused
+when these are invalid."""
 import datetime
 import html.parser
 import json
@@ -22,7 +22,7 @@ def told(reply, *names):
 
 # --- directories ----------------------------------------------------------------------------------------------------------
 
-# Target, status, Location or content.
+# Target, status, Location or body.
 DIRECTORIES = [
     ("/", 200, b"the index"),
     ("/index.html", 200, b"the index"),
@@ -47,7 +47,7 @@ DIRECTORIES = [
     ("/index.html/", 404, None),
     ("/linked", 301, "/linked/"),
     ("/linked/", 200, b"of sub"),
-    # Another host's name must not come of it.
+    # Location must not become the name of another host.
     ("//sub", 404, None),
     ("//sub/", 200, b"of sub"),
 ]
@@ -85,13 +85,13 @@ NAMES = ["plain.txt", "a & b <c>.txt", '"quoted" \'too\'.txt', "per%cent%41.txt"
          "semi;colon?query#hash.txt", "-dash", "~tilde",
          "back\\slash", "new\nline", "tab\there", "a:b", "plus+plus", "<script>alert(1)", "<img src=x onerror=alert(1)>", "UPPER",
          "zz", "(round)[square]{curly}|`^", "no\x7fprint"]
-UNSERVABLE = ["back\\slash"]  # no path may hold a backslash
+UNSERVABLE = ["back\\slash"]  # backslashes are refused in paths
 DIRECTORY_NAMES = ["zdir", "adir & <b>", "dir%20dir"]
 HIDDEN = [".hidden", ".htaccess", "..two"]
 
 
 class Rows(html.parser.HTMLParser):
-    """The links of a page, with the cells of their rows; and its tags, to see that there are no others."""
+    """The links of a page, with the cells of their rows; and its tags, to detect unexpected ones."""
 
     def __init__(self, page):
         super().__init__()
@@ -184,7 +184,7 @@ def check_json(group, client, root):
         group.same(f"{name!r} in JSON", (number, OLD + number), (files[name]["size"], int(when.timestamp())))
 
 
-# Accept, and whether JSON is what it likes best.
+# Accept, and whether it prefers JSON.
 PREFERENCES = [
     ("application/json", True), ("application/json;q=0.5", True), ("application/json, text/html;q=0.9", True),
     ("Application/JSON", True),
@@ -264,7 +264,7 @@ def check_spa(root):
         client.close()
 
 
-# --- pages for errors ---------------------------------------------------------------------------------------------------------
+# --- error pages --------------------------------------------------------------------------------------------------------------
 
 
 def check_error_pages(root, folder):
@@ -350,11 +350,11 @@ def check_cache_control(folder):
 # --- --media-types --------------------------------------------------------------------------------------------------------------
 
 MEDIA_TYPES = """\
-# what is not built in
+# not built in
 text/x-new\tnew  newer
 application/x-one one
 
-text/plain;charset=iso-8859-1 latin   # a comment behind
+text/plain;charset=iso-8859-1 latin   # a comment after it
 text/html   html5
 application/x-mine json
 \timage/x-blank   blank
@@ -371,7 +371,7 @@ TYPED = {
     "a.css": "text/css; charset=utf-8", "a.png": "image/png", "a.PNG": "image/png", "a.xyz": "application/octet-stream",
     "a.": "application/octet-stream",
 }
-# The file, and the line that is wrong.
+# The file, and the invalid line.
 WRONG_TYPES = [
     ("text html\n", 1), ("text/plain txt\n\n/html x\n", 3), ("text/ x\n", 1), ("# fine\ntext/html .htm\n", 2),
     ("text/html a/b\n", 1),
@@ -392,7 +392,7 @@ def check_media_types(folder):
             group.same(name, (200, kind), told(client.ask(f"/{name}"), "content-type"))
             group.same(f"{name}: nosniff", "nosniff", client.ask(f"/{name}").get("x-content-type-options"))
         client.close()
-    # Endings with a dot, and long ones, which Debian's table has.
+    # Extensions with a dot, and long ones, as in Debian's table.
     table.write_text("application/cwl+json cwl.json\napplication/x-long sarif-external-properties\napplication/x-one one\n")
     with Group("--media-types with strange endings") as group, running(Daemon(site, "--media-types", str(table))) as daemon:
         client = daemon.client()

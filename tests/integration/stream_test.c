@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Streams of events, with real sockets: in a server that this process runs in a thread, sent to from the test's own thread, and
- * the daemon's GET /events.
+ * Streams of events over real sockets: from a server that this process runs in a thread and the test's thread sends to, and
+ * from the daemon's GET /events.
  */
 #include "daemon.h"
 #include "pipit.h"
@@ -83,7 +83,7 @@ static void start(uint64_t workers, const struct pipit_stream_options *options)
 	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/metrics", pipit_serve_metrics, NULL), 0);
 	ck_assert_int_eq(pipit_server_listen(server), 0);
 	port = (unsigned)strtoul(strrchr(pipit_server_url(server, 0), ':') + 1, NULL, 10);
-	/* Signals are for the server's thread. */
+	/* The server's thread handles signals. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	signal(SIGPIPE, SIG_IGN);
@@ -120,7 +120,7 @@ static void await_clients(uint64_t count)
 
 struct follower {
 	int fd;
-	char *bytes; /* as they came, NUL-terminated */
+	char *bytes; /* as received, NUL-terminated */
 	size_t length, capacity;
 	bool is_over;
 };
@@ -138,7 +138,7 @@ static void leave(struct follower *follower)
 	free(follower->bytes);
 }
 
-/* Whatever has come, after at most limit_ms. */
+/* Reads what has arrived, after at most limit_ms. */
 static void hear(struct follower *follower, int limit_ms)
 {
 	ssize_t received;
@@ -173,7 +173,7 @@ static void expect_end(struct follower *follower)
 	ck_assert(follower->is_over);
 }
 
-/* What follows the head, its chunks joined; strict. *is_whole: the last chunk was there, or it is not chunked. */
+/* The body, its chunks joined and checked. *is_whole: it has its last chunk, or is not chunked. */
 static char *content_of(const struct follower *follower, bool *is_whole)
 {
 	const char *at = strstr(follower->bytes, "\r\n\r\n");
@@ -207,7 +207,7 @@ static void assert_content(const struct follower *follower, bool whole, const ch
 {
 	bool is_whole;
 	char *content = content_of(follower, &is_whole), *at = content;
-	/* Ids have a prefix that is new each time. */
+	/* Ids have a prefix that is new for each stream. */
 	while ((at = strstr(at, "id: "))) {
 		char *hyphen = strchr(at, '-');
 		ck_assert(hyphen && hyphen - at == 4 + 16);
@@ -261,7 +261,7 @@ START_TEST(a_name_with_a_line_end_is_refused)
 }
 END_TEST
 
-START_TEST(a_client_of_http_1_0_gets_no_chunks)
+START_TEST(an_http_1_0_client_gets_no_chunks)
 {
 	struct follower follower;
 	start(1, NULL);
@@ -279,7 +279,7 @@ START_TEST(a_client_of_http_1_0_gets_no_chunks)
 }
 END_TEST
 
-START_TEST(a_head_request_gets_the_head_only_and_the_next_answer)
+START_TEST(a_head_request_gets_the_head_only_and_the_next_response_follows)
 {
 	struct follower follower;
 	start(1, NULL);
@@ -294,11 +294,11 @@ START_TEST(a_head_request_gets_the_head_only_and_the_next_answer)
 }
 END_TEST
 
-START_TEST(an_end_ends_the_reply_and_the_connection_goes_on)
+START_TEST(ending_a_stream_ends_the_reply_and_keeps_the_connection)
 {
 	struct follower follower;
 	start(1, NULL);
-	/* The second waits in the connection until the first is over. */
+	/* The second request waits in the connection until the first reply ends. */
 	follower = follow(GET("/stream", "") GET("/hello", ""));
 	await_clients(1);
 	send_event(NULL, "one");
@@ -308,7 +308,7 @@ START_TEST(an_end_ends_the_reply_and_the_connection_goes_on)
 	expect(&follower, "0\r\n\r\nHTTP/1.1 200 OK\r\n");
 	expect(&follower, "\r\n\r\nhello");
 	await_clients(0);
-	/* And may be followed again. */
+	/* The stream can be followed again. */
 	ck_assert(wire_print(follower.fd, GET("/stream", "")));
 	await_clients(1);
 	send_event(NULL, "two");
@@ -318,7 +318,7 @@ START_TEST(an_end_ends_the_reply_and_the_connection_goes_on)
 }
 END_TEST
 
-START_TEST(a_first_event_is_for_one_client_alone)
+START_TEST(a_first_event_is_sent_to_one_client_only)
 {
 	struct follower first, second;
 	start(1, NULL);
@@ -359,7 +359,7 @@ START_TEST(a_kept_request_may_join_later)
 }
 END_TEST
 
-/* --- coming back ---------------------------------------------------------------------------------------------------- */
+/* --- reconnections ------------------------------------------------------------------------------------------------ */
 
 static void last_id(const struct follower *follower, char id[64])
 {
@@ -370,7 +370,7 @@ static void last_id(const struct follower *follower, char id[64])
 	snprintf(id, 64, "%.*s", (int)strcspn(at, "\n"), at);
 }
 
-START_TEST(who_comes_back_gets_exactly_what_was_missed)
+START_TEST(a_client_that_reconnects_gets_exactly_the_events_that_it_missed)
 {
 	struct follower follower;
 	char id[64], request[256];
@@ -393,14 +393,14 @@ START_TEST(who_comes_back_gets_exactly_what_was_missed)
 	    &follower, false, "retry: 2000\n\nid: 2\ndata: two\n\nid: 3\ndata: three\n\nid: 4\ndata: four\n\n");
 	leave(&follower);
 	await_clients(0);
-	/* Five is too many for the history: the first is gone. */
+	/* The history holds fewer than five events: the first is lost. */
 	send_event(NULL, "five");
 	follower = follow(request);
 	expect(&follower, "data: five\n\n\r\n");
 	assert_content(&follower, false,
 	    "retry: 2000\n\nid: 2\ndata: two\n\nid: 3\ndata: three\n\nid: 4\ndata: four\n\nid: 5\ndata: five\n\n");
 	leave(&follower);
-	/* Of another stream, or none: all that there is. */
+	/* An id of another stream, or none: the whole history. */
 	follower = follow(GET("/stream", "Last-Event-ID: 0123456789abcdef-5\r\n"));
 	expect(&follower, "data: five\n\n\r\n");
 	ck_assert_ptr_nonnull(strstr(follower.bytes, "data: two\n"));
@@ -428,32 +428,32 @@ static void allow_descriptors(rlim_t wanted)
 	ck_assert_uint_ge(limit.rlim_cur, wanted);
 }
 
-START_TEST(an_event_for_a_thousand_is_rendered_once)
+START_TEST(an_event_for_a_thousand_clients_is_rendered_once)
 {
-	enum { CROWD = 1000 };
-	static struct follower crowd[CROWD];
-	allow_descriptors(2 * CROWD + 100);
+	enum { FOLLOWERS = 1000 };
+	static struct follower followers[FOLLOWERS];
+	allow_descriptors(2 * FOLLOWERS + 100);
 	start(1, NULL);
-	for (size_t i = 0; i < CROWD; i++)
-		crowd[i] = follow(GET("/stream", ""));
-	await_clients(CROWD);
+	for (size_t i = 0; i < FOLLOWERS; i++)
+		followers[i] = follow(GET("/stream", ""));
+	await_clients(FOLLOWERS);
 	for (int i = 0; i < 3; i++)
 		send_event("news", i < 2 ? "for all of you" : "the last one");
-	for (size_t i = 0; i < CROWD; i++) {
-		expect(&crowd[i], "data: the last one\n\n");
-		assert_content(&crowd[i], false,
+	for (size_t i = 0; i < FOLLOWERS; i++) {
+		expect(&followers[i], "data: the last one\n\n");
+		assert_content(&followers[i], false,
 		    "retry: 2000\n\nid: 1\nevent: news\ndata: for all of you\n\nid: 2\nevent: news\ndata: for all of "
 		    "you\n\nid: 3\nevent: news\ndata: the last one\n\n");
 	}
 	ck_assert_uint_eq(pipit_stream_renderings(stream), 3);
-	for (size_t i = 0; i < CROWD; i++)
-		leave(&crowd[i]);
+	for (size_t i = 0; i < FOLLOWERS; i++)
+		leave(&followers[i]);
 	await_clients(0);
 	stop();
 }
 END_TEST
 
-START_TEST(one_too_many_is_told_when_to_come_back)
+START_TEST(a_client_above_the_limit_gets_503_with_retry_after)
 {
 	struct follower first, second;
 	struct wire_response response;
@@ -491,8 +491,8 @@ static bool was_dropped(void *unused)
 	return is_counted;
 }
 
-/* Its socket takes some, then so many events may wait, and no more. The other one gets them all. */
-START_TEST(a_client_that_does_not_read_is_dropped_and_others_are_not)
+/* Its socket and its queue hold some events and no more. The other client gets all of them. */
+START_TEST(a_client_that_does_not_read_is_closed_and_others_are_not)
 {
 	struct follower slow, quick;
 	char data[20000], last[32];
@@ -508,7 +508,7 @@ START_TEST(a_client_that_does_not_read_is_dropped_and_others_are_not)
 		ck_assert_int_lt(i, 2000);
 		send_event(NULL, data);
 		snprintf(last, sizeof last, "-%d\ndata: xxx", i + 1);
-		/* One after another, or the quick one is too far behind as well. */
+		/* One at a time, otherwise the fast client falls behind too. */
 		expect(&quick, last);
 		free(quick.bytes);
 		quick.bytes = NULL;
@@ -525,7 +525,7 @@ START_TEST(a_client_that_does_not_read_is_dropped_and_others_are_not)
 }
 END_TEST
 
-START_TEST(a_sign_of_life_comes_when_nothing_else_does)
+START_TEST(a_comment_is_sent_when_no_event_is)
 {
 	struct follower follower;
 	start(1, &(struct pipit_stream_options){ .heartbeat_ms = 100 });
@@ -541,7 +541,7 @@ END_TEST
 
 /* --- the end -------------------------------------------------------------------------------------------------------- */
 
-START_TEST(a_drain_ends_streams_as_it_should)
+START_TEST(a_drain_ends_streams_cleanly)
 {
 	struct follower followers[20];
 	start(2, NULL);
@@ -595,7 +595,7 @@ static void *send_many(void *unused)
 	return NULL;
 }
 
-/* Each number is the one before and one: none is lost and none comes twice. */
+/* Each number is the one before plus one: none is lost, none is repeated. */
 static void assert_numbers_in_order(const struct follower *follower)
 {
 	unsigned long before = 0;
@@ -610,7 +610,7 @@ static void assert_numbers_in_order(const struct follower *follower)
 	}
 }
 
-START_TEST(everybody_gets_all_events_in_order_while_others_come_and_go)
+START_TEST(every_client_gets_all_events_in_order_while_others_connect_and_close)
 {
 	struct follower followers[24];
 	pthread_t senders[2];
@@ -640,7 +640,7 @@ END_TEST
 
 /* --- the daemon's figures ------------------------------------------------------------------------------------------- */
 
-START_TEST(the_daemon_tells_its_figures_every_second)
+START_TEST(the_daemon_sends_its_figures_every_second)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--workers", "2", NULL });
 	struct follower follower;
@@ -656,13 +656,12 @@ START_TEST(the_daemon_tells_its_figures_every_second)
 }
 END_TEST
 
-START_TEST(the_daemon_lets_so_many_follow_and_drains_at_once)
+START_TEST(the_daemon_limits_the_clients_of_its_stream_and_drains_at_once)
 {
 	struct daemon daemon =
-	    daemon_start((const char *const[]){ "--max-streams", "3", "--drain-timeout", "30s", NULL });
+	    daemon_start((const char *const[]){ "--max-streams", "3", "--drain-timeout", "1h", NULL });
 	struct follower followers[3];
 	struct wire_response response;
-	long long began;
 	int fd;
 	port = daemon.port;
 	for (size_t i = 0; i < COUNT(followers); i++) {
@@ -676,7 +675,6 @@ START_TEST(the_daemon_lets_so_many_follow_and_drains_at_once)
 	wire_free(&response);
 	close(fd);
 	ck_assert_double_eq(daemon_metric(&daemon, "http_rejected_total{reason=\"too_many_streams\"}"), 1);
-	began = wire_now_ms();
 	kill(daemon.pid, SIGTERM);
 	for (size_t i = 0; i < COUNT(followers); i++) {
 		bool is_whole;
@@ -685,9 +683,8 @@ START_TEST(the_daemon_lets_so_many_follow_and_drains_at_once)
 		ck_assert(is_whole);
 		leave(&followers[i]);
 	}
+	/* Not only at the drain timeout, which is longer than the timeout of a test. */
 	ck_assert_int_eq(daemon_wait(&daemon), 0);
-	/* Not for its whole drain timeout. */
-	ck_assert_int_lt(wire_now_ms() - began, 15000);
 }
 END_TEST
 
@@ -697,21 +694,21 @@ int main(void)
 	TCase *tests = tcase_create("streams");
 	tcase_add_test(tests, events_arrive_as_they_are_sent);
 	tcase_add_test(tests, a_name_with_a_line_end_is_refused);
-	tcase_add_test(tests, a_client_of_http_1_0_gets_no_chunks);
-	tcase_add_test(tests, a_head_request_gets_the_head_only_and_the_next_answer);
-	tcase_add_test(tests, an_end_ends_the_reply_and_the_connection_goes_on);
-	tcase_add_test(tests, a_first_event_is_for_one_client_alone);
+	tcase_add_test(tests, an_http_1_0_client_gets_no_chunks);
+	tcase_add_test(tests, a_head_request_gets_the_head_only_and_the_next_response_follows);
+	tcase_add_test(tests, ending_a_stream_ends_the_reply_and_keeps_the_connection);
+	tcase_add_test(tests, a_first_event_is_sent_to_one_client_only);
 	tcase_add_test(tests, a_kept_request_may_join_later);
-	tcase_add_test(tests, who_comes_back_gets_exactly_what_was_missed);
-	tcase_add_test(tests, an_event_for_a_thousand_is_rendered_once);
-	tcase_add_test(tests, one_too_many_is_told_when_to_come_back);
-	tcase_add_test(tests, a_client_that_does_not_read_is_dropped_and_others_are_not);
-	tcase_add_test(tests, a_sign_of_life_comes_when_nothing_else_does);
-	tcase_add_test(tests, a_drain_ends_streams_as_it_should);
+	tcase_add_test(tests, a_client_that_reconnects_gets_exactly_the_events_that_it_missed);
+	tcase_add_test(tests, an_event_for_a_thousand_clients_is_rendered_once);
+	tcase_add_test(tests, a_client_above_the_limit_gets_503_with_retry_after);
+	tcase_add_test(tests, a_client_that_does_not_read_is_closed_and_others_are_not);
+	tcase_add_test(tests, a_comment_is_sent_when_no_event_is);
+	tcase_add_test(tests, a_drain_ends_streams_cleanly);
 	tcase_add_test(tests, a_stream_may_be_freed_while_it_is_followed);
-	tcase_add_test(tests, everybody_gets_all_events_in_order_while_others_come_and_go);
-	tcase_add_test(tests, the_daemon_tells_its_figures_every_second);
-	tcase_add_test(tests, the_daemon_lets_so_many_follow_and_drains_at_once);
+	tcase_add_test(tests, every_client_gets_all_events_in_order_while_others_connect_and_close);
+	tcase_add_test(tests, the_daemon_sends_its_figures_every_second);
+	tcase_add_test(tests, the_daemon_limits_the_clients_of_its_stream_and_drains_at_once);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What requests cost in system calls, counted by strace: one recv() and one send() for each, or for each batch.
+"""System calls per request, counted by strace: one recv() and one send() for each request, or for each batch.
 
 Requests that mark the beginning and the end of a measurement cut the trace into pieces; only whole turns of the loop, from one
-epoll_wait() to the next, are compared. What the daemon does when it is idle counts for nothing.
+epoll_wait() to the next, are compared. Calls of an idle daemon are subtracted.
 """
 import collections
 import os
@@ -18,7 +18,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DAEMON = os.environ.get("PIPIT_DAEMON", str(ROOT / "build/pipit"))
-# To the daemon every PIPIT_ variable is a setting, the one that names it too.
+# The daemon reads every PIPIT_ variable as an option, and would refuse PIPIT_DAEMON.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PIPIT_")}
 PATIENCE_SECONDS = 60
 SKIPPED = 77
@@ -29,9 +29,9 @@ IDLE_SECONDS = 1  # some sweeps
 SMALL_FILE = "small.txt"
 SMALL_CONTENT = b"pipit" * 200
 WAIT = {"epoll_wait", "epoll_pwait", "epoll_pwait2"}
-# What an idle daemon may do besides: a clock that the kernel does not map costs calls.
+# Other calls that an idle daemon may make: clock_gettime() where the kernel does not map the clock.
 CLOCK = {"clock_gettime", "gettimeofday"}
-# To open, know and read a small file; the name of stat() depends on the machine, openat() serves where openat2() is refused.
+# To open, stat and read a small file; the name of stat() depends on the machine, openat() replaces openat2() where that is refused.
 OPENING = {"openat2", "openat"}
 FILE = OPENING | {"fstat", "newfstatat", "statx", "pread64", "close"}
 HELLO = b"GET /json/hello HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -48,7 +48,7 @@ Call = collections.namedtuple("Call", "name arguments result")
 
 
 class Client:
-    """One connection; every question is one write."""
+    """One connection; every request is one write."""
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
@@ -80,11 +80,11 @@ class Client:
 
 
 class Traced:
-    """A daemon with one worker under strace, and the connection that leaves marks in its trace."""
+    """A daemon with one worker under strace, and the connection that marks its trace."""
 
     def __init__(self, folder, *flags):
         self.trace = pathlib.Path(folder, "trace")
-        # -D: the daemon is the child, and strace looks on.
+        # -D: the daemon is the child, and strace a separate process.
         self.process = subprocess.Popen(["strace", "-D", "-f", "-s", "80", "-o", str(self.trace), DAEMON,
                                          "--listen", "127.0.0.1:0", "--workers", "1", "--root", str(folder), *flags],
                                         stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
@@ -95,7 +95,7 @@ class Traced:
         self.marking.ask(f"GET /hello/get?name={name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
 
     def measure(self, name, work):
-        """work() between two marks; piece() finds them again."""
+        """Runs work() between two marks, which piece() finds."""
         self.mark(f"{name}1")
         result = work()
         self.mark(f"{name}2")
@@ -109,7 +109,7 @@ class Traced:
         self.turns = turns_of(self.trace.read_text())
 
     def piece(self, name):
-        """The turns between the marks."""
+        """The turns of the loop between the marks."""
         marks = [number for number, turn in enumerate(self.turns)
                  if any(call.name == "recvfrom" and f"?name={name}" in call.arguments for call in turn)]
         assert len(marks) == 2, f"{name}: {len(marks)} marks in the trace"
@@ -127,7 +127,7 @@ def wait_for(what, condition):
 
 
 def turns_of(trace):
-    """Lists of calls; each begins where the loop asks what is ready."""
+    """Lists of calls; each begins with the loop's epoll_wait()."""
     turns = [[]]
     for line in trace.splitlines():
         match = re.match(r"\d+ +(\w+)\((.*)\) += (-?\d+|0x[0-9a-f]+|\?)", line)
@@ -146,7 +146,7 @@ def is_sample(call):
 
 
 def without_samples(calls):
-    """Once a second the figures of GET /events are taken: the process's memory, descriptors and their limit."""
+    """Once a second the figures of GET /events are collected: the process's memory, descriptors and their limit."""
     rest = []
     while calls:
         if is_sample(calls[0]):
@@ -175,7 +175,7 @@ class Piece:
         print(f"{self.name}: {self.counts}")
 
 
-# --- what is asked, and what it may cost ------------------------------------------------------------------------------
+# --- requests, and their permitted calls -------------------------------------------------------------------------------
 
 
 def repeat(client, question, times=REQUESTS):
@@ -184,7 +184,7 @@ def repeat(client, question, times=REQUESTS):
 
 
 def ask_for_small_file(client):
-    """How many whole seconds it took: so often the file may have been looked at again."""
+    """Whole seconds of the piece: the cache may have checked the file that often."""
     begin = time.monotonic()
     for _ in range(REQUESTS):
         assert client.ask(f"GET /{SMALL_FILE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()) == [SMALL_CONTENT]
@@ -198,9 +198,16 @@ def come_and_go(port, times):
         assert client.is_closed()
 
 
-def check_idle(piece):
+def rest():
+    """Seconds of the piece, rounded up: the figures may have been collected that often."""
+    begin = time.monotonic()
+    time.sleep(IDLE_SECONDS)
+    return int(time.monotonic() - begin) + 1
+
+
+def check_idle(piece, seconds):
     piece.must_be()
-    assert piece.samples <= IDLE_SECONDS + 1, f"idle: {piece.samples} samples"
+    assert piece.samples <= seconds + 1, f"idle: {piece.samples} samples in {seconds} s"
 
 
 def check_small_file(piece, seconds):
@@ -213,7 +220,7 @@ def check_small_file(piece, seconds):
 
 
 def check_connections(piece):
-    """Who connects is known from accept4(), and everything that a socket needs to be told it inherits."""
+    """accept4() returns the client's address, and the socket inherits its options."""
     def succeeded(call):
         return not call.result.startswith("-")
 
@@ -229,9 +236,9 @@ def check_connections(piece):
         "closed": piece.count("close"),
     }
     assert all(count == CONNECTIONS for count in exact.values()), f"{piece.name}: {exact} of {CONNECTIONS} connections"
-    # One more accept4() finds no other connection, one recvfrom() that nothing is behind the request; shutdown() sends the
-    # end with the reply. A socket whose request comes later than its accept costs one recvfrom() more, and is watched: added
-    # and taken away.
+    # One more accept4() finds no other connection, one more recvfrom() no further request; shutdown() sends the
+    # end with the reply. A socket whose request arrives after its accept takes one more recvfrom(), and is added to epoll
+    # and removed.
     added = piece.count("epoll_ctl", lambda call: "EPOLL_CTL_ADD" in call.arguments)
     for name, limit in (("accept4", 2 * CONNECTIONS), ("recvfrom", 2 * CONNECTIONS + added), ("shutdown", CONNECTIONS)):
         assert piece.counts.get(name, 0) <= limit, f"{piece.name}: {piece.counts}"
@@ -248,7 +255,7 @@ def check_requests(folder):
         client.ask(HELLO * PIPELINED, PIPELINED)
         client.ask(CALLBACK * PIPELINED, PIPELINED)
         come_and_go(daemon.port, 5)
-        daemon.measure("idle", lambda: time.sleep(IDLE_SECONDS))
+        idle_seconds = daemon.measure("idle", rest)
         daemon.measure("keptalive", lambda: repeat(client, HELLO))
         daemon.measure("pipelined", lambda: client.ask(HELLO * PIPELINED, PIPELINED))
         daemon.measure("callback", lambda: repeat(client, CALLBACK))
@@ -258,7 +265,7 @@ def check_requests(folder):
         daemon.measure("connections", lambda: come_and_go(daemon.port, CONNECTIONS))
     finally:
         daemon.stop()
-    check_idle(daemon.piece("idle"))
+    check_idle(daemon.piece("idle"), idle_seconds)
     kept_alive = daemon.piece("keptalive")
     kept_alive.must_be(recvfrom=REQUESTS, sendto=REQUESTS)
     assert kept_alive.wakeups == REQUESTS, f"{kept_alive.wakeups} wake-ups for {REQUESTS} requests"
@@ -289,19 +296,19 @@ def check_access_log(folder):
         client.ask(HELLO * PIPELINED, PIPELINED)
         daemon.measure("loggedalone", lambda: repeat(client, HELLO))
         daemon.measure("loggedbatch", lambda: client.ask(HELLO * PIPELINED, PIPELINED))
-        daemon.measure("loggedcrowd", lambda: [ask_at_once(clients) for _ in range(REQUESTS)])
+        daemon.measure("loggedrequests", lambda: [ask_at_once(clients) for _ in range(REQUESTS)])
     finally:
         daemon.stop()
     daemon.piece("loggedalone").must_be(recvfrom=REQUESTS, sendto=REQUESTS, write=REQUESTS)
     daemon.piece("loggedbatch").must_be(recvfrom=1, sendto=1, write=1)
-    crowd = daemon.piece("loggedcrowd")
-    # How many come together depends on the machine.
-    crowd.must_be(recvfrom=len(clients) * REQUESTS, sendto=len(clients) * REQUESTS, write=crowd.wakeups)
+    together = daemon.piece("loggedrequests")
+    # The number of requests per turn depends on the machine.
+    together.must_be(recvfrom=len(clients) * REQUESTS, sendto=len(clients) * REQUESTS, write=together.wakeups)
     lines = log.read_text().count('"GET /json/hello HTTP/1.1" 200 ')
     assert lines == (2 + REQUESTS) * len(clients) + 2 * PIPELINED + REQUESTS, f"{lines} lines in the access log"
 
 
-# --- whether it can be counted here -----------------------------------------------------------------------------------
+# --- whether strace works here --------------------------------------------------------------------------------------
 
 
 def skip_where_strace_may_not():

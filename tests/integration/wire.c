@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See wire.h. It reads byte by byte where that keeps the next response on the socket: tests have time. */
+/* See wire.h. It reads byte by byte where bytes of the next response must stay in the socket. */
 #include "wire.h"
 
 #include <arpa/inet.h>
@@ -99,7 +99,7 @@ static bool read_byte(int fd, char *byte)
 	return received == 1;
 }
 
-/* Up to and with the empty line; false when the connection ends or the head does not. */
+/* Reads up to and including the empty line; false when the connection ends or the head is too long. */
 static bool read_head(int fd, struct wire_response *response)
 {
 	char *head = malloc(HEAD_MAX);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Several workers, and several clients of one: who comes is spread over all of them, and nobody starves beside the others. */
+/* Several workers, and several clients of one worker: connections are spread over all workers, and every client is served. */
 #include "daemon.h"
 #include "suite.h"
 #include "wire.h"
@@ -17,19 +17,23 @@
 #define HELLO "GET /hello/get HTTP/1.1\r\nHost: x\r\n\r\n"
 #define MESSAGE "{\"message\":\"Hello, World!\"}"
 
-/* Connections that ask again as soon as they are answered, and what each of them has to get. */
+/*
+ * Connections that send the next request as soon as the last one is answered, and the number of responses that each must get.
+ */
 #define BUSY_CONNECTIONS 8
 #define BUSY_REQUESTS 400
-/* While one gets an answer no other may get more. Far from fair: the kernel decides which worker runs, and for how long. */
+/*
+ * Bounds the difference between connections. It is large: the kernel's scheduling decides which worker runs, and for how long.
+ */
 #define ADVANTAGE_MAX 50
 
 #define CROWD 200
-/* Each worker's least share: a coin that is thrown 200 times shows fewer heads once in 10^12 times. */
+/* Minimum share of each worker: a coin that is thrown 200 times shows fewer heads once in 10^12 times. */
 #define SHARE_MIN 50
 
 #define GREEDY_REQUESTS 400
 #define MODEST_CONNECTIONS 8
-/* Others are answered before a client that pipelines has got so many answers. */
+/* Other clients are answered before a pipelining client has got this number of responses. */
 #define GREEDY_LEAD_MAX 64
 
 static void stop(struct daemon *daemon)
@@ -37,16 +41,16 @@ static void stop(struct daemon *daemon)
 	ck_assert_int_eq(daemon_stop(daemon), 0);
 }
 
-/* --- nobody starves ------------------------------------------------------------------------------------------------- */
+/* --- every client is served --------------------------------------------------------------------------------------- */
 
 struct busy {
 	int fd;
 	unsigned answers;
-	size_t received; /* bytes of the answer that is arriving */
+	size_t received; /* bytes of the current response */
 	char answer[512];
 };
 
-/* The length of an answer, which is the same for all. */
+/* Length of every response. */
 static size_t ask_first(int fd)
 {
 	struct wire_response response = wire_ask(fd, HELLO);
@@ -62,7 +66,7 @@ static void ask_again(const struct busy *busy)
 	ck_assert(wire_send(busy->fd, HELLO, sizeof HELLO - 1));
 }
 
-/* True when that was the rest of an answer. */
+/* True when a response is complete. */
 static bool take(struct busy *busy, size_t answer_length)
 {
 	ssize_t received = recv(busy->fd, busy->answer + busy->received, answer_length - busy->received, 0);
@@ -85,7 +89,7 @@ static unsigned least_answers(const struct busy *busy)
 	return least;
 }
 
-/* Nobody stops before everybody has got his answers: they come while all others ask, too. */
+/* Every client sends requests until all of them have their responses, so that all get them under load. */
 static void ask_until_all_are_served(struct busy *busy, size_t answer_length)
 {
 	struct pollfd ready[BUSY_CONNECTIONS];
@@ -95,7 +99,7 @@ static void ask_until_all_are_served(struct busy *busy, size_t answer_length)
 	}
 	while (least_answers(busy) < BUSY_REQUESTS) {
 		int count = poll(ready, BUSY_CONNECTIONS, PATIENCE_MS);
-		ck_assert_msg(count > 0, "nobody is answered: %s", count == 0 ? "silence" : strerror(errno));
+		ck_assert_msg(count > 0, "no connection is answered: %s", count == 0 ? "silence" : strerror(errno));
 		for (size_t i = 0; i < BUSY_CONNECTIONS; i++) {
 			if (!ready[i].revents || !take(&busy[i], answer_length))
 				continue;
@@ -128,15 +132,6 @@ END_TEST
 
 /* --- a turn is for all ---------------------------------------------------------------------------------------------- */
 
-/* What is sent now, the daemon finds all at once when it goes on. */
-static void pause_daemon(const struct daemon *daemon)
-{
-	int status;
-	ck_assert_int_eq(kill(daemon->pid, SIGSTOP), 0);
-	ck_assert_int_eq(waitpid(daemon->pid, &status, WUNTRACED), daemon->pid);
-	ck_assert(WIFSTOPPED(status));
-}
-
 static void expect_answers(int fd, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -146,7 +141,7 @@ static void expect_answers(int fd, size_t count)
 	}
 }
 
-/* Of the requests in the log, how many the greedy one had been served before the last modest one was; -1: one is missing. */
+/* Number of requests of the pipelining client in the log before the last one of the others; -1: a request is missing. */
 static int greedy_lead(const char *path)
 {
 	char line[1024];
@@ -169,8 +164,8 @@ static bool is_logged(void *arg)
 	return greedy_lead(arg) >= 0;
 }
 
-/* The access log has the order in which one worker served them. */
-START_TEST(serves_others_before_all_that_one_has_pipelined)
+/* The access log is in the order in which one worker served them. */
+START_TEST(serves_other_clients_between_the_requests_of_a_pipeline)
 {
 	static const char greedy_request[] = "GET /hello/get?name=greedy HTTP/1.1\r\nHost: x\r\n\r\n";
 	static char greed[GREEDY_REQUESTS * (sizeof greedy_request - 1)];
@@ -187,11 +182,11 @@ START_TEST(serves_others_before_all_that_one_has_pipelined)
 		modest[i] = wire_connect(daemon.port);
 		ask_first(modest[i]);
 	}
-	pause_daemon(&daemon);
+	daemon_pause(&daemon);
 	ck_assert(wire_send(greedy, greed, sizeof greed));
 	for (size_t i = 0; i < MODEST_CONNECTIONS; i++)
 		ck_assert(wire_print(modest[i], "GET /hello/get?name=modest HTTP/1.1\r\nHost: x\r\n\r\n"));
-	ck_assert_int_eq(kill(daemon.pid, SIGCONT), 0);
+	daemon_resume(&daemon);
 	for (size_t i = 0; i < MODEST_CONNECTIONS; i++) {
 		expect_answers(modest[i], 1);
 		close(modest[i]);
@@ -206,7 +201,7 @@ START_TEST(serves_others_before_all_that_one_has_pipelined)
 }
 END_TEST
 
-/* --- all workers let clients in ------------------------------------------------------------------------------------- */
+/* --- all workers accept clients ----------------------------------------------------------------------------------- */
 
 struct spread {
 	const struct daemon *daemon;
@@ -219,7 +214,7 @@ static void read_events(const struct daemon *daemon, double events[2])
 	events[1] = daemon_metric(daemon, "event_base_events{worker=\"1\",kind=\"added\"}");
 }
 
-/* The figures are refreshed a few times a second, for the first time a moment after the start. */
+/* The figures are refreshed a few times a second, the first time shortly after the start. */
 static bool has_figures(void *arg)
 {
 	struct spread *spread = arg;
@@ -227,7 +222,7 @@ static bool has_figures(void *arg)
 	return spread->before[0] > 0 && spread->before[1] > 0;
 }
 
-static bool has_crowd(void *arg)
+static bool has_all(void *arg)
 {
 	struct spread *spread = arg;
 	read_events(spread->daemon, spread->now);
@@ -246,7 +241,7 @@ START_TEST(spreads_connections_over_all_workers)
 	for (size_t i = 0; i < CROWD; i++)
 		ask_first(fds[i]);
 	/* Every connection is an event of its worker. */
-	ck_assert_msg(wire_wait(has_crowd, &spread), "%.0f and %.0f events", spread.now[0], spread.now[1]);
+	ck_assert_msg(wire_wait(has_all, &spread), "%.0f and %.0f events", spread.now[0], spread.now[1]);
 	for (size_t i = 0; i < 2; i++)
 		ck_assert_msg(spread.now[i] >= spread.before[i] + SHARE_MIN,
 		    "worker %zu has %.0f events, and had %.0f before %d connections came", i, spread.now[i],
@@ -274,8 +269,8 @@ static int listening_sockets(unsigned port)
 	return count;
 }
 
-/* One that all workers share would wake up all of them for each client. */
-START_TEST(listens_with_a_socket_for_each_worker)
+/* A shared socket would wake up all workers for each connection. */
+START_TEST(listens_with_one_socket_per_worker)
 {
 	char workers[2] = { (char)('0' + _i), '\0' };
 	struct daemon daemon = daemon_start((const char *const[]){ "--workers", workers, NULL });
@@ -289,9 +284,9 @@ int main(void)
 	Suite *suite = suite_create("workers");
 	TCase *tests = tcase_create("workers");
 	tcase_add_test(tests, serves_every_busy_connection);
-	tcase_add_test(tests, serves_others_before_all_that_one_has_pipelined);
+	tcase_add_test(tests, serves_other_clients_between_the_requests_of_a_pipeline);
 	tcase_add_test(tests, spreads_connections_over_all_workers);
-	tcase_add_loop_test(tests, listens_with_a_socket_for_each_worker, 1, 4);
+	tcase_add_loop_test(tests, listens_with_one_socket_per_worker, 1, 4);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

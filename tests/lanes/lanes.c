@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The daemon, whose greetings take the lane that GREETINGS_LANE names: "native", or "own" for evhttp callbacks whose clients have
- * evhttp connections of their own. With the daemon itself, whose callbacks borrow them, that makes all lanes there are. The tests
- * of what is the same in each run with all.
+ * The daemon with other greetings. The variable GREETINGS_LANE chooses them: "native", or "own" for evhttp callbacks whose
+ * clients have evhttp connections of their own. In the daemon itself, callbacks borrow evhttp connections. The lane tests run
+ * with all three.
  */
 #include "lanes.h"
 

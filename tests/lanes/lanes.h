@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The daemon's site map, in which the greetings take another lane: see lanes.c. */
+/* The daemon's routes, with the greetings on another lane: see lanes.c. */
 #ifndef LANES_H
 #define LANES_H
 

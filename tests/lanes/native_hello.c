@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The greetings of handlers/hello.c by native handlers, with the same answers. */
+/* The greetings of handlers/hello.c as native handlers, with the same responses. */
 #include "lanes.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The usual reply, as cJSON would print it. */
+/* The usual reply, as printed by cJSON. */
 static const char world[] = "{\"message\":\"Hello, World!\"}";
 
-/* name: "" for the world. */
+/* name: "" for "World". */
 static cJSON *greeting(const char *name)
 {
 	char message[sizeof "Hello, !" + HELLO_NAME_MAX_BYTES] = "Hello, World!";
@@ -36,7 +36,7 @@ void lanes_hello_get(struct pipit_request *request, void *arg)
 
 	if (length > HELLO_NAME_MAX_BYTES)
 		refuse_name(request, "is longer than 256 bytes");
-	/* cJSON prints any bytes; a client must not make it print what is not JSON. */
+	/* cJSON prints any bytes: without this check a client could make it print invalid JSON. */
 	else if (length > 0 && (strlen(name) != (size_t)length || !pipit_is_utf8(name, (size_t)length)))
 		refuse_name(request, "is not UTF-8 text");
 	else if (length > 0)
@@ -45,7 +45,7 @@ void lanes_hello_get(struct pipit_request *request, void *arg)
 		pipit_reply(request, 200, "application/json", world, sizeof world - 1);
 }
 
-/* Where the name was found, and what came with it. */
+/* Source of the name, and the rest of the body. */
 static void greet_sender(struct pipit_request *request, const char *name, const char *kind)
 {
 	size_t length;
@@ -68,7 +68,8 @@ static void greet_from_json(struct pipit_request *request)
 	if (!content)
 		return;
 	if (!cJSON_IsObject(content) || (name && !cJSON_IsString(name)))
-		pipit_reply_problem(request, 422, "Send an object such as {\"name\":\"Ada\"}, its name a string.");
+		pipit_reply_problem(
+		    request, 422, "The body must be an object with a string \"name\", such as {\"name\":\"Ada\"}.");
 	else if (name && strlen(name->valuestring) > HELLO_NAME_MAX_BYTES)
 		refuse_name(request, "is longer than 256 bytes");
 	else
@@ -107,6 +108,6 @@ void lanes_hello_post(struct pipit_request *request, void *arg)
 		pipit_reply_header(
 		    request, "Accept", "application/json, application/x-www-form-urlencoded, text/plain");
 		pipit_reply_problem(request, 415,
-		    "The content must be application/json, application/x-www-form-urlencoded or text/plain.");
+		    "The Content-Type must be application/json, application/x-www-form-urlencoded or text/plain.");
 	}
 }

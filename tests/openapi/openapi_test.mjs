@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The daemon's description of itself against a validator of OpenAPI, and then against the daemon: every operation in it is called
-// with its own examples. Knows no route by name but the description's. Run by openapi_test.py.
+// The daemon's OpenAPI description against a validator, and against the daemon: every operation in it is called with its own
+// examples. It names no route but that of the description. Run by openapi_test.py.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { after, before, test } from 'node:test';
@@ -9,7 +9,7 @@ import Ajv from 'ajv/dist/2020.js';
 
 const PATIENCE_MS = 60_000;
 const METHODS = ['get', 'head', 'post', 'put', 'patch', 'delete', 'options'];
-// Those that pipit does not answer by itself.
+// Methods that pipit does not answer by itself.
 const WRONG_METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
 // Of OpenAPI's own dialect (§4.8.24.1); ajv refuses every other word that it does not know.
 const OWN_KEYWORDS = ['discriminator', 'xml', 'externalDocs', 'example'];
@@ -37,7 +37,7 @@ async function stopDaemon() {
 	assert.equal(await ended, 0, 'how the daemon ended');
 }
 
-/** Of a stream of events the first that has data; of everything else all of it. */
+/** The first event with data of a stream; otherwise the whole body. */
 async function readContent(response) {
 	if (mediaTypeOf(response.headers.get('content-type')) !== 'text/event-stream') return response.text();
 	let text = '';
@@ -60,26 +60,26 @@ async function ask(target, options = {}) {
 const mediaTypeOf = text => (text ?? '').split(';')[0].trim().toLowerCase();
 const isJson = type => type === 'application/json' || type.endsWith('+json');
 
-/** With every reference within the document replaced by what it means. */
+/** The document with every internal reference resolved. */
 function resolve(item) {
 	if (Array.isArray(item)) return item.map(resolve);
 	if (!item || typeof item !== 'object') return item;
 	if (typeof item.$ref === 'string') {
-		assert.match(item.$ref, /^#\//, 'a reference to elsewhere');
+		assert.match(item.$ref, /^#\//, 'a reference to another document');
 		const names = item.$ref.slice(2).split('/').map(name => name.replaceAll('~1', '/').replaceAll('~0', '~'));
 		return resolve(names.reduce((parent, name) => parent?.[name], description) ?? assert.fail(`${item.$ref} leads nowhere`));
 	}
 	return Object.fromEntries(Object.entries(item).map(([name, value]) => [name, resolve(value)]));
 }
 
-/** In the order of the document, because what one creates another may need. */
+/** In the order of the document, because an operation may need what an earlier one created. */
 const listOperations = () => Object.entries(description.paths).flatMap(([path, item]) => METHODS.filter(method => item[method])
 	.sort((one, other) => Object.keys(item).indexOf(one) - Object.keys(item).indexOf(other))
 	.map(method => ({ path, method, ...resolve(item[method]) })));
 
 const nameOf = ({ method, path }) => `${method.toUpperCase()} ${path}`;
 const parametersOf = (operation, place) => (operation.parameters ?? []).filter(parameter => parameter.in === place);
-/** The status of the reply, when that is described as a success. */
+/** The status of the reply, if it is described as a success. */
 const successOf = (operation, { status, content }) => Object.keys(operation.responses).find(one => /^2\d\d$/.test(one) && one === String(status))
 	?? assert.fail(`${nameOf(operation)}: ${status} is not described as a success; content: ${content.slice(0, 500)}`);
 
@@ -107,14 +107,14 @@ function exampleOf(schema) {
 	}
 }
 
-/** Of a Parameter Object or a Media Type Object. */
+/** The example of a Parameter Object or a Media Type Object. */
 function exampleIn(holder) {
 	if ('example' in holder) return holder.example;
 	const [first] = Object.values(holder.examples ?? {});
 	return first ? first.value : exampleOf(holder.schema);
 }
 
-/** An example that somebody chose: an optional parameter is sent with no other. */
+/** An explicit example: an optional parameter is sent with no other. */
 const hasExample = ({ example, examples, schema }) => [example, examples, schema?.example, schema?.examples].some(one => one !== undefined);
 
 function writeContent(type, example) {
@@ -123,13 +123,13 @@ function writeContent(type, example) {
 	return String(example);
 }
 
-/** type: one of the operation's for content; null: it takes none. */
+/** type: one of the operation's media types; null: without a body. */
 function makeRequest(operation, type, wantsOptional) {
 	const wanted = place => parametersOf(operation, place)
 		.filter(parameter => parameter.required || (wantsOptional && hasExample(parameter)))
 		.map(parameter => [parameter.name, String(exampleIn(parameter))]);
 	const names = Object.fromEntries(wanted('path'));
-	// A {name...} may hold slashes.
+	// {name...} may contain slashes.
 	const path = operation.path.replace(/\{(\w+)\}/g, (_, name) => names[name].split('/').map(encodeURIComponent).join('/'));
 	const query = new URLSearchParams(wanted('query')).toString();
 	const headers = Object.fromEntries(wanted('header'));
@@ -138,7 +138,7 @@ function makeRequest(operation, type, wantsOptional) {
 		body: type ? writeContent(mediaTypeOf(type), exampleIn(operation.requestBody.content[type])) : undefined } };
 }
 
-/** With the optional parameters, for each media type; where nothing can change and there are such parameters, also without. */
+/** One for each media type, with the optional parameters; for safe methods with such parameters also without them. */
 function requestsOf(operation) {
 	const types = operation.requestBody ? Object.keys(operation.requestBody.content) : [null];
 	const requests = types.map(type => makeRequest(operation, type, true));
@@ -153,7 +153,7 @@ function checkContent(content, schema) {
 	assert.ok(validate(content), `${ajv.errorsText(validate.errors)} in ${JSON.stringify(content).slice(0, 500)}`);
 }
 
-/** The reply is the one with that status, in a media type that it may have, and its content is as the schema says. */
+/** Checks that status and media type are described, and that the body agrees with the schema. */
 function checkReply(operation, status, reply) {
 	assert.equal(String(reply.status), status, `the status; content: ${reply.content.slice(0, 500)}`);
 	const described = Object.entries((operation.responses[status] ?? operation.responses.default).content ?? {});
@@ -185,7 +185,7 @@ test('a validator of OpenAPI 3.1 accepts the description', async () => {
 	assert.equal(validator.version, '3.1');
 });
 
-test('the validator would refuse a broken one', async () => {
+test('the validator refuses an invalid description', async () => {
 	const path = Object.keys(description.paths)[0];
 	const breaks = {
 		'no title': document => delete document.info.title,
@@ -203,14 +203,14 @@ test('the validator would refuse a broken one', async () => {
 	assert.equal(await isValid(description), true);
 });
 
-test('every operation has an id of its own and a summary', () => {
+test('every operation has a unique id and a summary', () => {
 	const ids = operations.map(({ operationId }) => operationId);
 	assert.ok(ids.length > 0);
 	assert.equal(new Set(ids).size, ids.length, ids.join(' '));
 	for (const operation of operations) assert.ok(operation.summary, nameOf(operation));
 });
 
-test('what a path has in braces are its parameters', () => {
+test('names in braces in a path are its parameters', () => {
 	for (const operation of operations) {
 		const inPath = parametersOf(operation, 'path');
 		assert.deepEqual(inPath.map(({ name }) => name), [...operation.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name));
@@ -218,7 +218,7 @@ test('what a path has in braces are its parameters', () => {
 	}
 });
 
-test('every schema is one of draft 2020-12, without words that it does not know', () => {
+test('every schema is valid for draft 2020-12, without unknown keywords', () => {
 	const contents = ({ parameters, requestBody, responses }) => [requestBody, ...Object.values(responses)]
 		.flatMap(holder => Object.values(holder?.content ?? {})).concat(parameters ?? []);
 	const schemas = operations.flatMap(contents).concat(Object.values(resolve(description.components.schemas)).map(schema => ({ schema })))
@@ -229,7 +229,7 @@ test('every schema is one of draft 2020-12, without words that it does not know'
 	assert.throws(() => ajv.compile({ typ: 'object' }), /unknown keyword/);
 });
 
-test('every example is as its schema says', () => {
+test('every example agrees with its schema', () => {
 	const checkHolder = holder => checkContent(exampleIn(holder), holder.schema);
 	for (const operation of operations) {
 		for (const parameter of operation.parameters ?? []) checkHolder(parameter);
@@ -237,7 +237,7 @@ test('every example is as its schema says', () => {
 	}
 });
 
-test('every operation does what is described', async t => {
+test('every operation replies as described', async t => {
 	for (const operation of operations) {
 		for (const { target, options } of requestsOf(operation)) {
 			await t.test(`${options.method} ${target} ${options.headers['Content-Type'] ?? ''}`.trim(), async () => {
@@ -248,7 +248,7 @@ test('every operation does what is described', async t => {
 	}
 });
 
-test('another reply would be noticed', async () => {
+test('a wrong reply is detected', async () => {
 	const operation = operations.find(({ method, responses }) => method === 'get' && responses[200]?.content?.['application/json']);
 	const { target, options } = makeRequest(operation, null, true);
 	const reply = await ask(target, options);
@@ -260,7 +260,7 @@ test('another reply would be noticed', async () => {
 	assert.throws(() => check({ content: '7' }), /must be object/);
 });
 
-test('a method that is not described is refused, with those that are', async () => {
+test('a method that is not described gets 405 with the described ones', async () => {
 	let refused = 0;
 	for (const [path, item] of Object.entries(description.paths)) {
 		const described = METHODS.filter(method => item[method]).map(method => method.toUpperCase());
@@ -279,9 +279,9 @@ test('a method that is not described is refused, with those that are', async () 
 	assert.ok(refused > 0);
 });
 
-test('what answered is described, and all that is described answered', async () => {
+test('the routes with requests are exactly the described ones', async () => {
 	for (const { target, options } of operations.flatMap(requestsOf)) await ask(target, options);
-	// Names do not count: two patterns may be one path. Literals are not encoded in labels.
+	// Without parameter names: two patterns may be one path. Literals are not encoded in labels.
 	const anonymous = pattern => pattern.replace(/\{[^}]*\}/g, '{}');
 	const described = new Set(Object.keys(description.paths).map(path => anonymous(decodeURI(path))));
 	const answered = async () => new Set([...(await ask('/metrics')).content.matchAll(/^http_requests_total\{.*route="([^"]*)"/gm)]
@@ -292,7 +292,7 @@ test('what answered is described, and all that is described answered', async () 
 	assert.deepEqual([...await answered()].sort(), [...described].sort());
 });
 
-test('it is sent again only when it has changed', async () => {
+test('it is sent again only after a change', async () => {
 	const first = await ask('/openapi.json');
 	const etag = first.headers.get('etag');
 	assert.equal(mediaTypeOf(first.type), 'application/json');

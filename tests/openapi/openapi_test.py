@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""GET /openapi.json is what it says it is: openapi_test.mjs, run by node where node and the modules are there."""
+"""GET /openapi.json is valid and true: openapi_test.mjs, run by node if node and the modules are installed."""
 import os
 import pathlib
 import shutil
@@ -22,12 +22,12 @@ def main():
     node = shutil.which("node") or skip("node is not installed")
     if not (HERE / "node_modules/ajv").is_dir():
         skip("no node_modules: run npm ci in tests/openapi, or make test")
-    # To the daemon every PIPIT_ variable is a setting, so what the test is told has another name.
+    # The daemon reads every PIPIT_ variable as an option, so the test's variable has another name.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PIPIT_")}
     environment |= {"DAEMON": os.environ.get("PIPIT_DAEMON", str(ROOT / "build/pipit"))}
     with tempfile.TemporaryDirectory() as folder:
         environment["SETTINGS"] = f"{folder}/settings.json"
-        # The first operation that is described gets a value; what comes after it may count on what came before.
+        # The first described operation needs a value; later ones may rely on earlier ones.
         pathlib.Path(environment["SETTINGS"]).write_text('{"network":{"hostname":"camera-2"}}')
         sys.exit(subprocess.run([node, str(HERE / "openapi_test.mjs")], env=environment).returncode)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A head as the guard passes it, of a GET with these fields. */
+/* The head of a GET with these headers, as passed by the guard. */
 #ifndef PIPIT_TESTS_ASKED_H
 #define PIPIT_TESTS_ASKED_H
 
@@ -8,7 +8,7 @@
 #include <check.h>
 #include <stdio.h>
 
-/* fields: whole lines. Lives until the next call. */
+/* fields: complete lines. Valid until the next call. */
 static inline const struct pipit_guard_head *asked(const char *fields)
 {
 	static const struct pipit_guard_limits limits = { .max_head_bytes = 65536 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that ends at a page which may be neither read nor written: one byte too far ends the test. */
+/* Memory directly before an inaccessible page: an access one byte after it ends the test. */
 #ifndef PIPIT_TESTS_GUARDED_H
 #define PIPIT_TESTS_GUARDED_H
 
@@ -26,10 +26,10 @@ static inline void guarded_tear_down(void)
 	munmap(guarded_end - GUARDED_BYTES, 2 * GUARDED_BYTES);
 }
 
-/* Room for so many bytes and not one more, until the next call of these. */
+/* Exactly `length` bytes, valid until the next call of these functions. */
 static inline char *guarded_room(size_t length)
 {
-	/* What is asked a million times is asked by if: every ck_assert() writes to a file, whether it holds or not. */
+	/* By if, because this runs a million times: every ck_assert() writes to a file, even if it holds. */
 	if (length > GUARDED_BYTES)
 		ck_abort_msg("%zu bytes are too many", length);
 	return guarded_end - length;

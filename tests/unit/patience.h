@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How long tests wait. A test waits for a condition and asserts what it finds then, never how long that took: every deadline here is
- * one that only a hang reaches, also on a machine that is busy with other things.
+ * Time limits of waits. A test waits for a condition and checks the result, never the duration: only a hang reaches these
+ * limits, also on a busy machine.
  */
 #ifndef PIPIT_TESTS_PATIENCE_H
 #define PIPIT_TESTS_PATIENCE_H
@@ -19,7 +19,7 @@
 
 /* Of one step: a read, a write, a condition. */
 #define PATIENCE_MS (IS_SANITIZED ? 300000 : 60000)
-/* Of a test function, which has many steps. The environment variable CK_DEFAULT_TIMEOUT overrides it. */
+/* Of a test function, which has many steps. The variable CK_DEFAULT_TIMEOUT overrides it. */
 #define TEST_PATIENCE_SECONDS (IS_SANITIZED ? "1500" : "300")
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What every unit test's main() does: run one suite, print failures and Check's closing line. */
+/* Main function of every unit test: runs one suite, prints failures and Check's summary. */
 #ifndef PIPIT_TESTS_SUITE_H
 #define PIPIT_TESTS_SUITE_H
 

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The vectors of a folder, for the two runners: the one that asks the guard alone and the one that asks the daemon. What a
- * vector is stands in README.md. PIPIT_VECTORS names the folder of this file.
- */
+/* Loads the vectors of a folder. README.md describes a vector. PIPIT_VECTORS is the folder of this file. */
 #ifndef PIPIT_TESTS_VECTORS_H
 #define PIPIT_TESTS_VECTORS_H
 
@@ -12,29 +9,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The limits that every vector is judged by. */
+/* Limits for all vectors. */
 #define VECTORS_HEAD_BYTES 1024
 #define VECTORS_TARGET_BYTES 200
 #define VECTORS_FIELDS 10
 #define VECTORS_FIELD_BYTES 300
 #define VECTORS_BODY_BYTES 500
 
-/* Fewer than this, and the folder is not the one that was meant. */
+/* With fewer, the folder is the wrong one. */
 #define VECTORS_AT_LEAST 250
 
 #define VECTORS_MAX 1024
 #define VECTOR_BYTES_MAX 2048
 
 struct vector {
-	char name[128]; /* of the file, without ".http" */
-	int status;     /* that the name begins with */
+	char name[128]; /* name of the file, without ".http" */
+	int status;     /* at the beginning of the name */
 	size_t length;
 	char bytes[VECTOR_BYTES_MAX];
 };
 
 struct vectors {
 	size_t count;
-	struct vector all[VECTORS_MAX]; /* in the order of their names */
+	struct vector all[VECTORS_MAX]; /* sorted by name */
 };
 
 static inline int vectors_compare(const void *a, const void *b)
@@ -42,7 +39,7 @@ static inline int vectors_compare(const void *a, const void *b)
 	return strcmp(((const struct vector *)a)->name, ((const struct vector *)b)->name);
 }
 
-/* This runs before any test: there is nobody yet to fail, and nothing to go on with. */
+/* Runs before any test, so that no test can fail instead. */
 static inline void vectors_give_up(const char *path, const char *why)
 {
 	fprintf(stderr, "%s: %s\n", path, why);
@@ -68,7 +65,7 @@ static inline void vectors_read(struct vector *vector, const char *folder, const
 		vectors_give_up(path, "is not named STATUS-idea.http");
 }
 
-/* kind: "accept" or "reject". Ends the process when the folder is not as it should be. */
+/* kind: "accept" or "reject". Ends the process on an error. */
 static inline void vectors_load(struct vectors *vectors, const char *kind)
 {
 	char folder[512];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The question is asked of a tiny server on a thread, which takes one connection and answers what it was told to. */
+/* A server on a thread accepts one connection and sends a given reply. */
 #include "app/healthcheck.h"
 
 #include "suite.h"
@@ -13,9 +13,24 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+/* In the place of libc's: a server that answers has as much time for it as a test has, another as little as the test wants. */
+static struct timeval limit;
+static struct timeval asked_for; /* by the health check */
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+	if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO)) {
+		memcpy(&asked_for, value, sizeof asked_for);
+		value = &limit;
+	}
+	return (int)syscall(SYS_setsockopt, fd, level, name, value, length);
+}
 
 static int listener;
 static unsigned port;
@@ -38,6 +53,8 @@ static void set_up(void)
 	port = ntohs(where.sin_port);
 	snprintf(address, sizeof address, "127.0.0.1:%u", port);
 	strcpy(error, "untouched");
+	limit = (struct timeval){ PATIENCE_MS / 1000, 0 };
+	asked_for = (struct timeval){ 0, 0 };
 }
 
 static void tear_down(void)
@@ -45,12 +62,12 @@ static void tear_down(void)
 	close(listener);
 }
 
-/* ---------------------------------------------------------------- the tiny server */
+/* ---------------------------------------------------------------- the server */
 
 struct server {
 	pthread_t thread;
 	const char *answer; /* NULL: read until the client gives up */
-	bool is_dripping;   /* the answer is sent byte by byte */
+	bool is_dripping;   /* sent byte by byte */
 	char request[512];
 };
 
@@ -76,7 +93,7 @@ static void send_answer(const struct server *server, int client)
 {
 	size_t length = strlen(server->answer), step = server->is_dripping ? 1 : length;
 
-	/* The client may stop reading once it knows the status. */
+	/* the client may close once it knows the status */
 	for (size_t sent = 0; sent < length; sent += step) {
 		if (send(client, server->answer + sent, step, MSG_NOSIGNAL) < 0)
 			return;
@@ -106,14 +123,14 @@ static void start(struct server *server, const char *answer, bool is_dripping)
 	ck_assert_int_eq(pthread_create(&server->thread, NULL, serve_one, server), 0);
 }
 
-/* Whoever was asked has accepted by now; if nobody was, accept() must not wait for ever. */
+/* The client's connection is accepted by now; if it never connected, accept() must not block. */
 static void join(struct server *server)
 {
 	shutdown(listener, SHUT_RDWR);
 	ck_assert_int_eq(pthread_join(server->thread, NULL), 0);
 }
 
-/* One line that names the address and can be printed as it is. */
+/* One printable line that names the address. */
 static void expect_error(const char *asked)
 {
 	ck_assert_msg(strncmp(error, asked, strlen(asked)) == 0, "%s", error);
@@ -121,7 +138,17 @@ static void expect_error(const char *asked)
 		ck_assert_msg(isprint((unsigned char)*at), "byte %#x in \"%s\"", (unsigned char)*at, error);
 }
 
-/* ---------------------------------------------------------------- answers */
+/* The health check gives up, after seconds that the test does not wait for. */
+static void expect_timeout(void)
+{
+	limit = (struct timeval){ 0, 100 * 1000 };
+	ck_assert_int_eq(pipit_healthcheck(address, error, sizeof error), -1);
+	ck_assert_int_gt(asked_for.tv_sec, 0);
+	expect_error(address);
+	ck_assert_msg(strstr(error, "timed out") != NULL, "%s", error);
+}
+
+/* ---------------------------------------------------------------- replies */
 
 static const struct {
 	const char *answer;
@@ -132,7 +159,7 @@ static const struct {
 	{ "HTTP/1.1 200 \r\n\r\n", false },
 };
 
-START_TEST(says_that_a_server_is_well_that_answers_200)
+START_TEST(succeeds_on_200)
 {
 	struct server server;
 
@@ -143,7 +170,7 @@ START_TEST(says_that_a_server_is_well_that_answers_200)
 }
 END_TEST
 
-START_TEST(asks_a_whole_and_valid_question)
+START_TEST(sends_a_valid_request)
 {
 	struct server server;
 
@@ -160,13 +187,13 @@ END_TEST
 static const struct {
 	const char *answer;
 	const char *part; /* of the error */
-} unwell[] = {
+} unhealthy[] = {
 	{ "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "503" },
 	{ "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404" },
 	{ "HTTP/1.1 204 No Content\r\n\r\n", "204" },
 	{ "HTTP/1.1 2000 OK\r\n\r\n", "2000" },
 	{ "HTTP/1.1 20", "HTTP/1.1 20" },
-	{ "", "without an answer" },
+	{ "", "without a reply" },
 	{ "HTTP/1.1 503\r\n\r\n", "503" },
 	{ "220 ready\r\n", "220" },
 	{ "+OK\n", "+OK" },
@@ -174,20 +201,20 @@ static const struct {
 	{ "caf\xc3\xa9\x7f\x1b[31m", "caf" },
 };
 
-START_TEST(says_what_a_server_answered_that_is_not_well)
+START_TEST(reports_a_reply_other_than_200)
 {
 	struct server server;
 
-	start(&server, unwell[_i].answer, false);
+	start(&server, unhealthy[_i].answer, false);
 	ck_assert_int_eq(pipit_healthcheck(address, error, sizeof error), -1);
 	join(&server);
 	expect_error(address);
-	ck_assert_msg(strstr(error, unwell[_i].part) != NULL, "%s", error);
+	ck_assert_msg(strstr(error, unhealthy[_i].part) != NULL, "%s", error);
 }
 END_TEST
 
-/* A port that is held but not listened on: nobody else can take it in the meantime. */
-START_TEST(says_that_a_connection_was_refused)
+/* A bound port that does not listen: no other program can take it meanwhile. */
+START_TEST(reports_a_refused_connection)
 {
 	struct sockaddr_in where = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t length = sizeof where;
@@ -203,20 +230,18 @@ START_TEST(says_that_a_connection_was_refused)
 }
 END_TEST
 
-START_TEST(gives_a_silent_server_up)
+START_TEST(times_out_on_a_silent_server)
 {
 	struct server server;
 
 	start(&server, NULL, false);
-	ck_assert_int_eq(pipit_healthcheck(address, error, sizeof error), -1);
+	expect_timeout();
 	join(&server);
-	expect_error(address);
-	ck_assert_msg(strstr(error, "timed out") != NULL, "%s", error);
 }
 END_TEST
 
-/* Connections that nobody accepts fill the queue; the kernel then leaves further ones without an answer. */
-START_TEST(gives_a_server_up_that_accepts_no_connection)
+/* Connections that are not accepted fill the backlog; the kernel then ignores further ones. */
+START_TEST(times_out_on_a_server_that_accepts_no_connection)
 {
 	struct sockaddr_in where = {
 		.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)
@@ -229,17 +254,15 @@ START_TEST(gives_a_server_up_that_accepts_no_connection)
 		if (connect(clients[i], (struct sockaddr *)&where, sizeof where) != 0)
 			ck_assert_int_eq(errno, EINPROGRESS);
 	}
-	ck_assert_int_eq(pipit_healthcheck(address, error, sizeof error), -1);
+	expect_timeout();
 	for (size_t i = 0; i < COUNT(clients); i++)
 		close(clients[i]);
-	expect_error(address);
-	ck_assert_msg(strstr(error, "timed out") != NULL, "%s", error);
 }
 END_TEST
 
 /* ---------------------------------------------------------------- addresses */
 
-START_TEST(asks_a_server_of_every_address_on_loopback)
+START_TEST(uses_loopback_for_a_wildcard_address)
 {
 	struct server server;
 
@@ -252,7 +275,7 @@ END_TEST
 
 static const char *const v6_hosts[] = { "[::1]", "[::]" };
 
-START_TEST(asks_a_server_of_ipv6)
+START_TEST(connects_over_ipv6)
 {
 	struct sockaddr_in6 where = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	struct server server;
@@ -277,7 +300,7 @@ END_TEST
 static const char *const bad_addresses[] = { "", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536",
 	"127.0.0.1:http", "localhost:80", "256.0.0.1:80", "::1:80", "[::1]", "[::1]:0", "http://127.0.0.1:80" };
 
-START_TEST(says_that_an_address_cannot_be_asked)
+START_TEST(refuses_an_invalid_address)
 {
 	ck_assert_int_eq(pipit_healthcheck(bad_addresses[_i], error, sizeof error), -1);
 	expect_error(bad_addresses[_i]);
@@ -300,15 +323,15 @@ int main(void)
 	TCase *tests = tcase_create("healthcheck");
 
 	tcase_add_checked_fixture(tests, set_up, tear_down);
-	tcase_add_loop_test(tests, says_that_a_server_is_well_that_answers_200, 0, COUNT(well));
-	tcase_add_test(tests, asks_a_whole_and_valid_question);
-	tcase_add_loop_test(tests, says_what_a_server_answered_that_is_not_well, 0, COUNT(unwell));
-	tcase_add_test(tests, says_that_a_connection_was_refused);
-	tcase_add_test(tests, gives_a_silent_server_up);
-	tcase_add_test(tests, gives_a_server_up_that_accepts_no_connection);
-	tcase_add_test(tests, asks_a_server_of_every_address_on_loopback);
-	tcase_add_loop_test(tests, asks_a_server_of_ipv6, 0, COUNT(v6_hosts));
-	tcase_add_loop_test(tests, says_that_an_address_cannot_be_asked, 0, COUNT(bad_addresses));
+	tcase_add_loop_test(tests, succeeds_on_200, 0, COUNT(well));
+	tcase_add_test(tests, sends_a_valid_request);
+	tcase_add_loop_test(tests, reports_a_reply_other_than_200, 0, COUNT(unhealthy));
+	tcase_add_test(tests, reports_a_refused_connection);
+	tcase_add_test(tests, times_out_on_a_silent_server);
+	tcase_add_test(tests, times_out_on_a_server_that_accepts_no_connection);
+	tcase_add_test(tests, uses_loopback_for_a_wildcard_address);
+	tcase_add_loop_test(tests, connects_over_ipv6, 0, COUNT(v6_hosts));
+	tcase_add_loop_test(tests, refuses_an_invalid_address, 0, COUNT(bad_addresses));
 	tcase_add_test(tests, cuts_an_error_that_does_not_fit);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* The description says of each route what was registered, and options that could not be told are refused before. */
 #include "app/openapi.h"
 
 #include "request/request.h"
@@ -31,7 +30,7 @@ static void tear_down(void)
 	cJSON_Delete(doc);
 }
 
-/* As the server has them: each is put in front of those before. */
+/* Newest first, as in the server. */
 static struct pipit_route_options *add(unsigned methods, const char *pattern)
 {
 	struct pipit_route *route = &routes[route_count];
@@ -65,7 +64,7 @@ static void render(const char *title)
 	free(text);
 }
 
-/* names: with blanks between; what an array has is named by its number. NULL when there is no such thing. */
+/* names: separated by blanks, with numbers for array elements. NULL when there is no such value. */
 static const cJSON *find(const char *names)
 {
 	const cJSON *item = doc;
@@ -91,7 +90,7 @@ static void expect_none(const char *names)
 	ck_assert_msg(!find(names), "%s is there", names);
 }
 
-/* Names of an object's members, with blanks between. */
+/* names, members: separated by blanks. */
 static void expect_members(const char *names, const char *members)
 {
 	const cJSON *member;
@@ -107,7 +106,7 @@ static void expect_members(const char *names, const char *members)
 	ck_assert_str_eq(text, members);
 }
 
-START_TEST(tells_version_and_title)
+START_TEST(has_version_and_title)
 {
 	render("Gate \"7\"");
 	expect("openapi", "\"3.1.0\"");
@@ -117,7 +116,7 @@ START_TEST(tells_version_and_title)
 }
 END_TEST
 
-START_TEST(is_called_pipit_without_a_title)
+START_TEST(has_the_title_pipit_by_default)
 {
 	render(NULL);
 	expect("info title", "\"pipit\"");
@@ -168,7 +167,7 @@ static const struct {
 	{ PIPIT_OPTIONS | PIPIT_POST, "post options" },
 };
 
-START_TEST(tells_of_head_and_options_only_without_get)
+START_TEST(lists_head_and_options_only_without_get)
 {
 	add(method_sets[_i].methods, "/a");
 	render(NULL);
@@ -207,7 +206,7 @@ START_TEST(describes_the_names_of_a_pattern)
 	    "{\"name\":\"one\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":\"string\",\"minLength\":1}}");
 	expect("paths /a/{one}/b/{rest} get parameters 1",
 	    "{\"name\":\"rest\",\"in\":\"path\",\"required\":true,"
-	    "\"description\":\"The rest of the path: it may hold slashes, as they are, and may be empty.\","
+	    "\"description\":\"The rest of the path. It may contain slashes, not encoded, and may be empty.\","
 	    "\"schema\":{\"type\":\"string\"}}");
 	expect_none("paths /a/{one}/b/{rest} get parameters 2");
 }
@@ -223,7 +222,7 @@ START_TEST(has_no_parameters_where_there_are_none)
 }
 END_TEST
 
-START_TEST(takes_what_is_said_of_a_name_in_the_place_of_its_own_words)
+START_TEST(given_parameters_override_generated_ones)
 {
 	add(PIPIT_GET, "/a/{n}")->parameters =
 	    "[{\"in\":\"query\",\"name\":\"q\",\"schema\":true},"
@@ -248,8 +247,8 @@ START_TEST(makes_one_path_of_patterns_that_differ_by_names)
 }
 END_TEST
 
-/* Registered in either order. */
-START_TEST(tells_of_one_segment_before_the_rest_of_the_path)
+/* In either order of registration. */
+START_TEST(prefers_one_segment_to_the_rest_of_the_path)
 {
 	struct pipit_route_options *rest, *one;
 	rest = _i ? add(PIPIT_GET | PIPIT_POST, "/a/{rest...}") : NULL;
@@ -262,7 +261,7 @@ START_TEST(tells_of_one_segment_before_the_rest_of_the_path)
 	ck_assert_int_eq(cJSON_GetArraySize(find("paths")->child), 3);
 	expect(_i ? "paths /a/{rest} get summary" : "paths /a/{one} get summary", "\"One.\"");
 	expect(_i ? "paths /a/{rest} get description" : "paths /a/{one} get description",
-	    "\"Where the last segment is empty or holds slashes: All of them.\"");
+	    "\"If the last segment is empty or contains slashes: All of them.\"");
 	expect(_i ? "paths /a/{rest} get parameters 0 name" : "paths /a/{one} get parameters 0 name",
 	    _i ? "\"rest\"" : "\"one\"");
 	expect(_i ? "paths /a/{rest} post summary" : "paths /a/{one} post summary", "\"All of them.\"");
@@ -270,7 +269,7 @@ START_TEST(tells_of_one_segment_before_the_rest_of_the_path)
 }
 END_TEST
 
-START_TEST(gives_every_operation_an_id_of_its_own)
+START_TEST(gives_every_operation_a_unique_id)
 {
 	add(PIPIT_GET | PIPIT_DELETE, "/hello/{first_name}/openapi.json");
 	add(PIPIT_GET, "/a/b");
@@ -289,7 +288,7 @@ START_TEST(gives_every_operation_an_id_of_its_own)
 }
 END_TEST
 
-START_TEST(tells_of_content_where_a_method_has_it)
+START_TEST(describes_a_body_for_methods_that_have_one)
 {
 	struct pipit_route_options *options = add(PIPIT_ANY, "/a");
 	options->request_schema = "{\n\t\"type\": \"object\"\n}";
@@ -303,7 +302,7 @@ START_TEST(tells_of_content_where_a_method_has_it)
 }
 END_TEST
 
-START_TEST(tells_of_no_content_where_nothing_is_said_or_it_is_refused)
+START_TEST(describes_no_body_without_options_or_when_it_is_refused)
 {
 	struct pipit_route_options *options = add(PIPIT_POST, "/refused");
 	options->request_schema = "true";
@@ -316,7 +315,7 @@ START_TEST(tells_of_no_content_where_nothing_is_said_or_it_is_refused)
 }
 END_TEST
 
-START_TEST(takes_several_media_types)
+START_TEST(describes_several_media_types)
 {
 	struct pipit_route_options *options = add(PIPIT_POST, "/a");
 	options->request_type = "text/plain;charset=utf-8 ,, application/json,";
@@ -329,7 +328,7 @@ START_TEST(takes_several_media_types)
 }
 END_TEST
 
-START_TEST(takes_whole_content_before_type_and_schema)
+START_TEST(prefers_content_to_type_and_schema)
 {
 	struct pipit_route_options *options = add(PIPIT_POST, "/a");
 	options->request_content = "{\"text/plain\":{\"example\":\"x\"}}";
@@ -362,7 +361,7 @@ static const struct {
 	{ 201, "true", "{\"201\":{\"description\":\"Created\",\"content\":{\"application/json\":{\"schema\":true}}}," },
 };
 
-START_TEST(tells_of_the_reply_and_of_problems)
+START_TEST(describes_the_reply_and_problems)
 {
 	struct pipit_route_options *options = add(PIPIT_GET, "/a");
 	char expected[256];
@@ -375,7 +374,7 @@ START_TEST(tells_of_the_reply_and_of_problems)
 }
 END_TEST
 
-START_TEST(tells_of_no_content_in_reply_to_head)
+START_TEST(describes_no_body_in_a_reply_to_head)
 {
 	struct pipit_route_options *options = add(PIPIT_HEAD, "/a");
 	options->reply_type = "text/plain";
@@ -384,7 +383,7 @@ START_TEST(tells_of_no_content_in_reply_to_head)
 }
 END_TEST
 
-START_TEST(takes_further_replies_in_the_place_of_its_own_words)
+START_TEST(given_replies_override_generated_ones)
 {
 	add(PIPIT_GET, "/a")->replies =
 	    "{\"503\":{\"description\":\"Not now.\"},\"default\":{\"description\":\"What?\"}}";
@@ -399,28 +398,28 @@ static const struct {
 	const char *error;
 } wrong[] = {
 	{ { .parameters = "[" }, "parameters, line 1, column 2: the text ends too early" },
-	{ { .parameters = "{}" }, "parameters: this is an array" },
-	{ { .parameters = "[1]" }, "parameters: each is an object" },
-	{ { .parameters = "[{\"name\":\"a\"}]" }, "parameters: each is an object" },
-	{ { .parameters = "[{\"in\":\"query\"}]" }, "parameters: each is an object" },
-	{ { .parameters = "[{\"in\":\"query\",\"name\":\"\"}]" }, "parameters: each is an object" },
-	{ { .parameters = "[{\"in\":\"body\",\"name\":\"a\"}]" }, "parameters: \"in\" is \"query\"" },
+	{ { .parameters = "{}" }, "parameters: must be an array" },
+	{ { .parameters = "[1]" }, "parameters: each parameter must be an object" },
+	{ { .parameters = "[{\"name\":\"a\"}]" }, "parameters: each parameter must be an object" },
+	{ { .parameters = "[{\"in\":\"query\"}]" }, "parameters: each parameter must be an object" },
+	{ { .parameters = "[{\"in\":\"query\",\"name\":\"\"}]" }, "parameters: each parameter must be an object" },
+	{ { .parameters = "[{\"in\":\"body\",\"name\":\"a\"}]" }, "parameters: \"in\" must be \"query\"" },
 	{ { .parameters = "[{\"in\":\"path\",\"name\":\"b\"}]" }, "parameters: a parameter in \"path\"" },
 	{ { .request_schema = "{\n\"type\":\n}" }, "request_schema, line 3, column 1: expected a value" },
-	{ { .request_schema = "[]" }, "request_schema: a schema is" },
-	{ { .request_content = "{\"a\":1}" }, "request_content: this is an object whose members" },
+	{ { .request_schema = "[]" }, "request_schema: must be an object" },
+	{ { .request_content = "{\"a\":1}" }, "request_content: must be an object whose members" },
 	{ { .reply_schema = "" }, "reply_schema, line 1, column 1: the text is empty" },
-	{ { .reply_schema = "\"string\"" }, "reply_schema: a schema is" },
-	{ { .replies = "[]" }, "replies: this is an object whose members" },
+	{ { .reply_schema = "\"string\"" }, "reply_schema: must be an object" },
+	{ { .replies = "[]" }, "replies: must be an object whose members" },
 	{ { .replies = "{} {}" }, "replies, line 1, column 4: " },
-	{ { .reply_status = 199 }, "reply_status: 199 is none" },
-	{ { .reply_status = 600 }, "reply_status: 600 is none" },
-	{ { .summary = "\xff" }, "summary, request_type and reply_type are UTF-8" },
-	{ { .request_type = "\xff" }, "summary, request_type and reply_type are UTF-8" },
-	{ { .reply_type = "\xff" }, "summary, request_type and reply_type are UTF-8" },
+	{ { .reply_status = 199 }, "reply_status: 199 is not a status" },
+	{ { .reply_status = 600 }, "reply_status: 600 is not a status" },
+	{ { .summary = "\xff" }, "summary, request_type and reply_type must be UTF-8" },
+	{ { .request_type = "\xff" }, "summary, request_type and reply_type must be UTF-8" },
+	{ { .reply_type = "\xff" }, "summary, request_type and reply_type must be UTF-8" },
 };
 
-START_TEST(refuses_options_that_cannot_be_told)
+START_TEST(refuses_invalid_options)
 {
 	char error[256];
 	ck_assert_int_eq(pipit_openapi_check("/{a}/{rest...}", &wrong[_i].options, error, sizeof error), -EINVAL);
@@ -428,10 +427,10 @@ START_TEST(refuses_options_that_cannot_be_told)
 }
 END_TEST
 
-/* The router refuses them after the options were looked at. */
+/* options are checked before the router refuses the pattern */
 static const char *const bad_patterns[] = { "", "x", "/{", "/{}", "/}", "/{...}" };
 
-START_TEST(looks_for_names_in_bad_patterns_too)
+START_TEST(survives_bad_patterns)
 {
 	struct pipit_route_options options = { .parameters = "[{\"in\":\"path\",\"name\":\"a\"}]" };
 	char error[256];
@@ -446,7 +445,7 @@ static void *allocate(size_t size)
 	return allocations_left && allocations_left-- ? malloc(size) : NULL;
 }
 
-START_TEST(says_that_memory_was_short_whichever_allocation_fails)
+START_TEST(returns_enomem_whichever_allocation_fails)
 {
 	cJSON_Hooks hooks = { allocate, free };
 	struct pipit_route_options *options = add(PIPIT_POST | PIPIT_GET, "/a/{x}/{y...}");
@@ -476,30 +475,30 @@ static Suite *openapi_suite(void)
 	Suite *suite = suite_create("openapi");
 	TCase *tcase = tcase_create("openapi");
 	tcase_add_checked_fixture(tcase, forget, tear_down);
-	tcase_add_test(tcase, tells_version_and_title);
-	tcase_add_test(tcase, is_called_pipit_without_a_title);
+	tcase_add_test(tcase, has_version_and_title);
+	tcase_add_test(tcase, has_the_title_pipit_by_default);
 	tcase_add_test(tcase, refuses_a_title_that_is_not_utf8);
 	tcase_add_test(tcase, lists_paths_in_the_order_of_registration);
 	tcase_add_test(tcase, leaves_hidden_routes_out);
-	tcase_add_loop_test(tcase, tells_of_head_and_options_only_without_get, 0, COUNT(method_sets));
+	tcase_add_loop_test(tcase, lists_head_and_options_only_without_get, 0, COUNT(method_sets));
 	tcase_add_loop_test(tcase, makes_a_template_of_a_pattern, 0, COUNT(templates));
 	tcase_add_test(tcase, describes_the_names_of_a_pattern);
 	tcase_add_test(tcase, has_no_parameters_where_there_are_none);
-	tcase_add_test(tcase, takes_what_is_said_of_a_name_in_the_place_of_its_own_words);
+	tcase_add_test(tcase, given_parameters_override_generated_ones);
 	tcase_add_test(tcase, makes_one_path_of_patterns_that_differ_by_names);
-	tcase_add_loop_test(tcase, tells_of_one_segment_before_the_rest_of_the_path, 0, 2);
-	tcase_add_test(tcase, gives_every_operation_an_id_of_its_own);
-	tcase_add_test(tcase, tells_of_content_where_a_method_has_it);
-	tcase_add_test(tcase, tells_of_no_content_where_nothing_is_said_or_it_is_refused);
-	tcase_add_test(tcase, takes_several_media_types);
-	tcase_add_test(tcase, takes_whole_content_before_type_and_schema);
+	tcase_add_loop_test(tcase, prefers_one_segment_to_the_rest_of_the_path, 0, 2);
+	tcase_add_test(tcase, gives_every_operation_a_unique_id);
+	tcase_add_test(tcase, describes_a_body_for_methods_that_have_one);
+	tcase_add_test(tcase, describes_no_body_without_options_or_when_it_is_refused);
+	tcase_add_test(tcase, describes_several_media_types);
+	tcase_add_test(tcase, prefers_content_to_type_and_schema);
 	tcase_add_test(tcase, keeps_numbers_of_schemas_as_they_are);
-	tcase_add_loop_test(tcase, tells_of_the_reply_and_of_problems, 0, COUNT(statuses));
-	tcase_add_test(tcase, tells_of_no_content_in_reply_to_head);
-	tcase_add_test(tcase, takes_further_replies_in_the_place_of_its_own_words);
-	tcase_add_loop_test(tcase, refuses_options_that_cannot_be_told, 0, COUNT(wrong));
-	tcase_add_loop_test(tcase, looks_for_names_in_bad_patterns_too, 0, COUNT(bad_patterns));
-	tcase_add_test(tcase, says_that_memory_was_short_whichever_allocation_fails);
+	tcase_add_loop_test(tcase, describes_the_reply_and_problems, 0, COUNT(statuses));
+	tcase_add_test(tcase, describes_no_body_in_a_reply_to_head);
+	tcase_add_test(tcase, given_replies_override_generated_ones);
+	tcase_add_loop_test(tcase, refuses_invalid_options, 0, COUNT(wrong));
+	tcase_add_loop_test(tcase, survives_bad_patterns, 0, COUNT(bad_patterns));
+	tcase_add_test(tcase, returns_enomem_whichever_allocation_fails);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals of a process, on a loop of the test. Time is the test's too: it stands still until a test moves it. */
+/* Signals of a process, in a loop of the test, with a clock that only the test advances. */
 #include "app/signals.h"
 
 #include "suite.h"
@@ -14,12 +14,12 @@
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-/* A signal that was raised is handled in the first turn; the others show that nothing follows. */
+/* a signal is handled in the first turn; the others prove that it is handled once */
 #define TURNS 5
 
 static uint64_t now_ms;
 
-/* In the place of libc's: whether a second signal is the same wish depends on the time between them. */
+/* Replaces the function of libc. */
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
 	if (clock != CLOCK_MONOTONIC)
@@ -33,7 +33,7 @@ static const int numbers[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP, SIGPIPE };
 static struct event_base *base;
 static struct sigaction actions_before[COUNT(numbers)];
 static sigset_t mask_before;
-/* What was called, a letter each: d(rain), s(top), r(eopen), l(oad anew); o for the application's own handler. */
+/* One letter per call: d(rain), s(top), r(eopen), l(oad again); o for the application's handler. */
 static char calls[32];
 
 static void note(char letter)
@@ -116,7 +116,7 @@ static void raise_and_turn(int number)
 	turn();
 }
 
-/* The application's own ways for all signals, which must be there again afterwards. */
+/* Handlers of the application, which must be restored. */
 static void install_own_handlers(void)
 {
 	struct sigaction own = { .sa_handler = own_handler, .sa_flags = SA_RESTART };
@@ -141,7 +141,7 @@ static bool is_pending(int number)
 	return sigismember(&pending, number) == 1;
 }
 
-/* ---------------------------------------------------------------- what they do */
+/* ---------------------------------------------------------------- actions */
 
 static const struct {
 	int number;
@@ -158,7 +158,7 @@ START_TEST(calls_the_action_of_a_signal_once)
 }
 END_TEST
 
-START_TEST(calls_nothing_before_the_loop_turns)
+START_TEST(calls_no_action_before_the_loop_runs)
 {
 	struct pipit_signals *signals = new_signals();
 
@@ -189,7 +189,7 @@ static const struct {
 	{ SIGTERM, SIGHUP, 51, "drl" },
 };
 
-START_TEST(takes_a_second_wish_to_end_for_a_stop)
+START_TEST(a_second_signal_stops)
 {
 	struct pipit_signals *signals = new_signals();
 
@@ -201,7 +201,7 @@ START_TEST(takes_a_second_wish_to_end_for_a_stop)
 }
 END_TEST
 
-START_TEST(takes_two_wishes_in_one_turn_for_one)
+START_TEST(two_signals_in_one_turn_count_once)
 {
 	struct pipit_signals *signals = new_signals();
 
@@ -214,7 +214,7 @@ START_TEST(takes_two_wishes_in_one_turn_for_one)
 }
 END_TEST
 
-START_TEST(stops_after_a_same_wish_was_passed_over)
+START_TEST(stops_after_a_repeated_signal_was_ignored)
 {
 	struct pipit_signals *signals = new_signals();
 
@@ -227,14 +227,14 @@ START_TEST(stops_after_a_same_wish_was_passed_over)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- held back */
+/* ---------------------------------------------------------------- blocked signals */
 
 static const struct {
 	int number;
 	const char *calls;
 } held_back[] = { { SIGTERM, "d" }, { SIGINT, "d" }, { SIGUSR1, "r" }, { SIGHUP, "rl" } };
 
-START_TEST(handles_what_came_while_it_was_blocked)
+START_TEST(handles_signals_that_arrived_while_blocked)
 {
 	struct pipit_signals *signals;
 
@@ -260,14 +260,14 @@ START_TEST(blocks_its_signals_and_no_others)
 }
 END_TEST
 
-START_TEST(holds_back_again_what_was_held_back_before)
+START_TEST(blocks_again_what_was_blocked_before)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
 	pipit_signals_block();
 	pipit_signals_free(new_signals());
 	ck_assert(is_blocked(SIGTERM));
-	/* A late one, which the default action would end the process for. */
+	/* late: its default action would end the process */
 	ck_assert_int_eq(raise(SIGTERM), 0);
 	ck_assert(is_pending(SIGTERM));
 	ck_assert_str_eq(calls, "");
@@ -278,7 +278,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- restoring */
 
-START_TEST(ignores_sigpipe_only_as_long_as_it_lives)
+START_TEST(ignores_sigpipe_until_freed)
 {
 	struct pipit_signals *signals;
 	struct sigaction during;
@@ -348,7 +348,7 @@ START_TEST(leaves_no_event_in_the_loop)
 }
 END_TEST
 
-START_TEST(begins_anew_after_it_was_freed)
+START_TEST(works_again_after_free)
 {
 	struct pipit_signals *signals = new_signals();
 
@@ -362,7 +362,7 @@ START_TEST(begins_anew_after_it_was_freed)
 }
 END_TEST
 
-START_TEST(frees_nothing)
+START_TEST(freeing_null_is_harmless)
 {
 	pipit_signals_free(NULL);
 }
@@ -375,19 +375,19 @@ int main(void)
 
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_loop_test(tests, calls_the_action_of_a_signal_once, 0, COUNT(single));
-	tcase_add_test(tests, calls_nothing_before_the_loop_turns);
-	tcase_add_loop_test(tests, takes_a_second_wish_to_end_for_a_stop, 0, COUNT(pairs));
-	tcase_add_test(tests, takes_two_wishes_in_one_turn_for_one);
-	tcase_add_test(tests, stops_after_a_same_wish_was_passed_over);
-	tcase_add_loop_test(tests, handles_what_came_while_it_was_blocked, 0, COUNT(held_back));
+	tcase_add_test(tests, calls_no_action_before_the_loop_runs);
+	tcase_add_loop_test(tests, a_second_signal_stops, 0, COUNT(pairs));
+	tcase_add_test(tests, two_signals_in_one_turn_count_once);
+	tcase_add_test(tests, stops_after_a_repeated_signal_was_ignored);
+	tcase_add_loop_test(tests, handles_signals_that_arrived_while_blocked, 0, COUNT(held_back));
 	tcase_add_test(tests, blocks_its_signals_and_no_others);
-	tcase_add_test(tests, holds_back_again_what_was_held_back_before);
-	tcase_add_test(tests, ignores_sigpipe_only_as_long_as_it_lives);
+	tcase_add_test(tests, blocks_again_what_was_blocked_before);
+	tcase_add_test(tests, ignores_sigpipe_until_freed);
 	tcase_add_test(tests, restores_every_handler);
 	tcase_add_test(tests, restores_the_mask);
 	tcase_add_test(tests, leaves_no_event_in_the_loop);
-	tcase_add_test(tests, begins_anew_after_it_was_freed);
-	tcase_add_test(tests, frees_nothing);
+	tcase_add_test(tests, works_again_after_free);
+	tcase_add_test(tests, freeing_null_is_harmless);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

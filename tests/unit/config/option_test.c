@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Every kind of value, right and wrong with its error, and addresses. */
 #include "config/option.h"
+#include "config/option_error.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -26,11 +27,11 @@ static void tear_down(void)
 
 static int set(const char *key, const char *value, char *data, size_t size)
 {
-	static const struct pipit_place call = { .kind = PIPIT_PLACE_CALL };
-	struct pipit_line line = pipit_option_begin_line(data, size);
+	static const struct pipit_option_place call = { .kind = PIPIT_OPTION_PLACE_CALL };
+	struct pipit_option_error line = pipit_option_error_begin(data, size);
 	const struct pipit_option *option = pipit_option_find(key, strlen(key));
 	ck_assert_ptr_nonnull(option);
-	return pipit_option_report(&call, option, value, pipit_option_assign(&config, option, value), &line);
+	return pipit_option_error_report(&call, option, value, pipit_option_assign(&config, option, value), &line);
 }
 
 /* ---------------------------------------------------------------- values that are right */
@@ -86,7 +87,6 @@ START_TEST(takes_numbers_sizes_and_durations)
 	ck_assert_msg(result == 0, "%s", error);
 	memcpy(&number, (const char *)&config + good->offset, sizeof(number));
 	ck_assert_uint_eq(number, good->expected);
-	ck_assert_ptr_null(config.owned);
 }
 END_TEST
 

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * What a worker remembers of the files that it has opened. Time is what a test says it is; the tree is made anew for each test:
- * top/secret.txt, and beside it top/root, which is served.
- */
+/* The clock is the test's. Each test has a new tree: top/secret.txt, and top/root, which is served. */
 #include "files/file_cache.h"
 
 #include "suite.h"
@@ -13,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +22,17 @@ static char top[64];
 static struct pipit_files *files;
 static struct pipit_file_cache *opened;
 static uint64_t now_ms;
+
+/* The wall clock, in the place of libc's; tv_sec 0: the real one. */
+static struct timespec wall;
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	if (clock != CLOCK_REALTIME || wall.tv_sec == 0)
+		return (int)syscall(SYS_clock_gettime, clock, now);
+	*now = wall;
+	return 0;
+}
 
 static const char *below_root(const char *name)
 {
@@ -45,7 +54,7 @@ static void make_file(const char *name, const char *content)
 	write_bytes(name, O_TRUNC, content, strlen(content));
 }
 
-/* `length` times the same letter. */
+/* `length` bytes of `letter`. */
 static void make_long_file(const char *name, char letter, size_t length)
 {
 	char *bytes = malloc(length);
@@ -62,6 +71,15 @@ static void move(const char *from, const char *to)
 	ck_assert_int_eq(rename(name, below_root(to)), 0);
 }
 
+/* A while after the last change of a file. */
+static void set_wall(const char *name, time_t seconds)
+{
+	struct stat status;
+	ck_assert_int_eq(stat(below_root(name), &status), 0);
+	wall = status.st_ctim;
+	wall.tv_sec += seconds;
+}
+
 static void set_up(void)
 {
 	strcpy(top, "/tmp/opened_test.XXXXXX");
@@ -75,6 +93,7 @@ static void set_up(void)
 	opened = pipit_file_cache_new();
 	ck_assert_ptr_nonnull(opened);
 	now_ms = START_MS;
+	wall.tv_sec = 0;
 }
 
 static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *where)
@@ -104,7 +123,7 @@ static enum pipit_files_result look_for(const char *path)
 	return result;
 }
 
-/* What a reply would send, as a string; it lives until the next call. */
+/* The bytes to send, as a string that is valid until the next call. */
 static const char *content_of(const struct pipit_file_cache_file *file)
 {
 	static char content[256 * 1024];
@@ -146,9 +165,9 @@ static size_t open_descriptors(void)
 	return count;
 }
 
-/* ---------------------------------------------------------------- what is found */
+/* ---------------------------------------------------------------- finding files */
 
-START_TEST(gives_a_small_file_with_its_bytes_and_no_descriptor)
+START_TEST(returns_the_bytes_of_a_small_file)
 {
 	struct pipit_file_cache_file file;
 	size_t before = open_descriptors();
@@ -162,7 +181,7 @@ START_TEST(gives_a_small_file_with_its_bytes_and_no_descriptor)
 }
 END_TEST
 
-START_TEST(gives_a_large_file_with_one_descriptor_for_all)
+START_TEST(shares_one_descriptor_of_a_large_file)
 {
 	struct pipit_file_cache_file first, second;
 	size_t before = open_descriptors();
@@ -183,7 +202,7 @@ static const struct {
 } lengths[] = { { 0, true }, { 1, true }, { PIPIT_FILE_CACHE_SMALL_BYTES - 1, true },
 	{ PIPIT_FILE_CACHE_SMALL_BYTES, true }, { PIPIT_FILE_CACHE_SMALL_BYTES + 1, false } };
 
-START_TEST(keeps_the_bytes_up_to_a_limit)
+START_TEST(caches_bytes_of_files_up_to_a_size)
 {
 	struct pipit_file_cache_file file;
 	make_long_file("file", 'x', lengths[_i].length);
@@ -194,7 +213,7 @@ START_TEST(keeps_the_bytes_up_to_a_limit)
 }
 END_TEST
 
-START_TEST(tells_the_date_and_a_tag_of_a_file)
+START_TEST(sets_the_date_and_the_etag)
 {
 	const struct timespec times[2] = { { 784111777, 0 }, { 784111777, 999999999 } };
 	struct pipit_file_cache_file file;
@@ -203,28 +222,29 @@ START_TEST(tells_the_date_and_a_tag_of_a_file)
 	ck_assert_int_eq(file.modified, 784111777);
 	ck_assert_str_eq(file.date, "Sun, 06 Nov 1994 08:49:37 GMT");
 	ck_assert_uint_eq(file.etag_length, strlen(file.etag));
-	/* 784111777999999999 nanoseconds, and five bytes. */
+	/* 784111777999999999 nanoseconds, and five bytes */
 	ck_assert_ptr_nonnull(strstr(file.etag, "\"ae1b981f7e3d3ff-5-"));
 	ck_assert_int_eq(file.etag[file.etag_length - 1], '"');
 }
 END_TEST
 
-/* The kernel's clock ticks slowly: what was written just now may be written again without other times. */
-START_TEST(tells_a_weak_tag_until_a_file_has_settled)
+/* Two writes within one tick of the kernel's clock leave the same timestamps. */
+START_TEST(uses_a_weak_etag_until_a_file_is_settled)
 {
 	static const char *const paths[] = { "/small.html", "/large" };
 	struct pipit_file_cache_file file;
 	make_file("small.html", "just written");
 	make_long_file("large", 'b', LARGE_BYTES);
 	for (size_t i = 0; i < 2; i++) {
+		set_wall(paths[i] + 1, 0);
 		ck_assert_int_eq(find(paths[i], &file), PIPIT_FILES_FOUND);
 		ck_assert_mem_eq(file.etag, "W/\"", 3);
 		ck_assert(!pipit_file_cache_is_settled(&file));
 		pipit_shared_fd_release(file.descriptor);
 	}
-	usleep(150000);
 	now_ms += 2000;
 	for (size_t i = 0; i < 2; i++) {
+		set_wall(paths[i] + 1, 1);
 		ck_assert_int_eq(find(paths[i], &file), PIPIT_FILES_FOUND);
 		ck_assert(pipit_file_cache_is_settled(&file));
 		pipit_shared_fd_release(file.descriptor);
@@ -232,18 +252,18 @@ START_TEST(tells_a_weak_tag_until_a_file_has_settled)
 }
 END_TEST
 
-START_TEST(tells_another_tag_after_every_change)
+START_TEST(changes_the_etag_with_every_change)
 {
 	const struct timespec times[2] = { { 784111777, 0 }, { 784111777, 0 } };
 	char tags[4][PIPIT_FILE_CACHE_ETAG_SIZE];
 	struct pipit_file_cache_file file;
 	for (size_t i = 0; i < 4; i++) {
-		/* The same size and time of modification, in place and as another file. */
+		/* same size and modification time, in place or as another file */
 		make_file(i < 2 ? "small.html" : "other.html", i % 2 ? "first" : "secnd");
 		if (i >= 2)
 			move("other.html", "small.html");
 		ck_assert_int_eq(utimensat(AT_FDCWD, below_root("small.html"), times, 0), 0);
-		usleep(150000);
+		set_wall("small.html", 1);
 		now_ms += 2000;
 		ck_assert_int_eq(find("/small.html", &file), PIPIT_FILES_FOUND);
 		ck_assert_mem_eq(file.etag, "\"", 1);
@@ -254,7 +274,7 @@ START_TEST(tells_another_tag_after_every_change)
 }
 END_TEST
 
-START_TEST(remembers_which_neighbours_are_absent_until_it_looks_again)
+START_TEST(remembers_absent_variants_until_the_next_check)
 {
 	struct pipit_file_cache_file file;
 	ck_assert_int_eq(find("/small.html", &file), PIPIT_FILES_FOUND);
@@ -269,9 +289,9 @@ START_TEST(remembers_which_neighbours_are_absent_until_it_looks_again)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- what changes */
+/* ---------------------------------------------------------------- changes */
 
-START_TEST(asks_no_file_system_within_a_second)
+START_TEST(does_not_read_the_file_system_within_a_second)
 {
 	expect("/small.html", "first");
 	ck_assert_int_eq(unlink(below_root("small.html")), 0);
@@ -305,7 +325,7 @@ START_TEST(serves_a_replaced_file_within_a_second)
 }
 END_TEST
 
-/* In its place, with its length and the time at which it says that it was written. */
+/* Written in place, with the same length and modification time. */
 START_TEST(serves_a_file_that_hides_its_change_within_a_second)
 {
 	const struct timespec times[2] = { { 784111777, 0 }, { 784111777, 0 } };
@@ -319,7 +339,7 @@ START_TEST(serves_a_file_that_hides_its_change_within_a_second)
 }
 END_TEST
 
-/* Not each file system gives it a new time then. */
+/* Some file systems do not change the timestamps. */
 START_TEST(serves_a_file_that_is_written_through_a_mapping_within_a_second)
 {
 	int fd = open(below_root("small.html"), O_RDWR | O_CLOEXEC);
@@ -387,7 +407,7 @@ START_TEST(does_not_keep_a_deleted_file)
 }
 END_TEST
 
-START_TEST(follows_no_link_that_leads_out_now)
+START_TEST(refuses_a_link_that_was_changed_to_lead_out)
 {
 	ck_assert_int_eq(look_for(path_of(both[_i])), PIPIT_FILES_FOUND);
 	ck_assert_int_eq(unlink(below_root(both[_i])), 0);
@@ -398,7 +418,7 @@ START_TEST(follows_no_link_that_leads_out_now)
 }
 END_TEST
 
-START_TEST(follows_a_link_that_leads_elsewhere_now)
+START_TEST(follows_a_link_that_was_changed)
 {
 	make_file("other.html", "other");
 	ck_assert_int_eq(symlink("small.html", below_root("link")), 0);
@@ -410,7 +430,7 @@ START_TEST(follows_a_link_that_leads_elsewhere_now)
 }
 END_TEST
 
-START_TEST(finds_a_directory_in_the_place_of_a_file)
+START_TEST(finds_a_directory_that_replaced_a_file)
 {
 	ck_assert_int_eq(look_for(path_of(both[_i])), PIPIT_FILES_FOUND);
 	ck_assert_int_eq(unlink(below_root(both[_i])), 0);
@@ -426,7 +446,7 @@ START_TEST(finds_a_directory_in_the_place_of_a_file)
 }
 END_TEST
 
-START_TEST(remembers_nothing_but_files)
+START_TEST(caches_files_only)
 {
 	ck_assert_int_eq(mkdir(below_root("docs"), 0755), 0);
 	make_file("docs/index.html", "index");
@@ -439,8 +459,10 @@ START_TEST(remembers_nothing_but_files)
 }
 END_TEST
 
-/* In a child, as nobody in particular, for root may read everything: the file is locked after it was found. Its exit status is
- * the second result, 99 when privileges cannot be given up, 98 when it is not found at first. */
+/*
+ * Runs in an unprivileged child, because root may read every file. Exit status: the second result; 99 when privileges
+ * cannot be dropped; 98 when the file is not found at first.
+ */
 static int look_for_a_locked_file(const char *name)
 {
 	int status = 0;
@@ -461,19 +483,19 @@ static int look_for_a_locked_file(const char *name)
 	return WEXITSTATUS(status);
 }
 
-START_TEST(forbids_a_file_that_this_process_may_not_read_any_more)
+START_TEST(forbids_a_file_that_became_unreadable)
 {
 	int result;
 	ck_assert_int_eq(chmod(top, 0755), 0);
 	result = look_for_a_locked_file(both[_i]);
 	if (result == 99)
-		puts("skipped: cannot give up privileges (forbids_a_file_that_this_process_may_not_read_any_more)");
+		puts("skipped: cannot give up privileges (forbids_a_file_that_became_unreadable)");
 	else
 		ck_assert_int_eq(result, PIPIT_FILES_FORBIDDEN);
 }
 END_TEST
 
-/* ---------------------------------------------------------------- what belongs to whom */
+/* ---------------------------------------------------------------- ownership */
 
 START_TEST(tells_paths_and_roots_apart)
 {
@@ -493,7 +515,7 @@ START_TEST(tells_paths_and_roots_apart)
 }
 END_TEST
 
-START_TEST(leaves_a_reply_its_descriptor_when_the_file_goes)
+START_TEST(a_reply_keeps_its_descriptor_when_the_file_is_evicted)
 {
 	struct pipit_file_cache_file file;
 	char letter;
@@ -509,15 +531,15 @@ START_TEST(leaves_a_reply_its_descriptor_when_the_file_goes)
 }
 END_TEST
 
-START_TEST(frees_nothing_harmlessly)
+START_TEST(freeing_null_is_harmless)
 {
 	pipit_file_cache_free(NULL);
 }
 END_TEST
 
-/* ---------------------------------------------------------------- how much is remembered */
+/* ---------------------------------------------------------------- limits */
 
-START_TEST(forgets_what_nobody_asks_for)
+START_TEST(evicts_files_that_were_not_requested_lately)
 {
 	size_t before = open_descriptors();
 	expect("/small.html", "first");
@@ -538,7 +560,7 @@ START_TEST(forgets_what_nobody_asks_for)
 }
 END_TEST
 
-START_TEST(remembers_so_many_files_and_those_used_last)
+START_TEST(keeps_the_files_that_were_used_last)
 {
 	char name[32];
 	for (int i = 0; i < PIPIT_FILE_CACHE_FILES_MAX + 10; i++) {
@@ -549,7 +571,7 @@ START_TEST(remembers_so_many_files_and_those_used_last)
 		ck_assert_uint_le(pipit_file_cache_file_count(opened), PIPIT_FILE_CACHE_FILES_MAX);
 	}
 	ck_assert_uint_eq(pipit_file_cache_file_count(opened), PIPIT_FILE_CACHE_FILES_MAX);
-	/* What is remembered is served although it has gone, for a second. */
+	/* a deleted file is still served for a second if it is cached */
 	ck_assert_int_eq(unlink(below_root("small.html")), 0);
 	ck_assert_int_eq(unlink(below_root("f0")), 0);
 	ck_assert_int_eq(unlink(below_root("f265")), 0);
@@ -559,7 +581,7 @@ START_TEST(remembers_so_many_files_and_those_used_last)
 }
 END_TEST
 
-START_TEST(remembers_so_many_bytes)
+START_TEST(limits_the_cached_bytes)
 {
 	char name[32];
 	for (int i = 0; i < 100; i++) {
@@ -573,7 +595,7 @@ START_TEST(remembers_so_many_bytes)
 }
 END_TEST
 
-START_TEST(keeps_so_many_descriptors)
+START_TEST(limits_the_cached_descriptors)
 {
 	char name[32];
 	size_t before = open_descriptors();
@@ -585,16 +607,16 @@ START_TEST(keeps_so_many_descriptors)
 	}
 	ck_assert_uint_eq(pipit_file_cache_descriptor_count(opened), PIPIT_FILE_CACHE_DESCRIPTORS_MAX);
 	ck_assert_uint_eq(open_descriptors(), before + PIPIT_FILE_CACHE_DESCRIPTORS_MAX);
-	/* Those without one have stayed. */
+	/* entries without a descriptor stay */
 	ck_assert_uint_eq(pipit_file_cache_file_count(opened), PIPIT_FILE_CACHE_DESCRIPTORS_MAX + 1);
-	ck_assert(pipit_file_cache_give_up_descriptors(opened));
-	ck_assert(!pipit_file_cache_give_up_descriptors(opened));
+	ck_assert(pipit_file_cache_evict_descriptors(opened));
+	ck_assert(!pipit_file_cache_evict_descriptors(opened));
 	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 1);
 	ck_assert_uint_eq(open_descriptors(), before);
 }
 END_TEST
 
-/* The next descriptors to be had: none. */
+/* Makes open() fail with EMFILE. */
 static struct rlimit allow_no_more_descriptors(void)
 {
 	struct rlimit limit, tight;
@@ -606,7 +628,7 @@ static struct rlimit allow_no_more_descriptors(void)
 	return limit;
 }
 
-START_TEST(gives_a_descriptor_up_for_another_file)
+START_TEST(closes_a_cached_descriptor_to_open_another_file)
 {
 	struct rlimit limit;
 	enum pipit_files_result results[3];
@@ -622,7 +644,7 @@ START_TEST(gives_a_descriptor_up_for_another_file)
 }
 END_TEST
 
-START_TEST(is_unavailable_when_replies_have_all_descriptors)
+START_TEST(is_unavailable_when_replies_hold_all_descriptors)
 {
 	struct pipit_file_cache_file file;
 	enum pipit_files_result results[2];
@@ -639,8 +661,8 @@ START_TEST(is_unavailable_when_replies_have_all_descriptors)
 }
 END_TEST
 
-/* Another spelling is another path. */
-START_TEST(remembers_no_path_that_is_too_long)
+/* a different spelling is a different key */
+START_TEST(does_not_cache_long_paths)
 {
 	char path[600];
 	static const size_t path_lengths[] = { PIPIT_FILE_CACHE_PATH_MAX, PIPIT_FILE_CACHE_PATH_MAX + 1, 599 };
@@ -664,12 +686,12 @@ static uint32_t next_random(uint32_t *state)
 	return *state >> 16;
 }
 
-/* Files of random lengths come, change and go. What is served is what was there at some moment of the last second. */
+/* Files of random lengths appear, change and disappear. Every result was correct at some moment of the last second. */
 START_TEST(is_never_more_than_a_second_behind)
 {
 	enum { NAMES = 400, VERSIONS = 4 };
 	static struct {
-		char letters[VERSIONS]; /* '\0': it was not there */
+		char letters[VERSIONS]; /* '\0': absent */
 		uint64_t until_ms[VERSIONS];
 	} past[NAMES];
 	uint32_t state = (uint32_t)_i + 1;
@@ -709,7 +731,7 @@ START_TEST(is_never_more_than_a_second_behind)
 		} else {
 			is_right = past[which].letters[0] == '\0';
 		}
-		/* More changes than are noted within a second. */
+		/* more changes within a second than the test records */
 		is_right |= past[which].until_ms[VERSIONS - 1] + 1000 > now_ms;
 		ck_assert_msg(is_right, "step %d: %s", i, name);
 		ck_assert_uint_le(pipit_file_cache_file_count(opened), PIPIT_FILE_CACHE_FILES_MAX);
@@ -728,20 +750,20 @@ static Suite *make_suite(void)
 	TCase *changing = tcase_create("changing");
 	TCase *bounded = tcase_create("bounded");
 	tcase_add_checked_fixture(finding, set_up, tear_down);
-	tcase_add_test(finding, gives_a_small_file_with_its_bytes_and_no_descriptor);
-	tcase_add_test(finding, gives_a_large_file_with_one_descriptor_for_all);
-	tcase_add_loop_test(finding, keeps_the_bytes_up_to_a_limit, 0, sizeof lengths / sizeof *lengths);
-	tcase_add_test(finding, tells_the_date_and_a_tag_of_a_file);
-	tcase_add_test(finding, tells_a_weak_tag_until_a_file_has_settled);
-	tcase_add_test(finding, tells_another_tag_after_every_change);
-	tcase_add_test(finding, remembers_which_neighbours_are_absent_until_it_looks_again);
+	tcase_add_test(finding, returns_the_bytes_of_a_small_file);
+	tcase_add_test(finding, shares_one_descriptor_of_a_large_file);
+	tcase_add_loop_test(finding, caches_bytes_of_files_up_to_a_size, 0, sizeof lengths / sizeof *lengths);
+	tcase_add_test(finding, sets_the_date_and_the_etag);
+	tcase_add_test(finding, uses_a_weak_etag_until_a_file_is_settled);
+	tcase_add_test(finding, changes_the_etag_with_every_change);
+	tcase_add_test(finding, remembers_absent_variants_until_the_next_check);
 	tcase_add_test(finding, tells_paths_and_roots_apart);
-	tcase_add_test(finding, leaves_a_reply_its_descriptor_when_the_file_goes);
-	tcase_add_test(finding, frees_nothing_harmlessly);
+	tcase_add_test(finding, a_reply_keeps_its_descriptor_when_the_file_is_evicted);
+	tcase_add_test(finding, freeing_null_is_harmless);
 	suite_add_tcase(suite, finding);
 
 	tcase_add_checked_fixture(changing, set_up, tear_down);
-	tcase_add_test(changing, asks_no_file_system_within_a_second);
+	tcase_add_test(changing, does_not_read_the_file_system_within_a_second);
 	tcase_add_test(changing, serves_a_changed_file_within_a_second);
 	tcase_add_test(changing, serves_a_replaced_file_within_a_second);
 	tcase_add_test(changing, serves_a_file_that_hides_its_change_within_a_second);
@@ -749,21 +771,21 @@ static Suite *make_suite(void)
 	tcase_add_test(changing, sees_at_once_that_a_large_file_has_another_length);
 	tcase_add_test(changing, keeps_the_descriptor_of_a_file_that_has_not_changed);
 	tcase_add_loop_test(changing, does_not_keep_a_deleted_file, 0, 2);
-	tcase_add_loop_test(changing, follows_no_link_that_leads_out_now, 0, 2);
-	tcase_add_test(changing, follows_a_link_that_leads_elsewhere_now);
-	tcase_add_loop_test(changing, finds_a_directory_in_the_place_of_a_file, 0, 2);
-	tcase_add_test(changing, remembers_nothing_but_files);
-	tcase_add_loop_test(changing, forbids_a_file_that_this_process_may_not_read_any_more, 0, 2);
+	tcase_add_loop_test(changing, refuses_a_link_that_was_changed_to_lead_out, 0, 2);
+	tcase_add_test(changing, follows_a_link_that_was_changed);
+	tcase_add_loop_test(changing, finds_a_directory_that_replaced_a_file, 0, 2);
+	tcase_add_test(changing, caches_files_only);
+	tcase_add_loop_test(changing, forbids_a_file_that_became_unreadable, 0, 2);
 	suite_add_tcase(suite, changing);
 
 	tcase_add_checked_fixture(bounded, set_up, tear_down);
-	tcase_add_test(bounded, forgets_what_nobody_asks_for);
-	tcase_add_test(bounded, remembers_so_many_files_and_those_used_last);
-	tcase_add_test(bounded, remembers_so_many_bytes);
-	tcase_add_test(bounded, keeps_so_many_descriptors);
-	tcase_add_test(bounded, gives_a_descriptor_up_for_another_file);
-	tcase_add_test(bounded, is_unavailable_when_replies_have_all_descriptors);
-	tcase_add_test(bounded, remembers_no_path_that_is_too_long);
+	tcase_add_test(bounded, evicts_files_that_were_not_requested_lately);
+	tcase_add_test(bounded, keeps_the_files_that_were_used_last);
+	tcase_add_test(bounded, limits_the_cached_bytes);
+	tcase_add_test(bounded, limits_the_cached_descriptors);
+	tcase_add_test(bounded, closes_a_cached_descriptor_to_open_another_file);
+	tcase_add_test(bounded, is_unavailable_when_replies_hold_all_descriptors);
+	tcase_add_test(bounded, does_not_cache_long_paths);
 	tcase_add_loop_test(bounded, is_never_more_than_a_second_behind, 0, 4);
 	suite_add_tcase(suite, bounded);
 	return suite;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Static files: what is found and what never is. Every test that opens runs twice: with openat2 (even loop numbers) and
- * walking (odd ones). The tree is made anew for each test: top/secret.txt, and beside it top/root, which is served.
+ * Every test that opens files runs twice: with openat2 (even loop numbers) and without it (odd ones). Each test has a
+ * new tree: top/secret.txt, and top/root, which is served.
  */
 #include "files/files.h"
 
@@ -120,7 +120,7 @@ static void tear_down(void)
 	ck_assert_int_eq(nftw(top, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
-/* False, with a line, where this machine has no openat2: then both modes would walk. */
+/* False after a message when this machine has no openat2. */
 static bool choose_mode(int number)
 {
 	struct open_how how = { .flags = O_PATH | O_CLOEXEC };
@@ -184,7 +184,7 @@ START_TEST(refuses_a_root_that_is_no_directory)
 }
 END_TEST
 
-START_TEST(closes_no_root_harmlessly)
+START_TEST(closing_null_is_harmless)
 {
 	pipit_files_close_root(NULL);
 }
@@ -200,7 +200,7 @@ START_TEST(serves_a_root_that_was_moved)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- what is found */
+/* ---------------------------------------------------------------- found */
 
 static const struct {
 	const char *path, *content;
@@ -239,7 +239,7 @@ START_TEST(finds_files_by_any_spelling_of_their_path)
 }
 END_TEST
 
-START_TEST(tells_the_media_type_of_what_it_found)
+START_TEST(returns_the_media_type)
 {
 	struct pipit_file file;
 	if (!choose_mode(_i))
@@ -280,7 +280,7 @@ static const struct {
 	{ "/page.html/", PIPIT_FILES_NOT_FOUND },
 	{ "/page.html/.", PIPIT_FILES_NOT_FOUND },
 	{ "/page.html/a", PIPIT_FILES_NOT_FOUND },
-	/* As a Location, with a slash at the end, these would name another host. */
+	/* as a Location with a trailing slash, these would name another host */
 	{ "//docs", PIPIT_FILES_NOT_FOUND },
 	{ "//example.com/../docs", PIPIT_FILES_NOT_FOUND },
 	{ "//example.com/%2e%2e/docs", PIPIT_FILES_NOT_FOUND },
@@ -293,9 +293,9 @@ START_TEST(redirects_to_directories_that_have_an_index_only)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- what is not */
+/* ---------------------------------------------------------------- not found */
 
-/* {} stands for where the secret is, seen from the file system's root. */
+/* {} is the absolute path of the secret's directory. */
 static const char *const traversals[] = {
 	"/../secret.txt",
 	"/../../secret.txt",
@@ -417,14 +417,14 @@ static const char *const bad_paths[] = { "", "a", "*", "page.html", "\\", "/\\",
 	"/page.html%00", "/%", "/%2", "/%zz", "/%2g", "/%g2", "/% 20", "/page.html%", "/..", "/../", "/docs/../..",
 	"/%2e%2e", "/%2e%2E/", "/docs/%2e%2e/%2e%2e/a", "//..", "/.hidden/../.." };
 
-START_TEST(calls_a_bad_path_bad)
+START_TEST(reports_bad_paths)
 {
 	if (choose_mode(_i))
 		ck_assert_int_eq(look_up(bad_paths[_i / MODES]), PIPIT_FILES_BAD_PATH);
 }
 END_TEST
 
-START_TEST(calls_a_path_with_a_nul_in_it_bad)
+START_TEST(reports_a_path_with_nul_as_bad)
 {
 	struct pipit_file file;
 	if (choose_mode(_i))
@@ -439,14 +439,14 @@ static const char *const absent[] = { "/nowhere", "/nowhere/", "/%70AGE.html", "
 	"/outside/index.html", "/parent/", "/parent", "/magic/", "/magic", "/magic/etc/passwd",
 	"/manual/../.git/config", "/manual/../secret.txt" };
 
-START_TEST(does_not_find_what_is_hidden_odd_or_outside)
+START_TEST(does_not_find_hidden_special_or_outside_files)
 {
 	if (choose_mode(_i))
 		ck_assert_int_eq(look_up(absent[_i / MODES]), PIPIT_FILES_NOT_FOUND);
 }
 END_TEST
 
-/* With openat2 only: the walk cannot tell these from links that lead out. */
+/* Only with openat2: without it, all links are refused. */
 START_TEST(follows_links_that_stay_inside)
 {
 	if (!choose_mode(0))
@@ -480,9 +480,9 @@ START_TEST(does_not_serve_a_device)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- what cannot be opened */
+/* ---------------------------------------------------------------- not readable */
 
-/* In a child, as nobody in particular, for root may read everything: its result as exit status. */
+/* Runs in an unprivileged child, because root may read every file. Exit status: the result. */
 static int look_up_unprivileged(const char *path)
 {
 	int status = 0;
@@ -507,12 +507,12 @@ static const struct {
 	{ "/bare/a", PIPIT_FILES_FORBIDDEN },
 	{ "/bare/", PIPIT_FILES_FORBIDDEN },
 	{ "/bare", PIPIT_FILES_FORBIDDEN },
-	/* may be passed through, but not listed */
+	/* search permission only */
 	{ "/docs/", PIPIT_FILES_FOUND },
 	{ "/docs", PIPIT_FILES_REDIRECT },
 };
 
-START_TEST(forbids_what_this_process_may_not_read)
+START_TEST(forbids_unreadable_files)
 {
 	ck_assert_int_eq(chmod(below_top("root/page.html"), 0), 0);
 	ck_assert_int_eq(chmod(below_top("root/bare"), 0), 0);
@@ -521,7 +521,7 @@ START_TEST(forbids_what_this_process_may_not_read)
 	ck_assert_int_eq(chmod(below_top("root/bare"), 0755), 0);
 	ck_assert_int_eq(chmod(below_top("root/docs"), 0755), 0);
 	if (result == 99)
-		puts("skipped: cannot give up privileges (forbids_what_this_process_may_not_read)");
+		puts("skipped: cannot give up privileges (forbids_unreadable_files)");
 	else
 		ck_assert_int_eq(result, locked[_i / MODES].result);
 }
@@ -550,7 +550,7 @@ START_TEST(is_unavailable_without_descriptors)
 }
 END_TEST
 
-START_TEST(leaves_no_descriptor_behind)
+START_TEST(leaks_no_descriptor)
 {
 	static const char *const paths[] = { "/", "/docs", "/bare", "/docs/deep/end.txt", "/docs/deep/nowhere",
 		"/page.html/a/b", "/fifo", "/docs/nowhere/end.txt", "/odd/", "/parent/secret.txt" };
@@ -566,7 +566,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- lengths */
 
-/* `length` bytes of repetitions of `unit`. */
+/* `length` bytes, repeating `unit`. */
 static struct pipit_slice long_path(char *buffer, size_t length, const char *unit)
 {
 	for (size_t i = 0; i < length; i++)
@@ -611,7 +611,7 @@ START_TEST(measures_a_path_after_decoding)
 }
 END_TEST
 
-/* The last byte of each path is the last one that may be read. */
+/* A guard page follows the last byte of each path. */
 START_TEST(reads_nothing_past_the_end_of_the_path)
 {
 	static const char *const paths[] = { "/", "/a", "/%", "/%2", "/%2e", "/%2e%2", "/%2e%2e", "/.", "/..", "/docs",
@@ -711,10 +711,10 @@ static Suite *make_suite(void)
 	TCase *refusing = tcase_create("refusing");
 	tcase_add_checked_fixture(opening, set_up, tear_down);
 	tcase_add_test(opening, refuses_a_root_that_is_no_directory);
-	tcase_add_test(opening, closes_no_root_harmlessly);
+	tcase_add_test(opening, closing_null_is_harmless);
 	tcase_add_loop_test(opening, serves_a_root_that_was_moved, 0, MODES);
 	tcase_add_loop_test(opening, finds_files_by_any_spelling_of_their_path, 0, MODES * COUNT_OF(found));
-	tcase_add_loop_test(opening, tells_the_media_type_of_what_it_found, 0, MODES);
+	tcase_add_loop_test(opening, returns_the_media_type, 0, MODES);
 	tcase_add_loop_test(opening, opens_files_that_a_child_process_will_not_inherit, 0, MODES);
 	tcase_add_loop_test(
 	    opening, redirects_to_directories_that_have_an_index_only, 0, MODES * COUNT_OF(directories));
@@ -725,13 +725,13 @@ static Suite *make_suite(void)
 
 	tcase_add_checked_fixture(refusing, set_up, tear_down);
 	tcase_add_loop_test(refusing, never_leaves_the_root, 0, MODES * COUNT_OF(traversals));
-	tcase_add_loop_test(refusing, calls_a_bad_path_bad, 0, MODES * COUNT_OF(bad_paths));
-	tcase_add_loop_test(refusing, calls_a_path_with_a_nul_in_it_bad, 0, MODES);
-	tcase_add_loop_test(refusing, does_not_find_what_is_hidden_odd_or_outside, 0, MODES * COUNT_OF(absent));
+	tcase_add_loop_test(refusing, reports_bad_paths, 0, MODES * COUNT_OF(bad_paths));
+	tcase_add_loop_test(refusing, reports_a_path_with_nul_as_bad, 0, MODES);
+	tcase_add_loop_test(refusing, does_not_find_hidden_special_or_outside_files, 0, MODES * COUNT_OF(absent));
 	tcase_add_loop_test(refusing, does_not_serve_a_device, 0, MODES);
-	tcase_add_loop_test(refusing, forbids_what_this_process_may_not_read, 0, MODES * COUNT_OF(locked));
+	tcase_add_loop_test(refusing, forbids_unreadable_files, 0, MODES * COUNT_OF(locked));
 	tcase_add_loop_test(refusing, is_unavailable_without_descriptors, 0, MODES);
-	tcase_add_loop_test(refusing, leaves_no_descriptor_behind, 0, MODES);
+	tcase_add_loop_test(refusing, leaks_no_descriptor, 0, MODES);
 	tcase_add_loop_test(refusing, does_not_find_a_path_that_is_too_long, 0, MODES);
 	tcase_add_loop_test(refusing, reads_nothing_past_the_end_of_the_path, 0, MODES);
 	tcase_add_loop_test(refusing, opens_nothing_but_files_of_the_root_for_random_paths, 0, MODES);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* Compressed files: right when undone, remembered, bounded, and left alone where compressing does not pay. */
 #include "files/gzip_cache.h"
 
 #include "suite.h"
@@ -36,7 +35,7 @@ static struct pipit_files_version version_of(uint64_t inode, uint64_t size)
 	return (struct pipit_files_version){ .inode = inode, .size = size };
 }
 
-START_TEST(gives_what_can_be_undone)
+START_TEST(output_decompresses_to_the_input)
 {
 	static const size_t sizes[] = { PIPIT_GZIP_CACHE_FILE_MIN, 5000, 100000, PIPIT_GZIP_CACHE_FILE_MAX };
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -46,19 +45,19 @@ START_TEST(gives_what_can_be_undone)
 		fill(sizes[i], (unsigned)i, 8);
 		ck_assert(pipit_gzip_cache_get(compressed, &version, content, -1, &gzip));
 		ck_assert_uint_lt(gzip.length, sizes[i] * 9 / 10 + 1);
-		plain = pipit_gzip_cache_undo(gzip, sizes[i]);
+		plain = pipit_gzip_cache_decompress(gzip, sizes[i]);
 		ck_assert_ptr_nonnull(plain);
 		ck_assert_mem_eq(plain, content, sizes[i]);
 		free(plain);
-		ck_assert_ptr_null(pipit_gzip_cache_undo(gzip, sizes[i] - 1));
-		ck_assert_ptr_null(pipit_gzip_cache_undo(gzip, sizes[i] + 1));
+		ck_assert_ptr_null(pipit_gzip_cache_decompress(gzip, sizes[i] - 1));
+		ck_assert_ptr_null(pipit_gzip_cache_decompress(gzip, sizes[i] + 1));
 		gzip.length--;
-		ck_assert_ptr_null(pipit_gzip_cache_undo(gzip, sizes[i]));
+		ck_assert_ptr_null(pipit_gzip_cache_decompress(gzip, sizes[i]));
 	}
 }
 END_TEST
 
-START_TEST(leaves_alone_what_does_not_pay)
+START_TEST(skips_files_that_hardly_become_smaller)
 {
 	struct pipit_files_version small = version_of(1, PIPIT_GZIP_CACHE_FILE_MIN - 1),
 				   large = version_of(2, PIPIT_GZIP_CACHE_FILE_MAX + 1), dense = version_of(3, 50000);
@@ -68,14 +67,14 @@ START_TEST(leaves_alone_what_does_not_pay)
 	ck_assert(!pipit_gzip_cache_get(compressed, &large, content, -1, &gzip));
 	fill(sizeof content, 1, 256);
 	ck_assert(!pipit_gzip_cache_get(compressed, &dense, content, -1, &gzip));
-	/* And does not try again. */
+	/* not compressed again */
 	fill(sizeof content, 1, 2);
 	ck_assert(!pipit_gzip_cache_get(compressed, &dense, content, -1, &gzip));
 	ck_assert_uint_eq(pipit_gzip_cache_byte_count(compressed), 0);
 }
 END_TEST
 
-START_TEST(remembers_versions_apart)
+START_TEST(keeps_versions_apart)
 {
 	struct pipit_files_version one = version_of(1, 5000), other = version_of(1, 5000);
 	struct pipit_slice gzip;
@@ -85,24 +84,24 @@ START_TEST(remembers_versions_apart)
 	ck_assert(pipit_gzip_cache_get(compressed, &one, content, -1, &gzip));
 	fill(5000, 2, 4);
 	ck_assert(pipit_gzip_cache_get(compressed, &other, content, -1, &gzip));
-	plain = pipit_gzip_cache_undo(gzip, 5000);
+	plain = pipit_gzip_cache_decompress(gzip, 5000);
 	ck_assert_mem_eq(plain, content, 5000);
 	free(plain);
 	ck_assert(pipit_gzip_cache_get(compressed, &one, content, -1, &gzip));
 	fill(5000, 1, 4);
-	plain = pipit_gzip_cache_undo(gzip, 5000);
+	plain = pipit_gzip_cache_decompress(gzip, 5000);
 	ck_assert_mem_eq(plain, content, 5000);
 	free(plain);
 }
 END_TEST
 
-START_TEST(keeps_no_more_than_it_may)
+START_TEST(keeps_no_more_than_the_limits)
 {
 	struct pipit_slice gzip;
 	for (uint64_t i = 0; i < 300; i++) {
 		struct pipit_files_version version = version_of(i, 40000 + i);
 		fill(40000 + i, (unsigned)i, 100);
-		/* False once a quarter of the second is used up. */
+		/* false when a quarter of the second is spent */
 		pipit_gzip_cache_get(compressed, &version, content, -1, &gzip);
 		ck_assert_uint_le(pipit_gzip_cache_byte_count(compressed), PIPIT_GZIP_CACHE_BYTES_MAX);
 	}
@@ -110,7 +109,7 @@ START_TEST(keeps_no_more_than_it_may)
 }
 END_TEST
 
-START_TEST(reads_a_file_and_not_one_that_has_changed)
+START_TEST(compresses_a_file_unless_it_has_changed)
 {
 	char name[] = "/tmp/compressed_test.XXXXXX";
 	struct pipit_files_version version;
@@ -123,7 +122,7 @@ START_TEST(reads_a_file_and_not_one_that_has_changed)
 	ck_assert_int_eq(write(fd, content, 60000), 60000);
 	ck_assert(pipit_files_read_version(fd, &version));
 	ck_assert(pipit_gzip_cache_get(compressed, &version, NULL, fd, &gzip));
-	plain = pipit_gzip_cache_undo(gzip, 60000);
+	plain = pipit_gzip_cache_decompress(gzip, 60000);
 	ck_assert_mem_eq(plain, content, 60000);
 	free(plain);
 	version.size--;
@@ -139,11 +138,11 @@ int main(void)
 	Suite *suite = suite_create("compressed");
 	TCase *tests = tcase_create("compressed");
 	tcase_add_checked_fixture(tests, set_up, tear_down);
-	tcase_add_test(tests, gives_what_can_be_undone);
-	tcase_add_test(tests, leaves_alone_what_does_not_pay);
-	tcase_add_test(tests, remembers_versions_apart);
-	tcase_add_test(tests, keeps_no_more_than_it_may);
-	tcase_add_test(tests, reads_a_file_and_not_one_that_has_changed);
+	tcase_add_test(tests, output_decompresses_to_the_input);
+	tcase_add_test(tests, skips_files_that_hardly_become_smaller);
+	tcase_add_test(tests, keeps_versions_apart);
+	tcase_add_test(tests, keeps_no_more_than_the_limits);
+	tcase_add_test(tests, compresses_a_file_unless_it_has_changed);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Accept: how much a client likes a type. */
+/* Accept: the weight of a type. */
 #include "http/accept_header.h"
 
 #include "asked.h"
@@ -30,7 +30,7 @@ static const struct {
 	{ "Accept-Encoding: text/html\r\n", 1000, 1000 },
 };
 
-START_TEST(weighs_by_the_closest_range)
+START_TEST(weighs_by_the_most_specific_range)
 {
 	const struct pipit_guard_head *head = asked(cases[_i].fields);
 	unsigned html = pipit_accept_header_media_type(head, "text/html"),
@@ -70,10 +70,73 @@ START_TEST(chooses_by_weight_and_then_in_the_order_given)
 }
 END_TEST
 
-START_TEST(of_nothing_it_chooses_nothing)
+START_TEST(chooses_nothing_from_an_empty_list)
 {
 	ck_assert_int_eq(pipit_accept_header_choose(asked(""), types, 0), -1);
 	ck_assert_int_eq(pipit_accept_header_choose(asked("Accept: */*\r\n"), types, 0), -1);
+}
+END_TEST
+
+/* For an error document. */
+static const struct {
+	const char *fields;
+	bool is_html;
+} forms[] = {
+	{ "", false },
+	{ "Accept:\r\n", false },
+	{ "Accept: */*\r\n", false },
+	{ "Accept: */*;q=0.1\r\n", false },
+	{ "Accept: text/html\r\n", true },
+	{ "Accept: TEXT/Html\r\n", true },
+	{ "accept: text/html\r\n", true },
+	{ "Accept: text/html;q=0\r\n", false },
+	{ "Accept: text/html;q=0, */*\r\n", false },
+	{ "Accept: text/html;q=0.001\r\n", true },
+	{ "Accept: text/*\r\n", true },
+	{ "Accept: text/*, text/html;q=0\r\n", false },
+	{ "Accept: text/plain\r\n", false },
+	{ "Accept: text/plain, text/html;q=0.5\r\n", true },
+	{ "Accept: text/htm, text/htmlx, html\r\n", false },
+	{ "Accept: application/xhtml+xml\r\n", false },
+	/* Chrome and Firefox, Safari, an <img>, curl, axios. */
+	{ "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n", true },
+	{ "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n", true },
+	{ "Accept: image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5\r\n", false },
+	{ "Accept: application/json, text/plain, */*\r\n", false },
+	{ "Accept: application/json\r\n", false },
+	{ "Accept: application/problem+json\r\n", false },
+	{ "Accept: application/json, text/html\r\n", false },
+	{ "Accept: text/html, application/problem+json\r\n", false },
+	{ "Accept: text/html, application/json;q=0.9\r\n", true },
+	{ "Accept: application/json;q=0.1, text/html\r\n", true },
+	{ "Accept: application/problem+json;q=0.1, text/html\r\n", true },
+	{ "Accept: application/problem+json;q=0.1, application/json, text/html\r\n", false },
+	{ "Accept: text/html;q=0.4, application/json;q=0.5\r\n", false },
+	{ "Accept: text/html;q=0.4, application/*;q=0.5\r\n", false },
+	{ "Accept: text/html, application/vnd.api+json\r\n", true },
+	{ "Accept: application/json;q=0.1\r\nAccept: text/html\r\n", true },
+	{ "Accept: text/html\r\nX: y\r\nAccept: application/json\r\n", false },
+	{ "Accept: text/html;q=0.2\r\nAccept: application/json;q=0.1\r\nAccept: */*;q=0.9\r\n", false },
+	{ "Accept-Language: text/html\r\n", false },
+};
+
+START_TEST(sends_an_error_as_html_to_a_client_that_prefers_it_to_json)
+{
+	ck_assert_msg(
+	    pipit_accept_header_prefers_html(asked(forms[_i].fields)) == forms[_i].is_html, "%s", forms[_i].fields);
+}
+END_TEST
+
+/* As evhttp passes them. */
+START_TEST(reads_values_separately)
+{
+	struct pipit_accept_header_form form = { .html = { 0 } };
+	pipit_accept_header_read_form(&form, pipit_slice_of("application/json;q=0.1"));
+	ck_assert(!pipit_accept_header_is_html(&form));
+	pipit_accept_header_read_form(&form, pipit_slice_of("text/html"));
+	ck_assert(pipit_accept_header_is_html(&form));
+	pipit_accept_header_read_form(&form, pipit_slice_of("application/problem+json"));
+	ck_assert(!pipit_accept_header_is_html(&form));
 }
 END_TEST
 
@@ -81,9 +144,11 @@ int main(void)
 {
 	Suite *suite = suite_create("accept");
 	TCase *tests = tcase_create("accept");
-	tcase_add_loop_test(tests, weighs_by_the_closest_range, 0, COUNT_OF(cases));
+	tcase_add_loop_test(tests, weighs_by_the_most_specific_range, 0, COUNT_OF(cases));
 	tcase_add_loop_test(tests, chooses_by_weight_and_then_in_the_order_given, 0, COUNT_OF(choices));
-	tcase_add_test(tests, of_nothing_it_chooses_nothing);
+	tcase_add_test(tests, chooses_nothing_from_an_empty_list);
+	tcase_add_loop_test(tests, sends_an_error_as_html_to_a_client_that_prefers_it_to_json, 0, COUNT_OF(forms));
+	tcase_add_test(tests, reads_values_separately);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Accept-Encoding: what is chosen of what there is. */
+/* Accept-Encoding: which of the available codings is chosen. */
 #include "http/content_coding.h"
 
 #include "asked.h"
@@ -56,7 +56,7 @@ static const struct {
 	{ "Accept-Encoding: br;q=0.1234567890123456789, gzip;q=0.2\r\n", ALL, "gzip" },
 };
 
-START_TEST(chooses_what_the_client_likes_best_of_what_there_is)
+START_TEST(chooses_the_available_coding_that_the_client_prefers)
 {
 	struct pipit_content_codings codings = pipit_content_coding_read(asked(cases[_i].fields));
 	enum pipit_content_coding chosen = pipit_content_coding_choose(&codings, cases[_i].available);
@@ -70,7 +70,7 @@ int main(void)
 {
 	Suite *suite = suite_create("codings");
 	TCase *tests = tcase_create("codings");
-	tcase_add_loop_test(tests, chooses_what_the_client_likes_best_of_what_there_is, 0, COUNT_OF(cases));
+	tcase_add_loop_test(tests, chooses_the_available_coding_that_the_client_prefers, 0, COUNT_OF(cases));
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which heads and which chunked contents pass, against RFC 9112 and RFC 9110, in the order of the protocol. Every input is
- * fed whole, byte by byte and cut in two at every place, and always ends right before an inaccessible page.
+ * Which heads and chunked bodies pass, against RFC 9112 and RFC 9110, in the order of the protocol. Every input is fed whole,
+ * byte by byte and cut in two at every place, and always ends directly before an inaccessible page.
  */
 #include "http/guard.h"
 
@@ -17,7 +17,7 @@
 
 static const struct pipit_guard_limits no_limits;
 
-/* What the guard says of a head, and what it carries from call to call. */
+/* The result of the guard for a head, and its state between calls. */
 struct judgement {
 	const char *idea; /* for messages */
 	enum pipit_guard_verdict verdict;
@@ -28,7 +28,7 @@ struct judgement {
 
 static void begin(struct judgement *judgement, const char *idea)
 {
-	memset(judgement, 0xa5, sizeof *judgement); /* nothing may depend on what was there */
+	memset(judgement, 0xa5, sizeof *judgement); /* the result must not depend on earlier contents */
 	judgement->idea = idea;
 	judgement->checked = 0;
 	judgement->verdict = PIPIT_GUARD_MORE;
@@ -67,7 +67,7 @@ static void expect_rejected(const struct judgement *judgement, enum pipit_refusa
 		    pipit_refusal_entry(judgement->reason)->label, pipit_refusal_entry(reason)->label);
 }
 
-/* ---------------------------------------------------------------- what holds for every head that passes */
+/* ---------------------------------------------------------------- properties of every head that passes */
 
 static bool is_token_char(unsigned char c)
 {
@@ -109,7 +109,7 @@ static bool is_inside(const struct pipit_guard_head *head, uint32_t offset, uint
 	return offset <= head->length && length <= head->length - offset;
 }
 
-/* No NUL, and CR and LF only as line ends. */
+/* No NUL; CR and LF only as line ends. */
 static const char *fault_of_bytes(const struct pipit_guard_head *head)
 {
 	const char *bytes = head->bytes;
@@ -168,7 +168,7 @@ static const char *fault_of_field(const struct pipit_guard_head *head, const str
 	return NULL;
 }
 
-/* Fields lie one behind the other, each NAME ":" OWS value OWS CRLF. */
+/* Headers are adjacent, each NAME ":" OWS value OWS CRLF. */
 static const char *fault_of_fields(const struct pipit_guard_head *head)
 {
 	uint32_t at = head->target + head->target_length + sizeof " HTTP/1.1\r\n" - 1;
@@ -232,7 +232,7 @@ static const char *fault_of_meaning(const struct pipit_guard_head *head)
 	if (count_fields(head, "Connection") == 0 && head->keep_alive != (head->minor == 1))
 		return "another keep_alive than the version's";
 	if (head->expect_continue && (head->minor == 0 || !pipit_guard_find(head, "Expect")))
-		return "expect_continue that nobody asked for";
+		return "expect_continue without Expect";
 	return NULL;
 }
 
@@ -253,7 +253,7 @@ static const char *fault_of(const struct judgement *judgement, const char *bytes
 	return fault;
 }
 
-/* bytes: as they were shown; the guard's own copy must still be in place. */
+/* bytes: the input; the guard's own copy must be unchanged. */
 static void expect_sane(const struct judgement *judgement, const char *bytes, size_t length)
 {
 	const char *fault = fault_of(judgement, bytes, length);
@@ -307,14 +307,14 @@ static void expect_same(const struct judgement *a, const struct judgement *b)
 #define TOKEN_CHARS "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #define VISIBLE_CHARS "!\"#$%&'()*+,-./0123456789:;<=>?@AZ[\\]^_`az{|}~"
 
-/* What is left out is as in "GET / HTTP/1.1", "Host: a". */
+/* Unset members are as in "GET / HTTP/1.1", "Host: a". */
 struct accepted {
 	const char *idea;
 	const char *bytes;
 	unsigned method;    /* 0: PIPIT_GET */
 	const char *path;   /* NULL: "/" */
-	const char *query;  /* NULL: there is none */
-	const char *host;   /* NULL: "a"; NOTHING: there is none */
+	const char *query;  /* NULL: none */
+	const char *host;   /* NULL: "a"; NOTHING: none */
 	const char *fields; /* "Name=value|Name=value"; NULL: "Host=a" */
 	bool is_1_0;
 	bool closes;
@@ -418,7 +418,7 @@ static const struct accepted accepted[] = {
 	    .host = "a-._~!$&'()*+,;=Z9", .fields = "Host=a-._~!$&'()*+,;=Z9" },
 	{ "percent-encoding in a name", .bytes = ASKING("%c3%A9"), .host = "%c3%A9", .fields = "Host=%c3%A9" },
 
-	/* field lines, RFC 9112 §5 and RFC 9110 §5.5 */
+	/* headers, RFC 9112 §5 and RFC 9110 §5.5 */
 	{ "a field without space after the colon", .bytes = WITH("A:b"), .fields = "Host=a|A=b" },
 	{ "a field with much space", .bytes = WITH("A: \t \tb\t \t "), .fields = "Host=a|A=b" },
 	{ "space within a value", .bytes = WITH("A: b  c\td"), .fields = "Host=a|A=b  c\td" },
@@ -578,7 +578,7 @@ static void expect_target(const struct judgement *judgement, const struct accept
 		expect_slice(judgement, "host", head->host, head->host_length, host);
 }
 
-/* The head that has just been shown, `length` bytes of it, passed and is the one that was wanted. */
+/* The first `length` bytes passed and give the expected head. */
 static void expect_accepted(const struct judgement *judgement, const struct accepted *wanted, size_t length)
 {
 	const struct pipit_guard_head *head = &judgement->head;
@@ -602,7 +602,7 @@ static void expect_accepted(const struct judgement *judgement, const struct acce
 	expect_sane(judgement, wanted->bytes, length);
 }
 
-START_TEST(passes_what_the_rfc_allows_and_reads_it_right)
+START_TEST(passes_what_the_rfc_allows_and_parses_it_correctly)
 {
 	const struct accepted *wanted = &accepted[_i];
 	size_t length = strlen(wanted->bytes);
@@ -614,7 +614,7 @@ START_TEST(passes_what_the_rfc_allows_and_reads_it_right)
 }
 END_TEST
 
-START_TEST(passes_a_head_that_comes_byte_by_byte)
+START_TEST(passes_a_head_that_arrives_byte_by_byte)
 {
 	const struct accepted *wanted = &accepted[_i];
 	size_t length = strlen(wanted->bytes);
@@ -628,7 +628,7 @@ START_TEST(passes_a_head_that_comes_byte_by_byte)
 }
 END_TEST
 
-START_TEST(wants_more_of_every_prefix_and_passes_the_rest)
+START_TEST(asks_for_more_after_every_prefix_and_passes_the_whole)
 {
 	const struct accepted *wanted = &accepted[_i];
 	size_t length = strlen(wanted->bytes);
@@ -669,7 +669,7 @@ START_TEST(does_not_look_at_what_follows_a_head)
 }
 END_TEST
 
-START_TEST(takes_one_head_of_several_at_a_time)
+START_TEST(passes_one_head_of_several_at_a_time)
 {
 	static char bytes[GUARDED_BYTES];
 	size_t length = 0, at = 0;
@@ -695,7 +695,7 @@ END_TEST
 
 #define BYTES(literal) .bytes = literal, .length = sizeof(literal) - 1
 #define LIMITED(field, number) .limits = { .field = number }
-#define LONG_METHOD "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345" /* as long as may be */
+#define LONG_METHOD "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345" /* at the limit */
 
 struct rejected {
 	const char *idea;
@@ -740,7 +740,7 @@ static const struct rejected rejected[] = {
 	{ "a method of mixed case", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("Get")) },
 	{ "a method cut short", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("GE")) },
 	{ "a method with a letter more", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("GETS")) },
-	{ "a method nobody knows", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("BREW")) },
+	{ "an unknown method", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("BREW")) },
 	{ "a method of WebDAV", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("PROPFIND")) },
 	{ "TRACE", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("TRACE")) },
 	{ "a method of odd token characters", PIPIT_REFUSAL_METHOD_UNKNOWN, BYTES(BY("!#$%&'*+-.^_`|~")) },
@@ -869,7 +869,7 @@ static const struct rejected rejected[] = {
 	{ "digits only in brackets", PIPIT_REFUSAL_HOST, BYTES(ASKING("[12]")) },
 	{ "a bad port behind brackets", PIPIT_REFUSAL_HOST, BYTES(ASKING("[::1]:x")) },
 
-	/* field lines, RFC 9112 §5 */
+	/* headers, RFC 9112 §5 */
 	{ "a space before the colon", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A : b")) },
 	{ "a tab before the colon", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("A\t: b")) },
 	{ "a space before a length's colon", PIPIT_REFUSAL_FIELD_LINE, BYTES(WITH("Content-Length : 5")) },
@@ -1007,7 +1007,7 @@ static const struct rejected rejected[] = {
 	{ "a parameter of the known expectation", PIPIT_REFUSAL_EXPECTATION, BYTES(WITH("Expect: 100-continue;a=b")) },
 };
 
-START_TEST(rejects_what_the_rfc_forbids_and_says_why)
+START_TEST(rejects_what_the_rfc_forbids_with_its_reason)
 {
 	const struct rejected *refused = &rejected[_i];
 	struct judgement judgement;
@@ -1026,7 +1026,7 @@ START_TEST(rejects_what_the_rfc_forbids_and_says_why)
 }
 END_TEST
 
-START_TEST(rejects_a_head_that_comes_byte_by_byte_for_the_same_reason)
+START_TEST(rejects_a_head_that_arrives_byte_by_byte_for_the_same_reason)
 {
 	const struct rejected *refused = &rejected[_i];
 	struct judgement judgement;
@@ -1037,7 +1037,7 @@ START_TEST(rejects_a_head_that_comes_byte_by_byte_for_the_same_reason)
 }
 END_TEST
 
-/* Nobody waits for the end of a line, or for a deadline, to learn that it cannot become a request. */
+/* Reject before the line ends: no byte that may follow can make it a request. */
 START_TEST(rejects_at_the_same_byte_however_a_head_arrives)
 {
 	const struct rejected *refused = &rejected[_i];
@@ -1091,7 +1091,7 @@ static const struct {
 	{ "\rHEAD / HTTP/1.1\r\n\r\n", 0, 0 },
 };
 
-START_TEST(tells_method_and_version_of_a_rejected_head_when_it_reached_them)
+START_TEST(gives_method_and_version_of_a_rejected_head_once_parsed)
 {
 	const char *bytes = reached_cases[_i].bytes;
 	struct judgement judgement;
@@ -1130,7 +1130,7 @@ static void expect_verdict(const struct judgement *judgement, enum pipit_refusal
 	    judgement->reason);
 }
 
-START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_method)
+START_TEST(decides_for_every_byte_whether_a_method_may_hold_it)
 {
 	struct judgement judgement;
 
@@ -1146,7 +1146,7 @@ START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_method)
 }
 END_TEST
 
-START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_target)
+START_TEST(decides_for_every_byte_whether_a_target_may_hold_it)
 {
 	struct judgement judgement;
 
@@ -1161,7 +1161,7 @@ START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_target)
 }
 END_TEST
 
-START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_host)
+START_TEST(decides_for_every_byte_whether_a_host_may_hold_it)
 {
 	struct judgement judgement;
 
@@ -1176,8 +1176,8 @@ START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_host)
 }
 END_TEST
 
-/* Names, as values, are walked over several bytes at a time: every byte at every place, behind letters, '-' and others. */
-START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_field_name)
+/* Names, like values, are scanned several bytes at a time: every byte at every place, after letters, '-' and others. */
+START_TEST(decides_for_every_byte_whether_a_header_name_may_hold_it)
 {
 	static const char text[] = "a-A-zZ--aZ`9a-~zA|Zz-a";
 	struct judgement judgement;
@@ -1195,8 +1195,8 @@ START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_field_name)
 }
 END_TEST
 
-/* Values are walked over several bytes at a time: every byte at every place of such a group and around it. */
-START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_field_value)
+/* Values are scanned several bytes at a time: every byte at every place of such a group and around it. */
+START_TEST(decides_for_every_byte_whether_a_header_value_may_hold_it)
 {
 	static const char text[] = "a\x80 zA~\xff\x09!b0123456789";
 	struct judgement judgement;
@@ -1216,7 +1216,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- sizes */
 
-/* A valid head with `count` fields, the first of them Host; returns its length. */
+/* A valid head with `count` headers, the first of them Host; returns its length. */
 static size_t build_fields(char *bytes, size_t size, unsigned count)
 {
 	int length = snprintf(bytes, size, LINE HOST);
@@ -1240,7 +1240,7 @@ static const struct {
 	{ 1, 1 },
 };
 
-START_TEST(takes_as_many_fields_as_the_limit_says_and_not_one_more)
+START_TEST(accepts_headers_up_to_the_limit_on_their_number)
 {
 	struct pipit_guard_limits limits = { .max_fields = field_limits[_i].max_fields };
 	unsigned most = field_limits[_i].most;
@@ -1277,7 +1277,7 @@ static void build_head(char *bytes, size_t length)
 	memcpy(bytes + length - 4, "\r\n\r\n", 4);
 }
 
-START_TEST(takes_as_many_bytes_as_the_limit_says_and_not_one_more)
+START_TEST(accepts_a_head_up_to_the_limit_on_its_bytes)
 {
 	static const struct pipit_guard_limits limits = { 16384, 8192, 100, 0 };
 	static char bytes[16385];
@@ -1300,8 +1300,8 @@ START_TEST(takes_as_many_bytes_as_the_limit_says_and_not_one_more)
 }
 END_TEST
 
-/* A client that never ends its line must not be listened to for ever. */
-START_TEST(rejects_a_line_without_end_as_soon_as_it_passes_the_limit)
+/* A line without end must be rejected at the limit. */
+START_TEST(rejects_an_endless_line_as_soon_as_it_exceeds_the_limit)
 {
 	static const struct pipit_guard_limits limits = { 512, 0, 0, 0 };
 	struct judgement judgement;
@@ -1317,8 +1317,11 @@ START_TEST(rejects_a_line_without_end_as_soon_as_it_passes_the_limit)
 }
 END_TEST
 
-/* What `checked` is for: of a head sent byte by byte only the line that grows is looked at, whatever became of the others. */
-START_TEST(looks_only_at_the_line_that_grows)
+/*
+ * `checked` makes this possible: of a head sent byte by byte only the growing line is scanned, so changes in earlier ones are
+ * not seen.
+ */
+START_TEST(scans_only_the_line_that_grows)
 {
 	char bytes[] = LINE HOST "A: bc";
 	struct judgement judgement;
@@ -1335,7 +1338,7 @@ START_TEST(looks_only_at_the_line_that_grows)
 }
 END_TEST
 
-START_TEST(rejects_a_target_without_end_before_the_line_ends)
+START_TEST(rejects_an_endless_target_before_the_line_ends)
 {
 	static const struct pipit_guard_limits limits = { 0, 16, 0, 0 };
 	static const char bytes[] = "GET /0123456789abcdef";
@@ -1350,7 +1353,7 @@ START_TEST(rejects_a_target_without_end_before_the_line_ends)
 }
 END_TEST
 
-START_TEST(finds_the_first_field_of_a_name_in_any_case)
+START_TEST(finds_the_first_header_of_a_name_in_any_case)
 {
 	static const char bytes[] = LINE "A: 1\r\n" HOST "a: 2\r\nAb: 3\r\nEmpty:\r\n\r\n";
 	const struct pipit_guard_field *field;
@@ -1372,7 +1375,7 @@ START_TEST(finds_the_first_field_of_a_name_in_any_case)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- chunked content that is well framed */
+/* ---------------------------------------------------------------- valid chunked bodies */
 
 #define CHUNK_BYTES 8192
 
@@ -1394,7 +1397,7 @@ static void begin_chunked(struct unframed *unframed, const char *idea)
 	unframed->state = (struct pipit_guard_chunked){ 0 };
 }
 
-/* Data is the last that was used of the input, and never nothing. */
+/* The data is the last used part of the input, and never empty. */
 static void collect(struct unframed *unframed, struct pipit_slice data, const char *used)
 {
 	if (data.length == 0 || data.data + data.length != used || unframed->length + data.length > CHUNK_BYTES)
@@ -1403,7 +1406,7 @@ static void collect(struct unframed *unframed, struct pipit_slice data, const ch
 	unframed->length += data.length;
 }
 
-/* One piece, until all of it is used or the content ends. */
+/* Decodes one piece, until it is used up or the body ends. */
 static void show_piece(
     struct unframed *unframed, const char *bytes, size_t length, const struct pipit_guard_limits *limits)
 {
@@ -1512,7 +1515,7 @@ static void expect_framed(const struct unframed *unframed, size_t i)
 	    "%s: data \"%.*s\"", unframed->idea, (int)unframed->length, unframed->data);
 }
 
-START_TEST(unframes_chunks_however_they_arrive)
+START_TEST(decodes_chunks_however_they_arrive)
 {
 	const char *bytes = framed[_i].bytes;
 	size_t length = framed[_i].length;
@@ -1534,7 +1537,7 @@ START_TEST(unframes_chunks_however_they_arrive)
 }
 END_TEST
 
-START_TEST(leaves_what_follows_a_chunked_content)
+START_TEST(leaves_the_bytes_after_a_chunked_body)
 {
 	static struct unframed unframed;
 	char bytes[512];
@@ -1549,7 +1552,7 @@ START_TEST(leaves_what_follows_a_chunked_content)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- chunked content that is not */
+/* ---------------------------------------------------------------- invalid chunked bodies */
 
 #define SIZED(size) BYTES(size "\r\nhello\r\n0\r\n\r\n")
 #define EXTENDED(extension) BYTES("5;" extension "\r\nhello\r\n0\r\n\r\n")
@@ -1659,7 +1662,7 @@ static void expect_misframed(const struct unframed *unframed, size_t i)
 	    pipit_refusal_entry(unframed->reason)->label);
 }
 
-START_TEST(rejects_bad_chunks_however_they_arrive)
+START_TEST(rejects_invalid_chunks_however_they_arrive)
 {
 	const struct rejected *refused = &misframed[_i];
 	static struct unframed unframed;
@@ -1679,8 +1682,8 @@ START_TEST(rejects_bad_chunks_however_they_arrive)
 }
 END_TEST
 
-/* Sizes that no memory holds are still sizes: the limit of content is the caller's. */
-START_TEST(takes_a_huge_chunk_size_and_counts_it_down)
+/* Sizes larger than any memory are valid: the body limit is the caller's. */
+START_TEST(accepts_a_huge_chunk_size_and_counts_it_down)
 {
 	static const char bytes[] = "fffffffffffffff\r\nhello";
 	static struct unframed unframed;
@@ -1693,7 +1696,7 @@ START_TEST(takes_a_huge_chunk_size_and_counts_it_down)
 }
 END_TEST
 
-/* "1;aaaa…a" CRLF "x" CRLF, with an extension's name of that length; returns the new length. */
+/* "1;aaaa…a" CRLF "x" CRLF, with an extension name of that length; returns the new length. */
 static size_t add_chunk(char *bytes, size_t length, size_t name_length)
 {
 	memcpy(bytes + length, "1;", 2);
@@ -1702,7 +1705,7 @@ static size_t add_chunk(char *bytes, size_t length, size_t name_length)
 	return length + name_length + 7;
 }
 
-START_TEST(takes_extensions_up_to_a_few_kilobytes)
+START_TEST(accepts_chunk_extensions_up_to_a_few_kilobytes)
 {
 	static struct unframed unframed;
 	static char bytes[CHUNK_BYTES];
@@ -1738,8 +1741,8 @@ START_TEST(counts_the_extensions_of_all_chunks_together)
 }
 END_TEST
 
-/* Data is not framing: however much of it comes, it counts for no limit of the guard's. */
-START_TEST(takes_chunks_without_extensions_in_any_number)
+/* Data is not framing: it does not count towards a limit of the guard. */
+START_TEST(accepts_any_number_of_chunks_without_extensions)
 {
 	static const struct pipit_guard_limits limits = { 16, 16, 1, 16 };
 	static struct unframed unframed;
@@ -1753,8 +1756,8 @@ START_TEST(takes_chunks_without_extensions_in_any_number)
 }
 END_TEST
 
-/* As for fields: 0, or more than the guard ever takes, means what the guard takes. */
-START_TEST(takes_no_more_trailers_than_fields)
+/* As for headers: 0, or more than the guard's own maximum, means that maximum. */
+START_TEST(accepts_no_more_trailers_than_headers)
 {
 	struct pipit_guard_limits limits = { .max_fields = field_limits[_i].max_fields };
 	static struct unframed unframed;
@@ -1797,7 +1800,7 @@ static const struct pipit_slice words[] = { WORD("\r\n"), WORD("\r"), WORD("\n")
 	WORD("Transfer-Encoding: chunked\r\n"), WORD("Connection: close\r\n"), WORD("Expect: 100-continue\r\n"),
 	WORD("A: b\r\n"), WORD("HEAD"), WORD("OPTIONS") };
 
-/* Replace `gone` bytes at `place` by others; returns the new length. */
+/* Replaces `gone` bytes at `place` by others; returns the new length. */
 static size_t splice(char *bytes, size_t length, size_t place, size_t gone, struct pipit_slice with)
 {
 	if (length - gone + with.length > MUTANT_BYTES - 8)
@@ -1833,14 +1836,14 @@ static size_t mutate(char *bytes, size_t length, uint32_t *seed)
 	}
 }
 
-/* Both ends of a line behind it, so that whatever is wrong with a head is found byte by byte too. */
+/* Followed by both ends of a line, so that an error in a head is found byte by byte too. */
 static size_t close_head(char *bytes, size_t length)
 {
 	memcpy(bytes + length, "\r\n\r\n", 4);
 	return length + 4;
 }
 
-START_TEST(judges_mutated_heads_alike_whole_and_byte_by_byte_and_passes_only_sane_ones)
+START_TEST(gives_mutated_heads_the_same_result_whole_and_byte_by_byte)
 {
 	uint32_t seed = 0x9e3779b9u * (uint32_t)(_i + 1);
 	unsigned passed = 0, refused = 0;
@@ -1876,7 +1879,7 @@ static bool is_same_unframed(const struct unframed *a, const struct unframed *b)
 	       (a->verdict == PIPIT_CHUNK_REJECT || a->consumed == b->consumed);
 }
 
-START_TEST(judges_mutated_chunks_alike_whole_and_byte_by_byte)
+START_TEST(gives_mutated_chunks_the_same_result_whole_and_byte_by_byte)
 {
 	uint32_t seed = 0x85ebca6bu * (uint32_t)(_i + 1);
 	unsigned ended = 0;
@@ -1906,30 +1909,28 @@ static TCase *case_of_heads(void)
 {
 	TCase *tests = tcase_create("heads");
 
-	tcase_add_loop_test(tests, passes_what_the_rfc_allows_and_reads_it_right, 0, COUNT(accepted));
-	tcase_add_loop_test(tests, passes_a_head_that_comes_byte_by_byte, 0, COUNT(accepted));
-	tcase_add_loop_test(tests, wants_more_of_every_prefix_and_passes_the_rest, 0, COUNT(accepted));
+	tcase_add_loop_test(tests, passes_what_the_rfc_allows_and_parses_it_correctly, 0, COUNT(accepted));
+	tcase_add_loop_test(tests, passes_a_head_that_arrives_byte_by_byte, 0, COUNT(accepted));
+	tcase_add_loop_test(tests, asks_for_more_after_every_prefix_and_passes_the_whole, 0, COUNT(accepted));
 	tcase_add_loop_test(tests, does_not_look_at_what_follows_a_head, 0, COUNT(accepted));
-	tcase_add_test(tests, takes_one_head_of_several_at_a_time);
-	tcase_add_loop_test(tests, rejects_what_the_rfc_forbids_and_says_why, 0, COUNT(rejected));
-	tcase_add_loop_test(tests, rejects_a_head_that_comes_byte_by_byte_for_the_same_reason, 0, COUNT(rejected));
+	tcase_add_test(tests, passes_one_head_of_several_at_a_time);
+	tcase_add_loop_test(tests, rejects_what_the_rfc_forbids_with_its_reason, 0, COUNT(rejected));
+	tcase_add_loop_test(tests, rejects_a_head_that_arrives_byte_by_byte_for_the_same_reason, 0, COUNT(rejected));
 	tcase_add_loop_test(tests, rejects_at_the_same_byte_however_a_head_arrives, 0, COUNT(rejected));
 	tcase_add_loop_test(tests, never_passes_a_prefix_of_what_it_rejects, 0, COUNT(rejected));
-	tcase_add_loop_test(
-	    tests, tells_method_and_version_of_a_rejected_head_when_it_reached_them, 0, COUNT(reached_cases));
-	tcase_add_test(tests, knows_for_every_byte_whether_it_may_stand_in_a_method);
-	tcase_add_test(tests, knows_for_every_byte_whether_it_may_stand_in_a_target);
-	tcase_add_test(tests, knows_for_every_byte_whether_it_may_stand_in_a_host);
-	tcase_add_test(tests, knows_for_every_byte_whether_it_may_stand_in_a_field_name);
-	tcase_add_test(tests, knows_for_every_byte_whether_it_may_stand_in_a_field_value);
-	tcase_add_loop_test(tests, takes_as_many_fields_as_the_limit_says_and_not_one_more, 0, COUNT(field_limits));
-	tcase_add_test(tests, takes_as_many_bytes_as_the_limit_says_and_not_one_more);
-	tcase_add_test(tests, rejects_a_line_without_end_as_soon_as_it_passes_the_limit);
-	tcase_add_test(tests, looks_only_at_the_line_that_grows);
-	tcase_add_test(tests, rejects_a_target_without_end_before_the_line_ends);
-	tcase_add_test(tests, finds_the_first_field_of_a_name_in_any_case);
-	tcase_add_loop_test(
-	    tests, judges_mutated_heads_alike_whole_and_byte_by_byte_and_passes_only_sane_ones, 0, ROUNDS);
+	tcase_add_loop_test(tests, gives_method_and_version_of_a_rejected_head_once_parsed, 0, COUNT(reached_cases));
+	tcase_add_test(tests, decides_for_every_byte_whether_a_method_may_hold_it);
+	tcase_add_test(tests, decides_for_every_byte_whether_a_target_may_hold_it);
+	tcase_add_test(tests, decides_for_every_byte_whether_a_host_may_hold_it);
+	tcase_add_test(tests, decides_for_every_byte_whether_a_header_name_may_hold_it);
+	tcase_add_test(tests, decides_for_every_byte_whether_a_header_value_may_hold_it);
+	tcase_add_loop_test(tests, accepts_headers_up_to_the_limit_on_their_number, 0, COUNT(field_limits));
+	tcase_add_test(tests, accepts_a_head_up_to_the_limit_on_its_bytes);
+	tcase_add_test(tests, rejects_an_endless_line_as_soon_as_it_exceeds_the_limit);
+	tcase_add_test(tests, scans_only_the_line_that_grows);
+	tcase_add_test(tests, rejects_an_endless_target_before_the_line_ends);
+	tcase_add_test(tests, finds_the_first_header_of_a_name_in_any_case);
+	tcase_add_loop_test(tests, gives_mutated_heads_the_same_result_whole_and_byte_by_byte, 0, ROUNDS);
 	return tests;
 }
 
@@ -1937,15 +1938,15 @@ static TCase *case_of_chunks(void)
 {
 	TCase *tests = tcase_create("chunks");
 
-	tcase_add_loop_test(tests, unframes_chunks_however_they_arrive, 0, COUNT(framed));
-	tcase_add_loop_test(tests, leaves_what_follows_a_chunked_content, 0, COUNT(framed));
-	tcase_add_loop_test(tests, rejects_bad_chunks_however_they_arrive, 0, COUNT(misframed));
-	tcase_add_test(tests, takes_a_huge_chunk_size_and_counts_it_down);
-	tcase_add_test(tests, takes_extensions_up_to_a_few_kilobytes);
+	tcase_add_loop_test(tests, decodes_chunks_however_they_arrive, 0, COUNT(framed));
+	tcase_add_loop_test(tests, leaves_the_bytes_after_a_chunked_body, 0, COUNT(framed));
+	tcase_add_loop_test(tests, rejects_invalid_chunks_however_they_arrive, 0, COUNT(misframed));
+	tcase_add_test(tests, accepts_a_huge_chunk_size_and_counts_it_down);
+	tcase_add_test(tests, accepts_chunk_extensions_up_to_a_few_kilobytes);
 	tcase_add_test(tests, counts_the_extensions_of_all_chunks_together);
-	tcase_add_test(tests, takes_chunks_without_extensions_in_any_number);
-	tcase_add_loop_test(tests, takes_no_more_trailers_than_fields, 0, COUNT(field_limits));
-	tcase_add_loop_test(tests, judges_mutated_chunks_alike_whole_and_byte_by_byte, 0, ROUNDS / 2);
+	tcase_add_test(tests, accepts_any_number_of_chunks_without_extensions);
+	tcase_add_loop_test(tests, accepts_no_more_trailers_than_headers, 0, COUNT(field_limits));
+	tcase_add_loop_test(tests, gives_mutated_chunks_the_same_result_whole_and_byte_by_byte, 0, ROUNDS / 2);
 	return tests;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every vector of tests/vectors/guard against the guard alone, head and content: whole, byte by byte, and cut in two at every
- * place. The verdict and its reason must not depend on how the bytes come. What is shown always ends right before an
- * inaccessible page.
+ * Every vector of tests/vectors/guard against the guard alone, head and body: whole, byte by byte, and cut in two at every
+ * place. Verdict and reason must not depend on how the bytes arrive. The input always ends directly before an inaccessible
+ * page.
  */
 #include "../vectors/vectors.h"
 #include "guarded.h"
@@ -20,13 +20,13 @@ static const struct pipit_guard_limits limits = {
 	.max_field_bytes = VECTORS_FIELD_BYTES,
 };
 
-/* A message that is being read, as a connection would. */
+/* The state of a message, as in a connection. */
 struct reading {
-	enum pipit_guard_verdict verdict; /* PASS: head and content are whole */
+	enum pipit_guard_verdict verdict; /* PASS: head and body are complete */
 	enum pipit_refusal reason;
 	bool has_head;
 	size_t checked;
-	size_t used; /* bytes of the message that need not be shown again */
+	size_t used; /* bytes that need not be passed again */
 	uint64_t content_bytes;
 	struct pipit_guard_chunked chunked;
 	struct pipit_guard_head head;
@@ -38,7 +38,7 @@ static void reject(struct reading *reading, enum pipit_refusal reason)
 	reading->reason = reason;
 }
 
-/* The guard frames content of any size: how much a resource takes is asked above it. */
+/* The guard frames bodies of any size: the limit is checked by its caller. */
 static bool is_too_large(const struct reading *reading, uint64_t content_bytes)
 {
 	return reading->head.framing != PIPIT_FRAMING_NONE && content_bytes > VECTORS_BODY_BYTES;
@@ -97,7 +97,7 @@ static void read_chunks(struct reading *reading, const char *bytes, size_t avail
 	}
 }
 
-/* `length` bytes of the vector have come by now. */
+/* `length` bytes of the vector have arrived. */
 static void come(struct reading *reading, const struct vector *vector, size_t length)
 {
 	if (reading->verdict == PIPIT_GUARD_MORE && !reading->has_head)
@@ -110,7 +110,7 @@ static void come(struct reading *reading, const struct vector *vector, size_t le
 		read_chunks(reading, vector->bytes + reading->used, length - reading->used);
 }
 
-/* In steps of `step` bytes; the first of `first` bytes. */
+/* In steps of `step` bytes; the first one of `first` bytes. */
 static void judge(struct reading *reading, const struct vector *vector, size_t first, size_t step)
 {
 	memset(reading, 0, sizeof *reading);
@@ -120,7 +120,7 @@ static void judge(struct reading *reading, const struct vector *vector, size_t f
 	come(reading, vector, vector->length);
 }
 
-/* Asked tens of thousands of times, so by if: every ck_assert() writes to a file. */
+/* By if, because this runs tens of thousands of times: every ck_assert() writes to a file. */
 static void expect_same(const struct vector *vector, const struct reading *whole, size_t first, size_t step)
 {
 	static struct reading reading;
@@ -141,7 +141,7 @@ static void expect_same_in_every_delivery(const struct vector *vector, const str
 		expect_same(vector, whole, cut, vector->length);
 }
 
-START_TEST(passes_what_is_a_request_and_ends_where_it_ends)
+START_TEST(passes_valid_requests_and_ends_where_they_end)
 {
 	const struct vector *vector = &accepted.all[_i];
 	static struct reading whole;
@@ -155,7 +155,7 @@ START_TEST(passes_what_is_a_request_and_ends_where_it_ends)
 }
 END_TEST
 
-START_TEST(rejects_what_is_none_with_the_status_of_its_name)
+START_TEST(rejects_invalid_requests_with_the_status_of_the_file_name)
 {
 	const struct vector *vector = &rejected.all[_i];
 	static struct reading whole;
@@ -183,8 +183,8 @@ int main(void)
 	vectors_load(&rejected, "reject");
 	tcase_add_checked_fixture(tests, guarded_set_up, guarded_tear_down);
 	tcase_add_test(tests, finds_the_vectors);
-	tcase_add_loop_test(tests, passes_what_is_a_request_and_ends_where_it_ends, 0, (int)accepted.count);
-	tcase_add_loop_test(tests, rejects_what_is_none_with_the_status_of_its_name, 0, (int)rejected.count);
+	tcase_add_loop_test(tests, passes_valid_requests_and_ends_where_they_end, 0, (int)accepted.count);
+	tcase_add_loop_test(tests, rejects_invalid_requests_with_the_status_of_the_file_name, 0, (int)rejected.count);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Media types by ending, from the built-in table and from a file. */
+/* Media types by file extension, from the built-in table and from a file. */
 #include "http/media_types.h"
 
 #include "suite.h"
@@ -96,7 +96,7 @@ static const struct {
 	{ "x.html ", "application/octet-stream" },
 };
 
-START_TEST(knows_media_types_by_ending)
+START_TEST(finds_media_types_by_file_extension)
 {
 	ck_assert_str_eq(pipit_media_types_types_find(NULL, types[_i].name), types[_i].type);
 }
@@ -119,7 +119,7 @@ static int read_types(const char *text, size_t length, struct pipit_media_types 
 	return result;
 }
 
-START_TEST(reads_types_from_a_file_and_asks_them_first)
+START_TEST(reads_types_from_a_file_and_prefers_them)
 {
 	static const char text[] = "# ours\n\n  text/x-recipe  cake Pie # sweet\r\n"
 				   "application/x-html cwl.json abcdefghijklmnopqrstuvwxyz "
@@ -184,7 +184,7 @@ static const struct {
 	WRONG("text/html h\0tml", "cannot be read", "NUL"),
 };
 
-START_TEST(says_where_a_file_of_types_is_wrong)
+START_TEST(reports_the_line_of_an_error_in_a_file_of_types)
 {
 	struct pipit_media_types *media = NULL;
 	ck_assert_int_lt(read_types(wrong[_i].text, wrong[_i].length, &media), 0);
@@ -195,7 +195,7 @@ START_TEST(says_where_a_file_of_types_is_wrong)
 }
 END_TEST
 
-START_TEST(says_that_a_file_of_types_cannot_be_read)
+START_TEST(reports_a_file_of_types_that_cannot_be_read)
 {
 	struct pipit_media_types *media = NULL;
 	ck_assert_int_eq(pipit_media_types_read("/nonexistent/types", &media, error, sizeof error), -ENOENT);
@@ -205,7 +205,7 @@ START_TEST(says_that_a_file_of_types_cannot_be_read)
 }
 END_TEST
 
-START_TEST(knows_what_compressing_pays_for)
+START_TEST(knows_which_types_are_worth_compressing)
 {
 	static const char *const pays[] = { "text/html; charset=utf-8", "text/csv", "application/json", "image/svg+xml",
 		"application/manifest+json; a=b", "application/wasm", "text/javascript; charset=utf-8", "font/ttf" };
@@ -222,13 +222,13 @@ static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("media");
 	TCase *types_case = tcase_create("types");
-	tcase_add_loop_test(types_case, knows_media_types_by_ending, 0, COUNT_OF(types));
-	tcase_add_test(types_case, reads_types_from_a_file_and_asks_them_first);
+	tcase_add_loop_test(types_case, finds_media_types_by_file_extension, 0, COUNT_OF(types));
+	tcase_add_test(types_case, reads_types_from_a_file_and_prefers_them);
 	tcase_add_test(types_case, reads_hundreds_of_types);
 	tcase_add_test(types_case, reads_a_file_without_types);
-	tcase_add_loop_test(types_case, says_where_a_file_of_types_is_wrong, 0, COUNT_OF(wrong));
-	tcase_add_test(types_case, says_that_a_file_of_types_cannot_be_read);
-	tcase_add_test(types_case, knows_what_compressing_pays_for);
+	tcase_add_loop_test(types_case, reports_the_line_of_an_error_in_a_file_of_types, 0, COUNT_OF(wrong));
+	tcase_add_test(types_case, reports_a_file_of_types_that_cannot_be_read);
+	tcase_add_test(types_case, knows_which_types_are_worth_compressing);
 	suite_add_tcase(suite, types_case);
 	return suite;
 }

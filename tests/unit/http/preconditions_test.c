@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Conditional requests: each field by itself, malformed ones, and which of them decides. */
+/* Conditional requests: each header by itself, malformed ones, and their precedence. */
 #include "http/preconditions.h"
 
 #include "asked.h"
@@ -7,7 +7,7 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Of a representation with the tag "a,b" that was modified then. */
+/* For a representation with the tag "a,b" and that time of modification. */
 #define THEN "Sun, 06 Nov 1994 08:49:37 GMT"
 #define BEFORE "Sun, 06 Nov 1994 08:49:36 GMT"
 #define LATER "Sun, 06 Nov 1994 08:49:38 GMT"
@@ -90,7 +90,7 @@ START_TEST(decides_in_the_order_of_precedence)
 }
 END_TEST
 
-START_TEST(takes_a_weak_tag_for_what_it_is)
+START_TEST(compares_weak_tags_as_weak)
 {
 	const struct pipit_validators validators = { pipit_slice_of("W/\"a\""), MODIFIED, MODIFIED + 100 };
 	bool ranges;
@@ -102,7 +102,7 @@ START_TEST(takes_a_weak_tag_for_what_it_is)
 }
 END_TEST
 
-START_TEST(ignores_what_a_representation_without_validators_cannot_answer)
+START_TEST(ignores_conditions_on_validators_that_a_representation_lacks)
 {
 	const struct pipit_validators validators = { { NULL, 0 }, -1, MODIFIED };
 	bool ranges;
@@ -117,8 +117,8 @@ START_TEST(ignores_what_a_representation_without_validators_cannot_answer)
 }
 END_TEST
 
-/* Two writes in one second leave one date: it is no strong validator until the second is over (RFC 9110 §8.8.2.2). */
-START_TEST(trusts_no_date_of_the_current_second_for_ranges)
+/* Two writes in one second have the same date: it is no strong validator until the second is over (RFC 9110 §8.8.2.2). */
+START_TEST(does_not_use_a_date_of_the_current_second_for_ranges)
 {
 	struct pipit_validators validators = { { NULL, 0 }, MODIFIED, MODIFIED };
 	bool ranges = true;
@@ -135,9 +135,9 @@ int main(void)
 	Suite *suite = suite_create("conditions");
 	TCase *tests = tcase_create("conditions");
 	tcase_add_loop_test(tests, decides_in_the_order_of_precedence, 0, COUNT_OF(cases));
-	tcase_add_test(tests, takes_a_weak_tag_for_what_it_is);
-	tcase_add_test(tests, ignores_what_a_representation_without_validators_cannot_answer);
-	tcase_add_test(tests, trusts_no_date_of_the_current_second_for_ranges);
+	tcase_add_test(tests, compares_weak_tags_as_weak);
+	tcase_add_test(tests, ignores_conditions_on_validators_that_a_representation_lacks);
+	tcase_add_test(tests, does_not_use_a_date_of_the_current_second_for_ranges);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Range fields: which bytes they ask for, and which of them ask for nothing that can be given. */
+/* Range headers: the requested bytes, and headers that are unsatisfiable or ignored. */
 #include "http/ranges.h"
 
 #include "guarded.h"
@@ -29,7 +29,7 @@ static void describe(const struct pipit_range *ranges, size_t count, char *text,
 static const struct {
 	const char *value;
 	uint64_t size;
-	const char *ranges; /* "ignored", "unsatisfiable", or what is found */
+	const char *ranges; /* "ignored", "unsatisfiable", or the ranges found */
 } cases[] = {
 	{ "bytes=0-4", 100, "0+5" },
 	{ "BYTES=0-0", 100, "0+1" },
@@ -84,7 +84,7 @@ static const struct {
 	{ "", 100, "ignored" },
 };
 
-START_TEST(finds_the_bytes_that_are_asked_for)
+START_TEST(finds_the_requested_bytes)
 {
 	struct pipit_range ranges[PIPIT_RANGES_MAX];
 	char found[256];
@@ -114,13 +114,13 @@ static enum pipit_ranges_result parse_many(size_t many, unsigned step, size_t *c
 	return pipit_ranges_parse((struct pipit_slice){ value, length }, 1 << 20, ranges, count);
 }
 
-START_TEST(refuses_more_parts_than_a_reply_has)
+START_TEST(refuses_more_parts_than_a_reply_may_have)
 {
 	size_t count;
 	ck_assert_int_eq(parse_many(PIPIT_RANGES_MAX, 10, &count), PIPIT_RANGES_FOUND);
 	ck_assert_uint_eq(count, PIPIT_RANGES_MAX);
 	ck_assert_int_eq(parse_many(PIPIT_RANGES_MAX + 1, 10, &count), PIPIT_RANGES_UNSATISFIABLE);
-	/* As many as can be named, of which one remains. */
+	/* As many ranges as possible, of which one remains. */
 	ck_assert_int_eq(parse_many(3 * PIPIT_RANGES_MAX, 2, &count), PIPIT_RANGES_FOUND);
 	ck_assert_uint_eq(count, 1);
 	ck_assert_int_eq(parse_many(3 * PIPIT_RANGES_MAX + 1, 2, &count), PIPIT_RANGES_UNSATISFIABLE);
@@ -128,8 +128,8 @@ START_TEST(refuses_more_parts_than_a_reply_has)
 }
 END_TEST
 
-/* Against a map of bytes: what is asked for and there is covered, once, and nothing else. */
-START_TEST(covers_exactly_what_random_fields_ask_for)
+/* Against a map of bytes: requested and existing bytes are covered, once, and nothing else. */
+START_TEST(covers_exactly_the_bytes_of_random_range_headers)
 {
 	enum { SIZE = 64 };
 	uint32_t dice = 1;
@@ -166,9 +166,9 @@ int main(void)
 	Suite *suite = suite_create("ranges");
 	TCase *tests = tcase_create("ranges");
 	tcase_add_checked_fixture(tests, guarded_set_up, guarded_tear_down);
-	tcase_add_loop_test(tests, finds_the_bytes_that_are_asked_for, 0, COUNT_OF(cases));
-	tcase_add_test(tests, refuses_more_parts_than_a_reply_has);
-	tcase_add_test(tests, covers_exactly_what_random_fields_ask_for);
+	tcase_add_loop_test(tests, finds_the_requested_bytes, 0, COUNT_OF(cases));
+	tcase_add_test(tests, refuses_more_parts_than_a_reply_may_have);
+	tcase_add_test(tests, covers_exactly_the_bytes_of_random_range_headers);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

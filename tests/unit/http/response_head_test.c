@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What goes to clients, byte for byte. Whatever is read ends right before an inaccessible page where lengths travel. */
+/* Response heads, byte for byte. Input with a length ends directly before an inaccessible page. */
 #include "http/response_head.h"
 
 #include "guarded.h"
@@ -15,7 +15,7 @@
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define DATE "Sun, 06 Nov 1994 08:49:37 GMT"
 
-/* Room for `size` bytes and not one more. */
+/* Memory of `size` bytes and no more. */
 static char *room(size_t size)
 {
 	return memset(guarded_room(size), '#', size);
@@ -84,7 +84,7 @@ static const struct {
 	{ "Wed Jun 30 00:00:00 2004", 1088553600 }, { "Fri, 30 Jun 1972 23:59:60 GMT", 78796800 }, /* a leap second */
 };
 
-START_TEST(reads_a_date_in_all_three_forms)
+START_TEST(reads_a_date_in_all_three_formats)
 {
 	ck_assert_int_eq(pipit_response_head_parse_date(guard_string(read_dates[_i].text)), read_dates[_i].when);
 }
@@ -96,8 +96,8 @@ static int year_of(time_t when)
 	return gmtime_r(&when, &tm)->tm_year + 1900;
 }
 
-/* More than fifty years ahead means the last century that had such a year. */
-START_TEST(takes_two_digits_of_a_year_for_one_at_most_fifty_years_ahead)
+/* More than fifty years ahead means the last century with such a year. */
+START_TEST(reads_a_two_digit_year_as_at_most_fifty_years_ahead)
 {
 	int now = year_of(time(NULL));
 	char text[64];
@@ -132,7 +132,7 @@ static const char *const bad_dates[] = { "Fri, 31 Dec 9999 23:59:60 GMT", "Wed,0
 	"Sun Nov 32 08:49:37 1994", "Sun Foo  6 08:49:37 1994", "Sun Nov  6 08:49:37 1994x", "Sun Nov  6 08:49 1994",
 	"%s%s%s%n" };
 
-START_TEST(refuses_what_is_no_date)
+START_TEST(refuses_invalid_dates)
 {
 	time_t when = pipit_response_head_parse_date(guard_string(bad_dates[_i]));
 
@@ -146,7 +146,7 @@ END_TEST
 #define TYPE "Content-Type: text/plain\r\n"
 
 static const struct {
-	struct pipit_response_head head; /* the date is filled in */
+	struct pipit_response_head head; /* with the date filled in */
 	const char *text;
 } heads[] = {
 	{ { .status = 200, .content_type = "text/plain", .content_length = 5, .minor = 1, .keep_alive = true },
@@ -165,7 +165,7 @@ static const struct {
 	      .minor = 1,
 	      .keep_alive = true },
 	    LINE_OF("200 OK") TYPE "A: b\r\nC: d\r\nContent-Length: 0\r\n\r\n" },
-	/* no framing where no content can be (RFC 9110 §8.6) */
+	/* no framing where no body is allowed (RFC 9110 §8.6) */
 	{ { .status = 204, .minor = 1, .keep_alive = true }, LINE_OF("204 No Content") "\r\n" },
 	{ { .status = 204, .content_length = 5, .minor = 1 }, LINE_OF("204 No Content") "Connection: close\r\n\r\n" },
 	{ { .status = 304, .fields = { "ETag: \"a\"\r\n", 11 }, .content_length = 5, .minor = 1, .keep_alive = true },
@@ -192,7 +192,7 @@ START_TEST(renders_a_head)
 }
 END_TEST
 
-START_TEST(fits_the_largest_head_in_the_room_it_promises)
+START_TEST(fits_the_largest_head_into_the_documented_size)
 {
 	static char fields[PIPIT_RESPONSE_HEAD_FIELDS_MAX], content_type[1024];
 	struct pipit_response_head head = { .status = 431,
@@ -263,7 +263,7 @@ START_TEST(renders_every_status_with_its_phrase)
 }
 END_TEST
 
-START_TEST(knows_which_responses_have_content)
+START_TEST(knows_which_responses_have_a_body)
 {
 	static const int with[] = { 200, 201, 202, 206, 301, 400, 404, 405, 500, 503, 599 };
 	static const int without[] = { 100, 101, 103, 199, 204, 304 };
@@ -279,7 +279,7 @@ START_TEST(knows_which_responses_have_content)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- fields */
+/* ---------------------------------------------------------------- headers */
 
 static const struct {
 	const char *name, *value;
@@ -310,14 +310,14 @@ static const struct {
 	{ "A", "\v", false },
 };
 
-START_TEST(knows_what_may_stand_in_a_response)
+START_TEST(validates_names_and_values_of_response_headers)
 {
 	ck_assert_msg(pipit_response_head_is_field(fields[_i].name, fields[_i].value) == fields[_i].is_field, "%s: %s",
 	    fields[_i].name, fields[_i].value);
 }
 END_TEST
 
-START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_response)
+START_TEST(decides_for_every_byte_whether_a_response_may_hold_it)
 {
 	for (int byte = 1; byte < 256; byte++) {
 		char text[] = { 'a', (char)byte, 'z', '\0' };
@@ -330,6 +330,8 @@ START_TEST(knows_for_every_byte_whether_it_may_stand_in_a_response)
 END_TEST
 
 /* ---------------------------------------------------------------- problems, RFC 9457 */
+
+static const struct pipit_slice no_members = { NULL, 0 };
 
 static cJSON *parse_problem(const char *text, size_t length)
 {
@@ -349,8 +351,8 @@ static const char *text_of(const cJSON *problem, const char *name)
 
 static const struct {
 	const char *detail;  /* NULL: none */
-	const char *in_json; /* as a client reads it; NULL: there is no detail */
-	const char *in_html; /* as it is written */
+	const char *in_json; /* as decoded by a client; NULL: no detail */
+	const char *in_html; /* as written */
 } details[] = {
 	{ NULL, NULL, "" },
 	{ "", "", "" },
@@ -365,11 +367,12 @@ static const struct {
 	{ "%s%n{}[]:,\\u0000", "%s%n{}[]:,\\u0000", "%s%n{}[]:,\\u0000" },
 };
 
-START_TEST(tells_a_problem_in_json)
+START_TEST(renders_a_problem_as_json)
 {
 	const char *content_type;
 	char *at = room(PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
-	size_t length = pipit_response_head_problem_content(at, 404, details[_i].detail, false, &content_type);
+	size_t length =
+	    pipit_response_head_problem_content(at, 404, details[_i].detail, no_members, false, &content_type);
 	cJSON *problem = parse_problem(at, length);
 
 	ck_assert_str_eq(content_type, "application/problem+json");
@@ -383,11 +386,41 @@ START_TEST(tells_a_problem_in_json)
 }
 END_TEST
 
-START_TEST(tells_a_problem_in_html)
+START_TEST(adds_members_to_a_problem_in_json_only)
+{
+	static char members[2 * PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
+	const char *content_type, *detail = _i ? "What is wrong." : NULL;
+	size_t members_length, length;
+	cJSON *problem;
+	char *at;
+
+	memset(members, 'x', sizeof members);
+	memcpy(members, ",\"errors\":[\"", 12);
+	memcpy(members + sizeof members - 2, "\"]", 2);
+	members_length = sizeof members;
+	at = room(PIPIT_RESPONSE_HEAD_PROBLEM_MAX + members_length);
+	length = pipit_response_head_problem_content(
+	    at, 400, detail, (struct pipit_slice){ members, members_length }, false, &content_type);
+	problem = parse_problem(at, length);
+	ck_assert_int_eq(at[length - 1], '\n');
+	ck_assert_str_eq(text_of(problem, "title"), "Bad Request");
+	ck_assert_pstr_eq(text_of(problem, "detail"), detail);
+	ck_assert_uint_eq(
+	    strlen(cJSON_GetStringValue(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(problem, "errors"), 0))),
+	    members_length - strlen(",\"errors\":[\"\"]"));
+	cJSON_Delete(problem);
+	length = pipit_response_head_problem_content(
+	    at, 400, detail, (struct pipit_slice){ members, members_length }, true, &content_type);
+	ck_assert_ptr_null(memmem(at, length, "errors", strlen("errors")));
+}
+END_TEST
+
+START_TEST(renders_a_problem_as_html)
 {
 	const char *content_type;
 	char *at = room(PIPIT_RESPONSE_HEAD_PROBLEM_MAX), expected[256];
-	size_t length = pipit_response_head_problem_content(at, 404, details[_i].detail, true, &content_type);
+	size_t length =
+	    pipit_response_head_problem_content(at, 404, details[_i].detail, no_members, true, &content_type);
 
 	ck_assert_str_eq(content_type, "text/html; charset=utf-8");
 	ck_assert_uint_lt(length, PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
@@ -399,17 +432,17 @@ START_TEST(tells_a_problem_in_html)
 }
 END_TEST
 
-/* Pieces that grow when they are escaped, and one that must not be cut in two. */
+/* Pieces that grow when they are escaped, and one that must not be cut. */
 static const char *const pieces[] = { "a", "\"", "\\", "<", "&", "\x01", "\xc3\xa9", "\xe2\x82\xac",
 	"\xf0\x9f\x90\xa6" };
 
-START_TEST(cuts_a_detail_that_does_not_fit_between_two_characters)
+START_TEST(truncates_a_long_detail_between_two_characters)
 {
 	static char detail[3 * PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
 	const char *content_type, *piece = pieces[_i];
 	size_t piece_length = strlen(piece);
 
-	/* Some bytes in front of the pieces move the place of the cut through a character. */
+	/* A prefix moves the place of the cut through a character. */
 	for (size_t ahead = 0; ahead < 8; ahead++) {
 		char *at = room(PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
 		size_t length = ahead;
@@ -418,13 +451,13 @@ START_TEST(cuts_a_detail_that_does_not_fit_between_two_characters)
 		for (; length + piece_length < sizeof detail; length += piece_length)
 			memcpy(detail + length, piece, piece_length);
 		detail[length] = '\0';
-		length = pipit_response_head_problem_content(at, 400, detail, false, &content_type);
+		length = pipit_response_head_problem_content(at, 400, detail, no_members, false, &content_type);
 		ck_assert_uint_le(length, PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
 		problem = parse_problem(at, length);
 		ck_assert_uint_ge(strlen(text_of(problem, "detail")), PIPIT_RESPONSE_HEAD_PROBLEM_MAX / 3);
 		cJSON_Delete(problem);
 		at = room(PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
-		length = pipit_response_head_problem_content(at, 400, detail, true, &content_type);
+		length = pipit_response_head_problem_content(at, 400, detail, no_members, true, &content_type);
 		ck_assert_uint_le(length, PIPIT_RESPONSE_HEAD_PROBLEM_MAX);
 		ck_assert_msg(pipit_is_utf8(at, length), "cut after %zu bytes", length);
 		ck_assert_int_eq(
@@ -433,40 +466,9 @@ START_TEST(cuts_a_detail_that_does_not_fit_between_two_characters)
 }
 END_TEST
 
-static const struct {
-	const char *accept;
-	bool prefers_html;
-} accepts[] = {
-	{ "", false },
-	{ "*/*", false },
-	{ "text/html", true },
-	{ "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true },
-	{ "text/plain, text/html;q=0.5", true },
-	{ "application/json", false },
-	{ "application/problem+json", false },
-	{ "application/json, text/html", false },
-	{ "text/html, application/problem+json", false },
-	{ "text/plain", false },
-	{ "text/*", false },
-	{ "text/htm", false },
-};
-
-START_TEST(prefers_html_only_for_who_names_it_and_not_json)
-{
-	ck_assert_msg(pipit_response_head_prefers_html(guard(accepts[_i].accept)) == accepts[_i].prefers_html, "%s",
-	    accepts[_i].accept);
-}
-END_TEST
-
-START_TEST(prefers_json_for_who_says_nothing)
-{
-	ck_assert(!pipit_response_head_prefers_html((struct pipit_slice){ NULL, 0 }));
-}
-END_TEST
-
 /* ---------------------------------------------------------------- refusals */
 
-/* The value of the only field of that name within a NUL-terminated head. */
+/* The value of the only header of that name within a NUL-terminated head. */
 static const char *only_field(const char *head, const char *name)
 {
 	const char *value = NULL;
@@ -492,7 +494,7 @@ static void expect_value(const char *head, const char *name, const char *expecte
 	    strncmp(value, expected, length) == 0 && value[length] == '\r', "%s is not %s in %s", name, expected, head);
 }
 
-/* Render a refusal and check its head, which is copied to `head` as a string; returns the content. */
+/* Renders a refusal and checks its head, which is copied to `head` as a string; returns the body. */
 static struct pipit_slice refuse(
     enum pipit_refusal reason, bool is_head_request, bool html, char *head, size_t head_size)
 {
@@ -516,7 +518,7 @@ static struct pipit_slice refuse(
 	return (struct pipit_slice){ at + head_length, content_bytes };
 }
 
-START_TEST(refuses_with_one_right_length_and_a_problem_document)
+START_TEST(refuses_with_one_correct_length_and_a_problem_document)
 {
 	enum pipit_refusal reason = (enum pipit_refusal)_i;
 	char head[1024];
@@ -532,7 +534,7 @@ START_TEST(refuses_with_one_right_length_and_a_problem_document)
 }
 END_TEST
 
-START_TEST(refuses_with_one_right_length_and_a_page)
+START_TEST(refuses_with_one_correct_length_and_a_page)
 {
 	char head[1024];
 	struct pipit_slice content = refuse((enum pipit_refusal)_i, false, true, head, sizeof head);
@@ -543,8 +545,8 @@ START_TEST(refuses_with_one_right_length_and_a_page)
 }
 END_TEST
 
-/* HEAD is told the length that GET would get, and gets nothing of it (RFC 9110 §9.3.2). */
-START_TEST(refuses_a_head_request_without_content)
+/* HEAD gets the Content-Length of GET without the body (RFC 9110 §9.3.2). */
+START_TEST(refuses_a_head_request_without_a_body)
 {
 	char head[1024], head_of_get[1024];
 	struct pipit_slice content = refuse((enum pipit_refusal)_i, true, false, head, sizeof head);
@@ -556,7 +558,7 @@ START_TEST(refuses_a_head_request_without_content)
 END_TEST
 
 /* RFC 9110 §15.5.6 asks for Allow; §15.6.4 suggests Retry-After. */
-START_TEST(refuses_with_the_field_that_the_status_asks_for)
+START_TEST(refuses_with_the_header_that_the_status_requires)
 {
 	char head[1024];
 
@@ -618,7 +620,7 @@ static const struct {
 	    { .status = 200, .has_content = true, .content_length = 5 } },
 };
 
-START_TEST(reads_what_matters_of_a_head_of_evhttp)
+START_TEST(reads_status_and_framing_of_a_head_of_evhttp)
 {
 	const struct pipit_response_head_evhttp *expected = &evhttp_heads[_i].reply;
 	struct pipit_slice head = guard(evhttp_heads[_i].head);
@@ -638,7 +640,7 @@ START_TEST(reads_what_matters_of_a_head_of_evhttp)
 }
 END_TEST
 
-START_TEST(reads_no_head_of_evhttp_before_it_ends)
+START_TEST(reads_no_incomplete_head_of_evhttp)
 {
 	static const char head[] = EVHTTP("200 OK") "\r\nhello";
 	size_t whole = sizeof head - sizeof "hello";
@@ -661,12 +663,12 @@ static const struct {
 	{ { .date = DATE, .content_length = -1 }, EVHTTP("200 OK") "\r\n", EVHTTP("200 OK") "Date: " DATE "\r\n\r\n" },
 	{ { .closes = true, .date = DATE, .content_length = -1 }, EVHTTP("200 OK") "\r\n",
 	    EVHTTP("200 OK") "Date: " DATE "\r\nConnection: close\r\n\r\n" },
-	/* What the callback says of the connection holds only when that is so. */
+	/* The callback's Connection header is sent only while the connection is kept. */
 	{ { .content_length = -1 }, "HTTP/1.1 200 OK\r\nConnection: x\r\n\r\n",
 	    "HTTP/1.1 200 OK\r\nConnection: x\r\n\r\n" },
 	{ { .closes = true, .content_length = -1 }, "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nA: b\r\n\r\n",
 	    "HTTP/1.1 200 OK\r\nA: b\r\nConnection: close\r\n\r\n" },
-	/* One framing, and none where there is no content. */
+	/* One framing, and none where no body is allowed. */
 	{ { .content_length = -1 }, EVHTTP("200 OK") "Transfer-Encoding: chunked\r\n\r\n", EVHTTP("200 OK") "\r\n" },
 	{ { .content_length = -1 }, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
 	    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" },
@@ -677,23 +679,23 @@ static const struct {
 	{ { .content_length = -1 }, "HTTP/1.1 205 Reset Content\r\nContent-Length: 5\r\n\r\n",
 	    "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n" },
 	{ { .content_length = -1 }, EVHTTP("304 Not Modified") "\r\n", EVHTTP("304 Not Modified") "\r\n" },
-	/* The last date is the callback's own. */
+	/* The callback's own date replaces it. */
 	{ { .content_length = -1 }, EVHTTP("200 OK") "Date: ours\r\nA: b\r\nDate: its\r\n\r\n",
 	    EVHTTP("200 OK") "A: b\r\nDate: its\r\n\r\n" },
 	{ { .closes = true, .content_length = -1 }, EVHTTP("200 OK") "Date: 1\r\nDate: 2\r\nDate: 3\r\n\r\n",
 	    EVHTTP("200 OK") "Date: 3\r\nConnection: close\r\n\r\n" },
-	/* The version is the server's. */
+	/* The server sets the version. */
 	{ { .date = DATE, .content_length = -1 }, "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n",
 	    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDate: " DATE "\r\n\r\n" },
 	{ { .closes = true, .drops_length = true, .content_length = -1 },
 	    "HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n",
 	    "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" },
-	/* What a HEAD would get with GET. */
+	/* The Content-Length of GET. */
 	{ { .content_length = 12 }, "HTTP/1.1 200 OK\r\nA: b\r\n\r\n",
 	    "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 12\r\n\r\n" },
 };
 
-START_TEST(writes_a_head_of_evhttp_anew_so_that_it_is_valid)
+START_TEST(rewrites_a_head_of_evhttp_so_that_it_is_valid)
 {
 	struct pipit_slice before = pipit_slice_of(amendments[_i].before);
 	const char *after = amendments[_i].after;
@@ -713,9 +715,9 @@ static TCase *case_of_dates(void)
 
 	tcase_add_loop_test(tests, writes_a_date_and_reads_it_again, 0, COUNT(dates));
 	tcase_add_test(tests, writes_and_reads_every_month_and_weekday);
-	tcase_add_loop_test(tests, reads_a_date_in_all_three_forms, 0, COUNT(read_dates));
-	tcase_add_test(tests, takes_two_digits_of_a_year_for_one_at_most_fifty_years_ahead);
-	tcase_add_loop_test(tests, refuses_what_is_no_date, 0, COUNT(bad_dates));
+	tcase_add_loop_test(tests, reads_a_date_in_all_three_formats, 0, COUNT(read_dates));
+	tcase_add_test(tests, reads_a_two_digit_year_as_at_most_fifty_years_ahead);
+	tcase_add_loop_test(tests, refuses_invalid_dates, 0, COUNT(bad_dates));
 	return tests;
 }
 
@@ -724,15 +726,15 @@ static TCase *case_of_heads(void)
 	TCase *tests = tcase_create("heads");
 
 	tcase_add_loop_test(tests, renders_a_head, 0, COUNT(heads));
-	tcase_add_test(tests, fits_the_largest_head_in_the_room_it_promises);
+	tcase_add_test(tests, fits_the_largest_head_into_the_documented_size);
 	tcase_add_loop_test(tests, knows_the_phrase_of_every_registered_status, 0, COUNT(phrases));
 	tcase_add_test(tests, renders_every_status_with_its_phrase);
-	tcase_add_test(tests, knows_which_responses_have_content);
-	tcase_add_loop_test(tests, knows_what_may_stand_in_a_response, 0, COUNT(fields));
-	tcase_add_test(tests, knows_for_every_byte_whether_it_may_stand_in_a_response);
-	tcase_add_loop_test(tests, reads_what_matters_of_a_head_of_evhttp, 0, COUNT(evhttp_heads));
-	tcase_add_test(tests, reads_no_head_of_evhttp_before_it_ends);
-	tcase_add_loop_test(tests, writes_a_head_of_evhttp_anew_so_that_it_is_valid, 0, COUNT(amendments));
+	tcase_add_test(tests, knows_which_responses_have_a_body);
+	tcase_add_loop_test(tests, validates_names_and_values_of_response_headers, 0, COUNT(fields));
+	tcase_add_test(tests, decides_for_every_byte_whether_a_response_may_hold_it);
+	tcase_add_loop_test(tests, reads_status_and_framing_of_a_head_of_evhttp, 0, COUNT(evhttp_heads));
+	tcase_add_test(tests, reads_no_incomplete_head_of_evhttp);
+	tcase_add_loop_test(tests, rewrites_a_head_of_evhttp_so_that_it_is_valid, 0, COUNT(amendments));
 	return tests;
 }
 
@@ -740,15 +742,14 @@ static TCase *case_of_errors(void)
 {
 	TCase *tests = tcase_create("errors");
 
-	tcase_add_loop_test(tests, tells_a_problem_in_json, 0, COUNT(details));
-	tcase_add_loop_test(tests, tells_a_problem_in_html, 0, COUNT(details));
-	tcase_add_loop_test(tests, cuts_a_detail_that_does_not_fit_between_two_characters, 0, COUNT(pieces));
-	tcase_add_loop_test(tests, prefers_html_only_for_who_names_it_and_not_json, 0, COUNT(accepts));
-	tcase_add_test(tests, prefers_json_for_who_says_nothing);
-	tcase_add_loop_test(tests, refuses_with_one_right_length_and_a_problem_document, 1, PIPIT_REFUSAL_COUNT);
-	tcase_add_loop_test(tests, refuses_with_one_right_length_and_a_page, 1, PIPIT_REFUSAL_COUNT);
-	tcase_add_loop_test(tests, refuses_a_head_request_without_content, 1, PIPIT_REFUSAL_COUNT);
-	tcase_add_test(tests, refuses_with_the_field_that_the_status_asks_for);
+	tcase_add_loop_test(tests, renders_a_problem_as_json, 0, COUNT(details));
+	tcase_add_loop_test(tests, adds_members_to_a_problem_in_json_only, 0, 2);
+	tcase_add_loop_test(tests, renders_a_problem_as_html, 0, COUNT(details));
+	tcase_add_loop_test(tests, truncates_a_long_detail_between_two_characters, 0, COUNT(pieces));
+	tcase_add_loop_test(tests, refuses_with_one_correct_length_and_a_problem_document, 1, PIPIT_REFUSAL_COUNT);
+	tcase_add_loop_test(tests, refuses_with_one_correct_length_and_a_page, 1, PIPIT_REFUSAL_COUNT);
+	tcase_add_loop_test(tests, refuses_a_head_request_without_a_body, 1, PIPIT_REFUSAL_COUNT);
+	tcase_add_test(tests, refuses_with_the_header_that_the_status_requires);
 	return tests;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Patterns, precedence, conflicts and decoding. Every path that is searched ends right before an inaccessible page. */
+/* Patterns, precedence, conflicts and decoding. Every path ends directly before an inaccessible page. */
 #include "http/router.h"
 
 #include "guarded.h"
@@ -30,7 +30,7 @@ static void tear_down(void)
 	guarded_tear_down();
 }
 
-/* Routes are known by their pattern: what is registered is the text. */
+/* The registered value of a route is its pattern. */
 static void add(unsigned methods, const char *pattern)
 {
 	int result = pipit_router_add(router, methods, pattern, (void *)(uintptr_t)pattern, error, sizeof error);
@@ -45,7 +45,7 @@ static struct pipit_slice guard(const char *text, size_t length)
 
 static enum pipit_router_result find(unsigned method, const char *path, struct pipit_router_match *match)
 {
-	memset(match, 0xa5, sizeof *match); /* nothing may depend on what was there */
+	memset(match, 0xa5, sizeof *match); /* the result must not depend on earlier contents */
 	return pipit_router_find(router, method, guard(path, strlen(path)), match);
 }
 
@@ -113,7 +113,7 @@ static const struct {
 	{ "/x/y/z/z", "/x/{p}/{q...}", { "y", "z/z" } },
 	{ "/x/y/", "/x/{p}/{q...}", { "y", "" } },
 	{ "/x/y", NULL, { NULL } },
-	/* dot segments are no parameters, however they are spelt; the rest of a path takes them */
+	/* dot segments do not match {name}, in any encoding; {name...} matches them */
 	{ "/.", NULL, { NULL } },
 	{ "/..", NULL, { NULL } },
 	{ "/%2e", NULL, { NULL } },
@@ -129,7 +129,7 @@ static const struct {
 	{ "/x/../z", NULL, { NULL } },
 	{ "/x/w/..", "/x/{p}/{q...}", { "w", ".." } },
 	{ "/files/../meta", "/files/{path...}", { "../meta" } },
-	/* literals compare decoded, parameters stay as they were sent */
+	/* literals compare decoded, parameters stay encoded */
 	{ "/%61", "/a", { NULL } },
 	{ "/%61/%62", "/a/b", { NULL } },
 	{ "/a/b/%63", "/a/{two}/c", { "b" } },
@@ -145,12 +145,12 @@ static const struct {
 	{ "/a%2525", "/{one}", { "a%2525" } },
 	{ "/a%00", "/{one}", { "a%00" } },
 	{ "/%00", "/{one}", { "%00" } },
-	/* an encoding that the caller should have refused is read as it stands, and not beyond the end */
+	/* an invalid encoding, which the caller should have refused, is read literally, within the path */
 	{ "/%zz", "/%zz", { NULL } },
 	{ "/b%", "/{one}", { "b%" } },
 	{ "/b%4", "/{one}", { "b%4" } },
 	{ "/a/%6", "/a/{two}", { "%6" } },
-	/* what is no path */
+	/* invalid paths */
 	{ "", NULL, { NULL } },
 	{ "*", NULL, { NULL } },
 	{ "a", NULL, { NULL } },
@@ -189,7 +189,7 @@ START_TEST(finds_nothing_in_an_empty_router)
 }
 END_TEST
 
-START_TEST(hands_back_a_null_route_as_found)
+START_TEST(returns_a_null_route_as_found)
 {
 	struct pipit_router_match match;
 
@@ -218,7 +218,7 @@ END_TEST
 static const struct {
 	unsigned method;
 	const char *path;
-	const char *pattern; /* NULL: not allowed */
+	const char *pattern; /* NULL: method not allowed */
 	unsigned allow;
 } method_cases[] = {
 	{ PIPIT_GET, "/get", "/get", PIPIT_GET | PIPIT_HEAD | PIPIT_OPTIONS },
@@ -238,7 +238,7 @@ static const struct {
 	{ PIPIT_HEAD, "/thing/1", "/thing/{head}", PIPIT_GET | PIPIT_HEAD | PIPIT_PUT | PIPIT_OPTIONS },
 	{ PIPIT_PUT, "/thing/1", "/thing/{name}", PIPIT_GET | PIPIT_HEAD | PIPIT_PUT | PIPIT_OPTIONS },
 	{ PIPIT_DELETE, "/thing/1", NULL, PIPIT_GET | PIPIT_HEAD | PIPIT_PUT | PIPIT_OPTIONS },
-	/* the best pattern lacks the method: a wider one has it; allow is the sum of all */
+	/* the most specific pattern lacks the method: a wider one has it; allow is the sum of all */
 	{ PIPIT_GET, "/deep/a/b", "/deep/a/b", PIPIT_ANY & ~PIPIT_PATCH },
 	{ PIPIT_POST, "/deep/a/b", "/deep/a/{y}", PIPIT_ANY & ~PIPIT_PATCH },
 	{ PIPIT_PUT, "/deep/a/b", "/deep/{x}/b", PIPIT_ANY & ~PIPIT_PATCH },
@@ -253,7 +253,7 @@ static const struct {
 	{ PIPIT_GET, "/h/b", NULL, PIPIT_HEAD | PIPIT_OPTIONS },
 };
 
-START_TEST(chooses_by_method_and_collects_what_is_allowed)
+START_TEST(chooses_by_method_and_collects_the_allowed_methods)
 {
 	struct pipit_router_match match;
 	enum pipit_router_result result;
@@ -291,7 +291,7 @@ START_TEST(keeps_the_parameters_of_the_route_that_was_found)
 {
 	struct pipit_router_match match;
 
-	/* after the hit the search goes on, for allow, through patterns with other parameters */
+	/* the search continues, for allow, through patterns with other parameters */
 	add(PIPIT_GET, "/{a}/x/{b}");
 	add(PIPIT_PUT, "/{a}/{b}/{c}");
 	add(PIPIT_POST, "/{all...}");
@@ -364,7 +364,7 @@ static const struct {
 	{ PIPIT_GET, NAMES_16 "/x/{q...}", "pattern '" NAMES_16 "/x/{q...}': more than 16 names" },
 };
 
-START_TEST(refuses_what_is_no_route)
+START_TEST(refuses_invalid_patterns)
 {
 	add(PIPIT_GET, "/kept/{x}");
 	ck_assert_int_eq(
@@ -380,14 +380,14 @@ static const char *const odd_patterns[] = { "/{_}", "/{_1}", "/{A_z9...}", "/...
 	"//", "/a//", "/a?b", "/caf\xc3\xa9", "/a b", NAMES_16, NAMES_16 "/literal",
 	SLASHES_16 SLASHES_16 SLASHES_16 SLASHES_16 };
 
-START_TEST(takes_unusual_patterns)
+START_TEST(accepts_unusual_patterns)
 {
 	add(PIPIT_GET, odd_patterns[_i]);
 	ck_assert_str_eq(error, "untouched");
 }
 END_TEST
 
-START_TEST(cuts_a_message_that_does_not_fit)
+START_TEST(truncates_a_message_that_does_not_fit)
 {
 	char brief[8];
 
@@ -402,7 +402,7 @@ static const struct {
 	const char *pattern;
 	unsigned other_methods;
 	const char *other;
-	const char *disputed; /* NULL: both are taken */
+	const char *disputed; /* NULL: both are accepted */
 } conflicts[] = {
 	{ PIPIT_GET, "/a", PIPIT_GET, "/a", "GET" },
 	{ PIPIT_GET, "/a", PIPIT_POST, "/a", NULL },
@@ -474,8 +474,8 @@ END_TEST
 /* ---------------------------------------------------------------- against a model */
 
 /*
- * The model knows nothing of tries: it matches one pattern at a time. All patterns of one to three segments out of a,
- * b, the empty literal, {name} and {name...} meet all paths of one to four segments out of a, b, c and nothing.
+ * The model has no trie: it matches one pattern at a time. All patterns of one to three segments from a, b, the empty literal,
+ * {name} and {name...} against all paths of one to four segments from a, b, c and the empty one.
  */
 #define MODEL_PATTERNS_MAX 200
 #define MODEL_PATHS_MAX 400
@@ -727,8 +727,8 @@ START_TEST(matches_the_deepest_pattern_and_nothing_deeper)
 END_TEST
 
 /*
- * Every segment but the last is `a` or a name: 512 patterns that cannot conflict, as their last literals differ. A path
- * of a's drags the search through all of them. Were its cost exponential in the path, the second half would not end.
+ * Every segment but the last is `a` or a parameter: 512 patterns that cannot conflict, as their last literals differ. A path of
+ * a's makes the search visit all of them. With a cost exponential in the path, the second half would not end.
  */
 START_TEST(backtracks_through_all_patterns_but_not_beyond)
 {
@@ -756,7 +756,7 @@ START_TEST(backtracks_through_all_patterns_but_not_beyond)
 }
 END_TEST
 
-START_TEST(takes_paths_of_thousands_of_segments)
+START_TEST(searches_paths_of_thousands_of_segments)
 {
 	char path[GUARDED_BYTES];
 	struct pipit_router_match match;
@@ -804,7 +804,7 @@ START_TEST(numbers_the_names_of_a_pattern)
 }
 END_TEST
 
-START_TEST(frees_nothing_harmlessly)
+START_TEST(accepts_null_in_free)
 {
 	pipit_router_free(NULL);
 }
@@ -818,13 +818,13 @@ int main(void)
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_loop_test(tests, finds_the_most_specific_pattern, 0, COUNT(precedence_cases));
 	tcase_add_test(tests, finds_nothing_in_an_empty_router);
-	tcase_add_test(tests, hands_back_a_null_route_as_found);
+	tcase_add_test(tests, returns_a_null_route_as_found);
 	tcase_add_test(tests, copies_the_pattern);
-	tcase_add_loop_test(tests, chooses_by_method_and_collects_what_is_allowed, 0, COUNT(method_cases));
+	tcase_add_loop_test(tests, chooses_by_method_and_collects_the_allowed_methods, 0, COUNT(method_cases));
 	tcase_add_test(tests, keeps_the_parameters_of_the_route_that_was_found);
-	tcase_add_loop_test(tests, refuses_what_is_no_route, 0, COUNT(refusals));
-	tcase_add_loop_test(tests, takes_unusual_patterns, 0, COUNT(odd_patterns));
-	tcase_add_test(tests, cuts_a_message_that_does_not_fit);
+	tcase_add_loop_test(tests, refuses_invalid_patterns, 0, COUNT(refusals));
+	tcase_add_loop_test(tests, accepts_unusual_patterns, 0, COUNT(odd_patterns));
+	tcase_add_test(tests, truncates_a_message_that_does_not_fit);
 	tcase_add_loop_test(tests, refuses_a_route_when_neither_is_more_specific, 0, 2 * COUNT(conflicts));
 	tcase_add_test(tests, is_unchanged_by_a_refused_conflict);
 	tcase_add_test(tests, refuses_exactly_the_pairs_that_a_model_refuses);
@@ -834,10 +834,10 @@ int main(void)
 	tcase_add_test(tests, fills_all_sixteen_parameters);
 	tcase_add_test(tests, matches_the_deepest_pattern_and_nothing_deeper);
 	tcase_add_test(tests, backtracks_through_all_patterns_but_not_beyond);
-	tcase_add_test(tests, takes_paths_of_thousands_of_segments);
+	tcase_add_test(tests, searches_paths_of_thousands_of_segments);
 	tcase_add_test(tests, reads_no_byte_beyond_a_path_cut_anywhere);
 	tcase_add_test(tests, numbers_the_names_of_a_pattern);
-	tcase_add_test(tests, frees_nothing_harmlessly);
+	tcase_add_test(tests, accepts_null_in_free);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

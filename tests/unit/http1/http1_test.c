@@ -1983,6 +1983,84 @@ START_TEST(spares_an_idle_connection_that_has_just_asked)
 }
 END_TEST
 
+/* Check cannot count the time of a test that lasts longer than half an hour by this clock. */
+#define FIVE_MINUTES_MS (5u * 60 * 1000)
+
+/* Twice that is more than five minutes. */
+static void let_three_minutes_pass(void)
+{
+	skew_s += 3 * 60;
+	pipit_timeouts_enforce(net, now_ms());
+}
+
+static void await_times(struct client *client, const char *text, size_t times)
+{
+	while (count_heard(client, text) < times) {
+		turn();
+		listen_to(client);
+	}
+}
+
+/* Each head has a deadline of its own, also where every segment ends within the next head. */
+START_TEST(gives_every_head_of_a_pipeline_its_time)
+{
+	struct client *client = knock();
+
+	set_deadline(HEAD_DEADLINE, FIVE_MINUTES_MS);
+	say(client, "GET /now HTTP/1.1\r\nHo");
+	await_state(PIPIT_STATE_READING, 1);
+	for (size_t i = 1; i <= 4; i++) {
+		let_three_minutes_pass();
+		say(client, "st: a\r\n\r\nGET /now HTTP/1.1\r\nHo");
+		await_times(client, "/now ;", i);
+	}
+	let_three_minutes_pass();
+	ck_assert_uint_eq(pipit_counters_in_state(counters, PIPIT_STATE_READING), 1);
+	let_three_minutes_pass();
+	await(client, "HTTP/1.1 408 ");
+}
+END_TEST
+
+/* Slowly, but not slower than is asked for, and never silent for as long as the read deadline. */
+START_TEST(waits_for_content_that_keeps_moving)
+{
+	struct client *client = knock();
+	char piece[4001];
+
+	set_deadline(READ_DEADLINE, FIVE_MINUTES_MS);
+	config.min_rate_bytes = 5;
+	config.rate_grace_ms = 1000;
+	memset(piece, 'x', sizeof piece - 1);
+	piece[sizeof piece - 1] = '\0';
+	say(client, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n");
+	await_state(PIPIT_STATE_READING, 1);
+	for (int i = 0; i < 5; i++) {
+		say(client, piece);
+		await_delivery(client);
+		stay_quiet();
+		let_three_minutes_pass();
+	}
+	await(client, "x;");
+	await_journal("head retain handle complete");
+}
+END_TEST
+
+START_TEST(keeps_a_connection_that_is_used_now_and_then)
+{
+	struct client *client = knock();
+
+	set_deadline(IDLE_DEADLINE, FIVE_MINUTES_MS);
+	for (size_t i = 1; i <= 4; i++) {
+		say(client, REQUEST("GET /now"));
+		await_times(client, "/now ;", i);
+		let_three_minutes_pass();
+		ck_assert_uint_eq(pipit_counters_connections(counters), 1);
+	}
+	let_three_minutes_pass();
+	await_connections(0);
+}
+END_TEST
+
 START_TEST(gives_a_waiting_handler_all_the_time_it_wants)
 {
 	struct client *client = knock();
@@ -2080,6 +2158,9 @@ static void add_deadlines(TCase *tests)
 	tcase_add_loop_test(tests, ends_a_connection_that_is_slower_than_the_minimum_after_the_grace, 0, COUNT(slow));
 	tcase_add_test(tests, ends_a_connection_that_was_fast_once_and_trickles_now);
 	tcase_add_test(tests, spares_an_idle_connection_that_has_just_asked);
+	tcase_add_test(tests, gives_every_head_of_a_pipeline_its_time);
+	tcase_add_test(tests, waits_for_content_that_keeps_moving);
+	tcase_add_test(tests, keeps_a_connection_that_is_used_now_and_then);
 	tcase_add_test(tests, gives_a_waiting_handler_all_the_time_it_wants);
 }
 

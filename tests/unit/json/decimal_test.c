@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The double of a number is strtod()'s, to the last bit; what else decimal.h says is tested by json_test.c. */
+/* Conversion to double, compared with strtod(). json_test.c tests the rest of decimal.h. */
 #include "json/decimal.h"
 
 #include "suite.h"
@@ -31,7 +31,7 @@ static unsigned roll(unsigned sides)
 	return (unsigned)(dice >> 33) % sides;
 }
 
-/* The point at any place, or none; always a digit before it. */
+/* The point is at any place after the first digit, or absent. */
 static void write_number(char *at, size_t digits, int exponent)
 {
 	size_t point = roll((unsigned)digits) + 1;
@@ -46,8 +46,8 @@ static void write_number(char *at, size_t digits, int exponent)
 		*at = '\0';
 }
 
-/* Around 15 digits and 10^22, where the quick way ends. */
-START_TEST(reads_short_numbers_as_strtod_does)
+/* Around 15 digits and 10^22, the limits of the fast conversion. */
+START_TEST(reads_short_numbers_like_strtod)
 {
 	char text[64];
 	dice = 20261130;
@@ -58,7 +58,7 @@ START_TEST(reads_short_numbers_as_strtod_does)
 }
 END_TEST
 
-START_TEST(reads_long_numbers_as_strtod_does)
+START_TEST(reads_long_numbers_like_strtod)
 {
 	char text[2048];
 	dice = 4711;
@@ -73,8 +73,8 @@ START_TEST(reads_long_numbers_as_strtod_does)
 }
 END_TEST
 
-/* Exactly half way between two doubles, and off it by one digit far behind. */
-START_TEST(a_digit_far_behind_decides_a_rounding)
+/* Exactly half way between two doubles, and beside it by one late digit. */
+START_TEST(a_late_digit_decides_the_rounding)
 {
 	char text[2048];
 	dice = 815;
@@ -88,7 +88,7 @@ START_TEST(a_digit_far_behind_decides_a_rounding)
 }
 END_TEST
 
-START_TEST(nothing_and_almost_nothing_are_zero)
+START_TEST(zero_and_tiny_numbers_are_zero)
 {
 	static const char *const nothing[] = { "0", "0.000", "0e99", "0.0e-99", "1e-401", "1e-999999999999", "2e-324" };
 	for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
@@ -98,7 +98,7 @@ START_TEST(nothing_and_almost_nothing_are_zero)
 }
 END_TEST
 
-/* Where strtod() reads a comma. */
+/* In a locale where strtod() expects a comma. */
 START_TEST(the_locale_does_not_matter)
 {
 	static const char *const locales[] = { "de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "C" };
@@ -115,10 +115,10 @@ int main(void)
 	Suite *suite = suite_create("decimal");
 	TCase *tcase = tcase_create("decimal");
 
-	tcase_add_test(tcase, reads_short_numbers_as_strtod_does);
-	tcase_add_test(tcase, reads_long_numbers_as_strtod_does);
-	tcase_add_test(tcase, a_digit_far_behind_decides_a_rounding);
-	tcase_add_test(tcase, nothing_and_almost_nothing_are_zero);
+	tcase_add_test(tcase, reads_short_numbers_like_strtod);
+	tcase_add_test(tcase, reads_long_numbers_like_strtod);
+	tcase_add_test(tcase, a_late_digit_decides_the_rounding);
+	tcase_add_test(tcase, zero_and_tiny_numbers_are_zero);
 	tcase_add_test(tcase, the_locale_does_not_matter);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Every value of a document is found by its pointer, as it stands in the text, and tagged by what it says. */
+/* Each value of a document is found by its pointer, with its text and its entity tag. */
 #include "json/json_index.h"
 
 #include "suite.h"
@@ -92,7 +92,7 @@ START_TEST(a_scalar_is_a_document_too)
 }
 END_TEST
 
-START_TEST(equal_values_have_equal_tags_and_others_have_not)
+START_TEST(only_equal_values_have_equal_tags)
 {
 	struct pipit_json_index *document =
 	    document_of("{\"a\":{\"x\":1},\"b\":{\"x\":1},\"c\":{\"x\":2},\"d\":[1,2],\"e\":[2,1]}");
@@ -109,7 +109,7 @@ START_TEST(equal_values_have_equal_tags_and_others_have_not)
 	ck_assert_str_ne(d.etag, e.etag);
 	ck_assert_uint_eq(strlen(a.etag), PIPIT_JSON_INDEX_ETAG_SIZE - 1);
 	ck_assert(a.etag[0] == '"' && a.etag[PIPIT_JSON_INDEX_ETAG_SIZE - 2] == '"');
-	/* Whoever has only the text gets the same, and so does who asks twice. */
+	/* The tag from the text is the same, and so is the tag of a second call. */
 	pipit_json_index_etag(pipit_slice_of("{\"x\":1}"), etag);
 	ck_assert_str_eq(a.etag, etag);
 	ck_assert(pipit_json_index_find(document, pipit_slice_of("/a"), &again));
@@ -118,7 +118,7 @@ START_TEST(equal_values_have_equal_tags_and_others_have_not)
 }
 END_TEST
 
-/* It may stand in somebody's cache: a change of the tags would be one of every state. */
+/* Clients keep tags: if the function changed, all their copies would be out of date. */
 START_TEST(tags_are_the_same_in_every_process)
 {
 	char etag[PIPIT_JSON_INDEX_ETAG_SIZE];
@@ -127,7 +127,7 @@ START_TEST(tags_are_the_same_in_every_process)
 }
 END_TEST
 
-START_TEST(is_indented_for_people)
+START_TEST(indents_the_text)
 {
 	static const char text[] = "{\"a\":[1,{\"b\":\"x,{:\\\"\"}],\"c\":{},\"d\":[],\"e\":[[]]}";
 	static const char wanted[] =
@@ -211,7 +211,7 @@ START_TEST(finds_every_value_of_random_documents)
 		char *page;
 
 		ck_assert_int_eq(pipit_printer_print(&text, doc), 0);
-		/* What people get is the same document. */
+		/* The indented text is the same document. */
 		page = pipit_json_index_indent((struct pipit_slice){ text.bytes, text.length }, &length);
 		ck_assert_int_eq(pipit_json_check(page, length, &limits, &error), 0);
 		free(page);
@@ -224,7 +224,7 @@ START_TEST(finds_every_value_of_random_documents)
 }
 END_TEST
 
-START_TEST(finds_one_of_many_members_at_once)
+START_TEST(finds_a_member_among_many_without_a_search)
 {
 	enum { MANY = 100000 };
 	char *text = malloc(MANY * 20 + 3), *at = text;
@@ -254,11 +254,11 @@ int main(void)
 	TCase *tests = tcase_create("document");
 	tcase_add_loop_test(tests, finds_each_value_by_its_pointer, 0, sizeof cases / sizeof *cases);
 	tcase_add_test(tests, a_scalar_is_a_document_too);
-	tcase_add_test(tests, equal_values_have_equal_tags_and_others_have_not);
+	tcase_add_test(tests, only_equal_values_have_equal_tags);
 	tcase_add_test(tests, tags_are_the_same_in_every_process);
-	tcase_add_test(tests, is_indented_for_people);
+	tcase_add_test(tests, indents_the_text);
 	tcase_add_test(tests, finds_every_value_of_random_documents);
-	tcase_add_test(tests, finds_one_of_many_members_at_once);
+	tcase_add_test(tests, finds_a_member_among_many_without_a_search);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

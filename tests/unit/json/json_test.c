@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * What is valid, what is not and where; and that cJSON builds the right tree of all that is valid. Every text ends
- * right before an inaccessible page.
- */
+/* Valid and invalid texts, error positions, and the tree. Each text ends before an inaccessible page. */
 #include "json/json.h"
 
 #include "guarded.h"
@@ -71,7 +68,7 @@ static const char *const valid[] = { "{}", "[]", "0", "-0", "1", "-1", "10", "12
 	"\"\xf4\x8f\xbf\xbf\"", "[\"\xc3\xa9\",\"\xf0\x9f\x90\xa6\"]", "[true,false,null,-1.5e-3,\"x\"]",
 	"{\"a\":{\"b\":{\"c\":[1,[2,{\"d\":null}]]}}}" };
 
-START_TEST(takes_what_rfc_8259_allows)
+START_TEST(accepts_what_rfc_8259_allows)
 {
 	expect_valid(valid[_i], strlen(valid[_i]), DEPTH);
 }
@@ -81,7 +78,7 @@ END_TEST
 
 #define VALUE_MESSAGE "expected a value: an object, array, string, number, true, false or null"
 #define WORDS_MESSAGE "expected a value: the only words are true, false and null"
-#define QUOTES_MESSAGE "expected a value: strings stand in double quotes"
+#define QUOTES_MESSAGE "expected a value: strings are in double quotes"
 #define COMMENT_MESSAGE "expected a value: JSON has no comments"
 #define DIGIT_MESSAGE "expected a value: a number begins with a digit or '-'"
 #define ENDS_MESSAGE "the text ends too early: expected a value"
@@ -106,7 +103,7 @@ END_TEST
 #define ESCAPE_MESSAGE "expected one of \" \\ / b f n r t u after a backslash"
 #define ESCAPE_ENDS_MESSAGE "the text ends within an escape: expected one of \" \\ / b f n r t u"
 #define HEX_MESSAGE "expected four hexadecimal digits after \\u"
-#define NUL_MESSAGE "\\u0000 is not taken in strings here: expected any other character"
+#define NUL_MESSAGE "\\u0000 is not supported in strings: expected any other character"
 #define HIGH_MESSAGE "a high surrogate stands alone: expected \\uDC00 to \\uDFFF right after it"
 #define HIGH_ENDS_MESSAGE "the text ends after a high surrogate: expected \\uDC00 to \\uDFFF"
 #define LOW_MESSAGE "a low surrogate stands alone: expected \\uD800 to \\uDBFF right before it"
@@ -114,7 +111,7 @@ END_TEST
 #define UTF8_ENDS_MESSAGE "the text ends within a UTF-8 character: expected its remaining bytes"
 #define BOM_MESSAGE "the text begins with a byte order mark: expected a value at once (RFC 8259 section 8.1)"
 
-/* A text may contain NUL. */
+/* Texts may contain NUL. */
 #define TEXT(literal) (literal), sizeof(literal) - 1
 
 static const struct {
@@ -167,7 +164,7 @@ static const struct {
 	{ TEXT("[1,NaN]"), 3, 1, 4, WORDS_MESSAGE },
 	{ TEXT("Infinity"), 0, 1, 1, WORDS_MESSAGE },
 	{ TEXT("{\"a\":undefined}"), 5, 1, 6, WORDS_MESSAGE },
-	/* what other languages have */
+	/* extensions of other languages */
 	{ TEXT("'a'"), 0, 1, 1, QUOTES_MESSAGE },
 	{ TEXT("/* a */ 1"), 0, 1, 1, COMMENT_MESSAGE },
 	{ TEXT("// a\n1"), 0, 1, 1, COMMENT_MESSAGE },
@@ -323,7 +320,7 @@ START_TEST(says_what_is_wrong_and_where)
 }
 END_TEST
 
-START_TEST(takes_no_text_at_all_for_empty)
+START_TEST(reports_an_absent_text_as_empty)
 {
 	struct pipit_json_error error;
 
@@ -334,7 +331,7 @@ START_TEST(takes_no_text_at_all_for_empty)
 }
 END_TEST
 
-/* Closed by their last byte, so that no part from the beginning is a text by itself. */
+/* Each is complete only with its last byte. */
 static const char *const documents[] = {
 	"{\"name\":\"pipit\",\"list\":[0,-1.5e+10,1e-7],\"t\":true,\"f\":false,\"n\":null,\"o\":{\"a\":[[]]}}",
 	"[\"\\u00e9\\uD834\\uDD1E\\n\",\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\xa6\",{},[],\"\"]",
@@ -343,7 +340,7 @@ static const char *const documents[] = {
 	"[-0.0000000000000000000000000000000000000000000000000000000000000000000000000000000000001e-20]",
 };
 
-START_TEST(tells_of_every_text_cut_short_that_it_ends)
+START_TEST(reports_the_end_of_a_text_that_is_cut_anywhere)
 {
 	size_t length = strlen(documents[_i]);
 	struct pipit_json_error error;
@@ -358,7 +355,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- depth */
 
-/* `depth` containers, alternately of both kinds, around a zero. The text's length. */
+/* Write arrays and objects, alternately, nested `depth` times around a zero. Returns the length. */
 static size_t nest(char *text, size_t depth, const char *first, const char *second)
 {
 	size_t length = 0;
@@ -373,7 +370,7 @@ static size_t nest(char *text, size_t depth, const char *first, const char *seco
 
 static const size_t depths[] = { 1, 2, 7, 8, 9, 64, 511, 512 };
 
-START_TEST(nests_as_deep_as_allowed_and_no_deeper)
+START_TEST(accepts_nesting_up_to_the_limit_only)
 {
 	static const char *const kinds[][2] = { { "[", "[" }, { "{\"a\":", "{\"a\":" }, { "[", "{\"a\":" },
 		{ "{\"a\":", "[" } };
@@ -398,7 +395,7 @@ START_TEST(nests_as_deep_as_allowed_and_no_deeper)
 }
 END_TEST
 
-START_TEST(counts_depth_not_containers)
+START_TEST(counts_depth_and_not_arrays_and_objects)
 {
 	const struct pipit_json_limits two = { 2, 0 };
 	struct pipit_json_error error;
@@ -409,7 +406,7 @@ START_TEST(counts_depth_not_containers)
 }
 END_TEST
 
-START_TEST(remembers_what_is_open_at_every_level)
+START_TEST(knows_at_each_level_whether_an_array_or_an_object_is_open)
 {
 	char text[GUARDED_BYTES];
 	struct pipit_json_error error;
@@ -474,7 +471,7 @@ static const struct {
 	{ "0.0" BELOW_HALF_WAY "e310", DBL_MAX },
 	{ "2" ZEROS_100 ZEROS_100 ZEROS_100 "00000000", INFINITY },
 	{ "1" ZEROS_100 ZEROS_100 ZEROS_100 "00000000", 1e308 },
-	/* around the length at which cJSON alone would cut a number in silence: 62, 63, 64 characters */
+	/* cJSON silently cuts a number after 63 characters: 62, 63, 64 characters */
 	{ "123456789012" ZEROS_50, 123456789012e50 },
 	{ "1234567890123" ZEROS_50, 1234567890123e50 },
 	{ "12345678901234" ZEROS_50, 12345678901234e50 },
@@ -496,7 +493,7 @@ static const struct {
 	{ "1e-" ZEROS_100 "7", 1e-7 },
 	{ "0." NINES_50 NINES_50, 1 },
 	{ "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899", 3.141592653589793 },
-	/* 1 + 2^-53 is half way between 1 and the next double: a digit far behind decides */
+	/* 1 + 2^-53 is half way between 1 and the next double: a late digit decides */
 	{ "1.00000000000000011102230246251565404236316680908203125000000000000000000000000000", 1 },
 	{ "1.00000000000000011102230246251565404236316680908203125000000000000000000000000001", 1.0000000000000002 },
 	{ "1.00000000000000011102230246251565404236316680908203124999999999999999999999999999", 1 },
@@ -586,7 +583,7 @@ START_TEST(builds_the_tree_that_the_text_describes)
 }
 END_TEST
 
-START_TEST(leaves_the_text_as_it_was)
+START_TEST(does_not_change_the_text)
 {
 	static const char text[] = "[1" ZEROS_100 ",2]";
 	char copy[sizeof text];
@@ -626,7 +623,7 @@ static const struct {
 	{ "[1,\"2\",123456789012345678,{\"3\":[4,1234567890123456789]}]",
 	    "[1,\"2\",123456789012345678,{\"3\":[4,1234567890123456789]}]" },
 	{ "[\"9\\\"9\",-0.12345678901234567,\"\\\\\",1]", "[\"9\\\"9\",-0.12345678901234567,\"\\\\\",1]" },
-	/* What a double holds is printed from it. */
+	/* A number that a double holds is printed from the double. */
 	{ "1.0", "1" },
 	{ "100000000000000000000", "1e+20" },
 	{ "0.1", "0.1" },
@@ -640,7 +637,7 @@ START_TEST(numbers_keep_all_their_digits)
 }
 END_TEST
 
-START_TEST(a_number_that_is_set_anew_forgets_its_digits)
+START_TEST(a_number_with_a_new_value_loses_its_digits)
 {
 	cJSON *doc = parse("9007199254740993");
 	ck_assert_str_eq(pipit_json_number_text(doc), "9007199254740993");
@@ -650,7 +647,7 @@ START_TEST(a_number_that_is_set_anew_forgets_its_digits)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- names that stand twice */
+/* ---------------------------------------------------------------- duplicate names */
 
 static const struct {
 	const char *text;
@@ -666,7 +663,7 @@ static const struct {
 	{ "{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1,\"5\":1,\"2\":1}", 55, "/5" },
 };
 
-START_TEST(refuses_a_name_that_stands_twice)
+START_TEST(refuses_duplicate_names)
 {
 	const char *text = twice[_i].text;
 	struct pipit_json_error error;
@@ -674,7 +671,7 @@ START_TEST(refuses_a_name_that_stands_twice)
 
 	ck_assert_int_eq(
 	    pipit_json_parse(guarded_copy(text, strlen(text)), strlen(text), &usual, &doc, &error), -EINVAL);
-	ck_assert_str_eq(error.message, "a name stands twice in an object: expected each once");
+	ck_assert_str_eq(error.message, "a name occurs twice in an object: expected each name once");
 	ck_assert_uint_eq(error.byte, twice[_i].byte);
 	ck_assert_uint_eq(error.column, twice[_i].byte + 1);
 	ck_assert_str_eq(error.pointer, twice[_i].pointer);
@@ -682,13 +679,13 @@ START_TEST(refuses_a_name_that_stands_twice)
 }
 END_TEST
 
-START_TEST(takes_one_name_in_several_objects)
+START_TEST(accepts_one_name_in_several_objects)
 {
 	cJSON_Delete(parse("{\"a\":{\"a\":{\"a\":1}},\"b\":[{\"a\":1},{\"a\":2}],\"A\":1}"));
 }
 END_TEST
 
-START_TEST(finds_one_name_among_very_many)
+START_TEST(finds_a_duplicate_among_very_many_names)
 {
 	enum { MANY = 50000 };
 	char *text = malloc(MANY * 16 + 64), *at = text;
@@ -717,7 +714,7 @@ START_TEST(counts_the_members_of_all_objects)
 	ck_assert_int_eq(pipit_json_check(text, strlen(text), &limits, &error), 0);
 	limits.max_members = 3;
 	ck_assert_int_eq(pipit_json_check(text, strlen(text), &limits, &error), -EINVAL);
-	ck_assert_str_eq(error.message, "too many members: expected at most so many names in all objects");
+	ck_assert_str_eq(error.message, "too many members: expected fewer names in all objects together");
 	ck_assert_uint_eq(error.byte, strchr(text, 'd') - 1 - text);
 	ck_assert_str_eq(error.pointer, "/c/0");
 }
@@ -754,7 +751,7 @@ START_TEST(points_to_the_value_where_an_error_is)
 }
 END_TEST
 
-START_TEST(cuts_a_pointer_that_is_too_long_between_two_names)
+START_TEST(cuts_a_long_pointer_between_two_names)
 {
 	char text[2000] = "", *at = text;
 	struct pipit_json_error error;
@@ -803,7 +800,7 @@ static const struct {
 	{ "\"a\"", "\"A\"", false },
 };
 
-START_TEST(compares_what_documents_say)
+START_TEST(compares_documents_by_value)
 {
 	cJSON *one = parse(compared[_i].one), *other = parse(compared[_i].other);
 	ck_assert_int_eq(pipit_json_equals(one, other), compared[_i].is_equal);
@@ -820,7 +817,7 @@ static void *allocate_sometimes(size_t size)
 	return allocations_left-- > 0 ? malloc(size) : NULL;
 }
 
-START_TEST(says_so_when_memory_is_short)
+START_TEST(reports_that_memory_is_short)
 {
 	static const char text[] = "{\"a\":[1,\"b\",0." ZEROS_100 "1,9007199254740993],\"b\":{}}";
 	cJSON_Hooks hooks = { allocate_sometimes, free };
@@ -868,7 +865,7 @@ static size_t mutate(char *text, size_t length, uint32_t *seed)
 	}
 }
 
-START_TEST(survives_mutations_and_builds_what_it_calls_valid)
+START_TEST(builds_each_mutated_text_that_it_accepts)
 {
 	const char *document = documents[_i];
 	uint32_t seed = 0xdecafbad + (uint32_t)_i;
@@ -904,28 +901,28 @@ int main(void)
 	TCase *tests = tcase_create("json");
 
 	tcase_add_checked_fixture(tests, guarded_set_up, tear_down);
-	tcase_add_loop_test(tests, takes_what_rfc_8259_allows, 0, COUNT(valid));
+	tcase_add_loop_test(tests, accepts_what_rfc_8259_allows, 0, COUNT(valid));
 	tcase_add_loop_test(tests, says_what_is_wrong_and_where, 0, COUNT(invalid));
-	tcase_add_test(tests, takes_no_text_at_all_for_empty);
-	tcase_add_loop_test(tests, tells_of_every_text_cut_short_that_it_ends, 0, COUNT(documents));
-	tcase_add_loop_test(tests, nests_as_deep_as_allowed_and_no_deeper, 0, COUNT(depths));
-	tcase_add_test(tests, counts_depth_not_containers);
-	tcase_add_test(tests, remembers_what_is_open_at_every_level);
+	tcase_add_test(tests, reports_an_absent_text_as_empty);
+	tcase_add_loop_test(tests, reports_the_end_of_a_text_that_is_cut_anywhere, 0, COUNT(documents));
+	tcase_add_loop_test(tests, accepts_nesting_up_to_the_limit_only, 0, COUNT(depths));
+	tcase_add_test(tests, counts_depth_and_not_arrays_and_objects);
+	tcase_add_test(tests, knows_at_each_level_whether_an_array_or_an_object_is_open);
 	tcase_add_loop_test(tests, reads_every_number_as_its_double_or_refuses_it, 0, COUNT(numbers));
 	tcase_add_test(tests, agrees_with_strtod_on_random_numbers);
 	tcase_add_test(tests, builds_the_tree_that_the_text_describes);
-	tcase_add_test(tests, leaves_the_text_as_it_was);
+	tcase_add_test(tests, does_not_change_the_text);
 	tcase_add_loop_test(tests, numbers_keep_all_their_digits, 0, COUNT(exact));
-	tcase_add_test(tests, a_number_that_is_set_anew_forgets_its_digits);
-	tcase_add_loop_test(tests, refuses_a_name_that_stands_twice, 0, COUNT(twice));
-	tcase_add_test(tests, takes_one_name_in_several_objects);
-	tcase_add_test(tests, finds_one_name_among_very_many);
+	tcase_add_test(tests, a_number_with_a_new_value_loses_its_digits);
+	tcase_add_loop_test(tests, refuses_duplicate_names, 0, COUNT(twice));
+	tcase_add_test(tests, accepts_one_name_in_several_objects);
+	tcase_add_test(tests, finds_a_duplicate_among_very_many_names);
 	tcase_add_test(tests, counts_the_members_of_all_objects);
 	tcase_add_loop_test(tests, points_to_the_value_where_an_error_is, 0, COUNT(pointed));
-	tcase_add_test(tests, cuts_a_pointer_that_is_too_long_between_two_names);
-	tcase_add_loop_test(tests, compares_what_documents_say, 0, COUNT(compared));
-	tcase_add_test(tests, says_so_when_memory_is_short);
-	tcase_add_loop_test(tests, survives_mutations_and_builds_what_it_calls_valid, 0, COUNT(documents));
+	tcase_add_test(tests, cuts_a_long_pointer_between_two_names);
+	tcase_add_loop_test(tests, compares_documents_by_value, 0, COUNT(compared));
+	tcase_add_test(tests, reports_that_memory_is_short);
+	tcase_add_loop_test(tests, builds_each_mutated_text_that_it_accepts, 0, COUNT(documents));
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

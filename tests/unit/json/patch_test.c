@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the changes make of a document, what they refuse and how they say so; and that a document is as it was, byte for byte, after
- * whatever failed. All memory of cJSON's is counted: each test ends with none in use.
+ * Results and messages of changes. After a failure the document is unchanged, byte for byte. The allocations of cJSON are counted: each
+ * test ends with none in use.
  */
 #include "json/patch.h"
 
@@ -64,7 +64,7 @@ static cJSON *parse(const char *text)
 	struct pipit_json_error error;
 	cJSON *doc = NULL;
 
-	/* What a name does that stands twice, in a document of a program's own. */
+	/* Programs can build documents with duplicate names. */
 	if (pipit_json_parse(text, strlen(text), &usual, &doc, &error) != 0 && strstr(error.message, "twice"))
 		doc = cJSON_Parse(text);
 	ck_assert_msg(doc != NULL, "%s", text);
@@ -135,7 +135,7 @@ static void expect_change(
 	cJSON_Delete(doc);
 }
 
-/* `before` is written without spaces, as it is printed. */
+/* before: without white space, as printed. */
 static void expect_failure(enum change change, const char *before, const char *pointer, const char *text,
     const struct pipit_patch_limits *limits, enum pipit_patch_fault fault, const char *message)
 {
@@ -178,7 +178,7 @@ static const struct {
 	{ "{\"a\":1,\"b\":2,\"a\":3}", "/a", "4", "{\"a\":4,\"b\":2}", false },
 };
 
-START_TEST(puts_a_value_in_its_place)
+START_TEST(puts_a_value_at_its_pointer)
 {
 	struct pipit_patch_error error;
 	cJSON *doc = parse(puts_done[_i].before), *value = parse(puts_done[_i].value);
@@ -194,9 +194,9 @@ START_TEST(puts_a_value_in_its_place)
 }
 END_TEST
 
-#define NOT_THERE ": expected the pointer of a value that is there"
-#define NO_PARENT ": expected an object or an array to put the value into"
-#define NO_CONTAINER " is neither an object nor an array: expected one to put the value into"
+#define NOT_THERE ": expected the pointer of an existing value"
+#define NO_PARENT ": expected an object or an array for the new value"
+#define NO_CONTAINER " is neither an object nor an array: expected one for the new value"
 #define NO_INDEX " names no element of an array: expected an index without leading zeros, or \"-\" for its end"
 #define BEYOND " is beyond the end of the array: expected an index up to its length, "
 
@@ -205,8 +205,8 @@ static const struct failure {
 	enum pipit_patch_fault fault;
 	const char *message;
 } puts_refused[] = {
-	{ "{\"a\":1}", "/b/c", "1", PIPIT_PATCH_CONFLICT, "nothing is at \"/b\"" NO_PARENT },
-	{ "{\"a\":1}", "/b/c/d", "1", PIPIT_PATCH_CONFLICT, "nothing is at \"/b/c\"" NO_PARENT },
+	{ "{\"a\":1}", "/b/c", "1", PIPIT_PATCH_CONFLICT, "there is no value at \"/b\"" NO_PARENT },
+	{ "{\"a\":1}", "/b/c/d", "1", PIPIT_PATCH_CONFLICT, "there is no value at \"/b/c\"" NO_PARENT },
 	{ "{\"a\":1}", "/a/b", "1", PIPIT_PATCH_CONFLICT, "\"/a\"" NO_CONTAINER },
 	{ "null", "/a", "1", PIPIT_PATCH_CONFLICT, "\"\"" NO_CONTAINER },
 	{ "[1]", "/2", "1", PIPIT_PATCH_CONFLICT, "\"/2\"" BEYOND "1" },
@@ -216,12 +216,12 @@ static const struct failure {
 	{ "[1]", "/00", "1", PIPIT_PATCH_UNPROCESSABLE, "\"/00\"" NO_INDEX },
 	{ "[1]", "/", "1", PIPIT_PATCH_UNPROCESSABLE, "\"/\"" NO_INDEX },
 	{ "{\"a\":[1]}", "/a/x", "1", PIPIT_PATCH_UNPROCESSABLE, "\"/a/x\"" NO_INDEX },
-	{ "[[1]]", "/-/0", "1", PIPIT_PATCH_CONFLICT, "nothing is at \"/-\"" NO_PARENT },
+	{ "[[1]]", "/-/0", "1", PIPIT_PATCH_CONFLICT, "there is no value at \"/-\"" NO_PARENT },
 	{ "{}", "/a\xff", "1", PIPIT_PATCH_UNPROCESSABLE,
-	    "the name at the end of \"/a?\" is none: expected UTF-8 without NUL" },
+	    "the name at the end of \"/a?\" is invalid: expected UTF-8 without NUL" },
 };
 
-START_TEST(puts_nothing_where_it_cannot_be)
+START_TEST(refuses_to_put_a_value_where_none_can_be)
 {
 	const struct failure *failure = &puts_refused[_i];
 
@@ -229,7 +229,7 @@ START_TEST(puts_nothing_where_it_cannot_be)
 }
 END_TEST
 
-START_TEST(puts_no_name_with_a_nul)
+START_TEST(refuses_a_name_with_a_nul)
 {
 	static const char pointer[] = { '/', 'a', '\0', 'b' };
 	struct pipit_patch_error error;
@@ -240,14 +240,14 @@ START_TEST(puts_no_name_with_a_nul)
 	    pipit_patch_put(&doc, (struct pipit_slice){ pointer, sizeof pointer }, value, &roomy, &created, &error),
 	    -EINVAL);
 	ck_assert_int_eq(error.fault, PIPIT_PATCH_UNPROCESSABLE);
-	ck_assert_str_eq(error.message, "the name at the end of \"/a?b\" is none: expected UTF-8 without NUL");
+	ck_assert_str_eq(error.message, "the name at the end of \"/a?b\" is invalid: expected UTF-8 without NUL");
 	expect_text(doc, "{\"a\":1}");
 	cJSON_Delete(value);
 	cJSON_Delete(doc);
 }
 END_TEST
 
-START_TEST(gives_a_value_the_name_of_its_place)
+START_TEST(names_a_value_after_its_pointer)
 {
 	struct pipit_patch_error error;
 	cJSON *doc = parse("{\"a\":1,\"l\":[]}"), *other = parse("{\"x\":1,\"y\":2,\"z\":3}");
@@ -292,21 +292,21 @@ static const struct {
 	{ "[1,2]", "", "{}" },
 };
 
-START_TEST(removes_what_is_named_and_nothing_else)
+START_TEST(removes_only_the_named_value)
 {
 	expect_change(REMOVE, removes_done[_i].before, removes_done[_i].pointer, NULL, removes_done[_i].after);
 }
 END_TEST
 
 static const struct failure removes_refused[] = {
-	{ "{\"a\":1}", "/b", NULL, PIPIT_PATCH_CONFLICT, "nothing is at \"/b\"" NOT_THERE },
-	{ "{\"a\":1}", "/a/b", NULL, PIPIT_PATCH_CONFLICT, "nothing is at \"/a/b\"" NOT_THERE },
-	{ "{\"a\":1}", "/b/c", NULL, PIPIT_PATCH_CONFLICT, "nothing is at \"/b/c\"" NOT_THERE },
-	{ "[1]", "/1", NULL, PIPIT_PATCH_CONFLICT, "nothing is at \"/1\"" NOT_THERE },
-	{ "[1]", "/-", NULL, PIPIT_PATCH_CONFLICT, "nothing is at \"/-\"" NOT_THERE },
+	{ "{\"a\":1}", "/b", NULL, PIPIT_PATCH_CONFLICT, "there is no value at \"/b\"" NOT_THERE },
+	{ "{\"a\":1}", "/a/b", NULL, PIPIT_PATCH_CONFLICT, "there is no value at \"/a/b\"" NOT_THERE },
+	{ "{\"a\":1}", "/b/c", NULL, PIPIT_PATCH_CONFLICT, "there is no value at \"/b/c\"" NOT_THERE },
+	{ "[1]", "/1", NULL, PIPIT_PATCH_CONFLICT, "there is no value at \"/1\"" NOT_THERE },
+	{ "[1]", "/-", NULL, PIPIT_PATCH_CONFLICT, "there is no value at \"/-\"" NOT_THERE },
 };
 
-START_TEST(removes_only_what_is_there)
+START_TEST(refuses_to_remove_an_absent_value)
 {
 	const struct failure *failure = &removes_refused[_i];
 
@@ -335,7 +335,7 @@ static const struct {
 	{ "{\"e\":null}", "", "{\"a\":1}", "{\"e\":null,\"a\":1}" },
 	{ "[1,2]", "", "{\"a\":\"b\",\"c\":null}", "{\"a\":\"b\"}" },
 	{ "{}", "", "{\"a\":{\"bb\":{\"ccc\":null}}}", "{\"a\":{\"bb\":{}}}" },
-	/* RFC 7396 section 3 */
+	/* RFC 7396 §3 */
 	{ "{\"title\":\"Goodbye!\",\"author\":{\"givenName\":\"John\",\"familyName\":\"Doe\"},\"tags\":[\"example\","
 	  "\"sample\"],\"content\":\"This will be unchanged\"}",
 	    "",
@@ -344,13 +344,13 @@ static const struct {
 	    "{\"title\":\"Hello!\",\"author\":{\"givenName\":\"John\"},\"tags\":[\"example\"],\"content\":\"This will "
 	    "be "
 	    "unchanged\",\"phoneNumber\":\"+01-123-456-7890\"}" },
-	/* in places */
+	/* below the root */
 	{ "{\"a\":{\"b\":[{\"c\":1}]},\"d\":2}", "/a/b/0", "{\"e\":3}", "{\"a\":{\"b\":[{\"c\":1,\"e\":3}]},\"d\":2}" },
 	{ "{\"a\":{\"b\":1},\"c\":2}", "/a", "{\"b\":null}", "{\"a\":{},\"c\":2}" },
 	{ "{\"a\":1,\"b\":2}", "/a", "null", "{\"a\":null,\"b\":2}" },
 	{ "{\"a\":1,\"b\":2}", "/a", "{\"b\":null,\"c\":{\"d\":null}}", "{\"a\":{\"c\":{}},\"b\":2}" },
 	{ "[1,2,3]", "/2", "{}", "[1,2,{}]" },
-	/* what is kept, and where */
+	/* members that stay, and their order */
 	{ "{\"z\":1,\"a\":2,\"m\":3}", "", "{\"m\":4,\"z\":5,\"c\":6,\"b\":7}",
 	    "{\"z\":5,\"a\":2,\"m\":4,\"c\":6,\"b\":7}" },
 	{ "{\"a\":1}", "", "{}", "{\"a\":1}" },
@@ -358,7 +358,7 @@ static const struct {
 	{ "{\"a\":1}", "", "{\"b\":[null,{\"c\":null}]}", "{\"a\":1,\"b\":[null,{\"c\":null}]}" },
 	{ "{\"a\":1,\"b\":2}", "", "{\"a\":null,\"b\":null}", "{}" },
 	{ "{\"\":1}", "", "{\"\":null,\"/\":1}", "{\"/\":1}" },
-	/* a name twice: the last of a patch counts, and one remains */
+	/* duplicate names: the last of a patch counts, and one remains */
 	{ "{\"a\":1}", "", "{\"a\":null,\"a\":2}", "{\"a\":2}" },
 	{ "{\"a\":1}", "", "{\"a\":2,\"a\":null}", "{}" },
 	{ "{}", "", "{\"a\":1,\"b\":2,\"a\":3}", "{\"b\":2,\"a\":3}" },
@@ -367,22 +367,22 @@ static const struct {
 	{ "{\"a\":{},\"b\":2,\"a\":3}", "/a", "{\"c\":4}", "{\"a\":{\"c\":4},\"b\":2}" },
 };
 
-START_TEST(merges_as_rfc_7396_says)
+START_TEST(merges_by_rfc_7396)
 {
 	expect_change(MERGE, merges[_i].before, merges[_i].pointer, merges[_i].patch, merges[_i].after);
-	/* Merging once more changes nothing. */
+	/* A second merge changes nothing. */
 	if (merges[_i].pointer[0] == '\0')
 		expect_change(MERGE, merges[_i].after, "", merges[_i].patch, merges[_i].after);
 }
 END_TEST
 
 static const struct failure merges_refused[] = {
-	{ "{\"a\":1}", "/b", "1", PIPIT_PATCH_CONFLICT, "nothing is at \"/b\"" NOT_THERE },
-	{ "[{}]", "/-", "{}", PIPIT_PATCH_CONFLICT, "nothing is at \"/-\"" NOT_THERE },
-	{ "{\"a\":1}", "/a/b", "{}", PIPIT_PATCH_CONFLICT, "nothing is at \"/a/b\"" NOT_THERE },
+	{ "{\"a\":1}", "/b", "1", PIPIT_PATCH_CONFLICT, "there is no value at \"/b\"" NOT_THERE },
+	{ "[{}]", "/-", "{}", PIPIT_PATCH_CONFLICT, "there is no value at \"/-\"" NOT_THERE },
+	{ "{\"a\":1}", "/a/b", "{}", PIPIT_PATCH_CONFLICT, "there is no value at \"/a/b\"" NOT_THERE },
 };
 
-START_TEST(merges_only_into_what_is_there)
+START_TEST(refuses_to_merge_into_an_absent_value)
 {
 	const struct failure *failure = &merges_refused[_i];
 
@@ -403,8 +403,8 @@ static cJSON *object_of(int first, int count)
 	return object;
 }
 
-/* Each with each would be 10^10 comparisons, and take minutes. */
-START_TEST(merges_large_objects_in_little_time)
+/* To compare each member with each would be 10^10 comparisons, and take minutes. */
+START_TEST(merges_large_objects_without_comparing_all_names)
 {
 	struct pipit_patch_error error;
 	cJSON *doc = object_of(0, 100000), *patch = object_of(50000, 100000);
@@ -447,7 +447,7 @@ static const struct {
 	{ "{\"/\":9,\"~1\":10}", "", "[{\"op\":\"test\",\"path\":\"/~01\",\"value\":10}]", "{\"/\":9,\"~1\":10}" },
 	{ "{\"foo\":[\"bar\"]}", "", "[{\"op\":\"add\",\"path\":\"/foo/-\",\"value\":[\"abc\",\"def\"]}]",
 	    "{\"foo\":[\"bar\",[\"abc\",\"def\"]]}" },
-	/* nothing to do; members in any order and more of them than needed */
+	/* no operations; members in any order; unknown members */
 	{ "{\"a\":1}", "", "[]", "{\"a\":1}" },
 	{ "{\"a\":1}", "", "[{\"value\":2,\"from\":7,\"x\":1,\"x\":2,\"Op\":3,\"path\":\"/a\",\"op\":\"add\"}]",
 	    "{\"a\":2}" },
@@ -465,7 +465,7 @@ static const struct {
 	/* remove */
 	{ "{\"a\":1,\"b\":2,\"a\":3}", "", "[{\"op\":\"remove\",\"path\":\"/a\"}]", "{\"b\":2}" },
 	{ "[1,2,3]", "", "[{\"op\":\"remove\",\"path\":\"/0\"},{\"op\":\"remove\",\"path\":\"/0\"}]", "[3]" },
-	/* replace: also in arrays in the same place, and all of it */
+	/* replace: elements of an array, and the whole document */
 	{ "[1,2,3]", "", "[{\"op\":\"replace\",\"path\":\"/1\",\"value\":9}]", "[1,9,3]" },
 	{ "[1,2,3]", "", "[{\"op\":\"replace\",\"path\":\"\",\"value\":\"x\"}]", "\"x\"" },
 	{ "{\"a\":1,\"b\":2,\"a\":3}", "", "[{\"op\":\"replace\",\"path\":\"/a\",\"value\":4}]", "{\"a\":4,\"b\":2}" },
@@ -501,7 +501,7 @@ static const struct {
 	{ "{\"a\":{\"b\":1,\"c\":[true,null]}}", "",
 	    "[{\"op\":\"test\",\"path\":\"\",\"value\":{\"a\":{\"c\":[true,null],\"b\":1.0}}}]",
 	    "{\"a\":{\"b\":1,\"c\":[true,null]}}" },
-	/* within a place */
+	/* below the root */
 	{ "{\"x\":{\"y\":[{\"a\":1}]},\"z\":2}", "/x/y/0", "[{\"op\":\"move\",\"from\":\"/a\",\"path\":\"/b\"}]",
 	    "{\"x\":{\"y\":[{\"b\":1}]},\"z\":2}" },
 	{ "{\"x\":{\"a\":1},\"z\":2}", "/x",
@@ -510,31 +510,32 @@ static const struct {
 	{ "[1,{\"a\":2},3]", "/1", "[{\"op\":\"move\",\"from\":\"/a\",\"path\":\"\"}]", "[1,2,3]" },
 };
 
-START_TEST(applies_operations_as_rfc_6902_says)
+START_TEST(applies_operations_by_rfc_6902)
 {
 	expect_change(APPLY, patches[_i].before, patches[_i].pointer, patches[_i].patch, patches[_i].after);
 }
 END_TEST
 
 #define OPS ": expected add, remove, replace, move, copy or test"
-#define NO_POINTER " is no JSON Pointer: expected '/' before each name, and '~' only in \"~0\" and \"~1\""
+#define NO_POINTER " is not a JSON Pointer: expected '/' before each name, and '~' only in \"~0\" and \"~1\""
 
 static const struct failure patches_refused[] = {
-	/* no patch */
+	/* not a patch */
 	{ "{}", "", "{\"op\":\"add\",\"path\":\"/a\",\"value\":1}", PIPIT_PATCH_MALFORMED,
-	    "the patch is no array: expected an array of operations, as [{\"op\":\"remove\",\"path\":\"/name\"}]" },
+	    "the patch is not an array: expected an array of operations, for example "
+	    "[{\"op\":\"remove\",\"path\":\"/name\"}]" },
 	{ "{}", "", "[7]", PIPIT_PATCH_MALFORMED,
-	    "operation 1: it is no object: expected one, as {\"op\":\"remove\",\"path\":\"/name\"}" },
+	    "operation 1: it is not an object: expected one, for example {\"op\":\"remove\",\"path\":\"/name\"}" },
 	{ "{}", "", "[{}]", PIPIT_PATCH_MALFORMED, "operation 1: the member \"op\" is missing" OPS },
-	{ "{}", "", "[{\"op\":null}]", PIPIT_PATCH_MALFORMED, "operation 1: the member \"op\" is no string" OPS },
+	{ "{}", "", "[{\"op\":null}]", PIPIT_PATCH_MALFORMED, "operation 1: the member \"op\" is not a string" OPS },
 	{ "{}", "", "[{\"op\":\"frob\",\"path\":\"\"}]", PIPIT_PATCH_MALFORMED,
-	    "operation 1: there is no operation \"frob\"" OPS },
+	    "operation 1: unknown operation \"frob\"" OPS },
 	{ "{}", "", "[{\"op\":\"Add\",\"path\":\"\",\"value\":1}]", PIPIT_PATCH_MALFORMED,
-	    "operation 1: there is no operation \"Add\"" OPS },
+	    "operation 1: unknown operation \"Add\"" OPS },
 	{ "{}", "", "[{\"op\":\"add\",\"value\":1}]", PIPIT_PATCH_MALFORMED,
 	    "operation 1 (add): the member \"path\" is missing: expected a JSON Pointer" },
 	{ "{}", "", "[{\"op\":\"add\",\"path\":1,\"value\":1}]", PIPIT_PATCH_MALFORMED,
-	    "operation 1 (add): the member \"path\" is no string: expected a JSON Pointer" },
+	    "operation 1 (add): the member \"path\" is not a string: expected a JSON Pointer" },
 	{ "{}", "", "[{\"op\":\"remove\",\"path\":\"a/b\"}]", PIPIT_PATCH_MALFORMED,
 	    "operation 1 (remove): \"a/b\"" NO_POINTER },
 	{ "{}", "", "[{\"op\":\"remove\",\"path\":\"/a~2\"}]", PIPIT_PATCH_MALFORMED,
@@ -542,7 +543,7 @@ static const struct failure patches_refused[] = {
 	{ "{}", "", "[{\"op\":\"move\",\"path\":\"/a\"}]", PIPIT_PATCH_MALFORMED,
 	    "operation 1 (move): the member \"from\" is missing: expected a JSON Pointer" },
 	{ "{}", "", "[{\"op\":\"copy\",\"path\":\"/a\",\"from\":[]}]", PIPIT_PATCH_MALFORMED,
-	    "operation 1 (copy): the member \"from\" is no string: expected a JSON Pointer" },
+	    "operation 1 (copy): the member \"from\" is not a string: expected a JSON Pointer" },
 	{ "{}", "", "[{\"op\":\"copy\",\"path\":\"/a\",\"from\":\"~\"}]", PIPIT_PATCH_MALFORMED,
 	    "operation 1 (copy): \"~\"" NO_POINTER },
 	{ "{}", "", "[{\"op\":\"add\",\"path\":\"/a\"}]", PIPIT_PATCH_MALFORMED,
@@ -553,62 +554,62 @@ static const struct failure patches_refused[] = {
 	    "operation 1 (test): the member \"value\" is missing: expected any value" },
 	/* RFC 6902 appendix A.13 */
 	{ "{\"foo\":\"bar\"}", "", "[{\"op\":\"add\",\"path\":\"/baz\",\"value\":\"qux\",\"op\":\"remove\"}]",
-	    PIPIT_PATCH_MALFORMED, "operation 1: the member \"op\" stands more than once: expected it once" },
+	    PIPIT_PATCH_MALFORMED, "operation 1: the member \"op\" occurs more than once: expected it once" },
 	{ "{}", "", "[{\"op\":\"add\",\"path\":\"/a\",\"path\":\"/b\",\"value\":1}]", PIPIT_PATCH_MALFORMED,
-	    "operation 1 (add): the member \"path\" stands more than once: expected it once" },
-	/* malformed behind what conflicts */
+	    "operation 1 (add): the member \"path\" occurs more than once: expected it once" },
+	/* malformed after a conflict */
 	{ "{}", "", "[{\"op\":\"remove\",\"path\":\"/a\"},{\"op\":\"add\"}]", PIPIT_PATCH_MALFORMED,
 	    "operation 2 (add): the member \"path\" is missing: expected a JSON Pointer" },
 	{ "{}", "/x", "[{}]", PIPIT_PATCH_MALFORMED, "operation 1: the member \"op\" is missing" OPS },
-	/* never possible */
+	/* unprocessable */
 	{ "{\"a\":1}", "", "[{\"op\":\"remove\",\"path\":\"\"}]", PIPIT_PATCH_UNPROCESSABLE,
-	    "operation 1 (remove): the whole value cannot be removed: expected the path of something within it" },
+	    "operation 1 (remove): the whole value cannot be removed: expected the path of a value in it" },
 	{ "{\"a\":{}}", "", "[{\"op\":\"move\",\"from\":\"/a\",\"path\":\"/a/b\"}]", PIPIT_PATCH_UNPROCESSABLE,
-	    "operation 1 (move): \"/a/b\" is within what is moved: expected a path outside of it" },
+	    "operation 1 (move): \"/a/b\" is inside the moved value: expected a path outside of it" },
 	{ "{\"a\":{}}", "", "[{\"op\":\"move\",\"from\":\"\",\"path\":\"/a\"}]", PIPIT_PATCH_UNPROCESSABLE,
-	    "operation 1 (move): \"/a\" is within what is moved: expected a path outside of it" },
+	    "operation 1 (move): \"/a\" is inside the moved value: expected a path outside of it" },
 	{ "[1]", "", "[{\"op\":\"add\",\"path\":\"/01\",\"value\":1}]", PIPIT_PATCH_UNPROCESSABLE,
 	    "operation 1 (add): \"/01\"" NO_INDEX },
 	{ "{\"a\":[1]}", "", "[{\"op\":\"move\",\"from\":\"/a/0\",\"path\":\"/a/x\"}]", PIPIT_PATCH_UNPROCESSABLE,
 	    "operation 1 (move): \"/a/x\"" NO_INDEX },
 	/* conflicts; the first is RFC 6902 appendix A.12 */
 	{ "{\"foo\":\"bar\"}", "", "[{\"op\":\"add\",\"path\":\"/baz/bat\",\"value\":\"qux\"}]", PIPIT_PATCH_CONFLICT,
-	    "operation 1 (add): nothing is at \"/baz\"" NO_PARENT },
+	    "operation 1 (add): there is no value at \"/baz\"" NO_PARENT },
 	{ "{\"a\":1}", "", "[{\"op\":\"add\",\"path\":\"/a/b\",\"value\":1}]", PIPIT_PATCH_CONFLICT,
 	    "operation 1 (add): \"/a\"" NO_CONTAINER },
 	{ "[1]", "", "[{\"op\":\"add\",\"path\":\"/2\",\"value\":1}]", PIPIT_PATCH_CONFLICT,
 	    "operation 1 (add): \"/2\"" BEYOND "1" },
 	{ "{}", "", "[{\"op\":\"remove\",\"path\":\"/a\"}]", PIPIT_PATCH_CONFLICT,
-	    "operation 1 (remove): nothing is at \"/a\"" NOT_THERE },
+	    "operation 1 (remove): there is no value at \"/a\"" NOT_THERE },
 	{ "[1]", "", "[{\"op\":\"remove\",\"path\":\"/-\"}]", PIPIT_PATCH_CONFLICT,
-	    "operation 1 (remove): nothing is at \"/-\"" NOT_THERE },
+	    "operation 1 (remove): there is no value at \"/-\"" NOT_THERE },
 	{ "{\"a\":1}", "",
 	    "[{\"op\":\"add\",\"path\":\"/b\",\"value\":1},{\"op\":\"replace\",\"path\":\"/c/d\",\"value\":1}]",
-	    PIPIT_PATCH_CONFLICT, "operation 2 (replace): nothing is at \"/c/d\"" NOT_THERE },
+	    PIPIT_PATCH_CONFLICT, "operation 2 (replace): there is no value at \"/c/d\"" NOT_THERE },
 	{ "[1]", "", "[{\"op\":\"replace\",\"path\":\"/-\",\"value\":1}]", PIPIT_PATCH_CONFLICT,
-	    "operation 1 (replace): nothing is at \"/-\"" NOT_THERE },
+	    "operation 1 (replace): there is no value at \"/-\"" NOT_THERE },
 	{ "[1]", "", "[{\"op\":\"test\",\"path\":\"/-\",\"value\":1}]", PIPIT_PATCH_CONFLICT,
-	    "operation 1 (test): nothing is at \"/-\"" NOT_THERE },
+	    "operation 1 (test): there is no value at \"/-\"" NOT_THERE },
 	{ "{}", "", "[{\"op\":\"move\",\"from\":\"/a\",\"path\":\"/b\"}]", PIPIT_PATCH_CONFLICT,
-	    "operation 1 (move): nothing is at \"/a\"" NOT_THERE },
+	    "operation 1 (move): there is no value at \"/a\"" NOT_THERE },
 	{ "{}", "", "[{\"op\":\"move\",\"from\":\"/a\",\"path\":\"/a\"}]", PIPIT_PATCH_CONFLICT,
-	    "operation 1 (move): nothing is at \"/a\"" NOT_THERE },
+	    "operation 1 (move): there is no value at \"/a\"" NOT_THERE },
 	{ "[0,1]", "", "[{\"op\":\"move\",\"from\":\"/0\",\"path\":\"/2\"}]", PIPIT_PATCH_CONFLICT,
 	    "operation 1 (move): \"/2\"" BEYOND "1" },
 	{ "{}", "", "[{\"op\":\"copy\",\"from\":\"/a\",\"path\":\"/b\"}]", PIPIT_PATCH_CONFLICT,
-	    "operation 1 (copy): nothing is at \"/a\"" NOT_THERE },
+	    "operation 1 (copy): there is no value at \"/a\"" NOT_THERE },
 	{ "{\"a\":1}", "", "[{\"op\":\"copy\",\"from\":\"/a\",\"path\":\"/b/c\"}]", PIPIT_PATCH_CONFLICT,
-	    "operation 1 (copy): nothing is at \"/b\"" NO_PARENT },
-	{ "{\"a\":1}", "/b", "[]", PIPIT_PATCH_CONFLICT, "nothing is at \"/b\"" NOT_THERE },
+	    "operation 1 (copy): there is no value at \"/b\"" NO_PARENT },
+	{ "{\"a\":1}", "/b", "[]", PIPIT_PATCH_CONFLICT, "there is no value at \"/b\"" NOT_THERE },
 	{ "{\"a\":{}}", "/a", "[{\"op\":\"remove\",\"path\":\"/a\"}]", PIPIT_PATCH_CONFLICT,
-	    "operation 1 (remove): nothing is at \"/a\"" NOT_THERE },
+	    "operation 1 (remove): there is no value at \"/a\"" NOT_THERE },
 	/* tests; RFC 6902 appendix A.9 and A.15 */
 	{ "{\"baz\":\"qux\"}", "", "[{\"op\":\"test\",\"path\":\"/baz\",\"value\":\"bar\"}]", PIPIT_PATCH_TEST_FAILED,
-	    "operation 1 (test): the value at \"/baz\" is not what the test expects" },
+	    "operation 1 (test): the value at \"/baz\" differs from that of the test" },
 	{ "{\"/\":9,\"~1\":10}", "", "[{\"op\":\"test\",\"path\":\"/~01\",\"value\":\"10\"}]", PIPIT_PATCH_TEST_FAILED,
-	    "operation 1 (test): the value at \"/~01\" is not what the test expects" },
+	    "operation 1 (test): the value at \"/~01\" differs from that of the test" },
 	{ "{\"a\":[1,2]}", "", "[{\"op\":\"test\",\"path\":\"\",\"value\":{\"a\":[2,1]}}]", PIPIT_PATCH_TEST_FAILED,
-	    "operation 1 (test): the value at \"\" is not what the test expects" },
+	    "operation 1 (test): the value at \"\" differs from that of the test" },
 };
 
 START_TEST(refuses_a_patch_and_says_why)
@@ -640,41 +641,41 @@ START_TEST(undoes_all_operations_when_a_later_one_fails)
 
 	snprintf(patch, sizeof patch, "[%s,{\"op\":\"test\",\"path\":\"\",\"value\":0}]", steps[_i]);
 	expect_failure(APPLY, GARDEN, "", patch, &roomy, PIPIT_PATCH_TEST_FAILED,
-	    "operation 2 (test): the value at \"\" is not what the test expects");
+	    "operation 2 (test): the value at \"\" differs from that of the test");
 	snprintf(patch, sizeof patch, "[%s,{\"op\":\"remove\",\"path\":\"/no\"}]", steps[_i]);
 	expect_failure(APPLY, "{\"in\":[" GARDEN "]}", "/in/0", patch, &roomy, PIPIT_PATCH_CONFLICT,
-	    "operation 2 (remove): nothing is at \"/no\"" NOT_THERE);
+	    "operation 2 (remove): there is no value at \"/no\"" NOT_THERE);
 }
 END_TEST
 
 /* ---------------------------------------------------------------- messages */
 
-START_TEST(shows_the_beginning_of_a_long_pointer)
+START_TEST(cuts_a_long_pointer_in_a_message)
 {
 	char pointer[400], expected[500];
 
-	/* 99 bytes, and a character of two across the hundredth */
+	/* 99 bytes, and a character of two bytes across the limit of 100 */
 	snprintf(pointer, sizeof pointer, "/%.98s\xc3\xa9%0200d",
 	    "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhhiiiiiiiiiijjjjjjjjjj", 0);
-	snprintf(expected, sizeof expected, "nothing is at \"%.99s…\"" NOT_THERE, pointer);
+	snprintf(expected, sizeof expected, "there is no value at \"%.99s…\"" NOT_THERE, pointer);
 	expect_failure(REMOVE, "{}", pointer, NULL, &roomy, PIPIT_PATCH_CONFLICT, expected);
 	pointer[101] = '\0';
-	snprintf(expected, sizeof expected, "nothing is at \"%.99s…\"" NOT_THERE, pointer);
+	snprintf(expected, sizeof expected, "there is no value at \"%.99s…\"" NOT_THERE, pointer);
 	expect_failure(REMOVE, "{}", pointer, NULL, &roomy, PIPIT_PATCH_CONFLICT, expected);
 	memmove(pointer + 1, pointer + 2, 100);
-	snprintf(expected, sizeof expected, "nothing is at \"%s\"" NOT_THERE, pointer);
+	snprintf(expected, sizeof expected, "there is no value at \"%s\"" NOT_THERE, pointer);
 	expect_failure(REMOVE, "{}", pointer, NULL, &roomy, PIPIT_PATCH_CONFLICT, expected);
 }
 END_TEST
 
-START_TEST(says_in_one_line_of_utf_8_what_a_client_sent)
+START_TEST(quotes_client_text_as_one_line_of_utf_8)
 {
+	expect_failure(REMOVE, "{}", "/\xc3\xa9\xff", NULL, &roomy, PIPIT_PATCH_CONFLICT,
+	    "there is no value at \"/???\"" NOT_THERE);
+	expect_failure(REMOVE, "{}", "/\xc3\xa9", NULL, &roomy, PIPIT_PATCH_CONFLICT,
+	    "there is no value at \"/\xc3\xa9\"" NOT_THERE);
 	expect_failure(
-	    REMOVE, "{}", "/\xc3\xa9\xff", NULL, &roomy, PIPIT_PATCH_CONFLICT, "nothing is at \"/???\"" NOT_THERE);
-	expect_failure(
-	    REMOVE, "{}", "/\xc3\xa9", NULL, &roomy, PIPIT_PATCH_CONFLICT, "nothing is at \"/\xc3\xa9\"" NOT_THERE);
-	expect_failure(
-	    REMOVE, "{}", "/a\nb\x7f", NULL, &roomy, PIPIT_PATCH_CONFLICT, "nothing is at \"/a?b?\"" NOT_THERE);
+	    REMOVE, "{}", "/a\nb\x7f", NULL, &roomy, PIPIT_PATCH_CONFLICT, "there is no value at \"/a?b?\"" NOT_THERE);
 }
 END_TEST
 
@@ -701,7 +702,7 @@ static const struct {
 	    "[\"12345678\",\"12345678\",\"12345678\"]" },
 };
 
-START_TEST(goes_as_far_as_the_limits_allow)
+START_TEST(accepts_a_patch_at_the_limits)
 {
 	struct pipit_patch_error error;
 	cJSON *doc = parse(within_limits[_i].before);
@@ -736,17 +737,18 @@ static const struct {
 	{ APPLY, "[[[]],[[1]]]", "", "[{\"op\":\"move\",\"from\":\"/1\",\"path\":\"/0/0\"}]",
 	    "operation 1 (move): the value is nested too deeply at \"/0/0\"" DEEP },
 	{ APPLY, "[[\"1234567890123\"]]", "", "[{\"op\":\"copy\",\"from\":\"\",\"path\":\"/-\"}]",
-	    "operation 1 (copy): too much is copied, with the value at \"\": expected at most 20 bytes in one patch" },
+	    "operation 1 (copy): too many bytes are copied, with the value at \"\": expected at most 20 bytes in one "
+	    "patch" },
 	{ APPLY, "[[[]]]", "", "[{\"op\":\"copy\",\"from\":\"\",\"path\":\"/-\"}]",
 	    "operation 1 (copy): the value is nested too deeply at \"/-\"" DEEP },
 	{ APPLY, "[\"123456789\"]", "",
 	    "[{\"op\":\"copy\",\"from\":\"/0\",\"path\":\"/0\"},{\"op\":\"copy\",\"from\":\"/0\",\"path\":\"/0\"}]",
-	    "operation 2 (copy): too much is copied, with the value at \"/0\": expected at most 20 bytes in one "
+	    "operation 2 (copy): too many bytes are copied, with the value at \"/0\": expected at most 20 bytes in one "
 	    "patch" },
 	{ APPLY, "{}", "", "[1,2,3]", "the patch has too many operations: expected at most 2" },
 };
 
-START_TEST(goes_no_further_than_the_limits)
+START_TEST(refuses_a_patch_above_the_limits)
 {
 	expect_failure(beyond_limits[_i].change, beyond_limits[_i].before, beyond_limits[_i].pointer,
 	    beyond_limits[_i].text, &tight, PIPIT_PATCH_TOO_LARGE, beyond_limits[_i].message);
@@ -754,7 +756,7 @@ START_TEST(goes_no_further_than_the_limits)
 END_TEST
 
 /* Doubling a document thirty times would take 16 gigabytes. */
-START_TEST(does_not_copy_memory_full)
+START_TEST(limits_the_memory_of_copies)
 {
 	struct pipit_patch_error error;
 	struct pipit_patch_limits limits = { .max_depth = DEPTH, .max_copied_bytes = 100000, .max_operations = 30 };
@@ -776,7 +778,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- numbers */
 
-/* Gives each number in a document a text. */
+/* Give each number in a document a text. */
 static void set_texts(cJSON *item, const char *text)
 {
 	if (cJSON_IsNumber(item)) {
@@ -826,7 +828,7 @@ START_TEST(keeps_the_text_of_numbers)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- memory that is short */
+/* ---------------------------------------------------------------- out of memory */
 
 static const struct {
 	enum change change;
@@ -852,7 +854,7 @@ static const struct {
 	    "{\"a\":[\"x\"]}" },
 };
 
-/* One try with so many allocations. value: taken as pipit_patch_put() does. */
+/* One call with a limited number of allocations. value: taken as by pipit_patch_put(). */
 static int try_with(int allocations, enum change change, cJSON **doc, struct pipit_slice pointer, cJSON *value)
 {
 	struct pipit_patch_error error;
@@ -872,7 +874,7 @@ static int try_with(int allocations, enum change change, cJSON **doc, struct pip
 	return result;
 }
 
-START_TEST(changes_nothing_and_loses_nothing_when_memory_is_short)
+START_TEST(changes_and_leaks_nothing_when_memory_is_short)
 {
 	enum change change = costly[_i].change;
 	cJSON *doc = parse(costly[_i].before), *value = costly[_i].text ? parse(costly[_i].text) : NULL;
@@ -924,25 +926,25 @@ int main(void)
 	TCase *tests = tcase_create("patch");
 
 	tcase_add_checked_fixture(tests, set_up, tear_down);
-	tcase_add_loop_test(tests, puts_a_value_in_its_place, 0, COUNT(puts_done));
-	tcase_add_loop_test(tests, puts_nothing_where_it_cannot_be, 0, COUNT(puts_refused));
-	tcase_add_test(tests, puts_no_name_with_a_nul);
-	tcase_add_test(tests, gives_a_value_the_name_of_its_place);
-	tcase_add_loop_test(tests, removes_what_is_named_and_nothing_else, 0, COUNT(removes_done));
-	tcase_add_loop_test(tests, removes_only_what_is_there, 0, COUNT(removes_refused));
-	tcase_add_loop_test(tests, merges_as_rfc_7396_says, 0, COUNT(merges));
-	tcase_add_loop_test(tests, merges_only_into_what_is_there, 0, COUNT(merges_refused));
-	tcase_add_test(tests, merges_large_objects_in_little_time);
-	tcase_add_loop_test(tests, applies_operations_as_rfc_6902_says, 0, COUNT(patches));
+	tcase_add_loop_test(tests, puts_a_value_at_its_pointer, 0, COUNT(puts_done));
+	tcase_add_loop_test(tests, refuses_to_put_a_value_where_none_can_be, 0, COUNT(puts_refused));
+	tcase_add_test(tests, refuses_a_name_with_a_nul);
+	tcase_add_test(tests, names_a_value_after_its_pointer);
+	tcase_add_loop_test(tests, removes_only_the_named_value, 0, COUNT(removes_done));
+	tcase_add_loop_test(tests, refuses_to_remove_an_absent_value, 0, COUNT(removes_refused));
+	tcase_add_loop_test(tests, merges_by_rfc_7396, 0, COUNT(merges));
+	tcase_add_loop_test(tests, refuses_to_merge_into_an_absent_value, 0, COUNT(merges_refused));
+	tcase_add_test(tests, merges_large_objects_without_comparing_all_names);
+	tcase_add_loop_test(tests, applies_operations_by_rfc_6902, 0, COUNT(patches));
 	tcase_add_loop_test(tests, refuses_a_patch_and_says_why, 0, COUNT(patches_refused));
 	tcase_add_loop_test(tests, undoes_all_operations_when_a_later_one_fails, 0, COUNT(steps));
-	tcase_add_test(tests, shows_the_beginning_of_a_long_pointer);
-	tcase_add_test(tests, says_in_one_line_of_utf_8_what_a_client_sent);
-	tcase_add_loop_test(tests, goes_as_far_as_the_limits_allow, 0, COUNT(within_limits));
-	tcase_add_loop_test(tests, goes_no_further_than_the_limits, 0, COUNT(beyond_limits));
-	tcase_add_test(tests, does_not_copy_memory_full);
+	tcase_add_test(tests, cuts_a_long_pointer_in_a_message);
+	tcase_add_test(tests, quotes_client_text_as_one_line_of_utf_8);
+	tcase_add_loop_test(tests, accepts_a_patch_at_the_limits, 0, COUNT(within_limits));
+	tcase_add_loop_test(tests, refuses_a_patch_above_the_limits, 0, COUNT(beyond_limits));
+	tcase_add_test(tests, limits_the_memory_of_copies);
 	tcase_add_test(tests, keeps_the_text_of_numbers);
-	tcase_add_loop_test(tests, changes_nothing_and_loses_nothing_when_memory_is_short, 0, COUNT(costly));
+	tcase_add_loop_test(tests, changes_and_leaks_nothing_when_memory_is_short, 0, COUNT(costly));
 	tcase_add_test(tests, applies_a_thousand_operations_to_large_arrays_and_objects);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is a pointer, what its tokens mean, and what it finds. Every pointer ends right before an inaccessible page. */
+/* Valid pointers, tokens, and lookup. Each pointer ends before an inaccessible page. */
 #include "json/pointer.h"
 
 #include "guarded.h"
@@ -16,25 +16,25 @@ static struct pipit_slice guarded(const char *text)
 	return (struct pipit_slice){ guarded_copy(text, strlen(text)), strlen(text) };
 }
 
-/* ---------------------------------------------------------------- what is one */
+/* ---------------------------------------------------------------- valid pointers */
 
 static const char *const valid[] = { "", "/", "//", "/a", "/a/b", "/a~0", "/~1", "/~01", "/a/~0/~1/-", "/ ", "/\xff",
 	"/0/00" };
 static const char *const invalid[] = { "a", "a/", " /a", "~0", "/~", "/a~", "/~/a", "/~2", "/~~0", "/a/~0~", "#/a" };
 
-START_TEST(takes_what_begins_each_token_with_a_slash)
+START_TEST(accepts_tokens_that_begin_with_a_slash)
 {
 	ck_assert(pipit_pointer_is_valid(guarded(valid[_i])));
 }
 END_TEST
 
-START_TEST(refuses_what_is_no_pointer)
+START_TEST(refuses_invalid_pointers)
 {
 	ck_assert(!pipit_pointer_is_valid(guarded(invalid[_i])));
 }
 END_TEST
 
-START_TEST(takes_no_bytes_at_all_for_the_whole_document)
+START_TEST(accepts_an_absent_pointer_as_empty)
 {
 	struct pipit_slice pointer = { NULL, 0 }, token;
 	cJSON *doc = cJSON_CreateNull();
@@ -48,7 +48,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- tokens */
 
-START_TEST(gives_tokens_one_by_one_with_empty_ones)
+START_TEST(returns_each_token_also_empty_ones)
 {
 	static const char *const tokens[] = { "", "a~1b", "", "~01", "" };
 	struct pipit_slice pointer = guarded("//a~1b//~01/"), token;
@@ -77,7 +77,7 @@ START_TEST(unescapes_a_token_once)
 }
 END_TEST
 
-START_TEST(puts_a_name_as_it_is_read_and_never_beyond_the_end)
+START_TEST(appends_an_escaped_name_never_beyond_the_end)
 {
 	char expected[32], room[32];
 	size_t length = (size_t)sprintf(expected, "/%s", escapes[_i].token);
@@ -116,7 +116,7 @@ END_TEST
 static const char *const no_indices[] = { "", "-", "00", "01", "-1", "+1", "1 ", " 1", "1.0", "1e0", "a", "1a", "0x1",
 	"18446744073709551616", "99999999999999999999", "184467440737095516150", "\xd9\xa1" };
 
-START_TEST(reads_nothing_else_as_an_index)
+START_TEST(refuses_invalid_indexes)
 {
 	size_t index = 7;
 
@@ -127,12 +127,12 @@ END_TEST
 
 /* ---------------------------------------------------------------- finding */
 
-/* RFC 6901 section 5. */
+/* RFC 6901 §5. */
 static const char example[] = "{\"foo\":[\"bar\",\"baz\"],\"\":0,\"a/b\":1,\"c%d\":2,\"e^f\":3,\"g|h\":4,\"i\\\\j\":5,"
 			      "\"k\\\"l\":6,\" \":7,\"m~n\":8}";
 
 static const struct {
-	const char *document, *pointer, *value; /* value NULL: there is none */
+	const char *document, *pointer, *value; /* value: NULL for none */
 } lookups[] = {
 	{ example, "/foo", "[\"bar\",\"baz\"]" },
 	{ example, "/foo/0", "\"bar\"" },
@@ -174,7 +174,7 @@ static const struct {
 	{ "null", "/", NULL },
 };
 
-START_TEST(finds_what_is_named_or_nothing)
+START_TEST(finds_the_named_value_or_none)
 {
 	cJSON *doc = cJSON_Parse(lookups[_i].document);
 	cJSON *item = pipit_pointer_find(doc, guarded(lookups[_i].pointer));
@@ -217,15 +217,15 @@ int main(void)
 	TCase *tests = tcase_create("pointer");
 
 	tcase_add_checked_fixture(tests, guarded_set_up, guarded_tear_down);
-	tcase_add_loop_test(tests, takes_what_begins_each_token_with_a_slash, 0, COUNT(valid));
-	tcase_add_loop_test(tests, refuses_what_is_no_pointer, 0, COUNT(invalid));
-	tcase_add_test(tests, takes_no_bytes_at_all_for_the_whole_document);
-	tcase_add_test(tests, gives_tokens_one_by_one_with_empty_ones);
+	tcase_add_loop_test(tests, accepts_tokens_that_begin_with_a_slash, 0, COUNT(valid));
+	tcase_add_loop_test(tests, refuses_invalid_pointers, 0, COUNT(invalid));
+	tcase_add_test(tests, accepts_an_absent_pointer_as_empty);
+	tcase_add_test(tests, returns_each_token_also_empty_ones);
 	tcase_add_loop_test(tests, unescapes_a_token_once, 0, COUNT(escapes));
-	tcase_add_loop_test(tests, puts_a_name_as_it_is_read_and_never_beyond_the_end, 0, COUNT(escapes));
+	tcase_add_loop_test(tests, appends_an_escaped_name_never_beyond_the_end, 0, COUNT(escapes));
 	tcase_add_test(tests, reads_an_index_up_to_the_greatest_size);
-	tcase_add_loop_test(tests, reads_nothing_else_as_an_index, 0, COUNT(no_indices));
-	tcase_add_loop_test(tests, finds_what_is_named_or_nothing, 0, COUNT(lookups));
+	tcase_add_loop_test(tests, refuses_invalid_indexes, 0, COUNT(no_indices));
+	tcase_add_loop_test(tests, finds_the_named_value_or_none, 0, COUNT(lookups));
 	tcase_add_test(tests, finds_the_whole_document_at_the_empty_pointer);
 	tcase_add_test(tests, finds_no_member_by_a_name_with_a_nul);
 	suite_add_tcase(suite, tests);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is printed is what cJSON prints, and reads back as what it was. */
+/* The text is that of cJSON, and is read back as the same document. */
 #include "json/printer.h"
 
 #include "suite.h"
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of an own document; the text is freed by the caller. */
+/* doc: taken. The text is freed by the caller. */
 static char *print(const cJSON *doc)
 {
 	char small[16], *whole;
@@ -64,7 +64,7 @@ static const char *const same[] = {
 	"{\"\":\"\"}",
 };
 
-START_TEST(prints_what_cjson_prints)
+START_TEST(prints_like_cjson)
 {
 	cJSON *doc = cJSON_Parse(same[_i]);
 	char *theirs = cJSON_PrintUnformatted(doc), *ours = print(doc);
@@ -76,8 +76,8 @@ START_TEST(prints_what_cjson_prints)
 }
 END_TEST
 
-/* A string with one byte that is escaped, at every place of every length around eight. */
-START_TEST(escapes_at_every_place)
+/* One escaped byte at each place of strings of each length around eight. */
+START_TEST(escapes_a_byte_at_each_place)
 {
 	static const char odd[] = { 1, 0x1f, '"', '\\', '\n', ' ', 0x7f, '\xff', '!', '[', ']', '#' };
 	for (size_t length = 1; length <= 20; length++) {
@@ -128,8 +128,8 @@ START_TEST(numbers_read_back_as_the_same_double)
 }
 END_TEST
 
-/* With digits in front of the point and behind it, zeros among them, and some too many for 15. */
-START_TEST(fractions_are_printed_as_printf_does)
+/* Digits on both sides of the point, with zeros, some with more than 15 digits. */
+START_TEST(prints_fractions_like_printf)
 {
 	uint64_t dice = 20261130;
 
@@ -153,7 +153,7 @@ START_TEST(fractions_are_printed_as_printf_does)
 }
 END_TEST
 
-START_TEST(the_sign_of_nothing_stays)
+START_TEST(keeps_the_sign_of_zero)
 {
 	cJSON *doc = cJSON_CreateNumber(-0.0);
 	char *text = print(doc);
@@ -163,7 +163,7 @@ START_TEST(the_sign_of_nothing_stays)
 }
 END_TEST
 
-START_TEST(what_is_no_number_becomes_null)
+START_TEST(prints_nan_and_infinity_as_null)
 {
 	const double numbers[] = { NAN, INFINITY, -INFINITY };
 	for (size_t i = 0; i < 3; i++) {
@@ -176,7 +176,7 @@ START_TEST(what_is_no_number_becomes_null)
 }
 END_TEST
 
-/* Where printf() writes a comma. */
+/* In a locale where printf() writes a comma. */
 START_TEST(the_locale_does_not_matter)
 {
 	static const char *const locales[] = { "de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "C" };
@@ -194,7 +194,7 @@ START_TEST(the_locale_does_not_matter)
 }
 END_TEST
 
-START_TEST(prints_raw_items_as_they_are)
+START_TEST(prints_raw_items_unchanged)
 {
 	cJSON *doc = cJSON_CreateObject();
 	char *text;
@@ -229,7 +229,7 @@ static void is_refused(const cJSON *doc)
 	pipit_printer_clear(&text);
 }
 
-START_TEST(refuses_what_has_no_text)
+START_TEST(refuses_items_that_cannot_be_printed)
 {
 	cJSON without_type = { 0 }, raw = { .type = cJSON_Raw }, ring = { .type = cJSON_Array };
 	is_refused(&without_type);
@@ -239,7 +239,7 @@ START_TEST(refuses_what_has_no_text)
 }
 END_TEST
 
-START_TEST(a_string_that_is_not_there_is_empty)
+START_TEST(prints_a_missing_string_as_empty)
 {
 	cJSON item = { .type = cJSON_String }, object = { .type = cJSON_Object, .child = &item };
 	char *text = print(&object);
@@ -248,7 +248,7 @@ START_TEST(a_string_that_is_not_there_is_empty)
 }
 END_TEST
 
-/* --- in pieces ---------------------------------------------------------------------------------------------------------- */
+/* --- printing in pieces ---------------------------------------------------------------------------------------------------------- */
 
 static uint32_t dice;
 
@@ -258,7 +258,7 @@ static unsigned roll(unsigned sides)
 	return (dice >> 8) % sides;
 }
 
-/* Texts longer than a piece among them, and all that is escaped. */
+/* With texts longer than a piece, and all escaped characters. */
 static cJSON *random_text(void)
 {
 	size_t length = roll(20) == 0 ? roll(60000) : roll(30);
@@ -293,7 +293,7 @@ static cJSON *random_value(unsigned depth)
 	return value;
 }
 
-START_TEST(pieces_are_the_same_text)
+START_TEST(prints_the_same_text_in_pieces)
 {
 	size_t pieces = 0;
 	for (uint32_t seed = 1; seed <= 50; seed++) {
@@ -324,7 +324,7 @@ START_TEST(pieces_are_the_same_text)
 }
 END_TEST
 
-START_TEST(a_limit_ends_what_is_longer)
+START_TEST(stops_at_the_limit)
 {
 	cJSON *doc = cJSON_CreateArray();
 	struct pipit_printer text = pipit_printer_in(NULL, 0);
@@ -347,7 +347,7 @@ START_TEST(a_limit_ends_what_is_longer)
 }
 END_TEST
 
-START_TEST(what_cannot_be_printed_is_not_begun)
+START_TEST(does_not_begin_what_cannot_be_printed)
 {
 	struct pipit_printing *printing;
 	cJSON *doc = cJSON_CreateArray(), *item = cJSON_CreateNull(), *deep = cJSON_CreateArray();
@@ -371,20 +371,20 @@ int main(void)
 	Suite *suite = suite_create("printer");
 	TCase *tcase = tcase_create("printer");
 
-	tcase_add_loop_test(tcase, prints_what_cjson_prints, 0, (int)(sizeof same / sizeof *same));
-	tcase_add_test(tcase, escapes_at_every_place);
+	tcase_add_loop_test(tcase, prints_like_cjson, 0, (int)(sizeof same / sizeof *same));
+	tcase_add_test(tcase, escapes_a_byte_at_each_place);
 	tcase_add_test(tcase, numbers_read_back_as_the_same_double);
-	tcase_add_test(tcase, fractions_are_printed_as_printf_does);
-	tcase_add_test(tcase, the_sign_of_nothing_stays);
-	tcase_add_test(tcase, what_is_no_number_becomes_null);
+	tcase_add_test(tcase, prints_fractions_like_printf);
+	tcase_add_test(tcase, keeps_the_sign_of_zero);
+	tcase_add_test(tcase, prints_nan_and_infinity_as_null);
 	tcase_add_test(tcase, the_locale_does_not_matter);
-	tcase_add_test(tcase, prints_raw_items_as_they_are);
+	tcase_add_test(tcase, prints_raw_items_unchanged);
 	tcase_add_test(tcase, grows_to_any_size);
-	tcase_add_test(tcase, refuses_what_has_no_text);
-	tcase_add_test(tcase, a_string_that_is_not_there_is_empty);
-	tcase_add_test(tcase, pieces_are_the_same_text);
-	tcase_add_test(tcase, a_limit_ends_what_is_longer);
-	tcase_add_test(tcase, what_cannot_be_printed_is_not_begun);
+	tcase_add_test(tcase, refuses_items_that_cannot_be_printed);
+	tcase_add_test(tcase, prints_a_missing_string_as_empty);
+	tcase_add_test(tcase, prints_the_same_text_in_pieces);
+	tcase_add_test(tcase, stops_at_the_limit);
+	tcase_add_test(tcase, does_not_begin_what_cannot_be_printed);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The tree is the one that cJSON's own parser builds of a valid text. Every text ends right before an inaccessible page. */
+/* The tree is that of cJSON's own parser. Each text ends before an inaccessible page. */
 #include "json/tree.h"
 
 #include "guarded.h"
@@ -17,7 +17,7 @@ static bool same_text(const char *one, const char *other)
 	return one && other ? strcmp(one, other) == 0 : one == other;
 }
 
-/* Every field that a handler may look at, and the links that cJSON's functions go by. */
+/* All fields that a handler may read, and the links that cJSON's functions use. */
 static bool same_tree(const cJSON *one, const cJSON *other)
 {
 	if (one->type != other->type || one->valueint != other->valueint || one->valuedouble != other->valuedouble)
@@ -71,13 +71,13 @@ static const char *const documents[] = {
 	"{\"caf\xc3\xa9\":\"\xf0\x9f\x90\xa6\"}",
 };
 
-START_TEST(is_the_tree_of_cjson)
+START_TEST(builds_the_same_tree_as_cjson)
 {
 	expect_same(documents[_i], strlen(documents[_i]));
 }
 END_TEST
 
-START_TEST(every_character_can_be_escaped)
+START_TEST(reads_an_escape_of_each_character)
 {
 	for (unsigned code = 1; code < 0x110000; code += code < 0x3000 ? 1 : 97) {
 		char text[64];
@@ -93,8 +93,8 @@ START_TEST(every_character_can_be_escaped)
 }
 END_TEST
 
-/* Of every length and at every place around the eight bytes that are looked at together. */
-START_TEST(escapes_stand_at_every_place)
+/* At each place of strings of each length around eight, the bytes that are read together. */
+START_TEST(reads_an_escape_at_each_place)
 {
 	for (size_t length = 0; length <= 20; length++) {
 		for (size_t at = 0; at <= length; at++) {
@@ -143,7 +143,7 @@ static cJSON *random_value(unsigned depth)
 	return value;
 }
 
-START_TEST(any_document_is_built)
+START_TEST(builds_random_documents_like_cjson)
 {
 	for (uint32_t seed = 1; seed <= 2000; seed++) {
 		char *text;
@@ -165,10 +165,10 @@ int main(void)
 	TCase *tcase = tcase_create("tree");
 
 	tcase_add_checked_fixture(tcase, guarded_set_up, guarded_tear_down);
-	tcase_add_loop_test(tcase, is_the_tree_of_cjson, 0, sizeof documents / sizeof *documents);
-	tcase_add_test(tcase, every_character_can_be_escaped);
-	tcase_add_test(tcase, escapes_stand_at_every_place);
-	tcase_add_test(tcase, any_document_is_built);
+	tcase_add_loop_test(tcase, builds_the_same_tree_as_cjson, 0, sizeof documents / sizeof *documents);
+	tcase_add_test(tcase, reads_an_escape_of_each_character);
+	tcase_add_test(tcase, reads_an_escape_at_each_place);
+	tcase_add_test(tcase, builds_random_documents_like_cjson);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }

@@ -583,7 +583,7 @@ END_TEST
 /* ---------------------------------------------------------------- the formats */
 
 /* All families, so that the page has each kind of line. */
-static void count_a_bit_of_everything(void)
+static void count_in_all_families(void)
 {
 	for (size_t i = 0; i < WORKERS; i++) {
 		for (size_t route = 0; route < ROUTE_COUNT; route++)
@@ -602,7 +602,7 @@ START_TEST(passes_promtool)
 		return;
 	}
 	if (_i)
-		count_a_bit_of_everything();
+		count_in_all_families();
 	char *page = render_format(false);
 	FILE *promtool = popen("promtool check metrics >&2", "w");
 	ck_assert_ptr_nonnull(promtool);
@@ -733,7 +733,7 @@ START_TEST(keeps_every_sample_under_its_family)
 	static struct reader reader;
 	reader = (struct reader){ .openmetrics = _i % 2 };
 	if (_i / 2)
-		count_a_bit_of_everything();
+		count_in_all_families();
 	char *page = render_format(reader.openmetrics);
 	bool has_ended = false;
 	ck_assert_int_eq(page[strlen(page) - 1], '\n');

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Limits of the whole process, asked by several threads. */
+/* Limits of the whole process, used by several threads. */
 #include "net/limits.h"
 
 #include "suite.h"
@@ -63,7 +63,7 @@ START_TEST(counts_connections)
 }
 END_TEST
 
-/* The first two of a client are let in; whether the other address is the same client's. */
+/* The first two connections of a client are accepted; whether the other address is the same client's. */
 static const struct {
 	const char *client, *other;
 	bool is_same;
@@ -79,7 +79,7 @@ static const struct {
 	{ "0.0.0.0", "255.255.255.255", false },
 };
 
-START_TEST(lets_in_as_many_of_one_client_as_the_limit)
+START_TEST(accepts_connections_of_a_client_up_to_the_limit)
 {
 	const char *client = neighbours[_i].client, *other = neighbours[_i].other;
 
@@ -92,7 +92,7 @@ START_TEST(lets_in_as_many_of_one_client_as_the_limit)
 }
 END_TEST
 
-START_TEST(forgets_a_client_that_has_left)
+START_TEST(frees_the_entry_of_a_client_without_connections)
 {
 	for (int round = 0; round < 3; round++) {
 		ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_ADDED);
@@ -100,13 +100,13 @@ START_TEST(forgets_a_client_that_has_left)
 		let_go("192.0.2.1");
 		let_go("192.0.2.1");
 	}
-	/* More than came: nothing to take back. */
+	/* More releases than connections have no effect. */
 	let_go("192.0.2.1");
 	ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_ADDED);
 }
 END_TEST
 
-START_TEST(welcomes_every_client_without_an_internet_address)
+START_TEST(accepts_clients_without_an_internet_address)
 {
 	for (int i = 0; i < 5; i++)
 		ck_assert_int_eq(let_in("a socket in the file system"), PIPIT_LIMITS_ADDED);
@@ -114,7 +114,7 @@ START_TEST(welcomes_every_client_without_an_internet_address)
 }
 END_TEST
 
-START_TEST(welcomes_everybody_without_a_limit)
+START_TEST(accepts_every_client_without_a_limit)
 {
 	struct pipit_limits *limited = limits;
 	limits = pipit_limits_new(0);
@@ -127,7 +127,7 @@ START_TEST(welcomes_everybody_without_a_limit)
 }
 END_TEST
 
-START_TEST(takes_bytes_up_to_the_limit_and_none_beyond)
+START_TEST(grants_bytes_up_to_the_limit_and_no_more)
 {
 	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 60, 100));
 	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 40, 100));
@@ -143,13 +143,13 @@ START_TEST(takes_bytes_up_to_the_limit_and_none_beyond)
 }
 END_TEST
 
-START_TEST(lets_input_take_its_own_limit_whatever_else_there_is)
+START_TEST(grants_input_its_own_limit_whatever_else_is_taken)
 {
 	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 100, 100));
 	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_INPUT, 50, 50));
 	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_INPUT, 1, 50));
 	ck_assert_uint_eq(pipit_limits_bytes(limits), 150);
-	/* What is input leaves less for the rest. */
+	/* Input leaves less for the rest. */
 	pipit_limits_release_bytes(limits, PIPIT_LIMITS_CONTENT, 60);
 	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 20, 100));
 	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 10, 100));
@@ -172,7 +172,7 @@ static void *come_and_go(void *name)
 	return NULL;
 }
 
-START_TEST(loses_nothing_between_threads)
+START_TEST(counts_exactly_between_threads)
 {
 	static char names[THREADS][16] = { "192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2" };
 	pthread_t threads[THREADS];
@@ -188,7 +188,7 @@ START_TEST(loses_nothing_between_threads)
 }
 END_TEST
 
-START_TEST(frees_nothing)
+START_TEST(accepts_null_in_free)
 {
 	pipit_limits_free(NULL);
 }
@@ -201,14 +201,14 @@ int main(void)
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, counts_connections);
 	tcase_add_loop_test(
-	    tests, lets_in_as_many_of_one_client_as_the_limit, 0, sizeof neighbours / sizeof *neighbours);
-	tcase_add_test(tests, forgets_a_client_that_has_left);
-	tcase_add_test(tests, welcomes_every_client_without_an_internet_address);
-	tcase_add_test(tests, welcomes_everybody_without_a_limit);
-	tcase_add_test(tests, takes_bytes_up_to_the_limit_and_none_beyond);
-	tcase_add_test(tests, lets_input_take_its_own_limit_whatever_else_there_is);
-	tcase_add_test(tests, loses_nothing_between_threads);
-	tcase_add_test(tests, frees_nothing);
+	    tests, accepts_connections_of_a_client_up_to_the_limit, 0, sizeof neighbours / sizeof *neighbours);
+	tcase_add_test(tests, frees_the_entry_of_a_client_without_connections);
+	tcase_add_test(tests, accepts_clients_without_an_internet_address);
+	tcase_add_test(tests, accepts_every_client_without_a_limit);
+	tcase_add_test(tests, grants_bytes_up_to_the_limit_and_no_more);
+	tcase_add_test(tests, grants_input_its_own_limit_whatever_else_is_taken);
+	tcase_add_test(tests, counts_exactly_between_threads);
+	tcase_add_test(tests, accepts_null_in_free);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

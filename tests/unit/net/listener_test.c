@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sockets that listen, or an error and nothing left open. */
+/* Listening sockets, or an error and no open descriptor. */
 #include "net/listener.h"
 
 #include "pipit.h"
@@ -23,11 +23,11 @@
 
 static const struct pipit_config config = { .listen_backlog = BACKLOG };
 
-/* The listen() call that is to fail, counted from 1; 0: none. */
+/* The listen() call that fails, counted from 1; 0: none. */
 static int failing_call;
 static int last_backlog;
 
-/* In the place of libc's, for the failure that a test cannot bring about from outside. */
+/* Replaces libc's listen(), for a failure that a test cannot cause from outside. */
 int listen(int fd, int backlog)
 {
 	last_backlog = backlog;
@@ -124,7 +124,7 @@ static void expect_listening(const int *fds, size_t count, unsigned port)
 	}
 }
 
-/* A client gets in, by one of the sockets. */
+/* One of the sockets accepts a client. */
 static void expect_reachable(const int *fds, size_t count, const struct sockaddr *address, socklen_t length)
 {
 	struct pollfd ready[8];
@@ -146,7 +146,7 @@ static void expect_reachable(const int *fds, size_t count, const struct sockaddr
 
 static const size_t socket_counts[] = { 1, 4 };
 
-START_TEST(takes_a_free_port_for_all_sockets)
+START_TEST(binds_a_free_port_for_all_sockets)
 {
 	size_t count = socket_counts[_i];
 	char url[PIPIT_LISTENER_URL_SIZE], expected[PIPIT_LISTENER_URL_SIZE];
@@ -166,7 +166,7 @@ START_TEST(takes_a_free_port_for_all_sockets)
 }
 END_TEST
 
-START_TEST(takes_a_free_port_of_ipv6_for_all_sockets)
+START_TEST(binds_a_free_port_of_ipv6_for_all_sockets)
 {
 	size_t count = socket_counts[_i];
 	char url[PIPIT_LISTENER_URL_SIZE];
@@ -184,7 +184,7 @@ START_TEST(takes_a_free_port_of_ipv6_for_all_sockets)
 }
 END_TEST
 
-/* Bound, not listening, and ready to share: keeps a port from everybody who asks for a free one, but not from us. */
+/* Bound with SO_REUSEPORT, not listening: other processes do not get this port as a free one, but we can bind it. */
 static int hold(bool share_port, unsigned *port)
 {
 	struct sockaddr_in address = loopback(0);
@@ -199,7 +199,7 @@ static int hold(bool share_port, unsigned *port)
 	return fd;
 }
 
-START_TEST(takes_the_port_that_it_is_told)
+START_TEST(binds_the_given_port)
 {
 	size_t count = socket_counts[_i];
 	char address[64], url[PIPIT_LISTENER_URL_SIZE];
@@ -215,8 +215,8 @@ START_TEST(takes_the_port_that_it_is_told)
 }
 END_TEST
 
-/* A restart must not wait for the connections of the process before it. */
-START_TEST(takes_a_port_whose_last_connections_linger)
+/* A restart must not wait for the connections of the previous process. */
+START_TEST(binds_a_port_whose_last_connections_are_in_time_wait)
 {
 	size_t count = socket_counts[_i];
 	char text[64], url[PIPIT_LISTENER_URL_SIZE];
@@ -227,7 +227,7 @@ START_TEST(takes_a_port_whose_last_connections_linger)
 	snprintf(text, sizeof text, "127.0.0.1:%u", port);
 	ck_assert_int_eq(pipit_listener_open(text, &config, fds, 1, url), 0);
 	address = loopback(port);
-	/* The accepted side is closed first, so that TIME_WAIT is on this port. */
+	/* The accepted side closes first, so that TIME_WAIT is on this port. */
 	expect_reachable(fds, 1, (struct sockaddr *)&address, sizeof address);
 	close_all(fds, 1);
 	ck_assert_int_eq(pipit_listener_open(text, &config, fds, count, url), 0);
@@ -236,8 +236,8 @@ START_TEST(takes_a_port_whose_last_connections_linger)
 }
 END_TEST
 
-/* In whole seconds, rounded up by the kernel to when it repeats its SYN-ACK. */
-START_TEST(defers_accepts_when_it_is_told_to)
+/* In whole seconds; the kernel rounds it up to the retransmission of a SYN-ACK. */
+START_TEST(defers_accepts_when_asked_to)
 {
 	static const struct {
 		uint64_t defer_ms;
@@ -258,7 +258,7 @@ START_TEST(defers_accepts_when_it_is_told_to)
 }
 END_TEST
 
-START_TEST(takes_the_same_port_of_both_families)
+START_TEST(binds_the_same_port_of_both_families)
 {
 	char url[PIPIT_LISTENER_URL_SIZE], address[PIPIT_LISTENER_URL_SIZE];
 	int v4[1], v6[1];
@@ -276,7 +276,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- errors */
 
-/* A listening socket of somebody else's on 127.0.0.1; *port receives its port. */
+/* A listening socket on 127.0.0.1, not of the listener; *port receives its port. */
 static int occupy(bool share_port, unsigned *port)
 {
 	int fd = hold(share_port, port);
@@ -286,7 +286,7 @@ static int occupy(bool share_port, unsigned *port)
 }
 
 static const struct {
-	bool is_shared; /* by the one who holds it */
+	bool is_shared; /* by its owner */
 	size_t count;
 	const char *host;
 } busy_cases[] = {
@@ -298,7 +298,7 @@ static const struct {
 	{ true, 4, "0.0.0.0" },
 };
 
-START_TEST(refuses_a_port_that_somebody_else_listens_on)
+START_TEST(refuses_a_port_on_which_another_socket_listens)
 {
 	char address[64], url[PIPIT_LISTENER_URL_SIZE];
 	unsigned port;
@@ -312,7 +312,7 @@ START_TEST(refuses_a_port_that_somebody_else_listens_on)
 }
 END_TEST
 
-START_TEST(refuses_a_port_that_we_listen_on_ourselves)
+START_TEST(refuses_a_port_on_which_it_listens_already)
 {
 	char url[PIPIT_LISTENER_URL_SIZE], again[PIPIT_LISTENER_URL_SIZE];
 	size_t count = socket_counts[_i];
@@ -331,7 +331,7 @@ static const char *const bad_addresses[] = { "", ":", "127.0.0.1", "127.0.0.1:",
 	"[127.0.0.1]:80", "[::g]:80", "[]:80", "http://127.0.0.1:80", "/tmp/socket", "127.0.0.1:80:80",
 	"0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000:80" };
 
-START_TEST(refuses_what_is_no_address)
+START_TEST(refuses_invalid_addresses)
 {
 	char url[PIPIT_LISTENER_URL_SIZE];
 	int fds[4];
@@ -343,8 +343,8 @@ START_TEST(refuses_what_is_no_address)
 }
 END_TEST
 
-/* 192.0.2.0/24 is nobody's (RFC 5737). */
-START_TEST(refuses_an_address_that_is_not_this_machines)
+/* 192.0.2.0/24 has no hosts (RFC 5737). */
+START_TEST(refuses_an_address_of_another_machine)
 {
 	char url[PIPIT_LISTENER_URL_SIZE];
 	int fds[4];
@@ -353,7 +353,7 @@ START_TEST(refuses_an_address_that_is_not_this_machines)
 }
 END_TEST
 
-/* The descriptors are counted in tear_down(). Call 1 is the question whether the port is free, 2 to 5 are the sockets. */
+/* tear_down() counts the descriptors. Call 1 checks whether the port is free, 2 to 5 are the sockets. */
 START_TEST(closes_all_sockets_when_a_later_one_fails)
 {
 	char url[PIPIT_LISTENER_URL_SIZE];
@@ -371,16 +371,16 @@ int main(void)
 	TCase *tests = tcase_create("listener");
 
 	tcase_add_checked_fixture(tests, set_up, tear_down);
-	tcase_add_loop_test(tests, takes_a_free_port_for_all_sockets, 0, COUNT(socket_counts));
-	tcase_add_loop_test(tests, takes_a_free_port_of_ipv6_for_all_sockets, 0, COUNT(socket_counts));
-	tcase_add_loop_test(tests, takes_the_port_that_it_is_told, 0, COUNT(socket_counts));
-	tcase_add_loop_test(tests, takes_a_port_whose_last_connections_linger, 0, COUNT(socket_counts));
-	tcase_add_test(tests, takes_the_same_port_of_both_families);
-	tcase_add_loop_test(tests, refuses_a_port_that_somebody_else_listens_on, 0, COUNT(busy_cases));
-	tcase_add_loop_test(tests, refuses_a_port_that_we_listen_on_ourselves, 0, COUNT(socket_counts));
-	tcase_add_test(tests, defers_accepts_when_it_is_told_to);
-	tcase_add_loop_test(tests, refuses_what_is_no_address, 0, COUNT(bad_addresses));
-	tcase_add_loop_test(tests, refuses_an_address_that_is_not_this_machines, 0, COUNT(socket_counts));
+	tcase_add_loop_test(tests, binds_a_free_port_for_all_sockets, 0, COUNT(socket_counts));
+	tcase_add_loop_test(tests, binds_a_free_port_of_ipv6_for_all_sockets, 0, COUNT(socket_counts));
+	tcase_add_loop_test(tests, binds_the_given_port, 0, COUNT(socket_counts));
+	tcase_add_loop_test(tests, binds_a_port_whose_last_connections_are_in_time_wait, 0, COUNT(socket_counts));
+	tcase_add_test(tests, binds_the_same_port_of_both_families);
+	tcase_add_loop_test(tests, refuses_a_port_on_which_another_socket_listens, 0, COUNT(busy_cases));
+	tcase_add_loop_test(tests, refuses_a_port_on_which_it_listens_already, 0, COUNT(socket_counts));
+	tcase_add_test(tests, defers_accepts_when_asked_to);
+	tcase_add_loop_test(tests, refuses_invalid_addresses, 0, COUNT(bad_addresses));
+	tcase_add_loop_test(tests, refuses_an_address_of_another_machine, 0, COUNT(socket_counts));
 	tcase_add_loop_test(tests, closes_all_sockets_when_a_later_one_fails, 1, 6);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);

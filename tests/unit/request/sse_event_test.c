@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The bytes of an event, to the last one: fields, line ends, ids, and the chunk around them. */
+/* The exact bytes of an event: fields, line ends, ids, and the chunk around them. */
 #include "request/sse_event.h"
 
 #include "suite.h"
@@ -11,7 +11,7 @@
 
 #define PREFIX "0123456789abcdef"
 
-/* A chunk with this content. */
+/* A chunk with this data. */
 static void expect_chunk(const struct pipit_sse_event *rendered, const char *content)
 {
 	struct pipit_slice chunk = pipit_sse_event_bytes(rendered, true);
@@ -59,7 +59,7 @@ static const struct {
 	{ "caf\xc3\xa9: x", "caf\xc3\xa9", "event: caf\xc3\xa9: x\ndata: caf\xc3\xa9\n\n" },
 };
 
-START_TEST(renders_an_event_with_each_line_in_a_field)
+START_TEST(renders_an_event_with_a_data_field_for_each_line)
 {
 	struct pipit_sse_event *rendered = render(events[_i].name, events[_i].data);
 	expect_content(rendered, events[_i].content);
@@ -69,7 +69,7 @@ END_TEST
 
 static const uint64_t numbers[] = { 1, 9, 10, 12345, UINT64_MAX };
 
-START_TEST(puts_the_id_in_front)
+START_TEST(puts_the_id_first)
 {
 	struct pipit_sse_event *rendered = render("tick", "text");
 	char expected[256];
@@ -107,7 +107,7 @@ START_TEST(refuses_a_name_with_a_line_end)
 }
 END_TEST
 
-START_TEST(renders_lines_that_are_no_event)
+START_TEST(renders_lines_that_are_not_events)
 {
 	struct pipit_sse_event *rendered = pipit_sse_event_lines("retry: 2000\n");
 	expect_content(rendered, "retry: 2000\n\n");
@@ -118,7 +118,7 @@ START_TEST(renders_lines_that_are_no_event)
 }
 END_TEST
 
-START_TEST(lives_until_the_last_hold_is_released)
+START_TEST(is_freed_when_the_last_reference_is_released)
 {
 	struct pipit_sse_event *rendered = render(NULL, "text");
 	ck_assert_ptr_eq(pipit_sse_event_hold(rendered), rendered);
@@ -135,12 +135,12 @@ int main(void)
 	TCase *tests = tcase_create("rendered");
 
 	tcase_add_loop_test(
-	    tests, renders_an_event_with_each_line_in_a_field, 0, (int)(sizeof events / sizeof events[0]));
-	tcase_add_loop_test(tests, puts_the_id_in_front, 0, (int)(sizeof numbers / sizeof numbers[0]));
+	    tests, renders_an_event_with_a_data_field_for_each_line, 0, (int)(sizeof events / sizeof events[0]));
+	tcase_add_loop_test(tests, puts_the_id_first, 0, (int)(sizeof numbers / sizeof numbers[0]));
 	tcase_add_test(tests, frames_chunks_of_every_size);
 	tcase_add_loop_test(tests, refuses_a_name_with_a_line_end, 0, (int)(sizeof bad_names / sizeof bad_names[0]));
-	tcase_add_test(tests, renders_lines_that_are_no_event);
-	tcase_add_test(tests, lives_until_the_last_hold_is_released);
+	tcase_add_test(tests, renders_lines_that_are_not_events);
+	tcase_add_test(tests, is_freed_when_the_last_reference_is_released);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

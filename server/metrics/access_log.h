@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One destination per server, one buffer per worker, written once per loop turn. Bytes of clients are escaped: they
+ * cannot forge a line or control a terminal.
+ */
+#ifndef PIPIT_ACCESS_LOG_H
+#define PIPIT_ACCESS_LOG_H
+
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+/* Shared by the workers. */
+struct pipit_access_log;
+
+/*
+ * "off", "-" (standard output), or a file to append to, with mode 0640. json: false: Combined Log Format. 0 and *log
+ * (NULL for "off"); a negative errno value.
+ */
+int pipit_access_log_open(const char *destination, bool json, struct pipit_access_log **log);
+
+/*
+ * After a rotation. No line is lost or split: the new file takes over the descriptor (dup3). 0; a negative errno value
+ * keeps the old file. Any thread.
+ */
+int pipit_access_log_reopen(struct pipit_access_log *log);
+
+/* After all buffers. */
+void pipit_access_log_close(struct pipit_access_log *log);
+
+/* Empty slices print as "-". */
+struct pipit_access_log_entry {
+	const char *peer;                /* numeric, without port */
+	time_t finished;                 /* wall clock, seconds */
+	struct pipit_slice request_line; /* as received; cut at 512 bytes */
+	int status;
+	uint64_t content_bytes; /* of the body; 0 prints as "-" in combined form */
+	struct pipit_slice referer;
+	struct pipit_slice user_agent;
+	uint64_t duration_ns; /* first byte of the head to last byte handed to the kernel */
+	const char *id;       /* 16 hex digits */
+	const char *route;    /* pattern, "fallback" or "-" */
+};
+
+/* Of one worker. */
+struct pipit_access_log_buffer;
+
+/* NULL when memory is short. `log` is borrowed until pipit_access_log_buffer_free(). */
+struct pipit_access_log_buffer *pipit_access_log_buffer_new(struct pipit_access_log *log);
+
+/*
+ * Flushes when the buffer (64 KiB) is full.
+ *
+ * Combined:  PEER - - [10/Oct/2026:13:55:36 +0000] "REQUEST LINE" STATUS BYTES "REFERER" "USER-AGENT" DURATION ID ROUTE
+ *
+ * DURATION: seconds; dates: UTC. JSON omits an absent referer or user agent. Quotes, backslashes, control characters
+ * and bytes above 0x7E become \xHH; in JSON \u00HH, \" and \\.
+ */
+void pipit_access_log_buffer_add(struct pipit_access_log_buffer *buffer, const struct pipit_access_log_entry *entry);
+
+bool pipit_access_log_buffer_has_lines(const struct pipit_access_log_buffer *buffer);
+
+/* Never blocks: a full pipe or terminal loses whole lines, which are counted. */
+void pipit_access_log_buffer_flush(struct pipit_access_log_buffer *buffer);
+
+/* Since start. Any thread. */
+uint64_t pipit_access_log_dropped(const struct pipit_access_log *log);
+
+/* Flushes. */
+void pipit_access_log_buffer_free(struct pipit_access_log_buffer *buffer);
+
+#endif
