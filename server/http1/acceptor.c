@@ -79,7 +79,7 @@ static struct pipit_connection *take_spare(struct pipit_net *net)
 	struct pipit_connection *connection = net->acceptor->spare;
 	net->acceptor->spare = NULL;
 	if (!pipit_acceptor_is_ready(net))
-		net->hooks->pause_accepting(net->context);
+		net->handlers->pause_accepting(net->context);
 	return connection;
 }
 
@@ -353,7 +353,7 @@ static void free_spare(struct pipit_net *net)
 	if (!spare)
 		return;
 	if (spare->evhttp)
-		pipit_evhttp_link_detach(spare);
+		pipit_evhttp_link_close(spare);
 	pipit_connection_free(spare);
 }
 
@@ -366,7 +366,7 @@ static void free_accepted(struct pipit_net *net)
 		if (at->state != PIPIT_CONNECTION_NEW)
 			continue;
 		if (at->evhttp)
-			pipit_evhttp_link_give_up(at);
+			pipit_evhttp_link_close(at);
 		pipit_connection_free(at);
 	}
 }

@@ -34,7 +34,7 @@ struct evhttp;
  * Returns NULL when memory or descriptors are short.
  */
 struct pipit_net *pipit_http1_new(struct event_base *base, const struct pipit_config *config,
-    struct pipit_counters *counters, struct pipit_limits *limits, const struct pipit_handler_table *hooks,
+    struct pipit_counters *counters, struct pipit_limits *limits, const struct pipit_handler_table *handlers,
     void *context, enum pipit_evhttp_mode mode, struct evhttp *http);
 
 /* From now on every reply says "Connection: close", replies that were left open end, and idle connections leave once they have

@@ -83,17 +83,17 @@ static void sweep_handling(struct pipit_connection *connection)
 	poll(&look, 1, 0);
 	/* While a reply is open, EOF ends it: evhttp tells a callback so, too. */
 	if (look.revents & (POLLERR | POLLHUP | POLLNVAL) ||
-	    ((connection->exchange.open_reply || pipit_evhttp_is_open(connection)) && look.revents & POLLRDHUP)) {
+	    ((connection->exchange.open_reply || pipit_evhttp_lane_is_open(connection)) && look.revents & POLLRDHUP)) {
 		pipit_connection_drop(connection);
 		return;
 	}
 	if (look.revents & POLLRDHUP && !connection->exchange.client_gone) {
 		connection->exchange.client_gone = true;
-		net->hooks->abandoned(net->context, connection);
+		net->handlers->abandoned(net->context, connection);
 	}
 	/* Nothing waits for the client: it is not behind its callback. */
 	if (connection->evhttp)
-		connection->evhttp->crowded_ms = 0;
+		connection->evhttp->behind_since_ms = 0;
 	if (connection->exchange.lane == PIPIT_LANE_EVHTTP)
 		pipit_http1_settle(connection);
 }
@@ -128,7 +128,7 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 	case PIPIT_CONNECTION_SENDING:
 		if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, config->write_timeout_ms)) ||
 		    !keeps_its_rate(connection, now_ms) ||
-		    pipit_evhttp_is_crowded(connection, now_ms, config->write_timeout_ms))
+		    pipit_evhttp_lane_is_behind(connection, now_ms, config->write_timeout_ms))
 			time_out(connection, PIPIT_PHASE_WRITE, PIPIT_REFUSAL_NONE);
 		break;
 	default:

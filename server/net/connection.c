@@ -95,8 +95,8 @@ void pipit_connection_free(struct pipit_connection *connection)
 	if (connection->fd >= 0)
 		close(connection->fd);
 	free(connection);
-	if (was_adopted && --net->adopted == 0 && net->hooks)
-		net->hooks->emptied(net->context);
+	if (was_adopted && --net->adopted == 0 && net->handlers)
+		net->handlers->emptied(net->context);
 	pipit_net_release(net);
 }
 
@@ -414,7 +414,7 @@ static void on_turn_end(evutil_socket_t fd, short what, void *context)
 
 struct pipit_net *pipit_net_new(struct event_base *base, const struct pipit_config *config,
     struct pipit_counters *counters, struct pipit_limits *limits, const struct pipit_protocol *protocol,
-    const struct pipit_handler_table *hooks, void *context)
+    const struct pipit_handler_table *handlers, void *context)
 {
 	struct pipit_net *net = calloc(1, sizeof *net);
 	if (!net)
@@ -424,7 +424,7 @@ struct pipit_net *pipit_net_new(struct event_base *base, const struct pipit_conf
 	net->counters = counters;
 	net->limits = limits;
 	net->protocol = protocol;
-	net->hooks = hooks;
+	net->handlers = handlers;
 	net->context = context;
 	net->waiting_tail = &net->waiting;
 	net->count = 1;
@@ -440,7 +440,7 @@ struct pipit_net *pipit_net_new(struct event_base *base, const struct pipit_conf
 
 void pipit_net_free(struct pipit_net *net)
 {
-	net->hooks = NULL;
+	net->handlers = NULL;
 	if (net->replies)
 		evbuffer_free(net->replies);
 	if (net->turn_end)

@@ -185,12 +185,12 @@ static bool make_room_here(struct pipit_net *net, uint64_t excess)
  */
 static bool make_room(struct pipit_net *net, uint64_t excess)
 {
-	const struct pipit_handler_table *hooks = net->hooks;
+	const struct pipit_handler_table *handlers = net->handlers;
 	bool may_ask = excess < OVERBOOKED_MAX;
-	if (may_ask && !has_lingering(net) && hooks->make_room_elsewhere(net->context, PIPIT_ROOM_LINGERING))
+	if (may_ask && !has_lingering(net) && handlers->make_room_elsewhere(net->context, PIPIT_ROOM_LINGERING))
 		return true;
-	return (may_ask && hooks->make_room_elsewhere(net->context, PIPIT_ROOM_MANY)) || make_room_here(net, excess) ||
-	       (may_ask && hooks->make_room_elsewhere(net->context, PIPIT_ROOM_ANY));
+	return (may_ask && handlers->make_room_elsewhere(net->context, PIPIT_ROOM_MANY)) ||
+	       make_room_here(net, excess) || (may_ask && handlers->make_room_elsewhere(net->context, PIPIT_ROOM_ANY));
 }
 
 /* Why it cannot stay; PIPIT_REFUSAL_NONE when it can. */

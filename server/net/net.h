@@ -177,8 +177,8 @@ struct pipit_net {
 	struct pipit_counters *counters;
 	struct pipit_limits *limits;
 	const struct pipit_protocol *protocol;
-	const struct pipit_handler_table *hooks; /* NULL once orphaned */
-	void *context;                           /* of hooks */
+	const struct pipit_handler_table *handlers; /* NULL once orphaned */
+	void *context;                              /* of handlers */
 	enum pipit_evhttp_mode evhttp_mode;
 	struct pipit_evhttp_lane *evhttp; /* freed with this struct; NULL in mode NONE */
 	struct pipit_acceptor *acceptor;
@@ -278,7 +278,7 @@ struct pipit_slice pipit_connection_first_line(const char *bytes, size_t length)
 /* Everything that is pointed to is kept and outlives it. NULL when memory is short. */
 struct pipit_net *pipit_net_new(struct event_base *base, const struct pipit_config *config,
     struct pipit_counters *counters, struct pipit_limits *limits, const struct pipit_protocol *protocol,
-    const struct pipit_handler_table *hooks, void *context);
+    const struct pipit_handler_table *handlers, void *context);
 
 /* Free what it holds, but not what connections and links point to: that goes with the last of them, by pipit_net_release(). */
 void pipit_net_free(struct pipit_net *net);
