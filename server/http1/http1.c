@@ -311,8 +311,8 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 		net->current = NULL;
 		return;
 	}
-	if (has_batch(net))
-		send_batch(connection);
+	/* Also without bytes: a reply larger than the batch has been sent, and its duration is not counted yet. */
+	send_batch(connection);
 	net->current = NULL;
 	keep_unused(connection, at, (size_t)(end - at));
 	settle(connection);
