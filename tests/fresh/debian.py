@@ -21,6 +21,8 @@ USER = "user"
 HOME = f"/home/{USER}"
 # How long a process may take to end after Ctrl-C; only a hang takes longer.
 END_SECONDS = 30
+# How long debootstrap may take.
+BASE_SECONDS = 900
 
 
 def run(*words, **options):
@@ -80,9 +82,10 @@ def make_base(folder, say):
     say(f"making a Debian ({suite}); it is kept in {folder}")
     log = folder / "debootstrap.log"
     with log.open("w") as output:
-        words = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", f"--cache-dir={folder / 'archives'}", suite, base,
-                 archives(suite)[suite]]
-        done = subprocess.run(words, stdout=output, stderr=output, stdin=subprocess.DEVNULL, check=False)
+        # debootstrap mounts too.
+        words = [*namespaces(), "debootstrap", "--variant=minbase", f"--include={PACKAGES}", f"--cache-dir={folder / 'archives'}", suite,
+                 base, archives(suite)[suite]]
+        done = subprocess.run(words, stdout=output, stderr=output, stdin=subprocess.DEVNULL, timeout=BASE_SECONDS, check=False)
     if done.returncode != 0:
         raise RuntimeError("debootstrap failed:\n" + "\n".join(log.read_text().splitlines()[-10:]))
     key.write_text(wanted)
