@@ -4,7 +4,8 @@
 
 debootstrap makes the Debian. The commands of a page run in their order in a copy of this checkout. One that listens is a server:
 the next commands find it running, until the next server or the end of the page. Where the page shows what a command prints, it
-must print that; elsewhere its status must be 0. curl fails when the answer is an error.
+must print that; elsewhere its status must be 0. curl fails when the answer is an error. Nothing may be left behind: no process,
+no service that systemd would start.
 
 To follow a run, read main(), then inside(). pages.py finds the commands, debian.py makes and enters the Debian.
 """
@@ -114,8 +115,8 @@ class Page:
 
     shortened = set()  # those that have run, of all pages
 
-    def __init__(self, blocks, root, logs, loopback):
-        self.blocks, self.root, self.logs, self.loopback = blocks, root, logs, loopback
+    def __init__(self, name, blocks, root, logs, loopback):
+        self.name, self.blocks, self.root, self.logs, self.loopback = name, blocks, root, logs, loopback
         self.folder, self.server, self.programs, self.wrong = CHECKOUT, None, [], []
 
     def fail(self, command, why, process=None):
@@ -204,9 +205,13 @@ class Page:
             self.fail(self.server[0], "Ctrl-C does not end it", self.server[1])
         self.server = None
 
-    def end(self):
-        """The next page has its own server and programs."""
+    def end(self, services):
+        """The next page has its own server and programs. services: those that were enabled from the beginning."""
         self.stop_server()
+        if running := debian.left_running():
+            self.wrong.append(f"{self.name} leaves running: {' '.join(running)}")
+        if enabled := debian.enabled_services(self.root) - services:
+            self.wrong.append(f"{self.name} leaves enabled: {' '.join(sorted(enabled))}")
         debian.end_all()
         for path in self.programs:
             path.unlink()
@@ -215,7 +220,7 @@ class Page:
 def inside(root, wanted):
     """In the namespaces: runs every command of every page, or of the wanted ones."""
     debian.mount_all(root, FOLDER / "archives")
-    loopback = debian.open_loopback()
+    loopback, services = debian.open_loopback(), debian.enabled_services(root)
     logs = FOLDER / "logs"
     debian.remove(logs)
     logs.mkdir()
@@ -224,17 +229,17 @@ def inside(root, wanted):
         all_commands += commands
         if wanted and name not in wanted:
             continue
-        page = Page(blocks, root, logs, loopback)
+        page = Page(name, blocks, root, logs, loopback)
         for command in commands:
             reason = found(LEFT_OUT, command.text)
             if reason:
                 say(f"left out: {command}: {reason}")
             else:
                 page.run(command)
-        page.end()
+        page.end(services)
         wrong += page.wrong
     wrong += wrong_declarations(all_commands)
-    say("\n".join([f"{len(wrong)} wrong", *wrong]))
+    say("\n".join([f"{len(wrong)} wrong", *(text.splitlines()[0] for text in wrong)]))
     return 1 if wrong else 0
 
 

@@ -21,6 +21,8 @@ USER = "user"
 HOME = f"/home/{USER}"
 # How long a process may take to end after Ctrl-C; only a hang takes longer.
 END_SECONDS = 30
+# How long debootstrap may take.
+BASE_SECONDS = 900
 
 
 def run(*words, **options):
@@ -80,9 +82,10 @@ def make_base(folder, say):
     say(f"making a Debian ({suite}); it is kept in {folder}")
     log = folder / "debootstrap.log"
     with log.open("w") as output:
-        words = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", f"--cache-dir={folder / 'archives'}", suite, base,
-                 archives(suite)[suite]]
-        done = subprocess.run(words, stdout=output, stderr=output, stdin=subprocess.DEVNULL, check=False)
+        # debootstrap mounts too.
+        words = [*namespaces(), "debootstrap", "--variant=minbase", f"--include={PACKAGES}", f"--cache-dir={folder / 'archives'}", suite,
+                 base, archives(suite)[suite]]
+        done = subprocess.run(words, stdout=output, stderr=output, stdin=subprocess.DEVNULL, timeout=BASE_SECONDS, check=False)
     if done.returncode != 0:
         raise RuntimeError("debootstrap failed:\n" + "\n".join(log.read_text().splitlines()[-10:]))
     key.write_text(wanted)
@@ -105,10 +108,6 @@ def add_user(root):
     rule.write_text(f"{USER} ALL=(ALL) NOPASSWD: ALL\n")
     rule.chmod(0o440)
     pathlib.Path(f"{root}{HOME}/.curlrc").write_text("fail-with-body\nsilent\n")
-    # The network is this machine's while packages are installed: their services must not appear on it.
-    policy = pathlib.Path(root, "usr/sbin/policy-rc.d")
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    policy.chmod(0o755)
 
 
 def copy_checkout(source, root):
@@ -217,12 +216,7 @@ class Process:
     def is_gone(self):
         """The process and its descendants, without zombies."""
         self.process.poll()
-        for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):
-                state, _, group = path.read_text().rpartition(")")[2].split()[:3]
-                if int(group) == self.process.pid and state != "Z":
-                    return False
-        return True
+        return all(group != self.process.pid or state == "Z" for group, state, _ in processes())
 
     def interrupt(self):
         """Sends Ctrl-C; returns whether the process ended."""
@@ -232,6 +226,25 @@ class Process:
         while not self.is_gone() and time.monotonic() < end:
             time.sleep(0.02)
         return self.is_gone()
+
+
+def processes():
+    """(process group, state, command) of all that there are; those that end meanwhile are left out."""
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            command, _, rest = path.read_text().rpartition(")")
+            state, _, group = rest.split()[:3]
+            yield int(group), state, command.partition("(")[2]
+
+
+def left_running():
+    """The commands of processes in this namespace, but for this one."""
+    return sorted(command for group, state, command in processes() if group != os.getpgid(0) and state != "Z")
+
+
+def enabled_services(root):
+    """What systemd would start."""
+    return {path.name for path in pathlib.Path(root, "etc/systemd/system").glob("*.wants/*")}
 
 
 def listening(network):

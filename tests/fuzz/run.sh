@@ -82,7 +82,9 @@ run() {
 
 # Shows the progress at intervals.
 watch_progress() {
-	while sleep 15; do
+	# The sleep would outlive the run.
+	trap 'kill $!; exit' TERM
+	while sleep 15 & wait $!; do
 		for target in "${targets[@]}"; do
 			[ -f "$build/$target.log" ] && [ ! -f "$build/$target.result" ] &&
 				printf '  … %-11s %s\n' "$target" "$(grep '^#' "$build/$target.log" | tail -1)"
