@@ -27,13 +27,18 @@ install = @tools/install_packages.sh 'make $@' $(1)
 configure = cmake -S . -B $(1) $(2) $(CMAKE_FLAGS) > $(1).log || { cat $(1).log; exit 1; }; rm -f $(1).log
 compile = cmake --build $(1) -j $(JOBS) -- --no-print-directory
 
-.PHONY: run build test test-all test-exhaustive test-asan test-tsan fuzz bench container format clean help
+# Many tests wait most of the time, so there are twice as many of them as processors.
+CTEST = PATH="$(CURDIR)/build/tools:$$PATH" ctest --output-on-failure -j $$((2 * $(JOBS)))
+TESTED_FILES = CMakeLists.txt Makefile *.md docs handlers server static tests tools
+NOT_TESTED = ! -path '*/node_modules/*' ! -path '*/__pycache__/*'
+
+.PHONY: run build test tested test-all test-exhaustive test-asan test-tsan fuzz bench container format clean help
 
 help:
 	@echo 'make run        build, and serve on http://127.0.0.1:8080 (ARGS="--listen 127.0.0.1:0" for flags); settings in build/settings.json'
 	@echo 'make build      build only: build/pipit, build/libpipit.a, build/libpipit.so'
 	@echo 'make test       the tests for every change: at most four minutes on two cores'
-	@echo 'make test-all   every test, also in a browser, in a fresh Debian, under sanitizers and valgrind: about 25 minutes'
+	@echo 'make test-all   every test, also in a browser, in a fresh Debian, under sanitizers and valgrind: about 20 minutes more'
 	@echo 'make fuzz       run libFuzzer, FUZZ_SECONDS=60 for each target'
 	@echo 'make bench      measure beside nginx, h2o, evhttp and others (ARGS="--rounds 2 --seconds 1": a quick look)'
 	@echo 'make container  build the image and try it, without an engine (root)'
@@ -51,32 +56,39 @@ test:
 	$(call install,$(PACKAGES_TEST))
 	@$(call configure,build,-DCMAKE_BUILD_TYPE=Release -DPIPIT_TESTS=ON)
 	@$(call compile,build) --silent
-	cd build && ctest --output-on-failure -j $(JOBS) -LE exhaustive
-	@echo 'all tests passed; make test-all runs the exhaustive ones too'
+	cd build && $(CTEST) -L quick
+	@echo '$(CMAKE_FLAGS)' > build/quick.passed
+	@echo 'all quick tests passed; make test-all runs the exhaustive ones too'
 
-# The plain run is first: it fails fastest. Runs with sanitizers omit tests of other programs, such as a browser.
-test-all: test test-exhaustive test-asan test-tsan
+# The plain build is first: it fails fastest. Builds with sanitizers omit tests of other programs, such as a browser.
+test-all: tested test-exhaustive test-asan test-tsan
 	@echo 'all tests passed, the exhaustive ones too'
 
-test-exhaustive: test build/tools/prometheus
+# Runs `make test`, unless it has passed and no file has changed since.
+tested:
+	@if [ -e build/quick.passed ] && [ "$$(cat build/quick.passed)" = '$(CMAKE_FLAGS)' ] && \
+		[ -z "$$(find $(TESTED_FILES) -newer build/quick.passed -type f $(NOT_TESTED) -print -quit)" ]; then \
+		echo 'make test has passed with these files'; \
+	else \
+		$(MAKE) --no-print-directory test; \
+	fi
+
+test-exhaustive: tested build/tools/prometheus
 	$(call install,$(PACKAGES_TEST_ALL) $(PACKAGES_BROWSER))
 	@$(MAKE) --no-print-directory tests/browser/node_modules tests/openapi/node_modules
-	cd build && PATH="$(CURDIR)/build/tools:$$PATH" ctest --output-on-failure -j $(JOBS) -L exhaustive
+	@$(call configure,build,-DCMAKE_BUILD_TYPE=Release -DPIPIT_TESTS=ON)
+	@$(call compile,build) --silent
+	cd build && $(CTEST) -L exhaustive
 
-# Fault tests with borrowed evhttp connections are in the plain run only.
-test-asan: test
+test-asan: tested
 	@$(call configure,build-asan,-DCMAKE_BUILD_TYPE=Debug -DPIPIT_SANITIZE=address$(,)undefined)
 	@$(call compile,build-asan) --silent
-	cd build-asan && UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1 \
-		ctest --output-on-failure -j $(JOBS) -R '^((unit|integration|fuzz|faults)/|settings_test$$)' -E '^faults/borrowed_'
+	cd build-asan && UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1 $(CTEST)
 
-# What threads share: counters, logs, limits, memory, and servers with several workers. Bytes are judged on one thread.
-test-tsan: test
+test-tsan: tested
 	@$(call configure,build-tsan,-DCMAKE_BUILD_TYPE=Debug -DPIPIT_SANITIZE=thread)
 	@$(call compile,build-tsan) --silent
-	cd build-tsan && TSAN_OPTIONS=halt_on_error=1:history_size=7:suppressions=$(CURDIR)/tests/tsan.supp \
-		ctest --output-on-failure -j $(JOBS) -R '^(unit/(counters|access_log|log|limits|oom_reserve|freelist)_test|integration/|settings_test$$)' \
-		-E 'vectors_test$$'
+	cd build-tsan && TSAN_OPTIONS=halt_on_error=1:history_size=7:suppressions=$(CURDIR)/tests/tsan.supp $(CTEST)
 
 # Only the packages of the lock file, without their scripts: see .npmrc there.
 tests/%/node_modules: tests/%/package-lock.json

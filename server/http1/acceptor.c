@@ -90,7 +90,7 @@ static void take_up(struct pipit_net *net, int fd, const struct sockaddr_storage
 	size_t size = length < sizeof connection->peer ? length : sizeof connection->peer;
 
 	memcpy(&connection->peer, peer, size);
-	connection->accepted = fd;
+	connection->fd = fd;
 	pipit_connection_wake(connection);
 }
 
@@ -161,14 +161,14 @@ static int ask_evhttp(struct pipit_connection *connection)
 
 bool pipit_acceptor_adopt(struct pipit_connection *connection, enum pipit_refusal *reason)
 {
-	int fd = connection->link ? ask_evhttp(connection) : connection->accepted;
-
-	if (fd < 0) {
+	if (connection->evhttp)
+		connection->fd = ask_evhttp(connection);
+	if (connection->fd < 0) {
 		pipit_connection_free(connection);
 		return false;
 	}
 	*reason = pipit_eviction_admit(connection);
-	pipit_connection_adopt(connection, fd);
+	pipit_connection_adopt(connection);
 	return true;
 }
 
@@ -352,7 +352,7 @@ static void free_spare(struct pipit_net *net)
 	net->acceptor->spare = NULL;
 	if (!spare)
 		return;
-	if (spare->link)
+	if (spare->evhttp)
 		pipit_evhttp_link_detach(spare);
 	pipit_connection_free(spare);
 }
@@ -363,9 +363,9 @@ static void free_accepted(struct pipit_net *net)
 	struct pipit_connection *next;
 	for (struct pipit_connection *at = net->waiting; at; at = next) {
 		next = at->next_waiting;
-		if (at->fd >= 0)
+		if (at->state != PIPIT_CONNECTION_NEW)
 			continue;
-		if (at->link)
+		if (at->evhttp)
 			pipit_evhttp_link_give_up(at);
 		pipit_connection_free(at);
 	}

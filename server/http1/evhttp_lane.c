@@ -133,27 +133,27 @@ static void free_content(const void *content, size_t length, void *context)
 /* Content that was collected goes to evhttp with its memory; what lies in the worker's buffer is copied. */
 static bool put_content(struct pipit_connection *connection, struct evbuffer *input, struct pipit_slice body)
 {
-	if (body.data != connection->body)
+	if (body.data != connection->exchange.body)
 		return evbuffer_add(input, body.data, body.length) == 0;
 	if (evbuffer_add_reference(input, body.data, body.length, free_content, NULL) != 0)
 		return false;
-	connection->handed_bytes = connection->body_capacity;
-	connection->body = NULL;
-	connection->body_length = connection->body_capacity = 0;
+	connection->exchange.handed_bytes = connection->exchange.body_capacity;
+	connection->exchange.body = NULL;
+	connection->exchange.body_length = connection->exchange.body_capacity = 0;
 	return true;
 }
 
 static bool put_message(struct pipit_connection *connection, struct pipit_slice body)
 {
 	struct pipit_evhttp_lane *lane = connection->net->evhttp;
-	struct evbuffer *input = bufferevent_get_input(connection->link->bev);
-	const struct pipit_guard_head *head = connection->head;
+	struct evbuffer *input = bufferevent_get_input(connection->evhttp->bev);
+	const struct pipit_guard_head *head = connection->exchange.head;
 	char *start = room_for_head(lane, head), *end;
 
 	if (!start)
 		return false;
 	/* evhttp reads the next request out of the content of a HEAD. */
-	if (connection->is_head)
+	if (connection->exchange.is_head)
 		body.length = 0;
 	end = put_request_line(start, head);
 	end = put_fields(end, head, body.length);
@@ -220,11 +220,11 @@ static void begin_request(struct pipit_evhttp_link *link)
 static bool is_ready(struct pipit_connection *connection)
 {
 	/* What evhttp has begun it must be able to end. */
-	if (pipit_oom_reserve_is_low() || (!connection->link && !pipit_evhttp_link_borrow(connection)))
+	if (pipit_oom_reserve_is_low() || (!connection->evhttp && !pipit_evhttp_link_borrow(connection)))
 		return false;
 	/* evhttp writes a head without looking whether there is memory for it. A head that does not end would have take_head()
 	 * search in what follows, which need not be memory. */
-	return evbuffer_expand(bufferevent_get_output(connection->link->bev), REPLY_HEAD_SIZE) == 0;
+	return evbuffer_expand(bufferevent_get_output(connection->evhttp->bev), REPLY_HEAD_SIZE) == 0;
 }
 
 /* evhttp has let go, or was short of memory: nothing that it holds is worth anything. */
@@ -232,16 +232,16 @@ static enum pipit_refusal lose_link(struct pipit_connection *connection)
 {
 	if (connection->net->evhttp_mode == PIPIT_EVHTTP_BORROWED)
 		pipit_evhttp_link_give_up(connection);
-	else
+	else if (connection->evhttp->is_let_go)
 		/* It has shut its client's connection down, perhaps. */
-		connection->broken = connection->link->is_let_go;
+		connection->end = PIPIT_ABORT;
 	return PIPIT_REFUSAL_EVHTTP;
 }
 
 /* evhttp reads the message and calls back. False when it does not. */
 static bool call(struct pipit_connection *connection, struct pipit_slice body)
 {
-	struct pipit_evhttp_link *link = connection->link;
+	struct pipit_evhttp_link *link = connection->evhttp;
 	struct evbuffer *input = bufferevent_get_input(link->bev);
 	bool is_borrowed = link->net->evhttp_mode == PIPIT_EVHTTP_BORROWED;
 
@@ -263,7 +263,7 @@ static bool call(struct pipit_connection *connection, struct pipit_slice body)
 
 enum pipit_refusal pipit_evhttp_show(struct pipit_connection *connection, struct pipit_slice body)
 {
-	struct pipit_evhttp_link *link = connection->link;
+	struct pipit_evhttp_link *link = connection->evhttp;
 
 	/* The program has freed evhttp's connection since the last request. */
 	if (link && pipit_evhttp_link_is_let_go(link)) {
@@ -325,9 +325,9 @@ static void keep_date(struct pipit_net *net, struct evkeyvalq *fields)
 /* evhttp looks next whether it closes: a connection that was borrowed is to stay, whatever becomes of the client's. */
 static void keep_link(const struct pipit_connection *connection, struct evhttp_request *request)
 {
-	if (!connection->link->stays)
+	if (!connection->evhttp->stays)
 		evhttp_remove_header(evhttp_request_get_output_headers(request), "Connection");
-	if (connection->minor == 0)
+	if (connection->exchange.minor == 0)
 		evhttp_add_header(evhttp_request_get_input_headers(request), "Connection", "keep-alive");
 }
 
@@ -352,8 +352,8 @@ static void on_request(struct evhttp_request *request, void *context)
 {
 	struct pipit_net *net = context;
 	struct pipit_connection *connection = net->current;
-	struct pipit_evhttp_link *link = connection->link;
-	bool is_dated = connection->minor >= 1;
+	struct pipit_evhttp_link *link = connection->evhttp;
+	bool is_dated = connection->exchange.minor >= 1;
 
 	link->was_called = true;
 	link->request = request;
@@ -469,7 +469,7 @@ static void announce_to_old_client(const struct pipit_evhttp_link *link, size_t 
 static bool is_valid(const struct pipit_connection *connection, const struct pipit_response_head_evhttp *reply)
 {
 	return reply->has_content && reply->dates == 1 && reply->lengths <= 1 && !reply->is_invalid &&
-	       connection->minor > 0;
+	       connection->exchange.minor > 0;
 }
 
 /*
@@ -479,7 +479,7 @@ static bool is_valid(const struct pipit_connection *connection, const struct pip
  */
 static bool take_head(struct pipit_connection *connection, struct evbuffer *output)
 {
-	struct pipit_evhttp_link *link = connection->link;
+	struct pipit_evhttp_link *link = connection->evhttp;
 	struct pipit_response_head_evhttp reply;
 	struct pipit_response_head_amendments amendments = { .content_length = -1 };
 	size_t length;
@@ -487,7 +487,7 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 	bool has_length;
 
 	link->is_measured = true;
-	head = find_head(output, connection->is_head, &reply, &length);
+	head = find_head(output, connection->exchange.is_head, &reply, &length);
 	link->is_measured = false;
 	if (!head || !is_reply(head, &reply))
 		return false;
@@ -495,16 +495,16 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 		amendments.drops_length = true;
 		amendments.content_length = reply.content_length;
 	}
-	if (connection->minor == 0 && reply.has_content && reply.content_length <= 0)
+	if (connection->exchange.minor == 0 && reply.has_content && reply.content_length <= 0)
 		announce_to_old_client(link, evbuffer_get_length(output) - length, &reply, &amendments);
 	has_length = !reply.has_content || reply.is_chunked || reply.content_length >= 0;
 	amendments.closes =
-	    reply.closes || !pipit_connection_may_stay(connection) || (!has_length && connection->minor == 0);
+	    reply.closes || !pipit_connection_may_stay(connection) || (!has_length && connection->exchange.minor == 0);
 	/* Nothing would tell the client where the content ends. */
 	if (!has_length && !amendments.closes)
 		return false;
 	/* evhttp appends to a HEAD's reply the content that its GET would have, unless it comes in pieces. */
-	if (connection->is_head && reply.content_length < 0 && !reply.is_chunked && reply.status != 204 &&
+	if (connection->exchange.is_head && reply.content_length < 0 && !reply.is_chunked && reply.status != 204 &&
 	    reply.status != 304 && evbuffer_get_length(output) > length)
 		amendments.content_length = (int64_t)(evbuffer_get_length(output) - length);
 	if (!reply.dates)
@@ -512,8 +512,8 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 	if ((amendments.closes || !is_valid(connection, &reply)) &&
 	    !amend_head(output, head, &length, &reply, &amendments))
 		return false;
-	connection->status = reply.status;
-	connection->keep_alive = !amendments.closes;
+	connection->exchange.status = reply.status;
+	connection->exchange.keep_alive = !amendments.closes;
 	link->head_left = length;
 	link->has_content = reply.has_content;
 	link->stays = !reply.closes;
@@ -524,20 +524,21 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 	return true;
 }
 
-static void count_sent(struct pipit_connection *connection, size_t sent)
+/* To the socket or the batch. */
+static void count_given(struct pipit_connection *connection, size_t bytes)
 {
-	struct pipit_evhttp_link *link = connection->link;
-	size_t of_head = sent < link->head_left ? sent : link->head_left;
+	struct pipit_evhttp_link *link = connection->evhttp;
+	size_t of_head = bytes < link->head_left ? bytes : link->head_left;
 	link->head_left -= of_head;
-	connection->content_bytes += sent - of_head;
+	connection->exchange.given += bytes - of_head;
 }
 
 /* More content than was announced would be read as the next reply. */
 static bool exceeds_length(const struct pipit_connection *connection, size_t buffered)
 {
-	const struct pipit_evhttp_link *link = connection->link;
+	const struct pipit_evhttp_link *link = connection->evhttp;
 	return link->content_length >= 0 &&
-	       connection->content_bytes + (buffered - link->head_left) > (uint64_t)link->content_length;
+	       connection->exchange.given + (buffered - link->head_left) > (uint64_t)link->content_length;
 }
 
 /* Small enough, and all there, to leave with the replies before it or behind it. evhttp shuts the connection down as soon as a
@@ -545,10 +546,10 @@ static bool exceeds_length(const struct pipit_connection *connection, size_t buf
 static bool may_wait(const struct pipit_connection *connection, struct evbuffer *output)
 {
 	const struct pipit_net *net = connection->net;
-	const struct pipit_evhttp_link *link = connection->link;
+	const struct pipit_evhttp_link *link = connection->evhttp;
 	size_t length = evbuffer_get_length(output);
 	return net->current == connection && (net->has_more_input || pipit_output_has_replies(net)) &&
-	       connection->keep_alive && length <= BATCHED_BYTES_MAX &&
+	       connection->exchange.keep_alive && length <= BATCHED_BYTES_MAX &&
 	       (!link->has_content ||
 		   (link->content_length >= 0 && length - link->head_left == (size_t)link->content_length));
 }
@@ -556,11 +557,11 @@ static bool may_wait(const struct pipit_connection *connection, struct evbuffer 
 /* Take what evhttp has written. False when something is stuck or broken. */
 static bool send_output(struct pipit_connection *connection, struct evbuffer *output)
 {
-	struct pipit_evhttp_link *link = connection->link;
+	struct pipit_evhttp_link *link = connection->evhttp;
 	size_t length;
 
 	if (!link->is_head_done && !take_head(connection, output)) {
-		connection->broken = true;
+		connection->end = PIPIT_ABORT;
 		return false;
 	}
 	/* Content that evhttp added later for a reply that has none. */
@@ -568,31 +569,31 @@ static bool send_output(struct pipit_connection *connection, struct evbuffer *ou
 		evbuffer_drain(output, evbuffer_get_length(output));
 	length = evbuffer_get_length(output);
 	if (exceeds_length(connection, length)) {
-		connection->broken = true;
+		connection->end = PIPIT_ABORT;
 		return false;
 	}
 	if (may_wait(connection, output) && pipit_output_add_reply(connection, output))
-		count_sent(connection, length);
+		count_given(connection, length);
 	else
-		count_sent(connection, pipit_output_send_buffer(connection, output));
+		count_given(connection, pipit_output_send_buffer(connection, output));
 	link->output_length = evbuffer_get_length(output);
-	return !connection->broken && link->output_length == 0;
+	return connection->end != PIPIT_ABORT && link->output_length == 0;
 }
 
 /* All that evhttp had to write is out, or it has let go. True when that is a whole reply. */
 static bool complete(struct pipit_connection *connection)
 {
-	struct pipit_evhttp_link *link = connection->link;
+	struct pipit_evhttp_link *link = connection->evhttp;
 	/* Less than was announced: a client would wait for the rest. */
 	bool is_whole = link->is_head_done &&
-			(link->content_length < 0 || connection->content_bytes >= (uint64_t)link->content_length);
+			(link->content_length < 0 || connection->exchange.given >= (uint64_t)link->content_length);
 
 	/* evhttp gives up a connection when it is short of memory: nothing was replied then. */
 	if (link->is_head_done ? !is_whole : link->is_let_go)
-		connection->broken = true;
+		connection->end = PIPIT_ABORT;
 	if (link->is_let_go) {
 		pipit_evhttp_link_part(connection);
-		connection->keep_alive = false;
+		connection->exchange.keep_alive = false;
 	} else if (is_whole && connection->net->evhttp_mode == PIPIT_EVHTTP_BORROWED) {
 		pipit_evhttp_link_return(connection);
 	}
@@ -602,18 +603,18 @@ static bool complete(struct pipit_connection *connection)
 /* What evhttp has written. False when there is nothing, or something is stuck or broken. */
 static bool send_all(struct pipit_connection *connection)
 {
-	struct evbuffer *output = bufferevent_get_output(connection->link->bev);
+	struct evbuffer *output = bufferevent_get_output(connection->evhttp->bev);
 	return evbuffer_get_length(output) > 0 && send_output(connection, output);
 }
 
 bool pipit_evhttp_pump(struct pipit_connection *connection)
 {
-	struct pipit_evhttp_link *link = connection->link;
-	uint64_t before = connection->window_bytes;
+	struct pipit_evhttp_link *link = connection->evhttp;
+	uint64_t before = connection->rate_bytes;
 
 	/* Noticed in a later turn: the callback has freed evhttp's connection. */
 	if (!link) {
-		connection->broken = true;
+		connection->end = PIPIT_ABORT;
 		return false;
 	}
 	if (connection->net->current != connection)
@@ -621,7 +622,7 @@ bool pipit_evhttp_pump(struct pipit_connection *connection)
 	while (!link->is_let_go && !is_reading(link)) {
 		if (!link->owes_notice && !send_all(connection))
 			return false;
-		link->owes_notice = connection->window_bytes - before > PIPIT_OUTPUT_SLICE_BYTES;
+		link->owes_notice = connection->rate_bytes - before > PIPIT_OUTPUT_SLICE_BYTES;
 		if (link->owes_notice) {
 			pipit_connection_wake(connection);
 			return false;
@@ -634,7 +635,7 @@ bool pipit_evhttp_pump(struct pipit_connection *connection)
 
 void pipit_evhttp_defer(struct pipit_connection *connection)
 {
-	struct pipit_evhttp_link *link = connection->link;
+	struct pipit_evhttp_link *link = connection->evhttp;
 	/* The filter asks for output only while the bufferevent is enabled for writing: see on_output() in evhttp_link.c. */
 	bufferevent_enable(link->bev, EV_WRITE);
 }
@@ -643,14 +644,15 @@ void pipit_evhttp_defer(struct pipit_connection *connection)
 
 bool pipit_evhttp_is_open(const struct pipit_connection *connection)
 {
-	return connection->is_evhttp && connection->link && connection->link->is_head_done &&
-	       pipit_evhttp_waiting(connection) == 0;
+	return connection->exchange.lane == PIPIT_LANE_EVHTTP && connection->evhttp &&
+	       connection->evhttp->is_head_done && pipit_evhttp_waiting(connection) == 0;
 }
 
 size_t pipit_evhttp_waiting(const struct pipit_connection *connection)
 {
-	const struct pipit_evhttp_link *link = connection->link;
-	if (!link || !connection->is_evhttp || !connection->request || pipit_evhttp_link_is_let_go(link))
+	const struct pipit_evhttp_link *link = connection->evhttp;
+	if (!link || connection->exchange.lane != PIPIT_LANE_EVHTTP || !connection->exchange.request ||
+	    pipit_evhttp_link_is_let_go(link))
 		return 0;
 	return evbuffer_get_length(bufferevent_get_output(link->bev));
 }
@@ -677,8 +679,8 @@ static size_t measure_pieces(struct evbuffer *output)
 
 size_t pipit_evhttp_waiting_memory(const struct pipit_connection *connection)
 {
-	struct pipit_evhttp_link *link = connection->link;
-	size_t rest = connection->rest ? evbuffer_get_length(connection->rest) : 0;
+	struct pipit_evhttp_link *link = connection->evhttp;
+	size_t rest = connection->out.replies ? evbuffer_get_length(connection->out.replies) : 0;
 	size_t length = pipit_evhttp_waiting(connection);
 	struct evbuffer *output;
 
@@ -695,7 +697,7 @@ size_t pipit_evhttp_waiting_memory(const struct pipit_connection *connection)
 
 bool pipit_evhttp_is_crowded(struct pipit_connection *connection, uint64_t now_ms, uint64_t limit_ms)
 {
-	struct pipit_evhttp_link *link = connection->link;
+	struct pipit_evhttp_link *link = connection->evhttp;
 	size_t waiting = pipit_evhttp_waiting(connection);
 
 	if (!waiting || waiting <= connection->net->config->max_output_bytes + link->largest) {

@@ -168,16 +168,16 @@ static struct bufferevent *on_accept(struct event_base *base, void *context)
 	(void)base;
 
 	finish_accepting(lane);
-	if (lane->next) {
+	if (lane->offered) {
 		/* A client of ours, and no other. */
 		evconnlistener_disable(lane->listener);
-		lane->accepting = lane->next;
-		lane->next = NULL;
+		lane->accepting = lane->offered;
+		lane->offered = NULL;
 		return lane->accepting->bev;
 	}
 	connection = lane->take_spare(net);
 	/* A program may bind its evhttp to a socket while the others are paused. */
-	lane->accepting = connection ? connection->link : take_last_resort(net);
+	lane->accepting = connection ? connection->evhttp : take_last_resort(net);
 	if (!lane->accepting)
 		return NULL;
 	if (connection)
@@ -189,14 +189,14 @@ static struct bufferevent *on_accept(struct event_base *base, void *context)
 
 bool pipit_evhttp_link_attach(struct pipit_connection *connection)
 {
-	connection->link = new_link(connection->net, connection);
-	return connection->link != NULL;
+	connection->evhttp = new_link(connection->net, connection);
+	return connection->evhttp != NULL;
 }
 
 void pipit_evhttp_link_detach(struct pipit_connection *connection)
 {
-	struct pipit_evhttp_link *link = connection->link;
-	connection->link = NULL;
+	struct pipit_evhttp_link *link = connection->evhttp;
+	connection->evhttp = NULL;
 	link->connection = NULL;
 	bufferevent_free(link->bev);
 }
@@ -218,7 +218,7 @@ void pipit_evhttp_link_take_timeout(struct pipit_evhttp_link *link)
 
 int pipit_evhttp_link_accepted(struct pipit_connection *connection)
 {
-	struct pipit_evhttp_link *link = connection->link;
+	struct pipit_evhttp_link *link = connection->evhttp;
 
 	finish_accepting(connection->net->evhttp);
 	/* evhttp was short of memory before it held it: it then looks like one that evhttp let go, but is ours. */
@@ -227,7 +227,7 @@ int pipit_evhttp_link_accepted(struct pipit_connection *connection)
 		return -1;
 	}
 	if (pipit_evhttp_link_is_let_go(link)) {
-		connection->link = NULL;
+		connection->evhttp = NULL;
 		link->connection = NULL;
 		return -1;
 	}
@@ -317,16 +317,16 @@ static struct pipit_evhttp_link *new_accepted_link(struct pipit_net *net)
 
 	if (!link)
 		return NULL;
-	lane->next = link;
+	lane->offered = link;
 #ifdef __GLIBC__
 	/* Elsewhere getnameinfo() may have no name for a local client, and evhttp then ends the process. */
 	accept_client(net, AF_UNIX);
 #endif
 	/* A sandbox may forbid local sockets. */
-	if (lane->next)
+	if (lane->offered)
 		accept_client(net, AF_INET);
-	if (lane->next || link->fd < 0) {
-		lane->next = NULL;
+	if (lane->offered || link->fd < 0) {
+		lane->offered = NULL;
 		bufferevent_free(link->bev);
 		return NULL;
 	}
@@ -373,7 +373,7 @@ bool pipit_evhttp_link_borrow(struct pipit_connection *connection)
 	if (!link)
 		return false;
 	link->connection = connection;
-	connection->link = link;
+	connection->evhttp = link;
 	return true;
 }
 
@@ -386,9 +386,9 @@ static void dismiss(struct pipit_evhttp_link *link)
 
 void pipit_evhttp_link_return(struct pipit_connection *connection)
 {
-	struct pipit_evhttp_link *link = connection->link;
+	struct pipit_evhttp_link *link = connection->evhttp;
 
-	connection->link = NULL;
+	connection->evhttp = NULL;
 	link->connection = NULL;
 	/* A callback may have set these against its route's word. */
 	evhttp_connection_set_closecb(link->holder, NULL, NULL);
@@ -406,20 +406,18 @@ void pipit_evhttp_link_return(struct pipit_connection *connection)
 
 void pipit_evhttp_link_part(struct pipit_connection *connection)
 {
-	struct pipit_evhttp_link *link = connection->link;
+	struct pipit_evhttp_link *link = connection->evhttp;
 
-	connection->link = NULL;
+	connection->evhttp = NULL;
 	link->connection = NULL;
-	/* Of a borrowed one it is a client's of ours. */
-	if (connection->fd != link->fd)
-		return;
-	connection->accepted = link->fd;
-	link->fd = -1;
+	/* That of a borrowed link is a client's of ours, and the link's to close. */
+	if (connection->fd == link->fd)
+		link->fd = -1;
 }
 
 void pipit_evhttp_link_give_up(struct pipit_connection *connection)
 {
-	struct pipit_evhttp_link *link = connection->link;
+	struct pipit_evhttp_link *link = connection->evhttp;
 	bool is_own = connection->fd == link->fd;
 
 	finish_accepting(link->net->evhttp);
@@ -432,11 +430,15 @@ void pipit_evhttp_link_give_up(struct pipit_connection *connection)
 		pipit_evhttp_link_part(connection);
 		return;
 	}
-	connection->link = NULL;
+	connection->evhttp = NULL;
 	link->connection = NULL;
 	dismiss(link);
+	if (!is_own)
+		return;
+	/* evhttp may shut it down after this: the link closes it. */
+	connection->fd = -1;
 	/* A callback may have taken evhttp's place on the bufferevent: the descriptor then stays open for long. */
-	if (is_own && !pipit_evhttp_link_is_let_go(link))
+	if (!pipit_evhttp_link_is_let_go(link))
 		shutdown(link->fd, SHUT_RDWR);
 }
 
@@ -520,7 +522,7 @@ struct evhttp *pipit_evhttp_link_http(const struct pipit_net *net)
 
 uint64_t pipit_evhttp_link_timeout_ms(const struct pipit_connection *connection)
 {
-	return connection->link ? connection->link->timeout_ms : 0;
+	return connection->evhttp ? connection->evhttp->timeout_ms : 0;
 }
 
 void pipit_evhttp_link_close(struct pipit_net *net)

@@ -36,7 +36,7 @@ struct pipit_evhttp_lane {
 	size_t pool_count;
 	struct pipit_evhttp_link *accepting; /* has been given to evhttp, which is setting its descriptor; NULL: none */
 	struct pipit_evhttp_link
-	    *next; /* is given to evhttp, which accepts a client of ours; NULL: it accepts others */
+	    *offered; /* is given to evhttp, which accepts a client of ours; NULL: it accepts others */
 	struct evconnlistener *listener; /* of that client */
 	struct pipit_evhttp_link
 	    *last_resort;                   /* for a client without a connection; in mode GUARDED; NULL: to be made */

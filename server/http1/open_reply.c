@@ -7,31 +7,43 @@
 #include "net/output.h"
 
 void pipit_open_reply_begin(struct pipit_open_reply *open_reply, struct pipit_connection *connection, int status,
-    struct pipit_slice head, struct pipit_slice content)
+    struct pipit_slice head, struct pipit_slice framed)
 {
-	struct iovec pieces[2] = { { (void *)head.data, head.length }, { (void *)content.data, content.length } };
+	struct pipit_exchange *exchange = &connection->exchange;
+	struct iovec pieces[2] = { { (void *)head.data, head.length }, { (void *)framed.data, framed.length } };
 
 	open_reply->connection = connection;
 	open_reply->is_waiting = false;
-	connection->open_reply = open_reply;
-	connection->status = status;
+	exchange->open_reply = open_reply;
+	exchange->status = status;
 	/* Its end is the end of the connection (RFC 9112 §6.3). */
-	if (connection->minor == 0)
-		connection->keep_alive = false;
+	if (exchange->minor == 0)
+		exchange->keep_alive = false;
 	pipit_output_write(connection, pieces, 2);
 }
 
-size_t pipit_open_reply_write(struct pipit_open_reply *open_reply, struct pipit_slice bytes)
+/* Bytes that both have in common. */
+static size_t overlap(struct pipit_slice one, struct pipit_slice other)
+{
+	const char *begin = one.data > other.data ? one.data : other.data;
+	const char *one_end = one.data + one.length, *other_end = other.data + other.length;
+	const char *end = one_end < other_end ? one_end : other_end;
+	return begin < end ? (size_t)(end - begin) : 0;
+}
+
+size_t pipit_open_reply_write(struct pipit_open_reply *open_reply, struct pipit_slice bytes, struct pipit_slice content)
 {
 	size_t taken = pipit_output_offer(open_reply->connection, bytes);
 	open_reply->is_waiting = taken < bytes.length;
+	open_reply->content_bytes += overlap((struct pipit_slice){ bytes.data, taken }, content);
 	return taken;
 }
 
 static void part(struct pipit_open_reply *open_reply)
 {
-	open_reply->connection->content_bytes = open_reply->content_bytes;
-	open_reply->connection->open_reply = NULL;
+	struct pipit_exchange *exchange = &open_reply->connection->exchange;
+	exchange->given = open_reply->content_bytes;
+	exchange->open_reply = NULL;
 	open_reply->connection = NULL;
 }
 
@@ -42,8 +54,8 @@ void pipit_open_reply_end(struct pipit_open_reply *open_reply)
 	struct iovec piece = { last_chunk, sizeof last_chunk - 1 };
 
 	part(open_reply);
-	connection->answered = true;
-	if (connection->minor > 0)
+	connection->exchange.reply = PIPIT_REPLY_WHOLE;
+	if (connection->exchange.minor > 0)
 		pipit_output_write(connection, &piece, 1);
 }
 
@@ -68,7 +80,7 @@ bool pipit_open_reply_reserve(struct pipit_connection *connection, size_t bytes)
 	if (!pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, bytes))
 		return false;
 	/* Given back with the request's content. */
-	connection->handed_bytes += bytes;
+	connection->exchange.handed_bytes += bytes;
 	return true;
 }
 
@@ -79,7 +91,7 @@ bool pipit_open_reply_is_draining(const struct pipit_connection *connection)
 
 bool pipit_open_reply_lose(struct pipit_connection *connection)
 {
-	struct pipit_open_reply *open_reply = connection->open_reply;
+	struct pipit_open_reply *open_reply = connection->exchange.open_reply;
 	bool is_complete;
 	if (!open_reply)
 		return false;
@@ -93,8 +105,9 @@ void pipit_open_reply_drain(struct pipit_net *net)
 {
 	struct pipit_connection *next;
 	for (struct pipit_connection *at = net->all; at; at = next) {
+		struct pipit_open_reply *open_reply = at->exchange.open_reply;
 		next = at->next;
-		if (at->open_reply)
-			at->open_reply->hooks->drain(at->open_reply);
+		if (open_reply)
+			open_reply->hooks->drain(open_reply);
 	}
 }

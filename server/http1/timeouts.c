@@ -36,13 +36,13 @@ static bool keeps_its_rate(struct pipit_connection *connection, uint64_t now_ms)
 {
 	uint64_t grace_ms = connection->net->config->rate_grace_ms;
 
-	if (grace_ms < WINDOW_GRACE_MIN_MS && connection->window_ms != connection->phase_ms)
+	if (grace_ms < WINDOW_GRACE_MIN_MS && connection->rate_ms != connection->since_ms)
 		grace_ms = WINDOW_GRACE_MIN_MS;
 	if (pipit_connection_is_too_slow(connection, now_ms, grace_ms))
 		return false;
-	if (has_passed(now_ms, connection->window_ms, grace_ms + WINDOW_MS)) {
-		connection->window_ms = now_ms;
-		connection->window_bytes = 0;
+	if (has_passed(now_ms, connection->rate_ms, grace_ms + WINDOW_MS)) {
+		connection->rate_ms = now_ms;
+		connection->rate_bytes = 0;
 	}
 	return true;
 }
@@ -83,18 +83,18 @@ static void sweep_handling(struct pipit_connection *connection)
 	poll(&look, 1, 0);
 	/* While a reply is open, EOF ends it: evhttp tells a callback so, too. */
 	if (look.revents & (POLLERR | POLLHUP | POLLNVAL) ||
-	    ((connection->open_reply || pipit_evhttp_is_open(connection)) && look.revents & POLLRDHUP)) {
+	    ((connection->exchange.open_reply || pipit_evhttp_is_open(connection)) && look.revents & POLLRDHUP)) {
 		pipit_connection_drop(connection);
 		return;
 	}
-	if (look.revents & POLLRDHUP && !connection->was_abandoned) {
-		connection->was_abandoned = true;
+	if (look.revents & POLLRDHUP && !connection->exchange.client_gone) {
+		connection->exchange.client_gone = true;
 		net->hooks->abandoned(net->context, connection);
 	}
 	/* Nothing waits for the client: it is not behind its callback. */
-	if (connection->link)
-		connection->link->crowded_ms = 0;
-	if (connection->is_evhttp)
+	if (connection->evhttp)
+		connection->evhttp->crowded_ms = 0;
+	if (connection->exchange.lane == PIPIT_LANE_EVHTTP)
 		pipit_http1_settle(connection);
 }
 
@@ -103,36 +103,36 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 	const struct pipit_config *config = connection->net->config;
 
 	/* Its event could not be added: nothing else would ever look at it again. */
-	if (connection->broken) {
+	if (connection->end == PIPIT_ABORT) {
 		pipit_connection_drop(connection);
 		return;
 	}
-	switch (connection->phase) {
-	case PHASE_IDLE:
+	switch (connection->state) {
+	case PIPIT_CONNECTION_IDLE:
 		sweep_idle(connection, now_ms);
 		break;
-	case PHASE_HEAD:
-		if (has_passed(now_ms, connection->phase_ms, config->head_timeout_ms) ||
+	case PIPIT_CONNECTION_HEAD:
+		if (has_passed(now_ms, connection->since_ms, config->head_timeout_ms) ||
 		    has_passed(now_ms, connection->moved_ms, silence_ms(connection, 0)))
 			time_out(connection, PIPIT_PHASE_HEAD, PIPIT_REFUSAL_HEAD_TIMEOUT);
 		break;
-	case PHASE_BODY:
+	case PIPIT_CONNECTION_BODY:
 		if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, config->read_timeout_ms)) ||
 		    !keeps_its_rate(connection, now_ms))
 			time_out(connection, PIPIT_PHASE_BODY, PIPIT_REFUSAL_BODY_TIMEOUT);
 		break;
-	case PHASE_HANDLING:
-	case PHASE_STREAMING:
+	case PIPIT_CONNECTION_HANDLER:
+	case PIPIT_CONNECTION_OPEN:
 		sweep_handling(connection);
 		break;
-	case PHASE_WRITING:
+	case PIPIT_CONNECTION_SENDING:
 		if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, config->write_timeout_ms)) ||
 		    !keeps_its_rate(connection, now_ms) ||
 		    pipit_evhttp_is_crowded(connection, now_ms, config->write_timeout_ms))
 			time_out(connection, PIPIT_PHASE_WRITE, PIPIT_REFUSAL_NONE);
 		break;
 	default:
-		if (has_passed(now_ms, connection->phase_ms, LINGER_MS))
+		if (has_passed(now_ms, connection->since_ms, LINGER_MS))
 			pipit_connection_drop(connection);
 		break;
 	}
@@ -145,7 +145,7 @@ void pipit_timeouts_enforce(struct pipit_net *net, uint64_t now_ms)
 	/* Dropped connections stay on the list until they are freed, at the end of this turn or later. */
 	for (struct pipit_connection *at = net->all; at; at = next) {
 		next = at->next;
-		if (!pipit_connection_is_gone(at))
+		if (!pipit_connection_is_dead(at))
 			sweep_one(at, now_ms);
 	}
 }

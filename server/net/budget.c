@@ -39,11 +39,12 @@ static void set(struct pipit_connection *connection, enum pipit_limits_kind kind
 bool pipit_budget_settle(struct pipit_connection *connection, size_t evhttp_bytes)
 {
 	const struct pipit_net *net = connection->net;
+	const struct pipit_exchange *exchange = &connection->exchange;
 	uint64_t limit = net->config->memory_limit, before = connection->charged[PIPIT_LIMITS_CONTENT];
 
-	set(connection, PIPIT_LIMITS_INPUT, connection->pending_capacity);
+	set(connection, PIPIT_LIMITS_INPUT, connection->in.capacity);
 	set(connection, PIPIT_LIMITS_CONTENT,
-	    connection->body_capacity + connection->retained_bytes + connection->handed_bytes + connection->out_length +
+	    exchange->body_capacity + exchange->retained_bytes + exchange->handed_bytes + connection->out.length +
 		evhttp_bytes);
 	return !limit || evhttp_bytes == 0 || connection->charged[PIPIT_LIMITS_CONTENT] <= before ||
 	       pipit_limits_bytes(net->limits) <= limit;

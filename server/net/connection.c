@@ -5,6 +5,7 @@
 #include "http/response_head.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <event2/buffer.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -18,16 +19,15 @@ struct pipit_connection *pipit_connection_new(struct pipit_net *net)
 	if (!connection)
 		return NULL;
 	connection->net = net;
-	connection->fd = connection->accepted = -1;
+	connection->fd = -1;
 	net->count++;
 	return connection;
 }
 
-void pipit_connection_adopt(struct pipit_connection *connection, int fd)
+void pipit_connection_adopt(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
 
-	connection->fd = fd;
 	connection->previous = net->last;
 	if (net->last)
 		net->last->next = connection;
@@ -35,9 +35,8 @@ void pipit_connection_adopt(struct pipit_connection *connection, int fd)
 		net->all = connection;
 	net->last = connection;
 	net->adopted++;
-	connection->moved_ms = connection->phase_ms = net->now_ms;
 	pipit_counters_add(net->counters, PIPIT_COUNT_ACCEPTED, 1);
-	pipit_counters_move(net->counters, PIPIT_STATE_COUNT, PIPIT_STATE_IDLE);
+	pipit_connection_set_state(connection, PIPIT_CONNECTION_IDLE);
 }
 
 static void unlink_waiting(struct pipit_connection *connection)
@@ -56,9 +55,7 @@ static void unlink_waiting(struct pipit_connection *connection)
 static void unlink_adopted(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
-	if (connection->fd < 0)
-		return;
-	/* It may have been broken before it was watched. */
+	/* It may never have been watched. */
 	if (event_initialized(&connection->io))
 		event_del(&connection->io);
 	if (connection->next)
@@ -77,86 +74,114 @@ static void unlink_adopted(struct pipit_connection *connection)
 
 static void free_buffers(struct pipit_connection *connection)
 {
-	free(connection->pending);
-	free(connection->body);
-	free(connection->out);
-	if (connection->rest)
-		evbuffer_free(connection->rest);
-	pipit_shared_fd_release(connection->file);
-	free(connection->parts);
+	free(connection->in.data);
+	free(connection->out.data);
+	if (connection->out.replies)
+		evbuffer_free(connection->out.replies);
+	pipit_shared_fd_release(connection->out.file);
+	free(connection->out.parts);
+	free(connection->exchange.body);
 }
 
 void pipit_connection_free(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
-	bool was_adopted = connection->fd >= 0;
+	bool was_adopted = connection->state != PIPIT_CONNECTION_NEW;
 
 	unlink_waiting(connection);
-	unlink_adopted(connection);
+	if (was_adopted)
+		unlink_adopted(connection);
 	free_buffers(connection);
-	if (connection->accepted >= 0)
-		close(connection->accepted);
+	if (connection->fd >= 0)
+		close(connection->fd);
 	free(connection);
 	if (was_adopted && --net->adopted == 0 && net->hooks)
 		net->hooks->emptied(net->context);
 	pipit_net_release(net);
 }
 
-void pipit_connection_check_out(struct pipit_connection *connection)
+static void release_slot(struct pipit_connection *connection)
 {
-	struct pipit_net *net = connection->net;
-	if (!connection->is_counted)
-		return;
-	connection->is_counted = false;
-	pipit_counters_move(net->counters, pipit_phase_state(connection->phase), PIPIT_STATE_COUNT);
-	pipit_limits_remove_connection(net->limits);
-	if (connection->is_let_in)
-		pipit_limits_remove_address(net->limits, &connection->peer.any);
+	struct pipit_limits *limits = connection->net->limits;
+
+	if (connection->slot != PIPIT_NO_SLOT)
+		pipit_limits_remove_connection(limits);
+	if (connection->slot == PIPIT_SLOT_GLOBAL_AND_ADDRESS)
+		pipit_limits_remove_address(limits, &connection->peer.any);
+	connection->slot = PIPIT_NO_SLOT;
 	for (int kind = 0; kind < PIPIT_LIMITS_KINDS; kind++) {
-		pipit_limits_release_bytes(net->limits, kind, connection->charged[kind]);
+		pipit_limits_release_bytes(limits, kind, connection->charged[kind]);
 		connection->charged[kind] = 0;
 	}
 }
 
-/* Callers may still look at it: its memory goes at the end of the turn. */
-static void bury(struct pipit_connection *connection)
+void pipit_connection_drop(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
-	connection->is_closed = true;
+
+	if (pipit_connection_is_dead(connection))
+		return;
+	pipit_connection_watch(connection, 0);
+	pipit_connection_set_state(connection, PIPIT_CONNECTION_DEAD);
+	release_slot(connection);
+	net->protocol->dropped(connection);
 	connection->next_gone = net->gone;
 	net->gone = connection;
 	if (!net->is_turn_end)
 		event_active(net->turn_end, EV_TIMEOUT, 0);
 }
 
-void pipit_connection_drop(struct pipit_connection *connection)
-{
-	if (pipit_connection_is_gone(connection))
-		return;
-	pipit_connection_watch(connection, 0);
-	pipit_connection_check_out(connection);
-	connection->net->protocol->dropped(connection);
-	bury(connection);
-}
-
 /* --- what it waits for ---------------------------------------------------------------------------------------------- */
 
-void pipit_connection_enter(struct pipit_connection *connection, enum pipit_phase phase)
+#define TO(state) (1u << PIPIT_CONNECTION_##state)
+#define TO_REPLY (TO(HANDLER) | TO(OPEN) | TO(SENDING) | TO(LINGER) | TO(DEAD))
+
+/* Waiting for bytes ends in IDLE before the next request begins, so that its clocks start anew. */
+static const uint16_t transitions[PIPIT_CONNECTION_STATES] = {
+	[PIPIT_CONNECTION_NEW] = TO(IDLE),
+	[PIPIT_CONNECTION_IDLE] = TO(HEAD) | TO(BODY) | TO_REPLY,
+	[PIPIT_CONNECTION_HEAD] = TO(IDLE) | TO_REPLY,
+	[PIPIT_CONNECTION_BODY] = TO(IDLE) | TO(HEAD) | TO_REPLY,
+	[PIPIT_CONNECTION_HANDLER] = TO(IDLE) | TO_REPLY,
+	[PIPIT_CONNECTION_OPEN] = TO(IDLE) | TO_REPLY,
+	/* What the client sent meanwhile has been looked at before the socket was full; an interim reply precedes a content. */
+	[PIPIT_CONNECTION_SENDING] = TO(IDLE) | TO(HEAD) | TO(BODY) | TO_REPLY,
+	[PIPIT_CONNECTION_LINGER] = TO(DEAD),
+};
+
+static const enum pipit_counters_state gauges[PIPIT_CONNECTION_STATES] = {
+	[PIPIT_CONNECTION_NEW] = PIPIT_STATE_COUNT,
+	[PIPIT_CONNECTION_IDLE] = PIPIT_STATE_IDLE,
+	[PIPIT_CONNECTION_HEAD] = PIPIT_STATE_READING,
+	[PIPIT_CONNECTION_BODY] = PIPIT_STATE_READING,
+	[PIPIT_CONNECTION_HANDLER] = PIPIT_STATE_HANDLING,
+	[PIPIT_CONNECTION_OPEN] = PIPIT_STATE_STREAMING,
+	[PIPIT_CONNECTION_SENDING] = PIPIT_STATE_WRITING,
+	[PIPIT_CONNECTION_LINGER] = PIPIT_STATE_CLOSING,
+	[PIPIT_CONNECTION_DEAD] = PIPIT_STATE_COUNT,
+};
+
+void pipit_connection_set_state(struct pipit_connection *connection, enum pipit_connection_state state)
 {
 	struct pipit_net *net = connection->net;
-	if (connection->phase == phase)
+	bool is_allowed;
+
+	if (connection->state == state)
 		return;
-	pipit_counters_move(net->counters, pipit_phase_state(connection->phase), pipit_phase_state(phase));
-	connection->phase = phase;
-	connection->phase_ms = connection->moved_ms = connection->window_ms = net->now_ms;
-	connection->window_bytes = 0;
+	is_allowed = transitions[connection->state] & 1u << state;
+	assert(is_allowed);
+	(void)is_allowed;
+	pipit_counters_move(net->counters, gauges[connection->state], gauges[state]);
+	connection->state = state;
+	connection->since_ms = connection->moved_ms = connection->rate_ms = net->now_ms;
+	connection->rate_bytes = 0;
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *context)
 {
 	struct pipit_connection *connection = context;
 	(void)fd;
-	if (pipit_connection_is_gone(connection))
+	if (pipit_connection_is_dead(connection))
 		return;
 	pipit_net_read_clock(connection->net);
 	connection->net->protocol->ready(connection, what);
@@ -174,7 +199,7 @@ void pipit_connection_watch(struct pipit_connection *connection, short interest)
 	event_assign(
 	    &connection->io, connection->net->base, connection->fd, interest | EV_PERSIST, on_ready, connection);
 	if (event_add(&connection->io, NULL) != 0)
-		connection->broken = true;
+		connection->end = PIPIT_ABORT;
 }
 
 void pipit_connection_listen_again(struct pipit_connection *connection)
@@ -183,7 +208,7 @@ void pipit_connection_listen_again(struct pipit_connection *connection)
 		return;
 	pipit_connection_watch(connection, 0);
 	pipit_connection_watch(connection, EV_READ);
-	if (!connection->broken)
+	if (connection->end != PIPIT_ABORT)
 		event_active(&connection->io, EV_READ, 1);
 }
 
@@ -203,16 +228,16 @@ void pipit_connection_wake(struct pipit_connection *connection)
 bool pipit_connection_is_quiet(const struct pipit_connection *connection)
 {
 	char byte;
-	return !connection->pending && recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+	return !connection->in.data && recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
 bool pipit_connection_is_too_slow(const struct pipit_connection *connection, uint64_t now_ms, uint64_t grace_ms)
 {
-	uint64_t rate = connection->net->config->min_rate_bytes, elapsed_ms = now_ms - connection->window_ms;
+	uint64_t rate = connection->net->config->min_rate_bytes, elapsed_ms = now_ms - connection->rate_ms;
 	/* What began after the sweep looked at the clock. */
-	if (now_ms <= connection->window_ms)
+	if (now_ms <= connection->rate_ms)
 		return false;
-	return rate && elapsed_ms > grace_ms && connection->window_bytes * 1000 < rate * elapsed_ms;
+	return rate && elapsed_ms > grace_ms && connection->rate_bytes * 1000 < rate * elapsed_ms;
 }
 
 /* --- what the layers above ask -------------------------------------------------------------------------------------- */
@@ -224,12 +249,12 @@ struct pipit_net *pipit_connection_net(const struct pipit_connection *connection
 
 void pipit_connection_set_request(struct pipit_connection *connection, void *request)
 {
-	connection->request = request;
+	connection->exchange.request = request;
 }
 
 void *pipit_connection_request(const struct pipit_connection *connection)
 {
-	return connection->request;
+	return connection->exchange.request;
 }
 
 bool pipit_connection_keeps_alive(const struct pipit_connection *connection)
@@ -239,33 +264,34 @@ bool pipit_connection_keeps_alive(const struct pipit_connection *connection)
 
 uint8_t pipit_connection_minor(const struct pipit_connection *connection)
 {
-	return connection->minor;
+	return connection->exchange.minor;
 }
 
 bool pipit_connection_is_head_request(const struct pipit_connection *connection)
 {
-	return connection->is_head;
+	return connection->exchange.is_head;
 }
 
 char *pipit_connection_take_body(struct pipit_connection *connection)
 {
-	char *body = connection->body;
-	connection->body = NULL;
-	connection->handed_bytes = connection->body_capacity;
-	connection->body_length = connection->body_capacity = 0;
+	struct pipit_exchange *exchange = &connection->exchange;
+	char *body = exchange->body;
+	exchange->body = NULL;
+	exchange->handed_bytes = exchange->body_capacity;
+	exchange->body_length = exchange->body_capacity = 0;
 	return body;
 }
 
 uint64_t pipit_connection_started_ns(const struct pipit_connection *connection)
 {
-	return connection->started_ns;
+	return connection->exchange.started_ns;
 }
 
 uint64_t pipit_connection_elapsed_ns(const struct pipit_connection *connection)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - connection->started_ns;
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - connection->exchange.started_ns;
 }
 
 bool pipit_connection_is_in_batch(const struct pipit_connection *connection)
@@ -275,17 +301,17 @@ bool pipit_connection_is_in_batch(const struct pipit_connection *connection)
 
 uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection)
 {
-	return connection->body_bytes;
+	return connection->exchange.body_bytes;
 }
 
 int pipit_connection_status(const struct pipit_connection *connection)
 {
-	return connection->status;
+	return connection->exchange.status;
 }
 
 uint64_t pipit_connection_content_bytes(const struct pipit_connection *connection)
 {
-	return connection->content_bytes;
+	return connection->exchange.given;
 }
 
 /* By hand, because inet_ntop() prints: it is wanted for every access line. */
@@ -374,7 +400,7 @@ static void on_turn_end(evutil_socket_t fd, short what, void *context)
 		if (!net->waiting)
 			net->waiting_tail = &net->waiting;
 		connection->is_waiting = false;
-		if (!pipit_connection_is_gone(connection))
+		if (!pipit_connection_is_dead(connection))
 			net->protocol->woken(connection);
 		if (is_last)
 			break;

@@ -32,7 +32,7 @@ uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection);
 /* Its reply is in the batch, which ends with pipit_counters_end_batch(). */
 bool pipit_connection_is_in_batch(const struct pipit_connection *connection);
 
-/* For the log: status and content bytes of the reply that is finished. */
+/* Of the reply: its status, and the bytes of its content; of a request that was cut off, those that the socket has taken. */
 int pipit_connection_status(const struct pipit_connection *connection);
 uint64_t pipit_connection_content_bytes(const struct pipit_connection *connection);
 

@@ -18,7 +18,7 @@ enum rank { ANSWERED, LATE, KEPT_ALIVE, SLOW, ARRIVING, INDISPENSABLE };
 
 static uint64_t since_ms(const struct pipit_connection *connection)
 {
-	return connection->phase == PHASE_IDLE ? connection->moved_ms : connection->phase_ms;
+	return connection->state == PIPIT_CONNECTION_IDLE ? connection->moved_ms : connection->since_ms;
 }
 
 static enum rank rank_of(const struct pipit_connection *connection)
@@ -26,15 +26,15 @@ static enum rank rank_of(const struct pipit_connection *connection)
 	uint64_t now_ms = connection->net->now_ms;
 	bool is_late = now_ms - since_ms(connection) > CROWDED_GRACE_MS;
 
-	switch (connection->phase) {
-	case PHASE_CLOSING:
+	switch (connection->state) {
+	case PIPIT_CONNECTION_LINGER:
 		return ANSWERED;
-	case PHASE_IDLE:
+	case PIPIT_CONNECTION_IDLE:
 		return connection->requests ? KEPT_ALIVE : is_late ? LATE : ARRIVING;
-	case PHASE_HEAD:
+	case PIPIT_CONNECTION_HEAD:
 		return is_late ? LATE : ARRIVING;
-	case PHASE_BODY:
-	case PHASE_WRITING:
+	case PIPIT_CONNECTION_BODY:
+	case PIPIT_CONNECTION_SENDING:
 		return pipit_connection_is_too_slow(connection, now_ms, CROWDED_GRACE_MS) ? SLOW : INDISPENSABLE;
 	default:
 		return INDISPENSABLE;
@@ -75,7 +75,7 @@ static void find_candidates(struct pipit_net *net, bool is_last_resort)
 	net->candidate_at = net->candidate_count = 0;
 	net->is_last_resort = is_last_resort;
 	for (struct pipit_connection *at = net->all; at; at = at->next) {
-		if (!pipit_connection_is_gone(at))
+		if (!pipit_connection_is_dead(at))
 			consider(net, at);
 	}
 }
@@ -83,7 +83,7 @@ static void find_candidates(struct pipit_net *net, bool is_last_resort)
 /* Its next bytes have arrived and are not read yet: of one that is kept alive they may be a whole request. */
 static bool is_waiting_for_us(const struct pipit_connection *connection, bool is_last_resort)
 {
-	return connection->phase == PHASE_IDLE && (connection->requests || !is_last_resort) &&
+	return connection->state == PIPIT_CONNECTION_IDLE && (connection->requests || !is_last_resort) &&
 	       !pipit_connection_is_quiet(connection);
 }
 
@@ -91,7 +91,7 @@ static bool is_waiting_for_us(const struct pipit_connection *connection, bool is
 static bool can_still_be_spared(const struct pipit_candidate *candidate, bool is_last_resort)
 {
 	const struct pipit_connection *connection = candidate->connection;
-	return connection && !pipit_connection_is_gone(connection) && key_of(connection) == candidate->key &&
+	return connection && !pipit_connection_is_dead(connection) && key_of(connection) == candidate->key &&
 	       !is_waiting_for_us(connection, is_last_resort);
 }
 
@@ -147,9 +147,9 @@ bool pipit_eviction_free_bytes(struct pipit_connection *asking)
 	struct pipit_net *net = asking->net;
 	struct pipit_connection *oldest = NULL;
 	for (struct pipit_connection *at = net->all; at; at = at->next) {
-		if (at == asking || at->phase != PHASE_HEAD || pipit_connection_is_gone(at))
+		if (at == asking || at->state != PIPIT_CONNECTION_HEAD || pipit_connection_is_dead(at))
 			continue;
-		if (!oldest || at->phase_ms < oldest->phase_ms)
+		if (!oldest || at->since_ms < oldest->since_ms)
 			oldest = at;
 	}
 	if (!oldest)
@@ -205,12 +205,12 @@ static enum pipit_refusal judge(struct pipit_connection *connection, uint64_t ot
 	case PIPIT_LIMITS_TOO_MANY:
 		/* To be told why, it may take the place of another that has been told. */
 		if (is_full && evict(net, ANSWERED) == INDISPENSABLE)
-			connection->broken = true;
+			connection->end = PIPIT_ABORT;
 		return PIPIT_REFUSAL_TOO_MANY_FROM_ADDRESS;
 	case PIPIT_LIMITS_NO_MEMORY:
 		return PIPIT_REFUSAL_OUT_OF_MEMORY;
 	default:
-		connection->is_let_in = true;
+		connection->slot = PIPIT_SLOT_GLOBAL_AND_ADDRESS;
 	}
 	return is_full && !make_room(net, others - limit) ? PIPIT_REFUSAL_TOO_MANY_CONNECTIONS : PIPIT_REFUSAL_NONE;
 }
@@ -218,6 +218,6 @@ static enum pipit_refusal judge(struct pipit_connection *connection, uint64_t ot
 enum pipit_refusal pipit_eviction_admit(struct pipit_connection *connection)
 {
 	uint64_t others = pipit_limits_add_connection(connection->net->limits);
-	connection->is_counted = true;
+	connection->slot = PIPIT_SLOT_GLOBAL;
 	return judge(connection, others);
 }

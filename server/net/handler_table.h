@@ -54,8 +54,13 @@ struct pipit_handler_table {
 	/* evhttp has called back: run the route's evhttp callback, which replies to evhttp_request now or later. */
 	void (*call)(void *context, struct pipit_connection *connection, struct evhttp_request *evhttp_request);
 	/*
-	 * The request is over. complete: the whole reply was handed on (one from memory to the socket or its queue, a file or
-	 * an evhttp callback's to the socket); otherwise the client was lost before.
+	 * The whole reply is in the batch that is sent next, or sent: count it. Before it is sent where possible, so that a client which
+	 * has its reply finds it counted.
+	 */
+	void (*count)(void *context, struct pipit_connection *connection);
+	/*
+	 * The request is over. complete: the socket has taken the whole reply, or it is in a batch with others that follow; otherwise the
+	 * client was lost before.
 	 */
 	void (*finished)(void *context, struct pipit_connection *connection, bool complete);
 	/* The connection layer has refused; `line` is what arrived, at most its first line. A request that `head` made is over. */

@@ -14,33 +14,32 @@
 
 void pipit_input_drop(struct pipit_connection *connection)
 {
-	free(connection->pending);
-	connection->pending = NULL;
-	connection->pending_length = connection->pending_capacity = 0;
+	free(connection->in.data);
+	connection->in.data = NULL;
+	connection->in.length = connection->in.capacity = 0;
 }
 
 static enum pipit_refusal grow(struct pipit_connection *connection, size_t length)
 {
 	size_t capacity = length < 512 ? 512 : length + length / 2;
-	char *pending;
-	if (!pipit_budget_take(connection, PIPIT_LIMITS_INPUT, capacity - connection->pending_capacity))
+	char *data;
+	if (!pipit_budget_take(connection, PIPIT_LIMITS_INPUT, capacity - connection->in.capacity))
 		return PIPIT_REFUSAL_MEMORY_LIMIT;
-	pending = realloc(connection->pending, capacity);
-	if (!pending)
+	data = realloc(connection->in.data, capacity);
+	if (!data)
 		return PIPIT_REFUSAL_OUT_OF_MEMORY;
-	connection->pending = pending;
-	connection->pending_capacity = capacity;
+	connection->in.data = data;
+	connection->in.capacity = capacity;
 	return PIPIT_REFUSAL_NONE;
 }
 
 enum pipit_refusal pipit_input_keep(struct pipit_connection *connection, const char *bytes, size_t length)
 {
-	enum pipit_refusal reason =
-	    length > connection->pending_capacity ? grow(connection, length) : PIPIT_REFUSAL_NONE;
+	enum pipit_refusal reason = length > connection->in.capacity ? grow(connection, length) : PIPIT_REFUSAL_NONE;
 	if (reason != PIPIT_REFUSAL_NONE)
 		return reason;
-	memcpy(connection->pending, bytes, length);
-	connection->pending_length = length;
+	memcpy(connection->in.data, bytes, length);
+	connection->in.length = length;
 	return PIPIT_REFUSAL_NONE;
 }
 
@@ -48,48 +47,51 @@ enum pipit_refusal pipit_input_keep(struct pipit_connection *connection, const c
 
 void pipit_input_drop_content(struct pipit_connection *connection)
 {
-	free(connection->body);
-	connection->body = NULL;
-	connection->body_length = connection->body_capacity = 0;
-	connection->retained_bytes = connection->handed_bytes = 0;
+	struct pipit_exchange *exchange = &connection->exchange;
+	free(exchange->body);
+	exchange->body = NULL;
+	exchange->body_length = exchange->body_capacity = 0;
+	exchange->retained_bytes = exchange->handed_bytes = 0;
 }
 
 /* The most that the content of this request can be. */
-static uint64_t content_bound(const struct pipit_connection *connection)
+static uint64_t content_bound(const struct pipit_exchange *exchange)
 {
-	if (connection->head->framing == PIPIT_FRAMING_LENGTH)
-		return connection->body_bytes;
-	return connection->body_limit ? connection->body_limit : UINT64_MAX - 1;
+	if (exchange->head->framing == PIPIT_FRAMING_LENGTH)
+		return exchange->body_bytes;
+	return exchange->body_limit ? exchange->body_limit : UINT64_MAX - 1;
 }
 
 /* It doubles, but never beyond what the content can be. */
 static enum pipit_refusal grow_body(struct pipit_connection *connection, size_t needed)
 {
-	size_t capacity = connection->body_capacity ? connection->body_capacity : BODY_START_SIZE;
+	struct pipit_exchange *exchange = &connection->exchange;
+	size_t capacity = exchange->body_capacity ? exchange->body_capacity : BODY_START_SIZE;
 	char *body;
 
 	while (capacity < needed)
 		capacity *= 2;
-	if (capacity > content_bound(connection) + 1)
-		capacity = (size_t)content_bound(connection) + 1;
-	if (!pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, capacity - connection->body_capacity))
+	if (capacity > content_bound(exchange) + 1)
+		capacity = (size_t)content_bound(exchange) + 1;
+	if (!pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, capacity - exchange->body_capacity))
 		return PIPIT_REFUSAL_MEMORY_LIMIT;
-	body = realloc(connection->body, capacity);
+	body = realloc(exchange->body, capacity);
 	if (!body)
 		return PIPIT_REFUSAL_OUT_OF_MEMORY;
-	connection->body = body;
-	connection->body_capacity = capacity;
+	exchange->body = body;
+	exchange->body_capacity = capacity;
 	return PIPIT_REFUSAL_NONE;
 }
 
 enum pipit_refusal pipit_input_add_content(struct pipit_connection *connection, struct pipit_slice data)
 {
-	size_t needed = connection->body_length + data.length + 1;
+	struct pipit_exchange *exchange = &connection->exchange;
+	size_t needed = exchange->body_length + data.length + 1;
 	enum pipit_refusal reason =
-	    needed > connection->body_capacity ? grow_body(connection, needed) : PIPIT_REFUSAL_NONE;
+	    needed > exchange->body_capacity ? grow_body(connection, needed) : PIPIT_REFUSAL_NONE;
 	if (reason != PIPIT_REFUSAL_NONE)
 		return reason;
-	memcpy(connection->body + connection->body_length, data.data, data.length);
-	connection->body_length += data.length;
+	memcpy(exchange->body + exchange->body_length, data.data, data.length);
+	exchange->body_length += data.length;
 	return PIPIT_REFUSAL_NONE;
 }

@@ -14,6 +14,7 @@ void pipit_input_drop(struct pipit_connection *connection);
 
 /* Collect content, with room for a NUL behind it. Else why not. */
 enum pipit_refusal pipit_input_add_content(struct pipit_connection *connection, struct pipit_slice data);
+/* The request needs neither its content nor the memory that is counted for it. */
 void pipit_input_drop_content(struct pipit_connection *connection);
 
 #endif

@@ -17,17 +17,54 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netinet/in.h>
-#include <sys/types.h>
 
-enum pipit_phase {
-	PHASE_IDLE,
-	PHASE_HEAD,
-	PHASE_BODY,
-	PHASE_HANDLING,
-	PHASE_STREAMING,
-	PHASE_WRITING,
-	PHASE_CLOSING,
-	PHASE_COUNT
+/*
+ * What a connection waits for between two turns of the loop. A request that arrives whole and is answered at once leaves it IDLE.
+ * Changed by pipit_connection_set_state() only.
+ *
+ *     NEW ─► IDLE ─► HEAD ─► BODY ─► HANDLER ─► SENDING ─► IDLE …       a request that waits at every stage
+ *                                    OPEN ◄───► SENDING                 its reply is left open, see open_reply.h
+ *            IDLE … SENDING ─► LINGER ─► DEAD                           a last reply, or a refusal
+ */
+enum pipit_connection_state {
+	PIPIT_CONNECTION_NEW,     /* accepted: to be adopted at the end of the turn */
+	PIPIT_CONNECTION_IDLE,    /* for the first byte of a request */
+	PIPIT_CONNECTION_HEAD,    /* for the rest of a head */
+	PIPIT_CONNECTION_BODY,    /* for the rest of a content */
+	PIPIT_CONNECTION_HANDLER, /* for the reply, which the handler has deferred */
+	PIPIT_CONNECTION_OPEN,    /* for more of a reply that is left open; the socket has taken what there is of it */
+	PIPIT_CONNECTION_SENDING, /* for the socket, to take more of the reply */
+	PIPIT_CONNECTION_LINGER,  /* for EOF; late bytes are read and discarded */
+	PIPIT_CONNECTION_DEAD,    /* closed: freed at the end of the turn */
+	PIPIT_CONNECTION_STATES
+};
+
+/* How a connection is going to end, as far as is known. Only ever raised. */
+enum pipit_connection_end {
+	PIPIT_STAY,
+	PIPIT_CLOSE,        /* after this reply; no further request is read */
+	PIPIT_CLOSE_LINGER, /* the same, and bytes of the client may still be under way */
+	PIPIT_ABORT         /* at once: the socket failed, or the reply cannot be completed */
+};
+
+/* Where a connection is counted, see limits.h. */
+enum pipit_connection_slot { PIPIT_NO_SLOT, PIPIT_SLOT_GLOBAL, PIPIT_SLOT_GLOBAL_AND_ADDRESS };
+
+/* The content of a request. */
+enum pipit_body_state {
+	PIPIT_BODY_NONE,
+	PIPIT_BODY_UNREAD,  /* is, or will be, left on the wire */
+	PIPIT_BODY_READING, /* is being collected */
+	PIPIT_BODY_READ
+};
+
+/* Who replies. */
+enum pipit_lane { PIPIT_LANE_NATIVE, PIPIT_LANE_EVHTTP };
+
+enum pipit_reply_state {
+	PIPIT_REPLY_NONE,   /* not yet, or not to the end */
+	PIPIT_REPLY_WHOLE,  /* given to output.c; finished once the socket has taken it */
+	PIPIT_REPLY_COUNTED /* the same, and counted */
 };
 
 struct evbuffer;
@@ -37,90 +74,82 @@ struct pipit_evhttp_link;
 struct pipit_open_reply;
 struct pipit_parts;
 
+/* A request and its reply; zero between requests. */
+struct pipit_exchange {
+	/* Not more than 80 bytes: for more, compilers use "rep stos", which takes as long as 100 instructions. */
+	void *request;                       /* of the layer above; NULL: none has begun */
+	const struct pipit_guard_head *head; /* until the content is complete */
+	uint64_t started_ns;                 /* first byte received, CLOCK_MONOTONIC; 0: none */
+	struct pipit_open_reply *open_reply; /* the reply is left open, see open_reply.h; NULL: it is not */
+	uint64_t given; /* content bytes of the reply, given to output.c; once lost, those that were sent */
+	int status;
+	uint8_t minor; /* of the request's version */
+	bool is_head;
+	bool keep_alive;  /* the request asks for it, and the reply does not say otherwise */
+	bool client_gone; /* the handler has been told that the client closed its side */
+	/* In bytes: a larger connection is in malloc()'s next class of sizes. */
+	enum pipit_lane lane : 8;
+	enum pipit_body_state body_state : 8;
+	enum pipit_reply_state reply : 8;
+
+	/* Zeroed by pipit_input_drop_content(): few requests have any. */
+	char *body; /* content collected so far, owned; NULL when none */
+	size_t body_length, body_capacity;
+	size_t retained_bytes; /* of a head that was retained */
+	size_t handed_bytes;   /* of content that the request or evhttp has instead of this struct */
+
+	/* Set when a request begins. */
+	uint64_t body_limit; /* 0: none */
+	uint64_t body_bytes; /* length of the whole content, once known */
+	struct pipit_guard_chunked chunked;
+};
+
 struct pipit_connection {
 	struct pipit_net *net;
-	struct pipit_evhttp_link *link;           /* its own, or borrowed for the current request; NULL: none */
-	struct pipit_connection *next, *previous; /* all adopted connections of the connection layer */
+	struct pipit_evhttp_link *evhttp;         /* its own, or borrowed for the current request; NULL: none */
+	struct pipit_connection *next, *previous; /* on net->all */
 	struct pipit_connection *next_waiting;    /* on net->waiting */
 	struct pipit_connection *next_gone;       /* on net->gone */
-	struct event io;                          /* for `interest`; assigned once fd >= 0 */
-	int fd;                                   /* -1 until adopted */
-	int accepted;                             /* the same, ours to close; -1: not yet, or the link's */
+	struct event io;                          /* for `interest` */
+	int fd;                                   /* owned, unless `evhttp` has it; -1: none */
 	short interest;                           /* EV_READ, EV_WRITE or 0: what io is added for */
-	enum pipit_phase phase;
-	uint64_t phase_ms;     /* when the phase began */
-	uint64_t moved_ms;     /* when a byte last moved in the phase's direction */
-	uint64_t window_ms;    /* when the rate was last measured anew, see timeouts.c */
-	uint64_t window_bytes; /* bytes moved since */
+	bool is_waiting;                          /* on net->waiting */
+	enum pipit_connection_state state;
+	enum pipit_connection_end end;
+	enum pipit_connection_slot slot;
+	uint32_t linger_left; /* bytes still to be read and discarded */
+	uint64_t since_ms;    /* in this state */
+	uint64_t moved_ms;    /* when a byte last moved in the state's direction */
+	uint64_t rate_ms;     /* when the rate was last measured anew, see timeouts.c */
+	uint64_t rate_bytes;  /* bytes moved since */
+	uint64_t requests;    /* that have begun on this connection, the current one included */
 	union {
 		struct sockaddr any;
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
 	} peer;
-
-	/* input */
-	char *pending; /* bytes received and not yet used, owned; NULL when none */
-	size_t pending_length, pending_capacity;
-	size_t checked;                       /* of a partial head, see pipit_guard_head() */
 	uint64_t charged[PIPIT_LIMITS_KINDS]; /* to the memory limit, see budget.h */
 
-	/* the current request */
-	void *request;                       /* of the layer above */
-	const struct pipit_guard_head *head; /* until its content is complete */
-	uint64_t requests;                   /* that have begun on this connection, this one included */
-	uint64_t started_ns;
-	size_t retained_bytes; /* of a head that was retained */
-	size_t handed_bytes;   /* of content that the request or evhttp has instead of us */
-	char *body;            /* content collected so far, owned; NULL when none */
-	size_t body_length, body_capacity;
-	uint64_t body_limit; /* 0: none */
-	uint64_t body_bytes; /* length of the whole content, once known */
-	struct pipit_guard_chunked chunked;
+	/* Received and not yet used. */
+	struct {
+		char *data; /* owned; NULL when none */
+		size_t length, capacity;
+		size_t scanned; /* of a partial head, see pipit_guard_head() */
+	} in;
 
-	/* the reply */
-	int status;
-	uint64_t content_bytes;
-	char *out; /* bytes that the socket did not take, owned; NULL when none */
-	size_t out_length, out_sent;
-	struct pipit_shared_fd *file; /* held; NULL when none */
-	uint64_t file_offset, file_left;
-	struct pipit_parts *parts; /* owned: what of a reply in parts has not begun, see output.h; NULL when none */
-	struct evbuffer *rest;     /* of replies of evhttp callbacks, in front of `out`; NULL when none */
-	struct pipit_open_reply *open_reply; /* the reply is left open, see open_reply.h; NULL: it is not */
+	/* Not yet taken by the socket, in this order. */
+	struct {
+		struct evbuffer *replies; /* of evhttp callbacks, owned; NULL when none */
+		char *data;               /* owned; NULL when none */
+		size_t length, sent;
+		struct pipit_shared_fd *file; /* held; NULL when none */
+		uint64_t file_offset, file_left;
+		struct pipit_parts *parts; /* owned: those that have not begun, see output.h; NULL when none */
+		uint64_t lost;             /* bytes that were given and will never be sent, because end is ABORT */
+	} out;
 
-	uint8_t minor; /* of the current request's version */
-	bool is_head;
-	bool is_evhttp;       /* an evhttp callback's */
-	bool wants_html;      /* set before a refusal */
-	bool keep_alive;      /* what the request asks for */
-	bool body_unread;     /* content of this request is, or will be, left on the wire */
-	bool collecting;      /* content is arriving */
-	bool deferred;        /* the handler has not replied yet */
-	bool answered;        /* a reply has been given */
-	bool closing;         /* no further request is read */
-	bool lingers;         /* bytes of the client may still be under way when we close */
-	bool broken;          /* the socket failed */
-	bool is_waiting;      /* on net->waiting */
-	bool is_counted;      /* among the open connections */
-	bool is_let_in;       /* counted for its client's address */
-	bool is_closed;       /* its memory lives only until the end of this loop turn */
-	bool was_abandoned;   /* the hook has been told that the client left */
-	uint32_t linger_left; /* bytes still to be read and thrown away */
+	struct pipit_exchange exchange;
 };
-
-static inline enum pipit_counters_state pipit_phase_state(enum pipit_phase phase)
-{
-	static const enum pipit_counters_state states[PHASE_COUNT] = {
-		[PHASE_IDLE] = PIPIT_STATE_IDLE,
-		[PHASE_HEAD] = PIPIT_STATE_READING,
-		[PHASE_BODY] = PIPIT_STATE_READING,
-		[PHASE_HANDLING] = PIPIT_STATE_HANDLING,
-		[PHASE_STREAMING] = PIPIT_STATE_STREAMING,
-		[PHASE_WRITING] = PIPIT_STATE_WRITING,
-		[PHASE_CLOSING] = PIPIT_STATE_CLOSING,
-	};
-	return states[phase];
-}
 
 /* A scan goes through all connections, so each finds several. */
 #define PIPIT_CANDIDATES_MAX 128
@@ -137,7 +166,7 @@ struct pipit_protocol {
 	void (*ready)(struct pipit_connection *connection, short what);
 	/* At the end of a turn, after pipit_connection_wake(). */
 	void (*woken)(struct pipit_connection *connection);
-	/* The connection closes: its request is over, and evhttp lets it go. */
+	/* The connection is dead: its request is over, and evhttp is to let it go. */
 	void (*dropped)(struct pipit_connection *connection);
 };
 
@@ -164,8 +193,7 @@ struct pipit_net {
 	struct pipit_connection *gone;       /* closed: freed at the end of this turn */
 
 	struct pipit_connection *current; /* whose input is being served */
-	char *in;                         /* PIPIT_INPUT_SIZE + 1 bytes */
-	const char *in_end;               /* of what is being served */
+	char *in;                         /* http1.c's, for what is received; owned */
 	char *batch;                      /* config->max_output_bytes, replies of `current` */
 	size_t batch_length;
 	struct evbuffer
@@ -192,13 +220,14 @@ struct pipit_net {
 /* NULL when memory is short. It has no descriptor yet and is on no list. */
 struct pipit_connection *pipit_connection_new(struct pipit_net *net);
 
-/* Of evhttp it is free: drop it first, or detach its link. */
+/* evhttp holds it no longer. */
 void pipit_connection_free(struct pipit_connection *connection);
 
-/* Has been accepted and counted among the limits: it is open, and idle. */
-void pipit_connection_adopt(struct pipit_connection *connection, int fd);
+/* It has its descriptor and its slot: from NEW to IDLE. */
+void pipit_connection_adopt(struct pipit_connection *connection);
 
-void pipit_connection_enter(struct pipit_connection *connection, enum pipit_phase phase);
+/* Moves the gauges and starts the clocks. */
+void pipit_connection_set_state(struct pipit_connection *connection, enum pipit_connection_state state);
 
 /* One event per connection: it waits to read or to write, never for both. 0: for neither. */
 void pipit_connection_watch(struct pipit_connection *connection, short interest);
@@ -212,21 +241,25 @@ void pipit_connection_wake(struct pipit_connection *connection);
 /* Close at once. Callers may still look at it: its memory goes at the end of the turn. */
 void pipit_connection_drop(struct pipit_connection *connection);
 
-/* It is no longer open: count it out, once. */
-void pipit_connection_check_out(struct pipit_connection *connection);
-
-/* Closed: its memory lives only until the end of this loop turn. */
-static inline bool pipit_connection_is_gone(const struct pipit_connection *connection)
+static inline bool pipit_connection_is_dead(const struct pipit_connection *connection)
 {
-	return connection->is_closed;
+	return connection->state == PIPIT_CONNECTION_DEAD;
+}
+
+static inline void pipit_connection_end(struct pipit_connection *connection, enum pipit_connection_end end)
+{
+	if (connection->end < end)
+		connection->end = end;
 }
 
 /* Whether another request may follow on it, as far as is known now. */
 static inline bool pipit_connection_may_stay(const struct pipit_connection *connection)
 {
 	const struct pipit_net *net = connection->net;
+	const struct pipit_exchange *exchange = &connection->exchange;
 	uint64_t limit = net->config->max_requests_per_connection;
-	return connection->keep_alive && !connection->body_unread && !net->draining &&
+	return exchange->keep_alive &&
+	       (exchange->body_state == PIPIT_BODY_NONE || exchange->body_state == PIPIT_BODY_READ) && !net->draining &&
 	       (!limit || connection->requests < limit);
 }
 

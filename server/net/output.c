@@ -18,7 +18,7 @@
 static void moved(struct pipit_connection *connection, size_t bytes)
 {
 	connection->moved_ms = connection->net->now_ms;
-	connection->window_bytes += bytes;
+	connection->rate_bytes += bytes;
 	pipit_counters_add(connection->net->counters, PIPIT_COUNT_SENT, bytes);
 }
 
@@ -32,7 +32,7 @@ static size_t send_pieces(struct pipit_connection *connection, struct iovec *pie
 {
 	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = (size_t)count };
 	ssize_t sent;
-	if (connection->broken)
+	if (connection->end == PIPIT_ABORT)
 		return 0;
 	sent = count == 1 ? send(connection->fd, pieces[0].iov_base, pieces[0].iov_len, flags)
 			  : sendmsg(connection->fd, &message, flags);
@@ -41,7 +41,7 @@ static size_t send_pieces(struct pipit_connection *connection, struct iovec *pie
 		return (size_t)sent;
 	}
 	if (!would_block(errno))
-		connection->broken = true;
+		connection->end = PIPIT_ABORT;
 	return 0;
 }
 
@@ -53,25 +53,29 @@ static bool append_out(struct pipit_connection *connection, const char *bytes, s
 		pipit_counters_reject(connection->net->counters, PIPIT_REFUSAL_MEMORY_LIMIT);
 		return false;
 	}
-	out = realloc(connection->out, connection->out_length + length);
+	out = realloc(connection->out.data, connection->out.length + length);
 	if (!out)
 		return false;
-	memcpy(out + connection->out_length, bytes, length);
-	connection->out = out;
-	connection->out_length += length;
+	memcpy(out + connection->out.length, bytes, length);
+	connection->out.data = out;
+	connection->out.length += length;
 	return true;
 }
 
 /* Keep what is left of the pieces after the first `sent` bytes. */
 static void keep_rest(struct pipit_connection *connection, const struct iovec *pieces, int count, size_t sent)
 {
-	for (int i = 0; i < count && !connection->broken; i++) {
-		size_t skip = sent < pieces[i].iov_len ? sent : pieces[i].iov_len;
+	for (int i = 0; i < count; i++) {
+		size_t skip = sent < pieces[i].iov_len ? sent : pieces[i].iov_len, left = pieces[i].iov_len - skip;
 		sent -= skip;
+		if (left == 0)
+			continue;
 		/* A reply that cannot be kept cannot be completed either: the connection ends rather than lie. */
-		if (skip < pieces[i].iov_len &&
-		    !append_out(connection, (const char *)pieces[i].iov_base + skip, pieces[i].iov_len - skip))
-			connection->broken = true;
+		if (connection->end != PIPIT_ABORT &&
+		    !append_out(connection, (const char *)pieces[i].iov_base + skip, left))
+			connection->end = PIPIT_ABORT;
+		if (connection->end == PIPIT_ABORT)
+			connection->out.lost += left;
 	}
 }
 
@@ -97,13 +101,14 @@ static void flush_batch(struct pipit_connection *connection, bool more)
 static size_t send_buffer(struct pipit_connection *connection, struct evbuffer *buffer)
 {
 	size_t total = 0;
-	while (!connection->broken && evbuffer_get_length(buffer) > 0 && total < PIPIT_OUTPUT_SLICE_BYTES) {
+	while (connection->end != PIPIT_ABORT && evbuffer_get_length(buffer) > 0 && total < PIPIT_OUTPUT_SLICE_BYTES) {
 		int sent;
 		/* With sendfile() it returns 0 for a full socket, too, and not only for a file that has become shorter. */
 		errno = 0;
 		sent = evbuffer_write(buffer, connection->fd);
 		if (sent <= 0) {
-			connection->broken = !would_block(errno);
+			if (!would_block(errno))
+				connection->end = PIPIT_ABORT;
 			break;
 		}
 		moved(connection, (size_t)sent);
@@ -123,7 +128,7 @@ static void flush_replies(struct pipit_connection *connection)
 	send_buffer(connection, replies);
 	if (evbuffer_get_length(replies) == 0)
 		return;
-	connection->rest = replies;
+	connection->out.replies = replies;
 	net->replies = NULL;
 }
 
@@ -167,6 +172,30 @@ void pipit_output_discard(struct pipit_net *net)
 		evbuffer_drain(net->replies, evbuffer_get_length(net->replies));
 }
 
+/* Of what was written. */
+static uint64_t unsent(const struct pipit_connection *connection)
+{
+	const struct pipit_net *net = connection->net;
+	const struct pipit_parts *parts = connection->out.parts;
+	uint64_t bytes =
+	    connection->out.length - connection->out.sent + connection->out.file_left + connection->out.lost;
+
+	for (size_t i = parts ? parts->sent : 0; parts && i < parts->count; i++)
+		bytes += parts->part[i].text_length + parts->part[i].length;
+	if (connection->out.replies)
+		bytes += evbuffer_get_length(connection->out.replies);
+	if (net->current == connection)
+		bytes += net->batch_length + (net->replies ? evbuffer_get_length(net->replies) : 0);
+	return bytes;
+}
+
+/* The content is the last that was written. */
+uint64_t pipit_output_sent_content(const struct pipit_connection *connection)
+{
+	uint64_t given = connection->exchange.given, left = unsent(connection);
+	return left < given ? given - left : 0;
+}
+
 /* Left in the batch. */
 static size_t room(const struct pipit_connection *connection)
 {
@@ -206,7 +235,7 @@ size_t pipit_output_offer(struct pipit_connection *connection, struct pipit_slic
 		return send_pieces(connection, &piece, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (piece.iov_len > room(connection))
 		pipit_output_flush(connection, true);
-	if (pipit_output_is_stuck(connection) || connection->broken)
+	if (pipit_output_is_stuck(connection) || connection->end == PIPIT_ABORT)
 		return 0;
 	if (piece.iov_len > room(connection))
 		piece.iov_len = room(connection);
@@ -216,39 +245,39 @@ size_t pipit_output_offer(struct pipit_connection *connection, struct pipit_slic
 
 bool pipit_output_is_stuck(const struct pipit_connection *connection)
 {
-	return connection->out || connection->rest;
+	return connection->out.data || connection->out.replies;
 }
 
 static void clear_out(struct pipit_connection *connection)
 {
-	free(connection->out);
-	connection->out = NULL;
-	connection->out_length = connection->out_sent = 0;
+	free(connection->out.data);
+	connection->out.data = NULL;
+	connection->out.length = connection->out.sent = 0;
 }
 
-static void clear_rest(struct pipit_connection *connection)
+static void clear_replies(struct pipit_connection *connection)
 {
-	if (connection->rest)
-		evbuffer_free(connection->rest);
-	connection->rest = NULL;
+	if (connection->out.replies)
+		evbuffer_free(connection->out.replies);
+	connection->out.replies = NULL;
 }
 
 void pipit_output_retry(struct pipit_connection *connection)
 {
-	if (connection->rest) {
-		send_buffer(connection, connection->rest);
-		if (evbuffer_get_length(connection->rest) > 0)
+	if (connection->out.replies) {
+		send_buffer(connection, connection->out.replies);
+		if (evbuffer_get_length(connection->out.replies) > 0)
 			return;
-		clear_rest(connection);
+		clear_replies(connection);
 	}
-	while (connection->out) {
-		struct iovec rest = { connection->out + connection->out_sent,
-			connection->out_length - connection->out_sent };
+	while (connection->out.data) {
+		struct iovec rest = { connection->out.data + connection->out.sent,
+			connection->out.length - connection->out.sent };
 		size_t sent = send_pieces(connection, &rest, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (sent == 0)
 			return;
-		connection->out_sent += sent;
-		if (connection->out_sent == connection->out_length)
+		connection->out.sent += sent;
+		if (connection->out.sent == connection->out.length)
 			clear_out(connection);
 	}
 }
@@ -266,79 +295,81 @@ void pipit_output_queue_file(
     struct pipit_connection *connection, struct pipit_shared_fd *file, uint64_t offset, uint64_t length)
 {
 	if (length > 0 && (length > SMALL_FILE_BYTES || length > room(connection))) {
-		connection->file = file;
-		connection->file_offset = offset;
-		connection->file_left = length;
+		connection->out.file = file;
+		connection->out.file_offset = offset;
+		connection->out.file_left = length;
 		return;
 	}
 	/* The head has promised these bytes. */
-	if (length > 0 && !read_into_batch(connection, file->fd, offset, (size_t)length))
-		connection->broken = true;
+	if (length > 0 && !read_into_batch(connection, file->fd, offset, (size_t)length)) {
+		connection->end = PIPIT_ABORT;
+		connection->out.lost += length;
+	}
 	pipit_shared_fd_release(file);
 }
 
 void pipit_output_queue_parts(
     struct pipit_connection *connection, struct pipit_shared_fd *file, struct pipit_parts *parts)
 {
-	connection->file = file;
-	connection->parts = parts;
+	connection->out.file = file;
+	connection->out.parts = parts;
 }
 
 bool pipit_output_has_file(const struct pipit_connection *connection)
 {
-	return connection->file_left > 0 || connection->parts;
+	return connection->out.file_left > 0 || connection->out.parts;
 }
 
 static void drop_file(struct pipit_connection *connection)
 {
-	pipit_shared_fd_release(connection->file);
-	connection->file = NULL;
-	connection->file_left = 0;
-	free(connection->parts);
-	connection->parts = NULL;
+	pipit_shared_fd_release(connection->out.file);
+	connection->out.file = NULL;
+	connection->out.file_left = 0;
+	free(connection->out.parts);
+	connection->out.parts = NULL;
 }
 
 /* The next part's text, and its bytes of the file are what is to be sent next. */
 static void begin_part(struct pipit_connection *connection)
 {
-	struct pipit_parts *parts = connection->parts;
+	struct pipit_parts *parts = connection->out.parts;
 	const struct pipit_part *part = &parts->part[parts->sent++];
 	struct iovec text = { (void *)parts->text, part->text_length };
 
 	parts->text += part->text_length;
-	connection->file_offset = part->offset;
-	connection->file_left = part->length;
+	connection->out.file_offset = part->offset;
+	connection->out.file_left = part->length;
 	send_or_keep(connection, &text, 1, part->length ? MSG_MORE : 0);
 	if (parts->sent < parts->count)
 		return;
 	free(parts);
-	connection->parts = NULL;
+	connection->out.parts = NULL;
 }
 
 /* At most `wanted` bytes. How many the socket took; 0 when it takes none, or the connection is broken. */
 static size_t send_from_file(struct pipit_connection *connection, size_t wanted)
 {
-	off_t offset = (off_t)connection->file_offset;
-	ssize_t sent = sendfile(connection->fd, connection->file->fd, &offset, wanted);
+	off_t offset = (off_t)connection->out.file_offset;
+	ssize_t sent = sendfile(connection->fd, connection->out.file->fd, &offset, wanted);
 
 	if (sent < 0 && would_block(errno))
 		return 0;
 	/* 0: the file has become shorter than the head says. */
 	if (sent <= 0) {
-		connection->broken = true;
+		connection->end = PIPIT_ABORT;
 		return 0;
 	}
 	moved(connection, (size_t)sent);
-	connection->file_offset += (uint64_t)sent;
-	connection->file_left -= (uint64_t)sent;
+	connection->out.file_offset += (uint64_t)sent;
+	connection->out.file_left -= (uint64_t)sent;
 	return (size_t)sent;
 }
 
 void pipit_output_send_file(struct pipit_connection *connection)
 {
 	uint64_t slice = PIPIT_OUTPUT_SLICE_BYTES;
-	while (pipit_output_has_file(connection) && slice > 0 && !connection->broken) {
-		size_t wanted = (size_t)(connection->file_left < slice ? connection->file_left : slice), sent;
+	while (pipit_output_has_file(connection) && slice > 0 && connection->end != PIPIT_ABORT) {
+		size_t wanted = (size_t)(connection->out.file_left < slice ? connection->out.file_left : slice), sent;
 		if (wanted == 0) {
 			begin_part(connection);
 			if (pipit_output_is_stuck(connection))

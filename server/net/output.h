@@ -24,9 +24,12 @@ struct pipit_shared_fd;
 /*
  * Write pieces, in order, after everything written before. For the connection that is being served they wait in the batch
  * when there is room; otherwise they are sent at once and what the socket does not take is kept. A failure is noted in
- * connection->broken.
+ * connection->end.
  */
 void pipit_output_write(struct pipit_connection *connection, struct iovec *pieces, int count);
+
+/* Of the content of the current reply: what the socket has taken. */
+uint64_t pipit_output_sent_content(const struct pipit_connection *connection);
 
 /* As pipit_output_write(), but only what the batch has room for or the socket takes at once: returns how many bytes. */
 size_t pipit_output_offer(struct pipit_connection *connection, struct pipit_slice bytes);

@@ -23,7 +23,8 @@ struct printout {
 	cJSON *doc;                         /* owned, as is `printing` */
 	struct pipit_printing *printing;
 	bool is_chunked, is_over;
-	size_t start, end; /* printed, not sent */
+	struct pipit_slice content; /* of the piece, without framing */
+	size_t start, end;          /* printed, not sent; with framing */
 	char bytes[FRAME_BYTES + PIECE_BYTES + sizeof "\r\n"];
 };
 
@@ -42,7 +43,7 @@ static void print_piece(struct printout *printout)
 	printout->is_over = length == 0;
 	printout->start = FRAME_BYTES;
 	printout->end = FRAME_BYTES + length;
-	printout->open_reply.content_bytes += length;
+	printout->content = (struct pipit_slice){ printout->bytes + FRAME_BYTES, length };
 	if (length == 0 || !printout->is_chunked)
 		return;
 	printout->bytes[printout->end++] = '\r';
@@ -65,7 +66,8 @@ static void write_more(struct printout *printout)
 		if (printout->is_over)
 			return;
 		printout->start += pipit_open_reply_write(open_reply,
-		    (struct pipit_slice){ printout->bytes + printout->start, printout->end - printout->start });
+		    (struct pipit_slice){ printout->bytes + printout->start, printout->end - printout->start },
+		    printout->content);
 		if (open_reply->is_waiting)
 			return;
 	}

@@ -138,10 +138,10 @@ static void write_more(struct client *client)
 		struct pipit_slice bytes = pipit_sse_event_bytes(client->writing, client->is_chunked);
 		bytes.data += client->written;
 		bytes.length -= client->written;
-		client->written += pipit_open_reply_write(&client->open_reply, bytes);
+		client->written +=
+		    pipit_open_reply_write(&client->open_reply, bytes, pipit_sse_event_bytes(client->writing, false));
 		if (client->open_reply.is_waiting)
 			return;
-		client->open_reply.content_bytes += client->writing->length;
 		pipit_sse_event_release(client->writing);
 		client->writing = NULL;
 		client->written = 0;

@@ -52,6 +52,12 @@ const char *script_check_log(void);
 /* Milliseconds by which the clock has been advanced since the process started. */
 uint64_t script_skipped_ms(void);
 
+/*
+ * The distance to the next of so many places that fail: 1 when FAULTS_EVERYWHERE is in the environment, otherwise about a twentieth of
+ * them.
+ */
+uint64_t script_step(uint64_t places);
+
 /* Number of open descriptors of this process. */
 size_t script_descriptors(void);
 

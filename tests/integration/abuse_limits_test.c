@@ -187,8 +187,8 @@ START_TEST(pauses_without_descriptors_and_resumes_when_connections_close)
 	cpu_ms = daemon_cpu_ms(&scenario.daemon) - cpu_ms;
 	took_ms = wire_now_ms() - began_ms;
 	/* Without a pause the worker would use all CPU time. */
-	ck_assert_msg(
-	    cpu_ms < took_ms * (IS_SANITIZED ? 7 : 2) / 10, "%ld ms of CPU time in %lld ms of rest", cpu_ms, took_ms);
+	ck_assert_msg(cpu_ms < took_ms * (IS_SANITIZED ? 7 : 2) / 10, "%ld ms of CPU time in a pause of %lld ms",
+	    cpu_ms, took_ms);
 	for (size_t i = 0; i < group.count - 10; i++)
 		client_leave(&group.clients[i]);
 	for (int i = 0; i < 10; i++)

@@ -212,7 +212,7 @@ START_TEST(unread_streams_take_no_more_than_the_memory_limit)
 		double now = buffered();
 		most = now > most ? now : most;
 		ck_assert_msg(
-		    wire_now_ms() < end, "%g of %g were cut off", metric("http_requests_aborted_total"), count);
+		    wire_now_ms() < end, "%g of %g were aborted", metric("http_requests_aborted_total"), count);
 	}
 	/* Each callback may have added a chunk before the sweep measured it. */
 	ck_assert_double_le(most, 4.0 * MEBIBYTE + CLIENTS * (CHUNK_BYTES + 4096.0));

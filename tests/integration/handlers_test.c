@@ -782,7 +782,7 @@ static void assert_family(const char *page, const char *name, const char *type)
 	snprintf(line, sizeof line, "# TYPE %s %s\n%s", name, type, name);
 	at = strstr(page, line);
 	ck_assert_msg(at != NULL, "no family %s of type %s", name, type);
-	ck_assert_msg(strstr(at + 1, line) == NULL, "family %s is there twice", name);
+	ck_assert_msg(strstr(at + 1, line) == NULL, "family %s occurs twice", name);
 }
 
 START_TEST(shows_every_family_of_metrics)
