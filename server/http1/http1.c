@@ -73,8 +73,8 @@ static void refuse(
 }
 
 /* A head that is not whole, or not valid. */
-static void refuse_bytes(struct pipit_connection *connection, enum pipit_refusal reason, const char *bytes,
-    size_t length, bool prefers_html)
+static void refuse_bytes(
+    struct pipit_connection *connection, enum pipit_refusal reason, const char *bytes, size_t length, bool prefers_html)
 {
 	if (!connection->exchange.started_ns)
 		connection->exchange.started_ns = connection->net->now_ns;

@@ -460,7 +460,8 @@ START_TEST(every_client_is_answered_or_closed_whichever_allocation_fails)
 		number += script_step(asked);
 		tried++;
 	}
-	printf("%llu of %llu allocations failed, one at a time\n", (unsigned long long)tried, (unsigned long long)asked);
+	printf(
+	    "%llu of %llu allocations failed, one at a time\n", (unsigned long long)tried, (unsigned long long)asked);
 	judge(script_check_log(), 0);
 	ck_assert_uint_eq(complaints, 0);
 }
