@@ -38,7 +38,7 @@ help:
 	@echo 'make run        build, and serve on http://127.0.0.1:8080 (ARGS="--listen 127.0.0.1:0" for flags); settings in build/settings.json'
 	@echo 'make build      build only: build/pipit, build/libpipit.a, build/libpipit.so'
 	@echo 'make test       the tests for every change: at most four minutes on two cores'
-	@echo 'make test-all   every test, also in a browser, in a fresh Debian, under sanitizers and valgrind: about 20 minutes more'
+	@echo 'make test-all   every test, also in a browser, in a fresh Debian, under sanitizers and valgrind: about 25 minutes, make test included'
 	@echo 'make fuzz       run libFuzzer, FUZZ_SECONDS=60 for each target'
 	@echo 'make bench      measure beside nginx, h2o, evhttp and others (ARGS="--rounds 2 --seconds 1": a quick look)'
 	@echo 'make container  build the image and try it, without an engine (root)'

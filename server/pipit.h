@@ -10,6 +10,7 @@
  * - A pointer argument is borrowed for the call. "Takes" passes ownership; "keeps" borrows it until the object is freed.
  * - A function that can fail returns 0 or a negative errno value. Those of servers, routes and guarded evhttps then
  *   print a message on standard error.
+ * - A function whose name ends in _free accepts NULL.
  * - A returned string is NUL-terminated; that of a pipit_request_…() function is valid as long as the request.
  * - The caller frees a returned cJSON document with cJSON_Delete().
  * - `error` (of `size` bytes) receives one line with the reason and what would be right; NULL with size 0: none.
@@ -53,7 +54,7 @@ struct pipit_stream;
 
 /**
  * Options of a server, set by pipit_config_init() first, then directly or with pipit_config_set(). pipit_server_new()
- * checks and copies them, strings included. A limit or deadline of 0 is off, unless its range excludes 0.
+ * checks and copies them, strings included. A limit or deadline of 0 is off, unless its comment says otherwise.
  */
 struct pipit_config {
 	/** Addresses, "ADDR:PORT" or "[v6]:PORT"; port 0 selects a free port. Default: 127.0.0.1:8080. */
@@ -63,8 +64,8 @@ struct pipit_config {
 	/** Worker threads, each with its own event_base. Range 0 to 256. Default 0: one per core. */
 	uint64_t workers;
 	/**
-	 * As all fields up to `settings_require_match`, for the daemon; a program opens sites and settings itself.
-	 * Directory of static files; NULL (default): the daemon's own pages.
+	 * Directory of static files; NULL (default): the daemon's own pages. This field and the next ones up to
+	 * `settings_require_match` have an effect in the daemon only. A program opens sites and settings itself.
 	 */
 	const char *root;
 	/** "on": serve /index.html for absent paths, see struct pipit_site_options; "off" (default). */
@@ -100,8 +101,8 @@ struct pipit_config {
 	uint64_t max_requests_per_connection;
 	/**
 	 * Buffered bytes of all connections: request bodies, and replies (also of evhttp callbacks) that clients have
-	 * not read yet. At the limit, new bodies are refused with 503, and a reply that needs more is cut off and its
-	 * connection closed. Arriving heads may use half as much in addition. At least `max_body_bytes`. Default
+	 * not read yet. At the limit, new bodies are refused with 503, and a reply that needs more is aborted (its
+	 * connection is closed). Arriving heads may use half as much in addition. At least `max_body_bytes`. Default
 	 * 67108864.
 	 */
 	uint64_t memory_limit;
@@ -179,13 +180,15 @@ PIPIT_API void pipit_config_clear(struct pipit_config *config);
 PIPIT_API const char *pipit_version(void);
 
 /**
- * Reserve memory for libevent, which crashes (2.1) when one of three small allocations fails. While more than a quarter
- * of the reserve is in use, requests for evhttp callbacks are refused with 503, and a server that gives each client its
- * own evhttp connection accepts no connections. libevent also gets faster: each thread keeps blocks of up to 1 KiB that
- * libevent frees, at most 552 KiB, until it ends.
+ * Reserve memory for libevent. libevent 2.1 crashes when one of three small allocations fails; with a reserve, it gets
+ * such memory from there. While more than a quarter of the reserve is in use, requests for evhttp callbacks are refused
+ * with 503. A server that gives each client its own evhttp connection accepts no connections during that time.
  *
- * Calls event_set_mem_functions(): only for programs that own their process, before any other function of libevent and
- * before threads start. The reserve stays until the process ends.
+ * libevent also gets faster: each thread keeps blocks of up to 1 KiB that libevent frees, for its next allocations. A
+ * thread keeps at most 552 KiB, until it ends.
+ *
+ * Only for programs that own their process, because it calls event_set_mem_functions(). Call it before any other
+ * function of libevent, and before threads start. The reserve stays until the process ends.
  *
  * @param bytes  at least 64, allocated at once; 262144 suffice for nine workers that all parse 100 headers for evhttp
  *               callbacks
@@ -197,7 +200,8 @@ PIPIT_API int pipit_reserve_memory(size_t bytes);
  * Create a server. Opens no socket and no file.
  *
  * @param config  NULL for the defaults
- * @return freed with pipit_server_free(); NULL when a value is out of range or memory is short
+ * @return freed with pipit_server_free(); NULL when a value is out of range or memory is short, after a message on
+ *         standard error
  */
 PIPIT_API struct pipit_server *pipit_server_new(const struct pipit_config *config);
 
@@ -250,7 +254,7 @@ PIPIT_API bool pipit_server_is_draining(const struct pipit_server *server);
 PIPIT_API uint64_t pipit_server_connections(const struct pipit_server *server);
 
 /**
- * Free a server that is not running; NULL is harmless. An attached server closes its connections; memory of evhttp
+ * Free a server that is not running. An attached server closes its connections; memory of evhttp
  * callbacks is freed in the next turn of the loop or in event_base_free(). Not from a handler.
  */
 PIPIT_API void pipit_server_free(struct pipit_server *server);
@@ -586,9 +590,9 @@ PIPIT_API void pipit_request_on_abort(
     struct pipit_request *request, void (*callback)(struct pipit_request *, void *arg), void *arg);
 
 /**
- * Run `function` on the request's worker: so another thread replies. Any thread. The request stays kept until
- * then. Functions run in the order of the calls, also after the client has closed. This must return before
- * pipit_server_free().
+ * Run `function` on the request's worker. Another thread replies in this way. Any thread. Keep the request
+ * (pipit_request_keep()) until `function` runs. Functions run in the order of the calls, also after the client has
+ * closed. The call must return before pipit_server_free().
  *
  * @return 0; -ENOMEM; -ESHUTDOWN the server has stopped: `function` does not run
  */
@@ -615,7 +619,7 @@ PIPIT_API int pipit_reply_header(struct pipit_request *request, const char *name
 
 /**
  * Reply with a body. pipit buffers what the client does not read at once; without room in `memory_limit`, the reply is
- * cut off and the connection closed. Send a large body with pipit_reply_file().
+ * aborted and the connection closed. Send a large body with pipit_reply_file().
  *
  * @param status        200 to 599
  * @param content_type  NULL: no Content-Type
@@ -711,7 +715,7 @@ struct pipit_event {
 PIPIT_API struct pipit_stream *pipit_stream_new(const struct pipit_stream_options *options);
 
 /**
- * Free a stream; NULL is harmless. Its clients get all events sent so far, then the end of the reply; the last of them
+ * Free a stream. Its clients get all events sent so far, then the end of the reply; the last of them
  * frees the memory. Any thread. No other call for this stream may run or follow: no handler may join it any more.
  */
 PIPIT_API void pipit_stream_free(struct pipit_stream *stream);
@@ -789,7 +793,7 @@ struct pipit_settings_options {
 PIPIT_API int pipit_settings_open(
     const struct pipit_settings_options *options, struct pipit_settings **settings, char *error, size_t size);
 
-/** Complete pending changes and close a store, after pipit_server_free(). NULL is harmless. */
+/** Complete pending changes and close a store, after pipit_server_free(). */
 PIPIT_API void pipit_settings_free(struct pipit_settings *settings);
 
 /**
@@ -829,7 +833,7 @@ PIPIT_API struct cJSON *pipit_settings_get(struct pipit_settings *settings, cons
  * (its worker would block) or a check or changed callback.
  *
  * @param pointer  of a value that exists; "" for the whole document
- * @param patch    takes, in every case; NULL, as from a cJSON function without memory, is -ENOMEM
+ * @param patch    takes, in every case. NULL gives -ENOMEM: cJSON functions return NULL when memory is short.
  * @return 0; -ENOENT no such value; -EINVAL refused, also by the check; -ENOSPC; -EIO; -EBUSY; -ENOMEM
  */
 PIPIT_API int pipit_settings_merge(
@@ -905,7 +909,7 @@ PIPIT_API int pipit_site_open(
 /** pipit_site_open() for a directory, without options; NULL with errno set on failure. */
 PIPIT_API struct pipit_site *pipit_site_new(const char *root);
 
-/** Free a site; NULL is harmless. */
+/** Free a site. */
 PIPIT_API void pipit_site_free(struct pipit_site *site);
 
 /**

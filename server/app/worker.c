@@ -41,7 +41,7 @@ struct pipit_worker {
 	struct event_base *base;
 	bool owns_base;
 	struct pipit_net *net;
-	struct pipit_handler_table hooks;
+	struct pipit_handler_table handlers;
 	struct pipit_counters *counters;
 	struct event *sweep;
 	struct event *wakeup;
@@ -86,7 +86,7 @@ static int look_for_worker(const struct event_base *base, const struct event *ev
 	if (event_get_callback(event) != on_sweep)
 		return 0;
 	worker = event_get_callback_arg(event);
-	if (pipit_evhttp_guards(worker->net, search->http))
+	if (pipit_evhttp_lane_guards(worker->net, search->http))
 		search->found = worker;
 	return search->found != NULL;
 }
@@ -434,12 +434,12 @@ static bool set_up_events(struct pipit_worker *worker)
 
 static struct pipit_net *new_transport(struct pipit_worker *worker)
 {
-	pipit_dispatch_set_handlers(&worker->hooks);
-	worker->hooks.make_room_elsewhere = make_room_elsewhere;
-	worker->hooks.pause_accepting = pause_accepting;
-	worker->hooks.emptied = emptied;
+	pipit_dispatch_set_handlers(&worker->handlers);
+	worker->handlers.make_room_elsewhere = make_room_elsewhere;
+	worker->handlers.pause_accepting = pause_accepting;
+	worker->handlers.emptied = emptied;
 	return pipit_http1_new(worker->base, worker->shared->config, worker->counters, worker->shared->limits,
-	    &worker->hooks, worker, worker->shared->evhttp_mode, worker->shared->evhttp);
+	    &worker->handlers, worker, worker->shared->evhttp_mode, worker->shared->evhttp);
 }
 
 /* Readable from any thread. */

@@ -174,7 +174,7 @@ void pipit_config_print_help(FILE *out)
 		fputc('\n', out);
 	}
 	fputs("\nSIZE is in bytes, or with k, m or g. TIME is in seconds, or with ms, s, m or h.\n"
-	      "0 switches a limit or a deadline off; a limit that cannot be off refuses 0.\n"
+	      "0 switches a limit or a deadline off (not workers, rate-grace); some refuse 0.\n"
 	      "A switch without a value is on: --spa means --spa on.\n"
 	      "\n"
 	      "The file and the environment set the same options: max-fields = 50 in the file,\n"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See acceptor.h. Where evhttp callbacks ask for their client's address evhttp accepts, because only so it learns that
- * (evhttp_link.c); elsewhere pipit does, which costs a client no evhttp connection.
+ * See acceptor.h. Where evhttp callbacks ask for their client's address, evhttp accepts, because only so it learns the address;
+ * elsewhere pipit accepts, and a client costs no evhttp connection.
  */
 #include "http1/acceptor.h"
 
@@ -19,22 +19,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* After so many busy turns of a socket the next take twice as many connections, up to 1,024. */
+/* After so many busy turns, a turn accepts twice as many connections, up to 1,024. */
 #define BUSY_TURNS 8
 #define BUSY_TURNS_MAX (10 * BUSY_TURNS)
 
 struct listening_socket {
-	/* Where evhttp accepts, which owns both; NULL: pipit does. */
+	/* Where evhttp accepts; evhttp's. NULL: pipit accepts. */
 	struct evconnlistener *listener;
 	struct evhttp_bound_socket *bound;
-	ino_t inode; /* of the socket: addresses and descriptors are used again */
-	/* Where pipit does. */
+	ino_t inode; /* of the socket, because addresses and descriptors are used again */
+	/* Where pipit accepts. */
 	struct pipit_net *net;
 	pipit_acceptor_error *on_error;
 	int fd; /* owned */
 	struct event event;
 	bool is_listening;
-	unsigned busy_turns; /* in a row, in which as many connections were pending as a turn takes */
+	unsigned busy_turns; /* in a row, in which a turn did not empty the backlog */
 };
 
 struct pipit_acceptor {
@@ -42,7 +42,7 @@ struct pipit_acceptor {
 	size_t count;
 	bool is_paused;
 	struct pipit_connection
-	    *spare; /* for the next client, so that none is accepted without memory for it; NULL: pause */
+	    *spare; /* for the next client, allocated before it is accepted; NULL: memory is short, pause */
 };
 
 static bool evhttp_accepts(const struct pipit_net *net)
@@ -73,17 +73,17 @@ bool pipit_acceptor_is_ready(struct pipit_net *net)
 	return acceptor->spare != NULL;
 }
 
-/* NULL only when more are accepted although accepting is paused. */
+/* NULL when evhttp accepts although accepting is paused. */
 static struct pipit_connection *take_spare(struct pipit_net *net)
 {
 	struct pipit_connection *connection = net->acceptor->spare;
 	net->acceptor->spare = NULL;
 	if (!pipit_acceptor_is_ready(net))
-		net->hooks->pause_accepting(net->context);
+		net->handlers->pause_accepting(net->context);
 	return connection;
 }
 
-/* The connection is adopted at the end of the turn: until then nothing can evict it. */
+/* Adopted at the end of the turn: it cannot be evicted before. */
 static void take_up(struct pipit_net *net, int fd, const struct sockaddr_storage *peer, socklen_t length)
 {
 	struct pipit_connection *connection = take_spare(net);
@@ -107,7 +107,7 @@ static bool set_listening(struct listening_socket *socket, bool listens)
 	return true;
 }
 
-/* False when no connection was pending, or accept4() failed. */
+/* False when the backlog was empty, or accept4() failed. */
 static bool accept_one(struct listening_socket *socket)
 {
 	struct sockaddr_storage peer;
@@ -126,9 +126,8 @@ static bool accept_one(struct listening_socket *socket)
 }
 
 /*
- * An accept4() that finds no connection costs nearly as much as one that does, because it makes a socket first. So a turn takes one
- * connection, and more only where they keep coming: twice as many after some turns in which that was not enough. A drain takes
- * all: it stops listening next.
+ * An accept4() of an empty backlog costs nearly as much as another, because it makes a socket first. A turn accepts one connection, and
+ * twice as many after some turns in which that was not enough. While draining it accepts all: pipit stops listening next.
  */
 static void on_pending(evutil_socket_t fd, short what, void *context)
 {
@@ -148,7 +147,7 @@ static void on_pending(evutil_socket_t fd, short what, void *context)
 		socket->busy_turns++;
 }
 
-/* evhttp has accepted. -1 when it holds no connection. */
+/* -1 when evhttp has no connection for it. */
 static int ask_evhttp(struct pipit_connection *connection)
 {
 	socklen_t length = sizeof connection->peer;
@@ -192,7 +191,7 @@ static void compare(struct evhttp_bound_socket *bound, void *context)
 	    bound == search->socket->bound && inode_of(evhttp_bound_socket_get_fd(bound)) == search->socket->inode;
 }
 
-/* A program may have deleted the socket from its evhttp, which frees it, and have bound another since. */
+/* The program may have deleted the socket from its evhttp, which frees it, and have bound another. */
 static bool is_there(struct pipit_net *net, const struct listening_socket *socket)
 {
 	struct search search = { .socket = socket };
@@ -206,7 +205,7 @@ static void forget_deleted(struct pipit_net *net)
 {
 	struct pipit_acceptor *acceptor = net->acceptor;
 	size_t kept = 0;
-	/* Others are events, which stay where they are. */
+	/* Elsewhere sockets are events, which must not move. */
 	if (net->evhttp_mode != PIPIT_EVHTTP_GUARDED)
 		return;
 	for (size_t i = 0; i < acceptor->count; i++) {
@@ -254,11 +253,11 @@ int pipit_acceptor_add(
 	if (bound)
 		*bound = socket->bound;
 	acceptor->count++;
-	/* libevent does not say later when it could not add the event: such a socket would never accept. */
+	/* libevent does not tell later that the event could not be added. */
 	return set_listening(socket, true) ? 0 : -ENOMEM;
 }
 
-/* Of every socket that is bound to the program's evhttp, the program's own included. */
+/* The program's own sockets included. */
 static void for_each_bound(
     struct pipit_net *net, void (*function)(struct evhttp_bound_socket *bound, void *context), void *context)
 {
@@ -313,7 +312,7 @@ void pipit_acceptor_pause(struct pipit_net *net)
 
 bool pipit_acceptor_resume(struct pipit_net *net)
 {
-	/* A program pauses its own sockets for reasons of its own. */
+	/* A program pauses its own sockets, too. */
 	if (net->acceptor->is_paused)
 		net->acceptor->is_paused = !set_all(net, true);
 	return !net->acceptor->is_paused;
@@ -353,7 +352,7 @@ static void free_spare(struct pipit_net *net)
 	if (!spare)
 		return;
 	if (spare->evhttp)
-		pipit_evhttp_link_detach(spare);
+		pipit_evhttp_link_close(spare);
 	pipit_connection_free(spare);
 }
 
@@ -366,7 +365,7 @@ static void free_accepted(struct pipit_net *net)
 		if (at->state != PIPIT_CONNECTION_NEW)
 			continue;
 		if (at->evhttp)
-			pipit_evhttp_link_give_up(at);
+			pipit_evhttp_link_close(at);
 		pipit_connection_free(at);
 	}
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A worker's listening sockets, and new connections until they are adopted. */
+/* The listening sockets of a worker, and new connections until they are adopted. */
 #ifndef PIPIT_ACCEPTOR_H
 #define PIPIT_ACCEPTOR_H
 
@@ -12,37 +12,34 @@ struct evhttp_bound_socket;
 struct pipit_connection;
 struct pipit_net;
 
-/* Make net->acceptor, once net->evhttp is there. False when memory is short. */
+/* Make net->acceptor, after net->evhttp. False when memory is short. */
 bool pipit_acceptor_open(struct pipit_net *net);
 
-/* Stop listening, and free connections that were accepted and not adopted. */
+/* Stop listening, and free connections that are not adopted. */
 void pipit_acceptor_close(struct pipit_net *net);
 
 /*
- * accept() failed on a listening socket; accepting is to be paused. listener: where evhttp accepts, and `context` is the evhttp. NULL: pipit
- * accepts; that socket is paused already, and `context` is that of the handler table.
+ * accept() failed: pause. listener: where evhttp accepts, and `context` is the evhttp. NULL: where pipit accepts, and `context` is that of
+ * the handler table; the socket is paused already.
  */
 typedef void pipit_acceptor_error(struct evconnlistener *listener, void *context);
 
-/* Accept from a listening socket; takes it. 0; -ENOMEM; -ENOSPC when there are PIPIT_LISTEN_MAX. *bound receives evhttp's handle
- * where evhttp accepts, else NULL; may be NULL. */
+/* Accept from a listening socket; takes it. 0; -ENOMEM; -ENOSPC when there are PIPIT_LISTEN_MAX. *bound receives evhttp's handle, or
+ * NULL where pipit accepts; may be NULL. */
 int pipit_acceptor_add(
     struct pipit_net *net, int fd, pipit_acceptor_error *on_error, struct evhttp_bound_socket **bound);
 
-/* The same errors of sockets that a program has bound to its guarded evhttp. */
+/* Also for sockets that the program has bound to its guarded evhttp. */
 void pipit_acceptor_watch_errors(struct pipit_net *net, pipit_acceptor_error *on_error);
 
 /* There is memory for the next connection; tries to allocate it. */
 bool pipit_acceptor_is_ready(struct pipit_net *net);
 
-/* Accept nothing for a while, and go on. False when some socket could not be resumed: try again. */
+/* False when a socket could not be resumed: try again. */
 void pipit_acceptor_pause(struct pipit_net *net);
 bool pipit_acceptor_resume(struct pipit_net *net);
 
-/*
- * A connection was accepted in this turn: adopt it. False when evhttp could not hold it: it is freed. *reason: why it is to
- * be refused, or PIPIT_REFUSAL_NONE.
- */
+/* Of a new connection. False when evhttp could not hold it: it is freed. *reason: PIPIT_REFUSAL_NONE, or refuse it. */
 bool pipit_acceptor_adopt(struct pipit_connection *connection, enum pipit_refusal *reason);
 
 /* Stop listening, for good. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See evhttp_lane.h. Every function of libevent that is used in an unusual way says why here. */
+/* See evhttp_lane.h. */
 #include "http1/evhttp_lane.h"
 
 #include "base/bytes.h"
@@ -16,19 +16,19 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-/* Set aside for the head of a reply; libevent makes 1 KiB of it, which freelist.h keeps. */
+/* For the head of a reply: libevent allocates 1 KiB for it, which freelist.c caches. */
 #define REPLY_HEAD_SIZE 976
-/* Room for heads of the usual size, so that it is not asked for anew for each that is a little larger. */
+/* so that heads of similar sizes fit */
 #define SHOWN_HEAD_SLACK 1024
-/* A reply up to this size waits for those to the requests behind it. */
+/* A larger reply is not batched. */
 #define BATCHED_BYTES_MAX (16 * 1024)
-/* A piece of output that may be a file's counts as so much memory at most. */
+/* Counted as memory at most, of a piece that may be a file. */
 #define FILE_BYTES_MAX (1024 * 1024)
 
 /* --- what evhttp is shown ------------------------------------------------------------------------------------------ */
 
-/* Fields between the client and us (RFC 9110 §7.6.1), and those that pipit has dealt with: evhttp would answer Expect
- * itself, and take a Transfer-Encoding for the framing that it no longer is. By length, because most fields are none of these. */
+/* Fields between the client and pipit (RFC 9110 §7.6.1), and those that pipit has processed: evhttp would answer Expect, and frame the
+ * content by Transfer-Encoding. Switched by length, because most fields are none of these. */
 static bool is_hidden(struct pipit_slice name)
 {
 	switch (name.length) {
@@ -72,7 +72,7 @@ static char *put_request_line(char *at, const struct pipit_guard_head *head)
 		*at++ = '?';
 		at = put_slice(at, pipit_guard_slice(head, head->query, head->query_length));
 	}
-	/* A callback must not answer an HTTP/1.0 client in chunks. */
+	/* A callback must not reply to an HTTP/1.0 client in chunks. */
 	return head->minor == 0 ? PIPIT_BYTES_PUT(at, " HTTP/1.0\r\n") : PIPIT_BYTES_PUT(at, " HTTP/1.1\r\n");
 }
 
@@ -86,7 +86,7 @@ static char *put_field(char *at, const struct pipit_guard_head *head, const stru
 
 static char *put_fields(char *at, const struct pipit_guard_head *head, size_t body_length)
 {
-	/* An empty content may have been announced, too. */
+	/* Of an empty content, too. */
 	bool has_length = head->framing != PIPIT_FRAMING_NONE;
 
 	if (head->minor == 0 && head->keep_alive)
@@ -108,7 +108,7 @@ static char *put_fields(char *at, const struct pipit_guard_head *head, size_t bo
 	return PIPIT_BYTES_PUT(at, "\r\n");
 }
 
-/* The worker's place for the head that evhttp is shown: evhttp copies line by line, and has read it when it has called back. */
+/* One buffer per worker: evhttp has copied the head when it has called back. */
 static char *room_for_head(struct pipit_evhttp_lane *lane, const struct pipit_guard_head *head)
 {
 	size_t bound = 2 * head->length + head->field_count * 2 + 128;
@@ -130,7 +130,7 @@ static void free_content(const void *content, size_t length, void *context)
 	free((void *)content);
 }
 
-/* Content that was collected goes to evhttp with its memory; what lies in the worker's buffer is copied. */
+/* Collected content is moved; content in the input is copied. */
 static bool put_content(struct pipit_connection *connection, struct evbuffer *input, struct pipit_slice body)
 {
 	if (body.data != connection->exchange.body)
@@ -163,23 +163,23 @@ static bool put_message(struct pipit_connection *connection, struct pipit_slice 
 
 /* --- where evhttp stands ------------------------------------------------------------------------------------------- */
 
-/* evhttp waits for the next request. While a callback works reading is disabled; while evhttp writes, and from
- * pipit_evhttp_defer() on whatever the callback enables, writing is enabled. */
+/* evhttp waits for the next request. It disables reading while a callback works, and enables writing while it writes; so does
+ * pipit_evhttp_lane_defer(), whatever the callback enables. */
 static bool is_reading(const struct pipit_evhttp_link *link)
 {
 	return bufferevent_get_enabled(link->bev) == EV_READ;
 }
 
-/* Code that is not ours has had the link. */
+/* After code that is not pipit's. */
 static void look_at_link(struct pipit_evhttp_link *link)
 {
-	link->is_let_go = pipit_evhttp_link_is_let_go(link);
-	/* That of a borrowed link is taken when it is returned. */
-	if (!link->is_let_go && link->net->evhttp_mode != PIPIT_EVHTTP_BORROWED)
+	link->is_released = pipit_evhttp_link_is_released(link);
+	/* A borrowed link's is taken when it is returned. */
+	if (!link->is_released && link->net->evhttp_mode != PIPIT_EVHTTP_BORROWED)
 		pipit_evhttp_link_take_timeout(link);
 }
 
-/* Let evhttp go on. It may let go of the link. */
+/* evhttp may release the link. */
 static void trigger(struct pipit_evhttp_link *link, short what)
 {
 	bufferevent_trigger(link->bev, what, BEV_TRIG_IGNORE_WATERMARKS);
@@ -194,10 +194,9 @@ static bool is_bad_request(struct evbuffer *output)
 }
 
 /*
- * evhttp has called back the program, or answered by itself (404, 413, 501). It has read all then, where its callbacks are not
- * ours: what it has not understood, or had no memory for, it has left. Where they are ours, they would have been called: a page
- * is from a limit that a callback set on its connection. But what we show evhttp is well formed, and if it calls that a bad
- * request, memory failed it.
+ * evhttp has called the program's callback, or replied by itself (404, 413, 501). In mode GUARDED it has then read all input; it leaves
+ * what it does not understand or has no memory for. Elsewhere it would have called on_request(): a reply comes from a limit that a
+ * callback has set on the connection, but a 400 to a well-formed message from a failed allocation.
  */
 static bool is_answered(const struct pipit_evhttp_link *link)
 {
@@ -210,35 +209,35 @@ static bool is_answered(const struct pipit_evhttp_link *link)
 
 static void begin_request(struct pipit_evhttp_link *link)
 {
-	link->was_called = link->is_head_done = link->is_let_go = link->stays = link->owes_notice = false;
+	link->was_called = link->is_head_done = link->is_released = link->stays = link->owes_notice = false;
 	link->largest = link->output_length = 0;
-	link->crowded_ms = 0;
+	link->behind_since_ms = 0;
 	link->request = NULL;
 }
 
-/* Everything that evhttp does not look whether it got it, or cannot do without, is there. */
+/* What evhttp uses without checking that it was allocated. */
 static bool is_ready(struct pipit_connection *connection)
 {
-	/* What evhttp has begun it must be able to end. */
+	/* evhttp must be able to end what it begins. */
 	if (pipit_oom_reserve_is_low() || (!connection->evhttp && !pipit_evhttp_link_borrow(connection)))
 		return false;
-	/* evhttp writes a head without looking whether there is memory for it. A head that does not end would have take_head()
-	 * search in what follows, which need not be memory. */
+	/* Without room evhttp writes a head that does not end, and take_head() would search for its end in content that need not be
+	 * memory. */
 	return evbuffer_expand(bufferevent_get_output(connection->evhttp->bev), REPLY_HEAD_SIZE) == 0;
 }
 
-/* evhttp has let go, or was short of memory: nothing that it holds is worth anything. */
+/* evhttp has released the link, or was short of memory: its state is unknown. */
 static enum pipit_refusal lose_link(struct pipit_connection *connection)
 {
 	if (connection->net->evhttp_mode == PIPIT_EVHTTP_BORROWED)
-		pipit_evhttp_link_give_up(connection);
-	else if (connection->evhttp->is_let_go)
-		/* It has shut its client's connection down, perhaps. */
+		pipit_evhttp_link_close(connection);
+	else if (connection->evhttp->is_released)
+		/* evhttp may have shut down the client's socket. */
 		connection->end = PIPIT_ABORT;
 	return PIPIT_REFUSAL_EVHTTP;
 }
 
-/* evhttp reads the message and calls back. False when it does not. */
+/* Whether evhttp has called back. */
 static bool call(struct pipit_connection *connection, struct pipit_slice body)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
@@ -253,21 +252,21 @@ static bool call(struct pipit_connection *connection, struct pipit_slice body)
 		if (!is_borrowed)
 			pipit_evhttp_link_show_descriptor(link, false);
 		if (!link->was_called)
-			link->was_called = !link->is_let_go && is_answered(link);
+			link->was_called = !link->is_released && is_answered(link);
 	}
-	/* What evhttp has not read lies where the next message is going to. */
-	if (!link->is_let_go && evbuffer_get_length(input) > 0)
+	/* Unread input must not precede the next message. */
+	if (!link->is_released && evbuffer_get_length(input) > 0)
 		evbuffer_drain(input, evbuffer_get_length(input));
 	return link->was_called;
 }
 
-enum pipit_refusal pipit_evhttp_show(struct pipit_connection *connection, struct pipit_slice body)
+enum pipit_refusal pipit_evhttp_lane_show(struct pipit_connection *connection, struct pipit_slice body)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
 
-	/* The program has freed evhttp's connection since the last request. */
-	if (link && pipit_evhttp_link_is_let_go(link)) {
-		link->is_let_go = true;
+	/* by the program, since the last request */
+	if (link && pipit_evhttp_link_is_released(link)) {
+		link->is_released = true;
 		return lose_link(connection);
 	}
 	if (!is_ready(connection))
@@ -277,7 +276,7 @@ enum pipit_refusal pipit_evhttp_show(struct pipit_connection *connection, struct
 
 /* --- the callback of a route --------------------------------------------------------------------------------------- */
 
-/* libevent's memory is for libevent to free. */
+/* libevent's memory is libevent's to free. */
 static void drop_date(struct pipit_evhttp_lane *lane)
 {
 	struct evkeyvalq fields;
@@ -289,8 +288,8 @@ static void drop_date(struct pipit_evhttp_lane *lane)
 }
 
 /*
- * evhttp renders a date for each reply, which costs as much as routing and guarding together, and even adding a field takes
- * three allocations. So the field of the last reply is taken out before evhttp frees it, and put into the next.
+ * evhttp renders a date for each reply, which costs as much as routing and guarding together; adding a field takes three allocations.
+ * The field of the last reply is taken out before evhttp frees it, and put into the next.
  */
 static void put_date(struct pipit_net *net, struct evkeyvalq *fields)
 {
@@ -306,7 +305,7 @@ static void put_date(struct pipit_net *net, struct evkeyvalq *fields)
 	}
 }
 
-/* Whatever looks like the date of now is as good as ours. */
+/* A date of the same second is as good. */
 static void keep_date(struct pipit_net *net, struct evkeyvalq *fields)
 {
 	struct pipit_evhttp_lane *lane = net->evhttp;
@@ -322,7 +321,7 @@ static void keep_date(struct pipit_net *net, struct evkeyvalq *fields)
 	lane->date_field_second = net->date_second;
 }
 
-/* evhttp looks next whether it closes: a connection that was borrowed is to stay, whatever becomes of the client's. */
+/* evhttp checks next whether it closes: a borrowed link stays, whatever becomes of the client's connection. */
 static void keep_link(const struct pipit_connection *connection, struct evhttp_request *request)
 {
 	if (!connection->evhttp->stays)
@@ -361,17 +360,17 @@ static void on_request(struct evhttp_request *request, void *context)
 	evhttp_request_set_on_complete_cb(request, on_complete, link);
 	if (is_dated)
 		put_date(net, evhttp_request_get_output_headers(request));
-	net->hooks->call(net->context, connection, request);
-	/* A reply that comes later is dated then, by evhttp (RFC 9110 §6.6.1). */
+	net->handlers->call(net->context, connection, request);
+	/* evhttp dates a later reply (RFC 9110 §6.6.1). */
 	if (is_dated && evbuffer_get_length(bufferevent_get_output(link->bev)) == 0 && !is_reading(link) &&
-	    !pipit_evhttp_link_is_let_go(link))
+	    !pipit_evhttp_link_is_released(link))
 		evhttp_remove_header(evhttp_request_get_output_headers(request), "Date");
 }
 
 /* --- the reply ----------------------------------------------------------------------------------------------------- */
 
-/* Put a head that is valid in the place of the one in front of `output`; without content, of all that is there. *length is
- * the old one's and becomes the new one's. False when memory is short. */
+/* Replace the head in front of `output`; without content, all of it. *length is that of the old head, then of the new one. False
+ * when memory is short. */
 static bool amend_head(struct evbuffer *output, const char *head, size_t *length,
     const struct pipit_response_head_evhttp *reply, const struct pipit_response_head_amendments *amendments)
 {
@@ -399,7 +398,7 @@ static bool may_be_file(struct evbuffer *piece)
 	return !is_memory;
 }
 
-/* Moves the first piece from the front of `output` to the end of `taken`. Its length. */
+/* Move the first piece of `output` to the end of `taken`. Its length. */
 static size_t take_piece(struct evbuffer *output, struct evbuffer *taken)
 {
 	struct evbuffer_iovec first = { .iov_len = 0 };
@@ -409,8 +408,8 @@ static size_t take_piece(struct evbuffer *output, struct evbuffer *taken)
 }
 
 /*
- * Where the head ends, which is longer than what was set aside for it. It is looked for piece by piece: behind a head that has no
- * end, because memory was short, may lie a file, which is no memory to search in. 0 when it does not end.
+ * The end of a head that is longer than REPLY_HEAD_SIZE. It is searched piece by piece: behind a head that does not end, because
+ * memory was short, may follow a file, which cannot be searched. 0 when it does not end.
  */
 static size_t find_end(struct evbuffer *output)
 {
@@ -427,14 +426,14 @@ static size_t find_end(struct evbuffer *output)
 	return end.pos < 0 ? 0 : (size_t)end.pos + 4;
 }
 
-/* The head in one piece, up to and with its empty line, and what it says. NULL when there is none, or memory is short. */
+/* The head in one piece, and what it says. NULL when there is none, or memory is short. */
 static const char *find_head(
     struct evbuffer *output, bool is_head_request, struct pipit_response_head_evhttp *reply, size_t *length)
 {
 	struct evbuffer_iovec first;
 	const char *head = NULL;
 
-	/* Mostly all of it lies where room was set aside for it. */
+	/* Most heads are in the first piece. */
 	if (evbuffer_peek(output, -1, NULL, &first, 1) >= 1 && first.iov_len <= REPLY_HEAD_SIZE) {
 		*length = pipit_response_head_read_evhttp(first.iov_base, first.iov_len, is_head_request, reply);
 		if (*length)
@@ -446,17 +445,16 @@ static const char *find_head(
 	return head && pipit_response_head_read_evhttp(head, *length, is_head_request, reply) == *length ? head : NULL;
 }
 
-/* evhttp leaves out what it has no memory for, be it the status line; a callback's 1xx would be no reply; and nothing would tell
- * where content of two lengths ends. */
+/* evhttp leaves out what it has no memory for, the status line included. A callback's 1xx is no reply, and two lengths leave the end
+ * of the content unknown. */
 static bool is_reply(const char *head, const struct pipit_response_head_evhttp *reply)
 {
 	return strncmp(head, "HTTP/1.", 7) == 0 && reply->status >= 200 && reply->status <= 599 && !reply->is_ambiguous;
 }
 
 /*
- * A client of HTTP/1.0 that does not ask to be kept is told no length by evhttp, and one that does is told 0 also when the content
- * is going to come in pieces. All of it is there when the callback has sent its reply to the end; else the end of the connection
- * ends the content.
+ * evhttp announces no length to an HTTP/1.0 client that does not ask for keep-alive, and 0 to one that does, even for content in
+ * pieces. The length is known once the callback has sent the whole reply; else the end of the connection ends the content.
  */
 static void announce_to_old_client(const struct pipit_evhttp_link *link, size_t content_length,
     struct pipit_response_head_evhttp *reply, struct pipit_response_head_amendments *amendments)
@@ -473,9 +471,8 @@ static bool is_valid(const struct pipit_connection *connection, const struct pip
 }
 
 /*
- * The reply stays in evhttp's buffer and leaves from there, because only evbuffer_write() knows how to read all of it (a body
- * added as a file is no memory). So the head is changed in place, and only when it must be. evhttp writes a whole head in
- * one go. False when it is no reply, or memory is short.
+ * The reply stays in evhttp's buffer, because only evbuffer_write() can send all of it (evbuffer_add_file()). Its head, which evhttp
+ * writes at once, is amended in place, and only where needed. False when it is no reply, or memory is short.
  */
 static bool take_head(struct pipit_connection *connection, struct evbuffer *output)
 {
@@ -500,10 +497,10 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 	has_length = !reply.has_content || reply.is_chunked || reply.content_length >= 0;
 	amendments.closes =
 	    reply.closes || !pipit_connection_may_stay(connection) || (!has_length && connection->exchange.minor == 0);
-	/* Nothing would tell the client where the content ends. */
+	/* The client could not find the end of the content. */
 	if (!has_length && !amendments.closes)
 		return false;
-	/* evhttp appends to a HEAD's reply the content that its GET would have, unless it comes in pieces. */
+	/* evhttp appends the content of the GET to the reply of a HEAD, unless it comes in pieces. */
 	if (connection->exchange.is_head && reply.content_length < 0 && !reply.is_chunked && reply.status != 204 &&
 	    reply.status != 304 && evbuffer_get_length(output) > length)
 		amendments.content_length = (int64_t)(evbuffer_get_length(output) - length);
@@ -524,7 +521,7 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 	return true;
 }
 
-/* To the socket or the batch. */
+/* to the socket or the batch */
 static void count_given(struct pipit_connection *connection, size_t bytes)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
@@ -533,7 +530,7 @@ static void count_given(struct pipit_connection *connection, size_t bytes)
 	connection->exchange.given += bytes - of_head;
 }
 
-/* More content than was announced would be read as the next reply. */
+/* The client would read excess content as the next reply. */
 static bool exceeds_length(const struct pipit_connection *connection, size_t buffered)
 {
 	const struct pipit_evhttp_link *link = connection->evhttp;
@@ -541,8 +538,8 @@ static bool exceeds_length(const struct pipit_connection *connection, size_t buf
 	       connection->exchange.given + (buffered - link->head_left) > (uint64_t)link->content_length;
 }
 
-/* Small enough, and all there, to leave with the replies before it or behind it. evhttp shuts the connection down as soon as a
- * last reply is out, so that one does not. */
+/* Small and whole: it is sent with the replies before and behind it. Not a last reply: evhttp shuts the connection down as soon as it is
+ * out. */
 static bool may_wait(const struct pipit_connection *connection, struct evbuffer *output)
 {
 	const struct pipit_net *net = connection->net;
@@ -554,7 +551,7 @@ static bool may_wait(const struct pipit_connection *connection, struct evbuffer 
 		   (link->content_length >= 0 && length - link->head_left == (size_t)link->content_length));
 }
 
-/* Take what evhttp has written. False when something is stuck or broken. */
+/* False when something waits for the socket, or the connection is to be aborted. */
 static bool send_output(struct pipit_connection *connection, struct evbuffer *output)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
@@ -564,7 +561,7 @@ static bool send_output(struct pipit_connection *connection, struct evbuffer *ou
 		connection->end = PIPIT_ABORT;
 		return false;
 	}
-	/* Content that evhttp added later for a reply that has none. */
+	/* Content that evhttp adds later to a reply without content. */
 	if (!link->has_content && link->head_left == 0)
 		evbuffer_drain(output, evbuffer_get_length(output));
 	length = evbuffer_get_length(output);
@@ -580,19 +577,19 @@ static bool send_output(struct pipit_connection *connection, struct evbuffer *ou
 	return connection->end != PIPIT_ABORT && link->output_length == 0;
 }
 
-/* All that evhttp had to write is out, or it has let go. True when that is a whole reply. */
+/* evhttp has no more output, or has released the link. True when the reply is whole. */
 static bool complete(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
-	/* Less than was announced: a client would wait for the rest. */
+	/* With less than was announced, the client would wait for the rest. */
 	bool is_whole = link->is_head_done &&
 			(link->content_length < 0 || connection->exchange.given >= (uint64_t)link->content_length);
 
-	/* evhttp gives up a connection when it is short of memory: nothing was replied then. */
-	if (link->is_head_done ? !is_whole : link->is_let_go)
+	/* evhttp releases a connection without a reply when memory is short. */
+	if (link->is_head_done ? !is_whole : link->is_released)
 		connection->end = PIPIT_ABORT;
-	if (link->is_let_go) {
-		pipit_evhttp_link_part(connection);
+	if (link->is_released) {
+		pipit_evhttp_link_unlink(connection);
 		connection->exchange.keep_alive = false;
 	} else if (is_whole && connection->net->evhttp_mode == PIPIT_EVHTTP_BORROWED) {
 		pipit_evhttp_link_return(connection);
@@ -600,26 +597,26 @@ static bool complete(struct pipit_connection *connection)
 	return is_whole;
 }
 
-/* What evhttp has written. False when there is nothing, or something is stuck or broken. */
+/* False when there is nothing, or as send_output(). */
 static bool send_all(struct pipit_connection *connection)
 {
 	struct evbuffer *output = bufferevent_get_output(connection->evhttp->bev);
 	return evbuffer_get_length(output) > 0 && send_output(connection, output);
 }
 
-bool pipit_evhttp_pump(struct pipit_connection *connection)
+bool pipit_evhttp_lane_pump(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
 	uint64_t before = connection->rate_bytes;
 
-	/* Noticed in a later turn: the callback has freed evhttp's connection. */
+	/* A callback has freed evhttp's connection. */
 	if (!link) {
 		connection->end = PIPIT_ABORT;
 		return false;
 	}
 	if (connection->net->current != connection)
 		look_at_link(link);
-	while (!link->is_let_go && !is_reading(link)) {
+	while (!link->is_released && !is_reading(link)) {
 		if (!link->owes_notice && !send_all(connection))
 			return false;
 		link->owes_notice = connection->rate_bytes - before > PIPIT_OUTPUT_SLICE_BYTES;
@@ -627,37 +624,37 @@ bool pipit_evhttp_pump(struct pipit_connection *connection)
 			pipit_connection_wake(connection);
 			return false;
 		}
-		/* "All is written": evhttp calls back for the next chunk, or finishes the request. */
+		/* "All is written": evhttp calls for the next chunk, or finishes the request. */
 		trigger(link, EV_WRITE);
 	}
 	return complete(connection);
 }
 
-void pipit_evhttp_defer(struct pipit_connection *connection)
+void pipit_evhttp_lane_defer(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
-	/* The filter asks for output only while the bufferevent is enabled for writing: see on_output() in evhttp_link.c. */
+	/* on_output() in evhttp_link.c is called only while the bufferevent is enabled for writing. */
 	bufferevent_enable(link->bev, EV_WRITE);
 }
 
 /* --- what waits ---------------------------------------------------------------------------------------------------- */
 
-bool pipit_evhttp_is_open(const struct pipit_connection *connection)
+bool pipit_evhttp_lane_is_open(const struct pipit_connection *connection)
 {
 	return connection->exchange.lane == PIPIT_LANE_EVHTTP && connection->evhttp &&
-	       connection->evhttp->is_head_done && pipit_evhttp_waiting(connection) == 0;
+	       connection->evhttp->is_head_done && pipit_evhttp_lane_waiting(connection) == 0;
 }
 
-size_t pipit_evhttp_waiting(const struct pipit_connection *connection)
+size_t pipit_evhttp_lane_waiting(const struct pipit_connection *connection)
 {
 	const struct pipit_evhttp_link *link = connection->evhttp;
 	if (!link || connection->exchange.lane != PIPIT_LANE_EVHTTP || !connection->exchange.request ||
-	    pipit_evhttp_link_is_let_go(link))
+	    pipit_evhttp_link_is_released(link))
 		return 0;
 	return evbuffer_get_length(bufferevent_get_output(link->bev));
 }
 
-/* libevent does not tell which bytes of a buffer are a file's: it is taken apart to see, and put together again. */
+/* libevent does not tell which bytes of a buffer are a file's: take it apart, and put it together again. */
 static size_t measure_pieces(struct evbuffer *output)
 {
 	struct evbuffer *piece = evbuffer_new(), *measured = evbuffer_new();
@@ -677,11 +674,11 @@ static size_t measure_pieces(struct evbuffer *output)
 	return bytes;
 }
 
-size_t pipit_evhttp_waiting_memory(const struct pipit_connection *connection)
+size_t pipit_evhttp_lane_waiting_memory(const struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
 	size_t rest = connection->out.replies ? evbuffer_get_length(connection->out.replies) : 0;
-	size_t length = pipit_evhttp_waiting(connection);
+	size_t length = pipit_evhttp_lane_waiting(connection);
 	struct evbuffer *output;
 
 	if (length <= FILE_BYTES_MAX)
@@ -695,40 +692,40 @@ size_t pipit_evhttp_waiting_memory(const struct pipit_connection *connection)
 	return rest + length;
 }
 
-bool pipit_evhttp_is_crowded(struct pipit_connection *connection, uint64_t now_ms, uint64_t limit_ms)
+bool pipit_evhttp_lane_is_behind(struct pipit_connection *connection, uint64_t now_ms, uint64_t limit_ms)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
-	size_t waiting = pipit_evhttp_waiting(connection);
+	size_t waiting = pipit_evhttp_lane_waiting(connection);
 
 	if (!waiting || waiting <= connection->net->config->max_output_bytes + link->largest) {
 		if (link)
-			link->crowded_ms = 0;
+			link->behind_since_ms = 0;
 		return false;
 	}
-	if (!link->crowded_ms)
-		link->crowded_ms = now_ms;
-	return limit_ms && now_ms >= link->crowded_ms + limit_ms;
+	if (!link->behind_since_ms)
+		link->behind_since_ms = now_ms;
+	return limit_ms && now_ms >= link->behind_since_ms + limit_ms;
 }
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
-int pipit_evhttp_open(struct pipit_net *net, struct evhttp *http)
+int pipit_evhttp_lane_open(struct pipit_net *net, struct evhttp *http)
 {
 	return net->evhttp_mode == PIPIT_EVHTTP_NONE ? 0 : pipit_evhttp_link_open(net, http, on_request);
 }
 
-bool pipit_evhttp_guards(const struct pipit_net *net, const struct evhttp *http)
+bool pipit_evhttp_lane_guards(const struct pipit_net *net, const struct evhttp *http)
 {
 	return net->evhttp && net->evhttp->http == http;
 }
 
-void pipit_evhttp_close(struct pipit_net *net)
+void pipit_evhttp_lane_close(struct pipit_net *net)
 {
 	struct pipit_evhttp_lane *lane = net->evhttp;
 	if (!lane)
 		return;
 	drop_date(lane);
-	pipit_evhttp_link_close(net);
+	pipit_evhttp_link_close_all(net);
 	free(lane->head);
 	lane->head = NULL;
 	lane->head_capacity = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See evhttp_link.h. Every function of libevent that is used in an unusual way says why here. */
+/* See evhttp_link.h. */
 #include "http1/evhttp_link.h"
 
 #include <errno.h>
@@ -12,14 +12,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Idle links that the pool keeps; each holds a descriptor and 3 KiB. A burst of deferred callbacks needs more for a while. */
+/* Idle links; each holds a descriptor and 3 KiB. */
 #define POOL_MAX 16
-/* A client of our own arrives at once; some kernels need a moment. */
+/* Some kernels need a moment to deliver a local connection. */
 #define ARRIVAL_MS 100
 
 /* --- the sleeping bufferevent -------------------------------------------------------------------------------------- */
 
-/* No byte takes the filter's own way: large bodies would stick there, and closing replies be lost. */
+/* Data that takes the path of the filter itself gets stuck (large bodies), or is lost (replies with "Connection: close"). */
 static enum bufferevent_filter_result no_input(
     struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit, enum bufferevent_flush_mode mode, void *context)
 {
@@ -27,8 +27,8 @@ static enum bufferevent_filter_result no_input(
 	return BEV_NEED_MORE;
 }
 
-/* The filter asks whenever bytes are added to the output of a bufferevent that is enabled for writing: the notice that a deferred
- * callback has replied, or that a reply in pieces goes on. */
+/* Called when bytes are added to the output of a bufferevent that is enabled for writing: a deferred callback has replied, or a
+ * reply in pieces goes on. */
 static enum bufferevent_filter_result on_output(
     struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit, enum bufferevent_flush_mode mode, void *context)
 {
@@ -47,7 +47,7 @@ static enum bufferevent_filter_result on_output(
 	return BEV_NEED_MORE;
 }
 
-static void leave_pool(struct pipit_evhttp_link *link)
+static void remove_from_pool(struct pipit_evhttp_link *link)
 {
 	struct pipit_evhttp_lane *lane = link->net->evhttp;
 	for (struct pipit_evhttp_link **at = &lane->pool; *at; at = &(*at)->next) {
@@ -59,8 +59,8 @@ static void leave_pool(struct pipit_evhttp_link *link)
 	}
 }
 
-/* evhttp sets the descriptor of what it has accepted after its bevcb has returned. All filters share one socket bufferevent, so it
- * is read there before the next client is accepted. */
+/* evhttp sets the descriptor of an accepted connection after its bevcb has returned. All filters share one socket bufferevent: it
+ * is read from there before the next connection is accepted. */
 static int take_descriptor(struct pipit_evhttp_lane *lane)
 {
 	int fd = bufferevent_getfd(lane->socket_bev);
@@ -76,7 +76,7 @@ static void finish_accepting(struct pipit_evhttp_lane *lane)
 	lane->accepting = NULL;
 }
 
-/* The last that libevent does with a link: evhttp has let it go, in this turn of the loop or an earlier one. */
+/* evhttp has released the link, in this turn of the loop or an earlier one. */
 static void on_free(void *context)
 {
 	struct pipit_evhttp_link *link = context;
@@ -85,10 +85,10 @@ static void on_free(void *context)
 	if (link == link->net->evhttp->accepting)
 		finish_accepting(link->net->evhttp);
 	if (connection) {
-		pipit_evhttp_link_part(connection);
+		pipit_evhttp_link_unlink(connection);
 		pipit_connection_wake(connection);
 	} else {
-		leave_pool(link);
+		remove_from_pool(link);
 	}
 	if (link->fd >= 0)
 		close(link->fd);
@@ -108,15 +108,15 @@ static struct pipit_evhttp_link *new_link(struct pipit_net *net, struct pipit_co
 	link->net = net;
 	link->connection = connection;
 	link->fd = -1;
-	/* BEV_OPT_CLOSE_ON_FREE keeps evhttp from closing the descriptor, and has the filter drop a reference to what lies under
-	 * it: this one. */
+	/* Keeps evhttp from closing the descriptor; the filter drops a reference to what lies under it: the one that is taken
+	 * below. */
 	link->bev = bufferevent_filter_new(socket_bev, no_input, on_output, BEV_OPT_CLOSE_ON_FREE, on_free, link);
 	if (!link->bev) {
 		free(link);
 		return NULL;
 	}
 	bufferevent_incref(socket_bev);
-	/* bufferevent_filter_new() enabled it. */
+	/* bufferevent_filter_new() has enabled it. */
 	bufferevent_disable(socket_bev, EV_READ | EV_WRITE);
 	net->count++;
 	return link;
@@ -127,12 +127,12 @@ static struct pipit_evhttp_link *new_link(struct pipit_net *net, struct pipit_co
 void pipit_evhttp_link_show_descriptor(struct pipit_evhttp_link *link, bool is_shown)
 {
 	struct pipit_evhttp_lane *lane = link->net->evhttp;
-	/* A client may have been accepted in this turn. */
+	/* An accepted connection may have its descriptor there. */
 	finish_accepting(lane);
 	bufferevent_setfd(lane->socket_bev, is_shown ? link->fd : -1);
 }
 
-/* A link without a connection, for a client that is accepted although there is no memory for it. One is always kept. */
+/* For a client that is accepted without memory for its connection. */
 static struct pipit_evhttp_link *take_last_resort(struct pipit_net *net)
 {
 	struct pipit_evhttp_lane *lane = net->evhttp;
@@ -155,28 +155,28 @@ bool pipit_evhttp_link_has_last_resort(struct pipit_net *net)
 }
 
 /*
- * evhttp's bevcb, called while it accepts. It must never return NULL: evhttp would make a plain socket bufferevent instead, and
- * that client would talk to evhttp unguarded. So what it gets is always made before.
+ * evhttp's bevcb, called while it accepts. It must not return NULL: evhttp would make a plain socket bufferevent, and the client
+ * would talk to evhttp unguarded. What it returns is allocated before.
  */
 static struct bufferevent *on_accept(struct event_base *base, void *context)
 {
 	struct pipit_net *net = context;
 	struct pipit_evhttp_lane *lane = net->evhttp;
 	struct pipit_connection *connection;
-	/* Such a client is accepted and closed: nothing would ever look at its socket. */
+	/* Without a connection the client is closed by a timeout. */
 	static const struct timeval at_once = { 0, 1 };
 	(void)base;
 
 	finish_accepting(lane);
 	if (lane->offered) {
-		/* A client of ours, and no other. */
+		/* accepts one client of pipit itself */
 		evconnlistener_disable(lane->listener);
 		lane->accepting = lane->offered;
 		lane->offered = NULL;
 		return lane->accepting->bev;
 	}
 	connection = lane->take_spare(net);
-	/* A program may bind its evhttp to a socket while the others are paused. */
+	/* A program may bind its evhttp to a socket while pipit has paused. */
 	lane->accepting = connection ? connection->evhttp : take_last_resort(net);
 	if (!lane->accepting)
 		return NULL;
@@ -193,7 +193,8 @@ bool pipit_evhttp_link_attach(struct pipit_connection *connection)
 	return connection->evhttp != NULL;
 }
 
-void pipit_evhttp_link_detach(struct pipit_connection *connection)
+/* evhttp does not hold the link. */
+static void free_link(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
 	connection->evhttp = NULL;
@@ -206,8 +207,8 @@ static uint64_t milliseconds(const struct timeval *time)
 	return (uint64_t)time->tv_sec * 1000 + (uint64_t)time->tv_usec / 1000;
 }
 
-/* The bufferevent's timers see neither the bytes that we receive nor those that we send, and run while a callback has deferred its
- * reply: they would cut off whatever takes longer. timeouts.c keeps the limit. */
+/* The timers of the bufferevent see neither the bytes received nor those sent, and run while a callback defers its reply. timeouts.c
+ * enforces the limit. */
 void pipit_evhttp_link_take_timeout(struct pipit_evhttp_link *link)
 {
 	if (!evutil_timerisset(&link->bev->timeout_read))
@@ -221,12 +222,12 @@ int pipit_evhttp_link_accepted(struct pipit_connection *connection)
 	struct pipit_evhttp_link *link = connection->evhttp;
 
 	finish_accepting(connection->net->evhttp);
-	/* evhttp was short of memory before it held it: it then looks like one that evhttp let go, but is ours. */
+	/* evhttp was short of memory before it held the link. */
 	if (link->fd < 0) {
-		pipit_evhttp_link_detach(connection);
+		free_link(connection);
 		return -1;
 	}
-	if (pipit_evhttp_link_is_let_go(link)) {
+	if (pipit_evhttp_link_is_released(link)) {
 		connection->evhttp = NULL;
 		link->connection = NULL;
 		return -1;
@@ -237,7 +238,7 @@ int pipit_evhttp_link_accepted(struct pipit_connection *connection)
 
 /* --- a client of ours ---------------------------------------------------------------------------------------------- */
 
-/* A listening socket with a name of the system's choice, for a moment. */
+/* Bound to an address of the kernel's choice. */
 static int open_listener(sa_family_t family, struct sockaddr_storage *address, socklen_t *length)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
@@ -272,7 +273,7 @@ static int look_for_descriptor(const struct event_base *base, const struct event
 	return 1;
 }
 
-/* The listener's event is called as the loop would call it: evhttp accepts at once, wherever the worker's loop stands. */
+/* Call the event of the listener as the loop does: evhttp accepts now, whatever the loop is doing. */
 static void accept_now(struct pipit_net *net, int listener)
 {
 	struct search search = { .fd = listener };
@@ -309,7 +310,7 @@ static void accept_client(struct pipit_net *net, sa_family_t family)
 		close(client);
 }
 
-/* A link that evhttp holds for no client of the server. NULL when memory or descriptors are short. */
+/* A link that evhttp holds and that no client has. NULL when memory or descriptors are short. */
 static struct pipit_evhttp_link *new_accepted_link(struct pipit_net *net)
 {
 	struct pipit_evhttp_lane *lane = net->evhttp;
@@ -319,7 +320,7 @@ static struct pipit_evhttp_link *new_accepted_link(struct pipit_net *net)
 		return NULL;
 	lane->offered = link;
 #ifdef __GLIBC__
-	/* Elsewhere getnameinfo() may have no name for a local client, and evhttp then ends the process. */
+	/* Other C libraries may have no getnameinfo() for a local client, and evhttp then ends the process. */
 	accept_client(net, AF_UNIX);
 #endif
 	/* A sandbox may forbid local sockets. */
@@ -330,7 +331,7 @@ static struct pipit_evhttp_link *new_accepted_link(struct pipit_net *net)
 		bufferevent_free(link->bev);
 		return NULL;
 	}
-	if (pipit_evhttp_link_is_let_go(link))
+	if (pipit_evhttp_link_is_released(link))
 		return NULL;
 	bufferevent_set_timeouts(link->bev, NULL, NULL);
 	return link;
@@ -338,14 +339,14 @@ static struct pipit_evhttp_link *new_accepted_link(struct pipit_net *net)
 
 /* --- the pool ------------------------------------------------------------------------------------------------------ */
 
-/* evhttp may have let one go by a timeout that a callback had set. */
+/* A callback may have set a timeout, by which evhttp has released a link. */
 static struct pipit_evhttp_link *take_from_pool(struct pipit_evhttp_lane *lane)
 {
 	struct pipit_evhttp_link *link = lane->pool;
-	while (link && pipit_evhttp_link_is_let_go(link))
+	while (link && pipit_evhttp_link_is_released(link))
 		link = link->next;
 	if (link)
-		leave_pool(link);
+		remove_from_pool(link);
 	return link;
 }
 
@@ -377,9 +378,9 @@ bool pipit_evhttp_link_borrow(struct pipit_connection *connection)
 	return true;
 }
 
-static void dismiss(struct pipit_evhttp_link *link)
+static void tell_eof(struct pipit_evhttp_link *link)
 {
-	/* With a program's flag EVHTTP_CON_READ_ON_WRITE_ERROR it would go on with what it has not read. */
+	/* With EVHTTP_CON_READ_ON_WRITE_ERROR evhttp goes on with what it has not read. */
 	evbuffer_drain(bufferevent_get_input(link->bev), evbuffer_get_length(bufferevent_get_input(link->bev)));
 	bufferevent_trigger_event(link->bev, BEV_EVENT_READING | BEV_EVENT_EOF, 0);
 }
@@ -390,7 +391,7 @@ void pipit_evhttp_link_return(struct pipit_connection *connection)
 
 	connection->evhttp = NULL;
 	link->connection = NULL;
-	/* A callback may have set these against its route's word. */
+	/* A callback may have set these although its route borrows. */
 	evhttp_connection_set_closecb(link->holder, NULL, NULL);
 	evhttp_connection_set_max_headers_size(link->holder, -1);
 	evhttp_connection_set_max_body_size(link->holder, -1);
@@ -399,52 +400,52 @@ void pipit_evhttp_link_return(struct pipit_connection *connection)
 	if (link->net->evhttp->pool_count < POOL_MAX)
 		put_into_pool(link);
 	else
-		dismiss(link);
+		tell_eof(link);
 }
 
 /* --- the end of a link --------------------------------------------------------------------------------------------- */
 
-void pipit_evhttp_link_part(struct pipit_connection *connection)
+void pipit_evhttp_link_unlink(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
 
 	connection->evhttp = NULL;
 	link->connection = NULL;
-	/* That of a borrowed link is a client's of ours, and the link's to close. */
+	/* The descriptor of a borrowed link is its own. */
 	if (connection->fd == link->fd)
 		link->fd = -1;
 }
 
-void pipit_evhttp_link_give_up(struct pipit_connection *connection)
+void pipit_evhttp_link_close(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
 	bool is_own = connection->fd == link->fd;
 
 	finish_accepting(link->net->evhttp);
-	/* evhttp was short of memory before it held it. */
+	/* evhttp was short of memory before it held the link. */
 	if (link->fd < 0) {
-		pipit_evhttp_link_detach(connection);
+		free_link(connection);
 		return;
 	}
-	if (pipit_evhttp_link_is_let_go(link)) {
-		pipit_evhttp_link_part(connection);
+	if (pipit_evhttp_link_is_released(link)) {
+		pipit_evhttp_link_unlink(connection);
 		return;
 	}
 	connection->evhttp = NULL;
 	link->connection = NULL;
-	dismiss(link);
+	tell_eof(link);
 	if (!is_own)
 		return;
-	/* evhttp may shut it down after this: the link closes it. */
+	/* evhttp may call shutdown() later: the link closes the descriptor. */
 	connection->fd = -1;
-	/* A callback may have taken evhttp's place on the bufferevent: the descriptor then stays open for long. */
-	if (!pipit_evhttp_link_is_let_go(link))
+	/* A callback may have replaced evhttp's callbacks on the bufferevent: the descriptor then stays open for long. */
+	if (!pipit_evhttp_link_is_released(link))
 		shutdown(link->fd, SHUT_RDWR);
 }
 
 /* --- the program's evhttp ------------------------------------------------------------------------------------------ */
 
-/* The close callback of the sentinel's connection, which nothing but evhttp_free() frees: it has freed the listeners already. */
+/* The close callback of the sentinel, whose connection only evhttp_free() frees. */
 static void on_evhttp_free(struct evhttp_connection *holder, void *context)
 {
 	struct pipit_net *net = context;
@@ -455,7 +456,7 @@ static void on_evhttp_free(struct evhttp_connection *holder, void *context)
 static struct evhttp_connection *holder_of(const struct pipit_evhttp_link *link)
 {
 	void *holder;
-	/* The argument of the callbacks that evhttp has set. */
+	/* the argument of evhttp's callbacks */
 	bufferevent_getcb(link->bev, NULL, NULL, NULL, &holder);
 	return holder;
 }
@@ -478,10 +479,10 @@ static void stop_watching(struct pipit_evhttp_lane *lane)
 {
 	struct pipit_evhttp_link *sentinel = lane->sentinel;
 	lane->sentinel = NULL;
-	if (!sentinel || pipit_evhttp_link_is_let_go(sentinel))
+	if (!sentinel || pipit_evhttp_link_is_released(sentinel))
 		return;
 	evhttp_connection_set_closecb(holder_of(sentinel), NULL, NULL);
-	dismiss(sentinel);
+	tell_eof(sentinel);
 }
 
 /* --- the whole ----------------------------------------------------------------------------------------------------- */
@@ -503,9 +504,9 @@ int pipit_evhttp_link_open(
 	if (!is_ours)
 		return 0;
 	evhttp_set_gencb(lane->http, on_request, net);
-	/* The router has decided already; evhttp must not refuse a method by itself. */
+	/* evhttp must not refuse a method: the router has decided. */
 	evhttp_set_allowed_methods(lane->http, 0xffff);
-	/* One at least, whatever becomes short: callbacks that reply before they return need no more. */
+	/* One link at least: callbacks that reply before they return need no more. */
 	return net->evhttp_mode == PIPIT_EVHTTP_BORROWED && !fill_pool(net) ? -ENOMEM : 0;
 }
 
@@ -525,7 +526,7 @@ uint64_t pipit_evhttp_link_timeout_ms(const struct pipit_connection *connection)
 	return connection->evhttp ? connection->evhttp->timeout_ms : 0;
 }
 
-void pipit_evhttp_link_close(struct pipit_net *net)
+void pipit_evhttp_link_close_all(struct pipit_net *net)
 {
 	struct pipit_evhttp_lane *lane = net->evhttp;
 

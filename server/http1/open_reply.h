@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A reply that is left open: its head has been sent, and content follows whenever its writer has some. The connection reads
- * nothing until the reply ends; timeouts.c sees when the client closes, and what the socket does not take has the deadlines of
- * any reply. Bytes that it does not take stay with the writer: nothing is buffered here but what stood in the batch.
+ * A reply that is left open: content follows the head whenever its writer has some. The connection reads nothing until the reply ends;
+ * timeouts.c finds out when the client closes. Bytes that the socket does not take stay with the writer, but for those of the batch.
  *
  * On the connection's worker only.
  */
@@ -18,61 +17,59 @@ struct pipit_connection;
 struct pipit_open_reply;
 struct pipit_net;
 
-/* The writer's functions. */
+/* Of the writer. */
 struct pipit_open_reply_hooks {
-	/* The socket takes bytes again: write what waits, or end the reply. */
+	/* The socket takes bytes again: write, or end the reply. */
 	void (*write)(struct pipit_open_reply *open_reply);
-	/* The worker drains: end the reply now, or close the connection. */
+	/* The worker drains: end the reply, or close the connection. */
 	void (*drain)(struct pipit_open_reply *open_reply);
-	/* The connection is closed, and the reply with it. Frees `open_reply`, and calls nothing of this file for it. */
+	/* The connection is dead: free `open_reply`. */
 	void (*lost)(struct pipit_open_reply *open_reply);
 };
 
-/* Stands at the beginning of what the writer has for each client, and is its to free. */
+/* The first member of the writer's struct for a client, which the writer frees. */
 struct pipit_open_reply {
 	const struct pipit_open_reply_hooks *hooks;
-	struct pipit_connection *connection; /* NULL before the reply is opened, and after it has ended */
-	uint64_t content_bytes;              /* written, without framing */
-	bool is_waiting;                     /* the socket did not take all of the last piece: `write` will be called */
-	bool is_finite;                      /* the reply is complete at its end only, not whenever the client closes */
+	struct pipit_connection *connection; /* NULL before begin and after end */
+	uint64_t content_bytes;              /* written, without framing; set by the writer before begin */
+	bool is_waiting;                     /* for the socket: `write` will be called */
+	bool is_finite;                      /* incomplete until its end */
 };
 
 /*
- * Open the reply of the connection's request, which has been retained. The head and the framed content behind it are kept until
- * the socket takes them; content_bytes is the content's length without framing. Framing is the writer's: chunked, but for a client
- * of HTTP/1.0, whose connection will close.
+ * For a request that was retained. The head and the framed content behind it are kept until the socket takes them. Framing is the
+ * writer's: chunked, and none for an HTTP/1.0 client, whose connection closes.
  */
 void pipit_open_reply_begin(struct pipit_open_reply *open_reply, struct pipit_connection *connection, int status,
     struct pipit_slice head, struct pipit_slice framed);
 
 /*
- * Write bytes, among which `content` is not framing; it may lie partly or wholly outside of them. Returns how many of the bytes are
- * taken; the others are still the caller's. Within the handler they join the batch.
+ * Returns how many of the bytes are taken. content: the bytes that are not framing, of which some or all may lie outside of `bytes`.
+ * Within the handler the bytes join the batch.
  */
 size_t pipit_open_reply_write(
     struct pipit_open_reply *open_reply, struct pipit_slice bytes, struct pipit_slice content);
 
-/* The reply is complete. Nothing may wait; `open_reply` is the caller's to free. */
+/* Nothing waits. */
 void pipit_open_reply_end(struct pipit_open_reply *open_reply);
 
-/* Close the connection at once, without an end of the reply. `lost` is called. Not within the handler. */
+/* Drop the connection; calls `lost`. Not within the handler. */
 void pipit_open_reply_close(struct pipit_open_reply *open_reply);
 
-/* The same for a client that is too far behind, which is counted. */
+/* The same for a client that is too far behind; counted. */
 void pipit_open_reply_drop(struct pipit_open_reply *open_reply);
 
-/* A client is refused a stream because of its limit: count it. */
+/* A stream was refused to a client, because of a limit. */
 void pipit_open_reply_count_refusal(struct pipit_connection *connection);
 
-/* So many bytes will be kept for the coming reply until it is over: count them against the memory limit. False when there is no room
- * for them. */
+/* Memory that is kept until the coming reply is over. False when the limit has no room. */
 bool pipit_open_reply_reserve(struct pipit_connection *connection, size_t bytes);
 
 bool pipit_open_reply_is_draining(const struct pipit_connection *connection);
 
 /* --- for the connection layer ---------------------------------------------------------------------------------------------- */
 
-/* The connection is closed: tell the writer. Returns whether there was a reply left open whose end this may be. */
+/* The connection is dead: tell the writer. True when there was an open reply that may end so. */
 bool pipit_open_reply_lose(struct pipit_connection *connection);
 
 /* Ask all writers to end. */

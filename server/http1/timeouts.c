@@ -10,11 +10,11 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-/* After a refusal the client's late bytes are thrown away for so long (RFC 9112 §9.6). */
+/* For late bytes after a last reply (RFC 9112 §9.6). */
 #define LINGER_MS 2000
-/* While draining, a connection that has been quiet for so long has no request on its way. */
+/* While draining, without a byte: no request is under way. */
 #define DRAIN_QUIET_MS 500
-/* How long a rate is measured, behind its grace, before that begins again; and the least grace then. */
+/* The rate is measured in windows of this length behind their grace, and the least grace of a second window. */
 #define WINDOW_MS 10000
 #define WINDOW_GRACE_MIN_MS 1000
 
@@ -30,8 +30,7 @@ static bool has_passed(uint64_t now_ms, uint64_t since_ms, uint64_t limit_ms)
 	return limit_ms && now_ms >= since_ms + limit_ms;
 }
 
-/* Content or a reply that is on its way. What was fast once gets no credit for ever: the rate is measured anew from time to
- * time, each time with a grace. */
+/* In windows, so that a fast beginning is no credit for ever. */
 static bool keeps_its_rate(struct pipit_connection *connection, uint64_t now_ms)
 {
 	uint64_t grace_ms = connection->net->config->rate_grace_ms;
@@ -56,7 +55,6 @@ static void time_out(struct pipit_connection *connection, enum pipit_counters_ph
 		pipit_http1_time_out(connection, reason);
 }
 
-/* Between requests: the idle limit, or while draining a moment of silence. */
 static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
 {
 	const struct pipit_net *net = connection->net;
@@ -72,28 +70,27 @@ static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
 	}
 }
 
-/* The handler has the request, or its reply is left open: is the client still there, and has an evhttp callback finished without
- * a byte? */
+/* Has the client closed, or an evhttp callback finished without a byte? */
 static void sweep_handling(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
-	/* Not recv(): unread pipelined requests would hide the end behind them. */
+	/* recv() would see unread pipelined requests instead. */
 	struct pollfd look = { .fd = connection->fd, .events = POLLRDHUP };
 
 	poll(&look, 1, 0);
-	/* While a reply is open, EOF ends it: evhttp tells a callback so, too. */
+	/* EOF ends an open reply, as evhttp tells a callback. */
 	if (look.revents & (POLLERR | POLLHUP | POLLNVAL) ||
-	    ((connection->exchange.open_reply || pipit_evhttp_is_open(connection)) && look.revents & POLLRDHUP)) {
+	    ((connection->exchange.open_reply || pipit_evhttp_lane_is_open(connection)) && look.revents & POLLRDHUP)) {
 		pipit_connection_drop(connection);
 		return;
 	}
 	if (look.revents & POLLRDHUP && !connection->exchange.client_gone) {
 		connection->exchange.client_gone = true;
-		net->hooks->abandoned(net->context, connection);
+		net->handlers->abandoned(net->context, connection);
 	}
-	/* Nothing waits for the client: it is not behind its callback. */
+	/* The client has caught up with its callback. */
 	if (connection->evhttp)
-		connection->evhttp->crowded_ms = 0;
+		connection->evhttp->behind_since_ms = 0;
 	if (connection->exchange.lane == PIPIT_LANE_EVHTTP)
 		pipit_http1_settle(connection);
 }
@@ -102,7 +99,7 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 {
 	const struct pipit_config *config = connection->net->config;
 
-	/* Its event could not be added: nothing else would ever look at it again. */
+	/* Its event could not be added. */
 	if (connection->end == PIPIT_ABORT) {
 		pipit_connection_drop(connection);
 		return;
@@ -128,7 +125,7 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 	case PIPIT_CONNECTION_SENDING:
 		if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, config->write_timeout_ms)) ||
 		    !keeps_its_rate(connection, now_ms) ||
-		    pipit_evhttp_is_crowded(connection, now_ms, config->write_timeout_ms))
+		    pipit_evhttp_lane_is_behind(connection, now_ms, config->write_timeout_ms))
 			time_out(connection, PIPIT_PHASE_WRITE, PIPIT_REFUSAL_NONE);
 		break;
 	default:
@@ -142,7 +139,7 @@ void pipit_timeouts_enforce(struct pipit_net *net, uint64_t now_ms)
 {
 	struct pipit_connection *next;
 	pipit_net_read_clock(net);
-	/* Dropped connections stay on the list until they are freed, at the end of this turn or later. */
+	/* Dropped connections stay on the list until the end of the turn. */
 	for (struct pipit_connection *at = net->all; at; at = next) {
 		next = at->next;
 		if (!pipit_connection_is_dead(at))

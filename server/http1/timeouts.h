@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the clock does to connections. A deadline is a field of the connection and a look a few times a second: a timer of
- * libevent's per request costs more than a quarter of one (1.7 µs).
+ * Deadlines: fields of the connection, checked a few times a second. A timer of libevent per request costs 1.7 µs, more than a quarter
+ * of a request.
  */
 #ifndef PIPIT_TIMEOUTS_H
 #define PIPIT_TIMEOUTS_H
@@ -10,7 +10,7 @@
 
 struct pipit_net;
 
-/* Look at every connection. now_ms as of CLOCK_MONOTONIC. */
+/* now_ms: CLOCK_MONOTONIC. */
 void pipit_timeouts_enforce(struct pipit_net *net, uint64_t now_ms);
 
 #endif

@@ -128,9 +128,11 @@ void pipit_counters_request(struct pipit_counters *counters, size_t route, unsig
 void pipit_counters_request_in_batch(struct pipit_counters *counters, size_t route, unsigned method, int status,
     uint64_t started_ns, uint64_t request_bytes, uint64_t response_bytes)
 {
-	size_t at = counters->batch_count++;
+	size_t at;
 
-	assert(at < PIPIT_COUNTERS_BATCH_MAX);
+	if (counters->batch_count == PIPIT_COUNTERS_BATCH_MAX)
+		pipit_counters_end_batch(counters);
+	at = counters->batch_count++;
 	count_request(counters, route, method, status, request_bytes, response_bytes);
 	counters->batch[at].durations = counters->durations + route * DURATION_CELLS;
 	counters->batch[at].started_ns = started_ns;

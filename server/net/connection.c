@@ -55,7 +55,7 @@ static void unlink_waiting(struct pipit_connection *connection)
 static void unlink_adopted(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
-	/* It may never have been watched. */
+	/* never watched */
 	if (event_initialized(&connection->io))
 		event_del(&connection->io);
 	if (connection->next)
@@ -95,8 +95,8 @@ void pipit_connection_free(struct pipit_connection *connection)
 	if (connection->fd >= 0)
 		close(connection->fd);
 	free(connection);
-	if (was_adopted && --net->adopted == 0 && net->hooks)
-		net->hooks->emptied(net->context);
+	if (was_adopted && --net->adopted == 0 && net->handlers)
+		net->handlers->emptied(net->context);
 	pipit_net_release(net);
 }
 
@@ -136,7 +136,7 @@ void pipit_connection_drop(struct pipit_connection *connection)
 #define TO(state) (1u << PIPIT_CONNECTION_##state)
 #define TO_REPLY (TO(HANDLER) | TO(OPEN) | TO(SENDING) | TO(LINGER) | TO(DEAD))
 
-/* Waiting for bytes ends in IDLE before the next request begins, so that its clocks start anew. */
+/* For a new request BODY and HEAD pass through IDLE, so that its clocks start anew. */
 static const uint16_t transitions[PIPIT_CONNECTION_STATES] = {
 	[PIPIT_CONNECTION_NEW] = TO(IDLE),
 	[PIPIT_CONNECTION_IDLE] = TO(HEAD) | TO(BODY) | TO_REPLY,
@@ -144,7 +144,7 @@ static const uint16_t transitions[PIPIT_CONNECTION_STATES] = {
 	[PIPIT_CONNECTION_BODY] = TO(IDLE) | TO(HEAD) | TO_REPLY,
 	[PIPIT_CONNECTION_HANDLER] = TO(IDLE) | TO_REPLY,
 	[PIPIT_CONNECTION_OPEN] = TO(IDLE) | TO_REPLY,
-	/* What the client sent meanwhile has been looked at before the socket was full; an interim reply precedes a content. */
+	/* A partial head may have been parsed before the socket was full; an interim reply precedes a content. */
 	[PIPIT_CONNECTION_SENDING] = TO(IDLE) | TO(HEAD) | TO(BODY) | TO_REPLY,
 	[PIPIT_CONNECTION_LINGER] = TO(DEAD),
 };
@@ -234,7 +234,7 @@ bool pipit_connection_is_quiet(const struct pipit_connection *connection)
 bool pipit_connection_is_too_slow(const struct pipit_connection *connection, uint64_t now_ms, uint64_t grace_ms)
 {
 	uint64_t rate = connection->net->config->min_rate_bytes, elapsed_ms = now_ms - connection->rate_ms;
-	/* What began after the sweep looked at the clock. */
+	/* began after the sweep read the clock */
 	if (now_ms <= connection->rate_ms)
 		return false;
 	return rate && elapsed_ms > grace_ms && connection->rate_bytes * 1000 < rate * elapsed_ms;
@@ -314,7 +314,7 @@ uint64_t pipit_connection_content_bytes(const struct pipit_connection *connectio
 	return connection->exchange.given;
 }
 
-/* By hand, because inet_ntop() prints: it is wanted for every access line. */
+/* Every access line needs it, and inet_ntop() calls printf(). */
 static const char *put_v4(char *text, const struct in_addr *address)
 {
 	const unsigned char *octet = (const unsigned char *)&address->s_addr;
@@ -388,7 +388,7 @@ static void on_turn_end(evutil_socket_t fd, short what, void *context)
 	(void)fd, (void)what;
 
 	pipit_net_read_clock(net);
-	/* What wakes up meanwhile waits for the next turn; made active here it would run before sockets are looked at. */
+	/* What is woken meanwhile waits for the next turn; made active here, it would run before sockets are polled. */
 	net->is_turn_end = true;
 	for (struct pipit_connection *at = net->waiting; at; at = at->next_waiting)
 		last = at;
@@ -407,14 +407,14 @@ static void on_turn_end(evutil_socket_t fd, short what, void *context)
 	}
 	net->is_turn_end = false;
 	pipit_net_free_gone(net);
-	/* Without a timer, active is better than never. */
+	/* without memory for the timer */
 	if (net->waiting && event_add(net->turn_end, &at_once) != 0)
 		event_active(net->turn_end, EV_TIMEOUT, 0);
 }
 
 struct pipit_net *pipit_net_new(struct event_base *base, const struct pipit_config *config,
     struct pipit_counters *counters, struct pipit_limits *limits, const struct pipit_protocol *protocol,
-    const struct pipit_handler_table *hooks, void *context)
+    const struct pipit_handler_table *handlers, void *context)
 {
 	struct pipit_net *net = calloc(1, sizeof *net);
 	if (!net)
@@ -424,7 +424,7 @@ struct pipit_net *pipit_net_new(struct event_base *base, const struct pipit_conf
 	net->counters = counters;
 	net->limits = limits;
 	net->protocol = protocol;
-	net->hooks = hooks;
+	net->handlers = handlers;
 	net->context = context;
 	net->waiting_tail = &net->waiting;
 	net->count = 1;
@@ -440,7 +440,7 @@ struct pipit_net *pipit_net_new(struct event_base *base, const struct pipit_conf
 
 void pipit_net_free(struct pipit_net *net)
 {
-	net->hooks = NULL;
+	net->handlers = NULL;
 	if (net->replies)
 		evbuffer_free(net->replies);
 	if (net->turn_end)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection, as the layers above see it, and the request on it. On the connection's worker only. */
+/* What the layers above may ask of a connection and of the request on it. On the connection's worker only. */
 #ifndef PIPIT_CONNECTION_H
 #define PIPIT_CONNECTION_H
 
@@ -10,38 +10,36 @@
 struct pipit_connection;
 struct pipit_net;
 
-/* The pointer of the layer above, NULL between requests. */
+/* Of the layer above; NULL between requests. */
 void pipit_connection_set_request(struct pipit_connection *connection, void *request);
 void *pipit_connection_request(const struct pipit_connection *connection);
 
-/* What goes into a reply's head: does the connection stay, the request's minor version, is it HEAD. */
+/* For the head of a reply. */
 bool pipit_connection_keeps_alive(const struct pipit_connection *connection);
 uint8_t pipit_connection_minor(const struct pipit_connection *connection);
 bool pipit_connection_is_head_request(const struct pipit_connection *connection);
 
-/* The content that was collected for the current request, NUL behind it, now the caller's to free; NULL when it was not
- * collected but lies in flat memory. */
+/* The collected content, NUL behind it, now the caller's to free; NULL when the content lies in the input. */
 char *pipit_connection_take_body(struct pipit_connection *connection);
 
-/* When the current request's first byte was received (nanoseconds, CLOCK_MONOTONIC), the nanoseconds since, and the bytes of its
- * content. */
+/* Since the first byte of the current request (CLOCK_MONOTONIC), and the bytes of its content. */
 uint64_t pipit_connection_started_ns(const struct pipit_connection *connection);
 uint64_t pipit_connection_elapsed_ns(const struct pipit_connection *connection);
 uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection);
 
-/* Its reply is in the batch, which ends with pipit_counters_end_batch(). */
+/* The reply is in the batch, which ends with pipit_counters_end_batch(). */
 bool pipit_connection_is_in_batch(const struct pipit_connection *connection);
 
-/* Of the reply: its status, and the bytes of its content; of a request that was cut off, those that the socket has taken. */
+/* Of the reply: its status and the bytes of its content; of a request that was cut off, the bytes that the socket took. */
 int pipit_connection_status(const struct pipit_connection *connection);
 uint64_t pipit_connection_content_bytes(const struct pipit_connection *connection);
 
-/* Numeric address of the client; rendered into `text` (INET6_ADDRSTRLEN bytes). */
+/* The client's numeric address, rendered into `text` (INET6_ADDRSTRLEN bytes). */
 const char *pipit_connection_peer(const struct pipit_connection *connection, char *text, size_t size);
 
 struct pipit_net *pipit_connection_net(const struct pipit_connection *connection);
 
-/* "Date" of now, rendered once a second. */
+/* The Date header of now, rendered once a second. */
 const char *pipit_net_date(struct pipit_net *net);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the connection layer asks of the layer above it, which knows routes and handlers: every question of a request's life, in
- * order. dispatch.c answers them.
+ * The functions of the layer above, which knows routes and handlers, that the connection layer calls in the life of a request, in
+ * order. dispatch.c and worker.c have them.
  */
 #ifndef PIPIT_HANDLER_TABLE_H
 #define PIPIT_HANDLER_TABLE_H
@@ -13,66 +13,66 @@
 struct evhttp_request;
 struct pipit_connection;
 
-/* Whose connections evhttp has. */
+/* Which connections evhttp has. */
 enum pipit_evhttp_mode {
-	PIPIT_EVHTTP_NONE,     /* the server has no evhttp callbacks */
-	PIPIT_EVHTTP_BORROWED, /* requests borrow them: no callback asks who its client is */
-	PIPIT_EVHTTP_OWN,      /* each client has its own: evhttp accepts the clients */
-	PIPIT_EVHTTP_GUARDED   /* the same, and evhttp is the program's, with its callbacks */
+	PIPIT_EVHTTP_NONE,     /* none: the server has no evhttp callbacks */
+	PIPIT_EVHTTP_BORROWED, /* a pool that requests borrow from: no callback asks for its client's address */
+	PIPIT_EVHTTP_OWN,      /* one for each client: evhttp accepts the clients */
+	PIPIT_EVHTTP_GUARDED   /* the same, of the program's evhttp with the program's callbacks */
 };
 
-/* What the hook wants done with a request whose head has passed the guard. */
+/* For a request whose head has passed the guard. */
 enum pipit_decision {
-	PIPIT_DECIDE_NATIVE, /* collect the content, then call the hook `handle` */
-	PIPIT_DECIDE_EVHTTP, /* collect the content, then show evhttp the request: it calls back, and its reply counts */
-	PIPIT_DECIDE_ANSWERED, /* the hook has replied */
+	PIPIT_DECIDE_NATIVE,   /* read the content, then call `handle` */
+	PIPIT_DECIDE_EVHTTP,   /* read the content, then show evhttp the request, which calls `call` */
+	PIPIT_DECIDE_ANSWERED, /* the reply is given */
 	PIPIT_DECIDE_NO_MEMORY /* refuse with 503 */
 };
 
-/* Which worker is asked to make room, and with what: the one that has most of it. */
+/* Which worker evicts, and what: the one that has most of it. */
 enum pipit_room {
-	PIPIT_ROOM_LINGERING, /* connections that are answered and only linger, no others */
-	PIPIT_ROOM_MANY,      /* any that it can spare, of which it has at least twice as many as this worker */
+	PIPIT_ROOM_LINGERING, /* connections that are answered and linger, no others */
+	PIPIT_ROOM_MANY,      /* any that can be evicted, of which it has at least twice as many as this worker */
 	PIPIT_ROOM_ANY
 };
 
-/* How the connection layer speaks to the layer that knows routes. `context` is what pipit_http1_new() was given. */
+/* context: what pipit_http1_new() was given. */
 struct pipit_handler_table {
 	/*
-	 * A head has passed. It lies in the connection layer's memory until the hook `retain` moves it, or the reply is complete.
-	 * *body_limit: content of more bytes is refused with 413; 0 is no limit.
+	 * A head has passed. It lies in the input until `retain` copies it, or the exchange ends. *body_limit: larger content is
+	 * refused with 413; 0: no limit.
 	 */
 	enum pipit_decision (*head)(void *context, struct pipit_connection *connection,
 	    const struct pipit_guard_head *head, uint64_t *body_limit);
-	/* The bytes of the head are about to go: copy them. Returns the head's new place, or NULL (refused with 503). */
+	/* Copy the head out of the input, once. Its new place, or NULL (503, or the connection is dropped). */
 	const struct pipit_guard_head *(*retain)(void *context, struct pipit_connection *connection);
 	/*
-	 * The content is complete: run the native handler. body is followed by a NUL. The handler may reply with
-	 * pipit_http1_reply() now or later; when it does not now, the hook must have copied what it still needs.
+	 * The content is whole, a NUL behind it: run the native handler. It replies now or later; for a later reply it has copied
+	 * what it needs.
 	 */
 	void (*handle)(void *context, struct pipit_connection *connection, struct pipit_slice body);
-	/* evhttp has called back: run the route's evhttp callback, which replies to evhttp_request now or later. */
+	/* evhttp has called back: run the route's evhttp callback, which replies now or later. */
 	void (*call)(void *context, struct pipit_connection *connection, struct evhttp_request *evhttp_request);
 	/*
-	 * The whole reply is in the batch that is sent next, or sent: count it. Before it is sent where possible, so that a client which
-	 * has its reply finds it counted.
+	 * The whole reply is in the batch that is sent next, or sent: count the request. Before it is sent where possible, so that a
+	 * client that has its reply finds it counted.
 	 */
 	void (*count)(void *context, struct pipit_connection *connection);
 	/*
-	 * The request is over. complete: the socket has taken the whole reply, or it is in a batch with others that follow; otherwise the
-	 * client was lost before.
+	 * The request is over. complete: the socket has taken the whole reply, or it is in a batch with others that follow; otherwise
+	 * the connection was lost before.
 	 */
 	void (*finished)(void *context, struct pipit_connection *connection, bool complete);
-	/* The connection layer has refused; `line` is what arrived, at most its first line. A request that `head` made is over. */
+	/* The connection layer has refused a request, or a connection (`line` is empty then). A request that `head` made is over. */
 	void (*refused)(void *context, struct pipit_connection *connection, enum pipit_refusal reason,
 	    struct pipit_slice line, size_t content_bytes);
-	/* The client of a request that waits for its handler has closed its side. Called once per request. */
+	/* The client has closed its side while the handler defers its reply. Once per request. */
 	void (*abandoned)(void *context, struct pipit_connection *connection);
-	/* All connections are in use. True when another worker is asked to let one go. */
+	/* The limit is reached. True when another worker has been asked to evict. */
 	bool (*make_room_elsewhere)(void *context, enum pipit_room room);
-	/* Memory for the next connection is short: stop accepting for a moment. */
+	/* Without memory for the next connection. */
 	void (*pause_accepting)(void *context);
-	/* The last connection has gone. */
+	/* No connection is left. */
 	void (*emptied)(void *context);
 };
 

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-/* The first allocation; it doubles from there, never ahead of what has arrived. */
+/* The first allocation. */
 #define BODY_START_SIZE 4096
 
 /* --- a head that is not whole, or requests behind one that is not answered ----------------------------------------- */
@@ -54,7 +54,7 @@ void pipit_input_drop_content(struct pipit_connection *connection)
 	exchange->retained_bytes = exchange->handed_bytes = 0;
 }
 
-/* The most that the content of this request can be. */
+/* The largest that the content can be. */
 static uint64_t content_bound(const struct pipit_exchange *exchange)
 {
 	if (exchange->head->framing == PIPIT_FRAMING_LENGTH)
@@ -62,7 +62,7 @@ static uint64_t content_bound(const struct pipit_exchange *exchange)
 	return exchange->body_limit ? exchange->body_limit : UINT64_MAX - 1;
 }
 
-/* It doubles, but never beyond what the content can be. */
+/* Doubled, but never beyond what the content can be. */
 static enum pipit_refusal grow_body(struct pipit_connection *connection, size_t needed)
 {
 	struct pipit_exchange *exchange = &connection->exchange;

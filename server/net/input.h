@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes received that no handler has yet: input that is not used, and content that is being collected. Within the budget. */
+/* The buffers of unused input and of content that is being collected, within the memory limit. */
 #ifndef PIPIT_INPUT_H
 #define PIPIT_INPUT_H
 
@@ -8,13 +8,13 @@
 
 struct pipit_connection;
 
-/* Keep input (at least one byte) in the place of what was kept before. Else why not; then what was kept is untouched. */
+/* Keep input (at least one byte) in the place of what was kept. On failure that is untouched. */
 enum pipit_refusal pipit_input_keep(struct pipit_connection *connection, const char *bytes, size_t length);
 void pipit_input_drop(struct pipit_connection *connection);
 
-/* Collect content, with room for a NUL behind it. Else why not. */
+/* Append to the content, with room for a NUL behind it. */
 enum pipit_refusal pipit_input_add_content(struct pipit_connection *connection, struct pipit_slice data);
-/* The request needs neither its content nor the memory that is counted for it. */
+/* The memory that is counted for the request goes with its content. */
 void pipit_input_drop_content(struct pipit_connection *connection);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See limits.h. The table of addresses is the C library's search tree: no client can choose addresses that make it slow. */
+/* See limits.h. The table of addresses is a balanced tree (search.h): no client can choose addresses that make it slow. */
 #include "net/limits.h"
 
 #include <netinet/in.h>
@@ -18,8 +18,8 @@ struct pipit_limits {
 	uint64_t max_per_address;
 	_Atomic uint64_t connections;
 	_Atomic uint64_t bytes[PIPIT_LIMITS_KINDS];
-	pthread_mutex_t lock; /* of clients */
-	void *clients;        /* tree of struct client, owned */
+	pthread_mutex_t lock;
+	void *clients; /* tree of struct client, owned */
 };
 
 struct pipit_limits *pipit_limits_new(uint64_t max_per_address)
@@ -64,8 +64,7 @@ static int compare(const void *left, const void *right)
 	    sizeof((const struct client *)left)->address);
 }
 
-/* The first half of an IPv6 address; an IPv4 address behind zeros, where no IPv6 client is (0::/32 is not routed). False for
- * other families. */
+/* The first half of an IPv6 address; an IPv4 address behind zeros, where no IPv6 client is (0::/32 is not routed). False for other families. */
 static bool read_address(const struct sockaddr *from, struct client *client)
 {
 	const struct in6_addr *v6 = &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr;
@@ -82,7 +81,7 @@ static bool read_address(const struct sockaddr *from, struct client *client)
 	return true;
 }
 
-/* The client's entry, made when there was none; NULL when memory is short. */
+/* NULL when memory is short. */
 static struct client *find_or_add(struct pipit_limits *limits, const struct client *wanted)
 {
 	struct client **found = tfind(wanted, &limits->clients, compare), *added;

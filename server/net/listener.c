@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sockets that listen. */
+/* See listener.h. */
 #include "net/listener.h"
 
 #include "config/config.h"
@@ -49,7 +49,7 @@ static unsigned port_of(const struct address *address)
 						    : ntohs(((const struct sockaddr_in *)&address->bytes)->sin_port);
 }
 
-/* A bound socket, or a negative errno value; *address then holds the port that was taken. */
+/* A bound socket, or a negative errno value; *address then has the port. */
 static int bind_socket(struct address *address, bool share_port)
 {
 	int on = 1, error;
@@ -58,9 +58,9 @@ static int bind_socket(struct address *address, bool share_port)
 		return -errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
 	    (!share_port || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
-	    /* "[::]:80" beside "0.0.0.0:80" must be possible. */
+	    /* "[::]:80" is possible beside "0.0.0.0:80". */
 	    (address->bytes.ss_family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) &&
-	    /* Accepted sockets inherit it: replies leave at once. */
+	    /* Accepted sockets inherit it. */
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 &&
 	    bind(fd, (struct sockaddr *)&address->bytes, address->length) == 0 &&
 	    getsockname(fd, (struct sockaddr *)&address->bytes, &address->length) == 0)
@@ -82,8 +82,7 @@ static void print_url(const struct address *address, char url[PIPIT_LISTENER_URL
 	}
 }
 
-/* Sockets that share a port may join another process's: ask first with one that does not. It only has to be bound and
- * listening for a moment; whoever takes the port in between makes the real bind fail or is us. */
+/* A socket with SO_REUSEPORT may join another process's: bind one without for a moment. If another process takes the port in between, the second bind fails. */
 static int probe(struct address *address)
 {
 	int error = 0, fd = bind_socket(address, false);
@@ -95,7 +94,7 @@ static int probe(struct address *address)
 	return error;
 }
 
-/* Where the system cannot defer, clients are accepted at once, as without. */
+/* Where the system cannot defer, connections are accepted at once. */
 static int start_listening(int fd, const struct pipit_config *config)
 {
 	int seconds = (int)((config->defer_accept_ms + 999) / 1000);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From an address to a listening socket. Knows sockets only: no libevent, no HTTP. */
+/* From an address to a listening socket. */
 #ifndef PIPIT_LISTENER_H
 #define PIPIT_LISTENER_H
 
@@ -11,15 +11,15 @@ struct pipit_config;
 #define PIPIT_LISTENER_URL_SIZE 80
 
 /*
- * Bind `count` sockets to one address, all listening, non-blocking and close-on-exec; with more than one they share the
- * port by SO_REUSEPORT, and the kernel spreads connections over them.
+ * Bind `count` sockets to one address, listening, non-blocking and close-on-exec; several share the port by SO_REUSEPORT, and the kernel
+ * spreads connections over them.
  *
- * address: "ADDR:PORT" or "[v6]:PORT", numeric; port 0 takes a free one, the same for all sockets.
- * config:  its listen_backlog and defer_accept_ms count.
+ * address: "ADDR:PORT" or "[v6]:PORT", numeric; port 0: a free one, the same for all.
+ * config:  listen_backlog and defer_accept_ms.
  * fds:     receives `count` descriptors, the caller's to close.
- * url:     receives "http://ADDR:PORT" with the port that was taken.
- * Returns 0 or a negative errno value (nothing is open then). A port that another process listens on is -EADDRINUSE, also
- * when that process uses SO_REUSEPORT: two daemons must not share clients by accident.
+ * url:     receives "http://ADDR:PORT" with the actual port.
+ * Returns 0 or a negative errno value; then nothing is open. A port on which another process listens is -EADDRINUSE, also with
+ * SO_REUSEPORT: two daemons must not share clients by accident.
  */
 int pipit_listener_open(
     const char *address, const struct pipit_config *config, int *fds, size_t count, char url[PIPIT_LISTENER_URL_SIZE]);

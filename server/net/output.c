@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One send() for all replies of a readiness; see output.h. */
+/* See output.h. */
 #include "net/output.h"
 
 #include "net/budget.h"
@@ -27,7 +27,7 @@ static bool would_block(int error)
 	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR || error == ENOBUFS;
 }
 
-/* Bytes that the socket took: 0 when it takes none, or failed. */
+/* What the socket took; 0 also on failure. */
 static size_t send_pieces(struct pipit_connection *connection, struct iovec *pieces, int count, int flags)
 {
 	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = (size_t)count };
@@ -45,7 +45,7 @@ static size_t send_pieces(struct pipit_connection *connection, struct iovec *pie
 	return 0;
 }
 
-/* Bytes behind those that wait already. False when the budget or memory is short. */
+/* False when the limit has no room, or memory is short. */
 static bool append_out(struct pipit_connection *connection, const char *bytes, size_t length)
 {
 	char *out;
@@ -62,7 +62,7 @@ static bool append_out(struct pipit_connection *connection, const char *bytes, s
 	return true;
 }
 
-/* Keep what is left of the pieces after the first `sent` bytes. */
+/* What is left of the pieces behind the first `sent` bytes. */
 static void keep_rest(struct pipit_connection *connection, const struct iovec *pieces, int count, size_t sent)
 {
 	for (int i = 0; i < count; i++) {
@@ -70,7 +70,7 @@ static void keep_rest(struct pipit_connection *connection, const struct iovec *p
 		sent -= skip;
 		if (left == 0)
 			continue;
-		/* A reply that cannot be kept cannot be completed either: the connection ends rather than lie. */
+		/* A reply that cannot be kept cannot be completed. */
 		if (connection->end != PIPIT_ABORT &&
 		    !append_out(connection, (const char *)pieces[i].iov_base + skip, left))
 			connection->end = PIPIT_ABORT;
@@ -97,13 +97,13 @@ static void flush_batch(struct pipit_connection *connection, bool more)
 	send_or_keep(connection, &batch, 1, more ? MSG_MORE : 0);
 }
 
-/* evbuffer_write() alone knows how to send what was added to a buffer as a file. */
+/* Only evbuffer_write() can send what evbuffer_add_file() added. */
 static size_t send_buffer(struct pipit_connection *connection, struct evbuffer *buffer)
 {
 	size_t total = 0;
 	while (connection->end != PIPIT_ABORT && evbuffer_get_length(buffer) > 0 && total < PIPIT_OUTPUT_SLICE_BYTES) {
 		int sent;
-		/* With sendfile() it returns 0 for a full socket, too, and not only for a file that has become shorter. */
+		/* With sendfile() it returns 0 for a full socket, too, not only for a file that has shrunk. */
 		errno = 0;
 		sent = evbuffer_write(buffer, connection->fd);
 		if (sent <= 0) {
@@ -117,7 +117,7 @@ static size_t send_buffer(struct pipit_connection *connection, struct evbuffer *
 	return total;
 }
 
-/* What the socket does not take of the replies becomes the connection's. */
+/* What the socket does not take becomes the connection's. */
 static void flush_replies(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
@@ -141,7 +141,7 @@ bool pipit_output_add_reply(struct pipit_connection *connection, struct evbuffer
 {
 	struct pipit_net *net = connection->net;
 
-	/* One of the two is empty: what was written first leaves first. */
+	/* Only one of the two is in use, to keep the order. */
 	flush_batch(connection, true);
 	if (!net->replies)
 		net->replies = evbuffer_new();
@@ -172,7 +172,6 @@ void pipit_output_discard(struct pipit_net *net)
 		evbuffer_drain(net->replies, evbuffer_get_length(net->replies));
 }
 
-/* Of what was written. */
 static uint64_t unsent(const struct pipit_connection *connection)
 {
 	const struct pipit_net *net = connection->net;
@@ -189,14 +188,14 @@ static uint64_t unsent(const struct pipit_connection *connection)
 	return bytes;
 }
 
-/* The content is the last that was written. */
+/* The end of what was written is content. */
 uint64_t pipit_output_sent_content(const struct pipit_connection *connection)
 {
 	uint64_t given = connection->exchange.given, left = unsent(connection);
 	return left < given ? given - left : 0;
 }
 
-/* Left in the batch. */
+/* In the batch. */
 static size_t room(const struct pipit_connection *connection)
 {
 	const struct pipit_net *net = connection->net;
@@ -300,7 +299,7 @@ void pipit_output_queue_file(
 		connection->out.file_left = length;
 		return;
 	}
-	/* The head has promised these bytes. */
+	/* The head has announced these bytes. */
 	if (length > 0 && !read_into_batch(connection, file->fd, offset, (size_t)length)) {
 		connection->end = PIPIT_ABORT;
 		connection->out.lost += length;
@@ -329,7 +328,7 @@ static void drop_file(struct pipit_connection *connection)
 	connection->out.parts = NULL;
 }
 
-/* The next part's text, and its bytes of the file are what is to be sent next. */
+/* Its text is sent, and its bytes of the file are next. */
 static void begin_part(struct pipit_connection *connection)
 {
 	struct pipit_parts *parts = connection->out.parts;
@@ -346,7 +345,7 @@ static void begin_part(struct pipit_connection *connection)
 	connection->out.parts = NULL;
 }
 
-/* At most `wanted` bytes. How many the socket took; 0 when it takes none, or the connection is broken. */
+/* What the socket took; 0 also on failure. */
 static size_t send_from_file(struct pipit_connection *connection, size_t wanted)
 {
 	off_t offset = (off_t)connection->out.file_offset;
@@ -354,7 +353,7 @@ static size_t send_from_file(struct pipit_connection *connection, size_t wanted)
 
 	if (sent < 0 && would_block(errno))
 		return 0;
-	/* 0: the file has become shorter than the head says. */
+	/* 0: the file has shrunk. */
 	if (sent <= 0) {
 		connection->end = PIPIT_ABORT;
 		return 0;
@@ -378,7 +377,7 @@ void pipit_output_send_file(struct pipit_connection *connection)
 		}
 		sent = send_from_file(connection, wanted);
 		slice -= sent;
-		/* The socket is full, and whoever asks now learns no more than that. */
+		/* The socket is full. */
 		if (sent < wanted)
 			break;
 	}

@@ -216,14 +216,14 @@ static void refused(void *context, struct pipit_connection *connection, enum pip
 	pipit_request_detach(request);
 }
 
-void pipit_dispatch_set_handlers(struct pipit_handler_table *hooks)
+void pipit_dispatch_set_handlers(struct pipit_handler_table *handlers)
 {
-	hooks->head = decide;
-	hooks->retain = retain;
-	hooks->handle = handle;
-	hooks->call = call;
-	hooks->count = count;
-	hooks->finished = finished;
-	hooks->refused = refused;
-	hooks->abandoned = abandoned;
+	handlers->head = decide;
+	handlers->retain = retain;
+	handlers->handle = handle;
+	handlers->call = call;
+	handlers->count = count;
+	handlers->finished = finished;
+	handlers->refused = refused;
+	handlers->abandoned = abandoned;
 }

@@ -21,7 +21,7 @@ struct pipit_dispatch {
 };
 
 /* Their context is the struct pipit_dispatch. */
-void pipit_dispatch_set_handlers(struct pipit_handler_table *hooks);
+void pipit_dispatch_set_handlers(struct pipit_handler_table *handlers);
 
 void pipit_dispatch_flush_log(struct pipit_dispatch *dispatch);
 

@@ -59,8 +59,9 @@ def table():
         + listed("Metrics built in", METRICS)
         + listed("Licence", LICENCES)
         + f"\nAn evhttp callback in pipit takes {median(callback['pipit'][3])} of the CPU time that it takes in evhttp. The forbidden requests are "
-        + f"those of pipit's own tests that RFC 9112\ntells a server to refuse. Measured by scripts: CPU time and memory at commit {commit(results)} "
-        + f"([RESULTS.md](tests/bench/RESULTS.md)), the\nother two figures at commit {commit(behaviour)} ([BEHAVIOUR.md](tests/bench/BEHAVIOUR.md)).\n"
+        + "pipit's test requests (a bad Host, a\nbad Content-Length, a space before a colon) that RFC 9112 requires a server to refuse. Measured by scripts: "
+        + f"CPU time and memory at commit\n{commit(results)} ([RESULTS.md](tests/bench/RESULTS.md)), the other two figures at commit {commit(behaviour)} "
+        + "([BEHAVIOUR.md](tests/bench/BEHAVIOUR.md)).\n"
     )
 
 

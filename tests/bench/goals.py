@@ -9,6 +9,7 @@ import statistics
 from connections import IDLE_CONNECTIONS
 from machine import OPEN_FILES_BESIDES
 from peers import DURABLE, INSTRUCTIONS, MANY, MANY_CONNECTIONS, MEMORY, SCRAPE, SERIES
+from watches import SLOW_HEADS
 
 SCRAPE_MS_MOST = 0.5
 PATCHES_LEAST = 1000
@@ -143,6 +144,15 @@ def scraped_p99(outcome):
     return Verdict(f"{before} µs without, {after} µs with", OPEN)
 
 
+def p99_beside_slow_heads(outcome):
+    """Shown, without a goal."""
+    alone, beside = (outcome.runs.get(("slowheads", f"pipit, {how}")) for how in ("alone", "beside slow heads"))
+    if not alone or not beside:
+        return NOT_MEASURED
+    before, after = (cell([run.p99_us for run in runs], ",.0f") for runs in (alone, beside))
+    return Verdict(f"{before} µs alone, {after} µs beside them", OPEN)
+
+
 def no_starving(outcome):
     runs = outcome.runs.get(("fairness", "pipit, 2 workers"))
     if not runs:
@@ -181,6 +191,7 @@ GOALS = (
     Other(MANY, f"{MANY}: {MANY_CONNECTIONS:,} connections open and answered", all_answered),
     Other(SCRAPE, f"{SCRAPE}: /metrics with {SERIES} series ≤ {SCRAPE_MS_MOST:g} ms", scrape_time),
     Other("metrics", "metrics: p99 under load with a scrape each 100 ms (shown)", scraped_p99),
+    Other("slowheads", f"slowheads: p99 beside {SLOW_HEADS} clients whose request head never ends (shown)", p99_beside_slow_heads),
     Other("fairness", f"fairness: the less busy of 2 workers has ≥ {SHARE_LEAST:g} of the time", no_starving),
     Other("", "https: CPU and latency beside nginx", https),
 )

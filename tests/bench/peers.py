@@ -73,7 +73,7 @@ def program(name, source, *, serves, arguments=(), **fields):
 PEERS = (
     daemon(
         "pipit",
-        serves=(*HELLO_WORKLOADS, *EVHTTP_WORKLOADS, *FILE_WORKLOADS, "echo", "accesslog", INSTRUCTIONS),
+        serves=(*HELLO_WORKLOADS, *EVHTTP_WORKLOADS, *FILE_WORKLOADS, "echo", "accesslog", "slowheads", INSTRUCTIONS),
         more=("--root", "{files}", "--access-log", "off"),
         version=("{pipit}", "--version"),
     ),
@@ -103,7 +103,7 @@ PEERS = (
     ),
     Peer(
         "nginx",
-        serves=(*HELLO_WORKLOADS, *FILE_WORKLOADS, INSTRUCTIONS),
+        serves=(*HELLO_WORKLOADS, *FILE_WORKLOADS, "slowheads", INSTRUCTIONS),
         command=("nginx", "-p", "{directory}", "-c", "nginx.conf", "-e", "stderr"),
         one_process=("-g", "master_process off;"),
         version=("nginx", "-v"),

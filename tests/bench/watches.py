@@ -6,12 +6,14 @@ A watch is a context manager around the run. It gets the server and a dictionary
 import contextlib
 import http.client
 import re
+import socket
 import threading
 import time
 
 from machine import ADDRESS, Failure
 
 SCRAPE_EVERY_SECONDS = 0.1
+SLOW_HEADS = 500
 PATIENCE_SECONDS = 10
 REQUEST_SERIES = b"\nhttp_requests_total{"
 
@@ -115,6 +117,35 @@ def scraped(server, figures):
     if "failure" in outcome:
         raise outcome["failure"]
     figures["scrapes"] = outcome["scrapes"]
+
+
+def keep_trickling(clients, stop):
+    """One more byte of each head every second, until `stop` is set."""
+    while not stop.wait(1):
+        for client in clients:
+            with contextlib.suppress(OSError):
+                client.send(b"b")
+
+
+@contextlib.contextmanager
+def beside_slow_heads(server, figures):
+    """Hold connections whose request head never ends during the run."""
+    stop = threading.Event()
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for _ in range(SLOW_HEADS):
+            client = stack.enter_context(socket.create_connection((ADDRESS, server.port), PATIENCE_SECONDS))
+            client.sendall(b"GET /json/hello HTTP/1.1\r\nHost: slow\r\nA: ")
+            client.setblocking(False)
+            clients.append(client)
+        thread = threading.Thread(target=keep_trickling, args=(clients, stop))
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+    figures["slow heads"] = len(clients)
 
 
 @contextlib.contextmanager

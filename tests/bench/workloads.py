@@ -99,6 +99,7 @@ WORKLOADS = (
     one("accesslog", GET),
     Workload("setting", {"1 KiB by pointer": SETTING, "GET": GET}),
     Workload("metrics", {"not scraped": GET, "scraped": dataclasses.replace(GET, watch=watches.scraped)}),
+    Workload("slowheads", {"alone": GET, "beside slow heads": dataclasses.replace(GET, watch=watches.beside_slow_heads)}),
     one("scaling", dataclasses.replace(GET, cores=BOTH_CORES)),
     one("fairness", dataclasses.replace(GET, cores=BOTH_CORES, connections=8, watch=watches.shared)),
 )

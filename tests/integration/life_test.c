@@ -492,6 +492,25 @@ static void send_loggable_requests(unsigned port)
 #define PATTERN_PEER "^127\\.0\\.0\\.1 - - \\[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}(:[0-9]{2}){3} \\+0000\\] "
 #define PATTERN_END " [0-9]+\\.[0-9]{6} [0-9a-f]{16} "
 
+/* Such a reply is sent at once, not with the batch that ends the durations of its requests. */
+START_TEST(counts_the_duration_of_a_reply_larger_than_the_batch)
+{
+	static const char count[] = "http_request_duration_seconds_count{route=\"/metrics\"}";
+	struct daemon daemon = daemon_start((const char *const[]){ "--max-output-bytes", "4k", NULL });
+	int fd = wire_connect(daemon.port);
+	for (int asked = 0; asked < 3; asked++) {
+		struct wire_response page = wire_ask(fd, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+		ck_assert_int_eq(page.status, 200);
+		ck_assert_uint_gt(page.length, 4096);
+		/* The first page does not have the row yet. */
+		ck_assert_double_eq(wire_metric(page.content, count), asked ? asked : -1);
+		wire_free(&page);
+	}
+	close(fd);
+	stop(&daemon);
+}
+END_TEST
+
 START_TEST(logs_requests_in_the_combined_format)
 {
 	struct folder folder = make_folder();
@@ -852,6 +871,7 @@ static TCase *drain_tests(void)
 static TCase *log_tests(void)
 {
 	TCase *tests = tcase_create("log");
+	tcase_add_test(tests, counts_the_duration_of_a_reply_larger_than_the_batch);
 	tcase_add_test(tests, logs_requests_in_the_combined_format);
 	tcase_add_test(tests, logs_requests_as_json);
 	tcase_add_test(tests, logs_to_standard_output);

@@ -523,7 +523,7 @@ static void on_emptied(void *context)
 	emptied_count++;
 }
 
-static const struct pipit_handler_table hooks = {
+static const struct pipit_handler_table handlers = {
 	.head = on_head,
 	.retain = on_retain,
 	.handle = on_handle,
@@ -747,7 +747,7 @@ static void set_up_transport(enum pipit_evhttp_mode mode)
 	base = event_base_new();
 	counters = pipit_counters_new(1, "epoll", "", CLOCK_PROCESS_CPUTIME_ID);
 	ck_assert(base && counters);
-	net = pipit_http1_new(base, &config, counters, limits, &hooks, journal, evhttp_mode, NULL);
+	net = pipit_http1_new(base, &config, counters, limits, &handlers, journal, evhttp_mode, NULL);
 	ck_assert_ptr_nonnull(net);
 	ck_assert_int_eq(pipit_acceptor_add(net, new_listener(), NULL, NULL), 0);
 }
@@ -1813,7 +1813,7 @@ START_TEST(serves_where_local_sockets_are_forbidden)
 	struct client *client;
 	pipit_http1_free(net);
 	forbids_local_sockets = true;
-	net = pipit_http1_new(base, &config, counters, limits, &hooks, journal, evhttp_mode, NULL);
+	net = pipit_http1_new(base, &config, counters, limits, &handlers, journal, evhttp_mode, NULL);
 	ck_assert_ptr_nonnull(net);
 	ck_assert_int_eq(pipit_acceptor_add(net, new_listener(), NULL, NULL), 0);
 	client = knock();
