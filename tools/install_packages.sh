@@ -28,7 +28,7 @@ added() {
 	done
 }
 
-# Debian asks this program before it starts a service. Where there is one already, it is somebody's decision.
+# Debian asks this program before it starts a service. An existing one is left as it is.
 policy=/usr/sbin/policy-rc.d
 forbid_starts() {
 	[ ! -e $policy ] || return 0
