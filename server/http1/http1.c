@@ -311,6 +311,8 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 		net->current = NULL;
 		return;
 	}
+	/* Of replies that were sent to make room in the batch, too. */
+	pipit_counters_end_batch(net->counters);
 	if (has_batch(net))
 		send_batch(connection);
 	net->current = NULL;
