@@ -311,7 +311,7 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 		net->current = NULL;
 		return;
 	}
-	/* Also without bytes: a reply larger than the batch has been sent, and its duration is not counted yet. */
+	/* Also when it is empty: replies that were sent to make room for one that is stuck are still to be timed. */
 	send_batch(connection);
 	net->current = NULL;
 	keep_unused(connection, at, (size_t)(end - at));
