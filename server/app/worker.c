@@ -116,6 +116,15 @@ static void on_accept_error(struct evconnlistener *listener, void *context)
 	pause_accepting(worker);
 }
 
+/* Here or, when this worker has none to evict, on another one: that one may hold all descriptors. */
+static void evict_for_descriptors(struct pipit_worker *worker)
+{
+	for (int i = 0; i < EVICTIONS_PER_SWEEP; i++) {
+		if (!pipit_eviction_evict(worker->net))
+			worker->handlers.make_room_elsewhere(worker, PIPIT_ROOM_ANY);
+	}
+}
+
 static void resume_accepting(struct pipit_worker *worker)
 {
 	bool has_room;
@@ -123,8 +132,8 @@ static void resume_accepting(struct pipit_worker *worker)
 		pipit_counters_add(worker->counters, PIPIT_COUNT_ACCEPT_ERRORS, worker->accept_failures);
 		worker->accept_failures = 0;
 		has_room = pipit_file_cache_evict_descriptors(worker->dispatch.pool.file_cache);
-		for (int i = 0; i < EVICTIONS_PER_SWEEP && !has_room; i++)
-			pipit_eviction_evict(worker->net);
+		if (!has_room)
+			evict_for_descriptors(worker);
 	}
 	if (pipit_acceptor_is_ready(worker->net))
 		pipit_acceptor_resume(worker->net);

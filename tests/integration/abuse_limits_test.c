@@ -166,12 +166,13 @@ END_TEST
 
 /* --- descriptors ---------------------------------------------------------------------------------------------------- */
 
+#define FEW_DESCRIPTORS 64
 /* Without descriptors ThreadSanitizer cannot read the symbols that its suppressions name: see tests/tsan.supp. */
 #define DESCRIPTOR_WORKERS (IS_SANITIZED ? "1" : "2")
 
 START_TEST(pauses_without_descriptors_and_resumes_when_connections_close)
 {
-	struct scenario scenario = scenario_begin_in(&(struct daemon_surroundings){ .descriptors = 64 },
+	struct scenario scenario = scenario_begin_in(&(struct daemon_surroundings){ .descriptors = FEW_DESCRIPTORS },
 	    (const char *const[]){
 		"--log-level", "error", "--max-connections", "0", "--workers", DESCRIPTOR_WORKERS, NULL });
 	struct group group = group_new(200);
@@ -203,7 +204,7 @@ END_TEST
 /* No client closes: idle connections are evicted, a few at a time, until the last pending one is accepted. */
 START_TEST(accepts_all_of_many_connections_although_descriptors_are_few)
 {
-	struct scenario scenario = scenario_begin_in(&(struct daemon_surroundings){ .descriptors = 64 },
+	struct scenario scenario = scenario_begin_in(&(struct daemon_surroundings){ .descriptors = FEW_DESCRIPTORS },
 	    (const char *const[]){
 		"--log-level", "error", "--max-connections", "0", "--workers", DESCRIPTOR_WORKERS, NULL });
 	struct group group = group_new(200);
@@ -211,6 +212,32 @@ START_TEST(accepts_all_of_many_connections_although_descriptors_are_few)
 	for (size_t i = 0; i < group.count; i++)
 		group.clients[i].fd = dial(scenario.daemon.port, NULL, 0);
 	scenario_ask_afresh(&scenario);
+	group_free(&group);
+	scenario_end(&scenario);
+}
+END_TEST
+
+static bool has_used_all_descriptors(void *scenario)
+{
+	return daemon_descriptors(&((struct scenario *)scenario)->daemon) >= FEW_DESCRIPTORS;
+}
+
+/* One worker takes all descriptors while the other one is stopped, which then has no connection to evict for its pending ones. */
+START_TEST(a_worker_without_connections_gets_descriptors_of_another)
+{
+	struct scenario scenario = scenario_begin_in(&(struct daemon_surroundings){ .descriptors = FEW_DESCRIPTORS },
+	    (const char *const[]){ "--log-level", "error", "--max-connections", "0", "--workers", "2", NULL });
+	pid_t worker = second_worker(&scenario.daemon);
+	struct group group = group_new(200);
+
+	stop_thread(worker);
+	for (size_t i = 0; i < group.count; i++)
+		group.clients[i].fd = dial(scenario.daemon.port, NULL, 0);
+	ck_assert(wire_wait(has_used_all_descriptors, &scenario));
+	ck_assert_int_eq(ptrace(PTRACE_DETACH, worker, NULL, NULL), 0);
+	/* The kernel distributes connections over the workers by a hash. */
+	for (int i = 0; i < 10; i++)
+		scenario_ask_afresh(&scenario);
 	group_free(&group);
 	scenario_end(&scenario);
 }
@@ -408,6 +435,8 @@ static TCase *resource_tests(void)
 	TCase *tests = tcase_create("resources");
 	tcase_add_test(tests, pauses_without_descriptors_and_resumes_when_connections_close);
 	tcase_add_test(tests, accepts_all_of_many_connections_although_descriptors_are_few);
+	if (!IS_SANITIZED)
+		tcase_add_test(tests, a_worker_without_connections_gets_descriptors_of_another);
 	tcase_add_loop_test(
 	    tests, incomplete_bodies_take_no_more_than_the_memory_limit, 0, (int)COUNT_OF(large_contents));
 	return tests;
