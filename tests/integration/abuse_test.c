@@ -233,7 +233,7 @@ START_TEST(serves_others_between_the_requests_of_pipelines)
 {
 	static const char sample[] = "http_requests_total{method=\"HEAD\",route=\"/metrics\",code=\"200\"}";
 	struct scenario scenario = scenario_begin((const char *const[]){ "--workers", "1", NULL });
-	struct group group = group_new(40);
+	struct group group = group_new(10);
 	size_t all = group.count * PIPELINED;
 	struct wire_response page;
 	double served;
