@@ -150,6 +150,13 @@ struct pipit_config {
 	uint64_t rate_grace_ms;
 	/** Milliseconds between two requests of a connection (closed after, without a reply). Default 60000. */
 	uint64_t idle_timeout_ms;
+	/**
+	 * Milliseconds for which the server reads and discards what a client still sends after its last reply, so that the
+	 * client reads the reply before the connection is closed (RFC 9112 §9.6). Default 30000, range 1 to 86400000.
+	 */
+	uint64_t lingering_time_ms;
+	/** Milliseconds without a byte in that time (closed after). Default 5000, range 1 to 86400000. */
+	uint64_t lingering_timeout_ms;
 	/** Milliseconds that requests in flight have after a drain begins; 0: no limit. Default 8000. */
 	uint64_t drain_timeout_ms;
 

@@ -110,6 +110,12 @@ const struct pipit_option pipit_option_table[] = {
 	    .initial = 10 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "time before min-rate-bytes applies" },
 	{ .name = "idle-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(idle_timeout_ms),
 	    .initial = 60 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "time between two requests of a connection" },
+	{ .name = "lingering-time", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES,
+	    .offset = FIELD(lingering_time_ms), .initial = 30 * SECOND_MS, .min = 1, .max = DAY_MS, .operand = "TIME",
+	    .help = "time to read and discard after the last reply" },
+	{ .name = "lingering-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES,
+	    .offset = FIELD(lingering_timeout_ms), .initial = 5 * SECOND_MS, .min = 1, .max = DAY_MS, .operand = "TIME",
+	    .help = "time without a byte meanwhile" },
 	{ .name = "drain-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(drain_timeout_ms),
 	    .initial = 8 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "time for requests in flight at shutdown" },
 

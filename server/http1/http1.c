@@ -25,8 +25,8 @@
 #define RECEIVE_SIZE (64 * 1024)
 /* A partial head (64 KiB at most) or unread pipelined requests lie in front of what is received. */
 #define INPUT_SIZE (3 * RECEIVE_SIZE)
-/* Discarded after a refusal, lest a reset overtake the answer (RFC 9112 §9.6). */
-#define LINGER_BYTES (64 * 1024)
+/* of one recv() after the last reply */
+#define DISCARD_SIZE INPUT_SIZE
 /* Of one connection, before others are served. */
 #define REQUESTS_PER_TURN 16
 /* One more when the first has begun earlier. */
@@ -326,16 +326,20 @@ static void resume(struct pipit_connection *connection)
 	serve(connection, net->in, connection->in.length);
 }
 
+/* Once a turn: MSG_TRUNC lets the kernel discard the bytes (tcp(7)), which costs a tenth of copying them. */
 static void discard_input(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
-	ssize_t received = recv(connection->fd, net->in, RECEIVE_SIZE, MSG_DONTWAIT);
+	ssize_t received = recv(connection->fd, net->in, DISCARD_SIZE, MSG_TRUNC | MSG_DONTWAIT);
+
 	if (received < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (received <= 0 || (size_t)received >= connection->linger_left)
+	if (received <= 0) {
 		pipit_connection_drop(connection);
-	else
-		connection->linger_left -= (uint32_t)received;
+		return;
+	}
+	pipit_counters_add(net->counters, PIPIT_COUNT_RECEIVED, (uint64_t)received);
+	connection->moved_ms = net->now_ms;
 }
 
 static void receive(struct pipit_connection *connection)
@@ -378,7 +382,6 @@ static void close_or_linger(struct pipit_connection *connection)
 		return;
 	}
 	pipit_input_drop(connection);
-	connection->linger_left = LINGER_BYTES;
 	pipit_connection_set_state(connection, PIPIT_CONNECTION_LINGER);
 	pipit_connection_watch(connection, EV_READ);
 }

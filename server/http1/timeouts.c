@@ -10,8 +10,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-/* For late bytes after a last reply (RFC 9112 §9.6). */
-#define LINGER_MS 2000
+/* While draining, instead of lingering_time_ms. */
+#define DRAIN_LINGERING_MS 2000
 /* While draining, without a byte: no request is under way. */
 #define DRAIN_QUIET_MS 500
 /* The rate is measured in windows of this length behind their grace, and the least grace of a second window. */
@@ -95,6 +95,18 @@ static void sweep_handling(struct pipit_connection *connection)
 		pipit_http1_settle(connection);
 }
 
+static void sweep_lingering(struct pipit_connection *connection, uint64_t now_ms)
+{
+	const struct pipit_net *net = connection->net;
+	uint64_t time_ms = net->config->lingering_time_ms;
+
+	if (net->draining && time_ms > DRAIN_LINGERING_MS)
+		time_ms = DRAIN_LINGERING_MS;
+	if (has_passed(now_ms, connection->since_ms, time_ms) ||
+	    has_passed(now_ms, connection->moved_ms, net->config->lingering_timeout_ms))
+		pipit_connection_drop(connection);
+}
+
 static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 {
 	const struct pipit_config *config = connection->net->config;
@@ -129,8 +141,7 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 			time_out(connection, PIPIT_PHASE_WRITE, PIPIT_REFUSAL_NONE);
 		break;
 	default:
-		if (has_passed(now_ms, connection->since_ms, LINGER_MS))
-			pipit_connection_drop(connection);
+		sweep_lingering(connection, now_ms);
 		break;
 	}
 }

@@ -116,12 +116,11 @@ struct pipit_connection {
 	enum pipit_connection_state state;
 	enum pipit_connection_end end;
 	enum pipit_connection_slot slot;
-	uint32_t linger_left; /* bytes still to be discarded */
-	uint64_t since_ms;    /* in this state */
-	uint64_t moved_ms;    /* last byte in the state's direction */
-	uint64_t rate_ms;     /* start of the rate's window, see timeouts.c */
-	uint64_t rate_bytes;  /* in the window */
-	uint64_t requests;    /* the current one included */
+	uint64_t since_ms;   /* in this state */
+	uint64_t moved_ms;   /* last byte in the state's direction */
+	uint64_t rate_ms;    /* start of the rate's window, see timeouts.c */
+	uint64_t rate_bytes; /* in the window */
+	uint64_t requests;   /* the current one included */
 	union {
 		struct sockaddr any;
 		struct sockaddr_in v4;

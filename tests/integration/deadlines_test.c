@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define COUNT_OF(array) (int)(sizeof(array) / sizeof *(array))
@@ -93,6 +94,70 @@ static bool are_few(void *arg)
 	const struct descriptors *descriptors = arg;
 	return daemon_descriptors(descriptors->daemon) <= descriptors->count;
 }
+
+/* --- after the last reply ------------------------------------------------------------------------------------------ */
+
+#define REFUSED_BYTES (5 * 1024 * 1024)
+
+static bool has_closed_all(void *daemon)
+{
+	return daemon_metric(daemon, "http_connections{state=\"closing\"}") == 0;
+}
+
+/* The head of a refused upload. */
+static int begin_refused_upload(const struct daemon *daemon)
+{
+	int fd = wire_connect(daemon->port);
+	ck_assert(wire_print(fd, POST "Content-Length: %d\r\n\r\n", REFUSED_BYTES));
+	ck_assert(wire_is_readable(fd, PATIENCE_MS));
+	return fd;
+}
+
+/* Clients that send the whole body before they read the reply, as most do. */
+START_TEST(a_client_that_sends_a_refused_body_to_its_end_gets_the_reply)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ NULL });
+	char *body = calloc(1, REFUSED_BYTES);
+	int fd = begin_refused_upload(&daemon);
+
+	ck_assert_ptr_nonnull(body);
+	ck_assert(wire_send(fd, body, REFUSED_BYTES));
+	free(body);
+	wire_expect(wire_read(fd, false), 413, NULL);
+	ck_assert(wire_is_closed(fd));
+	close(fd);
+	ck_assert(wire_wait(has_closed_all, &daemon));
+	stop(&daemon);
+}
+END_TEST
+
+/* Also one that never stops. */
+START_TEST(discards_the_rest_of_a_refused_body_for_the_lingering_time)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ "--lingering-time", "300ms", NULL });
+	int fd = begin_refused_upload(&daemon);
+	long long end = wire_now_ms() + PATIENCE_MS;
+
+	while (wire_send(fd, "a", 1) && wire_now_ms() < end)
+		nanosleep(&(struct timespec){ 0, PACE_MS * 1000 * 1000 }, NULL);
+	ck_assert(wire_now_ms() < end);
+	close(fd);
+	ck_assert(wire_wait(has_closed_all, &daemon));
+	stop(&daemon);
+}
+END_TEST
+
+START_TEST(closes_a_refused_client_that_sends_no_byte_for_the_lingering_timeout)
+{
+	struct daemon daemon =
+	    daemon_start((const char *const[]){ "--lingering-time", "24h", "--lingering-timeout", "100ms", NULL });
+	int fd = begin_refused_upload(&daemon);
+
+	ck_assert(wire_wait(has_closed_all, &daemon));
+	close(fd);
+	stop(&daemon);
+}
+END_TEST
 
 /* --- heads -------------------------------------------------------------------------------------------------------- */
 
@@ -649,6 +714,15 @@ START_TEST(holds_two_thousand_idle_connections_and_frees_them)
 }
 END_TEST
 
+static TCase *last_reply_tests(void)
+{
+	TCase *tests = tcase_create("last reply");
+	tcase_add_test(tests, a_client_that_sends_a_refused_body_to_its_end_gets_the_reply);
+	tcase_add_test(tests, discards_the_rest_of_a_refused_body_for_the_lingering_time);
+	tcase_add_test(tests, closes_a_refused_client_that_sends_no_byte_for_the_lingering_timeout);
+	return tests;
+}
+
 static TCase *reading_tests(void)
 {
 	TCase *tests = tcase_create("reading");
@@ -693,6 +767,7 @@ int main(void)
 	Suite *suite = suite_create("deadlines");
 	suite_add_tcase(suite, reading_tests());
 	suite_add_tcase(suite, writing_tests());
+	suite_add_tcase(suite, last_reply_tests());
 	suite_add_tcase(suite, connection_limit_tests());
 	return run_suite(suite);
 }

@@ -75,6 +75,8 @@ static const struct good_number good_numbers[] = {
 	NUMBER("min-rate-bytes", "1g", min_rate_bytes, UINT64_C(1) << 30),
 	NUMBER("rate-grace", "0s", rate_grace_ms, 0),
 	NUMBER("idle-timeout", "2m", idle_timeout_ms, 120000),
+	NUMBER("lingering-time", "1ms", lingering_time_ms, 1),
+	NUMBER("lingering-timeout", "24h", lingering_timeout_ms, 86400000),
 	NUMBER("drain-timeout", "24h", drain_timeout_ms, 86400000),
 	NUMBER("drain-timeout", "86400000ms", drain_timeout_ms, 86400000),
 };
