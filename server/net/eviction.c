@@ -6,7 +6,7 @@
 
 /* At the limit, the age of a head, and the grace of the minimum rate. */
 #define AT_LIMIT_GRACE_MS 1000
-/* after a scan without a candidate */
+/* After a scan without a candidate; and the age at which the candidates of a scan are no longer used. */
 #define SCAN_PAUSE_MS 20
 /* Connections above the limit that are accepted because another worker is evicting: it needs a moment. */
 #define EXCESS_MAX 32
@@ -73,6 +73,7 @@ static void consider(struct pipit_net *net, struct pipit_connection *connection)
 static void find_candidates(struct pipit_net *net, bool with_unread)
 {
 	net->candidate_at = net->candidate_count = 0;
+	net->scanned_ms = net->now_ms;
 	net->with_unread = with_unread;
 	for (struct pipit_connection *at = net->all; at; at = at->next) {
 		if (!pipit_connection_is_dead(at))
@@ -112,10 +113,28 @@ static enum rank evict_candidate(struct pipit_net *net, enum rank worst)
 	return PROTECTED;
 }
 
+static bool has_lingering(const struct pipit_net *net)
+{
+	return pipit_counters_in_state(net->counters, PIPIT_STATE_CLOSING) > 0;
+}
+
+/* Since the scan others may have got a lower priority than the candidates that are left: by time, or because they linger. */
+static bool is_outdated(const struct pipit_net *net)
+{
+	if (net->candidate_at == net->candidate_count)
+		return false;
+	return net->now_ms - net->scanned_ms >= SCAN_PAUSE_MS ||
+	       (net->candidates[net->candidate_at].key >> 60 != LINGERING && has_lingering(net));
+}
+
 static enum rank evict(struct pipit_net *net, enum rank worst)
 {
 	uint64_t *no_scan_until_ms = &net->no_scan_until_ms[worst == LINGERING];
-	enum rank rank = evict_candidate(net, worst);
+	enum rank rank;
+
+	if (is_outdated(net))
+		find_candidates(net, net->with_unread);
+	rank = evict_candidate(net, worst);
 
 	/* Rate-limit scans that found nothing to evict. */
 	if (rank != PROTECTED || net->now_ms < *no_scan_until_ms)
@@ -159,11 +178,6 @@ bool pipit_eviction_free_bytes(struct pipit_connection *asking)
 }
 
 /* --- new connections ------------------------------------------------------------------------------------------------ */
-
-static bool has_lingering(const struct pipit_net *net)
-{
-	return pipit_counters_in_state(net->counters, PIPIT_STATE_CLOSING) > 0;
-}
 
 /* One in, one out. A lingering connection may have been accepted above the limit: it makes no room. */
 static bool make_room_here(struct pipit_net *net, uint64_t excess)

@@ -207,6 +207,7 @@ struct pipit_net {
 
 	struct pipit_candidate candidates[PIPIT_CANDIDATES_MAX]; /* of the last scan */
 	size_t candidate_at, candidate_count;
+	uint64_t scanned_ms; /* time of that scan */
 	bool with_unread;             /* the scan included connections with unread bytes */
 	uint64_t no_scan_until_ms[2]; /* no scan before: the last found no candidate, [1]: none that lingers */
 };

@@ -1452,6 +1452,26 @@ START_TEST(spares_a_newcomer_longer_than_those_who_were_late_or_idle)
 }
 END_TEST
 
+/* A scan finds candidates for several evictions; what begins to linger after it still comes first. */
+START_TEST(evicts_a_connection_that_lingers_since_the_last_scan)
+{
+	struct client *kept = knock();
+
+	say(kept, REQUEST("GET /now"));
+	await(kept, "/now ;");
+	for (int i = 0; i < 3; i++) {
+		struct client *refused = knock();
+		say(refused, "BREW / HTTP/1.1\r\nHost: a\r\n\r\n");
+		await_state(PIPIT_STATE_CLOSING, 1);
+		ck_assert(pipit_eviction_evict(net));
+		await_state(PIPIT_STATE_CLOSING, 0);
+	}
+	await_connections(1);
+	say(kept, REQUEST("GET /now?again"));
+	await(kept, "/now?again ;");
+}
+END_TEST
+
 /* One turn of the loop serves everybody, and nobody to the end. */
 START_TEST(serves_others_between_the_requests_of_a_long_pipeline)
 {
@@ -2147,6 +2167,7 @@ static void add_life(TCase *tests)
 	tcase_add_test(tests, evicts_nobody_who_is_busy);
 	tcase_add_test(tests, evicts_first_whom_it_can_spare_best);
 	tcase_add_test(tests, spares_a_newcomer_longer_than_those_who_were_late_or_idle);
+	tcase_add_test(tests, evicts_a_connection_that_lingers_since_the_last_scan);
 	tcase_add_test(tests, lets_nobody_in_for_one_that_was_refused);
 	tcase_add_test(tests, serves_others_between_the_requests_of_a_long_pipeline);
 	tcase_add_test(tests, takes_a_head_in_pieces_while_the_budget_is_used_up);
