@@ -580,7 +580,10 @@ PIPIT_API struct pipit_server *pipit_request_server(const struct pipit_request *
  */
 PIPIT_API int pipit_request_keep(struct pipit_request *request);
 
-/** Release a kept request. Without a reply, the client gets 500. */
+/**
+ * Release a kept request. Without a reply, the client gets 500; once the callback of pipit_request_on_abort() was called, the
+ * connection is closed without a reply, and the request is counted as aborted.
+ */
 PIPIT_API void pipit_request_release(struct pipit_request *request);
 
 /** True when the client has closed or the handler has replied: further replies are discarded. */

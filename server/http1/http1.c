@@ -506,6 +506,15 @@ void pipit_http1_continue(struct pipit_connection *connection)
 	settle(connection);
 }
 
+bool pipit_http1_give_up(struct pipit_connection *connection)
+{
+	if (!connection->exchange.client_gone)
+		return false;
+	pipit_connection_end(connection, PIPIT_ABORT);
+	pipit_connection_wake(connection);
+	return true;
+}
+
 void pipit_http1_time_out(struct pipit_connection *connection, enum pipit_refusal reason)
 {
 	if (reason == PIPIT_REFUSAL_BODY_TIMEOUT)

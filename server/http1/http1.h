@@ -55,6 +55,9 @@ void pipit_http1_reply(struct pipit_connection *connection, int status, struct p
  * Harmless within the handler. */
 void pipit_http1_continue(struct pipit_connection *connection);
 
+/* The handler of a deferred request gives up its reply. False: the client has not closed, it waits for one. */
+bool pipit_http1_give_up(struct pipit_connection *connection);
+
 /* --- for timeouts.c ------------------------------------------------------------------------------------------------------ */
 
 /* Do what can be done at once, and decide what the connection waits for. */

@@ -70,6 +70,16 @@ static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
 	}
 }
 
+/*
+ * EOF ends an open reply. An evhttp callback without a reply hears of it, too, by the end of its connection, which is all that
+ * evhttp_connection_set_closecb() reports; unless pipelined requests arrived before it.
+ */
+static bool ends_at_eof(const struct pipit_connection *connection)
+{
+	return connection->exchange.open_reply || pipit_evhttp_lane_is_open(connection) ||
+	       (connection->exchange.lane == PIPIT_LANE_EVHTTP && pipit_connection_is_quiet(connection));
+}
+
 /* Has the client closed, or an evhttp callback finished without a byte? */
 static void sweep_handling(struct pipit_connection *connection)
 {
@@ -78,9 +88,7 @@ static void sweep_handling(struct pipit_connection *connection)
 	struct pollfd look = { .fd = connection->fd, .events = POLLRDHUP };
 
 	poll(&look, 1, 0);
-	/* EOF ends an open reply, as evhttp tells a callback. */
-	if (look.revents & (POLLERR | POLLHUP | POLLNVAL) ||
-	    ((connection->exchange.open_reply || pipit_evhttp_lane_is_open(connection)) && look.revents & POLLRDHUP)) {
+	if (look.revents & (POLLERR | POLLHUP | POLLNVAL) || (look.revents & POLLRDHUP && ends_at_eof(connection))) {
 		pipit_connection_drop(connection);
 		return;
 	}

@@ -157,6 +157,9 @@ void pipit_request_release(struct pipit_request *request)
 	if (--request->keeps > 0 || request->in_handler)
 		return;
 	if (request->connection && !request->replied) {
+		/* freed with the connection */
+		if (pipit_http1_give_up(request->connection))
+			return;
 		request->keeps = 1;
 		pipit_request_reply_fault(request, "a request was released without a reply");
 		request->keeps = 0;
