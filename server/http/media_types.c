@@ -113,7 +113,7 @@ static const char *find(const struct media_type *types, size_t count, const char
 }
 
 struct pipit_media_types {
-	char *text;               /* owned: the file; extensions point into it */
+	char *text;               /* owned; extensions point into it */
 	struct media_type *types; /* owned, as each type; sorted by extension */
 	size_t count, capacity;
 };
@@ -142,7 +142,6 @@ void pipit_media_types_free(struct pipit_media_types *media)
 	free(media);
 }
 
-/* "type/subtype" with optional parameters. */
 static bool is_media_type(const char *text)
 {
 	size_t type = strcspn(text, "/"), subtype;
@@ -172,7 +171,7 @@ static char *copy_type(const char *type)
 	return copy;
 }
 
-/* The last line with an extension wins. */
+/* The last line wins. */
 static int add(struct pipit_media_types *media, const char *extension, const char *type)
 {
 	struct media_type *types = media->types;
