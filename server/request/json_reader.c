@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* further violations are counted only */
+/* more are only counted */
 #define TOLD_MAX 32
 
 static void note(struct pipit_reader *reader, const char *pointer, const char *format, va_list arguments)
@@ -29,7 +29,7 @@ static void note(struct pipit_reader *reader, const char *pointer, const char *f
 	vsnprintf(detail, sizeof detail, format, arguments);
 	if (!reader->violations)
 		reader->violations = cJSON_CreateArray();
-	/* Without memory for its text the violation still counts. */
+	/* without memory for its text, a violation still counts */
 	error = pipit_problem_error(detail, pointer);
 	if (!reader->violations || !cJSON_AddItemToArray(reader->violations, error))
 		cJSON_Delete(error);
@@ -78,7 +78,6 @@ bool pipit_read_finish(struct pipit_reader *reader, struct pipit_request *reques
 	return false;
 }
 
-/* NULL: absent. */
 static const cJSON *find(const struct pipit_reader *reader, const char *pointer)
 {
 	struct pipit_slice slice = pipit_slice_of(pointer);

@@ -15,16 +15,16 @@
 #define PIECE_BYTES (64 * 1024)
 /* hex size and CRLF */
 #define FRAME_BYTES 16
-/* per turn of the loop: a fast client does not delay others */
+/* per turn of the loop, so that a fast client does not delay others */
 #define PIECES_PER_TURN 4
 
 struct printout {
 	struct pipit_open_reply open_reply; /* first: its functions get this struct */
-	cJSON *doc;                         /* owned, as is `printing` */
+	cJSON *doc;                         /* owned, as `printing` */
 	struct pipit_printing *printing;
 	bool is_chunked, is_over;
-	struct pipit_slice content; /* of the piece, without framing */
-	size_t start, end;          /* printed, not sent; with framing */
+	struct pipit_slice content; /* without framing */
+	size_t start, end;          /* printed but not sent; with framing */
 	char bytes[FRAME_BYTES + PIECE_BYTES + sizeof "\r\n"];
 };
 
@@ -145,8 +145,8 @@ static int send_whole(struct pipit_request *request, int status, cJSON *doc)
 }
 
 /*
- * False: references may change after the handler; the document takes many times the memory of its text until the client
- * has read.
+ * False when references may change after the handler, or when memory_limit does not allow the document, which takes
+ * many times the memory of its text until the client has read it.
  */
 static bool may_wait(struct pipit_connection *connection, const cJSON *doc)
 {

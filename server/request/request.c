@@ -98,7 +98,7 @@ void pipit_request_abandon(struct pipit_request *request)
 		callback(request, request->on_abort_arg);
 }
 
-/* The used part of the struct, then the bytes of the head. */
+/* One block: the used part of the struct, then the bytes. */
 int pipit_request_retain(struct pipit_request *request)
 {
 	const struct pipit_guard_head *head = request->head;
@@ -121,7 +121,7 @@ int pipit_request_retain(struct pipit_request *request)
 	return 0;
 }
 
-/* Takes a collected body; copies one in flat memory. */
+/* Takes a collected body, or copies one in flat memory. */
 static int keep_body(struct pipit_request *request)
 {
 	struct pipit_slice body = request->body;
@@ -342,7 +342,6 @@ static void refuse_json(struct pipit_request *request, const struct pipit_json_e
 	free(members);
 }
 
-/* False after a reply. */
 static bool is_json(struct pipit_request *request)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
@@ -411,7 +410,7 @@ struct pipit_server *pipit_request_server(const struct pipit_request *request)
 
 struct pipit_slice pipit_request_line(const struct pipit_guard_head *head)
 {
-	/* The guard passes single spaces only. */
+	/* the guard passes single spaces only */
 	return pipit_guard_slice(head, 0, head->target + head->target_length + sizeof " HTTP/1.1" - 1);
 }
 
@@ -446,7 +445,6 @@ int pipit_reply_header(struct pipit_request *request, const char *name, const ch
 	return 0;
 }
 
-/* Of a reply that is not sent. */
 static void drop_content(const struct pipit_reply_content *content)
 {
 	pipit_shared_fd_release(content->file);
@@ -480,7 +478,7 @@ static void send_reply(struct pipit_request *request, const struct pipit_request
 	    (struct pipit_slice){ rendered, pipit_response_head_render(rendered, &head) }, content);
 }
 
-/* 0: send the reply. Negative: invalid, or replied already. 1: the client has gone. */
+/* 0: send the reply. Negative: invalid, or replied already. 1: the client closed. */
 static int begin_reply(struct pipit_request *request, int status, const char *content_type)
 {
 	if (request->replied)
@@ -491,7 +489,6 @@ static int begin_reply(struct pipit_request *request, int status, const char *co
 		request->replied = true;
 		return 1;
 	}
-	/* Memory was short: the reply may be wrong. */
 	if (request->is_short) {
 		request->is_short = false;
 		return pipit_request_reply_short(request);

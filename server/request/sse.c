@@ -20,29 +20,29 @@
 #define HEARTBEAT_MAX_MS (24 * 3600 * 1000)
 
 struct link {
-	_Atomic size_t holds;          /* of the link before, branches, clients; of the stream if it is the last */
+	_Atomic size_t holds;          /* by the link before, branches, clients; by the stream if it is the last */
 	struct link *next;             /* held; set once, under the lock; read up to the last announced link */
-	struct pipit_sse_event *event; /* held; NULL: end of all replies */
+	struct pipit_sse_event *event; /* held; NULL: ends all replies */
 	uint64_t place;
 };
 
 struct pipit_stream {
-	_Atomic size_t holds; /* of the owner and the branches */
+	_Atomic size_t holds; /* by the owner and the branches */
 	struct pipit_stream_options options;
 	char prefix[PIPIT_SSE_EVENT_PREFIX_DIGITS + 1];
 	struct pipit_sse_event *preamble, *heartbeat;
-	struct link *farewell; /* made in advance: the end needs no memory */
+	struct link *farewell; /* made in advance, so that the end needs no memory */
 	_Atomic uint64_t clients, renderings;
 
-	pthread_mutex_t lock;             /* of the members below, `next` of the last link, flags of branches */
+	pthread_mutex_t lock;             /* for the members below, `next` of the last link, flags of branches */
 	struct link *last;                /* held */
 	uint64_t number;                  /* of the last id */
-	struct pipit_sse_event **history; /* a ring; each event is held */
+	struct pipit_sse_event **history; /* a ring; holds each event */
 	size_t history_first, history_count;
 	struct branch *branches;
 };
 
-/* On one worker. Used by it only, except what the lock protects. */
+/* On one worker, which alone uses it, except what the lock protects. */
 struct branch {
 	struct pipit_stream *stream; /* held */
 	const struct pipit_request_pool *pool;
@@ -59,9 +59,9 @@ struct client {
 	struct pipit_open_reply open_reply; /* first: its functions get this struct */
 	struct branch *branch;
 	struct client *next, *previous;
-	struct pipit_sse_event **backlog; /* first events, each held; NULL: none */
+	struct pipit_sse_event **backlog; /* first events, each held; may be NULL */
 	size_t backlog_at, backlog_count;
-	struct link *at;                 /* held; the last that was begun */
+	struct link *at;                 /* held; the last one begun */
 	struct pipit_sse_event *writing; /* held; NULL between events */
 	size_t written;
 	bool is_chunked;
@@ -86,7 +86,7 @@ static struct link *hold_link(struct link *link)
 	return link;
 }
 
-/* The last holder sees the `next` that another thread has set. */
+/* Acquire: the last holder sees the `next` that another thread has set. */
 static void release_link(struct link *link)
 {
 	while (link && atomic_fetch_sub_explicit(&link->holds, 1, memory_order_acq_rel) == 1) {
@@ -112,7 +112,6 @@ static void release_stream(struct pipit_stream *stream)
 	free(stream);
 }
 
-/* True: the next event is `writing`. */
 static bool take_next(struct client *client)
 {
 	struct link *next;
@@ -251,7 +250,7 @@ static void restart_heartbeat(struct branch *branch)
 		event_add(branch->heartbeat, &interval);
 }
 
-/* The client may be freed. */
+/* May free the client. */
 static void push(struct client *client, bool with_heartbeat)
 {
 	struct pipit_connection *connection = client->open_reply.connection;
@@ -260,7 +259,7 @@ static void push(struct client *client, bool with_heartbeat)
 		client->writing = pipit_sse_event_hold(client->branch->stream->heartbeat);
 	write_more(client);
 	if (client->open_reply.is_waiting) {
-		/* after a write: events that came at once say nothing about the client */
+		/* only after a write: events that came at once say nothing about the client */
 		if (is_too_far_behind(client))
 			pipit_open_reply_drop(&client->open_reply);
 		else
@@ -271,7 +270,7 @@ static void push(struct client *client, bool with_heartbeat)
 	}
 }
 
-/* with_heartbeat: for clients without new events. */
+/* with_heartbeat: to clients without new events. */
 static void walk(struct branch *branch, bool with_heartbeat)
 {
 	struct client *next;
@@ -341,7 +340,6 @@ static struct branch *add_branch(struct pipit_stream *stream, const struct pipit
 	return branch;
 }
 
-/* 0: of another stream. */
 static uint64_t read_id(const struct pipit_stream *stream, struct pipit_slice id)
 {
 	uint64_t number = 0;
@@ -358,7 +356,6 @@ static uint64_t read_id(const struct pipit_stream *stream, struct pipit_slice id
 	return number;
 }
 
-/* UINT64_MAX: no events of the history. */
 static uint64_t last_number(const struct pipit_stream *stream, const struct pipit_request *request)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Last-Event-ID");
@@ -367,7 +364,6 @@ static uint64_t last_number(const struct pipit_stream *stream, const struct pipi
 	return read_id(stream, pipit_guard_slice(request->head, field->value, field->value_length));
 }
 
-/* False: memory is short. */
 static bool fill_backlog(
     struct client *client, const struct pipit_stream *stream, uint64_t after, struct pipit_sse_event *first)
 {
@@ -409,9 +405,7 @@ static bool start_heartbeat(struct branch *branch)
 	return branch->heartbeat != NULL;
 }
 
-/*
- * Under the lock each event is either in the history or after the client's link. 0; -EBUSY: too many clients; -ENOMEM.
- */
+/* Under the lock each event is either in the history or after the client's link. -EBUSY: too many clients. */
 static int enter(
     struct pipit_stream *stream, struct client *client, struct pipit_request *request, struct pipit_sse_event *first)
 {
@@ -491,7 +485,7 @@ int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *re
 
 	if (request->replied)
 		return -EALREADY;
-	/* HEAD, or the client has gone */
+	/* HEAD, or the client closed */
 	if (!request->connection || pipit_connection_is_head_request(request->connection))
 		return open_reply(stream, request, NULL);
 	client = calloc(1, sizeof *client);
@@ -553,7 +547,8 @@ static void remember(struct pipit_stream *stream, struct pipit_sse_event *event)
 }
 
 /*
- * Under the lock: links are announced in order. When memory is short, the next event or heartbeat announces the link.
+ * Under the lock, so that links are announced in order. When memory is short, the next event or heartbeat announces the
+ * link.
  */
 static void append(struct pipit_stream *stream, struct link *link)
 {
@@ -570,7 +565,7 @@ static void append(struct pipit_stream *stream, struct link *link)
 	}
 }
 
-/* True: no clients, no history; uses up a number. */
+/* Without clients and history an event only uses up a number. */
 static bool skip_event(struct pipit_stream *stream, const struct pipit_event *event)
 {
 	bool is_sent;
