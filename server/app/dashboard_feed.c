@@ -16,7 +16,7 @@ struct pipit_dashboard_feed {
 	void *context;
 	struct pipit_stream *stream;
 	struct event *timer;
-	bool is_aligned; /* the timer fires at the beginning of seconds */
+	bool is_aligned; /* fires when a second begins */
 
 	pthread_mutex_t lock; /* one thread samples, clients of all workers read */
 	struct pipit_dashboard_data *figures;
@@ -89,7 +89,7 @@ static bool set_up(struct pipit_dashboard_feed *feed, struct event_base *base, u
 	struct pipit_stream_options options = { .max_clients = max_clients ? max_clients : UINT64_MAX };
 	struct pipit_dashboard_data_input input;
 	uint64_t left_ns = SECOND_NS - now_ns(CLOCK_REALTIME) % SECOND_NS;
-	/* the end of this second, or of the next: samples never share a second */
+	/* the end of this second or the next, so that samples never share a second */
 	struct timeval first = { left_ns < SECOND_NS / 2, (suseconds_t)(left_ns / 1000) };
 
 	feed->describe(feed->context, &input);

@@ -58,7 +58,6 @@ int pipit_routes_fail(struct pipit_routes *routes, const char *pattern, int erro
 	return error;
 }
 
-/* An argument that a handler of pipit needs and does not have; NULL: none. */
 static const char *find_missing_argument(const struct pipit_route *content)
 {
 	if (!content->arg && content->handler == pipit_serve_files)
