@@ -172,8 +172,8 @@ void pipit_config_print_help(FILE *out)
 		fputc('\n', out);
 	}
 	fputs("\nSIZE is in bytes, or with k, m or g. TIME is in seconds, or with ms, s, m or h.\n"
-	      "0 switches a limit or a deadline off (not workers, rate-grace); some refuse 0.\n"
-	      "A switch without a value is on: --spa means --spa on.\n"
+	      "0 switches a limit or a deadline off (not workers or rate-grace). Options that\n"
+	      "need a limit refuse 0. A switch without a value is on: --spa means --spa on.\n"
 	      "\n"
 	      "The file and the environment set the same options: max-fields = 50 in the file,\n"
 	      "PIPIT_MAX_FIELDS=50 in the environment, where PIPIT_CONFIG names the file. The\n"

@@ -609,7 +609,7 @@ void pipit_serve_files(struct pipit_request *request, void *arg)
 
 	if (!lookup.site) {
 		pipit_request_reply_fault(
-		    request, "pipit_serve_files() was called with NULL; pass it a site of pipit_site_open()");
+		    request, "pipit_serve_files() was called with NULL; pass a site from pipit_site_open()");
 		return;
 	}
 	if (method != PIPIT_GET && method != PIPIT_HEAD) {

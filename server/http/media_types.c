@@ -206,14 +206,15 @@ static int take_extension(
 	size_t length = strlen(extension);
 
 	if (*extension == '.' || !pipit_guard_is_token((struct pipit_slice){ extension, length }))
-		return report(
-		    reader, -EINVAL, extension, "is no extension; use letters and digits, without a dot before them");
+		return report(reader, -EINVAL, extension,
+		    "is not an extension; use letters and digits, without a dot before them");
 	/* "cwl.json" in Debian's table: never looked up */
 	if (length >= EXTENSION_SIZE || strchr(extension, '.'))
 		return 0;
 	for (char *c = extension; *c; c++)
 		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
-	return add(media, extension, type) == 0 ? 0 : report(reader, -ENOMEM, extension, "found no memory");
+	return add(media, extension, type) == 0 ? 0
+						: report(reader, -ENOMEM, extension, "was not added: out of memory");
 }
 
 static int take_line(struct pipit_media_types *media, const struct reader *reader, char *line)
@@ -227,7 +228,7 @@ static int take_line(struct pipit_media_types *media, const struct reader *reade
 	if (!type)
 		return 0;
 	if (!is_media_type(type))
-		return report(reader, -EINVAL, type, "is no media type; use lines such as: text/html html htm");
+		return report(reader, -EINVAL, type, "is not a media type; use lines such as: text/html html htm");
 	while (result == 0 && (extension = strtok_r(NULL, blanks, &line)))
 		result = take_extension(media, reader, extension, type);
 	return result;

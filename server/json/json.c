@@ -462,7 +462,7 @@ static bool scan_text(struct scanner *scanner)
 {
 	if (scanner->length >= 3 && memcmp(scanner->text, "\xef\xbb\xbf", 3) == 0)
 		return fail(scanner, 0,
-		    "the text begins with a byte order mark: expected a value at once (RFC 8259 section 8.1)");
+		    "the text begins with a byte order mark: expected a value first (RFC 8259 section 8.1)");
 	for (;;) {
 		skip_space(scanner);
 		if (is_complete(scanner))

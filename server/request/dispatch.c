@@ -56,7 +56,7 @@ static enum pipit_decision decide(
 	if (request->replied)
 		return PIPIT_DECIDE_ANSWERED;
 	if (request->route->options.refuse_body && head->framing != PIPIT_FRAMING_NONE) {
-		pipit_reply_problem(request, 413, "This resource takes no content.");
+		pipit_reply_problem(request, 413, "This resource accepts no request body.");
 		return PIPIT_DECIDE_ANSWERED;
 	}
 	*body_limit = request->route->options.max_body_bytes ? request->route->options.max_body_bytes

@@ -67,7 +67,7 @@ bool pipit_read_finish(struct pipit_reader *reader, struct pipit_request *reques
 	members = pipit_json_reader_members(reader);
 	if (count > TOLD_MAX)
 		snprintf(
-		    detail, sizeof detail, "%zu values are not valid; errors tells the first %d.", count, TOLD_MAX);
+		    detail, sizeof detail, "%zu values are not valid; errors lists the first %d.", count, TOLD_MAX);
 	else
 		snprintf(
 		    detail, sizeof detail, "%zu value%s not valid: see errors.", count, count == 1 ? " is" : "s are");

@@ -105,7 +105,7 @@ static int reply_unprintable(struct pipit_request *request)
 {
 	int result;
 	pipit_log(PIPIT_LOG_ERROR,
-	    "%s: the handler replied a JSON document that cannot be printed: an item without a type, or too deep",
+	    "%s: the handler replied with JSON that cannot be printed: an item has no type, or nesting is too deep",
 	    pipit_request_route(request));
 	result = pipit_reply_problem(request, 500, NULL);
 	return result == 0 ? -EINVAL : result;

@@ -529,7 +529,7 @@ void pipit_stream_serve(struct pipit_request *request, void *stream)
 		pipit_stream_join(stream, request, NULL);
 	else
 		pipit_request_reply_fault(
-		    request, "pipit_stream_serve() was called with NULL; pass it a stream of pipit_stream_new()");
+		    request, "pipit_stream_serve() was called with NULL; pass a stream from pipit_stream_new()");
 }
 
 /* Under the lock. */

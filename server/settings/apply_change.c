@@ -47,7 +47,7 @@ static bool passes_conditions(const struct pipit_working_copy *copy, struct pipi
 	else if (!conditions_hold(change->head, change->etag))
 		pipit_change_refuse(change, 412, "%s",
 		    *change->etag ? "The current value does not meet If-Match or If-None-Match: get it again."
-				  : "If-Match names a value, but there is none.");
+				  : "If-Match needs a current value, but there is none.");
 	return change->status == 0;
 }
 

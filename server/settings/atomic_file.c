@@ -376,8 +376,8 @@ int pipit_atomic_file_write(struct pipit_atomic_file *file, const char *bytes, s
 
 	if (pipit_atomic_file_was_edited(file))
 		pipit_log(PIPIT_LOG_WARN,
-		    "%s: edited but not reloaded (SIGHUP), and now replaced: the edited content is in %s", file->shown,
-		    file->previous);
+		    "%s: an edit was not reloaded with SIGHUP before this change: the edited content is in %s",
+		    file->shown, file->previous);
 	error = write_fresh(file, bytes, length);
 	if (error == 0)
 		error = replace(file);

@@ -2488,8 +2488,9 @@ static const struct {
 	pipit_handler *handler;
 	const char *line; /* on standard error, after the pattern */
 } without_argument[] = {
-	{ pipit_serve_files, "pipit_serve_files() needs a site as its argument: pass one of pipit_site_open()\n" },
-	{ pipit_stream_serve, "pipit_stream_serve() needs a stream as its argument: pass one of pipit_stream_new()\n" },
+	{ pipit_serve_files, "pipit_serve_files() needs a site as its argument: pass one from pipit_site_open()\n" },
+	{ pipit_stream_serve,
+	    "pipit_stream_serve() needs a stream as its argument: pass one from pipit_stream_new()\n" },
 	{ NULL, "settings need a pattern and a store\n" },
 };
 
