@@ -326,7 +326,7 @@ int pipit_worker_break(struct pipit_worker *worker)
 
 /* --- sweep -------------------------------------------------------------------------------------------------------- */
 
-static void refresh_figures(struct pipit_worker *worker)
+static void refresh_loop_counters(struct pipit_worker *worker)
 {
 	struct pipit_counters_loop *loop = &worker->loop;
 	struct event_base *base = worker->base;
@@ -365,7 +365,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *context)
 	(void)fd, (void)what;
 
 	measure_lag(worker, now);
-	refresh_figures(worker);
+	refresh_loop_counters(worker);
 	pipit_timeouts_enforce(worker->net, now_ms);
 	pipit_file_cache_sweep(worker->dispatch.pool.file_cache, now_ms);
 	resume_accepting(worker);

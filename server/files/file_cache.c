@@ -8,8 +8,7 @@
 #include <unistd.h>
 
 #define CHECK_MS 1000
-/* of the size of an open file */
-#define LOOK_MS 10
+#define SIZE_CHECK_MS 10
 /* so long a deleted file keeps its disk space */
 #define IDLE_MS 10000
 /* a power of two */
@@ -22,7 +21,7 @@ struct entry {
 	struct entry *newer, *older;
 	const struct pipit_files *files;
 	uint32_t hash;
-	uint64_t checked_ms, looked_ms, used_ms;
+	uint64_t checked_ms, size_checked_ms, used_ms;
 	struct pipit_file_cache_file file;
 	size_t size;
 	size_t path_length;
@@ -234,9 +233,9 @@ static void return_entry(
 static bool is_unchanged(struct entry *entry, uint64_t now_ms)
 {
 	struct pipit_files_version version;
-	if (now_ms < entry->looked_ms + LOOK_MS)
+	if (now_ms < entry->size_checked_ms + SIZE_CHECK_MS)
 		return true;
-	entry->looked_ms = now_ms;
+	entry->size_checked_ms = now_ms;
 	return pipit_files_read_version(entry->file.descriptor->fd, &version) &&
 	       pipit_files_is_same_version(&version, &entry->file.version);
 }
@@ -285,7 +284,7 @@ static enum pipit_files_result take_file(struct pipit_file_cache *cache, struct 
 		return PIPIT_FILES_FOUND;
 	}
 	entry->file.descriptor = descriptor;
-	entry->checked_ms = entry->looked_ms = now_ms;
+	entry->checked_ms = entry->size_checked_ms = now_ms;
 	insert(cache, entry);
 	return_entry(cache, entry, now_ms, found);
 	return PIPIT_FILES_FOUND;
@@ -308,7 +307,7 @@ enum pipit_files_result pipit_file_cache_find(struct pipit_file_cache *cache, co
 	entry = look_up(cache, files, path, hash);
 	if (entry && result == PIPIT_FILES_FOUND && is_same_file(entry, &file)) {
 		close(file.fd);
-		entry->checked_ms = entry->looked_ms = now_ms;
+		entry->checked_ms = entry->size_checked_ms = now_ms;
 		entry->file.absent = 0;
 		if (!pipit_file_cache_is_settled(&entry->file))
 			set_etag(&entry->file);

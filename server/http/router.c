@@ -431,7 +431,7 @@ static struct node *new_node(struct pipit_router *router, const struct node *par
 	return node;
 }
 
-static struct node *grow_literal(struct pipit_router *router, struct node *parent, struct pipit_slice literal)
+static struct node *find_or_add_literal(struct pipit_router *router, struct node *parent, struct pipit_slice literal)
 {
 	struct path_segment segment = { .raw = literal, .hash = hash_text(literal, false) };
 	struct node *node = find_literal(router, parent, &segment);
@@ -509,19 +509,20 @@ static void put_whole(struct pipit_router *router, const struct route *route, co
 	router->whole_count++;
 }
 
-static struct node *grow(struct pipit_router *router, struct node *parent, const struct pattern_segment *segment)
+static struct node *find_or_add_child(
+    struct pipit_router *router, struct node *parent, const struct pattern_segment *segment)
 {
 	struct node **child = segment->kind == SEGMENT_REST ? &parent->rest : &parent->parameter;
 
 	if (segment->kind == SEGMENT_LITERAL)
-		return grow_literal(router, parent, segment->text);
+		return find_or_add_literal(router, parent, segment->text);
 	if (*child == NULL)
 		*child = new_node(router, parent, (struct pipit_slice){ NULL, 0 });
 	return *child;
 }
 
 /* Nodes without a route do not change matches. */
-static int plant(struct pipit_router *router, const struct route *route)
+static int insert_route(struct pipit_router *router, const struct route *route)
 {
 	struct node *node = router->root;
 	bool is_whole = true;
@@ -529,7 +530,7 @@ static int plant(struct pipit_router *router, const struct route *route)
 	if (reserve_wholes(router) != 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < route->segment_count; i++) {
-		node = grow(router, node, &route->segments[i]);
+		node = find_or_add_child(router, node, &route->segments[i]);
 		if (node == NULL)
 			return -ENOMEM;
 		is_whole = is_whole && route->segments[i].kind == SEGMENT_LITERAL;
@@ -609,7 +610,7 @@ int pipit_router_add(
 	failure = parse_pattern(route, &complaint);
 	if (!failure)
 		failure = check_conflicts(router, route, &complaint);
-	if (!failure && plant(router, route) != 0)
+	if (!failure && insert_route(router, route) != 0)
 		failure = refuse(&complaint, -ENOMEM, "pattern '%s': out of memory", pattern);
 	if (failure) {
 		free_route(route);

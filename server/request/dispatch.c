@@ -88,7 +88,7 @@ static void handle(void *context, struct pipit_connection *connection, struct pi
 	request->in_handler = true;
 	route->handler(request, route->arg);
 	request->in_handler = false;
-	if (!request->replied && request->keeps == 0)
+	if (!request->replied && request->keep_count == 0)
 		pipit_request_reply_fault(request, "the handler neither replied nor kept the request");
 }
 

@@ -44,7 +44,7 @@ struct pipit_request *pipit_request_new(
 	request->route = NULL;
 	request->head = head;
 	request->body = (struct pipit_slice){ "", 0 };
-	request->number = pool->id_count++;
+	request->id_number = pool->id_count++;
 	return request;
 }
 
@@ -80,13 +80,13 @@ void pipit_request_pool_clear(struct pipit_request_pool *pool)
 void pipit_request_detach(struct pipit_request *request)
 {
 	/* for pipit_request_peer() of a kept request */
-	if (request->keeps)
+	if (request->keep_count)
 		pipit_request_peer(request);
 	request->connection = NULL;
 	/* the callback may release the request */
-	request->keeps++;
+	request->keep_count++;
 	pipit_request_abandon(request);
-	if (--request->keeps == 0 && !request->in_handler)
+	if (--request->keep_count == 0 && !request->in_handler)
 		free_request(request);
 }
 
@@ -148,18 +148,18 @@ int pipit_request_keep(struct pipit_request *request)
 {
 	if (request->connection && (pipit_request_retain(request) != 0 || keep_body(request) != 0))
 		return -ENOMEM;
-	request->keeps++;
+	request->keep_count++;
 	return 0;
 }
 
 void pipit_request_release(struct pipit_request *request)
 {
-	if (--request->keeps > 0 || request->in_handler)
+	if (--request->keep_count > 0 || request->in_handler)
 		return;
 	if (request->connection && !request->replied) {
-		request->keeps = 1;
+		request->keep_count = 1;
 		pipit_request_reply_fault(request, "a request was released without a reply");
-		request->keeps = 0;
+		request->keep_count = 0;
 	}
 	if (!request->connection)
 		free_request(request);
@@ -185,7 +185,7 @@ static char *remember(struct pipit_request *request, struct pipit_slice text)
 {
 	struct memory *memory = malloc(sizeof *memory + text.length + 1);
 	if (!memory) {
-		request->is_short = true;
+		request->is_out_of_memory = true;
 		return NULL;
 	}
 	memory->next = request->memory;
@@ -387,7 +387,7 @@ const char *pipit_request_id(struct pipit_request *request)
 {
 	if (!request->id[0]) {
 		char *at = pipit_bytes_put_hex(request->id, request->pool->id_prefix, 8);
-		at = pipit_bytes_put_hex(at, request->number, 8);
+		at = pipit_bytes_put_hex(at, request->id_number, 8);
 		*at = '\0';
 	}
 	return request->id;
@@ -436,7 +436,7 @@ int pipit_reply_header(struct pipit_request *request, const char *name, const ch
 	if (!request->fields)
 		request->fields = malloc(PIPIT_RESPONSE_HEAD_FIELDS_MAX);
 	if (!request->fields) {
-		request->is_short = true;
+		request->is_out_of_memory = true;
 		return -ENOMEM;
 	}
 	if (needed > PIPIT_RESPONSE_HEAD_FIELDS_MAX - request->fields_length)
@@ -489,8 +489,8 @@ static int begin_reply(struct pipit_request *request, int status, const char *co
 		request->replied = true;
 		return 1;
 	}
-	if (request->is_short) {
-		request->is_short = false;
+	if (request->is_out_of_memory) {
+		request->is_out_of_memory = false;
 		return pipit_request_reply_short(request);
 	}
 	return 0;

@@ -64,10 +64,10 @@ struct pipit_request {
 	size_t fields_length;
 	void (*on_abort)(struct pipit_request *, void *);
 	uint64_t opened_ns; /* from the request's first byte to an open reply's head; 0: not open */
-	unsigned keeps;     /* not released yet */
+	unsigned keep_count;
 	bool in_handler;
 	bool replied;
-	bool is_short; /* a call of the handler failed for lack of memory */
+	bool is_out_of_memory; /* in a call of the handler */
 
 	/* Set in a new request. */
 	struct pipit_request_pool *pool;
@@ -75,7 +75,7 @@ struct pipit_request {
 	const struct pipit_route *route;     /* NULL: none */
 	const struct pipit_guard_head *head;
 	struct pipit_slice body; /* followed by a NUL */
-	uint32_t number;         /* in the id */
+	uint32_t id_number;
 
 	/* Set when requested; until then the texts are empty. */
 	void *on_abort_arg;

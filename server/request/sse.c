@@ -31,7 +31,7 @@ struct pipit_stream {
 	struct pipit_stream_options options;
 	char prefix[PIPIT_SSE_EVENT_PREFIX_DIGITS + 1];
 	struct pipit_sse_event *preamble, *heartbeat;
-	struct link *farewell; /* made in advance, so that the end needs no memory */
+	struct link *final_link; /* made in advance, so that the end needs no memory */
 	_Atomic uint64_t clients, renderings;
 
 	pthread_mutex_t lock;             /* for the members below, `next` of the last link, flags of branches */
@@ -105,7 +105,7 @@ static void release_stream(struct pipit_stream *stream)
 	for (size_t i = 0; i < stream->history_count; i++)
 		pipit_sse_event_release(stream->history[(stream->history_first + i) % stream->options.history]);
 	free(stream->history);
-	free(stream->farewell);
+	free(stream->final_link);
 	pipit_sse_event_release(stream->preamble);
 	pipit_sse_event_release(stream->heartbeat);
 	pthread_mutex_destroy(&stream->lock);
@@ -153,8 +153,8 @@ static bool is_too_far_behind(const struct client *client)
 	return branch->newest->place - client->at->place > branch->stream->options.max_queue;
 }
 
-/* Unless it has clients or is in use. */
-static void prune(struct branch *branch)
+/* A posted deliver() frees it later. */
+static void free_empty_branch(struct branch *branch)
 {
 	struct pipit_stream *stream = branch->stream;
 	struct branch **link = &stream->branches;
@@ -186,7 +186,7 @@ static void free_client(struct client *client)
 	free(client);
 }
 
-static void leave(struct client *client)
+static void remove_client(struct client *client)
 {
 	struct branch *branch = client->branch;
 
@@ -206,13 +206,13 @@ static void leave(struct client *client)
 		event_free(branch->heartbeat);
 	branch->heartbeat = NULL;
 	if (!branch->is_busy)
-		prune(branch);
+		free_empty_branch(branch);
 }
 
 static void end(struct client *client)
 {
 	pipit_open_reply_end(&client->open_reply);
-	leave(client);
+	remove_client(client);
 }
 
 static void on_writable(struct pipit_open_reply *open_reply)
@@ -237,7 +237,7 @@ static void on_drain(struct pipit_open_reply *open_reply)
 
 static void on_lost(struct pipit_open_reply *open_reply)
 {
-	leave((struct client *)open_reply);
+	remove_client((struct client *)open_reply);
 }
 
 static const struct pipit_open_reply_hooks hooks = { on_writable, on_drain, on_lost };
@@ -287,18 +287,17 @@ static void walk(struct branch *branch, bool with_heartbeat)
 	if (branch->first)
 		restart_heartbeat(branch);
 	else
-		prune(branch);
+		free_empty_branch(branch);
 }
 
-/* was_posted: called from the inbox. */
-static void catch_up(struct branch *branch, bool was_posted)
+static void catch_up(struct branch *branch, bool from_inbox)
 {
 	struct pipit_stream *stream = branch->stream;
 	struct link *before = branch->newest;
 
 	pthread_mutex_lock(&stream->lock);
 	branch->newest = hold_link(stream->last);
-	if (was_posted)
+	if (from_inbox)
 		branch->is_posted = false;
 	pthread_mutex_unlock(&stream->lock);
 	release_link(before);
@@ -406,7 +405,7 @@ static bool start_heartbeat(struct branch *branch)
 }
 
 /* Under the lock each event is either in the history or after the client's link. -EBUSY: too many clients. */
-static int enter(
+static int add_client(
     struct pipit_stream *stream, struct client *client, struct pipit_request *request, struct pipit_sse_event *first)
 {
 	struct branch *branch = find_branch(stream, request->pool);
@@ -425,12 +424,12 @@ static int enter(
 	return 0;
 }
 
-static int enter_locked(
+static int add_client_locked(
     struct pipit_stream *stream, struct client *client, struct pipit_request *request, struct pipit_sse_event *first)
 {
 	int error;
 	pthread_mutex_lock(&stream->lock);
-	error = enter(stream, client, request, first);
+	error = add_client(stream, client, request, first);
 	pthread_mutex_unlock(&stream->lock);
 	if (error != 0) {
 		free_client(client);
@@ -439,7 +438,7 @@ static int enter_locked(
 	catch_up(client->branch, false);
 	if (start_heartbeat(client->branch))
 		return 0;
-	leave(client);
+	remove_client(client);
 	return -ENOMEM;
 }
 
@@ -492,7 +491,7 @@ int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *re
 	if (!client)
 		return pipit_request_reply_short(request);
 	client->open_reply.hooks = &hooks;
-	result = enter_locked(stream, client, request, first);
+	result = add_client_locked(stream, client, request, first);
 	if (result == -EBUSY)
 		return refuse_one_too_many(stream, request);
 	if (result != 0)
@@ -501,7 +500,7 @@ int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *re
 	if (result == 0)
 		begin(client);
 	else
-		leave(client);
+		remove_client(client);
 	return result;
 }
 
@@ -650,14 +649,14 @@ static bool set_up(struct pipit_stream *stream)
 	snprintf(retry, sizeof retry, "retry: %llu\n", (unsigned long long)options->retry_ms);
 	stream->preamble = pipit_sse_event_lines(retry);
 	stream->heartbeat = pipit_sse_event_lines(":\n");
-	stream->farewell = new_link(NULL);
+	stream->final_link = new_link(NULL);
 	stream->last = new_link(NULL);
 	/* The first link is never announced, and no link holds it. */
 	if (stream->last)
 		atomic_store_explicit(&stream->last->holds, 1, memory_order_relaxed);
 	if (options->history)
 		stream->history = calloc(options->history, sizeof(struct pipit_sse_event *));
-	return stream->preamble && stream->heartbeat && stream->farewell && stream->last &&
+	return stream->preamble && stream->heartbeat && stream->final_link && stream->last &&
 	       (stream->history || !options->history);
 }
 
@@ -683,12 +682,12 @@ struct pipit_stream *pipit_stream_new(const struct pipit_stream_options *options
 
 void pipit_stream_free(struct pipit_stream *stream)
 {
-	struct link *farewell;
+	struct link *final_link;
 	if (!stream)
 		return;
-	farewell = stream->farewell;
-	stream->farewell = NULL;
-	append_end(stream, farewell);
+	final_link = stream->final_link;
+	stream->final_link = NULL;
+	append_end(stream, final_link);
 	release_stream(stream);
 }
 
