@@ -3,6 +3,7 @@
 #include "http1/evhttp_lane.h"
 
 #include "base/bytes.h"
+#include "base/log.h"
 #include "base/oom_reserve.h"
 #include "http/response_head.h"
 #include "http1/evhttp_link.h"
@@ -13,6 +14,8 @@
 #include <event2/http.h>
 #include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
@@ -445,6 +448,22 @@ static const char *find_head(
 	return head && pipit_response_head_read_evhttp(head, *length, is_head_request, reply) == *length ? head : NULL;
 }
 
+/* The program's author learns of it, the client does not. */
+__attribute__((format(printf, 2, 3))) static void report_reply(
+    const struct pipit_connection *connection, const char *format, ...)
+{
+	const struct pipit_guard_head *head = connection->exchange.head;
+	struct pipit_slice line = pipit_connection_first_line(head->bytes, head->length);
+	char mistake[128];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(mistake, sizeof mistake, format, arguments);
+	va_end(arguments);
+	pipit_log(PIPIT_LOG_ERROR, "%.*s: the evhttp callback's reply %s; the connection is closed", (int)line.length,
+	    line.data, mistake);
+}
+
 /* evhttp leaves out what it has no memory for, the status line included. A callback's 1xx is no reply, and two lengths leave the end
  * of the content unknown. */
 static bool is_reply(const char *head, const struct pipit_response_head_evhttp *reply)
@@ -486,8 +505,12 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 	link->is_measured = true;
 	head = find_head(output, connection->exchange.is_head, &reply, &length);
 	link->is_measured = false;
-	if (!head || !is_reply(head, &reply))
+	if (!head)
 		return false;
+	if (!is_reply(head, &reply)) {
+		report_reply(connection, reply.is_ambiguous ? "has two different lengths" : "is not a valid response");
+		return false;
+	}
 	if (reply.lengths > 1) {
 		amendments.drops_length = true;
 		amendments.content_length = reply.content_length;
@@ -498,8 +521,10 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 	amendments.closes =
 	    reply.closes || !pipit_connection_may_stay(connection) || (!has_length && connection->exchange.minor == 0);
 	/* The client could not find the end of the content. */
-	if (!has_length && !amendments.closes)
+	if (!has_length && !amendments.closes) {
+		report_reply(connection, "has neither a Content-Length nor chunks");
 		return false;
+	}
 	/* evhttp appends the content of the GET to the reply of a HEAD, unless it comes in pieces. */
 	if (connection->exchange.is_head && reply.content_length < 0 && !reply.is_chunked && reply.status != 204 &&
 	    reply.status != 304 && evbuffer_get_length(output) > length)
@@ -566,6 +591,8 @@ static bool send_output(struct pipit_connection *connection, struct evbuffer *ou
 		evbuffer_drain(output, evbuffer_get_length(output));
 	length = evbuffer_get_length(output);
 	if (exceeds_length(connection, length)) {
+		report_reply(connection, "has more content than its Content-Length of %lld bytes",
+		    (long long)link->content_length);
 		connection->end = PIPIT_ABORT;
 		return false;
 	}
@@ -586,6 +613,9 @@ static bool complete(struct pipit_connection *connection)
 			(link->content_length < 0 || connection->exchange.given >= (uint64_t)link->content_length);
 
 	/* evhttp releases a connection without a reply when memory is short. */
+	if (link->is_head_done && !is_whole && !link->is_released)
+		report_reply(connection, "has %llu bytes of content, and a Content-Length of %lld",
+		    (unsigned long long)connection->exchange.given, (long long)link->content_length);
 	if (link->is_head_done ? !is_whole : link->is_released)
 		connection->end = PIPIT_ABORT;
 	if (link->is_released) {
