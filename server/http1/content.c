@@ -37,7 +37,7 @@ static enum pipit_refusal begin_collecting(struct pipit_connection *connection)
 		return PIPIT_REFUSAL_OUT_OF_MEMORY;
 	}
 	exchange->body_state = PIPIT_BODY_READING;
-	/* An empty content has an address, too. */
+	/* An empty body has an address, too. */
 	return pipit_input_add_content(connection, (struct pipit_slice){ "", 0 });
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads the content of a request: from the input behind its head, or in pieces as they arrive. */
+/* Reads the body of a request: from the input behind its head, or in pieces as they arrive. */
 #ifndef PIPIT_CONTENT_H
 #define PIPIT_CONTENT_H
 
@@ -11,7 +11,7 @@ struct pipit_connection;
 enum pipit_content_result { PIPIT_CONTENT_WHOLE, PIPIT_CONTENT_MORE, PIPIT_CONTENT_REFUSED };
 
 /*
- * used:    raised by how many of the bytes belong to the content.
+ * used:    raised by the number of bytes that belong to the body.
  * content: when WHOLE; writable, and one more byte behind it, until the exchange ends or the next input is read.
  * reason:  when REFUSED.
  */

@@ -10,7 +10,7 @@
 /* The first allocation. */
 #define BODY_START_SIZE 4096
 
-/* --- a head that is not whole, or requests behind one that is not answered ----------------------------------------- */
+/* --- unused input ---------------------------------------------------------------------------------------------------- */
 
 void pipit_input_drop(struct pipit_connection *connection)
 {
@@ -43,7 +43,7 @@ enum pipit_refusal pipit_input_keep(struct pipit_connection *connection, const c
 	return PIPIT_REFUSAL_NONE;
 }
 
-/* --- content that arrives in pieces ---------------------------------------------------------------------------------- */
+/* --- the body -------------------------------------------------------------------------------------------------------- */
 
 void pipit_input_drop_content(struct pipit_connection *connection)
 {
@@ -54,7 +54,6 @@ void pipit_input_drop_content(struct pipit_connection *connection)
 	exchange->retained_bytes = exchange->handed_bytes = 0;
 }
 
-/* The largest that the content can be. */
 static uint64_t content_bound(const struct pipit_exchange *exchange)
 {
 	if (exchange->head->framing == PIPIT_FRAMING_LENGTH)
@@ -62,7 +61,6 @@ static uint64_t content_bound(const struct pipit_exchange *exchange)
 	return exchange->body_limit ? exchange->body_limit : UINT64_MAX - 1;
 }
 
-/* Doubled, but never beyond what the content can be. */
 static enum pipit_refusal grow_body(struct pipit_connection *connection, size_t needed)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
