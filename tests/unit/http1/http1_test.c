@@ -1400,10 +1400,12 @@ END_TEST
 
 START_TEST(evicts_connections_in_the_order_of_their_priority)
 {
-	struct client *slow = connect_client(), *answered = connect_client(), *trickling = connect_client(),
-		      *silent = connect_client(), *kept = connect_client(), *arriving;
+	struct client *slow = connect_client(), *answered = connect_client(), *silent = connect_client(), *trickling,
+		      *kept = connect_client(), *arriving;
 
 	config.min_rate_bytes = 1000;
+	skew_s++;
+	trickling = connect_client();
 	send_text(slow, POST("/now", "5", "he"));
 	send_text(answered, "BREW / HTTP/1.1\r\nHost: a\r\n\r\n");
 	send_text(trickling, "GET /n");
@@ -1415,13 +1417,14 @@ START_TEST(evicts_connections_in_the_order_of_their_priority)
 	arriving = connect_client();
 	send_text(arriving, "GET /n");
 	await_state(PIPIT_STATE_READING, 3);
-	for (int i = 0; i < 6; i++)
+	struct client *const in_order[] = { answered, silent, trickling, kept, slow, arriving };
+	for (size_t i = 0; i < COUNT(in_order); i++) {
 		ck_assert(pipit_eviction_evict(net));
+		await_connections(COUNT(in_order) - 1 - i);
+		await_end(in_order[i]);
+	}
 	ck_assert(!pipit_eviction_evict(net));
-	ck_assert_uint_eq(pipit_counter(counters, PIPIT_COUNT_EVICTED), 6);
-	await_connections(0);
-	await_end(slow), await_end(answered), await_end(trickling), await_end(silent), await_end(kept);
-	await_end(arriving);
+	ck_assert_uint_eq(pipit_counter(counters, PIPIT_COUNT_EVICTED), COUNT(in_order));
 }
 END_TEST
 
