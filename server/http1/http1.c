@@ -282,7 +282,7 @@ static void keep_unused(struct pipit_connection *connection, const char *bytes, 
 	} else {
 		/* A refusal would overtake the replies to earlier requests. */
 		pipit_counters_reject(connection->net->counters, reason);
-		connection->end = PIPIT_ABORT;
+		pipit_connection_end(connection, PIPIT_ABORT);
 	}
 }
 

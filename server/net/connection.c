@@ -199,7 +199,7 @@ void pipit_connection_watch(struct pipit_connection *connection, short interest)
 	event_assign(
 	    &connection->io, connection->net->base, connection->fd, interest | EV_PERSIST, on_ready, connection);
 	if (event_add(&connection->io, NULL) != 0)
-		connection->end = PIPIT_ABORT;
+		pipit_connection_end(connection, PIPIT_ABORT);
 }
 
 void pipit_connection_listen_again(struct pipit_connection *connection)

@@ -201,7 +201,7 @@ static enum pipit_refusal judge(struct pipit_connection *connection, uint64_t ot
 	case PIPIT_LIMITS_TOO_MANY:
 		/* A refusal with a reply takes the place of an earlier one. */
 		if (is_full && evict(net, LINGERING) == PROTECTED)
-			connection->end = PIPIT_ABORT;
+			pipit_connection_end(connection, PIPIT_ABORT);
 		return PIPIT_REFUSAL_TOO_MANY_FROM_ADDRESS;
 	case PIPIT_LIMITS_NO_MEMORY:
 		return PIPIT_REFUSAL_OUT_OF_MEMORY;

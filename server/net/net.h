@@ -38,7 +38,7 @@ enum pipit_connection_state {
 	PIPIT_CONNECTION_STATES
 };
 
-/* How a connection ends. Only raised. */
+/* How a connection ends. Only pipit_connection_end() raises it. */
 enum pipit_connection_end {
 	PIPIT_STAY,
 	PIPIT_CLOSE,        /* after this reply; no further request is read */

@@ -41,7 +41,7 @@ static size_t send_pieces(struct pipit_connection *connection, struct iovec *pie
 		return (size_t)sent;
 	}
 	if (!would_block(errno))
-		connection->end = PIPIT_ABORT;
+		pipit_connection_end(connection, PIPIT_ABORT);
 	return 0;
 }
 
@@ -71,7 +71,7 @@ static void keep_rest(struct pipit_connection *connection, const struct iovec *p
 		/* A reply that cannot be kept cannot be completed. */
 		if (connection->end != PIPIT_ABORT &&
 		    !append_out(connection, (const char *)pieces[i].iov_base + skip, left))
-			connection->end = PIPIT_ABORT;
+			pipit_connection_end(connection, PIPIT_ABORT);
 		if (connection->end == PIPIT_ABORT)
 			connection->out.lost += left;
 	}
@@ -106,7 +106,7 @@ static size_t send_buffer(struct pipit_connection *connection, struct evbuffer *
 		sent = evbuffer_write(buffer, connection->fd);
 		if (sent <= 0) {
 			if (!would_block(errno))
-				connection->end = PIPIT_ABORT;
+				pipit_connection_end(connection, PIPIT_ABORT);
 			break;
 		}
 		moved(connection, (size_t)sent);
@@ -298,7 +298,7 @@ void pipit_output_queue_file(
 	}
 	/* The head has announced the bytes. */
 	if (length > 0 && !read_into_batch(connection, file->fd, offset, (size_t)length)) {
-		connection->end = PIPIT_ABORT;
+		pipit_connection_end(connection, PIPIT_ABORT);
 		connection->out.lost += length;
 	}
 	pipit_shared_fd_release(file);
@@ -352,7 +352,7 @@ static size_t send_from_file(struct pipit_connection *connection, size_t wanted)
 		return 0;
 	/* 0: the file has shrunk. */
 	if (sent <= 0) {
-		connection->end = PIPIT_ABORT;
+		pipit_connection_end(connection, PIPIT_ABORT);
 		return 0;
 	}
 	moved(connection, (size_t)sent);
