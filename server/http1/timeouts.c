@@ -84,9 +84,9 @@ static void sweep_handling(struct pipit_connection *connection)
 		pipit_connection_drop(connection);
 		return;
 	}
-	if (look.revents & POLLRDHUP && !connection->exchange.client_gone) {
-		connection->exchange.client_gone = true;
-		net->handlers->abandoned(net->context, connection);
+	if (look.revents & POLLRDHUP && !connection->exchange.client_closed) {
+		connection->exchange.client_closed = true;
+		net->handlers->client_closed(net->context, connection);
 	}
 	/* The client has caught up with the callback. */
 	if (connection->evhttp)

@@ -62,7 +62,7 @@ struct pipit_handler_table {
 	void (*refused)(void *context, struct pipit_connection *connection, enum pipit_refusal reason,
 	    struct pipit_slice line, size_t content_bytes);
 	/* The client has closed its side while the reply is deferred. Once per request. */
-	void (*abandoned)(void *context, struct pipit_connection *connection);
+	void (*client_closed)(void *context, struct pipit_connection *connection);
 	/* At the limit. True: another worker was asked to evict. */
 	bool (*make_room_elsewhere)(void *context, enum pipit_room room);
 	/* There is no memory for the next connection. */

@@ -82,8 +82,8 @@ struct pipit_exchange {
 	int status;
 	uint8_t minor; /* of the HTTP version */
 	bool is_head;
-	bool keep_alive;  /* the request asks for it, and the reply does not say close */
-	bool client_gone; /* `abandoned` was called */
+	bool keep_alive;    /* the request asks for it, and the reply does not say close */
+	bool client_closed; /* and the handler table was told */
 	/* 8 bits: 8 bytes more put a connection into malloc()'s next size class. */
 	enum pipit_lane lane : 8;
 	enum pipit_body_state body_state : 8;

@@ -503,10 +503,10 @@ static void on_refused(void *context, struct pipit_connection *connection, enum 
 		free_visit(visit_of(context, connection));
 }
 
-static void on_abandoned(void *context, struct pipit_connection *connection)
+static void on_client_closed(void *context, struct pipit_connection *connection)
 {
 	visit_of(context, connection);
-	note("abandoned");
+	note("client_closed");
 }
 
 static bool on_make_room_elsewhere(void *context, enum pipit_room room)
@@ -538,7 +538,7 @@ static const struct pipit_handler_table handlers = {
 	.count = on_count,
 	.finished = on_finished,
 	.refused = on_refused,
-	.abandoned = on_abandoned,
+	.client_closed = on_client_closed,
 	.make_room_elsewhere = on_make_room_elsewhere,
 	.pause_accepting = on_pause_accepting,
 	.emptied = on_emptied,
@@ -1125,18 +1125,18 @@ START_TEST(reports_eof_during_a_deferred_reply_once)
 	pipit_timeouts_enforce(net, now_ms());
 	await_journal("head handle");
 	shutdown(client->fd, SHUT_WR);
-	while (!strstr(journal, "abandoned")) {
+	while (!strstr(journal, "client_closed")) {
 		pipit_timeouts_enforce(net, now_ms());
 		turn();
 	}
 	for (int i = 0; i < QUIET_TURNS; i++)
 		pipit_timeouts_enforce(net, now_ms());
-	await_journal("head handle abandoned");
+	await_journal("head handle client_closed");
 	/* The client still reads. */
 	reply(waiting->connection, 200, pipit_slice_of("at last"));
 	await_end(client);
 	ck_assert(has_received(client, "at last"));
-	await_journal("head handle abandoned complete");
+	await_journal("head handle client_closed complete");
 	await_connections(0);
 }
 END_TEST
