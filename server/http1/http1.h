@@ -5,14 +5,17 @@
 #ifndef PIPIT_HTTP1_H
 #define PIPIT_HTTP1_H
 
-#include "base/shared_fd.h"
-#include "metrics/counters.h"
-#include "net/connection.h"
 #include "net/handler_table.h"
-#include "net/limits.h"
-#include "pipit.h"
 
+struct event_base;
 struct evhttp;
+struct pipit_config;
+struct pipit_connection;
+struct pipit_counters;
+struct pipit_limits;
+struct pipit_net;
+struct pipit_parts;
+struct pipit_shared_fd;
 
 /*
  * The arguments outlive the net. mode: with NONE, `head` never decides for evhttp. http: the program's evhttp in mode GUARDED, else NULL.

@@ -5,11 +5,16 @@
  */
 #include "http1/http1.h"
 
+#include "base/shared_fd.h"
 #include "http/response_head.h"
 #include "http1/acceptor.h"
 #include "http1/timeouts.h"
+#include "metrics/counters.h"
 #include "metrics/prometheus.h"
+#include "net/connection.h"
 #include "net/eviction.h"
+#include "net/limits.h"
+#include "pipit.h"
 #include "suite.h"
 
 #include <arpa/inet.h>
