@@ -161,14 +161,14 @@ static bool put_message(struct pipit_connection *connection, struct pipit_slice 
 
 /* --- where evhttp stands ------------------------------------------------------------------------------------------- */
 
-/* evhttp waits for the next request: it disables reading while a callback works, and enables writing while it writes.
- * pipit_evhttp_lane_defer() enables writing, too, whatever the callback enables. */
+/* evhttp disables reading while a callback works, and enables writing while it writes. So does pipit_evhttp_lane_defer(), whatever the
+ * callback enables. */
 static bool is_reading(const struct pipit_evhttp_link *link)
 {
 	return bufferevent_get_enabled(link->bev) == EV_READ;
 }
 
-/* After code of evhttp or of a callback. */
+/* After evhttp or a callback has run. */
 static void look_at_link(struct pipit_evhttp_link *link)
 {
 	link->is_released = pipit_evhttp_link_is_released(link);
@@ -219,7 +219,7 @@ static bool is_ready(struct pipit_connection *connection)
 	/* evhttp must be able to end what it begins. */
 	if (pipit_oom_reserve_is_low() || (!connection->evhttp && !pipit_evhttp_link_borrow(connection)))
 		return false;
-	/* Without room evhttp writes a head that does not end, and take_head() would search for its end in a file. */
+	/* Without room evhttp writes a head that does not end. */
 	return evbuffer_expand(bufferevent_get_output(connection->evhttp->bev), REPLY_HEAD_SIZE) == 0;
 }
 
@@ -284,8 +284,8 @@ static void drop_date(struct pipit_evhttp_lane *lane)
 }
 
 /*
- * evhttp renders a date for each reply, which costs as much as routing and guarding together; adding a header takes three allocations.
- * keep_date() takes the header out of a reply before evhttp frees it, for the next.
+ * evhttp's own date costs as much as routing and guarding together, and adding a header three allocations: keep_date() takes the header
+ * out of a reply before evhttp frees it, for the next.
  */
 static void put_date(struct pipit_net *net, struct evkeyvalq *fields)
 {
@@ -364,7 +364,7 @@ static void on_request(struct evhttp_request *request, void *context)
 
 /* --- the reply ----------------------------------------------------------------------------------------------------- */
 
-/* Replace the head in `output`; without a body, all of it. *length: of the old head, then of the new one. False when memory is short. */
+/* *length: of the old head, then of the new one. Without a body, `output` then has the head only. False when memory is short. */
 static bool amend_head(struct evbuffer *output, const char *head, size_t *length,
     const struct pipit_response_head_evhttp *reply, const struct pipit_response_head_amendments *amendments)
 {
@@ -464,8 +464,8 @@ static bool is_valid(const struct pipit_connection *connection, const struct pip
 }
 
 /*
- * The reply stays in evhttp's buffer, because only evbuffer_write() can send files. evhttp writes the head at once; it is amended in
- * place, and only where needed. False when it is no reply, or memory is short.
+ * The reply stays in evhttp's buffer, because only evbuffer_write() can send files; its head, which evhttp writes at once, is amended
+ * there where needed. False when it is no reply, or memory is short.
  */
 static bool take_head(struct pipit_connection *connection, struct evbuffer *output)
 {
@@ -623,7 +623,7 @@ bool pipit_evhttp_lane_pump(struct pipit_connection *connection)
 void pipit_evhttp_lane_defer(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
-	/* libevent calls on_output() (evhttp_link.c) only while writing is enabled. */
+	/* For on_output() in evhttp_link.c. */
 	bufferevent_enable(link->bev, EV_WRITE);
 }
 

@@ -26,8 +26,8 @@ bool pipit_evhttp_lane_guards(const struct pipit_net *net, const struct evhttp *
 void pipit_evhttp_lane_close(struct pipit_net *net);
 
 /*
- * Show evhttp the current request; its callback (handler_table's `call`, or the program's) runs before this returns. Else the reason to
- * refuse it: memory or descriptors are short, or evhttp did not take the message. The connection may have to be aborted.
+ * Show evhttp the current request; its callback runs before this returns. Else the reason to refuse it: memory or descriptors are short,
+ * or evhttp did not take the message. The connection may have to be aborted instead.
  */
 enum pipit_refusal pipit_evhttp_lane_show(struct pipit_connection *connection, struct pipit_slice body);
 

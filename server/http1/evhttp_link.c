@@ -27,7 +27,7 @@ static enum bufferevent_filter_result no_input(
 	return BEV_NEED_MORE;
 }
 
-/* Called when bytes are added to the output while writing is enabled: a callback has replied later, or adds a piece to its reply. */
+/* Bytes were added while writing is enabled: a deferred reply, or a piece of one. */
 static enum bufferevent_filter_result on_output(
     struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit, enum bufferevent_flush_mode mode, void *context)
 {
@@ -58,8 +58,7 @@ static void remove_from_pool(struct pipit_evhttp_link *link)
 	}
 }
 
-/* evhttp sets the descriptor after its bevcb has returned, on the socket bufferevent that all filters share: it must be taken before the
- * next connection is accepted. */
+/* evhttp sets the descriptor after its bevcb, on the socket bufferevent that all filters share: take it before the next accept. */
 static int take_descriptor(struct pipit_evhttp_lane *lane)
 {
 	int fd = bufferevent_getfd(lane->socket_bev);
@@ -152,8 +151,8 @@ bool pipit_evhttp_link_has_last_resort(struct pipit_net *net)
 }
 
 /*
- * evhttp's bevcb, called while evhttp accepts. It must not return NULL: evhttp would make a plain socket bufferevent, and read from the
- * client unguarded. What it returns is allocated before.
+ * evhttp's bevcb. It must not return NULL: evhttp would make a plain socket bufferevent, and read from the client unguarded. What it
+ * returns is allocated before.
  */
 static struct bufferevent *on_accept(struct event_base *base, void *context)
 {
@@ -434,7 +433,7 @@ void pipit_evhttp_link_close(struct pipit_connection *connection)
 		return;
 	/* evhttp may call shutdown() later: the link closes the descriptor. */
 	connection->fd = -1;
-	/* If a callback has replaced evhttp's callbacks on the bufferevent, the descriptor stays open for long. */
+	/* The descriptor stays open for long if a callback has replaced evhttp's callbacks on the bufferevent. */
 	if (!pipit_evhttp_link_is_released(link))
 		shutdown(link->fd, SHUT_RDWR);
 }

@@ -3,15 +3,14 @@
  * A link: a connection of evhttp that never touches a socket.
  *
  * evhttp gets a filter bufferevent over a socket bufferevent that neither reads nor writes, one for all filters of a worker: nothing is
- * registered with epoll, and evhttp's enable and disable calls change flags only. evhttp_lane.c puts messages into the filter's input
- * buffer and takes replies out of its output buffer.
+ * registered with epoll, and evhttp's enable and disable calls change flags only. evhttp_lane.c fills the filter's input buffer and
+ * empties its output buffer.
  *
  * evhttp makes connections only by accepting. Where evhttp callbacks ask for the client's address, evhttp accepts the clients, and each
  * has its own link. Elsewhere a request borrows a link from the worker's pool, which evhttp has accepted from a client of pipit itself.
  *
  * evhttp holds a link until it releases it; libevent then frees it. A connection and its link may end in either order: pipit closes a
- * link by telling evhttp EOF, so that evhttp releases it; when evhttp releases a link first, its connection is unlinked. Public functions
- * of libevent 2.1 only.
+ * link by telling evhttp EOF; when evhttp releases a link first, its connection is unlinked. Public functions of libevent 2.1 only.
  */
 #ifndef PIPIT_EVHTTP_LINK_H
 #define PIPIT_EVHTTP_LINK_H
@@ -26,7 +25,7 @@ struct evhttp_connection;
 struct evhttp_request;
 struct evkeyval;
 
-/* evhttp behind the connections of a worker. */
+/* evhttp behind the connections of a worker. NULL and 0 mean none. */
 struct pipit_evhttp_lane {
 	struct evhttp *http;            /* NULL: the program has freed its own */
 	struct bufferevent *socket_bev; /* under the filters of all links */
@@ -34,18 +33,16 @@ struct pipit_evhttp_lane {
 	struct pipit_connection *(*take_spare)(struct pipit_net *net);
 	struct pipit_evhttp_link *pool; /* not borrowed */
 	size_t pool_count;
-	struct pipit_evhttp_link *accepting; /* given to evhttp, its descriptor is not taken yet; NULL: none */
-	struct pipit_evhttp_link
-	    *offered;                    /* for pipit's own client, which evhttp accepts next; NULL: a client is next */
-	struct evconnlistener *listener; /* for `offered` */
-	struct pipit_evhttp_link
-	    *last_resort; /* for a client without a connection, in mode GUARDED; NULL: to be allocated */
-	struct pipit_evhttp_link *sentinel; /* see pipit_evhttp_link_watch() */
+	struct pipit_evhttp_link *accepting;   /* given to evhttp, its descriptor is not taken yet */
+	struct pipit_evhttp_link *offered;     /* for pipit's own client, which evhttp accepts next */
+	struct evconnlistener *listener;       /* for `offered` */
+	struct pipit_evhttp_link *last_resort; /* for a client without a connection, in mode GUARDED */
+	struct pipit_evhttp_link *sentinel;    /* see pipit_evhttp_link_watch() */
 	void (*on_evhttp_freed)(void *watcher);
 	void *watcher;
 	char *head; /* that evhttp is shown, owned */
 	size_t head_capacity;
-	struct evkeyval *date_field; /* for the next reply; libevent's memory; NULL: none */
+	struct evkeyval *date_field; /* for the next reply; libevent's memory */
 	time_t date_field_second;
 };
 
@@ -57,15 +54,15 @@ struct pipit_evhttp_link {
 	struct pipit_evhttp_link *next;   /* in the pool */
 	/* Owned until the link is unlinked; -1: none. evhttp calls shutdown() on it when it releases the link. */
 	int fd;
-	uint64_t timeout_ms; /* for a silent client, set by the program or a callback; 0: none */
+	uint64_t timeout_ms; /* for a silent client, set by the program or a callback */
 
 	/* Of the current request and its reply. */
-	struct evhttp_request *request; /* until its reply is complete; NULL: none, or the callback is the program's */
+	struct evhttp_request *request; /* until its reply is complete; NULL in mode GUARDED */
 	size_t head_left;               /* bytes of the head in the output buffer */
 	int64_t content_length;         /* as announced; -1: not announced */
 	size_t largest;                 /* most bytes that were added to the output buffer at once */
 	size_t output_length;           /* when last seen */
-	uint64_t behind_since_ms;       /* see pipit_evhttp_lane_is_behind(); 0: it is not */
+	uint64_t behind_since_ms;       /* see pipit_evhttp_lane_is_behind() */
 	bool was_called;
 	bool owes_notice;  /* that all is written, in the next turn */
 	bool is_head_done; /* read, and amended where needed */
@@ -97,7 +94,7 @@ void pipit_evhttp_link_set_supply(struct pipit_net *net, struct pipit_connection
 /* NULL: there is none, or the program has freed its own. */
 struct evhttp *pipit_evhttp_link_http(const struct pipit_net *net);
 
-/* Milliseconds that evhttp_set_timeout() or evhttp_connection_set_timeout() allow a silent client; 0: no limit. */
+/* What evhttp_set_timeout() or evhttp_connection_set_timeout() allow a silent client; 0: no limit. */
 uint64_t pipit_evhttp_link_timeout_ms(const struct pipit_connection *connection);
 
 /* When connections have been dropped. libevent frees the links that evhttp holds. */
@@ -109,16 +106,16 @@ bool pipit_evhttp_link_attach(struct pipit_connection *connection);
 /* Tries to allocate it. True outside of mode GUARDED, which alone needs it. */
 bool pipit_evhttp_link_has_last_resort(struct pipit_net *net);
 
-/* After evhttp has accepted: the descriptor, which the link owns. -1: memory was short, and the link is unlinked. */
+/* After evhttp has accepted: the link's descriptor. -1: memory was short, and the link is unlinked. */
 int pipit_evhttp_link_accepted(struct pipit_connection *connection);
 
 /* Take a timeout that evhttp or a callback has set on the bufferevent. evhttp holds the link. */
 void pipit_evhttp_link_take_timeout(struct pipit_evhttp_link *link);
 
-/* Let bufferevent_getfd() be the client's descriptor, for a callback that sets socket options. Not for a borrowed link. */
+/* For a callback that calls bufferevent_getfd() to set socket options. Not for a borrowed link. */
 void pipit_evhttp_link_show_descriptor(struct pipit_evhttp_link *link, bool is_shown);
 
-/* For the current request, from the pool or a new one. False when memory or descriptors are short. */
+/* For the current request. False when memory or descriptors are short. */
 bool pipit_evhttp_link_borrow(struct pipit_connection *connection);
 
 void pipit_evhttp_link_return(struct pipit_connection *connection);
@@ -130,9 +127,9 @@ void pipit_evhttp_link_unlink(struct pipit_connection *connection);
 void pipit_evhttp_link_close(struct pipit_connection *connection);
 
 /*
- * Notice evhttp_free() by a link that the program's evhttp holds, the sentinel: pipit_evhttp_link_http() is NULL from then on, and
- * on_evhttp_freed is called when libevent frees the link, in a later turn of the loop or in event_base_free(). Not called after
- * pipit_evhttp_link_close_all(). 0 or -ENOMEM.
+ * Notice evhttp_free() by a link that the program's evhttp holds: pipit_evhttp_link_http() is NULL from then on, and on_evhttp_freed is
+ * called when libevent frees the link, in a later turn or in event_base_free(), but not after pipit_evhttp_link_close_all(). 0 or
+ * -ENOMEM.
  */
 int pipit_evhttp_link_watch(struct pipit_net *net, void (*on_evhttp_freed)(void *watcher), void *watcher);
 

@@ -29,7 +29,7 @@
 #define LINGER_BYTES (64 * 1024)
 /* Of one connection. */
 #define REQUESTS_PER_TURN 16
-/* One more when the first began earlier. */
+/* The first may have begun earlier. */
 _Static_assert(REQUESTS_PER_TURN + 1 <= PIPIT_COUNTERS_BATCH_MAX, "a turn is a batch");
 
 /* The next step of a request. */
@@ -245,7 +245,7 @@ static size_t serve_request(struct pipit_connection *connection, char *bytes, si
 
 /* --- input ----------------------------------------------------------------------------------------------------------- */
 
-/* One request at a time, and none while a reply waits for the socket: a client that does not read costs no memory. */
+/* None while a reply waits for the socket: a client that does not read costs no memory. */
 static bool may_serve(const struct pipit_connection *connection)
 {
 	const struct pipit_exchange *exchange = &connection->exchange;

@@ -34,8 +34,8 @@ size_t pipit_http1_close_all(struct pipit_net *net);
 bool pipit_http1_is_empty(const struct pipit_net *net);
 
 /*
- * Drops all connections; then no function of the handler table is called. libevent frees what evhttp holds in the next turn of the loop or
- * with the base, and the net with the last of it.
+ * Drops all connections; then no function of the handler table is called. libevent frees what evhttp holds in the next turn or with the
+ * base, and the net with the last of it.
  */
 void pipit_http1_free(struct pipit_net *net);
 

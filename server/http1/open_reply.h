@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A reply that is left open: its writer adds to the body until it ends the reply. The connection reads nothing meanwhile; timeouts.c
- * polls for the end of the client. Bytes that the socket does not take stay with the writer, but for those of the batch. On the
- * connection's worker only.
+ * polls for EOF. Bytes that the socket does not take stay with the writer, but for those of the batch. On the connection's worker only.
  */
 #ifndef PIPIT_OPEN_REPLY_H
 #define PIPIT_OPEN_REPLY_H
@@ -36,8 +35,8 @@ struct pipit_open_reply {
 };
 
 /*
- * For a retained request. The head, and the framed bytes behind it, are kept until the socket takes them. Framing is the writer's:
- * chunked, and none for an HTTP/1.0 client, whose connection closes.
+ * For a retained request. Head and framed bytes are kept until the socket takes them. Framing is the writer's: chunked, or none for an
+ * HTTP/1.0 client, whose connection closes.
  */
 void pipit_open_reply_begin(struct pipit_open_reply *open_reply, struct pipit_connection *connection, int status,
     struct pipit_slice head, struct pipit_slice framed);

@@ -177,8 +177,8 @@ static bool make_room_here(struct pipit_net *net, uint64_t excess)
 }
 
 /*
- * Lingering connections are evicted first, at any worker. Then a worker with many more evictable ones is asked, or the new connections
- * of a worker with few would evict each other. Until another worker evicts, there is one connection too many.
+ * Lingering connections first, at any worker. Then a worker with many more evictable ones, or the new connections of a worker with few
+ * would evict each other. Until another worker evicts, there is one connection too many.
  */
 static bool make_room(struct pipit_net *net, uint64_t excess)
 {

@@ -17,7 +17,7 @@ enum pipit_evhttp_mode {
 	PIPIT_EVHTTP_NONE,     /* the server has no evhttp callbacks */
 	PIPIT_EVHTTP_BORROWED, /* a pool that requests borrow from: no callback asks for its client's address */
 	PIPIT_EVHTTP_OWN,      /* one per client: evhttp accepts */
-	PIPIT_EVHTTP_GUARDED   /* the same, of the program's evhttp with the program's callbacks */
+	PIPIT_EVHTTP_GUARDED   /* the same, of the program's evhttp and its callbacks */
 };
 
 /* For a request whose head has passed the guard. */
@@ -43,19 +43,19 @@ struct pipit_handler_table {
 	 */
 	enum pipit_decision (*head)(void *context, struct pipit_connection *connection,
 	    const struct pipit_guard_head *head, uint64_t *body_limit);
-	/* Copy the head out of the input, once. NULL when memory is short: 503, or the connection is dropped. */
+	/* Copy the head out of the input, once. NULL: memory is short. */
 	const struct pipit_guard_head *(*retain)(void *context, struct pipit_connection *connection);
 	/* Run the native handler. A NUL follows the body. A handler that defers its reply has copied what it needs. */
 	void (*handle)(void *context, struct pipit_connection *connection, struct pipit_slice body);
 	/* evhttp has called back: run the route's evhttp callback. */
 	void (*call)(void *context, struct pipit_connection *connection, struct evhttp_request *evhttp_request);
 	/*
-	 * The whole reply is sent, or in the batch that is sent next. Called before it is sent where possible, so that a client that has
-	 * its reply finds it counted.
+	 * The whole reply is sent, or in the batch that is sent next. Before it is sent where possible: a client that has its reply finds
+	 * it counted.
 	 */
 	void (*count)(void *context, struct pipit_connection *connection);
 	/*
-	 * The request is over. complete: the socket has taken the whole reply, or it is in a batch that others follow; false: aborted.
+	 * The request is over. complete: the socket has the whole reply, or it is in a batch that others follow; false: aborted.
 	 */
 	void (*finished)(void *context, struct pipit_connection *connection, bool complete);
 	/* A request, or a connection (`line` is empty then), was refused. A request that `head` made is over. */

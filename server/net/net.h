@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection, and what the connections of a worker share. Private to net/ and http1/; layers above use connection.h. connection.c has
- * the functions.
+ * A connection, and what the connections of a worker share. Private to net/ and http1/; layers above use connection.h.
  */
 #ifndef PIPIT_NET_H
 #define PIPIT_NET_H
@@ -19,7 +18,7 @@
 #include <netinet/in.h>
 
 /*
- * What a connection waits for between two turns of the loop. A request that arrives whole and is answered at once leaves it IDLE.
+ * What a connection waits for between turns of the loop. A request that arrives whole and is answered at once leaves it IDLE.
  *
  *     NEW ─► IDLE ─► HEAD ─► BODY ─► HANDLER ─► SENDING ─► IDLE …       a request that waits at every stage
  *                                    OPEN ◄───► SENDING                 see open_reply.h
@@ -41,12 +40,12 @@ enum pipit_connection_state {
 /* How a connection ends. Only pipit_connection_end() raises it. */
 enum pipit_connection_end {
 	PIPIT_STAY,
-	PIPIT_CLOSE,        /* after this reply; no further request is read */
-	PIPIT_CLOSE_LINGER, /* the same, and bytes of the client may be under way */
-	PIPIT_ABORT         /* at once: the socket failed, or the reply cannot be completed or sent */
+	PIPIT_CLOSE,        /* after this reply */
+	PIPIT_CLOSE_LINGER, /* the same; bytes of the client may be under way */
+	PIPIT_ABORT         /* at once: the socket failed, or the reply cannot be completed */
 };
 
-/* The limits in which a connection counts. */
+/* The limits that count a connection. */
 enum pipit_connection_slot { PIPIT_NO_SLOT, PIPIT_SLOT_GLOBAL, PIPIT_SLOT_GLOBAL_AND_ADDRESS };
 
 enum pipit_body_state {
@@ -71,14 +70,14 @@ struct pipit_evhttp_link;
 struct pipit_open_reply;
 struct pipit_parts;
 
-/* A request and its reply; zero between requests. */
+/* A request and its reply; zero between requests. Here and below, NULL and 0 mean none. */
 struct pipit_exchange {
 	/* Up to `body` at most 80 bytes: for more, compilers use "rep stos", which costs 100 instructions. */
-	void *request;                       /* the layer above's; NULL: no request */
+	void *request;                       /* the layer above's; NULL: there is no request */
 	const struct pipit_guard_head *head; /* in the worker's buffers, or retained */
-	uint64_t started_ns;                 /* first byte, CLOCK_MONOTONIC; 0: none */
-	struct pipit_open_reply *open_reply; /* NULL: none */
-	uint64_t given;                      /* bytes of the body given to output.c; once aborted, those sent */
+	uint64_t started_ns;                 /* first byte, CLOCK_MONOTONIC */
+	struct pipit_open_reply *open_reply;
+	uint64_t given; /* bytes of the body given to output.c; once aborted, those sent */
 	int status;
 	uint8_t minor; /* of the HTTP version */
 	bool is_head;
@@ -90,20 +89,20 @@ struct pipit_exchange {
 	enum pipit_reply_state reply : 8;
 
 	/* Zeroed by pipit_input_drop_content(): few requests have any. */
-	char *body; /* collected, owned; NULL: none */
+	char *body; /* collected, owned */
 	size_t body_length, body_capacity;
 	size_t retained_bytes; /* of the head's copy */
 	size_t handed_bytes;   /* of memory that the request or evhttp has taken */
 
 	/* Set for each request. */
-	uint64_t body_limit; /* 0: none */
+	uint64_t body_limit;
 	uint64_t body_bytes; /* of the whole body, once known */
 	struct pipit_guard_chunked chunked;
 };
 
 struct pipit_connection {
 	struct pipit_net *net;
-	struct pipit_evhttp_link *evhttp;         /* own, or borrowed for the current request; NULL: none */
+	struct pipit_evhttp_link *evhttp;         /* own, or borrowed for the current request */
 	struct pipit_connection *next, *previous; /* net->all */
 	struct pipit_connection *next_waiting;    /* net->waiting */
 	struct pipit_connection *next_gone;       /* net->gone */
@@ -128,19 +127,19 @@ struct pipit_connection {
 	uint64_t charged[PIPIT_LIMITS_KINDS]; /* bytes, see budget.h */
 
 	struct {
-		char *data; /* owned; NULL: none */
+		char *data; /* unused input, owned */
 		size_t length, capacity;
-		size_t scanned; /* of a partial head, see pipit_guard_head(); 0: there is none */
+		size_t scanned; /* of a partial head, see pipit_guard_head() */
 	} in;
 
 	/* For the socket, in this order. */
 	struct {
-		struct evbuffer *replies; /* of evhttp callbacks, owned; NULL: none */
-		char *data;               /* owned; NULL: none */
+		struct evbuffer *replies; /* of evhttp callbacks, owned */
+		char *data;               /* owned */
 		size_t length, sent;
-		struct pipit_shared_fd *file; /* held; NULL: none */
+		struct pipit_shared_fd *file; /* held */
 		uint64_t file_offset, file_left;
-		struct pipit_parts *parts; /* not begun, see output.h; owned; NULL: none */
+		struct pipit_parts *parts; /* not begun, see output.h; owned */
 		uint64_t lost;             /* bytes given that are never sent, because end is ABORT */
 	} out;
 
@@ -178,21 +177,20 @@ struct pipit_net {
 	struct pipit_acceptor *acceptor;
 
 	bool is_turn_end;                 /* its callback is running */
-	struct event *turn_end;           /* runs after all events of this turn, when it was made active */
+	struct event *turn_end;           /* made active: runs after all events of this turn */
 	struct pipit_connection *waiting; /* to be woken, in order */
 	struct pipit_connection **waiting_tail;
 	struct pipit_connection *all, *last; /* adopted, in order */
-	size_t count;                        /* of connections and links that point here, and 1 for the owner */
+	size_t count;                        /* connections and links that point here, and 1 for the owner */
 	size_t adopted;                      /* not freed yet */
 	struct pipit_connection *gone;       /* dead */
 
-	struct pipit_connection *current; /* is being served; NULL: none */
+	struct pipit_connection *current; /* is being served */
 	char *in;                         /* http1.c's receive buffer, owned */
 	char *batch;                      /* replies to `current`; config->max_output_bytes, owned */
 	size_t batch_length;
-	struct evbuffer
-	    *replies;        /* of evhttp callbacks to `current`; `batch` is empty then; owned; NULL: not allocated */
-	bool has_more_input; /* behind the current request */
+	struct evbuffer *replies;     /* of evhttp callbacks to `current`; `batch` is empty then; owned */
+	bool has_more_input;          /* behind the current request */
 	struct pipit_guard_head head; /* of `current` */
 
 	uint64_t now_ns, now_ms; /* of the last readiness */

@@ -22,8 +22,8 @@ struct pipit_shared_fd;
 #define PIPIT_OUTPUT_SLICE_BYTES (4 * 1024 * 1024)
 
 /*
- * For net->current the pieces join the batch when there is room; otherwise they are sent, behind everything written before, and what the
- * socket does not take is kept. Failure sets connection->end.
+ * Behind everything written before. For net->current the pieces join the batch when there is room; otherwise they are sent, and what the
+ * socket does not take is kept. Failure raises connection->end.
  */
 void pipit_output_write(struct pipit_connection *connection, struct iovec *pieces, int count);
 
