@@ -14,7 +14,7 @@ static void clear(struct pipit_connection *connection)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
 	if (exchange->body || exchange->retained_bytes || exchange->handed_bytes)
-		pipit_input_drop_content(connection);
+		pipit_input_drop_body(connection);
 	memset(exchange, 0, offsetof(struct pipit_exchange, body));
 }
 

@@ -6,7 +6,7 @@
 
 #include "http/accept_header.h"
 #include "http1/acceptor.h"
-#include "http1/content.h"
+#include "http1/body.h"
 #include "http1/evhttp_lane.h"
 #include "http1/evhttp_link.h"
 #include "http1/exchange.h"
@@ -36,7 +36,7 @@ _Static_assert(REQUESTS_PER_TURN + 1 <= PIPIT_COUNTERS_BATCH_MAX, "a turn is a b
 enum step {
 	STEP_WAIT, /* for bytes, the handler or the socket; or none: the request is refused */
 	STEP_ROUTE,
-	STEP_CONTENT,
+	STEP_BODY,
 	STEP_HANDLER,
 	STEP_REPLY,
 	STEP_FINISH
@@ -112,51 +112,51 @@ static enum step route(struct pipit_connection *connection)
 	/* More never fits. */
 	if (memory_limit && (!exchange->body_limit || exchange->body_limit > memory_limit))
 		exchange->body_limit = memory_limit;
-	return STEP_CONTENT;
+	return STEP_BODY;
 }
 
-static enum step read_content(
-    struct pipit_connection *connection, char *bytes, size_t length, size_t *used, struct pipit_slice *content)
+static enum step read_body(
+    struct pipit_connection *connection, char *bytes, size_t length, size_t *used, struct pipit_slice *body)
 {
 	enum pipit_refusal reason;
-	switch (pipit_content_read(connection, bytes, length, used, content, &reason)) {
-	case PIPIT_CONTENT_WHOLE:
+	switch (pipit_body_read(connection, bytes, length, used, body, &reason)) {
+	case PIPIT_BODY_WHOLE:
 		return STEP_HANDLER;
-	case PIPIT_CONTENT_MORE:
+	case PIPIT_BODY_MORE:
 		return STEP_WAIT;
 	default:
 		return refuse(connection, reason);
 	}
 }
 
-static enum step call(struct pipit_connection *connection, struct pipit_slice content)
+static enum step call(struct pipit_connection *connection, struct pipit_slice body)
 {
 	struct pipit_net *net = connection->net;
 	enum pipit_refusal reason;
 
 	if (connection->exchange.lane == PIPIT_LANE_NATIVE) {
-		net->handlers->handle(net->context, connection, content);
+		net->handlers->handle(net->context, connection, body);
 		return STEP_REPLY;
 	}
-	reason = pipit_evhttp_lane_show(connection, content);
+	reason = pipit_evhttp_lane_show(connection, body);
 	if (reason == PIPIT_REFUSAL_NONE)
 		return STEP_REPLY;
 	return connection->end == PIPIT_ABORT ? STEP_WAIT : refuse(connection, reason);
 }
 
 /* The NUL behind the body replaces a byte that may belong to the next request. */
-static enum step run_handler(struct pipit_connection *connection, struct pipit_slice content)
+static enum step run_handler(struct pipit_connection *connection, struct pipit_slice body)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
 	bool is_in_input = !exchange->body;
-	char *end = (char *)content.data + content.length, behind = *end;
+	char *end = (char *)body.data + body.length, behind = *end;
 	enum step step;
 
 	if (exchange->body_state != PIPIT_BODY_NONE)
 		exchange->body_state = PIPIT_BODY_READ;
-	exchange->body_bytes = content.length;
+	exchange->body_bytes = body.length;
 	*end = '\0';
-	step = call(connection, content);
+	step = call(connection, body);
 	if (is_in_input)
 		*end = behind;
 	return step;
@@ -223,19 +223,19 @@ static enum step reply(struct pipit_connection *connection)
 /* bytes: in net->in, a request or more of its body. Returns how many were used; 0: more are needed. */
 static size_t serve_request(struct pipit_connection *connection, char *bytes, size_t length)
 {
-	struct pipit_slice content = { NULL, 0 };
+	struct pipit_slice body = { NULL, 0 };
 	size_t used = 0;
-	enum step step = STEP_CONTENT;
+	enum step step = STEP_BODY;
 
 	if (connection->exchange.body_state != PIPIT_BODY_READING)
 		step = guard(connection, bytes, length, &used);
 	if (step == STEP_ROUTE)
 		step = route(connection);
-	if (step == STEP_CONTENT)
-		step = read_content(connection, bytes + used, length - used, &used, &content);
+	if (step == STEP_BODY)
+		step = read_body(connection, bytes + used, length - used, &used, &body);
 	connection->net->has_more_input = used < length;
 	if (step == STEP_HANDLER)
-		step = run_handler(connection, content);
+		step = run_handler(connection, body);
 	if (step == STEP_REPLY)
 		step = reply(connection);
 	if (step == STEP_FINISH)

@@ -76,7 +76,7 @@ void pipit_open_reply_count_refusal(struct pipit_connection *connection)
 
 bool pipit_open_reply_reserve(struct pipit_connection *connection, size_t bytes)
 {
-	if (!pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, bytes))
+	if (!pipit_budget_take(connection, PIPIT_LIMITS_OTHER, bytes))
 		return false;
 	/* Released with the request's body. */
 	connection->exchange.handed_bytes += bytes;

@@ -13,8 +13,8 @@ enum pipit_refusal pipit_input_keep(struct pipit_connection *connection, const c
 void pipit_input_drop(struct pipit_connection *connection);
 
 /* Append to the body, with room for a NUL behind it. */
-enum pipit_refusal pipit_input_add_content(struct pipit_connection *connection, struct pipit_slice data);
+enum pipit_refusal pipit_input_add_body(struct pipit_connection *connection, struct pipit_slice data);
 /* Also resets what is counted for the request's head and for memory that it has taken. */
-void pipit_input_drop_content(struct pipit_connection *connection);
+void pipit_input_drop_body(struct pipit_connection *connection);
 
 #endif

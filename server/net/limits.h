@@ -37,7 +37,7 @@ void pipit_limits_remove_address(struct pipit_limits *limits, const struct socka
 /* --- buffered bytes ------------------------------------------------------------------------------------------------- */
 
 /* Unused input, and everything else. */
-enum pipit_limits_kind { PIPIT_LIMITS_INPUT, PIPIT_LIMITS_CONTENT, PIPIT_LIMITS_KINDS };
+enum pipit_limits_kind { PIPIT_LIMITS_INPUT, PIPIT_LIMITS_OTHER, PIPIT_LIMITS_KINDS };
 
 /*
  * False, and nothing is taken, when there would be more than `limit` (0: none): of input, for input; else of both. So bodies and replies

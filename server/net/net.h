@@ -88,7 +88,7 @@ struct pipit_exchange {
 	enum pipit_body_state body_state : 8;
 	enum pipit_reply_state reply : 8;
 
-	/* Zeroed by pipit_input_drop_content(): few requests have any. */
+	/* Zeroed by pipit_input_drop_body(): few requests have any. */
 	char *body; /* collected, owned */
 	size_t body_length, body_capacity;
 	size_t retained_bytes; /* of the head's copy */

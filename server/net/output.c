@@ -48,7 +48,7 @@ static size_t send_pieces(struct pipit_connection *connection, struct iovec *pie
 static bool append_out(struct pipit_connection *connection, const char *bytes, size_t length)
 {
 	char *out;
-	if (!pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, length)) {
+	if (!pipit_budget_take(connection, PIPIT_LIMITS_OTHER, length)) {
 		pipit_counters_reject(connection->net->counters, PIPIT_REFUSAL_MEMORY_LIMIT);
 		return false;
 	}

@@ -129,30 +129,30 @@ END_TEST
 
 START_TEST(grants_bytes_up_to_the_limit_and_no_more)
 {
-	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 60, 100));
-	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 40, 100));
-	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 1, 100));
-	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 0, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 60, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 40, 100));
+	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 1, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 0, 100));
 	ck_assert_uint_eq(pipit_limits_bytes(limits), 100);
-	pipit_limits_release_bytes(limits, PIPIT_LIMITS_CONTENT, 1);
-	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 2, 100));
-	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 1, 100));
-	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 1000, 0));
-	pipit_limits_add_bytes(limits, PIPIT_LIMITS_CONTENT, 500);
+	pipit_limits_release_bytes(limits, PIPIT_LIMITS_OTHER, 1);
+	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 2, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 1, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 1000, 0));
+	pipit_limits_add_bytes(limits, PIPIT_LIMITS_OTHER, 500);
 	ck_assert_uint_eq(pipit_limits_bytes(limits), 1600);
 }
 END_TEST
 
 START_TEST(grants_input_its_own_limit_whatever_else_is_taken)
 {
-	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 100, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 100, 100));
 	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_INPUT, 50, 50));
 	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_INPUT, 1, 50));
 	ck_assert_uint_eq(pipit_limits_bytes(limits), 150);
 	/* Input leaves less for the rest. */
-	pipit_limits_release_bytes(limits, PIPIT_LIMITS_CONTENT, 60);
-	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 20, 100));
-	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 10, 100));
+	pipit_limits_release_bytes(limits, PIPIT_LIMITS_OTHER, 60);
+	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 20, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 10, 100));
 }
 END_TEST
 
@@ -163,8 +163,8 @@ static void *come_and_go(void *name)
 	union address address = address_of(name);
 	for (int i = 0; i < ROUNDS; i++) {
 		pipit_limits_add_connection(limits);
-		if (pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 300, LIMIT))
-			pipit_limits_release_bytes(limits, PIPIT_LIMITS_CONTENT, 300);
+		if (pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 300, LIMIT))
+			pipit_limits_release_bytes(limits, PIPIT_LIMITS_OTHER, 300);
 		if (pipit_limits_add_address(limits, &address.any) == PIPIT_LIMITS_ADDED)
 			pipit_limits_remove_address(limits, &address.any);
 		pipit_limits_remove_connection(limits);
