@@ -66,7 +66,7 @@ static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
 		if (pipit_connection_is_quiet(connection))
 			time_out(connection, PIPIT_PHASE_IDLE, PIPIT_REFUSAL_NONE);
 		else
-			pipit_connection_listen_again(connection);
+			pipit_connection_watch_again(connection);
 	}
 }
 

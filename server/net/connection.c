@@ -202,7 +202,7 @@ void pipit_connection_watch(struct pipit_connection *connection, short interest)
 		pipit_connection_end(connection, PIPIT_ABORT);
 }
 
-void pipit_connection_listen_again(struct pipit_connection *connection)
+void pipit_connection_watch_again(struct pipit_connection *connection)
 {
 	if (connection->interest != EV_READ)
 		return;

@@ -81,7 +81,7 @@ static void find_candidates(struct pipit_net *net, bool with_unread)
 }
 
 /* Unread bytes of a connection that is kept alive may be a whole request. */
-static bool has_unread_bytes(const struct pipit_connection *connection, bool with_unread)
+static bool is_kept_for_unread_bytes(const struct pipit_connection *connection, bool with_unread)
 {
 	return connection->state == PIPIT_CONNECTION_IDLE && (connection->requests || !with_unread) &&
 	       !pipit_connection_is_quiet(connection);
@@ -91,7 +91,7 @@ static bool is_still_evictable(const struct pipit_candidate *candidate, bool wit
 {
 	const struct pipit_connection *connection = candidate->connection;
 	return connection && !pipit_connection_is_dead(connection) && key_of(connection) == candidate->key &&
-	       !has_unread_bytes(connection, with_unread);
+	       !is_kept_for_unread_bytes(connection, with_unread);
 }
 
 /* Returns the rank of what was evicted; PROTECTED: none up to `worst`. */
@@ -165,7 +165,7 @@ static bool has_lingering(const struct pipit_net *net)
 }
 
 /* A lingering connection may have been accepted above the limit: its eviction makes no room. */
-static bool make_room_here(struct pipit_net *net, uint64_t excess)
+static bool evict_here(struct pipit_net *net, uint64_t excess)
 {
 	for (;;) {
 		enum rank rank = evict(net, ARRIVING);
@@ -180,14 +180,14 @@ static bool make_room_here(struct pipit_net *net, uint64_t excess)
  * Lingering connections first, at any worker. Then a worker with many more evictable ones, or the new connections of a worker with few
  * would evict each other. Until another worker evicts, there is one connection too many.
  */
-static bool make_room(struct pipit_net *net, uint64_t excess)
+static bool evict_for_new(struct pipit_net *net, uint64_t excess)
 {
 	const struct pipit_handler_table *handlers = net->handlers;
 	bool may_ask = excess < EXCESS_MAX;
-	if (may_ask && !has_lingering(net) && handlers->make_room_elsewhere(net->context, PIPIT_ROOM_LINGERING))
+	if (may_ask && !has_lingering(net) && handlers->evict_elsewhere(net->context, PIPIT_EVICTABLE_LINGERING))
 		return true;
-	return (may_ask && handlers->make_room_elsewhere(net->context, PIPIT_ROOM_MANY)) ||
-	       make_room_here(net, excess) || (may_ask && handlers->make_room_elsewhere(net->context, PIPIT_ROOM_ANY));
+	return (may_ask && handlers->evict_elsewhere(net->context, PIPIT_EVICTABLE_MANY)) || evict_here(net, excess) ||
+	       (may_ask && handlers->evict_elsewhere(net->context, PIPIT_EVICTABLE_ANY));
 }
 
 static enum pipit_refusal judge(struct pipit_connection *connection, uint64_t others)
@@ -208,7 +208,7 @@ static enum pipit_refusal judge(struct pipit_connection *connection, uint64_t ot
 	default:
 		connection->slot = PIPIT_SLOT_GLOBAL_AND_ADDRESS;
 	}
-	return is_full && !make_room(net, others - limit) ? PIPIT_REFUSAL_TOO_MANY_CONNECTIONS : PIPIT_REFUSAL_NONE;
+	return is_full && !evict_for_new(net, others - limit) ? PIPIT_REFUSAL_TOO_MANY_CONNECTIONS : PIPIT_REFUSAL_NONE;
 }
 
 enum pipit_refusal pipit_eviction_admit(struct pipit_connection *connection)

@@ -29,10 +29,10 @@ enum pipit_decision {
 };
 
 /* Which connections another worker is asked to evict: the worker that has most of them. */
-enum pipit_room {
-	PIPIT_ROOM_LINGERING, /* answered, linger */
-	PIPIT_ROOM_MANY,      /* any evictable; the worker must have twice as many as this one */
-	PIPIT_ROOM_ANY
+enum pipit_evictable {
+	PIPIT_EVICTABLE_LINGERING, /* answered, linger */
+	PIPIT_EVICTABLE_MANY,      /* any; the worker must have more than twice as many as this one */
+	PIPIT_EVICTABLE_ANY
 };
 
 /* context: what pipit_http1_new() was given. */
@@ -64,7 +64,7 @@ struct pipit_handler_table {
 	/* The client has closed its side while the reply is deferred. Once per request. */
 	void (*client_closed)(void *context, struct pipit_connection *connection);
 	/* At the limit. True: another worker was asked to evict. */
-	bool (*make_room_elsewhere)(void *context, enum pipit_room room);
+	bool (*evict_elsewhere)(void *context, enum pipit_evictable which);
 	/* There is no memory for the next connection. */
 	void (*pause_accepting)(void *context);
 	/* No connection is left. */

@@ -224,7 +224,7 @@ void pipit_connection_set_state(struct pipit_connection *connection, enum pipit_
 void pipit_connection_watch(struct pipit_connection *connection, short interest);
 
 /* After a missed event: libevent does not tell when epoll_ctl() fails. */
-void pipit_connection_listen_again(struct pipit_connection *connection);
+void pipit_connection_watch_again(struct pipit_connection *connection);
 
 /* Call protocol->woken after the events of this turn. */
 void pipit_connection_wake(struct pipit_connection *connection);

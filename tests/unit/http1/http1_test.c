@@ -514,10 +514,10 @@ static void on_client_closed(void *context, struct pipit_connection *connection)
 	note("client_closed");
 }
 
-static bool on_make_room_elsewhere(void *context, enum pipit_room room)
+static bool on_evict_elsewhere(void *context, enum pipit_evictable which)
 {
 	ck_assert_ptr_eq(context, journal);
-	if (room != PIPIT_ROOM_ANY)
+	if (which != PIPIT_EVICTABLE_ANY)
 		return false;
 	note("elsewhere");
 	return has_room_elsewhere;
@@ -544,7 +544,7 @@ static const struct pipit_handler_table handlers = {
 	.finished = on_finished,
 	.refused = on_refused,
 	.client_closed = on_client_closed,
-	.make_room_elsewhere = on_make_room_elsewhere,
+	.evict_elsewhere = on_evict_elsewhere,
 	.pause_accepting = on_pause_accepting,
 	.emptied = on_emptied,
 };
