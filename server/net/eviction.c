@@ -74,10 +74,8 @@ static void find_candidates(struct pipit_net *net, bool with_unread)
 {
 	net->candidate_at = net->candidate_count = 0;
 	net->with_unread = with_unread;
-	for (struct pipit_connection *at = net->all; at; at = at->next) {
-		if (!pipit_connection_is_dead(at))
-			consider(net, at);
-	}
+	for (struct pipit_connection *at = net->all; at; at = at->next)
+		consider(net, at);
 }
 
 /* Unread bytes of a connection that is kept alive may be a whole request. */
@@ -90,8 +88,7 @@ static bool is_kept_for_unread_bytes(const struct pipit_connection *connection, 
 static bool is_still_evictable(const struct pipit_candidate *candidate, bool with_unread)
 {
 	const struct pipit_connection *connection = candidate->connection;
-	return connection && !pipit_connection_is_dead(connection) && key_of(connection) == candidate->key &&
-	       !is_kept_for_unread_bytes(connection, with_unread);
+	return connection && key_of(connection) == candidate->key && !is_kept_for_unread_bytes(connection, with_unread);
 }
 
 /* Returns the rank of what was evicted; PROTECTED: none up to `worst`. */
@@ -145,7 +142,7 @@ bool pipit_eviction_free_bytes(struct pipit_connection *asking)
 	struct pipit_net *net = asking->net;
 	struct pipit_connection *oldest = NULL;
 	for (struct pipit_connection *at = net->all; at; at = at->next) {
-		if (at == asking || at->state != PIPIT_CONNECTION_HEAD || pipit_connection_is_dead(at))
+		if (at == asking || at->state != PIPIT_CONNECTION_HEAD)
 			continue;
 		if (!oldest || at->since_ms < oldest->since_ms)
 			oldest = at;
