@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a request: serve_request() calls its steps in order, and settle() decides what the connection waits for between them.
+ * The life of a request: serve_request() calls its steps in order, and pipit_http1_settle() decides what the connection waits for
+ * between them.
  */
 #include "http1/http1.h"
 
@@ -41,8 +42,6 @@ enum step {
 	STEP_REPLY,
 	STEP_FINISH
 };
-
-static void settle(struct pipit_connection *connection);
 
 /* --- the steps ------------------------------------------------------------------------------------------------------- */
 
@@ -310,7 +309,7 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 	send_batch(connection);
 	net->current = NULL;
 	keep_unused(connection, at, (size_t)(end - at));
-	settle(connection);
+	pipit_http1_settle(connection);
 }
 
 /* With pipelined requests. */
@@ -344,7 +343,7 @@ static void receive(struct pipit_connection *connection)
 	received = recv(connection->fd, net->in + before, RECEIVE_SIZE, MSG_DONTWAIT);
 	if (received < 0 && (errno == EAGAIN || errno == EINTR)) {
 		/* A new connection is not watched yet. */
-		settle(connection);
+		pipit_http1_settle(connection);
 		return;
 	}
 	if (received <= 0) {
@@ -449,7 +448,7 @@ static void settle_budget(struct pipit_connection *connection)
 	pipit_connection_drop(connection);
 }
 
-static void settle(struct pipit_connection *connection)
+void pipit_http1_settle(struct pipit_connection *connection)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
 	bool is_out;
@@ -481,11 +480,6 @@ static void settle(struct pipit_connection *connection)
 		settle_budget(connection);
 }
 
-void pipit_http1_settle(struct pipit_connection *connection)
-{
-	settle(connection);
-}
-
 void pipit_http1_continue(struct pipit_connection *connection)
 {
 	/* serve() settles when the handler has returned. */
@@ -493,7 +487,7 @@ void pipit_http1_continue(struct pipit_connection *connection)
 		return;
 	pipit_net_read_clock(connection->net);
 	pipit_exchange_conclude(connection);
-	settle(connection);
+	pipit_http1_settle(connection);
 }
 
 void pipit_http1_time_out(struct pipit_connection *connection, enum pipit_refusal reason)
@@ -502,7 +496,7 @@ void pipit_http1_time_out(struct pipit_connection *connection, enum pipit_refusa
 		pipit_exchange_refuse_request(connection, reason);
 	else
 		pipit_exchange_refuse_partial_head(connection, reason, connection->in.data, connection->in.length);
-	settle(connection);
+	pipit_http1_settle(connection);
 }
 
 /* --- upcalls of the connection --------------------------------------------------------------------------------------- */
@@ -515,7 +509,7 @@ static void on_ready(struct pipit_connection *connection, short what)
 		receive(connection);
 	} else {
 		pipit_output_retry(connection);
-		settle(connection);
+		pipit_http1_settle(connection);
 	}
 }
 
@@ -530,7 +524,7 @@ static void adopt(struct pipit_connection *connection)
 	if (may_serve(connection))
 		receive(connection);
 	else
-		settle(connection);
+		pipit_http1_settle(connection);
 }
 
 static void on_woken(struct pipit_connection *connection)
@@ -540,7 +534,7 @@ static void on_woken(struct pipit_connection *connection)
 	else if (connection->in.data && !connection->in.scanned && may_serve(connection))
 		resume(connection);
 	else
-		settle(connection);
+		pipit_http1_settle(connection);
 }
 
 static void on_dropped(struct pipit_connection *connection)
