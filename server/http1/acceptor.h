@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The listening sockets of a worker, and new connections until they are adopted. */
+/* Listening sockets, and new connections until they are adopted. */
 #ifndef PIPIT_ACCEPTOR_H
 #define PIPIT_ACCEPTOR_H
 

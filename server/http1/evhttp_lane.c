@@ -25,8 +25,8 @@
 
 /* --- what evhttp is shown ------------------------------------------------------------------------------------------ */
 
-/* Headers between the client and pipit (RFC 9110 §7.6.1), and those that pipit has processed: evhttp would answer Expect, and frame the
- * body by Transfer-Encoding. Switched by length, because most headers are none of these. */
+/* Headers between client and pipit (RFC 9110 §7.6.1), and those that pipit has processed: evhttp would answer Expect, and frame by
+ * Transfer-Encoding. Switched by length: most headers are none of these. */
 static bool is_hidden(struct pipit_slice name)
 {
 	switch (name.length) {
@@ -193,8 +193,8 @@ static bool is_bad_request(struct evbuffer *output)
 
 /*
  * evhttp has called the program's callback, or replied by itself (404, 413, 501). In mode GUARDED it leaves only input that it has no
- * memory for. In other modes it has not called on_request(): a reply comes from a limit that a callback has set on the connection, but a
- * 400 to a well-formed message from a failed allocation.
+ * memory for. In other modes, without a call of on_request(), a reply comes from a limit that a callback has set; but a 400 to a
+ * well-formed message from a failed allocation.
  */
 static bool is_answered(const struct pipit_evhttp_link *link)
 {
@@ -316,7 +316,7 @@ static void keep_date(struct pipit_net *net, struct evkeyvalq *fields)
 	lane->date_field_second = net->date_second;
 }
 
-/* evhttp checks next whether it closes: a borrowed link stays, even if the client's connection closes. */
+/* evhttp checks next whether it closes: a borrowed link outlives the client's connection. */
 static void keep_link(const struct pipit_connection *connection, struct evhttp_request *request)
 {
 	if (!connection->evhttp->stays)
@@ -402,8 +402,8 @@ static size_t take_piece(struct evbuffer *output, struct evbuffer *taken)
 }
 
 /*
- * The end of a head longer than REPLY_HEAD_SIZE; 0 when memory was short and it does not end. Searched piece by piece, because a file
- * behind it cannot be searched.
+ * The end of a head longer than REPLY_HEAD_SIZE; 0 when memory was short and it does not end. By pieces: a file behind it cannot be
+ * searched.
  */
 static size_t find_end(struct evbuffer *output)
 {
@@ -446,8 +446,8 @@ static bool is_reply(const char *head, const struct pipit_response_head_evhttp *
 }
 
 /*
- * evhttp announces no length to an HTTP/1.0 client that does not ask for keep-alive, and 0 to one that does, even for a body in pieces.
- * The length is known once the callback has sent the whole reply; else the end of the connection ends the body.
+ * evhttp announces no length to an HTTP/1.0 client without keep-alive, and 0 to one with, even for a body in pieces. The length is known
+ * once the callback has sent the whole reply; else the end of the connection ends the body.
  */
 static void announce_to_old_client(const struct pipit_evhttp_link *link, size_t content_length,
     struct pipit_response_head_evhttp *reply, struct pipit_response_head_amendments *amendments)
@@ -530,7 +530,7 @@ static bool exceeds_length(const struct pipit_connection *connection, size_t buf
 	       connection->exchange.given + (buffered - link->head_left) > (uint64_t)link->content_length;
 }
 
-/* A small, whole reply joins the batch; not a last one, because evhttp shuts the connection down as soon as its output is empty. */
+/* A small, whole reply joins the batch; not a last one: evhttp shuts the connection down when its output is empty. */
 static bool may_wait(const struct pipit_connection *connection, struct evbuffer *output)
 {
 	const struct pipit_net *net = connection->net;
@@ -614,7 +614,7 @@ bool pipit_evhttp_lane_pump(struct pipit_connection *connection)
 			pipit_connection_wake(connection);
 			return false;
 		}
-		/* All is written: evhttp asks the callback for the next chunk, or finishes the request. */
+		/* All is written: evhttp asks for the next chunk, or finishes the request. */
 		trigger(link, EV_WRITE);
 	}
 	return complete(connection);

@@ -6,8 +6,8 @@
  * registered with epoll, and evhttp's enable and disable calls change flags only. evhttp_lane.c fills the filter's input buffer and
  * empties its output buffer.
  *
- * evhttp makes connections only by accepting. Where evhttp callbacks ask for the client's address, evhttp accepts the clients, and each
- * has its own link. Elsewhere a request borrows a link from the worker's pool, which evhttp has accepted from a client of pipit itself.
+ * evhttp makes connections only by accepting. Where callbacks ask for the client's address, it accepts the clients, and each has its own
+ * link. Elsewhere a request borrows one from the worker's pool, which evhttp has accepted from a client of pipit itself.
  *
  * evhttp holds a link until it releases it; libevent then frees it. A connection and its link may end in either order: pipit closes a
  * link by telling evhttp EOF; when evhttp releases a link first, its connection is unlinked. Public functions of libevent 2.1 only.
@@ -29,7 +29,7 @@ struct evkeyval;
 struct pipit_evhttp_lane {
 	struct evhttp *http;            /* NULL: the program has freed its own */
 	struct bufferevent *socket_bev; /* under the filters of all links */
-	/* acceptor.c's: a connection for the client that evhttp accepts; NULL: memory is short */
+	/* acceptor.c's: a connection for a client; NULL: memory is short */
 	struct pipit_connection *(*take_spare)(struct pipit_net *net);
 	struct pipit_evhttp_link *pool; /* not borrowed */
 	size_t pool_count;
@@ -72,7 +72,7 @@ struct pipit_evhttp_link {
 	bool is_measured;  /* on_output() ignores what it sees */
 };
 
-/* bufferevent_free() leaves no callback and no argument; a callback of a route may have set its own. Only libevent may touch the
+/* bufferevent_free() leaves no callback and no argument; a route's callback may have set its own. Only libevent may touch the
  * bufferevent of a released link. */
 static inline bool pipit_evhttp_link_is_released(const struct pipit_evhttp_link *link)
 {

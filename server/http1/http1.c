@@ -305,7 +305,7 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 		net->current = NULL;
 		return;
 	}
-	/* Also an empty batch: replies that were sent to make room in it are still to be timed. */
+	/* Also an empty batch: replies that were sent before it are still to be timed. */
 	send_batch(connection);
 	net->current = NULL;
 	keep_unused(connection, at, (size_t)(end - at));
@@ -359,8 +359,8 @@ static void receive(struct pipit_connection *connection)
 /* --- what a connection waits for next -------------------------------------------------------------------------------- */
 
 /*
- * shutdown() sends what MSG_MORE holds back. close() with unread bytes is a reset, which can destroy the reply before the client has read
- * it: late bytes are read for a while.
+ * shutdown() sends what MSG_MORE holds back. close() with unread bytes is a reset, which can destroy the reply: late bytes are read for a
+ * while.
  */
 static void close_or_linger(struct pipit_connection *connection)
 {

@@ -52,7 +52,7 @@ struct pipit_reply_content {
 void pipit_http1_reply(struct pipit_connection *connection, int status, struct pipit_slice head,
     const struct pipit_reply_content *content);
 
-/* After more of the reply was given or written, not within a writer's `write`; harmless within the handler. The connection may close. */
+/* More of the reply was given or written. Not within a writer's `write`; harmless within the handler. The connection may close. */
 void pipit_http1_continue(struct pipit_connection *connection);
 
 /* --- for timeouts.c ------------------------------------------------------------------------------------------------------ */

@@ -12,7 +12,7 @@
 struct evhttp_request;
 struct pipit_connection;
 
-/* Which connections evhttp has. */
+/* Where evhttp's connections come from. */
 enum pipit_evhttp_mode {
 	PIPIT_EVHTTP_NONE,     /* the server has no evhttp callbacks */
 	PIPIT_EVHTTP_BORROWED, /* a pool that requests borrow from: no callback asks for its client's address */
@@ -38,8 +38,7 @@ enum pipit_evictable {
 /* context: what pipit_http1_new() was given. */
 struct pipit_handler_table {
 	/*
-	 * The head lies in the input until `retain` copies it, or the exchange ends. *body_limit: a larger body is refused with 413;
-	 * 0: no limit.
+	 * The head lies in the input until `retain` copies it, or the exchange ends. *body_limit: larger is refused with 413; 0: no limit.
 	 */
 	enum pipit_decision (*head)(void *context, struct pipit_connection *connection,
 	    const struct pipit_guard_head *head, uint64_t *body_limit);
@@ -47,16 +46,14 @@ struct pipit_handler_table {
 	const struct pipit_guard_head *(*retain)(void *context, struct pipit_connection *connection);
 	/* Run the native handler. A NUL follows the body. A handler that defers its reply has copied what it needs. */
 	void (*handle)(void *context, struct pipit_connection *connection, struct pipit_slice body);
-	/* evhttp has called back: run the route's evhttp callback. */
+	/* evhttp has called back: run the route's callback. */
 	void (*call)(void *context, struct pipit_connection *connection, struct evhttp_request *evhttp_request);
 	/*
 	 * The whole reply is sent, or in the batch that is sent next. Before it is sent where possible: a client that has its reply finds
 	 * it counted.
 	 */
 	void (*count)(void *context, struct pipit_connection *connection);
-	/*
-	 * The request is over. complete: the socket has the whole reply, or it is in a batch that others follow; false: aborted.
-	 */
+	/* The request is over. complete: the socket has the reply, or it is in a batch that others follow; false: aborted. */
 	void (*finished)(void *context, struct pipit_connection *connection, bool complete);
 	/* A request, or a connection (`line` is empty then), was refused. A request that `head` made is over. */
 	void (*refused)(void *context, struct pipit_connection *connection, enum pipit_refusal reason,

@@ -16,8 +16,7 @@ struct pipit_net;
 struct pipit_shared_fd;
 
 /*
- * Sent of a file, or of an evhttp callback's output, per turn. As much as a Linux socket holds (tcp_wmem): each further turn wakes up
- * both sides.
+ * Sent of a file, or of an evhttp callback's output, per turn. As much as a Linux socket holds (tcp_wmem): each turn wakes up both sides.
  */
 #define PIPIT_OUTPUT_SLICE_BYTES (4 * 1024 * 1024)
 
