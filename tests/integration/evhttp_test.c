@@ -1374,11 +1374,13 @@ END_TEST
 static const struct {
 	const char *target, *line;
 } wrong_lengths[] = {
-	{ "/announced?5", "GET /announced?5 HTTP/1.1: the evhttp callback's reply has more content than its Content-Length of 5 "
-			  "bytes" },
-	{ "/announced?50",
-	    "GET /announced?50 HTTP/1.1: the evhttp callback's reply has 10 bytes of content, and a Content-Length of 50" },
-	{ "/announced-twice?6", "GET /announced-twice?6 HTTP/1.1: the evhttp callback's reply has two different lengths" },
+	{ "/announced?5",
+	    "GET /announced?5 HTTP/1.1: the evhttp callback's reply has more content than its Content-Length of 5 "
+	    "bytes" },
+	{ "/announced?50", "GET /announced?50 HTTP/1.1: the evhttp callback's reply has 10 bytes of content, and a "
+			   "Content-Length of 50" },
+	{ "/announced-twice?6",
+	    "GET /announced-twice?6 HTTP/1.1: the evhttp callback's reply has two different lengths" },
 };
 
 START_TEST(says_which_callback_announced_a_wrong_length)
