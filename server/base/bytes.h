@@ -83,6 +83,48 @@ static inline char *pipit_bytes_put_hex_byte(char *at, unsigned char byte)
 	return at;
 }
 
+/* RFC 3629 §4: no overlong forms, no surrogates, nothing above U+10FFFF. */
+struct pipit_utf8_form {
+	int following; /* bytes; 0: invalid first byte */
+	int low;       /* bounds of the first; the others are 80 to BF */
+	int high;
+};
+
+static inline struct pipit_utf8_form pipit_bytes_utf8_form(int first)
+{
+	if (first >= 0xc2 && first <= 0xdf)
+		return (struct pipit_utf8_form){ 1, 0x80, 0xbf };
+	if (first == 0xe0)
+		return (struct pipit_utf8_form){ 2, 0xa0, 0xbf };
+	if (first == 0xed)
+		return (struct pipit_utf8_form){ 2, 0x80, 0x9f };
+	if (first >= 0xe1 && first <= 0xef)
+		return (struct pipit_utf8_form){ 2, 0x80, 0xbf };
+	if (first == 0xf0)
+		return (struct pipit_utf8_form){ 3, 0x90, 0xbf };
+	if (first >= 0xf1 && first <= 0xf3)
+		return (struct pipit_utf8_form){ 3, 0x80, 0xbf };
+	if (first == 0xf4)
+		return (struct pipit_utf8_form){ 3, 0x80, 0x8f };
+	return (struct pipit_utf8_form){ 0, 0, 0 };
+}
+
+/* Length of the character at `at`, in bytes; 0: it is invalid, or ends beyond `end`. */
+static inline size_t pipit_bytes_utf8_length(const char *at, const char *end)
+{
+	struct pipit_utf8_form form = pipit_bytes_utf8_form((unsigned char)*at);
+	if ((unsigned char)*at < 0x80)
+		return 1;
+	if (form.following == 0 || end - at <= form.following)
+		return 0;
+	for (int i = 1; i <= form.following; i++) {
+		int byte = (unsigned char)at[i];
+		if (byte < (i == 1 ? form.low : 0x80) || byte > (i == 1 ? form.high : 0xbf))
+			return 0;
+	}
+	return (size_t)form.following + 1;
+}
+
 /* For text, not attributes. NULL: no escape. */
 static inline const char *pipit_bytes_html_escape(char byte)
 {

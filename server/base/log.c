@@ -4,14 +4,20 @@
 #include "base/bytes.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
-	MESSAGE_MAX = 1024,
-	ESCAPE_MAX = 4,
+	MESSAGE_MAX = 1024, /* a line, with its newline; at most PIPE_BUF, so that pipes take it whole */
+	ESCAPE_MAX = 6,     /* \u00HH */
+	END_MAX = 3,        /* "} and the newline */
 };
 
 static const char *const level_names[] = {
@@ -21,8 +27,11 @@ static const char *const level_names[] = {
 	[PIPIT_LOG_DEBUG] = "debug",
 };
 
-/* Relaxed: publishes no other data. */
+/* Relaxed: they publish no other data. */
 static atomic_int highest_level = PIPIT_LOG_INFO;
+static atomic_bool is_json;
+static atomic_uint_least64_t dropped;  /* since the start */
+static atomic_uint_least64_t unsaid;   /* of those, since the last line that said how many */
 
 int pipit_log_level_parse(const char *name, enum pipit_log_level *level)
 {
@@ -40,46 +49,163 @@ void pipit_log_set_level(enum pipit_log_level level)
 	atomic_store_explicit(&highest_level, (int)level, memory_order_relaxed);
 }
 
-/* Leaves room for the newline; cuts no escape. */
-static char *append_message(char *out, const char *end, const char *message)
+void pipit_log_set_json(bool json)
 {
-	for (; *message != '\0' && end - out > ESCAPE_MAX; message++) {
-		unsigned char byte = (unsigned char)*message;
-		if (pipit_bytes_is_printable(byte))
-			*out++ = (char)byte;
+	atomic_store_explicit(&is_json, json, memory_order_relaxed);
+}
+
+uint64_t pipit_log_dropped(void)
+{
+	return atomic_load_explicit(&dropped, memory_order_relaxed);
+}
+
+/* --- a line ------------------------------------------------------------------------------------------------------- */
+
+/* C1 controls (U+0080 to U+009F) are two bytes of UTF-8. */
+static bool is_control(const char *at, size_t length)
+{
+	return length == 2 && (unsigned char)at[0] == 0xc2 && (unsigned char)at[1] < 0xa0;
+}
+
+static char *append_escape(char *out, unsigned char byte, bool json)
+{
+	return pipit_bytes_put_hex_byte(json ? PIPIT_BYTES_PUT(out, "\\u00") : PIPIT_BYTES_PUT(out, "\\x"), byte);
+}
+
+/* Characters of UTF-8 stay; controls and other bytes are escaped. Cut before `end`, but not within a character. */
+static char *append_message(char *out, const char *end, const char *message, bool json)
+{
+	const char *message_end = message + strlen(message);
+	while (message < message_end && end - out >= ESCAPE_MAX) {
+		size_t length = pipit_bytes_utf8_length(message, message_end);
+		if (length > 1 && !is_control(message, length)) {
+			out = pipit_bytes_put(out, message, length);
+			message += length;
+			continue;
+		}
+		if (json && (*message == '"' || *message == '\\'))
+			*out++ = '\\';
+		if (pipit_bytes_is_printable((unsigned char)*message))
+			*out++ = *message;
 		else
-			out = pipit_bytes_put_hex_byte(PIPIT_BYTES_PUT(out, "\\x"), byte);
+			out = append_escape(out, (unsigned char)*message, json);
+		message++;
 	}
-	*out++ = '\n';
 	return out;
 }
 
-static void write_message(const char *line, size_t length)
+static char *append_json(char *out, const char *end, enum pipit_log_level level, const char *message)
 {
-	ssize_t written;
-	do {
-		written = write(STDERR_FILENO, line, length);
-	} while (written < 0 && errno == EINTR);
+	struct tm date = { .tm_mday = 1, .tm_year = 70 };
+	time_t now = time(NULL);
+
+	gmtime_r(&now, &date);
+	out += strftime(out, (size_t)(end - out), "{\"time\":\"%Y-%m-%dT%H:%M:%SZ\",\"level\":\"", &date);
+	out = pipit_bytes_put(out, level_names[level], strlen(level_names[level]));
+	out = PIPIT_BYTES_PUT(out, "\",\"message\":\"");
+	out = append_message(out, end, message, true);
+	return PIPIT_BYTES_PUT(out, "\"}");
 }
 
-void pipit_log(enum pipit_log_level level, const char *format, ...)
+static char *append_text(char *out, const char *end, enum pipit_log_level level, const char *message)
 {
-	char message[MESSAGE_MAX], line[MESSAGE_MAX], *out = line;
-	int saved = errno;
-	va_list arguments;
-	if ((int)level > atomic_load_explicit(&highest_level, memory_order_relaxed))
-		return;
-	va_start(arguments, format);
-	int length = vsnprintf(message, sizeof(message), format, arguments);
-	va_end(arguments);
-	if (length < 0)
-		message[0] = '\0';
 	out = PIPIT_BYTES_PUT(out, "pipit: ");
 	if (level != PIPIT_LOG_INFO) {
 		out = pipit_bytes_put(out, level_names[level], strlen(level_names[level]));
 		out = PIPIT_BYTES_PUT(out, ": ");
 	}
-	out = append_message(out, line + sizeof(line), message);
-	write_message(line, (size_t)(out - line));
+	return append_message(out, end, message, false);
+}
+
+/* Returns the length. */
+static size_t render(char line[MESSAGE_MAX], enum pipit_log_level level, const char *message)
+{
+	char *end = line + MESSAGE_MAX - END_MAX, *out;
+	out = atomic_load_explicit(&is_json, memory_order_relaxed) ? append_json(line, end, level, message)
+								   : append_text(line, end, level, message);
+	*out++ = '\n';
+	return (size_t)(out - line);
+}
+
+/* --- standard error ----------------------------------------------------------------------------------------------- */
+
+/*
+ * Other processes share the file description of standard error: no O_NONBLOCK there. A pipe or a terminal is opened again through /proc,
+ * for each message, because the program may redirect standard error. Without /proc, poll() alone prevents blocking.
+ */
+static ssize_t write_to_reader(const char *line, size_t length)
+{
+	int fd = open("/proc/self/fd/2", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct pollfd look = { .fd = STDERR_FILENO, .events = POLLOUT };
+	ssize_t written;
+
+	if (fd < 0)
+		return poll(&look, 1, 0) == 1 && look.revents & POLLOUT ? write(STDERR_FILENO, line, length) : -1;
+	written = write(fd, line, length);
+	close(fd);
+	return written;
+}
+
+static bool write_now(const char *line, size_t length)
+{
+	struct stat status;
+	ssize_t written;
+
+	do {
+		if (fstat(STDERR_FILENO, &status) != 0)
+			return false;
+		if (S_ISSOCK(status.st_mode))
+			written = send(STDERR_FILENO, line, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+		else if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode))
+			written = write_to_reader(line, length);
+		else
+			written = write(STDERR_FILENO, line, length);
+	} while (written < 0 && errno == EINTR);
+	return written >= 0;
+}
+
+/* Says first how many were dropped before. */
+static bool report_dropped(void)
+{
+	uint64_t count = atomic_exchange_explicit(&unsaid, 0, memory_order_relaxed);
+	char message[128], line[MESSAGE_MAX];
+
+	if (!count)
+		return true;
+	snprintf(message, sizeof message, "%llu messages were dropped, because standard error did not take them",
+	    (unsigned long long)count);
+	if (write_now(line, render(line, PIPIT_LOG_WARN, message)))
+		return true;
+	atomic_fetch_add_explicit(&unsaid, count, memory_order_relaxed);
+	return false;
+}
+
+void pipit_log(enum pipit_log_level level, const char *format, ...)
+{
+	char message[MESSAGE_MAX], line[MESSAGE_MAX];
+	int saved = errno, length;
+	va_list arguments;
+
+	if ((int)level > atomic_load_explicit(&highest_level, memory_order_relaxed))
+		return;
+	va_start(arguments, format);
+	length = vsnprintf(message, sizeof message, format, arguments);
+	va_end(arguments);
+	if (length < 0)
+		message[0] = '\0';
+	if (!report_dropped() || !write_now(line, render(line, level, message))) {
+		atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&unsaid, 1, memory_order_relaxed);
+	}
 	errno = saved;
+}
+
+void pipit_log_announce(const char *message)
+{
+	char line[MESSAGE_MAX];
+	if (atomic_load_explicit(&is_json, memory_order_relaxed))
+		fwrite(line, 1, render(line, PIPIT_LOG_INFO, message), stdout);
+	else
+		puts(message);
+	fflush(stdout);
 }

@@ -198,37 +198,11 @@ static bool scan_escape(struct scanner *scanner)
 	return byte != 'u' || scan_unicode_escape(scanner, start);
 }
 
-/* RFC 3629 §4: no overlong forms, no surrogates, nothing above U+10FFFF. */
-struct utf8_form {
-	int following; /* bytes; 0: invalid first byte */
-	int low;       /* bounds of the first; the others are 80 to BF */
-	int high;
-};
-
-static struct utf8_form utf8_form(int first)
-{
-	if (first >= 0xc2 && first <= 0xdf)
-		return (struct utf8_form){ 1, 0x80, 0xbf };
-	if (first == 0xe0)
-		return (struct utf8_form){ 2, 0xa0, 0xbf };
-	if (first == 0xed)
-		return (struct utf8_form){ 2, 0x80, 0x9f };
-	if (first >= 0xe1 && first <= 0xef)
-		return (struct utf8_form){ 2, 0x80, 0xbf };
-	if (first == 0xf0)
-		return (struct utf8_form){ 3, 0x90, 0xbf };
-	if (first >= 0xf1 && first <= 0xf3)
-		return (struct utf8_form){ 3, 0x80, 0xbf };
-	if (first == 0xf4)
-		return (struct utf8_form){ 3, 0x80, 0x8f };
-	return (struct utf8_form){ 0, 0, 0 };
-}
-
 static bool scan_utf8(struct scanner *scanner)
 {
 	static const char message[] = "invalid UTF-8: expected a well-formed character (RFC 3629)";
 	size_t start = scanner->at;
-	struct utf8_form form = utf8_form(peek(scanner));
+	struct pipit_utf8_form form = pipit_bytes_utf8_form(peek(scanner));
 
 	if (form.following == 0)
 		return fail(scanner, start, message);
