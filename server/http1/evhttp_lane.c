@@ -233,7 +233,7 @@ static enum pipit_refusal lose_link(struct pipit_connection *connection)
 		pipit_evhttp_link_close(connection);
 	else if (connection->evhttp->is_released)
 		/* evhttp may have shut down the client's socket. */
-		connection->end = PIPIT_ABORT;
+		pipit_output_abort(connection);
 	return PIPIT_REFUSAL_EVHTTP;
 }
 
@@ -558,7 +558,7 @@ static bool send_output(struct pipit_connection *connection, struct evbuffer *ou
 	size_t length;
 
 	if (!link->is_head_done && !take_head(connection, output)) {
-		connection->end = PIPIT_ABORT;
+		pipit_output_abort(connection);
 		return false;
 	}
 	/* Content that evhttp adds later to a reply without content. */
@@ -566,7 +566,7 @@ static bool send_output(struct pipit_connection *connection, struct evbuffer *ou
 		evbuffer_drain(output, evbuffer_get_length(output));
 	length = evbuffer_get_length(output);
 	if (exceeds_length(connection, length)) {
-		connection->end = PIPIT_ABORT;
+		pipit_output_abort(connection);
 		return false;
 	}
 	if (may_wait(connection, output) && pipit_output_add_reply(connection, output))
@@ -587,7 +587,7 @@ static bool complete(struct pipit_connection *connection)
 
 	/* evhttp releases a connection without a reply when memory is short. */
 	if (link->is_head_done ? !is_whole : link->is_released)
-		connection->end = PIPIT_ABORT;
+		pipit_output_abort(connection);
 	if (link->is_released) {
 		pipit_evhttp_link_unlink(connection);
 		connection->exchange.keep_alive = false;
@@ -611,7 +611,7 @@ bool pipit_evhttp_lane_pump(struct pipit_connection *connection)
 
 	/* A callback has freed evhttp's connection. */
 	if (!link) {
-		connection->end = PIPIT_ABORT;
+		pipit_output_abort(connection);
 		return false;
 	}
 	if (connection->net->current != connection)
