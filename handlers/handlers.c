@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One line per route. */
 #include "handlers.h"
 
-/* for handlers of the library */
 static const struct pipit_route_options metrics_options = {
 	.summary = "Metrics for Prometheus.",
 	.reply_type = "text/plain, application/openmetrics-text",

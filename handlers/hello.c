@@ -42,7 +42,6 @@ struct sent {
 	size_t bytes;
 };
 
-/* 0, or -1 when memory is short. */
 static int print_message(struct evbuffer *content, const char *name)
 {
 	char message[sizeof "Hello, !" + HELLO_NAME_MAX_BYTES] = "Hello, World!";
@@ -60,7 +59,7 @@ static int print_message(struct evbuffer *content, const char *name)
 	return result < 0 ? -1 : 0;
 }
 
-/* name: "" for the world. 0, or -1 when memory is short. */
+/* name: "" for the world. */
 static int print_greeting(struct evbuffer *content, const char *name, struct sent sent)
 {
 	/* the most frequent reply */
@@ -86,7 +85,6 @@ static void greet(struct evhttp_request *request, const char *name, struct sent 
 		evbuffer_free(content);
 }
 
-/* False after a reply. */
 static bool check_name(struct evhttp_request *request, const char *name, size_t length)
 {
 	if (length > HELLO_NAME_MAX_BYTES)
@@ -98,7 +96,6 @@ static bool check_name(struct evhttp_request *request, const char *name, size_t 
 	return false;
 }
 
-/* 1 or 0, or -1 when memory is short. */
 static int is_name(const char *key)
 {
 	char *decoded = evhttp_uridecode(key, 1, NULL);
@@ -108,8 +105,8 @@ static int is_name(const char *key)
 }
 
 /*
- * The first "name", decoded, freed by the caller; "": none; NULL when memory is short. evhttp_parse_query_str() stops
- * at a parameter without "=", does not decode names, and cuts values at %00.
+ * The first "name", decoded; "": none. evhttp_parse_query_str() stops at a parameter without "=", does not decode
+ * names, and cuts values at %00.
  */
 static char *find_name(const char *parameters, size_t *length)
 {
@@ -176,7 +173,7 @@ static void greet_from_form(struct evhttp_request *request, const char *content,
 	free(name);
 }
 
-/* A trailing line end, as from a text editor, is not part of the name. */
+/* The line end of a text editor is not part of the name. */
 static void greet_from_text(struct evhttp_request *request, char *content, size_t bytes)
 {
 	size_t length = bytes;
@@ -187,7 +184,7 @@ static void greet_from_text(struct evhttp_request *request, char *content, size_
 		greet(request, content, (struct sent){ "text", bytes });
 }
 
-/* Without parameters, in any case; also types that end in `suffix`, such as "+json". */
+/* Ignores parameters and case. Types that end in `suffix`, such as "+json", match, too. */
 static bool is_type(const char *type, const char *media_type, const char *suffix)
 {
 	size_t length = strcspn(type, "; \t"), suffix_length = strlen(suffix);
@@ -197,7 +194,7 @@ static bool is_type(const char *type, const char *media_type, const char *suffix
 	       evutil_ascii_strncasecmp(type + length - suffix_length, suffix, suffix_length) == 0;
 }
 
-/* With a NUL behind it, freed by the caller. NULL when memory is short. */
+/* With a NUL behind it. */
 static char *copy_content(struct evhttp_request *request, size_t *bytes)
 {
 	struct evbuffer *input = evhttp_request_get_input_buffer(request);

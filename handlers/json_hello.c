@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The greeting of hello.c by a native handler, with cJSON. */
+/* The greeting of hello.c by a native handler. */
 #include "handlers.h"
 
 #include <cjson/cJSON.h>
@@ -15,7 +15,6 @@ const struct pipit_route_options json_hello_options = {
 /* the most frequent reply */
 static const char world[] = "{\"message\":\"Hello, World!\"}";
 
-/* name: UTF-8, at most HELLO_NAME_MAX_BYTES. NULL when memory is short. */
 static cJSON *greeting(const char *name)
 {
 	char message[sizeof "Hello, !" + HELLO_NAME_MAX_BYTES];

@@ -23,7 +23,7 @@
 #include "embedded.h"
 #endif
 
-/* as --help documents them */
+/* documented by --help */
 enum { EXIT_CLEAN = 0, EXIT_COULD_NOT_RUN = 1, EXIT_WRONG_CONFIGURATION = 2 };
 
 /* for libevent, see pipit_reserve_memory() */
@@ -39,7 +39,7 @@ static void on_libevent_message(int severity, const char *message)
 	pipit_log(levels[severity & 3], "libevent: %s", message);
 }
 
-/* Pages inside the program, else installed ones, else those of the source. */
+/* Embedded pages, else installed ones, else those of the source. */
 static void choose_own_pages(struct pipit_site_options *options)
 {
 #ifdef PIPIT_EMBED_STATIC
@@ -71,7 +71,6 @@ static int open_site(const struct pipit_config *config, struct pipit_site **site
 	return EXIT_WRONG_CONFIGURATION;
 }
 
-/* *settings stays NULL without --settings. */
 static int open_settings(const struct pipit_config *config, struct pipit_settings **settings)
 {
 	const struct pipit_settings_options options = {
@@ -115,7 +114,7 @@ static int run(struct pipit_config *config)
 	enum pipit_log_level level = PIPIT_LOG_INFO;
 	int result;
 
-	/* sites and settings log before pipit_server_new() */
+	/* sites and settings log before pipit_server_new() sets the level */
 	pipit_log_level_parse(config->log_level, &level);
 	pipit_log_set_level(level);
 	result = open_site(config, &site);
@@ -182,7 +181,7 @@ int main(int argc, char **argv)
 		result = run(&config);
 	}
 	pipit_config_clear(&config);
-	/* For leak checkers. */
+	/* for leak checkers */
 	libevent_global_shutdown();
 	pipit_oom_reserve_clear();
 	pipit_freelist_clear();

@@ -16,10 +16,10 @@ struct pipit_dashboard_feed {
 	void *context;
 	struct pipit_stream *stream;
 	struct event *timer;
-	bool is_aligned; /* the timer fires at the beginning of seconds */
+	bool is_aligned; /* fires when a second begins */
 
 	pthread_mutex_t lock; /* one thread samples, clients of all workers read */
-	struct pipit_dashboard_data *figures;
+	struct pipit_dashboard_data *data;
 	struct pipit_sse_event *history; /* NULL: not yet */
 };
 
@@ -33,7 +33,7 @@ static uint64_t now_ns(clockid_t clock)
 static void take_sample(struct pipit_dashboard_feed *feed, const struct pipit_dashboard_data_input *input)
 {
 	time_t second = (time_t)((now_ns(CLOCK_REALTIME) + SECOND_NS / 2) / SECOND_NS);
-	pipit_dashboard_data_sample(feed->figures, input, now_ns(CLOCK_MONOTONIC), second);
+	pipit_dashboard_data_sample(feed->data, input, now_ns(CLOCK_MONOTONIC), second);
 	pipit_sse_event_release(feed->history);
 	feed->history = NULL;
 }
@@ -54,7 +54,7 @@ static void on_second(evutil_socket_t fd, short what, void *context)
 	pthread_mutex_lock(&feed->lock);
 	take_sample(feed, &input);
 	if (pipit_stream_clients(feed->stream))
-		text = pipit_dashboard_data_render(feed->figures, &input);
+		text = pipit_dashboard_data_render(feed->data, &input);
 	if (text)
 		pipit_stream_send(feed->stream, &(struct pipit_event){ .name = "figures", .data = text });
 	pthread_mutex_unlock(&feed->lock);
@@ -64,7 +64,7 @@ static void on_second(evutil_socket_t fd, short what, void *context)
 static struct pipit_sse_event *render_history(const struct pipit_dashboard_feed *feed)
 {
 	struct pipit_sse_event *rendered = NULL;
-	char *text = pipit_dashboard_data_render_history(feed->figures);
+	char *text = pipit_dashboard_data_render_history(feed->data);
 	if (text)
 		pipit_sse_event_new(&(struct pipit_event){ .name = "history", .data = text }, &rendered);
 	free(text);
@@ -89,14 +89,14 @@ static bool set_up(struct pipit_dashboard_feed *feed, struct event_base *base, u
 	struct pipit_stream_options options = { .max_clients = max_clients ? max_clients : UINT64_MAX };
 	struct pipit_dashboard_data_input input;
 	uint64_t left_ns = SECOND_NS - now_ns(CLOCK_REALTIME) % SECOND_NS;
-	/* the end of this second, or of the next: samples never share a second */
+	/* the end of this second or the next, so that samples never share a second */
 	struct timeval first = { left_ns < SECOND_NS / 2, (suseconds_t)(left_ns / 1000) };
 
 	feed->describe(feed->context, &input);
-	feed->figures = pipit_dashboard_data_new(input.page.route_count, input.page.worker_count);
+	feed->data = pipit_dashboard_data_new(input.page.route_count, input.page.worker_count);
 	feed->stream = pipit_stream_new(&options);
 	feed->timer = event_new(base, -1, EV_PERSIST, on_second, feed);
-	if (!feed->figures || !feed->stream || !feed->timer || event_add(feed->timer, &first) != 0)
+	if (!feed->data || !feed->stream || !feed->timer || event_add(feed->timer, &first) != 0)
 		return false;
 	take_sample(feed, &input);
 	return true;
@@ -125,7 +125,7 @@ void pipit_dashboard_feed_free(struct pipit_dashboard_feed *feed)
 		event_free(feed->timer);
 	pipit_stream_free(feed->stream);
 	pipit_sse_event_release(feed->history);
-	pipit_dashboard_data_free(feed->figures);
+	pipit_dashboard_data_free(feed->data);
 	pthread_mutex_destroy(&feed->lock);
 	free(feed);
 }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* The contracts are in pipit.h. */
 #include "pipit.h"
 
 #include "app/server.h"
@@ -35,7 +34,6 @@ static bool prefers_html(struct evhttp_request *request)
 	return pipit_accept_header_is_html(&form);
 }
 
-/* 0; -1 when memory is short. */
 static int print_problem(struct evhttp_request *request, struct evbuffer *content, int status, const char *detail,
     struct pipit_slice members)
 {

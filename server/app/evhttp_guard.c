@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guards an evhttp with a server of one worker on its event_base. The worker is found by its timer among the events of
- * the base.
+ * A server of one worker on the event_base of the evhttp. The worker is found by its timer among the events of the
+ * base.
  */
 #include "pipit.h"
 
@@ -40,7 +40,7 @@ static struct evhttp_bound_socket *accept_nothing(struct evhttp *http)
 	return bound;
 }
 
-/* libevent returns the event_base of a listener, not of an evhttp. NULL without a base, memory or descriptors. */
+/* libevent returns the event_base of a listener, not of an evhttp. NULL also without a base or descriptors. */
 static struct event_base *base_of(struct evhttp *http)
 {
 	struct evhttp_bound_socket *bound = accept_nothing(http);
@@ -73,7 +73,6 @@ static int guard(struct pipit_server *server, struct evhttp *http, void (*on_evh
 	return error ? error : pipit_server_attach_evhttp(server, base, http, on_evhttp_freed);
 }
 
-/* The program frees the server. */
 static void detach(void *server)
 {
 	pipit_server_detach(server);
@@ -91,7 +90,6 @@ static void free_server(void *server)
 	pipit_server_free(server);
 }
 
-/* NULL after a message. */
 static struct pipit_worker *new_guard(struct evhttp *http)
 {
 	struct pipit_server *server = pipit_server_new_without_addresses();
@@ -101,10 +99,10 @@ static struct pipit_worker *new_guard(struct evhttp *http)
 	return NULL;
 }
 
-/* NULL: any IPv4 address. 0 or -EINVAL. */
+/* host: NULL: any IPv4 address. May return -EINVAL. */
 static int write_address(const char *host, uint16_t port, char *text, size_t size)
 {
-	/* AI_ADDRCONFIG would refuse numeric addresses */
+	/* AI_ADDRCONFIG refuses numeric addresses */
 	const struct addrinfo numbers = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST },
 			      names = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_ADDRCONFIG };
 	struct addrinfo *found;

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* less than the limit of the printer */
+/* below the limit of the printer */
 #define DEPTH_MAX 512
 
 struct pipit_openapi {
@@ -36,7 +36,6 @@ struct segment {
 	bool is_rest; /* {name...} */
 };
 
-/* Moves *at behind the segment. False at the end. */
 static bool next_segment(const char **at, struct segment *segment)
 {
 	struct pipit_slice text = { *at + 1, 0 };
@@ -86,7 +85,7 @@ static bool have_same_shape(const char *one, const char *other)
 	return *other == '\0';
 }
 
-/* "/files/{rest...}" becomes "/files/{rest}", encoded. The caller frees it; NULL when memory is short. */
+/* "/files/{rest...}" becomes "/files/{rest}", encoded. */
 static char *make_template(const char *pattern)
 {
 	char *text = malloc(3 * strlen(pattern) + 1), *at = text;
@@ -228,7 +227,7 @@ int pipit_openapi_check(const char *pattern, const struct pipit_route_options *o
 struct document {
 	const struct pipit_route **routes; /* not hidden, oldest first */
 	size_t count;
-	cJSON **paths;    /* by route: Path Item Objects, shared by routes of one shape */
+	cJSON **paths;    /* Path Item Objects by route; routes of one shape share one */
 	const char **ids; /* point into the document */
 	size_t id_count;
 	bool is_out_of_memory;
@@ -255,7 +254,6 @@ static void add_json(struct document *document, cJSON *parent, const char *name,
 	note(document, cJSON_AddRawToObject(parent, name, json));
 }
 
-/* NULL without text or memory. */
 static cJSON *read_checked(struct document *document, const char *text)
 {
 	struct pipit_json_error error;
@@ -266,7 +264,6 @@ static cJSON *read_checked(struct document *document, const char *text)
 	return doc;
 }
 
-/* Members of `from` replace those of `to`. */
 static void take_members(struct document *document, cJSON *to, cJSON *from)
 {
 	cJSON *member;
@@ -280,10 +277,7 @@ static void take_members(struct document *document, cJSON *to, cJSON *from)
 	}
 }
 
-/*
- * "get" and "/hello/{name}" become "getHelloName", then `number` unless 0. The caller frees it; NULL when memory is
- * short.
- */
+/* "get" and "/hello/{name}" become "getHelloName", then `number` unless 0. */
 static char *make_id(const char *method, const char *pattern, size_t number)
 {
 	size_t size = strlen(method) + strlen(pattern) + sizeof "18446744073709551615";
@@ -337,7 +331,6 @@ static void add_item(struct document *document, cJSON *array, cJSON *item)
 	document->is_out_of_memory = true;
 }
 
-/* NULL: none. */
 static cJSON *take_given(cJSON *given, struct pipit_slice name)
 {
 	cJSON *parameter;
@@ -352,7 +345,6 @@ static cJSON *take_given(cJSON *given, struct pipit_slice name)
 	return NULL;
 }
 
-/* name: in the template */
 static cJSON *describe_name(
     struct document *document, const struct segment *segment, struct pipit_slice name, cJSON *given)
 {
@@ -375,7 +367,6 @@ static cJSON *describe_name(
 	return parameter;
 }
 
-/* names: of the template. */
 static void add_parameters(
     struct document *document, cJSON *operation, const struct pipit_route *route, const char *names)
 {
@@ -457,7 +448,7 @@ static void add_replies(
 	cJSON_Delete(given);
 }
 
-/* pipit answers HEAD and OPTIONS. */
+/* Without HEAD and OPTIONS, which pipit answers. */
 static unsigned described_methods(const struct pipit_route *route)
 {
 	unsigned own = PIPIT_HEAD | PIPIT_OPTIONS;
@@ -472,7 +463,10 @@ static size_t find_first(const struct document *document, const struct pipit_rou
 	return i;
 }
 
-/* "/a/{x}" and "/a/{y...}" with one method are one operation in OpenAPI, the narrower one. The other route, or NULL. */
+/*
+ * OpenAPI has one operation for "/a/{x}" and "/a/{y...}" with one method: the narrower one. Returns the other route, or
+ * NULL.
+ */
 static const struct pipit_route *find_alternative(
     const struct document *document, const struct pipit_route *route, unsigned method)
 {

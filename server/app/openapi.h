@@ -10,26 +10,19 @@ struct pipit_request;
 struct pipit_route;
 struct pipit_route_options;
 
-/*
- * pattern: valid. 0; -EINVAL, and one line in `error`: option, place, and what would be right; -ENOMEM, `error` is
- * unchanged.
- */
+/* pattern: valid. -EINVAL: `error` has option, place, and what would be right. */
 int pipit_openapi_check(const char *pattern, const struct pipit_route_options *options, char *error, size_t size);
 
-/*
- * routes: checked, newest first. title: NULL: "pipit". 0, and the caller frees *text; -EINVAL the title is not UTF-8;
- * -ENOMEM.
- */
+/* routes: checked, newest first. title: NULL: "pipit". -EINVAL: the title is not UTF-8. */
 int pipit_openapi_render(
     const struct pipit_route *routes, const char *title, const char *version, char **text, size_t *length);
 
-/* As pipit_openapi_render(). */
+/* Fails as pipit_openapi_render(). */
 int pipit_openapi_new(
     const struct pipit_route *routes, const char *title, const char *version, struct pipit_openapi **openapi);
 
 void pipit_openapi_serve(const struct pipit_openapi *openapi, struct pipit_request *request);
 
-/* NULL is harmless. */
 void pipit_openapi_free(struct pipit_openapi *openapi);
 
 #endif

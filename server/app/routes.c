@@ -58,13 +58,12 @@ int pipit_routes_fail(struct pipit_routes *routes, const char *pattern, int erro
 	return error;
 }
 
-/* An argument that a handler of pipit needs and does not have; NULL: none. */
 static const char *find_missing_argument(const struct pipit_route *content)
 {
 	if (!content->arg && content->handler == pipit_serve_files)
-		return "pipit_serve_files() needs a site as its argument: pass one of pipit_site_open()";
+		return "pipit_serve_files() needs a site as its argument: pass one from pipit_site_open()";
 	if (!content->arg && content->handler == pipit_stream_serve)
-		return "pipit_stream_serve() needs a stream as its argument: pass one of pipit_stream_new()";
+		return "pipit_stream_serve() needs a stream as its argument: pass one from pipit_stream_new()";
 	return NULL;
 }
 

@@ -11,14 +11,13 @@ struct pipit_routes {
 	struct pipit_route *fallback;
 	size_t count;
 	const char **names; /* by index: patterns, "fallback", "none"; NULL before pipit_routes_name() */
-	int error;          /* of the first failed registration; 0: none */
+	int error;          /* of the first failure; 0: none */
 };
 
-/* 0 or -ENOMEM; then pipit_routes_clear() frees it. */
 int pipit_routes_init(struct pipit_routes *routes);
 void pipit_routes_clear(struct pipit_routes *routes);
 
-/* Log `why`, store the first error. Returns `error`. */
+/* Logs `why`, stores the first error. Returns `error`. */
 int pipit_routes_fail(struct pipit_routes *routes, const char *pattern, int error, const char *why);
 
 /* As pipit_route(), with a copy of `content`. memory_limit: 0: none. */
@@ -28,19 +27,18 @@ int pipit_routes_add(
 /* As pipit_fallback(), with a copy of `content`. */
 int pipit_routes_set_fallback(struct pipit_routes *routes, const struct pipit_route *content);
 
-/* After all registrations. 0 or -ENOMEM. */
+/* After all registrations. */
 int pipit_routes_name(struct pipit_routes *routes);
 
-/* Render the OpenAPI description of each route with this handler. 0, or -EINVAL or -ENOMEM after a message. */
+/* Renders the OpenAPI description of each route with this handler. Logs failures. */
 int pipit_routes_describe(const struct pipit_routes *routes, pipit_handler *handler, const char *version);
 
-/* What all evhttp callbacks need. */
 enum pipit_evhttp_mode pipit_routes_evhttp_mode(const struct pipit_routes *routes);
 
-/* Also the fallback. */
+/* Or the fallback has it. */
 bool pipit_routes_have_handler(const struct pipit_routes *routes, pipit_handler *handler);
 
-/* Without the fallback; NULL: none. */
+/* Without the fallback. NULL: none. */
 const struct pipit_route *pipit_routes_find_callback(const struct pipit_routes *routes);
 
 #endif

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* The contracts are in pipit.h. */
 #include "app/server.h"
 
 #include "app/dashboard_feed.h"
@@ -43,8 +42,8 @@ struct pipit_server {
 	struct pipit_routes routes;
 	struct settings_store *stores;
 	bool is_started;
-	atomic_bool is_running; /* the inboxes of the workers are open */
-	atomic_bool wants_stop; /* may be set before the workers run */
+	atomic_bool is_running; /* worker inboxes are open */
+	atomic_bool wants_stop; /* may be set before that */
 
 	size_t worker_count;
 	struct pipit_worker *workers[WORKERS_MAX];
@@ -56,7 +55,7 @@ struct pipit_server {
 
 	bool is_listening;
 	char urls[PIPIT_LISTEN_MAX][PIPIT_LISTENER_URL_SIZE];
-	int *sockets; /* worker_count per address; -1: a worker has taken it */
+	int *sockets; /* worker_count per address; -1: taken by a worker */
 	time_t started;
 };
 
@@ -292,7 +291,7 @@ static uint64_t connections_for(enum pipit_room room, const struct pipit_counter
 					    : evictable_connections(counters);
 }
 
-/* Of the worker with the most connections; false when none has any. */
+/* On the worker with the most connections. False: none has any. */
 static bool make_room(struct pipit_server *server, struct pipit_worker *requester, enum pipit_room room)
 {
 	struct pipit_worker *best = NULL;
@@ -323,7 +322,7 @@ int pipit_server_guard_fallback(struct pipit_server *server, pipit_evhttp_callba
 	const struct pipit_routes *routes = &server->routes;
 	const struct pipit_route *route = pipit_routes_find_callback(routes);
 
-	/* set by an earlier failed attempt */
+	/* by an earlier failed attempt */
 	if (routes->fallback && routes->fallback->callback != callback)
 		return pipit_routes_fail(
 		    &server->routes, "fallback", -EEXIST, "the guarded evhttp is the fallback: register no other");
@@ -348,7 +347,7 @@ int pipit_server_attach_evhttp(
 			pipit_log(PIPIT_LOG_ERROR, "cannot guard the evhttp: out of memory or descriptors");
 	}
 	if (error != 0) {
-		/* nothing would free the workers with the evhttp */
+		/* nothing else would free the workers */
 		pipit_server_detach(server);
 		server->shared.evhttp = NULL;
 	}
@@ -395,7 +394,6 @@ static void describe_for_feed(void *context, struct pipit_dashboard_data_input *
 	};
 }
 
-/* base: of the calling thread. NULL when memory is short. */
 static struct pipit_dashboard_feed *new_feed(struct pipit_server *server, struct event_base *base)
 {
 	return pipit_dashboard_feed_new(base, describe_for_feed, server, server->config.max_streams);
@@ -460,7 +458,7 @@ static int start(struct pipit_server *server, struct event_base *base)
 	return error;
 }
 
-/* Repeats a drain or stop that came earlier. */
+/* Repeats an earlier drain or stop. */
 static void open_inboxes(struct pipit_server *server)
 {
 	atomic_store(&server->is_running, true);
@@ -635,7 +633,7 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 	static const char *const types[] = { "text/plain; version=0.0.4; charset=utf-8",
 		"application/openmetrics-text; version=1.0.0; charset=utf-8" };
 	struct pipit_server *server = pipit_request_server(request);
-	/* for clients that accept neither */
+	/* text for clients that accept neither */
 	bool openmetrics = pipit_request_negotiate(request, types, 2) == 1;
 	size_t length;
 	char *page;
@@ -651,7 +649,7 @@ void pipit_serve_metrics(struct pipit_request *request, void *arg)
 	free(page);
 }
 
-/* On the worker of the request. NULL when memory is short. If two workers start a feed, the first one stays. */
+/* On the worker of the request. If two workers start a feed, the first one stays. */
 static struct pipit_dashboard_feed *start_feed_late(struct pipit_server *server, struct event_base *base)
 {
 	struct pipit_dashboard_feed *feed = new_feed(server, base), *other = NULL;
@@ -667,10 +665,10 @@ void pipit_serve_events(struct pipit_request *request, void *arg)
 	struct pipit_dashboard_feed *feed = atomic_load(&server->feed);
 	(void)arg;
 
-	/* The worker may be ending. */
+	/* the worker may be ending */
 	if (pipit_request_is_gone(request))
 		return;
-	/* Without a route for this handler, another handler has called it. */
+	/* no route has this handler: another handler has called it */
 	if (!feed)
 		feed = start_feed_late(server, pipit_request_base(request));
 	if (feed)
@@ -685,7 +683,7 @@ void pipit_serve_openapi(struct pipit_request *request, void *title)
 	struct pipit_openapi *made = NULL;
 	int error = 0;
 
-	/* Without a description, another handler has called this one. */
+	/* no description: another handler has called this one */
 	if (!request->route->openapi)
 		error = pipit_openapi_new(server->routes.newest, title, PIPIT_VERSION, &made);
 	if (error == -EINVAL)

@@ -4,22 +4,21 @@
 
 #include "pipit.h"
 
-/* Valid until pipit_server_free(). */
 const struct pipit_config *pipit_server_config(const struct pipit_server *server);
 
 struct event_base;
 struct evhttp;
 struct pipit_worker;
 
-/* With one worker. NULL when memory is short. */
+/* With one worker. */
 struct pipit_server *pipit_server_new_without_addresses(void);
 
-/* evhttp gets requests without a route; `callback` is never called. 0, or a negative errno value after a message. */
+/* evhttp gets requests without a route; `callback` is never called. Logs failures. */
 int pipit_server_guard_fallback(struct pipit_server *server, pipit_evhttp_callback *callback);
 
 /*
  * As pipit_server_attach(). on_evhttp_freed is called after evhttp_free(), in a later turn of the loop or in
- * event_base_free(); it detaches or frees the server.
+ * event_base_free(). It must detach or free the server.
  */
 int pipit_server_attach_evhttp(
     struct pipit_server *server, struct event_base *base, struct evhttp *http, void (*on_evhttp_freed)(void *server));

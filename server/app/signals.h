@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* SIGTERM and SIGINT drain, a second one stops; SIGPIPE is ignored. */
+/* SIGTERM and SIGINT drain, a second one stops. SIGPIPE is ignored. */
 #ifndef PIPIT_SIGNALS_H
 #define PIPIT_SIGNALS_H
 
@@ -13,17 +13,13 @@ struct pipit_signals_actions {
 	void (*reload)(void *arg); /* SIGHUP, after `reopen` */
 };
 
-/*
- * In the loop of `base`; signals that arrived while blocked are handled too. Keeps `actions` and `arg`. NULL when
- * memory is short.
- */
+/* In the loop of `base`, also for signals that arrived while blocked. Keeps `actions` and `arg`. */
 struct pipit_signals *pipit_signals_new(
     struct event_base *base, const struct pipit_signals_actions *actions, void *arg);
 
-/* NULL is harmless. */
 void pipit_signals_free(struct pipit_signals *signals);
 
-/* In the calling thread, until pipit_signals_new() or because another thread handles them. */
+/* In the calling thread, until pipit_signals_new(), or because another thread handles them. */
 void pipit_signals_block(void);
 
 #endif

@@ -21,7 +21,7 @@
 
 /* deadlines and gauges */
 #define SWEEP_MS 250
-/* idle connections evicted when no descriptor is left */
+/* idle connections, when no descriptor is left */
 #define EVICTIONS_PER_SWEEP 8
 /* the maximum lag covers one to two windows */
 #define LAG_WINDOW_SWEEPS (30 * 1000 / SWEEP_MS)
@@ -49,7 +49,7 @@ struct pipit_worker {
 	int wakeup_fd;
 	_Atomic(struct message *) inbox; /* newest first, or CLOSED_INBOX */
 	unsigned accept_failures;        /* since the last sweep */
-	bool is_closed;                  /* does not listen */
+	bool is_closed;
 	bool is_done;
 	uint64_t swept_ns; /* monotonic; the last sweep */
 	uint64_t drain_ms; /* 0: not draining */
@@ -116,7 +116,7 @@ static void on_accept_error(struct evconnlistener *listener, void *context)
 	pause_accepting(worker);
 }
 
-/* Here or, when this worker has none to evict, on another one: that one may hold all descriptors. */
+/* On another worker when this one has none to evict: that one may hold all descriptors. */
 static void evict_for_descriptors(struct pipit_worker *worker)
 {
 	for (int i = 0; i < EVICTIONS_PER_SWEEP; i++) {
@@ -175,7 +175,7 @@ static int send_message(struct pipit_worker *worker, struct message content)
 		/* release: the worker that takes the list sees the message */
 	} while (!atomic_compare_exchange_weak_explicit(
 	    &worker->inbox, &head, message, memory_order_release, memory_order_relaxed));
-	/* EAGAIN: the worker is about to read the inbox; the message is in it */
+	/* EAGAIN: the worker is about to read the inbox */
 	while (write(worker->wakeup_fd, &one, sizeof one) < 0 && errno == EINTR)
 		continue;
 	return 0;
@@ -244,7 +244,7 @@ static void emptied(void *context)
 	check_done(context);
 }
 
-/* A turn later: pending connections are accepted before. */
+/* A turn later, so that pending connections are accepted before. */
 static void on_listen_end(evutil_socket_t fd, short what, void *context)
 {
 	struct pipit_worker *worker = context;
@@ -284,7 +284,7 @@ static void break_loop(struct pipit_worker *worker)
 	event_base_loopbreak(worker->base);
 }
 
-/* The connection may be closed meanwhile. */
+/* Unless the connection has been closed meanwhile. */
 static void evict(struct pipit_worker *worker)
 {
 	if (pipit_limits_connections(worker->shared->limits) > worker->shared->config->max_connections)
@@ -326,7 +326,7 @@ int pipit_worker_break(struct pipit_worker *worker)
 
 /* --- sweep -------------------------------------------------------------------------------------------------------- */
 
-static void refresh_figures(struct pipit_worker *worker)
+static void refresh_loop_counters(struct pipit_worker *worker)
 {
 	struct pipit_counters_loop *loop = &worker->loop;
 	struct event_base *base = worker->base;
@@ -365,7 +365,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *context)
 	(void)fd, (void)what;
 
 	measure_lag(worker, now);
-	refresh_figures(worker);
+	refresh_loop_counters(worker);
 	pipit_timeouts_enforce(worker->net, now_ms);
 	pipit_file_cache_sweep(worker->dispatch.pool.file_cache, now_ms);
 	resume_accepting(worker);
@@ -407,7 +407,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 	const struct pipit_shared *shared = worker->shared;
 	uint32_t prefix = (uint32_t)now_ns();
 
-	/* before the system has randomness, a clock suffices */
+	/* a clock suffices before the system has randomness */
 	if (getrandom(&prefix, sizeof prefix, GRND_NONBLOCK) != sizeof prefix)
 		prefix ^= (uint32_t)getpid();
 	dispatch->config = shared->config;

@@ -13,7 +13,7 @@ struct evhttp;
 struct evhttp_bound_socket;
 struct pipit_worker;
 
-/* Of all workers. Constant while they run, except atomics. */
+/* For all workers. Constant while they run, except atomics. */
 struct pipit_shared {
 	struct pipit_server *server;
 	const struct pipit_config *config;
@@ -21,29 +21,28 @@ struct pipit_shared {
 	const struct pipit_route *fallback;
 	enum pipit_evhttp_mode evhttp_mode;
 	struct evhttp *evhttp;               /* NULL unless PIPIT_EVHTTP_GUARDED */
-	size_t route_count;                  /* routes, "fallback" and "none" */
+	size_t route_count;                  /* with "fallback" and "none" */
 	struct pipit_access_log *access_log; /* NULL: off */
 	struct pipit_limits *limits;
 	atomic_bool draining;
-	/* Once, on the worker's thread, when all connections are closed after a drain or stop. */
+	/* Called once, on the worker's thread, when a drain or stop has closed all connections. */
 	void (*worker_done)(struct pipit_server *server, struct pipit_worker *worker);
 	/* See handler_table.h. */
 	bool (*make_room)(struct pipit_server *server, struct pipit_worker *worker, enum pipit_room room);
 };
 
-/* base: borrowed; NULL: the worker makes its own. NULL when memory or descriptors are short. */
+/* base: borrowed; NULL: the worker makes its own. NULL also without descriptors. */
 struct pipit_worker *pipit_worker_new(struct pipit_shared *shared, struct event_base *base);
 
 /*
- * Takes the listening socket. On the worker's thread, or before its loop runs. 0; -ENOMEM; -ENOSPC above
- * PIPIT_LISTEN_MAX. *bound: evhttp's handle if evhttp accepts, otherwise NULL; `bound` may be NULL.
+ * Takes the socket. On the worker's thread, or before its loop runs. -ENOSPC above PIPIT_LISTEN_MAX. *bound: evhttp's
+ * handle if evhttp accepts, else NULL; `bound` may be NULL.
  */
 int pipit_worker_listen(struct pipit_worker *worker, int fd, struct evhttp_bound_socket **bound);
 
-/* NULL: none. */
 struct pipit_worker *pipit_worker_of_evhttp(struct event_base *base, const struct evhttp *http);
 
-/* See pipit_evhttp_link_watch(). */
+/* As pipit_evhttp_link_watch(). */
 int pipit_worker_watch_evhttp(struct pipit_worker *worker, void (*on_evhttp_freed)(void *watcher), void *watcher);
 
 const struct pipit_config *pipit_worker_config(const struct pipit_worker *worker);
@@ -51,7 +50,7 @@ const struct pipit_config *pipit_worker_config(const struct pipit_worker *worker
 /* On the calling thread until pipit_worker_break(); then closes the inbox and runs its messages. */
 void pipit_worker_run(struct pipit_worker *worker);
 
-/* Any thread. 0, -ENOMEM or -ESHUTDOWN. */
+/* Any thread. -ENOMEM or -ESHUTDOWN. */
 int pipit_worker_drain(struct pipit_worker *worker);
 int pipit_worker_stop(struct pipit_worker *worker);
 int pipit_worker_break(struct pipit_worker *worker);
@@ -62,7 +61,7 @@ const struct pipit_counters *pipit_worker_stats(const struct pipit_worker *worke
 
 struct event_base *pipit_worker_base(struct pipit_worker *worker);
 
-/* Not from a callback of the worker's loop. NULL is harmless. */
+/* Not from a callback of the worker's loop. */
 void pipit_worker_free(struct pipit_worker *worker);
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Searches eight bytes at a time return a word of marks: 0 when no byte matches, otherwise the first mark is right;
- * later ones may be false.
+ * A search through eight bytes returns marks, 0 for no match. The first mark is right; later ones may be false.
  *
- * The put functions need room at `at`, and return the position after the text.
+ * The put functions return the position after the text.
  */
 #ifndef PIPIT_BYTES_H
 #define PIPIT_BYTES_H
@@ -54,7 +53,7 @@ static inline bool pipit_bytes_is_printable(unsigned char byte)
 	return byte >= 0x20 && byte <= 0x7e;
 }
 
-/* -1: not a hexadecimal digit */
+/* -1: no hexadecimal digit */
 static inline int pipit_bytes_hex_value(int byte)
 {
 	if (pipit_bytes_is_digit(byte))
@@ -68,7 +67,7 @@ static inline size_t pipit_bytes_hex_digits(uint64_t number)
 	return number ? (67 - (size_t)__builtin_clzll(number)) / 4 : 1;
 }
 
-/* The last digits. */
+/* The lowest `digits` digits. */
 static inline char *pipit_bytes_put_hex(char *at, uint64_t number, size_t digits)
 {
 	while (digits-- > 0)
@@ -84,7 +83,7 @@ static inline char *pipit_bytes_put_hex_byte(char *at, unsigned char byte)
 	return at;
 }
 
-/* For text, not attributes; NULL: stands for itself. Static. */
+/* For text, not attributes. NULL: no escape. */
 static inline const char *pipit_bytes_html_escape(char byte)
 {
 	switch (byte) {
@@ -110,7 +109,7 @@ static inline uint64_t pipit_bytes_load(const char *at)
 	return le64toh(word);
 }
 
-/* From 0. `marks` is not 0. */
+/* `marks` is not 0. */
 static inline size_t pipit_bytes_first(uint64_t marks)
 {
 	return (size_t)__builtin_ctzll(marks) / 8;

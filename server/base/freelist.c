@@ -32,7 +32,7 @@ bool pipit_freelist_enable(void)
 		pipit_freelists[i].room =
 		    i < PIPIT_FREELIST_SMALL_COUNT ? PIPIT_FREELIST_SMALL_BLOCKS_MAX : PIPIT_FREELIST_BLOCKS_MAX;
 	pthread_once(&once, make_key);
-	/* Destructors run only for values that are not NULL. */
+	/* destructors run only for values that are not NULL */
 	pthread_setspecific(thread_end, &is_enabled);
 	return true;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Freed blocks of malloc(), kept per thread. libevent allocates the same sizes for every request; a list costs a fifth
- * of malloc() and free() (measured, glibc 2.36).
+ * Blocks of malloc() for reuse, per thread: libevent allocates the same sizes for every request, and a list costs a
+ * fifth of malloc() and free() (measured, glibc 2.36).
  *
- * Any thread may free a block, also with free(). Sanitizers disable the lists: reuse hides a use after free.
+ * Any thread may free a block, also with free(). Sanitizers disable the lists, because reuse hides a use after free.
  */
 #ifndef PIPIT_FREELIST_H
 #define PIPIT_FREELIST_H
@@ -12,12 +12,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Difference between size classes; one list each. */
 #define PIPIT_FREELIST_STEP 16
 #define PIPIT_FREELIST_FIRST_BYTES 24
 /* Up to 1 KiB: evhttp's request and the first chains of its evbuffers. */
 #define PIPIT_FREELIST_COUNT 64
-/* Per class: at most 552 KiB per thread in total. */
+/* Per class; 552 KiB per thread in total. */
 #define PIPIT_FREELIST_BLOCKS_MAX 16
 /* Up to 72 bytes: evhttp makes four small blocks for each header. */
 #define PIPIT_FREELIST_SMALL_COUNT 4
@@ -46,10 +45,10 @@ struct pipit_freelist {
 
 extern _Thread_local struct pipit_freelist pipit_freelists[PIPIT_FREELIST_COUNT];
 
-/* For the calling thread, until it ends. False when enabled already. */
+/* Until the thread ends. False when enabled already. */
 bool pipit_freelist_enable(void);
 
-/* At least `size` bytes, or NULL. Any thread. */
+/* NULL: none. */
 static inline void *pipit_freelist_take(size_t size)
 {
 	size_t number = size <= PIPIT_FREELIST_FIRST_BYTES
@@ -69,11 +68,11 @@ static inline void *pipit_freelist_take(size_t size)
 	return block;
 }
 
-/* False, also for NULL: the caller frees it. Any thread. */
+/* False: the caller frees it. memory: may be NULL. */
 static inline bool pipit_freelist_keep(void *memory)
 {
 	struct pipit_freelist_block *block = memory;
-	/* the largest class that the block fits; huge without one */
+	/* the largest class that the block fits; huge below the smallest */
 	size_t number = (malloc_usable_size(memory) - PIPIT_FREELIST_FIRST_BYTES) / PIPIT_FREELIST_STEP;
 	struct pipit_freelist *list;
 
@@ -88,7 +87,7 @@ static inline bool pipit_freelist_keep(void *memory)
 	return true;
 }
 
-/* For the calling thread. A thread that ends calls it; the process does not. */
+/* Before the calling thread ends. */
 void pipit_freelist_clear(void);
 
 #endif

@@ -11,7 +11,7 @@
 
 enum {
 	MESSAGE_MAX = 1024,
-	ESCAPE_MAX = 4, /* \xHH */
+	ESCAPE_MAX = 4,
 };
 
 static const char *const level_names[] = {
@@ -65,7 +65,7 @@ static void write_message(const char *line, size_t length)
 void pipit_log(enum pipit_log_level level, const char *format, ...)
 {
 	char message[MESSAGE_MAX], line[MESSAGE_MAX], *out = line;
-	int saved = errno; /* callers use errno afterwards */
+	int saved = errno;
 	va_list arguments;
 	if ((int)level > atomic_load_explicit(&highest_level, memory_order_relaxed))
 		return;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages on standard error. Control characters are escaped: clients cannot forge a line or control a terminal. Any
- * thread.
+ * Messages on standard error, from any thread. Control characters are escaped, so that clients cannot forge a line or
+ * control a terminal.
  */
 #ifndef PIPIT_LOG_H
 #define PIPIT_LOG_H
 
 enum pipit_log_level { PIPIT_LOG_ERROR, PIPIT_LOG_WARN, PIPIT_LOG_INFO, PIPIT_LOG_DEBUG };
 
-/* 0; -EINVAL for an unknown name. */
 int pipit_log_level_parse(const char *name, enum pipit_log_level *level);
 
 /* For the whole process. Default: info. */

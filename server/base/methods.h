@@ -6,7 +6,6 @@
 #include "base/slice.h"
 
 #define PIPIT_METHODS_COUNT 7
-/* with ", " and a NUL */
 #define PIPIT_METHODS_LIST_SIZE 64
 
 struct pipit_methods_entry {
@@ -17,7 +16,6 @@ struct pipit_methods_entry {
 /* In the order of Allow. */
 extern const struct pipit_methods_entry pipit_methods_table[PIPIT_METHODS_COUNT];
 
-/* Static. */
 const char *pipit_methods_name(unsigned bit);
 
 /* RFC 9110 §9.1: case-sensitive. 0: unknown. */

@@ -22,8 +22,8 @@ static void *(*heap_realloc)(void *, size_t) = realloc;
 static bool uses_freelist = true; /* a test's heap must see every call */
 
 /* Set once, before threads start. */
-static size_t block_count; /* 0: no reserve */
-static size_t low_mark;    /* in use, above which the reserve is low */
+static size_t block_count;
+static size_t low_mark; /* blocks in use, above which the reserve is low */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct block *blocks; /* available; guarded by `lock` */
@@ -71,7 +71,6 @@ COLD static bool replace_block(void *memory)
 	return size >= PIPIT_OOM_RESERVE_BLOCK_BYTES && size < 2 * PIPIT_OOM_RESERVE_BLOCK_BYTES && put_block(memory);
 }
 
-/* memory: may be NULL. */
 COLD static void *resize(void *memory, size_t size)
 {
 	size_t before = memory ? malloc_usable_size(memory) : 0;
@@ -111,7 +110,7 @@ void pipit_oom_reserve_free(void *memory)
 		free(memory);
 }
 
-/* Programs may use free(), as libevent's documentation allows. */
+/* Blocks that programs free with free(), as libevent's documentation allows, do not come back. */
 COLD static void refill(void)
 {
 	while (atomic_load_explicit(&in_use, memory_order_relaxed) > low_mark) {
@@ -166,7 +165,7 @@ int pipit_reserve_memory(size_t bytes)
 	block_count = count;
 	low_mark = count / 4;
 	/*
-	 * libevent now zeroes memory itself: calloc() in glibc before 2.41 bypasses the thread's cache, 11 % of the
+	 * libevent zeroes memory itself then: calloc() in glibc before 2.41 bypasses the thread's cache, 11 % of the
 	 * instructions per request (measured, glibc 2.36).
 	 */
 	event_set_mem_functions(pipit_oom_reserve_malloc, pipit_oom_reserve_realloc, pipit_oom_reserve_free);

@@ -16,7 +16,7 @@ static inline bool pipit_percent_is_escape(const char *at, const char *end)
 	return end - at > 2 && *at == '%' && pipit_bytes_hex_value(at[1]) >= 0 && pipit_bytes_hex_value(at[2]) >= 0;
 }
 
-/* [*at, end) is not empty. An invalid escape yields its "%". */
+/* An invalid escape yields its "%". [*at, end) is not empty. */
 static inline unsigned char pipit_percent_take(const char **at, const char *end)
 {
 	const char *byte = *at;
@@ -28,12 +28,10 @@ static inline unsigned char pipit_percent_take(const char **at, const char *end)
 	return (unsigned char)(pipit_bytes_hex_value(byte[1]) << 4 | pipit_bytes_hex_value(byte[2]));
 }
 
-/* `decoded` may be `encoded.data`, and is not longer. Returns the length, without a NUL. */
+/* `decoded` may be `encoded.data`. Writes no NUL. */
 size_t pipit_percent_decode(struct pipit_slice encoded, char *decoded);
 
-/*
- * Keeps unreserved bytes (§2.3) and `also`. Stops when three bytes might not fit. Returns the position after the text.
- */
+/* Keeps unreserved bytes (§2.3) and `also`. Stops when three bytes might not fit. */
 char *pipit_percent_encode(char *at, const char *end, struct pipit_slice text, const char *also);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reasons of pipit itself to refuse a request or a connection. */
+/* Why pipit itself refuses a request or a connection. */
 #ifndef PIPIT_REFUSAL_H
 #define PIPIT_REFUSAL_H
 
@@ -39,12 +39,11 @@ enum pipit_refusal {
 };
 
 struct pipit_refusal_entry {
-	int status;         /* 0 for PIPIT_REFUSAL_NONE */
+	int status;
 	const char *label;  /* of http_rejected_total{reason} */
 	const char *detail; /* one sentence for the client */
 };
 
-/* Never NULL. Static. */
 const struct pipit_refusal_entry *pipit_refusal_entry(enum pipit_refusal reason);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A reference count: the last release closes the descriptor. All holders are on one worker. */
+/* The last release closes the descriptor. All holders are on one worker. */
 #ifndef PIPIT_SHARED_FD_H
 #define PIPIT_SHARED_FD_H
 
@@ -12,14 +12,13 @@ struct pipit_shared_fd {
 	unsigned holders;
 };
 
-/* Takes `fd`: when memory is short, closes it and returns NULL. One reference. */
+/* Takes `fd`; closes it when memory is short. */
 struct pipit_shared_fd *pipit_shared_fd_new(int fd);
 
 struct pipit_shared_fd *pipit_shared_fd_hold(struct pipit_shared_fd *descriptor);
 
 void pipit_shared_fd_release(struct pipit_shared_fd *descriptor);
 
-/* False when the file is shorter, or a read fails. */
 bool pipit_shared_fd_read(int fd, char *bytes, size_t length, uint64_t offset);
 
 #endif

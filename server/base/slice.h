@@ -76,7 +76,7 @@ static inline char *pipit_slice_trim_in_place(char *text, char *end)
 	return start;
 }
 
-/* Takes the mark too; all of the text when there is none. Trimmed. */
+/* Removes the text up to and including the mark, or all of it. Returns it trimmed, without the mark. */
 static inline struct pipit_slice pipit_slice_take_until(struct pipit_slice *text, char mark)
 {
 	const char *found = text->length ? (const char *)memchr(text->data, mark, text->length) : NULL;

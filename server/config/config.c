@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* Errors name no place. */
 static const struct pipit_option_place call = { .kind = PIPIT_OPTION_PLACE_CALL };
 
 void pipit_config_init(struct pipit_config *config)
@@ -51,7 +50,6 @@ int pipit_config_split_address(const char *text, char *host, size_t host_size, u
 	return pipit_option_split_address(text, host, host_size, port);
 }
 
-/* `text`: NULL when not set. */
 static int check_text(const struct pipit_option *option, const char *text, struct pipit_option_error *error)
 {
 	return pipit_option_error_report(
@@ -90,7 +88,7 @@ static int check_option(
 	return check_text(option, pipit_option_get_text(config, option), error);
 }
 
-/* Such a target would always exceed max-head-bytes, and get 431 instead of 414. */
+/* Otherwise such a target gets 431 instead of 414. */
 static int check_target_against_head(const struct pipit_config *config, struct pipit_option_error *error)
 {
 	char target[PIPIT_OPTION_NUMBER_BYTES], head[PIPIT_OPTION_NUMBER_BYTES];
@@ -104,7 +102,7 @@ static int check_target_against_head(const struct pipit_config *config, struct p
 	return -EINVAL;
 }
 
-/* Such a body would always exceed memory-limit, and get 503. */
+/* Otherwise such a body always gets 503. */
 static int check_body_against_memory(const struct pipit_config *config, struct pipit_option_error *error)
 {
 	char body[PIPIT_OPTION_NUMBER_BYTES], memory[PIPIT_OPTION_NUMBER_BYTES];
@@ -174,8 +172,8 @@ void pipit_config_print_help(FILE *out)
 		fputc('\n', out);
 	}
 	fputs("\nSIZE is in bytes, or with k, m or g. TIME is in seconds, or with ms, s, m or h.\n"
-	      "0 switches a limit or a deadline off (not workers, rate-grace); some refuse 0.\n"
-	      "A switch without a value is on: --spa means --spa on.\n"
+	      "0 switches a limit or a deadline off (not workers or rate-grace). Options that\n"
+	      "need a limit refuse 0. A switch without a value is on: --spa means --spa on.\n"
 	      "\n"
 	      "The file and the environment set the same options: max-fields = 50 in the file,\n"
 	      "PIPIT_MAX_FIELDS=50 in the environment, where PIPIT_CONFIG names the file. The\n"
@@ -193,7 +191,7 @@ static void print_value(const struct pipit_config *config, const struct pipit_op
 		    pipit_option_format_number(option, pipit_option_get_number(config, option), text));
 	else if (pipit_option_get_text(config, option) == NULL)
 		fprintf(out, "# %s is not set\n", option->name);
-	else if (option->kind == PIPIT_OPTION_TEXT) /* blanks at its ends count */
+	else if (option->kind == PIPIT_OPTION_TEXT) /* keeps blanks at its ends */
 		fprintf(out, "%s = \"%s\"\n", option->name, pipit_option_get_text(config, option));
 	else
 		fprintf(out, "%s = %s\n", option->name, pipit_option_get_text(config, option));

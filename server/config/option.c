@@ -25,7 +25,6 @@ static const char default_address[] = "127.0.0.1:8080";
 
 #define FIELD(name) offsetof(struct pipit_config, name)
 
-/* clang-format would give each member its own line. */
 /* clang-format off */
 const struct pipit_option pipit_option_table[] = {
 	{ .name = "listen", .kind = PIPIT_OPTION_ADDRESSES, .group = PIPIT_GROUP_SERVE, .offset = FIELD(listen),
@@ -33,7 +32,7 @@ const struct pipit_option pipit_option_table[] = {
 	    .wanted = "ADDR:PORT or [ADDR]:PORT with a numeric address, for example 127.0.0.1:8080",
 	    .help = "address to listen on; repeatable" },
 	{ .name = "root", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(root), .operand = "DIR",
-	    .unset = "own pages", .wanted = "a directory", .help = "directory of static files" },
+	    .unset = "dashboard", .wanted = "a directory", .help = "directory of static files" },
 	{ .name = "spa", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(spa), .is_switch = true,
 	    .initial_text = "off", .choices = switch_positions, .operand = "[on]", .help = "serve /index.html for unknown pages" },
 	{ .name = "listing", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(listing),
@@ -70,7 +69,7 @@ const struct pipit_option pipit_option_table[] = {
 	{ .name = "memory-limit", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(memory_limit),
 	    .initial = 64 * MIB, .max = TIB, .operand = "SIZE", .help = "buffered bytes of all connections together" },
 	{ .name = "max-streams", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_streams),
-	    .initial = 1000, .max = 1000000, .operand = "N", .help = "clients that follow /events at once" },
+	    .initial = 1000, .max = 1000000, .operand = "N", .help = "clients of /events at the same time" },
 	{ .name = "listen-backlog", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(listen_backlog),
 	    .initial = 1024, .min = 1, .max = 65535, .operand = "N", .help = "length of the accept queue" },
 	{ .name = "max-head-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_head_bytes),
@@ -184,7 +183,7 @@ struct unit {
 	uint64_t factor;
 };
 
-/* Largest first: printing takes the first that divides the number; the last always does. */
+/* Largest first: printing takes the first that divides the number. */
 static const struct unit count_units[] = { { "", 1 }, { NULL, 0 } };
 static const struct unit size_units[] = { { "g", GIB }, { "m", MIB }, { "k", KIB }, { "", 1 }, { NULL, 0 } };
 static const struct unit duration_units[] = { { "h", 3600 * SECOND_MS }, { "m", 60 * SECOND_MS }, { "s", SECOND_MS },
@@ -220,7 +219,7 @@ static const struct unit *find_unit(const struct unit *units, const char *suffix
 	return units->suffix != NULL ? units : NULL;
 }
 
-/* strtoull() would accept spaces and signs, and wrap "-1". */
+/* strtoull() accepts spaces and signs, and wraps "-1". */
 static enum pipit_fault parse_number(const struct pipit_option *option, const char *text, uint64_t *number)
 {
 	bool is_negative = *text == '-', is_too_large = false;
@@ -258,7 +257,6 @@ static enum pipit_fault check_plain_text(const char *text)
 	return PIPIT_FAULT_NONE;
 }
 
-/* The option's own string, or NULL. */
 static const char *find_choice(const struct pipit_option *option, const char *text)
 {
 	for (const char *const *choice = option->choices; *choice != NULL; choice++) {
@@ -328,7 +326,7 @@ enum pipit_fault pipit_option_check_text(const struct pipit_option *option, cons
 
 /* ---------------------------------------------------------------- setting one option */
 
-/* Element of pipit_config.owned. Replaced strings stay until pipit_config_clear(): other fields may point to them. */
+/* In pipit_config.owned. Replaced strings stay until pipit_config_clear(), because other fields may point to them. */
 struct owned_string {
 	struct owned_string *next;
 	char text[];

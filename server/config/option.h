@@ -11,10 +11,10 @@ enum {
 	PIPIT_OPTION_TOTAL = 36,
 	PIPIT_OPTION_NAME_MAX_BYTES = 32,
 	PIPIT_OPTION_TEXT_MAX_BYTES = 4000, /* fits a line of the file */
-	PIPIT_OPTION_NUMBER_BYTES = 32,     /* with its NUL */
+	PIPIT_OPTION_NUMBER_BYTES = 32,
 };
 
-/* Field: uint64_t for COUNT, SIZE and DURATION, const char * for TEXT and CHOICE, array `listen` for ADDRESSES. */
+/* Fields: uint64_t for COUNT, SIZE and DURATION; const char * for TEXT and CHOICE; array `listen` for ADDRESSES. */
 enum pipit_option_kind {
 	PIPIT_OPTION_COUNT,
 	PIPIT_OPTION_SIZE,
@@ -33,25 +33,25 @@ enum pipit_option_group {
 };
 
 struct pipit_option {
-	const char *name; /* command line without dashes, and key of the file */
+	const char *name; /* without dashes */
 	enum pipit_option_kind kind;
 	enum pipit_option_group group;
 	size_t offset;              /* ADDRESSES: of the first */
 	uint64_t initial;           /* count, bytes or milliseconds */
-	uint64_t min, max;          /* inclusive; 0 switches a limit or deadline off */
-	const char *initial_text;   /* other kinds; NULL: not set */
-	const char *unset;          /* --help for a default of NULL */
+	uint64_t min, max;          /* inclusive; 0 switches a limit off */
+	const char *initial_text;   /* of other kinds; NULL: not set */
+	const char *unset;          /* what --help prints for NULL */
 	const char *const *choices; /* NULL at the end */
 	bool is_switch;             /* "off" and "on"; without a value "on" */
 	const char *operand;
-	const char *wanted; /* shown by errors after "use"; NULL: the range or the choices */
-	const char *help;   /* at most 50 columns with its default */
+	const char *wanted; /* after "use" in errors; NULL: the range or the choices */
+	const char *help;   /* with its default at most 50 columns */
 };
 
 /* In the order of --help. */
 extern const struct pipit_option pipit_option_table[];
 
-/* Command line only. */
+/* On the command line only. */
 struct pipit_command {
 	const char *name;
 	char letter; /* 0: none */
@@ -77,7 +77,7 @@ enum pipit_fault {
 	PIPIT_FAULT_EMPTY,
 	PIPIT_FAULT_FORM, /* wrong kind */
 	PIPIT_FAULT_RANGE,
-	PIPIT_FAULT_CONTROL, /* which a configuration file cannot hold */
+	PIPIT_FAULT_CONTROL, /* a file cannot hold these */
 	PIPIT_FAULT_LONG,
 	PIPIT_FAULT_MANY,
 	PIPIT_FAULT_MEMORY,
@@ -87,7 +87,7 @@ bool pipit_option_is_number(const struct pipit_option *option);
 
 uint64_t pipit_option_get_number(const struct pipit_config *config, const struct pipit_option *option);
 
-/* For other options; the first of ADDRESSES. May be NULL. */
+/* Of other kinds; the first of ADDRESSES. May be NULL. */
 const char *pipit_option_get_text(const struct pipit_config *config, const struct pipit_option *option);
 
 /* With the largest exact unit. Returns `out`, of PIPIT_OPTION_NUMBER_BYTES. */
@@ -95,7 +95,7 @@ const char *pipit_option_format_number(const struct pipit_option *option, uint64
 
 enum pipit_fault pipit_option_check_number(const struct pipit_option *option, uint64_t number);
 
-/* For other options; one of ADDRESSES. NULL is valid when the default is not set. */
+/* Of other kinds; one of ADDRESSES. NULL is valid when it is the default. */
 enum pipit_fault pipit_option_check_text(const struct pipit_option *option, const char *text);
 
 void pipit_option_reset(struct pipit_config *config, const struct pipit_option *option);
@@ -103,7 +103,7 @@ void pipit_option_reset(struct pipit_config *config, const struct pipit_option *
 /* Copies the text; adds an address. Changes `config` only on PIPIT_FAULT_NONE. */
 enum pipit_fault pipit_option_assign(struct pipit_config *config, const struct pipit_option *option, const char *text);
 
-/* Replace strings by copies. False: memory is short, and not all are copies. */
+/* Replaces strings by copies. False: not all are copies. */
 bool pipit_option_copy_text(struct pipit_config *config, const struct pipit_option *option);
 
 /* The fields still point to them. */

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOWN_MAX_BYTES = 80 }; /* of a value */
+enum { SHOWN_MAX_BYTES = 80 };
 
 struct pipit_option_error pipit_option_error_begin(char *data, size_t size)
 {
@@ -179,7 +179,7 @@ static unsigned min_of_three(unsigned a, unsigned b, unsigned c)
 	return least < c ? least : c;
 }
 
-/* Levenshtein. Names have at most PIPIT_OPTION_NAME_MAX_BYTES. */
+/* Levenshtein distance. */
 static unsigned distance(const char *left, const char *right)
 {
 	unsigned row[PIPIT_OPTION_NAME_MAX_BYTES + 1];

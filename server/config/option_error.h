@@ -7,9 +7,8 @@
 
 #include <stddef.h>
 
-/* Cut at the end of its buffer. */
 struct pipit_option_error {
-	char *data; /* NULL when size is 0 */
+	char *data;
 	size_t size, length;
 };
 
@@ -22,11 +21,11 @@ enum pipit_option_place_kind {
 
 struct pipit_option_place {
 	enum pipit_option_place_kind kind;
-	const char *file; /* of FILE */
-	size_t number;    /* line of FILE, from 1 */
+	const char *file;
+	size_t number; /* from 1 */
 };
 
-/* May be NULL. */
+/* data: may be NULL. */
 struct pipit_option_error pipit_option_error_begin(char *data, size_t size);
 
 void pipit_option_error_append(struct pipit_option_error *line, const char *format, ...)
@@ -48,14 +47,10 @@ void pipit_option_error_append_setting(
 /* "1 to 256", "combined or json" */
 void pipit_option_error_append_wanted(struct pipit_option_error *line, const struct pipit_option *option);
 
-/* 0; -EINVAL or -ENOMEM and a line. */
 int pipit_option_error_report(const struct pipit_option_place *place, const struct pipit_option *option,
     const char *value, enum pipit_fault fault, struct pipit_option_error *error);
 
-/*
- * Suggests a similar name. `shown`: as given; `length` bytes from `name`, within it, are compared. `what`: "key",
- * "option", "variable".
- */
+/* Suggests a similar name. shown: as given; name: the part to compare. what: "key", "option" or "variable". */
 void pipit_option_error_report_unknown(const struct pipit_option_place *place, const char *shown, const char *name,
     size_t length, const char *what, struct pipit_option_error *error);
 

@@ -13,14 +13,14 @@
 
 enum { LINE_MAX_BYTES = 4096 };
 
-/* --check prints lines that a file accepts. */
+/* A file accepts the lines that --check prints. */
 _Static_assert(PIPIT_OPTION_NAME_MAX_BYTES + sizeof(" = \"\"") + PIPIT_OPTION_TEXT_MAX_BYTES <= LINE_MAX_BYTES,
     "the longest text fits into a line");
 
 struct source {
 	struct pipit_option_place place;
 	bool has_listen;                       /* the next address is added */
-	size_t first_line[PIPIT_OPTION_TOTAL]; /* of a file: line of each option; 0: not set */
+	size_t first_line[PIPIT_OPTION_TOTAL]; /* line of each option in the file; 0: not set */
 };
 
 /* The first address replaces those of earlier sources. */
@@ -44,7 +44,7 @@ static int report_line(const struct source *source, const char *fault, struct pi
 	return -EINVAL;
 }
 
-/* There are no escapes. NULL when the closing quote is missing. */
+/* There are no escapes. NULL: no closing quote. */
 static char *unquote(char *value)
 {
 	size_t length = strlen(value);
@@ -79,7 +79,6 @@ static int take_line(
 {
 	if (memchr(text, '\0', length) != NULL)
 		return report_line(source, "contains a NUL byte; use plain text", error);
-	/* CRLF */
 	if (length > 0 && text[length - 1] == '\r')
 		length--;
 	char *setting = pipit_slice_trim_in_place(text, text + length);
@@ -94,7 +93,7 @@ static int take_line(
 	return take_setting(config, source, pipit_slice_trim_in_place(setting, equals), value, error);
 }
 
-/* `text`: LINE_MAX_BYTES + 1. Returns the length, -1 at the end, -2 when the line is too long. */
+/* text: LINE_MAX_BYTES + 1. -1: at the end; -2: the line is too long. */
 static ssize_t read_line(FILE *in, char *text)
 {
 	ssize_t length = 0;
@@ -166,7 +165,6 @@ static const struct pipit_option *find_option_of_variable(const char *variable, 
 	return NULL;
 }
 
-/* Commas, optional blanks. */
 static int take_address_list(struct pipit_config *config, struct source *source, const struct pipit_option *option,
     const char *value, struct pipit_option_error *error)
 {
@@ -228,7 +226,6 @@ struct arguments {
 	int next;
 };
 
-/* One of `option` and `command` is set. */
 struct argument {
 	const struct pipit_option *option;
 	const struct pipit_command *command;
@@ -292,7 +289,6 @@ static int report_needless_value(const struct argument *argument, struct pipit_o
 	return -EINVAL;
 }
 
-/* 1 and *argument; 0 at the end; -EINVAL. */
 static int read_argument(struct arguments *arguments, struct argument *argument, struct pipit_option_error *error)
 {
 	if (arguments->next >= arguments->count)
@@ -339,7 +335,7 @@ static void take_command(const struct argument *argument, struct pipit_options *
 	}
 }
 
-/* --config names the file, which is read before options apply. */
+/* First, because --config names the file, which is read before the options of the command line apply. */
 static int take_commands(
     struct arguments arguments, struct pipit_options *options, const char **file, struct pipit_option_error *error)
 {
@@ -368,7 +364,6 @@ static int take_flags(struct pipit_config *config, struct arguments arguments, s
 
 /* ---------------------------------------------------------------- all sources */
 
-/* --config, else PIPIT_CONFIG; 0 without either. */
 static int take_named_file(
     struct pipit_config *config, const char *name, char *const *environment, struct pipit_option_error *error)
 {

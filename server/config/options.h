@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Configuration file, environment and command line. A later source overrides an earlier one. */
+/* Configuration file, environment, command line: a later source overrides an earlier one. */
 #ifndef PIPIT_OPTIONS_H
 #define PIPIT_OPTIONS_H
 
@@ -10,24 +10,22 @@
 struct pipit_options {
 	bool help;
 	bool version;
-	bool check; /* print the configuration */
+	bool check;
 	bool healthcheck;
 };
 
 /*
- * File (--config FILE, else PIPIT_CONFIG), then variables PIPIT_* of `environment`, then command line.
+ * File (--config FILE, else PIPIT_CONFIG): lines "key = value", with optional quotes "…"; '#' begins a comment line. A
+ * repeated key is an error, except "listen".
  *
- * - Command line: "--name value" or "--name=value".
- * - Environment: PIPIT_MAX_BODY_BYTES is --max-body-bytes; PIPIT_LISTEN holds addresses, separated by commas. An
- *   unknown PIPIT_* is an error.
- * - File: lines "key = value", with optional quotes "…"; '#' begins a comment line. A repeated key is an error, except
- *   "listen".
+ * Environment: PIPIT_MAX_BODY_BYTES is --max-body-bytes; PIPIT_LISTEN holds addresses, separated by commas. An unknown
+ * PIPIT_* is an error.
  *
- * The first address of a source replaces those of earlier sources. With --help or --version only the form of the
- * command line is checked.
+ * Command line: "--name value" or "--name=value". With --help or --version only its form is checked.
  *
- * config: initialised; the caller clears it also after a failure. environment: NULL-terminated; may be NULL. 0; -EINVAL
- * and one line in `error`.
+ * The first address of a source replaces those of earlier sources.
+ *
+ * config: initialised; to be cleared also after a failure. environment: NULL-terminated; may be NULL.
  */
 int pipit_options_read(struct pipit_config *config, struct pipit_options *options, int argc, char *const *argv,
     char *const *environment, char *error, size_t size);

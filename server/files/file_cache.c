@@ -8,9 +8,8 @@
 #include <unistd.h>
 
 #define CHECK_MS 1000
-/* of an open file's size */
-#define LOOK_MS 10
-/* a deleted file keeps its disk space so long */
+#define SIZE_CHECK_MS 10
+/* so long a deleted file keeps its disk space */
 #define IDLE_MS 10000
 /* a power of two */
 #define BUCKETS 256
@@ -22,16 +21,16 @@ struct entry {
 	struct entry *newer, *older;
 	const struct pipit_files *files;
 	uint32_t hash;
-	uint64_t checked_ms, looked_ms, used_ms;
+	uint64_t checked_ms, size_checked_ms, used_ms;
 	struct pipit_file_cache_file file;
 	size_t size;
 	size_t path_length;
-	char bytes[]; /* the path, then the content */
+	char bytes[]; /* path, then content */
 };
 
 struct pipit_file_cache {
 	struct entry *buckets[BUCKETS];
-	struct entry *newest, *oldest; /* by last use */
+	struct entry *newest, *oldest;
 	size_t count, descriptors, bytes;
 };
 
@@ -134,7 +133,7 @@ static char *put_hex(char *at, uint64_t number)
 	return pipit_bytes_put_hex(at, number, pipit_bytes_hex_digits(number));
 }
 
-/* Not against attackers who write the files. */
+/* No protection from attackers who write the files. */
 static uint64_t digest(const struct pipit_files_version *version)
 {
 	const uint64_t words[] = { version->device, version->inode, (uint64_t)version->changed.tv_sec,
@@ -176,7 +175,7 @@ static void set_etag(struct pipit_file_cache_file *file)
 	file->etag_length = (size_t)(at - file->etag);
 }
 
-/* False when the file changes. */
+/* False: the file has changed. */
 static bool read_content(const struct pipit_file *file, char *content)
 {
 	struct pipit_files_version version;
@@ -199,7 +198,7 @@ static void describe(struct pipit_file_cache_file *file, const struct pipit_file
 	pipit_response_head_date(file->modified, file->date);
 }
 
-/* NULL when the file cannot be cached. */
+/* NULL also when the file cannot be cached. */
 static struct entry *new_entry(
     const struct pipit_files *files, struct pipit_slice path, uint32_t hash, const struct pipit_file *file)
 {
@@ -234,9 +233,9 @@ static void return_entry(
 static bool is_unchanged(struct entry *entry, uint64_t now_ms)
 {
 	struct pipit_files_version version;
-	if (now_ms < entry->looked_ms + LOOK_MS)
+	if (now_ms < entry->size_checked_ms + SIZE_CHECK_MS)
 		return true;
-	entry->looked_ms = now_ms;
+	entry->size_checked_ms = now_ms;
 	return pipit_files_read_version(entry->file.descriptor->fd, &version) &&
 	       pipit_files_is_same_version(&version, &entry->file.version);
 }
@@ -247,8 +246,8 @@ static bool is_fresh(struct entry *entry, uint64_t now_ms)
 }
 
 /*
- * The inode of an open file is not reused. Content is read again: a write within the tick, or through a mapping, may
- * leave the timestamps.
+ * The inode of an open file is not reused. Content is read again, because a write within the tick, or through a
+ * mapping, may leave the timestamps.
  */
 static bool is_same_file(const struct entry *entry, const struct pipit_file *file)
 {
@@ -264,7 +263,7 @@ static enum pipit_files_result open_file(
 	return result;
 }
 
-/* Takes both; entry may be NULL. */
+/* Takes `file` and entry (may be NULL). */
 static enum pipit_files_result take_file(struct pipit_file_cache *cache, struct entry *entry,
     const struct pipit_file *file, uint64_t now_ms, struct pipit_file_cache_file *found)
 {
@@ -285,7 +284,7 @@ static enum pipit_files_result take_file(struct pipit_file_cache *cache, struct 
 		return PIPIT_FILES_FOUND;
 	}
 	entry->file.descriptor = descriptor;
-	entry->checked_ms = entry->looked_ms = now_ms;
+	entry->checked_ms = entry->size_checked_ms = now_ms;
 	insert(cache, entry);
 	return_entry(cache, entry, now_ms, found);
 	return PIPIT_FILES_FOUND;
@@ -308,7 +307,7 @@ enum pipit_files_result pipit_file_cache_find(struct pipit_file_cache *cache, co
 	entry = look_up(cache, files, path, hash);
 	if (entry && result == PIPIT_FILES_FOUND && is_same_file(entry, &file)) {
 		close(file.fd);
-		entry->checked_ms = entry->looked_ms = now_ms;
+		entry->checked_ms = entry->size_checked_ms = now_ms;
 		entry->file.absent = 0;
 		if (!pipit_file_cache_is_settled(&entry->file))
 			set_etag(&entry->file);

@@ -126,7 +126,7 @@ static void reply_range(struct pipit_request *request, const struct pipit_file_r
 #define BOUNDARY_SIZE 33
 #define PART_TEXT_MAX 512
 
-/* Random for each reply: no file can contain it. */
+/* Random, so that no file can contain it. */
 static void choose_boundary(char boundary[BOUNDARY_SIZE])
 {
 	unsigned char bytes[16] = { 0 };
@@ -147,7 +147,6 @@ static size_t print_part(char *at, bool is_first, const char *boundary,
 	return (size_t)length + 2;
 }
 
-/* NULL when memory is short. */
 static struct pipit_parts *new_parts(const struct pipit_file_response *representation, const char *boundary,
     const struct pipit_range *ranges, size_t count)
 {
@@ -255,7 +254,7 @@ static void reply_failed(struct pipit_request *request, const struct pipit_file_
 	pipit_reply_problem(request, 412, "The resource does not match If-Match or If-Unmodified-Since.");
 }
 
-/* Range applies to GET only (RFC 9110 §14.2). A repeated Range is ignored. */
+/* Only GET has ranges (RFC 9110 §14.2). A repeated Range is ignored. */
 static enum pipit_ranges_result find_ranges(
     struct pipit_request *request, uint64_t size, struct pipit_range ranges[PIPIT_RANGES_MAX], size_t *count)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Replies with a file, its ranges, or the result of conditions (RFC 9110 §13, §14). */
+/* Replies with a file, or with what conditions and ranges select (RFC 9110 §13, §14). */
 #ifndef PIPIT_FILE_RESPONSE_H
 #define PIPIT_FILE_RESPONSE_H
 
@@ -7,24 +7,24 @@
 #include "request/request.h"
 
 #define PIPIT_FILE_RESPONSE_ETAG_SIZE 96
-#define PIPIT_FILE_RESPONSE_CACHE_CONTROL_MAX 256 /* with its NUL */
+#define PIPIT_FILE_RESPONSE_CACHE_CONTROL_MAX 256
 
 struct pipit_file_response {
 	const char *content_type;
 	size_t etag_length; /* 0: none */
 	char etag[PIPIT_FILE_RESPONSE_ETAG_SIZE];
-	time_t modified;              /* seconds; negative: not known */
-	const char *date;             /* `modified` as an HTTP-date */
-	struct pipit_slice memory;    /* data is NULL when the bytes are in `file` */
+	time_t modified;              /* seconds; negative: unknown */
+	const char *date;             /* `modified` */
+	struct pipit_slice memory;    /* data NULL: use `file` */
 	struct pipit_shared_fd *file; /* a reference, or NULL */
-	uint64_t size;                /* bytes */
+	uint64_t size;
 	enum pipit_content_coding coding;
 	bool varies;
-	const char *cache_control; /* NULL: none */
-	const char *policy;        /* NULL: none */
+	const char *cache_control;
+	const char *policy; /* Content-Security-Policy; NULL: none */
 };
 
-/* "…" becomes "…-gz"; a too long ETag is dropped. */
+/* "…" becomes "…-gz". Drops an ETag that is too long. */
 void pipit_file_response_mark_gzip(struct pipit_file_response *representation);
 
 /* Takes the reference to the file. */

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 /*
- * O_NONBLOCK: a FIFO may have no writer. O_NOCTTY: a terminal must not control the process. O_LARGEFILE: for 2 GiB on
- * 32 bits; libc does not add it to a system call.
+ * O_NONBLOCK: a FIFO may have no writer. O_NOCTTY: a terminal must not control the process. O_LARGEFILE: above 2 GiB on
+ * 32 bits; libc does not add it to a raw system call.
  */
 #define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_LARGEFILE)
 
@@ -28,7 +28,7 @@ struct pipit_files {
 	const struct pipit_media_types *media; /* NULL: the built-in types */
 };
 
-/* FOUND: go on. Some systems treat a backslash as a separator. */
+/* FOUND: go on. Some systems separate segments by backslashes. */
 static enum pipit_files_result decode(struct pipit_slice path, char name[PATH_MAX])
 {
 	size_t length = 0;
@@ -99,7 +99,6 @@ static bool append_index(char name[PATH_MAX])
 	return true;
 }
 
-/* FOUND: go on. */
 static enum pipit_files_result compute_name(struct pipit_slice path, char name[PATH_MAX], bool *is_directory)
 {
 	enum pipit_files_result result = decode(path, name);
@@ -126,7 +125,7 @@ static int open_beneath(int root, const char *name)
 	return (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
 }
 
-/* O_PATH and O_NOFOLLOW alone would open a link; O_DIRECTORY refuses it. */
+/* Not O_PATH and O_NOFOLLOW alone, which open a link; O_DIRECTORY refuses it. */
 static int open_segment(int directory, const char *segment, bool is_last)
 {
 	int flags = is_last ? OPEN_FLAGS : O_PATH | O_DIRECTORY | O_CLOEXEC;
@@ -219,7 +218,6 @@ bool pipit_files_is_same_version(const struct pipit_files_version *one, const st
 	       is_same_moment(&one->modified, &other->modified) && is_same_moment(&one->changed, &other->changed);
 }
 
-/* is_directory: the reason for NOT_FOUND. */
 static enum pipit_files_result open_regular(
     const struct pipit_files *files, const char *name, struct pipit_file *file, bool *is_directory)
 {
@@ -258,7 +256,6 @@ static enum pipit_files_result open_index(const struct pipit_files *files, char 
 	return result;
 }
 
-/* `result`: of opening the directory. */
 static enum pipit_files_result redirect(
     const struct pipit_files *files, char name[PATH_MAX], enum pipit_files_result result)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opens regular files by path below a root; no dotfiles.
+ * Opens regular files by path below a root. No dotfiles.
  *
  * Paths are percent-decoded once and lose dot segments (RFC 3986 §5.2.4). openat2(RESOLVE_BENEATH |
  * RESOLVE_NO_MAGICLINKS) keeps the lookup below the root; without it (ENOSYS, EPERM in a sandbox), openat(O_NOFOLLOW)
@@ -18,44 +18,44 @@
 #include <sys/types.h>
 #include <time.h>
 
-struct pipit_files; /* an open directory */
+struct pipit_files;
 
-/* 0, or a negative errno value (-ENOTDIR when `root` is not a directory). */
+/* -ENOTDIR: no directory. */
 int pipit_files_open_root(const char *root, struct pipit_files **files);
 void pipit_files_close_root(struct pipit_files *files);
 
-/* Overrides built-in types; borrowed until the root is closed. Before any file is opened. */
+/* Overrides built-in types; borrowed while the root is open. Before any file is opened. */
 void pipit_files_set_media(struct pipit_files *files, const struct pipit_media_types *media);
 
-/* For tests: do not use openat2. */
+/* For tests: no openat2. */
 void pipit_files_set_walking(struct pipit_files *files, bool walking);
 
 struct pipit_files_version {
 	dev_t device;
 	ino_t inode;
 	uint64_t size;
-	struct timespec modified, changed; /* st_mtim, st_ctim */
+	struct timespec modified, changed; /* ctime */
 };
 
 struct pipit_file {
-	int fd;          /* owned by the caller */
-	uint64_t size;   /* bytes */
-	time_t modified; /* st_mtime, seconds */
+	int fd;
+	uint64_t size;
+	time_t modified; /* seconds */
 	const char *content_type;
 	struct pipit_files_version version;
-	bool is_index; /* the path is a directory */
+	bool is_index;
 };
 
 enum pipit_files_result {
 	PIPIT_FILES_FOUND,
-	PIPIT_FILES_REDIRECT, /* without the trailing slash */
+	PIPIT_FILES_REDIRECT, /* add a slash */
 	PIPIT_FILES_BAD_PATH, /* 400: NUL, backslash, bad encoding, above the root */
 	PIPIT_FILES_NOT_FOUND, /* 404: also dotfiles, links out of the root, devices, FIFOs, directories without index.html */
 	PIPIT_FILES_FORBIDDEN,  /* 403 */
-	PIPIT_FILES_UNAVAILABLE /* 503: out of descriptors or memory */
+	PIPIT_FILES_UNAVAILABLE /* 503: no descriptor or memory */
 };
 
-/* path: percent-encoded, begins with '/', without query; a directory means its index.html. */
+/* path: percent-encoded, begins with '/', without query. A directory means its index.html. */
 enum pipit_files_result pipit_files_open(
     const struct pipit_files *files, struct pipit_slice path, struct pipit_file *file);
 
@@ -67,7 +67,6 @@ enum pipit_files_result pipit_files_name(struct pipit_slice path, char name[PATH
 /* As pipit_files_open(). The caller owns *fd. */
 enum pipit_files_result pipit_files_open_directory(const struct pipit_files *files, struct pipit_slice path, int *fd);
 
-/* False when fstat() fails. */
 bool pipit_files_read_version(int fd, struct pipit_files_version *version);
 bool pipit_files_is_same_version(const struct pipit_files_version *one, const struct pipit_files_version *other);
 

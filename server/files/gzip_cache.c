@@ -8,18 +8,18 @@
 #include <time.h>
 #include <zlib.h>
 
-/* 15 window bits; 16 selects the gzip format */
+/* 15 window bits, gzip format */
 #define GZIP_WINDOW (15 + 16)
 #define LEVEL 6
 #define MEMORY_LEVEL 8
-/* CPU time per second, which blocks the worker */
+/* CPU time per second, because compression blocks the worker */
 #define SPEND_MAX_NS 250000000u
 
 /* Comparing 64 versions takes less than a microsecond. */
 struct entry {
-	struct entry *next; /* less recently used */
+	struct entry *next;
 	struct pipit_files_version version;
-	size_t length; /* 0: compression saves too little */
+	size_t length; /* 0: too little saved */
 	char bytes[];
 };
 
@@ -86,7 +86,6 @@ static void insert(struct pipit_gzip_cache *cache, struct entry *entry)
 	cache->bytes += entry->length;
 }
 
-/* Length 0 when compression saves too little; NULL when memory is short. */
 static struct entry *compress_content(const char *content, size_t size)
 {
 	size_t room = size - size / 10;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Compresses files with gzip and caches the results, one cache per worker.
- *
- * 256 KiB block the worker for about 8 ms: compression gets a quarter of each second.
+ * Files compressed with gzip, one cache per worker. 256 KiB block the worker for about 8 ms: compression gets a quarter
+ * of each second.
  */
 #ifndef PIPIT_GZIP_CACHE_H
 #define PIPIT_GZIP_CACHE_H
@@ -12,13 +11,12 @@
 /* smaller files fit into one packet */
 #define PIPIT_GZIP_CACHE_FILE_MIN 1024
 #define PIPIT_GZIP_CACHE_FILE_MAX (256 * 1024)
-/* limits of one cache */
+/* of one cache */
 #define PIPIT_GZIP_CACHE_BYTES_MAX (1024 * 1024)
 #define PIPIT_GZIP_CACHE_FILES_MAX 64
 
 struct pipit_gzip_cache;
 
-/* NULL when memory is short. pipit_gzip_cache_free(NULL) is harmless. */
 struct pipit_gzip_cache *pipit_gzip_cache_new(void);
 void pipit_gzip_cache_free(struct pipit_gzip_cache *cache);
 
@@ -29,7 +27,7 @@ void pipit_gzip_cache_free(struct pipit_gzip_cache *cache);
 bool pipit_gzip_cache_get(struct pipit_gzip_cache *cache, const struct pipit_files_version *version,
     const char *content, int fd, struct pipit_slice *gzip);
 
-/* length: of the decompressed bytes. The caller frees the result; NULL when memory is short or the data is invalid. */
+/* length: of the decompressed bytes. NULL also for invalid data. */
 char *pipit_gzip_cache_decompress(struct pipit_slice gzip, size_t length);
 
 size_t pipit_gzip_cache_byte_count(const struct pipit_gzip_cache *cache);

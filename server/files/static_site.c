@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract is in pipit.h. Read from pipit_serve_files(). */
+/* Read from pipit_serve_files() on. */
 #include "base/percent.h"
 #include "files/file_cache.h"
 #include "files/file_response.h"
@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* "PATTERN=VALUE" of cache_control */
 struct rule {
 	const char *pattern, *value;
 };
@@ -160,7 +159,6 @@ void pipit_site_free(struct pipit_site *site)
 	free(site);
 }
 
-/* NULL: none. */
 static const char *find_cache_control(const struct pipit_site *site, struct pipit_slice path)
 {
 	char name[1 + PATH_MAX];
@@ -190,9 +188,7 @@ static void describe(struct pipit_file_response *representation, const struct pi
 	memcpy(representation->etag, file->etag, file->etag_length);
 }
 
-/*
- * --- codings: RFC 9110 §12.5.3 --------------------------------------------------------------------------------------
- */
+/* --- codings: RFC 9110 §12.5.3 ------------------------------------------------------------------------------------ */
 
 struct lookup {
 	struct pipit_request *request;
@@ -316,7 +312,7 @@ static enum choice choose_coding(struct lookup *lookup, const struct pipit_file_
 
 /* --- a file ------------------------------------------------------------------------------------------------------- */
 
-/* status: 0 selects it by conditions and ranges. FOUND: replied. */
+/* status: 0: by conditions and ranges. FOUND: replied. */
 static enum pipit_files_result serve_file(struct lookup *lookup, int status)
 {
 	struct pipit_file_cache_file file, variant;
@@ -509,7 +505,7 @@ static enum pipit_files_result list_directory(const struct lookup *lookup)
 
 /* --- not found ---------------------------------------------------------------------------------------------------- */
 
-/* No extension, and the client accepts text/html. */
+/* No extension, and text/html is acceptable. */
 static bool is_application_path(const struct lookup *lookup)
 {
 	char name[PATH_MAX];
@@ -524,7 +520,6 @@ static bool is_application_path(const struct lookup *lookup)
 	return pipit_accept_header_media_type(lookup->request->head, "text/html") != PIPIT_ACCEPT_HEADER_NOT;
 }
 
-/* False for clients that prefer JSON. */
 static bool serve_error_page(const struct lookup *lookup, int status)
 {
 	char path[16];
@@ -583,7 +578,7 @@ static void reply_without_file(struct lookup *lookup, enum pipit_files_result re
 	}
 }
 
-/* COARSE: one kernel tick is precise enough. */
+/* COARSE: a kernel tick is precise enough. */
 static uint64_t now_ms(void)
 {
 	struct timespec now;
@@ -614,7 +609,7 @@ void pipit_serve_files(struct pipit_request *request, void *arg)
 
 	if (!lookup.site) {
 		pipit_request_reply_fault(
-		    request, "pipit_serve_files() was called with NULL; pass it a site of pipit_site_open()");
+		    request, "pipit_serve_files() was called with NULL; pass a site from pipit_site_open()");
 		return;
 	}
 	if (method != PIPIT_GET && method != PIPIT_HEAD) {

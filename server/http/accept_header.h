@@ -21,7 +21,7 @@ int pipit_accept_header_choose(const struct pipit_guard_head *head, const char *
 /* Whether text/html has a higher weight than application/json and application/problem+json. */
 bool pipit_accept_header_prefers_html(const struct pipit_guard_head *head);
 
-/* The same, one Accept header at a time. Zero-initialise it. */
+/* Reads one Accept header at a time. Zero-initialise it. */
 struct pipit_accept_header_form {
 	struct pipit_accept_header_weight {
 		uint16_t weight;

@@ -5,7 +5,7 @@
 
 #include "http/guard.h"
 
-/* The first of equal weights is chosen: its result is the smallest. */
+/* In order of preference: the smallest result first. */
 enum pipit_content_coding {
 	PIPIT_CODING_BR,
 	PIPIT_CODING_ZSTD,
@@ -14,7 +14,7 @@ enum pipit_content_coding {
 	PIPIT_CODING_COUNT
 };
 
-/* "br", ".br". Static. */
+/* "br", ".br" */
 const char *pipit_content_coding_name(enum pipit_content_coding coding);
 const char *pipit_content_coding_extension(enum pipit_content_coding coding);
 
@@ -23,7 +23,7 @@ struct pipit_content_codings {
 	bool has_codings;                     /* other than identity */
 };
 
-/* Without an Accept-Encoding header only identity, because many such clients decode none. */
+/* Without Accept-Encoding only identity: many such clients decode no other. */
 struct pipit_content_codings pipit_content_coding_read(const struct pipit_guard_head *head);
 
 /* available: bits 1 << coding. PIPIT_CODING_COUNT: none is acceptable. */

@@ -16,7 +16,7 @@ bool pipit_content_type_is(struct pipit_slice value, const char *media_type)
 	       strncasecmp(value.data + value.length - 5, "+json", 5) == 0;
 }
 
-/* Up to a semicolon outside quotes. */
+/* Until a semicolon outside quotes. */
 static struct pipit_slice take_parameter(struct pipit_slice *rest)
 {
 	struct pipit_slice taken = { rest->data, 0 };

@@ -11,7 +11,7 @@
 bool pipit_content_type_is(struct pipit_slice value, const char *media_type);
 
 /*
- * NULL: JSON; else a sentence for a 415. Static. Refuses charsets other than utf-8 (RFC 8259 §8.1, §11): the body would
+ * NULL: JSON; else a sentence for a 415. Refuses charsets other than utf-8 (RFC 8259 §8.1, §11), because the body would
  * be misread.
  */
 const char *pipit_content_type_refuse_json(struct pipit_slice value);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* In the order of the protocol. */
 #include "http/guard.h"
 
 #include "base/bytes.h"
@@ -11,7 +10,7 @@
 
 /* Longer tokens are refused before their end arrives. */
 #define METHOD_BYTES_MAX 32
-/* Of a message: they cost CPU time and are not used. */
+/* Per message: extensions are not used, but cost CPU time. */
 #define EXTENSION_BYTES_MAX 4096
 
 enum {
@@ -156,7 +155,7 @@ static bool is_ipv6(const char *text, size_t length)
 	return inet_pton(AF_INET6, address, &bytes) == 1;
 }
 
-/* RFC 3986 §3.2. A Host header may be empty (RFC 9112 §3.2). */
+/* RFC 3986 §3.2. Host may be empty (RFC 9112 §3.2). */
 static bool is_host(struct pipit_slice host)
 {
 	const char *at = host.data, *end = host.data + host.length;
@@ -323,7 +322,6 @@ static enum pipit_guard_verdict parse_request_line(struct parser *parser)
 
 /* --- headers: RFC 9112 §5 ----------------------------------------------------------------------------------------- */
 
-/* Eight bytes at a time. */
 static inline const char *skip_value(const char *at, const char *end)
 {
 	while (end - at >= 8) {
@@ -347,7 +345,6 @@ const char *pipit_guard_skip_value(const char *at, const char *end)
 	return skip_value(at, end);
 }
 
-/* Letters and '-' eight at a time. */
 static const char *skip_token(const char *at, const char *end)
 {
 	while (end - at >= 8) {
@@ -621,14 +618,13 @@ static enum pipit_guard_verdict parse_head(struct parser *parser)
 	return reason == PIPIT_REFUSAL_NONE ? PIPIT_GUARD_PASS : reject(parser, reason);
 }
 
-/* The lines before `checked` need no second parse. */
 static bool only_a_field_has_grown(
     const char *bytes, size_t length, size_t checked, const struct pipit_guard_limits *limits)
 {
 	const char *last = memrchr(bytes, '\n', length);
 	struct parser parser = new_parser(bytes, length, limits);
 
-	/* this is the request line */
+	/* the request line is incomplete */
 	if (!last || last < bytes + 2 || last >= bytes + checked)
 		return false;
 	if (limits->max_head_bytes && length > limits->max_head_bytes)
@@ -666,7 +662,6 @@ enum pipit_guard_verdict pipit_guard_head(const char *bytes, size_t length, size
 		*consumed = (size_t)(parser.at - bytes);
 	else
 		*reason = parser.reason;
-	/* private to this file */
 	if (verdict == PIPIT_GUARD_REJECT && head->method > PIPIT_ANY)
 		head->method = 0;
 	return verdict;
@@ -771,7 +766,6 @@ static enum chunked_state next_in_trailer(enum chunked_state state, char c)
 	}
 }
 
-/* At most sixteen digits. */
 static enum chunked_state next_state(struct pipit_guard_chunked *chunked, char c)
 {
 	enum chunked_state state = (enum chunked_state)chunked->state;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A strict parser of HTTP/1.1 requests (RFC 9112 and 9110): faults of evhttp's parser cannot be reached.
+ * A strict parser of HTTP/1.1 requests (RFC 9112, RFC 9110). Pure.
  *
- * Pure. The caller keeps an incomplete head, in one piece, until more bytes arrive.
+ * The caller keeps an incomplete head in one piece.
  */
 #ifndef PIPIT_GUARD_H
 #define PIPIT_GUARD_H
@@ -47,7 +47,7 @@ struct pipit_guard_head {
 	uint32_t query, query_length;   /* query is 0 without a '?' */
 	uint32_t host, host_length;     /* of the target, else of the Host header; host is 0 without either */
 	uint8_t minor;                  /* HTTP/1.minor, 0 or 1 */
-	bool keep_alive;                /* by version and Connection header */
+	bool keep_alive;
 	bool expect_continue;
 	enum pipit_guard_framing framing;
 	uint64_t content_length; /* PIPIT_FRAMING_LENGTH only */
@@ -58,10 +58,9 @@ struct pipit_guard_head {
 enum pipit_guard_verdict { PIPIT_GUARD_MORE, PIPIT_GUARD_PASS, PIPIT_GUARD_REJECT };
 
 /*
- * checked:  bytes that an earlier call has parsed, first 0; updated on MORE. Only the last line is parsed again.
- * head:     set on PASS. On REJECT, `method` and `minor` are valid or 0, `length` is 0 unless all was parsed.
- * consumed: set on PASS: length with one empty line before the head (RFC 9112 §2.2).
- * reason:   set on REJECT.
+ * checked:  bytes parsed by an earlier call, first 0; updated on MORE. Only the last line is parsed again.
+ * head:     set on PASS. On REJECT `method` and `minor` are valid or 0; `length` is 0 unless all was parsed.
+ * consumed: set on PASS: length, and that of an empty line before the head (RFC 9112 §2.2).
  */
 enum pipit_guard_verdict pipit_guard_head(const char *bytes, size_t length, size_t *checked,
     const struct pipit_guard_limits *limits, struct pipit_guard_head *head, size_t *consumed,
@@ -73,10 +72,9 @@ static inline struct pipit_slice pipit_guard_slice(
 	return (struct pipit_slice){ head->bytes + offset, length };
 }
 
-/* The first of that name; NULL: none. */
 const struct pipit_guard_field *pipit_guard_find(const struct pipit_guard_head *head, const char *name);
 
-/* behind: NULL: find the first. NULL: none. */
+/* behind: NULL finds the first. */
 const struct pipit_guard_field *pipit_guard_find_next(
     const struct pipit_guard_head *head, const char *name, const struct pipit_guard_field *behind);
 
@@ -86,7 +84,7 @@ const char *pipit_guard_skip_value(const char *at, const char *end);
 /* RFC 9110 §5.6.2 */
 bool pipit_guard_is_token(struct pipit_slice text);
 
-/* 1 to 18 digits (RFC 9110 §8.6). On failure *length is unchanged. */
+/* 1 to 18 digits (RFC 9110 §8.6). */
 bool pipit_guard_read_length(struct pipit_slice value, uint64_t *length);
 
 /* Zero-initialise it for each message. */

@@ -113,7 +113,7 @@ static const char *find(const struct media_type *types, size_t count, const char
 }
 
 struct pipit_media_types {
-	char *text;               /* owned: the file; extensions point into it */
+	char *text;               /* owned; extensions point into it */
 	struct media_type *types; /* owned, as each type; sorted by extension */
 	size_t count, capacity;
 };
@@ -142,7 +142,6 @@ void pipit_media_types_free(struct pipit_media_types *media)
 	free(media);
 }
 
-/* "type/subtype" with optional parameters. */
 static bool is_media_type(const char *text)
 {
 	size_t type = strcspn(text, "/"), subtype;
@@ -172,7 +171,7 @@ static char *copy_type(const char *type)
 	return copy;
 }
 
-/* The last line with an extension wins. */
+/* The last line wins. */
 static int add(struct pipit_media_types *media, const char *extension, const char *type)
 {
 	struct media_type *types = media->types;
@@ -207,14 +206,15 @@ static int take_extension(
 	size_t length = strlen(extension);
 
 	if (*extension == '.' || !pipit_guard_is_token((struct pipit_slice){ extension, length }))
-		return report(
-		    reader, -EINVAL, extension, "is no extension; use letters and digits, without a dot before them");
+		return report(reader, -EINVAL, extension,
+		    "is not an extension; use letters and digits, without a dot before them");
 	/* "cwl.json" in Debian's table: never looked up */
 	if (length >= EXTENSION_SIZE || strchr(extension, '.'))
 		return 0;
 	for (char *c = extension; *c; c++)
 		*c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
-	return add(media, extension, type) == 0 ? 0 : report(reader, -ENOMEM, extension, "found no memory");
+	return add(media, extension, type) == 0 ? 0
+						: report(reader, -ENOMEM, extension, "was not added: out of memory");
 }
 
 static int take_line(struct pipit_media_types *media, const struct reader *reader, char *line)
@@ -228,7 +228,7 @@ static int take_line(struct pipit_media_types *media, const struct reader *reade
 	if (!type)
 		return 0;
 	if (!is_media_type(type))
-		return report(reader, -EINVAL, type, "is no media type; use lines such as: text/html html htm");
+		return report(reader, -EINVAL, type, "is not a media type; use lines such as: text/html html htm");
 	while (result == 0 && (extension = strtok_r(NULL, blanks, &line)))
 		result = take_extension(media, reader, extension, type);
 	return result;

@@ -8,14 +8,11 @@
 
 struct pipit_media_types; /* types from a file */
 
-/*
- * Text types without a charset get utf-8. 0; a negative errno value, and one line in `error`: file, line and what would
- * be right.
- */
+/* Text types without a charset get utf-8. */
 int pipit_media_types_read(const char *name, struct pipit_media_types **media, char *error, size_t size);
 void pipit_media_types_free(struct pipit_media_types *media);
 
-/* From `media` (may be NULL), built in, or "application/octet-stream". Lives as long as `media`. */
+/* From `media` (may be NULL), else built in, else "application/octet-stream". Lives as long as `media`. */
 const char *pipit_media_types_types_find(const struct pipit_media_types *media, const char *name);
 
 /* Parameters are ignored. */

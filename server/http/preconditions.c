@@ -22,7 +22,7 @@ static bool is_same_tag(struct pipit_slice one, struct pipit_slice other, bool i
 	return pipit_slice_is_same(opaque(one), opaque(other));
 }
 
-/* W/"…" or "…", which may contain commas. False: no ETag. */
+/* W/"…" or "…", which may contain commas. */
 static bool take_tag(struct pipit_slice *text, struct pipit_slice *tag)
 {
 	const char *end = text->data + text->length, *at = text->data, *quote;
@@ -39,7 +39,6 @@ static bool take_tag(struct pipit_slice *text, struct pipit_slice *tag)
 	return true;
 }
 
-/* False: other bytes. */
 static bool take_comma(struct pipit_slice *list)
 {
 	*list = pipit_slice_trim(*list);
@@ -52,7 +51,6 @@ static bool take_comma(struct pipit_slice *list)
 	return true;
 }
 
-/* "*", or a list. A malformed list matches nothing. */
 static bool list_matches(struct pipit_slice list, struct pipit_slice etag, bool is_strong)
 {
 	struct pipit_slice tag;

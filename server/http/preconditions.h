@@ -19,7 +19,7 @@ enum pipit_preconditions_result {
 	PIPIT_PRECONDITIONS_FAILED        /* 412 */
 };
 
-/* range_counts: set on GO_ON: no If-Range, or it matches. */
+/* range_counts: on GO_ON: no If-Range, or it matches. */
 enum pipit_preconditions_result pipit_preconditions_check(
     const struct pipit_guard_head *head, const struct pipit_validators *validators, bool *range_counts);
 

@@ -16,7 +16,7 @@ static bool take_number(const char **at, const char *end, uint64_t *number)
 	return *at > first;
 }
 
-/* False: malformed. Length 0: not satisfiable. */
+/* Length 0: not satisfiable. */
 static bool parse_specifier(struct pipit_slice text, uint64_t size, struct pipit_range *range)
 {
 	const char *at = text.data, *end = at + text.length;

@@ -20,10 +20,7 @@ enum pipit_ranges_result {
 	PIPIT_RANGES_FOUND
 };
 
-/*
- * size: of the file. Ranges that overlap or touch are merged at the place of the first (§15.3.7.2). Sets ranges and
- * *count on FOUND.
- */
+/* Merges ranges that overlap or touch, at the place of the first (§15.3.7.2). size: of the file. */
 enum pipit_ranges_result pipit_ranges_parse(
     struct pipit_slice value, uint64_t size, struct pipit_range ranges[PIPIT_RANGES_MAX], size_t *count);
 

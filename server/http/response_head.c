@@ -12,11 +12,11 @@
 struct status_line {
 	int status;
 	const char *phrase;
-	const char *line; /* from the version to the line end */
+	const char *line; /* with CRLF */
 	size_t length;
 };
 
-/* IANA HTTP Status Code Registry, without statuses of other kinds of servers. Ascending. */
+/* IANA HTTP Status Code Registry, without statuses of other kinds of servers; ascending. */
 /* clang-format off */
 #define STATUS(code, phrase)                                                                                           \
 	{                                                                                                              \
@@ -102,7 +102,6 @@ static bool is_weekday(const char *text, size_t length, const char *const *names
 	return false;
 }
 
-/* rest: after the weekday. */
 static bool read_date(const char *weekday, const char *rest, struct tm *tm, bool *is_short_year)
 {
 	static const char *const brief[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
@@ -134,7 +133,7 @@ static bool read_date(const char *weekday, const char *rest, struct tm *tm, bool
 	       *minute >= 0 && *second >= 0;
 }
 
-/* Years more than 50 years in the future are in the past (RFC 9110 §5.6.7). */
+/* Dates more than 50 years ahead are in the past (RFC 9110 §5.6.7). */
 static void choose_century(struct tm *tm)
 {
 	time_t now = time(NULL);
@@ -231,7 +230,6 @@ bool pipit_response_head_is_value(const char *value)
 
 /* --- errors ------------------------------------------------------------------------------------------------------- */
 
-/* An incomplete UTF-8 character. */
 static char *drop_partial_character(char *start, char *at)
 {
 	char *last = at;
@@ -246,7 +244,6 @@ static char *drop_partial_character(char *start, char *at)
 	return last;
 }
 
-/* Cuts between two characters. */
 static char *put_escaped(char *at, const char *end, const char *text, bool html)
 {
 	char *start = at;
@@ -344,7 +341,6 @@ static struct pipit_slice value_of(const char *line, const char *end)
 	return (struct pipit_slice){ value + 1, (size_t)((cr ? cr : end) - value - 1) };
 }
 
-/* -1: no number. */
 static int64_t read_length(struct pipit_slice value)
 {
 	uint64_t length;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Writes response heads: with Date, one framing, no body for HEAD, 204 and 304, and no chunks for HTTP/1.0. Pure. */
+/* Writes response heads: Date, one framing, no body for HEAD, 204 and 304, no chunks for HTTP/1.0. Pure. */
 #ifndef PIPIT_RESPONSE_HEAD_H
 #define PIPIT_RESPONSE_HEAD_H
 
@@ -17,7 +17,7 @@
 #define PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX 1024
 /* of pipit_response_head_render() */
 #define PIPIT_RESPONSE_HEAD_MAX (PIPIT_RESPONSE_HEAD_FIELDS_MAX + PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX + 768)
-/* of pipit_response_head_problem_content(), without members */
+/* without members */
 #define PIPIT_RESPONSE_HEAD_PROBLEM_MAX 4096
 /* "Sun, 06 Nov 1994 08:49:37 GMT" and NUL */
 #define PIPIT_RESPONSE_HEAD_DATE_SIZE 30
@@ -28,7 +28,7 @@ void pipit_response_head_date(time_t when, char date[PIPIT_RESPONSE_HEAD_DATE_SI
 /* One of the three forms of RFC 9110 §5.6.7; -1: none. */
 time_t pipit_response_head_parse_date(const char *text);
 
-/* "Not Found" for 404; "Unknown" if not registered. Static. */
+/* "Not Found"; "Unknown" if not registered. */
 const char *pipit_response_head_phrase(int status);
 
 struct pipit_response_head {
@@ -43,7 +43,7 @@ struct pipit_response_head {
 	bool keep_alive;
 };
 
-/* at: PIPIT_RESPONSE_HEAD_MAX bytes. Returns the length. Cuts content_type at 256 bytes. */
+/* at: PIPIT_RESPONSE_HEAD_MAX bytes. Cuts content_type at 256 bytes. */
 size_t pipit_response_head_render(char *at, const struct pipit_response_head *head);
 
 /* RFC 9112 §6.3. */
@@ -54,15 +54,15 @@ bool pipit_response_head_is_field(const char *name, const char *value);
 bool pipit_response_head_is_value(const char *value);
 
 /*
- * RFC 9457 or HTML. detail: NULL: none; cut when too long. members: JSON text (`,"errors":[]`), left out of HTML. at:
- * PIPIT_RESPONSE_HEAD_PROBLEM_MAX + members.length bytes. Returns the length; *content_type is static.
+ * RFC 9457 or HTML. detail: may be NULL; cut when too long. members: JSON text (`,"errors":[]`), left out of HTML. at:
+ * PIPIT_RESPONSE_HEAD_PROBLEM_MAX + members.length bytes. *content_type is static.
  */
 size_t pipit_response_head_problem_content(
     char *at, int status, const char *detail, struct pipit_slice members, bool html, const char **content_type);
 
 /*
- * With "Connection: close". at: PIPIT_RESPONSE_HEAD_MAX + PIPIT_RESPONSE_HEAD_PROBLEM_MAX bytes. Returns the length;
- * *content_bytes: of the body.
+ * With "Connection: close". at: PIPIT_RESPONSE_HEAD_MAX + PIPIT_RESPONSE_HEAD_PROBLEM_MAX bytes. *content_bytes: of the
+ * body.
  */
 size_t pipit_response_head_refusal(
     char *at, enum pipit_refusal reason, const char *date, bool is_head_request, bool html, size_t *content_bytes);
@@ -70,7 +70,7 @@ size_t pipit_response_head_refusal(
 struct pipit_response_head_evhttp {
 	int status;
 	bool closes;
-	unsigned dates; /* of pipit or the callback */
+	unsigned dates;
 	unsigned lengths;
 	bool is_ambiguous; /* a Content-Length is no number, or they differ */
 	bool has_content;
@@ -79,11 +79,10 @@ struct pipit_response_head_evhttp {
 	int64_t content_length; /* -1: none */
 };
 
-/* Returns the length with the empty line; 0: incomplete. */
+/* Length with the empty line; 0: incomplete. */
 size_t pipit_response_head_read_evhttp(
     const char *bytes, size_t length, bool is_head_request, struct pipit_response_head_evhttp *reply);
 
-/* Besides removing what is invalid. */
 struct pipit_response_head_amendments {
 	bool closes; /* "Connection: close" */
 	bool drops_length;
@@ -91,12 +90,11 @@ struct pipit_response_head_amendments {
 	const char *date;       /* add it, from pipit_response_head_date(); NULL: no */
 };
 
-/* bytes that pipit_response_head_amend_evhttp() adds */
 #define PIPIT_RESPONSE_HEAD_AMENDMENTS_MAX 192
 
 /*
- * Whatever the callback has added: HTTP/1.1 (RFC 9110 §2.5); one framing, none for 204 and 205; the last date. to:
- * length + PIPIT_RESPONSE_HEAD_AMENDMENTS_MAX bytes. Returns the new length.
+ * Corrects what the callback has sent: HTTP/1.1 (RFC 9110 §2.5); one framing, none for 204 and 205; the last date. to:
+ * length + PIPIT_RESPONSE_HEAD_AMENDMENTS_MAX bytes.
  */
 size_t pipit_response_head_amend_evhttp(char *to, const char *head, size_t length,
     const struct pipit_response_head_evhttp *reply, const struct pipit_response_head_amendments *amendments);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Routes are a trie of path segments. One hash table has the literal children of all nodes, by parent and text: a node
- * may have thousands. A second one has the patterns without names, by text: most requests match these.
+ * A trie of path segments. One hash table has the literal children of all nodes, by parent and text, because a node may
+ * have thousands. A second one has the patterns without names, which most requests match.
  *
- * A search enters each node at most once: the routes bound its cost. Clients add no entries: the hashes need no secret
- * seed.
+ * A search enters each node at most once, so the routes bound its cost. Clients add no entries: the hashes need no
+ * secret seed.
  *
  * Of two routes that match the same request, one contains the other. Where they first differ, the contained one has the
  * narrower segment: the search finds it first.
@@ -32,7 +32,7 @@ enum segment_kind { SEGMENT_LITERAL, SEGMENT_PARAMETER, SEGMENT_REST };
 
 struct pattern_segment {
 	enum segment_kind kind;
-	struct pipit_slice text; /* the literal, or the name without braces and dots; points into the pattern */
+	struct pipit_slice text; /* literal, or name without braces and dots; points into the pattern */
 };
 
 struct route {
@@ -45,10 +45,10 @@ struct route {
 };
 
 struct node {
-	struct node *next; /* of all nodes, to free them */
+	struct node *next; /* list of all nodes */
 	const struct node *parent;
-	struct node *parameter; /* for {name}, or NULL */
-	struct node *rest;      /* for {name...}, or NULL; has no children */
+	struct node *parameter; /* {name} */
+	struct node *rest;      /* {name...}; has no children */
 	bool has_literals;
 	unsigned methods;                                /* of the routes that end here; 0: none */
 	const struct route *routes[PIPIT_METHODS_COUNT]; /* by bit number of the method */
@@ -72,11 +72,11 @@ struct pipit_router {
 	size_t table_capacity; /* a power of two */
 	size_t table_count;
 	uint64_t node_count;
-	struct whole *wholes;  /* open addressing, at most half full */
-	size_t whole_capacity; /* a power of two; 0 before the first */
+	struct whole *wholes;  /* as `table` */
+	size_t whole_capacity; /* a power of two; 0 at first */
 	size_t whole_count;
 	struct route *routes;
-	size_t deepest; /* the most segments of a pattern */
+	size_t deepest; /* most segments of a pattern */
 };
 
 struct path_segment {
@@ -328,8 +328,8 @@ static unsigned served_methods(unsigned methods)
 }
 
 /*
- * On equal paths a HEAD route may complement a GET route. On crossing paths the HEAD of GET counts: otherwise the order
- * of registration would decide.
+ * On equal paths HEAD may have a route beside GET. On crossing paths the HEAD of GET counts, or the order of
+ * registration would decide.
  */
 static unsigned disputed_methods(const struct route *a, const struct route *b)
 {
@@ -431,7 +431,7 @@ static struct node *new_node(struct pipit_router *router, const struct node *par
 	return node;
 }
 
-static struct node *grow_literal(struct pipit_router *router, struct node *parent, struct pipit_slice literal)
+static struct node *find_or_add_literal(struct pipit_router *router, struct node *parent, struct pipit_slice literal)
 {
 	struct path_segment segment = { .raw = literal, .hash = hash_text(literal, false) };
 	struct node *node = find_literal(router, parent, &segment);
@@ -466,7 +466,6 @@ static uint64_t hash_whole(const char *path, size_t length)
 	return hash ^ hash >> 32;
 }
 
-/* The slot of the path, or a free one. */
 static struct whole *find_whole(struct whole *wholes, size_t capacity, struct pipit_slice path, uint64_t hash)
 {
 	for (size_t place = (size_t)hash & (capacity - 1);; place = (place + 1) & (capacity - 1)) {
@@ -510,20 +509,20 @@ static void put_whole(struct pipit_router *router, const struct route *route, co
 	router->whole_count++;
 }
 
-/* Adds a missing child. NULL when memory is short. */
-static struct node *grow(struct pipit_router *router, struct node *parent, const struct pattern_segment *segment)
+static struct node *find_or_add_child(
+    struct pipit_router *router, struct node *parent, const struct pattern_segment *segment)
 {
 	struct node **child = segment->kind == SEGMENT_REST ? &parent->rest : &parent->parameter;
 
 	if (segment->kind == SEGMENT_LITERAL)
-		return grow_literal(router, parent, segment->text);
+		return find_or_add_literal(router, parent, segment->text);
 	if (*child == NULL)
 		*child = new_node(router, parent, (struct pipit_slice){ NULL, 0 });
 	return *child;
 }
 
 /* Nodes without a route do not change matches. */
-static int plant(struct pipit_router *router, const struct route *route)
+static int insert_route(struct pipit_router *router, const struct route *route)
 {
 	struct node *node = router->root;
 	bool is_whole = true;
@@ -531,7 +530,7 @@ static int plant(struct pipit_router *router, const struct route *route)
 	if (reserve_wholes(router) != 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < route->segment_count; i++) {
-		node = grow(router, node, &route->segments[i]);
+		node = find_or_add_child(router, node, &route->segments[i]);
 		if (node == NULL)
 			return -ENOMEM;
 		is_whole = is_whole && route->segments[i].kind == SEGMENT_LITERAL;
@@ -611,7 +610,7 @@ int pipit_router_add(
 	failure = parse_pattern(route, &complaint);
 	if (!failure)
 		failure = check_conflicts(router, route, &complaint);
-	if (!failure && plant(router, route) != 0)
+	if (!failure && insert_route(router, route) != 0)
 		failure = refuse(&complaint, -ENOMEM, "pattern '%s': out of memory", pattern);
 	if (failure) {
 		free_route(route);
@@ -632,7 +631,7 @@ static struct path_segment measure_segment(const char *data, size_t length, bool
 
 	segment.has_escapes = path_has_escapes && memchr(data, '%', length) != NULL;
 	segment.hash = hash_text(segment.raw, segment.has_escapes);
-	/* As file names, dot segments would climb. */
+	/* A handler may use it as a file name: ".." would leave the directory. */
 	segment.can_be_parameter = length > 0;
 	if (length > 0 && (*data == '.' || *data == '%'))
 		segment.can_be_parameter = !equals_decoded(&segment, ".", 1) && !equals_decoded(&segment, "..", 2);
@@ -657,7 +656,6 @@ static void split_path(struct search *search, struct pipit_slice path)
 	search->is_whole = cursor == end;
 }
 
-/* Those of the first match. */
 static void keep_parameter(struct search *search, size_t index, const char *data, size_t length)
 {
 	if (!search->is_found)
@@ -685,7 +683,7 @@ static void offer(struct search *search, const struct node *node, size_t paramet
 	search->match->parameter_count = parameter_count;
 }
 
-/* `node` matches the first `depth` segments. Goes on after a match, for `allow`. */
+/* Goes on after a match, for `allow`. */
 static void visit(struct search *search, const struct node *node, size_t depth, size_t parameter_count)
 {
 	const struct path_segment *segment = &search->segments[depth];
@@ -710,7 +708,6 @@ static void visit(struct search *search, const struct node *node, size_t depth, 
 	}
 }
 
-/* NULL: none. */
 static const struct node *find_by_whole(const struct pipit_router *router, struct pipit_slice path)
 {
 	if (router->whole_capacity == 0)

@@ -116,7 +116,7 @@ int pipit_decimal_compare_sizes(struct pipit_decimal one, struct pipit_decimal o
 }
 
 /*
- * The point half way between two doubles has at most 767 digits: one more, and whether others follow, decide the
+ * A point half way between two doubles has at most 767 digits. One more, and whether others follow, decides the
  * rounding.
  */
 #define DIGITS_KEPT 768
@@ -145,7 +145,7 @@ static bool read_short(struct pipit_decimal decimal, double *value)
 	return true;
 }
 
-/* A 1 replaces the digits that are cut off: a number above the half way point stays above it. */
+/* A 1 stands for the digits cut off: a number above the half way point stays above it. */
 static double read_long(struct pipit_decimal decimal)
 {
 	char text[DIGITS_KEPT + sizeof "1e-1168"];

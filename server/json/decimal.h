@@ -13,7 +13,7 @@ struct pipit_decimal {
 	long long exponent; /* value = d.ddd… * 10^exponent */
 };
 
-/* text: a valid JSON number, borrowed by the result. */
+/* text: valid; borrowed by the result. */
 struct pipit_decimal pipit_decimal_read(const char *text, size_t length);
 
 /* 0 after the last digit. */
@@ -21,16 +21,15 @@ char pipit_decimal_take_digit(struct pipit_decimal *decimal);
 
 bool pipit_decimal_is_zero(const struct pipit_decimal *decimal);
 
-/* strtod() would return infinity. */
 bool pipit_decimal_is_beyond_double(struct pipit_decimal decimal);
 
 /* The nearest double. decimal: not beyond double. */
 double pipit_decimal_value(struct pipit_decimal decimal);
 
-/* True when the number survives a double printed with 15 digits. */
+/* The number survives a double printed with 15 digits. */
 bool pipit_decimal_fits_double(struct pipit_decimal decimal);
 
-/* -1, 0 or 1, without signs. */
+/* Without signs. */
 int pipit_decimal_compare_sizes(struct pipit_decimal one, struct pipit_decimal other);
 
 #endif

@@ -18,7 +18,7 @@ static const char *text_of(const cJSON *number, char room[DOUBLE_TEXT])
 	char *point;
 	if (text != NULL)
 		return text;
-	/* As the printer. */
+	/* as the printer */
 	snprintf(room, DOUBLE_TEXT, "%.15g", number->valuedouble);
 	if (strtod(room, NULL) != number->valuedouble)
 		snprintf(room, DOUBLE_TEXT, "%.17g", number->valuedouble);

@@ -6,7 +6,7 @@
 
 struct cJSON;
 
-/* RFC 6902 §4.6: members in any order, numbers by exact value. Names must be unique in an object. */
+/* RFC 6902 §4.6: members in any order, numbers by exact value. Names are unique in each object. */
 bool pipit_json_equals(const struct cJSON *one, const struct cJSON *other);
 
 #endif

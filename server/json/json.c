@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The scan_… functions move past what they are named after, or return false after fail(). */
+/* The scan_… functions move past what they are named after. They return false after fail(). */
 #include "json/json.h"
 
 #include "base/bytes.h"
@@ -35,7 +35,7 @@ struct scanner {
 	size_t members, max_members;
 	enum expected expected;
 	unsigned char is_object[DEPTH_LIMIT / 8]; /* per level */
-	bool is_in_object;                        /* of the innermost level */
+	bool is_in_object;
 	const char *message;
 };
 
@@ -46,7 +46,6 @@ static bool fail(struct scanner *scanner, size_t at, const char *message)
 	return false;
 }
 
-/* -1 at the end. */
 static int peek(const struct scanner *scanner)
 {
 	return scanner->at < scanner->length ? (unsigned char)scanner->text[scanner->at] : -1;
@@ -167,7 +166,7 @@ static bool scan_low_surrogate(struct scanner *scanner, size_t start)
 	return true;
 }
 
-/* After "\u". start: of the escape. */
+/* Behind "\u". start: of the escape. */
 static bool scan_unicode_escape(struct scanner *scanner, size_t start)
 {
 	unsigned unit;
@@ -463,7 +462,7 @@ static bool scan_text(struct scanner *scanner)
 {
 	if (scanner->length >= 3 && memcmp(scanner->text, "\xef\xbb\xbf", 3) == 0)
 		return fail(scanner, 0,
-		    "the text begins with a byte order mark: expected a value at once (RFC 8259 section 8.1)");
+		    "the text begins with a byte order mark: expected a value first (RFC 8259 section 8.1)");
 	for (;;) {
 		skip_space(scanner);
 		if (is_complete(scanner))
@@ -475,7 +474,6 @@ static bool scan_text(struct scanner *scanner)
 
 /* ---------------------------------------------------------------- the position of an error */
 
-/* An open array or object at an error. */
 struct level {
 	bool is_object, has_name;
 	size_t index;
@@ -487,7 +485,6 @@ struct path {
 	size_t depth;
 };
 
-/* After the quotation mark, or `end`. */
 static const char *skip_string(const char *at, const char *end)
 {
 	for (at++; at < end && *at != '"'; at++)
@@ -513,7 +510,6 @@ static void find_path(struct path *path, const char *text, const char *end)
 	}
 }
 
-/* NULL: no room or no memory. */
 static char *put_level(char *at, const char *end, const struct level *level)
 {
 	char digits[24];
@@ -637,7 +633,7 @@ static const cJSON *find_duplicate_of_few(const cJSON *object)
 	return NULL;
 }
 
-/* *found: the first member with an earlier name; untouched without one. 0 or -ENOMEM. */
+/* *found: the first member with an earlier name. */
 static int find_duplicate_of_many(const cJSON *object, size_t count, const cJSON **found)
 {
 	struct name *names = malloc(count * sizeof *names);
@@ -676,7 +672,7 @@ static int find_duplicate(const cJSON *item, const cJSON **found)
 	return result;
 }
 
-/* Add to *count the names up to `wanted`. True when found. */
+/* Adds the names up to `wanted`. True when found. */
 static bool count_names(const cJSON *item, const cJSON *wanted, size_t *count)
 {
 	for (const cJSON *child = item->child; child; child = child->next) {
@@ -687,7 +683,7 @@ static bool count_names(const cJSON *item, const cJSON *wanted, size_t *count)
 	return false;
 }
 
-/* count: from 1. *name_end: after the quotation mark. */
+/* *name_end: behind the quotation mark. */
 static const char *find_name(const char *text, const char *end, size_t count, const char **name_end)
 {
 	for (const char *at = text;;) {

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A hash table leads from the place of a parent and a token to a place. Names are compared escaped. The text is valid.
- */
+/* A hash table leads from a parent's place and a token to a place. Names are compared escaped. The text is valid. */
 #include "json/json_index.h"
 
 #include "base/bytes.h"
@@ -19,8 +17,8 @@
 struct place {
 	uint32_t parent; /* NO_PLACE: the document */
 	uint32_t start, end;
-	uint32_t name;           /* offset after the quotation mark; of an element: its index */
-	uint32_t name_end;       /* offset of the closing quotation mark; 0: an element */
+	uint32_t name;           /* after the quotation mark; of an element: its index */
+	uint32_t name_end;       /* at the closing quotation mark; 0: an element */
 	_Atomic uint64_t digest; /* 0: not computed yet */
 };
 
@@ -31,7 +29,7 @@ struct pipit_json_index {
 	uint32_t place_count;
 	uint32_t *table; /* owned; NO_PLACE: free */
 	uint32_t mask;
-	uint64_t seed; /* clients choose the names, and must not choose collisions */
+	uint64_t seed; /* secret, because clients choose the names */
 };
 
 /* --- digests --------------------------------------------------------------------------------------------------------- */
@@ -180,7 +178,9 @@ static bool is_named(const struct pipit_json_index *index, const struct place *p
 	return at == end && name == name_end;
 }
 
-/* --- finding --------------------------------------------------------------------------------------------------------- */
+/*
+ * --- finding ---------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t find_element(const struct pipit_json_index *index, uint32_t parent, struct pipit_slice token)
 {
@@ -240,7 +240,7 @@ bool pipit_json_index_find(
 		return false;
 	place = &index->places[found];
 	value->text = (struct pipit_slice){ index->text + place->start, place->end - place->start };
-	/* Threads may compute it at once. */
+	/* Several threads may compute it. */
 	digest = atomic_load_explicit(&place->digest, memory_order_relaxed);
 	if (digest == 0) {
 		digest = digest_of(value->text);
@@ -252,7 +252,6 @@ bool pipit_json_index_find(
 
 /* --- building the index ---------------------------------------------------------------------------------------------- */
 
-/* at: the opening quotation mark. Returns the closing one. */
 static size_t string_end(const char *text, size_t at)
 {
 	while (text[++at] != '"')
@@ -290,8 +289,8 @@ static void enter(struct pipit_json_index *index, uint32_t number)
 
 struct walk {
 	size_t at;
-	uint32_t open[PIPIT_JSON_INDEX_DEPTH_MAX];   /* places */
-	uint32_t number[PIPIT_JSON_INDEX_DEPTH_MAX]; /* of the next element */
+	uint32_t open[PIPIT_JSON_INDEX_DEPTH_MAX]; /* places */
+	uint32_t number[PIPIT_JSON_INDEX_DEPTH_MAX];
 	size_t depth;
 	uint32_t name, name_end; /* name_end 0: none */
 };

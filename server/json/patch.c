@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Patches work on a duplicate, which replaces the value when nothing can fail any more. Lists are linked here: cJSON's
- * functions can fail half way, and some versions lose the last item. `prev` of the first item is the last, whose `next`
- * is NULL.
+ * Patches change a duplicate, which replaces the value when nothing can fail any more. Lists are linked here, because
+ * cJSON's functions can fail half way, and some versions lose the last item. `prev` of the first item is the last,
+ * whose `next` is NULL.
  */
 #include "json/patch.h"
 
@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* In a message; the explanation must fit after it. */
+/* leaves room for the explanation */
 #define SHOWN_BYTES_MAX 100
 /* Estimate for a number without a text. */
 #define NUMBER_BYTES 8
@@ -27,8 +27,8 @@ struct change {
 	const struct pipit_patch_limits *limits;
 	size_t level; /* in the whole document */
 	size_t copied_bytes_left;
-	size_t number;  /* from 1; 0: none */
-	const char *op; /* NULL: not known yet */
+	size_t number; /* from 1; 0: none */
+	const char *op;
 	struct pipit_patch_error *error;
 };
 
@@ -49,7 +49,6 @@ __attribute__((format(printf, 2, 3))) static void append(struct pipit_patch_erro
 	va_end(arguments);
 }
 
-/* Cut between characters. */
 static void append_quoted(struct pipit_patch_error *error, struct pipit_slice text)
 {
 	char shown[SHOWN_BYTES_MAX + 1];
@@ -66,7 +65,6 @@ static void append_quoted(struct pipit_patch_error *error, struct pipit_slice te
 	append(error, "\"%s%s\"", shown, length < text.length ? "…" : "");
 }
 
-/* quoted: may be NULL. Returns -EINVAL. */
 __attribute__((format(printf, 5, 6))) static int fail(const struct change *change, enum pipit_patch_fault fault,
     const char *before, const struct pipit_slice *quoted, const char *after, ...)
 {
@@ -136,7 +134,7 @@ static void take_out(cJSON *container, cJSON *item)
 	item->next = item->prev = NULL;
 }
 
-/* name: taken; NULL: none. */
+/* Takes `name` (may be NULL). */
 static void set_name(cJSON *item, char *name)
 {
 	if (!(item->type & cJSON_StringIsConst))
@@ -178,7 +176,7 @@ static void delete_duplicates(cJSON *container, const cJSON *member)
 
 /* --- places -------------------------------------------------------------------------------------------------------- */
 
-/* pointer: not "". *last: the last token with its '/'. */
+/* pointer: not "". *last: with its '/'. */
 static struct pipit_slice split(struct pipit_slice pointer, struct pipit_slice *last)
 {
 	const char *slash = memrchr(pointer.data, '/', pointer.length);
@@ -297,7 +295,7 @@ static int place_element(
 	return 0;
 }
 
-/* item: taken on success only. */
+/* Takes the item on success. */
 static int place(struct change *change, struct pipit_slice path, cJSON *item, bool is_insert, bool *created)
 {
 	cJSON *container = NULL;
@@ -380,10 +378,10 @@ static void replace_target(cJSON **doc, struct pipit_slice pointer, cJSON *targe
 
 /* --- merge patches (RFC 7396) -------------------------------------------------------------------------------------- */
 
-/* Sorted: merging two large objects takes less than the product of their sizes. */
+/* Sorted, so that merging large objects takes less than the product of their sizes. */
 struct edit {
 	const cJSON *member;
-	size_t position; /* in the patch */
+	size_t position;
 	bool is_done;
 };
 
@@ -405,7 +403,7 @@ struct edits {
 	size_t count;
 };
 
-/* patch: with members. 0: free edits->sorted; -ENOMEM. */
+/* patch: with members. Free edits->sorted. */
 static int sort_edits(const cJSON *patch, struct edits *edits)
 {
 	size_t total = (size_t)cJSON_GetArraySize(patch), count = 0;
@@ -439,7 +437,7 @@ static int fail_merged_too_deep(const struct change *change)
 static int merge_members(const struct change *change, cJSON *object, const cJSON *patch, size_t level);
 
 /*
- * *merged: the value or its replacement. value: NULL for none; the caller's on failure. level: of the value in the
+ * *merged: the value or its replacement. value: may be NULL; the caller's on failure. level: of the value in the
  * document.
  */
 static int merge_value(const struct change *change, cJSON *value, const cJSON *patch, size_t level, cJSON **merged)
@@ -496,7 +494,7 @@ static int edit_members(const struct change *change, cJSON *object, const struct
 	return 0;
 }
 
-/* item: taken on success only. */
+/* Takes the item on success. */
 static int append_member(cJSON *object, const char *name, cJSON *item)
 {
 	size_t size = strlen(name) + 1;
@@ -747,7 +745,7 @@ static bool spend(size_t *left, size_t bytes)
 	return true;
 }
 
-/* False when less than about the printed length is left. */
+/* False: less than about the printed length is left. */
 static bool spend_printed(size_t *left, const cJSON *item)
 {
 	size_t bytes = is_container(item) ? 2 : cJSON_IsNumber(item) ? NUMBER_BYTES : 4;
@@ -757,7 +755,7 @@ static bool spend_printed(size_t *left, const cJSON *item)
 	if (!spend(left, bytes))
 		return false;
 	for (const cJSON *child = item->child; child; child = child->next) {
-		/* Two quotation marks, colon and comma; or the comma. */
+		/* quotation marks, colon and comma; or the comma */
 		if (!spend(left, cJSON_IsObject(item) ? strlen(child->string) + 4 : 1) || !spend_printed(left, child))
 			return false;
 	}

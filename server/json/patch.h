@@ -2,8 +2,8 @@
 /*
  * Atomic changes of a cJSON document: JSON Merge Patch (RFC 7396), JSON Patch (RFC 6902).
  *
- * A document has no cJSON references. Its numbers may have their text as `valuestring`. Of members with one name the
- * first counts; a change or removal deletes the others.
+ * The document has no cJSON references. Of members with one name the first counts; a change or removal deletes the
+ * others.
  */
 #ifndef PIPIT_PATCH_H
 #define PIPIT_PATCH_H
@@ -32,12 +32,9 @@ struct pipit_patch_error {
 	char message[320];
 };
 
-/*
- * All functions: `pointer` is valid; "" is the whole document. 0; -EINVAL and *error; -ENOMEM. On failure *doc is
- * unchanged; on success it may be another item.
- */
+/* pointer: valid; "": the whole document. On success *doc may be another item. */
 
-/* The parent must exist. In an array, the length or "-" appends. value: taken on success only. */
+/* The parent must exist. In an array, the length or "-" appends. Takes the value on success. */
 int pipit_patch_put(struct cJSON **doc, struct pipit_slice pointer, struct cJSON *value,
     const struct pipit_patch_limits *limits, bool *created, struct pipit_patch_error *error);
 

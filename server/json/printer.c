@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Room is reserved once per item: loops over bytes need no check. */
+/* Room is reserved once per item, so that loops over bytes need no check. */
 #include "json/printer.h"
 
 #include "base/bytes.h"
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sign, 17 digits, point, "e-308"; or 20 digits. And a mark. */
+/* sign, 17 digits, point, "e-308" (or 20 digits), and a mark */
 #define NUMBER_BYTES_MAX 32
 /* "\u001f" */
 #define ESCAPE_BYTES 6
@@ -45,7 +45,7 @@ static int reserve(struct pipit_printer *text, size_t more)
 	return text->capacity - text->length < more ? grow(text, more) : 0;
 }
 
-/* Leaves room for a mark (quotation mark, colon or comma), which put_mark() writes without a check. */
+/* Leaves room for a mark (quotation mark, colon or comma): put_mark() does not check. */
 static int put(struct pipit_printer *text, const char *bytes, size_t length)
 {
 	if (reserve(text, length + 1) != 0)
@@ -103,7 +103,7 @@ static int put_escaped(struct pipit_printer *text, const char *string, size_t le
 
 	if (length > SIZE_MAX / ESCAPE_BYTES - 2)
 		return -ENOMEM;
-	/* Most strings have no escapes. */
+	/* most strings have no escapes */
 	if (reserve(text, length + 2) != 0)
 		return -ENOMEM;
 	while (length > 0) {
@@ -151,8 +151,8 @@ static size_t render_whole(char *start, uint64_t number, bool is_negative)
 #define PLAIN_MAX 1e15
 
 /*
- * Like "%1.15g" in a twentieth of the time: a double holds the digits and the power of ten exactly, so their quotient
- * is the double that the text is read as. 0 for other numbers.
+ * Like "%1.15g" in a twentieth of the time. A double holds the digits and the power of ten exactly, so the text is read
+ * back as their quotient. 0 for other numbers.
  */
 static size_t render_short(char *at, double number)
 {
@@ -178,7 +178,7 @@ static size_t render_short(char *at, double number)
 	return length + places;
 }
 
-/* 17 digits when 15 are read back as another double. printf() and strtod() use the decimal point of the locale. */
+/* 15 digits, or 17 when 15 are read back as another double. printf() and strtod() use the locale's decimal point. */
 static size_t render_double(char *at, double number)
 {
 	const char *point = localeconv()->decimal_point;
@@ -301,7 +301,7 @@ void pipit_printer_clear(struct pipit_printer *text)
 
 /* --- printing in pieces ---------------------------------------------------------------------------------------------- */
 
-/* Bytes that one step escapes. */
+/* one step */
 #define STRING_PIECE 4096
 #define STEP_BYTES_MAX (STRING_PIECE * ESCAPE_BYTES + NUMBER_BYTES_MAX)
 

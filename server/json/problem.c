@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Each byte of a pointer escaped. */
 #define FRAGMENT_MAX (3 * 256 + 8)
 
 /* RFC 6901 §6; a long one is cut. */

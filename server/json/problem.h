@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The member "errors" of a problem document (RFC 9457 §3). NULL when memory is short. */
+/* The member "errors" of a problem document (RFC 9457 §3). */
 #ifndef PIPIT_PROBLEM_H
 #define PIPIT_PROBLEM_H
 
@@ -8,13 +8,13 @@
 
 #include <stdarg.h>
 
-/* {"detail":"…","pointer":"#/network/mtu"}. pointer: a JSON Pointer. */
+/* {"detail":"…","pointer":"#/network/mtu"}, from a JSON Pointer. */
 struct cJSON *pipit_problem_error(const char *detail, const char *pointer);
 
-/* Takes an array. Returns `,"errors":[…]`, to append; freed by the caller. */
+/* Takes an array. Returns `,"errors":[…]`. */
 char *pipit_problem_members(struct cJSON *errors);
 
-/* text: as long as a document, which cuts between characters. NULL when `format` is. */
+/* Cut to the size of a document. NULL when `format` is. */
 #define PIPIT_PROBLEM_TEXT_SIZE PIPIT_RESPONSE_HEAD_PROBLEM_MAX
 const char *pipit_problem_format(char text[PIPIT_PROBLEM_TEXT_SIZE], const char *format, va_list arguments);
 

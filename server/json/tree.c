@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The text is valid: the first character says what a value is. */
+/* The text is valid: the first character tells the kind of a value. */
 #include "json/tree.h"
 
 #include "base/bytes.h"
@@ -105,7 +105,6 @@ static void unescape(const char *mark, const char *end, char *to)
 	*to = '\0';
 }
 
-/* NULL when memory is short. */
 static char *take_string(struct builder *builder)
 {
 	const char *start = builder->at + 1, *mark = find_mark(start, builder->end);
@@ -138,7 +137,7 @@ static char *copy(struct pipit_slice text)
 	return bytes;
 }
 
-/* At most 15 digits, which a double holds. False takes nothing. */
+/* At most 15 digits, which a double holds; else takes nothing. */
 static bool take_short_whole(struct builder *builder, double *value)
 {
 	const char *at = builder->at, *digits;
@@ -195,7 +194,7 @@ static bool build_children(struct builder *builder, cJSON *parent, char closing)
 	builder->at++;
 	skip_space(builder);
 	while (*builder->at != closing) {
-		/* Before it is filled, so that the tree frees it. */
+		/* linked before it is filled, so that the tree frees it */
 		cJSON *item = cJSON_CreateNull();
 		if (!item || !cJSON_AddItemToArray(parent, item))
 			return false;

@@ -19,7 +19,7 @@
 enum {
 	ESCAPE_MAX = 6,  /* \u00HH */
 	FIELD_MAX = 512, /* of input: request line, referer and user agent */
-	PEER_MAX = 64,   /* an IPv6 address with its zone */
+	PEER_MAX = 64,   /* IPv6 with a zone */
 	ID_MAX = 32,
 	ROUTE_MAX = 256,
 	FIXED_MAX = 256, /* the rest of a line */
@@ -27,7 +27,7 @@ enum {
 	BUFFER_BYTES = 64 * 1024,
 };
 
-/* A write of up to PIPE_BUF is atomic beside other processes (pipe(7)). */
+/* Writes of up to PIPE_BUF are atomic beside other processes (pipe(7)). */
 static_assert(LINE_MAX_BYTES <= PIPE_BUF, "an access line fits one atomic write to a pipe");
 
 static char *append_text(char *out, const char *text)
@@ -60,7 +60,7 @@ static bool is_plain(const char *at)
 		 pipit_bytes_equal(word, '"') | pipit_bytes_equal(word, '\\'));
 }
 
-/* Twice as many bytes of output at most: the longest line fits LINE_MAX_BYTES. Cuts no escape. */
+/* At most 2 * input_max bytes: the longest line fits LINE_MAX_BYTES. Cuts no escape. */
 static char *append_escaped(char *out, struct pipit_slice slice, size_t input_max, bool json)
 {
 	const char *end = out + 2 * input_max;
@@ -88,14 +88,14 @@ struct pipit_access_log {
 	bool json;
 	bool is_regular;       /* guarded by `lock` */
 	size_t partial_length; /* 0: at the beginning of a line */
-	/* After a short write; before other lines: lines of two workers must not mix. */
+	/* Rest of a short write, written before other lines: lines of two workers must not mix. */
 	char partial[LINE_MAX_BYTES];
 	/* Held for a whole flush: another worker could fill the pipe after poll(), and write() would block. */
 	pthread_mutex_t lock;
 	atomic_uint_least64_t dropped;
 };
 
-/* O_NONBLOCK: a FIFO without a reader fails (ENXIO) instead of blocking start-up, and writing never blocks the loop. */
+/* O_NONBLOCK: without a reader a FIFO fails (ENXIO) instead of blocking the start, and no write blocks the loop. */
 static int open_by_name(const char *name)
 {
 	int fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
@@ -104,7 +104,7 @@ static int open_by_name(const char *name)
 
 /*
  * Other processes share the file description of standard output: no O_NONBLOCK. Pipes and terminals are opened again
- * through /proc; a second description of a regular file would overwrite what others write. Without that (a socket, no
+ * through /proc; a second description of a regular file would overwrite what others write. Otherwise (a socket, no
  * /proc), poll() alone prevents blocking.
  */
 static int open_standard_output(void)
@@ -191,7 +191,7 @@ static size_t measure_whole_lines(const char *data, size_t length)
 	return (size_t)(newline - data) + 1;
 }
 
-/* Less than `length` when the destination is full, fails or would block. Lock held. */
+/* Less than `length`: the destination is full, fails or would block. Lock held. */
 static size_t write_lines(struct pipit_access_log *log, const char *data, size_t length)
 {
 	size_t done = 0;
@@ -212,7 +212,7 @@ static size_t write_lines(struct pipit_access_log *log, const char *data, size_t
 	return done;
 }
 
-/* True at the beginning of a line. Lock held. */
+/* True: at the beginning of a line. Lock held. */
 static bool finish_partial_line(struct pipit_access_log *log)
 {
 	size_t written = write_lines(log, log->partial, log->partial_length);
@@ -231,7 +231,7 @@ static uint64_t count_lines(const char *data, const char *end)
 	return count;
 }
 
-/* Whole lines are dropped. Lock held. */
+/* Drops the other lines. Lock held. */
 static void keep_rest(struct pipit_access_log *log, const char *data, size_t written, size_t length)
 {
 	const char *rest = data + written, *end = data + length;
@@ -268,7 +268,7 @@ int pipit_access_log_reopen(struct pipit_access_log *log)
 		result = -errno;
 	} else {
 		log->is_regular = is_regular_file(fresh);
-		/* In the new file the rest of a line would be a forged line. */
+		/* it would be a forged line in the new file */
 		log->partial_length = 0;
 		count_dropped(log, is_whole ? 0 : 1);
 	}
@@ -282,12 +282,11 @@ int pipit_access_log_reopen(struct pipit_access_log *log)
 struct pipit_access_log_buffer {
 	struct pipit_access_log *log;
 	time_t second;
-	char date[32]; /* in the form of the log; empty: none yet */
+	char date[32];
 	size_t length;
 	char lines[BUFFER_BYTES];
 };
 
-/* With leading zeros. */
 static char *append_digits(char *out, unsigned number, unsigned width)
 {
 	for (unsigned i = width; i > 0; i--) {
@@ -306,7 +305,7 @@ static char *append_clock(char *out, const struct tm *date)
 	return append_digits(out, (unsigned)date->tm_sec, 2);
 }
 
-/* Month names of strftime() would follow the locale. */
+/* strftime() follows the locale */
 static char *append_combined_date(char *out, const struct tm *date)
 {
 	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov",
@@ -336,7 +335,7 @@ static char *append_json_date(char *out, const struct tm *date)
 
 static char *append_date(char *out, struct pipit_access_log_buffer *buffer, time_t second)
 {
-	struct tm date = { .tm_mday = 1, .tm_year = 70 }; /* kept beyond the range of gmtime_r() */
+	struct tm date = { .tm_mday = 1, .tm_year = 70 }; /* stays beyond the range of gmtime_r() */
 	if (buffer->date[0] == '\0' || second != buffer->second) {
 		gmtime_r(&second, &date);
 		char *end = buffer->log->json ? append_json_date(buffer->date, &date)

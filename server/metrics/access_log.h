@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One destination per server, one buffer per worker, written once per loop turn. Bytes of clients are escaped: they
- * cannot forge a line or control a terminal.
+ * One destination per server; one buffer per worker, written once per turn of the loop. Bytes of clients are escaped,
+ * so that they cannot forge a line or control a terminal.
  */
 #ifndef PIPIT_ACCESS_LOG_H
 #define PIPIT_ACCESS_LOG_H
@@ -13,18 +13,17 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Shared by the workers. */
 struct pipit_access_log;
 
 /*
- * "off", "-" (standard output), or a file to append to, with mode 0640. json: false: Combined Log Format. 0 and *log
- * (NULL for "off"); a negative errno value.
+ * destination: "off", "-" (standard output), or a file to append to, created with mode 0640. json: false: Combined Log
+ * Format. *log: NULL for "off".
  */
 int pipit_access_log_open(const char *destination, bool json, struct pipit_access_log **log);
 
 /*
- * After a rotation. No line is lost or split: the new file takes over the descriptor (dup3). 0; a negative errno value
- * keeps the old file. Any thread.
+ * After a rotation, from any thread. No line is lost or split: the new file takes over the descriptor (dup3). A failure
+ * keeps the old file.
  */
 int pipit_access_log_reopen(struct pipit_access_log *log);
 
@@ -37,7 +36,7 @@ struct pipit_access_log_entry {
 	time_t finished;                 /* wall clock, seconds */
 	struct pipit_slice request_line; /* as received; cut at 512 bytes */
 	int status;
-	uint64_t content_bytes; /* of the body; 0 prints as "-" in combined form */
+	uint64_t content_bytes; /* 0 prints as "-" in combined form */
 	struct pipit_slice referer;
 	struct pipit_slice user_agent;
 	uint64_t duration_ns; /* first byte of the head to last byte handed to the kernel */
@@ -45,19 +44,18 @@ struct pipit_access_log_entry {
 	const char *route;    /* pattern, "fallback" or "-" */
 };
 
-/* Of one worker. */
 struct pipit_access_log_buffer;
 
-/* NULL when memory is short. `log` is borrowed until pipit_access_log_buffer_free(). */
+/* `log` outlives the buffer. */
 struct pipit_access_log_buffer *pipit_access_log_buffer_new(struct pipit_access_log *log);
 
 /*
- * Flushes when the buffer (64 KiB) is full.
+ * Flushes a full buffer (64 KiB).
  *
- * Combined:  PEER - - [10/Oct/2026:13:55:36 +0000] "REQUEST LINE" STATUS BYTES "REFERER" "USER-AGENT" DURATION ID ROUTE
+ * PEER - - [10/Oct/2026:13:55:36 +0000] "REQUEST LINE" STATUS BYTES "REFERER" "USER-AGENT" DURATION ID ROUTE
  *
- * DURATION: seconds; dates: UTC. JSON omits an absent referer or user agent. Quotes, backslashes, control characters
- * and bytes above 0x7E become \xHH; in JSON \u00HH, \" and \\.
+ * Dates are in UTC, DURATION in seconds. JSON omits an absent referer or user agent. Quotes, backslashes, control
+ * characters and bytes above 0x7E become \xHH; in JSON \u00HH, \" and \\.
  */
 void pipit_access_log_buffer_add(struct pipit_access_log_buffer *buffer, const struct pipit_access_log_entry *entry);
 
@@ -66,7 +64,7 @@ bool pipit_access_log_buffer_has_lines(const struct pipit_access_log_buffer *buf
 /* Never blocks: a full pipe or terminal loses whole lines, which are counted. */
 void pipit_access_log_buffer_flush(struct pipit_access_log_buffer *buffer);
 
-/* Since start. Any thread. */
+/* Any thread. */
 uint64_t pipit_access_log_dropped(const struct pipit_access_log *log);
 
 /* Flushes. */

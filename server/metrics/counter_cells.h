@@ -23,8 +23,8 @@ static inline void write_cell(_Atomic uint64_t *cell, uint64_t value)
 }
 
 /*
- * A cell has one writer: no locked instruction, which would cost more than the rest of counting. No reader sees a torn
- * value.
+ * A cell has one writer, and no reader sees a torn value. A locked instruction would cost more than the rest of
+ * counting.
  */
 static inline void add(_Atomic uint64_t *cell, uint64_t amount)
 {
@@ -84,7 +84,7 @@ static const struct bucket size_buckets[] = {
 struct shape {
 	const struct bucket *buckets;
 	size_t bucket_count; /* without +Inf */
-	bool is_nanoseconds; /* printed as seconds; false: bytes */
+	bool is_nanoseconds; /* false: bytes */
 };
 
 static const struct shape durations = { duration_buckets, COUNT_OF(duration_buckets), true };
@@ -113,13 +113,13 @@ struct series {
 #define STATUS_MASK 1023u
 #define ROUTES_MAX ((size_t)1 << (32 - ROUTE_SHIFT))
 
-/* 0: unknown; then the bits of enum pipit_method in order. */
+/* 0: unknown; then in the order of the bits */
 _Static_assert(PIPIT_METHODS_COUNT <= METHOD_MASK, "the number of a method fits its bits in the key");
 
 /* Of pipit_counters.loop. */
 enum {
-	LOOP_EVENTS,         /* added, active, virtual */
-	LOOP_EVENTS_MAX = 3, /* the same three */
+	LOOP_EVENTS, /* each: added, active, virtual */
+	LOOP_EVENTS_MAX = 3,
 	LOOP_LAG = 6,
 	LOOP_LAG_MAX,
 	LOOP_CELLS
@@ -140,13 +140,13 @@ struct pipit_counters {
 	/* The worker only. */
 	size_t series_count;
 	struct {
-		_Atomic uint64_t *durations; /* of the route */
+		_Atomic uint64_t *durations;
 		uint64_t started_ns;
-	} batch[PIPIT_COUNTERS_BATCH_MAX]; /* replies not sent yet */
+	} batch[PIPIT_COUNTERS_BATCH_MAX];
 	size_t batch_count;
 
-	/* By the worker; read by any thread. */
-	_Atomic uint64_t overflow; /* requests without a series */
+	/* Written by the worker, read by any thread. */
+	_Atomic uint64_t overflow;
 	_Atomic uint64_t request_sizes[SIZE_CELLS];
 	_Atomic uint64_t response_sizes[SIZE_CELLS];
 	_Atomic uint64_t rejected[PIPIT_REFUSAL_COUNT];
@@ -156,10 +156,7 @@ struct pipit_counters {
 	_Atomic uint64_t loop[LOOP_CELLS];
 };
 
-/*
- * Per route index: the lowest with the same label. Prometheus refuses a page that names a series twice. From malloc();
- * NULL when memory is short.
- */
+/* Per route index: the lowest with the same label, because Prometheus refuses a page that names a series twice. */
 uint32_t *pipit_counters_find_first_routes(const char *const *labels, size_t count);
 
 #endif

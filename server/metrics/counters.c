@@ -10,7 +10,7 @@
 
 #define CACHE_LINE 64
 
-/* Two workers never write to the same cache line. */
+/* Two workers never write to one cache line. */
 static void *allocate_lines(size_t size)
 {
 	size_t rounded = (size / CACHE_LINE + 1) * CACHE_LINE;
@@ -88,12 +88,12 @@ static _Atomic uint64_t *add_series(struct pipit_counters *counters, struct seri
 	if (counters->series_count == counters->series_limit)
 		return &counters->overflow;
 	counters->series_count++;
-	/* A reader that sees the key also sees the count. */
+	/* a reader that sees the key also sees the count */
 	atomic_store_explicit(&series->key, key, memory_order_release);
 	return &series->count;
 }
 
-/* By the golden ratio: similar keys spread. */
+/* The golden ratio spreads similar keys. */
 static _Atomic uint64_t *find_series(struct pipit_counters *counters, uint32_t key)
 {
 	size_t mask = counters->series_capacity - 1;

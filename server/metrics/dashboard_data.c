@@ -28,7 +28,6 @@ struct worker_totals {
 	uint64_t busy_ns;
 };
 
-/* Since start. */
 struct totals {
 	uint64_t at_ns;
 	uint64_t classes[CLASSES];
@@ -37,7 +36,7 @@ struct totals {
 	struct worker_totals *workers;
 };
 
-/* A second; NAN: not measured. */
+/* NAN: not measured */
 struct row {
 	time_t at;
 	float rps, percentiles[PERCENTILES], classes[CLASSES], connections, lag, busy, resident, received, sent;
@@ -140,7 +139,7 @@ static double counter_rate(const struct pipit_dashboard_data *data, enum pipit_c
 	return rate(data, data->now.counters[counter], data->before.counters[counter]);
 }
 
-/* Of the last second; route: SIZE_MAX for all. Returns the requests. */
+/* In the last second. route: SIZE_MAX: all. */
 static uint64_t count_buckets(const struct pipit_dashboard_data *data, size_t route, uint64_t buckets[BUCKETS])
 {
 	size_t first = route == SIZE_MAX ? 0 : route, end = route == SIZE_MAX ? data->route_count : route + 1;
@@ -156,7 +155,7 @@ static uint64_t count_buckets(const struct pipit_dashboard_data *data, size_t ro
 	return count;
 }
 
-/* Seconds, interpolated like histogram_quantile() of Prometheus. NAN without requests. */
+/* Like Prometheus' histogram_quantile(). NAN: no requests. */
 static double percentile(const uint64_t buckets[BUCKETS], uint64_t count, double quantile)
 {
 	double wanted = quantile * (double)count, below = 0;
@@ -233,7 +232,6 @@ void pipit_dashboard_data_sample(
 
 /* --- as JSON --------------------------------------------------------------------------------------------------------- */
 
-/* Not returned when memory is short. */
 struct output {
 	cJSON *document;
 	bool is_out_of_memory;
@@ -250,7 +248,7 @@ static cJSON *put(struct output *output, cJSON *parent, const char *name, cJSON 
 	return item;
 }
 
-/* Four digits: a chart shows fewer. value: not negative. */
+/* To four digits: a chart shows fewer. */
 static double shorten(double value)
 {
 	double scale = 1;
@@ -259,7 +257,6 @@ static double shorten(double value)
 	return (double)(uint64_t)(value * scale + 0.5) / scale;
 }
 
-/* name: NULL in an array. */
 static void put_number(struct output *output, cJSON *parent, const char *name, double value)
 {
 	put(output, parent, name, isnan(value) ? cJSON_CreateNull() : cJSON_CreateNumber(shorten(value)));

@@ -5,7 +5,7 @@
 
 #include "metrics/prometheus.h"
 
-/* Seconds. */
+/* seconds */
 #define PIPIT_DASHBOARD_DATA_ROWS 600
 
 struct pipit_dashboard_data;
@@ -13,10 +13,9 @@ struct pipit_dashboard_data;
 /* The lists of `page` keep their lengths. */
 struct pipit_dashboard_data_input {
 	struct pipit_prometheus page;
-	uint64_t max_connections, memory_limit; /* connections and bytes; 0: no limit */
+	uint64_t max_connections, memory_limit; /* 0: no limit */
 };
 
-/* NULL when memory is short. */
 struct pipit_dashboard_data *pipit_dashboard_data_new(size_t route_count, size_t worker_count);
 void pipit_dashboard_data_free(struct pipit_dashboard_data *data);
 
@@ -24,7 +23,7 @@ void pipit_dashboard_data_free(struct pipit_dashboard_data *data);
 void pipit_dashboard_data_sample(
     struct pipit_dashboard_data *data, const struct pipit_dashboard_data_input *input, uint64_t now_ns, time_t now);
 
-/* NUL-terminated, from malloc(). NULL when memory is short, or before the second sample. */
+/* NULL also before the second sample. */
 char *pipit_dashboard_data_render(
     const struct pipit_dashboard_data *data, const struct pipit_dashboard_data_input *input);
 char *pipit_dashboard_data_render_history(const struct pipit_dashboard_data *data);

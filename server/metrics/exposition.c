@@ -29,7 +29,7 @@ bool pipit_exposition_grow(struct pipit_exposition *page, size_t more)
 	return true;
 }
 
-#define DIGITS_MAX 20 /* of an uint64_t */
+#define DIGITS_MAX 20
 #define FRACTION_DIGITS 9
 
 static void put_digits(struct pipit_exposition *page, uint64_t number)
@@ -155,7 +155,7 @@ static inline char *copy_blocks(char *at, const char *bytes, size_t length)
 
 /*
  * Most of a long page. Lines of a histogram share the text before the value of `le`; the text after it changes only at
- * a bucket that is not empty. start: offset of the first line, which has only the shared text. Returns the count.
+ * a bucket that is not empty. start: of the first line, which has only the shared text.
  */
 static uint64_t put_buckets(
     struct pipit_exposition *page, const struct shape *shape, const uint64_t *totals, size_t start)
@@ -186,7 +186,6 @@ static uint64_t put_buckets(
 	return cumulative;
 }
 
-/* labels: their offset in the page. */
 static void put_labels_again(struct pipit_exposition *page, size_t labels, size_t length)
 {
 	page->has_labels = length > 0;
@@ -197,7 +196,7 @@ static void put_labels_again(struct pipit_exposition *page, size_t labels, size_
 	page->length += length;
 }
 
-/* _count is the last cumulative bucket: both are equal while the worker counts. */
+/* _count is the last cumulative bucket, so that both are equal while the worker counts. */
 void pipit_exposition_histogram(
     struct pipit_exposition *page, const struct shape *shape, const uint64_t *totals, const char *route)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Prometheus text format 0.0.4 or OpenMetrics 1.0. No printf(), no floating point: the locale has no influence, and
+ * Prometheus text format 0.0.4 or OpenMetrics 1.0. No printf() and no floating point: the locale has no influence, and
  * counters stay exact.
  */
 #ifndef PIPIT_EXPOSITION_H
@@ -41,7 +41,7 @@ static inline bool pipit_exposition_make_room(struct pipit_exposition *page, siz
 	return page->capacity - page->length >= more || pipit_exposition_grow(page, more);
 }
 
-/* Inline: the compiler knows the length of most texts. */
+/* Inline: the compiler knows most lengths. */
 static inline void pipit_exposition_put_bytes(struct pipit_exposition *page, const char *bytes, size_t length)
 {
 	if (length == 0 || !pipit_exposition_make_room(page, length))
@@ -55,7 +55,7 @@ static inline void pipit_exposition_put(struct pipit_exposition *page, const cha
 	pipit_exposition_put_bytes(page, text, strlen(text));
 }
 
-/* name, here and below: with its unit, without "_total" or "_info"; borrowed until the next family. */
+/* name, also below: with its unit, without "_total" or "_info"; borrowed until the next family. */
 void pipit_exposition_start_family(
     struct pipit_exposition *page, const char *name, enum pipit_exposition_kind kind, const char *help);
 
@@ -71,7 +71,6 @@ static inline void pipit_exposition_start_label(struct pipit_exposition *page, c
 	page->has_labels = true;
 }
 
-/* value: any bytes. */
 static inline void pipit_exposition_label(struct pipit_exposition *page, const char *name, const char *value)
 {
 	pipit_exposition_start_label(page, name);

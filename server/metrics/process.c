@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* number: from 1, as in proc(5). 0 without the field. */
+/* number: from 1, as in proc(5). 0: no such field. */
 static uint64_t read_stat_field(const char *stat_line, int number)
 {
-	/* The program name, field 2, may contain spaces and parentheses. */
+	/* The program name may contain spaces and parentheses. */
 	const char *place = strrchr(stat_line, ')');
 	for (int i = 2; place && i < number; i++)
 		place = strchr(place + 1, ' ');
@@ -56,7 +56,7 @@ static bool list_open_files(uint64_t *count)
 	return true;
 }
 
-/* Since Linux 6.2; listing ten thousand takes milliseconds. */
+/* The size is the count since Linux 6.2; listing ten thousand takes milliseconds. */
 static bool count_open_files(uint64_t *count)
 {
 	struct stat status;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Read from decide() down. */
+/* Read from decide() on. */
 #include "request/dispatch.h"
 
 #include "base/log.h"
@@ -20,13 +20,12 @@ static void answer_from_table(struct pipit_request *request, unsigned allow)
 		pipit_reply_problem(request, 405, "This resource serves %s only.", list);
 }
 
-/* NULL after a reply. */
 static const struct pipit_route *find_route(struct pipit_dispatch *dispatch, struct pipit_request *request)
 {
 	const struct pipit_guard_head *head = request->head;
 	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
 
-	/* about the server as a whole (RFC 9110 §9.3.7) */
+	/* the server as a whole (RFC 9110 §9.3.7) */
 	if (path.data[0] == '*') {
 		answer_from_table(request, PIPIT_ANY);
 		return NULL;
@@ -57,7 +56,7 @@ static enum pipit_decision decide(
 	if (request->replied)
 		return PIPIT_DECIDE_ANSWERED;
 	if (request->route->options.refuse_body && head->framing != PIPIT_FRAMING_NONE) {
-		pipit_reply_problem(request, 413, "This resource takes no content.");
+		pipit_reply_problem(request, 413, "This resource accepts no request body.");
 		return PIPIT_DECIDE_ANSWERED;
 	}
 	*body_limit = request->route->options.max_body_bytes ? request->route->options.max_body_bytes
@@ -89,7 +88,7 @@ static void handle(void *context, struct pipit_connection *connection, struct pi
 	request->in_handler = true;
 	route->handler(request, route->arg);
 	request->in_handler = false;
-	if (!request->replied && request->keeps == 0)
+	if (!request->replied && request->keep_count == 0)
 		pipit_request_reply_fault(request, "the handler neither replied nor kept the request");
 }
 
@@ -125,7 +124,7 @@ void pipit_dispatch_flush_log(struct pipit_dispatch *dispatch)
 		pipit_access_log_buffer_flush(dispatch->access);
 }
 
-/* Inlined, its frame would cost every request without an access log 20 instructions. */
+/* Inlined, its frame costs requests without an access log 20 instructions. */
 __attribute__((noinline)) static void log_request(
     struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_request *request, int status)
 {
@@ -150,7 +149,7 @@ static size_t route_index(const struct pipit_dispatch *dispatch, const struct pi
 /* in the log only, as in nginx */
 #define STATUS_CLIENT_CLOSED 499
 
-/* Not in a batch. An open reply counts until its head. */
+/* An open reply counts until its head. */
 __attribute__((noinline)) static void count_alone(
     struct pipit_dispatch *dispatch, struct pipit_connection *connection, const struct pipit_request *request)
 {
@@ -203,7 +202,7 @@ static void refused(void *context, struct pipit_connection *connection, enum pip
 		.route = request ? pipit_request_route(request) : "none",
 	};
 
-	/* Empty: there is no request. */
+	/* empty: there was no request */
 	if (line.length)
 		pipit_counters_request(dispatch->counters,
 		    request ? route_index(dispatch, request) : dispatch->no_route, request ? request->head->method : 0,

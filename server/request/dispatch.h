@@ -14,13 +14,13 @@ struct pipit_dispatch {
 	const struct pipit_config *config;
 	const struct pipit_router *router;
 	const struct pipit_route *fallback; /* NULL: 404 */
-	size_t no_route;                    /* index of the counters */
+	size_t no_route;                    /* index for the counters */
 	struct pipit_counters *counters;
 	struct pipit_access_log_buffer *access; /* NULL: no access log */
 	struct event *log_event;                /* active while lines wait: one write() per turn of the loop */
 };
 
-/* Their context is the struct pipit_dispatch. */
+/* Called with the struct pipit_dispatch. */
 void pipit_dispatch_set_handlers(struct pipit_handler_table *handlers);
 
 void pipit_dispatch_flush_log(struct pipit_dispatch *dispatch);

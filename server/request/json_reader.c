@@ -16,20 +16,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* further violations are counted only */
-#define TOLD_MAX 32
+/* more are only counted */
+#define LISTED_MAX 32
 
 static void note(struct pipit_reader *reader, const char *pointer, const char *format, va_list arguments)
 {
 	char detail[300];
 	cJSON *error;
 
-	if (reader->violation_count++ >= TOLD_MAX)
+	if (reader->violation_count++ >= LISTED_MAX)
 		return;
 	vsnprintf(detail, sizeof detail, format, arguments);
 	if (!reader->violations)
 		reader->violations = cJSON_CreateArray();
-	/* Without memory for its text the violation still counts. */
+	/* without memory for its text, a violation still counts */
 	error = pipit_problem_error(detail, pointer);
 	if (!reader->violations || !cJSON_AddItemToArray(reader->violations, error))
 		cJSON_Delete(error);
@@ -65,9 +65,9 @@ bool pipit_read_finish(struct pipit_reader *reader, struct pipit_request *reques
 	if (count == 0)
 		return true;
 	members = pipit_json_reader_members(reader);
-	if (count > TOLD_MAX)
+	if (count > LISTED_MAX)
 		snprintf(
-		    detail, sizeof detail, "%zu values are not valid; errors tells the first %d.", count, TOLD_MAX);
+		    detail, sizeof detail, "%zu values are not valid; errors lists the first %d.", count, LISTED_MAX);
 	else
 		snprintf(
 		    detail, sizeof detail, "%zu value%s not valid: see errors.", count, count == 1 ? " is" : "s are");
@@ -78,7 +78,6 @@ bool pipit_read_finish(struct pipit_reader *reader, struct pipit_request *reques
 	return false;
 }
 
-/* NULL: absent. */
 static const cJSON *find(const struct pipit_reader *reader, const char *pointer)
 {
 	struct pipit_slice slice = pipit_slice_of(pointer);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Larger documents are printed while they are sent: their text is never in memory as a whole. */
+/* Prints large documents while they are sent: their text is never whole in memory. */
 #ifndef PIPIT_JSON_STREAM_H
 #define PIPIT_JSON_STREAM_H
 

@@ -44,7 +44,7 @@ struct pipit_request *pipit_request_new(
 	request->route = NULL;
 	request->head = head;
 	request->body = (struct pipit_slice){ "", 0 };
-	request->number = pool->id_count++;
+	request->id_number = pool->id_count++;
 	return request;
 }
 
@@ -80,13 +80,13 @@ void pipit_request_pool_clear(struct pipit_request_pool *pool)
 void pipit_request_detach(struct pipit_request *request)
 {
 	/* for pipit_request_peer() of a kept request */
-	if (request->keeps)
+	if (request->keep_count)
 		pipit_request_peer(request);
 	request->connection = NULL;
 	/* the callback may release the request */
-	request->keeps++;
+	request->keep_count++;
 	pipit_request_abandon(request);
-	if (--request->keeps == 0 && !request->in_handler)
+	if (--request->keep_count == 0 && !request->in_handler)
 		free_request(request);
 }
 
@@ -98,7 +98,7 @@ void pipit_request_abandon(struct pipit_request *request)
 		callback(request, request->on_abort_arg);
 }
 
-/* The used part of the struct, then the bytes of the head. */
+/* One block: the used part of the struct, then the bytes. */
 int pipit_request_retain(struct pipit_request *request)
 {
 	const struct pipit_guard_head *head = request->head;
@@ -121,7 +121,7 @@ int pipit_request_retain(struct pipit_request *request)
 	return 0;
 }
 
-/* Takes a collected body; copies one in flat memory. */
+/* Takes a collected body, or copies one in flat memory. */
 static int keep_body(struct pipit_request *request)
 {
 	struct pipit_slice body = request->body;
@@ -148,18 +148,18 @@ int pipit_request_keep(struct pipit_request *request)
 {
 	if (request->connection && (pipit_request_retain(request) != 0 || keep_body(request) != 0))
 		return -ENOMEM;
-	request->keeps++;
+	request->keep_count++;
 	return 0;
 }
 
 void pipit_request_release(struct pipit_request *request)
 {
-	if (--request->keeps > 0 || request->in_handler)
+	if (--request->keep_count > 0 || request->in_handler)
 		return;
 	if (request->connection && !request->replied) {
-		request->keeps = 1;
+		request->keep_count = 1;
 		pipit_request_reply_fault(request, "a request was released without a reply");
-		request->keeps = 0;
+		request->keep_count = 0;
 	}
 	if (!request->connection)
 		free_request(request);
@@ -185,7 +185,7 @@ static char *remember(struct pipit_request *request, struct pipit_slice text)
 {
 	struct memory *memory = malloc(sizeof *memory + text.length + 1);
 	if (!memory) {
-		request->is_short = true;
+		request->is_out_of_memory = true;
 		return NULL;
 	}
 	memory->next = request->memory;
@@ -342,7 +342,6 @@ static void refuse_json(struct pipit_request *request, const struct pipit_json_e
 	free(members);
 }
 
-/* False after a reply. */
 static bool is_json(struct pipit_request *request)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
@@ -388,7 +387,7 @@ const char *pipit_request_id(struct pipit_request *request)
 {
 	if (!request->id[0]) {
 		char *at = pipit_bytes_put_hex(request->id, request->pool->id_prefix, 8);
-		at = pipit_bytes_put_hex(at, request->number, 8);
+		at = pipit_bytes_put_hex(at, request->id_number, 8);
 		*at = '\0';
 	}
 	return request->id;
@@ -411,7 +410,7 @@ struct pipit_server *pipit_request_server(const struct pipit_request *request)
 
 struct pipit_slice pipit_request_line(const struct pipit_guard_head *head)
 {
-	/* The guard passes single spaces only. */
+	/* the guard passes single spaces only */
 	return pipit_guard_slice(head, 0, head->target + head->target_length + sizeof " HTTP/1.1" - 1);
 }
 
@@ -437,7 +436,7 @@ int pipit_reply_header(struct pipit_request *request, const char *name, const ch
 	if (!request->fields)
 		request->fields = malloc(PIPIT_RESPONSE_HEAD_FIELDS_MAX);
 	if (!request->fields) {
-		request->is_short = true;
+		request->is_out_of_memory = true;
 		return -ENOMEM;
 	}
 	if (needed > PIPIT_RESPONSE_HEAD_FIELDS_MAX - request->fields_length)
@@ -446,7 +445,6 @@ int pipit_reply_header(struct pipit_request *request, const char *name, const ch
 	return 0;
 }
 
-/* Of a reply that is not sent. */
 static void drop_content(const struct pipit_reply_content *content)
 {
 	pipit_shared_fd_release(content->file);
@@ -480,7 +478,7 @@ static void send_reply(struct pipit_request *request, const struct pipit_request
 	    (struct pipit_slice){ rendered, pipit_response_head_render(rendered, &head) }, content);
 }
 
-/* 0: send the reply. Negative: invalid, or replied already. 1: the client has gone. */
+/* 0: send the reply. Negative: invalid, or replied already. 1: the client closed. */
 static int begin_reply(struct pipit_request *request, int status, const char *content_type)
 {
 	if (request->replied)
@@ -491,9 +489,8 @@ static int begin_reply(struct pipit_request *request, int status, const char *co
 		request->replied = true;
 		return 1;
 	}
-	/* Memory was short: the reply may be wrong. */
-	if (request->is_short) {
-		request->is_short = false;
+	if (request->is_out_of_memory) {
+		request->is_out_of_memory = false;
 		return pipit_request_reply_short(request);
 	}
 	return 0;

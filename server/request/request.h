@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A request lives from the end of its head until its reply is complete or its client has gone, longer if kept. It
- * points into buffers of the connection layer; pipit_request_retain() copies the head.
+ * Lifetime: docs/architecture.md, rule 2. A request points into buffers of the connection; pipit_request_retain()
+ * copies the head.
  */
 #ifndef PIPIT_REQUEST_H
 #define PIPIT_REQUEST_H
@@ -21,17 +21,17 @@ struct pipit_openapi;
 
 #define PIPIT_ROUTE_TEXTS 8
 
-/* Const while the server runs. */
+/* Constant while the server runs. */
 struct pipit_route {
 	char *pattern; /* owned */
-	size_t index;  /* of its counters */
+	size_t index;  /* for its counters */
 	unsigned methods;
 	pipit_handler *handler; /* or `callback` */
 	pipit_evhttp_callback *callback;
 	void *arg;
-	struct pipit_route_options options; /* the strings are `texts` */
+	struct pipit_route_options options; /* its strings are `texts` */
 	char *texts[PIPIT_ROUTE_TEXTS];     /* owned */
-	struct pipit_openapi *openapi;      /* owned: for pipit_serve_openapi(), otherwise NULL */
+	struct pipit_openapi *openapi;      /* owned; only for pipit_serve_openapi() */
 	struct pipit_route *next;
 };
 
@@ -42,54 +42,55 @@ struct pipit_request_pool {
 	struct event_base *base;
 	const struct pipit_config *config;
 	void *worker; /* for `post` */
-	/* To the inbox of the worker. Any thread. 0, -ENOMEM or -ESHUTDOWN. */
+	/* To the inbox of the worker. Any thread. -ENOMEM or -ESHUTDOWN. */
 	int (*post)(
 	    void *worker, struct pipit_request *request, void (*function)(struct pipit_request *, void *), void *arg);
 	/* After 0 the function always runs, at the latest in pipit_worker_free(). */
 	int (*post_call)(void *worker, void (*function)(void *), void *arg);
-	struct pipit_request *free; /* linked by next_free */
+	struct pipit_request *free; /* by next_free */
 	uint32_t id_prefix, id_count;
 };
 
 struct pipit_request {
-	/* Zero in a new request. Above 80 bytes compilers use "rep stos", which takes as long as 100 instructions. */
-	struct pipit_guard_head *retained; /* owned: head and bytes in one block; NULL while they are in flat memory */
+	/*
+	 * Zero in a new request. At most 80 bytes: above, compilers use "rep stos", which takes as long as 100
+	 * instructions.
+	 */
+	struct pipit_guard_head *retained; /* owned: head and its bytes; NULL while they are in flat memory */
 	char *owned_body;                  /* owned, of a kept request */
 	struct memory *memory;             /* owned: strings for the handler */
 	const char *path, *query;          /* in `memory`; NULL until requested */
 	char *fields;                      /* owned: headers of the reply, PIPIT_RESPONSE_HEAD_FIELDS_MAX bytes */
 	size_t fields_length;
 	void (*on_abort)(struct pipit_request *, void *);
-	uint64_t opened_ns; /* from the first byte of the request to an open reply's head; 0: not open */
-	unsigned keeps;     /* pipit_request_keep() minus _release() */
+	uint64_t opened_ns; /* from the request's first byte to an open reply's head; 0: not open */
+	unsigned keep_count;
 	bool in_handler;
 	bool replied;
-	bool is_short; /* the handler did not get something */
+	bool is_out_of_memory; /* in a call of the handler */
 
 	/* Set in a new request. */
 	struct pipit_request_pool *pool;
-	struct pipit_connection *connection; /* NULL after the reply, or without client */
+	struct pipit_connection *connection; /* NULL after the reply, or when the client closed */
 	const struct pipit_route *route;     /* NULL: none */
 	const struct pipit_guard_head *head;
 	struct pipit_slice body; /* followed by a NUL */
-	uint32_t number;         /* second half of the id */
+	uint32_t id_number;
 
-	/* Set when requested; until then the texts begin with NUL. */
+	/* Set when requested; until then the texts are empty. */
 	void *on_abort_arg;
 	struct pipit_request *next_free;
 	char id[17];
 	char peer[INET6_ADDRSTRLEN];
-	struct pipit_router_match match; /* parameters point into head->bytes */
+	struct pipit_router_match match; /* points into head->bytes */
 };
 
-/* NULL when memory is short. */
 struct pipit_request *pipit_request_new(
     struct pipit_request_pool *pool, struct pipit_connection *connection, const struct pipit_guard_head *head);
 
-/* Copy the head. 0 or -ENOMEM. */
 int pipit_request_retain(struct pipit_request *request);
 
-/* Frees it, unless it is kept. */
+/* Unless the request is kept. */
 void pipit_request_detach(struct pipit_request *request);
 
 /* At most once; calls the abort callback. */
@@ -103,14 +104,14 @@ struct pipit_request_reply {
 	struct pipit_reply_content content; /* `length` includes `memory` */
 };
 
-/* As pipit_reply(). Always takes the file and the parts of the content. */
+/* As pipit_reply(). Always takes file and parts of the content. */
 int pipit_request_reply(struct pipit_request *request, const struct pipit_request_reply *reply);
 
-/* members: such as `,"errors":[…]`, left out of HTML. detail: may be NULL. */
+/* members: `,"errors":[…]`, left out of HTML. detail: may be NULL. */
 int pipit_request_reply_problem_with(
     struct pipit_request *request, int status, const char *detail, struct pipit_slice members);
 
-/* 500 and a log message: a fault of the program. */
+/* 500 and a log message, for a fault of the program. */
 void pipit_request_reply_fault(struct pipit_request *request, const char *what);
 
 /* 503. Returns -ENOMEM, or as pipit_reply(). */
@@ -118,15 +119,14 @@ int pipit_request_reply_short(struct pipit_request *request);
 
 /*
  * `open_reply` writes the body later. status: one with a body. fields: after those of pipit_reply_header(), at most 256
- * bytes. content: first bytes, framed. open_reply->connection stays NULL for HEAD and without client. 0; -EALREADY;
- * -ENOMEM after a 503. Then call pipit_http1_continue().
+ * bytes. content: first bytes, framed. open_reply->connection stays NULL for HEAD, or when the client closed. 0;
+ * -EALREADY; -ENOMEM after a 503. Call pipit_http1_continue() afterwards.
  */
 int pipit_request_open(struct pipit_request *request, int status, const char *content_type, struct pipit_slice fields,
     struct pipit_slice content, struct pipit_open_reply *open_reply);
 
 void pipit_request_pool_clear(struct pipit_request_pool *pool);
 
-/* Without its line end. */
 struct pipit_slice pipit_request_line(const struct pipit_guard_head *head);
 
 #endif

@@ -20,29 +20,29 @@
 #define HEARTBEAT_MAX_MS (24 * 3600 * 1000)
 
 struct link {
-	_Atomic size_t holds;          /* of the link before, branches, clients; of the stream if it is the last */
+	_Atomic size_t holds;          /* by the link before, branches, clients; by the stream if it is the last */
 	struct link *next;             /* held; set once, under the lock; read up to the last announced link */
-	struct pipit_sse_event *event; /* held; NULL: end of all replies */
+	struct pipit_sse_event *event; /* held; NULL: ends all replies */
 	uint64_t place;
 };
 
 struct pipit_stream {
-	_Atomic size_t holds; /* of the owner and the branches */
+	_Atomic size_t holds; /* by the owner and the branches */
 	struct pipit_stream_options options;
 	char prefix[PIPIT_SSE_EVENT_PREFIX_DIGITS + 1];
 	struct pipit_sse_event *preamble, *heartbeat;
-	struct link *farewell; /* made in advance: the end needs no memory */
+	struct link *final_link; /* made in advance, so that the end needs no memory */
 	_Atomic uint64_t clients, renderings;
 
-	pthread_mutex_t lock;             /* of the members below, `next` of the last link, flags of branches */
+	pthread_mutex_t lock;             /* for the members below, `next` of the last link, flags of branches */
 	struct link *last;                /* held */
 	uint64_t number;                  /* of the last id */
-	struct pipit_sse_event **history; /* a ring; each event is held */
+	struct pipit_sse_event **history; /* a ring; holds each event */
 	size_t history_first, history_count;
 	struct branch *branches;
 };
 
-/* On one worker. Used by it only, except what the lock protects. */
+/* On one worker, which alone uses it, except what the lock protects. */
 struct branch {
 	struct pipit_stream *stream; /* held */
 	const struct pipit_request_pool *pool;
@@ -59,9 +59,9 @@ struct client {
 	struct pipit_open_reply open_reply; /* first: its functions get this struct */
 	struct branch *branch;
 	struct client *next, *previous;
-	struct pipit_sse_event **backlog; /* first events, each held; NULL: none */
+	struct pipit_sse_event **backlog; /* first events, each held; may be NULL */
 	size_t backlog_at, backlog_count;
-	struct link *at;                 /* held; the last that was begun */
+	struct link *at;                 /* held; the last one begun */
 	struct pipit_sse_event *writing; /* held; NULL between events */
 	size_t written;
 	bool is_chunked;
@@ -86,7 +86,7 @@ static struct link *hold_link(struct link *link)
 	return link;
 }
 
-/* The last holder sees the `next` that another thread has set. */
+/* Acquire: the last holder sees the `next` that another thread has set. */
 static void release_link(struct link *link)
 {
 	while (link && atomic_fetch_sub_explicit(&link->holds, 1, memory_order_acq_rel) == 1) {
@@ -105,14 +105,13 @@ static void release_stream(struct pipit_stream *stream)
 	for (size_t i = 0; i < stream->history_count; i++)
 		pipit_sse_event_release(stream->history[(stream->history_first + i) % stream->options.history]);
 	free(stream->history);
-	free(stream->farewell);
+	free(stream->final_link);
 	pipit_sse_event_release(stream->preamble);
 	pipit_sse_event_release(stream->heartbeat);
 	pthread_mutex_destroy(&stream->lock);
 	free(stream);
 }
 
-/* True: the next event is `writing`. */
 static bool take_next(struct client *client)
 {
 	struct link *next;
@@ -154,8 +153,8 @@ static bool is_too_far_behind(const struct client *client)
 	return branch->newest->place - client->at->place > branch->stream->options.max_queue;
 }
 
-/* Unless it has clients or is in use. */
-static void prune(struct branch *branch)
+/* A posted deliver() frees it later. */
+static void free_empty_branch(struct branch *branch)
 {
 	struct pipit_stream *stream = branch->stream;
 	struct branch **link = &stream->branches;
@@ -187,7 +186,7 @@ static void free_client(struct client *client)
 	free(client);
 }
 
-static void leave(struct client *client)
+static void remove_client(struct client *client)
 {
 	struct branch *branch = client->branch;
 
@@ -207,13 +206,13 @@ static void leave(struct client *client)
 		event_free(branch->heartbeat);
 	branch->heartbeat = NULL;
 	if (!branch->is_busy)
-		prune(branch);
+		free_empty_branch(branch);
 }
 
 static void end(struct client *client)
 {
 	pipit_open_reply_end(&client->open_reply);
-	leave(client);
+	remove_client(client);
 }
 
 static void on_writable(struct pipit_open_reply *open_reply)
@@ -238,7 +237,7 @@ static void on_drain(struct pipit_open_reply *open_reply)
 
 static void on_lost(struct pipit_open_reply *open_reply)
 {
-	leave((struct client *)open_reply);
+	remove_client((struct client *)open_reply);
 }
 
 static const struct pipit_open_reply_hooks hooks = { on_writable, on_drain, on_lost };
@@ -251,7 +250,7 @@ static void restart_heartbeat(struct branch *branch)
 		event_add(branch->heartbeat, &interval);
 }
 
-/* The client may be freed. */
+/* May free the client. */
 static void push(struct client *client, bool with_heartbeat)
 {
 	struct pipit_connection *connection = client->open_reply.connection;
@@ -260,7 +259,7 @@ static void push(struct client *client, bool with_heartbeat)
 		client->writing = pipit_sse_event_hold(client->branch->stream->heartbeat);
 	write_more(client);
 	if (client->open_reply.is_waiting) {
-		/* after a write: events that came at once say nothing about the client */
+		/* only after a write: events that came at once say nothing about the client */
 		if (is_too_far_behind(client))
 			pipit_open_reply_drop(&client->open_reply);
 		else
@@ -271,7 +270,7 @@ static void push(struct client *client, bool with_heartbeat)
 	}
 }
 
-/* with_heartbeat: for clients without new events. */
+/* with_heartbeat: to clients without new events. */
 static void walk(struct branch *branch, bool with_heartbeat)
 {
 	struct client *next;
@@ -288,18 +287,17 @@ static void walk(struct branch *branch, bool with_heartbeat)
 	if (branch->first)
 		restart_heartbeat(branch);
 	else
-		prune(branch);
+		free_empty_branch(branch);
 }
 
-/* was_posted: called from the inbox. */
-static void catch_up(struct branch *branch, bool was_posted)
+static void catch_up(struct branch *branch, bool from_inbox)
 {
 	struct pipit_stream *stream = branch->stream;
 	struct link *before = branch->newest;
 
 	pthread_mutex_lock(&stream->lock);
 	branch->newest = hold_link(stream->last);
-	if (was_posted)
+	if (from_inbox)
 		branch->is_posted = false;
 	pthread_mutex_unlock(&stream->lock);
 	release_link(before);
@@ -341,7 +339,6 @@ static struct branch *add_branch(struct pipit_stream *stream, const struct pipit
 	return branch;
 }
 
-/* 0: of another stream. */
 static uint64_t read_id(const struct pipit_stream *stream, struct pipit_slice id)
 {
 	uint64_t number = 0;
@@ -358,7 +355,6 @@ static uint64_t read_id(const struct pipit_stream *stream, struct pipit_slice id
 	return number;
 }
 
-/* UINT64_MAX: no events of the history. */
 static uint64_t last_number(const struct pipit_stream *stream, const struct pipit_request *request)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Last-Event-ID");
@@ -367,7 +363,6 @@ static uint64_t last_number(const struct pipit_stream *stream, const struct pipi
 	return read_id(stream, pipit_guard_slice(request->head, field->value, field->value_length));
 }
 
-/* False: memory is short. */
 static bool fill_backlog(
     struct client *client, const struct pipit_stream *stream, uint64_t after, struct pipit_sse_event *first)
 {
@@ -409,10 +404,8 @@ static bool start_heartbeat(struct branch *branch)
 	return branch->heartbeat != NULL;
 }
 
-/*
- * Under the lock each event is either in the history or after the client's link. 0; -EBUSY: too many clients; -ENOMEM.
- */
-static int enter(
+/* Under the lock each event is either in the history or after the client's link. -EBUSY: too many clients. */
+static int add_client(
     struct pipit_stream *stream, struct client *client, struct pipit_request *request, struct pipit_sse_event *first)
 {
 	struct branch *branch = find_branch(stream, request->pool);
@@ -431,12 +424,12 @@ static int enter(
 	return 0;
 }
 
-static int enter_locked(
+static int add_client_locked(
     struct pipit_stream *stream, struct client *client, struct pipit_request *request, struct pipit_sse_event *first)
 {
 	int error;
 	pthread_mutex_lock(&stream->lock);
-	error = enter(stream, client, request, first);
+	error = add_client(stream, client, request, first);
 	pthread_mutex_unlock(&stream->lock);
 	if (error != 0) {
 		free_client(client);
@@ -445,7 +438,7 @@ static int enter_locked(
 	catch_up(client->branch, false);
 	if (start_heartbeat(client->branch))
 		return 0;
-	leave(client);
+	remove_client(client);
 	return -ENOMEM;
 }
 
@@ -491,14 +484,14 @@ int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *re
 
 	if (request->replied)
 		return -EALREADY;
-	/* HEAD, or the client has gone */
+	/* HEAD, or the client closed */
 	if (!request->connection || pipit_connection_is_head_request(request->connection))
 		return open_reply(stream, request, NULL);
 	client = calloc(1, sizeof *client);
 	if (!client)
 		return pipit_request_reply_short(request);
 	client->open_reply.hooks = &hooks;
-	result = enter_locked(stream, client, request, first);
+	result = add_client_locked(stream, client, request, first);
 	if (result == -EBUSY)
 		return refuse_one_too_many(stream, request);
 	if (result != 0)
@@ -507,7 +500,7 @@ int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *re
 	if (result == 0)
 		begin(client);
 	else
-		leave(client);
+		remove_client(client);
 	return result;
 }
 
@@ -535,7 +528,7 @@ void pipit_stream_serve(struct pipit_request *request, void *stream)
 		pipit_stream_join(stream, request, NULL);
 	else
 		pipit_request_reply_fault(
-		    request, "pipit_stream_serve() was called with NULL; pass it a stream of pipit_stream_new()");
+		    request, "pipit_stream_serve() was called with NULL; pass a stream from pipit_stream_new()");
 }
 
 /* Under the lock. */
@@ -553,7 +546,8 @@ static void remember(struct pipit_stream *stream, struct pipit_sse_event *event)
 }
 
 /*
- * Under the lock: links are announced in order. When memory is short, the next event or heartbeat announces the link.
+ * Under the lock, so that links are announced in order. When memory is short, the next event or heartbeat announces the
+ * link.
  */
 static void append(struct pipit_stream *stream, struct link *link)
 {
@@ -570,7 +564,7 @@ static void append(struct pipit_stream *stream, struct link *link)
 	}
 }
 
-/* True: no clients, no history; uses up a number. */
+/* Without clients and history an event only uses up a number. */
 static bool skip_event(struct pipit_stream *stream, const struct pipit_event *event)
 {
 	bool is_sent;
@@ -655,14 +649,14 @@ static bool set_up(struct pipit_stream *stream)
 	snprintf(retry, sizeof retry, "retry: %llu\n", (unsigned long long)options->retry_ms);
 	stream->preamble = pipit_sse_event_lines(retry);
 	stream->heartbeat = pipit_sse_event_lines(":\n");
-	stream->farewell = new_link(NULL);
+	stream->final_link = new_link(NULL);
 	stream->last = new_link(NULL);
 	/* The first link is never announced, and no link holds it. */
 	if (stream->last)
 		atomic_store_explicit(&stream->last->holds, 1, memory_order_relaxed);
 	if (options->history)
 		stream->history = calloc(options->history, sizeof(struct pipit_sse_event *));
-	return stream->preamble && stream->heartbeat && stream->farewell && stream->last &&
+	return stream->preamble && stream->heartbeat && stream->final_link && stream->last &&
 	       (stream->history || !options->history);
 }
 
@@ -688,12 +682,12 @@ struct pipit_stream *pipit_stream_new(const struct pipit_stream_options *options
 
 void pipit_stream_free(struct pipit_stream *stream)
 {
-	struct link *farewell;
+	struct link *final_link;
 	if (!stream)
 		return;
-	farewell = stream->farewell;
-	stream->farewell = NULL;
-	append_end(stream, farewell);
+	final_link = stream->final_link;
+	stream->final_link = NULL;
+	append_end(stream, final_link);
 	release_stream(stream);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A stream is a chain of links, one per event, with reference counts: the stream holds the last link, each worker the
- * last that was announced to it, each client the last that it has begun to write. A branch is the clients of one
- * worker. New events are announced through its inbox, with one message until that is read.
+ * A stream is a chain of links, one per event, with reference counts. The stream holds the last link, each branch (the
+ * clients of one worker) the last that was announced to it, each client the last that it has begun to write. The inbox
+ * of a worker has at most one announcement per stream.
  */
 #ifndef PIPIT_SSE_H
 #define PIPIT_SSE_H
@@ -13,7 +13,7 @@
 /* first: borrowed; may be NULL. */
 int pipit_stream_join_with(struct pipit_stream *stream, struct pipit_request *request, struct pipit_sse_event *first);
 
-/* For tests. Any thread. */
+/* For tests. */
 uint64_t pipit_stream_renderings(const struct pipit_stream *stream);
 
 #endif

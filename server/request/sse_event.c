@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* chunk size and id, which are known last */
+/* sizes of chunk size and id, which are known last */
 #define SIZE_LINE_MAX (16 + 2)
 #define ID_LINE_MAX (sizeof "id: -\n" - 1 + PIPIT_SSE_EVENT_PREFIX_DIGITS + 20)
 #define LINES_START (SIZE_LINE_MAX + ID_LINE_MAX)
@@ -24,7 +24,6 @@ static void frame(struct pipit_sse_event *rendered)
 	rendered->chunk_length = rendered->start - at + rendered->length + 2;
 }
 
-/* length: of the lines. */
 static struct pipit_sse_event *new_rendered(size_t length)
 {
 	struct pipit_sse_event *rendered = malloc(sizeof *rendered + LINES_START + length + sizeof "\n\r\n");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rendered once for all clients, framed as a chunk, which HTTP/1.0 clients do not get. */
+/* An event as text, once for all clients; framed as a chunk, except for HTTP/1.0 clients. */
 #ifndef PIPIT_SSE_EVENT_H
 #define PIPIT_SSE_EVENT_H
 
@@ -20,18 +20,17 @@ struct pipit_sse_event {
 	char bytes[];
 };
 
-/* Without an id; held once. 0; -EINVAL: line ends in the name; -ENOMEM. */
+/* Without an id. -EINVAL: line ends in the name. */
 int pipit_sse_event_new(const struct pipit_event *event, struct pipit_sse_event **rendered);
 
-/* "retry: 2000", ":", each with LF; adds an empty line. NULL when memory is short. */
+/* "retry: 2000" or ":", each with LF; adds an empty line. */
 struct pipit_sse_event *pipit_sse_event_lines(const char *lines);
 
-/* "PREFIX-NUMBER", before the event is shared. */
+/* "PREFIX-NUMBER". Before the event is shared. */
 void pipit_sse_event_set_id(struct pipit_sse_event *rendered, const char *prefix, uint64_t number);
 
 /* Any thread. */
 struct pipit_sse_event *pipit_sse_event_hold(struct pipit_sse_event *rendered);
-/* NULL is harmless. */
 void pipit_sse_event_release(struct pipit_sse_event *rendered);
 
 static inline struct pipit_slice pipit_sse_event_bytes(const struct pipit_sse_event *rendered, bool is_chunked)

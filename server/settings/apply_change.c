@@ -16,7 +16,7 @@
 #define OPERATIONS_MAX 1000
 #define SHOWN_POINTER_MAX 200
 
-/* 404 comes before conditions (RFC 9110 §13.2.1). A PUT creates its target. */
+/* 404 comes before conditions (RFC 9110 §13.2.1). PUT creates its target. */
 static bool has_target(const struct pipit_working_copy *copy, struct pipit_change *change)
 {
 	if (change->kind == PIPIT_CHANGE_PUT || pipit_pointer_find(copy->tree, change->pointer))
@@ -26,7 +26,7 @@ static bool has_target(const struct pipit_working_copy *copy, struct pipit_chang
 	return false;
 }
 
-/* RFC 9110 §13.2.2. "": no value; not even "*" matches. */
+/* RFC 9110 §13.2.2. etag: "": no value, which not even "*" matches. */
 static bool conditions_hold(const struct pipit_guard_head *head, const char *etag)
 {
 	const struct pipit_validators validators = { pipit_slice_of(etag), -1, 0 };
@@ -47,7 +47,7 @@ static bool passes_conditions(const struct pipit_working_copy *copy, struct pipi
 	else if (!conditions_hold(change->head, change->etag))
 		pipit_change_refuse(change, 412, "%s",
 		    *change->etag ? "The current value does not meet If-Match or If-None-Match: get it again."
-				  : "If-Match names a value, but there is none.");
+				  : "If-Match needs a current value, but there is none.");
 	return change->status == 0;
 }
 
@@ -115,7 +115,6 @@ bool pipit_apply_check(cJSON *tree, struct pipit_change *change, const struct pi
 	return change->status < 300;
 }
 
-/* *text: from malloc(), or NULL. */
 static bool is_acceptable(struct pipit_working_copy *copy, struct pipit_change *change,
     const struct pipit_apply_check *check, char **text, size_t *length)
 {
@@ -129,7 +128,7 @@ static bool is_acceptable(struct pipit_working_copy *copy, struct pipit_change *
 	else if (*length > copy->limits.max_bytes)
 		pipit_change_refuse(change, 507, "The settings would take %zu bytes; at most %zu are kept.", *length,
 		    copy->limits.max_bytes);
-	/* The file must be readable at the next start. */
+	/* or the next start cannot read the file */
 	else if (pipit_json_check(*text, *length, &copy->limits.json, &error) != 0)
 		pipit_change_refuse(change, 507, "The settings cannot be kept: %s.", error.message);
 	else if (pipit_apply_check(copy->tree, change, check))
@@ -155,12 +154,12 @@ void pipit_apply_change(
 		return;
 	if (is_acceptable(copy, change, check, &text, &length)) {
 		pipit_working_copy_set_text(copy, text, length);
-		/* The change is good without a tag. */
+		/* the change is good without an ETag */
 		if (pipit_working_copy_etag(copy, change->pointer, change->etag) != 0)
 			change->etag[0] = '\0';
 	} else {
 		free(text);
-		/* The next change parses the unchanged text. */
+		/* the next change parses the unchanged text */
 		pipit_working_copy_drop_tree(copy);
 	}
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Conditions, change, limits, and the check of the program. */
+/* A change, with its conditions, the limits, and the program's check. */
 #ifndef PIPIT_APPLY_CHANGE_H
 #define PIPIT_APPLY_CHANGE_H
 
@@ -7,11 +7,11 @@
 #include "settings/working_copy.h"
 
 struct pipit_apply_check {
-	pipit_settings_check *check; /* NULL: none */
+	pipit_settings_check *check;
 	void *arg;
 };
 
-/* On an error the working copy is unchanged. */
+/* After an error the working copy is unchanged. */
 void pipit_apply_change(
     struct pipit_working_copy *copy, struct pipit_change *change, const struct pipit_apply_check *check);
 

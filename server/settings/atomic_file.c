@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The new content is synchronised before it gets the name: rename() may reach the disk before data. Then the directory:
- * the rename is durable.
+ * The new content is synchronised before it gets the name, because rename() may reach the disk before data. Then the
+ * directory, which makes the rename durable.
  */
 #include "settings/atomic_file.h"
 
@@ -95,7 +95,7 @@ static int refuse_to_open(char *error, size_t size, const char *name, int number
 	return number;
 }
 
-/* The path of an absent file is its name. */
+/* For an absent file, the name as given. */
 static int resolve(const char *name, char path[PATH_MAX])
 {
 	if (realpath(name, path))
@@ -144,7 +144,7 @@ static int open_directory(struct pipit_atomic_file *file, char path[PATH_MAX])
 /* Against a second process. A read-only file system needs no lock. */
 static int lock(struct pipit_atomic_file *file)
 {
-	/* For writing it would prevent a remount as read-only. */
+	/* O_RDONLY: a descriptor for writing prevents a remount as read-only. */
 	file->lock = openat(file->directory, file->lock_name, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (file->lock < 0)
 		return errno == EROFS || errno == EACCES || errno == ENOSPC || errno == EDQUOT ? 0 : -errno;
@@ -266,7 +266,7 @@ static int read_open(int fd, size_t max_bytes, char **bytes, size_t *length, str
 		return -ENOMEM;
 	(*bytes)[*length] = '\0';
 	error = read_all(fd, *bytes, *length);
-	/* An editor may not have synchronised it. */
+	/* an editor may not have synchronised it */
 	if (error == 0)
 		error = sync_descriptor(fd);
 	if (error == -EROFS || error == -EINVAL)
@@ -318,13 +318,13 @@ static int write_fresh(const struct pipit_atomic_file *file, const char *bytes, 
 		error = write_all(fd, bytes, length);
 	if (error == 0)
 		error = sync_descriptor(fd);
-	/* Some network file systems report a full disk here. */
+	/* some network file systems report a full disk here */
 	if (close(fd) != 0 && errno != EINTR && error == 0)
 		error = -errno;
 	return error;
 }
 
-/* A hard link: the file is never absent. Without hard links it is, for a moment. */
+/* By a hard link, so that the file is never absent. Without hard links it is, for a moment. */
 static int keep_previous(const struct pipit_atomic_file *file)
 {
 	unlinkat(file->directory, file->next_previous, 0);
@@ -376,8 +376,8 @@ int pipit_atomic_file_write(struct pipit_atomic_file *file, const char *bytes, s
 
 	if (pipit_atomic_file_was_edited(file))
 		pipit_log(PIPIT_LOG_WARN,
-		    "%s: edited but not reloaded (SIGHUP), and now replaced: the edited content is in %s", file->shown,
-		    file->previous);
+		    "%s: an edit was not reloaded with SIGHUP before this change: the edited content is in %s",
+		    file->shown, file->previous);
 	error = write_fresh(file, bytes, length);
 	if (error == 0)
 		error = replace(file);

@@ -11,31 +11,31 @@ enum pipit_change_kind {
 	PIPIT_CHANGE_REMOVE,
 	PIPIT_CHANGE_MERGE, /* RFC 7396 */
 	PIPIT_CHANGE_PATCH, /* RFC 6902 */
-	PIPIT_CHANGE_RELOAD /* of the file */
+	PIPIT_CHANGE_RELOAD
 };
 
 struct pipit_change {
 	enum pipit_change_kind kind;
-	/* Borrowed until `done` returns true. */
+	/* borrowed until `done` returns true */
 	struct pipit_slice pointer;
-	/* Owned by the queue once added; NULL for REMOVE and RELOAD. */
+	/* owned by the queue once added; NULL for REMOVE and RELOAD */
 	struct cJSON *content;
-	/* Of its text. */
+	/* of its text */
 	size_t content_bytes;
-	/* If-Match and If-None-Match; borrowed like `pointer`; NULL: no condition. */
+	/* for If-Match and If-None-Match; borrowed like `pointer`; NULL: no condition */
 	const struct pipit_guard_head *head;
 	/*
-	 * On the writer thread; must not block. The queue calls it until it returns true, or until
-	 * pipit_change_queue_settle() returns the change.
+	 * Called on the writer thread until it returns true, or until pipit_change_queue_settle() returns the change.
+	 * Must not block.
 	 */
 	bool (*done)(struct pipit_change *change);
 
-	/* 201, 204, or an error. */
+	/* 201, 204, or an error */
 	int status;
-	/* After the change; with 412, current; "": none. */
+	/* after the change; with 412, the current one; "": none */
 	char etag[PIPIT_JSON_INDEX_ETAG_SIZE];
 	char detail[400];
-	/* pipit_problem_members(), freed by the caller; NULL: none. */
+	/* from pipit_problem_members(), freed by the caller; NULL: none */
 	char *members;
 
 	struct pipit_change *next;

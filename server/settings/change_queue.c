@@ -6,10 +6,10 @@
 #include <signal.h>
 #include <time.h>
 
-/* Per write. */
+/* per write */
 #define BATCH_MAX 256
 #define QUEUED_MAX 4096
-/* Between calls of `done`. */
+/* between calls of `done` */
 #define RETRY_NS 50000000
 
 static void add_last(struct pipit_change_queue *queue, struct pipit_change *change)
@@ -33,7 +33,7 @@ static struct pipit_change *take_first(struct pipit_change_queue *queue)
 	return change;
 }
 
-/* A reload replaces the document: a batch of its own. */
+/* A reload replaces the document, and so is a batch of its own. */
 static struct pipit_change *take_batch(struct pipit_change_queue *queue)
 {
 	struct pipit_change *batch = NULL, **last = &batch;
@@ -63,7 +63,7 @@ static void report(struct pipit_change *changes, struct pipit_change **unreporte
 	}
 }
 
-/* Mutex held; released while the batch runs. */
+/* The mutex is held, but not while the batch runs. */
 static void run_batch(struct pipit_change_queue *queue)
 {
 	struct pipit_change *batch = take_batch(queue), *earlier = queue->unreported, *unreported = NULL;
@@ -114,7 +114,7 @@ static void *run_writer(void *context)
 	return NULL;
 }
 
-/* Signals are for the program's threads. */
+/* Blocks signals: they are for the program's threads. */
 int pipit_change_queue_start(struct pipit_change_queue *queue, size_t max_bytes)
 {
 	sigset_t all, before;
@@ -144,7 +144,7 @@ int pipit_change_queue_add(struct pipit_change_queue *queue, struct pipit_change
 	change->etag[0] = change->detail[0] = '\0';
 	change->members = NULL;
 	pthread_mutex_lock(&queue->mutex);
-	/* One change may exceed the limit. */
+	/* one change may exceed the limit */
 	if (queue->count >= QUEUED_MAX || (queue->first && queue->bytes + change->content_bytes > queue->max_bytes))
 		result = -EBUSY;
 	else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Changes run in batches: one write to the disk serves all that arrive during the previous batch (group commit). */
+/* Runs changes in batches: one write serves all that arrive during the previous batch (group commit). */
 #ifndef PIPIT_CHANGE_QUEUE_H
 #define PIPIT_CHANGE_QUEUE_H
 
@@ -11,7 +11,7 @@
 typedef void pipit_change_queue_run(void *arg, struct pipit_change *batch);
 
 struct pipit_change_queue {
-	/* Constant. */
+	/* constant */
 	size_t max_bytes; /* of all content in the queue */
 	pipit_change_queue_run *run;
 	void *arg;
@@ -28,16 +28,15 @@ struct pipit_change_queue {
 
 void pipit_change_queue_init(struct pipit_change_queue *queue, pipit_change_queue_run *run, void *arg);
 
-/* 0 or a negative errno value. */
 int pipit_change_queue_start(struct pipit_change_queue *queue, size_t max_bytes);
 
-/* Any thread. 0: takes the content, and calls `done` later; -EBUSY: full, the content stays the caller's. */
+/* Any thread. 0: takes the content, calls `done` later. -EBUSY: full. */
 int pipit_change_queue_add(struct pipit_change_queue *queue, struct pipit_change *change);
 
-/* Wait until idle. The unreported changes, linked by `next`. */
+/* Waits until idle. Returns the unreported changes. */
 struct pipit_change *pipit_change_queue_settle(struct pipit_change_queue *queue);
 
-/* Run what waits. Once, also when not started. */
+/* Runs what waits. Once, also when not started. */
 void pipit_change_queue_clear(struct pipit_change_queue *queue);
 
 #endif

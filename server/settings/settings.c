@@ -23,20 +23,20 @@
 #define MAX_BYTES_MOST (16 * 1024 * 1024)
 #define MAX_DEPTH_DEFAULT 64
 #define MAX_MEMBERS_DEFAULT 10000
-/* In documents of the largest size. */
+/* documents of the largest size */
 #define QUEUED_DOCUMENTS_MAX 16
 
 struct pipit_settings {
 	struct pipit_atomic_file *file;
 	bool require_match;
 	struct pipit_apply_check check;
-	pipit_settings_changed *changed; /* NULL: none; called with check.arg */
+	pipit_settings_changed *changed; /* may be NULL; called with check.arg */
 	struct pipit_snapshot published;
 	struct pipit_change_queue queue;
 
 	/* The writer thread only. */
 	struct pipit_working_copy copy;
-	bool is_failing; /* the last write failed, as the log says */
+	bool is_failing; /* the last write failed and was logged */
 };
 
 /* --- for settings_http.c --------------------------------------------------------------------------------------------- */
@@ -84,7 +84,7 @@ static void log_write_result(struct pipit_settings *settings, int error)
 	settings->is_failing = error != 0;
 }
 
-/* A failure resets the working copy. */
+/* Resets the working copy on failure. */
 static int commit(struct pipit_settings *settings)
 {
 	struct pipit_working_copy *copy = &settings->copy;
@@ -95,7 +95,7 @@ static int commit(struct pipit_settings *settings)
 		pipit_working_copy_set_text(copy, NULL, 0);
 		return 0;
 	}
-	/* Before the write: a written document can always be published. */
+	/* before the write, so that a written document can always be published */
 	document = pipit_json_index_new(copy->text, copy->text_length);
 	error = document ? pipit_settings_file_save(settings->file, pipit_json_index_text(document)) : -ENOMEM;
 	log_write_result(settings, error);
@@ -115,7 +115,7 @@ static bool is_out_of_space(int error)
 	return error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
 }
 
-/* Other changes of the batch, which are undone, may cause it. */
+/* Other changes of the batch, which are undone, may be the cause. */
 static bool depends_on_batch(int status)
 {
 	return status == 404 || status == 409 || status == 412 || status == 507;
@@ -316,7 +316,7 @@ int pipit_settings_on_change(
 	struct pipit_change now = { .status = 204 };
 	int result = 0;
 
-	/* The writer thread locks it before its next batch. */
+	/* the writer thread locks it before its next batch */
 	pthread_mutex_lock(&settings->queue.mutex);
 	settings->check = (struct pipit_apply_check){ check, arg };
 	settings->changed = changed;
@@ -384,7 +384,7 @@ static int result_of(int status)
 	return -EINVAL;
 }
 
-/* Takes the patch. Printed and parsed again: a cJSON tree may hold what JSON does not allow. 0; -EINVAL; -ENOMEM. */
+/* Takes the patch. Prints and parses it again, because a cJSON tree may hold what JSON does not allow. */
 static int read_patch(const struct pipit_settings *settings, cJSON *patch, struct pipit_change *change)
 {
 	struct pipit_json_error error;

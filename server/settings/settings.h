@@ -2,8 +2,8 @@
 /*
  * A JSON document in a file. Readers never wait, and see only what is durable.
  *
- * The writer thread applies a batch of changes in order to its working copy, writes the file once (group commit),
- * publishes, and reports each outcome.
+ * The writer thread applies a batch of changes in order to its working copy, writes the file once, publishes the
+ * document, and reports each outcome.
  */
 #ifndef PIPIT_SETTINGS_H
 #define PIPIT_SETTINGS_H
@@ -11,20 +11,16 @@
 #include "pipit.h"
 #include "settings/change.h"
 
-/* As pipit_change_queue_add(). Any thread. */
+/* As pipit_change_queue_add(). */
 int pipit_settings_submit(struct pipit_settings *settings, struct pipit_change *change);
 
 /* As pipit_change_queue_settle(). */
 struct pipit_change *pipit_settings_settle(struct pipit_settings *settings);
 
-/*
- * Valid until unpinned, once for each pin and soon: while seven older documents are pinned, the writer waits.
- * Wait-free; any thread.
- */
+/* Wait-free; any thread. Unpin each pin soon: while seven older documents are pinned, the writer waits. */
 const struct pipit_json_index *pipit_settings_pin(struct pipit_settings *settings, unsigned *pin);
 void pipit_settings_unpin(struct pipit_settings *settings, unsigned pin);
 
-/* From the options. */
 size_t pipit_settings_max_bytes(const struct pipit_settings *settings);
 bool pipit_settings_requires_match(const struct pipit_settings *settings);
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* With indentation. */
+/* with indentation */
 #define FILE_BYTES_MAX(max_bytes) ((max_bytes)*64 + 4096)
 
 static int parse(const char *bytes, size_t bytes_length, const struct pipit_settings_limits *limits, cJSON **tree,

@@ -12,20 +12,20 @@ struct pipit_settings_limits {
 };
 
 /*
- * *tree and *text: the caller's, from malloc(), without white space. 0; -ENOENT; -EINVAL: no JSON object within the
- * limits; -EFBIG; -ENOMEM; another errno value. On failure `error` has the reason.
+ * *tree and *text: the caller's; the text is without white space. -ENOENT; -EINVAL: no JSON object within the limits;
+ * -EFBIG; others.
  */
 int pipit_settings_file_read(struct pipit_atomic_file *file, const struct pipit_settings_limits *limits,
     struct cJSON **tree, char **text, size_t *length, char *error, size_t size);
 
 /*
- * At start. An absent file is {}, with *tree NULL. An invalid file becomes NAME.broken, and the previous content is
- * used. As above; `error` is a whole message.
+ * At start. An absent file is {}, with *tree NULL. An invalid one becomes NAME.broken, and the previous content is
+ * used. `error` is a whole message.
  */
 int pipit_settings_file_load(struct pipit_atomic_file *file, const struct pipit_settings_limits *limits,
     struct cJSON **tree, char **text, size_t *length, char *error, size_t size);
 
-/* text: of pipit_printer_print(). As pipit_atomic_file_write(), or -ENOMEM. */
+/* text: of pipit_printer_print(). Fails as pipit_atomic_file_write(). */
 int pipit_settings_file_save(struct pipit_atomic_file *file, struct pipit_slice text);
 
 #endif

@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Decoded. */
+/* decoded */
 #define POINTER_MAX 4096
 
 #define MERGE_TYPE "application/merge-patch+json"
@@ -48,9 +48,7 @@ static bool decode_pointer(
 	return false;
 }
 
-/*
- * RFC 6901 §6: "%2F" is a slash, "~1" a slash in a name. False after a reply. The pointer is valid as long as `bytes`.
- */
+/* RFC 6901 §6: "%2F" is a slash, "~1" a slash in a name. *pointer: in `bytes`. False after a reply. */
 static bool read_pointer(struct pipit_request *request, char bytes[POINTER_MAX], struct pipit_slice *pointer)
 {
 	size_t count = request->match.parameter_count;
@@ -126,7 +124,6 @@ static void reply_outcome(struct pipit_request *request, const struct pipit_chan
 		    change->members ? pipit_slice_of(change->members) : (struct pipit_slice){ NULL, 0 });
 }
 
-/* On the worker. */
 static void reply_pending(void *arg)
 {
 	struct pending *pending = arg;
@@ -134,7 +131,7 @@ static void reply_pending(void *arg)
 	free_pending(pending);
 }
 
-/* On the writer thread. False: no memory. */
+/* On the writer thread. */
 static bool post_reply(struct pipit_change *change)
 {
 	struct pending *pending = (struct pending *)change;
@@ -188,7 +185,6 @@ static void submit(struct pipit_request *request, struct pipit_settings *setting
 	free(pending);
 }
 
-/* False after a reply. */
 static bool has_required_match(struct pipit_request *request, const struct pipit_settings *settings)
 {
 	if (!pipit_settings_requires_match(settings) || pipit_guard_find(request->head, "If-Match") ||
@@ -199,7 +195,7 @@ static bool has_required_match(struct pipit_request *request, const struct pipit
 	return false;
 }
 
-/* Exact: "+json" types differ in meaning. */
+/* Exact, because "+json" types differ in meaning. */
 static bool is_of_type(struct pipit_request *request, const char *media_type)
 {
 	const struct pipit_guard_field *field = pipit_guard_find(request->head, "Content-Type");
@@ -243,7 +239,7 @@ static void serve_patch(struct pipit_request *request, void *settings)
 	} else if (is_of_type(request, PATCH_TYPE)) {
 		change(request, settings, PIPIT_CHANGE_PATCH);
 	} else {
-		/* RFC 5789 §2.2. */
+		/* RFC 5789 §2.2 */
 		pipit_reply_header(request, "Accept-Patch", MERGE_TYPE ", " PATCH_TYPE);
 		pipit_reply_problem(request, 415, "A patch must be of Content-Type " MERGE_TYPE " or " PATCH_TYPE ".");
 	}
@@ -266,7 +262,7 @@ static void serve_delete(struct pipit_request *request, void *settings)
 #define NOT_MODIFIED "{\"304\":{\"description\":\"The value matches If-None-Match.\"}}"
 #define WHOLE "{\"network\":{\"hostname\":\"camera-1\",\"mtu\":1500}}"
 
-/* A client that tries all routes in order deletes the whole document last. */
+/* In an order that deletes the whole document last, for clients that try all routes. */
 const struct pipit_settings_http_route pipit_settings_http_routes[PIPIT_SETTINGS_HTTP_ROUTES] = {
 	{ true, PIPIT_GET, serve_get,
 	    { .refuse_body = true,

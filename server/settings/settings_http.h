@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A settings store over HTTP: the document, and each value by its JSON Pointer. */
+/* A store over HTTP: the document, and each value by its JSON Pointer. */
 #ifndef PIPIT_SETTINGS_HTTP_H
 #define PIPIT_SETTINGS_HTTP_H
 
 #include "pipit.h"
 
-/* Appended for values. */
 #define PIPIT_SETTINGS_HTTP_BELOW "/{pointer...}"
 
-/* arg: the store. pipit_route_settings() registers all routes. */
+/* arg: the store. pipit_route_settings() registers all. */
 struct pipit_settings_http_route {
 	bool is_below; /* for values; false: the whole document */
 	unsigned method;
@@ -19,7 +18,7 @@ struct pipit_settings_http_route {
 #define PIPIT_SETTINGS_HTTP_ROUTES 8
 extern const struct pipit_settings_http_route pipit_settings_http_routes[PIPIT_SETTINGS_HTTP_ROUTES];
 
-/* After the loops, before the workers are freed: wait for changes, and release their requests. */
+/* Waits for changes and releases their requests. After the loops, before the workers are freed. */
 void pipit_settings_http_settle(struct pipit_settings *settings);
 
 #endif

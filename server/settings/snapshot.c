@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-/* In `current`: above the pins. */
+/* of the slot in `current`; the pins are below */
 #define SLOT_SHIFT 56
 
 void pipit_snapshot_init(struct pipit_snapshot *snapshot, struct pipit_json_index *document)
@@ -19,7 +19,7 @@ void pipit_snapshot_clear(struct pipit_snapshot *snapshot)
 
 const struct pipit_json_index *pipit_snapshot_pin(struct pipit_snapshot *snapshot, unsigned *pin)
 {
-	/* Acquire: the slot's document is visible. */
+	/* acquire: the slot's document is visible */
 	uint64_t word = atomic_fetch_add_explicit(&snapshot->current, 1, memory_order_acquire);
 	*pin = (unsigned)(word >> SLOT_SHIFT);
 	return snapshot->slots[*pin].document;
@@ -27,7 +27,7 @@ const struct pipit_json_index *pipit_snapshot_pin(struct pipit_snapshot *snapsho
 
 void pipit_snapshot_unpin(struct pipit_snapshot *snapshot, unsigned pin)
 {
-	/* Release: reads come before the writer frees the document. */
+	/* release: reads come before the writer frees the document */
 	atomic_fetch_add_explicit(&snapshot->slots[pin].unpins, 1, memory_order_release);
 }
 

@@ -10,7 +10,7 @@ struct pipit_working_copy {
 	const struct pipit_snapshot *published;
 	struct pipit_settings_limits limits;
 	struct cJSON *tree; /* owned; NULL: parse the text */
-	char *text;         /* owned, from malloc(); NULL: the published text */
+	char *text;         /* owned; NULL: the published text */
 	size_t text_length;
 };
 
@@ -21,15 +21,14 @@ bool pipit_working_copy_is_published(const struct pipit_working_copy *copy);
 /* Takes the text of the tree. */
 void pipit_working_copy_set_text(struct pipit_working_copy *copy, char *text, size_t length);
 
-/* 0 or -ENOMEM. */
 int pipit_working_copy_need_tree(struct pipit_working_copy *copy);
 
-/* The tree is not that of the text. */
+/* When the tree is not that of the text. */
 void pipit_working_copy_drop_tree(struct pipit_working_copy *copy);
 
 void pipit_working_copy_reset(struct pipit_working_copy *copy);
 
-/* "": no value. Needs the tree. 0 or -ENOMEM. */
+/* "": no value. Needs the tree. */
 int pipit_working_copy_etag(const struct pipit_working_copy *copy, struct pipit_slice pointer, char *etag);
 
 #endif

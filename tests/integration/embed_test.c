@@ -1485,23 +1485,9 @@ START_TEST(refuses_to_reply_with_a_file_that_is_not_open)
 }
 END_TEST
 
-static int connect_with_small_window(void)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((unsigned short)host.port) };
-	struct timeval patience = { PATIENCE_MS / 1000, 0 };
-	int size = 16 * 1024, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	ck_assert_int_ge(fd, 0);
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-	return fd;
-}
-
 START_TEST(sends_fifty_mebibytes_to_a_slow_client_and_serves_others_meanwhile)
 {
-	int fd = connect_with_small_window();
+	int fd = wire_connect_with_small_window(host.port);
 
 	ck_assert(wire_print(fd, "GET /huge HTTP/1.1\r\nHost: x\r\n\r\nGET /number/1 HTTP/1.1\r\nHost: x\r\n\r\n"));
 	for (int i = 0; i < 5; i++)
@@ -1515,7 +1501,7 @@ END_TEST
 START_TEST(survives_a_client_that_closes_during_a_huge_reply)
 {
 	char bytes[1000];
-	int fd = connect_with_small_window();
+	int fd = wire_connect_with_small_window(host.port);
 
 	ck_assert(wire_print(fd, "GET /huge HTTP/1.1\r\nHost: x\r\n\r\n"));
 	ck_assert_int_eq(recv(fd, bytes, sizeof bytes, MSG_WAITALL), (int)sizeof bytes);
@@ -1670,7 +1656,7 @@ static void reply_huge_posted(struct pipit_request *request, void *size)
 START_TEST(defers_a_reply_larger_than_the_socket_buffer)
 {
 	size_t size = 8 * MEBIBYTE;
-	int fd = connect_with_small_window();
+	int fd = wire_connect_with_small_window(host.port);
 
 	ck_assert(wire_print(fd, "GET /defer HTTP/1.1\r\nHost: x\r\n\r\nGET /number/1 HTTP/1.1\r\nHost: x\r\n\r\n"));
 	ck_assert_int_eq(pipit_request_post(from_pocket(0), reply_huge_posted, &size), 0);
@@ -2502,8 +2488,9 @@ static const struct {
 	pipit_handler *handler;
 	const char *line; /* on standard error, after the pattern */
 } without_argument[] = {
-	{ pipit_serve_files, "pipit_serve_files() needs a site as its argument: pass one of pipit_site_open()\n" },
-	{ pipit_stream_serve, "pipit_stream_serve() needs a stream as its argument: pass one of pipit_stream_new()\n" },
+	{ pipit_serve_files, "pipit_serve_files() needs a site as its argument: pass one from pipit_site_open()\n" },
+	{ pipit_stream_serve,
+	    "pipit_stream_serve() needs a stream as its argument: pass one from pipit_stream_new()\n" },
 	{ NULL, "settings need a pattern and a store\n" },
 };
 

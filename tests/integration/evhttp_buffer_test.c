@@ -176,16 +176,10 @@ static double buffered(void)
 	return metric("pipit_buffered_bytes");
 }
 
-/* Sends a request with the smallest receive buffer. */
+/* Sends a request; the client does not read. */
 static int ask_for(const char *path)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), few = 4096;
-	struct sockaddr_in address = { .sin_family = AF_INET,
-		.sin_port = htons((uint16_t)served.port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-
-	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few), 0);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+	int fd = wire_connect_with_small_window(served.port);
 	ck_assert(wire_print(fd, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path));
 	return fd;
 }

@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-#define FILE_SIZE (4u * 1024 * 1024 + 123)
+#define FILE_SIZE (16u * 1024 * 1024 + 123) /* more than the send buffer of a socket takes (tcp_wmem) */
 
 /* ---------------------------------------------------------------- the program */
 
@@ -690,7 +690,7 @@ END_TEST
 START_TEST(closes_a_client_that_reads_nothing_for_the_timeout_of_evhttp)
 {
 	struct wire_response response;
-	int fd = wire_connect(port);
+	int fd = wire_connect_with_small_window(port);
 
 	write_file();
 	ck_assert(wire_print(fd, "GET /file HTTP/1.1\r\nHost: x\r\n\r\n"));

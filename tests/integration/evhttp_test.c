@@ -783,20 +783,6 @@ static void vanish(int fd)
 	close(fd);
 }
 
-static int connect_with_small_window(void)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((unsigned short)port) };
-	struct timeval patience = { PATIENCE_MS / 1000, 0 };
-	int size = 16 * 1024, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	ck_assert_int_ge(fd, 0);
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-	return fd;
-}
-
 static bool is_empty(void *arg)
 {
 	(void)arg;
@@ -893,7 +879,7 @@ END_TEST
 
 START_TEST(sends_twenty_mebibytes_to_a_client_that_reads_late)
 {
-	int fd = connect_with_small_window();
+	int fd = wire_connect_with_small_window(port);
 	ck_assert(wire_print(fd,
 	    "GET /pattern?%u HTTP/1.1\r\nHost: x\r\n\r\nGET /text?next HTTP/1.1\r\nHost: x\r\n\r\n", 20 * MEBIBYTE));
 	for (int i = 0; i < 5; i++)
@@ -937,7 +923,7 @@ END_TEST
 START_TEST(asks_for_the_next_chunk_when_the_last_one_is_sent)
 {
 	static const char *const targets[] = { "/pull", "/pull/later" };
-	int fd = connect_with_small_window();
+	int fd = wire_connect_with_small_window(port);
 	ck_assert(wire_print(
 	    fd, "GET %s HTTP/1.1\r\nHost: x\r\n\r\nGET /text?next HTTP/1.1\r\nHost: x\r\n\r\n", targets[_i]));
 	let_a_turn_pass();
@@ -1546,7 +1532,7 @@ END_TEST
 
 START_TEST(survives_a_client_that_closes_during_a_reply)
 {
-	int fd = connect_with_small_window();
+	int fd = wire_connect_with_small_window(port);
 	char bytes[1000];
 	write_file();
 	ck_assert(wire_print(fd, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", _i == 0 ? "/pattern?8000000" : "/file?s"));

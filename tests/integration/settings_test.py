@@ -165,7 +165,7 @@ MISTAKES = [
     ("PATCH", "", PATCH, b'[{"op":"move","from":"/network","path":"/network/x"}]', 422, "/network"),
     ("PATCH", "", PATCH, b"[" + b",".join([b'{"op":"copy","from":"/network","path":"/network/x"}'] * 60) + b"]", 413, ""),
     ("PATCH", "", PATCH, b"[" + b",".join([b'{"op":"test","path":"","value":1}'] * 1001) + b"]", 413, "1000"),
-    ("DELETE", "", JSON, b"{}", 413, "no content"),
+    ("DELETE", "", JSON, b"{}", 413, "no request body"),
 ]
 
 

@@ -19,7 +19,8 @@
 
 #define HEAD_MAX (256 * 1024)
 
-int wire_try_connect(unsigned port)
+/* receive_buffer: in bytes; 0 leaves it to the kernel. */
+static int try_connect(unsigned port, int receive_buffer)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((unsigned short)port) };
 	struct timeval patience = { PATIENCE_MS / 1000, 0 };
@@ -29,17 +30,34 @@ int wire_try_connect(unsigned port)
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+	/* Before connect(), otherwise the window is already announced. */
+	if (receive_buffer > 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
 		return fd;
 	close(fd);
 	return -1;
 }
 
-int wire_connect(unsigned port)
+int wire_try_connect(unsigned port)
 {
-	int fd = wire_try_connect(port);
+	return try_connect(port, 0);
+}
+
+static int connected(int fd, unsigned port)
+{
 	ck_assert_msg(fd >= 0, "cannot connect to port %u: %s", port, strerror(errno));
 	return fd;
+}
+
+int wire_connect(unsigned port)
+{
+	return connected(try_connect(port, 0), port);
+}
+
+int wire_connect_with_small_window(unsigned port)
+{
+	return connected(try_connect(port, 16 * 1024), port);
 }
 
 bool wire_send(int fd, const void *bytes, size_t length)

@@ -14,6 +14,9 @@ int wire_connect(unsigned port);
 /* As wire_connect(), but returns -1 with errno when it fails. */
 int wire_try_connect(unsigned port);
 
+/* As wire_connect(), with a receive buffer of 16 KiB: a client that does not read soon stalls the server. */
+int wire_connect_with_small_window(unsigned port);
+
 /* Sends all bytes. False when the server closed before it had read them. */
 bool wire_send(int fd, const void *bytes, size_t length);
 /* As wire_send(), each byte in a segment of its own. */

@@ -109,7 +109,7 @@ END_TEST
 #define LOW_MESSAGE "a low surrogate stands alone: expected \\uD800 to \\uDBFF right before it"
 #define UTF8_MESSAGE "invalid UTF-8: expected a well-formed character (RFC 3629)"
 #define UTF8_ENDS_MESSAGE "the text ends within a UTF-8 character: expected its remaining bytes"
-#define BOM_MESSAGE "the text begins with a byte order mark: expected a value at once (RFC 8259 section 8.1)"
+#define BOM_MESSAGE "the text begins with a byte order mark: expected a value first (RFC 8259 section 8.1)"
 
 /* Texts may contain NUL. */
 #define TEXT(literal) (literal), sizeof(literal) - 1
