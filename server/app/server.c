@@ -285,26 +285,26 @@ static uint64_t evictable_connections(const struct pipit_counters *counters)
 	       pipit_counters_in_state(counters, PIPIT_STATE_CLOSING);
 }
 
-static uint64_t connections_for(enum pipit_room room, const struct pipit_counters *counters)
+static uint64_t connections_for(enum pipit_evictable which, const struct pipit_counters *counters)
 {
-	return room == PIPIT_ROOM_LINGERING ? pipit_counters_in_state(counters, PIPIT_STATE_CLOSING)
-					    : evictable_connections(counters);
+	return which == PIPIT_EVICTABLE_LINGERING ? pipit_counters_in_state(counters, PIPIT_STATE_CLOSING)
+						  : evictable_connections(counters);
 }
 
 /* On the worker with the most connections. False: none has any. */
-static bool make_room(struct pipit_server *server, struct pipit_worker *requester, enum pipit_room room)
+static bool evict_elsewhere(struct pipit_server *server, struct pipit_worker *requester, enum pipit_evictable which)
 {
 	struct pipit_worker *best = NULL;
-	uint64_t most = room == PIPIT_ROOM_MANY ? 2 * evictable_connections(pipit_worker_stats(requester)) : 0;
+	uint64_t most = which == PIPIT_EVICTABLE_MANY ? 2 * evictable_connections(pipit_worker_stats(requester)) : 0;
 	for (size_t i = 0; i < server->worker_count; i++) {
 		struct pipit_worker *worker = server->workers[i];
-		uint64_t count = connections_for(room, pipit_worker_stats(worker));
+		uint64_t count = connections_for(which, pipit_worker_stats(worker));
 		if (worker == requester || count <= most)
 			continue;
 		best = worker;
 		most = count;
 	}
-	return best && pipit_worker_evict(best, room) == 0;
+	return best && pipit_worker_evict(best, which) == 0;
 }
 
 /* --- guarded evhttp ----------------------------------------------------------------------------------------------- */
@@ -443,7 +443,7 @@ static int start(struct pipit_server *server, struct event_base *base)
 	    server->shared.evhttp ? PIPIT_EVHTTP_GUARDED : pipit_routes_evhttp_mode(&server->routes);
 	server->shared.route_count = server->routes.count + 2;
 	server->shared.worker_done = worker_done;
-	server->shared.make_room = make_room;
+	server->shared.evict_elsewhere = evict_elsewhere;
 	atomic_store(&server->running, server->worker_count);
 	for (size_t i = 0; i < server->worker_count; i++) {
 		error = make_worker(server, i, base);

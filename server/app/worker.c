@@ -121,7 +121,7 @@ static void evict_for_descriptors(struct pipit_worker *worker)
 {
 	for (int i = 0; i < EVICTIONS_PER_SWEEP; i++) {
 		if (!pipit_eviction_evict(worker->net))
-			worker->handlers.make_room_elsewhere(worker, PIPIT_ROOM_ANY);
+			worker->handlers.evict_elsewhere(worker, PIPIT_EVICTABLE_ANY);
 	}
 }
 
@@ -297,16 +297,16 @@ static void evict_lingering(struct pipit_worker *worker)
 		pipit_eviction_evict_lingering(worker->net);
 }
 
-static bool make_room_elsewhere(void *context, enum pipit_room room)
+static bool evict_elsewhere(void *context, enum pipit_evictable which)
 {
 	struct pipit_worker *worker = context;
-	return worker->shared->make_room(worker->shared->server, worker, room);
+	return worker->shared->evict_elsewhere(worker->shared->server, worker, which);
 }
 
-int pipit_worker_evict(struct pipit_worker *worker, enum pipit_room room)
+int pipit_worker_evict(struct pipit_worker *worker, enum pipit_evictable which)
 {
 	return send_message(
-	    worker, (struct message){ .command = room == PIPIT_ROOM_LINGERING ? evict_lingering : evict });
+	    worker, (struct message){ .command = which == PIPIT_EVICTABLE_LINGERING ? evict_lingering : evict });
 }
 
 int pipit_worker_drain(struct pipit_worker *worker)
@@ -444,7 +444,7 @@ static bool set_up_events(struct pipit_worker *worker)
 static struct pipit_net *new_transport(struct pipit_worker *worker)
 {
 	pipit_dispatch_set_handlers(&worker->handlers);
-	worker->handlers.make_room_elsewhere = make_room_elsewhere;
+	worker->handlers.evict_elsewhere = evict_elsewhere;
 	worker->handlers.pause_accepting = pause_accepting;
 	worker->handlers.emptied = emptied;
 	return pipit_http1_new(worker->base, worker->shared->config, worker->counters, worker->shared->limits,

@@ -28,7 +28,7 @@ struct pipit_shared {
 	/* Called once, on the worker's thread, when a drain or stop has closed all connections. */
 	void (*worker_done)(struct pipit_server *server, struct pipit_worker *worker);
 	/* See handler_table.h. */
-	bool (*make_room)(struct pipit_server *server, struct pipit_worker *worker, enum pipit_room room);
+	bool (*evict_elsewhere)(struct pipit_server *server, struct pipit_worker *worker, enum pipit_evictable which);
 };
 
 /* base: borrowed; NULL: the worker makes its own. NULL also without descriptors. */
@@ -54,7 +54,7 @@ void pipit_worker_run(struct pipit_worker *worker);
 int pipit_worker_drain(struct pipit_worker *worker);
 int pipit_worker_stop(struct pipit_worker *worker);
 int pipit_worker_break(struct pipit_worker *worker);
-int pipit_worker_evict(struct pipit_worker *worker, enum pipit_room room);
+int pipit_worker_evict(struct pipit_worker *worker, enum pipit_evictable which);
 
 /* Any thread. */
 const struct pipit_counters *pipit_worker_stats(const struct pipit_worker *worker);

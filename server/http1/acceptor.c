@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See acceptor.h. Where evhttp callbacks ask for their client's address, evhttp accepts, because only so it learns the address;
- * elsewhere pipit accepts, and a client costs no evhttp connection.
+ * See acceptor.h. evhttp accepts where callbacks ask for their client's address: only so it learns the address. Elsewhere pipit accepts.
  */
 #include "http1/acceptor.h"
 
@@ -24,10 +23,10 @@
 #define BUSY_TURNS_MAX (10 * BUSY_TURNS)
 
 struct listening_socket {
-	/* Where evhttp accepts; evhttp's. NULL: pipit accepts. */
+	/* Where evhttp accepts, and evhttp's; NULL: pipit accepts. */
 	struct evconnlistener *listener;
 	struct evhttp_bound_socket *bound;
-	ino_t inode; /* of the socket, because addresses and descriptors are used again */
+	ino_t inode; /* because addresses and descriptors are used again */
 	/* Where pipit accepts. */
 	struct pipit_net *net;
 	pipit_acceptor_error *on_error;
@@ -42,7 +41,7 @@ struct pipit_acceptor {
 	size_t count;
 	bool is_paused;
 	struct pipit_connection
-	    *spare; /* for the next client, allocated before it is accepted; NULL: memory is short, pause */
+	    *spare; /* for the next client, allocated before it is accepted; NULL: memory is short */
 };
 
 static bool evhttp_accepts(const struct pipit_net *net)
@@ -83,7 +82,7 @@ static struct pipit_connection *take_spare(struct pipit_net *net)
 	return connection;
 }
 
-/* Adopted at the end of the turn: it cannot be evicted before. */
+/* pipit adopts a connection at the end of the turn: no other new one evicts it before. */
 static void take_up(struct pipit_net *net, int fd, const struct sockaddr_storage *peer, socklen_t length)
 {
 	struct pipit_connection *connection = take_spare(net);
@@ -107,7 +106,6 @@ static bool set_listening(struct listening_socket *socket, bool listens)
 	return true;
 }
 
-/* False when the backlog was empty, or accept4() failed. */
 static bool accept_one(struct listening_socket *socket)
 {
 	struct sockaddr_storage peer;
@@ -126,8 +124,8 @@ static bool accept_one(struct listening_socket *socket)
 }
 
 /*
- * An accept4() of an empty backlog costs nearly as much as another, because it makes a socket first. A turn accepts one connection, and
- * twice as many after some turns in which that was not enough. While draining it accepts all: pipit stops listening next.
+ * accept4() of an empty backlog makes a socket first, and costs nearly as much as another: a turn accepts one connection, or more after
+ * busy turns. While draining it accepts all: pipit stops listening next.
  */
 static void on_pending(evutil_socket_t fd, short what, void *context)
 {
@@ -253,7 +251,7 @@ int pipit_acceptor_add(
 	if (bound)
 		*bound = socket->bound;
 	acceptor->count++;
-	/* libevent does not tell later that the event could not be added. */
+	/* libevent would not tell later that the event could not be added. */
 	return set_listening(socket, true) ? 0 : -ENOMEM;
 }
 
@@ -356,7 +354,7 @@ static void free_spare(struct pipit_net *net)
 	pipit_connection_free(spare);
 }
 
-/* They are on no other list. */
+/* Connections that are not adopted are on no other list. */
 static void free_accepted(struct pipit_net *net)
 {
 	struct pipit_connection *next;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The listening sockets of a worker, and new connections until they are adopted. */
+/* Listening sockets, and new connections until they are adopted. */
 #ifndef PIPIT_ACCEPTOR_H
 #define PIPIT_ACCEPTOR_H
 
@@ -19,17 +19,17 @@ bool pipit_acceptor_open(struct pipit_net *net);
 void pipit_acceptor_close(struct pipit_net *net);
 
 /*
- * accept() failed: pause. listener: where evhttp accepts, and `context` is the evhttp. NULL: where pipit accepts, and `context` is that of
- * the handler table; the socket is paused already.
+ * accept() failed: pause. Where evhttp accepts, `context` is the evhttp. Where pipit accepts, listener is NULL, `context` is that of the
+ * handler table, and the socket is paused already.
  */
 typedef void pipit_acceptor_error(struct evconnlistener *listener, void *context);
 
-/* Accept from a listening socket; takes it. 0; -ENOMEM; -ENOSPC when there are PIPIT_LISTEN_MAX. *bound receives evhttp's handle, or
- * NULL where pipit accepts; may be NULL. */
+/* Takes a listening socket. 0; -ENOMEM; -ENOSPC beyond PIPIT_LISTEN_MAX. *bound receives evhttp's handle, or NULL where pipit accepts;
+ * may be NULL. */
 int pipit_acceptor_add(
     struct pipit_net *net, int fd, pipit_acceptor_error *on_error, struct evhttp_bound_socket **bound);
 
-/* Also for sockets that the program has bound to its guarded evhttp. */
+/* For sockets that the program has bound to its guarded evhttp. */
 void pipit_acceptor_watch_errors(struct pipit_net *net, pipit_acceptor_error *on_error);
 
 /* There is memory for the next connection; tries to allocate it. */
@@ -39,10 +39,10 @@ bool pipit_acceptor_is_ready(struct pipit_net *net);
 void pipit_acceptor_pause(struct pipit_net *net);
 bool pipit_acceptor_resume(struct pipit_net *net);
 
-/* Of a new connection. False when evhttp could not hold it: it is freed. *reason: PIPIT_REFUSAL_NONE, or refuse it. */
+/* False: evhttp could not hold the connection, which is freed. *reason: PIPIT_REFUSAL_NONE, or why to refuse it. */
 bool pipit_acceptor_adopt(struct pipit_connection *connection, enum pipit_refusal *reason);
 
-/* Stop listening, for good. */
+/* For good. */
 void pipit_acceptor_remove(struct pipit_net *net);
 
 #endif

@@ -16,19 +16,17 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-/* For the head of a reply: libevent allocates 1 KiB for it, which freelist.c caches. */
+/* For the head of a reply: libevent allocates 1 KiB, which freelist.c caches. */
 #define REPLY_HEAD_SIZE 976
-/* so that heads of similar sizes fit */
 #define SHOWN_HEAD_SLACK 1024
-/* A larger reply is not batched. */
 #define BATCHED_BYTES_MAX (16 * 1024)
-/* Counted as memory at most, of a piece that may be a file. */
+/* Of a piece that may be a file, no more is counted as memory. */
 #define FILE_BYTES_MAX (1024 * 1024)
 
 /* --- what evhttp is shown ------------------------------------------------------------------------------------------ */
 
-/* Fields between the client and pipit (RFC 9110 §7.6.1), and those that pipit has processed: evhttp would answer Expect, and frame the
- * content by Transfer-Encoding. Switched by length, because most fields are none of these. */
+/* Headers between client and pipit (RFC 9110 §7.6.1), and those that pipit has processed: evhttp would answer Expect, and frame by
+ * Transfer-Encoding. Switched by length: most headers are none of these. */
 static bool is_hidden(struct pipit_slice name)
 {
 	switch (name.length) {
@@ -58,7 +56,7 @@ static char *put_slice(char *at, struct pipit_slice slice)
 	return pipit_bytes_put(at, slice.data, slice.length);
 }
 
-/* Origin-form, whatever form was sent. Several leading slashes become one: evhttp would read "//name/" as an authority. */
+/* In origin-form. Several leading slashes become one: evhttp would read "//name/" as an authority. */
 static char *put_request_line(char *at, const struct pipit_guard_head *head)
 {
 	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
@@ -72,7 +70,7 @@ static char *put_request_line(char *at, const struct pipit_guard_head *head)
 		*at++ = '?';
 		at = put_slice(at, pipit_guard_slice(head, head->query, head->query_length));
 	}
-	/* A callback must not reply to an HTTP/1.0 client in chunks. */
+	/* HTTP/1.0 has no chunks. */
 	return head->minor == 0 ? PIPIT_BYTES_PUT(at, " HTTP/1.0\r\n") : PIPIT_BYTES_PUT(at, " HTTP/1.1\r\n");
 }
 
@@ -86,7 +84,7 @@ static char *put_field(char *at, const struct pipit_guard_head *head, const stru
 
 static char *put_fields(char *at, const struct pipit_guard_head *head, size_t body_length)
 {
-	/* Of an empty content, too. */
+	/* Of an empty body, too. */
 	bool has_length = head->framing != PIPIT_FRAMING_NONE;
 
 	if (head->minor == 0 && head->keep_alive)
@@ -108,7 +106,7 @@ static char *put_fields(char *at, const struct pipit_guard_head *head, size_t bo
 	return PIPIT_BYTES_PUT(at, "\r\n");
 }
 
-/* One buffer per worker: evhttp has copied the head when it has called back. */
+/* One buffer per worker: evhttp copies the head before it calls back. */
 static char *room_for_head(struct pipit_evhttp_lane *lane, const struct pipit_guard_head *head)
 {
 	size_t bound = 2 * head->length + head->field_count * 2 + 128;
@@ -130,7 +128,7 @@ static void free_content(const void *content, size_t length, void *context)
 	free((void *)content);
 }
 
-/* Collected content is moved; content in the input is copied. */
+/* A collected body is moved; a body in the input is copied. */
 static bool put_content(struct pipit_connection *connection, struct evbuffer *input, struct pipit_slice body)
 {
 	if (body.data != connection->exchange.body)
@@ -152,7 +150,7 @@ static bool put_message(struct pipit_connection *connection, struct pipit_slice 
 
 	if (!start)
 		return false;
-	/* evhttp reads the next request out of the content of a HEAD. */
+	/* evhttp would read the next request out of the body of a HEAD. */
 	if (connection->exchange.is_head)
 		body.length = 0;
 	end = put_request_line(start, head);
@@ -163,18 +161,18 @@ static bool put_message(struct pipit_connection *connection, struct pipit_slice 
 
 /* --- where evhttp stands ------------------------------------------------------------------------------------------- */
 
-/* evhttp waits for the next request. It disables reading while a callback works, and enables writing while it writes; so does
- * pipit_evhttp_lane_defer(), whatever the callback enables. */
+/* evhttp disables reading while a callback works, and enables writing while it writes. So does pipit_evhttp_lane_defer(), whatever the
+ * callback enables. */
 static bool is_reading(const struct pipit_evhttp_link *link)
 {
 	return bufferevent_get_enabled(link->bev) == EV_READ;
 }
 
-/* After code that is not pipit's. */
+/* After evhttp or a callback has run. */
 static void look_at_link(struct pipit_evhttp_link *link)
 {
 	link->is_released = pipit_evhttp_link_is_released(link);
-	/* A borrowed link's is taken when it is returned. */
+	/* pipit_evhttp_link_return() takes that of a borrowed link. */
 	if (!link->is_released && link->net->evhttp_mode != PIPIT_EVHTTP_BORROWED)
 		pipit_evhttp_link_take_timeout(link);
 }
@@ -194,9 +192,9 @@ static bool is_bad_request(struct evbuffer *output)
 }
 
 /*
- * evhttp has called the program's callback, or replied by itself (404, 413, 501). In mode GUARDED it has then read all input; it leaves
- * what it does not understand or has no memory for. Elsewhere it would have called on_request(): a reply comes from a limit that a
- * callback has set on the connection, but a 400 to a well-formed message from a failed allocation.
+ * evhttp has called the program's callback, or replied by itself (404, 413, 501). In mode GUARDED it leaves only input that it has no
+ * memory for. In other modes, without a call of on_request(), a reply comes from a limit that a callback has set; but a 400 to a
+ * well-formed message from a failed allocation.
  */
 static bool is_answered(const struct pipit_evhttp_link *link)
 {
@@ -215,18 +213,17 @@ static void begin_request(struct pipit_evhttp_link *link)
 	link->request = NULL;
 }
 
-/* What evhttp uses without checking that it was allocated. */
+/* Allocates what evhttp uses without a check. */
 static bool is_ready(struct pipit_connection *connection)
 {
 	/* evhttp must be able to end what it begins. */
 	if (pipit_oom_reserve_is_low() || (!connection->evhttp && !pipit_evhttp_link_borrow(connection)))
 		return false;
-	/* Without room evhttp writes a head that does not end, and take_head() would search for its end in content that need not be
-	 * memory. */
+	/* Without room evhttp writes a head that does not end. */
 	return evbuffer_expand(bufferevent_get_output(connection->evhttp->bev), REPLY_HEAD_SIZE) == 0;
 }
 
-/* evhttp has released the link, or was short of memory: its state is unknown. */
+/* evhttp has released the link, or memory was short: the link's state is unknown. */
 static enum pipit_refusal lose_link(struct pipit_connection *connection)
 {
 	if (connection->net->evhttp_mode == PIPIT_EVHTTP_BORROWED)
@@ -237,7 +234,6 @@ static enum pipit_refusal lose_link(struct pipit_connection *connection)
 	return PIPIT_REFUSAL_EVHTTP;
 }
 
-/* Whether evhttp has called back. */
 static bool call(struct pipit_connection *connection, struct pipit_slice body)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
@@ -264,7 +260,7 @@ enum pipit_refusal pipit_evhttp_lane_show(struct pipit_connection *connection, s
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
 
-	/* by the program, since the last request */
+	/* The program may have freed it since the last request. */
 	if (link && pipit_evhttp_link_is_released(link)) {
 		link->is_released = true;
 		return lose_link(connection);
@@ -276,7 +272,7 @@ enum pipit_refusal pipit_evhttp_lane_show(struct pipit_connection *connection, s
 
 /* --- the callback of a route --------------------------------------------------------------------------------------- */
 
-/* libevent's memory is libevent's to free. */
+/* Only libevent frees libevent's memory. */
 static void drop_date(struct pipit_evhttp_lane *lane)
 {
 	struct evkeyvalq fields;
@@ -288,8 +284,8 @@ static void drop_date(struct pipit_evhttp_lane *lane)
 }
 
 /*
- * evhttp renders a date for each reply, which costs as much as routing and guarding together; adding a field takes three allocations.
- * The field of the last reply is taken out before evhttp frees it, and put into the next.
+ * evhttp's own date costs as much as routing and guarding together, and adding a header three allocations: keep_date() takes the header
+ * out of a reply before evhttp frees it, for the next.
  */
 static void put_date(struct pipit_net *net, struct evkeyvalq *fields)
 {
@@ -305,7 +301,6 @@ static void put_date(struct pipit_net *net, struct evkeyvalq *fields)
 	}
 }
 
-/* A date of the same second is as good. */
 static void keep_date(struct pipit_net *net, struct evkeyvalq *fields)
 {
 	struct pipit_evhttp_lane *lane = net->evhttp;
@@ -321,7 +316,7 @@ static void keep_date(struct pipit_net *net, struct evkeyvalq *fields)
 	lane->date_field_second = net->date_second;
 }
 
-/* evhttp checks next whether it closes: a borrowed link stays, whatever becomes of the client's connection. */
+/* evhttp checks next whether it closes: a borrowed link outlives the client's connection. */
 static void keep_link(const struct pipit_connection *connection, struct evhttp_request *request)
 {
 	if (!connection->evhttp->stays)
@@ -346,7 +341,7 @@ static void on_complete(struct evhttp_request *request, void *context)
 		pipit_connection_wake(connection);
 }
 
-/* evhttp's generic callback; it has no other. */
+/* evhttp's generic callback, its only one. */
 static void on_request(struct evhttp_request *request, void *context)
 {
 	struct pipit_net *net = context;
@@ -361,7 +356,7 @@ static void on_request(struct evhttp_request *request, void *context)
 	if (is_dated)
 		put_date(net, evhttp_request_get_output_headers(request));
 	net->handlers->call(net->context, connection, request);
-	/* evhttp dates a later reply (RFC 9110 §6.6.1). */
+	/* evhttp dates a deferred reply when it is sent (RFC 9110 §6.6.1). */
 	if (is_dated && evbuffer_get_length(bufferevent_get_output(link->bev)) == 0 && !is_reading(link) &&
 	    !pipit_evhttp_link_is_released(link))
 		evhttp_remove_header(evhttp_request_get_output_headers(request), "Date");
@@ -369,8 +364,7 @@ static void on_request(struct evhttp_request *request, void *context)
 
 /* --- the reply ----------------------------------------------------------------------------------------------------- */
 
-/* Replace the head in front of `output`; without content, all of it. *length is that of the old head, then of the new one. False
- * when memory is short. */
+/* *length: of the old head, then of the new one. Without a body, `output` then has the head only. False when memory is short. */
 static bool amend_head(struct evbuffer *output, const char *head, size_t *length,
     const struct pipit_response_head_evhttp *reply, const struct pipit_response_head_amendments *amendments)
 {
@@ -408,8 +402,8 @@ static size_t take_piece(struct evbuffer *output, struct evbuffer *taken)
 }
 
 /*
- * The end of a head that is longer than REPLY_HEAD_SIZE. It is searched piece by piece: behind a head that does not end, because
- * memory was short, may follow a file, which cannot be searched. 0 when it does not end.
+ * The end of a head longer than REPLY_HEAD_SIZE; 0 when memory was short and it does not end. By pieces: a file behind it cannot be
+ * searched.
  */
 static size_t find_end(struct evbuffer *output)
 {
@@ -426,14 +420,13 @@ static size_t find_end(struct evbuffer *output)
 	return end.pos < 0 ? 0 : (size_t)end.pos + 4;
 }
 
-/* The head in one piece, and what it says. NULL when there is none, or memory is short. */
+/* In one piece. NULL when there is none, or memory is short. */
 static const char *find_head(
     struct evbuffer *output, bool is_head_request, struct pipit_response_head_evhttp *reply, size_t *length)
 {
 	struct evbuffer_iovec first;
 	const char *head = NULL;
 
-	/* Most heads are in the first piece. */
 	if (evbuffer_peek(output, -1, NULL, &first, 1) >= 1 && first.iov_len <= REPLY_HEAD_SIZE) {
 		*length = pipit_response_head_read_evhttp(first.iov_base, first.iov_len, is_head_request, reply);
 		if (*length)
@@ -445,16 +438,16 @@ static const char *find_head(
 	return head && pipit_response_head_read_evhttp(head, *length, is_head_request, reply) == *length ? head : NULL;
 }
 
-/* evhttp leaves out what it has no memory for, the status line included. A callback's 1xx is no reply, and two lengths leave the end
- * of the content unknown. */
+/* evhttp leaves out what it has no memory for, even the status line. A callback's 1xx is no reply, and two different lengths leave the end
+ * of the body unknown. */
 static bool is_reply(const char *head, const struct pipit_response_head_evhttp *reply)
 {
 	return strncmp(head, "HTTP/1.", 7) == 0 && reply->status >= 200 && reply->status <= 599 && !reply->is_ambiguous;
 }
 
 /*
- * evhttp announces no length to an HTTP/1.0 client that does not ask for keep-alive, and 0 to one that does, even for content in
- * pieces. The length is known once the callback has sent the whole reply; else the end of the connection ends the content.
+ * evhttp announces no length to an HTTP/1.0 client without keep-alive, and 0 to one with, even for a body in pieces. The length is known
+ * once the callback has sent the whole reply; else the end of the connection ends the body.
  */
 static void announce_to_old_client(const struct pipit_evhttp_link *link, size_t content_length,
     struct pipit_response_head_evhttp *reply, struct pipit_response_head_amendments *amendments)
@@ -471,8 +464,8 @@ static bool is_valid(const struct pipit_connection *connection, const struct pip
 }
 
 /*
- * The reply stays in evhttp's buffer, because only evbuffer_write() can send all of it (evbuffer_add_file()). Its head, which evhttp
- * writes at once, is amended in place, and only where needed. False when it is no reply, or memory is short.
+ * The reply stays in evhttp's buffer, because only evbuffer_write() can send files; its head, which evhttp writes at once, is amended
+ * there where needed. False when it is no reply, or memory is short.
  */
 static bool take_head(struct pipit_connection *connection, struct evbuffer *output)
 {
@@ -497,10 +490,10 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 	has_length = !reply.has_content || reply.is_chunked || reply.content_length >= 0;
 	amendments.closes =
 	    reply.closes || !pipit_connection_may_stay(connection) || (!has_length && connection->exchange.minor == 0);
-	/* The client could not find the end of the content. */
+	/* The client could not find the end of the body. */
 	if (!has_length && !amendments.closes)
 		return false;
-	/* evhttp appends the content of the GET to the reply of a HEAD, unless it comes in pieces. */
+	/* evhttp appends the body of a GET to the reply to a HEAD, unless it comes in pieces. */
 	if (connection->exchange.is_head && reply.content_length < 0 && !reply.is_chunked && reply.status != 204 &&
 	    reply.status != 304 && evbuffer_get_length(output) > length)
 		amendments.content_length = (int64_t)(evbuffer_get_length(output) - length);
@@ -521,7 +514,6 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 	return true;
 }
 
-/* to the socket or the batch */
 static void count_given(struct pipit_connection *connection, size_t bytes)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
@@ -530,7 +522,7 @@ static void count_given(struct pipit_connection *connection, size_t bytes)
 	connection->exchange.given += bytes - of_head;
 }
 
-/* The client would read excess content as the next reply. */
+/* The client would read the excess as the next reply. */
 static bool exceeds_length(const struct pipit_connection *connection, size_t buffered)
 {
 	const struct pipit_evhttp_link *link = connection->evhttp;
@@ -538,8 +530,7 @@ static bool exceeds_length(const struct pipit_connection *connection, size_t buf
 	       connection->exchange.given + (buffered - link->head_left) > (uint64_t)link->content_length;
 }
 
-/* Small and whole: it is sent with the replies before and behind it. Not a last reply: evhttp shuts the connection down as soon as it is
- * out. */
+/* A small, whole reply joins the batch; not a last one: evhttp shuts the connection down when its output is empty. */
 static bool may_wait(const struct pipit_connection *connection, struct evbuffer *output)
 {
 	const struct pipit_net *net = connection->net;
@@ -551,7 +542,7 @@ static bool may_wait(const struct pipit_connection *connection, struct evbuffer 
 		   (link->content_length >= 0 && length - link->head_left == (size_t)link->content_length));
 }
 
-/* False when something waits for the socket, or the connection is to be aborted. */
+/* False also when the connection is to be aborted. */
 static bool send_output(struct pipit_connection *connection, struct evbuffer *output)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
@@ -561,7 +552,7 @@ static bool send_output(struct pipit_connection *connection, struct evbuffer *ou
 		pipit_output_abort(connection);
 		return false;
 	}
-	/* Content that evhttp adds later to a reply without content. */
+	/* evhttp may add a body later to a reply without one. */
 	if (!link->has_content && link->head_left == 0)
 		evbuffer_drain(output, evbuffer_get_length(output));
 	length = evbuffer_get_length(output);
@@ -577,11 +568,11 @@ static bool send_output(struct pipit_connection *connection, struct evbuffer *ou
 	return connection->end != PIPIT_ABORT && link->output_length == 0;
 }
 
-/* evhttp has no more output, or has released the link. True when the reply is whole. */
+/* When evhttp has no more output, or has released the link. True: the reply is whole. */
 static bool complete(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
-	/* With less than was announced, the client would wait for the rest. */
+	/* The client would wait for bytes that were announced and not given. */
 	bool is_whole = link->is_head_done &&
 			(link->content_length < 0 || connection->exchange.given >= (uint64_t)link->content_length);
 
@@ -597,7 +588,6 @@ static bool complete(struct pipit_connection *connection)
 	return is_whole;
 }
 
-/* False when there is nothing, or as send_output(). */
 static bool send_all(struct pipit_connection *connection)
 {
 	struct evbuffer *output = bufferevent_get_output(connection->evhttp->bev);
@@ -624,7 +614,7 @@ bool pipit_evhttp_lane_pump(struct pipit_connection *connection)
 			pipit_connection_wake(connection);
 			return false;
 		}
-		/* "All is written": evhttp calls for the next chunk, or finishes the request. */
+		/* All is written: evhttp asks for the next chunk, or finishes the request. */
 		trigger(link, EV_WRITE);
 	}
 	return complete(connection);
@@ -633,7 +623,7 @@ bool pipit_evhttp_lane_pump(struct pipit_connection *connection)
 void pipit_evhttp_lane_defer(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
-	/* on_output() in evhttp_link.c is called only while the bufferevent is enabled for writing. */
+	/* For on_output() in evhttp_link.c. */
 	bufferevent_enable(link->bev, EV_WRITE);
 }
 
@@ -654,7 +644,7 @@ size_t pipit_evhttp_lane_waiting(const struct pipit_connection *connection)
 	return evbuffer_get_length(bufferevent_get_output(link->bev));
 }
 
-/* libevent does not tell which bytes of a buffer are a file's: take it apart, and put it together again. */
+/* libevent does not tell which bytes of a buffer are a file's: each piece is tested. */
 static size_t measure_pieces(struct evbuffer *output)
 {
 	struct evbuffer *piece = evbuffer_new(), *measured = evbuffer_new();

@@ -19,7 +19,7 @@
 
 /* --- the sleeping bufferevent -------------------------------------------------------------------------------------- */
 
-/* Data that takes the path of the filter itself gets stuck (large bodies), or is lost (replies with "Connection: close"). */
+/* On the filter's own path large bodies get stuck, and replies with "Connection: close" are lost. */
 static enum bufferevent_filter_result no_input(
     struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit, enum bufferevent_flush_mode mode, void *context)
 {
@@ -27,8 +27,7 @@ static enum bufferevent_filter_result no_input(
 	return BEV_NEED_MORE;
 }
 
-/* Called when bytes are added to the output of a bufferevent that is enabled for writing: a deferred callback has replied, or a
- * reply in pieces goes on. */
+/* Bytes were added while writing is enabled: a deferred reply, or a piece of one. */
 static enum bufferevent_filter_result on_output(
     struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit, enum bufferevent_flush_mode mode, void *context)
 {
@@ -59,8 +58,7 @@ static void remove_from_pool(struct pipit_evhttp_link *link)
 	}
 }
 
-/* evhttp sets the descriptor of an accepted connection after its bevcb has returned. All filters share one socket bufferevent: it
- * is read from there before the next connection is accepted. */
+/* evhttp sets the descriptor after its bevcb, on the socket bufferevent that all filters share: take it before the next accept. */
 static int take_descriptor(struct pipit_evhttp_lane *lane)
 {
 	int fd = bufferevent_getfd(lane->socket_bev);
@@ -76,7 +74,7 @@ static void finish_accepting(struct pipit_evhttp_lane *lane)
 	lane->accepting = NULL;
 }
 
-/* evhttp has released the link, in this turn of the loop or an earlier one. */
+/* evhttp has released the link, in this turn or an earlier one. */
 static void on_free(void *context)
 {
 	struct pipit_evhttp_link *link = context;
@@ -108,8 +106,7 @@ static struct pipit_evhttp_link *new_link(struct pipit_net *net, struct pipit_co
 	link->net = net;
 	link->connection = connection;
 	link->fd = -1;
-	/* Keeps evhttp from closing the descriptor; the filter drops a reference to what lies under it: the one that is taken
-	 * below. */
+	/* A filter keeps evhttp from closing the descriptor. It drops a reference to what lies under it: the one that is taken below. */
 	link->bev = bufferevent_filter_new(socket_bev, no_input, on_output, BEV_OPT_CLOSE_ON_FREE, on_free, link);
 	if (!link->bev) {
 		free(link);
@@ -122,17 +119,16 @@ static struct pipit_evhttp_link *new_link(struct pipit_net *net, struct pipit_co
 	return link;
 }
 
-/* --- who is accepted ----------------------------------------------------------------------------------------------- */
+/* --- accepted clients ----------------------------------------------------------------------------------------------- */
 
 void pipit_evhttp_link_show_descriptor(struct pipit_evhttp_link *link, bool is_shown)
 {
 	struct pipit_evhttp_lane *lane = link->net->evhttp;
-	/* An accepted connection may have its descriptor there. */
 	finish_accepting(lane);
 	bufferevent_setfd(lane->socket_bev, is_shown ? link->fd : -1);
 }
 
-/* For a client that is accepted without memory for its connection. */
+/* For a client without memory for its connection. */
 static struct pipit_evhttp_link *take_last_resort(struct pipit_net *net)
 {
 	struct pipit_evhttp_lane *lane = net->evhttp;
@@ -155,8 +151,8 @@ bool pipit_evhttp_link_has_last_resort(struct pipit_net *net)
 }
 
 /*
- * evhttp's bevcb, called while it accepts. It must not return NULL: evhttp would make a plain socket bufferevent, and the client
- * would talk to evhttp unguarded. What it returns is allocated before.
+ * evhttp's bevcb. It must not return NULL: evhttp would make a plain socket bufferevent, and read from the client unguarded. What it
+ * returns is allocated before.
  */
 static struct bufferevent *on_accept(struct event_base *base, void *context)
 {
@@ -169,14 +165,14 @@ static struct bufferevent *on_accept(struct event_base *base, void *context)
 
 	finish_accepting(lane);
 	if (lane->offered) {
-		/* accepts one client of pipit itself */
+		/* the only client of this listener */
 		evconnlistener_disable(lane->listener);
 		lane->accepting = lane->offered;
 		lane->offered = NULL;
 		return lane->accepting->bev;
 	}
 	connection = lane->take_spare(net);
-	/* A program may bind its evhttp to a socket while pipit has paused. */
+	/* A program may bind a socket while pipit has paused accepting. */
 	lane->accepting = connection ? connection->evhttp : take_last_resort(net);
 	if (!lane->accepting)
 		return NULL;
@@ -193,7 +189,7 @@ bool pipit_evhttp_link_attach(struct pipit_connection *connection)
 	return connection->evhttp != NULL;
 }
 
-/* evhttp does not hold the link. */
+/* Of a link that evhttp does not hold. */
 static void free_link(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
@@ -207,8 +203,7 @@ static uint64_t milliseconds(const struct timeval *time)
 	return (uint64_t)time->tv_sec * 1000 + (uint64_t)time->tv_usec / 1000;
 }
 
-/* The timers of the bufferevent see neither the bytes received nor those sent, and run while a callback defers its reply. timeouts.c
- * enforces the limit. */
+/* timeouts.c enforces it: the bufferevent's timers see no bytes, and run while a reply is deferred. */
 void pipit_evhttp_link_take_timeout(struct pipit_evhttp_link *link)
 {
 	if (!evutil_timerisset(&link->bev->timeout_read))
@@ -236,9 +231,9 @@ int pipit_evhttp_link_accepted(struct pipit_connection *connection)
 	return link->fd;
 }
 
-/* --- a client of ours ---------------------------------------------------------------------------------------------- */
+/* --- pipit's own client --------------------------------------------------------------------------------------------- */
 
-/* Bound to an address of the kernel's choice. */
+/* The kernel chooses the address. */
 static int open_listener(sa_family_t family, struct sockaddr_storage *address, socklen_t *length)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)address;
@@ -273,7 +268,7 @@ static int look_for_descriptor(const struct event_base *base, const struct event
 	return 1;
 }
 
-/* Call the event of the listener as the loop does: evhttp accepts now, whatever the loop is doing. */
+/* Call the listener's event as the loop does. */
 static void accept_now(struct pipit_net *net, int listener)
 {
 	struct search search = { .fd = listener };
@@ -310,7 +305,7 @@ static void accept_client(struct pipit_net *net, sa_family_t family)
 		close(client);
 }
 
-/* A link that evhttp holds and that no client has. NULL when memory or descriptors are short. */
+/* A link that evhttp holds, without a client. NULL when memory or descriptors are short. */
 static struct pipit_evhttp_link *new_accepted_link(struct pipit_net *net)
 {
 	struct pipit_evhttp_lane *lane = net->evhttp;
@@ -320,7 +315,7 @@ static struct pipit_evhttp_link *new_accepted_link(struct pipit_net *net)
 		return NULL;
 	lane->offered = link;
 #ifdef __GLIBC__
-	/* Other C libraries may have no getnameinfo() for a local client, and evhttp then ends the process. */
+	/* Without getnameinfo() for a local client, as in other C libraries, evhttp ends the process. */
 	accept_client(net, AF_UNIX);
 #endif
 	/* A sandbox may forbid local sockets. */
@@ -339,7 +334,7 @@ static struct pipit_evhttp_link *new_accepted_link(struct pipit_net *net)
 
 /* --- the pool ------------------------------------------------------------------------------------------------------ */
 
-/* A callback may have set a timeout, by which evhttp has released a link. */
+/* evhttp may have released a link by a timeout that a callback has set. */
 static struct pipit_evhttp_link *take_from_pool(struct pipit_evhttp_lane *lane)
 {
 	struct pipit_evhttp_link *link = lane->pool;
@@ -380,7 +375,7 @@ bool pipit_evhttp_link_borrow(struct pipit_connection *connection)
 
 static void tell_eof(struct pipit_evhttp_link *link)
 {
-	/* With EVHTTP_CON_READ_ON_WRITE_ERROR evhttp goes on with what it has not read. */
+	/* With EVHTTP_CON_READ_ON_WRITE_ERROR evhttp would go on with unread input. */
 	evbuffer_drain(bufferevent_get_input(link->bev), evbuffer_get_length(bufferevent_get_input(link->bev)));
 	bufferevent_trigger_event(link->bev, BEV_EVENT_READING | BEV_EVENT_EOF, 0);
 }
@@ -438,7 +433,7 @@ void pipit_evhttp_link_close(struct pipit_connection *connection)
 		return;
 	/* evhttp may call shutdown() later: the link closes the descriptor. */
 	connection->fd = -1;
-	/* A callback may have replaced evhttp's callbacks on the bufferevent: the descriptor then stays open for long. */
+	/* The descriptor stays open for long if a callback has replaced evhttp's callbacks on the bufferevent. */
 	if (!pipit_evhttp_link_is_released(link))
 		shutdown(link->fd, SHUT_RDWR);
 }
@@ -506,7 +501,7 @@ int pipit_evhttp_link_open(
 	evhttp_set_gencb(lane->http, on_request, net);
 	/* evhttp must not refuse a method: the router has decided. */
 	evhttp_set_allowed_methods(lane->http, 0xffff);
-	/* One link at least: callbacks that reply before they return need no more. */
+	/* Callbacks that reply before they return need no more than one link. */
 	return net->evhttp_mode == PIPIT_EVHTTP_BORROWED && !fill_pool(net) ? -ENOMEM : 0;
 }
 

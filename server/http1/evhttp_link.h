@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection of evhttp that never touches a socket.
+ * A link: a connection of evhttp that never touches a socket.
  *
- * evhttp gets a filter bufferevent over a socket bufferevent whose reading and writing stay disabled, one for all filters of a
- * worker: nothing is registered with epoll, and evhttp's own enable and disable calls change flags only. evhttp_lane.c puts whole
- * messages into the filter's input buffer and takes the replies out of its output buffer.
+ * evhttp gets a filter bufferevent over a socket bufferevent that neither reads nor writes, one for all filters of a worker: nothing is
+ * registered with epoll, and evhttp's enable and disable calls change flags only. evhttp_lane.c fills the filter's input buffer and
+ * empties its output buffer.
  *
- * evhttp makes connections only by accepting. In a server whose evhttp callbacks ask for the client's address, evhttp accepts the
- * clients: each has a link of its own. In a server whose callbacks do not ask, a request borrows a link from the worker's pool,
- * which evhttp has accepted from a client of pipit itself.
+ * evhttp makes connections only by accepting. Where callbacks ask for the client's address, it accepts the clients, and each has its own
+ * link. Elsewhere a request borrows one from the worker's pool, which evhttp has accepted from a client of pipit itself.
  *
- * evhttp holds a link until it releases it; libevent then frees the link. A connection and its link may end in either order. A
- * borrowed link is returned to the pool; any link is closed by telling evhttp EOF, so that evhttp releases it; when evhttp releases
- * a link first, its connection is unlinked. Public functions of libevent 2.1 only.
+ * evhttp holds a link until it releases it; libevent then frees it. A connection and its link may end in either order: pipit closes a
+ * link by telling evhttp EOF; when evhttp releases a link first, its connection is unlinked. Public functions of libevent 2.1 only.
  */
 #ifndef PIPIT_EVHTTP_LINK_H
 #define PIPIT_EVHTTP_LINK_H
@@ -27,26 +25,24 @@ struct evhttp_connection;
 struct evhttp_request;
 struct evkeyval;
 
-/* evhttp behind the connections of a worker. */
+/* evhttp behind the connections of a worker. NULL and 0 mean none. */
 struct pipit_evhttp_lane {
 	struct evhttp *http;            /* NULL: the program has freed its own */
-	struct bufferevent *socket_bev; /* under the filters of all links; neither reads nor writes */
-	/* acceptor.c's: a connection for the next client that evhttp accepts; NULL: memory is short */
+	struct bufferevent *socket_bev; /* under the filters of all links */
+	/* acceptor.c's: a connection for a client; NULL: memory is short */
 	struct pipit_connection *(*take_spare)(struct pipit_net *net);
 	struct pipit_evhttp_link *pool; /* not borrowed */
 	size_t pool_count;
-	struct pipit_evhttp_link *accepting; /* given to evhttp, which has not set its descriptor yet; NULL: none */
-	struct pipit_evhttp_link
-	    *offered; /* for the next connection that evhttp accepts, which is pipit's own; NULL: a client is next */
-	struct evconnlistener *listener; /* for `offered` */
-	struct pipit_evhttp_link
-	    *last_resort; /* for a client without a connection, in mode GUARDED; NULL: to be allocated */
-	struct pipit_evhttp_link *sentinel; /* see pipit_evhttp_link_watch() */
+	struct pipit_evhttp_link *accepting;   /* given to evhttp, its descriptor is not taken yet */
+	struct pipit_evhttp_link *offered;     /* for pipit's own client, which evhttp accepts next */
+	struct evconnlistener *listener;       /* for `offered` */
+	struct pipit_evhttp_link *last_resort; /* for a client without a connection, in mode GUARDED */
+	struct pipit_evhttp_link *sentinel;    /* see pipit_evhttp_link_watch() */
 	void (*on_evhttp_freed)(void *watcher);
 	void *watcher;
-	char *head; /* of what evhttp is shown, owned */
+	char *head; /* that evhttp is shown, owned */
 	size_t head_capacity;
-	struct evkeyval *date_field; /* of the last reply, for the next one; libevent's memory; NULL: none */
+	struct evkeyval *date_field; /* for the next reply; libevent's memory */
 	time_t date_field_second;
 };
 
@@ -56,28 +52,28 @@ struct pipit_evhttp_link {
 	struct bufferevent *bev;
 	struct evhttp_connection *holder; /* evhttp's; NULL before its first request */
 	struct pipit_evhttp_link *next;   /* in the pool */
-	/* owned until the link is unlinked; evhttp calls shutdown() on it when it releases the link; -1: none */
+	/* Owned until the link is unlinked; -1: none. evhttp calls shutdown() on it when it releases the link. */
 	int fd;
-	uint64_t timeout_ms; /* for a silent client, set by the program or a callback; 0: none */
+	uint64_t timeout_ms; /* for a silent client, set by the program or a callback */
 
-	/* of the current request */
-	struct evhttp_request *request; /* until its reply is complete; NULL when the callback is the program's */
-	size_t head_left;               /* of the reply, in the output buffer */
-	int64_t content_length;         /* of the reply, as announced; -1: not announced */
+	/* Of the current request and its reply. */
+	struct evhttp_request *request; /* until its reply is complete; NULL in mode GUARDED */
+	size_t head_left;               /* bytes of the head in the output buffer */
+	int64_t content_length;         /* as announced; -1: not announced */
 	size_t largest;                 /* most bytes that were added to the output buffer at once */
 	size_t output_length;           /* when last seen */
-	uint64_t behind_since_ms;       /* since when more output waits than may; 0: it does not */
-	bool was_called;                /* evhttp has called back */
-	bool owes_notice;               /* tell evhttp in the next turn that all is written */
-	bool is_head_done;              /* of the reply: read, and amended where needed */
-	bool stays;                     /* the reply does not say "Connection: close" */
-	bool has_content;               /* the reply has content, by its head */
-	bool is_released;               /* by evhttp, when last triggered */
-	bool is_measured;               /* on_output() is to be ignored */
+	uint64_t behind_since_ms;       /* see pipit_evhttp_lane_is_behind() */
+	bool was_called;
+	bool owes_notice;  /* that all is written, in the next turn */
+	bool is_head_done; /* read, and amended where needed */
+	bool stays;        /* the reply does not say "Connection: close" */
+	bool has_content;  /* by the head */
+	bool is_released;  /* by evhttp, when last looked at */
+	bool is_measured;  /* on_output() ignores what it sees */
 };
 
-/* evhttp has released the link: bufferevent_free() leaves no callback and no argument; a callback may have set its own. Only libevent
- * may touch the bufferevent of a released link. */
+/* bufferevent_free() leaves no callback and no argument; a route's callback may have set its own. Only libevent may touch the
+ * bufferevent of a released link. */
 static inline bool pipit_evhttp_link_is_released(const struct pipit_evhttp_link *link)
 {
 	bufferevent_event_cb on_event;
@@ -87,40 +83,39 @@ static inline bool pipit_evhttp_link_is_released(const struct pipit_evhttp_link 
 }
 
 /*
- * Make net->evhttp, for net->evhttp_mode, which is not NONE. http: the program's evhttp, in mode GUARDED, else NULL. 0 or -ENOMEM.
- * on_request: evhttp's generic callback, called with the net; unused for the program's evhttp.
+ * As pipit_evhttp_lane_open(), in a mode other than NONE. on_request: evhttp's generic callback, called with the net; unused in mode
+ * GUARDED.
  */
 int pipit_evhttp_link_open(
     struct pipit_net *net, struct evhttp *http, void (*on_request)(struct evhttp_request *request, void *net));
 
-/* take_spare: see struct pipit_evhttp_lane. */
 void pipit_evhttp_link_set_supply(struct pipit_net *net, struct pipit_connection *(*take_spare)(struct pipit_net *net));
 
 /* NULL: there is none, or the program has freed its own. */
 struct evhttp *pipit_evhttp_link_http(const struct pipit_net *net);
 
-/* Milliseconds that evhttp_set_timeout() or evhttp_connection_set_timeout() allow a silent client; 0: no limit. */
+/* What evhttp_set_timeout() or evhttp_connection_set_timeout() allow a silent client; 0: no limit. */
 uint64_t pipit_evhttp_link_timeout_ms(const struct pipit_connection *connection);
 
-/* Free what pipit_evhttp_link_open() made. Connections have been dropped. libevent frees the links that evhttp holds. */
+/* When connections have been dropped. libevent frees the links that evhttp holds. */
 void pipit_evhttp_link_close_all(struct pipit_net *net);
 
-/* Give a new connection its link. False when memory is short. */
+/* For a new connection. False when memory is short. */
 bool pipit_evhttp_link_attach(struct pipit_connection *connection);
 
-/* In mode GUARDED: there is a link for a client without a connection; tries to allocate it. */
+/* Tries to allocate it. True outside of mode GUARDED, which alone needs it. */
 bool pipit_evhttp_link_has_last_resort(struct pipit_net *net);
 
-/* evhttp has accepted: the descriptor, which the link owns. -1 when evhttp was short of memory; the link is unlinked. */
+/* After evhttp has accepted: the link's descriptor. -1: memory was short, and the link is unlinked. */
 int pipit_evhttp_link_accepted(struct pipit_connection *connection);
 
-/* Take a timeout that evhttp or a callback has set from the bufferevent. evhttp holds the link. */
+/* Take a timeout that evhttp or a callback has set on the bufferevent. evhttp holds the link. */
 void pipit_evhttp_link_take_timeout(struct pipit_evhttp_link *link);
 
-/* Whether bufferevent_getfd() is the client's descriptor, for a callback that sets socket options. Not for a borrowed link. */
+/* For a callback that calls bufferevent_getfd() to set socket options. Not for a borrowed link. */
 void pipit_evhttp_link_show_descriptor(struct pipit_evhttp_link *link, bool is_shown);
 
-/* For the current request, from the pool or a new one. False when memory or descriptors are short. */
+/* For the current request. False when memory or descriptors are short. */
 bool pipit_evhttp_link_borrow(struct pipit_connection *connection);
 
 void pipit_evhttp_link_return(struct pipit_connection *connection);
@@ -128,13 +123,13 @@ void pipit_evhttp_link_return(struct pipit_connection *connection);
 /* evhttp has released the link: its descriptor becomes the connection's. */
 void pipit_evhttp_link_unlink(struct pipit_connection *connection);
 
-/* Have evhttp release the link. A request at its callback is freed by the callback's reply. */
+/* Have evhttp release the link. A callback's reply frees a request that is not answered. */
 void pipit_evhttp_link_close(struct pipit_connection *connection);
 
 /*
- * Learn of evhttp_free() by a link that the program's evhttp holds: pipit_evhttp_link_http() is NULL from then on, and on_evhttp_freed
- * is called when libevent frees the link, in a later turn of the loop or in event_base_free(). Not called after
- * pipit_evhttp_link_close_all(). 0 or -ENOMEM.
+ * Notice evhttp_free() by a link that the program's evhttp holds: pipit_evhttp_link_http() is NULL from then on, and on_evhttp_freed is
+ * called when libevent frees the link, in a later turn or in event_base_free(), but not after pipit_evhttp_link_close_all(). 0 or
+ * -ENOMEM.
  */
 int pipit_evhttp_link_watch(struct pipit_net *net, void (*on_evhttp_freed)(void *watcher), void *watcher);
 

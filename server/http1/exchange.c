@@ -14,7 +14,7 @@ static void clear(struct pipit_connection *connection)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
 	if (exchange->body || exchange->retained_bytes || exchange->handed_bytes)
-		pipit_input_drop_content(connection);
+		pipit_input_drop_body(connection);
 	memset(exchange, 0, offsetof(struct pipit_exchange, body));
 }
 
@@ -90,7 +90,7 @@ void pipit_exchange_defer(struct pipit_connection *connection)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
 
-	/* Copied by a kept request, or by evhttp. It exists already: it is counted but not refused. */
+	/* A kept request, or evhttp, has copied the body: the memory is counted without asking. */
 	if (!exchange->body && !exchange->handed_bytes)
 		exchange->handed_bytes = exchange->body_bytes;
 	if (exchange->lane == PIPIT_LANE_NATIVE) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of an exchange (struct pipit_exchange in net.h): a refusal, or the reply until it is sent, counted and logged. */
+/* The end of an exchange (see net.h): a refusal, or the reply until it is sent, counted and logged. */
 #ifndef PIPIT_EXCHANGE_H
 #define PIPIT_EXCHANGE_H
 
@@ -14,7 +14,7 @@ struct pipit_guard_head;
 
 /* --- refusals: a reply without a handler, after which the connection closes ------------------------------------------ */
 
-/* line: the request line, for the log; empty: there was no request. */
+/* line: the request line, for the log; empty: the connection is refused. */
 void pipit_exchange_refuse(
     struct pipit_connection *connection, enum pipit_refusal reason, struct pipit_slice line, bool prefers_html);
 
@@ -34,19 +34,19 @@ void pipit_exchange_refuse_request(struct pipit_connection *connection, enum pip
 /* Bytes of memory. */
 size_t pipit_exchange_head_bytes(const struct pipit_guard_head *head);
 
-/* Copy the head out of the worker's buffers, and count its memory. False when memory is short. */
+/* Copy the head out of the worker's buffers. False when memory is short. */
 bool pipit_exchange_retain(struct pipit_connection *connection);
 
-/* The handler has the request and has not given its whole reply. */
+/* The handler has not given its whole reply. */
 bool pipit_exchange_is_deferred(const struct pipit_connection *connection);
 
-/* The handler has returned without a whole reply. A native one has kept its request. */
+/* After the handler has returned. A native one has kept its request. */
 void pipit_exchange_defer(struct pipit_connection *connection);
 
-/* Once the whole reply is given, decide whether the connection stays. False: more of the reply is to come. */
+/* Send what an evhttp callback has written. Once the whole reply is given, decide whether the connection stays. False: more is to come. */
 bool pipit_exchange_conclude(struct pipit_connection *connection);
 
-/* Count the request. Once. */
+/* Once. */
 void pipit_exchange_count(struct pipit_connection *connection);
 
 /* The whole reply is sent, or in the batch that is sent next. */

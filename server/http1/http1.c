@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a request: serve_request() calls its steps in order, and settle() decides what the connection waits for in between.
+ * The life of a request: serve_request() calls its steps in order, and pipit_http1_settle() decides what the connection waits for
+ * between them.
  */
 #include "http1/http1.h"
 
 #include "http/accept_header.h"
 #include "http1/acceptor.h"
-#include "http1/content.h"
+#include "http1/body.h"
 #include "http1/evhttp_lane.h"
 #include "http1/evhttp_link.h"
 #include "http1/exchange.h"
@@ -23,26 +24,24 @@
 
 /* of one recv() */
 #define RECEIVE_SIZE (64 * 1024)
-/* A partial head (64 KiB at most) or unread pipelined requests lie in front of what is received. */
+/* A partial head (64 KiB at most) or pipelined requests precede what is received. */
 #define INPUT_SIZE (3 * RECEIVE_SIZE)
-/* Discarded after a refusal, lest a reset overtake the answer (RFC 9112 §9.6). */
+/* Discarded after a refusal, so that no reset overtakes the reply (RFC 9112 §9.6). */
 #define LINGER_BYTES (64 * 1024)
-/* Of one connection, before others are served. */
+/* Of one connection. */
 #define REQUESTS_PER_TURN 16
-/* One more when the first has begun earlier. */
+/* The first may have begun earlier. */
 _Static_assert(REQUESTS_PER_TURN + 1 <= PIPIT_COUNTERS_BATCH_MAX, "a turn is a batch");
 
-/* The next of a request. */
+/* The next step of a request. */
 enum step {
-	STEP_WAIT, /* for bytes, the handler or the socket; or the request is refused */
+	STEP_WAIT, /* for bytes, the handler or the socket; or none: the request is refused */
 	STEP_ROUTE,
-	STEP_CONTENT,
+	STEP_BODY,
 	STEP_HANDLER,
 	STEP_REPLY,
 	STEP_FINISH
 };
-
-static void settle(struct pipit_connection *connection);
 
 /* --- the steps ------------------------------------------------------------------------------------------------------- */
 
@@ -87,7 +86,7 @@ static enum step guard(struct pipit_connection *connection, char *bytes, size_t 
 		return STEP_ROUTE;
 	default:
 		connection->exchange.is_head = net->head.method == PIPIT_HEAD;
-		/* The Accept header of an incomplete head may come later. */
+		/* The Accept header of an incomplete head may be missing. */
 		pipit_exchange_refuse_head(connection, reason, bytes, length,
 		    net->head.length && pipit_accept_header_prefers_html(&net->head));
 		*used = length;
@@ -109,54 +108,54 @@ static enum step route(struct pipit_connection *connection)
 		return STEP_REPLY;
 	if (decision == PIPIT_DECIDE_EVHTTP)
 		exchange->lane = PIPIT_LANE_EVHTTP;
-	/* More never fits, however long the client waits. */
+	/* More never fits. */
 	if (memory_limit && (!exchange->body_limit || exchange->body_limit > memory_limit))
 		exchange->body_limit = memory_limit;
-	return STEP_CONTENT;
+	return STEP_BODY;
 }
 
-static enum step read_content(
-    struct pipit_connection *connection, char *bytes, size_t length, size_t *used, struct pipit_slice *content)
+static enum step read_body(
+    struct pipit_connection *connection, char *bytes, size_t length, size_t *used, struct pipit_slice *body)
 {
 	enum pipit_refusal reason;
-	switch (pipit_content_read(connection, bytes, length, used, content, &reason)) {
-	case PIPIT_CONTENT_WHOLE:
+	switch (pipit_body_read(connection, bytes, length, used, body, &reason)) {
+	case PIPIT_BODY_WHOLE:
 		return STEP_HANDLER;
-	case PIPIT_CONTENT_MORE:
+	case PIPIT_BODY_MORE:
 		return STEP_WAIT;
 	default:
 		return refuse(connection, reason);
 	}
 }
 
-static enum step call(struct pipit_connection *connection, struct pipit_slice content)
+static enum step call(struct pipit_connection *connection, struct pipit_slice body)
 {
 	struct pipit_net *net = connection->net;
 	enum pipit_refusal reason;
 
 	if (connection->exchange.lane == PIPIT_LANE_NATIVE) {
-		net->handlers->handle(net->context, connection, content);
+		net->handlers->handle(net->context, connection, body);
 		return STEP_REPLY;
 	}
-	reason = pipit_evhttp_lane_show(connection, content);
+	reason = pipit_evhttp_lane_show(connection, body);
 	if (reason == PIPIT_REFUSAL_NONE)
 		return STEP_REPLY;
 	return connection->end == PIPIT_ABORT ? STEP_WAIT : refuse(connection, reason);
 }
 
-/* A NUL follows the content, for handlers: in the input it replaces a byte that may belong to the next request. */
-static enum step run_handler(struct pipit_connection *connection, struct pipit_slice content)
+/* The NUL behind the body replaces a byte that may belong to the next request. */
+static enum step run_handler(struct pipit_connection *connection, struct pipit_slice body)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
 	bool is_in_input = !exchange->body;
-	char *end = (char *)content.data + content.length, behind = *end;
+	char *end = (char *)body.data + body.length, behind = *end;
 	enum step step;
 
 	if (exchange->body_state != PIPIT_BODY_NONE)
 		exchange->body_state = PIPIT_BODY_READ;
-	exchange->body_bytes = content.length;
+	exchange->body_bytes = body.length;
 	*end = '\0';
-	step = call(connection, content);
+	step = call(connection, body);
 	if (is_in_input)
 		*end = behind;
 	return step;
@@ -187,7 +186,7 @@ static bool has_batch(const struct pipit_net *net)
 	return net->batch_length > 0 || pipit_output_has_replies(net);
 }
 
-/* A file or the end of the connection goes into the same packet. */
+/* A file, or the end of the connection, goes into the same packet. */
 static void send_batch(struct pipit_connection *connection)
 {
 	pipit_counters_end_batch(connection->net->counters);
@@ -212,7 +211,6 @@ static enum step reply(struct pipit_connection *connection)
 	}
 	if (!is_all_out(connection))
 		return STEP_WAIT;
-	/* A client that has its reply finds it counted. */
 	pipit_exchange_count(connection);
 	/* The replies to pipelined requests are sent together. */
 	if (net->has_more_input && connection->end == PIPIT_STAY && has_batch(net))
@@ -221,24 +219,22 @@ static enum step reply(struct pipit_connection *connection)
 	return pipit_output_is_stuck(connection) || connection->end == PIPIT_ABORT ? STEP_WAIT : STEP_FINISH;
 }
 
-/*
- * bytes: a request begins, or its content continues; in net->in. Returns how many were used, 0 when more are needed.
- */
+/* bytes: in net->in, a request or more of its body. Returns how many were used; 0: more are needed. */
 static size_t serve_request(struct pipit_connection *connection, char *bytes, size_t length)
 {
-	struct pipit_slice content = { NULL, 0 };
+	struct pipit_slice body = { NULL, 0 };
 	size_t used = 0;
-	enum step step = STEP_CONTENT;
+	enum step step = STEP_BODY;
 
 	if (connection->exchange.body_state != PIPIT_BODY_READING)
 		step = guard(connection, bytes, length, &used);
 	if (step == STEP_ROUTE)
 		step = route(connection);
-	if (step == STEP_CONTENT)
-		step = read_content(connection, bytes + used, length - used, &used, &content);
+	if (step == STEP_BODY)
+		step = read_body(connection, bytes + used, length - used, &used, &body);
 	connection->net->has_more_input = used < length;
 	if (step == STEP_HANDLER)
-		step = run_handler(connection, content);
+		step = run_handler(connection, body);
 	if (step == STEP_REPLY)
 		step = reply(connection);
 	if (step == STEP_FINISH)
@@ -248,7 +244,7 @@ static size_t serve_request(struct pipit_connection *connection, char *bytes, si
 
 /* --- input ----------------------------------------------------------------------------------------------------------- */
 
-/* One request at a time, and none while a reply waits for the socket: a client that does not read costs no memory. */
+/* None while a reply waits for the socket: a client that does not read costs no memory. */
 static bool may_serve(const struct pipit_connection *connection)
 {
 	const struct pipit_exchange *exchange = &connection->exchange;
@@ -257,7 +253,7 @@ static bool may_serve(const struct pipit_connection *connection)
 	       (!exchange->request || exchange->body_state == PIPIT_BODY_READING);
 }
 
-/* Of the connections with a partial head the oldest is evicted; for pipelined requests, none. */
+/* A partial head may evict an older one; pipelined requests evict none. */
 static enum pipit_refusal keep_input(struct pipit_connection *connection, const char *bytes, size_t length)
 {
 	enum pipit_refusal reason = pipit_input_keep(connection, bytes, length);
@@ -271,7 +267,6 @@ static void keep_unused(struct pipit_connection *connection, const char *bytes, 
 	enum pipit_refusal reason;
 
 	if (length == 0 || connection->end > PIPIT_STAY) {
-		/* More than is going to be read. */
 		if (length > 0)
 			pipit_connection_end(connection, PIPIT_CLOSE_LINGER);
 		if (connection->in.data)
@@ -286,11 +281,10 @@ static void keep_unused(struct pipit_connection *connection, const char *bytes, 
 	} else {
 		/* A refusal would overtake the replies to earlier requests. */
 		pipit_counters_reject(connection->net->counters, reason);
-		connection->end = PIPIT_ABORT;
+		pipit_connection_end(connection, PIPIT_ABORT);
 	}
 }
 
-/* Every request in these bytes, until one is not whole or its reply is not. */
 static void serve(struct pipit_connection *connection, char *bytes, size_t length)
 {
 	struct pipit_net *net = connection->net;
@@ -311,14 +305,14 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 		net->current = NULL;
 		return;
 	}
-	/* Also when it is empty: replies that were sent to make room for one that is stuck are still to be timed. */
+	/* Also an empty batch: replies that were sent before it are still to be timed. */
 	send_batch(connection);
 	net->current = NULL;
 	keep_unused(connection, at, (size_t)(end - at));
-	settle(connection);
+	pipit_http1_settle(connection);
 }
 
-/* With what was received behind a request that was not answered yet. */
+/* With pipelined requests. */
 static void resume(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
@@ -349,7 +343,7 @@ static void receive(struct pipit_connection *connection)
 	received = recv(connection->fd, net->in + before, RECEIVE_SIZE, MSG_DONTWAIT);
 	if (received < 0 && (errno == EAGAIN || errno == EINTR)) {
 		/* A new connection is not watched yet. */
-		settle(connection);
+		pipit_http1_settle(connection);
 		return;
 	}
 	if (received <= 0) {
@@ -365,8 +359,8 @@ static void receive(struct pipit_connection *connection)
 /* --- what a connection waits for next -------------------------------------------------------------------------------- */
 
 /*
- * shutdown() sends what MSG_MORE holds back. close() with unread bytes of the client is a reset, which can destroy the reply before
- * the client has read it: late bytes are read for a while.
+ * shutdown() sends what MSG_MORE holds back. close() with unread bytes is a reset, which can destroy the reply: late bytes are read for a
+ * while.
  */
 static void close_or_linger(struct pipit_connection *connection)
 {
@@ -406,7 +400,7 @@ static bool send_more(struct pipit_connection *connection)
 	return is_all_out(connection) && !is_writer_waiting(exchange) && !pipit_evhttp_lane_waiting(connection);
 }
 
-/* The head outlives the input that it lies in, for the log. */
+/* The log needs the head, which lies in the input. */
 static void wait_for_socket(struct pipit_connection *connection)
 {
 	if (connection->exchange.reply != PIPIT_REPLY_NONE && connection->state != PIPIT_CONNECTION_SENDING &&
@@ -418,7 +412,7 @@ static void wait_for_socket(struct pipit_connection *connection)
 	pipit_connection_watch(connection, EV_WRITE);
 }
 
-/* Input that is not parsed yet is served in the next turn. */
+/* Unparsed input is served in the next turn. */
 static void wait_for_client(struct pipit_connection *connection)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
@@ -440,13 +434,12 @@ static void wait_for_client(struct pipit_connection *connection)
 		pipit_connection_drop(connection);
 }
 
-/* evhttp has released the link of this client: it cannot serve another request. */
+/* evhttp has released this client's link: evhttp cannot serve another request of it. */
 static bool has_lost_evhttp(const struct pipit_connection *connection)
 {
 	return connection->net->evhttp_mode >= PIPIT_EVHTTP_OWN && !connection->evhttp && connection->end == PIPIT_STAY;
 }
 
-/* An evhttp callback writes without asking: without room its connection is dropped. */
 static void settle_budget(struct pipit_connection *connection)
 {
 	if (pipit_budget_settle(connection, pipit_evhttp_lane_waiting_memory(connection)))
@@ -455,8 +448,7 @@ static void settle_budget(struct pipit_connection *connection)
 	pipit_connection_drop(connection);
 }
 
-/* Do what can be done at once, and decide what the connection waits for. */
-static void settle(struct pipit_connection *connection)
+void pipit_http1_settle(struct pipit_connection *connection)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
 	bool is_out;
@@ -477,7 +469,7 @@ static void settle(struct pipit_connection *connection)
 	} else if (connection->end > PIPIT_STAY) {
 		close_or_linger(connection);
 	} else if (pipit_exchange_is_deferred(connection)) {
-		/* timeouts.c polls: an event for EV_CLOSED spins after a reset, which libevent reports as readable and writable. */
+		/* timeouts.c polls: EV_CLOSED spins after a reset, which libevent reports as readable and writable. */
 		pipit_connection_set_state(
 		    connection, exchange->open_reply ? PIPIT_CONNECTION_OPEN : PIPIT_CONNECTION_HANDLER);
 		pipit_connection_watch(connection, 0);
@@ -488,11 +480,6 @@ static void settle(struct pipit_connection *connection)
 		settle_budget(connection);
 }
 
-void pipit_http1_settle(struct pipit_connection *connection)
-{
-	settle(connection);
-}
-
 void pipit_http1_continue(struct pipit_connection *connection)
 {
 	/* serve() settles when the handler has returned. */
@@ -500,7 +487,7 @@ void pipit_http1_continue(struct pipit_connection *connection)
 		return;
 	pipit_net_read_clock(connection->net);
 	pipit_exchange_conclude(connection);
-	settle(connection);
+	pipit_http1_settle(connection);
 }
 
 void pipit_http1_time_out(struct pipit_connection *connection, enum pipit_refusal reason)
@@ -509,7 +496,7 @@ void pipit_http1_time_out(struct pipit_connection *connection, enum pipit_refusa
 		pipit_exchange_refuse_request(connection, reason);
 	else
 		pipit_exchange_refuse_partial_head(connection, reason, connection->in.data, connection->in.length);
-	settle(connection);
+	pipit_http1_settle(connection);
 }
 
 /* --- upcalls of the connection --------------------------------------------------------------------------------------- */
@@ -522,11 +509,11 @@ static void on_ready(struct pipit_connection *connection, short what)
 		receive(connection);
 	} else {
 		pipit_output_retry(connection);
-		settle(connection);
+		pipit_http1_settle(connection);
 	}
 }
 
-/* The first request has often arrived: receive() comes before epoll_ctl(). */
+/* receive() comes before epoll_ctl(): the first request has often arrived. */
 static void adopt(struct pipit_connection *connection)
 {
 	enum pipit_refusal reason;
@@ -537,7 +524,7 @@ static void adopt(struct pipit_connection *connection)
 	if (may_serve(connection))
 		receive(connection);
 	else
-		settle(connection);
+		pipit_http1_settle(connection);
 }
 
 static void on_woken(struct pipit_connection *connection)
@@ -547,7 +534,7 @@ static void on_woken(struct pipit_connection *connection)
 	else if (connection->in.data && !connection->in.scanned && may_serve(connection))
 		resume(connection);
 	else
-		settle(connection);
+		pipit_http1_settle(connection);
 }
 
 static void on_dropped(struct pipit_connection *connection)

@@ -1,40 +1,41 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HTTP/1.1 on the connections of a worker: input is received into one buffer of the worker, judged by the guard, routed and handled, and
- * all replies to it are sent at once. evhttp never touches a socket. The states of a connection are in net.h.
+ * HTTP/1.1 on the connections of a worker. docs/architecture.md has the way of a request, net.h the states of a connection.
  */
 #ifndef PIPIT_HTTP1_H
 #define PIPIT_HTTP1_H
 
-#include "base/shared_fd.h"
-#include "metrics/counters.h"
-#include "net/connection.h"
 #include "net/handler_table.h"
-#include "net/limits.h"
-#include "pipit.h"
 
+struct event_base;
 struct evhttp;
+struct pipit_config;
+struct pipit_connection;
+struct pipit_counters;
+struct pipit_limits;
+struct pipit_net;
+struct pipit_parts;
+struct pipit_shared_fd;
 
 /*
- * config, counters, limits, handlers and base are borrowed and outlive the net. mode: NONE means that `head` never decides for evhttp.
- * http: the program's evhttp, borrowed, in mode GUARDED, else NULL. NULL when memory or descriptors are short.
+ * The arguments outlive the net. mode: with NONE, `head` never decides for evhttp. http: the program's evhttp in mode GUARDED, else NULL.
+ * NULL when memory or descriptors are short.
  */
 struct pipit_net *pipit_http1_new(struct event_base *base, const struct pipit_config *config,
     struct pipit_counters *counters, struct pipit_limits *limits, const struct pipit_handler_table *handlers,
     void *context, enum pipit_evhttp_mode mode, struct evhttp *http);
 
-/* From now on replies say "Connection: close", open replies end, and idle connections are closed after a moment. */
+/* From now on replies say "Connection: close", open replies end, and quiet connections are closed. */
 void pipit_http1_drain(struct pipit_net *net);
 
-/* Drop all connections, not from within a handler. Returns how many had a request in flight. */
+/* Not within a handler. Returns how many connections had a request in flight. */
 size_t pipit_http1_close_all(struct pipit_net *net);
 
-/* No client is connected. */
 bool pipit_http1_is_empty(const struct pipit_net *net);
 
 /*
- * Drop all connections. libevent frees what evhttp holds in the next turn of the loop or with the base, and the net with the last of it. No
- * function of the handler table is called after this returns.
+ * Drops all connections; then no function of the handler table is called. libevent frees what evhttp holds in the next turn or with the
+ * base, and the net with the last of it.
  */
 void pipit_http1_free(struct pipit_net *net);
 
@@ -44,15 +45,14 @@ struct pipit_reply_content {
 	struct pipit_shared_fd *file; /* the hold is taken; NULL: none */
 	uint64_t file_offset;
 	struct pipit_parts *parts; /* taken; NULL: none */
-	uint64_t length;           /* of everything, in bytes */
+	uint64_t length;           /* of all, in bytes */
 };
 
-/* The whole reply of a native request. Copies what the socket does not take at once; within the handler it joins the batch. */
+/* The whole reply of a native request. Within the handler it joins the batch; what the socket does not take is copied. */
 void pipit_http1_reply(struct pipit_connection *connection, int status, struct pipit_slice head,
     const struct pipit_reply_content *content);
 
-/* More of the current reply was given or written, outside of the handler and of a writer's `write`: go on. The connection may close.
- * Harmless within the handler. */
+/* More of the reply was given or written. Not within a writer's `write`; harmless within the handler. The connection may close. */
 void pipit_http1_continue(struct pipit_connection *connection);
 
 /* --- for timeouts.c ------------------------------------------------------------------------------------------------------ */
@@ -60,7 +60,7 @@ void pipit_http1_continue(struct pipit_connection *connection);
 /* Do what can be done at once, and decide what the connection waits for. */
 void pipit_http1_settle(struct pipit_connection *connection);
 
-/* Refuse a late head or content. */
+/* Refuse a late head or body. */
 void pipit_http1_time_out(struct pipit_connection *connection, enum pipit_refusal reason);
 
 #endif

@@ -16,7 +16,7 @@ void pipit_open_reply_begin(struct pipit_open_reply *open_reply, struct pipit_co
 	open_reply->is_waiting = false;
 	exchange->open_reply = open_reply;
 	exchange->status = status;
-	/* The end of the connection ends the content (RFC 9112 §6.3). */
+	/* The end of the connection ends the body (RFC 9112 §6.3). */
 	if (exchange->minor == 0)
 		exchange->keep_alive = false;
 	pipit_output_write(connection, pieces, 2);
@@ -76,9 +76,9 @@ void pipit_open_reply_count_refusal(struct pipit_connection *connection)
 
 bool pipit_open_reply_reserve(struct pipit_connection *connection, size_t bytes)
 {
-	if (!pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, bytes))
+	if (!pipit_budget_take(connection, PIPIT_LIMITS_OTHER, bytes))
 		return false;
-	/* Released with the request's content. */
+	/* Released with the request's body. */
 	connection->exchange.handed_bytes += bytes;
 	return true;
 }

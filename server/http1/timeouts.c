@@ -12,13 +12,13 @@
 
 /* For late bytes after a last reply (RFC 9112 §9.6). */
 #define LINGER_MS 2000
-/* While draining, without a byte: no request is under way. */
+/* While draining, without a byte. */
 #define DRAIN_QUIET_MS 500
-/* The rate is measured in windows of this length behind their grace, and the least grace of a second window. */
+/* Length of the rate's windows behind their grace, and the least grace of all but the first. */
 #define WINDOW_MS 10000
 #define WINDOW_GRACE_MIN_MS 1000
 
-/* The program's evhttp, or a callback, may allow a silent client less. */
+/* The program's evhttp, or a callback, may have set a shorter limit. */
 static uint64_t silence_ms(const struct pipit_connection *connection, uint64_t limit_ms)
 {
 	uint64_t own_ms = pipit_evhttp_link_timeout_ms(connection);
@@ -30,7 +30,7 @@ static bool has_passed(uint64_t now_ms, uint64_t since_ms, uint64_t limit_ms)
 	return limit_ms && now_ms >= since_ms + limit_ms;
 }
 
-/* In windows, so that a fast beginning is no credit for ever. */
+/* In windows: a fast beginning must not balance a slow rest. */
 static bool keeps_its_rate(struct pipit_connection *connection, uint64_t now_ms)
 {
 	uint64_t grace_ms = connection->net->config->rate_grace_ms;
@@ -66,15 +66,15 @@ static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
 		if (pipit_connection_is_quiet(connection))
 			time_out(connection, PIPIT_PHASE_IDLE, PIPIT_REFUSAL_NONE);
 		else
-			pipit_connection_listen_again(connection);
+			pipit_connection_watch_again(connection);
 	}
 }
 
-/* Has the client closed, or an evhttp callback finished without a byte? */
+/* Finds a client that has closed, or an evhttp callback that has ended without a byte. */
 static void sweep_handling(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
-	/* recv() would see unread pipelined requests instead. */
+	/* Not recv(): pipelined requests may be unread before EOF. */
 	struct pollfd look = { .fd = connection->fd, .events = POLLRDHUP };
 
 	poll(&look, 1, 0);
@@ -84,11 +84,11 @@ static void sweep_handling(struct pipit_connection *connection)
 		pipit_connection_drop(connection);
 		return;
 	}
-	if (look.revents & POLLRDHUP && !connection->exchange.client_gone) {
-		connection->exchange.client_gone = true;
-		net->handlers->abandoned(net->context, connection);
+	if (look.revents & POLLRDHUP && !connection->exchange.client_closed) {
+		connection->exchange.client_closed = true;
+		net->handlers->client_closed(net->context, connection);
 	}
-	/* The client has caught up with its callback. */
+	/* The client has caught up with the callback. */
 	if (connection->evhttp)
 		connection->evhttp->behind_since_ms = 0;
 	if (connection->exchange.lane == PIPIT_LANE_EVHTTP)
@@ -139,7 +139,7 @@ void pipit_timeouts_enforce(struct pipit_net *net, uint64_t now_ms)
 {
 	struct pipit_connection *next;
 	pipit_net_read_clock(net);
-	/* Dropped connections stay on the list until the end of the turn. */
+	/* A dropped connection stays on the list until the end of the turn. */
 	for (struct pipit_connection *at = net->all; at; at = next) {
 		next = at->next;
 		if (!pipit_connection_is_dead(at))

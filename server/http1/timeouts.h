@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deadlines: fields of the connection, checked a few times a second. A timer of libevent per request costs 1.7 µs, more than a quarter
- * of a request.
+ * Deadlines: fields of the connection, checked a few times a second. A libevent timer costs 1.7 µs, more than a quarter of a request.
  */
 #ifndef PIPIT_TIMEOUTS_H
 #define PIPIT_TIMEOUTS_H

@@ -171,7 +171,7 @@ static void put_counters(struct page *page)
 		    "Connections closed so that others could be accepted." },
 		[PIPIT_COUNT_ACCEPT_ERRORS] = { "http_accept_errors", "Failures of accept()." },
 		[PIPIT_COUNT_ABORTED] = { "http_requests_aborted",
-		    "Requests whose client closed before the reply was complete." },
+		    "Requests whose connection ended before the reply was complete." },
 		[PIPIT_COUNT_STREAMS_DROPPED] = { "http_streams_dropped",
 		    "Stream clients that were closed because they read too slowly." },
 		[PIPIT_COUNT_RECEIVED] = { "http_received_bytes", "Bytes received from clients." },

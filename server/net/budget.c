@@ -40,12 +40,12 @@ bool pipit_budget_settle(struct pipit_connection *connection, size_t evhttp_byte
 {
 	const struct pipit_net *net = connection->net;
 	const struct pipit_exchange *exchange = &connection->exchange;
-	uint64_t limit = net->config->memory_limit, before = connection->charged[PIPIT_LIMITS_CONTENT];
+	uint64_t limit = net->config->memory_limit, before = connection->charged[PIPIT_LIMITS_OTHER];
 
 	set(connection, PIPIT_LIMITS_INPUT, connection->in.capacity);
-	set(connection, PIPIT_LIMITS_CONTENT,
+	set(connection, PIPIT_LIMITS_OTHER,
 	    exchange->body_capacity + exchange->retained_bytes + exchange->handed_bytes + connection->out.length +
 		evhttp_bytes);
-	return !limit || evhttp_bytes == 0 || connection->charged[PIPIT_LIMITS_CONTENT] <= before ||
+	return !limit || evhttp_bytes == 0 || connection->charged[PIPIT_LIMITS_OTHER] <= before ||
 	       pipit_limits_bytes(net->limits) <= limit;
 }

@@ -136,7 +136,7 @@ void pipit_connection_drop(struct pipit_connection *connection)
 #define TO(state) (1u << PIPIT_CONNECTION_##state)
 #define TO_REPLY (TO(HANDLER) | TO(OPEN) | TO(SENDING) | TO(LINGER) | TO(DEAD))
 
-/* For a new request BODY and HEAD pass through IDLE, so that its clocks start anew. */
+/* BODY and HEAD pass through IDLE for a new request, so that its clocks start anew. */
 static const uint16_t transitions[PIPIT_CONNECTION_STATES] = {
 	[PIPIT_CONNECTION_NEW] = TO(IDLE),
 	[PIPIT_CONNECTION_IDLE] = TO(HEAD) | TO(BODY) | TO_REPLY,
@@ -144,7 +144,7 @@ static const uint16_t transitions[PIPIT_CONNECTION_STATES] = {
 	[PIPIT_CONNECTION_BODY] = TO(IDLE) | TO(HEAD) | TO_REPLY,
 	[PIPIT_CONNECTION_HANDLER] = TO(IDLE) | TO_REPLY,
 	[PIPIT_CONNECTION_OPEN] = TO(IDLE) | TO_REPLY,
-	/* A partial head may have been parsed before the socket was full; an interim reply precedes a content. */
+	/* A partial head may have been parsed before the socket was full; an interim reply precedes a body. */
 	[PIPIT_CONNECTION_SENDING] = TO(IDLE) | TO(HEAD) | TO(BODY) | TO_REPLY,
 	[PIPIT_CONNECTION_LINGER] = TO(DEAD),
 };
@@ -199,10 +199,10 @@ void pipit_connection_watch(struct pipit_connection *connection, short interest)
 	event_assign(
 	    &connection->io, connection->net->base, connection->fd, interest | EV_PERSIST, on_ready, connection);
 	if (event_add(&connection->io, NULL) != 0)
-		connection->end = PIPIT_ABORT;
+		pipit_connection_end(connection, PIPIT_ABORT);
 }
 
-void pipit_connection_listen_again(struct pipit_connection *connection)
+void pipit_connection_watch_again(struct pipit_connection *connection)
 {
 	if (connection->interest != EV_READ)
 		return;
@@ -388,7 +388,7 @@ static void on_turn_end(evutil_socket_t fd, short what, void *context)
 	(void)fd, (void)what;
 
 	pipit_net_read_clock(net);
-	/* What is woken meanwhile waits for the next turn; made active here, it would run before sockets are polled. */
+	/* What is woken meanwhile waits for the next turn: an active event would run before sockets are polled. */
 	net->is_turn_end = true;
 	for (struct pipit_connection *at = net->waiting; at; at = at->next_waiting)
 		last = at;

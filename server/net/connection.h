@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the layers above may ask of a connection and of the request on it. On the connection's worker only. */
+/* What layers above may ask of a connection and its request. On its worker only. */
 #ifndef PIPIT_CONNECTION_H
 #define PIPIT_CONNECTION_H
 
@@ -10,7 +10,7 @@
 struct pipit_connection;
 struct pipit_net;
 
-/* Of the layer above; NULL between requests. */
+/* The layer above's; NULL between requests. */
 void pipit_connection_set_request(struct pipit_connection *connection, void *request);
 void *pipit_connection_request(const struct pipit_connection *connection);
 
@@ -19,10 +19,10 @@ bool pipit_connection_keeps_alive(const struct pipit_connection *connection);
 uint8_t pipit_connection_minor(const struct pipit_connection *connection);
 bool pipit_connection_is_head_request(const struct pipit_connection *connection);
 
-/* The collected content, NUL behind it, now the caller's to free; NULL when the content lies in the input. */
+/* The collected body, a NUL behind it, now the caller's to free. NULL: the body lies in the input. */
 char *pipit_connection_take_body(struct pipit_connection *connection);
 
-/* Since the first byte of the current request (CLOCK_MONOTONIC), and the bytes of its content. */
+/* When the first byte of the request came (CLOCK_MONOTONIC), the time since, and the bytes of its body. */
 uint64_t pipit_connection_started_ns(const struct pipit_connection *connection);
 uint64_t pipit_connection_elapsed_ns(const struct pipit_connection *connection);
 uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection);
@@ -30,16 +30,16 @@ uint64_t pipit_connection_body_bytes(const struct pipit_connection *connection);
 /* The reply is in the batch, which ends with pipit_counters_end_batch(). */
 bool pipit_connection_is_in_batch(const struct pipit_connection *connection);
 
-/* Of the reply: its status and the bytes of its content; of a request that was cut off, the bytes that the socket took. */
+/* Of the reply: its status and the bytes of its body; of an aborted one, those that the socket took. */
 int pipit_connection_status(const struct pipit_connection *connection);
 uint64_t pipit_connection_content_bytes(const struct pipit_connection *connection);
 
-/* The client's numeric address, rendered into `text` (INET6_ADDRSTRLEN bytes). */
+/* The client's numeric address, in `text` (INET6_ADDRSTRLEN bytes), or "-". */
 const char *pipit_connection_peer(const struct pipit_connection *connection, char *text, size_t size);
 
 struct pipit_net *pipit_connection_net(const struct pipit_connection *connection);
 
-/* The Date header of now, rendered once a second. */
+/* The value of the Date header; rendered once a second. */
 const char *pipit_net_date(struct pipit_net *net);
 
 #endif

@@ -4,11 +4,11 @@
 
 #include "net/net.h"
 
-/* At the limit, the age of a head, and the grace of the minimum rate. */
+/* The age of a head, and the grace of the minimum rate. */
 #define AT_LIMIT_GRACE_MS 1000
 /* after a scan without a candidate */
 #define SCAN_PAUSE_MS 20
-/* Connections above the limit that are accepted because another worker is evicting: it needs a moment. */
+/* Connections above the limit while another worker evicts. */
 #define EXCESS_MAX 32
 
 /* --- priorities ----------------------------------------------------------------------------------------------------- */
@@ -52,7 +52,7 @@ static bool is_protected(uint64_t key)
 	return key >> 60 == PROTECTED;
 }
 
-/* Candidates are in ascending order; the last is dropped when there are too many. */
+/* In ascending order; the last candidate is dropped when there are too many. */
 static void consider(struct pipit_net *net, struct pipit_connection *connection)
 {
 	struct pipit_candidate *candidates = net->candidates;
@@ -74,28 +74,24 @@ static void find_candidates(struct pipit_net *net, bool with_unread)
 {
 	net->candidate_at = net->candidate_count = 0;
 	net->with_unread = with_unread;
-	for (struct pipit_connection *at = net->all; at; at = at->next) {
-		if (!pipit_connection_is_dead(at))
-			consider(net, at);
-	}
+	for (struct pipit_connection *at = net->all; at; at = at->next)
+		consider(net, at);
 }
 
 /* Unread bytes of a connection that is kept alive may be a whole request. */
-static bool has_unread_bytes(const struct pipit_connection *connection, bool with_unread)
+static bool is_kept_for_unread_bytes(const struct pipit_connection *connection, bool with_unread)
 {
 	return connection->state == PIPIT_CONNECTION_IDLE && (connection->requests || !with_unread) &&
 	       !pipit_connection_is_quiet(connection);
 }
 
-/* The connection may have changed since the scan. */
 static bool is_still_evictable(const struct pipit_candidate *candidate, bool with_unread)
 {
 	const struct pipit_connection *connection = candidate->connection;
-	return connection && !pipit_connection_is_dead(connection) && key_of(connection) == candidate->key &&
-	       !has_unread_bytes(connection, with_unread);
+	return connection && key_of(connection) == candidate->key && !is_kept_for_unread_bytes(connection, with_unread);
 }
 
-/* Evict the next candidate of this rank or a lower one. Its rank; PROTECTED when there is none. */
+/* Returns the rank of what was evicted; PROTECTED: none up to `worst`. */
 static enum rank evict_candidate(struct pipit_net *net, enum rank worst)
 {
 	for (; net->candidate_at < net->candidate_count; net->candidate_at++) {
@@ -146,7 +142,7 @@ bool pipit_eviction_free_bytes(struct pipit_connection *asking)
 	struct pipit_net *net = asking->net;
 	struct pipit_connection *oldest = NULL;
 	for (struct pipit_connection *at = net->all; at; at = at->next) {
-		if (at == asking || at->state != PIPIT_CONNECTION_HEAD || pipit_connection_is_dead(at))
+		if (at == asking || at->state != PIPIT_CONNECTION_HEAD)
 			continue;
 		if (!oldest || at->since_ms < oldest->since_ms)
 			oldest = at;
@@ -165,8 +161,8 @@ static bool has_lingering(const struct pipit_net *net)
 	return pipit_counters_in_state(net->counters, PIPIT_STATE_CLOSING) > 0;
 }
 
-/* One in, one out. A lingering connection may have been accepted above the limit: it makes no room. */
-static bool make_room_here(struct pipit_net *net, uint64_t excess)
+/* A lingering connection may have been accepted above the limit: its eviction makes no room. */
+static bool evict_here(struct pipit_net *net, uint64_t excess)
 {
 	for (;;) {
 		enum rank rank = evict(net, ARRIVING);
@@ -178,39 +174,38 @@ static bool make_room_here(struct pipit_net *net, uint64_t excess)
 }
 
 /*
- * Here, or at another worker: then there is one too many for a moment. Lingering connections are evicted first, wherever they are.
- * Then a worker with many more evictable ones is asked, or the new connections of a worker with few would evict each other.
+ * Lingering connections first, at any worker. Then a worker with many more evictable ones, or the new connections of a worker with few
+ * would evict each other. Until another worker evicts, there is one connection too many.
  */
-static bool make_room(struct pipit_net *net, uint64_t excess)
+static bool evict_for_new(struct pipit_net *net, uint64_t excess)
 {
 	const struct pipit_handler_table *handlers = net->handlers;
 	bool may_ask = excess < EXCESS_MAX;
-	if (may_ask && !has_lingering(net) && handlers->make_room_elsewhere(net->context, PIPIT_ROOM_LINGERING))
+	if (may_ask && !has_lingering(net) && handlers->evict_elsewhere(net->context, PIPIT_EVICTABLE_LINGERING))
 		return true;
-	return (may_ask && handlers->make_room_elsewhere(net->context, PIPIT_ROOM_MANY)) ||
-	       make_room_here(net, excess) || (may_ask && handlers->make_room_elsewhere(net->context, PIPIT_ROOM_ANY));
+	return (may_ask && handlers->evict_elsewhere(net->context, PIPIT_EVICTABLE_MANY)) || evict_here(net, excess) ||
+	       (may_ask && handlers->evict_elsewhere(net->context, PIPIT_EVICTABLE_ANY));
 }
 
-/* PIPIT_REFUSAL_NONE: it may stay. */
 static enum pipit_refusal judge(struct pipit_connection *connection, uint64_t others)
 {
 	struct pipit_net *net = connection->net;
 	uint64_t limit = net->config->max_connections;
 	bool is_full = limit && others >= limit;
 
-	/* First, so that a client does not evict others with connections that it may not have. */
+	/* First: a client at its own limit must not evict the connections of others. */
 	switch (pipit_limits_add_address(net->limits, &connection->peer.any)) {
 	case PIPIT_LIMITS_TOO_MANY:
-		/* To be refused with a reply, it takes the place of another that was. */
+		/* A refusal with a reply takes the place of an earlier one. */
 		if (is_full && evict(net, LINGERING) == PROTECTED)
-			connection->end = PIPIT_ABORT;
+			pipit_connection_end(connection, PIPIT_ABORT);
 		return PIPIT_REFUSAL_TOO_MANY_FROM_ADDRESS;
 	case PIPIT_LIMITS_NO_MEMORY:
 		return PIPIT_REFUSAL_OUT_OF_MEMORY;
 	default:
 		connection->slot = PIPIT_SLOT_GLOBAL_AND_ADDRESS;
 	}
-	return is_full && !make_room(net, others - limit) ? PIPIT_REFUSAL_TOO_MANY_CONNECTIONS : PIPIT_REFUSAL_NONE;
+	return is_full && !evict_for_new(net, others - limit) ? PIPIT_REFUSAL_TOO_MANY_CONNECTIONS : PIPIT_REFUSAL_NONE;
 }
 
 enum pipit_refusal pipit_eviction_admit(struct pipit_connection *connection)

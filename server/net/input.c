@@ -10,7 +10,7 @@
 /* The first allocation. */
 #define BODY_START_SIZE 4096
 
-/* --- a head that is not whole, or requests behind one that is not answered ----------------------------------------- */
+/* --- unused input ---------------------------------------------------------------------------------------------------- */
 
 void pipit_input_drop(struct pipit_connection *connection)
 {
@@ -43,9 +43,9 @@ enum pipit_refusal pipit_input_keep(struct pipit_connection *connection, const c
 	return PIPIT_REFUSAL_NONE;
 }
 
-/* --- content that arrives in pieces ---------------------------------------------------------------------------------- */
+/* --- the body -------------------------------------------------------------------------------------------------------- */
 
-void pipit_input_drop_content(struct pipit_connection *connection)
+void pipit_input_drop_body(struct pipit_connection *connection)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
 	free(exchange->body);
@@ -54,15 +54,13 @@ void pipit_input_drop_content(struct pipit_connection *connection)
 	exchange->retained_bytes = exchange->handed_bytes = 0;
 }
 
-/* The largest that the content can be. */
-static uint64_t content_bound(const struct pipit_exchange *exchange)
+static uint64_t body_bound(const struct pipit_exchange *exchange)
 {
 	if (exchange->head->framing == PIPIT_FRAMING_LENGTH)
 		return exchange->body_bytes;
 	return exchange->body_limit ? exchange->body_limit : UINT64_MAX - 1;
 }
 
-/* Doubled, but never beyond what the content can be. */
 static enum pipit_refusal grow_body(struct pipit_connection *connection, size_t needed)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
@@ -71,9 +69,9 @@ static enum pipit_refusal grow_body(struct pipit_connection *connection, size_t 
 
 	while (capacity < needed)
 		capacity *= 2;
-	if (capacity > content_bound(exchange) + 1)
-		capacity = (size_t)content_bound(exchange) + 1;
-	if (!pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, capacity - exchange->body_capacity))
+	if (capacity > body_bound(exchange) + 1)
+		capacity = (size_t)body_bound(exchange) + 1;
+	if (!pipit_budget_take(connection, PIPIT_LIMITS_OTHER, capacity - exchange->body_capacity))
 		return PIPIT_REFUSAL_MEMORY_LIMIT;
 	body = realloc(exchange->body, capacity);
 	if (!body)
@@ -83,7 +81,7 @@ static enum pipit_refusal grow_body(struct pipit_connection *connection, size_t 
 	return PIPIT_REFUSAL_NONE;
 }
 
-enum pipit_refusal pipit_input_add_content(struct pipit_connection *connection, struct pipit_slice data)
+enum pipit_refusal pipit_input_add_body(struct pipit_connection *connection, struct pipit_slice data)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
 	size_t needed = exchange->body_length + data.length + 1;

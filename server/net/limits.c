@@ -64,7 +64,7 @@ static int compare(const void *left, const void *right)
 	    sizeof((const struct client *)left)->address);
 }
 
-/* The first half of an IPv6 address; an IPv4 address behind zeros, where no IPv6 client is (0::/32 is not routed). False for other families. */
+/* The first half of an IPv6 address, or an IPv4 address behind zeros, where no IPv6 client is (0::/32 is not routed). */
 static bool read_address(const struct sockaddr *from, struct client *client)
 {
 	const struct in6_addr *v6 = &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr;

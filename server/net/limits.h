@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the workers of a server count together: connections, connections per client address, and buffered bytes.
- *
- * Any thread. Only the table of client addresses has a lock.
+ * What the workers of a server count together: connections, connections per client address, buffered bytes. Any thread. Only the table
+ * of addresses has a lock.
  */
 #ifndef PIPIT_LIMITS_H
 #define PIPIT_LIMITS_H
@@ -21,7 +20,7 @@ void pipit_limits_free(struct pipit_limits *limits);
 
 /* --- connections ---------------------------------------------------------------------------------------------------- */
 
-/* Returns how many there were. */
+/* Returns the number before. */
 uint64_t pipit_limits_add_connection(struct pipit_limits *limits);
 void pipit_limits_remove_connection(struct pipit_limits *limits);
 uint64_t pipit_limits_connections(const struct pipit_limits *limits);
@@ -29,8 +28,8 @@ uint64_t pipit_limits_connections(const struct pipit_limits *limits);
 enum pipit_limits_answer { PIPIT_LIMITS_ADDED, PIPIT_LIMITS_TOO_MANY, PIPIT_LIMITS_NO_MEMORY };
 
 /*
- * A client is an IPv4 address, or the /64 of an IPv6 address, which is what one customer gets (RFC 6177); an IPv4-mapped address is the
- * IPv4 address. Other families are not limited. ADDED is followed by one pipit_limits_remove_address().
+ * A client is an IPv4 address (an IPv4-mapped one, too) or an IPv6 /64, which is what one customer gets (RFC 6177). Other families are
+ * not limited. ADDED is followed by one pipit_limits_remove_address().
  */
 enum pipit_limits_answer pipit_limits_add_address(struct pipit_limits *limits, const struct sockaddr *client);
 void pipit_limits_remove_address(struct pipit_limits *limits, const struct sockaddr *client);
@@ -38,11 +37,11 @@ void pipit_limits_remove_address(struct pipit_limits *limits, const struct socka
 /* --- buffered bytes ------------------------------------------------------------------------------------------------- */
 
 /* Unused input, and everything else. */
-enum pipit_limits_kind { PIPIT_LIMITS_INPUT, PIPIT_LIMITS_CONTENT, PIPIT_LIMITS_KINDS };
+enum pipit_limits_kind { PIPIT_LIMITS_INPUT, PIPIT_LIMITS_OTHER, PIPIT_LIMITS_KINDS };
 
 /*
- * Take bytes. False, and nothing is taken, when there would be more than `limit` (0: none): of input, for input, else of both. So content
- * and replies never keep heads out, and heads keep out at most their own limit.
+ * False, and nothing is taken, when there would be more than `limit` (0: none): of input, for input; else of both. So bodies and replies
+ * never keep heads out, and heads keep out at most their own limit.
  */
 bool pipit_limits_take_bytes(struct pipit_limits *limits, enum pipit_limits_kind kind, uint64_t bytes, uint64_t limit);
 

@@ -82,7 +82,7 @@ static void print_url(const struct address *address, char url[PIPIT_LISTENER_URL
 	}
 }
 
-/* A socket with SO_REUSEPORT may join another process's: bind one without for a moment. If another process takes the port in between, the second bind fails. */
+/* A socket with SO_REUSEPORT may join another process's: bind one without first. The bind after it fails if the port was taken since. */
 static int probe(struct address *address)
 {
 	int error = 0, fd = bind_socket(address, false);
@@ -94,7 +94,7 @@ static int probe(struct address *address)
 	return error;
 }
 
-/* Where the system cannot defer, connections are accepted at once. */
+/* A system without TCP_DEFER_ACCEPT accepts at once. */
 static int start_listening(int fd, const struct pipit_config *config)
 {
 	int seconds = (int)((config->defer_accept_ms + 999) / 1000);

@@ -11,14 +11,13 @@ struct pipit_config;
 #define PIPIT_LISTENER_URL_SIZE 80
 
 /*
- * Bind `count` sockets to one address, listening, non-blocking and close-on-exec; several share the port by SO_REUSEPORT, and the kernel
- * spreads connections over them.
+ * Open `count` non-blocking listening sockets; several share the port (SO_REUSEPORT), and the kernel spreads connections over them.
  *
  * address: "ADDR:PORT" or "[v6]:PORT", numeric; port 0: a free one, the same for all.
  * config:  listen_backlog and defer_accept_ms.
  * fds:     receives `count` descriptors, the caller's to close.
  * url:     receives "http://ADDR:PORT" with the actual port.
- * Returns 0 or a negative errno value; then nothing is open. A port on which another process listens is -EADDRINUSE, also with
+ * Returns 0, or a negative errno value with nothing open. A port on which another process listens is -EADDRINUSE, also with
  * SO_REUSEPORT: two daemons must not share clients by accident.
  */
 int pipit_listener_open(

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A file up to this size is read into the batch: one send() for head and content. */
+/* A file up to this size is read into the batch: one send() for head and body. */
 #define SMALL_FILE_BYTES (32 * 1024)
 
 static void moved(struct pipit_connection *connection, size_t bytes)
@@ -41,15 +41,14 @@ static size_t send_pieces(struct pipit_connection *connection, struct iovec *pie
 		return (size_t)sent;
 	}
 	if (!would_block(errno))
-		connection->end = PIPIT_ABORT;
+		pipit_connection_end(connection, PIPIT_ABORT);
 	return 0;
 }
 
-/* False when the limit has no room, or memory is short. */
 static bool append_out(struct pipit_connection *connection, const char *bytes, size_t length)
 {
 	char *out;
-	if (!pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, length)) {
+	if (!pipit_budget_take(connection, PIPIT_LIMITS_OTHER, length)) {
 		pipit_counters_reject(connection->net->counters, PIPIT_REFUSAL_MEMORY_LIMIT);
 		return false;
 	}
@@ -62,7 +61,6 @@ static bool append_out(struct pipit_connection *connection, const char *bytes, s
 	return true;
 }
 
-/* What is left of the pieces behind the first `sent` bytes. */
 static void keep_rest(struct pipit_connection *connection, const struct iovec *pieces, int count, size_t sent)
 {
 	for (int i = 0; i < count; i++) {
@@ -73,7 +71,7 @@ static void keep_rest(struct pipit_connection *connection, const struct iovec *p
 		/* A reply that cannot be kept cannot be completed. */
 		if (connection->end != PIPIT_ABORT &&
 		    !append_out(connection, (const char *)pieces[i].iov_base + skip, left))
-			connection->end = PIPIT_ABORT;
+			pipit_connection_end(connection, PIPIT_ABORT);
 		if (connection->end == PIPIT_ABORT)
 			connection->out.lost += left;
 	}
@@ -103,12 +101,12 @@ static size_t send_buffer(struct pipit_connection *connection, struct evbuffer *
 	size_t total = 0;
 	while (connection->end != PIPIT_ABORT && evbuffer_get_length(buffer) > 0 && total < PIPIT_OUTPUT_SLICE_BYTES) {
 		int sent;
-		/* With sendfile() it returns 0 for a full socket, too, not only for a file that has shrunk. */
+		/* With sendfile() 0 is a full socket (EAGAIN), or a file that has shrunk. */
 		errno = 0;
 		sent = evbuffer_write(buffer, connection->fd);
 		if (sent <= 0) {
 			if (!would_block(errno))
-				connection->end = PIPIT_ABORT;
+				pipit_connection_end(connection, PIPIT_ABORT);
 			break;
 		}
 		moved(connection, (size_t)sent);
@@ -117,7 +115,7 @@ static size_t send_buffer(struct pipit_connection *connection, struct evbuffer *
 	return total;
 }
 
-/* What the socket does not take becomes the connection's. */
+/* The connection owns what the socket does not take. */
 static void flush_replies(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
@@ -141,7 +139,7 @@ bool pipit_output_add_reply(struct pipit_connection *connection, struct evbuffer
 {
 	struct pipit_net *net = connection->net;
 
-	/* Only one of the two is in use, to keep the order. */
+	/* One of the two is empty, to keep the order. */
 	flush_batch(connection, true);
 	if (!net->replies)
 		net->replies = evbuffer_new();
@@ -170,7 +168,7 @@ void pipit_output_abort(struct pipit_connection *connection)
 	/* Replies to earlier requests are counted and logged as sent. */
 	if (connection->net->current == connection)
 		pipit_output_flush(connection, false);
-	connection->end = PIPIT_ABORT;
+	pipit_connection_end(connection, PIPIT_ABORT);
 }
 
 void pipit_output_discard(struct pipit_net *net)
@@ -196,14 +194,13 @@ static uint64_t unsent(const struct pipit_connection *connection)
 	return bytes;
 }
 
-/* The end of what was written is content. */
+/* The unsent bytes are the last of the body. */
 uint64_t pipit_output_sent_content(const struct pipit_connection *connection)
 {
 	uint64_t given = connection->exchange.given, left = unsent(connection);
 	return left < given ? given - left : 0;
 }
 
-/* In the batch. */
 static size_t room(const struct pipit_connection *connection)
 {
 	const struct pipit_net *net = connection->net;
@@ -307,7 +304,7 @@ void pipit_output_queue_file(
 		connection->out.file_left = length;
 		return;
 	}
-	/* The head has announced these bytes. */
+	/* The head has announced the bytes. */
 	if (length > 0 && !read_into_batch(connection, file->fd, offset, (size_t)length)) {
 		pipit_output_abort(connection);
 		connection->out.lost += length;
@@ -336,7 +333,7 @@ static void drop_file(struct pipit_connection *connection)
 	connection->out.parts = NULL;
 }
 
-/* Its text is sent, and its bytes of the file are next. */
+/* Send its text; its bytes of the file are next. */
 static void begin_part(struct pipit_connection *connection)
 {
 	struct pipit_parts *parts = connection->out.parts;
@@ -363,7 +360,7 @@ static size_t send_from_file(struct pipit_connection *connection, size_t wanted)
 		return 0;
 	/* 0: the file has shrunk. */
 	if (sent <= 0) {
-		connection->end = PIPIT_ABORT;
+		pipit_connection_end(connection, PIPIT_ABORT);
 		return 0;
 	}
 	moved(connection, (size_t)sent);

@@ -92,7 +92,7 @@ static void handle(void *context, struct pipit_connection *connection, struct pi
 		pipit_request_reply_fault(request, "the handler neither replied nor kept the request");
 }
 
-static void abandoned(void *context, struct pipit_connection *connection)
+static void client_closed(void *context, struct pipit_connection *connection)
 {
 	(void)context;
 	pipit_request_abandon(pipit_connection_request(connection));
@@ -224,5 +224,5 @@ void pipit_dispatch_set_handlers(struct pipit_handler_table *handlers)
 	handlers->count = count;
 	handlers->finished = finished;
 	handlers->refused = refused;
-	handlers->abandoned = abandoned;
+	handlers->client_closed = client_closed;
 }

@@ -11,6 +11,7 @@
 #include "http/router.h"
 #include "http1/http1.h"
 #include "http1/open_reply.h"
+#include "net/connection.h"
 #include "pipit.h"
 
 #include <netinet/in.h>

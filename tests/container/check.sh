@@ -139,7 +139,7 @@ build_image() {
 		"$source_directory" >"$work/build.log" 2>&1 || fail "$(tail -n 30 "$work/build.log")"
 }
 
-# A port below those that the kernel hands out, on which nobody answers now.
+# A port below those that the kernel hands out, without a listener now.
 choose_port() {
 	local port
 
@@ -163,7 +163,7 @@ check_answers() {
 	local url=$1 path
 
 	curl --silent --output /dev/null --retry 10 --retry-max-time 10 --retry-connrefused "$url/healthz" ||
-		fail "nobody answers at $url"
+		fail "no answer from $url"
 	for path in /hello/get /healthz /metrics /; do
 		curl --silent --show-error --fail --max-time 5 --output "$work/answer" "$url$path" || fail "GET $path"
 		[[ -s $work/answer ]] || fail "GET $path: no content"

@@ -96,7 +96,7 @@ struct response {
 	struct fuzz_bytes content;
 };
 
-/* Cut off: incomplete. */
+/* Truncated: incomplete. */
 struct reading {
 	const char *at, *end;
 	bool is_cut;

@@ -37,7 +37,7 @@ void sent_read(struct sent *sent, const char *bytes, size_t length, const struct
 /* How the connection ended. */
 enum conversation_end {
 	END_ORDERLY, /* everything was sent and received */
-	END_CUT      /* cut off, or still open: the received bytes may end anywhere */
+	END_CUT      /* aborted, or still open: the received bytes may end anywhere */
 };
 
 /*

@@ -518,7 +518,7 @@ END_TEST
 
 /* --- no descriptor is left -------------------------------------------------------------------------------------------- */
 
-enum { FEW_DESCRIPTORS = 32, CROWD = 60 };
+enum { FEW_DESCRIPTORS = 32, CONNECTION_COUNT = 60 };
 
 /* CPU time used during a wait of a second or more, in thousandths of that time. */
 static long long measure_waiting(const struct daemon *daemon)
@@ -544,9 +544,9 @@ START_TEST(pauses_accepting_while_descriptors_are_exhausted)
 	struct daemon_surroundings surroundings = { NULL, FEW_DESCRIPTORS };
 	struct daemon daemon =
 	    daemon_start_in(&surroundings, (const char *const[]){ "--min-rate-bytes", "0", "--workers", "1", NULL });
-	int fds[CROWD];
+	int fds[CONNECTION_COUNT];
 	/* Each connection is sending its body at the minimum rate or faster: none can be evicted. */
-	for (int i = 0; i < CROWD; i++) {
+	for (int i = 0; i < CONNECTION_COUNT; i++) {
 		fds[i] = wire_connect(daemon.port);
 		ck_assert(wire_print(fds[i], "POST /hello/post HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 					     "Content-Type: text/plain\r\nContent-Length: 3\r\n\r\nA"));
@@ -555,9 +555,9 @@ START_TEST(pauses_accepting_while_descriptors_are_exhausted)
 	/* Without a pause it would be all of that time. */
 	ck_assert_int_lt(measure_waiting(&daemon), 300);
 	/* Pending connections are accepted as others close. */
-	for (int i = 0; i < CROWD; i++)
+	for (int i = 0; i < CONNECTION_COUNT; i++)
 		ck_assert(wire_print(fds[i], "da"));
-	for (int i = 0; i < CROWD; i++) {
+	for (int i = 0; i < CONNECTION_COUNT; i++) {
 		struct wire_response response = wire_read(fds[i], false);
 		ck_assert_int_eq(response.status, 200);
 		wire_free(&response);
@@ -574,12 +574,12 @@ START_TEST(evicts_idle_connections_when_descriptors_are_exhausted)
 {
 	struct daemon_surroundings surroundings = { NULL, FEW_DESCRIPTORS };
 	struct daemon daemon = daemon_start_in(&surroundings, (const char *const[]){ "--workers", "1", NULL });
-	int fds[CROWD];
-	for (int i = 0; i < CROWD; i++) {
+	int fds[CONNECTION_COUNT];
+	for (int i = 0; i < CONNECTION_COUNT; i++) {
 		fds[i] = wire_connect(daemon.port);
 		assert_served_on(fds[i]);
 	}
-	for (int i = 0; i < CROWD; i++)
+	for (int i = 0; i < CONNECTION_COUNT; i++)
 		close(fds[i]);
 	ck_assert_double_gt(daemon_metric(&daemon, "http_connections_evicted_total"), 0);
 	stop(&daemon);

@@ -1851,7 +1851,7 @@ START_TEST(does_not_call_abort_after_the_reply_or_without_a_callback)
 }
 END_TEST
 
-START_TEST(lets_the_abort_callback_release_the_request)
+START_TEST(the_abort_callback_may_release_the_request)
 {
 	int fd = wire_connect(host.port), other = wire_connect(host.port);
 	ck_assert(wire_print(fd, "GET /defer/until-abort HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -1881,7 +1881,7 @@ START_TEST(lets_the_abort_callback_release_the_request)
 }
 END_TEST
 
-START_TEST(lets_the_abort_callback_reply)
+START_TEST(the_abort_callback_may_reply)
 {
 	int fd = wire_connect(host.port);
 	ck_assert(wire_print(fd, "GET /defer/answer-abort HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -2946,8 +2946,8 @@ static void add_leaving_tests(TCase *tcase)
 	tcase_add_test(tcase, calls_abort_when_the_end_arrives_after_pipelined_requests);
 	tcase_add_test(tcase, replies_to_a_client_that_shut_down_its_sending_side);
 	tcase_add_test(tcase, does_not_call_abort_after_the_reply_or_without_a_callback);
-	tcase_add_loop_test(tcase, lets_the_abort_callback_release_the_request, 0, 2);
-	tcase_add_loop_test(tcase, lets_the_abort_callback_reply, 0, 2);
+	tcase_add_loop_test(tcase, the_abort_callback_may_release_the_request, 0, 2);
+	tcase_add_loop_test(tcase, the_abort_callback_may_reply, 0, 2);
 	tcase_add_loop_test(tcase, frees_a_request_whose_client_closed_before_it_was_complete, 0, 2);
 	tcase_add_test(tcase, ends_a_drain_when_the_deferred_requests_are_answered);
 	tcase_add_test(tcase, stops_with_deferred_requests_and_refuses_posts_afterwards);

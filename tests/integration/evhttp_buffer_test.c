@@ -186,7 +186,7 @@ static int ask_for(const char *path)
 
 /* ---------------------------------------------------------------- tests */
 
-static bool all_are_cut_off(void *count)
+static bool all_are_aborted(void *count)
 {
 	return metric("http_requests_aborted_total") >= *(double *)count;
 }
@@ -202,7 +202,7 @@ START_TEST(unread_streams_take_no_more_than_the_memory_limit)
 	start();
 	for (int i = 0; i < CLIENTS; i++)
 		fds[i] = ask_for("/stream");
-	while (!all_are_cut_off(&count)) {
+	while (!all_are_aborted(&count)) {
 		double now = buffered();
 		most = now > most ? now : most;
 		ck_assert_msg(

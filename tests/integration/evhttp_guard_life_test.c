@@ -216,7 +216,7 @@ static void *dispatch(void *base)
 }
 
 /* The guard does not keep a loop running. */
-START_TEST(lets_the_loop_return_when_the_evhttp_was_freed)
+START_TEST(ends_the_loop_when_the_evhttp_was_freed)
 {
 	struct event_base *base = event_base_new();
 	struct program other;
@@ -393,7 +393,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, program_set_up_bound, program_tear_down);
 	tcase_add_loop_test(tcase, ends_with_the_evhttp_while_the_loop_runs, 0, 6);
 	tcase_add_test(tcase, ends_with_an_evhttp_that_its_own_callback_frees);
-	tcase_add_test(tcase, lets_the_loop_return_when_the_evhttp_was_freed);
+	tcase_add_test(tcase, ends_the_loop_when_the_evhttp_was_freed);
 	tcase_add_test(tcase, guards_several_evhttps_of_one_base_and_frees_them_separately);
 	tcase_add_test(tcase, guards_evhttps_of_several_bases);
 	tcase_add_test(tcase, guards_an_evhttp_at_the_address_of_one_that_was_freed);

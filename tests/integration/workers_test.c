@@ -27,7 +27,7 @@
  */
 #define ADVANTAGE_MAX 50
 
-#define CROWD 200
+#define CONNECTION_COUNT 200
 /* Minimum share of each worker: a coin that is thrown 200 times shows fewer heads once in 10^12 times. */
 #define SHARE_MIN 50
 
@@ -226,27 +226,27 @@ static bool has_all(void *arg)
 {
 	struct spread *spread = arg;
 	read_events(spread->daemon, spread->now);
-	return spread->now[0] + spread->now[1] >= spread->before[0] + spread->before[1] + CROWD;
+	return spread->now[0] + spread->now[1] >= spread->before[0] + spread->before[1] + CONNECTION_COUNT;
 }
 
 START_TEST(spreads_connections_over_all_workers)
 {
 	struct daemon daemon = daemon_start((const char *const[]){ "--workers", "2", NULL });
 	struct spread spread = { .daemon = &daemon };
-	int fds[CROWD];
+	int fds[CONNECTION_COUNT];
 
 	ck_assert(wire_wait(has_figures, &spread));
-	for (size_t i = 0; i < CROWD; i++)
+	for (size_t i = 0; i < CONNECTION_COUNT; i++)
 		fds[i] = wire_connect(daemon.port);
-	for (size_t i = 0; i < CROWD; i++)
+	for (size_t i = 0; i < CONNECTION_COUNT; i++)
 		ask_first(fds[i]);
 	/* Every connection is an event of its worker. */
 	ck_assert_msg(wire_wait(has_all, &spread), "%.0f and %.0f events", spread.now[0], spread.now[1]);
 	for (size_t i = 0; i < 2; i++)
 		ck_assert_msg(spread.now[i] >= spread.before[i] + SHARE_MIN,
 		    "worker %zu has %.0f events, and had %.0f before %d connections came", i, spread.now[i],
-		    spread.before[i], CROWD);
-	for (size_t i = 0; i < CROWD; i++)
+		    spread.before[i], CONNECTION_COUNT);
+	for (size_t i = 0; i < CONNECTION_COUNT; i++)
 		close(fds[i]);
 	stop(&daemon);
 }

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections between a real socket and a pretended layer above, which notes every question it is asked and answers by the
- * request's path. Clients live in the same process and thread; the loop is turned until what a test waits for is there.
+ * Connections between real sockets and a handler table of this test, which notes every call and replies by the request's path.
+ * Clients are in the same process and thread; a test turns the loop until its condition is true.
  */
 #include "http1/http1.h"
 
+#include "base/shared_fd.h"
 #include "http/response_head.h"
 #include "http1/acceptor.h"
 #include "http1/timeouts.h"
+#include "metrics/counters.h"
 #include "metrics/prometheus.h"
+#include "net/connection.h"
 #include "net/eviction.h"
+#include "net/limits.h"
+#include "pipit.h"
 #include "suite.h"
 
 #include <arpa/inet.h>
@@ -34,7 +39,7 @@
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define MIB (1024 * 1024)
 #define HOUR_MS (3600u * 1000)
-/* Turns in which nothing may happen any more. */
+/* Turns in which nothing may happen. */
 #define QUIET_TURNS 20
 #define CLIENTS_MAX 12
 
@@ -42,12 +47,12 @@
 #define LARGE_FILE_BYTES (3 * MIB + 17)
 #define HUGE_BYTES (50 * MIB)
 
-/* --------------------------------------------------------- in the place of libc's: counted, and a clock that can jump */
+/* ---------------------------------------------------------------- in the place of libc's: calls are counted, the clock jumps */
 
 static unsigned received_calls, sent_calls, sendfile_calls;
 static time_t skew_s; /* by which the clock has jumped ahead */
 
-/* Called once, right after the connection layer has looked whether a client is quiet. */
+/* Called once, right after the next recv() with MSG_PEEK. */
 static void (*after_peek)(void);
 
 ssize_t recv(int fd, void *bytes, size_t length, int flags)
@@ -90,7 +95,7 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 	return result;
 }
 
-/* Libraries find only what can be seen. */
+/* Libraries find only visible functions. */
 #define VISIBLE __attribute__((visibility("default")))
 
 /* evhttp dates by it. */
@@ -106,7 +111,7 @@ VISIBLE time_t time(time_t *now)
 static struct event_base *base;
 static bool stops_at_accept, stops_at_finish, forbids_local_sockets;
 
-/* The loop may end right after somebody was accepted. */
+/* The loop may end right after a connection was accepted. */
 VISIBLE int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
 	int accepted = (int)syscall(SYS_accept4, fd, address, length, flags);
@@ -132,21 +137,20 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* ---------------------------------------------------------------- the world of a test */
+/* ---------------------------------------------------------------- the state of a test */
 
 struct client {
-	int fd; /* -1: left */
-	char *heard;
+	int fd; /* -1: closed */
+	char *received;
 	size_t length, capacity;
 	bool is_over; /* the server has closed, or reset */
 };
 
-/* What the layer above keeps for a request. */
+/* The handler table's, for a request. */
 struct visit {
 	struct pipit_connection *connection;
 	const struct pipit_guard_head *head;
-	struct pipit_guard_head
-	    *retained; /* owned, with its bytes behind it; NULL while the head lies in flat memory */
+	struct pipit_guard_head *retained; /* owned, with its bytes behind it; NULL while the head lies in the input */
 	const struct act *act;
 	bool is_replied;
 };
@@ -160,12 +164,12 @@ static struct client clients[CLIENTS_MAX];
 static size_t client_count, open_before;
 static uint64_t given_up; /* without skew */
 
-/* What the layer above was asked, in order, with a blank between; "complete" and "lost" are the two ways of finished(). */
+/* The calls of the handler table, in order, with a blank between; "complete" and "lost" are those of finished(). */
 static char journal[1024];
 static char refused_line[256];
 static unsigned visit_count, counted_count, emptied_count, pause_count;
-static struct visit *waiting;                 /* the native request whose handler has not replied */
-static struct evhttp_request *waiting_evhttp; /* owned: it wants a reply even when its client has gone */
+static struct visit *waiting;                 /* the native request with a deferred reply */
+static struct evhttp_request *waiting_evhttp; /* owned: it needs a reply even after its client has closed */
 static char *last_body;                       /* of the last handler, a copy with its NUL */
 static size_t last_body_length;
 static uint64_t body_limit;
@@ -201,7 +205,7 @@ static void stay_quiet(void)
 		turn();
 }
 
-/* ---------------------------------------------------------------- replies of the layer above */
+/* ---------------------------------------------------------------- replies */
 
 static void reply_with_file(
     struct pipit_connection *connection, int status, struct pipit_slice content, int file, uint64_t file_length)
@@ -232,7 +236,7 @@ static void reply(struct pipit_connection *connection, int status, struct pipit_
 	reply_with_file(connection, status, content, -1, 0);
 }
 
-/* Says what was asked: "<target> <content>;". */
+/* Replies "<target> <body>;". */
 static void echo(struct visit *visit, struct pipit_slice body)
 {
 	size_t target_length = visit->head->target_length;
@@ -358,7 +362,7 @@ static void act_evhttp_later(struct evhttp_request *request)
 	waiting_evhttp = request;
 }
 
-/* More than the socket takes: what it does not take waits in evhttp's buffer. */
+/* What the socket does not take waits in evhttp's buffer. */
 static void act_evhttp_huge(struct evhttp_request *request)
 {
 	char *content = calloc(1, HUGE_BYTES);
@@ -390,7 +394,7 @@ static const struct act {
 	{ "/no-memory", PIPIT_DECIDE_NO_MEMORY, NULL, NULL },
 };
 
-/* ---------------------------------------------------------------- the layer above */
+/* ---------------------------------------------------------------- the handler table */
 
 static const struct act *find_act(const struct pipit_guard_head *head)
 {
@@ -452,7 +456,7 @@ static const struct pipit_guard_head *on_retain(void *context, struct pipit_conn
 
 	if (visit->retained)
 		return visit->head;
-	/* Of a reply it depends on the socket. */
+	/* Once there is a reply, it depends on the socket. */
 	if (!visit->is_replied)
 		note("retain");
 	if (retain_fails)
@@ -528,16 +532,16 @@ static void on_refused(void *context, struct pipit_connection *connection, enum 
 		free_visit(visit_of(context, connection));
 }
 
-static void on_abandoned(void *context, struct pipit_connection *connection)
+static void on_client_closed(void *context, struct pipit_connection *connection)
 {
 	visit_of(context, connection);
-	note("abandoned");
+	note("client_closed");
 }
 
-static bool on_make_room_elsewhere(void *context, enum pipit_room room)
+static bool on_evict_elsewhere(void *context, enum pipit_evictable which)
 {
 	ck_assert_ptr_eq(context, journal);
-	if (room != PIPIT_ROOM_ANY)
+	if (which != PIPIT_EVICTABLE_ANY)
 		return false;
 	note("elsewhere");
 	return has_room_elsewhere;
@@ -563,8 +567,8 @@ static const struct pipit_handler_table handlers = {
 	.count = on_count,
 	.finished = on_finished,
 	.refused = on_refused,
-	.abandoned = on_abandoned,
-	.make_room_elsewhere = on_make_room_elsewhere,
+	.client_closed = on_client_closed,
+	.evict_elsewhere = on_evict_elsewhere,
 	.pause_accepting = on_pause_accepting,
 	.emptied = on_emptied,
 };
@@ -586,8 +590,8 @@ static struct client *new_client(void)
 	return client;
 }
 
-/* Connect, and be let in. */
-static struct client *knock(void)
+/* Connect, and wait until the connection is accepted. */
+static struct client *connect_client(void)
 {
 	uint64_t accepted = pipit_counter(counters, PIPIT_COUNT_ACCEPTED);
 	struct client *client = new_client();
@@ -596,22 +600,22 @@ static struct client *knock(void)
 	return client;
 }
 
-static void leave(struct client *client)
+static void close_client(struct client *client)
 {
 	if (client->fd >= 0)
 		close(client->fd);
 	client->fd = -1;
 }
 
-/* Leave with a reset. */
-static void hang_up(struct client *client)
+/* Close with a reset. */
+static void reset_client(struct client *client)
 {
 	struct linger at_once = { .l_onoff = 1 };
 	ck_assert_int_eq(setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
-	leave(client);
+	close_client(client);
 }
 
-static void say_bytes(struct client *client, const char *bytes, size_t length)
+static void send_bytes(struct client *client, const char *bytes, size_t length)
 {
 	while (length) {
 		ssize_t written = write(client->fd, bytes, length);
@@ -625,42 +629,42 @@ static void say_bytes(struct client *client, const char *bytes, size_t length)
 	}
 }
 
-static void say(struct client *client, const char *text)
+static void send_text(struct client *client, const char *text)
 {
-	say_bytes(client, text, strlen(text));
+	send_bytes(client, text, strlen(text));
 }
 
-/* Take what has come. */
-static void listen_to(struct client *client)
+/* Take what has arrived. */
+static void receive_from(struct client *client)
 {
 	for (;;) {
 		ssize_t count;
 		if (client->capacity - client->length < 2) {
 			client->capacity = client->capacity ? 2 * client->capacity : 4096;
-			client->heard = realloc(client->heard, client->capacity);
-			ck_assert_ptr_nonnull(client->heard);
+			client->received = realloc(client->received, client->capacity);
+			ck_assert_ptr_nonnull(client->received);
 		}
-		count = read(client->fd, client->heard + client->length, client->capacity - client->length - 1);
+		count = read(client->fd, client->received + client->length, client->capacity - client->length - 1);
 		if (count <= 0) {
 			client->is_over = client->is_over || count == 0 || errno != EAGAIN;
 			return;
 		}
 		client->length += (size_t)count;
-		client->heard[client->length] = '\0';
+		client->received[client->length] = '\0';
 	}
 }
 
-static bool has_heard(struct client *client, const char *text)
+static bool has_received(struct client *client, const char *text)
 {
-	listen_to(client);
-	return client->length && memmem(client->heard, client->length, text, strlen(text));
+	receive_from(client);
+	return client->length && memmem(client->received, client->length, text, strlen(text));
 }
 
 static void await(struct client *client, const char *text)
 {
-	while (!has_heard(client, text)) {
-		ck_assert_msg(!client->is_over, "closed before \"%s\" came; heard: %.*s", text,
-		    client->length < 512 ? (int)client->length : 512, client->length ? client->heard : "");
+	while (!has_received(client, text)) {
+		ck_assert_msg(!client->is_over, "closed before \"%s\" came; received: %.*s", text,
+		    client->length < 512 ? (int)client->length : 512, client->length ? client->received : "");
 		turn();
 	}
 }
@@ -669,25 +673,25 @@ static void await_end(struct client *client)
 {
 	while (!client->is_over) {
 		turn();
-		listen_to(client);
+		receive_from(client);
 	}
 }
 
-static void forget(struct client *client)
+static void clear_received(struct client *client)
 {
 	client->length = 0;
 }
 
-static size_t count_heard(struct client *client, const char *text)
+static size_t count_received(struct client *client, const char *text)
 {
 	size_t count = 0;
-	const char *at = client->length ? client->heard : "", *end = at + client->length;
+	const char *at = client->length ? client->received : "", *end = at + client->length;
 	for (; (at = memmem(at, (size_t)(end - at), text, strlen(text))); at++)
 		count++;
 	return count;
 }
 
-/* All that was said lies in the server's socket. */
+/* All that was sent lies in the server's socket. */
 static void await_delivery(const struct client *client)
 {
 	int unsent = 1;
@@ -718,7 +722,7 @@ static void await_connections(uint64_t count)
 	ck_assert_uint_eq(pipit_limits_connections(limits), count);
 }
 
-/* ---------------------------------------------------------------- before and after */
+/* ---------------------------------------------------------------- fixtures */
 
 static size_t count_descriptors(void)
 {
@@ -774,7 +778,7 @@ static void set_up_transport(enum pipit_evhttp_mode mode)
 	given_up = now_ms() + (uint64_t)PATIENCE_MS;
 	open_before = count_descriptors();
 	pipit_config_init(&config);
-	/* Every test looks at one deadline or limit by itself. */
+	/* Every test sets its own deadline or limit. */
 	config.min_rate_bytes = config.memory_limit = 0;
 	base = event_base_new();
 	counters = pipit_counters_new(1, "epoll", "", CLOCK_PROCESS_CPUTIME_ID);
@@ -799,19 +803,19 @@ static void set_up_without(void)
 	set_up_transport(PIPIT_EVHTTP_NONE);
 }
 
-/* Cases of tables that ask for an evhttp callback are passed over where there is none. */
+/* Cases with an evhttp callback are skipped where there is none. */
 static bool is_impossible(const char *text)
 {
 	return !has_evhttp() && strstr(text, "/evhttp");
 }
 
-/* Everything is given back, and nobody is asked anything after the connection layer was freed. */
+/* Everything is freed, and no function of the handler table is called after pipit_http1_free(). */
 static void tear_down(void)
 {
 	char before[sizeof journal];
 
 	pipit_http1_free(net);
-	/* What libevent frees later counts nowhere any more. */
+	/* What libevent frees later is not counted. */
 	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
 	ck_assert_uint_eq(pipit_counters_connections(counters), 0);
 	strcpy(before, journal);
@@ -831,8 +835,8 @@ static void tear_down(void)
 	ck_assert_uint_eq(pipit_counters_connections(counters), 0);
 	pipit_counters_free(counters);
 	for (size_t i = 0; i < client_count; i++) {
-		leave(&clients[i]);
-		free(clients[i].heard);
+		close_client(&clients[i]);
+		free(clients[i].received);
 	}
 	free(last_body);
 	last_body = NULL;
@@ -843,13 +847,13 @@ static void tear_down(void)
 #define POST(path, length, content) "POST " path " HTTP/1.1\r\nHost: a\r\nContent-Length: " length "\r\n\r\n" content
 #define CHUNKED(path, content) "POST " path " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" content
 
-/* ---------------------------------------------------------------- the order of questions */
+/* ---------------------------------------------------------------- the order of calls */
 
-/* `second` is said when the server has taken `first` and waits for more. */
+/* `second` is sent when the server has taken `first` and waits for more. */
 static const struct {
 	const char *first, *second;
 	uint64_t body_limit;
-	const char *journal, *heard, *body;
+	const char *journal, *received, *body;
 } lives[] = {
 	{ REQUEST("GET /now"), NULL, 0, "head handle complete", "/now ;", "" },
 	{ "GET /now HTTP/1.1\r\nHo", "st: a\r\n\r\n", 0, "head handle complete", "/now ;", "" },
@@ -873,29 +877,29 @@ static const struct {
 	{ CHUNKED("/evhttp", "5\r\nhello\r\n0\r\n\r\n"), NULL, 0, "head retain handle complete", "evhttp", "hello" },
 };
 
-START_TEST(asks_in_order_and_keeps_the_connection)
+START_TEST(calls_the_handler_table_in_order_and_keeps_the_connection)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
 	if (is_impossible(lives[_i].first))
 		return;
 	body_limit = lives[_i].body_limit;
-	say(client, lives[_i].first);
+	send_text(client, lives[_i].first);
 	if (lives[_i].second) {
 		await_state(PIPIT_STATE_READING, 1);
-		say(client, lives[_i].second);
+		send_text(client, lives[_i].second);
 	}
 	await_journal(lives[_i].journal);
-	await(client, lives[_i].heard);
+	await(client, lives[_i].received);
 	if (lives[_i].body) {
 		ck_assert_uint_eq(last_body_length, strlen(lives[_i].body));
 		ck_assert_mem_eq(last_body, lives[_i].body, last_body_length + 1);
 	}
-	ck_assert(!has_heard(client, "Connection: close"));
+	ck_assert(!has_received(client, "Connection: close"));
 	await_state(PIPIT_STATE_IDLE, 1);
-	/* The connection is as good as new. */
+	/* The connection serves the next request. */
 	memset(journal, 0, sizeof journal);
-	say(client, REQUEST("GET /now?again"));
+	send_text(client, REQUEST("GET /now?again"));
 	await(client, "/now?again ;");
 	await_journal("head handle complete");
 }
@@ -925,22 +929,22 @@ static const struct {
 
 START_TEST(refuses_without_finishing_and_closes)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 	char status_line[32];
 
 	body_limit = refusals[_i].body_limit;
 	retain_fails = refusals[_i].retain_fails;
-	say(client, refusals[_i].text);
+	send_text(client, refusals[_i].text);
 	await_end(client);
 	await_journal(refusals[_i].journal);
 	snprintf(status_line, sizeof status_line, "HTTP/1.1 %s ", refusals[_i].status);
-	ck_assert_int_eq(strncmp(client->heard, status_line, strlen(status_line)), 0);
-	ck_assert_uint_eq(count_heard(client, "\r\n\r\n"), 1);
-	ck_assert(has_heard(client, "Connection: close\r\n"));
+	ck_assert_int_eq(strncmp(client->received, status_line, strlen(status_line)), 0);
+	ck_assert_uint_eq(count_received(client, "\r\n\r\n"), 1);
+	ck_assert(has_received(client, "Connection: close\r\n"));
 	ck_assert_str_eq(refused_line, refusals[_i].line);
-	/* It lingers until the client has gone too. */
+	/* It lingers until the client closes, too. */
 	ck_assert_uint_eq(pipit_counters_in_state(counters, PIPIT_STATE_CLOSING), 1);
-	leave(client);
+	close_client(client);
 	await_connections(0);
 	await_journal(refusals[_i].journal);
 }
@@ -948,13 +952,13 @@ END_TEST
 
 START_TEST(answers_what_came_before_a_refusal_and_nothing_after_it)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
-	say(client, REQUEST("GET /now?first") "BREW / HTTP/1.1\r\nHost: a\r\n\r\n" REQUEST("GET /now?third"));
+	send_text(client, REQUEST("GET /now?first") "BREW / HTTP/1.1\r\nHost: a\r\n\r\n" REQUEST("GET /now?third"));
 	await_end(client);
 	await_journal("head handle complete refused:method_unknown");
-	ck_assert_uint_eq(count_heard(client, "HTTP/1.1 "), 2);
-	ck_assert(has_heard(client, "/now?first ;"));
+	ck_assert_uint_eq(count_received(client, "HTTP/1.1 "), 2);
+	ck_assert(has_received(client, "/now?first ;"));
 }
 END_TEST
 
@@ -965,7 +969,6 @@ static const struct {
 	uint64_t lingering;
 } last_ones[] = { { LAST, 0 }, { LAST REQUEST("GET /now"), 1 } };
 
-/* Closed with bytes unread, the socket would send a reset, which may destroy the reply. */
 static const char *const incomplete[] = {
 	REQUEST("GET /now?1") REQUEST("GET /short-file"),
 	REQUEST("GET /now?1") REQUEST("GET /evhttp-excess"),
@@ -979,47 +982,48 @@ START_TEST(answers_what_came_before_a_reply_that_cannot_be_completed)
 
 	if (is_impossible(incomplete[_i]))
 		return;
-	client = knock();
-	say(client, incomplete[_i]);
+	client = connect_client();
+	send_text(client, incomplete[_i]);
 	await(client, "/now?1 ;");
 	await_end(client);
 	await_connections(0);
 }
 END_TEST
 
-START_TEST(lingers_when_a_client_said_more_than_is_read)
+/* Closed with bytes unread, the socket would send a reset, which may destroy the reply. */
+START_TEST(lingers_when_a_client_sent_more_than_is_read)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
-	say(client, last_ones[_i].text);
+	send_text(client, last_ones[_i].text);
 	await_end(client);
-	ck_assert(has_heard(client, "/now ;"));
+	ck_assert(has_received(client, "/now ;"));
 	await_journal("head handle complete");
 	ck_assert_uint_eq(pipit_counters_in_state(counters, PIPIT_STATE_CLOSING), last_ones[_i].lingering);
-	leave(client);
+	close_client(client);
 	await_connections(0);
 }
 END_TEST
 
-/* ---------------------------------------------------------------- content and what follows it */
+/* ---------------------------------------------------------------- bodies, and bytes behind them */
 
-static void say_more(void)
+static void send_more(void)
 {
-	say(&clients[0], REQUEST("GET /now?more"));
+	send_text(&clients[0], REQUEST("GET /now?more"));
 }
 
-/* A reset would take with it whatever has not left by then. */
-START_TEST(sends_the_last_reply_before_it_finds_out_that_a_client_says_more)
+/* A reset would destroy what is not sent yet. */
+START_TEST(sends_the_last_reply_before_it_finds_later_bytes)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
-	after_peek = say_more;
-	say(client, "GET /now HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+	after_peek = send_more;
+	send_text(client, "GET /now HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
 	await_journal("head handle complete");
 	await_end(client);
 	ck_assert_ptr_null(after_peek);
-	ck_assert(has_heard(client, "/now ;"));
-	ck_assert(!has_heard(client, "more"));
+	ck_assert(has_received(client, "/now ;"));
+	ck_assert(!has_received(client, "more"));
 }
 END_TEST
 
@@ -1033,62 +1037,62 @@ static const struct {
 
 START_TEST(leaves_the_next_request_undamaged)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 	char text[512];
 
 	snprintf(text, sizeof text, "%s%s", followed[_i].content, REQUEST("GET /now?2"));
-	say(client, text);
+	send_text(client, text);
 	await(client, "/now?2 ;");
-	ck_assert(has_heard(client, "/now?1 hello;"));
+	ck_assert(has_received(client, "/now?1 hello;"));
 	await_journal(followed[_i].journal);
 }
 END_TEST
 
-/* Bigger than what one recv() takes, so that it is collected; the next request follows in the same breath. */
-START_TEST(collects_a_large_content)
+/* Larger than one recv(), so that it is collected; the next request follows at once. */
+START_TEST(collects_a_large_body)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 	size_t length = 300 * 1000;
 	char *content = malloc(length);
 
 	ck_assert_ptr_nonnull(content);
 	for (size_t i = 0; i < length; i++)
 		content[i] = pattern(i);
-	say(client, POST("/now?1", "300000", ""));
-	say_bytes(client, content, length);
-	say(client, REQUEST("GET /answered"));
+	send_text(client, POST("/now?1", "300000", ""));
+	send_bytes(client, content, length);
+	send_text(client, REQUEST("GET /answered"));
 	await(client, "answered");
 	ck_assert_uint_eq(last_body_length, length);
 	ck_assert_mem_eq(last_body, content, length);
-	ck_assert_uint_eq(count_heard(client, "HTTP/1.1 200 OK"), 1);
+	ck_assert_uint_eq(count_received(client, "HTTP/1.1 200 OK"), 1);
 	await_journal("head retain handle complete head complete");
 	free(content);
 }
 END_TEST
 
-START_TEST(takes_requests_byte_by_byte)
+START_TEST(reads_requests_byte_by_byte)
 {
 	static const char text[] = POST("/now?1", "5", "hello") CHUNKED("/now?2", "3\r\nabc\r\n0\r\n\r\n");
-	struct client *client = knock();
+	struct client *client = connect_client();
 
 	for (const char *at = text; *at; at++) {
-		say_bytes(client, at, 1);
+		send_bytes(client, at, 1);
 		await_delivery(client);
 		turn();
 	}
 	await(client, "/now?2 abc;");
-	ck_assert(has_heard(client, "/now?1 hello;"));
+	ck_assert(has_received(client, "/now?1 hello;"));
 	await_journal("head retain handle complete head retain handle complete");
 }
 END_TEST
 
-/* ---------------------------------------------------------------- replies that come later */
+/* ---------------------------------------------------------------- deferred replies */
 
-START_TEST(sends_a_reply_that_comes_later)
+START_TEST(sends_a_deferred_reply)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
-	say(client, REQUEST("GET /later"));
+	send_text(client, REQUEST("GET /later"));
 	await_state(PIPIT_STATE_HANDLING, 1);
 	await_journal("head handle");
 	reply(waiting->connection, 200, pipit_slice_of("at last"));
@@ -1099,28 +1103,28 @@ START_TEST(sends_a_reply_that_comes_later)
 }
 END_TEST
 
-START_TEST(holds_back_what_was_pipelined_behind_a_waiting_request)
+START_TEST(keeps_requests_behind_a_deferred_reply)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
-	say(client, REQUEST("GET /later") REQUEST("GET /now?2") POST("/now?3", "5", "he"));
+	send_text(client, REQUEST("GET /later") REQUEST("GET /now?2") POST("/now?3", "5", "he"));
 	await_state(PIPIT_STATE_HANDLING, 1);
 	await_journal("head handle");
 	reply(waiting->connection, 200, pipit_slice_of("at last"));
 	await(client, "/now?2 ;");
-	say(client, "llo");
+	send_text(client, "llo");
 	await(client, "/now?3 hello;");
 	await_journal("head handle complete head handle complete head retain handle complete");
-	ck_assert(strstr(client->heard, "at last") < strstr(client->heard, "/now?2 ;"));
+	ck_assert(strstr(client->received, "at last") < strstr(client->received, "/now?2 ;"));
 }
 END_TEST
 
-/* evhttp lets the connection go in that turn, and libevent frees it in the next. */
+/* evhttp releases the link in that turn, and libevent frees it in the next. */
 START_TEST(is_freed_in_the_turn_in_which_evhttp_closed_a_connection)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 	stops_at_finish = true;
-	say(client, REQUEST("GET /evhttp-error"));
+	send_text(client, REQUEST("GET /evhttp-error"));
 	while (strcmp(journal, "head handle complete") != 0)
 		turn();
 }
@@ -1128,11 +1132,11 @@ END_TEST
 
 START_TEST(dates_an_evhttp_reply_when_it_is_sent)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 	struct evhttp_request *request;
 	char at_first[64];
 
-	say(client, REQUEST("GET /evhttp-later"));
+	send_text(client, REQUEST("GET /evhttp-later"));
 	await_state(PIPIT_STATE_HANDLING, 1);
 	snprintf(at_first, sizeof at_first, "Date: %s", pipit_net_date(net));
 	skew_s = 3;
@@ -1140,17 +1144,17 @@ START_TEST(dates_an_evhttp_reply_when_it_is_sent)
 	waiting_evhttp = NULL;
 	send_evhttp(request, "late", 4);
 	await(client, "late");
-	ck_assert_uint_eq(count_heard(client, "\r\nDate: "), 1);
-	ck_assert(!has_heard(client, at_first));
+	ck_assert_uint_eq(count_received(client, "\r\nDate: "), 1);
+	ck_assert(!has_received(client, at_first));
 }
 END_TEST
 
-START_TEST(sends_an_evhttp_reply_that_comes_later)
+START_TEST(sends_a_deferred_evhttp_reply)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 	struct evhttp_request *request;
 
-	say(client, REQUEST("GET /evhttp-later") REQUEST("GET /now?2"));
+	send_text(client, REQUEST("GET /evhttp-later") REQUEST("GET /now?2"));
 	await_state(PIPIT_STATE_HANDLING, 1);
 	await_journal("head handle retain");
 	request = waiting_evhttp;
@@ -1158,42 +1162,42 @@ START_TEST(sends_an_evhttp_reply_that_comes_later)
 	send_evhttp(request, "at last", 7);
 	await(client, "/now?2 ;");
 	await_journal("head handle retain complete head handle complete");
-	ck_assert(strstr(client->heard, "at last") < strstr(client->heard, "/now?2 ;"));
+	ck_assert(strstr(client->received, "at last") < strstr(client->received, "/now?2 ;"));
 }
 END_TEST
 
-START_TEST(abandons_a_waiting_request_once_when_its_client_stops_sending)
+START_TEST(reports_eof_during_a_deferred_reply_once)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
-	say(client, REQUEST("GET /later"));
+	send_text(client, REQUEST("GET /later"));
 	await_state(PIPIT_STATE_HANDLING, 1);
 	pipit_timeouts_enforce(net, now_ms());
 	await_journal("head handle");
 	shutdown(client->fd, SHUT_WR);
-	while (!strstr(journal, "abandoned")) {
+	while (!strstr(journal, "client_closed")) {
 		pipit_timeouts_enforce(net, now_ms());
 		turn();
 	}
 	for (int i = 0; i < QUIET_TURNS; i++)
 		pipit_timeouts_enforce(net, now_ms());
-	await_journal("head handle abandoned");
-	/* It still listens. */
+	await_journal("head handle client_closed");
+	/* The client still reads. */
 	reply(waiting->connection, 200, pipit_slice_of("at last"));
 	await_end(client);
-	ck_assert(has_heard(client, "at last"));
-	await_journal("head handle abandoned complete");
+	ck_assert(has_received(client, "at last"));
+	await_journal("head handle client_closed complete");
 	await_connections(0);
 }
 END_TEST
 
-/* ---------------------------------------------------------------- clients that leave */
+/* ---------------------------------------------------------------- clients that reset */
 
 static const struct {
 	const char *text;
 	enum pipit_counters_state state;
 	const char *before, *after;
-} departures[] = {
+} resets[] = {
 	{ "", PIPIT_STATE_IDLE, "", "" },
 	{ "GET /no", PIPIT_STATE_READING, "", "" },
 	{ POST("/now", "5", "he"), PIPIT_STATE_READING, "head retain", "head retain lost" },
@@ -1206,21 +1210,21 @@ static const struct {
 	{ REQUEST("GET /huge"), PIPIT_STATE_WRITING, "head handle", "head handle lost" },
 };
 
-START_TEST(loses_a_client_once)
+START_TEST(ends_a_reset_connection_once)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
-	if (is_impossible(departures[_i].text))
+	if (is_impossible(resets[_i].text))
 		return;
-	say(client, departures[_i].text);
-	await_state(departures[_i].state, 1);
-	await_journal(departures[_i].before);
-	hang_up(client);
+	send_text(client, resets[_i].text);
+	await_state(resets[_i].state, 1);
+	await_journal(resets[_i].before);
+	reset_client(client);
 	while (pipit_counters_connections(counters)) {
 		pipit_timeouts_enforce(net, now_ms());
 		turn();
 	}
-	await_journal(departures[_i].after);
+	await_journal(resets[_i].after);
 	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
 	ck_assert_uint_eq(emptied_count, 1);
 	ck_assert(pipit_http1_is_empty(net));
@@ -1237,15 +1241,15 @@ static const struct {
 	{ REQUEST("GET /large-file"), LARGE_FILE_BYTES },
 };
 
-START_TEST(sends_a_file_and_goes_on)
+START_TEST(sends_a_file_and_serves_the_next_request)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 	const char *content;
 
-	say(client, files[_i].text);
-	say(client, REQUEST("GET /now?2"));
+	send_text(client, files[_i].text);
+	send_text(client, REQUEST("GET /now?2"));
 	await(client, "/now?2 ;");
-	content = strstr(client->heard, "\r\n\r\n") + 4;
+	content = strstr(client->received, "\r\n\r\n") + 4;
 	for (size_t i = 0; i < files[_i].length; i++) {
 		if (content[i] != pattern(i))
 			ck_abort_msg("byte %zu is %d", i, content[i]);
@@ -1266,32 +1270,32 @@ static void begin_counting(void)
 
 START_TEST(costs_one_receive_and_one_send_a_request)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
 	for (int i = 0; i < 3; i++) {
 		begin_counting();
-		say(client, REQUEST("GET /now"));
+		send_text(client, REQUEST("GET /now"));
 		await(client, "/now ;");
 		stay_quiet();
 		ck_assert_uint_eq(received_calls, 1);
 		ck_assert_uint_eq(sent_calls, 1);
-		forget(client);
+		clear_received(client);
 	}
 }
 END_TEST
 
 START_TEST(costs_one_receive_and_one_send_for_sixteen_requests_at_once)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 	char text[16 * 64] = "";
 
 	for (int i = 0; i < 16; i++)
 		strcat(text, REQUEST("GET /now"));
 	begin_counting();
-	say(client, text);
-	while (count_heard(client, "/now ;") < 16) {
+	send_text(client, text);
+	while (count_received(client, "/now ;") < 16) {
 		turn();
-		listen_to(client);
+		receive_from(client);
 	}
 	stay_quiet();
 	ck_assert_uint_eq(received_calls, 1);
@@ -1301,10 +1305,10 @@ END_TEST
 
 START_TEST(costs_one_send_for_a_head_and_a_small_file)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
 	begin_counting();
-	say(client, REQUEST("GET /small-file"));
+	send_text(client, REQUEST("GET /small-file"));
 	await_journal("head handle complete");
 	ck_assert_uint_eq(received_calls, 1);
 	ck_assert_uint_eq(sent_calls, 1);
@@ -1312,16 +1316,16 @@ START_TEST(costs_one_send_for_a_head_and_a_small_file)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- what the connection layer tells */
+/* ---------------------------------------------------------------- connection.h */
 
-START_TEST(tells_what_it_knows_about_a_request)
+START_TEST(describes_a_request_to_the_layer_above)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 	struct pipit_connection *connection;
 	uint64_t before_ns = now_ms() * 1000000;
 	char peer[INET6_ADDRSTRLEN];
 
-	say(client, "POST /later HTTP/1.0\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello");
+	send_text(client, "POST /later HTTP/1.0\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello");
 	await_state(PIPIT_STATE_HANDLING, 1);
 	connection = waiting->connection;
 	ck_assert_uint_eq(pipit_connection_minor(connection), 0);
@@ -1332,17 +1336,17 @@ START_TEST(tells_what_it_knows_about_a_request)
 	ck_assert_uint_le(pipit_connection_started_ns(connection), (now_ms() + 1) * 1000000);
 	ck_assert_uint_eq(pipit_connection_body_bytes(connection), 5);
 	ck_assert_ptr_eq(pipit_connection_net(connection), net);
-	/* It lay in flat memory. */
+	/* It lies in the input. */
 	ck_assert_ptr_null(pipit_connection_take_body(connection));
 }
 END_TEST
 
-START_TEST(gives_a_collected_content_away)
+START_TEST(hands_a_collected_body_over)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 	char *body;
 
-	say(client, CHUNKED("/later", "5\r\nhello\r\n0\r\n\r\n"));
+	send_text(client, CHUNKED("/later", "5\r\nhello\r\n0\r\n\r\n"));
 	await_state(PIPIT_STATE_HANDLING, 1);
 	body = pipit_connection_take_body(waiting->connection);
 	ck_assert_ptr_nonnull(body);
@@ -1353,7 +1357,7 @@ START_TEST(gives_a_collected_content_away)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- crowds */
+/* ---------------------------------------------------------------- eviction, and turns of the loop */
 
 static bool page_says(const char *text)
 {
@@ -1375,11 +1379,11 @@ static bool page_says(const char *text)
 }
 
 /* The batch has been sent to make room for the last reply, which the socket does not take. */
-START_TEST(counts_what_was_sent_before_a_reply_that_is_stuck)
+START_TEST(counts_replies_that_were_sent_before_one_that_waits)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
-	say(client, REQUEST("GET /now") REQUEST("GET /now") REQUEST("GET /huge"));
+	send_text(client, REQUEST("GET /now") REQUEST("GET /now") REQUEST("GET /huge"));
 	await_state(PIPIT_STATE_WRITING, 1);
 	ck_assert_uint_eq(counted_count, 2);
 	ck_assert(page_says("http_request_duration_seconds_count{route=\"none\"} 2\n"));
@@ -1387,25 +1391,25 @@ START_TEST(counts_what_was_sent_before_a_reply_that_is_stuck)
 }
 END_TEST
 
-/* The clock jumps, so that each has been idle for another time. */
-static struct client *knock_later(void)
+/* The clock jumps, so that each connection has been idle for another time. */
+static struct client *connect_later(void)
 {
 	skew_s += 10;
-	return knock();
+	return connect_client();
 }
 
-START_TEST(evicts_the_longest_idle_and_spares_one_that_has_just_asked)
+START_TEST(evicts_the_longest_idle_connection_but_none_with_an_unread_request)
 {
-	struct client *first = knock_later(), *second = knock_later(), *third = knock_later();
+	struct client *first = connect_later(), *second = connect_later(), *third = connect_later();
 
-	say(third, REQUEST("GET /now?earlier"));
+	send_text(third, REQUEST("GET /now?earlier"));
 	await(third, "/now?earlier ;");
 	skew_s += 10;
-	say(first, REQUEST("GET /now"));
+	send_text(first, REQUEST("GET /now"));
 	await(first, "/now ;");
 	ck_assert(pipit_eviction_evict(net));
 	await_end(second);
-	say(third, REQUEST("GET /now"));
+	send_text(third, REQUEST("GET /now"));
 	await_delivery(third);
 	ck_assert(pipit_eviction_evict(net));
 	ck_assert(!pipit_eviction_evict(net));
@@ -1417,13 +1421,12 @@ START_TEST(evicts_the_longest_idle_and_spares_one_that_has_just_asked)
 }
 END_TEST
 
-/* A crowd that comes at once and speaks at once: newcomers are let in all the same. */
-START_TEST(evicts_one_that_has_just_spoken_when_all_have_and_it_is_their_first)
+START_TEST(evicts_a_new_connection_with_unread_bytes_when_there_is_no_other)
 {
-	struct client *first = knock_later(), *second = knock_later();
+	struct client *first = connect_later(), *second = connect_later();
 
-	say(first, "GET /n");
-	say(second, "GET /n");
+	send_text(first, "GET /n");
+	send_text(second, "GET /n");
 	await_delivery(first);
 	await_delivery(second);
 	ck_assert(pipit_eviction_evict(net));
@@ -1432,12 +1435,12 @@ START_TEST(evicts_one_that_has_just_spoken_when_all_have_and_it_is_their_first)
 }
 END_TEST
 
-START_TEST(evicts_nobody_who_is_busy)
+START_TEST(evicts_no_connection_that_reads_a_body_or_handles_a_request)
 {
-	struct client *reading = knock(), *handling = knock();
+	struct client *reading = connect_client(), *handling = connect_client();
 
-	say(reading, POST("/now", "5", "he"));
-	say(handling, REQUEST("GET /later"));
+	send_text(reading, POST("/now", "5", "he"));
+	send_text(handling, REQUEST("GET /later"));
 	await_state(PIPIT_STATE_READING, 1);
 	await_state(PIPIT_STATE_HANDLING, 1);
 	ck_assert(!pipit_eviction_evict(net));
@@ -1445,117 +1448,118 @@ START_TEST(evicts_nobody_who_is_busy)
 }
 END_TEST
 
-/* Everybody may leave: in which order? */
-START_TEST(evicts_first_whom_it_can_spare_best)
+START_TEST(evicts_connections_in_the_order_of_their_priority)
 {
-	struct client *slow = knock(), *answered = knock(), *trickling = knock(), *silent = knock(), *kept = knock(),
-		      *arriving;
+	struct client *slow = connect_client(), *answered = connect_client(), *silent = connect_client(), *trickling,
+		      *kept = connect_client(), *arriving;
 
 	config.min_rate_bytes = 1000;
-	say(slow, POST("/now", "5", "he"));
-	say(answered, "BREW / HTTP/1.1\r\nHost: a\r\n\r\n");
-	say(trickling, "GET /n");
-	say(kept, REQUEST("GET /now"));
+	skew_s++;
+	trickling = connect_client();
+	send_text(slow, POST("/now", "5", "he"));
+	send_text(answered, "BREW / HTTP/1.1\r\nHost: a\r\n\r\n");
+	send_text(trickling, "GET /n");
+	send_text(kept, REQUEST("GET /now"));
 	await(kept, "/now ;");
 	await_state(PIPIT_STATE_READING, 2);
 	await_state(PIPIT_STATE_CLOSING, 1);
 	skew_s += 5;
-	arriving = knock();
-	say(arriving, "GET /n");
+	arriving = connect_client();
+	send_text(arriving, "GET /n");
 	await_state(PIPIT_STATE_READING, 3);
-	for (int i = 0; i < 6; i++)
+	struct client *const in_order[] = { answered, silent, trickling, kept, slow, arriving };
+	for (size_t i = 0; i < COUNT(in_order); i++) {
 		ck_assert(pipit_eviction_evict(net));
+		await_connections(COUNT(in_order) - 1 - i);
+		await_end(in_order[i]);
+	}
 	ck_assert(!pipit_eviction_evict(net));
-	ck_assert_uint_eq(pipit_counter(counters, PIPIT_COUNT_EVICTED), 6);
-	await_connections(0);
-	await_end(slow), await_end(answered), await_end(trickling), await_end(silent), await_end(kept);
-	await_end(arriving);
+	ck_assert_uint_eq(pipit_counter(counters, PIPIT_COUNT_EVICTED), COUNT(in_order));
 }
 END_TEST
 
-/* Who is left after so many have been sent away, of those above. */
-START_TEST(spares_a_newcomer_longer_than_those_who_were_late_or_idle)
+START_TEST(evicts_late_and_idle_connections_before_an_arriving_one)
 {
-	struct client *late = knock(), *kept = knock(), *newcomer;
+	struct client *late = connect_client(), *kept = connect_client(), *arriving;
 
-	say(late, "GET /n");
-	say(kept, REQUEST("GET /now"));
+	send_text(late, "GET /n");
+	send_text(kept, REQUEST("GET /now"));
 	await(kept, "/now ;");
 	await_state(PIPIT_STATE_READING, 1);
 	skew_s += 5;
-	newcomer = knock();
-	say(newcomer, "GET /now HTTP/1.1\r\n");
+	arriving = connect_client();
+	send_text(arriving, "GET /now HTTP/1.1\r\n");
 	await_state(PIPIT_STATE_READING, 2);
 	ck_assert(pipit_eviction_evict(net));
 	await_end(late);
 	await_connections(2);
 	ck_assert(pipit_eviction_evict(net));
 	await_end(kept);
-	say(newcomer, "Host: a\r\n\r\n");
-	await(newcomer, "/now ;");
+	send_text(arriving, "Host: a\r\n\r\n");
+	await(arriving, "/now ;");
 	await_connections(1);
 }
 END_TEST
 
-/* One turn of the loop serves everybody, and nobody to the end. */
+/* One turn of the loop serves both clients, and no pipeline to the end. */
 START_TEST(serves_others_between_the_requests_of_a_long_pipeline)
 {
-	struct client *greedy = knock(), *modest = knock();
+	struct client *greedy = connect_client(), *modest = connect_client();
 
 	is_journal_closed = true;
 	for (int i = 0; i < 100; i++)
-		say(greedy, REQUEST("GET /now"));
-	say(modest, REQUEST("GET /now"));
+		send_text(greedy, REQUEST("GET /now"));
+	send_text(modest, REQUEST("GET /now"));
 	await_delivery(greedy);
 	await_delivery(modest);
 	turn();
-	ck_assert(has_heard(modest, "/now ;"));
-	ck_assert_uint_lt(count_heard(greedy, "/now ;"), 50);
-	while (count_heard(greedy, "/now ;") < 100) {
+	ck_assert(has_received(modest, "/now ;"));
+	ck_assert_uint_lt(count_received(greedy, "/now ;"), 50);
+	while (count_received(greedy, "/now ;") < 100) {
 		turn();
-		listen_to(greedy);
+		receive_from(greedy);
 	}
 }
 END_TEST
 
-/* Whoever is refused lingers above the limit; that he leaves makes no room yet. */
-START_TEST(lets_nobody_in_for_one_that_was_refused)
+/* A refused connection lingers above the limit: its eviction makes no room. */
+START_TEST(accepts_no_connection_in_place_of_a_refused_one)
 {
-	struct client *busy, *refused, *newcomer;
+	struct client *busy, *refused, *arriving;
 
 	config.max_connections = 1;
-	busy = knock();
-	say(busy, REQUEST("GET /later"));
+	busy = connect_client();
+	send_text(busy, REQUEST("GET /later"));
 	await_state(PIPIT_STATE_HANDLING, 1);
 	for (int i = 0; i < 3; i++) {
-		/* A look for room that was in vain is not repeated at once. */
+		/* A scan that found nothing is not repeated at once. */
 		skew_s++;
-		refused = knock();
+		refused = connect_client();
 		await_state(PIPIT_STATE_CLOSING, 1);
 		await_end(refused);
-		ck_assert_int_eq(strncmp(refused->heard, "HTTP/1.1 503 ", 13), 0);
+		ck_assert_int_eq(strncmp(refused->received, "HTTP/1.1 503 ", 13), 0);
 	}
 	reply(waiting->connection, 200, pipit_slice_of("at last"));
 	await_state(PIPIT_STATE_IDLE, 1);
 	skew_s++;
-	newcomer = knock();
-	say(newcomer, REQUEST("GET /now"));
-	await(newcomer, "/now ;");
+	arriving = connect_client();
+	send_text(arriving, REQUEST("GET /now"));
+	await(arriving, "/now ;");
 }
 END_TEST
 
 /* ---------------------------------------------------------------- limits on bytes and requests */
 
-START_TEST(says_close_with_the_last_request_that_a_connection_may_bring)
+START_TEST(says_close_with_the_last_request_that_the_limit_allows)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
 	config.max_requests_per_connection = 3;
-	say(client, REQUEST("GET /now?1") REQUEST("GET /now?2") REQUEST("GET /now?3") REQUEST("GET /now?4"));
+	send_text(client, REQUEST("GET /now?1") REQUEST("GET /now?2") REQUEST("GET /now?3") REQUEST("GET /now?4"));
 	await_end(client);
-	ck_assert(has_heard(client, "/now?3 ;"));
-	ck_assert(!has_heard(client, "/now?4 ;"));
-	ck_assert_uint_eq(count_heard(client, "Connection: close\r\n"), 1);
+	ck_assert(has_received(client, "/now?3 ;"));
+	ck_assert(!has_received(client, "/now?4 ;"));
+	ck_assert_uint_eq(count_received(client, "Connection: close\r\n"), 1);
 	await_journal("head handle complete head handle complete head handle complete");
 }
 END_TEST
@@ -1563,31 +1567,32 @@ END_TEST
 static void expect_refused(struct client *client, const char *status)
 {
 	await_end(client);
-	ck_assert_int_eq(strncmp(client->heard, status, strlen(status)), 0);
-	ck_assert(has_heard(client, "Retry-After: 1\r\n"));
-	ck_assert(has_heard(client, "Connection: close\r\n"));
+	ck_assert_int_eq(strncmp(client->received, status, strlen(status)), 0);
+	ck_assert(has_received(client, "Retry-After: 1\r\n"));
+	ck_assert(has_received(client, "Connection: close\r\n"));
 }
 
-/* What comes later than its head must be collected; what lies behind it need not. */
-START_TEST(refuses_new_content_while_the_budget_is_used_up)
+/* A body that arrives later than its head must be collected; one behind its head need not. */
+START_TEST(refuses_a_body_while_the_memory_limit_is_used_up)
 {
 	static char half[15000];
-	struct client *first = knock(), *second = knock(), *third = knock(), *chunked = knock();
+	struct client *first = connect_client(), *second = connect_client(), *third = connect_client(),
+		      *chunked = connect_client();
 
 	config.memory_limit = 64 * 1024;
 	memset(half, 'x', sizeof half - 1);
-	say(first, "POST /now?1 HTTP/1.1\r\nHost: a\r\nContent-Length: 28000\r\n\r\n");
-	say(first, half);
+	send_text(first, "POST /now?1 HTTP/1.1\r\nHost: a\r\nContent-Length: 28000\r\n\r\n");
+	send_text(first, half);
 	await_state(PIPIT_STATE_READING, 1);
-	say(second, "POST /now?2 HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\nx");
+	send_text(second, "POST /now?2 HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\nx");
 	expect_refused(second, "HTTP/1.1 503 ");
-	say(third, POST("/now?3", "5", "hello"));
+	send_text(third, POST("/now?3", "5", "hello"));
 	await(third, "/now?3 hello;");
-	say(chunked, CHUNKED("/now?4", "ea60\r\n"));
+	send_text(chunked, CHUNKED("/now?4", "ea60\r\n"));
 	for (int i = 0; i < 4 && !chunked->is_over; i++)
-		say(chunked, half), stay_quiet();
+		send_text(chunked, half), stay_quiet();
 	expect_refused(chunked, "HTTP/1.1 503 ");
-	say_bytes(first, half, 28000 - (sizeof half - 1));
+	send_bytes(first, half, 28000 - (sizeof half - 1));
 	await(first, ";");
 	stay_quiet();
 	ck_assert_uint_eq(pipit_limits_bytes(limits), 0);
@@ -1595,23 +1600,23 @@ START_TEST(refuses_new_content_while_the_budget_is_used_up)
 }
 END_TEST
 
-START_TEST(refuses_a_content_that_could_never_fit_as_too_large)
+START_TEST(refuses_a_body_above_the_memory_limit_as_too_large)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
 	config.memory_limit = 10000;
-	say(client, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 10001\r\n\r\n");
+	send_text(client, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 10001\r\n\r\n");
 	await_end(client);
-	ck_assert_int_eq(strncmp(client->heard, "HTTP/1.1 413 ", 13), 0);
+	ck_assert_int_eq(strncmp(client->received, "HTTP/1.1 413 ", 13), 0);
 }
 END_TEST
 
-START_TEST(cuts_off_a_reply_that_nobody_reads_when_the_budget_has_no_room_for_it)
+START_TEST(aborts_an_unread_reply_above_the_memory_limit)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
 	config.memory_limit = MIB;
-	say(client, REQUEST("GET /huge"));
+	send_text(client, REQUEST("GET /huge"));
 	await_end(client);
 	ck_assert_uint_lt(client->length, HUGE_BYTES);
 	await_connections(0);
@@ -1620,35 +1625,35 @@ START_TEST(cuts_off_a_reply_that_nobody_reads_when_the_budget_has_no_room_for_it
 }
 END_TEST
 
-/* Content and replies may have used up everything. */
-START_TEST(takes_a_head_in_pieces_while_the_budget_is_used_up)
+/* Bodies and replies may have used up the limit. */
+START_TEST(reads_a_head_in_pieces_while_the_memory_limit_is_used_up)
 {
 	static char half[30000];
-	struct client *uploading = knock(), *trickling = knock();
+	struct client *uploading = connect_client(), *trickling = connect_client();
 
 	config.memory_limit = 32 * 1024;
 	memset(half, 'x', sizeof half - 1);
-	say(uploading, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n");
-	say(uploading, half);
+	send_text(uploading, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n");
+	send_text(uploading, half);
 	await_state(PIPIT_STATE_READING, 1);
-	say(trickling, "GET /now HTTP/1.1\r\n");
+	send_text(trickling, "GET /now HTTP/1.1\r\n");
 	await_state(PIPIT_STATE_READING, 2);
 	ck_assert_uint_gt(pipit_limits_bytes(limits), 30000);
-	say(trickling, "Host: a\r\n\r\n");
+	send_text(trickling, "Host: a\r\n\r\n");
 	await(trickling, "/now ;");
 }
 END_TEST
 
-/* Eight heads of 512 bytes fill half of it. */
-START_TEST(lets_the_oldest_partial_head_go_when_heads_fill_half_of_the_budget)
+/* Eight heads of 512 bytes fill half of the limit. */
+START_TEST(evicts_the_oldest_partial_head_when_heads_fill_half_of_the_memory_limit)
 {
 	struct client *trickling[9];
 
 	config.memory_limit = 8192;
 	for (size_t i = 0; i < COUNT(trickling); i++) {
 		skew_s += 1;
-		trickling[i] = knock();
-		say(trickling[i], "GET /now HTTP/1.1\r\n");
+		trickling[i] = connect_client();
+		send_text(trickling[i], "GET /now HTTP/1.1\r\n");
 		await_state(PIPIT_STATE_READING, i < 8 ? i + 1 : 8);
 		stay_quiet();
 	}
@@ -1656,7 +1661,7 @@ START_TEST(lets_the_oldest_partial_head_go_when_heads_fill_half_of_the_budget)
 	ck_assert_uint_eq(trickling[0]->length, 0);
 	ck_assert_uint_eq(pipit_limits_bytes(limits), 4096);
 	for (size_t i = 1; i < COUNT(trickling); i++) {
-		say(trickling[i], "Host: a\r\n\r\n");
+		send_text(trickling[i], "Host: a\r\n\r\n");
 		await(trickling[i], "/now ;");
 	}
 	ck_assert_uint_eq(pipit_limits_bytes(limits), 0);
@@ -1667,7 +1672,7 @@ END_TEST
 START_TEST(stops_reading_from_a_client_that_pipelines_and_does_not_read)
 {
 	static char requests[64 * 1024];
-	struct client *client = knock();
+	struct client *client = connect_client();
 	size_t length = 0;
 
 	is_journal_closed = true;
@@ -1684,17 +1689,17 @@ START_TEST(stops_reading_from_a_client_that_pipelines_and_does_not_read)
 }
 END_TEST
 
-START_TEST(makes_room_for_a_newcomer_at_the_limit)
+START_TEST(evicts_a_connection_for_a_new_one_at_the_limit)
 {
 	struct client *first, *second, *third;
 
 	config.max_connections = 2;
-	first = knock_later();
-	second = knock_later();
-	third = knock_later();
+	first = connect_later();
+	second = connect_later();
+	third = connect_later();
 	await_end(first);
-	say(second, REQUEST("GET /now"));
-	say(third, REQUEST("GET /now"));
+	send_text(second, REQUEST("GET /now"));
+	send_text(third, REQUEST("GET /now"));
 	await(second, "/now ;");
 	await(third, "/now ;");
 	ck_assert_ptr_null(strstr(journal, "elsewhere"));
@@ -1702,33 +1707,33 @@ START_TEST(makes_room_for_a_newcomer_at_the_limit)
 }
 END_TEST
 
-START_TEST(asks_others_for_room_or_refuses_a_newcomer)
+START_TEST(asks_another_worker_to_evict_or_refuses_a_new_connection)
 {
-	struct client *busy, *newcomer;
+	struct client *busy, *arriving;
 
 	config.max_connections = 1;
 	has_room_elsewhere = _i;
-	busy = knock();
-	say(busy, REQUEST("GET /later"));
+	busy = connect_client();
+	send_text(busy, REQUEST("GET /later"));
 	await_state(PIPIT_STATE_HANDLING, 1);
-	newcomer = knock();
-	say(newcomer, REQUEST("GET /now"));
+	arriving = connect_client();
+	send_text(arriving, REQUEST("GET /now"));
 	if (has_room_elsewhere) {
-		await(newcomer, "/now ;");
+		await(arriving, "/now ;");
 		await_journal("head handle elsewhere head handle complete");
 		return;
 	}
-	await_end(newcomer);
-	ck_assert_int_eq(strncmp(newcomer->heard, "HTTP/1.1 503 ", 13), 0);
+	await_end(arriving);
+	ck_assert_int_eq(strncmp(arriving->received, "HTTP/1.1 503 ", 13), 0);
 	await_journal("head handle elsewhere refused:too_many_connections");
 	ck_assert_str_eq(refused_line, "");
 }
 END_TEST
 
-/* ---------------------------------------------------------------- the end */
+/* ---------------------------------------------------------------- draining and freeing */
 
 static const struct {
-	const char *text, *heard;
+	const char *text, *received;
 } drained[] = {
 	{ REQUEST("GET /now"), "/now ;" },
 	{ REQUEST("GET /answered"), "answered" },
@@ -1738,44 +1743,44 @@ static const struct {
 
 START_TEST(says_close_in_every_reply_while_draining)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
 	if (is_impossible(drained[_i].text))
 		return;
-	say(client, REQUEST("GET /now?before"));
+	send_text(client, REQUEST("GET /now?before"));
 	await(client, "/now?before ;");
-	ck_assert(!has_heard(client, "Connection: close"));
+	ck_assert(!has_received(client, "Connection: close"));
 	pipit_http1_drain(net);
-	say(client, drained[_i].text);
+	send_text(client, drained[_i].text);
 	await_end(client);
-	ck_assert(has_heard(client, drained[_i].heard));
-	ck_assert_uint_eq(count_heard(client, "Connection: close\r\n"), 1);
+	ck_assert(has_received(client, drained[_i].received));
+	ck_assert_uint_eq(count_received(client, "Connection: close\r\n"), 1);
 	await_connections(0);
 	stay_quiet();
 	ck_assert_uint_eq(emptied_count, 1);
 }
 END_TEST
 
-START_TEST(lets_idle_connections_go_while_draining_once_they_are_quiet)
+START_TEST(closes_quiet_idle_connections_while_draining)
 {
-	struct client *quiet = knock(), *asking = knock();
+	struct client *quiet = connect_client(), *asking = connect_client();
 
 	config.idle_timeout_ms = 0;
 	pipit_http1_drain(net);
 	pipit_timeouts_enforce(net, now_ms());
 	await_connections(2);
-	say(asking, REQUEST("GET /now"));
+	send_text(asking, REQUEST("GET /now"));
 	await_delivery(asking);
 	pipit_timeouts_enforce(net, now_ms() + 1000);
 	await_end(quiet);
 	await_end(asking);
-	ck_assert(has_heard(asking, "/now ;"));
+	ck_assert(has_received(asking, "/now ;"));
 	ck_assert_uint_eq(quiet->length, 0);
 	await_connections(0);
 }
 END_TEST
 
-/* One connection in every phase. */
+/* One connection in every state. */
 static void populate(void)
 {
 	static const char *const texts[] = { "", "GET /no", POST("/now", "5", "he"), CHUNKED("/now", "5\r\nhe"),
@@ -1785,7 +1790,7 @@ static void populate(void)
 
 	for (size_t i = 0; i < COUNT(texts); i++) {
 		if (!is_impossible(texts[i]))
-			say(knock(), texts[i]);
+			send_text(connect_client(), texts[i]);
 	}
 	await_state(PIPIT_STATE_IDLE, 1);
 	await_state(PIPIT_STATE_READING, 3);
@@ -1800,7 +1805,7 @@ static void populate(void)
 START_TEST(closes_every_connection)
 {
 	populate();
-	/* Two whose content is missing, two at their handlers, three that are being written; without callbacks one less of each. */
+	/* Two read a body, two are at their handlers, three are written; without callbacks one less of the last two. */
 	ck_assert_uint_eq(pipit_http1_close_all(net), has_evhttp() ? 7 : 5);
 	ck_assert_str_eq(journal, has_evhttp() ? "lost lost lost lost lost lost lost" : "lost lost lost lost lost");
 	ck_assert_uint_eq(pipit_counters_connections(counters), 0);
@@ -1815,21 +1820,21 @@ START_TEST(closes_every_connection)
 }
 END_TEST
 
-START_TEST(takes_connections_after_all_were_closed)
+START_TEST(accepts_connections_after_all_were_closed)
 {
 	struct client *client;
 
 	populate();
 	pipit_http1_close_all(net);
-	client = knock();
-	say(client, REQUEST("GET /now"));
+	client = connect_client();
+	send_text(client, REQUEST("GET /now"));
 	await(client, "/now ;");
 	await_connections(1);
 }
 END_TEST
 
-/* The rest is tear_down()'s: it frees the connection layer with all of these. */
-START_TEST(is_freed_with_connections_in_every_phase)
+/* tear_down() frees the net with all of these. */
+START_TEST(is_freed_with_connections_in_every_state)
 {
 	populate();
 }
@@ -1842,14 +1847,14 @@ START_TEST(is_freed_right_after_all_connections_were_closed)
 }
 END_TEST
 
-START_TEST(is_freed_with_connections_that_were_never_let_in)
+START_TEST(is_freed_with_connections_in_the_backlog)
 {
 	new_client();
-	say(new_client(), REQUEST("GET /now"));
+	send_text(new_client(), REQUEST("GET /now"));
 }
 END_TEST
 
-START_TEST(is_freed_with_connections_that_were_accepted_and_not_taken_up)
+START_TEST(is_freed_with_connections_that_were_accepted_and_not_adopted)
 {
 	stops_at_accept = true;
 	new_client();
@@ -1866,9 +1871,9 @@ static void stop_loop(void)
 
 START_TEST(is_freed_in_the_turn_in_which_a_connection_was_closed)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 	after_peek = stop_loop;
-	say(client, "GET /now HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+	send_text(client, "GET /now HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
 	while (after_peek)
 		turn();
 }
@@ -1882,16 +1887,16 @@ START_TEST(serves_where_local_sockets_are_forbidden)
 	net = pipit_http1_new(base, &config, counters, limits, &handlers, journal, evhttp_mode, NULL);
 	ck_assert_ptr_nonnull(net);
 	ck_assert_int_eq(pipit_acceptor_add(net, new_listener(), NULL, NULL), 0);
-	client = knock();
-	say(client, REQUEST("GET /now"));
+	client = connect_client();
+	send_text(client, REQUEST("GET /now"));
 	await(client, "/now ;");
 }
 END_TEST
 
 START_TEST(is_freed_with_requests_that_were_not_read)
 {
-	struct client *client = knock();
-	say(client, REQUEST("GET /now"));
+	struct client *client = connect_client();
+	send_text(client, REQUEST("GET /now"));
 	await_delivery(client);
 }
 END_TEST
@@ -1900,13 +1905,13 @@ START_TEST(is_ready_for_the_next_connection)
 {
 	ck_assert(pipit_acceptor_is_ready(net));
 	ck_assert(pipit_http1_is_empty(net));
-	knock();
+	connect_client();
 	ck_assert(pipit_acceptor_is_ready(net));
 	ck_assert(!pipit_http1_is_empty(net));
 }
 END_TEST
 
-START_TEST(frees_nothing)
+START_TEST(freeing_null_is_harmless)
 {
 	pipit_http1_free(NULL);
 }
@@ -1929,7 +1934,7 @@ static const struct {
 	enum deadline deadline;
 	enum pipit_counters_state state;
 	const char *before, *after;
-	const char *status; /* NULL: closed without a word */
+	const char *status; /* NULL: closed without a reply */
 	const char *counted;
 } deadlines[] = {
 	{ "GET /no", HEAD_DEADLINE, PIPIT_STATE_READING, "", "refused:head_timeout", "HTTP/1.1 408 ",
@@ -1949,12 +1954,12 @@ static const struct {
 
 START_TEST(ends_a_connection_at_its_deadline)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
 	if (is_impossible(deadlines[_i].text))
 		return;
 	set_deadline(deadlines[_i].deadline, HOUR_MS);
-	say(client, deadlines[_i].text);
+	send_text(client, deadlines[_i].text);
 	await_state(deadlines[_i].state, 1);
 	pipit_timeouts_enforce(net, now_ms() + HOUR_MS / 2);
 	await_journal(deadlines[_i].before);
@@ -1964,9 +1969,9 @@ START_TEST(ends_a_connection_at_its_deadline)
 	ck_assert(page_says(deadlines[_i].counted));
 	if (deadlines[_i].status) {
 		await_end(client);
-		ck_assert_int_eq(strncmp(client->heard, deadlines[_i].status, strlen(deadlines[_i].status)), 0);
-		ck_assert(has_heard(client, "Connection: close\r\n"));
-		/* The client does not leave: a while later it is left. */
+		ck_assert_int_eq(strncmp(client->received, deadlines[_i].status, strlen(deadlines[_i].status)), 0);
+		ck_assert(has_received(client, "Connection: close\r\n"));
+		/* The client does not close: pipit closes after a while. */
 		pipit_timeouts_enforce(net, now_ms() + HOUR_MS);
 	}
 	await_connections(0);
@@ -1976,13 +1981,13 @@ END_TEST
 
 START_TEST(has_no_deadline_that_is_switched_off)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
 	if (is_impossible(deadlines[_i].text))
 		return;
-	/* The idle one belongs to another phase. */
+	/* The idle deadline belongs to another state. */
 	set_deadline(deadlines[_i].deadline == IDLE_DEADLINE ? HEAD_DEADLINE : IDLE_DEADLINE, HOUR_MS);
-	say(client, deadlines[_i].text);
+	send_text(client, deadlines[_i].text);
 	await_state(deadlines[_i].state, 1);
 	pipit_timeouts_enforce(net, now_ms() + 24 * HOUR_MS);
 	await_journal(deadlines[_i].before);
@@ -2004,7 +2009,7 @@ START_TEST(ends_a_connection_that_is_slower_than_the_minimum_after_the_grace)
 	set_deadline(HEAD_DEADLINE, HOUR_MS);
 	config.min_rate_bytes = 1024 * MIB;
 	config.rate_grace_ms = HOUR_MS;
-	say(knock(), slow[_i].text);
+	send_text(connect_client(), slow[_i].text);
 	await_state(slow[_i].state, 1);
 	pipit_timeouts_enforce(net, now_ms() + HOUR_MS / 2);
 	await_journal(slow[_i].before);
@@ -2013,19 +2018,19 @@ START_TEST(ends_a_connection_that_is_slower_than_the_minimum_after_the_grace)
 }
 END_TEST
 
-/* A burst at the beginning buys no right to trickle for ever. */
-START_TEST(ends_a_connection_that_was_fast_once_and_trickles_now)
+/* The windows of the rate start anew after a burst. */
+START_TEST(ends_a_connection_that_becomes_slow)
 {
 	static char burst[50000];
-	struct client *client = knock();
+	struct client *client = connect_client();
 
 	memset(burst, 'x', sizeof burst - 1);
 	config.min_rate_bytes = 10;
 	config.rate_grace_ms = 1000;
 	config.read_timeout_ms = 0;
-	say(client, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n");
+	send_text(client, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n");
 	await_state(PIPIT_STATE_READING, 1);
-	say(client, burst);
+	send_text(client, burst);
 	await_delivery(client);
 	stay_quiet();
 	pipit_timeouts_enforce(net, now_ms() + 12 * 1000);
@@ -2036,12 +2041,12 @@ START_TEST(ends_a_connection_that_was_fast_once_and_trickles_now)
 }
 END_TEST
 
-START_TEST(spares_an_idle_connection_that_has_just_asked)
+START_TEST(keeps_an_idle_connection_with_an_unread_request)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
 	set_deadline(IDLE_DEADLINE, HOUR_MS);
-	say(client, REQUEST("GET /now"));
+	send_text(client, REQUEST("GET /now"));
 	await_delivery(client);
 	pipit_timeouts_enforce(net, now_ms() + 2 * HOUR_MS);
 	await(client, "/now ;");
@@ -2049,7 +2054,7 @@ START_TEST(spares_an_idle_connection_that_has_just_asked)
 }
 END_TEST
 
-/* Check cannot count the time of a test that lasts longer than half an hour by this clock. */
+/* Check cannot time a test that lasts longer than half an hour by this clock. */
 #define FIVE_MINUTES_MS (5u * 60 * 1000)
 
 /* Twice that is more than five minutes. */
@@ -2061,23 +2066,23 @@ static void let_three_minutes_pass(void)
 
 static void await_times(struct client *client, const char *text, size_t times)
 {
-	while (count_heard(client, text) < times) {
+	while (count_received(client, text) < times) {
 		turn();
-		listen_to(client);
+		receive_from(client);
 	}
 }
 
 /* Each head has a deadline of its own, also where every segment ends within the next head. */
-START_TEST(gives_every_head_of_a_pipeline_its_time)
+START_TEST(gives_every_head_of_a_pipeline_its_own_deadline)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
 	set_deadline(HEAD_DEADLINE, FIVE_MINUTES_MS);
-	say(client, "GET /now HTTP/1.1\r\nHo");
+	send_text(client, "GET /now HTTP/1.1\r\nHo");
 	await_state(PIPIT_STATE_READING, 1);
 	for (size_t i = 1; i <= 4; i++) {
 		let_three_minutes_pass();
-		say(client, "st: a\r\n\r\nGET /now HTTP/1.1\r\nHo");
+		send_text(client, "st: a\r\n\r\nGET /now HTTP/1.1\r\nHo");
 		await_times(client, "/now ;", i);
 	}
 	let_three_minutes_pass();
@@ -2087,10 +2092,10 @@ START_TEST(gives_every_head_of_a_pipeline_its_time)
 }
 END_TEST
 
-/* Slowly, but not slower than is asked for, and never silent for as long as the read deadline. */
-START_TEST(waits_for_content_that_keeps_moving)
+/* Above the minimum rate, and never silent for as long as the read deadline. */
+START_TEST(waits_for_a_body_that_keeps_its_rate)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 	char piece[4001];
 
 	set_deadline(READ_DEADLINE, FIVE_MINUTES_MS);
@@ -2098,10 +2103,10 @@ START_TEST(waits_for_content_that_keeps_moving)
 	config.rate_grace_ms = 1000;
 	memset(piece, 'x', sizeof piece - 1);
 	piece[sizeof piece - 1] = '\0';
-	say(client, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n");
+	send_text(client, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n");
 	await_state(PIPIT_STATE_READING, 1);
 	for (int i = 0; i < 5; i++) {
-		say(client, piece);
+		send_text(client, piece);
 		await_delivery(client);
 		stay_quiet();
 		let_three_minutes_pass();
@@ -2113,11 +2118,11 @@ END_TEST
 
 START_TEST(keeps_a_connection_that_is_used_now_and_then)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
 	set_deadline(IDLE_DEADLINE, FIVE_MINUTES_MS);
 	for (size_t i = 1; i <= 4; i++) {
-		say(client, REQUEST("GET /now"));
+		send_text(client, REQUEST("GET /now"));
 		await_times(client, "/now ;", i);
 		let_three_minutes_pass();
 		ck_assert_uint_eq(pipit_counters_connections(counters), 1);
@@ -2127,12 +2132,12 @@ START_TEST(keeps_a_connection_that_is_used_now_and_then)
 }
 END_TEST
 
-START_TEST(gives_a_waiting_handler_all_the_time_it_wants)
+START_TEST(has_no_deadline_for_a_deferred_reply)
 {
-	struct client *client = knock();
+	struct client *client = connect_client();
 
 	config.min_rate_bytes = 1024;
-	say(client, REQUEST("GET /later"));
+	send_text(client, REQUEST("GET /later"));
 	await_state(PIPIT_STATE_HANDLING, 1);
 	pipit_timeouts_enforce(net, now_ms() + 24 * HOUR_MS);
 	await_journal("head handle");
@@ -2153,27 +2158,27 @@ static TCase *new_case(Suite *suite, const char *name, SFun set_up)
 
 static void add_requests(TCase *tests)
 {
-	tcase_add_loop_test(tests, asks_in_order_and_keeps_the_connection, 0, COUNT(lives));
+	tcase_add_loop_test(tests, calls_the_handler_table_in_order_and_keeps_the_connection, 0, COUNT(lives));
 	tcase_add_loop_test(tests, refuses_without_finishing_and_closes, 0, COUNT(refusals));
 	tcase_add_test(tests, answers_what_came_before_a_refusal_and_nothing_after_it);
 	tcase_add_loop_test(tests, answers_what_came_before_a_reply_that_cannot_be_completed, 0, COUNT(incomplete));
-	tcase_add_loop_test(tests, lingers_when_a_client_said_more_than_is_read, 0, COUNT(last_ones));
-	tcase_add_test(tests, sends_the_last_reply_before_it_finds_out_that_a_client_says_more);
+	tcase_add_loop_test(tests, lingers_when_a_client_sent_more_than_is_read, 0, COUNT(last_ones));
+	tcase_add_test(tests, sends_the_last_reply_before_it_finds_later_bytes);
 	tcase_add_loop_test(tests, leaves_the_next_request_undamaged, 0, COUNT(followed));
-	tcase_add_test(tests, collects_a_large_content);
-	tcase_add_test(tests, takes_requests_byte_by_byte);
-	tcase_add_test(tests, tells_what_it_knows_about_a_request);
-	tcase_add_test(tests, gives_a_collected_content_away);
+	tcase_add_test(tests, collects_a_large_body);
+	tcase_add_test(tests, reads_requests_byte_by_byte);
+	tcase_add_test(tests, describes_a_request_to_the_layer_above);
+	tcase_add_test(tests, hands_a_collected_body_over);
 }
 
 static void add_replies(TCase *tests)
 {
-	tcase_add_test(tests, sends_a_reply_that_comes_later);
-	tcase_add_test(tests, holds_back_what_was_pipelined_behind_a_waiting_request);
-	tcase_add_test(tests, abandons_a_waiting_request_once_when_its_client_stops_sending);
-	tcase_add_test(tests, counts_what_was_sent_before_a_reply_that_is_stuck);
-	tcase_add_loop_test(tests, loses_a_client_once, 0, COUNT(departures));
-	tcase_add_loop_test(tests, sends_a_file_and_goes_on, 0, COUNT(files));
+	tcase_add_test(tests, sends_a_deferred_reply);
+	tcase_add_test(tests, keeps_requests_behind_a_deferred_reply);
+	tcase_add_test(tests, reports_eof_during_a_deferred_reply_once);
+	tcase_add_test(tests, counts_replies_that_were_sent_before_one_that_waits);
+	tcase_add_loop_test(tests, ends_a_reset_connection_once, 0, COUNT(resets));
+	tcase_add_loop_test(tests, sends_a_file_and_serves_the_next_request, 0, COUNT(files));
 	tcase_add_test(tests, costs_one_receive_and_one_send_a_request);
 	tcase_add_test(tests, costs_one_receive_and_one_send_for_sixteen_requests_at_once);
 	tcase_add_test(tests, costs_one_send_for_a_head_and_a_small_file);
@@ -2181,42 +2186,42 @@ static void add_replies(TCase *tests)
 
 static void add_evhttp(TCase *tests)
 {
-	tcase_add_test(tests, sends_an_evhttp_reply_that_comes_later);
+	tcase_add_test(tests, sends_a_deferred_evhttp_reply);
 	tcase_add_test(tests, dates_an_evhttp_reply_when_it_is_sent);
 	tcase_add_test(tests, is_freed_in_the_turn_in_which_evhttp_closed_a_connection);
 }
 
 static void add_life(TCase *tests)
 {
-	tcase_add_test(tests, evicts_the_longest_idle_and_spares_one_that_has_just_asked);
-	tcase_add_test(tests, evicts_one_that_has_just_spoken_when_all_have_and_it_is_their_first);
-	tcase_add_test(tests, evicts_nobody_who_is_busy);
-	tcase_add_test(tests, evicts_first_whom_it_can_spare_best);
-	tcase_add_test(tests, spares_a_newcomer_longer_than_those_who_were_late_or_idle);
-	tcase_add_test(tests, lets_nobody_in_for_one_that_was_refused);
+	tcase_add_test(tests, evicts_the_longest_idle_connection_but_none_with_an_unread_request);
+	tcase_add_test(tests, evicts_a_new_connection_with_unread_bytes_when_there_is_no_other);
+	tcase_add_test(tests, evicts_no_connection_that_reads_a_body_or_handles_a_request);
+	tcase_add_test(tests, evicts_connections_in_the_order_of_their_priority);
+	tcase_add_test(tests, evicts_late_and_idle_connections_before_an_arriving_one);
+	tcase_add_test(tests, accepts_no_connection_in_place_of_a_refused_one);
 	tcase_add_test(tests, serves_others_between_the_requests_of_a_long_pipeline);
-	tcase_add_test(tests, takes_a_head_in_pieces_while_the_budget_is_used_up);
-	tcase_add_test(tests, says_close_with_the_last_request_that_a_connection_may_bring);
-	tcase_add_test(tests, refuses_new_content_while_the_budget_is_used_up);
-	tcase_add_test(tests, refuses_a_content_that_could_never_fit_as_too_large);
-	tcase_add_test(tests, cuts_off_a_reply_that_nobody_reads_when_the_budget_has_no_room_for_it);
-	tcase_add_test(tests, lets_the_oldest_partial_head_go_when_heads_fill_half_of_the_budget);
+	tcase_add_test(tests, reads_a_head_in_pieces_while_the_memory_limit_is_used_up);
+	tcase_add_test(tests, says_close_with_the_last_request_that_the_limit_allows);
+	tcase_add_test(tests, refuses_a_body_while_the_memory_limit_is_used_up);
+	tcase_add_test(tests, refuses_a_body_above_the_memory_limit_as_too_large);
+	tcase_add_test(tests, aborts_an_unread_reply_above_the_memory_limit);
+	tcase_add_test(tests, evicts_the_oldest_partial_head_when_heads_fill_half_of_the_memory_limit);
 	tcase_add_test(tests, stops_reading_from_a_client_that_pipelines_and_does_not_read);
-	tcase_add_test(tests, makes_room_for_a_newcomer_at_the_limit);
-	tcase_add_loop_test(tests, asks_others_for_room_or_refuses_a_newcomer, 0, 2);
+	tcase_add_test(tests, evicts_a_connection_for_a_new_one_at_the_limit);
+	tcase_add_loop_test(tests, asks_another_worker_to_evict_or_refuses_a_new_connection, 0, 2);
 	tcase_add_loop_test(tests, says_close_in_every_reply_while_draining, 0, COUNT(drained));
-	tcase_add_test(tests, lets_idle_connections_go_while_draining_once_they_are_quiet);
+	tcase_add_test(tests, closes_quiet_idle_connections_while_draining);
 	tcase_add_test(tests, closes_every_connection);
-	tcase_add_test(tests, takes_connections_after_all_were_closed);
-	tcase_add_test(tests, is_freed_with_connections_in_every_phase);
+	tcase_add_test(tests, accepts_connections_after_all_were_closed);
+	tcase_add_test(tests, is_freed_with_connections_in_every_state);
 	tcase_add_test(tests, is_freed_right_after_all_connections_were_closed);
-	tcase_add_test(tests, is_freed_with_connections_that_were_never_let_in);
-	tcase_add_test(tests, is_freed_with_connections_that_were_accepted_and_not_taken_up);
+	tcase_add_test(tests, is_freed_with_connections_in_the_backlog);
+	tcase_add_test(tests, is_freed_with_connections_that_were_accepted_and_not_adopted);
 	tcase_add_test(tests, is_freed_in_the_turn_in_which_a_connection_was_closed);
 	tcase_add_test(tests, is_freed_with_requests_that_were_not_read);
 	tcase_add_test(tests, serves_where_local_sockets_are_forbidden);
 	tcase_add_test(tests, is_ready_for_the_next_connection);
-	tcase_add_test(tests, frees_nothing);
+	tcase_add_test(tests, freeing_null_is_harmless);
 }
 
 static void add_deadlines(TCase *tests)
@@ -2224,12 +2229,12 @@ static void add_deadlines(TCase *tests)
 	tcase_add_loop_test(tests, ends_a_connection_at_its_deadline, 0, COUNT(deadlines));
 	tcase_add_loop_test(tests, has_no_deadline_that_is_switched_off, 0, COUNT(deadlines));
 	tcase_add_loop_test(tests, ends_a_connection_that_is_slower_than_the_minimum_after_the_grace, 0, COUNT(slow));
-	tcase_add_test(tests, ends_a_connection_that_was_fast_once_and_trickles_now);
-	tcase_add_test(tests, spares_an_idle_connection_that_has_just_asked);
-	tcase_add_test(tests, gives_every_head_of_a_pipeline_its_time);
-	tcase_add_test(tests, waits_for_content_that_keeps_moving);
+	tcase_add_test(tests, ends_a_connection_that_becomes_slow);
+	tcase_add_test(tests, keeps_an_idle_connection_with_an_unread_request);
+	tcase_add_test(tests, gives_every_head_of_a_pipeline_its_own_deadline);
+	tcase_add_test(tests, waits_for_a_body_that_keeps_its_rate);
 	tcase_add_test(tests, keeps_a_connection_that_is_used_now_and_then);
-	tcase_add_test(tests, gives_a_waiting_handler_all_the_time_it_wants);
+	tcase_add_test(tests, has_no_deadline_for_a_deferred_reply);
 }
 
 int main(void)

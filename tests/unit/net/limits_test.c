@@ -41,7 +41,7 @@ static union address address_of(const char *text)
 	return address;
 }
 
-static enum pipit_limits_answer let_in(const char *text)
+static enum pipit_limits_answer add_address(const char *text)
 {
 	union address address = address_of(text);
 	return pipit_limits_add_address(limits, &address.any);
@@ -83,33 +83,33 @@ START_TEST(accepts_connections_of_a_client_up_to_the_limit)
 {
 	const char *client = neighbours[_i].client, *other = neighbours[_i].other;
 
-	ck_assert_int_eq(let_in(client), PIPIT_LIMITS_ADDED);
-	ck_assert_int_eq(let_in(client), PIPIT_LIMITS_ADDED);
-	ck_assert_int_eq(let_in(client), PIPIT_LIMITS_TOO_MANY);
-	ck_assert_int_eq(let_in(other), neighbours[_i].is_same ? PIPIT_LIMITS_TOO_MANY : PIPIT_LIMITS_ADDED);
+	ck_assert_int_eq(add_address(client), PIPIT_LIMITS_ADDED);
+	ck_assert_int_eq(add_address(client), PIPIT_LIMITS_ADDED);
+	ck_assert_int_eq(add_address(client), PIPIT_LIMITS_TOO_MANY);
+	ck_assert_int_eq(add_address(other), neighbours[_i].is_same ? PIPIT_LIMITS_TOO_MANY : PIPIT_LIMITS_ADDED);
 	let_go(client);
-	ck_assert_int_eq(let_in(other), PIPIT_LIMITS_ADDED);
+	ck_assert_int_eq(add_address(other), PIPIT_LIMITS_ADDED);
 }
 END_TEST
 
 START_TEST(frees_the_entry_of_a_client_without_connections)
 {
 	for (int round = 0; round < 3; round++) {
-		ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_ADDED);
-		ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_ADDED);
+		ck_assert_int_eq(add_address("192.0.2.1"), PIPIT_LIMITS_ADDED);
+		ck_assert_int_eq(add_address("192.0.2.1"), PIPIT_LIMITS_ADDED);
 		let_go("192.0.2.1");
 		let_go("192.0.2.1");
 	}
 	/* More releases than connections have no effect. */
 	let_go("192.0.2.1");
-	ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_ADDED);
+	ck_assert_int_eq(add_address("192.0.2.1"), PIPIT_LIMITS_ADDED);
 }
 END_TEST
 
 START_TEST(accepts_clients_without_an_internet_address)
 {
 	for (int i = 0; i < 5; i++)
-		ck_assert_int_eq(let_in("a socket in the file system"), PIPIT_LIMITS_ADDED);
+		ck_assert_int_eq(add_address("a socket in the file system"), PIPIT_LIMITS_ADDED);
 	let_go("a socket in the file system");
 }
 END_TEST
@@ -120,7 +120,7 @@ START_TEST(accepts_every_client_without_a_limit)
 	limits = pipit_limits_new(0);
 	ck_assert_ptr_nonnull(limits);
 	for (int i = 0; i < 1000; i++)
-		ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_ADDED);
+		ck_assert_int_eq(add_address("192.0.2.1"), PIPIT_LIMITS_ADDED);
 	let_go("192.0.2.1");
 	pipit_limits_free(limits);
 	limits = limited;
@@ -129,30 +129,30 @@ END_TEST
 
 START_TEST(grants_bytes_up_to_the_limit_and_no_more)
 {
-	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 60, 100));
-	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 40, 100));
-	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 1, 100));
-	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 0, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 60, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 40, 100));
+	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 1, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 0, 100));
 	ck_assert_uint_eq(pipit_limits_bytes(limits), 100);
-	pipit_limits_release_bytes(limits, PIPIT_LIMITS_CONTENT, 1);
-	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 2, 100));
-	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 1, 100));
-	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 1000, 0));
-	pipit_limits_add_bytes(limits, PIPIT_LIMITS_CONTENT, 500);
+	pipit_limits_release_bytes(limits, PIPIT_LIMITS_OTHER, 1);
+	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 2, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 1, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 1000, 0));
+	pipit_limits_add_bytes(limits, PIPIT_LIMITS_OTHER, 500);
 	ck_assert_uint_eq(pipit_limits_bytes(limits), 1600);
 }
 END_TEST
 
 START_TEST(grants_input_its_own_limit_whatever_else_is_taken)
 {
-	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 100, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 100, 100));
 	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_INPUT, 50, 50));
 	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_INPUT, 1, 50));
 	ck_assert_uint_eq(pipit_limits_bytes(limits), 150);
 	/* Input leaves less for the rest. */
-	pipit_limits_release_bytes(limits, PIPIT_LIMITS_CONTENT, 60);
-	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 20, 100));
-	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 10, 100));
+	pipit_limits_release_bytes(limits, PIPIT_LIMITS_OTHER, 60);
+	ck_assert(!pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 20, 100));
+	ck_assert(pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 10, 100));
 }
 END_TEST
 
@@ -163,8 +163,8 @@ static void *come_and_go(void *name)
 	union address address = address_of(name);
 	for (int i = 0; i < ROUNDS; i++) {
 		pipit_limits_add_connection(limits);
-		if (pipit_limits_take_bytes(limits, PIPIT_LIMITS_CONTENT, 300, LIMIT))
-			pipit_limits_release_bytes(limits, PIPIT_LIMITS_CONTENT, 300);
+		if (pipit_limits_take_bytes(limits, PIPIT_LIMITS_OTHER, 300, LIMIT))
+			pipit_limits_release_bytes(limits, PIPIT_LIMITS_OTHER, 300);
 		if (pipit_limits_add_address(limits, &address.any) == PIPIT_LIMITS_ADDED)
 			pipit_limits_remove_address(limits, &address.any);
 		pipit_limits_remove_connection(limits);
@@ -182,9 +182,9 @@ START_TEST(counts_exactly_between_threads)
 		pthread_join(threads[i], NULL);
 	ck_assert_uint_eq(pipit_limits_connections(limits), 0);
 	ck_assert_uint_eq(pipit_limits_bytes(limits), 0);
-	ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_ADDED);
-	ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_ADDED);
-	ck_assert_int_eq(let_in("192.0.2.1"), PIPIT_LIMITS_TOO_MANY);
+	ck_assert_int_eq(add_address("192.0.2.1"), PIPIT_LIMITS_ADDED);
+	ck_assert_int_eq(add_address("192.0.2.1"), PIPIT_LIMITS_ADDED);
+	ck_assert_int_eq(add_address("192.0.2.1"), PIPIT_LIMITS_TOO_MANY);
 }
 END_TEST
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See content.h. */
-#include "http1/content.h"
+/* See body.h. */
+#include "http1/body.h"
 
 #include "http1/exchange.h"
 #include "net/budget.h"
@@ -30,18 +30,18 @@ static enum pipit_refusal begin_collecting(struct pipit_connection *connection)
 	exchange->body_bytes = head->content_length;
 	exchange->chunked = (struct pipit_guard_chunked){ 0 };
 	if (!pipit_budget_would_fit(connection, head_bytes + head->content_length) ||
-	    !pipit_budget_take(connection, PIPIT_LIMITS_CONTENT, head_bytes))
+	    !pipit_budget_take(connection, PIPIT_LIMITS_OTHER, head_bytes))
 		return PIPIT_REFUSAL_MEMORY_LIMIT;
 	if (!pipit_exchange_retain(connection)) {
 		exchange->head = &connection->net->head;
 		return PIPIT_REFUSAL_OUT_OF_MEMORY;
 	}
 	exchange->body_state = PIPIT_BODY_READING;
-	/* An empty content has an address, too. */
-	return pipit_input_add_content(connection, (struct pipit_slice){ "", 0 });
+	/* An empty body has an address, too. */
+	return pipit_input_add_body(connection, (struct pipit_slice){ "", 0 });
 }
 
-static enum pipit_content_result collect_length(
+static enum pipit_body_result collect_length(
     struct pipit_connection *connection, char *bytes, size_t length, size_t *used, enum pipit_refusal *reason)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
@@ -49,13 +49,13 @@ static enum pipit_content_result collect_length(
 	struct pipit_slice data = { bytes, missing < length ? (size_t)missing : length };
 
 	*used += data.length;
-	*reason = pipit_input_add_content(connection, data);
+	*reason = pipit_input_add_body(connection, data);
 	if (*reason != PIPIT_REFUSAL_NONE)
-		return PIPIT_CONTENT_REFUSED;
-	return exchange->body_length == exchange->body_bytes ? PIPIT_CONTENT_WHOLE : PIPIT_CONTENT_MORE;
+		return PIPIT_BODY_REFUSED;
+	return exchange->body_length == exchange->body_bytes ? PIPIT_BODY_WHOLE : PIPIT_BODY_MORE;
 }
 
-static enum pipit_content_result collect_chunks(
+static enum pipit_body_result collect_chunks(
     struct pipit_connection *connection, char *bytes, size_t length, size_t *used, enum pipit_refusal *reason)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
@@ -71,45 +71,45 @@ static enum pipit_content_result collect_chunks(
 		if (chunk == PIPIT_CHUNK_DATA && is_over_limit(exchange, exchange->body_length + data.length))
 			*reason = PIPIT_REFUSAL_BODY_TOO_LARGE;
 		else if (chunk == PIPIT_CHUNK_DATA)
-			*reason = pipit_input_add_content(connection, data);
+			*reason = pipit_input_add_body(connection, data);
 		if (chunk == PIPIT_CHUNK_END) {
 			*used += at;
-			return PIPIT_CONTENT_WHOLE;
+			return PIPIT_BODY_WHOLE;
 		}
 		if (chunk == PIPIT_CHUNK_MORE || *reason != PIPIT_REFUSAL_NONE) {
 			*used += length;
-			return chunk == PIPIT_CHUNK_MORE ? PIPIT_CONTENT_MORE : PIPIT_CONTENT_REFUSED;
+			return chunk == PIPIT_CHUNK_MORE ? PIPIT_BODY_MORE : PIPIT_BODY_REFUSED;
 		}
 	}
 }
 
-enum pipit_content_result pipit_content_read(struct pipit_connection *connection, char *bytes, size_t length,
-    size_t *used, struct pipit_slice *content, enum pipit_refusal *reason)
+enum pipit_body_result pipit_body_read(struct pipit_connection *connection, char *bytes, size_t length, size_t *used,
+    struct pipit_slice *body, enum pipit_refusal *reason)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
 	const struct pipit_guard_head *head = exchange->head;
-	enum pipit_content_result result;
+	enum pipit_body_result result;
 
 	if (exchange->body_state != PIPIT_BODY_READING) {
 		uint64_t wanted = head->framing == PIPIT_FRAMING_LENGTH ? head->content_length : 0;
 
 		*reason = is_over_limit(exchange, wanted) ? PIPIT_REFUSAL_BODY_TOO_LARGE : PIPIT_REFUSAL_NONE;
 		if (*reason != PIPIT_REFUSAL_NONE)
-			return PIPIT_CONTENT_REFUSED;
+			return PIPIT_BODY_REFUSED;
 		if (head->framing != PIPIT_FRAMING_CHUNKED && wanted <= length) {
-			*content = (struct pipit_slice){ bytes, (size_t)wanted };
+			*body = (struct pipit_slice){ bytes, (size_t)wanted };
 			*used += (size_t)wanted;
-			return PIPIT_CONTENT_WHOLE;
+			return PIPIT_BODY_WHOLE;
 		}
 		*reason = begin_collecting(connection);
 		if (*reason != PIPIT_REFUSAL_NONE)
-			return PIPIT_CONTENT_REFUSED;
+			return PIPIT_BODY_REFUSED;
 		if (head->expect_continue && length == 0)
 			send_continue(connection);
 	}
 	result = exchange->head->framing == PIPIT_FRAMING_LENGTH
 		     ? collect_length(connection, bytes, length, used, reason)
 		     : collect_chunks(connection, bytes, length, used, reason);
-	*content = (struct pipit_slice){ exchange->body, exchange->body_length };
+	*body = (struct pipit_slice){ exchange->body, exchange->body_length };
 	return result;
 }

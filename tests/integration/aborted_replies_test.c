@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Replies that are cut off: the access log says how many bytes of content were sent, for every kind of reply. Each is larger than a
- * socket takes; once it is stuck the server stops, and the client reads what there is.
+ * Aborted replies: the access log says how many bytes of the body were sent, for every kind of reply. Each is larger than a socket
+ * takes; once it waits for the socket the server stops, and the client reads what was sent.
  */
 #include "pipit.h"
 #include "suite.h"
@@ -30,7 +30,7 @@ static struct pipit_server *server;
 static struct pipit_site *site;
 static struct pipit_stream *stream;
 static pthread_t server_thread;
-static char directory[] = "/tmp/pipit_cut_off_XXXXXX";
+static char directory[] = "/tmp/pipit_aborted_XXXXXX";
 static char log_path[64], file_path[64];
 
 static int sparse_file(const char *path)
@@ -115,7 +115,7 @@ static void start(const char *format)
 	const struct pipit_stream_options options = { .max_queue = 2 * EVENTS };
 	struct pipit_config config;
 
-	strcpy(directory, "/tmp/pipit_cut_off_XXXXXX");
+	strcpy(directory, "/tmp/pipit_aborted_XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(directory));
 	snprintf(log_path, sizeof log_path, "%s/access.log", directory);
 	snprintf(file_path, sizeof file_path, "%s/large.bin", directory);
@@ -199,7 +199,7 @@ static bool has_sample(void *sample)
 static const struct {
 	const char *target, *fields;
 	int status;        /* of the reply, and of the line when it is complete */
-	int logged_status; /* when it is cut off: a stream has no other end */
+	int logged_status; /* when it is aborted: a stream has no other end */
 } replies[] = {
 	{ "/memory", "", 200, 499 },
 	{ "/deferred", "", 200, 499 },
@@ -271,8 +271,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("cut off");
-	TCase *tests = tcase_create("cut off");
+	Suite *suite = suite_create("aborted replies");
+	TCase *tests = tcase_create("aborted replies");
 	tcase_add_loop_test(tests, the_log_says_what_was_sent, 0, 2 * (int)REPLIES);
 	tcase_add_loop_test(tests, the_log_says_the_same_of_a_complete_reply, 0, (int)REPLIES);
 	suite_add_tcase(suite, tests);
