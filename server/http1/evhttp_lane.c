@@ -233,7 +233,7 @@ static enum pipit_refusal lose_link(struct pipit_connection *connection)
 		pipit_evhttp_link_close(connection);
 	else if (connection->evhttp->is_released)
 		/* evhttp may have shut down the client's socket. */
-		pipit_connection_end(connection, PIPIT_ABORT);
+		pipit_output_abort(connection);
 	return PIPIT_REFUSAL_EVHTTP;
 }
 
@@ -574,7 +574,7 @@ static bool send_output(struct pipit_connection *connection, struct evbuffer *ou
 	size_t length;
 
 	if (!link->is_head_done && !take_head(connection, output)) {
-		pipit_connection_end(connection, PIPIT_ABORT);
+		pipit_output_abort(connection);
 		return false;
 	}
 	/* evhttp may add a body later to a reply without one. */
@@ -584,7 +584,7 @@ static bool send_output(struct pipit_connection *connection, struct evbuffer *ou
 	if (exceeds_length(connection, length)) {
 		report_reply(connection, "has more content than its Content-Length of %lld bytes",
 		    (long long)link->content_length);
-		pipit_connection_end(connection, PIPIT_ABORT);
+		pipit_output_abort(connection);
 		return false;
 	}
 	if (may_wait(connection, output) && pipit_output_add_reply(connection, output))
@@ -608,7 +608,7 @@ static bool complete(struct pipit_connection *connection)
 		report_reply(connection, "has %llu bytes of content, and a Content-Length of %lld",
 		    (unsigned long long)connection->exchange.given, (long long)link->content_length);
 	if (link->is_head_done ? !is_whole : link->is_released)
-		pipit_connection_end(connection, PIPIT_ABORT);
+		pipit_output_abort(connection);
 	if (link->is_released) {
 		pipit_evhttp_link_unlink(connection);
 		connection->exchange.keep_alive = false;
@@ -631,7 +631,7 @@ bool pipit_evhttp_lane_pump(struct pipit_connection *connection)
 
 	/* A callback has freed evhttp's connection. */
 	if (!link) {
-		pipit_connection_end(connection, PIPIT_ABORT);
+		pipit_output_abort(connection);
 		return false;
 	}
 	if (connection->net->current != connection)

@@ -101,7 +101,7 @@ void pipit_exchange_defer(struct pipit_connection *connection)
 	/* evhttp has a copy of its own; this one is for the log. */
 	exchange->handed_bytes += exchange->head->length;
 	if (!pipit_exchange_retain(connection))
-		pipit_connection_end(connection, PIPIT_ABORT);
+		pipit_output_abort(connection);
 	pipit_evhttp_lane_defer(connection);
 }
 

@@ -568,12 +568,21 @@ void pipit_http1_drain(struct pipit_net *net)
 	pipit_open_reply_drain(net);
 }
 
+/* An endless reply has no other end than its connection's. */
+static bool is_in_flight(const struct pipit_connection *connection)
+{
+	const struct pipit_open_reply *open_reply = connection->exchange.open_reply;
+
+	if (open_reply)
+		return open_reply->is_finite;
+	return connection->exchange.request || connection->state == PIPIT_CONNECTION_SENDING;
+}
+
 size_t pipit_http1_close_all(struct pipit_net *net)
 {
 	size_t in_flight = 0;
 	for (struct pipit_connection *at = net->all; at; at = at->next) {
-		if (!pipit_connection_is_dead(at) && !at->exchange.open_reply &&
-		    (at->exchange.request || at->state == PIPIT_CONNECTION_SENDING))
+		if (is_in_flight(at))
 			in_flight++;
 		pipit_connection_drop(at);
 	}

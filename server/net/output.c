@@ -163,6 +163,14 @@ void pipit_output_flush(struct pipit_connection *connection, bool more)
 	flush_batch(connection, more);
 }
 
+void pipit_output_abort(struct pipit_connection *connection)
+{
+	/* Replies to earlier requests are counted and logged as sent. */
+	if (connection->net->current == connection)
+		pipit_output_flush(connection, false);
+	pipit_connection_end(connection, PIPIT_ABORT);
+}
+
 void pipit_output_discard(struct pipit_net *net)
 {
 	net->batch_length = 0;
@@ -298,7 +306,7 @@ void pipit_output_queue_file(
 	}
 	/* The head has announced the bytes. */
 	if (length > 0 && !read_into_batch(connection, file->fd, offset, (size_t)length)) {
-		pipit_connection_end(connection, PIPIT_ABORT);
+		pipit_output_abort(connection);
 		connection->out.lost += length;
 	}
 	pipit_shared_fd_release(file);

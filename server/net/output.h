@@ -41,6 +41,9 @@ bool pipit_output_has_replies(const struct pipit_net *net);
 /* Send `buffer` behind everything written before. Returns how many bytes the socket took. */
 size_t pipit_output_send_buffer(struct pipit_connection *connection, struct evbuffer *buffer);
 
+/* The current reply cannot be completed: send what was written before, and close. */
+void pipit_output_abort(struct pipit_connection *connection);
+
 /* Send the batch of net->current. more: a file or the end follows at once (MSG_MORE). */
 void pipit_output_flush(struct pipit_connection *connection, bool more);
 

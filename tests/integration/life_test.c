@@ -330,6 +330,40 @@ START_TEST(aborts_a_stalled_client_at_the_end_of_the_drain)
 }
 END_TEST
 
+static bool has_warned_of_an_aborted_request(void *daemon)
+{
+	char *errors = daemon_errors(daemon);
+	bool has_warned = strstr(errors, "warn: aborted 1 incomplete request\n");
+	free(errors);
+	return has_warned;
+}
+
+/* A string longer than sockets hold, which is sent while it is printed. */
+#define LONG_STRING_BYTES (24 * 1024 * 1024)
+
+START_TEST(warns_of_a_document_that_the_end_of_the_drain_cuts_off)
+{
+	struct daemon daemon =
+	    daemon_start((const char *const[]){ "--max-body-bytes", "32m", "--drain-timeout", "300ms", NULL });
+	int fd = wire_connect(daemon.port);
+	char *text = malloc(LONG_STRING_BYTES);
+
+	ck_assert_ptr_nonnull(text);
+	memset(text, 'a', LONG_STRING_BYTES);
+	text[0] = text[LONG_STRING_BYTES - 1] = '"';
+	ck_assert(wire_print(fd,
+	    "POST /json/echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
+	    LONG_STRING_BYTES));
+	ck_assert(wire_send(fd, text, LONG_STRING_BYTES));
+	free(text);
+	ck_assert(wire_is_readable(fd, PATIENCE_MS));
+	begin_drain(&daemon, SIGTERM);
+	ck_assert(wire_wait(has_warned_of_an_aborted_request, &daemon));
+	close(fd);
+	ck_assert_int_eq(daemon_wait(&daemon), 0);
+}
+END_TEST
+
 START_TEST(ignores_sigpipe)
 {
 	struct daemon daemon = daemon_start(NULL);
@@ -863,6 +897,7 @@ static TCase *drain_tests(void)
 	tcase_add_loop_test(tests, does_not_wait_for_idle_connections, 0, COUNT_OF(ending_signals));
 	tcase_add_loop_test(tests, stops_at_once_at_the_second_signal, 0, COUNT_OF(second_signals));
 	tcase_add_test(tests, aborts_a_stalled_client_at_the_end_of_the_drain);
+	tcase_add_test(tests, warns_of_a_document_that_the_end_of_the_drain_cuts_off);
 	tcase_add_test(tests, ignores_sigpipe);
 	tcase_add_loop_test(tests, loses_no_request_when_it_drains_under_load, 0, 5);
 	return tests;

@@ -290,6 +290,14 @@ static void act_small_file(struct visit *visit, struct pipit_slice body)
 	    visit->connection, 200, (struct pipit_slice){ "", 0 }, new_file(SMALL_FILE_BYTES), SMALL_FILE_BYTES);
 }
 
+/* Its head announces more than the file has. */
+static void act_short_file(struct visit *visit, struct pipit_slice body)
+{
+	(void)body;
+	reply_with_file(
+	    visit->connection, 200, (struct pipit_slice){ "", 0 }, new_file(SMALL_FILE_BYTES - 1), SMALL_FILE_BYTES);
+}
+
 static void act_large_file(struct visit *visit, struct pipit_slice body)
 {
 	(void)body;
@@ -329,6 +337,19 @@ static void act_evhttp(struct evhttp_request *request)
 	send_evhttp(request, "evhttp", 6);
 }
 
+/* More content than announced. */
+static void act_evhttp_excess(struct evhttp_request *request)
+{
+	evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Length", "5");
+	act_evhttp(request);
+}
+
+/* Not a final status. */
+static void act_evhttp_interim(struct evhttp_request *request)
+{
+	evhttp_send_reply(request, 100, "Continue", NULL);
+}
+
 /* evhttp closes the connection by itself after its error page. */
 static void act_evhttp_error(struct evhttp_request *request)
 {
@@ -359,10 +380,13 @@ static const struct act {
 	{ "/now", PIPIT_DECIDE_NATIVE, act_now, NULL },
 	{ "/later", PIPIT_DECIDE_NATIVE, act_later, NULL },
 	{ "/small-file", PIPIT_DECIDE_NATIVE, act_small_file, NULL },
+	{ "/short-file", PIPIT_DECIDE_NATIVE, act_short_file, NULL },
 	{ "/large-file", PIPIT_DECIDE_NATIVE, act_large_file, NULL },
 	{ "/huge-file", PIPIT_DECIDE_NATIVE, act_huge_file, NULL },
 	{ "/huge", PIPIT_DECIDE_NATIVE, act_huge, NULL },
 	{ "/evhttp", PIPIT_DECIDE_EVHTTP, NULL, act_evhttp },
+	{ "/evhttp-excess", PIPIT_DECIDE_EVHTTP, NULL, act_evhttp_excess },
+	{ "/evhttp-interim", PIPIT_DECIDE_EVHTTP, NULL, act_evhttp_interim },
 	{ "/evhttp-error", PIPIT_DECIDE_EVHTTP, NULL, act_evhttp_error },
 	{ "/evhttp-later", PIPIT_DECIDE_EVHTTP, NULL, act_evhttp_later },
 	{ "/evhttp-huge", PIPIT_DECIDE_EVHTTP, NULL, act_evhttp_huge },
@@ -944,6 +968,27 @@ static const struct {
 	const char *text;
 	uint64_t lingering;
 } last_ones[] = { { LAST, 0 }, { LAST REQUEST("GET /now"), 1 } };
+
+static const char *const incomplete[] = {
+	REQUEST("GET /now?1") REQUEST("GET /short-file"),
+	REQUEST("GET /now?1") REQUEST("GET /evhttp-excess"),
+	REQUEST("GET /now?1") REQUEST("GET /evhttp-interim"),
+	REQUEST("GET /evhttp") REQUEST("GET /now?1") REQUEST("GET /evhttp-excess"),
+};
+
+START_TEST(answers_what_came_before_a_reply_that_cannot_be_completed)
+{
+	struct client *client;
+
+	if (is_impossible(incomplete[_i]))
+		return;
+	client = connect_client();
+	send_text(client, incomplete[_i]);
+	await(client, "/now?1 ;");
+	await_end(client);
+	await_connections(0);
+}
+END_TEST
 
 /* Closed with bytes unread, the socket would send a reset, which may destroy the reply. */
 START_TEST(lingers_when_a_client_sent_more_than_is_read)
@@ -2136,6 +2181,7 @@ static void add_requests(TCase *tests)
 	tcase_add_loop_test(tests, calls_the_handler_table_in_order_and_keeps_the_connection, 0, COUNT(lives));
 	tcase_add_loop_test(tests, refuses_without_finishing_and_closes, 0, COUNT(refusals));
 	tcase_add_test(tests, answers_what_came_before_a_refusal_and_nothing_after_it);
+	tcase_add_loop_test(tests, answers_what_came_before_a_reply_that_cannot_be_completed, 0, COUNT(incomplete));
 	tcase_add_loop_test(tests, lingers_when_a_client_sent_more_than_is_read, 0, COUNT(last_ones));
 	tcase_add_test(tests, sends_the_last_reply_before_it_finds_later_bytes);
 	tcase_add_loop_test(tests, leaves_the_next_request_undamaged, 0, COUNT(followed));
