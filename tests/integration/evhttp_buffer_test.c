@@ -34,6 +34,7 @@
 
 /* A camera that sends a picture every few milliseconds while there are any, also to a client that does not read. */
 static atomic_int pictures;
+static atomic_int cameras; /* their timers run */
 
 struct camera {
 	struct evhttp_request *request;
@@ -51,6 +52,7 @@ static void on_picture(evutil_socket_t fd, short what, void *context)
 		evhttp_send_reply_end(camera->request);
 		event_free(camera->timer);
 		free(camera);
+		atomic_fetch_sub(&cameras, 1);
 		return;
 	}
 	if (atomic_load(&pictures) == 0)
@@ -70,6 +72,7 @@ static void stream(struct evhttp_request *request, void *arg)
 	struct camera *camera = calloc(1, sizeof *camera);
 	(void)arg;
 
+	atomic_fetch_add(&cameras, 1);
 	camera->request = request;
 	camera->timer = event_new(
 	    evhttp_connection_get_base(evhttp_request_get_connection(request)), -1, EV_PERSIST, on_picture, camera);
@@ -159,8 +162,16 @@ static void set_up_borrowed(void)
 	set_up();
 }
 
+static bool has_no_camera(void *arg)
+{
+	(void)arg;
+	return atomic_load(&cameras) == 0;
+}
+
+/* The clients have closed; each camera hears of that from its timer, which the end of the loop would end. */
 static void tear_down(void)
 {
+	ck_assert(wire_wait(has_no_camera, NULL));
 	pipit_server_stop(server);
 	pthread_join(thread, NULL);
 	pipit_server_free(server);
