@@ -106,6 +106,16 @@ static void raise_descriptor_limit(const struct pipit_config *config)
 		    (unsigned long long)config->max_connections, (unsigned long long)limit.rlim_cur);
 }
 
+/* The program that started this one waits for these lines. */
+static void announce(const struct pipit_server *server)
+{
+	char line[sizeof "listening on " + 128];
+	for (size_t i = 0; pipit_server_url(server, i); i++) {
+		snprintf(line, sizeof line, "listening on %s", pipit_server_url(server, i));
+		pipit_log_announce(line);
+	}
+}
+
 static int run(struct pipit_config *config)
 {
 	struct pipit_site *site = NULL;
@@ -117,6 +127,7 @@ static int run(struct pipit_config *config)
 	/* sites and settings log before pipit_server_new() sets the level */
 	pipit_log_level_parse(config->log_level, &level);
 	pipit_log_set_level(level);
+	pipit_log_set_json(strcmp(config->log_format, "json") == 0);
 	result = open_site(config, &site);
 	if (result == EXIT_CLEAN)
 		result = open_settings(config, &settings);
@@ -132,9 +143,7 @@ static int run(struct pipit_config *config)
 			     : EXIT_COULD_NOT_RUN;
 	}
 	if (result == EXIT_CLEAN) {
-		for (size_t i = 0; pipit_server_url(server, i); i++)
-			printf("listening on %s\n", pipit_server_url(server, i));
-		fflush(stdout);
+		announce(server);
 		result = pipit_server_run(server);
 	}
 	pipit_server_free(server);

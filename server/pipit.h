@@ -86,7 +86,7 @@ struct pipit_config {
 	const char *settings_require_match;
 	/** Destination of access lines: "off" (default), "-" for standard output, or a file name. */
 	const char *access_log;
-	/** Format of access lines: "combined" (default) or "json". */
+	/** Format of access lines: "combined" (default), or "json", which is that of messages on standard error too. */
 	const char *log_format;
 	/** Messages on standard error up to this level: "error", "warn", "info" (default) or "debug". */
 	const char *log_level;

@@ -113,6 +113,7 @@ struct pipit_server *pipit_server_new(const struct pipit_config *config)
 	}
 	pipit_log_level_parse(config->log_level, &level);
 	pipit_log_set_level(level);
+	pipit_log_set_json(strcmp(config->log_format, "json") == 0);
 	server->worker_count = config->workers ? (size_t)config->workers : cores();
 	server->started = time(NULL);
 	return server;
@@ -378,6 +379,7 @@ static struct pipit_prometheus describe(const struct pipit_server *server)
 		.route_count = server->routes.count + 2,
 		.version = PIPIT_VERSION,
 		.libevent_version = event_get_version(),
+		.messages_dropped = pipit_log_dropped(),
 		.log_dropped = server->shared.access_log ? pipit_access_log_dropped(server->shared.access_log) : 0,
 		.started = server->started,
 		.buffered_bytes = pipit_limits_bytes(server->shared.limits),

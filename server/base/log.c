@@ -30,8 +30,8 @@ static const char *const level_names[] = {
 /* Relaxed: they publish no other data. */
 static atomic_int highest_level = PIPIT_LOG_INFO;
 static atomic_bool is_json;
-static atomic_uint_least64_t dropped;  /* since the start */
-static atomic_uint_least64_t unsaid;   /* of those, since the last line that said how many */
+static atomic_uint_least64_t dropped; /* since the start */
+static atomic_uint_least64_t unsaid;  /* of those, since the last line that said how many */
 
 int pipit_log_level_parse(const char *name, enum pipit_log_level *level)
 {

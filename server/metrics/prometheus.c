@@ -322,6 +322,8 @@ static void put_build(struct page *page)
 	    "Bytes buffered for all connections; bounded by memory-limit.", page->input->buffered_bytes);
 	pipit_exposition_single(&page->text, "pipit_access_log_dropped_lines", PIPIT_EXPOSITION_COUNTER,
 	    "Access log lines that could not be written.", page->input->log_dropped);
+	pipit_exposition_single(&page->text, "pipit_log_dropped_messages", PIPIT_EXPOSITION_COUNTER,
+	    "Messages that standard error did not take at once.", page->input->messages_dropped);
 	pipit_exposition_start_family(
 	    &page->text, "pipit_build", PIPIT_EXPOSITION_INFO, "Versions of pipit and libevent.");
 	pipit_exposition_start_sample(&page->text);

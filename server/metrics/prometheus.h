@@ -12,9 +12,10 @@ struct pipit_prometheus {
 	const char *version;
 	const char *libevent_version;
 	uint64_t buffered_bytes;
-	uint64_t log_dropped;
-	time_t started;   /* Unix time */
-	bool openmetrics; /* false: text format */
+	uint64_t log_dropped;      /* access lines */
+	uint64_t messages_dropped; /* on standard error */
+	time_t started;            /* Unix time */
+	bool openmetrics;          /* false: text format */
 };
 
 /* Omits counters that are 0 from families with labels, except http_rejected_total and http_timeouts_total. */

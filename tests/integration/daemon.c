@@ -76,12 +76,13 @@ static unsigned read_port(int fd)
 {
 	char line[256];
 	size_t length = 0;
-	const char *colon;
+	const char *url, *colon;
 	while (length < sizeof line - 1 && read(fd, &line[length], 1) == 1 && line[length] != '\n')
 		length++;
 	line[length] = '\0';
-	colon = strrchr(line, ':');
-	return strncmp(line, "listening on http://", 20) == 0 && colon ? (unsigned)atoi(colon + 1) : 0;
+	url = strstr(line, "listening on http://"); /* with --log-format json the line is JSON */
+	colon = url ? strrchr(url, ':') : NULL;
+	return colon ? (unsigned)atoi(colon + 1) : 0;
 }
 
 struct daemon daemon_start(const char *const *arguments)
@@ -111,7 +112,7 @@ struct daemon daemon_start_in(const struct daemon_surroundings *surroundings, co
 		for (size_t i = 0; !has_address && address[i]; i++)
 			list[count++] = address[i];
 		dup2(pipe_fds[1], STDOUT_FILENO);
-		dup2(errors, STDERR_FILENO);
+		dup2(surroundings->errors_to_output ? pipe_fds[1] : errors, STDERR_FILENO);
 		exec_daemon(surroundings, list, arguments);
 	}
 	close(pipe_fds[1]);

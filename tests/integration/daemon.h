@@ -24,6 +24,7 @@ struct daemon daemon_start(const char *const *arguments);
 struct daemon_surroundings {
 	const char *const *environment; /* NAME=VALUE, NULL-terminated; NULL: none */
 	unsigned descriptors;           /* RLIMIT_NOFILE; 0: unchanged */
+	bool errors_to_output;          /* one pipe for both; daemon_errors() is empty */
 };
 
 /* As daemon_start(). */

@@ -606,7 +606,7 @@ static bool has_used_up(void *arg)
 
 START_TEST(pauses_accepting_while_descriptors_are_exhausted)
 {
-	struct daemon_surroundings surroundings = { NULL, FEW_DESCRIPTORS };
+	struct daemon_surroundings surroundings = { .descriptors = FEW_DESCRIPTORS };
 	struct daemon daemon =
 	    daemon_start_in(&surroundings, (const char *const[]){ "--min-rate-bytes", "0", "--workers", "1", NULL });
 	int fds[CONNECTION_COUNT];
@@ -637,7 +637,7 @@ END_TEST
 /* Idle connections are evicted for their descriptors. */
 START_TEST(evicts_idle_connections_when_descriptors_are_exhausted)
 {
-	struct daemon_surroundings surroundings = { NULL, FEW_DESCRIPTORS };
+	struct daemon_surroundings surroundings = { .descriptors = FEW_DESCRIPTORS };
 	struct daemon daemon = daemon_start_in(&surroundings, (const char *const[]){ "--workers", "1", NULL });
 	int fds[CONNECTION_COUNT];
 	for (int i = 0; i < CONNECTION_COUNT; i++) {

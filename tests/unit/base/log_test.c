@@ -118,6 +118,62 @@ START_TEST(cuts_a_message_at_1_kib_and_never_within_an_escape)
 }
 END_TEST
 
+START_TEST(keeps_characters_of_utf_8)
+{
+	int fd = capture_error_output();
+	pipit_log(PIPIT_LOG_INFO, "\xc3\xbc \xe2\x82\xac \xf0\x9f\x90\xa6 \xc2\x9b \xc3 \xed\xa0\x80 \xff");
+	assert_message(fd, "pipit: \xc3\xbc \xe2\x82\xac \xf0\x9f\x90\xa6 \\xC2\\x9B \\xC3 \\xED\\xA0\\x80 \\xFF\n");
+	close(fd);
+}
+END_TEST
+
+START_TEST(writes_messages_as_json)
+{
+	static const char end[] = "\",\"level\":\"warn\",\"message\":\"a \\\"b\\\" \\\\ \xc3\xbc\\u000A\"}\n";
+	char message[1024];
+	int fd = capture_error_output();
+	ssize_t length;
+
+	pipit_log_set_json(true);
+	pipit_log(PIPIT_LOG_WARN, "a \"b\" \\ \xc3\xbc\n");
+	pipit_log_set_json(false);
+	length = read(fd, message, sizeof message - 1);
+	ck_assert_int_gt(length, (ssize_t)sizeof end);
+	message[length] = '\0';
+	ck_assert_int_eq(strncmp(message, "{\"time\":\"20", 11), 0);
+	ck_assert_str_eq(message + length - (ssize_t)(sizeof end - 1), end);
+	close(fd);
+}
+END_TEST
+
+/* Each kind of standard error that can be full: a pipe and a socket. */
+START_TEST(drops_and_counts_what_a_blocked_reader_does_not_take)
+{
+	uint64_t before = pipit_log_dropped(), dropped;
+	char bytes[4096], notice[128];
+	int ends[2], written = 0;
+
+	ck_assert_int_eq(_i == 0 ? pipe(ends) : socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	ck_assert_int_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	while (pipit_log_dropped() == before)
+		pipit_log(PIPIT_LOG_INFO, "message %d", written++);
+	dropped = pipit_log_dropped() - before;
+	ck_assert_int_eq(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+	while (read(ends[0], bytes, sizeof bytes) > 0)
+		;
+	pipit_log(PIPIT_LOG_INFO, "after");
+	snprintf(notice, sizeof notice,
+	    "pipit: warn: %d messages were dropped, because standard error did not take them\npipit: after\n",
+	    (int)dropped);
+	ssize_t length = read(ends[0], bytes, sizeof bytes - 1);
+	ck_assert_int_gt(length, 0);
+	bytes[length] = '\0';
+	ck_assert_str_eq(bytes, notice);
+	ck_assert_uint_eq(pipit_log_dropped() - before, dropped);
+	close(ends[0]), close(ends[1]);
+}
+END_TEST
+
 START_TEST(keeps_errno)
 {
 	close(STDERR_FILENO);
@@ -138,6 +194,9 @@ int main(void)
 	tcase_add_loop_test(tests, drops_messages_above_the_level, PIPIT_LOG_ERROR, PIPIT_LOG_DEBUG + 1);
 	tcase_add_test(tests, escapes_control_characters_in_messages);
 	tcase_add_loop_test(tests, cuts_a_message_at_1_kib_and_never_within_an_escape, 0, 2);
+	tcase_add_test(tests, keeps_characters_of_utf_8);
+	tcase_add_test(tests, writes_messages_as_json);
+	tcase_add_loop_test(tests, drops_and_counts_what_a_blocked_reader_does_not_take, 0, 2);
 	tcase_add_test(tests, keeps_errno);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);

@@ -290,6 +290,22 @@ START_TEST(escapes_every_byte_in_combined)
 }
 END_TEST
 
+START_TEST(keeps_characters_of_utf_8_in_json)
+{
+	struct pipit_access_log_entry entry = hello;
+	char *line;
+	cJSON *parsed;
+
+	entry.user_agent = pipit_slice_of("\xc3\xbc \xe2\x82\xac \xf0\x9f\x90\xa6 \xc2\x9b");
+	line = render(&entry, true);
+	ck_assert_ptr_nonnull(strstr(line, "\"\xc3\xbc \xe2\x82\xac \xf0\x9f\x90\xa6 \\u00C2\\u009B\""));
+	parsed = cJSON_Parse(line);
+	ck_assert_ptr_nonnull(parsed);
+	cJSON_Delete(parsed);
+	free(line);
+}
+END_TEST
+
 START_TEST(escapes_every_byte_in_json)
 {
 	char text[3] = { 'a', (char)_i, 'z' }, shown[16], expected[512];
@@ -769,6 +785,7 @@ static TCase *form_tests(void)
 	tcase_add_test(tests, writes_the_date_of_each_entry);
 	tcase_add_loop_test(tests, writes_a_date_for_a_time_out_of_range, 0, 4);
 	tcase_add_loop_test(tests, escapes_every_byte_in_combined, 0, 256);
+	tcase_add_test(tests, keeps_characters_of_utf_8_in_json);
 	tcase_add_loop_test(tests, escapes_every_byte_in_json, 0, 256);
 	tcase_add_test(tests, escapes_the_route_and_the_id_too);
 	tcase_add_test(tests, cuts_long_fields_at_512_bytes);
