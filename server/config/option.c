@@ -123,7 +123,7 @@ const struct pipit_option pipit_option_table[] = {
 	    .help = "destination of access lines; -: stdout" },
 	{ .name = "log-format", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_OTHER, .offset = FIELD(log_format),
 	    .initial_text = "combined", .choices = log_formats, .operand = "FORM",
-	    .help = "access lines: combined, or json for all lines" },
+	    .help = "access lines: combined, or all as json" },
 	{ .name = "log-level", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_OTHER, .offset = FIELD(log_level),
 	    .initial_text = "info", .choices = log_levels, .operand = "LEVEL",
 	    .help = "messages: error, warn, info or debug" },
