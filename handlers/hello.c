@@ -12,9 +12,10 @@
 
 #define BODY_SCHEMA "{\"schema\":{\"type\":\"object\",\"properties\":{\"name\":" HELLO_NAME_SCHEMA "}}}"
 
-/* These callbacks do not use the client's address. */
+/* These callbacks do not use the client's address, and share nothing. */
 const struct pipit_route_options hello_get_options = {
 	.borrows_connection = true,
+	.thread_safe = true,
 	.summary = "A greeting from an evhttp callback, by name if one is given.",
 	.parameters = HELLO_PARAMETERS,
 	.reply_schema = HELLO_REPLY_SCHEMA,
@@ -22,6 +23,7 @@ const struct pipit_route_options hello_get_options = {
 
 const struct pipit_route_options hello_post_options = {
 	.borrows_connection = true,
+	.thread_safe = true,
 	.summary = "A greeting of the name in the body, with the type and length of the body.",
 	.request_content = "{\"application/json\":" BODY_SCHEMA ","
 			   "\"application/x-www-form-urlencoded\":" BODY_SCHEMA ","

@@ -61,7 +61,10 @@ struct pipit_config {
 	const char *listen[PIPIT_LISTEN_MAX];
 	/** Entries used in `listen`, 1 to PIPIT_LISTEN_MAX. */
 	size_t listen_count;
-	/** Worker threads, each with its own event_base. Range 0 to 256. Default 0: one per core. */
+	/**
+	 * Worker threads, each with its own event_base. Range 0 to 256. Default 0: one per core, or one if an evhttp callback
+	 * is not `thread_safe`.
+	 */
 	uint64_t workers;
 	/**
 	 * Directory of static files; NULL (default): the daemon's own pages. This field and the next ones up to
@@ -354,6 +357,12 @@ struct pipit_route_options {
 	 * idle client costs 3 KiB less. False (default): each client has its own.
 	 */
 	bool borrows_connection;
+	/**
+	 * For evhttp callbacks. True: it may run on several workers at once. evhttp's own callbacks run on one thread, so
+	 * programs that were written for it seldom lock what they share: unless all evhttp callbacks of the server say
+	 * this, `workers` 0 means one. False by default.
+	 */
+	bool thread_safe;
 	/** Purpose of the route, in one line. */
 	const char *summary;
 	/**

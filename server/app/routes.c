@@ -147,6 +147,20 @@ enum pipit_evhttp_mode pipit_routes_evhttp_mode(const struct pipit_routes *route
 	return most;
 }
 
+static bool is_thread_safe(const struct pipit_route *route)
+{
+	return !route || !route->callback || route->options.thread_safe;
+}
+
+bool pipit_routes_are_thread_safe(const struct pipit_routes *routes)
+{
+	for (const struct pipit_route *route = routes->newest; route; route = route->next) {
+		if (!is_thread_safe(route))
+			return false;
+	}
+	return is_thread_safe(routes->fallback);
+}
+
 bool pipit_routes_have_handler(const struct pipit_routes *routes, pipit_handler *handler)
 {
 	const struct pipit_route *route = routes->newest;

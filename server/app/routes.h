@@ -35,6 +35,9 @@ int pipit_routes_describe(const struct pipit_routes *routes, pipit_handler *hand
 
 enum pipit_evhttp_mode pipit_routes_evhttp_mode(const struct pipit_routes *routes);
 
+/* All evhttp callbacks may run on several workers at once. */
+bool pipit_routes_are_thread_safe(const struct pipit_routes *routes);
+
 /* Or the fallback has it. */
 bool pipit_routes_have_handler(const struct pipit_routes *routes, pipit_handler *handler);
 

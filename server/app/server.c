@@ -225,10 +225,21 @@ static void close_sockets(struct pipit_server *server)
 	}
 }
 
+/* Callbacks that were written for evhttp seldom lock what they share. */
+static void count_workers(struct pipit_server *server)
+{
+	if (server->config.workers || server->worker_count == 1 || pipit_routes_are_thread_safe(&server->routes))
+		return;
+	server->worker_count = 1;
+	pipit_log(PIPIT_LOG_INFO,
+	    "one worker: evhttp callbacks of a route without thread_safe must not run on several at once; "
+	    "set workers to run more");
+}
+
 int pipit_server_listen(struct pipit_server *server)
 {
 	const struct pipit_config *config = &server->config;
-	size_t count = server->worker_count;
+	size_t count;
 
 	if (server->routes.error) {
 		pipit_log(PIPIT_LOG_ERROR, "not starting: a registration failed, see above");
@@ -236,6 +247,8 @@ int pipit_server_listen(struct pipit_server *server)
 	}
 	if (server->is_listening)
 		return 0;
+	count_workers(server);
+	count = server->worker_count;
 	if (!server->shared.access_log && open_access_log(server) != 0)
 		return -EIO;
 	free(server->sockets);

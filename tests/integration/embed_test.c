@@ -19,6 +19,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -2154,6 +2155,45 @@ START_TEST(refuses_a_fallback_without_a_handler)
 }
 END_TEST
 
+static const struct {
+	uint64_t workers;
+	bool thread_safe, has_fallback;
+	long expected; /* -1: one per core */
+} worker_counts[] = { { 0, false, false, 1 }, { 0, true, false, -1 }, { 0, true, true, 1 }, { 3, false, true, 3 } };
+
+/* Programs that were written for evhttp's one thread seldom lock what their callbacks share. */
+START_TEST(runs_one_worker_unless_evhttp_callbacks_may_run_on_several)
+{
+	struct pipit_route_options options = { .thread_safe = worker_counts[_i].thread_safe };
+	long expected = worker_counts[_i].expected;
+	struct wire_response metrics;
+	struct host counted;
+	cpu_set_t cores;
+	char sample[64];
+	int fd;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof cores, &cores), 0);
+	if (expected < 0)
+		expected = CPU_COUNT(&cores);
+	configure(&counted, worker_counts[_i].workers);
+	make_server(&counted);
+	pipit_route_evhttp_with(counted.server, PIPIT_GET, "/hello", evhttp_hello, NULL, &options);
+	pipit_route(counted.server, PIPIT_GET, "/metrics", pipit_serve_metrics, NULL);
+	if (worker_counts[_i].has_fallback)
+		pipit_fallback_evhttp(counted.server, evhttp_hello, NULL);
+	start(&counted, false);
+	fd = wire_connect(counted.port);
+	metrics = wire_get(fd, "/metrics");
+	snprintf(sample, sizeof sample, "event_loop_busy_seconds_total{worker=\"%ld\"}", expected - 1);
+	ck_assert_double_ge(wire_metric(metrics.content, sample), 0);
+	snprintf(sample, sizeof sample, "event_loop_busy_seconds_total{worker=\"%ld\"}", expected);
+	ck_assert_double_eq(wire_metric(metrics.content, sample), -1);
+	wire_free(&metrics);
+	close(fd);
+	dispose(&counted);
+}
+END_TEST
+
 START_TEST(refuses_registrations_while_it_runs)
 {
 	struct host running;
@@ -2971,6 +3011,7 @@ static void add_life_tests(Suite *suite)
 	TCase *tcase = add_case(suite, "life", NULL);
 	tcase_add_loop_test(tcase, refuses_invalid_routes_and_does_not_start_afterwards, 0, COUNT(registrations));
 	tcase_add_loop_test(tcase, refuses_a_fallback_without_a_handler, 0, 2);
+	tcase_add_loop_test(tcase, runs_one_worker_unless_evhttp_callbacks_may_run_on_several, 0, COUNT(worker_counts));
 	tcase_add_test(tcase, refuses_registrations_while_it_runs);
 	tcase_add_loop_test(tcase, serves_unmatched_paths_by_the_fallback, 0, 2);
 	tcase_add_test(tcase, describes_its_routes_with_copies_of_the_texts);
