@@ -63,6 +63,9 @@ static bool is_field_char(char c)
 	return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
 }
 
+/* What Transfer-Encoding has said so far. */
+enum coding { CODING_NONE, CODING_CHUNKED, CODING_CHUNKED_LAST /* of several */, CODING_WITHOUT_END };
+
 struct parser {
 	const char *start;
 	const char *at;
@@ -73,7 +76,8 @@ struct parser {
 	struct pipit_guard_head *head;
 	enum pipit_refusal reason;
 	const struct pipit_guard_field *host;
-	bool has_length, has_coding, coding_is_chunked;
+	bool has_length;
+	enum coding coding;
 	bool close, keep_alive;
 	bool expectation_unknown;
 	bool wants_security;
@@ -434,6 +438,30 @@ static bool is_named(struct pipit_slice name, const char *lower)
 	return i == name.length;
 }
 
+/*
+ * "chunked" alone, or a list whose last member is chunked, given once, is the only coding that shows where the body ends (RFC 9112 §6.3).
+ * The list may continue in further fields.
+ */
+static void take_coding(struct parser *parser, struct pipit_slice value)
+{
+	struct pipit_slice member;
+
+	if (parser->coding == CODING_NONE && pipit_slice_equals_nocase(value, "chunked")) {
+		parser->coding = CODING_CHUNKED;
+		return;
+	}
+	/* A further field, even an empty one, is refused. */
+	if (parser->coding == CODING_CHUNKED)
+		parser->coding = CODING_CHUNKED_LAST;
+	while (pipit_slice_next_member(&value, &member)) {
+		bool follows_chunked = parser->coding == CODING_CHUNKED_LAST;
+		bool is_chunked = pipit_slice_equals_nocase(member, "chunked");
+		parser->coding = is_chunked && !follows_chunked ? CODING_CHUNKED_LAST : CODING_WITHOUT_END;
+	}
+	if (parser->coding == CODING_NONE)
+		parser->coding = CODING_WITHOUT_END;
+}
+
 static enum pipit_refusal take_field(struct parser *parser, const struct pipit_guard_field *field)
 {
 	struct pipit_slice name = pipit_guard_slice(parser->head, field->name, field->name_length);
@@ -462,8 +490,7 @@ static enum pipit_refusal take_field(struct parser *parser, const struct pipit_g
 	case 17:
 		if (!is_named(name, "transfer-encoding"))
 			break;
-		parser->coding_is_chunked = !parser->has_coding && pipit_slice_equals_nocase(value, "chunked");
-		parser->has_coding = true;
+		take_coding(parser, value);
 		break;
 	}
 	return PIPIT_REFUSAL_NONE;
@@ -544,11 +571,13 @@ static enum pipit_guard_verdict parse_fields(struct parser *parser)
 static enum pipit_refusal judge_framing(struct parser *parser)
 {
 	struct pipit_guard_head *head = parser->head;
-	if (parser->has_coding && parser->has_length)
+	if (parser->coding != CODING_NONE && parser->has_length)
 		return PIPIT_REFUSAL_LENGTH_AND_CODING;
-	if (parser->has_coding) {
-		/* HTTP/1.0 has no transfer codings (RFC 9112 §6.1) */
-		if (!parser->coding_is_chunked || head->minor == 0)
+	if (parser->coding != CODING_NONE) {
+		/* HTTP/1.0 has no transfer codings (RFC 9112 §6.1). */
+		if (parser->coding == CODING_WITHOUT_END || head->minor == 0)
+			return PIPIT_REFUSAL_CODING_WITHOUT_END;
+		if (parser->coding != CODING_CHUNKED)
 			return PIPIT_REFUSAL_TRANSFER_CODING;
 		head->framing = PIPIT_FRAMING_CHUNKED;
 	} else if (head->content_length > 0) {
