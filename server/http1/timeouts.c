@@ -30,6 +30,23 @@ static bool has_passed(uint64_t now_ms, uint64_t since_ms, uint64_t limit_ms)
 	return limit_ms && now_ms >= since_ms + limit_ms;
 }
 
+/* For what the connection waits for. */
+static bool is_socket_ready(const struct pipit_connection *connection)
+{
+	struct pollfd look = { .fd = connection->fd, .events = connection->interest & EV_WRITE ? POLLOUT : POLLIN };
+	return poll(&look, 1, 0) == 1 && look.revents & look.events;
+}
+
+/*
+ * A stopped process (SIGSTOP, suspend) has missed what the kernel received in time: a deadline that passed since the last sweep waits for
+ * the next one if there are such bytes.
+ */
+static bool is_over(const struct pipit_connection *connection, uint64_t now_ms, uint64_t since_ms, uint64_t limit_ms)
+{
+	return has_passed(now_ms, since_ms, limit_ms) &&
+	       (has_passed(connection->net->swept_ms, since_ms, limit_ms) || !is_socket_ready(connection));
+}
+
 /* In windows: a fast beginning must not balance a slow rest. */
 static bool keeps_its_rate(struct pipit_connection *connection, uint64_t now_ms)
 {
@@ -37,7 +54,9 @@ static bool keeps_its_rate(struct pipit_connection *connection, uint64_t now_ms)
 
 	if (grace_ms < WINDOW_GRACE_MIN_MS && connection->rate_ms != connection->since_ms)
 		grace_ms = WINDOW_GRACE_MIN_MS;
-	if (pipit_connection_is_too_slow(connection, now_ms, grace_ms))
+	if (pipit_connection_is_too_slow(connection, now_ms, grace_ms) &&
+	    (pipit_connection_is_too_slow(connection, connection->net->swept_ms, grace_ms) ||
+		!is_socket_ready(connection)))
 		return false;
 	if (has_passed(now_ms, connection->rate_ms, grace_ms + WINDOW_MS)) {
 		connection->rate_ms = now_ms;
@@ -129,12 +148,13 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 		sweep_idle(connection, now_ms);
 		break;
 	case PIPIT_CONNECTION_HEAD:
-		if (has_passed(now_ms, connection->since_ms, config->head_timeout_ms) ||
-		    has_passed(now_ms, connection->moved_ms, silence_ms(connection, 0)))
+		if (is_over(connection, now_ms, connection->since_ms, config->head_timeout_ms) ||
+		    is_over(connection, now_ms, connection->moved_ms, silence_ms(connection, 0)))
 			time_out(connection, PIPIT_PHASE_HEAD, PIPIT_REFUSAL_HEAD_TIMEOUT);
 		break;
 	case PIPIT_CONNECTION_BODY:
-		if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, config->read_timeout_ms)) ||
+		if (is_over(
+			connection, now_ms, connection->moved_ms, silence_ms(connection, config->read_timeout_ms)) ||
 		    !keeps_its_rate(connection, now_ms))
 			time_out(connection, PIPIT_PHASE_BODY, PIPIT_REFUSAL_BODY_TIMEOUT);
 		break;
@@ -143,7 +163,8 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 		sweep_handling(connection);
 		break;
 	case PIPIT_CONNECTION_SENDING:
-		if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, config->write_timeout_ms)) ||
+		if (is_over(
+			connection, now_ms, connection->moved_ms, silence_ms(connection, config->write_timeout_ms)) ||
 		    !keeps_its_rate(connection, now_ms) ||
 		    pipit_evhttp_lane_is_behind(connection, now_ms, config->write_timeout_ms))
 			time_out(connection, PIPIT_PHASE_WRITE, PIPIT_REFUSAL_NONE);
@@ -164,4 +185,5 @@ void pipit_timeouts_enforce(struct pipit_net *net, uint64_t now_ms)
 		if (!pipit_connection_is_dead(at))
 			sweep_one(at, now_ms);
 	}
+	net->swept_ms = now_ms;
 }

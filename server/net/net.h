@@ -193,6 +193,7 @@ struct pipit_net {
 	struct pipit_guard_head head; /* of `current` */
 
 	uint64_t now_ns, now_ms; /* of the last readiness */
+	uint64_t swept_ms;       /* of the last look at deadlines */
 	uint64_t date_ms;        /* when date_second was set */
 	time_t date_second;
 	char date[30];

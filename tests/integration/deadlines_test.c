@@ -268,6 +268,44 @@ START_TEST(answers_408_when_a_body_trickles)
 }
 END_TEST
 
+/* --- a stopped process -------------------------------------------------------------------------------------------- */
+
+static const char *const halves[][2] = {
+	{ "GET /hello/get HTTP/1.1\r\nHost", ": x\r\n\r\n" },
+	{ POST "Content-Length: 3\r\n\r\nA", "da" },
+};
+
+/* What arrives while it is stopped, or suspended, arrived in time. */
+START_TEST(serves_what_the_kernel_received_while_the_process_was_stopped)
+{
+	struct daemon daemon = daemon_start((const char *const[]){
+	    "--head-timeout", "3s", "--read-timeout", "3s", "--idle-timeout", "3s", "--rate-grace", "1s", NULL });
+	int fds[3];
+
+	for (size_t i = 0; i < COUNT_OF(fds); i++) {
+		fds[i] = wire_connect(daemon.port);
+		ck_assert(wire_print(fds[i], "%s", halves[_i][0]));
+	}
+	/* The server has read the halves before it answers on a later connection. */
+	for (int i = 0; i < 2; i++) {
+		int later = wire_connect(daemon.port);
+		assert_served_on(later);
+		close(later);
+	}
+	daemon_pause(&daemon);
+	for (size_t i = 0; i < COUNT_OF(fds); i++)
+		ck_assert(wire_print(fds[i], "%s", halves[_i][1]));
+	/* The time that must pass; a longer one changes nothing. */
+	nanosleep(&(struct timespec){ 3, 500 * 1000 * 1000 }, NULL);
+	daemon_resume(&daemon);
+	for (size_t i = 0; i < COUNT_OF(fds); i++) {
+		wire_expect(wire_read(fds[i], false), 200, NULL);
+		close(fds[i]);
+	}
+	stop(&daemon);
+}
+END_TEST
+
 /* --- idle connections --------------------------------------------------------------------------------------------- */
 
 START_TEST(closes_an_idle_connection_without_a_response)
@@ -727,6 +765,7 @@ static TCase *reading_tests(void)
 {
 	TCase *tests = tcase_create("reading");
 	tcase_add_test(tests, answers_408_when_a_head_trickles);
+	tcase_add_loop_test(tests, serves_what_the_kernel_received_while_the_process_was_stopped, 0, COUNT_OF(halves));
 	tcase_add_loop_test(tests, answers_408_when_a_head_stops, 0, COUNT_OF(half_heads));
 	tcase_add_test(tests, answers_408_without_a_body_to_an_incomplete_head_request);
 	tcase_add_test(tests, answers_408_with_a_body_after_a_head_request);
