@@ -25,7 +25,7 @@ FOLDERS = {
     "metrics": "counters process exposition prometheus dashboard_data access_log",
     "config": "option option_error config options",
     "net": "limits listener handler_table connection budget input output eviction",
-    "http1": "open_reply evhttp_link evhttp_lane acceptor exchange body http1 timeouts",
+    "http1": "open_reply evhttp_link evhttp_lane acceptor exchange body handler_queue http1 timeouts",
     "request": "request json_reader json_stream sse_event sse dispatch",
     "files": "files file_cache gzip_cache listing file_response static_site",
     "settings": "atomic_file snapshot settings_file working_copy change change_queue apply_change settings settings_http",

@@ -83,7 +83,8 @@ bool pipit_exchange_retain(struct pipit_connection *connection)
 bool pipit_exchange_is_deferred(const struct pipit_connection *connection)
 {
 	const struct pipit_exchange *exchange = &connection->exchange;
-	return exchange->request && exchange->reply == PIPIT_REPLY_NONE && exchange->body_state != PIPIT_BODY_READING;
+	return exchange->request && exchange->reply == PIPIT_REPLY_NONE && exchange->body_state != PIPIT_BODY_READING &&
+	       exchange->body_state != PIPIT_BODY_QUEUED;
 }
 
 void pipit_exchange_defer(struct pipit_connection *connection)

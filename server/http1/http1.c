@@ -11,6 +11,7 @@
 #include "http1/evhttp_lane.h"
 #include "http1/evhttp_link.h"
 #include "http1/exchange.h"
+#include "http1/handler_queue.h"
 #include "http1/open_reply.h"
 #include "net/budget.h"
 #include "net/eviction.h"
@@ -161,6 +162,13 @@ static enum step run_handler(struct pipit_connection *connection, struct pipit_s
 	return step;
 }
 
+/* serve_queued() goes on. */
+static enum step queue_handler(struct pipit_connection *connection)
+{
+	pipit_handler_queue_add(connection);
+	return STEP_WAIT;
+}
+
 void pipit_http1_reply(
     struct pipit_connection *connection, int status, struct pipit_slice head, const struct pipit_reply_content *content)
 {
@@ -233,6 +241,8 @@ static size_t serve_request(struct pipit_connection *connection, char *bytes, si
 	if (step == STEP_BODY)
 		step = read_body(connection, bytes + used, length - used, &used, &body);
 	connection->net->has_more_input = used < length;
+	if (step == STEP_HANDLER && pipit_handler_queue_takes(connection))
+		step = queue_handler(connection);
 	if (step == STEP_HANDLER)
 		step = run_handler(connection, body);
 	if (step == STEP_REPLY)
@@ -285,6 +295,23 @@ static void keep_unused(struct pipit_connection *connection, const char *bytes, 
 	}
 }
 
+/* False: the connection is dead. */
+static bool end_batch(struct pipit_connection *connection)
+{
+	struct pipit_net *net = connection->net;
+	bool is_dead = pipit_connection_is_dead(connection);
+
+	if (is_dead) {
+		pipit_counters_end_batch(net->counters);
+		pipit_output_discard(net);
+	} else {
+		/* Also an empty batch: replies that were sent before it are still to be timed. */
+		send_batch(connection);
+	}
+	net->current = NULL;
+	return !is_dead;
+}
+
 static void serve(struct pipit_connection *connection, char *bytes, size_t length)
 {
 	struct pipit_net *net = connection->net;
@@ -299,17 +326,31 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 			break;
 		at += used;
 	}
-	if (pipit_connection_is_dead(connection)) {
-		pipit_counters_end_batch(net->counters);
-		pipit_output_discard(net);
-		net->current = NULL;
+	if (!end_batch(connection))
 		return;
-	}
-	/* Also an empty batch: replies that were sent before it are still to be timed. */
-	send_batch(connection);
-	net->current = NULL;
 	keep_unused(connection, at, (size_t)(end - at));
 	pipit_http1_settle(connection);
+}
+
+/* The end of serve_request() for the oldest request whose handler was queued. */
+static void serve_queued(struct pipit_net *net)
+{
+	struct pipit_connection *connection = pipit_handler_queue_next(net);
+	struct pipit_exchange *exchange;
+	enum step step;
+
+	if (!connection)
+		return;
+	exchange = &connection->exchange;
+	net->current = connection;
+	net->has_more_input = false;
+	step = run_handler(connection, (struct pipit_slice){ exchange->body, exchange->body_length });
+	if (step == STEP_REPLY)
+		step = reply(connection);
+	if (step == STEP_FINISH)
+		pipit_exchange_finish(connection);
+	if (end_batch(connection))
+		pipit_http1_settle(connection);
 }
 
 /* With pipelined requests. */
@@ -471,6 +512,9 @@ void pipit_http1_settle(struct pipit_connection *connection)
 		wait_for_socket(connection);
 	} else if (connection->end > PIPIT_STAY) {
 		close_or_linger(connection);
+	} else if (exchange->body_state == PIPIT_BODY_QUEUED) {
+		pipit_connection_set_state(connection, PIPIT_CONNECTION_HANDLER);
+		pipit_connection_watch(connection, 0);
 	} else if (pipit_exchange_is_deferred(connection)) {
 		/* timeouts.c polls: EV_CLOSED spins after a reset, which libevent reports as readable and writable. */
 		pipit_connection_set_state(
@@ -551,6 +595,8 @@ static void on_woken(struct pipit_connection *connection)
 
 static void on_dropped(struct pipit_connection *connection)
 {
+	if (connection->exchange.body_state == PIPIT_BODY_QUEUED)
+		pipit_handler_queue_remove(connection);
 	pipit_exchange_lose(connection);
 	if (connection->evhttp)
 		pipit_evhttp_link_close(connection);
@@ -594,7 +640,7 @@ bool pipit_http1_is_empty(const struct pipit_net *net)
 	return net->adopted == 0 && !net->waiting;
 }
 
-static const struct pipit_protocol protocol = { on_ready, on_woken, on_dropped };
+static const struct pipit_protocol protocol = { on_ready, on_woken, serve_queued, on_dropped };
 
 static bool set_up(struct pipit_net *net, struct evhttp *http)
 {

@@ -221,6 +221,11 @@ void pipit_connection_wake(struct pipit_connection *connection)
 	connection->next_waiting = NULL;
 	*net->waiting_tail = connection;
 	net->waiting_tail = &connection->next_waiting;
+	pipit_connection_plan_turn_end(net);
+}
+
+void pipit_connection_plan_turn_end(struct pipit_net *net)
+{
 	if (!net->is_turn_end)
 		event_active(net->turn_end, EV_TIMEOUT, 0);
 }
@@ -405,10 +410,11 @@ static void on_turn_end(evutil_socket_t fd, short what, void *context)
 		if (is_last)
 			break;
 	}
+	net->protocol->turn_ended(net);
 	net->is_turn_end = false;
 	pipit_net_free_gone(net);
 	/* without memory for the timer */
-	if (net->waiting && event_add(net->turn_end, &at_once) != 0)
+	if ((net->waiting || net->queue) && event_add(net->turn_end, &at_once) != 0)
 		event_active(net->turn_end, EV_TIMEOUT, 0);
 }
 

@@ -52,6 +52,7 @@ enum pipit_body_state {
 	PIPIT_BODY_NONE,
 	PIPIT_BODY_UNREAD,
 	PIPIT_BODY_READING, /* is being collected */
+	PIPIT_BODY_QUEUED,  /* whole, see handler_queue.h */
 	PIPIT_BODY_READ
 };
 
@@ -105,7 +106,10 @@ struct pipit_connection {
 	struct pipit_evhttp_link *evhttp;         /* own, or borrowed for the current request */
 	struct pipit_connection *next, *previous; /* net->all */
 	struct pipit_connection *next_waiting;    /* net->waiting */
-	struct pipit_connection *next_gone;       /* net->gone */
+	union {
+		struct pipit_connection *next_queued; /* net->queue */
+		struct pipit_connection *next_gone;   /* net->gone */
+	};
 	struct event io;
 	int fd;          /* owned, unless it is evhttp->fd; -1: none */
 	short interest;  /* of io: EV_READ, EV_WRITE or 0 */
@@ -159,6 +163,8 @@ struct pipit_protocol {
 	void (*ready)(struct pipit_connection *connection, short what);
 	/* At the end of a turn, after pipit_connection_wake(). */
 	void (*woken)(struct pipit_connection *connection);
+	/* After these. */
+	void (*turn_ended)(struct pipit_net *net);
 	void (*dropped)(struct pipit_connection *connection);
 };
 
@@ -179,10 +185,11 @@ struct pipit_net {
 	struct event *turn_end;           /* made active: runs after all events of this turn */
 	struct pipit_connection *waiting; /* to be woken, in order */
 	struct pipit_connection **waiting_tail;
-	struct pipit_connection *all, *last; /* adopted, in order */
-	size_t count;                        /* connections and links that point here, and 1 for the owner */
-	size_t adopted;                      /* not freed yet */
-	struct pipit_connection *gone;       /* dead */
+	struct pipit_connection *queue, *queue_last; /* of handlers, in order */
+	struct pipit_connection *all, *last;         /* adopted, in order */
+	size_t count;                                /* connections and links that point here, and 1 for the owner */
+	size_t adopted;                              /* not freed yet */
+	struct pipit_connection *gone;               /* dead */
 
 	struct pipit_connection *current; /* is being served */
 	char *in;                         /* http1.c's receive buffer, owned */
@@ -276,6 +283,9 @@ void pipit_net_free(struct pipit_net *net);
 void pipit_net_release(struct pipit_net *net);
 
 void pipit_net_free_gone(struct pipit_net *net);
+
+/* The protocol's turn_ended is called at the end of this turn or, when that is under way, of the next one. */
+void pipit_connection_plan_turn_end(struct pipit_net *net);
 
 /* Sets now_ns and now_ms. */
 void pipit_net_read_clock(struct pipit_net *net);

@@ -279,12 +279,91 @@ START_TEST(listens_with_one_socket_per_worker)
 }
 END_TEST
 
+/* --- large bodies ------------------------------------------------------------------------------------------------- */
+
+#define LARGE_COUNT 40
+#define LARGE_BYTES (600 * 1024)
+
+/* The kernel's buffers do not hold so much: it is sent while the daemon reads. */
+static int send_large(unsigned port, const char *content)
+{
+	int fd = wire_connect(port);
+	ck_assert(wire_print(fd,
+	    "POST /json/echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+	    "Content-Length: %d\r\n\r\n",
+	    LARGE_BYTES));
+	ck_assert(wire_send(fd, content, LARGE_BYTES - 1));
+	return fd;
+}
+
+static bool has_read_all(void *daemon)
+{
+	return daemon_metric(daemon, "pipit_buffered_bytes") >= LARGE_COUNT * (LARGE_BYTES - 1.0);
+}
+
+/* Lines with this path in front of the last line with /hello/get, in the order in which the worker has finished requests. */
+static unsigned count_before_small(const char *file, const char *path)
+{
+	char line[512];
+	unsigned count = 0, before = 0;
+	FILE *log = fopen(file, "r");
+
+	ck_assert_ptr_nonnull(log);
+	while (fgets(line, sizeof line, log)) {
+		count += strstr(line, path) != NULL;
+		if (strstr(line, "/hello/get"))
+			before = count;
+	}
+	fclose(log);
+	ck_assert_uint_eq(count, LARGE_COUNT);
+	return before;
+}
+
+START_TEST(a_small_request_waits_for_one_large_body_and_not_for_all)
+{
+	char file[] = "/tmp/pipit-workers-XXXXXX";
+	int log = mkstemp(file);
+	struct daemon daemon =
+	    daemon_start((const char *const[]){ "--workers", "1", "--memory-limit", "1g", "--access-log", file, NULL });
+	char *content = malloc(LARGE_BYTES);
+	int fds[LARGE_COUNT], small = wire_connect(daemon.port);
+
+	ck_assert_int_ge(log, 0);
+	ck_assert_ptr_nonnull(content);
+	memset(content, ' ', LARGE_BYTES);
+	content[0] = '"';
+	memset(content + 1, 'x', LARGE_BYTES - 2);
+	content[LARGE_BYTES - 1] = 'x'; /* not closed: the reply is short */
+	for (size_t i = 0; i < LARGE_COUNT; i++)
+		fds[i] = send_large(daemon.port, content);
+	ck_assert(wire_wait(has_read_all, &daemon));
+	ask_first(small);
+	daemon_pause(&daemon);
+	for (size_t i = 0; i < LARGE_COUNT; i++)
+		ck_assert(wire_send(fds[i], content + LARGE_BYTES - 1, 1));
+	ask_again(&(struct busy){ .fd = small });
+	daemon_resume(&daemon);
+	ck_assert(wire_is_readable(small, PATIENCE_MS));
+	for (size_t i = 0; i < LARGE_COUNT; i++) {
+		wire_expect(wire_read(fds[i], false), 400, NULL);
+		close(fds[i]);
+	}
+	close(small);
+	free(content);
+	stop(&daemon);
+	ck_assert_uint_lt(count_before_small(file, "/json/echo"), LARGE_COUNT / 2);
+	close(log);
+	unlink(file);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("workers");
 	TCase *tests = tcase_create("workers");
 	tcase_add_test(tests, serves_every_busy_connection);
 	tcase_add_test(tests, serves_other_clients_between_the_requests_of_a_pipeline);
+	tcase_add_test(tests, a_small_request_waits_for_one_large_body_and_not_for_all);
 	tcase_add_test(tests, spreads_connections_over_all_workers);
 	tcase_add_loop_test(tests, listens_with_one_socket_per_worker, 1, 4);
 	suite_add_tcase(suite, tests);
