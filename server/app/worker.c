@@ -478,6 +478,8 @@ static bool set_up(struct pipit_worker *worker)
 			return false;
 	}
 	worker->net = new_transport(worker);
+	if (worker->net && !worker->owns_base)
+		pipit_http1_mask_sigpipe(worker->net);
 	return worker->net && set_up_events(worker);
 }
 

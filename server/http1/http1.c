@@ -604,6 +604,11 @@ static void on_dropped(struct pipit_connection *connection)
 
 /* --- the whole ------------------------------------------------------------------------------------------------------- */
 
+void pipit_http1_mask_sigpipe(struct pipit_net *net)
+{
+	net->masks_sigpipe = true;
+}
+
 void pipit_http1_drain(struct pipit_net *net)
 {
 	if (net->draining)

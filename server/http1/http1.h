@@ -25,6 +25,9 @@ struct pipit_net *pipit_http1_new(struct event_base *base, const struct pipit_co
     struct pipit_counters *counters, struct pipit_limits *limits, const struct pipit_handler_table *handlers,
     void *context, enum pipit_evhttp_mode mode, struct evhttp *http);
 
+/* The loop runs on a thread of the program, which may not ignore SIGPIPE. */
+void pipit_http1_mask_sigpipe(struct pipit_net *net);
+
 /* From now on replies say "Connection: close", open replies end, and quiet connections are closed. */
 void pipit_http1_drain(struct pipit_net *net);
 

@@ -181,6 +181,7 @@ struct pipit_net {
 	struct pipit_evhttp_lane *evhttp; /* freed with the net; NULL in mode NONE */
 	struct pipit_acceptor *acceptor;
 
+	bool masks_sigpipe;               /* while it writes: the program may not ignore SIGPIPE */
 	bool is_turn_end;                 /* its callback is running */
 	struct event *turn_end;           /* made active: runs after all events of this turn */
 	struct pipit_connection *waiting; /* to be woken, in order */

@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -395,6 +396,16 @@ static void reply_file(struct pipit_request *request, void *name)
 }
 
 /* As a program that does not check open(). */
+/* 16 MiB, more than the send buffer of a socket takes. */
+static void reply_large_file(struct pipit_request *request, void *arg)
+{
+	int fd = memfd_create("large", MFD_CLOEXEC);
+	(void)arg;
+	if (fd < 0 || ftruncate(fd, 16 * MEBIBYTE) != 0)
+		abort();
+	pipit_reply_file(request, 200, NULL, fd, 0, 16 * MEBIBYTE);
+}
+
 static void reply_no_file(struct pipit_request *request, void *arg)
 {
 	(void)arg;
@@ -1483,6 +1494,31 @@ START_TEST(refuses_to_reply_with_a_file_that_is_not_open)
 	expect_notes(expected);
 	wire_expect(wire_get(fd, "/number/1"), 200, "1");
 	close(fd);
+}
+END_TEST
+
+/* Of a program with a base of its own that does not ignore SIGPIPE. */
+START_TEST(survives_a_client_that_closes_during_a_download)
+{
+	struct host attached;
+	int other;
+
+	signal(SIGPIPE, SIG_DFL);
+	configure(&attached, 1);
+	make_server(&attached);
+	pipit_route(attached.server, PIPIT_GET, "/large", reply_large_file, NULL);
+	pipit_route(attached.server, PIPIT_GET, "/number/{n}", number, NULL);
+	start(&attached, true);
+	other = wire_connect(attached.port);
+	for (int i = 0; i < 20; i++) {
+		int fd = wire_connect_with_small_window(attached.port);
+		ck_assert(wire_print(fd, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n"));
+		ck_assert(wire_is_readable(fd, PATIENCE_MS));
+		close(fd);
+		wire_expect(wire_get(other, "/number/1"), 200, "1");
+	}
+	close(other);
+	dispose(&attached);
 }
 END_TEST
 
@@ -3056,6 +3092,7 @@ int main(void)
 	tcase_add_test(tcase, replies_from_events_of_the_same_loop);
 	tcase_add_test(tcase, replies_to_another_request_from_within_a_handler);
 	tcase = add_case(suite, "huge", set_up_one_worker);
+	tcase_add_test(tcase, survives_a_client_that_closes_during_a_download);
 	tcase_add_test(tcase, sends_fifty_mebibytes_to_a_slow_client_and_serves_others_meanwhile);
 	tcase_add_test(tcase, survives_a_client_that_closes_during_a_huge_reply);
 	add_life_tests(suite);

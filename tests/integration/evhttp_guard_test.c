@@ -707,6 +707,25 @@ START_TEST(closes_a_client_that_reads_nothing_for_the_timeout_of_evhttp)
 }
 END_TEST
 
+/* Of a program that does not ignore SIGPIPE: sendfile() and evbuffer_write() raise it. */
+START_TEST(survives_a_client_that_closes_during_a_download)
+{
+	int other = wire_connect(port);
+
+	signal(SIGPIPE, SIG_DFL);
+	write_file();
+	for (int i = 0; i < 20; i++) {
+		int fd = wire_connect_with_small_window(port);
+		ck_assert(wire_print(fd, "GET /file HTTP/1.1\r\nHost: x\r\n\r\n"));
+		ck_assert(wire_is_readable(fd, PATIENCE_MS));
+		close(fd);
+		expect_next(other);
+	}
+	unlink(file_name);
+	close(other);
+}
+END_TEST
+
 START_TEST(closes_a_client_whose_head_stalls_for_the_timeout_of_evhttp)
 {
 	int fd = wire_connect(port);
@@ -935,6 +954,7 @@ int main(void)
 	tcase_add_loop_test(tcase, allows_a_moving_upload_longer_than_the_timeout_of_evhttp, 0, 2);
 	tcase_add_test(tcase, allows_a_callback_longer_than_the_timeout_of_evhttp);
 	tcase_add_test(tcase, closes_a_client_that_reads_nothing_for_the_timeout_of_evhttp);
+	tcase_add_test(tcase, survives_a_client_that_closes_during_a_download);
 	tcase_add_test(tcase, closes_a_client_whose_head_stalls_for_the_timeout_of_evhttp);
 	tcase_add_test(tcase, closes_an_idle_client_after_the_timeout_that_a_callback_has_set);
 	tcase_add_test(tcase, allows_a_reply_later_than_the_timeout_that_its_callback_has_set);
