@@ -8,6 +8,7 @@
 #include "http1/evhttp_lane.h"
 #include "http1/evhttp_link.h"
 #include "http1/timeouts.h"
+#include "net/budget.h"
 #include "net/eviction.h"
 
 #include <assert.h>
@@ -367,6 +368,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *context)
 	measure_lag(worker, now);
 	refresh_loop_counters(worker);
 	pipit_timeouts_enforce(worker->net, now_ms);
+	pipit_budget_trim(worker->net, now_ms);
 	pipit_file_cache_sweep(worker->dispatch.pool.file_cache, now_ms);
 	resume_accepting(worker);
 	if (worker->drain_ms && limit_ms && now_ms >= worker->drain_ms + limit_ms)

@@ -4,6 +4,12 @@
 
 #include "net/net.h"
 
+#include <malloc.h>
+
+/* Released since the last trim, and the least time between two: trimming costs up to a millisecond, and the next requests page faults. */
+#define TRIM_BYTES (8 * 1024 * 1024)
+#define TRIM_PAUSE_MS 5000
+
 bool pipit_budget_take(struct pipit_connection *connection, enum pipit_limits_kind kind, size_t more)
 {
 	uint64_t limit = connection->net->config->memory_limit;
@@ -22,6 +28,18 @@ bool pipit_budget_would_fit(const struct pipit_connection *connection, uint64_t 
 	return !limit || (used <= limit && bytes <= limit - used);
 }
 
+void pipit_budget_trim(struct pipit_net *net, uint64_t now_ms)
+{
+	if (net->released_bytes < TRIM_BYTES || now_ms < net->trimmed_ms + TRIM_PAUSE_MS ||
+	    pipit_limits_bytes(net->limits) > TRIM_BYTES / 2)
+		return;
+	net->trimmed_ms = now_ms;
+	net->released_bytes = 0;
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
 static void set(struct pipit_connection *connection, enum pipit_limits_kind kind, uint64_t buffered)
 {
 	struct pipit_limits *limits = connection->net->limits;
@@ -29,10 +47,12 @@ static void set(struct pipit_connection *connection, enum pipit_limits_kind kind
 
 	if (buffered == charged)
 		return;
-	if (buffered > charged)
+	if (buffered > charged) {
 		pipit_limits_add_bytes(limits, kind, buffered - charged);
-	else
+	} else {
 		pipit_limits_release_bytes(limits, kind, charged - buffered);
+		connection->net->released_bytes += charged - buffered;
+	}
 	connection->charged[kind] = buffered;
 }
 

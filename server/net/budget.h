@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 struct pipit_connection;
+struct pipit_net;
 
 /* Before a buffer grows by `more` bytes. False: the limit has no room. Input may take half of it. */
 bool pipit_budget_take(struct pipit_connection *connection, enum pipit_limits_kind kind, size_t more);
@@ -24,5 +25,8 @@ bool pipit_budget_would_fit(const struct pipit_connection *connection, uint64_t 
  * the limit, and the connection is to be dropped.
  */
 bool pipit_budget_settle(struct pipit_connection *connection, size_t evhttp_bytes);
+
+/* After a burst: the heap goes back to the system, of which malloc() keeps as much as was in use at once. Call it now and then. */
+void pipit_budget_trim(struct pipit_net *net, uint64_t now_ms);
 
 #endif

@@ -111,6 +111,7 @@ static void release_slot(struct pipit_connection *connection)
 	connection->slot = PIPIT_NO_SLOT;
 	for (int kind = 0; kind < PIPIT_LIMITS_KINDS; kind++) {
 		pipit_limits_release_bytes(limits, kind, connection->charged[kind]);
+		connection->net->released_bytes += connection->charged[kind];
 		connection->charged[kind] = 0;
 	}
 }

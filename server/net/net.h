@@ -208,6 +208,8 @@ struct pipit_net {
 	bool draining;
 	uint64_t drain_ms; /* when draining began */
 
+	uint64_t released_bytes, trimmed_ms; /* since, and time of, pipit_budget_trim() */
+
 	struct pipit_candidate candidates[PIPIT_CANDIDATES_MAX]; /* of the last scan */
 	size_t candidate_at, candidate_count;
 	uint64_t scanned_ms;          /* time of that scan */

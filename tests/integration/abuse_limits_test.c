@@ -420,6 +420,62 @@ END_TEST
 
 /* -------------------------------------------------------------------------------------------------------------------- */
 
+/* --- after a burst -------------------------------------------------------------------------------------------------- */
+
+#define BURST_BYTES (1000 * 1000)
+/* Above the memory of a new daemon. */
+#define BURST_SLACK_KIB (8 * 1024)
+
+static bool has_shrunk(void *scenario)
+{
+	const struct scenario *burst = scenario;
+	return daemon_resident_kib(&burst->daemon) <= burst->resident_kib + BURST_SLACK_KIB;
+}
+
+/* The document that needs most memory for its bytes. */
+static char *document_of_ones(void)
+{
+	char *document = malloc(BURST_BYTES + 1);
+	ck_assert_ptr_nonnull(document);
+	for (size_t i = 0; i < BURST_BYTES; i += 2)
+		memcpy(document + i, "1,", 2);
+	document[0] = '[';
+	document[1] = ' ';
+	document[BURST_BYTES - 2] = '1';
+	document[BURST_BYTES - 1] = ']';
+	return document;
+}
+
+START_TEST(gives_memory_back_to_the_system_after_a_burst)
+{
+	struct scenario scenario =
+	    scenario_begin((const char *const[]){ "--memory-limit", "1g", "--log-level", "error", NULL });
+	struct group group = group_new(40);
+	char *document = document_of_ones();
+
+	for (size_t i = 0; i < group.count; i++) {
+		scenario_connect(&scenario, &group, i, 1, 0);
+		ck_assert(wire_print(group.clients[i].fd,
+		    "POST /json/echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+		    "Content-Length: %d\r\n\r\n",
+		    BURST_BYTES));
+		ck_assert(wire_send(group.clients[i].fd, document, BURST_BYTES - 1));
+	}
+	for (size_t i = 0; i < group.count; i++)
+		ck_assert(wire_send(group.clients[i].fd, document + BURST_BYTES - 1, 1));
+	for (size_t i = 0; i < group.count; i++) {
+		struct wire_response response = wire_read(group.clients[i].fd, false);
+		ck_assert_int_gt(response.status, 0);
+		wire_free(&response);
+	}
+	group_free(&group);
+	free(document);
+	ck_assert_msg(IS_SANITIZED || wire_wait(has_shrunk, &scenario), "%ld KiB are resident, %ld before",
+	    daemon_resident_kib(&scenario.daemon), scenario.resident_kib);
+	scenario_end(&scenario);
+}
+END_TEST
+
 static TCase *connection_limit_tests(void)
 {
 	TCase *tests = tcase_create("connection limit");
@@ -439,6 +495,7 @@ static TCase *resource_tests(void)
 		tcase_add_test(tests, a_worker_without_connections_gets_descriptors_of_another);
 	tcase_add_loop_test(
 	    tests, incomplete_bodies_take_no_more_than_the_memory_limit, 0, (int)COUNT_OF(large_contents));
+	tcase_add_test(tests, gives_memory_back_to_the_system_after_a_burst);
 	return tests;
 }
 
