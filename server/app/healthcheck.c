@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h> /* struct timeval in musl */
 #include <unistd.h>
 
 #define STEP_SECONDS 2
