@@ -148,7 +148,10 @@ struct pipit_config {
 	uint64_t min_rate_bytes;
 	/** Milliseconds before `min_rate_bytes` applies; 0: from the start. Default 10000. */
 	uint64_t rate_grace_ms;
-	/** Milliseconds between two requests of a connection (closed after, without a reply). Default 60000. */
+	/**
+	 * Milliseconds between two requests of a connection (closed after, without a reply). Longer than the 60 s of
+	 * common proxies, which then close first. Default 75000.
+	 */
 	uint64_t idle_timeout_ms;
 	/**
 	 * Milliseconds for which the server reads and discards what a client still sends after its last reply, so that the

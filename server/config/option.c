@@ -108,7 +108,7 @@ const struct pipit_option pipit_option_table[] = {
 	{ .name = "rate-grace", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(rate_grace_ms),
 	    .initial = 10 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "time before min-rate-bytes applies" },
 	{ .name = "idle-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(idle_timeout_ms),
-	    .initial = 60 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "time between two requests of a connection" },
+	    .initial = 75 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "time between two requests of a connection" },
 	{ .name = "lingering-time", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES,
 	    .offset = FIELD(lingering_time_ms), .initial = 30 * SECOND_MS, .min = 1, .max = DAY_MS, .operand = "TIME",
 	    .help = "time to read and discard after the last reply" },

@@ -48,7 +48,7 @@ START_TEST(starts_with_the_documented_defaults)
 	ck_assert_uint_eq(config.write_timeout_ms, 30000);
 	ck_assert_uint_eq(config.min_rate_bytes, 1024);
 	ck_assert_uint_eq(config.rate_grace_ms, 10000);
-	ck_assert_uint_eq(config.idle_timeout_ms, 60000);
+	ck_assert_uint_eq(config.idle_timeout_ms, 75000);
 	ck_assert_uint_eq(config.lingering_time_ms, 30000);
 	ck_assert_uint_eq(config.lingering_timeout_ms, 5000);
 	ck_assert_uint_eq(config.drain_timeout_ms, 8000);
