@@ -37,7 +37,7 @@ LABEL org.opencontainers.image.title="pipit" \
 COPY --from=build /image /
 # By number: an orchestrator that forbids root (runAsNonRoot) cannot check a name.
 USER 65532:65532
-ENV PIPIT_LISTEN=0.0.0.0:8080 \
+ENV PIPIT_LISTEN=[::]:8080 \
     PIPIT_ACCESS_LOG=- \
     PIPIT_LOG_FORMAT=json
 EXPOSE 8080

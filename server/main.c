@@ -156,7 +156,7 @@ int main(int argc, char **argv)
 {
 	struct pipit_config config;
 	struct pipit_options options = { 0 };
-	char error[512];
+	static char errors[PIPIT_OPTIONS_ERROR_BYTES];
 	int result = EXIT_CLEAN, error_number;
 
 	pipit_config_init(&config);
@@ -166,8 +166,8 @@ int main(int argc, char **argv)
 		pipit_log(
 		    PIPIT_LOG_ERROR, "cannot reserve %d bytes of memory: %s", RESERVE_BYTES, strerror(-error_number));
 		result = EXIT_COULD_NOT_RUN;
-	} else if (pipit_options_read(&config, &options, argc, argv, environ, error, sizeof error) != 0) {
-		pipit_log(PIPIT_LOG_ERROR, "%s", error);
+	} else if (pipit_options_read(&config, &options, argc, argv, environ, errors, sizeof errors) != 0) {
+		pipit_config_log_errors(errors);
 		result = EXIT_WRONG_CONFIGURATION;
 	} else if (options.help) {
 		pipit_config_print_help(stdout);

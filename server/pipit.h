@@ -57,10 +57,15 @@ struct pipit_stream;
  * checks and copies them, strings included. A limit or deadline of 0 is off, unless its comment says otherwise.
  */
 struct pipit_config {
-	/** Addresses, "ADDR:PORT" or "[v6]:PORT"; port 0 selects a free port. Default: 127.0.0.1:8080. */
+	/**
+	 * Addresses, "ADDR:PORT" or "[v6]:PORT"; port 0 selects a free port. "localhost:PORT" is 127.0.0.1, ":PORT" is
+	 * [::]. [::] accepts IPv4 too, see `ipv6_only`. Default: 127.0.0.1:8080.
+	 */
 	const char *listen[PIPIT_LISTEN_MAX];
 	/** Entries used in `listen`, 1 to PIPIT_LISTEN_MAX. */
 	size_t listen_count;
+	/** "off" (default): [::]:PORT accepts IPv4 too, unless an IPv4 address in `listen` has the same port; "on". */
+	const char *ipv6_only;
 	/** Worker threads, each with its own event_base. Range 0 to 256. Default 0: one per core. */
 	uint64_t workers;
 	/**
@@ -68,6 +73,8 @@ struct pipit_config {
 	 * `settings_require_match` have an effect in the daemon only. A program opens sites and settings itself.
 	 */
 	const char *root;
+	/** "on" (default): the daemon's own pages are at /_pipit/ when `root` is set; "off". */
+	const char *dashboard;
 	/** "on": serve /index.html for absent paths, see struct pipit_site_options; "off" (default). */
 	const char *spa;
 	/** "on": list directories without index.html; "off" (default). */
@@ -160,6 +167,11 @@ struct pipit_config {
 	uint64_t lingering_time_ms;
 	/** Milliseconds without a byte in that time (closed after). Default 5000, range 1 to 86400000. */
 	uint64_t lingering_timeout_ms;
+	/**
+	 * Milliseconds for which pipit_server_run() still accepts connections after SIGTERM or SIGINT, while
+	 * pipit_server_is_draining() is true already. Default 0.
+	 */
+	uint64_t drain_delay_ms;
 	/** Milliseconds that requests in flight have after a drain begins; 0: no limit. Default 8000. */
 	uint64_t drain_timeout_ms;
 

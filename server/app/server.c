@@ -92,14 +92,14 @@ struct pipit_server *pipit_server_new(const struct pipit_config *config)
 	struct pipit_server *server = calloc(1, sizeof *server);
 	struct pipit_config defaults;
 	enum pipit_log_level level = PIPIT_LOG_INFO;
-	char error[512];
+	char errors[4096];
 
 	if (!config) {
 		pipit_config_init(&defaults);
 		config = &defaults;
 	}
-	if (pipit_config_check(config, error, sizeof error) != 0) {
-		pipit_log(PIPIT_LOG_ERROR, "%s", error);
+	if (pipit_config_check(config, errors, sizeof errors) != 0) {
+		pipit_config_log_errors(errors);
 		free(server);
 		return NULL;
 	}

@@ -194,6 +194,29 @@ START_TEST(prints_every_address_that_it_listens_on)
 }
 END_TEST
 
+START_TEST(serves_both_families_on_any_address)
+{
+	struct folder folder = make_folder();
+	struct daemon daemon;
+	char *log;
+	if (!has_ipv6()) {
+		printf("skipped: this machine has no ::1\n");
+		remove_folder(&folder);
+		return;
+	}
+	daemon = daemon_start((const char *const[]){ "--listen", ":0", "--access-log", folder.log, NULL });
+	assert_served(daemon.port);
+	assert_served_on_ipv6(daemon.port);
+	log = wait_for_lines(folder.log, 2);
+	/* in the order of two workers */
+	assert_matches(log, "^127\\.0\\.0\\.1 - - ");
+	assert_matches(log, "^::1 - - ");
+	free(log);
+	stop(&daemon);
+	remove_folder(&folder);
+}
+END_TEST
+
 /* A supervisor may send a signal as soon as it has read the line. */
 START_TEST(handles_signals_once_it_is_ready)
 {
@@ -754,7 +777,9 @@ static const struct {
 	{ { "stray" }, NULL, NULL, "stray: not an option" },
 	{ { "--check=yes" }, NULL, NULL, "--check" },
 	{ { "--listen" }, NULL, NULL, "--listen: has no value" },
-	{ { "--listen", "localhost:80" }, NULL, NULL, "--listen localhost:80: not an address" },
+	{ { "--listen", "example.com:80" }, NULL, NULL, "--listen example.com:80: not an address" },
+	{ { "--listen=127.0.0.1:1", "--listen=localhost:1" }, NULL, NULL, "--listen localhost:1: overlaps with 127.0.0.1:1" },
+	{ { "--config=/dev/null", "--config=/none" }, NULL, NULL, "--config /none: a second file, after /dev/null" },
 	{ { "--listen", "127.0.0.1:65536" }, NULL, NULL, "--listen 127.0.0.1:65536: not an address" },
 	{ { "--listen", "::1:80" }, NULL, NULL, "--listen ::1:80: not an address" },
 	{ { "--head-timeout", "10 s" }, NULL, NULL, "--head-timeout 10 s: not a duration" },
@@ -891,6 +916,7 @@ static TCase *drain_tests(void)
 {
 	TCase *tests = tcase_create("drain");
 	tcase_add_test(tests, prints_every_address_that_it_listens_on);
+	tcase_add_test(tests, serves_both_families_on_any_address);
 	tcase_add_loop_test(tests, handles_signals_once_it_is_ready, 0, 12);
 	tcase_add_loop_test(tests, finishes_requests_in_flight, 0, COUNT_OF(ending_signals));
 	tcase_add_test(tests, finishes_a_file_that_is_being_sent);
