@@ -238,7 +238,7 @@ PIPIT_API const char *pipit_server_url(const struct pipit_server *server, size_t
 
 /**
  * Serve until drained or stopped, with worker threads; the calling thread is the first worker. SIGTERM and SIGINT
- * drain, a second one stops; SIGUSR1 and SIGHUP reopen the access log, SIGHUP also reloads settings; SIGPIPE is
+ * drain, after `drain_delay_ms`, a second one stops; SIGUSR1 and SIGHUP reopen the access log, SIGHUP also reloads settings; SIGPIPE is
  * ignored. One server of a process at a time: libevent handles signals in one loop only.
  *
  * @return 0 after a drain or stop; 1 when the server could not start
@@ -269,7 +269,7 @@ PIPIT_API void pipit_server_stop(struct pipit_server *server);
  */
 PIPIT_API void pipit_server_reopen_logs(struct pipit_server *server);
 
-/** True once a drain or stop has begun. Any thread. */
+/** True once a drain, its delay, or a stop has begun. Any thread. */
 PIPIT_API bool pipit_server_is_draining(const struct pipit_server *server);
 
 /** Open connections of all workers; 0 after a drain of an attached server: it is complete. Any thread. */

@@ -49,6 +49,7 @@ struct pipit_server {
 	struct pipit_worker *workers[WORKERS_MAX];
 	const struct pipit_counters *counters[WORKERS_MAX];
 	_Atomic(struct pipit_dashboard_feed *) feed; /* NULL: not yet */
+	struct event *drain_delay;                   /* while pipit_server_run() runs */
 	pthread_t threads[WORKERS_MAX];              /* all workers but the first */
 	_Atomic size_t running;                      /* workers with connections */
 	bool is_attached;
@@ -493,12 +494,27 @@ static void *run_thread(void *worker)
 	return NULL;
 }
 
-static void drain_all(void *context)
+static void end_drain_delay(evutil_socket_t fd, short what, void *context)
 {
 	struct pipit_server *server = context;
+	(void)fd, (void)what;
 	pipit_log(PIPIT_LOG_INFO, "draining: accepting no connections, %llu open",
 	    (unsigned long long)pipit_server_connections(server));
 	pipit_server_drain(server);
+}
+
+/* Load balancers learn from /readyz within the delay; until then they send new connections. */
+static void drain_all(void *context)
+{
+	struct pipit_server *server = context;
+	uint64_t delay_ms = server->config.drain_delay_ms;
+	struct timeval delay = { (time_t)(delay_ms / 1000), (suseconds_t)(delay_ms % 1000 * 1000) };
+	atomic_store(&server->shared.draining, true);
+	if (delay_ms && event_add(server->drain_delay, &delay) == 0)
+		pipit_log(PIPIT_LOG_INFO, "draining in %llu ms: /readyz answers 503, connections are still accepted",
+		    (unsigned long long)delay_ms);
+	else
+		end_drain_delay(-1, 0, server);
 }
 
 static void stop_all(void *context)
@@ -546,6 +562,13 @@ static size_t start_threads(struct pipit_server *server)
 	return count;
 }
 
+static void free_drain_delay(struct pipit_server *server)
+{
+	if (server->drain_delay)
+		event_free(server->drain_delay);
+	server->drain_delay = NULL;
+}
+
 int pipit_server_run(struct pipit_server *server)
 {
 	static const struct pipit_signals_actions actions = { drain_all, stop_all, reopen_logs, reload_settings };
@@ -554,9 +577,13 @@ int pipit_server_run(struct pipit_server *server)
 
 	if (server->is_started || start(server, NULL) != 0)
 		return 1;
-	signals = pipit_signals_new(pipit_worker_base(server->workers[0]), &actions, server);
+	server->drain_delay = event_new(pipit_worker_base(server->workers[0]), -1, 0, end_drain_delay, server);
+	signals = server->drain_delay
+		      ? pipit_signals_new(pipit_worker_base(server->workers[0]), &actions, server)
+		      : NULL;
 	if (!signals) {
 		pipit_log(PIPIT_LOG_ERROR, "cannot handle signals: out of memory");
+		free_drain_delay(server);
 		return 1;
 	}
 	open_inboxes(server);
@@ -571,6 +598,7 @@ int pipit_server_run(struct pipit_server *server)
 	for (size_t i = 1; i < count; i++)
 		pthread_join(server->threads[i], NULL);
 	pipit_signals_free(signals);
+	free_drain_delay(server);
 	return count < server->worker_count ? 1 : 0;
 }
 

@@ -353,6 +353,60 @@ START_TEST(aborts_a_stalled_client_at_the_end_of_the_drain)
 }
 END_TEST
 
+static int ask_readiness(unsigned port)
+{
+	int fd = wire_connect(port), status;
+	struct wire_response response = wire_ask(fd, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	status = response.status;
+	wire_free(&response);
+	close(fd);
+	return status;
+}
+
+static bool is_not_ready(void *daemon)
+{
+	return ask_readiness(((const struct daemon *)daemon)->port) == 503;
+}
+
+/* A prober and a load balancer that has not heard of it yet connect anew. */
+START_TEST(serves_new_connections_while_the_drain_is_delayed)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ "--drain-delay", "24h", NULL });
+	int idle = wire_connect(daemon.port);
+	struct wire_response response = wire_ask(idle, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert_int_eq(response.status, 200);
+	wire_free(&response);
+	ck_assert_int_eq(kill(daemon.pid, SIGTERM), 0);
+	ck_assert(wire_wait(is_not_ready, &daemon));
+	assert_served(daemon.port);
+	response = wire_ask(idle, "GET /hello/get HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert_int_eq(response.status, 200);
+	ck_assert(!response.closes);
+	wire_free(&response);
+	ck_assert(wire_wait(is_closed_when_asked, &(struct wish){ daemon.pid, SIGTERM, idle }));
+	ck_assert(wire_is_closed(idle));
+	close(idle);
+	ck_assert_int_eq(daemon_wait(&daemon), 0);
+}
+END_TEST
+
+START_TEST(drains_at_the_end_of_the_delay)
+{
+	struct daemon daemon =
+	    daemon_start((const char *const[]){ "--drain-delay", "200ms", "--drain-timeout", "0", NULL });
+	int fd = wire_connect(daemon.port);
+	struct wire_response response;
+	wire_print(fd, "GET /readyz HTTP/1.1\r\nHo");
+	begin_drain(&daemon, SIGTERM);
+	response = wire_ask(fd, "st: x\r\n\r\n");
+	ck_assert_int_eq(response.status, 503);
+	ck_assert(response.closes);
+	wire_free(&response);
+	close(fd);
+	ck_assert_int_eq(daemon_wait(&daemon), 0);
+}
+END_TEST
+
 static bool has_warned_of_an_aborted_request(void *daemon)
 {
 	char *errors = daemon_errors(daemon);
@@ -923,6 +977,8 @@ static TCase *drain_tests(void)
 	tcase_add_loop_test(tests, does_not_wait_for_idle_connections, 0, COUNT_OF(ending_signals));
 	tcase_add_loop_test(tests, stops_at_once_at_the_second_signal, 0, COUNT_OF(second_signals));
 	tcase_add_test(tests, aborts_a_stalled_client_at_the_end_of_the_drain);
+	tcase_add_test(tests, serves_new_connections_while_the_drain_is_delayed);
+	tcase_add_test(tests, drains_at_the_end_of_the_delay);
 	tcase_add_test(tests, warns_of_a_document_that_the_end_of_the_drain_cuts_off);
 	tcase_add_test(tests, ignores_sigpipe);
 	tcase_add_loop_test(tests, loses_no_request_when_it_drains_under_load, 0, 5);
