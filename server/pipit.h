@@ -66,7 +66,10 @@ struct pipit_config {
 	size_t listen_count;
 	/** "off" (default): [::]:PORT accepts IPv4 too, unless an IPv4 address in `listen` has the same port; "on". */
 	const char *ipv6_only;
-	/** Worker threads, each with its own event_base. Range 0 to 256. Default 0: one per core. */
+	/**
+	 * Worker threads, each with its own event_base. Range 0 to 256. Default 0: one per core that the affinity and the
+	 * CPU quota of the cgroup allow.
+	 */
 	uint64_t workers;
 	/**
 	 * Directory of static files; NULL (default): the daemon's own pages. This field and the next ones up to
@@ -177,6 +180,8 @@ struct pipit_config {
 
 	/** Private: strings of pipit_config_set(). */
 	void *owned;
+	/** Private: where each option of the daemon was set; NULL: by the program. */
+	const void *origin;
 };
 
 /** Set every field to its default. Any thread. */

@@ -7,6 +7,7 @@
 #include "app/signals.h"
 #include "app/worker.h"
 #include "base/log.h"
+#include "config/cgroup.h"
 #include "config/config.h"
 #include "metrics/access_log.h"
 #include "metrics/prometheus.h"
@@ -72,10 +73,13 @@ const struct pipit_config *pipit_server_config(const struct pipit_server *server
 
 /* --- creation ----------------------------------------------------------------------------------------------------- */
 
-static size_t cores(void)
+/* More threads than the quota has cores would use it up early in each period, and all wait for the next one. */
+static size_t usable_cores(void)
 {
 	cpu_set_t set;
-	return sched_getaffinity(0, sizeof set, &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
+	size_t cores = sched_getaffinity(0, sizeof set, &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
+	uint64_t quota = pipit_cgroup_limits().cpus;
+	return quota && quota < cores ? (size_t)quota : cores;
 }
 
 static int open_access_log(struct pipit_server *server)
@@ -84,26 +88,31 @@ static int open_access_log(struct pipit_server *server)
 	int error = pipit_access_log_open(
 	    config->access_log, strcmp(config->log_format, "json") == 0, &server->shared.access_log);
 	if (error != 0)
-		pipit_log(PIPIT_LOG_ERROR, "cannot open the access log %s: %s", config->access_log, strerror(-error));
+		pipit_config_log_error(config, "access-log = \"%s\": cannot be opened: %s; use off, - or a file",
+		    config->access_log, strerror(-error));
 	return error;
 }
 
 struct pipit_server *pipit_server_new(const struct pipit_config *config)
 {
-	struct pipit_server *server = calloc(1, sizeof *server);
 	struct pipit_config defaults;
-	enum pipit_log_level level = PIPIT_LOG_INFO;
 	char errors[4096];
 
 	if (!config) {
 		pipit_config_init(&defaults);
 		config = &defaults;
 	}
-	if (pipit_config_check(config, errors, sizeof errors) != 0) {
-		pipit_config_log_errors(errors);
-		free(server);
-		return NULL;
-	}
+	if (pipit_config_check(config, errors, sizeof errors) == 0)
+		return pipit_server_new_unchecked(config);
+	pipit_config_log_errors(errors);
+	return NULL;
+}
+
+struct pipit_server *pipit_server_new_unchecked(const struct pipit_config *config)
+{
+	struct pipit_server *server = calloc(1, sizeof *server);
+	enum pipit_log_level level = PIPIT_LOG_INFO;
+
 	if (server)
 		server->shared.limits = pipit_limits_new(config->max_connections_per_address);
 	if (!server || !server->shared.limits || pipit_routes_init(&server->routes) != 0 ||
@@ -114,7 +123,7 @@ struct pipit_server *pipit_server_new(const struct pipit_config *config)
 	}
 	pipit_log_level_parse(config->log_level, &level);
 	pipit_log_set_level(level);
-	server->worker_count = config->workers ? (size_t)config->workers : cores();
+	server->worker_count = config->workers ? (size_t)config->workers : usable_cores();
 	server->started = time(NULL);
 	return server;
 }
@@ -225,39 +234,90 @@ static void close_sockets(struct pipit_server *server)
 	}
 }
 
-int pipit_server_listen(struct pipit_server *server)
+static int check_registrations(const struct pipit_server *server)
+{
+	if (server->routes.error)
+		pipit_log(PIPIT_LOG_ERROR, "not starting: a registration failed, see above");
+	return server->routes.error;
+}
+
+static void report_listener(const struct pipit_config *config, const char *address, int error)
+{
+	const char *advice = error == -EADDRINUSE      ? "the port is in use: use another port, or 0 for a free one"
+			     : error == -EADDRNOTAVAIL ? "use an address of this machine"
+			     : error == -EACCES        ? "use a port above 1023, or CAP_NET_BIND_SERVICE"
+						       : "use another address";
+	pipit_config_log_error(
+	    config, "listen = \"%s\": cannot be used: %s; %s", address, strerror(-error), advice);
+}
+
+/* All addresses. The first error; with may_be_in_use, such addresses are a warning. */
+static int open_listeners(struct pipit_server *server, bool may_be_in_use)
 {
 	const struct pipit_config *config = &server->config;
 	size_t count = server->worker_count;
+	int result = 0;
 
-	if (server->routes.error) {
-		pipit_log(PIPIT_LOG_ERROR, "not starting: a registration failed, see above");
-		return server->routes.error;
-	}
-	if (server->is_listening)
-		return 0;
-	if (!server->shared.access_log && open_access_log(server) != 0)
-		return -EIO;
-	free(server->sockets);
-	server->sockets = calloc(config->listen_count * count + 1, sizeof *server->sockets);
-	if (!server->sockets)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->listen_count * count; i++)
-		server->sockets[i] = -1;
 	for (size_t i = 0; i < config->listen_count; i++) {
-		int error =
-		    pipit_listener_open(config->listen[i], config, server->sockets + i * count, count, server->urls[i]);
-		if (error != 0) {
-			pipit_log(PIPIT_LOG_ERROR, "cannot listen on %s: %s%s", config->listen[i], strerror(-error),
-			    error == -EADDRINUSE ? "; the port is in use: use another port, or 0 for a free one" : "");
-			for (size_t j = i * count; j < (i + 1) * count; j++)
-				server->sockets[j] = -1;
-			close_sockets(server);
-			return error;
+		int *sockets = server->sockets + i * count;
+		int error = pipit_listener_open(config->listen[i], config, sockets, count, server->urls[i]);
+		for (size_t j = 0; error != 0 && j < count; j++)
+			sockets[j] = -1;
+		if (error == -EADDRINUSE && may_be_in_use) {
+			pipit_log(PIPIT_LOG_WARN, "%s is in use", config->listen[i]);
+		} else if (error != 0) {
+			report_listener(config, config->listen[i], error);
+			result = result ? result : error;
 		}
 	}
-	server->is_listening = true;
-	return 0;
+	return result;
+}
+
+static int make_sockets(struct pipit_server *server)
+{
+	size_t count = server->config.listen_count * server->worker_count;
+
+	free(server->sockets);
+	server->sockets = calloc(count + 1, sizeof *server->sockets);
+	for (size_t i = 0; server->sockets && i < count; i++)
+		server->sockets[i] = -1;
+	return server->sockets ? 0 : -ENOMEM;
+}
+
+/* Logs every error. */
+static int open_log_and_listeners(struct pipit_server *server, bool is_check)
+{
+	int result = 0, error;
+
+	if (make_sockets(server) != 0)
+		return -ENOMEM;
+	if (!server->shared.access_log && open_access_log(server) != 0)
+		result = -EIO;
+	error = open_listeners(server, is_check);
+	return result ? result : error;
+}
+
+int pipit_server_listen(struct pipit_server *server)
+{
+	int error = check_registrations(server);
+
+	if (error != 0 || server->is_listening)
+		return error;
+	error = open_log_and_listeners(server, false);
+	if (error != 0)
+		close_sockets(server);
+	server->is_listening = error == 0;
+	return error;
+}
+
+int pipit_server_check(struct pipit_server *server)
+{
+	int error = check_registrations(server);
+
+	if (error == 0)
+		error = open_log_and_listeners(server, true);
+	close_sockets(server);
+	return error;
 }
 
 const char *pipit_server_url(const struct pipit_server *server, size_t index)

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -69,9 +70,23 @@ static void keep_result(struct check *check, int result)
 		check->result = result;
 }
 
+/* value: of one of several addresses */
+static const struct pipit_option_place *find_place(
+    const struct pipit_config *config, const struct pipit_option *option, const char *value)
+{
+	const struct pipit_option_origin *origin = config->origin;
+	if (origin == NULL)
+		return &call;
+	for (size_t i = 0; option->kind == PIPIT_OPTION_ADDRESSES && i < config->listen_count; i++) {
+		if (strcmp(config->listen[i], value) == 0)
+			return &origin->listen[i];
+	}
+	return &origin->places[option - pipit_option_table];
+}
+
 static const struct pipit_option_place *place_of(const struct check *check, const struct pipit_option *option)
 {
-	return check->origin == NULL ? &call : &check->origin->places[option - pipit_option_table];
+	return find_place(check->config, option, "");
 }
 
 static void check_text(struct check *check, const struct pipit_option_place *place, const struct pipit_option *option,
@@ -200,10 +215,9 @@ static void check_body_against_memory(struct check *check)
 		    pipit_option_format_number(option, check->config->memory_limit, memory));
 }
 
-int pipit_config_check_at(const struct pipit_config *config, const struct pipit_option_origin *origin,
-    struct pipit_option_error *error)
+int pipit_config_check_into(const struct pipit_config *config, struct pipit_option_error *error)
 {
-	struct check check = { config, origin, error, 0 };
+	struct check check = { config, config->origin, error, 0 };
 	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++)
 		check_option(&check, &pipit_option_table[i]);
 	if (check.result == 0) {
@@ -218,7 +232,39 @@ int pipit_config_check_at(const struct pipit_config *config, const struct pipit_
 int pipit_config_check(const struct pipit_config *config, char *error, size_t size)
 {
 	struct pipit_option_error lines = pipit_option_error_begin(error, size);
-	return pipit_config_check_at(config, NULL, &lines);
+	return pipit_config_check_into(config, &lines);
+}
+
+void pipit_config_locate(const struct pipit_config *config, const char *message, char *out, size_t size)
+{
+	struct pipit_option_error line = pipit_option_error_begin(out, size);
+	size_t length = strspn(message, "abcdefghijklmnopqrstuvwxyz0123456789-");
+	const struct pipit_option *option = pipit_option_find(message, length);
+	const char *rest = message + length, *end = strstr(rest, "\": ");
+	bool has_value = strncmp(rest, " = \"", strlen(" = \"")) == 0 && end != NULL;
+	char value[PIPIT_OPTION_TEXT_MAX_BYTES + 1] = "";
+	if (option == NULL || (!has_value && *rest != ':')) {
+		pipit_option_error_append(&line, "%s", message);
+		return;
+	}
+	if (has_value) {
+		rest += strlen(" = \"");
+		snprintf(value, sizeof(value), "%.*s", (int)(end - rest), rest);
+		rest = end + 1;
+	}
+	pipit_option_error_append_setting(&line, find_place(config, option, value), option->name, value);
+	pipit_option_error_append(&line, "%s", rest);
+}
+
+void pipit_config_log_error(const struct pipit_config *config, const char *format, ...)
+{
+	char message[PIPIT_OPTION_TEXT_MAX_BYTES + 512], located[PIPIT_OPTION_TEXT_MAX_BYTES + 512];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(message, sizeof(message), format, arguments);
+	va_end(arguments);
+	pipit_config_locate(config, message, located, sizeof(located));
+	pipit_log(PIPIT_LOG_ERROR, "%s", located);
 }
 
 void pipit_config_log_errors(const char *lines)

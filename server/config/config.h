@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 struct pipit_option_error;
-struct pipit_option_origin;
 
 /* pipit_config_clear() frees the copy of the strings; after -ENOMEM there is nothing to clear. */
 int pipit_config_copy(struct pipit_config *copy, const struct pipit_config *config);
@@ -15,9 +14,18 @@ int pipit_config_copy(struct pipit_config *copy, const struct pipit_config *conf
 /* Ranges, and options against each other. A line for each error. */
 int pipit_config_check(const struct pipit_config *config, char *error, size_t size);
 
-/* The same, naming the place of each option. `origin` may be NULL. */
-int pipit_config_check_at(const struct pipit_config *config, const struct pipit_option_origin *origin,
-    struct pipit_option_error *error);
+/* The same, adding lines. */
+int pipit_config_check_into(const struct pipit_config *config, struct pipit_option_error *error);
+
+/*
+ * A message that begins with the name of an option, as 'root = "VALUE": ...' or 'root: ...', in the notation of the place
+ * where that option was set: "--root VALUE: ...". Other messages are copied.
+ */
+void pipit_config_locate(const struct pipit_config *config, const char *message, char *out, size_t size);
+
+/* An error about an option, in that notation. */
+void pipit_config_log_error(const struct pipit_config *config, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* One message per line. */
 void pipit_config_log_errors(const char *lines);

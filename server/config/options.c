@@ -499,6 +499,7 @@ int pipit_options_read(struct pipit_config *config, struct pipit_options *option
 	struct arguments arguments = { argc, argv, 1 };
 	const char *file = NULL;
 	*options = (struct pipit_options){ 0 };
+	config->origin = &options->origin;
 	int result = take_commands(arguments, options, &file, &lines);
 	/* --help works beside wrong options */
 	if (options->help || options->version)
@@ -507,7 +508,7 @@ int pipit_options_read(struct pipit_config *config, struct pipit_options *option
 	keep_result(&result, take_named_file(config, &options->origin, file, environment, &lines));
 	keep_result(&result, take_environment(config, &options->origin, environment, &lines));
 	keep_result(&result, take_flags(config, &options->origin, arguments, &lines));
-	keep_result(&result, pipit_config_check_at(config, &options->origin, &lines));
+	keep_result(&result, pipit_config_check_into(config, &lines));
 	return result;
 }
 
@@ -516,23 +517,4 @@ int pipit_options_read(struct pipit_config *config, struct pipit_options *option
 const struct pipit_option_place *pipit_options_place(const struct pipit_options *options, const char *name)
 {
 	return &options->origin.places[pipit_option_find(name, strlen(name)) - pipit_option_table];
-}
-
-void pipit_options_locate(const struct pipit_options *options, const char *message, char *out, size_t size)
-{
-	struct pipit_option_error line = pipit_option_error_begin(out, size);
-	size_t length = strspn(message, "abcdefghijklmnopqrstuvwxyz0123456789-");
-	const struct pipit_option *option = pipit_option_find(message, length);
-	const char *rest = message + length, *end = strstr(rest, "\": ");
-	if (option == NULL || (*rest != ':' && (strncmp(rest, " = \"", 4) != 0 || end == NULL))) {
-		pipit_option_error_append(&line, "%s", message);
-		return;
-	}
-	char value[PIPIT_OPTION_TEXT_MAX_BYTES + 1] = "";
-	if (*rest != ':') {
-		snprintf(value, sizeof(value), "%.*s", (int)(end - rest - 4), rest + 4);
-		rest = end + 1;
-	}
-	pipit_option_error_append_setting(&line, pipit_options_place(options, option->name), option->name, value);
-	pipit_option_error_append(&line, "%s", rest);
 }

@@ -16,7 +16,7 @@ struct pipit_options {
 	bool check;
 	bool healthcheck;
 	bool has_config;                   /* --config was given */
-	struct pipit_option_origin origin; /* keeps pointers into argv and the environment */
+	struct pipit_option_origin origin; /* of `config`, which points to it; points into argv and the environment */
 };
 
 /*
@@ -38,11 +38,5 @@ int pipit_options_read(struct pipit_config *config, struct pipit_options *option
 
 /* Where the option was set; PIPIT_OPTION_PLACE_CALL: nowhere. "listen": its first address. */
 const struct pipit_option_place *pipit_options_place(const struct pipit_options *options, const char *name);
-
-/*
- * A message that begins with the name of an option, as 'root = "VALUE": ...' or 'root: ...', in the notation of the place
- * where that option was set: "--root VALUE: ...". Other messages are copied.
- */
-void pipit_options_locate(const struct pipit_options *options, const char *message, char *out, size_t size);
 
 #endif

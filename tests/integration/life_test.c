@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <regex.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -902,6 +903,176 @@ START_TEST(prefers_options_to_the_environment_to_the_file)
 }
 END_TEST
 
+static unsigned count_lines(const char *text)
+{
+	unsigned count = 0;
+	for (; (text = strchr(text, '\n')); text++)
+		count++;
+	return count;
+}
+
+static void assert_reported(const char *output, const char *text)
+{
+	ck_assert_msg(strstr(output, text) != NULL, "not \"%s\": %s", text, output);
+}
+
+/* From the file, the environment and the command line; of options, files and addresses. */
+START_TEST(checks_all_that_starting_needs_and_reports_every_error)
+{
+	struct folder folder = make_folder();
+	const char *const environment[] = { "PIPIT_SETTINGS=/none/such/settings", "PIPIT_MEDIA_TYPES=/none/types", NULL };
+	const char *const arguments[] = { "--check", "--config", folder.file, "--cache-control", "nonsense",
+		"--access-log", "/none/such/log", "--listen", "127.0.0.1:1", "--listen", "localhost:1", "--listen",
+		"192.0.2.1:80", "--max-fields", "0", NULL };
+	char output[8192], expected[256];
+	write_file(folder.file, "workers = 1\nroot = /none/such\nlog-level = loud\n");
+	ck_assert_int_eq(
+	    daemon_run_in(&(struct daemon_surroundings){ environment, 0 }, arguments, output, sizeof output), 2);
+	snprintf(expected, sizeof expected, "pipit: error: %s:2: root = \"/none/such\": No such file", folder.file);
+	assert_reported(output, expected);
+	snprintf(expected, sizeof expected, "pipit: error: %s:3: log-level = \"loud\": unknown value", folder.file);
+	assert_reported(output, expected);
+	assert_reported(output, "pipit: error: environment: PIPIT_SETTINGS: ");
+	assert_reported(output, "pipit: error: environment: PIPIT_MEDIA_TYPES: /none/types: cannot be read");
+	assert_reported(output, "pipit: error: --cache-control: \"nonsense\" is not a rule");
+	assert_reported(output, "pipit: error: --access-log /none/such/log: cannot be opened: No such file");
+	assert_reported(output, "pipit: error: --listen localhost:1: overlaps with 127.0.0.1:1");
+	assert_reported(output, "pipit: error: --listen 192.0.2.1:80: cannot be used: ");
+	assert_reported(output, "pipit: error: --max-fields 0: out of range");
+	ck_assert_ptr_null(strstr(output, "\nroot = "));
+	remove_folder(&folder);
+}
+END_TEST
+
+START_TEST(reports_every_error_when_it_starts)
+{
+	char output[2048];
+	ck_assert_int_eq(daemon_run((const char *const[]){ "--root", "/none/such", "--access-log", "/none/such/log",
+					"--max-connections", "100", "--listen", "127.0.0.1:0", NULL },
+			     output, sizeof output),
+	    2);
+	assert_reported(output, "--root /none/such: No such file");
+	assert_reported(output, "--access-log /none/such/log: cannot be opened");
+	ck_assert_uint_eq(count_lines(output), 2);
+}
+END_TEST
+
+/* A daemon runs while its next configuration is checked. */
+START_TEST(checks_beside_the_running_daemon)
+{
+	struct folder folder = make_folder();
+	struct daemon daemon = daemon_start((const char *const[]){ "--settings", folder.file, NULL });
+	char address[32], lock[128], output[8192];
+	snprintf(address, sizeof address, "127.0.0.1:%u", daemon.port);
+	ck_assert_int_eq(daemon_run((const char *const[]){ "--check", "--settings", folder.file, "--listen", address,
+					"--max-connections", "100", NULL },
+			     output, sizeof output),
+	    0);
+	assert_reported(output, "is in use");
+	assert_matches(output, "^listen = 127\\.0\\.0\\.1:");
+	assert_served(daemon.port);
+	stop(&daemon);
+	snprintf(lock, sizeof lock, "%s.lock", folder.file);
+	remove(lock);
+	remove_folder(&folder);
+}
+END_TEST
+
+/* --- a control group ---------------------------------------------------------------------------------------------- */
+
+struct group {
+	char path[96];
+};
+
+static bool write_value(const struct group *group, const char *file, const char *value)
+{
+	char path[160];
+	FILE *out;
+	bool is_written;
+	snprintf(path, sizeof path, "%s/%s", group->path, file);
+	out = fopen(path, "r+"); /* makes no file in a directory that is no cgroup */
+	is_written = out && fputs(value, out) >= 0;
+	return out && fclose(out) == 0 && is_written;
+}
+
+/* Of cgroup v2 or v1; false where this process may not make one. */
+static bool make_group(struct group *group, const char *controller, const char *v2_file, const char *v2_value,
+    const char *v1_file, const char *v1_value)
+{
+	snprintf(group->path, sizeof group->path, "/sys/fs/cgroup/pipit-test-%d", (int)getpid());
+	if (mkdir(group->path, 0755) == 0 && write_value(group, v2_file, v2_value))
+		return true;
+	rmdir(group->path);
+	snprintf(group->path, sizeof group->path, "/sys/fs/cgroup/%s/pipit-test-%d", controller, (int)getpid());
+	if (mkdir(group->path, 0755) == 0 && write_value(group, v1_file, v1_value))
+		return true;
+	rmdir(group->path);
+	printf("skipped: no cgroup with %s\n", controller);
+	return false;
+}
+
+/* This process and what it starts. */
+static void enter_group(const struct group *group)
+{
+	char pid[16];
+	snprintf(pid, sizeof pid, "%d", (int)getpid());
+	ck_assert(write_value(group, "cgroup.procs", pid));
+}
+
+static void leave_group(const struct group *group)
+{
+	struct group parent = *group;
+	*strrchr(parent.path, '/') = '\0';
+	enter_group(&parent);
+	ck_assert_int_eq(rmdir(group->path), 0);
+}
+
+START_TEST(fits_its_memory_limit_into_the_cgroup)
+{
+	struct group group;
+	char output[8192];
+	if (!make_group(&group, "memory", "memory.max", "50331648", "memory.limit_in_bytes", "50331648"))
+		return;
+	enter_group(&group);
+	ck_assert_int_eq(daemon_run((const char *const[]){ "--check", "--listen", "127.0.0.1:0", "--max-connections",
+					"100", NULL },
+			     output, sizeof output),
+	    0);
+	assert_matches(output, "^memory-limit = 24m$");
+	assert_matches(output, "^pipit: memory-limit is 24m, because the cgroup has 48m$");
+	ck_assert_int_eq(daemon_run((const char *const[]){ "--check", "--listen", "127.0.0.1:0", "--max-connections",
+					"100", "--memory-limit", "40m", NULL },
+			     output, sizeof output),
+	    0);
+	assert_matches(output, "^memory-limit = 40m$");
+	ck_assert_int_eq(daemon_run((const char *const[]){ "--check", "--listen", "127.0.0.1:0", "--max-connections",
+					"100", "--max-body-bytes", "30m", NULL },
+			     output, sizeof output),
+	    0);
+	assert_matches(output, "^memory-limit = 30m$");
+	leave_group(&group);
+}
+END_TEST
+
+START_TEST(starts_one_worker_for_half_a_core)
+{
+	struct group group;
+	struct daemon daemon;
+	char path[64], *status;
+	if (!make_group(&group, "cpu", "cpu.max", "50000 100000", "cpu.cfs_quota_us", "50000"))
+		return;
+	enter_group(&group);
+	daemon = daemon_start(NULL);
+	assert_served(daemon.port);
+	snprintf(path, sizeof path, "/proc/%d/status", (int)daemon.pid);
+	status = read_file(path);
+	assert_matches(status, "^Threads:[[:space:]]+1$");
+	free(status);
+	stop(&daemon);
+	leave_group(&group);
+}
+END_TEST
+
 static const char *const version_options[] = { "--version", "-V" };
 
 START_TEST(prints_its_version)
@@ -947,6 +1118,49 @@ START_TEST(asks_a_running_daemon_for_its_health)
 	stop(&daemon);
 	ck_assert_int_eq(check_health(port, output, sizeof output), 1);
 	assert_complaint(output, "no reply");
+}
+END_TEST
+
+/* Other daemons of this machine are not those of this namespace. */
+static bool enter_container(void)
+{
+	bool has_entered = unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
+	if (!has_entered)
+		printf("skipped: no mount namespace: %s\n", strerror(errno));
+	return has_entered;
+}
+
+static int check_health_of_container(const char *variable, char *output, size_t size)
+{
+	const char *const environment[] = { variable, NULL };
+	return daemon_run_in(&(struct daemon_surroundings){ environment, 0 },
+	    (const char *const[]){ "--healthcheck", NULL }, output, size);
+}
+
+/* The server got its address by an argument, the health check by nothing or by the image's environment. */
+START_TEST(finds_the_server_of_its_container)
+{
+	static const char *const variables[] = { NULL, "PIPIT_LISTEN=[::]:8080" };
+	char output[1024], other[64];
+	if (!enter_container())
+		return;
+	for (size_t i = 0; i < COUNT_OF(variables); i++) {
+		struct daemon daemon = daemon_start(NULL), second;
+		ck_assert_int_eq(check_health_of_container(variables[i], output, sizeof output), 0);
+		ck_assert_str_eq(output, "");
+		second = daemon_start((const char *const[]){ "--listen", "127.0.0.1:0", "--listen", "localhost:0", NULL });
+		ck_assert_int_eq(check_health_of_container(variables[i], output, sizeof output), 0);
+		/* one that is published and named is asked alone */
+		daemon_pause(&second);
+		snprintf(other, sizeof other, "PIPIT_LISTEN=127.0.0.1:%u", daemon.port);
+		ck_assert_int_eq(check_health_of_container(other, output, sizeof output), 0);
+		ck_assert_int_eq(check_health_of_container(variables[i], output, sizeof output), 1);
+		assert_complaint(output, "timed out");
+		daemon_resume(&second);
+		stop(&second);
+		ck_assert_int_eq(check_health_of_container(variables[i], output, sizeof output), 0);
+		stop(&daemon);
+	}
 }
 END_TEST
 
@@ -1004,6 +1218,12 @@ static TCase *option_tests(void)
 	tcase_add_test(tests, is_not_ready_when_it_cannot_log);
 	tcase_add_loop_test(tests, refuses_a_wrong_configuration, 0, COUNT_OF(wrong_configurations));
 	tcase_add_test(tests, prefers_options_to_the_environment_to_the_file);
+	tcase_add_test(tests, checks_all_that_starting_needs_and_reports_every_error);
+	tcase_add_test(tests, reports_every_error_when_it_starts);
+	tcase_add_test(tests, checks_beside_the_running_daemon);
+	tcase_add_test(tests, fits_its_memory_limit_into_the_cgroup);
+	tcase_add_test(tests, starts_one_worker_for_half_a_core);
+	tcase_add_test(tests, finds_the_server_of_its_container);
 	tcase_add_loop_test(tests, prints_its_version, 0, COUNT_OF(version_options));
 	tcase_add_loop_test(tests, prints_help_that_fits_a_terminal, 0, COUNT_OF(help_options));
 	tcase_add_test(tests, asks_a_running_daemon_for_its_health);

@@ -409,7 +409,7 @@ END_TEST
 static void assert_located(const char *message, const char *expected)
 {
 	char located[256];
-	pipit_options_locate(&options, message, located, sizeof(located));
+	pipit_config_locate(&config, message, located, sizeof(located));
 	ck_assert_str_eq(located, expected);
 }
 
