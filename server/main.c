@@ -58,6 +58,7 @@ struct daemon {
 	struct pipit_config *config;
 	bool is_check;
 	struct pipit_site *site;
+	struct pipit_site *dashboard; /* beside a root */
 	struct pipit_settings *settings;
 	struct pipit_server *server;
 	int result; /* exit status; of a wrong configuration if there are other errors too */
@@ -73,6 +74,42 @@ static void fail_configuration(struct daemon *daemon, const char *error)
 {
 	pipit_config_log_error(daemon->config, "%s", error);
 	fail(daemon, EXIT_WRONG_CONFIGURATION);
+}
+
+static const char dashboard_prefix[] = "/_pipit";
+
+static bool has_dashboard(const struct pipit_config *config)
+{
+	return config->root && strcmp(config->dashboard, "on") == 0;
+}
+
+static void open_dashboard(struct daemon *daemon)
+{
+	struct pipit_site_options options = { .prefix = dashboard_prefix };
+	char error[512];
+
+	if (!has_dashboard(daemon->config))
+		return;
+	choose_own_pages(&options);
+	if (pipit_site_open(&options, &daemon->dashboard, error, sizeof error) != 0)
+		fail_configuration(daemon, error);
+}
+
+static int register_dashboard(const struct daemon *daemon)
+{
+	static const struct pipit_route_options options = {
+		.summary = "The dashboard.",
+		.reply_type = "text/html",
+		.reply_schema = "{\"type\":\"string\"}",
+	};
+	int error;
+
+	if (!daemon->dashboard)
+		return 0;
+	error = pipit_route_with(
+	    daemon->server, PIPIT_GET, dashboard_prefix, pipit_serve_files, daemon->dashboard, &options);
+	return error | pipit_route_with(daemon->server, PIPIT_GET, "/_pipit/{path...}", pipit_serve_files,
+			   daemon->dashboard, &options);
 }
 
 /* pipit_site_open() reports its first error: open a site with each option alone. False: none of them is wrong. */
@@ -108,6 +145,7 @@ static void open_site(struct daemon *daemon)
 		.no_compression = strcmp(config->compress, "off") == 0,
 		.cache_control = config->cache_control,
 		.media_types = config->media_types,
+		.advice = has_dashboard(config) ? "The dashboard is at /_pipit/." : NULL,
 	};
 	char error[512];
 
@@ -183,11 +221,13 @@ static void prepare(struct daemon *daemon)
 	signal(SIGPIPE, SIG_IGN);
 	pipit_signals_block();
 	open_site(daemon);
+	open_dashboard(daemon);
 	open_settings(daemon);
 	raise_descriptor_limit(daemon->config);
 	daemon->server =
 	    daemon->is_check ? pipit_server_new_unchecked(daemon->config) : pipit_server_new(daemon->config);
-	if (!daemon->server || handlers_register(daemon->server, daemon->site, daemon->settings) != 0)
+	if (!daemon->server || handlers_register(daemon->server, daemon->site, daemon->settings) != 0 ||
+	    register_dashboard(daemon) != 0)
 		fail(daemon, EXIT_COULD_NOT_RUN);
 	else if (daemon->is_check && pipit_server_check(daemon->server) != 0)
 		fail(daemon, EXIT_WRONG_CONFIGURATION);
@@ -217,6 +257,7 @@ static void clean_up(struct daemon *daemon)
 	pipit_server_free(daemon->server);
 	pipit_settings_free(daemon->settings);
 	pipit_site_free(daemon->site);
+	pipit_site_free(daemon->dashboard);
 }
 
 static int run(struct pipit_config *config)

@@ -906,6 +906,10 @@ struct pipit_site_options {
 	const struct pipit_page *pages;
 	/** Number of `pages`. */
 	size_t page_count;
+	/** Removed from the path first, for a route such as "/docs/{path...}": "/docs". Borrowed; NULL: nothing. */
+	const char *prefix;
+	/** A sentence for the 404 of "/" without index.html. Borrowed; NULL: none. */
+	const char *advice;
 	/** Serve /index.html for absent paths without a dot in the last segment, if the client accepts text/html. */
 	bool spa;
 	/** List directories without index.html, as a page, or as JSON for clients that prefer application/json. */
