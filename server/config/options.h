@@ -30,7 +30,7 @@ struct pipit_options {
  *
  * The first address of a source replaces those of earlier sources.
  *
- * config: initialised; to be cleared also after a failure. environment: NULL-terminated; may be NULL. error: a line for
+ * config: initialised; to be cleared also after a failure. options: must live as long as `config`. environment: NULL-terminated; may be NULL. error: a line for
  * each error of all sources; options without an error are set.
  */
 int pipit_options_read(struct pipit_config *config, struct pipit_options *options, int argc, char *const *argv,
