@@ -286,8 +286,8 @@ static int check(struct pipit_config *config, int result)
 /* An address or a file that was named is that of the server; otherwise its own arguments may have changed it. */
 static int ask_health(const struct pipit_config *config, const struct pipit_options *options)
 {
-	bool is_named = options->has_config ||
-			pipit_options_place(options, "listen")->kind == PIPIT_OPTION_PLACE_COMMAND_LINE;
+	bool is_named =
+	    options->has_config || pipit_options_place(options, "listen")->kind == PIPIT_OPTION_PLACE_COMMAND_LINE;
 	char error[256];
 	int result = is_named ? pipit_healthcheck(config->listen[0], error, sizeof error)
 			      : pipit_healthcheck_find(config, error, sizeof error);

@@ -137,8 +137,8 @@ int pipit_healthcheck_publish(const char *url)
 	if (length == 0 || fd < 0)
 		return -errno;
 	/* nothing is received: it would stay in memory */
-	if (shutdown(fd, SHUT_RD) == 0 && bind(fd, (struct sockaddr *)&name,
-					      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) == 0)
+	if (shutdown(fd, SHUT_RD) == 0 &&
+	    bind(fd, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) == 0)
 		return fd;
 	error = -errno;
 	close(fd);

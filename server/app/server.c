@@ -247,8 +247,7 @@ static void report_listener(const struct pipit_config *config, const char *addre
 			     : error == -EADDRNOTAVAIL ? "use an address of this machine"
 			     : error == -EACCES        ? "use a port above 1023, or CAP_NET_BIND_SERVICE"
 						       : "use another address";
-	pipit_config_log_error(
-	    config, "listen = \"%s\": cannot be used: %s; %s", address, strerror(-error), advice);
+	pipit_config_log_error(config, "listen = \"%s\": cannot be used: %s; %s", address, strerror(-error), advice);
 }
 
 /* All addresses. The first error; with may_be_in_use, such addresses are a warning. */
@@ -638,9 +637,8 @@ int pipit_server_run(struct pipit_server *server)
 	if (server->is_started || start(server, NULL) != 0)
 		return 1;
 	server->drain_delay = event_new(pipit_worker_base(server->workers[0]), -1, 0, end_drain_delay, server);
-	signals = server->drain_delay
-		      ? pipit_signals_new(pipit_worker_base(server->workers[0]), &actions, server)
-		      : NULL;
+	signals =
+	    server->drain_delay ? pipit_signals_new(pipit_worker_base(server->workers[0]), &actions, server) : NULL;
 	if (!signals) {
 		pipit_log(PIPIT_LOG_ERROR, "cannot handle signals: out of memory");
 		free_drain_delay(server);

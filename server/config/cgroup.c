@@ -58,7 +58,8 @@ static void read_v1(const char *directory, struct pipit_cgroup_limits *limits)
 	unsigned long long bytes;
 	/* no quota is -1 */
 	if (read_value(directory, "cpu.cfs_quota_us", value) && sscanf(value, "%lld", &quota_us) == 1 && quota_us > 0 &&
-	    read_value(directory, "cpu.cfs_period_us", value) && sscanf(value, "%lld", &period_us) == 1 && period_us > 0)
+	    read_value(directory, "cpu.cfs_period_us", value) && sscanf(value, "%lld", &period_us) == 1 &&
+	    period_us > 0)
 		lower_cpus(limits, (unsigned long long)quota_us, (unsigned long long)period_us);
 	if (read_value(directory, "memory.limit_in_bytes", value) && sscanf(value, "%llu", &bytes) == 1 &&
 	    bytes < V1_MEMORY_UNLIMITED)

@@ -89,8 +89,8 @@ static const struct pipit_option_place *place_of(const struct check *check, cons
 	return find_place(check->config, option, "");
 }
 
-static void check_text(struct check *check, const struct pipit_option_place *place, const struct pipit_option *option,
-    const char *text)
+static void check_text(
+    struct check *check, const struct pipit_option_place *place, const struct pipit_option *option, const char *text)
 {
 	keep_result(check, pipit_option_error_report(place, option, text == NULL ? "" : text,
 			       pipit_option_check_text(option, text), check->error));
@@ -111,7 +111,7 @@ static const struct pipit_option_place *place_of_address(const struct check *che
 
 static void check_addresses(struct check *check, const struct pipit_option *option)
 {
-	enum pipit_fault fault = check->config->listen_count == 0		 ? PIPIT_FAULT_EMPTY
+	enum pipit_fault fault = check->config->listen_count == 0                 ? PIPIT_FAULT_EMPTY
 				 : check->config->listen_count > PIPIT_LISTEN_MAX ? PIPIT_FAULT_MANY
 										  : PIPIT_FAULT_NONE;
 	keep_result(check, pipit_option_error_report(&call, option, "", fault, check->error));

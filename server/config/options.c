@@ -149,9 +149,8 @@ static int take_lines(struct pipit_config *config, struct source *source, FILE *
 	for (ssize_t length; (length = read_line(in, text)) != -1;) {
 		if (++source->place.number == 1)
 			skip_byte_order_mark(text, &length);
-		keep_result(&result,
-		    length == -2 ? report_line(source, "line too long; use at most 4096 bytes", error)
-				 : take_line(config, source, text, (size_t)length, error));
+		keep_result(&result, length == -2 ? report_line(source, "line too long; use at most 4096 bytes", error)
+						  : take_line(config, source, text, (size_t)length, error));
 	}
 	return result;
 }
@@ -421,8 +420,8 @@ static int take_config(const char *name, const char **file, struct pipit_option_
 	return -EINVAL;
 }
 
-static int take_command(const struct argument *argument, struct pipit_options *options, const char **file,
-    struct pipit_option_error *error)
+static int take_command(
+    const struct argument *argument, struct pipit_options *options, const char **file, struct pipit_option_error *error)
 {
 	switch (argument->command - pipit_commands) {
 	case PIPIT_COMMAND_CONFIG:

@@ -569,8 +569,9 @@ static void refuse_missing_file(const struct lookup *lookup)
 	char detail[256];
 	bool is_root = lookup->path.length == 1;
 
-	snprintf(detail, sizeof detail, "There is no %s.%s%s", is_root ? "index.html in the root directory" : "such file",
-	    is_root && lookup->site->advice ? " " : "", is_root && lookup->site->advice ? lookup->site->advice : "");
+	snprintf(detail, sizeof detail, "There is no %s.%s%s",
+	    is_root ? "index.html in the root directory" : "such file", is_root && lookup->site->advice ? " " : "",
+	    is_root && lookup->site->advice ? lookup->site->advice : "");
 	refuse_file(lookup, 404, detail);
 }
 

@@ -833,7 +833,8 @@ static const struct {
 	{ { "--check=yes" }, NULL, NULL, "--check" },
 	{ { "--listen" }, NULL, NULL, "--listen: has no value" },
 	{ { "--listen", "example.com:80" }, NULL, NULL, "--listen example.com:80: not an address" },
-	{ { "--listen=127.0.0.1:1", "--listen=localhost:1" }, NULL, NULL, "--listen localhost:1: overlaps with 127.0.0.1:1" },
+	{ { "--listen=127.0.0.1:1", "--listen=localhost:1" }, NULL, NULL,
+	    "--listen localhost:1: overlaps with 127.0.0.1:1" },
 	{ { "--config=/dev/null", "--config=/none" }, NULL, NULL, "--config /none: a second file, after /dev/null" },
 	{ { "--listen", "127.0.0.1:65536" }, NULL, NULL, "--listen 127.0.0.1:65536: not an address" },
 	{ { "--listen", "::1:80" }, NULL, NULL, "--listen ::1:80: not an address" },
@@ -920,7 +921,8 @@ static void assert_reported(const char *output, const char *text)
 START_TEST(checks_all_that_starting_needs_and_reports_every_error)
 {
 	struct folder folder = make_folder();
-	const char *const environment[] = { "PIPIT_SETTINGS=/none/such/settings", "PIPIT_MEDIA_TYPES=/none/types", NULL };
+	const char *const environment[] = { "PIPIT_SETTINGS=/none/such/settings", "PIPIT_MEDIA_TYPES=/none/types",
+		NULL };
 	const char *const arguments[] = { "--check", "--config", folder.file, "--cache-control", "nonsense",
 		"--access-log", "/none/such/log", "--listen", "127.0.0.1:1", "--listen", "localhost:1", "--listen",
 		"192.0.2.1:80", "--max-fields", "0", NULL };
@@ -1034,9 +1036,9 @@ START_TEST(fits_its_memory_limit_into_the_cgroup)
 	if (!make_group(&group, "memory", "memory.max", "50331648", "memory.limit_in_bytes", "50331648"))
 		return;
 	enter_group(&group);
-	ck_assert_int_eq(daemon_run((const char *const[]){ "--check", "--listen", "127.0.0.1:0", "--max-connections",
-					"100", NULL },
-			     output, sizeof output),
+	ck_assert_int_eq(
+	    daemon_run((const char *const[]){ "--check", "--listen", "127.0.0.1:0", "--max-connections", "100", NULL },
+		output, sizeof output),
 	    0);
 	assert_matches(output, "^memory-limit = 24m$");
 	assert_matches(output, "^pipit: memory-limit is 24m, because the cgroup has 48m$");
@@ -1148,7 +1150,8 @@ START_TEST(finds_the_server_of_its_container)
 		struct daemon daemon = daemon_start(NULL), second;
 		ck_assert_int_eq(check_health_of_container(variables[i], output, sizeof output), 0);
 		ck_assert_str_eq(output, "");
-		second = daemon_start((const char *const[]){ "--listen", "127.0.0.1:0", "--listen", "localhost:0", NULL });
+		second =
+		    daemon_start((const char *const[]){ "--listen", "127.0.0.1:0", "--listen", "localhost:0", NULL });
 		ck_assert_int_eq(check_health_of_container(variables[i], output, sizeof output), 0);
 		/* one that is published and named is asked alone */
 		daemon_pause(&second);

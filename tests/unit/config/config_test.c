@@ -214,25 +214,27 @@ START_TEST(reports_every_error_on_a_line)
 	config.workers = 257;
 	config.log_level = "all";
 	config.listen[0] = "here";
-	assert_check_fails("listen = \"here\": not an address; use " ADDRESS_WANTED
-			   "\nworkers = \"257\": out of range; use 0 to 256"
-			   "\nlog-level = \"all\": unknown value; use error, warn, info or debug");
+	assert_check_fails(
+	    "listen = \"here\": not an address; use " ADDRESS_WANTED "\nworkers = \"257\": out of range; use 0 to 256"
+	    "\nlog-level = \"all\": unknown value; use error, warn, info or debug");
 	config.max_target_bytes = 16384;
 	config.memory_limit = 1;
-	assert_check_fails("max-target-bytes = \"16k\": too large; use less than max-head-bytes, which is 16k"
-			   "\nmax-body-bytes = \"1m\": too large; use at most memory-limit, which is 1, or raise memory-limit");
+	assert_check_fails(
+	    "max-target-bytes = \"16k\": too large; use less than max-head-bytes, which is 16k"
+	    "\nmax-body-bytes = \"1m\": too large; use at most memory-limit, which is 1, or raise memory-limit");
 }
 END_TEST
 
 /* ---------------------------------------------------------------- printed forms */
 
-static const char *const names[] = { "ipv6-only", "dashboard", "drain-delay", "listen", "workers", "root", "spa", "listing", "compress", "cache-control",
-	"media-types", "settings", "settings-max-bytes", "settings-require-match", "max-json-members", "max-streams",
-	"config", "access-log", "log-format", "log-level", "max-connections", "listen-backlog", "max-head-bytes",
-	"max-fields", "max-target-bytes", "max-body-bytes", "max-json-depth", "head-timeout", "read-timeout",
-	"write-timeout", "min-rate-bytes", "rate-grace", "idle-timeout", "lingering-time", "lingering-timeout",
-	"drain-timeout", "max-connections-per-address", "max-requests-per-connection", "memory-limit",
-	"max-field-bytes", "max-output-bytes", "defer-accept", "check", "healthcheck", "version", "help" };
+static const char *const names[] = { "ipv6-only", "dashboard", "drain-delay", "listen", "workers", "root", "spa",
+	"listing", "compress", "cache-control", "media-types", "settings", "settings-max-bytes",
+	"settings-require-match", "max-json-members", "max-streams", "config", "access-log", "log-format", "log-level",
+	"max-connections", "listen-backlog", "max-head-bytes", "max-fields", "max-target-bytes", "max-body-bytes",
+	"max-json-depth", "head-timeout", "read-timeout", "write-timeout", "min-rate-bytes", "rate-grace",
+	"idle-timeout", "lingering-time", "lingering-timeout", "drain-timeout", "max-connections-per-address",
+	"max-requests-per-connection", "memory-limit", "max-field-bytes", "max-output-bytes", "defer-accept", "check",
+	"healthcheck", "version", "help" };
 
 enum { NAME_COUNT = sizeof(names) / sizeof(names[0]), COMMAND_COUNT = 5 };
 
@@ -275,7 +277,8 @@ END_TEST
 START_TEST(prints_every_address_and_unset_options)
 {
 	static const char expected[] =
-	    "listen = 0.0.0.0:80\nlisten = [::]:80\nipv6-only = off\n# root is not set\ndashboard = on\nspa = off\nlisting = off\ncompress = on\n"
+	    "listen = 0.0.0.0:80\nlisten = [::]:80\nipv6-only = off\n# root is not set\ndashboard = on\nspa = "
+	    "off\nlisting = off\ncompress = on\n"
 	    "# cache-control is not set\n# media-types is not set\n"
 	    "# settings is not set\nsettings-max-bytes = 256k\nsettings-require-match = off\nworkers = 0\n";
 	ck_assert_int_eq(pipit_config_set(&config, "listen", "0.0.0.0:80", NULL, 0), 0);
@@ -324,10 +327,11 @@ START_TEST(explains_each_option_in_a_sentence_of_its_own)
 		const struct pipit_option *option = &pipit_option_table[i];
 		const char *help = option->help;
 		bool has_zero = pipit_option_is_number(option) && option->min == 0;
-		bool zero_is_plain = strcmp(option->name, "rate-grace") == 0 || strcmp(option->name, "drain-delay") == 0;
+		bool zero_is_plain =
+		    strcmp(option->name, "rate-grace") == 0 || strcmp(option->name, "drain-delay") == 0;
 		ck_assert_msg(help[0] >= 'A' && help[0] <= 'Z', "%s: %s", option->name, help);
-		ck_assert_msg((strstr(help, "; 0 is ") != NULL) == (has_zero && !zero_is_plain), "%s: %s", option->name,
-		    help);
+		ck_assert_msg(
+		    (strstr(help, "; 0 is ") != NULL) == (has_zero && !zero_is_plain), "%s: %s", option->name, help);
 	}
 }
 END_TEST
@@ -378,8 +382,7 @@ static TCase *check_tests(void)
 	tcase_add_test(tests, checks_numbers_set_by_the_application);
 	tcase_add_test(tests, checks_strings_set_by_the_application);
 	tcase_add_test(tests, checks_addresses_set_by_the_application);
-	tcase_add_loop_test(
-	    tests, finds_addresses_that_overlap, 0, sizeof(address_pairs) / sizeof(address_pairs[0]));
+	tcase_add_loop_test(tests, finds_addresses_that_overlap, 0, sizeof(address_pairs) / sizeof(address_pairs[0]));
 	tcase_add_test(tests, reports_every_error_on_a_line);
 	return tests;
 }
