@@ -185,14 +185,29 @@ static struct found ask_published(FILE *sockets, const char *configured, char *e
 	return found;
 }
 
+/* "localhost:PORT" and ":PORT" are published by number. */
+static void print_numeric(char *text, size_t size, const char *address)
+{
+	char host[64];
+	unsigned port;
+
+	if (pipit_config_split_address(address, host, sizeof host, &port) != 0)
+		snprintf(text, size, "%s", address);
+	else
+		snprintf(text, size, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+}
+
 int pipit_healthcheck_find(const struct pipit_config *config, char *error, size_t size)
 {
 	FILE *sockets = fopen("/proc/net/unix", "re");
 	struct found found = { 0, 0, false };
+	char configured[80];
 	int result = 0;
 
-	for (size_t i = 0; sockets && !found.has_configured && i < config->listen_count; i++)
-		found = ask_published(sockets, config->listen[i], error, size);
+	for (size_t i = 0; sockets && !found.has_configured && i < config->listen_count; i++) {
+		print_numeric(configured, sizeof configured, config->listen[i]);
+		found = ask_published(sockets, configured, error, size);
+	}
 	if (found.count == 0 || found.has_configured)
 		result = pipit_healthcheck(config->listen[0], error, size);
 	else
