@@ -38,6 +38,18 @@ int listen(int fd, int backlog)
 	return (int)syscall(SYS_listen, fd, backlog);
 }
 
+/* As on a system without IPv6. */
+static bool lacks_v6;
+
+int socket(int domain, int type, int protocol)
+{
+	if (domain == AF_INET6 && lacks_v6) {
+		errno = EAFNOSUPPORT;
+		return -1;
+	}
+	return (int)syscall(SYS_socket, domain, type, protocol);
+}
+
 static size_t count_descriptors(void)
 {
 	DIR *directory = opendir("/proc/self/fd");
@@ -55,6 +67,7 @@ static size_t open_before;
 static void set_up(void)
 {
 	failing_call = 0;
+	lacks_v6 = false;
 	open_before = count_descriptors();
 }
 
@@ -287,6 +300,26 @@ START_TEST(accepts_both_families_on_any_address_of_ipv6)
 }
 END_TEST
 
+START_TEST(accepts_ipv4_on_any_address_without_ipv6)
+{
+	size_t count = socket_counts[_i];
+	struct pipit_config only = config;
+	char url[PIPIT_LISTENER_URL_SIZE];
+	struct sockaddr_in v4;
+	int fds[4];
+
+	lacks_v6 = true;
+	ck_assert_int_eq(pipit_listener_open("[::]:0", &config, fds, count, url), 0);
+	ck_assert_msg(strncmp(url, "http://0.0.0.0:", 15) == 0, "%s", url);
+	v4 = loopback(port_of(url));
+	expect_reachable(fds, count, (struct sockaddr *)&v4, sizeof v4);
+	close_all(fds, count);
+	only.ipv6_only = "on";
+	ck_assert_int_eq(pipit_listener_open("[::]:0", &only, fds, count, url), -EAFNOSUPPORT);
+	ck_assert_int_eq(pipit_listener_open("[::1]:0", &config, fds, count, url), -EAFNOSUPPORT);
+}
+END_TEST
+
 START_TEST(accepts_ipv6_only_when_asked_to)
 {
 	struct pipit_config only = config;
@@ -431,6 +464,7 @@ int main(void)
 	tcase_add_loop_test(tests, binds_a_port_whose_last_connections_are_in_time_wait, 0, COUNT(socket_counts));
 	tcase_add_test(tests, binds_the_same_port_of_both_families);
 	tcase_add_loop_test(tests, accepts_both_families_on_any_address_of_ipv6, 0, COUNT(socket_counts));
+	tcase_add_loop_test(tests, accepts_ipv4_on_any_address_without_ipv6, 0, COUNT(socket_counts));
 	tcase_add_test(tests, accepts_ipv6_only_when_asked_to);
 	tcase_add_loop_test(tests, refuses_a_port_on_which_another_socket_listens, 0, COUNT(busy_cases));
 	tcase_add_loop_test(tests, refuses_a_port_on_which_it_listens_already, 0, COUNT(socket_counts));
