@@ -37,8 +37,9 @@ LABEL org.opencontainers.image.title="pipit" \
 COPY --from=build /image /
 # By number: an orchestrator that forbids root (runAsNonRoot) cannot check a name.
 USER 65532:65532
-ENV PIPIT_LISTEN=0.0.0.0:8080 \
+ENV PIPIT_LISTEN=[::]:8080 \
     PIPIT_ACCESS_LOG=- \
+    PIPIT_DRAIN_DELAY=5s \
     PIPIT_LOG_FORMAT=json
 EXPOSE 8080
 STOPSIGNAL SIGTERM

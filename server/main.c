@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The daemon. */
 #include "app/healthcheck.h"
+#include "app/server.h"
 #include "app/signals.h"
 #include "base/freelist.h"
 #include "base/log.h"
 #include "base/oom_reserve.h"
+#include "config/cgroup.h"
 #include "config/config.h"
 #include "config/options.h"
 #include "handlers.h"
@@ -18,6 +20,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #ifdef PIPIT_EMBED_STATIC
 #include "embedded.h"
@@ -51,8 +54,90 @@ static void choose_own_pages(struct pipit_site_options *options)
 #endif
 }
 
-static int open_site(const struct pipit_config *config, struct pipit_site **site)
+struct daemon {
+	struct pipit_config *config;
+	bool is_check;
+	struct pipit_site *site;
+	struct pipit_site *dashboard; /* beside a root */
+	struct pipit_settings *settings;
+	struct pipit_server *server;
+	int result; /* exit status; of a wrong configuration if there are other errors too */
+};
+
+static void fail(struct daemon *daemon, int result)
 {
+	if (result > daemon->result)
+		daemon->result = result;
+}
+
+static void fail_configuration(struct daemon *daemon, const char *error)
+{
+	pipit_config_log_error(daemon->config, "%s", error);
+	fail(daemon, EXIT_WRONG_CONFIGURATION);
+}
+
+static const char dashboard_prefix[] = "/_pipit";
+
+static bool has_dashboard(const struct pipit_config *config)
+{
+	return config->root && strcmp(config->dashboard, "on") == 0;
+}
+
+static void open_dashboard(struct daemon *daemon)
+{
+	struct pipit_site_options options = { .prefix = dashboard_prefix };
+	char error[512];
+
+	if (!has_dashboard(daemon->config))
+		return;
+	choose_own_pages(&options);
+	if (pipit_site_open(&options, &daemon->dashboard, error, sizeof error) != 0)
+		fail_configuration(daemon, error);
+}
+
+static int register_dashboard(const struct daemon *daemon)
+{
+	static const struct pipit_route_options options = {
+		.summary = "The dashboard.",
+		.reply_type = "text/html",
+		.reply_schema = "{\"type\":\"string\"}",
+	};
+	int error;
+
+	if (!daemon->dashboard)
+		return 0;
+	error = pipit_route_with(
+	    daemon->server, PIPIT_GET, dashboard_prefix, pipit_serve_files, daemon->dashboard, &options);
+	return error | pipit_route_with(daemon->server, PIPIT_GET, "/_pipit/{path...}", pipit_serve_files,
+			   daemon->dashboard, &options);
+}
+
+/* pipit_site_open() reports its first error: open a site with each option alone. False: none of them is wrong. */
+static bool report_site(struct daemon *daemon, const struct pipit_site_options *options)
+{
+	static const struct pipit_page none;
+	const struct pipit_site_options parts[] = {
+		{ .root = options->root, .listing = options->listing, .pages = &none },
+		{ .media_types = options->media_types, .pages = &none },
+		{ .cache_control = options->cache_control, .pages = &none },
+	};
+	char error[512];
+	bool has_reported = false;
+
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		struct pipit_site *site = NULL;
+		if (pipit_site_open(&parts[i], &site, error, sizeof error) != 0) {
+			fail_configuration(daemon, error);
+			has_reported = true;
+		}
+		pipit_site_free(site);
+	}
+	return has_reported;
+}
+
+static void open_site(struct daemon *daemon)
+{
+	const struct pipit_config *config = daemon->config;
 	struct pipit_site_options options = {
 		.root = config->root,
 		.spa = strcmp(config->spa, "on") == 0,
@@ -60,19 +145,19 @@ static int open_site(const struct pipit_config *config, struct pipit_site **site
 		.no_compression = strcmp(config->compress, "off") == 0,
 		.cache_control = config->cache_control,
 		.media_types = config->media_types,
+		.advice = has_dashboard(config) ? "The dashboard is at /_pipit/." : NULL,
 	};
 	char error[512];
 
 	if (!config->root)
 		choose_own_pages(&options);
-	if (pipit_site_open(&options, site, error, sizeof error) == 0)
-		return EXIT_CLEAN;
-	pipit_log(PIPIT_LOG_ERROR, "%s", error);
-	return EXIT_WRONG_CONFIGURATION;
+	if (pipit_site_open(&options, &daemon->site, error, sizeof error) != 0 && !report_site(daemon, &options))
+		fail_configuration(daemon, error);
 }
 
-static int open_settings(const struct pipit_config *config, struct pipit_settings **settings)
+static void open_settings(struct daemon *daemon)
 {
+	const struct pipit_config *config = daemon->config;
 	const struct pipit_settings_options options = {
 		.file = config->settings,
 		.max_bytes = config->settings_max_bytes,
@@ -81,11 +166,12 @@ static int open_settings(const struct pipit_config *config, struct pipit_setting
 		.require_match = strcmp(config->settings_require_match, "on") == 0,
 	};
 	char error[512];
+	int result = config->settings ? pipit_settings_open(&options, &daemon->settings, error, sizeof error) : 0;
 
-	if (!config->settings || pipit_settings_open(&options, settings, error, sizeof error) == 0)
-		return EXIT_CLEAN;
-	pipit_log(PIPIT_LOG_ERROR, "%s", error);
-	return EXIT_WRONG_CONFIGURATION;
+	if (result == -EBUSY && daemon->is_check)
+		pipit_log(PIPIT_LOG_WARN, "%s", error);
+	else if (result != 0)
+		fail_configuration(daemon, error);
 }
 
 /* for listeners, logs, files and workers */
@@ -106,67 +192,146 @@ static void raise_descriptor_limit(const struct pipit_config *config)
 		    (unsigned long long)config->max_connections, (unsigned long long)limit.rlim_cur);
 }
 
-/* The program that started this one waits for these lines. */
-static void announce(const struct pipit_server *server)
+/* Before pipit_server_new() does it: sites and settings log, too. */
+static void set_up_log(const struct pipit_config *config)
+{
+	enum pipit_log_level level = PIPIT_LOG_INFO;
+	pipit_log_level_parse(config->log_level, &level);
+	pipit_log_set_level(level);
+	pipit_log_set_json(strcmp(config->log_format, "json") == 0);
+}
+
+/* Half of it: arriving heads may use half of the buffers' limit in addition, and the process needs the rest. */
+static void fit_memory_limit(struct pipit_config *config, const struct pipit_options *options)
+{
+	const struct pipit_option *option = pipit_option_find("memory-limit", strlen("memory-limit"));
+	uint64_t memory = pipit_cgroup_limits().memory_bytes, limit = memory / 2;
+	char text[PIPIT_OPTION_NUMBER_BYTES], whole[PIPIT_OPTION_NUMBER_BYTES];
+
+	if (limit < config->max_body_bytes)
+		limit = config->max_body_bytes;
+	if (memory == 0 || limit >= config->memory_limit ||
+	    pipit_options_place(options, option->name)->kind != PIPIT_OPTION_PLACE_CALL)
+		return;
+	config->memory_limit = limit;
+	pipit_log(PIPIT_LOG_INFO, "memory-limit is %s, because the cgroup has %s",
+	    pipit_option_format_number(option, limit, text), pipit_option_format_number(option, memory, whole));
+}
+
+/* All that can fail. Reports every error. */
+static void prepare(struct daemon *daemon)
+{
+	/* a signal that arrives before the loop runs must not end the process */
+	signal(SIGPIPE, SIG_IGN);
+	pipit_signals_block();
+	open_site(daemon);
+	open_dashboard(daemon);
+	open_settings(daemon);
+	raise_descriptor_limit(daemon->config);
+	daemon->server =
+	    daemon->is_check ? pipit_server_new_unchecked(daemon->config) : pipit_server_new(daemon->config);
+	if (!daemon->server || handlers_register(daemon->server, daemon->site, daemon->settings) != 0 ||
+	    register_dashboard(daemon) != 0)
+		fail(daemon, EXIT_COULD_NOT_RUN);
+	else if (daemon->is_check && pipit_server_check(daemon->server) != 0)
+		fail(daemon, EXIT_WRONG_CONFIGURATION);
+	else if (!daemon->is_check && pipit_server_listen(daemon->server) != 0)
+		fail(daemon, EXIT_COULD_NOT_RUN);
+}
+
+static void serve(struct daemon *daemon)
 {
 	char line[sizeof "listening on " + 128];
-	for (size_t i = 0; pipit_server_url(server, i); i++) {
-		snprintf(line, sizeof line, "listening on %s", pipit_server_url(server, i));
+	int names[PIPIT_LISTEN_MAX];
+	size_t count;
+
+	for (count = 0; pipit_server_url(daemon->server, count); count++) {
+		names[count] = pipit_healthcheck_publish(pipit_server_url(daemon->server, count));
+		snprintf(line, sizeof line, "listening on %s", pipit_server_url(daemon->server, count));
+		/* The program that started this one waits for it. */
 		pipit_log_announce(line);
 	}
+	fail(daemon, pipit_server_run(daemon->server));
+	while (count > 0) {
+		if (names[--count] >= 0)
+			close(names[count]);
+	}
+}
+
+static void clean_up(struct daemon *daemon)
+{
+	pipit_server_free(daemon->server);
+	pipit_settings_free(daemon->settings);
+	pipit_site_free(daemon->site);
+	pipit_site_free(daemon->dashboard);
 }
 
 static int run(struct pipit_config *config)
 {
-	struct pipit_site *site = NULL;
-	struct pipit_settings *settings = NULL;
-	struct pipit_server *server = NULL;
-	enum pipit_log_level level = PIPIT_LOG_INFO;
-	int result;
+	struct daemon daemon = { .config = config };
 
-	/* sites and settings log before pipit_server_new() sets the level */
-	pipit_log_level_parse(config->log_level, &level);
-	pipit_log_set_level(level);
-	pipit_log_set_json(strcmp(config->log_format, "json") == 0);
-	result = open_site(config, &site);
-	if (result == EXIT_CLEAN)
-		result = open_settings(config, &settings);
-
-	raise_descriptor_limit(config);
-	/* once the address is printed, a signal may arrive */
-	signal(SIGPIPE, SIG_IGN);
-	pipit_signals_block();
-	if (result == EXIT_CLEAN) {
-		server = pipit_server_new(config);
-		result = server && handlers_register(server, site, settings) == 0 && pipit_server_listen(server) == 0
-			     ? EXIT_CLEAN
-			     : EXIT_COULD_NOT_RUN;
-	}
-	if (result == EXIT_CLEAN) {
-		announce(server);
-		result = pipit_server_run(server);
-	}
-	pipit_server_free(server);
-	pipit_settings_free(settings);
-	pipit_site_free(site);
-	return result;
+	prepare(&daemon);
+	if (daemon.result == EXIT_CLEAN)
+		serve(&daemon);
+	clean_up(&daemon);
+	return daemon.result;
 }
 
-static int ask_health(const struct pipit_config *config)
+/* result: of the options; those without an error are checked too. */
+static int check(struct pipit_config *config, int result)
 {
+	struct daemon daemon = { .config = config, .is_check = true, .result = result };
+
+	prepare(&daemon);
+	clean_up(&daemon);
+	if (daemon.result == EXIT_CLEAN)
+		pipit_config_print(config, stdout);
+	return daemon.result;
+}
+
+/* An address or a file that was named is that of the server; otherwise its own arguments may have changed it. */
+static int ask_health(const struct pipit_config *config, const struct pipit_options *options)
+{
+	bool is_named =
+	    options->has_config || pipit_options_place(options, "listen")->kind == PIPIT_OPTION_PLACE_COMMAND_LINE;
 	char error[256];
-	if (pipit_healthcheck(config->listen[0], error, sizeof error) == 0)
+	int result = is_named ? pipit_healthcheck(config->listen[0], error, sizeof error)
+			      : pipit_healthcheck_find(config, error, sizeof error);
+	if (result == 0)
 		return EXIT_CLEAN;
 	pipit_log(PIPIT_LOG_ERROR, "%s", error);
 	return EXIT_COULD_NOT_RUN;
 }
 
+/* argc, argv: as for main(). */
+static int do_as_told(struct pipit_config *config, int argc, char **argv)
+{
+	static struct pipit_options options; /* `config` points to it */
+	static char errors[PIPIT_OPTIONS_ERROR_BYTES];
+	bool is_wrong = pipit_options_read(config, &options, argc, argv, environ, errors, sizeof errors) != 0;
+
+	pipit_config_log_errors(errors);
+	if (!is_wrong && options.help) {
+		pipit_config_print_help(stdout);
+		return EXIT_CLEAN;
+	}
+	if (!is_wrong && options.version) {
+		printf("pipit %s (libevent %s)\n", pipit_version(), event_get_version());
+		return EXIT_CLEAN;
+	}
+	if (is_wrong && (!options.check || options.help || options.version))
+		return EXIT_WRONG_CONFIGURATION;
+	if (options.healthcheck && !options.check)
+		return ask_health(config, &options);
+	set_up_log(config);
+	fit_memory_limit(config, &options);
+	return options.check ? check(config, is_wrong ? EXIT_WRONG_CONFIGURATION : EXIT_CLEAN) : run(config);
+}
+
 int main(int argc, char **argv)
 {
 	struct pipit_config config;
-	struct pipit_options options = { 0 };
-	char error[512];
-	int result = EXIT_CLEAN, error_number;
+	int result, error_number;
 
 	pipit_config_init(&config);
 	event_set_log_callback(on_libevent_message);
@@ -175,19 +340,8 @@ int main(int argc, char **argv)
 		pipit_log(
 		    PIPIT_LOG_ERROR, "cannot reserve %d bytes of memory: %s", RESERVE_BYTES, strerror(-error_number));
 		result = EXIT_COULD_NOT_RUN;
-	} else if (pipit_options_read(&config, &options, argc, argv, environ, error, sizeof error) != 0) {
-		pipit_log(PIPIT_LOG_ERROR, "%s", error);
-		result = EXIT_WRONG_CONFIGURATION;
-	} else if (options.help) {
-		pipit_config_print_help(stdout);
-	} else if (options.version) {
-		printf("pipit %s (libevent %s)\n", pipit_version(), event_get_version());
-	} else if (options.check) {
-		pipit_config_print(&config, stdout);
-	} else if (options.healthcheck) {
-		result = ask_health(&config);
 	} else {
-		result = run(&config);
+		result = do_as_told(&config, argc, argv);
 	}
 	pipit_config_clear(&config);
 	/* for leak checkers */

@@ -57,13 +57,18 @@ struct pipit_stream;
  * checks and copies them, strings included. A limit or deadline of 0 is off, unless its comment says otherwise.
  */
 struct pipit_config {
-	/** Addresses, "ADDR:PORT" or "[v6]:PORT"; port 0 selects a free port. Default: 127.0.0.1:8080. */
+	/**
+	 * Addresses, "ADDR:PORT" or "[v6]:PORT"; port 0 selects a free port. "localhost:PORT" is 127.0.0.1, ":PORT" is
+	 * [::]. [::] accepts IPv4 too, see `ipv6_only`. Default: 127.0.0.1:8080.
+	 */
 	const char *listen[PIPIT_LISTEN_MAX];
 	/** Entries used in `listen`, 1 to PIPIT_LISTEN_MAX. */
 	size_t listen_count;
+	/** "off" (default): [::]:PORT accepts IPv4 too, unless an IPv4 address in `listen` has the same port; "on". */
+	const char *ipv6_only;
 	/**
-	 * Worker threads, each with its own event_base. Range 0 to 256. Default 0: one per core, or one if an evhttp callback
-	 * is not `thread_safe`.
+	 * Worker threads, each with its own event_base. Range 0 to 256. Default 0: one per core that the affinity and the
+	 * CPU quota of the cgroup allow, or one if an evhttp callback is not `thread_safe`.
 	 */
 	uint64_t workers;
 	/**
@@ -71,6 +76,8 @@ struct pipit_config {
 	 * `settings_require_match` have an effect in the daemon only. A program opens sites and settings itself.
 	 */
 	const char *root;
+	/** "on" (default): the daemon's own pages are at /_pipit/ when `root` is set; "off". */
+	const char *dashboard;
 	/** "on": serve /index.html for absent paths, see struct pipit_site_options; "off" (default). */
 	const char *spa;
 	/** "on": list directories without index.html; "off" (default). */
@@ -151,7 +158,10 @@ struct pipit_config {
 	uint64_t min_rate_bytes;
 	/** Milliseconds before `min_rate_bytes` applies; 0: from the start. Default 10000. */
 	uint64_t rate_grace_ms;
-	/** Milliseconds between two requests of a connection (closed after, without a reply). Default 60000. */
+	/**
+	 * Milliseconds between two requests of a connection (closed after, without a reply). Longer than the 60 s of
+	 * common proxies, which then close first. Default 75000.
+	 */
 	uint64_t idle_timeout_ms;
 	/**
 	 * Milliseconds for which the server reads and discards what a client still sends after its last reply, so that the
@@ -160,11 +170,18 @@ struct pipit_config {
 	uint64_t lingering_time_ms;
 	/** Milliseconds without a byte in that time (closed after). Default 5000, range 1 to 86400000. */
 	uint64_t lingering_timeout_ms;
+	/**
+	 * Milliseconds for which pipit_server_run() still accepts connections after SIGTERM or SIGINT, while
+	 * pipit_server_is_draining() is true already. Default 0.
+	 */
+	uint64_t drain_delay_ms;
 	/** Milliseconds that requests in flight have after a drain begins; 0: no limit. Default 8000. */
 	uint64_t drain_timeout_ms;
 
 	/** Private: strings of pipit_config_set(). */
 	void *owned;
+	/** Private: where each option of the daemon was set; NULL: by the program. */
+	const void *origin;
 };
 
 /** Set every field to its default. Any thread. */
@@ -226,7 +243,7 @@ PIPIT_API const char *pipit_server_url(const struct pipit_server *server, size_t
 
 /**
  * Serve until drained or stopped, with worker threads; the calling thread is the first worker. SIGTERM and SIGINT
- * drain, a second one stops; SIGUSR1 and SIGHUP reopen the access log, SIGHUP also reloads settings; SIGPIPE is
+ * drain, after `drain_delay_ms`, a second one stops; SIGUSR1 and SIGHUP reopen the access log, SIGHUP also reloads settings; SIGPIPE is
  * ignored. One server of a process at a time: libevent handles signals in one loop only.
  *
  * @return 0 after a drain or stop; 1 when the server could not start
@@ -257,7 +274,7 @@ PIPIT_API void pipit_server_stop(struct pipit_server *server);
  */
 PIPIT_API void pipit_server_reopen_logs(struct pipit_server *server);
 
-/** True once a drain or stop has begun. Any thread. */
+/** True once a drain, its delay, or a stop has begun. Any thread. */
 PIPIT_API bool pipit_server_is_draining(const struct pipit_server *server);
 
 /** Open connections of all workers; 0 after a drain of an attached server: it is complete. Any thread. */
@@ -895,6 +912,10 @@ struct pipit_site_options {
 	const struct pipit_page *pages;
 	/** Number of `pages`. */
 	size_t page_count;
+	/** Removed from the path first, for a route such as "/docs/{path...}": "/docs". Borrowed; NULL: nothing. */
+	const char *prefix;
+	/** A sentence for the 404 of "/" without index.html. Borrowed; NULL: none. */
+	const char *advice;
 	/** Serve /index.html for absent paths without a dot in the last segment, if the client accepts text/html. */
 	bool spa;
 	/** List directories without index.html, as a page, or as JSON for clients that prefer application/json. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The dashboard: shows the events of /events. Charts are in chart.js, tables in tables.js.
+import './base.js';
 import { addChart, redraw, WINDOW_SECONDS } from './chart.js';
 import { BYTES, SECONDS, setText, SHARE, sum, timeOfDay } from './format.js';
 import { showTables } from './tables.js';

@@ -23,7 +23,7 @@ FOLDERS = {
     "http": "guard response_head router preconditions ranges accept_header content_type content_coding media_types",
     "json": "pointer decimal tree json equality printer problem patch json_index",
     "metrics": "counters process exposition prometheus dashboard_data access_log",
-    "config": "option option_error config options",
+    "config": "cgroup option option_error config options",
     "net": "limits listener handler_table connection budget input output eviction",
     "http1": "open_reply evhttp_link evhttp_lane acceptor exchange body handler_queue http1 timeouts",
     "request": "request json_reader json_stream sse_event sse dispatch",

@@ -2,7 +2,7 @@
 /*
  * Turns files of a directory into a table of struct pipit_page. ETags are checksums: builds are reproducible.
  *
- *     embed DIRECTORY OUTPUT.c
+ *     pipit-embed DIRECTORY OUTPUT.c
  */
 #include <dirent.h>
 #include <errno.h>
@@ -22,7 +22,7 @@ static size_t name_count;
 
 static void fail(const char *what, const char *name)
 {
-	fprintf(stderr, "embed: %s: %s%s%s\n", name, what, errno ? ": " : "", errno ? strerror(errno) : "");
+	fprintf(stderr, "pipit-embed: %s: %s%s%s\n", name, what, errno ? ": " : "", errno ? strerror(errno) : "");
 	exit(1);
 }
 
@@ -162,7 +162,7 @@ int main(int argc, char **argv)
 	FILE *out, *row = open_memstream(&rows, &rows_length);
 
 	if (argc != 3 || !row) {
-		fputs("usage: embed DIRECTORY OUTPUT.c\n", stderr);
+		fputs("usage: pipit-embed DIRECTORY OUTPUT.c\n", stderr);
 		return 2;
 	}
 	errno = 0;
@@ -170,7 +170,9 @@ int main(int argc, char **argv)
 	out = fopen(argv[2], "w");
 	if (!out)
 		fail("cannot be written", argv[2]);
-	fputs("/* Made by tools/embed.c. */\n#include \"embedded.h\"\n\n", out);
+	fputs("/* Made by pipit-embed. */\n#include <pipit.h>\n\n"
+	      "extern const struct pipit_page embedded_pages[];\nextern const size_t embedded_page_count;\n\n",
+	    out);
 	for (size_t i = 0; i < name_count; i++)
 		print_page(out, row, argv[1], i);
 	if (fclose(row) != 0)

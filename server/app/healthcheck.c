@@ -2,14 +2,21 @@
 #include "app/healthcheck.h"
 
 #include "config/config.h"
+#include "pipit.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h> /* struct timeval in musl */
+#include <sys/un.h>
 #include <unistd.h>
 
 #define STEP_SECONDS 2
@@ -21,6 +28,12 @@ static const char *connectable(const char *host)
 	return strcmp(host, "::") == 0 ? "::1" : host;
 }
 
+/* "[::]:PORT" is 0.0.0.0 on a system without IPv6. */
+static const char *second_choice(const char *host)
+{
+	return strcmp(host, "::") == 0 ? "127.0.0.1" : NULL;
+}
+
 static int connect_to(const char *host, unsigned port)
 {
 	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM }, *address;
@@ -29,7 +42,7 @@ static int connect_to(const char *host, unsigned port)
 	int fd;
 
 	snprintf(service, sizeof service, "%u", port);
-	if (getaddrinfo(connectable(host), service, &hints, &address) != 0) {
+	if (getaddrinfo(host, service, &hints, &address) != 0) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -86,7 +99,9 @@ int pipit_healthcheck(const char *address, char *error, size_t size)
 		snprintf(error, size, "%s: not an address to connect to; use ADDR:PORT", address);
 		return -1;
 	}
-	fd = connect_to(host, port);
+	fd = connect_to(connectable(host), port);
+	if (fd < 0 && errno != EAGAIN && errno != EINPROGRESS && second_choice(host))
+		fd = connect_to(second_choice(host), port);
 	result = fd < 0 ? -1 : request_health(fd, reply, sizeof reply);
 	is_healthy = result == 0 && strncmp(reply, "HTTP/1.1 200 ", 13) == 0;
 	if (result != 0)
@@ -99,4 +114,105 @@ int pipit_healthcheck(const char *address, char *error, size_t size)
 	if (fd >= 0)
 		close(fd);
 	return is_healthy ? 0 : -1;
+}
+
+/* --- finding the server of the container -------------------------------------------------------------------------- */
+
+/* In the network namespace, which containers of a pod share: "pipit/MOUNT-NAMESPACE/ADDR:PORT". */
+static size_t print_name(char *name, size_t size, const char *address)
+{
+	struct stat status;
+	if (stat("/proc/self/ns/mnt", &status) != 0)
+		return 0;
+	return (size_t)snprintf(name, size, "pipit/%ju/%s", (uintmax_t)status.st_ino, address);
+}
+
+int pipit_healthcheck_publish(const char *url)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	/* abstract names begin with NUL, and are not terminated */
+	size_t length = print_name(name.sun_path + 1, sizeof name.sun_path - 1, url + strlen("http://"));
+	int error, fd = length ? socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+
+	if (length == 0 || fd < 0)
+		return -errno;
+	/* nothing is received: it would stay in memory */
+	if (shutdown(fd, SHUT_RD) == 0 &&
+	    bind(fd, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) == 0)
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
+}
+
+struct found {
+	unsigned count;
+	unsigned unhealthy;
+	bool has_configured; /* the configured address is published */
+};
+
+/* A line of /proc/net/unix ends in "@NAME". Returns the address in it, or NULL. */
+static char *published_address(char *line, const char *prefix)
+{
+	char *name = strchr(line, '@');
+	line[strcspn(line, "\n")] = '\0';
+	return name && strncmp(name + 1, prefix, strlen(prefix)) == 0 ? name + 1 + strlen(prefix) : NULL;
+}
+
+/* configured: the only address to ask, or NULL for all. */
+static struct found ask_published(FILE *sockets, const char *configured, char *error, size_t size)
+{
+	struct found found = { 0, 0, false };
+	char prefix[48], *line = NULL, *address, why[256];
+	size_t length = 0;
+
+	if (print_name(prefix, sizeof prefix, "") == 0)
+		return found;
+	rewind(sockets);
+	while (getline(&line, &length, sockets) > 0) {
+		address = published_address(line, prefix);
+		if (!address)
+			continue;
+		found.count++;
+		if (configured) {
+			found.has_configured |= strcmp(address, configured) == 0;
+		} else if (pipit_healthcheck(address, why, sizeof why) != 0) {
+			if (found.unhealthy++ == 0)
+				snprintf(error, size, "%s", why);
+		}
+	}
+	free(line);
+	return found;
+}
+
+/* "localhost:PORT" and ":PORT" are published by number. */
+static void print_numeric(char *text, size_t size, const char *address)
+{
+	char host[64];
+	unsigned port;
+
+	if (pipit_config_split_address(address, host, sizeof host, &port) != 0)
+		snprintf(text, size, "%s", address);
+	else
+		snprintf(text, size, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+}
+
+int pipit_healthcheck_find(const struct pipit_config *config, char *error, size_t size)
+{
+	FILE *sockets = fopen("/proc/net/unix", "re");
+	struct found found = { 0, 0, false };
+	char configured[80];
+	int result = 0;
+
+	for (size_t i = 0; sockets && !found.has_configured && i < config->listen_count; i++) {
+		print_numeric(configured, sizeof configured, config->listen[i]);
+		found = ask_published(sockets, configured, error, size);
+	}
+	if (found.count == 0 || found.has_configured)
+		result = pipit_healthcheck(config->listen[0], error, size);
+	else
+		result = ask_published(sockets, NULL, error, size).unhealthy ? -1 : 0;
+	if (sockets)
+		fclose(sockets);
+	return result;
 }

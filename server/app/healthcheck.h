@@ -4,7 +4,23 @@
 
 #include <stddef.h>
 
+struct pipit_config;
+
 /* GET /healthz from "ADDR:PORT" (0.0.0.0 and [::]: loopback), at most 2 s per step. 0 on status 200, otherwise -1. */
 int pipit_healthcheck(const char *address, char *error, size_t size);
+
+/*
+ * Names an abstract socket after the server's address, so that a health check in the same container finds it: with the
+ * container's network and mount namespace. The kernel removes the name when the process ends.
+ *
+ * url: "http://ADDR:PORT". Returns a descriptor, or a negative errno value.
+ */
+int pipit_healthcheck_publish(const char *url);
+
+/*
+ * The server of this container, wherever it listens: the configured address if a server has published it or none has published
+ * any; otherwise all published ones, which must all be healthy.
+ */
+int pipit_healthcheck_find(const struct pipit_config *config, char *error, size_t size);
 
 #endif

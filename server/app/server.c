@@ -7,6 +7,7 @@
 #include "app/signals.h"
 #include "app/worker.h"
 #include "base/log.h"
+#include "config/cgroup.h"
 #include "config/config.h"
 #include "metrics/access_log.h"
 #include "metrics/prometheus.h"
@@ -49,6 +50,7 @@ struct pipit_server {
 	struct pipit_worker *workers[WORKERS_MAX];
 	const struct pipit_counters *counters[WORKERS_MAX];
 	_Atomic(struct pipit_dashboard_feed *) feed; /* NULL: not yet */
+	struct event *drain_delay;                   /* while pipit_server_run() runs */
 	pthread_t threads[WORKERS_MAX];              /* all workers but the first */
 	_Atomic size_t running;                      /* workers with connections */
 	bool is_attached;
@@ -71,10 +73,13 @@ const struct pipit_config *pipit_server_config(const struct pipit_server *server
 
 /* --- creation ----------------------------------------------------------------------------------------------------- */
 
-static size_t cores(void)
+/* More threads than the quota has cores would use it up early in each period, and all wait for the next one. */
+static size_t usable_cores(void)
 {
 	cpu_set_t set;
-	return sched_getaffinity(0, sizeof set, &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
+	size_t cores = sched_getaffinity(0, sizeof set, &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
+	uint64_t quota = pipit_cgroup_limits().cpus;
+	return quota && quota < cores ? (size_t)quota : cores;
 }
 
 static int open_access_log(struct pipit_server *server)
@@ -83,26 +88,31 @@ static int open_access_log(struct pipit_server *server)
 	int error = pipit_access_log_open(
 	    config->access_log, strcmp(config->log_format, "json") == 0, &server->shared.access_log);
 	if (error != 0)
-		pipit_log(PIPIT_LOG_ERROR, "cannot open the access log %s: %s", config->access_log, strerror(-error));
+		pipit_config_log_error(config, "access-log = \"%s\": cannot be opened: %s; use off, - or a file",
+		    config->access_log, strerror(-error));
 	return error;
 }
 
 struct pipit_server *pipit_server_new(const struct pipit_config *config)
 {
-	struct pipit_server *server = calloc(1, sizeof *server);
 	struct pipit_config defaults;
-	enum pipit_log_level level = PIPIT_LOG_INFO;
-	char error[512];
+	char errors[4096];
 
 	if (!config) {
 		pipit_config_init(&defaults);
 		config = &defaults;
 	}
-	if (pipit_config_check(config, error, sizeof error) != 0) {
-		pipit_log(PIPIT_LOG_ERROR, "%s", error);
-		free(server);
-		return NULL;
-	}
+	if (pipit_config_check(config, errors, sizeof errors) == 0)
+		return pipit_server_new_unchecked(config);
+	pipit_config_log_errors(errors);
+	return NULL;
+}
+
+struct pipit_server *pipit_server_new_unchecked(const struct pipit_config *config)
+{
+	struct pipit_server *server = calloc(1, sizeof *server);
+	enum pipit_log_level level = PIPIT_LOG_INFO;
+
 	if (server)
 		server->shared.limits = pipit_limits_new(config->max_connections_per_address);
 	if (!server || !server->shared.limits || pipit_routes_init(&server->routes) != 0 ||
@@ -114,7 +124,7 @@ struct pipit_server *pipit_server_new(const struct pipit_config *config)
 	pipit_log_level_parse(config->log_level, &level);
 	pipit_log_set_level(level);
 	pipit_log_set_json(strcmp(config->log_format, "json") == 0);
-	server->worker_count = config->workers ? (size_t)config->workers : cores();
+	server->worker_count = config->workers ? (size_t)config->workers : usable_cores();
 	server->started = time(NULL);
 	return server;
 }
@@ -231,46 +241,93 @@ static void count_workers(struct pipit_server *server)
 	if (server->config.workers || server->worker_count == 1 || pipit_routes_are_thread_safe(&server->routes))
 		return;
 	server->worker_count = 1;
-	pipit_log(PIPIT_LOG_INFO,
-	    "one worker: evhttp callbacks of a route without thread_safe must not run on several at once; "
-	    "set workers to run more");
+	pipit_log(PIPIT_LOG_INFO, "one worker, because an evhttp callback is not thread_safe");
+}
+
+static int check_registrations(const struct pipit_server *server)
+{
+	if (server->routes.error)
+		pipit_log(PIPIT_LOG_ERROR, "not starting: a registration failed, see above");
+	return server->routes.error;
+}
+
+static void report_listener(const struct pipit_config *config, const char *address, int error)
+{
+	const char *advice = error == -EADDRINUSE      ? "the port is in use: use another port, or 0 for a free one"
+			     : error == -EADDRNOTAVAIL ? "use an address of this machine"
+			     : error == -EACCES        ? "use a port above 1023, or CAP_NET_BIND_SERVICE"
+						       : "use another address";
+	pipit_config_log_error(config, "listen = \"%s\": cannot be used: %s; %s", address, strerror(-error), advice);
+}
+
+/* All addresses. The first error; with may_be_in_use, such addresses are a warning. */
+static int open_listeners(struct pipit_server *server, bool may_be_in_use)
+{
+	const struct pipit_config *config = &server->config;
+	size_t count = server->worker_count;
+	int result = 0;
+
+	for (size_t i = 0; i < config->listen_count; i++) {
+		int *sockets = server->sockets + i * count;
+		int error = pipit_listener_open(config->listen[i], config, sockets, count, server->urls[i]);
+		for (size_t j = 0; error != 0 && j < count; j++)
+			sockets[j] = -1;
+		if (error == -EADDRINUSE && may_be_in_use) {
+			pipit_log(PIPIT_LOG_WARN, "%s is in use", config->listen[i]);
+		} else if (error != 0) {
+			report_listener(config, config->listen[i], error);
+			result = result ? result : error;
+		}
+	}
+	return result;
+}
+
+static int make_sockets(struct pipit_server *server)
+{
+	size_t count = server->config.listen_count * server->worker_count;
+
+	free(server->sockets);
+	server->sockets = calloc(count + 1, sizeof *server->sockets);
+	for (size_t i = 0; server->sockets && i < count; i++)
+		server->sockets[i] = -1;
+	return server->sockets ? 0 : -ENOMEM;
+}
+
+/* Logs every error. */
+static int open_log_and_listeners(struct pipit_server *server, bool is_check)
+{
+	int result = 0, error;
+
+	if (make_sockets(server) != 0)
+		return -ENOMEM;
+	if (!server->shared.access_log && open_access_log(server) != 0)
+		result = -EIO;
+	error = open_listeners(server, is_check);
+	return result ? result : error;
 }
 
 int pipit_server_listen(struct pipit_server *server)
 {
-	const struct pipit_config *config = &server->config;
-	size_t count;
+	int error = check_registrations(server);
 
-	if (server->routes.error) {
-		pipit_log(PIPIT_LOG_ERROR, "not starting: a registration failed, see above");
-		return server->routes.error;
-	}
-	if (server->is_listening)
-		return 0;
+	if (error != 0 || server->is_listening)
+		return error;
 	count_workers(server);
-	count = server->worker_count;
-	if (!server->shared.access_log && open_access_log(server) != 0)
-		return -EIO;
-	free(server->sockets);
-	server->sockets = calloc(config->listen_count * count + 1, sizeof *server->sockets);
-	if (!server->sockets)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->listen_count * count; i++)
-		server->sockets[i] = -1;
-	for (size_t i = 0; i < config->listen_count; i++) {
-		int error =
-		    pipit_listener_open(config->listen[i], config, server->sockets + i * count, count, server->urls[i]);
-		if (error != 0) {
-			pipit_log(PIPIT_LOG_ERROR, "cannot listen on %s: %s%s", config->listen[i], strerror(-error),
-			    error == -EADDRINUSE ? "; the port is in use: use another port, or 0 for a free one" : "");
-			for (size_t j = i * count; j < (i + 1) * count; j++)
-				server->sockets[j] = -1;
-			close_sockets(server);
-			return error;
-		}
-	}
-	server->is_listening = true;
-	return 0;
+	error = open_log_and_listeners(server, false);
+	if (error != 0)
+		close_sockets(server);
+	server->is_listening = error == 0;
+	return error;
+}
+
+int pipit_server_check(struct pipit_server *server)
+{
+	int error = check_registrations(server);
+
+	if (error == 0)
+		error = open_log_and_listeners(server, true);
+	close_sockets(server);
+	return error;
 }
 
 const char *pipit_server_url(const struct pipit_server *server, size_t index)
@@ -508,12 +565,27 @@ static void *run_thread(void *worker)
 	return NULL;
 }
 
-static void drain_all(void *context)
+static void end_drain_delay(evutil_socket_t fd, short what, void *context)
 {
 	struct pipit_server *server = context;
+	(void)fd, (void)what;
 	pipit_log(PIPIT_LOG_INFO, "draining: accepting no connections, %llu open",
 	    (unsigned long long)pipit_server_connections(server));
 	pipit_server_drain(server);
+}
+
+/* Load balancers learn from /readyz within the delay; until then they send new connections. */
+static void drain_all(void *context)
+{
+	struct pipit_server *server = context;
+	uint64_t delay_ms = server->config.drain_delay_ms;
+	struct timeval delay = { (time_t)(delay_ms / 1000), (suseconds_t)(delay_ms % 1000 * 1000) };
+	atomic_store(&server->shared.draining, true);
+	if (delay_ms && event_add(server->drain_delay, &delay) == 0)
+		pipit_log(PIPIT_LOG_INFO, "draining in %llu ms: /readyz answers 503, connections are still accepted",
+		    (unsigned long long)delay_ms);
+	else
+		end_drain_delay(-1, 0, server);
 }
 
 static void stop_all(void *context)
@@ -561,6 +633,13 @@ static size_t start_threads(struct pipit_server *server)
 	return count;
 }
 
+static void free_drain_delay(struct pipit_server *server)
+{
+	if (server->drain_delay)
+		event_free(server->drain_delay);
+	server->drain_delay = NULL;
+}
+
 int pipit_server_run(struct pipit_server *server)
 {
 	static const struct pipit_signals_actions actions = { drain_all, stop_all, reopen_logs, reload_settings };
@@ -569,9 +648,12 @@ int pipit_server_run(struct pipit_server *server)
 
 	if (server->is_started || start(server, NULL) != 0)
 		return 1;
-	signals = pipit_signals_new(pipit_worker_base(server->workers[0]), &actions, server);
+	server->drain_delay = event_new(pipit_worker_base(server->workers[0]), -1, 0, end_drain_delay, server);
+	signals =
+	    server->drain_delay ? pipit_signals_new(pipit_worker_base(server->workers[0]), &actions, server) : NULL;
 	if (!signals) {
 		pipit_log(PIPIT_LOG_ERROR, "cannot handle signals: out of memory");
+		free_drain_delay(server);
 		return 1;
 	}
 	open_inboxes(server);
@@ -586,6 +668,7 @@ int pipit_server_run(struct pipit_server *server)
 	for (size_t i = 1; i < count; i++)
 		pthread_join(server->threads[i], NULL);
 	pipit_signals_free(signals);
+	free_drain_delay(server);
 	return count < server->worker_count ? 1 : 0;
 }
 

@@ -6,6 +6,15 @@
 
 const struct pipit_config *pipit_server_config(const struct pipit_server *server);
 
+/* For pipit_server_check(): options may contradict each other. */
+struct pipit_server *pipit_server_new_unchecked(const struct pipit_config *config);
+
+/*
+ * Reports what pipit_server_listen() would, and closes the sockets again. An address in use is a warning only: the server that
+ * uses it may run with this configuration.
+ */
+int pipit_server_check(struct pipit_server *server);
+
 struct event_base;
 struct evhttp;
 struct pipit_worker;

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/config.h"
 
+#include "base/log.h"
 #include "config/option.h"
 #include "config/option_error.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
 
 static const struct pipit_option_place call = { .kind = PIPIT_OPTION_PLACE_CALL };
@@ -50,84 +55,228 @@ int pipit_config_split_address(const char *text, char *host, size_t host_size, u
 	return pipit_option_split_address(text, host, host_size, port);
 }
 
-static int check_text(const struct pipit_option *option, const char *text, struct pipit_option_error *error)
+/* ---------------------------------------------------------------- checking */
+
+struct check {
+	const struct pipit_config *config;
+	const struct pipit_option_origin *origin; /* NULL: all were set by the program */
+	struct pipit_option_error *error;
+	int result; /* of the first error */
+};
+
+static void keep_result(struct check *check, int result)
 {
-	return pipit_option_error_report(
-	    &call, option, text == NULL ? "" : text, pipit_option_check_text(option, text), error);
+	if (check->result == 0)
+		check->result = result;
 }
 
-static int check_number(const struct pipit_option *option, uint64_t number, struct pipit_option_error *error)
+/* value: of one of several addresses */
+static const struct pipit_option_place *find_place(
+    const struct pipit_config *config, const struct pipit_option *option, const char *value)
+{
+	const struct pipit_option_origin *origin = config->origin;
+	if (origin == NULL)
+		return &call;
+	for (size_t i = 0; option->kind == PIPIT_OPTION_ADDRESSES && i < config->listen_count; i++) {
+		if (strcmp(config->listen[i], value) == 0)
+			return &origin->listen[i];
+	}
+	return &origin->places[option - pipit_option_table];
+}
+
+static const struct pipit_option_place *place_of(const struct check *check, const struct pipit_option *option)
+{
+	return find_place(check->config, option, "");
+}
+
+static void check_text(
+    struct check *check, const struct pipit_option_place *place, const struct pipit_option *option, const char *text)
+{
+	keep_result(check, pipit_option_error_report(place, option, text == NULL ? "" : text,
+			       pipit_option_check_text(option, text), check->error));
+}
+
+static void check_number(struct check *check, const struct pipit_option *option, uint64_t number)
 {
 	char text[PIPIT_OPTION_NUMBER_BYTES];
 	const char *value = pipit_option_format_number(option, number, text);
-	return pipit_option_error_report(&call, option, value, pipit_option_check_number(option, number), error);
+	keep_result(check, pipit_option_error_report(place_of(check, option), option, value,
+			       pipit_option_check_number(option, number), check->error));
 }
 
-static int check_addresses(
-    const struct pipit_config *config, const struct pipit_option *option, struct pipit_option_error *error)
+static const struct pipit_option_place *place_of_address(const struct check *check, size_t index)
 {
-	if (config->listen_count == 0)
-		return pipit_option_error_report(&call, option, "", PIPIT_FAULT_EMPTY, error);
-	if (config->listen_count > PIPIT_LISTEN_MAX)
-		return pipit_option_error_report(&call, option, "", PIPIT_FAULT_MANY, error);
-	for (size_t i = 0; i < config->listen_count; i++) {
-		int result = check_text(option, config->listen[i], error);
-		if (result < 0)
-			return result;
-	}
-	return 0;
+	return check->origin == NULL ? &call : &check->origin->listen[index];
 }
 
-static int check_option(
-    const struct pipit_config *config, const struct pipit_option *option, struct pipit_option_error *error)
+static void check_addresses(struct check *check, const struct pipit_option *option)
+{
+	enum pipit_fault fault = check->config->listen_count == 0                 ? PIPIT_FAULT_EMPTY
+				 : check->config->listen_count > PIPIT_LISTEN_MAX ? PIPIT_FAULT_MANY
+										  : PIPIT_FAULT_NONE;
+	keep_result(check, pipit_option_error_report(&call, option, "", fault, check->error));
+	for (size_t i = 0; fault == PIPIT_FAULT_NONE && i < check->config->listen_count; i++)
+		check_text(check, place_of_address(check, i), option, check->config->listen[i]);
+}
+
+static void check_option(struct check *check, const struct pipit_option *option)
 {
 	if (option->kind == PIPIT_OPTION_ADDRESSES)
-		return check_addresses(config, option, error);
-	if (pipit_option_is_number(option))
-		return check_number(option, pipit_option_get_number(config, option), error);
-	return check_text(option, pipit_option_get_text(config, option), error);
+		check_addresses(check, option);
+	else if (pipit_option_is_number(option))
+		check_number(check, option, pipit_option_get_number(check->config, option));
+	else
+		check_text(check, place_of(check, option), option, pipit_option_get_text(check->config, option));
+}
+
+struct listener {
+	bool is_v6, is_any;
+	unsigned char bytes[sizeof(struct in6_addr)];
+	unsigned port;
+};
+
+static bool read_listener(const char *text, struct listener *listener)
+{
+	char host[INET6_ADDRSTRLEN];
+	*listener = (struct listener){ 0 };
+	if (text == NULL || pipit_option_split_address(text, host, sizeof(host), &listener->port) < 0)
+		return false;
+	listener->is_v6 = strchr(host, ':') != NULL;
+	inet_pton(listener->is_v6 ? AF_INET6 : AF_INET, host, listener->bytes);
+	listener->is_any = memcmp(listener->bytes, &in6addr_any, sizeof(listener->bytes)) == 0;
+	return true;
+}
+
+static bool collide(const struct listener *left, const struct listener *right)
+{
+	return left->port == right->port && left->port != 0 && left->is_v6 == right->is_v6 &&
+	       (left->is_any || right->is_any || memcmp(left->bytes, right->bytes, sizeof(left->bytes)) == 0);
+}
+
+/* With an address that was accepted before. */
+static void check_collisions(struct check *check, size_t index)
+{
+	const char *const *listen = check->config->listen;
+	struct listener listener, earlier;
+	if (!read_listener(listen[index], &listener))
+		return;
+	for (size_t i = 0; i < index; i++) {
+		if (!read_listener(listen[i], &earlier) || !collide(&listener, &earlier))
+			continue;
+		pipit_option_error_start_line(check->error);
+		pipit_option_error_append_setting(
+		    check->error, place_of_address(check, index), "listen", listen[index]);
+		pipit_option_error_append(check->error, ": overlaps with %s; use one of them", listen[i]);
+		keep_result(check, -EINVAL);
+		return;
+	}
+}
+
+/* Two options against each other, when neither is wrong by itself. Returns the first one, to begin an error about it. */
+static const struct pipit_option *begin_pair(struct check *check, const char *first, const char *second)
+{
+	const struct pipit_option *option = pipit_option_find(first, strlen(first));
+	const struct pipit_option *other = pipit_option_find(second, strlen(second));
+	char text[PIPIT_OPTION_NUMBER_BYTES];
+	if (check->origin != NULL && (check->origin->is_wrong[option - pipit_option_table] ||
+					 check->origin->is_wrong[other - pipit_option_table]))
+		return NULL;
+	pipit_option_error_start_line(check->error);
+	pipit_option_error_append_setting(check->error, place_of(check, option), first,
+	    pipit_option_format_number(option, pipit_option_get_number(check->config, option), text));
+	keep_result(check, -EINVAL);
+	return option;
 }
 
 /* Otherwise such a target gets 431 instead of 414. */
-static int check_target_against_head(const struct pipit_config *config, struct pipit_option_error *error)
+static void check_target_against_head(struct check *check)
 {
-	char target[PIPIT_OPTION_NUMBER_BYTES], head[PIPIT_OPTION_NUMBER_BYTES];
-	const struct pipit_option *option = pipit_option_find("max-target-bytes", strlen("max-target-bytes"));
-	if (config->max_target_bytes < config->max_head_bytes)
-		return 0;
-	pipit_option_error_append_setting(
-	    error, &call, option->name, pipit_option_format_number(option, config->max_target_bytes, target));
-	pipit_option_error_append(error, ": too large; use less than max-head-bytes, which is %s",
-	    pipit_option_format_number(option, config->max_head_bytes, head));
-	return -EINVAL;
+	const struct pipit_option *option;
+	char head[PIPIT_OPTION_NUMBER_BYTES];
+	if (check->config->max_target_bytes < check->config->max_head_bytes)
+		return;
+	option = begin_pair(check, "max-target-bytes", "max-head-bytes");
+	if (option != NULL)
+		pipit_option_error_append(check->error, ": too large; use less than max-head-bytes, which is %s",
+		    pipit_option_format_number(option, check->config->max_head_bytes, head));
 }
 
 /* Otherwise such a body always gets 503. */
-static int check_body_against_memory(const struct pipit_config *config, struct pipit_option_error *error)
+static void check_body_against_memory(struct check *check)
 {
-	char body[PIPIT_OPTION_NUMBER_BYTES], memory[PIPIT_OPTION_NUMBER_BYTES];
-	const struct pipit_option *option = pipit_option_find("max-body-bytes", strlen("max-body-bytes"));
-	if (!config->memory_limit || config->max_body_bytes <= config->memory_limit)
-		return 0;
-	pipit_option_error_append_setting(
-	    error, &call, option->name, pipit_option_format_number(option, config->max_body_bytes, body));
-	pipit_option_error_append(error, ": too large; use at most memory-limit, which is %s, or raise memory-limit",
-	    pipit_option_format_number(option, config->memory_limit, memory));
-	return -EINVAL;
+	const struct pipit_option *option;
+	char memory[PIPIT_OPTION_NUMBER_BYTES];
+	if (!check->config->memory_limit || check->config->max_body_bytes <= check->config->memory_limit)
+		return;
+	option = begin_pair(check, "max-body-bytes", "memory-limit");
+	if (option != NULL)
+		pipit_option_error_append(check->error,
+		    ": too large; use at most memory-limit, which is %s, or raise memory-limit",
+		    pipit_option_format_number(option, check->config->memory_limit, memory));
+}
+
+int pipit_config_check_into(const struct pipit_config *config, struct pipit_option_error *error)
+{
+	struct check check = { config, config->origin, error, 0 };
+	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++)
+		check_option(&check, &pipit_option_table[i]);
+	if (check.result == 0) {
+		for (size_t i = 1; i < config->listen_count; i++)
+			check_collisions(&check, i);
+		check_target_against_head(&check);
+		check_body_against_memory(&check);
+	}
+	return check.result;
 }
 
 int pipit_config_check(const struct pipit_config *config, char *error, size_t size)
 {
-	struct pipit_option_error line = pipit_option_error_begin(error, size);
-	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
-		int result = check_option(config, &pipit_option_table[i], &line);
-		if (result < 0)
-			return result;
-	}
-	if (check_target_against_head(config, &line) < 0)
-		return -EINVAL;
-	return check_body_against_memory(config, &line);
+	struct pipit_option_error lines = pipit_option_error_begin(error, size);
+	return pipit_config_check_into(config, &lines);
 }
+
+void pipit_config_locate(const struct pipit_config *config, const char *message, char *out, size_t size)
+{
+	struct pipit_option_error line = pipit_option_error_begin(out, size);
+	size_t length = strspn(message, "abcdefghijklmnopqrstuvwxyz0123456789-");
+	const struct pipit_option *option = pipit_option_find(message, length);
+	const char *rest = message + length, *end = strstr(rest, "\": ");
+	bool has_value = strncmp(rest, " = \"", strlen(" = \"")) == 0 && end != NULL;
+	char value[PIPIT_OPTION_TEXT_MAX_BYTES + 1] = "";
+	if (option == NULL || (!has_value && *rest != ':')) {
+		pipit_option_error_append(&line, "%s", message);
+		return;
+	}
+	if (has_value) {
+		rest += strlen(" = \"");
+		snprintf(value, sizeof(value), "%.*s", (int)(end - rest), rest);
+		rest = end + 1;
+	}
+	pipit_option_error_append_setting(&line, find_place(config, option, value), option->name, value);
+	pipit_option_error_append(&line, "%s", rest);
+}
+
+void pipit_config_log_error(const struct pipit_config *config, const char *format, ...)
+{
+	char message[PIPIT_OPTION_TEXT_MAX_BYTES + 512], located[PIPIT_OPTION_TEXT_MAX_BYTES + 512];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(message, sizeof(message), format, arguments);
+	va_end(arguments);
+	pipit_config_locate(config, message, located, sizeof(located));
+	pipit_log(PIPIT_LOG_ERROR, "%s", located);
+}
+
+void pipit_config_log_errors(const char *lines)
+{
+	while (*lines != '\0') {
+		size_t length = strcspn(lines, "\n");
+		pipit_log(PIPIT_LOG_ERROR, "%.*s", (int)length, lines);
+		lines += length + (lines[length] == '\n');
+	}
+}
+
+/* ---------------------------------------------------------------- printed forms */
 
 static const char *format_default(const struct pipit_option *option, char *out)
 {
@@ -136,26 +285,42 @@ static const char *format_default(const struct pipit_option *option, char *out)
 	return option->initial_text != NULL ? option->initial_text : option->unset;
 }
 
+enum { HELP_COLUMN = 27, HELP_WIDTH = 80 - HELP_COLUMN };
+
+/* In the right column, which the cursor has reached. */
+static void print_wrapped(FILE *out, const char *text)
+{
+	while (strlen(text) > HELP_WIDTH) {
+		int length = HELP_WIDTH;
+		while (text[length] != ' ')
+			length--;
+		fprintf(out, "%.*s\n%*s", length, text, HELP_COLUMN, "");
+		text += length + 1;
+	}
+	fprintf(out, "%s\n", text);
+}
+
 static void print_option(FILE *out, const char *name, const char *operand, char letter, const char *help)
 {
 	char option[48];
 	int length = snprintf(option, sizeof(option), "--%s %s", name, operand);
 	if (letter != 0)
 		snprintf(option + length, sizeof(option) - (size_t)length, "(-%c)", letter);
-	fprintf(out, length > 24 ? "  %s\n%27s%s" : "  %-24s%s%s", option, length > 24 ? "" : " ", help);
+	fprintf(out, length > 24 ? "  %s\n%27s" : "  %-24s%s", option, length > 24 ? "" : " ");
+	print_wrapped(out, help);
 }
 
 static void print_group(FILE *out, enum pipit_option_group group)
 {
 	static const char *const titles[PIPIT_GROUP_TOTAL] = { "What to serve:", "Limits:", "Deadlines:", "Other:" };
-	char text[PIPIT_OPTION_NUMBER_BYTES];
+	char number[PIPIT_OPTION_NUMBER_BYTES], text[160];
 	fprintf(out, "\n%s\n", titles[group]);
 	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
-		if (pipit_option_table[i].group != group)
+		const struct pipit_option *option = &pipit_option_table[i];
+		if (option->group != group)
 			continue;
-		print_option(
-		    out, pipit_option_table[i].name, pipit_option_table[i].operand, 0, pipit_option_table[i].help);
-		fprintf(out, " [%s]\n", format_default(&pipit_option_table[i], text));
+		snprintf(text, sizeof(text), "%s [%s]", option->help, format_default(option, number));
+		print_option(out, option->name, option->operand, 0, text);
 	}
 }
 
@@ -166,19 +331,14 @@ void pipit_config_print_help(FILE *out)
 	    out);
 	for (int group = 0; group < PIPIT_GROUP_TOTAL; group++)
 		print_group(out, (enum pipit_option_group)group);
-	for (size_t i = 0; i < PIPIT_COMMAND_TOTAL; i++) {
+	for (size_t i = 0; i < PIPIT_COMMAND_TOTAL; i++)
 		print_option(out, pipit_commands[i].name, pipit_commands[i].operand, pipit_commands[i].letter,
 		    pipit_commands[i].help);
-		fputc('\n', out);
-	}
 	fputs("\nSIZE is in bytes, or with k, m or g. TIME is in seconds, or with ms, s, m or h.\n"
-	      "0 switches a limit or a deadline off (not workers or rate-grace). Options that\n"
-	      "need a limit refuse 0. A switch without a value is on: --spa means --spa on.\n"
-	      "\n"
+	      "A switch without a value is on: --spa means --spa on.\n"
 	      "The file and the environment set the same options: max-fields = 50 in the file,\n"
 	      "PIPIT_MAX_FIELDS=50 in the environment, where PIPIT_CONFIG names the file. The\n"
 	      "environment overrides the file, and the command line overrides both.\n"
-	      "\n"
 	      "Exit status: 0 clean stop, 1 could not run, 2 wrong configuration.\n",
 	    out);
 }

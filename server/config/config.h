@@ -6,11 +6,29 @@
 
 #include <stdio.h>
 
+struct pipit_option_error;
+
 /* pipit_config_clear() frees the copy of the strings; after -ENOMEM there is nothing to clear. */
 int pipit_config_copy(struct pipit_config *copy, const struct pipit_config *config);
 
-/* Ranges, and options against each other. */
+/* Ranges, and options against each other. A line for each error. */
 int pipit_config_check(const struct pipit_config *config, char *error, size_t size);
+
+/* The same, adding lines. */
+int pipit_config_check_into(const struct pipit_config *config, struct pipit_option_error *error);
+
+/*
+ * A message that begins with the name of an option, as 'root = "VALUE": ...' or 'root: ...', in the notation of the place
+ * where that option was set: "--root VALUE: ...". Other messages are copied.
+ */
+void pipit_config_locate(const struct pipit_config *config, const char *message, char *out, size_t size);
+
+/* An error about an option, in that notation. */
+void pipit_config_log_error(const struct pipit_config *config, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* One message per line. */
+void pipit_config_log_errors(const char *lines);
 
 /* At most 80 columns. */
 void pipit_config_print_help(FILE *out);
@@ -21,7 +39,7 @@ void pipit_config_print(const struct pipit_config *config, FILE *out);
 /* For the documentation; a test compares both. */
 void pipit_config_print_markdown(FILE *out);
 
-/* "ADDR:PORT" or "[v6]:PORT"; the host is numeric, without brackets. */
+/* As --listen; the host is numeric, without brackets. */
 int pipit_config_split_address(const char *text, char *host, size_t host_size, unsigned *port);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
@@ -29,104 +30,112 @@ static const char default_address[] = "127.0.0.1:8080";
 const struct pipit_option pipit_option_table[] = {
 	{ .name = "listen", .kind = PIPIT_OPTION_ADDRESSES, .group = PIPIT_GROUP_SERVE, .offset = FIELD(listen),
 	    .initial_text = default_address, .operand = "ADDR:PORT",
-	    .wanted = "ADDR:PORT or [ADDR]:PORT with a numeric address, for example 127.0.0.1:8080",
-	    .help = "address to listen on; repeatable" },
+	    .wanted = "ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, or :PORT for all addresses",
+	    .help = "Address to listen on; repeatable" },
+	{ .name = "ipv6-only", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(ipv6_only),
+	    .is_switch = true, .initial_text = "off", .choices = switch_positions, .operand = "[on]",
+	    .help = "Do not accept IPv4 connections on [::]:PORT" },
 	{ .name = "root", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(root), .operand = "DIR",
-	    .unset = "dashboard", .wanted = "a directory", .help = "directory of static files" },
+	    .unset = "dashboard", .wanted = "a directory", .help = "Directory of static files to serve" },
+	{ .name = "dashboard", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(dashboard),
+	    .is_switch = true, .initial_text = "on", .choices = switch_positions, .operand = "[on|off]",
+	    .help = "Serve the dashboard at /_pipit/ beside --root" },
 	{ .name = "spa", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(spa), .is_switch = true,
-	    .initial_text = "off", .choices = switch_positions, .operand = "[on]", .help = "serve /index.html for unknown pages" },
+	    .initial_text = "off", .choices = switch_positions, .operand = "[on]", .help = "Serve /index.html for unknown pages" },
 	{ .name = "listing", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(listing),
 	    .is_switch = true, .initial_text = "off", .choices = switch_positions, .operand = "[on]",
-	    .help = "list directories without index.html" },
+	    .help = "List directories without index.html" },
 	{ .name = "compress", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(compress),
 	    .is_switch = true, .initial_text = "on", .choices = switch_positions, .operand = "[on|off]",
-	    .help = "compress text files of 1k to 256k with gzip" },
+	    .help = "Compress text files of 1k to 256k with gzip" },
 	{ .name = "cache-control", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(cache_control),
 	    .operand = "RULES", .unset = "none", .wanted = "PATTERN=VALUE; ..., for example *.html=no-cache",
-	    .help = "Cache-Control by path: *.html=no-cache; ..." },
+	    .help = "Cache-Control by path, as *.html=no-cache; ..." },
 	{ .name = "media-types", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(media_types),
 	    .operand = "FILE", .unset = "built-in", .wanted = "a file in the form of /etc/mime.types",
-	    .help = "additional types, as in /etc/mime.types" },
+	    .help = "More media types, as in /etc/mime.types" },
 	{ .name = "settings", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(settings), .operand = "FILE",
-	    .unset = "none", .wanted = "a file in a directory that exists", .help = "file of the JSON document at /api/settings" },
+	    .unset = "none", .wanted = "a file in a directory that exists", .help = "File of the JSON document at /api/settings" },
 	{ .name = "settings-max-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_SERVE,
 	    .offset = FIELD(settings_max_bytes), .initial = 256 * KIB, .min = KIB, .max = 16 * MIB, .operand = "SIZE",
-	    .help = "size of the settings document" },
+	    .help = "Maximum size of the settings document" },
 	{ .name = "settings-require-match", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE,
 	    .offset = FIELD(settings_require_match), .is_switch = true, .initial_text = "off",
-	    .choices = switch_positions, .operand = "[on]", .help = "require If-Match for settings changes" },
+	    .choices = switch_positions, .operand = "[on]", .help = "Require If-Match for changes of settings" },
 	{ .name = "workers", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(workers), .max = 256,
-	    .operand = "N", .help = "worker threads; 0: one per core" },
+	    .operand = "N", .help = "Worker threads; 0 is one per usable core" },
 
 	{ .name = "max-connections", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_connections),
-	    .initial = 10000, .max = 1000000, .operand = "N", .help = "open connections of all workers together" },
+	    .initial = 10000, .max = 1000000, .operand = "N", .help = "Maximum simultaneous connections; 0 is unlimited" },
 	{ .name = "max-connections-per-address", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS,
 	    .offset = FIELD(max_connections_per_address), .max = 1000000, .operand = "N",
-	    .help = "open connections per client address; 0: no limit" },
+	    .help = "Maximum simultaneous connections per client address; 0 is unlimited" },
 	{ .name = "max-requests-per-connection", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS,
 	    .offset = FIELD(max_requests_per_connection), .max = 1000000000, .operand = "N",
-	    .help = "requests per connection; 0: no limit" },
+	    .help = "Maximum requests per connection; 0 is unlimited" },
 	{ .name = "memory-limit", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(memory_limit),
-	    .initial = 64 * MIB, .max = TIB, .operand = "SIZE", .help = "buffered bytes of all connections together" },
+	    .initial = 64 * MIB, .max = TIB, .operand = "SIZE", .help = "Maximum memory of all buffers; 0 is unlimited" },
 	{ .name = "max-streams", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_streams),
-	    .initial = 1000, .max = 1000000, .operand = "N", .help = "clients of /events at the same time" },
+	    .initial = 1000, .max = 1000000, .operand = "N", .help = "Maximum clients of /events; 0 is unlimited" },
 	{ .name = "listen-backlog", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(listen_backlog),
-	    .initial = 1024, .min = 1, .max = 65535, .operand = "N", .help = "length of the accept queue" },
+	    .initial = 1024, .min = 1, .max = 65535, .operand = "N", .help = "Maximum length of the accept queue" },
 	{ .name = "max-head-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_head_bytes),
 	    .initial = 16 * KIB, .min = 256, .max = 64 * KIB, .operand = "SIZE",
-	    .help = "size of request line and headers together" },
+	    .help = "Maximum size of request line and headers" },
 	{ .name = "max-fields", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_fields),
-	    .initial = 100, .min = 1, .max = 256, .operand = "N", .help = "number of request headers" },
+	    .initial = 100, .min = 1, .max = 256, .operand = "N", .help = "Maximum number of request headers" },
 	{ .name = "max-field-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_field_bytes),
-	    .initial = 8 * KIB, .max = 64 * KIB, .operand = "SIZE", .help = "size of one header: name and value" },
+	    .initial = 8 * KIB, .max = 64 * KIB, .operand = "SIZE", .help = "Maximum size of one header; 0 is unlimited" },
 	{ .name = "max-target-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_target_bytes),
-	    .initial = 8 * KIB, .min = 16, .max = 65000, .operand = "SIZE", .help = "size of the request target: path and query" },
+	    .initial = 8 * KIB, .min = 16, .max = 65000, .operand = "SIZE", .help = "Maximum size of request target, path and query" },
 	{ .name = "max-body-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_body_bytes),
-	    .initial = MIB, .max = TIB, .operand = "SIZE", .help = "size of the request body" },
+	    .initial = MIB, .max = TIB, .operand = "SIZE", .help = "Maximum request body size; 0 is --memory-limit" },
 	{ .name = "max-output-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_output_bytes),
 	    .initial = 64 * KIB, .min = 4 * KIB, .max = 16 * MIB, .operand = "SIZE",
-	    .help = "replies buffered for one client" },
+	    .help = "Maximum buffered replies of one connection" },
 	{ .name = "max-json-depth", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_json_depth),
-	    .initial = 64, .min = 1, .max = 512, .operand = "N", .help = "nesting of arrays and objects in JSON" },
+	    .initial = 64, .min = 1, .max = 512, .operand = "N", .help = "Maximum nesting of JSON arrays and objects" },
 	{ .name = "max-json-members", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS,
 	    .offset = FIELD(max_json_members), .initial = 10000, .min = 1, .max = 1000000, .operand = "N",
-	    .help = "object members in one JSON document" },
+	    .help = "Maximum object members in a JSON document" },
 
 	{ .name = "defer-accept", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(defer_accept_ms),
-	    .max = 60 * SECOND_MS, .operand = "TIME", .help = "wait in the kernel for the first byte; 0: off" },
+	    .max = 60 * SECOND_MS, .operand = "TIME", .help = "Time to hold a connection without a byte in the kernel; 0 is off" },
 	{ .name = "head-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(head_timeout_ms),
 	    .initial = 10 * SECOND_MS, .max = DAY_MS, .operand = "TIME",
-	    .help = "time to receive a whole request head" },
+	    .help = "Time to receive a request head; 0 is unlimited" },
 	{ .name = "read-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(read_timeout_ms),
 	    .initial = 30 * SECOND_MS, .max = DAY_MS, .operand = "TIME",
-	    .help = "time without progress while receiving a body" },
+	    .help = "Time a request body may stall; 0 is unlimited" },
 	{ .name = "write-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(write_timeout_ms),
 	    .initial = 30 * SECOND_MS, .max = DAY_MS, .operand = "TIME",
-	    .help = "time without progress while sending a reply" },
+	    .help = "Time a reply may stall; 0 is unlimited" },
 	{ .name = "min-rate-bytes", .kind = PIPIT_OPTION_SIZE, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(min_rate_bytes),
-	    .initial = KIB, .max = GIB, .operand = "SIZE", .help = "minimum average rate, in bytes per second" },
+	    .initial = KIB, .max = GIB, .operand = "SIZE", .help = "Minimum transfer rate, bytes/second; 0 is off" },
 	{ .name = "rate-grace", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(rate_grace_ms),
-	    .initial = 10 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "time before min-rate-bytes applies" },
+	    .initial = 10 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "Time before --min-rate-bytes applies" },
 	{ .name = "idle-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(idle_timeout_ms),
-	    .initial = 60 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "time between two requests of a connection" },
+	    .initial = 75 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "Idle time between requests; 0 is unlimited" },
 	{ .name = "lingering-time", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES,
 	    .offset = FIELD(lingering_time_ms), .initial = 30 * SECOND_MS, .min = 1, .max = DAY_MS, .operand = "TIME",
-	    .help = "time to read and discard after the last reply" },
+	    .help = "Time to discard input after the last reply" },
 	{ .name = "lingering-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES,
 	    .offset = FIELD(lingering_timeout_ms), .initial = 5 * SECOND_MS, .min = 1, .max = DAY_MS, .operand = "TIME",
-	    .help = "time without a byte meanwhile" },
+	    .help = "Time without input that ends --lingering-time" },
+	{ .name = "drain-delay", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(drain_delay_ms),
+	    .max = DAY_MS, .operand = "TIME", .help = "Time to go on accepting after SIGTERM" },
 	{ .name = "drain-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(drain_timeout_ms),
-	    .initial = 8 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "time for requests in flight at shutdown" },
+	    .initial = 8 * SECOND_MS, .max = DAY_MS, .operand = "TIME", .help = "Time for requests at shutdown; 0 is unlimited" },
 
 	{ .name = "access-log", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_OTHER, .offset = FIELD(access_log),
 	    .initial_text = "off", .operand = "off|-|FILE", .wanted = "off, - or a file",
-	    .help = "destination of access lines; -: stdout" },
+	    .help = "Access log: a file, - for stdout, or off" },
 	{ .name = "log-format", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_OTHER, .offset = FIELD(log_format),
 	    .initial_text = "combined", .choices = log_formats, .operand = "FORM",
-	    .help = "access lines: combined, or all as json" },
+	    .help = "Access lines: combined; json: all lines" },
 	{ .name = "log-level", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_OTHER, .offset = FIELD(log_level),
 	    .initial_text = "info", .choices = log_levels, .operand = "LEVEL",
-	    .help = "messages: error, warn, info or debug" },
+	    .help = "Messages to log: error, warn, info or debug" },
 };
 /* clang-format on */
 
@@ -134,11 +143,11 @@ _Static_assert(
     sizeof(pipit_option_table) / sizeof(pipit_option_table[0]) == PIPIT_OPTION_TOTAL, "option.h says how many");
 
 const struct pipit_command pipit_commands[PIPIT_COMMAND_TOTAL] = {
-	[PIPIT_COMMAND_CONFIG] = { "config", 0, "FILE", "configuration file of \"key = value\" lines" },
-	[PIPIT_COMMAND_CHECK] = { "check", 0, "", "check and print the configuration, then exit" },
-	[PIPIT_COMMAND_HEALTHCHECK] = { "healthcheck", 0, "", "request /healthz of the running server, then exit" },
-	[PIPIT_COMMAND_VERSION] = { "version", 'V', "", "print the version, then exit" },
-	[PIPIT_COMMAND_HELP] = { "help", 'h', "", "print this text, then exit" },
+	[PIPIT_COMMAND_CONFIG] = { "config", 0, "FILE", "Configuration file of \"key = value\" lines" },
+	[PIPIT_COMMAND_CHECK] = { "check", 0, "", "Check the configuration, print it, then exit" },
+	[PIPIT_COMMAND_HEALTHCHECK] = { "healthcheck", 0, "", "Request /healthz of the running server, then exit" },
+	[PIPIT_COMMAND_VERSION] = { "version", 'V', "", "Print the version, then exit" },
+	[PIPIT_COMMAND_HELP] = { "help", 'h', "", "Print this text, then exit" },
 };
 
 const struct pipit_option *pipit_option_find(const char *name, size_t length)
@@ -220,30 +229,56 @@ enum pipit_fault pipit_option_check_number(const struct pipit_option *option, ui
 
 static const struct unit *find_unit(const struct unit *units, const char *suffix)
 {
-	while (units->suffix != NULL && strcmp(units->suffix, suffix) != 0)
+	while (units->suffix != NULL && strcasecmp(units->suffix, suffix) != 0)
 		units++;
 	return units->suffix != NULL ? units : NULL;
 }
 
-/* strtoull() accepts spaces and signs, and wraps "-1". */
-static enum pipit_fault parse_number(const struct pipit_option *option, const char *text, uint64_t *number)
+struct decimal {
+	bool is_negative, is_too_large, has_fraction;
+	uint64_t whole;
+	uint64_t fraction, scale; /* fraction / scale; scale 1: none */
+};
+
+enum { FRACTION_MAX_DIGITS = 9 }; /* times the largest factor below 2^64 */
+
+/* Returns the end. strtoull() accepts spaces and signs, and wraps "-1"; strtod() depends on the locale. */
+static const char *parse_decimal(const char *text, struct decimal *decimal)
 {
-	bool is_negative = *text == '-', is_too_large = false;
-	const char *digits = is_negative ? text + 1 : text, *p = digits;
-	uint64_t value = 0;
+	*decimal = (struct decimal){ .is_negative = *text == '-', .scale = 1 };
+	const char *p = decimal->is_negative ? text + 1 : text;
 	for (; *p >= '0' && *p <= '9'; p++) {
 		uint64_t digit = (uint64_t)(*p - '0');
-		if (value > (UINT64_MAX - digit) / 10)
-			is_too_large = true;
+		if (decimal->whole > (UINT64_MAX - digit) / 10)
+			decimal->is_too_large = true;
 		else
-			value = value * 10 + digit;
+			decimal->whole = decimal->whole * 10 + digit;
 	}
-	const struct unit *unit = find_unit(units_of(option), p);
-	if (p == digits || unit == NULL)
+	if (p == text || p[-1] == '-' || p[0] != '.' || p[1] < '0' || p[1] > '9')
+		return p;
+	size_t digits = strspn(++p, "0123456789");
+	decimal->has_fraction = strspn(p, "0") < digits;
+	for (size_t i = 0; i < digits && i < FRACTION_MAX_DIGITS; i++) {
+		decimal->fraction = decimal->fraction * 10 + (uint64_t)(p[i] - '0');
+		decimal->scale *= 10;
+	}
+	return p + digits;
+}
+
+/* A fraction of a byte or of a millisecond is cut off, unless nothing is left: 0 has another meaning. */
+static enum pipit_fault parse_number(const struct pipit_option *option, const char *text, uint64_t *number)
+{
+	struct decimal decimal;
+	const char *suffix = parse_decimal(text, &decimal);
+	const struct unit *unit = find_unit(units_of(option), suffix);
+	if (suffix == text || suffix[-1] == '-' || unit == NULL || (decimal.scale > 1 && unit->factor == 1))
 		return PIPIT_FAULT_FORM;
-	if (is_negative || is_too_large || value > UINT64_MAX / unit->factor)
+	if (decimal.is_negative || decimal.is_too_large || decimal.whole > UINT64_MAX / unit->factor)
 		return PIPIT_FAULT_RANGE;
-	*number = value * unit->factor;
+	uint64_t whole = decimal.whole * unit->factor, part = decimal.fraction * unit->factor / decimal.scale;
+	if (whole > UINT64_MAX - part || (decimal.has_fraction && whole + part == 0))
+		return PIPIT_FAULT_RANGE;
+	*number = whole + part;
 	return pipit_option_check_number(option, *number);
 }
 
@@ -286,6 +321,14 @@ static int parse_port(const char *text, unsigned *port)
 	return 0;
 }
 
+/* ":PORT" is every address; other names need a resolver, whose answer changes. */
+static const char *find_alias(const char *host)
+{
+	if (*host == '\0')
+		return "::";
+	return strcasecmp(host, "localhost") == 0 ? "127.0.0.1" : NULL;
+}
+
 int pipit_option_split_address(const char *text, char *host, size_t host_size, unsigned *port)
 {
 	char address[INET6_ADDRSTRLEN];
@@ -298,13 +341,16 @@ int pipit_option_split_address(const char *text, char *host, size_t host_size, u
 	if (colon == NULL || *colon != ':' || parse_port(colon + 1, &number) < 0)
 		return -EINVAL;
 	size_t length = (size_t)(end - begin);
-	if (length >= sizeof(address) || length >= host_size)
+	if (length >= sizeof(address))
 		return -EINVAL;
 	memcpy(address, begin, length);
 	address[length] = '\0';
-	if (inet_pton(is_v6 ? AF_INET6 : AF_INET, address, &parsed) != 1)
+	const char *alias = is_v6 ? NULL : find_alias(address), *numeric = alias != NULL ? alias : address;
+	if (alias == NULL && inet_pton(is_v6 ? AF_INET6 : AF_INET, address, &parsed) != 1)
 		return -EINVAL;
-	memcpy(host, address, length + 1);
+	if (strlen(numeric) >= host_size)
+		return -EINVAL;
+	strcpy(host, numeric);
 	*port = number;
 	return 0;
 }

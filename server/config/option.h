@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* All properties of every option. Private to this folder. */
+/* All properties of every option. */
 #ifndef PIPIT_OPTION_H
 #define PIPIT_OPTION_H
 
@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 enum {
-	PIPIT_OPTION_TOTAL = 38,
+	PIPIT_OPTION_TOTAL = 41,
 	PIPIT_OPTION_NAME_MAX_BYTES = 32,
 	PIPIT_OPTION_TEXT_MAX_BYTES = 4000, /* fits a line of the file */
 	PIPIT_OPTION_NUMBER_BYTES = 32,
@@ -45,7 +45,7 @@ struct pipit_option {
 	bool is_switch;             /* "off" and "on"; without a value "on" */
 	const char *operand;
 	const char *wanted; /* after "use" in errors; NULL: the range or the choices */
-	const char *help;   /* with its default at most 50 columns */
+	const char *help;   /* a sentence that needs no other line */
 };
 
 /* In the order of --help. */
@@ -83,6 +83,26 @@ enum pipit_fault {
 	PIPIT_FAULT_MEMORY,
 };
 
+enum pipit_option_place_kind {
+	PIPIT_OPTION_PLACE_CALL, /* a default, or set by the program */
+	PIPIT_OPTION_PLACE_FILE,
+	PIPIT_OPTION_PLACE_ENVIRONMENT,
+	PIPIT_OPTION_PLACE_COMMAND_LINE
+};
+
+struct pipit_option_place {
+	enum pipit_option_place_kind kind;
+	const char *file;
+	size_t number; /* from 1 */
+};
+
+/* Where a configuration was set. */
+struct pipit_option_origin {
+	struct pipit_option_place places[PIPIT_OPTION_TOTAL]; /* ADDRESSES: see `listen` */
+	struct pipit_option_place listen[PIPIT_LISTEN_MAX];
+	bool is_wrong[PIPIT_OPTION_TOTAL]; /* has been reported; the field has an earlier value */
+};
+
 bool pipit_option_is_number(const struct pipit_option *option);
 
 uint64_t pipit_option_get_number(const struct pipit_config *config, const struct pipit_option *option);
@@ -109,6 +129,7 @@ bool pipit_option_copy_text(struct pipit_config *config, const struct pipit_opti
 /* The fields still point to them. */
 void pipit_option_free_copies(struct pipit_config *config);
 
+/* "ADDR:PORT", "[v6]:PORT", "localhost:PORT" (127.0.0.1) or ":PORT" ("::"). */
 int pipit_option_split_address(const char *text, char *host, size_t host_size, unsigned *port);
 
 #endif

@@ -30,6 +30,12 @@ void pipit_option_error_append(struct pipit_option_error *line, const char *form
 		line->length += (size_t)length < room ? (size_t)length : room - 1;
 }
 
+void pipit_option_error_start_line(struct pipit_option_error *error)
+{
+	if (error->length > 0)
+		pipit_option_error_append(error, "\n");
+}
+
 void pipit_option_error_append_shown(struct pipit_option_error *line, const char *text, size_t length)
 {
 	for (size_t i = 0; i < length && i < SHOWN_MAX_BYTES; i++) {
@@ -168,6 +174,7 @@ int pipit_option_error_report(const struct pipit_option_place *place, const stru
 {
 	if (fault == PIPIT_FAULT_NONE)
 		return 0;
+	pipit_option_error_start_line(error);
 	pipit_option_error_append_setting(error, place, option->name, value);
 	append_fault(error, option, fault);
 	return fault == PIPIT_FAULT_MEMORY ? -ENOMEM : -EINVAL;
@@ -231,6 +238,7 @@ void pipit_option_error_report_unknown(const struct pipit_option_place *place, c
     size_t length, const char *what, struct pipit_option_error *error)
 {
 	const char *nearest = suggest(name, length, place->kind == PIPIT_OPTION_PLACE_COMMAND_LINE);
+	pipit_option_error_start_line(error);
 	pipit_option_error_append_place(error, place);
 	pipit_option_error_append_shown(error, shown, (size_t)(name - shown) + length);
 	pipit_option_error_append(error, ": unknown %s", what);

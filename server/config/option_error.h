@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One line about a wrong option: place, name, value, and what would be right. */
+/* One line for each wrong option: place, name, value, and what would be right. */
 #ifndef PIPIT_OPTION_ERROR_H
 #define PIPIT_OPTION_ERROR_H
 
@@ -12,21 +12,11 @@ struct pipit_option_error {
 	size_t size, length;
 };
 
-enum pipit_option_place_kind {
-	PIPIT_OPTION_PLACE_CALL,
-	PIPIT_OPTION_PLACE_FILE,
-	PIPIT_OPTION_PLACE_ENVIRONMENT,
-	PIPIT_OPTION_PLACE_COMMAND_LINE
-};
-
-struct pipit_option_place {
-	enum pipit_option_place_kind kind;
-	const char *file;
-	size_t number; /* from 1 */
-};
-
 /* data: may be NULL. */
 struct pipit_option_error pipit_option_error_begin(char *data, size_t size);
+
+/* Ends the line before, if any. The functions that report do this themselves. */
+void pipit_option_error_start_line(struct pipit_option_error *error);
 
 void pipit_option_error_append(struct pipit_option_error *line, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -19,26 +19,49 @@ _Static_assert(PIPIT_OPTION_NAME_MAX_BYTES + sizeof(" = \"\"") + PIPIT_OPTION_TE
 
 struct source {
 	struct pipit_option_place place;
+	struct pipit_option_origin *origin;
 	bool has_listen;                       /* the next address is added */
 	size_t first_line[PIPIT_OPTION_TOTAL]; /* line of each option in the file; 0: not set */
 };
 
-/* The first address replaces those of earlier sources. */
+static void keep_origin(
+    const struct pipit_config *config, const struct source *source, const struct pipit_option *option)
+{
+	source->origin->places[option - pipit_option_table] = source->place;
+	if (option->kind == PIPIT_OPTION_ADDRESSES)
+		source->origin->listen[config->listen_count - 1] = source->place;
+}
+
+/* The first valid address replaces those of earlier sources. */
 static int take(struct pipit_config *config, struct source *source, const struct pipit_option *option,
     const char *value, struct pipit_option_error *error)
 {
-	if (option->kind == PIPIT_OPTION_ADDRESSES && !source->has_listen) {
+	size_t listen_count = config->listen_count;
+	bool replaces = option->kind == PIPIT_OPTION_ADDRESSES && !source->has_listen;
+	if (replaces)
 		config->listen_count = 0;
-		source->has_listen = true;
+	enum pipit_fault fault = pipit_option_assign(config, option, value);
+	source->origin->is_wrong[option - pipit_option_table] = fault != PIPIT_FAULT_NONE;
+	if (fault == PIPIT_FAULT_NONE) {
+		source->has_listen |= replaces;
+		keep_origin(config, source, option);
+	} else if (replaces) {
+		config->listen_count = listen_count;
 	}
-	return pipit_option_error_report(
-	    &source->place, option, value, pipit_option_assign(config, option, value), error);
+	return pipit_option_error_report(&source->place, option, value, fault, error);
+}
+
+static void keep_result(int *result, int of_one)
+{
+	if (*result == 0)
+		*result = of_one;
 }
 
 /* ---------------------------------------------------------------- the file */
 
 static int report_line(const struct source *source, const char *fault, struct pipit_option_error *error)
 {
+	pipit_option_error_start_line(error);
 	pipit_option_error_append_place(error, &source->place);
 	pipit_option_error_append(error, "%s", fault);
 	return -EINVAL;
@@ -66,6 +89,7 @@ static int take_setting(struct pipit_config *config, struct source *source, cons
 	}
 	size_t *first_line = &source->first_line[option - pipit_option_table];
 	if (*first_line != 0 && option->kind != PIPIT_OPTION_ADDRESSES) {
+		pipit_option_error_start_line(error);
 		pipit_option_error_append_setting(error, &source->place, key, value);
 		pipit_option_error_append(error, ": already set on line %zu; set it once", *first_line);
 		return -EINVAL;
@@ -96,29 +120,37 @@ static int take_line(
 /* text: LINE_MAX_BYTES + 1. -1: at the end; -2: the line is too long. */
 static ssize_t read_line(FILE *in, char *text)
 {
-	ssize_t length = 0;
+	size_t length = 0;
 	int byte;
 	while ((byte = getc(in)) != EOF && byte != '\n') {
-		if (length == LINE_MAX_BYTES)
-			return -2;
-		text[length++] = (char)byte;
+		if (length < LINE_MAX_BYTES)
+			text[length] = (char)byte;
+		length++;
 	}
-	return byte == EOF && length == 0 ? -1 : length;
+	if (length > LINE_MAX_BYTES)
+		return -2;
+	return byte == EOF && length == 0 ? -1 : (ssize_t)length;
+}
+
+/* Some editors begin UTF-8 with one. */
+static void skip_byte_order_mark(char *text, ssize_t *length)
+{
+	static const char mark[] = { '\xEF', '\xBB', '\xBF' };
+	if (*length < (ssize_t)sizeof(mark) || memcmp(text, mark, sizeof(mark)) != 0)
+		return;
+	*length -= (ssize_t)sizeof(mark);
+	memmove(text, text + sizeof(mark), (size_t)*length);
 }
 
 static int take_lines(struct pipit_config *config, struct source *source, FILE *in, struct pipit_option_error *error)
 {
 	char text[LINE_MAX_BYTES + 1];
 	int result = 0;
-	while (result == 0) {
-		ssize_t length = read_line(in, text);
-		if (length == -1)
-			break;
-		source->place.number++;
-		if (length == -2)
-			result = report_line(source, "line too long; use at most 4096 bytes", error);
-		else
-			result = take_line(config, source, text, (size_t)length, error);
+	for (ssize_t length; (length = read_line(in, text)) != -1;) {
+		if (++source->place.number == 1)
+			skip_byte_order_mark(text, &length);
+		keep_result(&result, length == -2 ? report_line(source, "line too long; use at most 4096 bytes", error)
+						  : take_line(config, source, text, (size_t)length, error));
 	}
 	return result;
 }
@@ -126,15 +158,16 @@ static int take_lines(struct pipit_config *config, struct source *source, FILE *
 static int report_unreadable(
     const struct pipit_option_place *origin, const char *name, int reason, struct pipit_option_error *error)
 {
+	pipit_option_error_start_line(error);
 	pipit_option_error_append_setting(error, origin, "config", name);
 	pipit_option_error_append(error, ": cannot be read: %s; use a readable file", strerror(reason));
 	return -EINVAL;
 }
 
-static int take_file(struct pipit_config *config, const struct pipit_option_place *origin, const char *name,
-    struct pipit_option_error *error)
+static int take_file(struct pipit_config *config, struct pipit_option_origin *options,
+    const struct pipit_option_place *origin, const char *name, struct pipit_option_error *error)
 {
-	struct source source = { .place = { .kind = PIPIT_OPTION_PLACE_FILE, .file = name } };
+	struct source source = { .place = { .kind = PIPIT_OPTION_PLACE_FILE, .file = name }, .origin = options };
 	FILE *in = fopen(name, "re");
 	if (in == NULL)
 		return report_unreadable(origin, name, errno, error);
@@ -171,10 +204,56 @@ static int take_address_list(struct pipit_config *config, struct source *source,
 	char *list = strdup(value), *next = list, *address;
 	int result =
 	    list == NULL ? pipit_option_error_report(&source->place, option, value, PIPIT_FAULT_MEMORY, error) : 0;
-	while (result == 0 && (address = strsep(&next, ",")) != NULL)
-		result = take(config, source, option, pipit_slice_trim_in_place(address, strchr(address, '\0')), error);
+	while (list != NULL && (address = strsep(&next, ",")) != NULL)
+		keep_result(&result,
+		    take(config, source, option, pipit_slice_trim_in_place(address, strchr(address, '\0')), error));
 	free(list);
 	return result;
+}
+
+static bool has_suffix(const char *variable, size_t length, const char *suffix)
+{
+	size_t suffix_length = strlen(suffix);
+	return length >= suffix_length && memcmp(variable + length - suffix_length, suffix, suffix_length) == 0;
+}
+
+/* "8080_TCP" and "8080_TCP_ADDR", what follows "PIPIT_PORT_" */
+static bool is_service_port(const char *text, size_t length)
+{
+	static const char *const endings[] = { "", "_PROTO", "_PORT", "_ADDR" };
+	static const char *const protocols[] = { "_TCP", "_UDP", "_SCTP" };
+	size_t digits = strspn(text, "0123456789");
+	for (size_t i = 0; digits > 0 && i < sizeof(endings) / sizeof(endings[0]); i++) {
+		for (size_t j = 0; j < sizeof(protocols) / sizeof(protocols[0]); j++) {
+			char rest[sizeof("_SCTP_PROTO")];
+			size_t rest_length = (size_t)snprintf(rest, sizeof(rest), "%s%s", protocols[j], endings[i]);
+			if (rest_length == length - digits && memcmp(text + digits, rest, rest_length) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Kubernetes puts these into every pod of the namespace for a Service called pipit or pipit-...:
+ * PIPIT_SERVICE_HOST, PIPIT_SERVICE_PORT, PIPIT_SERVICE_PORT_HTTP, PIPIT_PORT=tcp://10.0.0.1:8080,
+ * PIPIT_PORT_8080_TCP, PIPIT_PORT_8080_TCP_ADDR and so on.
+ */
+static bool is_of_service(const char *variable, size_t length, const char *value)
+{
+	const char *port = strstr(variable, "_SERVICE_PORT");
+	if (has_suffix(variable, length, "_SERVICE_HOST"))
+		return true;
+	if (port != NULL && port < variable + length && strchr("_=", port[strlen("_SERVICE_PORT")]) != NULL)
+		return true;
+	if (has_suffix(variable, length, "_PORT") && strstr(value, "://") != NULL)
+		return true;
+	for (port = variable; (port = strstr(port, "_PORT_")) != NULL && port < variable + length;) {
+		port += strlen("_PORT_");
+		if (is_service_port(port, (size_t)(variable + length - port)))
+			return true;
+	}
+	return false;
 }
 
 /* "PIPIT_NAME=VALUE" */
@@ -184,7 +263,7 @@ static int take_variable(
 	size_t length = strcspn(variable, "="), prefix = strlen("PIPIT_");
 	const char *value = variable[length] == '=' ? variable + length + 1 : "";
 	const struct pipit_option *option = find_option_of_variable(variable, length);
-	if (is_variable_of("config", variable, length))
+	if (is_variable_of("config", variable, length) || (option == NULL && is_of_service(variable, length, value)))
 		return 0;
 	if (option == NULL) {
 		pipit_option_error_report_unknown(
@@ -196,13 +275,14 @@ static int take_variable(
 	return take(config, source, option, value, error);
 }
 
-static int take_environment(struct pipit_config *config, char *const *environment, struct pipit_option_error *error)
+static int take_environment(struct pipit_config *config, struct pipit_option_origin *origin, char *const *environment,
+    struct pipit_option_error *error)
 {
-	struct source source = { .place = { .kind = PIPIT_OPTION_PLACE_ENVIRONMENT } };
+	struct source source = { .place = { .kind = PIPIT_OPTION_PLACE_ENVIRONMENT }, .origin = origin };
 	int result = 0;
-	for (; result == 0 && environment != NULL && *environment != NULL; environment++) {
+	for (; environment != NULL && *environment != NULL; environment++) {
 		if (strncmp(*environment, "PIPIT_", strlen("PIPIT_")) == 0)
-			result = take_variable(config, &source, *environment, error);
+			keep_result(&result, take_variable(config, &source, *environment, error));
 	}
 	return result;
 }
@@ -258,6 +338,7 @@ static int report_no_option(const char *text, struct pipit_option_error *error)
 		pipit_option_error_report_unknown(&command_line, text, name, strcspn(name, "="), "option", error);
 		return -EINVAL;
 	}
+	pipit_option_error_start_line(error);
 	pipit_option_error_append_shown(error, text, strlen(text));
 	pipit_option_error_append(error, ": not an option; use --NAME VALUE, see --help");
 	return -EINVAL;
@@ -284,11 +365,22 @@ static const char *take_position(const struct pipit_option *option, struct argum
 
 static int report_needless_value(const struct argument *argument, struct pipit_option_error *error)
 {
+	pipit_option_error_start_line(error);
 	pipit_option_error_append_setting(error, &command_line, argument->command->name, argument->value);
 	pipit_option_error_append(error, ": takes no value; use --%s alone", argument->command->name);
 	return -EINVAL;
 }
 
+/* An unknown option probably has a value, which is not another error. */
+static int report_unknown_option(const char *text, struct arguments *arguments, struct pipit_option_error *error)
+{
+	if (text[0] == '-' && strchr(text, '=') == NULL && arguments->next < arguments->count &&
+	    arguments->texts[arguments->next][0] != '-')
+		arguments->next++;
+	return report_no_option(text, error);
+}
+
+/* 0 at the end. After an error, the next call goes on behind it. */
 static int read_argument(struct arguments *arguments, struct argument *argument, struct pipit_option_error *error)
 {
 	if (arguments->next >= arguments->count)
@@ -302,7 +394,7 @@ static int read_argument(struct arguments *arguments, struct argument *argument,
 		argument->option = pipit_option_find(text + 2, strcspn(text + 2, "="));
 	}
 	if (argument->command == NULL && argument->option == NULL)
-		return report_no_option(text, error);
+		return report_unknown_option(text, arguments, error);
 	const char *equals = strchr(text, '=');
 	bool has_operand = argument->option != NULL || argument->command->operand[0] != '\0';
 	if (equals != NULL)
@@ -314,12 +406,26 @@ static int read_argument(struct arguments *arguments, struct argument *argument,
 	return equals != NULL && !has_operand ? report_needless_value(argument, error) : 1;
 }
 
-static void take_command(const struct argument *argument, struct pipit_options *options, const char **file)
+static int take_config(const char *name, const char **file, struct pipit_option_error *error)
+{
+	if (*file == NULL) {
+		*file = name;
+		return 0;
+	}
+	pipit_option_error_start_line(error);
+	pipit_option_error_append_setting(error, &command_line, "config", name);
+	pipit_option_error_append(error, ": a second file, after ");
+	pipit_option_error_append_shown(error, *file, strlen(*file));
+	pipit_option_error_append(error, "; use one");
+	return -EINVAL;
+}
+
+static int take_command(
+    const struct argument *argument, struct pipit_options *options, const char **file, struct pipit_option_error *error)
 {
 	switch (argument->command - pipit_commands) {
 	case PIPIT_COMMAND_CONFIG:
-		*file = argument->value;
-		break;
+		return take_config(argument->value, file, error);
 	case PIPIT_COMMAND_CHECK:
 		options->check = true;
 		break;
@@ -333,6 +439,7 @@ static void take_command(const struct argument *argument, struct pipit_options *
 		options->help = true;
 		break;
 	}
+	return 0;
 }
 
 /* First, because --config names the file, which is read before the options of the command line apply. */
@@ -340,32 +447,34 @@ static int take_commands(
     struct arguments arguments, struct pipit_options *options, const char **file, struct pipit_option_error *error)
 {
 	struct argument argument;
-	int result;
-	while ((result = read_argument(&arguments, &argument, error)) > 0) {
-		if (argument.command != NULL)
-			take_command(&argument, options, file);
+	int result = 0, of_one;
+	while ((of_one = read_argument(&arguments, &argument, error)) != 0) {
+		if (of_one > 0)
+			of_one = argument.command != NULL ? take_command(&argument, options, file, error) : 0;
+		keep_result(&result, of_one);
 	}
 	return result;
 }
 
-static int take_flags(struct pipit_config *config, struct arguments arguments, struct pipit_option_error *error)
+/* take_commands() has reported arguments that are no options. */
+static int take_flags(struct pipit_config *config, struct pipit_option_origin *origin, struct arguments arguments,
+    struct pipit_option_error *error)
 {
-	struct source source = { .place = command_line };
+	struct source source = { .place = command_line, .origin = origin };
+	struct pipit_option_error reported = pipit_option_error_begin(NULL, 0);
 	struct argument argument;
-	int result;
-	while ((result = read_argument(&arguments, &argument, error)) > 0) {
-		if (argument.option != NULL)
-			result = take(config, &source, argument.option, argument.value, error);
-		if (result < 0)
-			break;
+	int result = 0, of_one;
+	while ((of_one = read_argument(&arguments, &argument, &reported)) != 0) {
+		if (of_one > 0 && argument.option != NULL)
+			keep_result(&result, take(config, &source, argument.option, argument.value, error));
 	}
 	return result;
 }
 
 /* ---------------------------------------------------------------- all sources */
 
-static int take_named_file(
-    struct pipit_config *config, const char *name, char *const *environment, struct pipit_option_error *error)
+static int take_named_file(struct pipit_config *config, struct pipit_option_origin *options, const char *name,
+    char *const *environment, struct pipit_option_error *error)
 {
 	struct pipit_option_place origin = command_line;
 	if (name == NULL) {
@@ -375,7 +484,8 @@ static int take_named_file(
 	if (name == NULL)
 		return 0;
 	if (name[0] != '\0')
-		return take_file(config, &origin, name, error);
+		return take_file(config, options, &origin, name, error);
+	pipit_option_error_start_line(error);
 	pipit_option_error_append_setting(error, &origin, "config", "");
 	pipit_option_error_append(error, ": has no value; use a readable file");
 	return -EINVAL;
@@ -384,17 +494,26 @@ static int take_named_file(
 int pipit_options_read(struct pipit_config *config, struct pipit_options *options, int argc, char *const *argv,
     char *const *environment, char *error, size_t size)
 {
-	struct pipit_option_error line = pipit_option_error_begin(error, size);
+	struct pipit_option_error lines = pipit_option_error_begin(error, size);
 	struct arguments arguments = { argc, argv, 1 };
 	const char *file = NULL;
 	*options = (struct pipit_options){ 0 };
-	if (take_commands(arguments, options, &file, &line) < 0)
-		return -EINVAL;
+	config->origin = &options->origin;
+	int result = take_commands(arguments, options, &file, &lines);
 	/* --help works beside wrong options */
 	if (options->help || options->version)
-		return 0;
-	if (take_named_file(config, file, environment, &line) < 0 || take_environment(config, environment, &line) < 0 ||
-	    take_flags(config, arguments, &line) < 0)
-		return -EINVAL;
-	return pipit_config_check(config, error, size);
+		return result;
+	options->has_config = file != NULL;
+	keep_result(&result, take_named_file(config, &options->origin, file, environment, &lines));
+	keep_result(&result, take_environment(config, &options->origin, environment, &lines));
+	keep_result(&result, take_flags(config, &options->origin, arguments, &lines));
+	keep_result(&result, pipit_config_check_into(config, &lines));
+	return result;
+}
+
+/* ---------------------------------------------------------------- places */
+
+const struct pipit_option_place *pipit_options_place(const struct pipit_options *options, const char *name)
+{
+	return &options->origin.places[pipit_option_find(name, strlen(name)) - pipit_option_table];
 }

@@ -6,6 +6,8 @@
 #include "http/content_coding.h"
 #include "request/request.h"
 
+#include <time.h>
+
 #define PIPIT_FILE_RESPONSE_ETAG_SIZE 96
 #define PIPIT_FILE_RESPONSE_CACHE_CONTROL_MAX 256
 

@@ -14,10 +14,12 @@
 #include "request/request.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 struct rule {
 	const char *pattern, *value;
@@ -27,6 +29,8 @@ struct pipit_site {
 	struct pipit_files *files; /* NULL: serve `pages` */
 	const struct pipit_page *pages;
 	size_t page_count;
+	const char *advice; /* NULL: none */
+	struct pipit_slice prefix;
 	struct pipit_media_types *media; /* NULL: the built-in types */
 	struct rule *rules;
 	size_t rule_count;
@@ -107,6 +111,16 @@ static int open_root(struct pipit_site *site, const char *root, char *error, siz
 	return 0;
 }
 
+/* Otherwise every file is 403, and the server says that it is ready. */
+static int check_permission(const char *root, bool lists, char *error, size_t size)
+{
+	if (faccessat(AT_FDCWD, root, lists ? R_OK | X_OK : X_OK, AT_EACCESS) == 0)
+		return 0;
+	if (size)
+		snprintf(error, size, "root = \"%s\": %s; use a readable directory", root, strerror(errno));
+	return -EACCES;
+}
+
 int pipit_site_open(const struct pipit_site_options *options, struct pipit_site **site, char *error, size_t size)
 {
 	struct pipit_site *opened = calloc(1, sizeof *opened);
@@ -117,6 +131,8 @@ int pipit_site_open(const struct pipit_site_options *options, struct pipit_site 
 	if (result == 0) {
 		opened->pages = options->pages;
 		opened->page_count = options->page_count;
+		opened->advice = options->advice;
+		opened->prefix = pipit_slice_of(options->prefix ? options->prefix : "");
 		opened->is_spa = options->spa;
 		opened->lists = options->listing;
 		opened->compresses = !options->no_compression;
@@ -127,6 +143,8 @@ int pipit_site_open(const struct pipit_site_options *options, struct pipit_site 
 		result = read_rules(opened, options->cache_control, error, size);
 	if (result == 0 && options->root)
 		result = open_root(opened, options->root, error, size);
+	if (result == 0 && options->root)
+		result = check_permission(options->root, options->listing, error, size);
 	if (result == 0 && !options->root && !options->pages)
 		result = report(error, size, -EINVAL, "a site needs a root or pages%s", "");
 	if (result == 0) {
@@ -546,6 +564,17 @@ static void refuse_file(const struct lookup *lookup, int status, const char *det
 		pipit_reply_problem(lookup->request, status, "%s", detail);
 }
 
+static void refuse_missing_file(const struct lookup *lookup)
+{
+	char detail[256];
+	bool is_root = lookup->path.length == 1;
+
+	snprintf(detail, sizeof detail, "There is no %s.%s%s",
+	    is_root ? "index.html in the root directory" : "such file", is_root && lookup->site->advice ? " " : "",
+	    is_root && lookup->site->advice ? lookup->site->advice : "");
+	refuse_file(lookup, 404, detail);
+}
+
 /* --- the handler -------------------------------------------------------------------------------------------------- */
 
 static void reply_without_file(struct lookup *lookup, enum pipit_files_result result)
@@ -573,7 +602,7 @@ static void reply_without_file(struct lookup *lookup, enum pipit_files_result re
 		if (lookup->site->is_spa && is_application_path(lookup))
 			serve_index(lookup);
 		else
-			refuse_file(lookup, 404, "There is no such file.");
+			refuse_missing_file(lookup);
 		break;
 	}
 }
@@ -595,6 +624,18 @@ static void refuse_method(struct pipit_request *request, enum pipit_method metho
 		pipit_reply_problem(request, 405, "Files accept GET and HEAD only.");
 }
 
+/* "/docs" itself is a directory, which gets a slash. */
+static enum pipit_files_result remove_prefix(const struct pipit_site *site, struct pipit_slice *path)
+{
+	if (path->length < site->prefix.length || memcmp(path->data, site->prefix.data, site->prefix.length) != 0)
+		return PIPIT_FILES_NOT_FOUND;
+	path->data += site->prefix.length;
+	path->length -= site->prefix.length;
+	if (path->length == 0)
+		return PIPIT_FILES_REDIRECT;
+	return path->data[0] == '/' ? PIPIT_FILES_FOUND : PIPIT_FILES_NOT_FOUND;
+}
+
 void pipit_serve_files(struct pipit_request *request, void *arg)
 {
 	const struct pipit_guard_head *head = request->head;
@@ -614,6 +655,11 @@ void pipit_serve_files(struct pipit_request *request, void *arg)
 	}
 	if (method != PIPIT_GET && method != PIPIT_HEAD) {
 		refuse_method(request, method);
+		return;
+	}
+	result = lookup.site->prefix.length ? remove_prefix(lookup.site, &lookup.path) : PIPIT_FILES_FOUND;
+	if (result != PIPIT_FILES_FOUND) {
+		reply_without_file(&lookup, result);
 		return;
 	}
 	result = serve(&lookup, 0);

@@ -341,6 +341,10 @@ const char *pipit_connection_peer(const struct pipit_connection *connection, cha
 {
 	if (connection->peer.any.sa_family == AF_INET && size >= INET_ADDRSTRLEN)
 		return put_v4(text, &connection->peer.v4.sin_addr);
+	/* a client of [::]:PORT by IPv4 */
+	if (connection->peer.any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&connection->peer.v6.sin6_addr) &&
+	    size >= INET_ADDRSTRLEN)
+		return put_v4(text, (const struct in_addr *)&connection->peer.v6.sin6_addr.s6_addr[12]);
 	if (connection->peer.any.sa_family == AF_INET6 &&
 	    inet_ntop(AF_INET6, &connection->peer.v6.sin6_addr, text, (socklen_t)size))
 		return text;

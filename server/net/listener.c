@@ -16,6 +16,7 @@
 struct address {
 	struct sockaddr_storage bytes;
 	socklen_t length;
+	int v6_only; /* of an IPv6 address */
 };
 
 static int parse_address(const char *text, struct address *address)
@@ -58,8 +59,8 @@ static int bind_socket(struct address *address, bool share_port)
 		return -errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
 	    (!share_port || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
-	    /* "[::]:80" is possible beside "0.0.0.0:80". */
-	    (address->bytes.ss_family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) &&
+	    (address->bytes.ss_family != AF_INET6 ||
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &address->v6_only, sizeof on) == 0) &&
 	    /* Accepted sockets inherit it. */
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 &&
 	    bind(fd, (struct sockaddr *)&address->bytes, address->length) == 0 &&
@@ -68,6 +69,39 @@ static int bind_socket(struct address *address, bool share_port)
 	error = -errno;
 	close(fd);
 	return error;
+}
+
+static bool is_any_v6(const struct address *address)
+{
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address->bytes;
+	return v6->sin6_family == AF_INET6 && memcmp(&v6->sin6_addr, &in6addr_any, sizeof in6addr_any) == 0;
+}
+
+/* A socket for both families could not be bound beside such a one. */
+static bool has_v4_on_port(const struct pipit_config *config, unsigned port)
+{
+	struct address other;
+	for (size_t i = 0; i < config->listen_count; i++) {
+		if (parse_address(config->listen[i], &other) == 0 && other.bytes.ss_family == AF_INET &&
+		    port_of(&other) == port)
+			return true;
+	}
+	return false;
+}
+
+static bool accepts_both(const struct address *address, const struct pipit_config *config)
+{
+	return is_any_v6(address) && (!config->ipv6_only || strcmp(config->ipv6_only, "on") != 0) &&
+	       (port_of(address) == 0 || !has_v4_on_port(config, port_of(address)));
+}
+
+/* "0.0.0.0" with the port of "[::]", for a system without IPv6. */
+static void use_v4(struct address *address)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port_of(address)) };
+	memset(address, 0, sizeof *address);
+	memcpy(&address->bytes, &v4, sizeof v4);
+	address->length = sizeof v4;
 }
 
 static void print_url(const struct address *address, char url[PIPIT_LISTENER_URL_SIZE])
@@ -103,28 +137,40 @@ static int start_listening(int fd, const struct pipit_config *config)
 	return listen(fd, (int)config->listen_backlog) == 0 ? 0 : -errno;
 }
 
-int pipit_listener_open(
-    const char *text, const struct pipit_config *config, int *fds, size_t count, char url[PIPIT_LISTENER_URL_SIZE])
+static int open_all(struct address *address, const struct pipit_config *config, int *fds, size_t count)
 {
-	struct address address;
 	bool share_port = count > 1;
-	int error = parse_address(text, &address);
+	int error = share_port ? probe(address) : 0;
 	size_t opened = 0;
 
-	if (error == 0 && share_port)
-		error = probe(&address);
 	while (error == 0 && opened < count) {
-		fds[opened] = bind_socket(&address, share_port);
+		fds[opened] = bind_socket(address, share_port);
 		if (fds[opened] < 0)
 			error = fds[opened];
 		else
 			error = start_listening(fds[opened++], config);
 	}
-	if (error != 0) {
-		while (opened)
-			close(fds[--opened]);
+	while (error != 0 && opened)
+		close(fds[--opened]);
+	return error;
+}
+
+int pipit_listener_open(
+    const char *text, const struct pipit_config *config, int *fds, size_t count, char url[PIPIT_LISTENER_URL_SIZE])
+{
+	struct address address;
+	int error = parse_address(text, &address);
+	bool both = error == 0 && accepts_both(&address, config);
+
+	if (error != 0)
 		return error;
+	address.v6_only = !both;
+	error = open_all(&address, config, fds, count);
+	if (both && (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL)) {
+		use_v4(&address);
+		error = open_all(&address, config, fds, count);
 	}
-	print_url(&address, url);
-	return 0;
+	if (error == 0)
+		print_url(&address, url);
+	return error;
 }

@@ -19,8 +19,8 @@ let browser, daemon, address = '127.0.0.1:0';
 
 // --- the daemon, the browser, a load ---
 
-async function startDaemon() {
-	daemon = spawn(process.env.DAEMON, ['--listen', address, '--workers', String(WORKERS)],
+async function startDaemon(...options) {
+	daemon = spawn(process.env.DAEMON, ['--listen', address, '--workers', String(WORKERS), ...options],
 		{ stdio: ['ignore', 'pipe', 'inherit'] });
 	let said = '';
 	for await (const text of daemon.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
@@ -54,7 +54,7 @@ function startLoad() {
  * Opens the daemon's own page, with its policy. At the end of the test the console must be empty
  * (except for what `expected` matches), without policy violations or requests to other hosts.
  */
-async function open(t, { expected = null, prepare = () => {}, ...options } = {}) {
+async function open(t, { expected = null, prepare = () => {}, path = '/', ...options } = {}) {
 	const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
 	const complaints = [];
 	const page = await context.newPage();
@@ -71,7 +71,7 @@ async function open(t, { expected = null, prepare = () => {}, ...options } = {})
 		await context.close();
 		assert.deepEqual(complaints.filter(text => !expected?.test(text)), []);
 	});
-	const response = await page.goto(`http://${address}/`);
+	const response = await page.goto(`http://${address}${path}`);
 	assert.equal(response.headers()['content-security-policy'], POLICY);
 	return page;
 }
@@ -170,6 +170,21 @@ test('links to other pages work', async t => {
 	const links = await page.getByRole('navigation').getByRole('link').evaluateAll(all => all.map(({ href }) => href));
 	assert.deepEqual(links.map(href => new URL(href).pathname), ['/metrics', '/healthz', '/readyz', '/openapi.json']);
 	for (const href of links) assert.equal((await page.request.get(href)).status(), 200, href);
+});
+
+test('the page works in /_pipit/ beside a root', async t => {
+	await stopDaemon();
+	await startDaemon('--root', fileURLToPath(new URL('.', import.meta.url)));
+	const page = await open(t, { path: '/_pipit/' });
+	t.after(async () => {
+		await stopDaemon();
+		await startDaemon();
+	});
+	await untilState(page, 'live');
+	const links = await page.getByRole('navigation').getByRole('link').evaluateAll(all => all.map(({ href }) => href));
+	for (const href of links) assert.equal((await page.request.get(href)).status(), 200, href);
+	await page.getByRole('button', { name: 'Send' }).click();
+	await page.locator('#answer strong.fine').waitFor();
 });
 
 test('the page retries a refused stream', async t => {

@@ -14,7 +14,8 @@ Makes a Debian base image from the mirror that apt is configured for, builds the
 Dockerfile on it, runs the image on a free port of the loopback, and checks:
   - /hello/get, /healthz, /metrics and / answer 200
   - the process runs as 65532:65532
-  - the health check succeeds inside
+  - the health check inside finds the server, which got its address as an argument
+  - after SIGTERM, new connections are served while /readyz answers 503
   - SIGTERM ends it with exit status 0
 Then it prints the image's size and files.
 
@@ -156,7 +157,7 @@ start_container() {
 	# Without the image's health check, because podman asks systemd for a timer; check_health runs it itself.
 	run_podman run --detach --name "$container" --network host --ulimit nofile=20000:20000 --ulimit nproc=1000:1000 \
 		--read-only --cap-drop ALL --security-opt no-new-privileges --no-healthcheck \
-		--env "PIPIT_LISTEN=127.0.0.1:$port" "$image" >/dev/null || fail "the container does not start"
+		"$image" --listen "127.0.0.1:$port" >/dev/null || fail "the container does not start"
 }
 
 check_answers() {
@@ -192,10 +193,17 @@ check_health() {
 }
 
 check_end() {
-	local status
+	local url=$1 status
 
-	# Sends the image's STOPSIGNAL, and SIGKILL (status 137) after the time.
-	run_podman stop --time 15 "$container" >/dev/null
+	run_podman kill --signal TERM "$container" >/dev/null
+	until [[ $(curl --silent --max-time 5 --output /dev/null --write-out '%{http_code}' "$url/readyz") == 503 ]]; do
+		[[ $(run_podman inspect --format '{{.State.Running}}' "$container") == true ]] ||
+			fail "/readyz does not answer 503 before the end"
+	done
+	curl --silent --show-error --fail --max-time 5 --output /dev/null "$url/hello/get" ||
+		fail "no answer within the delay"
+	say "ok: 503 of /readyz, and answers, while the drain is delayed"
+	run_podman wait "$container" >/dev/null
 	status=$(run_podman inspect --format '{{.State.ExitCode}}' "$container")
 	[[ $status == 0 ]] || fail "SIGTERM ended it with $status"
 	say "ok: SIGTERM ended it with 0"
@@ -224,7 +232,7 @@ main() {
 	check_answers "http://127.0.0.1:$port"
 	check_user
 	check_health
-	check_end
+	check_end "http://127.0.0.1:$port"
 	print_image
 }
 

@@ -22,6 +22,7 @@
 struct file {
 	int fd;
 	char name[64];
+	struct pipit_options options; /* of the configuration that was read */
 };
 
 static void fill(struct file *file, const char *name, const void *text, size_t length)
@@ -39,9 +40,8 @@ static int read_file(struct file *file, struct pipit_config *config, char *error
 {
 	char program[] = "pipit", option[] = "--config";
 	char *arguments[] = { program, option, file->name, NULL };
-	struct pipit_options options;
 	pipit_config_init(config);
-	return pipit_options_read(config, &options, 3, arguments, NULL, error, size);
+	return pipit_options_read(config, &file->options, 3, arguments, NULL, error, size);
 }
 
 static char *print(const struct pipit_config *config, size_t *length)
@@ -96,29 +96,37 @@ static bool names_a_option(const char *error)
 	return pipit_option_find(error, strcspn(error, " ")) != NULL;
 }
 
+/* One for each error; the last one may be cut. */
 static void check_refusal(const char *error, size_t size, const char *name, size_t lines)
 {
-	REQUIRE(memchr(error, '\0', size) && error[0]);
-	for (const char *at = error; *at; at++)
-		REQUIRE((unsigned char)*at >= 0x20 && *at != 0x7f);
-	REQUIRE(names_a_place(error, name, lines) || names_a_option(error));
+	size_t length = strnlen(error, size);
+	REQUIRE(length > 0 && length < size);
+	for (const char *line = error, *end = line; *end; line = end + 1) {
+		bool is_cut;
+		end = line + strcspn(line, "\n");
+		is_cut = !*end && length == size - 1;
+		REQUIRE(end > line || is_cut);
+		for (const char *at = line; at < end; at++)
+			REQUIRE((unsigned char)*at >= 0x20 && *at != 0x7f);
+		REQUIRE(is_cut || names_a_place(line, name, lines) || names_a_option(line));
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct file file;
 	struct pipit_config config;
-	char *error = malloc(300);
+	char *error = malloc(1000);
 	int result;
 
 	REQUIRE(error);
 	fill(&file, "input", data, size);
-	result = read_file(&file, &config, error, 300);
+	result = read_file(&file, &config, error, 1000);
 	REQUIRE(result == 0 || result == -EINVAL);
 	if (result == 0)
 		check_taken(&config);
 	else
-		check_refusal(error, 300, file.name, count_lines(data, size));
+		check_refusal(error, 1000, file.name, count_lines(data, size));
 	pipit_config_clear(&config);
 	free(error);
 	return 0;

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <regex.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -195,6 +196,29 @@ START_TEST(prints_every_address_that_it_listens_on)
 }
 END_TEST
 
+START_TEST(serves_both_families_on_any_address)
+{
+	struct folder folder = make_folder();
+	struct daemon daemon;
+	char *log;
+	if (!has_ipv6()) {
+		printf("skipped: this machine has no ::1\n");
+		remove_folder(&folder);
+		return;
+	}
+	daemon = daemon_start((const char *const[]){ "--listen", ":0", "--access-log", folder.log, NULL });
+	assert_served(daemon.port);
+	assert_served_on_ipv6(daemon.port);
+	log = wait_for_lines(folder.log, 2);
+	/* in the order of two workers */
+	assert_matches(log, "^127\\.0\\.0\\.1 - - ");
+	assert_matches(log, "^::1 - - ");
+	free(log);
+	stop(&daemon);
+	remove_folder(&folder);
+}
+END_TEST
+
 /* A supervisor may send a signal as soon as it has read the line. */
 START_TEST(handles_signals_once_it_is_ready)
 {
@@ -327,6 +351,60 @@ START_TEST(aborts_a_stalled_client_at_the_end_of_the_drain)
 	ck_assert(wire_is_closed(head));
 	close(content);
 	close(head);
+	ck_assert_int_eq(daemon_wait(&daemon), 0);
+}
+END_TEST
+
+static int ask_readiness(unsigned port)
+{
+	int fd = wire_connect(port), status;
+	struct wire_response response = wire_ask(fd, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	status = response.status;
+	wire_free(&response);
+	close(fd);
+	return status;
+}
+
+static bool is_not_ready(void *daemon)
+{
+	return ask_readiness(((const struct daemon *)daemon)->port) == 503;
+}
+
+/* A prober and a load balancer that has not heard of it yet connect anew. */
+START_TEST(serves_new_connections_while_the_drain_is_delayed)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ "--drain-delay", "24h", NULL });
+	int idle = wire_connect(daemon.port);
+	struct wire_response response = wire_ask(idle, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert_int_eq(response.status, 200);
+	wire_free(&response);
+	ck_assert_int_eq(kill(daemon.pid, SIGTERM), 0);
+	ck_assert(wire_wait(is_not_ready, &daemon));
+	assert_served(daemon.port);
+	response = wire_ask(idle, "GET /hello/get HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert_int_eq(response.status, 200);
+	ck_assert(!response.closes);
+	wire_free(&response);
+	ck_assert(wire_wait(is_closed_when_asked, &(struct wish){ daemon.pid, SIGTERM, idle }));
+	ck_assert(wire_is_closed(idle));
+	close(idle);
+	ck_assert_int_eq(daemon_wait(&daemon), 0);
+}
+END_TEST
+
+START_TEST(drains_at_the_end_of_the_delay)
+{
+	struct daemon daemon =
+	    daemon_start((const char *const[]){ "--drain-delay", "200ms", "--drain-timeout", "0", NULL });
+	int fd = wire_connect(daemon.port);
+	struct wire_response response;
+	wire_print(fd, "GET /readyz HTTP/1.1\r\nHo");
+	begin_drain(&daemon, SIGTERM);
+	response = wire_ask(fd, "st: x\r\n\r\n");
+	ck_assert_int_eq(response.status, 503);
+	ck_assert(response.closes);
+	wire_free(&response);
+	close(fd);
 	ck_assert_int_eq(daemon_wait(&daemon), 0);
 }
 END_TEST
@@ -797,7 +875,10 @@ static const struct {
 	{ { "stray" }, NULL, NULL, "stray: not an option" },
 	{ { "--check=yes" }, NULL, NULL, "--check" },
 	{ { "--listen" }, NULL, NULL, "--listen: has no value" },
-	{ { "--listen", "localhost:80" }, NULL, NULL, "--listen localhost:80: not an address" },
+	{ { "--listen", "example.com:80" }, NULL, NULL, "--listen example.com:80: not an address" },
+	{ { "--listen=127.0.0.1:1", "--listen=localhost:1" }, NULL, NULL,
+	    "--listen localhost:1: overlaps with 127.0.0.1:1" },
+	{ { "--config=/dev/null", "--config=/none" }, NULL, NULL, "--config /none: a second file, after /dev/null" },
 	{ { "--listen", "127.0.0.1:65536" }, NULL, NULL, "--listen 127.0.0.1:65536: not an address" },
 	{ { "--listen", "::1:80" }, NULL, NULL, "--listen ::1:80: not an address" },
 	{ { "--head-timeout", "10 s" }, NULL, NULL, "--head-timeout 10 s: not a duration" },
@@ -868,6 +949,177 @@ START_TEST(prefers_options_to_the_environment_to_the_file)
 }
 END_TEST
 
+static unsigned count_lines(const char *text)
+{
+	unsigned count = 0;
+	for (; (text = strchr(text, '\n')); text++)
+		count++;
+	return count;
+}
+
+static void assert_reported(const char *output, const char *text)
+{
+	ck_assert_msg(strstr(output, text) != NULL, "not \"%s\": %s", text, output);
+}
+
+/* From the file, the environment and the command line; of options, files and addresses. */
+START_TEST(checks_all_that_starting_needs_and_reports_every_error)
+{
+	struct folder folder = make_folder();
+	const char *const environment[] = { "PIPIT_SETTINGS=/none/such/settings", "PIPIT_MEDIA_TYPES=/none/types",
+		NULL };
+	const char *const arguments[] = { "--check", "--config", folder.file, "--cache-control", "nonsense",
+		"--access-log", "/none/such/log", "--listen", "127.0.0.1:1", "--listen", "localhost:1", "--listen",
+		"192.0.2.1:80", "--max-fields", "0", NULL };
+	char output[8192], expected[256];
+	write_file(folder.file, "workers = 1\nroot = /none/such\nlog-level = loud\n");
+	ck_assert_int_eq(
+	    daemon_run_in(&(struct daemon_surroundings){ environment, 0 }, arguments, output, sizeof output), 2);
+	snprintf(expected, sizeof expected, "pipit: error: %s:2: root = \"/none/such\": No such file", folder.file);
+	assert_reported(output, expected);
+	snprintf(expected, sizeof expected, "pipit: error: %s:3: log-level = \"loud\": unknown value", folder.file);
+	assert_reported(output, expected);
+	assert_reported(output, "pipit: error: environment: PIPIT_SETTINGS: ");
+	assert_reported(output, "pipit: error: environment: PIPIT_MEDIA_TYPES: /none/types: cannot be read");
+	assert_reported(output, "pipit: error: --cache-control: \"nonsense\" is not a rule");
+	assert_reported(output, "pipit: error: --access-log /none/such/log: cannot be opened: No such file");
+	assert_reported(output, "pipit: error: --listen localhost:1: overlaps with 127.0.0.1:1");
+	assert_reported(output, "pipit: error: --listen 192.0.2.1:80: cannot be used: ");
+	assert_reported(output, "pipit: error: --max-fields 0: out of range");
+	ck_assert_ptr_null(strstr(output, "\nroot = "));
+	remove_folder(&folder);
+}
+END_TEST
+
+START_TEST(reports_every_error_when_it_starts)
+{
+	char output[2048];
+	ck_assert_int_eq(daemon_run((const char *const[]){ "--root", "/none/such", "--access-log", "/none/such/log",
+					"--max-connections", "100", "--listen", "127.0.0.1:0", NULL },
+			     output, sizeof output),
+	    2);
+	assert_reported(output, "--root /none/such: No such file");
+	assert_reported(output, "--access-log /none/such/log: cannot be opened");
+	ck_assert_uint_eq(count_lines(output), 2);
+}
+END_TEST
+
+/* A daemon runs while its next configuration is checked. */
+START_TEST(checks_beside_the_running_daemon)
+{
+	struct folder folder = make_folder();
+	struct daemon daemon = daemon_start((const char *const[]){ "--settings", folder.file, NULL });
+	char address[32], lock[128], output[8192];
+	snprintf(address, sizeof address, "127.0.0.1:%u", daemon.port);
+	ck_assert_int_eq(daemon_run((const char *const[]){ "--check", "--settings", folder.file, "--listen", address,
+					"--max-connections", "100", NULL },
+			     output, sizeof output),
+	    0);
+	assert_reported(output, "is in use");
+	assert_matches(output, "^listen = 127\\.0\\.0\\.1:");
+	assert_served(daemon.port);
+	stop(&daemon);
+	snprintf(lock, sizeof lock, "%s.lock", folder.file);
+	remove(lock);
+	remove_folder(&folder);
+}
+END_TEST
+
+/* --- a control group ---------------------------------------------------------------------------------------------- */
+
+struct group {
+	char path[96];
+};
+
+static bool write_value(const struct group *group, const char *file, const char *value)
+{
+	char path[160];
+	FILE *out;
+	bool is_written;
+	snprintf(path, sizeof path, "%s/%s", group->path, file);
+	out = fopen(path, "r+"); /* makes no file in a directory that is no cgroup */
+	is_written = out && fputs(value, out) >= 0;
+	return out && fclose(out) == 0 && is_written;
+}
+
+/* Of cgroup v2 or v1; false where this process may not make one. */
+static bool make_group(struct group *group, const char *controller, const char *v2_file, const char *v2_value,
+    const char *v1_file, const char *v1_value)
+{
+	snprintf(group->path, sizeof group->path, "/sys/fs/cgroup/pipit-test-%d", (int)getpid());
+	if (mkdir(group->path, 0755) == 0 && write_value(group, v2_file, v2_value))
+		return true;
+	rmdir(group->path);
+	snprintf(group->path, sizeof group->path, "/sys/fs/cgroup/%s/pipit-test-%d", controller, (int)getpid());
+	if (mkdir(group->path, 0755) == 0 && write_value(group, v1_file, v1_value))
+		return true;
+	rmdir(group->path);
+	printf("skipped: no cgroup with %s\n", controller);
+	return false;
+}
+
+/* This process and what it starts. */
+static void enter_group(const struct group *group)
+{
+	char pid[16];
+	snprintf(pid, sizeof pid, "%d", (int)getpid());
+	ck_assert(write_value(group, "cgroup.procs", pid));
+}
+
+static void leave_group(const struct group *group)
+{
+	struct group parent = *group;
+	*strrchr(parent.path, '/') = '\0';
+	enter_group(&parent);
+	ck_assert_int_eq(rmdir(group->path), 0);
+}
+
+START_TEST(fits_its_memory_limit_into_the_cgroup)
+{
+	struct group group;
+	char output[8192];
+	if (!make_group(&group, "memory", "memory.max", "50331648", "memory.limit_in_bytes", "50331648"))
+		return;
+	enter_group(&group);
+	ck_assert_int_eq(
+	    daemon_run((const char *const[]){ "--check", "--listen", "127.0.0.1:0", "--max-connections", "100", NULL },
+		output, sizeof output),
+	    0);
+	assert_matches(output, "^memory-limit = 24m$");
+	assert_matches(output, "^pipit: memory-limit is 24m, because the cgroup has 48m$");
+	ck_assert_int_eq(daemon_run((const char *const[]){ "--check", "--listen", "127.0.0.1:0", "--max-connections",
+					"100", "--memory-limit", "40m", NULL },
+			     output, sizeof output),
+	    0);
+	assert_matches(output, "^memory-limit = 40m$");
+	ck_assert_int_eq(daemon_run((const char *const[]){ "--check", "--listen", "127.0.0.1:0", "--max-connections",
+					"100", "--max-body-bytes", "30m", NULL },
+			     output, sizeof output),
+	    0);
+	assert_matches(output, "^memory-limit = 30m$");
+	leave_group(&group);
+}
+END_TEST
+
+START_TEST(starts_one_worker_for_half_a_core)
+{
+	struct group group;
+	struct daemon daemon;
+	char path[64], *status;
+	if (!make_group(&group, "cpu", "cpu.max", "50000 100000", "cpu.cfs_quota_us", "50000"))
+		return;
+	enter_group(&group);
+	daemon = daemon_start(NULL);
+	assert_served(daemon.port);
+	snprintf(path, sizeof path, "/proc/%d/status", (int)daemon.pid);
+	status = read_file(path);
+	assert_matches(status, "^Threads:[[:space:]]+1$");
+	free(status);
+	stop(&daemon);
+	leave_group(&group);
+}
+END_TEST
+
 static const char *const version_options[] = { "--version", "-V" };
 
 START_TEST(prints_its_version)
@@ -916,6 +1168,50 @@ START_TEST(asks_a_running_daemon_for_its_health)
 }
 END_TEST
 
+/* Other daemons of this machine are not those of this namespace. */
+static bool enter_container(void)
+{
+	bool has_entered = unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
+	if (!has_entered)
+		printf("skipped: no mount namespace: %s\n", strerror(errno));
+	return has_entered;
+}
+
+static int check_health_of_container(const char *variable, char *output, size_t size)
+{
+	const char *const environment[] = { variable, NULL };
+	return daemon_run_in(&(struct daemon_surroundings){ environment, 0 },
+	    (const char *const[]){ "--healthcheck", NULL }, output, size);
+}
+
+/* The server got its address by an argument, the health check by nothing or by the image's environment. */
+START_TEST(finds_the_server_of_its_container)
+{
+	static const char *const variables[] = { NULL, "PIPIT_LISTEN=[::]:8080" };
+	char output[1024], other[64];
+	if (!enter_container())
+		return;
+	for (size_t i = 0; i < COUNT_OF(variables); i++) {
+		struct daemon daemon = daemon_start(NULL), second;
+		ck_assert_int_eq(check_health_of_container(variables[i], output, sizeof output), 0);
+		ck_assert_str_eq(output, "");
+		second =
+		    daemon_start((const char *const[]){ "--listen", "127.0.0.1:0", "--listen", "localhost:0", NULL });
+		ck_assert_int_eq(check_health_of_container(variables[i], output, sizeof output), 0);
+		/* one that is published and named is asked alone */
+		daemon_pause(&second);
+		snprintf(other, sizeof other, "PIPIT_LISTEN=127.0.0.1:%u", daemon.port);
+		ck_assert_int_eq(check_health_of_container(other, output, sizeof output), 0);
+		ck_assert_int_eq(check_health_of_container(variables[i], output, sizeof output), 1);
+		assert_complaint(output, "timed out");
+		daemon_resume(&second);
+		stop(&second);
+		ck_assert_int_eq(check_health_of_container(variables[i], output, sizeof output), 0);
+		stop(&daemon);
+	}
+}
+END_TEST
+
 /* A health check must not hang. */
 START_TEST(stops_waiting_for_a_silent_daemon)
 {
@@ -936,12 +1232,15 @@ static TCase *drain_tests(void)
 {
 	TCase *tests = tcase_create("drain");
 	tcase_add_test(tests, prints_every_address_that_it_listens_on);
+	tcase_add_test(tests, serves_both_families_on_any_address);
 	tcase_add_loop_test(tests, handles_signals_once_it_is_ready, 0, 12);
 	tcase_add_loop_test(tests, finishes_requests_in_flight, 0, COUNT_OF(ending_signals));
 	tcase_add_test(tests, finishes_a_file_that_is_being_sent);
 	tcase_add_loop_test(tests, does_not_wait_for_idle_connections, 0, COUNT_OF(ending_signals));
 	tcase_add_loop_test(tests, stops_at_once_at_the_second_signal, 0, COUNT_OF(second_signals));
 	tcase_add_test(tests, aborts_a_stalled_client_at_the_end_of_the_drain);
+	tcase_add_test(tests, serves_new_connections_while_the_drain_is_delayed);
+	tcase_add_test(tests, drains_at_the_end_of_the_delay);
 	tcase_add_test(tests, warns_of_a_document_that_the_end_of_the_drain_cuts_off);
 	tcase_add_test(tests, ignores_sigpipe);
 	tcase_add_loop_test(tests, loses_no_request_when_it_drains_under_load, 0, 5);
@@ -969,6 +1268,12 @@ static TCase *option_tests(void)
 	tcase_add_test(tests, is_not_ready_when_it_cannot_log);
 	tcase_add_loop_test(tests, refuses_a_wrong_configuration, 0, COUNT_OF(wrong_configurations));
 	tcase_add_test(tests, prefers_options_to_the_environment_to_the_file);
+	tcase_add_test(tests, checks_all_that_starting_needs_and_reports_every_error);
+	tcase_add_test(tests, reports_every_error_when_it_starts);
+	tcase_add_test(tests, checks_beside_the_running_daemon);
+	tcase_add_test(tests, fits_its_memory_limit_into_the_cgroup);
+	tcase_add_test(tests, starts_one_worker_for_half_a_core);
+	tcase_add_test(tests, finds_the_server_of_its_container);
 	tcase_add_loop_test(tests, prints_its_version, 0, COUNT_OF(version_options));
 	tcase_add_loop_test(tests, prints_help_that_fits_a_terminal, 0, COUNT_OF(help_options));
 	tcase_add_test(tests, asks_a_running_daemon_for_its_health);

@@ -7,9 +7,10 @@ import html.parser
 import json
 import os
 import pathlib
+import subprocess
 import urllib.parse
 
-from served import OLD, Daemon, Group, end_with_verdict, put, refusal, running, show, temporary_folder
+from served import DAEMON, ENVIRONMENT, OLD, Daemon, Group, end_with_verdict, put, refusal, running, show, temporary_folder
 
 HTML, PROBLEM = "text/html; charset=utf-8", "application/problem+json"
 BROWSER = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
@@ -422,6 +423,64 @@ def check_refused(group, site, table, what, place):
     group.true(f"{what}: message", f"one line with {place}", messages.count("\n") == 1 and place in messages, messages)
 
 
+# --- the dashboard beside a root -------------------------------------------------------------------------------------------
+
+# Target, status, and Location or a part of the body.
+DASHBOARD = [
+    ("/", 404, b"There is no index.html in the root directory. The dashboard is at /_pipit/."),
+    ("/missing", 404, b"There is no such file."),
+    ("/_pipit", 301, "/_pipit/"),
+    ("/_pipit/", 200, b"<!doctype html>"),
+    ("/_pipit/index.html", 200, b"<!doctype html>"),
+    ("/_pipit/dashboard.js", 200, b"EventSource"),
+    ("/_pipit/missing", 404, b"There is no such file."),
+    ("/_pipit/../file", 400, b"it leaves the root"),
+    ("/_pipit/_pipit/", 404, b"There is no such file."),
+    ("/_pipitx", 404, b"There is no such file."),
+]
+
+
+def check_dashboard(folder):
+    root = folder / "no index"
+    put(root, "file", b"a file")
+    with Group("the dashboard beside a root") as group, running(Daemon(root)) as daemon:
+        client = daemon.client()
+        for target, status, expected in DASHBOARD:
+            reply = client.ask(target)
+            group.same(target, status, reply.status)
+            if isinstance(expected, str):
+                group.same(f"{target}: Location", expected, reply.get("location"))
+            else:
+                group.true(target, expected, expected in reply.content, reply.content[:200])
+        client.finish("/file")
+    with Group("--dashboard off") as group, running(Daemon(root, "--dashboard", "off")) as daemon:
+        client = daemon.client()
+        group.same("/_pipit/", 404, client.ask("/_pipit/").status)
+        reply = client.ask("/")
+        group.same("/", 404, reply.status)
+        group.true("/", "no word of a dashboard", b"ashboard" not in reply.content, reply.content)
+        client.finish("/file")
+
+
+# --- a root without permission ---------------------------------------------------------------------------------------------
+
+def check_unreadable(folder):
+    """As another user when root runs the test: root may read all."""
+    other = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    folder.chmod(0o755)
+    locked = folder / "locked"
+    locked.mkdir()
+    with Group("a root without permission") as group:
+        for mode, options, status in ((0o000, [], 2), (0o444, [], 2), (0o311, [], 0), (0o311, ["--listing"], 2), (0o555, ["--listing"], 0)):
+            locked.chmod(mode)
+            done = subprocess.run([DAEMON, "--check", "--listen", "127.0.0.1:0", "--max-connections", "100", "--root", str(locked), *options],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, timeout=60, check=False, **other)
+            group.same(f"{mode:o} {options}", status, done.returncode)
+            message = f"pipit: error: --root {locked}: Permission denied; use a readable directory\n" if status else ""
+            group.same(f"{mode:o} {options}: message", message, done.stderr)
+    locked.chmod(0o755)
+
+
 def main():
     with temporary_folder() as folder:
         root = folder / "root"
@@ -435,6 +494,8 @@ def main():
         check_error_pages(root, folder)
         check_cache_control(folder)
         check_media_types(folder)
+        check_dashboard(folder)
+        check_unreadable(folder)
     end_with_verdict()
 
 

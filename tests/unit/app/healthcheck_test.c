@@ -2,6 +2,7 @@
 /* A server on a thread accepts one connection and sends a given reply. */
 #include "app/healthcheck.h"
 
+#include "pipit.h"
 #include "suite.h"
 
 #include <arpa/inet.h>
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -298,7 +300,7 @@ START_TEST(connects_over_ipv6)
 END_TEST
 
 static const char *const bad_addresses[] = { "", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536",
-	"127.0.0.1:http", "localhost:80", "256.0.0.1:80", "::1:80", "[::1]", "[::1]:0", "http://127.0.0.1:80" };
+	"127.0.0.1:http", "example.com:80", "256.0.0.1:80", "::1:80", "[::1]", "[::1]:0", "http://127.0.0.1:80" };
 
 START_TEST(refuses_an_invalid_address)
 {
@@ -311,9 +313,125 @@ END_TEST
 START_TEST(cuts_an_error_that_does_not_fit)
 {
 	memset(error, 'x', sizeof error);
-	ck_assert_int_eq(pipit_healthcheck("localhost:80", error, 8), -1);
+	ck_assert_int_eq(pipit_healthcheck("example.com:80", error, 8), -1);
 	ck_assert_uint_eq(strnlen(error, sizeof error), 7);
 	ck_assert_int_eq(error[8], 'x');
+}
+END_TEST
+
+/* ---------------------------------------------------------------- the server of the container */
+
+/* Other servers of this machine are not those of this namespace. */
+static bool enter_container(void)
+{
+	bool has_entered = unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
+	if (!has_entered)
+		printf("skipped: no mount namespace: %s\n", strerror(errno));
+	return has_entered;
+}
+
+static int publish(const char *where)
+{
+	char url[96];
+	int fd;
+	snprintf(url, sizeof url, "http://%s", where);
+	fd = pipit_healthcheck_publish(url);
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+/* A port on which nothing listens. */
+static const char nowhere[] = "127.0.0.1:1";
+
+static struct pipit_config configured(const char *where)
+{
+	return (struct pipit_config){ .listen = { where }, .listen_count = 1 };
+}
+
+START_TEST(finds_the_published_server)
+{
+	struct pipit_config config = configured(nowhere);
+	struct server server;
+	int fd;
+
+	if (!enter_container())
+		return;
+	fd = publish(address);
+	start(&server, well[0].answer, false);
+	ck_assert_msg(pipit_healthcheck_find(&config, error, sizeof error) == 0, "%s", error);
+	join(&server);
+	ck_assert_int_eq(pipit_healthcheck_find(&config, error, sizeof error), -1);
+	expect_error(address);
+	close(fd);
+	/* it has ended */
+	ck_assert_int_eq(pipit_healthcheck_find(&config, error, sizeof error), -1);
+	expect_error(nowhere);
+}
+END_TEST
+
+START_TEST(asks_the_configured_server_alone_when_it_is_published)
+{
+	char alias[32];
+	struct pipit_config config = configured(_i == 0 ? address : alias);
+	struct server server;
+	int fds[2];
+
+	if (!enter_container())
+		return;
+	snprintf(alias, sizeof alias, "localhost:%u", port);
+	fds[0] = publish(nowhere);
+	fds[1] = publish(address);
+	start(&server, well[0].answer, false);
+	ck_assert_msg(pipit_healthcheck_find(&config, error, sizeof error) == 0, "%s", error);
+	join(&server);
+	close(fds[0]);
+	close(fds[1]);
+}
+END_TEST
+
+START_TEST(reports_one_unhealthy_server_of_several)
+{
+	struct pipit_config config = configured("127.0.0.1:2");
+	struct server server;
+	int fds[2];
+
+	if (!enter_container())
+		return;
+	fds[0] = publish(address);
+	fds[1] = publish(nowhere);
+	start(&server, well[0].answer, false);
+	ck_assert_int_eq(pipit_healthcheck_find(&config, error, sizeof error), -1);
+	expect_error(nowhere);
+	join(&server);
+	close(fds[0]);
+	close(fds[1]);
+}
+END_TEST
+
+START_TEST(asks_the_configured_server_when_none_is_published)
+{
+	struct pipit_config config = configured(address);
+	struct server server;
+
+	if (!enter_container())
+		return;
+	start(&server, well[0].answer, false);
+	ck_assert_msg(pipit_healthcheck_find(&config, error, sizeof error) == 0, "%s", error);
+	join(&server);
+}
+END_TEST
+
+START_TEST(publishes_an_address_once)
+{
+	char url[96];
+	int fd;
+
+	if (!enter_container())
+		return;
+	fd = publish(address);
+	snprintf(url, sizeof url, "http://%s", address);
+	ck_assert_int_eq(pipit_healthcheck_publish(url), -EADDRINUSE);
+	close(fd);
 }
 END_TEST
 
@@ -333,6 +451,11 @@ int main(void)
 	tcase_add_loop_test(tests, connects_over_ipv6, 0, COUNT(v6_hosts));
 	tcase_add_loop_test(tests, refuses_an_invalid_address, 0, COUNT(bad_addresses));
 	tcase_add_test(tests, cuts_an_error_that_does_not_fit);
+	tcase_add_test(tests, finds_the_published_server);
+	tcase_add_loop_test(tests, asks_the_configured_server_alone_when_it_is_published, 0, 2);
+	tcase_add_test(tests, reports_one_unhealthy_server_of_several);
+	tcase_add_test(tests, asks_the_configured_server_when_none_is_published);
+	tcase_add_test(tests, publishes_an_address_once);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

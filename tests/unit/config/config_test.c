@@ -2,6 +2,8 @@
 /* Defaults, setting by name, checking fields that were set directly, and the printed forms. */
 #include "config/config.h"
 
+#include "config/option.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -48,10 +50,13 @@ START_TEST(starts_with_the_documented_defaults)
 	ck_assert_uint_eq(config.write_timeout_ms, 30000);
 	ck_assert_uint_eq(config.min_rate_bytes, 1024);
 	ck_assert_uint_eq(config.rate_grace_ms, 10000);
-	ck_assert_uint_eq(config.idle_timeout_ms, 60000);
+	ck_assert_uint_eq(config.idle_timeout_ms, 75000);
 	ck_assert_uint_eq(config.lingering_time_ms, 30000);
 	ck_assert_uint_eq(config.lingering_timeout_ms, 5000);
+	ck_assert_uint_eq(config.drain_delay_ms, 0);
 	ck_assert_uint_eq(config.drain_timeout_ms, 8000);
+	ck_assert_str_eq(config.ipv6_only, "off");
+	ck_assert_str_eq(config.dashboard, "on");
 	ck_assert_int_eq(pipit_config_check(&config, error, sizeof(error)), 0);
 }
 END_TEST
@@ -102,13 +107,13 @@ START_TEST(splits_the_addresses_that_it_takes)
 	ck_assert_int_eq(pipit_config_split_address(config.listen[0], host, sizeof(host), &port), 0);
 	ck_assert_str_eq(host, "127.0.0.1");
 	ck_assert_uint_eq(port, 8080);
-	ck_assert_int_eq(pipit_config_split_address("localhost:80", host, sizeof(host), &port), -EINVAL);
+	ck_assert_int_eq(pipit_config_split_address("example.com:80", host, sizeof(host), &port), -EINVAL);
 }
 END_TEST
 
 /* ---------------------------------------------------------------- checking fields that were set directly */
 
-#define ADDRESS_WANTED "ADDR:PORT or [ADDR]:PORT with a numeric address, for example 127.0.0.1:8080"
+#define ADDRESS_WANTED "ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, or :PORT for all addresses"
 
 static void assert_check_fails(const char *expected)
 {
@@ -166,20 +171,70 @@ START_TEST(checks_addresses_set_by_the_application)
 	assert_check_fails("listen: too many addresses; use at most 16");
 	config.listen_count = 2;
 	assert_check_fails("listen: has no value; use " ADDRESS_WANTED);
-	config.listen[0] = "localhost:80";
-	assert_check_fails("listen = \"localhost:80\": not an address; use " ADDRESS_WANTED);
+	config.listen[0] = "example.com:80";
+	assert_check_fails("listen = \"example.com:80\": not an address; use " ADDRESS_WANTED);
+}
+END_TEST
+
+static const struct {
+	const char *first, *second;
+	bool collide;
+} address_pairs[] = {
+	{ "127.0.0.1:80", "127.0.0.1:80", true },
+	{ "127.0.0.1:80", "localhost:80", true },
+	{ "127.0.0.1:80", "0.0.0.0:80", true },
+	{ "0.0.0.0:80", "127.0.0.1:80", true },
+	{ "[::1]:80", "[0:0::1]:80", true },
+	{ ":80", "[::1]:80", true },
+	{ "127.0.0.1:80", "127.0.0.1:81", false },
+	{ "127.0.0.1:80", "127.0.0.2:80", false },
+	{ "127.0.0.1:0", "127.0.0.1:0", false },
+	{ "0.0.0.0:80", "[::]:80", false },
+	{ ":80", "127.0.0.1:80", false },
+	{ "[::1]:80", "[::2]:80", false },
+};
+
+START_TEST(finds_addresses_that_overlap)
+{
+	char expected[128];
+	config.listen[0] = address_pairs[_i].first;
+	config.listen[1] = address_pairs[_i].second;
+	config.listen_count = 2;
+	snprintf(expected, sizeof(expected), "listen = \"%s\": overlaps with %s; use one of them", config.listen[1],
+	    config.listen[0]);
+	if (address_pairs[_i].collide)
+		assert_check_fails(expected);
+	else
+		ck_assert_int_eq(pipit_config_check(&config, error, sizeof(error)), 0);
+}
+END_TEST
+
+START_TEST(reports_every_error_on_a_line)
+{
+	config.workers = 257;
+	config.log_level = "all";
+	config.listen[0] = "here";
+	assert_check_fails(
+	    "listen = \"here\": not an address; use " ADDRESS_WANTED "\nworkers = \"257\": out of range; use 0 to 256"
+	    "\nlog-level = \"all\": unknown value; use error, warn, info or debug");
+	config.max_target_bytes = 16384;
+	config.memory_limit = 1;
+	assert_check_fails(
+	    "max-target-bytes = \"16k\": too large; use less than max-head-bytes, which is 16k"
+	    "\nmax-body-bytes = \"1m\": too large; use at most memory-limit, which is 1, or raise memory-limit");
 }
 END_TEST
 
 /* ---------------------------------------------------------------- printed forms */
 
-static const char *const names[] = { "listen", "workers", "root", "spa", "listing", "compress", "cache-control",
-	"media-types", "settings", "settings-max-bytes", "settings-require-match", "max-json-members", "max-streams",
-	"config", "access-log", "log-format", "log-level", "max-connections", "listen-backlog", "max-head-bytes",
-	"max-fields", "max-target-bytes", "max-body-bytes", "max-json-depth", "head-timeout", "read-timeout",
-	"write-timeout", "min-rate-bytes", "rate-grace", "idle-timeout", "lingering-time", "lingering-timeout",
-	"drain-timeout", "max-connections-per-address", "max-requests-per-connection", "memory-limit",
-	"max-field-bytes", "max-output-bytes", "defer-accept", "check", "healthcheck", "version", "help" };
+static const char *const names[] = { "ipv6-only", "dashboard", "drain-delay", "listen", "workers", "root", "spa",
+	"listing", "compress", "cache-control", "media-types", "settings", "settings-max-bytes",
+	"settings-require-match", "max-json-members", "max-streams", "config", "access-log", "log-format", "log-level",
+	"max-connections", "listen-backlog", "max-head-bytes", "max-fields", "max-target-bytes", "max-body-bytes",
+	"max-json-depth", "head-timeout", "read-timeout", "write-timeout", "min-rate-bytes", "rate-grace",
+	"idle-timeout", "lingering-time", "lingering-timeout", "drain-timeout", "max-connections-per-address",
+	"max-requests-per-connection", "memory-limit", "max-field-bytes", "max-output-bytes", "defer-accept", "check",
+	"healthcheck", "version", "help" };
 
 enum { NAME_COUNT = sizeof(names) / sizeof(names[0]), COMMAND_COUNT = 5 };
 
@@ -222,7 +277,8 @@ END_TEST
 START_TEST(prints_every_address_and_unset_options)
 {
 	static const char expected[] =
-	    "listen = 0.0.0.0:80\nlisten = [::]:80\n# root is not set\nspa = off\nlisting = off\ncompress = on\n"
+	    "listen = 0.0.0.0:80\nlisten = [::]:80\nipv6-only = off\n# root is not set\ndashboard = on\nspa = "
+	    "off\nlisting = off\ncompress = on\n"
 	    "# cache-control is not set\n# media-types is not set\n"
 	    "# settings is not set\nsettings-max-bytes = 256k\nsettings-require-match = off\nworkers = 0\n";
 	ck_assert_int_eq(pipit_config_set(&config, "listen", "0.0.0.0:80", NULL, 0), 0);
@@ -252,7 +308,7 @@ START_TEST(names_every_option_and_its_default_in_help)
 	static const char *const lines[] = { "  --listen ADDR:PORT       ", " [127.0.0.1:8080]\n", " [10000]\n",
 		" [16k]\n", " [1m]\n", " [10s]\n", " [1k]\n", " [combined]\n", " [info]\n", "(-h)", "(-V)",
 		"What to serve:", "Limits:", "Deadlines:", "Other:",
-		"0 clean stop, 1 could not run, 2 wrong configuration", "0 switches a limit" };
+		"0 clean stop, 1 could not run, 2 wrong configuration" };
 	char *text = print_with(pipit_config_print_help), option[64];
 	for (size_t i = 0; i < NAME_COUNT; i++) {
 		snprintf(option, sizeof(option), "\n  --%s ", names[i]);
@@ -261,6 +317,22 @@ START_TEST(names_every_option_and_its_default_in_help)
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		ck_assert_msg(strstr(text, lines[i]) != NULL, "help lacks %s", lines[i]);
 	free(text);
+}
+END_TEST
+
+/* A line is read alone: it says what it limits, and what 0 means where 0 is no limit. */
+START_TEST(explains_each_option_in_a_sentence_of_its_own)
+{
+	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
+		const struct pipit_option *option = &pipit_option_table[i];
+		const char *help = option->help;
+		bool has_zero = pipit_option_is_number(option) && option->min == 0;
+		bool zero_is_plain =
+		    strcmp(option->name, "rate-grace") == 0 || strcmp(option->name, "drain-delay") == 0;
+		ck_assert_msg(help[0] >= 'A' && help[0] <= 'Z', "%s: %s", option->name, help);
+		ck_assert_msg(
+		    (strstr(help, "; 0 is ") != NULL) == (has_zero && !zero_is_plain), "%s: %s", option->name, help);
+	}
 }
 END_TEST
 
@@ -279,7 +351,7 @@ START_TEST(prints_a_markdown_row_for_every_option)
 	free(text);
 	text = print_with(pipit_config_print_markdown);
 	ck_assert_ptr_nonnull(
-	    strstr(text, "\n| `--max-head-bytes` | 16k | 256 to 64k | size of request line and headers together |\n"));
+	    strstr(text, "\n| `--max-head-bytes` | 16k | 256 to 64k | Maximum size of request line and headers |\n"));
 	free(text);
 }
 END_TEST
@@ -310,6 +382,8 @@ static TCase *check_tests(void)
 	tcase_add_test(tests, checks_numbers_set_by_the_application);
 	tcase_add_test(tests, checks_strings_set_by_the_application);
 	tcase_add_test(tests, checks_addresses_set_by_the_application);
+	tcase_add_loop_test(tests, finds_addresses_that_overlap, 0, sizeof(address_pairs) / sizeof(address_pairs[0]));
+	tcase_add_test(tests, reports_every_error_on_a_line);
 	return tests;
 }
 
@@ -320,6 +394,7 @@ static TCase *print_tests(void)
 	tcase_add_test(tests, prints_every_address_and_unset_options);
 	tcase_add_test(tests, fits_help_into_80_columns_and_75_lines);
 	tcase_add_test(tests, names_every_option_and_its_default_in_help);
+	tcase_add_test(tests, explains_each_option_in_a_sentence_of_its_own);
 	tcase_add_test(tests, prints_a_markdown_row_for_every_option);
 	return tests;
 }

@@ -79,6 +79,16 @@ static const struct good_number good_numbers[] = {
 	NUMBER("lingering-timeout", "24h", lingering_timeout_ms, 86400000),
 	NUMBER("drain-timeout", "24h", drain_timeout_ms, 86400000),
 	NUMBER("drain-timeout", "86400000ms", drain_timeout_ms, 86400000),
+	NUMBER("drain-delay", "1.5s", drain_delay_ms, 1500),
+	NUMBER("drain-delay", "1.5", drain_delay_ms, 1500),
+	NUMBER("drain-delay", "0.5H", drain_delay_ms, 1800000),
+	NUMBER("drain-delay", "250MS", drain_delay_ms, 250),
+	NUMBER("drain-delay", "1.0019s", drain_delay_ms, 1001),
+	NUMBER("drain-delay", "0.0s", drain_delay_ms, 0),
+	NUMBER("max-body-bytes", "2M", max_body_bytes, 2 * 1048576),
+	NUMBER("max-body-bytes", "1.5m", max_body_bytes, 1572864),
+	NUMBER("max-body-bytes", "0.1k", max_body_bytes, 102),
+	NUMBER("max-body-bytes", "1023.999999999999999999G", max_body_bytes, UINT64_C(1099511627774)),
 };
 
 START_TEST(takes_numbers_sizes_and_durations)
@@ -128,7 +138,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- values that are wrong */
 
-#define ADDRESS_WANTED "ADDR:PORT or [ADDR]:PORT with a numeric address, for example 127.0.0.1:8080"
+#define ADDRESS_WANTED "ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, or :PORT for all addresses"
 #define SIZE_WANTED "use a number with an optional k, m or g, for example 1m"
 #define DURATION_WANTED "use a number with an optional ms, s, m or h, for example 10s"
 
@@ -159,7 +169,19 @@ static const struct bad_value {
 	{ "max-body-bytes", "12q", "max-body-bytes = \"12q\": not a size; " SIZE_WANTED },
 	{ "max-body-bytes", "k", "max-body-bytes = \"k\": not a size; " SIZE_WANTED },
 	{ "max-body-bytes", "1 k", "max-body-bytes = \"1 k\": not a size; " SIZE_WANTED },
-	{ "max-body-bytes", "1.5m", "max-body-bytes = \"1.5m\": not a size; " SIZE_WANTED },
+	{ "max-body-bytes", "1.5", "max-body-bytes = \"1.5\": not a size; " SIZE_WANTED },
+	{ "max-body-bytes", "1.m", "max-body-bytes = \"1.m\": not a size; " SIZE_WANTED },
+	{ "max-body-bytes", ".5m", "max-body-bytes = \".5m\": not a size; " SIZE_WANTED },
+	{ "max-body-bytes", "1,5m", "max-body-bytes = \"1,5m\": not a size; " SIZE_WANTED },
+	{ "max-body-bytes", "1.5.5m", "max-body-bytes = \"1.5.5m\": not a size; " SIZE_WANTED },
+	{ "max-body-bytes", "0.0001k", "max-body-bytes = \"0.0001k\": out of range; use 0 to 1024g" },
+	{ "max-body-bytes", "1024.1g", "max-body-bytes = \"1024.1g\": out of range; use 0 to 1024g" },
+	{ "max-body-bytes", "17179869183.999999999g",
+	    "max-body-bytes = \"17179869183.999999999g\": out of range; use 0 to 1024g" },
+	{ "workers", "1.5", "workers = \"1.5\": not a number; use 0 to 256" },
+	{ "drain-delay", "1.5ms", "drain-delay = \"1.5ms\": not a duration; " DURATION_WANTED },
+	{ "drain-delay", "0.0000000009h", "drain-delay = \"0.0000000009h\": out of range; use 0 to 24h" },
+	{ "drain-delay", "0.0001s", "drain-delay = \"0.0001s\": out of range; use 0 to 24h" },
 	{ "max-body-bytes", "0x10", "max-body-bytes = \"0x10\": not a size; " SIZE_WANTED },
 	{ "max-body-bytes", "-5k", "max-body-bytes = \"-5k\": out of range; use 0 to 1024g" },
 	{ "max-body-bytes", "1025g", "max-body-bytes = \"1025g\": out of range; use 0 to 1024g" },
@@ -186,7 +208,7 @@ static const struct bad_value {
 	{ "log-level", "loud", "log-level = \"loud\": unknown value; use error, warn, info or debug" },
 	{ "listen", "", "listen: has no value; use " ADDRESS_WANTED },
 	{ "listen", "8080", "listen = \"8080\": not an address; use " ADDRESS_WANTED },
-	{ "listen", "localhost:80", "listen = \"localhost:80\": not an address; use " ADDRESS_WANTED },
+	{ "listen", "example.com:80", "listen = \"example.com:80\": not an address; use " ADDRESS_WANTED },
 	{ "listen", "127.0.0.1:1,127.0.0.1:2",
 	    "listen = \"127.0.0.1:1,127.0.0.1:2\": not an address; use " ADDRESS_WANTED },
 };
@@ -238,6 +260,9 @@ START_TEST(splits_addresses)
 		{ "0.0.0.0:0", "0.0.0.0", 0 },
 		{ "[::1]:65535", "::1", 65535 },
 		{ "[::]:00080", "::", 80 },
+		{ ":8080", "::", 8080 },
+		{ "localhost:8080", "127.0.0.1", 8080 },
+		{ "LocalHost:8080", "127.0.0.1", 8080 },
 		{ "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:1", "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255",
 		    1 },
 	};
@@ -251,7 +276,7 @@ END_TEST
 
 START_TEST(refuses_invalid_addresses)
 {
-	static const char *const bad[] = { "", ":", ":80", "80", "*:80", "localhost:80", "127.0.0.1",
+	static const char *const bad[] = { "", ":", "localhost", "80", "*:80", "localhost.:80", "127.0.0.1",
 		"127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:000080", "127.0.0.1:-1", "127.0.0.1:+1", "127.0.0.1: 1",
 		"127.0.0.1:80x", "127.0.0.1 :80", "1.2.3:80", "1.2.3.4.5:80", "256.0.0.1:80", "::1:80", "[::1]",
 		"[::1]80", "[::1]:", "[::1:80", "[]:80", "[127.0.0.1]:80", "[::1]x:80", "[::1%lo]:80",
@@ -271,6 +296,7 @@ START_TEST(refuses_a_host_that_does_not_fit)
 	ck_assert_int_eq(pipit_option_split_address("127.0.0.1:80", host, 9, &port), -EINVAL);
 	ck_assert_int_eq(pipit_option_split_address("127.0.0.1:80", host, 10, &port), 0);
 	ck_assert_str_eq(host, "127.0.0.1");
+	ck_assert_int_eq(pipit_option_split_address("localhost:80", host, 9, &port), -EINVAL);
 }
 END_TEST
 
@@ -301,7 +327,7 @@ static TCase *value_tests(void)
 static TCase *address_tests(void)
 {
 	TCase *tests = make_case("addresses");
-	tcase_add_loop_test(tests, splits_addresses, 0, 5);
+	tcase_add_loop_test(tests, splits_addresses, 0, 8);
 	tcase_add_loop_test(tests, refuses_invalid_addresses, 0, 28);
 	tcase_add_test(tests, refuses_a_host_that_does_not_fit);
 	return tests;

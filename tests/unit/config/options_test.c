@@ -18,7 +18,7 @@ static char directory[64];
 static char file_name[96];
 static struct pipit_config config;
 static struct pipit_options options;
-static char error[512];
+static char error[PIPIT_OPTIONS_ERROR_BYTES];
 
 static void set_up(void)
 {
@@ -121,7 +121,7 @@ static void assert_same_config(const struct pipit_config *left, const struct pip
 	free(right_text);
 }
 
-#define ADDRESS_WANTED "ADDR:PORT or [ADDR]:PORT with a numeric address, for example 127.0.0.1:8080"
+#define ADDRESS_WANTED "ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, or :PORT for all addresses"
 #define SIZE_WANTED "use a number with an optional k, m or g, for example 1m"
 
 /* ---------------------------------------------------------------- precedence */
@@ -276,12 +276,14 @@ START_TEST(refuses_a_wrong_command_line)
 		{ { "--log-format" }, "--log-format: has no value; use combined or json" },
 		{ { "--listen" }, "--listen: has no value; use " ADDRESS_WANTED },
 		{ { "--config" }, "--config: has no value; use a readable file" },
+		{ { "--config", "/dev/null", "--config=/none" },
+		    "--config /none: a second file, after /dev/null; use one" },
 		{ { "--check=yes" }, "--check yes: takes no value; use --check alone" },
 		{ { "pages" }, "pages: not an option; use --NAME VALUE, see --help" },
 		{ { "-" }, "-: not an option; use --NAME VALUE, see --help" },
 		{ { "" }, ": not an option; use --NAME VALUE, see --help" },
 		{ { "--max-target-bytes", "16k" },
-		    "max-target-bytes = \"16k\": too large; use less than max-head-bytes, which is 16k" },
+		    "--max-target-bytes 16k: too large; use less than max-head-bytes, which is 16k" },
 		{ { "--max-head-bytes=4000" },
 		    "max-target-bytes = \"8k\": too large; use less than max-head-bytes, which is 4000" },
 	};
@@ -320,8 +322,13 @@ START_TEST(refuses_a_wrong_environment)
 		{ "PIPIT_workers=1", "environment: PIPIT_workers: unknown variable; did you mean PIPIT_WORKERS?" },
 		{ "PIPIT_CHECK=1", "environment: PIPIT_CHECK: unknown variable; see --help" },
 		{ "PIPIT_=1", "environment: PIPIT_: unknown variable; see --help" },
-		{ "PIPIT_SERVICE_PORT_HTTP_OF_A_VERY_LONG_NAME=1",
-		    "environment: PIPIT_SERVICE_PORT_HTTP_OF_A_VERY_LONG_NAME: unknown variable; see --help" },
+		{ "PIPIT_SERVER_PORT_HTTP_OF_A_VERY_LONG_NAME=1",
+		    "environment: PIPIT_SERVER_PORT_HTTP_OF_A_VERY_LONG_NAME: unknown variable; see --help" },
+		{ "PIPIT_PORT=8080", "environment: PIPIT_PORT: unknown variable; see --help" },
+		{ "PIPIT_SERVICE_PORTS=1", "environment: PIPIT_SERVICE_PORTS: unknown variable; see --help" },
+		{ "PIPIT_PORT_8080=1", "environment: PIPIT_PORT_8080: unknown variable; see --help" },
+		{ "PIPIT_PORT_8080_TCP_HOST=1", "environment: PIPIT_PORT_8080_TCP_HOST: unknown variable; see --help" },
+		{ "PIPIT_PORT__TCP=1", "environment: PIPIT_PORT__TCP: unknown variable; see --help" },
 		{ "PIPIT_CONFIG=", "environment: PIPIT_CONFIG: has no value; use a readable file" },
 		{ "PIPIT_CONFIG=/nonexistent/x",
 		    "environment: PIPIT_CONFIG = \"/nonexistent/x\": cannot be read: No such file or directory; "
@@ -340,6 +347,90 @@ START_TEST(refuses_a_wrong_environment)
 }
 END_TEST
 
+/* What kubelet sets for Services named pipit and pipit-admin. */
+static const char *const service_variables[] = { "PIPIT_SERVICE_HOST=10.96.0.7", "PIPIT_SERVICE_PORT=8080",
+	"PIPIT_SERVICE_PORT_HTTP=8080", "PIPIT_PORT=tcp://10.96.0.7:8080", "PIPIT_PORT_8080_TCP=tcp://10.96.0.7:8080",
+	"PIPIT_PORT_8080_TCP_PROTO=tcp", "PIPIT_PORT_8080_TCP_PORT=8080", "PIPIT_PORT_8080_TCP_ADDR=10.96.0.7",
+	"PIPIT_PORT_53_UDP=udp://10.96.0.7:53", "PIPIT_PORT_9_SCTP_PROTO=sctp", "PIPIT_ADMIN_SERVICE_HOST=10.96.0.8",
+	"PIPIT_ADMIN_PORT=tcp://10.96.0.8:9090", "PIPIT_ADMIN_PORT_9090_TCP_ADDR=10.96.0.8", NULL };
+
+START_TEST(ignores_the_variables_that_kubernetes_makes_for_a_service)
+{
+	struct pipit_config defaults;
+	pipit_config_init(&defaults);
+	ck_assert_msg(read_environment(service_variables) == 0, "%s", error);
+	assert_same_config(&config, &defaults);
+}
+END_TEST
+
+START_TEST(reports_every_error_of_every_source)
+{
+	write_file("workers = many\nmax-fields = 7\nrot = /srv\nmax-json-depth = 0\n");
+	const char *const flags[] = { "--config", file_name, "--rate-grace", "soon", "--lisen", "x", "--listen", "here",
+		"--max-target-bytes", "16k", NULL };
+	const char *const environment[] = { "PIPIT_LOG_LEVEL=loud", "PIPIT_LISTEN=a,127.0.0.1:1", NULL };
+	char expected[2048];
+	ck_assert_int_eq(read_all(flags, environment), -EINVAL);
+	snprintf(expected, sizeof(expected),
+	    "--lisen: unknown option; did you mean --listen?\n"
+	    "%s:1: workers = \"many\": not a number; use 0 to 256\n"
+	    "%s:3: rot: unknown key; did you mean root?\n"
+	    "%s:4: max-json-depth = \"0\": out of range; use 1 to 512\n"
+	    "environment: PIPIT_LOG_LEVEL = \"loud\": unknown value; use error, warn, info or debug\n"
+	    "environment: PIPIT_LISTEN = \"a\": not an address; use " ADDRESS_WANTED "\n"
+	    "--rate-grace soon: not a duration; use a number with an optional ms, s, m or h, for example 10s\n"
+	    "--listen here: not an address; use " ADDRESS_WANTED "\n"
+	    "--max-target-bytes 16k: too large; use less than max-head-bytes, which is 16k",
+	    file_name, file_name, file_name);
+	ck_assert_str_eq(error, expected);
+	/* what is right is set */
+	ck_assert_uint_eq(config.max_fields, 7);
+	ck_assert_uint_eq(config.listen_count, 1);
+	ck_assert_str_eq(config.listen[0], "127.0.0.1:1");
+}
+END_TEST
+
+START_TEST(does_not_blame_an_option_for_another_one_that_is_wrong)
+{
+	static const char *const flags[] = { "--max-target-bytes", "32k", "--max-head-bytes", "65k", NULL };
+	ck_assert_int_eq(read_flags(flags), -EINVAL);
+	ck_assert_str_eq(error, "--max-head-bytes 65k: out of range; use 256 to 64k");
+}
+END_TEST
+
+START_TEST(names_the_place_of_each_address_that_overlaps)
+{
+	write_file("workers = 1\nlisten = 127.0.0.1:80\n\nlisten = 0.0.0.0:80\n");
+	assert_file_error(":4: listen = \"0.0.0.0:80\": overlaps with 127.0.0.1:80; use one of them");
+}
+END_TEST
+
+/* An error of a module that knows the option but not where it was set. */
+static void assert_located(const char *message, const char *expected)
+{
+	char located[256];
+	pipit_config_locate(&config, message, located, sizeof(located));
+	ck_assert_str_eq(located, expected);
+}
+
+START_TEST(puts_the_place_of_an_option_into_an_error_about_it)
+{
+	char expected[256];
+	write_file("workers = 1\nmedia-types = /none\n");
+	const char *const flags[] = { "--config", file_name, "--root", "/a \"b\"", NULL };
+	const char *const environment[] = { "PIPIT_SETTINGS=/s", NULL };
+	ck_assert_int_eq(read_all(flags, environment), 0);
+	assert_located("root = \"/a \"b\"\": no such file; use another", "--root /a \"b\": no such file; use another");
+	assert_located("settings: /s: no such file", "environment: PIPIT_SETTINGS: /s: no such file");
+	snprintf(expected, sizeof(expected), "%s:2: media-types: no such file", file_name);
+	assert_located("media-types: no such file", expected);
+	assert_located("cache-control: not set by a source", "cache-control: not set by a source");
+	assert_located("rootless: no option", "rootless: no option");
+	assert_located("root is no name here", "root is no name here");
+	assert_located("", "");
+}
+END_TEST
+
 /* ---------------------------------------------------------------- the file */
 
 START_TEST(reads_comments_blanks_quotes_and_crlf)
@@ -352,6 +443,16 @@ START_TEST(reads_comments_blanks_quotes_and_crlf)
 	ck_assert_uint_eq(config.max_body_bytes, 3072);
 	ck_assert_str_eq(config.access_log, "a\"b");
 	ck_assert_str_eq(config.log_level, "debug");
+}
+END_TEST
+
+START_TEST(skips_a_byte_order_mark_at_the_beginning_only)
+{
+	assert_file_read("\xEF\xBB\xBFworkers = 7\n");
+	ck_assert_uint_eq(config.workers, 7);
+	assert_file_read("\xEF\xBB\xBF");
+	write_file("\n\xEF\xBB\xBFworkers = 7\n");
+	ck_assert_int_eq(read_config_file(), -EINVAL);
 }
 END_TEST
 
@@ -479,7 +580,9 @@ END_TEST
 static const char whole_file[] = "# every option, none at its default\n"
 				 "listen = 0.0.0.0:80\n"
 				 "listen = [::]:80\n"
+				 "ipv6-only = on\n"
 				 "root = \"  /srv/\"my\" # pages = \"\n"
+				 "dashboard = off\n"
 				 "spa = on\n"
 				 "listing = on\n"
 				 "compress = off\n"
@@ -512,6 +615,7 @@ static const char whole_file[] = "# every option, none at its default\n"
 				 "idle-timeout = 24h\n"
 				 "lingering-time = 1m\n"
 				 "lingering-timeout = 2500ms\n"
+				 "drain-delay = 5s\n"
 				 "drain-timeout = 1ms\n"
 				 "access-log = \"-\"\n"
 				 "log-format = json\n"
@@ -605,7 +709,7 @@ START_TEST(survives_random_files)
 		pipit_config_init(&config);
 		int result = read_config_file();
 		ck_assert_msg(result == 0 || (result == -EINVAL && error[0] != '\0'), "seed %u", seed);
-		ck_assert_msg(strpbrk(error, "\n\r\033") == NULL, "seed %u: %s", seed, error);
+		ck_assert_msg(strpbrk(error, "\r\033") == NULL, "seed %u: %s", seed, error);
 		accepted += result == 0;
 	}
 	ck_assert_uint_gt(accepted, 0);
@@ -639,6 +743,11 @@ static TCase *source_tests(void)
 	tcase_add_test(tests, refuses_a_wrong_command_line);
 	tcase_add_test(tests, reads_only_variables_with_its_prefix);
 	tcase_add_test(tests, refuses_a_wrong_environment);
+	tcase_add_test(tests, ignores_the_variables_that_kubernetes_makes_for_a_service);
+	tcase_add_test(tests, reports_every_error_of_every_source);
+	tcase_add_test(tests, does_not_blame_an_option_for_another_one_that_is_wrong);
+	tcase_add_test(tests, names_the_place_of_each_address_that_overlaps);
+	tcase_add_test(tests, puts_the_place_of_an_option_into_an_error_about_it);
 	return tests;
 }
 
@@ -646,6 +755,7 @@ static TCase *file_tests(void)
 {
 	TCase *tests = make_case("file");
 	tcase_add_test(tests, reads_comments_blanks_quotes_and_crlf);
+	tcase_add_test(tests, skips_a_byte_order_mark_at_the_beginning_only);
 	tcase_add_test(tests, keeps_hash_and_equals_signs_within_values);
 	tcase_add_test(tests, takes_an_empty_file);
 	tcase_add_loop_test(tests, names_the_line_that_is_wrong, 0, 15);

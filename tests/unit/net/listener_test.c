@@ -38,6 +38,18 @@ int listen(int fd, int backlog)
 	return (int)syscall(SYS_listen, fd, backlog);
 }
 
+/* As on a system without IPv6. */
+static bool lacks_v6;
+
+int socket(int domain, int type, int protocol)
+{
+	if (domain == AF_INET6 && lacks_v6) {
+		errno = EAFNOSUPPORT;
+		return -1;
+	}
+	return (int)syscall(SYS_socket, domain, type, protocol);
+}
+
 static size_t count_descriptors(void)
 {
 	DIR *directory = opendir("/proc/self/fd");
@@ -55,6 +67,7 @@ static size_t open_before;
 static void set_up(void)
 {
 	failing_call = 0;
+	lacks_v6 = false;
 	open_before = count_descriptors();
 }
 
@@ -258,17 +271,91 @@ START_TEST(defers_accepts_when_asked_to)
 }
 END_TEST
 
+static int v6_only(int fd)
+{
+	int value = -1;
+	socklen_t length = sizeof value;
+
+	ck_assert_int_eq(getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &value, &length), 0);
+	return value;
+}
+
+START_TEST(accepts_both_families_on_any_address_of_ipv6)
+{
+	size_t count = socket_counts[_i];
+	char url[PIPIT_LISTENER_URL_SIZE];
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	int fds[4];
+
+	if (!has_loopback_v6())
+		return;
+	ck_assert_int_eq(pipit_listener_open(":0", &config, fds, count, url), 0);
+	ck_assert_msg(strncmp(url, "http://[::]:", 12) == 0, "%s", url);
+	v4 = loopback(port_of(url));
+	v6.sin6_port = htons((uint16_t)port_of(url));
+	expect_reachable(fds, count, (struct sockaddr *)&v4, sizeof v4);
+	expect_reachable(fds, count, (struct sockaddr *)&v6, sizeof v6);
+	close_all(fds, count);
+}
+END_TEST
+
+START_TEST(accepts_ipv4_on_any_address_without_ipv6)
+{
+	size_t count = socket_counts[_i];
+	struct pipit_config only = config;
+	char url[PIPIT_LISTENER_URL_SIZE];
+	struct sockaddr_in v4;
+	int fds[4];
+
+	lacks_v6 = true;
+	ck_assert_int_eq(pipit_listener_open("[::]:0", &config, fds, count, url), 0);
+	ck_assert_msg(strncmp(url, "http://0.0.0.0:", 15) == 0, "%s", url);
+	v4 = loopback(port_of(url));
+	expect_reachable(fds, count, (struct sockaddr *)&v4, sizeof v4);
+	close_all(fds, count);
+	only.ipv6_only = "on";
+	ck_assert_int_eq(pipit_listener_open("[::]:0", &only, fds, count, url), -EAFNOSUPPORT);
+	ck_assert_int_eq(pipit_listener_open("[::1]:0", &config, fds, count, url), -EAFNOSUPPORT);
+}
+END_TEST
+
+START_TEST(accepts_ipv6_only_when_asked_to)
+{
+	struct pipit_config only = config;
+	char url[PIPIT_LISTENER_URL_SIZE];
+	int fd;
+
+	if (!has_loopback_v6())
+		return;
+	only.ipv6_only = "on";
+	ck_assert_int_eq(pipit_listener_open("[::]:0", &only, &fd, 1, url), 0);
+	ck_assert_int_eq(v6_only(fd), 1);
+	close(fd);
+	only.ipv6_only = "off";
+	ck_assert_int_eq(pipit_listener_open("[::]:0", &only, &fd, 1, url), 0);
+	ck_assert_int_eq(v6_only(fd), 0);
+	close(fd);
+}
+END_TEST
+
 START_TEST(binds_the_same_port_of_both_families)
 {
-	char url[PIPIT_LISTENER_URL_SIZE], address[PIPIT_LISTENER_URL_SIZE];
+	struct pipit_config both = config;
+	char url[PIPIT_LISTENER_URL_SIZE], v4_address[PIPIT_LISTENER_URL_SIZE], address[PIPIT_LISTENER_URL_SIZE];
 	int v4[1], v6[1];
 
 	if (!has_loopback_v6())
 		return;
 	ck_assert_int_eq(pipit_listener_open("0.0.0.0:0", &config, v4, 1, url), 0);
+	snprintf(v4_address, sizeof v4_address, "0.0.0.0:%u", port_of(url));
 	snprintf(address, sizeof address, "[::]:%u", port_of(url));
-	ck_assert_int_eq(pipit_listener_open(address, &config, v6, 1, url), 0);
+	both.listen[0] = v4_address;
+	both.listen[1] = address;
+	both.listen_count = 2;
+	ck_assert_int_eq(pipit_listener_open(address, &both, v6, 1, url), 0);
 	ck_assert_str_eq(url + strlen("http://"), address);
+	ck_assert_int_eq(v6_only(v6[0]), 1);
 	close_all(v4, 1);
 	close_all(v6, 1);
 }
@@ -325,10 +412,10 @@ START_TEST(refuses_a_port_on_which_it_listens_already)
 }
 END_TEST
 
-static const char *const bad_addresses[] = { "", ":", "127.0.0.1", "127.0.0.1:", ":8080", "127.0.0.1:-1",
-	"127.0.0.1:65536", "127.0.0.1:http", "127.0.0.1:80x", "127.0.0.1: 80", " 127.0.0.1:80", "127.0.0.1:80 ",
-	"127.0.0:80", "256.0.0.1:80", "localhost:80", "*:80", "::1:80", "[::1]", "[::1]:", "[::1:80", "::1]:80",
-	"[127.0.0.1]:80", "[::g]:80", "[]:80", "http://127.0.0.1:80", "/tmp/socket", "127.0.0.1:80:80",
+static const char *const bad_addresses[] = { "", ":", "127.0.0.1", "127.0.0.1:", "127.0.0.1:-1", "127.0.0.1:65536",
+	"127.0.0.1:http", "127.0.0.1:80x", "127.0.0.1: 80", " 127.0.0.1:80", "127.0.0.1:80 ", "127.0.0:80",
+	"256.0.0.1:80", "example.com:80", "*:80", "::1:80", "[::1]", "[::1]:", "[::1:80", "::1]:80", "[127.0.0.1]:80",
+	"[::g]:80", "[]:80", "http://127.0.0.1:80", "/tmp/socket", "127.0.0.1:80:80",
 	"0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000:80" };
 
 START_TEST(refuses_invalid_addresses)
@@ -376,6 +463,9 @@ int main(void)
 	tcase_add_loop_test(tests, binds_the_given_port, 0, COUNT(socket_counts));
 	tcase_add_loop_test(tests, binds_a_port_whose_last_connections_are_in_time_wait, 0, COUNT(socket_counts));
 	tcase_add_test(tests, binds_the_same_port_of_both_families);
+	tcase_add_loop_test(tests, accepts_both_families_on_any_address_of_ipv6, 0, COUNT(socket_counts));
+	tcase_add_loop_test(tests, accepts_ipv4_on_any_address_without_ipv6, 0, COUNT(socket_counts));
+	tcase_add_test(tests, accepts_ipv6_only_when_asked_to);
 	tcase_add_loop_test(tests, refuses_a_port_on_which_another_socket_listens, 0, COUNT(busy_cases));
 	tcase_add_loop_test(tests, refuses_a_port_on_which_it_listens_already, 0, COUNT(socket_counts));
 	tcase_add_test(tests, defers_accepts_when_asked_to);
