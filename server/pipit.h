@@ -129,8 +129,8 @@ struct pipit_config {
 	uint64_t max_output_bytes;
 	/** Nesting of arrays and objects in JSON (400 above). Default 64, range 1 to 512. */
 	uint64_t max_json_depth;
-	/** Members of all objects of a JSON document (400 above). Default 10000, range 1 to 1000000. */
-	uint64_t max_json_members;
+	/** Values of a JSON document: objects, arrays and scalars (400 above). Default 100000, range 1 to 1000000. */
+	uint64_t max_json_values;
 
 	/**
 	 * Milliseconds, in whole seconds, for which the kernel holds a connection until its first byte
@@ -786,8 +786,8 @@ struct pipit_settings_options {
 	uint64_t max_bytes;
 	/** Nesting of arrays and objects. Default 64, at most 512. */
 	uint64_t max_depth;
-	/** Members of all objects together. Default 10000. */
-	uint64_t max_members;
+	/** Values: objects, arrays and scalars. Default 100000. */
+	uint64_t max_values;
 	/** True: refuse changes without If-Match or If-None-Match (428). */
 	bool require_match;
 };

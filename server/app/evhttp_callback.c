@@ -96,7 +96,7 @@ static bool is_json(struct evhttp_request *request)
 struct cJSON *pipit_evhttp_json(struct evhttp_request *request, const struct pipit_server *server)
 {
 	const struct pipit_config *config = pipit_server_config(server);
-	const struct pipit_json_limits limits = { (size_t)config->max_json_depth, (size_t)config->max_json_members };
+	const struct pipit_json_limits limits = { (size_t)config->max_json_depth, (size_t)config->max_json_values };
 	struct evbuffer *content = evhttp_request_get_input_buffer(request);
 	size_t length = evbuffer_get_length(content);
 	const char *text = length ? (const char *)evbuffer_pullup(content, -1) : "";

@@ -88,9 +88,9 @@ const struct pipit_option pipit_option_table[] = {
 	    .help = "replies buffered for one client" },
 	{ .name = "max-json-depth", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_json_depth),
 	    .initial = 64, .min = 1, .max = 512, .operand = "N", .help = "nesting of arrays and objects in JSON" },
-	{ .name = "max-json-members", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS,
-	    .offset = FIELD(max_json_members), .initial = 10000, .min = 1, .max = 1000000, .operand = "N",
-	    .help = "object members in one JSON document" },
+	{ .name = "max-json-values", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS,
+	    .offset = FIELD(max_json_values), .initial = 100000, .min = 1, .max = 1000000, .operand = "N",
+	    .help = "values of all kinds in one JSON document" },
 
 	{ .name = "defer-accept", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(defer_accept_ms),
 	    .max = 60 * SECOND_MS, .operand = "TIME", .help = "wait in the kernel for the first byte; 0: off" },

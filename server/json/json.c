@@ -32,7 +32,8 @@ struct scanner {
 	size_t at;
 	size_t depth;
 	size_t max_depth;
-	size_t members, max_members;
+	size_t members;
+	size_t values, max_values;
 	enum expected expected;
 	unsigned char is_object[DEPTH_LIMIT / 8]; /* per level */
 	bool is_in_object;
@@ -379,10 +380,13 @@ static bool scan_value(struct scanner *scanner)
 {
 	int byte = peek(scanner);
 
-	if (byte == '{' || byte == '[')
-		return open_container(scanner, byte == '{');
 	if (byte == ']' && scanner->expected == VALUE_OR_END)
 		return close_container(scanner);
+	/* each costs an allocation, at as little as two bytes of text */
+	if (++scanner->values > scanner->max_values && scanner->max_values)
+		return fail(scanner, scanner->at, "too many values: expected fewer in the whole document");
+	if (byte == '{' || byte == '[')
+		return open_container(scanner, byte == '{');
 	if (byte == '"' || byte == 't' || byte == 'f' || byte == 'n' || byte == '-' || pipit_bytes_is_digit(byte))
 		return scan_scalar(scanner);
 	return fail_value(scanner);
@@ -408,8 +412,7 @@ static bool scan_name(struct scanner *scanner)
 		return close_container(scanner);
 	if (peek(scanner) != '"')
 		return fail_name(scanner);
-	if (++scanner->members > scanner->max_members && scanner->max_members)
-		return fail(scanner, scanner->at, "too many members: expected fewer names in all objects together");
+	scanner->members++;
 	if (!scan_string(scanner))
 		return false;
 	skip_space(scanner);
@@ -574,7 +577,7 @@ static int scan(const char *text, size_t length, const struct pipit_json_limits 
 	*scanner = (struct scanner){ .text = text,
 		.length = length,
 		.max_depth = limits->max_depth,
-		.max_members = limits->max_members,
+		.max_values = limits->max_values,
 		.expected = VALUE };
 
 	assert(limits->max_depth >= 1 && limits->max_depth <= DEPTH_LIMIT);

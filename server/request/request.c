@@ -364,7 +364,7 @@ static bool is_json(struct pipit_request *request)
 struct cJSON *pipit_request_json(struct pipit_request *request)
 {
 	const struct pipit_config *config = request->pool->config;
-	const struct pipit_json_limits limits = { (size_t)config->max_json_depth, (size_t)config->max_json_members };
+	const struct pipit_json_limits limits = { (size_t)config->max_json_depth, (size_t)config->max_json_values };
 	struct pipit_json_error error;
 	struct cJSON *doc = NULL;
 	int result;

@@ -22,7 +22,7 @@
 #define MAX_BYTES_LEAST 1024
 #define MAX_BYTES_MOST (16 * 1024 * 1024)
 #define MAX_DEPTH_DEFAULT 64
-#define MAX_MEMBERS_DEFAULT 10000
+#define MAX_VALUES_DEFAULT 100000
 /* documents of the largest size */
 #define QUEUED_DOCUMENTS_MAX 16
 
@@ -245,7 +245,7 @@ static int check_options(
 	}
 	limits->max_bytes = (size_t)bytes;
 	limits->json.max_depth = (size_t)depth;
-	limits->json.max_members = options->max_members ? (size_t)options->max_members : MAX_MEMBERS_DEFAULT;
+	limits->json.max_values = options->max_values ? (size_t)options->max_values : MAX_VALUES_DEFAULT;
 	settings->require_match = options->require_match;
 	return 0;
 }
