@@ -6,7 +6,7 @@
 #include "http/content_type.h"
 #include "http/response_head.h"
 #include "json/json.h"
-#include "json/problem.h"
+#include "request/problem.h"
 
 #include <errno.h>
 #include <event2/buffer.h>

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "pipit.h"
+#include "json/child_index.h"
 #include "json/decimal.h"
 #include "json/pointer.h"
 #include "json/tree.h"
@@ -613,18 +614,6 @@ const char *pipit_json_number_text(const cJSON *number)
 
 #define FEW_MEMBERS 8
 
-struct name {
-	const cJSON *member;
-	size_t number;
-};
-
-static int compare_names(const void *one, const void *other)
-{
-	const struct name *a = one, *b = other;
-	int order = strcmp(a->member->string, b->member->string);
-	return order != 0 ? order : a->number < b->number ? -1 : 1;
-}
-
 static const cJSON *find_duplicate_of_few(const cJSON *object)
 {
 	for (const cJSON *member = object->child; member; member = member->next) {
@@ -637,37 +626,35 @@ static const cJSON *find_duplicate_of_few(const cJSON *object)
 }
 
 /* *found: the first member with an earlier name. */
-static int find_duplicate_of_many(const cJSON *object, size_t count, const cJSON **found)
+static int find_duplicate_of_many(const cJSON *object, const cJSON **found)
 {
-	struct name *names = malloc(count * sizeof *names);
-	size_t number = 0, least = count;
+	struct pipit_child_index *index = pipit_child_index_new(object);
 
-	if (names == NULL)
+	if (!index)
 		return -ENOMEM;
-	for (const cJSON *member = object->child; member; member = member->next, number++)
-		names[number] = (struct name){ member, number };
-	qsort(names, count, sizeof *names, compare_names);
-	for (size_t i = 1; i < count; i++) {
-		if (names[i].number < least && strcmp(names[i - 1].member->string, names[i].member->string) == 0) {
-			least = names[i].number;
-			*found = names[i].member;
-		}
-	}
-	free(names);
+	*found = pipit_child_index_duplicate(index);
+	pipit_child_index_free(index);
 	return 0;
+}
+
+static bool has_many_members(const cJSON *object)
+{
+	const cJSON *member = object->child;
+	for (int i = 0; member && i < FEW_MEMBERS; i++)
+		member = member->next;
+	return member;
 }
 
 static int find_duplicate(const cJSON *item, const cJSON **found)
 {
 	int result = 0;
 
-	if (cJSON_IsObject(item)) {
-		size_t count = (size_t)cJSON_GetArraySize(item);
-		if (count > FEW_MEMBERS)
-			result = find_duplicate_of_many(item, count, found);
-		else
-			*found = find_duplicate_of_few(item);
-	}
+	if (!cJSON_IsObject(item))
+		*found = NULL;
+	else if (has_many_members(item))
+		result = find_duplicate_of_many(item, found);
+	else
+		*found = find_duplicate_of_few(item);
 	for (const cJSON *child = item->child; child && result == 0 && *found == NULL; child = child->next) {
 		if (child->child)
 			result = find_duplicate(child, found);

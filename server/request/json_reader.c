@@ -4,7 +4,7 @@
 #include "request/request.h"
 #include "json/json.h"
 #include "json/pointer.h"
-#include "json/problem.h"
+#include "request/problem.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>

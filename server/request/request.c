@@ -10,7 +10,7 @@
 #include "http/response_head.h"
 #include "json/json.h"
 #include "json/printer.h"
-#include "json/problem.h"
+#include "request/problem.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
