@@ -443,6 +443,27 @@ START_TEST(refuses_a_post_without_a_valid_name)
 }
 END_TEST
 
+static const char *const json_paths[] = { "/json/echo", "/hello/post" };
+
+START_TEST(refuses_compressed_json)
+{
+	struct daemon daemon = daemon_start(NULL);
+	struct question question = { .path = json_paths[_i],
+		.fields = { "Content-Type: application/json", "Content-Encoding: identity", "Content-Encoding: gzip" },
+		.content = "\x1f\x8b" };
+	struct wire_response response = ask(&daemon, question);
+	assert_problem(&response, 415);
+	assert_field(&response, "Accept-Encoding", "identity");
+	wire_free(&response);
+	question.fields[2] = NULL;
+	question.content = "{\"name\":\"Ada\"}";
+	response = ask(&daemon, question);
+	ck_assert_int_eq(response.status, 200);
+	wire_free(&response);
+	stop(&daemon);
+}
+END_TEST
+
 START_TEST(lists_the_accepted_types_when_the_type_is_wrong)
 {
 	struct daemon daemon = daemon_start(NULL);
@@ -1644,6 +1665,7 @@ static TCase *hello_tests(void)
 	tcase_add_loop_test(tests, answers_head_with_the_headers_of_get_and_no_body, 0, COUNT_OF(paths_with_heads));
 	tcase_add_loop_test(tests, greets_the_name_of_a_post, 0, COUNT_OF(posts));
 	tcase_add_loop_test(tests, refuses_a_post_without_a_valid_name, 0, COUNT_OF(wrong_posts));
+	tcase_add_loop_test(tests, refuses_compressed_json, 0, 2);
 	tcase_add_test(tests, lists_the_accepted_types_when_the_type_is_wrong);
 	tcase_add_loop_test(tests, refuses_to_greet_more_than_256_bytes, 0, COUNT_OF(long_posts));
 	tcase_add_test(tests, gives_line_column_and_byte_of_a_json_error);
