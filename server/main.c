@@ -114,6 +114,9 @@ static int run(struct pipit_config *config)
 	enum pipit_log_level level = PIPIT_LOG_INFO;
 	int result;
 
+	/* a signal that arrives before the server handles it waits: opening files may be slow */
+	signal(SIGPIPE, SIG_IGN);
+	pipit_signals_block();
 	/* sites and settings log before pipit_server_new() sets the level */
 	pipit_log_level_parse(config->log_level, &level);
 	pipit_log_set_level(level);
@@ -122,9 +125,6 @@ static int run(struct pipit_config *config)
 		result = open_settings(config, &settings);
 
 	raise_descriptor_limit(config);
-	/* once the address is printed, a signal may arrive */
-	signal(SIGPIPE, SIG_IGN);
-	pipit_signals_block();
 	if (result == EXIT_CLEAN) {
 		server = pipit_server_new(config);
 		result = server && handlers_register(server, site, settings) == 0 && pipit_server_listen(server) == 0
