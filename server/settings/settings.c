@@ -80,7 +80,8 @@ static void log_write_result(struct pipit_settings *settings, int error)
 	if (error == 0 && settings->is_failing)
 		pipit_log(PIPIT_LOG_INFO, "%s: writing works again, changes are accepted", name);
 	else if (error != 0 && !settings->is_failing)
-		pipit_log(PIPIT_LOG_ERROR, "%s: writing failed, changes are refused: %s", name, strerror(-error));
+		pipit_log(PIPIT_LOG_ERROR, "%s: writing failed, changes are refused: %s", name,
+		    pipit_atomic_file_explain(settings->file, error));
 	settings->is_failing = error != 0;
 }
 
@@ -121,7 +122,7 @@ static bool depends_on_batch(int status)
 	return status == 404 || status == 409 || status == 412 || status == 507;
 }
 
-static void fail_changes(struct pipit_change *batch, int error)
+static void fail_changes(struct pipit_settings *settings, struct pipit_change *batch, int error)
 {
 	for (; batch; batch = batch->next) {
 		if (batch->status >= 300 && !depends_on_batch(batch->status))
@@ -131,7 +132,8 @@ static void fail_changes(struct pipit_change *batch, int error)
 			pipit_change_refuse_for_memory(batch);
 		else
 			pipit_change_refuse(batch, is_out_of_space(error) ? 507 : 503,
-			    "The settings could not be written and are unchanged: %s.", strerror(-error));
+			    "The settings could not be written and are unchanged: %s.",
+			    pipit_atomic_file_explain(settings->file, error));
 		free(batch->members);
 		batch->members = NULL;
 	}
@@ -154,7 +156,7 @@ static void run_changes(struct pipit_settings *settings, struct pipit_change *ba
 		return;
 	error = commit(settings);
 	if (error != 0)
-		fail_changes(batch, error);
+		fail_changes(settings, batch, error);
 	else if (settings->changed && pipit_working_copy_need_tree(&settings->copy) == 0)
 		settings->changed(settings->copy.tree, settings->check.arg);
 }
@@ -253,7 +255,7 @@ static int check_options(
 static int open_store(
     struct pipit_settings *settings, const struct pipit_settings_options *options, char *error, size_t size)
 {
-	char why[256], *text = NULL;
+	char why[400], *text = NULL;
 	size_t length;
 	struct pipit_json_index *document;
 	int failure = pipit_atomic_file_open(options->file, &settings->file, why, sizeof why);
