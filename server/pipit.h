@@ -804,7 +804,10 @@ struct pipit_settings_options {
 PIPIT_API int pipit_settings_open(
     const struct pipit_settings_options *options, struct pipit_settings **settings, char *error, size_t size);
 
-/** Complete pending changes and close a store, after pipit_server_free(). */
+/**
+ * Complete pending changes of the program and close a store, after pipit_server_free(), which refuses what clients wait
+ * for, except one change that is being written.
+ */
 PIPIT_API void pipit_settings_free(struct pipit_settings *settings);
 
 /**

@@ -66,9 +66,9 @@ int pipit_settings_submit(struct pipit_settings *settings, struct pipit_change *
 	return pipit_change_queue_add(&settings->queue, change);
 }
 
-struct pipit_change *pipit_settings_settle(struct pipit_settings *settings)
+struct pipit_change *pipit_settings_settle(struct pipit_settings *settings, const void *owner)
 {
-	return pipit_change_queue_settle(&settings->queue);
+	return pipit_change_queue_settle(&settings->queue, owner);
 }
 
 /* --- a batch of changes ---------------------------------------------------------------------------------------------- */
@@ -150,8 +150,12 @@ static void run_changes(struct pipit_settings *settings, struct pipit_change *ba
 {
 	int error;
 
-	for (struct pipit_change *change = batch; change; change = change->next)
-		pipit_apply_change(&settings->copy, change, &settings->check);
+	for (struct pipit_change *change = batch; change; change = change->next) {
+		if (atomic_load_explicit(&change->is_cancelled, memory_order_relaxed))
+			pipit_change_refuse(change, 503, "The server is stopping.");
+		else
+			pipit_apply_change(&settings->copy, change, &settings->check);
+	}
 	if (!has_applied(batch))
 		return;
 	error = commit(settings);

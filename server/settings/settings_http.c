@@ -139,9 +139,9 @@ static bool post_reply(struct pipit_change *change)
 	return pool->post_call(pool->worker, reply_pending, pending) == 0;
 }
 
-void pipit_settings_http_settle(struct pipit_settings *settings)
+void pipit_settings_http_settle(struct pipit_settings *settings, const struct pipit_server *server)
 {
-	struct pipit_change *unreported = pipit_settings_settle(settings);
+	struct pipit_change *unreported = pipit_settings_settle(settings, server);
 	while (unreported) {
 		struct pipit_change *next = unreported->next;
 		free_pending((struct pending *)unreported);
@@ -171,6 +171,7 @@ static void submit(struct pipit_request *request, struct pipit_settings *setting
 			.content = content,
 			.content_bytes = request->body.length,
 			.head = request->head,
+			.owner = request->pool->server,
 			.done = post_reply,
 		};
 		error = pipit_settings_submit(settings, &pending->change);

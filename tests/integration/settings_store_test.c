@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -441,10 +443,76 @@ START_TEST(a_server_is_freed_while_changes_are_pending)
 	for (int i = 0; i < 7; i++)
 		close(clients[i]);
 	event_base_free(base);
-	/* Accepted changes are still made. */
+	/* The change that was being applied is still made. */
 	value = pipit_settings_get(settings, "/c0");
 	ck_assert_ptr_nonnull(value);
 	cJSON_Delete(value);
+}
+END_TEST
+
+static atomic_bool is_entered, is_freeing;
+static pid_t main_thread;
+
+static bool is_asleep(pid_t thread)
+{
+	char name[64], text[256] = "";
+	FILE *stream;
+
+	snprintf(name, sizeof name, "/proc/self/task/%d/stat", (int)thread);
+	stream = fopen(name, "r");
+	ck_assert_ptr_nonnull(stream);
+	ck_assert_ptr_nonnull(fgets(text, sizeof text, stream));
+	fclose(stream);
+	return strstr(text, ") S ") != NULL;
+}
+
+/* Lasts until the main thread waits in pipit_server_free(). */
+static void lasting_check(struct pipit_reader *reader, void *arg)
+{
+	const struct timespec moment = { 0, 1000 * 1000 };
+	(void)reader;
+	if (++*(int *)arg == 1)
+		return;
+	is_entered = true;
+	while (!is_freeing || !is_asleep(main_thread))
+		nanosleep(&moment, NULL);
+}
+
+START_TEST(a_server_that_ends_refuses_the_changes_that_wait)
+{
+	struct event_base *base = event_base_new();
+	int clients[8], kept;
+	cJSON *doc;
+
+	is_entered = is_freeing = false;
+	main_thread = gettid();
+	ck_assert_int_eq(pipit_settings_on_change(settings, lasting_check, NULL, &checks), 0);
+	server = new_server(1);
+	ck_assert_int_eq(pipit_server_attach(server, base), 0);
+	for (int i = 0; i < 8; i++) {
+		char content[32];
+		snprintf(content, sizeof content, "{\"c%d\":%d}", i, i);
+		clients[i] = wire_connect(port_of(server));
+		ck_assert(wire_print(clients[i], CHANGE("PATCH", "application/merge-patch+json", "/s", content)));
+	}
+	while (!is_entered || pipit_server_connections(server) < 8)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	/* the requests of all connections are read */
+	for (int i = 0; i < 8; i++)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	is_freeing = true;
+	pipit_server_free(server);
+	doc = pipit_settings_get(settings, "");
+	kept = cJSON_GetArraySize(doc);
+	cJSON_Delete(doc);
+	for (int i = 0; i < 8; i++)
+		close(clients[i]);
+	event_base_free(base);
+	ck_assert_int_eq(kept, 1);
+	ck_assert_int_eq(checks, 2);
+	/* the store goes on for the program */
+	ck_assert_int_eq(pipit_settings_on_change(settings, NULL, NULL, NULL), 0);
+	ck_assert_int_eq(merge("", "{\"more\":1}"), 0);
 }
 END_TEST
 
@@ -495,6 +563,7 @@ int main(void)
 	tcase_add_test(tests, gives_copies_of_values);
 	tcase_add_test(tests, threads_change_and_read_concurrently);
 	tcase_add_test(tests, a_server_is_freed_while_changes_are_pending);
+	tcase_add_test(tests, a_server_that_ends_refuses_the_changes_that_wait);
 	tcase_add_test(tests, one_store_serves_several_servers);
 	tcase_add_test(tests, options_are_checked);
 	suite_add_tcase(suite, tests);
