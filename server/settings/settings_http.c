@@ -117,6 +117,9 @@ static void reply_outcome(struct pipit_request *request, const struct pipit_chan
 {
 	if (change->etag[0] && (change->status < 300 || change->status == 412))
 		pipit_reply_header(request, "ETag", change->etag);
+	/* a change that is made is not answered with 503: the ETag is left out */
+	if (change->status < 300)
+		request->is_out_of_memory = false;
 	if (change->status < 300)
 		pipit_reply(request, change->status, NULL, NULL, 0);
 	else
