@@ -145,10 +145,8 @@ static bool grow(struct pipit_child_index *index)
 	return true;
 }
 
-bool pipit_child_index_add_member(struct pipit_child_index *index, const cJSON *item)
+static bool add_hashed(struct pipit_child_index *index, const cJSON *item, struct pipit_slice name, uint64_t hash)
 {
-	struct pipit_slice name = pipit_slice_of(item->string);
-	uint64_t hash = hash_of(name);
 	struct slot *slot = find_slot(index, name, hash);
 
 	if (slot->member) {
@@ -161,6 +159,12 @@ bool pipit_child_index_add_member(struct pipit_child_index *index, const cJSON *
 	return index->used <= index->mask - index->mask / 4 || grow(index);
 }
 
+bool pipit_child_index_add_member(struct pipit_child_index *index, const cJSON *item)
+{
+	struct pipit_slice name = pipit_slice_of(item->string);
+	return add_hashed(index, item, name, hash_of(name));
+}
+
 void pipit_child_index_remove_member(struct pipit_child_index *index, const cJSON *old)
 {
 	slot_of(index, old)->member = &removed;
@@ -169,6 +173,34 @@ void pipit_child_index_remove_member(struct pipit_child_index *index, const cJSO
 void pipit_child_index_replace_member(struct pipit_child_index *index, const cJSON *old, const cJSON *item)
 {
 	slot_of(index, old)->member = (cJSON *)item;
+}
+
+/* So many slots are fetched into the cache at a time. */
+#define BATCH 16
+
+/* *member: the first one, then that after the batch. */
+static bool add_batch(struct pipit_child_index *index, const cJSON **member)
+{
+	struct {
+		const cJSON *member;
+		struct pipit_slice name;
+		uint64_t hash;
+	} batch[BATCH];
+	size_t count = 0;
+
+	for (; *member && count < BATCH; *member = (*member)->next, count++) {
+		struct pipit_slice name = pipit_slice_of((*member)->string);
+		uint64_t hash = hash_of(name);
+		batch[count].member = *member;
+		batch[count].name = name;
+		batch[count].hash = hash;
+		__builtin_prefetch(&index->slots[hash & index->mask], 1);
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (!add_hashed(index, batch[i].member, batch[i].name, batch[i].hash))
+			return false;
+	}
+	return true;
 }
 
 static bool index_members(struct pipit_child_index *index, const cJSON *object)
@@ -180,9 +212,11 @@ static bool index_members(struct pipit_child_index *index, const cJSON *object)
 	index->slots = calloc(SLOTS_FIRST, sizeof *index->slots);
 	if (!index->slots)
 		return false;
-	while (member && pipit_child_index_add_member(index, member))
-		member = member->next;
-	return !member;
+	while (member) {
+		if (!add_batch(index, &member))
+			return false;
+	}
+	return true;
 }
 
 /* --- elements -------------------------------------------------------------------------------------------------------- */

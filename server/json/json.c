@@ -612,7 +612,7 @@ const char *pipit_json_number_text(const cJSON *number)
 
 /* ---------------------------------------------------------------- duplicate names */
 
-#define FEW_MEMBERS 8
+#define FEW_MEMBERS 16
 
 static const cJSON *find_duplicate_of_few(const cJSON *object)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Patches change a duplicate, which replaces the value when nothing can fail any more. Lists are linked here, because
+ * Patches change a duplicate, which replaces the value when nothing can fail any more; or the value itself, where the
+ * document is disposable. Lists are linked here, because
  * cJSON's functions can fail half way, and some versions lose the last item. `prev` of the first item is the last,
  * whose `next` is NULL.
  */
@@ -162,8 +163,8 @@ static void set_name(cJSON *item, char *name)
 	item->string = name;
 }
 
-/* Deletes `old`. container: NULL for the whole document. */
-static void replace_item(cJSON **doc, cJSON *container, cJSON *old, cJSON *item)
+/* `old` is no longer linked, without a name. container: NULL for the whole document. */
+static void exchange_item(cJSON **doc, cJSON *container, cJSON *old, cJSON *item)
 {
 	set_name(item, NULL);
 	item->type |= old->type & cJSON_StringIsConst;
@@ -175,6 +176,12 @@ static void replace_item(cJSON **doc, cJSON *container, cJSON *old, cJSON *item)
 	} else {
 		*doc = item;
 	}
+}
+
+/* Deletes `old`. */
+static void replace_item(cJSON **doc, cJSON *container, cJSON *old, cJSON *item)
+{
+	exchange_item(doc, container, old, item);
 	cJSON_Delete(old);
 }
 
@@ -587,13 +594,41 @@ static void replace_target(struct change *change, struct pipit_slice pointer, cJ
 	replace_child(change, container, target, item, (struct pipit_slice){ last.data + 1, last.length - 1 });
 }
 
-/* Replaces the value by its changed duplicate. */
+/*
+ * The value to change: a duplicate; or itself, with a null in its place, when the document is disposable. *target: what
+ * is in its place then.
+ */
+static cJSON *begin(cJSON **doc, struct pipit_slice pointer, const struct pipit_patch_limits *limits, cJSON **target)
+{
+	struct pipit_slice last;
+	cJSON *value = *target, *null;
+
+	if (!limits->is_disposable)
+		return cJSON_Duplicate(value, true);
+	null = cJSON_CreateNull();
+	if (!null)
+		return NULL;
+	exchange_item(
+	    doc, pointer.length > 0 ? pipit_pointer_find(*doc, split(pointer, &last)) : NULL, value, null);
+	*target = null;
+	return value;
+}
+
 static void finish(cJSON **doc, struct pipit_slice pointer, cJSON *target, cJSON *changed)
 {
 	struct change change = { .doc = *doc };
 
 	replace_target(&change, pointer, target, changed);
 	*doc = change.doc;
+}
+
+static void give_up(cJSON **doc, const struct pipit_patch_limits *limits, cJSON *changed)
+{
+	cJSON_Delete(changed);
+	if (limits->is_disposable) {
+		cJSON_Delete(*doc);
+		*doc = NULL;
+	}
 }
 
 /* --- merge patches (RFC 7396) -------------------------------------------------------------------------------------- */
@@ -755,15 +790,15 @@ int pipit_patch_merge(struct cJSON **doc, struct pipit_slice pointer, const stru
 	if (!target)
 		return fail_absent(&change, pointer);
 	if (cJSON_IsObject(target) && cJSON_IsObject(patch)) {
-		change.doc = cJSON_Duplicate(target, true);
+		change.doc = begin(doc, pointer, limits, &target);
 		if (!change.doc)
 			return -ENOMEM;
 	}
 	result = merge_value(&change, change.doc, patch, token_count(pointer), &merged);
 	if (result == 0)
 		finish(doc, pointer, target, merged);
-	else
-		cJSON_Delete(change.doc);
+	else if (change.doc)
+		give_up(doc, limits, change.doc);
 	return result;
 }
 
@@ -1070,7 +1105,7 @@ int pipit_patch_apply(struct cJSON **doc, struct pipit_slice pointer, const stru
 	target = pipit_pointer_find(*doc, pointer);
 	if (!target)
 		return fail_absent(&change, pointer);
-	change.doc = cJSON_Duplicate(target, true);
+	change.doc = begin(doc, pointer, limits, &target);
 	if (!change.doc)
 		return -ENOMEM;
 	change.indexes = &indexes;
@@ -1079,6 +1114,6 @@ int pipit_patch_apply(struct cJSON **doc, struct pipit_slice pointer, const stru
 	if (result == 0)
 		finish(doc, pointer, target, change.doc);
 	else
-		cJSON_Delete(change.doc);
+		give_up(doc, limits, change.doc);
 	return result;
 }

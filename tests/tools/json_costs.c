@@ -22,7 +22,8 @@
 #define ROUNDS 5
 
 static const struct pipit_json_limits limits = { DEPTH, VALUES };
-static const struct pipit_patch_limits patch_limits = { DEPTH, BODY_BYTES, OPERATIONS };
+/* as the settings have it */
+static const struct pipit_patch_limits patch_limits = { DEPTH, BODY_BYTES, OPERATIONS, .is_disposable = true };
 
 struct text {
 	char bytes[BODY_BYTES + 256];

@@ -126,12 +126,33 @@ static int change_within(enum change change, cJSON **doc, const char *pointer, c
 static void expect_change(
     enum change change, const char *before, const char *pointer, const char *text, const char *after)
 {
+	struct pipit_patch_limits limits = roomy;
+
+	for (int i = 0; i < 2; i++) {
+		struct pipit_patch_error error;
+		cJSON *doc = parse(before);
+		int result;
+		limits.is_disposable = i == 1;
+		result = change_within(change, &doc, pointer, text, &limits, &error);
+		ck_assert_msg(result == 0, "%s", result == -EINVAL ? error.message : "");
+		expect_text(doc, after);
+		cJSON_Delete(doc);
+	}
+}
+
+/* The same failure, after which the document is unchanged or deleted. */
+static void expect_disposal(enum change change, const char *before, const char *pointer, const char *text,
+    const struct pipit_patch_limits *limits, const char *message)
+{
+	struct pipit_patch_limits disposing = *limits;
 	struct pipit_patch_error error;
 	cJSON *doc = parse(before);
-	int result = change_within(change, &doc, pointer, text, &roomy, &error);
 
-	ck_assert_msg(result == 0, "%s", result == -EINVAL ? error.message : "");
-	expect_text(doc, after);
+	disposing.is_disposable = true;
+	ck_assert_int_eq(change_within(change, &doc, pointer, text, &disposing, &error), -EINVAL);
+	ck_assert_str_eq(error.message, message);
+	if (doc)
+		expect_text(doc, before);
 	cJSON_Delete(doc);
 }
 
@@ -148,6 +169,7 @@ static void expect_failure(enum change change, const char *before, const char *p
 	ck_assert_ptr_eq(doc, same);
 	expect_text(doc, before);
 	cJSON_Delete(doc);
+	expect_disposal(change, before, pointer, text, limits, message);
 }
 
 /* ---------------------------------------------------------------- put */
@@ -1001,6 +1023,7 @@ START_TEST(one_patch_is_as_many_patches_of_one_operation)
 		cJSON_Delete(single);
 	}
 	ck_assert_int_gt(cJSON_GetArraySize(patch), 100);
+	limits.is_disposable = _i % 2 == 0;
 	ck_assert_msg(pipit_patch_apply(&at_once, pipit_slice_of(""), patch, &limits, &error) == 0, "%s", error.message);
 	expect_links(at_once);
 	expected = cJSON_PrintUnformatted(one_by_one);
