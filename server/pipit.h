@@ -492,9 +492,9 @@ PIPIT_API long pipit_request_form_value(struct pipit_request *request, const cha
 
 /**
  * Parse the body as JSON, strictly (RFC 8259), without repeated names in an object, within the configured limits. NULL
- * after an error reply: 415 when the Content-Type is missing, is not JSON, or has a charset other than utf-8, and when the
- * body has a Content-Encoding, which is not decoded; 400 with
- * line, column and byte of the error, and a JSON Pointer in "errors"; 503 when memory is short.
+ * after an error reply: 415 when the Content-Type is missing, is not JSON, or has a charset other than utf-8, and when
+ * the body has a Content-Encoding, which is not decoded; 400 with line, column and byte of the error, and a JSON Pointer
+ * in "errors"; 503 when memory is short.
  *
  * A number that a double cannot represent, such as 9007199254740993, keeps its text in `valuestring`:
  * pipit_reply_json() prints it, pipit_read_integer() reads it.

@@ -6,8 +6,8 @@
 #include "http/content_coding.h"
 #include "http/content_type.h"
 #include "http/response_head.h"
-#include "json/json.h"
 #include "request/problem.h"
+#include "json/json.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -99,7 +99,8 @@ static bool is_uncoded(struct evhttp_request *request)
 {
 	const struct evkeyval *field;
 
-	TAILQ_FOREACH (field, evhttp_request_get_input_headers(request), next) {
+	TAILQ_FOREACH(field, evhttp_request_get_input_headers(request), next)
+	{
 		if (evutil_ascii_strcasecmp(field->key, "Content-Encoding") != 0 ||
 		    pipit_content_coding_is_identity(pipit_slice_of(field->value)))
 			continue;

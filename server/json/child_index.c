@@ -29,7 +29,7 @@ struct chunk {
 
 struct pipit_child_index {
 	struct slot *slots; /* of an object; owned */
-	size_t mask, used; /* slots that are or were in use */
+	size_t mask, used;  /* slots that are or were in use */
 	const cJSON *duplicate;
 	struct chunk *chunks; /* of an array; owned; at least one */
 	size_t chunk_count, chunk_capacity, length;

@@ -33,11 +33,13 @@
  * indexed container, which cJSON does not use, is the position in the list, from 1; it counts only if the entry points
  * back, because duplicates of the container have it too.
  */
+struct indexed {
+	struct pipit_child_index *index; /* owned */
+	const cJSON *container;          /* NULL: an entry without an index */
+};
+
 struct indexes {
-	struct indexed {
-		struct pipit_child_index *index; /* owned */
-		const cJSON *container;          /* NULL: an entry without an index */
-	} *list;                                 /* owned */
+	struct indexed *list; /* owned */
 	size_t count, capacity;
 };
 
@@ -608,8 +610,7 @@ static cJSON *begin(cJSON **doc, struct pipit_slice pointer, const struct pipit_
 	null = cJSON_CreateNull();
 	if (!null)
 		return NULL;
-	exchange_item(
-	    doc, pointer.length > 0 ? pipit_pointer_find(*doc, split(pointer, &last)) : NULL, value, null);
+	exchange_item(doc, pointer.length > 0 ? pipit_pointer_find(*doc, split(pointer, &last)) : NULL, value, null);
 	*target = null;
 	return value;
 }
@@ -987,8 +988,9 @@ static int check_moved(struct change *change, struct pipit_slice from, struct pi
 	if (token_count(path) <= token_count(from))
 		return 0;
 	if (!spend_printed(&change->copied_bytes_left, item))
-		return fail(change, PIPIT_PATCH_TOO_LARGE, "too many bytes are moved to a deeper place, with the value at ",
-		    &from, ": expected at most %zu bytes in one patch", change->limits->max_copied_bytes);
+		return fail(change, PIPIT_PATCH_TOO_LARGE,
+		    "too many bytes are moved to a deeper place, with the value at ", &from,
+		    ": expected at most %zu bytes in one patch", change->limits->max_copied_bytes);
 	return check_depth(change, path, item);
 }
 

@@ -9,9 +9,9 @@
 #include "http/content_coding.h"
 #include "http/content_type.h"
 #include "http/response_head.h"
+#include "request/problem.h"
 #include "json/json.h"
 #include "json/printer.h"
-#include "request/problem.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -367,7 +367,8 @@ static bool is_uncoded(struct pipit_request *request)
 	const struct pipit_guard_field *field = NULL;
 
 	while ((field = pipit_guard_find_next(request->head, "Content-Encoding", field))) {
-		if (pipit_content_coding_is_identity(pipit_guard_slice(request->head, field->value, field->value_length)))
+		if (pipit_content_coding_is_identity(
+			pipit_guard_slice(request->head, field->value, field->value_length)))
 			continue;
 		/* RFC 9110 §15.5.16 */
 		pipit_reply_header(request, "Accept-Encoding", "identity");

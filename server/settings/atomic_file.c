@@ -244,9 +244,8 @@ static void note_mount(struct pipit_atomic_file *file)
 {
 	struct statx state;
 
-	file->is_mounted_alone =
-	    statx(file->directory, file->name, AT_SYMLINK_NOFOLLOW, STATX_INO, &state) == 0 &&
-	    (state.stx_attributes & state.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT);
+	file->is_mounted_alone = statx(file->directory, file->name, AT_SYMLINK_NOFOLLOW, STATX_INO, &state) == 0 &&
+				 (state.stx_attributes & state.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT);
 	if (file->is_mounted_alone)
 		pipit_log(PIPIT_LOG_WARN, "%s: changes will be refused: %s", file->shown,
 		    pipit_atomic_file_explain(file, -EBUSY));
@@ -303,7 +302,8 @@ static const char *advice_for(int error)
 	case -EACCES:
 		return "let this user read and write its directory";
 	case -EPERM:
-		return "its lock belongs to another user: run each process with its own file, or remove FILE.lock when none runs";
+		return "its lock belongs to another user: run each process with its own file, or remove FILE.lock when "
+		       "none runs";
 	case -ENOLINK:
 		return "it is a link to no file: make that file, or remove the link";
 	case -ENOSPC:
@@ -343,8 +343,9 @@ int pipit_atomic_file_open(const char *name, struct pipit_atomic_file **result, 
 		failure = open_directory(file);
 	obstacle = failure == 0 ? find_obstacle(file) : NULL;
 	if (obstacle) {
-		snprintf(error, size, "%s: the directory %s beside it has the name of a file that a change needs: remove it",
-		    name, obstacle);
+		snprintf(error, size,
+		    "%s: the directory %s beside it has the name of a file that a change needs: remove it", name,
+		    obstacle);
 		pipit_atomic_file_free(file);
 		return -EISDIR;
 	}

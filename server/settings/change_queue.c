@@ -158,8 +158,7 @@ int pipit_change_queue_add(struct pipit_change_queue *queue, struct pipit_change
 }
 
 /* Those of the owner are put before *taken. Returns the end of the list. */
-static struct pipit_change **take_changes_of(
-    struct pipit_change **list, const void *owner, struct pipit_change **taken)
+static struct pipit_change **take_changes_of(struct pipit_change **list, const void *owner, struct pipit_change **taken)
 {
 	while (*list) {
 		struct pipit_change *change = *list;

@@ -18,7 +18,7 @@ struct pipit_change_queue {
 
 	pthread_t thread;
 	bool has_thread;
-	pthread_mutex_t mutex; /* guards what follows */
+	pthread_mutex_t mutex;      /* guards what follows */
 	pthread_cond_t work, ended; /* ended: a batch */
 	struct pipit_change *first, **last;
 	size_t count, bytes;

@@ -220,8 +220,8 @@ static void tear_down(void)
 
 static struct wire_response ask(const char *method, const char *path, const char *type, const char *content)
 {
-	return wire_ask(client, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%s", method,
-	    path, type, strlen(content), content);
+	return wire_ask(client, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%s",
+	    method, path, type, strlen(content), content);
 }
 
 static char *get(void)
@@ -271,9 +271,11 @@ static const struct step {
 	{ "PUT", "/s/new", "application/json", "{\"x\":[1,{\"y\":\"a long text, longer than others\"}]}", 201, true },
 	{ "PUT", "/s/a~1b", "application/json", "\"\\u00e9\"", 204, true },
 	{ "PATCH", "/s", "application/merge-patch+json",
-	    "{\"n\":null,\"1\":1,\"2\":2,\"3\":3,\"4\":4,\"5\":5,\"6\":6,\"7\":7,\"8\":8,\"9\":{\"z\":[]}}", 204, true },
+	    "{\"n\":null,\"1\":1,\"2\":2,\"3\":3,\"4\":4,\"5\":5,\"6\":6,\"7\":7,\"8\":8,\"9\":{\"z\":[]}}", 204,
+	    true },
 	{ "PATCH", "/s", "application/json-patch+json",
-	    "[{\"op\":\"replace\",\"path\":\"/list/98\",\"value\":\"t\"},{\"op\":\"add\",\"path\":\"/list/3\",\"value\":[]},"
+	    "[{\"op\":\"replace\",\"path\":\"/list/98\",\"value\":\"t\"},{\"op\":\"add\",\"path\":\"/list/"
+	    "3\",\"value\":[]},"
 	    "{\"op\":\"remove\",\"path\":\"/list/50\"},{\"op\":\"copy\",\"from\":\"/a~1b\",\"path\":\"/d\"},"
 	    "{\"op\":\"test\",\"path\":\"/a~1b\",\"value\":{\"c\":[true,\"x\"]}}]",
 	    204, true },
@@ -310,8 +312,8 @@ static bool strike(const struct step *step, enum call call, int error, unsigned 
 	now = get();
 	is_done = strcmp(now, before) != 0;
 	if (response.status != 0)
-		ck_assert_msg(is_done == (step->changes && response.status == step->status), "%s %s, call %d at %u: %d %s",
-		    step->method, step->path, (int)call, at, response.status, now);
+		ck_assert_msg(is_done == (step->changes && response.status == step->status),
+		    "%s %s, call %d at %u: %d %s", step->method, step->path, (int)call, at, response.status, now);
 	expect_in_file(now);
 	wire_free(&response);
 	free(now);
@@ -331,8 +333,8 @@ END_TEST
 static const struct {
 	enum call call;
 	int error;
-} faults[] = { { OPENAT, EMFILE }, { WRITE, EIO }, { WRITE, ENOSPC }, { FSYNC, EIO }, { FSYNC, ENOSPC }, { FCHMOD, EPERM },
-	{ LINKAT, EIO }, { RENAMEAT, EIO }, { RENAMEAT, ENOSPC } };
+} faults[] = { { OPENAT, EMFILE }, { WRITE, EIO }, { WRITE, ENOSPC }, { FSYNC, EIO }, { FSYNC, ENOSPC },
+	{ FCHMOD, EPERM }, { LINKAT, EIO }, { RENAMEAT, EIO }, { RENAMEAT, ENOSPC } };
 
 START_TEST(whichever_system_call_fails_a_change_is_whole_or_refused)
 {

@@ -34,7 +34,8 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *text, const c
 {
 	va_list arguments;
 	va_start(arguments, format);
-	text->length += (size_t)vsnprintf(text->bytes + text->length, sizeof text->bytes - text->length, format, arguments);
+	text->length +=
+	    (size_t)vsnprintf(text->bytes + text->length, sizeof text->bytes - text->length, format, arguments);
 	va_end(arguments);
 }
 
@@ -167,7 +168,8 @@ static void measure_parsers(void)
 	measure_parser("parse escapes", &doc);
 	repeat(&doc, '[', "{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1}", ']', VALUES / 9 - 1);
 	measure_parser("parse objects of 8 members", &doc);
-	repeat(&doc, '[', "{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1}", ']', VALUES / 10 - 1);
+	repeat(&doc, '[', "{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1}", ']',
+	    VALUES / 10 - 1);
 	measure_parser("parse objects of 9 members", &doc);
 	put_names(&doc, "", VALUES - 1, 1);
 	measure_parser("parse one object, sorted names", &doc);
@@ -249,7 +251,8 @@ static void measure_patches(void)
 	measure_change("patch: remove at one place", pipit_patch_apply, &doc, &patch);
 	open_text(&patch, '[');
 	for (size_t i = 0; i < OPERATIONS / 2; i++)
-		add(&patch, "{\"op\":\"move\",\"from\":\"/a\",\"path\":\"/b/a\"},{\"op\":\"move\",\"from\":\"/b/a\",\"path\":\"/a\"},");
+		add(&patch, "{\"op\":\"move\",\"from\":\"/a\",\"path\":\"/b/a\"},{\"op\":\"move\",\"from\":\"/b/"
+			    "a\",\"path\":\"/a\"},");
 	close_text(&patch, ']');
 	measure_change("patch: move a large array deeper and back", pipit_patch_apply, &doc, &patch);
 	open_text(&patch, '[');
@@ -264,7 +267,9 @@ static void measure_patches(void)
 	measure_change("patch: remove members", pipit_patch_apply, &doc, &patch);
 	put_operations("{\"op\":\"add\",\"path\":\"/x%zx\",\"value\":0}", 1, 1);
 	measure_change("patch: add members", pipit_patch_apply, &doc, &patch);
-	put_operations("{\"op\":\"add\",\"path\":\"/~0a-name-that-no-member-of-this-object-has-and-is-escaped%zx\",\"value\":0}", 1, 1);
+	put_operations(
+	    "{\"op\":\"add\",\"path\":\"/~0a-name-that-no-member-of-this-object-has-and-is-escaped%zx\",\"value\":0}",
+	    1, 1);
 	measure_change("patch: add members with escaped names", pipit_patch_apply, &doc, &patch);
 	open_text(&patch, '[');
 	add(&patch, "{\"op\":\"test\",\"path\":\"\",\"value\":");

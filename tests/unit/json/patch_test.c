@@ -980,8 +980,8 @@ static cJSON *random_operation(void)
 
 	put_path(path);
 	put_path(from);
-	snprintf(text, sizeof text, "{\"op\":\"%s\",\"path\":\"%s\",\"from\":\"%s\",\"value\":%u}", names[roll(6)], path, from,
-	    roll(1000));
+	snprintf(text, sizeof text, "{\"op\":\"%s\",\"path\":\"%s\",\"from\":\"%s\",\"value\":%u}", names[roll(6)],
+	    path, from, roll(1000));
 	return parse(text);
 }
 
@@ -1024,7 +1024,8 @@ START_TEST(one_patch_is_as_many_patches_of_one_operation)
 	}
 	ck_assert_int_gt(cJSON_GetArraySize(patch), 100);
 	limits.is_disposable = _i % 2 == 0;
-	ck_assert_msg(pipit_patch_apply(&at_once, pipit_slice_of(""), patch, &limits, &error) == 0, "%s", error.message);
+	ck_assert_msg(
+	    pipit_patch_apply(&at_once, pipit_slice_of(""), patch, &limits, &error) == 0, "%s", error.message);
 	expect_links(at_once);
 	expected = cJSON_PrintUnformatted(one_by_one);
 	found = cJSON_PrintUnformatted(at_once);
@@ -1051,7 +1052,8 @@ START_TEST(limits_the_bytes_that_move_to_a_deeper_place)
 	expect_text(doc, "{\"b\":{},\"c\":\"0123456789abcdef\"}");
 	cJSON_Delete(doc);
 	expect_failure(APPLY, "{\"b\":{},\"a\":\"0123\"}", "", down, &limits, PIPIT_PATCH_TOO_LARGE,
-	    "operation 3 (move): too many bytes are moved to a deeper place, with the value at \"/a\": expected at most 10 "
+	    "operation 3 (move): too many bytes are moved to a deeper place, with the value at \"/a\": expected at "
+	    "most 10 "
 	    "bytes in one patch");
 }
 END_TEST
@@ -1061,7 +1063,8 @@ static const char *const unequal[] = { "{\"value\":1}", "\"x\"", "[]" };
 START_TEST(tests_large_objects_in_any_order)
 {
 	struct pipit_patch_error error;
-	cJSON *doc = object_of(0, 30), *patch = parse("[{\"op\":\"test\",\"path\":\"\"}]"), *reversed = cJSON_CreateObject();
+	cJSON *doc = object_of(0, 30), *patch = parse("[{\"op\":\"test\",\"path\":\"\"}]"),
+	      *reversed = cJSON_CreateObject();
 
 	for (cJSON *member = doc->child->prev;; member = member->prev) {
 		cJSON_AddItemToObject(reversed, member->string, cJSON_Duplicate(member, true));

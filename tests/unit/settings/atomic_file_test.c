@@ -661,7 +661,8 @@ int main(void)
 	tcase_add_test(tests, notices_an_edit_by_another_program);
 	tcase_add_test(tests, refuses_a_file_that_another_process_has_open);
 	tcase_add_test(tests, refuses_a_link_that_leads_nowhere);
-	tcase_add_loop_test(tests, refuses_a_directory_at_a_name_that_a_change_needs, 0, sizeof needed / sizeof *needed);
+	tcase_add_loop_test(
+	    tests, refuses_a_directory_at_a_name_that_a_change_needs, 0, sizeof needed / sizeof *needed);
 	tcase_add_test(tests, a_directory_that_is_made_later_fails_changes);
 	tcase_add_test(tests, changes_nothing_where_the_path_does_not_lead);
 	tcase_add_test(tests, changes_nothing_when_a_link_leads_elsewhere);
