@@ -162,7 +162,7 @@ static void open_settings(struct daemon *daemon)
 		.file = config->settings,
 		.max_bytes = config->settings_max_bytes,
 		.max_depth = config->max_json_depth,
-		.max_members = config->max_json_members,
+		.max_values = config->max_json_values,
 		.require_match = strcmp(config->settings_require_match, "on") == 0,
 	};
 	char error[512];

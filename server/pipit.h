@@ -139,8 +139,8 @@ struct pipit_config {
 	uint64_t max_output_bytes;
 	/** Nesting of arrays and objects in JSON (400 above). Default 64, range 1 to 512. */
 	uint64_t max_json_depth;
-	/** Members of all objects of a JSON document (400 above). Default 10000, range 1 to 1000000. */
-	uint64_t max_json_members;
+	/** Values of a JSON document: objects, arrays and scalars (400 above). Default 100000, range 1 to 1000000. */
+	uint64_t max_json_values;
 
 	/**
 	 * Milliseconds, in whole seconds, for which the kernel holds a connection until its first byte
@@ -518,8 +518,9 @@ PIPIT_API long pipit_request_form_value(struct pipit_request *request, const cha
 
 /**
  * Parse the body as JSON, strictly (RFC 8259), without repeated names in an object, within the configured limits. NULL
- * after an error reply: 415 when the Content-Type is missing, is not JSON, or has a charset other than utf-8; 400 with
- * line, column and byte of the error, and a JSON Pointer in "errors"; 503 when memory is short.
+ * after an error reply: 415 when the Content-Type is missing, is not JSON, or has a charset other than utf-8, and when
+ * the body has a Content-Encoding, which is not decoded; 400 with line, column and byte of the error, and a JSON Pointer
+ * in "errors"; 503 when memory is short.
  *
  * A number that a double cannot represent, such as 9007199254740993, keeps its text in `valuestring`:
  * pipit_reply_json() prints it, pipit_read_integer() reads it.
@@ -812,8 +813,8 @@ struct pipit_settings_options {
 	uint64_t max_bytes;
 	/** Nesting of arrays and objects. Default 64, at most 512. */
 	uint64_t max_depth;
-	/** Members of all objects together. Default 10000. */
-	uint64_t max_members;
+	/** Values: objects, arrays and scalars. Default 100000. */
+	uint64_t max_values;
 	/** True: refuse changes without If-Match or If-None-Match (428). */
 	bool require_match;
 };
@@ -829,7 +830,10 @@ struct pipit_settings_options {
 PIPIT_API int pipit_settings_open(
     const struct pipit_settings_options *options, struct pipit_settings **settings, char *error, size_t size);
 
-/** Complete pending changes and close a store, after pipit_server_free(). */
+/**
+ * Complete pending changes of the program and close a store, after pipit_server_free(), which refuses what clients wait
+ * for, except one change that is being written.
+ */
 PIPIT_API void pipit_settings_free(struct pipit_settings *settings);
 
 /**

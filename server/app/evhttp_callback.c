@@ -3,10 +3,11 @@
 
 #include "app/server.h"
 #include "http/accept_header.h"
+#include "http/content_coding.h"
 #include "http/content_type.h"
 #include "http/response_head.h"
+#include "request/problem.h"
 #include "json/json.h"
-#include "json/problem.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -93,10 +94,27 @@ static bool is_json(struct evhttp_request *request)
 	return false;
 }
 
+/* evhttp keeps fields of one name apart. */
+static bool is_uncoded(struct evhttp_request *request)
+{
+	const struct evkeyval *field;
+
+	TAILQ_FOREACH(field, evhttp_request_get_input_headers(request), next)
+	{
+		if (evutil_ascii_strcasecmp(field->key, "Content-Encoding") != 0 ||
+		    pipit_content_coding_is_identity(pipit_slice_of(field->value)))
+			continue;
+		evhttp_add_header(evhttp_request_get_output_headers(request), "Accept-Encoding", "identity");
+		send_problem(request, 415, PIPIT_CONTENT_CODING_REFUSED, no_members);
+		return false;
+	}
+	return true;
+}
+
 struct cJSON *pipit_evhttp_json(struct evhttp_request *request, const struct pipit_server *server)
 {
 	const struct pipit_config *config = pipit_server_config(server);
-	const struct pipit_json_limits limits = { (size_t)config->max_json_depth, (size_t)config->max_json_members };
+	const struct pipit_json_limits limits = { (size_t)config->max_json_depth, (size_t)config->max_json_values };
 	struct evbuffer *content = evhttp_request_get_input_buffer(request);
 	size_t length = evbuffer_get_length(content);
 	const char *text = length ? (const char *)evbuffer_pullup(content, -1) : "";
@@ -104,7 +122,7 @@ struct cJSON *pipit_evhttp_json(struct evhttp_request *request, const struct pip
 	struct cJSON *doc = NULL;
 	int result;
 
-	if (!is_json(request))
+	if (!is_json(request) || !is_uncoded(request))
 		return NULL;
 	result = text ? pipit_json_parse(text, length, &limits, &doc, &error) : -ENOMEM;
 	if (result == -EINVAL)

@@ -703,7 +703,7 @@ void pipit_server_free(struct pipit_server *server)
 		return;
 	while (server->stores) {
 		struct settings_store *next = server->stores->next;
-		pipit_settings_http_settle(server->stores->settings);
+		pipit_settings_http_settle(server->stores->settings, server);
 		free(server->stores);
 		server->stores = next;
 	}

@@ -95,9 +95,9 @@ const struct pipit_option pipit_option_table[] = {
 	    .help = "Maximum buffered replies of one connection" },
 	{ .name = "max-json-depth", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_json_depth),
 	    .initial = 64, .min = 1, .max = 512, .operand = "N", .help = "Maximum nesting of JSON arrays and objects" },
-	{ .name = "max-json-members", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS,
-	    .offset = FIELD(max_json_members), .initial = 10000, .min = 1, .max = 1000000, .operand = "N",
-	    .help = "Maximum object members in a JSON document" },
+	{ .name = "max-json-values", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS,
+	    .offset = FIELD(max_json_values), .initial = 100000, .min = 1, .max = 1000000, .operand = "N",
+	    .help = "Maximum values of a JSON document" },
 
 	{ .name = "defer-accept", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_DEADLINES, .offset = FIELD(defer_accept_ms),
 	    .max = 60 * SECOND_MS, .operand = "TIME", .help = "Time to hold a connection without a byte in the kernel; 0 is off" },

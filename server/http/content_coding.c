@@ -76,3 +76,14 @@ enum pipit_content_coding pipit_content_coding_choose(const struct pipit_content
 	}
 	return best;
 }
+
+bool pipit_content_coding_is_identity(struct pipit_slice value)
+{
+	struct pipit_slice coding;
+
+	while (pipit_slice_next_member(&value, &coding)) {
+		if (!pipit_slice_equals_nocase(coding, "identity"))
+			return false;
+	}
+	return true;
+}

@@ -29,4 +29,9 @@ struct pipit_content_codings pipit_content_coding_read(const struct pipit_guard_
 /* available: bits 1 << coding. PIPIT_CODING_COUNT: none is acceptable. */
 enum pipit_content_coding pipit_content_coding_choose(const struct pipit_content_codings *codings, unsigned available);
 
+#define PIPIT_CONTENT_CODING_REFUSED "The body must not be compressed: send it without Content-Encoding."
+
+/* value: of Content-Encoding. The body is not coded. */
+bool pipit_content_coding_is_identity(struct pipit_slice value);
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "json/equality.h"
 
+#include "json/child_index.h"
 #include "json/decimal.h"
 #include "json/json.h"
 
@@ -31,18 +32,20 @@ static const char *text_of(const cJSON *number, char room[DOUBLE_TEXT])
 static bool equal_numbers(const cJSON *one, const cJSON *other)
 {
 	char rooms[2][DOUBLE_TEXT];
-	const char *text = text_of(one, rooms[0]), *other_text = text_of(other, rooms[1]);
+	const char *text, *other_text;
 	struct pipit_decimal decimal, other_decimal;
 
-	if (text == rooms[0] && other_text == rooms[1])
+	if (!pipit_json_number_text(one) && !pipit_json_number_text(other))
 		return one->valuedouble == other->valuedouble;
+	text = text_of(one, rooms[0]);
+	other_text = text_of(other, rooms[1]);
 	decimal = pipit_decimal_read(text, strlen(text));
 	other_decimal = pipit_decimal_read(other_text, strlen(other_text));
 	return pipit_decimal_compare_sizes(decimal, other_decimal) == 0 &&
 	       (pipit_decimal_is_zero(&decimal) || (*text == '-') == (*other_text == '-'));
 }
 
-/* Most objects have their members in the same order. */
+/* Also in objects with duplicate names. */
 static const cJSON *find_member(const cJSON *object, const cJSON *start, const char *name)
 {
 	for (const cJSON *member = start; member; member = member->next) {
@@ -56,20 +59,48 @@ static const cJSON *find_member(const cJSON *object, const cJSON *start, const c
 	return NULL;
 }
 
-static bool equal_children(const cJSON *one, const cJSON *other, bool have_names)
+/* one: the first member that is left. Without memory for an index, and with duplicate names, walks the list. */
+static bool equal_in_any_order(const cJSON *one, const cJSON *object)
 {
-	const cJSON *match = other->child;
+	struct pipit_child_index *index = pipit_child_index_new(object);
+	const cJSON *start = object->child;
+	bool has_index = index && !pipit_child_index_duplicate(index);
 
-	if (cJSON_GetArraySize(one) != cJSON_GetArraySize(other))
-		return false;
-	for (const cJSON *child = one->child; child; child = child->next) {
-		if (have_names)
-			match = find_member(other, match, child->string);
-		if (!match || !pipit_json_equals(child, match))
+	for (; one; one = one->next) {
+		const cJSON *match = has_index ? pipit_child_index_member(index, pipit_slice_of(one->string))
+					       : find_member(object, start, one->string);
+		if (!match || !pipit_json_equals(one, match))
+			break;
+		start = match->next;
+	}
+	pipit_child_index_free(index);
+	return !one;
+}
+
+static bool equal_members(const cJSON *one, const cJSON *other)
+{
+	const cJSON *child = one->child, *match = other->child;
+
+	while (child && match && strcmp(child->string, match->string) == 0) {
+		if (!pipit_json_equals(child, match))
 			return false;
+		child = child->next;
 		match = match->next;
 	}
-	return true;
+	if (!child || !match)
+		return !child && !match;
+	return cJSON_GetArraySize(one) == cJSON_GetArraySize(other) && equal_in_any_order(child, other);
+}
+
+static bool equal_elements(const cJSON *one, const cJSON *other)
+{
+	const cJSON *child = one->child, *match = other->child;
+
+	while (child && match && pipit_json_equals(child, match)) {
+		child = child->next;
+		match = match->next;
+	}
+	return !child && !match;
 }
 
 bool pipit_json_equals(const cJSON *one, const cJSON *other)
@@ -80,5 +111,5 @@ bool pipit_json_equals(const cJSON *one, const cJSON *other)
 		return equal_numbers(one, other);
 	if (cJSON_IsString(one))
 		return strcmp(one->valuestring, other->valuestring) == 0;
-	return equal_children(one, other, cJSON_IsObject(one));
+	return cJSON_IsObject(one) ? equal_members(one, other) : equal_elements(one, other);
 }

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "pipit.h"
+#include "json/child_index.h"
 #include "json/decimal.h"
 #include "json/pointer.h"
 #include "json/tree.h"
@@ -32,7 +33,8 @@ struct scanner {
 	size_t at;
 	size_t depth;
 	size_t max_depth;
-	size_t members, max_members;
+	size_t members;
+	size_t values, max_values;
 	enum expected expected;
 	unsigned char is_object[DEPTH_LIMIT / 8]; /* per level */
 	bool is_in_object;
@@ -353,10 +355,13 @@ static bool scan_value(struct scanner *scanner)
 {
 	int byte = peek(scanner);
 
-	if (byte == '{' || byte == '[')
-		return open_container(scanner, byte == '{');
 	if (byte == ']' && scanner->expected == VALUE_OR_END)
 		return close_container(scanner);
+	/* each costs an allocation, at as little as two bytes of text */
+	if (++scanner->values > scanner->max_values && scanner->max_values)
+		return fail(scanner, scanner->at, "too many values: expected fewer in the whole document");
+	if (byte == '{' || byte == '[')
+		return open_container(scanner, byte == '{');
 	if (byte == '"' || byte == 't' || byte == 'f' || byte == 'n' || byte == '-' || pipit_bytes_is_digit(byte))
 		return scan_scalar(scanner);
 	return fail_value(scanner);
@@ -382,8 +387,7 @@ static bool scan_name(struct scanner *scanner)
 		return close_container(scanner);
 	if (peek(scanner) != '"')
 		return fail_name(scanner);
-	if (++scanner->members > scanner->max_members && scanner->max_members)
-		return fail(scanner, scanner->at, "too many members: expected fewer names in all objects together");
+	scanner->members++;
 	if (!scan_string(scanner))
 		return false;
 	skip_space(scanner);
@@ -548,7 +552,7 @@ static int scan(const char *text, size_t length, const struct pipit_json_limits 
 	*scanner = (struct scanner){ .text = text,
 		.length = length,
 		.max_depth = limits->max_depth,
-		.max_members = limits->max_members,
+		.max_values = limits->max_values,
 		.expected = VALUE };
 
 	assert(limits->max_depth >= 1 && limits->max_depth <= DEPTH_LIMIT);
@@ -582,19 +586,7 @@ const char *pipit_json_number_text(const cJSON *number)
 
 /* ---------------------------------------------------------------- duplicate names */
 
-#define FEW_MEMBERS 8
-
-struct name {
-	const cJSON *member;
-	size_t number;
-};
-
-static int compare_names(const void *one, const void *other)
-{
-	const struct name *a = one, *b = other;
-	int order = strcmp(a->member->string, b->member->string);
-	return order != 0 ? order : a->number < b->number ? -1 : 1;
-}
+#define FEW_MEMBERS 16
 
 static const cJSON *find_duplicate_of_few(const cJSON *object)
 {
@@ -608,37 +600,35 @@ static const cJSON *find_duplicate_of_few(const cJSON *object)
 }
 
 /* *found: the first member with an earlier name. */
-static int find_duplicate_of_many(const cJSON *object, size_t count, const cJSON **found)
+static int find_duplicate_of_many(const cJSON *object, const cJSON **found)
 {
-	struct name *names = malloc(count * sizeof *names);
-	size_t number = 0, least = count;
+	struct pipit_child_index *index = pipit_child_index_new(object);
 
-	if (names == NULL)
+	if (!index)
 		return -ENOMEM;
-	for (const cJSON *member = object->child; member; member = member->next, number++)
-		names[number] = (struct name){ member, number };
-	qsort(names, count, sizeof *names, compare_names);
-	for (size_t i = 1; i < count; i++) {
-		if (names[i].number < least && strcmp(names[i - 1].member->string, names[i].member->string) == 0) {
-			least = names[i].number;
-			*found = names[i].member;
-		}
-	}
-	free(names);
+	*found = pipit_child_index_duplicate(index);
+	pipit_child_index_free(index);
 	return 0;
+}
+
+static bool has_many_members(const cJSON *object)
+{
+	const cJSON *member = object->child;
+	for (int i = 0; member && i < FEW_MEMBERS; i++)
+		member = member->next;
+	return member;
 }
 
 static int find_duplicate(const cJSON *item, const cJSON **found)
 {
 	int result = 0;
 
-	if (cJSON_IsObject(item)) {
-		size_t count = (size_t)cJSON_GetArraySize(item);
-		if (count > FEW_MEMBERS)
-			result = find_duplicate_of_many(item, count, found);
-		else
-			*found = find_duplicate_of_few(item);
-	}
+	if (!cJSON_IsObject(item))
+		*found = NULL;
+	else if (has_many_members(item))
+		result = find_duplicate_of_many(item, found);
+	else
+		*found = find_duplicate_of_few(item);
 	for (const cJSON *child = item->child; child && result == 0 && *found == NULL; child = child->next) {
 		if (child->child)
 			result = find_duplicate(child, found);

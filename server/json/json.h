@@ -11,8 +11,8 @@
 struct cJSON;
 
 struct pipit_json_limits {
-	size_t max_depth;   /* 1 to 512; a scalar has depth 0, [] has depth 1 */
-	size_t max_members; /* of all objects; 0: no limit */
+	size_t max_depth;  /* 1 to 512; a scalar has depth 0, [] has depth 1 */
+	size_t max_values; /* objects, arrays and scalars; 0: no limit */
 };
 
 #define PIPIT_JSON_POINTER_SIZE 256

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Patches change a duplicate, which replaces the value when nothing can fail any more. Lists are linked here, because
+ * Patches change a duplicate, which replaces the value when nothing can fail any more; or the value itself, where the
+ * document is disposable. Lists are linked here, because
  * cJSON's functions can fail half way, and some versions lose the last item. `prev` of the first item is the last,
  * whose `next` is NULL.
  */
 #include "json/patch.h"
 
 #include "pipit.h"
+#include "json/child_index.h"
 #include "json/equality.h"
 #include "json/pointer.h"
 
@@ -21,9 +23,29 @@
 #define SHOWN_BYTES_MAX 100
 /* Estimate for a number without a text. */
 #define NUMBER_BYTES 8
+/* Shorter lists are walked. */
+#define INDEXED_MORE_THAN 64
+/* Names of fewer members are compared with each other. */
+#define FEW_MEMBERS 8
+
+/*
+ * So that many operations on large arrays and objects take less than the product of their numbers. `valueint` of an
+ * indexed container, which cJSON does not use, is the position in the list, from 1; it counts only if the entry points
+ * back, because duplicates of the container have it too.
+ */
+struct indexed {
+	struct pipit_child_index *index; /* owned */
+	const cJSON *container;          /* NULL: an entry without an index */
+};
+
+struct indexes {
+	struct indexed *list; /* owned */
+	size_t count, capacity;
+};
 
 struct change {
-	cJSON *doc; /* or a duplicate of the value to change */
+	cJSON *doc;              /* or a duplicate of the value to change */
+	struct indexes *indexes; /* of `doc`; NULL: lists are walked */
 	const struct pipit_patch_limits *limits;
 	size_t level; /* in the whole document */
 	size_t copied_bytes_left;
@@ -143,8 +165,8 @@ static void set_name(cJSON *item, char *name)
 	item->string = name;
 }
 
-/* Deletes `old`. container: NULL for the whole document. */
-static void replace_item(cJSON **doc, cJSON *container, cJSON *old, cJSON *item)
+/* `old` is no longer linked, without a name. container: NULL for the whole document. */
+static void exchange_item(cJSON **doc, cJSON *container, cJSON *old, cJSON *item)
 {
 	set_name(item, NULL);
 	item->type |= old->type & cJSON_StringIsConst;
@@ -156,20 +178,179 @@ static void replace_item(cJSON **doc, cJSON *container, cJSON *old, cJSON *item)
 	} else {
 		*doc = item;
 	}
+}
+
+/* Deletes `old`. */
+static void replace_item(cJSON **doc, cJSON *container, cJSON *old, cJSON *item)
+{
+	exchange_item(doc, container, old, item);
 	cJSON_Delete(old);
 }
 
-static void delete_duplicates(cJSON *container, const cJSON *member)
+/* --- indexes ------------------------------------------------------------------------------------------------------- */
+
+static struct indexed *known_index(const struct indexes *indexes, const cJSON *container)
+{
+	size_t number = (size_t)container->valueint - 1;
+	return number < indexes->count && indexes->list[number].container == container ? &indexes->list[number] : NULL;
+}
+
+static void drop_index(struct indexed *indexed)
+{
+	pipit_child_index_free(indexed->index);
+	*indexed = (struct indexed){ NULL, NULL };
+}
+
+/* Before the item is deleted. indexes: may be NULL. */
+static void forget(struct indexes *indexes, const cJSON *item)
+{
+	struct indexed *indexed;
+
+	if (!indexes || !is_container(item))
+		return;
+	indexed = known_index(indexes, item);
+	if (indexed)
+		drop_index(indexed);
+	for (const cJSON *child = item->child; child; child = child->next)
+		forget(indexes, child);
+}
+
+static void clear_indexes(struct indexes *indexes)
+{
+	for (size_t i = 0; i < indexes->count; i++)
+		drop_index(&indexes->list[i]);
+	free(indexes->list);
+}
+
+/* cJSON_GetArraySize() reads all. */
+static bool has_more_than(const cJSON *container, size_t count)
+{
+	const cJSON *child = container->child;
+	for (; child && count > 0; count--)
+		child = child->next;
+	return child;
+}
+
+static bool has_room(struct indexes *indexes)
+{
+	size_t capacity = indexes->capacity ? 2 * indexes->capacity : 8;
+	struct indexed *list;
+
+	if (indexes->count < indexes->capacity)
+		return true;
+	list = realloc(indexes->list, capacity * sizeof *list);
+	if (!list)
+		return false;
+	indexes->list = list;
+	indexes->capacity = capacity;
+	return true;
+}
+
+/* NULL: the list is short, has duplicate names, or memory is short. */
+static struct pipit_child_index *index_of(const struct change *change, cJSON *container)
+{
+	struct indexes *indexes = change->indexes;
+	struct indexed *indexed = indexes ? known_index(indexes, container) : NULL;
+	struct pipit_child_index *index;
+
+	if (indexed)
+		return indexed->index;
+	if (!indexes || !has_more_than(container, INDEXED_MORE_THAN) || !has_room(indexes))
+		return NULL;
+	index = pipit_child_index_new(container);
+	if (!index || pipit_child_index_duplicate(index)) {
+		pipit_child_index_free(index);
+		return NULL;
+	}
+	indexes->list[indexes->count++] = (struct indexed){ index, container };
+	container->valueint = (int)indexes->count;
+	return index;
+}
+
+static cJSON *find_member(const struct pipit_child_index *index, cJSON *object, struct pipit_slice token)
+{
+	struct pipit_slice step = { token.data - 1, token.length + 1 };
+	cJSON *member;
+	char *name;
+
+	if (!memchr(token.data, '~', token.length))
+		return pipit_child_index_member(index, token);
+	name = malloc(token.length);
+	if (!name)
+		return pipit_pointer_find(object, step);
+	member = pipit_child_index_member(index, (struct pipit_slice){ name, pipit_pointer_unescape(token, name) });
+	free(name);
+	return member;
+}
+
+/* token: after its '/'. */
+static cJSON *find_child(const struct change *change, cJSON *parent, struct pipit_slice token)
+{
+	struct pipit_child_index *index = is_container(parent) ? index_of(change, parent) : NULL;
+	size_t number;
+
+	if (!index)
+		return pipit_pointer_find(parent, (struct pipit_slice){ token.data - 1, token.length + 1 });
+	if (cJSON_IsObject(parent))
+		return find_member(index, parent, token);
+	return pipit_pointer_index(token, &number) ? pipit_child_index_element(index, number) : NULL;
+}
+
+static cJSON *find(const struct change *change, struct pipit_slice pointer)
+{
+	struct pipit_slice token;
+	cJSON *item = change->doc;
+
+	while (item && pipit_pointer_next(&pointer, &token))
+		item = find_child(change, item, token);
+	return item;
+}
+
+/* The item is linked as the last member. */
+static void note_new_member(const struct change *change, cJSON *object, const cJSON *item)
+{
+	struct indexed *indexed = change->indexes ? known_index(change->indexes, object) : NULL;
+
+	if (indexed && !pipit_child_index_add_member(indexed->index, item))
+		drop_index(indexed);
+}
+
+/* Before the child is taken out. */
+static void note_removal(const struct change *change, cJSON *container, const cJSON *child, struct pipit_slice token)
+{
+	struct pipit_child_index *index = index_of(change, container);
+	size_t number;
+
+	if (index && cJSON_IsObject(container))
+		pipit_child_index_remove_member(index, child);
+	else if (index && pipit_pointer_index(token, &number))
+		pipit_child_index_remove_element(index, number);
+}
+
+static void note_replacement(
+    const struct change *change, cJSON *container, const cJSON *old, cJSON *item, struct pipit_slice token)
+{
+	struct pipit_child_index *index = index_of(change, container);
+	size_t number;
+
+	if (index && cJSON_IsObject(container))
+		pipit_child_index_replace_member(index, old, item);
+	else if (index && pipit_pointer_index(token, &number))
+		pipit_child_index_replace_element(index, number, item);
+}
+
+static void delete_duplicates(const struct change *change, cJSON *container, const cJSON *member)
 {
 	cJSON *next;
 
-	if (!cJSON_IsObject(container))
+	if (!cJSON_IsObject(container) || index_of(change, container))
 		return;
 	for (cJSON *other = member->next; other; other = next) {
 		next = other->next;
 		if (strcmp(other->string, member->string) != 0)
 			continue;
 		take_out(container, other);
+		forget(change->indexes, other);
 		cJSON_Delete(other);
 	}
 }
@@ -222,7 +403,7 @@ static int check_depth(const struct change *change, struct pipit_slice path, con
 static int find_container(const struct change *change, struct pipit_slice path, cJSON **container)
 {
 	struct pipit_slice last, parent = split(path, &last);
-	cJSON *found = pipit_pointer_find(change->doc, parent);
+	cJSON *found = find(change, parent);
 
 	if (!found)
 		return fail(change, PIPIT_PATCH_CONFLICT, "there is no value at ", &parent,
@@ -232,6 +413,14 @@ static int find_container(const struct change *change, struct pipit_slice path, 
 		    " is neither an object nor an array: expected one for the new value");
 	*container = found;
 	return 0;
+}
+
+static void replace_child(
+    const struct change *change, cJSON *container, cJSON *old, cJSON *item, struct pipit_slice token)
+{
+	note_replacement(change, container, old, item, token);
+	forget(change->indexes, old);
+	replace_item(NULL, container, old, item);
 }
 
 static bool is_text(struct pipit_slice text)
@@ -246,14 +435,14 @@ static int place_member(const struct change *change, cJSON *object, struct pipit
 	char *name;
 
 	split(path, &last);
-	old = pipit_pointer_find(object, last);
+	token = (struct pipit_slice){ last.data + 1, last.length - 1 };
+	old = find_child(change, object, token);
 	*created = !old;
 	if (old) {
-		delete_duplicates(object, old);
-		replace_item(NULL, object, old, item);
+		delete_duplicates(change, object, old);
+		replace_child(change, object, old, item, token);
 		return 0;
 	}
-	token = (struct pipit_slice){ last.data + 1, last.length - 1 };
 	if (!is_text(token))
 		return fail(change, PIPIT_PATCH_UNPROCESSABLE, "the name at the end of ", &path,
 		    " is invalid: expected UTF-8 without NUL");
@@ -263,52 +452,73 @@ static int place_member(const struct change *change, cJSON *object, struct pipit
 	name[pipit_pointer_unescape(token, name)] = '\0';
 	set_name(item, name);
 	link_before(object, item, NULL);
+	note_new_member(change, object, item);
 	return 0;
+}
+
+/* The element; at the end of the array NULL, with the array's length. False: beyond the end. */
+static bool find_position(const struct change *change, cJSON *array, size_t *number, cJSON **element)
+{
+	const struct pipit_child_index *index = index_of(change, array);
+	size_t length = 0, wanted = *number;
+
+	if (index) {
+		*element = pipit_child_index_element(index, wanted);
+		length = *element ? wanted : pipit_child_index_length(index);
+	} else {
+		*element = array->child;
+		for (; *element && length < wanted; length++)
+			*element = (*element)->next;
+	}
+	*number = length;
+	return length == wanted;
 }
 
 /* is_insert: before the element; false: replace it. */
 static int place_element(
     const struct change *change, cJSON *array, struct pipit_slice path, cJSON *item, bool is_insert, bool *created)
 {
-	struct pipit_slice last;
-	cJSON *old = array->child;
-	size_t index = 0, length = 0;
+	struct pipit_child_index *index;
+	struct pipit_slice last, token;
+	cJSON *old = NULL;
+	size_t number = SIZE_MAX;
+	bool is_end;
 
 	split(path, &last);
-	if (pipit_slice_equals(last, "/-"))
-		old = NULL;
-	else if (!pipit_pointer_index((struct pipit_slice){ last.data + 1, last.length - 1 }, &index))
+	token = (struct pipit_slice){ last.data + 1, last.length - 1 };
+	is_end = pipit_slice_equals(token, "-");
+	if (!is_end && !pipit_pointer_index(token, &number))
 		return fail(change, PIPIT_PATCH_UNPROCESSABLE, "", &path,
 		    " names no element of an array: expected an index without leading zeros, or \"-\" for its end");
-	for (; old && length < index; length++)
-		old = old->next;
-	if (length < index)
+	if (!is_end && !find_position(change, array, &number, &old))
 		return fail(change, PIPIT_PATCH_CONFLICT, "", &path,
-		    " is beyond the end of the array: expected an index up to its length, %zu", length);
+		    " is beyond the end of the array: expected an index up to its length, %zu", number);
 	*created = is_insert || !old;
 	if (!*created) {
-		replace_item(NULL, array, old, item);
+		replace_child(change, array, old, item, token);
 		return 0;
 	}
+	index = index_of(change, array);
+	if (index)
+		pipit_child_index_insert_element(index, is_end ? pipit_child_index_length(index) : number, item);
 	set_name(item, NULL);
 	link_before(array, item, old);
 	return 0;
 }
 
-/* Takes the item on success. */
+/* Takes the item on success. The caller has checked the depth. */
 static int place(struct change *change, struct pipit_slice path, cJSON *item, bool is_insert, bool *created)
 {
 	cJSON *container = NULL;
 	int result = path.length > 0 ? find_container(change, path, &container) : 0;
 
-	if (result == 0)
-		result = check_depth(change, path, item);
 	if (result != 0)
 		return result;
 	if (cJSON_IsObject(container))
 		return place_member(change, container, path, item, created);
 	if (cJSON_IsArray(container))
 		return place_element(change, container, path, item, is_insert, created);
+	forget(change->indexes, change->doc);
 	replace_item(&change->doc, NULL, change->doc, item);
 	*created = false;
 	return 0;
@@ -317,13 +527,15 @@ static int place(struct change *change, struct pipit_slice path, cJSON *item, bo
 /* path: not "". */
 static int take(const struct change *change, struct pipit_slice path, cJSON **item)
 {
-	struct pipit_slice last;
-	cJSON *container = pipit_pointer_find(change->doc, split(path, &last));
-	cJSON *found = pipit_pointer_find(container, last);
+	struct pipit_slice last, token;
+	cJSON *container = find(change, split(path, &last)), *found;
 
+	token = (struct pipit_slice){ last.data + 1, last.length - 1 };
+	found = container ? find_child(change, container, token) : NULL;
 	if (!found)
 		return fail_absent(change, path);
-	delete_duplicates(container, found);
+	delete_duplicates(change, container, found);
+	note_removal(change, container, found, token);
 	take_out(container, found);
 	*item = found;
 	return 0;
@@ -333,10 +545,15 @@ int pipit_patch_put(struct cJSON **doc, struct pipit_slice pointer, struct cJSON
     const struct pipit_patch_limits *limits, bool *created, struct pipit_patch_error *error)
 {
 	struct change change = { .doc = *doc, .limits = limits, .error = error };
+	cJSON *container;
 	bool is_new;
-	int result = place(&change, pointer, value, false, &is_new);
+	int result = pointer.length > 0 ? find_container(&change, pointer, &container) : 0;
 
 	assert(pipit_pointer_is_valid(pointer));
+	if (result == 0)
+		result = check_depth(&change, pointer, value);
+	if (result == 0)
+		result = place(&change, pointer, value, false, &is_new);
 	if (result != 0)
 		return result;
 	*doc = change.doc;
@@ -364,69 +581,58 @@ int pipit_patch_remove(struct cJSON **doc, struct pipit_slice pointer, struct pi
 	return result;
 }
 
-static void replace_target(cJSON **doc, struct pipit_slice pointer, cJSON *target, cJSON *item)
+static void replace_target(struct change *change, struct pipit_slice pointer, cJSON *target, cJSON *item)
 {
 	struct pipit_slice last;
-	cJSON *container = NULL;
+	cJSON *container;
 
-	if (pointer.length > 0) {
-		container = pipit_pointer_find(*doc, split(pointer, &last));
-		delete_duplicates(container, target);
+	if (pointer.length == 0) {
+		forget(change->indexes, target);
+		replace_item(&change->doc, NULL, target, item);
+		return;
 	}
-	replace_item(doc, container, target, item);
+	container = find(change, split(pointer, &last));
+	delete_duplicates(change, container, target);
+	replace_child(change, container, target, item, (struct pipit_slice){ last.data + 1, last.length - 1 });
+}
+
+/*
+ * The value to change: a duplicate; or itself, with a null in its place, when the document is disposable. *target: what
+ * is in its place then.
+ */
+static cJSON *begin(cJSON **doc, struct pipit_slice pointer, const struct pipit_patch_limits *limits, cJSON **target)
+{
+	struct pipit_slice last;
+	cJSON *value = *target, *null;
+
+	if (!limits->is_disposable)
+		return cJSON_Duplicate(value, true);
+	null = cJSON_CreateNull();
+	if (!null)
+		return NULL;
+	exchange_item(doc, pointer.length > 0 ? pipit_pointer_find(*doc, split(pointer, &last)) : NULL, value, null);
+	*target = null;
+	return value;
+}
+
+static void finish(cJSON **doc, struct pipit_slice pointer, cJSON *target, cJSON *changed)
+{
+	struct change change = { .doc = *doc };
+
+	replace_target(&change, pointer, target, changed);
+	*doc = change.doc;
+}
+
+static void give_up(cJSON **doc, const struct pipit_patch_limits *limits, cJSON *changed)
+{
+	cJSON_Delete(changed);
+	if (limits->is_disposable) {
+		cJSON_Delete(*doc);
+		*doc = NULL;
+	}
 }
 
 /* --- merge patches (RFC 7396) -------------------------------------------------------------------------------------- */
-
-/* Sorted, so that merging large objects takes less than the product of their sizes. */
-struct edit {
-	const cJSON *member;
-	size_t position;
-	bool is_done;
-};
-
-static int compare_edits(const void *one, const void *other)
-{
-	const struct edit *a = one, *b = other;
-	int order = strcmp(a->member->string, b->member->string);
-
-	return order != 0 ? order : (a->position > b->position) - (a->position < b->position);
-}
-
-static int compare_name(const void *name, const void *edit)
-{
-	return strcmp(name, ((const struct edit *)edit)->member->string);
-}
-
-struct edits {
-	struct edit *sorted;
-	size_t count;
-};
-
-/* patch: with members. Free edits->sorted. */
-static int sort_edits(const cJSON *patch, struct edits *edits)
-{
-	size_t total = (size_t)cJSON_GetArraySize(patch), count = 0;
-	struct edit *sorted = cJSON_malloc(total * sizeof *sorted);
-
-	if (!sorted)
-		return -ENOMEM;
-	for (const cJSON *member = patch->child; member; member = member->next, count++)
-		sorted[count] = (struct edit){ member, count, false };
-	qsort(sorted, total, sizeof *sorted, compare_edits);
-	count = 0;
-	for (size_t i = 0; i < total; i++) {
-		if (i + 1 == total || strcmp(sorted[i].member->string, sorted[i + 1].member->string) != 0)
-			sorted[count++] = sorted[i];
-	}
-	*edits = (struct edits){ sorted, count };
-	return 0;
-}
-
-static struct edit *find_edit(const struct edits *edits, const char *name)
-{
-	return bsearch(name, edits->sorted, edits->count, sizeof *edits->sorted, compare_name);
-}
 
 static int fail_merged_too_deep(const struct change *change)
 {
@@ -468,32 +674,6 @@ static int merge_value(const struct change *change, cJSON *value, const cJSON *p
 	return result;
 }
 
-static int edit_members(const struct change *change, cJSON *object, const struct edits *edits, size_t level)
-{
-	cJSON *next;
-
-	for (cJSON *member = object->child; member; member = next) {
-		struct edit *edit = find_edit(edits, member->string);
-		cJSON *merged;
-		int result;
-		next = member->next;
-		if (!edit)
-			continue;
-		if (edit->is_done || cJSON_IsNull(edit->member)) {
-			take_out(object, member);
-			cJSON_Delete(member);
-			continue;
-		}
-		edit->is_done = true;
-		result = merge_value(change, member, edit->member, level, &merged);
-		if (result != 0)
-			return result;
-		if (merged != member)
-			replace_item(NULL, object, member, merged);
-	}
-	return 0;
-}
-
 /* Takes the item on success. */
 static int append_member(cJSON *object, const char *name, cJSON *item)
 {
@@ -508,39 +688,94 @@ static int append_member(cJSON *object, const char *name, cJSON *item)
 	return 0;
 }
 
-static int add_members(
-    const struct change *change, cJSON *object, const cJSON *patch, const struct edits *edits, size_t level)
+static bool is_last_of_name(const cJSON *member)
 {
-	for (const cJSON *member = patch->child; member; member = member->next) {
-		const struct edit *edit = find_edit(edits, member->string);
-		cJSON *merged;
-		int result;
-		if (edit->member != member || edit->is_done || cJSON_IsNull(member))
-			continue;
-		result = merge_value(change, NULL, member, level, &merged);
-		if (result != 0)
-			return result;
-		if (append_member(object, member->string, merged) != 0) {
-			cJSON_Delete(merged);
-			return -ENOMEM;
-		}
+	for (const cJSON *other = member->next; other; other = other->next) {
+		if (strcmp(other->string, member->string) == 0)
+			return false;
 	}
-	return 0;
+	return true;
+}
+
+static const cJSON *first_of_name(const cJSON *object, const char *name)
+{
+	const cJSON *member = object->child;
+	while (member && strcmp(member->string, name) != 0)
+		member = member->next;
+	return member;
+}
+
+/* Of an object that a patch changes. Both NULL: few members. */
+struct merge {
+	struct pipit_child_index *object, *patch;
+};
+
+static int index_merge(const cJSON *object, const cJSON *patch, struct merge *merge)
+{
+	*merge = (struct merge){ NULL, NULL };
+	if (!has_more_than(patch, FEW_MEMBERS))
+		return 0;
+	merge->object = pipit_child_index_new(object);
+	merge->patch = pipit_child_index_new(patch);
+	return merge->object && merge->patch ? 0 : -ENOMEM;
+}
+
+static void merge_duplicates_of(const struct merge *merge, cJSON *object, const cJSON *member)
+{
+	const struct change none = { .doc = NULL };
+
+	if (!merge->object || pipit_child_index_duplicate(merge->object))
+		delete_duplicates(&none, object, member);
+}
+
+/* member: of the patch, the last of its name. */
+static int merge_member(
+    const struct change *change, const struct merge *merge, cJSON *object, const cJSON *member, size_t level)
+{
+	struct pipit_slice name = pipit_slice_of(member->string);
+	cJSON *old = merge->object ? pipit_child_index_member(merge->object, name)
+				   : (cJSON *)first_of_name(object, member->string);
+	cJSON *merged;
+	int result;
+
+	if (old)
+		merge_duplicates_of(merge, object, old);
+	if (cJSON_IsNull(member)) {
+		if (old && merge->object)
+			pipit_child_index_remove_member(merge->object, old);
+		if (old)
+			take_out(object, old);
+		cJSON_Delete(old);
+		return 0;
+	}
+	result = merge_value(change, old, member, level, &merged);
+	if (result != 0 || merged == old)
+		return result;
+	if (old) {
+		if (merge->object)
+			pipit_child_index_replace_member(merge->object, old, merged);
+		replace_item(NULL, object, old, merged);
+		return 0;
+	}
+	/* no later member of the patch has its name: the index need not have it */
+	result = append_member(object, member->string, merged);
+	if (result != 0)
+		cJSON_Delete(merged);
+	return result;
 }
 
 static int merge_members(const struct change *change, cJSON *object, const cJSON *patch, size_t level)
 {
-	struct edits edits;
-	int result;
+	struct merge merge;
+	int result = index_merge(object, patch, &merge);
+	bool may_repeat = !merge.patch || pipit_child_index_duplicate(merge.patch);
 
-	if (!patch->child)
-		return 0;
-	if (sort_edits(patch, &edits) != 0)
-		return -ENOMEM;
-	result = edit_members(change, object, &edits, level);
-	if (result == 0)
-		result = add_members(change, object, patch, &edits, level);
-	cJSON_free(edits.sorted);
+	for (const cJSON *member = patch->child; member && result == 0; member = member->next) {
+		if (!may_repeat || is_last_of_name(member))
+			result = merge_member(change, &merge, object, member, level);
+	}
+	pipit_child_index_free(merge.object);
+	pipit_child_index_free(merge.patch);
 	return result;
 }
 
@@ -556,15 +791,15 @@ int pipit_patch_merge(struct cJSON **doc, struct pipit_slice pointer, const stru
 	if (!target)
 		return fail_absent(&change, pointer);
 	if (cJSON_IsObject(target) && cJSON_IsObject(patch)) {
-		change.doc = cJSON_Duplicate(target, true);
+		change.doc = begin(doc, pointer, limits, &target);
 		if (!change.doc)
 			return -ENOMEM;
 	}
 	result = merge_value(&change, change.doc, patch, token_count(pointer), &merged);
 	if (result == 0)
-		replace_target(doc, pointer, target, merged);
-	else
-		cJSON_Delete(change.doc);
+		finish(doc, pointer, target, merged);
+	else if (change.doc)
+		give_up(doc, limits, change.doc);
 	return result;
 }
 
@@ -700,14 +935,16 @@ static int remove_at(struct change *change, struct pipit_slice path)
 	cJSON *item;
 	int result = take(change, path, &item);
 
-	if (result == 0)
+	if (result == 0) {
+		forget(change->indexes, item);
 		cJSON_Delete(item);
+	}
 	return result;
 }
 
 static int replace(struct change *change, struct pipit_slice path, const cJSON *value)
 {
-	cJSON *target = pipit_pointer_find(change->doc, path);
+	cJSON *target = find(change, path);
 	cJSON *item;
 	int result = target ? check_depth(change, path, value) : fail_absent(change, path);
 
@@ -716,25 +953,8 @@ static int replace(struct change *change, struct pipit_slice path, const cJSON *
 	item = cJSON_Duplicate(value, true);
 	if (!item)
 		return -ENOMEM;
-	replace_target(&change->doc, path, target, item);
+	replace_target(change, path, target, item);
 	return 0;
-}
-
-static int move(struct change *change, struct pipit_slice from, struct pipit_slice path)
-{
-	cJSON *item;
-	bool created;
-	int result;
-
-	if (from.length == path.length && begins_with(path, from))
-		return pipit_pointer_find(change->doc, from) ? 0 : fail_absent(change, from);
-	result = take(change, from, &item);
-	if (result != 0)
-		return result;
-	result = place(change, path, item, true, &created);
-	if (result != 0)
-		cJSON_Delete(item);
-	return result;
 }
 
 static bool spend(size_t *left, size_t bytes)
@@ -762,9 +982,42 @@ static bool spend_printed(size_t *left, const cJSON *item)
 	return true;
 }
 
+/* A value that moves to a deeper place is read as one that is copied, or many such moves would take long. */
+static int check_moved(struct change *change, struct pipit_slice from, struct pipit_slice path, const cJSON *item)
+{
+	if (token_count(path) <= token_count(from))
+		return 0;
+	if (!spend_printed(&change->copied_bytes_left, item))
+		return fail(change, PIPIT_PATCH_TOO_LARGE,
+		    "too many bytes are moved to a deeper place, with the value at ", &from,
+		    ": expected at most %zu bytes in one patch", change->limits->max_copied_bytes);
+	return check_depth(change, path, item);
+}
+
+static int move(struct change *change, struct pipit_slice from, struct pipit_slice path)
+{
+	cJSON *item;
+	bool created;
+	int result;
+
+	if (from.length == path.length && begins_with(path, from))
+		return find(change, from) ? 0 : fail_absent(change, from);
+	result = take(change, from, &item);
+	if (result != 0)
+		return result;
+	result = check_moved(change, from, path, item);
+	if (result == 0)
+		result = place(change, path, item, true, &created);
+	if (result != 0) {
+		forget(change->indexes, item);
+		cJSON_Delete(item);
+	}
+	return result;
+}
+
 static int copy(struct change *change, struct pipit_slice from, struct pipit_slice path)
 {
-	const cJSON *source = pipit_pointer_find(change->doc, from);
+	const cJSON *source = find(change, from);
 
 	if (!source)
 		return fail_absent(change, from);
@@ -776,7 +1029,7 @@ static int copy(struct change *change, struct pipit_slice from, struct pipit_sli
 
 static int test(const struct change *change, struct pipit_slice path, const cJSON *value)
 {
-	const cJSON *item = pipit_pointer_find(change->doc, path);
+	const cJSON *item = find(change, path);
 
 	if (!item)
 		return fail_absent(change, path);
@@ -844,6 +1097,7 @@ int pipit_patch_apply(struct cJSON **doc, struct pipit_slice pointer, const stru
 		.level = token_count(pointer),
 		.copied_bytes_left = limits->max_copied_bytes,
 		.error = error };
+	struct indexes indexes = { NULL, 0, 0 };
 	int result = check_patch(&change, patch);
 	cJSON *target;
 
@@ -853,13 +1107,15 @@ int pipit_patch_apply(struct cJSON **doc, struct pipit_slice pointer, const stru
 	target = pipit_pointer_find(*doc, pointer);
 	if (!target)
 		return fail_absent(&change, pointer);
-	change.doc = cJSON_Duplicate(target, true);
+	change.doc = begin(doc, pointer, limits, &target);
 	if (!change.doc)
 		return -ENOMEM;
+	change.indexes = &indexes;
 	result = run(&change, patch, false);
+	clear_indexes(&indexes);
 	if (result == 0)
-		replace_target(doc, pointer, target, change.doc);
+		finish(doc, pointer, target, change.doc);
 	else
-		cJSON_Delete(change.doc);
+		give_up(doc, limits, change.doc);
 	return result;
 }

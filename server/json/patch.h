@@ -10,12 +10,16 @@
 
 #include "base/slice.h"
 
+#include <stdbool.h>
+
 struct cJSON;
 
 struct pipit_patch_limits {
 	size_t max_depth;        /* of the whole document */
 	size_t max_copied_bytes; /* by all "copy" operations, about as printed */
 	size_t max_operations;
+	/* A failure may delete the document, and *doc is NULL then. Without it patches change a duplicate. */
+	bool is_disposable;
 };
 
 enum pipit_patch_fault {

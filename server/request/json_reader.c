@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "request/json_reader.h"
 
+#include "request/problem.h"
 #include "request/request.h"
 #include "json/json.h"
 #include "json/pointer.h"
-#include "json/problem.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>

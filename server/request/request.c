@@ -6,11 +6,12 @@
 #include "base/methods.h"
 #include "base/percent.h"
 #include "http/accept_header.h"
+#include "http/content_coding.h"
 #include "http/content_type.h"
 #include "http/response_head.h"
+#include "request/problem.h"
 #include "json/json.h"
 #include "json/printer.h"
-#include "json/problem.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -361,15 +362,31 @@ static bool is_json(struct pipit_request *request)
 	return false;
 }
 
+static bool is_uncoded(struct pipit_request *request)
+{
+	const struct pipit_guard_field *field = NULL;
+
+	while ((field = pipit_guard_find_next(request->head, "Content-Encoding", field))) {
+		if (pipit_content_coding_is_identity(
+			pipit_guard_slice(request->head, field->value, field->value_length)))
+			continue;
+		/* RFC 9110 §15.5.16 */
+		pipit_reply_header(request, "Accept-Encoding", "identity");
+		pipit_reply_problem(request, 415, PIPIT_CONTENT_CODING_REFUSED);
+		return false;
+	}
+	return true;
+}
+
 struct cJSON *pipit_request_json(struct pipit_request *request)
 {
 	const struct pipit_config *config = request->pool->config;
-	const struct pipit_json_limits limits = { (size_t)config->max_json_depth, (size_t)config->max_json_members };
+	const struct pipit_json_limits limits = { (size_t)config->max_json_depth, (size_t)config->max_json_values };
 	struct pipit_json_error error;
 	struct cJSON *doc = NULL;
 	int result;
 
-	if (!is_json(request))
+	if (!is_json(request) || !is_uncoded(request))
 		return NULL;
 	result = pipit_json_parse(request->body.data, request->body.length, &limits, &doc, &error);
 	if (result == -EINVAL)

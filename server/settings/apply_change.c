@@ -69,8 +69,9 @@ static int status_of(enum pipit_patch_fault fault)
 
 static void change_tree(struct pipit_working_copy *copy, struct pipit_change *change)
 {
-	const struct pipit_patch_limits limits = { copy->limits.json.max_depth, copy->limits.max_bytes,
-		OPERATIONS_MAX };
+	/* the next change parses the unchanged text */
+	const struct pipit_patch_limits limits = { copy->limits.json.max_depth, copy->limits.max_bytes, OPERATIONS_MAX,
+		.is_disposable = true };
 	struct pipit_patch_error error;
 	bool is_created = false;
 	int result = -EINVAL;

@@ -21,8 +21,10 @@
 #define SUFFIX_MAX sizeof ".previous.new"
 
 struct pipit_atomic_file {
-	char *shown;         /* owned; as given */
-	int directory, lock; /* -1: none */
+	char *shown;           /* owned; as given */
+	char *path;            /* owned; without symbolic links */
+	int directory, lock;   /* -1: none */
+	bool is_mounted_alone; /* a mount point, which rename() cannot replace */
 	/* In the directory. */
 	char name[NAME_MAX + 1], fresh[NAME_MAX + 1], previous[NAME_MAX + 1], next_previous[NAME_MAX + 1],
 	    broken[NAME_MAX + 1], lock_name[NAME_MAX + 1];
@@ -95,17 +97,37 @@ static int refuse_to_open(char *error, size_t size, const char *name, int number
 	return number;
 }
 
-/* For an absent file, the name as given. */
+/* path: of the directory; the name of the file is appended. */
+static int append_name(char path[PATH_MAX], const char *base)
+{
+	size_t length = strlen(path);
+
+	if (length + 1 + strlen(base) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	sprintf(path + length, "%s%s", path[length - 1] == '/' ? "" : "/", base);
+	return 0;
+}
+
+/* Without symbolic links. -ENOLINK: a link to a file that does not exist. */
 static int resolve(const char *name, char path[PATH_MAX])
 {
+	const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
+	char directory[PATH_MAX] = ".";
+	struct stat state;
+
+	if (*base == '\0' && slash != name && access(name, F_OK) != 0)
+		return -EISDIR;
 	if (realpath(name, path))
 		return 0;
 	if (errno != ENOENT)
 		return -errno;
+	if (lstat(name, &state) == 0 && S_ISLNK(state.st_mode))
+		return -ENOLINK;
 	if (strlen(name) >= PATH_MAX)
 		return -ENAMETOOLONG;
-	strcpy(path, name);
-	return 0;
+	if (slash)
+		snprintf(directory, sizeof directory, "%.*s", slash == name ? 1 : (int)(slash - name), name);
+	return realpath(directory, path) ? append_name(path, base) : -errno;
 }
 
 static int set_names(struct pipit_atomic_file *file, const char *base)
@@ -123,17 +145,19 @@ static int set_names(struct pipit_atomic_file *file, const char *base)
 	return 0;
 }
 
-static int open_directory(struct pipit_atomic_file *file, char path[PATH_MAX])
+static int open_directory(struct pipit_atomic_file *file)
 {
-	char *slash = strrchr(path, '/');
+	char directory[PATH_MAX], *slash;
 	struct stat state;
-	int error = set_names(file, slash ? slash + 1 : path);
+	int error;
 
+	snprintf(directory, sizeof directory, "%s", file->path);
+	slash = strrchr(directory, '/');
+	error = set_names(file, slash + 1);
 	if (error != 0)
 		return error;
-	if (slash)
-		slash[slash == path ? 1 : 0] = '\0';
-	file->directory = open(slash ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	slash[slash == directory ? 1 : 0] = '\0';
+	file->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (file->directory < 0)
 		return -errno;
 	if (fstatat(file->directory, file->name, &state, AT_SYMLINK_NOFOLLOW) != 0 || S_ISREG(state.st_mode))
@@ -141,16 +165,105 @@ static int open_directory(struct pipit_atomic_file *file, char path[PATH_MAX])
 	return S_ISDIR(state.st_mode) ? -EISDIR : -EINVAL;
 }
 
-/* Against a second process. A read-only file system needs no lock. */
+/* NULL, or the name beside the file that is no file. */
+static const char *find_obstacle(const struct pipit_atomic_file *file)
+{
+	const char *const names[] = { file->fresh, file->previous, file->next_previous, file->broken, file->lock_name };
+	struct stat state;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (fstatat(file->directory, names[i], &state, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(state.st_mode))
+			return names[i];
+	}
+	return NULL;
+}
+
+/* Against a second process. -EPERM: the lock is that of another user. */
 static int lock(struct pipit_atomic_file *file)
 {
+	int error;
+
 	/* O_RDONLY: a descriptor for writing prevents a remount as read-only. */
 	file->lock = openat(file->directory, file->lock_name, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (file->lock < 0)
-		return errno == EROFS || errno == EACCES || errno == ENOSPC || errno == EDQUOT ? 0 : -errno;
+	if (file->lock < 0) {
+		error = -errno;
+		return error == -EACCES && exists(file, file->lock_name) ? -EPERM : error;
+	}
 	if (flock(file->lock, LOCK_EX | LOCK_NB) == 0)
 		return 0;
-	return errno == EWOULDBLOCK ? -EBUSY : 0;
+	error = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	close(file->lock);
+	file->lock = -1;
+	return error;
+}
+
+/* Who cannot write in the directory can read without a lock: a write takes it first. */
+static int lock_if_writable(struct pipit_atomic_file *file)
+{
+	int error = lock(file);
+	return error == -EROFS || error == -EACCES ? 0 : error;
+}
+
+static bool is_same_file(const struct stat *one, const struct stat *other)
+{
+	return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
+}
+
+/* Another process may have removed the lock, or the lock could not be made when the store was opened. */
+static int keep_lock(struct pipit_atomic_file *file)
+{
+	struct stat held, named;
+
+	if (file->lock >= 0) {
+		if (fstat(file->lock, &held) == 0 &&
+		    fstatat(file->directory, file->lock_name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    is_same_file(&held, &named))
+			return 0;
+		close(file->lock);
+		file->lock = -1;
+	}
+	return lock(file);
+}
+
+/* -ESTALE: the path leads to another directory than when the store was opened. */
+static int check_place(const struct pipit_atomic_file *file)
+{
+	char path[PATH_MAX];
+	struct stat held, named;
+
+	if (resolve(file->shown, path) != 0 || strcmp(path, file->path) != 0)
+		return -ESTALE;
+	*strrchr(path, '/') = '\0';
+	if (stat(*path ? path : "/", &named) != 0 || fstat(file->directory, &held) != 0 || !is_same_file(&held, &named))
+		return -ESTALE;
+	return 0;
+}
+
+/* Linux 5.8. Before, the first change fails with EBUSY or EXDEV. */
+static void note_mount(struct pipit_atomic_file *file)
+{
+	struct statx state;
+
+	file->is_mounted_alone = statx(file->directory, file->name, AT_SYMLINK_NOFOLLOW, STATX_INO, &state) == 0 &&
+				 (state.stx_attributes & state.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT);
+	if (file->is_mounted_alone)
+		pipit_log(PIPIT_LOG_WARN, "%s: changes will be refused: %s", file->shown,
+		    pipit_atomic_file_explain(file, -EBUSY));
+}
+
+const char *pipit_atomic_file_explain(const struct pipit_atomic_file *file, int error)
+{
+	if (file->is_mounted_alone && (error == -EBUSY || error == -EXDEV))
+		return "the file is a mount point, which cannot be replaced: mount its directory instead";
+	if (error == -EBUSY)
+		return "another process has it open";
+	if (error == -EPERM)
+		return "its lock belongs to another user";
+	if (error == -ESTALE)
+		return "its directory was moved or replaced: restart";
+	if (error == -EISDIR)
+		return "a directory beside it has the name of a file that a change needs";
+	return strerror(-error);
 }
 
 static void warn_of_read_only(const struct pipit_atomic_file *file)
@@ -188,25 +301,56 @@ static const char *advice_for(int error)
 		return "name a file";
 	case -EACCES:
 		return "let this user read and write its directory";
+	case -EPERM:
+		return "its lock belongs to another user: run each process with its own file, or remove FILE.lock when "
+		       "none runs";
+	case -ENOLINK:
+		return "it is a link to no file: make that file, or remove the link";
+	case -ENOSPC:
+	case -EDQUOT:
+		return "the lock beside it needs room";
+	case -ENOLCK:
+	case -EOPNOTSUPP:
+	case -ENOSYS:
+		return "its file system has no locks: use another one";
 	}
 	return NULL;
+}
+
+static int set_path(struct pipit_atomic_file *file, const char *name)
+{
+	char path[PATH_MAX];
+	int error = resolve(name, path);
+
+	if (error != 0)
+		return error;
+	file->shown = strdup(name);
+	file->path = strdup(path);
+	return file->shown && file->path ? 0 : -ENOMEM;
 }
 
 int pipit_atomic_file_open(const char *name, struct pipit_atomic_file **result, char *error, size_t size)
 {
 	struct pipit_atomic_file *file = calloc(1, sizeof *file);
-	char path[PATH_MAX];
+	const char *obstacle;
 	int failure;
 
 	if (!file)
 		return refuse_to_open(error, size, name, -ENOMEM, NULL);
 	file->directory = file->lock = -1;
-	file->shown = strdup(name);
-	failure = file->shown ? resolve(name, path) : -ENOMEM;
+	failure = set_path(file, name);
 	if (failure == 0)
-		failure = open_directory(file, path);
+		failure = open_directory(file);
+	obstacle = failure == 0 ? find_obstacle(file) : NULL;
+	if (obstacle) {
+		snprintf(error, size,
+		    "%s: the directory %s beside it has the name of a file that a change needs: remove it", name,
+		    obstacle);
+		pipit_atomic_file_free(file);
+		return -EISDIR;
+	}
 	if (failure == 0)
-		failure = lock(file);
+		failure = lock_if_writable(file);
 	if (failure == 0)
 		failure = recover(file);
 	if (failure != 0) {
@@ -214,6 +358,7 @@ int pipit_atomic_file_open(const char *name, struct pipit_atomic_file **result, 
 		return refuse_to_open(error, size, name, failure, advice_for(failure));
 	}
 	warn_of_read_only(file);
+	note_mount(file);
 	*result = file;
 	return 0;
 }
@@ -227,6 +372,7 @@ void pipit_atomic_file_free(struct pipit_atomic_file *file)
 	if (file->lock >= 0)
 		close(file->lock);
 	free(file->shown);
+	free(file->path);
 	free(file);
 }
 
@@ -309,7 +455,8 @@ static int write_fresh(const struct pipit_atomic_file *file, const char *bytes, 
 	int fd, error;
 
 	/* Follow no symbolic link (O_EXCL). */
-	unlinkat(file->directory, file->fresh, 0);
+	if (unlinkat(file->directory, file->fresh, 0) != 0 && errno == EISDIR)
+		return -EISDIR;
 	fd = openat(file->directory, file->fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
@@ -374,6 +521,13 @@ int pipit_atomic_file_write(struct pipit_atomic_file *file, const char *bytes, s
 {
 	int error;
 
+	error = check_place(file);
+	if (error == 0 && file->is_mounted_alone)
+		error = -EBUSY;
+	if (error == 0)
+		error = keep_lock(file);
+	if (error != 0)
+		return error;
 	if (pipit_atomic_file_was_edited(file))
 		pipit_log(PIPIT_LOG_WARN,
 		    "%s: an edit was not reloaded with SIGHUP before this change: the edited content is in %s",

@@ -26,8 +26,13 @@ int pipit_atomic_file_read(struct pipit_atomic_file *file, size_t max_bytes, cha
 
 void pipit_atomic_file_accept(struct pipit_atomic_file *file);
 
-/* 0: durable. On failure the old content is kept, unless the log says that it could not be restored. */
+/*
+ * 0: durable. -ESTALE: the path leads to another directory now; -EBUSY: the file is a mount point, or another process
+ * has taken the lock. On failure the old content is kept, unless the log says that it could not be restored. */
 int pipit_atomic_file_write(struct pipit_atomic_file *file, const char *bytes, size_t length);
+
+/* Why a write failed. Lives as long as the file, or as strerror(). */
+const char *pipit_atomic_file_explain(const struct pipit_atomic_file *file, int error);
 
 /* NAME becomes NAME.broken, NAME.previous NAME. -ENOENT: no NAME.previous. */
 int pipit_atomic_file_restore(struct pipit_atomic_file *file);

@@ -6,6 +6,8 @@
 #include "pipit.h"
 #include "json/json_index.h"
 
+#include <stdatomic.h>
+
 enum pipit_change_kind {
 	PIPIT_CHANGE_PUT,
 	PIPIT_CHANGE_REMOVE,
@@ -24,6 +26,10 @@ struct pipit_change {
 	size_t content_bytes;
 	/* for If-Match and If-None-Match; borrowed like `pointer`; NULL: no condition */
 	const struct pipit_guard_head *head;
+	/* the server whose client waits; NULL: the program */
+	const void *owner;
+	/* the server has ended: refuse instead of applying */
+	atomic_bool is_cancelled;
 	/*
 	 * Called on the writer thread until it returns true, or until pipit_change_queue_settle() returns the change.
 	 * Must not block.

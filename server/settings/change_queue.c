@@ -69,15 +69,21 @@ static void run_batch(struct pipit_change_queue *queue)
 	struct pipit_change *batch = take_batch(queue), *earlier = queue->unreported, *unreported = NULL;
 
 	queue->unreported = NULL;
+	queue->running = batch;
 	queue->is_running = true;
 	pthread_mutex_unlock(&queue->mutex);
 	if (batch)
 		queue->run(queue->arg, batch);
+	pthread_mutex_lock(&queue->mutex);
+	queue->running = NULL;
+	pthread_mutex_unlock(&queue->mutex);
 	report(batch, &unreported);
 	report(earlier, &unreported);
 	pthread_mutex_lock(&queue->mutex);
 	queue->unreported = unreported;
 	queue->is_running = false;
+	queue->batches++;
+	pthread_cond_broadcast(&queue->ended);
 }
 
 static void wait_for_work(struct pipit_change_queue *queue)
@@ -104,10 +110,7 @@ static void *run_writer(void *context)
 	pthread_mutex_lock(&queue->mutex);
 	while (queue->first || !queue->is_closing) {
 		run_batch(queue);
-		if (queue->first)
-			continue;
-		pthread_cond_broadcast(&queue->idle);
-		if (!queue->is_closing)
+		if (!queue->first && !queue->is_closing)
 			wait_for_work(queue);
 	}
 	pthread_mutex_unlock(&queue->mutex);
@@ -134,7 +137,7 @@ void pipit_change_queue_init(struct pipit_change_queue *queue, pipit_change_queu
 	*queue = (struct pipit_change_queue){ .run = run, .arg = arg, .last = &queue->first };
 	pthread_mutex_init(&queue->mutex, NULL);
 	pthread_cond_init(&queue->work, NULL);
-	pthread_cond_init(&queue->idle, NULL);
+	pthread_cond_init(&queue->ended, NULL);
 }
 
 int pipit_change_queue_add(struct pipit_change_queue *queue, struct pipit_change *change)
@@ -154,17 +157,54 @@ int pipit_change_queue_add(struct pipit_change_queue *queue, struct pipit_change
 	return result;
 }
 
-struct pipit_change *pipit_change_queue_settle(struct pipit_change_queue *queue)
+/* Those of the owner are put before *taken. Returns the end of the list. */
+static struct pipit_change **take_changes_of(struct pipit_change **list, const void *owner, struct pipit_change **taken)
 {
-	struct pipit_change *unreported;
+	while (*list) {
+		struct pipit_change *change = *list;
+		if (change->owner != owner) {
+			list = &change->next;
+			continue;
+		}
+		*list = change->next;
+		change->next = *taken;
+		*taken = change;
+	}
+	return list;
+}
+
+static void take_waiting(struct pipit_change_queue *queue, const void *owner, struct pipit_change **taken)
+{
+	struct pipit_change *end = *taken;
+
+	queue->last = take_changes_of(&queue->first, owner, taken);
+	for (const struct pipit_change *change = *taken; change != end; change = change->next) {
+		queue->count--;
+		queue->bytes -= change->content_bytes;
+	}
+}
+
+struct pipit_change *pipit_change_queue_settle(struct pipit_change_queue *queue, const void *owner)
+{
+	struct pipit_change *taken = NULL;
+	uint64_t batches;
 
 	pthread_mutex_lock(&queue->mutex);
-	while (queue->first || queue->is_running)
-		pthread_cond_wait(&queue->idle, &queue->mutex);
-	unreported = queue->unreported;
-	queue->unreported = NULL;
+	take_waiting(queue, owner, &taken);
+	for (struct pipit_change *change = queue->running; change; change = change->next) {
+		if (change->owner == owner)
+			atomic_store_explicit(&change->is_cancelled, true, memory_order_relaxed);
+	}
+	batches = queue->batches;
+	while (queue->is_running && queue->batches == batches)
+		pthread_cond_wait(&queue->ended, &queue->mutex);
+	take_changes_of(&queue->unreported, owner, &taken);
 	pthread_mutex_unlock(&queue->mutex);
-	return unreported;
+	for (struct pipit_change *change = taken; change; change = change->next) {
+		cJSON_Delete(change->content);
+		change->content = NULL;
+	}
+	return taken;
 }
 
 void pipit_change_queue_clear(struct pipit_change_queue *queue)
@@ -176,7 +216,7 @@ void pipit_change_queue_clear(struct pipit_change_queue *queue)
 		pthread_mutex_unlock(&queue->mutex);
 		pthread_join(queue->thread, NULL);
 	}
-	pthread_cond_destroy(&queue->idle);
+	pthread_cond_destroy(&queue->ended);
 	pthread_cond_destroy(&queue->work);
 	pthread_mutex_destroy(&queue->mutex);
 }

@@ -18,11 +18,13 @@ struct pipit_change_queue {
 
 	pthread_t thread;
 	bool has_thread;
-	pthread_mutex_t mutex; /* guards what follows */
-	pthread_cond_t work, idle;
+	pthread_mutex_t mutex;      /* guards what follows */
+	pthread_cond_t work, ended; /* ended: a batch */
 	struct pipit_change *first, **last;
 	size_t count, bytes;
+	struct pipit_change *running;    /* the batch; NULL: it is reported, or there is none */
 	struct pipit_change *unreported; /* `done` returned false */
+	uint64_t batches;                /* that have ended */
 	bool is_running, is_closing;
 };
 
@@ -33,8 +35,11 @@ int pipit_change_queue_start(struct pipit_change_queue *queue, size_t max_bytes)
 /* Any thread. 0: takes the content, calls `done` later. -EBUSY: full. */
 int pipit_change_queue_add(struct pipit_change_queue *queue, struct pipit_change *change);
 
-/* Waits until idle. Returns the unreported changes. */
-struct pipit_change *pipit_change_queue_settle(struct pipit_change_queue *queue);
+/*
+ * Returns the changes of an owner that were not reported: those that wait, which are not applied any more, and those of
+ * the running batch, for which it waits; of these at most one is still applied.
+ */
+struct pipit_change *pipit_change_queue_settle(struct pipit_change_queue *queue, const void *owner);
 
 /* Runs what waits. Once, also when not started. */
 void pipit_change_queue_clear(struct pipit_change_queue *queue);

@@ -22,7 +22,7 @@
 #define MAX_BYTES_LEAST 1024
 #define MAX_BYTES_MOST (16 * 1024 * 1024)
 #define MAX_DEPTH_DEFAULT 64
-#define MAX_MEMBERS_DEFAULT 10000
+#define MAX_VALUES_DEFAULT 100000
 /* documents of the largest size */
 #define QUEUED_DOCUMENTS_MAX 16
 
@@ -66,9 +66,9 @@ int pipit_settings_submit(struct pipit_settings *settings, struct pipit_change *
 	return pipit_change_queue_add(&settings->queue, change);
 }
 
-struct pipit_change *pipit_settings_settle(struct pipit_settings *settings)
+struct pipit_change *pipit_settings_settle(struct pipit_settings *settings, const void *owner)
 {
-	return pipit_change_queue_settle(&settings->queue);
+	return pipit_change_queue_settle(&settings->queue, owner);
 }
 
 /* --- a batch of changes ---------------------------------------------------------------------------------------------- */
@@ -80,7 +80,8 @@ static void log_write_result(struct pipit_settings *settings, int error)
 	if (error == 0 && settings->is_failing)
 		pipit_log(PIPIT_LOG_INFO, "%s: writing works again, changes are accepted", name);
 	else if (error != 0 && !settings->is_failing)
-		pipit_log(PIPIT_LOG_ERROR, "%s: writing failed, changes are refused: %s", name, strerror(-error));
+		pipit_log(PIPIT_LOG_ERROR, "%s: writing failed, changes are refused: %s", name,
+		    pipit_atomic_file_explain(settings->file, error));
 	settings->is_failing = error != 0;
 }
 
@@ -121,7 +122,7 @@ static bool depends_on_batch(int status)
 	return status == 404 || status == 409 || status == 412 || status == 507;
 }
 
-static void fail_changes(struct pipit_change *batch, int error)
+static void fail_changes(struct pipit_settings *settings, struct pipit_change *batch, int error)
 {
 	for (; batch; batch = batch->next) {
 		if (batch->status >= 300 && !depends_on_batch(batch->status))
@@ -131,7 +132,8 @@ static void fail_changes(struct pipit_change *batch, int error)
 			pipit_change_refuse_for_memory(batch);
 		else
 			pipit_change_refuse(batch, is_out_of_space(error) ? 507 : 503,
-			    "The settings could not be written and are unchanged: %s.", strerror(-error));
+			    "The settings could not be written and are unchanged: %s.",
+			    pipit_atomic_file_explain(settings->file, error));
 		free(batch->members);
 		batch->members = NULL;
 	}
@@ -148,13 +150,17 @@ static void run_changes(struct pipit_settings *settings, struct pipit_change *ba
 {
 	int error;
 
-	for (struct pipit_change *change = batch; change; change = change->next)
-		pipit_apply_change(&settings->copy, change, &settings->check);
+	for (struct pipit_change *change = batch; change; change = change->next) {
+		if (atomic_load_explicit(&change->is_cancelled, memory_order_relaxed))
+			pipit_change_refuse(change, 503, "The server is stopping.");
+		else
+			pipit_apply_change(&settings->copy, change, &settings->check);
+	}
 	if (!has_applied(batch))
 		return;
 	error = commit(settings);
 	if (error != 0)
-		fail_changes(batch, error);
+		fail_changes(settings, batch, error);
 	else if (settings->changed && pipit_working_copy_need_tree(&settings->copy) == 0)
 		settings->changed(settings->copy.tree, settings->check.arg);
 }
@@ -245,7 +251,7 @@ static int check_options(
 	}
 	limits->max_bytes = (size_t)bytes;
 	limits->json.max_depth = (size_t)depth;
-	limits->json.max_members = options->max_members ? (size_t)options->max_members : MAX_MEMBERS_DEFAULT;
+	limits->json.max_values = options->max_values ? (size_t)options->max_values : MAX_VALUES_DEFAULT;
 	settings->require_match = options->require_match;
 	return 0;
 }
@@ -253,7 +259,7 @@ static int check_options(
 static int open_store(
     struct pipit_settings *settings, const struct pipit_settings_options *options, char *error, size_t size)
 {
-	char why[256], *text = NULL;
+	char why[400], *text = NULL;
 	size_t length;
 	struct pipit_json_index *document;
 	int failure = pipit_atomic_file_open(options->file, &settings->file, why, sizeof why);

@@ -15,7 +15,7 @@
 int pipit_settings_submit(struct pipit_settings *settings, struct pipit_change *change);
 
 /* As pipit_change_queue_settle(). */
-struct pipit_change *pipit_settings_settle(struct pipit_settings *settings);
+struct pipit_change *pipit_settings_settle(struct pipit_settings *settings, const void *owner);
 
 /* Wait-free; any thread. Unpin each pin soon: while seven older documents are pinned, the writer waits. */
 const struct pipit_json_index *pipit_settings_pin(struct pipit_settings *settings, unsigned *pin);

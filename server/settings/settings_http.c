@@ -117,6 +117,9 @@ static void reply_outcome(struct pipit_request *request, const struct pipit_chan
 {
 	if (change->etag[0] && (change->status < 300 || change->status == 412))
 		pipit_reply_header(request, "ETag", change->etag);
+	/* a change that is made is not answered with 503: the ETag is left out */
+	if (change->status < 300)
+		request->is_out_of_memory = false;
 	if (change->status < 300)
 		pipit_reply(request, change->status, NULL, NULL, 0);
 	else
@@ -139,9 +142,9 @@ static bool post_reply(struct pipit_change *change)
 	return pool->post_call(pool->worker, reply_pending, pending) == 0;
 }
 
-void pipit_settings_http_settle(struct pipit_settings *settings)
+void pipit_settings_http_settle(struct pipit_settings *settings, const struct pipit_server *server)
 {
-	struct pipit_change *unreported = pipit_settings_settle(settings);
+	struct pipit_change *unreported = pipit_settings_settle(settings, server);
 	while (unreported) {
 		struct pipit_change *next = unreported->next;
 		free_pending((struct pending *)unreported);
@@ -171,6 +174,7 @@ static void submit(struct pipit_request *request, struct pipit_settings *setting
 			.content = content,
 			.content_bytes = request->body.length,
 			.head = request->head,
+			.owner = request->pool->server,
 			.done = post_reply,
 		};
 		error = pipit_settings_submit(settings, &pending->change);

@@ -18,7 +18,10 @@ struct pipit_settings_http_route {
 #define PIPIT_SETTINGS_HTTP_ROUTES 8
 extern const struct pipit_settings_http_route pipit_settings_http_routes[PIPIT_SETTINGS_HTTP_ROUTES];
 
-/* Waits for changes and releases their requests. After the loops, before the workers are freed. */
-void pipit_settings_http_settle(struct pipit_settings *settings);
+/*
+ * Refuses the changes that the server's clients wait for, except one that is being written, and releases their
+ * requests. After the loops, before the workers are freed.
+ */
+void pipit_settings_http_settle(struct pipit_settings *settings, const struct pipit_server *server);
 
 #endif

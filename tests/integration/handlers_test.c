@@ -443,6 +443,27 @@ START_TEST(refuses_a_post_without_a_valid_name)
 }
 END_TEST
 
+static const char *const json_paths[] = { "/json/echo", "/hello/post" };
+
+START_TEST(refuses_compressed_json)
+{
+	struct daemon daemon = daemon_start(NULL);
+	struct question question = { .path = json_paths[_i],
+		.fields = { "Content-Type: application/json", "Content-Encoding: identity", "Content-Encoding: gzip" },
+		.content = "\x1f\x8b" };
+	struct wire_response response = ask(&daemon, question);
+	assert_problem(&response, 415);
+	assert_field(&response, "Accept-Encoding", "identity");
+	wire_free(&response);
+	question.fields[2] = NULL;
+	question.content = "{\"name\":\"Ada\"}";
+	response = ask(&daemon, question);
+	ck_assert_int_eq(response.status, 200);
+	wire_free(&response);
+	stop(&daemon);
+}
+END_TEST
+
 START_TEST(lists_the_accepted_types_when_the_type_is_wrong)
 {
 	struct daemon daemon = daemon_start(NULL);
@@ -631,11 +652,11 @@ END_TEST
 /* A JSON array of `count` numbers, malloc'd. */
 static char *print_array(size_t count)
 {
-	char *text = malloc(count * 8 + 3), *at = text;
+	char *text = malloc(count * 11 + 3), *at = text;
 	ck_assert_ptr_nonnull(text);
 	*at++ = '[';
 	for (size_t i = 0; i < count; i++)
-		at += sprintf(at, "%s%zu", i ? "," : "", i + 1000000);
+		at += sprintf(at, "%s%zu", i ? "," : "", i + 1000000000);
 	strcpy(at, "]");
 	return text;
 }
@@ -644,7 +665,7 @@ static char *print_array(size_t count)
 START_TEST(echoes_a_document_of_nearly_a_megabyte)
 {
 	struct daemon daemon = daemon_start(NULL);
-	char *text = print_array(130000);
+	char *text = print_array(90000);
 	struct wire_response response = ask(&daemon,
 	    (struct question){ .path = "/json/echo", .fields = { "Content-Type: application/json" }, .content = text });
 	ck_assert_int_eq(response.status, 200);
@@ -673,9 +694,9 @@ START_TEST(accepts_json_up_to_the_depth_limit)
 }
 END_TEST
 
-START_TEST(accepts_json_up_to_the_limit_of_members)
+START_TEST(accepts_json_up_to_the_limit_of_values)
 {
-	struct daemon daemon = daemon_start((const char *const[]){ "--max-json-members", "3", NULL });
+	struct daemon daemon = daemon_start((const char *const[]){ "--max-json-values", "7", NULL });
 	struct question question = { .path = "/json/echo",
 		.fields = { "Content-Type: application/json" },
 		.content = "[{\"a\":1},{\"b\":{\"c\":3}},4]" };
@@ -686,8 +707,8 @@ START_TEST(accepts_json_up_to_the_limit_of_members)
 	response = ask(&daemon, question);
 	assert_problem(&response, 400);
 	assert_json_text(&response, "detail",
-	    "Invalid JSON at line 1, column 25 (byte 24), at /2: too many members: expected fewer names in all "
-	    "objects together.");
+	    "Invalid JSON at line 1, column 29 (byte 28), at /2/d: too many values: expected fewer in the whole "
+	    "document.");
 	wire_free(&response);
 	stop(&daemon);
 }
@@ -1600,7 +1621,7 @@ END_TEST
 START_TEST(accepts_nearly_a_megabyte_in_chunks_of_libcurl)
 {
 	struct daemon daemon = daemon_start(NULL);
-	char *text = print_array(130000);
+	char *text = print_array(90000);
 	struct wire_response response = ask(&daemon, (struct question){ .path = "/json/echo",
 							 .fields = { "Content-Type: application/json", "Expect:" },
 							 .content = text,
@@ -1644,6 +1665,7 @@ static TCase *hello_tests(void)
 	tcase_add_loop_test(tests, answers_head_with_the_headers_of_get_and_no_body, 0, COUNT_OF(paths_with_heads));
 	tcase_add_loop_test(tests, greets_the_name_of_a_post, 0, COUNT_OF(posts));
 	tcase_add_loop_test(tests, refuses_a_post_without_a_valid_name, 0, COUNT_OF(wrong_posts));
+	tcase_add_loop_test(tests, refuses_compressed_json, 0, 2);
 	tcase_add_test(tests, lists_the_accepted_types_when_the_type_is_wrong);
 	tcase_add_loop_test(tests, refuses_to_greet_more_than_256_bytes, 0, COUNT_OF(long_posts));
 	tcase_add_test(tests, gives_line_column_and_byte_of_a_json_error);
@@ -1655,7 +1677,7 @@ static TCase *hello_tests(void)
 	tcase_add_loop_test(tests, echoes_json, 0, COUNT_OF(documents));
 	tcase_add_test(tests, echoes_a_document_of_nearly_a_megabyte);
 	tcase_add_test(tests, accepts_json_up_to_the_depth_limit);
-	tcase_add_test(tests, accepts_json_up_to_the_limit_of_members);
+	tcase_add_test(tests, accepts_json_up_to_the_limit_of_values);
 	tcase_add_loop_test(tests, echoes_numbers_digit_by_digit, 0, sizeof exact / sizeof *exact);
 	tcase_add_test(tests, refuses_to_echo_what_is_not_json);
 	return tests;

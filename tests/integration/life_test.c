@@ -973,8 +973,9 @@ START_TEST(checks_all_that_starting_needs_and_reports_every_error)
 		"192.0.2.1:80", "--max-fields", "0", NULL };
 	char output[8192], expected[256];
 	write_file(folder.file, "workers = 1\nroot = /none/such\nlog-level = loud\n");
-	ck_assert_int_eq(
-	    daemon_run_in(&(struct daemon_surroundings){ environment, 0 }, arguments, output, sizeof output), 2);
+	ck_assert_int_eq(daemon_run_in(&(struct daemon_surroundings){ .environment = environment }, arguments, output,
+			     sizeof output),
+	    2);
 	snprintf(expected, sizeof expected, "pipit: error: %s:2: root = \"/none/such\": No such file", folder.file);
 	assert_reported(output, expected);
 	snprintf(expected, sizeof expected, "pipit: error: %s:3: log-level = \"loud\": unknown value", folder.file);
@@ -1180,7 +1181,7 @@ static bool enter_container(void)
 static int check_health_of_container(const char *variable, char *output, size_t size)
 {
 	const char *const environment[] = { variable, NULL };
-	return daemon_run_in(&(struct daemon_surroundings){ environment, 0 },
+	return daemon_run_in(&(struct daemon_surroundings){ .environment = environment },
 	    (const char *const[]){ "--healthcheck", NULL }, output, size);
 }
 

@@ -333,10 +333,10 @@ def put(root, name, content, modified=OLD):
     return path
 
 
-def refusal(*options, environment=None):
+def refusal(*options, environment=None, user=None):
     """Exit status and messages of a daemon that must not start."""
     command = [DAEMON, "--listen", "127.0.0.1:0", "--workers", "1", *options]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, user=user,
                           env={**ENVIRONMENT, **(environment or {})}) as process:
         try:
             _, messages = process.communicate(timeout=PATIENCE_SECONDS)

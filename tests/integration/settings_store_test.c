@@ -13,6 +13,8 @@
 #include <event2/event.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,9 +97,11 @@ static void tear_down(void)
 /* A handler that reads its body with a reader. */
 static void read_content(struct pipit_request *request, void *arg)
 {
+	static const char *const names[] = { "hostname", "mtu", "gain", NULL };
 	cJSON *doc = pipit_request_json(request);
 	struct pipit_reader reader = { .doc = doc };
 	int64_t mtu;
+	double gain;
 	const char *name;
 	char text[100];
 	(void)arg;
@@ -107,8 +111,10 @@ static void read_content(struct pipit_request *request, void *arg)
 	pipit_read_require(&reader, "/hostname");
 	mtu = pipit_read_integer(&reader, "/mtu", 1500, 576, 9216);
 	name = pipit_read_string(&reader, "/hostname", "", 1, 63);
+	gain = pipit_read_number(&reader, "/gain", 1.0, 0.5, 4.0);
+	pipit_read_only(&reader, "", names);
 	if (pipit_read_finish(&reader, request)) {
-		snprintf(text, sizeof text, "%s %lld", name, (long long)mtu);
+		snprintf(text, sizeof text, "%s %lld %g", name, (long long)mtu, gain);
 		pipit_reply_text(request, 200, text);
 	}
 	cJSON_Delete(doc);
@@ -246,6 +252,75 @@ START_TEST(a_handler_refuses_with_all_errors)
 }
 END_TEST
 
+static const struct {
+	const char *gain;
+	int status;
+	const char *text;
+} gains[] = {
+	{ "0.5", 200, "a 1500 0.5" },
+	{ "4", 200, "a 1500 4" },
+	{ "2.25e0", 200, "a 1500 2.25" },
+	{ "0.49", 422, "must be a number from 0.5 to 4" },
+	{ "4.01", 422, "must be a number from 0.5 to 4" },
+	{ "\"2\"", 422, "must be a number from 0.5 to 4" },
+};
+
+START_TEST(a_handler_reads_a_number_within_its_range)
+{
+	int client = start();
+	char content[64];
+
+	snprintf(content, sizeof content, "{\"hostname\":\"a\",\"gain\":%s}", gains[_i].gain);
+	expect(
+	    wire_ask(client, CHANGE("POST", "application/json", "/read", content)), gains[_i].status, gains[_i].text);
+	stop(client);
+}
+END_TEST
+
+static size_t count_of(const char *text, const char *part)
+{
+	size_t count = 0;
+	while ((text = strstr(text, part)) != NULL)
+		text += strlen(part), count++;
+	return count;
+}
+
+static const struct {
+	int violations;
+	size_t listed;
+	const char *detail;
+} many[] = {
+	{ 32, 32, "\"32 values are not valid: see errors.\"" },
+	{ 33, 32, "\"33 values are not valid; errors lists the first 32.\"" },
+	{ 100, 32, "\"100 values are not valid; errors lists the first 32.\"" },
+};
+
+/* By a handler, and by the check of a store. */
+START_TEST(the_first_32_violations_are_listed)
+{
+	static const char *const requests[] = { "POST /read", "PUT /s" };
+	char content[4096] = "{\"hostname\":\"a\"", *at = content + strlen(content);
+	int client;
+
+	ck_assert_int_eq(pipit_settings_on_change(settings, check, NULL, &checks), 0);
+	client = start();
+	for (int i = 0; i < many[_i].violations; i++)
+		at += sprintf(at, ",\"x%d\":%d", i, i);
+	strcpy(at, "}");
+	for (size_t i = 0; i < 2; i++) {
+		struct wire_response response = wire_ask(client,
+		    "%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+		    requests[i], strlen(content), content);
+		ck_assert_int_eq(response.status, 422);
+		ck_assert_uint_eq(count_of(response.content, "is not known here"), many[_i].listed);
+		if (i == 0)
+			ck_assert_msg(strstr(response.content, many[_i].detail) != NULL, "%s", response.content);
+		wire_free(&response);
+	}
+	stop(client);
+}
+END_TEST
+
 START_TEST(settings_that_fail_the_check_are_reported_at_once)
 {
 	ck_assert_int_eq(merge("", "{\"mtu\":5}"), 0);
@@ -266,6 +341,32 @@ START_TEST(a_reload_is_checked_too)
 	/* After it in the queue. */
 	ck_assert_int_eq(merge("", "{\"dhcp\":true}"), 0);
 	ck_assert_str_eq(told, "{\"mtu\":1400};{\"mtu\":1400,\"dhcp\":true};");
+}
+END_TEST
+
+static void edit(const char *text)
+{
+	FILE *stream = fopen(file, "w");
+	fputs(text, stream);
+	fclose(stream);
+	ck_assert_int_eq(pipit_settings_reload(settings), 0);
+	/* after it in the queue */
+	ck_assert_int_eq(merge("/absent", "{}"), -ENOENT);
+}
+
+START_TEST(a_reload_reports_new_settings_only)
+{
+	ck_assert_int_eq(pipit_settings_on_change(settings, check, changed, &checks), 0);
+	edit("{ \"mtu\": 1400 }");
+	ck_assert_str_eq(told, "{\"mtu\":1400};");
+	edit("{ \"mtu\": 1400 }");
+	edit("{\n\t\"mtu\":\t1400\n}\n");
+	ck_assert_str_eq(told, "{\"mtu\":1400};");
+	edit("{\"mtu\":");
+	edit("{\"mtu\":1}");
+	ck_assert_str_eq(told, "{\"mtu\":1400};");
+	edit("{\"mtu\":1401}");
+	ck_assert_str_eq(told, "{\"mtu\":1400};{\"mtu\":1401};");
 }
 END_TEST
 
@@ -441,10 +542,145 @@ START_TEST(a_server_is_freed_while_changes_are_pending)
 	for (int i = 0; i < 7; i++)
 		close(clients[i]);
 	event_base_free(base);
-	/* Accepted changes are still made. */
+	/* The change that was being applied is still made. */
 	value = pipit_settings_get(settings, "/c0");
 	ck_assert_ptr_nonnull(value);
 	cJSON_Delete(value);
+}
+END_TEST
+
+static atomic_bool is_entered, is_freeing;
+static pid_t main_thread;
+
+static bool is_asleep(pid_t thread)
+{
+	char name[64], text[256] = "";
+	FILE *stream;
+
+	snprintf(name, sizeof name, "/proc/self/task/%d/stat", (int)thread);
+	stream = fopen(name, "r");
+	ck_assert_ptr_nonnull(stream);
+	ck_assert_ptr_nonnull(fgets(text, sizeof text, stream));
+	fclose(stream);
+	return strstr(text, ") S ") != NULL;
+}
+
+/* Lasts until the main thread waits in pipit_server_free(). */
+static void lasting_check(struct pipit_reader *reader, void *arg)
+{
+	const struct timespec moment = { 0, 1000 * 1000 };
+	(void)reader;
+	if (++*(int *)arg == 1)
+		return;
+	is_entered = true;
+	while (!is_freeing || !is_asleep(main_thread))
+		nanosleep(&moment, NULL);
+}
+
+START_TEST(a_server_that_ends_refuses_the_changes_that_wait)
+{
+	struct event_base *base = event_base_new();
+	int clients[8], kept;
+	cJSON *doc;
+
+	is_entered = is_freeing = false;
+	main_thread = gettid();
+	ck_assert_int_eq(pipit_settings_on_change(settings, lasting_check, NULL, &checks), 0);
+	server = new_server(1);
+	ck_assert_int_eq(pipit_server_attach(server, base), 0);
+	for (int i = 0; i < 8; i++) {
+		char content[32];
+		snprintf(content, sizeof content, "{\"c%d\":%d}", i, i);
+		clients[i] = wire_connect(port_of(server));
+		ck_assert(wire_print(clients[i], CHANGE("PATCH", "application/merge-patch+json", "/s", content)));
+	}
+	while (!is_entered || pipit_server_connections(server) < 8)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	/* the requests of all connections are read */
+	for (int i = 0; i < 8; i++)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	is_freeing = true;
+	pipit_server_free(server);
+	doc = pipit_settings_get(settings, "");
+	kept = cJSON_GetArraySize(doc);
+	cJSON_Delete(doc);
+	for (int i = 0; i < 8; i++)
+		close(clients[i]);
+	event_base_free(base);
+	ck_assert_int_eq(kept, 1);
+	ck_assert_int_eq(checks, 2);
+	/* the store goes on for the program */
+	ck_assert_int_eq(pipit_settings_on_change(settings, NULL, NULL, NULL), 0);
+	ck_assert_int_eq(merge("", "{\"more\":1}"), 0);
+}
+END_TEST
+
+/* Lasts until it is released. */
+static void held_check(struct pipit_reader *reader, void *released)
+{
+	const struct timespec moment = { 0, 1000 * 1000 };
+	(void)reader;
+	is_entered = true;
+	while (!*(atomic_bool *)released)
+		nanosleep(&moment, NULL);
+}
+
+static bool was_entered(void *arg)
+{
+	(void)arg;
+	return is_entered;
+}
+
+/* The readable one, once there is one. */
+static int find_answered(const int *clients, int count)
+{
+	for (;;) {
+		for (int i = 0; i < count; i++) {
+			if (wire_is_readable(clients[i], 1))
+				return i;
+		}
+	}
+}
+
+START_TEST(a_full_queue_refuses_changes_until_there_is_room)
+{
+	enum { ROOM = 16 };
+	static atomic_bool is_released;
+	int client, clients[ROOM + 1], answered;
+	char content[4001];
+	struct wire_response response;
+
+	is_entered = false;
+	is_released = true;
+	ck_assert_int_eq(pipit_settings_on_change(settings, held_check, NULL, &is_released), 0);
+	is_entered = is_released = false;
+	client = start();
+	memset(content, 'x', sizeof content - 1);
+	content[0] = content[sizeof content - 2] = '"';
+	content[sizeof content - 1] = '\0';
+	ck_assert(wire_print(client, CHANGE("PUT", "application/json", "/s/more", "1")));
+	ck_assert(wire_wait(was_entered, NULL));
+	/* 16 documents of 4 KiB are all that may wait */
+	for (int i = 0; i <= ROOM; i++) {
+		clients[i] = wire_connect(port_of(server));
+		ck_assert(wire_print(clients[i], CHANGE("PUT", "application/json", "/s/more", content)));
+	}
+	answered = find_answered(clients, ROOM + 1);
+	response = wire_read(clients[answered], false);
+	ck_assert_int_eq(response.status, 503);
+	ck_assert_str_eq(wire_field(&response, "Retry-After"), "1");
+	ck_assert_ptr_nonnull(strstr(response.content, "Too many changes are waiting; try again soon."));
+	wire_free(&response);
+	is_released = true;
+	expect(wire_read(client, false), 201, NULL);
+	for (int i = 0; i <= ROOM; i++) {
+		if (i != answered)
+			expect(wire_read(clients[i], false), 204, NULL);
+	}
+	expect(wire_ask(clients[answered], CHANGE("PUT", "application/json", "/s/more", "2")), 204, NULL);
+	for (int i = 0; i <= ROOM; i++)
+		close(clients[i]);
+	stop(client);
 }
 END_TEST
 
@@ -488,6 +724,10 @@ int main(void)
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, a_check_refuses_with_all_errors);
 	tcase_add_test(tests, a_handler_refuses_with_all_errors);
+	tcase_add_loop_test(tests, a_handler_reads_a_number_within_its_range, 0, sizeof gains / sizeof *gains);
+	tcase_add_loop_test(tests, the_first_32_violations_are_listed, 0, sizeof many / sizeof *many);
+	tcase_add_test(tests, a_reload_reports_new_settings_only);
+	tcase_add_test(tests, a_full_queue_refuses_changes_until_there_is_room);
 	tcase_add_test(tests, settings_that_fail_the_check_are_reported_at_once);
 	tcase_add_test(tests, a_reload_is_checked_too);
 	tcase_add_loop_test(tests, a_program_gets_the_result_of_each_change, 0, sizeof merges / sizeof *merges);
@@ -495,6 +735,7 @@ int main(void)
 	tcase_add_test(tests, gives_copies_of_values);
 	tcase_add_test(tests, threads_change_and_read_concurrently);
 	tcase_add_test(tests, a_server_is_freed_while_changes_are_pending);
+	tcase_add_test(tests, a_server_that_ends_refuses_the_changes_that_wait);
 	tcase_add_test(tests, one_store_serves_several_servers);
 	tcase_add_test(tests, options_are_checked);
 	suite_add_tcase(suite, tests);

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 
-from served import Client, Daemon, Group, end_with_verdict, refusal, running, temporary_folder, wait_for
+from served import DAEMON, ENVIRONMENT, Client, Daemon, Group, end_with_verdict, refusal, running, temporary_folder, wait_for
 
 JSON, MERGE, PATCH = "application/json", "application/merge-patch+json", "application/json-patch+json"
 FIRST = {"network": {"hostname": "camera-1", "mtu": 1500, "dns": ["192.0.2.1", "192.0.2.2"]}, "a/b": {"m~n": 1}, "": "empty", "ä": True}
@@ -180,6 +180,8 @@ def mistakes(settings, group):
         group.true(asked, f"a detail with {said!r}", said in detail, detail)
     errors = problem(settings.ask("", "PUT", b'{"network":{"mtu":1,"mtu":2}}', JSON)).get("errors")
     group.true("where a mistake is", "a pointer and a place", errors and errors[0]["pointer"] == "#/network/mtu" and errors[0]["byte"] == 20, errors)
+    reply = settings.ask("", "PUT", b"\x1f\x8b", JSON, ("Content-Encoding", "gzip"))
+    group.same("compressed JSON", (415, "identity"), (reply.status, reply.get("accept-encoding")))
     group.same("a 415 says what is taken", f"{MERGE}, {PATCH}", settings.ask("", "PATCH", b"{}", JSON).get("accept-patch"))
     reply = settings.put("/large", "x" * 65500)
     group.same("more than is kept", 507, reply.status)
@@ -333,6 +335,133 @@ def failing_disks(folder, group):
         subprocess.run(["umount", disk], check=True)
 
 
+def refuses(settings, group, name, said):
+    """A change gets 503 with a reason, and nothing has changed."""
+    content = settings.ask("").content
+    reply = settings.put("/text", "refused")
+    group.same(name, 503, reply.status)
+    group.true(name, f"a reason with {said!r}", said in problem(reply)["detail"], reply)
+    group.same(f"{name}: what is served", content, settings.ask("").content)
+
+
+def mounted_alone(folder, group):
+    """One file, bind-mounted as docker run -v FILE:FILE does: rename() cannot replace it."""
+    outside, inside = pathlib.Path(folder, "outside.json"), pathlib.Path(folder, "settings.json")
+    outside.write_text('{"a": 1}')
+    inside.write_text("{}")
+    if os.geteuid() != 0 or subprocess.run(["mount", "--bind", outside, inside], capture_output=True).returncode:
+        group.notes.append("no file may be mounted here")
+        return
+    try:
+        with running(Settings(folder)) as settings:
+            group.true("started", "a line", "changes will be refused: the file is a mount point" in settings.said(), settings.said())
+            group.same("it is read", {"a": 1}, settings.get())
+            refuses(settings, group, "a change of a file that is a mount point", "mount its directory instead")
+            outside.write_text('{"a": 2}')
+            settings.daemon.process.send_signal(signal.SIGHUP)
+            wait_for("an edit is seen", lambda: settings.get() == {"a": 2})
+            group.same("no file is left beside it", ["messages", "outside.json", "settings.json", "settings.json.lock"],
+                       sorted(os.listdir(folder)))
+    finally:
+        subprocess.run(["umount", inside], check=True)
+    with running(Settings(folder)) as settings:
+        group.same("without the mount", 201, settings.put("/text", "z").status)
+
+
+def moved_away(folder, group):
+    place, elsewhere = folder / "place", folder / "elsewhere"
+    place.mkdir()
+    with running(Settings(folder, disk=place)) as settings:
+        settings.put("", FIRST)
+        place.rename(elsewhere)
+        refuses(settings, group, "a change when the directory is moved", "its directory was moved or replaced")
+        place.mkdir()
+        refuses(settings, group, "a change when another directory is there", "its directory was moved or replaced")
+        group.true("the log", "a line", settings.said().count("writing failed, changes are refused: its directory was moved") == 1, settings.said())
+        group.same("where the path leads", [], os.listdir(place))
+        place.rmdir()
+        elsewhere.rename(place)
+        group.same("when it is back", 201, settings.put("/text", "z").status)
+        (place / "settings.json.new").mkdir()
+        refuses(settings, group, "a change with a directory in its way", "a directory beside it has the name")
+        (place / "settings.json.new").rmdir()
+        group.same("when that is gone", 204, settings.put("/text", "y").status)
+    for suffix in (".new", ".lock"):
+        obstacle = settings.file.with_name(settings.file.name + suffix)
+        obstacle.unlink(missing_ok=True)
+        obstacle.mkdir()
+        status, messages = refusal("--settings", str(settings.file))
+        group.true(f"started with a directory {suffix}", "status 2 and its name",
+                   status == 2 and f"the directory {obstacle.name} beside it" in messages, (status, messages))
+        obstacle.rmdir()
+    link = folder / "link.json"
+    link.symlink_to(folder / "nowhere.json")
+    status, messages = refusal("--settings", str(link))
+    group.true("started with a dangling link", "status 2 and a line", status == 2 and "it is a link to no file" in messages, (status, messages))
+
+
+NOBODY = 65534
+
+
+def other_users(folder, group):
+    """The lock holds between users, and a store does not open without one."""
+    if os.geteuid() != 0:
+        group.notes.append("no other user to be")
+        return
+    place = folder / "place"
+    place.mkdir()
+    place.chmod(0o777)
+    with running(Settings(folder, disk=place)) as settings:
+        settings.put("", FIRST)
+        settings.file.chmod(0o666)
+        status, messages = refusal("--settings", str(settings.file), user=NOBODY)
+        group.true("a second daemon of another user", "status 2 and a line", status == 2 and "its lock belongs to another user" in messages, (status, messages))
+    (place / "settings.json.lock").unlink()
+    with running(Settings(folder, disk=place, user=NOBODY)) as settings:
+        group.same("that user alone", 201, settings.put("/mine", 1).status)
+        status, messages = refusal("--settings", str(settings.file))
+        group.true("root beside it", "status 2 and a line", status == 2 and "another process has it open" in messages, (status, messages))
+        (place / "settings.json.lock").unlink()
+        with running(Settings(folder, disk=place)) as other:
+            refuses(settings, group, "a change when the lock was taken over", "its lock belongs to another user")
+            group.same("the other one", 201, other.put("/theirs", 1).status)
+        group.true("afterwards", "both changes", {"mine", "theirs"} <= set(json.loads(settings.file.read_text())), settings.file.read_text())
+    place.chmod(0o755)
+    (place / "settings.json.lock").unlink()
+    settings.file.chmod(0o644)
+    with running(Settings(folder, disk=place, user=NOBODY)) as settings:
+        group.true("a user who may only read", "a line", "the directory is not writable" in settings.said(), settings.said())
+        refuses(settings, group, "a change of a user who may only read", "Permission denied")
+    disk = folder / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=2", "none", disk], capture_output=True).returncode:
+        group.notes.append("no file system may be mounted here")
+        return
+    try:
+        (disk / "settings.json").write_text("{}")
+        status, messages = refusal("--settings", str(disk / "settings.json"))
+        group.true("no room for the lock", "status 2 and a line", status == 2 and "the lock beside it needs room" in messages, (status, messages))
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def signals_at_start(folder, group):
+    """A SIGHUP while files are read waits, and then reloads."""
+    types, file, messages = folder / "types", folder / "settings.json", folder / "messages"
+    os.mkfifo(types)
+    file.write_text('{"a": 1}')
+    with open(messages, "wb") as output:
+        process = subprocess.Popen([DAEMON, "--listen", "127.0.0.1:0", "--workers", "1", "--settings", file, "--media-types", types,
+                                    "--root", folder], stdout=subprocess.PIPE, stderr=output, text=True, env=ENVIRONMENT)
+    with open(types, "w"):  # the daemon reads it now
+        process.send_signal(signal.SIGHUP)
+    group.true("it starts", "a line", "listening on http://" in process.stdout.readline(), messages.read_text())
+    wait_for("the reload", lambda: "read again, the settings are the same" in messages.read_text())
+    process.terminate()
+    group.same("its end", 0, process.wait())
+    process.stdout.close()
+
+
 def main():
     with temporary_folder() as folder:
         (folder / "a").mkdir()
@@ -340,7 +469,7 @@ def main():
             for check in (reads_and_writes, conditions, mistakes, edited_by_hand):
                 with Group(check.__name__) as group:
                     check(settings, group)
-        for check in (restarts, requires_match, concurrent_changes, failing_disks):
+        for check in (restarts, requires_match, concurrent_changes, failing_disks, mounted_alone, moved_away, other_users, signals_at_start):
             (folder / check.__name__).mkdir()
             with Group(check.__name__) as group:
                 check(folder / check.__name__, group)

@@ -229,7 +229,7 @@ END_TEST
 
 static const char *const names[] = { "ipv6-only", "dashboard", "drain-delay", "listen", "workers", "root", "spa",
 	"listing", "compress", "cache-control", "media-types", "settings", "settings-max-bytes",
-	"settings-require-match", "max-json-members", "max-streams", "config", "access-log", "log-format", "log-level",
+	"settings-require-match", "max-json-values", "max-streams", "config", "access-log", "log-format", "log-level",
 	"max-connections", "listen-backlog", "max-head-bytes", "max-fields", "max-target-bytes", "max-body-bytes",
 	"max-json-depth", "head-timeout", "read-timeout", "write-timeout", "min-rate-bytes", "rate-grace",
 	"idle-timeout", "lingering-time", "lingering-timeout", "drain-timeout", "max-connections-per-address",

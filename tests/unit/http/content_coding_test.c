@@ -66,11 +66,32 @@ START_TEST(chooses_the_available_coding_that_the_client_prefers)
 }
 END_TEST
 
+static const struct {
+	const char *value;
+	bool is_identity;
+} contents[] = {
+	{ "", true },
+	{ "identity", true },
+	{ "Identity", true },
+	{ "identity, ,identity", true },
+	{ "gzip", false },
+	{ "identity, gzip", false },
+	{ "identityx", false },
+};
+
+START_TEST(tells_a_coded_body)
+{
+	ck_assert_int_eq(
+	    pipit_content_coding_is_identity(pipit_slice_of(contents[_i].value)), contents[_i].is_identity);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("codings");
 	TCase *tests = tcase_create("codings");
 	tcase_add_loop_test(tests, chooses_the_available_coding_that_the_client_prefers, 0, COUNT_OF(cases));
+	tcase_add_loop_test(tests, tells_a_coded_body, 0, COUNT_OF(contents));
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -705,18 +705,34 @@ START_TEST(finds_a_duplicate_among_very_many_names)
 }
 END_TEST
 
-START_TEST(counts_the_members_of_all_objects)
+START_TEST(counts_all_values)
 {
-	static const char text[] = "{\"a\":{\"b\":1},\"c\":[{\"d\":1}]}";
-	struct pipit_json_limits limits = { DEPTH, 4 };
+	static const char text[] = "{\"a\":{\"b\":1},\"c\":[[],\"x\",{\"d\":1}]}";
+	struct pipit_json_limits limits = { DEPTH, 8 };
 	struct pipit_json_error error;
 
 	ck_assert_int_eq(pipit_json_check(text, strlen(text), &limits, &error), 0);
-	limits.max_members = 3;
+	limits.max_values = 9;
+	ck_assert_int_eq(pipit_json_check(text, strlen(text), &limits, &error), 0);
+	limits.max_values = 7;
 	ck_assert_int_eq(pipit_json_check(text, strlen(text), &limits, &error), -EINVAL);
-	ck_assert_str_eq(error.message, "too many members: expected fewer names in all objects together");
-	ck_assert_uint_eq(error.byte, strchr(text, 'd') - 1 - text);
-	ck_assert_str_eq(error.pointer, "/c/0");
+	ck_assert_str_eq(error.message, "too many values: expected fewer in the whole document");
+	ck_assert_uint_eq(error.byte, strchr(text, 'd') + 3 - text);
+	ck_assert_str_eq(error.pointer, "/c/2/d");
+}
+END_TEST
+
+START_TEST(a_value_is_counted_before_it_is_parsed)
+{
+	const struct pipit_json_limits limits = { DEPTH, 3 };
+	struct pipit_json_error error;
+
+	/* the array and two elements are within the limit */
+	ck_assert_int_eq(pipit_json_check("[1,1]", 5, &limits, &error), 0);
+	ck_assert_int_eq(pipit_json_check("[1,1,1]", 7, &limits, &error), -EINVAL);
+	ck_assert_uint_eq(error.byte, 5);
+	ck_assert_int_eq(pipit_json_check("[[],[[[[", 8, &limits, &error), -EINVAL);
+	ck_assert_uint_eq(error.byte, 5);
 }
 END_TEST
 
@@ -917,7 +933,8 @@ int main(void)
 	tcase_add_loop_test(tests, refuses_duplicate_names, 0, COUNT(twice));
 	tcase_add_test(tests, accepts_one_name_in_several_objects);
 	tcase_add_test(tests, finds_a_duplicate_among_very_many_names);
-	tcase_add_test(tests, counts_the_members_of_all_objects);
+	tcase_add_test(tests, counts_all_values);
+	tcase_add_test(tests, a_value_is_counted_before_it_is_parsed);
 	tcase_add_loop_test(tests, points_to_the_value_where_an_error_is, 0, COUNT(pointed));
 	tcase_add_test(tests, cuts_a_long_pointer_between_two_names);
 	tcase_add_loop_test(tests, compares_documents_by_value, 0, COUNT(compared));

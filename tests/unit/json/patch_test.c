@@ -126,12 +126,33 @@ static int change_within(enum change change, cJSON **doc, const char *pointer, c
 static void expect_change(
     enum change change, const char *before, const char *pointer, const char *text, const char *after)
 {
+	struct pipit_patch_limits limits = roomy;
+
+	for (int i = 0; i < 2; i++) {
+		struct pipit_patch_error error;
+		cJSON *doc = parse(before);
+		int result;
+		limits.is_disposable = i == 1;
+		result = change_within(change, &doc, pointer, text, &limits, &error);
+		ck_assert_msg(result == 0, "%s", result == -EINVAL ? error.message : "");
+		expect_text(doc, after);
+		cJSON_Delete(doc);
+	}
+}
+
+/* The same failure, after which the document is unchanged or deleted. */
+static void expect_disposal(enum change change, const char *before, const char *pointer, const char *text,
+    const struct pipit_patch_limits *limits, const char *message)
+{
+	struct pipit_patch_limits disposing = *limits;
 	struct pipit_patch_error error;
 	cJSON *doc = parse(before);
-	int result = change_within(change, &doc, pointer, text, &roomy, &error);
 
-	ck_assert_msg(result == 0, "%s", result == -EINVAL ? error.message : "");
-	expect_text(doc, after);
+	disposing.is_disposable = true;
+	ck_assert_int_eq(change_within(change, &doc, pointer, text, &disposing, &error), -EINVAL);
+	ck_assert_str_eq(error.message, message);
+	if (doc)
+		expect_text(doc, before);
 	cJSON_Delete(doc);
 }
 
@@ -148,6 +169,7 @@ static void expect_failure(enum change change, const char *before, const char *p
 	ck_assert_ptr_eq(doc, same);
 	expect_text(doc, before);
 	cJSON_Delete(doc);
+	expect_disposal(change, before, pointer, text, limits, message);
 }
 
 /* ---------------------------------------------------------------- put */
@@ -920,6 +942,149 @@ START_TEST(applies_a_thousand_operations_to_large_arrays_and_objects)
 }
 END_TEST
 
+static unsigned dice;
+
+static unsigned roll(unsigned sides)
+{
+	dice = dice * 1103515245u + 12345u;
+	return (dice >> 16) % sides;
+}
+
+static void put_path(char path[64])
+{
+	switch (roll(6)) {
+	case 0:
+		snprintf(path, 64, "/list/-");
+		break;
+	case 1:
+		snprintf(path, 64, "/list/%u", roll(300));
+		break;
+	case 2:
+		snprintf(path, 64, "/list/%u/%u", roll(5), roll(120));
+		break;
+	case 3:
+		snprintf(path, 64, "/members/%u", roll(300));
+		break;
+	case 4:
+		snprintf(path, 64, "/members/~0~1%u", roll(30));
+		break;
+	default:
+		snprintf(path, 64, "/members/%u/%u", roll(5), roll(120));
+	}
+}
+
+static cJSON *random_operation(void)
+{
+	static const char *const names[] = { "add", "add", "remove", "replace", "move", "copy" };
+	char path[64], from[64], text[300];
+
+	put_path(path);
+	put_path(from);
+	snprintf(text, sizeof text, "{\"op\":\"%s\",\"path\":\"%s\",\"from\":\"%s\",\"value\":%u}", names[roll(6)],
+	    path, from, roll(1000));
+	return parse(text);
+}
+
+/* Each list has more children than are walked. */
+static cJSON *document_of_lists(void)
+{
+	cJSON *doc = cJSON_CreateObject(), *list = cJSON_CreateArray(), *members = object_of(0, 100);
+
+	for (int i = 0; i < 5; i++) {
+		char name[8];
+		cJSON *numbers = cJSON_CreateArray();
+		for (int j = 0; j < 100; j++)
+			cJSON_AddItemToArray(numbers, cJSON_CreateNumber(j));
+		cJSON_AddItemToArray(list, numbers);
+		snprintf(name, sizeof name, "%d", i);
+		cJSON_AddItemToObject(members, name, object_of(0, 100));
+	}
+	for (int i = 0; i < 200; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateNumber(i));
+	cJSON_AddItemToObject(doc, "list", list);
+	cJSON_AddItemToObject(doc, "members", members);
+	return doc;
+}
+
+/* One patch keeps its indexes from operation to operation; patches of one operation do not. */
+START_TEST(one_patch_is_as_many_patches_of_one_operation)
+{
+	struct pipit_patch_limits limits = { .max_depth = DEPTH, .max_copied_bytes = 1000000, .max_operations = 1000 };
+	struct pipit_patch_error error;
+	cJSON *one_by_one = document_of_lists(), *at_once = document_of_lists(), *patch = cJSON_CreateArray();
+	char *expected, *found;
+
+	dice = (unsigned)_i;
+	for (int i = 0; i < 600; i++) {
+		cJSON *single = cJSON_CreateArray(), *operation = random_operation();
+		cJSON_AddItemToArray(single, operation);
+		if (pipit_patch_apply(&one_by_one, pipit_slice_of(""), single, &limits, &error) == 0)
+			cJSON_AddItemToArray(patch, cJSON_DetachItemFromArray(single, 0));
+		cJSON_Delete(single);
+	}
+	ck_assert_int_gt(cJSON_GetArraySize(patch), 100);
+	limits.is_disposable = _i % 2 == 0;
+	ck_assert_msg(
+	    pipit_patch_apply(&at_once, pipit_slice_of(""), patch, &limits, &error) == 0, "%s", error.message);
+	expect_links(at_once);
+	expected = cJSON_PrintUnformatted(one_by_one);
+	found = cJSON_PrintUnformatted(at_once);
+	ck_assert_str_eq(found, expected);
+	cJSON_free(expected);
+	cJSON_free(found);
+	cJSON_Delete(patch);
+	cJSON_Delete(one_by_one);
+	cJSON_Delete(at_once);
+}
+END_TEST
+
+START_TEST(limits_the_bytes_that_move_to_a_deeper_place)
+{
+	struct pipit_patch_limits limits = { .max_depth = DEPTH, .max_copied_bytes = 10, .max_operations = 10 };
+	static const char up[] = "[{\"op\":\"move\",\"from\":\"/b/a\",\"path\":\"/c\"}]";
+	static const char down[] = "[{\"op\":\"move\",\"from\":\"/a\",\"path\":\"/b/a\"},"
+				   "{\"op\":\"move\",\"from\":\"/b/a\",\"path\":\"/a\"},"
+				   "{\"op\":\"move\",\"from\":\"/a\",\"path\":\"/b/a\"}]";
+	struct pipit_patch_error error;
+	cJSON *doc = parse("{\"b\":{\"a\":\"0123456789abcdef\"}}");
+
+	ck_assert_int_eq(change_within(APPLY, &doc, "", up, &limits, &error), 0);
+	expect_text(doc, "{\"b\":{},\"c\":\"0123456789abcdef\"}");
+	cJSON_Delete(doc);
+	expect_failure(APPLY, "{\"b\":{},\"a\":\"0123\"}", "", down, &limits, PIPIT_PATCH_TOO_LARGE,
+	    "operation 3 (move): too many bytes are moved to a deeper place, with the value at \"/a\": expected at "
+	    "most 10 "
+	    "bytes in one patch");
+}
+END_TEST
+
+static const char *const unequal[] = { "{\"value\":1}", "\"x\"", "[]" };
+
+START_TEST(tests_large_objects_in_any_order)
+{
+	struct pipit_patch_error error;
+	cJSON *doc = object_of(0, 30), *patch = parse("[{\"op\":\"test\",\"path\":\"\"}]"),
+	      *reversed = cJSON_CreateObject();
+
+	for (cJSON *member = doc->child->prev;; member = member->prev) {
+		cJSON_AddItemToObject(reversed, member->string, cJSON_Duplicate(member, true));
+		if (member == doc->child)
+			break;
+	}
+	cJSON_AddItemToObject(patch->child, "value", reversed);
+	ck_assert_int_eq(pipit_patch_apply(&doc, pipit_slice_of(""), patch, &roomy, &error), 0);
+	cJSON_ReplaceItemInObject(reversed, doc->child->string, parse(unequal[_i]));
+	ck_assert_int_eq(pipit_patch_apply(&doc, pipit_slice_of(""), patch, &roomy, &error), -EINVAL);
+	cJSON_DeleteItemFromObject(reversed, doc->child->string);
+	ck_assert_int_eq(pipit_patch_apply(&doc, pipit_slice_of(""), patch, &roomy, &error), -EINVAL);
+	cJSON_AddItemToObject(reversed, "another", cJSON_CreateNumber(0));
+	ck_assert_int_eq(pipit_patch_apply(&doc, pipit_slice_of(""), patch, &roomy, &error), -EINVAL);
+	ck_assert_int_eq(error.fault, PIPIT_PATCH_TEST_FAILED);
+	cJSON_Delete(patch);
+	cJSON_Delete(doc);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("patch");
@@ -946,6 +1111,9 @@ int main(void)
 	tcase_add_test(tests, keeps_the_text_of_numbers);
 	tcase_add_loop_test(tests, changes_and_leaks_nothing_when_memory_is_short, 0, COUNT(costly));
 	tcase_add_test(tests, applies_a_thousand_operations_to_large_arrays_and_objects);
+	tcase_add_loop_test(tests, one_patch_is_as_many_patches_of_one_operation, 1, 20);
+	tcase_add_test(tests, limits_the_bytes_that_move_to_a_deeper_place);
+	tcase_add_loop_test(tests, tests_large_objects_in_any_order, 0, COUNT(unequal));
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -309,6 +309,162 @@ START_TEST(refuses_a_wrong_name_with_advice)
 }
 END_TEST
 
+START_TEST(refuses_a_link_that_leads_nowhere)
+{
+	struct pipit_atomic_file *file;
+	char error[256] = "";
+
+	ck_assert_int_eq(symlink(beside(".absent"), path), 0);
+	ck_assert_int_eq(pipit_atomic_file_open(path, &file, error, sizeof error), -ENOLINK);
+	ck_assert_ptr_nonnull(strstr(error, "it is a link to no file"));
+}
+END_TEST
+
+static const char *const needed[] = { ".new", ".previous", ".previous.new", ".broken", ".lock" };
+
+START_TEST(refuses_a_directory_at_a_name_that_a_change_needs)
+{
+	struct pipit_atomic_file *file;
+	char error[256] = "";
+
+	ck_assert_int_eq(mkdir(beside(needed[_i]), 0700), 0);
+	ck_assert_int_eq(pipit_atomic_file_open(path, &file, error, sizeof error), -EISDIR);
+	ck_assert_msg(strstr(error, needed[_i]) && strstr(error, "remove it"), "%s", error);
+	ck_assert_int_eq(rmdir(beside(needed[_i])), 0);
+	pipit_atomic_file_free(open_file());
+}
+END_TEST
+
+START_TEST(a_directory_that_is_made_later_fails_changes)
+{
+	struct pipit_atomic_file *file = open_file();
+
+	ck_assert_int_eq(write_text(file, "one"), 0);
+	ck_assert_int_eq(mkdir(beside(".new"), 0700), 0);
+	ck_assert_int_eq(write_text(file, "two"), -EISDIR);
+	ck_assert_ptr_nonnull(strstr(pipit_atomic_file_explain(file, -EISDIR), "a directory beside it"));
+	assert_file(path, "one");
+	ck_assert_int_eq(rmdir(beside(".new")), 0);
+	ck_assert_int_eq(write_text(file, "two"), 0);
+	assert_file(path, "two");
+	pipit_atomic_file_free(file);
+}
+END_TEST
+
+START_TEST(changes_nothing_where_the_path_does_not_lead)
+{
+	struct pipit_atomic_file *file = open_file();
+	char moved[sizeof folder + 8], kept[sizeof moved + 16];
+
+	ck_assert_int_eq(write_text(file, "one"), 0);
+	snprintf(moved, sizeof moved, "%s.moved", folder);
+	ck_assert_int_eq(rename(folder, moved), 0);
+	ck_assert_int_eq(write_text(file, "two"), -ESTALE);
+	ck_assert_int_eq(mkdir(folder, 0700), 0);
+	ck_assert_int_eq(write_text(file, "two"), -ESTALE);
+	snprintf(kept, sizeof kept, "%s/s.json", moved);
+	assert_file(kept, "one");
+	assert_file(path, NULL);
+	ck_assert_int_eq(rmdir(folder), 0);
+	ck_assert_int_eq(rename(moved, folder), 0);
+	ck_assert_int_eq(write_text(file, "two"), 0);
+	assert_file(path, "two");
+	pipit_atomic_file_free(file);
+}
+END_TEST
+
+START_TEST(changes_nothing_when_a_link_leads_elsewhere)
+{
+	struct pipit_atomic_file *file;
+	char error[256], target[sizeof path + 16], other[sizeof path + 16];
+
+	snprintf(target, sizeof target, "%s", beside(".one"));
+	snprintf(other, sizeof other, "%s", beside(".two"));
+	put_file(target, "one");
+	put_file(other, "other");
+	ck_assert_int_eq(symlink(target, path), 0);
+	ck_assert_int_eq(pipit_atomic_file_open(path, &file, error, sizeof error), 0);
+	ck_assert_int_eq(write_text(file, "two"), 0);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(symlink(other, path), 0);
+	ck_assert_int_eq(write_text(file, "three"), -ESTALE);
+	assert_file(target, "two");
+	assert_file(other, "other");
+	pipit_atomic_file_free(file);
+}
+END_TEST
+
+START_TEST(takes_the_lock_again_when_it_was_removed)
+{
+	struct pipit_atomic_file *file = open_file(), *other;
+
+	ck_assert_int_eq(unlink(beside(".lock")), 0);
+	other = open_file();
+	ck_assert_int_eq(write_text(file, "one"), -EBUSY);
+	ck_assert_int_eq(write_text(other, "other"), 0);
+	pipit_atomic_file_free(other);
+	ck_assert_int_eq(write_text(file, "one"), 0);
+	assert_file(path, "one");
+	pipit_atomic_file_free(file);
+}
+END_TEST
+
+/* In a child, because there is no way back from another user. */
+static int exit_status_as_another_user(int (*act)(void))
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(setgid(65534) == 0 && setuid(65534) == 0 ? -act() : 255);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static int open_quietly(void)
+{
+	struct pipit_atomic_file *file;
+	char error[256];
+	return pipit_atomic_file_open(path, &file, error, sizeof error);
+}
+
+static int open_and_write(void)
+{
+	struct pipit_atomic_file *file;
+	char error[256];
+	int failure = pipit_atomic_file_open(path, &file, error, sizeof error);
+	return failure != 0 ? -100 : write_text(file, "two");
+}
+
+START_TEST(refuses_a_lock_of_another_user)
+{
+	struct pipit_atomic_file *file;
+
+	if (geteuid() != 0)
+		return;
+	ck_assert_int_eq(chmod(folder, 0777), 0);
+	put_file(path, "one");
+	file = open_file();
+	ck_assert_int_eq(exit_status_as_another_user(open_quietly), EPERM);
+	pipit_atomic_file_free(file);
+	ck_assert_int_eq(exit_status_as_another_user(open_quietly), EPERM);
+	ck_assert_int_eq(unlink(beside(".lock")), 0);
+	ck_assert_int_eq(exit_status_as_another_user(open_and_write), 0);
+}
+END_TEST
+
+START_TEST(reads_without_a_lock_where_it_cannot_write)
+{
+	if (geteuid() != 0)
+		return;
+	ck_assert_int_eq(chmod(folder, 0755), 0);
+	put_file(path, "one");
+	ck_assert_int_eq(exit_status_as_another_user(open_and_write), EACCES);
+	assert_file(path, "one");
+}
+END_TEST
+
 /* --- a step fails ------------------------------------------------------------------------------------------------------- */
 
 /* Each step of a write, with errors that it may have; each call of the step fails in turn. */
@@ -504,6 +660,15 @@ int main(void)
 	tcase_add_test(tests, does_not_follow_a_link_at_the_new_files_name);
 	tcase_add_test(tests, notices_an_edit_by_another_program);
 	tcase_add_test(tests, refuses_a_file_that_another_process_has_open);
+	tcase_add_test(tests, refuses_a_link_that_leads_nowhere);
+	tcase_add_loop_test(
+	    tests, refuses_a_directory_at_a_name_that_a_change_needs, 0, sizeof needed / sizeof *needed);
+	tcase_add_test(tests, a_directory_that_is_made_later_fails_changes);
+	tcase_add_test(tests, changes_nothing_where_the_path_does_not_lead);
+	tcase_add_test(tests, changes_nothing_when_a_link_leads_elsewhere);
+	tcase_add_test(tests, takes_the_lock_again_when_it_was_removed);
+	tcase_add_test(tests, refuses_a_lock_of_another_user);
+	tcase_add_test(tests, reads_without_a_lock_where_it_cannot_write);
 	tcase_add_loop_test(tests, refuses_a_wrong_name_with_advice, 0, sizeof wrong / sizeof *wrong);
 	tcase_add_loop_test(tests, a_failed_step_leaves_the_old_content, 0, sizeof failures / sizeof *failures);
 	tcase_add_test(tests, a_failed_first_change_leaves_no_file);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "json/problem.h"
+#include "request/problem.h"
 
 #include "base/percent.h"
 #include "json/printer.h"
