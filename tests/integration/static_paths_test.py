@@ -51,9 +51,9 @@ SPELLINGS = [
     # NUL, backslash and other bytes.
     ("/inside.txt%00", 400), ("/inside.txt%00.png", 400), ("/..%00/secret.txt", 400), ("/%00", 400),
     ("/../secret.txt%00.html", 400),
-    ("/inside.txt\0", 400), ("/..\\secret.txt", 400), ("\\..\\secret.txt", 400), ("/..%5csecret.txt", 400),
-    ("/..%5Csecret.txt", 400),
-    ("/sub\\..\\..\\secret.txt", 400), ("/%5c..%5csecret.txt", 400), ("/\\", 400), ("/sub%5cdeep", 400),
+    ("/inside.txt\0", 400), ("/..\\secret.txt", 404), ("\\..\\secret.txt", 400), ("/..%5csecret.txt", 404),
+    ("/..%5Csecret.txt", 404),
+    ("/sub\\..\\..\\secret.txt", 404), ("/%5c..%5csecret.txt", 404), ("/\\", 404), ("/sub%5cdeep", 404),
     ("/..%255csecret.txt", 404),
     ("/inside.txt\t", 400), ("/in side.txt", 400), ("/inside.txt\x7f", 400), ("/inside.txt\x01", 400), ("/%0d%0aSet-Cookie:x", 404),
     ("/inside.txt%20", 404),
@@ -66,7 +66,8 @@ SPELLINGS = [
     ("/a../secret.txt", 404), ("/sub/...", 404),
     # Dotfiles, apart from dot segments.
     ("/.hidden", 404), ("/%2ehidden", 404), ("/.hidden/", 404), ("/sub/.hidden", 404), ("/.git/config", 404),
-    ("/%2egit/config", 404), ("/.well-known/x", 404),
+    ("/%2egit/config", 404), ("/.well-known", 404), ("/.well-known/.hidden", 404), ("/sub/.well-known/x", 404),
+    ("/.well-known-not", 404),
     ("/.git/../.hidden", 404), ("//.hidden", 404), ("/./.hidden", 404), ("/..hidden", 404),
     # Absolute names of the file system.
     ("//etc/passwd", 404), ("/etc/passwd", 404), ("///etc/passwd", 404), ("/%2fetc%2fpasswd", 404),
@@ -90,16 +91,19 @@ SPELLINGS = [
     ("/sub/deep/.././deep//file.txt", 200), ("/inside.txt?/../../secret.txt", 200), ("/inside.txt?%5c..%5c", 200),
     ("/inside.txt?..\\..", 200), ("/inside.txt?%00", 400), ("/odd/.../x", 404), ("/odd%25/file.txt", 200),
     ("/odd%2525/file.txt", 404), ("/inside.txt/..", 200), ("/sub/..", 200), ("/..odd", 404), ("/caf%c3%a9.txt", 200),
-    ("/%ff.txt", 200), ("/semi;colon.txt", 200),
+    ("/%ff.txt", 200), ("/semi;colon.txt", 200), ("/back%5cslash.txt", 200), ("/back%5Cslash.txt", 200),
+    ("/.well-known/x", 200), ("/%2ewell-known/x", 200), ("/sub/../.well-known/x", 200),
 ]
 
 
 def make_root(folder):
     root = folder / "root"
-    for name in ("inside.txt", "sub/deep/file.txt", "odd%/file.txt", "caf\u00e9.txt", "semi;colon.txt", "index.html"):
+    for name in ("inside.txt", "sub/deep/file.txt", "odd%/file.txt", "caf\u00e9.txt", "semi;colon.txt", "index.html", "back\\slash.txt",
+                 ".well-known/x"):
         put(root, name, b"inside")
     pathlib.Path(os.fsdecode(os.fsencode(root) + b"/\xff.txt")).write_bytes(b"inside")
-    for name in (".hidden", "sub/.hidden", ".git/config", ".well-known/x", "..hidden", "..odd"):
+    for name in (".hidden", "sub/.hidden", ".git/config", ".well-known/.hidden", ".well-known-not", "sub/.well-known/x",
+                 "..hidden", "..odd"):
         put(root, name, SECRET)
     for name in ("secret.txt", "root-secret/secret.txt", "secrets/secret.txt", "secrets/index.html", "passwd"):
         put(folder, name, SECRET)
@@ -166,18 +170,25 @@ def make_links(folder, root):
         "out-relative": ("../secret.txt", 404), "out-absolute": (str(folder / "secret.txt"), 404), "out-etc": ("/etc/passwd", 404),
         "out-directory": ("../secrets", 404), "out-above": ("..", 404), "out-slash": ("/", 404),
         "out-proc": ("/proc/self/root", 404),
-        "out-fd": ("/proc/self/fd/0", 404), "out-cwd": ("/proc/self/cwd", 404), "out-and-in": ("../root/inside.txt", 404),
+        "out-fd": ("/proc/self/fd/0", 404), "out-cwd": ("/proc/self/cwd", 404), "out-and-in": ("../root/inside.txt", 200),
         "device": ("/dev/zero", 404),
         "chain-out": ("chain-middle", 404), "chain-middle": ("out-relative", 404), "dangling": ("nowhere", 404),
         "loop": ("loop", 404),
         "loop-one": ("loop-other", 404), "loop-other": ("loop-one", 404), "way/out": ("../../secret.txt", 404),
         "in-file": ("inside.txt", 200), "in-dotted": ("./sub/../inside.txt", 200), "in-deep": ("sub/deep/file.txt", 200),
-        "in-chain": ("in-file", 200),
+        "in-chain": ("in-file", 200), "in-absolute": (str(root / "inside.txt"), 200),
+        "in-absolute-chain": (str(root / "in-absolute"), 200),
+        # Hidden files, and the volume of Kubernetes.
+        "to-hidden": (".hidden", 404), "to-git": (".git", 404), "to-hidden-chain": ("to-hidden", 404),
+        "to-nested": ("sub/.well-known/x", 404), "to-known": (".well-known/x", 200),
+        "..data": ("..2026_11_30", 404), "mapped.txt": ("..data/mapped.txt", 200),
         "way/back": ("../inside.txt", 200), "way/up-and-down": ("../sub/deep/file.txt", 200),
     }
     for name, (to, _) in links.items():
         (root / name).symlink_to(to)
     (root / "in-directory").symlink_to("sub")
+    (root / "in-absolute-directory").symlink_to(root / "sub")
+    put(root, "..2026_11_30/mapped.txt", b"inside")
     os.link(root / "inside.txt", root / "hard-link")
     return {name: status for name, (_, status) in links.items()}
 
@@ -187,10 +198,11 @@ def check_links(client, folder, root):
         for name, status in make_links(folder, root).items():
             reply = client.ask(f"/{name}")
             group.same(f"/{name}", (status, False), (reply.status, holds_secret(reply)))
-        for target, status in (("/in-directory/deep/file.txt", 200), ("/hard-link", 200), ("/out-directory/secret.txt", 404),
+        for target, status in (("/in-directory/deep/file.txt", 200), ("/in-absolute-directory/deep/file.txt", 200),
+                               ("/to-git/config", 404), ("/..data/mapped.txt", 404), ("/hard-link", 200), ("/out-directory/secret.txt", 404),
                                ("/out-directory/", 404),
                                ("/out-above/secret.txt", 404), ("/out-slash/etc/passwd", 404), ("/out-proc/etc/passwd", 404),
-                               ("/out-above/root/inside.txt", 404),
+                               ("/out-above/root/inside.txt", 200),
                                # The path is normalized before anything is opened: the kernel never resolves "..".
                                ("/in-directory/../inside.txt", 200), ("/out-directory/../inside.txt", 200),
                                ("/out-directory/../secret.txt", 404),
