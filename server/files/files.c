@@ -313,6 +313,15 @@ bool pipit_files_has_version(
 	return pipit_files_is_same_version(&now, version);
 }
 
+bool pipit_files_read_status(const struct pipit_files *files, const char *name, struct stat *status)
+{
+	int fd = open_name(files, name);
+	bool is_served = fd >= 0 && fstat(fd, status) == 0 && (S_ISREG(status->st_mode) || S_ISDIR(status->st_mode));
+	if (fd >= 0)
+		close(fd);
+	return is_served;
+}
+
 unsigned pipit_files_generation(const struct pipit_files *files)
 {
 	return atomic_load_explicit(&files->generation, memory_order_acquire);

@@ -17,6 +17,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -80,6 +81,9 @@ bool pipit_files_has_version(
  */
 unsigned pipit_files_generation(const struct pipit_files *files);
 unsigned pipit_files_next_generation(struct pipit_files *files);
+
+/* Of a file or directory that is served; name: not encoded, below the root. Follows links. */
+bool pipit_files_read_status(const struct pipit_files *files, const char *name, struct stat *status);
 
 bool pipit_files_read_version(int fd, struct pipit_files_version *version);
 bool pipit_files_is_same_version(const struct pipit_files_version *one, const struct pipit_files_version *other);

@@ -492,7 +492,7 @@ static enum pipit_files_result list_directory(const struct lookup *lookup)
 	name[1] = '\0';
 	if (pipit_files_name(lookup->path, name + 1) == PIPIT_FILES_FOUND && (end = strrchr(name, '/')))
 		end[1] = '\0';
-	text = pipit_listing_render(fd, name, json, &length);
+	text = pipit_listing_render(lookup->site->files, fd, name, json, &length);
 	if (!text)
 		return PIPIT_FILES_UNAVAILABLE;
 	pipit_reply_header(lookup->request, "Vary", "Accept");

@@ -17,6 +17,7 @@ DAEMON = os.environ.get("PIPIT_DAEMON", str(ROOT / "build/pipit"))
 # The daemon reads every PIPIT_ variable as an option, and would refuse PIPIT_DAEMON.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PIPIT_")}
 PATIENCE_SECONDS = 60
+NOBODY = 65534
 # Printed differences of a group; the rest is only counted.
 SHOWN_DIFFERENCES = 20
 # A file counts as changing for a tenth of a second: its ETag is weak then, and it is not compressed.
@@ -302,6 +303,18 @@ class Nginx:
     def stop(self):
         self.process.terminate()
         self.process.wait(timeout=PATIENCE_SECONDS)
+
+
+def unprivileged():
+    """Arguments that start a daemon without the right to read everything; None where that is impossible."""
+    if os.getuid():
+        return {}
+    how = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    try:
+        subprocess.run([DAEMON, "--version"], stdout=subprocess.DEVNULL, check=True, **how)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return how
 
 
 @contextlib.contextmanager

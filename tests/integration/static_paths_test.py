@@ -10,13 +10,12 @@ import stat
 import subprocess
 import threading
 
-from served import (DAEMON, Client, Daemon, Group, end_with_verdict, put, running, temporary_folder)
+from served import Client, Daemon, Group, end_with_verdict, put, running, temporary_folder, unprivileged
 
 SECRET = b"the secret that lies beside the root"
 SEED = 22
 RANDOM_TARGETS = 4000
 RACE_NAMES = 1500
-NOBODY = 65534
 HTML = "text/html; charset=utf-8"
 
 # The target as in the request line, and the status. secret.txt, root-secret/ and secrets/ are beside the root; in it are
@@ -233,18 +232,6 @@ def check_special(client, root):
 
 
 # --- unreadable files ------------------------------------------------------------------------------------------------------
-
-
-def unprivileged():
-    """Arguments that start a daemon without the right to read everything; None where that is impossible."""
-    if os.getuid():
-        return {}
-    how = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-    try:
-        subprocess.run([DAEMON, "--version"], stdout=subprocess.DEVNULL, check=True, **how)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return how
 
 
 def check_unreadable(folder):

@@ -9,7 +9,7 @@ import os
 import pathlib
 import urllib.parse
 
-from served import OLD, Daemon, Group, end_with_verdict, put, refusal, running, show, temporary_folder
+from served import OLD, Daemon, Group, end_with_verdict, put, refusal, running, show, temporary_folder, unprivileged
 
 HTML, PROBLEM = "text/html; charset=utf-8", "application/problem+json"
 BROWSER = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
@@ -85,7 +85,6 @@ NAMES = ["plain.txt", "a & b <c>.txt", '"quoted" \'too\'.txt', "per%cent%41.txt"
          "semi;colon?query#hash.txt", "-dash", "~tilde",
          "back\\slash", "new\nline", "tab\there", "a:b", "plus+plus", "<script>alert(1)", "<img src=x onerror=alert(1)>", "UPPER",
          "zz", "(round)[square]{curly}|`^", "no\x7fprint"]
-UNSERVABLE = ["back\\slash"]  # backslashes are refused in paths
 DIRECTORY_NAMES = ["zdir", "adir & <b>", "dir%20dir"]
 HIDDEN = [".hidden", ".htaccess", "..two"]
 
@@ -163,12 +162,11 @@ def check_row(group, client, root, name, row):
         group.same(f"{name!r}: size", path.stat().st_size, int(size))
     when = datetime.datetime.fromisoformat(date.replace("Z", "+00:00"))
     group.same(f"{name!r}: date", int(path.stat().st_mtime), int(when.timestamp()))
-    if name not in UNSERVABLE:
-        target = urllib.parse.urljoin("/listed/", row["href"])
-        reply = client.ask(target)
-        group.same(f"{target}, where the link leads", 200, reply.status)
-        group.true(f"{target}, where the link leads", "the file", name.endswith("/") or reply.content == path.read_bytes(),
-                   reply.content)
+    target = urllib.parse.urljoin("/listed/", row["href"])
+    reply = client.ask(target)
+    group.same(f"{target}, where the link leads", 200, reply.status)
+    group.true(f"{target}, where the link leads", "the file", name.endswith("/") or reply.content == path.read_bytes(),
+               reply.content)
 
 
 def check_json(group, client, root):
@@ -224,6 +222,61 @@ def check_listings(root):
         for target in ("/listed", "/listed/", "/empty", "/empty/", "/bare/"):
             group.same(target, 404, client.ask(target).status)
         client.close()
+
+
+LISTING_MAX, LISTED_LINKS_MAX = 2000, 200
+
+
+def listed(client, target):
+    page = client.ask(target)
+    names = [urllib.parse.unquote(row["href"]).removeprefix("./") for row in Rows(page.content.decode()).rows
+             if row["href"] and row["href"] != "../"]
+    items = json.loads(client.ask(target, JSON).content)
+    return names, {item["name"]: item for item in items}, "has more entries" in page.content.decode()
+
+
+def check_listed_links(root, folder):
+    """A listing has what is served, and nothing else."""
+    put(folder, "outside.txt", b"outside")
+    put(root, "links/file.txt", b"a file", OLD)
+    put(root, "links/directory/inside.txt", b"inside")
+    put(root, "links/.hidden", b"hidden")
+    put(root, "links/locked.txt", b"locked")
+    os.mkfifo(root / "links/fifo")
+    for name, to in {"in": "file.txt", "in-absolute": root / "links/file.txt", "in-directory": "directory", "above": "..",
+                     "out": "../../outside.txt", "out-absolute": folder / "outside.txt", "out-directory": "../..",
+                     "dangling": "nowhere", "loop": "loop", "to-hidden": ".hidden", "to-fifo": "fifo"}.items():
+        (root / "links" / name).symlink_to(to)
+    for number in range(LISTING_MAX + 5):
+        put(root, f"many/{number:05}.txt", b"")
+    for number in range(LISTED_LINKS_MAX + 5):
+        (root / "links-only").mkdir(exist_ok=True)
+        (root / f"links-only/{number:05}").symlink_to("../links/file.txt")
+    for number in range(2 * LISTING_MAX + 5):
+        put(root, f"hidden/.{number:05}", b"")
+    with Group("what a listing has") as group, running(Daemon(root, "--listing")) as daemon:
+        client = daemon.client()
+        names, items, has_more = listed(client, "/links/")
+        group.same("names", ["above/", "directory/", "in-directory/", "file.txt", "in", "in-absolute", "locked.txt"], names)
+        group.same("names in JSON", sorted(name.rstrip("/") for name in names), sorted(items))
+        group.same("a link in JSON", {**items["file.txt"], "name": "in"}, items["in"])
+        group.same("a note of more", False, has_more)
+        for name in names:
+            group.same(f"/links/{name}", 200, client.ask(f"/links/{name}").status)
+        for target, count in (("/many/", LISTING_MAX), ("/links-only/", LISTED_LINKS_MAX), ("/hidden/", 0)):
+            names, items, has_more = listed(client, target)
+            group.same(f"{target}: names, names in JSON, a note of more", (count, count, True), (len(names), len(items), has_more))
+            group.same(f"HEAD {target}", client.ask(target).without("date"), client.ask(target, method="HEAD").without("date"))
+        client.close()
+    how = unprivileged()
+    if how:
+        (root / "links/locked.txt").chmod(0)
+        with Group("what a listing has of unreadable files") as group, running(Daemon(root, "--listing", **how)) as daemon:
+            client = daemon.client()
+            names, _, _ = listed(client, "/links/")
+            group.same("names", ["above/", "directory/", "in-directory/", "file.txt", "in", "in-absolute"], names)
+            group.same("the unreadable file", 403, client.ask("/links/locked.txt").status)
+            client.close()
 
 
 # --- --spa ------------------------------------------------------------------------------------------------------------------
@@ -431,6 +484,7 @@ def main():
             check_directories(client)
             client.finish()
         check_listings(root)
+        check_listed_links(root, folder)
         check_spa(root)
         check_error_pages(root, folder)
         check_cache_control(folder)
