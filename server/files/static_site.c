@@ -444,7 +444,16 @@ static enum pipit_files_result serve(struct lookup *lookup, int status)
 /* Browsers send characters that URI (RFC 3986 §2) and Location (RFC 9110 §10.2.2) exclude. */
 static char *put_encoded(char *at, const char *text)
 {
-	return pipit_percent_encode(at, at + 3 * strlen(text), pipit_slice_of(text), PIPIT_PERCENT_FRAGMENT "%");
+	const char *end = strchr(text, '\0');
+
+	while (*text) {
+		struct pipit_slice plain = { text, strcspn(text, "%") };
+		at = pipit_percent_encode(at, at + 3 * plain.length, plain, PIPIT_PERCENT_FRAGMENT);
+		text += plain.length;
+		if (*text)
+			at = stpcpy(at, pipit_percent_is_escape(text++, end) ? "%" : "%25");
+	}
+	return at;
 }
 
 static void redirect_to_directory(struct pipit_request *request)

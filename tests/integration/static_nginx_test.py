@@ -6,7 +6,10 @@ import collections
 
 from served import Group, Nginx, end_with_verdict, running, settle, show, temporary_folder
 from static_codings_test import IDENTITY, accept, decode, put_with_neighbours, text
-from static_test import (DATE, RANGES, SIZES, SMALL, all_cases, check_range, expected_status, fields_of, make_root)
+from static_test import (DATE, EMPTY, RANGES, SIZES, SMALL, all_cases, check_range, expected_status, fields_of, make_root, of_empty)
+
+# Not "-0", for which nginx sends the empty file.
+EMPTY_RANGES = ["bytes=0-", "bytes=0-0", "bytes=0-499", "bytes=-1", "bytes=-500", "bytes=1-", "bytes=5-9", "bytes=0-,5-"]
 
 
 def check_plain(client, root):
@@ -57,6 +60,8 @@ def check_ranges(client, root):
             else:
                 check_range(group, client, SMALL, value, expected, content, etag)
         group.notes += [f"{reason} ({count})" for reason, count in differing.items()]
+        for value in EMPTY_RANGES:
+            check_range(group, client, EMPTY, value, of_empty(value, [(0, 0)]), b"", None)
 
 
 def check_neighbours(client):

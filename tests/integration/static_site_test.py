@@ -34,6 +34,7 @@ DIRECTORIES = [
     ("/sub?a=b&c", 301, "/sub/?a=b&c"),
     ("/sub?a=/b//c%20d", 301, "/sub/?a=/b//c%20d"),
     ("/sub?a=b?c", 301, "/sub/?a=b?c"),
+    ("/sub?a=100%&b=%4&c=%41", 301, "/sub/?a=100%25&b=%254&c=%41"),
     ("/%73ub", 301, "/%73ub/"),
     ("/sub/../sub", 301, "/sub/../sub/"),
     ("/sub/deep", 301, "/sub/deep/"),
