@@ -437,9 +437,16 @@ static bool has_openat2(int root)
 static char *make_absolute(const char *path)
 {
 	char directory[PATH_MAX] = "", *absolute;
-	if (*path != '/' && !getcwd(directory, sizeof directory))
+	size_t size;
+	if (*path == '/')
+		return strdup(path);
+	if (!getcwd(directory, sizeof directory))
 		return NULL;
-	return asprintf(&absolute, "%s%s%s", directory, *path == '/' ? "" : "/", path) < 0 ? NULL : absolute;
+	size = strlen(directory) + strlen(path) + 2;
+	absolute = malloc(size);
+	if (absolute)
+		snprintf(absolute, size, "%s/%s", directory, path);
+	return absolute;
 }
 
 int pipit_files_open_root(const char *root, struct pipit_files **files)

@@ -288,18 +288,28 @@ int pipit_media_types_read(const char *name, struct pipit_media_types **media, c
 	return 0;
 }
 
-const char *pipit_media_types_types_find(const struct pipit_media_types *media, const char *name)
+/* NULL: unknown. */
+static const char *find_type(const struct pipit_media_types *media, const char *name)
 {
 	char extension[EXTENSION_SIZE];
 	const char *type = NULL;
 
 	if (!lower_extension(name, extension))
-		return BINARY;
+		return NULL;
 	if (media)
 		type = find(media->types, media->count, extension);
-	if (!type)
-		type = find(media_types, sizeof media_types / sizeof *media_types, extension);
+	return type ? type : find(media_types, sizeof media_types / sizeof *media_types, extension);
+}
+
+const char *pipit_media_types_types_find(const struct pipit_media_types *media, const char *name)
+{
+	const char *type = find_type(media, name);
 	return type ? type : BINARY;
+}
+
+bool pipit_media_types_has(const struct pipit_media_types *media, const char *name)
+{
+	return find_type(media, name) != NULL;
 }
 
 bool pipit_media_types_is_compressible(const char *type)

@@ -116,6 +116,8 @@ class Reply:
     def get(self, name):
         """The value of a header that may occur once; None if it is missing."""
         values = [value for other, value in self.fields if other == name.lower()]
+        if name.lower() == "vary":
+            return ", ".join(values) or None
         assert len(values) <= 1, f"{name} occurs {len(values)} times: {values}"
         return values[0] if values else None
 

@@ -291,9 +291,22 @@ PLACES = [
     ("/place", ("Accept", "text/html;q=0"), 404), ("/place", ("Accept", "application/json, text/html;q=0, */*;q=0"), 404),
     ("/missing.js", BROWSER, 404), ("/missing.css", None, 404), ("/place/app.map", BROWSER, 404),
     ("/favicon.ico", ("Accept", "*/*"), 404),
-    ("/missing%2Ejs", BROWSER, 404), ("/a.", BROWSER, 404),
+    ("/missing%2Ejs", BROWSER, 404), 
+    # With a dot, when the client navigates: it names text/html, and the extension is of no known type.
+    ("/a.", BROWSER, 200), ("/user/john.doe", BROWSER, 200), ("/release/1.2.3", ("Accept", "text/html"), 200),
+    ("/token/eyJhbGciOi.eyJzdWIi.SflKxw", BROWSER, 200), ("/user/john%2Edoe", BROWSER, 200),
+    ("/user/john.doe", None, 404), ("/user/john.doe", ("Accept", "*/*"), 404), ("/user/john.doe", JSON, 404),
+    ("/user/john.doe", ("Accept", "image/avif,image/webp,*/*;q=0.8"), 404), ("/missing.mp4", BROWSER, 404),
     ("/place", ("Accept", "TEXT/HTML"), 200),
     ("/.hidden", BROWSER, 404), ("/../place", BROWSER, 400), ("/place%00", BROWSER, 400),
+]
+
+
+# Target, Sec-Fetch-Mode, Accept, status.
+FETCHED = [
+    ("/user/john.doe", "navigate", BROWSER, 200), ("/report.pdf", "navigate", BROWSER, 200),
+    ("/user/john.doe", "cors", BROWSER, 404), ("/missing.js", "no-cors", ("Accept", "*/*"), 404),
+    ("/missing.js", "cors", BROWSER, 404),
 ]
 
 
@@ -307,6 +320,15 @@ def check_spa(root):
                 if group.same(show(method, target, fields), status, reply.status) and status == 200:
                     group.same(f"{show(method, target, fields)}: content", (HTML, b"the index" if method == "GET" else b""),
                                (reply.get("content-type"), reply.content))
+        for target, mode, accept, status in FETCHED:
+            fields = [("Sec-Fetch-Mode", mode), accept]
+            reply = client.ask(target, *fields)
+            group.same(show("GET", target, fields), (status, True), (reply.status, "Sec-Fetch-Mode" in reply.get("vary")))
+        for target, vary in (("/place", "Accept, Accept-Encoding"), ("/john.doe", "Accept, Accept-Encoding, Sec-Fetch-Mode"),
+                             ("/index.html", "Accept-Encoding")):
+            group.same(f"{target}: Vary", (200, vary), told(client.ask(target, BROWSER), "vary"))
+        for target, vary in (("/place", "Accept"), ("/john.doe", "Accept")):
+            group.same(f"{target} for JSON: Vary", (404, vary), told(client.ask(target, JSON), "vary"))
         etag = client.ask("/index.html").get("etag")
         group.same("If-None-Match of a place", 304, client.ask("/place", BROWSER, ("If-None-Match", etag)).status)
         group.same("a file that is there", b"a file", client.ask("/bare/file.txt", BROWSER).content)
@@ -334,22 +356,31 @@ def check_error_pages(root, folder):
             for target in ("/missing", "/missing/", "/missing.png", "/.hidden", "/"):
                 reply = client.ask(target, *fields)
                 group.same(show("GET", target, fields), (404, HTML, page), (reply.status, reply.get("content-type"), reply.content))
+                group.same(f"{show('GET', target, fields)}: Vary", "Accept, Accept-Encoding", reply.get("vary"))
                 group.same(f"{show('GET', target, fields)}: validators", (None, None, None),
                            told(reply, "etag", "last-modified", "content-range")[1:])
                 head = client.ask(target, *fields, method="HEAD")
                 group.same(show("HEAD", target, fields), reply.without("date"), head.without("date"))
         for fields in ([JSON], [("Accept", PROBLEM)], [("Accept", "application/json, text/plain")]):
             reply = client.ask("/missing", *fields)
-            group.same(show("GET", "/missing", fields), (404, PROBLEM), told(reply, "content-type"))
+            group.same(show("GET", "/missing", fields), (404, PROBLEM, "Accept"), told(reply, "content-type", "vary"))
             group.same("its status member", 404, json.loads(reply.content)["status"])
         group.same("the page by its own name", (200, page), (lambda r: (r.status, r.content))(client.ask("/404.html")))
         group.same("400 has no page of its own", 400, client.ask("/../x", BROWSER).status)
         client.close()
     with Group("no pages for errors") as group, running(Daemon(root)) as daemon:
         client = daemon.client()
-        group.same("/missing", (404, PROBLEM), told(client.ask("/missing"), "content-type"))
+        group.same("/missing", (404, PROBLEM, "Accept"), told(client.ask("/missing"), "content-type", "vary"))
         reply = client.ask("/missing", BROWSER)
-        group.same("/missing for a browser", (404, HTML), told(reply, "content-type"))
+        group.same("/missing for a browser", (404, HTML, "Accept"), told(reply, "content-type", "vary"))
+        # By an evhttp callback, by the guard, and by the router.
+        for target, status in (("/hello/get?name=" + "x" * 2000, 400), ("/%", 400), ("/healthz", 405)):
+            for fields in ([], [BROWSER]):
+                method = "POST" if status == 405 else "GET"
+                reply = client.ask(target, *fields, method=method, content=b"" if status == 405 else None)
+                # The guard has read no Accept header when it refuses the target.
+                group.same(show(method, target, fields), (status, HTML if fields and target != "/%" else PROBLEM, "Accept"),
+                           told(reply, "content-type", "vary"))
         client.close()
 
 
