@@ -203,7 +203,9 @@ static void describe(struct pipit_file_cache_file *file, const struct pipit_file
 		.size = opened_file->size,
 		.modified = opened_file->modified,
 		.content_type = opened_file->content_type,
-		.is_compressible = pipit_media_types_is_compressible(opened_file->content_type),
+		.is_gzip = opened_file->is_gzip,
+		.is_compressible =
+		    !opened_file->is_gzip && pipit_media_types_is_compressible(opened_file->content_type),
 		.version = opened_file->version,
 		.is_index = opened_file->is_index,
 	};
@@ -321,8 +323,8 @@ enum pipit_files_result pipit_file_cache_find(struct pipit_file_cache *cache, st
 	result = open_file(cache, files, path, &file);
 	/* open_file() may have evicted it */
 	entry = look_up(cache, files, path, hash);
-	is_same = entry && result == PIPIT_FILES_FOUND &&
-		  pipit_files_is_same_version(&entry->file.version, &file.version);
+	is_same =
+	    entry && result == PIPIT_FILES_FOUND && pipit_files_is_same_version(&entry->file.version, &file.version);
 	if (!is_same)
 		generation = start_generation(files, generation);
 	/*

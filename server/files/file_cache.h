@@ -30,7 +30,8 @@ struct pipit_file_cache_file {
 	uint64_t size;
 	time_t modified; /* seconds */
 	const char *content_type;
-	bool is_compressible;
+	bool is_gzip;
+	bool is_compressible;               /* not is_gzip */
 	const char *content;                /* valid until the next call; NULL: use `descriptor` */
 	struct pipit_shared_fd *descriptor; /* a reference for the caller; NULL: use `content` */
 	struct pipit_files_version version;

@@ -12,7 +12,7 @@
 /* request headers that the response depends on */
 enum {
 	PIPIT_FILE_RESPONSE_VARY_ACCEPT = 1,
-	PIPIT_FILE_RESPONSE_VARY_ENCODING = 2, /* Accept-Encoding */
+	PIPIT_FILE_RESPONSE_VARY_ENCODING = 2,  /* Accept-Encoding */
 	PIPIT_FILE_RESPONSE_VARY_FETCH_MODE = 4 /* Sec-Fetch-Mode */
 };
 

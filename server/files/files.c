@@ -356,6 +356,7 @@ static enum pipit_files_result open_regular(
 	file->content_type = pipit_media_types_types_find(files->media, name);
 	file->version = version_of(&status);
 	file->is_index = false;
+	file->is_gzip = pipit_media_types_is_gzip(name);
 	return PIPIT_FILES_FOUND;
 }
 

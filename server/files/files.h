@@ -47,6 +47,7 @@ struct pipit_file {
 	const char *content_type;
 	struct pipit_files_version version;
 	bool is_index;
+	bool is_gzip; /* its content is coded */
 };
 
 enum pipit_files_result {

@@ -183,7 +183,7 @@ static void describe(struct pipit_file_response *representation, const struct pi
 		.memory = { file->content, (size_t)file->size },
 		.file = file->descriptor,
 		.size = file->size,
-		.coding = PIPIT_CODING_IDENTITY,
+		.coding = file->is_gzip ? PIPIT_CODING_GZIP : PIPIT_CODING_IDENTITY,
 	};
 	memcpy(representation->etag, file->etag, file->etag_length);
 }
@@ -426,8 +426,8 @@ static enum pipit_files_result serve_page(struct lookup *lookup, int status)
 		return find_page(lookup->site, name) && lookup->path.data[1] != '/' ? PIPIT_FILES_REDIRECT
 										    : PIPIT_FILES_NOT_FOUND;
 	}
-	describe_page(&representation, lookup->site, page, find_cache_control(lookup->site, lookup->path),
-	    lookup->vary);
+	describe_page(
+	    &representation, lookup->site, page, find_cache_control(lookup->site, lookup->path), lookup->vary);
 	if (page->plain_length)
 		send_compressed_page(lookup->request, &representation, page, status);
 	else

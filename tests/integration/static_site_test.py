@@ -3,6 +3,7 @@
 """Options of a site: directories, listings, --spa, error pages, --cache-control and --media-types, and the start-up that is refused
 when these are invalid."""
 import datetime
+import gzip
 import html.parser
 import json
 import os
@@ -501,6 +502,20 @@ def check_media_types(folder):
         group.true("a missing root: message", "its name", "missing" in messages, messages)
 
 
+def check_svgz(folder):
+    site, image = folder / "images", gzip.compress(b"<svg/>" * 1000)
+    put(site, "a.svgz", image)
+    with Group(".svgz") as group, running(Daemon(site)) as daemon:
+        client = daemon.client()
+        for value in ("gzip", "identity", "br, zstd"):
+            reply = client.ask("/a.svgz", ("Accept-Encoding", value))
+            group.same(f"Accept-Encoding: {value}", (200, "image/svg+xml", "gzip", None, image),
+                       (*told(reply, "content-type", "content-encoding", "vary"), reply.content))
+        group.same("a range", (206, "gzip", image[2:5]),
+                   (lambda r: (r.status, r.get("content-encoding"), r.content))(client.ask("/a.svgz", ("Range", "bytes=2-4"))))
+        client.close()
+
+
 def check_refused(group, site, table, what, place):
     status, messages = refusal("--root", str(site), "--media-types", str(table))
     group.same(f"{what}: exit status", 2, status)
@@ -521,6 +536,7 @@ def main():
         check_error_pages(root, folder)
         check_cache_control(folder)
         check_media_types(folder)
+        check_svgz(folder)
     end_with_verdict()
 
 
