@@ -7,6 +7,7 @@
 #include "base/oom_reserve.h"
 #include "config/config.h"
 #include "config/options.h"
+#include "files/files.h"
 #include "handlers.h"
 #include "pipit.h"
 
@@ -51,6 +52,24 @@ static void choose_own_pages(struct pipit_site_options *options)
 #endif
 }
 
+/* file: NULL: none. */
+static bool is_exposed(const struct pipit_config *config, const char *option, const char *file)
+{
+	if (!config->root || !file || !pipit_files_contains(config->root, file))
+		return false;
+	pipit_log(PIPIT_LOG_ERROR,
+	    "%s = \"%s\": lies below root = \"%s\", where clients can read it; use a file outside", option, file,
+	    config->root);
+	return true;
+}
+
+static bool exposes_files(const struct pipit_config *config)
+{
+	bool has_log = strcmp(config->access_log, "off") != 0 && strcmp(config->access_log, "-") != 0;
+	bool is_log_exposed = is_exposed(config, "access-log", has_log ? config->access_log : NULL);
+	return is_exposed(config, "settings", config->settings) || is_log_exposed;
+}
+
 static int open_site(const struct pipit_config *config, struct pipit_site **site)
 {
 	struct pipit_site_options options = {
@@ -63,6 +82,8 @@ static int open_site(const struct pipit_config *config, struct pipit_site **site
 	};
 	char error[512];
 
+	if (exposes_files(config))
+		return EXIT_WRONG_CONFIGURATION;
 	if (!config->root)
 		choose_own_pages(&options);
 	if (pipit_site_open(&options, site, error, sizeof error) == 0)

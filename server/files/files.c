@@ -198,6 +198,21 @@ static const char *find_below(const char *root, const char *path)
 	return path[length] == '/' ? path + length + 1 : NULL;
 }
 
+bool pipit_files_contains(const char *root, const char *file)
+{
+	char real_root[PATH_MAX], target[PATH_MAX], directory[PATH_MAX];
+	const char *slash = strrchr(file, '/');
+	size_t length = slash ? (size_t)(slash - file) + 1 : 0;
+
+	if (!realpath(root, real_root) || length >= PATH_MAX)
+		return false;
+	if (realpath(file, target))
+		return find_below(real_root, target);
+	memcpy(directory, file, length);
+	directory[length] = '\0';
+	return realpath(length ? directory : ".", target) && find_below(real_root, target);
+}
+
 static int refuse_link(const char *path, const char *reason)
 {
 	pipit_log(PIPIT_LOG_DEBUG, "%s is not served: %s", path, reason);

@@ -33,6 +33,9 @@ void pipit_files_set_media(struct pipit_files *files, const struct pipit_media_t
 /* For tests: no openat2. */
 void pipit_files_set_walking(struct pipit_files *files, bool walking);
 
+/* Whether a file of the system, which need not exist yet, lies below the root. False when either cannot be resolved. */
+bool pipit_files_contains(const char *root, const char *file);
+
 struct pipit_files_version {
 	dev_t device;
 	ino_t inode;

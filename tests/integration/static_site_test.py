@@ -502,6 +502,36 @@ def check_media_types(folder):
         group.true("a missing root: message", "its name", "missing" in messages, messages)
 
 
+def check_exposed(folder):
+    """What the daemon writes must not lie where clients read."""
+    site, outside = folder / "exposed", folder / "beside"
+    put(site, "index.html", b"the index")
+    put(site, "data/old.json", b"{}")
+    outside.mkdir()
+    (outside / "link.json").symlink_to(site / "data/old.json")
+    (folder / "exposed-link").symlink_to("exposed")
+    with Group("settings and logs below the root") as group:
+        for root in (site, folder / "exposed-link"):
+            for option in ("--settings", "--access-log"):
+                for file in (site / "new.json", site / "data/old.json", site / "data/new.json", outside / "link.json",
+                             outside / "../exposed/new.json", folder / "exposed-link/new.json", site / ".hidden.json"):
+                    status, messages = refusal("--root", str(root), option, str(file))
+                    group.same(f"{option} {file}: exit status", 2, status)
+                    group.true(f"{option} {file}: message", "one line with the option, the file and the root",
+                               messages.count("\n") == 1 and f'{option[2:]} = "{file}"' in messages
+                               and f'root = "{root}"' in messages, messages)
+        group.same("what was made", ["data", "index.html"], sorted(path.name for path in site.iterdir()))
+        status, messages = refusal("--root", str(site), "--settings", str(site / "s"), "--access-log", str(site / "l"))
+        group.same("both: lines", 2, messages.count("\n"))
+    with Group("settings and logs outside the root") as group:
+        for options in (["--settings", str(outside / "new.json"), "--access-log", str(outside / "log")],
+                        ["--settings", str(folder / "exposed-not.json")], ["--access-log", "-"]):
+            with running(Daemon(site, *options)) as daemon:
+                client = daemon.client()
+                group.same(f"{options}", 200, client.ask("/").status)
+                client.close()
+
+
 def check_svgz(folder):
     site, image = folder / "images", gzip.compress(b"<svg/>" * 1000)
     put(site, "a.svgz", image)
@@ -537,6 +567,7 @@ def main():
         check_cache_control(folder)
         check_media_types(folder)
         check_svgz(folder)
+        check_exposed(folder)
     end_with_verdict()
 
 
