@@ -85,7 +85,7 @@ SPELLINGS = [
     # Files within the root.
     ("/inside.txt", 200), ("/./inside.txt", 200), ("//inside.txt", 200), ("/sub/../inside.txt", 200),
     ("/missing/../inside.txt", 200),
-    ("/sub/deep/../../inside.txt", 200), ("/%69nside%2etxt", 200), ("/sub%2fdeep%2ffile.txt", 200), ("/sub/%2e%2e/inside.txt", 200),
+    ("/sub/deep/../../inside.txt", 200), ("/%69nside%2etxt", 200), ("/sub%2fdeep%2ffile.txt", 200), ("/sub%2Fdeep%2Ffile.txt", 200), ("/sub/%2e%2e/inside.txt", 200),
     ("/sub/%2e/deep/file.txt", 200),
     ("/sub/deep/.././deep//file.txt", 200), ("/inside.txt?/../../secret.txt", 200), ("/inside.txt?%5c..%5c", 200),
     ("/inside.txt?..\\..", 200), ("/inside.txt?%00", 400), ("/odd/.../x", 404), ("/odd%25/file.txt", 200),

@@ -34,6 +34,26 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 	return 0;
 }
 
+/* What happens to the file before its bytes are read, and after. */
+static void (*before_reading)(void), (*after_reading)(void);
+
+static void run_once(void (**hook)(void))
+{
+	void (*run)(void) = *hook;
+	*hook = NULL;
+	if (run)
+		run();
+}
+
+ssize_t pread(int fd, void *bytes, size_t length, off_t offset)
+{
+	ssize_t count;
+	run_once(&before_reading);
+	count = syscall(SYS_pread64, fd, bytes, length, offset);
+	run_once(&after_reading);
+	return count;
+}
+
 static const char *below_root(const char *name)
 {
 	static char path[384];
@@ -348,8 +368,8 @@ START_TEST(serves_no_deleted_file_when_another_worker_has_not_found_it)
 	ck_assert_ptr_nonnull(other);
 	expect("/small.html", "first");
 	ck_assert_int_eq(unlink(below_root("small.html")), 0);
-	ck_assert_int_eq(pipit_file_cache_find(other, files, pipit_slice_of("/small.html"), now_ms, &file),
-	    PIPIT_FILES_NOT_FOUND);
+	ck_assert_int_eq(
+	    pipit_file_cache_find(other, files, pipit_slice_of("/small.html"), now_ms, &file), PIPIT_FILES_NOT_FOUND);
 	ck_assert_int_eq(look_for("/small.html"), PIPIT_FILES_NOT_FOUND);
 	pipit_file_cache_free(other);
 }
@@ -483,6 +503,48 @@ START_TEST(refuses_a_link_that_was_changed_to_lead_out)
 	now_ms += 1000;
 	ck_assert_int_eq(look_for(path_of(both[_i])), PIPIT_FILES_NOT_FOUND);
 	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 0);
+}
+END_TEST
+
+static void write_otherwise(void)
+{
+	const struct timespec times[2] = { { 784111777, 0 }, { 784111777, 0 } };
+	write_bytes("small.html", 0, "other", 5);
+	ck_assert_int_eq(utimensat(AT_FDCWD, below_root("small.html"), times, 0), 0);
+}
+
+static void write_longer(void)
+{
+	write_bytes("small.html", O_APPEND, " and more", 9);
+}
+
+static void cut(void)
+{
+	ck_assert_int_eq(truncate(below_root("small.html"), 2), 0);
+}
+
+static const struct {
+	void (*before)(void), (*after)(void);
+	const char *content;
+} readings[] = { { write_otherwise, NULL, "other" }, { NULL, write_otherwise, "other" },
+	{ write_longer, NULL, "first and more" }, { NULL, write_longer, "first and more" }, { cut, NULL, "fi" },
+	{ NULL, cut, "fi" } };
+
+/* Neither a mixture of two versions, nor the ETag of one with the bytes of the other. */
+START_TEST(does_not_cache_the_bytes_of_a_file_that_changes_while_it_is_read)
+{
+	struct pipit_file_cache_file file;
+	before_reading = readings[_i].before;
+	after_reading = readings[_i].after;
+	ck_assert_int_eq(find("/small.html", &file), PIPIT_FILES_FOUND);
+	ck_assert(!before_reading && !after_reading);
+	ck_assert_ptr_null(file.content);
+	ck_assert_ptr_nonnull(file.descriptor);
+	pipit_shared_fd_release(file.descriptor);
+	now_ms += 10;
+	ck_assert_int_eq(find("/small.html", &file), PIPIT_FILES_FOUND);
+	ck_assert_ptr_nonnull(file.content);
+	ck_assert_str_eq(content_of(&file), readings[_i].content);
 }
 END_TEST
 
@@ -880,6 +942,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(changing, does_not_keep_a_deleted_file, 0, 2);
 	tcase_add_loop_test(changing, refuses_a_link_that_was_changed_to_lead_out, 0, 2);
 	tcase_add_test(changing, follows_a_link_that_was_changed);
+	tcase_add_loop_test(changing, does_not_cache_the_bytes_of_a_file_that_changes_while_it_is_read, 0,
+	    sizeof readings / sizeof *readings);
 	tcase_add_loop_test(changing, finds_a_directory_that_replaced_a_file, 0, 2);
 	tcase_add_test(changing, caches_files_only);
 	tcase_add_loop_test(changing, forbids_a_file_that_became_unreadable, 0, 2);
