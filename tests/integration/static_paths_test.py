@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """No spelling of a path, no link and no race leads to a file outside the root, and only regular files are served."""
+import ctypes
+import errno
 import os
 import pathlib
 import random
 import shutil
 import socket
 import stat
+import struct
 import subprocess
+import tempfile
 import threading
 
 from served import Client, Daemon, Group, end_with_verdict, put, running, temporary_folder, unprivileged
@@ -162,8 +166,10 @@ def check_random_targets(client):
 # --- not a regular file ---------------------------------------------------------------------------------------------------
 
 
+LINKS = {}  # names of links, and the status
+
+
 def make_links(folder, root):
-    """Names, their targets, and the status."""
     (root / "way").mkdir()
     links = {
         "out-relative": ("../secret.txt", 404), "out-absolute": (str(folder / "secret.txt"), 404), "out-etc": ("/etc/passwd", 404),
@@ -189,12 +195,12 @@ def make_links(folder, root):
     (root / "in-absolute-directory").symlink_to(root / "sub")
     put(root, "..2026_11_30/mapped.txt", b"inside")
     os.link(root / "inside.txt", root / "hard-link")
-    return {name: status for name, (_, status) in links.items()}
+    LINKS.update({name: status for name, (_, status) in links.items()})
 
 
-def check_links(client, folder, root):
+def check_links(client, root):
     with Group("links") as group:
-        for name, status in make_links(folder, root).items():
+        for name, status in LINKS.items():
             reply = client.ask(f"/{name}")
             group.same(f"/{name}", (status, False), (reply.status, holds_secret(reply)))
         for target, status in (("/in-directory/deep/file.txt", 200), ("/in-absolute-directory/deep/file.txt", 200),
@@ -208,6 +214,55 @@ def check_links(client, folder, root):
                                ("/in-directory/deep/../../../secret.txt", 400)):
             reply = client.ask(target)
             group.same(target, (status, False), (reply.status, holds_secret(reply)))
+
+
+def forbid_openat2(error):
+    """A child's openat2() fails, as on an old kernel (ENOSYS) or in an old sandbox (EPERM)."""
+    PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, SYS_OPENAT2 = 38, 22, 2, 437
+    # Load the number; unless it is that of openat2, skip a line; fail; allow.
+    program = [(0x20, 0, 0, 0), (0x15, 0, 1, SYS_OPENAT2), (0x06, 0, 0, 0x50000 | error), (0x06, 0, 0, 0x7fff0000)]
+    lines = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
+
+    def restrict():
+        filter_of_lines = ctypes.create_string_buffer(struct.pack("HP", len(program), ctypes.addressof(lines)))
+        prctl = ctypes.CDLL(None, use_errno=True).prctl
+        if prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 or prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_of_lines) != 0:
+            raise OSError(ctypes.get_errno(), "prctl")
+
+    return restrict
+
+
+def check_without_openat2(root):
+    for error in (errno.ENOSYS, errno.EPERM):
+        name = errno.errorcode[error]
+        try:
+            daemon = Daemon(root, preexec_fn=forbid_openat2(error))
+        except (OSError, subprocess.SubprocessError):
+            print(f"openat2() fails with {name}: skipped: no system call filters here")
+            continue
+        print(f"openat2() fails with {name}:")
+        with running(daemon):
+            client = daemon.client()
+            check_links(client, root)
+            check_spellings(client)
+            client.close()
+
+
+def check_debug_log(root):
+    """Why a link is not served; whatever its name holds, it is one line."""
+    with Group("the debug log") as group:
+        with tempfile.TemporaryFile() as messages:
+            with running(Daemon(root, "--log-level", "debug", stderr=messages)) as daemon:
+                client = daemon.client()
+                for target in ("/out-relative", "/to-hidden", "/loop", "/in-file"):
+                    client.ask(target)
+                client.close()
+            messages.seek(0)
+            lines = [line for line in messages.read().decode().splitlines() if "is not served" in line]
+        for line, (name, why) in zip(lines, (("out-relative", "leads out of the root"), ("to-hidden", "leads to a hidden file"),
+                                             ("loop", "symbolic links"))):
+            group.true(line, f"{name}: {why}", f"/{name} is not served" in line and why in line, line)
+        group.same("lines", 3, len(lines))
 
 
 def check_special(client, root):
@@ -329,12 +384,15 @@ def main():
             client = daemon.client()
             check_spellings(client)
             check_random_targets(client)
-            check_links(client, folder, root)
+            make_links(folder, root)
+            check_links(client, root)
             check_special(client, root)
             check_race(daemon, folder, root)
             check_curl(daemon)
             client.finish()
         check_fallbacks(root)
+        check_without_openat2(root)
+        check_debug_log(root)
         check_unreadable(folder)
     end_with_verdict()
 
