@@ -70,7 +70,7 @@ static bool read_item(const struct place *place, const struct dirent *entry, str
 	const char *name = entry->d_name;
 	struct stat status;
 
-	if (name[0] == '.' || fstatat(place->directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+	if (fstatat(place->directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
 		return false;
 	if (S_ISLNK(status.st_mode)) {
 		if (items->links++ >= LINKS_MAX) {
@@ -108,11 +108,12 @@ static bool read_items(const struct place *place, DIR *directory, struct items *
 		return false;
 	while ((entry = readdir(directory))) {
 		struct item *item = &items->items[items->count];
-		if (items->count == PIPIT_LISTING_MAX || items->looked_at++ == ENTRIES_MAX) {
+		bool is_hidden = entry->d_name[0] == '.';
+		if ((!is_hidden && items->count == PIPIT_LISTING_MAX) || items->looked_at++ == ENTRIES_MAX) {
 			items->has_more = true;
 			break;
 		}
-		if (!read_item(place, entry, items, item))
+		if (is_hidden || !read_item(place, entry, items, item))
 			continue;
 		item->name = strdup(entry->d_name);
 		if (!item->name)

@@ -249,13 +249,20 @@ def check_listed_links(root, folder):
                      "out": "../../outside.txt", "out-absolute": folder / "outside.txt", "out-directory": "../..",
                      "dangling": "nowhere", "loop": "loop", "to-hidden": ".hidden", "to-fifo": "fifo"}.items():
         (root / "links" / name).symlink_to(to)
-    for number in range(LISTING_MAX + 5):
-        put(root, f"many/{number:05}.txt", b"")
-    for number in range(LISTED_LINKS_MAX + 5):
-        (root / "links-only").mkdir(exist_ok=True)
-        (root / f"links-only/{number:05}").symlink_to("../links/file.txt")
-    for number in range(2 * LISTING_MAX + 5):
-        put(root, f"hidden/.{number:05}", b"")
+    for folder_of_files, count in (("full", LISTING_MAX), ("many", LISTING_MAX + 1)):
+        # Nearly as many hidden ones: one of them is the last, in every other order that the file system may have.
+        for number in range(count):
+            if number < LISTING_MAX - 10:
+                put(root, f"{folder_of_files}/.{number}", b"")
+            put(root, f"{folder_of_files}/{number:05}.txt", b"")
+    for folder_of_links, count in (("full-of-links", LISTED_LINKS_MAX), ("links-only", LISTED_LINKS_MAX + 1)):
+        (root / folder_of_links).mkdir()
+        for number in range(count):
+            (root / f"{folder_of_links}/{number:05}").symlink_to("../links/file.txt")
+    # With "." and "..".
+    for folder_of_hidden, count in (("full-of-hidden", 2 * LISTING_MAX - 2), ("hidden", 2 * LISTING_MAX - 1)):
+        for number in range(count):
+            put(root, f"{folder_of_hidden}/.{number:05}", b"")
     with Group("what a listing has") as group, running(Daemon(root, "--listing")) as daemon:
         client = daemon.client()
         names, items, has_more = listed(client, "/links/")
@@ -265,9 +272,11 @@ def check_listed_links(root, folder):
         group.same("a note of more", False, has_more)
         for name in names:
             group.same(f"/links/{name}", 200, client.ask(f"/links/{name}").status)
-        for target, count in (("/many/", LISTING_MAX), ("/links-only/", LISTED_LINKS_MAX), ("/hidden/", 0)):
+        for target, count, more in (("/full/", LISTING_MAX, False), ("/many/", LISTING_MAX, True),
+                                    ("/full-of-links/", LISTED_LINKS_MAX, False), ("/links-only/", LISTED_LINKS_MAX, True),
+                                    ("/full-of-hidden/", 0, False), ("/hidden/", 0, True)):
             names, items, has_more = listed(client, target)
-            group.same(f"{target}: names, names in JSON, a note of more", (count, count, True), (len(names), len(items), has_more))
+            group.same(f"{target}: names, names in JSON, a note of more", (count, count, more), (len(names), len(items), has_more))
             group.same(f"HEAD {target}", client.ask(target).without("date"), client.ask(target, method="HEAD").without("date"))
         client.close()
     how = unprivileged()
