@@ -9,6 +9,7 @@
 #include "config/cgroup.h"
 #include "config/config.h"
 #include "config/options.h"
+#include "files/files.h"
 #include "handlers.h"
 #include "pipit.h"
 
@@ -110,6 +111,27 @@ static int register_dashboard(const struct daemon *daemon)
 	    daemon->server, PIPIT_GET, dashboard_prefix, pipit_serve_files, daemon->dashboard, &options);
 	return error | pipit_route_with(daemon->server, PIPIT_GET, "/_pipit/{path...}", pipit_serve_files,
 			   daemon->dashboard, &options);
+}
+
+/* file: NULL: none. */
+static void check_exposure(struct daemon *daemon, const char *option, const char *file)
+{
+	const char *root = daemon->config->root;
+
+	if (!root || !file || !pipit_files_contains(root, file))
+		return;
+	pipit_config_log_error(daemon->config,
+	    "%s = \"%s\": lies below root = \"%s\", where clients can read it; use a file outside", option, file, root);
+	fail(daemon, EXIT_WRONG_CONFIGURATION);
+}
+
+static void check_exposed_files(struct daemon *daemon)
+{
+	const char *log = daemon->config->access_log;
+	bool is_file = strcmp(log, "off") != 0 && strcmp(log, "-") != 0;
+
+	check_exposure(daemon, "access-log", is_file ? log : NULL);
+	check_exposure(daemon, "settings", daemon->config->settings);
 }
 
 /* pipit_site_open() reports its first error: open a site with each option alone. False: none of them is wrong. */
@@ -224,6 +246,7 @@ static void prepare(struct daemon *daemon)
 	/* a signal that arrives before the loop runs must not end the process */
 	signal(SIGPIPE, SIG_IGN);
 	pipit_signals_block();
+	check_exposed_files(daemon);
 	open_site(daemon);
 	open_dashboard(daemon);
 	open_settings(daemon);

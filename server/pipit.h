@@ -907,7 +907,7 @@ struct pipit_page {
 
 /** Options of a site. Strings are borrowed for the call. */
 struct pipit_site_options {
-	/** Name of a directory; NULL: serve `pages`. */
+	/** Name of a directory, which is looked up anew all the time; NULL: serve `pages`. */
 	const char *root;
 	/**
 	 * Pages inside the program, borrowed as long as the site lives; sent with "Content-Security-Policy: default-src
@@ -920,7 +920,10 @@ struct pipit_site_options {
 	const char *prefix;
 	/** A sentence for the 404 of "/" without index.html. Borrowed; NULL: none. */
 	const char *advice;
-	/** Serve /index.html for absent paths without a dot in the last segment, if the client accepts text/html. */
+	/**
+	 * Serve /index.html for absent paths, if the client accepts text/html; where the last segment has a dot, only if it
+	 * navigates (docs/files.md).
+	 */
 	bool spa;
 	/** List directories without index.html, as a page, or as JSON for clients that prefer application/json. */
 	bool listing;
@@ -958,7 +961,7 @@ PIPIT_API void pipit_site_free(struct pipit_site *site);
 
 /**
  * Handler for static files. Serves GET and HEAD of regular files below the root, and index.html for a directory; never
- * dotfiles. A change of a file is seen within a second.
+ * dotfiles, except below /.well-known. A change of a file is seen within 10 ms, and by all workers once one has seen it.
  *
  * Files have strong ETags, conditions (RFC 9110 §13) and up to 32 ranges (§14). Compressible files are sent as their
  * precompressed variant app.js.br, .zst or .gz, if the client accepts it and it is not older, or compressed with gzip

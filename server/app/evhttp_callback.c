@@ -47,7 +47,8 @@ static int print_problem(struct evhttp_request *request, struct evbuffer *conten
 	room.iov_len =
 	    pipit_response_head_problem_content(room.iov_base, status, detail, members, prefers_html(request), &type);
 	evhttp_remove_header(evhttp_request_get_output_headers(request), "Content-Type");
-	if (evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", type) != 0)
+	if (evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", type) != 0 ||
+	    evhttp_add_header(evhttp_request_get_output_headers(request), "Vary", "Accept") != 0)
 		return -1;
 	return evbuffer_commit_space(content, &room, 1);
 }

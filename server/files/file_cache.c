@@ -7,10 +7,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define CHECK_MS 1000
-#define SIZE_CHECK_MS 10
-/* so long a deleted file keeps its disk space */
+/* until the path is looked up again */
+#define LOOKUP_MS 1000
+/* until the version is compared again */
+#define CHECK_MS 10
 #define IDLE_MS 10000
+/* so long a deleted file keeps its disk space, and a file system cannot be unmounted */
+#define DESCRIPTOR_IDLE_MS 1000
 /* a power of two */
 #define BUCKETS 256
 /* several ticks of the slowest clock (CONFIG_HZ=100) */
@@ -21,7 +24,8 @@ struct entry {
 	struct entry *newer, *older;
 	const struct pipit_files *files;
 	uint32_t hash;
-	uint64_t checked_ms, size_checked_ms, used_ms;
+	uint64_t opened_ms, checked_ms, used_ms;
+	unsigned generation; /* before the last check */
 	struct pipit_file_cache_file file;
 	size_t size;
 	size_t path_length;
@@ -124,8 +128,17 @@ bool pipit_file_cache_evict_descriptors(struct pipit_file_cache *cache)
 
 void pipit_file_cache_sweep(struct pipit_file_cache *cache, uint64_t now_ms)
 {
+	struct entry *entry, *newer;
+
 	while (cache->oldest && now_ms >= cache->oldest->used_ms + IDLE_MS)
 		evict(cache, cache->oldest);
+	for (entry = cache->oldest; entry && cache->descriptors; entry = newer) {
+		newer = entry->newer;
+		if (now_ms < entry->used_ms + DESCRIPTOR_IDLE_MS)
+			break;
+		if (entry->file.descriptor)
+			evict(cache, entry);
+	}
 }
 
 static char *put_hex(char *at, uint64_t number)
@@ -190,7 +203,9 @@ static void describe(struct pipit_file_cache_file *file, const struct pipit_file
 		.size = opened_file->size,
 		.modified = opened_file->modified,
 		.content_type = opened_file->content_type,
-		.is_compressible = pipit_media_types_is_compressible(opened_file->content_type),
+		.is_gzip = opened_file->is_gzip,
+		.is_compressible =
+		    !opened_file->is_gzip && pipit_media_types_is_compressible(opened_file->content_type),
 		.version = opened_file->version,
 		.is_index = opened_file->is_index,
 	};
@@ -229,29 +244,23 @@ static void return_entry(
 		pipit_shared_fd_hold(file->descriptor);
 }
 
-/* A file that shrinks while it is sent ends the connection. */
-static bool is_unchanged(struct entry *entry, uint64_t now_ms)
+/* Also finds a file that shrinks: sending it would end the connection. */
+static bool is_current(struct entry *entry, unsigned generation, uint64_t now_ms)
 {
-	struct pipit_files_version version;
-	if (now_ms < entry->size_checked_ms + SIZE_CHECK_MS)
+	struct pipit_slice path = { entry->bytes, entry->path_length };
+
+	if (now_ms < entry->checked_ms + CHECK_MS && entry->generation == generation)
 		return true;
-	entry->size_checked_ms = now_ms;
-	return pipit_files_read_version(entry->file.descriptor->fd, &version) &&
-	       pipit_files_is_same_version(&version, &entry->file.version);
+	if (!pipit_files_has_version(entry->files, path, &entry->file.version))
+		return false;
+	entry->checked_ms = now_ms;
+	entry->generation = generation;
+	return true;
 }
 
-static bool is_fresh(struct entry *entry, uint64_t now_ms)
+static bool is_fresh(struct entry *entry, unsigned generation, uint64_t now_ms)
 {
-	return now_ms < entry->checked_ms + CHECK_MS && (entry->file.content || is_unchanged(entry, now_ms));
-}
-
-/*
- * The inode of an open file is not reused. Content is read again, because a write within the tick, or through a
- * mapping, may leave the timestamps.
- */
-static bool is_same_file(const struct entry *entry, const struct pipit_file *file)
-{
-	return entry->file.descriptor && pipit_files_is_same_version(&entry->file.version, &file->version);
+	return now_ms < entry->opened_ms + LOOKUP_MS && is_current(entry, generation, now_ms);
 }
 
 static enum pipit_files_result open_file(
@@ -265,7 +274,7 @@ static enum pipit_files_result open_file(
 
 /* Takes `file` and entry (may be NULL). */
 static enum pipit_files_result take_file(struct pipit_file_cache *cache, struct entry *entry,
-    const struct pipit_file *file, uint64_t now_ms, struct pipit_file_cache_file *found)
+    const struct pipit_file *file, unsigned generation, uint64_t now_ms, struct pipit_file_cache_file *found)
 {
 	struct pipit_shared_fd *descriptor = NULL;
 
@@ -284,30 +293,48 @@ static enum pipit_files_result take_file(struct pipit_file_cache *cache, struct 
 		return PIPIT_FILES_FOUND;
 	}
 	entry->file.descriptor = descriptor;
-	entry->checked_ms = entry->size_checked_ms = now_ms;
+	entry->opened_ms = entry->checked_ms = now_ms;
+	entry->generation = generation;
 	insert(cache, entry);
 	return_entry(cache, entry, now_ms, found);
 	return PIPIT_FILES_FOUND;
 }
 
-enum pipit_files_result pipit_file_cache_find(struct pipit_file_cache *cache, const struct pipit_files *files,
+/* What the other workers have cached is older than this lookup, or not known to be newer. */
+static unsigned start_generation(struct pipit_files *files, unsigned generation)
+{
+	return pipit_files_next_generation(files) == generation ? generation + 1 : generation;
+}
+
+enum pipit_files_result pipit_file_cache_find(struct pipit_file_cache *cache, struct pipit_files *files,
     struct pipit_slice path, uint64_t now_ms, struct pipit_file_cache_file *found)
 {
 	uint32_t hash = hash_of(path);
 	struct entry *entry = look_up(cache, files, path, hash);
+	unsigned generation = pipit_files_generation(files);
 	struct pipit_file file;
 	enum pipit_files_result result;
+	bool is_same;
 
-	if (entry && is_fresh(entry, now_ms)) {
+	if (entry && is_fresh(entry, generation, now_ms)) {
 		return_entry(cache, entry, now_ms, found);
 		return PIPIT_FILES_FOUND;
 	}
 	result = open_file(cache, files, path, &file);
 	/* open_file() may have evicted it */
 	entry = look_up(cache, files, path, hash);
-	if (entry && result == PIPIT_FILES_FOUND && is_same_file(entry, &file)) {
+	is_same =
+	    entry && result == PIPIT_FILES_FOUND && pipit_files_is_same_version(&entry->file.version, &file.version);
+	if (!is_same)
+		generation = start_generation(files, generation);
+	/*
+	 * The inode of an open file is not reused. Content is read again, because a write within the tick, or through a
+	 * mapping, may leave the timestamps.
+	 */
+	if (is_same && entry->file.descriptor) {
 		close(file.fd);
-		entry->checked_ms = entry->size_checked_ms = now_ms;
+		entry->opened_ms = entry->checked_ms = now_ms;
+		entry->generation = generation;
 		entry->file.absent = 0;
 		if (!pipit_file_cache_is_settled(&entry->file))
 			set_etag(&entry->file);
@@ -318,7 +345,7 @@ enum pipit_files_result pipit_file_cache_find(struct pipit_file_cache *cache, co
 		evict(cache, entry);
 	if (result != PIPIT_FILES_FOUND)
 		return result;
-	return take_file(cache, new_entry(files, path, hash, &file), &file, now_ms, found);
+	return take_file(cache, new_entry(files, path, hash, &file), &file, generation, now_ms, found);
 }
 
 void pipit_file_cache_note_absent(

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Open files, one cache per worker. Entries are valid for one second, and evicted after ten without a request. Absent
- * files are not cached, except variants of a cached file.
+ * Open files, one cache per worker. A file is compared by stat() when that was last done 10 ms ago, or when a worker
+ * has found something new since; its path is looked up again after a second. Entries are evicted after ten seconds
+ * without a request, descriptors after one. Absent files are not cached, except variants of a cached file.
  *
  * now_ms: monotonic clock.
  */
@@ -29,7 +30,8 @@ struct pipit_file_cache_file {
 	uint64_t size;
 	time_t modified; /* seconds */
 	const char *content_type;
-	bool is_compressible;
+	bool is_gzip;
+	bool is_compressible;               /* not is_gzip */
 	const char *content;                /* valid until the next call; NULL: use `descriptor` */
 	struct pipit_shared_fd *descriptor; /* a reference for the caller; NULL: use `content` */
 	struct pipit_files_version version;
@@ -46,7 +48,7 @@ struct pipit_file_cache *pipit_file_cache_new(void);
 void pipit_file_cache_free(struct pipit_file_cache *cache);
 
 /* As pipit_files_open(). Evicts descriptors when none is left. */
-enum pipit_files_result pipit_file_cache_find(struct pipit_file_cache *cache, const struct pipit_files *files,
+enum pipit_files_result pipit_file_cache_find(struct pipit_file_cache *cache, struct pipit_files *files,
     struct pipit_slice path, uint64_t now_ms, struct pipit_file_cache_file *file);
 
 /* No other state of the file had this ETag (RFC 9110 §8.8.1). */

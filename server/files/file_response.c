@@ -32,6 +32,23 @@ static char *put_last_modified(char *at, const struct pipit_file_response *repre
 	return PIPIT_BYTES_PUT(pipit_bytes_put(at, date, sizeof date - 1), "\r\n");
 }
 
+/* By PIPIT_FILE_RESPONSE_VARY_ bits. */
+static char *put_vary(char *at, unsigned vary)
+{
+	static const char *const names[] = { "Accept", "Accept-Encoding", "Sec-Fetch-Mode" };
+	const char *before = "Vary: ";
+
+	if (!vary)
+		return at;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (!(vary & 1u << i))
+			continue;
+		at = put_text(put_text(at, before), names[i]);
+		before = ", ";
+	}
+	return PIPIT_BYTES_PUT(at, "\r\n");
+}
+
 /* Also part of 304 (RFC 9110 §15.4.5). */
 static char *put_validators(char *at, const struct pipit_file_response *representation)
 {
@@ -41,8 +58,10 @@ static char *put_validators(char *at, const struct pipit_file_response *represen
 		at = PIPIT_BYTES_PUT(at, "\r\n");
 	}
 	at = put_last_modified(at, representation);
-	if (representation->varies)
+	if (representation->vary == PIPIT_FILE_RESPONSE_VARY_ENCODING)
 		at = PIPIT_BYTES_PUT(at, "Vary: Accept-Encoding\r\n");
+	else
+		at = put_vary(at, representation->vary);
 	if (representation->cache_control) {
 		at = PIPIT_BYTES_PUT(at, "Cache-Control: ");
 		at = put_text(at, representation->cache_control);

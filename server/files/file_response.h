@@ -11,6 +11,13 @@
 #define PIPIT_FILE_RESPONSE_ETAG_SIZE 96
 #define PIPIT_FILE_RESPONSE_CACHE_CONTROL_MAX 256
 
+/* request headers that the response depends on */
+enum {
+	PIPIT_FILE_RESPONSE_VARY_ACCEPT = 1,
+	PIPIT_FILE_RESPONSE_VARY_ENCODING = 2,  /* Accept-Encoding */
+	PIPIT_FILE_RESPONSE_VARY_FETCH_MODE = 4 /* Sec-Fetch-Mode */
+};
+
 struct pipit_file_response {
 	const char *content_type;
 	size_t etag_length; /* 0: none */
@@ -21,7 +28,7 @@ struct pipit_file_response {
 	struct pipit_shared_fd *file; /* a reference, or NULL */
 	uint64_t size;
 	enum pipit_content_coding coding;
-	bool varies;
+	unsigned vary; /* PIPIT_FILE_RESPONSE_VARY_ bits */
 	const char *cache_control;
 	const char *policy; /* Content-Security-Policy; NULL: none */
 };

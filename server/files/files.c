@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "files/files.h"
 
+#include "base/log.h"
 #include "base/percent.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,16 +22,17 @@
  */
 #define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_LARGEFILE)
 
-/* EAGAIN: a rename during the lookup of ".." */
+/* EAGAIN: a rename during the lookup */
 #define OPEN_ATTEMPTS 8
 
 struct pipit_files {
-	int root;
+	char *root; /* absolute; a symbolic link stays one */
 	bool walking;
 	const struct pipit_media_types *media; /* NULL: the built-in types */
+	atomic_uint generation;
 };
 
-/* FOUND: go on. Some systems separate segments by backslashes. */
+/* FOUND: go on. */
 static enum pipit_files_result decode(struct pipit_slice path, char name[PATH_MAX])
 {
 	size_t length = 0;
@@ -39,7 +43,7 @@ static enum pipit_files_result decode(struct pipit_slice path, char name[PATH_MA
 		if (*at == '%' && !pipit_percent_is_escape(at, end))
 			return PIPIT_FILES_BAD_PATH;
 		byte = (char)pipit_percent_take(&at, end);
-		if (byte == '\0' || byte == '\\')
+		if (byte == '\0')
 			return PIPIT_FILES_BAD_PATH;
 		if (length == PATH_MAX - 1)
 			return PIPIT_FILES_NOT_FOUND;
@@ -84,9 +88,21 @@ static bool remove_dot_segments(char *name, bool *is_directory)
 	return true;
 }
 
-static bool has_hidden_segment(const char *name)
+/* RFC 8615 */
+static const char well_known[] = ".well-known";
+
+/* allows_pairs: "..data", which Kubernetes puts between a volume's names and its files, and others with two dots. */
+static bool has_hidden_segment(const char *name, bool allows_pairs)
 {
-	return name[0] == '.' || strstr(name, "/.");
+	size_t known = sizeof well_known - 1;
+	if (strncmp(name, well_known, known) == 0 && (name[known] == '/' || name[known] == '\0'))
+		name += known;
+	for (; *name; name += strcspn(name, "/")) {
+		name += *name == '/';
+		if (name[0] == '.' && !(allows_pairs && name[1] == '.'))
+			return true;
+	}
+	return false;
 }
 
 static bool append_index(char name[PATH_MAX])
@@ -107,7 +123,7 @@ static enum pipit_files_result compute_name(struct pipit_slice path, char name[P
 		return result;
 	if (!remove_dot_segments(name, is_directory))
 		return PIPIT_FILES_BAD_PATH;
-	return has_hidden_segment(name) ? PIPIT_FILES_NOT_FOUND : PIPIT_FILES_FOUND;
+	return has_hidden_segment(name, false) ? PIPIT_FILES_NOT_FOUND : PIPIT_FILES_FOUND;
 }
 
 enum pipit_files_result pipit_files_name(struct pipit_slice path, char name[PATH_MAX])
@@ -119,9 +135,9 @@ enum pipit_files_result pipit_files_name(struct pipit_slice path, char name[PATH
 	return result;
 }
 
-static int open_beneath(int root, const char *name)
+static int open_without_links(int root, const char *name)
 {
-	struct open_how how = { .flags = OPEN_FLAGS, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
+	struct open_how how = { .flags = OPEN_FLAGS, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
 	return (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
 }
 
@@ -157,21 +173,102 @@ static int open_walking(int root, const char *name)
 	}
 }
 
-/* "": the root. */
+/* ELOOP also for a link in the place of a directory. */
+static int open_strictly(const struct pipit_files *files, int root, const char *name)
+{
+	int fd = files->walking ? open_walking(root, name) : open_without_links(root, name);
+	if (fd < 0 && files->walking && errno == ENOTDIR)
+		errno = ELOOP;
+	return fd;
+}
+
+static bool join(const struct pipit_files *files, const char *name, char path[PATH_MAX])
+{
+	return snprintf(path, PATH_MAX, "%s/%s", files->root, name) < PATH_MAX;
+}
+
+/* NULL: `path` is not below `root`. Both without links. */
+static const char *find_below(const char *root, const char *path)
+{
+	size_t length = strcmp(root, "/") == 0 ? 0 : strlen(root);
+	if (strncmp(path, root, length) != 0)
+		return NULL;
+	if (path[length] == '\0')
+		return ".";
+	return path[length] == '/' ? path + length + 1 : NULL;
+}
+
+bool pipit_files_contains(const char *root, const char *file)
+{
+	char real_root[PATH_MAX], target[PATH_MAX], directory[PATH_MAX];
+	const char *slash = strrchr(file, '/');
+	size_t length = slash ? (size_t)(slash - file) + 1 : 0;
+
+	if (!realpath(root, real_root) || length >= PATH_MAX)
+		return false;
+	if (realpath(file, target))
+		return find_below(real_root, target);
+	memcpy(directory, file, length);
+	directory[length] = '\0';
+	return realpath(length ? directory : ".", target) && find_below(real_root, target);
+}
+
+static int refuse_link(const char *path, const char *reason)
+{
+	pipit_log(PIPIT_LOG_DEBUG, "%s is not served: %s", path, reason);
+	errno = ENOENT;
+	return -1;
+}
+
+/* What realpath() finds may change at once: it is opened without links, below the root. */
+static int open_through_links(const struct pipit_files *files, int root, const char *name)
+{
+	char path[PATH_MAX], real_root[PATH_MAX], target[PATH_MAX];
+	const char *below;
+	int fd;
+
+	if (!join(files, name, path) || !realpath(files->root, real_root))
+		return -1;
+	if (!realpath(path, target))
+		return refuse_link(path, strerror(errno));
+	below = find_below(real_root, target);
+	if (!below)
+		return refuse_link(path, "a link leads out of the root");
+	if (strcmp(below, ".") != 0 && has_hidden_segment(below, true))
+		return refuse_link(path, "a link leads to a hidden file");
+	fd = open_strictly(files, root, below);
+	if (fd < 0 && errno == ELOOP)
+		errno = EAGAIN;
+	return fd;
+}
+
+/* "": the root. The root is looked up anew, because its path may lead to another directory now. */
+static int open_name_once(const struct pipit_files *files, const char *name)
+{
+	int root = open(files->root, O_PATH | O_DIRECTORY | O_CLOEXEC), fd, error;
+	if (root < 0)
+		return -1;
+	fd = open_strictly(files, root, *name ? name : ".");
+	if (fd < 0 && errno == ELOOP)
+		fd = open_through_links(files, root, name);
+	error = errno;
+	close(root);
+	errno = error;
+	return fd;
+}
+
 static int open_name(const struct pipit_files *files, const char *name)
 {
 	int fd = -1;
-	if (!*name)
-		name = ".";
 	for (int i = 0; i < OPEN_ATTEMPTS; i++) {
-		fd = files->walking ? open_walking(files->root, name) : open_beneath(files->root, name);
+		fd = open_name_once(files, name);
 		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
 			break;
 	}
 	return fd;
 }
 
-/* EXDEV: links out of the root; ELOOP, ENXIO: link loops, sockets. */
+/* ENXIO: sockets. */
 static enum pipit_files_result result_of_errno(int error)
 {
 	switch (error) {
@@ -218,6 +315,38 @@ bool pipit_files_is_same_version(const struct pipit_files_version *one, const st
 	       is_same_moment(&one->modified, &other->modified) && is_same_moment(&one->changed, &other->changed);
 }
 
+bool pipit_files_has_version(
+    const struct pipit_files *files, struct pipit_slice path, const struct pipit_files_version *version)
+{
+	char name[PATH_MAX], full[PATH_MAX];
+	struct pipit_files_version now;
+	struct stat status;
+
+	if (pipit_files_name(path, name) != PIPIT_FILES_FOUND || !join(files, name, full) || stat(full, &status) != 0)
+		return false;
+	now = version_of(&status);
+	return pipit_files_is_same_version(&now, version);
+}
+
+bool pipit_files_read_status(const struct pipit_files *files, const char *name, struct stat *status)
+{
+	int fd = open_name(files, name);
+	bool is_served = fd >= 0 && fstat(fd, status) == 0 && (S_ISREG(status->st_mode) || S_ISDIR(status->st_mode));
+	if (fd >= 0)
+		close(fd);
+	return is_served;
+}
+
+unsigned pipit_files_generation(const struct pipit_files *files)
+{
+	return atomic_load_explicit(&files->generation, memory_order_acquire);
+}
+
+unsigned pipit_files_next_generation(struct pipit_files *files)
+{
+	return atomic_fetch_add_explicit(&files->generation, 1, memory_order_acq_rel);
+}
+
 static enum pipit_files_result open_regular(
     const struct pipit_files *files, const char *name, struct pipit_file *file, bool *is_directory)
 {
@@ -242,6 +371,7 @@ static enum pipit_files_result open_regular(
 	file->content_type = pipit_media_types_types_find(files->media, name);
 	file->version = version_of(&status);
 	file->is_index = false;
+	file->is_gzip = pipit_media_types_is_gzip(name);
 	return PIPIT_FILES_FOUND;
 }
 
@@ -313,32 +443,54 @@ enum pipit_files_result pipit_files_open_directory(const struct pipit_files *fil
 /* A sandbox does not change its answer: ask once. */
 static bool has_openat2(int root)
 {
-	int fd = open_beneath(root, ".");
+	int fd = open_without_links(root, ".");
 	if (fd >= 0)
 		close(fd);
 	return fd >= 0 || (errno != ENOSYS && errno != EPERM);
 }
 
+/* The working directory may change. NULL with errno. */
+static char *make_absolute(const char *path)
+{
+	char directory[PATH_MAX] = "", *absolute;
+	size_t size;
+	if (*path == '/')
+		return strdup(path);
+	if (!getcwd(directory, sizeof directory))
+		return NULL;
+	size = strlen(directory) + strlen(path) + 2;
+	absolute = malloc(size);
+	if (absolute)
+		snprintf(absolute, size, "%s/%s", directory, path);
+	return absolute;
+}
+
 int pipit_files_open_root(const char *root, struct pipit_files **files)
 {
-	int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct pipit_files *opened;
+	char *absolute;
+	int error = 0, fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	struct pipit_files *opened = malloc(sizeof(*opened));
-	if (!opened) {
-		close(fd);
-		return -ENOMEM;
+	opened = malloc(sizeof(*opened));
+	absolute = make_absolute(root);
+	if (opened && absolute) {
+		*opened = (struct pipit_files){ .root = absolute, .walking = !has_openat2(fd) };
+		*files = opened;
+	} else {
+		error = opened && errno ? -errno : -ENOMEM;
+		free(absolute);
+		free(opened);
 	}
-	*opened = (struct pipit_files){ .root = fd, .walking = !has_openat2(fd) };
-	*files = opened;
-	return 0;
+	close(fd);
+	return error;
 }
 
 void pipit_files_close_root(struct pipit_files *files)
 {
 	if (!files)
 		return;
-	close(files->root);
+	free(files->root);
 	free(files);
 }
 

@@ -10,24 +10,35 @@
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+/* looked at, hidden ones and devices too */
+#define ENTRIES_MAX (2 * PIPIT_LISTING_MAX)
+/* a link costs as much as ten files */
+#define LINKS_MAX (PIPIT_LISTING_MAX / 10)
+
 struct item {
 	char *name;
 	bool is_directory;
-	bool is_link; /* its target may be outside the root */
 	uint64_t size;
 	time_t modified;
 };
 
 struct items {
 	struct item *items;
-	size_t count;
+	size_t count, looked_at, links;
 	bool has_more;
+};
+
+struct place {
+	const struct pipit_files *files;
+	int directory;
+	const char *path;
 };
 
 static void clear(struct items *items)
@@ -37,16 +48,44 @@ static void clear(struct items *items)
 	free(items->items);
 }
 
-static bool read_item(int directory, const char *name, struct item *item)
+/* The system call only where the mode leaves a doubt. */
+static bool may_open(int directory, const char *name, const struct stat *status)
 {
+	bool is_directory = S_ISDIR(status->st_mode);
+	mode_t all = is_directory ? S_IXUSR | S_IXGRP | S_IXOTH : S_IRUSR | S_IRGRP | S_IROTH;
+	return (status->st_mode & all) == all || faccessat(directory, name, is_directory ? X_OK : R_OK, 0) == 0;
+}
+
+/* A link is listed as what it leads to. */
+static bool follow(const struct place *place, const char *name, struct stat *status)
+{
+	char path[PATH_MAX];
+	return snprintf(path, sizeof path, "%s%s", place->path + 1, name) < (int)sizeof path &&
+	       pipit_files_read_status(place->files, path, status);
+}
+
+/* False: it would not be served. */
+static bool read_item(const struct place *place, const struct dirent *entry, struct items *items, struct item *item)
+{
+	const char *name = entry->d_name;
 	struct stat status;
-	if (name[0] == '.' || fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+
+	if (fstatat(place->directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
 		return false;
-	if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode) && !S_ISLNK(status.st_mode))
+	if (S_ISLNK(status.st_mode)) {
+		if (items->links++ >= LINKS_MAX) {
+			items->has_more = true;
+			return false;
+		}
+		if (!follow(place, name, &status))
+			return false;
+	}
+	if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
+		return false;
+	if (!may_open(place->directory, name, &status))
 		return false;
 	*item = (struct item){
 		.is_directory = S_ISDIR(status.st_mode),
-		.is_link = S_ISLNK(status.st_mode),
 		.size = (uint64_t)status.st_size,
 		.modified = status.st_mtime,
 	};
@@ -61,7 +100,7 @@ static int compare_items(const void *one, const void *other)
 	return strcmp(left->name, right->name);
 }
 
-static bool read_items(DIR *directory, struct items *items)
+static bool read_items(const struct place *place, DIR *directory, struct items *items)
 {
 	struct dirent *entry;
 	items->items = malloc(PIPIT_LISTING_MAX * sizeof *items->items);
@@ -69,11 +108,12 @@ static bool read_items(DIR *directory, struct items *items)
 		return false;
 	while ((entry = readdir(directory))) {
 		struct item *item = &items->items[items->count];
-		if (items->count == PIPIT_LISTING_MAX) {
+		bool is_hidden = entry->d_name[0] == '.';
+		if ((!is_hidden && items->count == PIPIT_LISTING_MAX) || items->looked_at++ == ENTRIES_MAX) {
 			items->has_more = true;
 			break;
 		}
-		if (!read_item(dirfd(directory), entry->d_name, item))
+		if (is_hidden || !read_item(place, entry, items, item))
 			continue;
 		item->name = strdup(entry->d_name);
 		if (!item->name)
@@ -120,11 +160,10 @@ static void print_row(FILE *out, const struct item *item)
 	fprintf(out, "%s\">", slash);
 	print_html(out, item->name);
 	fprintf(out, "%s</a></td><td>", slash);
-	if (!item->is_directory && !item->is_link)
+	if (!item->is_directory)
 		fprintf(out, "%llu", (unsigned long long)item->size);
 	fputs("</td><td>", out);
-	if (!item->is_link)
-		print_date(out, item->modified);
+	print_date(out, item->modified);
 	fputs("</td></tr>\n", out);
 }
 
@@ -143,7 +182,7 @@ static void print_page(FILE *out, const char *path, const struct items *items)
 		print_row(out, &items->items[i]);
 	fputs("</table>\n", out);
 	if (items->has_more)
-		fprintf(out, "<p>The directory has more entries than the %d shown.</p>\n", PIPIT_LISTING_MAX);
+		fprintf(out, "<p>The directory has more entries; %zu are shown.</p>\n", items->count);
 	fputs("</html>\n", out);
 }
 
@@ -174,21 +213,19 @@ static void print_json(FILE *out, const struct items *items)
 		const struct item *item = &items->items[i];
 		fputs(i ? ",\n{\"name\":" : "\n{\"name\":", out);
 		print_json_text(out, item->name);
-		fprintf(out, ",\"type\":\"%s\"", item->is_directory ? "directory" : item->is_link ? "link" : "file");
-		if (!item->is_link) {
-			fputs(",\"modified\":\"", out);
-			print_date(out, item->modified);
-			fputc('"', out);
-		}
-		if (!item->is_directory && !item->is_link)
+		fprintf(out, ",\"type\":\"%s\",\"modified\":\"", item->is_directory ? "directory" : "file");
+		print_date(out, item->modified);
+		fputc('"', out);
+		if (!item->is_directory)
 			fprintf(out, ",\"size\":%llu", (unsigned long long)item->size);
 		fputc('}', out);
 	}
 	fputs("\n]\n", out);
 }
 
-char *pipit_listing_render(int fd, const char *path, bool json, size_t *length)
+char *pipit_listing_render(const struct pipit_files *files, int fd, const char *path, bool json, size_t *length)
 {
+	const struct place place = { files, fd, path };
 	struct items items = { 0 };
 	DIR *directory = fdopendir(fd);
 	char *text = NULL;
@@ -198,8 +235,11 @@ char *pipit_listing_render(int fd, const char *path, bool json, size_t *length)
 		close(fd);
 		return NULL;
 	}
-	if (read_items(directory, &items))
+	if (read_items(&place, directory, &items))
 		out = open_memstream(&text, length);
+	/* this thread's alone */
+	if (out)
+		__fsetlocking(out, FSETLOCKING_BYCALLER);
 	if (out && json)
 		print_json(out, &items);
 	else if (out)

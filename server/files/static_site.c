@@ -201,7 +201,7 @@ static void describe(struct pipit_file_response *representation, const struct pi
 		.memory = { file->content, (size_t)file->size },
 		.file = file->descriptor,
 		.size = file->size,
-		.coding = PIPIT_CODING_IDENTITY,
+		.coding = file->is_gzip ? PIPIT_CODING_GZIP : PIPIT_CODING_IDENTITY,
 	};
 	memcpy(representation->etag, file->etag, file->etag_length);
 }
@@ -213,6 +213,7 @@ struct lookup {
 	const struct pipit_site *site;
 	struct pipit_slice path;
 	uint64_t now_ms;
+	unsigned vary;   /* besides Accept-Encoding */
 	unsigned absent; /* codings without a precompressed variant */
 };
 
@@ -289,7 +290,6 @@ static void use_variant(struct pipit_file_response *representation, const struct
 	describe(representation, variant);
 	representation->content_type = content_type;
 	representation->coding = coding;
-	representation->varies = true;
 }
 
 enum choice { CHOSEN, RETRY, NONE_ACCEPTABLE };
@@ -342,12 +342,12 @@ static enum pipit_files_result serve_file(struct lookup *lookup, int status)
 		if (result != PIPIT_FILES_FOUND)
 			return result;
 		describe(&representation, &file);
-		representation.varies = file.is_compressible;
-		if (representation.varies)
+		if (file.is_compressible)
 			choice = choose_coding(lookup, &file, &representation, &variant);
 		if (choice != CHOSEN)
 			pipit_shared_fd_release(file.descriptor);
 	} while (choice == RETRY);
+	representation.vary = lookup->vary | (file.is_compressible ? PIPIT_FILE_RESPONSE_VARY_ENCODING : 0);
 	if (choice == NONE_ACCEPTABLE) {
 		refuse_codings(lookup->request);
 	} else if (status) {
@@ -371,7 +371,7 @@ static const struct pipit_page *find_page(const struct pipit_site *site, const c
 }
 
 static void describe_page(struct pipit_file_response *representation, const struct pipit_site *site,
-    const struct pipit_page *page, const char *cache_control)
+    const struct pipit_page *page, const char *cache_control, unsigned vary)
 {
 	size_t etag_length = page->etag ? strlen(page->etag) : 0;
 	*representation = (struct pipit_file_response){
@@ -382,7 +382,7 @@ static void describe_page(struct pipit_file_response *representation, const stru
 		.memory = { page->content, page->length },
 		.size = page->length,
 		.coding = PIPIT_CODING_IDENTITY,
-		.varies = page->plain_length > 0,
+		.vary = vary | (page->plain_length ? PIPIT_FILE_RESPONSE_VARY_ENCODING : 0),
 		/* pages change only with the program */
 		.cache_control = cache_control ? cache_control : "no-cache",
 		.policy = "default-src 'self'",
@@ -444,7 +444,8 @@ static enum pipit_files_result serve_page(struct lookup *lookup, int status)
 		return find_page(lookup->site, name) && lookup->path.data[1] != '/' ? PIPIT_FILES_REDIRECT
 										    : PIPIT_FILES_NOT_FOUND;
 	}
-	describe_page(&representation, lookup->site, page, find_cache_control(lookup->site, lookup->path));
+	describe_page(
+	    &representation, lookup->site, page, find_cache_control(lookup->site, lookup->path), lookup->vary);
 	if (page->plain_length)
 		send_compressed_page(lookup->request, &representation, page, status);
 	else
@@ -462,7 +463,16 @@ static enum pipit_files_result serve(struct lookup *lookup, int status)
 /* Browsers send characters that URI (RFC 3986 §2) and Location (RFC 9110 §10.2.2) exclude. */
 static char *put_encoded(char *at, const char *text)
 {
-	return pipit_percent_encode(at, at + 3 * strlen(text), pipit_slice_of(text), PIPIT_PERCENT_FRAGMENT "%");
+	const char *end = strchr(text, '\0');
+
+	while (*text) {
+		struct pipit_slice plain = { text, strcspn(text, "%") };
+		at = pipit_percent_encode(at, at + 3 * plain.length, plain, PIPIT_PERCENT_FRAGMENT);
+		text += plain.length;
+		if (*text)
+			at = stpcpy(at, pipit_percent_is_escape(text++, end) ? "%" : "%25");
+	}
+	return at;
 }
 
 static void redirect_to_directory(struct pipit_request *request)
@@ -510,7 +520,7 @@ static enum pipit_files_result list_directory(const struct lookup *lookup)
 	name[1] = '\0';
 	if (pipit_files_name(lookup->path, name + 1) == PIPIT_FILES_FOUND && (end = strrchr(name, '/')))
 		end[1] = '\0';
-	text = pipit_listing_render(fd, name, json, &length);
+	text = pipit_listing_render(lookup->site->files, fd, name, json, &length);
 	if (!text)
 		return PIPIT_FILES_UNAVAILABLE;
 	pipit_reply_header(lookup->request, "Vary", "Accept");
@@ -523,19 +533,33 @@ static enum pipit_files_result list_directory(const struct lookup *lookup)
 
 /* --- not found ---------------------------------------------------------------------------------------------------- */
 
-/* No extension, and text/html is acceptable. */
-static bool is_application_path(const struct lookup *lookup)
+/* Browsers say so. Others are asked for a preference: scripts and images are loaded with any type or their own type. */
+static bool is_navigation(const struct lookup *lookup, const char *name)
+{
+	const struct pipit_guard_head *head = lookup->request->head;
+	const struct pipit_guard_field *mode = pipit_guard_find(head, "Sec-Fetch-Mode");
+	if (mode)
+		return pipit_slice_equals(pipit_guard_slice(head, mode->value, mode->value_length), "navigate");
+	return pipit_accept_header_prefers_html(head) && !pipit_media_types_has(lookup->site->media, name);
+}
+
+/* A path of the application, not of a missing file: "/user/john.doe" when the client navigates, never "/app.js". */
+static bool is_application_path(struct lookup *lookup)
 {
 	char name[PATH_MAX];
 	const char *slash;
 
 	if (pipit_files_name(lookup->path, name) != PIPIT_FILES_FOUND)
 		return false;
+	lookup->vary = PIPIT_FILE_RESPONSE_VARY_ACCEPT;
+	if (pipit_accept_header_media_type(lookup->request->head, "text/html") == PIPIT_ACCEPT_HEADER_NOT)
+		return false;
 	slash = strrchr(name, '/');
 	/* a directory's name ends in index.html */
-	if (lookup->path.data[lookup->path.length - 1] != '/' && strchr(slash ? slash : name, '.'))
-		return false;
-	return pipit_accept_header_media_type(lookup->request->head, "text/html") != PIPIT_ACCEPT_HEADER_NOT;
+	if (lookup->path.data[lookup->path.length - 1] == '/' || !strchr(slash ? slash : name, '.'))
+		return true;
+	lookup->vary |= PIPIT_FILE_RESPONSE_VARY_FETCH_MODE;
+	return is_navigation(lookup, name);
 }
 
 static bool serve_error_page(const struct lookup *lookup, int status)
@@ -546,6 +570,7 @@ static bool serve_error_page(const struct lookup *lookup, int status)
 	if (prefers_json(lookup->request))
 		return false;
 	page.path = (struct pipit_slice){ path, (size_t)sprintf(path, "/%d.html", status) };
+	page.vary |= PIPIT_FILE_RESPONSE_VARY_ACCEPT;
 	page.absent = 0;
 	return serve(&page, status) == PIPIT_FILES_FOUND;
 }
@@ -560,8 +585,11 @@ static void serve_index(struct lookup *lookup)
 
 static void refuse_file(const struct lookup *lookup, int status, const char *detail)
 {
-	if (!serve_error_page(lookup, status))
-		pipit_reply_problem(lookup->request, status, "%s", detail);
+	if (serve_error_page(lookup, status))
+		return;
+	if (lookup->vary & PIPIT_FILE_RESPONSE_VARY_FETCH_MODE)
+		pipit_reply_header(lookup->request, "Vary", "Sec-Fetch-Mode");
+	pipit_reply_problem(lookup->request, status, "%s", detail);
 }
 
 static void refuse_missing_file(const struct lookup *lookup)

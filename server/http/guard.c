@@ -272,10 +272,17 @@ static enum pipit_guard_verdict parse_target(struct parser *parser)
 			break;
 		if (end - at < 3)
 			return PIPIT_GUARD_MORE;
-		/* %00 would end the C strings of evhttp and handlers. */
-		if (!pipit_percent_is_escape(at, end) || (at[1] == '0' && at[2] == '0'))
+		if (pipit_percent_is_escape(at, end)) {
+			/* %00 would end the C strings of evhttp and handlers. */
+			if (at[1] == '0' && at[2] == '0')
+				return reject(parser, PIPIT_REFUSAL_TARGET);
+			at += 3;
+		} else if (parser->head->query) {
+			/* browsers send the query as it was typed */
+			at++;
+		} else {
 			return reject(parser, PIPIT_REFUSAL_TARGET);
-		at += 3;
+		}
 	}
 	if (*at != ' ')
 		return reject(parser, *at == '\r' || *at == '\n' ? PIPIT_REFUSAL_REQUEST_LINE : PIPIT_REFUSAL_TARGET);

@@ -17,23 +17,69 @@ struct media_type {
 #define BINARY "application/octet-stream"
 #define EXTENSION_SIZE 16
 
-/* Sorted by extension. JSON and XML need no charset (RFC 8259 §8.1, RFC 7303 §3). */
+/*
+ * Sorted by extension. All of nginx's, and what else is common in Apache's, which Caddy reads; registered types before
+ * others. JSON and XML need no charset (RFC 8259 §8.1, RFC 7303 §3).
+ */
 static const struct media_type media_types[] = {
+	{ "3g2", "video/3gpp2" },
+	{ "3gp", "video/3gpp" },
+	{ "3gpp", "video/3gpp" },
 	{ "7z", "application/x-7z-compressed" },
 	{ "aac", "audio/aac" },
+	{ "ai", "application/postscript" },
+	{ "aif", "audio/x-aiff" },
+	{ "aiff", "audio/x-aiff" },
+	{ "amr", "audio/AMR" },
+	{ "apk", "application/vnd.android.package-archive" },
 	{ "apng", "image/apng" },
+	{ "asf", "video/x-ms-asf" },
+	{ "asx", "video/x-ms-asf" },
 	{ "atom", "application/atom+xml" },
+	{ "au", "audio/basic" },
+	{ "avi", "video/x-msvideo" },
 	{ "avif", "image/avif" },
 	{ "bin", BINARY },
 	{ "bmp", "image/bmp" },
 	{ "bz2", "application/x-bzip2" },
+	{ "c", "text/x-csrc" TEXT },
+	{ "cab", "application/vnd.ms-cab-compressed" },
+	{ "cbz", "application/vnd.comicbook+zip" },
+	{ "cco", "application/x-cocoa" },
+	{ "cer", "application/pkix-cert" },
+	{ "cjs", "text/javascript" TEXT },
 	{ "conf", "text/plain" TEXT },
+	{ "cpp", "text/x-c++src" TEXT },
+	{ "crl", "application/pkix-crl" },
+	{ "crt", "application/x-x509-ca-cert" },
 	{ "css", "text/css" TEXT },
 	{ "csv", "text/csv" TEXT },
+	{ "deb", "application/vnd.debian.binary-package" },
+	{ "der", "application/x-x509-ca-cert" },
+	{ "diff", "text/x-diff" TEXT },
+	{ "dll", BINARY },
+	{ "dmg", BINARY },
+	{ "doc", "application/msword" },
+	{ "docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document" },
+	{ "dtd", "application/xml-dtd" },
+	{ "ear", "application/java-archive" },
+	{ "eot", "application/vnd.ms-fontobject" },
+	{ "eps", "application/postscript" },
 	{ "epub", "application/epub+zip" },
+	{ "exe", BINARY },
 	{ "flac", "audio/flac" },
+	{ "flv", "video/x-flv" },
+	{ "geojson", "application/geo+json" },
 	{ "gif", "image/gif" },
+	{ "glb", "model/gltf-binary" },
+	{ "gltf", "model/gltf+json" },
+	{ "gpx", "application/gpx+xml" },
 	{ "gz", "application/gzip" },
+	{ "h", "text/x-chdr" TEXT },
+	{ "heic", "image/heic" },
+	{ "heif", "image/heif" },
+	{ "hqx", "application/mac-binhex40" },
+	{ "htc", "text/x-component" TEXT },
 	{ "htm", "text/html" TEXT },
 	{ "html", "text/html" TEXT },
 	{ "ico", "image/vnd.microsoft.icon" },
@@ -41,45 +87,130 @@ static const struct media_type media_types[] = {
 	{ "img", BINARY },
 	{ "ini", "text/plain" TEXT },
 	{ "iso", BINARY },
+	{ "jad", "text/vnd.sun.j2me.app-descriptor" TEXT },
+	{ "jar", "application/java-archive" },
+	{ "jardiff", "application/x-java-archive-diff" },
+	{ "jng", "image/x-jng" },
+	{ "jnlp", "application/x-java-jnlp-file" },
+	{ "jp2", "image/jp2" },
 	{ "jpeg", "image/jpeg" },
 	{ "jpg", "image/jpeg" },
 	{ "js", "text/javascript" TEXT },
 	{ "json", "application/json" },
+	{ "jsonl", "application/x-ndjson" },
 	{ "jsonld", "application/ld+json" },
+	{ "jxl", "image/jxl" },
+	{ "kar", "audio/midi" },
+	{ "kml", "application/vnd.google-earth.kml+xml" },
+	{ "kmz", "application/vnd.google-earth.kmz" },
 	{ "log", "text/plain" TEXT },
+	{ "m2ts", "video/mp2t" },
+	{ "m3u", "audio/mpegurl" },
 	{ "m3u8", "application/vnd.apple.mpegurl" },
 	{ "m4a", "audio/mp4" },
+	{ "m4s", "video/iso.segment" },
+	{ "m4v", "video/mp4" },
 	{ "map", "application/json" },
 	{ "md", "text/markdown" TEXT },
+	{ "mid", "audio/midi" },
+	{ "midi", "audio/midi" },
 	{ "mjs", "text/javascript" TEXT },
+	{ "mka", "audio/x-matroska" },
+	{ "mkv", "video/x-matroska" },
+	{ "mml", "text/mathml" TEXT },
+	{ "mng", "video/x-mng" },
+	{ "mov", "video/quicktime" },
+	{ "mp2", "audio/mpeg" },
 	{ "mp3", "audio/mpeg" },
 	{ "mp4", "video/mp4" },
 	{ "mpd", "application/dash+xml" },
+	{ "mpeg", "video/mpeg" },
+	{ "mpg", "video/mpeg" },
+	{ "mpga", "audio/mpeg" },
+	{ "msi", BINARY },
+	{ "msm", BINARY },
+	{ "msp", BINARY },
+	{ "mts", "video/mp2t" },
+	{ "ndjson", "application/x-ndjson" },
+	{ "odg", "application/vnd.oasis.opendocument.graphics" },
+	{ "odp", "application/vnd.oasis.opendocument.presentation" },
+	{ "ods", "application/vnd.oasis.opendocument.spreadsheet" },
+	{ "odt", "application/vnd.oasis.opendocument.text" },
 	{ "oga", "audio/ogg" },
 	{ "ogg", "audio/ogg" },
 	{ "ogv", "video/ogg" },
 	{ "opus", "audio/ogg" },
 	{ "otf", "font/otf" },
+	{ "p12", "application/pkcs12" },
+	{ "patch", "text/x-diff" TEXT },
+	{ "pdb", "application/x-pilot" },
 	{ "pdf", "application/pdf" },
+	{ "pem", "application/x-x509-ca-cert" },
+	{ "pfx", "application/pkcs12" },
+	{ "pl", "application/x-perl" },
+	{ "pm", "application/x-perl" },
 	{ "png", "image/png" },
+	{ "ppt", "application/vnd.ms-powerpoint" },
+	{ "pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation" },
+	{ "prc", "application/x-pilot" },
+	{ "ps", "application/postscript" },
+	{ "psd", "image/vnd.adobe.photoshop" },
+	{ "py", "text/x-python" TEXT },
+	{ "ra", "audio/x-realaudio" },
+	{ "rar", "application/vnd.rar" },
+	{ "rdf", "application/rdf+xml" },
+	{ "rpm", "application/x-redhat-package-manager" },
 	{ "rss", "application/rss+xml" },
+	{ "rtf", "application/rtf" },
+	{ "run", "application/x-makeself" },
+	{ "sea", "application/x-sea" },
+	{ "sh", "text/x-sh" TEXT },
+	{ "shtml", "text/html" TEXT },
+	{ "sit", "application/x-stuffit" },
+	{ "sql", "application/sql" },
+	{ "sqlite", "application/vnd.sqlite3" },
+	{ "srt", "text/plain" TEXT },
 	{ "svg", "image/svg+xml" },
+	{ "svgz", "image/svg+xml" },
+	{ "swf", "application/x-shockwave-flash" },
 	{ "tar", "application/x-tar" },
+	{ "tcl", "application/x-tcl" },
+	{ "tgz", "application/gzip" },
 	{ "tif", "image/tiff" },
 	{ "tiff", "image/tiff" },
+	{ "tk", "application/x-tcl" },
 	{ "toml", "application/toml" },
+	{ "torrent", "application/x-bittorrent" },
+	{ "ts", "video/mp2t" },
+	{ "ttc", "font/collection" },
 	{ "ttf", "font/ttf" },
+	{ "ttl", "text/turtle" TEXT },
 	{ "txt", "text/plain" TEXT },
+	{ "vcf", "text/vcard" TEXT },
 	{ "vtt", "text/vtt" TEXT },
+	{ "war", "application/java-archive" },
 	{ "wasm", "application/wasm" },
 	{ "wav", "audio/wav" },
+	{ "wbmp", "image/vnd.wap.wbmp" },
+	{ "weba", "audio/webm" },
 	{ "webm", "video/webm" },
 	{ "webmanifest", "application/manifest+json" },
 	{ "webp", "image/webp" },
+	{ "wma", "audio/x-ms-wma" },
+	{ "wml", "text/vnd.wap.wml" TEXT },
+	{ "wmlc", "application/vnd.wap.wmlc" },
+	{ "wmv", "video/x-ms-wmv" },
 	{ "woff", "font/woff" },
 	{ "woff2", "font/woff2" },
 	{ "xhtml", "application/xhtml+xml" },
+	{ "xls", "application/vnd.ms-excel" },
+	{ "xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" },
 	{ "xml", "application/xml" },
+	{ "xpi", "application/x-xpinstall" },
+	{ "xsd", "application/xml" },
+	{ "xsl", "application/xslt+xml" },
+	{ "xslt", "application/xslt+xml" },
+	{ "xspf", "application/xspf+xml" },
 	{ "xz", "application/x-xz" },
 	{ "yaml", "application/yaml" },
 	{ "yml", "application/yaml" },
@@ -288,25 +419,43 @@ int pipit_media_types_read(const char *name, struct pipit_media_types **media, c
 	return 0;
 }
 
-const char *pipit_media_types_types_find(const struct pipit_media_types *media, const char *name)
+/* NULL: unknown. */
+static const char *find_type(const struct pipit_media_types *media, const char *name)
 {
 	char extension[EXTENSION_SIZE];
 	const char *type = NULL;
 
 	if (!lower_extension(name, extension))
-		return BINARY;
+		return NULL;
 	if (media)
 		type = find(media->types, media->count, extension);
-	if (!type)
-		type = find(media_types, sizeof media_types / sizeof *media_types, extension);
+	return type ? type : find(media_types, sizeof media_types / sizeof *media_types, extension);
+}
+
+const char *pipit_media_types_types_find(const struct pipit_media_types *media, const char *name)
+{
+	const char *type = find_type(media, name);
 	return type ? type : BINARY;
+}
+
+bool pipit_media_types_has(const struct pipit_media_types *media, const char *name)
+{
+	return find_type(media, name) != NULL;
+}
+
+bool pipit_media_types_is_gzip(const char *name)
+{
+	char extension[EXTENSION_SIZE];
+	return lower_extension(name, extension) && strcmp(extension, "svgz") == 0;
 }
 
 bool pipit_media_types_is_compressible(const char *type)
 {
-	static const char *const wholes[] = { "application/javascript", "application/json", "application/toml",
-		"application/vnd.apple.mpegurl", "application/wasm", "application/x-javascript", "application/xml",
-		"application/yaml", "font/otf", "font/ttf", "image/bmp", "image/vnd.microsoft.icon" };
+	static const char *const wholes[] = { "application/javascript", "application/json", "application/postscript",
+		"application/rtf", "application/sql", "application/toml", "application/vnd.apple.mpegurl",
+		"application/vnd.ms-fontobject", "application/wasm", "application/x-javascript", "application/x-ndjson",
+		"application/xml", "application/yaml", "font/otf", "font/ttf", "image/bmp",
+		"image/vnd.microsoft.icon" };
 	size_t length = strcspn(type, "; ");
 
 	if (strncmp(type, "text/", 5) == 0)

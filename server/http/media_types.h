@@ -15,6 +15,12 @@ void pipit_media_types_free(struct pipit_media_types *media);
 /* From `media` (may be NULL), else built in, else "application/octet-stream". Lives as long as `media`. */
 const char *pipit_media_types_types_find(const struct pipit_media_types *media, const char *name);
 
+/* Whether the extension is known. */
+bool pipit_media_types_has(const struct pipit_media_types *media, const char *name);
+
+/* "svgz": served with Content-Encoding: gzip. */
+bool pipit_media_types_is_gzip(const char *name);
+
 /* Parameters are ignored. */
 bool pipit_media_types_is_compressible(const char *type);
 

@@ -16,6 +16,17 @@ static bool take_number(const char **at, const char *end, uint64_t *number)
 	return *at > first;
 }
 
+/* Of an empty file, these are all of it, though not a range (RFC 9110 §14.1.2); nginx and Go send it with 200. */
+static bool is_all_of_empty(struct pipit_slice specifier)
+{
+	const char *at = specifier.data, *end = at + specifier.length;
+	bool is_suffix = *at == '-';
+	uint64_t number;
+
+	at += is_suffix;
+	return take_number(&at, end, &number) && (is_suffix ? number > 0 : number == 0);
+}
+
 /* Length 0: not satisfiable. */
 static bool parse_specifier(struct pipit_slice text, uint64_t size, struct pipit_range *range)
 {
@@ -86,6 +97,7 @@ enum pipit_ranges_result pipit_ranges_parse(
 {
 	struct pipit_range found[SPECIFIERS_MAX];
 	size_t named = 0;
+	bool is_all = false;
 
 	*count = 0;
 	if (!take_unit(&value))
@@ -98,12 +110,13 @@ enum pipit_ranges_result pipit_ranges_parse(
 			continue;
 		if (!parse_specifier(specifier, size, &range))
 			return PIPIT_RANGES_IGNORED;
+		is_all |= size == 0 && is_all_of_empty(specifier);
 		if (named++ == SPECIFIERS_MAX)
 			return PIPIT_RANGES_UNSATISFIABLE;
 		if (range.length)
 			found[(*count)++] = range;
 	}
-	if (named == 0)
+	if (named == 0 || is_all)
 		return PIPIT_RANGES_IGNORED;
 	merge(found, count);
 	if (*count == 0 || *count > PIPIT_RANGES_MAX)

@@ -301,10 +301,12 @@ size_t pipit_response_head_refusal(
 			 (struct pipit_slice){ NULL, 0 }, html, &head.content_type);
 
 	head.content_length = length;
+	/* HTML or JSON */
+	head.fields = pipit_slice_of("Vary: Accept\r\n");
 	if (reason == PIPIT_REFUSAL_METHOD_REFUSED)
-		head.fields = pipit_slice_of("Allow: GET, HEAD, OPTIONS\r\n");
+		head.fields = pipit_slice_of("Vary: Accept\r\nAllow: GET, HEAD, OPTIONS\r\n");
 	if (entry->status == 503 || entry->status == 429)
-		head.fields = pipit_slice_of("Retry-After: 1\r\n");
+		head.fields = pipit_slice_of("Vary: Accept\r\nRetry-After: 1\r\n");
 	used = pipit_response_head_render(at, &head);
 	*content_bytes = is_head_request ? 0 : length;
 	memcpy(at + used, content, *content_bytes);

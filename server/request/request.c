@@ -601,6 +601,7 @@ int pipit_request_reply_problem_with(
 		return pipit_request_reply_short(request);
 	length = pipit_response_head_problem_content(
 	    content, status, detail, members, pipit_accept_header_prefers_html(request->head), &content_type);
+	pipit_reply_header(request, "Vary", "Accept");
 	result = pipit_reply(request, status, content_type, content, length);
 	if (content != small)
 		free(content);

@@ -34,6 +34,21 @@ static const char *below_root(const char *name)
 	return path;
 }
 
+static const char *below_top(const char *name)
+{
+	static char path[256];
+	snprintf(path, sizeof path, "%s/%s", top, name);
+	return path;
+}
+
+/* Names below `top`. */
+static void move(const char *from, const char *to)
+{
+	char old_name[256];
+	strcpy(old_name, below_top(from));
+	ck_assert_int_eq(rename(old_name, below_top(to)), 0);
+}
+
 static char *letters(char letter, size_t length)
 {
 	char *bytes = malloc(length + 1);
@@ -139,10 +154,8 @@ static void await_sight(const char *name, struct sight before, struct sight afte
 
 static void replace(const char *name, size_t length)
 {
-	char new_name[256];
-	strcpy(new_name, below_root("new"));
 	write_letters("new", O_TRUNC, 'b', length);
-	ck_assert_int_eq(rename(new_name, below_root(name)), 0);
+	move("root/new", below_root(name) + strlen(top) + 1);
 }
 
 static void overwrite(const char *name, size_t length)
@@ -220,29 +233,71 @@ START_TEST(serves_a_changed_file)
 }
 END_TEST
 
-/* Each worker has a cache of its own. */
-START_TEST(serves_a_changed_file_on_every_connection_and_never_the_old_one_again)
+/* Each worker has a cache of its own; what one client has seen counts for all of them. */
+START_TEST(serves_no_old_file_on_any_connection_after_the_first_new_one)
 {
-	enum { CLIENTS = 16 };
+	enum { CLIENTS = 16, APART_MS = 50 };
 	const struct sight before = { 200, 'a', SMALL_BYTES }, after = { 200, 'b', SMALL_BYTES };
 	int fds[CLIENTS], seen = 0;
-	bool has_seen[CLIENTS] = { false };
-	long long end;
-	for (int i = 0; i < CLIENTS; i++) {
+	long long end, apart;
+	for (int i = 0; i < CLIENTS; i++)
 		fds[i] = wire_connect(daemon_of_test.port);
+	/* the caches of the workers have been filled at different times */
+	apart = wire_now_ms() + APART_MS;
+	while (wire_now_ms() < apart)
+		ck_assert(is_equal(ask(fds[0], "small"), before));
+	for (int i = 0; i < CLIENTS; i++)
 		ck_assert(is_equal(ask(fds[i], "small"), before));
-	}
 	replace("small", SMALL_BYTES);
 	end = wire_now_ms() + PATIENCE_MS;
 	for (int i = 0; seen < CLIENTS; i = (i + 1) % CLIENTS) {
 		struct sight sight = ask(fds[i], "small");
-		ck_assert(is_equal(sight, after) || (!has_seen[i] && is_equal(sight, before)));
-		seen += is_equal(sight, after) && !has_seen[i];
-		has_seen[i] = is_equal(sight, after);
+		ck_assert(is_equal(sight, after) || (!seen && is_equal(sight, before)));
+		seen += is_equal(sight, after);
 		ck_assert(wire_now_ms() < end);
 	}
 	for (int i = 0; i < CLIENTS; i++)
 		close(fds[i]);
+}
+END_TEST
+
+/* A release is made beside the old one; then its root takes the place of the old one. */
+
+static void swap_link(void)
+{
+	ck_assert_int_eq(symlink("release", below_top("next")), 0);
+	move("next", "current");
+}
+
+static void make_root_anew(void)
+{
+	move("root", "old");
+	move("release", "root");
+}
+
+static const struct {
+	const char *root;
+	void (*deploy)(void);
+} deployments[] = { { "current", swap_link }, { "root", make_root_anew } };
+
+START_TEST(serves_a_root_that_was_replaced)
+{
+	int fd;
+	make_site();
+	ck_assert_int_eq(symlink("root", below_top("current")), 0);
+	ck_assert_int_eq(mkdir(below_top("release"), 0755), 0);
+	write_letters("../release/small", O_TRUNC, 'b', SMALL_BYTES);
+	write_letters("../release/large", O_TRUNC, 'b', LARGE_BYTES);
+	daemon_of_test =
+	    daemon_start((const char *const[]){ "--root", below_top(deployments[_i].root), "--workers", "2", NULL });
+	fd = wire_connect(daemon_of_test.port);
+	ck_assert(is_equal(ask(fd, "small"), (struct sight){ 200, 'a', SMALL_BYTES }));
+	ck_assert(is_equal(ask(fd, "large"), (struct sight){ 200, 'a', LARGE_BYTES }));
+	deployments[_i].deploy();
+	await_sight("small", (struct sight){ 200, 'a', SMALL_BYTES }, (struct sight){ 200, 'b', SMALL_BYTES });
+	await_sight("large", (struct sight){ 200, 'a', LARGE_BYTES }, (struct sight){ 200, 'b', LARGE_BYTES });
+	close(fd);
+	tear_down();
 }
 END_TEST
 
@@ -355,7 +410,7 @@ START_TEST(closes_cached_descriptors_when_requests_stop)
 	before = daemon_descriptors(&daemon_of_test);
 	ck_assert(is_equal(ask(fd, "large"), (struct sight){ 200, 'a', LARGE_BYTES }));
 	ck_assert_int_eq(daemon_descriptors(&daemon_of_test), before + 1);
-	/* Ten seconds after the last request. */
+	/* A second after the last request. */
 	ck_assert(wire_wait(has_descriptors, &before));
 	close(fd);
 }
@@ -476,7 +531,7 @@ int main(void)
 	TCase *own = tcase_create("own");
 	tcase_add_checked_fixture(changing, set_up, tear_down);
 	tcase_add_loop_test(changing, serves_a_changed_file, 0, sizeof changes / sizeof *changes);
-	tcase_add_test(changing, serves_a_changed_file_on_every_connection_and_never_the_old_one_again);
+	tcase_add_test(changing, serves_no_old_file_on_any_connection_after_the_first_new_one);
 	tcase_add_test(changing, evaluates_preconditions_against_the_current_file);
 	tcase_add_test(changing, sends_the_rest_of_a_file_that_is_deleted_meanwhile);
 	tcase_add_test(changing, serves_more_files_than_it_caches);
@@ -484,6 +539,7 @@ int main(void)
 	tcase_add_test(changing, closes_cached_descriptors_when_requests_stop);
 	tcase_add_test(changing, closes_cached_descriptors_for_other_files_and_connections);
 	suite_add_tcase(suite, changing);
+	tcase_add_loop_test(own, serves_a_root_that_was_replaced, 0, sizeof deployments / sizeof *deployments);
 	tcase_add_test(own, serves_files_on_behalf_of_a_handler);
 	suite_add_tcase(suite, own);
 	return run_suite(suite);

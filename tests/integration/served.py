@@ -2,6 +2,7 @@
 """Shared by the tests of static files: a temporary root, the real daemon and nginx serving it, requests as bytes, and a count of the
 checks."""
 import contextlib
+import ctypes
 import os
 import pathlib
 import re
@@ -17,6 +18,7 @@ DAEMON = os.environ.get("PIPIT_DAEMON", str(ROOT / "build/pipit"))
 # The daemon reads every PIPIT_ variable as an option, and would refuse PIPIT_DAEMON.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PIPIT_")}
 PATIENCE_SECONDS = 60
+NOBODY = 65534
 # Printed differences of a group; the rest is only counted.
 SHOWN_DIFFERENCES = 20
 # A file counts as changing for a tenth of a second: its ETag is weak then, and it is not compressed.
@@ -115,6 +117,8 @@ class Reply:
     def get(self, name):
         """The value of a header that may occur once; None if it is missing."""
         values = [value for other, value in self.fields if other == name.lower()]
+        if name.lower() == "vary":
+            return ", ".join(values) or None
         assert len(values) <= 1, f"{name} occurs {len(values)} times: {values}"
         return values[0] if values else None
 
@@ -302,6 +306,27 @@ class Nginx:
     def stop(self):
         self.process.terminate()
         self.process.wait(timeout=PATIENCE_SECONDS)
+
+
+def drop_override():
+    """Takes the right to read everything from root, in a child. The numbers are those of Linux."""
+    PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+        if prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl")
+
+
+def unprivileged():
+    """Arguments that start a daemon without the right to read everything; None where that is impossible."""
+    if os.getuid():
+        return {}
+    # Another user may not be able to run a daemon in root's folder.
+    for how in ({"user": NOBODY, "group": NOBODY, "extra_groups": []}, {"preexec_fn": drop_override}):
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            subprocess.run([DAEMON, "--version"], stdout=subprocess.DEVNULL, check=True, **how)
+            return how
+    return None
 
 
 @contextlib.contextmanager

@@ -3,10 +3,15 @@
 """nginx behaves as the models of static_test.py and static_codings_test.py, apart from the listed differences: this checks the models,
 and that clients of nginx get the same from pipit."""
 import collections
+import pathlib
+import re
 
-from served import Group, Nginx, end_with_verdict, running, settle, show, temporary_folder
+from served import Daemon, Group, Nginx, end_with_verdict, put, running, settle, show, temporary_folder
 from static_codings_test import IDENTITY, accept, decode, put_with_neighbours, text
-from static_test import (DATE, RANGES, SIZES, SMALL, all_cases, check_range, expected_status, fields_of, make_root)
+from static_test import (DATE, EMPTY, RANGES, SIZES, SMALL, all_cases, check_range, expected_status, fields_of, make_root, of_empty)
+
+# Not "-0", for which nginx sends the empty file.
+EMPTY_RANGES = ["bytes=0-", "bytes=0-0", "bytes=0-499", "bytes=-1", "bytes=-500", "bytes=1-", "bytes=5-9", "bytes=0-,5-"]
 
 
 def check_plain(client, root):
@@ -57,6 +62,8 @@ def check_ranges(client, root):
             else:
                 check_range(group, client, SMALL, value, expected, content, etag)
         group.notes += [f"{reason} ({count})" for reason, count in differing.items()]
+        for value in EMPTY_RANGES:
+            check_range(group, client, EMPTY, value, of_empty(value, [(0, 0)]), b"", None)
 
 
 def check_neighbours(client):
@@ -66,6 +73,32 @@ def check_neighbours(client):
             reply = client.ask("/gzip.html", *accept(value))
             group.same(f"Accept-Encoding: {value}", expected, reply.get("content-encoding"))
             group.same(f"Accept-Encoding: {value}: decoded", text("gzip.html", 5000), decode(expected or IDENTITY, reply.content))
+
+
+# Where the registered type or that of Debian's table differs from nginx's.
+TYPES_DIFFER = {"application/javascript", "text/xml", "image/x-icon", "image/x-ms-bmp", "audio/x-m4a", "video/x-m4v",
+                "application/x-rar-compressed", "application/octet-stream"}
+
+
+def check_types(folder):
+    """pipit knows every extension of nginx's table."""
+    table = pathlib.Path("/etc/nginx/mime.types")
+    if not table.exists():
+        print("types of nginx: skipped: there is no /etc/nginx/mime.types")
+        return
+    known = {}
+    for line in re.search(r"types *{(.*)}", table.read_text(), re.DOTALL).group(1).split(";"):
+        kind, *extensions = line.split() or [None]
+        known.update(dict.fromkeys(extensions, kind))
+    for extension in known:
+        put(folder, f"types/a.{extension}", b"content")
+    with Group(f"{len(known)} types of nginx") as group, running(Daemon(folder / "types")) as daemon:
+        client = daemon.client()
+        for extension, kind in known.items():
+            reply = client.ask(f"/a.{extension}")
+            own = reply.get("content-type").partition(";")[0]
+            group.true(extension, kind, own == kind or kind in TYPES_DIFFER, own)
+        client.close()
 
 
 def main():
@@ -81,6 +114,7 @@ def main():
             if nginx.has_gzip_static:
                 check_neighbours(client)
             client.close()
+        check_types(folder)
     end_with_verdict()
 
 

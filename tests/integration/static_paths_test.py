@@ -1,22 +1,25 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """No spelling of a path, no link and no race leads to a file outside the root, and only regular files are served."""
+import ctypes
+import errno
 import os
 import pathlib
 import random
 import shutil
 import socket
 import stat
+import struct
 import subprocess
+import tempfile
 import threading
 
-from served import (DAEMON, Client, Daemon, Group, end_with_verdict, put, running, temporary_folder)
+from served import Client, Daemon, Group, end_with_verdict, put, running, temporary_folder, unprivileged
 
 SECRET = b"the secret that lies beside the root"
 SEED = 22
 RANDOM_TARGETS = 4000
 RACE_NAMES = 1500
-NOBODY = 65534
 HTML = "text/html; charset=utf-8"
 
 # The target as in the request line, and the status. secret.txt, root-secret/ and secrets/ are beside the root; in it are
@@ -51,9 +54,9 @@ SPELLINGS = [
     # NUL, backslash and other bytes.
     ("/inside.txt%00", 400), ("/inside.txt%00.png", 400), ("/..%00/secret.txt", 400), ("/%00", 400),
     ("/../secret.txt%00.html", 400),
-    ("/inside.txt\0", 400), ("/..\\secret.txt", 400), ("\\..\\secret.txt", 400), ("/..%5csecret.txt", 400),
-    ("/..%5Csecret.txt", 400),
-    ("/sub\\..\\..\\secret.txt", 400), ("/%5c..%5csecret.txt", 400), ("/\\", 400), ("/sub%5cdeep", 400),
+    ("/inside.txt\0", 400), ("/..\\secret.txt", 404), ("\\..\\secret.txt", 400), ("/..%5csecret.txt", 404),
+    ("/..%5Csecret.txt", 404),
+    ("/sub\\..\\..\\secret.txt", 404), ("/%5c..%5csecret.txt", 404), ("/\\", 404), ("/sub%5cdeep", 404),
     ("/..%255csecret.txt", 404),
     ("/inside.txt\t", 400), ("/in side.txt", 400), ("/inside.txt\x7f", 400), ("/inside.txt\x01", 400), ("/%0d%0aSet-Cookie:x", 404),
     ("/inside.txt%20", 404),
@@ -66,7 +69,8 @@ SPELLINGS = [
     ("/a../secret.txt", 404), ("/sub/...", 404),
     # Dotfiles, apart from dot segments.
     ("/.hidden", 404), ("/%2ehidden", 404), ("/.hidden/", 404), ("/sub/.hidden", 404), ("/.git/config", 404),
-    ("/%2egit/config", 404), ("/.well-known/x", 404),
+    ("/%2egit/config", 404), ("/.well-known", 404), ("/.well-known/.hidden", 404), ("/sub/.well-known/x", 404),
+    ("/.well-known-not", 404),
     ("/.git/../.hidden", 404), ("//.hidden", 404), ("/./.hidden", 404), ("/..hidden", 404),
     # Absolute names of the file system.
     ("//etc/passwd", 404), ("/etc/passwd", 404), ("///etc/passwd", 404), ("/%2fetc%2fpasswd", 404),
@@ -85,21 +89,24 @@ SPELLINGS = [
     # Files within the root.
     ("/inside.txt", 200), ("/./inside.txt", 200), ("//inside.txt", 200), ("/sub/../inside.txt", 200),
     ("/missing/../inside.txt", 200),
-    ("/sub/deep/../../inside.txt", 200), ("/%69nside%2etxt", 200), ("/sub%2fdeep%2ffile.txt", 200), ("/sub/%2e%2e/inside.txt", 200),
+    ("/sub/deep/../../inside.txt", 200), ("/%69nside%2etxt", 200), ("/sub%2fdeep%2ffile.txt", 200), ("/sub%2Fdeep%2Ffile.txt", 200), ("/sub/%2e%2e/inside.txt", 200),
     ("/sub/%2e/deep/file.txt", 200),
     ("/sub/deep/.././deep//file.txt", 200), ("/inside.txt?/../../secret.txt", 200), ("/inside.txt?%5c..%5c", 200),
     ("/inside.txt?..\\..", 200), ("/inside.txt?%00", 400), ("/odd/.../x", 404), ("/odd%25/file.txt", 200),
     ("/odd%2525/file.txt", 404), ("/inside.txt/..", 200), ("/sub/..", 200), ("/..odd", 404), ("/caf%c3%a9.txt", 200),
-    ("/%ff.txt", 200), ("/semi;colon.txt", 200),
+    ("/%ff.txt", 200), ("/semi;colon.txt", 200), ("/back%5cslash.txt", 200), ("/back%5Cslash.txt", 200),
+    ("/.well-known/x", 200), ("/%2ewell-known/x", 200), ("/sub/../.well-known/x", 200),
 ]
 
 
 def make_root(folder):
     root = folder / "root"
-    for name in ("inside.txt", "sub/deep/file.txt", "odd%/file.txt", "caf\u00e9.txt", "semi;colon.txt", "index.html"):
+    for name in ("inside.txt", "sub/deep/file.txt", "odd%/file.txt", "caf\u00e9.txt", "semi;colon.txt", "index.html", "back\\slash.txt",
+                 ".well-known/x"):
         put(root, name, b"inside")
     pathlib.Path(os.fsdecode(os.fsencode(root) + b"/\xff.txt")).write_bytes(b"inside")
-    for name in (".hidden", "sub/.hidden", ".git/config", ".well-known/x", "..hidden", "..odd"):
+    for name in (".hidden", "sub/.hidden", ".git/config", ".well-known/.hidden", ".well-known-not", "sub/.well-known/x",
+                 "..hidden", "..odd"):
         put(root, name, SECRET)
     for name in ("secret.txt", "root-secret/secret.txt", "secrets/secret.txt", "secrets/index.html", "passwd"):
         put(folder, name, SECRET)
@@ -159,44 +166,103 @@ def check_random_targets(client):
 # --- not a regular file ---------------------------------------------------------------------------------------------------
 
 
+LINKS = {}  # names of links, and the status
+
+
 def make_links(folder, root):
-    """Names, their targets, and the status."""
     (root / "way").mkdir()
     links = {
         "out-relative": ("../secret.txt", 404), "out-absolute": (str(folder / "secret.txt"), 404), "out-etc": ("/etc/passwd", 404),
         "out-directory": ("../secrets", 404), "out-above": ("..", 404), "out-slash": ("/", 404),
         "out-proc": ("/proc/self/root", 404),
-        "out-fd": ("/proc/self/fd/0", 404), "out-cwd": ("/proc/self/cwd", 404), "out-and-in": ("../root/inside.txt", 404),
+        "out-fd": ("/proc/self/fd/0", 404), "out-cwd": ("/proc/self/cwd", 404), "out-and-in": ("../root/inside.txt", 200),
         "device": ("/dev/zero", 404),
         "chain-out": ("chain-middle", 404), "chain-middle": ("out-relative", 404), "dangling": ("nowhere", 404),
         "loop": ("loop", 404),
         "loop-one": ("loop-other", 404), "loop-other": ("loop-one", 404), "way/out": ("../../secret.txt", 404),
         "in-file": ("inside.txt", 200), "in-dotted": ("./sub/../inside.txt", 200), "in-deep": ("sub/deep/file.txt", 200),
-        "in-chain": ("in-file", 200),
+        "in-chain": ("in-file", 200), "in-absolute": (str(root / "inside.txt"), 200),
+        "in-absolute-chain": (str(root / "in-absolute"), 200),
+        # Hidden files, and the volume of Kubernetes.
+        "to-hidden": (".hidden", 404), "to-git": (".git", 404), "to-hidden-chain": ("to-hidden", 404),
+        "to-nested": ("sub/.well-known/x", 404), "to-known": (".well-known/x", 200),
+        "..data": ("..2026_11_30", 404), "mapped.txt": ("..data/mapped.txt", 200),
         "way/back": ("../inside.txt", 200), "way/up-and-down": ("../sub/deep/file.txt", 200),
     }
     for name, (to, _) in links.items():
         (root / name).symlink_to(to)
     (root / "in-directory").symlink_to("sub")
+    (root / "in-absolute-directory").symlink_to(root / "sub")
+    put(root, "..2026_11_30/mapped.txt", b"inside")
     os.link(root / "inside.txt", root / "hard-link")
-    return {name: status for name, (_, status) in links.items()}
+    LINKS.update({name: status for name, (_, status) in links.items()})
 
 
-def check_links(client, folder, root):
+def check_links(client, root):
     with Group("links") as group:
-        for name, status in make_links(folder, root).items():
+        for name, status in LINKS.items():
             reply = client.ask(f"/{name}")
             group.same(f"/{name}", (status, False), (reply.status, holds_secret(reply)))
-        for target, status in (("/in-directory/deep/file.txt", 200), ("/hard-link", 200), ("/out-directory/secret.txt", 404),
+        for target, status in (("/in-directory/deep/file.txt", 200), ("/in-absolute-directory/deep/file.txt", 200),
+                               ("/to-git/config", 404), ("/..data/mapped.txt", 404), ("/hard-link", 200), ("/out-directory/secret.txt", 404),
                                ("/out-directory/", 404),
                                ("/out-above/secret.txt", 404), ("/out-slash/etc/passwd", 404), ("/out-proc/etc/passwd", 404),
-                               ("/out-above/root/inside.txt", 404),
+                               ("/out-above/root/inside.txt", 200),
                                # The path is normalized before anything is opened: the kernel never resolves "..".
                                ("/in-directory/../inside.txt", 200), ("/out-directory/../inside.txt", 200),
                                ("/out-directory/../secret.txt", 404),
                                ("/in-directory/deep/../../../secret.txt", 400)):
             reply = client.ask(target)
             group.same(target, (status, False), (reply.status, holds_secret(reply)))
+
+
+def forbid_openat2(error):
+    """A child's openat2() fails, as on an old kernel (ENOSYS) or in an old sandbox (EPERM)."""
+    PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, SYS_OPENAT2 = 38, 22, 2, 437
+    # Load the number; unless it is that of openat2, skip a line; fail; allow.
+    program = [(0x20, 0, 0, 0), (0x15, 0, 1, SYS_OPENAT2), (0x06, 0, 0, 0x50000 | error), (0x06, 0, 0, 0x7fff0000)]
+    lines = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
+
+    def restrict():
+        filter_of_lines = ctypes.create_string_buffer(struct.pack("HP", len(program), ctypes.addressof(lines)))
+        prctl = ctypes.CDLL(None, use_errno=True).prctl
+        if prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 or prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_of_lines) != 0:
+            raise OSError(ctypes.get_errno(), "prctl")
+
+    return restrict
+
+
+def check_without_openat2(root):
+    for error in (errno.ENOSYS, errno.EPERM):
+        name = errno.errorcode[error]
+        try:
+            daemon = Daemon(root, preexec_fn=forbid_openat2(error))
+        except (OSError, subprocess.SubprocessError):
+            print(f"openat2() fails with {name}: skipped: no system call filters here")
+            continue
+        print(f"openat2() fails with {name}:")
+        with running(daemon):
+            client = daemon.client()
+            check_links(client, root)
+            check_spellings(client)
+            client.close()
+
+
+def check_debug_log(root):
+    """Why a link is not served; whatever its name holds, it is one line."""
+    with Group("the debug log") as group:
+        with tempfile.TemporaryFile() as messages:
+            with running(Daemon(root, "--log-level", "debug", stderr=messages)) as daemon:
+                client = daemon.client()
+                for target in ("/out-relative", "/to-hidden", "/loop", "/in-file"):
+                    client.ask(target)
+                client.close()
+            messages.seek(0)
+            lines = [line for line in messages.read().decode().splitlines() if "is not served" in line]
+        for line, (name, why) in zip(lines, (("out-relative", "leads out of the root"), ("to-hidden", "leads to a hidden file"),
+                                             ("loop", "symbolic links"))):
+            group.true(line, f"{name}: {why}", f"/{name} is not served" in line and why in line, line)
+        group.same("lines", 3, len(lines))
 
 
 def check_special(client, root):
@@ -221,18 +287,6 @@ def check_special(client, root):
 
 
 # --- unreadable files ------------------------------------------------------------------------------------------------------
-
-
-def unprivileged():
-    """Arguments that start a daemon without the right to read everything; None where that is impossible."""
-    if os.getuid():
-        return {}
-    how = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-    try:
-        subprocess.run([DAEMON, "--version"], stdout=subprocess.DEVNULL, check=True, **how)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return how
 
 
 def check_unreadable(folder):
@@ -330,12 +384,15 @@ def main():
             client = daemon.client()
             check_spellings(client)
             check_random_targets(client)
-            check_links(client, folder, root)
+            make_links(folder, root)
+            check_links(client, root)
             check_special(client, root)
             check_race(daemon, folder, root)
             check_curl(daemon)
             client.finish()
         check_fallbacks(root)
+        check_without_openat2(root)
+        check_debug_log(root)
         check_unreadable(folder)
     end_with_verdict()
 

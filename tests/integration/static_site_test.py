@@ -3,6 +3,7 @@
 """Options of a site: directories, listings, --spa, error pages, --cache-control and --media-types, and the start-up that is refused
 when these are invalid."""
 import datetime
+import gzip
 import html.parser
 import json
 import os
@@ -10,7 +11,7 @@ import pathlib
 import subprocess
 import urllib.parse
 
-from served import DAEMON, ENVIRONMENT, OLD, Daemon, Group, end_with_verdict, put, refusal, running, show, temporary_folder
+from served import DAEMON, ENVIRONMENT, OLD, Daemon, Group, end_with_verdict, put, refusal, running, show, temporary_folder, unprivileged
 
 HTML, PROBLEM = "text/html; charset=utf-8", "application/problem+json"
 BROWSER = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
@@ -35,6 +36,7 @@ DIRECTORIES = [
     ("/sub?a=b&c", 301, "/sub/?a=b&c"),
     ("/sub?a=/b//c%20d", 301, "/sub/?a=/b//c%20d"),
     ("/sub?a=b?c", 301, "/sub/?a=b?c"),
+    ("/sub?a=100%&b=%4&c=%41", 301, "/sub/?a=100%25&b=%254&c=%41"),
     ("/%73ub", 301, "/%73ub/"),
     ("/sub/../sub", 301, "/sub/../sub/"),
     ("/sub/deep", 301, "/sub/deep/"),
@@ -86,7 +88,6 @@ NAMES = ["plain.txt", "a & b <c>.txt", '"quoted" \'too\'.txt', "per%cent%41.txt"
          "semi;colon?query#hash.txt", "-dash", "~tilde",
          "back\\slash", "new\nline", "tab\there", "a:b", "plus+plus", "<script>alert(1)", "<img src=x onerror=alert(1)>", "UPPER",
          "zz", "(round)[square]{curly}|`^", "no\x7fprint"]
-UNSERVABLE = ["back\\slash"]  # backslashes are refused in paths
 DIRECTORY_NAMES = ["zdir", "adir & <b>", "dir%20dir"]
 HIDDEN = [".hidden", ".htaccess", "..two"]
 
@@ -164,12 +165,11 @@ def check_row(group, client, root, name, row):
         group.same(f"{name!r}: size", path.stat().st_size, int(size))
     when = datetime.datetime.fromisoformat(date.replace("Z", "+00:00"))
     group.same(f"{name!r}: date", int(path.stat().st_mtime), int(when.timestamp()))
-    if name not in UNSERVABLE:
-        target = urllib.parse.urljoin("/listed/", row["href"])
-        reply = client.ask(target)
-        group.same(f"{target}, where the link leads", 200, reply.status)
-        group.true(f"{target}, where the link leads", "the file", name.endswith("/") or reply.content == path.read_bytes(),
-                   reply.content)
+    target = urllib.parse.urljoin("/listed/", row["href"])
+    reply = client.ask(target)
+    group.same(f"{target}, where the link leads", 200, reply.status)
+    group.true(f"{target}, where the link leads", "the file", name.endswith("/") or reply.content == path.read_bytes(),
+               reply.content)
 
 
 def check_json(group, client, root):
@@ -227,6 +227,70 @@ def check_listings(root):
         client.close()
 
 
+LISTING_MAX, LISTED_LINKS_MAX = 2000, 200
+
+
+def listed(client, target):
+    page = client.ask(target)
+    names = [urllib.parse.unquote(row["href"]).removeprefix("./") for row in Rows(page.content.decode()).rows
+             if row["href"] and row["href"] != "../"]
+    items = json.loads(client.ask(target, JSON).content)
+    return names, {item["name"]: item for item in items}, "has more entries" in page.content.decode()
+
+
+def check_listed_links(root, folder):
+    """A listing has what is served, and nothing else."""
+    put(folder, "outside.txt", b"outside")
+    put(root, "links/file.txt", b"a file", OLD)
+    put(root, "links/directory/inside.txt", b"inside")
+    put(root, "links/.hidden", b"hidden")
+    put(root, "links/locked.txt", b"locked")
+    os.mkfifo(root / "links/fifo")
+    for name, to in {"in": "file.txt", "in-absolute": root / "links/file.txt", "in-directory": "directory", "above": "..",
+                     "out": "../../outside.txt", "out-absolute": folder / "outside.txt", "out-directory": "../..",
+                     "dangling": "nowhere", "loop": "loop", "to-hidden": ".hidden", "to-fifo": "fifo"}.items():
+        (root / "links" / name).symlink_to(to)
+    for folder_of_files, count in (("full", LISTING_MAX), ("many", LISTING_MAX + 1)):
+        # Nearly as many hidden ones: one of them is the last, in every other order that the file system may have.
+        for number in range(count):
+            if number < LISTING_MAX - 10:
+                put(root, f"{folder_of_files}/.{number}", b"")
+            put(root, f"{folder_of_files}/{number:05}.txt", b"")
+    for folder_of_links, count in (("full-of-links", LISTED_LINKS_MAX), ("links-only", LISTED_LINKS_MAX + 1)):
+        (root / folder_of_links).mkdir()
+        for number in range(count):
+            (root / f"{folder_of_links}/{number:05}").symlink_to("../links/file.txt")
+    # With "." and "..".
+    for folder_of_hidden, count in (("full-of-hidden", 2 * LISTING_MAX - 2), ("hidden", 2 * LISTING_MAX - 1)):
+        for number in range(count):
+            put(root, f"{folder_of_hidden}/.{number:05}", b"")
+    with Group("what a listing has") as group, running(Daemon(root, "--listing")) as daemon:
+        client = daemon.client()
+        names, items, has_more = listed(client, "/links/")
+        group.same("names", ["above/", "directory/", "in-directory/", "file.txt", "in", "in-absolute", "locked.txt"], names)
+        group.same("names in JSON", sorted(name.rstrip("/") for name in names), sorted(items))
+        group.same("a link in JSON", {**items["file.txt"], "name": "in"}, items["in"])
+        group.same("a note of more", False, has_more)
+        for name in names:
+            group.same(f"/links/{name}", 200, client.ask(f"/links/{name}").status)
+        for target, count, more in (("/full/", LISTING_MAX, False), ("/many/", LISTING_MAX, True),
+                                    ("/full-of-links/", LISTED_LINKS_MAX, False), ("/links-only/", LISTED_LINKS_MAX, True),
+                                    ("/full-of-hidden/", 0, False), ("/hidden/", 0, True)):
+            names, items, has_more = listed(client, target)
+            group.same(f"{target}: names, names in JSON, a note of more", (count, count, more), (len(names), len(items), has_more))
+            group.same(f"HEAD {target}", client.ask(target).without("date"), client.ask(target, method="HEAD").without("date"))
+        client.close()
+    how = unprivileged()
+    if how:
+        (root / "links/locked.txt").chmod(0)
+        with Group("what a listing has of unreadable files") as group, running(Daemon(root, "--listing", **how)) as daemon:
+            client = daemon.client()
+            names, _, _ = listed(client, "/links/")
+            group.same("names", ["above/", "directory/", "in-directory/", "file.txt", "in", "in-absolute"], names)
+            group.same("the unreadable file", 403, client.ask("/links/locked.txt").status)
+            client.close()
+
+
 # --- --spa ------------------------------------------------------------------------------------------------------------------
 
 # Target, Accept, status: 200 is the index.
@@ -238,9 +302,22 @@ PLACES = [
     ("/place", ("Accept", "text/html;q=0"), 404), ("/place", ("Accept", "application/json, text/html;q=0, */*;q=0"), 404),
     ("/missing.js", BROWSER, 404), ("/missing.css", None, 404), ("/place/app.map", BROWSER, 404),
     ("/favicon.ico", ("Accept", "*/*"), 404),
-    ("/missing%2Ejs", BROWSER, 404), ("/a.", BROWSER, 404),
+    ("/missing%2Ejs", BROWSER, 404), 
+    # With a dot, when the client navigates: it names text/html, and the extension is of no known type.
+    ("/a.", BROWSER, 200), ("/user/john.doe", BROWSER, 200), ("/release/1.2.3", ("Accept", "text/html"), 200),
+    ("/token/eyJhbGciOi.eyJzdWIi.SflKxw", BROWSER, 200), ("/user/john%2Edoe", BROWSER, 200),
+    ("/user/john.doe", None, 404), ("/user/john.doe", ("Accept", "*/*"), 404), ("/user/john.doe", JSON, 404),
+    ("/user/john.doe", ("Accept", "image/avif,image/webp,*/*;q=0.8"), 404), ("/missing.mp4", BROWSER, 404),
     ("/place", ("Accept", "TEXT/HTML"), 200),
     ("/.hidden", BROWSER, 404), ("/../place", BROWSER, 400), ("/place%00", BROWSER, 400),
+]
+
+
+# Target, Sec-Fetch-Mode, Accept, status.
+FETCHED = [
+    ("/user/john.doe", "navigate", BROWSER, 200), ("/report.pdf", "navigate", BROWSER, 200),
+    ("/user/john.doe", "cors", BROWSER, 404), ("/missing.js", "no-cors", ("Accept", "*/*"), 404),
+    ("/missing.js", "cors", BROWSER, 404),
 ]
 
 
@@ -254,6 +331,15 @@ def check_spa(root):
                 if group.same(show(method, target, fields), status, reply.status) and status == 200:
                     group.same(f"{show(method, target, fields)}: content", (HTML, b"the index" if method == "GET" else b""),
                                (reply.get("content-type"), reply.content))
+        for target, mode, accept, status in FETCHED:
+            fields = [("Sec-Fetch-Mode", mode), accept]
+            reply = client.ask(target, *fields)
+            group.same(show("GET", target, fields), (status, True), (reply.status, "Sec-Fetch-Mode" in reply.get("vary")))
+        for target, vary in (("/place", "Accept, Accept-Encoding"), ("/john.doe", "Accept, Accept-Encoding, Sec-Fetch-Mode"),
+                             ("/index.html", "Accept-Encoding")):
+            group.same(f"{target}: Vary", (200, vary), told(client.ask(target, BROWSER), "vary"))
+        for target, vary in (("/place", "Accept"), ("/john.doe", "Accept")):
+            group.same(f"{target} for JSON: Vary", (404, vary), told(client.ask(target, JSON), "vary"))
         etag = client.ask("/index.html").get("etag")
         group.same("If-None-Match of a place", 304, client.ask("/place", BROWSER, ("If-None-Match", etag)).status)
         group.same("a file that is there", b"a file", client.ask("/bare/file.txt", BROWSER).content)
@@ -281,22 +367,31 @@ def check_error_pages(root, folder):
             for target in ("/missing", "/missing/", "/missing.png", "/.hidden", "/"):
                 reply = client.ask(target, *fields)
                 group.same(show("GET", target, fields), (404, HTML, page), (reply.status, reply.get("content-type"), reply.content))
+                group.same(f"{show('GET', target, fields)}: Vary", "Accept, Accept-Encoding", reply.get("vary"))
                 group.same(f"{show('GET', target, fields)}: validators", (None, None, None),
                            told(reply, "etag", "last-modified", "content-range")[1:])
                 head = client.ask(target, *fields, method="HEAD")
                 group.same(show("HEAD", target, fields), reply.without("date"), head.without("date"))
         for fields in ([JSON], [("Accept", PROBLEM)], [("Accept", "application/json, text/plain")]):
             reply = client.ask("/missing", *fields)
-            group.same(show("GET", "/missing", fields), (404, PROBLEM), told(reply, "content-type"))
+            group.same(show("GET", "/missing", fields), (404, PROBLEM, "Accept"), told(reply, "content-type", "vary"))
             group.same("its status member", 404, json.loads(reply.content)["status"])
         group.same("the page by its own name", (200, page), (lambda r: (r.status, r.content))(client.ask("/404.html")))
         group.same("400 has no page of its own", 400, client.ask("/../x", BROWSER).status)
         client.close()
     with Group("no pages for errors") as group, running(Daemon(root)) as daemon:
         client = daemon.client()
-        group.same("/missing", (404, PROBLEM), told(client.ask("/missing"), "content-type"))
+        group.same("/missing", (404, PROBLEM, "Accept"), told(client.ask("/missing"), "content-type", "vary"))
         reply = client.ask("/missing", BROWSER)
-        group.same("/missing for a browser", (404, HTML), told(reply, "content-type"))
+        group.same("/missing for a browser", (404, HTML, "Accept"), told(reply, "content-type", "vary"))
+        # By an evhttp callback, by the guard, and by the router.
+        for target, status in (("/hello/get?name=" + "x" * 2000, 400), ("/%", 400), ("/healthz", 405)):
+            for fields in ([], [BROWSER]):
+                method = "POST" if status == 405 else "GET"
+                reply = client.ask(target, *fields, method=method, content=b"" if status == 405 else None)
+                # The guard has read no Accept header when it refuses the target.
+                group.same(show(method, target, fields), (status, HTML if fields and target != "/%" else PROBLEM, "Accept"),
+                           told(reply, "content-type", "vary"))
         client.close()
 
 
@@ -417,6 +512,50 @@ def check_media_types(folder):
         group.true("a missing root: message", "its name", "missing" in messages, messages)
 
 
+def check_exposed(folder):
+    """What the daemon writes must not lie where clients read."""
+    site, outside = folder / "exposed", folder / "beside"
+    put(site, "index.html", b"the index")
+    put(site, "data/old.json", b"{}")
+    outside.mkdir()
+    (outside / "link.json").symlink_to(site / "data/old.json")
+    (folder / "exposed-link").symlink_to("exposed")
+    with Group("settings and logs below the root") as group:
+        for root in (site, folder / "exposed-link"):
+            for option in ("--settings", "--access-log"):
+                for file in (site / "new.json", site / "data/old.json", site / "data/new.json", outside / "link.json",
+                             outside / "../exposed/new.json", folder / "exposed-link/new.json", site / ".hidden.json"):
+                    status, messages = refusal("--root", str(root), option, str(file))
+                    group.same(f"{option} {file}: exit status", 2, status)
+                    group.true(f"{option} {file}: message", "one line with the option, the file and the root",
+                               messages.count("\n") == 1 and f'{option[2:]} = "{file}"' in messages
+                               and f'root = "{root}"' in messages, messages)
+        group.same("what was made", ["data", "index.html"], sorted(path.name for path in site.iterdir()))
+        status, messages = refusal("--root", str(site), "--settings", str(site / "s"), "--access-log", str(site / "l"))
+        group.same("both: lines", 2, messages.count("\n"))
+    with Group("settings and logs outside the root") as group:
+        for options in (["--settings", str(outside / "new.json"), "--access-log", str(outside / "log")],
+                        ["--settings", str(folder / "exposed-not.json")], ["--access-log", "-"]):
+            with running(Daemon(site, *options)) as daemon:
+                client = daemon.client()
+                group.same(f"{options}", 200, client.ask("/").status)
+                client.close()
+
+
+def check_svgz(folder):
+    site, image = folder / "images", gzip.compress(b"<svg/>" * 1000)
+    put(site, "a.svgz", image)
+    with Group(".svgz") as group, running(Daemon(site)) as daemon:
+        client = daemon.client()
+        for value in ("gzip", "identity", "br, zstd"):
+            reply = client.ask("/a.svgz", ("Accept-Encoding", value))
+            group.same(f"Accept-Encoding: {value}", (200, "image/svg+xml", "gzip", None, image),
+                       (*told(reply, "content-type", "content-encoding", "vary"), reply.content))
+        group.same("a range", (206, "gzip", image[2:5]),
+                   (lambda r: (r.status, r.get("content-encoding"), r.content))(client.ask("/a.svgz", ("Range", "bytes=2-4"))))
+        client.close()
+
+
 def check_refused(group, site, table, what, place):
     status, messages = refusal("--root", str(site), "--media-types", str(table))
     group.same(f"{what}: exit status", 2, status)
@@ -490,12 +629,15 @@ def main():
             check_directories(client)
             client.finish()
         check_listings(root)
+        check_listed_links(root, folder)
         check_spa(root)
         check_error_pages(root, folder)
         check_cache_control(folder)
         check_media_types(folder)
         check_dashboard(folder)
         check_unreadable(folder)
+        check_svgz(folder)
+        check_exposed(folder)
     end_with_verdict()
 
 

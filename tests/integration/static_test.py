@@ -521,6 +521,17 @@ def check_range(group, client, name, value, expected, content, etag):
         group.same(f"{asked}: parts", expected, parse_parts(group, asked, reply, content, "application/octet-stream"))
 
 
+def of_empty(value, expected):
+    """Ranges from the first byte on, and suffixes, are all of an empty file: nginx and Go send it then."""
+    if expected == IGNORED:
+        return IGNORED
+    members = [member.strip(" \t") for member in value.partition("=")[2].split(",")]
+    if len(members) > MEMBERS_MAX:
+        return UNSATISFIABLE
+    starts = any(re.fullmatch(r"0+-\d*|-\d*[1-9]\d*", member) for member in members)
+    return IGNORED if starts else UNSATISFIABLE
+
+
 def check_ranges(client, root):
     content = (root / SMALL).read_bytes()
     etag = client.ask(f"/{SMALL}").get("etag")
@@ -537,7 +548,7 @@ def check_ranges(client, root):
             for value, *_ in RANGES:
                 check_range(group, client, name, value, model_ranges(value, len(content)), content, etag)
         for value, expected, *_ in RANGES:
-            check_range(group, client, EMPTY, value, IGNORED if expected == IGNORED else UNSATISFIABLE, b"", None)
+            check_range(group, client, EMPTY, value, of_empty(value, expected), b"", None)
         two = client.ask(f"/{SMALL}", ("Range", "bytes=0-1"), ("Range", "bytes=4-5"))
         group.true("two Range fields", "200, or both ranges", two.status in (200, 206), two)
         if two.status == 206:

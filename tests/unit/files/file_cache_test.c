@@ -34,6 +34,26 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 	return 0;
 }
 
+/* What happens to the file before its bytes are read, and after. */
+static void (*before_reading)(void), (*after_reading)(void);
+
+static void run_once(void (**hook)(void))
+{
+	void (*run)(void) = *hook;
+	*hook = NULL;
+	if (run)
+		run();
+}
+
+ssize_t pread(int fd, void *bytes, size_t length, off_t offset)
+{
+	ssize_t count;
+	run_once(&before_reading);
+	count = syscall(SYS_pread64, fd, bytes, length, offset);
+	run_once(&after_reading);
+	return count;
+}
+
 static const char *below_root(const char *name)
 {
 	static char path[384];
@@ -291,25 +311,93 @@ END_TEST
 
 /* ---------------------------------------------------------------- changes */
 
-START_TEST(does_not_read_the_file_system_within_a_second)
+START_TEST(does_not_read_the_file_system_for_some_milliseconds)
 {
 	expect("/small.html", "first");
 	ck_assert_int_eq(unlink(below_root("small.html")), 0);
-	now_ms += 999;
+	now_ms += 9;
 	expect("/small.html", "first");
+	now_ms += 1;
+	ck_assert_int_eq(look_for("/small.html"), PIPIT_FILES_NOT_FOUND);
 }
 END_TEST
 
-START_TEST(serves_a_changed_file_within_a_second)
+/* Everything that a deployment does to a path: file, link, and directory above it. */
+static void replace_by_rename(void)
+{
+	make_file("new", "other");
+	move("new", "small.html");
+}
+
+static void replace_by_link(void)
+{
+	make_file("other.html", "other");
+	ck_assert_int_eq(symlink("other.html", below_root("new")), 0);
+	move("new", "small.html");
+}
+
+static void replace_the_root(void)
+{
+	move("", "../old");
+	ck_assert_int_eq(mkdir(below_root(""), 0755), 0);
+	make_file("small.html", "other");
+}
+
+static void (*const replacements[])(void) = { replace_by_rename, replace_by_link, replace_the_root };
+
+/* Two workers, within the milliseconds in which neither reads the file system for itself. */
+START_TEST(serves_no_old_file_when_another_worker_has_served_a_new_one)
+{
+	struct pipit_file_cache *other = pipit_file_cache_new();
+	struct pipit_file_cache_file file;
+	ck_assert_ptr_nonnull(other);
+	expect("/small.html", "first");
+	replacements[_i]();
+	ck_assert_int_eq(
+	    pipit_file_cache_find(other, files, pipit_slice_of("/small.html"), now_ms, &file), PIPIT_FILES_FOUND);
+	ck_assert_mem_eq(file.content, "other", 5);
+	expect("/small.html", "other");
+	pipit_file_cache_free(other);
+}
+END_TEST
+
+START_TEST(serves_no_deleted_file_when_another_worker_has_not_found_it)
+{
+	struct pipit_file_cache *other = pipit_file_cache_new();
+	struct pipit_file_cache_file file;
+	ck_assert_ptr_nonnull(other);
+	expect("/small.html", "first");
+	ck_assert_int_eq(unlink(below_root("small.html")), 0);
+	ck_assert_int_eq(
+	    pipit_file_cache_find(other, files, pipit_slice_of("/small.html"), now_ms, &file), PIPIT_FILES_NOT_FOUND);
+	ck_assert_int_eq(look_for("/small.html"), PIPIT_FILES_NOT_FOUND);
+	pipit_file_cache_free(other);
+}
+END_TEST
+
+/* The file itself has not changed: neither its inode nor its times. */
+START_TEST(finds_within_a_second_that_a_directory_leads_out)
+{
+	ck_assert_int_eq(mkdir(below_root("docs"), 0755), 0);
+	make_file("docs/page.html", "page");
+	expect("/docs/page.html", "page");
+	move("docs", "../docs");
+	ck_assert_int_eq(symlink("../docs", below_root("docs")), 0);
+	now_ms += 1000;
+	ck_assert_int_eq(look_for("/docs/page.html"), PIPIT_FILES_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(serves_a_changed_file_after_some_milliseconds)
 {
 	expect("/small.html", "first");
 	make_file("small.html", "second");
-	now_ms += 1000;
+	now_ms += 10;
 	expect("/small.html", "second");
 }
 END_TEST
 
-START_TEST(serves_a_replaced_file_within_a_second)
+START_TEST(serves_a_replaced_file_after_some_milliseconds)
 {
 	expect("/small.html", "first");
 	expect_letters("/large", 'a', LARGE_BYTES);
@@ -317,7 +405,7 @@ START_TEST(serves_a_replaced_file_within_a_second)
 	move("new", "small.html");
 	make_long_file("new", 'b', LARGE_BYTES);
 	move("new", "large");
-	now_ms += 1000;
+	now_ms += 10;
 	expect("/small.html", "other");
 	expect_letters("/large", 'b', LARGE_BYTES);
 	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 2);
@@ -415,6 +503,48 @@ START_TEST(refuses_a_link_that_was_changed_to_lead_out)
 	now_ms += 1000;
 	ck_assert_int_eq(look_for(path_of(both[_i])), PIPIT_FILES_NOT_FOUND);
 	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 0);
+}
+END_TEST
+
+static void write_otherwise(void)
+{
+	const struct timespec times[2] = { { 784111777, 0 }, { 784111777, 0 } };
+	write_bytes("small.html", 0, "other", 5);
+	ck_assert_int_eq(utimensat(AT_FDCWD, below_root("small.html"), times, 0), 0);
+}
+
+static void write_longer(void)
+{
+	write_bytes("small.html", O_APPEND, " and more", 9);
+}
+
+static void cut(void)
+{
+	ck_assert_int_eq(truncate(below_root("small.html"), 2), 0);
+}
+
+static const struct {
+	void (*before)(void), (*after)(void);
+	const char *content;
+} readings[] = { { write_otherwise, NULL, "other" }, { NULL, write_otherwise, "other" },
+	{ write_longer, NULL, "first and more" }, { NULL, write_longer, "first and more" }, { cut, NULL, "fi" },
+	{ NULL, cut, "fi" } };
+
+/* Neither a mixture of two versions, nor the ETag of one with the bytes of the other. */
+START_TEST(does_not_cache_the_bytes_of_a_file_that_changes_while_it_is_read)
+{
+	struct pipit_file_cache_file file;
+	before_reading = readings[_i].before;
+	after_reading = readings[_i].after;
+	ck_assert_int_eq(find("/small.html", &file), PIPIT_FILES_FOUND);
+	ck_assert(!before_reading && !after_reading);
+	ck_assert_ptr_null(file.content);
+	ck_assert_ptr_nonnull(file.descriptor);
+	pipit_shared_fd_release(file.descriptor);
+	now_ms += 10;
+	ck_assert_int_eq(find("/small.html", &file), PIPIT_FILES_FOUND);
+	ck_assert_ptr_nonnull(file.content);
+	ck_assert_str_eq(content_of(&file), readings[_i].content);
 }
 END_TEST
 
@@ -541,21 +671,40 @@ END_TEST
 
 START_TEST(evicts_files_that_were_not_requested_lately)
 {
-	size_t before = open_descriptors();
 	expect("/small.html", "first");
-	expect_letters("/large", 'a', LARGE_BYTES);
+	expect("/empty", "");
 	now_ms += 9999;
 	pipit_file_cache_sweep(opened, now_ms);
 	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 2);
-	expect_letters("/large", 'a', LARGE_BYTES);
+	expect("/empty", "");
 	now_ms += 1;
 	pipit_file_cache_sweep(opened, now_ms);
 	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 1);
-	ck_assert_uint_eq(pipit_file_cache_descriptor_count(opened), 1);
 	now_ms += 9999;
 	pipit_file_cache_sweep(opened, now_ms);
 	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 0);
 	ck_assert_uint_eq(pipit_file_cache_byte_count(opened), 0);
+}
+END_TEST
+
+START_TEST(closes_descriptors_a_second_after_the_last_request)
+{
+	size_t before = open_descriptors();
+	expect("/small.html", "first");
+	expect_letters("/large", 'a', LARGE_BYTES);
+	make_long_file("larger", 'b', 2 * LARGE_BYTES);
+	now_ms += 1;
+	expect_letters("/larger", 'b', 2 * LARGE_BYTES);
+	now_ms += 998;
+	pipit_file_cache_sweep(opened, now_ms);
+	ck_assert_uint_eq(pipit_file_cache_descriptor_count(opened), 2);
+	now_ms += 1;
+	pipit_file_cache_sweep(opened, now_ms);
+	ck_assert_uint_eq(pipit_file_cache_descriptor_count(opened), 1);
+	now_ms += 1;
+	pipit_file_cache_sweep(opened, now_ms);
+	ck_assert_uint_eq(pipit_file_cache_descriptor_count(opened), 0);
+	ck_assert_uint_eq(pipit_file_cache_file_count(opened), 1);
 	ck_assert_uint_eq(open_descriptors(), before);
 }
 END_TEST
@@ -571,7 +720,7 @@ START_TEST(keeps_the_files_that_were_used_last)
 		ck_assert_uint_le(pipit_file_cache_file_count(opened), PIPIT_FILE_CACHE_FILES_MAX);
 	}
 	ck_assert_uint_eq(pipit_file_cache_file_count(opened), PIPIT_FILE_CACHE_FILES_MAX);
-	/* a deleted file is still served for a second if it is cached */
+	/* within the milliseconds, a deleted file is still served if it is cached */
 	ck_assert_int_eq(unlink(below_root("small.html")), 0);
 	ck_assert_int_eq(unlink(below_root("f0")), 0);
 	ck_assert_int_eq(unlink(below_root("f265")), 0);
@@ -616,29 +765,45 @@ START_TEST(limits_the_cached_descriptors)
 }
 END_TEST
 
+static int fillers[FD_MAX];
+static size_t filler_count;
+
 /* Makes open() fail with EMFILE. */
 static struct rlimit allow_no_more_descriptors(void)
 {
 	struct rlimit limit, tight;
-	int fd = dup(STDOUT_FILENO);
-	close(fd);
+	int last = FD_MAX;
+	while (fcntl(last - 1, F_GETFD) < 0)
+		last--;
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	tight = (struct rlimit){ (rlim_t)fd, limit.rlim_max };
+	tight = (struct rlimit){ (rlim_t)last, limit.rlim_max };
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	for (filler_count = 0; (fillers[filler_count] = dup(STDOUT_FILENO)) >= 0; filler_count++)
+		;
 	return limit;
+}
+
+static void allow_descriptors(const struct rlimit *limit)
+{
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, limit), 0);
+	while (filler_count)
+		close(fillers[--filler_count]);
 }
 
 START_TEST(closes_a_cached_descriptor_to_open_another_file)
 {
 	struct rlimit limit;
 	enum pipit_files_result results[3];
+	make_long_file("larger", 'b', 2 * LARGE_BYTES);
 	expect_letters("/large", 'a', LARGE_BYTES);
+	/* one for the root, one for the file */
+	expect_letters("/larger", 'b', 2 * LARGE_BYTES);
 	limit = allow_no_more_descriptors();
 	results[0] = look_for("/small.html");
 	results[1] = look_for("/large");
 	now_ms += 1000;
 	results[2] = look_for("/large");
-	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	allow_descriptors(&limit);
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(results[i], PIPIT_FILES_FOUND);
 }
@@ -653,7 +818,7 @@ START_TEST(is_unavailable_when_replies_hold_all_descriptors)
 	limit = allow_no_more_descriptors();
 	results[0] = look_for("/small.html");
 	results[1] = look_for("/large");
-	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	allow_descriptors(&limit);
 	ck_assert_int_eq(results[0], PIPIT_FILES_UNAVAILABLE);
 	ck_assert_int_eq(results[1], PIPIT_FILES_UNAVAILABLE);
 	pipit_shared_fd_release(file.descriptor);
@@ -763,9 +928,13 @@ static Suite *make_suite(void)
 	suite_add_tcase(suite, finding);
 
 	tcase_add_checked_fixture(changing, set_up, tear_down);
-	tcase_add_test(changing, does_not_read_the_file_system_within_a_second);
-	tcase_add_test(changing, serves_a_changed_file_within_a_second);
-	tcase_add_test(changing, serves_a_replaced_file_within_a_second);
+	tcase_add_test(changing, does_not_read_the_file_system_for_some_milliseconds);
+	tcase_add_test(changing, serves_a_changed_file_after_some_milliseconds);
+	tcase_add_test(changing, serves_a_replaced_file_after_some_milliseconds);
+	tcase_add_loop_test(changing, serves_no_old_file_when_another_worker_has_served_a_new_one, 0,
+	    sizeof replacements / sizeof *replacements);
+	tcase_add_test(changing, serves_no_deleted_file_when_another_worker_has_not_found_it);
+	tcase_add_test(changing, finds_within_a_second_that_a_directory_leads_out);
 	tcase_add_test(changing, serves_a_file_that_hides_its_change_within_a_second);
 	tcase_add_test(changing, serves_a_file_that_is_written_through_a_mapping_within_a_second);
 	tcase_add_test(changing, sees_at_once_that_a_large_file_has_another_length);
@@ -773,6 +942,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(changing, does_not_keep_a_deleted_file, 0, 2);
 	tcase_add_loop_test(changing, refuses_a_link_that_was_changed_to_lead_out, 0, 2);
 	tcase_add_test(changing, follows_a_link_that_was_changed);
+	tcase_add_loop_test(changing, does_not_cache_the_bytes_of_a_file_that_changes_while_it_is_read, 0,
+	    sizeof readings / sizeof *readings);
 	tcase_add_loop_test(changing, finds_a_directory_that_replaced_a_file, 0, 2);
 	tcase_add_test(changing, caches_files_only);
 	tcase_add_loop_test(changing, forbids_a_file_that_became_unreadable, 0, 2);
@@ -780,6 +951,7 @@ static Suite *make_suite(void)
 
 	tcase_add_checked_fixture(bounded, set_up, tear_down);
 	tcase_add_test(bounded, evicts_files_that_were_not_requested_lately);
+	tcase_add_test(bounded, closes_descriptors_a_second_after_the_last_request);
 	tcase_add_test(bounded, keeps_the_files_that_were_used_last);
 	tcase_add_test(bounded, limits_the_cached_bytes);
 	tcase_add_test(bounded, limits_the_cached_descriptors);

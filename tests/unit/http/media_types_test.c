@@ -81,6 +81,18 @@ static const struct {
 	{ "x.yml", "application/yaml" },
 	{ "x.zip", "application/zip" },
 	{ "x.zst", "application/zstd" },
+	{ "x.3g2", "video/3gpp2" },
+	{ "x.avi", "video/x-msvideo" },
+	{ "x.docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document" },
+	{ "x.jsonl", "application/x-ndjson" },
+	{ "x.m4s", "video/iso.segment" },
+	{ "x.m4v", "video/mp4" },
+	{ "x.mkv", "video/x-matroska" },
+	{ "x.mov", "video/quicktime" },
+	{ "x.svgz", "image/svg+xml" },
+	{ "x.ts", "video/mp2t" },
+	{ "x.vcf", "text/vcard; charset=utf-8" },
+	{ "x.xspf", "application/xspf+xml" },
 	{ "x.HTML", "text/html; charset=utf-8" },
 	{ "X.GiF", "image/gif" },
 	{ "docs/v1.2/x.tar.gz", "application/gzip" },
@@ -218,6 +230,26 @@ START_TEST(knows_which_types_are_worth_compressing)
 }
 END_TEST
 
+START_TEST(tells_unknown_types_from_binary_ones)
+{
+	ck_assert(pipit_media_types_has(NULL, "x.bin"));
+	ck_assert(pipit_media_types_has(NULL, "x.JS"));
+	ck_assert(!pipit_media_types_has(NULL, "john.doe"));
+	ck_assert(!pipit_media_types_has(NULL, "x."));
+	ck_assert(!pipit_media_types_has(NULL, "x"));
+}
+END_TEST
+
+START_TEST(knows_files_that_are_compressed_in_themselves)
+{
+	ck_assert(pipit_media_types_is_gzip("x.svgz"));
+	ck_assert(pipit_media_types_is_gzip("docs/x.SVGZ"));
+	ck_assert(!pipit_media_types_is_gzip("x.svg"));
+	ck_assert(!pipit_media_types_is_gzip("x.gz"));
+	ck_assert(!pipit_media_types_is_gzip("svgz"));
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *suite = suite_create("media");
@@ -229,6 +261,8 @@ static Suite *make_suite(void)
 	tcase_add_loop_test(types_case, reports_the_line_of_an_error_in_a_file_of_types, 0, COUNT_OF(wrong));
 	tcase_add_test(types_case, reports_a_file_of_types_that_cannot_be_read);
 	tcase_add_test(types_case, knows_which_types_are_worth_compressing);
+	tcase_add_test(types_case, tells_unknown_types_from_binary_ones);
+	tcase_add_test(types_case, knows_files_that_are_compressed_in_themselves);
 	suite_add_tcase(suite, types_case);
 	return suite;
 }
