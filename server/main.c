@@ -114,24 +114,27 @@ static int register_dashboard(const struct daemon *daemon)
 }
 
 /* file: NULL: none. */
-static void check_exposure(struct daemon *daemon, const char *option, const char *file)
+static bool check_exposure(struct daemon *daemon, const char *option, const char *file)
 {
 	const char *root = daemon->config->root;
 
 	if (!root || !file || !pipit_files_contains(root, file))
-		return;
+		return false;
 	pipit_config_log_error(daemon->config,
 	    "%s = \"%s\": lies below root = \"%s\", where clients can read it; use a file outside", option, file, root);
 	fail(daemon, EXIT_WRONG_CONFIGURATION);
+	return true;
 }
 
-static void check_exposed_files(struct daemon *daemon)
+/* Whether the log or the settings lie where clients read. */
+static bool exposes_files(struct daemon *daemon)
 {
 	const char *log = daemon->config->access_log;
 	bool is_file = strcmp(log, "off") != 0 && strcmp(log, "-") != 0;
 
-	check_exposure(daemon, "access-log", is_file ? log : NULL);
-	check_exposure(daemon, "settings", daemon->config->settings);
+	bool is_log_exposed = check_exposure(daemon, "access-log", is_file ? log : NULL);
+
+	return check_exposure(daemon, "settings", daemon->config->settings) || is_log_exposed;
 }
 
 /* pipit_site_open() reports its first error: open a site with each option alone. False: none of them is wrong. */
@@ -243,12 +246,17 @@ static void fit_memory_limit(struct pipit_config *config, const struct pipit_opt
 /* All that can fail. Reports every error. */
 static void prepare(struct daemon *daemon)
 {
+	bool is_exposed;
+
 	/* a signal that arrives before the loop runs must not end the process */
 	signal(SIGPIPE, SIG_IGN);
 	pipit_signals_block();
-	check_exposed_files(daemon);
+	is_exposed = exposes_files(daemon);
 	open_site(daemon);
 	open_dashboard(daemon);
+	/* Opening would make them. */
+	if (is_exposed)
+		return;
 	open_settings(daemon);
 	raise_descriptor_limit(daemon->config);
 	daemon->server =

@@ -588,9 +588,10 @@ int pipit_request_reply_short(struct pipit_request *request)
 int pipit_request_reply_problem_with(
     struct pipit_request *request, int status, const char *detail, struct pipit_slice members)
 {
+	/* pipit_reply_header() would need memory, which may be what the problem is about. */
+	struct pipit_request_reply reply = { .status = status, .file_fields = pipit_slice_of("Vary: Accept\r\n") };
 	char small[PIPIT_RESPONSE_HEAD_PROBLEM_MAX], *content = small;
 	const char *content_type;
-	size_t length;
 	int result;
 
 	if (status < 400)
@@ -599,10 +600,11 @@ int pipit_request_reply_problem_with(
 		content = malloc(PIPIT_RESPONSE_HEAD_PROBLEM_MAX + members.length);
 	if (!content)
 		return pipit_request_reply_short(request);
-	length = pipit_response_head_problem_content(
+	reply.content.length = pipit_response_head_problem_content(
 	    content, status, detail, members, pipit_accept_header_prefers_html(request->head), &content_type);
-	pipit_reply_header(request, "Vary", "Accept");
-	result = pipit_reply(request, status, content_type, content, length);
+	reply.content_type = content_type;
+	reply.content.memory = (struct pipit_slice){ content, reply.content.length };
+	result = pipit_request_reply(request, &reply);
 	if (content != small)
 		free(content);
 	return result;

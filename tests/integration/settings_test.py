@@ -22,8 +22,10 @@ class Settings:
     def __init__(self, folder, *options, disk=None, **how):
         self.file = pathlib.Path(disk or folder, "settings.json")
         self.messages = pathlib.Path(folder, "messages")
+        root = pathlib.Path(folder, "root")
+        root.mkdir(exist_ok=True)
         with open(self.messages, "ab") as messages:
-            self.daemon = Daemon(folder, "--settings", str(self.file), "--log-level", "info", *options, stderr=messages, **how)
+            self.daemon = Daemon(root, "--settings", str(self.file), "--log-level", "info", *options, stderr=messages, **how)
         self.client = self.daemon.client()
 
     def ask(self, pointer, method="GET", content=None, kind=None, *fields):
@@ -360,7 +362,7 @@ def mounted_alone(folder, group):
             outside.write_text('{"a": 2}')
             settings.daemon.process.send_signal(signal.SIGHUP)
             wait_for("an edit is seen", lambda: settings.get() == {"a": 2})
-            group.same("no file is left beside it", ["messages", "outside.json", "settings.json", "settings.json.lock"],
+            group.same("no file is left beside it", ["messages", "outside.json", "root", "settings.json", "settings.json.lock"],
                        sorted(os.listdir(folder)))
     finally:
         subprocess.run(["umount", inside], check=True)
@@ -451,8 +453,10 @@ def signals_at_start(folder, group):
     os.mkfifo(types)
     file.write_text('{"a": 1}')
     with open(messages, "wb") as output:
+        root = pathlib.Path(folder, "root")
+        root.mkdir(exist_ok=True)
         process = subprocess.Popen([DAEMON, "--listen", "127.0.0.1:0", "--workers", "1", "--settings", file, "--media-types", types,
-                                    "--root", folder], stdout=subprocess.PIPE, stderr=output, text=True, env=ENVIRONMENT)
+                                    "--root", root], stdout=subprocess.PIPE, stderr=output, text=True, env=ENVIRONMENT)
     with open(types, "w"):  # the daemon reads it now
         process.send_signal(signal.SIGHUP)
     group.true("it starts", "a line", "listening on http://" in process.stdout.readline(), messages.read_text())

@@ -528,7 +528,7 @@ def check_exposed(folder):
                     status, messages = refusal("--root", str(root), option, str(file))
                     group.same(f"{option} {file}: exit status", 2, status)
                     group.true(f"{option} {file}: message", "one line with the option, the file and the root",
-                               messages.count("\n") == 1 and f'{option[2:]} = "{file}"' in messages
+                               messages.count("\n") == 1 and f'{option} {file}: lies below' in messages
                                and f'root = "{root}"' in messages, messages)
         group.same("what was made", ["data", "index.html"], sorted(path.name for path in site.iterdir()))
         status, messages = refusal("--root", str(site), "--settings", str(site / "s"), "--access-log", str(site / "l"))
