@@ -7,8 +7,10 @@
 #include <malloc.h>
 
 /* Released since the last trim, and the least time between two: trimming costs up to a millisecond, and the next requests page faults. */
-#define TRIM_BYTES (8 * 1024 * 1024)
+#define TRIM_BYTES (1024 * 1024)
 #define TRIM_PAUSE_MS 5000
+/* Buffered by all connections: the burst is not over. */
+#define BUSY_BYTES (4 * 1024 * 1024)
 
 bool pipit_budget_take(struct pipit_connection *connection, enum pipit_limits_kind kind, size_t more)
 {
@@ -31,7 +33,7 @@ bool pipit_budget_would_fit(const struct pipit_connection *connection, uint64_t 
 void pipit_budget_trim(struct pipit_net *net, uint64_t now_ms)
 {
 	if (net->released_bytes < TRIM_BYTES || now_ms < net->trimmed_ms + TRIM_PAUSE_MS ||
-	    pipit_limits_bytes(net->limits) > TRIM_BYTES / 2)
+	    pipit_limits_bytes(net->limits) > BUSY_BYTES)
 		return;
 	net->trimmed_ms = now_ms;
 	net->released_bytes = 0;
