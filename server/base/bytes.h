@@ -125,6 +125,13 @@ static inline size_t pipit_bytes_utf8_length(const char *at, const char *end)
 	return (size_t)form.following + 1;
 }
 
+/* As pipit_bytes_utf8_length(), for what a log may hold as it is; 0 also for ASCII and for C1 controls (U+0080 to U+009F). */
+static inline size_t pipit_bytes_plain_utf8(const char *at, const char *end)
+{
+	size_t length = (unsigned char)*at >= 0x80 ? pipit_bytes_utf8_length(at, end) : 0;
+	return length == 2 && (unsigned char)at[0] == 0xc2 && (unsigned char)at[1] < 0xa0 ? 0 : length;
+}
+
 /* For text, not attributes. NULL: no escape. */
 static inline const char *pipit_bytes_html_escape(char byte)
 {

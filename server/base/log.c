@@ -61,12 +61,6 @@ uint64_t pipit_log_dropped(void)
 
 /* --- a line ------------------------------------------------------------------------------------------------------- */
 
-/* C1 controls (U+0080 to U+009F) are two bytes of UTF-8. */
-static bool is_control(const char *at, size_t length)
-{
-	return length == 2 && (unsigned char)at[0] == 0xc2 && (unsigned char)at[1] < 0xa0;
-}
-
 static char *append_escape(char *out, unsigned char byte, bool json)
 {
 	return pipit_bytes_put_hex_byte(json ? PIPIT_BYTES_PUT(out, "\\u00") : PIPIT_BYTES_PUT(out, "\\x"), byte);
@@ -77,8 +71,8 @@ static char *append_message(char *out, const char *end, const char *message, boo
 {
 	const char *message_end = message + strlen(message);
 	while (message < message_end && end - out >= ESCAPE_MAX) {
-		size_t length = pipit_bytes_utf8_length(message, message_end);
-		if (length > 1 && !is_control(message, length)) {
+		size_t length = pipit_bytes_plain_utf8(message, message_end);
+		if (length > 0) {
 			out = pipit_bytes_put(out, message, length);
 			message += length;
 			continue;

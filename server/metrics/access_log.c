@@ -60,13 +60,6 @@ static bool is_plain(const char *at)
 		 pipit_bytes_equal(word, '"') | pipit_bytes_equal(word, '\\'));
 }
 
-/* Of a character of UTF-8 that JSON may hold as it is; 0: none. C1 controls (U+0080 to U+009F) are escaped. */
-static size_t plain_utf8(const char *at, const char *end)
-{
-	size_t length = (unsigned char)*at >= 0x80 ? pipit_bytes_utf8_length(at, end) : 0;
-	return length == 2 && (unsigned char)at[0] == 0xc2 && (unsigned char)at[1] < 0xa0 ? 0 : length;
-}
-
 /* At most 2 * input_max bytes: the longest line fits LINE_MAX_BYTES. Cuts no escape. */
 static char *append_escaped(char *out, struct pipit_slice slice, size_t input_max, bool json)
 {
@@ -78,7 +71,7 @@ static char *append_escaped(char *out, struct pipit_slice slice, size_t input_ma
 			memcpy(out, slice.data + i, 8);
 			out += 8;
 			i += 7;
-		} else if (json && (character = plain_utf8(slice.data + i, slice.data + length)) > 0) {
+		} else if (json && (character = pipit_bytes_plain_utf8(slice.data + i, slice.data + length)) > 0) {
 			memcpy(out, slice.data + i, character);
 			out += character;
 			i += character - 1;
