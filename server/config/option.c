@@ -132,7 +132,7 @@ const struct pipit_option pipit_option_table[] = {
 	    .help = "Access log: a file, - for stdout, or off" },
 	{ .name = "log-format", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_OTHER, .offset = FIELD(log_format),
 	    .initial_text = "combined", .choices = log_formats, .operand = "FORM",
-	    .help = "Access lines: combined; json: all lines" },
+	    .help = "Form of the log lines: combined or json" },
 	{ .name = "log-level", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_OTHER, .offset = FIELD(log_level),
 	    .initial_text = "info", .choices = log_levels, .operand = "LEVEL",
 	    .help = "Messages to log: error, warn, info or debug" },
