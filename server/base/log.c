@@ -125,7 +125,7 @@ static size_t render(char line[MESSAGE_MAX], enum pipit_log_level level, const c
 
 /*
  * Other processes share the file description of standard error: no O_NONBLOCK there. A pipe or a terminal is opened again through /proc,
- * for each message, because the program may redirect standard error. Without /proc, poll() alone prevents blocking.
+ * for each message, because the program may redirect standard error. Where that fails, poll() alone prevents blocking.
  */
 static ssize_t write_to_reader(const char *line, size_t length)
 {

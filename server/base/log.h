@@ -20,7 +20,7 @@ void pipit_log_set_level(enum pipit_log_level level);
 /* For the whole process: {"time":…,"level":…,"message":…} instead of text. Default: text. */
 void pipit_log_set_json(bool json);
 
-/* "pipit: LEVEL: message" (info: no level) in one write(), cut at 1 KiB. Leaves errno unchanged. */
+/* One line: "pipit: LEVEL: message" (info: no level), or JSON. Written at once, cut at 1 KiB. Leaves errno unchanged. */
 void pipit_log(enum pipit_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A line on standard output, for the program that started this one; it may block. */

@@ -603,10 +603,10 @@ static bool complete(struct pipit_connection *connection)
 	bool is_whole = link->is_head_done &&
 			(link->content_length < 0 || connection->exchange.given >= (uint64_t)link->content_length);
 
-	/* evhttp releases a connection without a reply when memory is short. */
 	if (link->is_head_done && !is_whole && !link->is_released)
 		report_reply(connection, "has %llu bytes of content, and a Content-Length of %lld",
 		    (unsigned long long)connection->exchange.given, (long long)link->content_length);
+	/* evhttp releases a connection without a reply when memory is short. */
 	if (link->is_head_done ? !is_whole : link->is_released)
 		pipit_output_abort(connection);
 	if (link->is_released) {

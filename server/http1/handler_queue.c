@@ -2,7 +2,7 @@
 /* See handler_queue.h. */
 #include "http1/handler_queue.h"
 
-/* A body of one recv() is not collected, and parsed in about 1 ms. */
+/* Smaller bodies are parsed in about 1 ms. */
 #define LARGE_BYTES (64 * 1024)
 
 bool pipit_handler_queue_takes(const struct pipit_connection *connection)

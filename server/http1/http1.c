@@ -227,6 +227,17 @@ static enum step reply(struct pipit_connection *connection)
 	return pipit_output_is_stuck(connection) || connection->end == PIPIT_ABORT ? STEP_WAIT : STEP_FINISH;
 }
 
+/* The last steps of a request. */
+static void handle(struct pipit_connection *connection, enum step step, struct pipit_slice body)
+{
+	if (step == STEP_HANDLER)
+		step = run_handler(connection, body);
+	if (step == STEP_REPLY)
+		step = reply(connection);
+	if (step == STEP_FINISH)
+		pipit_exchange_finish(connection);
+}
+
 /* bytes: in net->in, a request or more of its body. Returns how many were used; 0: more are needed. */
 static size_t serve_request(struct pipit_connection *connection, char *bytes, size_t length)
 {
@@ -243,12 +254,7 @@ static size_t serve_request(struct pipit_connection *connection, char *bytes, si
 	connection->net->has_more_input = used < length;
 	if (step == STEP_HANDLER && pipit_handler_queue_takes(connection))
 		step = queue_handler(connection);
-	if (step == STEP_HANDLER)
-		step = run_handler(connection, body);
-	if (step == STEP_REPLY)
-		step = reply(connection);
-	if (step == STEP_FINISH)
-		pipit_exchange_finish(connection);
+	handle(connection, step, body);
 	return used;
 }
 
@@ -332,23 +338,18 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 	pipit_http1_settle(connection);
 }
 
-/* The end of serve_request() for the oldest request whose handler was queued. */
+/* The oldest request whose handler was queued. */
 static void serve_queued(struct pipit_net *net)
 {
 	struct pipit_connection *connection = pipit_handler_queue_next(net);
 	struct pipit_exchange *exchange;
-	enum step step;
 
 	if (!connection)
 		return;
 	exchange = &connection->exchange;
 	net->current = connection;
 	net->has_more_input = false;
-	step = run_handler(connection, (struct pipit_slice){ exchange->body, exchange->body_length });
-	if (step == STEP_REPLY)
-		step = reply(connection);
-	if (step == STEP_FINISH)
-		pipit_exchange_finish(connection);
+	handle(connection, STEP_HANDLER, (struct pipit_slice){ exchange->body, exchange->body_length });
 	if (end_batch(connection))
 		pipit_http1_settle(connection);
 }

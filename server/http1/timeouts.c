@@ -106,12 +106,16 @@ static void sweep_handling(struct pipit_connection *connection)
 	/* Not recv(): pipelined requests may be unread before EOF. */
 	struct pollfd look = { .fd = connection->fd, .events = POLLRDHUP };
 
+	bool is_eof;
+
 	poll(&look, 1, 0);
-	if (look.revents & (POLLERR | POLLHUP | POLLNVAL) || (look.revents & POLLRDHUP && ends_at_eof(connection))) {
+	/* A handler that has not run yet cannot hear of EOF: a later sweep tells it. */
+	is_eof = look.revents & POLLRDHUP && connection->exchange.body_state != PIPIT_BODY_QUEUED;
+	if (look.revents & (POLLERR | POLLHUP | POLLNVAL) || (is_eof && ends_at_eof(connection))) {
 		pipit_connection_drop(connection);
 		return;
 	}
-	if (look.revents & POLLRDHUP && !connection->exchange.client_closed) {
+	if (is_eof && !connection->exchange.client_closed) {
 		connection->exchange.client_closed = true;
 		net->handlers->client_closed(net->context, connection);
 	}

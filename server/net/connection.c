@@ -128,8 +128,7 @@ void pipit_connection_drop(struct pipit_connection *connection)
 	net->protocol->dropped(connection);
 	connection->next_gone = net->gone;
 	net->gone = connection;
-	if (!net->is_turn_end)
-		event_active(net->turn_end, EV_TIMEOUT, 0);
+	pipit_connection_plan_turn_end(net);
 }
 
 /* --- what it waits for ---------------------------------------------------------------------------------------------- */

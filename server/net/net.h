@@ -29,7 +29,7 @@ enum pipit_connection_state {
 	PIPIT_CONNECTION_IDLE,    /* first byte of a request */
 	PIPIT_CONNECTION_HEAD,    /* rest of a head */
 	PIPIT_CONNECTION_BODY,    /* rest of a body */
-	PIPIT_CONNECTION_HANDLER, /* deferred reply */
+	PIPIT_CONNECTION_HANDLER, /* its handler (handler_queue.h), or a deferred reply */
 	PIPIT_CONNECTION_OPEN,    /* more of a reply that is left open */
 	PIPIT_CONNECTION_SENDING, /* socket */
 	PIPIT_CONNECTION_LINGER,  /* EOF; late bytes are discarded */
