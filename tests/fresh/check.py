@@ -33,6 +33,7 @@ LEFT_OUT = (
     (r"make container", "makes a Debian of its own; it is a test by itself"),
     (r"make test", "runs every test, this one among them; .ci/run runs it in a clean checkout"),
     (r"build/tests/", "`make test` builds it"),
+    (r"tests/mutants/plant\.py (?!--list)", "runs `make test` for each fault"),
     (r"tests/bench/run\.py --write-results", "is a whole run of the benchmark; `make bench` is the same without writing"),
 )
 # (pattern, replacement): the same command with a shorter run time. It runs once, whatever pages have it.
