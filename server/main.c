@@ -16,6 +16,7 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,7 @@ static void choose_own_pages(struct pipit_site_options *options)
 
 struct daemon {
 	struct pipit_config *config;
+	const char *config_file; /* NULL: none */
 	bool is_check;
 	struct pipit_site *site;
 	struct pipit_site *dashboard; /* beside a root */
@@ -84,6 +86,16 @@ static bool has_dashboard(const struct pipit_config *config)
 	return config->root && strcmp(config->dashboard, "on") == 0;
 }
 
+static void warn_of_hidden_folder(const char *root)
+{
+	char path[PATH_MAX];
+	struct stat status;
+
+	if (snprintf(path, sizeof path, "%s%s", root, dashboard_prefix) < (int)sizeof path && stat(path, &status) == 0)
+		pipit_log(
+		    PIPIT_LOG_WARN, "%s is not served, because the dashboard is there; use --dashboard off", path);
+}
+
 static void open_dashboard(struct daemon *daemon)
 {
 	struct pipit_site_options options = { .prefix = dashboard_prefix };
@@ -91,6 +103,7 @@ static void open_dashboard(struct daemon *daemon)
 
 	if (!has_dashboard(daemon->config))
 		return;
+	warn_of_hidden_folder(daemon->config->root);
 	choose_own_pages(&options);
 	if (pipit_site_open(&options, &daemon->dashboard, error, sizeof error) != 0)
 		fail_configuration(daemon, error);
@@ -126,15 +139,16 @@ static bool check_exposure(struct daemon *daemon, const char *option, const char
 	return true;
 }
 
-/* Whether the log or the settings lie where clients read. */
+/* Whether the log, the settings or the configuration lie where clients read. */
 static bool exposes_files(struct daemon *daemon)
 {
 	const char *log = daemon->config->access_log;
 	bool is_file = strcmp(log, "off") != 0 && strcmp(log, "-") != 0;
 
 	bool is_log_exposed = check_exposure(daemon, "access-log", is_file ? log : NULL);
+	bool is_file_exposed = check_exposure(daemon, "config", daemon->config_file);
 
-	return check_exposure(daemon, "settings", daemon->config->settings) || is_log_exposed;
+	return check_exposure(daemon, "settings", daemon->config->settings) || is_log_exposed || is_file_exposed;
 }
 
 /* pipit_site_open() reports its first error: open a site with each option alone. False: none of them is wrong. */
@@ -297,9 +311,9 @@ static void clean_up(struct daemon *daemon)
 	pipit_site_free(daemon->dashboard);
 }
 
-static int run(struct pipit_config *config)
+static int run(struct pipit_config *config, const struct pipit_options *options)
 {
-	struct daemon daemon = { .config = config };
+	struct daemon daemon = { .config = config, .config_file = options->config_file };
 
 	prepare(&daemon);
 	if (daemon.result == EXIT_CLEAN)
@@ -308,23 +322,35 @@ static int run(struct pipit_config *config)
 	return daemon.result;
 }
 
-/* result: of the options; those without an error are checked too. */
-static int check(struct pipit_config *config, int result)
+/* A full disk or a closed pipe is an error of the command. */
+static int end_output(void)
 {
-	struct daemon daemon = { .config = config, .is_check = true, .result = result };
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return EXIT_CLEAN;
+	pipit_log(PIPIT_LOG_ERROR, "cannot write to standard output: %s", strerror(errno));
+	return EXIT_COULD_NOT_RUN;
+}
+
+/* result: of the options; those without an error are checked too. */
+static int check(struct pipit_config *config, const struct pipit_options *options, int result)
+{
+	struct daemon daemon = {
+		.config = config, .config_file = options->config_file, .is_check = true, .result = result
+	};
 
 	prepare(&daemon);
 	clean_up(&daemon);
-	if (daemon.result == EXIT_CLEAN)
-		pipit_config_print(config, stdout);
-	return daemon.result;
+	if (daemon.result != EXIT_CLEAN)
+		return daemon.result;
+	pipit_config_print(config, stdout);
+	return end_output();
 }
 
 /* An address or a file that was named is that of the server; otherwise its own arguments may have changed it. */
 static int ask_health(const struct pipit_config *config, const struct pipit_options *options)
 {
 	bool is_named =
-	    options->has_config || pipit_options_place(options, "listen")->kind == PIPIT_OPTION_PLACE_COMMAND_LINE;
+	    options->names_file || pipit_options_place(options, "listen")->kind == PIPIT_OPTION_PLACE_COMMAND_LINE;
 	char error[256];
 	int result = is_named ? pipit_healthcheck(config->listen[0], error, sizeof error)
 			      : pipit_healthcheck_find(config, error, sizeof error);
@@ -341,22 +367,24 @@ static int do_as_told(struct pipit_config *config, int argc, char **argv)
 	static char errors[PIPIT_OPTIONS_ERROR_BYTES];
 	bool is_wrong = pipit_options_read(config, &options, argc, argv, environ, errors, sizeof errors) != 0;
 
+	set_up_log(config);
 	pipit_config_log_errors(errors);
 	if (!is_wrong && options.help) {
 		pipit_config_print_help(stdout);
-		return EXIT_CLEAN;
+		return end_output();
 	}
 	if (!is_wrong && options.version) {
 		printf("pipit %s (libevent %s)\n", pipit_version(), event_get_version());
-		return EXIT_CLEAN;
+		return end_output();
 	}
-	if (is_wrong && (!options.check || options.help || options.version))
+	if (is_wrong && (!options.check || options.healthcheck || options.help || options.version))
 		return EXIT_WRONG_CONFIGURATION;
-	if (options.healthcheck && !options.check)
+	if (options.healthcheck)
 		return ask_health(config, &options);
-	set_up_log(config);
 	fit_memory_limit(config, &options);
-	return options.check ? check(config, is_wrong ? EXIT_WRONG_CONFIGURATION : EXIT_CLEAN) : run(config);
+	if (options.check)
+		return check(config, &options, is_wrong ? EXIT_WRONG_CONFIGURATION : EXIT_CLEAN);
+	return run(config, &options);
 }
 
 int main(int argc, char **argv)

@@ -302,7 +302,7 @@ static int open_log_and_listeners(struct pipit_server *server, bool is_check)
 		return -ENOMEM;
 	if (!server->shared.access_log && open_access_log(server) != 0)
 		result = -EIO;
-	error = open_listeners(server, is_check);
+	error = pipit_config_has_address(&server->config) ? open_listeners(server, is_check) : 0;
 	return result ? result : error;
 }
 

@@ -267,6 +267,15 @@ void pipit_config_log_error(const struct pipit_config *config, const char *forma
 	pipit_log(PIPIT_LOG_ERROR, "%s", located);
 }
 
+bool pipit_config_has_address(const struct pipit_config *config)
+{
+	static const char name[] = "listen";
+	const struct pipit_option_origin *origin = config->origin;
+	size_t index = (size_t)(pipit_option_find(name, strlen(name)) - pipit_option_table);
+
+	return origin == NULL || !origin->is_wrong[index] || origin->places[index].kind != PIPIT_OPTION_PLACE_CALL;
+}
+
 void pipit_config_log_errors(const char *lines)
 {
 	while (*lines != '\0') {

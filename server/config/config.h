@@ -23,6 +23,9 @@ int pipit_config_check_into(const struct pipit_config *config, struct pipit_opti
  */
 void pipit_config_locate(const struct pipit_config *config, const char *message, char *out, size_t size);
 
+/* False: each address that was given is wrong, and `listen` is still the default. */
+bool pipit_config_has_address(const struct pipit_config *config);
+
 /* An error about an option, in that notation. */
 void pipit_config_log_error(const struct pipit_config *config, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -41,7 +41,8 @@ static int take(struct pipit_config *config, struct source *source, const struct
 	if (replaces)
 		config->listen_count = 0;
 	enum pipit_fault fault = pipit_option_assign(config, option, value);
-	source->origin->is_wrong[option - pipit_option_table] = fault != PIPIT_FAULT_NONE;
+	bool *is_wrong = &source->origin->is_wrong[option - pipit_option_table];
+	*is_wrong = fault != PIPIT_FAULT_NONE || (*is_wrong && option->kind == PIPIT_OPTION_ADDRESSES);
 	if (fault == PIPIT_FAULT_NONE) {
 		source->has_listen |= replaces;
 		keep_origin(config, source, option);
@@ -442,6 +443,15 @@ static int take_command(
 	return 0;
 }
 
+static int refuse_both_checks(const struct pipit_options *options, struct pipit_option_error *error)
+{
+	if (!options->check || !options->healthcheck)
+		return 0;
+	pipit_option_error_start_line(error);
+	pipit_option_error_append(error, "--check: cannot be used with --healthcheck; use one of them");
+	return -EINVAL;
+}
+
 /* First, because --config names the file, which is read before the options of the command line apply. */
 static int take_commands(
     struct arguments arguments, struct pipit_options *options, const char **file, struct pipit_option_error *error)
@@ -473,18 +483,15 @@ static int take_flags(struct pipit_config *config, struct pipit_option_origin *o
 
 /* ---------------------------------------------------------------- all sources */
 
-static int take_named_file(struct pipit_config *config, struct pipit_option_origin *options, const char *name,
-    char *const *environment, struct pipit_option_error *error)
+static int take_named_file(struct pipit_config *config, struct pipit_options *options, struct pipit_option_error *error)
 {
 	struct pipit_option_place origin = command_line;
-	if (name == NULL) {
+	if (!options->names_file)
 		origin.kind = PIPIT_OPTION_PLACE_ENVIRONMENT;
-		name = find_config_variable(environment);
-	}
-	if (name == NULL)
+	if (options->config_file == NULL)
 		return 0;
-	if (name[0] != '\0')
-		return take_file(config, options, &origin, name, error);
+	if (options->config_file[0] != '\0')
+		return take_file(config, &options->origin, &origin, options->config_file, error);
 	pipit_option_error_start_line(error);
 	pipit_option_error_append_setting(error, &origin, "config", "");
 	pipit_option_error_append(error, ": has no value; use a readable file");
@@ -500,11 +507,13 @@ int pipit_options_read(struct pipit_config *config, struct pipit_options *option
 	*options = (struct pipit_options){ 0 };
 	config->origin = &options->origin;
 	int result = take_commands(arguments, options, &file, &lines);
+	keep_result(&result, refuse_both_checks(options, &lines));
 	/* --help works beside wrong options */
 	if (options->help || options->version)
 		return result;
-	options->has_config = file != NULL;
-	keep_result(&result, take_named_file(config, &options->origin, file, environment, &lines));
+	options->names_file = file != NULL;
+	options->config_file = file != NULL ? file : find_config_variable(environment);
+	keep_result(&result, take_named_file(config, options, &lines));
 	keep_result(&result, take_environment(config, &options->origin, environment, &lines));
 	keep_result(&result, take_flags(config, &options->origin, arguments, &lines));
 	keep_result(&result, pipit_config_check_into(config, &lines));

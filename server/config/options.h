@@ -15,7 +15,8 @@ struct pipit_options {
 	bool version;
 	bool check;
 	bool healthcheck;
-	bool has_config;                   /* --config was given */
+	bool names_file;                   /* --config was given */
+	const char *config_file;           /* or of PIPIT_CONFIG; NULL: none */
 	struct pipit_option_origin origin; /* of `config`, which points to it; points into argv and the environment */
 };
 

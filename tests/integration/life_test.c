@@ -874,6 +874,7 @@ static const struct {
 	{ { "--xyzzy" }, NULL, NULL, "--xyzzy: unknown option; see --help" },
 	{ { "stray" }, NULL, NULL, "stray: not an option" },
 	{ { "--check=yes" }, NULL, NULL, "--check" },
+	{ { "--check", "--healthcheck" }, NULL, NULL, "--check: cannot be used with --healthcheck; use one of them" },
 	{ { "--listen" }, NULL, NULL, "--listen: has no value" },
 	{ { "--listen", "example.com:80" }, NULL, NULL, "--listen example.com:80: not an address" },
 	{ { "--listen=127.0.0.1:1", "--listen=localhost:1" }, NULL, NULL,
@@ -988,6 +989,67 @@ START_TEST(checks_all_that_starting_needs_and_reports_every_error)
 	assert_reported(output, "pipit: error: --listen 192.0.2.1:80: cannot be used: ");
 	assert_reported(output, "pipit: error: --max-fields 0: out of range");
 	ck_assert_ptr_null(strstr(output, "\nroot = "));
+	remove_folder(&folder);
+}
+END_TEST
+
+/* The address that is in use is the default's. */
+START_TEST(checks_no_default_address_when_the_given_one_is_wrong)
+{
+	char output[2048];
+	ck_assert_int_eq(
+	    daemon_run((const char *const[]){ "--check", "--listen", "nonsense", "--max-connections", "100", NULL },
+		output, sizeof output),
+	    2);
+	assert_reported(output, "--listen nonsense: not an address");
+	ck_assert_uint_eq(count_lines(output), 1);
+}
+END_TEST
+
+START_TEST(reports_errors_of_the_configuration_as_json)
+{
+	char output[2048];
+	ck_assert_int_eq(daemon_run((const char *const[]){ "--log-format", "json", "--workers", "many", NULL }, output,
+			     sizeof output),
+	    2);
+	ck_assert_int_eq(output[0], '{');
+	assert_reported(output, "\"--workers many: not a number");
+	ck_assert_int_eq(daemon_run((const char *const[]){ "--log-format", "json", "--healthcheck", "--listen",
+					"127.0.0.1:1", NULL },
+			     output, sizeof output),
+	    1);
+	ck_assert_int_eq(output[0], '{');
+	assert_reported(output, "127.0.0.1:1: no reply");
+}
+END_TEST
+
+/* /dev/full fails each write. */
+START_TEST(fails_when_its_output_cannot_be_written)
+{
+	/* To the daemon, each variable PIPIT_... is an option. */
+	static const char form[] =
+	    "daemon=$PIPIT_DAEMON; unset PIPIT_DAEMON; errors=$(\"$daemon\" %s 2>&1 >/dev/full); "
+	    "test $? = 1 && case $errors in *'No space left'*) ;; *) false;; esac";
+	static const char *const options[] = { "--help", "--version",
+		"--check --max-connections 100 --listen 127.0.0.1:0" };
+	char command[512];
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+		snprintf(command, sizeof command, form, options[i]);
+		ck_assert_msg(system(command) == 0, "%s", options[i]);
+	}
+}
+END_TEST
+
+START_TEST(refuses_a_configuration_file_that_clients_can_read)
+{
+	struct folder folder = make_folder();
+	char output[2048];
+	write_file(folder.file, "workers = 1\n");
+	ck_assert_int_eq(daemon_run((const char *const[]){ "--check", "--config", folder.file, "--root", folder.path,
+					"--max-connections", "100", NULL },
+			     output, sizeof output),
+	    2);
+	assert_reported(output, "lies below root");
 	remove_folder(&folder);
 }
 END_TEST
@@ -1270,6 +1332,10 @@ static TCase *option_tests(void)
 	tcase_add_loop_test(tests, refuses_a_wrong_configuration, 0, COUNT_OF(wrong_configurations));
 	tcase_add_test(tests, prefers_options_to_the_environment_to_the_file);
 	tcase_add_test(tests, checks_all_that_starting_needs_and_reports_every_error);
+	tcase_add_test(tests, checks_no_default_address_when_the_given_one_is_wrong);
+	tcase_add_test(tests, reports_errors_of_the_configuration_as_json);
+	tcase_add_test(tests, fails_when_its_output_cannot_be_written);
+	tcase_add_test(tests, refuses_a_configuration_file_that_clients_can_read);
 	tcase_add_test(tests, reports_every_error_when_it_starts);
 	tcase_add_test(tests, checks_beside_the_running_daemon);
 	tcase_add_test(tests, fits_its_memory_limit_into_the_cgroup);

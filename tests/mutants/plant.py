@@ -92,7 +92,7 @@ def choose(folder, files, count, seed):
 
 
 def run(command, folder, seconds):
-    """The exit status; None: it did not end in time."""
+    """The exit status; None: it did not end in time, and was killed."""
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         return process.wait(seconds)
@@ -148,6 +148,10 @@ def copy_of_the_commit(folder):
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
 
 
+def failed_tests(folder):
+    return (folder / "build/Testing/Temporary/LastTestsFailed.log").read_text().split()
+
+
 def prepare(folder, labels):
     subprocess.run(["cmake", "-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=Release", "-DPIPIT_TESTS=ON"], cwd=folder, check=True,
                    stdout=subprocess.DEVNULL)
@@ -155,7 +159,7 @@ def prepare(folder, labels):
         raise SystemExit("the sound program does not build")
     for label in labels:
         if not tests_pass(folder, None, label):
-            raise SystemExit(f"the tests ({label}) do not pass without a fault: see {folder}/build/Testing/Temporary")
+            raise SystemExit(f"these tests do not pass without a fault: {', '.join(failed_tests(folder))}")
 
 
 def arguments():
