@@ -159,6 +159,7 @@ def prepare(folder, labels):
         raise SystemExit("the sound program does not build")
     for label in labels:
         if not tests_pass(folder, None, label):
+            print((folder / "build/Testing/Temporary/LastTest.log").read_text(errors="replace"), file=sys.stderr)
             raise SystemExit(f"these tests do not pass without a fault: {', '.join(failed_tests(folder))}")
 
 
