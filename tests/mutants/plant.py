@@ -177,6 +177,7 @@ def main():
     options = arguments()
     labels = ["quick", "exhaustive"] if options.exhaustive else ["quick"]
     folder = pathlib.Path(tempfile.mkdtemp(prefix="pipit-mutants-"))
+    folder.chmod(0o755)  # some tests run the daemon as another user
     tried, survivors, started = 0, [], time.monotonic()
     try:
         copy_of_the_commit(folder)
