@@ -809,11 +809,19 @@ static void assert_family(const char *page, const char *name, const char *type)
 	ck_assert_msg(strstr(at + 1, line) == NULL, "family %s occurs twice", name);
 }
 
+static bool has_counted_hello(void *daemon)
+{
+	return daemon_metric(daemon, "http_requests_total{method=\"GET\",route=\"/hello/get\",code=\"200\"}") == 1;
+}
+
 START_TEST(shows_every_family_of_metrics)
 {
 	struct daemon daemon = daemon_start(NULL);
 	struct wire_response hello = ask(&daemon, (struct question){ .path = "/hello/get" });
+	/* A reply of an evhttp callback is counted after it is sent. */
+	bool has_counted = wire_wait(has_counted_hello, &daemon);
 	struct wire_response page = ask(&daemon, (struct question){ .path = "/metrics" });
+	ck_assert(has_counted);
 	ck_assert_int_eq(page.status, 200);
 	assert_field(&page, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
 	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
