@@ -426,6 +426,21 @@ static void measure_heads(void)
 		put_head("Range", ranges[i], true);
 		measure_head(name, read_ranges, &doc);
 	}
+	doc.length = 0;
+	add(&doc, "GET /");
+	while (doc.length < 8192)
+		add(&doc, "%%41");
+	add(&doc, " HTTP/1.1\r\nHost: x\r\n\r\n");
+	measure_head("guard: a target of escapes", judge, &doc);
+	doc.length = 0;
+	add(&doc, "GET / HTTP/1.1\r\nHost: ");
+	while (doc.length < 250)
+		add(&doc, "a.");
+	add(&doc, "a\r\n");
+	while (doc.length < HEAD_BYTES / 2)
+		add(&doc, "Connection: ,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\r\n");
+	add(&doc, "\r\n");
+	measure_head("guard: Connection: ,", judge, &doc);
 	/* ranges that do not touch, in descending order, as many as are kept */
 	doc.length = 0;
 	add(&doc, "GET / HTTP/1.1\r\nHost: x\r\nRange: bytes=");
