@@ -21,6 +21,7 @@ sys.path += [str(pathlib.Path(__file__).resolve().parent / folder) for folder in
 import comparison
 import ladder_test
 import pages
+from memory_formula import memory_at_worst
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("PIPIT_BUILD", ROOT / "build")).resolve()
@@ -316,16 +317,16 @@ def defaults():
     return dict(re.findall(r"^\| `--([\w-]+)` \| ([^|]*) \|", option_table(), re.M))
 
 
-def memory_at_worst(workers):
-    """MiB, by the formula in docs/limits.md."""
-    text = (DOCS / "limits.md").read_text()
-    formula = re.search(r"^> ([\d.]+) MiB \+ workers × \(([\d.]+) MiB \+ `max-output-bytes`\) \+ `max-connections` × ([\d.]+) KiB \+ "
-                        r"([\d.]+) × `memory-limit`$", text, re.M)
-    fixed, worker, connection, factor = map(float, formula.groups())
-    values = {name: value for name, value in defaults().items()}
-    output_kib, connections = int(values["max-output-bytes"].removesuffix("k")), int(values["max-connections"])
-    memory = int(values["memory-limit"].removesuffix("m"))
-    return round(fixed + workers * (worker + output_kib / 1024) + connections * connection / 1024 + factor * memory)
+def bytes_of(value):
+    """Of an option: "64k"."""
+    number, unit = re.fullmatch(r"(\d+)([kmg]?)", value).groups()
+    return int(number) * 1024 ** " kmg".index(unit or " ")
+
+
+def mib_at_worst(workers):
+    """With the defaults."""
+    values = {name: bytes_of(value) for name, value in defaults().items() if re.fullmatch(r"\d+[kmg]?", value)}
+    return round(memory_at_worst({**values, "workers": workers}) / 1024 / 1024)
 
 
 def check_figures(page, text):
@@ -333,8 +334,8 @@ def check_figures(page, text):
     targets = len(list(ROOT.glob("tests/fuzz/fuzz_*.c")))
     for figure, workers, found in ((m.group(2), m.group(1), m.group(0)) for m in
                                    re.finditer(r"(\d+) workers (?:the daemon takes|that is) (\d+) MiB", re.sub(r"\s+", " ", text))):
-        if int(figure) != memory_at_worst(int(workers)):
-            yield f"{page.name}: {found!r}, and it is {memory_at_worst(int(workers))} MiB"
+        if int(figure) != mib_at_worst(int(workers)):
+            yield f"{page.name}: {found!r}, and it is {mib_at_worst(int(workers))} MiB"
     for pattern, count in ((r"(\d+) files of exact bytes", vectors), (r"(\d+) libFuzzer targets", targets)):
         for found in re.findall(pattern, text):
             if int(found) != count:

@@ -421,6 +421,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 		.server = shared->server,
 		.base = worker->base,
 		.config = shared->config,
+		.limits = shared->limits,
 		.worker = worker,
 		.post = post,
 		.post_call = post_call,

@@ -46,8 +46,17 @@ static uint16_t find_weight(struct pipit_slice parameters)
 static void read_list(struct pipit_accept_header_weight *weight, struct pipit_slice media_type, struct pipit_slice list)
 {
 	while (list.length) {
-		struct pipit_slice member = pipit_slice_take_until(&list, ',');
-		int close = specificity(pipit_slice_take_until(&member, ';'), media_type);
+		struct pipit_slice member;
+		int close;
+
+		/* an empty member; a header may consist of thousands of them */
+		if (*list.data == ',') {
+			list.data++;
+			list.length--;
+			continue;
+		}
+		member = pipit_slice_take_until(&list, ',');
+		close = specificity(pipit_slice_take_until(&member, ';'), media_type);
 		if (close > weight->closest) {
 			weight->closest = close;
 			weight->weight = find_weight(member);

@@ -206,10 +206,16 @@ static bool add_batch(struct pipit_child_index *index, const cJSON **member)
 static bool index_members(struct pipit_child_index *index, const cJSON *object)
 {
 	const cJSON *member = object->child;
+	size_t count = 0, slots = SLOTS_FIRST;
 
 	pthread_once(&key.once, make_key);
-	index->mask = SLOTS_FIRST - 1;
-	index->slots = calloc(SLOTS_FIRST, sizeof *index->slots);
+	/* Counting is cheaper than growing. */
+	for (const cJSON *counted = member; counted; counted = counted->next)
+		count++;
+	while (slots - slots / 4 <= count)
+		slots *= 2;
+	index->mask = slots - 1;
+	index->slots = calloc(slots, sizeof *index->slots);
 	if (!index->slots)
 		return false;
 	while (member) {

@@ -30,6 +30,13 @@ bool pipit_budget_would_fit(const struct pipit_connection *connection, uint64_t 
 	return !limit || (used <= limit && bytes <= limit - used);
 }
 
+void pipit_budget_give_back(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
 void pipit_budget_trim(struct pipit_net *net, uint64_t now_ms)
 {
 	if (net->released_bytes < TRIM_BYTES || now_ms < net->trimmed_ms + TRIM_PAUSE_MS ||
@@ -37,9 +44,7 @@ void pipit_budget_trim(struct pipit_net *net, uint64_t now_ms)
 		return;
 	net->trimmed_ms = now_ms;
 	net->released_bytes = 0;
-#ifdef __GLIBC__
-	malloc_trim(0);
-#endif
+	pipit_budget_give_back();
 }
 
 static void set(struct pipit_connection *connection, enum pipit_limits_kind kind, uint64_t buffered)

@@ -26,6 +26,9 @@ bool pipit_budget_would_fit(const struct pipit_connection *connection, uint64_t 
  */
 bool pipit_budget_settle(struct pipit_connection *connection, size_t evhttp_bytes);
 
+/* The free memory of the heap goes back to the system. */
+void pipit_budget_give_back(void);
+
 /* After a burst: the heap goes back to the system, of which malloc() keeps as much as was in use at once. Call it now and then. */
 void pipit_budget_trim(struct pipit_net *net, uint64_t now_ms);
 

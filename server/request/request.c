@@ -9,6 +9,7 @@
 #include "http/content_coding.h"
 #include "http/content_type.h"
 #include "http/response_head.h"
+#include "net/limits.h"
 #include "request/problem.h"
 #include "json/json.h"
 #include "json/printer.h"
@@ -51,6 +52,8 @@ struct pipit_request *pipit_request_new(
 
 static void free_owned(struct pipit_request *request)
 {
+	if (request->retained && request->charged)
+		pipit_limits_release_bytes(request->pool->limits, PIPIT_LIMITS_OTHER, request->charged);
 	while (request->memory) {
 		struct memory *next = request->memory->next;
 		free(request->memory);
@@ -78,6 +81,15 @@ void pipit_request_pool_clear(struct pipit_request_pool *pool)
 	}
 }
 
+/* What a kept request owns was charged to its connection, which no longer counts it. */
+static void charge(struct pipit_request *request)
+{
+	if (!request->retained)
+		return;
+	request->charged = request->head->length + (request->owned_body ? request->body.length : 0);
+	pipit_limits_add_bytes(request->pool->limits, PIPIT_LIMITS_OTHER, request->charged);
+}
+
 void pipit_request_detach(struct pipit_request *request)
 {
 	/* for pipit_request_peer() of a kept request */
@@ -87,7 +99,9 @@ void pipit_request_detach(struct pipit_request *request)
 	/* the callback may release the request */
 	request->keep_count++;
 	pipit_request_abandon(request);
-	if (--request->keep_count == 0 && !request->in_handler)
+	if (--request->keep_count > 0)
+		charge(request);
+	else if (!request->in_handler)
 		free_request(request);
 }
 
@@ -119,6 +133,7 @@ int pipit_request_retain(struct pipit_request *request)
 	for (size_t i = 0; i < request->match.parameter_count; i++)
 		request->match.parameters[i].data = bytes + (request->match.parameters[i].data - head->bytes);
 	request->head = request->retained = copy;
+	request->charged = 0;
 	return 0;
 }
 
@@ -378,10 +393,28 @@ static bool is_uncoded(struct pipit_request *request)
 	return true;
 }
 
-struct cJSON *pipit_request_json(struct pipit_request *request)
+struct pipit_json_limits pipit_request_json_limits(const struct pipit_request *request)
 {
 	const struct pipit_config *config = request->pool->config;
-	const struct pipit_json_limits limits = { (size_t)config->max_json_depth, (size_t)config->max_json_values };
+	return (struct pipit_json_limits){ (size_t)config->max_json_depth, (size_t)config->max_json_values };
+}
+
+bool pipit_request_check_json(struct pipit_request *request)
+{
+	const struct pipit_json_limits limits = pipit_request_json_limits(request);
+	struct pipit_json_error error;
+
+	if (!is_json(request) || !is_uncoded(request))
+		return false;
+	if (pipit_json_check(request->body.data, request->body.length, &limits, &error) == 0)
+		return true;
+	refuse_json(request, &error);
+	return false;
+}
+
+struct cJSON *pipit_request_json(struct pipit_request *request)
+{
+	const struct pipit_json_limits limits = pipit_request_json_limits(request);
 	struct pipit_json_error error;
 	struct cJSON *doc = NULL;
 	int result;

@@ -11,6 +11,7 @@
 #include "http/router.h"
 #include "http1/http1.h"
 #include "http1/open_reply.h"
+#include "json/json.h"
 #include "net/connection.h"
 #include "pipit.h"
 
@@ -42,6 +43,7 @@ struct pipit_request_pool {
 	struct pipit_gzip_cache *gzip_cache;
 	struct event_base *base;
 	const struct pipit_config *config;
+	struct pipit_limits *limits;
 	void *worker; /* for `post` */
 	/* To the inbox of the worker. Any thread. -ENOMEM or -ESHUTDOWN. */
 	int (*post)(
@@ -77,6 +79,9 @@ struct pipit_request {
 	const struct pipit_guard_head *head;
 	struct pipit_slice body; /* followed by a NUL */
 	uint32_t id_number;
+
+	/* Set with `retained`: charged to the limits without a connection. */
+	uint64_t charged;
 
 	/* Set when requested; until then the texts are empty. */
 	void *on_abort_arg;
@@ -125,6 +130,11 @@ int pipit_request_reply_short(struct pipit_request *request);
  */
 int pipit_request_open(struct pipit_request *request, int status, const char *content_type, struct pipit_slice fields,
     struct pipit_slice content, struct pipit_open_reply *open_reply);
+
+/* As pipit_request_json(), but builds no tree, and duplicate names pass. False after a reply. */
+bool pipit_request_check_json(struct pipit_request *request);
+
+struct pipit_json_limits pipit_request_json_limits(const struct pipit_request *request);
 
 void pipit_request_pool_clear(struct pipit_request_pool *pool);
 

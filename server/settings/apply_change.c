@@ -3,6 +3,7 @@
 
 #include "http/preconditions.h"
 #include "request/json_reader.h"
+#include "request/problem.h"
 #include "json/json.h"
 #include "json/patch.h"
 #include "json/pointer.h"
@@ -67,7 +68,36 @@ static int status_of(enum pipit_patch_fault fault)
 	return 500;
 }
 
-static void change_tree(struct pipit_working_copy *copy, struct pipit_change *change)
+/* NULL after a refusal. */
+static cJSON *parse_content(struct pipit_change *change)
+{
+	struct pipit_json_error error;
+	cJSON *content = NULL;
+	int result = pipit_json_parse(
+	    change->content.data, change->content.length, &change->content_limits, &content, &error);
+
+	if (result == -EINVAL) {
+		/* a name that occurs twice */
+		change->status = 400;
+		pipit_problem_json_detail(&error, change->detail);
+		change->members = pipit_problem_json_members(&error);
+	} else if (result != 0) {
+		pipit_change_refuse_for_memory(change);
+	}
+	return content;
+}
+
+/* Between two steps, because each takes long for a large document. */
+static bool is_stopped(struct pipit_change *change)
+{
+	if (!atomic_load_explicit(&change->is_cancelled, memory_order_relaxed))
+		return false;
+	pipit_change_refuse(change, 503, "The server is stopping.");
+	return true;
+}
+
+/* *content: NULL when the tree has taken it. */
+static void change_tree(struct pipit_working_copy *copy, struct pipit_change *change, cJSON **content)
 {
 	/* the next change parses the unchanged text */
 	const struct pipit_patch_limits limits = { copy->limits.json.max_depth, copy->limits.max_bytes, OPERATIONS_MAX,
@@ -78,18 +108,18 @@ static void change_tree(struct pipit_working_copy *copy, struct pipit_change *ch
 
 	switch (change->kind) {
 	case PIPIT_CHANGE_PUT:
-		result = pipit_patch_put(&copy->tree, change->pointer, change->content, &limits, &is_created, &error);
+		result = pipit_patch_put(&copy->tree, change->pointer, *content, &limits, &is_created, &error);
 		if (result == 0)
-			change->content = NULL;
+			*content = NULL;
 		break;
 	case PIPIT_CHANGE_REMOVE:
 		result = pipit_patch_remove(&copy->tree, change->pointer, &error);
 		break;
 	case PIPIT_CHANGE_MERGE:
-		result = pipit_patch_merge(&copy->tree, change->pointer, change->content, &limits, &error);
+		result = pipit_patch_merge(&copy->tree, change->pointer, *content, &limits, &error);
 		break;
 	case PIPIT_CHANGE_PATCH:
-		result = pipit_patch_apply(&copy->tree, change->pointer, change->content, &limits, &error);
+		result = pipit_patch_apply(&copy->tree, change->pointer, *content, &limits, &error);
 		break;
 	case PIPIT_CHANGE_RELOAD:
 		assert(!"a reload does not change the tree");
@@ -137,23 +167,22 @@ static bool is_acceptable(struct pipit_working_copy *copy, struct pipit_change *
 	return false;
 }
 
-void pipit_apply_change(
-    struct pipit_working_copy *copy, struct pipit_change *change, const struct pipit_apply_check *check)
+static void apply(struct pipit_working_copy *copy, struct pipit_change *change, cJSON **content,
+    const struct pipit_apply_check *check)
 {
-	char *text;
+	char *text = NULL;
 	size_t length;
 
-	change->status = 0;
 	if (pipit_working_copy_need_tree(copy) != 0) {
 		pipit_change_refuse_for_memory(change);
 		return;
 	}
 	if (!has_target(copy, change) || !passes_conditions(copy, change))
 		return;
-	change_tree(copy, change);
+	change_tree(copy, change, content);
 	if (change->status >= 300)
 		return;
-	if (is_acceptable(copy, change, check, &text, &length)) {
+	if (!is_stopped(change) && is_acceptable(copy, change, check, &text, &length)) {
 		pipit_working_copy_set_text(copy, text, length);
 		/* the change is good without an ETag */
 		if (pipit_working_copy_etag(copy, change->pointer, change->etag) != 0)
@@ -163,4 +192,19 @@ void pipit_apply_change(
 		/* the next change parses the unchanged text */
 		pipit_working_copy_drop_tree(copy);
 	}
+}
+
+void pipit_apply_change(
+    struct pipit_working_copy *copy, struct pipit_change *change, const struct pipit_apply_check *check)
+{
+	cJSON *content = NULL;
+
+	change->status = 0;
+	if (is_stopped(change))
+		return;
+	if (change->content.length)
+		content = parse_content(change);
+	if (change->status == 0 && !is_stopped(change))
+		apply(copy, change, &content, check);
+	cJSON_Delete(content);
 }

@@ -4,7 +4,9 @@
 
 #include "http/guard.h"
 #include "pipit.h"
+#include "json/json.h"
 #include "json/json_index.h"
+#include "request/problem.h"
 
 #include <stdatomic.h>
 
@@ -20,10 +22,12 @@ struct pipit_change {
 	enum pipit_change_kind kind;
 	/* borrowed until `done` returns true */
 	struct pipit_slice pointer;
-	/* owned by the queue once added; NULL for REMOVE and RELOAD */
-	struct cJSON *content;
-	/* of its text */
-	size_t content_bytes;
+	/*
+	 * Passed pipit_json_check() with these limits; borrowed like `pointer`; empty for REMOVE and RELOAD. A tree takes up to 40 times
+	 * as much memory: the writer thread parses the content when it applies the change.
+	 */
+	struct pipit_slice content;
+	struct pipit_json_limits content_limits;
 	/* for If-Match and If-None-Match; borrowed like `pointer`; NULL: no condition */
 	const struct pipit_guard_head *head;
 	/* the server whose client waits; NULL: the program */
@@ -40,7 +44,7 @@ struct pipit_change {
 	int status;
 	/* after the change; with 412, the current one; "": none */
 	char etag[PIPIT_JSON_INDEX_ETAG_SIZE];
-	char detail[400];
+	char detail[PIPIT_PROBLEM_DETAIL_SIZE];
 	/* from pipit_problem_members(), freed by the caller; NULL: none */
 	char *members;
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "settings/change_queue.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <signal.h>
 #include <time.h>
@@ -18,7 +17,7 @@ static void add_last(struct pipit_change_queue *queue, struct pipit_change *chan
 	*queue->last = change;
 	queue->last = &change->next;
 	queue->count++;
-	queue->bytes += change->content_bytes;
+	queue->bytes += change->content.length;
 }
 
 static struct pipit_change *take_first(struct pipit_change_queue *queue)
@@ -28,7 +27,7 @@ static struct pipit_change *take_first(struct pipit_change_queue *queue)
 	if (!queue->first)
 		queue->last = &queue->first;
 	queue->count--;
-	queue->bytes -= change->content_bytes;
+	queue->bytes -= change->content.length;
 	change->next = NULL;
 	return change;
 }
@@ -54,8 +53,6 @@ static void report(struct pipit_change *changes, struct pipit_change **unreporte
 	while (changes) {
 		struct pipit_change *change = changes;
 		changes = change->next;
-		cJSON_Delete(change->content);
-		change->content = NULL;
 		if (!change->done(change)) {
 			change->next = *unreported;
 			*unreported = change;
@@ -148,13 +145,23 @@ int pipit_change_queue_add(struct pipit_change_queue *queue, struct pipit_change
 	change->members = NULL;
 	pthread_mutex_lock(&queue->mutex);
 	/* one change may exceed the limit */
-	if (queue->count >= QUEUED_MAX || (queue->first && queue->bytes + change->content_bytes > queue->max_bytes))
+	if (queue->count >= QUEUED_MAX || (queue->first && queue->bytes + change->content.length > queue->max_bytes))
 		result = -EBUSY;
 	else
 		add_last(queue, change);
 	pthread_cond_signal(&queue->work);
 	pthread_mutex_unlock(&queue->mutex);
 	return result;
+}
+
+bool pipit_change_queue_is_empty(struct pipit_change_queue *queue)
+{
+	bool is_empty;
+
+	pthread_mutex_lock(&queue->mutex);
+	is_empty = !queue->first;
+	pthread_mutex_unlock(&queue->mutex);
+	return is_empty;
 }
 
 /* Those of the owner are put before *taken. Returns the end of the list. */
@@ -180,7 +187,7 @@ static void take_waiting(struct pipit_change_queue *queue, const void *owner, st
 	queue->last = take_changes_of(&queue->first, owner, taken);
 	for (const struct pipit_change *change = *taken; change != end; change = change->next) {
 		queue->count--;
-		queue->bytes -= change->content_bytes;
+		queue->bytes -= change->content.length;
 	}
 }
 
@@ -200,10 +207,6 @@ struct pipit_change *pipit_change_queue_settle(struct pipit_change_queue *queue,
 		pthread_cond_wait(&queue->ended, &queue->mutex);
 	take_changes_of(&queue->unreported, owner, &taken);
 	pthread_mutex_unlock(&queue->mutex);
-	for (struct pipit_change *change = taken; change; change = change->next) {
-		cJSON_Delete(change->content);
-		change->content = NULL;
-	}
 	return taken;
 }
 

@@ -32,8 +32,10 @@ void pipit_change_queue_init(struct pipit_change_queue *queue, pipit_change_queu
 
 int pipit_change_queue_start(struct pipit_change_queue *queue, size_t max_bytes);
 
-/* Any thread. 0: takes the content, calls `done` later. -EBUSY: full. */
+/* Any thread. 0: calls `done` later. -EBUSY: full. */
 int pipit_change_queue_add(struct pipit_change_queue *queue, struct pipit_change *change);
+
+bool pipit_change_queue_is_empty(struct pipit_change_queue *queue);
 
 /*
  * Returns the changes of an owner that were not reported: those that wait, which are not applied any more, and those of

@@ -2,6 +2,7 @@
 #include "settings/settings.h"
 
 #include "base/log.h"
+#include "net/budget.h"
 #include "settings/apply_change.h"
 #include "settings/atomic_file.h"
 #include "settings/change_queue.h"
@@ -24,7 +25,9 @@
 #define MAX_DEPTH_DEFAULT 64
 #define MAX_VALUES_DEFAULT 100000
 /* documents of the largest size */
-#define QUEUED_DOCUMENTS_MAX 16
+#define QUEUED_DOCUMENTS_MAX 64
+/* its tree may take more than 2 MiB */
+#define LARGE_TEXT_BYTES (64 * 1024)
 
 struct pipit_settings {
 	struct pipit_atomic_file *file;
@@ -150,12 +153,8 @@ static void run_changes(struct pipit_settings *settings, struct pipit_change *ba
 {
 	int error;
 
-	for (struct pipit_change *change = batch; change; change = change->next) {
-		if (atomic_load_explicit(&change->is_cancelled, memory_order_relaxed))
-			pipit_change_refuse(change, 503, "The server is stopping.");
-		else
-			pipit_apply_change(&settings->copy, change, &settings->check);
-	}
+	for (struct pipit_change *change = batch; change; change = change->next)
+		pipit_apply_change(&settings->copy, change, &settings->check);
 	if (!has_applied(batch))
 		return;
 	error = commit(settings);
@@ -226,12 +225,26 @@ static void run_reload(struct pipit_settings *settings, struct pipit_change *cha
 		    change->members ? change->members + 1 : "");
 }
 
+static size_t longest_text(const struct pipit_settings *settings, const struct pipit_change *batch)
+{
+	size_t longest = pipit_working_copy_text(&settings->copy).length;
+	for (; batch; batch = batch->next)
+		longest = batch->content.length > longest ? batch->content.length : longest;
+	return longest;
+}
+
 static void run_batch(void *arg, struct pipit_change *batch)
 {
+	struct pipit_settings *settings = arg;
+	size_t longest = longest_text(settings, batch);
+
 	if (batch->kind == PIPIT_CHANGE_RELOAD)
-		run_reload(arg, batch);
+		run_reload(settings, batch);
 	else
-		run_changes(arg, batch);
+		run_changes(settings, batch);
+	pipit_working_copy_rest(&settings->copy);
+	if (longest > LARGE_TEXT_BYTES && pipit_change_queue_is_empty(&settings->queue))
+		pipit_budget_give_back();
 }
 
 /* --- opening --------------------------------------------------------------------------------------------------------- */
@@ -278,6 +291,7 @@ static int open_store(
 		return -ENOMEM;
 	}
 	pipit_snapshot_init(&settings->published, document);
+	pipit_working_copy_rest(&settings->copy);
 	return pipit_change_queue_start(&settings->queue, QUEUED_DOCUMENTS_MAX * settings->copy.limits.max_bytes);
 }
 
@@ -330,6 +344,7 @@ int pipit_settings_on_change(
 		result = -ENOMEM;
 	else if (!pipit_apply_check(settings->copy.tree, &now, &settings->check))
 		result = -EINVAL;
+	pipit_working_copy_rest(&settings->copy);
 	pthread_mutex_unlock(&settings->queue.mutex);
 	if (result == -EINVAL)
 		pipit_log(PIPIT_LOG_ERROR, "%s: the settings are not valid: %s", pipit_atomic_file_name(settings->file),
@@ -390,20 +405,20 @@ static int result_of(int status)
 	return -EINVAL;
 }
 
-/* Takes the patch. Prints and parses it again, because a cJSON tree may hold what JSON does not allow. */
-static int read_patch(const struct pipit_settings *settings, cJSON *patch, struct pipit_change *change)
+/* Takes the patch. *text: the content, owned. Checks it, because a cJSON tree may hold what JSON does not allow. */
+static int read_patch(const struct pipit_settings *settings, cJSON *patch, struct pipit_change *change, char **text)
 {
 	struct pipit_json_error error;
-	char *text = NULL;
-	int result = patch ? pipit_printer_text(patch, &text, &change->content_bytes) : -ENOMEM;
+	size_t length = 0;
+	int result = patch ? pipit_printer_text(patch, text, &length) : -ENOMEM;
 
 	cJSON_Delete(patch);
+	change->content = (struct pipit_slice){ *text, length };
+	change->content_limits = settings->copy.limits.json;
 	if (result == 0)
-		result = pipit_json_parse(
-		    text, change->content_bytes, &settings->copy.limits.json, &change->content, &error);
+		result = pipit_json_check(*text, length, &change->content_limits, &error);
 	if (result == -EINVAL)
 		snprintf(change->detail, sizeof change->detail, "%s", error.message);
-	free(text);
 	return result;
 }
 
@@ -413,7 +428,8 @@ int pipit_settings_merge(
 	struct awaited awaited = { .change = {
 				       .kind = PIPIT_CHANGE_MERGE, .pointer = pipit_slice_of(pointer), .done = wake } };
 	struct pipit_change *change = &awaited.change;
-	int result = read_patch(settings, patch, change);
+	char *text = NULL;
+	int result = read_patch(settings, patch, change, &text);
 
 	if (result == 0 && !pipit_pointer_is_valid(change->pointer))
 		result = -EINVAL;
@@ -427,9 +443,8 @@ int pipit_settings_merge(
 			pthread_cond_wait(&awaited.cond, &awaited.mutex);
 		pthread_mutex_unlock(&awaited.mutex);
 		result = result_of(change->status);
-	} else {
-		cJSON_Delete(change->content);
 	}
+	free(text);
 	snprintf(error, size, "%s%s", result != 0 && !change->detail[0] ? strerror(-result) : change->detail,
 	    change->members ? change->members : "");
 	free(awaited.change.members);

@@ -9,7 +9,6 @@
 #include "settings/settings.h"
 #include "json/pointer.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -158,9 +157,8 @@ static void reply_busy(struct pipit_request *request, const char *why)
 	pipit_reply_problem(request, 503, "%s; try again soon.", why);
 }
 
-/* Takes the content. */
 static void submit(struct pipit_request *request, struct pipit_settings *settings, enum pipit_change_kind kind,
-    struct pipit_slice pointer, cJSON *content)
+    struct pipit_slice pointer)
 {
 	struct pending *pending = malloc(sizeof *pending + pointer.length);
 	int error = pending ? pipit_request_keep(request) : -ENOMEM;
@@ -171,8 +169,8 @@ static void submit(struct pipit_request *request, struct pipit_settings *setting
 		pending->change = (struct pipit_change){
 			.kind = kind,
 			.pointer = { pending->pointer, pointer.length },
-			.content = content,
-			.content_bytes = request->body.length,
+			.content = request->body,
+			.content_limits = pipit_request_json_limits(request),
 			.head = request->head,
 			.owner = request->pool->server,
 			.done = post_reply,
@@ -185,7 +183,6 @@ static void submit(struct pipit_request *request, struct pipit_settings *setting
 	} else {
 		reply_busy(request, "The server is short of memory");
 	}
-	cJSON_Delete(content);
 	free(pending);
 }
 
@@ -214,16 +211,11 @@ static void change(struct pipit_request *request, struct pipit_settings *setting
 {
 	struct pipit_slice pointer;
 	char bytes[POINTER_MAX];
-	cJSON *content = NULL;
 
 	if (!has_required_match(request, settings) || !read_pointer(request, bytes, &pointer))
 		return;
-	if (kind != PIPIT_CHANGE_REMOVE) {
-		content = pipit_request_json(request);
-		if (!content)
-			return;
-	}
-	submit(request, settings, kind, pointer, content);
+	if (kind == PIPIT_CHANGE_REMOVE || pipit_request_check_json(request))
+		submit(request, settings, kind, pointer);
 }
 
 static void serve_put(struct pipit_request *request, void *settings)

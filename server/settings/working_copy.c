@@ -9,6 +9,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* bytes of text; a tree takes up to 40 times as much */
+#define KEPT_TREE_TEXT_MAX (64 * 1024)
+
 static struct pipit_slice published_text(const struct pipit_working_copy *copy)
 {
 	return pipit_json_index_text(pipit_snapshot_now(copy->published));
@@ -43,6 +46,12 @@ void pipit_working_copy_drop_tree(struct pipit_working_copy *copy)
 {
 	cJSON_Delete(copy->tree);
 	copy->tree = NULL;
+}
+
+void pipit_working_copy_rest(struct pipit_working_copy *copy)
+{
+	if (pipit_working_copy_text(copy).length > KEPT_TREE_TEXT_MAX)
+		pipit_working_copy_drop_tree(copy);
 }
 
 void pipit_working_copy_reset(struct pipit_working_copy *copy)

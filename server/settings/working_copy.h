@@ -26,6 +26,9 @@ int pipit_working_copy_need_tree(struct pipit_working_copy *copy);
 /* When the tree is not that of the text. */
 void pipit_working_copy_drop_tree(struct pipit_working_copy *copy);
 
+/* Between batches: a large tree is dropped. The next change parses the text again, which takes less time than a write. */
+void pipit_working_copy_rest(struct pipit_working_copy *copy);
+
 void pipit_working_copy_reset(struct pipit_working_copy *copy);
 
 /* "": no value. Needs the tree. */

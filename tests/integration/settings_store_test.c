@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/pipit-settings-XXXXXX", file[sizeof folder + 16];
@@ -133,6 +134,7 @@ static struct pipit_server *new_server(uint64_t workers)
 	ck_assert_ptr_nonnull(made);
 	ck_assert_int_eq(pipit_route_settings(made, "/s", settings), 0);
 	ck_assert_int_eq(pipit_route(made, PIPIT_POST, "/read", read_content, NULL), 0);
+	ck_assert_int_eq(pipit_route(made, PIPIT_GET, "/metrics", pipit_serve_metrics, NULL), 0);
 	ck_assert_int_eq(pipit_server_listen(made), 0);
 	return made;
 }
@@ -644,10 +646,10 @@ static int find_answered(const int *clients, int count)
 
 START_TEST(a_full_queue_refuses_changes_until_there_is_room)
 {
-	enum { ROOM = 16 };
+	enum { ROOM = 64 };
 	static atomic_bool is_released;
 	int client, clients[ROOM + 1], answered;
-	char content[4001];
+	char content[4051];
 	struct wire_response response;
 
 	is_entered = false;
@@ -660,7 +662,7 @@ START_TEST(a_full_queue_refuses_changes_until_there_is_room)
 	content[sizeof content - 1] = '\0';
 	ck_assert(wire_print(client, CHANGE("PUT", "application/json", "/s/more", "1")));
 	ck_assert(wire_wait(was_entered, NULL));
-	/* 16 documents of 4 KiB are all that may wait */
+	/* 64 documents of 4 KiB are all that may wait */
 	for (int i = 0; i <= ROOM; i++) {
 		clients[i] = wire_connect(port_of(server));
 		ck_assert(wire_print(clients[i], CHANGE("PUT", "application/json", "/s/more", content)));
@@ -681,6 +683,65 @@ START_TEST(a_full_queue_refuses_changes_until_there_is_room)
 	for (int i = 0; i <= ROOM; i++)
 		close(clients[i]);
 	stop(client);
+}
+END_TEST
+
+struct buffered {
+	int client;
+	double least, most;
+};
+
+static bool is_buffered(void *arg)
+{
+	const struct buffered *wanted = arg;
+	struct wire_response response = wire_get(wanted->client, "/metrics");
+	double bytes = wire_metric(response.content, "pipit_buffered_bytes");
+	wire_free(&response);
+	return bytes >= wanted->least && bytes <= wanted->most;
+}
+
+static bool is_alone(void *client)
+{
+	struct wire_response response = wire_get(*(int *)client, "/metrics");
+	double count = wire_metric(response.content, "http_connections{state=\"handling\"}");
+	wire_free(&response);
+	return count <= 1;
+}
+
+START_TEST(a_change_that_waits_counts_as_memory_also_without_its_client)
+{
+	enum { CLIENTS = 10 };
+	static atomic_bool is_released;
+	struct buffered waiting = { .least = CLIENTS * 4000.0, .most = 1e9 }, none = { .most = 2000 };
+	int clients[CLIENTS];
+	char content[4001];
+	bool counts_with_client, counts_without;
+
+	is_entered = false;
+	is_released = true;
+	ck_assert_int_eq(pipit_settings_on_change(settings, held_check, NULL, &is_released), 0);
+	is_entered = is_released = false;
+	waiting.client = none.client = start();
+	memset(content, 'x', sizeof content - 1);
+	content[0] = content[sizeof content - 2] = '"';
+	content[sizeof content - 1] = '\0';
+	for (int i = 0; i < CLIENTS; i++) {
+		clients[i] = wire_connect(port_of(server));
+		ck_assert(wire_print(clients[i], CHANGE("PUT", "application/json", "/s/more", content)));
+	}
+	counts_with_client = wire_wait(is_buffered, &waiting);
+	/* by resets */
+	for (int i = 0; i < CLIENTS; i++) {
+		setsockopt(clients[i], SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger));
+		close(clients[i]);
+	}
+	counts_without = wire_wait(is_alone, &waiting.client) && is_buffered(&waiting);
+	/* before an assertion may end the test: its end waits for the check */
+	is_released = true;
+	ck_assert(counts_with_client);
+	ck_assert(counts_without);
+	ck_assert(wire_wait(is_buffered, &none));
+	stop(waiting.client);
 }
 END_TEST
 
@@ -728,6 +789,7 @@ int main(void)
 	tcase_add_loop_test(tests, the_first_32_violations_are_listed, 0, sizeof many / sizeof *many);
 	tcase_add_test(tests, a_reload_reports_new_settings_only);
 	tcase_add_test(tests, a_full_queue_refuses_changes_until_there_is_room);
+	tcase_add_test(tests, a_change_that_waits_counts_as_memory_also_without_its_client);
 	tcase_add_test(tests, settings_that_fail_the_check_are_reported_at_once);
 	tcase_add_test(tests, a_reload_is_checked_too);
 	tcase_add_loop_test(tests, a_program_gets_the_result_of_each_change, 0, sizeof merges / sizeof *merges);

@@ -1,25 +1,41 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Prints the CPU time that the parser, merge patches and JSON Patch take at their limits: nanoseconds per byte of
- * all texts that a client chose, the document and the patch. Inputs are the expensive ones of each algorithm.
+ * Prints the CPU time that parsers take at their limits: the JSON parser, merge patches and JSON Patch, the guard, negotiation, ranges,
+ * and listings. In nanoseconds per byte of all texts that a client chose (of a document and its patch, for example); for a listing, per
+ * byte of the page. Inputs are the expensive ones of each algorithm.
  */
+#include "files/files.h"
+#include "files/listing.h"
+#include "http/accept_header.h"
+#include "http/content_coding.h"
+#include "http/guard.h"
+#include "http/ranges.h"
 #include "json/json.h"
 #include "json/patch.h"
 
 #include <cjson/cJSON.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* the daemon's defaults */
 #define BODY_BYTES (1024 * 1024)
 #define VALUES 100000
 #define DEPTH 64
 #define OPERATIONS 1000
+#define FIELD_BYTES 8192
+#define HEAD_BYTES 16384
+#define FIELDS 100
 #define ROUNDS 5
+/* in a round, of what takes microseconds */
+#define REPEATS 200
+#define NAMES 100000
 
 static const struct pipit_json_limits limits = { DEPTH, VALUES };
 /* as the settings have it */
@@ -292,8 +308,197 @@ static void measure_patches(void)
 	measure_change("patch: test of an array of numbers", pipit_patch_apply, &doc, &patch);
 }
 
+/* --- heads --------------------------------------------------------------------------------------------------------- */
+
+static volatile unsigned sink;
+
+static struct pipit_guard_head head;
+
+/* Guard limits of the daemon. False: refused. */
+static bool read_head(const struct text *text)
+{
+	static const struct pipit_guard_limits guard_limits = {
+		.max_target_bytes = 8192, .max_head_bytes = HEAD_BYTES, .max_field_bytes = FIELD_BYTES, .max_fields = FIELDS
+	};
+	size_t checked = 0, consumed;
+	enum pipit_refusal reason;
+	return pipit_guard_head(text->bytes, text->length, &checked, &guard_limits, &head, &consumed, &reason) ==
+	       PIPIT_GUARD_PASS;
+}
+
+static void judge(const struct text *text)
+{
+	sink = read_head(text);
+}
+
+static void negotiate(const struct text *text)
+{
+	static const char *const types[] = { "application/json", "text/html", "text/plain" };
+	(void)text;
+	sink = pipit_accept_header_prefers_html(&head) + (unsigned)pipit_accept_header_choose(&head, types, 3);
+}
+
+static void choose_coding(const struct text *text)
+{
+	struct pipit_content_codings codings = pipit_content_coding_read(&head);
+	(void)text;
+	sink = pipit_content_coding_choose(&codings, 15);
+}
+
+static void read_ranges(const struct text *text)
+{
+	const struct pipit_guard_field *field = pipit_guard_find(&head, "Range");
+	struct pipit_range ranges[PIPIT_RANGES_MAX];
+	size_t count;
+	(void)text;
+	if (field)
+		sink = pipit_ranges_parse(
+		    pipit_guard_slice(&head, field->value, field->value_length), UINT64_C(1) << 40, ranges, &count);
+}
+
+static void measure_head(const char *name, void (*function)(const struct text *text), const struct text *text)
+{
+	uint64_t least = UINT64_MAX;
+	bool passes = read_head(text);
+
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t start = now_ns();
+		for (int j = 0; j < REPEATS; j++)
+			function(text);
+		if (now_ns() - start < least)
+			least = now_ns() - start;
+	}
+	report(name, text->length, least / REPEATS, passes ? 0 : -1);
+}
+
+/* Headers of this name with as many items as fit: one long one if is_single, else as many as there may be. */
+static void put_head(const char *field, const char *item, bool is_single)
+{
+	size_t of_field = is_single ? FIELD_BYTES : HEAD_BYTES / FIELDS;
+
+	doc.length = 0;
+	add(&doc, "GET / HTTP/1.1\r\nHost: x\r\n");
+	for (int i = 0; i < (is_single ? 1 : FIELDS - 1); i++) {
+		size_t start = doc.length;
+		if (doc.length + of_field > HEAD_BYTES - 8)
+			break;
+		add(&doc, "%s: ", field);
+		if (strcmp(field, "Range") == 0)
+			add(&doc, "bytes=");
+		while (doc.length - start + strlen(item) + 4 < of_field)
+			add(&doc, "%s", item);
+		add(&doc, "\r\n");
+	}
+	add(&doc, "\r\n");
+}
+
+static void measure_heads(void)
+{
+	static const struct {
+		const char *name, *field, *item;
+		void (*function)(const struct text *text);
+	} heads[] = {
+		{ "guard: one header", "A", "x", judge },
+		{ "guard: many headers", "A", "x", judge },
+		{ "Accept: ,", "Accept", ",", negotiate },
+		{ "Accept: , with spaces", "Accept", " ,", negotiate },
+		{ "Accept: a/b", "Accept", "a/b,", negotiate },
+		{ "Accept: */*;q=0.001", "Accept", "*/*;q=0.001,", negotiate },
+		{ "Accept: text/html;a=\"\\a\"", "Accept", "text/html;a=\"\\a\",", negotiate },
+		{ "Accept: parameters", "Accept", "*/*;a=b;a=b;a=b;a=b;q=1,", negotiate },
+		{ "Accept-Encoding: ,", "Accept-Encoding", ",", choose_coding },
+		{ "Accept-Encoding: *", "Accept-Encoding", "*,", choose_coding },
+		{ "Accept-Encoding: identity;q=0.1", "Accept-Encoding", "identity;q=0.1,", choose_coding },
+	};
+	static const char *const ranges[] = { "0-0,", "-1,", "9-,", "5-6, 7-8," };
+
+	for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+		char name[80];
+		for (int is_single = 0; is_single < 2; is_single++) {
+			snprintf(name, sizeof name, "%s (%s)", heads[i].name, is_single ? "one header" : "99 headers");
+			put_head(heads[i].field, heads[i].item, is_single);
+			measure_head(name, heads[i].function, &doc);
+		}
+	}
+	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+		char name[80];
+		snprintf(name, sizeof name, "Range: %s", ranges[i]);
+		put_head("Range", ranges[i], true);
+		measure_head(name, read_ranges, &doc);
+	}
+	doc.length = 0;
+	add(&doc, "GET /");
+	while (doc.length < 8192)
+		add(&doc, "%%41");
+	add(&doc, " HTTP/1.1\r\nHost: x\r\n\r\n");
+	measure_head("guard: a target of escapes", judge, &doc);
+	doc.length = 0;
+	add(&doc, "GET / HTTP/1.1\r\nHost: ");
+	while (doc.length < 250)
+		add(&doc, "a.");
+	add(&doc, "a\r\n");
+	while (doc.length < HEAD_BYTES / 2)
+		add(&doc, "Connection: ,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\r\n");
+	add(&doc, "\r\n");
+	measure_head("guard: Connection: ,", judge, &doc);
+	/* ranges that do not touch, in descending order, as many as are kept */
+	doc.length = 0;
+	add(&doc, "GET / HTTP/1.1\r\nHost: x\r\nRange: bytes=");
+	for (unsigned i = 3 * PIPIT_RANGES_MAX; i > 0; i--)
+		add(&doc, "%u-%u%s", i * 10, i * 10 + 11, i > 1 ? "," : "");
+	add(&doc, "\r\n\r\n");
+	measure_head("Range: as many as may be, merged", read_ranges, &doc);
+}
+
+/* --- listings ------------------------------------------------------------------------------------------------------ */
+
+static void measure_listing(const char *name, const struct pipit_files *files, const char *folder, bool is_json)
+{
+	uint64_t least = UINT64_MAX;
+	size_t length = 0;
+	char *page = NULL;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t start = now_ns();
+		free(page);
+		page = pipit_listing_render(files, open(folder, O_RDONLY | O_DIRECTORY), "/", is_json, &length);
+		if (now_ns() - start < least)
+			least = now_ns() - start;
+	}
+	report(name, length, least, page ? 0 : -1);
+	free(page);
+}
+
+static void measure_listings(void)
+{
+	char folder[] = "/tmp/pipit-costs-XXXXXX", name[32];
+	struct pipit_files *files;
+	int fd;
+
+	if (!mkdtemp(folder) || (fd = open(folder, O_RDONLY | O_DIRECTORY)) < 0 ||
+	    pipit_files_open_root(folder, &files) != 0) {
+		fprintf(stderr, "%s: cannot be used\n", folder);
+		exit(1);
+	}
+	for (int i = 0; i < NAMES; i++) {
+		snprintf(name, sizeof name, "<&%d", i);
+		close(openat(fd, name, O_CREAT | O_WRONLY, 0644));
+	}
+	measure_listing("listing of 100,000 names, HTML", files, folder, false);
+	measure_listing("listing of 100,000 names, JSON", files, folder, true);
+	for (int i = 0; i < NAMES; i++) {
+		snprintf(name, sizeof name, "<&%d", i);
+		unlinkat(fd, name, 0);
+	}
+	pipit_files_close_root(files);
+	close(fd);
+	rmdir(folder);
+}
+
 int main(void)
 {
+	measure_heads();
+	measure_listings();
 	measure_parsers();
 	measure_merges();
 	measure_patches();
