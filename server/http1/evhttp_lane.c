@@ -4,9 +4,9 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
-#include "base/oom_reserve.h"
 #include "http/response_head.h"
 #include "http1/evhttp_link.h"
+#include "net/oom_reserve.h"
 #include "net/output.h"
 
 #include <errno.h>
