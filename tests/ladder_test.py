@@ -19,7 +19,7 @@ MODULES_MAX = 9
 
 # From the top.
 FOLDERS = {
-    "base": "slice bytes refusal log freelist shared_fd methods percent",
+    "base": "slice bytes refusal sigpipe log freelist shared_fd methods percent",
     "http": "guard response_head router preconditions ranges accept_header content_type content_coding media_types",
     "json": "pointer child_index decimal tree json equality printer patch json_index",
     "metrics": "counters process exposition prometheus dashboard_data access_log",

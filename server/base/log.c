@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include "base/bytes.h"
+#include "base/sigpipe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -131,12 +132,18 @@ static ssize_t write_to_reader(const char *line, size_t length)
 {
 	int fd = open("/proc/self/fd/2", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct pollfd look = { .fd = STDERR_FILENO, .events = POLLOUT };
-	ssize_t written;
+	struct pipit_sigpipe sigpipe;
+	ssize_t written = -1;
 
-	if (fd < 0)
-		return poll(&look, 1, 0) == 1 && look.revents & POLLOUT ? write(STDERR_FILENO, line, length) : -1;
-	written = write(fd, line, length);
-	close(fd);
+	/* Of a pipe without a reader, which cannot be opened. */
+	pipit_sigpipe_mask(&sigpipe);
+	if (fd >= 0)
+		written = write(fd, line, length);
+	else if (poll(&look, 1, 0) == 1 && look.revents & POLLOUT)
+		written = write(STDERR_FILENO, line, length);
+	pipit_sigpipe_unmask(&sigpipe);
+	if (fd >= 0)
+		close(fd);
 	return written;
 }
 

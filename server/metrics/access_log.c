@@ -2,6 +2,7 @@
 #include "metrics/access_log.h"
 
 #include "base/bytes.h"
+#include "base/sigpipe.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -195,6 +196,18 @@ static size_t measure_whole_lines(const char *data, size_t length)
 	return (size_t)(newline - data) + 1;
 }
 
+/* A pipe or a socket may have no reader. Lock held. */
+static ssize_t write_once(struct pipit_access_log *log, const char *data, size_t length)
+{
+	struct pipit_sigpipe sigpipe;
+	if (log->is_regular)
+		return write(log->fd, data, length);
+	pipit_sigpipe_mask(&sigpipe);
+	ssize_t written = write(log->fd, data, length);
+	pipit_sigpipe_unmask(&sigpipe);
+	return written;
+}
+
 /* Less than `length`: the destination is full, fails or would block. Lock held. */
 static size_t write_lines(struct pipit_access_log *log, const char *data, size_t length)
 {
@@ -206,7 +219,7 @@ static size_t write_lines(struct pipit_access_log *log, const char *data, size_t
 				break;
 			piece = measure_whole_lines(data + done, piece);
 		}
-		ssize_t written = write(log->fd, data + done, piece);
+		ssize_t written = write_once(log, data + done, piece);
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written <= 0)

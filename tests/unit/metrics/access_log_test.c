@@ -550,8 +550,10 @@ START_TEST(a_full_pipe_loses_whole_lines_and_counts_them)
 }
 END_TEST
 
+/* In a program that does not ignore SIGPIPE. */
 START_TEST(a_pipe_without_a_reader_loses_lines_only)
 {
+	signal(SIGPIPE, SIG_DFL);
 	ck_assert_int_eq(mkfifo(file_name, 0600), 0);
 	int reader = open(file_name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	struct fixture fixture = open_log(file_name, false);
@@ -560,6 +562,22 @@ START_TEST(a_pipe_without_a_reader_loses_lines_only)
 	pipit_access_log_buffer_flush(fixture.buffer);
 	ck_assert_uint_eq(pipit_access_log_dropped(fixture.log), 7);
 	close_log(fixture);
+}
+END_TEST
+
+START_TEST(standard_output_without_a_reader_loses_lines_only)
+{
+	int ends[2];
+	signal(SIGPIPE, SIG_DFL);
+	ck_assert_int_eq(_i == 0 ? pipe2(ends, O_CLOEXEC) : socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	ck_assert_int_eq(dup2(ends[1], STDOUT_FILENO), STDOUT_FILENO);
+	struct fixture fixture = open_log("-", false);
+	close(ends[0]);
+	add_copies(fixture.buffer, 7);
+	pipit_access_log_buffer_flush(fixture.buffer);
+	ck_assert_uint_eq(pipit_access_log_dropped(fixture.log), 7);
+	close_log(fixture);
+	close(ends[1]);
 }
 END_TEST
 
@@ -807,6 +825,7 @@ static TCase *destination_tests(void)
 	tcase_add_test(tests, flushes_when_the_buffer_is_full);
 	tcase_add_test(tests, a_full_pipe_loses_whole_lines_and_counts_them);
 	tcase_add_test(tests, a_pipe_without_a_reader_loses_lines_only);
+	tcase_add_loop_test(tests, standard_output_without_a_reader_loses_lines_only, 0, 2);
 	tcase_add_test(tests, standard_output_as_a_full_pipe_does_not_block_and_keeps_its_flags);
 	tcase_add_test(tests, standard_output_as_a_socket_takes_whole_lines_in_pieces_of_at_most_pipe_buf);
 	tcase_add_test(tests, standard_output_as_a_file_keeps_its_offset);
