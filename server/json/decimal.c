@@ -15,7 +15,8 @@ static const char infinity_digits[] =
     "174497792";
 #define INFINITY_EXPONENT 308
 
-char pipit_decimal_take_digit(struct pipit_decimal *decimal)
+/* 0 after the last digit. */
+static char take_digit(struct pipit_decimal *decimal)
 {
 	if (decimal->digit < decimal->end && *decimal->digit == '.')
 		decimal->digit++;
@@ -73,7 +74,7 @@ bool pipit_decimal_is_beyond_double(struct pipit_decimal decimal)
 	if (pipit_decimal_is_zero(&decimal) || decimal.exponent != INFINITY_EXPONENT)
 		return !pipit_decimal_is_zero(&decimal) && decimal.exponent > INFINITY_EXPONENT;
 	for (const char *limit = infinity_digits; *limit != '\0'; limit++) {
-		char digit = pipit_decimal_take_digit(&decimal);
+		char digit = take_digit(&decimal);
 		if (digit != *limit)
 			return digit > *limit;
 	}
@@ -93,9 +94,9 @@ bool pipit_decimal_fits_double(struct pipit_decimal decimal)
 	if (decimal.end - decimal.digit <= DIGITS_OF_DOUBLE)
 		return true;
 	for (int i = 0; i < DIGITS_OF_DOUBLE; i++)
-		pipit_decimal_take_digit(&decimal);
+		take_digit(&decimal);
 	while (decimal.digit < decimal.end) {
-		if (pipit_decimal_take_digit(&decimal) != '0')
+		if (take_digit(&decimal) != '0')
 			return false;
 	}
 	return true;
@@ -108,7 +109,7 @@ int pipit_decimal_compare_sizes(struct pipit_decimal one, struct pipit_decimal o
 	if (one.exponent != other.exponent)
 		return one.exponent < other.exponent ? -1 : 1;
 	while (one.digit < one.end || other.digit < other.end) {
-		char digit = pipit_decimal_take_digit(&one), other_digit = pipit_decimal_take_digit(&other);
+		char digit = take_digit(&one), other_digit = take_digit(&other);
 		if (digit != other_digit)
 			return digit < other_digit ? -1 : 1;
 	}
@@ -138,7 +139,7 @@ static bool read_short(struct pipit_decimal decimal, double *value)
 	if (FLT_EVAL_METHOD != 0 || decimal.end - decimal.digit > DIGITS_OF_DOUBLE + 1)
 		return false;
 	for (; decimal.digit < decimal.end; power--)
-		digits = digits * 10 + (uint64_t)(pipit_decimal_take_digit(&decimal) - '0');
+		digits = digits * 10 + (uint64_t)(take_digit(&decimal) - '0');
 	if (digits >= UINT64_C(1000000000000000) || power < -power_max || power > power_max)
 		return false;
 	*value = power < 0 ? (double)digits / powers[-power] : (double)digits * powers[power];
@@ -152,9 +153,9 @@ static double read_long(struct pipit_decimal decimal)
 	size_t count = 0;
 
 	while (count < DIGITS_KEPT && decimal.digit < decimal.end)
-		text[count++] = pipit_decimal_take_digit(&decimal);
+		text[count++] = take_digit(&decimal);
 	while (count == DIGITS_KEPT && decimal.digit < decimal.end) {
-		if (pipit_decimal_take_digit(&decimal) != '0')
+		if (take_digit(&decimal) != '0')
 			text[count++] = '1';
 	}
 	snprintf(text + count, sizeof text - count, "e%lld", decimal.exponent + 1 - (long long)count);

@@ -16,9 +16,6 @@ struct pipit_decimal {
 /* text: valid; borrowed by the result. */
 struct pipit_decimal pipit_decimal_read(const char *text, size_t length);
 
-/* 0 after the last digit. */
-char pipit_decimal_take_digit(struct pipit_decimal *decimal);
-
 bool pipit_decimal_is_zero(const struct pipit_decimal *decimal);
 
 bool pipit_decimal_is_beyond_double(struct pipit_decimal decimal);

@@ -21,6 +21,7 @@
 #define MAX_BYTES_DEFAULT (256 * 1024)
 #define MAX_BYTES_LEAST 1024
 #define MAX_BYTES_MOST (16 * 1024 * 1024)
+_Static_assert(MAX_BYTES_MOST <= PIPIT_JSON_INDEX_BYTES_MAX, "settings fit their index");
 #define MAX_DEPTH_DEFAULT 64
 #define MAX_VALUES_DEFAULT 100000
 /* documents of the largest size */
