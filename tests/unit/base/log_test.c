@@ -130,13 +130,13 @@ END_TEST
 
 START_TEST(writes_messages_as_json)
 {
-	static const char end[] = "\",\"level\":\"warn\",\"message\":\"a \\\"b\\\" \\\\ \xc3\xbc\\u000A\"}\n";
+	static const char end[] = "\",\"level\":\"warn\",\"message\":\"a \\\"b\\\" \\\\ \xc3\xbc\\u009B\\uFFFD\\u000A\"}\n";
 	char message[1024];
 	int fd = capture_error_output();
 	ssize_t length;
 
 	pipit_log_set_json(true);
-	pipit_log(PIPIT_LOG_WARN, "a \"b\" \\ \xc3\xbc\n");
+	pipit_log(PIPIT_LOG_WARN, "a \"b\" \\ \xc3\xbc\xc2\x9b\xff\n");
 	pipit_log_set_json(false);
 	length = read(fd, message, sizeof message - 1);
 	ck_assert_int_gt(length, (ssize_t)sizeof end);

@@ -270,6 +270,8 @@ static void expect_escaped(char *out, size_t size, unsigned char byte, bool json
 {
 	if (json && (byte == '"' || byte == '\\'))
 		snprintf(out, size, "a\\%cz", byte);
+	else if (json && byte >= 0x80)
+		snprintf(out, size, "a\\uFFFDz");
 	else if (byte == '"' || byte == '\\' || byte < 0x20 || byte > 0x7E)
 		snprintf(out, size, json ? "a\\u00%02Xz" : "a\\x%02Xz", byte);
 	else
@@ -298,10 +300,26 @@ START_TEST(keeps_characters_of_utf_8_in_json)
 
 	entry.user_agent = pipit_slice_of("\xc3\xbc \xe2\x82\xac \xf0\x9f\x90\xa6 \xc2\x9b");
 	line = render(&entry, true);
-	ck_assert_ptr_nonnull(strstr(line, "\"\xc3\xbc \xe2\x82\xac \xf0\x9f\x90\xa6 \\u00C2\\u009B\""));
+	ck_assert_ptr_nonnull(strstr(line, "\"\xc3\xbc \xe2\x82\xac \xf0\x9f\x90\xa6 \\u009B\""));
 	parsed = cJSON_Parse(line);
 	ck_assert_ptr_nonnull(parsed);
 	cJSON_Delete(parsed);
+	free(line);
+}
+END_TEST
+
+/* The cut is between the bytes of a character: it stays whole. */
+START_TEST(cuts_no_character_of_utf_8_in_json)
+{
+	char text[516], expected[600];
+	struct pipit_access_log_entry entry = hello;
+
+	memset(text, 'x', sizeof(text));
+	memcpy(text + 511 - _i, "\xf0\x9f\x90\xa6", 4);
+	entry.user_agent = (struct pipit_slice){ text, sizeof(text) };
+	snprintf(expected, sizeof(expected), "\"user_agent\":\"%.*s\",", 515 - _i, text);
+	char *line = render(&entry, true);
+	ck_assert_ptr_nonnull(strstr(line, expected));
 	free(line);
 }
 END_TEST
@@ -804,6 +822,7 @@ static TCase *form_tests(void)
 	tcase_add_loop_test(tests, writes_a_date_for_a_time_out_of_range, 0, 4);
 	tcase_add_loop_test(tests, escapes_every_byte_in_combined, 0, 256);
 	tcase_add_test(tests, keeps_characters_of_utf_8_in_json);
+	tcase_add_loop_test(tests, cuts_no_character_of_utf_8_in_json, 0, 3);
 	tcase_add_loop_test(tests, escapes_every_byte_in_json, 0, 256);
 	tcase_add_test(tests, escapes_the_route_and_the_id_too);
 	tcase_add_test(tests, cuts_long_fields_at_512_bytes);
