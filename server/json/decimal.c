@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Independent of the locale: digits are compared as text, and strtod() gets no decimal point. */
+/* Independent of the locale: digits are compared as text, strtod() gets no decimal point, and that of printf() is replaced. */
 #include "json/decimal.h"
 
 #include <float.h>
+#include <locale.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* 2^1024 - 2^970: from here on strtod() returns infinity. */
 static const char infinity_digits[] =
@@ -168,4 +170,22 @@ double pipit_decimal_value(struct pipit_decimal decimal)
 	if (pipit_decimal_is_zero(&decimal) || decimal.exponent < EXPONENT_OF_ZERO)
 		return 0;
 	return read_short(decimal, &value) ? value : read_long(decimal);
+}
+
+size_t pipit_decimal_print(char text[PIPIT_DECIMAL_TEXT_MAX], double number)
+{
+	const char *point = localeconv()->decimal_point;
+	int length = snprintf(text, PIPIT_DECIMAL_TEXT_MAX, "%.15g", number);
+	char *found;
+
+	if (strtod(text, NULL) != number)
+		length = snprintf(text, PIPIT_DECIMAL_TEXT_MAX, "%.17g", number);
+	found = *point == '.' ? NULL : strstr(text, point);
+	if (found) {
+		size_t skip = strlen(point) - 1;
+		*found = '.';
+		memmove(found + 1, found + 1 + skip, strlen(found + 1 + skip) + 1);
+		length -= (int)skip;
+	}
+	return (size_t)length;
 }
