@@ -196,7 +196,14 @@ START_TEST(prints_every_address_that_it_listens_on)
 }
 END_TEST
 
-START_TEST(serves_both_families_on_any_address)
+static const struct {
+	const char *format, *ipv4, *ipv6;
+} peers[] = {
+	{ "combined", "^127\\.0\\.0\\.1 - - ", "^::1 - - " },
+	{ "json", "\"peer\":\"127\\.0\\.0\\.1\",", "\"peer\":\"::1\"," },
+};
+
+START_TEST(serves_and_logs_both_families_on_any_address)
 {
 	struct folder folder = make_folder();
 	struct daemon daemon;
@@ -206,13 +213,14 @@ START_TEST(serves_both_families_on_any_address)
 		remove_folder(&folder);
 		return;
 	}
-	daemon = daemon_start((const char *const[]){ "--listen", ":0", "--access-log", folder.log, NULL });
+	daemon = daemon_start((const char *const[]){ "--listen", ":0", "--access-log", folder.log,
+	    "--log-format", peers[_i].format, NULL });
 	assert_served(daemon.port);
 	assert_served_on_ipv6(daemon.port);
 	log = wait_for_lines(folder.log, 2);
 	/* in the order of two workers */
-	assert_matches(log, "^127\\.0\\.0\\.1 - - ");
-	assert_matches(log, "^::1 - - ");
+	assert_matches(log, peers[_i].ipv4);
+	assert_matches(log, peers[_i].ipv6);
 	free(log);
 	stop(&daemon);
 	remove_folder(&folder);
@@ -1233,7 +1241,7 @@ static TCase *drain_tests(void)
 {
 	TCase *tests = tcase_create("drain");
 	tcase_add_test(tests, prints_every_address_that_it_listens_on);
-	tcase_add_test(tests, serves_both_families_on_any_address);
+	tcase_add_loop_test(tests, serves_and_logs_both_families_on_any_address, 0, COUNT_OF(peers));
 	tcase_add_loop_test(tests, handles_signals_once_it_is_ready, 0, 12);
 	tcase_add_loop_test(tests, finishes_requests_in_flight, 0, COUNT_OF(ending_signals));
 	tcase_add_test(tests, finishes_a_file_that_is_being_sent);
