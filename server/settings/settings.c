@@ -279,7 +279,10 @@ static int open_store(
 		return -ENOMEM;
 	}
 	pipit_snapshot_init(&settings->published, document);
-	return pipit_change_queue_start(&settings->queue, QUEUED_DOCUMENTS_MAX * settings->copy.limits.max_bytes);
+	failure = pipit_change_queue_start(&settings->queue, QUEUED_DOCUMENTS_MAX * settings->copy.limits.max_bytes);
+	if (failure != 0)
+		snprintf(error, size, "settings: cannot start a thread: %s", strerror(-failure));
+	return failure;
 }
 
 int pipit_settings_open(
@@ -288,7 +291,7 @@ int pipit_settings_open(
 	struct pipit_settings *settings = calloc(1, sizeof *settings);
 	int failure;
 
-	snprintf(error, size, "settings: out of memory or threads");
+	snprintf(error, size, "settings: out of memory");
 	if (!settings)
 		return -ENOMEM;
 	settings->copy.published = &settings->published;
