@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "request/json_reader.h"
 
+#include "request/problem.h"
+#include "request/request.h"
 #include "json/decimal.h"
 #include "json/json.h"
 #include "json/pointer.h"
-#include "request/problem.h"
-#include "request/request.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>

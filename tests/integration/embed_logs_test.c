@@ -21,8 +21,8 @@ static void reply(struct pipit_request *request, void *arg)
 }
 
 static struct pipit_server *server;
-static struct loop loop;  /* its base is NULL while the server has threads of its own */
-static pthread_t thread;  /* of pipit_server_run() */
+static struct loop loop; /* its base is NULL while the server has threads of its own */
+static pthread_t thread; /* of pipit_server_run() */
 static bool has_thread;
 static unsigned port;
 static char directory[64], name[96], old_name[96];

@@ -924,8 +924,8 @@ START_TEST(sends_a_reply_of_many_pieces)
 		char name[16];
 		struct wire_response response;
 
-		ck_assert(wire_print(fd, "GET /pieces?%u,%u HTTP/1.1\r\nHost: x\r\n\r\n", in_pieces[_i].pieces,
-		    in_pieces[_i].headers));
+		ck_assert(wire_print(
+		    fd, "GET /pieces?%u,%u HTTP/1.1\r\nHost: x\r\n\r\n", in_pieces[_i].pieces, in_pieces[_i].headers));
 		response = wire_read(fd, false);
 		snprintf(name, sizeof name, "X-%u", in_pieces[_i].headers - 1);
 		if (in_pieces[_i].headers > 0)

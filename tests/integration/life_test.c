@@ -213,8 +213,8 @@ START_TEST(serves_and_logs_both_families_on_any_address)
 		remove_folder(&folder);
 		return;
 	}
-	daemon = daemon_start((const char *const[]){ "--listen", ":0", "--access-log", folder.log,
-	    "--log-format", peers[_i].format, NULL });
+	daemon = daemon_start((const char *const[]){
+	    "--listen", ":0", "--access-log", folder.log, "--log-format", peers[_i].format, NULL });
 	assert_served(daemon.port);
 	assert_served_on_ipv6(daemon.port);
 	log = wait_for_lines(folder.log, 2);

@@ -96,8 +96,8 @@ static void tear_down(void)
 START_TEST(json_has_points)
 {
 	int fd = wire_connect(port);
-	wire_expect(wire_get(fd, "/numbers"), 200,
-	    "[1.5,-0.25,1.5e-09,0.33333333333333331,1.7976931348623157e+308,1234567.5]");
+	wire_expect(
+	    wire_get(fd, "/numbers"), 200, "[1.5,-0.25,1.5e-09,0.33333333333333331,1.7976931348623157e+308,1234567.5]");
 	close(fd);
 }
 END_TEST
@@ -117,9 +117,9 @@ static const struct {
 START_TEST(json_is_read_with_points)
 {
 	int fd = wire_connect(port);
-	struct wire_response response =
-	    wire_ask(fd, "POST /double HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-		strlen(doubled[_i].content), doubled[_i].content);
+	struct wire_response response = wire_ask(fd,
+	    "POST /double HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+	    strlen(doubled[_i].content), doubled[_i].content);
 	ck_assert_int_eq(response.status, doubled[_i].status);
 	if (doubled[_i].reply)
 		ck_assert_msg(strstr(response.content, doubled[_i].reply) != NULL, "%s", response.content);
@@ -168,7 +168,8 @@ static void expect_log_line(const char *form)
 
 START_TEST(durations_in_the_json_log_have_points)
 {
-	expect_log_line("{\"time\":\"%*[^\"]\",\"peer\":\"127.0.0.1\",\"request\":\"GET /numbers HTTP/1.1\",\"status\":200,\"bytes\":%*u,"
+	expect_log_line("{\"time\":\"%*[^\"]\",\"peer\":\"127.0.0.1\",\"request\":\"GET /numbers "
+			"HTTP/1.1\",\"status\":200,\"bytes\":%*u,"
 			"\"duration\":%u.%6u,%n");
 }
 END_TEST

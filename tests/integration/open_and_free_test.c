@@ -184,17 +184,20 @@ static const struct {
 /* Every route, a refusal, and clients that close early. */
 static void ask_everything(void)
 {
-	static const char *const cut_short[] = { "", "GET /he", "POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx",
+	static const char *const cut_short[] = { "", "GET /he",
+		"POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx",
 		"GET /events HTTP/1.1\r\nHost: x\r\n\r\n", "GET /figures HTTP/1.1\r\nHost: x\r\n\r\n",
 		"GET /hello HTTP/1.1\r\nHost: x\r\n\r\nGET /evhttp HTTP/1.1\r\nHost: x\r\n\r\n", "BAD\r\n\r\n" };
 	int fd = wire_connect(port);
 
 	for (size_t i = 0; i < COUNT(requests); i++) {
 		struct wire_response response = wire_ask(fd,
-		    "%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAccept-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n%s",
+		    "%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAccept-Encoding: "
+		    "gzip\r\nContent-Length: %zu\r\n\r\n%s",
 		    requests[i].line, strlen(requests[i].body), requests[i].body);
 		bool closes = response.closes;
-		ck_assert_msg(response.status == requests[i].status, "%s: %d %s", requests[i].line, response.status, response.content);
+		ck_assert_msg(response.status == requests[i].status, "%s: %d %s", requests[i].line, response.status,
+		    response.content);
 		wire_free(&response);
 		if (closes) {
 			close(fd);
@@ -348,7 +351,7 @@ static void address_in_use(void)
 	for (int i = 0; i < 3; i++) {
 		second = pipit_server_new(&config);
 		ck_assert_ptr_nonnull(second);
-		ck_assert_int_ne(i == 0	 ? pipit_server_listen(second)
+		ck_assert_int_ne(i == 0   ? pipit_server_listen(second)
 				 : i == 1 ? pipit_server_run(second)
 					  : pipit_server_attach(second, base),
 		    0);
@@ -410,10 +413,12 @@ static void store_that_cannot_be_opened(void)
 	char error[256];
 	for (size_t i = 0; i < COUNT(wrong); i++)
 		ck_assert_int_ne(pipit_settings_open(&wrong[i], &settings, error, sizeof error), 0);
-	ck_assert_int_eq(
-	    pipit_settings_open(&(struct pipit_settings_options){ .file = settings_name }, &settings, error, sizeof error), 0);
-	ck_assert_int_ne(
-	    pipit_settings_open(&(struct pipit_settings_options){ .file = settings_name }, &second, error, sizeof error), 0);
+	ck_assert_int_eq(pipit_settings_open(
+			     &(struct pipit_settings_options){ .file = settings_name }, &settings, error, sizeof error),
+	    0);
+	ck_assert_int_ne(pipit_settings_open(
+			     &(struct pipit_settings_options){ .file = settings_name }, &second, error, sizeof error),
+	    0);
 	pipit_settings_free(settings);
 }
 
@@ -496,7 +501,8 @@ static int connect_with_high_number(void)
 }
 
 /* at_once: at most 30. Each has a request. */
-static void open_and_close_connections(struct pipit_server *server, const char *target, unsigned at_once, unsigned count)
+static void open_and_close_connections(
+    struct pipit_server *server, const char *target, unsigned at_once, unsigned count)
 {
 	for (unsigned done = 0; done < count; done += at_once) {
 		int fds[30];

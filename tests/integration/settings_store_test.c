@@ -707,7 +707,8 @@ START_TEST(options_are_checked)
 		{ .file = "/tmp/x", .max_depth = 513 } };
 	/* Checked before the lock, which another store has. */
 	const struct pipit_settings_options right[] = { { .file = file, .max_bytes = 1024 },
-		{ .file = file, .max_bytes = 16u << 20 }, { .file = file, .max_depth = 512 }, { .file = file, .max_depth = 1 } };
+		{ .file = file, .max_bytes = 16u << 20 }, { .file = file, .max_depth = 512 },
+		{ .file = file, .max_depth = 1 } };
 	struct pipit_settings *other;
 	char error[512];
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

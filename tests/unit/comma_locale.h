@@ -17,7 +17,8 @@ static inline bool make_comma_locale(const char *directory)
 
 	/* -c: the other categories are those of POSIX, which is a warning and status 1. */
 	snprintf(command, sizeof command,
-	    "cd %s && printf 'LC_NUMERIC\\ndecimal_point \",\"\\nthousands_sep \".\"\\ngrouping 3;3\\nEND LC_NUMERIC\\n' > source && "
+	    "cd %s && printf 'LC_NUMERIC\\ndecimal_point \",\"\\nthousands_sep \".\"\\ngrouping 3;3\\nEND "
+	    "LC_NUMERIC\\n' > source && "
 	    "localedef -c -i ./source ./comma >/dev/null 2>&1; test -e comma",
 	    directory);
 	status = system(command);

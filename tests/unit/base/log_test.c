@@ -130,7 +130,8 @@ END_TEST
 
 START_TEST(writes_messages_as_json)
 {
-	static const char end[] = "\",\"level\":\"warn\",\"message\":\"a \\\"b\\\" \\\\ \xc3\xbc\\u009B\\uFFFD\\u000A\"}\n";
+	static const char end[] =
+	    "\",\"level\":\"warn\",\"message\":\"a \\\"b\\\" \\\\ \xc3\xbc\\u009B\\uFFFD\\u000A\"}\n";
 	char message[1024];
 	int fd = capture_error_output();
 	ssize_t length;

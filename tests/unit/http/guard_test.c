@@ -1504,7 +1504,8 @@ static const struct {
 	{ "as many trailers as the limit", TRAILED("A: b\r\nC: d\r\n"), LIMITED(max_fields, 2) },
 	{ "trailers as large as the limit", TRAILED("A: 3456\r\n"),
 	    LIMITED(max_head_bytes, sizeof "A: 3456\r\n\r\n" - 1) },
-	{ "a trailer field as large as the limit", TRAILED("A: b\r\nA: 3456\r\nC: d\r\n"), LIMITED(max_field_bytes, 7) },
+	{ "a trailer field as large as the limit", TRAILED("A: b\r\nA: 3456\r\nC: d\r\n"),
+	    LIMITED(max_field_bytes, 7) },
 	{ "no trailer, and a limit of a byte on fields", TRAILED(""), LIMITED(max_field_bytes, 1) },
 };
 
