@@ -5,12 +5,12 @@
 #include "app/signals.h"
 #include "base/freelist.h"
 #include "base/log.h"
-#include "base/oom_reserve.h"
 #include "config/cgroup.h"
 #include "config/config.h"
 #include "config/options.h"
 #include "files/files.h"
 #include "handlers.h"
+#include "net/oom_reserve.h"
 #include "pipit.h"
 
 #include <cjson/cJSON.h>

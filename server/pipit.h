@@ -251,8 +251,8 @@ PIPIT_API const char *pipit_server_url(const struct pipit_server *server, size_t
 PIPIT_API int pipit_server_run(struct pipit_server *server);
 
 /**
- * Serve on the program's event_base: one worker, no thread, no signal handler. Clients that close raise no SIGPIPE. The
- * base must not have been used with evthread locking on another thread.
+ * Serve on the program's event_base: one worker, no thread, no signal handler. Clients and log readers that close raise no
+ * SIGPIPE. The base must not have been used with evthread locking on another thread.
  *
  * @param server  attached once; pipit_server_free() detaches it
  * @param base    borrowed until pipit_server_free(); the caller runs its loop
@@ -294,8 +294,8 @@ PIPIT_API void pipit_server_free(struct pipit_server *server);
  * threads and signal handlers. May be called repeatedly.
  *
  * Sets evhttp_set_bevcb(): sockets bound by evhttp_bind_socket() are guarded too from then on, and a program that uses
- * that callback for TLS loses it. Clients that close raise no SIGPIPE. evhttp_free() frees everything, in the next turn of the
- * loop or in event_base_free(); no callback may hold a request then. docs/evhttp.md lists the differences to evhttp.
+ * that callback for TLS loses it. Clients and log readers that close raise no SIGPIPE. evhttp_free() frees everything, in
+ * the next turn of the loop or in event_base_free(); no callback may hold a request then. docs/evhttp.md lists the differences to evhttp.
  *
  * @param http     made with an event_base; kept until evhttp_free()
  * @param address  numeric, or a name, whose first address is used; NULL: any IPv4 address

@@ -619,17 +619,22 @@ static void reload_settings(void *context)
 	}
 }
 
-/* Threads inherit the mask: only this one gets signals. */
+/* How many workers have a thread. Threads inherit the mask: only this one gets signals. */
 static size_t start_threads(struct pipit_server *server)
 {
 	size_t count = 1;
+	int error = 0;
 	sigset_t before;
 	pthread_sigmask(SIG_SETMASK, NULL, &before);
 	pipit_signals_block();
-	while (count < server->worker_count &&
-	       pthread_create(&server->threads[count], NULL, run_thread, server->workers[count]) == 0)
-		count++;
+	while (count < server->worker_count && error == 0) {
+		error = pthread_create(&server->threads[count], NULL, run_thread, server->workers[count]);
+		count += error == 0;
+	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error != 0)
+		pipit_log(PIPIT_LOG_ERROR, "cannot start thread %zu of %zu: %s", count + 1, server->worker_count,
+		    strerror(error));
 	return count;
 }
 
@@ -659,7 +664,6 @@ int pipit_server_run(struct pipit_server *server)
 	open_inboxes(server);
 	count = start_threads(server);
 	if (count < server->worker_count) {
-		pipit_log(PIPIT_LOG_ERROR, "cannot start thread %zu of %zu", count, server->worker_count);
 		for (size_t i = 1; i < count; i++)
 			pipit_worker_break(server->workers[i]);
 	} else {

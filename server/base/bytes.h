@@ -132,6 +132,28 @@ static inline size_t pipit_bytes_plain_utf8(const char *at, const char *end)
 	return length == 2 && (unsigned char)at[0] == 0xc2 && (unsigned char)at[1] < 0xa0 ? 0 : length;
 }
 
+/*
+ * At most 6 bytes, for a character that JSON or a log cannot hold as it is; `*from` moves behind it. An invalid byte becomes U+FFFD, as
+ * in Go and in Caddy's logs: as U+0080 to U+00FF it would look like a character that the client sent.
+ */
+static inline char *pipit_bytes_put_json_escape(char *at, const char **from, const char *end)
+{
+	size_t length = pipit_bytes_utf8_length(*from, end);
+	char last;
+
+	*from += length ? length : 1;
+	last = (*from)[-1];
+	if (length == 0)
+		return PIPIT_BYTES_PUT(at, "\\uFFFD");
+	if (last == '"' || last == '\\') {
+		*at++ = '\\';
+		*at++ = last;
+		return at;
+	}
+	/* The second byte of a C1 control is its number. */
+	return pipit_bytes_put_hex_byte(PIPIT_BYTES_PUT(at, "\\u00"), (unsigned char)last);
+}
+
 /* For text, not attributes. NULL: no escape. */
 static inline const char *pipit_bytes_html_escape(char byte)
 {

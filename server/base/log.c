@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include "base/bytes.h"
+#include "base/sigpipe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,7 @@
 
 enum {
 	MESSAGE_MAX = 1024, /* a line, with its newline; at most PIPE_BUF, so that pipes take it whole */
-	ESCAPE_MAX = 6,     /* \u00HH */
+	ESCAPE_MAX = 6,     /* \uHHHH */
 	END_MAX = 3,        /* "} and the newline */
 };
 
@@ -61,11 +62,6 @@ uint64_t pipit_log_dropped(void)
 
 /* --- a line ------------------------------------------------------------------------------------------------------- */
 
-static char *append_escape(char *out, unsigned char byte, bool json)
-{
-	return pipit_bytes_put_hex_byte(json ? PIPIT_BYTES_PUT(out, "\\u00") : PIPIT_BYTES_PUT(out, "\\x"), byte);
-}
-
 /* Characters of UTF-8 stay; controls and other bytes are escaped. Cut before `end`, but not within a character. */
 static char *append_message(char *out, const char *end, const char *message, bool json)
 {
@@ -77,13 +73,13 @@ static char *append_message(char *out, const char *end, const char *message, boo
 			message += length;
 			continue;
 		}
-		if (json && (*message == '"' || *message == '\\'))
-			*out++ = '\\';
-		if (pipit_bytes_is_printable((unsigned char)*message))
-			*out++ = *message;
+		if (pipit_bytes_is_printable((unsigned char)*message) &&
+		    !(json && (*message == '"' || *message == '\\')))
+			*out++ = *message++;
+		else if (json)
+			out = pipit_bytes_put_json_escape(out, &message, message_end);
 		else
-			out = append_escape(out, (unsigned char)*message, json);
-		message++;
+			out = pipit_bytes_put_hex_byte(PIPIT_BYTES_PUT(out, "\\x"), (unsigned char)*message++);
 	}
 	return out;
 }
@@ -131,12 +127,18 @@ static ssize_t write_to_reader(const char *line, size_t length)
 {
 	int fd = open("/proc/self/fd/2", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct pollfd look = { .fd = STDERR_FILENO, .events = POLLOUT };
-	ssize_t written;
+	struct pipit_sigpipe sigpipe;
+	ssize_t written = -1;
 
-	if (fd < 0)
-		return poll(&look, 1, 0) == 1 && look.revents & POLLOUT ? write(STDERR_FILENO, line, length) : -1;
-	written = write(fd, line, length);
-	close(fd);
+	/* Of a pipe without a reader, which cannot be opened. */
+	pipit_sigpipe_mask(&sigpipe);
+	if (fd >= 0)
+		written = write(fd, line, length);
+	else if (poll(&look, 1, 0) == 1 && look.revents & POLLOUT)
+		written = write(STDERR_FILENO, line, length);
+	pipit_sigpipe_unmask(&sigpipe);
+	if (fd >= 0)
+		close(fd);
 	return written;
 }
 

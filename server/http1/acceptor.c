@@ -4,10 +4,10 @@
  */
 #include "http1/acceptor.h"
 
-#include "base/oom_reserve.h"
 #include "http1/evhttp_link.h"
 #include "net/eviction.h"
 #include "net/net.h"
+#include "net/oom_reserve.h"
 
 #include <errno.h>
 #include <event2/http.h>

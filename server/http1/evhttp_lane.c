@@ -4,9 +4,9 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
-#include "base/oom_reserve.h"
 #include "http/response_head.h"
 #include "http1/evhttp_link.h"
+#include "net/oom_reserve.h"
 #include "net/output.h"
 
 #include <errno.h>
@@ -395,13 +395,20 @@ static bool may_be_file(struct evbuffer *piece)
 	return !is_memory;
 }
 
+/* Of as many as there are. An array: the compiler's stack protector stands behind it. */
+static struct evbuffer_iovec first_piece(struct evbuffer *buffer)
+{
+	struct evbuffer_iovec first[] = { { .iov_len = 0 } };
+	evbuffer_peek(buffer, -1, NULL, first, sizeof first / sizeof first[0]);
+	return first[0];
+}
+
 /* Move the first piece of `output` to the end of `taken`. Its length. */
 static size_t take_piece(struct evbuffer *output, struct evbuffer *taken)
 {
-	struct evbuffer_iovec first = { .iov_len = 0 };
-	evbuffer_peek(output, -1, NULL, &first, 1);
-	evbuffer_remove_buffer(output, taken, first.iov_len);
-	return first.iov_len;
+	size_t length = first_piece(output).iov_len;
+	evbuffer_remove_buffer(output, taken, length);
+	return length;
 }
 
 /*
@@ -427,10 +434,10 @@ static size_t find_end(struct evbuffer *output)
 static const char *find_head(
     struct evbuffer *output, bool is_head_request, struct pipit_response_head_evhttp *reply, size_t *length)
 {
-	struct evbuffer_iovec first;
+	struct evbuffer_iovec first = first_piece(output);
 	const char *head = NULL;
 
-	if (evbuffer_peek(output, -1, NULL, &first, 1) >= 1 && first.iov_len <= REPLY_HEAD_SIZE) {
+	if (first.iov_len > 0 && first.iov_len <= REPLY_HEAD_SIZE) {
 		*length = pipit_response_head_read_evhttp(first.iov_base, first.iov_len, is_head_request, reply);
 		if (*length)
 			return first.iov_base;

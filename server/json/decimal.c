@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Independent of the locale: digits are compared as text, and strtod() gets no decimal point. */
+/* Independent of the locale: digits are compared as text, strtod() gets no decimal point, and that of printf() is replaced. */
 #include "json/decimal.h"
 
 #include <float.h>
+#include <locale.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* 2^1024 - 2^970: from here on strtod() returns infinity. */
 static const char infinity_digits[] =
@@ -15,7 +17,8 @@ static const char infinity_digits[] =
     "174497792";
 #define INFINITY_EXPONENT 308
 
-char pipit_decimal_take_digit(struct pipit_decimal *decimal)
+/* 0 after the last digit. */
+static char take_digit(struct pipit_decimal *decimal)
 {
 	if (decimal->digit < decimal->end && *decimal->digit == '.')
 		decimal->digit++;
@@ -73,7 +76,7 @@ bool pipit_decimal_is_beyond_double(struct pipit_decimal decimal)
 	if (pipit_decimal_is_zero(&decimal) || decimal.exponent != INFINITY_EXPONENT)
 		return !pipit_decimal_is_zero(&decimal) && decimal.exponent > INFINITY_EXPONENT;
 	for (const char *limit = infinity_digits; *limit != '\0'; limit++) {
-		char digit = pipit_decimal_take_digit(&decimal);
+		char digit = take_digit(&decimal);
 		if (digit != *limit)
 			return digit > *limit;
 	}
@@ -93,9 +96,9 @@ bool pipit_decimal_fits_double(struct pipit_decimal decimal)
 	if (decimal.end - decimal.digit <= DIGITS_OF_DOUBLE)
 		return true;
 	for (int i = 0; i < DIGITS_OF_DOUBLE; i++)
-		pipit_decimal_take_digit(&decimal);
+		take_digit(&decimal);
 	while (decimal.digit < decimal.end) {
-		if (pipit_decimal_take_digit(&decimal) != '0')
+		if (take_digit(&decimal) != '0')
 			return false;
 	}
 	return true;
@@ -108,7 +111,7 @@ int pipit_decimal_compare_sizes(struct pipit_decimal one, struct pipit_decimal o
 	if (one.exponent != other.exponent)
 		return one.exponent < other.exponent ? -1 : 1;
 	while (one.digit < one.end || other.digit < other.end) {
-		char digit = pipit_decimal_take_digit(&one), other_digit = pipit_decimal_take_digit(&other);
+		char digit = take_digit(&one), other_digit = take_digit(&other);
 		if (digit != other_digit)
 			return digit < other_digit ? -1 : 1;
 	}
@@ -138,7 +141,7 @@ static bool read_short(struct pipit_decimal decimal, double *value)
 	if (FLT_EVAL_METHOD != 0 || decimal.end - decimal.digit > DIGITS_OF_DOUBLE + 1)
 		return false;
 	for (; decimal.digit < decimal.end; power--)
-		digits = digits * 10 + (uint64_t)(pipit_decimal_take_digit(&decimal) - '0');
+		digits = digits * 10 + (uint64_t)(take_digit(&decimal) - '0');
 	if (digits >= UINT64_C(1000000000000000) || power < -power_max || power > power_max)
 		return false;
 	*value = power < 0 ? (double)digits / powers[-power] : (double)digits * powers[power];
@@ -152,9 +155,9 @@ static double read_long(struct pipit_decimal decimal)
 	size_t count = 0;
 
 	while (count < DIGITS_KEPT && decimal.digit < decimal.end)
-		text[count++] = pipit_decimal_take_digit(&decimal);
+		text[count++] = take_digit(&decimal);
 	while (count == DIGITS_KEPT && decimal.digit < decimal.end) {
-		if (pipit_decimal_take_digit(&decimal) != '0')
+		if (take_digit(&decimal) != '0')
 			text[count++] = '1';
 	}
 	snprintf(text + count, sizeof text - count, "e%lld", decimal.exponent + 1 - (long long)count);
@@ -167,4 +170,22 @@ double pipit_decimal_value(struct pipit_decimal decimal)
 	if (pipit_decimal_is_zero(&decimal) || decimal.exponent < EXPONENT_OF_ZERO)
 		return 0;
 	return read_short(decimal, &value) ? value : read_long(decimal);
+}
+
+size_t pipit_decimal_print(char text[PIPIT_DECIMAL_TEXT_MAX], double number)
+{
+	const char *point = localeconv()->decimal_point;
+	int length = snprintf(text, PIPIT_DECIMAL_TEXT_MAX, "%.15g", number);
+	char *found;
+
+	if (strtod(text, NULL) != number)
+		length = snprintf(text, PIPIT_DECIMAL_TEXT_MAX, "%.17g", number);
+	found = *point == '.' ? NULL : strstr(text, point);
+	if (found) {
+		size_t skip = strlen(point) - 1;
+		*found = '.';
+		memmove(found + 1, found + 1 + skip, strlen(found + 1 + skip) + 1);
+		length -= (int)skip;
+	}
+	return (size_t)length;
 }

@@ -16,8 +16,11 @@ struct pipit_decimal {
 /* text: valid; borrowed by the result. */
 struct pipit_decimal pipit_decimal_read(const char *text, size_t length);
 
-/* 0 after the last digit. */
-char pipit_decimal_take_digit(struct pipit_decimal *decimal);
+/* 17 digits, sign, exponent, NUL, and a point of up to 8 bytes. */
+#define PIPIT_DECIMAL_TEXT_MAX 32
+
+/* 15 digits, or 17 when 15 are read back as another double. Returns the length. */
+size_t pipit_decimal_print(char text[PIPIT_DECIMAL_TEXT_MAX], double number);
 
 bool pipit_decimal_is_zero(const struct pipit_decimal *decimal);
 

@@ -6,32 +6,22 @@
 #include "json/json.h"
 
 #include <cjson/cJSON.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* 17 digits, sign, point, exponent, NUL. */
-#define DOUBLE_TEXT 40
-
-static const char *text_of(const cJSON *number, char room[DOUBLE_TEXT])
+static const char *text_of(const cJSON *number, char room[PIPIT_DECIMAL_TEXT_MAX])
 {
 	const char *text = pipit_json_number_text(number);
-	char *point;
 	if (text != NULL)
 		return text;
 	/* as the printer */
-	snprintf(room, DOUBLE_TEXT, "%.15g", number->valuedouble);
-	if (strtod(room, NULL) != number->valuedouble)
-		snprintf(room, DOUBLE_TEXT, "%.17g", number->valuedouble);
-	point = strpbrk(room, ",");
-	if (point != NULL)
-		*point = '.';
+	pipit_decimal_print(room, number->valuedouble);
 	return room;
 }
 
 static bool equal_numbers(const cJSON *one, const cJSON *other)
 {
-	char rooms[2][DOUBLE_TEXT];
+	char rooms[2][PIPIT_DECIMAL_TEXT_MAX];
 	const char *text, *other_text;
 	struct pipit_decimal decimal, other_decimal;
 

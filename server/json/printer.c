@@ -3,19 +3,18 @@
 #include "json/printer.h"
 
 #include "base/bytes.h"
+#include "json/decimal.h"
 #include "json/json.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
-#include <locale.h>
 #include <math.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* sign, 17 digits, point, "e-308" (or 20 digits), and a mark */
-#define NUMBER_BYTES_MAX 32
+#define NUMBER_BYTES_MAX PIPIT_DECIMAL_TEXT_MAX
 /* "\u001f" */
 #define ESCAPE_BYTES 6
 #define CAPACITY_FIRST 256
@@ -178,29 +177,10 @@ static size_t render_short(char *at, double number)
 	return length + places;
 }
 
-/* 15 digits, or 17 when 15 are read back as another double. printf() and strtod() use the locale's decimal point. */
-static size_t render_double(char *at, double number)
-{
-	const char *point = localeconv()->decimal_point;
-	int length = snprintf(at, NUMBER_BYTES_MAX, "%1.15g", number);
-	char *found;
-
-	if (strtod(at, NULL) != number)
-		length = snprintf(at, NUMBER_BYTES_MAX, "%1.17g", number);
-	found = *point == '.' ? NULL : strstr(at, point);
-	if (found) {
-		size_t skip = strlen(point) - 1;
-		*found = '.';
-		memmove(found + 1, found + 1 + skip, strlen(found + 1 + skip) + 1);
-		length -= (int)skip;
-	}
-	return (size_t)length;
-}
-
 static size_t render_fraction(char *at, double number)
 {
 	size_t length = render_short(at, number);
-	return length ? length : render_double(at, number);
+	return length ? length : pipit_decimal_print(at, number);
 }
 
 static int put_number(struct pipit_printer *text, const cJSON *item)

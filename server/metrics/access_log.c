@@ -2,6 +2,7 @@
 #include "metrics/access_log.h"
 
 #include "base/bytes.h"
+#include "base/sigpipe.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -17,7 +18,7 @@
 /* ---------------------------------------------------------------- escaping */
 
 enum {
-	ESCAPE_MAX = 6,  /* \u00HH */
+	ESCAPE_MAX = 6,  /* \uHHHH */
 	FIELD_MAX = 512, /* of input: request line, referer and user agent */
 	PEER_MAX = 64,   /* IPv6 with a zone */
 	ID_MAX = 32,
@@ -37,22 +38,6 @@ static char *append_text(char *out, const char *text)
 	return out + length;
 }
 
-static char *append_hex(char *out, const char *prefix, unsigned char byte)
-{
-	return pipit_bytes_put_hex_byte(append_text(out, prefix), byte);
-}
-
-static char *append_escape(char *out, unsigned char byte, bool json)
-{
-	if (!json)
-		return append_hex(out, "\\x", byte);
-	if (!pipit_bytes_is_printable(byte))
-		return append_hex(out, "\\u00", byte);
-	*out++ = '\\';
-	*out++ = (char)byte;
-	return out;
-}
-
 static bool is_plain(const char *at)
 {
 	uint64_t word = pipit_bytes_load(at);
@@ -60,25 +45,26 @@ static bool is_plain(const char *at)
 		 pipit_bytes_equal(word, '"') | pipit_bytes_equal(word, '\\'));
 }
 
-/* At most 2 * input_max bytes: the longest line fits LINE_MAX_BYTES. Cuts no escape. */
+/* At most 2 * input_max bytes: the longest line fits LINE_MAX_BYTES. Cuts no escape and no character of UTF-8. */
 static char *append_escaped(char *out, struct pipit_slice slice, size_t input_max, bool json)
 {
-	const char *end = out + 2 * input_max;
-	size_t length = slice.length < input_max ? slice.length : input_max, character;
-	for (size_t i = 0; i < length && end - out >= ESCAPE_MAX; i++) {
-		unsigned char byte = (unsigned char)slice.data[i];
-		if (length - i >= 8 && is_plain(slice.data + i) && end - out >= 8) {
-			memcpy(out, slice.data + i, 8);
+	const char *at = slice.data, *slice_end = at + slice.length, *end = out + 2 * input_max;
+	const char *input_end = at + (slice.length < input_max ? slice.length : input_max);
+	size_t character;
+	while (at < input_end && end - out >= ESCAPE_MAX) {
+		if (input_end - at >= 8 && is_plain(at) && end - out >= 8) {
+			memcpy(out, at, 8);
 			out += 8;
-			i += 7;
-		} else if (json && (character = pipit_bytes_plain_utf8(slice.data + i, slice.data + length)) > 0) {
-			memcpy(out, slice.data + i, character);
-			out += character;
-			i += character - 1;
-		} else if (pipit_bytes_is_printable(byte) && byte != '"' && byte != '\\') {
-			*out++ = (char)byte;
+			at += 8;
+		} else if (json && (character = pipit_bytes_plain_utf8(at, slice_end)) > 0) {
+			out = pipit_bytes_put(out, at, character);
+			at += character;
+		} else if (pipit_bytes_is_printable((unsigned char)*at) && *at != '"' && *at != '\\') {
+			*out++ = *at++;
+		} else if (json) {
+			out = pipit_bytes_put_json_escape(out, &at, slice_end);
 		} else {
-			out = append_escape(out, byte, json);
+			out = pipit_bytes_put_hex_byte(append_text(out, "\\x"), (unsigned char)*at++);
 		}
 	}
 	return out;
@@ -195,6 +181,18 @@ static size_t measure_whole_lines(const char *data, size_t length)
 	return (size_t)(newline - data) + 1;
 }
 
+/* A pipe or a socket may have no reader. Lock held. */
+static ssize_t write_once(struct pipit_access_log *log, const char *data, size_t length)
+{
+	struct pipit_sigpipe sigpipe;
+	if (log->is_regular)
+		return write(log->fd, data, length);
+	pipit_sigpipe_mask(&sigpipe);
+	ssize_t written = write(log->fd, data, length);
+	pipit_sigpipe_unmask(&sigpipe);
+	return written;
+}
+
 /* Less than `length`: the destination is full, fails or would block. Lock held. */
 static size_t write_lines(struct pipit_access_log *log, const char *data, size_t length)
 {
@@ -206,7 +204,7 @@ static size_t write_lines(struct pipit_access_log *log, const char *data, size_t
 				break;
 			piece = measure_whole_lines(data + done, piece);
 		}
-		ssize_t written = write(log->fd, data + done, piece);
+		ssize_t written = write_once(log, data + done, piece);
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written <= 0)

@@ -305,15 +305,6 @@ static char *finish(struct output *output)
 	return copy;
 }
 
-static void put_percentiles(
-    struct output *output, cJSON *parent, const uint64_t buckets[BUCKETS], uint64_t count, bool with_p90)
-{
-	put_number(output, parent, "p50", percentile(buckets, count, quantiles[P50]));
-	if (with_p90)
-		put_number(output, parent, "p90", percentile(buckets, count, quantiles[P90]));
-	put_number(output, parent, "p99", percentile(buckets, count, quantiles[P99]));
-}
-
 static void put_connections(struct output *output, const struct pipit_dashboard_data_input *input)
 {
 	cJSON *connections = put(output, output->document, "connections", cJSON_CreateObject());
@@ -415,7 +406,8 @@ static void put_route(struct output *output, cJSON *routes, const struct pipit_d
 	put_number(output, route, "rate", rate(data, count, 0));
 	put_number(output, route, "errors",
 	    rate(data, data->now.routes[shown->route].errors, data->before.routes[shown->route].errors));
-	put_percentiles(output, route, buckets, count, false);
+	put_number(output, route, "p50", percentile(buckets, count, quantiles[P50]));
+	put_number(output, route, "p99", percentile(buckets, count, quantiles[P99]));
 }
 
 static void put_routes(

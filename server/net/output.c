@@ -2,13 +2,12 @@
 /* See output.h. */
 #include "net/output.h"
 
+#include "base/sigpipe.h"
 #include "net/budget.h"
 #include "net/net.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -97,51 +96,22 @@ static void flush_batch(struct pipit_connection *connection, bool more)
 	send_or_keep(connection, &batch, 1, more ? MSG_MORE : 0);
 }
 
-/*
- * sendfile() and evbuffer_write() have no MSG_NOSIGNAL: a client that closes during a download would end a program that does not ignore
- * SIGPIPE. The signal is for the writing thread.
- */
-struct sigpipe {
-	sigset_t before;
-	bool is_masked; /* by mask_sigpipe() */
-};
-
-static void mask_sigpipe(const struct pipit_net *net, struct sigpipe *sigpipe)
+/* A client that closes during a download would end a program that does not ignore SIGPIPE. */
+static struct pipit_sigpipe mask_sigpipe(const struct pipit_net *net)
 {
-	sigset_t set;
-
-	sigpipe->is_masked = net->masks_sigpipe;
-	if (!sigpipe->is_masked)
-		return;
-	sigemptyset(&set);
-	sigaddset(&set, SIGPIPE);
-	sigpipe->is_masked =
-	    pthread_sigmask(SIG_BLOCK, &set, &sigpipe->before) == 0 && !sigismember(&sigpipe->before, SIGPIPE);
-}
-
-/* Leaves errno unchanged: the error of the write. */
-static void unmask_sigpipe(const struct sigpipe *sigpipe)
-{
-	int error = errno;
-	sigset_t set;
-
-	if (!sigpipe->is_masked)
-		return;
-	sigemptyset(&set);
-	sigaddset(&set, SIGPIPE);
-	if (error == EPIPE)
-		sigtimedwait(&set, NULL, &(struct timespec){ 0, 0 });
-	pthread_sigmask(SIG_SETMASK, &sigpipe->before, NULL);
-	errno = error;
+	struct pipit_sigpipe sigpipe;
+	sigpipe.is_masked = false;
+	if (net->masks_sigpipe)
+		pipit_sigpipe_mask(&sigpipe);
+	return sigpipe;
 }
 
 /* Only evbuffer_write() can send what evbuffer_add_file() added. */
 static size_t send_buffer(struct pipit_connection *connection, struct evbuffer *buffer)
 {
 	size_t total = 0;
-	struct sigpipe sigpipe;
+	struct pipit_sigpipe sigpipe = mask_sigpipe(connection->net);
 
-	mask_sigpipe(connection->net, &sigpipe);
 	while (connection->end != PIPIT_ABORT && evbuffer_get_length(buffer) > 0 && total < PIPIT_OUTPUT_SLICE_BYTES) {
 		int sent;
 		/* With sendfile() 0 is a full socket (EAGAIN), or a file that has shrunk. */
@@ -155,7 +125,7 @@ static size_t send_buffer(struct pipit_connection *connection, struct evbuffer *
 		moved(connection, (size_t)sent);
 		total += (size_t)sent;
 	}
-	unmask_sigpipe(&sigpipe);
+	pipit_sigpipe_unmask(&sigpipe);
 	return total;
 }
 
@@ -398,12 +368,11 @@ static void begin_part(struct pipit_connection *connection)
 static size_t send_from_file(struct pipit_connection *connection, size_t wanted)
 {
 	off_t offset = (off_t)connection->out.file_offset;
-	struct sigpipe sigpipe;
+	struct pipit_sigpipe sigpipe = mask_sigpipe(connection->net);
 	ssize_t sent;
 
-	mask_sigpipe(connection->net, &sigpipe);
 	sent = sendfile(connection->fd, connection->out.file->fd, &offset, wanted);
-	unmask_sigpipe(&sigpipe);
+	pipit_sigpipe_unmask(&sigpipe);
 	if (sent < 0 && would_block(errno))
 		return 0;
 	/* 0: the file has shrunk. */

@@ -3,6 +3,7 @@
 
 #include "request/problem.h"
 #include "request/request.h"
+#include "json/decimal.h"
 #include "json/json.h"
 #include "json/pointer.h"
 
@@ -142,12 +143,16 @@ int64_t pipit_read_integer(struct pipit_reader *reader, const char *pointer, int
 double pipit_read_number(struct pipit_reader *reader, const char *pointer, double fallback, double min, double max)
 {
 	const cJSON *item = find(reader, pointer);
+	char from[PIPIT_DECIMAL_TEXT_MAX], to[PIPIT_DECIMAL_TEXT_MAX];
 
 	if (!item)
 		return fallback;
 	if (cJSON_IsNumber(item) && item->valuedouble >= min && item->valuedouble <= max)
 		return item->valuedouble;
-	pipit_read_refuse(reader, pointer, "must be a number from %g to %g", min, max);
+	/* %g would follow the locale. */
+	pipit_decimal_print(from, min);
+	pipit_decimal_print(to, max);
+	pipit_read_refuse(reader, pointer, "must be a number from %s to %s", from, to);
 	return fallback;
 }
 

@@ -22,6 +22,7 @@
 #define MAX_BYTES_DEFAULT (256 * 1024)
 #define MAX_BYTES_LEAST 1024
 #define MAX_BYTES_MOST (16 * 1024 * 1024)
+_Static_assert(MAX_BYTES_MOST <= PIPIT_JSON_INDEX_BYTES_MAX, "settings fit their index");
 #define MAX_DEPTH_DEFAULT 64
 #define MAX_VALUES_DEFAULT 100000
 /* documents of the largest size */
@@ -292,7 +293,10 @@ static int open_store(
 	}
 	pipit_snapshot_init(&settings->published, document);
 	pipit_working_copy_rest(&settings->copy);
-	return pipit_change_queue_start(&settings->queue, QUEUED_DOCUMENTS_MAX * settings->copy.limits.max_bytes);
+	failure = pipit_change_queue_start(&settings->queue, QUEUED_DOCUMENTS_MAX * settings->copy.limits.max_bytes);
+	if (failure != 0)
+		snprintf(error, size, "settings: cannot start a thread: %s", strerror(-failure));
+	return failure;
 }
 
 int pipit_settings_open(
@@ -301,7 +305,7 @@ int pipit_settings_open(
 	struct pipit_settings *settings = calloc(1, sizeof *settings);
 	int failure;
 
-	snprintf(error, size, "settings: out of memory or threads");
+	snprintf(error, size, "settings: out of memory");
 	if (!settings)
 		return -ENOMEM;
 	settings->copy.published = &settings->published;

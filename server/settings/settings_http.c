@@ -30,13 +30,18 @@ static bool is_plain(struct pipit_slice encoded)
 	return !memchr(encoded.data, '%', encoded.length) && !memchr(encoded.data, '~', encoded.length);
 }
 
+/* The guard has checked the escapes. */
+static size_t decoded_length(struct pipit_slice encoded)
+{
+	size_t length = encoded.length;
+	for (size_t i = 0; i < encoded.length; i++)
+		length -= encoded.data[i] == '%' ? 2 : 0;
+	return length;
+}
+
 static bool decode_pointer(
     struct pipit_request *request, struct pipit_slice encoded, char bytes[POINTER_MAX], struct pipit_slice *pointer)
 {
-	if (encoded.length + 1 > POINTER_MAX) {
-		pipit_reply_problem(request, 414, "A pointer has at most %d bytes.", POINTER_MAX - 1);
-		return false;
-	}
 	bytes[0] = '/';
 	*pointer = (struct pipit_slice){ bytes, 1 + pipit_percent_decode(encoded, bytes + 1) };
 	if (pipit_is_utf8(bytes, pointer->length) && !memchr(bytes, '\0', pointer->length) &&
@@ -57,6 +62,10 @@ static bool read_pointer(struct pipit_request *request, char bytes[POINTER_MAX],
 	if (count == 0 || !is_below(request->route))
 		return true;
 	encoded = request->match.parameters[count - 1];
+	if (1 + decoded_length(encoded) > POINTER_MAX) {
+		pipit_reply_problem(request, 414, "A pointer has at most %d bytes.", POINTER_MAX);
+		return false;
+	}
 	if (!is_plain(encoded))
 		return decode_pointer(request, encoded, bytes, pointer);
 	*pointer = (struct pipit_slice){ encoded.data - 1, encoded.length + 1 };

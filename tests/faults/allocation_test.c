@@ -7,7 +7,7 @@
  * Once as in a program that does not replace libevent's allocator, and once with pipit_reserve_memory(), whose heap is then
  * what fails.
  */
-#include "base/oom_reserve.h"
+#include "net/oom_reserve.h"
 #include "pipit.h"
 #include "script.h"
 #include "suite.h"

@@ -199,6 +199,17 @@ static void media_type(struct pipit_request *request, void *arg)
 	pipit_reply_text(request, 200, text.bytes);
 }
 
+/* Replies "INDEX", of as many types as the header Count says. */
+static void negotiate(struct pipit_request *request, void *arg)
+{
+	static const char *const types[] = { "application/json", "text/html", "text/plain" };
+	const char *count = pipit_request_header(request, "Count");
+	struct text text = { .length = 0 };
+	(void)arg;
+	add(&text, "%d", pipit_request_negotiate(request, types, count ? strtoul(count, NULL, 10) : COUNT(types)));
+	pipit_reply_text(request, 200, text.bytes);
+}
+
 static void identity(struct pipit_request *request, void *server)
 {
 	struct text text = { .length = 0 };
@@ -728,6 +739,7 @@ static const struct {
 	{ PIPIT_GET, "/fields", fields, NULL, { 0 } },
 	{ PIPIT_GET | PIPIT_POST, "/value", value_of, NULL, { 0 } },
 	{ PIPIT_GET, "/type", media_type, NULL, { 0 } },
+	{ PIPIT_GET, "/negotiate", negotiate, NULL, { 0 } },
 	{ PIPIT_GET, "/identity", identity, &identified, { 0 } },
 	{ PIPIT_ANY, "/echo", echo, NULL, { 0 } },
 	{ PIPIT_ANY, "/echo/ten", echo, NULL, { .max_body_bytes = 10 } },
@@ -1009,6 +1021,35 @@ START_TEST(parses_json_or_replies_with_the_error)
 	}
 	wire_free(&response);
 	wire_expect(wire_get(fd, "/number/1"), 200, "1");
+	close(fd);
+}
+END_TEST
+
+static const struct {
+	const char *fields, *index;
+} negotiations[] = {
+	{ "", "0" },
+	{ "Accept:\r\n", "-1" },
+	{ "Accept: */*\r\n", "0" },
+	{ "Accept: text/html\r\n", "1" },
+	{ "Accept: text/plain, text/html\r\n", "1" },
+	{ "Accept: text/plain, text/html;q=0.9\r\n", "2" },
+	{ "Accept: text/*, application/json;q=0.9\r\n", "1" },
+	{ "Accept: TEXT/PLAIN\r\n", "2" },
+	{ "Accept: application/json;q=0, */*\r\n", "1" },
+	{ "Accept: text/plain;q=0.5\r\nAccept: text/html;q=0.6\r\n", "1" },
+	{ "Accept: image/png\r\n", "-1" },
+	{ "Accept: text/html;q=0\r\n", "-1" },
+	{ "Accept: text/plain\r\nCount: 2\r\n", "-1" },
+	{ "Accept: text/html\r\nCount: 2\r\n", "1" },
+	{ "Accept: */*\r\nCount: 0\r\n", "-1" },
+};
+
+START_TEST(selects_the_media_type_that_the_client_prefers)
+{
+	int fd = wire_connect(host.port);
+	wire_expect(wire_ask(fd, "GET /negotiate HTTP/1.1\r\nHost: x\r\n%s\r\n", negotiations[_i].fields), 200,
+	    negotiations[_i].index);
 	close(fd);
 }
 END_TEST
@@ -2976,6 +3017,7 @@ static void add_request_tests(TCase *tcase)
 	tcase_add_test(tcase, keeps_an_invalid_escape_in_a_form_as_it_is);
 	tcase_add_loop_test(tcase, compares_the_media_type, 0, COUNT(types));
 	tcase_add_loop_test(tcase, parses_json_or_replies_with_the_error, 0, COUNT(documents));
+	tcase_add_loop_test(tcase, selects_the_media_type_that_the_client_prefers, 0, COUNT(negotiations));
 	tcase_add_test(tcase, gives_client_address_server_and_a_new_request_id);
 	tcase_add_loop_test(tcase, passes_a_body_that_arrives_whole, 0, COUNT(contents));
 	tcase_add_loop_test(tcase, passes_a_body_cut_at_every_place, 0, COUNT(contents));

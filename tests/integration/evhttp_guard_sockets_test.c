@@ -3,8 +3,8 @@
  * Sockets and connections of a guarded evhttp are added and removed, by pipit's functions and by evhttp's; memory and
  * descriptors run out; wrong use is reported.
  */
-#include "base/oom_reserve.h"
 #include "evhttp_program.h"
+#include "net/oom_reserve.h"
 #include "pipit.h"
 #include "suite.h"
 

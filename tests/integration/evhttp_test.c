@@ -163,6 +163,30 @@ static void reply_nothing(struct evhttp_request *request, void *arg)
 }
 
 /* "?BYTES" */
+#define PIECE_BYTES 7u
+
+/* "?PIECES,HEADERS": each piece is a chain of its own in the evbuffer, and so are parts of a long head. */
+static void reply_in_pieces(struct evhttp_request *request, void *arg)
+{
+	static char pieces[1000 * PIECE_BYTES];
+	unsigned count = 0, headers = 0;
+	struct evbuffer *content = evbuffer_new();
+	(void)arg;
+
+	sscanf(query_of(request), "%u,%u", &count, &headers);
+	for (unsigned i = 0; i < headers; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "X-%u", i);
+		evhttp_add_header(evhttp_request_get_output_headers(request), name, "a value of a header of the reply");
+	}
+	for (unsigned i = 0; i < count * PIECE_BYTES; i++)
+		pieces[i] = byte_at(i);
+	for (unsigned i = 0; i < count; i++)
+		evbuffer_add_reference(content, pieces + i * PIECE_BYTES, PIECE_BYTES, NULL, NULL);
+	evhttp_send_reply(request, 200, "OK", content);
+	evbuffer_free(content);
+}
+
 static void reply_pattern(struct evhttp_request *request, void *arg)
 {
 	struct evbuffer *content = evbuffer_new();
@@ -560,6 +584,7 @@ static const struct {
 	{ "/announced", announce, NULL },
 	{ "/small-limit", set_small_limit, NULL },
 	{ "/pattern", reply_pattern, NULL },
+	{ "/pieces", reply_in_pieces, NULL },
 	{ "/file", reply_file, file_name },
 	{ "/chunks", reply_in_chunks, NULL },
 	{ "/no-chunk", reply_in_no_chunk, NULL },
@@ -882,6 +907,31 @@ START_TEST(sends_the_error_page_of_evhttp)
 	ck_assert(response.closes);
 	wire_expect(response, 404, "");
 	ck_assert(wire_is_closed(fd));
+	close(fd);
+}
+END_TEST
+
+static const struct {
+	unsigned pieces, headers;
+} in_pieces[] = { { 1, 0 }, { 2, 0 }, { 3, 0 }, { 500, 0 }, { 1000, 30 }, { 1, 100 }, { 500, 100 } };
+
+/* pipit looks at the first piece of the evbuffer only. */
+START_TEST(sends_a_reply_of_many_pieces)
+{
+	int fd = wire_connect(port);
+
+	for (int n = 0; n < 2; n++) {
+		char name[16];
+		struct wire_response response;
+
+		ck_assert(wire_print(
+		    fd, "GET /pieces?%u,%u HTTP/1.1\r\nHost: x\r\n\r\n", in_pieces[_i].pieces, in_pieces[_i].headers));
+		response = wire_read(fd, false);
+		snprintf(name, sizeof name, "X-%u", in_pieces[_i].headers - 1);
+		if (in_pieces[_i].headers > 0)
+			ck_assert_str_eq(or_none(wire_field(&response, name)), "a value of a header of the reply");
+		expect_pattern(response, in_pieces[_i].pieces * PIECE_BYTES);
+	}
 	close(fd);
 }
 END_TEST
@@ -1747,6 +1797,7 @@ static void add_served_tests(Suite *suite, const char *name, void (*prepare)(voi
 	TCase *tcase = add_case(suite, name, prepare);
 	tcase_add_loop_test(tcase, sends_what_the_callback_replies, 0, COUNT(replies));
 	tcase_add_loop_test(tcase, sends_the_error_page_of_evhttp, 0, COUNT(errors));
+	tcase_add_loop_test(tcase, sends_a_reply_of_many_pieces, 0, COUNT(in_pieces));
 	tcase_add_test(tcase, sends_twenty_mebibytes_to_a_client_that_reads_late);
 	tcase_add_loop_test(tcase, sends_the_file_that_a_callback_added, 0, COUNT(file_forms));
 	tcase_add_loop_test(tcase, asks_for_the_next_chunk_when_the_last_one_is_sent, 0, 2);

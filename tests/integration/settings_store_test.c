@@ -764,14 +764,20 @@ END_TEST
 START_TEST(options_are_checked)
 {
 	static const struct pipit_settings_options wrong[] = { { .file = NULL }, { .file = "" },
-		{ .file = "/tmp/x", .max_bytes = 10 }, { .file = "/tmp/x", .max_bytes = 1u << 30 },
-		{ .file = "/tmp/x", .max_depth = 1000 } };
+		{ .file = "/tmp/x", .max_bytes = 1023 }, { .file = "/tmp/x", .max_bytes = (16u << 20) + 1 },
+		{ .file = "/tmp/x", .max_depth = 513 } };
+	/* Checked before the lock, which another store has. */
+	const struct pipit_settings_options right[] = { { .file = file, .max_bytes = 1024 },
+		{ .file = file, .max_bytes = 16u << 20 }, { .file = file, .max_depth = 512 },
+		{ .file = file, .max_depth = 1 } };
 	struct pipit_settings *other;
 	char error[512];
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		ck_assert_int_eq(pipit_settings_open(&wrong[i], &other, error, sizeof error), -EINVAL);
 		ck_assert_ptr_nonnull(strstr(error, "name a file"));
 	}
+	for (size_t i = 0; i < sizeof right / sizeof *right; i++)
+		ck_assert_int_eq(pipit_settings_open(&right[i], &other, error, sizeof error), -EBUSY);
 	ck_assert_int_eq(
 	    pipit_settings_open(&(struct pipit_settings_options){ .file = file }, &other, NULL, 0), -EBUSY);
 	pipit_settings_free(NULL);

@@ -525,6 +525,17 @@ START_TEST(a_client_that_does_not_read_is_closed_and_others_are_not)
 }
 END_TEST
 
+START_TEST(a_day_is_the_longest_time_between_comments)
+{
+	const uint64_t day_ms = 24 * 3600 * 1000;
+	for (uint64_t ms = day_ms - 1; ms <= day_ms + 1; ms++) {
+		struct pipit_stream *made = pipit_stream_new(&(struct pipit_stream_options){ .heartbeat_ms = ms });
+		ck_assert_int_eq(made != NULL, ms <= day_ms);
+		pipit_stream_free(made);
+	}
+}
+END_TEST
+
 START_TEST(a_comment_is_sent_when_no_event_is)
 {
 	struct follower follower;
@@ -703,6 +714,7 @@ int main(void)
 	tcase_add_test(tests, an_event_for_a_thousand_clients_is_rendered_once);
 	tcase_add_test(tests, a_client_above_the_limit_gets_503_with_retry_after);
 	tcase_add_test(tests, a_client_that_does_not_read_is_closed_and_others_are_not);
+	tcase_add_test(tests, a_day_is_the_longest_time_between_comments);
 	tcase_add_test(tests, a_comment_is_sent_when_no_event_is);
 	tcase_add_test(tests, a_drain_ends_streams_cleanly);
 	tcase_add_test(tests, a_stream_may_be_freed_while_it_is_followed);

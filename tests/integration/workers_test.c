@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define HELLO "GET /hello/get HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -297,11 +296,6 @@ static int send_large(unsigned port, const char *content)
 	return fd;
 }
 
-static bool has_read_one(void *daemon)
-{
-	return daemon_metric(daemon, "http_received_bytes_total") >= LARGE_BYTES;
-}
-
 static bool has_read_all(void *daemon)
 {
 	return daemon_metric(daemon, "pipit_buffered_bytes") >= LARGE_COUNT * (LARGE_BYTES - 1.0);
@@ -324,35 +318,6 @@ static unsigned count_before_small(const char *file, const char *path)
 	ck_assert_uint_eq(count, LARGE_COUNT);
 	return before;
 }
-
-static const char *const large_targets[] = { "/json/echo", "/hello/post" };
-
-/* The first sweep after the pause sees the FIN before the handler, which waits for its turn, has run. */
-START_TEST(a_client_that_shuts_down_its_sending_side_behind_a_large_body_gets_the_reply)
-{
-	struct daemon daemon = daemon_start((const char *const[]){ "--workers", "1", NULL });
-	char *content = malloc(LARGE_BYTES);
-	int fd = wire_connect(daemon.port);
-
-	ck_assert_ptr_nonnull(content);
-	memset(content, 'x', LARGE_BYTES);
-	ck_assert(wire_print(fd,
-	    "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
-	    large_targets[_i], LARGE_BYTES));
-	ck_assert(wire_send(fd, content, LARGE_BYTES - 1));
-	ck_assert(wire_wait(has_read_one, &daemon));
-	daemon_pause(&daemon);
-	ck_assert(wire_send(fd, content, 1));
-	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
-	/* Longer than the time between two sweeps. */
-	nanosleep(&(struct timespec){ 0, 400 * 1000 * 1000 }, NULL);
-	daemon_resume(&daemon);
-	wire_expect(wire_read(fd, false), 400, NULL);
-	close(fd);
-	free(content);
-	stop(&daemon);
-}
-END_TEST
 
 START_TEST(a_small_request_waits_for_one_large_body_and_not_for_all)
 {
@@ -398,7 +363,6 @@ int main(void)
 	TCase *tests = tcase_create("workers");
 	tcase_add_test(tests, serves_every_busy_connection);
 	tcase_add_test(tests, serves_other_clients_between_the_requests_of_a_pipeline);
-	tcase_add_loop_test(tests, a_client_that_shuts_down_its_sending_side_behind_a_large_body_gets_the_reply, 0, 2);
 	tcase_add_test(tests, a_small_request_waits_for_one_large_body_and_not_for_all);
 	tcase_add_test(tests, spreads_connections_over_all_workers);
 	tcase_add_loop_test(tests, listens_with_one_socket_per_worker, 1, 4);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -129,13 +130,14 @@ END_TEST
 
 START_TEST(writes_messages_as_json)
 {
-	static const char end[] = "\",\"level\":\"warn\",\"message\":\"a \\\"b\\\" \\\\ \xc3\xbc\\u000A\"}\n";
+	static const char end[] =
+	    "\",\"level\":\"warn\",\"message\":\"a \\\"b\\\" \\\\ \xc3\xbc\\u009B\\uFFFD\\u000A\"}\n";
 	char message[1024];
 	int fd = capture_error_output();
 	ssize_t length;
 
 	pipit_log_set_json(true);
-	pipit_log(PIPIT_LOG_WARN, "a \"b\" \\ \xc3\xbc\n");
+	pipit_log(PIPIT_LOG_WARN, "a \"b\" \\ \xc3\xbc\xc2\x9b\xff\n");
 	pipit_log_set_json(false);
 	length = read(fd, message, sizeof message - 1);
 	ck_assert_int_gt(length, (ssize_t)sizeof end);
@@ -174,6 +176,23 @@ START_TEST(drops_and_counts_what_a_blocked_reader_does_not_take)
 }
 END_TEST
 
+/* A pipe and a socket, in a program that does not ignore SIGPIPE. */
+START_TEST(drops_and_counts_without_a_reader_and_raises_no_signal)
+{
+	uint64_t before = pipit_log_dropped();
+	int ends[2];
+
+	signal(SIGPIPE, SIG_DFL);
+	ck_assert_int_eq(_i == 0 ? pipe(ends) : socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	ck_assert_int_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	close(ends[0]);
+	for (int i = 0; i < 3; i++)
+		pipit_log(PIPIT_LOG_ERROR, "lost");
+	ck_assert_uint_eq(pipit_log_dropped() - before, 3);
+	close(ends[1]);
+}
+END_TEST
+
 START_TEST(keeps_errno)
 {
 	close(STDERR_FILENO);
@@ -197,6 +216,7 @@ int main(void)
 	tcase_add_test(tests, keeps_characters_of_utf_8);
 	tcase_add_test(tests, writes_messages_as_json);
 	tcase_add_loop_test(tests, drops_and_counts_what_a_blocked_reader_does_not_take, 0, 2);
+	tcase_add_loop_test(tests, drops_and_counts_without_a_reader_and_raises_no_signal, 0, 2);
 	tcase_add_test(tests, keeps_errno);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "suite.h"
@@ -233,6 +234,47 @@ START_TEST(takes_at_most_16_addresses)
 }
 END_TEST
 
+static int set_number(const struct pipit_option *option, uint64_t number)
+{
+	char text[32];
+	snprintf(text, sizeof(text), "%llu%s", (unsigned long long)number,
+	    option->kind == PIPIT_OPTION_DURATION ? "ms" : "");
+	return set(option->name, text, error, sizeof(error));
+}
+
+START_TEST(takes_every_number_from_its_least_to_its_most)
+{
+	const struct pipit_option *option = &pipit_option_table[_i];
+	if (!pipit_option_is_number(option))
+		return;
+	for (uint64_t number = option->min; number <= option->min + 1; number++) {
+		ck_assert_int_eq(set_number(option, number), 0);
+		ck_assert_uint_eq(pipit_option_get_number(&config, option), number);
+	}
+	for (uint64_t number = option->max - 1; number <= option->max; number++) {
+		ck_assert_int_eq(set_number(option, number), 0);
+		ck_assert_uint_eq(pipit_option_get_number(&config, option), number);
+	}
+	ck_assert_int_eq(set_number(option, option->max + 1), -EINVAL);
+	if (option->min > 0)
+		ck_assert_int_eq(set_number(option, option->min - 1), -EINVAL);
+	ck_assert_uint_eq(pipit_option_get_number(&config, option), option->max);
+}
+END_TEST
+
+START_TEST(shows_values_of_up_to_80_bytes_whole)
+{
+	char value[82], expected[128];
+	for (int length = 79; length <= 81; length++) {
+		memset(value, 'v', sizeof(value));
+		value[length] = '\0';
+		snprintf(expected, sizeof(expected), "workers = \"%.80s%s\": ", value, length > 80 ? "..." : "");
+		ck_assert_int_eq(set("workers", value, error, sizeof(error)), -EINVAL);
+		ck_assert_int_eq(strncmp(error, expected, strlen(expected)), 0);
+	}
+}
+END_TEST
+
 START_TEST(cuts_long_values_and_errors_that_do_not_fit)
 {
 	char value[4100], small[16];
@@ -320,6 +362,8 @@ static TCase *value_tests(void)
 	tcase_add_loop_test(
 	    tests, refuses_a_wrong_value_and_says_what_would_be_right, 0, sizeof(bad_values) / sizeof(bad_values[0]));
 	tcase_add_test(tests, takes_at_most_16_addresses);
+	tcase_add_loop_test(tests, takes_every_number_from_its_least_to_its_most, 0, PIPIT_OPTION_TOTAL);
+	tcase_add_test(tests, shows_values_of_up_to_80_bytes_whole);
 	tcase_add_test(tests, cuts_long_values_and_errors_that_do_not_fit);
 	return tests;
 }

@@ -109,6 +109,39 @@ START_TEST(keeps_no_more_than_the_limits)
 }
 END_TEST
 
+/* Whether the compressed bytes of an earlier call are found; otherwise these are compressed now. */
+static bool is_cached(uint64_t inode)
+{
+	struct pipit_files_version version = version_of(inode, PIPIT_GZIP_CACHE_FILE_MIN);
+	struct pipit_slice gzip;
+	char *plain;
+	bool is_earlier;
+	memset(content, 'n', PIPIT_GZIP_CACHE_FILE_MIN);
+	ck_assert(pipit_gzip_cache_get(compressed, &version, content, -1, &gzip));
+	plain = pipit_gzip_cache_decompress(gzip, PIPIT_GZIP_CACHE_FILE_MIN);
+	ck_assert_ptr_nonnull(plain);
+	is_earlier = plain[0] == 'e';
+	free(plain);
+	return is_earlier;
+}
+
+START_TEST(keeps_as_many_files_as_the_limit)
+{
+	struct pipit_slice gzip;
+	for (uint64_t i = 0; i < PIPIT_GZIP_CACHE_FILES_MAX; i++) {
+		struct pipit_files_version version = version_of(i, PIPIT_GZIP_CACHE_FILE_MIN);
+		memset(content, 'e', PIPIT_GZIP_CACHE_FILE_MIN);
+		ck_assert(pipit_gzip_cache_get(compressed, &version, content, -1, &gzip));
+	}
+	/* From the oldest on: each becomes the newest. */
+	for (uint64_t i = 0; i < PIPIT_GZIP_CACHE_FILES_MAX; i++)
+		ck_assert(is_cached(i));
+	ck_assert(!is_cached(PIPIT_GZIP_CACHE_FILES_MAX));
+	ck_assert(is_cached(1));
+	ck_assert(!is_cached(0));
+}
+END_TEST
+
 START_TEST(compresses_a_file_unless_it_has_changed)
 {
 	char name[] = "/tmp/compressed_test.XXXXXX";
@@ -142,6 +175,7 @@ int main(void)
 	tcase_add_test(tests, skips_files_that_hardly_become_smaller);
 	tcase_add_test(tests, keeps_versions_apart);
 	tcase_add_test(tests, keeps_no_more_than_the_limits);
+	tcase_add_test(tests, keeps_as_many_files_as_the_limit);
 	tcase_add_test(tests, compresses_a_file_unless_it_has_changed);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);

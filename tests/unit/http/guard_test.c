@@ -1504,6 +1504,9 @@ static const struct {
 	{ "as many trailers as the limit", TRAILED("A: b\r\nC: d\r\n"), LIMITED(max_fields, 2) },
 	{ "trailers as large as the limit", TRAILED("A: 3456\r\n"),
 	    LIMITED(max_head_bytes, sizeof "A: 3456\r\n\r\n" - 1) },
+	{ "a trailer field as large as the limit", TRAILED("A: b\r\nA: 3456\r\nC: d\r\n"),
+	    LIMITED(max_field_bytes, 7) },
+	{ "no trailer, and a limit of a byte on fields", TRAILED(""), LIMITED(max_field_bytes, 1) },
 };
 
 static void expect_framed(const struct unframed *unframed, size_t i)
@@ -1652,6 +1655,8 @@ static const struct rejected misframed[] = {
 	    LIMITED(max_field_bytes, 7) },
 	{ "trailers larger than the limit", PIPIT_REFUSAL_HEAD_TOO_LARGE, LAST("A: 3456789"),
 	    LIMITED(max_head_bytes, sizeof "A: 345678\r\n" - 1) },
+	{ "trailers a byte larger than the limit", PIPIT_REFUSAL_HEAD_TOO_LARGE, LAST("A: 3456"),
+	    LIMITED(max_head_bytes, sizeof "A: 3456\r\n\r\n" - 2) },
 	{ "several trailers larger than the limit", PIPIT_REFUSAL_HEAD_TOO_LARGE, LAST("A: 1\r\nB: 2\r\nC: 3"),
 	    LIMITED(max_head_bytes, 12) },
 };
@@ -1723,6 +1728,38 @@ START_TEST(accepts_chunk_extensions_up_to_a_few_kilobytes)
 		show_pieces(&unframed, bytes, length + 5, step, &no_limits);
 		ck_assert_int_eq(unframed.verdict, PIPIT_CHUNK_REJECT);
 		ck_assert_int_eq(unframed.reason, PIPIT_REFUSAL_CHUNK);
+	}
+}
+END_TEST
+
+#define EXTENSION_BYTES_MAX 4096
+
+/* What follows the ';', or the first blank, up to the CR counts. */
+static const struct {
+	const char *before;
+	char filler;
+	const char *behind;
+	size_t counted; /* but for the filler */
+} extensions[] = {
+	{ "1;", 'a', "\r\n", 1 },
+	{ "1 ", ' ', ";a\r\n", 3 },
+	{ "1;a=\"", 'x', "\"\r\n", 5 },
+	{ "1;a=", 'x', " ;b\r\n", 6 },
+};
+
+START_TEST(accepts_chunk_extensions_up_to_the_limit)
+{
+	static struct unframed unframed;
+	static char bytes[CHUNK_BYTES];
+
+	for (size_t more = 0; more <= 1; more++) {
+		size_t fill = EXTENSION_BYTES_MAX - extensions[_i].counted + more;
+		char *at = stpcpy(bytes, extensions[_i].before);
+		memset(at, extensions[_i].filler, fill);
+		at = stpcpy(stpcpy(at + fill, extensions[_i].behind), "x\r\n0\r\n\r\n");
+		begin_chunked(&unframed, extensions[_i].before);
+		show_piece(&unframed, bytes, (size_t)(at - bytes), &no_limits);
+		ck_assert_int_eq(unframed.verdict, more ? PIPIT_CHUNK_REJECT : PIPIT_CHUNK_END);
 	}
 }
 END_TEST
@@ -1944,6 +1981,7 @@ static TCase *case_of_chunks(void)
 	tcase_add_loop_test(tests, rejects_invalid_chunks_however_they_arrive, 0, COUNT(misframed));
 	tcase_add_test(tests, accepts_a_huge_chunk_size_and_counts_it_down);
 	tcase_add_test(tests, accepts_chunk_extensions_up_to_a_few_kilobytes);
+	tcase_add_loop_test(tests, accepts_chunk_extensions_up_to_the_limit, 0, COUNT(extensions));
 	tcase_add_test(tests, counts_the_extensions_of_all_chunks_together);
 	tcase_add_test(tests, accepts_any_number_of_chunks_without_extensions);
 	tcase_add_loop_test(tests, accepts_no_more_trailers_than_headers, 0, COUNT(field_limits));

@@ -148,6 +148,19 @@ START_TEST(reads_types_from_a_file_and_prefers_them)
 }
 END_TEST
 
+START_TEST(reads_extensions_of_up_to_15_characters)
+{
+	static const char text[] = "x/a abcdefghijklmn\nx/b abcdefghijklmno\nx/c abcdefghijklmnop\nx/d;a=!~ d\n";
+	struct pipit_media_types *media;
+	ck_assert_int_eq(read_types(text, sizeof text - 1, &media), 0);
+	ck_assert_str_eq(pipit_media_types_types_find(media, "x.abcdefghijklmn"), "x/a");
+	ck_assert_str_eq(pipit_media_types_types_find(media, "x.abcdefghijklmno"), "x/b");
+	ck_assert_str_eq(pipit_media_types_types_find(media, "x.abcdefghijklmnop"), "application/octet-stream");
+	ck_assert_str_eq(pipit_media_types_types_find(media, "x.d"), "x/d;a=!~");
+	pipit_media_types_free(media);
+}
+END_TEST
+
 START_TEST(reads_hundreds_of_types)
 {
 	char text[32000], ending[16], wanted[32];
@@ -256,6 +269,7 @@ static Suite *make_suite(void)
 	TCase *types_case = tcase_create("types");
 	tcase_add_loop_test(types_case, finds_media_types_by_file_extension, 0, COUNT_OF(types));
 	tcase_add_test(types_case, reads_types_from_a_file_and_prefers_them);
+	tcase_add_test(types_case, reads_extensions_of_up_to_15_characters);
 	tcase_add_test(types_case, reads_hundreds_of_types);
 	tcase_add_test(types_case, reads_a_file_without_types);
 	tcase_add_loop_test(types_case, reports_the_line_of_an_error_in_a_file_of_types, 0, COUNT_OF(wrong));

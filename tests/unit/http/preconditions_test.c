@@ -117,6 +117,37 @@ START_TEST(ignores_conditions_on_validators_that_a_representation_lacks)
 }
 END_TEST
 
+#define EPOCH "Thu, 01 Jan 1970 00:00:00 GMT"
+#define AFTER_EPOCH "Thu, 01 Jan 1970 00:00:01 GMT"
+
+/* Files of images that are built reproducibly. */
+static const struct {
+	const char *fields;
+	time_t modified;
+	enum pipit_preconditions_result result;
+	bool ranges;
+} around_the_epoch[] = {
+	{ "If-Modified-Since: " EPOCH "\r\n", 0, SAME, false },
+	{ "If-Modified-Since: " EPOCH "\r\n", 1, GO, true },
+	{ "If-Modified-Since: " AFTER_EPOCH "\r\n", 0, SAME, false },
+	{ "If-Unmodified-Since: " EPOCH "\r\n", 0, GO, true },
+	{ "If-Unmodified-Since: " EPOCH "\r\n", 1, FAILED, false },
+	{ "If-Unmodified-Since: " AFTER_EPOCH "\r\n", 1, GO, true },
+	{ "If-Range: " EPOCH "\r\n", 0, GO, true },
+	{ "If-Range: " EPOCH "\r\n", 1, GO, false },
+};
+
+START_TEST(compares_the_first_second_of_1970)
+{
+	const struct pipit_validators validators = { { NULL, 0 }, around_the_epoch[_i].modified, MODIFIED };
+	bool ranges = false;
+	ck_assert_int_eq(pipit_preconditions_check(asked(around_the_epoch[_i].fields), &validators, &ranges),
+	    around_the_epoch[_i].result);
+	if (around_the_epoch[_i].result == GO)
+		ck_assert_int_eq(ranges, around_the_epoch[_i].ranges);
+}
+END_TEST
+
 /* Two writes in one second have the same date: it is no strong validator until the second is over (RFC 9110 §8.8.2.2). */
 START_TEST(does_not_use_a_date_of_the_current_second_for_ranges)
 {
@@ -137,6 +168,7 @@ int main(void)
 	tcase_add_loop_test(tests, decides_in_the_order_of_precedence, 0, COUNT_OF(cases));
 	tcase_add_test(tests, compares_weak_tags_as_weak);
 	tcase_add_test(tests, ignores_conditions_on_validators_that_a_representation_lacks);
+	tcase_add_loop_test(tests, compares_the_first_second_of_1970, 0, COUNT_OF(around_the_epoch));
 	tcase_add_test(tests, does_not_use_a_date_of_the_current_second_for_ranges);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);

@@ -433,7 +433,7 @@ START_TEST(renders_a_problem_as_html)
 END_TEST
 
 /* Pieces that grow when they are escaped, and one that must not be cut. */
-static const char *const pieces[] = { "a", "\"", "\\", "<", "&", "\x01", "\xc3\xa9", "\xe2\x82\xac",
+static const char *const pieces[] = { "a", "\"", "\\", "<", "&", "\x01", "\xc3\xa9", "\xe0\xa0\x80", "\xe2\x82\xac",
 	"\xf0\x9f\x90\xa6" };
 
 START_TEST(truncates_a_long_detail_between_two_characters)
@@ -593,6 +593,16 @@ static const struct {
 	{ "HTTP/1.1 299 \r\n\r\n", false, { .status = 299, .has_content = true, .content_length = -1 } },
 
 	/* framing */
+	{ "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false, { .status = 200, .has_content = true } },
+	{ "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", false, { .status = 204, .is_invalid = true } },
+	{ "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n", false,
+	    { .status = 200, .has_content = true, .is_invalid = true } },
+	{ "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n", false,
+	    { .status = 200, .has_content = true } },
+	{ EVHTTP("200 OK") "Content-Length: 6\r\n\r\n", false,
+	    { .status = 200, .has_content = true, .is_ambiguous = true, .content_length = 6 } },
+	{ "HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n\r\n", false,
+	    { .status = 200, .has_content = true, .is_ambiguous = true, .content_length = -1 } },
 	{ "HTTP/1.1 204 No Content\r\n\r\n", false, { .status = 204, .content_length = -1 } },
 	{ EVHTTP("204 No Content") "\r\n", false, { .status = 204, .is_invalid = true, .content_length = 5 } },
 	{ "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", false,
@@ -636,6 +646,7 @@ START_TEST(reads_status_and_framing_of_a_head_of_evhttp)
 	ck_assert_int_eq(reply.has_content, expected->has_content);
 	ck_assert_int_eq(reply.is_chunked, expected->is_chunked);
 	ck_assert_int_eq(reply.is_invalid, expected->is_invalid);
+	ck_assert_int_eq(reply.is_ambiguous, expected->is_ambiguous);
 	ck_assert_int_eq(reply.content_length, expected->content_length);
 }
 END_TEST
@@ -691,6 +702,8 @@ static const struct {
 	    "HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n",
 	    "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" },
 	/* The Content-Length of GET. */
+	{ { .content_length = 0 }, "HTTP/1.1 200 OK\r\nA: b\r\n\r\n",
+	    "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 0\r\n\r\n" },
 	{ { .content_length = 12 }, "HTTP/1.1 200 OK\r\nA: b\r\n\r\n",
 	    "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 12\r\n\r\n" },
 };

@@ -1191,6 +1191,46 @@ START_TEST(reports_eof_during_a_deferred_reply_once)
 }
 END_TEST
 
+/* Above what handler_queue.c lets run at once. */
+#define QUEUED_BYTES (100 * 1000)
+
+static const char *const queued_heads[] = { POST("/now", "100000", ""), POST("/evhttp", "100000", "") };
+
+/* One handler runs in a turn. The sweep finds the EOF of the other client while its handler is queued. */
+START_TEST(replies_to_a_client_that_shuts_down_its_sending_side_while_its_handler_is_queued)
+{
+	struct client *pair[] = { connect_client(), connect_client() };
+	char *content = calloc(1, QUEUED_BYTES);
+
+	ck_assert_ptr_nonnull(content);
+	if (is_impossible(queued_heads[_i]))
+		goto done;
+	for (size_t i = 0; i < COUNT(pair); i++) {
+		send_text(pair[i], queued_heads[_i]);
+		send_bytes(pair[i], content, QUEUED_BYTES - 1);
+	}
+	await_state(PIPIT_STATE_READING, COUNT(pair));
+	stay_quiet();
+	for (size_t i = 0; i < COUNT(pair); i++) {
+		send_text(pair[i], "x");
+		shutdown(pair[i]->fd, SHUT_WR);
+	}
+	await_delivery(pair[0]), await_delivery(pair[1]);
+	while (!strstr(journal, "handle"))
+		turn();
+	ck_assert_str_eq(journal, "head retain head retain handle complete");
+	pipit_timeouts_enforce(net, now_ms());
+	await_journal("head retain head retain handle complete handle complete");
+	for (size_t i = 0; i < COUNT(pair); i++) {
+		await_end(pair[i]);
+		ck_assert(has_received(pair[i], "HTTP/1.1 200 OK"));
+	}
+	await_connections(0);
+done:
+	free(content);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- clients that reset */
 
 static const struct {
@@ -2196,6 +2236,8 @@ static void add_replies(TCase *tests)
 	tcase_add_test(tests, sends_a_deferred_reply);
 	tcase_add_test(tests, keeps_requests_behind_a_deferred_reply);
 	tcase_add_test(tests, reports_eof_during_a_deferred_reply_once);
+	tcase_add_loop_test(tests, replies_to_a_client_that_shuts_down_its_sending_side_while_its_handler_is_queued, 0,
+	    COUNT(queued_heads));
 	tcase_add_test(tests, counts_replies_that_were_sent_before_one_that_waits);
 	tcase_add_loop_test(tests, ends_a_reset_connection_once, 0, COUNT(resets));
 	tcase_add_loop_test(tests, sends_a_file_and_serves_the_next_request, 0, COUNT(files));

@@ -2,9 +2,9 @@
 /* Conversion to double, compared with strtod(). json_test.c tests the rest of decimal.h. */
 #include "json/decimal.h"
 
+#include "comma_locale.h"
 #include "suite.h"
 
-#include <locale.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -101,12 +101,32 @@ END_TEST
 /* In a locale where strtod() expects a comma. */
 START_TEST(the_locale_does_not_matter)
 {
-	static const char *const locales[] = { "de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "C" };
-	size_t i = 0;
-	while (!setlocale(LC_NUMERIC, locales[i]))
-		i++;
+	if (!set_comma_locale())
+		return;
 	ck_assert(value_of("3.14159265358979323846") == 3.14159265358979323846);
-	setlocale(LC_NUMERIC, "C");
+}
+END_TEST
+
+static const struct {
+	double number;
+	const char *text;
+} printed[] = { { 1.5, "1.5" }, { -0.1, "-0.1" }, { 0.1 + 0.2, "0.30000000000000004" }, { 1e300, "1e+300" }, { 3, "3" },
+	{ -2.2250738585072014e-308, "-2.2250738585072014e-308" } };
+
+static void expect_printed(void)
+{
+	for (size_t i = 0; i < sizeof printed / sizeof printed[0]; i++) {
+		char text[PIPIT_DECIMAL_TEXT_MAX];
+		ck_assert_uint_eq(pipit_decimal_print(text, printed[i].number), strlen(printed[i].text));
+		ck_assert_str_eq(text, printed[i].text);
+	}
+}
+
+START_TEST(prints_numbers_with_a_point)
+{
+	expect_printed();
+	set_comma_locale();
+	expect_printed();
 }
 END_TEST
 
@@ -120,6 +140,7 @@ int main(void)
 	tcase_add_test(tcase, a_late_digit_decides_the_rounding);
 	tcase_add_test(tcase, zero_and_tiny_numbers_are_zero);
 	tcase_add_test(tcase, the_locale_does_not_matter);
+	tcase_add_test(tcase, prints_numbers_with_a_point);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }

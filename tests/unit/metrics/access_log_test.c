@@ -270,6 +270,8 @@ static void expect_escaped(char *out, size_t size, unsigned char byte, bool json
 {
 	if (json && (byte == '"' || byte == '\\'))
 		snprintf(out, size, "a\\%cz", byte);
+	else if (json && byte >= 0x80)
+		snprintf(out, size, "a\\uFFFDz");
 	else if (byte == '"' || byte == '\\' || byte < 0x20 || byte > 0x7E)
 		snprintf(out, size, json ? "a\\u00%02Xz" : "a\\x%02Xz", byte);
 	else
@@ -298,10 +300,26 @@ START_TEST(keeps_characters_of_utf_8_in_json)
 
 	entry.user_agent = pipit_slice_of("\xc3\xbc \xe2\x82\xac \xf0\x9f\x90\xa6 \xc2\x9b");
 	line = render(&entry, true);
-	ck_assert_ptr_nonnull(strstr(line, "\"\xc3\xbc \xe2\x82\xac \xf0\x9f\x90\xa6 \\u00C2\\u009B\""));
+	ck_assert_ptr_nonnull(strstr(line, "\"\xc3\xbc \xe2\x82\xac \xf0\x9f\x90\xa6 \\u009B\""));
 	parsed = cJSON_Parse(line);
 	ck_assert_ptr_nonnull(parsed);
 	cJSON_Delete(parsed);
+	free(line);
+}
+END_TEST
+
+/* The cut is between the bytes of a character: it stays whole. */
+START_TEST(cuts_no_character_of_utf_8_in_json)
+{
+	char text[516], expected[600];
+	struct pipit_access_log_entry entry = hello;
+
+	memset(text, 'x', sizeof(text));
+	memcpy(text + 511 - _i, "\xf0\x9f\x90\xa6", 4);
+	entry.user_agent = (struct pipit_slice){ text, sizeof(text) };
+	snprintf(expected, sizeof(expected), "\"user_agent\":\"%.*s\",", 515 - _i, text);
+	char *line = render(&entry, true);
+	ck_assert_ptr_nonnull(strstr(line, expected));
 	free(line);
 }
 END_TEST
@@ -550,8 +568,10 @@ START_TEST(a_full_pipe_loses_whole_lines_and_counts_them)
 }
 END_TEST
 
+/* In a program that does not ignore SIGPIPE. */
 START_TEST(a_pipe_without_a_reader_loses_lines_only)
 {
+	signal(SIGPIPE, SIG_DFL);
 	ck_assert_int_eq(mkfifo(file_name, 0600), 0);
 	int reader = open(file_name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	struct fixture fixture = open_log(file_name, false);
@@ -560,6 +580,22 @@ START_TEST(a_pipe_without_a_reader_loses_lines_only)
 	pipit_access_log_buffer_flush(fixture.buffer);
 	ck_assert_uint_eq(pipit_access_log_dropped(fixture.log), 7);
 	close_log(fixture);
+}
+END_TEST
+
+START_TEST(standard_output_without_a_reader_loses_lines_only)
+{
+	int ends[2];
+	signal(SIGPIPE, SIG_DFL);
+	ck_assert_int_eq(_i == 0 ? pipe2(ends, O_CLOEXEC) : socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	ck_assert_int_eq(dup2(ends[1], STDOUT_FILENO), STDOUT_FILENO);
+	struct fixture fixture = open_log("-", false);
+	close(ends[0]);
+	add_copies(fixture.buffer, 7);
+	pipit_access_log_buffer_flush(fixture.buffer);
+	ck_assert_uint_eq(pipit_access_log_dropped(fixture.log), 7);
+	close_log(fixture);
+	close(ends[1]);
 }
 END_TEST
 
@@ -786,6 +822,7 @@ static TCase *form_tests(void)
 	tcase_add_loop_test(tests, writes_a_date_for_a_time_out_of_range, 0, 4);
 	tcase_add_loop_test(tests, escapes_every_byte_in_combined, 0, 256);
 	tcase_add_test(tests, keeps_characters_of_utf_8_in_json);
+	tcase_add_loop_test(tests, cuts_no_character_of_utf_8_in_json, 0, 3);
 	tcase_add_loop_test(tests, escapes_every_byte_in_json, 0, 256);
 	tcase_add_test(tests, escapes_the_route_and_the_id_too);
 	tcase_add_test(tests, cuts_long_fields_at_512_bytes);
@@ -807,6 +844,7 @@ static TCase *destination_tests(void)
 	tcase_add_test(tests, flushes_when_the_buffer_is_full);
 	tcase_add_test(tests, a_full_pipe_loses_whole_lines_and_counts_them);
 	tcase_add_test(tests, a_pipe_without_a_reader_loses_lines_only);
+	tcase_add_loop_test(tests, standard_output_without_a_reader_loses_lines_only, 0, 2);
 	tcase_add_test(tests, standard_output_as_a_full_pipe_does_not_block_and_keeps_its_flags);
 	tcase_add_test(tests, standard_output_as_a_socket_takes_whole_lines_in_pieces_of_at_most_pipe_buf);
 	tcase_add_test(tests, standard_output_as_a_file_keeps_its_offset);

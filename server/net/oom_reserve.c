@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/oom_reserve.h"
+#include "net/oom_reserve.h"
 
 #include "base/freelist.h"
 #include "pipit.h"
