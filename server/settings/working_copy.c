@@ -17,14 +17,14 @@ static struct pipit_slice published_text(const struct pipit_working_copy *copy)
 	return pipit_json_index_text(pipit_snapshot_now(copy->published));
 }
 
-static struct pipit_slice text_of(const struct pipit_working_copy *copy)
+struct pipit_slice pipit_working_copy_text(const struct pipit_working_copy *copy)
 {
 	return copy->text ? (struct pipit_slice){ copy->text, copy->text_length } : published_text(copy);
 }
 
 bool pipit_working_copy_is_published(const struct pipit_working_copy *copy)
 {
-	return pipit_slice_is_same(text_of(copy), published_text(copy));
+	return pipit_slice_is_same(pipit_working_copy_text(copy), published_text(copy));
 }
 
 void pipit_working_copy_set_text(struct pipit_working_copy *copy, char *text, size_t length)
@@ -36,7 +36,7 @@ void pipit_working_copy_set_text(struct pipit_working_copy *copy, char *text, si
 
 int pipit_working_copy_need_tree(struct pipit_working_copy *copy)
 {
-	struct pipit_slice text = text_of(copy);
+	struct pipit_slice text = pipit_working_copy_text(copy);
 	struct pipit_json_error error;
 
 	return copy->tree ? 0 : pipit_json_parse(text.data, text.length, &copy->limits.json, &copy->tree, &error);
@@ -63,7 +63,7 @@ void pipit_working_copy_reset(struct pipit_working_copy *copy)
 int pipit_working_copy_etag(const struct pipit_working_copy *copy, struct pipit_slice pointer, char *etag)
 {
 	const cJSON *item = pipit_pointer_find(copy->tree, pointer);
-	struct pipit_slice text = text_of(copy);
+	struct pipit_slice text = pipit_working_copy_text(copy);
 	char *bytes = NULL;
 
 	*etag = '\0';

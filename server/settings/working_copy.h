@@ -14,6 +14,8 @@ struct pipit_working_copy {
 	size_t text_length;
 };
 
+struct pipit_slice pipit_working_copy_text(const struct pipit_working_copy *copy);
+
 bool pipit_working_copy_is_published(const struct pipit_working_copy *copy);
 
 /* Takes the text of the tree. */
