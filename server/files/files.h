@@ -12,7 +12,7 @@
 #define PIPIT_FILES_H
 
 #include "base/slice.h"
-#include "http/media_types.h"
+#include "files/media_types.h"
 
 #include <limits.h>
 #include <stdbool.h>

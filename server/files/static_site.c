@@ -8,7 +8,7 @@
 #include "files/listing.h"
 #include "http/accept_header.h"
 #include "http/content_coding.h"
-#include "http/media_types.h"
+#include "files/media_types.h"
 #include "http/response_head.h"
 #include "pipit.h"
 #include "request/request.h"
