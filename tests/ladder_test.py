@@ -20,7 +20,7 @@ MODULES_MAX = 9
 # From the top.
 FOLDERS = {
     "base": "slice bytes refusal log freelist oom_reserve shared_fd methods percent",
-    "http": "guard response_head router preconditions ranges accept_header content_type content_coding",
+    "http": "guard date response_head router preconditions ranges accept_header content_type content_coding",
     "json": "pointer child_index decimal tree json equality printer patch json_index",
     "metrics": "counters process exposition prometheus dashboard_data access_log",
     "config": "cgroup option option_error config options",

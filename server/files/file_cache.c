@@ -210,7 +210,7 @@ static void describe(struct pipit_file_cache_file *file, const struct pipit_file
 		.is_index = opened_file->is_index,
 	};
 	set_etag(file);
-	pipit_response_head_date(file->modified, file->date);
+	pipit_date_print(file->modified, file->date);
 }
 
 /* NULL also when the file cannot be cached. */

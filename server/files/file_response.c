@@ -2,6 +2,7 @@
 #include "files/file_response.h"
 
 #include "base/bytes.h"
+#include "http/date.h"
 #include "http/preconditions.h"
 #include "http/ranges.h"
 #include "http/response_head.h"
@@ -20,7 +21,7 @@ static char *put_text(char *at, const char *text)
 /* Not later than the reply, even after a clock change (RFC 9110 §8.8.2.1). */
 static char *put_last_modified(char *at, const struct pipit_file_response *representation)
 {
-	char date[PIPIT_RESPONSE_HEAD_DATE_SIZE];
+	char date[PIPIT_DATE_SIZE];
 	time_t now = time(NULL);
 
 	if (representation->modified < 0)
@@ -28,7 +29,7 @@ static char *put_last_modified(char *at, const struct pipit_file_response *repre
 	at = PIPIT_BYTES_PUT(at, "Last-Modified: ");
 	if (representation->modified <= now)
 		return PIPIT_BYTES_PUT(pipit_bytes_put(at, representation->date, sizeof date - 1), "\r\n");
-	pipit_response_head_date(now, date);
+	pipit_date_print(now, date);
 	return PIPIT_BYTES_PUT(pipit_bytes_put(at, date, sizeof date - 1), "\r\n");
 }
 

@@ -2,7 +2,7 @@
 /* A malformed header never matches. */
 #include "http/preconditions.h"
 
-#include "http/response_head.h"
+#include "http/date.h"
 
 static bool is_weak(struct pipit_slice etag)
 {
@@ -103,7 +103,7 @@ static time_t parse_date(struct pipit_slice value)
 		return -1;
 	memcpy(text, value.data, value.length);
 	text[value.length] = '\0';
-	return pipit_response_head_parse_date(text);
+	return pipit_date_parse(text);
 }
 
 /* -1: none, repeated or no date (RFC 9110 §13.1.3, §13.1.4). */

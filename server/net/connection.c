@@ -2,7 +2,7 @@
 /* See net.h and connection.h. */
 #include "net/net.h"
 
-#include "http/response_head.h"
+#include "http/date.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -375,7 +375,7 @@ const char *pipit_net_date(struct pipit_net *net)
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	if (now.tv_sec != net->date_second) {
 		net->date_second = now.tv_sec;
-		pipit_response_head_date(now.tv_sec, net->date);
+		pipit_date_print(now.tv_sec, net->date);
 	}
 	return net->date;
 }

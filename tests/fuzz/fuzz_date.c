@@ -7,7 +7,7 @@
  */
 #include "fuzz.h"
 
-#include "http/response_head.h"
+#include "http/date.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,29 +18,29 @@
 
 static void check_text(const char *text)
 {
-	char *date = malloc(PIPIT_RESPONSE_HEAD_DATE_SIZE);
-	time_t when = pipit_response_head_parse_date(text);
+	char *date = malloc(PIPIT_DATE_SIZE);
+	time_t when = pipit_date_parse(text);
 
 	REQUIRE(date);
 	/* Dates before 1970 can be read, and are older than every file; dates after 9999 cannot. */
 	REQUIRE(when <= LAST_SECOND);
 	if (when >= 0) {
-		pipit_response_head_date(when, date);
-		REQUIRE(strlen(date) == PIPIT_RESPONSE_HEAD_DATE_SIZE - 1);
-		REQUIRE(pipit_response_head_parse_date(date) == when);
+		pipit_date_print(when, date);
+		REQUIRE(strlen(date) == PIPIT_DATE_SIZE - 1);
+		REQUIRE(pipit_date_parse(date) == when);
 	}
 	free(date);
 }
 
 static void check_second(time_t when)
 {
-	char date[PIPIT_RESPONSE_HEAD_DATE_SIZE], wanted[64];
+	char date[PIPIT_DATE_SIZE], wanted[64];
 	struct tm tm;
-	pipit_response_head_date(when, date);
+	pipit_date_print(when, date);
 	REQUIRE(gmtime_r(&when, &tm));
 	strftime(wanted, sizeof wanted, "%a, %d %b %Y %H:%M:%S GMT", &tm);
 	REQUIRE(strcmp(date, wanted) == 0);
-	REQUIRE(pipit_response_head_parse_date(date) == when);
+	REQUIRE(pipit_date_parse(date) == when);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
