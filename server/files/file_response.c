@@ -2,7 +2,6 @@
 #include "files/file_response.h"
 
 #include "base/bytes.h"
-#include "http/date.h"
 #include "http/preconditions.h"
 #include "http/ranges.h"
 #include "http/response_head.h"
@@ -22,9 +21,9 @@ static char *put_text(char *at, const char *text)
 static char *put_last_modified(char *at, const struct pipit_file_response *representation)
 {
 	char date[PIPIT_DATE_SIZE];
-	time_t now = time(NULL);
+	int64_t now = time(NULL);
 
-	if (representation->modified < 0)
+	if (representation->modified < PIPIT_DATE_FIRST)
 		return at;
 	at = PIPIT_BYTES_PUT(at, "Last-Modified: ");
 	if (representation->modified <= now)
@@ -332,7 +331,7 @@ void pipit_file_response_reply_with(
 	char fields[PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX];
 
 	page.etag_length = 0;
-	page.modified = -1;
+	page.modified = PIPIT_DATE_NONE;
 	page.cache_control = NULL;
 	reply_whole(request, &page, status, fields);
 }

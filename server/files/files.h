@@ -46,7 +46,7 @@ struct pipit_files_version {
 struct pipit_file {
 	int fd;
 	uint64_t size;
-	time_t modified; /* seconds */
+	int64_t modified; /* seconds */
 	const char *content_type;
 	struct pipit_files_version version;
 	bool is_index;

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/percent.h"
+#include "http/date.h"
 #include "pipit.h"
 
 #include <dirent.h>
@@ -14,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* looked at, hidden ones and devices too */
@@ -26,7 +26,7 @@ struct item {
 	char *name;
 	bool is_directory;
 	uint64_t size;
-	time_t modified;
+	int64_t modified;
 };
 
 struct items {
@@ -143,13 +143,11 @@ static void print_encoded(FILE *out, const char *text)
 	fwrite(encoded, 1, (size_t)(end - encoded), out);
 }
 
-static void print_date(FILE *out, time_t when)
+static void print_date(FILE *out, int64_t when)
 {
-	struct tm tm;
-	char text[32] = "";
-	if (gmtime_r(&when, &tm))
-		strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	fputs(text, out);
+	char date[PIPIT_DATE_ISO_SIZE];
+	pipit_date_print_iso(when, date);
+	fputs(date, out);
 }
 
 static void print_row(FILE *out, const struct item *item)
