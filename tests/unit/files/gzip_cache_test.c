@@ -79,7 +79,7 @@ START_TEST(keeps_versions_apart)
 	struct pipit_files_version one = version_of(1, 5000), other = version_of(1, 5000);
 	struct pipit_slice gzip;
 	char *plain;
-	other.modified.tv_nsec = 1;
+	other.modified.nanosecond = 1;
 	fill(5000, 1, 4);
 	ck_assert(pipit_gzip_cache_get(compressed, &one, content, -1, &gzip));
 	fill(5000, 2, 4);
