@@ -120,7 +120,8 @@ static struct pipit_reply_content content_of(
 {
 	struct pipit_reply_content content = { .length = range->length };
 	if (representation->memory.data) {
-		content.memory = (struct pipit_slice){ representation->memory.data + range->first, range->length };
+		content.memory =
+		    (struct pipit_slice){ representation->memory.data + range->first, (size_t)range->length };
 	} else {
 		content.file = representation->file;
 		content.file_offset = range->first;

@@ -439,7 +439,7 @@ struct pipit_net *pipit_net_new(struct event_base *base, const struct pipit_conf
 	net->waiting_tail = &net->waiting;
 	net->count = 1;
 	net->turn_end = event_new(base, -1, 0, on_turn_end, net);
-	net->batch = malloc(config->max_output_bytes);
+	net->batch = malloc((size_t)config->max_output_bytes);
 	if (!net->turn_end || !net->batch) {
 		pipit_net_free(net);
 		return NULL;
