@@ -3,7 +3,8 @@
 
 PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev
 PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3
-PACKAGES_TEST_ALL = $(PACKAGES_TEST) slowhttptest strace valgrind nginx-light wrk debootstrap git
+PACKAGES_TEST_ALL = $(PACKAGES_TEST) slowhttptest strace valgrind nginx-light wrk debootstrap git \
+	gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu qemu-user-static musl-tools dpkg-dev
 # Debian's nodejs conflicts with a node from another source, and other systems have no chromium package: there the test is skipped.
 PACKAGES_BROWSER = $(shell command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm; \
 	command -v chromium >/dev/null || ! grep -qx ID=debian /etc/os-release || echo chromium)

@@ -21,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #ifdef PIPIT_EMBED_STATIC
@@ -51,8 +50,7 @@ static void choose_own_pages(struct pipit_site_options *options)
 	options->pages = embedded_pages;
 	options->page_count = embedded_page_count;
 #else
-	struct stat status;
-	options->root = stat(PIPIT_INSTALLED_STATIC, &status) == 0 ? PIPIT_INSTALLED_STATIC : PIPIT_SOURCE_STATIC;
+	options->root = access(PIPIT_INSTALLED_STATIC, F_OK) == 0 ? PIPIT_INSTALLED_STATIC : PIPIT_SOURCE_STATIC;
 #endif
 }
 

@@ -20,14 +20,14 @@ MODULES_MAX = 9
 # From the top.
 FOLDERS = {
     "base": "slice bytes refusal sigpipe log freelist shared_fd methods percent",
-    "http": "guard response_head router preconditions ranges accept_header content_type content_coding media_types",
+    "http": "guard date response_head router preconditions ranges accept_header content_type content_coding",
     "json": "pointer child_index decimal tree json equality printer patch json_index",
     "metrics": "counters process exposition prometheus dashboard_data access_log",
     "config": "cgroup option option_error config options",
     "net": "oom_reserve limits listener handler_table connection budget input output eviction",
     "http1": "open_reply evhttp_link evhttp_lane acceptor exchange body handler_queue http1 timeouts",
     "request": "problem request json_reader json_stream sse_event sse dispatch",
-    "files": "files file_cache gzip_cache listing file_response static_site",
+    "files": "media_types file_status files file_cache gzip_cache listing file_response static_site",
     "settings": "atomic_file snapshot settings_file working_copy change change_queue apply_change settings settings_http",
     "app": "openapi routes dashboard_feed worker signals server evhttp_callback evhttp_guard healthcheck",
 }

@@ -635,7 +635,7 @@ void pipit_openapi_serve(const struct pipit_openapi *openapi, struct pipit_reque
 	struct pipit_file_response response = {
 		.content_type = "application/json",
 		.etag_length = strlen(openapi->etag),
-		.modified = -1,
+		.modified = PIPIT_DATE_NONE,
 		.memory = { openapi->text, openapi->length },
 		.size = openapi->length,
 		.coding = PIPIT_CODING_IDENTITY,

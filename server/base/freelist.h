@@ -12,9 +12,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PIPIT_FREELIST_STEP 16
-#define PIPIT_FREELIST_FIRST_BYTES 24
-/* Up to 1 KiB: evhttp's request and the first chains of its evbuffers. */
+/* The sizes of glibc's blocks, less its own bytes: 24, 40, … on 64 bits. */
+#define PIPIT_FREELIST_STEP _Alignof(max_align_t)
+#define PIPIT_FREELIST_FIRST_BYTES (2 * PIPIT_FREELIST_STEP - sizeof(size_t))
+/* Up to 1 KiB on 64 bits: evhttp's request and the first chains of its evbuffers. */
 #define PIPIT_FREELIST_COUNT 64
 /* Per class; 552 KiB per thread in total. */
 #define PIPIT_FREELIST_BLOCKS_MAX 16

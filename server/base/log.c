@@ -144,11 +144,12 @@ static ssize_t write_to_reader(const char *line, size_t length)
 
 static bool write_now(const char *line, size_t length)
 {
-	struct stat status;
+	struct stat status = { .st_mode = 0 };
 	ssize_t written;
 
 	do {
-		if (fstat(STDERR_FILENO, &status) != 0)
+		/* a file of 2045, where time_t has 32 bits */
+		if (fstat(STDERR_FILENO, &status) != 0 && errno != EOVERFLOW)
 			return false;
 		if (S_ISSOCK(status.st_mode))
 			written = send(STDERR_FILENO, line, length, MSG_DONTWAIT | MSG_NOSIGNAL);

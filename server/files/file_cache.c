@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 /* until the path is looked up again */
@@ -149,8 +150,8 @@ static char *put_hex(char *at, uint64_t number)
 /* No protection from attackers who write the files. */
 static uint64_t digest(const struct pipit_files_version *version)
 {
-	const uint64_t words[] = { version->device, version->inode, (uint64_t)version->changed.tv_sec,
-		(uint64_t)version->changed.tv_nsec };
+	const uint64_t words[] = { version->device, version->inode, (uint64_t)version->changed.second,
+		version->changed.nanosecond };
 	uint64_t sum = 14695981039346656037u;
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
 		sum = (sum ^ words[i]) * 1099511628211u;
@@ -162,23 +163,23 @@ static uint64_t digest(const struct pipit_files_version *version)
 /* Writes within one tick of the kernel's clock leave the same timestamps. */
 static bool is_settled(const struct pipit_files_version *version)
 {
-	const struct timespec *changed = &version->changed;
+	const struct pipit_file_time *changed = &version->changed;
 	struct timespec now;
 	int64_t age_ms;
 	clock_gettime(CLOCK_REALTIME, &now);
-	age_ms = (int64_t)(now.tv_sec - changed->tv_sec) * 1000 + (now.tv_nsec - changed->tv_nsec) / 1000000;
+	age_ms = (now.tv_sec - changed->second) * 1000 + ((int64_t)now.tv_nsec - changed->nanosecond) / 1000000;
 	return age_ms >= SETTLED_MS || age_ms < 0;
 }
 
 static void set_etag(struct pipit_file_cache_file *file)
 {
-	const struct timespec *modified = &file->version.modified;
+	const struct pipit_file_time *modified = &file->version.modified;
 	char *at = file->etag;
 
 	if (!is_settled(&file->version))
 		at = PIPIT_BYTES_PUT(at, "W/");
 	*at++ = '"';
-	at = put_hex(at, (uint64_t)modified->tv_sec * 1000000000u + (uint64_t)modified->tv_nsec);
+	at = put_hex(at, (uint64_t)modified->second * 1000000000u + modified->nanosecond);
 	*at++ = '-';
 	at = put_hex(at, file->size);
 	*at++ = '-';
@@ -210,7 +211,7 @@ static void describe(struct pipit_file_cache_file *file, const struct pipit_file
 		.is_index = opened_file->is_index,
 	};
 	set_etag(file);
-	pipit_response_head_date(file->modified, file->date);
+	pipit_date_print(file->modified, file->date);
 }
 
 /* NULL also when the file cannot be cached. */

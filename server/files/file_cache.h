@@ -11,7 +11,7 @@
 
 #include "base/shared_fd.h"
 #include "files/files.h"
-#include "http/response_head.h"
+#include "http/date.h"
 
 /* above these, the least recently used is evicted */
 #define PIPIT_FILE_CACHE_FILES_MAX 256
@@ -28,7 +28,7 @@ struct pipit_file_cache;
 
 struct pipit_file_cache_file {
 	uint64_t size;
-	time_t modified; /* seconds */
+	int64_t modified; /* seconds */
 	const char *content_type;
 	bool is_gzip;
 	bool is_compressible;               /* not is_gzip */
@@ -38,8 +38,8 @@ struct pipit_file_cache_file {
 	bool is_index;
 	unsigned absent; /* bits, see pipit_file_cache_note_absent() */
 	size_t etag_length;
-	char etag[PIPIT_FILE_CACHE_ETAG_SIZE];    /* weak while the file may change within its tick */
-	char date[PIPIT_RESPONSE_HEAD_DATE_SIZE]; /* `modified` */
+	char etag[PIPIT_FILE_CACHE_ETAG_SIZE]; /* weak while the file may change within its tick */
+	char date[PIPIT_DATE_SIZE];            /* `modified` */
 };
 
 struct pipit_file_cache *pipit_file_cache_new(void);

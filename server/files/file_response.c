@@ -20,15 +20,15 @@ static char *put_text(char *at, const char *text)
 /* Not later than the reply, even after a clock change (RFC 9110 §8.8.2.1). */
 static char *put_last_modified(char *at, const struct pipit_file_response *representation)
 {
-	char date[PIPIT_RESPONSE_HEAD_DATE_SIZE];
-	time_t now = time(NULL);
+	char date[PIPIT_DATE_SIZE];
+	int64_t now = time(NULL);
 
-	if (representation->modified < 0)
+	if (representation->modified < PIPIT_DATE_FIRST)
 		return at;
 	at = PIPIT_BYTES_PUT(at, "Last-Modified: ");
 	if (representation->modified <= now)
 		return PIPIT_BYTES_PUT(pipit_bytes_put(at, representation->date, sizeof date - 1), "\r\n");
-	pipit_response_head_date(now, date);
+	pipit_date_print(now, date);
 	return PIPIT_BYTES_PUT(pipit_bytes_put(at, date, sizeof date - 1), "\r\n");
 }
 
@@ -120,7 +120,8 @@ static struct pipit_reply_content content_of(
 {
 	struct pipit_reply_content content = { .length = range->length };
 	if (representation->memory.data) {
-		content.memory = (struct pipit_slice){ representation->memory.data + range->first, range->length };
+		content.memory =
+		    (struct pipit_slice){ representation->memory.data + range->first, (size_t)range->length };
 	} else {
 		content.file = representation->file;
 		content.file_offset = range->first;
@@ -331,7 +332,7 @@ void pipit_file_response_reply_with(
 	char fields[PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX];
 
 	page.etag_length = 0;
-	page.modified = -1;
+	page.modified = PIPIT_DATE_NONE;
 	page.cache_control = NULL;
 	reply_whole(request, &page, status, fields);
 }

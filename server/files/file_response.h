@@ -4,9 +4,10 @@
 #define PIPIT_FILE_RESPONSE_H
 
 #include "http/content_coding.h"
+#include "http/date.h"
 #include "request/request.h"
 
-#include <time.h>
+#include <stdint.h>
 
 #define PIPIT_FILE_RESPONSE_ETAG_SIZE 96
 #define PIPIT_FILE_RESPONSE_CACHE_CONTROL_MAX 256
@@ -22,7 +23,7 @@ struct pipit_file_response {
 	const char *content_type;
 	size_t etag_length; /* 0: none */
 	char etag[PIPIT_FILE_RESPONSE_ETAG_SIZE];
-	time_t modified;              /* seconds; negative: unknown */
+	int64_t modified;             /* seconds; PIPIT_DATE_NONE: unknown */
 	const char *date;             /* `modified` */
 	struct pipit_slice memory;    /* data NULL: use `file` */
 	struct pipit_shared_fd *file; /* a reference, or NULL */

@@ -286,33 +286,29 @@ static enum pipit_files_result result_of_errno(int error)
 	}
 }
 
-static struct pipit_files_version version_of(const struct stat *status)
+static struct pipit_files_version version_of(const struct pipit_file_status *status)
 {
-	return (struct pipit_files_version){ .device = status->st_dev,
-		.inode = status->st_ino,
-		.size = (uint64_t)status->st_size,
-		.modified = status->st_mtim,
-		.changed = status->st_ctim };
+	return (struct pipit_files_version){ .device = status->device,
+		.inode = status->inode,
+		.size = status->size,
+		.modified = status->modified,
+		.changed = status->changed };
 }
 
 bool pipit_files_read_version(int fd, struct pipit_files_version *version)
 {
-	struct stat status;
-	if (fstat(fd, &status) != 0)
+	struct pipit_file_status status;
+	if (pipit_file_status_of(fd, &status) != 0)
 		return false;
 	*version = version_of(&status);
 	return true;
 }
 
-static bool is_same_moment(const struct timespec *one, const struct timespec *other)
-{
-	return one->tv_sec == other->tv_sec && one->tv_nsec == other->tv_nsec;
-}
-
 bool pipit_files_is_same_version(const struct pipit_files_version *one, const struct pipit_files_version *other)
 {
 	return one->device == other->device && one->inode == other->inode && one->size == other->size &&
-	       is_same_moment(&one->modified, &other->modified) && is_same_moment(&one->changed, &other->changed);
+	       pipit_file_status_is_same_time(&one->modified, &other->modified) &&
+	       pipit_file_status_is_same_time(&one->changed, &other->changed);
 }
 
 bool pipit_files_has_version(
@@ -320,18 +316,20 @@ bool pipit_files_has_version(
 {
 	char name[PATH_MAX], full[PATH_MAX];
 	struct pipit_files_version now;
-	struct stat status;
+	struct pipit_file_status status;
 
-	if (pipit_files_name(path, name) != PIPIT_FILES_FOUND || !join(files, name, full) || stat(full, &status) != 0)
+	if (pipit_files_name(path, name) != PIPIT_FILES_FOUND || !join(files, name, full) ||
+	    pipit_file_status_at(AT_FDCWD, full, 0, &status) != 0)
 		return false;
 	now = version_of(&status);
 	return pipit_files_is_same_version(&now, version);
 }
 
-bool pipit_files_read_status(const struct pipit_files *files, const char *name, struct stat *status)
+bool pipit_files_read_status(const struct pipit_files *files, const char *name, struct pipit_file_status *status)
 {
 	int fd = open_name(files, name);
-	bool is_served = fd >= 0 && fstat(fd, status) == 0 && (S_ISREG(status->st_mode) || S_ISDIR(status->st_mode));
+	bool is_served =
+	    fd >= 0 && pipit_file_status_of(fd, status) == 0 && (S_ISREG(status->mode) || S_ISDIR(status->mode));
 	if (fd >= 0)
 		close(fd);
 	return is_served;
@@ -350,24 +348,24 @@ unsigned pipit_files_next_generation(struct pipit_files *files)
 static enum pipit_files_result open_regular(
     const struct pipit_files *files, const char *name, struct pipit_file *file, bool *is_directory)
 {
-	struct stat status = { .st_mode = 0 };
+	struct pipit_file_status status;
 	int fd = open_name(files, name);
 	*is_directory = false;
 	if (fd < 0)
 		return result_of_errno(errno);
-	if (fstat(fd, &status) != 0) {
+	if (pipit_file_status_of(fd, &status) != 0) {
 		int error = errno;
 		close(fd);
 		return result_of_errno(error);
 	}
-	if (!S_ISREG(status.st_mode)) {
-		*is_directory = S_ISDIR(status.st_mode);
+	if (!S_ISREG(status.mode)) {
+		*is_directory = S_ISDIR(status.mode);
 		close(fd);
 		return PIPIT_FILES_NOT_FOUND;
 	}
 	file->fd = fd;
-	file->size = (uint64_t)status.st_size;
-	file->modified = status.st_mtime;
+	file->size = status.size;
+	file->modified = status.modified.second;
 	file->content_type = pipit_media_types_types_find(files->media, name);
 	file->version = version_of(&status);
 	file->is_index = false;
@@ -424,7 +422,7 @@ enum pipit_files_result pipit_files_open_directory(const struct pipit_files *fil
 {
 	char name[PATH_MAX];
 	bool is_directory = false;
-	struct stat status;
+	struct pipit_file_status status = { 0 };
 	enum pipit_files_result result = compute_name(path, name, &is_directory);
 
 	if (result != PIPIT_FILES_FOUND)
@@ -432,10 +430,10 @@ enum pipit_files_result pipit_files_open_directory(const struct pipit_files *fil
 	*fd = open_name(files, name);
 	if (*fd < 0)
 		return result_of_errno(errno);
-	if (fstat(*fd, &status) == 0 && S_ISDIR(status.st_mode) && is_directory)
+	if (pipit_file_status_of(*fd, &status) == 0 && S_ISDIR(status.mode) && is_directory)
 		return PIPIT_FILES_FOUND;
 	close(*fd);
-	if (!S_ISDIR(status.st_mode) || path.data[1] == '/')
+	if (!S_ISDIR(status.mode) || path.data[1] == '/')
 		return PIPIT_FILES_NOT_FOUND;
 	return PIPIT_FILES_REDIRECT;
 }

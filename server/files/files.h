@@ -12,14 +12,13 @@
 #define PIPIT_FILES_H
 
 #include "base/slice.h"
-#include "http/media_types.h"
+#include "files/file_status.h"
+#include "files/media_types.h"
 
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/stat.h>
 #include <sys/types.h>
-#include <time.h>
 
 struct pipit_files;
 
@@ -40,13 +39,13 @@ struct pipit_files_version {
 	dev_t device;
 	ino_t inode;
 	uint64_t size;
-	struct timespec modified, changed; /* ctime */
+	struct pipit_file_time modified, changed; /* ctime */
 };
 
 struct pipit_file {
 	int fd;
 	uint64_t size;
-	time_t modified; /* seconds */
+	int64_t modified; /* seconds */
 	const char *content_type;
 	struct pipit_files_version version;
 	bool is_index;
@@ -87,7 +86,7 @@ unsigned pipit_files_generation(const struct pipit_files *files);
 unsigned pipit_files_next_generation(struct pipit_files *files);
 
 /* Of a file or directory that is served; name: not encoded, below the root. Follows links. */
-bool pipit_files_read_status(const struct pipit_files *files, const char *name, struct stat *status);
+bool pipit_files_read_status(const struct pipit_files *files, const char *name, struct pipit_file_status *status);
 
 bool pipit_files_read_version(int fd, struct pipit_files_version *version);
 bool pipit_files_is_same_version(const struct pipit_files_version *one, const struct pipit_files_version *other);

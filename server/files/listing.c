@@ -3,6 +3,8 @@
 
 #include "base/bytes.h"
 #include "base/percent.h"
+#include "files/file_status.h"
+#include "http/date.h"
 #include "pipit.h"
 
 #include <dirent.h>
@@ -14,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* looked at, hidden ones and devices too */
@@ -26,7 +27,7 @@ struct item {
 	char *name;
 	bool is_directory;
 	uint64_t size;
-	time_t modified;
+	int64_t modified;
 };
 
 struct items {
@@ -49,15 +50,15 @@ static void clear(struct items *items)
 }
 
 /* The system call only where the mode leaves a doubt. */
-static bool may_open(int directory, const char *name, const struct stat *status)
+static bool may_open(int directory, const char *name, const struct pipit_file_status *status)
 {
-	bool is_directory = S_ISDIR(status->st_mode);
+	bool is_directory = S_ISDIR(status->mode);
 	mode_t all = is_directory ? S_IXUSR | S_IXGRP | S_IXOTH : S_IRUSR | S_IRGRP | S_IROTH;
-	return (status->st_mode & all) == all || faccessat(directory, name, is_directory ? X_OK : R_OK, 0) == 0;
+	return (status->mode & all) == all || faccessat(directory, name, is_directory ? X_OK : R_OK, 0) == 0;
 }
 
 /* A link is listed as what it leads to. */
-static bool follow(const struct place *place, const char *name, struct stat *status)
+static bool follow(const struct place *place, const char *name, struct pipit_file_status *status)
 {
 	char path[PATH_MAX];
 	return snprintf(path, sizeof path, "%s%s", place->path + 1, name) < (int)sizeof path &&
@@ -68,11 +69,11 @@ static bool follow(const struct place *place, const char *name, struct stat *sta
 static bool read_item(const struct place *place, const struct dirent *entry, struct items *items, struct item *item)
 {
 	const char *name = entry->d_name;
-	struct stat status;
+	struct pipit_file_status status;
 
-	if (fstatat(place->directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+	if (pipit_file_status_at(place->directory, name, AT_SYMLINK_NOFOLLOW, &status) != 0)
 		return false;
-	if (S_ISLNK(status.st_mode)) {
+	if (S_ISLNK(status.mode)) {
 		if (items->links++ >= LINKS_MAX) {
 			items->has_more = true;
 			return false;
@@ -80,14 +81,14 @@ static bool read_item(const struct place *place, const struct dirent *entry, str
 		if (!follow(place, name, &status))
 			return false;
 	}
-	if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
+	if (!S_ISREG(status.mode) && !S_ISDIR(status.mode))
 		return false;
 	if (!may_open(place->directory, name, &status))
 		return false;
 	*item = (struct item){
-		.is_directory = S_ISDIR(status.st_mode),
-		.size = (uint64_t)status.st_size,
-		.modified = status.st_mtime,
+		.is_directory = S_ISDIR(status.mode),
+		.size = status.size,
+		.modified = status.modified.second,
 	};
 	return true;
 }
@@ -143,13 +144,11 @@ static void print_encoded(FILE *out, const char *text)
 	fwrite(encoded, 1, (size_t)(end - encoded), out);
 }
 
-static void print_date(FILE *out, time_t when)
+static void print_date(FILE *out, int64_t when)
 {
-	struct tm tm;
-	char text[32] = "";
-	if (gmtime_r(&when, &tm))
-		strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	fputs(text, out);
+	char date[PIPIT_DATE_ISO_SIZE];
+	pipit_date_print_iso(when, date);
+	fputs(date, out);
 }
 
 static void print_row(FILE *out, const struct item *item)

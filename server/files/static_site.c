@@ -6,9 +6,9 @@
 #include "files/files.h"
 #include "files/gzip_cache.h"
 #include "files/listing.h"
+#include "files/media_types.h"
 #include "http/accept_header.h"
 #include "http/content_coding.h"
-#include "http/media_types.h"
 #include "http/response_head.h"
 #include "pipit.h"
 #include "request/request.h"
@@ -378,7 +378,7 @@ static void describe_page(struct pipit_file_response *representation, const stru
 		.content_type =
 		    page->content_type ? page->content_type : pipit_media_types_types_find(site->media, page->path),
 		.etag_length = etag_length < sizeof representation->etag ? etag_length : 0,
-		.modified = -1,
+		.modified = PIPIT_DATE_NONE,
 		.memory = { page->content, page->length },
 		.size = page->length,
 		.coding = PIPIT_CODING_IDENTITY,

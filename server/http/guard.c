@@ -258,7 +258,7 @@ static enum pipit_guard_verdict parse_target(struct parser *parser)
 
 	for (;;) {
 		at = skip(at, end, TARGET);
-		if (limit && at - parser->at > limit)
+		if (limit && (size_t)(at - parser->at) > limit)
 			return reject(parser, PIPIT_REFUSAL_TARGET_TOO_LONG);
 		if (at == end)
 			return PIPIT_GUARD_MORE;
@@ -638,14 +638,14 @@ static enum pipit_guard_verdict parse_head(struct parser *parser)
 	uint32_t limit = parser->limits->max_head_bytes;
 
 	/* The answer must not depend on how the bytes arrive. */
-	if (limit && parser->end - parser->start > limit)
+	if (limit && (size_t)(parser->end - parser->start) > limit)
 		parser->end = parser->start + limit + 1;
 	verdict = parse_request_line(parser);
 	if (verdict == PIPIT_GUARD_PASS)
 		verdict = parse_fields(parser);
 	if (verdict == PIPIT_GUARD_REJECT)
 		return verdict;
-	if (limit && (verdict == PIPIT_GUARD_PASS ? parser->at : parser->end) - parser->start > limit)
+	if (limit && offset_of(parser, verdict == PIPIT_GUARD_PASS ? parser->at : parser->end) > limit)
 		return reject(parser, PIPIT_REFUSAL_HEAD_TOO_LARGE);
 	if (verdict == PIPIT_GUARD_MORE)
 		return verdict;
@@ -872,7 +872,7 @@ enum pipit_guard_chunk pipit_guard_chunked(struct pipit_guard_chunked *chunked, 
 			*reason = count_framing(chunked, before, limits);
 			return *reason == PIPIT_REFUSAL_NONE ? PIPIT_CHUNK_END : PIPIT_CHUNK_REJECT;
 		}
-		chunked->state = before == END_LF ? BROKEN : next_state(chunked, bytes[i]);
+		chunked->state = (uint8_t)(before == END_LF ? BROKEN : next_state(chunked, bytes[i]));
 		*reason = chunked->state == BROKEN ? PIPIT_REFUSAL_CHUNK : count_framing(chunked, before, limits);
 		if (*reason != PIPIT_REFUSAL_NONE) {
 			chunked->state = BROKEN;

@@ -2,7 +2,7 @@
 /* A malformed header never matches. */
 #include "http/preconditions.h"
 
-#include "http/response_head.h"
+#include "http/date.h"
 
 static bool is_weak(struct pipit_slice etag)
 {
@@ -96,21 +96,21 @@ static enum tags compare_tags(
 	return result;
 }
 
-static time_t parse_date(struct pipit_slice value)
+static int64_t parse_date(struct pipit_slice value)
 {
 	char text[64];
 	if (value.length >= sizeof text)
-		return -1;
+		return PIPIT_DATE_NONE;
 	memcpy(text, value.data, value.length);
 	text[value.length] = '\0';
-	return pipit_response_head_parse_date(text);
+	return pipit_date_parse(text);
 }
 
-/* -1: none, repeated or no date (RFC 9110 §13.1.3, §13.1.4). */
-static time_t find_date(const struct pipit_guard_head *head, const char *name)
+/* NONE: none, repeated or no date (RFC 9110 §13.1.3, §13.1.4). */
+static int64_t find_date(const struct pipit_guard_head *head, const char *name)
 {
 	struct pipit_slice value;
-	return count_fields(head, name, &value) == 1 ? parse_date(value) : -1;
+	return count_fields(head, name, &value) == 1 ? parse_date(value) : PIPIT_DATE_NONE;
 }
 
 /* A strong ETag, or exactly the date (RFC 9110 §13.1.5). */
@@ -118,7 +118,7 @@ static bool is_range_current(const struct pipit_guard_head *head, const struct p
 {
 	struct pipit_slice value, tag;
 	size_t count = count_fields(head, "If-Range", &value);
-	time_t date;
+	int64_t date;
 
 	if (count != 1)
 		return count == 0;
@@ -126,29 +126,29 @@ static bool is_range_current(const struct pipit_guard_head *head, const struct p
 		return value.length == 0 && validators->etag.length && is_same_tag(tag, validators->etag, true);
 	date = parse_date(value);
 	/* a file may be written twice within a second (§8.8.2.2) */
-	return date >= 0 && date == validators->modified && validators->modified < validators->now;
+	return date != PIPIT_DATE_NONE && date == validators->modified && validators->modified < validators->now;
 }
 
 static bool is_precondition_met(const struct pipit_guard_head *head, const struct pipit_validators *validators)
 {
 	enum tags tags = compare_tags(head, "If-Match", validators->etag, true);
-	time_t date;
+	int64_t date;
 
 	if (tags != TAGS_ABSENT)
 		return tags == TAGS_MATCH;
 	date = find_date(head, "If-Unmodified-Since");
-	return date < 0 || validators->modified < 0 || validators->modified <= date;
+	return date == PIPIT_DATE_NONE || validators->modified == PIPIT_DATE_NONE || validators->modified <= date;
 }
 
 static bool is_not_modified(const struct pipit_guard_head *head, const struct pipit_validators *validators)
 {
 	enum tags tags = compare_tags(head, "If-None-Match", validators->etag, false);
-	time_t date;
+	int64_t date;
 
 	if (tags != TAGS_ABSENT)
 		return tags == TAGS_MATCH;
 	date = find_date(head, "If-Modified-Since");
-	return date >= 0 && validators->modified >= 0 && validators->modified <= date;
+	return date != PIPIT_DATE_NONE && validators->modified != PIPIT_DATE_NONE && validators->modified <= date;
 }
 
 /* Most requests have no condition. */

@@ -5,12 +5,12 @@
 
 #include "http/guard.h"
 
-#include <time.h>
+#include <stdint.h>
 
 struct pipit_validators {
 	struct pipit_slice etag; /* with quotes, and W/ if it is weak; length 0: none */
-	time_t modified;         /* Last-Modified; negative: none */
-	time_t now;              /* Date */
+	int64_t modified;        /* Last-Modified; PIPIT_DATE_NONE: none */
+	int64_t now;             /* Date */
 };
 
 enum pipit_preconditions_result {

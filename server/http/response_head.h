@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 /* of a handler's headers, with line ends */
 #define PIPIT_RESPONSE_HEAD_FIELDS_MAX 8192
@@ -19,14 +18,6 @@
 #define PIPIT_RESPONSE_HEAD_MAX (PIPIT_RESPONSE_HEAD_FIELDS_MAX + PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX + 768)
 /* without members */
 #define PIPIT_RESPONSE_HEAD_PROBLEM_MAX 4096
-/* "Sun, 06 Nov 1994 08:49:37 GMT" and NUL */
-#define PIPIT_RESPONSE_HEAD_DATE_SIZE 30
-
-/* IMF-fixdate (RFC 9110 §5.6.7), independent of the locale. */
-void pipit_response_head_date(time_t when, char date[PIPIT_RESPONSE_HEAD_DATE_SIZE]);
-
-/* One of the three forms of RFC 9110 §5.6.7; -1: none. */
-time_t pipit_response_head_parse_date(const char *text);
 
 /* "Not Found"; "Unknown" if not registered. */
 const char *pipit_response_head_phrase(int status);
@@ -38,7 +29,7 @@ struct pipit_response_head {
 	struct pipit_slice file_fields; /* at most PIPIT_RESPONSE_HEAD_FILE_FIELDS_MAX bytes */
 	uint64_t content_length;
 	bool is_open;     /* no Content-Length: chunks, or for HTTP/1.0 bytes until the connection closes */
-	const char *date; /* from pipit_response_head_date() */
+	const char *date; /* from pipit_date_print() */
 	uint8_t minor;    /* of the request */
 	bool keep_alive;
 };
@@ -87,7 +78,7 @@ struct pipit_response_head_amendments {
 	bool closes; /* "Connection: close" */
 	bool drops_length;
 	int64_t content_length; /* add it; -1: no */
-	const char *date;       /* add it, from pipit_response_head_date(); NULL: no */
+	const char *date;       /* add it, from pipit_date_print(); NULL: no */
 };
 
 #define PIPIT_RESPONSE_HEAD_AMENDMENTS_MAX 192

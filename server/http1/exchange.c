@@ -93,7 +93,7 @@ void pipit_exchange_defer(struct pipit_connection *connection)
 
 	/* A kept request, or evhttp, has copied the body: the memory is counted without asking. */
 	if (!exchange->body && !exchange->handed_bytes)
-		exchange->handed_bytes = exchange->body_bytes;
+		exchange->handed_bytes = (size_t)exchange->body_bytes;
 	if (exchange->lane == PIPIT_LANE_NATIVE) {
 		if (!exchange->retained_bytes)
 			exchange->retained_bytes = pipit_exchange_head_bytes(exchange->head);

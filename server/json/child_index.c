@@ -133,7 +133,7 @@ static bool grow(struct pipit_child_index *index)
 	index->mask = mask;
 	index->used = 0;
 	for (struct slot *slot = old; slot < end; slot++) {
-		size_t at = slot->hash & mask;
+		size_t at = (size_t)slot->hash & mask;
 		if (!slot->member || slot->member == &removed)
 			continue;
 		while (index->slots[at].member)

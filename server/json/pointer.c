@@ -58,9 +58,9 @@ bool pipit_pointer_index(struct pipit_slice token, size_t *index)
 		return false;
 	for (size_t i = 0; i < token.length; i++) {
 		size_t digit = (size_t)(token.data[i] - '0');
-		if (token.data[i] < '0' || token.data[i] > '9' || number > (SIZE_MAX - digit) / 10)
+		if (token.data[i] < '0' || token.data[i] > '9')
 			return false;
-		number = number * 10 + digit;
+		number = number > (SIZE_MAX - digit) / 10 ? SIZE_MAX : number * 10 + digit;
 	}
 	*index = number;
 	return true;

@@ -15,7 +15,7 @@ bool pipit_pointer_next(struct pipit_slice *pointer, struct pipit_slice *token);
 /* to: token.length bytes. No NUL. */
 size_t pipit_pointer_unescape(struct pipit_slice token, char *to);
 
-/* No leading zero, within size_t. False also for "-". */
+/* No leading zero. SIZE_MAX also for what size_t does not hold: it is beyond every array. False also for "-". */
 bool pipit_pointer_index(struct pipit_slice token, size_t *index);
 
 /* "/" and the escaped name. NULL: no room. */

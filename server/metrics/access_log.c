@@ -99,9 +99,9 @@ static int open_by_name(const char *name)
  */
 static int open_standard_output(void)
 {
-	struct stat status;
+	struct stat status = { .st_mode = 0 };
 	int fd = -1;
-	if (fstat(STDOUT_FILENO, &status) < 0)
+	if (fstat(STDOUT_FILENO, &status) < 0 && errno != EOVERFLOW)
 		return -errno;
 	if (S_ISFIFO(status.st_mode) || isatty(STDOUT_FILENO))
 		fd = open("/proc/self/fd/1", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -110,10 +110,11 @@ static int open_standard_output(void)
 	return fd < 0 ? -errno : fd;
 }
 
+/* EOVERFLOW: a file of 2045, where time_t has 32 bits; a pipe or a terminal has no such date. */
 static bool is_regular_file(int fd)
 {
 	struct stat status;
-	return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+	return fstat(fd, &status) == 0 ? S_ISREG(status.st_mode) : errno == EOVERFLOW;
 }
 
 int pipit_access_log_open(const char *destination, bool json, struct pipit_access_log **log)

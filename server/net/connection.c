@@ -2,7 +2,7 @@
 /* See net.h and connection.h. */
 #include "net/net.h"
 
-#include "http/response_head.h"
+#include "http/date.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -375,7 +375,7 @@ const char *pipit_net_date(struct pipit_net *net)
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	if (now.tv_sec != net->date_second) {
 		net->date_second = now.tv_sec;
-		pipit_response_head_date(now.tv_sec, net->date);
+		pipit_date_print(now.tv_sec, net->date);
 	}
 	return net->date;
 }
@@ -439,7 +439,7 @@ struct pipit_net *pipit_net_new(struct event_base *base, const struct pipit_conf
 	net->waiting_tail = &net->waiting;
 	net->count = 1;
 	net->turn_end = event_new(base, -1, 0, on_turn_end, net);
-	net->batch = malloc(config->max_output_bytes);
+	net->batch = malloc((size_t)config->max_output_bytes);
 	if (!net->turn_end || !net->batch) {
 		pipit_net_free(net);
 		return NULL;

@@ -218,7 +218,7 @@ uint64_t pipit_output_sent_content(const struct pipit_connection *connection)
 static size_t room(const struct pipit_connection *connection)
 {
 	const struct pipit_net *net = connection->net;
-	return net->current == connection ? net->config->max_output_bytes - net->batch_length : 0;
+	return net->current == connection ? (size_t)net->config->max_output_bytes - net->batch_length : 0;
 }
 
 void pipit_output_write(struct pipit_connection *connection, struct iovec *pieces, int count)

@@ -625,6 +625,7 @@ int pipit_request_reply_problem_with(
 	struct pipit_request_reply reply = { .status = status, .file_fields = pipit_slice_of("Vary: Accept\r\n") };
 	char small[PIPIT_RESPONSE_HEAD_PROBLEM_MAX], *content = small;
 	const char *content_type;
+	size_t length;
 	int result;
 
 	if (status < 400)
@@ -633,10 +634,11 @@ int pipit_request_reply_problem_with(
 		content = malloc(PIPIT_RESPONSE_HEAD_PROBLEM_MAX + members.length);
 	if (!content)
 		return pipit_request_reply_short(request);
-	reply.content.length = pipit_response_head_problem_content(
+	length = pipit_response_head_problem_content(
 	    content, status, detail, members, pipit_accept_header_prefers_html(request->head), &content_type);
 	reply.content_type = content_type;
-	reply.content.memory = (struct pipit_slice){ content, reply.content.length };
+	reply.content.length = length;
+	reply.content.memory = (struct pipit_slice){ content, length };
 	result = pipit_request_reply(request, &reply);
 	if (content != small)
 		free(content);

@@ -6,6 +6,7 @@
 #include "settings/atomic_file.h"
 
 #include "base/log.h"
+#include "files/file_status.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,9 +29,9 @@ struct pipit_atomic_file {
 	/* In the directory. */
 	char name[NAME_MAX + 1], fresh[NAME_MAX + 1], previous[NAME_MAX + 1], next_previous[NAME_MAX + 1],
 	    broken[NAME_MAX + 1], lock_name[NAME_MAX + 1];
-	bool is_known;     /* of `state` */
-	struct stat state; /* of the content in use */
-	struct stat seen;  /* of the content read last */
+	bool is_known;                  /* of `state` */
+	struct pipit_file_status state; /* of the content in use */
+	struct pipit_file_status seen;  /* of the content read last */
 };
 
 static int sync_descriptor(int fd)
@@ -70,25 +71,24 @@ static int move(const struct pipit_atomic_file *file, const char *from, const ch
 
 static bool exists(const struct pipit_atomic_file *file, const char *name)
 {
-	struct stat state;
-	return fstatat(file->directory, name, &state, AT_SYMLINK_NOFOLLOW) == 0;
+	struct pipit_file_status state;
+	return pipit_file_status_at(file->directory, name, AT_SYMLINK_NOFOLLOW, &state) == 0;
 }
 
 static void note_state(struct pipit_atomic_file *file)
 {
-	file->is_known = fstatat(file->directory, file->name, &file->state, AT_SYMLINK_NOFOLLOW) == 0;
+	file->is_known = pipit_file_status_at(file->directory, file->name, AT_SYMLINK_NOFOLLOW, &file->state) == 0;
 }
 
 bool pipit_atomic_file_was_edited(const struct pipit_atomic_file *file)
 {
-	struct stat now;
-	bool is_there = fstatat(file->directory, file->name, &now, AT_SYMLINK_NOFOLLOW) == 0;
+	struct pipit_file_status now;
+	bool is_there = pipit_file_status_at(file->directory, file->name, AT_SYMLINK_NOFOLLOW, &now) == 0;
 
 	if (!is_there || !file->is_known)
 		return is_there && !file->is_known;
-	return now.st_ino != file->state.st_ino || now.st_dev != file->state.st_dev ||
-	       now.st_size != file->state.st_size || now.st_mtim.tv_sec != file->state.st_mtim.tv_sec ||
-	       now.st_mtim.tv_nsec != file->state.st_mtim.tv_nsec;
+	return !pipit_file_status_is_same_file(&now, &file->state) || now.size != file->state.size ||
+	       !pipit_file_status_is_same_time(&now.modified, &file->state.modified);
 }
 
 static int refuse_to_open(char *error, size_t size, const char *name, int number, const char *advice)
@@ -113,7 +113,7 @@ static int resolve(const char *name, char path[PATH_MAX])
 {
 	const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
 	char directory[PATH_MAX] = ".";
-	struct stat state;
+	struct pipit_file_status state;
 
 	if (*base == '\0' && slash != name && access(name, F_OK) != 0)
 		return -EISDIR;
@@ -121,7 +121,7 @@ static int resolve(const char *name, char path[PATH_MAX])
 		return 0;
 	if (errno != ENOENT)
 		return -errno;
-	if (lstat(name, &state) == 0 && S_ISLNK(state.st_mode))
+	if (pipit_file_status_at(AT_FDCWD, name, AT_SYMLINK_NOFOLLOW, &state) == 0 && S_ISLNK(state.mode))
 		return -ENOLINK;
 	if (strlen(name) >= PATH_MAX)
 		return -ENAMETOOLONG;
@@ -148,7 +148,7 @@ static int set_names(struct pipit_atomic_file *file, const char *base)
 static int open_directory(struct pipit_atomic_file *file)
 {
 	char directory[PATH_MAX], *slash;
-	struct stat state;
+	struct pipit_file_status state;
 	int error;
 
 	snprintf(directory, sizeof directory, "%s", file->path);
@@ -160,19 +160,20 @@ static int open_directory(struct pipit_atomic_file *file)
 	file->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (file->directory < 0)
 		return -errno;
-	if (fstatat(file->directory, file->name, &state, AT_SYMLINK_NOFOLLOW) != 0 || S_ISREG(state.st_mode))
+	if (pipit_file_status_at(file->directory, file->name, AT_SYMLINK_NOFOLLOW, &state) != 0 || S_ISREG(state.mode))
 		return 0;
-	return S_ISDIR(state.st_mode) ? -EISDIR : -EINVAL;
+	return S_ISDIR(state.mode) ? -EISDIR : -EINVAL;
 }
 
 /* NULL, or the name beside the file that is no file. */
 static const char *find_obstacle(const struct pipit_atomic_file *file)
 {
 	const char *const names[] = { file->fresh, file->previous, file->next_previous, file->broken, file->lock_name };
-	struct stat state;
+	struct pipit_file_status state;
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		if (fstatat(file->directory, names[i], &state, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(state.st_mode))
+		if (pipit_file_status_at(file->directory, names[i], AT_SYMLINK_NOFOLLOW, &state) == 0 &&
+		    S_ISDIR(state.mode))
 			return names[i];
 	}
 	return NULL;
@@ -204,20 +205,15 @@ static int lock_if_writable(struct pipit_atomic_file *file)
 	return error == -EROFS || error == -EACCES ? 0 : error;
 }
 
-static bool is_same_file(const struct stat *one, const struct stat *other)
-{
-	return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
-}
-
 /* Another process may have removed the lock, or the lock could not be made when the store was opened. */
 static int keep_lock(struct pipit_atomic_file *file)
 {
-	struct stat held, named;
+	struct pipit_file_status held, named;
 
 	if (file->lock >= 0) {
-		if (fstat(file->lock, &held) == 0 &&
-		    fstatat(file->directory, file->lock_name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    is_same_file(&held, &named))
+		if (pipit_file_status_of(file->lock, &held) == 0 &&
+		    pipit_file_status_at(file->directory, file->lock_name, AT_SYMLINK_NOFOLLOW, &named) == 0 &&
+		    pipit_file_status_is_same_file(&held, &named))
 			return 0;
 		close(file->lock);
 		file->lock = -1;
@@ -229,23 +225,21 @@ static int keep_lock(struct pipit_atomic_file *file)
 static int check_place(const struct pipit_atomic_file *file)
 {
 	char path[PATH_MAX];
-	struct stat held, named;
+	struct pipit_file_status held, named;
 
 	if (resolve(file->shown, path) != 0 || strcmp(path, file->path) != 0)
 		return -ESTALE;
 	*strrchr(path, '/') = '\0';
-	if (stat(*path ? path : "/", &named) != 0 || fstat(file->directory, &held) != 0 || !is_same_file(&held, &named))
+	if (pipit_file_status_at(AT_FDCWD, *path ? path : "/", 0, &named) != 0 ||
+	    pipit_file_status_of(file->directory, &held) != 0 || !pipit_file_status_is_same_file(&held, &named))
 		return -ESTALE;
 	return 0;
 }
 
-/* Linux 5.8. Before, the first change fails with EBUSY or EXDEV. */
+/* Before Linux 5.8 it is not noticed; the first change fails with EBUSY or EXDEV. */
 static void note_mount(struct pipit_atomic_file *file)
 {
-	struct statx state;
-
-	file->is_mounted_alone = statx(file->directory, file->name, AT_SYMLINK_NOFOLLOW, STATX_INO, &state) == 0 &&
-				 (state.stx_attributes & state.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT);
+	file->is_mounted_alone = pipit_file_status_is_mount_point(file->directory, file->name);
 	if (file->is_mounted_alone)
 		pipit_log(PIPIT_LOG_WARN, "%s: changes will be refused: %s", file->shown,
 		    pipit_atomic_file_explain(file, -EBUSY));
@@ -396,17 +390,17 @@ static int read_all(int fd, char *bytes, size_t length)
 	return 0;
 }
 
-static int read_open(int fd, size_t max_bytes, char **bytes, size_t *length, struct stat *state)
+static int read_open(int fd, size_t max_bytes, char **bytes, size_t *length, struct pipit_file_status *state)
 {
 	int error;
 
-	if (fstat(fd, state) != 0)
+	if (pipit_file_status_of(fd, state) != 0)
 		return -errno;
-	if (!S_ISREG(state->st_mode))
+	if (!S_ISREG(state->mode))
 		return -EISDIR;
-	if ((uint64_t)state->st_size > max_bytes)
+	if (state->size > max_bytes)
 		return -EFBIG;
-	*length = (size_t)state->st_size;
+	*length = (size_t)state->size;
 	*bytes = malloc(*length + 1);
 	if (!*bytes)
 		return -ENOMEM;
@@ -444,9 +438,9 @@ void pipit_atomic_file_accept(struct pipit_atomic_file *file)
 /* Settings may hold passwords. */
 static mode_t mode_of(const struct pipit_atomic_file *file)
 {
-	struct stat state;
-	if (fstatat(file->directory, file->name, &state, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(state.st_mode))
-		return state.st_mode & 0777;
+	struct pipit_file_status state;
+	if (pipit_file_status_at(file->directory, file->name, AT_SYMLINK_NOFOLLOW, &state) == 0 && S_ISREG(state.mode))
+		return state.mode & 0777;
 	return 0600;
 }
 

@@ -83,7 +83,7 @@ static void serve_get(struct pipit_request *request, void *arg)
 	struct pipit_settings *settings = arg;
 	struct pipit_file_response representation = {
 		.content_type = "application/json",
-		.modified = -1,
+		.modified = PIPIT_DATE_NONE,
 		.coding = PIPIT_CODING_IDENTITY,
 		.cache_control = "no-cache",
 	};

@@ -32,6 +32,7 @@ LEFT_OUT = (
     (r"docker ", "there is no container engine here; tests/container/check.sh builds and runs the image"),
     (r"make container", "makes a Debian of its own; it is a test by itself"),
     (r"make test", "runs every test, this one among them; .ci/run runs it in a clean checkout"),
+    (r"tests/cross/check\.py", "unpacks libraries of other machines; it is a test by itself"),
     (r"build/tests/", "`make test` builds it"),
     (r"tests/mutants/plant\.py (?!--list)", "runs `make test` for each fault"),
     (r"tests/bench/run\.py --write-results", "is a whole run of the benchmark; `make bench` is the same without writing"),

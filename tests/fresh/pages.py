@@ -9,7 +9,7 @@ FENCE = re.compile(r"^( *)(`{3,}|~{3,}) *(\S*)")
 # sh: commands. console: commands after "$ ", each followed by its output.
 TYPED = ("sh", "console")
 # Blocks without commands. A block of any other language is an error.
-NOT_TYPED = ("", "c", "diff", "html", "http", "ini", "json", "text", "yaml")
+NOT_TYPED = ("", "c", "cmake", "diff", "html", "http", "ini", "json", "text", "yaml")
 
 
 @dataclasses.dataclass

@@ -448,7 +448,8 @@ static char draw_byte(uint64_t *state)
 static void mutate(struct message *message, uint64_t *state)
 {
 	const char *other = valid_requests[draw(state) % COUNT_OF(valid_requests)];
-	size_t at = draw(state) % message->length, length = 1 + draw(state) % 16, from = draw(state) % strlen(other);
+	size_t at = (size_t)draw(state) % message->length, length = 1 + draw(state) % 16,
+	       from = (size_t)draw(state) % strlen(other);
 	char byte = draw_byte(state), copy[16];
 
 	length = length < message->length - at ? length : message->length - at;
@@ -577,7 +578,7 @@ static size_t send_mutations(const struct scenario *scenario, uint64_t round)
 
 	for (size_t i = 0; i < messages; i++) {
 		struct message message;
-		size_t times = draw(&state) % 3;
+		size_t times = (size_t)draw(&state) % 3;
 		begin_message(&message, &state);
 		for (size_t time = 0; time < times; time++)
 			mutate(&message, &state);

@@ -772,7 +772,7 @@ static size_t count_messages(char *text)
 	size_t count = 0;
 	for (char *rest = text; *rest;) {
 		cJSON *line = parse_line(&rest);
-		count += cJSON_HasObjectItem(line, "message");
+		count += cJSON_HasObjectItem(line, "message") ? 1 : 0;
 		cJSON_Delete(line);
 	}
 	return count;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Conditions and ranges of static files, each against a model written from RFC 9110. static_nginx_test.py asks nginx the same."""
 import collections
+import datetime
 import email.parser
 import email.policy
 import itertools
@@ -10,6 +11,7 @@ import random
 import re
 import shutil
 import subprocess
+import time
 
 from served import (Daemon, Group, end_with_verdict, put, running, show, temporary_folder, wait_for)
 
@@ -619,6 +621,32 @@ def check_curl(daemon, root, folder):
         group.same("curl -z: the file", b"", path.read_bytes())
 
 
+# --- dates that 32 bits do not hold, and dates before 1970 ----------------------------------------------------------------
+
+
+def http_date(second):
+    return (datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=second)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+
+
+def check_dates(client, root):
+    with Group("dates of all years") as group:
+        for second in (-11644473600, -2147483649, -2147483648, -1, 0, 2147483648, 2366841600, 4294967296):
+            name = f"{second}.txt"
+            put(root, name, b"dated\n")
+            os.utime(root / name, (second, second))
+            second = int((root / name).stat().st_mtime)  # file systems have limits of their own
+            reply = client.ask(f"/{name}")
+            is_past = second <= time.time()
+            group.same(f"modified at {second}", (200, b"dated\n"), (reply.status, reply.content))
+            # Not later than the reply (RFC 9110 §8.8.2.1).
+            group.same(f"modified at {second}: Last-Modified", http_date(second) if is_past else reply.get("date"),
+                       reply.get("last-modified"))
+            for condition, value, status in (("If-Modified-Since", second, 304), ("If-Modified-Since", second - 1, 200),
+                                        ("If-Unmodified-Since", second, 200), ("If-Unmodified-Since", second - 1, 412)):
+                asked = client.ask(f"/{name}", (condition, http_date(value)))
+                group.same(f"modified at {second}, {condition}: {http_date(value)}", status, asked.status)
+
+
 def main():
     with temporary_folder() as folder:
         root = make_root(folder)
@@ -631,6 +659,7 @@ def main():
             check_random_ranges(client, root)
             check_curl(daemon, root, folder)
             check_young_files(client, root)
+            check_dates(client, root)
             client.finish(f"/{SMALL}")
     end_with_verdict()
 

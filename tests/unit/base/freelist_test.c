@@ -39,6 +39,19 @@ static size_t count_kept(void)
 	return count;
 }
 
+/* The size of the request; where malloc() has other steps than glibc's, the largest size that the list of the block serves. */
+static size_t size_served_by(void *memory, size_t requested)
+{
+#ifdef __GLIBC__
+	(void)memory;
+	return requested;
+#else
+	size_t usable = malloc_usable_size(memory);
+	(void)requested;
+	return usable - (usable - PIPIT_FREELIST_FIRST_BYTES) % PIPIT_FREELIST_STEP;
+#endif
+}
+
 START_TEST(reuses_a_block_for_the_same_size)
 {
 	for (size_t size = 1; size <= 1024; size++) {
@@ -50,7 +63,7 @@ START_TEST(reuses_a_block_for_the_same_size)
 			free(memory);
 			continue;
 		}
-		ck_assert_ptr_eq(pipit_freelist_take(size), memory);
+		ck_assert_ptr_eq(pipit_freelist_take(size_served_by(memory, size)), memory);
 		ck_assert_ptr_null(pipit_freelist_take(size));
 		free(memory);
 	}
@@ -148,6 +161,8 @@ START_TEST(threads_share_no_blocks)
 }
 END_TEST
 
+/* musl does not say how much is in use. */
+#ifdef __GLIBC__
 static void *fill_shelves(void *unused)
 {
 	void *blocks[PIPIT_FREELIST_BLOCKS_MAX];
@@ -171,6 +186,7 @@ START_TEST(a_thread_frees_its_blocks_when_it_ends)
 	ck_assert_uint_lt(mallinfo2().uordblks, before + 200 * 1000);
 }
 END_TEST
+#endif
 
 int main(void)
 {
@@ -183,7 +199,9 @@ int main(void)
 	tcase_add_test(tcase, keeps_no_more_blocks_than_the_limit);
 	tcase_add_test(tcase, keeps_neither_null_nor_huge_blocks);
 	tcase_add_test(tcase, threads_share_no_blocks);
+#ifdef __GLIBC__
 	tcase_add_test(tcase, a_thread_frees_its_blocks_when_it_ends);
+#endif
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }

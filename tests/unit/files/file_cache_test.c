@@ -11,7 +11,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define START_MS 1000000
@@ -49,7 +51,8 @@ ssize_t pread(int fd, void *bytes, size_t length, off_t offset)
 {
 	ssize_t count;
 	run_once(&before_reading);
-	count = syscall(SYS_pread64, fd, bytes, length, offset);
+	/* preadv(): the arguments of the system call pread64 depend on the machine */
+	count = preadv(fd, &(struct iovec){ bytes, length }, 1, offset);
 	run_once(&after_reading);
 	return count;
 }

@@ -3,7 +3,10 @@
 #include "http/preconditions.h"
 
 #include "asked.h"
+#include "http/date.h"
 #include "suite.h"
+
+#include <stdio.h>
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -44,6 +47,10 @@ static const struct {
 	{ "If-Unmodified-Since: " BEFORE "\r\n", FAILED, false },
 	{ "If-Unmodified-Since: Sunday, 06-Nov-94 08:49:36 GMT\r\n", FAILED, false },
 	{ "If-Unmodified-Since: Sun Nov  6 08:49:36 1994\r\n", FAILED, false },
+	{ "If-Unmodified-Since: Mon, 01 Jan 1601 00:00:00 GMT\r\n", FAILED, false },
+	{ "If-Unmodified-Since: Wed, 31 Dec 1969 23:59:59 GMT\r\n", FAILED, false },
+	{ "If-Unmodified-Since: Tue, 19 Jan 2038 03:14:08 GMT\r\n", GO, true },
+	{ "If-Unmodified-Since: Fri, 31 Dec 9999 23:59:59 GMT\r\n", GO, true },
 	{ "If-Unmodified-Since: yesterday\r\n", GO, true },
 	{ "If-Unmodified-Since: " BEFORE "\r\nIf-Unmodified-Since: " BEFORE "\r\n", GO, true },
 	{ "If-Match: \"a,b\"\r\nIf-Unmodified-Since: " BEFORE "\r\n", GO, true },
@@ -60,6 +67,10 @@ static const struct {
 	{ "If-Modified-Since: " THEN "\r\n", SAME, false },
 	{ "If-Modified-Since: " LATER "\r\n", SAME, false },
 	{ "If-Modified-Since: " BEFORE "\r\n", GO, true },
+	{ "If-Modified-Since: Mon, 01 Jan 1601 00:00:00 GMT\r\n", GO, true },
+	{ "If-Modified-Since: Wed, 31 Dec 1969 23:59:59 GMT\r\n", GO, true },
+	{ "If-Modified-Since: Tue, 19 Jan 2038 03:14:08 GMT\r\n", SAME, false },
+	{ "If-Modified-Since: Fri, 31 Dec 9999 23:59:59 GMT\r\n", SAME, false },
 	{ "If-Modified-Since: never\r\n", GO, true },
 	{ "If-None-Match: \"x\"\r\nIf-Modified-Since: " LATER "\r\n", GO, true },
 	{ "If-None-Match: \"a,b\"\r\nIf-Modified-Since: " BEFORE "\r\n", SAME, false },
@@ -90,6 +101,48 @@ START_TEST(decides_in_the_order_of_precedence)
 }
 END_TEST
 
+/* Ascending, and around the ends of 32 bits. */
+static const struct {
+	const char *date;
+	int64_t seconds;
+} moments[] = {
+	{ "Sat, 01 Jan 0000 00:00:00 GMT", PIPIT_DATE_FIRST },
+	{ "Mon, 01 Jan 1601 00:00:00 GMT", -11644473600 },
+	{ "Mon, 01 Jan 1900 00:00:00 GMT", -2208988800 },
+	{ "Fri, 13 Dec 1901 20:45:51 GMT", -2147483649 },
+	{ "Fri, 13 Dec 1901 20:45:52 GMT", -2147483648 },
+	{ "Wed, 31 Dec 1969 23:59:59 GMT", -1 },
+	{ "Thu, 01 Jan 1970 00:00:00 GMT", 0 },
+	{ "Tue, 19 Jan 2038 03:14:07 GMT", 2147483647 },
+	{ "Tue, 19 Jan 2038 03:14:08 GMT", 2147483648 },
+	{ "Sun, 01 Jan 2045 00:00:00 GMT", 2366841600 },
+	{ "Sun, 07 Feb 2106 06:28:16 GMT", 4294967296 },
+	{ "Fri, 31 Dec 9999 23:59:59 GMT", PIPIT_DATE_LAST },
+};
+
+static enum pipit_preconditions_result check_date(const char *name, size_t date, size_t modified, bool *ranges)
+{
+	const struct pipit_validators validators = { { NULL, 0 }, moments[modified].seconds, INT64_MAX };
+	char fields[64];
+	snprintf(fields, sizeof fields, "%s: %s\r\n", name, moments[date].date);
+	return pipit_preconditions_check(asked(fields), &validators, ranges);
+}
+
+START_TEST(compares_dates_of_all_years)
+{
+	size_t date = (size_t)_i;
+	for (size_t modified = 0; modified < COUNT_OF(moments); modified++) {
+		bool ranges;
+		ck_assert_int_eq(
+		    check_date("If-Modified-Since", date, modified, &ranges), modified <= date ? SAME : GO);
+		ck_assert_int_eq(
+		    check_date("If-Unmodified-Since", date, modified, &ranges), modified <= date ? GO : FAILED);
+		ck_assert_int_eq(check_date("If-Range", date, modified, &ranges), GO);
+		ck_assert_int_eq(ranges, modified == date);
+	}
+}
+END_TEST
+
 START_TEST(compares_weak_tags_as_weak)
 {
 	const struct pipit_validators validators = { pipit_slice_of("W/\"a\""), MODIFIED, MODIFIED + 100 };
@@ -104,7 +157,7 @@ END_TEST
 
 START_TEST(ignores_conditions_on_validators_that_a_representation_lacks)
 {
-	const struct pipit_validators validators = { { NULL, 0 }, -1, MODIFIED };
+	const struct pipit_validators validators = { { NULL, 0 }, PIPIT_DATE_NONE, MODIFIED };
 	bool ranges;
 	ck_assert_int_eq(
 	    pipit_preconditions_check(asked("If-Unmodified-Since: " BEFORE "\r\n"), &validators, &ranges), GO);
@@ -166,6 +219,7 @@ int main(void)
 	Suite *suite = suite_create("conditions");
 	TCase *tests = tcase_create("conditions");
 	tcase_add_loop_test(tests, decides_in_the_order_of_precedence, 0, COUNT_OF(cases));
+	tcase_add_loop_test(tests, compares_dates_of_all_years, 0, COUNT_OF(moments));
 	tcase_add_test(tests, compares_weak_tags_as_weak);
 	tcase_add_test(tests, ignores_conditions_on_validators_that_a_representation_lacks);
 	tcase_add_loop_test(tests, compares_the_first_second_of_1970, 0, COUNT_OF(around_the_epoch));

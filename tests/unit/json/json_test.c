@@ -717,7 +717,7 @@ START_TEST(counts_all_values)
 	limits.max_values = 7;
 	ck_assert_int_eq(pipit_json_check(text, strlen(text), &limits, &error), -EINVAL);
 	ck_assert_str_eq(error.message, "too many values: expected fewer in the whole document");
-	ck_assert_uint_eq(error.byte, strchr(text, 'd') + 3 - text);
+	ck_assert_uint_eq(error.byte, (size_t)(strchr(text, 'd') + 3 - text));
 	ck_assert_str_eq(error.pointer, "/c/2/d");
 }
 END_TEST

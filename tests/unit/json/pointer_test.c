@@ -114,7 +114,20 @@ START_TEST(reads_an_index_up_to_the_greatest_size)
 END_TEST
 
 static const char *const no_indices[] = { "", "-", "00", "01", "-1", "+1", "1 ", " 1", "1.0", "1e0", "a", "1a", "0x1",
-	"18446744073709551616", "99999999999999999999", "184467440737095516150", "\xd9\xa1" };
+	"\xd9\xa1" };
+
+/* On every machine: beyond the end of every array. */
+static const char *const great_indices[] = { "18446744073709551616", "99999999999999999999", "184467440737095516150",
+	"184467440737095516151000000000000000000000000000000" };
+
+START_TEST(reads_an_index_above_the_greatest_size_as_that)
+{
+	size_t index = 7;
+
+	ck_assert(pipit_pointer_index(guarded(great_indices[_i]), &index));
+	ck_assert_uint_eq(index, SIZE_MAX);
+}
+END_TEST
 
 START_TEST(refuses_invalid_indexes)
 {
@@ -224,6 +237,7 @@ int main(void)
 	tcase_add_loop_test(tests, unescapes_a_token_once, 0, COUNT(escapes));
 	tcase_add_loop_test(tests, appends_an_escaped_name_never_beyond_the_end, 0, COUNT(escapes));
 	tcase_add_test(tests, reads_an_index_up_to_the_greatest_size);
+	tcase_add_loop_test(tests, reads_an_index_above_the_greatest_size_as_that, 0, COUNT(great_indices));
 	tcase_add_loop_test(tests, refuses_invalid_indexes, 0, COUNT(no_indices));
 	tcase_add_loop_test(tests, finds_the_named_value_or_none, 0, COUNT(lookups));
 	tcase_add_test(tests, finds_the_whole_document_at_the_empty_pointer);

@@ -87,7 +87,8 @@ START_TEST(uses_no_block_while_malloc_succeeds)
 	ck_assert_uint_eq(pipit_oom_reserve_blocks_in_use(), 0);
 	pipit_oom_reserve_free(memory);
 	pipit_oom_reserve_free(NULL);
-	ck_assert_ptr_null(pipit_oom_reserve_realloc(pipit_oom_reserve_malloc(16), 0));
+	/* NULL with glibc, a block with musl */
+	pipit_oom_reserve_free(pipit_oom_reserve_realloc(pipit_oom_reserve_malloc(16), 0));
 }
 END_TEST
 

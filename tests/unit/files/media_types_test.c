@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Media types by file extension, from the built-in table and from a file. */
-#include "http/media_types.h"
+#include "files/media_types.h"
 
 #include "suite.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "http/media_types.h"
+#include "files/media_types.h"
 
 #include "http/guard.h"
 
