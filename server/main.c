@@ -87,9 +87,8 @@ static bool has_dashboard(const struct pipit_config *config)
 static void warn_of_hidden_folder(const char *root)
 {
 	char path[PATH_MAX];
-	struct stat status;
 
-	if (snprintf(path, sizeof path, "%s%s", root, dashboard_prefix) < (int)sizeof path && stat(path, &status) == 0)
+	if (snprintf(path, sizeof path, "%s%s", root, dashboard_prefix) < (int)sizeof path && access(path, F_OK) == 0)
 		pipit_log(
 		    PIPIT_LOG_WARN, "%s is not served, because the dashboard is there; use --dashboard off", path);
 }

@@ -11,9 +11,9 @@
 #include "http/router.h"
 #include "http1/http1.h"
 #include "http1/open_reply.h"
-#include "json/json.h"
 #include "net/connection.h"
 #include "pipit.h"
+#include "json/json.h"
 
 #include <netinet/in.h>
 

@@ -73,8 +73,8 @@ static cJSON *parse_content(struct pipit_change *change)
 {
 	struct pipit_json_error error;
 	cJSON *content = NULL;
-	int result = pipit_json_parse(
-	    change->content.data, change->content.length, &change->content_limits, &content, &error);
+	int result =
+	    pipit_json_parse(change->content.data, change->content.length, &change->content_limits, &content, &error);
 
 	if (result == -EINVAL) {
 		/* a name that occurs twice */

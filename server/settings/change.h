@@ -4,9 +4,9 @@
 
 #include "http/guard.h"
 #include "pipit.h"
+#include "request/problem.h"
 #include "json/json.h"
 #include "json/json_index.h"
-#include "request/problem.h"
 
 #include <stdatomic.h>
 

@@ -317,9 +317,10 @@ static struct pipit_guard_head head;
 /* Guard limits of the daemon. False: refused. */
 static bool read_head(const struct text *text)
 {
-	static const struct pipit_guard_limits guard_limits = {
-		.max_target_bytes = 8192, .max_head_bytes = HEAD_BYTES, .max_field_bytes = FIELD_BYTES, .max_fields = FIELDS
-	};
+	static const struct pipit_guard_limits guard_limits = { .max_target_bytes = 8192,
+		.max_head_bytes = HEAD_BYTES,
+		.max_field_bytes = FIELD_BYTES,
+		.max_fields = FIELDS };
 	size_t checked = 0, consumed;
 	enum pipit_refusal reason;
 	return pipit_guard_head(text->bytes, text->length, &checked, &guard_limits, &head, &consumed, &reason) ==
@@ -438,7 +439,8 @@ static void measure_heads(void)
 		add(&doc, "a.");
 	add(&doc, "a\r\n");
 	while (doc.length < HEAD_BYTES / 2)
-		add(&doc, "Connection: ,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\r\n");
+		add(&doc,
+		    "Connection: ,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\r\n");
 	add(&doc, "\r\n");
 	measure_head("guard: Connection: ,", judge, &doc);
 	/* ranges that do not touch, in descending order, as many as are kept */
