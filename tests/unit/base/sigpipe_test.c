@@ -52,6 +52,17 @@ static void write_masked(int fd)
 	ck_assert_int_eq(errno, EPIPE);
 }
 
+/* The tests may share a process. */
+static void restore_sigpipe(void)
+{
+	sigset_t set;
+	int number;
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	ck_assert_int_eq(sigwait(&set, &number), 0);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 START_TEST(a_masked_write_raises_no_signal)
 {
 	int fd = pipe_without_reader();
@@ -74,6 +85,7 @@ START_TEST(leaves_a_signal_that_the_program_blocks)
 	ck_assert(is_blocked());
 	ck_assert(is_pending());
 	close(fd);
+	restore_sigpipe();
 }
 END_TEST
 
