@@ -185,7 +185,9 @@ def serve(machine, folder):
         words = [machine.emulator, *words]
     with tempfile.TemporaryDirectory(prefix="pipit-cross-") as name, tempfile.TemporaryFile("w+") as errors:
         make_files(pathlib.Path(name))
-        daemon = subprocess.Popen([*map(str, words), "--root", name], stdout=subprocess.PIPE, stderr=errors, text=True)
+        # To the daemon, each variable PIPIT_... is an option.
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PIPIT_")}
+        daemon = subprocess.Popen([*map(str, words), "--root", name], stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
         try:
             line = daemon.stdout.readline()
             address = re.search(r"127\.0\.0\.1:\d+", line)
