@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "settings/apply_change.h"
 
+#include "http/date.h"
 #include "http/preconditions.h"
 #include "request/json_reader.h"
 #include "request/problem.h"
@@ -30,7 +31,7 @@ static bool has_target(const struct pipit_working_copy *copy, struct pipit_chang
 /* RFC 9110 §13.2.2. etag: "": no value, which not even "*" matches. */
 static bool conditions_hold(const struct pipit_guard_head *head, const char *etag)
 {
-	const struct pipit_validators validators = { pipit_slice_of(etag), -1, 0 };
+	const struct pipit_validators validators = { .etag = pipit_slice_of(etag), .modified = PIPIT_DATE_NONE };
 	bool range_counts;
 
 	if (*etag == '\0')

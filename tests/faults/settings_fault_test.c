@@ -168,6 +168,7 @@ static void check(struct pipit_reader *reader, void *arg)
 
 static void set_up(void)
 {
+	struct wire_response response;
 	static cJSON_Hooks hooks = { __wrap_malloc, free };
 	struct pipit_settings_options options = { .file = file };
 	struct pipit_config config;
@@ -195,6 +196,10 @@ static void set_up(void)
 	port = (unsigned)strtoul(strrchr(pipit_server_url(server, 0), ':') + 1, NULL, 10);
 	ck_assert_int_eq(pthread_create(&server_thread, NULL, run, NULL), 0);
 	client = wire_connect(port);
+	/* The kernel accepts before the server runs, whose start must not fail. */
+	response = wire_ask(client, "GET /s/none HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert_int_eq(response.status, 404);
+	wire_free(&response);
 }
 
 static void tear_down(void)

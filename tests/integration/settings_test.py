@@ -125,7 +125,11 @@ def conditions(settings, group):
                                     ([("If-Match", f'"x", {whole}')], "", 412), ([("If-None-Match", "*")], "/network/hostname", 412),
                                     ([("If-None-Match", "*")], "/network/made", 201), ([("If-None-Match", "*")], "/network/made", 412),
                                     ([("If-Match", "*")], "/network/made", 204), ([("If-Match", "*")], "/network/other", 412),
-                                    ([("If-None-Match", '"y"')], "/network/made", 204), ([("If-Match", "W/" + whole)], "/network/made", 412)):
+                                    ([("If-None-Match", '"y"')], "/network/made", 204),
+                                    # A value has no date: conditions about one have no effect.
+                                    ([("If-Match", "*"), ("If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT")], "/network/made", 204),
+                                    ([("If-None-Match", '"y"'), ("If-Unmodified-Since", "Fri, 01 Jan 1960 00:00:00 GMT")], "/network/made", 204),
+                                    ([("If-Match", "W/" + whole)], "/network/made", 412)):
         value = FIRST if pointer == "" else "camera-4"
         group.same(f"PUT {pointer} {fields}", status, settings.put(pointer, value, *fields).status)
     made = settings.ask("/network/made").get("etag")
