@@ -143,7 +143,8 @@ static bool exposes_files(struct daemon *daemon)
 	bool is_file = strcmp(log, "off") != 0 && strcmp(log, "-") != 0;
 
 	bool is_log_exposed = check_exposure(daemon, "access-log", is_file ? log : NULL);
-	bool is_file_exposed = check_exposure(daemon, "config", daemon->config_file);
+	bool is_named = daemon->config_file && *daemon->config_file;
+	bool is_file_exposed = check_exposure(daemon, "config", is_named ? daemon->config_file : NULL);
 
 	return check_exposure(daemon, "settings", daemon->config->settings) || is_log_exposed || is_file_exposed;
 }

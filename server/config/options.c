@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_MAX_BYTES = 4096 };
+enum { LINE_MAX_BYTES = 4096, UNENDED_MAX_BYTES = 1024 * 1024 };
 
 /* A file accepts the lines that --check prints. */
 _Static_assert(PIPIT_OPTION_NAME_MAX_BYTES + sizeof(" = \"\"") + PIPIT_OPTION_TEXT_MAX_BYTES <= LINE_MAX_BYTES,
@@ -118,7 +118,7 @@ static int take_line(
 	return take_setting(config, source, pipit_slice_trim_in_place(setting, equals), value, error);
 }
 
-/* text: LINE_MAX_BYTES + 1. -1: at the end; -2: the line is too long. */
+/* text: LINE_MAX_BYTES + 1. -1: at the end; -2: the line is too long; -3: it may be endless, as /dev/zero is. */
 static ssize_t read_line(FILE *in, char *text)
 {
 	size_t length = 0;
@@ -126,7 +126,8 @@ static ssize_t read_line(FILE *in, char *text)
 	while ((byte = getc(in)) != EOF && byte != '\n') {
 		if (length < LINE_MAX_BYTES)
 			text[length] = (char)byte;
-		length++;
+		if (++length == UNENDED_MAX_BYTES)
+			return -3;
 	}
 	if (length > LINE_MAX_BYTES)
 		return -2;
@@ -150,6 +151,8 @@ static int take_lines(struct pipit_config *config, struct source *source, FILE *
 	for (ssize_t length; (length = read_line(in, text)) != -1;) {
 		if (++source->place.number == 1)
 			skip_byte_order_mark(text, &length);
+		if (length == -3)
+			return report_line(source, "has no end within 1 MiB; use a text file", error);
 		keep_result(&result, length == -2 ? report_line(source, "line too long; use at most 4096 bytes", error)
 						  : take_line(config, source, text, (size_t)length, error));
 	}

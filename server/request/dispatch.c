@@ -202,6 +202,8 @@ static void refused(void *context, struct pipit_connection *connection, enum pip
 		.route = request ? pipit_request_route(request) : "none",
 	};
 
+	pipit_log(PIPIT_LOG_DEBUG, "refused with %d: %s (\"%.*s\")", entry.status, pipit_refusal_entry(reason)->detail,
+	    (int)line.length, line.data);
 	/* empty: there was no request */
 	if (line.length)
 		pipit_counters_request(dispatch->counters,
