@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A server of one worker on the event_base of the evhttp. The worker is found by its timer among the events of the
- * base.
+ * A server of one worker on the event_base of the evhttp.
  */
 #include "pipit.h"
 
@@ -66,7 +65,7 @@ static int guard(struct pipit_server *server, struct evhttp *http, void (*on_evh
 
 	if (!base)
 		return fail(-EINVAL, name, "the evhttp has no event_base: make it with evhttp_new(base)");
-	if (pipit_worker_of_evhttp(base, http))
+	if (pipit_worker_of_evhttp(http))
 		return fail(
 		    -EALREADY, name, "the evhttp is guarded already: add addresses with pipit_evhttp_bind_socket()");
 	error = pipit_server_guard_fallback(server, on_request);
@@ -92,7 +91,7 @@ static void free_server(void *server)
 
 static struct pipit_worker *new_guard(struct evhttp *http)
 {
-	struct pipit_server *server = pipit_server_new_without_addresses();
+	struct pipit_server *server = pipit_server_new_guard(NULL, false);
 	if (server && guard(server, http, free_server) == 0)
 		return pipit_server_worker(server);
 	pipit_server_free(server);
@@ -150,7 +149,7 @@ struct evhttp_bound_socket *pipit_evhttp_bind_socket_with_handle(
 		return NULL;
 	}
 	base = base_of(http);
-	worker = base ? pipit_worker_of_evhttp(base, http) : NULL;
+	worker = base ? pipit_worker_of_evhttp(http) : NULL;
 	if (!worker)
 		worker = new_guard(http);
 	if (worker)

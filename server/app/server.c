@@ -55,6 +55,10 @@ struct pipit_server {
 	_Atomic size_t running;                      /* workers with connections */
 	bool is_attached;
 
+	struct pipit_server *shown[PIPIT_SERVER_SHOWN_MAX];
+	const struct pipit_counters *shown_counters[PIPIT_SERVER_SHOWN_MAX];
+	_Atomic size_t shown_count; /* release: the entries are written before */
+
 	bool is_listening;
 	char urls[PIPIT_LISTEN_MAX][PIPIT_LISTENER_URL_SIZE];
 	int *sockets; /* worker_count per address; -1: taken by a worker */
@@ -380,12 +384,27 @@ static bool evict_elsewhere(struct pipit_server *server, struct pipit_worker *re
 
 /* --- guarded evhttp ----------------------------------------------------------------------------------------------- */
 
-struct pipit_server *pipit_server_new_without_addresses(void)
+struct pipit_server *pipit_server_new_guard(const struct pipit_config *config, bool is_preloaded)
 {
-	struct pipit_server *server = pipit_server_new(NULL);
-	if (server)
-		server->config.listen_count = 0;
+	struct pipit_server *server = pipit_server_new(config);
+	if (!server)
+		return NULL;
+	server->config.listen_count = 0;
+	server->shared.is_quiet = true;
+	server->shared.keeps_left = is_preloaded;
 	return server;
+}
+
+int pipit_server_show(struct pipit_server *server, struct pipit_server *shown)
+{
+	size_t count = atomic_load_explicit(&server->shown_count, memory_order_relaxed);
+	if (count == PIPIT_SERVER_SHOWN_MAX)
+		return -ENOSPC;
+	shown->shared.keeps_counters = true;
+	server->shown[count] = shown;
+	server->shown_counters[count] = shown->counters[0];
+	atomic_store_explicit(&server->shown_count, count + 1, memory_order_release);
+	return 0;
 }
 
 int pipit_server_guard_fallback(struct pipit_server *server, pipit_evhttp_callback *callback)
@@ -440,7 +459,7 @@ void pipit_server_detach(struct pipit_server *server)
 	}
 }
 
-static struct pipit_prometheus describe(const struct pipit_server *server)
+static struct pipit_prometheus describe_own(const struct pipit_server *server)
 {
 	return (struct pipit_prometheus){
 		.workers = server->counters,
@@ -456,13 +475,35 @@ static struct pipit_prometheus describe(const struct pipit_server *server)
 	};
 }
 
+/* Guards have the same routes. */
+static struct pipit_prometheus describe(const struct pipit_server *server)
+{
+	size_t count = atomic_load_explicit(&server->shown_count, memory_order_acquire);
+	struct pipit_prometheus page = describe_own(count ? server->shown[0] : server);
+
+	if (!count)
+		return page;
+	page.workers = server->shown_counters;
+	page.worker_count = count;
+	for (size_t i = 1; i < count; i++) {
+		struct pipit_prometheus other = describe_own(server->shown[i]);
+		page.log_dropped += other.log_dropped;
+		page.buffered_bytes += other.buffered_bytes;
+	}
+	return page;
+}
+
 static void describe_for_feed(void *context, struct pipit_dashboard_data_input *input)
 {
 	const struct pipit_server *server = context;
+	size_t count = atomic_load_explicit(&server->shown_count, memory_order_acquire);
+	const struct pipit_config *config = count ? &server->shown[0]->config : &server->config;
+
+	/* Each guard has limits of its own. */
 	*input = (struct pipit_dashboard_data_input){
 		.page = describe(server),
-		.max_connections = server->config.max_connections,
-		.memory_limit = server->config.memory_limit,
+		.max_connections = config->max_connections * (count ? count : 1),
+		.memory_limit = config->memory_limit * (count ? count : 1),
 	};
 }
 
@@ -681,6 +722,11 @@ void pipit_server_drain(struct pipit_server *server)
 	atomic_store(&server->shared.draining, true);
 	for (size_t i = 0; atomic_load(&server->is_running) && i < server->worker_count; i++)
 		pipit_worker_drain(server->workers[i]);
+}
+
+void pipit_server_stop_loop(struct pipit_server *server)
+{
+	pipit_worker_break(server->workers[0]);
 }
 
 void pipit_server_stop(struct pipit_server *server)

@@ -19,8 +19,18 @@ struct event_base;
 struct evhttp;
 struct pipit_worker;
 
-/* With one worker. */
-struct pipit_server *pipit_server_new_without_addresses(void);
+/*
+ * For an evhttp that the program binds itself: listens nowhere, and keeps the program's loop only while it has connections. config: NULL:
+ * the defaults. is_preloaded: the program is not written for pipit, see `keeps_left` of evhttp_link.h.
+ */
+struct pipit_server *pipit_server_new_guard(const struct pipit_config *config, bool is_preloaded);
+
+/*
+ * Metrics and events of `server` then describe `shown` servers in place of itself. A shown server is started, has one worker, and may be
+ * detached, but never freed. From one thread; -ENOSPC.
+ */
+enum { PIPIT_SERVER_SHOWN_MAX = 16 };
+int pipit_server_show(struct pipit_server *server, struct pipit_server *shown);
 
 /* evhttp gets requests without a route; `callback` is never called. Logs failures. */
 int pipit_server_guard_fallback(struct pipit_server *server, pipit_evhttp_callback *callback);
@@ -34,6 +44,9 @@ int pipit_server_attach_evhttp(
 
 /* Of an attached server. */
 struct pipit_worker *pipit_server_worker(const struct pipit_server *server);
+
+/* Of an attached server, from another thread: its loop ends. */
+void pipit_server_stop_loop(struct pipit_server *server);
 
 /* Before the event_base is freed. Only pipit_server_free() may follow. */
 void pipit_server_detach(struct pipit_server *server);

@@ -52,6 +52,8 @@ struct pipit_worker {
 	unsigned accept_failures;        /* since the last sweep */
 	bool is_closed;
 	bool is_done;
+	bool is_sweeping;
+	struct pipit_worker *next_evhttp_worker;
 	uint64_t swept_ns; /* monotonic; the last sweep */
 	uint64_t drain_ms; /* 0: not draining */
 	struct pipit_counters_loop loop;
@@ -71,32 +73,70 @@ static uint64_t now_ns(void)
 
 /* --- accepting ---------------------------------------------------------------------------------------------------- */
 
-struct search {
-	const struct evhttp *http;
-	struct pipit_worker *found;
-};
+static void on_accept_error(struct evconnlistener *listener, void *context);
 
-static void on_sweep(evutil_socket_t fd, short what, void *context);
+/* Workers whose evhttp accepts: its listeners report errors by the evhttp. */
+static pthread_mutex_t evhttp_workers_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct pipit_worker *evhttp_workers;
 
-static int look_for_worker(const struct event_base *base, const struct event *event, void *context)
+static void add_to_evhttp_workers(struct pipit_worker *worker)
 {
-	struct search *search = context;
-	struct pipit_worker *worker;
-	(void)base;
-
-	if (event_get_callback(event) != on_sweep)
-		return 0;
-	worker = event_get_callback_arg(event);
-	if (pipit_evhttp_lane_guards(worker->net, search->http))
-		search->found = worker;
-	return search->found != NULL;
+	pthread_mutex_lock(&evhttp_workers_lock);
+	worker->next_evhttp_worker = evhttp_workers;
+	evhttp_workers = worker;
+	pthread_mutex_unlock(&evhttp_workers_lock);
 }
 
-struct pipit_worker *pipit_worker_of_evhttp(struct event_base *base, const struct evhttp *http)
+static void remove_from_evhttp_workers(const struct pipit_worker *worker)
 {
-	struct search search = { .http = http };
-	event_base_foreach_event(base, look_for_worker, &search);
-	return search.found;
+	pthread_mutex_lock(&evhttp_workers_lock);
+	for (struct pipit_worker **at = &evhttp_workers; *at; at = &(*at)->next_evhttp_worker) {
+		if (*at != worker)
+			continue;
+		*at = worker->next_evhttp_worker;
+		break;
+	}
+	pthread_mutex_unlock(&evhttp_workers_lock);
+}
+
+struct pipit_worker *pipit_worker_of_evhttp(const struct evhttp *http)
+{
+	struct pipit_worker *found;
+	pthread_mutex_lock(&evhttp_workers_lock);
+	for (found = evhttp_workers; found && !pipit_evhttp_lane_guards(found->net, http);)
+		found = found->next_evhttp_worker;
+	pthread_mutex_unlock(&evhttp_workers_lock);
+	return found;
+}
+
+/* False: without memory for the timer. */
+static bool start_sweep(struct pipit_worker *worker)
+{
+	struct timeval interval = { 0, SWEEP_MS * 1000 };
+	if (!worker->is_sweeping) {
+		worker->swept_ns = 0;
+		worker->is_sweeping = event_add(worker->sweep, &interval) == 0;
+	}
+	return worker->is_sweeping;
+}
+
+/* A program that waits for the end of its loop has deleted its sockets. */
+static void stop_quiet_sweep(struct pipit_worker *worker)
+{
+	if (!worker->shared->is_quiet || !pipit_http1_is_empty(worker->net) || pipit_acceptor_is_paused(worker->net) ||
+	    pipit_budget_wants_trim(worker->net))
+		return;
+	event_del(worker->sweep);
+	worker->is_sweeping = false;
+}
+
+static void accepting(void *context)
+{
+	struct pipit_worker *worker = context;
+	if (worker->is_sweeping || !start_sweep(worker))
+		return;
+	/* The program may have bound more sockets. */
+	pipit_acceptor_watch_errors(worker->net, on_accept_error);
 }
 
 static void pause_accepting(void *context)
@@ -110,11 +150,13 @@ static void on_accept_error(struct evconnlistener *listener, void *context)
 {
 	struct pipit_worker *worker = context;
 	if (listener)
-		worker = pipit_worker_of_evhttp(evconnlistener_get_base(listener), context);
+		worker = pipit_worker_of_evhttp(context);
 	if (!worker)
 		return;
 	worker->accept_failures++;
-	pause_accepting(worker);
+	/* Without the sweep nothing would resume. */
+	if (start_sweep(worker))
+		pause_accepting(worker);
 }
 
 /* On another worker when this one has none to evict: that one may hold all descriptors. */
@@ -165,6 +207,10 @@ static int send_message(struct pipit_worker *worker, struct message content)
 
 	if (!message)
 		return -ENOMEM;
+	if (worker->wakeup_fd < 0) {
+		free(message);
+		return -ESHUTDOWN;
+	}
 	*message = content;
 	head = atomic_load_explicit(&worker->inbox, memory_order_relaxed);
 	do {
@@ -374,6 +420,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *context)
 	if (worker->drain_ms && limit_ms && now_ms >= worker->drain_ms + limit_ms)
 		close_connections(worker);
 	check_done(worker);
+	stop_quiet_sweep(worker);
 }
 
 static void on_log(evutil_socket_t fd, short what, void *context)
@@ -429,25 +476,29 @@ static void set_up_dispatch(struct pipit_worker *worker)
 	};
 }
 
-static bool set_up_events(struct pipit_worker *worker)
+static bool open_inbox(struct pipit_worker *worker)
 {
-	struct timeval interval = { 0, SWEEP_MS * 1000 };
-
 	worker->wakeup_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (worker->wakeup_fd < 0)
 		return false;
 	worker->wakeup = event_new(worker->base, worker->wakeup_fd, EV_READ | EV_PERSIST, on_wakeup, worker);
+	return worker->wakeup && event_add(worker->wakeup, NULL) == 0;
+}
+
+static bool set_up_events(struct pipit_worker *worker)
+{
 	worker->sweep = event_new(worker->base, -1, EV_PERSIST, on_sweep, worker);
 	worker->dispatch.log_event = event_new(worker->base, -1, 0, on_log, &worker->dispatch);
 	worker->listen_end = event_new(worker->base, -1, 0, on_listen_end, worker);
-	return worker->wakeup && worker->sweep && worker->listen_end && worker->dispatch.log_event &&
-	       event_add(worker->wakeup, NULL) == 0 && event_add(worker->sweep, &interval) == 0;
+	return worker->sweep && worker->listen_end && worker->dispatch.log_event &&
+	       (worker->shared->is_quiet || (open_inbox(worker) && start_sweep(worker)));
 }
 
 static struct pipit_net *new_transport(struct pipit_worker *worker)
 {
 	pipit_dispatch_set_handlers(&worker->handlers);
 	worker->handlers.evict_elsewhere = evict_elsewhere;
+	worker->handlers.accepting = accepting;
 	worker->handlers.pause_accepting = pause_accepting;
 	worker->handlers.emptied = emptied;
 	return pipit_http1_new(worker->base, worker->shared->config, worker->counters, worker->shared->limits,
@@ -483,7 +534,14 @@ static bool set_up(struct pipit_worker *worker)
 	worker->net = new_transport(worker);
 	if (worker->net && !worker->owns_base)
 		pipit_http1_mask_sigpipe(worker->net);
-	return worker->net && set_up_events(worker);
+	if (!worker->net || !set_up_events(worker))
+		return false;
+	if (worker->shared->keeps_left && !pipit_evhttp_link_keep_left(worker->net))
+		return false;
+	if (worker->shared->evhttp_mode >= PIPIT_EVHTTP_OWN)
+		add_to_evhttp_workers(worker);
+	pipit_acceptor_watch_errors(worker->net, on_accept_error);
+	return true;
 }
 
 struct pipit_worker *pipit_worker_new(struct pipit_shared *shared, struct event_base *base)
@@ -514,6 +572,11 @@ const struct pipit_counters *pipit_worker_stats(const struct pipit_worker *worke
 	return worker->counters;
 }
 
+struct pipit_net *pipit_worker_net(struct pipit_worker *worker)
+{
+	return worker->net;
+}
+
 struct event_base *pipit_worker_base(struct pipit_worker *worker)
 {
 	return worker->base;
@@ -532,6 +595,7 @@ void pipit_worker_free(struct pipit_worker *worker)
 		return;
 	left = oldest_first(atomic_exchange_explicit(&worker->inbox, CLOSED_INBOX, memory_order_acquire));
 	worker->is_done = true;
+	remove_from_evhttp_workers(worker);
 	pipit_http1_free(worker->net);
 	while (left) {
 		struct message *next = left->next;
@@ -549,7 +613,8 @@ void pipit_worker_free(struct pipit_worker *worker)
 	if (worker->owns_base && worker->base)
 		event_base_free(worker->base);
 	pipit_access_log_buffer_free(worker->dispatch.access);
-	pipit_counters_free(worker->counters);
+	if (!worker->shared->keeps_counters)
+		pipit_counters_free(worker->counters);
 	pipit_request_pool_clear(&worker->dispatch.pool);
 	pipit_file_cache_free(worker->dispatch.pool.file_cache);
 	pipit_gzip_cache_free(worker->dispatch.pool.gzip_cache);

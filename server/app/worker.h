@@ -20,7 +20,10 @@ struct pipit_shared {
 	const struct pipit_router *router;
 	const struct pipit_route *fallback;
 	enum pipit_evhttp_mode evhttp_mode;
-	struct evhttp *evhttp;               /* NULL unless PIPIT_EVHTTP_GUARDED */
+	struct evhttp *evhttp; /* NULL unless PIPIT_EVHTTP_GUARDED */
+	bool is_quiet;   /* without a connection, the worker has no event in the loop, which may end, and no inbox */
+	bool keeps_left; /* see evhttp_link.h */
+	bool keeps_counters;                 /* pipit_worker_free() does not free them */
 	size_t route_count;                  /* with "fallback" and "none" */
 	struct pipit_access_log *access_log; /* NULL: off */
 	struct pipit_limits *limits;
@@ -40,7 +43,7 @@ struct pipit_worker *pipit_worker_new(struct pipit_shared *shared, struct event_
  */
 int pipit_worker_listen(struct pipit_worker *worker, int fd, struct evhttp_bound_socket **bound);
 
-struct pipit_worker *pipit_worker_of_evhttp(struct event_base *base, const struct evhttp *http);
+struct pipit_worker *pipit_worker_of_evhttp(const struct evhttp *http);
 
 /* As pipit_evhttp_link_watch(). */
 int pipit_worker_watch_evhttp(struct pipit_worker *worker, void (*on_evhttp_freed)(void *watcher), void *watcher);
@@ -58,6 +61,8 @@ int pipit_worker_evict(struct pipit_worker *worker, enum pipit_evictable which);
 
 /* Any thread. */
 const struct pipit_counters *pipit_worker_stats(const struct pipit_worker *worker);
+
+struct pipit_net *pipit_worker_net(struct pipit_worker *worker);
 
 struct event_base *pipit_worker_base(struct pipit_worker *worker);
 

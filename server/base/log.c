@@ -19,6 +19,7 @@ enum {
 	MESSAGE_MAX = 1024, /* a line, with its newline; at most PIPE_BUF, so that pipes take it whole */
 	ESCAPE_MAX = 6,     /* \uHHHH */
 	END_MAX = 3,        /* "} and the newline */
+	PROGRAM_MAX = 64,
 };
 
 static const char *const level_names[] = {
@@ -31,6 +32,10 @@ static const char *const level_names[] = {
 /* Relaxed: they publish no other data. */
 static atomic_int highest_level = PIPIT_LOG_INFO;
 static atomic_bool is_json;
+static char program[PROGRAM_MAX + 1]; /* empty: pipit */
+static bool knows_errors;             /* the next two are set */
+static dev_t errors_device;
+static ino_t errors_inode;
 static atomic_uint_least64_t dropped; /* since the start */
 static atomic_uint_least64_t unsaid;  /* of those, since the last line that said how many */
 
@@ -53,6 +58,18 @@ void pipit_log_set_level(enum pipit_log_level level)
 void pipit_log_set_json(bool json)
 {
 	atomic_store_explicit(&is_json, json, memory_order_relaxed);
+}
+
+void pipit_log_set_program(const char *name)
+{
+	snprintf(program, sizeof program, "%s", name);
+}
+
+void pipit_log_set_errors(dev_t device, ino_t inode)
+{
+	errors_device = device;
+	errors_inode = inode;
+	knows_errors = true;
 }
 
 uint64_t pipit_log_dropped(void)
@@ -92,6 +109,10 @@ static char *append_json(char *out, const char *end, enum pipit_log_level level,
 	gmtime_r(&now, &date);
 	out += strftime(out, (size_t)(end - out), "{\"time\":\"%Y-%m-%dT%H:%M:%SZ\",\"level\":\"", &date);
 	out = pipit_bytes_put(out, level_names[level], strlen(level_names[level]));
+	if (program[0]) {
+		out = PIPIT_BYTES_PUT(out, "\",\"program\":\"");
+		out = append_message(out, out + PROGRAM_MAX + ESCAPE_MAX, program, true);
+	}
 	out = PIPIT_BYTES_PUT(out, "\",\"message\":\"");
 	out = append_message(out, end, message, true);
 	return PIPIT_BYTES_PUT(out, "\"}");
@@ -99,7 +120,8 @@ static char *append_json(char *out, const char *end, enum pipit_log_level level,
 
 static char *append_text(char *out, const char *end, enum pipit_log_level level, const char *message)
 {
-	out = PIPIT_BYTES_PUT(out, "pipit: ");
+	out = append_message(out, out + PROGRAM_MAX + ESCAPE_MAX, program[0] ? program : "pipit", false);
+	out = PIPIT_BYTES_PUT(out, ": ");
 	if (level != PIPIT_LOG_INFO) {
 		out = pipit_bytes_put(out, level_names[level], strlen(level_names[level]));
 		out = PIPIT_BYTES_PUT(out, ": ");
@@ -142,6 +164,14 @@ static ssize_t write_to_reader(const char *line, size_t length)
 	return written;
 }
 
+/* Logs that were opened later append. */
+static bool is_of_program(const struct stat *status)
+{
+	if (!knows_errors || (status->st_dev == errors_device && status->st_ino == errors_inode))
+		return false;
+	return S_ISSOCK(status->st_mode) || (S_ISREG(status->st_mode) && !(fcntl(STDERR_FILENO, F_GETFL) & O_APPEND));
+}
+
 static bool write_now(const char *line, size_t length)
 {
 	struct stat status = { .st_mode = 0 };
@@ -151,6 +181,8 @@ static bool write_now(const char *line, size_t length)
 		/* a file of 2045, where time_t has 32 bits */
 		if (fstat(STDERR_FILENO, &status) != 0 && errno != EOVERFLOW)
 			return false;
+		if (is_of_program(&status))
+			return true;
 		if (S_ISSOCK(status.st_mode))
 			written = send(STDERR_FILENO, line, length, MSG_DONTWAIT | MSG_NOSIGNAL);
 		else if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode))

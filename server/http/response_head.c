@@ -256,6 +256,12 @@ static void take_length(struct pipit_response_head_evhttp *reply, int64_t length
 	reply->lengths++;
 }
 
+static void read_connection(struct pipit_slice value, struct pipit_response_head_evhttp *reply)
+{
+	reply->closes |= lists(value, "close");
+	reply->keeps_alive |= lists(value, "keep-alive");
+}
+
 /* By the first letter: most headers are none of these. */
 static void read_evhttp_field(const char *line, const char *end, struct pipit_response_head_evhttp *reply)
 {
@@ -273,7 +279,7 @@ static void read_evhttp_field(const char *line, const char *end, struct pipit_re
 		if (is_field(line, end, "Content-Length:"))
 			take_length(reply, read_length(value_of(line, end)));
 		else if (is_field(line, end, "Connection:"))
-			reply->closes |= lists(value_of(line, end), "close");
+			read_connection(value_of(line, end), reply);
 		break;
 	}
 }
@@ -293,6 +299,8 @@ size_t pipit_response_head_read_evhttp(
 		read_evhttp_field(line, end, reply);
 	if (end - line < 2 || line[1] != '\n')
 		return 0;
+	/* RFC 9112 §9.3 */
+	reply->closes |= bytes[7] == '0' && !reply->keeps_alive;
 	has_length = reply->content_length >= 0;
 	has_no_length = reply->status == 204 || reply->status == 205;
 	reply->is_invalid =

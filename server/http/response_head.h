@@ -60,7 +60,8 @@ size_t pipit_response_head_refusal(
 
 struct pipit_response_head_evhttp {
 	int status;
-	bool closes;
+	bool closes; /* as an HTTP/1.0 reply without keep-alive does */
+	bool keeps_alive;
 	unsigned dates;
 	unsigned lengths;
 	bool is_ambiguous; /* a Content-Length is no number, or they differ */

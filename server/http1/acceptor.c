@@ -76,6 +76,9 @@ bool pipit_acceptor_is_ready(struct pipit_net *net)
 static struct pipit_connection *take_spare(struct pipit_net *net)
 {
 	struct pipit_connection *connection = net->acceptor->spare;
+
+	if (net->evhttp_mode == PIPIT_EVHTTP_GUARDED)
+		net->handlers->accepting(net->context);
 	net->acceptor->spare = NULL;
 	if (!pipit_acceptor_is_ready(net))
 		net->handlers->pause_accepting(net->context);
@@ -314,6 +317,11 @@ bool pipit_acceptor_resume(struct pipit_net *net)
 	if (net->acceptor->is_paused)
 		net->acceptor->is_paused = !set_all(net, true);
 	return !net->acceptor->is_paused;
+}
+
+bool pipit_acceptor_is_paused(const struct pipit_net *net)
+{
+	return net->acceptor->is_paused;
 }
 
 void pipit_acceptor_remove(struct pipit_net *net)

@@ -38,6 +38,7 @@ bool pipit_acceptor_is_ready(struct pipit_net *net);
 /* False when a socket could not be resumed: try again. */
 void pipit_acceptor_pause(struct pipit_net *net);
 bool pipit_acceptor_resume(struct pipit_net *net);
+bool pipit_acceptor_is_paused(const struct pipit_net *net);
 
 /* False: evhttp could not hold the connection, which is freed. *reason: PIPIT_REFUSAL_NONE, or why to refuse it. */
 bool pipit_acceptor_adopt(struct pipit_connection *connection, enum pipit_refusal *reason);

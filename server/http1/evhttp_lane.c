@@ -660,8 +660,10 @@ bool pipit_evhttp_lane_pump(struct pipit_connection *connection)
 void pipit_evhttp_lane_defer(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
-	/* For on_output() in evhttp_link.c. */
+	/* For on_output() in evhttp_link.c, but not as if the program enabled it: see pipit_evhttp_link_write_enabled(). */
+	link->is_measured = true;
 	bufferevent_enable(link->bev, EV_WRITE);
+	link->is_measured = false;
 }
 
 /* --- what waits ---------------------------------------------------------------------------------------------------- */

@@ -34,16 +34,32 @@ static enum bufferevent_filter_result on_output(
 	struct pipit_evhttp_link *link = context;
 	struct pipit_connection *connection = link->connection;
 	size_t length = evbuffer_get_length(source);
-	(void)target, (void)limit, (void)mode;
+	(void)target, (void)limit;
 
 	if (link->is_measured)
 		return BEV_NEED_MORE;
+	/* Not within evhttp_send_reply(). */
+	if (link->is_left && length > 0)
+		event_active(link->net->evhttp->left_event, EV_TIMEOUT, 0);
+	/* pipit_evhttp_link_write_enabled() */
+	link->owes_notice |= mode == BEV_FINISHED && length == 0;
 	if (length > link->output_length && length - link->output_length > link->largest)
 		link->largest = length - link->output_length;
 	link->output_length = length;
 	if (connection && connection->net->current != connection)
 		pipit_connection_wake(connection);
 	return BEV_NEED_MORE;
+}
+
+static void remove_from_left(struct pipit_evhttp_link *link)
+{
+	for (struct pipit_evhttp_link **at = &link->net->evhttp->left; *at; at = &(*at)->next) {
+		if (*at != link)
+			continue;
+		*at = link->next;
+		break;
+	}
+	link->is_left = false;
 }
 
 static void remove_from_pool(struct pipit_evhttp_link *link)
@@ -85,6 +101,8 @@ static void on_free(void *context)
 	if (connection) {
 		pipit_evhttp_link_unlink(connection);
 		pipit_connection_wake(connection);
+	} else if (link->is_left) {
+		remove_from_left(link);
 	} else {
 		remove_from_pool(link);
 	}
@@ -181,6 +199,18 @@ static struct bufferevent *on_accept(struct event_base *base, void *context)
 	else
 		bufferevent_set_timeouts(lane->accepting->bev, &at_once, &at_once);
 	return lane->accepting->bev;
+}
+
+struct bufferevent *pipit_evhttp_link_accept(struct pipit_net *net)
+{
+	return on_accept(net->base, net);
+}
+
+void pipit_evhttp_link_write_enabled(struct pipit_net *net, struct bufferevent *bev)
+{
+	/* calls on_output() */
+	if (net->evhttp && net->evhttp->socket_bev && bufferevent_get_underlying(bev) == net->evhttp->socket_bev)
+		bufferevent_flush(bev, EV_WRITE, BEV_FINISHED);
 }
 
 bool pipit_evhttp_link_attach(struct pipit_connection *connection)
@@ -411,6 +441,47 @@ void pipit_evhttp_link_unlink(struct pipit_connection *connection)
 		link->fd = -1;
 }
 
+/* evhttp has called the program, which has not begun its reply. */
+static bool waits_for_program(const struct pipit_evhttp_link *link)
+{
+	return link->was_called && !link->is_head_done && evbuffer_get_length(bufferevent_get_output(link->bev)) == 0;
+}
+
+static void leave(struct pipit_connection *connection)
+{
+	struct pipit_evhttp_link *link = connection->evhttp;
+	struct pipit_evhttp_lane *lane = link->net->evhttp;
+
+	pipit_evhttp_link_unlink(connection);
+	link->is_left = true;
+	link->next = lane->left;
+	lane->left = link;
+}
+
+/* Those that have a reply: evhttp hears that the client has closed, as if it had tried to write. */
+static void on_left_reply(evutil_socket_t fd, short what, void *context)
+{
+	struct pipit_net *net = context;
+	struct pipit_evhttp_link *next;
+	(void)fd, (void)what;
+
+	for (struct pipit_evhttp_link *link = net->evhttp->left; link; link = next) {
+		next = link->next;
+		if (evbuffer_get_length(bufferevent_get_output(link->bev)) == 0)
+			continue;
+		remove_from_left(link);
+		if (!pipit_evhttp_link_is_released(link))
+			tell_eof(link);
+	}
+}
+
+bool pipit_evhttp_link_keep_left(struct pipit_net *net)
+{
+	net->evhttp->left_event = event_new(net->base, -1, 0, on_left_reply, net);
+	net->evhttp->keeps_left = net->evhttp->left_event != NULL;
+	return net->evhttp->keeps_left;
+}
+
 void pipit_evhttp_link_close(struct pipit_connection *connection)
 {
 	struct pipit_evhttp_link *link = connection->evhttp;
@@ -424,6 +495,10 @@ void pipit_evhttp_link_close(struct pipit_connection *connection)
 	}
 	if (pipit_evhttp_link_is_released(link)) {
 		pipit_evhttp_link_unlink(connection);
+		return;
+	}
+	if (link->net->evhttp->keeps_left && waits_for_program(link)) {
+		leave(connection);
 		return;
 	}
 	connection->evhttp = NULL;
@@ -527,6 +602,9 @@ void pipit_evhttp_link_close_all(struct pipit_net *net)
 
 	if (!lane)
 		return;
+	if (lane->left_event)
+		event_free(lane->left_event);
+	lane->left_event = NULL;
 	stop_watching(lane);
 	finish_accepting(lane);
 	if (lane->http && net->evhttp_mode == PIPIT_EVHTTP_GUARDED)

@@ -27,10 +27,18 @@ struct evkeyval;
 
 /* evhttp behind the connections of a worker. NULL and 0 mean none. */
 struct pipit_evhttp_lane {
-	struct evhttp *http;            /* NULL: the program has freed its own */
+	/* NULL: the program has freed its own. Atomic: other threads look for the guard of an evhttp. */
+	_Atomic(struct evhttp *) http;
 	struct bufferevent *socket_bev; /* under the filters of all links */
 	/* acceptor.c's: a connection for a client; NULL: memory is short */
 	struct pipit_connection *(*take_spare)(struct pipit_net *net);
+	/*
+	 * In front of a program that is not written for pipit: evhttp keeps the connection of a client that has left until the callback
+	 * replies, as without pipit; the program may use it.
+	 */
+	bool keeps_left;
+	struct pipit_evhttp_link *left; /* such links */
+	struct event *left_event;       /* active: one of them has a reply */
 	struct pipit_evhttp_link *pool; /* not borrowed */
 	size_t pool_count;
 	struct pipit_evhttp_link *accepting;   /* given to evhttp, its descriptor is not taken yet */
@@ -51,7 +59,7 @@ struct pipit_evhttp_link {
 	struct pipit_connection *connection; /* NULL: in the pool, or closed */
 	struct bufferevent *bev;
 	struct evhttp_connection *holder; /* evhttp's; NULL before its first request */
-	struct pipit_evhttp_link *next;   /* in the pool */
+	struct pipit_evhttp_link *next;   /* in the pool, or among those that are left */
 	/* Owned until the link is unlinked; -1: none. evhttp calls shutdown() on it when it releases the link. */
 	int fd;
 	uint64_t timeout_ms; /* for a silent client, set by the program or a callback */
@@ -70,6 +78,7 @@ struct pipit_evhttp_link {
 	bool has_content;  /* by the head */
 	bool is_released;  /* by evhttp, when last looked at */
 	bool is_measured;  /* on_output() ignores what it sees */
+	bool is_left;      /* see keeps_left */
 };
 
 /* bufferevent_free() leaves no callback and no argument; a route's callback may have set its own. Only libevent may touch the
@@ -97,8 +106,20 @@ struct evhttp *pipit_evhttp_link_http(const struct pipit_net *net);
 /* What evhttp_set_timeout() or evhttp_connection_set_timeout() allow a silent client; 0: no limit. */
 uint64_t pipit_evhttp_link_timeout_ms(const struct pipit_connection *connection);
 
+/* See `keeps_left`. False: memory is short. */
+bool pipit_evhttp_link_keep_left(struct pipit_net *net);
+
 /* When connections have been dropped. libevent frees the links that evhttp holds. */
 void pipit_evhttp_link_close_all(struct pipit_net *net);
+
+/* As evhttp's bevcb, in mode GUARDED: for a client that evhttp has accepted before it was guarded. */
+struct bufferevent *pipit_evhttp_link_accept(struct pipit_net *net);
+
+/*
+ * The program has enabled writing on a bufferevent, perhaps that of a link. A socket would tell it at once that it may write; without
+ * this call, a program that replies past evhttp waits for that in vain. In mode GUARDED.
+ */
+void pipit_evhttp_link_write_enabled(struct pipit_net *net, struct bufferevent *bev);
 
 /* For a new connection. False when memory is short. */
 bool pipit_evhttp_link_attach(struct pipit_connection *connection);

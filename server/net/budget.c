@@ -30,6 +30,11 @@ bool pipit_budget_would_fit(const struct pipit_connection *connection, uint64_t 
 	return !limit || (used <= limit && bytes <= limit - used);
 }
 
+bool pipit_budget_wants_trim(const struct pipit_net *net)
+{
+	return net->released_bytes >= TRIM_BYTES;
+}
+
 void pipit_budget_give_back(void)
 {
 #ifdef __GLIBC__

@@ -31,5 +31,6 @@ void pipit_budget_give_back(void);
 
 /* After a burst: the heap goes back to the system, of which malloc() keeps as much as was in use at once. Call it now and then. */
 void pipit_budget_trim(struct pipit_net *net, uint64_t now_ms);
+bool pipit_budget_wants_trim(const struct pipit_net *net);
 
 #endif

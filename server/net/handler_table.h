@@ -62,6 +62,8 @@ struct pipit_handler_table {
 	void (*client_closed)(void *context, struct pipit_connection *connection);
 	/* At the limit. True: another worker was asked to evict. */
 	bool (*evict_elsewhere)(void *context, enum pipit_evictable which);
+	/* evhttp accepts a client. */
+	void (*accepting)(void *context);
 	/* There is no memory for the next connection. */
 	void (*pause_accepting)(void *context);
 	/* No connection is left. */
