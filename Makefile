@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 # Shortcuts for CMake: each target installs missing Debian packages, then builds.
 
-PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev
+PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev libelf-dev
 PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3
 PACKAGES_TEST_ALL = $(PACKAGES_TEST) slowhttptest strace valgrind nginx-light wrk debootstrap git \
-	gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu qemu-user-static musl-tools dpkg-dev
+	gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu qemu-user-static musl-tools dpkg-dev \
+	transmission-daemon transmission-cli litecoind ustreamer
 # Debian's nodejs conflicts with a node from another source, and other systems have no chromium package: there the test is skipped.
 PACKAGES_BROWSER = $(shell command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm; \
 	command -v chromium >/dev/null || ! grep -qx ID=debian /etc/os-release || echo chromium)
@@ -30,7 +31,7 @@ compile = cmake --build $(1) -j $(JOBS) -- --no-print-directory
 
 # Many tests wait most of the time, so there are twice as many of them as processors.
 CTEST = PATH="$(CURDIR)/build/tools:$$PATH" ctest --output-on-failure -j $$((2 * $(JOBS)))
-TESTED_FILES = CMakeLists.txt Makefile *.md docs handlers server static tests tools
+TESTED_FILES = CMakeLists.txt Makefile *.md docs guard handlers server static tests tools
 NOT_TESTED = ! -path '*/node_modules/*' ! -path '*/__pycache__/*'
 
 .PHONY: run build test tested test-all test-exhaustive test-asan test-tsan fuzz bench container format clean help

@@ -6,6 +6,7 @@ program's, and the options, functions and figures that they name exist.
 readme_test.py --write puts the generated tables into the pages.
 """
 import contextlib
+import itertools
 import os
 import pathlib
 import re
@@ -188,6 +189,18 @@ def built_program(_place, command, _expected):
     return None if (BUILD / words_of(command)[0].removeprefix("build/")).exists() else "no such program"
 
 
+def guard_options():
+    """Of pipit-guard, by its help."""
+    return set(re.findall(r'"  (--[a-z]+)', (ROOT / "guard/main.c").read_text()))
+
+
+def guard_command(_place, command, _expected):
+    """tests/guard runs the programs."""
+    options = itertools.takewhile(lambda word: not re.match(r"[a-z]", word) or "." in word, words_of(command)[1:])
+    unknown = [word for word in options if word.startswith("-") and word not in guard_options()]
+    return f"{' '.join(unknown)}: no option of pipit-guard" if unknown else None
+
+
 def nothing(_place, _command, _expected):
     return None
 
@@ -195,6 +208,7 @@ def nothing(_place, _command, _expected):
 RULES = (
     (r"curl ", curl),
     (r"(.* && )?(PIPIT_\w+=\S+ )*build/pipit\b(?!\.)", check_options),
+    (r"pipit-guard ", guard_command),
     (r"build/tests/", built_program),
     (r"make ", make),
     (r"(sudo )?cmake --install build\b", lambda place, _command, _expected: place.install()),
@@ -350,8 +364,9 @@ FOREIGN_OPTIONS = {"--prefix", "--static", "--write", "--write-results", "--only
 def check_names(page, text):
     """Options, their defaults, and functions."""
     known = defaults()
+    others = FOREIGN_OPTIONS | guard_options()
     header = (ROOT / "server/pipit.h").read_text()
-    for name in sorted(set(re.findall(r"`(--[a-z][\w-]*)", text)) - FOREIGN_OPTIONS):
+    for name in sorted(set(re.findall(r"`(--[a-z][\w-]*)", text)) - others):
         if name[2:] not in known:
             yield f"{page.name}: {name} is no option"
     for name, value in re.findall(r"`--([\w-]+)` \(([\w.]+)\)", text):

@@ -31,6 +31,7 @@ CHECKOUT = f"{debian.HOME}/pipit"
 LEFT_OUT = (
     (r"docker ", "there is no container engine here; tests/container/check.sh builds and runs the image"),
     (r"make container", "makes a Debian of its own; it is a test by itself"),
+    (r"pipit-guard ", "tests/guard/real_programs_test.py runs it with these programs"),
     (r"make test", "runs every test, this one among them; .ci/run runs it in a clean checkout"),
     (r"tests/cross/check\.py", "unpacks libraries of other machines; it is a test by itself"),
     (r"build/tests/", "`make test` builds it"),

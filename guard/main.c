@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* pipit-guard: check the configuration, look at the program, and run it with libpipit-guard.so preloaded. */
+#include "app/server.h"
+#include "base/log.h"
+#include "configuration.h"
+#include "guarding.h"
+#include "program.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* documented by --help; 126 and 127 as in env(1) */
+enum { EXIT_ASIDE = 3, EXIT_WRONG_CONFIGURATION = 2, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
+
+static const char help[] = "Usage: pipit-guard [OPTION]... PROGRAM [ARGUMENT]...\n"
+			   "Run a program that uses evhttp with pipit's guard in front of its evhttp.\n"
+			   "\n"
+			   "  --metrics ADDR:PORT  Address of /metrics, /healthz and the dashboard [none]\n"
+			   "  --config FILE        Configuration file of \"key = value\" lines\n"
+			   "  --children           Guard the programs that the program starts, too\n"
+			   "  --explain            Print what the guard would do with PROGRAM, then exit\n"
+			   "  --check              Check the configuration, then exit\n"
+			   "  --version            Print the version, then exit\n"
+			   "  --help               Print this text, then exit\n"
+			   "\n"
+			   "The limits, deadlines and logs of pipit --help are set by the file or the\n"
+			   "environment: max-connections = 500, or PIPIT_MAX_CONNECTIONS=500. The maximum\n"
+			   "body size is that of the program unless it is set.\n"
+			   "In a unit file, preload the library instead:\n"
+			   "  Environment=LD_PRELOAD=/usr/local/lib/libpipit-guard.so\n"
+			   "Exit status: that of the program; 2 wrong configuration, and PROGRAM is not run;\n"
+			   "126 PROGRAM cannot be run, 127 it is not found. --explain: 3 if the guard would\n"
+			   "stand aside.\n";
+
+struct arguments {
+	bool explains;
+	bool checks;
+	char **program; /* with its arguments; NULL at the end */
+};
+
+static int fail(int status, const char *what, const char *why)
+{
+	pipit_log(PIPIT_LOG_ERROR, "%s: %s", what, why);
+	return status;
+}
+
+static int end_output(int status)
+{
+	return fflush(stdout) == 0 && !ferror(stdout) ? status : fail(1, "standard output", strerror(errno));
+}
+
+/* The program may change its directory before it binds. */
+static void name_file(const char *name)
+{
+	char *path = realpath(name, NULL);
+	setenv("PIPIT_CONFIG", path ? path : name, 1);
+	free(path);
+}
+
+/* -1: go on; else the exit status. */
+static int read_arguments(int argc, char **argv, struct arguments *arguments)
+{
+	enum { METRICS = 1, CONFIG, CHILDREN, EXPLAIN, CHECK, VERSION, HELP };
+	static const struct option options[] = { { "metrics", required_argument, NULL, METRICS },
+		{ "config", required_argument, NULL, CONFIG }, { "children", no_argument, NULL, CHILDREN },
+		{ "explain", no_argument, NULL, EXPLAIN }, { "check", no_argument, NULL, CHECK },
+		{ "version", no_argument, NULL, VERSION }, { "help", no_argument, NULL, HELP }, { NULL, 0, NULL, 0 } };
+	int option;
+
+	opterr = 0;
+	if (getenv("PIPIT_CONFIG"))
+		name_file(getenv("PIPIT_CONFIG"));
+	/* "+": the options of the program follow it */
+	while ((option = getopt_long(argc, argv, "+:hV", options, NULL)) != -1) {
+		switch (option) {
+		case METRICS:
+			setenv(PIPIT_GUARD_METRICS, optarg, 1);
+			break;
+		case CONFIG:
+			name_file(optarg);
+			break;
+		case CHILDREN:
+			setenv(PIPIT_GUARD_CHILDREN, "on", 1);
+			break;
+		case EXPLAIN:
+			arguments->explains = true;
+			break;
+		case CHECK:
+			arguments->checks = true;
+			break;
+		case VERSION:
+		case 'V':
+			printf("pipit-guard %s\n", pipit_version());
+			return end_output(0);
+		case HELP:
+		case 'h':
+			fputs(help, stdout);
+			return end_output(0);
+		case ':':
+			return fail(EXIT_WRONG_CONFIGURATION, argv[optind - 1], "has no value; see --help");
+		default:
+			return fail(EXIT_WRONG_CONFIGURATION, argv[optind - 1], "unknown option; see --help");
+		}
+	}
+	arguments->program = argv + optind;
+	if (!*arguments->program && !arguments->checks)
+		return fail(
+		    EXIT_WRONG_CONFIGURATION, "PROGRAM", "not given; use pipit-guard PROGRAM ARGUMENT..., see --help");
+	return -1;
+}
+
+/* All that binding would need: the access log is opened, the metrics listen for a moment. */
+static int check_configuration(void)
+{
+	static struct guard_configuration guard;
+	struct pipit_server *server = NULL, *metrics = NULL;
+	int result = guard_configuration_read(&guard);
+
+	if (result == 0) {
+		server = pipit_server_new_guard(&guard.config, true);
+		result = server ? pipit_server_check(server) : -EINVAL;
+	}
+	if (result == 0 && guard.metrics)
+		result = guard_configuration_open_metrics(&guard, &metrics);
+	pipit_server_free(metrics);
+	pipit_server_free(server);
+	guard_configuration_clear(&guard);
+	return result;
+}
+
+/* Beside this program: in its folder, or where it was installed. */
+static void find_library(char *path, size_t size)
+{
+	char *slash;
+	ssize_t length = readlink("/proc/self/exe", path, size - 1);
+
+	path[length < 0 ? 0 : length] = '\0';
+	slash = strrchr(path, '/');
+	if (slash) {
+		snprintf(slash + 1, size - (size_t)(slash + 1 - path), "%s", PIPIT_GUARD_LIBRARY);
+		if (access(path, R_OK) == 0)
+			return;
+	}
+	/* relative to the folder of this program, so that any prefix works */
+	slash = strrchr(path, '/');
+	if (slash)
+		snprintf(
+		    slash + 1, size - (size_t)(slash + 1 - path), "%s/%s", PIPIT_GUARD_LIBDIR, PIPIT_GUARD_LIBRARY);
+}
+
+/* False: the library is missing. */
+static bool preload(void)
+{
+	char library[PATH_MAX], value[2 * PATH_MAX];
+	const char *others = getenv("LD_PRELOAD");
+
+	find_library(library, sizeof library);
+	if (access(library, R_OK) != 0) {
+		fail(0, library, "not found; install it, or run pipit-guard from the folder that it was built in");
+		return false;
+	}
+	if (strpbrk(library, " :")) {
+		fail(0, library, "a path with a blank or a colon cannot be preloaded");
+		return false;
+	}
+	snprintf(value, sizeof value, "%s%s%s", library, others && *others ? ":" : "", others ? others : "");
+	return setenv("LD_PRELOAD", value, 1) == 0;
+}
+
+static int run(const struct program *program, char **arguments)
+{
+	int error;
+
+	if (*program->aside)
+		pipit_log(PIPIT_LOG_WARN, "stands aside of %s: %s", program->path, program->aside);
+	else if (!preload())
+		return EXIT_CANNOT_RUN;
+	execv(program->path, arguments);
+	error = errno;
+	return fail(error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN, program->path, strerror(error));
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments arguments = { .explains = false };
+	static struct program program;
+	int result;
+
+	pipit_log_set_program("pipit-guard");
+	result = read_arguments(argc, argv, &arguments);
+	if (result >= 0)
+		return result;
+	if (!arguments.explains && check_configuration() != 0)
+		return EXIT_WRONG_CONFIGURATION;
+	if (arguments.checks)
+		return 0;
+	result = program_read(&program, *arguments.program);
+	if (result == -ENOENT)
+		return fail(EXIT_NOT_FOUND, *arguments.program, "not found");
+	if (result != 0)
+		return fail(EXIT_CANNOT_RUN, *arguments.program,
+		    result == -ENOEXEC ? "neither a program nor a script" : strerror(-result));
+	if (arguments.explains) {
+		program_explain(&program);
+		result = end_output(*program.aside ? EXIT_ASIDE : 0);
+	} else {
+		result = run(&program, arguments.program);
+	}
+	program_clear(&program);
+	return result;
+}
