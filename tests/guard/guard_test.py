@@ -149,6 +149,18 @@ def guards_an_evhttp_that_takes_the_place_of_another():
         assert program.end() == STATUS
 
 
+def binds_and_frees_while_the_loop_runs_in_another_thread():
+    for options in ((), ("--metrics", free_address())):
+        with guarded("churn", *options) as program:
+            assert program.is_guarded()
+            assert program.end() == STATUS, program.log()
+
+
+def guards_clients_that_wait_when_a_socket_is_bound():
+    with guarded("waiting") as program:
+        assert program.end() == STATUS, program.log()
+
+
 def guards_after_a_start_without_descriptors():
     for _ in range(2):
         with contextlib.closing(Program("short", ("prlimit", "--nofile=64", GUARD))) as program:
@@ -527,6 +539,8 @@ TESTS = (
     guards_each_evhttp_of_a_process,
     guards_when_preloaded_without_the_launcher,
     guards_an_evhttp_that_takes_the_place_of_another,
+    binds_and_frees_while_the_loop_runs_in_another_thread,
+    guards_clients_that_wait_when_a_socket_is_bound,
     guards_after_a_start_without_descriptors,
     opens_the_log_before_the_program_gives_up_its_rights,
     finds_its_files_when_the_program_has_changed_its_directory,

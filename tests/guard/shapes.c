@@ -431,6 +431,51 @@ static int run(const char *shape)
 	return STATUS;
 }
 
+/* Binds and frees beside the loop, which runs in another thread. */
+static void churn(void)
+{
+	for (int i = 0; i < 300; i++) {
+		struct evhttp *http = new_http();
+		bind_plain(http);
+		evhttp_free(http);
+	}
+}
+
+/* A client is there before evhttp: its request is answered while evhttp_accept_socket() runs. Returns whether it got 200. */
+static bool is_accepted_unguarded(void)
+{
+	static const char request[] = "GET / HTTP/1.1\r\nHost: two words\r\n\r\n";
+	struct sockaddr_in address;
+	socklen_t length = sizeof address;
+	int listener = listening_socket(), client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char reply[sizeof "HTTP/1.1 200"] = "";
+
+	getsockname(listener, (struct sockaddr *)&address, &length);
+	if (connect(client, (struct sockaddr *)&address, length) != 0 ||
+	    send(client, request, sizeof request - 1, MSG_NOSIGNAL) < 0 ||
+	    evhttp_accept_socket(new_http(), listener) != 0 ||
+	    recv(client, reply, sizeof reply - 1, MSG_WAITALL) < 0)
+		abort();
+	close(client);
+	return strcmp(reply, "HTTP/1.1 200") == 0;
+}
+
+static int run_beside_loop(const char *shape)
+{
+	pthread_t thread;
+	int unguarded = 0;
+
+	if (pthread_create(&thread, NULL, run_loop, NULL) != 0)
+		abort();
+	if (is_shape(shape, "churn"))
+		churn();
+	for (int i = 0; i < 100 && is_shape(shape, "waiting"); i++)
+		unguarded += is_accepted_unguarded();
+	evhttp_foreach_bound_socket(https[0], print_bound, NULL);
+	pthread_join(thread, NULL);
+	return unguarded ? 1 : STATUS;
+}
+
 /* The parent waits; the child serves. */
 static int fork_and_run(const char *shape)
 {
@@ -449,7 +494,7 @@ int main(int argc, char **argv)
 	const char *shape = argc == 2 ? argv[1] : "plain";
 
 	signal(SIGPIPE, SIG_IGN);
-	if (is_shape(shape, "thread") || is_shape(shape, "locks"))
+	if (is_shape(shape, "thread") || is_shape(shape, "locks") || is_shape(shape, "churn") || is_shape(shape, "waiting"))
 		evthread_use_pthreads();
 	if (is_shape(shape, "moved") && chdir("/") != 0)
 		abort();
@@ -468,6 +513,8 @@ int main(int argc, char **argv)
 		call_after(600, on_release);
 		return run(shape);
 	}
+	if (is_shape(shape, "churn") || is_shape(shape, "waiting"))
+		return run_beside_loop(shape);
 	if (is_shape(shape, "replaced")) {
 		call_after(50, on_replace);
 		return run(shape);
