@@ -452,7 +452,13 @@ static void leave(struct pipit_connection *connection)
 	struct pipit_evhttp_link *link = connection->evhttp;
 	struct pipit_evhttp_lane *lane = link->net->evhttp;
 
-	pipit_evhttp_link_unlink(connection);
+	connection->evhttp = NULL;
+	link->connection = NULL;
+	/* evhttp calls shutdown() on the number later: the link keeps the descriptor, so that no other client gets it. */
+	if (connection->fd == link->fd) {
+		connection->fd = -1;
+		shutdown(link->fd, SHUT_RDWR);
+	}
 	link->is_left = true;
 	link->next = lane->left;
 	lane->left = link;

@@ -285,20 +285,34 @@ def replies_from_threads_arrive():
         assert program.end() == STATUS
 
 
+def leave(client, how):
+    if how == "half-close":
+        client.shutdown(socket.SHUT_WR)
+        # The server closes, too.
+        assert client.recv(1) == b""
+    if how == "reset":
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
 def keeps_the_connection_of_a_client_that_has_left_until_the_reply():
     """The program asks for it; evhttp by itself frees it only after the reply."""
-    with guarded("locks") as program:
-        for count, how in enumerate(("fin", "half-close", "reset"), 1):
+    with guarded("locks") as program, contextlib.ExitStack() as stack:
+        for count, how in enumerate(("fin", "reset", "half-close"), 1):
             client = socket.create_connection(("127.0.0.1", program.port), PATIENCE)
             client.sendall(b"GET /task?slow HTTP/1.1\r\nHost: x\r\n\r\n")
             wait_until(lambda: program.get("/tasks")[1].startswith(f"begun {count},"))
-            if how == "half-close":
-                client.shutdown(socket.SHUT_WR)
-            if how == "reset":
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.close() if how != "half-close" else None
+            leave(client, how)
+        # evhttp shuts the descriptor of such a client down after the reply: by then no other client may have its number.
+        others = [http.client.HTTPConnection("127.0.0.1", program.port, timeout=PATIENCE) for _ in range(6)]
+        for other in others:
+            stack.enter_context(contextlib.closing(other))
+            other.request("GET", "/")
+            assert other.getresponse().read() == b"hello"
         wait_until(lambda: program.get("/tasks")[1] == "begun 3, done 3")
-        assert program.get("/") == (200, "hello")
+        for other in others:
+            other.request("GET", "/")
+            assert other.getresponse().read() == b"hello"
         assert program.end() == STATUS, program.log()
 
 

@@ -453,8 +453,7 @@ static bool is_accepted_unguarded(void)
 	getsockname(listener, (struct sockaddr *)&address, &length);
 	if (connect(client, (struct sockaddr *)&address, length) != 0 ||
 	    send(client, request, sizeof request - 1, MSG_NOSIGNAL) < 0 ||
-	    evhttp_accept_socket(new_http(), listener) != 0 ||
-	    recv(client, reply, sizeof reply - 1, MSG_WAITALL) < 0)
+	    evhttp_accept_socket(new_http(), listener) != 0 || recv(client, reply, sizeof reply - 1, MSG_WAITALL) < 0)
 		abort();
 	close(client);
 	return strcmp(reply, "HTTP/1.1 200") == 0;
@@ -494,7 +493,8 @@ int main(int argc, char **argv)
 	const char *shape = argc == 2 ? argv[1] : "plain";
 
 	signal(SIGPIPE, SIG_IGN);
-	if (is_shape(shape, "thread") || is_shape(shape, "locks") || is_shape(shape, "churn") || is_shape(shape, "waiting"))
+	if (is_shape(shape, "thread") || is_shape(shape, "locks") || is_shape(shape, "churn") ||
+	    is_shape(shape, "waiting"))
 		evthread_use_pthreads();
 	if (is_shape(shape, "moved") && chdir("/") != 0)
 		abort();
