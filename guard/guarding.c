@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libpipit-guard-core.so: the guard in a program that knows nothing of it. It is loaded when the program binds an evhttp, and calls the
+ * libpipit-guard-core.so: the guard in a program that is not linked with pipit. It is loaded when the program binds an evhttp, and calls the
  * libevent of the program.
  *
  * A guard comes in front of an evhttp in two steps. Before the first socket is bound, the bevcb of the evhttp becomes on_first_client(),
@@ -43,7 +43,7 @@ struct guarded {
 	bool is_aside;  /* for the rest of its life */
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the next five */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
 static struct guarded *all;
 static struct guard_configuration guard;
 static enum { NOT_READ, RIGHT, WRONG } configuration_state;

@@ -11,7 +11,7 @@
 /* "Sun, 06 Nov 1994 08:49:37 GMT" and NUL */
 #define PIPIT_DATE_SIZE 30
 
-/* No date; earlier than any. */
+/* No date. Compares as earlier than every date. */
 #define PIPIT_DATE_NONE INT64_MIN
 /* Of the years that have four digits: 0000-01-01 00:00:00, 9999-12-31 23:59:59. */
 #define PIPIT_DATE_FIRST INT64_C(-62167219200)

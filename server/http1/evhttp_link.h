@@ -117,7 +117,7 @@ struct bufferevent *pipit_evhttp_link_accept(struct pipit_net *net);
 
 /*
  * The program has enabled writing on a bufferevent, perhaps that of a link. A socket would tell it at once that it may write; without
- * this call, a program that replies past evhttp waits for that in vain. In mode GUARDED.
+ * this call, a program that replies past evhttp would wait for ever. In mode GUARDED.
  */
 void pipit_evhttp_link_write_enabled(struct pipit_net *net, struct bufferevent *bev);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Small programs that use evhttp in the ways that real ones do; each knows nothing of pipit.
+ * Small programs that use evhttp in the ways that real ones do; none is linked with pipit.
  *
  * usage: shapes SHAPE
  *

@@ -162,7 +162,6 @@ static void reply_nothing(struct evhttp_request *request, void *arg)
 	evhttp_send_reply(request, 200, "OK", NULL);
 }
 
-/* "?BYTES" */
 #define PIECE_BYTES 7u
 
 /* "?PIECES,HEADERS": each piece is a chain of its own in the evbuffer, and so are parts of a long head. */
@@ -187,6 +186,7 @@ static void reply_in_pieces(struct evhttp_request *request, void *arg)
 	evbuffer_free(content);
 }
 
+/* "?BYTES" */
 static void reply_pattern(struct evhttp_request *request, void *arg)
 {
 	struct evbuffer *content = evbuffer_new();
