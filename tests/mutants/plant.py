@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """plant.py [--count N] [--seed N] [--files GLOB] [--exhaustive] [--list]: plant small faults at random in server/ and handlers/, one at a
 time, and run the tests: how many of the faults do they find? Works on a copy of the committed files, in a temporary directory. The same
-seed plants the same faults in the same commit. README.md has the last figures."""
+seed plants the same faults in the same commit."""
 import argparse
 import os
 import pathlib
