@@ -898,6 +898,7 @@ static const struct {
 	{ { "--root", "/dev/null" }, NULL, NULL, "/dev/null" },
 	{ { "--max-head-bytes", "1k", "--max-target-bytes", "2k" }, NULL, NULL, "max-target-bytes" },
 	{ { "--config", "/none/such" }, NULL, NULL, "--config /none/such: cannot be read" },
+	{ { "--config", "/dev/zero" }, NULL, NULL, "/dev/zero:1: has no end within 1 MiB; use a text file" },
 	{ { NULL }, "PIPIT_MAX_FIELDS=abc", NULL, "environment: PIPIT_MAX_FIELDS = \"abc\": not a number" },
 	{ { NULL }, "PIPIT_MAX_FEILDS=5", NULL,
 	    "environment: PIPIT_MAX_FEILDS: unknown variable; did you mean PIPIT_MAX_FIELDS?" },
