@@ -113,7 +113,6 @@ int guard_configuration_read(struct guard_configuration *guard)
 	char *const arguments[] = { name, NULL };
 	struct pipit_config *config = &guard->config;
 	char **variables = other_variables();
-	enum pipit_log_level level = PIPIT_LOG_INFO;
 	int result;
 
 	pipit_config_init(config);
@@ -126,9 +125,7 @@ int guard_configuration_read(struct guard_configuration *guard)
 	config->workers = 1;
 	result = pipit_options_read(config, &guard->options, 1, arguments, variables, errors, sizeof errors);
 	free(variables);
-	pipit_log_level_parse(config->log_level, &level);
-	pipit_log_set_level(level);
-	pipit_log_set_json(strcmp(config->log_format, "json") == 0);
+	pipit_config_set_up_log(config);
 	pipit_config_log_errors(errors);
 	if (refuse_options(guard) != 0)
 		result = -EINVAL;

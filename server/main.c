@@ -229,15 +229,6 @@ static void raise_descriptor_limit(const struct pipit_config *config)
 		    (unsigned long long)config->max_connections, (unsigned long long)limit.rlim_cur);
 }
 
-/* Before pipit_server_new() does it: sites and settings log, too. */
-static void set_up_log(const struct pipit_config *config)
-{
-	enum pipit_log_level level = PIPIT_LOG_INFO;
-	pipit_log_level_parse(config->log_level, &level);
-	pipit_log_set_level(level);
-	pipit_log_set_json(strcmp(config->log_format, "json") == 0);
-}
-
 /* Half of it: arriving heads may use half of the buffers' limit in addition, and the process needs the rest. */
 static void fit_memory_limit(struct pipit_config *config, const struct pipit_options *options)
 {
@@ -365,7 +356,8 @@ static int do_as_told(struct pipit_config *config, int argc, char **argv)
 	static char errors[PIPIT_OPTIONS_ERROR_BYTES];
 	bool is_wrong = pipit_options_read(config, &options, argc, argv, environ, errors, sizeof errors) != 0;
 
-	set_up_log(config);
+	/* Before pipit_server_new() does it: sites and settings log, too. */
+	pipit_config_set_up_log(config);
 	pipit_config_log_errors(errors);
 	if (!is_wrong && options.help) {
 		pipit_config_print_help(stdout);

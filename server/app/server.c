@@ -115,7 +115,6 @@ struct pipit_server *pipit_server_new(const struct pipit_config *config)
 struct pipit_server *pipit_server_new_unchecked(const struct pipit_config *config)
 {
 	struct pipit_server *server = calloc(1, sizeof *server);
-	enum pipit_log_level level = PIPIT_LOG_INFO;
 
 	if (server)
 		server->shared.limits = pipit_limits_new(config->max_connections_per_address);
@@ -125,9 +124,7 @@ struct pipit_server *pipit_server_new_unchecked(const struct pipit_config *confi
 		pipit_server_free(server);
 		return NULL;
 	}
-	pipit_log_level_parse(config->log_level, &level);
-	pipit_log_set_level(level);
-	pipit_log_set_json(strcmp(config->log_format, "json") == 0);
+	pipit_config_set_up_log(config);
 	server->worker_count = config->workers ? (size_t)config->workers : usable_cores();
 	server->started = time(NULL);
 	return server;

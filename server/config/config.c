@@ -276,6 +276,15 @@ bool pipit_config_has_address(const struct pipit_config *config)
 	return origin == NULL || !origin->is_wrong[index] || origin->places[index].kind != PIPIT_OPTION_PLACE_CALL;
 }
 
+void pipit_config_set_up_log(const struct pipit_config *config)
+{
+	enum pipit_log_level level = PIPIT_LOG_INFO;
+
+	pipit_log_level_parse(config->log_level, &level);
+	pipit_log_set_level(level);
+	pipit_log_set_json(strcmp(config->log_format, "json") == 0);
+}
+
 void pipit_config_log_errors(const char *lines)
 {
 	while (*lines != '\0') {

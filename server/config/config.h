@@ -30,6 +30,9 @@ bool pipit_config_has_address(const struct pipit_config *config);
 void pipit_config_log_error(const struct pipit_config *config, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* --log-level and --log-format, for the whole process. */
+void pipit_config_set_up_log(const struct pipit_config *config);
+
 /* One message per line. */
 void pipit_config_log_errors(const char *lines);
 
