@@ -237,11 +237,13 @@ static void on_start(evutil_socket_t fd, short what, void *context);
 /* With the lock. */
 static bool prepare(struct guarded *guarded, struct event_base *base)
 {
-	guarded->base = base;
+	/* The bevcb of an evhttp of evhttp_start() gets none. */
+	if (!guarded->base)
+		guarded->base = base;
 	if (!guarded->refusal)
-		guarded->refusal = new_refusal(base);
+		guarded->refusal = new_refusal(guarded->base);
 	if (!guarded->start)
-		guarded->start = event_new(base, -1, 0, on_start, guarded);
+		guarded->start = event_new(guarded->base, -1, 0, on_start, guarded);
 	return guarded->refusal && guarded->start;
 }
 
@@ -258,11 +260,13 @@ static void on_start(evutil_socket_t fd, short what, void *context)
 	if (is_known(guarded) && guarded->http) {
 		if (!guarded->refusal)
 			guarded->refusal = new_refusal(guarded->base);
-		if (attach(guarded) && guarded->is_paused)
-			evhttp_foreach_bound_socket(guarded->http, enable_one, NULL);
-		if (!guarded->is_attached && !guarded->is_aside)
+		if (attach(guarded) || guarded->is_aside) {
+			if (guarded->is_paused)
+				evhttp_foreach_bound_socket(guarded->http, enable_one, NULL);
+			guarded->is_paused = false;
+		} else {
 			event_add(guarded->start, &later);
-		guarded->is_paused &= !guarded->is_attached;
+		}
 	}
 	pthread_mutex_unlock(&lock);
 	inside--;
@@ -281,7 +285,7 @@ static struct bufferevent *on_first_client(struct event_base *base, void *contex
 	inside++;
 	pthread_mutex_lock(&lock);
 	/* bound() may still run, on another thread. */
-	if (!guarded->base)
+	if (!guarded->is_attached)
 		prepare(guarded, base);
 	if (attach(guarded)) {
 		bev = pipit_evhttp_link_accept(pipit_worker_net(pipit_server_worker(guarded->server)));
@@ -389,8 +393,6 @@ static bool bound(struct evhttp *http, struct evhttp_bound_socket *socket)
 {
 	struct evconnlistener *listener = evhttp_bound_socket_get_listener(socket);
 	static const struct timeval at_once = { 0, 0 };
-	struct pipit_server *unused = NULL;
-	struct event *start = NULL;
 	struct guarded *guarded;
 	bool is_prepared = true;
 
@@ -405,15 +407,11 @@ static bool bound(struct evhttp *http, struct evhttp_bound_socket *socket)
 	if (is_prepared) {
 		say_guarded(evconnlistener_get_fd(listener));
 	} else {
+		/* Its other sockets stay guarded. */
 		evhttp_del_accept_socket(http, socket);
-		evhttp_set_bevcb(http, NULL, NULL);
-		unused = guarded->server;
-		start = forget(guarded);
 		pipit_log(PIPIT_LOG_ERROR, "cannot guard the evhttp: out of memory");
 	}
 	pthread_mutex_unlock(&lock);
-	free_start(start);
-	pipit_server_free(unused);
 	inside--;
 	return is_prepared;
 }

@@ -308,6 +308,8 @@ INTERPOSED struct evhttp *evhttp_start(const char *address, ev_uint16_t port)
 		bound = NULL;
 	if (bound)
 		return http;
+	if (core)
+		core->end(http);
 	free_real(http);
 	return NULL;
 }

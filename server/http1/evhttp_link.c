@@ -39,7 +39,7 @@ static enum bufferevent_filter_result on_output(
 	if (link->is_measured)
 		return BEV_NEED_MORE;
 	/* Not within evhttp_send_reply(). */
-	if (link->is_left && length > 0)
+	if (link->is_left && length > 0 && link->net->evhttp->left_event)
 		event_active(link->net->evhttp->left_event, EV_TIMEOUT, 0);
 	/* pipit_evhttp_link_write_enabled() */
 	link->owes_notice |= mode == BEV_FINISHED && length == 0;
@@ -462,6 +462,10 @@ static void leave(struct pipit_connection *connection)
 	link->is_left = true;
 	link->next = lane->left;
 	lane->left = link;
+	/* For on_output(), which the reply then reaches. */
+	link->is_measured = true;
+	bufferevent_enable(link->bev, EV_WRITE);
+	link->is_measured = false;
 }
 
 /* Those that have a reply: evhttp hears that the client has closed, as if it had tried to write. */
