@@ -50,7 +50,8 @@
 /* ---------------------------------------------------------------- in the place of libc's: calls are counted, the clock jumps */
 
 static unsigned received_calls, sent_calls, sendfile_calls;
-static time_t skew_s; /* by which the clock has jumped ahead */
+static time_t skew_s;       /* by which the clock has jumped ahead */
+static uint64_t stopped_ms; /* CLOCK_MONOTONIC; 0: it runs */
 
 /* Called once, right after the next recv() with MSG_PEEK. */
 static void (*after_peek)(void);
@@ -92,6 +93,8 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 {
 	int result = (int)syscall(SYS_clock_gettime, clock, now);
 	now->tv_sec += skew_s;
+	if (stopped_ms && clock == CLOCK_MONOTONIC)
+		*now = (struct timespec){ (time_t)(stopped_ms / 1000), (long)(stopped_ms % 1000) * 1000000 };
 	return result;
 }
 
@@ -137,6 +140,20 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* Without skew, and never stopped. */
+static uint64_t real_ms(void)
+{
+	struct timespec now;
+	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Not before Check started the test: it fails one that ends earlier. */
+static uint64_t stop_clock(void)
+{
+	return stopped_ms = now_ms() + 1;
+}
+
 /* ---------------------------------------------------------------- the state of a test */
 
 struct client {
@@ -162,7 +179,7 @@ static struct pipit_limits *limits;
 static uint16_t port;
 static struct client clients[CLIENTS_MAX];
 static size_t client_count, open_before;
-static uint64_t given_up; /* without skew */
+static uint64_t given_up; /* real_ms() */
 
 /* The calls of the handler table, in order, with a blank between; "complete" and "lost" are those of finished(). */
 static char journal[1024];
@@ -195,7 +212,7 @@ static void note(const char *format, ...)
 static void turn(void)
 {
 	event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-	if (now_ms() - (uint64_t)skew_s * 1000 > given_up)
+	if (real_ms() > given_up)
 		ck_abort_msg("waited in vain; so far: \"%s\"", journal);
 }
 
@@ -697,7 +714,7 @@ static void await_delivery(const struct client *client)
 	int unsent = 1;
 	while (unsent) {
 		ck_assert_int_eq(ioctl(client->fd, SIOCOUTQ, &unsent), 0);
-		ck_assert_uint_le(now_ms() - (uint64_t)skew_s * 1000, given_up);
+		ck_assert_uint_le(real_ms(), given_up);
 	}
 }
 
@@ -759,6 +776,7 @@ static void forget_everything(void)
 	waiting_evhttp = NULL;
 	body_limit = 0;
 	skew_s = 0;
+	stopped_ms = 0;
 	retain_fails = has_room_elsewhere = is_journal_closed = stops_at_accept = stops_at_finish =
 	    forbids_local_sockets = false;
 	client_count = 0;
@@ -775,7 +793,7 @@ static void set_up_transport(enum pipit_evhttp_mode mode)
 {
 	evhttp_mode = mode;
 	forget_everything();
-	given_up = now_ms() + (uint64_t)PATIENCE_MS;
+	given_up = real_ms() + (uint64_t)PATIENCE_MS;
 	open_before = count_descriptors();
 	pipit_config_init(&config);
 	/* Every test sets its own deadline or limit. */
@@ -2039,6 +2057,150 @@ START_TEST(ends_a_connection_at_its_deadline)
 }
 END_TEST
 
+/* Is the only connection still there after a sweep at that time? */
+static bool is_kept_at(uint64_t ms, enum pipit_counters_state state)
+{
+	pipit_timeouts_enforce(net, ms);
+	return pipit_counters_in_state(counters, state) == 1;
+}
+
+START_TEST(has_its_deadlines_to_the_millisecond)
+{
+	uint64_t start_ms = stop_clock();
+
+	if (is_impossible(deadlines[_i].text))
+		return;
+	set_deadline(deadlines[_i].deadline, HOUR_MS);
+	send_text(connect_client(), deadlines[_i].text);
+	await_state(deadlines[_i].state, 1);
+	ck_assert(is_kept_at(start_ms + HOUR_MS - 1, deadlines[_i].state));
+	ck_assert(!is_kept_at(start_ms + HOUR_MS, deadlines[_i].state));
+}
+END_TEST
+
+/* What the process missed while it was stopped is read before the next sweep. */
+START_TEST(waits_for_one_sweep_at_the_deadline_when_bytes_are_unread)
+{
+	uint64_t start_ms = stop_clock();
+	struct client *client = connect_client();
+
+	if (deadlines[_i].state != PIPIT_STATE_READING)
+		return;
+	set_deadline(deadlines[_i].deadline, HOUR_MS);
+	send_text(client, deadlines[_i].text);
+	await_state(PIPIT_STATE_READING, 1);
+	send_text(client, "w");
+	await_delivery(client);
+	ck_assert(is_kept_at(start_ms + HOUR_MS, PIPIT_STATE_READING));
+	ck_assert(!is_kept_at(start_ms + HOUR_MS + 1, PIPIT_STATE_READING));
+}
+END_TEST
+
+/* 0: no limit. */
+static const struct {
+	uint64_t time_ms, timeout_ms;
+	bool drains;
+	uint64_t ends_ms;
+} lingerings[] = {
+	{ 30000, 5000, false, 5000 },
+	{ 30000, 0, false, 30000 },
+	{ 3000, 5000, false, 3000 },
+	{ 30000, 0, true, 2000 },
+	{ 1999, 0, true, 1999 },
+	{ 30000, 1000, true, 1000 },
+};
+
+START_TEST(lingers_to_the_millisecond)
+{
+	uint64_t start_ms = stop_clock(), ends_ms = start_ms + lingerings[_i].ends_ms;
+
+	config.lingering_time_ms = lingerings[_i].time_ms;
+	config.lingering_timeout_ms = lingerings[_i].timeout_ms;
+	send_text(connect_client(), "BREW / HTTP/1.1\r\nHost: a\r\n\r\n");
+	await_state(PIPIT_STATE_CLOSING, 1);
+	if (lingerings[_i].drains)
+		pipit_http1_drain(net);
+	ck_assert(is_kept_at(ends_ms - 1, PIPIT_STATE_CLOSING));
+	ck_assert(!is_kept_at(ends_ms, PIPIT_STATE_CLOSING));
+}
+END_TEST
+
+/* Since its last byte, or since the drain began. */
+START_TEST(closes_an_idle_connection_half_a_second_into_a_drain)
+{
+	uint64_t start_ms = stop_clock();
+
+	config.idle_timeout_ms = 0;
+	connect_client();
+	await_state(PIPIT_STATE_IDLE, 1);
+	if (_i == 1)
+		stopped_ms = start_ms += 10000;
+	pipit_http1_drain(net);
+	ck_assert(is_kept_at(start_ms + 499, PIPIT_STATE_IDLE));
+	ck_assert(!is_kept_at(start_ms + 500, PIPIT_STATE_IDLE));
+}
+END_TEST
+
+static void begin_body(size_t bytes)
+{
+	static char body[5000];
+	struct client *client = connect_client();
+
+	memset(body, 'x', sizeof body);
+	send_text(client, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n");
+	await_state(PIPIT_STATE_READING, 1);
+	send_bytes(client, body, bytes);
+	await_delivery(client);
+	stay_quiet();
+}
+
+/* 100 bytes a second. */
+static const struct {
+	size_t bytes;
+	uint64_t grace_ms, kept_ms; /* still */
+} rates[] = {
+	{ 0, 0, 0 },
+	{ 0, 100, 100 },
+	{ 0, 5000, 5000 },
+	{ 500, 5000, 5000 },
+	{ 501, 5000, 5010 },
+	{ 1000, 100, 10000 },
+};
+
+START_TEST(keeps_the_minimum_rate_to_the_byte_and_the_millisecond)
+{
+	uint64_t kept_ms = stop_clock() + rates[_i].kept_ms;
+
+	config.read_timeout_ms = 0;
+	config.min_rate_bytes = 100;
+	config.rate_grace_ms = rates[_i].grace_ms;
+	begin_body(rates[_i].bytes);
+	ck_assert(is_kept_at(kept_ms, PIPIT_STATE_READING));
+	ck_assert(!is_kept_at(kept_ms + 1, PIPIT_STATE_READING));
+}
+END_TEST
+
+/* A window is ten seconds behind its grace, which is at least a second in all but the first. */
+static const struct {
+	uint64_t grace_ms, next_grace_ms;
+} graces[] = { { 100, 1000 }, { 1000, 1000 }, { 1001, 1001 }, { 5000, 5000 } };
+
+START_TEST(begins_a_window_of_the_rate_to_the_millisecond)
+{
+	uint64_t start_ms = stop_clock(), next_ms = start_ms + graces[_i].grace_ms + 10000,
+		 kept_ms = next_ms + graces[_i].next_grace_ms;
+
+	config.read_timeout_ms = 0;
+	config.min_rate_bytes = 100;
+	config.rate_grace_ms = graces[_i].grace_ms;
+	begin_body(4000);
+	ck_assert(is_kept_at(next_ms - 1, PIPIT_STATE_READING));
+	ck_assert(is_kept_at(next_ms, PIPIT_STATE_READING));
+	ck_assert(is_kept_at(kept_ms, PIPIT_STATE_READING));
+	ck_assert(!is_kept_at(kept_ms + 1, PIPIT_STATE_READING));
+}
+END_TEST
+
 START_TEST(has_no_deadline_that_is_switched_off)
 {
 	struct client *client = connect_client();
@@ -2290,6 +2452,12 @@ static void add_life(TCase *tests)
 static void add_deadlines(TCase *tests)
 {
 	tcase_add_loop_test(tests, ends_a_connection_at_its_deadline, 0, COUNT(deadlines));
+	tcase_add_loop_test(tests, has_its_deadlines_to_the_millisecond, 0, COUNT(deadlines));
+	tcase_add_loop_test(tests, waits_for_one_sweep_at_the_deadline_when_bytes_are_unread, 0, COUNT(deadlines));
+	tcase_add_loop_test(tests, lingers_to_the_millisecond, 0, COUNT(lingerings));
+	tcase_add_loop_test(tests, closes_an_idle_connection_half_a_second_into_a_drain, 0, 2);
+	tcase_add_loop_test(tests, keeps_the_minimum_rate_to_the_byte_and_the_millisecond, 0, COUNT(rates));
+	tcase_add_loop_test(tests, begins_a_window_of_the_rate_to_the_millisecond, 0, COUNT(graces));
 	tcase_add_loop_test(tests, has_no_deadline_that_is_switched_off, 0, COUNT(deadlines));
 	tcase_add_loop_test(tests, ends_a_connection_that_is_slower_than_the_minimum_after_the_grace, 0, COUNT(slow));
 	tcase_add_test(tests, ends_a_connection_that_becomes_slow);
