@@ -132,7 +132,7 @@ static int resolve(const char *name, char path[PATH_MAX])
 
 static int set_names(struct pipit_atomic_file *file, const char *base)
 {
-	if (*base == '\0' || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
+	if (*base == '\0')
 		return -EISDIR;
 	if (strlen(base) > NAME_MAX - SUFFIX_MAX)
 		return -ENAMETOOLONG;
