@@ -44,7 +44,7 @@
 #define CLIENTS_MAX 160
 
 #define SMALL_FILE_BYTES 1000
-#define LARGE_FILE_BYTES (3 * MIB + 17)
+#define LARGE_FILE_BYTES (12 * MIB + 17)
 #define HUGE_BYTES (50 * MIB)
 
 /* ---------------------------------------------------------------- in the place of libc's: calls are counted, the clock jumps */
