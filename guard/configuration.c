@@ -8,10 +8,11 @@
 #include "guarding.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-extern char **environ;
+#include <unistd.h>
 
 /* Of a server that listens, serves files or parses JSON. */
 static const char *const refused_options[] = { "listen", "ipv6-only", "root", "dashboard", "spa", "listing", "compress",
@@ -25,18 +26,18 @@ static bool is_own_variable(const char *variable)
 }
 
 /* To pipit's options, each PIPIT_ variable is one. NULL: memory is short. */
-static char **other_variables(void)
+static char **other_variables(char *const *environment)
 {
 	size_t count = 0;
 	char **others;
 
-	while (environ && environ[count])
+	while (environment[count])
 		count++;
 	others = malloc((count + 1) * sizeof *others);
 	if (!others)
 		return NULL;
 	count = 0;
-	for (char **at = environ; at && *at; at++) {
+	for (char *const *at = environment; *at; at++) {
 		if (!is_own_variable(*at))
 			others[count++] = *at;
 	}
@@ -44,10 +45,19 @@ static char **other_variables(void)
 	return others;
 }
 
-static int refuse_unknown_variables(void)
+static const char *get_variable(char *const *environment, const char *name)
+{
+	size_t length = strlen(name);
+
+	while (*environment && (strncmp(*environment, name, length) != 0 || (*environment)[length] != '='))
+		environment++;
+	return *environment ? *environment + length + 1 : NULL;
+}
+
+static int refuse_unknown_variables(char *const *environment)
 {
 	int result = 0;
-	for (char **at = environ; at && *at; at++) {
+	for (char *const *at = environment; *at; at++) {
 		size_t length = strcspn(*at, "=");
 		if (!is_own_variable(*at) ||
 		    (length == strlen(PIPIT_GUARD_METRICS) && strncmp(*at, PIPIT_GUARD_METRICS, length) == 0) ||
@@ -73,18 +83,35 @@ static int refuse_options(const struct guard_configuration *guard)
 	return result;
 }
 
-static int read_own_variables(struct guard_configuration *guard)
+/* With the name by which the address was given. */
+__attribute__((format(printf, 2, 3))) static void report_metrics(
+    const struct guard_configuration *guard, const char *format, ...)
 {
-	const char *children = getenv(PIPIT_GUARD_CHILDREN);
+	char message[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(message, sizeof message, format, arguments);
+	va_end(arguments);
+	if (guard->is_metrics_flag)
+		pipit_log(PIPIT_LOG_ERROR, "--metrics %s: %s", guard->metrics, message);
+	else
+		pipit_log(
+		    PIPIT_LOG_ERROR, "environment: %s = \"%s\": %s", PIPIT_GUARD_METRICS, guard->metrics, message);
+}
+
+static int read_own_options(
+    struct guard_configuration *guard, char *const *environment, const struct guard_flags *flags)
+{
+	const char *children = get_variable(environment, PIPIT_GUARD_CHILDREN);
 	char host[64];
 	unsigned port;
-	int result = refuse_unknown_variables();
+	int result = refuse_unknown_variables(environment);
 
-	guard->metrics = getenv(PIPIT_GUARD_METRICS);
+	guard->is_metrics_flag = flags->metrics != NULL;
+	guard->metrics = flags->metrics ? flags->metrics : get_variable(environment, PIPIT_GUARD_METRICS);
 	if (guard->metrics && pipit_config_split_address(guard->metrics, host, sizeof host, &port) != 0) {
-		pipit_log(PIPIT_LOG_ERROR,
-		    "environment: %s = \"%s\": not an address; use ADDR:PORT, for example 127.0.0.1:9600",
-		    PIPIT_GUARD_METRICS, guard->metrics);
+		report_metrics(guard, "not an address; use ADDR:PORT, for example 127.0.0.1:9600");
 		result = -EINVAL;
 	}
 	if (children && strcmp(children, "on") != 0 && strcmp(children, "off") != 0) {
@@ -106,32 +133,42 @@ static int refuse_relative_log(const struct guard_configuration *guard)
 	return -EINVAL;
 }
 
-int guard_configuration_read(struct guard_configuration *guard)
+static int read_options(struct guard_configuration *guard, char *const *variables, const struct guard_flags *flags,
+    char *errors, size_t size)
 {
-	static char errors[PIPIT_OPTIONS_ERROR_BYTES];
-	static char name[] = "pipit-guard";
-	char *const arguments[] = { name, NULL };
+	static char name[] = "pipit-guard", option[] = "--config";
+	char *const arguments[] = { name, option, (char *)flags->config, NULL };
 	struct pipit_config *config = &guard->config;
-	char **variables = other_variables();
+
+	/* The program has a limit of its own, or none; pipit's is the memory. */
+	config->max_body_bytes = 0;
+	config->workers = 1;
+	return pipit_options_read(config, &guard->options, flags->config ? 3 : 1, arguments, variables, errors, size);
+}
+
+int guard_configuration_read(
+    struct guard_configuration *guard, char *const *environment, const struct guard_flags *flags)
+{
+	static const struct guard_flags none;
+	static char errors[PIPIT_OPTIONS_ERROR_BYTES];
+	char **variables = other_variables(environment);
 	int result;
 
-	pipit_config_init(config);
+	flags = flags ? flags : &none;
+	pipit_config_init(&guard->config);
 	if (!variables) {
 		pipit_log(PIPIT_LOG_ERROR, "out of memory");
 		return -EINVAL;
 	}
-	/* The program has a limit of its own, or none; pipit's is the memory. */
-	config->max_body_bytes = 0;
-	config->workers = 1;
-	result = pipit_options_read(config, &guard->options, 1, arguments, variables, errors, sizeof errors);
+	result = read_options(guard, variables, flags, errors, sizeof errors);
 	free(variables);
-	pipit_config_set_up_log(config);
+	pipit_config_set_up_log(&guard->config);
 	pipit_config_log_errors(errors);
 	if (refuse_options(guard) != 0)
 		result = -EINVAL;
 	if (refuse_relative_log(guard) != 0)
 		result = -EINVAL;
-	if (read_own_variables(guard) != 0)
+	if (read_own_options(guard, environment, flags) != 0)
 		result = -EINVAL;
 	return result;
 }
@@ -168,7 +205,24 @@ static int add_routes(struct pipit_server *server)
 	       pipit_fallback(server, pipit_serve_files, dashboard);
 }
 
-int guard_configuration_open_metrics(const struct guard_configuration *guard, struct pipit_server **server)
+/* Without a listener of its own: the guard opens it, and names it in errors as the user did. */
+static struct pipit_server *new_metrics(const struct guard_configuration *guard, const struct pipit_config *config)
+{
+	struct pipit_config listens_nowhere = *config;
+	struct pipit_server *server;
+
+	listens_nowhere.listen_count = 0;
+	listens_nowhere.workers = 1;
+	listens_nowhere.log_format = guard->config.log_format;
+	listens_nowhere.log_level = guard->config.log_level;
+	server = pipit_server_new_unchecked(&listens_nowhere);
+	if (server && add_routes(server) == 0)
+		return server;
+	pipit_server_free(server);
+	return NULL;
+}
+
+int guard_configuration_open_metrics(const struct guard_configuration *guard, struct guard_metrics *metrics)
 {
 	struct pipit_config config;
 	int error;
@@ -176,16 +230,22 @@ int guard_configuration_open_metrics(const struct guard_configuration *guard, st
 	pipit_config_init(&config);
 	config.listen[0] = guard->metrics;
 	config.listen_count = 1;
-	config.workers = 1;
-	config.log_format = guard->config.log_format;
-	config.log_level = guard->config.log_level;
-	*server = pipit_server_new(&config);
-	error = *server ? add_routes(*server) : -ENOMEM;
+	*metrics = (struct guard_metrics){ .server = new_metrics(guard, &config), .fd = -1 };
+	if (!metrics->server)
+		return -ENOMEM;
+	error = pipit_listener_open(guard->metrics, &config, &metrics->fd, 1, metrics->url);
 	if (error == 0)
-		error = pipit_server_listen(*server);
-	if (error != 0) {
-		pipit_server_free(*server);
-		*server = NULL;
-	}
+		return 0;
+	metrics->fd = -1;
+	report_metrics(guard, "cannot be used: %s; %s", strerror(-error), pipit_listener_advice(error));
+	guard_configuration_close_metrics(metrics);
 	return error;
+}
+
+void guard_configuration_close_metrics(struct guard_metrics *metrics)
+{
+	pipit_server_free(metrics->server);
+	if (metrics->fd >= 0)
+		close(metrics->fd);
+	*metrics = (struct guard_metrics){ .fd = -1 };
 }

@@ -30,6 +30,8 @@
 
 #define RETRY_MS 250
 
+extern char **environ;
+
 struct guarded {
 	struct guarded *next;
 	struct evhttp *http;         /* NULL: the program has freed it */
@@ -47,7 +49,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
 static struct guarded *all;
 static struct guard_configuration guard;
 static enum { NOT_READ, RIGHT, WRONG } configuration_state;
-static struct pipit_server *metrics; /* NULL: none */
+static struct guard_metrics metrics = { .fd = -1 };
 static struct event_base *metrics_base;
 static pthread_t metrics_thread;
 static pid_t metrics_process; /* that has the thread; 0: none */
@@ -70,12 +72,17 @@ static void start_metrics(void)
 	sigset_t every, before;
 	int error = -ENOMEM;
 
-	if (!metrics || is_tried)
+	if (!metrics.server || is_tried)
 		return;
 	is_tried = true;
 	metrics_base = event_base_new();
 	if (metrics_base)
-		error = pipit_server_attach(metrics, metrics_base);
+		error = pipit_server_attach(metrics.server, metrics_base);
+	if (error == 0) {
+		/* takes the descriptor, also when it fails */
+		error = pipit_worker_listen(pipit_server_worker(metrics.server), metrics.fd, NULL);
+		metrics.fd = -1;
+	}
 	if (error == 0) {
 		sigfillset(&every);
 		pthread_sigmask(SIG_SETMASK, &every, &before);
@@ -92,7 +99,7 @@ __attribute__((destructor)) static void stop_metrics(void)
 {
 	if (!metrics_process || metrics_process != getpid() || pthread_equal(pthread_self(), metrics_thread))
 		return;
-	pipit_server_stop_loop(metrics);
+	pipit_server_stop_loop(metrics.server);
 	pthread_join(metrics_thread, NULL);
 }
 
@@ -195,8 +202,8 @@ static bool attach(struct guarded *guarded)
 		return false;
 	}
 	guarded->is_attached = true;
-	guarded->is_shown = metrics && pipit_server_show(metrics, guarded->server) == 0;
-	if (metrics && !guarded->is_shown)
+	guarded->is_shown = metrics.server && pipit_server_show(metrics.server, guarded->server) == 0;
+	if (metrics.server && !guarded->is_shown)
 		pipit_log(PIPIT_LOG_WARN, "/metrics describes the first %d evhttps", PIPIT_SERVER_SHOWN_MAX);
 	start_metrics();
 	return true;
@@ -331,7 +338,7 @@ static bool is_configured(void)
 		return configuration_state == RIGHT;
 	snprintf(name, sizeof name, "pipit-guard[%s]", program_invocation_short_name);
 	pipit_log_set_program(name);
-	configuration_state = guard_configuration_read(&guard) == 0 ? RIGHT : WRONG;
+	configuration_state = guard_configuration_read(&guard, environ, NULL) == 0 ? RIGHT : WRONG;
 	/* A child may find the address taken by its parent. */
 	if (configuration_state == RIGHT && guard.metrics && guard_configuration_open_metrics(&guard, &metrics) != 0)
 		pipit_log(PIPIT_LOG_WARN, "goes on without metrics");
@@ -402,7 +409,7 @@ static bool bound(struct evhttp *http, struct evhttp_bound_socket *socket)
 	if (guarded && !guarded->is_attached)
 		is_prepared = prepare(guarded, evconnlistener_get_base(listener));
 	/* Otherwise the first client attaches the guard. */
-	if (is_prepared && guarded && metrics && !guarded->is_attached)
+	if (is_prepared && guarded && metrics.server && !guarded->is_attached)
 		is_prepared = event_add(guarded->start, &at_once) == 0;
 	if (is_prepared) {
 		say_guarded(evconnlistener_get_fd(listener));

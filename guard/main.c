@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+extern char **environ;
+
 /* documented by --help; 126 and 127 as in env(1) */
 enum { EXIT_ASIDE = 3, EXIT_WRONG_CONFIGURATION = 2, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 
@@ -37,6 +39,7 @@ static const char help[] = "Usage: pipit-guard [OPTION]... PROGRAM [ARGUMENT]...
 			   "stand aside.\n";
 
 struct arguments {
+	struct guard_flags flags;
 	bool explains;
 	bool checks;
 	char **program; /* with its arguments; NULL at the end */
@@ -78,9 +81,11 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
 	while ((option = getopt_long(argc, argv, "+:hV", options, NULL)) != -1) {
 		switch (option) {
 		case METRICS:
+			arguments->flags.metrics = optarg;
 			setenv(PIPIT_GUARD_METRICS, optarg, 1);
 			break;
 		case CONFIG:
+			arguments->flags.config = optarg;
 			name_file(optarg);
 			break;
 		case CHILDREN:
@@ -114,11 +119,12 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
 }
 
 /* All that binding would need: the access log is opened, the metrics listen for a moment. */
-static int check_configuration(void)
+static int check_configuration(const struct guard_flags *flags)
 {
 	static struct guard_configuration guard;
-	struct pipit_server *server = NULL, *metrics = NULL;
-	int result = guard_configuration_read(&guard);
+	struct guard_metrics metrics = { .fd = -1 };
+	struct pipit_server *server = NULL;
+	int result = guard_configuration_read(&guard, environ, flags);
 
 	if (result == 0) {
 		server = pipit_server_new_guard(&guard.config, true);
@@ -126,7 +132,7 @@ static int check_configuration(void)
 	}
 	if (result == 0 && guard.metrics)
 		result = guard_configuration_open_metrics(&guard, &metrics);
-	pipit_server_free(metrics);
+	guard_configuration_close_metrics(&metrics);
 	pipit_server_free(server);
 	guard_configuration_clear(&guard);
 	return result;
@@ -194,7 +200,7 @@ int main(int argc, char **argv)
 	result = read_arguments(argc, argv, &arguments);
 	if (result >= 0)
 		return result;
-	if (!arguments.explains && check_configuration() != 0)
+	if (!arguments.explains && check_configuration(&arguments.flags) != 0)
 		return EXIT_WRONG_CONFIGURATION;
 	if (arguments.checks)
 		return 0;

@@ -254,8 +254,8 @@ static int check_registrations(const struct pipit_server *server)
 
 static void report_listener(const struct pipit_config *config, const char *address, int error)
 {
-	pipit_config_log_error(config, "listen = \"%s\": cannot be used: %s; %s", address, strerror(-error),
-	    pipit_listener_advice(error));
+	pipit_config_log_error(
+	    config, "listen = \"%s\": cannot be used: %s; %s", address, strerror(-error), pipit_listener_advice(error));
 }
 
 /* All addresses. The first error; with may_be_in_use, such addresses are a warning. */

@@ -432,9 +432,12 @@ WRONG = (
     ({"PIPIT_MAX_FIELDS": "abc"}, (), 'PIPIT_MAX_FIELDS = "abc": not a number'),
     ({"PIPIT_LISTEN": "127.0.0.1:1"}, (), "PIPIT_LISTEN: has no effect on a guarded program; remove it"),
     ({"PIPIT_GUARD_METRIC": "x"}, (), "PIPIT_GUARD_METRIC: unknown variable; use PIPIT_GUARD_METRICS"),
-    ({}, ("--metrics", "nonsense"), "not an address; use ADDR:PORT"),
-    ({}, ("--metrics", "192.0.2.1:80"), "cannot be used"),
-    ({}, ("--config", "/none/such"), "cannot be read"),
+    ({}, ("--metrics", "nonsense"), "--metrics nonsense: not an address; use ADDR:PORT"),
+    ({"PIPIT_GUARD_METRICS": "nonsense"}, (), 'environment: PIPIT_GUARD_METRICS = "nonsense": not an address; use ADDR:PORT'),
+    ({}, ("--metrics", "192.0.2.1:80"), "--metrics 192.0.2.1:80: cannot be used"),
+    ({"PIPIT_GUARD_METRICS": "192.0.2.1:80"}, (), 'environment: PIPIT_GUARD_METRICS = "192.0.2.1:80": cannot be used'),
+    ({}, ("--config", "/none/such"), "--config /none/such: cannot be read"),
+    ({"PIPIT_CONFIG": "/none/such"}, (), 'environment: PIPIT_CONFIG = "/none/such": cannot be read'),
     ({"PIPIT_ACCESS_LOG": "/none/such"}, (), "cannot be opened"),
     ({"PIPIT_ACCESS_LOG": "access.log"}, (), "relative; use an absolute path"),
     ({}, ("--metrix", ), "--metrix: unknown option"),
@@ -458,6 +461,15 @@ def runs_nothing_with_a_wrong_configuration():
 def binding_fails_when_a_preloaded_configuration_is_wrong():
     done = run(SHAPES, "plain", LD_PRELOAD=str(LIBRARY), PIPIT_MAX_FIELDS="abc")
     assert done.returncode == 1 and "PIPIT_MAX_FIELDS" in done.stderr and "evhttp_bind_socket" in done.stderr, done
+
+
+def names_the_variable_of_metrics_that_cannot_listen():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        with contextlib.closing(Program("plain", LD_PRELOAD=str(LIBRARY), PIPIT_GUARD_METRICS=address)) as program:
+            assert f'environment: PIPIT_GUARD_METRICS = "{address}": cannot be used' in program.log(), program.log()
+            assert "goes on without metrics" in program.log(), program.log()
+            assert program.is_guarded()
 
 
 def reads_limits_and_log_from_the_environment_and_a_file():
@@ -573,6 +585,7 @@ TESTS = (
     stands_aside_of_another_libevent,
     runs_nothing_with_a_wrong_configuration,
     binding_fails_when_a_preloaded_configuration_is_wrong,
+    names_the_variable_of_metrics_that_cannot_listen,
     reads_limits_and_log_from_the_environment_and_a_file,
     names_the_program_in_what_it_says_of_a_refusal,
     reports_programs_that_cannot_run,
