@@ -7,7 +7,9 @@
 #include "embedded.h"
 #include "guarding.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -224,6 +226,7 @@ static struct pipit_server *new_metrics(const struct guard_configuration *guard,
 
 int guard_configuration_open_metrics(const struct guard_configuration *guard, struct guard_metrics *metrics)
 {
+	socklen_t length = sizeof metrics->address;
 	struct pipit_config config;
 	int error;
 
@@ -234,12 +237,61 @@ int guard_configuration_open_metrics(const struct guard_configuration *guard, st
 	if (!metrics->server)
 		return -ENOMEM;
 	error = pipit_listener_open(guard->metrics, &config, &metrics->fd, 1, metrics->url);
-	if (error == 0)
+	if (error == 0) {
+		getsockname(metrics->fd, (struct sockaddr *)&metrics->address, &length);
 		return 0;
+	}
 	metrics->fd = -1;
 	report_metrics(guard, "cannot be used: %s; %s", strerror(-error), pipit_listener_advice(error));
 	guard_configuration_close_metrics(metrics);
 	return error;
+}
+
+static bool is_any(const struct sockaddr *address)
+{
+	if (address->sa_family == AF_INET6)
+		return IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
+	return ((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+/* Any address of one family may accept for the other, too. */
+static bool overlap(const struct sockaddr *left, const struct sockaddr *right)
+{
+	const struct sockaddr_in *v4[] = { (const void *)left, (const void *)right };
+	const struct sockaddr_in6 *v6[] = { (const void *)left, (const void *)right };
+
+	if (is_any(left) || is_any(right))
+		return true;
+	if (left->sa_family != right->sa_family)
+		return false;
+	return left->sa_family == AF_INET6 ? IN6_ARE_ADDR_EQUAL(&v6[0]->sin6_addr, &v6[1]->sin6_addr)
+					   : v4[0]->sin_addr.s_addr == v4[1]->sin_addr.s_addr;
+}
+
+/* sin_port and sin6_port lie at the same place. */
+static uint16_t port_of(const struct sockaddr_storage *address)
+{
+	return ntohs(((const struct sockaddr_in *)address)->sin_port);
+}
+
+void guard_configuration_report_bind(
+    const struct guard_configuration *guard, const struct guard_metrics *metrics, const char *address, uint16_t port)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
+	const struct sockaddr *own = (const struct sockaddr *)&metrics->address;
+	struct addrinfo *found = NULL;
+	bool is_own = false;
+
+	if (!metrics->server || port != port_of(&metrics->address) || getaddrinfo(address, NULL, &hints, &found) != 0)
+		return;
+	for (const struct addrinfo *at = found; at; at = at->ai_next)
+		is_own |= overlap(at->ai_addr, own);
+	freeaddrinfo(found);
+	if (is_own)
+		report_metrics(guard,
+		    "the program cannot bind port %u, because its metrics listen there; use another port for the "
+		    "metrics",
+		    port);
 }
 
 void guard_configuration_close_metrics(struct guard_metrics *metrics)

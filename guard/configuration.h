@@ -7,6 +7,8 @@
 #include "net/listener.h"
 #include "pipit.h"
 
+#include <sys/socket.h>
+
 /* Of pipit-guard. NULL: not given. */
 struct guard_flags {
 	const char *metrics;
@@ -33,10 +35,15 @@ struct guard_metrics {
 	struct pipit_server *server; /* with /metrics, /healthz, /events and the dashboard; NULL: none */
 	int fd;                      /* listens; -1: taken by a worker of the server */
 	char url[PIPIT_LISTENER_URL_SIZE];
+	struct sockaddr_storage address;
 };
 
 /* 0, or a negative errno value after lines in the log. */
 int guard_configuration_open_metrics(const struct guard_configuration *guard, struct guard_metrics *metrics);
+
+/* The program could not bind this address, which may be NULL for any. Logs an error if the metrics listen there. */
+void guard_configuration_report_bind(
+    const struct guard_configuration *guard, const struct guard_metrics *metrics, const char *address, uint16_t port);
 
 void guard_configuration_close_metrics(struct guard_metrics *metrics);
 

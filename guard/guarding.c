@@ -423,6 +423,13 @@ static bool bound(struct evhttp *http, struct evhttp_bound_socket *socket)
 	return is_prepared;
 }
 
+static void bind_failed(const char *address, uint16_t port)
+{
+	pthread_mutex_lock(&lock);
+	guard_configuration_report_bind(&guard, &metrics, address, port);
+	pthread_mutex_unlock(&lock);
+}
+
 static void end(struct evhttp *http)
 {
 	struct pipit_server *unused = NULL;
@@ -488,6 +495,7 @@ __attribute__((visibility("default"))) const struct pipit_guarding pipit_guardin
 	.set_errors = pipit_log_set_errors,
 	.begin = begin,
 	.bound = bound,
+	.bind_failed = bind_failed,
 	.end = end,
 	.take_bevcb = take_bevcb,
 	.write_enabled = write_enabled,

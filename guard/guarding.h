@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define PIPIT_GUARD_LIBRARY "libpipit-guard.so"
@@ -34,6 +35,8 @@ struct pipit_guarding {
 	enum pipit_guarding_result (*begin)(struct evhttp *http);
 	/* A socket was bound. Before the loop runs, or with evthread's locks. False: memory was short, and the socket is deleted. */
 	bool (*bound)(struct evhttp *http, struct evhttp_bound_socket *bound);
+	/* The program could not bind this address. Logs an error if the guard itself listens there. */
+	void (*bind_failed)(const char *address, uint16_t port);
 	/* Before evhttp_free(). */
 	void (*end)(struct evhttp *http);
 	/* The program sets its bevcb. True: set it. */

@@ -195,6 +195,15 @@ static struct evhttp_bound_socket *tell_bound(struct evhttp *http, struct evhttp
 	return bound;
 }
 
+/* Leaves errno unchanged. */
+static void tell_failed(const char *address, ev_uint16_t port)
+{
+	int error = errno;
+	if (core)
+		core->bind_failed(address, port);
+	errno = error;
+}
+
 /* False: the program must not bind; errno is set. */
 static bool begin_binding(struct evhttp *http, bool has_real, bool *is_guarded)
 {
@@ -228,12 +237,16 @@ typedef struct evhttp *start(const char *, ev_uint16_t);
 static struct evhttp_bound_socket *bind_for(
     const void *caller, struct evhttp *http, const char *address, ev_uint16_t port)
 {
+	struct evhttp_bound_socket *bound;
 	bool is_guarded;
 	REAL(bind_with_handle, "evhttp_bind_socket_with_handle", caller);
 
 	if (!begin_binding(http, real != NULL, &is_guarded))
 		return NULL;
-	return end_binding(http, real(http, address, port), is_guarded);
+	bound = real(http, address, port);
+	if (!bound)
+		tell_failed(address, port);
+	return end_binding(http, bound, is_guarded);
 }
 
 INTERPOSED struct evhttp_bound_socket *evhttp_bind_socket_with_handle(
@@ -299,6 +312,8 @@ INTERPOSED struct evhttp *evhttp_start(const char *address, ev_uint16_t port)
 	depth++;
 	http = real ? real(address, port) : NULL;
 	depth--;
+	if (!http && real)
+		tell_failed(address, port);
 	if (!http || !for_each || !free_real)
 		return http;
 	for_each(http, take_first, &bound);

@@ -523,6 +523,20 @@ def shows_metrics_on_a_listener_of_its_own():
         assert program.end() == STATUS
 
 
+def says_that_the_metrics_have_the_port_of_the_program():
+    address = free_address()
+    port = address.split(":")[1]
+    for bound in ("127.0.0.1", "0.0.0.0", "localhost"):
+        done = run(GUARD, "--metrics", address, SHAPES, "plain", bound, port)
+        assert done.returncode == 1, done
+        assert f"the program cannot bind port {port}, because its metrics listen there; use another port for the metrics" in done.stderr, done.stderr
+        assert "Address already in use" in done.stderr, done.stderr
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        other = listener.getsockname()[1]
+        done = run(GUARD, "--metrics", address, SHAPES, "plain", "127.0.0.1", other)
+        assert done.returncode == 1 and "its metrics" not in done.stderr, done
+
+
 def shows_the_metrics_of_the_process_that_serves():
     """A daemon may fork after it has bound."""
     address = free_address()
@@ -590,6 +604,7 @@ TESTS = (
     names_the_program_in_what_it_says_of_a_refusal,
     reports_programs_that_cannot_run,
     shows_metrics_on_a_listener_of_its_own,
+    says_that_the_metrics_have_the_port_of_the_program,
     shows_the_metrics_of_the_process_that_serves,
     keeps_counters_after_an_evhttp_has_ended,
     explains_without_running,

@@ -2,7 +2,7 @@
 /*
  * Small programs that use evhttp in the ways that real ones do; none is linked with pipit.
  *
- * usage: shapes SHAPE
+ * usage: shapes SHAPE [ADDRESS PORT]
  *
  * Prints the port, or the ports, then serves until it is told to end by GET /end. Exit status 7, so that a test sees that it stays.
  */
@@ -29,6 +29,8 @@
 
 #define STATUS 7
 
+static const char *bind_address = "127.0.0.1";
+static ev_uint16_t bind_port;
 static struct event_base *base;
 static struct evhttp *https[2];
 static struct evhttp_bound_socket *handle;
@@ -349,7 +351,7 @@ static bool is_shape(const char *shape, const char *name)
 
 static void bind_plain(struct evhttp *http)
 {
-	if (evhttp_bind_socket(http, "127.0.0.1", 0) != 0) {
+	if (evhttp_bind_socket(http, bind_address, bind_port) != 0) {
 		perror("evhttp_bind_socket");
 		exit(1);
 	}
@@ -490,8 +492,12 @@ static int fork_and_run(const char *shape)
 
 int main(int argc, char **argv)
 {
-	const char *shape = argc == 2 ? argv[1] : "plain";
+	const char *shape = argc > 1 ? argv[1] : "plain";
 
+	if (argc == 4) {
+		bind_address = argv[2];
+		bind_port = (ev_uint16_t)atoi(argv[3]);
+	}
 	signal(SIGPIPE, SIG_IGN);
 	if (is_shape(shape, "thread") || is_shape(shape, "locks") || is_shape(shape, "churn") ||
 	    is_shape(shape, "waiting"))
