@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "embedded.h"
 #include "guarding.h"
+#include "handlers.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -182,14 +183,6 @@ void guard_configuration_clear(struct guard_configuration *guard)
 
 /* --- the metrics -------------------------------------------------------------------------------------------------------- */
 
-static void healthy(struct pipit_request *request, void *arg)
-{
-	static const char text[] = "{\"status\":\"ok\"}";
-	(void)arg;
-	pipit_reply_header(request, "Cache-Control", "no-store");
-	pipit_reply(request, 200, "application/json", text, sizeof text - 1);
-}
-
 static int add_routes(struct pipit_server *server)
 {
 	/* lives as long as the process */
@@ -201,10 +194,7 @@ static int add_routes(struct pipit_server *server)
 		pipit_log(PIPIT_LOG_ERROR, "%s", error);
 		return -ENOMEM;
 	}
-	return pipit_route(server, PIPIT_GET, "/metrics", pipit_serve_metrics, NULL) |
-	       pipit_route(server, PIPIT_GET, "/events", pipit_serve_events, NULL) |
-	       pipit_route(server, PIPIT_GET, "/healthz", healthy, NULL) |
-	       pipit_fallback(server, pipit_serve_files, dashboard);
+	return handlers_register_monitoring(server) | pipit_fallback(server, pipit_serve_files, dashboard);
 }
 
 /* Without a listener of its own: the guard opens it, and names it in errors as the user did. */

@@ -32,7 +32,7 @@ int guard_configuration_read(
 void guard_configuration_clear(struct guard_configuration *guard);
 
 struct guard_metrics {
-	struct pipit_server *server; /* with /metrics, /healthz, /events and the dashboard; NULL: none */
+	struct pipit_server *server; /* with the dashboard and what it links to; NULL: none */
 	int fd;                      /* listens; -1: taken by a worker of the server */
 	char url[PIPIT_LISTENER_URL_SIZE];
 	struct sockaddr_storage address;

@@ -519,7 +519,12 @@ def shows_metrics_on_a_listener_of_its_own():
         assert re.search(r'^http_rejected_total\{reason="[^"]*host[^"]*"\} 1$', page, re.MULTILINE), page
         assert 'event_base_info{worker="1"' in page
         assert scrape(address, "/healthz") == '{"status":"ok"}'
-        assert "<title>" in scrape(address, "/")
+        links = re.findall(r'<a href="([^"#:]+)"', scrape(address, "/"))
+        assert {"metrics", "healthz", "readyz", "openapi.json"} <= set(links), links
+        for link in links:
+            assert scrape(address, f"/{link}"), link
+        assert scrape(address, "/readyz") == '{"status":"ready"}'
+        assert '"/metrics"' in scrape(address, "/openapi.json")
         assert program.end() == STATUS
 
 
