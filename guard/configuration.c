@@ -22,6 +22,15 @@ static const char *const refused_options[] = { "listen", "ipv6-only", "root", "d
 	"cache-control", "media-types", "settings", "settings-max-bytes", "settings-require-match", "workers",
 	"max-streams", "listen-backlog", "max-json-depth", "max-json-values", "defer-accept", "drain-delay",
 	"drain-timeout" };
+#define REFUSED_COUNT (sizeof refused_options / sizeof *refused_options)
+
+bool guard_configuration_refuses(const struct pipit_option *option)
+{
+	size_t i = 0;
+	while (i < REFUSED_COUNT && strcmp(option->name, refused_options[i]) != 0)
+		i++;
+	return i < REFUSED_COUNT;
+}
 
 static bool is_own_variable(const char *variable)
 {
@@ -76,7 +85,7 @@ static int refuse_unknown_variables(char *const *environment)
 static int refuse_options(const struct guard_configuration *guard)
 {
 	int result = 0;
-	for (size_t i = 0; i < sizeof refused_options / sizeof *refused_options; i++) {
+	for (size_t i = 0; i < REFUSED_COUNT; i++) {
 		if (pipit_options_place(&guard->options, refused_options[i])->kind == PIPIT_OPTION_PLACE_CALL)
 			continue;
 		pipit_config_log_error(
@@ -174,6 +183,18 @@ int guard_configuration_read(
 	if (read_own_options(guard, environment, flags) != 0)
 		result = -EINVAL;
 	return result;
+}
+
+void guard_configuration_print(const struct guard_configuration *guard, FILE *out)
+{
+	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
+		if (!guard_configuration_refuses(&pipit_option_table[i]))
+			pipit_config_print_option(&guard->config, &pipit_option_table[i], out);
+	}
+	if (guard->metrics)
+		fprintf(out, "# metrics at %s\n", guard->metrics);
+	else
+		fprintf(out, "# no metrics\n");
 }
 
 void guard_configuration_clear(struct guard_configuration *guard)

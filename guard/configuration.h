@@ -7,6 +7,7 @@
 #include "net/listener.h"
 #include "pipit.h"
 
+#include <stdio.h>
 #include <sys/socket.h>
 
 /* Of pipit-guard. NULL: not given. */
@@ -28,6 +29,12 @@ struct guard_configuration {
  */
 int guard_configuration_read(
     struct guard_configuration *guard, char *const *environment, const struct guard_flags *flags);
+
+/* Lines of the configuration file, for --check. */
+void guard_configuration_print(const struct guard_configuration *guard, FILE *out);
+
+/* It has no effect on a guarded program. */
+bool guard_configuration_refuses(const struct pipit_option *option);
 
 void guard_configuration_clear(struct guard_configuration *guard);
 

@@ -90,7 +90,9 @@ static void start_metrics(void)
 		pthread_sigmask(SIG_SETMASK, &before, NULL);
 	}
 	metrics_process = error == 0 ? getpid() : 0;
-	if (error != 0)
+	if (error == 0)
+		pipit_log(PIPIT_LOG_INFO, "serves metrics at %s/metrics", metrics.url);
+	else
 		pipit_log(PIPIT_LOG_ERROR, "goes on without metrics: cannot start their thread");
 }
 

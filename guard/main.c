@@ -25,7 +25,7 @@ static const char help[] = "Usage: pipit-guard [OPTION]... PROGRAM [ARGUMENT]...
 			   "  --config FILE        Configuration file of \"key = value\" lines\n"
 			   "  --children           Guard the programs that the program starts, too\n"
 			   "  --explain            Print what the guard would do with PROGRAM, then exit\n"
-			   "  --check              Check the configuration, then exit\n"
+			   "  --check              Check the configuration, print it, then exit\n"
 			   "  --version            Print the version, then exit\n"
 			   "  --help               Print this text, then exit\n"
 			   "\n"
@@ -118,8 +118,8 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
 	return -1;
 }
 
-/* All that binding would need: the access log is opened, the metrics listen for a moment. */
-static int check_configuration(const struct guard_flags *flags)
+/* All that binding would need: the access log is opened, the metrics listen for a moment. The exit status. */
+static int check_configuration(const struct guard_flags *flags, bool prints)
 {
 	static struct guard_configuration guard;
 	struct guard_metrics metrics = { .fd = -1 };
@@ -134,8 +134,10 @@ static int check_configuration(const struct guard_flags *flags)
 		result = guard_configuration_open_metrics(&guard, &metrics);
 	guard_configuration_close_metrics(&metrics);
 	pipit_server_free(server);
+	if (result == 0 && prints)
+		guard_configuration_print(&guard, stdout);
 	guard_configuration_clear(&guard);
-	return result;
+	return result == 0 ? end_output(0) : EXIT_WRONG_CONFIGURATION;
 }
 
 /* Beside this program: in its folder, or where it was installed. */
@@ -200,10 +202,9 @@ int main(int argc, char **argv)
 	result = read_arguments(argc, argv, &arguments);
 	if (result >= 0)
 		return result;
-	if (!arguments.explains && check_configuration(&arguments.flags) != 0)
-		return EXIT_WRONG_CONFIGURATION;
-	if (arguments.checks)
-		return 0;
+	result = arguments.explains ? 0 : check_configuration(&arguments.flags, arguments.checks);
+	if (result != 0 || arguments.checks)
+		return result;
 	result = program_read(&program, *arguments.program);
 	if (result == -ENOENT)
 		return fail(EXIT_NOT_FOUND, *arguments.program, "not found");

@@ -458,6 +458,21 @@ def runs_nothing_with_a_wrong_configuration():
             assert not mark.exists()
 
 
+def prints_the_configuration_that_it_has_checked():
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "guard.conf")
+        file.write_text("max-connections = 5\n")
+        done = run(GUARD, "--check", "--config", file, PIPIT_IDLE_TIMEOUT="9s")
+        assert done.returncode == 0 and not done.stderr, done
+        lines = done.stdout.splitlines()
+        assert "max-connections = 5" in lines and "idle-timeout = 9s" in lines and "# no metrics" in lines, lines
+        address = free_address()
+        file.write_text(done.stdout)
+        # What it prints is a file that it takes.
+        again = run(GUARD, "--check", "--config", file, "--metrics", address)
+        assert again.returncode == 0 and again.stdout == done.stdout.replace("# no metrics", f"# metrics at {address}"), again
+
+
 def binding_fails_when_a_preloaded_configuration_is_wrong():
     done = run(SHAPES, "plain", LD_PRELOAD=str(LIBRARY), PIPIT_MAX_FIELDS="abc")
     assert done.returncode == 1 and "PIPIT_MAX_FIELDS" in done.stderr and "evhttp_bind_socket" in done.stderr, done
@@ -523,6 +538,7 @@ def shows_metrics_on_a_listener_of_its_own():
         assert {"metrics", "healthz", "readyz", "openapi.json"} <= set(links), links
         for link in links:
             assert scrape(address, f"/{link}"), link
+        wait_until(lambda: f"serves metrics at http://{address}/metrics" in program.log())
         assert scrape(address, "/readyz") == '{"status":"ready"}'
         assert '"/metrics"' in scrape(address, "/openapi.json")
         assert program.end() == STATUS
@@ -603,6 +619,7 @@ TESTS = (
     stands_aside_of_programs_that_it_cannot_reach,
     stands_aside_of_another_libevent,
     runs_nothing_with_a_wrong_configuration,
+    prints_the_configuration_that_it_has_checked,
     binding_fails_when_a_preloaded_configuration_is_wrong,
     names_the_variable_of_metrics_that_cannot_listen,
     reads_limits_and_log_from_the_environment_and_a_file,
