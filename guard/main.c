@@ -2,10 +2,12 @@
 /* pipit-guard: check the configuration, look at the program, and run it with libpipit-guard.so preloaded. */
 #include "app/server.h"
 #include "base/log.h"
+#include "config/option.h"
 #include "configuration.h"
 #include "guarding.h"
 #include "program.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -64,6 +66,35 @@ static void name_file(const char *name)
 	free(path);
 }
 
+/* The name and value of --NAME=VALUE, or of --NAME and what follows. */
+static void print_hint(const struct pipit_option *option, const char *value, char *hint, size_t size)
+{
+	char variable[PIPIT_OPTION_NAME_MAX_BYTES + 1];
+	size_t length = strlen(option->name);
+
+	for (size_t i = 0; i <= length; i++)
+		variable[i] = option->name[i] == '-' ? '_' : (char)toupper((unsigned char)option->name[i]);
+	snprintf(hint, size,
+	    "not a flag of pipit-guard; use PIPIT_%s=%s in the environment, or %s = %s in the file of --config",
+	    variable, value, option->name, value);
+}
+
+/* next: NULL at the end */
+static int refuse_flag(const char *flag, const char *next)
+{
+	const char *name = flag + strspn(flag, "-"), *value = strchr(name, '=');
+	size_t length = strcspn(name, "=");
+	const struct pipit_option *option = flag[1] == '-' ? pipit_option_find(name, length) : NULL;
+	char hint[1024];
+
+	if (!option)
+		return fail(EXIT_WRONG_CONFIGURATION, flag, "unknown option; see --help");
+	if (guard_configuration_refuses(option))
+		return fail(EXIT_WRONG_CONFIGURATION, flag, "has no effect on a guarded program; remove it");
+	print_hint(option, value ? value + 1 : next && *next != '-' ? next : option->operand, hint, sizeof hint);
+	return fail(EXIT_WRONG_CONFIGURATION, flag, hint);
+}
+
 /* -1: go on; else the exit status. */
 static int read_arguments(int argc, char **argv, struct arguments *arguments)
 {
@@ -108,7 +139,7 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
 		case ':':
 			return fail(EXIT_WRONG_CONFIGURATION, argv[optind - 1], "has no value; see --help");
 		default:
-			return fail(EXIT_WRONG_CONFIGURATION, argv[optind - 1], "unknown option; see --help");
+			return refuse_flag(argv[optind - 1], argv[optind]);
 		}
 	}
 	arguments->program = argv + optind;

@@ -269,7 +269,7 @@ static void decide(struct program *program)
 		     calls(program, "evhttp_connection_base_bufferevent_new")))
 		stand_aside(program, "it uses evhttp only as a client");
 	else if (!program->binds)
-		stand_aside(program, "it binds no evhttp");
+		stand_aside(program, "it links no function that binds an evhttp");
 }
 
 static void read_image(struct program *program, Elf *elf)
@@ -383,9 +383,16 @@ static const struct {
 	{ "evthread_use_pthreads", "the guard runs on the thread of the loop" },
 };
 
-static void print_calls(const struct program *program)
+static int compare_names(const void *left, const void *right)
 {
-	int column = printf("calls:   ");
+	return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+static void print_calls(struct program *program)
+{
+	int column = printf("links:   ");
+
+	qsort(program->calls, program->call_count, sizeof *program->calls, compare_names);
 	for (size_t i = 0; i < program->call_count; i++) {
 		if (column + (int)strlen(program->calls[i]) > 100)
 			column = printf("\n         ") - 1;
@@ -394,7 +401,7 @@ static void print_calls(const struct program *program)
 	printf("\n");
 }
 
-void program_explain(const struct program *program)
+void program_explain(struct program *program)
 {
 	printf("program: %s\n", program->path);
 	if (*program->interpreter) {
@@ -413,7 +420,9 @@ void program_explain(const struct program *program)
 		printf("guard:   stands aside: %s\n", program->aside);
 		return;
 	}
-	printf("guard:   on; every client of its evhttp passes the guard first\n");
+	/* A client may share code with a server, and link functions that it never calls. */
+	printf("guard:   on: it links functions that bind an evhttp; if it calls one, every client passes the guard "
+	       "first\n");
 	for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
 		if (calls(program, notes[i].call))
 			printf("note:    %s: %s\n", notes[i].call, notes[i].note);

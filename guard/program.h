@@ -25,7 +25,7 @@ int program_read(struct program *program, const char *name);
 
 void program_clear(struct program *program);
 
-/* Prints what the file says, and the decision, on standard output. */
-void program_explain(const struct program *program);
+/* Prints what the file says, and the decision, on standard output. Sorts the calls. */
+void program_explain(struct program *program);
 
 #endif

@@ -441,6 +441,11 @@ WRONG = (
     ({"PIPIT_ACCESS_LOG": "/none/such"}, (), "cannot be opened"),
     ({"PIPIT_ACCESS_LOG": "access.log"}, (), "relative; use an absolute path"),
     ({}, ("--metrix", ), "--metrix: unknown option"),
+    ({}, ("--max-connections", "5"),
+     "--max-connections: not a flag of pipit-guard; use PIPIT_MAX_CONNECTIONS=5 in the environment, or max-connections = 5 in the file of --config"),
+    ({}, ("--max-connections=5", ), "use PIPIT_MAX_CONNECTIONS=5 in"),
+    ({}, ("--idle-timeout", ), "use PIPIT_IDLE_TIMEOUT=TIME in"),
+    ({}, ("--root", "/srv"), "--root: has no effect on a guarded program; remove it"),
     ({}, ("--metrics", ), "--metrics: has no value"),
     ({"PIPIT_GUARD_CHILDREN": "yes"}, (), "unknown value; use off or on"),
 )
@@ -451,7 +456,7 @@ def runs_nothing_with_a_wrong_configuration():
         with tempfile.TemporaryDirectory() as folder:
             mark = pathlib.Path(folder, "mark")
             words = [GUARD, *options]
-            if options not in (("--metrics", ), ("--metrix", )):
+            if options not in (("--metrics", ), ("--metrix", ), ("--idle-timeout", )):
                 words += ["touch", mark]
             done = run(*words, **environment)
             assert done.returncode == 2 and expected in done.stderr, (environment, options, done.stderr)
@@ -585,6 +590,9 @@ def explains_without_running():
     done = run(GUARD, "--explain", SHAPES)
     assert done.returncode == 0 and "guard:   on" in done.stdout and "evhttp_bind_listener" in done.stdout, done
     assert "note:    evhttp_set_bevcb" in done.stdout and not done.stderr
+    linked = re.search(r"^links:(.*?)^\S", done.stdout, re.MULTILINE | re.DOTALL).group(1).split()
+    assert linked == sorted(linked) and "evhttp_start" in linked, linked
+    assert "it links functions that bind an evhttp; if it calls one," in done.stdout, done.stdout
     done = run(GUARD, "--explain", "true")
     assert done.returncode == 3 and "stands aside" in done.stdout
 
