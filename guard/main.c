@@ -210,6 +210,24 @@ static bool preload(void)
 	return setenv("LD_PRELOAD", value, 1) == 0;
 }
 
+/* As execvp() does. arguments: with the program's name first. Returns after an error. */
+static void run_by_shell(const struct program *program, char **arguments)
+{
+	size_t count = 0;
+	char **words;
+
+	while (arguments[count])
+		count++;
+	words = calloc(count + 2, sizeof *words);
+	if (!words)
+		return;
+	words[0] = (char *)program->interpreter;
+	words[1] = (char *)program->path;
+	memcpy(words + 2, arguments + 1, (count - 1) * sizeof *words);
+	execv(program->interpreter, words);
+	free(words);
+}
+
 static int run(const struct program *program, char **arguments)
 {
 	int error;
@@ -218,7 +236,10 @@ static int run(const struct program *program, char **arguments)
 		pipit_log(PIPIT_LOG_WARN, "stands aside of %s: %s", program->path, program->aside);
 	else if (!preload())
 		return EXIT_CANNOT_RUN;
-	execv(program->path, arguments);
+	if (program->is_bare_script)
+		run_by_shell(program, arguments);
+	else
+		execv(program->path, arguments);
 	error = errno;
 	return fail(error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN, program->path, strerror(error));
 }

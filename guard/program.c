@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
+#include <paths.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -343,6 +344,21 @@ static bool read_script(struct program *program)
 	return is_script;
 }
 
+/* The kernel does not run it, but execvp() and shells run it by sh. False: it has bytes that no script has. */
+static bool read_bare_script(struct program *program)
+{
+	char start[512];
+	FILE *file = fopen(program->path, "re");
+	size_t length = file ? fread(start, 1, sizeof start, file) : 0;
+
+	program->is_bare_script = file && !memchr(start, '\0', length);
+	if (file)
+		fclose(file);
+	if (program->is_bare_script)
+		snprintf(program->interpreter, sizeof program->interpreter, "%s", _PATH_BSHELL);
+	return program->is_bare_script;
+}
+
 int program_read(struct program *program, const char *name)
 {
 	struct image image;
@@ -357,7 +373,7 @@ int program_read(struct program *program, const char *name)
 	elf_version(EV_CURRENT);
 	if (open_image(&image, program->path))
 		read_image(program, image.elf);
-	else
+	else if (!read_bare_script(program))
 		error = -ENOEXEC;
 	close_image(&image);
 	return error;

@@ -230,20 +230,24 @@ def stands_aside_of_a_libevent_that_only_a_plugin_has():
 
 
 def goes_through_a_script():
-    with tempfile.TemporaryDirectory() as folder:
-        script = pathlib.Path(folder, "script")
-        script.write_text(f'#!/bin/sh\nexec {SHAPES} "$@"\n')
-        script.chmod(0o755)
-        process = subprocess.Popen([GUARD, script, "plain"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
-        port = int(process.stdout.readline())
-        with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
-            client.sendall(FORBIDDEN)
-            assert client.recv(1024).startswith(b"HTTP/1.1 400 ")
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
-            connection.request("GET", "/end")
-            connection.getresponse().read()
-        process.communicate(timeout=PATIENCE)
-        assert process.returncode == STATUS
+    """Also without "#!", as execvp() and shells do."""
+    for first_line in ("#!/bin/sh\n", "", "\n"):
+        with tempfile.TemporaryDirectory() as folder:
+            script = pathlib.Path(folder, "script")
+            script.write_text(f'{first_line}exec {SHAPES} "$@"\n')
+            script.chmod(0o755)
+            done = run(GUARD, "--explain", script)
+            assert done.returncode == 0 and "the script (/bin/sh) runs" in done.stdout, done
+            process = subprocess.Popen([GUARD, script, "plain"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+            port = int(process.stdout.readline())
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+                client.sendall(FORBIDDEN)
+                assert client.recv(1024).startswith(b"HTTP/1.1 400 ")
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+                connection.request("GET", "/end")
+                connection.getresponse().read()
+            process.communicate(timeout=PATIENCE)
+            assert process.returncode == STATUS
 
 
 # --- what the program sees ------------------------------------------------------------------------------------------------
@@ -513,6 +517,12 @@ def names_the_program_in_what_it_says_of_a_refusal():
 def reports_programs_that_cannot_run():
     assert run(GUARD, "no-such-program").returncode == 127
     assert run(GUARD, "/etc/passwd").returncode == 126
+    with tempfile.TemporaryDirectory() as folder:
+        data = pathlib.Path(folder, "data")
+        data.write_bytes(b"\x89data\0\0")
+        data.chmod(0o755)
+        done = run(GUARD, data)
+        assert done.returncode == 126 and "neither a program nor a script" in done.stderr, done
     assert run(GUARD).returncode == 2
 
 
