@@ -43,7 +43,7 @@ static void write_line(const char *line, size_t length)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void say(const char *level, const char *format, ...)
 {
 	char text[512], line[640];
 	va_list arguments;
@@ -52,7 +52,7 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	length = snprintf(line, sizeof line, "pipit-guard[%s]: warn: %s\n", program_invocation_short_name, text);
+	length = snprintf(line, sizeof line, "pipit-guard[%s]: %s: %s\n", program_invocation_short_name, level, text);
 	write_line(line, (size_t)length);
 }
 
@@ -80,7 +80,7 @@ static void *find(const char *name, const void *caller)
 	if (!found)
 		found = find_through(name, caller);
 	if (!found)
-		say("libevent has no %s(): the call fails", name);
+		say("error", "libevent has no %s(): the call fails", name);
 	return found;
 }
 
@@ -128,7 +128,8 @@ static bool is_supported(void)
 	version = get_version ? get_version() : 0;
 	if (version >> 16 == 0x0201 && version >= 0x02010c00)
 		return true;
-	say("stands aside: it guards libevent 2.1 from 2.1.12 on, and this is %s", get_text ? get_text() : "unknown");
+	say("warn", "stands aside: it guards libevent 2.1 from 2.1.12 on, and this is %s",
+	    get_text ? get_text() : "unknown");
 	return false;
 }
 
@@ -147,7 +148,7 @@ static void load(void)
 	if (core)
 		core->set_errors(errors.st_dev, errors.st_ino);
 	else
-		say("the program cannot bind its evhttp: %s", dlerror());
+		say("error", "the program cannot bind its evhttp: %s", dlerror());
 }
 
 /* In place, because other threads may read the environment. The loader skips empty names. */

@@ -487,6 +487,14 @@ def binding_fails_when_a_preloaded_configuration_is_wrong():
     assert done.returncode == 1 and "PIPIT_MAX_FIELDS" in done.stderr and "evhttp_bind_socket" in done.stderr, done
 
 
+def binding_fails_without_the_core():
+    with tempfile.TemporaryDirectory() as folder:
+        alone = shutil.copy(LIBRARY, folder)
+        done = run(SHAPES, "plain", LD_PRELOAD=alone)
+        assert done.returncode == 1, done
+        assert "error: the program cannot bind its evhttp: " in done.stderr and "libpipit-guard-core.so" in done.stderr, done.stderr
+
+
 def names_the_variable_of_metrics_that_cannot_listen():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -639,6 +647,7 @@ TESTS = (
     runs_nothing_with_a_wrong_configuration,
     prints_the_configuration_that_it_has_checked,
     binding_fails_when_a_preloaded_configuration_is_wrong,
+    binding_fails_without_the_core,
     names_the_variable_of_metrics_that_cannot_listen,
     reads_limits_and_log_from_the_environment_and_a_file,
     names_the_program_in_what_it_says_of_a_refusal,
