@@ -30,8 +30,6 @@
 
 #define RETRY_MS 250
 
-extern char **environ;
-
 struct guarded {
 	struct guarded *next;
 	struct evhttp *http;         /* NULL: the program has freed it */
@@ -47,6 +45,7 @@ struct guarded {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
 static struct guarded *all;
+static char *const *environment; /* the PIPIT_ variables */
 static struct guard_configuration guard;
 static enum { NOT_READ, RIGHT, WRONG } configuration_state;
 static struct guard_metrics metrics = { .fd = -1 };
@@ -340,7 +339,7 @@ static bool is_configured(void)
 		return configuration_state == RIGHT;
 	snprintf(name, sizeof name, "pipit-guard[%s]", program_invocation_short_name);
 	pipit_log_set_program(name);
-	configuration_state = guard_configuration_read(&guard, environ, NULL) == 0 ? RIGHT : WRONG;
+	configuration_state = guard_configuration_read(&guard, environment, NULL) == 0 ? RIGHT : WRONG;
 	/* A child may find the address taken by its parent. */
 	if (configuration_state == RIGHT && guard.metrics && guard_configuration_open_metrics(&guard, &metrics) != 0)
 		pipit_log(PIPIT_LOG_WARN, "goes on without metrics");
@@ -368,6 +367,12 @@ static enum pipit_guarding_result begin_guarding(struct evhttp *http)
 	}
 	evhttp_set_bevcb(http, on_first_client, guarded);
 	return PIPIT_GUARDING_ON;
+}
+
+static void set_start(dev_t device, ino_t inode, char *const *variables)
+{
+	pipit_log_set_errors(device, inode);
+	environment = variables;
 }
 
 static enum pipit_guarding_result begin(struct evhttp *http)
@@ -494,7 +499,7 @@ static bool is_inside(void)
 }
 
 __attribute__((visibility("default"))) const struct pipit_guarding pipit_guarding = {
-	.set_errors = pipit_log_set_errors,
+	.set_start = set_start,
 	.begin = begin,
 	.bound = bound,
 	.bind_failed = bind_failed,

@@ -29,8 +29,8 @@ enum pipit_guarding_result {
 
 /* Callable on any thread, unless stated otherwise. */
 struct pipit_guarding {
-	/* Once, before the others: see pipit_log_set_errors(). */
-	void (*set_errors)(dev_t device, ino_t inode);
+	/* Once, before the others: standard error, see pipit_log_set_errors(), and the PIPIT_ variables when the program started. */
+	void (*set_start)(dev_t device, ino_t inode, char *const *environment);
 	/* Before the program's first socket for this evhttp is bound. */
 	enum pipit_guarding_result (*begin)(struct evhttp *http);
 	/* A socket was bound. Before the loop runs, or with evthread's locks. False: memory was short, and the socket is deleted. */

@@ -22,6 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+extern char **environ;
+
 #define INTERPOSED __attribute__((visibility("default")))
 
 /* Real functions call one another by their public names. */
@@ -99,7 +101,30 @@ static struct stat errors; /* of standard error when the program started; st_ino
 
 static char core_path[PATH_MAX]; /* empty: unknown */
 
-/* The program may close standard error, and change its directory, before it binds. */
+static char **variables; /* the PIPIT_ variables; NULL: memory was short */
+
+static bool is_of_pipit(const char *variable)
+{
+	return strncmp(variable, "PIPIT_", strlen("PIPIT_")) == 0;
+}
+
+static void remember_variables(void)
+{
+	size_t count = 0;
+
+	for (char **at = environ; at && *at; at++)
+		count += is_of_pipit(*at);
+	variables = calloc(count + 1, sizeof *variables);
+	count = 0;
+	for (char **at = environ; variables && at && *at; at++) {
+		if (!is_of_pipit(*at))
+			continue;
+		variables[count] = strdup(*at);
+		count += variables[count] != NULL;
+	}
+}
+
+/* The program may close standard error, and change its directory or its environment, before it binds. */
 __attribute__((constructor)) static void remember_start(void)
 {
 	char path[PATH_MAX], *slash;
@@ -107,6 +132,7 @@ __attribute__((constructor)) static void remember_start(void)
 
 	if (fstat(STDERR_FILENO, &errors) != 0)
 		errors.st_ino = 0;
+	remember_variables();
 	if (!dladdr(&errors, &info) || !realpath(info.dli_fname, path))
 		return;
 	slash = strrchr(path, '/');
@@ -137,6 +163,7 @@ static bool is_broken; /* the core cannot be loaded: the program must not bind, 
 
 static void load(void)
 {
+	static char *none[1];
 	void *handle;
 
 	if (!is_supported())
@@ -146,18 +173,27 @@ static void load(void)
 		core = dlsym(handle, PIPIT_GUARD_CORE_SYMBOL);
 	is_broken = !core;
 	if (core)
-		core->set_errors(errors.st_dev, errors.st_ino);
+		core->set_start(errors.st_dev, errors.st_ino, variables ? variables : environ ? environ : none);
 	else
 		say("error", "the program cannot bind its evhttp: %s", dlerror());
+}
+
+static bool guards_children(void)
+{
+	static const char setting[] = PIPIT_GUARD_CHILDREN "=on";
+	char **at = variables;
+
+	while (at && *at && strcmp(*at, setting) != 0)
+		at++;
+	return at && *at;
 }
 
 /* In place, because other threads may read the environment. The loader skips empty names. */
 static void remove_from_environment(void)
 {
-	const char *children = getenv(PIPIT_GUARD_CHILDREN);
 	char *value = getenv("LD_PRELOAD"), *at, *start;
 
-	if (!value || (children && strcmp(children, "on") == 0))
+	if (!value || guards_children())
 		return;
 	while ((at = strstr(value, PIPIT_GUARD_LIBRARY))) {
 		for (start = at; start > value && !strchr(" :", start[-1]);)

@@ -192,6 +192,13 @@ def finds_its_files_when_the_program_has_changed_its_directory():
             os.chdir(before)
 
 
+def keeps_its_options_when_the_program_has_cleared_its_environment():
+    address = free_address()
+    with guarded("cleared", "--metrics", address, PIPIT_MAX_TARGET_BYTES="100") as program:
+        assert program.exchange(b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"x" * 200)).startswith(b"HTTP/1.1 414 ")
+        wait_until(lambda: 'code="414"} 1\n' in scrape(address))
+
+
 def writes_no_message_into_a_file_of_the_program():
     with tempfile.TemporaryDirectory() as folder:
         before = os.getcwd()
@@ -631,6 +638,7 @@ TESTS = (
     guards_after_a_start_without_descriptors,
     opens_the_log_before_the_program_gives_up_its_rights,
     finds_its_files_when_the_program_has_changed_its_directory,
+    keeps_its_options_when_the_program_has_cleared_its_environment,
     writes_no_message_into_a_file_of_the_program,
     stands_aside_of_a_libevent_that_only_a_plugin_has,
     goes_through_a_script,

@@ -504,6 +504,8 @@ int main(int argc, char **argv)
 		evthread_use_pthreads();
 	if (is_shape(shape, "moved") && chdir("/") != 0)
 		abort();
+	if (is_shape(shape, "cleared") && clearenv() != 0)
+		abort();
 	if (is_shape(shape, "errors-closed")) {
 		/* a file of the program becomes descriptor 2 */
 		close(STDERR_FILENO);
