@@ -408,3 +408,20 @@ INTERPOSED int bufferevent_enable(struct bufferevent *bev, short events)
 		core->write_enabled(bev);
 	return result;
 }
+
+typedef struct evhttp_connection *new_connection(
+    struct event_base *, struct evdns_base *, struct bufferevent *, const char *, ev_uint16_t);
+
+/*
+ * evhttp calls it with what its bevcb has returned. In the place of NULL it would make a socket bufferevent, and read from the client
+ * unguarded; after NULL from here, it closes the client.
+ */
+INTERPOSED struct evhttp_connection *evhttp_connection_base_bufferevent_new(struct event_base *base,
+    struct evdns_base *resolver, struct bufferevent *bev, const char *address, ev_uint16_t port)
+{
+	REAL(new_connection, "evhttp_connection_base_bufferevent_new", CALLER);
+
+	if (!real || (core && core->must_refuse() && !bev))
+		return NULL;
+	return real(base, resolver, bev, address, port);
+}

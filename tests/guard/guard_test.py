@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -353,6 +354,62 @@ def streams_past_evhttp_work():
         assert program.end() == STATUS
 
 
+def ends_no_loop_that_runs_once():
+    for options in ((), ("--metrics", free_address())):
+        with guarded("once", *options) as program:
+            assert program.process.wait(PATIENCE) == STATUS, options
+
+
+# --- memory shortage ------------------------------------------------------------------------------------------------------
+
+
+def toggle_shortage(program):
+    program.process.send_signal(signal.SIGUSR1)
+    assert program.process.stdout.readline() in ("starves\n", "has memory\n")
+
+
+def send_forbidden(program):
+    client = socket.create_connection(("127.0.0.1", program.port), PATIENCE)
+    # A client that is refused may be closed already.
+    with contextlib.suppress(OSError):
+        client.sendall(FORBIDDEN)
+        client.shutdown(socket.SHUT_WR)
+    return client
+
+
+def read_to_end(client):
+    received = b""
+    with client, contextlib.suppress(ConnectionResetError):
+        while more := client.recv(65536):
+            received += more
+    return received
+
+
+def has_hello(program):
+    try:
+        return program.get("/") == (200, "hello")
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def serves_no_client_unguarded_while_memory_is_short():
+    for shape in ("starved", "starved-enabled"):
+        for is_attached in (False, True):
+            with guarded(shape) as program:
+                if is_attached:
+                    assert program.get("/") == (200, "hello")
+                toggle_shortage(program)
+                clients = [send_forbidden(program) for _ in range(6)]
+                # Its program enables the socket while the guard has paused it.
+                replies = [read_to_end(client) for client in clients] if shape == "starved-enabled" else []
+                toggle_shortage(program)
+                replies = replies or [read_to_end(client) for client in clients]
+                assert all(reply == b"" or reply.startswith(b"HTTP/1.1 400 ") for reply in replies), (shape, is_attached, replies)
+                wait_until(lambda: has_hello(program))
+                assert program.is_guarded()
+                assert program.end() == STATUS, program.log()
+
+
 # --- standing aside -------------------------------------------------------------------------------------------------------
 
 
@@ -648,6 +705,8 @@ TESTS = (
     replies_from_threads_arrive,
     keeps_the_connection_of_a_client_that_has_left_until_the_reply,
     streams_past_evhttp_work,
+    ends_no_loop_that_runs_once,
+    serves_no_client_unguarded_while_memory_is_short,
     stands_aside_of_a_bevcb_of_the_program,
     stands_aside_of_programs_without_a_server,
     stands_aside_of_programs_that_it_cannot_reach,

@@ -338,6 +338,120 @@ static void call_after(unsigned milliseconds, event_callback_fn callback)
 	event_base_once(base, -1, EV_TIMEOUT, callback, NULL, &delay);
 }
 
+/* --- memory shortage ----------------------------------------------------------------------------------------------------- */
+
+static bool starves, is_measuring;
+static size_t filter_bytes;
+static struct event *starved_timers[1024];
+static size_t starved_timer_count;
+static struct evhttp_bound_socket *starved_handle;
+
+/* No filter bufferevents, */
+static void *starved_malloc(size_t size)
+{
+	if (is_measuring && size > filter_bytes)
+		filter_bytes = size;
+	return starves && size == filter_bytes ? NULL : malloc(size);
+}
+
+/* and no place in the heap of timers. */
+static void *starved_realloc(void *old, size_t size)
+{
+	return starves ? NULL : realloc(old, size);
+}
+
+static enum bufferevent_filter_result no_bytes(
+    struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit, enum bufferevent_flush_mode mode, void *context)
+{
+	(void)source, (void)target, (void)limit, (void)mode, (void)context;
+	return BEV_NEED_MORE;
+}
+
+static void measure_filter(void)
+{
+	struct bufferevent *below = bufferevent_socket_new(base, -1, 0), *filter;
+	is_measuring = true;
+	filter = bufferevent_filter_new(below, no_bytes, no_bytes, BEV_OPT_CLOSE_ON_FREE, NULL, NULL);
+	is_measuring = false;
+	bufferevent_free(filter);
+}
+
+static void on_never(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd, (void)what, (void)context;
+}
+
+static void fill_heap(void)
+{
+	static const struct timeval hour = { 3600, 0 };
+	bool is_added = true;
+	while (is_added && starved_timer_count < 1024) {
+		struct event *timer = event_new(base, -1, 0, on_never, NULL);
+		is_added = event_add(timer, &hour) == 0;
+		starved_timers[starved_timer_count++] = timer;
+	}
+}
+
+/* SIGUSR1: the shortage begins, or ends. */
+static void on_starving(evutil_socket_t number, short what, void *context)
+{
+	(void)number, (void)what, (void)context;
+	starves = !starves;
+	if (starves)
+		fill_heap();
+	while (!starves && starved_timer_count > 0)
+		event_free(starved_timers[--starved_timer_count]);
+	printf("%s\n", starves ? "starves" : "has memory");
+	fflush(stdout);
+}
+
+/* A program may enable its listener whenever it likes. */
+static void on_enabling(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd, (void)what, (void)context;
+	evconnlistener_enable(evhttp_bound_socket_get_listener(starved_handle));
+}
+
+static void run_starved(bool enables)
+{
+	static const struct timeval interval = { 0, 20 * 1000 };
+	struct event *signal_event = evsignal_new(base, SIGUSR1, on_starving, NULL), *timer = NULL;
+
+	measure_filter();
+	https[0] = new_http();
+	starved_handle = evhttp_bind_socket_with_handle(https[0], "127.0.0.1", 0);
+	event_add(signal_event, NULL);
+	if (enables) {
+		timer = event_new(base, -1, EV_PERSIST, on_enabling, NULL);
+		event_add(timer, &interval);
+	}
+	print_bound(starved_handle, NULL);
+	event_base_dispatch(base);
+	event_free(signal_event);
+	if (timer)
+		event_free(timer);
+	evhttp_free(https[0]);
+	event_base_free(base);
+}
+
+static bool has_fired;
+
+static void on_fired(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd, (void)what, (void)context;
+	has_fired = true;
+}
+
+/* The first turn in which an event of the program runs ends the loop. */
+static int run_once(void)
+{
+	call_after(200, on_fired);
+	event_base_loop(base, EVLOOP_ONCE);
+	evhttp_free(https[0]);
+	event_base_free(base);
+	return has_fired ? STATUS : 1;
+}
+
 static struct bufferevent *own_bevcb(struct event_base *their_base, void *arg)
 {
 	(void)arg;
@@ -512,6 +626,12 @@ int main(int argc, char **argv)
 		if (open("program.db", O_RDWR | O_CREAT | O_TRUNC, 0600) != STDERR_FILENO)
 			abort();
 	}
+	if (strncmp(shape, "starved", strlen("starved")) == 0) {
+		event_set_mem_functions(starved_malloc, starved_realloc, free);
+		base = event_base_new();
+		run_starved(is_shape(shape, "starved-enabled"));
+		return STATUS;
+	}
 	base = is_shape(shape, "start") ? event_init() : event_base_new();
 	open_sockets(shape);
 	if (is_shape(shape, "dropped") && (setgid(65534) != 0 || setuid(65534) != 0))
@@ -531,6 +651,8 @@ int main(int argc, char **argv)
 		if (https[i])
 			evhttp_foreach_bound_socket(https[i], print_bound, NULL);
 	}
+	if (is_shape(shape, "once"))
+		return run_once();
 	if (is_shape(shape, "stream"))
 		start_ticking();
 	return is_shape(shape, "fork") ? fork_and_run(shape) : run(shape);
