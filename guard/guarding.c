@@ -561,6 +561,20 @@ static void write_enabled(struct bufferevent *bev)
 	pthread_mutex_unlock(&lock);
 }
 
+static bool has_bufferevent(struct bufferevent *bev)
+{
+	bool has = false;
+
+	if (inside || !bufferevent_get_underlying(bev))
+		return false;
+	pthread_mutex_lock(&lock);
+	for (struct guarded *guarded = all; guarded && !has; guarded = guarded->next)
+		has = guarded->is_attached &&
+		      pipit_evhttp_link_has(pipit_worker_net(pipit_server_worker(guarded->server)), bev);
+	pthread_mutex_unlock(&lock);
+	return has;
+}
+
 static bool must_refuse(void)
 {
 	bool must = refuses;
@@ -581,6 +595,7 @@ __attribute__((visibility("default"))) const struct pipit_guarding pipit_guardin
 	.end = end,
 	.take_bevcb = take_bevcb,
 	.write_enabled = write_enabled,
+	.has_bufferevent = has_bufferevent,
 	.must_refuse = must_refuse,
 	.is_inside = is_inside,
 };

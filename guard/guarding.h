@@ -43,6 +43,8 @@ struct pipit_guarding {
 	bool (*take_bevcb)(struct evhttp *http, struct bufferevent *(*callback)(struct event_base *, void *));
 	/* The program has enabled writing. On the thread of the loop. */
 	void (*write_enabled)(struct bufferevent *bev);
+	/* Whether it is that of a guarded connection. On the thread of the loop. */
+	bool (*has_bufferevent)(struct bufferevent *bev);
 	/* Once after a bevcb: the client that evhttp accepts on this thread must be refused, because memory is short. */
 	bool (*must_refuse)(void);
 	/* This thread is in one of these functions, or attaches a guard: its calls of libevent are not the program's. */

@@ -409,8 +409,41 @@ INTERPOSED int bufferevent_enable(struct bufferevent *bev, short events)
 	return result;
 }
 
+/* bufferevent_free() removes the callbacks, too. */
+static _Thread_local unsigned freeing;
+
+typedef void free_bufferevent(struct bufferevent *);
+typedef void set_callbacks(
+    struct bufferevent *, bufferevent_data_cb, bufferevent_data_cb, bufferevent_event_cb, void *);
 typedef struct evhttp_connection *new_connection(
     struct event_base *, struct evdns_base *, struct bufferevent *, const char *, ev_uint16_t);
+
+INTERPOSED void bufferevent_free(struct bufferevent *bev)
+{
+	REAL(free_bufferevent, "bufferevent_free", CALLER);
+
+	freeing++;
+	if (real)
+		real(bev);
+	freeing--;
+}
+
+static void on_no_event(struct bufferevent *bev, short what, void *arg)
+{
+	(void)bev, (void)what, (void)arg;
+}
+
+/* A bufferevent without an event callback and without an argument is one that evhttp has freed: see pipit_evhttp_link_is_released(). */
+INTERPOSED void bufferevent_setcb(struct bufferevent *bev, bufferevent_data_cb on_read, bufferevent_data_cb on_write,
+    bufferevent_event_cb on_event, void *arg)
+{
+	REAL(set_callbacks, "bufferevent_setcb", CALLER);
+
+	if (!on_event && !arg && !freeing && core && core->has_bufferevent(bev))
+		on_event = on_no_event;
+	if (real)
+		real(bev, on_read, on_write, on_event, arg);
+}
 
 /*
  * evhttp calls it with what its bevcb has returned. In the place of NULL it would make a socket bufferevent, and read from the client

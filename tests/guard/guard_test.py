@@ -354,6 +354,16 @@ def streams_past_evhttp_work():
         assert program.end() == STATUS
 
 
+def a_callback_may_remove_the_callbacks_of_its_bufferevent():
+    for start in (bare, guarded):
+        with start("plain") as program:
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", program.port, timeout=PATIENCE)) as connection:
+                for path in ("/bare", "/bare?late", "/bare?late", "/"):
+                    connection.request("GET", path)
+                    assert connection.getresponse().read() == (b"hello" if path == "/" else b"without callbacks"), (start, path)
+            assert program.end() == STATUS, program.log()
+
+
 def ends_no_loop_that_runs_once():
     for options in ((), ("--metrics", free_address())):
         with guarded("once", *options) as program:
@@ -705,6 +715,7 @@ TESTS = (
     replies_from_threads_arrive,
     keeps_the_connection_of_a_client_that_has_left_until_the_reply,
     streams_past_evhttp_work,
+    a_callback_may_remove_the_callbacks_of_its_bufferevent,
     ends_no_loop_that_runs_once,
     serves_no_client_unguarded_while_memory_is_short,
     stands_aside_of_a_bevcb_of_the_program,

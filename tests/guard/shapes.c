@@ -193,6 +193,26 @@ static void on_task(struct evhttp_request *request, void *arg)
 	pthread_detach(thread);
 }
 
+/* --- a callback that removes all callbacks of its bufferevent ---------------------------------------------------------------- */
+
+static void on_late(evutil_socket_t fd, short what, void *request)
+{
+	(void)fd, (void)what;
+	send_text(request, "without callbacks");
+}
+
+static void on_bare(struct evhttp_request *request, void *arg)
+{
+	static const struct timeval delay = { 0, 50 * 1000 };
+	(void)arg;
+	bufferevent_setcb(
+	    evhttp_connection_get_bufferevent(evhttp_request_get_connection(request)), NULL, NULL, NULL, NULL);
+	if (strstr(evhttp_request_get_uri(request), "late"))
+		event_base_once(base, -1, EV_TIMEOUT, on_late, request, &delay);
+	else
+		send_text(request, "without callbacks");
+}
+
 /* --- a stream past evhttp, as ustreamer's ---------------------------------------------------------------------------------- */
 
 #define STREAM_CLIENTS 16
@@ -287,6 +307,7 @@ static struct evhttp *new_http(void)
 	evhttp_set_cb(http, "/child", on_child, NULL);
 	evhttp_set_cb(http, "/task", on_task, NULL);
 	evhttp_set_cb(http, "/tasks", on_tasks, NULL);
+	evhttp_set_cb(http, "/bare", on_bare, NULL);
 	evhttp_set_cb(http, "/stream", on_stream, NULL);
 	evhttp_set_cb(http, "/streams", on_streams, NULL);
 	evhttp_set_cb(http, "/end", on_end, NULL);
