@@ -426,31 +426,27 @@ static void on_starving(evutil_socket_t number, short what, void *context)
 	fflush(stdout);
 }
 
-/* A program may enable its listener whenever it likes. */
-static void on_enabling(evutil_socket_t fd, short what, void *context)
+/* SIGUSR2: a program may enable its listener whenever it likes. */
+static void on_enabling(evutil_socket_t number, short what, void *context)
 {
-	(void)fd, (void)what, (void)context;
+	(void)number, (void)what, (void)context;
 	evconnlistener_enable(evhttp_bound_socket_get_listener(starved_handle));
 }
 
-static void run_starved(bool enables)
+static void run_starved(void)
 {
-	static const struct timeval interval = { 0, 20 * 1000 };
-	struct event *signal_event = evsignal_new(base, SIGUSR1, on_starving, NULL), *timer = NULL;
+	struct event *signals[] = { evsignal_new(base, SIGUSR1, on_starving, NULL),
+		evsignal_new(base, SIGUSR2, on_enabling, NULL) };
 
 	measure_filter();
 	https[0] = new_http();
 	starved_handle = evhttp_bind_socket_with_handle(https[0], "127.0.0.1", 0);
-	event_add(signal_event, NULL);
-	if (enables) {
-		timer = event_new(base, -1, EV_PERSIST, on_enabling, NULL);
-		event_add(timer, &interval);
-	}
+	event_add(signals[0], NULL);
+	event_add(signals[1], NULL);
 	print_bound(starved_handle, NULL);
 	event_base_dispatch(base);
-	event_free(signal_event);
-	if (timer)
-		event_free(timer);
+	event_free(signals[0]);
+	event_free(signals[1]);
 	evhttp_free(https[0]);
 	event_base_free(base);
 }
@@ -647,10 +643,10 @@ int main(int argc, char **argv)
 		if (open("program.db", O_RDWR | O_CREAT | O_TRUNC, 0600) != STDERR_FILENO)
 			abort();
 	}
-	if (strncmp(shape, "starved", strlen("starved")) == 0) {
+	if (is_shape(shape, "starved")) {
 		event_set_mem_functions(starved_malloc, starved_realloc, free);
 		base = event_base_new();
-		run_starved(is_shape(shape, "starved-enabled"));
+		run_starved();
 		return STATUS;
 	}
 	base = is_shape(shape, "start") ? event_init() : event_base_new();
