@@ -298,6 +298,47 @@ def replies_from_threads_arrive():
         assert program.end() == STATUS
 
 
+def may_strace():
+    done = shutil.which("strace") and run("strace", "-o", "/dev/null", "true")
+    return bool(done) and done.returncode == 0
+
+
+def waits_for_a_reply_without_a_system_call():
+    """evhttp removes a client's events while a callback prepares its reply, and adds them again, with four calls."""
+    if not may_strace():
+        print("skipped: strace does not trace here")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        trace = pathlib.Path(folder, "trace")
+        calls = ("strace", "-D", "-f", "-e", "trace=epoll_ctl,recvfrom", "-o", trace)
+        with contextlib.closing(Program("locks", (*calls, GUARD))) as program:
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", program.port, timeout=PATIENCE)) as connection:
+                for _ in range(20):
+                    connection.request("GET", "/task")
+                    assert connection.getresponse().read() == b"from a thread"
+            assert program.end() == STATUS
+        wait_until(lambda: "+++ exited" in trace.read_text().splitlines()[-1])
+        requests = [text.split("epoll_ctl(") for text in trace.read_text().split('"GET /task')[1:]]
+        assert len(requests) == 20, trace.read_text()
+        # The first request may have come with the connection, and what follows the last belongs to its end.
+        assert sum(len(calls) - 1 for calls in requests[1:-1]) == 0, trace.read_text()
+
+
+def answers_what_a_client_sends_before_the_reply():
+    with guarded("locks") as program:
+        with socket.create_connection(("127.0.0.1", program.port), PATIENCE) as client:
+            request, received = b"GET /task HTTP/1.1\r\nHost: x\r\n\r\n", b""
+            for _ in range(3):
+                client.sendall(request[:20])
+                time.sleep(0.02)
+                client.sendall(request[20:])
+            while received.count(b"from a thread") < 3:
+                more = client.recv(65536)
+                assert more, received
+                received += more
+        assert program.end() == STATUS
+
+
 def leave(client, how):
     if how == "half-close":
         client.shutdown(socket.SHUT_WR)
@@ -727,6 +768,8 @@ TESTS = (
     changes_no_signal_and_no_locale,
     is_taken_out_of_the_environment,
     replies_from_threads_arrive,
+    waits_for_a_reply_without_a_system_call,
+    answers_what_a_client_sends_before_the_reply,
     keeps_the_connection_of_a_client_that_has_left_until_the_reply,
     streams_past_evhttp_work,
     a_callback_may_remove_the_callbacks_of_its_bufferevent,
