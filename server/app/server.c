@@ -254,11 +254,8 @@ static int check_registrations(const struct pipit_server *server)
 
 static void report_listener(const struct pipit_config *config, const char *address, int error)
 {
-	const char *advice = error == -EADDRINUSE      ? "the port is in use: use another port, or 0 for a free one"
-			     : error == -EADDRNOTAVAIL ? "use an address of this machine"
-			     : error == -EACCES        ? "use a port above 1023, or CAP_NET_BIND_SERVICE"
-						       : "use another address";
-	pipit_config_log_error(config, "listen = \"%s\": cannot be used: %s; %s", address, strerror(-error), advice);
+	pipit_config_log_error(
+	    config, "listen = \"%s\": cannot be used: %s; %s", address, strerror(-error), pipit_listener_advice(error));
 }
 
 /* All addresses. The first error; with may_be_in_use, such addresses are a warning. */
