@@ -454,6 +454,54 @@ PIPIT_API int pipit_fallback(struct pipit_server *server, pipit_handler *handler
 /** As pipit_fallback(), for an evhttp callback (evhttp_set_gencb()). */
 PIPIT_API int pipit_fallback_evhttp(struct pipit_server *server, pipit_evhttp_callback *callback, void *arg);
 
+/* ---------------------------------------------------------------- filters */
+
+/**
+ * A filter, with `arg` from registration. It is called when the head of a request is valid and its route is known, before
+ * 100 Continue and before a byte of the body is read (pipit_request_body() is empty). It covers routes of every kind,
+ * the fallback, and replies without a route (404, 405, OPTIONS).
+ *
+ * A filter may reply, which ends the request; add headers to the reply that follows (pipit_reply_header()); attach data
+ * (pipit_request_set_data()). When it returns without a reply, the next filter is called, then the handler. A filter
+ * that decides later keeps the request (pipit_request_keep()), and then either replies and releases it, or calls
+ * pipit_filter_pass(). Called on all workers.
+ */
+typedef void pipit_filter_handler(struct pipit_request *request, void *arg);
+
+/**
+ * Register a filter, before the server runs. Filters are called in the order of registration.
+ *
+ * @param pattern  as for pipit_route(); "/{path...}" matches every request
+ * @param arg      kept
+ * @return 0; -EINVAL bad pattern; -EBUSY the server runs; -ENOMEM. After a failure the server refuses to start.
+ */
+PIPIT_API int pipit_filter(struct pipit_server *server, const char *pattern, pipit_filter_handler *filter, void *arg);
+
+/**
+ * A filter that has kept the request lets it pass: the next filter is called, or the handler. Releases the request, and
+ * removes its abort callback.
+ */
+PIPIT_API void pipit_filter_pass(struct pipit_request *request);
+
+/**
+ * Attach data to the request, for later filters and the handler. Replaces data of the same key.
+ *
+ * @param key      an address that is yours, for example that of a static variable; not NULL
+ * @param release  called with `data` when the request is freed, or the data is replaced; NULL: nothing
+ * @return 0; -EINVAL no key; -ENOMEM. On failure `data` stays yours.
+ */
+PIPIT_API int pipit_request_set_data(
+    struct pipit_request *request, const void *key, void *data, void (*release)(void *data));
+
+/** The data of `key`; NULL: none. */
+PIPIT_API void *pipit_request_data(const struct pipit_request *request, const void *key);
+
+/**
+ * For evhttp callbacks: the request of `server`, with the data of filters. Valid until the callback returns; NULL after
+ * that. Do not reply with it.
+ */
+PIPIT_API struct pipit_request *pipit_evhttp_request(struct evhttp_request *request, const struct pipit_server *server);
+
 /* ---------------------------------------------------------------- request */
 
 /** Method of the request. */

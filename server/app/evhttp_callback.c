@@ -2,6 +2,7 @@
 #include "pipit.h"
 
 #include "app/server.h"
+#include "app/worker.h"
 #include "http/accept_header.h"
 #include "http/content_coding.h"
 #include "http/content_type.h"
@@ -110,6 +111,15 @@ static bool is_uncoded(struct evhttp_request *request)
 		return false;
 	}
 	return true;
+}
+
+struct pipit_request *pipit_evhttp_request(struct evhttp_request *request, const struct pipit_server *server)
+{
+	struct evhttp_connection *link = evhttp_request_get_connection(request);
+	struct pipit_worker *worker = link ? pipit_server_worker_of(server, evhttp_connection_get_base(link)) : NULL;
+	struct pipit_connection *current = worker ? pipit_net_current(pipit_worker_net(worker)) : NULL;
+
+	return current ? pipit_connection_request(current) : NULL;
 }
 
 struct cJSON *pipit_evhttp_json(struct evhttp_request *request, const struct pipit_server *server)

@@ -50,12 +50,22 @@ static struct pipit_route *new_route(const struct pipit_route *content, const ch
 	return NULL;
 }
 
-int pipit_routes_fail(struct pipit_routes *routes, const char *pattern, int error, const char *why)
+static int fail(struct pipit_routes *routes, const char *what, const char *pattern, int error, const char *why)
 {
-	pipit_log(PIPIT_LOG_ERROR, "route %s: %s", pattern ? pattern : "(null)", why);
+	pipit_log(PIPIT_LOG_ERROR, "%s %s: %s", what, pattern ? pattern : "(null)", why);
 	if (!routes->error)
 		routes->error = error;
 	return error;
+}
+
+int pipit_routes_fail(struct pipit_routes *routes, const char *pattern, int error, const char *why)
+{
+	return fail(routes, "route", pattern, error, why);
+}
+
+int pipit_routes_fail_filter(struct pipit_routes *routes, const char *pattern, int error, const char *why)
+{
+	return fail(routes, "filter", pattern, error, why);
 }
 
 static const char *find_missing_argument(const struct pipit_route *content)
@@ -113,6 +123,22 @@ int pipit_routes_set_fallback(struct pipit_routes *routes, const struct pipit_ro
 		return pipit_routes_fail(routes, "fallback", -ENOMEM, "out of memory");
 	free_route(routes->fallback);
 	routes->fallback = route;
+	return 0;
+}
+
+int pipit_routes_add_filter(struct pipit_routes *routes, const char *pattern, pipit_filter_handler *handler, void *arg)
+{
+	struct pipit_filter *filter;
+	char why[256];
+	int error = pipit_filter_new(pattern, handler, arg, &filter, why, sizeof why);
+
+	if (error != 0)
+		return pipit_routes_fail_filter(routes, pattern, error, why);
+	if (routes->last_filter)
+		routes->last_filter->next = filter;
+	else
+		routes->filters = filter;
+	routes->last_filter = filter;
 	return 0;
 }
 
@@ -213,5 +239,6 @@ void pipit_routes_clear(struct pipit_routes *routes)
 		routes->newest = next;
 	}
 	free_route(routes->fallback);
+	pipit_filter_free(routes->filters);
 	free(routes->names);
 }

@@ -3,12 +3,14 @@
 #define PIPIT_ROUTES_H
 
 #include "http/router.h"
+#include "request/filter.h"
 #include "request/request.h"
 
 struct pipit_routes {
 	struct pipit_router *router;
 	struct pipit_route *newest;
 	struct pipit_route *fallback;
+	struct pipit_filter *filters, *last_filter; /* in the order of registration */
 	size_t count;
 	const char **names; /* by index: patterns, "fallback", "none"; NULL before pipit_routes_name() */
 	int error;          /* of the first failure; 0: none */
@@ -19,6 +21,7 @@ void pipit_routes_clear(struct pipit_routes *routes);
 
 /* Logs `why`, stores the first error. Returns `error`. */
 int pipit_routes_fail(struct pipit_routes *routes, const char *pattern, int error, const char *why);
+int pipit_routes_fail_filter(struct pipit_routes *routes, const char *pattern, int error, const char *why);
 
 /* As pipit_route(), with a copy of `content`. memory_limit: 0: none. */
 int pipit_routes_add(
@@ -26,6 +29,9 @@ int pipit_routes_add(
 
 /* As pipit_fallback(), with a copy of `content`. */
 int pipit_routes_set_fallback(struct pipit_routes *routes, const struct pipit_route *content);
+
+/* As pipit_filter(). */
+int pipit_routes_add_filter(struct pipit_routes *routes, const char *pattern, pipit_filter_handler *handler, void *arg);
 
 /* After all registrations. */
 int pipit_routes_name(struct pipit_routes *routes);

@@ -168,6 +168,14 @@ int pipit_route_evhttp(
 	return pipit_route_evhttp_with(server, methods, pattern, callback, arg, NULL);
 }
 
+int pipit_filter(struct pipit_server *server, const char *pattern, pipit_filter_handler *filter, void *arg)
+{
+	if (server->is_started)
+		return pipit_routes_fail_filter(
+		    &server->routes, pattern, -EBUSY, "register filters before the server runs");
+	return pipit_routes_add_filter(&server->routes, pattern, filter, arg);
+}
+
 static int set_fallback(struct pipit_server *server, const struct pipit_route *content)
 {
 	if (server->is_started)
@@ -443,6 +451,15 @@ struct pipit_worker *pipit_server_worker(const struct pipit_server *server)
 	return server->workers[0];
 }
 
+struct pipit_worker *pipit_server_worker_of(const struct pipit_server *server, const struct event_base *base)
+{
+	for (size_t i = 0; i < server->worker_count; i++) {
+		if (server->workers[i] && pipit_worker_base(server->workers[i]) == base)
+			return server->workers[i];
+	}
+	return NULL;
+}
+
 void pipit_server_detach(struct pipit_server *server)
 {
 	pipit_dashboard_feed_free(atomic_exchange(&server->feed, NULL));
@@ -546,6 +563,7 @@ static int start(struct pipit_server *server, struct event_base *base)
 	server->shared.config = &server->config;
 	server->shared.router = server->routes.router;
 	server->shared.fallback = server->routes.fallback;
+	server->shared.filters = server->routes.filters;
 	server->shared.evhttp_mode =
 	    server->shared.evhttp ? PIPIT_EVHTTP_GUARDED : pipit_routes_evhttp_mode(&server->routes);
 	server->shared.route_count = server->routes.count + 2;

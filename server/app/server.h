@@ -45,6 +45,9 @@ int pipit_server_attach_evhttp(
 /* Of an attached server. */
 struct pipit_worker *pipit_server_worker(const struct pipit_server *server);
 
+/* NULL: of another server. */
+struct pipit_worker *pipit_server_worker_of(const struct pipit_server *server, const struct event_base *base);
+
 /* Of an attached server, from another thread: its loop ends. */
 void pipit_server_stop_loop(struct pipit_server *server);
 

@@ -492,6 +492,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 	dispatch->config = shared->config;
 	dispatch->router = shared->router;
 	dispatch->fallback = shared->fallback;
+	dispatch->filters = shared->filters;
 	dispatch->no_route = shared->route_count - 1;
 	dispatch->counters = worker->counters;
 	dispatch->pool = (struct pipit_request_pool){
@@ -526,7 +527,7 @@ static bool set_up_events(struct pipit_worker *worker)
 
 static struct pipit_net *new_transport(struct pipit_worker *worker)
 {
-	pipit_dispatch_set_handlers(&worker->handlers);
+	pipit_dispatch_set_handlers(&worker->handlers, worker->shared->filters != NULL);
 	worker->handlers.evict_elsewhere = evict_elsewhere;
 	worker->handlers.accepting = accepting;
 	worker->handlers.pause_accepting = pause_accepting;

@@ -19,6 +19,7 @@ struct pipit_shared {
 	const struct pipit_config *config;
 	const struct pipit_router *router;
 	const struct pipit_route *fallback;
+	const struct pipit_filter *filters;
 	enum pipit_evhttp_mode evhttp_mode;
 	struct evhttp *evhttp; /* NULL unless PIPIT_EVHTTP_GUARDED */
 	bool is_quiet;   /* without a connection, the worker has no event in the loop, which may end, and no inbox */

@@ -337,6 +337,8 @@ static char *put_amendments(
 	}
 	if (amendments->closes)
 		at = PIPIT_BYTES_PUT(at, "Connection: close\r\n");
+	if (amendments->fields.length)
+		at = pipit_bytes_put(at, amendments->fields.data, amendments->fields.length);
 	return PIPIT_BYTES_PUT(at, "\r\n");
 }
 

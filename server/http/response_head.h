@@ -78,15 +78,16 @@ size_t pipit_response_head_read_evhttp(
 struct pipit_response_head_amendments {
 	bool closes; /* "Connection: close" */
 	bool drops_length;
-	int64_t content_length; /* add it; -1: no */
-	const char *date;       /* add it, from pipit_date_print(); NULL: no */
+	int64_t content_length;    /* add it; -1: no */
+	const char *date;          /* add it, from pipit_date_print(); NULL: no */
+	struct pipit_slice fields; /* add them, each with CRLF */
 };
 
 #define PIPIT_RESPONSE_HEAD_AMENDMENTS_MAX 192
 
 /*
  * Corrects what the callback has sent: HTTP/1.1 (RFC 9110 §2.5); one framing, none for 204 and 205; the last date. to:
- * length + PIPIT_RESPONSE_HEAD_AMENDMENTS_MAX bytes.
+ * length + fields.length + PIPIT_RESPONSE_HEAD_AMENDMENTS_MAX bytes.
  */
 size_t pipit_response_head_amend_evhttp(char *to, const char *head, size_t length,
     const struct pipit_response_head_evhttp *reply, const struct pipit_response_head_amendments *amendments);

@@ -371,7 +371,7 @@ static void on_request(struct evhttp_request *request, void *context)
 static bool amend_head(struct evbuffer *output, const char *head, size_t *length,
     const struct pipit_response_head_evhttp *reply, const struct pipit_response_head_amendments *amendments)
 {
-	char *amended = malloc(*length + PIPIT_RESPONSE_HEAD_AMENDMENTS_MAX);
+	char *amended = malloc(*length + amendments->fields.length + PIPIT_RESPONSE_HEAD_AMENDMENTS_MAX);
 	size_t amended_length;
 	bool is_amended;
 
@@ -531,7 +531,9 @@ static bool take_head(struct pipit_connection *connection, struct evbuffer *outp
 		amendments.content_length = (int64_t)(evbuffer_get_length(output) - length);
 	if (!reply.dates)
 		amendments.date = pipit_net_date(connection->net);
-	if ((amendments.closes || !is_valid(connection, &reply)) &&
+	if (connection->net->handlers->reply_fields)
+		amendments.fields = connection->net->handlers->reply_fields(connection->net->context, connection);
+	if ((amendments.closes || amendments.fields.length || !is_valid(connection, &reply)) &&
 	    !amend_head(output, head, &length, &reply, &amendments))
 		return false;
 	connection->exchange.status = reply.status;

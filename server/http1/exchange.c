@@ -20,16 +20,36 @@ static void clear(struct pipit_connection *connection)
 
 /* --- refusals -------------------------------------------------------------------------------------------------------- */
 
+/* With the headers of filters behind the status line. */
+static void write_refusal(struct pipit_connection *connection, char *reply, size_t length)
+{
+	const struct pipit_net *net = connection->net;
+	struct pipit_slice fields = { NULL, 0 };
+	size_t line;
+
+	if (net->handlers->reply_fields && connection->exchange.request)
+		fields = net->handlers->reply_fields(net->context, connection);
+	if (!fields.length) {
+		pipit_output_write(connection, &(struct iovec){ reply, length }, 1);
+		return;
+	}
+	line = (size_t)((char *)memchr(reply, '\n', length) + 1 - reply);
+	pipit_output_write(connection,
+	    (struct iovec[]){
+		{ reply, line }, { (void *)fields.data, fields.length }, { reply + line, length - line } },
+	    3);
+}
+
 void pipit_exchange_refuse(
     struct pipit_connection *connection, enum pipit_refusal reason, struct pipit_slice line, bool prefers_html)
 {
 	struct pipit_net *net = connection->net;
 	char reply[PIPIT_RESPONSE_HEAD_MAX + PIPIT_RESPONSE_HEAD_PROBLEM_MAX];
 	size_t content_bytes;
-	struct iovec piece = { reply, pipit_response_head_refusal(reply, reason, pipit_net_date(net),
-					  connection->exchange.is_head, prefers_html, &content_bytes) };
+	size_t length = pipit_response_head_refusal(
+	    reply, reason, pipit_net_date(net), connection->exchange.is_head, prefers_html, &content_bytes);
 
-	pipit_output_write(connection, &piece, 1);
+	write_refusal(connection, reply, length);
 	pipit_connection_end(connection, PIPIT_CLOSE_LINGER);
 	pipit_counters_reject(net->counters, reason);
 	net->handlers->refused(net->context, connection, reason, line, content_bytes);

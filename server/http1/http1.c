@@ -95,24 +95,43 @@ static enum step guard(struct pipit_connection *connection, char *bytes, size_t 
 	}
 }
 
-static enum step route(struct pipit_connection *connection)
+__attribute__((always_inline)) static inline enum step follow(
+    struct pipit_connection *connection, enum pipit_decision decision)
 {
-	struct pipit_net *net = connection->net;
 	struct pipit_exchange *exchange = &connection->exchange;
-	uint64_t memory_limit = net->config->memory_limit;
-	enum pipit_decision decision =
-	    net->handlers->head(net->context, connection, exchange->head, &exchange->body_limit);
+	uint64_t memory_limit = connection->net->config->memory_limit;
 
 	if (decision == PIPIT_DECIDE_NO_MEMORY)
 		return refuse(connection, PIPIT_REFUSAL_OUT_OF_MEMORY);
 	if (decision == PIPIT_DECIDE_ANSWERED)
 		return STEP_REPLY;
+	if (decision == PIPIT_DECIDE_WAIT)
+		return pipit_exchange_retain(connection) ? STEP_WAIT : refuse(connection, PIPIT_REFUSAL_OUT_OF_MEMORY);
 	if (decision == PIPIT_DECIDE_EVHTTP)
 		exchange->lane = PIPIT_LANE_EVHTTP;
 	/* More never fits. */
 	if (memory_limit && (!exchange->body_limit || exchange->body_limit > memory_limit))
 		exchange->body_limit = memory_limit;
 	return STEP_BODY;
+}
+
+static enum step route(struct pipit_connection *connection)
+{
+	struct pipit_net *net = connection->net;
+	struct pipit_exchange *exchange = &connection->exchange;
+	return follow(connection, net->handlers->head(net->context, connection, exchange->head, &exchange->body_limit));
+}
+
+/* The filter that deferred the request has let it pass. */
+__attribute__((noinline)) static enum step route_again(struct pipit_connection *connection)
+{
+	struct pipit_net *net = connection->net;
+	struct pipit_exchange *exchange = &connection->exchange;
+
+	exchange->is_resumed = false;
+	/* A body has clocks of its own. */
+	pipit_connection_set_state(connection, PIPIT_CONNECTION_IDLE);
+	return follow(connection, net->handlers->resumed(net->context, connection, &exchange->body_limit));
 }
 
 static enum step read_body(
@@ -245,7 +264,9 @@ static size_t serve_request(struct pipit_connection *connection, char *bytes, si
 	size_t used = 0;
 	enum step step = STEP_BODY;
 
-	if (connection->exchange.body_state != PIPIT_BODY_READING)
+	if (connection->exchange.is_resumed)
+		step = route_again(connection);
+	else if (connection->exchange.body_state != PIPIT_BODY_READING)
 		step = guard(connection, bytes, length, &used);
 	if (step == STEP_ROUTE)
 		step = route(connection);
@@ -266,7 +287,7 @@ static bool may_serve(const struct pipit_connection *connection)
 	const struct pipit_exchange *exchange = &connection->exchange;
 	return connection->end == PIPIT_STAY && !pipit_output_is_stuck(connection) &&
 	       !pipit_connection_is_dead(connection) &&
-	       (!exchange->request || exchange->body_state == PIPIT_BODY_READING);
+	       (!exchange->request || exchange->body_state == PIPIT_BODY_READING || exchange->is_resumed);
 }
 
 /* A partial head may evict an older one; pipelined requests evict none. */
@@ -325,7 +346,7 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 	uint64_t last_request = connection->requests + REQUESTS_PER_TURN;
 
 	net->current = connection;
-	while (at < end && may_serve(connection) &&
+	while ((at < end || connection->exchange.is_resumed) && may_serve(connection) &&
 	       (connection->exchange.body_state == PIPIT_BODY_READING || connection->requests < last_request)) {
 		size_t used = serve_request(connection, at, (size_t)(end - at));
 		if (used == 0)
@@ -358,7 +379,8 @@ static void serve_queued(struct pipit_net *net)
 static void resume(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
-	memcpy(net->in, connection->in.data, connection->in.length);
+	if (connection->in.length)
+		memcpy(net->in, connection->in.data, connection->in.length);
 	serve(connection, net->in, connection->in.length);
 }
 
@@ -530,6 +552,12 @@ void pipit_http1_settle(struct pipit_connection *connection)
 		settle_budget(connection);
 }
 
+void pipit_http1_resume(struct pipit_connection *connection)
+{
+	connection->exchange.is_resumed = true;
+	pipit_connection_wake(connection);
+}
+
 void pipit_http1_continue(struct pipit_connection *connection)
 {
 	/* serve() settles when the handler has returned. */
@@ -604,7 +632,8 @@ static void on_woken(struct pipit_connection *connection)
 {
 	if (connection->state == PIPIT_CONNECTION_NEW)
 		adopt(connection);
-	else if (connection->in.data && !connection->in.scanned && may_serve(connection))
+	else if ((connection->exchange.is_resumed || (connection->in.data && !connection->in.scanned)) &&
+		 may_serve(connection))
 		resume(connection);
 	else
 		pipit_http1_settle(connection);

@@ -55,6 +55,9 @@ struct pipit_reply_content {
 void pipit_http1_reply(struct pipit_connection *connection, int status, struct pipit_slice head,
     const struct pipit_reply_content *content);
 
+/* After PIPIT_DECIDE_WAIT. The handler table's `resumed` is called later in this turn of the loop. */
+void pipit_http1_resume(struct pipit_connection *connection);
+
 /* More of the reply was given or written. Not within a writer's `write`; harmless within the handler. The connection may close. */
 void pipit_http1_continue(struct pipit_connection *connection);
 

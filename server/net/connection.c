@@ -252,6 +252,11 @@ struct pipit_net *pipit_connection_net(const struct pipit_connection *connection
 	return connection->net;
 }
 
+struct pipit_connection *pipit_net_current(const struct pipit_net *net)
+{
+	return net->current;
+}
+
 void pipit_connection_set_request(struct pipit_connection *connection, void *request)
 {
 	connection->exchange.request = request;

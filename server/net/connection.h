@@ -42,4 +42,7 @@ struct pipit_net *pipit_connection_net(const struct pipit_connection *connection
 /* The value of the Date header; rendered once a second. */
 const char *pipit_net_date(struct pipit_net *net);
 
+/* Whose request is being served; NULL: none. */
+struct pipit_connection *pipit_net_current(const struct pipit_net *net);
+
 #endif

@@ -25,6 +25,7 @@ enum pipit_decision {
 	PIPIT_DECIDE_NATIVE,   /* read the body, then call `handle` */
 	PIPIT_DECIDE_EVHTTP,   /* read the body, then show evhttp the request, which calls `call` */
 	PIPIT_DECIDE_ANSWERED, /* the reply is given */
+	PIPIT_DECIDE_WAIT,     /* a filter replies later, or calls pipit_http1_resume() */
 	PIPIT_DECIDE_NO_MEMORY /* refuse with 503 */
 };
 
@@ -42,6 +43,10 @@ struct pipit_handler_table {
 	 */
 	enum pipit_decision (*head)(void *context, struct pipit_connection *connection,
 	    const struct pipit_guard_head *head, uint64_t *body_limit);
+	/* Goes on after PIPIT_DECIDE_WAIT. */
+	enum pipit_decision (*resumed)(void *context, struct pipit_connection *connection, uint64_t *body_limit);
+	/* Headers that filters add to a reply which is not a handler's, each with CRLF. NULL: there are no filters. */
+	struct pipit_slice (*reply_fields)(void *context, struct pipit_connection *connection);
 	/* Copy the head out of the input, once. NULL: memory is short. */
 	const struct pipit_guard_head *(*retain)(void *context, struct pipit_connection *connection);
 	/* Run the native handler. A NUL follows the body. A handler that defers its reply has copied what it needs. */

@@ -84,6 +84,7 @@ struct pipit_exchange {
 	bool is_head;
 	bool keep_alive;    /* the request asks for it, and the reply does not say close */
 	bool client_closed; /* and the handler table was told */
+	bool is_resumed;    /* the filter that deferred the request has let it pass */
 	/* 8 bits: 8 bytes more put a connection into malloc()'s next size class. */
 	enum pipit_lane lane : 8;
 	enum pipit_body_state body_state : 8;

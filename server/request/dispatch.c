@@ -8,10 +8,16 @@
 #include <event2/event.h>
 #include <time.h>
 
-static void answer_from_table(struct pipit_request *request, unsigned allow)
+/* No route has the path and the method. */
+static void answer_from_table(struct pipit_request *request)
 {
+	unsigned allow = request->match.allow;
 	char list[PIPIT_METHODS_LIST_SIZE];
 
+	if (!allow) {
+		pipit_reply_problem(request, 404, "There is nothing at this path.");
+		return;
+	}
 	pipit_methods_list(allow, list);
 	pipit_reply_header(request, "Allow", list);
 	if (request->head->method == PIPIT_OPTIONS)
@@ -20,26 +26,54 @@ static void answer_from_table(struct pipit_request *request, unsigned allow)
 		pipit_reply_problem(request, 405, "This resource serves %s only.", list);
 }
 
-static const struct pipit_route *find_route(struct pipit_dispatch *dispatch, struct pipit_request *request)
+/* NULL: see answer_from_table(). */
+static const struct pipit_route *find_route(const struct pipit_dispatch *dispatch, struct pipit_request *request)
 {
 	const struct pipit_guard_head *head = request->head;
 	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
 
 	/* the server as a whole (RFC 9110 §9.3.7) */
 	if (path.data[0] == '*') {
-		answer_from_table(request, PIPIT_ANY);
+		request->match.allow = PIPIT_ANY;
 		return NULL;
 	}
 	switch (pipit_router_find(dispatch->router, head->method, path, &request->match)) {
 	case PIPIT_ROUTER_FOUND:
 		return request->match.route;
 	case PIPIT_ROUTER_METHOD_NOT_ALLOWED:
-		answer_from_table(request, request->match.allow);
 		return NULL;
 	default:
-		if (!dispatch->fallback)
-			pipit_reply_problem(request, 404, "There is nothing at this path.");
 		return dispatch->fallback;
+	}
+}
+
+__attribute__((always_inline)) static inline enum pipit_decision go_to_route(
+    const struct pipit_dispatch *dispatch, struct pipit_request *request, uint64_t *body_limit)
+{
+	const struct pipit_route *route = request->route;
+
+	if (!route) {
+		answer_from_table(request);
+		return PIPIT_DECIDE_ANSWERED;
+	}
+	if (route->options.refuse_body && request->head->framing != PIPIT_FRAMING_NONE) {
+		pipit_reply_problem(request, 413, "This resource accepts no request body.");
+		return PIPIT_DECIDE_ANSWERED;
+	}
+	*body_limit = route->options.max_body_bytes ? route->options.max_body_bytes : dispatch->config->max_body_bytes;
+	return route->callback ? PIPIT_DECIDE_EVHTTP : PIPIT_DECIDE_NATIVE;
+}
+
+__attribute__((noinline)) static enum pipit_decision filter(const struct pipit_dispatch *dispatch, const struct pipit_filter *first,
+    struct pipit_request *request, uint64_t *body_limit)
+{
+	switch (pipit_filter_run(first, request)) {
+	case PIPIT_FILTER_PASSED:
+		return go_to_route(dispatch, request, body_limit);
+	case PIPIT_FILTER_DEFERRED:
+		return PIPIT_DECIDE_WAIT;
+	default:
+		return PIPIT_DECIDE_ANSWERED;
 	}
 }
 
@@ -53,15 +87,22 @@ static enum pipit_decision decide(
 		return PIPIT_DECIDE_NO_MEMORY;
 	pipit_connection_set_request(connection, request);
 	request->route = find_route(dispatch, request);
-	if (request->replied)
-		return PIPIT_DECIDE_ANSWERED;
-	if (request->route->options.refuse_body && head->framing != PIPIT_FRAMING_NONE) {
-		pipit_reply_problem(request, 413, "This resource accepts no request body.");
-		return PIPIT_DECIDE_ANSWERED;
-	}
-	*body_limit = request->route->options.max_body_bytes ? request->route->options.max_body_bytes
-							     : dispatch->config->max_body_bytes;
-	return request->route->callback ? PIPIT_DECIDE_EVHTTP : PIPIT_DECIDE_NATIVE;
+	return dispatch->filters ? filter(dispatch, dispatch->filters, request, body_limit)
+				 : go_to_route(dispatch, request, body_limit);
+}
+
+static enum pipit_decision resumed(void *context, struct pipit_connection *connection, uint64_t *body_limit)
+{
+	struct pipit_request *request = pipit_connection_request(connection);
+	return filter(context, request->next_filter, request, body_limit);
+}
+
+static struct pipit_slice reply_fields(void *context, struct pipit_connection *connection)
+{
+	const struct pipit_request *request = pipit_connection_request(connection);
+	(void)context;
+	return request ? (struct pipit_slice){ request->fields, request->fields_length }
+		       : (struct pipit_slice){ NULL, 0 };
 }
 
 static const struct pipit_guard_head *retain(void *context, struct pipit_connection *connection)
@@ -217,9 +258,11 @@ static void refused(void *context, struct pipit_connection *connection, enum pip
 	pipit_request_detach(request);
 }
 
-void pipit_dispatch_set_handlers(struct pipit_handler_table *handlers)
+void pipit_dispatch_set_handlers(struct pipit_handler_table *handlers, bool has_filters)
 {
 	handlers->head = decide;
+	handlers->resumed = resumed;
+	handlers->reply_fields = has_filters ? reply_fields : NULL;
 	handlers->retain = retain;
 	handlers->handle = handle;
 	handlers->call = call;

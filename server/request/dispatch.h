@@ -7,6 +7,7 @@
 #include "http1/http1.h"
 #include "metrics/access_log.h"
 #include "metrics/counters.h"
+#include "request/filter.h"
 #include "request/request.h"
 
 struct pipit_dispatch {
@@ -14,6 +15,7 @@ struct pipit_dispatch {
 	const struct pipit_config *config;
 	const struct pipit_router *router;
 	const struct pipit_route *fallback; /* NULL: 404 */
+	const struct pipit_filter *filters; /* the first; NULL: none */
 	size_t no_route;                    /* index for the counters */
 	struct pipit_counters *counters;
 	struct pipit_access_log_buffer *access; /* NULL: no access log */
@@ -21,7 +23,7 @@ struct pipit_dispatch {
 };
 
 /* Called with the struct pipit_dispatch. */
-void pipit_dispatch_set_handlers(struct pipit_handler_table *handlers);
+void pipit_dispatch_set_handlers(struct pipit_handler_table *handlers, bool has_filters);
 
 void pipit_dispatch_flush_log(struct pipit_dispatch *dispatch);
 

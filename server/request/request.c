@@ -21,8 +21,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* A string, or data of pipit_request_set_data(). */
 struct memory {
 	struct memory *next;
+	const void *key; /* NULL: a string */
+	void *data;
+	void (*release)(void *); /* NULL: none */
 	char bytes[];
 };
 
@@ -56,6 +60,8 @@ static void free_owned(struct pipit_request *request)
 		pipit_limits_release_bytes(request->pool->limits, PIPIT_LIMITS_OTHER, request->charged);
 	while (request->memory) {
 		struct memory *next = request->memory->next;
+		if (request->memory->release)
+			request->memory->release(request->memory->data);
 		free(request->memory);
 		request->memory = next;
 	}
@@ -207,11 +213,48 @@ static char *remember(struct pipit_request *request, struct pipit_slice text)
 		request->is_out_of_memory = true;
 		return NULL;
 	}
-	memory->next = request->memory;
+	*memory = (struct memory){ .next = request->memory };
 	request->memory = memory;
 	memcpy(memory->bytes, text.data, text.length);
 	memory->bytes[text.length] = '\0';
 	return memory->bytes;
+}
+
+static struct memory *find_data(const struct pipit_request *request, const void *key)
+{
+	struct memory *memory = request->memory;
+	while (memory && memory->key != key)
+		memory = memory->next;
+	return key ? memory : NULL;
+}
+
+int pipit_request_set_data(struct pipit_request *request, const void *key, void *data, void (*release)(void *data))
+{
+	struct memory *memory;
+
+	if (!key)
+		return -EINVAL;
+	memory = find_data(request, key);
+	if (memory) {
+		if (memory->release)
+			memory->release(memory->data);
+	} else {
+		memory = malloc(sizeof *memory);
+		if (!memory)
+			return -ENOMEM;
+		memory->next = request->memory;
+		request->memory = memory;
+	}
+	memory->key = key;
+	memory->data = data;
+	memory->release = release;
+	return 0;
+}
+
+void *pipit_request_data(const struct pipit_request *request, const void *key)
+{
+	const struct memory *memory = find_data(request, key);
+	return memory ? memory->data : NULL;
 }
 
 enum pipit_method pipit_request_method(const struct pipit_request *request)

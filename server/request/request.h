@@ -18,6 +18,7 @@
 #include <netinet/in.h>
 
 struct pipit_file_cache;
+struct pipit_filter;
 struct pipit_gzip_cache;
 struct pipit_openapi;
 
@@ -79,6 +80,9 @@ struct pipit_request {
 	const struct pipit_guard_head *head;
 	struct pipit_slice body; /* followed by a NUL */
 	uint32_t id_number;
+
+	/* Set by a filter that defers. */
+	const struct pipit_filter *next_filter;
 
 	/* Set with `retained`: charged to the limits without a connection. */
 	uint64_t charged;
