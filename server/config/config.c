@@ -361,6 +361,15 @@ void pipit_config_print_help(FILE *out)
 	    out);
 }
 
+static void print_lines(const char *name, const char *lines, FILE *out)
+{
+	while (*lines != '\0') {
+		int length = (int)strcspn(lines, "\n");
+		fprintf(out, "%s = \"%.*s\"\n", name, length, lines);
+		lines += length + (lines[length] == '\n');
+	}
+}
+
 static void print_value(const struct pipit_config *config, const struct pipit_option *option, FILE *out)
 {
 	char text[PIPIT_OPTION_NUMBER_BYTES];
@@ -369,6 +378,8 @@ static void print_value(const struct pipit_config *config, const struct pipit_op
 		    pipit_option_format_number(option, pipit_option_get_number(config, option), text));
 	else if (pipit_option_get_text(config, option) == NULL)
 		fprintf(out, "# %s is not set\n", option->name);
+	else if (option->kind == PIPIT_OPTION_LINES)
+		print_lines(option->name, pipit_option_get_text(config, option), out);
 	else if (option->kind == PIPIT_OPTION_TEXT) /* keeps blanks at its ends */
 		fprintf(out, "%s = \"%s\"\n", option->name, pipit_option_get_text(config, option));
 	else

@@ -191,6 +191,11 @@ bool pipit_option_is_number(const struct pipit_option *option)
 	       option->kind == PIPIT_OPTION_DURATION;
 }
 
+bool pipit_option_is_repeatable(const struct pipit_option *option)
+{
+	return option->kind == PIPIT_OPTION_ADDRESSES || option->kind == PIPIT_OPTION_LINES;
+}
+
 /* ---------------------------------------------------------------- numbers and their units */
 
 struct unit {
@@ -284,18 +289,29 @@ static enum pipit_fault parse_number(const struct pipit_option *option, const ch
 
 /* ---------------------------------------------------------------- texts, choices, addresses */
 
-static enum pipit_fault check_plain_text(const char *text)
+static enum pipit_fault check_line(const char *text, size_t length)
 {
-	size_t length = strlen(text);
 	if (length == 0)
 		return PIPIT_FAULT_EMPTY;
 	if (length > PIPIT_OPTION_TEXT_MAX_BYTES)
 		return PIPIT_FAULT_LONG;
-	for (const char *p = text; *p != '\0'; p++) {
-		if ((unsigned char)*p < 0x20 || *p == 0x7F)
+	for (size_t i = 0; i < length; i++) {
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F)
 			return PIPIT_FAULT_CONTROL;
 	}
 	return PIPIT_FAULT_NONE;
+}
+
+/* A last line end ends no empty line. */
+static enum pipit_fault check_lines(const char *text)
+{
+	enum pipit_fault fault;
+	do {
+		size_t length = strcspn(text, "\n");
+		fault = check_line(text, length);
+		text += length;
+	} while (fault == PIPIT_FAULT_NONE && *text == '\n' && *++text != '\0');
+	return fault;
 }
 
 static const char *find_choice(const struct pipit_option *option, const char *text)
@@ -370,7 +386,8 @@ enum pipit_fault pipit_option_check_text(const struct pipit_option *option, cons
 		return option->initial_text == NULL ? PIPIT_FAULT_NONE : PIPIT_FAULT_EMPTY;
 	if (option->kind == PIPIT_OPTION_ADDRESSES)
 		return check_address(text);
-	enum pipit_fault fault = check_plain_text(text);
+	enum pipit_fault fault =
+	    option->kind == PIPIT_OPTION_LINES ? check_lines(text) : check_line(text, strlen(text));
 	if (fault == PIPIT_FAULT_NONE && option->kind == PIPIT_OPTION_CHOICE && find_choice(option, text) == NULL)
 		return PIPIT_FAULT_FORM;
 	return fault;
@@ -434,6 +451,14 @@ void pipit_option_reset(struct pipit_config *config, const struct pipit_option *
 		config->listen_count = 1;
 }
 
+void pipit_option_empty(struct pipit_config *config, const struct pipit_option *option)
+{
+	if (option->kind == PIPIT_OPTION_ADDRESSES)
+		config->listen_count = 0;
+	else
+		set_text(config, option, NULL);
+}
+
 static enum pipit_fault add_address(struct pipit_config *config, const char *text)
 {
 	bool is_default = config->listen_count == 1 && config->listen[0] == default_address;
@@ -463,6 +488,23 @@ static enum pipit_fault assign_text(struct pipit_config *config, const struct pi
 	return PIPIT_FAULT_NONE;
 }
 
+static enum pipit_fault add_lines(struct pipit_config *config, const struct pipit_option *option, const char *text)
+{
+	const char *before = pipit_option_get_text(config, option);
+	size_t length = before == NULL ? 0 : strlen(before);
+	enum pipit_fault fault = pipit_option_check_text(option, text);
+	char *joined;
+	if (fault != PIPIT_FAULT_NONE || before == NULL)
+		return fault != PIPIT_FAULT_NONE ? fault : assign_text(config, option, text);
+	joined = malloc(length + strlen(text) + 2);
+	if (joined == NULL)
+		return PIPIT_FAULT_MEMORY;
+	sprintf(joined, "%s%s%s", before, before[length - 1] == '\n' ? "" : "\n", text);
+	fault = assign_text(config, option, joined);
+	free(joined);
+	return fault;
+}
+
 static enum pipit_fault assign_number(struct pipit_config *config, const struct pipit_option *option, const char *text)
 {
 	uint64_t number;
@@ -478,5 +520,7 @@ enum pipit_fault pipit_option_assign(struct pipit_config *config, const struct p
 {
 	if (pipit_option_is_number(option))
 		return assign_number(config, option, text);
-	return option->kind == PIPIT_OPTION_ADDRESSES ? add_address(config, text) : assign_text(config, option, text);
+	if (option->kind == PIPIT_OPTION_ADDRESSES)
+		return add_address(config, text);
+	return option->kind == PIPIT_OPTION_LINES ? add_lines(config, option, text) : assign_text(config, option, text);
 }

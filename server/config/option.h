@@ -14,12 +14,13 @@ enum {
 	PIPIT_OPTION_NUMBER_BYTES = 32,
 };
 
-/* Fields: uint64_t for COUNT, SIZE and DURATION; const char * for TEXT and CHOICE; array `listen` for ADDRESSES. */
+/* Fields: uint64_t for COUNT, SIZE and DURATION; const char * for TEXT, LINES and CHOICE; array `listen` for ADDRESSES. */
 enum pipit_option_kind {
 	PIPIT_OPTION_COUNT,
 	PIPIT_OPTION_SIZE,
 	PIPIT_OPTION_DURATION,
 	PIPIT_OPTION_TEXT,
+	PIPIT_OPTION_LINES, /* repeatable; the field has a line for each, the variable may have several */
 	PIPIT_OPTION_CHOICE,
 	PIPIT_OPTION_ADDRESSES,
 };
@@ -105,6 +106,9 @@ struct pipit_option_origin {
 
 bool pipit_option_is_number(const struct pipit_option *option);
 
+/* A source may set it several times: what it sets first replaces what earlier sources have set. */
+bool pipit_option_is_repeatable(const struct pipit_option *option);
+
 uint64_t pipit_option_get_number(const struct pipit_config *config, const struct pipit_option *option);
 
 /* Of other kinds; the first of ADDRESSES. May be NULL. */
@@ -118,9 +122,12 @@ enum pipit_fault pipit_option_check_number(const struct pipit_option *option, ui
 /* Of other kinds; one of ADDRESSES. NULL is valid when it is the default. */
 enum pipit_fault pipit_option_check_text(const struct pipit_option *option, const char *text);
 
+/* A repeatable one, before its first value is added. */
+void pipit_option_empty(struct pipit_config *config, const struct pipit_option *option);
+
 void pipit_option_reset(struct pipit_config *config, const struct pipit_option *option);
 
-/* Copies the text; adds an address. Changes `config` only on PIPIT_FAULT_NONE. */
+/* Copies the text; adds an address or lines. Changes `config` only on PIPIT_FAULT_NONE. */
 enum pipit_fault pipit_option_assign(struct pipit_config *config, const struct pipit_option *option, const char *text);
 
 /* Replaces strings by copies. False: not all are copies. */

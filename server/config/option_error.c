@@ -134,6 +134,7 @@ static void append_form(struct pipit_option_error *line, const struct pipit_opti
 		break;
 	case PIPIT_OPTION_CHOICE:
 	case PIPIT_OPTION_TEXT:
+	case PIPIT_OPTION_LINES:
 		pipit_option_error_append(line, ": unknown value; use ");
 		break;
 	}

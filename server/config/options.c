@@ -20,7 +20,7 @@ _Static_assert(PIPIT_OPTION_NAME_MAX_BYTES + sizeof(" = \"\"") + PIPIT_OPTION_TE
 struct source {
 	struct pipit_option_place place;
 	struct pipit_option_origin *origin;
-	bool has_listen;                       /* the next address is added */
+	bool has_begun[PIPIT_OPTION_TOTAL];    /* of a repeatable option: the next value is added */
 	size_t first_line[PIPIT_OPTION_TOTAL]; /* line of each option in the file; 0: not set */
 };
 
@@ -32,22 +32,23 @@ static void keep_origin(
 		source->origin->listen[config->listen_count - 1] = source->place;
 }
 
-/* The first valid address replaces those of earlier sources. */
+/* The first valid value of a repeatable option replaces those of earlier sources. */
 static int take(struct pipit_config *config, struct source *source, const struct pipit_option *option,
     const char *value, struct pipit_option_error *error)
 {
-	size_t listen_count = config->listen_count;
-	bool replaces = option->kind == PIPIT_OPTION_ADDRESSES && !source->has_listen;
+	const struct pipit_config before = *config;
+	bool *has_begun = &source->has_begun[option - pipit_option_table];
+	bool replaces = pipit_option_is_repeatable(option) && !*has_begun;
 	if (replaces)
-		config->listen_count = 0;
+		pipit_option_empty(config, option);
 	enum pipit_fault fault = pipit_option_assign(config, option, value);
 	bool *is_wrong = &source->origin->is_wrong[option - pipit_option_table];
-	*is_wrong = fault != PIPIT_FAULT_NONE || (*is_wrong && option->kind == PIPIT_OPTION_ADDRESSES);
+	*is_wrong = fault != PIPIT_FAULT_NONE || (*is_wrong && pipit_option_is_repeatable(option));
 	if (fault == PIPIT_FAULT_NONE) {
-		source->has_listen |= replaces;
+		*has_begun = true;
 		keep_origin(config, source, option);
 	} else if (replaces) {
-		config->listen_count = listen_count;
+		*config = before;
 	}
 	return pipit_option_error_report(&source->place, option, value, fault, error);
 }
@@ -89,7 +90,7 @@ static int take_setting(struct pipit_config *config, struct source *source, cons
 		return -EINVAL;
 	}
 	size_t *first_line = &source->first_line[option - pipit_option_table];
-	if (*first_line != 0 && option->kind != PIPIT_OPTION_ADDRESSES) {
+	if (*first_line != 0 && !pipit_option_is_repeatable(option)) {
 		pipit_option_error_start_line(error);
 		pipit_option_error_append_setting(error, &source->place, key, value);
 		pipit_option_error_append(error, ": already set on line %zu; set it once", *first_line);

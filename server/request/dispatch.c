@@ -64,8 +64,8 @@ __attribute__((always_inline)) static inline enum pipit_decision go_to_route(
 	return route->callback ? PIPIT_DECIDE_EVHTTP : PIPIT_DECIDE_NATIVE;
 }
 
-__attribute__((noinline)) static enum pipit_decision filter(const struct pipit_dispatch *dispatch, const struct pipit_filter *first,
-    struct pipit_request *request, uint64_t *body_limit)
+__attribute__((noinline)) static enum pipit_decision filter(const struct pipit_dispatch *dispatch,
+    const struct pipit_filter *first, struct pipit_request *request, uint64_t *body_limit)
 {
 	switch (pipit_filter_run(first, request)) {
 	case PIPIT_FILTER_PASSED:

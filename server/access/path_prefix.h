@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether a path lies under a prefix, however it is written: a rule of access must hold for every spelling of a path. */
+#ifndef PIPIT_PATH_PREFIX_H
+#define PIPIT_PATH_PREFIX_H
+
+#include "base/slice.h"
+
+#include <stdbool.h>
+
+/*
+ * prefix: decoded, begins with '/'; "/api" and "/api/" match "/api", "/api/" and "/api/x", not "/apis"; "/" matches all. path: as sent.
+ * Percent-encoding is decoded, also of slashes; several slashes are one. Matches if the path lies under the prefix with its segments "."
+ * and ".." resolved, as files are found, or unresolved, as routes are. Also when memory is short.
+ */
+bool pipit_path_prefix_matches(const char *prefix, struct pipit_slice path);
+
+#endif
