@@ -22,6 +22,7 @@ const struct pipit_route_options hello_get_options = {
 };
 
 const struct pipit_route_options hello_post_options = {
+	.known_host = true,
 	.borrows_connection = true,
 	.thread_safe = true,
 	.summary = "A greeting of the name in the body, with the type and length of the body.",

@@ -3,6 +3,7 @@
 #include "handlers.h"
 
 const struct pipit_route_options json_echo_options = {
+	.known_host = true,
 	.summary = "The JSON of the body, parsed and printed.",
 	.request_schema = "{\"examples\":[{\"list\":[1,2.5,\"three\"],\"nothing\":null}]}",
 	.reply_schema = "true",

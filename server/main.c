@@ -246,6 +246,13 @@ static void fit_memory_limit(struct pipit_config *config, const struct pipit_opt
 	    pipit_option_format_number(option, limit, text), pipit_option_format_number(option, memory, whole));
 }
 
+static void listen_on(struct daemon *daemon)
+{
+	int error = pipit_server_listen(daemon->server);
+	if (error != 0)
+		fail(daemon, error == -EINVAL ? EXIT_WRONG_CONFIGURATION : EXIT_COULD_NOT_RUN);
+}
+
 /* All that can fail. Reports every error. */
 static void prepare(struct daemon *daemon)
 {
@@ -269,8 +276,8 @@ static void prepare(struct daemon *daemon)
 		fail(daemon, EXIT_COULD_NOT_RUN);
 	else if (daemon->is_check && pipit_server_check(daemon->server) != 0)
 		fail(daemon, EXIT_WRONG_CONFIGURATION);
-	else if (!daemon->is_check && pipit_server_listen(daemon->server) != 0)
-		fail(daemon, EXIT_COULD_NOT_RUN);
+	else if (!daemon->is_check)
+		listen_on(daemon);
 }
 
 static void serve(struct daemon *daemon)

@@ -94,6 +94,35 @@ struct pipit_config {
 	uint64_t settings_max_bytes;
 	/** "on": refuse changes without If-Match or If-None-Match (428); "off" (default). */
 	const char *settings_require_match;
+	/**
+	 * Names that the server answers to, separated by commas, as "nas.example.com" or "*.example.com" (421 for others);
+	 * "*": every name. localhost and literal loopback addresses are always among them. NULL (default): listeners on
+	 * loopback answer to localhost, IP addresses, names without a dot, and that of this machine, because a foreign
+	 * site owns none of these (DNS rebinding); other listeners answer to every name, except for routes with
+	 * `known_host`.
+	 */
+	const char *hosts;
+	/**
+	 * Origins whose pages may send requests and read replies (CORS), separated by commas, as
+	 * "https://app.example.com"; "*": every origin. NULL (default): POST, PUT, PATCH and DELETE from pages of other
+	 * origins are refused (403).
+	 */
+	const char *cors_origins;
+	/** Methods that they may use, separated by commas. Default: "GET, HEAD, POST". */
+	const char *cors_methods;
+	/** Request headers that they may set, separated by commas. Default: "Content-Type". */
+	const char *cors_headers;
+	/** Response headers that they may read, separated by commas; NULL (default): those of every reply. */
+	const char *cors_expose_headers;
+	/** "on": browsers may send cookies and credentials with them; "off" (default). */
+	const char *cors_credentials;
+	/** Milliseconds, in whole seconds, for which a browser remembers these answers. Default 600000. */
+	uint64_t cors_max_age_ms;
+	/**
+	 * Headers that are added to replies: lines of "PATTERN: Name: value", where `*` in the pattern matches any bytes
+	 * of the path. NULL (default): none.
+	 */
+	const char *header;
 	/** Destination of access lines: "off" (default), "-" for standard output, or a file name. */
 	const char *access_log;
 	/** Format of access lines: "combined" (default), or "json", which is that of messages on standard error too. */
@@ -380,6 +409,11 @@ struct pipit_route_options {
 	 * this, `workers` 0 means one. False by default.
 	 */
 	bool thread_safe;
+	/**
+	 * True: refuse (421) requests for a host name that a foreign site may own, on every listener. A page of such a site
+	 * could otherwise call the route by DNS rebinding. `hosts` names more that are accepted. False by default.
+	 */
+	bool known_host;
 	/** Purpose of the route, in one line. */
 	const char *summary;
 	/**

@@ -142,6 +142,15 @@ int pipit_routes_add_filter(struct pipit_routes *routes, const char *pattern, pi
 	return 0;
 }
 
+void pipit_routes_prepend_filters(struct pipit_routes *routes, struct pipit_filter *filters)
+{
+	struct pipit_filter **end = &filters;
+	while (*end)
+		end = &(*end)->next;
+	*end = routes->filters;
+	routes->filters = filters;
+}
+
 int pipit_routes_name(struct pipit_routes *routes)
 {
 	routes->names = calloc(routes->count + 2, sizeof *routes->names);

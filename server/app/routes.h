@@ -33,6 +33,9 @@ int pipit_routes_set_fallback(struct pipit_routes *routes, const struct pipit_ro
 /* As pipit_filter(). */
 int pipit_routes_add_filter(struct pipit_routes *routes, const char *pattern, pipit_filter_handler *handler, void *arg);
 
+/* Takes them; they stand before the others. */
+void pipit_routes_prepend_filters(struct pipit_routes *routes, struct pipit_filter *filters);
+
 /* After all registrations. */
 int pipit_routes_name(struct pipit_routes *routes);
 

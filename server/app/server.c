@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/server.h"
 
+#include "access/access.h"
 #include "app/dashboard_feed.h"
 #include "app/openapi.h"
 #include "app/routes.h"
@@ -41,6 +42,7 @@ struct pipit_server {
 	struct pipit_config config;
 	struct pipit_shared shared;
 	struct pipit_routes routes;
+	struct pipit_access *access; /* NULL: none */
 	struct settings_store *stores;
 	bool is_started;
 	atomic_bool is_running; /* worker inboxes are open */
@@ -203,6 +205,7 @@ static int serve_settings(
 	for (size_t i = 0; i < PIPIT_SETTINGS_HTTP_ROUTES && error == 0; i++) {
 		const struct pipit_settings_http_route *route = &pipit_settings_http_routes[i];
 		struct pipit_route_options options = route->options;
+		options.known_host = true;
 		options.max_body_bytes = limit && limit < max_bytes ? limit : max_bytes;
 		error = pipit_route_with(
 		    server, route->method, route->is_below ? below : pattern, route->handler, settings, &options);
@@ -288,6 +291,14 @@ static int open_listeners(struct pipit_server *server, bool may_be_in_use)
 	return result;
 }
 
+/* An evhttp of the program has rules of its own. */
+static bool wants_access(const struct pipit_server *server)
+{
+	const struct pipit_config *config = &server->config;
+	bool is_guard = server->shared.is_quiet || server->shared.evhttp;
+	return !is_guard || config->hosts || config->cors_origins || config->header;
+}
+
 static int make_sockets(struct pipit_server *server)
 {
 	size_t count = server->config.listen_count * server->worker_count;
@@ -306,8 +317,10 @@ static int open_log_and_listeners(struct pipit_server *server, bool is_check)
 
 	if (make_sockets(server) != 0)
 		return -ENOMEM;
+	if (!server->access && wants_access(server))
+		result = pipit_access_new(&server->config, &server->access);
 	if (!server->shared.access_log && open_access_log(server) != 0)
-		result = -EIO;
+		result = result ? result : -EIO;
 	error = pipit_config_has_address(&server->config) ? open_listeners(server, is_check) : 0;
 	return result ? result : error;
 }
@@ -556,6 +569,8 @@ static int start(struct pipit_server *server, struct event_base *base)
 	if (error != 0)
 		return error;
 	server->is_started = true;
+	if (server->access && wants_access(server))
+		pipit_routes_prepend_filters(&server->routes, pipit_access_take_filters(server->access));
 	error = pipit_routes_describe(&server->routes, pipit_serve_openapi, PIPIT_VERSION);
 	if (error != 0)
 		return error;
@@ -774,6 +789,7 @@ void pipit_server_free(struct pipit_server *server)
 	pipit_access_log_close(server->shared.access_log);
 	pipit_limits_free(server->shared.limits);
 	pipit_routes_clear(&server->routes);
+	pipit_access_free(server->access);
 	free(server->sockets);
 	pipit_config_clear(&server->config);
 	free(server);

@@ -493,6 +493,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 	dispatch->router = shared->router;
 	dispatch->fallback = shared->fallback;
 	dispatch->filters = shared->filters;
+	dispatch->later_filters = pipit_filter_after_familiar(shared->filters);
 	dispatch->no_route = shared->route_count - 1;
 	dispatch->counters = worker->counters;
 	dispatch->pool = (struct pipit_request_pool){
@@ -504,6 +505,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 		.post = post,
 		.post_call = post_call,
 		.id_prefix = prefix,
+		.familiar_length = UINT32_MAX,
 	};
 }
 
@@ -527,7 +529,8 @@ static bool set_up_events(struct pipit_worker *worker)
 
 static struct pipit_net *new_transport(struct pipit_worker *worker)
 {
-	pipit_dispatch_set_handlers(&worker->handlers, worker->shared->filters != NULL);
+	/* Those before add no headers. */
+	pipit_dispatch_set_handlers(&worker->handlers, pipit_filter_after_familiar(worker->shared->filters) != NULL);
 	worker->handlers.evict_elsewhere = evict_elsewhere;
 	worker->handlers.accepting = accepting;
 	worker->handlers.pause_accepting = pause_accepting;

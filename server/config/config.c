@@ -330,7 +330,9 @@ static void print_option(FILE *out, const char *name, const char *operand, char 
 
 static void print_group(FILE *out, enum pipit_option_group group)
 {
-	static const char *const titles[PIPIT_GROUP_TOTAL] = { "What to serve:", "Limits:", "Deadlines:", "Other:" };
+	static const char *const titles[PIPIT_GROUP_TOTAL] = {
+		"What to serve:", "Access:", "Limits:", "Deadlines:", "Other:"
+	};
 	char number[PIPIT_OPTION_NUMBER_BYTES], text[160];
 	fprintf(out, "\n%s\n", titles[group]);
 	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 enum {
-	PIPIT_OPTION_TOTAL = 41,
+	PIPIT_OPTION_TOTAL = 49,
 	PIPIT_OPTION_NAME_MAX_BYTES = 32,
 	PIPIT_OPTION_TEXT_MAX_BYTES = 4000, /* fits a line of the file */
 	PIPIT_OPTION_NUMBER_BYTES = 32,
@@ -27,6 +27,7 @@ enum pipit_option_kind {
 
 enum pipit_option_group {
 	PIPIT_GROUP_SERVE,
+	PIPIT_GROUP_ACCESS,
 	PIPIT_GROUP_LIMITS,
 	PIPIT_GROUP_DEADLINES,
 	PIPIT_GROUP_OTHER,

@@ -247,6 +247,12 @@ bool pipit_connection_is_too_slow(const struct pipit_connection *connection, uin
 
 /* --- what the layers above ask -------------------------------------------------------------------------------------- */
 
+bool pipit_connection_local(const struct pipit_connection *connection, struct sockaddr *address, size_t size)
+{
+	socklen_t length = (socklen_t)size;
+	return getsockname(connection->fd, address, &length) == 0;
+}
+
 struct pipit_net *pipit_connection_net(const struct pipit_connection *connection)
 {
 	return connection->net;

@@ -37,6 +37,10 @@ uint64_t pipit_connection_content_bytes(const struct pipit_connection *connectio
 /* The client's numeric address, in `text` (INET6_ADDRSTRLEN bytes), or "-". */
 const char *pipit_connection_peer(const struct pipit_connection *connection, char *text, size_t size);
 
+/* The server's address of the connection. False: unknown. */
+struct sockaddr;
+bool pipit_connection_local(const struct pipit_connection *connection, struct sockaddr *address, size_t size);
+
 struct pipit_net *pipit_connection_net(const struct pipit_connection *connection);
 
 /* The value of the Date header; rendered once a second. */

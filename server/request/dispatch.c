@@ -82,13 +82,15 @@ static enum pipit_decision decide(
 {
 	struct pipit_dispatch *dispatch = context;
 	struct pipit_request *request = pipit_request_new(&dispatch->pool, connection, head);
+	const struct pipit_filter *first = NULL;
 
 	if (!request)
 		return PIPIT_DECIDE_NO_MEMORY;
 	pipit_connection_set_request(connection, request);
 	request->route = find_route(dispatch, request);
-	return dispatch->filters ? filter(dispatch, dispatch->filters, request, body_limit)
-				 : go_to_route(dispatch, request, body_limit);
+	if (dispatch->filters)
+		first = pipit_filter_is_familiar(&dispatch->pool, head) ? dispatch->later_filters : dispatch->filters;
+	return first ? filter(dispatch, first, request, body_limit) : go_to_route(dispatch, request, body_limit);
 }
 
 static enum pipit_decision resumed(void *context, struct pipit_connection *connection, uint64_t *body_limit)

@@ -14,9 +14,10 @@ struct pipit_dispatch {
 	struct pipit_request_pool pool;
 	const struct pipit_config *config;
 	const struct pipit_router *router;
-	const struct pipit_route *fallback; /* NULL: 404 */
-	const struct pipit_filter *filters; /* the first; NULL: none */
-	size_t no_route;                    /* index for the counters */
+	const struct pipit_route *fallback;       /* NULL: 404 */
+	const struct pipit_filter *filters;       /* the first; NULL: none */
+	const struct pipit_filter *later_filters; /* pipit_filter_after_familiar() of them */
+	size_t no_route;                          /* index for the counters */
 	struct pipit_counters *counters;
 	struct pipit_access_log_buffer *access; /* NULL: no access log */
 	struct event *log_event;                /* active while lines wait: one write() per turn of the loop */

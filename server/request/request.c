@@ -521,13 +521,18 @@ static bool is_ours(const char *name)
 	return false;
 }
 
+bool pipit_request_may_add_header(const char *name, const char *value)
+{
+	return !is_ours(name) && pipit_response_head_is_field(name, value);
+}
+
 int pipit_reply_header(struct pipit_request *request, const char *name, const char *value)
 {
 	size_t needed = strlen(name) + strlen(value) + sizeof ": \r\n";
 
 	if (request->replied)
 		return -EALREADY;
-	if (is_ours(name) || !pipit_response_head_is_field(name, value))
+	if (!pipit_request_may_add_header(name, value))
 		return -EINVAL;
 	if (!request->fields)
 		request->fields = malloc(PIPIT_RESPONSE_HEAD_FIELDS_MAX);

@@ -52,6 +52,9 @@ struct pipit_request_pool {
 	/* After 0 the function always runs, at the latest in pipit_worker_free(). */
 	int (*post_call)(void *worker, void (*function)(void *), void *arg);
 	struct pipit_request *free; /* by next_free */
+	/* The last host that every route serves. UINT32_MAX: none. */
+	uint32_t familiar_length;
+	char familiar[64];
 	uint32_t id_prefix, id_count;
 };
 
@@ -105,6 +108,9 @@ void pipit_request_detach(struct pipit_request *request);
 
 /* At most once; calls the abort callback. */
 void pipit_request_abandon(struct pipit_request *request);
+
+/* pipit_reply_header() takes it. */
+bool pipit_request_may_add_header(const char *name, const char *value);
 
 struct pipit_request_reply {
 	int status;

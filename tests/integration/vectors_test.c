@@ -35,10 +35,10 @@ static bool ended_well;
 static void start(void)
 {
 	ck_assert_ptr_nonnull(mkdtemp(root));
-	server = daemon_start((const char *const[]){ "--workers", "1", "--root", root, "--max-head-bytes",
-	    TEXT_OF(VECTORS_HEAD_BYTES), "--max-target-bytes", TEXT_OF(VECTORS_TARGET_BYTES), "--max-fields",
-	    TEXT_OF(VECTORS_FIELDS), "--max-field-bytes", TEXT_OF(VECTORS_FIELD_BYTES), "--max-body-bytes",
-	    TEXT_OF(VECTORS_BODY_BYTES), NULL });
+	server = daemon_start((const char *const[]){ "--hosts", "*", "--workers", "1", "--root", root,
+	    "--max-head-bytes", TEXT_OF(VECTORS_HEAD_BYTES), "--max-target-bytes", TEXT_OF(VECTORS_TARGET_BYTES),
+	    "--max-fields", TEXT_OF(VECTORS_FIELDS), "--max-field-bytes", TEXT_OF(VECTORS_FIELD_BYTES),
+	    "--max-body-bytes", TEXT_OF(VECTORS_BODY_BYTES), NULL });
 }
 
 /* Check does not count a failure in here: main() looks at ended_well. */

@@ -564,6 +564,35 @@ START_TEST(takes_a_switch_with_and_without_a_value)
 }
 END_TEST
 
+/* A source's first value replaces those of the sources before it. */
+START_TEST(collects_the_values_of_a_repeatable_option)
+{
+	const char *const flags[] = { "--config", file_name, "--header", "/a: A: 1", "--header=/b: B: 2", NULL };
+	const char *const file[] = { "--config", file_name, NULL };
+	const char *const environment[] = { "PIPIT_HEADER=/c: C: 3\n/d: D: 4\n", NULL };
+	write_file("header = /e: E: 5\nheader = \"/f: F: 6\"\n");
+	ck_assert_msg(read_flags(file) == 0, "%s", error);
+	ck_assert_str_eq(config.header, "/e: E: 5\n/f: F: 6");
+	ck_assert_msg(read_all(file, environment) == 0, "%s", error);
+	ck_assert_str_eq(config.header, "/c: C: 3\n/d: D: 4\n");
+	ck_assert_msg(read_all(flags, environment) == 0, "%s", error);
+	ck_assert_str_eq(config.header, "/a: A: 1\n/b: B: 2");
+}
+END_TEST
+
+START_TEST(refuses_wrong_lines_of_a_repeatable_option)
+{
+	static const char *const wrong[] = { "", "\n", "/a: A: 1\n\n/b: B: 2", "/a: A: \t1" };
+	char variable[64];
+	const char *const environment[] = { variable, NULL };
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		snprintf(variable, sizeof variable, "PIPIT_HEADER=%s", wrong[i]);
+		ck_assert_int_eq(read_environment(environment), -EINVAL);
+		ck_assert_ptr_null(config.header);
+	}
+}
+END_TEST
+
 START_TEST(names_the_values_of_a_switch)
 {
 	const char *const wrong[] = { "--spa=maybe", NULL }, *const stray[] = { "--spa", "maybe", NULL };
@@ -591,6 +620,15 @@ static const char whole_file[] = "# every option, none at its default\n"
 				 "settings-max-bytes = 1m\n"
 				 "settings-require-match = on\n"
 				 "workers = 3\n"
+				 "hosts = \"nas.example.com, *.lan.example\"\n"
+				 "cors-origins = \"https://app.example.com\"\n"
+				 "cors-methods = \"GET\"\n"
+				 "cors-headers = \"If-Match\"\n"
+				 "cors-expose-headers = \"ETag\"\n"
+				 "cors-credentials = on\n"
+				 "cors-max-age = 1h\n"
+				 "header = \"/*: X-A: b: c\"\n"
+				 "header = \"/x: X-B: \"d\"\"\n"
 				 "max-connections = 0\n"
 				 "max-connections-per-address = 8\n"
 				 "max-requests-per-connection = 1000\n"
@@ -730,6 +768,8 @@ static TCase *source_tests(void)
 	TCase *tests = make_case("sources");
 	tcase_add_test(tests, uses_the_defaults_without_any_source);
 	tcase_add_loop_test(tests, takes_a_switch_with_and_without_a_value, 0, sizeof switches / sizeof *switches);
+	tcase_add_test(tests, collects_the_values_of_a_repeatable_option);
+	tcase_add_test(tests, refuses_wrong_lines_of_a_repeatable_option);
 	tcase_add_test(tests, names_the_values_of_a_switch);
 	tcase_add_test(tests, flags_override_the_environment_and_that_overrides_the_file);
 	tcase_add_test(tests, every_source_overrides_the_application);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* The filters that a server makes of its configuration. They stand before those of the program. */
+#ifndef PIPIT_ACCESS_H
+#define PIPIT_ACCESS_H
+
+#include "request/filter.h"
+
+struct pipit_access;
+
+/* Logs what is wrong. config: kept. 0; -EINVAL, -ENOMEM. */
+int pipit_access_new(const struct pipit_config *config, struct pipit_access **access);
+void pipit_access_free(struct pipit_access *access);
+
+/* In their order. Owned by `access`, or by the list that they are put into. NULL: none. */
+struct pipit_filter *pipit_access_take_filters(struct pipit_access *access);
+
+#endif
