@@ -993,7 +993,7 @@ struct pipit_site_options {
 	const char *root;
 	/**
 	 * Pages inside the program, borrowed as long as the site lives; sent with "Content-Security-Policy: default-src
-	 * 'self'".
+	 * 'self'; frame-ancestors 'self'".
 	 */
 	const struct pipit_page *pages;
 	/** Number of `pages`. */

@@ -70,7 +70,17 @@ static char *put_validators(char *at, const struct pipit_file_response *represen
 	return at;
 }
 
-static char *put_description(char *at, const struct pipit_file_response *representation)
+/* A filter may have given another value. */
+static char *put_default(char *at, const struct pipit_request *request, const char *name, const char *value)
+{
+	if (pipit_request_has_reply_header(request, name))
+		return at;
+	at = PIPIT_BYTES_PUT(put_text(at, name), ": ");
+	return PIPIT_BYTES_PUT(put_text(at, value), "\r\n");
+}
+
+static char *put_description(
+    char *at, const struct pipit_request *request, const struct pipit_file_response *representation)
 {
 	if (representation->coding != PIPIT_CODING_IDENTITY) {
 		at = PIPIT_BYTES_PUT(at, "Content-Encoding: ");
@@ -78,11 +88,12 @@ static char *put_description(char *at, const struct pipit_file_response *represe
 		at = PIPIT_BYTES_PUT(at, "\r\n");
 	}
 	if (representation->policy) {
-		at = PIPIT_BYTES_PUT(at, "Content-Security-Policy: ");
-		at = put_text(at, representation->policy);
-		at = PIPIT_BYTES_PUT(at, "\r\n");
+		at = put_default(at, request, "Content-Security-Policy", representation->policy);
+		at = put_default(at, request, "X-Frame-Options", "SAMEORIGIN");
+		at = put_default(at, request, "Referrer-Policy", "same-origin");
 	}
-	return PIPIT_BYTES_PUT(at, "Accept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n");
+	at = put_default(at, request, "X-Content-Type-Options", "nosniff");
+	return PIPIT_BYTES_PUT(at, "Accept-Ranges: bytes\r\n");
 }
 
 void pipit_file_response_mark_gzip(struct pipit_file_response *representation)
@@ -132,7 +143,7 @@ static struct pipit_reply_content content_of(
 static void reply_range(struct pipit_request *request, const struct pipit_file_response *representation,
     const struct pipit_range *range, char *fields)
 {
-	char *at = put_description(put_validators(fields, representation), representation);
+	char *at = put_description(put_validators(fields, representation), request, representation);
 	struct pipit_request_reply reply = { .status = 206,
 		.content_type = representation->content_type,
 		.content = content_of(representation, range) };
@@ -219,7 +230,7 @@ static void reply_parts(struct pipit_request *request, const struct pipit_file_r
     const struct pipit_range *ranges, size_t count, char *fields)
 {
 	char boundary[BOUNDARY_SIZE], content_type[sizeof "multipart/byteranges; boundary=" + BOUNDARY_SIZE];
-	char *at = put_description(put_validators(fields, representation), representation), *joined = NULL;
+	char *at = put_description(put_validators(fields, representation), request, representation), *joined = NULL;
 	struct pipit_request_reply reply = { .status = 206, .content_type = content_type };
 	struct pipit_parts *parts;
 
@@ -250,7 +261,7 @@ static void reply_whole(
     struct pipit_request *request, const struct pipit_file_response *representation, int status, char *fields)
 {
 	const struct pipit_range all = { 0, representation->size };
-	char *at = put_description(put_validators(fields, representation), representation);
+	char *at = put_description(put_validators(fields, representation), request, representation);
 	pipit_request_reply(request, &(struct pipit_request_reply){
 					 .status = status,
 					 .content_type = representation->content_type,

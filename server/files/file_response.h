@@ -31,7 +31,7 @@ struct pipit_file_response {
 	enum pipit_content_coding coding;
 	unsigned vary; /* PIPIT_FILE_RESPONSE_VARY_ bits */
 	const char *cache_control;
-	const char *policy; /* Content-Security-Policy; NULL: none */
+	const char *policy; /* Content-Security-Policy, and what else a page of ours wants; NULL: none */
 };
 
 /* "…" becomes "…-gz". Drops an ETag that is too long. */

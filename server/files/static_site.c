@@ -385,7 +385,7 @@ static void describe_page(struct pipit_file_response *representation, const stru
 		.vary = vary | (page->plain_length ? PIPIT_FILE_RESPONSE_VARY_ENCODING : 0),
 		/* pages change only with the program */
 		.cache_control = cache_control ? cache_control : "no-cache",
-		.policy = "default-src 'self'",
+		.policy = "default-src 'self'; frame-ancestors 'self'",
 	};
 	if (representation->etag_length)
 		memcpy(representation->etag, page->etag, etag_length);
@@ -503,6 +503,12 @@ static bool prefers_json(const struct pipit_request *request)
 	return pipit_accept_header_choose(request->head, types, 3) > 0;
 }
 
+static void add_default_header(struct pipit_request *request, const char *name, const char *value)
+{
+	if (!pipit_request_has_reply_header(request, name))
+		pipit_reply_header(request, name, value);
+}
+
 /* FOUND: replied. */
 static enum pipit_files_result list_directory(const struct lookup *lookup)
 {
@@ -523,7 +529,9 @@ static enum pipit_files_result list_directory(const struct lookup *lookup)
 		return PIPIT_FILES_UNAVAILABLE;
 	pipit_reply_header(lookup->request, "Vary", "Accept");
 	pipit_reply_header(lookup->request, "Cache-Control", "no-cache");
-	pipit_reply_header(lookup->request, "X-Content-Type-Options", "nosniff");
+	add_default_header(lookup->request, "X-Content-Type-Options", "nosniff");
+	add_default_header(lookup->request, "X-Frame-Options", "SAMEORIGIN");
+	add_default_header(lookup->request, "Referrer-Policy", "same-origin");
 	pipit_reply(lookup->request, 200, json ? "application/json" : "text/html; charset=utf-8", text, length);
 	free(text);
 	return PIPIT_FILES_FOUND;

@@ -526,6 +526,18 @@ bool pipit_request_may_add_header(const char *name, const char *value)
 	return !is_ours(name) && pipit_response_head_is_field(name, value);
 }
 
+bool pipit_request_has_reply_header(const struct pipit_request *request, const char *name)
+{
+	const char *at = request->fields, *end = at ? at + request->fields_length : NULL;
+	size_t length = strlen(name);
+
+	for (; at < end; at = (const char *)memchr(at, '\n', (size_t)(end - at)) + 1) {
+		if (strncasecmp(at, name, length) == 0 && at[length] == ':')
+			return true;
+	}
+	return false;
+}
+
 int pipit_reply_header(struct pipit_request *request, const char *name, const char *value)
 {
 	size_t needed = strlen(name) + strlen(value) + sizeof ": \r\n";

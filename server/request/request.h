@@ -112,6 +112,9 @@ void pipit_request_abandon(struct pipit_request *request);
 /* pipit_reply_header() takes it. */
 bool pipit_request_may_add_header(const char *name, const char *value);
 
+/* pipit_reply_header() has added one of this name. */
+bool pipit_request_has_reply_header(const struct pipit_request *request, const char *name);
+
 struct pipit_request_reply {
 	int status;
 	const char *content_type; /* NULL: none */

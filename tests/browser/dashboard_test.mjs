@@ -10,7 +10,7 @@ import { chromium } from 'playwright-core';
 
 const STATIC = fileURLToPath(new URL('../../static/', import.meta.url));
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const POLICY = "default-src 'self'";
+const POLICY = "default-src 'self'; frame-ancestors 'self'";
 const PATIENCE_MS = 60_000;
 const WORKERS = 2;
 const OUTAGE = /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET|status of 503/;

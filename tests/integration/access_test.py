@@ -192,6 +192,8 @@ def headers_are_added_by_path():
         for path in ("/", "/hello/get", "/no/such/thing", "/metrics"):
             headers = server.curl(path)[1]
             assert headers["x-frame-options"] == "DENY" and "x-where" not in headers, (path, headers)
+        head = server.curl("/", "-I", method="HEAD")[1]
+        assert head["referrer-policy"] == "same-origin" and "frame-ancestors 'self'" in head["content-security-policy"], head
         headers = server.curl("/json/hello")[1]
         assert headers["x-frame-options"] == "DENY" and headers["x-where"] == "json, with: a colon", headers
         assert server.curl("/%6Ason/hello")[1]["x-where"]

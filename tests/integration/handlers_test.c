@@ -934,7 +934,9 @@ START_TEST(serves_its_own_pages)
 	assert_field(&response, "Content-Type", own_pages[_i].type);
 	assert_field(&response, "X-Content-Type-Options", "nosniff");
 	assert_field(&response, "Cache-Control", "no-cache");
-	assert_field(&response, "Content-Security-Policy", "default-src 'self'");
+	assert_field(&response, "Content-Security-Policy", "default-src 'self'; frame-ancestors 'self'");
+	assert_field(&response, "X-Frame-Options", "SAMEORIGIN");
+	assert_field(&response, "Referrer-Policy", "same-origin");
 	ck_assert_ptr_nonnull(wire_field(&response, "ETag"));
 	ck_assert_ptr_nonnull(strstr(response.content, own_pages[_i].text));
 	wire_free(&response);
