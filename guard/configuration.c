@@ -3,6 +3,7 @@
 
 #include "app/server.h"
 #include "base/log.h"
+#include "config/address.h"
 #include "config/config.h"
 #include "embedded.h"
 #include "guarding.h"
@@ -81,7 +82,7 @@ static int read_own_variables(struct guard_configuration *guard)
 	int result = refuse_unknown_variables();
 
 	guard->metrics = getenv(PIPIT_GUARD_METRICS);
-	if (guard->metrics && pipit_config_split_address(guard->metrics, host, sizeof host, &port) != 0) {
+	if (guard->metrics && pipit_address_split(guard->metrics, host, sizeof host, &port) != 0) {
 		pipit_log(PIPIT_LOG_ERROR,
 		    "environment: %s = \"%s\": not an address; use ADDR:PORT, for example 127.0.0.1:9600",
 		    PIPIT_GUARD_METRICS, guard->metrics);

@@ -275,7 +275,7 @@ static void prepare(struct daemon *daemon)
 
 static void serve(struct daemon *daemon)
 {
-	char line[sizeof "listening on " + 128];
+	char line[sizeof "listening on " + 160];
 	int names[PIPIT_LISTEN_MAX];
 	size_t count;
 

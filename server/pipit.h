@@ -58,8 +58,13 @@ struct pipit_stream;
  */
 struct pipit_config {
 	/**
-	 * Addresses, "ADDR:PORT" or "[v6]:PORT"; port 0 selects a free port. "localhost:PORT" is 127.0.0.1, ":PORT" is
-	 * [::]. [::] accepts IPv4 too, see `ipv6_only`. Default: 127.0.0.1:8080.
+	 * Addresses: "ADDR:PORT" or "[v6]:PORT", numeric, link-local ones with their zone ("[fe80::1%eth0]:80"); port 0
+	 * selects a free port. "localhost:PORT" is 127.0.0.1, ":PORT" is [::]. [::] accepts IPv4 too, see `ipv6_only`.
+	 *
+	 * "unix:/PATH", optionally with ",mode=0660" (default), ",user=NAME" and ",group=NAME", is a UNIX socket, whose
+	 * file pipit_server_free() removes; "unix:@NAME" has an abstract name. "fd://N" is a listening socket that the
+	 * process has open; pipit takes the descriptor N. "fd://NAME" is the one that systemd passes by this name
+	 * (sd_listen_fds(3)). Default: 127.0.0.1:8080.
 	 */
 	const char *listen[PIPIT_LISTEN_MAX];
 	/** Entries used in `listen`, 1 to PIPIT_LISTEN_MAX. */
@@ -105,7 +110,10 @@ struct pipit_config {
 	 * Open connections; at the limit, the one with the lowest priority is evicted (docs/limits.md). Default 10000.
 	 */
 	uint64_t max_connections;
-	/** Open connections of one client address, or one IPv6 /64 network (429 above). Default 0: no limit. */
+	/**
+	 * Open connections of one client address, or one IPv6 /64 network (429 above). Clients of UNIX sockets have no
+	 * address and are not counted. Default 0: no limit.
+	 */
 	uint64_t max_connections_per_address;
 	/** Requests on one connection; the last reply has "Connection: close". Default 0: no limit. */
 	uint64_t max_requests_per_connection;
@@ -238,7 +246,10 @@ PIPIT_API struct pipit_server *pipit_server_new(const struct pipit_config *confi
  */
 PIPIT_API int pipit_server_listen(struct pipit_server *server);
 
-/** Address number `index` as "http://ADDR:PORT"; NULL before pipit_server_listen(). Valid until pipit_server_free(). */
+/**
+ * Address number `index` as "http://ADDR:PORT", or "unix:/PATH" or "unix:@NAME" for a UNIX socket; NULL before
+ * pipit_server_listen(). Valid until pipit_server_free().
+ */
 PIPIT_API const char *pipit_server_url(const struct pipit_server *server, size_t index);
 
 /**
@@ -586,7 +597,7 @@ PIPIT_API bool pipit_read_finish(struct pipit_reader *reader, struct pipit_reque
 /** True for valid UTF-8 (RFC 3629): no overlong forms, no surrogates. Any thread. */
 PIPIT_API bool pipit_is_utf8(const char *text, size_t length);
 
-/** Numeric address of the client. */
+/** Numeric address of the client; "unix:" for a client of a UNIX socket, "-" if unknown. */
 PIPIT_API const char *pipit_request_peer(struct pipit_request *request);
 
 /** Identifier in the access log: 16 hex digits, unique within the process. */

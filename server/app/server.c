@@ -12,9 +12,9 @@
 #include "metrics/access_log.h"
 #include "metrics/prometheus.h"
 #include "net/limits.h"
-#include "net/listener.h"
 #include "settings/settings.h"
 #include "settings/settings_http.h"
+#include "sockets/listening.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -60,7 +60,7 @@ struct pipit_server {
 	_Atomic size_t shown_count; /* release: the entries are written before */
 
 	bool is_listening;
-	char urls[PIPIT_LISTEN_MAX][PIPIT_LISTENER_URL_SIZE];
+	struct pipit_listening listening[PIPIT_LISTEN_MAX];
 	int *sockets; /* worker_count per address; -1: taken by a worker */
 	time_t started;
 };
@@ -229,6 +229,8 @@ int pipit_route_settings(struct pipit_server *server, const char *pattern, struc
 
 static void close_sockets(struct pipit_server *server)
 {
+	for (size_t i = 0; server->sockets && i < server->config.listen_count; i++)
+		pipit_listening_end(&server->listening[i]);
 	for (size_t i = 0; server->sockets && i < server->config.listen_count * server->worker_count; i++) {
 		if (server->sockets[i] >= 0)
 			close(server->sockets[i]);
@@ -252,31 +254,24 @@ static int check_registrations(const struct pipit_server *server)
 	return server->routes.error;
 }
 
-static void report_listener(const struct pipit_config *config, const char *address, int error)
-{
-	const char *advice = error == -EADDRINUSE      ? "the port is in use: use another port, or 0 for a free one"
-			     : error == -EADDRNOTAVAIL ? "use an address of this machine"
-			     : error == -EACCES        ? "use a port above 1023, or CAP_NET_BIND_SERVICE"
-						       : "use another address";
-	pipit_config_log_error(config, "listen = \"%s\": cannot be used: %s; %s", address, strerror(-error), advice);
-}
-
 /* All addresses. The first error; with may_be_in_use, such addresses are a warning. */
 static int open_listeners(struct pipit_server *server, bool may_be_in_use)
 {
 	const struct pipit_config *config = &server->config;
 	size_t count = server->worker_count;
+	char reason[PIPIT_LISTENING_ERROR_SIZE];
 	int result = 0;
 
 	for (size_t i = 0; i < config->listen_count; i++) {
 		int *sockets = server->sockets + i * count;
-		int error = pipit_listener_open(config->listen[i], config, sockets, count, server->urls[i]);
+		int error =
+		    pipit_listening_open(config->listen[i], config, sockets, count, &server->listening[i], reason);
 		for (size_t j = 0; error != 0 && j < count; j++)
 			sockets[j] = -1;
 		if (error == -EADDRINUSE && may_be_in_use) {
 			pipit_log(PIPIT_LOG_WARN, "%s is in use", config->listen[i]);
 		} else if (error != 0) {
-			report_listener(config, config->listen[i], error);
+			pipit_config_log_error(config, "listen = \"%s\": %s", config->listen[i], reason);
 			result = result ? result : error;
 		}
 	}
@@ -333,7 +328,7 @@ int pipit_server_check(struct pipit_server *server)
 
 const char *pipit_server_url(const struct pipit_server *server, size_t index)
 {
-	return server->is_listening && index < server->config.listen_count ? server->urls[index] : NULL;
+	return server->is_listening && index < server->config.listen_count ? server->listening[index].url : NULL;
 }
 
 /* --- starting ----------------------------------------------------------------------------------------------------- */
@@ -526,8 +521,15 @@ static int make_worker(struct pipit_server *server, size_t number, struct event_
 	for (size_t i = 0; i < server->config.listen_count; i++) {
 		int *socket = &server->sockets[i * server->worker_count + number], fd = *socket;
 		*socket = -1;
-		if (pipit_worker_listen(worker, fd, NULL) != 0)
-			return -ENOMEM;
+		int error = pipit_worker_listen(worker, fd, NULL);
+		if (error == -EAFNOSUPPORT)
+			pipit_config_log_error(&server->config,
+			    "listen = \"%s\": cannot be used with this C library beside evhttp callbacks that may ask "
+			    "for "
+			    "their client's address; use borrows_connection, or an IP address",
+			    server->config.listen[i]);
+		if (error != 0)
+			return error;
 	}
 	return 0;
 }
@@ -557,10 +559,10 @@ static int start(struct pipit_server *server, struct event_base *base)
 	atomic_store(&server->running, server->worker_count);
 	for (size_t i = 0; i < server->worker_count; i++) {
 		error = make_worker(server, i, base);
-		if (error != 0) {
+		if (error == -ENOMEM)
 			pipit_log(PIPIT_LOG_ERROR, "cannot start worker %zu: out of memory or descriptors", i);
+		if (error != 0)
 			return error;
-		}
 	}
 	error = start_feed(server);
 	if (error != 0)

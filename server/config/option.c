@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/option.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
+#include "config/address.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +30,8 @@ static const char default_address[] = "127.0.0.1:8080";
 const struct pipit_option pipit_option_table[] = {
 	{ .name = "listen", .kind = PIPIT_OPTION_ADDRESSES, .group = PIPIT_GROUP_SERVE, .offset = FIELD(listen),
 	    .initial_text = default_address, .operand = "ADDR:PORT",
-	    .wanted = "ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, or :PORT for all addresses",
-	    .help = "Address to listen on; repeatable" },
+	    .wanted = "ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, :PORT for all addresses, unix:/PATH, unix:@NAME, or fd://N",
+	    .help = "Address, unix:/PATH or fd://N to listen on; repeatable" },
 	{ .name = "ipv6-only", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(ipv6_only),
 	    .is_switch = true, .initial_text = "off", .choices = switch_positions, .operand = "[on]",
 	    .help = "Do not accept IPv4 connections on [::]:PORT" },
@@ -307,61 +307,15 @@ static const char *find_choice(const struct pipit_option *option, const char *te
 	return NULL;
 }
 
-static int parse_port(const char *text, unsigned *port)
-{
-	size_t length = strlen(text);
-	unsigned number = 0;
-	if (length == 0 || length > 5 || strspn(text, "0123456789") != length)
-		return -EINVAL;
-	for (; *text != '\0'; text++)
-		number = number * 10 + (unsigned)(*text - '0');
-	if (number > 65535)
-		return -EINVAL;
-	*port = number;
-	return 0;
-}
-
-/* ":PORT" is every address; other names need a resolver, whose answer changes. */
-static const char *find_alias(const char *host)
-{
-	if (*host == '\0')
-		return "::";
-	return strcasecmp(host, "localhost") == 0 ? "127.0.0.1" : NULL;
-}
-
-int pipit_option_split_address(const char *text, char *host, size_t host_size, unsigned *port)
-{
-	char address[INET6_ADDRSTRLEN];
-	struct in6_addr parsed;
-	unsigned number;
-	bool is_v6 = text[0] == '[';
-	const char *begin = is_v6 ? text + 1 : text;
-	const char *end = strchr(begin, is_v6 ? ']' : ':');
-	const char *colon = end != NULL && is_v6 ? end + 1 : end;
-	if (colon == NULL || *colon != ':' || parse_port(colon + 1, &number) < 0)
-		return -EINVAL;
-	size_t length = (size_t)(end - begin);
-	if (length >= sizeof(address))
-		return -EINVAL;
-	memcpy(address, begin, length);
-	address[length] = '\0';
-	const char *alias = is_v6 ? NULL : find_alias(address), *numeric = alias != NULL ? alias : address;
-	if (alias == NULL && inet_pton(is_v6 ? AF_INET6 : AF_INET, address, &parsed) != 1)
-		return -EINVAL;
-	if (strlen(numeric) >= host_size)
-		return -EINVAL;
-	strcpy(host, numeric);
-	*port = number;
-	return 0;
-}
-
 static enum pipit_fault check_address(const char *text)
 {
-	char host[INET6_ADDRSTRLEN];
-	unsigned port;
-	if (text[0] == '\0')
-		return PIPIT_FAULT_EMPTY;
-	return pipit_option_split_address(text, host, sizeof(host), &port) < 0 ? PIPIT_FAULT_FORM : PIPIT_FAULT_NONE;
+	struct pipit_address address;
+	enum pipit_fault fault = check_plain_text(text);
+	if (fault != PIPIT_FAULT_NONE || pipit_address_parse(text, &address) == 0)
+		return fault;
+	if (address.kind == PIPIT_ADDRESS_UNIX)
+		return PIPIT_FAULT_UNIX;
+	return address.kind == PIPIT_ADDRESS_INHERITED ? PIPIT_FAULT_DESCRIPTOR : PIPIT_FAULT_FORM;
 }
 
 enum pipit_fault pipit_option_check_text(const struct pipit_option *option, const char *text)

@@ -75,7 +75,9 @@ const struct pipit_option *pipit_option_find(const char *name, size_t length);
 enum pipit_fault {
 	PIPIT_FAULT_NONE,
 	PIPIT_FAULT_EMPTY,
-	PIPIT_FAULT_FORM, /* wrong kind */
+	PIPIT_FAULT_FORM,       /* wrong kind */
+	PIPIT_FAULT_UNIX,       /* of an address that begins with "unix:" */
+	PIPIT_FAULT_DESCRIPTOR, /* of one that begins with "fd://" */
 	PIPIT_FAULT_RANGE,
 	PIPIT_FAULT_CONTROL, /* a file cannot hold these */
 	PIPIT_FAULT_LONG,
@@ -128,8 +130,5 @@ bool pipit_option_copy_text(struct pipit_config *config, const struct pipit_opti
 
 /* The fields still point to them. */
 void pipit_option_free_copies(struct pipit_config *config);
-
-/* "ADDR:PORT", "[v6]:PORT", "localhost:PORT" (127.0.0.1) or ":PORT" ("::"). */
-int pipit_option_split_address(const char *text, char *host, size_t host_size, unsigned *port);
 
 #endif

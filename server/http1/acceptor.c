@@ -216,6 +216,19 @@ static void forget_deleted(struct pipit_net *net)
 	acceptor->count = kept;
 }
 
+/* Without getnameinfo() for a local client, as in other C libraries, evhttp ends the process. */
+static bool may_accept(int fd)
+{
+#ifdef __GLIBC__
+	(void)fd;
+	return true;
+#else
+	int domain = AF_UNIX;
+	socklen_t length = sizeof domain;
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain != AF_UNIX;
+#endif
+}
+
 static bool give_to_evhttp(struct listening_socket *socket)
 {
 	struct pipit_net *net = socket->net;
@@ -247,6 +260,10 @@ int pipit_acceptor_add(
 	}
 	socket = &acceptor->sockets[acceptor->count];
 	*socket = (struct listening_socket){ .net = net, .on_error = on_error, .fd = fd };
+	if (evhttp_accepts(net) && !may_accept(fd)) {
+		close(fd);
+		return -EAFNOSUPPORT;
+	}
 	if (evhttp_accepts(net) && !give_to_evhttp(socket))
 		return -ENOMEM;
 	if (!evhttp_accepts(net))

@@ -347,6 +347,9 @@ const char *pipit_connection_peer(const struct pipit_connection *connection, cha
 	if (connection->peer.any.sa_family == AF_INET6 &&
 	    inet_ntop(AF_INET6, &connection->peer.v6.sin6_addr, text, (socklen_t)size))
 		return text;
+	/* as nginx */
+	if (connection->peer.any.sa_family == AF_UNIX && size >= sizeof "unix:")
+		return strcpy(text, "unix:");
 	return "-";
 }
 

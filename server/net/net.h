@@ -126,7 +126,7 @@ struct pipit_connection {
 		struct sockaddr any;
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
-	} peer;
+	} peer;                               /* a UNIX socket's is cut */
 	uint64_t charged[PIPIT_LIMITS_KINDS]; /* bytes, see budget.h */
 
 	struct {

@@ -100,20 +100,11 @@ START_TEST(can_be_cleared_twice_and_set_again)
 }
 END_TEST
 
-START_TEST(splits_the_addresses_that_it_takes)
-{
-	char host[16];
-	unsigned port = 0;
-	ck_assert_int_eq(pipit_config_split_address(config.listen[0], host, sizeof(host), &port), 0);
-	ck_assert_str_eq(host, "127.0.0.1");
-	ck_assert_uint_eq(port, 8080);
-	ck_assert_int_eq(pipit_config_split_address("example.com:80", host, sizeof(host), &port), -EINVAL);
-}
-END_TEST
-
 /* ---------------------------------------------------------------- checking fields that were set directly */
 
-#define ADDRESS_WANTED "ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, or :PORT for all addresses"
+#define ADDRESS_WANTED                                                                                           \
+	"ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, :PORT for all addresses, unix:/PATH, " \
+	"unix:@NAME, or fd://N"
 
 static void assert_check_fails(const char *expected)
 {
@@ -192,6 +183,17 @@ static const struct {
 	{ "0.0.0.0:80", "[::]:80", false },
 	{ ":80", "127.0.0.1:80", false },
 	{ "[::1]:80", "[::2]:80", false },
+	{ "[fe80::1%eth0]:80", "[fe80::1%eth0]:80", true },
+	{ "[fe80::1%eth0]:80", "[fe80::1%eth1]:80", false },
+	{ "[fe80::1%eth0]:80", "[fe80::1]:80", true },
+	{ "[fe80::1%eth0]:80", ":80", true },
+	{ "unix:/a", "unix:/a,mode=0600", true },
+	{ "unix:/a", "unix:@a", false },
+	{ "unix:@a", "unix:@a", true },
+	{ "fd://3", "fd://03", true },
+	{ "fd://3", "fd://4", false },
+	{ "fd://name", "fd://name", true },
+	{ "fd://3", "127.0.0.1:3", false },
 };
 
 START_TEST(finds_addresses_that_overlap)
@@ -372,7 +374,6 @@ static TCase *set_tests(void)
 	tcase_add_test(tests, sets_an_option_by_its_name);
 	tcase_add_loop_test(tests, refuses_unknown_keys, 0, 6);
 	tcase_add_test(tests, can_be_cleared_twice_and_set_again);
-	tcase_add_test(tests, splits_the_addresses_that_it_takes);
 	return tests;
 }
 
