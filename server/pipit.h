@@ -99,6 +99,16 @@ struct pipit_config {
 	uint64_t settings_max_bytes;
 	/** "on": refuse changes without If-Match or If-None-Match (428); "off" (default). */
 	const char *settings_require_match;
+	/**
+	 * User (a name or a number) that the process becomes when it has opened its addresses as root; files are opened
+	 * with the rights of this user. NULL (default): no change. This field and the next two have an effect in the
+	 * daemon only; a program calls pipit_confine().
+	 */
+	const char *user;
+	/** Group to take with `user`; NULL (default): the user's own. */
+	const char *group;
+	/** "on" (default): restrict files and system calls as pipit_confine() does; "off". */
+	const char *sandbox;
 	/** Destination of access lines: "off" (default), "-" for standard output, or a file name. */
 	const char *access_log;
 	/** Format of access lines: "combined" (default), or "json", which is that of messages on standard error too. */
@@ -296,6 +306,46 @@ PIPIT_API uint64_t pipit_server_connections(const struct pipit_server *server);
  * callbacks is freed in the next turn of the loop or in event_base_free(). Not from a handler.
  */
 PIPIT_API void pipit_server_free(struct pipit_server *server);
+
+/* ---------------------------------------------------------------- less power */
+
+/** What the process gives up. Strings and arrays are borrowed for the call. */
+struct pipit_confinement {
+	/** Name or number of the user to become, not root; the process must be root. NULL: no change. */
+	const char *user;
+	/** Name or number of the group to take with `user`; NULL: the user's own. Supplementary groups are dropped. */
+	const char *group;
+	/**
+	 * True: the process may open only the next two, and /proc/self (Landlock, Linux 5.13); as far as the kernel can
+	 * also: bind and connect no TCP socket, connect to no abstract UNIX socket, and signal no other process.
+	 */
+	bool restrict_files;
+	/** Files and directories to read, NULL-terminated; NULL: none. */
+	const char *const *readable;
+	/** Files to change, and directories to change files in, NULL-terminated; NULL: none. */
+	const char *const *writable;
+	/**
+	 * True: the process may only make the system calls that pipit makes (seccomp, if pipit is built with libseccomp);
+	 * others fail with ENOSYS, starting a program with EPERM.
+	 */
+	bool restrict_calls;
+};
+
+/**
+ * Give up rights for good, and set no_new_privs. Call it when all is open, from pipit_server_listen() on, and before
+ * pipit_server_run(): restrictions of files hold for the calling thread and threads that it starts later. That a
+ * kernel cannot restrict is no failure; a message at level info says what is in force.
+ *
+ * @return 0; -ENOENT no such user, group or path; -EINVAL the user is root; -EPERM the process is not root, or could
+ *         become root again; another negative errno value. After a failure, end the program: it may have given up a part.
+ */
+PIPIT_API int pipit_confine(const struct pipit_confinement *confinement, char *error, size_t size);
+
+/**
+ * Make no core dumps, and allow no debugger of the same user, because the memory holds secrets such as keys. Before
+ * they are read. Any thread.
+ */
+PIPIT_API void pipit_disable_core_dumps(void);
 
 /* ---------------------------------------------------------------- guarded evhttp */
 

@@ -60,6 +60,7 @@ struct pipit_server {
 	_Atomic size_t shown_count; /* release: the entries are written before */
 
 	bool is_listening;
+	int log_error; /* of pipit_server_open_log(), which has logged it */
 	struct pipit_listening listening[PIPIT_LISTEN_MAX];
 	int *sockets; /* worker_count per address; -1: taken by a worker */
 	time_t started;
@@ -89,12 +90,22 @@ static size_t usable_cores(void)
 static int open_access_log(struct pipit_server *server)
 {
 	const struct pipit_config *config = &server->config;
-	int error = pipit_access_log_open(
+	int error;
+
+	if (server->shared.access_log)
+		return 0;
+	error = pipit_access_log_open(
 	    config->access_log, strcmp(config->log_format, "json") == 0, &server->shared.access_log);
 	if (error != 0)
 		pipit_config_log_error(config, "access-log = \"%s\": cannot be opened: %s; use off, - or a file",
 		    config->access_log, strerror(-error));
 	return error;
+}
+
+int pipit_server_open_log(struct pipit_server *server)
+{
+	server->log_error = open_access_log(server);
+	return server->log_error;
 }
 
 struct pipit_server *pipit_server_new(const struct pipit_config *config)
@@ -296,7 +307,7 @@ static int open_log_and_listeners(struct pipit_server *server, bool is_check)
 
 	if (make_sockets(server) != 0)
 		return -ENOMEM;
-	if (!server->shared.access_log && open_access_log(server) != 0)
+	if (server->log_error != 0 || open_access_log(server) != 0)
 		result = -EIO;
 	error = pipit_config_has_address(&server->config) ? open_listeners(server, is_check) : 0;
 	return result ? result : error;
