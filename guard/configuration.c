@@ -16,9 +16,9 @@ extern char **environ;
 
 /* Of a server that listens, serves files or parses JSON. */
 static const char *const refused_options[] = { "listen", "ipv6-only", "root", "dashboard", "spa", "listing", "compress",
-	"cache-control", "media-types", "settings", "settings-max-bytes", "settings-require-match", "workers",
-	"max-streams", "listen-backlog", "max-json-depth", "max-json-values", "defer-accept", "drain-delay",
-	"drain-timeout" };
+	"cache-control", "media-types", "settings", "settings-max-bytes", "settings-require-match", "workers", "user",
+	"group", "sandbox", "admin-listen", "max-streams", "listen-backlog", "max-json-depth", "max-json-values",
+	"defer-accept", "drain-delay", "drain-timeout" };
 
 static bool is_own_variable(const char *variable)
 {

@@ -121,12 +121,15 @@ static void open_dashboard(struct daemon *daemon)
 static int register_dashboard(const struct daemon *daemon)
 {
 	static const struct pipit_route_options options = {
+		.admin_only = true,
 		.summary = "The dashboard.",
 		.reply_type = "text/html",
 		.reply_schema = "{\"type\":\"string\"}",
 	};
 	int error;
 
+	if (!daemon->config->root && daemon->site)
+		return pipit_fallback_with(daemon->server, pipit_serve_files, daemon->site, &options);
 	if (!daemon->dashboard)
 		return 0;
 	error = pipit_route_with(
@@ -206,7 +209,7 @@ static void open_site(struct daemon *daemon)
 		.no_compression = strcmp(config->compress, "off") == 0,
 		.cache_control = config->cache_control,
 		.media_types = config->media_types,
-		.advice = has_dashboard(config) ? "The dashboard is at /_pipit/." : NULL,
+		.advice = has_dashboard(config) && !config->admin_listen ? "The dashboard is at /_pipit/." : NULL,
 	};
 	char error[512];
 
@@ -365,7 +368,8 @@ static void prepare(struct daemon *daemon)
 	raise_descriptor_limit(daemon->config);
 	daemon->server =
 	    daemon->is_check ? pipit_server_new_unchecked(daemon->config) : pipit_server_new(daemon->config);
-	if (!daemon->server || handlers_register(daemon->server, daemon->site, daemon->settings) != 0 ||
+	if (!daemon->server ||
+	    handlers_register(daemon->server, daemon->config->root ? daemon->site : NULL, daemon->settings) != 0 ||
 	    register_dashboard(daemon) != 0) {
 		fail(daemon, EXIT_COULD_NOT_RUN);
 		return;
@@ -380,12 +384,15 @@ static void prepare(struct daemon *daemon)
 static void serve(struct daemon *daemon)
 {
 	char line[sizeof "listening on " + 160];
-	int names[PIPIT_LISTEN_MAX];
+	int names[PIPIT_LISTEN_MAX + 1];
 	size_t count;
 
 	for (count = 0; pipit_server_url(daemon->server, count); count++) {
-		names[count] = pipit_healthcheck_publish(pipit_server_url(daemon->server, count));
-		snprintf(line, sizeof line, "listening on %s", pipit_server_url(daemon->server, count));
+		const char *url = pipit_server_url(daemon->server, count);
+		bool is_admin = count == daemon->config->listen_count;
+		/* Others do not serve /healthz. */
+		names[count] = is_admin || !daemon->config->admin_listen ? pipit_healthcheck_publish(url) : -1;
+		snprintf(line, sizeof line, "listening on %s%s", url, is_admin ? " (admin)" : "");
 		/* The program that started this one waits for it. */
 		pipit_log_announce(line);
 	}
@@ -447,7 +454,8 @@ static int ask_health(const struct pipit_config *config, const struct pipit_opti
 	bool is_named =
 	    options->names_file || pipit_options_place(options, "listen")->kind == PIPIT_OPTION_PLACE_COMMAND_LINE;
 	char error[256];
-	int result = is_named ? pipit_healthcheck(config->listen[0], error, sizeof error)
+	const char *address = config->admin_listen ? config->admin_listen : config->listen[0];
+	int result = is_named ? pipit_healthcheck(address, error, sizeof error)
 			      : pipit_healthcheck_find(config, error, sizeof error);
 	if (result == 0)
 		return EXIT_CLEAN;

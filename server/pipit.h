@@ -69,6 +69,11 @@ struct pipit_config {
 	const char *listen[PIPIT_LISTEN_MAX];
 	/** Entries used in `listen`, 1 to PIPIT_LISTEN_MAX. */
 	size_t listen_count;
+	/**
+	 * Address, as in `listen`, to which routes that are `admin_only` are restricted: elsewhere they do not exist. It
+	 * serves the other routes, too. NULL (default): none, and no restriction.
+	 */
+	const char *admin_listen;
 	/** "off" (default): [::]:PORT accepts IPv4 too, unless an IPv4 address in `listen` has the same port; "on". */
 	const char *ipv6_only;
 	/**
@@ -257,8 +262,9 @@ PIPIT_API struct pipit_server *pipit_server_new(const struct pipit_config *confi
 PIPIT_API int pipit_server_listen(struct pipit_server *server);
 
 /**
- * Address number `index` as "http://ADDR:PORT", or "unix:/PATH" or "unix:@NAME" for a UNIX socket; NULL before
- * pipit_server_listen(). Valid until pipit_server_free().
+ * Address number `index` as "http://ADDR:PORT", or "unix:/PATH" or "unix:@NAME" for a UNIX socket; number
+ * `listen_count` is `admin_listen`. NULL before pipit_server_listen(), or without such an address. Valid until
+ * pipit_server_free().
  */
 PIPIT_API const char *pipit_server_url(const struct pipit_server *server, size_t index);
 
@@ -441,6 +447,8 @@ struct pipit_route_options {
 	 * this, `workers` 0 means one. False by default.
 	 */
 	bool thread_safe;
+	/** True: served at `admin_listen` only, if the server has that address. */
+	bool admin_only;
 	/** Purpose of the route, in one line. */
 	const char *summary;
 	/**
@@ -511,6 +519,10 @@ PIPIT_API struct cJSON *pipit_evhttp_json(struct evhttp_request *request, const 
 
 /** Register the handler for paths that no route matches, instead of 404. All methods. As pipit_route(). */
 PIPIT_API int pipit_fallback(struct pipit_server *server, pipit_handler *handler, void *arg);
+
+/** As pipit_fallback(); `options` may be NULL. */
+PIPIT_API int pipit_fallback_with(
+    struct pipit_server *server, pipit_handler *handler, void *arg, const struct pipit_route_options *options);
 
 /** As pipit_fallback(), for an evhttp callback (evhttp_set_gencb()). */
 PIPIT_API int pipit_fallback_evhttp(struct pipit_server *server, pipit_evhttp_callback *callback, void *arg);
@@ -899,7 +911,8 @@ PIPIT_API void pipit_settings_free(struct pipit_settings *settings);
 
 /**
  * Serve a store: GET, PUT, PATCH (RFC 7396 and RFC 6902) and DELETE for `pattern` and all paths below it, with ETags
- * and conditions. SIGHUP then reloads it, if the server handles signals. Returns as pipit_route().
+ * and conditions. SIGHUP then reloads it, if the server handles signals. The routes are `admin_only`. Returns as
+ * pipit_route().
  *
  * @param pattern   such as "/api/settings", without a slash at its end
  * @param settings  kept until pipit_server_free()
@@ -1042,7 +1055,8 @@ PIPIT_API void pipit_serve_events(struct pipit_request *request, void *arg);
 PIPIT_API void pipit_serve_metrics(struct pipit_request *request, void *arg);
 
 /**
- * Handler for the OpenAPI 3.1 description of the server's routes, as JSON, without the fallback. Made when the server
+ * Handler for the OpenAPI 3.1 description of the server's routes, as JSON, without the fallback, and without those that
+ * the address of the request does not serve. Made when the server
  * starts; if only other handlers call this one, for each call.
  *
  * @param title  the handler's `arg`, UTF-8, read when the server starts; NULL: "pipit". If it is not UTF-8, the server

@@ -239,17 +239,20 @@ static void print_numeric(char *text, size_t size, const char *address)
 
 int pipit_healthcheck_find(const struct pipit_config *config, char *error, size_t size)
 {
+	/* With admin_listen, other addresses do not serve /healthz. */
+	const char *const *addresses = config->admin_listen ? &config->admin_listen : config->listen;
+	size_t count = config->admin_listen ? 1 : config->listen_count;
 	FILE *sockets = fopen("/proc/net/unix", "re");
 	struct found found = { 0, 0, false };
 	char configured[sizeof "unix:" + sizeof(((struct pipit_address *)0)->path)];
 	int result = 0;
 
-	for (size_t i = 0; sockets && !found.has_configured && i < config->listen_count; i++) {
-		print_numeric(configured, sizeof configured, config->listen[i]);
+	for (size_t i = 0; sockets && !found.has_configured && i < count; i++) {
+		print_numeric(configured, sizeof configured, addresses[i]);
 		found = ask_published(sockets, configured, error, size);
 	}
 	if (found.count == 0 || found.has_configured)
-		result = pipit_healthcheck(config->listen[0], error, size);
+		result = pipit_healthcheck(addresses[0], error, size);
 	else
 		result = ask_published(sockets, NULL, error, size).unhealthy ? -1 : 0;
 	if (sockets)

@@ -172,23 +172,31 @@ static bool collide(const struct listener *left, const struct listener *right)
 	return a->port == b->port && a->port != 0 && left->is_v6 == right->is_v6 && have_same_host(left, right);
 }
 
-/* With an address that was accepted before. */
-static void check_collisions(struct check *check, size_t index)
+/* With the first `count` of `listen`. */
+static void check_collisions(
+    struct check *check, const char *name, const struct pipit_option_place *place, const char *text, size_t count)
 {
 	const char *const *listen = check->config->listen;
 	struct listener listener, earlier;
-	if (!read_listener(listen[index], &listener))
+	if (!read_listener(text, &listener))
 		return;
-	for (size_t i = 0; i < index; i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (!read_listener(listen[i], &earlier) || !collide(&listener, &earlier))
 			continue;
 		pipit_option_error_start_line(check->error);
-		pipit_option_error_append_setting(
-		    check->error, place_of_address(check, index), "listen", listen[index]);
+		pipit_option_error_append_setting(check->error, place, name, text);
 		pipit_option_error_append(check->error, ": overlaps with %s; use one of them", listen[i]);
 		keep_result(check, -EINVAL);
 		return;
 	}
+}
+
+static void check_admin_listen(struct check *check)
+{
+	static const char name[] = "admin-listen";
+	const struct pipit_config *config = check->config;
+	check_collisions(check, name, place_of(check, pipit_option_find(name, strlen(name))), config->admin_listen,
+	    config->listen_count);
 }
 
 /* Two options against each other, when neither is wrong by itself. Returns the first one, to begin an error about it. */
@@ -241,7 +249,8 @@ int pipit_config_check_into(const struct pipit_config *config, struct pipit_opti
 		check_option(&check, &pipit_option_table[i]);
 	if (check.result == 0) {
 		for (size_t i = 1; i < config->listen_count; i++)
-			check_collisions(&check, i);
+			check_collisions(&check, "listen", place_of_address(&check, i), config->listen[i], i);
+		check_admin_listen(&check);
 		check_target_against_head(&check);
 		check_body_against_memory(&check);
 	}

@@ -24,17 +24,24 @@ static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL
 /* Compared by address: a given address replaces it. */
 static const char default_address[] = "127.0.0.1:8080";
 
+#define ADDRESS_WANTED                                                                                           \
+	"ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, :PORT for all addresses, unix:/PATH, " \
+	"unix:@NAME, or fd://N"
+
 #define FIELD(name) offsetof(struct pipit_config, name)
 
 /* clang-format off */
 const struct pipit_option pipit_option_table[] = {
 	{ .name = "listen", .kind = PIPIT_OPTION_ADDRESSES, .group = PIPIT_GROUP_SERVE, .offset = FIELD(listen),
 	    .initial_text = default_address, .operand = "ADDR:PORT",
-	    .wanted = "ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, :PORT for all addresses, unix:/PATH, unix:@NAME, or fd://N",
+	    .wanted = ADDRESS_WANTED,
 	    .help = "Address, unix:/PATH or fd://N to listen on; repeatable" },
 	{ .name = "ipv6-only", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(ipv6_only),
 	    .is_switch = true, .initial_text = "off", .choices = switch_positions, .operand = "[on]",
 	    .help = "Do not accept IPv4 connections on [::]:PORT" },
+	{ .name = "admin-listen", .kind = PIPIT_OPTION_ADDRESS, .group = PIPIT_GROUP_SERVE, .offset = FIELD(admin_listen),
+	    .operand = "ADDR:PORT", .unset = "none", .wanted = ADDRESS_WANTED,
+	    .help = "Serve metrics, health, events, dashboard and settings here only" },
 	{ .name = "root", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(root), .operand = "DIR",
 	    .unset = "dashboard", .wanted = "a directory", .help = "Directory of static files to serve" },
 	{ .name = "dashboard", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(dashboard),
@@ -330,7 +337,7 @@ enum pipit_fault pipit_option_check_text(const struct pipit_option *option, cons
 {
 	if (text == NULL)
 		return option->initial_text == NULL ? PIPIT_FAULT_NONE : PIPIT_FAULT_EMPTY;
-	if (option->kind == PIPIT_OPTION_ADDRESSES)
+	if (option->kind == PIPIT_OPTION_ADDRESSES || option->kind == PIPIT_OPTION_ADDRESS)
 		return check_address(text);
 	enum pipit_fault fault = check_plain_text(text);
 	if (fault == PIPIT_FAULT_NONE && option->kind == PIPIT_OPTION_CHOICE && find_choice(option, text) == NULL)

@@ -8,13 +8,13 @@
 #include <stdbool.h>
 
 enum {
-	PIPIT_OPTION_TOTAL = 44,
+	PIPIT_OPTION_TOTAL = 45,
 	PIPIT_OPTION_NAME_MAX_BYTES = 32,
 	PIPIT_OPTION_TEXT_MAX_BYTES = 4000, /* fits a line of the file */
 	PIPIT_OPTION_NUMBER_BYTES = 32,
 };
 
-/* Fields: uint64_t for COUNT, SIZE and DURATION; const char * for TEXT and CHOICE; array `listen` for ADDRESSES. */
+/* Fields: uint64_t for COUNT, SIZE and DURATION; const char * for TEXT, CHOICE and ADDRESS; array `listen` for ADDRESSES. */
 enum pipit_option_kind {
 	PIPIT_OPTION_COUNT,
 	PIPIT_OPTION_SIZE,
@@ -22,6 +22,7 @@ enum pipit_option_kind {
 	PIPIT_OPTION_TEXT,
 	PIPIT_OPTION_CHOICE,
 	PIPIT_OPTION_ADDRESSES,
+	PIPIT_OPTION_ADDRESS,
 };
 
 enum pipit_option_group {

@@ -132,6 +132,7 @@ static void append_form(struct pipit_option_error *line, const struct pipit_opti
 		pipit_option_error_append(line, ": not a number; use ");
 		break;
 	case PIPIT_OPTION_ADDRESSES:
+	case PIPIT_OPTION_ADDRESS:
 		pipit_option_error_append(line, ": not an address; use ");
 		break;
 	case PIPIT_OPTION_CHOICE:

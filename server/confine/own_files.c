@@ -65,9 +65,10 @@ void pipit_own_files_find(const struct pipit_config *config, const char *pages, 
 	if (find_log(config, files->log))
 		*writable++ = files->log;
 	/* Their files are removed at the end. */
-	for (size_t i = 0; i < config->listen_count; i++) {
+	for (size_t i = 0; i <= config->listen_count; i++) {
+		const char *text = i < config->listen_count ? config->listen[i] : config->admin_listen;
 		struct pipit_address address;
-		if (pipit_address_parse(config->listen[i], &address) == 0 && address.kind == PIPIT_ADDRESS_UNIX &&
+		if (text && pipit_address_parse(text, &address) == 0 && address.kind == PIPIT_ADDRESS_UNIX &&
 		    address.path[0] == '/' && find_directory(address.path, files->sockets[i]))
 			*writable++ = files->sockets[i];
 	}

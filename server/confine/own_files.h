@@ -10,8 +10,8 @@
 struct pipit_own_files {
 	char root[PATH_MAX], settings[PATH_MAX],
 	    log[PATH_MAX]; /* log: of a file that is rotated, its directory; "": none */
-	char sockets[PIPIT_LISTEN_MAX][PATH_MAX];
-	const char *readable[3], *writable[2 + PIPIT_LISTEN_MAX + 1]; /* for pipit_confine() */
+	char sockets[PIPIT_LISTEN_MAX + 1][PATH_MAX];
+	const char *readable[3], *writable[2 + PIPIT_LISTEN_MAX + 2]; /* for pipit_confine() */
 };
 
 /* pages: directory of the daemon's own pages; may be NULL. Files that cannot be found are left out. */

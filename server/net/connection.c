@@ -336,6 +336,11 @@ static const char *put_v4(char *text, const struct in_addr *address)
 	return text;
 }
 
+bool pipit_connection_is_admin(const struct pipit_connection *connection)
+{
+	return connection->is_admin;
+}
+
 const char *pipit_connection_peer(const struct pipit_connection *connection, char *text, size_t size)
 {
 	if (connection->peer.any.sa_family == AF_INET && size >= INET_ADDRSTRLEN)

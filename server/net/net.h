@@ -114,6 +114,7 @@ struct pipit_connection {
 	int fd;          /* owned, unless it is evhttp->fd; -1: none */
 	short interest;  /* of io: EV_READ, EV_WRITE or 0 */
 	bool is_waiting; /* on net->waiting */
+	bool is_admin;   /* accepted at admin_listen */
 	enum pipit_connection_state state;
 	enum pipit_connection_end end;
 	enum pipit_connection_slot slot;

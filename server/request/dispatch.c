@@ -23,6 +23,7 @@ static void answer_from_table(struct pipit_request *request, unsigned allow)
 static const struct pipit_route *find_route(struct pipit_dispatch *dispatch, struct pipit_request *request)
 {
 	const struct pipit_guard_head *head = request->head;
+	const struct pipit_dispatch_routes *routes = &dispatch->routes[pipit_connection_is_admin(request->connection)];
 	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
 
 	/* the server as a whole (RFC 9110 §9.3.7) */
@@ -30,16 +31,16 @@ static const struct pipit_route *find_route(struct pipit_dispatch *dispatch, str
 		answer_from_table(request, PIPIT_ANY);
 		return NULL;
 	}
-	switch (pipit_router_find(dispatch->router, head->method, path, &request->match)) {
+	switch (pipit_router_find(routes->router, head->method, path, &request->match)) {
 	case PIPIT_ROUTER_FOUND:
 		return request->match.route;
 	case PIPIT_ROUTER_METHOD_NOT_ALLOWED:
 		answer_from_table(request, request->match.allow);
 		return NULL;
 	default:
-		if (!dispatch->fallback)
+		if (!routes->fallback)
 			pipit_reply_problem(request, 404, "There is nothing at this path.");
-		return dispatch->fallback;
+		return routes->fallback;
 	}
 }
 

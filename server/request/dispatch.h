@@ -9,12 +9,16 @@
 #include "metrics/counters.h"
 #include "request/request.h"
 
+struct pipit_dispatch_routes {
+	const struct pipit_router *router;
+	const struct pipit_route *fallback; /* NULL: 404 */
+};
+
 struct pipit_dispatch {
 	struct pipit_request_pool pool;
 	const struct pipit_config *config;
-	const struct pipit_router *router;
-	const struct pipit_route *fallback; /* NULL: 404 */
-	size_t no_route;                    /* index for the counters */
+	struct pipit_dispatch_routes routes[2]; /* [true]: of admin_listen */
+	size_t no_route;                        /* index for the counters */
 	struct pipit_counters *counters;
 	struct pipit_access_log_buffer *access; /* NULL: no access log */
 	struct event *log_event;                /* active while lines wait: one write() per turn of the loop */

@@ -231,12 +231,12 @@ END_TEST
 
 static const char *const names[] = { "ipv6-only", "dashboard", "drain-delay", "listen", "workers", "root", "spa",
 	"listing", "compress", "cache-control", "media-types", "settings", "settings-max-bytes",
-	"settings-require-match", "user", "group", "sandbox", "max-json-values", "max-streams", "config", "access-log",
-	"log-format", "log-level", "max-connections", "listen-backlog", "max-head-bytes", "max-fields",
-	"max-target-bytes", "max-body-bytes", "max-json-depth", "head-timeout", "read-timeout", "write-timeout",
-	"min-rate-bytes", "rate-grace", "idle-timeout", "lingering-time", "lingering-timeout", "drain-timeout",
-	"max-connections-per-address", "max-requests-per-connection", "memory-limit", "max-field-bytes",
-	"max-output-bytes", "defer-accept", "check", "healthcheck", "version", "help" };
+	"settings-require-match", "user", "group", "sandbox", "admin-listen", "max-json-values", "max-streams",
+	"config", "access-log", "log-format", "log-level", "max-connections", "listen-backlog", "max-head-bytes",
+	"max-fields", "max-target-bytes", "max-body-bytes", "max-json-depth", "head-timeout", "read-timeout",
+	"write-timeout", "min-rate-bytes", "rate-grace", "idle-timeout", "lingering-time", "lingering-timeout",
+	"drain-timeout", "max-connections-per-address", "max-requests-per-connection", "memory-limit",
+	"max-field-bytes", "max-output-bytes", "defer-accept", "check", "healthcheck", "version", "help" };
 
 enum { NAME_COUNT = sizeof(names) / sizeof(names[0]), COMMAND_COUNT = 5 };
 
@@ -279,7 +279,8 @@ END_TEST
 START_TEST(prints_every_address_and_unset_options)
 {
 	static const char expected[] =
-	    "listen = 0.0.0.0:80\nlisten = [::]:80\nipv6-only = off\n# root is not set\ndashboard = on\nspa = "
+	    "listen = 0.0.0.0:80\nlisten = [::]:80\nipv6-only = off\n# admin-listen is not set\n# root is not "
+	    "set\ndashboard = on\nspa = "
 	    "off\nlisting = off\ncompress = on\n"
 	    "# cache-control is not set\n# media-types is not set\n"
 	    "# settings is not set\nsettings-max-bytes = 256k\nsettings-require-match = off\nworkers = 0\n";
