@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <event2/event_struct.h>
 #include <event2/listener.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -28,14 +29,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define RETRY_MS 250
+static const struct timeval at_once = { 0, 1 }, later = { 0, 250 * 1000 };
 
 struct guarded {
 	struct guarded *next;
 	struct evhttp *http;         /* NULL: the program has freed it */
 	struct event_base *base;     /* NULL: no socket is bound yet */
-	struct event *start;         /* NULL: none, or the guard is attached */
-	struct bufferevent *refusal; /* for a client when the guard cannot be attached */
+	struct event *start;         /* on_start(); NULL: none yet */
+	struct bufferevent *refusal; /* for a client when the guard cannot be attached; NULL: see `closes_null` */
 	struct pipit_server *server;
 	bool is_shown; /* at /metrics */
 	bool is_attached;
@@ -45,15 +46,25 @@ struct guarded {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
 static struct guarded *all;
+static char *const *environment; /* the PIPIT_ variables */
 static struct guard_configuration guard;
 static enum { NOT_READ, RIGHT, WRONG } configuration_state;
-static struct pipit_server *metrics; /* NULL: none */
+static struct guard_metrics metrics = { .fd = -1 };
 static struct event_base *metrics_base;
 static pthread_t metrics_thread;
 static pid_t metrics_process; /* that has the thread; 0: none */
 
 /* This thread is in one of the functions below, or attaches a guard: its calls of libevent are not the program's. */
 static _Thread_local unsigned inside;
+
+/* The client that evhttp accepts on this thread: its bevcb has no bufferevent for it. */
+static _Thread_local bool refuses;
+
+/*
+ * libevent calls its own functions by their public names, so that libpipit-guard.so has a refused client closed. One that is linked with
+ * -Bsymbolic does not.
+ */
+static bool closes_null;
 
 /* --- the metrics -------------------------------------------------------------------------------------------------------- */
 
@@ -70,12 +81,17 @@ static void start_metrics(void)
 	sigset_t every, before;
 	int error = -ENOMEM;
 
-	if (!metrics || is_tried)
+	if (!metrics.server || is_tried)
 		return;
 	is_tried = true;
 	metrics_base = event_base_new();
 	if (metrics_base)
-		error = pipit_server_attach(metrics, metrics_base);
+		error = pipit_server_attach(metrics.server, metrics_base);
+	if (error == 0) {
+		/* takes the descriptor, also when it fails */
+		error = pipit_worker_listen(pipit_server_worker(metrics.server), metrics.fd, false, NULL);
+		metrics.fd = -1;
+	}
 	if (error == 0) {
 		sigfillset(&every);
 		pthread_sigmask(SIG_SETMASK, &every, &before);
@@ -83,7 +99,9 @@ static void start_metrics(void)
 		pthread_sigmask(SIG_SETMASK, &before, NULL);
 	}
 	metrics_process = error == 0 ? getpid() : 0;
-	if (error != 0)
+	if (error == 0)
+		pipit_log(PIPIT_LOG_INFO, "serves metrics at %s/metrics", metrics.url);
+	else
 		pipit_log(PIPIT_LOG_ERROR, "goes on without metrics: cannot start their thread");
 }
 
@@ -92,7 +110,7 @@ __attribute__((destructor)) static void stop_metrics(void)
 {
 	if (!metrics_process || metrics_process != getpid() || pthread_equal(pthread_self(), metrics_thread))
 		return;
-	pipit_server_stop_loop(metrics);
+	pipit_server_stop_loop(metrics.server);
 	pthread_join(metrics_thread, NULL);
 }
 
@@ -106,6 +124,15 @@ static enum bufferevent_filter_result pass_nothing(
 }
 
 static struct bufferevent *on_first_client(struct event_base *base, void *context);
+
+/* evhttp's bevcb when the guard is attached. */
+static struct bufferevent *on_client(struct event_base *base, void *net)
+{
+	struct bufferevent *bev = pipit_evhttp_link_accept(net);
+	(void)base;
+	refuses = !bev;
+	return bev;
+}
 
 static void on_request(struct evhttp_request *request, void *arg)
 {
@@ -195,17 +222,20 @@ static bool attach(struct guarded *guarded)
 		return false;
 	}
 	guarded->is_attached = true;
-	guarded->is_shown = metrics && pipit_server_show(metrics, guarded->server) == 0;
-	if (metrics && !guarded->is_shown)
+	evhttp_set_bevcb(guarded->http, on_client, pipit_worker_net(pipit_server_worker(guarded->server)));
+	if (closes_null)
+		pipit_evhttp_link_close_null(pipit_worker_net(pipit_server_worker(guarded->server)));
+	guarded->is_shown = metrics.server && pipit_server_show(metrics.server, guarded->server) == 0;
+	if (metrics.server && !guarded->is_shown)
 		pipit_log(PIPIT_LOG_WARN, "/metrics describes the first %d evhttps", PIPIT_SERVER_SHOWN_MAX);
 	start_metrics();
 	return true;
 }
 
-static void enable_one(struct evhttp_bound_socket *bound, void *context)
+static void enable_one(struct evhttp_bound_socket *bound, void *is_done)
 {
-	(void)context;
-	evconnlistener_enable(evhttp_bound_socket_get_listener(bound));
+	if (evconnlistener_enable(evhttp_bound_socket_get_listener(bound)) != 0)
+		*(bool *)is_done = false;
 }
 
 static void disable_one(struct evhttp_bound_socket *bound, void *context)
@@ -214,10 +244,26 @@ static void disable_one(struct evhttp_bound_socket *bound, void *context)
 	evconnlistener_disable(evhttp_bound_socket_get_listener(bound));
 }
 
-/* For a client when memory or descriptors are short: nothing is read from it, and a timeout closes it. */
+/* With the lock. Leaves `refuses` set if libpipit-guard.so is not called. */
+static void find_out_what_null_does(struct event_base *base)
+{
+	static bool is_known;
+	struct evhttp_connection *connection;
+
+	if (is_known)
+		return;
+	refuses = true;
+	connection = evhttp_connection_base_new(base, NULL, "", 0);
+	closes_null = !connection && !refuses;
+	refuses = false;
+	is_known = closes_null || connection;
+	if (connection)
+		evhttp_connection_free(connection);
+}
+
+/* For a client when memory or descriptors are short, unless NULL closes it: nothing is read from it, and a timeout closes it. */
 static struct bufferevent *new_refusal(struct event_base *base)
 {
-	static const struct timeval at_once = { 0, 1 };
 	struct bufferevent *socket = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE), *refusal;
 
 	if (!socket)
@@ -240,17 +286,51 @@ static bool prepare(struct guarded *guarded, struct event_base *base)
 	/* The bevcb of an evhttp of evhttp_start() gets none. */
 	if (!guarded->base)
 		guarded->base = base;
-	if (!guarded->refusal)
+	find_out_what_null_does(guarded->base);
+	if (!guarded->refusal && !closes_null)
 		guarded->refusal = new_refusal(guarded->base);
 	if (!guarded->start)
-		guarded->start = event_new(guarded->base, -1, 0, on_start, guarded);
-	return guarded->refusal && guarded->start;
+		guarded->start = event_new(guarded->base, -1, EV_PERSIST, on_start, guarded);
+	return (guarded->refusal || closes_null) && guarded->start;
+}
+
+/*
+ * With the lock. Until the guard is attached. Allocates nothing if on_start() is scheduled already. An internal event of libevent neither
+ * keeps the program's loop nor ends event_base_loop(EVLOOP_ONCE); while the sockets are paused the event must keep the loop.
+ */
+static bool schedule(const struct guarded *guarded, const struct timeval *delay, bool keeps_loop)
+{
+	short *flags = &guarded->start->ev_evcallback.evcb_flags;
+
+	/* on_start() may wait for the lock in another thread. */
+	event_del_noblock(guarded->start);
+	*flags = (short)(keeps_loop ? *flags & ~EVLIST_INTERNAL : *flags | EVLIST_INTERNAL);
+	return event_add(guarded->start, delay) == 0;
+}
+
+/* With the lock. Without on_start() nothing would enable the sockets again. */
+static void pause_sockets(struct guarded *guarded)
+{
+	if (!guarded->start || !schedule(guarded, &later, true))
+		return;
+	guarded->is_paused = true;
+	evhttp_foreach_bound_socket(guarded->http, disable_one, NULL);
+}
+
+/* With the lock. False: memory is short. */
+static bool resume_sockets(struct guarded *guarded)
+{
+	bool is_done = true;
+
+	if (guarded->is_paused)
+		evhttp_foreach_bound_socket(guarded->http, enable_one, &is_done);
+	guarded->is_paused &= !is_done;
+	return is_done;
 }
 
 /* Tries again later while memory is short. */
 static void on_start(evutil_socket_t fd, short what, void *context)
 {
-	static const struct timeval later = { 0, RETRY_MS * 1000 };
 	struct guarded *guarded = context;
 	(void)fd, (void)what;
 
@@ -258,27 +338,23 @@ static void on_start(evutil_socket_t fd, short what, void *context)
 	pthread_mutex_lock(&lock);
 	/* another thread may have freed its evhttp meanwhile */
 	if (is_known(guarded) && guarded->http) {
-		if (!guarded->refusal)
+		if (!guarded->refusal && !closes_null)
 			guarded->refusal = new_refusal(guarded->base);
-		if (attach(guarded) || guarded->is_aside) {
-			if (guarded->is_paused)
-				evhttp_foreach_bound_socket(guarded->http, enable_one, NULL);
-			guarded->is_paused = false;
-		} else {
-			event_add(guarded->start, &later);
-		}
+		if ((attach(guarded) || guarded->is_aside) && resume_sockets(guarded))
+			event_del_noblock(guarded->start);
+		else
+			schedule(guarded, &later, guarded->is_paused);
 	}
 	pthread_mutex_unlock(&lock);
 	inside--;
 }
 
 /*
- * evhttp's bevcb until the guard is attached, which sets its own. evhttp would read from a plain socket if it returned NULL: after a
- * refusal no client is accepted before the guard is attached.
+ * evhttp's bevcb until the guard is attached. evhttp would read from a plain socket if it returned NULL: see `refuses`. After a refusal
+ * no client is accepted before the guard is attached.
  */
 static struct bufferevent *on_first_client(struct event_base *base, void *context)
 {
-	static const struct timeval later = { 0, RETRY_MS * 1000 };
 	struct guarded *guarded = context;
 	struct bufferevent *bev;
 
@@ -292,11 +368,9 @@ static struct bufferevent *on_first_client(struct event_base *base, void *contex
 	} else {
 		bev = guarded->refusal;
 		guarded->refusal = NULL;
-		guarded->is_paused = true;
-		if (guarded->start)
-			event_add(guarded->start, &later);
-		evhttp_foreach_bound_socket(guarded->http, disable_one, NULL);
+		pause_sockets(guarded);
 	}
+	refuses = !bev;
 	pthread_mutex_unlock(&lock);
 	inside--;
 	return bev;
@@ -331,7 +405,7 @@ static bool is_configured(void)
 		return configuration_state == RIGHT;
 	snprintf(name, sizeof name, "pipit-guard[%s]", program_invocation_short_name);
 	pipit_log_set_program(name);
-	configuration_state = guard_configuration_read(&guard) == 0 ? RIGHT : WRONG;
+	configuration_state = guard_configuration_read(&guard, environment, NULL) == 0 ? RIGHT : WRONG;
 	/* A child may find the address taken by its parent. */
 	if (configuration_state == RIGHT && guard.metrics && guard_configuration_open_metrics(&guard, &metrics) != 0)
 		pipit_log(PIPIT_LOG_WARN, "goes on without metrics");
@@ -359,6 +433,12 @@ static enum pipit_guarding_result begin_guarding(struct evhttp *http)
 	}
 	evhttp_set_bevcb(http, on_first_client, guarded);
 	return PIPIT_GUARDING_ON;
+}
+
+static void set_start(dev_t device, ino_t inode, char *const *variables)
+{
+	pipit_log_set_errors(device, inode);
+	environment = variables;
 }
 
 static enum pipit_guarding_result begin(struct evhttp *http)
@@ -392,7 +472,6 @@ static void say_guarded(int fd)
 static bool bound(struct evhttp *http, struct evhttp_bound_socket *socket)
 {
 	struct evconnlistener *listener = evhttp_bound_socket_get_listener(socket);
-	static const struct timeval at_once = { 0, 0 };
 	struct guarded *guarded;
 	bool is_prepared = true;
 
@@ -402,9 +481,12 @@ static bool bound(struct evhttp *http, struct evhttp_bound_socket *socket)
 	if (guarded && !guarded->is_attached)
 		is_prepared = prepare(guarded, evconnlistener_get_base(listener));
 	/* Otherwise the first client attaches the guard. */
-	if (is_prepared && guarded && metrics && !guarded->is_attached)
-		is_prepared = event_add(guarded->start, &at_once) == 0;
+	if (is_prepared && guarded && metrics.server && !guarded->is_attached &&
+	    !event_pending(guarded->start, EV_TIMEOUT, NULL))
+		is_prepared = schedule(guarded, &at_once, false);
 	if (is_prepared) {
+		if (guarded && guarded->is_paused)
+			evconnlistener_disable(listener);
 		say_guarded(evconnlistener_get_fd(listener));
 	} else {
 		/* Its other sockets stay guarded. */
@@ -414,6 +496,13 @@ static bool bound(struct evhttp *http, struct evhttp_bound_socket *socket)
 	pthread_mutex_unlock(&lock);
 	inside--;
 	return is_prepared;
+}
+
+static void bind_failed(const char *address, uint16_t port)
+{
+	pthread_mutex_lock(&lock);
+	guard_configuration_report_bind(&guard, &metrics, address, port);
+	pthread_mutex_unlock(&lock);
 }
 
 static void end(struct evhttp *http)
@@ -472,17 +561,41 @@ static void write_enabled(struct bufferevent *bev)
 	pthread_mutex_unlock(&lock);
 }
 
+static bool has_bufferevent(struct bufferevent *bev)
+{
+	bool has = false;
+
+	if (inside || !bufferevent_get_underlying(bev))
+		return false;
+	pthread_mutex_lock(&lock);
+	for (struct guarded *guarded = all; guarded && !has; guarded = guarded->next)
+		has = guarded->is_attached &&
+		      pipit_evhttp_link_has(pipit_worker_net(pipit_server_worker(guarded->server)), bev);
+	pthread_mutex_unlock(&lock);
+	return has;
+}
+
+static bool must_refuse(void)
+{
+	bool must = refuses;
+	refuses = false;
+	return must;
+}
+
 static bool is_inside(void)
 {
 	return inside > 0;
 }
 
 __attribute__((visibility("default"))) const struct pipit_guarding pipit_guarding = {
-	.set_errors = pipit_log_set_errors,
+	.set_start = set_start,
 	.begin = begin,
 	.bound = bound,
+	.bind_failed = bind_failed,
 	.end = end,
 	.take_bevcb = take_bevcb,
 	.write_enabled = write_enabled,
+	.has_bufferevent = has_bufferevent,
+	.must_refuse = must_refuse,
 	.is_inside = is_inside,
 };

@@ -22,6 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+extern char **environ;
+
 #define INTERPOSED __attribute__((visibility("default")))
 
 /* Real functions call one another by their public names. */
@@ -43,7 +45,7 @@ static void write_line(const char *line, size_t length)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void say(const char *level, const char *format, ...)
 {
 	char text[512], line[640];
 	va_list arguments;
@@ -52,7 +54,7 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	length = snprintf(line, sizeof line, "pipit-guard[%s]: warn: %s\n", program_invocation_short_name, text);
+	length = snprintf(line, sizeof line, "pipit-guard[%s]: %s: %s\n", program_invocation_short_name, level, text);
 	write_line(line, (size_t)length);
 }
 
@@ -80,7 +82,7 @@ static void *find(const char *name, const void *caller)
 	if (!found)
 		found = find_through(name, caller);
 	if (!found)
-		say("libevent has no %s(): the call fails", name);
+		say("error", "libevent has no %s(): the call fails", name);
 	return found;
 }
 
@@ -99,7 +101,30 @@ static struct stat errors; /* of standard error when the program started; st_ino
 
 static char core_path[PATH_MAX]; /* empty: unknown */
 
-/* The program may close standard error, and change its directory, before it binds. */
+static char **variables; /* the PIPIT_ variables; NULL: memory was short */
+
+static bool is_of_pipit(const char *variable)
+{
+	return strncmp(variable, "PIPIT_", strlen("PIPIT_")) == 0;
+}
+
+static void remember_variables(void)
+{
+	size_t count = 0;
+
+	for (char **at = environ; at && *at; at++)
+		count += is_of_pipit(*at);
+	variables = calloc(count + 1, sizeof *variables);
+	count = 0;
+	for (char **at = environ; variables && at && *at; at++) {
+		if (!is_of_pipit(*at))
+			continue;
+		variables[count] = strdup(*at);
+		count += variables[count] != NULL;
+	}
+}
+
+/* The program may close standard error, and change its directory or its environment, before it binds. */
 __attribute__((constructor)) static void remember_start(void)
 {
 	char path[PATH_MAX], *slash;
@@ -107,6 +132,7 @@ __attribute__((constructor)) static void remember_start(void)
 
 	if (fstat(STDERR_FILENO, &errors) != 0)
 		errors.st_ino = 0;
+	remember_variables();
 	if (!dladdr(&errors, &info) || !realpath(info.dli_fname, path))
 		return;
 	slash = strrchr(path, '/');
@@ -128,7 +154,8 @@ static bool is_supported(void)
 	version = get_version ? get_version() : 0;
 	if (version >> 16 == 0x0201 && version >= 0x02010c00)
 		return true;
-	say("stands aside: it guards libevent 2.1 from 2.1.12 on, and this is %s", get_text ? get_text() : "unknown");
+	say("warn", "stands aside: it guards libevent 2.1 from 2.1.12 on, and this is %s",
+	    get_text ? get_text() : "unknown");
 	return false;
 }
 
@@ -136,6 +163,7 @@ static bool is_broken; /* the core cannot be loaded: the program must not bind, 
 
 static void load(void)
 {
+	static char *none[1];
 	void *handle;
 
 	if (!is_supported())
@@ -145,18 +173,27 @@ static void load(void)
 		core = dlsym(handle, PIPIT_GUARD_CORE_SYMBOL);
 	is_broken = !core;
 	if (core)
-		core->set_errors(errors.st_dev, errors.st_ino);
+		core->set_start(errors.st_dev, errors.st_ino, variables ? variables : environ ? environ : none);
 	else
-		say("the program cannot bind its evhttp: %s", dlerror());
+		say("error", "the program cannot bind its evhttp: %s", dlerror());
+}
+
+static bool guards_children(void)
+{
+	static const char setting[] = PIPIT_GUARD_CHILDREN "=on";
+	char **at = variables;
+
+	while (at && *at && strcmp(*at, setting) != 0)
+		at++;
+	return at && *at;
 }
 
 /* In place, because other threads may read the environment. The loader skips empty names. */
 static void remove_from_environment(void)
 {
-	const char *children = getenv(PIPIT_GUARD_CHILDREN);
 	char *value = getenv("LD_PRELOAD"), *at, *start;
 
-	if (!value || (children && strcmp(children, "on") == 0))
+	if (!value || guards_children())
 		return;
 	while ((at = strstr(value, PIPIT_GUARD_LIBRARY))) {
 		for (start = at; start > value && !strchr(" :", start[-1]);)
@@ -195,6 +232,15 @@ static struct evhttp_bound_socket *tell_bound(struct evhttp *http, struct evhttp
 	return bound;
 }
 
+/* Leaves errno unchanged. */
+static void tell_failed(const char *address, ev_uint16_t port)
+{
+	int error = errno;
+	if (core)
+		core->bind_failed(address, port);
+	errno = error;
+}
+
 /* False: the program must not bind; errno is set. */
 static bool begin_binding(struct evhttp *http, bool has_real, bool *is_guarded)
 {
@@ -228,12 +274,16 @@ typedef struct evhttp *start(const char *, ev_uint16_t);
 static struct evhttp_bound_socket *bind_for(
     const void *caller, struct evhttp *http, const char *address, ev_uint16_t port)
 {
+	struct evhttp_bound_socket *bound;
 	bool is_guarded;
 	REAL(bind_with_handle, "evhttp_bind_socket_with_handle", caller);
 
 	if (!begin_binding(http, real != NULL, &is_guarded))
 		return NULL;
-	return end_binding(http, real(http, address, port), is_guarded);
+	bound = real(http, address, port);
+	if (!bound)
+		tell_failed(address, port);
+	return end_binding(http, bound, is_guarded);
 }
 
 INTERPOSED struct evhttp_bound_socket *evhttp_bind_socket_with_handle(
@@ -299,6 +349,8 @@ INTERPOSED struct evhttp *evhttp_start(const char *address, ev_uint16_t port)
 	depth++;
 	http = real ? real(address, port) : NULL;
 	depth--;
+	if (!http && real)
+		tell_failed(address, port);
 	if (!http || !for_each || !free_real)
 		return http;
 	for_each(http, take_first, &bound);
@@ -355,4 +407,54 @@ INTERPOSED int bufferevent_enable(struct bufferevent *bev, short events)
 	if (result == 0 && core && events & EV_WRITE)
 		core->write_enabled(bev);
 	return result;
+}
+
+/* bufferevent_free() removes the callbacks, too. */
+static _Thread_local unsigned freeing;
+
+typedef void free_bufferevent(struct bufferevent *);
+typedef void set_callbacks(
+    struct bufferevent *, bufferevent_data_cb, bufferevent_data_cb, bufferevent_event_cb, void *);
+typedef struct evhttp_connection *new_connection(
+    struct event_base *, struct evdns_base *, struct bufferevent *, const char *, ev_uint16_t);
+
+INTERPOSED void bufferevent_free(struct bufferevent *bev)
+{
+	REAL(free_bufferevent, "bufferevent_free", CALLER);
+
+	freeing++;
+	if (real)
+		real(bev);
+	freeing--;
+}
+
+static void on_no_event(struct bufferevent *bev, short what, void *arg)
+{
+	(void)bev, (void)what, (void)arg;
+}
+
+/* A bufferevent without an event callback and without an argument is one that evhttp has freed: see pipit_evhttp_link_is_released(). */
+INTERPOSED void bufferevent_setcb(struct bufferevent *bev, bufferevent_data_cb on_read, bufferevent_data_cb on_write,
+    bufferevent_event_cb on_event, void *arg)
+{
+	REAL(set_callbacks, "bufferevent_setcb", CALLER);
+
+	if (!on_event && !arg && !freeing && core && core->has_bufferevent(bev))
+		on_event = on_no_event;
+	if (real)
+		real(bev, on_read, on_write, on_event, arg);
+}
+
+/*
+ * evhttp calls it with what its bevcb has returned. In the place of NULL it would make a socket bufferevent, and read from the client
+ * unguarded; after NULL from here, it closes the client.
+ */
+INTERPOSED struct evhttp_connection *evhttp_connection_base_bufferevent_new(struct event_base *base,
+    struct evdns_base *resolver, struct bufferevent *bev, const char *address, ev_uint16_t port)
+{
+	REAL(new_connection, "evhttp_connection_base_bufferevent_new", CALLER);
+
+	if (!real || (core && core->must_refuse() && !bev))
+		return NULL;
+	return real(base, resolver, bev, address, port);
 }

@@ -2,16 +2,20 @@
 /* pipit-guard: check the configuration, look at the program, and run it with libpipit-guard.so preloaded. */
 #include "app/server.h"
 #include "base/log.h"
+#include "config/option.h"
 #include "configuration.h"
 #include "guarding.h"
 #include "program.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+extern char **environ;
 
 /* documented by --help; 126 and 127 as in env(1) */
 enum { EXIT_ASIDE = 3, EXIT_WRONG_CONFIGURATION = 2, EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127 };
@@ -23,7 +27,7 @@ static const char help[] = "Usage: pipit-guard [OPTION]... PROGRAM [ARGUMENT]...
 			   "  --config FILE        Configuration file of \"key = value\" lines\n"
 			   "  --children           Guard the programs that the program starts, too\n"
 			   "  --explain            Print what the guard would do with PROGRAM, then exit\n"
-			   "  --check              Check the configuration, then exit\n"
+			   "  --check              Check the configuration, print it, then exit\n"
 			   "  --version            Print the version, then exit\n"
 			   "  --help               Print this text, then exit\n"
 			   "\n"
@@ -37,6 +41,7 @@ static const char help[] = "Usage: pipit-guard [OPTION]... PROGRAM [ARGUMENT]...
 			   "stand aside.\n";
 
 struct arguments {
+	struct guard_flags flags;
 	bool explains;
 	bool checks;
 	char **program; /* with its arguments; NULL at the end */
@@ -61,6 +66,35 @@ static void name_file(const char *name)
 	free(path);
 }
 
+/* The name and value of --NAME=VALUE, or of --NAME and what follows. */
+static void print_hint(const struct pipit_option *option, const char *value, char *hint, size_t size)
+{
+	char variable[PIPIT_OPTION_NAME_MAX_BYTES + 1];
+	size_t length = strlen(option->name);
+
+	for (size_t i = 0; i <= length; i++)
+		variable[i] = option->name[i] == '-' ? '_' : (char)toupper((unsigned char)option->name[i]);
+	snprintf(hint, size,
+	    "not a flag of pipit-guard; use PIPIT_%s=%s in the environment, or %s = %s in the file of --config",
+	    variable, value, option->name, value);
+}
+
+/* next: NULL at the end */
+static int refuse_flag(const char *flag, const char *next)
+{
+	const char *name = flag + strspn(flag, "-"), *value = strchr(name, '=');
+	size_t length = strcspn(name, "=");
+	const struct pipit_option *option = flag[1] == '-' ? pipit_option_find(name, length) : NULL;
+	char hint[1024];
+
+	if (!option)
+		return fail(EXIT_WRONG_CONFIGURATION, flag, "unknown option; see --help");
+	if (guard_configuration_refuses(option))
+		return fail(EXIT_WRONG_CONFIGURATION, flag, "has no effect on a guarded program; remove it");
+	print_hint(option, value ? value + 1 : next && *next != '-' ? next : option->operand, hint, sizeof hint);
+	return fail(EXIT_WRONG_CONFIGURATION, flag, hint);
+}
+
 /* -1: go on; else the exit status. */
 static int read_arguments(int argc, char **argv, struct arguments *arguments)
 {
@@ -78,9 +112,11 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
 	while ((option = getopt_long(argc, argv, "+:hV", options, NULL)) != -1) {
 		switch (option) {
 		case METRICS:
+			arguments->flags.metrics = optarg;
 			setenv(PIPIT_GUARD_METRICS, optarg, 1);
 			break;
 		case CONFIG:
+			arguments->flags.config = optarg;
 			name_file(optarg);
 			break;
 		case CHILDREN:
@@ -103,7 +139,7 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
 		case ':':
 			return fail(EXIT_WRONG_CONFIGURATION, argv[optind - 1], "has no value; see --help");
 		default:
-			return fail(EXIT_WRONG_CONFIGURATION, argv[optind - 1], "unknown option; see --help");
+			return refuse_flag(argv[optind - 1], argv[optind]);
 		}
 	}
 	arguments->program = argv + optind;
@@ -113,12 +149,13 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
 	return -1;
 }
 
-/* All that binding would need: the access log is opened, the metrics listen for a moment. */
-static int check_configuration(void)
+/* All that binding would need: the access log is opened, the metrics listen for a moment. The exit status. */
+static int check_configuration(const struct guard_flags *flags, bool prints)
 {
 	static struct guard_configuration guard;
-	struct pipit_server *server = NULL, *metrics = NULL;
-	int result = guard_configuration_read(&guard);
+	struct guard_metrics metrics = { .fd = -1 };
+	struct pipit_server *server = NULL;
+	int result = guard_configuration_read(&guard, environ, flags);
 
 	if (result == 0) {
 		server = pipit_server_new_guard(&guard.config, true);
@@ -126,10 +163,12 @@ static int check_configuration(void)
 	}
 	if (result == 0 && guard.metrics)
 		result = guard_configuration_open_metrics(&guard, &metrics);
-	pipit_server_free(metrics);
+	guard_configuration_close_metrics(&metrics);
 	pipit_server_free(server);
+	if (result == 0 && prints)
+		guard_configuration_print(&guard, stdout);
 	guard_configuration_clear(&guard);
-	return result;
+	return result == 0 ? end_output(0) : EXIT_WRONG_CONFIGURATION;
 }
 
 /* Beside this program: in its folder, or where it was installed. */
@@ -171,6 +210,24 @@ static bool preload(void)
 	return setenv("LD_PRELOAD", value, 1) == 0;
 }
 
+/* As execvp() does. arguments: with the program's name first. Returns after an error. */
+static void run_by_shell(const struct program *program, char **arguments)
+{
+	size_t count = 0;
+	char **words;
+
+	while (arguments[count])
+		count++;
+	words = calloc(count + 2, sizeof *words);
+	if (!words)
+		return;
+	words[0] = (char *)program->interpreter;
+	words[1] = (char *)program->path;
+	memcpy(words + 2, arguments + 1, (count - 1) * sizeof *words);
+	execv(program->interpreter, words);
+	free(words);
+}
+
 static int run(const struct program *program, char **arguments)
 {
 	int error;
@@ -179,7 +236,10 @@ static int run(const struct program *program, char **arguments)
 		pipit_log(PIPIT_LOG_WARN, "stands aside of %s: %s", program->path, program->aside);
 	else if (!preload())
 		return EXIT_CANNOT_RUN;
-	execv(program->path, arguments);
+	if (program->is_bare_script)
+		run_by_shell(program, arguments);
+	else
+		execv(program->path, arguments);
 	error = errno;
 	return fail(error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN, program->path, strerror(error));
 }
@@ -194,10 +254,9 @@ int main(int argc, char **argv)
 	result = read_arguments(argc, argv, &arguments);
 	if (result >= 0)
 		return result;
-	if (!arguments.explains && check_configuration() != 0)
-		return EXIT_WRONG_CONFIGURATION;
-	if (arguments.checks)
-		return 0;
+	result = arguments.explains ? 0 : check_configuration(&arguments.flags, arguments.checks);
+	if (result != 0 || arguments.checks)
+		return result;
 	result = program_read(&program, *arguments.program);
 	if (result == -ENOENT)
 		return fail(EXIT_NOT_FOUND, *arguments.program, "not found");

@@ -12,6 +12,7 @@ enum { PROGRAM_CALLS_MAX = 96 };
 struct program {
 	char path[PATH_MAX];
 	char interpreter[PATH_MAX];     /* of a script; empty: none */
+	bool is_bare_script;            /* without "#!" */
 	char libevent[PATH_MAX];        /* the library that has evhttp; empty: none */
 	char *calls[PROGRAM_CALLS_MAX]; /* functions of libevent's http and bufferevents that it imports; owned */
 	size_t call_count;
@@ -25,7 +26,7 @@ int program_read(struct program *program, const char *name);
 
 void program_clear(struct program *program);
 
-/* Prints what the file says, and the decision, on standard output. */
-void program_explain(const struct program *program);
+/* Prints what the file says, and the decision, on standard output. Sorts the calls. */
+void program_explain(struct program *program);
 
 #endif

@@ -1,26 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "handlers.h"
 
-static const struct pipit_route_options metrics_options = {
-	.admin_only = true,
-	.summary = "Metrics for Prometheus.",
-	.reply_type = "text/plain, application/openmetrics-text",
-	.reply_schema = "{\"type\":\"string\"}",
-};
-
-static const struct pipit_route_options events_options = {
-	.admin_only = true,
-	.summary = "Live metrics once a second, as server-sent events (docs/events.md).",
-	.reply_type = "text/event-stream",
-	.reply_schema = "{\"type\":\"string\"}",
-};
-
-static const struct pipit_route_options openapi_options = {
-	.summary = "This OpenAPI description.",
-	.reply_schema = "{\"type\":\"object\",\"required\":[\"openapi\",\"info\",\"paths\"]}",
-	.replies = "{\"304\":{\"description\":\"The description matches If-None-Match.\"}}",
-};
-
 /* arg: the server */
 static const struct {
 	unsigned methods;
@@ -40,11 +20,6 @@ static const struct {
 } native_routes[] = {
 	{ PIPIT_GET, "/json/hello", json_hello, &json_hello_options },
 	{ PIPIT_POST, "/json/echo", json_echo, &json_echo_options },
-	{ PIPIT_GET, "/metrics", pipit_serve_metrics, &metrics_options },
-	{ PIPIT_GET, "/events", pipit_serve_events, &events_options },
-	{ PIPIT_GET, "/healthz", health_live, &health_live_options },
-	{ PIPIT_GET, "/readyz", health_ready, &health_ready_options },
-	{ PIPIT_GET, "/openapi.json", pipit_serve_openapi, &openapi_options },
 };
 
 int handlers_register(struct pipit_server *server, struct pipit_site *site, struct pipit_settings *settings)
@@ -57,6 +32,7 @@ int handlers_register(struct pipit_server *server, struct pipit_site *site, stru
 	for (size_t i = 0; i < sizeof native_routes / sizeof *native_routes; i++)
 		error |= pipit_route_with(server, native_routes[i].methods, native_routes[i].pattern,
 		    native_routes[i].handler, NULL, native_routes[i].options);
+	error |= handlers_register_monitoring(server);
 	if (settings)
 		error |= pipit_route_settings(server, "/api/settings", settings);
 	if (site)

@@ -8,6 +8,9 @@
 /* site: the fallback; NULL: none. */
 int handlers_register(struct pipit_server *server, struct pipit_site *site, struct pipit_settings *settings);
 
+/* /metrics, /events, /healthz, /readyz and /openapi.json: what the dashboard links to. */
+int handlers_register_monitoring(struct pipit_server *server);
+
 /* Longer names are refused: a cut could split a character. */
 #define HELLO_NAME_MAX_BYTES 256
 #define HELLO_NAME_SCHEMA "{\"type\":\"string\",\"maxLength\":256,\"examples\":[\"Ada\"]}"

@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <event2/event_struct.h>
 #include <event2/listener.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,8 @@ struct pipit_worker {
 	struct pipit_handler_table handlers;
 	struct pipit_counters *counters;
 	struct event *sweep;
+	/* Quiet: in the heap of timers while the sweep is not, so that the sweep finds its place there when memory is short. */
+	struct event *place;
 	struct event *wakeup;
 	struct event *listen_end; /* ends listening, one turn after a drain begins */
 	int wakeup_fd;
@@ -110,14 +113,39 @@ struct pipit_worker *pipit_worker_of_evhttp(const struct evhttp *http)
 	return found;
 }
 
-/* False: without memory for the timer. */
+static void on_place(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd, (void)what, (void)context;
+}
+
+static bool hold_place(struct pipit_worker *worker)
+{
+	static const struct timeval day = { 24 * 60 * 60, 0 };
+	return event_add(worker->place, &day) == 0;
+}
+
+/* An internal event of libevent does not keep the program's loop. */
+static bool make_place(struct pipit_worker *worker)
+{
+	worker->place = event_new(worker->base, -1, EV_PERSIST, on_place, NULL);
+	if (!worker->place)
+		return false;
+	worker->place->ev_evcallback.evcb_flags |= EVLIST_INTERNAL;
+	return hold_place(worker);
+}
+
+/* False: without memory for the timer, although it has a place: another thread has taken it. */
 static bool start_sweep(struct pipit_worker *worker)
 {
 	struct timeval interval = { 0, SWEEP_MS * 1000 };
-	if (!worker->is_sweeping) {
-		worker->swept_ns = 0;
-		worker->is_sweeping = event_add(worker->sweep, &interval) == 0;
-	}
+	if (worker->is_sweeping)
+		return true;
+	worker->swept_ns = 0;
+	if (worker->place)
+		event_del(worker->place);
+	worker->is_sweeping = event_add(worker->sweep, &interval) == 0;
+	if (!worker->is_sweeping && worker->place)
+		hold_place(worker);
 	return worker->is_sweeping;
 }
 
@@ -128,6 +156,7 @@ static void stop_quiet_sweep(struct pipit_worker *worker)
 	    pipit_budget_wants_trim(worker->net))
 		return;
 	event_del(worker->sweep);
+	hold_place(worker);
 	worker->is_sweeping = false;
 }
 
@@ -143,6 +172,8 @@ static void accepting(void *context)
 static void pause_accepting(void *context)
 {
 	struct pipit_worker *worker = context;
+	/* Without the sweep nothing would resume. */
+	start_sweep(worker);
 	pipit_acceptor_pause(worker->net);
 }
 
@@ -155,7 +186,6 @@ static void on_accept_error(struct evconnlistener *listener, void *context)
 	if (!worker)
 		return;
 	worker->accept_failures++;
-	/* Without the sweep nothing would resume. */
 	if (start_sweep(worker))
 		pause_accepting(worker);
 }
@@ -491,7 +521,7 @@ static bool set_up_events(struct pipit_worker *worker)
 	worker->dispatch.log_event = event_new(worker->base, -1, 0, on_log, &worker->dispatch);
 	worker->listen_end = event_new(worker->base, -1, 0, on_listen_end, worker);
 	return worker->sweep && worker->listen_end && worker->dispatch.log_event &&
-	       (worker->shared->is_quiet || (open_inbox(worker) && start_sweep(worker)));
+	       (worker->shared->is_quiet ? make_place(worker) : open_inbox(worker) && start_sweep(worker));
 }
 
 static struct pipit_net *new_transport(struct pipit_worker *worker)
@@ -605,6 +635,7 @@ void pipit_worker_free(struct pipit_worker *worker)
 		left = next;
 	}
 	free_event(worker->sweep);
+	free_event(worker->place);
 	free_event(worker->wakeup);
 	free_event(worker->listen_end);
 	free_event(worker->dispatch.log_event);

@@ -403,15 +403,18 @@ static void print_value(const struct pipit_config *config, const struct pipit_op
 		fprintf(out, "%s = %s\n", option->name, pipit_option_get_text(config, option));
 }
 
+void pipit_config_print_option(const struct pipit_config *config, const struct pipit_option *option, FILE *out)
+{
+	if (option->kind != PIPIT_OPTION_ADDRESSES)
+		print_value(config, option, out);
+	for (size_t i = 0; option->kind == PIPIT_OPTION_ADDRESSES && i < config->listen_count; i++)
+		fprintf(out, "%s = %s\n", option->name, config->listen[i]);
+}
+
 void pipit_config_print(const struct pipit_config *config, FILE *out)
 {
-	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
-		if (pipit_option_table[i].kind != PIPIT_OPTION_ADDRESSES)
-			print_value(config, &pipit_option_table[i], out);
-		for (size_t j = 0; pipit_option_table[i].kind == PIPIT_OPTION_ADDRESSES && j < config->listen_count;
-		     j++)
-			fprintf(out, "%s = %s\n", pipit_option_table[i].name, config->listen[j]);
-	}
+	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++)
+		pipit_config_print_option(config, &pipit_option_table[i], out);
 }
 
 void pipit_config_print_markdown(FILE *out)

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+struct pipit_option;
 struct pipit_option_error;
 
 /* pipit_config_clear() frees the copy of the strings; after -ENOMEM there is nothing to clear. */
@@ -41,6 +42,7 @@ void pipit_config_print_help(FILE *out);
 
 /* Lines of the configuration file, for --check. */
 void pipit_config_print(const struct pipit_config *config, FILE *out);
+void pipit_config_print_option(const struct pipit_config *config, const struct pipit_option *option, FILE *out);
 
 /* For the documentation; a test compares both. */
 void pipit_config_print_markdown(FILE *out);

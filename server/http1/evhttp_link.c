@@ -191,7 +191,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *context)
 	}
 	connection = lane->take_spare(net);
 	/* A program may bind a socket while pipit has paused accepting. */
-	lane->accepting = connection ? connection->evhttp : take_last_resort(net);
+	lane->accepting = connection ? connection->evhttp : lane->closes_null ? NULL : take_last_resort(net);
 	if (!lane->accepting)
 		return NULL;
 	if (connection)
@@ -206,10 +206,20 @@ struct bufferevent *pipit_evhttp_link_accept(struct pipit_net *net)
 	return on_accept(net->base, net);
 }
 
+void pipit_evhttp_link_close_null(struct pipit_net *net)
+{
+	net->evhttp->closes_null = true;
+}
+
+bool pipit_evhttp_link_has(const struct pipit_net *net, struct bufferevent *bev)
+{
+	return net->evhttp && net->evhttp->socket_bev && bufferevent_get_underlying(bev) == net->evhttp->socket_bev;
+}
+
 void pipit_evhttp_link_write_enabled(struct pipit_net *net, struct bufferevent *bev)
 {
 	/* calls on_output() */
-	if (net->evhttp && net->evhttp->socket_bev && bufferevent_get_underlying(bev) == net->evhttp->socket_bev)
+	if (pipit_evhttp_link_has(net, bev))
 		bufferevent_flush(bev, EV_WRITE, BEV_FINISHED);
 }
 

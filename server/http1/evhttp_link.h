@@ -45,6 +45,7 @@ struct pipit_evhttp_lane {
 	struct pipit_evhttp_link *offered;     /* for pipit's own client, which evhttp accepts next */
 	struct evconnlistener *listener;       /* for `offered` */
 	struct pipit_evhttp_link *last_resort; /* for a client without a connection, in mode GUARDED */
+	bool closes_null;                      /* evhttp closes a client for which its bevcb returns NULL */
 	struct pipit_evhttp_link *sentinel;    /* see pipit_evhttp_link_watch() */
 	void (*on_evhttp_freed)(void *watcher);
 	void *watcher;
@@ -112,8 +113,16 @@ bool pipit_evhttp_link_keep_left(struct pipit_net *net);
 /* When connections have been dropped. libevent frees the links that evhttp holds. */
 void pipit_evhttp_link_close_all(struct pipit_net *net);
 
-/* As evhttp's bevcb, in mode GUARDED: for a client that evhttp has accepted before it was guarded. */
+/*
+ * As evhttp's bevcb, in mode GUARDED. NULL when memory is short: evhttp serves this client unguarded, unless the caller has it closed, as
+ * pipit_evhttp_link_close_null() promises.
+ */
 struct bufferevent *pipit_evhttp_link_accept(struct pipit_net *net);
+
+void pipit_evhttp_link_close_null(struct pipit_net *net);
+
+/* Whether it is that of a link. */
+bool pipit_evhttp_link_has(const struct pipit_net *net, struct bufferevent *bev);
 
 /*
  * The program has enabled writing on a bufferevent, perhaps that of a link. A socket would tell it at once that it may write; without

@@ -182,3 +182,19 @@ int pipit_listener_open(
 		print_url(&address, url);
 	return error;
 }
+
+const char *pipit_listener_advice(int error)
+{
+	switch (error) {
+	case -EADDRINUSE:
+		return "the port is in use: use another port, or 0 for a free one";
+	case -EADDRNOTAVAIL:
+		return "use an address of this machine";
+	case -ENODEV:
+		return "use an interface of this machine behind %";
+	case -EACCES:
+		return "use a port above 1023, or CAP_NET_BIND_SERVICE";
+	default:
+		return "use another address";
+	}
+}

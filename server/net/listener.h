@@ -24,4 +24,7 @@ struct pipit_config;
 int pipit_listener_open(
     const char *address, const struct pipit_config *config, int *fds, size_t count, char url[PIPIT_LISTENER_URL_SIZE]);
 
+/* What to do after the error of pipit_listener_open(). */
+const char *pipit_listener_advice(int error);
+
 #endif

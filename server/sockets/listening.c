@@ -20,22 +20,6 @@ static int fail(int code, char *error, const char *advice)
 	return code;
 }
 
-static const char *advice_for(int error)
-{
-	switch (error) {
-	case -EADDRINUSE:
-		return "the port is in use: use another port, or 0 for a free one";
-	case -EADDRNOTAVAIL:
-		return "use an address of this machine";
-	case -ENODEV:
-		return "use an interface of this machine behind %";
-	case -EACCES:
-		return "use a port above 1023, or CAP_NET_BIND_SERVICE";
-	default:
-		return "use another address";
-	}
-}
-
 /* --- what an inherited socket is bound to --------------------------------------------------------------------------- */
 
 static void print_unix(const struct sockaddr_un *name, socklen_t length, char *url)
@@ -134,7 +118,7 @@ int pipit_listening_open(const char *text, const struct pipit_config *config, in
 	if (result == 0 && address.kind == PIPIT_ADDRESS_INHERITED)
 		return take_inherited(&address, fds, count, listening, error);
 	result = pipit_listener_open(text, config, fds, count, listening->url);
-	return result == 0 ? 0 : fail(result, error, advice_for(result));
+	return result == 0 ? 0 : fail(result, error, pipit_listener_advice(result));
 }
 
 void pipit_listening_end(struct pipit_listening *listening)

@@ -11,7 +11,9 @@ import http.client
 import os
 import pathlib
 import re
+import select
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -192,6 +194,13 @@ def finds_its_files_when_the_program_has_changed_its_directory():
             os.chdir(before)
 
 
+def keeps_its_options_when_the_program_has_cleared_its_environment():
+    address = free_address()
+    with guarded("cleared", "--metrics", address, PIPIT_MAX_TARGET_BYTES="100") as program:
+        assert program.exchange(b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"x" * 200)).startswith(b"HTTP/1.1 414 ")
+        wait_until(lambda: 'code="414"} 1\n' in scrape(address))
+
+
 def writes_no_message_into_a_file_of_the_program():
     with tempfile.TemporaryDirectory() as folder:
         before = os.getcwd()
@@ -230,20 +239,24 @@ def stands_aside_of_a_libevent_that_only_a_plugin_has():
 
 
 def goes_through_a_script():
-    with tempfile.TemporaryDirectory() as folder:
-        script = pathlib.Path(folder, "script")
-        script.write_text(f'#!/bin/sh\nexec {SHAPES} "$@"\n')
-        script.chmod(0o755)
-        process = subprocess.Popen([GUARD, script, "plain"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
-        port = int(process.stdout.readline())
-        with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
-            client.sendall(FORBIDDEN)
-            assert client.recv(1024).startswith(b"HTTP/1.1 400 ")
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
-            connection.request("GET", "/end")
-            connection.getresponse().read()
-        process.communicate(timeout=PATIENCE)
-        assert process.returncode == STATUS
+    """Also without "#!", as execvp() and shells do."""
+    for first_line in ("#!/bin/sh\n", "", "\n"):
+        with tempfile.TemporaryDirectory() as folder:
+            script = pathlib.Path(folder, "script")
+            script.write_text(f'{first_line}exec {SHAPES} "$@"\n')
+            script.chmod(0o755)
+            done = run(GUARD, "--explain", script)
+            assert done.returncode == 0 and "the script (/bin/sh) runs" in done.stdout, done
+            process = subprocess.Popen([GUARD, script, "plain"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+            port = int(process.stdout.readline())
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+                client.sendall(FORBIDDEN)
+                assert client.recv(1024).startswith(b"HTTP/1.1 400 ")
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+                connection.request("GET", "/end")
+                connection.getresponse().read()
+            process.communicate(timeout=PATIENCE)
+            assert process.returncode == STATUS
 
 
 # --- what the program sees ------------------------------------------------------------------------------------------------
@@ -282,6 +295,49 @@ def replies_from_threads_arrive():
             for _ in range(5):
                 connection.request("GET", "/task")
                 assert connection.getresponse().read() == b"from a thread"
+        assert program.end() == STATUS
+
+
+def may_strace():
+    done = shutil.which("strace") and run("strace", "-o", "/dev/null", "true")
+    return bool(done) and done.returncode == 0
+
+
+def waits_for_a_reply_without_a_system_call():
+    """evhttp removes a client's events while a callback prepares its reply, and adds them again, with four calls."""
+    if not may_strace():
+        print("skipped: strace does not trace here")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        trace = pathlib.Path(folder, "trace")
+        calls = ("strace", "-D", "-f", "-e", "trace=epoll_ctl,recvfrom", "-o", trace)
+        # Leaks cannot be looked for under strace.
+        options = f"{os.environ.get('ASAN_OPTIONS', '')}:detect_leaks=0"
+        with contextlib.closing(Program("locks", (*calls, GUARD), ASAN_OPTIONS=options)) as program:
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", program.port, timeout=PATIENCE)) as connection:
+                for _ in range(20):
+                    connection.request("GET", "/task")
+                    assert connection.getresponse().read() == b"from a thread"
+            assert program.end() == STATUS
+        wait_until(lambda: "+++ exited" in trace.read_text().splitlines()[-1])
+        requests = [text.split("epoll_ctl(") for text in trace.read_text().split('"GET /task')[1:]]
+        assert len(requests) == 20, trace.read_text()
+        # The first request may have come with the connection, and what follows the last belongs to its end.
+        assert sum(len(calls) - 1 for calls in requests[1:-1]) == 0, trace.read_text()
+
+
+def answers_what_a_client_sends_before_the_reply():
+    with guarded("locks") as program:
+        with socket.create_connection(("127.0.0.1", program.port), PATIENCE) as client:
+            request, received = b"GET /task HTTP/1.1\r\nHost: x\r\n\r\n", b""
+            for _ in range(3):
+                client.sendall(request[:20])
+                time.sleep(0.02)
+                client.sendall(request[20:])
+            while received.count(b"from a thread") < 3:
+                more = client.recv(65536)
+                assert more, received
+                received += more
         assert program.end() == STATUS
 
 
@@ -340,6 +396,85 @@ def streams_past_evhttp_work():
             client.close()
         wait_until(lambda: program.get("/streams")[1] == "open 0, ended 3")
         assert program.end() == STATUS
+
+
+def a_callback_may_remove_the_callbacks_of_its_bufferevent():
+    for start in (bare, guarded):
+        with start("plain") as program:
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", program.port, timeout=PATIENCE)) as connection:
+                for path in ("/bare", "/bare?late", "/bare?late", "/"):
+                    connection.request("GET", path)
+                    assert connection.getresponse().read() == (b"hello" if path == "/" else b"without callbacks"), (start, path)
+            assert program.end() == STATUS, program.log()
+
+
+def ends_no_loop_that_runs_once():
+    for options in ((), ("--metrics", free_address())):
+        with guarded("once", *options) as program:
+            assert program.process.wait(PATIENCE) == STATUS, options
+
+
+# --- memory shortage ------------------------------------------------------------------------------------------------------
+
+
+def toggle_shortage(program):
+    program.process.send_signal(signal.SIGUSR1)
+    assert program.process.stdout.readline() in ("starves\n", "has memory\n")
+
+
+def send_forbidden(program):
+    client = socket.create_connection(("127.0.0.1", program.port), PATIENCE)
+    # A client that is refused may be closed already.
+    with contextlib.suppress(OSError):
+        client.sendall(FORBIDDEN)
+        client.shutdown(socket.SHUT_WR)
+    return client
+
+
+def read_to_end(client):
+    received = b""
+    with client, contextlib.suppress(ConnectionResetError):
+        while more := client.recv(65536):
+            received += more
+    return received
+
+
+def enable_until_all_have_ended(program, clients):
+    """The guard has paused the socket; its program enables it for the next client."""
+
+    def have_ended():
+        program.process.send_signal(signal.SIGUSR2)
+        poller = select.poll()
+        for client in clients:
+            poller.register(client, select.POLLRDHUP)
+        return len(poller.poll(50)) == len(clients)
+
+    wait_until(have_ended)
+
+
+def has_hello(program):
+    try:
+        return program.get("/") == (200, "hello")
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def serves_no_client_unguarded_while_memory_is_short():
+    for enables in (False, True):
+        for is_attached in (False, True):
+            with guarded("starved") as program:
+                if is_attached:
+                    assert program.get("/") == (200, "hello")
+                toggle_shortage(program)
+                clients = [send_forbidden(program) for _ in range(6)]
+                if enables:
+                    enable_until_all_have_ended(program, clients)
+                toggle_shortage(program)
+                replies = [read_to_end(client) for client in clients]
+                assert all(reply == b"" or reply.startswith(b"HTTP/1.1 400 ") for reply in replies), (enables, is_attached, replies)
+                wait_until(lambda: has_hello(program))
+                assert program.is_guarded()
+                assert program.end() == STATUS, program.log()
 
 
 # --- standing aside -------------------------------------------------------------------------------------------------------
@@ -432,12 +567,20 @@ WRONG = (
     ({"PIPIT_MAX_FIELDS": "abc"}, (), 'PIPIT_MAX_FIELDS = "abc": not a number'),
     ({"PIPIT_LISTEN": "127.0.0.1:1"}, (), "PIPIT_LISTEN: has no effect on a guarded program; remove it"),
     ({"PIPIT_GUARD_METRIC": "x"}, (), "PIPIT_GUARD_METRIC: unknown variable; use PIPIT_GUARD_METRICS"),
-    ({}, ("--metrics", "nonsense"), "not an address; use ADDR:PORT"),
-    ({}, ("--metrics", "192.0.2.1:80"), "cannot be used"),
-    ({}, ("--config", "/none/such"), "cannot be read"),
+    ({}, ("--metrics", "nonsense"), "--metrics nonsense: not an address; use ADDR:PORT"),
+    ({"PIPIT_GUARD_METRICS": "nonsense"}, (), 'environment: PIPIT_GUARD_METRICS = "nonsense": not an address; use ADDR:PORT'),
+    ({}, ("--metrics", "192.0.2.1:80"), "--metrics 192.0.2.1:80: cannot be used"),
+    ({"PIPIT_GUARD_METRICS": "192.0.2.1:80"}, (), 'environment: PIPIT_GUARD_METRICS = "192.0.2.1:80": cannot be used'),
+    ({}, ("--config", "/none/such"), "--config /none/such: cannot be read"),
+    ({"PIPIT_CONFIG": "/none/such"}, (), 'environment: PIPIT_CONFIG = "/none/such": cannot be read'),
     ({"PIPIT_ACCESS_LOG": "/none/such"}, (), "cannot be opened"),
     ({"PIPIT_ACCESS_LOG": "access.log"}, (), "relative; use an absolute path"),
     ({}, ("--metrix", ), "--metrix: unknown option"),
+    ({}, ("--max-connections", "5"),
+     "--max-connections: not a flag of pipit-guard; use PIPIT_MAX_CONNECTIONS=5 in the environment, or max-connections = 5 in the file of --config"),
+    ({}, ("--max-connections=5", ), "use PIPIT_MAX_CONNECTIONS=5 in"),
+    ({}, ("--idle-timeout", ), "use PIPIT_IDLE_TIMEOUT=TIME in"),
+    ({}, ("--root", "/srv"), "--root: has no effect on a guarded program; remove it"),
     ({}, ("--metrics", ), "--metrics: has no value"),
     ({"PIPIT_GUARD_CHILDREN": "yes"}, (), "unknown value; use off or on"),
 )
@@ -448,16 +591,48 @@ def runs_nothing_with_a_wrong_configuration():
         with tempfile.TemporaryDirectory() as folder:
             mark = pathlib.Path(folder, "mark")
             words = [GUARD, *options]
-            if options not in (("--metrics", ), ("--metrix", )):
+            if options not in (("--metrics", ), ("--metrix", ), ("--idle-timeout", )):
                 words += ["touch", mark]
             done = run(*words, **environment)
             assert done.returncode == 2 and expected in done.stderr, (environment, options, done.stderr)
             assert not mark.exists()
 
 
+def prints_the_configuration_that_it_has_checked():
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "guard.conf")
+        file.write_text("max-connections = 5\n")
+        done = run(GUARD, "--check", "--config", file, PIPIT_IDLE_TIMEOUT="9s")
+        assert done.returncode == 0 and not done.stderr, done
+        lines = done.stdout.splitlines()
+        assert "max-connections = 5" in lines and "idle-timeout = 9s" in lines and "# no metrics" in lines, lines
+        address = free_address()
+        file.write_text(done.stdout)
+        # What it prints is a file that it takes.
+        again = run(GUARD, "--check", "--config", file, "--metrics", address)
+        assert again.returncode == 0 and again.stdout == done.stdout.replace("# no metrics", f"# metrics at {address}"), again
+
+
 def binding_fails_when_a_preloaded_configuration_is_wrong():
     done = run(SHAPES, "plain", LD_PRELOAD=str(LIBRARY), PIPIT_MAX_FIELDS="abc")
     assert done.returncode == 1 and "PIPIT_MAX_FIELDS" in done.stderr and "evhttp_bind_socket" in done.stderr, done
+
+
+def binding_fails_without_the_core():
+    with tempfile.TemporaryDirectory() as folder:
+        alone = shutil.copy(LIBRARY, folder)
+        done = run(SHAPES, "plain", LD_PRELOAD=alone)
+        assert done.returncode == 1, done
+        assert "error: the program cannot bind its evhttp: " in done.stderr and "libpipit-guard-core.so" in done.stderr, done.stderr
+
+
+def names_the_variable_of_metrics_that_cannot_listen():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        with contextlib.closing(Program("plain", LD_PRELOAD=str(LIBRARY), PIPIT_GUARD_METRICS=address)) as program:
+            assert f'environment: PIPIT_GUARD_METRICS = "{address}": cannot be used' in program.log(), program.log()
+            assert "goes on without metrics" in program.log(), program.log()
+            assert program.is_guarded()
 
 
 def reads_limits_and_log_from_the_environment_and_a_file():
@@ -481,6 +656,12 @@ def names_the_program_in_what_it_says_of_a_refusal():
 def reports_programs_that_cannot_run():
     assert run(GUARD, "no-such-program").returncode == 127
     assert run(GUARD, "/etc/passwd").returncode == 126
+    with tempfile.TemporaryDirectory() as folder:
+        data = pathlib.Path(folder, "data")
+        data.write_bytes(b"\x89data\0\0")
+        data.chmod(0o755)
+        done = run(GUARD, data)
+        assert done.returncode == 126 and "neither a program nor a script" in done.stderr, done
     assert run(GUARD).returncode == 2
 
 
@@ -507,8 +688,28 @@ def shows_metrics_on_a_listener_of_its_own():
         assert re.search(r'^http_rejected_total\{reason="[^"]*host[^"]*"\} 1$', page, re.MULTILINE), page
         assert 'event_base_info{worker="1"' in page
         assert scrape(address, "/healthz") == '{"status":"ok"}'
-        assert "<title>" in scrape(address, "/")
+        links = re.findall(r'<a href="([^"#:]+)"', scrape(address, "/"))
+        assert {"metrics", "healthz", "readyz", "openapi.json"} <= set(links), links
+        for link in links:
+            assert scrape(address, f"/{link}"), link
+        wait_until(lambda: f"serves metrics at http://{address}/metrics" in program.log())
+        assert scrape(address, "/readyz") == '{"status":"ready"}'
+        assert '"/metrics"' in scrape(address, "/openapi.json")
         assert program.end() == STATUS
+
+
+def says_that_the_metrics_have_the_port_of_the_program():
+    address = free_address()
+    port = address.split(":")[1]
+    for bound in ("127.0.0.1", "0.0.0.0", "localhost"):
+        done = run(GUARD, "--metrics", address, SHAPES, "plain", bound, port)
+        assert done.returncode == 1, done
+        assert f"the program cannot bind port {port}, because its metrics listen there; use another port for the metrics" in done.stderr, done.stderr
+        assert "Address already in use" in done.stderr, done.stderr
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        other = listener.getsockname()[1]
+        done = run(GUARD, "--metrics", address, SHAPES, "plain", "127.0.0.1", other)
+        assert done.returncode == 1 and "its metrics" not in done.stderr, done
 
 
 def shows_the_metrics_of_the_process_that_serves():
@@ -538,6 +739,9 @@ def explains_without_running():
     done = run(GUARD, "--explain", SHAPES)
     assert done.returncode == 0 and "guard:   on" in done.stdout and "evhttp_bind_listener" in done.stdout, done
     assert "note:    evhttp_set_bevcb" in done.stdout and not done.stderr
+    linked = re.search(r"^links:(.*?)^\S", done.stdout, re.MULTILINE | re.DOTALL).group(1).split()
+    assert linked == sorted(linked) and "evhttp_start" in linked, linked
+    assert "it links functions that bind an evhttp; if it calls one," in done.stdout, done.stdout
     done = run(GUARD, "--explain", "true")
     assert done.returncode == 3 and "stands aside" in done.stdout
 
@@ -558,6 +762,7 @@ TESTS = (
     guards_after_a_start_without_descriptors,
     opens_the_log_before_the_program_gives_up_its_rights,
     finds_its_files_when_the_program_has_changed_its_directory,
+    keeps_its_options_when_the_program_has_cleared_its_environment,
     writes_no_message_into_a_file_of_the_program,
     stands_aside_of_a_libevent_that_only_a_plugin_has,
     goes_through_a_script,
@@ -565,18 +770,27 @@ TESTS = (
     changes_no_signal_and_no_locale,
     is_taken_out_of_the_environment,
     replies_from_threads_arrive,
+    waits_for_a_reply_without_a_system_call,
+    answers_what_a_client_sends_before_the_reply,
     keeps_the_connection_of_a_client_that_has_left_until_the_reply,
     streams_past_evhttp_work,
+    a_callback_may_remove_the_callbacks_of_its_bufferevent,
+    ends_no_loop_that_runs_once,
+    serves_no_client_unguarded_while_memory_is_short,
     stands_aside_of_a_bevcb_of_the_program,
     stands_aside_of_programs_without_a_server,
     stands_aside_of_programs_that_it_cannot_reach,
     stands_aside_of_another_libevent,
     runs_nothing_with_a_wrong_configuration,
+    prints_the_configuration_that_it_has_checked,
     binding_fails_when_a_preloaded_configuration_is_wrong,
+    binding_fails_without_the_core,
+    names_the_variable_of_metrics_that_cannot_listen,
     reads_limits_and_log_from_the_environment_and_a_file,
     names_the_program_in_what_it_says_of_a_refusal,
     reports_programs_that_cannot_run,
     shows_metrics_on_a_listener_of_its_own,
+    says_that_the_metrics_have_the_port_of_the_program,
     shows_the_metrics_of_the_process_that_serves,
     keeps_counters_after_an_evhttp_has_ended,
     explains_without_running,
@@ -585,7 +799,7 @@ TESTS = (
 
 
 # Their programs need no option.
-UNDER_VALGRIND = (keeps_the_connection_of_a_client_that_has_left_until_the_reply, guards_every_way_to_bind, guards_each_evhttp_of_a_process, replies_from_threads_arrive, streams_past_evhttp_work)
+UNDER_VALGRIND = (a_callback_may_remove_the_callbacks_of_its_bufferevent, serves_no_client_unguarded_while_memory_is_short, keeps_the_connection_of_a_client_that_has_left_until_the_reply, guards_every_way_to_bind, guards_each_evhttp_of_a_process, replies_from_threads_arrive, streams_past_evhttp_work)
 
 
 def chosen_tests():

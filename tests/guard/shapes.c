@@ -2,7 +2,7 @@
 /*
  * Small programs that use evhttp in the ways that real ones do; none is linked with pipit.
  *
- * usage: shapes SHAPE
+ * usage: shapes SHAPE [ADDRESS PORT]
  *
  * Prints the port, or the ports, then serves until it is told to end by GET /end. Exit status 7, so that a test sees that it stays.
  */
@@ -29,6 +29,8 @@
 
 #define STATUS 7
 
+static const char *bind_address = "127.0.0.1";
+static ev_uint16_t bind_port;
 static struct event_base *base;
 static struct evhttp *https[2];
 static struct evhttp_bound_socket *handle;
@@ -191,6 +193,26 @@ static void on_task(struct evhttp_request *request, void *arg)
 	pthread_detach(thread);
 }
 
+/* --- a callback that removes all callbacks of its bufferevent ---------------------------------------------------------------- */
+
+static void on_late(evutil_socket_t fd, short what, void *request)
+{
+	(void)fd, (void)what;
+	send_text(request, "without callbacks");
+}
+
+static void on_bare(struct evhttp_request *request, void *arg)
+{
+	static const struct timeval delay = { 0, 50 * 1000 };
+	(void)arg;
+	bufferevent_setcb(
+	    evhttp_connection_get_bufferevent(evhttp_request_get_connection(request)), NULL, NULL, NULL, NULL);
+	if (strstr(evhttp_request_get_uri(request), "late"))
+		event_base_once(base, -1, EV_TIMEOUT, on_late, request, &delay);
+	else
+		send_text(request, "without callbacks");
+}
+
 /* --- a stream past evhttp, as ustreamer's ---------------------------------------------------------------------------------- */
 
 #define STREAM_CLIENTS 16
@@ -285,6 +307,7 @@ static struct evhttp *new_http(void)
 	evhttp_set_cb(http, "/child", on_child, NULL);
 	evhttp_set_cb(http, "/task", on_task, NULL);
 	evhttp_set_cb(http, "/tasks", on_tasks, NULL);
+	evhttp_set_cb(http, "/bare", on_bare, NULL);
 	evhttp_set_cb(http, "/stream", on_stream, NULL);
 	evhttp_set_cb(http, "/streams", on_streams, NULL);
 	evhttp_set_cb(http, "/end", on_end, NULL);
@@ -336,6 +359,116 @@ static void call_after(unsigned milliseconds, event_callback_fn callback)
 	event_base_once(base, -1, EV_TIMEOUT, callback, NULL, &delay);
 }
 
+/* --- memory shortage ----------------------------------------------------------------------------------------------------- */
+
+static bool starves, is_measuring;
+static size_t filter_bytes;
+static struct event *starved_timers[1024];
+static size_t starved_timer_count;
+static struct evhttp_bound_socket *starved_handle;
+
+/* No filter bufferevents, */
+static void *starved_malloc(size_t size)
+{
+	if (is_measuring && size > filter_bytes)
+		filter_bytes = size;
+	return starves && size == filter_bytes ? NULL : malloc(size);
+}
+
+/* and no place in the heap of timers. */
+static void *starved_realloc(void *old, size_t size)
+{
+	return starves ? NULL : realloc(old, size);
+}
+
+static enum bufferevent_filter_result no_bytes(
+    struct evbuffer *source, struct evbuffer *target, ev_ssize_t limit, enum bufferevent_flush_mode mode, void *context)
+{
+	(void)source, (void)target, (void)limit, (void)mode, (void)context;
+	return BEV_NEED_MORE;
+}
+
+static void measure_filter(void)
+{
+	struct bufferevent *below = bufferevent_socket_new(base, -1, 0), *filter;
+	is_measuring = true;
+	filter = bufferevent_filter_new(below, no_bytes, no_bytes, BEV_OPT_CLOSE_ON_FREE, NULL, NULL);
+	is_measuring = false;
+	bufferevent_free(filter);
+}
+
+static void on_never(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd, (void)what, (void)context;
+}
+
+static void fill_heap(void)
+{
+	static const struct timeval hour = { 3600, 0 };
+	bool is_added = true;
+	while (is_added && starved_timer_count < 1024) {
+		struct event *timer = event_new(base, -1, 0, on_never, NULL);
+		is_added = event_add(timer, &hour) == 0;
+		starved_timers[starved_timer_count++] = timer;
+	}
+}
+
+/* SIGUSR1: the shortage begins, or ends. */
+static void on_starving(evutil_socket_t number, short what, void *context)
+{
+	(void)number, (void)what, (void)context;
+	starves = !starves;
+	if (starves)
+		fill_heap();
+	while (!starves && starved_timer_count > 0)
+		event_free(starved_timers[--starved_timer_count]);
+	printf("%s\n", starves ? "starves" : "has memory");
+	fflush(stdout);
+}
+
+/* SIGUSR2: a program may enable its listener whenever it likes. */
+static void on_enabling(evutil_socket_t number, short what, void *context)
+{
+	(void)number, (void)what, (void)context;
+	evconnlistener_enable(evhttp_bound_socket_get_listener(starved_handle));
+}
+
+static void run_starved(void)
+{
+	struct event *signals[] = { evsignal_new(base, SIGUSR1, on_starving, NULL),
+		evsignal_new(base, SIGUSR2, on_enabling, NULL) };
+
+	measure_filter();
+	https[0] = new_http();
+	starved_handle = evhttp_bind_socket_with_handle(https[0], "127.0.0.1", 0);
+	event_add(signals[0], NULL);
+	event_add(signals[1], NULL);
+	print_bound(starved_handle, NULL);
+	event_base_dispatch(base);
+	event_free(signals[0]);
+	event_free(signals[1]);
+	evhttp_free(https[0]);
+	event_base_free(base);
+}
+
+static bool has_fired;
+
+static void on_fired(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd, (void)what, (void)context;
+	has_fired = true;
+}
+
+/* The first turn in which an event of the program runs ends the loop. */
+static int run_once(void)
+{
+	call_after(200, on_fired);
+	event_base_loop(base, EVLOOP_ONCE);
+	evhttp_free(https[0]);
+	event_base_free(base);
+	return has_fired ? STATUS : 1;
+}
+
 static struct bufferevent *own_bevcb(struct event_base *their_base, void *arg)
 {
 	(void)arg;
@@ -349,7 +482,7 @@ static bool is_shape(const char *shape, const char *name)
 
 static void bind_plain(struct evhttp *http)
 {
-	if (evhttp_bind_socket(http, "127.0.0.1", 0) != 0) {
+	if (evhttp_bind_socket(http, bind_address, bind_port) != 0) {
 		perror("evhttp_bind_socket");
 		exit(1);
 	}
@@ -490,19 +623,31 @@ static int fork_and_run(const char *shape)
 
 int main(int argc, char **argv)
 {
-	const char *shape = argc == 2 ? argv[1] : "plain";
+	const char *shape = argc > 1 ? argv[1] : "plain";
 
+	if (argc == 4) {
+		bind_address = argv[2];
+		bind_port = (ev_uint16_t)atoi(argv[3]);
+	}
 	signal(SIGPIPE, SIG_IGN);
 	if (is_shape(shape, "thread") || is_shape(shape, "locks") || is_shape(shape, "churn") ||
 	    is_shape(shape, "waiting"))
 		evthread_use_pthreads();
 	if (is_shape(shape, "moved") && chdir("/") != 0)
 		abort();
+	if (is_shape(shape, "cleared") && clearenv() != 0)
+		abort();
 	if (is_shape(shape, "errors-closed")) {
 		/* a file of the program becomes descriptor 2 */
 		close(STDERR_FILENO);
 		if (open("program.db", O_RDWR | O_CREAT | O_TRUNC, 0600) != STDERR_FILENO)
 			abort();
+	}
+	if (is_shape(shape, "starved")) {
+		event_set_mem_functions(starved_malloc, starved_realloc, free);
+		base = event_base_new();
+		run_starved();
+		return STATUS;
 	}
 	base = is_shape(shape, "start") ? event_init() : event_base_new();
 	open_sockets(shape);
@@ -523,6 +668,8 @@ int main(int argc, char **argv)
 		if (https[i])
 			evhttp_foreach_bound_socket(https[i], print_bound, NULL);
 	}
+	if (is_shape(shape, "once"))
+		return run_once();
 	if (is_shape(shape, "stream"))
 		start_ticking();
 	return is_shape(shape, "fork") ? fork_and_run(shape) : run(shape);
