@@ -127,6 +127,8 @@ static const char *value_of(const char *text, const char *name)
 static int parse_property(const char *text, size_t length, struct pipit_address *address)
 {
 	const char *end = text + length, *value;
+	if (memchr(text, ' ', length) != NULL)
+		return -EINVAL;
 	if ((value = value_of(text, "mode")) != NULL && value <= end)
 		return parse_mode(value, (size_t)(end - value), &address->mode);
 	if ((value = value_of(text, "user")) != NULL && value <= end)

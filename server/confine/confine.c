@@ -26,17 +26,18 @@ static int drop(const struct pipit_credentials *credentials, char *error, size_t
 
 static int restrict_files(const struct pipit_confinement *confinement, char *error, size_t size)
 {
-	int version = pipit_landlock_restrict(confinement->readable, confinement->writable);
+	const char *wrong = NULL;
+	int version = pipit_landlock_restrict(confinement->readable, confinement->writable, &wrong);
 
 	if (version > 0)
 		pipit_log(PIPIT_LOG_INFO, "opens only its own files (Landlock %d)", version);
 	else if (version == 0)
 		pipit_log(PIPIT_LOG_INFO, "may open all files of its user: this kernel has no Landlock");
-	else if (version == -ENOENT || version == -EACCES || version == -ENOTDIR)
-		snprintf(error, size, "a path of the confinement cannot be opened: %s", strerror(-version));
+	else if (wrong)
+		snprintf(error, size, "%s: %s; use a path that this user may open", wrong, strerror(-version));
 	else
 		pipit_log(PIPIT_LOG_INFO, "may open all files of its user: no Landlock: %s", strerror(-version));
-	return version == -ENOENT || version == -EACCES || version == -ENOTDIR ? version : 0;
+	return wrong ? version : 0;
 }
 
 static void restrict_calls(void)
@@ -44,7 +45,7 @@ static void restrict_calls(void)
 	int count = pipit_seccomp_restrict();
 
 	if (count > 0)
-		pipit_log(PIPIT_LOG_INFO, "uses only %d system calls (seccomp)", count);
+		pipit_log(PIPIT_LOG_INFO, "uses only its own system calls (seccomp)");
 	else if (count < 0)
 		pipit_log(PIPIT_LOG_INFO, "may use all system calls: no seccomp: %s", strerror(-count));
 }

@@ -64,14 +64,16 @@ static size_t size_of(int version)
 	return version >= 6 ? sizeof(struct ruleset) : version >= 4 ? 16 : 8;
 }
 
-static int allow(int ruleset, const char *path, uint64_t rights)
+static int allow(int ruleset, const char *path, uint64_t rights, const char **wrong)
 {
 	struct stat status;
 	struct path_rule rule = { .allowed = rights, .fd = open(path, O_PATH | O_CLOEXEC) };
 	int error = 0;
 
-	if (rule.fd < 0)
+	if (rule.fd < 0) {
+		*wrong = path;
 		return -errno;
+	}
 	/* EOVERFLOW: a file of 2045, where time_t has 32 bits */
 	if (fstat(rule.fd, &status) == 0 ? !S_ISDIR(status.st_mode) : errno == EOVERFLOW)
 		rule.allowed &= FS_OF_FILES;
@@ -81,20 +83,21 @@ static int allow(int ruleset, const char *path, uint64_t rights)
 	return error;
 }
 
-static int allow_all(int ruleset, const char *const *paths, uint64_t rights)
+static int allow_all(int ruleset, const char *const *paths, uint64_t rights, const char **wrong)
 {
 	int error = 0;
 	for (; paths && *paths && error == 0; paths++)
-		error = allow(ruleset, *paths, rights);
+		error = allow(ruleset, *paths, rights, wrong);
 	return error;
 }
 
-int pipit_landlock_restrict(const char *const *readable, const char *const *writable)
+int pipit_landlock_restrict(const char *const *readable, const char *const *writable, const char **wrong)
 {
 	static const uint64_t read = FS_READ_FILE | FS_READ_DIR;
 	static const char *const own[] = { "/proc/self", NULL };
 	int version = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION), ruleset, error;
 	struct ruleset rights;
+	const char *ignored;
 	uint64_t write;
 
 	if (version < 1)
@@ -104,11 +107,11 @@ int pipit_landlock_restrict(const char *const *readable, const char *const *writ
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &rights, size_of(version), 0);
 	if (ruleset < 0)
 		return -errno;
-	error = allow_all(ruleset, readable, read);
+	error = allow_all(ruleset, readable, read, wrong);
 	if (error == 0)
-		error = allow_all(ruleset, writable, write);
+		error = allow_all(ruleset, writable, write, wrong);
 	/* A container may have no /proc. */
-	allow_all(ruleset, own, read);
+	allow_all(ruleset, own, read, &ignored);
 	if (error == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
 		error = -errno;
 	close(ruleset);

@@ -8,8 +8,9 @@
  * to other processes are forbidden, as far as the kernel can. After no_new_privs.
  *
  * readable, writable: of files and directories, NULL-terminated; may be NULL. Files may be made in and removed from writable directories.
- * Returns the version of the interface; 0: the kernel has none, or it is switched off; or a negative errno value, also of a path.
+ * wrong: receives the path that cannot be opened; otherwise untouched.
+ * Returns the version of the interface; 0: the kernel has none, or it is switched off; or a negative errno value.
  */
-int pipit_landlock_restrict(const char *const *readable, const char *const *writable);
+int pipit_landlock_restrict(const char *const *readable, const char *const *writable, const char **wrong);
 
 #endif

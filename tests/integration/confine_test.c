@@ -300,7 +300,7 @@ START_TEST(wrong_confinements_fail_with_what_would_be_right)
 		{ { .user = "root" }, -EINVAL, "user = \"root\": is root; use another user" },
 		{ { .group = "1" }, -EINVAL, "group = \"1\": needs a user; use it with user" },
 		{ { .restrict_files = true, .readable = nowhere }, -ENOENT,
-		    "a path of the confinement cannot be opened" },
+		    "/no/such/path: No such file or directory; use a path that this user may open" },
 	};
 	int status;
 	pid_t child = fork();
