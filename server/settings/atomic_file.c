@@ -132,16 +132,16 @@ static int resolve(const char *name, char path[PATH_MAX])
 
 static int set_names(struct pipit_atomic_file *file, const char *base)
 {
-	if (*base == '\0' || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
+	if (*base == '\0')
 		return -EISDIR;
 	if (strlen(base) > NAME_MAX - SUFFIX_MAX)
 		return -ENAMETOOLONG;
 	snprintf(file->name, sizeof file->name, "%s", base);
-	snprintf(file->fresh, sizeof file->fresh, "%.200s.new", base);
-	snprintf(file->previous, sizeof file->previous, "%.200s.previous", base);
-	snprintf(file->next_previous, sizeof file->next_previous, "%.200s.previous.new", base);
-	snprintf(file->broken, sizeof file->broken, "%.200s.broken", base);
-	snprintf(file->lock_name, sizeof file->lock_name, "%.200s.lock", base);
+	snprintf(file->fresh, sizeof file->fresh, "%s.new", base);
+	snprintf(file->previous, sizeof file->previous, "%s.previous", base);
+	snprintf(file->next_previous, sizeof file->next_previous, "%s.previous.new", base);
+	snprintf(file->broken, sizeof file->broken, "%s.broken", base);
+	snprintf(file->lock_name, sizeof file->lock_name, "%s.lock", base);
 	return 0;
 }
 

@@ -574,6 +574,59 @@ START_TEST(evicts_connections_of_any_worker)
 }
 END_TEST
 
+static double metric_on(int fd, const char *sample)
+{
+	struct wire_response response = wire_get(fd, "/metrics");
+	double value = wire_metric(response.content, sample);
+	ck_assert_int_eq(response.status, 200);
+	wire_free(&response);
+	return value;
+}
+
+struct idle {
+	int fd;
+	double evicted;
+};
+
+static bool has_lingering(void *arg)
+{
+	return metric_on(((const struct idle *)arg)->fd, "http_connections{state=\"closing\"}") == 1;
+}
+
+static bool has_evicted(void *arg)
+{
+	const struct idle *idle = arg;
+	return metric_on(idle->fd, "http_connections_evicted_total") == idle->evicted && !has_lingering(arg);
+}
+
+/* Its worker, or the other one: at random. */
+START_TEST(evicts_a_lingering_connection_of_any_worker_and_no_idle_one)
+{
+	struct daemon daemon = daemon_start((const char *const[]){ "--max-connections", "2", "--workers", "2",
+	    "--lingering-time", "24h", "--lingering-timeout", "24h", NULL });
+	/* A new connection for the metrics would evict, too. */
+	struct idle idle = { .fd = wire_connect(daemon.port) };
+	int newest;
+
+	assert_served_on(idle.fd);
+	newest = wire_connect(daemon.port);
+	for (int i = 0; i < 20; i++) {
+		int lingering = newest;
+		ck_assert(wire_print(lingering, POST "Content-Length: %d\r\n\r\n", REFUSED_BYTES));
+		wire_expect(wire_read(lingering, false), 413, NULL);
+		ck_assert(wire_wait(has_lingering, &idle));
+		newest = wire_connect(daemon.port);
+		assert_served_on(newest);
+		idle.evicted++;
+		ck_assert(wire_wait(has_evicted, &idle));
+		close(lingering);
+	}
+	close(newest);
+	close(idle.fd);
+	stop(&daemon);
+}
+END_TEST
+
 /* A request whose body is expected: from the 100 on, its connection is not idle. */
 static int begin_request(unsigned port)
 {
@@ -793,6 +846,7 @@ static TCase *connection_limit_tests(void)
 	TCase *tests = tcase_create("connection limit");
 	tcase_add_test(tests, evicts_the_longest_idle_connection);
 	tcase_add_test(tests, evicts_connections_of_any_worker);
+	tcase_add_test(tests, evicts_a_lingering_connection_of_any_worker_and_no_idle_one);
 	tcase_add_test(tests, refuses_a_new_connection_when_no_connection_is_idle);
 	tcase_add_test(tests, pauses_accepting_while_descriptors_are_exhausted);
 	tcase_add_test(tests, evicts_idle_connections_when_descriptors_are_exhausted);

@@ -5,17 +5,30 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "suite.h"
 
 static int saved_error;
 
+/* The next message says how many were dropped in other tests of this process. */
+static void forget_dropped(void)
+{
+	int fd = open("/dev/null", O_WRONLY);
+	ck_assert_int_eq(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+	pipit_log(PIPIT_LOG_ERROR, "written");
+	close(fd);
+}
+
 static void set_up(void)
 {
 	saved_error = dup(STDERR_FILENO);
 	ck_assert_int_ge(saved_error, 0);
+	forget_dropped();
 }
 
 static void tear_down(void)
@@ -119,9 +132,28 @@ START_TEST(cuts_a_message_at_1_kib_and_never_within_an_escape)
 }
 END_TEST
 
+/* With "pipit: warn: ": an escape would still fit behind 1,016 bytes. */
+START_TEST(writes_the_longest_message_whole_and_cuts_a_longer_one)
+{
+	enum { LONGEST = 1016 - 13 };
+	char text[LONGEST + 2] = "", expected[1100];
+	int fd = capture_error_output();
+
+	for (size_t length = LONGEST - 1; length <= LONGEST + 1; length++) {
+		memset(text, 'x', length);
+		snprintf(expected, sizeof expected, "pipit: warn: %.*s\n", LONGEST, text);
+		pipit_log(PIPIT_LOG_WARN, "%s", text);
+		assert_message(fd, expected);
+	}
+	close(fd);
+}
+END_TEST
+
 START_TEST(keeps_characters_of_utf_8)
 {
 	int fd = capture_error_output();
+	pipit_log(PIPIT_LOG_INFO, "ends in \xc3\xbc");
+	assert_message(fd, "pipit: ends in \xc3\xbc\n");
 	pipit_log(PIPIT_LOG_INFO, "\xc3\xbc \xe2\x82\xac \xf0\x9f\x90\xa6 \xc2\x9b \xc3 \xed\xa0\x80 \xff");
 	assert_message(fd, "pipit: \xc3\xbc \xe2\x82\xac \xf0\x9f\x90\xa6 \\xC2\\x9B \\xC3 \\xED\\xA0\\x80 \\xFF\n");
 	close(fd);
@@ -148,16 +180,60 @@ START_TEST(writes_messages_as_json)
 }
 END_TEST
 
-/* Each kind of standard error that can be full: a pipe and a socket. */
+/* Cut at 64 bytes. */
+START_TEST(begins_each_line_with_the_name_of_the_program)
+{
+	char name[65], expected[128], message[1024];
+	int fd = capture_error_output();
+
+	pipit_log_set_program("cam\x01");
+	pipit_log(PIPIT_LOG_WARN, "hot");
+	assert_message(fd, "cam\\x01: warn: hot\n");
+	pipit_log_set_json(true);
+	pipit_log(PIPIT_LOG_WARN, "hot");
+	pipit_log_set_json(false);
+	ssize_t length = read(fd, message, sizeof message - 1);
+	ck_assert_int_gt(length, 0);
+	message[length] = '\0';
+	ck_assert_ptr_nonnull(strstr(message, "\"level\":\"warn\",\"program\":\"cam\\u0001\",\"message\":\"hot\"}\n"));
+	memset(name, 'n', sizeof name);
+	for (size_t characters = 63; characters <= 65; characters++) {
+		char given[66];
+		snprintf(given, sizeof given, "%.*s", (int)characters, name);
+		snprintf(expected, sizeof expected, "%.64s: hot\n", given);
+		pipit_log_set_program(given);
+		pipit_log(PIPIT_LOG_INFO, "hot");
+		assert_message(fd, expected);
+	}
+	pipit_log_set_program("");
+	pipit_log(PIPIT_LOG_INFO, "hot");
+	assert_message(fd, "pipit: hot\n");
+	close(fd);
+}
+END_TEST
+
+/* No descriptor of at least `count` can be opened. */
+static void limit_descriptors(rlim_t count)
+{
+	struct rlimit limit;
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = count ? count : limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* Each kind of standard error that can be full: a pipe and a socket; and a pipe that cannot be opened again. */
 START_TEST(drops_and_counts_what_a_blocked_reader_does_not_take)
 {
 	uint64_t before = pipit_log_dropped(), dropped;
 	char bytes[4096], notice[128];
 	int ends[2], written = 0;
 
-	ck_assert_int_eq(_i == 0 ? pipe(ends) : socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	ck_assert_int_eq(_i != 1 ? pipe(ends) : socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
 	ck_assert_int_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
-	while (pipit_log_dropped() == before)
+	if (_i == 2)
+		limit_descriptors(STDERR_FILENO + 1);
+	/* Some behind the first one that is dropped. */
+	while (pipit_log_dropped() < before + 3)
 		pipit_log(PIPIT_LOG_INFO, "message %d", written++);
 	dropped = pipit_log_dropped() - before;
 	ck_assert_int_eq(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
@@ -172,6 +248,7 @@ START_TEST(drops_and_counts_what_a_blocked_reader_does_not_take)
 	bytes[length] = '\0';
 	ck_assert_str_eq(bytes, notice);
 	ck_assert_uint_eq(pipit_log_dropped() - before, dropped);
+	limit_descriptors(0);
 	close(ends[0]), close(ends[1]);
 }
 END_TEST
@@ -180,6 +257,7 @@ END_TEST
 START_TEST(drops_and_counts_without_a_reader_and_raises_no_signal)
 {
 	uint64_t before = pipit_log_dropped();
+	sigset_t masked;
 	int ends[2];
 
 	signal(SIGPIPE, SIG_DFL);
@@ -189,16 +267,81 @@ START_TEST(drops_and_counts_without_a_reader_and_raises_no_signal)
 	for (int i = 0; i < 3; i++)
 		pipit_log(PIPIT_LOG_ERROR, "lost");
 	ck_assert_uint_eq(pipit_log_dropped() - before, 3);
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, NULL, &masked), 0);
+	ck_assert(!sigismember(&masked, SIGPIPE));
 	close(ends[1]);
 }
 END_TEST
 
-START_TEST(keeps_errno)
+/* A pipe is opened again for each message, as descriptor 0 if that is free. */
+START_TEST(leaves_no_descriptor_open)
 {
+	int ends[2], saved = dup(STDIN_FILENO);
+
+	ck_assert_int_eq(pipe(ends), 0);
+	ck_assert_int_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	close(STDIN_FILENO);
+	pipit_log(PIPIT_LOG_INFO, "written");
+	assert_message(ends[0], "pipit: written\n");
+	ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFD), -1);
+	if (saved >= 0)
+		dup2(saved, STDIN_FILENO), close(saved);
+	close(ends[0]), close(ends[1]);
+}
+END_TEST
+
+/* What standard error is, and the difference to where it was when the program started. */
+static const struct {
+	enum { PIPE, SOCKET, FILE_AT_OFFSET, FILE_THAT_APPENDS } kind;
+	dev_t device;
+	ino_t inode;
+	bool is_written;
+} redirected[] = {
+	{ FILE_AT_OFFSET, 0, 0, true },
+	{ FILE_AT_OFFSET, 1, 0, false },
+	{ FILE_AT_OFFSET, 0, 1, false },
+	{ FILE_THAT_APPENDS, 0, 1, true },
+	{ SOCKET, 0, 0, true },
+	{ SOCKET, 0, 1, false },
+	{ PIPE, 0, 1, true },
+};
+
+START_TEST(writes_nothing_to_a_file_or_a_client_of_the_program)
+{
+	char path[] = "/tmp/pipit-test-log-XXXXXX", message[100] = "";
+	uint64_t before = pipit_log_dropped();
+	struct stat status;
+	int ends[2];
+
+	if (redirected[_i].kind == PIPE) {
+		ck_assert_int_eq(pipe(ends), 0);
+	} else if (redirected[_i].kind == SOCKET) {
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	} else {
+		ends[0] = mkstemp(path);
+		ends[1] = open(path, O_WRONLY | (redirected[_i].kind == FILE_THAT_APPENDS ? O_APPEND : 0));
+		unlink(path);
+	}
+	ck_assert_int_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	ck_assert_int_eq(fstat(STDERR_FILENO, &status), 0);
+	pipit_log_set_errors(status.st_dev + redirected[_i].device, status.st_ino + redirected[_i].inode);
+	pipit_log(PIPIT_LOG_INFO, "written");
+	ck_assert_int_eq(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+	(void)!read(ends[0], message, sizeof message - 1);
+	ck_assert_str_eq(message, redirected[_i].is_written ? "pipit: written\n" : "");
+	ck_assert_uint_eq(pipit_log_dropped(), before);
+	close(ends[0]), close(ends[1]);
+}
+END_TEST
+
+START_TEST(counts_a_message_without_standard_error_and_keeps_errno)
+{
+	uint64_t before = pipit_log_dropped();
 	close(STDERR_FILENO);
 	errno = EDOM;
 	pipit_log(PIPIT_LOG_ERROR, "lost");
 	ck_assert_int_eq(errno, EDOM);
+	ck_assert_uint_eq(pipit_log_dropped(), before + 1);
 }
 END_TEST
 
@@ -213,11 +356,17 @@ int main(void)
 	tcase_add_loop_test(tests, drops_messages_above_the_level, PIPIT_LOG_ERROR, PIPIT_LOG_DEBUG + 1);
 	tcase_add_test(tests, escapes_control_characters_in_messages);
 	tcase_add_loop_test(tests, cuts_a_message_at_1_kib_and_never_within_an_escape, 0, 2);
+	tcase_add_test(tests, writes_the_longest_message_whole_and_cuts_a_longer_one);
 	tcase_add_test(tests, keeps_characters_of_utf_8);
 	tcase_add_test(tests, writes_messages_as_json);
-	tcase_add_loop_test(tests, drops_and_counts_what_a_blocked_reader_does_not_take, 0, 2);
+	tcase_add_test(tests, begins_each_line_with_the_name_of_the_program);
+	tcase_add_loop_test(tests, drops_and_counts_what_a_blocked_reader_does_not_take, 0, 3);
 	tcase_add_loop_test(tests, drops_and_counts_without_a_reader_and_raises_no_signal, 0, 2);
-	tcase_add_test(tests, keeps_errno);
+	tcase_add_test(tests, leaves_no_descriptor_open);
+	tcase_add_test(tests, counts_a_message_without_standard_error_and_keeps_errno);
+	/* Last: what standard error was cannot be made unknown again. */
+	tcase_add_loop_test(tests, writes_nothing_to_a_file_or_a_client_of_the_program, 0,
+	    (int)(sizeof redirected / sizeof redirected[0]));
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -167,6 +167,20 @@ START_TEST(checks_addresses_set_by_the_application)
 }
 END_TEST
 
+START_TEST(takes_sixteen_addresses_and_no_more)
+{
+	char addresses[PIPIT_LISTEN_MAX][24];
+	for (size_t i = 0; i < PIPIT_LISTEN_MAX; i++) {
+		snprintf(addresses[i], sizeof(addresses[i]), "127.0.0.1:%zu", 8000 + i);
+		config.listen[i] = addresses[i];
+	}
+	config.listen_count = PIPIT_LISTEN_MAX;
+	ck_assert_int_eq(pipit_config_check(&config, error, sizeof(error)), 0);
+	config.listen[PIPIT_LISTEN_MAX - 1] = "here";
+	assert_check_fails("listen = \"here\": not an address; use " ADDRESS_WANTED);
+}
+END_TEST
+
 static const struct {
 	const char *first, *second;
 	bool collide;
@@ -306,6 +320,22 @@ START_TEST(fits_help_into_80_columns_and_90_lines)
 }
 END_TEST
 
+START_TEST(continues_an_explanation_in_its_column_in_help)
+{
+	char *text = print_with(pipit_config_print_help), *rest = text, *line;
+	unsigned count = 0;
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		size_t blanks = strspn(line, " ");
+		if (blanks < 3 || line[blanks] == '\0')
+			continue;
+		ck_assert_msg(blanks == 27, "%s", line);
+		count++;
+	}
+	ck_assert_uint_gt(count, 0);
+	free(text);
+}
+END_TEST
+
 START_TEST(names_every_option_and_its_default_in_help)
 {
 	static const char *const lines[] = { "  --listen ADDR:PORT       ", " [127.0.0.1:8080]\n", " [10000]\n",
@@ -384,6 +414,7 @@ static TCase *check_tests(void)
 	tcase_add_test(tests, checks_numbers_set_by_the_application);
 	tcase_add_test(tests, checks_strings_set_by_the_application);
 	tcase_add_test(tests, checks_addresses_set_by_the_application);
+	tcase_add_test(tests, takes_sixteen_addresses_and_no_more);
 	tcase_add_loop_test(tests, finds_addresses_that_overlap, 0, sizeof(address_pairs) / sizeof(address_pairs[0]));
 	tcase_add_test(tests, reports_every_error_on_a_line);
 	return tests;
@@ -395,6 +426,7 @@ static TCase *print_tests(void)
 	tcase_add_loop_test(tests, prints_a_value_in_the_largest_exact_unit_and_quotes_texts, 0, 8);
 	tcase_add_test(tests, prints_every_address_and_unset_options);
 	tcase_add_test(tests, fits_help_into_80_columns_and_90_lines);
+	tcase_add_test(tests, continues_an_explanation_in_its_column_in_help);
 	tcase_add_test(tests, names_every_option_and_its_default_in_help);
 	tcase_add_test(tests, explains_each_option_in_a_sentence_of_its_own);
 	tcase_add_test(tests, prints_a_markdown_row_for_every_option);

@@ -41,16 +41,17 @@
 #define HOUR_MS (3600u * 1000)
 /* Turns in which nothing may happen. */
 #define QUIET_TURNS 20
-#define CLIENTS_MAX 12
+#define CLIENTS_MAX 160
 
 #define SMALL_FILE_BYTES 1000
-#define LARGE_FILE_BYTES (3 * MIB + 17)
+#define LARGE_FILE_BYTES (12 * MIB + 17)
 #define HUGE_BYTES (50 * MIB)
 
 /* ---------------------------------------------------------------- in the place of libc's: calls are counted, the clock jumps */
 
 static unsigned received_calls, sent_calls, sendfile_calls;
-static time_t skew_s; /* by which the clock has jumped ahead */
+static time_t skew_s;       /* by which the clock has jumped ahead */
+static uint64_t stopped_ms; /* CLOCK_MONOTONIC; 0: it runs */
 
 /* Called once, right after the next recv() with MSG_PEEK. */
 static void (*after_peek)(void);
@@ -70,9 +71,17 @@ ssize_t recv(int fd, void *bytes, size_t length, int flags)
 	return received;
 }
 
+/* Of the next send(); 0: none. */
+static int send_error;
+
 ssize_t send(int fd, const void *bytes, size_t length, int flags)
 {
 	sent_calls++;
+	if (send_error) {
+		errno = send_error;
+		send_error = 0;
+		return -1;
+	}
 	return syscall(SYS_sendto, fd, bytes, length, flags, NULL, 0);
 }
 
@@ -92,6 +101,8 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 {
 	int result = (int)syscall(SYS_clock_gettime, clock, now);
 	now->tv_sec += skew_s;
+	if (stopped_ms && clock == CLOCK_MONOTONIC)
+		*now = (struct timespec){ (time_t)(stopped_ms / 1000), (long)(stopped_ms % 1000) * 1000000 };
 	return result;
 }
 
@@ -137,6 +148,20 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* Without skew, and never stopped. */
+static uint64_t real_ms(void)
+{
+	struct timespec now;
+	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Not before Check started the test: it fails one that ends earlier. */
+static uint64_t stop_clock(void)
+{
+	return stopped_ms = now_ms() + 1;
+}
+
 /* ---------------------------------------------------------------- the state of a test */
 
 struct client {
@@ -162,7 +187,7 @@ static struct pipit_limits *limits;
 static uint16_t port;
 static struct client clients[CLIENTS_MAX];
 static size_t client_count, open_before;
-static uint64_t given_up; /* without skew */
+static uint64_t given_up; /* real_ms() */
 
 /* The calls of the handler table, in order, with a blank between; "complete" and "lost" are those of finished(). */
 static char journal[1024];
@@ -195,7 +220,7 @@ static void note(const char *format, ...)
 static void turn(void)
 {
 	event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-	if (now_ms() - (uint64_t)skew_s * 1000 > given_up)
+	if (real_ms() > given_up)
 		ck_abort_msg("waited in vain; so far: \"%s\"", journal);
 }
 
@@ -697,7 +722,7 @@ static void await_delivery(const struct client *client)
 	int unsent = 1;
 	while (unsent) {
 		ck_assert_int_eq(ioctl(client->fd, SIOCOUTQ, &unsent), 0);
-		ck_assert_uint_le(now_ms() - (uint64_t)skew_s * 1000, given_up);
+		ck_assert_uint_le(real_ms(), given_up);
 	}
 }
 
@@ -759,6 +784,8 @@ static void forget_everything(void)
 	waiting_evhttp = NULL;
 	body_limit = 0;
 	skew_s = 0;
+	stopped_ms = 0;
+	send_error = 0;
 	retain_fails = has_room_elsewhere = is_journal_closed = stops_at_accept = stops_at_finish =
 	    forbids_local_sockets = false;
 	client_count = 0;
@@ -775,7 +802,7 @@ static void set_up_transport(enum pipit_evhttp_mode mode)
 {
 	evhttp_mode = mode;
 	forget_everything();
-	given_up = now_ms() + (uint64_t)PATIENCE_MS;
+	given_up = real_ms() + (uint64_t)PATIENCE_MS;
 	open_before = count_descriptors();
 	pipit_config_init(&config);
 	/* Every test sets its own deadline or limit. */
@@ -1300,6 +1327,47 @@ START_TEST(sends_a_file_and_serves_the_next_request)
 }
 END_TEST
 
+START_TEST(sends_all_of_a_reply_that_the_socket_does_not_take_at_once)
+{
+	struct client *client = connect_client();
+
+	send_text(client, REQUEST("GET /huge") REQUEST("GET /now?2"));
+	await_state(PIPIT_STATE_WRITING, 1);
+	while (!client->length || client->length < HUGE_BYTES) {
+		turn();
+		receive_from(client);
+	}
+	await(client, "/now?2 ;");
+	const char *content = strstr(client->received, "\r\n\r\n") + 4;
+	for (size_t i = 0; i < HUGE_BYTES; i++) {
+		if (content[i])
+			ck_abort_msg("byte %zu is %d", i, content[i]);
+	}
+	ck_assert_int_eq(strncmp(content + HUGE_BYTES, "HTTP/1.1 200 OK\r\n", 17), 0);
+	await_journal("head handle complete head handle complete");
+}
+END_TEST
+
+static const struct {
+	int error;
+	bool is_lost;
+} send_errors[] = { { EAGAIN, false }, { EINTR, false }, { ENOBUFS, false }, { EPIPE, true }, { ECONNRESET, true } };
+
+START_TEST(sends_again_after_an_error_that_passes)
+{
+	struct client *client = connect_client();
+
+	send_error = send_errors[_i].error;
+	send_text(client, REQUEST("GET /now"));
+	if (send_errors[_i].is_lost)
+		await_end(client);
+	else
+		await(client, "/now ;");
+	ck_assert_int_eq(send_error, 0);
+	ck_assert_int_eq(client->length > 0, !send_errors[_i].is_lost);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- what a request costs */
 
 static void begin_counting(void)
@@ -1541,6 +1609,122 @@ START_TEST(evicts_late_and_idle_connections_before_an_arriving_one)
 }
 END_TEST
 
+/* The first byte counts. */
+START_TEST(evicts_the_oldest_partial_head_although_it_goes_on)
+{
+	struct client *first = connect_client(), *second;
+
+	send_text(first, "GET /n");
+	await_state(PIPIT_STATE_READING, 1);
+	skew_s += 5;
+	second = connect_client();
+	send_text(second, "GET /n");
+	await_state(PIPIT_STATE_READING, 2);
+	skew_s += 5;
+	send_text(first, "o");
+	await_delivery(first);
+	stay_quiet();
+	ck_assert(pipit_eviction_evict(net));
+	await_end(first);
+	await_connections(1);
+}
+END_TEST
+
+START_TEST(evicts_a_silent_connection_before_an_older_one_with_unread_bytes)
+{
+	struct client *unread = connect_later(), *silent = connect_later();
+
+	skew_s += 10;
+	send_text(unread, REQUEST("GET /now"));
+	await_delivery(unread);
+	ck_assert(pipit_eviction_evict(net));
+	await_end(silent);
+	await(unread, "/now ;");
+	await_connections(1);
+}
+END_TEST
+
+/* What is one second old; nothing else gives an arriving head, or a slow body, a lower priority. */
+static const struct {
+	const char *text;
+	uint64_t age_ms;
+	bool is_evicted; /* before the connection that is kept alive, or at all */
+} ages[] = {
+	{ "GET /n", 1000, false },
+	{ "GET /n", 1001, true },
+	{ POST("/now", "5", ""), 1000, false },
+	{ POST("/now", "5", ""), 1001, true },
+};
+
+START_TEST(gives_a_head_and_a_body_a_second_at_the_limit)
+{
+	uint64_t start_ms = stop_clock();
+	struct client *aging = connect_client(), *kept;
+
+	config.min_rate_bytes = 1;
+	send_text(aging, ages[_i].text);
+	await_state(PIPIT_STATE_READING, 1);
+	stopped_ms = start_ms + ages[_i].age_ms;
+	kept = connect_client();
+	send_text(kept, REQUEST("GET /now"));
+	await(kept, "/now ;");
+	ck_assert(pipit_eviction_evict(net));
+	/* A slow body comes behind what is kept alive. */
+	if (ages[_i].text[0] == 'P') {
+		await_end(kept);
+		ck_assert_int_eq(pipit_eviction_evict(net), ages[_i].is_evicted);
+	} else {
+		await_end(ages[_i].is_evicted ? aging : kept);
+	}
+}
+END_TEST
+
+/* One scan finds 128 candidates. The first connections are kept alive, and come last. */
+START_TEST(evicts_any_number_of_connections_in_their_order)
+{
+	enum { KEPT = 20, ALL = 150 };
+
+	stop_clock();
+	is_journal_closed = true;
+	for (size_t i = 0; i < ALL; i++) {
+		stopped_ms++;
+		connect_client();
+		if (i >= KEPT)
+			continue;
+		send_text(&clients[i], REQUEST("GET /now"));
+		await(&clients[i], "/now ;");
+	}
+	stopped_ms += 2000;
+	pipit_timeouts_enforce(net, stopped_ms);
+	for (size_t i = 0; i < ALL; i++) {
+		ck_assert(pipit_eviction_evict(net));
+		await_end(&clients[(KEPT + i) % ALL]);
+	}
+	/* At once, because no scan was without a result. */
+	connect_client();
+	ck_assert(pipit_eviction_evict(net));
+	await_connections(0);
+}
+END_TEST
+
+START_TEST(scans_20_ms_after_a_scan_without_a_result)
+{
+	uint64_t start_ms = stop_clock();
+
+	connect_client();
+	ck_assert(pipit_eviction_evict(net));
+	ck_assert(!pipit_eviction_evict(net));
+	stopped_ms = start_ms + 19;
+	connect_client();
+	ck_assert(!pipit_eviction_evict(net));
+	stopped_ms = start_ms + 20;
+	connect_client();
+	ck_assert(pipit_eviction_evict(net));
+	ck_assert(pipit_eviction_evict(net));
+	await_connections(0);
+}
+END_TEST
+
 /* A scan finds candidates for several evictions; what begins to linger after it still comes first. */
 START_TEST(evicts_a_connection_that_lingers_since_the_last_scan)
 {
@@ -1725,6 +1909,33 @@ START_TEST(evicts_the_oldest_partial_head_when_heads_fill_half_of_the_memory_lim
 		await(trickling[i], "/now ;");
 	}
 	ck_assert_uint_eq(pipit_limits_bytes(limits), 0);
+}
+END_TEST
+
+/* Of eight heads that fill half of the limit, the oldest needs more: the next one makes room. Idle connections have no bytes. */
+START_TEST(evicts_no_idle_connection_and_not_itself_for_the_bytes_of_a_head)
+{
+	static char name[600];
+	struct client *idle = connect_client(), *trickling[8];
+
+	config.memory_limit = 8192;
+	send_text(idle, REQUEST("GET /now"));
+	await(idle, "/now ;");
+	for (size_t i = 0; i < COUNT(trickling); i++) {
+		skew_s += 1;
+		trickling[i] = connect_client();
+		send_text(trickling[i], "GET /now HTTP/1.1\r\n");
+		await_state(PIPIT_STATE_READING, i + 1);
+	}
+	memset(name, 'n', sizeof name - 1);
+	send_text(trickling[0], name);
+	await_end(trickling[1]);
+	ck_assert_uint_eq(pipit_counters_in_state(counters, PIPIT_STATE_READING), 7);
+	send_text(trickling[0], ": v\r\nHost: a\r\n\r\n");
+	await(trickling[0], "/now ;");
+	clear_received(idle);
+	send_text(idle, REQUEST("GET /now"));
+	await(idle, "/now ;");
 }
 END_TEST
 
@@ -2039,6 +2250,175 @@ START_TEST(ends_a_connection_at_its_deadline)
 }
 END_TEST
 
+/* Is the only connection still there after a sweep at that time? */
+static bool is_kept_at(uint64_t ms, enum pipit_counters_state state)
+{
+	pipit_timeouts_enforce(net, ms);
+	return pipit_counters_in_state(counters, state) == 1;
+}
+
+START_TEST(has_its_deadlines_to_the_millisecond)
+{
+	uint64_t start_ms = stop_clock();
+
+	if (is_impossible(deadlines[_i].text))
+		return;
+	set_deadline(deadlines[_i].deadline, HOUR_MS);
+	send_text(connect_client(), deadlines[_i].text);
+	await_state(deadlines[_i].state, 1);
+	ck_assert(is_kept_at(start_ms + HOUR_MS - 1, deadlines[_i].state));
+	ck_assert(!is_kept_at(start_ms + HOUR_MS, deadlines[_i].state));
+}
+END_TEST
+
+/* What the process missed while it was stopped is read before the next sweep. */
+START_TEST(waits_for_one_sweep_at_the_deadline_when_bytes_are_unread)
+{
+	uint64_t start_ms = stop_clock();
+	struct client *client = connect_client();
+
+	if (deadlines[_i].state != PIPIT_STATE_READING)
+		return;
+	set_deadline(deadlines[_i].deadline, HOUR_MS);
+	send_text(client, deadlines[_i].text);
+	await_state(PIPIT_STATE_READING, 1);
+	send_text(client, "w");
+	await_delivery(client);
+	ck_assert(is_kept_at(start_ms + HOUR_MS, PIPIT_STATE_READING));
+	ck_assert(!is_kept_at(start_ms + HOUR_MS + 1, PIPIT_STATE_READING));
+}
+END_TEST
+
+/* 0: no limit. */
+static const struct {
+	uint64_t time_ms, timeout_ms;
+	bool drains;
+	uint64_t ends_ms;
+} lingerings[] = {
+	{ 30000, 5000, false, 5000 },
+	{ 30000, 0, false, 30000 },
+	{ 3000, 5000, false, 3000 },
+	{ 30000, 0, true, 2000 },
+	{ 1999, 0, true, 1999 },
+	{ 30000, 1000, true, 1000 },
+};
+
+START_TEST(lingers_to_the_millisecond)
+{
+	uint64_t start_ms = stop_clock(), ends_ms = start_ms + lingerings[_i].ends_ms;
+
+	config.lingering_time_ms = lingerings[_i].time_ms;
+	config.lingering_timeout_ms = lingerings[_i].timeout_ms;
+	send_text(connect_client(), "BREW / HTTP/1.1\r\nHost: a\r\n\r\n");
+	await_state(PIPIT_STATE_CLOSING, 1);
+	if (lingerings[_i].drains)
+		pipit_http1_drain(net);
+	ck_assert(is_kept_at(ends_ms - 1, PIPIT_STATE_CLOSING));
+	ck_assert(!is_kept_at(ends_ms, PIPIT_STATE_CLOSING));
+}
+END_TEST
+
+/* Since its last byte, or since the drain began. */
+START_TEST(closes_an_idle_connection_half_a_second_into_a_drain)
+{
+	uint64_t start_ms = stop_clock();
+
+	config.idle_timeout_ms = 0;
+	connect_client();
+	await_state(PIPIT_STATE_IDLE, 1);
+	if (_i == 1)
+		stopped_ms = start_ms += 10000;
+	pipit_http1_drain(net);
+	ck_assert(is_kept_at(start_ms + 499, PIPIT_STATE_IDLE));
+	ck_assert(!is_kept_at(start_ms + 500, PIPIT_STATE_IDLE));
+}
+END_TEST
+
+static void begin_body(size_t bytes)
+{
+	static char body[5000];
+	struct client *client = connect_client();
+
+	memset(body, 'x', sizeof body);
+	send_text(client, "POST /now HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n");
+	await_state(PIPIT_STATE_READING, 1);
+	send_bytes(client, body, bytes);
+	await_delivery(client);
+	stay_quiet();
+}
+
+/* 100 bytes a second. */
+static const struct {
+	size_t bytes;
+	uint64_t grace_ms, kept_ms; /* still */
+} rates[] = {
+	{ 0, 0, 0 },
+	{ 0, 100, 100 },
+	{ 0, 5000, 5000 },
+	{ 500, 5000, 5000 },
+	{ 501, 5000, 5010 },
+	{ 1000, 100, 10000 },
+};
+
+START_TEST(keeps_the_minimum_rate_to_the_byte_and_the_millisecond)
+{
+	uint64_t kept_ms = stop_clock() + rates[_i].kept_ms;
+
+	config.read_timeout_ms = 0;
+	config.min_rate_bytes = 100;
+	config.rate_grace_ms = rates[_i].grace_ms;
+	begin_body(rates[_i].bytes);
+	ck_assert(is_kept_at(kept_ms, PIPIT_STATE_READING));
+	ck_assert(!is_kept_at(kept_ms + 1, PIPIT_STATE_READING));
+}
+END_TEST
+
+/* A window is ten seconds behind its grace, which is at least a second in all but the first. */
+static const struct {
+	uint64_t grace_ms, next_grace_ms;
+} graces[] = { { 100, 1000 }, { 1000, 1000 }, { 1001, 1001 }, { 5000, 5000 } };
+
+static const char *const sent_slowly[] = { REQUEST("GET /huge-file"), REQUEST("GET /huge") };
+
+/* What the socket takes in a second; some of it before the window begins. */
+START_TEST(counts_sent_bytes_for_the_minimum_rate)
+{
+	uint64_t start_ms = stop_clock(), first, later;
+	struct client *client = connect_client();
+
+	config.write_timeout_ms = 0;
+	config.rate_grace_ms = 0;
+	send_text(client, sent_slowly[_i]);
+	await_state(PIPIT_STATE_WRITING, 1);
+	first = pipit_counter(counters, PIPIT_COUNT_SENT);
+	while (client->length < HUGE_BYTES / 2) {
+		turn();
+		receive_from(client);
+	}
+	stay_quiet();
+	later = pipit_counter(counters, PIPIT_COUNT_SENT) - first;
+	config.min_rate_bytes = later;
+	ck_assert(is_kept_at(start_ms + 1000, PIPIT_STATE_WRITING));
+	ck_assert(!is_kept_at(start_ms + 1 + 1000 * (first + later) / later, PIPIT_STATE_WRITING));
+}
+END_TEST
+
+START_TEST(begins_a_window_of_the_rate_to_the_millisecond)
+{
+	uint64_t start_ms = stop_clock(), next_ms = start_ms + graces[_i].grace_ms + 10000,
+		 kept_ms = next_ms + graces[_i].next_grace_ms;
+
+	config.read_timeout_ms = 0;
+	config.min_rate_bytes = 100;
+	config.rate_grace_ms = graces[_i].grace_ms;
+	begin_body(4000);
+	ck_assert(is_kept_at(next_ms - 1, PIPIT_STATE_READING));
+	ck_assert(is_kept_at(next_ms, PIPIT_STATE_READING));
+	ck_assert(is_kept_at(kept_ms, PIPIT_STATE_READING));
+	ck_assert(!is_kept_at(kept_ms + 1, PIPIT_STATE_READING));
+}
+END_TEST
+
 START_TEST(has_no_deadline_that_is_switched_off)
 {
 	struct client *client = connect_client();
@@ -2241,6 +2621,8 @@ static void add_replies(TCase *tests)
 	tcase_add_test(tests, counts_replies_that_were_sent_before_one_that_waits);
 	tcase_add_loop_test(tests, ends_a_reset_connection_once, 0, COUNT(resets));
 	tcase_add_loop_test(tests, sends_a_file_and_serves_the_next_request, 0, COUNT(files));
+	tcase_add_test(tests, sends_all_of_a_reply_that_the_socket_does_not_take_at_once);
+	tcase_add_loop_test(tests, sends_again_after_an_error_that_passes, 0, COUNT(send_errors));
 	tcase_add_test(tests, costs_one_receive_and_one_send_a_request);
 	tcase_add_test(tests, costs_one_receive_and_one_send_for_sixteen_requests_at_once);
 	tcase_add_test(tests, costs_one_send_for_a_head_and_a_small_file);
@@ -2260,6 +2642,11 @@ static void add_life(TCase *tests)
 	tcase_add_test(tests, evicts_no_connection_that_reads_a_body_or_handles_a_request);
 	tcase_add_test(tests, evicts_connections_in_the_order_of_their_priority);
 	tcase_add_test(tests, evicts_late_and_idle_connections_before_an_arriving_one);
+	tcase_add_test(tests, evicts_the_oldest_partial_head_although_it_goes_on);
+	tcase_add_test(tests, evicts_a_silent_connection_before_an_older_one_with_unread_bytes);
+	tcase_add_loop_test(tests, gives_a_head_and_a_body_a_second_at_the_limit, 0, COUNT(ages));
+	tcase_add_test(tests, evicts_any_number_of_connections_in_their_order);
+	tcase_add_test(tests, scans_20_ms_after_a_scan_without_a_result);
 	tcase_add_test(tests, evicts_a_connection_that_lingers_since_the_last_scan);
 	tcase_add_test(tests, accepts_no_connection_in_place_of_a_refused_one);
 	tcase_add_test(tests, serves_others_between_the_requests_of_a_long_pipeline);
@@ -2269,6 +2656,7 @@ static void add_life(TCase *tests)
 	tcase_add_test(tests, refuses_a_body_above_the_memory_limit_as_too_large);
 	tcase_add_test(tests, aborts_an_unread_reply_above_the_memory_limit);
 	tcase_add_test(tests, evicts_the_oldest_partial_head_when_heads_fill_half_of_the_memory_limit);
+	tcase_add_test(tests, evicts_no_idle_connection_and_not_itself_for_the_bytes_of_a_head);
 	tcase_add_test(tests, stops_reading_from_a_client_that_pipelines_and_does_not_read);
 	tcase_add_test(tests, evicts_a_connection_for_a_new_one_at_the_limit);
 	tcase_add_loop_test(tests, asks_another_worker_to_evict_or_refuses_a_new_connection, 0, 2);
@@ -2290,6 +2678,13 @@ static void add_life(TCase *tests)
 static void add_deadlines(TCase *tests)
 {
 	tcase_add_loop_test(tests, ends_a_connection_at_its_deadline, 0, COUNT(deadlines));
+	tcase_add_loop_test(tests, has_its_deadlines_to_the_millisecond, 0, COUNT(deadlines));
+	tcase_add_loop_test(tests, waits_for_one_sweep_at_the_deadline_when_bytes_are_unread, 0, COUNT(deadlines));
+	tcase_add_loop_test(tests, lingers_to_the_millisecond, 0, COUNT(lingerings));
+	tcase_add_loop_test(tests, closes_an_idle_connection_half_a_second_into_a_drain, 0, 2);
+	tcase_add_loop_test(tests, keeps_the_minimum_rate_to_the_byte_and_the_millisecond, 0, COUNT(rates));
+	tcase_add_loop_test(tests, counts_sent_bytes_for_the_minimum_rate, 0, COUNT(sent_slowly));
+	tcase_add_loop_test(tests, begins_a_window_of_the_rate_to_the_millisecond, 0, COUNT(graces));
 	tcase_add_loop_test(tests, has_no_deadline_that_is_switched_off, 0, COUNT(deadlines));
 	tcase_add_loop_test(tests, ends_a_connection_that_is_slower_than_the_minimum_after_the_grace, 0, COUNT(slow));
 	tcase_add_test(tests, ends_a_connection_that_becomes_slow);

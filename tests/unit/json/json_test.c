@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Valid and invalid texts, error positions, and the tree. Each text ends before an inaccessible page. */
+#include "pipit.h"
 #include "json/json.h"
 
 #include "guarded.h"
@@ -297,6 +298,13 @@ static const struct {
 	{ TEXT("{\n\t\"a\": 1,\n\t\"b\": x\n}"), 17, 3, 7, WORDS_MESSAGE },
 	{ TEXT("{\"a\":[{}],\"b\":[}"), 15, 1, 16, FIRST_ELEMENT_MESSAGE },
 	{ TEXT("[{\"a\":1},{]"), 10, 1, 11, FIRST_NAME_MESSAGE },
+	{ TEXT("{\"a\":1,\0"), 7, 1, 8, "expected a name in double quotes" },
+	{ TEXT("\"\\\0\""), 2, 1, 3, ESCAPE_MESSAGE },
+	{ TEXT("\"\\ud800\0\""), 1, 1, 2, HIGH_MESSAGE },
+	{ TEXT("\"\\ud800\\\0\""), 1, 1, 2, HIGH_MESSAGE },
+	{ TEXT("\"\xc3\0\""), 1, 1, 2, UTF8_MESSAGE },
+	{ TEXT("\"\\udc00\""), 1, 1, 2, LOW_MESSAGE },
+	{ TEXT("\"\\udfff\""), 1, 1, 2, LOW_MESSAGE },
 	{ TEXT("{\"a\":[1],]"), 9, 1, 10, NAME_MESSAGE },
 };
 
@@ -911,6 +919,27 @@ START_TEST(builds_each_mutated_text_that_it_accepts)
 }
 END_TEST
 
+static const struct {
+	const char *text;
+	size_t length;
+	bool is_utf8;
+} utf8[] = {
+	{ TEXT(""), true },
+	{ TEXT("a\0\x7f"), true },
+	{ TEXT("\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\xa6."), true },
+	{ TEXT("\x80"), false },
+	{ TEXT("a\xc3"), false },
+	{ TEXT("\xc3 "), false },
+	{ TEXT("\xed\xa0\x80"), false },
+};
+
+START_TEST(tells_utf_8_from_other_bytes)
+{
+	ck_assert_int_eq(
+	    pipit_is_utf8(guarded_copy(utf8[_i].text, utf8[_i].length), utf8[_i].length), utf8[_i].is_utf8);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("json");
@@ -940,6 +969,7 @@ int main(void)
 	tcase_add_loop_test(tests, compares_documents_by_value, 0, COUNT(compared));
 	tcase_add_test(tests, reports_that_memory_is_short);
 	tcase_add_loop_test(tests, builds_each_mutated_text_that_it_accepts, 0, COUNT(documents));
+	tcase_add_loop_test(tests, tells_utf_8_from_other_bytes, 0, COUNT(utf8));
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

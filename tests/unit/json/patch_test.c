@@ -699,6 +699,10 @@ START_TEST(quotes_client_text_as_one_line_of_utf_8)
 	expect_failure(REMOVE, "{}", "/\xc3\xa9", NULL, &roomy, PIPIT_PATCH_CONFLICT,
 	    "there is no value at \"/\xc3\xa9\"" NOT_THERE);
 	expect_failure(
+	    REMOVE, "{}", "/\x80", NULL, &roomy, PIPIT_PATCH_CONFLICT, "there is no value at \"/?\"" NOT_THERE);
+	expect_failure(
+	    REMOVE, "{}", "/a\x1f b", NULL, &roomy, PIPIT_PATCH_CONFLICT, "there is no value at \"/a? b\"" NOT_THERE);
+	expect_failure(
 	    REMOVE, "{}", "/a\nb\x7f", NULL, &roomy, PIPIT_PATCH_CONFLICT, "there is no value at \"/a?b?\"" NOT_THERE);
 }
 END_TEST
@@ -944,6 +948,30 @@ START_TEST(applies_a_thousand_operations_to_large_arrays_and_objects)
 }
 END_TEST
 
+/* The second copy may lie where the array was, and is marked as that. */
+START_TEST(finds_the_elements_of_an_array_that_took_the_place_of_another)
+{
+	struct pipit_patch_limits limits = { .max_depth = DEPTH, .max_copied_bytes = 100000, .max_operations = 100 };
+	struct pipit_patch_error error;
+	cJSON *doc = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(doc, "a"),
+	      *patch = parse("[{\"op\":\"replace\",\"path\":\"/a/99\",\"value\":\"x\"},"
+			     "{\"op\":\"copy\",\"from\":\"/a\",\"path\":\"/b\"},"
+			     "{\"op\":\"remove\",\"path\":\"/a\"},"
+			     "{\"op\":\"copy\",\"from\":\"/b\",\"path\":\"/a\"},"
+			     "{\"op\":\"replace\",\"path\":\"/a/98\",\"value\":\"y\"},"
+			     "{\"op\":\"remove\",\"path\":\"/a/0\"}]");
+
+	for (int i = 0; i < 100; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateNumber(i));
+	ck_assert_int_eq(pipit_patch_apply(&doc, pipit_slice_of(""), patch, &limits, &error), 0);
+	ck_assert_str_eq(pipit_pointer_find(doc, pipit_slice_of("/a/97"))->valuestring, "y");
+	ck_assert_str_eq(pipit_pointer_find(doc, pipit_slice_of("/a/98"))->valuestring, "x");
+	ck_assert_str_eq(pipit_pointer_find(doc, pipit_slice_of("/b/99"))->valuestring, "x");
+	cJSON_Delete(patch);
+	cJSON_Delete(doc);
+}
+END_TEST
+
 static unsigned dice;
 
 static unsigned roll(unsigned sides)
@@ -1112,6 +1140,7 @@ int main(void)
 	tcase_add_test(tests, limits_the_memory_of_copies);
 	tcase_add_test(tests, keeps_the_text_of_numbers);
 	tcase_add_loop_test(tests, changes_and_leaks_nothing_when_memory_is_short, 0, COUNT(costly));
+	tcase_add_test(tests, finds_the_elements_of_an_array_that_took_the_place_of_another);
 	tcase_add_test(tests, applies_a_thousand_operations_to_large_arrays_and_objects);
 	tcase_add_loop_test(tests, one_patch_is_as_many_patches_of_one_operation, 1, 20);
 	tcase_add_test(tests, limits_the_bytes_that_move_to_a_deeper_place);

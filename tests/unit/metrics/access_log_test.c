@@ -399,6 +399,22 @@ START_TEST(cuts_a_field_full_of_escapes_at_1024_bytes_of_output)
 }
 END_TEST
 
+/* An escape of six bytes that ends at 1024 is whole. */
+START_TEST(fills_a_field_with_escapes_to_its_last_byte)
+{
+	char text[600];
+	struct pipit_access_log_entry entry = hello;
+	memset(text, '\001', sizeof(text));
+	memset(text, 'x', 1024 % 6);
+	entry.request_line = (struct pipit_slice){ text, sizeof(text) };
+	char *line = render(&entry, true);
+	cJSON *parsed = cJSON_Parse(line);
+	ck_assert_uint_eq(strlen(cJSON_GetObjectItem(parsed, "request")->valuestring), 1024 / 6 + 1024 % 6);
+	cJSON_Delete(parsed);
+	free(line);
+}
+END_TEST
+
 START_TEST(fits_the_longest_json_line_into_one_atomic_write)
 {
 	static const char bytes[] = { 'x', '"', '\\', '\001', (char)0xFF };
@@ -646,6 +662,19 @@ START_TEST(standard_output_as_a_socket_takes_whole_lines_in_pieces_of_at_most_pi
 }
 END_TEST
 
+/* As descriptor 2 it would be standard error, and take messages. */
+START_TEST(standard_output_as_a_file_does_not_become_standard_error_where_that_is_closed)
+{
+	int fd = open(file_name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_eq(dup2(fd, STDOUT_FILENO), STDOUT_FILENO);
+	close(STDERR_FILENO);
+	struct fixture fixture = open_log("-", false);
+	ck_assert_int_eq(fcntl(STDERR_FILENO, F_GETFD), -1);
+	close_log(fixture);
+	close(fd);
+}
+END_TEST
+
 START_TEST(standard_output_as_a_file_keeps_its_offset)
 {
 	int fd = open(file_name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -827,6 +856,7 @@ static TCase *form_tests(void)
 	tcase_add_test(tests, escapes_the_route_and_the_id_too);
 	tcase_add_test(tests, cuts_long_fields_at_512_bytes);
 	tcase_add_test(tests, cuts_a_field_full_of_escapes_at_1024_bytes_of_output);
+	tcase_add_test(tests, fills_a_field_with_escapes_to_its_last_byte);
 	tcase_add_loop_test(tests, fits_the_longest_json_line_into_one_atomic_write, 0, 5);
 	tcase_add_loop_test(tests, fits_the_longest_combined_line_into_one_atomic_write, 0, 5);
 	tcase_add_test(tests, json_lines_parse_to_the_logged_values);
@@ -847,6 +877,7 @@ static TCase *destination_tests(void)
 	tcase_add_loop_test(tests, standard_output_without_a_reader_loses_lines_only, 0, 2);
 	tcase_add_test(tests, standard_output_as_a_full_pipe_does_not_block_and_keeps_its_flags);
 	tcase_add_test(tests, standard_output_as_a_socket_takes_whole_lines_in_pieces_of_at_most_pipe_buf);
+	tcase_add_test(tests, standard_output_as_a_file_does_not_become_standard_error_where_that_is_closed);
 	tcase_add_test(tests, standard_output_as_a_file_keeps_its_offset);
 	tcase_add_loop_test(tests, a_line_cut_by_a_full_disk_is_finished_before_the_next_one, 1, 20);
 	return tests;

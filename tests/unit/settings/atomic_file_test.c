@@ -28,7 +28,7 @@ static struct {
 	unsigned seen[STEPS]; /* calls so far */
 } plan;
 
-/* While a file is replaced: other calls, of Check and of the test, are none of the plan's. */
+/* While a file is replaced or read: other calls, of Check and of the test, are none of the plan's. */
 static bool is_replacing;
 
 static bool fails(enum step step)
@@ -62,6 +62,11 @@ ssize_t write(int fd, const void *bytes, size_t length)
 		return syscall(SYS_write, fd, bytes, length);
 	/* Short writes, as the kernel may do them. */
 	return fails(WRITE) ? -1 : syscall(SYS_write, fd, bytes, length > 3 ? 3 : length);
+}
+
+ssize_t read(int fd, void *bytes, size_t length)
+{
+	return syscall(SYS_read, fd, bytes, is_replacing && length > 3 ? 3 : length);
 }
 
 int fsync(int fd)
@@ -172,7 +177,9 @@ static void assert_reads(struct pipit_atomic_file *file, const char *wanted)
 {
 	char *bytes;
 	size_t length;
+	is_replacing = true;
 	ck_assert_int_eq(pipit_atomic_file_read(file, 1000, &bytes, &length), 0);
+	is_replacing = false;
 	ck_assert_uint_eq(length, strlen(wanted));
 	ck_assert_str_eq(bytes, wanted);
 	free(bytes);
@@ -197,6 +204,76 @@ START_TEST(keeps_the_current_and_the_previous_content)
 	assert_file(beside(".new"), NULL);
 	assert_file(beside(".previous.new"), NULL);
 	ck_assert_int_eq(pipit_atomic_file_read(file, 4, &bytes, &length), -EFBIG);
+	ck_assert_int_eq(pipit_atomic_file_read(file, 5, &bytes, &length), 0);
+	free(bytes);
+	pipit_atomic_file_free(file);
+}
+END_TEST
+
+/* With the longest suffix, ".previous.new", and 13 bytes of it: at most 255. */
+START_TEST(takes_a_name_of_241_bytes_and_no_longer_one)
+{
+	char names[3][300], name[300], error[512];
+	struct pipit_atomic_file *file, *other;
+
+	memset(name, 'n', sizeof name);
+	snprintf(names[0], sizeof names[0], "%s/%.*sa", folder, 240, name);
+	snprintf(names[1], sizeof names[1], "%s/%.*sb", folder, 240, name);
+	snprintf(names[2], sizeof names[2], "%s/%.*s", folder, 242, name);
+	ck_assert_int_eq(pipit_atomic_file_open(names[0], &file, error, sizeof error), 0);
+	ck_assert_int_eq(pipit_atomic_file_open(names[1], &other, error, sizeof error), 0);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(write_text(file, "one"), 0);
+		ck_assert_int_eq(write_text(other, "two"), 0);
+	}
+	assert_reads(file, "one");
+	assert_file(names[0], "one");
+	assert_file(strcat(names[0], ".previous"), "one");
+	assert_file(strcat(names[1], ".previous"), "two");
+	pipit_atomic_file_free(file);
+	pipit_atomic_file_free(other);
+	ck_assert_int_eq(pipit_atomic_file_open(names[2], &file, error, sizeof error), -ENAMETOOLONG);
+}
+END_TEST
+
+START_TEST(uses_and_closes_descriptor_0_where_standard_input_is_closed)
+{
+	int saved = dup(STDIN_FILENO);
+	struct pipit_atomic_file *file;
+
+	close(STDIN_FILENO);
+	file = open_file();
+	ck_assert_int_ge(fcntl(STDIN_FILENO, F_GETFD), 0);
+	ck_assert_int_eq(write_text(file, "one"), 0);
+	assert_reads(file, "one");
+	pipit_atomic_file_free(file);
+	ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFD), -1);
+	if (saved >= 0)
+		dup2(saved, STDIN_FILENO), close(saved);
+}
+END_TEST
+
+/* Some file systems cannot. */
+START_TEST(reads_what_cannot_be_synchronised)
+{
+	static const struct {
+		int failure, result;
+	} cases[] = { { EROFS, 0 }, { EINVAL, 0 }, { EIO, -EIO } };
+	struct pipit_atomic_file *file = open_file();
+
+	ck_assert_int_eq(write_text(file, "one"), 0);
+	for (size_t i = 0; i < 3; i++) {
+		char *bytes = NULL;
+		size_t length;
+		plan.step = FSYNC;
+		plan.error = cases[i].failure;
+		plan.countdown = 1;
+		is_replacing = true;
+		ck_assert_int_eq(pipit_atomic_file_read(file, 1000, &bytes, &length), cases[i].result);
+		is_replacing = false;
+		if (cases[i].result == 0)
+			free(bytes);
+	}
 	pipit_atomic_file_free(file);
 }
 END_TEST
@@ -267,6 +344,38 @@ START_TEST(notices_an_edit_by_another_program)
 	assert_reads(file, "edited");
 	ck_assert(pipit_atomic_file_was_edited(file));
 	pipit_atomic_file_accept(file);
+	ck_assert(!pipit_atomic_file_was_edited(file));
+	pipit_atomic_file_free(file);
+}
+END_TEST
+
+static void put_at(const char *name, const char *content, time_t modified)
+{
+	const struct timespec times[2] = { { 0, UTIME_OMIT }, { modified, 0 } };
+	put_file(name, content);
+	ck_assert_int_eq(utimensat(AT_FDCWD, name, times, 0), 0);
+}
+
+/* Each differs from the accepted content in one thing. */
+START_TEST(notices_another_file_and_another_size_and_another_date)
+{
+	struct pipit_atomic_file *file = open_file();
+
+	put_at(path, "one", 1000);
+	ck_assert(pipit_atomic_file_was_edited(file));
+	assert_reads(file, "one");
+	pipit_atomic_file_accept(file);
+	ck_assert(!pipit_atomic_file_was_edited(file));
+	put_at(path, "three", 1000);
+	ck_assert(pipit_atomic_file_was_edited(file));
+	put_at(path, "two", 1001);
+	ck_assert(pipit_atomic_file_was_edited(file));
+	put_at(path, "one", 1000);
+	ck_assert(!pipit_atomic_file_was_edited(file));
+	put_at(beside(".other"), "one", 1000);
+	ck_assert_int_eq(rename(beside(".other"), path), 0);
+	ck_assert(pipit_atomic_file_was_edited(file));
+	ck_assert_int_eq(unlink(path), 0);
 	ck_assert(!pipit_atomic_file_was_edited(file));
 	pipit_atomic_file_free(file);
 }
@@ -554,12 +663,14 @@ START_TEST(retries_interrupted_calls)
 END_TEST
 
 /* FAT has no hard links, nor have some overlay file systems. */
+static const int link_errors[] = { EPERM, EOPNOTSUPP, EMLINK, ENOSYS };
+
 START_TEST(works_without_hard_links)
 {
 	struct pipit_atomic_file *file = open_file();
 	ck_assert_int_eq(write_text(file, "one"), 0);
 	plan.step = LINKAT;
-	plan.error = EPERM;
+	plan.error = link_errors[_i];
 	plan.countdown = 1;
 	plan.forever = true;
 	ck_assert_int_eq(write_text(file, "two"), 0);
@@ -654,11 +765,15 @@ int main(void)
 	TCase *tests = tcase_create("atomic_file");
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, keeps_the_current_and_the_previous_content);
+	tcase_add_test(tests, takes_a_name_of_241_bytes_and_no_longer_one);
+	tcase_add_test(tests, uses_and_closes_descriptor_0_where_standard_input_is_closed);
+	tcase_add_test(tests, reads_what_cannot_be_synchronised);
 	tcase_add_test(tests, synchronises_the_file_and_then_the_directory);
 	tcase_add_test(tests, keeps_the_mode_and_creates_private_files);
 	tcase_add_test(tests, follows_a_link_to_the_file);
 	tcase_add_test(tests, does_not_follow_a_link_at_the_new_files_name);
 	tcase_add_test(tests, notices_an_edit_by_another_program);
+	tcase_add_test(tests, notices_another_file_and_another_size_and_another_date);
 	tcase_add_test(tests, refuses_a_file_that_another_process_has_open);
 	tcase_add_test(tests, refuses_a_link_that_leads_nowhere);
 	tcase_add_loop_test(
@@ -673,7 +788,7 @@ int main(void)
 	tcase_add_loop_test(tests, a_failed_step_leaves_the_old_content, 0, sizeof failures / sizeof *failures);
 	tcase_add_test(tests, a_failed_first_change_leaves_no_file);
 	tcase_add_test(tests, retries_interrupted_calls);
-	tcase_add_test(tests, works_without_hard_links);
+	tcase_add_loop_test(tests, works_without_hard_links, 0, 4);
 	tcase_add_test(tests, a_crash_at_any_step_leaves_the_old_or_the_new_content);
 	tcase_add_test(tests, restores_a_missing_file_from_the_previous_content);
 	tcase_add_test(tests, renames_a_broken_file_and_restores_the_previous_content);
