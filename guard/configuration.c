@@ -3,6 +3,7 @@
 
 #include "app/server.h"
 #include "base/log.h"
+#include "config/address.h"
 #include "config/config.h"
 #include "embedded.h"
 #include "guarding.h"
@@ -19,9 +20,9 @@
 
 /* Of a server that listens, serves files or parses JSON. */
 static const char *const refused_options[] = { "listen", "ipv6-only", "root", "dashboard", "spa", "listing", "compress",
-	"cache-control", "media-types", "settings", "settings-max-bytes", "settings-require-match", "workers",
-	"max-streams", "listen-backlog", "max-json-depth", "max-json-values", "defer-accept", "drain-delay",
-	"drain-timeout" };
+	"cache-control", "media-types", "settings", "settings-max-bytes", "settings-require-match", "workers", "user",
+	"group", "sandbox", "admin-listen", "max-streams", "listen-backlog", "max-json-depth", "max-json-values",
+	"defer-accept", "drain-delay", "drain-timeout" };
 #define REFUSED_COUNT (sizeof refused_options / sizeof *refused_options)
 
 bool guard_configuration_refuses(const struct pipit_option *option)
@@ -122,7 +123,7 @@ static int read_own_options(
 
 	guard->is_metrics_flag = flags->metrics != NULL;
 	guard->metrics = flags->metrics ? flags->metrics : get_variable(environment, PIPIT_GUARD_METRICS);
-	if (guard->metrics && pipit_config_split_address(guard->metrics, host, sizeof host, &port) != 0) {
+	if (guard->metrics && pipit_address_split(guard->metrics, host, sizeof host, &port) != 0) {
 		report_metrics(guard, "not an address; use ADDR:PORT, for example 127.0.0.1:9600");
 		result = -EINVAL;
 	}

@@ -8,11 +8,13 @@
 	"{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"const\":\"" word "\"}}}"
 
 const struct pipit_route_options health_live_options = {
+	.admin_only = true,
 	.summary = "Liveness: the process runs.",
 	.reply_schema = STATUS_SCHEMA("ok"),
 };
 
 const struct pipit_route_options health_ready_options = {
+	.admin_only = true,
 	.summary = "Readiness: the server accepts new work.",
 	.reply_schema = STATUS_SCHEMA("ready"),
 	.replies = "{\"503\":{\"description\":\"The server "

@@ -3,12 +3,14 @@
 #include "handlers.h"
 
 static const struct pipit_route_options metrics_options = {
+	.admin_only = true,
 	.summary = "Metrics for Prometheus.",
 	.reply_type = "text/plain, application/openmetrics-text",
 	.reply_schema = "{\"type\":\"string\"}",
 };
 
 static const struct pipit_route_options events_options = {
+	.admin_only = true,
 	.summary = "Live metrics once a second, as server-sent events (docs/events.md).",
 	.reply_type = "text/event-stream",
 	.reply_schema = "{\"type\":\"string\"}",

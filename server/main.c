@@ -8,10 +8,13 @@
 #include "config/cgroup.h"
 #include "config/config.h"
 #include "config/options.h"
+#include "confine/confine.h"
+#include "confine/own_files.h"
 #include "files/files.h"
 #include "handlers.h"
 #include "net/oom_reserve.h"
 #include "pipit.h"
+#include "settings/settings.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -43,20 +46,29 @@ static void on_libevent_message(int severity, const char *message)
 	pipit_log(levels[severity & 3], "libevent: %s", message);
 }
 
-/* Embedded pages, else installed ones, else those of the source. */
+/* The directory of the daemon's own pages; NULL: they are compiled in. */
+static const char *find_own_pages(void)
+{
+#ifdef PIPIT_EMBED_STATIC
+	return NULL;
+#else
+	return access(PIPIT_INSTALLED_STATIC, F_OK) == 0 ? PIPIT_INSTALLED_STATIC : PIPIT_SOURCE_STATIC;
+#endif
+}
+
 static void choose_own_pages(struct pipit_site_options *options)
 {
+	options->root = find_own_pages();
 #ifdef PIPIT_EMBED_STATIC
 	options->pages = embedded_pages;
 	options->page_count = embedded_page_count;
-#else
-	options->root = access(PIPIT_INSTALLED_STATIC, F_OK) == 0 ? PIPIT_INSTALLED_STATIC : PIPIT_SOURCE_STATIC;
 #endif
 }
 
 struct daemon {
 	struct pipit_config *config;
-	const char *config_file; /* NULL: none */
+	struct pipit_credentials credentials; /* of `user` and `group` */
+	const char *config_file;              /* NULL: none */
 	bool is_check;
 	struct pipit_site *site;
 	struct pipit_site *dashboard; /* beside a root */
@@ -109,12 +121,15 @@ static void open_dashboard(struct daemon *daemon)
 static int register_dashboard(const struct daemon *daemon)
 {
 	static const struct pipit_route_options options = {
+		.admin_only = true,
 		.summary = "The dashboard.",
 		.reply_type = "text/html",
 		.reply_schema = "{\"type\":\"string\"}",
 	};
 	int error;
 
+	if (!daemon->config->root && daemon->site)
+		return pipit_fallback_with(daemon->server, pipit_serve_files, daemon->site, &options);
 	if (!daemon->dashboard)
 		return 0;
 	error = pipit_route_with(
@@ -134,6 +149,18 @@ static bool check_exposure(struct daemon *daemon, const char *option, const char
 	    "%s = \"%s\": lies below root = \"%s\", where clients can read it; use a file outside", option, file, root);
 	fail(daemon, EXIT_WRONG_CONFIGURATION);
 	return true;
+}
+
+/* Clients could read every file of the system that this user may read. */
+static void refuse_whole_system(struct daemon *daemon)
+{
+	char path[PATH_MAX];
+
+	if (!daemon->config->root || !realpath(daemon->config->root, path) || strcmp(path, "/") != 0)
+		return;
+	pipit_config_log_error(
+	    daemon->config, "root = \"%s\": is the whole file system; use a directory below it", daemon->config->root);
+	fail(daemon, EXIT_WRONG_CONFIGURATION);
 }
 
 /* Whether the log, the settings or the configuration lie where clients read. */
@@ -182,7 +209,7 @@ static void open_site(struct daemon *daemon)
 		.no_compression = strcmp(config->compress, "off") == 0,
 		.cache_control = config->cache_control,
 		.media_types = config->media_types,
-		.advice = has_dashboard(config) ? "The dashboard is at /_pipit/." : NULL,
+		.advice = has_dashboard(config) && !config->admin_listen ? "The dashboard is at /_pipit/." : NULL,
 	};
 	char error[512];
 
@@ -253,6 +280,77 @@ static void listen_on(struct daemon *daemon)
 		fail(daemon, error == -EINVAL ? EXIT_WRONG_CONFIGURATION : EXIT_COULD_NOT_RUN);
 }
 
+/* --- less power --------------------------------------------------------------------------------------------------- */
+
+static void find_credentials(struct daemon *daemon)
+{
+	const struct pipit_config *config = daemon->config;
+	char error[512];
+
+	if (pipit_credentials_find(config->user, config->group, &daemon->credentials, error, sizeof error) != 0)
+		fail_configuration(daemon, error);
+}
+
+/* Files are opened with the rights that the process will have: it can then open them again, and no link makes root open another's. */
+static bool become_user(struct daemon *daemon)
+{
+	int error = pipit_credentials_borrow(&daemon->credentials);
+	if (error == 0)
+		return true;
+	pipit_config_log_error(daemon->config,
+	    "user = \"%s\": cannot become it: %s; start as root with CAP_SETUID and CAP_SETGID", daemon->config->user,
+	    strerror(-error));
+	fail(daemon, EXIT_COULD_NOT_RUN);
+	return false;
+}
+
+static void become_root(struct daemon *daemon)
+{
+	int error = pipit_credentials_give_back(&daemon->credentials);
+	if (error == 0)
+		return;
+	pipit_log(PIPIT_LOG_ERROR, "cannot become root again to open the addresses: %s", strerror(-error));
+	fail(daemon, EXIT_COULD_NOT_RUN);
+}
+
+/* For good: nothing that is opened later needs more. */
+static void confine(struct daemon *daemon)
+{
+	static struct pipit_own_files files;
+	const struct pipit_config *config = daemon->config;
+	bool is_on = strcmp(config->sandbox, "on") == 0;
+	struct pipit_confinement confinement = {
+		.restrict_files = is_on, .restrict_calls = is_on, .readable = files.readable, .writable = files.writable
+	};
+	char error[512];
+
+	if (geteuid() == 0 && !config->user)
+		pipit_log(PIPIT_LOG_WARN, "runs as root; use --user with a user that owns nothing else");
+	pipit_own_files_find(config, find_own_pages(), &files);
+	if (pipit_confine_to(&confinement, &daemon->credentials, error, sizeof error) != 0) {
+		pipit_log(PIPIT_LOG_ERROR, "%s", error);
+		fail(daemon, EXIT_COULD_NOT_RUN);
+	} else if (daemon->settings && pipit_settings_renew_thread(daemon->settings) != 0) {
+		pipit_log(PIPIT_LOG_ERROR, "cannot start the thread of the settings");
+		fail(daemon, EXIT_COULD_NOT_RUN);
+	}
+	if (daemon->credentials.changes && files.log[0] && access(files.log, W_OK) != 0)
+		pipit_log(PIPIT_LOG_WARN,
+		    "this user may not make files in %s: after a rotation the old access log stays in use; use a "
+		    "directory of this user",
+		    files.log);
+}
+
+/* --- start and end ------------------------------------------------------------------------------------------------ */
+
+static void open_log(struct daemon *daemon)
+{
+	if (!become_user(daemon))
+		return;
+	pipit_server_open_log(daemon->server);
+	become_root(daemon);
+}
+
 /* All that can fail. Reports every error. */
 static void prepare(struct daemon *daemon)
 {
@@ -261,20 +359,30 @@ static void prepare(struct daemon *daemon)
 	/* a signal that arrives before the loop runs must not end the process */
 	signal(SIGPIPE, SIG_IGN);
 	pipit_signals_block();
+	find_credentials(daemon);
+	refuse_whole_system(daemon);
+	if (!become_user(daemon))
+		return;
 	is_exposed = exposes_files(daemon);
 	open_site(daemon);
 	open_dashboard(daemon);
 	/* Opening would make them. */
+	if (!is_exposed)
+		open_settings(daemon);
+	become_root(daemon);
 	if (is_exposed)
 		return;
-	open_settings(daemon);
 	raise_descriptor_limit(daemon->config);
 	daemon->server =
 	    daemon->is_check ? pipit_server_new_unchecked(daemon->config) : pipit_server_new(daemon->config);
-	if (!daemon->server || handlers_register(daemon->server, daemon->site, daemon->settings) != 0 ||
-	    register_dashboard(daemon) != 0)
+	if (!daemon->server ||
+	    handlers_register(daemon->server, daemon->config->root ? daemon->site : NULL, daemon->settings) != 0 ||
+	    register_dashboard(daemon) != 0) {
 		fail(daemon, EXIT_COULD_NOT_RUN);
-	else if (daemon->is_check && pipit_server_check(daemon->server) != 0)
+		return;
+	}
+	open_log(daemon);
+	if (daemon->is_check && pipit_server_check(daemon->server) != 0)
 		fail(daemon, EXIT_WRONG_CONFIGURATION);
 	else if (!daemon->is_check)
 		listen_on(daemon);
@@ -282,13 +390,16 @@ static void prepare(struct daemon *daemon)
 
 static void serve(struct daemon *daemon)
 {
-	char line[sizeof "listening on " + 128];
-	int names[PIPIT_LISTEN_MAX];
+	char line[sizeof "listening on " + 160];
+	int names[PIPIT_LISTEN_MAX + 1];
 	size_t count;
 
 	for (count = 0; pipit_server_url(daemon->server, count); count++) {
-		names[count] = pipit_healthcheck_publish(pipit_server_url(daemon->server, count));
-		snprintf(line, sizeof line, "listening on %s", pipit_server_url(daemon->server, count));
+		const char *url = pipit_server_url(daemon->server, count);
+		bool is_admin = count == daemon->config->listen_count;
+		/* Others do not serve /healthz. */
+		names[count] = is_admin || !daemon->config->admin_listen ? pipit_healthcheck_publish(url) : -1;
+		snprintf(line, sizeof line, "listening on %s%s", url, is_admin ? " (admin)" : "");
 		/* The program that started this one waits for it. */
 		pipit_log_announce(line);
 	}
@@ -312,6 +423,8 @@ static int run(struct pipit_config *config, const struct pipit_options *options)
 	struct daemon daemon = { .config = config, .config_file = options->config_file };
 
 	prepare(&daemon);
+	if (daemon.result == EXIT_CLEAN)
+		confine(&daemon);
 	if (daemon.result == EXIT_CLEAN)
 		serve(&daemon);
 	clean_up(&daemon);
@@ -348,7 +461,8 @@ static int ask_health(const struct pipit_config *config, const struct pipit_opti
 	bool is_named =
 	    options->names_file || pipit_options_place(options, "listen")->kind == PIPIT_OPTION_PLACE_COMMAND_LINE;
 	char error[256];
-	int result = is_named ? pipit_healthcheck(config->listen[0], error, sizeof error)
+	const char *address = config->admin_listen ? config->admin_listen : config->listen[0];
+	int result = is_named ? pipit_healthcheck(address, error, sizeof error)
 			      : pipit_healthcheck_find(config, error, sizeof error);
 	if (result == 0)
 		return EXIT_CLEAN;

@@ -58,12 +58,22 @@ struct pipit_stream;
  */
 struct pipit_config {
 	/**
-	 * Addresses, "ADDR:PORT" or "[v6]:PORT"; port 0 selects a free port. "localhost:PORT" is 127.0.0.1, ":PORT" is
-	 * [::]. [::] accepts IPv4 too, see `ipv6_only`. Default: 127.0.0.1:8080.
+	 * Addresses: "ADDR:PORT" or "[v6]:PORT", numeric, link-local ones with their zone ("[fe80::1%eth0]:80"); port 0
+	 * selects a free port. "localhost:PORT" is 127.0.0.1, ":PORT" is [::]. [::] accepts IPv4 too, see `ipv6_only`.
+	 *
+	 * "unix:/PATH", optionally with ",mode=0660" (default), ",user=NAME" and ",group=NAME", is a UNIX socket, whose
+	 * file pipit_server_free() removes; "unix:@NAME" has an abstract name. "fd://N" is a listening socket that the
+	 * process has open; pipit takes the descriptor N. "fd://NAME" is the one that systemd passes by this name
+	 * (sd_listen_fds(3)). Default: 127.0.0.1:8080.
 	 */
 	const char *listen[PIPIT_LISTEN_MAX];
 	/** Entries used in `listen`, 1 to PIPIT_LISTEN_MAX. */
 	size_t listen_count;
+	/**
+	 * Address, as in `listen`, to which routes that are `admin_only` are restricted: elsewhere they do not exist. It
+	 * serves the other routes, too. NULL (default): none, and no restriction.
+	 */
+	const char *admin_listen;
 	/** "off" (default): [::]:PORT accepts IPv4 too, unless an IPv4 address in `listen` has the same port; "on". */
 	const char *ipv6_only;
 	/**
@@ -123,6 +133,16 @@ struct pipit_config {
 	 * of the path. NULL (default): none.
 	 */
 	const char *header;
+	/**
+	 * User (a name or a number) that the process becomes when it has opened its addresses as root; files are opened
+	 * with the rights of this user. NULL (default): no change. This field and the next two have an effect in the
+	 * daemon only; a program calls pipit_confine().
+	 */
+	const char *user;
+	/** Group to take with `user`; NULL (default): the user's own. */
+	const char *group;
+	/** "on" (default): restrict files and system calls as pipit_confine() does; "off". */
+	const char *sandbox;
 	/** Destination of access lines: "off" (default), "-" for standard output, or a file name. */
 	const char *access_log;
 	/** Format of access lines: "combined" (default), or "json", which is that of messages on standard error too. */
@@ -134,7 +154,10 @@ struct pipit_config {
 	 * Open connections; at the limit, the one with the lowest priority is evicted (docs/limits.md). Default 10000.
 	 */
 	uint64_t max_connections;
-	/** Open connections of one client address, or one IPv6 /64 network (429 above). Default 0: no limit. */
+	/**
+	 * Open connections of one client address, or one IPv6 /64 network (429 above). Clients of UNIX sockets have no
+	 * address and are not counted. Default 0: no limit.
+	 */
 	uint64_t max_connections_per_address;
 	/** Requests on one connection; the last reply has "Connection: close". Default 0: no limit. */
 	uint64_t max_requests_per_connection;
@@ -267,7 +290,11 @@ PIPIT_API struct pipit_server *pipit_server_new(const struct pipit_config *confi
  */
 PIPIT_API int pipit_server_listen(struct pipit_server *server);
 
-/** Address number `index` as "http://ADDR:PORT"; NULL before pipit_server_listen(). Valid until pipit_server_free(). */
+/**
+ * Address number `index` as "http://ADDR:PORT", or "unix:/PATH" or "unix:@NAME" for a UNIX socket; number
+ * `listen_count` is `admin_listen`. NULL before pipit_server_listen(), or without such an address. Valid until
+ * pipit_server_free().
+ */
 PIPIT_API const char *pipit_server_url(const struct pipit_server *server, size_t index);
 
 /**
@@ -314,6 +341,46 @@ PIPIT_API uint64_t pipit_server_connections(const struct pipit_server *server);
  * callbacks is freed in the next turn of the loop or in event_base_free(). Not from a handler.
  */
 PIPIT_API void pipit_server_free(struct pipit_server *server);
+
+/* ---------------------------------------------------------------- less power */
+
+/** What the process gives up. Strings and arrays are borrowed for the call. */
+struct pipit_confinement {
+	/** Name or number of the user to become, not root; the process must be root. NULL: no change. */
+	const char *user;
+	/** Name or number of the group to take with `user`; NULL: the user's own. Supplementary groups are dropped. */
+	const char *group;
+	/**
+	 * True: the process may open only the next two, and /proc/self (Landlock, Linux 5.13); as far as the kernel can
+	 * also: bind and connect no TCP socket, connect to no abstract UNIX socket, and signal no other process.
+	 */
+	bool restrict_files;
+	/** Files and directories to read, NULL-terminated; NULL: none. */
+	const char *const *readable;
+	/** Files to change, and directories to change files in, NULL-terminated; NULL: none. */
+	const char *const *writable;
+	/**
+	 * True: the process may only make the system calls that pipit makes (seccomp, if pipit is built with libseccomp);
+	 * others fail with ENOSYS, starting a program with EPERM.
+	 */
+	bool restrict_calls;
+};
+
+/**
+ * Give up rights for good, and set no_new_privs. Call it when all is open, from pipit_server_listen() on, and before
+ * pipit_server_run(): restrictions of files hold for the calling thread and threads that it starts later. That a
+ * kernel cannot restrict is no failure; a message at level info says what is in force.
+ *
+ * @return 0; -ENOENT no such user, group or path; -EINVAL the user is root; -EPERM the process is not root, or could
+ *         become root again; another negative errno value. After a failure, end the program: it may have given up a part.
+ */
+PIPIT_API int pipit_confine(const struct pipit_confinement *confinement, char *error, size_t size);
+
+/**
+ * Make no core dumps, and allow no debugger of the same user, because the memory holds secrets such as keys. Before
+ * they are read. Any thread.
+ */
+PIPIT_API void pipit_disable_core_dumps(void);
 
 /* ---------------------------------------------------------------- guarded evhttp */
 
@@ -414,6 +481,8 @@ struct pipit_route_options {
 	 * could otherwise call the route by DNS rebinding. `hosts` names more that are accepted. False by default.
 	 */
 	bool known_host;
+	/** True: served at `admin_listen` only, if the server has that address. */
+	bool admin_only;
 	/** Purpose of the route, in one line. */
 	const char *summary;
 	/**
@@ -484,6 +553,10 @@ PIPIT_API struct cJSON *pipit_evhttp_json(struct evhttp_request *request, const 
 
 /** Register the handler for paths that no route matches, instead of 404. All methods. As pipit_route(). */
 PIPIT_API int pipit_fallback(struct pipit_server *server, pipit_handler *handler, void *arg);
+
+/** As pipit_fallback(); `options` may be NULL. */
+PIPIT_API int pipit_fallback_with(
+    struct pipit_server *server, pipit_handler *handler, void *arg, const struct pipit_route_options *options);
 
 /** As pipit_fallback(), for an evhttp callback (evhttp_set_gencb()). */
 PIPIT_API int pipit_fallback_evhttp(struct pipit_server *server, pipit_evhttp_callback *callback, void *arg);
@@ -668,7 +741,7 @@ PIPIT_API bool pipit_read_finish(struct pipit_reader *reader, struct pipit_reque
 /** True for valid UTF-8 (RFC 3629): no overlong forms, no surrogates. Any thread. */
 PIPIT_API bool pipit_is_utf8(const char *text, size_t length);
 
-/** Numeric address of the client. */
+/** Numeric address of the client; "unix:" for a client of a UNIX socket, "-" if unknown. */
 PIPIT_API const char *pipit_request_peer(struct pipit_request *request);
 
 /** Identifier in the access log: 16 hex digits, unique within the process. */
@@ -920,7 +993,8 @@ PIPIT_API void pipit_settings_free(struct pipit_settings *settings);
 
 /**
  * Serve a store: GET, PUT, PATCH (RFC 7396 and RFC 6902) and DELETE for `pattern` and all paths below it, with ETags
- * and conditions. SIGHUP then reloads it, if the server handles signals. Returns as pipit_route().
+ * and conditions. SIGHUP then reloads it, if the server handles signals. The routes are `admin_only`. Returns as
+ * pipit_route().
  *
  * @param pattern   such as "/api/settings", without a slash at its end
  * @param settings  kept until pipit_server_free()
@@ -1063,7 +1137,8 @@ PIPIT_API void pipit_serve_events(struct pipit_request *request, void *arg);
 PIPIT_API void pipit_serve_metrics(struct pipit_request *request, void *arg);
 
 /**
- * Handler for the OpenAPI 3.1 description of the server's routes, as JSON, without the fallback. Made when the server
+ * Handler for the OpenAPI 3.1 description of the server's routes, as JSON, without the fallback, and without those that
+ * the address of the request does not serve. Made when the server
  * starts; if only other handlers call this one, for each call.
  *
  * @param title  the handler's `arg`, UTF-8, read when the server starts; NULL: "pipit". If it is not UTF-8, the server

@@ -23,19 +23,21 @@ FOLDERS = {
     "http": "guard date response_head router preconditions ranges accept_header content_type content_coding",
     "json": "pointer child_index decimal tree json equality printer patch json_index",
     "metrics": "counters process exposition prometheus dashboard_data access_log",
-    "config": "cgroup option option_error config options",
+    "config": "cgroup account address option option_error config options",
     "net": "oom_reserve limits listener handler_table connection budget input output eviction",
+    "sockets": "unix_socket inherited_socket listening",
     "http1": "open_reply evhttp_link evhttp_lane acceptor exchange body handler_queue http1 timeouts",
     "request": "problem request json_reader json_stream sse_event sse filter dispatch",
     "access": "path_prefix host_names cors header_rules access",
     "files": "media_types file_status files file_cache gzip_cache listing file_response static_site",
     "settings": "atomic_file snapshot settings_file working_copy change change_queue apply_change settings settings_http",
+    "confine": "core_dumps credentials landlock seccomp confine own_files",
     "app": "openapi routes dashboard_feed worker signals server evhttp_callback evhttp_guard healthcheck",
 }
 MODULES = [f"{folder}/{module}" for folder, modules in FOLDERS.items() for module in modules.split()]
 ORDER = {module: number for number, module in enumerate(MODULES)}
 # A header that modules of one folder share in private belongs to the first of them.
-PRIVATE_HEADERS = {"metrics/counter_cells": "metrics/counters", "net/net": "net/connection"}
+PRIVATE_HEADERS = {"metrics/counter_cells": "metrics/counters", "net/net": "net/connection", "confine/seccomp_calls": "confine/seccomp"}
 # These know evhttp and bufferevents.
 EVHTTP = {"http1/evhttp_link", "http1/evhttp_lane", "http1/acceptor", "app/evhttp_callback", "app/evhttp_guard"}
 COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|"[^"\n]*"', re.S)

@@ -5,8 +5,8 @@
 #include "access/header_rules.h"
 #include "access/host_names.h"
 #include "base/log.h"
+#include "config/address.h"
 #include "config/config.h"
-#include "config/option.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -47,32 +47,35 @@ static struct pipit_slice host_of(const struct pipit_request *request)
 
 static bool is_loopback(const char *address, unsigned *port)
 {
-	char host[INET6_ADDRSTRLEN];
-	return pipit_option_split_address(address, host, sizeof host, port) == 0 &&
+	char host[PIPIT_ADDRESS_HOST_SIZE];
+	return pipit_address_split(address, host, sizeof host, port) == 0 &&
 	       (strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0);
 }
 
 static enum loopback loopback_of(const struct pipit_config *config)
 {
-	size_t count = 0;
+	size_t count = 0, total = config->listen_count + (config->admin_listen != NULL);
 	unsigned port;
 
 	for (size_t i = 0; i < config->listen_count; i++)
 		count += is_loopback(config->listen[i], &port);
+	count += config->admin_listen && is_loopback(config->admin_listen, &port);
 	if (count == 0)
 		return LOOPBACK_NONE;
-	return count == config->listen_count ? LOOPBACK_ALL : LOOPBACK_SOME;
+	return count == total ? LOOPBACK_ALL : LOOPBACK_SOME;
 }
 
 /* The port tells listeners apart; port 0 is any. */
 static bool is_loopback_listener(const struct pipit_access *access, unsigned local_port)
 {
-	for (size_t i = 0; i < access->config->listen_count; i++) {
-		unsigned port;
-		if (is_loopback(access->config->listen[i], &port) && (port == 0 || port == local_port))
+	const struct pipit_config *config = access->config;
+	unsigned port;
+
+	for (size_t i = 0; i < config->listen_count; i++) {
+		if (is_loopback(config->listen[i], &port) && (port == 0 || port == local_port))
 			return true;
 	}
-	return false;
+	return config->admin_listen && is_loopback(config->admin_listen, &port) && (port == 0 || port == local_port);
 }
 
 static bool came_by_loopback(const struct pipit_access *access, const struct pipit_request *request)

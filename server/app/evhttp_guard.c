@@ -125,7 +125,7 @@ static struct evhttp_bound_socket *listen_on(struct pipit_worker *worker, const 
 	int fd, error = pipit_listener_open(address, pipit_worker_config(worker), &fd, 1, url);
 
 	if (error == 0)
-		error = pipit_worker_listen(worker, fd, &bound);
+		error = pipit_worker_listen(worker, fd, false, &bound);
 	if (error != 0)
 		pipit_log(PIPIT_LOG_ERROR, "cannot listen on %s: %s%s", address, strerror(-error),
 		    error == -EADDRINUSE ? "; the port is in use: use another port, or 0 for a free one" : "");

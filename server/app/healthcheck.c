@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/healthcheck.h"
 
-#include "config/config.h"
+#include "config/address.h"
 #include "pipit.h"
 
 #include <arpa/inet.h>
@@ -34,10 +34,26 @@ static const char *second_choice(const char *host)
 	return strcmp(host, "::") == 0 ? "127.0.0.1" : NULL;
 }
 
-static int connect_to(const char *host, unsigned port)
+static int connect_to(const struct sockaddr *address, socklen_t length)
+{
+	struct timeval limit = { STEP_SECONDS, 0 };
+	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* also limits connect() */
+	if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
+			   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0 ||
+			   connect(fd, address, length) != 0)) {
+		int error = errno;
+		close(fd);
+		errno = error;
+		fd = -1;
+	}
+	return fd;
+}
+
+static int connect_to_host(const char *host, unsigned port)
 {
 	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM }, *address;
-	struct timeval limit = { STEP_SECONDS, 0 };
 	char service[12];
 	int fd;
 
@@ -46,17 +62,35 @@ static int connect_to(const char *host, unsigned port)
 		errno = EINVAL;
 		return -1;
 	}
-	fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	/* also limits connect() */
-	if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
-			   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0 ||
-			   connect(fd, address->ai_addr, address->ai_addrlen) != 0)) {
-		int error = errno;
-		close(fd);
-		errno = error;
-		fd = -1;
-	}
+	fd = connect_to(address->ai_addr, address->ai_addrlen);
 	freeaddrinfo(address);
+	return fd;
+}
+
+static int connect_to_path(const char *path)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	size_t length = strlen(path);
+
+	memcpy(name.sun_path, path, length);
+	/* abstract names begin with NUL, and are not terminated */
+	if (path[0] == '@')
+		name.sun_path[0] = '\0';
+	else
+		length++;
+	return connect_to((struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+}
+
+static int connect_to_server(const struct pipit_address *address)
+{
+	const char *host = address->host;
+	int fd;
+
+	if (address->kind == PIPIT_ADDRESS_UNIX)
+		return connect_to_path(address->path);
+	fd = connect_to_host(connectable(host), address->port);
+	if (fd < 0 && errno != EAGAIN && errno != EINPROGRESS && second_choice(host))
+		fd = connect_to_host(second_choice(host), address->port);
 	return fd;
 }
 
@@ -90,18 +124,17 @@ static const char *printable(char *reply)
 
 int pipit_healthcheck(const char *address, char *error, size_t size)
 {
-	char host[64], reply[16] = "";
-	unsigned port;
+	struct pipit_address parsed;
+	char reply[16] = "";
 	int fd, result;
 	bool is_healthy;
 
-	if (pipit_config_split_address(address, host, sizeof host, &port) != 0 || port == 0) {
-		snprintf(error, size, "%s: not an address to connect to; use ADDR:PORT", address);
+	if (pipit_address_parse(address, &parsed) != 0 || parsed.kind == PIPIT_ADDRESS_INHERITED ||
+	    (parsed.kind == PIPIT_ADDRESS_IP && parsed.port == 0)) {
+		snprintf(error, size, "%s: not an address to connect to; use ADDR:PORT or unix:/PATH", address);
 		return -1;
 	}
-	fd = connect_to(connectable(host), port);
-	if (fd < 0 && errno != EAGAIN && errno != EINPROGRESS && second_choice(host))
-		fd = connect_to(second_choice(host), port);
+	fd = connect_to_server(&parsed);
 	result = fd < 0 ? -1 : request_health(fd, reply, sizeof reply);
 	is_healthy = result == 0 && strncmp(reply, "HTTP/1.1 200 ", 13) == 0;
 	if (result != 0)
@@ -118,7 +151,7 @@ int pipit_healthcheck(const char *address, char *error, size_t size)
 
 /* --- finding the server of the container -------------------------------------------------------------------------- */
 
-/* In the network namespace, which containers of a pod share: "pipit/MOUNT-NAMESPACE/ADDR:PORT". */
+/* In the network namespace, which containers of a pod share: "pipit/MOUNT-NAMESPACE/ADDR:PORT". A long path of a UNIX socket does not fit. */
 static size_t print_name(char *name, size_t size, const char *address)
 {
 	struct stat status;
@@ -131,10 +164,16 @@ int pipit_healthcheck_publish(const char *url)
 {
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
 	/* abstract names begin with NUL, and are not terminated */
-	size_t length = print_name(name.sun_path + 1, sizeof name.sun_path - 1, url + strlen("http://"));
-	int error, fd = length ? socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+	const char *address = strncmp(url, "http://", strlen("http://")) == 0 ? url + strlen("http://") : url;
+	size_t length = print_name(name.sun_path + 1, sizeof name.sun_path - 1, address);
+	int error, fd;
 
-	if (length == 0 || fd < 0)
+	if (length == 0)
+		return -errno;
+	if (length >= sizeof name.sun_path - 1)
+		return -ENAMETOOLONG;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
 		return -errno;
 	/* nothing is received: it would stay in memory */
 	if (shutdown(fd, SHUT_RD) == 0 &&
@@ -185,31 +224,35 @@ static struct found ask_published(FILE *sockets, const char *configured, char *e
 	return found;
 }
 
-/* "localhost:PORT" and ":PORT" are published by number. */
+/* "localhost:PORT" and ":PORT" are published by number, "unix:/PATH" without its mode. */
 static void print_numeric(char *text, size_t size, const char *address)
 {
-	char host[64];
-	unsigned port;
+	struct pipit_address parsed;
 
-	if (pipit_config_split_address(address, host, sizeof host, &port) != 0)
+	if (pipit_address_parse(address, &parsed) != 0 || parsed.kind == PIPIT_ADDRESS_INHERITED)
 		snprintf(text, size, "%s", address);
+	else if (parsed.kind == PIPIT_ADDRESS_UNIX)
+		snprintf(text, size, "unix:%s", parsed.path);
 	else
-		snprintf(text, size, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+		snprintf(text, size, strchr(parsed.host, ':') ? "[%s]:%u" : "%s:%u", parsed.host, parsed.port);
 }
 
 int pipit_healthcheck_find(const struct pipit_config *config, char *error, size_t size)
 {
+	/* With admin_listen, other addresses do not serve /healthz. */
+	const char *const *addresses = config->admin_listen ? &config->admin_listen : config->listen;
+	size_t count = config->admin_listen ? 1 : config->listen_count;
 	FILE *sockets = fopen("/proc/net/unix", "re");
 	struct found found = { 0, 0, false };
-	char configured[80];
+	char configured[sizeof "unix:" + sizeof(((struct pipit_address *)0)->path)];
 	int result = 0;
 
-	for (size_t i = 0; sockets && !found.has_configured && i < config->listen_count; i++) {
-		print_numeric(configured, sizeof configured, config->listen[i]);
+	for (size_t i = 0; sockets && !found.has_configured && i < count; i++) {
+		print_numeric(configured, sizeof configured, addresses[i]);
 		found = ask_published(sockets, configured, error, size);
 	}
 	if (found.count == 0 || found.has_configured)
-		result = pipit_healthcheck(config->listen[0], error, size);
+		result = pipit_healthcheck(addresses[0], error, size);
 	else
 		result = ask_published(sockets, NULL, error, size).unhealthy ? -1 : 0;
 	if (sockets)

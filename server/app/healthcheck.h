@@ -6,14 +6,14 @@
 
 struct pipit_config;
 
-/* GET /healthz from "ADDR:PORT" (0.0.0.0 and [::]: loopback), at most 2 s per step. 0 on status 200, otherwise -1. */
+/* GET /healthz from "ADDR:PORT" (0.0.0.0 and [::]: loopback) or "unix:/PATH", at most 2 s per step. 0 on status 200, otherwise -1. */
 int pipit_healthcheck(const char *address, char *error, size_t size);
 
 /*
  * Names an abstract socket after the server's address, so that a health check in the same container finds it: with the
  * container's network and mount namespace. The kernel removes the name when the process ends.
  *
- * url: "http://ADDR:PORT". Returns a descriptor, or a negative errno value.
+ * url: of pipit_server_url(). Returns a descriptor, or a negative errno value.
  */
 int pipit_healthcheck_publish(const char *url);
 

@@ -563,12 +563,17 @@ static void fill(struct document *document, cJSON *root, const char *title, cons
 	add_json(document, root, "components", components);
 }
 
-static int collect(struct document *document, const struct pipit_route *routes)
+static bool is_described(const struct pipit_route *route, bool is_public)
+{
+	return !route->options.is_hidden && !(is_public && route->options.admin_only);
+}
+
+static int collect(struct document *document, const struct pipit_route *routes, bool is_public)
 {
 	size_t at;
 
 	for (const struct pipit_route *route = routes; route; route = route->next)
-		document->count += !route->options.is_hidden;
+		document->count += is_described(route, is_public);
 	at = document->count;
 	/* calloc(0) may return NULL */
 	document->routes = calloc(at + 1, sizeof *document->routes);
@@ -577,14 +582,14 @@ static int collect(struct document *document, const struct pipit_route *routes)
 	if (!document->routes || !document->paths || !document->ids)
 		return -ENOMEM;
 	for (const struct pipit_route *route = routes; route; route = route->next) {
-		if (!route->options.is_hidden)
+		if (is_described(route, is_public))
 			document->routes[--at] = route;
 	}
 	return 0;
 }
 
-int pipit_openapi_render(
-    const struct pipit_route *routes, const char *title, const char *version, char **text, size_t *length)
+int pipit_openapi_render(const struct pipit_route *routes, bool is_public, const char *title, const char *version,
+    char **text, size_t *length)
 {
 	struct document document = { 0 };
 	cJSON *root;
@@ -593,7 +598,7 @@ int pipit_openapi_render(
 	if (!is_text(title))
 		return -EINVAL;
 	root = cJSON_CreateObject();
-	result = root ? collect(&document, routes) : -ENOMEM;
+	result = root ? collect(&document, routes, is_public) : -ENOMEM;
 	if (result == 0)
 		fill(&document, root, title, version);
 	if (document.is_out_of_memory)
@@ -607,11 +612,12 @@ int pipit_openapi_render(
 	return result;
 }
 
-int pipit_openapi_new(
-    const struct pipit_route *routes, const char *title, const char *version, struct pipit_openapi **openapi)
+int pipit_openapi_new(const struct pipit_route *routes, bool is_public, const char *title, const char *version,
+    struct pipit_openapi **openapi)
 {
 	struct pipit_openapi *made = calloc(1, sizeof *made);
-	int result = made ? pipit_openapi_render(routes, title, version, &made->text, &made->length) : -ENOMEM;
+	int result =
+	    made ? pipit_openapi_render(routes, is_public, title, version, &made->text, &made->length) : -ENOMEM;
 
 	if (result != 0) {
 		free(made);

@@ -16,6 +16,7 @@ static void free_route(struct pipit_route *route)
 	for (size_t i = 0; i < PIPIT_ROUTE_TEXTS; i++)
 		free(route->texts[i]);
 	pipit_openapi_free(route->openapi);
+	pipit_openapi_free(route->public_openapi);
 	free(route);
 }
 
@@ -100,6 +101,10 @@ int pipit_routes_add(
 		return pipit_routes_fail(routes, pattern, error, why);
 	route = new_route(content, pattern);
 	error = route ? pipit_router_add(routes->router, content->methods, pattern, route, why, sizeof why) : -ENOMEM;
+	/* This one cannot collide where that did not; without memory, the server does not start. */
+	if (error == 0 && !content->options.admin_only &&
+	    pipit_router_add(routes->public_router, content->methods, pattern, route, why, sizeof why) != 0)
+		routes->error = -ENOMEM;
 	if (error != 0) {
 		free_route(route);
 		return pipit_routes_fail(routes, pattern, error, why);
@@ -212,36 +217,41 @@ const struct pipit_route *pipit_routes_find_callback(const struct pipit_routes *
 	return route;
 }
 
-static int describe_for(const struct pipit_routes *routes, struct pipit_route *route, const char *version)
+static int describe_for(
+    const struct pipit_routes *routes, struct pipit_route *route, const char *version, bool has_admin)
 {
-	int error = pipit_openapi_new(routes->newest, route->arg, version, &route->openapi);
+	int error = pipit_openapi_new(routes->newest, false, route->arg, version, &route->openapi);
+	if (error == 0 && has_admin)
+		error = pipit_openapi_new(routes->newest, true, route->arg, version, &route->public_openapi);
 	if (error != 0)
 		pipit_log(PIPIT_LOG_ERROR, "route %s: cannot describe the routes: %s", route->pattern,
 		    error == -EINVAL ? "the title is not UTF-8" : "out of memory");
 	return error;
 }
 
-int pipit_routes_describe(const struct pipit_routes *routes, pipit_handler *handler, const char *version)
+int pipit_routes_describe(
+    const struct pipit_routes *routes, pipit_handler *handler, const char *version, bool has_admin)
 {
 	int error = 0;
 	if (routes->fallback && routes->fallback->handler == handler)
-		error = describe_for(routes, routes->fallback, version);
+		error = describe_for(routes, routes->fallback, version, has_admin);
 	for (struct pipit_route *route = routes->newest; error == 0 && route; route = route->next) {
 		if (route->handler == handler)
-			error = describe_for(routes, route, version);
+			error = describe_for(routes, route, version, has_admin);
 	}
 	return error;
 }
 
 int pipit_routes_init(struct pipit_routes *routes)
 {
-	*routes = (struct pipit_routes){ .router = pipit_router_new() };
-	return routes->router ? 0 : -ENOMEM;
+	*routes = (struct pipit_routes){ .router = pipit_router_new(), .public_router = pipit_router_new() };
+	return routes->router && routes->public_router ? 0 : -ENOMEM;
 }
 
 void pipit_routes_clear(struct pipit_routes *routes)
 {
 	pipit_router_free(routes->router);
+	pipit_router_free(routes->public_router);
 	while (routes->newest) {
 		struct pipit_route *next = routes->newest->next;
 		free_route(routes->newest);

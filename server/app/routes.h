@@ -7,7 +7,7 @@
 #include "request/request.h"
 
 struct pipit_routes {
-	struct pipit_router *router;
+	struct pipit_router *router, *public_router; /* of all routes, and of those that are not admin_only */
 	struct pipit_route *newest;
 	struct pipit_route *fallback;
 	struct pipit_filter *filters, *last_filter; /* in the order of registration */
@@ -39,8 +39,9 @@ void pipit_routes_prepend_filters(struct pipit_routes *routes, struct pipit_filt
 /* After all registrations. */
 int pipit_routes_name(struct pipit_routes *routes);
 
-/* Renders the OpenAPI description of each route with this handler. Logs failures. */
-int pipit_routes_describe(const struct pipit_routes *routes, pipit_handler *handler, const char *version);
+/* Renders the OpenAPI descriptions of each route with this handler; has_admin: also that of public routes. Logs failures. */
+int pipit_routes_describe(
+    const struct pipit_routes *routes, pipit_handler *handler, const char *version, bool has_admin);
 
 enum pipit_evhttp_mode pipit_routes_evhttp_mode(const struct pipit_routes *routes);
 

@@ -13,9 +13,9 @@
 #include "metrics/access_log.h"
 #include "metrics/prometheus.h"
 #include "net/limits.h"
-#include "net/listener.h"
 #include "settings/settings.h"
 #include "settings/settings_http.h"
+#include "sockets/listening.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -32,6 +32,7 @@
 #endif
 
 #define WORKERS_MAX 256
+#define LISTENERS_MAX (PIPIT_LISTEN_MAX + 1)
 
 struct settings_store {
 	struct pipit_settings *settings;
@@ -62,7 +63,8 @@ struct pipit_server {
 	_Atomic size_t shown_count; /* release: the entries are written before */
 
 	bool is_listening;
-	char urls[PIPIT_LISTEN_MAX][PIPIT_LISTENER_URL_SIZE];
+	int log_error; /* of pipit_server_open_log(), which has logged it */
+	struct pipit_listening listening[LISTENERS_MAX];
 	int *sockets; /* worker_count per address; -1: taken by a worker */
 	time_t started;
 };
@@ -91,12 +93,22 @@ static size_t usable_cores(void)
 static int open_access_log(struct pipit_server *server)
 {
 	const struct pipit_config *config = &server->config;
-	int error = pipit_access_log_open(
+	int error;
+
+	if (server->shared.access_log)
+		return 0;
+	error = pipit_access_log_open(
 	    config->access_log, strcmp(config->log_format, "json") == 0, &server->shared.access_log);
 	if (error != 0)
 		pipit_config_log_error(config, "access-log = \"%s\": cannot be opened: %s; use off, - or a file",
 		    config->access_log, strerror(-error));
 	return error;
+}
+
+int pipit_server_open_log(struct pipit_server *server)
+{
+	server->log_error = open_access_log(server);
+	return server->log_error;
 }
 
 struct pipit_server *pipit_server_new(const struct pipit_config *config)
@@ -186,9 +198,18 @@ static int set_fallback(struct pipit_server *server, const struct pipit_route *c
 	return pipit_routes_set_fallback(&server->routes, content);
 }
 
+int pipit_fallback_with(
+    struct pipit_server *server, pipit_handler *handler, void *arg, const struct pipit_route_options *options)
+{
+	struct pipit_route content = { .methods = PIPIT_ANY, .handler = handler, .arg = arg };
+	if (options)
+		content.options = *options;
+	return set_fallback(server, &content);
+}
+
 int pipit_fallback(struct pipit_server *server, pipit_handler *handler, void *arg)
 {
-	return set_fallback(server, &(struct pipit_route){ .methods = PIPIT_ANY, .handler = handler, .arg = arg });
+	return pipit_fallback_with(server, handler, arg, NULL);
 }
 
 int pipit_fallback_evhttp(struct pipit_server *server, pipit_evhttp_callback *callback, void *arg)
@@ -206,6 +227,7 @@ static int serve_settings(
 		const struct pipit_settings_http_route *route = &pipit_settings_http_routes[i];
 		struct pipit_route_options options = route->options;
 		options.known_host = true;
+		options.admin_only = true;
 		options.max_body_bytes = limit && limit < max_bytes ? limit : max_bytes;
 		error = pipit_route_with(
 		    server, route->method, route->is_below ? below : pattern, route->handler, settings, &options);
@@ -238,9 +260,32 @@ int pipit_route_settings(struct pipit_server *server, const char *pattern, struc
 
 /* --- listening ---------------------------------------------------------------------------------------------------- */
 
+/* Of `listen`, and behind them admin_listen. */
+static size_t count_listeners(const struct pipit_server *server)
+{
+	return server->config.listen_count + (server->config.admin_listen != NULL);
+}
+
+static bool is_admin(const struct pipit_server *server, size_t listener)
+{
+	return listener == server->config.listen_count;
+}
+
+static const char *address_of(const struct pipit_server *server, size_t listener)
+{
+	return is_admin(server, listener) ? server->config.admin_listen : server->config.listen[listener];
+}
+
+static const char *option_of(const struct pipit_server *server, size_t listener)
+{
+	return is_admin(server, listener) ? "admin-listen" : "listen";
+}
+
 static void close_sockets(struct pipit_server *server)
 {
-	for (size_t i = 0; server->sockets && i < server->config.listen_count * server->worker_count; i++) {
+	for (size_t i = 0; server->sockets && i < count_listeners(server); i++)
+		pipit_listening_end(&server->listening[i]);
+	for (size_t i = 0; server->sockets && i < count_listeners(server) * server->worker_count; i++) {
 		if (server->sockets[i] >= 0)
 			close(server->sockets[i]);
 		server->sockets[i] = -1;
@@ -263,28 +308,24 @@ static int check_registrations(const struct pipit_server *server)
 	return server->routes.error;
 }
 
-static void report_listener(const struct pipit_config *config, const char *address, int error)
-{
-	pipit_config_log_error(
-	    config, "listen = \"%s\": cannot be used: %s; %s", address, strerror(-error), pipit_listener_advice(error));
-}
-
 /* All addresses. The first error; with may_be_in_use, such addresses are a warning. */
 static int open_listeners(struct pipit_server *server, bool may_be_in_use)
 {
 	const struct pipit_config *config = &server->config;
 	size_t count = server->worker_count;
+	char reason[PIPIT_LISTENING_ERROR_SIZE];
 	int result = 0;
 
-	for (size_t i = 0; i < config->listen_count; i++) {
+	for (size_t i = 0; i < count_listeners(server); i++) {
+		const char *address = address_of(server, i);
 		int *sockets = server->sockets + i * count;
-		int error = pipit_listener_open(config->listen[i], config, sockets, count, server->urls[i]);
+		int error = pipit_listening_open(address, config, sockets, count, &server->listening[i], reason);
 		for (size_t j = 0; error != 0 && j < count; j++)
 			sockets[j] = -1;
 		if (error == -EADDRINUSE && may_be_in_use) {
-			pipit_log(PIPIT_LOG_WARN, "%s is in use", config->listen[i]);
+			pipit_log(PIPIT_LOG_WARN, "%s is in use", address);
 		} else if (error != 0) {
-			report_listener(config, config->listen[i], error);
+			pipit_config_log_error(config, "%s = \"%s\": %s", option_of(server, i), address, reason);
 			result = result ? result : error;
 		}
 	}
@@ -301,7 +342,7 @@ static bool wants_access(const struct pipit_server *server)
 
 static int make_sockets(struct pipit_server *server)
 {
-	size_t count = server->config.listen_count * server->worker_count;
+	size_t count = count_listeners(server) * server->worker_count;
 
 	free(server->sockets);
 	server->sockets = calloc(count + 1, sizeof *server->sockets);
@@ -319,7 +360,7 @@ static int open_log_and_listeners(struct pipit_server *server, bool is_check)
 		return -ENOMEM;
 	if (!server->access && wants_access(server))
 		result = pipit_access_new(&server->config, &server->access);
-	if (!server->shared.access_log && open_access_log(server) != 0)
+	if (server->log_error != 0 || open_access_log(server) != 0)
 		result = result ? result : -EIO;
 	error = pipit_config_has_address(&server->config) ? open_listeners(server, is_check) : 0;
 	return result ? result : error;
@@ -351,7 +392,7 @@ int pipit_server_check(struct pipit_server *server)
 
 const char *pipit_server_url(const struct pipit_server *server, size_t index)
 {
-	return server->is_listening && index < server->config.listen_count ? server->urls[index] : NULL;
+	return server->is_listening && index < count_listeners(server) ? server->listening[index].url : NULL;
 }
 
 /* --- starting ----------------------------------------------------------------------------------------------------- */
@@ -405,6 +446,7 @@ struct pipit_server *pipit_server_new_guard(const struct pipit_config *config, b
 	if (!server)
 		return NULL;
 	server->config.listen_count = 0;
+	server->config.admin_listen = NULL;
 	server->shared.is_quiet = true;
 	server->shared.keeps_left = is_preloaded;
 	return server;
@@ -550,13 +592,34 @@ static int make_worker(struct pipit_server *server, size_t number, struct event_
 	if (!worker)
 		return -ENOMEM;
 	server->counters[number] = pipit_worker_stats(worker);
-	for (size_t i = 0; i < server->config.listen_count; i++) {
+	for (size_t i = 0; i < count_listeners(server); i++) {
 		int *socket = &server->sockets[i * server->worker_count + number], fd = *socket;
 		*socket = -1;
-		if (pipit_worker_listen(worker, fd, NULL) != 0)
-			return -ENOMEM;
+		int error = pipit_worker_listen(worker, fd, is_admin(server, i), NULL);
+		if (error == -EAFNOSUPPORT)
+			pipit_config_log_error(&server->config,
+			    "%s = \"%s\": cannot be used with this C library beside evhttp callbacks that may ask "
+			    "for "
+			    "their client's address; use borrows_connection, or an IP address",
+			    option_of(server, i), address_of(server, i));
+		if (error != 0)
+			return error;
 	}
 	return 0;
+}
+
+/* Without admin_listen, the same for all. */
+static void set_dispatch_routes(struct pipit_server *server)
+{
+	const struct pipit_routes *routes = &server->routes;
+	struct pipit_dispatch_routes *dispatched = server->shared.routes;
+
+	dispatched[false] = dispatched[true] = (struct pipit_dispatch_routes){ routes->router, routes->fallback };
+	if (!server->config.admin_listen)
+		return;
+	dispatched[false].router = routes->public_router;
+	if (routes->fallback && routes->fallback->options.admin_only)
+		dispatched[false].fallback = NULL;
 }
 
 /* All that can fail, before threads run. */
@@ -571,13 +634,13 @@ static int start(struct pipit_server *server, struct event_base *base)
 	server->is_started = true;
 	if (server->access && wants_access(server))
 		pipit_routes_prepend_filters(&server->routes, pipit_access_take_filters(server->access));
-	error = pipit_routes_describe(&server->routes, pipit_serve_openapi, PIPIT_VERSION);
+	error = pipit_routes_describe(
+	    &server->routes, pipit_serve_openapi, PIPIT_VERSION, server->config.admin_listen != NULL);
 	if (error != 0)
 		return error;
 	server->shared.server = server;
 	server->shared.config = &server->config;
-	server->shared.router = server->routes.router;
-	server->shared.fallback = server->routes.fallback;
+	set_dispatch_routes(server);
 	server->shared.filters = server->routes.filters;
 	server->shared.evhttp_mode =
 	    server->shared.evhttp ? PIPIT_EVHTTP_GUARDED : pipit_routes_evhttp_mode(&server->routes);
@@ -587,10 +650,10 @@ static int start(struct pipit_server *server, struct event_base *base)
 	atomic_store(&server->running, server->worker_count);
 	for (size_t i = 0; i < server->worker_count; i++) {
 		error = make_worker(server, i, base);
-		if (error != 0) {
+		if (error == -ENOMEM)
 			pipit_log(PIPIT_LOG_ERROR, "cannot start worker %zu: out of memory or descriptors", i);
+		if (error != 0)
 			return error;
-		}
 	}
 	error = start_feed(server);
 	if (error != 0)
@@ -856,17 +919,20 @@ void pipit_serve_events(struct pipit_request *request, void *arg)
 void pipit_serve_openapi(struct pipit_request *request, void *title)
 {
 	const struct pipit_server *server = pipit_request_server(request);
+	bool is_public =
+	    server->config.admin_listen && request->connection && !pipit_connection_is_admin(request->connection);
+	const struct pipit_openapi *ready = is_public ? request->route->public_openapi : request->route->openapi;
 	struct pipit_openapi *made = NULL;
 	int error = 0;
 
 	/* no description: another handler has called this one */
-	if (!request->route->openapi)
-		error = pipit_openapi_new(server->routes.newest, title, PIPIT_VERSION, &made);
+	if (!ready)
+		error = pipit_openapi_new(server->routes.newest, is_public, title, PIPIT_VERSION, &made);
 	if (error == -EINVAL)
 		pipit_request_reply_fault(request, "pipit_serve_openapi() was called with a title that is not UTF-8");
 	else if (error != 0)
 		pipit_request_reply_short(request);
 	else
-		pipit_openapi_serve(made ? made : request->route->openapi, request);
+		pipit_openapi_serve(made ? made : ready, request);
 	pipit_openapi_free(made);
 }

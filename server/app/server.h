@@ -15,6 +15,9 @@ struct pipit_server *pipit_server_new_unchecked(const struct pipit_config *confi
  */
 int pipit_server_check(struct pipit_server *server);
 
+/* Before pipit_server_listen() does it, which then fails too. Logs the failure. */
+int pipit_server_open_log(struct pipit_server *server);
+
 struct event_base;
 struct evhttp;
 struct pipit_worker;

@@ -17,6 +17,7 @@
 #include <event2/event_struct.h>
 #include <event2/listener.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -213,9 +214,9 @@ static void resume_accepting(struct pipit_worker *worker)
 	pipit_acceptor_watch_errors(worker->net, on_accept_error);
 }
 
-int pipit_worker_listen(struct pipit_worker *worker, int fd, struct evhttp_bound_socket **bound)
+int pipit_worker_listen(struct pipit_worker *worker, int fd, bool is_admin, struct evhttp_bound_socket **bound)
 {
-	return pipit_acceptor_add(worker->net, fd, on_accept_error, bound);
+	return pipit_acceptor_add(worker->net, fd, is_admin, on_accept_error, bound);
 }
 
 int pipit_worker_watch_evhttp(struct pipit_worker *worker, void (*on_evhttp_freed)(void *watcher), void *watcher)
@@ -490,8 +491,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 	if (getrandom(&prefix, sizeof prefix, GRND_NONBLOCK) != sizeof prefix)
 		prefix ^= (uint32_t)getpid();
 	dispatch->config = shared->config;
-	dispatch->router = shared->router;
-	dispatch->fallback = shared->fallback;
+	memcpy(dispatch->routes, shared->routes, sizeof dispatch->routes);
 	dispatch->filters = shared->filters;
 	dispatch->later_filters = pipit_filter_after_familiar(shared->filters);
 	dispatch->no_route = shared->route_count - 1;

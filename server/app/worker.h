@@ -17,8 +17,7 @@ struct pipit_worker;
 struct pipit_shared {
 	struct pipit_server *server;
 	const struct pipit_config *config;
-	const struct pipit_router *router;
-	const struct pipit_route *fallback;
+	struct pipit_dispatch_routes routes[2]; /* see dispatch.h */
 	const struct pipit_filter *filters;
 	enum pipit_evhttp_mode evhttp_mode;
 	struct evhttp *evhttp; /* NULL unless PIPIT_EVHTTP_GUARDED */
@@ -42,7 +41,7 @@ struct pipit_worker *pipit_worker_new(struct pipit_shared *shared, struct event_
  * Takes the socket. On the worker's thread, or before its loop runs. -ENOSPC above PIPIT_LISTEN_MAX. *bound: evhttp's
  * handle if evhttp accepts, else NULL; `bound` may be NULL.
  */
-int pipit_worker_listen(struct pipit_worker *worker, int fd, struct evhttp_bound_socket **bound);
+int pipit_worker_listen(struct pipit_worker *worker, int fd, bool is_admin, struct evhttp_bound_socket **bound);
 
 struct pipit_worker *pipit_worker_of_evhttp(const struct evhttp *http);
 

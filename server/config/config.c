@@ -2,6 +2,7 @@
 #include "config/config.h"
 
 #include "base/log.h"
+#include "config/address.h"
 #include "config/option.h"
 #include "config/option_error.h"
 
@@ -48,11 +49,6 @@ int pipit_config_copy(struct pipit_config *copy, const struct pipit_config *conf
 		}
 	}
 	return 0;
-}
-
-int pipit_config_split_address(const char *text, char *host, size_t host_size, unsigned *port)
-{
-	return pipit_option_split_address(text, host, host_size, port);
 }
 
 /* ---------------------------------------------------------------- checking */
@@ -130,46 +126,77 @@ static void check_option(struct check *check, const struct pipit_option *option)
 }
 
 struct listener {
+	struct pipit_address address;
 	bool is_v6, is_any;
 	unsigned char bytes[sizeof(struct in6_addr)];
-	unsigned port;
+	const char *zone; /* into `address`; NULL: none */
 };
 
 static bool read_listener(const char *text, struct listener *listener)
 {
-	char host[INET6_ADDRSTRLEN];
+	struct pipit_address *address = &listener->address;
+	char *zone;
 	*listener = (struct listener){ 0 };
-	if (text == NULL || pipit_option_split_address(text, host, sizeof(host), &listener->port) < 0)
+	if (text == NULL || pipit_address_parse(text, address) < 0)
 		return false;
-	listener->is_v6 = strchr(host, ':') != NULL;
-	inet_pton(listener->is_v6 ? AF_INET6 : AF_INET, host, listener->bytes);
+	listener->is_v6 = strchr(address->host, ':') != NULL;
+	if ((zone = strchr(address->host, '%')) != NULL) {
+		*zone = '\0';
+		listener->zone = zone + 1;
+	}
+	inet_pton(listener->is_v6 ? AF_INET6 : AF_INET, address->host, listener->bytes);
 	listener->is_any = memcmp(listener->bytes, &in6addr_any, sizeof(listener->bytes)) == 0;
 	return true;
 }
 
-static bool collide(const struct listener *left, const struct listener *right)
+static bool have_same_host(const struct listener *left, const struct listener *right)
 {
-	return left->port == right->port && left->port != 0 && left->is_v6 == right->is_v6 &&
-	       (left->is_any || right->is_any || memcmp(left->bytes, right->bytes, sizeof(left->bytes)) == 0);
+	bool is_same_zone = left->zone == NULL || right->zone == NULL || strcmp(left->zone, right->zone) == 0;
+	return left->is_any || right->is_any ||
+	       (is_same_zone && memcmp(left->bytes, right->bytes, sizeof(left->bytes)) == 0);
 }
 
-/* With an address that was accepted before. */
-static void check_collisions(struct check *check, size_t index)
+static bool collide(const struct listener *left, const struct listener *right)
+{
+	const struct pipit_address *a = &left->address, *b = &right->address;
+	if (a->kind != b->kind)
+		return false;
+	switch (a->kind) {
+	case PIPIT_ADDRESS_UNIX:
+		return strcmp(a->path, b->path) == 0;
+	case PIPIT_ADDRESS_INHERITED:
+		return a->descriptor == b->descriptor && strcmp(a->name, b->name) == 0;
+	case PIPIT_ADDRESS_IP:
+		break;
+	}
+	return a->port == b->port && a->port != 0 && left->is_v6 == right->is_v6 && have_same_host(left, right);
+}
+
+/* With the first `count` of `listen`. */
+static void check_collisions(
+    struct check *check, const char *name, const struct pipit_option_place *place, const char *text, size_t count)
 {
 	const char *const *listen = check->config->listen;
 	struct listener listener, earlier;
-	if (!read_listener(listen[index], &listener))
+	if (!read_listener(text, &listener))
 		return;
-	for (size_t i = 0; i < index; i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (!read_listener(listen[i], &earlier) || !collide(&listener, &earlier))
 			continue;
 		pipit_option_error_start_line(check->error);
-		pipit_option_error_append_setting(
-		    check->error, place_of_address(check, index), "listen", listen[index]);
+		pipit_option_error_append_setting(check->error, place, name, text);
 		pipit_option_error_append(check->error, ": overlaps with %s; use one of them", listen[i]);
 		keep_result(check, -EINVAL);
 		return;
 	}
+}
+
+static void check_admin_listen(struct check *check)
+{
+	static const char name[] = "admin-listen";
+	const struct pipit_config *config = check->config;
+	check_collisions(check, name, place_of(check, pipit_option_find(name, strlen(name))), config->admin_listen,
+	    config->listen_count);
 }
 
 /* Two options against each other, when neither is wrong by itself. Returns the first one, to begin an error about it. */
@@ -222,7 +249,8 @@ int pipit_config_check_into(const struct pipit_config *config, struct pipit_opti
 		check_option(&check, &pipit_option_table[i]);
 	if (check.result == 0) {
 		for (size_t i = 1; i < config->listen_count; i++)
-			check_collisions(&check, i);
+			check_collisions(&check, "listen", place_of_address(&check, i), config->listen[i], i);
+		check_admin_listen(&check);
 		check_target_against_head(&check);
 		check_body_against_memory(&check);
 	}
@@ -406,7 +434,7 @@ void pipit_config_print_markdown(FILE *out)
 {
 	fputs("| Option | Default | Takes | Meaning |\n|---|---|---|---|\n", out);
 	for (size_t i = 0; i < PIPIT_OPTION_TOTAL; i++) {
-		char text[PIPIT_OPTION_NUMBER_BYTES], wanted[128];
+		char text[PIPIT_OPTION_NUMBER_BYTES], wanted[192];
 		struct pipit_option_error line = pipit_option_error_begin(wanted, sizeof(wanted));
 		pipit_option_error_append_wanted(&line, &pipit_option_table[i]);
 		fprintf(out, "| `--%s` | %s | %s | %s |\n", pipit_option_table[i].name,

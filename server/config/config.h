@@ -47,7 +47,4 @@ void pipit_config_print_option(const struct pipit_config *config, const struct p
 /* For the documentation; a test compares both. */
 void pipit_config_print_markdown(FILE *out);
 
-/* As --listen; the host is numeric, without brackets. */
-int pipit_config_split_address(const char *text, char *host, size_t host_size, unsigned *port);
-
 #endif

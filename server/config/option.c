@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/option.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
+#include "config/address.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,17 +24,24 @@ static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL
 /* Compared by address: a given address replaces it. */
 static const char default_address[] = "127.0.0.1:8080";
 
+#define ADDRESS_WANTED                                                                                           \
+	"ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, :PORT for all addresses, unix:/PATH, " \
+	"unix:@NAME, or fd://N"
+
 #define FIELD(name) offsetof(struct pipit_config, name)
 
 /* clang-format off */
 const struct pipit_option pipit_option_table[] = {
 	{ .name = "listen", .kind = PIPIT_OPTION_ADDRESSES, .group = PIPIT_GROUP_SERVE, .offset = FIELD(listen),
 	    .initial_text = default_address, .operand = "ADDR:PORT",
-	    .wanted = "ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, or :PORT for all addresses",
-	    .help = "Address to listen on; repeatable" },
+	    .wanted = ADDRESS_WANTED,
+	    .help = "Address, unix:/PATH or fd://N to listen on; repeatable" },
 	{ .name = "ipv6-only", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(ipv6_only),
 	    .is_switch = true, .initial_text = "off", .choices = switch_positions, .operand = "[on]",
 	    .help = "Do not accept IPv4 connections on [::]:PORT" },
+	{ .name = "admin-listen", .kind = PIPIT_OPTION_ADDRESS, .group = PIPIT_GROUP_SERVE, .offset = FIELD(admin_listen),
+	    .operand = "ADDR:PORT", .unset = "none", .wanted = ADDRESS_WANTED,
+	    .help = "Serve metrics, health, events, dashboard and settings here only" },
 	{ .name = "root", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(root), .operand = "DIR",
 	    .unset = "dashboard", .wanted = "a directory", .help = "Directory of static files to serve" },
 	{ .name = "dashboard", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(dashboard),
@@ -64,6 +71,14 @@ const struct pipit_option pipit_option_table[] = {
 	    .choices = switch_positions, .operand = "[on]", .help = "Require If-Match for changes of settings" },
 	{ .name = "workers", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(workers), .max = 256,
 	    .operand = "N", .help = "Worker threads; 0 is one per usable core" },
+	{ .name = "user", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(user), .operand = "NAME",
+	    .unset = "unchanged", .wanted = "the name or number of a user that is not root",
+	    .help = "User to become after opening the addresses as root" },
+	{ .name = "group", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_SERVE, .offset = FIELD(group), .operand = "NAME",
+	    .unset = "of the user", .wanted = "the name or number of a group", .help = "Group to take with --user" },
+	{ .name = "sandbox", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(sandbox),
+	    .is_switch = true, .initial_text = "on", .choices = switch_positions, .operand = "[on|off]",
+	    .help = "Restrict the files that the process may open, and its system calls" },
 
 	{ .name = "hosts", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_ACCESS, .offset = FIELD(hosts), .operand = "NAMES",
 	    .unset = "by listener", .wanted = "names, for example nas.example.com, *.example.com",
@@ -347,68 +362,22 @@ static const char *find_choice(const struct pipit_option *option, const char *te
 	return NULL;
 }
 
-static int parse_port(const char *text, unsigned *port)
-{
-	size_t length = strlen(text);
-	unsigned number = 0;
-	if (length == 0 || length > 5 || strspn(text, "0123456789") != length)
-		return -EINVAL;
-	for (; *text != '\0'; text++)
-		number = number * 10 + (unsigned)(*text - '0');
-	if (number > 65535)
-		return -EINVAL;
-	*port = number;
-	return 0;
-}
-
-/* ":PORT" is every address; other names need a resolver, whose answer changes. */
-static const char *find_alias(const char *host)
-{
-	if (*host == '\0')
-		return "::";
-	return strcasecmp(host, "localhost") == 0 ? "127.0.0.1" : NULL;
-}
-
-int pipit_option_split_address(const char *text, char *host, size_t host_size, unsigned *port)
-{
-	char address[INET6_ADDRSTRLEN];
-	struct in6_addr parsed;
-	unsigned number;
-	bool is_v6 = text[0] == '[';
-	const char *begin = is_v6 ? text + 1 : text;
-	const char *end = strchr(begin, is_v6 ? ']' : ':');
-	const char *colon = end != NULL && is_v6 ? end + 1 : end;
-	if (colon == NULL || *colon != ':' || parse_port(colon + 1, &number) < 0)
-		return -EINVAL;
-	size_t length = (size_t)(end - begin);
-	if (length >= sizeof(address))
-		return -EINVAL;
-	memcpy(address, begin, length);
-	address[length] = '\0';
-	const char *alias = is_v6 ? NULL : find_alias(address), *numeric = alias != NULL ? alias : address;
-	if (alias == NULL && inet_pton(is_v6 ? AF_INET6 : AF_INET, address, &parsed) != 1)
-		return -EINVAL;
-	if (strlen(numeric) >= host_size)
-		return -EINVAL;
-	strcpy(host, numeric);
-	*port = number;
-	return 0;
-}
-
 static enum pipit_fault check_address(const char *text)
 {
-	char host[INET6_ADDRSTRLEN];
-	unsigned port;
-	if (text[0] == '\0')
-		return PIPIT_FAULT_EMPTY;
-	return pipit_option_split_address(text, host, sizeof(host), &port) < 0 ? PIPIT_FAULT_FORM : PIPIT_FAULT_NONE;
+	struct pipit_address address;
+	enum pipit_fault fault = check_line(text, strlen(text));
+	if (fault != PIPIT_FAULT_NONE || pipit_address_parse(text, &address) == 0)
+		return fault;
+	if (address.kind == PIPIT_ADDRESS_UNIX)
+		return PIPIT_FAULT_UNIX;
+	return address.kind == PIPIT_ADDRESS_INHERITED ? PIPIT_FAULT_DESCRIPTOR : PIPIT_FAULT_FORM;
 }
 
 enum pipit_fault pipit_option_check_text(const struct pipit_option *option, const char *text)
 {
 	if (text == NULL)
 		return option->initial_text == NULL ? PIPIT_FAULT_NONE : PIPIT_FAULT_EMPTY;
-	if (option->kind == PIPIT_OPTION_ADDRESSES)
+	if (option->kind == PIPIT_OPTION_ADDRESSES || option->kind == PIPIT_OPTION_ADDRESS)
 		return check_address(text);
 	enum pipit_fault fault =
 	    option->kind == PIPIT_OPTION_LINES ? check_lines(text) : check_line(text, strlen(text));

@@ -8,13 +8,15 @@
 #include <stdbool.h>
 
 enum {
-	PIPIT_OPTION_TOTAL = 49,
+	PIPIT_OPTION_TOTAL = 53,
 	PIPIT_OPTION_NAME_MAX_BYTES = 32,
 	PIPIT_OPTION_TEXT_MAX_BYTES = 4000, /* fits a line of the file */
 	PIPIT_OPTION_NUMBER_BYTES = 32,
 };
 
-/* Fields: uint64_t for COUNT, SIZE and DURATION; const char * for TEXT, LINES and CHOICE; array `listen` for ADDRESSES. */
+/*
+ * Fields: uint64_t for COUNT, SIZE and DURATION; const char * for TEXT, LINES, CHOICE and ADDRESS; array `listen` for ADDRESSES.
+ */
 enum pipit_option_kind {
 	PIPIT_OPTION_COUNT,
 	PIPIT_OPTION_SIZE,
@@ -23,6 +25,7 @@ enum pipit_option_kind {
 	PIPIT_OPTION_LINES, /* repeatable; the field has a line for each, the variable may have several */
 	PIPIT_OPTION_CHOICE,
 	PIPIT_OPTION_ADDRESSES,
+	PIPIT_OPTION_ADDRESS,
 };
 
 enum pipit_option_group {
@@ -77,7 +80,9 @@ const struct pipit_option *pipit_option_find(const char *name, size_t length);
 enum pipit_fault {
 	PIPIT_FAULT_NONE,
 	PIPIT_FAULT_EMPTY,
-	PIPIT_FAULT_FORM, /* wrong kind */
+	PIPIT_FAULT_FORM,       /* wrong kind */
+	PIPIT_FAULT_UNIX,       /* of an address that begins with "unix:" */
+	PIPIT_FAULT_DESCRIPTOR, /* of one that begins with "fd://" */
 	PIPIT_FAULT_RANGE,
 	PIPIT_FAULT_CONTROL, /* a file cannot hold these */
 	PIPIT_FAULT_LONG,
@@ -136,8 +141,5 @@ bool pipit_option_copy_text(struct pipit_config *config, const struct pipit_opti
 
 /* The fields still point to them. */
 void pipit_option_free_copies(struct pipit_config *config);
-
-/* "ADDR:PORT", "[v6]:PORT", "localhost:PORT" (127.0.0.1) or ":PORT" ("::"). */
-int pipit_option_split_address(const char *text, char *host, size_t host_size, unsigned *port);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/option_error.h"
 
+#include "config/address.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -130,6 +132,7 @@ static void append_form(struct pipit_option_error *line, const struct pipit_opti
 		pipit_option_error_append(line, ": not a number; use ");
 		break;
 	case PIPIT_OPTION_ADDRESSES:
+	case PIPIT_OPTION_ADDRESS:
 		pipit_option_error_append(line, ": not an address; use ");
 		break;
 	case PIPIT_OPTION_CHOICE:
@@ -146,6 +149,16 @@ static void append_fault(struct pipit_option_error *line, const struct pipit_opt
 	switch (fault) {
 	case PIPIT_FAULT_FORM:
 		append_form(line, option);
+		return;
+	case PIPIT_FAULT_UNIX:
+		pipit_option_error_append(line,
+		    ": not a UNIX socket; use unix:/PATH, optionally with ,mode=0660 ,user=NAME ,group=NAME, or "
+		    "unix:@NAME, of at most %zu bytes without commas",
+		    sizeof(((struct pipit_address *)0)->path) - 1);
+		return;
+	case PIPIT_FAULT_DESCRIPTOR:
+		pipit_option_error_append(
+		    line, ": not an inherited socket; use fd:// and its number, or its name in LISTEN_FDNAMES");
 		return;
 	case PIPIT_FAULT_MEMORY:
 		pipit_option_error_append(line, ": out of memory");

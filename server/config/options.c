@@ -2,6 +2,7 @@
 #include "config/options.h"
 
 #include "base/slice.h"
+#include "config/address.h"
 #include "config/config.h"
 #include "config/option.h"
 #include "config/option_error.h"
@@ -203,13 +204,28 @@ static const struct pipit_option *find_option_of_variable(const char *variable, 
 	return NULL;
 }
 
+/* The properties of a UNIX socket stand behind commas, too. */
+static char *next_address(char **list)
+{
+	char *address = *list, *end = address;
+	if (address == NULL)
+		return NULL;
+	do {
+		end = strchr(address == end ? end : end + 1, ',');
+	} while (end != NULL && pipit_address_is_rest(end + 1));
+	*list = end != NULL ? end + 1 : NULL;
+	if (end != NULL)
+		*end = '\0';
+	return address;
+}
+
 static int take_address_list(struct pipit_config *config, struct source *source, const struct pipit_option *option,
     const char *value, struct pipit_option_error *error)
 {
 	char *list = strdup(value), *next = list, *address;
 	int result =
 	    list == NULL ? pipit_option_error_report(&source->place, option, value, PIPIT_FAULT_MEMORY, error) : 0;
-	while (list != NULL && (address = strsep(&next, ",")) != NULL)
+	while (list != NULL && (address = next_address(&next)) != NULL)
 		keep_result(&result,
 		    take(config, source, option, pipit_slice_trim_in_place(address, strchr(address, '\0')), error));
 	free(list);

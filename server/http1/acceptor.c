@@ -16,11 +16,14 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* After so many busy turns, a turn accepts twice as many connections, up to 1,024. */
 #define BUSY_TURNS 8
 #define BUSY_TURNS_MAX (10 * BUSY_TURNS)
+
+#define SOCKETS_MAX (PIPIT_LISTEN_MAX + 1) /* and admin_listen */
 
 struct listening_socket {
 	/* Where evhttp accepts, and evhttp's; NULL: pipit accepts. */
@@ -33,11 +36,12 @@ struct listening_socket {
 	int fd; /* owned */
 	struct event event;
 	bool is_listening;
+	bool is_admin;
 	unsigned busy_turns; /* in a row, in which a turn did not empty the backlog */
 };
 
 struct pipit_acceptor {
-	struct listening_socket sockets[PIPIT_LISTEN_MAX];
+	struct listening_socket sockets[SOCKETS_MAX];
 	size_t count;
 	bool is_paused;
 	struct pipit_connection
@@ -86,13 +90,15 @@ static struct pipit_connection *take_spare(struct pipit_net *net)
 }
 
 /* pipit adopts a connection at the end of the turn: no other new one evicts it before. */
-static void take_up(struct pipit_net *net, int fd, const struct sockaddr_storage *peer, socklen_t length)
+static void take_up(
+    const struct listening_socket *socket, int fd, const struct sockaddr_storage *peer, socklen_t length)
 {
-	struct pipit_connection *connection = take_spare(net);
+	struct pipit_connection *connection = take_spare(socket->net);
 	size_t size = length < sizeof connection->peer ? length : sizeof connection->peer;
 
 	memcpy(&connection->peer, peer, size);
 	connection->fd = fd;
+	connection->is_admin = socket->is_admin;
 	pipit_connection_wake(connection);
 }
 
@@ -116,7 +122,7 @@ static bool accept_one(struct listening_socket *socket)
 	int fd = accept4(socket->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd >= 0) {
-		take_up(socket->net, fd, &peer, length);
+		take_up(socket, fd, &peer, length);
 		return true;
 	}
 	if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ECONNABORTED) {
@@ -148,6 +154,56 @@ static void on_pending(evutil_socket_t fd, short what, void *context)
 		socket->busy_turns++;
 }
 
+struct name {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+		struct sockaddr_un local;
+	};
+	socklen_t length;
+};
+
+static bool read_name(int fd, struct name *name)
+{
+	memset(name, 0, sizeof *name);
+	name->length = sizeof *name;
+	return getsockname(fd, &name->any, &name->length) == 0;
+}
+
+/* listening: may be of all addresses. */
+static bool is_name_of(const struct name *listening, const struct name *accepted)
+{
+	if (listening->any.sa_family != accepted->any.sa_family)
+		return false;
+	switch (listening->any.sa_family) {
+	case AF_INET:
+		return listening->v4.sin_port == accepted->v4.sin_port &&
+		       (listening->v4.sin_addr.s_addr == htonl(INADDR_ANY) ||
+			   listening->v4.sin_addr.s_addr == accepted->v4.sin_addr.s_addr);
+	case AF_INET6:
+		return listening->v6.sin6_port == accepted->v6.sin6_port &&
+		       (IN6_IS_ADDR_UNSPECIFIED(&listening->v6.sin6_addr) ||
+			   memcmp(&listening->v6.sin6_addr, &accepted->v6.sin6_addr, sizeof accepted->v6.sin6_addr) ==
+			       0);
+	default:
+		return listening->length == accepted->length &&
+		       memcmp(&listening->local, &accepted->local, accepted->length) == 0;
+	}
+}
+
+/* evhttp does not tell which socket it has accepted from: compare names. */
+static bool is_from_admin(const struct pipit_net *net, int fd)
+{
+	struct name listening, accepted;
+	for (size_t i = 0; i < net->acceptor->count; i++) {
+		const struct listening_socket *socket = &net->acceptor->sockets[i];
+		if (socket->is_admin && read_name(socket->fd, &listening) && read_name(fd, &accepted))
+			return is_name_of(&listening, &accepted);
+	}
+	return false;
+}
+
 /* -1 when evhttp has no connection for it. */
 static int ask_evhttp(struct pipit_connection *connection)
 {
@@ -156,6 +212,7 @@ static int ask_evhttp(struct pipit_connection *connection)
 
 	if (fd >= 0 && getpeername(fd, &connection->peer.any, &length) != 0)
 		connection->peer.any.sa_family = AF_UNSPEC;
+	connection->is_admin = fd >= 0 && is_from_admin(connection->net, fd);
 	return fd;
 }
 
@@ -216,6 +273,19 @@ static void forget_deleted(struct pipit_net *net)
 	acceptor->count = kept;
 }
 
+/* Without getnameinfo() for a local client, as in other C libraries, evhttp ends the process. */
+static bool may_accept(int fd)
+{
+#ifdef __GLIBC__
+	(void)fd;
+	return true;
+#else
+	int domain = AF_UNIX;
+	socklen_t length = sizeof domain;
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain != AF_UNIX;
+#endif
+}
+
 static bool give_to_evhttp(struct listening_socket *socket)
 {
 	struct pipit_net *net = socket->net;
@@ -235,18 +305,22 @@ static bool give_to_evhttp(struct listening_socket *socket)
 }
 
 int pipit_acceptor_add(
-    struct pipit_net *net, int fd, pipit_acceptor_error *on_error, struct evhttp_bound_socket **bound)
+    struct pipit_net *net, int fd, bool is_admin, pipit_acceptor_error *on_error, struct evhttp_bound_socket **bound)
 {
 	struct pipit_acceptor *acceptor = net->acceptor;
 	struct listening_socket *socket;
 
 	forget_deleted(net);
-	if (acceptor->count == PIPIT_LISTEN_MAX) {
+	if (acceptor->count == (is_admin ? SOCKETS_MAX : PIPIT_LISTEN_MAX)) {
 		close(fd);
 		return -ENOSPC;
 	}
 	socket = &acceptor->sockets[acceptor->count];
-	*socket = (struct listening_socket){ .net = net, .on_error = on_error, .fd = fd };
+	*socket = (struct listening_socket){ .net = net, .on_error = on_error, .fd = fd, .is_admin = is_admin };
+	if (evhttp_accepts(net) && !may_accept(fd)) {
+		close(fd);
+		return -EAFNOSUPPORT;
+	}
 	if (evhttp_accepts(net) && !give_to_evhttp(socket))
 		return -ENOMEM;
 	if (!evhttp_accepts(net))

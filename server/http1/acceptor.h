@@ -24,10 +24,11 @@ void pipit_acceptor_close(struct pipit_net *net);
  */
 typedef void pipit_acceptor_error(struct evconnlistener *listener, void *context);
 
-/* Takes a listening socket. 0; -ENOMEM; -ENOSPC beyond PIPIT_LISTEN_MAX. *bound receives evhttp's handle, or NULL where pipit accepts;
+/* Takes a listening socket; is_admin: that of admin_listen. 0; -ENOMEM; -ENOSPC beyond PIPIT_LISTEN_MAX, and one of admin_listen; -EAFNOSUPPORT: evhttp accepts, and would not
+ * survive a client of a UNIX socket. *bound receives evhttp's handle, or NULL where pipit accepts;
  * may be NULL. */
 int pipit_acceptor_add(
-    struct pipit_net *net, int fd, pipit_acceptor_error *on_error, struct evhttp_bound_socket **bound);
+    struct pipit_net *net, int fd, bool is_admin, pipit_acceptor_error *on_error, struct evhttp_bound_socket **bound);
 
 /* For sockets that the program has bound to its guarded evhttp. */
 void pipit_acceptor_watch_errors(struct pipit_net *net, pipit_acceptor_error *on_error);

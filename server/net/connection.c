@@ -347,6 +347,11 @@ static const char *put_v4(char *text, const struct in_addr *address)
 	return text;
 }
 
+bool pipit_connection_is_admin(const struct pipit_connection *connection)
+{
+	return connection->is_admin;
+}
+
 const char *pipit_connection_peer(const struct pipit_connection *connection, char *text, size_t size)
 {
 	if (connection->peer.any.sa_family == AF_INET && size >= INET_ADDRSTRLEN)
@@ -358,6 +363,9 @@ const char *pipit_connection_peer(const struct pipit_connection *connection, cha
 	if (connection->peer.any.sa_family == AF_INET6 &&
 	    inet_ntop(AF_INET6, &connection->peer.v6.sin6_addr, text, (socklen_t)size))
 		return text;
+	/* as nginx */
+	if (connection->peer.any.sa_family == AF_UNIX && size >= sizeof "unix:")
+		return strcpy(text, "unix:");
 	return "-";
 }
 

@@ -35,6 +35,8 @@ int pipit_connection_status(const struct pipit_connection *connection);
 uint64_t pipit_connection_content_bytes(const struct pipit_connection *connection);
 
 /* The client's numeric address, in `text` (INET6_ADDRSTRLEN bytes), or "-". */
+bool pipit_connection_is_admin(const struct pipit_connection *connection);
+
 const char *pipit_connection_peer(const struct pipit_connection *connection, char *text, size_t size);
 
 /* The server's address of the connection. False: unknown. */

@@ -2,7 +2,8 @@
 /* See listener.h. */
 #include "net/listener.h"
 
-#include "config/config.h"
+#include "config/address.h"
+#include "pipit.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,14 +22,17 @@ struct address {
 
 static int parse_address(const char *text, struct address *address)
 {
-	char host[64];
+	char host[PIPIT_ADDRESS_HOST_SIZE], *zone;
 	unsigned port;
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&address->bytes;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address->bytes;
 
 	memset(address, 0, sizeof *address);
-	if (pipit_config_split_address(text, host, sizeof host, &port) != 0)
+	if (pipit_address_split(text, host, sizeof host, &port) != 0)
 		return -EINVAL;
+	zone = strchr(host, '%');
+	if (zone)
+		*zone++ = '\0';
 	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
 		v4->sin_family = AF_INET;
 		v4->sin_port = htons((uint16_t)port);
@@ -38,8 +42,9 @@ static int parse_address(const char *text, struct address *address)
 	if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
 		v6->sin6_family = AF_INET6;
 		v6->sin6_port = htons((uint16_t)port);
+		v6->sin6_scope_id = zone ? if_nametoindex(zone) : 0;
 		address->length = sizeof *v6;
-		return 0;
+		return zone && !v6->sin6_scope_id ? -ENODEV : 0;
 	}
 	return -EINVAL;
 }
@@ -106,10 +111,13 @@ static void use_v4(struct address *address)
 
 static void print_url(const struct address *address, char url[PIPIT_LISTENER_URL_SIZE])
 {
-	char host[INET6_ADDRSTRLEN] = "";
+	char host[INET6_ADDRSTRLEN] = "", zone[IF_NAMESIZE] = "";
 	if (address->bytes.ss_family == AF_INET6) {
-		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)&address->bytes)->sin6_addr, host, sizeof host);
-		snprintf(url, PIPIT_LISTENER_URL_SIZE, "http://[%s]:%u", host, port_of(address));
+		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address->bytes;
+		bool has_zone = v6->sin6_scope_id && if_indextoname(v6->sin6_scope_id, zone);
+		inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
+		snprintf(url, PIPIT_LISTENER_URL_SIZE, "http://[%s%s%s]:%u", host, has_zone ? "%" : "", zone,
+		    port_of(address));
 	} else {
 		inet_ntop(AF_INET, &((const struct sockaddr_in *)&address->bytes)->sin_addr, host, sizeof host);
 		snprintf(url, PIPIT_LISTENER_URL_SIZE, "http://%s:%u", host, port_of(address));
@@ -182,6 +190,8 @@ const char *pipit_listener_advice(int error)
 		return "the port is in use: use another port, or 0 for a free one";
 	case -EADDRNOTAVAIL:
 		return "use an address of this machine";
+	case -ENODEV:
+		return "use an interface of this machine behind %";
 	case -EACCES:
 		return "use a port above 1023, or CAP_NET_BIND_SERVICE";
 	default:

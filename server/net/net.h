@@ -115,6 +115,7 @@ struct pipit_connection {
 	int fd;          /* owned, unless it is evhttp->fd; -1: none */
 	short interest;  /* of io: EV_READ, EV_WRITE or 0 */
 	bool is_waiting; /* on net->waiting */
+	bool is_admin;   /* accepted at admin_listen */
 	enum pipit_connection_state state;
 	enum pipit_connection_end end;
 	enum pipit_connection_slot slot;
@@ -127,7 +128,7 @@ struct pipit_connection {
 		struct sockaddr any;
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
-	} peer;
+	} peer;                               /* a UNIX socket's is cut */
 	uint64_t charged[PIPIT_LIMITS_KINDS]; /* bytes, see budget.h */
 
 	struct {

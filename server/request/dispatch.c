@@ -30,6 +30,7 @@ static void answer_from_table(struct pipit_request *request)
 static const struct pipit_route *find_route(const struct pipit_dispatch *dispatch, struct pipit_request *request)
 {
 	const struct pipit_guard_head *head = request->head;
+	const struct pipit_dispatch_routes *routes = &dispatch->routes[pipit_connection_is_admin(request->connection)];
 	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
 
 	/* the server as a whole (RFC 9110 §9.3.7) */
@@ -37,13 +38,13 @@ static const struct pipit_route *find_route(const struct pipit_dispatch *dispatc
 		request->match.allow = PIPIT_ANY;
 		return NULL;
 	}
-	switch (pipit_router_find(dispatch->router, head->method, path, &request->match)) {
+	switch (pipit_router_find(routes->router, head->method, path, &request->match)) {
 	case PIPIT_ROUTER_FOUND:
 		return request->match.route;
 	case PIPIT_ROUTER_METHOD_NOT_ALLOWED:
 		return NULL;
 	default:
-		return dispatch->fallback;
+		return routes->fallback;
 	}
 }
 

@@ -10,11 +10,15 @@
 #include "request/filter.h"
 #include "request/request.h"
 
+struct pipit_dispatch_routes {
+	const struct pipit_router *router;
+	const struct pipit_route *fallback; /* NULL: 404 */
+};
+
 struct pipit_dispatch {
 	struct pipit_request_pool pool;
 	const struct pipit_config *config;
-	const struct pipit_router *router;
-	const struct pipit_route *fallback;       /* NULL: 404 */
+	struct pipit_dispatch_routes routes[2];   /* [true]: of admin_listen */
 	const struct pipit_filter *filters;       /* the first; NULL: none */
 	const struct pipit_filter *later_filters; /* pipit_filter_after_familiar() of them */
 	size_t no_route;                          /* index for the counters */

@@ -32,9 +32,10 @@ struct pipit_route {
 	pipit_handler *handler; /* or `callback` */
 	pipit_evhttp_callback *callback;
 	void *arg;
-	struct pipit_route_options options; /* its strings are `texts` */
-	char *texts[PIPIT_ROUTE_TEXTS];     /* owned */
-	struct pipit_openapi *openapi;      /* owned; only for pipit_serve_openapi() */
+	struct pipit_route_options options;   /* its strings are `texts` */
+	char *texts[PIPIT_ROUTE_TEXTS];       /* owned */
+	struct pipit_openapi *openapi;        /* owned; only for pipit_serve_openapi() */
+	struct pipit_openapi *public_openapi; /* the same, without routes that are admin_only; NULL: no admin_listen */
 	struct pipit_route *next;
 };
 

@@ -114,6 +114,15 @@ static void *run_writer(void *context)
 	return NULL;
 }
 
+static void end_thread(struct pipit_change_queue *queue)
+{
+	pthread_mutex_lock(&queue->mutex);
+	queue->is_closing = true;
+	pthread_cond_signal(&queue->work);
+	pthread_mutex_unlock(&queue->mutex);
+	pthread_join(queue->thread, NULL);
+}
+
 /* Blocks signals: they are for the program's threads. */
 int pipit_change_queue_start(struct pipit_change_queue *queue, size_t max_bytes)
 {
@@ -127,6 +136,15 @@ int pipit_change_queue_start(struct pipit_change_queue *queue, size_t max_bytes)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	queue->has_thread = result == 0;
 	return -result;
+}
+
+int pipit_change_queue_renew_thread(struct pipit_change_queue *queue)
+{
+	if (!queue->has_thread)
+		return 0;
+	end_thread(queue);
+	queue->is_closing = queue->has_thread = false;
+	return pipit_change_queue_start(queue, queue->max_bytes);
 }
 
 void pipit_change_queue_init(struct pipit_change_queue *queue, pipit_change_queue_run *run, void *arg)
@@ -212,13 +230,8 @@ struct pipit_change *pipit_change_queue_settle(struct pipit_change_queue *queue,
 
 void pipit_change_queue_clear(struct pipit_change_queue *queue)
 {
-	if (queue->has_thread) {
-		pthread_mutex_lock(&queue->mutex);
-		queue->is_closing = true;
-		pthread_cond_signal(&queue->work);
-		pthread_mutex_unlock(&queue->mutex);
-		pthread_join(queue->thread, NULL);
-	}
+	if (queue->has_thread)
+		end_thread(queue);
 	pthread_cond_destroy(&queue->ended);
 	pthread_cond_destroy(&queue->work);
 	pthread_mutex_destroy(&queue->mutex);

@@ -32,6 +32,9 @@ void pipit_change_queue_init(struct pipit_change_queue *queue, pipit_change_queu
 
 int pipit_change_queue_start(struct pipit_change_queue *queue, size_t max_bytes);
 
+/* Another thread in place of the first one, before changes are added. After a failure there is none. */
+int pipit_change_queue_renew_thread(struct pipit_change_queue *queue);
+
 /* Any thread. 0: calls `done` later. -EBUSY: full. */
 int pipit_change_queue_add(struct pipit_change_queue *queue, struct pipit_change *change);
 

@@ -70,6 +70,11 @@ int pipit_settings_submit(struct pipit_settings *settings, struct pipit_change *
 	return pipit_change_queue_add(&settings->queue, change);
 }
 
+int pipit_settings_renew_thread(struct pipit_settings *settings)
+{
+	return pipit_change_queue_renew_thread(&settings->queue);
+}
+
 struct pipit_change *pipit_settings_settle(struct pipit_settings *settings, const void *owner)
 {
 	return pipit_change_queue_settle(&settings->queue, owner);

@@ -14,6 +14,9 @@
 /* As pipit_change_queue_add(). */
 int pipit_settings_submit(struct pipit_settings *settings, struct pipit_change *change);
 
+/* The writer thread inherits restrictions of the thread that starts it: start it anew after the program has set some. */
+int pipit_settings_renew_thread(struct pipit_settings *settings);
+
 /* As pipit_change_queue_settle(). */
 struct pipit_change *pipit_settings_settle(struct pipit_settings *settings, const void *owner);
 

@@ -49,6 +49,9 @@ static void enter_surroundings(const struct daemon_surroundings *surroundings)
 	/* A failed test does not stop its daemon: the kernel kills it with the test's process. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	clear_settings();
+	/* Suppressions name functions, which TSan gets from a program that it starts. */
+	if (getenv("TSAN_OPTIONS"))
+		putenv((char *)(uintptr_t) "PIPIT_SANDBOX=off");
 	for (const char *const *at = surroundings->environment; at && *at; at++)
 		putenv((char *)(uintptr_t)*at);
 	/* Otherwise UBSan only prints, and the daemon exits with 0. */
@@ -71,16 +74,23 @@ static void exec_daemon(
 	_exit(127);
 }
 
-/* Skips to the end of the "listening on" lines; there is one per listener, the first has the port. */
+/* False: EOF. */
+static bool read_line(int fd, char *line, size_t size)
+{
+	size_t length = 0;
+	while (length < size - 1 && read(fd, &line[length], 1) == 1 && line[length] != '\n')
+		length++;
+	line[length] = '\0';
+	return length > 0;
+}
+
+/* Skips to the end of the first "listening on" line; there is one per listener. Messages may be before it, on the same pipe. */
 static unsigned read_port(int fd)
 {
 	char line[256];
-	size_t length = 0;
-	const char *url, *colon;
-	while (length < sizeof line - 1 && read(fd, &line[length], 1) == 1 && line[length] != '\n')
-		length++;
-	line[length] = '\0';
-	url = strstr(line, "listening on http://"); /* with --log-format json the line is JSON */
+	const char *url = NULL, *colon;
+	while (!url && read_line(fd, line, sizeof line))
+		url = strstr(line, "listening on http://"); /* with --log-format json the line is JSON */
 	colon = url ? strrchr(url, ':') : NULL;
 	return colon ? (unsigned)atoi(colon + 1) : 0;
 }

@@ -17,6 +17,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DAEMON = os.environ.get("PIPIT_DAEMON", str(ROOT / "build/pipit"))
 # The daemon reads every PIPIT_ variable as an option, and would refuse PIPIT_DAEMON.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PIPIT_")}
+if "TSAN_OPTIONS" in ENVIRONMENT:
+    # Suppressions name functions, which TSan gets from a program that it starts.
+    ENVIRONMENT["PIPIT_SANDBOX"] = "off"
 PATIENCE_SECONDS = 60
 NOBODY = 65534
 # Printed differences of a group; the rest is only counted.

@@ -58,7 +58,7 @@ static void render(const char *title)
 		int result = pipit_openapi_check(routes[i].pattern, &routes[i].options, error, sizeof error);
 		ck_assert_msg(result == 0, "%s: %s", routes[i].pattern, error);
 	}
-	ck_assert_int_eq(pipit_openapi_render(newest(), title, "1.2.3", &text, &length), 0);
+	ck_assert_int_eq(pipit_openapi_render(newest(), false, title, "1.2.3", &text, &length), 0);
 	doc = cJSON_ParseWithLength(text, length);
 	ck_assert_msg(doc != NULL, "%.*s", (int)length, text);
 	free(text);
@@ -127,7 +127,7 @@ START_TEST(refuses_a_title_that_is_not_utf8)
 {
 	char *text = NULL;
 	size_t length = 0;
-	ck_assert_int_eq(pipit_openapi_render(NULL, "caf\xe9", "1", &text, &length), -EINVAL);
+	ck_assert_int_eq(pipit_openapi_render(NULL, false, "caf\xe9", "1", &text, &length), -EINVAL);
 	ck_assert_ptr_null(text);
 }
 END_TEST
@@ -344,7 +344,7 @@ START_TEST(keeps_numbers_of_schemas_as_they_are)
 	char *text;
 	size_t length;
 	add(PIPIT_GET, "/a")->reply_schema = "{\"maximum\":9007199254740993}";
-	ck_assert_int_eq(pipit_openapi_render(newest(), NULL, "1", &text, &length), 0);
+	ck_assert_int_eq(pipit_openapi_render(newest(), false, NULL, "1", &text, &length), 0);
 	ck_assert_ptr_nonnull(memmem(text, length, "{\"maximum\":9007199254740993}", 28));
 	free(text);
 }
@@ -461,7 +461,7 @@ START_TEST(returns_enomem_whichever_allocation_fails)
 	cJSON_InitHooks(&hooks);
 	do {
 		allocations_left = failures++;
-		result = pipit_openapi_render(newest(), "title", "1", &text, &length);
+		result = pipit_openapi_render(newest(), false, "title", "1", &text, &length);
 		ck_assert_msg(result == 0 || (result == -ENOMEM && !text), "%zu: %d", failures, result);
 	} while (result != 0);
 	cJSON_InitHooks(NULL);

@@ -139,7 +139,9 @@ END_TEST
 
 /* ---------------------------------------------------------------- values that are wrong */
 
-#define ADDRESS_WANTED "ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, or :PORT for all addresses"
+#define ADDRESS_WANTED                                                                                           \
+	"ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, :PORT for all addresses, unix:/PATH, " \
+	"unix:@NAME, or fd://N"
 #define SIZE_WANTED "use a number with an optional k, m or g, for example 1m"
 #define DURATION_WANTED "use a number with an optional ms, s, m or h, for example 10s"
 
@@ -209,6 +211,13 @@ static const struct bad_value {
 	{ "log-level", "loud", "log-level = \"loud\": unknown value; use error, warn, info or debug" },
 	{ "listen", "", "listen: has no value; use " ADDRESS_WANTED },
 	{ "listen", "8080", "listen = \"8080\": not an address; use " ADDRESS_WANTED },
+	{ "listen", "unix:relative",
+	    "listen = \"unix:relative\": not a UNIX socket; use unix:/PATH, optionally with ,mode=0660 "
+	    ",user=NAME ,group=NAME, or unix:@NAME, of at most 107 bytes without commas" },
+	{ "listen", "unix:/a\t", "listen = \"unix:/a\\x09\": contains a control character; use " ADDRESS_WANTED },
+	{ "listen", "fd://",
+	    "listen = \"fd://\": not an inherited socket; use fd:// and its number, or its name in "
+	    "LISTEN_FDNAMES" },
 	{ "listen", "example.com:80", "listen = \"example.com:80\": not an address; use " ADDRESS_WANTED },
 	{ "listen", "127.0.0.1:1,127.0.0.1:2",
 	    "listen = \"127.0.0.1:1,127.0.0.1:2\": not an address; use " ADDRESS_WANTED },
@@ -290,58 +299,6 @@ START_TEST(cuts_long_values_and_errors_that_do_not_fit)
 }
 END_TEST
 
-/* ---------------------------------------------------------------- addresses */
-
-START_TEST(splits_addresses)
-{
-	static const struct {
-		const char *text, *host;
-		unsigned port;
-	} good[] = {
-		{ "127.0.0.1:8080", "127.0.0.1", 8080 },
-		{ "0.0.0.0:0", "0.0.0.0", 0 },
-		{ "[::1]:65535", "::1", 65535 },
-		{ "[::]:00080", "::", 80 },
-		{ ":8080", "::", 8080 },
-		{ "localhost:8080", "127.0.0.1", 8080 },
-		{ "LocalHost:8080", "127.0.0.1", 8080 },
-		{ "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:1", "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255",
-		    1 },
-	};
-	char host[64];
-	unsigned port = 1;
-	ck_assert_int_eq(pipit_option_split_address(good[_i].text, host, sizeof(host), &port), 0);
-	ck_assert_str_eq(host, good[_i].host);
-	ck_assert_uint_eq(port, good[_i].port);
-}
-END_TEST
-
-START_TEST(refuses_invalid_addresses)
-{
-	static const char *const bad[] = { "", ":", "localhost", "80", "*:80", "localhost.:80", "127.0.0.1",
-		"127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:000080", "127.0.0.1:-1", "127.0.0.1:+1", "127.0.0.1: 1",
-		"127.0.0.1:80x", "127.0.0.1 :80", "1.2.3:80", "1.2.3.4.5:80", "256.0.0.1:80", "::1:80", "[::1]",
-		"[::1]80", "[::1]:", "[::1:80", "[]:80", "[127.0.0.1]:80", "[::1]x:80", "[::1%lo]:80",
-		"[0000000000000000000000000000000000000000000000000001::]:1" };
-	char host[64] = "untouched";
-	unsigned port = 12345;
-	ck_assert_int_eq(pipit_option_split_address(bad[_i], host, sizeof(host), &port), -EINVAL);
-	ck_assert_str_eq(host, "untouched");
-	ck_assert_uint_eq(port, 12345);
-}
-END_TEST
-
-START_TEST(refuses_a_host_that_does_not_fit)
-{
-	char host[10];
-	unsigned port = 0;
-	ck_assert_int_eq(pipit_option_split_address("127.0.0.1:80", host, 9, &port), -EINVAL);
-	ck_assert_int_eq(pipit_option_split_address("127.0.0.1:80", host, 10, &port), 0);
-	ck_assert_str_eq(host, "127.0.0.1");
-	ck_assert_int_eq(pipit_option_split_address("localhost:80", host, 9, &port), -EINVAL);
-}
-END_TEST
-
 /* ---------------------------------------------------------------- suite */
 
 static TCase *make_case(const char *name)
@@ -368,19 +325,9 @@ static TCase *value_tests(void)
 	return tests;
 }
 
-static TCase *address_tests(void)
-{
-	TCase *tests = make_case("addresses");
-	tcase_add_loop_test(tests, splits_addresses, 0, 8);
-	tcase_add_loop_test(tests, refuses_invalid_addresses, 0, 28);
-	tcase_add_test(tests, refuses_a_host_that_does_not_fit);
-	return tests;
-}
-
 int main(void)
 {
 	Suite *suite = suite_create("option");
 	suite_add_tcase(suite, value_tests());
-	suite_add_tcase(suite, address_tests());
 	return run_suite(suite);
 }

@@ -121,7 +121,9 @@ static void assert_same_config(const struct pipit_config *left, const struct pip
 	free(right_text);
 }
 
-#define ADDRESS_WANTED "ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, or :PORT for all addresses"
+#define ADDRESS_WANTED                                                                                           \
+	"ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, :PORT for all addresses, unix:/PATH, " \
+	"unix:@NAME, or fd://N"
 #define SIZE_WANTED "use a number with an optional k, m or g, for example 1m"
 
 /* ---------------------------------------------------------------- precedence */
@@ -159,6 +161,20 @@ START_TEST(every_source_overrides_the_application)
 	ck_assert_int_eq(read_environment(environment), 0);
 	ck_assert_uint_eq(config.workers, 2);
 	ck_assert_uint_eq(config.max_fields, 50);
+}
+END_TEST
+
+START_TEST(commas_separate_addresses_and_properties_of_a_socket)
+{
+	const char *const environment[] = { "PIPIT_LISTEN=unix:/a,mode=0600,group=b, 127.0.0.1:4,unix:@c,fd://3",
+		NULL };
+	const char *const nothing[] = { NULL };
+	ck_assert_int_eq(read_all(nothing, environment), 0);
+	ck_assert_uint_eq(config.listen_count, 4);
+	ck_assert_str_eq(config.listen[0], "unix:/a,mode=0600,group=b");
+	ck_assert_str_eq(config.listen[1], "127.0.0.1:4");
+	ck_assert_str_eq(config.listen[2], "unix:@c");
+	ck_assert_str_eq(config.listen[3], "fd://3");
 }
 END_TEST
 
@@ -609,6 +625,7 @@ static const char whole_file[] = "# every option, none at its default\n"
 				 "listen = 0.0.0.0:80\n"
 				 "listen = [::]:80\n"
 				 "ipv6-only = on\n"
+				 "admin-listen = unix:/run/admin.sock,mode=0600\n"
 				 "root = \"  /srv/\"my\" # pages = \"\n"
 				 "dashboard = off\n"
 				 "spa = on\n"
@@ -620,6 +637,9 @@ static const char whole_file[] = "# every option, none at its default\n"
 				 "settings-max-bytes = 1m\n"
 				 "settings-require-match = on\n"
 				 "workers = 3\n"
+				 "user = \"camera\"\n"
+				 "group = \"www-data\"\n"
+				 "sandbox = off\n"
 				 "hosts = \"nas.example.com, *.lan.example\"\n"
 				 "cors-origins = \"https://app.example.com\"\n"
 				 "cors-methods = \"GET\"\n"
@@ -773,6 +793,7 @@ static TCase *source_tests(void)
 	tcase_add_test(tests, names_the_values_of_a_switch);
 	tcase_add_test(tests, flags_override_the_environment_and_that_overrides_the_file);
 	tcase_add_test(tests, every_source_overrides_the_application);
+	tcase_add_test(tests, commas_separate_addresses_and_properties_of_a_socket);
 	tcase_add_test(tests, a_later_source_replaces_all_addresses_of_an_earlier_one);
 	tcase_add_test(tests, the_flag_config_overrides_the_variable);
 	tcase_add_loop_test(tests, recognizes_commands, 0, 6);

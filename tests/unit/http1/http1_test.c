@@ -812,7 +812,7 @@ static void set_up_transport(enum pipit_evhttp_mode mode)
 	ck_assert(base && counters);
 	net = pipit_http1_new(base, &config, counters, limits, &handlers, journal, evhttp_mode, NULL);
 	ck_assert_ptr_nonnull(net);
-	ck_assert_int_eq(pipit_acceptor_add(net, new_listener(), NULL, NULL), 0);
+	ck_assert_int_eq(pipit_acceptor_add(net, new_listener(), false, NULL, NULL), 0);
 }
 
 static void set_up_with_own_links(void)
@@ -2157,7 +2157,7 @@ START_TEST(serves_where_local_sockets_are_forbidden)
 	forbids_local_sockets = true;
 	net = pipit_http1_new(base, &config, counters, limits, &handlers, journal, evhttp_mode, NULL);
 	ck_assert_ptr_nonnull(net);
-	ck_assert_int_eq(pipit_acceptor_add(net, new_listener(), NULL, NULL), 0);
+	ck_assert_int_eq(pipit_acceptor_add(net, new_listener(), false, NULL, NULL), 0);
 	client = connect_client();
 	send_text(client, REQUEST("GET /now"));
 	await(client, "/now ;");

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#include "confine/own_files.h"
+
+#include "config/address.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* The directory of a file, which need not be there. False: there is no such directory. */
+static bool find_directory(const char *file, char path[PATH_MAX])
+{
+	char directory[PATH_MAX];
+	char *slash;
+
+	if (realpath(file, path)) {
+		slash = strrchr(path, '/');
+		slash[slash == path] = '\0';
+		return true;
+	}
+	if (strlen(file) >= sizeof directory)
+		return false;
+	strcpy(directory, file);
+	slash = strrchr(directory, '/');
+	if (!slash)
+		return realpath(".", path) != NULL;
+	slash[slash == directory] = '\0';
+	return realpath(directory, path) != NULL;
+}
+
+/*
+ * The directory above the root, because the root may be made anew, or be a link that is swapped for one beside it. Below "/", the root
+ * itself: else all files of the system would be readable.
+ */
+static bool find_root(const char *root, char path[PATH_MAX])
+{
+	return find_directory(root, path) && (strcmp(path, "/") != 0 || realpath(root, path) != NULL);
+}
+
+/* A log that is rotated is made anew in its directory; a FIFO or a device is not. */
+static bool find_log(const struct pipit_config *config, char path[PATH_MAX])
+{
+	const char *log = config->access_log;
+	struct stat status;
+
+	if (strcmp(log, "off") == 0 || strcmp(log, "-") == 0)
+		return false;
+	if (stat(log, &status) == 0 && !S_ISREG(status.st_mode))
+		return realpath(log, path) != NULL;
+	return find_directory(log, path);
+}
+
+void pipit_own_files_find(const struct pipit_config *config, const char *pages, struct pipit_own_files *files)
+{
+	const char **readable = files->readable, **writable = files->writable;
+
+	files->log[0] = '\0';
+	if (config->root && find_root(config->root, files->root))
+		*readable++ = files->root;
+	if (pages)
+		*readable++ = pages;
+	*readable = NULL;
+	if (config->settings && find_directory(config->settings, files->settings))
+		*writable++ = files->settings;
+	if (find_log(config, files->log))
+		*writable++ = files->log;
+	/* Their files are removed at the end. */
+	for (size_t i = 0; i <= config->listen_count; i++) {
+		const char *text = i < config->listen_count ? config->listen[i] : config->admin_listen;
+		struct pipit_address address;
+		if (text && pipit_address_parse(text, &address) == 0 && address.kind == PIPIT_ADDRESS_UNIX &&
+		    address.path[0] == '/' && find_directory(address.path, files->sockets[i]))
+			*writable++ = files->sockets[i];
+	}
+	*writable = NULL;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* What a daemon with this configuration still opens once it runs. */
+#ifndef PIPIT_OWN_FILES_H
+#define PIPIT_OWN_FILES_H
+
+#include "pipit.h"
+
+#include <limits.h>
+
+struct pipit_own_files {
+	char root[PATH_MAX], settings[PATH_MAX],
+	    log[PATH_MAX]; /* log: of a file that is rotated, its directory; "": none */
+	char sockets[PIPIT_LISTEN_MAX + 1][PATH_MAX];
+	const char *readable[3], *writable[2 + PIPIT_LISTEN_MAX + 2]; /* for pipit_confine() */
+};
+
+/* pages: directory of the daemon's own pages; may be NULL. Files that cannot be found are left out. */
+void pipit_own_files_find(const struct pipit_config *config, const char *pages, struct pipit_own_files *files);
+
+#endif
