@@ -7,6 +7,7 @@
 _Thread_local struct pipit_freelist pipit_freelists[PIPIT_FREELIST_COUNT];
 
 static _Thread_local bool is_enabled;
+static bool is_forbidden;
 
 static pthread_key_t thread_end;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -25,7 +26,7 @@ static void make_key(void)
 
 bool pipit_freelist_enable(void)
 {
-	if (is_enabled)
+	if (is_enabled || is_forbidden)
 		return false;
 	is_enabled = true;
 	for (size_t i = 0; i < PIPIT_FREELIST_COUNT; i++)
@@ -35,6 +36,11 @@ bool pipit_freelist_enable(void)
 	/* destructors run only for values that are not NULL */
 	pthread_setspecific(thread_end, &is_enabled);
 	return true;
+}
+
+void pipit_freelist_forbid(void)
+{
+	is_forbidden = true;
 }
 
 void pipit_freelist_clear(void)

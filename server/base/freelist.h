@@ -46,8 +46,8 @@ struct pipit_freelist {
 
 extern _Thread_local struct pipit_freelist pipit_freelists[PIPIT_FREELIST_COUNT];
 
-/* Until the thread ends. False when enabled already. */
-bool pipit_freelist_enable(void);
+/* Until the thread ends. False when enabled already, or forbidden. Inlined, callers would save registers on every call. */
+__attribute__((noinline, cold)) bool pipit_freelist_enable(void);
 
 /* NULL: none. */
 static inline void *pipit_freelist_take(size_t size)
@@ -87,6 +87,9 @@ static inline bool pipit_freelist_keep(void *memory)
 	list->room--;
 	return true;
 }
+
+/* For all threads, before others start. */
+void pipit_freelist_forbid(void);
 
 /* Before the calling thread ends. */
 void pipit_freelist_clear(void);

@@ -19,7 +19,6 @@ struct block {
 
 static void *(*heap_malloc)(size_t) = malloc;
 static void *(*heap_realloc)(void *, size_t) = realloc;
-static bool uses_freelist = true; /* a test's heap must see every call */
 
 /* Set once, before threads start. */
 static size_t block_count;
@@ -106,7 +105,7 @@ void pipit_oom_reserve_free(void *memory)
 {
 	if (atomic_load_explicit(&in_use, memory_order_relaxed) > 0 && memory && replace_block(memory))
 		return;
-	if (!uses_freelist || !pipit_freelist_keep(memory))
+	if (!pipit_freelist_keep(memory))
 		free(memory);
 }
 
@@ -141,7 +140,8 @@ void pipit_oom_reserve_set_heap(void *(*malloc_function)(size_t), void *(*reallo
 {
 	heap_malloc = malloc_function;
 	heap_realloc = realloc_function;
-	uses_freelist = false;
+	/* A test's heap must see every call. */
+	pipit_freelist_forbid();
 	pipit_freelist_clear();
 }
 

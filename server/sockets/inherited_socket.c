@@ -65,7 +65,7 @@ static int check(int fd, char *error, size_t size)
 		    "it is not a stream socket of TCP or UNIX; use a listening one (ListenStream= of systemd)");
 	if (option(fd, SO_ACCEPTCONN) != 1)
 		return fail(
-		    -EINVAL, error, size, "the socket does not listen; use a listening one (Accept=no of systemd)");
+		    -EOPNOTSUPP, error, size, "the socket does not listen; use a listening one (Accept=no of systemd)");
 	return 0;
 }
 
