@@ -146,6 +146,13 @@ static void callback(struct evhttp_request *request, void *arg)
 	evbuffer_free(reply);
 }
 
+/* With the status that its path names. */
+static void send_problem(struct evhttp_request *request, void *arg)
+{
+	(void)arg;
+	pipit_evhttp_send_problem(request, atoi(strrchr(evhttp_request_get_uri(request), '/') + 1), "as the path says");
+}
+
 /* --- fixture ------------------------------------------------------------------------------------------------------------ */
 
 static void start(void)
@@ -177,6 +184,7 @@ static void start(void)
 	ck_assert_int_eq(pipit_route(server, PIPIT_GET | PIPIT_POST, "/{name}", show, NULL), 0);
 	ck_assert_int_eq(pipit_route(server, PIPIT_GET | PIPIT_POST, "/{name}/native", show, NULL), 0);
 	ck_assert_int_eq(pipit_route_evhttp(server, PIPIT_GET | PIPIT_POST, "/{name}/evhttp", callback, NULL), 0);
+	ck_assert_int_eq(pipit_route_evhttp(server, PIPIT_GET, "/a/problem/{status}", send_problem, NULL), 0);
 	ck_assert_int_eq(pipit_route_with(server, PIPIT_POST, "/two/small", show, NULL, &small), 0);
 	loop_open(&loop);
 	ck_assert_int_eq(pipit_server_attach(server, loop.base), 0);
@@ -363,6 +371,28 @@ START_TEST(reports_wrong_filters)
 }
 END_TEST
 
+static const struct {
+	const char *path;
+	int status;
+} problems[] = {
+	{ "/a/problem/399", 500 },
+	{ "/a/problem/400", 400 },
+	{ "/a/problem/401", 401 },
+	{ "/a/problem/599", 599 },
+	{ "/a/problem/600", 500 },
+	{ "/a/problem/200", 500 },
+};
+
+START_TEST(the_problem_of_a_callback_has_an_error_status)
+{
+	int fd = wire_connect(port);
+	struct wire_response response = wire_get(fd, problems[_i].path);
+	ck_assert_str_eq(wire_field(&response, "Content-Type"), "application/problem+json");
+	wire_expect(response, problems[_i].status, NULL);
+	close(fd);
+}
+END_TEST
+
 static void keys(struct pipit_request *request, void *arg)
 {
 	(void)arg;
@@ -413,6 +443,8 @@ int main(void)
 	tcase_add_loop_test(tests, a_filter_that_decides_later_lets_bodies_pass, 0, 2);
 	tcase_add_test(tests, a_filter_that_decides_later_can_refuse);
 	tcase_add_loop_test(tests, a_client_may_leave_while_a_filter_decides, 0, 2);
+	tcase_add_loop_test(
+	    tests, the_problem_of_a_callback_has_an_error_status, 0, sizeof problems / sizeof *problems);
 	tcase_add_test(tests, reports_wrong_filters);
 	tcase_add_test(tests, data_is_found_by_its_key);
 	suite_add_tcase(suite, tests);
