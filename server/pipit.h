@@ -668,6 +668,17 @@ PIPIT_API bool pipit_read_finish(struct pipit_reader *reader, struct pipit_reque
 /** True for valid UTF-8 (RFC 3629): no overlong forms, no surrogates. Any thread. */
 PIPIT_API bool pipit_is_utf8(const char *text, size_t length);
 
+/** Name of the user that a filter has authenticated, `protect` of struct pipit_config or your own; NULL: none. */
+PIPIT_API const char *pipit_request_user(const struct pipit_request *request);
+
+/**
+ * For filters that authenticate: name the user, for handlers and for the access log.
+ *
+ * @param name  copied; NULL: none
+ * @return 0; -ENOMEM
+ */
+PIPIT_API int pipit_request_set_user(struct pipit_request *request, const char *name);
+
 /** Numeric address of the client. */
 PIPIT_API const char *pipit_request_peer(struct pipit_request *request);
 
