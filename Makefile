@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Shortcuts for CMake: each target installs missing Debian packages, then builds.
 
-PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev libelf-dev
+PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev nettle-dev libelf-dev
 PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3
 PACKAGES_TEST_ALL = $(PACKAGES_TEST) slowhttptest strace valgrind nginx-light wrk debootstrap git \
 	gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu qemu-user-static musl-tools dpkg-dev \

@@ -123,6 +123,11 @@ struct pipit_config {
 	 * of the path. NULL (default): none.
 	 */
 	const char *header;
+	/**
+	 * Paths that need a password or a token: a line for each rule, as "/api/ basic /etc/pipit/users"
+	 * (docs/security.md). NULL (default): none.
+	 */
+	const char *protect;
 	/** Destination of access lines: "off" (default), "-" for standard output, or a file name. */
 	const char *access_log;
 	/** Format of access lines: "combined" (default), or "json", which is that of messages on standard error too. */
@@ -272,8 +277,8 @@ PIPIT_API const char *pipit_server_url(const struct pipit_server *server, size_t
 
 /**
  * Serve until drained or stopped, with worker threads; the calling thread is the first worker. SIGTERM and SIGINT
- * drain, after `drain_delay_ms`, a second one stops; SIGUSR1 and SIGHUP reopen the access log, SIGHUP also reloads settings; SIGPIPE is
- * ignored. One server of a process at a time: libevent handles signals in one loop only.
+ * drain, after `drain_delay_ms`, a second one stops; SIGUSR1 and SIGHUP reopen the access log, SIGHUP also reloads settings and users;
+ * SIGPIPE is ignored. One server of a process at a time: libevent handles signals in one loop only.
  *
  * @return 0 after a drain or stop; 1 when the server could not start
  */
@@ -302,6 +307,12 @@ PIPIT_API void pipit_server_stop(struct pipit_server *server);
  * pipit_server_listen().
  */
 PIPIT_API void pipit_server_reopen_logs(struct pipit_server *server);
+
+/**
+ * Read the files of `protect` again. On failure a message says why, and the users stay as they were. Passwords that were right are no longer
+ * remembered. Any thread, after pipit_server_listen().
+ */
+PIPIT_API int pipit_server_reload_users(struct pipit_server *server);
 
 /** True once a drain, its delay, or a stop has begun. Any thread. */
 PIPIT_API bool pipit_server_is_draining(const struct pipit_server *server);

@@ -247,9 +247,9 @@ static const char *const names[] = { "ipv6-only", "dashboard", "drain-delay", "l
 	"max-connections", "listen-backlog", "max-head-bytes", "max-fields", "max-target-bytes", "max-body-bytes",
 	"max-json-depth", "head-timeout", "read-timeout", "write-timeout", "min-rate-bytes", "rate-grace", "hosts",
 	"cors-origins", "cors-methods", "cors-headers", "cors-expose-headers", "cors-credentials", "cors-max-age",
-	"header", "idle-timeout", "lingering-time", "lingering-timeout", "drain-timeout", "max-connections-per-address",
-	"max-requests-per-connection", "memory-limit", "max-field-bytes", "max-output-bytes", "defer-accept", "check",
-	"healthcheck", "version", "help" };
+	"header", "protect", "idle-timeout", "lingering-time", "lingering-timeout", "drain-timeout",
+	"max-connections-per-address", "max-requests-per-connection", "memory-limit", "max-field-bytes",
+	"max-output-bytes", "defer-accept", "check", "healthcheck", "version", "help" };
 
 enum { NAME_COUNT = sizeof(names) / sizeof(names[0]), COMMAND_COUNT = 5 };
 
