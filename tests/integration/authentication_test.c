@@ -537,6 +537,51 @@ START_TEST(the_server_may_be_freed_while_passwords_are_checked)
 }
 END_TEST
 
+static void greet(struct evhttp_request *request, void *arg)
+{
+	struct evbuffer *reply = evbuffer_new();
+	(void)arg;
+	evbuffer_add_printf(reply, "hello");
+	evhttp_send_reply(request, 200, "OK", reply);
+	evbuffer_free(reply);
+}
+
+/* In front of the callbacks of a program. */
+START_TEST(protects_a_guarded_evhttp)
+{
+	struct pipit_config config;
+	char rule[256];
+	struct evhttp *http;
+	struct event_base *base;
+	int fd;
+
+	pipit_config_init(&config);
+	config.listen[0] = "127.0.0.1:0";
+	config.listen_count = 1;
+	snprintf(rule, sizeof rule, "/private basic %s", users);
+	config.protect = rule;
+	server = pipit_server_new(&config);
+	loop_open(&loop);
+	base = loop.base;
+	http = evhttp_new(base);
+	evhttp_set_gencb(http, greet, NULL);
+	ck_assert_int_eq(pipit_server_guard_evhttp(server, http), 0);
+	port = (unsigned)strtoul(strrchr(pipit_server_url(server, 0), ':') + 1, NULL, 10);
+	loop_run(&loop);
+	fd = wire_connect(port);
+	wire_expect(ask(fd, "/private/x", NULL), 401, NULL);
+	wire_expect(ask(fd, "/private/x", ALICE), 200, "hello");
+	wire_expect(ask(fd, "/private/x", ALICE_WRONG), 401, NULL);
+	wire_expect(ask(fd, "/", NULL), 200, "hello");
+	close(fd);
+	loop_stop(&loop);
+	pipit_server_free(server);
+	loop_leave(&loop);
+	evhttp_free(http);
+	event_base_free(base);
+}
+END_TEST
+
 START_TEST(a_server_with_a_wrong_rule_does_not_start)
 {
 	struct pipit_config config;
@@ -575,6 +620,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, make_folder, remove_folder);
 	tcase_add_test(tests, handlers_and_filters_know_the_user);
 	tcase_add_loop_test(tests, the_server_may_be_freed_while_passwords_are_checked, 0, 2);
+	tcase_add_test(tests, protects_a_guarded_evhttp);
 	tcase_add_test(tests, a_server_with_a_wrong_rule_does_not_start);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
