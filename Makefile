@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Shortcuts for CMake: each target installs missing Debian packages, then builds.
 
-PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev libelf-dev
+PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev nettle-dev libelf-dev
 PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3
-PACKAGES_TEST_ALL = $(PACKAGES_TEST) slowhttptest strace valgrind nginx-light wrk debootstrap git \
+PACKAGES_TEST_ALL = $(PACKAGES_TEST) slowhttptest apache2-utils whois strace valgrind nginx-light wrk debootstrap git \
 	gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu qemu-user-static musl-tools dpkg-dev \
 	transmission-daemon transmission-cli litecoind ustreamer
 # Debian's nodejs conflicts with a node from another source, and other systems have no chromium package: there the test is skipped.

@@ -318,6 +318,7 @@ static void confine(struct daemon *daemon)
 {
 	static struct pipit_own_files files;
 	const struct pipit_config *config = daemon->config;
+	const char *users;
 	bool is_on = strcmp(config->sandbox, "on") == 0;
 	struct pipit_confinement confinement = {
 		.restrict_files = is_on, .restrict_calls = is_on, .readable = files.readable, .writable = files.writable
@@ -327,6 +328,11 @@ static void confine(struct daemon *daemon)
 	if (geteuid() == 0 && !config->user)
 		pipit_log(PIPIT_LOG_WARN, "runs as root; use --user with a user that owns nothing else");
 	pipit_own_files_find(config, find_own_pages(), &files);
+	for (size_t i = 0; (users = pipit_server_user_file(daemon->server, i)); i++) {
+		if (!pipit_own_files_add_users(&files, users))
+			pipit_log(PIPIT_LOG_WARN, "%s cannot be read again: only %d files of users can", users,
+			    PIPIT_OWN_FILES_USERS_MAX);
+	}
 	if (pipit_confine_to(&confinement, &daemon->credentials, error, sizeof error) != 0) {
 		pipit_log(PIPIT_LOG_ERROR, "%s", error);
 		fail(daemon, EXIT_COULD_NOT_RUN);

@@ -143,6 +143,11 @@ struct pipit_config {
 	const char *group;
 	/** "on" (default): restrict files and system calls as pipit_confine() does; "off". */
 	const char *sandbox;
+	/**
+	 * Paths that need a password or a token: a line for each rule, as "/api/ basic /etc/pipit/users"
+	 * (docs/security.md). NULL (default): none.
+	 */
+	const char *protect;
 	/** Destination of access lines: "off" (default), "-" for standard output, or a file name. */
 	const char *access_log;
 	/** Format of access lines: "combined" (default), or "json", which is that of messages on standard error too. */
@@ -299,8 +304,8 @@ PIPIT_API const char *pipit_server_url(const struct pipit_server *server, size_t
 
 /**
  * Serve until drained or stopped, with worker threads; the calling thread is the first worker. SIGTERM and SIGINT
- * drain, after `drain_delay_ms`, a second one stops; SIGUSR1 and SIGHUP reopen the access log, SIGHUP also reloads settings; SIGPIPE is
- * ignored. One server of a process at a time: libevent handles signals in one loop only.
+ * drain, after `drain_delay_ms`, a second one stops; SIGUSR1 and SIGHUP reopen the access log, SIGHUP also reloads settings and users;
+ * SIGPIPE is ignored. One server of a process at a time: libevent handles signals in one loop only.
  *
  * @return 0 after a drain or stop; 1 when the server could not start
  */
@@ -329,6 +334,12 @@ PIPIT_API void pipit_server_stop(struct pipit_server *server);
  * pipit_server_listen().
  */
 PIPIT_API void pipit_server_reopen_logs(struct pipit_server *server);
+
+/**
+ * Read the files of `protect` again. On failure a message says why, and the users stay as they were. Passwords that were right are no longer
+ * remembered. Any thread, after pipit_server_listen().
+ */
+PIPIT_API int pipit_server_reload_users(struct pipit_server *server);
 
 /** True once a drain, its delay, or a stop has begun. Any thread. */
 PIPIT_API bool pipit_server_is_draining(const struct pipit_server *server);
@@ -740,6 +751,17 @@ PIPIT_API bool pipit_read_finish(struct pipit_reader *reader, struct pipit_reque
 
 /** True for valid UTF-8 (RFC 3629): no overlong forms, no surrogates. Any thread. */
 PIPIT_API bool pipit_is_utf8(const char *text, size_t length);
+
+/** Name of the user that a filter has authenticated, `protect` of struct pipit_config or your own; NULL: none. */
+PIPIT_API const char *pipit_request_user(const struct pipit_request *request);
+
+/**
+ * For filters that authenticate: name the user, for handlers and for the access log.
+ *
+ * @param name  copied; NULL: none
+ * @return 0; -ENOMEM
+ */
+PIPIT_API int pipit_request_set_user(struct pipit_request *request, const char *name);
 
 /** Numeric address of the client; "unix:" for a client of a UNIX socket, "-" if unknown. */
 PIPIT_API const char *pipit_request_peer(struct pipit_request *request);

@@ -29,6 +29,7 @@ FOLDERS = {
     "http1": "open_reply evhttp_link evhttp_lane acceptor exchange body handler_queue http1 timeouts",
     "request": "problem request json_reader json_stream sse_event sse filter dispatch",
     "access": "path_prefix host_names cors header_rules access",
+    "auth": "digest credentials password_hash user_file protection remembered failures verifier authentication",
     "files": "media_types file_status files file_cache gzip_cache listing file_response static_site",
     "settings": "atomic_file snapshot settings_file working_copy change change_queue apply_change settings settings_http",
     "confine": "core_dumps credentials landlock seccomp confine own_files",

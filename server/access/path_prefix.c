@@ -8,7 +8,7 @@
 
 #define SMALL_PATH 512
 
-/* Lengths with one slash before each segment and none at the end: "" is the root. In place. */
+/* In place. */
 static size_t join_segments(char *path, size_t length, bool resolves)
 {
 	const char *at = path, *end = path + length;
@@ -30,23 +30,32 @@ static size_t join_segments(char *path, size_t length, bool resolves)
 	return (size_t)(to - path);
 }
 
-static bool lies_under(const char *prefix, size_t prefix_length, const char *path, size_t length)
+size_t pipit_path_prefix_read(struct pipit_slice path, bool resolves, char *out)
 {
-	return length >= prefix_length && memcmp(path, prefix, prefix_length) == 0 &&
-	       (length == prefix_length || path[prefix_length] == '/');
+	/* "*" */
+	if (path.length == 0 || path.data[0] != '/')
+		return 0;
+	return join_segments(out, pipit_percent_decode(path, out), resolves);
+}
+
+bool pipit_path_prefix_covers(const char *prefix, struct pipit_slice read)
+{
+	size_t length = strlen(prefix);
+
+	while (length > 0 && prefix[length - 1] == '/')
+		length--;
+	return read.length >= length && (length == 0 || memcmp(read.data, prefix, length) == 0) &&
+	       (read.length == length || read.data[length] == '/');
 }
 
 static bool matches(const char *prefix, struct pipit_slice path, char *decoded)
 {
-	size_t prefix_length = strlen(prefix), length = pipit_percent_decode(path, decoded);
-
-	while (prefix_length > 0 && prefix[prefix_length - 1] == '/')
-		prefix_length--;
-	length = join_segments(decoded, length, false);
-	if (lies_under(prefix, prefix_length, decoded, length))
-		return true;
-	length = join_segments(decoded, length, true);
-	return lies_under(prefix, prefix_length, decoded, length);
+	for (int resolves = 0; resolves < 2; resolves++) {
+		size_t length = pipit_path_prefix_read(path, resolves, decoded);
+		if (pipit_path_prefix_covers(prefix, (struct pipit_slice){ decoded, length }))
+			return true;
+	}
+	return false;
 }
 
 bool pipit_path_prefix_matches(const char *prefix, struct pipit_slice path)
@@ -54,9 +63,6 @@ bool pipit_path_prefix_matches(const char *prefix, struct pipit_slice path)
 	char small[SMALL_PATH], *large = NULL;
 	bool is_match;
 
-	/* "*" */
-	if (path.length == 0 || path.data[0] != '/')
-		return strcmp(prefix, "/") == 0;
 	if (path.length > sizeof small) {
 		large = malloc(path.length);
 		if (!large)

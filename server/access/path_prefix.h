@@ -14,4 +14,13 @@
  */
 bool pipit_path_prefix_matches(const char *prefix, struct pipit_slice path);
 
+/*
+ * For rules that make exceptions of others, which must decide for each of the two readings of a path. Decoded, with one slash before each
+ * segment and none at the end: "" is the root, and "*". out: path.length bytes. Returns the length.
+ */
+size_t pipit_path_prefix_read(struct pipit_slice path, bool resolves, char *out);
+
+/* Whether a path that was read lies under the prefix. */
+bool pipit_path_prefix_covers(const char *prefix, struct pipit_slice read);
+
 #endif

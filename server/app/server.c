@@ -7,9 +7,13 @@
 #include "app/routes.h"
 #include "app/signals.h"
 #include "app/worker.h"
+#ifdef PIPIT_AUTH
+#include "auth/authentication.h"
+#endif
 #include "base/log.h"
 #include "config/cgroup.h"
 #include "config/config.h"
+#include "files/files.h"
 #include "metrics/access_log.h"
 #include "metrics/prometheus.h"
 #include "net/limits.h"
@@ -45,6 +49,7 @@ struct pipit_server {
 	struct pipit_routes routes;
 	struct pipit_access *access; /* NULL: none */
 	struct settings_store *stores;
+	struct pipit_authentication *authentication; /* NULL: no path is protected, or the files are not read yet */
 	bool is_started;
 	atomic_bool is_running; /* worker inboxes are open */
 	atomic_bool wants_stop; /* may be set before that */
@@ -258,6 +263,117 @@ int pipit_route_settings(struct pipit_server *server, const char *pattern, struc
 	return error;
 }
 
+/* --- authentication ----------------------------------------------------------------------------------------------- */
+
+#ifdef PIPIT_AUTH
+
+/* Clients must not read the files. */
+static int check_exposure(const struct pipit_server *server)
+{
+	const char *root = server->config.root, *rule, *file;
+	int result = 0;
+
+	for (size_t i = 0; root && (file = pipit_authentication_file(server->authentication, i, &rule)) != NULL; i++) {
+		if (!pipit_files_contains(root, file))
+			continue;
+		pipit_config_log_error(&server->config,
+		    "protect = \"%s\": %s lies below root = \"%s\", where clients can read it; use a file outside",
+		    rule, file, root);
+		result = -EINVAL;
+	}
+	return result;
+}
+
+static int read_users(struct pipit_server *server)
+{
+	int error = 0;
+
+	if (!server->authentication && server->config.protect)
+		error = pipit_authentication_new(&server->config, usable_cores(), &server->authentication);
+	return error == 0 && server->authentication ? check_exposure(server) : error;
+}
+
+const char *pipit_server_user_file(const struct pipit_server *server, size_t index)
+{
+	const char *rule;
+	return server->authentication ? pipit_authentication_file(server->authentication, index, &rule) : NULL;
+}
+
+int pipit_server_reload_users(struct pipit_server *server)
+{
+	return server->authentication ? pipit_authentication_reload(server->authentication) : 0;
+}
+
+/* Before the program's filters. */
+static int prepend_authentication(struct pipit_server *server)
+{
+	struct pipit_filter *filter;
+	char why[128];
+	int error;
+
+	if (!server->authentication)
+		return 0;
+	server->shared.has_threads = true;
+	error = pipit_filter_new(
+	    "/{path...}", pipit_authentication_filter, server->authentication, &filter, why, sizeof why);
+	if (error != 0)
+		pipit_log(PIPIT_LOG_ERROR, "protect: %s", why);
+	else
+		pipit_routes_prepend_filters(&server->routes, filter);
+	return error;
+}
+
+static void stop_authentication(struct pipit_server *server)
+{
+	pipit_authentication_stop(server->authentication);
+}
+
+static void free_authentication(struct pipit_server *server)
+{
+	pipit_authentication_free(server->authentication);
+}
+
+#else
+
+static int read_users(struct pipit_server *server)
+{
+	if (!server->config.protect)
+		return 0;
+	pipit_config_log_error(
+	    &server->config, "protect: this pipit is built without authentication; build it with nettle");
+	return -EINVAL;
+}
+
+const char *pipit_server_user_file(const struct pipit_server *server, size_t index)
+{
+	(void)server, (void)index;
+	return NULL;
+}
+
+int pipit_server_reload_users(struct pipit_server *server)
+{
+	(void)server;
+	return 0;
+}
+
+static int prepend_authentication(struct pipit_server *server)
+{
+	(void)server;
+	return 0;
+}
+
+static void stop_authentication(struct pipit_server *server)
+{
+	(void)server;
+}
+
+static void free_authentication(struct pipit_server *server)
+{
+	(void)server;
+}
+
+#endif
+
 /* --- listening ---------------------------------------------------------------------------------------------------- */
 
 /* Of `listen`, and behind them admin_listen. */
@@ -360,6 +476,8 @@ static int open_log_and_listeners(struct pipit_server *server, bool is_check)
 		return -ENOMEM;
 	if (!server->access && wants_access(server))
 		result = pipit_access_new(&server->config, &server->access);
+	error = read_users(server);
+	result = result ? result : error;
 	if (server->log_error != 0 || open_access_log(server) != 0)
 		result = result ? result : -EIO;
 	error = pipit_config_has_address(&server->config) ? open_listeners(server, is_check) : 0;
@@ -519,6 +637,7 @@ void pipit_server_detach(struct pipit_server *server)
 {
 	pipit_dashboard_feed_free(atomic_exchange(&server->feed, NULL));
 	atomic_store(&server->is_running, false);
+	stop_authentication(server);
 	for (size_t i = 0; i < server->worker_count; i++) {
 		pipit_worker_free(server->workers[i]);
 		server->workers[i] = NULL;
@@ -632,6 +751,9 @@ static int start(struct pipit_server *server, struct event_base *base)
 	if (error != 0)
 		return error;
 	server->is_started = true;
+	error = prepend_authentication(server);
+	if (error != 0)
+		return error;
 	if (server->access && wants_access(server))
 		pipit_routes_prepend_filters(&server->routes, pipit_access_take_filters(server->access));
 	error = pipit_routes_describe(
@@ -740,9 +862,11 @@ static void reopen_logs(void *context)
 	pipit_server_reopen_logs(context);
 }
 
-static void reload_settings(void *context)
+static void reload(void *context)
 {
-	const struct pipit_server *server = context;
+	struct pipit_server *server = context;
+
+	pipit_server_reload_users(server);
 	for (const struct settings_store *store = server->stores; store; store = store->next) {
 		int error = pipit_settings_reload(store->settings);
 		if (error != 0)
@@ -778,7 +902,7 @@ static void free_drain_delay(struct pipit_server *server)
 
 int pipit_server_run(struct pipit_server *server)
 {
-	static const struct pipit_signals_actions actions = { drain_all, stop_all, reopen_logs, reload_settings };
+	static const struct pipit_signals_actions actions = { drain_all, stop_all, reopen_logs, reload };
 	struct pipit_signals *signals;
 	size_t count;
 
@@ -848,6 +972,7 @@ void pipit_server_free(struct pipit_server *server)
 		server->stores = next;
 	}
 	pipit_server_detach(server);
+	free_authentication(server);
 	close_sockets(server);
 	pipit_access_log_close(server->shared.access_log);
 	pipit_limits_free(server->shared.limits);

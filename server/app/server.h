@@ -48,6 +48,9 @@ int pipit_server_attach_evhttp(
 /* Of an attached server. */
 struct pipit_worker *pipit_server_worker(const struct pipit_server *server);
 
+/* Files of `protect`; NULL after the last. */
+const char *pipit_server_user_file(const struct pipit_server *server, size_t index);
+
 /* NULL: of another server. */
 struct pipit_worker *pipit_server_worker_of(const struct pipit_server *server, const struct event_base *base);
 

@@ -499,6 +499,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 	dispatch->pool = (struct pipit_request_pool){
 		.server = shared->server,
 		.base = worker->base,
+		.counters = worker->counters,
 		.config = shared->config,
 		.limits = shared->limits,
 		.worker = worker,
@@ -515,7 +516,12 @@ static bool open_inbox(struct pipit_worker *worker)
 	if (worker->wakeup_fd < 0)
 		return false;
 	worker->wakeup = event_new(worker->base, worker->wakeup_fd, EV_READ | EV_PERSIST, on_wakeup, worker);
-	return worker->wakeup && event_add(worker->wakeup, NULL) == 0;
+	if (!worker->wakeup)
+		return false;
+	/* As the place, it does not keep the program's loop. */
+	if (worker->shared->is_quiet)
+		worker->wakeup->ev_evcallback.evcb_flags |= EVLIST_INTERNAL;
+	return event_add(worker->wakeup, NULL) == 0;
 }
 
 static bool set_up_events(struct pipit_worker *worker)
@@ -524,7 +530,8 @@ static bool set_up_events(struct pipit_worker *worker)
 	worker->dispatch.log_event = event_new(worker->base, -1, 0, on_log, &worker->dispatch);
 	worker->listen_end = event_new(worker->base, -1, 0, on_listen_end, worker);
 	return worker->sweep && worker->listen_end && worker->dispatch.log_event &&
-	       (worker->shared->is_quiet ? make_place(worker) : open_inbox(worker) && start_sweep(worker));
+	       (worker->shared->is_quiet ? make_place(worker) && (!worker->shared->has_threads || open_inbox(worker))
+					 : open_inbox(worker) && start_sweep(worker));
 }
 
 static struct pipit_net *new_transport(struct pipit_worker *worker)

@@ -21,8 +21,10 @@ struct pipit_shared {
 	const struct pipit_filter *filters;
 	enum pipit_evhttp_mode evhttp_mode;
 	struct evhttp *evhttp; /* NULL unless PIPIT_EVHTTP_GUARDED */
-	bool is_quiet;   /* without a connection, the worker has no event in the loop, which may end, and no inbox */
-	bool keeps_left; /* see evhttp_link.h */
+	bool has_threads;      /* that post to the workers, also when is_quiet */
+	bool
+	    is_quiet; /* without a connection, the worker has no event in the loop, which may end, and no inbox unless has_threads */
+	bool keeps_left;                     /* see evhttp_link.h */
 	bool keeps_counters;                 /* pipit_worker_free() does not free them */
 	size_t route_count;                  /* with "fallback" and "none" */
 	struct pipit_access_log *access_log; /* NULL: off */

@@ -103,6 +103,10 @@ const struct pipit_option pipit_option_table[] = {
 	{ .name = "header", .kind = PIPIT_OPTION_LINES, .group = PIPIT_GROUP_ACCESS, .offset = FIELD(header), .operand = "RULE",
 	    .unset = "none", .wanted = "PATTERN: Name: value, for example /*: X-Frame-Options: DENY",
 	    .help = "Header of replies, as /*: Name: value; repeatable" },
+	{ .name = "protect", .kind = PIPIT_OPTION_LINES, .group = PIPIT_GROUP_ACCESS, .offset = FIELD(protect),
+	    .operand = "RULE", .unset = "none",
+	    .wanted = "PREFIX [METHODS] basic FILE, bearer FILE, or open; for example /api/ basic /etc/pipit/users",
+	    .help = "Paths that need a password or a token, as /api/ basic FILE; repeatable" },
 
 	{ .name = "max-connections", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_connections),
 	    .initial = 10000, .max = 1000000, .operand = "N", .help = "Maximum simultaneous connections; 0 is unlimited" },

@@ -55,6 +55,7 @@ void pipit_own_files_find(const struct pipit_config *config, const char *pages, 
 	const char **readable = files->readable, **writable = files->writable;
 
 	files->log[0] = '\0';
+	files->user_count = 0;
 	if (config->root && find_root(config->root, files->root))
 		*readable++ = files->root;
 	if (pages)
@@ -73,4 +74,23 @@ void pipit_own_files_find(const struct pipit_config *config, const char *pages, 
 			*writable++ = files->sockets[i];
 	}
 	*writable = NULL;
+}
+
+bool pipit_own_files_add_users(struct pipit_own_files *files, const char *file)
+{
+	const char **end = files->readable;
+	char *path;
+
+	if (files->user_count == PIPIT_OWN_FILES_USERS_MAX)
+		return false;
+	path = files->users[files->user_count];
+	if (!find_directory(file, path) ||
+	    ((strcmp(path, "/") == 0 || strcmp(path, "/etc") == 0) && !realpath(file, path)))
+		return true;
+	files->user_count++;
+	while (*end)
+		end++;
+	end[0] = path;
+	end[1] = NULL;
+	return true;
 }

@@ -21,10 +21,11 @@ enum {
 	ESCAPE_MAX = 6,  /* \uHHHH */
 	FIELD_MAX = 512, /* of input: request line, referer and user agent */
 	PEER_MAX = 64,   /* IPv6 with a zone */
+	USER_MAX = 64,
 	ID_MAX = 32,
-	ROUTE_MAX = 256,
+	ROUTE_MAX = 224,
 	FIXED_MAX = 256, /* the rest of a line */
-	LINE_MAX_BYTES = 2 * (3 * FIELD_MAX + PEER_MAX + ID_MAX + ROUTE_MAX) + FIXED_MAX,
+	LINE_MAX_BYTES = 2 * (3 * FIELD_MAX + PEER_MAX + USER_MAX + ID_MAX + ROUTE_MAX) + FIXED_MAX,
 	BUFFER_BYTES = 64 * 1024,
 };
 
@@ -371,11 +372,26 @@ static uint64_t status_or_zero(int status)
 	return status < 0 ? 0 : (uint64_t)status;
 }
 
+/* Escapes blanks, too: readers of the format count fields. At most 2 * USER_MAX bytes. */
+static char *append_user(char *out, struct pipit_slice user)
+{
+	const char *end = out + 2 * USER_MAX;
+	for (const char *at = user.data; at < user.data + user.length && end - out >= 4; at++) {
+		if (pipit_bytes_is_printable((unsigned char)*at) && *at != '"' && *at != '\\' && *at != ' ')
+			*out++ = *at;
+		else
+			out = pipit_bytes_put_hex_byte(append_text(out, "\\x"), (unsigned char)*at);
+	}
+	return out;
+}
+
 static char *append_combined(
     char *out, struct pipit_access_log_buffer *buffer, const struct pipit_access_log_entry *entry)
 {
 	out = append_escaped(out, text_or_dash(entry->peer), PEER_MAX, false);
-	out = append_text(out, " - - [");
+	out = append_text(out, " - ");
+	out = append_user(out, text_or_dash(entry->user));
+	out = append_text(out, " [");
 	out = append_date(out, buffer, entry->finished);
 	out = append_text(out, "] \"");
 	out = append_escaped(out, slice_or_dash(entry->request_line), FIELD_MAX, false);
@@ -412,6 +428,8 @@ static char *append_json(char *out, struct pipit_access_log_buffer *buffer, cons
 	out = append_text(out, "{\"time\":\"");
 	out = append_date(out, buffer, entry->finished);
 	out = append_json_string(out, "\",\"peer\":", text_or_dash(entry->peer), PEER_MAX);
+	if (entry->user)
+		out = append_json_string(out, ",\"user\":", pipit_slice_of(entry->user), USER_MAX);
 	out = append_json_string(out, ",\"request\":", slice_or_dash(entry->request_line), FIELD_MAX);
 	out = append_text(out, ",\"status\":");
 	out = pipit_bytes_put_number(out, status_or_zero(entry->status));

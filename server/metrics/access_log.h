@@ -33,6 +33,7 @@ void pipit_access_log_close(struct pipit_access_log *log);
 /* Empty slices print as "-". */
 struct pipit_access_log_entry {
 	const char *peer;                /* numeric, without port */
+	const char *user;                /* authenticated; NULL: none */
 	time_t finished;                 /* wall clock, seconds */
 	struct pipit_slice request_line; /* as received; cut at 512 bytes */
 	int status;
@@ -52,9 +53,9 @@ struct pipit_access_log_buffer *pipit_access_log_buffer_new(struct pipit_access_
 /*
  * Flushes a full buffer (64 KiB).
  *
- * PEER - - [10/Oct/2026:13:55:36 +0000] "REQUEST LINE" STATUS BYTES "REFERER" "USER-AGENT" DURATION ID ROUTE
+ * PEER - USER [10/Oct/2026:13:55:36 +0000] "REQUEST LINE" STATUS BYTES "REFERER" "USER-AGENT" DURATION ID ROUTE
  *
- * Dates are in UTC, DURATION in seconds. JSON omits an absent referer or user agent. Quotes, backslashes, control
+ * Dates are in UTC, DURATION in seconds. JSON omits an absent user, referer or user agent. Quotes, backslashes, control
  * characters and bytes above 0x7E become \xHH; in JSON \u00HH, \" and \\.
  */
 void pipit_access_log_buffer_add(struct pipit_access_log_buffer *buffer, const struct pipit_access_log_entry *entry);

@@ -77,6 +77,13 @@ const char *pipit_counters_phase_name(enum pipit_counters_phase phase)
 	return names[phase];
 }
 
+const char *pipit_counters_authentication_name(enum pipit_counters_authentication outcome)
+{
+	static const char *const names[PIPIT_AUTHENTICATION_OUTCOMES] = { "passed", "remembered", "missing",
+		"malformed", "failed", "forbidden", "refused" };
+	return names[outcome];
+}
+
 static uint32_t pack_key(size_t route, unsigned method, int status)
 {
 	unsigned number = method ? (unsigned)__builtin_ctz(method) + 1 : 0;
@@ -162,6 +169,12 @@ void pipit_counters_timeout(struct pipit_counters *counters, enum pipit_counters
 {
 	assert(phase < PIPIT_PHASE_COUNT);
 	add(&counters->timeouts[phase], 1);
+}
+
+void pipit_counters_authentication(struct pipit_counters *counters, enum pipit_counters_authentication outcome)
+{
+	assert(outcome < PIPIT_AUTHENTICATION_OUTCOMES);
+	add(&counters->authentications[outcome], 1);
 }
 
 void pipit_counters_add(struct pipit_counters *counters, enum pipit_counter counter, uint64_t amount)

@@ -31,6 +31,18 @@ enum pipit_counters_phase {
 	PIPIT_PHASE_COUNT
 };
 
+/* Label `outcome` of http_authentications_total. */
+enum pipit_counters_authentication {
+	PIPIT_AUTHENTICATION_PASSED,     /* the password or token is right */
+	PIPIT_AUTHENTICATION_REMEMBERED, /* the password was right within the last minute */
+	PIPIT_AUTHENTICATION_MISSING,    /* the request has no credentials of a scheme that the rule wants */
+	PIPIT_AUTHENTICATION_MALFORMED,
+	PIPIT_AUTHENTICATION_FAILED,
+	PIPIT_AUTHENTICATION_FORBIDDEN, /* 403 */
+	PIPIT_AUTHENTICATION_REFUSED,   /* too many attempts: 429 or 503 */
+	PIPIT_AUTHENTICATION_OUTCOMES
+};
+
 enum pipit_counter {
 	PIPIT_COUNT_ACCEPTED,
 	PIPIT_COUNT_EVICTED,
@@ -53,6 +65,7 @@ struct pipit_counters_loop {
 struct pipit_counters;
 
 const char *pipit_counters_state_name(enum pipit_counters_state state);
+const char *pipit_counters_authentication_name(enum pipit_counters_authentication outcome);
 const char *pipit_counters_phase_name(enum pipit_counters_phase phase);
 
 /*
@@ -78,6 +91,7 @@ void pipit_counters_request_in_batch(struct pipit_counters *counters, size_t rou
 void pipit_counters_end_batch(struct pipit_counters *counters);
 void pipit_counters_reject(struct pipit_counters *counters, enum pipit_refusal reason);
 void pipit_counters_timeout(struct pipit_counters *counters, enum pipit_counters_phase phase);
+void pipit_counters_authentication(struct pipit_counters *counters, enum pipit_counters_authentication outcome);
 void pipit_counters_add(struct pipit_counters *counters, enum pipit_counter counter, uint64_t amount);
 /* PIPIT_STATE_COUNT: as `from`, accepted; as `to`, closed. */
 void pipit_counters_move(struct pipit_counters *counters, enum pipit_counters_state from, enum pipit_counters_state to);

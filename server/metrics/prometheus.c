@@ -213,6 +213,21 @@ static void put_timeouts(struct page *page)
 	}
 }
 
+static void put_authentications(struct page *page)
+{
+	uint64_t totals[PIPIT_AUTHENTICATION_OUTCOMES] = { 0 };
+	for (size_t i = 0; i < page->input->worker_count; i++)
+		sum_cells(page->input->workers[i]->authentications, PIPIT_AUTHENTICATION_OUTCOMES, totals);
+	pipit_exposition_start_family(
+	    &page->text, "http_authentications", PIPIT_EXPOSITION_COUNTER, "Requests for protected paths by outcome.");
+	for (size_t i = 0; i < PIPIT_AUTHENTICATION_OUTCOMES; i++) {
+		pipit_exposition_start_sample(&page->text);
+		pipit_exposition_label(
+		    &page->text, "outcome", pipit_counters_authentication_name((enum pipit_counters_authentication)i));
+		pipit_exposition_end_sample(&page->text, totals[i]);
+	}
+}
+
 static bool read_clock(clockid_t clock, uint64_t *nanoseconds)
 {
 	struct timespec now;
@@ -341,6 +356,7 @@ static void put_all(struct page *page)
 	put_counters(page);
 	put_rejections(page);
 	put_timeouts(page);
+	put_authentications(page);
 	put_loops(page);
 	put_process(page);
 	put_build(page);

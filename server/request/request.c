@@ -257,6 +257,22 @@ void *pipit_request_data(const struct pipit_request *request, const void *key)
 	return memory ? memory->data : NULL;
 }
 
+static const char user_key;
+
+const char *pipit_request_user(const struct pipit_request *request)
+{
+	return pipit_request_data(request, &user_key);
+}
+
+int pipit_request_set_user(struct pipit_request *request, const char *name)
+{
+	char *copy = name ? strdup(name) : NULL;
+	int error = name && !copy ? -ENOMEM : pipit_request_set_data(request, &user_key, copy, free);
+	if (error != 0)
+		free(copy);
+	return error;
+}
+
 enum pipit_method pipit_request_method(const struct pipit_request *request)
 {
 	return (enum pipit_method)request->head->method;

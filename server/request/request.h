@@ -44,6 +44,7 @@ struct pipit_request_pool {
 	struct pipit_file_cache *file_cache;
 	struct pipit_gzip_cache *gzip_cache;
 	struct event_base *base;
+	struct pipit_counters *counters;
 	const struct pipit_config *config;
 	struct pipit_limits *limits;
 	void *worker; /* for `post` */

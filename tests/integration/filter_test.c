@@ -53,6 +53,13 @@ static void first(struct pipit_request *request, void *arg)
 	pipit_reply_header(request, "X-Filter", "passed");
 }
 
+static void name_user(struct pipit_request *request, void *name)
+{
+	ck_assert_ptr_null(pipit_request_user(request));
+	ck_assert_int_eq(pipit_request_set_user(request, "somebody else"), 0);
+	ck_assert_int_eq(pipit_request_set_user(request, name), 0);
+}
+
 static void second(struct pipit_request *request, void *arg)
 {
 	(void)arg;
@@ -135,6 +142,22 @@ static void show(struct pipit_request *request, void *arg)
 	pipit_reply_text(request, 200, text);
 }
 
+static void show_user(struct pipit_request *request, void *arg)
+{
+	const char *user = pipit_request_user(request);
+	(void)arg;
+	pipit_reply_text(request, 200, user ? user : "nobody");
+}
+
+static void show_user_of_callback(struct evhttp_request *request, void *arg)
+{
+	struct evbuffer *reply = evbuffer_new();
+	(void)arg;
+	evbuffer_add_printf(reply, "%s", pipit_request_user(pipit_evhttp_request(request, server)));
+	evhttp_send_reply(request, 200, "OK", reply);
+	evbuffer_free(reply);
+}
+
 static void callback(struct evhttp_request *request, void *arg)
 {
 	struct pipit_request *native = pipit_evhttp_request(request, server);
@@ -171,6 +194,7 @@ static void start(void)
 		{ "/kept", pass_at_once },
 		{ "/kept", second },
 	};
+	static char ada[] = "Ada";
 	static const struct pipit_route_options small = { .max_body_bytes = 4 };
 	struct pipit_config config;
 
@@ -181,6 +205,10 @@ static void start(void)
 	server = pipit_server_new(&config);
 	for (size_t i = 0; i < sizeof filters / sizeof *filters; i++)
 		ck_assert_int_eq(pipit_filter(server, filters[i].pattern, filters[i].filter, NULL), 0);
+	ck_assert_int_eq(pipit_filter(server, "/user/{path...}", name_user, ada), 0);
+	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/user/native", show_user, NULL), 0);
+	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/no-user", show_user, NULL), 0);
+	ck_assert_int_eq(pipit_route_evhttp(server, PIPIT_GET, "/user/evhttp", show_user_of_callback, NULL), 0);
 	ck_assert_int_eq(pipit_route(server, PIPIT_GET | PIPIT_POST, "/{name}", show, NULL), 0);
 	ck_assert_int_eq(pipit_route(server, PIPIT_GET | PIPIT_POST, "/{name}/native", show, NULL), 0);
 	ck_assert_int_eq(pipit_route_evhttp(server, PIPIT_GET | PIPIT_POST, "/{name}/evhttp", callback, NULL), 0);
@@ -305,6 +333,16 @@ START_TEST(a_filter_that_decides_later_lets_bodies_pass)
 	snprintf(expected, sizeof expected, "first second|%s|", path);
 	expect_passed(wire_read(fd, false), expected);
 	ck_assert_int_eq(aborted, 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_filter_names_the_user)
+{
+	int fd = wire_connect(port);
+	wire_expect(wire_get(fd, "/user/native"), 200, "Ada");
+	wire_expect(wire_get(fd, "/user/evhttp"), 200, "Ada");
+	wire_expect(wire_get(fd, "/no-user"), 200, "nobody");
 	close(fd);
 }
 END_TEST
@@ -441,6 +479,7 @@ int main(void)
 	tcase_add_test(tests, filters_cover_replies_without_a_route);
 	tcase_add_test(tests, a_filter_answers_before_the_body_is_invited);
 	tcase_add_loop_test(tests, a_filter_that_decides_later_lets_bodies_pass, 0, 2);
+	tcase_add_test(tests, a_filter_names_the_user);
 	tcase_add_test(tests, a_filter_that_decides_later_can_refuse);
 	tcase_add_loop_test(tests, a_client_may_leave_while_a_filter_decides, 0, 2);
 	tcase_add_loop_test(

@@ -245,14 +245,14 @@ END_TEST
 
 static const char *const names[] = { "ipv6-only", "dashboard", "drain-delay", "listen", "workers", "root", "spa",
 	"listing", "compress", "cache-control", "media-types", "settings", "settings-max-bytes",
-	"settings-require-match", "user", "group", "sandbox", "admin-listen", "max-json-values", "max-streams",
-	"config", "access-log", "log-format", "log-level", "max-connections", "listen-backlog", "max-head-bytes",
-	"max-fields", "max-target-bytes", "max-body-bytes", "max-json-depth", "head-timeout", "read-timeout",
-	"write-timeout", "min-rate-bytes", "rate-grace", "hosts", "cors-origins", "cors-methods", "cors-headers",
-	"cors-expose-headers", "cors-credentials", "cors-max-age", "header", "idle-timeout", "lingering-time",
-	"lingering-timeout", "drain-timeout", "max-connections-per-address", "max-requests-per-connection",
-	"memory-limit", "max-field-bytes", "max-output-bytes", "defer-accept", "check", "healthcheck", "version",
-	"help" };
+	"settings-require-match", "user", "protect", "group", "sandbox", "admin-listen", "max-json-values",
+	"max-streams", "config", "access-log", "log-format", "log-level", "max-connections", "listen-backlog",
+	"max-head-bytes", "max-fields", "max-target-bytes", "max-body-bytes", "max-json-depth", "head-timeout",
+	"read-timeout", "write-timeout", "min-rate-bytes", "rate-grace", "hosts", "cors-origins", "cors-methods",
+	"cors-headers", "cors-expose-headers", "cors-credentials", "cors-max-age", "header", "idle-timeout",
+	"lingering-time", "lingering-timeout", "drain-timeout", "max-connections-per-address",
+	"max-requests-per-connection", "memory-limit", "max-field-bytes", "max-output-bytes", "defer-accept", "check",
+	"healthcheck", "version", "help" };
 
 enum { NAME_COUNT = sizeof(names) / sizeof(names[0]), COMMAND_COUNT = 5 };
 

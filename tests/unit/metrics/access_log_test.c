@@ -339,6 +339,29 @@ START_TEST(escapes_every_byte_in_json)
 }
 END_TEST
 
+START_TEST(shows_the_user)
+{
+	struct pipit_access_log_entry entry = hello;
+	entry.user = "ada";
+	assert_line(&entry, false,
+	    "192.0.2.7 - ada [10/Oct/2026:13:55:36 +0000] \"GET /hello/get HTTP/1.1\" 200 27 \"http://example.org/\" "
+	    "\"curl/7.88.1\" 0.000012 00c0ffee00000001 /hello/get\n");
+	assert_line(&entry, true,
+	    "{\"time\":\"2026-10-10T13:55:36Z\",\"peer\":\"192.0.2.7\",\"user\":\"ada\",\"request\":\"GET /hello/get "
+	    "HTTP/1.1\",\"status\":200,\"bytes\":27,\"referer\":\"http://example.org/\",\"user_agent\":\"curl/7.88.1\","
+	    "\"duration\":0.000012,\"id\":\"00c0ffee00000001\",\"route\":\"/hello/get\"}\n");
+	entry.user = "A da\" [\n";
+	assert_line(&entry, false,
+	    "192.0.2.7 - A\\x20da\\x22\\x20[\\x0A [10/Oct/2026:13:55:36 +0000] \"GET /hello/get HTTP/1.1\" 200 27 "
+	    "\"http://example.org/\" \"curl/7.88.1\" 0.000012 00c0ffee00000001 /hello/get\n");
+	assert_line(&entry, true,
+	    "{\"time\":\"2026-10-10T13:55:36Z\",\"peer\":\"192.0.2.7\",\"user\":\"A da\\\" "
+	    "[\\u000A\",\"request\":\"GET "
+	    "/hello/get HTTP/1.1\",\"status\":200,\"bytes\":27,\"referer\":\"http://example.org/\",\"user_agent\":"
+	    "\"curl/7.88.1\",\"duration\":0.000012,\"id\":\"00c0ffee00000001\",\"route\":\"/hello/get\"}\n");
+}
+END_TEST
+
 START_TEST(escapes_the_route_and_the_id_too)
 {
 	struct pipit_access_log_entry entry = hello;
@@ -378,7 +401,8 @@ static struct pipit_access_log_entry make_longest(char *text, size_t size, char 
 		.duration_ns = UINT64_MAX,
 		.peer = text,
 		.id = text,
-		.route = text };
+		.route = text,
+		.user = text };
 	memset(text, byte, size - 1);
 	text[size - 1] = '\0';
 	entry.request_line = entry.referer = entry.user_agent = (struct pipit_slice){ text, size - 1 };
@@ -853,6 +877,7 @@ static TCase *form_tests(void)
 	tcase_add_test(tests, keeps_characters_of_utf_8_in_json);
 	tcase_add_loop_test(tests, cuts_no_character_of_utf_8_in_json, 0, 3);
 	tcase_add_loop_test(tests, escapes_every_byte_in_json, 0, 256);
+	tcase_add_test(tests, shows_the_user);
 	tcase_add_test(tests, escapes_the_route_and_the_id_too);
 	tcase_add_test(tests, cuts_long_fields_at_512_bytes);
 	tcase_add_test(tests, cuts_a_field_full_of_escapes_at_1024_bytes_of_output);
