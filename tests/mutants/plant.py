@@ -121,8 +121,7 @@ def object_code(folder):
 
 
 def tests_pass(folder, pattern, label):
-    command = ["ctest", "--test-dir", "build", "-L", label, "-j", str(2 * os.cpu_count()), "--stop-on-failure", "--timeout",
-               str(TEST_SECONDS)]
+    command = ["ctest", "--test-dir", "build", "-L", label, "-j", str(2 * os.cpu_count()), "--stop-on-failure"]
     return run(command + (["-R", pattern] if pattern else []), folder, 20 * TEST_SECONDS) == 0
 
 
@@ -177,7 +176,8 @@ def failed_tests(folder):
 
 def prepare(folder, labels):
     # Without link-time optimization, which takes most of the time of a build.
-    subprocess.run(["cmake", "-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DPIPIT_TESTS=ON"], cwd=folder, check=True,
+    subprocess.run(["cmake", "-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DPIPIT_TESTS=ON",
+                    f"-DPIPIT_TEST_SECONDS={TEST_SECONDS}"], cwd=folder, check=True,
                    stdout=subprocess.DEVNULL)
     if not build(folder):
         raise SystemExit("the sound program does not build")
