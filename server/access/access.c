@@ -5,10 +5,8 @@
 #include "access/header_rules.h"
 #include "access/host_names.h"
 #include "base/log.h"
-#include "config/address.h"
 #include "config/config.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
@@ -23,15 +21,13 @@
 #define UNSAFE (PIPIT_POST | PIPIT_PUT | PIPIT_PATCH | PIPIT_DELETE)
 #define HINT_SECONDS 60
 
-/* What most listeners are. */
-enum loopback { LOOPBACK_NONE, LOOPBACK_SOME, LOOPBACK_ALL };
-
 struct pipit_access {
 	const struct pipit_config *config;
 	struct pipit_host_names *names;
 	struct pipit_cors *cors;          /* NULL: none */
 	struct pipit_header_rules *rules; /* NULL: none */
-	enum loopback loopback;
+	size_t listener_count, loopback_count;
+	in_port_t loopback_ports[PIPIT_LISTEN_MAX + 1]; /* of listeners on loopback */
 	bool has_list;
 	_Atomic time_t hinted; /* when the log last said how to allow a name */
 	struct pipit_filter *filters, **next_filter;
@@ -45,57 +41,53 @@ static struct pipit_slice host_of(const struct pipit_request *request)
 	return head->host ? pipit_guard_slice(head, head->host, head->host_length) : (struct pipit_slice){ NULL, 0 };
 }
 
-static bool is_loopback(const char *address, unsigned *port)
+union address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	struct sockaddr_storage storage;
+};
+
+static bool is_loopback(const union address *address)
 {
-	char host[PIPIT_ADDRESS_HOST_SIZE];
-	return pipit_address_split(address, host, sizeof host, port) == 0 &&
-	       (strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0);
+	const struct in6_addr *v6 = &address->v6.sin6_addr;
+
+	if (address->any.sa_family == AF_INET)
+		return ntohl(address->v4.sin_addr.s_addr) >> 24 == 127;
+	return address->any.sa_family == AF_INET6 &&
+	       (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127));
 }
 
-static enum loopback loopback_of(const struct pipit_config *config)
+/* In network order, for both families. */
+static in_port_t port_of(const union address *address)
 {
-	size_t count = 0, total = config->listen_count + (config->admin_listen != NULL);
-	unsigned port;
-
-	for (size_t i = 0; i < config->listen_count; i++)
-		count += is_loopback(config->listen[i], &port);
-	count += config->admin_listen && is_loopback(config->admin_listen, &port);
-	if (count == 0)
-		return LOOPBACK_NONE;
-	return count == total ? LOOPBACK_ALL : LOOPBACK_SOME;
+	return address->any.sa_family == AF_INET ? address->v4.sin_port : address->v6.sin6_port;
 }
 
-/* The port tells listeners apart; port 0 is any. */
-static bool is_loopback_listener(const struct pipit_access *access, unsigned local_port)
+void pipit_access_add_listener(struct pipit_access *access, int fd)
 {
-	const struct pipit_config *config = access->config;
-	unsigned port;
+	union address address;
+	socklen_t length = sizeof address;
 
-	for (size_t i = 0; i < config->listen_count; i++) {
-		if (is_loopback(config->listen[i], &port) && (port == 0 || port == local_port))
-			return true;
-	}
-	return config->admin_listen && is_loopback(config->admin_listen, &port) && (port == 0 || port == local_port);
+	access->listener_count++;
+	if (getsockname(fd, &address.any, &length) == 0 && is_loopback(&address))
+		access->loopback_ports[access->loopback_count++] = port_of(&address);
 }
 
+/* Of a server with listeners of both kinds, the port tells them apart. */
 static bool came_by_loopback(const struct pipit_access *access, const struct pipit_request *request)
 {
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-		struct sockaddr_storage storage;
-	} local;
+	union address local;
 
-	if (access->loopback != LOOPBACK_SOME)
-		return access->loopback == LOOPBACK_ALL;
+	if (access->loopback_count == 0 || access->loopback_count == access->listener_count)
+		return access->loopback_count > 0;
 	if (!pipit_connection_local(request->connection, &local.any, sizeof local))
 		return true;
-	if (local.any.sa_family == AF_INET)
-		return ntohl(local.v4.sin_addr.s_addr) >> 24 == 127 &&
-		       is_loopback_listener(access, ntohs(local.v4.sin_port));
-	return local.any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&local.v6.sin6_addr) &&
-	       is_loopback_listener(access, ntohs(local.v6.sin6_port));
+	for (size_t i = 0; is_loopback(&local) && i < access->loopback_count; i++) {
+		if (access->loopback_ports[i] == port_of(&local))
+			return true;
+	}
+	return false;
 }
 
 /* The operator of a proxy before this server must learn of it; a client must not fill the log. */
@@ -105,7 +97,7 @@ static void hint(struct pipit_access *access, struct pipit_slice host, const cha
 	if (now - before < HINT_SECONDS || !atomic_compare_exchange_strong_explicit(&access->hinted, &before, now,
 					       memory_order_relaxed, memory_order_relaxed))
 		return;
-	pipit_log(PIPIT_LOG_WARN, "refused a request for the host \"%.*s\" with 421: %s; allow the name by hosts",
+	pipit_log(PIPIT_LOG_WARN, "refused a request for the host \"%.*s\" with 421: %s; allow it with --hosts",
 	    (int)host.length, host.data, why);
 }
 
@@ -143,36 +135,52 @@ static void check_host(struct pipit_request *request, void *arg)
 		return;
 	}
 	if (!request->replied)
-		pipit_filter_remember(request);
+		pipit_filter_keep_checked_host(request);
 }
 
 /* --- the Origin header ---------------------------------------------------------------------------------------------- */
 
-static bool is_cross_site(struct pipit_request *request)
+/* Without memory: a header that cannot be read must not count as absent. NULL: absent. */
+static struct pipit_slice header_of(const struct pipit_request *request, const char *name)
 {
-	const char *site = pipit_request_header(request, "Sec-Fetch-Site");
-	return site && strcasecmp(site, "cross-site") == 0;
+	const struct pipit_guard_field *field = pipit_guard_find(request->head, name);
+	return field ? pipit_guard_slice(request->head, field->value, field->value_length)
+		     : (struct pipit_slice){ NULL, 0 };
+}
+
+static bool is_foreign(const struct pipit_request *request, struct pipit_slice origin)
+{
+	if (origin.data)
+		return !pipit_host_names_is_same_origin(origin, host_of(request));
+	return pipit_slice_equals_nocase(header_of(request, "Sec-Fetch-Site"), "cross-site");
+}
+
+static void refuse_origin(struct pipit_request *request, struct pipit_slice origin)
+{
+	struct pipit_slice host = host_of(request);
+
+	pipit_log(PIPIT_LOG_DEBUG,
+	    "refused with 403: a request of the origin \"%.*s\" for the host \"%.*s\"; a proxy must forward Host, and "
+	    "cors-origins and cors-methods allow more",
+	    (int)origin.length, origin.data ? origin.data : "", (int)host.length, host.data ? host.data : "");
+	pipit_reply_problem(request, 403, "A page of another origin may not send this request.");
 }
 
 static void check_origin(struct pipit_request *request, void *arg)
 {
 	const struct pipit_access *access = arg;
-	bool is_unsafe = request->head->method & UNSAFE;
-	const char *origin;
-	bool is_allowed;
+	bool is_unsafe = request->head->method & UNSAFE, is_allowed;
+	struct pipit_slice origin;
 
 	if (!is_unsafe && !access->cors) {
 		if (pipit_host_names_have_every(access->names))
-			pipit_filter_remember(request);
+			pipit_filter_keep_checked_host(request);
 		return;
 	}
-	origin = pipit_request_header(request, "Origin");
+	origin = header_of(request, "Origin");
 	is_allowed = pipit_cors_apply(access->cors, request, origin);
-	if (request->replied || is_allowed || !is_unsafe)
-		return;
-	if (origin ? !pipit_host_names_is_same_origin(pipit_slice_of(origin), host_of(request))
-		   : is_cross_site(request))
-		pipit_reply_problem(request, 403, "A page of another origin may not send this request.");
+	if (!request->replied && !is_allowed && is_unsafe && is_foreign(request, origin))
+		refuse_origin(request, origin);
 }
 
 /* --- own headers ---------------------------------------------------------------------------------------------------- */
@@ -185,7 +193,7 @@ static void add_headers(struct pipit_request *request, void *arg)
 
 /* --- all of them ---------------------------------------------------------------------------------------------------- */
 
-static int add_filter(struct pipit_access *access, pipit_filter_handler *handler, bool skips_familiar)
+static int add_filter(struct pipit_access *access, pipit_filter_handler *handler, bool skips_checked_host)
 {
 	char error[128];
 	int result = pipit_filter_new("/{path...}", handler, access, access->next_filter, error, sizeof error);
@@ -193,7 +201,7 @@ static int add_filter(struct pipit_access *access, pipit_filter_handler *handler
 	if (result != 0)
 		pipit_log(PIPIT_LOG_ERROR, "%s", error);
 	if (result == 0) {
-		(*access->next_filter)->skips_familiar = skips_familiar;
+		(*access->next_filter)->skips_checked_host = skips_checked_host;
 		access->next_filter = &(*access->next_filter)->next;
 	}
 	return result;
@@ -235,7 +243,6 @@ int pipit_access_new(const struct pipit_config *config, struct pipit_access **ac
 
 	if (made) {
 		made->config = config;
-		made->loopback = loopback_of(config);
 		made->next_filter = &made->filters;
 		result = read_configuration(made, error, sizeof error);
 	}

@@ -11,6 +11,9 @@ struct pipit_access;
 int pipit_access_new(const struct pipit_config *config, struct pipit_access **access);
 void pipit_access_free(struct pipit_access *access);
 
+/* A listening socket, before requests come: at most PIPIT_LISTEN_MAX + 1. */
+void pipit_access_add_listener(struct pipit_access *access, int fd);
+
 /* In their order. Owned by `access`, or by the list that they are put into. NULL: none. */
 struct pipit_filter *pipit_access_take_filters(struct pipit_access *access);
 

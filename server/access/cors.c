@@ -3,6 +3,7 @@
 
 #include "base/methods.h"
 #include "http/response_head.h"
+#include "request/request.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,11 +30,18 @@ static int fail(char *error, size_t size, const char *format, const char *what)
 	return -EINVAL;
 }
 
+static bool has_default_port(const char *text)
+{
+	const char *port = strrchr(text, ':');
+	return (strcmp(port, ":80") == 0 && strncasecmp(text, "http://", 7) == 0) ||
+	       (strcmp(port, ":443") == 0 && strncasecmp(text, "https://", 8) == 0);
+}
+
 /* As browsers send it: scheme, host, and the port unless it is the default. */
 static bool is_origin(const char *text)
 {
 	const char *host = strstr(text, "://");
-	return host && host > text && host[3] && !strpbrk(host + 3, "/?#@") &&
+	return host && host > text && host[3] && !strpbrk(host + 3, "/?#@*") && !has_default_port(text) &&
 	       pipit_response_head_is_field("Origin", text);
 }
 
@@ -122,13 +130,14 @@ void pipit_cors_free(struct pipit_cors *cors)
 	free(cors);
 }
 
-static bool allows_origin(const struct pipit_cors *cors, const char *origin)
+/* As it is written in the configuration; NULL: none. */
+static const char *find_origin(const struct pipit_cors *cors, struct pipit_slice origin)
 {
 	for (size_t i = 0; i < cors->count; i++) {
-		if (strcasecmp(cors->origins[i], origin) == 0)
-			return true;
+		if (pipit_slice_equals_nocase(origin, cors->origins[i]))
+			return cors->origins[i];
 	}
-	return cors->has_every;
+	return cors->has_every ? "*" : NULL;
 }
 
 static void add_header(struct pipit_request *request, const char *name, const char *value)
@@ -145,22 +154,23 @@ static void answer_preflight(const struct pipit_cors *cors, struct pipit_request
 	pipit_reply(request, 204, NULL, NULL, 0);
 }
 
-bool pipit_cors_apply(const struct pipit_cors *cors, struct pipit_request *request, const char *origin)
+bool pipit_cors_apply(const struct pipit_cors *cors, struct pipit_request *request, struct pipit_slice origin)
 {
-	unsigned method = pipit_request_method(request);
-	bool is_allowed = cors && origin && allows_origin(cors, origin);
+	unsigned method = request->head->method;
+	const char *allowed;
 
 	if (!cors)
 		return false;
 	/* Caches must not show one origin the reply for another. */
 	if (!cors->has_every)
 		add_header(request, "Vary", "Origin");
-	if (!is_allowed)
+	allowed = origin.data ? find_origin(cors, origin) : NULL;
+	if (!allowed)
 		return false;
-	add_header(request, "Access-Control-Allow-Origin", cors->has_every ? "*" : origin);
+	add_header(request, "Access-Control-Allow-Origin", cors->has_every ? "*" : allowed);
 	if (cors->has_credentials)
 		add_header(request, "Access-Control-Allow-Credentials", "true");
-	if (method == PIPIT_OPTIONS && pipit_request_header(request, "Access-Control-Request-Method")) {
+	if (method == PIPIT_OPTIONS && pipit_guard_find(request->head, "Access-Control-Request-Method")) {
 		answer_preflight(cors, request);
 		return true;
 	}

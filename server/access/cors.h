@@ -3,6 +3,7 @@
 #ifndef PIPIT_CORS_H
 #define PIPIT_CORS_H
 
+#include "base/slice.h"
 #include "pipit.h"
 
 #include <stdbool.h>
@@ -15,9 +16,9 @@ int pipit_cors_new(const struct pipit_config *config, struct pipit_cors **cors, 
 void pipit_cors_free(struct pipit_cors *cors);
 
 /*
- * Adds headers to the reply, or answers a preflight request. cors: may be NULL. Whether the origin may send this request; if so, it need
- * not be the server's own.
+ * Adds headers to the reply, or answers a preflight request. cors: may be NULL. origin: NULL without the header. Whether the origin may send
+ * this request; if so, it need not be the server's own.
  */
-bool pipit_cors_apply(const struct pipit_cors *cors, struct pipit_request *request, const char *origin);
+bool pipit_cors_apply(const struct pipit_cors *cors, struct pipit_request *request, struct pipit_slice origin);
 
 #endif

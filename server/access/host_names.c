@@ -175,6 +175,10 @@ int pipit_host_names_new(const char *list, const char *own, struct pipit_host_na
 	}
 	for (at = strtok_r(made->text, SEPARATORS, &next); at && result == 0; at = strtok_r(NULL, SEPARATORS, &next))
 		result = add_name(made, at, error, size);
+	if (result == 0 && list && made->count == 0 && !made->has_every) {
+		snprintf(error, size, "no name; use names, for example nas.example.com, or *");
+		result = -EINVAL;
+	}
 	if (result != 0) {
 		pipit_host_names_free(made);
 		return result;

@@ -7,6 +7,7 @@
 #include "http/content_coding.h"
 #include "http/content_type.h"
 #include "http/response_head.h"
+#include "http1/evhttp_lane.h"
 #include "request/problem.h"
 #include "json/json.h"
 
@@ -119,7 +120,8 @@ struct pipit_request *pipit_evhttp_request(struct evhttp_request *request, const
 	struct pipit_worker *worker = link ? pipit_server_worker_of(server, evhttp_connection_get_base(link)) : NULL;
 	struct pipit_connection *current = worker ? pipit_net_current(pipit_worker_net(worker)) : NULL;
 
-	return current ? pipit_connection_request(current) : NULL;
+	/* A callback may ask for the request of another client, which it has deferred. */
+	return current && pipit_evhttp_lane_serves(current, link) ? pipit_connection_request(current) : NULL;
 }
 
 struct cJSON *pipit_evhttp_json(struct evhttp_request *request, const struct pipit_server *server)

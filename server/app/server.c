@@ -452,8 +452,8 @@ static int open_listeners(struct pipit_server *server, bool may_be_in_use)
 static bool wants_access(const struct pipit_server *server)
 {
 	const struct pipit_config *config = &server->config;
-	bool is_guard = server->shared.is_quiet || server->shared.evhttp;
-	return !is_guard || config->hosts || config->cors_origins || config->header;
+	bool has_own_evhttp = server->shared.is_quiet || server->shared.evhttp;
+	return !has_own_evhttp || config->hosts || config->cors_origins || config->header;
 }
 
 static int make_sockets(struct pipit_server *server)
@@ -741,6 +741,13 @@ static void set_dispatch_routes(struct pipit_server *server)
 		dispatched[false].fallback = NULL;
 }
 
+static void prepend_access(struct pipit_server *server)
+{
+	for (size_t i = 0; i < count_listeners(server); i++)
+		pipit_access_add_listener(server->access, server->sockets[i * server->worker_count]);
+	pipit_routes_prepend_filters(&server->routes, pipit_access_take_filters(server->access));
+}
+
 /* All that can fail, before threads run. */
 static int start(struct pipit_server *server, struct event_base *base)
 {
@@ -755,7 +762,7 @@ static int start(struct pipit_server *server, struct event_base *base)
 	if (error != 0)
 		return error;
 	if (server->access && wants_access(server))
-		pipit_routes_prepend_filters(&server->routes, pipit_access_take_filters(server->access));
+		prepend_access(server);
 	error = pipit_routes_describe(
 	    &server->routes, pipit_serve_openapi, PIPIT_VERSION, server->config.admin_listen != NULL);
 	if (error != 0)

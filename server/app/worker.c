@@ -493,7 +493,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 	dispatch->config = shared->config;
 	memcpy(dispatch->routes, shared->routes, sizeof dispatch->routes);
 	dispatch->filters = shared->filters;
-	dispatch->later_filters = pipit_filter_after_familiar(shared->filters);
+	dispatch->filters_after_host_check = pipit_filter_after_host_check(shared->filters);
 	dispatch->no_route = shared->route_count - 1;
 	dispatch->counters = worker->counters;
 	dispatch->pool = (struct pipit_request_pool){
@@ -506,7 +506,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 		.post = post,
 		.post_call = post_call,
 		.id_prefix = prefix,
-		.familiar_length = UINT32_MAX,
+		.checked_host_length = UINT32_MAX,
 	};
 }
 
@@ -537,7 +537,7 @@ static bool set_up_events(struct pipit_worker *worker)
 static struct pipit_net *new_transport(struct pipit_worker *worker)
 {
 	/* Those before add no headers. */
-	pipit_dispatch_set_handlers(&worker->handlers, pipit_filter_after_familiar(worker->shared->filters) != NULL);
+	pipit_dispatch_set_handlers(&worker->handlers, pipit_filter_after_host_check(worker->shared->filters) != NULL);
 	worker->handlers.evict_elsewhere = evict_elsewhere;
 	worker->handlers.accepting = accepting;
 	worker->handlers.pause_accepting = pause_accepting;

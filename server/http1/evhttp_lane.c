@@ -670,6 +670,11 @@ void pipit_evhttp_lane_defer(struct pipit_connection *connection)
 
 /* --- what waits ---------------------------------------------------------------------------------------------------- */
 
+bool pipit_evhttp_lane_serves(const struct pipit_connection *connection, struct evhttp_connection *holder)
+{
+	return connection->evhttp && evhttp_connection_get_bufferevent(holder) == connection->evhttp->bev;
+}
+
 bool pipit_evhttp_lane_is_open(const struct pipit_connection *connection)
 {
 	return connection->exchange.lane == PIPIT_LANE_EVHTTP && connection->evhttp &&

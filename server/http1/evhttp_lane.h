@@ -37,6 +37,10 @@ bool pipit_evhttp_lane_pump(struct pipit_connection *connection);
 /* Wake the connection when the callback has more of the reply. */
 void pipit_evhttp_lane_defer(struct pipit_connection *connection);
 
+/* holder: evhttp's connection. */
+struct evhttp_connection;
+bool pipit_evhttp_lane_serves(const struct pipit_connection *connection, struct evhttp_connection *holder);
+
 /* The reply has begun, and nothing waits. */
 bool pipit_evhttp_lane_is_open(const struct pipit_connection *connection);
 

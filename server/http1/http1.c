@@ -129,6 +129,8 @@ __attribute__((noinline)) static enum step route_again(struct pipit_connection *
 	struct pipit_exchange *exchange = &connection->exchange;
 
 	exchange->is_resumed = false;
+	/* The handler is told, too. */
+	exchange->client_closed = false;
 	/* A body has clocks of its own. */
 	pipit_connection_set_state(connection, PIPIT_CONNECTION_IDLE);
 	return follow(connection, net->handlers->resumed(net->context, connection, &exchange->body_limit));
@@ -538,6 +540,10 @@ void pipit_http1_settle(struct pipit_connection *connection)
 	} else if (exchange->body_state == PIPIT_BODY_QUEUED) {
 		pipit_connection_set_state(connection, PIPIT_CONNECTION_HANDLER);
 		pipit_connection_watch(connection, 0);
+	} else if (exchange->is_resumed) {
+		/* The socket was full when the filter let the request pass. */
+		pipit_connection_watch(connection, 0);
+		pipit_connection_wake(connection);
 	} else if (pipit_exchange_is_deferred(connection)) {
 		/* timeouts.c polls: EV_CLOSED spins after a reset, which libevent reports as readable and writable. */
 		pipit_connection_set_state(

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct pipit_connection;
+struct sockaddr;
 struct pipit_net;
 
 /* The layer above's; NULL between requests. */
@@ -34,13 +35,13 @@ bool pipit_connection_is_in_batch(const struct pipit_connection *connection);
 int pipit_connection_status(const struct pipit_connection *connection);
 uint64_t pipit_connection_content_bytes(const struct pipit_connection *connection);
 
-/* The client's numeric address, in `text` (INET6_ADDRSTRLEN bytes), or "-". */
+/* Accepted at admin_listen. */
 bool pipit_connection_is_admin(const struct pipit_connection *connection);
 
+/* The client's numeric address, in `text` (INET6_ADDRSTRLEN bytes); "unix:", or "-". */
 const char *pipit_connection_peer(const struct pipit_connection *connection, char *text, size_t size);
 
 /* The server's address of the connection. False: unknown. */
-struct sockaddr;
 bool pipit_connection_local(const struct pipit_connection *connection, struct sockaddr *address, size_t size);
 
 struct pipit_net *pipit_connection_net(const struct pipit_connection *connection);

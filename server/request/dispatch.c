@@ -90,7 +90,8 @@ static enum pipit_decision decide(
 	pipit_connection_set_request(connection, request);
 	request->route = find_route(dispatch, request);
 	if (dispatch->filters)
-		first = pipit_filter_is_familiar(&dispatch->pool, head) ? dispatch->later_filters : dispatch->filters;
+		first = pipit_filter_has_checked_host(&dispatch->pool, head) ? dispatch->filters_after_host_check
+									     : dispatch->filters;
 	return first ? filter(dispatch, first, request, body_limit) : go_to_route(dispatch, request, body_limit);
 }
 

@@ -18,10 +18,10 @@ struct pipit_dispatch_routes {
 struct pipit_dispatch {
 	struct pipit_request_pool pool;
 	const struct pipit_config *config;
-	struct pipit_dispatch_routes routes[2];   /* [true]: of admin_listen */
-	const struct pipit_filter *filters;       /* the first; NULL: none */
-	const struct pipit_filter *later_filters; /* pipit_filter_after_familiar() of them */
-	size_t no_route;                          /* index for the counters */
+	struct pipit_dispatch_routes routes[2];              /* [true]: of admin_listen */
+	const struct pipit_filter *filters;                  /* the first; NULL: none */
+	const struct pipit_filter *filters_after_host_check; /* pipit_filter_after_host_check() of them */
+	size_t no_route;                                     /* index for the counters */
 	struct pipit_counters *counters;
 	struct pipit_access_log_buffer *access; /* NULL: no access log */
 	struct event *log_event;                /* active while lines wait: one write() per turn of the loop */

@@ -72,22 +72,22 @@ static bool matches(const struct pipit_filter *filter, const struct pipit_reques
 	return path.data[0] == '/' && pipit_router_find(filter->router, PIPIT_GET, path, &match) == PIPIT_ROUTER_FOUND;
 }
 
-const struct pipit_filter *pipit_filter_after_familiar(const struct pipit_filter *first)
+const struct pipit_filter *pipit_filter_after_host_check(const struct pipit_filter *first)
 {
-	while (first && first->skips_familiar)
+	while (first && first->skips_checked_host)
 		first = first->next;
 	return first;
 }
 
-void pipit_filter_remember(struct pipit_request *request)
+void pipit_filter_keep_checked_host(struct pipit_request *request)
 {
 	struct pipit_request_pool *pool = request->pool;
 	const struct pipit_guard_head *head = request->head;
 
-	if (head->host_length == 0 || head->host_length > sizeof pool->familiar)
+	if (head->host_length == 0 || head->host_length > sizeof pool->checked_host)
 		return;
-	memcpy(pool->familiar, head->bytes + head->host, head->host_length);
-	pool->familiar_length = head->host_length;
+	memcpy(pool->checked_host, head->bytes + head->host, head->host_length);
+	pool->checked_host_length = head->host_length;
 }
 
 enum pipit_filter_outcome pipit_filter_run(const struct pipit_filter *first, struct pipit_request *request)

@@ -13,7 +13,8 @@ struct pipit_filter {
 	struct pipit_router *router; /* owned, with the one pattern; NULL: every path, also "*" */
 	pipit_filter_handler *handler;
 	void *arg;
-	bool skips_familiar; /* not called for GET and HEAD of a host that pipit_filter_remember() was given */
+	bool
+	    skips_checked_host; /* not called for GET and HEAD of a host that pipit_filter_keep_checked_host() was given */
 };
 
 /* Fails as pipit_filter(). */
@@ -23,17 +24,18 @@ int pipit_filter_new(const char *pattern, pipit_filter_handler *handler, void *a
 /* With those after it. */
 void pipit_filter_free(struct pipit_filter *filter);
 
-/* The filters with skips_familiar stand first. */
-const struct pipit_filter *pipit_filter_after_familiar(const struct pipit_filter *first);
+/* The filters with skips_checked_host stand first. */
+const struct pipit_filter *pipit_filter_after_host_check(const struct pipit_filter *first);
 
 /* Every route serves the host of the request. */
-void pipit_filter_remember(struct pipit_request *request);
+void pipit_filter_keep_checked_host(struct pipit_request *request);
 
 /* Whether the worker remembers the host of a GET or HEAD: it is that of most requests. */
-static inline bool pipit_filter_is_familiar(const struct pipit_request_pool *pool, const struct pipit_guard_head *head)
+static inline bool pipit_filter_has_checked_host(
+    const struct pipit_request_pool *pool, const struct pipit_guard_head *head)
 {
-	return head->host_length == pool->familiar_length && head->method & (PIPIT_GET | PIPIT_HEAD) &&
-	       memcmp(head->bytes + head->host, pool->familiar, head->host_length) == 0;
+	return head->host_length == pool->checked_host_length && head->method & (PIPIT_GET | PIPIT_HEAD) &&
+	       memcmp(head->bytes + head->host, pool->checked_host, head->host_length) == 0;
 }
 
 enum pipit_filter_outcome { PIPIT_FILTER_PASSED, PIPIT_FILTER_ANSWERED, PIPIT_FILTER_DEFERRED };

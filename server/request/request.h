@@ -55,8 +55,8 @@ struct pipit_request_pool {
 	int (*post_call)(void *worker, void (*function)(void *), void *arg);
 	struct pipit_request *free; /* by next_free */
 	/* The last host that every route serves. UINT32_MAX: none. */
-	uint32_t familiar_length;
-	char familiar[64];
+	uint32_t checked_host_length;
+	char checked_host[64];
 	uint32_t id_prefix, id_count;
 };
 

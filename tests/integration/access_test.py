@@ -81,7 +81,7 @@ def a_listener_on_loopback_answers_to_names_that_nobody_else_owns():
         assert raw(server.ports[0], b"GET /healthz HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
         log = server.log()
         # Once, however many are refused.
-        assert log.count("refused a request for the host \"evil.example\" with 421") == 1 and "allow the name by hosts" in log, log
+        assert log.count("refused a request for the host \"evil.example\" with 421") == 1 and "allow it with --hosts" in log, log
 
 
 def other_listeners_answer_to_every_name_but_keep_their_settings():
@@ -94,6 +94,14 @@ def other_listeners_answer_to_every_name_but_keep_their_settings():
         for path in ("/hello/post", "/json/echo"):
             assert server.status(path, "-d", "{}", method="POST", Host="evil.example", Content_Type="application/json") == 421, path
         assert server.put(Host="192.168.1.1") == 204
+
+
+def loopback_is_found_however_it_is_written():
+    for address in ("[0:0:0:0:0:0:0:1]:0", "localhost:0"):
+        with Server(listen=(address,)) as server:
+            host = "[::1]" if "]" in address else "127.0.0.1"
+            assert server.status("/healthz", "-g", Host="evil.example", address=host) == 421, address
+            assert server.status("/healthz", "-g", address=host) == 200, address
 
 
 def each_listener_has_its_rule():
@@ -202,6 +210,8 @@ def headers_are_added_by_path():
 def wrong_options_are_reported():
     every = ("--cors-origins", "*")
     for flags, reason in ((("--hosts", "a:80"), "is not a name"), (("--cors-origins", "app.example.com"), "is not an origin"),
+                          (("--cors-origins", "https://app.example.com:443"), "is not an origin"), (("--cors-origins", "https://*.example.com"), "is not an origin"),
+                          (("--hosts", ","), "no name"),
                           ((*every, "--cors-credentials"), "list the origins"), ((*every, "--cors-methods", "GTE"), "is not a method"),
                           ((*every, "--cors-headers", "A: b"), "header names"), (("--header", "X: y"), "not a rule"),
                           (("--header", "/*: Date: now"), "cannot be added")):
@@ -216,7 +226,7 @@ def main():
     if not shutil.which("curl"):
         sys.exit("not found: curl; install Debian's package curl")
     for test in (a_listener_on_loopback_answers_to_names_that_nobody_else_owns, other_listeners_answer_to_every_name_but_keep_their_settings,
-                 each_listener_has_its_rule, hosts_lists_the_names, pages_of_other_origins_change_nothing, cors_lets_listed_origins_in,
+                 loopback_is_found_however_it_is_written, each_listener_has_its_rule, hosts_lists_the_names, pages_of_other_origins_change_nothing, cors_lets_listed_origins_in,
                  a_preflight_is_answered_without_a_handler, cors_for_every_origin, headers_are_added_by_path, wrong_options_are_reported):
         test()
         print(f"passed: {test.__name__}", flush=True)

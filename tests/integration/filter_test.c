@@ -169,6 +169,54 @@ static void callback(struct evhttp_request *request, void *arg)
 	evbuffer_free(reply);
 }
 
+#define MUCH 60000
+
+static struct evhttp_request *held;
+
+static void hold(struct evhttp_request *request, void *arg)
+{
+	(void)arg;
+	held = request;
+}
+
+static void reply_to(struct evhttp_request *request, const char *text)
+{
+	struct evbuffer *reply = evbuffer_new();
+	evbuffer_add_printf(reply, "%s", text);
+	evhttp_send_reply(request, 200, "OK", reply);
+	evbuffer_free(reply);
+}
+
+/* While this request is served, another one waits for its reply. */
+static void ask_for_the_held_one(struct evhttp_request *request, void *arg)
+{
+	const char *found = pipit_evhttp_request(held, server) ? "that of another client" : "none";
+	(void)arg;
+	reply_to(request, found);
+	reply_to(held, "held");
+}
+
+static void reply_with_much(struct pipit_request *request, void *arg)
+{
+	static char much[MUCH];
+	(void)arg;
+	pipit_reply(request, 200, "application/octet-stream", much, sizeof much);
+}
+
+static void release_when_gone(struct pipit_request *request, void *arg)
+{
+	(void)arg;
+	aborted++;
+	pipit_request_release(request);
+}
+
+static void never_reply(struct pipit_request *request, void *arg)
+{
+	(void)arg;
+	ck_assert_int_eq(pipit_request_keep(request), 0);
+	pipit_request_on_abort(request, release_when_gone, NULL);
+}
+
 /* With the status that its path names. */
 static void send_problem(struct evhttp_request *request, void *arg)
 {
@@ -190,6 +238,7 @@ static void start(void)
 		{ "/slow/{path...}", wait_a_little },
 		{ "/slow/{path...}", second },
 		{ "/long", wait_long },
+		{ "/long/unanswered", wait_long },
 		{ "/later", wait_and_refuse },
 		{ "/kept", pass_at_once },
 		{ "/kept", second },
@@ -213,6 +262,10 @@ static void start(void)
 	ck_assert_int_eq(pipit_route(server, PIPIT_GET | PIPIT_POST, "/{name}/native", show, NULL), 0);
 	ck_assert_int_eq(pipit_route_evhttp(server, PIPIT_GET | PIPIT_POST, "/{name}/evhttp", callback, NULL), 0);
 	ck_assert_int_eq(pipit_route_evhttp(server, PIPIT_GET, "/a/problem/{status}", send_problem, NULL), 0);
+	ck_assert_int_eq(pipit_route_evhttp(server, PIPIT_GET, "/a/hold", hold, NULL), 0);
+	ck_assert_int_eq(pipit_route_evhttp(server, PIPIT_GET, "/a/ask", ask_for_the_held_one, NULL), 0);
+	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/a/much", reply_with_much, NULL), 0);
+	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/long/unanswered", never_reply, NULL), 0);
 	ck_assert_int_eq(pipit_route_with(server, PIPIT_POST, "/two/small", show, NULL, &small), 0);
 	loop_open(&loop);
 	ck_assert_int_eq(pipit_server_attach(server, loop.base), 0);
@@ -388,6 +441,55 @@ START_TEST(a_client_may_leave_while_a_filter_decides)
 }
 END_TEST
 
+static bool is_aborted_twice(void *arg)
+{
+	(void)arg;
+	return aborted == 2;
+}
+
+START_TEST(a_handler_hears_of_a_client_that_left_while_a_filter_decided)
+{
+	int fd = wire_connect(port);
+	wire_print(fd, "GET /long/unanswered HTTP/1.1\r\nHost: x\r\n\r\n");
+	shutdown(fd, SHUT_WR);
+	ck_assert(wire_wait(is_aborted, NULL));
+	ck_assert(wire_wait(is_aborted_twice, NULL));
+	close(fd);
+}
+END_TEST
+
+/* With one of these numbers, the replies before it fill the socket just when the filter decides. */
+START_TEST(a_request_passes_while_the_socket_is_full)
+{
+	int fd = wire_connect_with_small_window(port);
+	struct wire_response response;
+	for (int i = 0; i < _i; i++)
+		wire_print(fd, "GET /a/much HTTP/1.1\r\nHost: x\r\n\r\n");
+	wire_print(fd, "GET /slow/native HTTP/1.1\r\nHost: x\r\n\r\n");
+	/* The filter decides meanwhile, if the request has been reached. */
+	usleep(60 * 1000);
+	for (int i = 0; i < _i; i++) {
+		response = wire_read(fd, false);
+		ck_assert_uint_eq(response.length, MUCH);
+		wire_free(&response);
+	}
+	expect_passed(wire_read(fd, false), "first second|/slow/native|");
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_callback_gets_its_own_request_only)
+{
+	int fd = wire_connect(port), other = wire_connect(port);
+	wire_print(fd, "GET /a/hold HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert(!wire_is_readable(fd, 50));
+	wire_expect(wire_get(other, "/a/ask"), 200, "none");
+	wire_expect(wire_read(fd, false), 200, "held");
+	close(fd);
+	close(other);
+}
+END_TEST
+
 static void name_result(void *result)
 {
 	*(int *)result = pipit_filter(server, "/{path...}", first, NULL);
@@ -484,6 +586,9 @@ int main(void)
 	tcase_add_loop_test(tests, a_client_may_leave_while_a_filter_decides, 0, 2);
 	tcase_add_loop_test(
 	    tests, the_problem_of_a_callback_has_an_error_status, 0, sizeof problems / sizeof *problems);
+	tcase_add_test(tests, a_handler_hears_of_a_client_that_left_while_a_filter_decided);
+	tcase_add_loop_test(tests, a_request_passes_while_the_socket_is_full, 40, 90);
+	tcase_add_test(tests, a_callback_gets_its_own_request_only);
 	tcase_add_test(tests, reports_wrong_filters);
 	tcase_add_test(tests, data_is_found_by_its_key);
 	suite_add_tcase(suite, tests);

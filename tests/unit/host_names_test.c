@@ -111,6 +111,15 @@ START_TEST(refuses_what_is_not_a_name)
 }
 END_TEST
 
+START_TEST(refuses_a_list_without_a_name)
+{
+	struct pipit_host_names *names = NULL;
+	char error[256] = "";
+	ck_assert_int_eq(pipit_host_names_new(", ,", NULL, &names, error, sizeof error), -EINVAL);
+	ck_assert_str_eq(error, "no name; use names, for example nas.example.com, or *");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("host_names");
@@ -118,6 +127,7 @@ int main(void)
 	tcase_add_loop_test(tests, tells_names_that_a_foreign_site_may_own, 0, sizeof hosts / sizeof *hosts);
 	tcase_add_loop_test(tests, compares_the_origin_with_the_host, 0, sizeof origins / sizeof *origins);
 	tcase_add_loop_test(tests, refuses_what_is_not_a_name, 0, sizeof wrong / sizeof *wrong);
+	tcase_add_test(tests, refuses_a_list_without_a_name);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }
