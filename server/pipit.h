@@ -74,7 +74,10 @@ struct pipit_config {
 	 * serves the other routes, too. NULL (default): none, and no restriction.
 	 */
 	const char *admin_listen;
-	/** "off" (default): [::]:PORT accepts IPv4 too, unless an IPv4 address in `listen` has the same port; "on". */
+	/**
+	 * "off" (default): [::]:PORT accepts IPv4 too, unless an IPv4 address in `listen` or `admin_listen` has the same
+	 * port; "on".
+	 */
 	const char *ipv6_only;
 	/**
 	 * Worker threads, each with its own event_base. Range 0 to 256. Default 0: one per core that the affinity and the

@@ -287,6 +287,26 @@ def link_local_address():
     return None
 
 
+def check_ipv4_beside_any_address():
+    """[::]:PORT leaves IPv4 to an address of IPv4 with the same port."""
+    with Group("IPv4 beside [::]") as group:
+        try:
+            socket.create_server(("::", 0), family=socket.AF_INET6).close()
+        except OSError:
+            group.notes.append("skipped: this machine has no IPv6")
+            return
+        for other in ("--listen", "--admin-listen"):
+            with socket.socket() as held:
+                # Bound, and does not listen: other processes do not get this port.
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                held.bind(("127.0.0.1", 0))
+                port = held.getsockname()[1]
+                with Listening("--listen", f":{port}", other, f"127.0.0.1:{port}", count=2) as daemon:
+                    names = [name.removesuffix(" (admin)") for name in daemon.names]
+                    group.same(other, [f"http://[::]:{port}", f"http://127.0.0.1:{port}"], names)
+                    group.same(other, (200, GREETING), greet(("127.0.0.1", port)))
+
+
 def check_zones():
     with Group("link-local addresses") as group:
         status, said = refusal("--listen", "[fe80::1%no-such]:0")
@@ -316,6 +336,7 @@ def main():
         check_health(folder)
         check_inherited_sockets(folder)
         check_socket_activation(folder)
+        check_ipv4_beside_any_address()
         check_zones()
     end_with_verdict()
 
