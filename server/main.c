@@ -333,7 +333,7 @@ static void confine(struct daemon *daemon)
 			pipit_log(PIPIT_LOG_WARN, "%s cannot be read again: only %d files of users can", users,
 			    PIPIT_OWN_FILES_USERS_MAX);
 	}
-	if (pipit_confine_to(&confinement, &daemon->credentials, error, sizeof error) != 0) {
+	if (pipit_confine_to(&confinement, &daemon->credentials, false, error, sizeof error) != 0) {
 		pipit_log(PIPIT_LOG_ERROR, "%s", error);
 		fail(daemon, EXIT_COULD_NOT_RUN);
 	} else if (daemon->settings && pipit_settings_renew_thread(daemon->settings) != 0) {

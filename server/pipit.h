@@ -382,11 +382,15 @@ struct pipit_confinement {
 
 /**
  * Give up rights for good, and set no_new_privs. Call it when all is open, from pipit_server_listen() on, and before
- * pipit_server_run(): restrictions of files hold for the calling thread and threads that it starts later. That a
- * kernel cannot restrict is no failure; a message at level info says what is in force.
+ * pipit_server_run(): restrictions of files hold for the calling thread and threads that it starts later. A kernel
+ * without Landlock or seccomp, and a pipit that is built without libseccomp, are no failure; messages at level info say
+ * what is in force.
  *
+ * @param error  receives one line: the reason, and what would be right; empty after success. May be NULL if size is 0.
+ * @param size   of `error`, in bytes; a longer line is cut
  * @return 0; -ENOENT no such user, group or path; -EINVAL the user is root; -EPERM the process is not root, or could
- *         become root again; another negative errno value. After a failure, end the program: it may have given up a part.
+ *         become root again; another negative errno value, also when Landlock or seccomp fails although the kernel has it
+ *         (-EMFILE: no descriptor is left). After a failure, end the program: it may have given up a part.
  */
 PIPIT_API int pipit_confine(const struct pipit_confinement *confinement, char *error, size_t size);
 

@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import sys
 
 from served import NOBODY, Client, Group, end_with_verdict, refusal, temporary_folder, wait_for
@@ -21,6 +22,9 @@ from sockets_test import Listening
 JSON = ("Content-Type", "application/json")
 # The number is the same on all machines.
 SYS_LANDLOCK_CREATE_RULESET = 444
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
+BPF_LOAD_WORD, BPF_JUMP_IF_EQUAL, BPF_RETURN = 0x20, 0x15, 0x06
+SECCOMP_RET_ERRNO, SECCOMP_RET_ALLOW = 0x00050000, 0x7FFF0000
 
 
 def landlock_version():
@@ -28,6 +32,18 @@ def landlock_version():
     if version < 0:
         assert ctypes.get_errno() in (errno.ENOSYS, errno.EOPNOTSUPP), os.strerror(ctypes.get_errno())
     return max(version, 0)
+
+
+def let_landlock_fail():
+    """In this process and its programs, with ENOMEM, by a filter of system calls."""
+    lines = [(BPF_LOAD_WORD, 0, 0, 0), (BPF_JUMP_IF_EQUAL, 0, 1, SYS_LANDLOCK_CREATE_RULESET),
+             (BPF_RETURN, 0, 0, SECCOMP_RET_ERRNO | errno.ENOMEM), (BPF_RETURN, 0, 0, SECCOMP_RET_ALLOW)]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in lines))
+    description = ctypes.create_string_buffer(struct.pack("@HP", len(lines), ctypes.addressof(program)))
+    library = ctypes.CDLL(None, use_errno=True)
+    for arguments in ((PR_SET_NO_NEW_PRIVS, 1, 0), (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(description))):
+        if library.prctl(arguments[0], ctypes.c_ulong(arguments[1]), ctypes.c_void_p(arguments[2]), None, None) != 0:
+            raise OSError(ctypes.get_errno(), "prctl")
 
 
 class Confined(Listening):
@@ -172,6 +188,11 @@ def check_files():
                 group.same("--sandbox off: no_new_privs stays", {"1"}, daemon.threads()["NoNewPrivs"])
                 said = daemon.stop()[2]
                 group.true("--sandbox off", "no Landlock", "Landlock" not in said, said)
+            with Confined("--root", str(root), preexec_fn=let_landlock_fail) as daemon:
+                group.same("Landlock that fails: a file", b"second", daemon.ask("/a.txt").content)
+                said = daemon.stop()[2]
+                expected = f"warn: may open all files of its user: Landlock: {os.strerror(errno.ENOMEM)}"
+                group.true("Landlock that fails", expected, expected in said, said)
             # links to releases, one of which is swapped in
             for name in ("1", "2"):
                 (folder / "releases" / name).mkdir(parents=True)
