@@ -340,11 +340,11 @@ static void confine(struct daemon *daemon)
 		pipit_log(PIPIT_LOG_ERROR, "cannot start the thread of the settings");
 		fail(daemon, EXIT_COULD_NOT_RUN);
 	}
-	if (daemon->credentials.changes && files.log[0] && access(files.log, W_OK) != 0)
+	if (daemon->credentials.changes && files.log_directory && access(files.log_directory, W_OK) != 0)
 		pipit_log(PIPIT_LOG_WARN,
 		    "this user may not make files in %s: after a rotation the old access log stays in use; use a "
 		    "directory of this user",
-		    files.log);
+		    files.log_directory);
 }
 
 /* --- start and end ------------------------------------------------------------------------------------------------ */
