@@ -294,7 +294,12 @@ PIPIT_API struct pipit_server *pipit_server_new(const struct pipit_config *confi
 
 /**
  * Bind the configured addresses before pipit_server_run() or pipit_server_attach() does, to learn a free port or to
- * fail early. Fails after a failed registration.
+ * fail early. Again after success, it does nothing. On the thread that then runs or attaches the server, before that.
+ *
+ * @return 0; the error of a registration that failed before; -EINVAL an option, a file of users or an address is wrong,
+ *         or a descriptor is that of two addresses; -EADDRINUSE another process listens there; -EIO the access log
+ *         cannot be opened; -ENOMEM; another negative errno value, of the first address that cannot be opened. Each
+ *         error has a message in the log. After a failure no address is open.
  */
 PIPIT_API int pipit_server_listen(struct pipit_server *server);
 
