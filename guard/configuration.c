@@ -289,12 +289,16 @@ static uint16_t port_of(const struct sockaddr_storage *address)
 void guard_configuration_report_bind(
     const struct guard_configuration *guard, const struct guard_metrics *metrics, const char *address, uint16_t port)
 {
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
 	const struct sockaddr *own = (const struct sockaddr *)&metrics->address;
 	struct addrinfo *found = NULL;
+	char service[sizeof "65535"];
 	bool is_own = false;
 
-	if (!metrics->server || port != port_of(&metrics->address) || getaddrinfo(address, NULL, &hints, &found) != 0)
+	/* Without an address, the service must be there. */
+	snprintf(service, sizeof service, "%u", port);
+	if (!metrics->server || port != port_of(&metrics->address) ||
+	    getaddrinfo(address, service, &hints, &found) != 0)
 		return;
 	for (const struct addrinfo *at = found; at; at = at->ai_next)
 		is_own |= overlap(at->ai_addr, own);

@@ -333,18 +333,18 @@ static void confine(struct daemon *daemon)
 			pipit_log(PIPIT_LOG_WARN, "%s cannot be read again: only %d files of users can", users,
 			    PIPIT_OWN_FILES_USERS_MAX);
 	}
-	if (pipit_confine_to(&confinement, &daemon->credentials, error, sizeof error) != 0) {
+	if (pipit_confine_to(&confinement, &daemon->credentials, false, error, sizeof error) != 0) {
 		pipit_log(PIPIT_LOG_ERROR, "%s", error);
 		fail(daemon, EXIT_COULD_NOT_RUN);
 	} else if (daemon->settings && pipit_settings_renew_thread(daemon->settings) != 0) {
 		pipit_log(PIPIT_LOG_ERROR, "cannot start the thread of the settings");
 		fail(daemon, EXIT_COULD_NOT_RUN);
 	}
-	if (daemon->credentials.changes && files.log[0] && access(files.log, W_OK) != 0)
+	if (daemon->credentials.changes && files.log_directory && access(files.log_directory, W_OK) != 0)
 		pipit_log(PIPIT_LOG_WARN,
 		    "this user may not make files in %s: after a rotation the old access log stays in use; use a "
 		    "directory of this user",
-		    files.log);
+		    files.log_directory);
 }
 
 /* --- start and end ------------------------------------------------------------------------------------------------ */

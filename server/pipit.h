@@ -74,7 +74,10 @@ struct pipit_config {
 	 * serves the other routes, too. NULL (default): none, and no restriction.
 	 */
 	const char *admin_listen;
-	/** "off" (default): [::]:PORT accepts IPv4 too, unless an IPv4 address in `listen` has the same port; "on". */
+	/**
+	 * "off" (default): [::]:PORT accepts IPv4 too, unless an IPv4 address in `listen` or `admin_listen` has the same
+	 * port; "on".
+	 */
 	const char *ipv6_only;
 	/**
 	 * Worker threads, each with its own event_base. Range 0 to 256. Default 0: one per core that the affinity and the
@@ -291,7 +294,12 @@ PIPIT_API struct pipit_server *pipit_server_new(const struct pipit_config *confi
 
 /**
  * Bind the configured addresses before pipit_server_run() or pipit_server_attach() does, to learn a free port or to
- * fail early. Fails after a failed registration.
+ * fail early. Again after success, it does nothing. On the thread that then runs or attaches the server, before that.
+ *
+ * @return 0; the error of a registration that failed before; -EINVAL an option, a file of users or an address is wrong,
+ *         or a descriptor is that of two addresses; -EADDRINUSE another process listens there; -EIO the access log
+ *         cannot be opened; -ENOMEM; another negative errno value, of the first address that cannot be opened. Each
+ *         error has a message in the log. After a failure no address is open.
  */
 PIPIT_API int pipit_server_listen(struct pipit_server *server);
 
@@ -379,11 +387,15 @@ struct pipit_confinement {
 
 /**
  * Give up rights for good, and set no_new_privs. Call it when all is open, from pipit_server_listen() on, and before
- * pipit_server_run(): restrictions of files hold for the calling thread and threads that it starts later. That a
- * kernel cannot restrict is no failure; a message at level info says what is in force.
+ * pipit_server_run(): restrictions of files hold for the calling thread and threads that it starts later. A kernel
+ * without Landlock or seccomp, and a pipit that is built without libseccomp, are no failure; messages at level info say
+ * what is in force.
  *
+ * @param error  receives one line: the reason, and what would be right; empty after success. May be NULL if size is 0.
+ * @param size   of `error`, in bytes; a longer line is cut
  * @return 0; -ENOENT no such user, group or path; -EINVAL the user is root; -EPERM the process is not root, or could
- *         become root again; another negative errno value. After a failure, end the program: it may have given up a part.
+ *         become root again; another negative errno value, also when Landlock or seccomp fails although the kernel has it
+ *         (-EMFILE: no descriptor is left). After a failure, end the program: it may have given up a part.
  */
 PIPIT_API int pipit_confine(const struct pipit_confinement *confinement, char *error, size_t size);
 

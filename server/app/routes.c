@@ -101,10 +101,6 @@ int pipit_routes_add(
 		return pipit_routes_fail(routes, pattern, error, why);
 	route = new_route(content, pattern);
 	error = route ? pipit_router_add(routes->router, content->methods, pattern, route, why, sizeof why) : -ENOMEM;
-	/* This one cannot collide where that did not; without memory, the server does not start. */
-	if (error == 0 && !content->options.admin_only &&
-	    pipit_router_add(routes->public_router, content->methods, pattern, route, why, sizeof why) != 0)
-		routes->error = -ENOMEM;
 	if (error != 0) {
 		free_route(route);
 		return pipit_routes_fail(routes, pattern, error, why);
@@ -112,6 +108,10 @@ int pipit_routes_add(
 	route->index = routes->count++;
 	route->next = routes->newest;
 	routes->newest = route;
+	/* It cannot collide here where it did not above. */
+	if (!content->options.admin_only &&
+	    pipit_router_add(routes->public_router, content->methods, pattern, route, why, sizeof why) != 0)
+		return pipit_routes_fail(routes, pattern, -ENOMEM, "out of memory");
 	return 0;
 }
 

@@ -424,28 +424,60 @@ static int check_registrations(const struct pipit_server *server)
 	return server->routes.error;
 }
 
-/* All addresses. The first error; with may_be_in_use, such addresses are a warning. */
-static int open_listeners(struct pipit_server *server, bool may_be_in_use)
+/* By number or by name, or it is a duplicate that another address has made. */
+static bool has_socket(const struct pipit_server *server, int fd)
 {
-	const struct pipit_config *config = &server->config;
+	for (size_t i = 0; fd >= 0 && i < count_listeners(server) * server->worker_count; i++) {
+		if (server->sockets[i] == fd)
+			return true;
+	}
+	return false;
+}
+
+static int open_listener(struct pipit_server *server, size_t index, char reason[PIPIT_LISTENING_ERROR_SIZE])
+{
+	const char *address = address_of(server, index);
 	size_t count = server->worker_count;
+	int *sockets = server->sockets + index * count, error;
+
+	if (has_socket(server, pipit_listening_find_inherited(address))) {
+		strcpy(reason, "cannot be used: another address has this descriptor; use each descriptor once");
+		return -EINVAL;
+	}
+	error = pipit_listening_open(address, &server->config, sockets, count, &server->listening[index], reason);
+	for (size_t i = 0; error != 0 && i < count; i++)
+		sockets[i] = -1;
+	return error;
+}
+
+/* The first error; with may_be_in_use, such addresses are a warning. */
+static int open_listeners_of(struct pipit_server *server, bool are_inherited, bool may_be_in_use)
+{
 	char reason[PIPIT_LISTENING_ERROR_SIZE];
 	int result = 0;
 
 	for (size_t i = 0; i < count_listeners(server); i++) {
 		const char *address = address_of(server, i);
-		int *sockets = server->sockets + i * count;
-		int error = pipit_listening_open(address, config, sockets, count, &server->listening[i], reason);
-		for (size_t j = 0; error != 0 && j < count; j++)
-			sockets[j] = -1;
+		if (pipit_listening_is_inherited(address) != are_inherited)
+			continue;
+		int error = open_listener(server, i, reason);
 		if (error == -EADDRINUSE && may_be_in_use) {
 			pipit_log(PIPIT_LOG_WARN, "%s is in use", address);
 		} else if (error != 0) {
-			pipit_config_log_error(config, "%s = \"%s\": %s", option_of(server, i), address, reason);
+			pipit_config_log_error(
+			    &server->config, "%s = \"%s\": %s", option_of(server, i), address, reason);
 			result = result ? result : error;
 		}
 	}
 	return result;
+}
+
+/* Inherited sockets before others are opened: one of these could have a number that the parent process has not passed. */
+static int open_listeners(struct pipit_server *server, bool may_be_in_use)
+{
+	int result = open_listeners_of(server, true, may_be_in_use);
+	int error = open_listeners_of(server, false, may_be_in_use);
+	return result ? result : error;
 }
 
 /* An evhttp of the program has rules of its own. */

@@ -173,8 +173,8 @@ static void pause_accepting(void *context)
 {
 	struct pipit_worker *worker = context;
 	/* Without the sweep nothing would resume. */
-	start_sweep(worker);
-	pipit_acceptor_pause(worker->net);
+	if (start_sweep(worker))
+		pipit_acceptor_pause(worker->net);
 }
 
 /* Usually EMFILE: without a pause, the loop would spin. context: the worker, or the evhttp when evhttp accepts. */
@@ -186,8 +186,7 @@ static void on_accept_error(struct evconnlistener *listener, void *context)
 	if (!worker)
 		return;
 	worker->accept_failures++;
-	if (start_sweep(worker))
-		pause_accepting(worker);
+	pause_accepting(worker);
 }
 
 /* On another worker when this one has none to evict: that one may hold all descriptors. */

@@ -39,10 +39,7 @@ struct pipit_shared {
 /* base: borrowed; NULL: the worker makes its own. NULL also without descriptors. */
 struct pipit_worker *pipit_worker_new(struct pipit_shared *shared, struct event_base *base);
 
-/*
- * Takes the socket. On the worker's thread, or before its loop runs. -ENOSPC above PIPIT_LISTEN_MAX. *bound: evhttp's
- * handle if evhttp accepts, else NULL; `bound` may be NULL.
- */
+/* As pipit_acceptor_add(). On the worker's thread, or before its loop runs. */
 int pipit_worker_listen(struct pipit_worker *worker, int fd, bool is_admin, struct evhttp_bound_socket **bound);
 
 struct pipit_worker *pipit_worker_of_evhttp(const struct evhttp *http);

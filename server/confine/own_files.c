@@ -13,9 +13,11 @@ static bool find_directory(const char *file, char path[PATH_MAX])
 	char directory[PATH_MAX];
 	char *slash;
 
-	if (realpath(file, path)) {
-		slash = strrchr(path, '/');
-		slash[slash == path] = '\0';
+	/* realpath() may fill its buffer although it fails. */
+	if (realpath(file, directory)) {
+		slash = strrchr(directory, '/');
+		slash[slash == directory] = '\0';
+		strcpy(path, directory);
 		return true;
 	}
 	if (strlen(file) >= sizeof directory)
@@ -38,7 +40,7 @@ static bool find_root(const char *root, char path[PATH_MAX])
 }
 
 /* A log that is rotated is made anew in its directory; a FIFO or a device is not. */
-static bool find_log(const struct pipit_config *config, char path[PATH_MAX])
+static bool find_log(const struct pipit_config *config, struct pipit_own_files *files)
 {
 	const char *log = config->access_log;
 	struct stat status;
@@ -46,15 +48,18 @@ static bool find_log(const struct pipit_config *config, char path[PATH_MAX])
 	if (strcmp(log, "off") == 0 || strcmp(log, "-") == 0)
 		return false;
 	if (stat(log, &status) == 0 && !S_ISREG(status.st_mode))
-		return realpath(log, path) != NULL;
-	return find_directory(log, path);
+		return realpath(log, files->log) != NULL;
+	if (!find_directory(log, files->log))
+		return false;
+	files->log_directory = files->log;
+	return true;
 }
 
 void pipit_own_files_find(const struct pipit_config *config, const char *pages, struct pipit_own_files *files)
 {
 	const char **readable = files->readable, **writable = files->writable;
 
-	files->log[0] = '\0';
+	files->log_directory = NULL;
 	files->user_count = 0;
 	if (config->root && find_root(config->root, files->root))
 		*readable++ = files->root;
@@ -63,7 +68,7 @@ void pipit_own_files_find(const struct pipit_config *config, const char *pages, 
 	*readable = NULL;
 	if (config->settings && find_directory(config->settings, files->settings))
 		*writable++ = files->settings;
-	if (find_log(config, files->log))
+	if (find_log(config, files))
 		*writable++ = files->log;
 	/* Their files are removed at the end. */
 	for (size_t i = 0; i <= config->listen_count; i++) {

@@ -12,8 +12,9 @@
 #define PIPIT_OWN_FILES_USERS_MAX 16
 
 struct pipit_own_files {
-	char root[PATH_MAX], settings[PATH_MAX],
-	    log[PATH_MAX]; /* log: of a file that is rotated, its directory; "": none */
+	char root[PATH_MAX], settings[PATH_MAX], log[PATH_MAX];
+	const char
+	    *log_directory; /* where an access log is made anew after a rotation; NULL: it is off, a FIFO or a device */
 	char sockets[PIPIT_LISTEN_MAX + 1][PATH_MAX];
 	char users[PIPIT_OWN_FILES_USERS_MAX][PATH_MAX];
 	size_t user_count;

@@ -311,7 +311,7 @@ int pipit_acceptor_add(
 	struct listening_socket *socket;
 
 	forget_deleted(net);
-	if (acceptor->count == (is_admin ? SOCKETS_MAX : PIPIT_LISTEN_MAX)) {
+	if (acceptor->count >= (is_admin ? SOCKETS_MAX : PIPIT_LISTEN_MAX)) {
 		close(fd);
 		return -ENOSPC;
 	}

@@ -24,9 +24,16 @@ void pipit_acceptor_close(struct pipit_net *net);
  */
 typedef void pipit_acceptor_error(struct evconnlistener *listener, void *context);
 
-/* Takes a listening socket; is_admin: that of admin_listen. 0; -ENOMEM; -ENOSPC beyond PIPIT_LISTEN_MAX, and one of admin_listen; -EAFNOSUPPORT: evhttp accepts, and would not
- * survive a client of a UNIX socket. *bound receives evhttp's handle, or NULL where pipit accepts;
- * may be NULL. */
+/*
+ * Takes a listening socket, also on failure.
+ *
+ * is_admin: the socket is that of admin_listen.
+ * bound:    receives evhttp's handle, or NULL where pipit accepts; may be NULL.
+ * Returns 0;
+ * -ENOMEM;
+ * -ENOSPC: beyond PIPIT_LISTEN_MAX, and one of admin_listen;
+ * -EAFNOSUPPORT: evhttp accepts, and would not survive a client of a UNIX socket.
+ */
 int pipit_acceptor_add(
     struct pipit_net *net, int fd, bool is_admin, pipit_acceptor_error *on_error, struct evhttp_bound_socket **bound);
 

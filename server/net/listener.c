@@ -82,16 +82,21 @@ static bool is_any_v6(const struct address *address)
 	return v6->sin6_family == AF_INET6 && memcmp(&v6->sin6_addr, &in6addr_any, sizeof in6addr_any) == 0;
 }
 
+static bool is_v4_on_port(const char *text, unsigned port)
+{
+	struct address address;
+	return text && parse_address(text, &address) == 0 && address.bytes.ss_family == AF_INET &&
+	       port_of(&address) == port;
+}
+
 /* A socket for both families could not be bound beside such a one. */
 static bool has_v4_on_port(const struct pipit_config *config, unsigned port)
 {
-	struct address other;
 	for (size_t i = 0; i < config->listen_count; i++) {
-		if (parse_address(config->listen[i], &other) == 0 && other.bytes.ss_family == AF_INET &&
-		    port_of(&other) == port)
+		if (is_v4_on_port(config->listen[i], port))
 			return true;
 	}
-	return false;
+	return is_v4_on_port(config->admin_listen, port);
 }
 
 static bool accepts_both(const struct address *address, const struct pipit_config *config)

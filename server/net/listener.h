@@ -13,9 +13,9 @@ struct pipit_config;
 /*
  * Open `count` non-blocking listening sockets; several share the port (SO_REUSEPORT), and the kernel spreads connections over them.
  *
- * address: as --listen; port 0: a free one, the same for all. [::] accepts IPv4 too, unless ipv6_only is "on" or `listen` has
- *          an IPv4 address with that port. Without IPv6, it is 0.0.0.0.
- * config:  listen, ipv6_only, listen_backlog and defer_accept_ms.
+ * address: as --listen; port 0: a free one, the same for all. [::] accepts IPv4 too, unless ipv6_only is "on" or `listen` or
+ *          admin_listen has an IPv4 address with that port. Without IPv6, it is 0.0.0.0.
+ * config:  listen, admin_listen, ipv6_only, listen_backlog and defer_accept_ms.
  * fds:     receives `count` descriptors, the caller's to close.
  * url:     receives "http://ADDR:PORT" with the actual port.
  * Returns 0, or a negative errno value with nothing open. A port on which another process listens is -EADDRINUSE, also with

@@ -81,9 +81,14 @@ static int set_up(int fd)
 	return 0;
 }
 
+int pipit_inherited_socket_find(const struct pipit_address *address)
+{
+	return address->descriptor >= 0 ? address->descriptor : find_name(address->name);
+}
+
 int pipit_inherited_socket_take(const struct pipit_address *address, char *error, size_t size)
 {
-	int fd = address->descriptor >= 0 ? address->descriptor : find_name(address->name), result;
+	int fd = pipit_inherited_socket_find(address), result;
 
 	if (fd == -EEXIST)
 		return fail(

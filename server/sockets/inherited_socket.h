@@ -5,6 +5,9 @@
 
 #include "config/address.h"
 
+/* Its descriptor, which may not be open; -ENOENT: LISTEN_FDNAMES does not have the name; -EEXIST: more than once. */
+int pipit_inherited_socket_find(const struct pipit_address *address);
+
 /*
  * error: receives the reason and what would be right.
  * Returns the descriptor, non-blocking and closed by exec(), or a negative errno value: it is not a stream socket that listens.

@@ -121,6 +121,22 @@ int pipit_listening_open(const char *text, const struct pipit_config *config, in
 	return result == 0 ? 0 : fail(result, error, pipit_listener_advice(result));
 }
 
+bool pipit_listening_is_inherited(const char *text)
+{
+	struct pipit_address address;
+	return pipit_address_parse(text, &address) == 0 && address.kind == PIPIT_ADDRESS_INHERITED;
+}
+
+int pipit_listening_find_inherited(const char *text)
+{
+	struct pipit_address address;
+	int result = pipit_address_parse(text, &address);
+
+	if (result != 0)
+		return result;
+	return address.kind == PIPIT_ADDRESS_INHERITED ? pipit_inherited_socket_find(&address) : -ENOENT;
+}
+
 void pipit_listening_end(struct pipit_listening *listening)
 {
 	pipit_unix_socket_remove(&listening->file);

@@ -24,7 +24,12 @@ struct pipit_listening {
 int pipit_listening_open(const char *address, const struct pipit_config *config, int *fds, size_t count,
     struct pipit_listening *listening, char *error);
 
-/* Before the descriptors are closed. */
+bool pipit_listening_is_inherited(const char *address);
+
+/* The descriptor that an inherited address names, open or not; a negative errno value: none. */
+int pipit_listening_find_inherited(const char *address);
+
+/* Removes the file of a UNIX socket. */
 void pipit_listening_end(struct pipit_listening *listening);
 
 #endif

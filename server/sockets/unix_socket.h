@@ -22,7 +22,7 @@ struct pipit_unix_socket_file {
 int pipit_unix_socket_open(
     const struct pipit_address *address, int backlog, struct pipit_unix_socket_file *file, char *error, size_t size);
 
-/* Unless it belongs to another process by now. Call it before the socket is closed: later clients then find no file. */
+/* Unless it belongs to another process by now. Clients that connect between a drain, which closes the sockets, and this are refused. */
 void pipit_unix_socket_remove(struct pipit_unix_socket_file *file);
 
 #endif

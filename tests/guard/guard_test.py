@@ -701,7 +701,7 @@ def shows_metrics_on_a_listener_of_its_own():
 def says_that_the_metrics_have_the_port_of_the_program():
     address = free_address()
     port = address.split(":")[1]
-    for bound in ("127.0.0.1", "0.0.0.0", "localhost"):
+    for bound in ("127.0.0.1", "0.0.0.0", "localhost", "any"):
         done = run(GUARD, "--metrics", address, SHAPES, "plain", bound, port)
         assert done.returncode == 1, done
         assert f"the program cannot bind port {port}, because its metrics listen there; use another port for the metrics" in done.stderr, done.stderr

@@ -626,7 +626,7 @@ int main(int argc, char **argv)
 	const char *shape = argc > 1 ? argv[1] : "plain";
 
 	if (argc == 4) {
-		bind_address = argv[2];
+		bind_address = is_shape(argv[2], "any") ? NULL : argv[2];
 		bind_port = (ev_uint16_t)atoi(argv[3]);
 	}
 	signal(SIGPIPE, SIG_IGN);

@@ -321,6 +321,32 @@ START_TEST(wrong_confinements_fail_with_what_would_be_right)
 }
 END_TEST
 
+/* A program that goes on would believe that it is confined. */
+START_TEST(a_restriction_that_fails_is_an_error)
+{
+	int status;
+	pid_t child = fork();
+
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		const struct pipit_confinement confinement = { .restrict_files = true };
+		struct rlimit limit = { 0, 0 };
+		char error[256];
+
+		if (landlock_version() < 1)
+			_exit(0);
+		if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+			_exit(2);
+		if (pipit_confine(&confinement, error, sizeof error) != -EMFILE ||
+		    strcmp(error, "cannot restrict files: Landlock: Too many open files") != 0)
+			_exit(3);
+		_exit(pipit_confine(&confinement, NULL, 0) == -EMFILE ? 0 : 4);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 START_TEST(core_dumps_can_be_disabled)
 {
 	int status;
@@ -352,6 +378,7 @@ int main(void)
 	tcase_add_test(tests, a_confined_handler_opens_only_its_files_and_runs_no_program);
 	tcase_add_test(tests, a_program_that_changed_its_user_cannot_become_root);
 	tcase_add_test(tests, wrong_confinements_fail_with_what_would_be_right);
+	tcase_add_test(tests, a_restriction_that_fails_is_an_error);
 	tcase_add_test(tests, core_dumps_can_be_disabled);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);

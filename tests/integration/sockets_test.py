@@ -248,6 +248,28 @@ def check_inherited_sockets(folder):
         datagrams.close()
 
 
+def check_descriptors_of_pipit(folder):
+    """Each descriptor is taken once, and none that pipit itself has opened."""
+    with Group("descriptors in use") as group, socket.create_server(("127.0.0.1", 0)) as listener:
+        number = listener.fileno()
+        names = ":".join(["other"] * (number - 3) + ["web"])
+        activated = ["sh", "-c", 'LISTEN_PID=$$ exec "$0" "$@"', DAEMON]
+        for options in (("fd://web", f"fd://{number}"), (f"fd://{number}", "fd://web")):
+            done = subprocess.run([*activated, "--check", "--listen", options[0], "--listen", options[1]], capture_output=True, text=True,
+                                  timeout=PATIENCE_SECONDS, pass_fds=[number],
+                                  env={**ENVIRONMENT, "LISTEN_FDS": str(number - 2), "LISTEN_FDNAMES": names})
+            group.same(options, (2, f"pipit: error: --listen {options[1]}: cannot be used: another address has this descriptor; "
+                                    "use each descriptor once\n"), (done.returncode, done.stderr))
+        # --check opens what the start does, and ends.
+        for first in ("127.0.0.1:0", f"unix:{folder}/own.sock", f"fd://{number}"):
+            for other in range(3, 24):
+                options = ("--check", "--workers", "3", "--listen", first, "--listen", f"fd://{other}")
+                status, said = said_at_the_start(*options, pass_fds=[number])
+                is_passed = other == number and not first.startswith("fd:")
+                group.same(options, 0 if is_passed else 2, status)
+                group.true(options, "a reason", is_passed or f"--listen fd://{other}: " in said, said)
+
+
 def said_at_the_start(*options, **how):
     done = subprocess.run([DAEMON, *options], capture_output=True, text=True, env=ENVIRONMENT, timeout=PATIENCE_SECONDS, **how)
     return done.returncode, done.stderr
@@ -287,6 +309,26 @@ def link_local_address():
     return None
 
 
+def check_ipv4_beside_any_address():
+    """[::]:PORT leaves IPv4 to an address of IPv4 with the same port."""
+    with Group("IPv4 beside [::]") as group:
+        try:
+            socket.create_server(("::", 0), family=socket.AF_INET6).close()
+        except OSError:
+            group.notes.append("skipped: this machine has no IPv6")
+            return
+        for other in ("--listen", "--admin-listen"):
+            with socket.socket() as held:
+                # Bound, and does not listen: other processes do not get this port.
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                held.bind(("127.0.0.1", 0))
+                port = held.getsockname()[1]
+                with Listening("--listen", f":{port}", other, f"127.0.0.1:{port}", count=2) as daemon:
+                    names = [name.removesuffix(" (admin)") for name in daemon.names]
+                    group.same(other, [f"http://[::]:{port}", f"http://127.0.0.1:{port}"], names)
+                    group.same(other, (200, GREETING), greet(("127.0.0.1", port)))
+
+
 def check_zones():
     with Group("link-local addresses") as group:
         status, said = refusal("--listen", "[fe80::1%no-such]:0")
@@ -315,7 +357,9 @@ def main():
         check_abstract_names()
         check_health(folder)
         check_inherited_sockets(folder)
+        check_descriptors_of_pipit(folder)
         check_socket_activation(folder)
+        check_ipv4_beside_any_address()
         check_zones()
     end_with_verdict()
 
