@@ -29,6 +29,7 @@ struct pipit_access {
 	size_t listener_count, loopback_count;
 	in_port_t loopback_ports[PIPIT_LISTEN_MAX + 1]; /* of listeners on loopback */
 	bool has_list;
+	bool has_own_evhttp;   /* without a list */
 	_Atomic time_t hinted; /* when the log last said how to allow a name */
 	struct pipit_filter *filters, **next_filter;
 };
@@ -127,7 +128,7 @@ static void check_host(struct pipit_request *request, void *arg)
 			refuse_host(access, request, "it is not in the list");
 	} else if (kind == PIPIT_HOST_NAME_FOREIGN) {
 		/* Not remembered below: a route may refuse it. */
-		if (came_by_loopback(access, request))
+		if (!access->has_own_evhttp && came_by_loopback(access, request))
 			refuse_host(access, request,
 			    "a listener on loopback answers to localhost, IP addresses and names without a dot");
 		else if (request->route && request->route->options.known_host)
@@ -179,6 +180,8 @@ static void check_origin(struct pipit_request *request, void *arg)
 	}
 	origin = header_of(request, "Origin");
 	is_allowed = pipit_cors_apply(access->cors, request, origin);
+	if (access->has_own_evhttp && !(request->route && request->route->options.known_host))
+		return;
 	if (!request->replied && !is_allowed && is_unsafe && is_foreign(request, origin))
 		refuse_origin(request, origin);
 }
@@ -262,9 +265,11 @@ int pipit_access_new(const struct pipit_config *config, struct pipit_access **ac
 	return 0;
 }
 
-struct pipit_filter *pipit_access_take_filters(struct pipit_access *access)
+struct pipit_filter *pipit_access_take_filters(struct pipit_access *access, bool has_own_evhttp)
 {
 	struct pipit_filter *filters = access->filters;
+
+	access->has_own_evhttp = has_own_evhttp && !access->has_list;
 	access->filters = NULL;
 	return filters;
 }

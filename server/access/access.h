@@ -14,7 +14,10 @@ void pipit_access_free(struct pipit_access *access);
 /* A listening socket, before requests come: at most PIPIT_LISTEN_MAX + 1. */
 void pipit_access_add_listener(struct pipit_access *access, int fd);
 
-/* In their order. Owned by `access`, or by the list that they are put into. NULL: none. */
-struct pipit_filter *pipit_access_take_filters(struct pipit_access *access);
+/*
+ * In their order. Owned by `access`, or by the list that they are put into. NULL: none. has_own_evhttp: an evhttp of the program is behind
+ * all routes but those with known_host; without `hosts`, only these are checked.
+ */
+struct pipit_filter *pipit_access_take_filters(struct pipit_access *access, bool has_own_evhttp);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "access/header_rules.h"
 
+#include "access/path_prefix.h"
 #include "base/percent.h"
 #include "request/request.h"
 
@@ -10,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Handlers and CORS need the rest of PIPIT_RESPONSE_HEAD_FIELDS_MAX. */
+#define BYTES_MAX 6000
+
 struct rule {
 	const char *pattern, *name, *value; /* in `text` */
 };
@@ -17,6 +21,7 @@ struct rule {
 struct pipit_header_rules {
 	char *text; /* owned */
 	size_t count;
+	size_t bytes; /* of all headers */
 	struct rule rules[];
 };
 
@@ -50,6 +55,12 @@ static int add_rule(struct pipit_header_rules *rules, char *line, char *error, s
 		return -EINVAL;
 	}
 	rules->count++;
+	rules->bytes += strlen(rule->name) + strlen(rule->value) + 4;
+	if (rules->bytes > BYTES_MAX) {
+		snprintf(
+		    error, size, "header: the rules have more than %d bytes; use fewer or shorter ones", BYTES_MAX);
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -87,18 +98,34 @@ void pipit_header_rules_free(struct pipit_header_rules *rules)
 	free(rules);
 }
 
+static void apply(
+    const struct pipit_header_rules *rules, struct pipit_request *request, const char *path, const char *other)
+{
+	for (size_t i = 0; i < rules->count; i++) {
+		const struct rule *rule = &rules->rules[i];
+		if (fnmatch(rule->pattern, path, 0) == 0 || fnmatch(rule->pattern, other, 0) == 0)
+			pipit_reply_header(request, rule->name, rule->value);
+	}
+}
+
+/* A file has many paths: the one that the client wrote, and the one that it means. */
 void pipit_header_rules_apply(const struct pipit_header_rules *rules, struct pipit_request *request)
 {
 	const struct pipit_guard_head *head = request->head;
-	char *path = malloc(head->path_length + 1);
+	struct pipit_slice path = pipit_guard_slice(head, head->path, head->path_length);
+	char *written = malloc(2 * (path.length + 2)), *meant = written + path.length + 2;
+	size_t length;
 
-	if (!path)
+	if (!written) {
+		pipit_request_reply_short(request);
 		return;
-	path[pipit_percent_decode(pipit_guard_slice(head, head->path, head->path_length), path)] = '\0';
-	for (size_t i = 0; i < rules->count; i++) {
-		const struct rule *rule = &rules->rules[i];
-		if (fnmatch(rule->pattern, path, 0) == 0)
-			pipit_reply_header(request, rule->name, rule->value);
 	}
-	free(path);
+	written[pipit_percent_decode(path, written)] = '\0';
+	length = pipit_path_prefix_read(path, true, meant);
+	/* The root, and a slash at the end. */
+	if (length == 0 || written[strlen(written) - 1] == '/')
+		meant[length++] = '/';
+	meant[length] = '\0';
+	apply(rules, request, written, meant);
+	free(written);
 }

@@ -114,7 +114,8 @@ bool pipit_host_names_is_same_origin(struct pipit_slice origin, struct pipit_sli
 		left = without_default_port(
 		    (struct pipit_slice){ origin.data + length, origin.length - length }, schemes[i].port);
 		right = without_default_port(host, schemes[i].port);
-		return left.length == right.length && strncasecmp(left.data, right.data, left.length) == 0;
+		return left.length > 0 && left.length == right.length &&
+		       strncasecmp(left.data, right.data, left.length) == 0;
 	}
 	return false;
 }

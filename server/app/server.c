@@ -480,12 +480,11 @@ static int open_listeners(struct pipit_server *server, bool may_be_in_use)
 	return result ? result : error;
 }
 
-/* An evhttp of the program has rules of its own. */
+/* Behind a guard without routes of its own there is only the program's evhttp. */
 static bool wants_access(const struct pipit_server *server)
 {
 	const struct pipit_config *config = &server->config;
-	bool has_own_evhttp = server->shared.is_quiet || server->shared.evhttp;
-	return !has_own_evhttp || config->hosts || config->cors_origins || config->header;
+	return !server->shared.is_quiet || config->hosts || config->cors_origins || config->header;
 }
 
 static int make_sockets(struct pipit_server *server)
@@ -777,7 +776,8 @@ static void prepend_access(struct pipit_server *server)
 {
 	for (size_t i = 0; i < count_listeners(server); i++)
 		pipit_access_add_listener(server->access, server->sockets[i * server->worker_count]);
-	pipit_routes_prepend_filters(&server->routes, pipit_access_take_filters(server->access));
+	pipit_routes_prepend_filters(
+	    &server->routes, pipit_access_take_filters(server->access, server->shared.evhttp != NULL));
 }
 
 /* All that can fail, before threads run. */

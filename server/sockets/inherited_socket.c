@@ -46,7 +46,9 @@ static int find_name(const char *name)
 				return -EEXIST;
 			found = FIRST_DESCRIPTOR + (int)i;
 		}
-		names += length + (names[length] == ':');
+		if (names[length] == '\0')
+			break;
+		names += length + 1;
 	}
 	return found;
 }

@@ -207,6 +207,16 @@ def headers_are_added_by_path():
         assert server.curl("/%6Ason/hello")[1]["x-where"]
 
 
+def headers_hold_for_every_spelling_of_a_path():
+    with tempfile.TemporaryDirectory() as root:
+        pathlib.Path(root, "app").mkdir()
+        pathlib.Path(root, "app", "p.html").write_text("x")
+        with Server("--root", root, "--header", "/app/*: X-A: b", "--header", "/: X-Root: c") as server:
+            for path in ("/app/p.html", "//app/p.html", "/./app/p.html", "/x/../app/p.html", "/%61pp/p.html", "/app//p.html", "/app/"):
+                assert server.curl(path, "--path-as-is")[1].get("x-a") == "b", path
+            assert server.curl("//", "--path-as-is")[1].get("x-root") == "c"
+
+
 def wrong_options_are_reported():
     every = ("--cors-origins", "*")
     for flags, reason in ((("--hosts", "a:80"), "is not a name"), (("--cors-origins", "app.example.com"), "is not an origin"),
@@ -214,6 +224,7 @@ def wrong_options_are_reported():
                           (("--hosts", ","), "no name"),
                           ((*every, "--cors-credentials"), "list the origins"), ((*every, "--cors-methods", "GTE"), "is not a method"),
                           ((*every, "--cors-headers", "A: b"), "header names"), (("--header", "X: y"), "not a rule"),
+                          (("--header", "/*: A: " + "x" * 3900, "--header", "/*: B: " + "x" * 3900), "more than 6000 bytes"),
                           (("--header", "/*: Date: now"), "cannot be added")):
         wrong = [flag for flag in flags if flag.startswith("--")][-1]
         for check in ((), ("--check",)):
@@ -227,7 +238,7 @@ def main():
         sys.exit("not found: curl; install Debian's package curl")
     for test in (a_listener_on_loopback_answers_to_names_that_nobody_else_owns, other_listeners_answer_to_every_name_but_keep_their_settings,
                  loopback_is_found_however_it_is_written, each_listener_has_its_rule, hosts_lists_the_names, pages_of_other_origins_change_nothing, cors_lets_listed_origins_in,
-                 a_preflight_is_answered_without_a_handler, cors_for_every_origin, headers_are_added_by_path, wrong_options_are_reported):
+                 a_preflight_is_answered_without_a_handler, cors_for_every_origin, headers_are_added_by_path, headers_hold_for_every_spelling_of_a_path, wrong_options_are_reported):
         test()
         print(f"passed: {test.__name__}", flush=True)
 

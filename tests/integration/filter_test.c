@@ -572,6 +572,60 @@ START_TEST(data_is_found_by_its_key)
 }
 END_TEST
 
+static void reply_as_evhttp(struct evhttp_request *request, void *arg)
+{
+	(void)arg;
+	reply_to(request, "evhttp");
+}
+
+/* The program's evhttp may be known by every name, the server's routes are not. */
+START_TEST(known_host_holds_in_front_of_an_evhttp)
+{
+	static const struct pipit_route_options known = { .known_host = true };
+	static const struct {
+		const char *request;
+		int status;
+	} requests[] = {
+		{ "GET /known HTTP/1.1\r\nHost: localhost\r\n\r\n", 200 },
+		{ "GET /known HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421 },
+		{ "POST /known HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n",
+		    403 },
+		{ "GET /other HTTP/1.1\r\nHost: evil.example\r\n\r\n", 200 },
+		{ "POST /other HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n",
+		    200 },
+	};
+	struct pipit_config config;
+	struct pipit_server *other;
+	struct evhttp *http;
+	struct event_base *base;
+	struct loop its;
+	unsigned its_port;
+
+	loop_open(&its);
+	base = its.base;
+	http = evhttp_new(base);
+	evhttp_set_gencb(http, reply_as_evhttp, NULL);
+	pipit_config_init(&config);
+	config.listen[0] = "127.0.0.1:0";
+	other = pipit_server_new(&config);
+	ck_assert_int_eq(pipit_route_with(other, PIPIT_GET | PIPIT_POST, "/known", show, NULL, &known), 0);
+	ck_assert_int_eq(pipit_server_guard_evhttp(other, http), 0);
+	its_port = (unsigned)strtoul(strrchr(pipit_server_url(other, 0), ':') + 1, NULL, 10);
+	loop_run(&its);
+	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+		int fd = wire_connect(its_port);
+		wire_print(fd, "%s", requests[i].request);
+		wire_expect(wire_read(fd, false), requests[i].status, NULL);
+		close(fd);
+	}
+	loop_stop(&its);
+	pipit_server_free(other);
+	evhttp_free(http);
+	loop_leave(&its);
+	event_base_free(base);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("filters");
@@ -591,6 +645,7 @@ int main(void)
 	tcase_add_test(tests, a_callback_gets_its_own_request_only);
 	tcase_add_test(tests, reports_wrong_filters);
 	tcase_add_test(tests, data_is_found_by_its_key);
+	tcase_add_test(tests, known_host_holds_in_front_of_an_evhttp);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
 }

@@ -86,6 +86,8 @@ static const struct {
 	{ "null", "null", false },
 	{ "", "", false },
 	{ "http://", "", false },
+	{ "http://:80", "", false },
+	{ "http://:", "", false },
 	{ "ftp://a.example", "a.example", false },
 	{ "http://a.example/", "a.example", false },
 };
