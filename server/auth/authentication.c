@@ -413,7 +413,7 @@ static void delay_failure(struct attempt *attempt)
 	struct pipit_request *request = attempt->request;
 	unsigned failures;
 	unsigned delay = pipit_failures_add(attempt->authentication->failures, attempt->address, now_ms(), &failures);
-	struct timeval time = { delay / 1000, (suseconds_t)(delay % 1000 * 1000) };
+	struct timeval time = { (time_t)(delay / 1000), (suseconds_t)(delay % 1000 * 1000) };
 
 	count(request, PIPIT_AUTHENTICATION_FAILED);
 	if (failures % FAILURES_LOGGED == 0)
