@@ -96,8 +96,8 @@ START_TEST(takes_names_and_passwords_up_to_their_limits)
 	snprintf(text, sizeof text, "%0*d:%0*d", name, 1, password, 2);
 	encode(text, value + 6);
 	ck_assert_int_eq(read_text(value), PIPIT_SCHEME_BASIC);
-	ck_assert_int_eq(strlen(credentials.name), name);
-	ck_assert_int_eq(strlen(credentials.password), password);
+	ck_assert_int_eq((int)strlen(credentials.name), name);
+	ck_assert_int_eq((int)strlen(credentials.password), password);
 	snprintf(text, sizeof text, "%0*d:%0*d", name + 1, 1, password - 1, 2);
 	encode(text, value + 6);
 	ck_assert_int_eq(read_text(value), PIPIT_SCHEME_MALFORMED);
