@@ -133,7 +133,7 @@ static int read_users(
 		else if (error != 0)
 			pipit_log(PIPIT_LOG_ERROR, "users are not read again, the old ones stay in force: %s", why);
 		else if (pipit_user_file_count(made->files[i]) == 0)
-			pipit_log(PIPIT_LOG_WARN, "%s: has no users: nobody passes", file->name);
+			pipit_log(PIPIT_LOG_WARN, "%s: has no users: every request is refused", file->name);
 		if (error != 0 && result == 0)
 			result = error == -ENOMEM ? error : -EINVAL;
 	}

@@ -35,7 +35,7 @@ size_t pipit_user_file_count(const struct pipit_user_file *file);
 const char *pipit_user_file_hash(
     const struct pipit_user_file *file, const struct pipit_digest_key *key, const char *name, bool *is_known);
 
-/* BEARER: whose token it is; NULL: nobody's. */
+/* BEARER: the name of the token's user; NULL: the file does not have the token. */
 const char *pipit_user_file_owner(
     const struct pipit_user_file *file, const struct pipit_digest_key *key, struct pipit_slice token);
 
