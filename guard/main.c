@@ -38,7 +38,7 @@ static const char help[] = "Usage: pipit-guard [OPTION]... PROGRAM [ARGUMENT]...
 			   "  Environment=LD_PRELOAD=/usr/local/lib/libpipit-guard.so\n"
 			   "Exit status: that of the program; 2 wrong configuration, and PROGRAM is not run;\n"
 			   "126 PROGRAM cannot be run, 127 it is not found. --explain: 3 if the guard would\n"
-			   "stand aside.\n";
+			   "stand aside, and is not preloaded for --children.\n";
 
 struct arguments {
 	struct guard_flags flags;
@@ -191,6 +191,13 @@ static void find_library(char *path, size_t size)
 		    slash + 1, size - (size_t)(slash + 1 - path), "%s/%s", PIPIT_GUARD_LIBDIR, PIPIT_GUARD_LIBRARY);
 }
 
+/* Set by --children, too. */
+static bool guards_children(void)
+{
+	const char *value = getenv(PIPIT_GUARD_CHILDREN);
+	return value && strcmp(value, "on") == 0;
+}
+
 /* False: the library is missing. */
 static bool preload(void)
 {
@@ -228,13 +235,27 @@ static void run_by_shell(const struct program *program, char **arguments)
 	free(words);
 }
 
+/* A program that it stands aside of may start others: "nice", "sh -c", "env". */
+static bool preloads_for(const struct program *program)
+{
+	return !*program->aside || (guards_children() && !program->ends_preload);
+}
+
+static void say_aside(const struct program *program)
+{
+	const char *consequence = preloads_for(program)   ? "; guards what it starts"
+				  : program->ends_preload ? "; what it starts is not guarded, either"
+							  : "; what it starts is not guarded without --children";
+	pipit_log(PIPIT_LOG_WARN, "stands aside of %s: %s%s", program->path, program->aside, consequence);
+}
+
 static int run(const struct program *program, char **arguments)
 {
 	int error;
 
 	if (*program->aside)
-		pipit_log(PIPIT_LOG_WARN, "stands aside of %s: %s", program->path, program->aside);
-	else if (!preload())
+		say_aside(program);
+	if (preloads_for(program) && !preload())
 		return EXIT_CANNOT_RUN;
 	if (program->is_bare_script)
 		run_by_shell(program, arguments);
@@ -264,8 +285,8 @@ int main(int argc, char **argv)
 		return fail(EXIT_CANNOT_RUN, *arguments.program,
 		    result == -ENOEXEC ? "neither a program nor a script" : strerror(-result));
 	if (arguments.explains) {
-		program_explain(&program);
-		result = end_output(*program.aside ? EXIT_ASIDE : 0);
+		program_explain(&program, guards_children());
+		result = end_output(preloads_for(&program) ? 0 : EXIT_ASIDE);
 	} else {
 		result = run(&program, arguments.program);
 	}

@@ -288,12 +288,14 @@ static void read_image(struct program *program, Elf *elf)
 	else if (has_evhttp)
 		stand_aside(
 		    program, "it contains evhttp itself (libevent is linked statically); link it with pipit instead");
-	else if (!has_loader_of_this_program(loader))
+	else if (!has_loader_of_this_program(loader)) {
 		stand_aside(program, "its loader is %s, and the guard was built for another C library", loader);
-	else if (gains_rights(program->path))
+		program->ends_preload = true;
+	} else if (gains_rights(program->path)) {
 		stand_aside(program,
 		    "it gains rights when it starts (setuid or capabilities): the loader preloads nothing then");
-	else {
+		program->ends_preload = true;
+	} else {
 		visit_symbols(elf, SHT_DYNSYM, add_call, program);
 		if (look_into_libraries(program, loader) != 0)
 			stand_aside(program, "the loader cannot list its libraries");
@@ -417,7 +419,7 @@ static void print_calls(struct program *program)
 	printf("\n");
 }
 
-void program_explain(struct program *program)
+void program_explain(struct program *program, bool guards_children)
 {
 	printf("program: %s\n", program->path);
 	if (*program->interpreter) {
@@ -434,6 +436,10 @@ void program_explain(struct program *program)
 		print_calls(program);
 	if (*program->aside) {
 		printf("guard:   stands aside: %s\n", program->aside);
+		if (guards_children)
+			printf("guard:   is %spreloaded into the programs that it starts%s\n",
+			    program->ends_preload ? "not " : "",
+			    program->ends_preload ? "" : ", and guards those that bind an evhttp");
 		return;
 	}
 	/* A client may share code with a server, and link functions that it never calls. */

@@ -19,6 +19,7 @@ struct program {
 	bool binds;          /* one of the calls gives an evhttp a socket */
 	char user[PATH_MAX]; /* the library that imports them; empty: the program itself */
 	char aside[512];     /* why the guard stands aside; empty: it does not */
+	bool ends_preload;   /* what it starts cannot be guarded, either */
 };
 
 /* name: looked up in PATH if it has no slash. 0, or a negative errno value. */
@@ -27,6 +28,6 @@ int program_read(struct program *program, const char *name);
 void program_clear(struct program *program);
 
 /* Prints what the file says, and the decision, on standard output. Sorts the calls. */
-void program_explain(struct program *program);
+void program_explain(struct program *program, bool guards_children);
 
 #endif

@@ -259,6 +259,28 @@ def goes_through_a_script():
             assert process.returncode == STATUS
 
 
+WRAPPERS = (
+    ("nice",),
+    ("env", "WRAPPED=yes"),
+    ("sh", "-c", 'exec "$@"', "sh"),
+    ("sh", "-c", '"$@"; exit $?', "sh"),  # a child
+    ("sh", "-c", 'nice "$@"; exit $?', "sh", "sh", "-c", '"$@"; exit $?', "sh"),  # a grandchild
+)
+
+
+def guards_what_a_wrapper_starts():
+    for words in WRAPPERS:
+        with contextlib.closing(Program("plain", (GUARD, "--children", "--", *words))) as program:
+            assert program.is_guarded(), words
+            assert re.search(r"stands aside of \S+: it is linked with no libevent that has evhttp; guards what it starts\n", program.log()), program.log()
+            assert f"guards 127.0.0.1:{program.port}" in program.log(), program.log()
+            assert program.end() == STATUS, (words, program.log())
+        with contextlib.closing(Program("plain", (GUARD, *words))) as program:
+            assert not program.is_guarded(), words
+            assert "what it starts is not guarded without --children\n" in program.log(), program.log()
+            assert program.end() == STATUS, words
+
+
 # --- what the program sees ------------------------------------------------------------------------------------------------
 
 
@@ -533,6 +555,23 @@ def stands_aside_of_programs_that_it_cannot_reach():
         done = run(GUARD, program)
         assert done.returncode == 5
         assert_aside(done, "gains rights")
+        done = run(GUARD, "--children", program)
+        assert_aside(done, "preloads nothing then; what it starts is not guarded, either")
+        done = run(GUARD, "--children", "--explain", program)
+        assert done.returncode == 3 and "guard:   is not preloaded into the programs that it starts\n" in done.stdout, done
+
+
+def preloads_nothing_for_another_c_library():
+    """Its loader would end the program."""
+    if not shutil.which("musl-gcc"):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        source, program = pathlib.Path(folder, "musl.c"), pathlib.Path(folder, "musl")
+        source.write_text("int main(void) { return 5; }\n")
+        subprocess.run(["musl-gcc", source, "-o", program], check=True)
+        done = run(GUARD, "--children", program)
+        assert done.returncode == 5, done
+        assert_aside(done, "another C library; what it starts is not guarded, either")
 
 
 OTHER_LIBEVENT = """
@@ -744,6 +783,8 @@ def explains_without_running():
     assert "it links functions that bind an evhttp; if it calls one," in done.stdout, done.stdout
     done = run(GUARD, "--explain", "true")
     assert done.returncode == 3 and "stands aside" in done.stdout
+    done = run(GUARD, "--children", "--explain", "true")
+    assert done.returncode == 0 and "is preloaded into the programs that it starts, and guards those that bind an evhttp\n" in done.stdout, done
 
 
 def prints_help_of_at_most_80_columns():
@@ -766,6 +807,7 @@ TESTS = (
     writes_no_message_into_a_file_of_the_program,
     stands_aside_of_a_libevent_that_only_a_plugin_has,
     goes_through_a_script,
+    guards_what_a_wrapper_starts,
     tells_the_true_peer_and_passes_bodies,
     changes_no_signal_and_no_locale,
     is_taken_out_of_the_environment,
@@ -780,6 +822,7 @@ TESTS = (
     stands_aside_of_a_bevcb_of_the_program,
     stands_aside_of_programs_without_a_server,
     stands_aside_of_programs_that_it_cannot_reach,
+    preloads_nothing_for_another_c_library,
     stands_aside_of_another_libevent,
     runs_nothing_with_a_wrong_configuration,
     prints_the_configuration_that_it_has_checked,
