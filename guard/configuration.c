@@ -227,6 +227,7 @@ static struct pipit_server *new_metrics(const struct guard_configuration *guard,
 
 	listens_nowhere.listen_count = 0;
 	listens_nowhere.workers = 1;
+	listens_nowhere.hosts = guard->config.hosts;
 	listens_nowhere.log_format = guard->config.log_format;
 	listens_nowhere.log_level = guard->config.log_level;
 	server = pipit_server_new_unchecked(&listens_nowhere);

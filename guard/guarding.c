@@ -89,7 +89,7 @@ static void start_metrics(void)
 		error = pipit_server_attach(metrics.server, metrics_base);
 	if (error == 0) {
 		/* takes the descriptor, also when it fails */
-		error = pipit_worker_listen(pipit_server_worker(metrics.server), metrics.fd, false, NULL);
+		error = pipit_server_listen_on(metrics.server, metrics.fd);
 		metrics.fd = -1;
 	}
 	if (error == 0) {

@@ -822,6 +822,13 @@ static int start(struct pipit_server *server, struct event_base *base)
 	return error;
 }
 
+int pipit_server_listen_on(struct pipit_server *server, int fd)
+{
+	if (server->access)
+		pipit_access_add_listener(server->access, fd);
+	return pipit_worker_listen(server->workers[0], fd, false, NULL);
+}
+
 /* Repeats an earlier drain or stop. */
 static void open_inboxes(struct pipit_server *server)
 {

@@ -45,6 +45,12 @@ int pipit_server_guard_fallback(struct pipit_server *server, pipit_evhttp_callba
 int pipit_server_attach_evhttp(
     struct pipit_server *server, struct event_base *base, struct evhttp *http, void (*on_evhttp_freed)(void *server));
 
+/*
+ * A listening socket that the caller has opened, for an attached server without addresses in its configuration. Once, before the loop runs.
+ * Takes fd, also when it fails.
+ */
+int pipit_server_listen_on(struct pipit_server *server, int fd);
+
 /* Of an attached server. */
 struct pipit_worker *pipit_server_worker(const struct pipit_server *server);
 

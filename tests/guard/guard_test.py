@@ -737,6 +737,27 @@ def shows_metrics_on_a_listener_of_its_own():
         assert program.end() == STATUS
 
 
+def metrics_status(address, host):
+    with contextlib.closing(http.client.HTTPConnection(*address.split(":"), timeout=PATIENCE)) as connection:
+        connection.request("GET", "/metrics", headers={"Host": host})
+        return connection.getresponse().status
+
+
+def metrics_refuse_the_name_of_a_foreign_site():
+    for hosts, allowed, refused in (
+        ({}, ("localhost", "127.0.0.1", "10.1.2.3", "nas"), ("evil.example", "nas.example.com")),
+        ({"PIPIT_HOSTS": "nas.example.com"}, ("localhost", "127.0.0.1", "nas.example.com"), ("evil.example", "10.1.2.3")),
+    ):
+        address = free_address()
+        with guarded("plain", "--metrics", address, **hosts) as program:
+            wait_until(lambda: "serves metrics at" in program.log())
+            for host in allowed:
+                assert metrics_status(address, host) == 200, (hosts, host)
+            for host in refused:
+                assert metrics_status(address, host) == 421, (hosts, host)
+            assert "refused a request for the host \"evil.example\" with 421" in program.log(), program.log()
+
+
 def says_that_the_metrics_have_the_port_of_the_program():
     address = free_address()
     port = address.split(":")[1]
@@ -833,6 +854,7 @@ TESTS = (
     names_the_program_in_what_it_says_of_a_refusal,
     reports_programs_that_cannot_run,
     shows_metrics_on_a_listener_of_its_own,
+    metrics_refuse_the_name_of_a_foreign_site,
     says_that_the_metrics_have_the_port_of_the_program,
     shows_the_metrics_of_the_process_that_serves,
     keeps_counters_after_an_evhttp_has_ended,
