@@ -5,7 +5,9 @@
 #include "access/header_rules.h"
 #include "access/host_names.h"
 #include "base/log.h"
+#include "base/refusal.h"
 #include "config/config.h"
+#include "metrics/counters.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -19,7 +21,8 @@
 #include <unistd.h>
 
 #define UNSAFE (PIPIT_POST | PIPIT_PUT | PIPIT_PATCH | PIPIT_DELETE)
-#define HINT_SECONDS 60
+#define WARNING_SECONDS 60
+#define SHOWN_MAX 256 /* bytes of a name in the log */
 
 struct pipit_access {
 	const struct pipit_config *config;
@@ -29,8 +32,8 @@ struct pipit_access {
 	size_t listener_count, loopback_count;
 	in_port_t loopback_ports[PIPIT_LISTEN_MAX + 1]; /* of listeners on loopback */
 	bool has_list;
-	bool has_own_evhttp;   /* without a list */
-	_Atomic time_t hinted; /* when the log last said how to allow a name */
+	bool has_own_evhttp;                       /* without a list */
+	_Atomic time_t host_warned, origin_warned; /* when the log last said how to allow one */
 	struct pipit_filter *filters, **next_filter;
 };
 
@@ -92,20 +95,32 @@ static bool came_by_loopback(const struct pipit_access *access, const struct pip
 }
 
 /* The operator of a proxy before this server must learn of it; a client must not fill the log. */
-static void hint(struct pipit_access *access, struct pipit_slice host, const char *why)
+static enum pipit_log_level level_after(_Atomic time_t *warned)
 {
-	time_t now = time(NULL), before = atomic_load_explicit(&access->hinted, memory_order_relaxed);
-	if (now - before < HINT_SECONDS || !atomic_compare_exchange_strong_explicit(&access->hinted, &before, now,
-					       memory_order_relaxed, memory_order_relaxed))
-		return;
-	pipit_log(PIPIT_LOG_WARN, "refused a request for the host \"%.*s\" with 421: %s; allow it with --hosts",
-	    (int)host.length, host.data, why);
+	time_t now = time(NULL), before = atomic_load_explicit(warned, memory_order_relaxed);
+	bool may_warn = now - before >= WARNING_SECONDS && atomic_compare_exchange_strong_explicit(warned, &before, now,
+							       memory_order_relaxed, memory_order_relaxed);
+	return may_warn ? PIPIT_LOG_WARN : PIPIT_LOG_DEBUG;
+}
+
+/* Of an argument for "%.*s". */
+static int shown_length(struct pipit_slice name)
+{
+	return name.length < SHOWN_MAX ? (int)name.length : SHOWN_MAX;
+}
+
+static void count(const struct pipit_request *request, enum pipit_refusal reason)
+{
+	pipit_counters_reject(request->pool->counters, reason);
 }
 
 static void refuse_host(struct pipit_access *access, struct pipit_request *request, const char *why)
 {
 	struct pipit_slice host = host_of(request);
-	hint(access, host, why);
+	pipit_log(level_after(&access->host_warned),
+	    "refused a request for the host \"%.*s\" with 421: %s; allow it with the option hosts", shown_length(host),
+	    host.data ? host.data : "", why);
+	count(request, PIPIT_REFUSAL_UNKNOWN_HOST);
 	pipit_reply_problem(request, 421, "This server does not answer to the name \"%.*s\".", (int)host.length,
 	    host.data ? host.data : "");
 }
@@ -156,20 +171,21 @@ static bool is_foreign(const struct pipit_request *request, struct pipit_slice o
 	return pipit_slice_equals_nocase(header_of(request, "Sec-Fetch-Site"), "cross-site");
 }
 
-static void refuse_origin(struct pipit_request *request, struct pipit_slice origin)
+static void refuse_origin(struct pipit_access *access, struct pipit_request *request, struct pipit_slice origin)
 {
 	struct pipit_slice host = host_of(request);
 
-	pipit_log(PIPIT_LOG_DEBUG,
-	    "refused with 403: a request of the origin \"%.*s\" for the host \"%.*s\"; a proxy must forward Host, and "
-	    "cors-origins and cors-methods allow more",
-	    (int)origin.length, origin.data ? origin.data : "", (int)host.length, host.data ? host.data : "");
-	pipit_reply_problem(request, 403, "A page of another origin may not send this request.");
+	pipit_log(level_after(&access->origin_warned),
+	    "refused a request of the origin \"%.*s\" for the host \"%.*s\" with 403: a page of another origin may "
+	    "change nothing; a proxy must forward Host; allow it with the options cors-origins and cors-methods",
+	    shown_length(origin), origin.data ? origin.data : "", shown_length(host), host.data ? host.data : "");
+	count(request, PIPIT_REFUSAL_FOREIGN_ORIGIN);
+	pipit_reply_problem(request, 403, "%s", pipit_refusal_entry(PIPIT_REFUSAL_FOREIGN_ORIGIN)->detail);
 }
 
 static void check_origin(struct pipit_request *request, void *arg)
 {
-	const struct pipit_access *access = arg;
+	struct pipit_access *access = arg;
 	bool is_unsafe = request->head->method & UNSAFE, is_allowed;
 	struct pipit_slice origin;
 
@@ -183,7 +199,7 @@ static void check_origin(struct pipit_request *request, void *arg)
 	if (access->has_own_evhttp && !(request->route && request->route->options.known_host))
 		return;
 	if (!request->replied && !is_allowed && is_unsafe && is_foreign(request, origin))
-		refuse_origin(request, origin);
+		refuse_origin(access, request, origin);
 }
 
 /* --- own headers ---------------------------------------------------------------------------------------------------- */

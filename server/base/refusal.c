@@ -35,6 +35,8 @@ static const struct pipit_refusal_entry entries[PIPIT_REFUSAL_COUNT] = {
 	    "Your address has reached its limit of open connections." },
 	[PIPIT_REFUSAL_TOO_MANY_STREAMS] = { 503, "too_many_streams",
 	    "The stream has reached its limit of clients; try again soon." },
+	[PIPIT_REFUSAL_UNKNOWN_HOST] = { 421, "unknown_host", "This server does not answer to the name in the Host header." },
+	[PIPIT_REFUSAL_FOREIGN_ORIGIN] = { 403, "foreign_origin", "A page of another origin may not send this request." },
 	[PIPIT_REFUSAL_MEMORY_LIMIT] = { 503, "memory_limit", "The server has reached its memory limit; try again soon." },
 	[PIPIT_REFUSAL_OUT_OF_MEMORY] = { 503, "out_of_memory", "The server is short of memory; try again soon." },
 	[PIPIT_REFUSAL_EVHTTP] = { 500, "evhttp", "The server could not process the request." },

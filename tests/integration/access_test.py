@@ -50,6 +50,9 @@ class Server:
     def status(self, path, *words, **keywords):
         return self.curl(path, *words, **keywords)[0]
 
+    def rejected(self, reason):
+        return int(re.search(f'^http_rejected_total{{reason="{reason}"}} (.*)$', self.curl("/metrics")[2], re.MULTILINE)[1])
+
     def put(self, **headers):
         return self.status("/api/settings", "-d", "{}", method="PUT", Content_Type="application/json", **headers)
 
@@ -81,7 +84,8 @@ def a_listener_on_loopback_answers_to_names_that_nobody_else_owns():
         assert raw(server.ports[0], b"GET /healthz HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
         log = server.log()
         # Once, however many are refused.
-        assert log.count("refused a request for the host \"evil.example\" with 421") == 1 and "allow it with --hosts" in log, log
+        assert log.count("refused a request for the host \"evil.example\" with 421") == 1 and "allow it with the option hosts" in log, log
+        assert server.rejected("unknown_host") == 7
 
 
 def other_listeners_answer_to_every_name_but_keep_their_settings():
@@ -149,6 +153,15 @@ def pages_of_other_origins_change_nothing():
         # Before the body is invited.
         answer = raw(server.ports[0], b"POST /json/echo HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 403 "), answer
+        log = server.log()
+        assert log.count("warn: refused a request of the origin") == 1, log
+        assert f'refused a request of the origin "http://evil.example" for the host "127.0.0.1:{server.ports[0]}" with 403' in log, log
+        assert "allow it with the options cors-origins and cors-methods" in log, log
+        assert server.rejected("foreign_origin") == 9
+    with Server("--log-level", "debug") as server:
+        for _ in range(3):
+            assert server.put(Origin="null") == 403
+        assert server.log().count('refused a request of the origin "null"') == 3, server.log()
 
 
 def cors_lets_listed_origins_in():

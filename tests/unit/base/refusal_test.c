@@ -7,7 +7,7 @@
 #include <ctype.h>
 #include <string.h>
 
-static const int statuses[] = { 400, 405, 408, 413, 414, 417, 421, 429, 431, 500, 501, 503, 505 };
+static const int statuses[] = { 400, 403, 405, 408, 413, 414, 417, 421, 429, 431, 500, 501, 503, 505 };
 
 static int has_status(int status)
 {
