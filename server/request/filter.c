@@ -106,6 +106,8 @@ enum pipit_filter_outcome pipit_filter_run(const struct pipit_filter *first, str
 			request->next_filter = filter->next;
 			return PIPIT_FILTER_DEFERRED;
 		}
+		/* It is the filter's own: the handler has none yet. */
+		request->on_abort = NULL;
 	}
 	return PIPIT_FILTER_PASSED;
 }

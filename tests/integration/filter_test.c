@@ -130,6 +130,13 @@ static void pass_at_once(struct pipit_request *request, void *arg)
 	add_word(request, " kept");
 }
 
+/* Without effect, because it does not keep the request. */
+static void set_abort_only(struct pipit_request *request, void *arg)
+{
+	(void)arg;
+	pipit_request_on_abort(request, on_abort, NULL);
+}
+
 /* --- routes ------------------------------------------------------------------------------------------------------------- */
 
 static void show(struct pipit_request *request, void *arg)
@@ -217,6 +224,24 @@ static void never_reply(struct pipit_request *request, void *arg)
 	pipit_request_on_abort(request, release_when_gone, NULL);
 }
 
+static void release_once_gone(evutil_socket_t fd, short what, void *request)
+{
+	struct timeval soon = { 0, 1000 };
+	(void)fd, (void)what;
+	if (pipit_request_is_gone(request))
+		pipit_request_release(request);
+	else
+		event_base_once(pipit_request_base(request), -1, EV_TIMEOUT, release_once_gone, request, &soon);
+}
+
+static void wait_for_the_end(struct pipit_request *request, void *arg)
+{
+	(void)arg;
+	waiting++;
+	ck_assert_int_eq(pipit_request_keep(request), 0);
+	release_once_gone(-1, 0, request);
+}
+
 /* With the status that its path names. */
 static void send_problem(struct evhttp_request *request, void *arg)
 {
@@ -239,6 +264,7 @@ static void start(void)
 		{ "/slow/{path...}", second },
 		{ "/long", wait_long },
 		{ "/long/unanswered", wait_long },
+		{ "/abandoned", set_abort_only },
 		{ "/later", wait_and_refuse },
 		{ "/kept", pass_at_once },
 		{ "/kept", second },
@@ -266,6 +292,7 @@ static void start(void)
 	ck_assert_int_eq(pipit_route_evhttp(server, PIPIT_GET, "/a/ask", ask_for_the_held_one, NULL), 0);
 	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/a/much", reply_with_much, NULL), 0);
 	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/long/unanswered", never_reply, NULL), 0);
+	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/abandoned", wait_for_the_end, NULL), 0);
 	ck_assert_int_eq(pipit_route_with(server, PIPIT_POST, "/two/small", show, NULL, &small), 0);
 	loop_open(&loop);
 	ck_assert_int_eq(pipit_server_attach(server, loop.base), 0);
@@ -458,6 +485,19 @@ START_TEST(a_handler_hears_of_a_client_that_left_while_a_filter_decided)
 }
 END_TEST
 
+START_TEST(a_handler_begins_without_the_abort_callback_of_a_filter)
+{
+	int fd = wire_connect(port), one = 1;
+	wire_print(fd, "GET /abandoned HTTP/1.1\r\nHost: x\r\n\r\n");
+	ck_assert(wire_wait(is_waiting, &one));
+	/* A reset: the request is gone. */
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger));
+	close(fd);
+	expect_released(1);
+	ck_assert_int_eq(aborted, 0);
+}
+END_TEST
+
 /* With one of these numbers, the replies before it fill the socket just when the filter decides. */
 START_TEST(a_request_passes_while_the_socket_is_full)
 {
@@ -641,6 +681,7 @@ int main(void)
 	tcase_add_loop_test(
 	    tests, the_problem_of_a_callback_has_an_error_status, 0, sizeof problems / sizeof *problems);
 	tcase_add_test(tests, a_handler_hears_of_a_client_that_left_while_a_filter_decided);
+	tcase_add_test(tests, a_handler_begins_without_the_abort_callback_of_a_filter);
 	tcase_add_loop_test(tests, a_request_passes_while_the_socket_is_full, 40, 90);
 	tcase_add_test(tests, a_callback_gets_its_own_request_only);
 	tcase_add_test(tests, reports_wrong_filters);
