@@ -164,6 +164,8 @@ static int check_configuration(const struct guard_flags *flags, bool prints)
 	if (result == 0 && guard.metrics)
 		result = guard_configuration_open_metrics(&guard, &metrics);
 	guard_configuration_close_metrics(&metrics);
+	/* The program may have other rights when it opens its log. */
+	pipit_server_remove_new_log(server);
 	pipit_server_free(server);
 	if (result == 0 && prints)
 		guard_configuration_print(&guard, stdout);

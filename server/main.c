@@ -446,6 +446,16 @@ static int end_output(void)
 	return EXIT_COULD_NOT_RUN;
 }
 
+/* Root may check what another user will run, and could not open. */
+static void remove_new_files(struct daemon *daemon)
+{
+	if ((!daemon->server && !daemon->settings) || !become_user(daemon))
+		return;
+	pipit_server_remove_new_log(daemon->server);
+	pipit_settings_remove_new_lock(daemon->settings);
+	become_root(daemon);
+}
+
 /* result: of the options; those without an error are checked too. */
 static int check(struct pipit_config *config, const struct pipit_options *options, int result)
 {
@@ -454,6 +464,7 @@ static int check(struct pipit_config *config, const struct pipit_options *option
 	};
 
 	prepare(&daemon);
+	remove_new_files(&daemon);
 	clean_up(&daemon);
 	if (daemon.result != EXIT_CLEAN)
 		return daemon.result;

@@ -116,6 +116,12 @@ int pipit_server_open_log(struct pipit_server *server)
 	return server->log_error;
 }
 
+void pipit_server_remove_new_log(struct pipit_server *server)
+{
+	if (server)
+		pipit_access_log_remove_new(server->shared.access_log);
+}
+
 struct pipit_server *pipit_server_new(const struct pipit_config *config)
 {
 	struct pipit_config defaults;

@@ -18,6 +18,9 @@ int pipit_server_check(struct pipit_server *server);
 /* Before pipit_server_listen() does it, which then fails too. Logs the failure. */
 int pipit_server_open_log(struct pipit_server *server);
 
+/* After pipit_server_check(): the access log, if opening it has made it. NULL: no effect. */
+void pipit_server_remove_new_log(struct pipit_server *server);
+
 struct event_base;
 struct evhttp;
 struct pipit_worker;

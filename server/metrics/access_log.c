@@ -77,6 +77,7 @@ struct pipit_access_log {
 	int fd;     /* owned; reopening keeps its number */
 	char *name; /* owned; NULL: standard output, which cannot be reopened */
 	bool json;
+	bool is_new;           /* opening has made the file */
 	bool is_regular;       /* guarded by `lock` */
 	size_t partial_length; /* 0: at the beginning of a line */
 	/* Rest of a short write, written before other lines: lines of two workers must not mix. */
@@ -87,9 +88,14 @@ struct pipit_access_log {
 };
 
 /* O_NONBLOCK: without a reader a FIFO fails (ENXIO) instead of blocking the start, and no write blocks the loop. */
-static int open_by_name(const char *name)
+static int open_by_name(const char *name, bool *is_new)
 {
-	int fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
+	const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	int fd = open(name, flags | O_EXCL, 0640);
+
+	*is_new = fd >= 0;
+	if (fd < 0)
+		fd = open(name, flags, 0640);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -131,7 +137,7 @@ int pipit_access_log_open(const char *destination, bool json, struct pipit_acces
 		return -ENOMEM;
 	if (!is_output && (opened->name = strdup(destination)) == NULL)
 		goto failed;
-	fd = is_output ? open_standard_output() : open_by_name(destination);
+	fd = is_output ? open_standard_output() : open_by_name(destination, &opened->is_new);
 	if (fd < 0)
 		goto failed;
 	opened->fd = fd;
@@ -144,6 +150,12 @@ failed:
 	free(opened->name);
 	free(opened);
 	return fd;
+}
+
+void pipit_access_log_remove_new(struct pipit_access_log *log)
+{
+	if (log != NULL && log->is_new)
+		unlink(log->name);
 }
 
 void pipit_access_log_close(struct pipit_access_log *log)
@@ -261,9 +273,10 @@ static void write_or_drop(struct pipit_access_log *log, const char *data, size_t
 int pipit_access_log_reopen(struct pipit_access_log *log)
 {
 	int fresh, result = 0;
+	bool is_new;
 	if (log == NULL || log->name == NULL)
 		return 0;
-	fresh = open_by_name(log->name);
+	fresh = open_by_name(log->name, &is_new);
 	if (fresh < 0)
 		return fresh;
 	pthread_mutex_lock(&log->lock);

@@ -27,6 +27,9 @@ int pipit_access_log_open(const char *destination, bool json, struct pipit_acces
  */
 int pipit_access_log_reopen(struct pipit_access_log *log);
 
+/* Removes the file if opening has made it. */
+void pipit_access_log_remove_new(struct pipit_access_log *log);
+
 /* After all buffers. */
 void pipit_access_log_close(struct pipit_access_log *log);
 

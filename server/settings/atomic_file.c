@@ -22,9 +22,10 @@
 #define SUFFIX_MAX sizeof ".previous.new"
 
 struct pipit_atomic_file {
-	char *shown;           /* owned; as given */
-	char *path;            /* owned; without symbolic links */
-	int directory, lock;   /* -1: none */
+	char *shown;         /* owned; as given */
+	char *path;          /* owned; without symbolic links */
+	int directory, lock; /* -1: none */
+	bool has_made_lock;
 	bool is_mounted_alone; /* a mount point, which rename() cannot replace */
 	/* In the directory. */
 	char name[NAME_MAX + 1], fresh[NAME_MAX + 1], previous[NAME_MAX + 1], next_previous[NAME_MAX + 1],
@@ -179,13 +180,22 @@ static const char *find_obstacle(const struct pipit_atomic_file *file)
 	return NULL;
 }
 
+static int open_lock(struct pipit_atomic_file *file)
+{
+	/* O_RDONLY: a descriptor for writing prevents a remount as read-only. */
+	const int flags = O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+	int fd = openat(file->directory, file->lock_name, flags | O_EXCL, 0600);
+
+	file->has_made_lock = fd >= 0;
+	return fd >= 0 ? fd : openat(file->directory, file->lock_name, flags, 0600);
+}
+
 /* Against a second process. -EPERM: the lock is that of another user. */
 static int lock(struct pipit_atomic_file *file)
 {
 	int error;
 
-	/* O_RDONLY: a descriptor for writing prevents a remount as read-only. */
-	file->lock = openat(file->directory, file->lock_name, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	file->lock = open_lock(file);
 	if (file->lock < 0) {
 		error = -errno;
 		return error == -EACCES && exists(file, file->lock_name) ? -EPERM : error;
@@ -355,6 +365,12 @@ int pipit_atomic_file_open(const char *name, struct pipit_atomic_file **result, 
 	note_mount(file);
 	*result = file;
 	return 0;
+}
+
+void pipit_atomic_file_remove_new_lock(struct pipit_atomic_file *file)
+{
+	if (file->lock >= 0 && file->has_made_lock)
+		unlinkat(file->directory, file->lock_name, 0);
 }
 
 void pipit_atomic_file_free(struct pipit_atomic_file *file)

@@ -17,6 +17,9 @@ struct pipit_atomic_file;
  */
 int pipit_atomic_file_open(const char *name, struct pipit_atomic_file **file, char *error, size_t size);
 
+/* If opening has made it. The next write makes it again. */
+void pipit_atomic_file_remove_new_lock(struct pipit_atomic_file *file);
+
 void pipit_atomic_file_free(struct pipit_atomic_file *file);
 
 const char *pipit_atomic_file_name(const struct pipit_atomic_file *file);

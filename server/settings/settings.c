@@ -326,6 +326,12 @@ int pipit_settings_open(
 	return 0;
 }
 
+void pipit_settings_remove_new_lock(struct pipit_settings *settings)
+{
+	if (settings)
+		pipit_atomic_file_remove_new_lock(settings->file);
+}
+
 void pipit_settings_free(struct pipit_settings *settings)
 {
 	if (!settings)

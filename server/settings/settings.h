@@ -17,6 +17,9 @@ int pipit_settings_submit(struct pipit_settings *settings, struct pipit_change *
 /* The writer thread inherits restrictions of the thread that starts it: start it anew after the program has set some. */
 int pipit_settings_renew_thread(struct pipit_settings *settings);
 
+/* A store that was opened for a check only: removes the lock if opening has made it. NULL: no effect. */
+void pipit_settings_remove_new_lock(struct pipit_settings *settings);
+
 /* As pipit_change_queue_settle(). */
 struct pipit_change *pipit_settings_settle(struct pipit_settings *settings, const void *owner);
 

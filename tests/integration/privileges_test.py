@@ -14,9 +14,10 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 import sys
 
-from served import NOBODY, ROOT, Client, Group, end_with_verdict, refusal, temporary_folder, wait_for
+from served import DAEMON, ENVIRONMENT, NOBODY, PATIENCE_SECONDS, ROOT, Client, Group, end_with_verdict, refusal, temporary_folder, wait_for
 from sockets_test import Listening
 
 JSON = ("Content-Type", "application/json")
@@ -153,6 +154,32 @@ def check_user():
             group.true("as root", "a warning", "warn: runs as root; use --user" in said, said)
 
 
+def check_traces():
+    """--check leaves no file, so that the daemon of another user can make its own."""
+    with Group("--check") as group:
+        if os.getuid():
+            group.notes.append("skipped: not root")
+            return
+        with temporary_folder() as folder:
+            own = make_folders(folder, NOBODY)[1]
+            options = ("--settings", str(own / "s.json"), "--access-log", str(own / "log"))
+            user = ("--user", str(NOBODY))
+            before = sorted(own.iterdir())
+            for who in ((), user):
+                done = subprocess.run([DAEMON, "--check", "--listen", "127.0.0.1:0", *options, *who], capture_output=True, text=True,
+                                      timeout=PATIENCE_SECONDS, env=ENVIRONMENT, check=False)
+                group.same(f"{who}: exit status", (0, ""), (done.returncode, done.stderr))
+                group.same(f"{who}: files", before, sorted(own.iterdir()))
+            with Confined(*options, *user) as daemon:
+                group.same("a change of settings, then", 204, daemon.ask("/api/settings", JSON, method="PUT", content=b'{"a":1}').status)
+            kept = {path: (path.stat().st_ino, path.stat().st_uid, path.read_bytes()) for path in own.iterdir()}
+            for who in ((), user):
+                subprocess.run([DAEMON, "--check", "--listen", "127.0.0.1:0", *options, *who], stdout=subprocess.DEVNULL, timeout=PATIENCE_SECONDS,
+                               env=ENVIRONMENT, check=True)
+                left = {path: (path.stat().st_ino, path.stat().st_uid, path.read_bytes()) for path in own.iterdir()}
+                group.same(f"{who}: files that were there", kept, left)
+
+
 def check_wrong_values():
     with Group("wrong values") as group:
         cases = [(("--user", "no-such-user"), "--user no-such-user: unknown; use a name that the system knows, or a number"),
@@ -266,6 +293,7 @@ def check_seccomp():
 
 def main():
     check_user()
+    check_traces()
     check_wrong_values()
     check_files()
     check_seccomp()
