@@ -15,6 +15,7 @@
 #include "net/oom_reserve.h"
 #include "pipit.h"
 #include "settings/settings.h"
+#include "sockets/listening.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -365,6 +366,8 @@ static void prepare(struct daemon *daemon)
 	/* a signal that arrives before the loop runs must not end the process */
 	signal(SIGPIPE, SIG_IGN);
 	pipit_signals_block();
+	/* Before there are sockets of its own. */
+	pipit_listening_warn_of_unused(daemon->config);
 	find_credentials(daemon);
 	refuse_whole_system(daemon);
 	if (!become_user(daemon))

@@ -467,6 +467,8 @@ static int open_listeners_of(struct pipit_server *server, bool are_inherited, bo
 		if (pipit_listening_is_inherited(address) != are_inherited)
 			continue;
 		int error = open_listener(server, i, reason);
+		if (error == 0)
+			pipit_listening_warn_of_v6_only(address, &server->config);
 		if (error == -EADDRINUSE && may_be_in_use) {
 			pipit_log(PIPIT_LOG_WARN, "%s is in use", address);
 		} else if (error != 0) {

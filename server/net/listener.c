@@ -89,20 +89,46 @@ static bool is_v4_on_port(const char *text, unsigned port)
 	       port_of(&address) == port;
 }
 
-/* A socket for both families could not be bound beside such a one. */
-static bool has_v4_on_port(const struct pipit_config *config, unsigned port)
+static bool is_any_v4(const char *text)
 {
-	for (size_t i = 0; i < config->listen_count; i++) {
-		if (is_v4_on_port(config->listen[i], port))
-			return true;
-	}
-	return is_v4_on_port(config->admin_listen, port);
+	struct address address;
+	return parse_address(text, &address) == 0 && address.bytes.ss_family == AF_INET &&
+	       ((const struct sockaddr_in *)&address.bytes)->sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
+/* 0.0.0.0 before others; NULL: none. */
+static const char *find_v4_on_port(const struct pipit_config *config, unsigned port)
+{
+	const char *found = is_v4_on_port(config->admin_listen, port) ? config->admin_listen : NULL;
+
+	for (size_t i = 0; i < config->listen_count; i++) {
+		const char *text = config->listen[i];
+		if (is_v4_on_port(text, port) && (!found || is_any_v4(text)))
+			found = text;
+	}
+	return found;
+}
+
+static bool may_accept_both(const struct address *address, const struct pipit_config *config)
+{
+	return is_any_v6(address) && (!config->ipv6_only || strcmp(config->ipv6_only, "on") != 0);
+}
+
+/* A socket for both families could not be bound beside one of IPv4 with its port. */
 static bool accepts_both(const struct address *address, const struct pipit_config *config)
 {
-	return is_any_v6(address) && (!config->ipv6_only || strcmp(config->ipv6_only, "on") != 0) &&
-	       (port_of(address) == 0 || !has_v4_on_port(config, port_of(address)));
+	return may_accept_both(address, config) &&
+	       (port_of(address) == 0 || !find_v4_on_port(config, port_of(address)));
+}
+
+const char *pipit_listener_find_v4(const char *text, const struct pipit_config *config)
+{
+	struct address address;
+	const char *found = NULL;
+
+	if (parse_address(text, &address) == 0 && may_accept_both(&address, config) && port_of(&address) != 0)
+		found = find_v4_on_port(config, port_of(&address));
+	return found && !is_any_v4(found) ? found : NULL;
 }
 
 /* "0.0.0.0" with the port of "[::]", for a system without IPv6. */

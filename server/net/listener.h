@@ -24,6 +24,9 @@ struct pipit_config;
 int pipit_listener_open(
     const char *address, const struct pipit_config *config, int *fds, size_t count, char url[PIPIT_LISTENER_URL_SIZE]);
 
+/* An IPv4 address on the port of `address`, for which that leaves all IPv4 addresses unserved; NULL: none. */
+const char *pipit_listener_find_v4(const char *address, const struct pipit_config *config);
+
 /* What to do after the error of pipit_listener_open(). */
 const char *pipit_listener_advice(int error);
 

@@ -53,6 +53,21 @@ static int find_name(const char *name)
 	return found;
 }
 
+int pipit_inherited_socket_next(int fd)
+{
+	long count = count_passed();
+
+	for (fd = fd < FIRST_DESCRIPTOR ? FIRST_DESCRIPTOR : fd + 1; fd < FIRST_DESCRIPTOR + count; fd++) {
+		int listens = option(fd, SO_ACCEPTCONN);
+		if (listens == 1)
+			return fd;
+		/* Their numbers have no gaps. */
+		if (listens == -EBADF)
+			return -1;
+	}
+	return -1;
+}
+
 static int check(int fd, char *error, size_t size)
 {
 	int type = option(fd, SO_TYPE), domain = option(fd, SO_DOMAIN);

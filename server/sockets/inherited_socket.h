@@ -8,6 +8,9 @@
 /* Its descriptor, which may not be open; -ENOENT: LISTEN_FDNAMES does not have the name; -EEXIST: more than once. */
 int pipit_inherited_socket_find(const struct pipit_address *address);
 
+/* The first socket that systemd has passed, and that listens, above `fd`; -1: none. */
+int pipit_inherited_socket_next(int fd);
+
 /*
  * error: receives the reason and what would be right.
  * Returns the descriptor, non-blocking and closed by exec(), or a negative errno value: it is not a stream socket that listens.

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "sockets/listening.h"
 
+#include "base/log.h"
+#include "config/config.h"
 #include "pipit.h"
 #include "sockets/inherited_socket.h"
 
@@ -10,6 +12,7 @@
 #include <netdb.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -135,6 +138,41 @@ int pipit_listening_find_inherited(const char *text)
 	if (result != 0)
 		return result;
 	return address.kind == PIPIT_ADDRESS_INHERITED ? pipit_inherited_socket_find(&address) : -ENOENT;
+}
+
+static bool is_used(const struct pipit_config *config, int fd)
+{
+	for (size_t i = 0; i < config->listen_count; i++) {
+		if (pipit_listening_find_inherited(config->listen[i]) == fd)
+			return true;
+	}
+	return config->admin_listen && pipit_listening_find_inherited(config->admin_listen) == fd;
+}
+
+void pipit_listening_warn_of_unused(const struct pipit_config *config)
+{
+	for (int fd = 0; (fd = pipit_inherited_socket_next(fd)) >= 0;) {
+		if (!is_used(config, fd))
+			pipit_log(PIPIT_LOG_WARN,
+			    "environment: LISTEN_FDS = \"%s\": no address uses socket %d, whose clients will wait; use "
+			    "--listen fd://%d, or remove it from the socket unit",
+			    getenv("LISTEN_FDS"), fd, fd);
+	}
+}
+
+void pipit_listening_warn_of_v6_only(const char *address, const struct pipit_config *config)
+{
+	const char *other = pipit_listener_find_v4(address, config);
+	char message[256], located[512];
+
+	if (!other)
+		return;
+	snprintf(message, sizeof message,
+	    "%s = \"%s\": serves IPv6 only, because %s has its port; for other IPv4 addresses of this machine use "
+	    "0.0.0.0 there, or another port",
+	    config->admin_listen == address ? "admin-listen" : "listen", address, other);
+	pipit_config_locate(config, message, located, sizeof located);
+	pipit_log(PIPIT_LOG_WARN, "%s", located);
 }
 
 void pipit_listening_end(struct pipit_listening *listening)

@@ -29,6 +29,12 @@ bool pipit_listening_is_inherited(const char *address);
 /* The descriptor that an inherited address names, open or not; a negative errno value: none. */
 int pipit_listening_find_inherited(const char *address);
 
+/* Logs which sockets of systemd are in no address: their clients would wait. Before other sockets are open. */
+void pipit_listening_warn_of_unused(const struct pipit_config *config);
+
+/* Logs it if this address accepts IPv6 only, because of another one. */
+void pipit_listening_warn_of_v6_only(const char *address, const struct pipit_config *config);
+
 /* Removes the file of a UNIX socket. */
 void pipit_listening_end(struct pipit_listening *listening);
 

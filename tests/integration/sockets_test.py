@@ -270,6 +270,21 @@ def check_descriptors_of_pipit(folder):
                 group.true(options, "a reason", is_passed or f"--listen fd://{other}: " in said, said)
 
 
+def check_unused_sockets():
+    """A socket of systemd that no option names."""
+    activated = ["sh", "-c", 'exec 3<&"$0" 4<&"$0"; LISTEN_PID=$$ exec "$@"']
+    cases = ((("--listen", "127.0.0.1:0"), "", (3, 4)), (("--listen", "fd://web"), "web:other", (4,)),
+             (("--listen", "fd://4", "--admin-listen", "fd://web"), "web:other", ()))
+    with Group("sockets that no option names") as group, socket.create_server(("127.0.0.1", 0)) as listener:
+        for options, names, unused in cases:
+            done = subprocess.run([*activated, str(listener.fileno()), DAEMON, "--check", *options], capture_output=True, text=True,
+                                  timeout=PATIENCE_SECONDS, pass_fds=[listener.fileno()],
+                                  env={**ENVIRONMENT, "LISTEN_FDS": "2", "LISTEN_FDNAMES": names})
+            expected = "".join(f'pipit: warn: environment: LISTEN_FDS = "2": no address uses socket {number}, whose clients will wait; use --listen '
+                               f"fd://{number}, or remove it from the socket unit\n" for number in unused)
+            group.same(options, (0, expected), (done.returncode, done.stderr))
+
+
 def said_at_the_start(*options, **how):
     done = subprocess.run([DAEMON, *options], capture_output=True, text=True, env=ENVIRONMENT, timeout=PATIENCE_SECONDS, **how)
     return done.returncode, done.stderr
@@ -327,6 +342,17 @@ def check_ipv4_beside_any_address():
                     names = [name.removesuffix(" (admin)") for name in daemon.names]
                     group.same(other, [f"http://[::]:{port}", f"http://127.0.0.1:{port}"], names)
                     group.same(other, (200, GREETING), greet(("127.0.0.1", port)))
+                    said = daemon.stop()[2]
+                    group.true(other, "a warning", f"pipit: warn: --listen :{port}: serves IPv6 only, because 127.0.0.1:{port} has its port; for "
+                               "other IPv4 addresses of this machine use 0.0.0.0 there, or another port\n" in said, said)
+        with socket.socket() as held:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(("127.0.0.1", 0))
+            port = held.getsockname()[1]
+            for options in (("--listen", f"0.0.0.0:{port}"), ("--ipv6-only", "--listen", f"127.0.0.1:{port}")):
+                with Listening("--listen", f":{port}", *options, count=2) as daemon:
+                    said = daemon.stop()[2]
+                    group.true(options, "no warning", "serves IPv6 only" not in said, said)
 
 
 def check_zones():
@@ -358,6 +384,7 @@ def main():
         check_health(folder)
         check_inherited_sockets(folder)
         check_descriptors_of_pipit(folder)
+        check_unused_sockets()
         check_socket_activation(folder)
         check_ipv4_beside_any_address()
         check_zones()
