@@ -54,7 +54,8 @@ struct pipit_stream;
 
 /**
  * Options of a server, set by pipit_config_init() first, then directly or with pipit_config_set(). pipit_server_new()
- * checks and copies them, strings included. A limit or deadline of 0 is off, unless its comment says otherwise.
+ * checks and copies them, strings included. A limit or deadline of 0 is off, unless its comment says otherwise. A string
+ * has at most 4000 bytes (each line of `header` and `protect`) and no control characters; an empty one is an error.
  */
 struct pipit_config {
 	/**
@@ -76,7 +77,7 @@ struct pipit_config {
 	const char *admin_listen;
 	/**
 	 * "off" (default): [::]:PORT accepts IPv4 too, unless an IPv4 address in `listen` or `admin_listen` has the same
-	 * port; "on".
+	 * port (a warning then names the IPv4 address); "on".
 	 */
 	const char *ipv6_only;
 	/**
@@ -112,28 +113,33 @@ struct pipit_config {
 	 * "*": every name. localhost and literal loopback addresses are always among them. NULL (default): listeners on
 	 * loopback answer to localhost, IP addresses, names without a dot, and that of this machine, because a foreign
 	 * site owns none of these (DNS rebinding); other listeners answer to every name, except for routes with
-	 * `known_host`.
+	 * `known_host`. In front of an evhttp of the program, only such routes are checked until `hosts` is set.
 	 */
 	const char *hosts;
 	/**
 	 * Origins whose pages may send requests and read replies (CORS), separated by commas, as
-	 * "https://app.example.com"; "*": every origin. NULL (default): POST, PUT, PATCH and DELETE from pages of other
-	 * origins are refused (403).
+	 * "https://app.example.com", without the port if it is the scheme's own; "*": every origin. The next five fields
+	 * have an effect only with this one. NULL (default): POST, PUT, PATCH and DELETE from pages of other origins are
+	 * refused (403).
 	 */
 	const char *cors_origins;
-	/** Methods that they may use, separated by commas. Default: "GET, HEAD, POST". */
+	/** Methods that they may use, of enum pipit_method, in capitals, separated by commas. Default: "GET, HEAD, POST". */
 	const char *cors_methods;
 	/** Request headers that they may set, separated by commas. Default: "Content-Type". */
 	const char *cors_headers;
 	/** Response headers that they may read, separated by commas; NULL (default): those of every reply. */
 	const char *cors_expose_headers;
-	/** "on": browsers may send cookies and credentials with them; "off" (default). */
+	/** "on": browsers may send cookies and credentials with them, not with `cors_origins` "*"; "off" (default). */
 	const char *cors_credentials;
-	/** Milliseconds, in whole seconds, for which a browser remembers these answers. Default 600000. */
+	/**
+	 * Milliseconds, rounded down to seconds, for which a browser may remember these answers; 0: it asks each time. Default
+	 * 600000, range 0 to 86400000.
+	 */
 	uint64_t cors_max_age_ms;
 	/**
-	 * Headers that are added to replies: lines of "PATTERN: Name: value", where `*` in the pattern matches any bytes
-	 * of the path. NULL (default): none.
+	 * Headers that are added to replies: a line for each, "PATTERN: Name: value", of at most 6000 bytes together. The
+	 * pattern is one of fnmatch(3), and `*` matches any bytes of the decoded path, slashes too. Names and values as for
+	 * pipit_reply_header(). NULL (default): none.
 	 */
 	const char *header;
 	/**
@@ -148,7 +154,9 @@ struct pipit_config {
 	const char *sandbox;
 	/**
 	 * Paths that need a password or a token: a line for each rule, as "/api/ basic /etc/pipit/users"
-	 * (docs/security.md). NULL (default): none.
+	 * (docs/security.md). The files are read by pipit_server_listen(), and by pipit_server_reload_users(); relative names
+	 * are those of the current directory. A pipit that is built without nettle refuses rules (-EINVAL). NULL (default):
+	 * none.
 	 */
 	const char *protect;
 	/** Destination of access lines: "off" (default), "-" for standard output, or a file name. */
@@ -159,24 +167,25 @@ struct pipit_config {
 	const char *log_level;
 
 	/**
-	 * Open connections; at the limit, the one with the lowest priority is evicted (docs/limits.md). Default 10000.
+	 * Open connections; at the limit, the one with the lowest priority is evicted (docs/limits.md). Default 10000, range
+	 * 0 to 1000000.
 	 */
 	uint64_t max_connections;
 	/**
 	 * Open connections of one client address, or one IPv6 /64 network (429 above). Clients of UNIX sockets have no
-	 * address and are not counted. Default 0: no limit.
+	 * address and are not counted. Default 0: no limit. Range 0 to 1000000.
 	 */
 	uint64_t max_connections_per_address;
-	/** Requests on one connection; the last reply has "Connection: close". Default 0: no limit. */
+	/** Requests on one connection; the last reply has "Connection: close". Default 0: no limit. Range 0 to 1000000000. */
 	uint64_t max_requests_per_connection;
 	/**
 	 * Buffered bytes of all connections: request bodies, and replies (also of evhttp callbacks) that clients have
 	 * not read yet. At the limit, new bodies are refused with 503, and a reply that needs more is aborted (its
 	 * connection is closed). Arriving heads may use half as much in addition. At least `max_body_bytes`. Default
-	 * 67108864.
+	 * 67108864, range 0 to 1099511627776.
 	 */
 	uint64_t memory_limit;
-	/** Clients of pipit_serve_events() at the same time (503 above). Default 1000; 0: no limit. */
+	/** Clients of pipit_serve_events() at the same time (503 above); 0: no limit. Default 1000, range 0 to 1000000. */
 	uint64_t max_streams;
 	/** Kernel queue of connections to accept, per listening socket. Default 1024, range 1 to 65535. */
 	uint64_t listen_backlog;
@@ -188,7 +197,10 @@ struct pipit_config {
 	uint64_t max_field_bytes;
 	/** Request target, in bytes (414 above). Default 8192, range 16 to 65000. */
 	uint64_t max_target_bytes;
-	/** Request body, in bytes, for routes without their own limit (413 above). Default 1048576. */
+	/**
+	 * Request body, in bytes, for routes without their own limit (413 above); 0: `memory_limit`. Default 1048576, range 0
+	 * to 1099511627776.
+	 */
 	uint64_t max_body_bytes;
 	/**
 	 * Buffered replies of one connection, in bytes. Above it, no further pipelined request is handled; one longer
@@ -208,19 +220,24 @@ struct pipit_config {
 	 * `max_connections` nor appear in metrics. Range 0 to 60000. Default 0: off.
 	 */
 	uint64_t defer_accept_ms;
-	/** Milliseconds from the first byte of a request head to its end (408 after). Default 10000. */
+	/** Milliseconds from the first byte of a request head to its end (408 after). Default 10000, range 0 to 86400000. */
 	uint64_t head_timeout_ms;
-	/** Milliseconds without a byte of the request body (408 after). Default 30000. */
+	/** Milliseconds without a byte of the request body (408 after). Default 30000, range 0 to 86400000. */
 	uint64_t read_timeout_ms;
-	/** Milliseconds in which the client reads no byte of a reply (connection closed after). Default 30000. */
+	/**
+	 * Milliseconds in which the client reads no byte of a reply (connection closed after). Default 30000, range 0 to
+	 * 86400000.
+	 */
 	uint64_t write_timeout_ms;
-	/** Minimum average rate of request bodies and replies, in bytes per second. Default 1024. */
+	/**
+	 * Minimum average rate of request bodies and replies, in bytes per second. Default 1024, range 0 to 1073741824.
+	 */
 	uint64_t min_rate_bytes;
-	/** Milliseconds before `min_rate_bytes` applies; 0: from the start. Default 10000. */
+	/** Milliseconds before `min_rate_bytes` applies; 0: from the start. Default 10000, range 0 to 86400000. */
 	uint64_t rate_grace_ms;
 	/**
 	 * Milliseconds between two requests of a connection (closed after, without a reply). Longer than the 60 s of
-	 * common proxies, which then close first. Default 75000.
+	 * common proxies, which then close first. Default 75000, range 0 to 86400000.
 	 */
 	uint64_t idle_timeout_ms;
 	/**
@@ -232,10 +249,12 @@ struct pipit_config {
 	uint64_t lingering_timeout_ms;
 	/**
 	 * Milliseconds for which pipit_server_run() still accepts connections after SIGTERM or SIGINT, while
-	 * pipit_server_is_draining() is true already. Default 0.
+	 * pipit_server_is_draining() is true already. Default 0, range 0 to 86400000.
 	 */
 	uint64_t drain_delay_ms;
-	/** Milliseconds that requests in flight have after a drain begins; 0: no limit. Default 8000. */
+	/**
+	 * Milliseconds that requests in flight have after a drain begins; 0: no limit. Default 8000, range 0 to 86400000.
+	 */
 	uint64_t drain_timeout_ms;
 
 	/** Private: strings of pipit_config_set(). */
@@ -312,8 +331,8 @@ PIPIT_API const char *pipit_server_url(const struct pipit_server *server, size_t
 
 /**
  * Serve until drained or stopped, with worker threads; the calling thread is the first worker. SIGTERM and SIGINT
- * drain, after `drain_delay_ms`, a second one stops; SIGUSR1 and SIGHUP reopen the access log, SIGHUP also reloads settings and users;
- * SIGPIPE is ignored. One server of a process at a time: libevent handles signals in one loop only.
+ * drain, after `drain_delay_ms`, a second one stops; SIGUSR1 and SIGHUP reopen the access log, SIGHUP also reloads
+ * settings and users; SIGPIPE is ignored. One server of a process at a time: libevent handles signals in one loop only.
  *
  * @return 0 after a drain or stop; 1 when the server could not start
  */
@@ -344,8 +363,10 @@ PIPIT_API void pipit_server_stop(struct pipit_server *server);
 PIPIT_API void pipit_server_reopen_logs(struct pipit_server *server);
 
 /**
- * Read the files of `protect` again. On failure a message says why, and the users stay as they were. Passwords that were right are no longer
- * remembered. Any thread, after pipit_server_listen().
+ * Read the files of `protect` again. On failure a message says why, and the users stay as they were. Passwords that were
+ * right are no longer remembered. Any thread, after pipit_server_listen().
+ *
+ * @return 0, also without `protect`; -EINVAL a file is wrong; -ENOMEM; or as open(2)
  */
 PIPIT_API int pipit_server_reload_users(struct pipit_server *server);
 
@@ -501,7 +522,8 @@ struct pipit_route_options {
 	bool thread_safe;
 	/**
 	 * True: refuse (421) requests for a host name that a foreign site may own, on every listener. A page of such a site
-	 * could otherwise call the route by DNS rebinding. `hosts` names more that are accepted. False by default.
+	 * could otherwise call the route by DNS rebinding. `hosts` names more that are accepted. In front of an evhttp of the
+	 * program, the route is also closed to other origins, see `cors_origins`. False by default.
 	 */
 	bool known_host;
 	/** True: served at `admin_listen` only, if the server has that address. */
@@ -594,41 +616,58 @@ PIPIT_API int pipit_fallback_evhttp(struct pipit_server *server, pipit_evhttp_ca
  * A filter may reply, which ends the request; add headers to the reply that follows (pipit_reply_header()); attach data
  * (pipit_request_set_data()). When it returns without a reply, the next filter is called, then the handler. A filter
  * that decides later keeps the request (pipit_request_keep()), and then either replies and releases it, or calls
- * pipit_filter_pass(). Called on all workers.
+ * pipit_filter_pass(). Until then nothing more is read from the connection.
+ *
+ * Called on the worker of the request, so on several threads at once if the server has several workers; `arg` is one for
+ * all. The filters of the configuration (`hosts`, `cors_origins`, `header`, `protect`) are called before.
  */
 typedef void pipit_filter_handler(struct pipit_request *request, void *arg);
 
 /**
  * Register a filter, before the server runs. Filters are called in the order of registration.
  *
- * @param pattern  as for pipit_route(); "/{path...}" matches every request
- * @param arg      kept
- * @return 0; -EINVAL bad pattern; -EBUSY the server runs; -ENOMEM. After a failure the server refuses to start.
+ * @param pattern  as for pipit_route(), copied; "/{path...}" matches every request, also OPTIONS *. Several filters may
+ *                 have one pattern. Values of `{name}` are those of the route: pipit_request_parameter()
+ * @param filter   not NULL
+ * @param arg      kept; passed to the filter; may be NULL
+ * @return 0; -EINVAL bad pattern, or no filter; -EBUSY the server runs; -ENOMEM. After a failure the server refuses to
+ *         start.
  */
 PIPIT_API int pipit_filter(struct pipit_server *server, const char *pattern, pipit_filter_handler *filter, void *arg);
 
 /**
  * A filter that has kept the request lets it pass: the next filter is called, or the handler. Releases the request, and
- * removes its abort callback.
+ * removes its abort callback. After the client has closed it only releases.
+ *
+ * On the worker of the request, once, without a reply. In the filter, the next one is called when the filter returns; in a
+ * later callback, before this function returns. Another thread calls it by pipit_request_post().
+ *
+ * @param request  kept once by a filter, not by a handler; may be freed when this returns
  */
 PIPIT_API void pipit_filter_pass(struct pipit_request *request);
 
 /**
- * Attach data to the request, for later filters and the handler. Replaces data of the same key.
+ * Attach data to the request, for later filters and the handler. Replaces data of the same key. In a filter, a handler,
+ * or as long as the request is kept.
  *
- * @param key      an address that is yours, for example that of a static variable; not NULL
- * @param release  called with `data` when the request is freed, or the data is replaced; NULL: nothing
+ * @param key      an address that is yours, for example that of a static variable; not NULL. The address is kept, not
+ *                 what it points to.
+ * @param data     takes, if there is `release`; otherwise kept until the request is freed. May be NULL.
+ * @param release  called with `data`, once, on the worker of the request, when the request is freed (after its reply), or
+ *                 the data is replaced; NULL: nothing
  * @return 0; -EINVAL no key; -ENOMEM. On failure `data` stays yours.
  */
 PIPIT_API int pipit_request_set_data(
     struct pipit_request *request, const void *key, void *data, void (*release)(void *data));
 
-/** The data of `key`; NULL: none. */
+/** The data of `key`, valid until it is replaced or the request is freed; NULL: none. */
 PIPIT_API void *pipit_request_data(const struct pipit_request *request, const void *key);
 
 /**
- * For evhttp callbacks: the request of `server`, with the data of filters. Valid until the callback returns; NULL after
- * that. Do not reply with it.
+ * For evhttp callbacks: the request of `server`, with the data of filters. Valid until the callback returns. Do not reply
+ * with it, and do not keep it.
+ *
+ * @return NULL after the callback has returned, and for a request of another server
  */
 PIPIT_API struct pipit_request *pipit_evhttp_request(struct evhttp_request *request, const struct pipit_server *server);
 
@@ -764,14 +803,18 @@ PIPIT_API bool pipit_read_finish(struct pipit_reader *reader, struct pipit_reque
 /** True for valid UTF-8 (RFC 3629): no overlong forms, no surrogates. Any thread. */
 PIPIT_API bool pipit_is_utf8(const char *text, size_t length);
 
-/** Name of the user that a filter has authenticated, `protect` of struct pipit_config or your own; NULL: none. */
+/**
+ * Name of the user that a filter has authenticated, `protect` of struct pipit_config or your own; NULL: none. Valid until
+ * pipit_request_set_user(), or as long as the request.
+ */
 PIPIT_API const char *pipit_request_user(const struct pipit_request *request);
 
 /**
- * For filters that authenticate: name the user, for handlers and for the access log.
+ * For filters that authenticate: name the user, for handlers and for the access log, which shows its first 64 bytes.
+ * Replaces an earlier name.
  *
  * @param name  copied; NULL: none
- * @return 0; -ENOMEM
+ * @return 0; -ENOMEM: the earlier name stays
  */
 PIPIT_API int pipit_request_set_user(struct pipit_request *request, const char *name);
 
@@ -802,7 +845,10 @@ PIPIT_API int pipit_request_keep(struct pipit_request *request);
  */
 PIPIT_API void pipit_request_release(struct pipit_request *request);
 
-/** True when the client has closed or the handler has replied: further replies are discarded. */
+/**
+ * True when the connection has ended or the handler has replied: further replies are discarded. A client that only shuts
+ * down its sending side still gets the reply: pipit_request_on_abort() tells of it, this function does not.
+ */
 PIPIT_API bool pipit_request_is_gone(const struct pipit_request *request);
 
 /**
