@@ -83,8 +83,17 @@ static int add_methods(struct pipit_cors *cors, char *error, size_t size)
 
 static int check_names(const char *option, const char *names, char *error, size_t size)
 {
-	if (names && strchr(names, ':'))
-		return fail(error, size, "%s: not a list of header names; use names with commas between them", option);
+	for (const char *at = names ? names : ""; *(at += strspn(at, SEPARATORS));) {
+		struct pipit_slice name = { at, strcspn(at, SEPARATORS) };
+		if (!pipit_guard_is_token(name)) {
+			snprintf(error, size,
+			    "%s: \"%.*s\" is not the name of a header; use names with commas between them, for example "
+			    "ETag, If-Match",
+			    option, (int)name.length, name.data);
+			return -EINVAL;
+		}
+		at += name.length;
+	}
 	return 0;
 }
 
@@ -95,11 +104,9 @@ int pipit_cors_new(const struct pipit_config *config, struct pipit_cors **cors, 
 	int result;
 
 	*cors = NULL;
-	if (!length)
-		return 0;
 	made = calloc(1, sizeof *made + (length / 2 + 1) * sizeof *made->origins);
 	if (made)
-		made->text = strdup(config->cors_origins);
+		made->text = strdup(length ? config->cors_origins : "");
 	if (!made || !made->text) {
 		free(made);
 		snprintf(error, size, "out of memory");
@@ -115,12 +122,12 @@ int pipit_cors_new(const struct pipit_config *config, struct pipit_cors **cors, 
 		result = check_names("cors-headers", config->cors_headers, error, size);
 	if (result == 0)
 		result = check_names("cors-expose-headers", config->cors_expose_headers, error, size);
-	if (result != 0) {
+	/* Options that have no effect without origins are checked, too. */
+	if (result != 0 || !length)
 		pipit_cors_free(made);
-		return result;
-	}
-	*cors = made;
-	return 0;
+	else
+		*cors = made;
+	return result;
 }
 
 void pipit_cors_free(struct pipit_cors *cors)

@@ -3,6 +3,7 @@
 
 #include "access/path_prefix.h"
 #include "base/percent.h"
+#include "http/response_head.h"
 #include "request/request.h"
 
 #include <errno.h>
@@ -25,6 +26,18 @@ struct pipit_header_rules {
 	struct rule rules[];
 };
 
+/* NULL: none. */
+static const char *find_fault(const char *name, const char *value)
+{
+	if (!pipit_guard_is_token(pipit_slice_of(name)))
+		return "the name is not one of a header; use letters, digits and -";
+	if (!pipit_response_head_is_value(value))
+		return "the value has a control character, or a blank at its end; remove it";
+	if (!pipit_request_may_add_header(name, value))
+		return "pipit sets this header itself; use another name";
+	return NULL;
+}
+
 static char *skip_blanks(char *at)
 {
 	return at + strspn(at, " \t");
@@ -35,6 +48,7 @@ static int add_rule(struct pipit_header_rules *rules, char *line, char *error, s
 {
 	struct rule *rule = &rules->rules[rules->count];
 	char *name = strstr(line, ": "), *value;
+	const char *fault;
 
 	value = name ? strchr(name + 2, ':') : NULL;
 	if (line[0] != '/' || !value) {
@@ -47,11 +61,9 @@ static int add_rule(struct pipit_header_rules *rules, char *line, char *error, s
 	rule->pattern = line;
 	rule->name = skip_blanks(name + 2);
 	rule->value = skip_blanks(value + 1);
-	if (!pipit_request_may_add_header(rule->name, rule->value)) {
-		snprintf(error, size,
-		    "header = \"%s: %s: %s\": a header that cannot be added; use another name, and a value without "
-		    "controls",
-		    rule->pattern, rule->name, rule->value);
+	fault = find_fault(rule->name, rule->value);
+	if (fault) {
+		snprintf(error, size, "header = \"%s: %s: %s\": %s", rule->pattern, rule->name, rule->value, fault);
 		return -EINVAL;
 	}
 	rules->count++;

@@ -107,14 +107,14 @@ static int parse_mode(const char *text, size_t length, mode_t *mode)
 {
 	mode_t number = 0;
 	if (length == 0 || length > 4)
-		return -EINVAL;
+		return -ERANGE;
 	for (size_t i = 0; i < length; i++) {
 		if (text[i] < '0' || text[i] > '7')
-			return -EINVAL;
+			return -ERANGE;
 		number = number * 8 + (mode_t)(text[i] - '0');
 	}
 	*mode = number;
-	return number <= MODE_MAX ? 0 : -EINVAL;
+	return number <= MODE_MAX ? 0 : -ERANGE;
 }
 
 /* The value behind "NAME=", or NULL. */
@@ -150,8 +150,9 @@ static int parse_unix(const char *text, struct pipit_address *address)
 		return -EINVAL;
 	for (text += length; *text == ','; text += length) {
 		length = strcspn(++text, ",");
-		if (parse_property(text, length, address) < 0)
-			return -EINVAL;
+		int result = parse_property(text, length, address);
+		if (result < 0)
+			return result;
 	}
 	return 0;
 }

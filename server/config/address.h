@@ -43,7 +43,7 @@ int pipit_address_split(const char *text, char *host, size_t host_size, unsigned
 
 /*
  * The same, or "unix:/PATH", "unix:@NAME", both with ",mode=0660", ",user=NAME" and ",group=NAME", or "fd://NUMBER", "fd://NAME".
- * Returns 0 or -EINVAL; *address then has the kind that the text begins like.
+ * Returns 0; -EINVAL; -ERANGE: the mode is wrong. *address then has the kind that the text begins like.
  */
 int pipit_address_parse(const char *text, struct pipit_address *address);
 

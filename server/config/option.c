@@ -3,6 +3,7 @@
 
 #include "config/address.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -370,8 +371,11 @@ static enum pipit_fault check_address(const char *text)
 {
 	struct pipit_address address;
 	enum pipit_fault fault = check_line(text, strlen(text));
-	if (fault != PIPIT_FAULT_NONE || pipit_address_parse(text, &address) == 0)
+	int result = fault == PIPIT_FAULT_NONE ? pipit_address_parse(text, &address) : 0;
+	if (result == 0)
 		return fault;
+	if (result == -ERANGE)
+		return PIPIT_FAULT_MODE;
 	if (address.kind == PIPIT_ADDRESS_UNIX)
 		return PIPIT_FAULT_UNIX;
 	return address.kind == PIPIT_ADDRESS_INHERITED ? PIPIT_FAULT_DESCRIPTOR : PIPIT_FAULT_FORM;

@@ -82,6 +82,7 @@ enum pipit_fault {
 	PIPIT_FAULT_EMPTY,
 	PIPIT_FAULT_FORM,       /* wrong kind */
 	PIPIT_FAULT_UNIX,       /* of an address that begins with "unix:" */
+	PIPIT_FAULT_MODE,       /* of a UNIX socket */
 	PIPIT_FAULT_DESCRIPTOR, /* of one that begins with "fd://" */
 	PIPIT_FAULT_RANGE,
 	PIPIT_FAULT_CONTROL, /* a file cannot hold these */

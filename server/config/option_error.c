@@ -156,6 +156,9 @@ static void append_fault(struct pipit_option_error *line, const struct pipit_opt
 		    "unix:@NAME, of at most %zu bytes without commas",
 		    sizeof(((struct pipit_address *)0)->path) - 1);
 		return;
+	case PIPIT_FAULT_MODE:
+		pipit_option_error_append(line, ": wrong mode; use octal digits up to 0777, for example mode=0660");
+		return;
 	case PIPIT_FAULT_DESCRIPTOR:
 		pipit_option_error_append(
 		    line, ": not an inherited socket; use fd:// and its number, or its name in LISTEN_FDNAMES");

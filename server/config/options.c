@@ -62,12 +62,51 @@ static void keep_result(int *result, int of_one)
 
 /* ---------------------------------------------------------------- the file */
 
+static const struct pipit_command *find_command(const char *name, size_t length)
+{
+	for (size_t i = 0; i < PIPIT_COMMAND_TOTAL; i++) {
+		if (strlen(pipit_commands[i].name) == length && memcmp(pipit_commands[i].name, name, length) == 0)
+			return &pipit_commands[i];
+	}
+	return NULL;
+}
+
 static int report_line(const struct source *source, const char *fault, struct pipit_option_error *error)
 {
 	pipit_option_error_start_line(error);
 	pipit_option_error_append_place(error, &source->place);
 	pipit_option_error_append(error, "%s", fault);
 	return -EINVAL;
+}
+
+/* "spa", "spa on" or "spa: on" in the place of "spa = on". Other lines are not shown: the file may be the wrong one. */
+static int report_no_setting(const struct source *source, const char *line, struct pipit_option_error *error)
+{
+	size_t length = strcspn(line, " \t:=");
+	const struct pipit_option *option = pipit_option_find(line, length);
+	const char *value = line + length + strspn(line + length, " \t:");
+	if (option == NULL)
+		return report_line(source, "not a setting; use key = value", error);
+	if (*value == '\0')
+		value = option->is_switch ? "on" : option->operand;
+	pipit_option_error_start_line(error);
+	pipit_option_error_append_place(error, &source->place);
+	pipit_option_error_append_shown(error, line, strlen(line));
+	pipit_option_error_append(error, ": not a setting; use %s = ", option->name);
+	pipit_option_error_append_shown(error, value, strlen(value));
+	return -EINVAL;
+}
+
+static void report_unknown_key(const struct source *source, const char *key, struct pipit_option_error *error)
+{
+	const char *name = key + strspn(key, "-");
+	if (find_command(key, strlen(key)) == NULL) {
+		pipit_option_error_report_unknown(&source->place, key, name, strlen(name), "key", error);
+		return;
+	}
+	pipit_option_error_start_line(error);
+	pipit_option_error_append_place(error, &source->place);
+	pipit_option_error_append(error, "%s: has no place in a file; use --%s on the command line", key, key);
 }
 
 /* There are no escapes. NULL: no closing quote. */
@@ -87,7 +126,7 @@ static int take_setting(struct pipit_config *config, struct source *source, cons
 {
 	const struct pipit_option *option = pipit_option_find(key, strlen(key));
 	if (option == NULL) {
-		pipit_option_error_report_unknown(&source->place, key, key, strlen(key), "key", error);
+		report_unknown_key(source, key, error);
 		return -EINVAL;
 	}
 	size_t *first_line = &source->first_line[option - pipit_option_table];
@@ -113,7 +152,7 @@ static int take_line(
 		return 0;
 	char *equals = strchr(setting, '=');
 	if (equals == NULL || equals == setting)
-		return report_line(source, "not a setting; use key = value", error);
+		return report_no_setting(source, setting, error);
 	char *value = unquote(pipit_slice_trim_in_place(equals + 1, strchr(equals, '\0')));
 	if (value == NULL)
 		return report_line(source, "closing quote missing; end the value with \"", error);
@@ -325,6 +364,7 @@ struct arguments {
 	int count;
 	char *const *texts;
 	int next;
+	const struct pipit_option *bare_switch; /* just before, without a value; NULL: none */
 };
 
 struct argument {
@@ -332,15 +372,6 @@ struct argument {
 	const struct pipit_command *command;
 	const char *value; /* "": none */
 };
-
-static const struct pipit_command *find_command(const char *name, size_t length)
-{
-	for (size_t i = 0; i < PIPIT_COMMAND_TOTAL; i++) {
-		if (strlen(pipit_commands[i].name) == length && memcmp(pipit_commands[i].name, name, length) == 0)
-			return &pipit_commands[i];
-	}
-	return NULL;
-}
 
 static const struct pipit_command *find_short(const char *text)
 {
@@ -381,6 +412,7 @@ static const char *take_position(const struct pipit_option *option, struct argum
 			return *choice;
 		}
 	}
+	arguments->bare_switch = option;
 	return "on";
 }
 
@@ -393,8 +425,11 @@ static int report_needless_value(const struct argument *argument, struct pipit_o
 }
 
 /* An unknown option probably has a value, which is not another error. */
-static int report_unknown_option(const char *text, struct arguments *arguments, struct pipit_option_error *error)
+static int report_unknown_option(const char *text, struct arguments *arguments, const struct pipit_option *bare_switch,
+    struct pipit_option_error *error)
 {
+	if (text[0] != '-' && bare_switch != NULL)
+		return pipit_option_error_report(&command_line, bare_switch, text, PIPIT_FAULT_FORM, error);
 	if (text[0] == '-' && strchr(text, '=') == NULL && arguments->next < arguments->count &&
 	    arguments->texts[arguments->next][0] != '-')
 		arguments->next++;
@@ -407,6 +442,8 @@ static int read_argument(struct arguments *arguments, struct argument *argument,
 	if (arguments->next >= arguments->count)
 		return 0;
 	const char *text = arguments->texts[arguments->next++];
+	const struct pipit_option *bare_switch = arguments->bare_switch;
+	arguments->bare_switch = NULL;
 	*argument = (struct argument){ NULL, find_short(text), "" };
 	if (argument->command != NULL)
 		return 1;
@@ -415,7 +452,7 @@ static int read_argument(struct arguments *arguments, struct argument *argument,
 		argument->option = pipit_option_find(text + 2, strcspn(text + 2, "="));
 	}
 	if (argument->command == NULL && argument->option == NULL)
-		return report_unknown_option(text, arguments, error);
+		return report_unknown_option(text, arguments, bare_switch, error);
 	const char *equals = strchr(text, '=');
 	bool has_operand = argument->option != NULL || argument->command->operand[0] != '\0';
 	if (equals != NULL)
@@ -522,7 +559,7 @@ int pipit_options_read(struct pipit_config *config, struct pipit_options *option
     char *const *environment, char *error, size_t size)
 {
 	struct pipit_option_error lines = pipit_option_error_begin(error, size);
-	struct arguments arguments = { argc, argv, 1 };
+	struct arguments arguments = { argc, argv, 1, NULL };
 	const char *file = NULL;
 	*options = (struct pipit_options){ 0 };
 	config->origin = &options->origin;

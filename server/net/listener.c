@@ -221,6 +221,8 @@ const char *pipit_listener_advice(int error)
 		return "the port is in use: use another port, or 0 for a free one";
 	case -EADDRNOTAVAIL:
 		return "use an address of this machine";
+	case -EINVAL:
+		return "a link-local address needs its interface, for example [fe80::1%eth0]:80";
 	case -ENODEV:
 		return "use an interface of this machine behind %";
 	case -EACCES:

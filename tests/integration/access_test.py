@@ -236,9 +236,11 @@ def wrong_options_are_reported():
                           (("--cors-origins", "https://app.example.com:443"), "is not an origin"), (("--cors-origins", "https://*.example.com"), "is not an origin"),
                           (("--hosts", ","), "no name"),
                           ((*every, "--cors-credentials"), "list the origins"), ((*every, "--cors-methods", "GTE"), "is not a method"),
-                          ((*every, "--cors-headers", "A: b"), "header names"), (("--header", "X: y"), "not a rule"),
+                          (("--cors-methods", "GTE"), '"GTE" is not a method'), ((*every, "--cors-headers", "A: b"), '"A:" is not the name of a header'),
+                          ((*every, "--cors-expose-headers", "ETag, a/b"), '"a/b" is not the name of a header'), (("--header", "X: y"), "not a rule"),
                           (("--header", "/*: A: " + "x" * 3900, "--header", "/*: B: " + "x" * 3900), "more than 6000 bytes"),
-                          (("--header", "/*: Date: now"), "cannot be added")):
+                          (("--header", "/*: Date: now"), "/*: Date: now: pipit sets this header itself; use another name"),
+                          (("--header", "/*: X Y: z"), "/*: X Y: z: the name is not one of a header; use letters, digits and -")):
         wrong = [flag for flag in flags if flag.startswith("--")][-1]
         for check in ((), ("--check",)):
             done = subprocess.run([DAEMON, "--listen", "127.0.0.1:0", *flags, *check], capture_output=True, text=True, timeout=PATIENCE, env=ENVIRONMENT, check=False)

@@ -904,7 +904,7 @@ static const struct {
 	    "environment: PIPIT_MAX_FEILDS: unknown variable; did you mean PIPIT_MAX_FIELDS?" },
 	{ { NULL }, "PIPIT_CONFIG=/none/such", NULL, "environment: PIPIT_CONFIG = \"/none/such\": cannot be read" },
 	{ { NULL }, NULL, "# a comment\n\nmax-fields = abc\n", "/file:3: max-fields = \"abc\": not a number" },
-	{ { NULL }, NULL, "workers 1\n", "/file:1: not a setting; use key = value" },
+	{ { NULL }, NULL, "workers 1\n", "/file:1: workers 1: not a setting; use workers = 1" },
 	{ { NULL }, NULL, "workers = 1\nworker = 1\n", "/file:2: worker: unknown key; did you mean workers?" },
 	{ { NULL }, NULL, "workers = 1\nworkers = 2\n", "/file:2: workers = \"2\": already set on line 1" },
 	{ { NULL }, NULL, "root = \"/tmp\n", "/file:1: closing quote missing" },

@@ -359,6 +359,9 @@ def check_zones():
     with Group("link-local addresses") as group:
         status, said = refusal("--listen", "[fe80::1%no-such]:0")
         group.true("an unknown interface", "a reason", status == 1 and "use an interface of this machine behind %" in said, said)
+        with contextlib.suppress(OSError), socket.create_server(("::", 0), family=socket.AF_INET6):
+            status, said = refusal("--listen", "[fe80::1]:0")
+            group.true("no interface", "a reason", "a link-local address needs its interface, for example [fe80::1%eth0]:80" in said, said)
         found = link_local_address()
         if not found:
             group.notes.append("skipped: no interface has one")

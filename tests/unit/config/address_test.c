@@ -83,12 +83,23 @@ START_TEST(parses_unix_sockets)
 }
 END_TEST
 
+START_TEST(refuses_what_is_no_mode)
+{
+	static const char *const bad[] = { "unix:/a,mode=", "unix:/a,mode=8", "unix:/a,mode=1000", "unix:/a,mode=00000",
+		"unix:/a,user=b,mode=rw" };
+	struct pipit_address address;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ck_assert_int_eq(pipit_address_parse(bad[i], &address), -ERANGE);
+		ck_assert_int_eq(address.kind, PIPIT_ADDRESS_UNIX);
+	}
+}
+END_TEST
+
 START_TEST(refuses_what_is_no_unix_socket)
 {
 	static const char *const bad[] = { "unix:", "unix:a", "unix:/", "unix:@", "unix:/a ", "unix:/a,",
-		"unix:/a,mode", "unix:/a,mode=", "unix:/a,mode=8", "unix:/a,mode=1000", "unix:/a,mode=00000",
-		"unix:/a,mode=0660,", "unix:/a,user=", "unix:/a,user,mode=0660", "unix:/a,owner=b", "unix:@a,mode=0600",
-		"unix:/a,,mode=0600", "unix:/a,user=b ", "unix:/a, mode=0600" };
+		"unix:/a,mode", "unix:/a,mode=0660,", "unix:/a,user=", "unix:/a,user,mode=0660", "unix:/a,owner=b",
+		"unix:@a,mode=0600", "unix:/a,,mode=0600", "unix:/a,user=b ", "unix:/a, mode=0600" };
 	struct pipit_address address;
 	ck_assert_int_eq(pipit_address_parse(bad[_i], &address), -EINVAL);
 	ck_assert_int_eq(address.kind, PIPIT_ADDRESS_UNIX);
@@ -157,7 +168,8 @@ int main(void)
 	tcase_add_loop_test(tests, refuses_invalid_addresses, 0, 33);
 	tcase_add_test(tests, refuses_a_host_that_does_not_fit);
 	tcase_add_loop_test(tests, parses_unix_sockets, 0, 6);
-	tcase_add_loop_test(tests, refuses_what_is_no_unix_socket, 0, 19);
+	tcase_add_test(tests, refuses_what_is_no_mode);
+	tcase_add_loop_test(tests, refuses_what_is_no_unix_socket, 0, 15);
 	tcase_add_test(tests, takes_paths_that_fit_into_an_address);
 	tcase_add_loop_test(tests, parses_inherited_sockets, 0, 5);
 	tcase_add_loop_test(tests, refuses_what_is_no_inherited_socket, 0, 6);

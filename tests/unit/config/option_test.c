@@ -214,6 +214,8 @@ static const struct bad_value {
 	{ "listen", "unix:relative",
 	    "listen = \"unix:relative\": not a UNIX socket; use unix:/PATH, optionally with ,mode=0660 "
 	    ",user=NAME ,group=NAME, or unix:@NAME, of at most 107 bytes without commas" },
+	{ "listen", "unix:/a,mode=999",
+	    "listen = \"unix:/a,mode=999\": wrong mode; use octal digits up to 0777, for example mode=0660" },
 	{ "listen", "unix:/a\t", "listen = \"unix:/a\\x09\": contains a control character; use " ADDRESS_WANTED },
 	{ "listen", "fd://",
 	    "listen = \"fd://\": not an inherited socket; use fd:// and its number, or its name in "

@@ -492,7 +492,10 @@ START_TEST(names_the_line_that_is_wrong)
 {
 	static const char *const bad[][2] = {
 		{ "\n\nmax-body-bytes = 12q\n", ":3: max-body-bytes = \"12q\": not a size; " SIZE_WANTED },
-		{ "workers\n", ":1: not a setting; use key = value" },
+		{ "workers\n", ":1: workers: not a setting; use workers = N" },
+		{ "spa\n", ":1: spa: not a setting; use spa = on" },
+		{ "spa off\n", ":1: spa off: not a setting; use spa = off" },
+		{ "max-fields: 50\n", ":1: max-fields: 50: not a setting; use max-fields = 50" },
 		{ "# ok\n[server]\n", ":2: not a setting; use key = value" },
 		{ "= 5\n", ":1: not a setting; use key = value" },
 		{ "workers =\n", ":1: workers: has no value; use 0 to 256" },
@@ -502,7 +505,8 @@ START_TEST(names_the_line_that_is_wrong)
 		{ "root = \"/srv\" # here\n", ":1: closing quote missing; end the value with \"" },
 		{ "worker = 5\n", ":1: worker: unknown key; did you mean workers?" },
 		{ "--workers = 5\n", ":1: --workers: unknown key; did you mean workers?" },
-		{ "config = x\n", ":1: config: unknown key; see --help" },
+		{ "--spa = on\n", ":1: --spa: unknown key; did you mean spa?" },
+		{ "config = x\n", ":1: config: has no place in a file; use --config on the command line" },
 		{ "workers = 5\nroot = /\nworkers = 5\n", ":3: workers = \"5\": already set on line 1; set it once" },
 		{ "workers = 5\x1B[2J\n", ":1: workers = \"5\\x1B[2J\": not a number; use 0 to 256" },
 		{ "listen = 127.0.0.1:1\nlisten = here\n",
@@ -615,7 +619,7 @@ START_TEST(names_the_values_of_a_switch)
 	ck_assert_int_eq(read_flags(wrong), -EINVAL);
 	ck_assert_str_eq(error, "--spa maybe: unknown value; use off or on");
 	ck_assert_int_eq(read_flags(stray), -EINVAL);
-	ck_assert_str_eq(error, "maybe: not an option; use --NAME VALUE, see --help");
+	ck_assert_str_eq(error, "--spa maybe: unknown value; use off or on");
 }
 END_TEST
 
