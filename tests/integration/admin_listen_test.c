@@ -81,18 +81,12 @@ static void add_routes(enum lane lane)
 
 static void run_server(void)
 {
-	loop_open(&loop);
-	ck_assert_int_eq(pipit_server_attach(server, loop.base), 0);
-	loop_run(&loop);
+	loop_serve(&loop, server);
 }
 
 static void tear_down(void)
 {
-	loop_stop(&loop);
-	pipit_server_free(server);
-	loop_leave(&loop);
-	event_base_free(loop.base);
-	loop.base = NULL;
+	loop_end(&loop, server);
 	ck_assert_int_ne(access(path, F_OK), 0);
 }
 

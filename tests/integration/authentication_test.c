@@ -468,19 +468,12 @@ static void attach(const char *setting)
 	ck_assert_int_eq(pipit_filter(server, "/private/{path...}", pass, NULL), 0);
 	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/{path...}", show_user, NULL), 0);
 	ck_assert_int_eq(pipit_route_evhttp(server, PIPIT_GET, "/private/evhttp", show_user_of_callback, NULL), 0);
-	loop_open(&loop);
-	ck_assert_int_eq(pipit_server_attach(server, loop.base), 0);
-	port = (unsigned)strtoul(strrchr(pipit_server_url(server, 0), ':') + 1, NULL, 10);
-	loop_run(&loop);
+	port = loop_serve(&loop, server);
 }
 
 static void detach(void)
 {
-	struct event_base *base = loop.base;
-	loop_stop(&loop);
-	pipit_server_free(server);
-	loop_leave(&loop);
-	event_base_free(base);
+	loop_end(&loop, server);
 }
 
 static void reload(void *result)

@@ -294,19 +294,12 @@ static void start(void)
 	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/long/unanswered", never_reply, NULL), 0);
 	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/abandoned", wait_for_the_end, NULL), 0);
 	ck_assert_int_eq(pipit_route_with(server, PIPIT_POST, "/two/small", show, NULL, &small), 0);
-	loop_open(&loop);
-	ck_assert_int_eq(pipit_server_attach(server, loop.base), 0);
-	port = (unsigned)strtoul(strrchr(pipit_server_url(server, 0), ':') + 1, NULL, 10);
-	loop_run(&loop);
+	port = loop_serve(&loop, server);
 }
 
 static void stop(void)
 {
-	struct event_base *base = loop.base;
-	loop_stop(&loop);
-	pipit_server_free(server);
-	loop_leave(&loop);
-	event_base_free(base);
+	loop_end(&loop, server);
 }
 
 static bool is_all_released(void *count)
@@ -591,24 +584,16 @@ START_TEST(data_is_found_by_its_key)
 	struct pipit_config config;
 	struct pipit_server *other;
 	struct loop its;
-	struct event_base *base;
 	int fd;
 
 	pipit_config_init(&config);
 	config.listen[0] = "127.0.0.1:0";
 	other = pipit_server_new(&config);
 	ck_assert_int_eq(pipit_route(other, PIPIT_GET, "/", keys, NULL), 0);
-	loop_open(&its);
-	base = its.base;
-	ck_assert_int_eq(pipit_server_attach(other, base), 0);
-	loop_run(&its);
-	fd = wire_connect((unsigned)strtoul(strrchr(pipit_server_url(other, 0), ':') + 1, NULL, 10));
+	fd = wire_connect(loop_serve(&its, other));
 	wire_expect(wire_get(fd, "/"), 200, "kept apart");
 	close(fd);
-	loop_stop(&its);
-	pipit_server_free(other);
-	loop_leave(&its);
-	event_base_free(base);
+	loop_end(&its, other);
 }
 END_TEST
 

@@ -59,10 +59,7 @@ static void set_up(const char *log_format)
 	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/numbers", reply_numbers, NULL), 0);
 	ck_assert_int_eq(pipit_route(server, PIPIT_POST, "/double", double_it, NULL), 0);
 	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/metrics", pipit_serve_metrics, NULL), 0);
-	loop_open(&loop);
-	ck_assert_int_eq(pipit_server_attach(server, loop.base), 0);
-	ck_assert_int_eq(sscanf(pipit_server_url(server, 0), "http://127.0.0.1:%u", &port), 1);
-	loop_run(&loop);
+	port = loop_serve(&loop, server);
 }
 
 static void set_up_json(void)
@@ -78,11 +75,7 @@ static void set_up_combined(void)
 /* Writes the log. */
 static void stop(void)
 {
-	loop_stop(&loop);
-	pipit_server_free(server);
-	loop_leave(&loop);
-	event_base_free(loop.base);
-	loop.base = NULL;
+	loop_end(&loop, server);
 }
 
 static void tear_down(void)

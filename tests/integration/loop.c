@@ -2,10 +2,13 @@
 /* See loop.h. */
 #include "loop.h"
 
+#include "pipit.h"
+
 #include <check.h>
 #include <dirent.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -93,6 +96,23 @@ void loop_leave(struct loop *loop)
 	event_free(loop->calls);
 	close(loop->wakeup[0]);
 	close(loop->wakeup[1]);
+}
+
+unsigned loop_serve(struct loop *loop, struct pipit_server *server)
+{
+	loop_open(loop);
+	ck_assert_int_eq(pipit_server_attach(server, loop->base), 0);
+	loop_run(loop);
+	return (unsigned)strtoul(strrchr(pipit_server_url(server, 0), ':') + 1, NULL, 10);
+}
+
+void loop_end(struct loop *loop, struct pipit_server *server)
+{
+	loop_stop(loop);
+	pipit_server_free(server);
+	loop_leave(loop);
+	event_base_free(loop->base);
+	loop->base = NULL;
 }
 
 size_t loop_descriptors(void)

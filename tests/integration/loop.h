@@ -9,6 +9,7 @@
 
 struct event;
 struct event_base;
+struct pipit_server;
 
 struct loop {
 	struct event_base *base;
@@ -38,6 +39,12 @@ void loop_break_next_turn(struct loop *loop);
 
 /* Stops it, and frees all but the base, which the caller frees. */
 void loop_leave(struct loop *loop);
+
+/* Attaches the server to a base of its own, which runs. Returns the port of its first address; 0: it has none. */
+unsigned loop_serve(struct loop *loop, struct pipit_server *server);
+
+/* Stops it, and frees server and base. */
+void loop_end(struct loop *loop, struct pipit_server *server);
 
 /* Number of open descriptors of this process. */
 size_t loop_descriptors(void);

@@ -265,15 +265,9 @@ static void life_of_an_attached_server(void)
 	struct parts parts = open_parts();
 	struct pipit_server *server = make_server(&config, &parts);
 	struct loop loop;
-	loop_open(&loop);
-	ck_assert_int_eq(pipit_server_attach(server, loop.base), 0);
-	read_port(server);
-	loop_run(&loop);
+	port = loop_serve(&loop, server);
 	ask_everything();
-	loop_stop(&loop);
-	pipit_server_free(server);
-	loop_leave(&loop);
-	event_base_free(loop.base);
+	loop_end(&loop, server);
 	free_parts(parts);
 }
 
@@ -531,20 +525,14 @@ START_TEST(connections_leave_descriptors_and_memory_as_before)
 	struct loop loop;
 	struct count before, after;
 
-	loop_open(&loop);
-	ck_assert_int_eq(pipit_server_attach(server, loop.base), 0);
-	read_port(server);
-	loop_run(&loop);
+	port = loop_serve(&loop, server);
 	open_and_close_connections(server, loads[_i].target, 3 * loads[_i].at_once, 300);
 	loop_call(&loop, look, &before);
 	open_and_close_connections(server, loads[_i].target, loads[_i].at_once, CONNECTIONS);
 	loop_call(&loop, look, &after);
 	ck_assert_int_eq(after.blocks, before.blocks);
 	ck_assert_uint_eq(after.descriptors, before.descriptors);
-	loop_stop(&loop);
-	pipit_server_free(server);
-	loop_leave(&loop);
-	event_base_free(loop.base);
+	loop_end(&loop, server);
 	free_parts(parts);
 }
 END_TEST

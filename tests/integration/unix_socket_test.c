@@ -54,22 +54,16 @@ static void set_up(void)
 
 static void run_server(void)
 {
-	loop_open(&loop);
-	ck_assert_int_eq(pipit_server_attach(server, loop.base), 0);
+	loop_serve(&loop, server);
 	ck_assert_str_eq(pipit_server_url(server, 0), address);
-	loop_run(&loop);
 }
 
 static void tear_down(void)
 {
 	if (loop.base)
-		loop_stop(&loop);
-	pipit_server_free(server);
-	if (loop.base) {
-		loop_leave(&loop);
-		event_base_free(loop.base);
-		loop.base = NULL;
-	}
+		loop_end(&loop, server);
+	else
+		pipit_server_free(server);
 	ck_assert_int_ne(access(path, F_OK), 0);
 	ck_assert_int_eq(rmdir(folder), 0);
 	strcpy(folder + strlen(folder) - 6, "XXXXXX");
