@@ -12,7 +12,7 @@ ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS build
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev nettle-dev \
+        build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev nettle-dev libssl-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY CMakeLists.txt ./

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 # Shortcuts for CMake: each target installs missing Debian packages, then builds.
 
-PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev nettle-dev libelf-dev
-PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl python3
+PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev nettle-dev libssl-dev libelf-dev
+PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl openssl python3
 PACKAGES_TEST_ALL = $(PACKAGES_TEST) slowhttptest apache2-utils whois strace valgrind nginx-light wrk debootstrap git \
 	gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu qemu-user-static musl-tools dpkg-dev \
 	transmission-daemon transmission-cli litecoind ustreamer
 # Debian's nodejs conflicts with a node from another source, and other systems have no chromium package: there the test is skipped.
 PACKAGES_BROWSER = $(shell command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm; \
 	command -v chromium >/dev/null || ! grep -qx ID=debian /etc/os-release || echo chromium)
-PACKAGES_BENCH = $(PACKAGES_BUILD) python3 valgrind wrk nginx-light haproxy lighttpd libh2o-evloop-dev libssl-dev \
+PACKAGES_BENCH = $(PACKAGES_BUILD) python3 valgrind wrk nginx-light haproxy lighttpd libh2o-evloop-dev \
 	libmicrohttpd-dev
 PACKAGES_FUZZ = $(PACKAGES_BUILD) check libcurl4-openssl-dev clang
 # The runtime of sanitizers and libFuzzer: clang's package only recommends it, and its name has clang's version, so clang is

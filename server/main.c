@@ -16,6 +16,7 @@
 #include "pipit.h"
 #include "settings/settings.h"
 #include "sockets/listening.h"
+#include "tls/test_certificate.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -490,6 +491,18 @@ static int ask_health(const struct pipit_config *config, const struct pipit_opti
 	return EXIT_COULD_NOT_RUN;
 }
 
+static int make_test_certificate(const char *directory)
+{
+	char error[PATH_MAX + 128];
+
+	if (pipit_test_certificate_make(directory, error, sizeof error) != 0) {
+		pipit_log(PIPIT_LOG_ERROR, "%s", error);
+		return EXIT_COULD_NOT_RUN;
+	}
+	printf("%s/" PIPIT_TEST_CERTIFICATE_FILE "\n%s/" PIPIT_TEST_CERTIFICATE_KEY_FILE "\n", directory, directory);
+	return end_output();
+}
+
 /* argc, argv: as for main(). */
 static int do_as_told(struct pipit_config *config, int argc, char **argv)
 {
@@ -510,6 +523,8 @@ static int do_as_told(struct pipit_config *config, int argc, char **argv)
 	}
 	if (is_wrong && (!options.check || options.healthcheck || options.help || options.version))
 		return EXIT_WRONG_CONFIGURATION;
+	if (options.test_certificate)
+		return make_test_certificate(options.test_certificate);
 	if (options.healthcheck)
 		return ask_health(config, &options);
 	fit_memory_limit(config, &options);

@@ -61,6 +61,7 @@ struct pipit_config {
 	/**
 	 * Addresses: "ADDR:PORT" or "[v6]:PORT", numeric, link-local ones with their zone ("[fe80::1%eth0]:80"); port 0
 	 * selects a free port. "localhost:PORT" is 127.0.0.1, ":PORT" is [::]. [::] accepts IPv4 too, see `ipv6_only`.
+	 * "https://ADDR:PORT" speaks TLS.
 	 *
 	 * "unix:/PATH", optionally with ",mode=0660" (default), ",user=NAME" and ",group=NAME", is a UNIX socket, whose
 	 * file pipit_server_free() removes; "unix:@NAME" has an abstract name. "fd://N" is a listening socket that the
@@ -257,6 +258,44 @@ struct pipit_config {
 	 */
 	uint64_t drain_timeout_ms;
 
+	/**
+	 * PEM files, each with a certificate and its chain. The client's server name (SNI) chooses; the first is the
+	 * default. Certificates for the same names with keys of different types serve the clients of either type.
+	 */
+	const char *tls_certificate[PIPIT_LISTEN_MAX];
+	/** Entries used in `tls_certificate`, 1 to PIPIT_LISTEN_MAX with an https address. Default 0. */
+	size_t tls_certificate_count;
+	/** PEM files with the keys of the certificates, in the same order, without a passphrase. */
+	const char *tls_key[PIPIT_LISTEN_MAX];
+	/** Entries used in `tls_key`; as many as certificates. */
+	size_t tls_key_count;
+	/** DER files with OCSP responses, each for one of the certificates, which its serial number tells. */
+	const char *tls_ocsp_response[PIPIT_LISTEN_MAX];
+	/** Entries used in `tls_ocsp_response`. Default 0. */
+	size_t tls_ocsp_response_count;
+	/** "1.2" (default) or "1.3": the oldest version of TLS that clients may use. */
+	const char *tls_min_version;
+	/** PEM file of the authorities that sign client certificates; NULL (default): none. */
+	const char *tls_client_ca;
+	/**
+	 * "off" (default): ask for no client certificate. "optional": ask, and leave the decision to handlers, see
+	 * pipit_request_client_verified(). "required": refuse clients without a valid one. The last two need
+	 * `tls_client_ca`.
+	 */
+	const char *tls_client_auth;
+	/**
+	 * Milliseconds from the first byte of a TLS handshake to its end (closed after); 0: no limit. Default 10000, range
+	 * 0 to 86400000.
+	 */
+	uint64_t tls_handshake_timeout_ms;
+	/** "on": http addresses redirect to the first https address (308); "off" (default). */
+	const char *redirect_to_https;
+	/**
+	 * Milliseconds, in whole seconds, for which browsers remember to use https only (Strict-Transport-Security in
+	 * replies over TLS). Default 0: off; range 0 to 63244800000.
+	 */
+	uint64_t hsts_ms;
+
 	/** Private: strings of pipit_config_set(). */
 	void *owned;
 	/** Private: where each option of the daemon was set; NULL: by the program. */
@@ -323,15 +362,15 @@ PIPIT_API struct pipit_server *pipit_server_new(const struct pipit_config *confi
 PIPIT_API int pipit_server_listen(struct pipit_server *server);
 
 /**
- * Address number `index` as "http://ADDR:PORT", or "unix:/PATH" or "unix:@NAME" for a UNIX socket; number
- * `listen_count` is `admin_listen`. NULL before pipit_server_listen(), or without such an address. Valid until
+ * Address number `index` as "http://ADDR:PORT" or "https://ADDR:PORT", or "unix:/PATH" or "unix:@NAME" for a UNIX socket;
+ * number `listen_count` is `admin_listen`. NULL before pipit_server_listen(), or without such an address. Valid until
  * pipit_server_free().
  */
 PIPIT_API const char *pipit_server_url(const struct pipit_server *server, size_t index);
 
 /**
  * Serve until drained or stopped, with worker threads; the calling thread is the first worker. SIGTERM and SIGINT
- * drain, after `drain_delay_ms`, a second one stops; SIGUSR1 and SIGHUP reopen the access log, SIGHUP also reloads
+ * drain, after `drain_delay_ms`, a second one stops; SIGUSR1 and SIGHUP reopen the access log, SIGHUP also reloads certificates,
  * settings and users; SIGPIPE is ignored. One server of a process at a time: libevent handles signals in one loop only.
  *
  * @return 0 after a drain or stop; 1 when the server could not start
@@ -361,6 +400,14 @@ PIPIT_API void pipit_server_stop(struct pipit_server *server);
  * pipit_server_listen().
  */
 PIPIT_API void pipit_server_reopen_logs(struct pipit_server *server);
+
+/**
+ * Read the files of certificates, keys, authorities and OCSP responses again. Open connections keep theirs. On failure all stay as they are.
+ * Any thread, after pipit_server_listen().
+ *
+ * @return 0, also without https addresses; -EINVAL after a message for each file that cannot be used
+ */
+PIPIT_API int pipit_server_reload_certificates(struct pipit_server *server);
 
 /**
  * Read the files of `protect` again. On failure a message says why, and the users stay as they were. Passwords that were
@@ -820,6 +867,21 @@ PIPIT_API int pipit_request_set_user(struct pipit_request *request, const char *
 
 /** Numeric address of the client; "unix:" for a client of a UNIX socket, "-" if unknown. */
 PIPIT_API const char *pipit_request_peer(struct pipit_request *request);
+
+/** True: the request came over TLS. False also when the connection has ended. */
+PIPIT_API bool pipit_request_is_https(const struct pipit_request *request);
+
+/**
+ * Subject of the client's certificate, as RFC 2253 writes it ("CN=camera-1,O=Example"). NULL: the client has sent none, or the connection
+ * has ended. Valid by itself only with `tls_client_auth` "required"; with "optional", see pipit_request_client_verified().
+ */
+PIPIT_API const char *pipit_request_client_subject(struct pipit_request *request);
+
+/**
+ * Whether the client's certificate is valid: "ok", or the reason why it is not ("certificate has expired"). NULL: the client has sent none,
+ * or the connection has ended. The text is static.
+ */
+PIPIT_API const char *pipit_request_client_verified(struct pipit_request *request);
 
 /** Identifier in the access log: 16 hex digits, unique within the process. */
 PIPIT_API const char *pipit_request_id(struct pipit_request *request);

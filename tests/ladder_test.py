@@ -24,6 +24,7 @@ FOLDERS = {
     "json": "pointer child_index decimal tree json equality printer patch json_index",
     "metrics": "counters process exposition prometheus dashboard_data access_log",
     "config": "cgroup account address option option_error config options",
+    "tls": "certificate ticket_keys tls_context tls_session tls_client test_certificate no_tls",
     "net": "oom_reserve limits listener handler_table connection budget input output eviction",
     "sockets": "unix_socket inherited_socket listening",
     "http1": "open_reply evhttp_link evhttp_lane acceptor exchange body handler_queue http1 timeouts",
@@ -107,7 +108,8 @@ def wrong_symbols():
                 yield f"{module}.c uses {name}() of {owner[name]}.c, which stands below it"
     for header in sorted(SERVER.glob("*/*.h")):
         for name in DECLARATION.findall(header.read_text()):
-            if name in owner and owner[name] != module_of(header):
+            # In a build without TLS, one module stands in for the others of its folder.
+            if name in owner and owner[name] not in (module_of(header), "tls/no_tls"):
                 yield f"{header.relative_to(SERVER)} declares {name}(), which {owner[name]}.c defines"
 
 

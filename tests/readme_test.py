@@ -358,7 +358,8 @@ def check_figures(page, text):
 
 # Of other programs.
 FOREIGN_OPTIONS = {"--prefix", "--static", "--write", "--write-results", "--only", "--no-install", "--peers", "--idle", "--many",
-                   "--config", "--check", "--help", "--version", "--healthcheck", "--name"}
+                   "--config", "--check", "--help", "--version", "--healthcheck",
+                   "--make-test-certificate", "--name"}
 
 
 def check_names(page, text):

@@ -3,6 +3,7 @@
 
 #include "config/address.h"
 #include "pipit.h"
+#include "tls/tls_client.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -94,10 +95,14 @@ static int connect_to_server(const struct pipit_address *address)
 	return fd;
 }
 
-static int request_health(int fd, char *reply, size_t size)
+/* Negative: as pipit_tls_client_ask(). */
+static int request_health(int fd, bool is_https, char *reply, size_t size)
 {
 	static const char request[] = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 	size_t length = 0;
+
+	if (is_https)
+		return pipit_tls_client_ask(fd, request, sizeof request - 1, reply, size);
 
 	if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) != sizeof request - 1)
 		return -1;
@@ -135,9 +140,15 @@ int pipit_healthcheck(const char *address, char *error, size_t size)
 		return -1;
 	}
 	fd = connect_to_server(&parsed);
-	result = fd < 0 ? -1 : request_health(fd, reply, sizeof reply);
-	is_healthy = result == 0 && strncmp(reply, "HTTP/1.1 200 ", 13) == 0;
-	if (result != 0)
+	result = fd < 0 ? -1 : request_health(fd, parsed.is_https, reply, sizeof reply);
+	/* A redirect to https comes from a server that works; its https address is asked, too. */
+	is_healthy =
+	    result == 0 && (strncmp(reply, "HTTP/1.1 200 ", 13) == 0 || strncmp(reply, "HTTP/1.1 308 ", 13) == 0);
+	if (result < -1)
+		snprintf(error, size, "%s: no TLS: %s", address,
+		    result == -3 ? "the server wants a certificate; give it an http address on 127.0.0.1, too"
+				 : "the handshake failed");
+	else if (result != 0)
 		/* of connect(), after SO_SNDTIMEO */
 		snprintf(error, size, "%s: no reply: %s", address,
 		    errno == EAGAIN || errno == EINPROGRESS ? "timed out" : strerror(errno));
@@ -234,7 +245,8 @@ static void print_numeric(char *text, size_t size, const char *address)
 	else if (parsed.kind == PIPIT_ADDRESS_UNIX)
 		snprintf(text, size, "unix:%s", parsed.path);
 	else
-		snprintf(text, size, strchr(parsed.host, ':') ? "[%s]:%u" : "%s:%u", parsed.host, parsed.port);
+		snprintf(text, size, strchr(parsed.host, ':') ? "%s[%s]:%u" : "%s%s:%u",
+		    parsed.is_https ? "https://" : "", parsed.host, parsed.port);
 }
 
 int pipit_healthcheck_find(const struct pipit_config *config, char *error, size_t size)

@@ -20,6 +20,7 @@
 #include "settings/settings.h"
 #include "settings/settings_http.h"
 #include "sockets/listening.h"
+#include "tls/tls_context.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -495,6 +496,23 @@ static bool wants_access(const struct pipit_server *server)
 	return !server->shared.is_quiet || config->hosts || config->cors_origins || config->header;
 }
 
+/* Certificates are checked also when no address uses them. */
+static int open_tls(struct pipit_server *server)
+{
+	const struct pipit_config *config = &server->config;
+
+	if (server->shared.tls || (config->tls_certificate_count == 0 && !pipit_config_has_https(config)))
+		return 0;
+	if (!pipit_config_has_https(config) && config->listen_count > 0)
+		pipit_log(
+		    PIPIT_LOG_WARN, "certificates have no effect without an address such as https://:8443 in listen");
+	/* reported by pipit_config_check() */
+	if (config->tls_certificate_count == 0 || config->tls_certificate_count != config->tls_key_count)
+		return -EINVAL;
+	server->shared.tls = pipit_tls_context_new(config);
+	return server->shared.tls ? 0 : -EINVAL;
+}
+
 static int make_sockets(struct pipit_server *server)
 {
 	size_t count = count_listeners(server) * server->worker_count;
@@ -515,6 +533,8 @@ static int open_log_and_listeners(struct pipit_server *server, bool is_check)
 		return -ENOMEM;
 	if (!server->access && wants_access(server))
 		result = pipit_access_new(&server->config, &server->access);
+	error = open_tls(server);
+	result = result ? result : error;
 	error = read_users(server);
 	result = result ? result : error;
 	if (server->log_error != 0 || open_access_log(server) != 0)
@@ -754,6 +774,8 @@ static int make_worker(struct pipit_server *server, size_t number, struct event_
 		int *socket = &server->sockets[i * server->worker_count + number], fd = *socket;
 		*socket = -1;
 		int error = pipit_worker_listen(worker, fd, is_admin(server, i), NULL);
+		if (error == 0 && pipit_listener_is_https(address_of(server, i)))
+			pipit_worker_use_tls(worker);
 		if (error == -EAFNOSUPPORT)
 			pipit_config_log_error(&server->config,
 			    "%s = \"%s\": cannot be used with this C library beside evhttp callbacks that may ask "
@@ -778,6 +800,15 @@ static void set_dispatch_routes(struct pipit_server *server)
 	dispatched[false].router = routes->public_router;
 	if (routes->fallback && routes->fallback->options.admin_only)
 		dispatched[false].fallback = NULL;
+}
+
+static unsigned https_port(const struct pipit_server *server)
+{
+	for (size_t i = 0; i < server->config.listen_count; i++) {
+		if (pipit_listener_is_https(server->config.listen[i]))
+			return (unsigned)strtoul(strrchr(server->listening[i].url, ':') + 1, NULL, 10);
+	}
+	return 0;
 }
 
 static void prepend_access(struct pipit_server *server)
@@ -807,6 +838,7 @@ static int start(struct pipit_server *server, struct event_base *base)
 	    &server->routes, pipit_serve_openapi, PIPIT_VERSION, server->config.admin_listen != NULL);
 	if (error != 0)
 		return error;
+	server->shared.https_port = https_port(server);
 	server->shared.server = server;
 	server->shared.config = &server->config;
 	set_dispatch_routes(server);
@@ -916,10 +948,16 @@ static void reopen_logs(void *context)
 	pipit_server_reopen_logs(context);
 }
 
+int pipit_server_reload_certificates(struct pipit_server *server)
+{
+	return !server->shared.tls || pipit_tls_context_reload(server->shared.tls) ? 0 : -EINVAL;
+}
+
 static void reload(void *context)
 {
 	struct pipit_server *server = context;
 
+	pipit_server_reload_certificates(server);
 	pipit_server_reload_users(server);
 	for (const struct settings_store *store = server->stores; store; store = store->next) {
 		int error = pipit_settings_reload(store->settings);
@@ -1028,6 +1066,7 @@ void pipit_server_free(struct pipit_server *server)
 	pipit_server_detach(server);
 	free_authentication(server);
 	close_sockets(server);
+	pipit_tls_context_free(server->shared.tls);
 	pipit_access_log_close(server->shared.access_log);
 	pipit_limits_free(server->shared.limits);
 	pipit_routes_clear(&server->routes);
@@ -1042,7 +1081,17 @@ void pipit_server_free(struct pipit_server *server)
 static char *render_metrics(const struct pipit_server *server, bool openmetrics, size_t *length)
 {
 	struct pipit_prometheus page = describe(server);
+	struct pipit_prometheus_certificate certificates[PIPIT_LISTEN_MAX];
+	char names[PIPIT_LISTEN_MAX][PIPIT_TLS_NAME_SIZE];
+
 	page.openmetrics = openmetrics;
+	page.certificates = certificates;
+	for (size_t i = 0; server->shared.tls && i < PIPIT_LISTEN_MAX; i++) {
+		if (!pipit_tls_context_certificate(server->shared.tls, i, names[i], &certificates[i].expires))
+			break;
+		certificates[i].name = names[i];
+		page.certificate_count++;
+	}
 	return pipit_prometheus_render(&page, length);
 }
 

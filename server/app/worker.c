@@ -218,6 +218,11 @@ int pipit_worker_listen(struct pipit_worker *worker, int fd, bool is_admin, stru
 	return pipit_acceptor_add(worker->net, fd, is_admin, on_accept_error, bound);
 }
 
+void pipit_worker_use_tls(struct pipit_worker *worker)
+{
+	pipit_acceptor_use_tls(worker->net);
+}
+
 int pipit_worker_watch_evhttp(struct pipit_worker *worker, void (*on_evhttp_freed)(void *watcher), void *watcher)
 {
 	return pipit_evhttp_link_watch(worker->net, on_evhttp_freed, watcher);
@@ -493,6 +498,9 @@ static void set_up_dispatch(struct pipit_worker *worker)
 	memcpy(dispatch->routes, shared->routes, sizeof dispatch->routes);
 	dispatch->filters = shared->filters;
 	dispatch->filters_after_host_check = pipit_filter_after_host_check(shared->filters);
+	dispatch->has_https_rules =
+	    shared->tls && (shared->config->hsts_ms || strcmp(shared->config->redirect_to_https, "on") == 0);
+	dispatch->https_port = shared->https_port;
 	dispatch->no_route = shared->route_count - 1;
 	dispatch->counters = worker->counters;
 	dispatch->pool = (struct pipit_request_pool){
@@ -536,7 +544,10 @@ static bool set_up_events(struct pipit_worker *worker)
 static struct pipit_net *new_transport(struct pipit_worker *worker)
 {
 	/* Those before add no headers. */
-	pipit_dispatch_set_handlers(&worker->handlers, pipit_filter_after_host_check(worker->shared->filters) != NULL);
+	bool has_filters = pipit_filter_after_host_check(worker->shared->filters) != NULL;
+	bool has_hsts = worker->shared->tls && worker->shared->config->hsts_ms;
+
+	pipit_dispatch_set_handlers(&worker->handlers, has_filters || has_hsts);
 	worker->handlers.evict_elsewhere = evict_elsewhere;
 	worker->handlers.accepting = accepting;
 	worker->handlers.pause_accepting = pause_accepting;
@@ -575,6 +586,8 @@ static bool set_up(struct pipit_worker *worker)
 	if (worker->net && !worker->owns_base)
 		pipit_http1_mask_sigpipe(worker->net);
 	if (!worker->net || !set_up_events(worker))
+		return false;
+	if (worker->shared->tls && !pipit_http1_use_tls(worker->net, worker->shared->tls))
 		return false;
 	if (worker->shared->keeps_left && !pipit_evhttp_link_keep_left(worker->net))
 		return false;

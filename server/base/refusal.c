@@ -12,6 +12,7 @@ static const struct pipit_refusal_entry entries[PIPIT_REFUSAL_COUNT] = {
 	[PIPIT_REFUSAL_TARGET] = { 400, "target", "The request target must be a valid path, an absolute URI or an asterisk." },
 	[PIPIT_REFUSAL_TARGET_TOO_LONG] = { 414, "target_too_long", "The request target is too long." },
 	[PIPIT_REFUSAL_SCHEME] = { 421, "scheme", "The connection is not encrypted: it cannot serve https URIs." },
+	[PIPIT_REFUSAL_PLAIN_HTTP] = { 400, "plain_http", "This address serves https only, and the request is not encrypted." },
 	[PIPIT_REFUSAL_VERSION] = { 505, "version", "The server supports HTTP/1.0 and HTTP/1.1 only." },
 	[PIPIT_REFUSAL_FIELD_LINE] = { 400, "field_line", "Each header line must be NAME: VALUE CRLF." },
 	[PIPIT_REFUSAL_FIELD_FOLDED] = { 400, "field_folded", "A header continues on another line, which RFC 9112 forbids." },

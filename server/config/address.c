@@ -67,10 +67,19 @@ static bool is_v4(const char *text)
 	return inet_pton(AF_INET, text, &parsed) == 1;
 }
 
+const char *pipit_address_skip_scheme(const char *text, bool *is_https)
+{
+	static const char scheme[] = "https://";
+	*is_https = strncasecmp(text, scheme, sizeof(scheme) - 1) == 0;
+	return *is_https ? text + sizeof(scheme) - 1 : text;
+}
+
 int pipit_address_split(const char *text, char *host, size_t host_size, unsigned *port)
 {
 	char address[PIPIT_ADDRESS_HOST_SIZE];
 	unsigned number;
+	bool is_https;
+	text = pipit_address_skip_scheme(text, &is_https);
 	bool in_brackets = text[0] == '[';
 	const char *begin = in_brackets ? text + 1 : text;
 	const char *end = strchr(begin, in_brackets ? ']' : ':');
@@ -194,5 +203,6 @@ int pipit_address_parse(const char *text, struct pipit_address *address)
 	if ((rest = behind(text, "fd://")) != NULL)
 		return parse_inherited(rest, address);
 	*address = (struct pipit_address){ .kind = PIPIT_ADDRESS_IP };
+	pipit_address_skip_scheme(text, &address->is_https);
 	return pipit_address_split(text, address->host, sizeof(address->host), &address->port);
 }

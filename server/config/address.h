@@ -24,6 +24,7 @@ enum pipit_address_kind {
 struct pipit_address {
 	enum pipit_address_kind kind;
 	/* of IP */
+	bool is_https;                      /* behind "https://" */
 	char host[PIPIT_ADDRESS_HOST_SIZE]; /* numeric, without brackets */
 	unsigned port;
 	/* of UNIX */
@@ -41,8 +42,11 @@ struct pipit_address {
  */
 int pipit_address_split(const char *text, char *host, size_t host_size, unsigned *port);
 
+/* What follows "https://", and whether that is there. */
+const char *pipit_address_skip_scheme(const char *text, bool *is_https);
+
 /*
- * The same, or "unix:/PATH", "unix:@NAME", both with ",mode=0660", ",user=NAME" and ",group=NAME", or "fd://NUMBER", "fd://NAME".
+ * The same, also behind "https://", or "unix:/PATH", "unix:@NAME", both with ",mode=0660", ",user=NAME" and ",group=NAME", or "fd://NUMBER", "fd://NAME".
  * Returns 0; -EINVAL; -ERANGE: the mode is wrong. *address then has the kind that the text begins like.
  */
 int pipit_address_parse(const char *text, struct pipit_address *address);

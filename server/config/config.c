@@ -53,6 +53,11 @@ int pipit_config_copy(struct pipit_config *copy, const struct pipit_config *conf
 
 /* ---------------------------------------------------------------- checking */
 
+static const struct pipit_option *find_option(const char *name)
+{
+	return pipit_option_find(name, strlen(name));
+}
+
 struct check {
 	const struct pipit_config *config;
 	const struct pipit_option_origin *origin; /* NULL: all were set by the program */
@@ -66,16 +71,16 @@ static void keep_result(struct check *check, int result)
 		check->result = result;
 }
 
-/* value: of one of several addresses */
+/* value: of one of a list */
 static const struct pipit_option_place *find_place(
     const struct pipit_config *config, const struct pipit_option *option, const char *value)
 {
 	const struct pipit_option_origin *origin = config->origin;
 	if (origin == NULL)
 		return &call;
-	for (size_t i = 0; option->kind == PIPIT_OPTION_ADDRESSES && i < config->listen_count; i++) {
-		if (strcmp(config->listen[i], value) == 0)
-			return &origin->listen[i];
+	for (size_t i = 0; pipit_option_is_list(option) && i < pipit_option_item_count(config, option); i++) {
+		if (strcmp(pipit_option_item(config, option, i), value) == 0)
+			return &origin->items[option->list][i];
 	}
 	return &origin->places[option - pipit_option_table];
 }
@@ -100,25 +105,28 @@ static void check_number(struct check *check, const struct pipit_option *option,
 			       pipit_option_check_number(option, number), check->error));
 }
 
-static const struct pipit_option_place *place_of_address(const struct check *check, size_t index)
+static const struct pipit_option_place *place_of_item(
+    const struct check *check, const struct pipit_option *option, size_t index)
 {
-	return check->origin == NULL ? &call : &check->origin->listen[index];
+	return check->origin == NULL ? &call : &check->origin->items[option->list][index];
 }
 
-static void check_addresses(struct check *check, const struct pipit_option *option)
+static void check_list(struct check *check, const struct pipit_option *option)
 {
-	enum pipit_fault fault = check->config->listen_count == 0                 ? PIPIT_FAULT_EMPTY
-				 : check->config->listen_count > PIPIT_LISTEN_MAX ? PIPIT_FAULT_MANY
-										  : PIPIT_FAULT_NONE;
+	size_t count = pipit_option_item_count(check->config, option);
+	bool is_needed = option->kind == PIPIT_OPTION_ADDRESSES;
+	enum pipit_fault fault = count == 0 && is_needed    ? PIPIT_FAULT_EMPTY
+				 : count > PIPIT_LISTEN_MAX ? PIPIT_FAULT_MANY
+							    : PIPIT_FAULT_NONE;
 	keep_result(check, pipit_option_error_report(&call, option, "", fault, check->error));
-	for (size_t i = 0; fault == PIPIT_FAULT_NONE && i < check->config->listen_count; i++)
-		check_text(check, place_of_address(check, i), option, check->config->listen[i]);
+	for (size_t i = 0; fault == PIPIT_FAULT_NONE && i < count; i++)
+		check_text(check, place_of_item(check, option, i), option, pipit_option_item(check->config, option, i));
 }
 
 static void check_option(struct check *check, const struct pipit_option *option)
 {
-	if (option->kind == PIPIT_OPTION_ADDRESSES)
-		check_addresses(check, option);
+	if (pipit_option_is_list(option))
+		check_list(check, option);
 	else if (pipit_option_is_number(option))
 		check_number(check, option, pipit_option_get_number(check->config, option));
 	else
@@ -242,6 +250,91 @@ static void check_body_against_memory(struct check *check)
 		    pipit_option_format_number(option, check->config->memory_limit, memory));
 }
 
+/* --- TLS */
+
+/* Begins an error about an option that is not wrong by itself. */
+static void begin_error(struct check *check, const char *name, const char *value)
+{
+	pipit_option_error_start_line(check->error);
+	pipit_option_error_append_setting(
+	    check->error, find_place(check->config, find_option(name), value), name, value);
+	keep_result(check, -EINVAL);
+}
+
+/* The first address with that scheme; NULL: there is none. */
+static const char *find_listen(const struct pipit_config *config, bool wants_https)
+{
+	bool is_https;
+	for (size_t i = 0; i < config->listen_count; i++) {
+		pipit_address_skip_scheme(config->listen[i], &is_https);
+		if (is_https == wants_https)
+			return config->listen[i];
+	}
+	return NULL;
+}
+
+bool pipit_config_has_https(const struct pipit_config *config)
+{
+	return find_listen(config, true) != NULL;
+}
+
+static void check_certificates(struct check *check)
+{
+	const struct pipit_config *config = check->config;
+	size_t certificates = config->tls_certificate_count, keys = config->tls_key_count;
+	const char *https = find_listen(config, true);
+
+	if (certificates > keys) {
+		begin_error(check, "tls-certificate", config->tls_certificate[keys]);
+		pipit_option_error_append(check->error, ": has no key; use tls-key once for each certificate");
+	} else if (keys > certificates) {
+		begin_error(check, "tls-key", config->tls_key[certificates]);
+		pipit_option_error_append(check->error, ": has no certificate; use tls-certificate once for each key");
+	} else if (https != NULL && certificates == 0) {
+		begin_error(check, "listen", https);
+		pipit_option_error_append(check->error, ": needs a certificate; use tls-certificate and tls-key");
+	}
+}
+
+static void check_client_auth(struct check *check)
+{
+	const struct pipit_config *config = check->config;
+	bool is_off = strcmp(config->tls_client_auth, "off") == 0;
+
+	if (!is_off && config->tls_client_ca == NULL) {
+		begin_error(check, "tls-client-auth", config->tls_client_auth);
+		pipit_option_error_append(check->error, ": needs authorities; use tls-client-ca");
+	} else if (is_off && config->tls_client_ca != NULL) {
+		begin_error(check, "tls-client-ca", config->tls_client_ca);
+		pipit_option_error_append(
+		    check->error, ": has no effect with tls-client-auth off; use optional or required");
+	}
+}
+
+static void check_redirect(struct check *check)
+{
+	const struct pipit_config *config = check->config;
+
+	if (strcmp(config->redirect_to_https, "on") != 0 ||
+	    (find_listen(config, true) != NULL && find_listen(config, false) != NULL))
+		return;
+	begin_error(check, "redirect-to-https", "on");
+	pipit_option_error_append(check->error, ": needs an http and an https address; use listen for both");
+}
+
+static void check_tls(struct check *check)
+{
+	const struct pipit_option_origin *origin = check->origin;
+	bool is_wrong = origin != NULL && (origin->is_wrong[find_option("listen") - pipit_option_table] ||
+					      origin->is_wrong[find_option("tls-certificate") - pipit_option_table] ||
+					      origin->is_wrong[find_option("tls-key") - pipit_option_table]);
+	if (!is_wrong) {
+		check_certificates(check);
+		check_redirect(check);
+	}
+	check_client_auth(check);
+}
+
 int pipit_config_check_into(const struct pipit_config *config, struct pipit_option_error *error)
 {
 	struct check check = { config, config->origin, error, 0 };
@@ -249,10 +342,12 @@ int pipit_config_check_into(const struct pipit_config *config, struct pipit_opti
 		check_option(&check, &pipit_option_table[i]);
 	if (check.result == 0) {
 		for (size_t i = 1; i < config->listen_count; i++)
-			check_collisions(&check, "listen", place_of_address(&check, i), config->listen[i], i);
+			check_collisions(
+			    &check, "listen", place_of_item(&check, find_option("listen"), i), config->listen[i], i);
 		check_admin_listen(&check);
 		check_target_against_head(&check);
 		check_body_against_memory(&check);
+		check_tls(&check);
 	}
 	return check.result;
 }
@@ -359,7 +454,7 @@ static void print_option(FILE *out, const char *name, const char *operand, char 
 static void print_group(FILE *out, enum pipit_option_group group)
 {
 	static const char *const titles[PIPIT_GROUP_TOTAL] = {
-		"What to serve:", "Access:", "Limits:", "Deadlines:", "Other:"
+		"What to serve:", "TLS:", "Access:", "Limits:", "Deadlines:", "Other:"
 	};
 	char number[PIPIT_OPTION_NUMBER_BYTES], text[160];
 	fprintf(out, "\n%s\n", titles[group]);
@@ -416,12 +511,22 @@ static void print_value(const struct pipit_config *config, const struct pipit_op
 		fprintf(out, "%s = %s\n", option->name, pipit_option_get_text(config, option));
 }
 
+static void print_list(const struct pipit_config *config, const struct pipit_option *option, FILE *out)
+{
+	const char *form = option->kind == PIPIT_OPTION_FILES ? "%s = \"%s\"\n" : "%s = %s\n";
+	size_t count = pipit_option_item_count(config, option);
+	if (count == 0)
+		fprintf(out, "# %s is not set\n", option->name);
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, form, option->name, pipit_option_item(config, option, i));
+}
+
 void pipit_config_print_option(const struct pipit_config *config, const struct pipit_option *option, FILE *out)
 {
-	if (option->kind != PIPIT_OPTION_ADDRESSES)
+	if (pipit_option_is_list(option))
+		print_list(config, option, out);
+	else
 		print_value(config, option, out);
-	for (size_t i = 0; option->kind == PIPIT_OPTION_ADDRESSES && i < config->listen_count; i++)
-		fprintf(out, "%s = %s\n", option->name, config->listen[i]);
 }
 
 void pipit_config_print(const struct pipit_config *config, FILE *out)

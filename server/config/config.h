@@ -47,4 +47,7 @@ void pipit_config_print_option(const struct pipit_config *config, const struct p
 /* For the documentation; a test compares both. */
 void pipit_config_print_markdown(FILE *out);
 
+/* An address in `listen` begins with "https://". */
+bool pipit_config_has_https(const struct pipit_config *config);
+
 #endif

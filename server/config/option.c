@@ -20,6 +20,8 @@
 
 static const char *const switch_positions[] = { "off", "on", NULL };
 static const char *const log_formats[] = { "combined", "json", NULL };
+static const char *const tls_versions[] = { "1.2", "1.3", NULL };
+static const char *const client_auths[] = { "off", "optional", "required", NULL };
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
 
 /* Compared by address: a given address replaces it. */
@@ -36,7 +38,7 @@ const struct pipit_option pipit_option_table[] = {
 	{ .name = "listen", .kind = PIPIT_OPTION_ADDRESSES, .group = PIPIT_GROUP_SERVE, .offset = FIELD(listen),
 	    .initial_text = default_address, .operand = "ADDR:PORT",
 	    .wanted = ADDRESS_WANTED,
-	    .help = "Address, unix:/PATH or fd://N to listen on; repeatable" },
+	    .help = "Address, https://ADDR:PORT, unix:/PATH or fd://N; repeatable" },
 	{ .name = "ipv6-only", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_SERVE, .offset = FIELD(ipv6_only),
 	    .is_switch = true, .initial_text = "off", .choices = switch_positions, .operand = "[on]",
 	    .help = "Do not accept IPv4 connections on [::]:PORT" },
@@ -108,6 +110,34 @@ const struct pipit_option pipit_option_table[] = {
 	    .operand = "RULE", .unset = "none",
 	    .wanted = "PREFIX [METHODS] basic FILE, bearer FILE, or open; for example /api/ basic /etc/pipit/users",
 	    .help = "Paths that need a password or a token, as /api/ basic FILE; repeatable" },
+
+	{ .name = "tls-certificate", .kind = PIPIT_OPTION_FILES, .group = PIPIT_GROUP_TLS, .offset = FIELD(tls_certificate),
+	    .list = 1, .operand = "FILE", .unset = "none", .wanted = "a PEM file with the certificate and its chain",
+	    .help = "Certificate with its chain; repeatable" },
+	{ .name = "tls-key", .kind = PIPIT_OPTION_FILES, .group = PIPIT_GROUP_TLS, .offset = FIELD(tls_key), .list = 2,
+	    .operand = "FILE", .unset = "none", .wanted = "a PEM file with the key of the certificate",
+	    .help = "Key of each certificate, in the same order" },
+	{ .name = "tls-ocsp-response", .kind = PIPIT_OPTION_FILES, .group = PIPIT_GROUP_TLS,
+	    .offset = FIELD(tls_ocsp_response), .list = 3, .operand = "FILE", .unset = "none",
+	    .wanted = "a DER file with the OCSP response for a certificate",
+	    .help = "OCSP response to staple, for one certificate; repeatable" },
+	{ .name = "tls-min-version", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_TLS, .offset = FIELD(tls_min_version),
+	    .initial_text = "1.2", .choices = tls_versions, .operand = "VERSION", .help = "Oldest version of TLS: 1.2 or 1.3" },
+	{ .name = "tls-client-auth", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_TLS, .offset = FIELD(tls_client_auth),
+	    .initial_text = "off", .choices = client_auths, .operand = "WHEN",
+	    .help = "Client certificates: off, optional or required" },
+	{ .name = "tls-client-ca", .kind = PIPIT_OPTION_TEXT, .group = PIPIT_GROUP_TLS, .offset = FIELD(tls_client_ca),
+	    .operand = "FILE", .unset = "none", .wanted = "a PEM file of authorities",
+	    .help = "Authorities that sign client certificates" },
+	{ .name = "tls-handshake-timeout", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_TLS,
+	    .offset = FIELD(tls_handshake_timeout_ms), .initial = 10 * SECOND_MS, .max = DAY_MS, .operand = "TIME",
+	    .help = "Time for a TLS handshake; 0 is unlimited" },
+	{ .name = "redirect-to-https", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_TLS,
+	    .offset = FIELD(redirect_to_https), .is_switch = true, .initial_text = "off", .choices = switch_positions,
+	    .operand = "[on]", .help = "Redirect from http addresses to the first https address" },
+	{ .name = "hsts", .kind = PIPIT_OPTION_DURATION, .group = PIPIT_GROUP_TLS, .offset = FIELD(hsts_ms),
+	    .max = 2 * 366 * DAY_MS, .operand = "TIME",
+	    .help = "Time for which browsers use https only (Strict-Transport-Security); 0 is off" },
 
 	{ .name = "max-connections", .kind = PIPIT_OPTION_COUNT, .group = PIPIT_GROUP_LIMITS, .offset = FIELD(max_connections),
 	    .initial = 10000, .max = 1000000, .operand = "N", .help = "Maximum simultaneous connections; 0 is unlimited" },
@@ -190,6 +220,8 @@ const struct pipit_command pipit_commands[PIPIT_COMMAND_TOTAL] = {
 	[PIPIT_COMMAND_CONFIG] = { "config", 0, "FILE", "Configuration file of \"key = value\" lines" },
 	[PIPIT_COMMAND_CHECK] = { "check", 0, "", "Check the configuration, print it, then exit" },
 	[PIPIT_COMMAND_HEALTHCHECK] = { "healthcheck", 0, "", "Request /healthz of the running server, then exit" },
+	[PIPIT_COMMAND_MAKE_TEST_CERTIFICATE] = { "make-test-certificate", 0, "DIR",
+	    "Make certificate.pem and key.pem for localhost in DIR, then exit" },
 	[PIPIT_COMMAND_VERSION] = { "version", 'V', "", "Print the version, then exit" },
 	[PIPIT_COMMAND_HELP] = { "help", 'h', "", "Print this text, then exit" },
 };
@@ -229,6 +261,33 @@ static void set_text(struct pipit_config *config, const struct pipit_option *opt
 	memcpy((char *)config + option->offset, &text, sizeof(text));
 }
 
+bool pipit_option_is_list(const struct pipit_option *option)
+{
+	return option->kind == PIPIT_OPTION_ADDRESSES || option->kind == PIPIT_OPTION_FILES;
+}
+
+/* The fields of a list follow each other: option_test.c checks the offsets. */
+const char **pipit_option_items(struct pipit_config *config, const struct pipit_option *option, size_t **count)
+{
+	const char **items = (const char **)(void *)((char *)config + option->offset);
+	*count = (size_t *)(void *)(items + PIPIT_LISTEN_MAX);
+	return items;
+}
+
+size_t pipit_option_item_count(const struct pipit_config *config, const struct pipit_option *option)
+{
+	size_t count;
+	memcpy(&count, (const char *)config + option->offset + PIPIT_LISTEN_MAX * sizeof(const char *), sizeof(count));
+	return count;
+}
+
+const char *pipit_option_item(const struct pipit_config *config, const struct pipit_option *option, size_t index)
+{
+	const char *item;
+	memcpy(&item, (const char *)config + option->offset + index * sizeof(item), sizeof(item));
+	return item;
+}
+
 bool pipit_option_is_number(const struct pipit_option *option)
 {
 	return option->kind == PIPIT_OPTION_COUNT || option->kind == PIPIT_OPTION_SIZE ||
@@ -237,7 +296,7 @@ bool pipit_option_is_number(const struct pipit_option *option)
 
 bool pipit_option_is_repeatable(const struct pipit_option *option)
 {
-	return option->kind == PIPIT_OPTION_ADDRESSES || option->kind == PIPIT_OPTION_LINES;
+	return pipit_option_is_list(option) || option->kind == PIPIT_OPTION_LINES;
 }
 
 /* ---------------------------------------------------------------- numbers and their units */
@@ -417,10 +476,12 @@ static const char *copy_string(struct pipit_config *config, const char *text)
 bool pipit_option_copy_text(struct pipit_config *config, const struct pipit_option *option)
 {
 	const char *text = pipit_option_is_number(option) ? NULL : pipit_option_get_text(config, option);
-	if (option->kind == PIPIT_OPTION_ADDRESSES) {
-		for (size_t i = 0; i < config->listen_count; i++) {
-			config->listen[i] = copy_string(config, config->listen[i]);
-			if (config->listen[i] == NULL)
+	if (pipit_option_is_list(option)) {
+		size_t *count;
+		const char **items = pipit_option_items(config, option, &count);
+		for (size_t i = 0; i < *count; i++) {
+			items[i] = copy_string(config, items[i]);
+			if (items[i] == NULL)
 				return false;
 		}
 	} else if (text != NULL) {
@@ -448,23 +509,31 @@ void pipit_option_reset(struct pipit_config *config, const struct pipit_option *
 		set_number(config, option, option->initial);
 	else
 		set_text(config, option, option->initial_text);
-	if (option->kind == PIPIT_OPTION_ADDRESSES)
-		config->listen_count = 1;
+	if (pipit_option_is_list(option)) {
+		size_t *count;
+		pipit_option_items(config, option, &count);
+		*count = option->kind == PIPIT_OPTION_ADDRESSES;
+	}
 }
 
 void pipit_option_empty(struct pipit_config *config, const struct pipit_option *option)
 {
-	if (option->kind == PIPIT_OPTION_ADDRESSES)
-		config->listen_count = 0;
-	else
+	size_t *count;
+	if (!pipit_option_is_list(option)) {
 		set_text(config, option, NULL);
+		return;
+	}
+	pipit_option_items(config, option, &count);
+	*count = 0;
 }
 
-static enum pipit_fault add_address(struct pipit_config *config, const char *text)
+static enum pipit_fault add_item(struct pipit_config *config, const struct pipit_option *option, const char *text)
 {
-	bool is_default = config->listen_count == 1 && config->listen[0] == default_address;
-	size_t count = is_default ? 0 : config->listen_count;
-	enum pipit_fault fault = check_address(text);
+	size_t *total;
+	const char **items = pipit_option_items(config, option, &total);
+	bool is_default = *total == 1 && items[0] == default_address;
+	size_t count = is_default ? 0 : *total;
+	enum pipit_fault fault = pipit_option_check_text(option, text);
 	if (fault != PIPIT_FAULT_NONE)
 		return fault;
 	if (count >= PIPIT_LISTEN_MAX)
@@ -472,8 +541,8 @@ static enum pipit_fault add_address(struct pipit_config *config, const char *tex
 	const char *copy = copy_string(config, text);
 	if (copy == NULL)
 		return PIPIT_FAULT_MEMORY;
-	config->listen[count] = copy;
-	config->listen_count = count + 1;
+	items[count] = copy;
+	*total = count + 1;
 	return PIPIT_FAULT_NONE;
 }
 
@@ -521,7 +590,7 @@ enum pipit_fault pipit_option_assign(struct pipit_config *config, const struct p
 {
 	if (pipit_option_is_number(option))
 		return assign_number(config, option, text);
-	if (option->kind == PIPIT_OPTION_ADDRESSES)
-		return add_address(config, text);
+	if (pipit_option_is_list(option))
+		return add_item(config, option, text);
 	return option->kind == PIPIT_OPTION_LINES ? add_lines(config, option, text) : assign_text(config, option, text);
 }

@@ -8,14 +8,16 @@
 #include <stdbool.h>
 
 enum {
-	PIPIT_OPTION_TOTAL = 54,
+	PIPIT_OPTION_TOTAL = 63,
+	PIPIT_OPTION_LISTS = 4,
 	PIPIT_OPTION_NAME_MAX_BYTES = 32,
 	PIPIT_OPTION_TEXT_MAX_BYTES = 4000, /* fits a line of the file */
 	PIPIT_OPTION_NUMBER_BYTES = 32,
 };
 
 /*
- * Fields: uint64_t for COUNT, SIZE and DURATION; const char * for TEXT, LINES, CHOICE and ADDRESS; array `listen` for ADDRESSES.
+ * Fields: uint64_t for COUNT, SIZE and DURATION; const char * for TEXT, LINES, CHOICE and ADDRESS; for ADDRESSES and FILES, which are
+ * lists, an array of PIPIT_LISTEN_MAX such pointers and the number of those in use (size_t) behind it.
  */
 enum pipit_option_kind {
 	PIPIT_OPTION_COUNT,
@@ -25,11 +27,13 @@ enum pipit_option_kind {
 	PIPIT_OPTION_LINES, /* repeatable; the field has a line for each, the variable may have several */
 	PIPIT_OPTION_CHOICE,
 	PIPIT_OPTION_ADDRESSES,
+	PIPIT_OPTION_FILES,
 	PIPIT_OPTION_ADDRESS,
 };
 
 enum pipit_option_group {
 	PIPIT_GROUP_SERVE,
+	PIPIT_GROUP_TLS,
 	PIPIT_GROUP_ACCESS,
 	PIPIT_GROUP_LIMITS,
 	PIPIT_GROUP_DEADLINES,
@@ -41,7 +45,8 @@ struct pipit_option {
 	const char *name; /* without dashes */
 	enum pipit_option_kind kind;
 	enum pipit_option_group group;
-	size_t offset;              /* ADDRESSES: of the first */
+	size_t offset;              /* lists: of the first */
+	unsigned list;              /* lists: number among them, for their places */
 	uint64_t initial;           /* count, bytes or milliseconds */
 	uint64_t min, max;          /* inclusive; 0 switches a limit off */
 	const char *initial_text;   /* of other kinds; NULL: not set */
@@ -68,6 +73,7 @@ enum {
 	PIPIT_COMMAND_CONFIG,
 	PIPIT_COMMAND_CHECK,
 	PIPIT_COMMAND_HEALTHCHECK,
+	PIPIT_COMMAND_MAKE_TEST_CERTIFICATE,
 	PIPIT_COMMAND_VERSION,
 	PIPIT_COMMAND_HELP,
 	PIPIT_COMMAND_TOTAL,
@@ -106,19 +112,25 @@ struct pipit_option_place {
 
 /* Where a configuration was set. */
 struct pipit_option_origin {
-	struct pipit_option_place places[PIPIT_OPTION_TOTAL]; /* ADDRESSES: see `listen` */
-	struct pipit_option_place listen[PIPIT_LISTEN_MAX];
+	struct pipit_option_place places[PIPIT_OPTION_TOTAL]; /* lists: see `items` */
+	struct pipit_option_place items[PIPIT_OPTION_LISTS][PIPIT_LISTEN_MAX];
 	bool is_wrong[PIPIT_OPTION_TOTAL]; /* has been reported; the field has an earlier value */
 };
 
 bool pipit_option_is_number(const struct pipit_option *option);
 
+bool pipit_option_is_list(const struct pipit_option *option);
+
+/* Of a list: its first item, and where their number is. */
+const char **pipit_option_items(struct pipit_config *config, const struct pipit_option *option, size_t **count);
+size_t pipit_option_item_count(const struct pipit_config *config, const struct pipit_option *option);
+const char *pipit_option_item(const struct pipit_config *config, const struct pipit_option *option, size_t index);
 /* A source may set it several times: what it sets first replaces what earlier sources have set. */
 bool pipit_option_is_repeatable(const struct pipit_option *option);
 
 uint64_t pipit_option_get_number(const struct pipit_config *config, const struct pipit_option *option);
 
-/* Of other kinds; the first of ADDRESSES. May be NULL. */
+/* Of other kinds; the first of a list. May be NULL. */
 const char *pipit_option_get_text(const struct pipit_config *config, const struct pipit_option *option);
 
 /* With the largest exact unit. Returns `out`, of PIPIT_OPTION_NUMBER_BYTES. */
@@ -126,7 +138,7 @@ const char *pipit_option_format_number(const struct pipit_option *option, uint64
 
 enum pipit_fault pipit_option_check_number(const struct pipit_option *option, uint64_t number);
 
-/* Of other kinds; one of ADDRESSES. NULL is valid when it is the default. */
+/* Of other kinds; one of a list. NULL is valid when it is the default. */
 enum pipit_fault pipit_option_check_text(const struct pipit_option *option, const char *text);
 
 /* A repeatable one, before its first value is added. */
@@ -134,7 +146,7 @@ void pipit_option_empty(struct pipit_config *config, const struct pipit_option *
 
 void pipit_option_reset(struct pipit_config *config, const struct pipit_option *option);
 
-/* Copies the text; adds an address or lines. Changes `config` only on PIPIT_FAULT_NONE. */
+/* Copies the text; adds to a list, or lines. Changes `config` only on PIPIT_FAULT_NONE. */
 enum pipit_fault pipit_option_assign(struct pipit_config *config, const struct pipit_option *option, const char *text);
 
 /* Replaces strings by copies. False: not all are copies. */

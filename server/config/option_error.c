@@ -137,6 +137,7 @@ static void append_form(struct pipit_option_error *line, const struct pipit_opti
 		break;
 	case PIPIT_OPTION_CHOICE:
 	case PIPIT_OPTION_TEXT:
+	case PIPIT_OPTION_FILES:
 	case PIPIT_OPTION_LINES:
 		pipit_option_error_append(line, ": unknown value; use ");
 		break;
@@ -170,7 +171,8 @@ static void append_fault(struct pipit_option_error *line, const struct pipit_opt
 		pipit_option_error_append(line, ": too long; use at most %d bytes", PIPIT_OPTION_TEXT_MAX_BYTES);
 		return;
 	case PIPIT_FAULT_MANY:
-		pipit_option_error_append(line, ": too many addresses; use at most %d", PIPIT_LISTEN_MAX);
+		pipit_option_error_append(line, ": too many %s; use at most %d",
+		    option->kind == PIPIT_OPTION_ADDRESSES ? "addresses" : "files", PIPIT_LISTEN_MAX);
 		return;
 	case PIPIT_FAULT_EMPTY:
 		pipit_option_error_append(line, ": has no value; use ");

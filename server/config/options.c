@@ -29,8 +29,8 @@ static void keep_origin(
     const struct pipit_config *config, const struct source *source, const struct pipit_option *option)
 {
 	source->origin->places[option - pipit_option_table] = source->place;
-	if (option->kind == PIPIT_OPTION_ADDRESSES)
-		source->origin->listen[config->listen_count - 1] = source->place;
+	if (pipit_option_is_list(option))
+		source->origin->items[option->list][pipit_option_item_count(config, option) - 1] = source->place;
 }
 
 /* The first valid value of a repeatable option replaces those of earlier sources. */
@@ -244,29 +244,29 @@ static const struct pipit_option *find_option_of_variable(const char *variable, 
 }
 
 /* The properties of a UNIX socket stand behind commas, too. */
-static char *next_address(char **list)
+static char *next_item(char **list)
 {
-	char *address = *list, *end = address;
-	if (address == NULL)
+	char *item = *list, *end = item;
+	if (item == NULL)
 		return NULL;
 	do {
-		end = strchr(address == end ? end : end + 1, ',');
+		end = strchr(item == end ? end : end + 1, ',');
 	} while (end != NULL && pipit_address_is_rest(end + 1));
 	*list = end != NULL ? end + 1 : NULL;
 	if (end != NULL)
 		*end = '\0';
-	return address;
+	return item;
 }
 
-static int take_address_list(struct pipit_config *config, struct source *source, const struct pipit_option *option,
+static int take_list(struct pipit_config *config, struct source *source, const struct pipit_option *option,
     const char *value, struct pipit_option_error *error)
 {
-	char *list = strdup(value), *next = list, *address;
+	char *list = strdup(value), *next = list, *item;
 	int result =
 	    list == NULL ? pipit_option_error_report(&source->place, option, value, PIPIT_FAULT_MEMORY, error) : 0;
-	while (list != NULL && (address = next_address(&next)) != NULL)
-		keep_result(&result,
-		    take(config, source, option, pipit_slice_trim_in_place(address, strchr(address, '\0')), error));
+	while (list != NULL && (item = next_item(&next)) != NULL)
+		keep_result(
+		    &result, take(config, source, option, pipit_slice_trim_in_place(item, strchr(item, '\0')), error));
 	free(list);
 	return result;
 }
@@ -330,8 +330,8 @@ static int take_variable(
 		    &source->place, variable, variable + prefix, length - prefix, "variable", error);
 		return -EINVAL;
 	}
-	if (option->kind == PIPIT_OPTION_ADDRESSES)
-		return take_address_list(config, source, option, value, error);
+	if (pipit_option_is_list(option))
+		return take_list(config, source, option, value, error);
 	return take(config, source, option, value, error);
 }
 
@@ -478,6 +478,16 @@ static int take_config(const char *name, const char **file, struct pipit_option_
 	return -EINVAL;
 }
 
+static int take_test_certificate(const char *directory, struct pipit_options *options, struct pipit_option_error *error)
+{
+	options->test_certificate = directory;
+	if (directory[0] != '\0')
+		return 0;
+	pipit_option_error_start_line(error);
+	pipit_option_error_append(error, "--make-test-certificate: has no value; use a directory");
+	return -EINVAL;
+}
+
 static int take_command(
     const struct argument *argument, struct pipit_options *options, const char **file, struct pipit_option_error *error)
 {
@@ -490,6 +500,8 @@ static int take_command(
 	case PIPIT_COMMAND_HEALTHCHECK:
 		options->healthcheck = true;
 		break;
+	case PIPIT_COMMAND_MAKE_TEST_CERTIFICATE:
+		return take_test_certificate(argument->value, options, error);
 	case PIPIT_COMMAND_VERSION:
 		options->version = true;
 		break;

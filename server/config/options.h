@@ -15,6 +15,7 @@ struct pipit_options {
 	bool version;
 	bool check;
 	bool healthcheck;
+	const char *test_certificate;      /* directory of --make-test-certificate; NULL: none */
 	bool names_file;                   /* --config was given */
 	const char *config_file;           /* or of PIPIT_CONFIG; NULL: none */
 	struct pipit_option_origin origin; /* of `config`, which points to it; points into argv and the environment */

@@ -55,9 +55,17 @@ static bool find_log(const struct pipit_config *config, struct pipit_own_files *
 	return true;
 }
 
+/* Certificates are read again after SIGHUP, and a renewed one may be another file. */
+static void add_directory(const char *file, char path[PATH_MAX], const char ***readable)
+{
+	if (find_directory(file, path))
+		*(*readable)++ = path;
+}
+
 void pipit_own_files_find(const struct pipit_config *config, const char *pages, struct pipit_own_files *files)
 {
 	const char **readable = files->readable, **writable = files->writable;
+	size_t count = 0;
 
 	files->log_directory = NULL;
 	files->user_count = 0;
@@ -65,6 +73,14 @@ void pipit_own_files_find(const struct pipit_config *config, const char *pages, 
 		*readable++ = files->root;
 	if (pages)
 		*readable++ = pages;
+	for (size_t i = 0; i < config->tls_certificate_count; i++)
+		add_directory(config->tls_certificate[i], files->tls[count++], &readable);
+	for (size_t i = 0; i < config->tls_key_count; i++)
+		add_directory(config->tls_key[i], files->tls[count++], &readable);
+	for (size_t i = 0; i < config->tls_ocsp_response_count; i++)
+		add_directory(config->tls_ocsp_response[i], files->tls[count++], &readable);
+	if (config->tls_client_ca)
+		add_directory(config->tls_client_ca, files->tls[count++], &readable);
 	*readable = NULL;
 	if (config->settings && find_directory(config->settings, files->settings))
 		*writable++ = files->settings;

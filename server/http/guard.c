@@ -603,7 +603,7 @@ static enum pipit_refusal judge_head(struct parser *parser)
 	reason = judge_framing(parser);
 	if (reason != PIPIT_REFUSAL_NONE)
 		return reason;
-	if (parser->wants_security)
+	if (parser->wants_security && !parser->limits->is_https)
 		return PIPIT_REFUSAL_SCHEME;
 	/* the authority of an absolute target replaces Host (RFC 9112 §3.2.2) */
 	if (parser->host && !head->host) {

@@ -21,6 +21,7 @@ struct pipit_guard_limits {
 	uint32_t max_target_bytes; /* 0: no limit */
 	uint32_t max_fields;       /* 0 or above PIPIT_GUARD_FIELDS_MAX: PIPIT_GUARD_FIELDS_MAX */
 	uint32_t max_field_bytes;  /* name to value; 0: no limit */
+	bool is_https;             /* the connection is encrypted: https URIs are served */
 };
 
 /* Offsets count from the first byte of the head. */

@@ -37,6 +37,7 @@ struct listening_socket {
 	struct event event;
 	bool is_listening;
 	bool is_admin;
+	bool is_tls;
 	unsigned busy_turns; /* in a row, in which a turn did not empty the backlog */
 };
 
@@ -44,6 +45,7 @@ struct pipit_acceptor {
 	struct listening_socket sockets[SOCKETS_MAX];
 	size_t count;
 	bool is_paused;
+	bool has_tls; /* a socket has */
 	struct pipit_connection
 	    *spare; /* for the next client, allocated before it is accepted; NULL: memory is short */
 };
@@ -89,6 +91,14 @@ static struct pipit_connection *take_spare(struct pipit_net *net)
 	return connection;
 }
 
+static void start_tls(struct pipit_connection *connection)
+{
+	struct pipit_net *net = connection->net;
+	connection->tls = pipit_tls_session_new(net->tls, net->tls_buffers, connection->fd);
+	if (!connection->tls)
+		pipit_connection_end(connection, PIPIT_ABORT);
+}
+
 /* pipit adopts a connection at the end of the turn: no other new one evicts it before. */
 static void take_up(
     const struct listening_socket *socket, int fd, const struct sockaddr_storage *peer, socklen_t length)
@@ -99,6 +109,8 @@ static void take_up(
 	memcpy(&connection->peer, peer, size);
 	connection->fd = fd;
 	connection->is_admin = socket->is_admin;
+	if (socket->is_tls)
+		start_tls(connection);
 	pipit_connection_wake(connection);
 }
 
@@ -204,6 +216,19 @@ static bool is_from_admin(const struct pipit_net *net, int fd)
 	return false;
 }
 
+static bool is_from_tls(const struct pipit_net *net, int fd)
+{
+	struct name listening, accepted;
+	if (!net->acceptor->has_tls || !read_name(fd, &accepted))
+		return false;
+	for (size_t i = 0; i < net->acceptor->count; i++) {
+		const struct listening_socket *socket = &net->acceptor->sockets[i];
+		if (socket->is_tls && read_name(socket->fd, &listening) && is_name_of(&listening, &accepted))
+			return true;
+	}
+	return false;
+}
+
 /* -1 when evhttp has no connection for it. */
 static int ask_evhttp(struct pipit_connection *connection)
 {
@@ -224,6 +249,8 @@ bool pipit_acceptor_adopt(struct pipit_connection *connection, enum pipit_refusa
 		pipit_connection_free(connection);
 		return false;
 	}
+	if (connection->evhttp && is_from_tls(connection->net, connection->fd))
+		start_tls(connection);
 	*reason = pipit_eviction_admit(connection);
 	pipit_connection_adopt(connection);
 	return true;
@@ -330,6 +357,12 @@ int pipit_acceptor_add(
 	acceptor->count++;
 	/* libevent would not tell later that the event could not be added. */
 	return set_listening(socket, true) ? 0 : -ENOMEM;
+}
+
+void pipit_acceptor_use_tls(struct pipit_net *net)
+{
+	struct pipit_acceptor *acceptor = net->acceptor;
+	acceptor->sockets[acceptor->count - 1].is_tls = acceptor->has_tls = true;
 }
 
 /* The program's own sockets included. */

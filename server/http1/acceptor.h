@@ -37,6 +37,9 @@ typedef void pipit_acceptor_error(struct evconnlistener *listener, void *context
 int pipit_acceptor_add(
     struct pipit_net *net, int fd, bool is_admin, pipit_acceptor_error *on_error, struct evhttp_bound_socket **bound);
 
+/* The socket that was added last speaks TLS. With net->tls. */
+void pipit_acceptor_use_tls(struct pipit_net *net);
+
 /* For sockets that the program has bound to its guarded evhttp. */
 void pipit_acceptor_watch_errors(struct pipit_net *net, pipit_acceptor_error *on_error);
 

@@ -385,16 +385,6 @@ static bool amend_head(struct evbuffer *output, const char *head, size_t *length
 	return is_amended;
 }
 
-/* Only memory can be referenced. */
-static bool may_be_file(struct evbuffer *piece)
-{
-	struct evbuffer *reference = evbuffer_new();
-	bool is_memory = reference && evbuffer_add_buffer_reference(reference, piece) == 0;
-	if (reference)
-		evbuffer_free(reference);
-	return !is_memory;
-}
-
 /* Of as many as there are. An array: the compiler's stack protector stands behind it. */
 static struct evbuffer_iovec first_piece(struct evbuffer *buffer)
 {
@@ -421,7 +411,7 @@ static size_t find_end(struct evbuffer *output)
 	struct evbuffer_ptr end = { .pos = -1 };
 
 	while (taken && end.pos < 0 && evbuffer_get_length(output) > 0 && take_piece(output, taken) > 0 &&
-	       !may_be_file(taken))
+	       !pipit_output_may_be_file(taken))
 		end = evbuffer_search(taken, "\r\n\r\n", 4, NULL);
 	if (taken) {
 		evbuffer_prepend_buffer(output, taken);
@@ -698,7 +688,7 @@ static size_t measure_pieces(struct evbuffer *output)
 
 	while (piece && measured && length > 0 && evbuffer_get_length(output) > 0) {
 		length = take_piece(output, piece);
-		bytes += length > FILE_BYTES_MAX && may_be_file(piece) ? FILE_BYTES_MAX : length;
+		bytes += length > FILE_BYTES_MAX && pipit_output_may_be_file(piece) ? FILE_BYTES_MAX : length;
 		evbuffer_add_buffer(measured, piece);
 	}
 	if (measured) {
@@ -720,7 +710,7 @@ size_t pipit_evhttp_lane_waiting_memory(const struct pipit_connection *connectio
 	if (length <= FILE_BYTES_MAX)
 		return rest + length;
 	output = bufferevent_get_output(link->bev);
-	if (!may_be_file(output))
+	if (!pipit_output_may_be_file(output))
 		return rest + length;
 	link->is_measured = true;
 	length = measure_pieces(output);

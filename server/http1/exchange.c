@@ -68,6 +68,9 @@ void pipit_exchange_refuse_partial_head(
     struct pipit_connection *connection, enum pipit_refusal reason, const char *bytes, size_t length)
 {
 	static const char method[] = "HEAD ";
+	/* The first TLS record has not ended. */
+	if (!bytes)
+		bytes = "";
 	/* an empty line before it (RFC 9112 §2.2) */
 	size_t skip = length >= 2 && bytes[0] == '\r' ? 2 : 0;
 	connection->exchange.is_head =

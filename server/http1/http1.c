@@ -32,6 +32,7 @@
 /* Of one connection. */
 #define REQUESTS_PER_TURN 16
 /* The first may have begun earlier. */
+_Static_assert(RECEIVE_SIZE >= PIPIT_TLS_RECEIVE_SIZE, "the content of the records of one recv() fits");
 _Static_assert(REQUESTS_PER_TURN + 1 <= PIPIT_COUNTERS_BATCH_MAX, "a turn is a batch");
 
 /* The next step of a request. */
@@ -348,6 +349,7 @@ static void serve(struct pipit_connection *connection, char *bytes, size_t lengt
 	uint64_t last_request = connection->requests + REQUESTS_PER_TURN;
 
 	net->current = connection;
+	net->guard_limits.is_https = connection->tls != NULL;
 	while ((at < end || connection->exchange.is_resumed) && may_serve(connection) &&
 	       (connection->exchange.body_state == PIPIT_BODY_READING || connection->requests < last_request)) {
 		size_t used = serve_request(connection, at, (size_t)(end - at));
@@ -402,6 +404,40 @@ static void discard_input(struct pipit_connection *connection)
 	connection->moved_ms = net->now_ms;
 }
 
+/* The session has no other use. */
+static void refuse_plain_http(struct pipit_connection *connection, const char *bytes, size_t length)
+{
+	pipit_tls_session_free(connection->tls);
+	connection->tls = NULL;
+	pipit_exchange_refuse_head(connection, PIPIT_REFUSAL_PLAIN_HTTP, bytes, length, false);
+}
+
+/* Not inlined, as below, so that plain connections do not pay for it. */
+__attribute__((noinline)) static void receive_tls(struct pipit_connection *connection, size_t before)
+{
+	char *to = connection->net->in + before;
+	struct pipit_tls_received received = pipit_input_receive_tls(connection, to, RECEIVE_SIZE);
+
+	switch (received.event) {
+	case PIPIT_TLS_DATA:
+		serve(connection, connection->net->in, before + received.length);
+		return;
+	case PIPIT_TLS_END:
+		pipit_connection_drop(connection);
+		return;
+	case PIPIT_TLS_FAILED:
+		/* A reset must not destroy the alert. */
+		pipit_connection_end(connection, PIPIT_CLOSE_LINGER);
+		break;
+	case PIPIT_TLS_PLAIN:
+		refuse_plain_http(connection, to, received.length);
+		break;
+	case PIPIT_TLS_WAIT:
+		break;
+	}
+	pipit_http1_settle(connection);
+}
+
 static void receive(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
@@ -410,6 +446,10 @@ static void receive(struct pipit_connection *connection)
 
 	if (before)
 		memcpy(net->in, connection->in.data, before);
+	if (connection->tls) {
+		receive_tls(connection, before);
+		return;
+	}
 	received = recv(connection->fd, net->in + before, RECEIVE_SIZE, MSG_DONTWAIT);
 	if (received < 0 && (errno == EAGAIN || errno == EINTR)) {
 		/* A new connection is not watched yet. */
@@ -436,6 +476,8 @@ static void close_or_linger(struct pipit_connection *connection)
 {
 	if (connection->state == PIPIT_CONNECTION_LINGER)
 		return;
+	if (connection->tls)
+		pipit_tls_session_close(connection->tls);
 	shutdown(connection->fd, SHUT_WR);
 	if (connection->end == PIPIT_CLOSE && pipit_connection_is_quiet(connection)) {
 		pipit_connection_drop(connection);
@@ -487,6 +529,12 @@ static void wait_for_client(struct pipit_connection *connection)
 	struct pipit_exchange *exchange = &connection->exchange;
 	bool is_partial = connection->in.scanned > 0, has_input = connection->in.data && !is_partial;
 
+	if (connection->tls && !has_input) {
+		/* Its first byte begins a head; the close of the client's side, which is no event of the socket, ends the connection. */
+		is_partial |= pipit_tls_session_partial(connection->tls) > 0;
+		if (pipit_tls_session_is_ended(connection->tls))
+			pipit_connection_end(connection, PIPIT_ABORT);
+	}
 	if (exchange->body_state == PIPIT_BODY_READING) {
 		pipit_connection_set_state(connection, PIPIT_CONNECTION_BODY);
 	} else if (is_partial) {
@@ -509,22 +557,48 @@ static bool has_lost_evhttp(const struct pipit_connection *connection)
 	return connection->net->evhttp_mode >= PIPIT_EVHTTP_OWN && !connection->evhttp && connection->end == PIPIT_STAY;
 }
 
+/* A partial record may evict older heads, as a partial head may. */
+static bool evict_for_record(struct pipit_connection *connection)
+{
+	return connection->tls && pipit_tls_session_partial(connection->tls) > 0 &&
+	       pipit_eviction_free_bytes(connection);
+}
+
 static void settle_budget(struct pipit_connection *connection)
 {
-	if (pipit_budget_settle(connection, pipit_evhttp_lane_waiting_memory(connection)))
+	while (!pipit_budget_settle(connection, pipit_evhttp_lane_waiting_memory(connection))) {
+		if (evict_for_record(connection))
+			continue;
+		pipit_counters_reject(connection->net->counters, PIPIT_REFUSAL_MEMORY_LIMIT);
+		pipit_connection_drop(connection);
 		return;
-	pipit_counters_reject(connection->net->counters, PIPIT_REFUSAL_MEMORY_LIMIT);
-	pipit_connection_drop(connection);
+	}
+}
+
+/* A handshake is read as a head is. */
+__attribute__((noinline)) static void wait_for_handshake(struct pipit_connection *connection)
+{
+	if (pipit_tls_session_has_begun(connection->tls))
+		pipit_connection_set_state(connection, PIPIT_CONNECTION_HEAD);
+	pipit_connection_watch(connection, pipit_tls_session_unsent(connection->tls) ? EV_WRITE : EV_READ);
+	if (connection->end == PIPIT_ABORT)
+		pipit_connection_drop(connection);
+}
+
+static bool shakes_hands(const struct pipit_connection *connection)
+{
+	return connection->tls && connection->end == PIPIT_STAY && !pipit_tls_session_is_established(connection->tls);
 }
 
 void pipit_http1_settle(struct pipit_connection *connection)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
-	bool is_out;
+	bool is_shaking_hands, is_out;
 
 	if (pipit_connection_is_dead(connection))
 		return;
-	is_out = connection->end == PIPIT_ABORT || send_more(connection);
+	is_shaking_hands = shakes_hands(connection);
+	is_out = connection->end == PIPIT_ABORT || is_shaking_hands || send_more(connection);
 	if (connection->end != PIPIT_ABORT && is_out && exchange->reply != PIPIT_REPLY_NONE) {
 		/* Draining may have begun since. */
 		if (!pipit_connection_may_stay(connection))
@@ -533,6 +607,8 @@ void pipit_http1_settle(struct pipit_connection *connection)
 	}
 	if (connection->end == PIPIT_ABORT || has_lost_evhttp(connection)) {
 		pipit_connection_drop(connection);
+	} else if (is_shaking_hands) {
+		wait_for_handshake(connection);
 	} else if (!is_out) {
 		wait_for_socket(connection);
 	} else if (connection->end > PIPIT_STAY) {
@@ -659,6 +735,13 @@ static void on_dropped(struct pipit_connection *connection)
 void pipit_http1_mask_sigpipe(struct pipit_net *net)
 {
 	net->masks_sigpipe = true;
+}
+
+bool pipit_http1_use_tls(struct pipit_net *net, struct pipit_tls_context *context)
+{
+	net->tls = context;
+	net->tls_buffers = pipit_tls_buffers_new();
+	return net->tls_buffers != NULL;
 }
 
 void pipit_http1_drain(struct pipit_net *net)

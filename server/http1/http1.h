@@ -16,6 +16,7 @@ struct pipit_limits;
 struct pipit_net;
 struct pipit_parts;
 struct pipit_shared_fd;
+struct pipit_tls_context;
 
 /*
  * The arguments outlive the net. mode: with NONE, `head` never decides for evhttp. http: the program's evhttp in mode GUARDED, else NULL.
@@ -27,6 +28,9 @@ struct pipit_net *pipit_http1_new(struct event_base *base, const struct pipit_co
 
 /* The loop runs on a thread of the program, which may not ignore SIGPIPE. */
 void pipit_http1_mask_sigpipe(struct pipit_net *net);
+
+/* Before sockets speak TLS. context outlives the net. False: memory is short. */
+bool pipit_http1_use_tls(struct pipit_net *net, struct pipit_tls_context *context);
 
 /* From now on replies say "Connection: close", open replies end, and quiet connections are closed. */
 void pipit_http1_drain(struct pipit_net *net);

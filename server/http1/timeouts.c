@@ -138,6 +138,23 @@ static void sweep_lingering(struct pipit_connection *connection, uint64_t now_ms
 		pipit_connection_drop(connection);
 }
 
+/* From its first byte, or without one from the accept. */
+static void sweep_handshake(struct pipit_connection *connection, uint64_t now_ms)
+{
+	struct pipit_net *net = connection->net;
+
+	if (!is_over(connection, now_ms, connection->since_ms, net->config->tls_handshake_timeout_ms))
+		return;
+	pipit_counters_tls_failure(net->counters, PIPIT_TLS_FAILURE_TIMEOUT);
+	time_out(connection, PIPIT_PHASE_HANDSHAKE, PIPIT_REFUSAL_NONE);
+}
+
+static bool shakes_hands(const struct pipit_connection *connection)
+{
+	return connection->state != PIPIT_CONNECTION_LINGER && !pipit_tls_session_is_established(connection->tls) &&
+	       !connection->net->draining;
+}
+
 static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 {
 	const struct pipit_config *config = connection->net->config;
@@ -145,6 +162,10 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 	/* Its event could not be added. */
 	if (connection->end == PIPIT_ABORT) {
 		pipit_connection_drop(connection);
+		return;
+	}
+	if (connection->tls && shakes_hands(connection)) {
+		sweep_handshake(connection, now_ms);
 		return;
 	}
 	switch (connection->state) {

@@ -24,6 +24,9 @@ enum {
 	USER_MAX = 64,
 	ID_MAX = 32,
 	ROUTE_MAX = 224,
+	/* of a client certificate, which takes half of the referer's room */
+	SUBJECT_MAX = 192,
+	VERIFIED_MAX = 64,
 	FIXED_MAX = 256, /* the rest of a line */
 	LINE_MAX_BYTES = 2 * (3 * FIELD_MAX + PEER_MAX + USER_MAX + ID_MAX + ROUTE_MAX) + FIXED_MAX,
 	BUFFER_BYTES = 64 * 1024,
@@ -385,6 +388,11 @@ static uint64_t status_or_zero(int status)
 	return status < 0 ? 0 : (uint64_t)status;
 }
 
+static size_t referer_max(const struct pipit_access_log_entry *entry)
+{
+	return entry->client_subject == NULL ? FIELD_MAX : FIELD_MAX - SUBJECT_MAX - VERIFIED_MAX;
+}
+
 /* Escapes blanks, too: readers of the format count fields. At most 2 * USER_MAX bytes. */
 static char *append_user(char *out, struct pipit_slice user)
 {
@@ -413,7 +421,7 @@ static char *append_combined(
 	*out++ = ' ';
 	out = entry->content_bytes > 0 ? pipit_bytes_put_number(out, entry->content_bytes) : append_text(out, "-");
 	out = append_text(out, " \"");
-	out = append_escaped(out, slice_or_dash(entry->referer), FIELD_MAX, false);
+	out = append_escaped(out, slice_or_dash(entry->referer), referer_max(entry), false);
 	out = append_text(out, "\" \"");
 	out = append_escaped(out, slice_or_dash(entry->user_agent), FIELD_MAX, false);
 	out = append_text(out, "\" ");
@@ -422,6 +430,13 @@ static char *append_combined(
 	out = append_escaped(out, text_or_dash(entry->id), ID_MAX, false);
 	*out++ = ' ';
 	out = append_escaped(out, text_or_dash(entry->route), ROUTE_MAX, false);
+	if (entry->client_subject != NULL) {
+		out = append_text(out, " \"");
+		out = append_escaped(out, pipit_slice_of(entry->client_subject), SUBJECT_MAX, false);
+		out = append_text(out, "\" \"");
+		out = append_escaped(out, text_or_dash(entry->client_verified), VERIFIED_MAX, false);
+		*out++ = '"';
+	}
 	*out++ = '\n';
 	return out;
 }
@@ -449,13 +464,19 @@ static char *append_json(char *out, struct pipit_access_log_buffer *buffer, cons
 	out = append_text(out, ",\"bytes\":");
 	out = pipit_bytes_put_number(out, entry->content_bytes);
 	if (entry->referer.length > 0)
-		out = append_json_string(out, ",\"referer\":", entry->referer, FIELD_MAX);
+		out = append_json_string(out, ",\"referer\":", entry->referer, referer_max(entry));
 	if (entry->user_agent.length > 0)
 		out = append_json_string(out, ",\"user_agent\":", entry->user_agent, FIELD_MAX);
 	out = append_text(out, ",\"duration\":");
 	out = append_duration(out, entry->duration_ns);
 	out = append_json_string(out, ",\"id\":", text_or_dash(entry->id), ID_MAX);
 	out = append_json_string(out, ",\"route\":", text_or_dash(entry->route), ROUTE_MAX);
+	if (entry->client_subject != NULL) {
+		out =
+		    append_json_string(out, ",\"client_subject\":", pipit_slice_of(entry->client_subject), SUBJECT_MAX);
+		out = append_json_string(
+		    out, ",\"client_verified\":", text_or_dash(entry->client_verified), VERIFIED_MAX);
+	}
 	return append_text(out, "}\n");
 }
 

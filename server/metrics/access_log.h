@@ -43,9 +43,11 @@ struct pipit_access_log_entry {
 	uint64_t content_bytes; /* 0 prints as "-" in combined form */
 	struct pipit_slice referer;
 	struct pipit_slice user_agent;
-	uint64_t duration_ns; /* first byte of the head to last byte handed to the kernel */
-	const char *id;       /* 16 hex digits */
-	const char *route;    /* pattern, "fallback" or "-" */
+	uint64_t duration_ns;        /* first byte of the head to last byte handed to the kernel */
+	const char *id;              /* 16 hex digits */
+	const char *route;           /* pattern, "fallback" or "-" */
+	const char *client_subject;  /* of the client's certificate; NULL: none */
+	const char *client_verified; /* whether it is valid; NULL: none */
 };
 
 struct pipit_access_log_buffer;
@@ -57,6 +59,8 @@ struct pipit_access_log_buffer *pipit_access_log_buffer_new(struct pipit_access_
  * Flushes a full buffer (64 KiB).
  *
  * PEER - USER [10/Oct/2026:13:55:36 +0000] "REQUEST LINE" STATUS BYTES "REFERER" "USER-AGENT" DURATION ID ROUTE
+ *
+ * and, with a client certificate, "SUBJECT" "VERIFIED".
  *
  * Dates are in UTC, DURATION in seconds. JSON omits an absent user, referer or user agent. Quotes, backslashes, control
  * characters and bytes above 0x7E become \xHH; in JSON \u00HH, \" and \\.

@@ -151,6 +151,7 @@ struct pipit_counters {
 	_Atomic uint64_t response_sizes[SIZE_CELLS];
 	_Atomic uint64_t rejected[PIPIT_REFUSAL_COUNT];
 	_Atomic uint64_t timeouts[PIPIT_PHASE_COUNT];
+	_Atomic uint64_t tls_failures[PIPIT_TLS_FAILURE_COUNT];
 	_Atomic uint64_t authentications[PIPIT_AUTHENTICATION_OUTCOMES];
 	_Atomic uint64_t counters[PIPIT_COUNTER_COUNT];
 	_Atomic uint64_t connections[PIPIT_STATE_COUNT];

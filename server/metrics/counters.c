@@ -73,8 +73,15 @@ const char *pipit_counters_state_name(enum pipit_counters_state state)
 
 const char *pipit_counters_phase_name(enum pipit_counters_phase phase)
 {
-	static const char *const names[PIPIT_PHASE_COUNT] = { "head", "body", "write", "idle", "drain" };
+	static const char *const names[PIPIT_PHASE_COUNT] = { "handshake", "head", "body", "write", "idle", "drain" };
 	return names[phase];
+}
+
+const char *pipit_counters_tls_failure_name(enum pipit_counters_tls_failure failure)
+{
+	static const char *const names[PIPIT_TLS_FAILURE_COUNT] = { "none", "timeout", "closed", "plain_http",
+		"version", "cipher", "certificate", "alert", "protocol", "memory" };
+	return names[failure];
 }
 
 const char *pipit_counters_authentication_name(enum pipit_counters_authentication outcome)
@@ -169,6 +176,12 @@ void pipit_counters_timeout(struct pipit_counters *counters, enum pipit_counters
 {
 	assert(phase < PIPIT_PHASE_COUNT);
 	add(&counters->timeouts[phase], 1);
+}
+
+void pipit_counters_tls_failure(struct pipit_counters *counters, enum pipit_counters_tls_failure failure)
+{
+	assert(failure > PIPIT_TLS_FAILURE_NONE && failure < PIPIT_TLS_FAILURE_COUNT);
+	add(&counters->tls_failures[failure], 1);
 }
 
 void pipit_counters_authentication(struct pipit_counters *counters, enum pipit_counters_authentication outcome)

@@ -23,12 +23,28 @@ enum pipit_counters_state {
 
 /* Label `phase` of http_timeouts_total. */
 enum pipit_counters_phase {
+	PIPIT_PHASE_HANDSHAKE,
 	PIPIT_PHASE_HEAD,
 	PIPIT_PHASE_BODY,
 	PIPIT_PHASE_WRITE,
 	PIPIT_PHASE_IDLE,
 	PIPIT_PHASE_DRAIN,
 	PIPIT_PHASE_COUNT
+};
+
+/* Label `reason` of tls_handshake_failures_total. */
+enum pipit_counters_tls_failure {
+	PIPIT_TLS_FAILURE_NONE,
+	PIPIT_TLS_FAILURE_TIMEOUT,
+	PIPIT_TLS_FAILURE_CLOSED,      /* the client has closed */
+	PIPIT_TLS_FAILURE_PLAIN,       /* HTTP without TLS */
+	PIPIT_TLS_FAILURE_VERSION,     /* the client has no version of TLS in common */
+	PIPIT_TLS_FAILURE_CIPHER,      /* nor a cipher, group or protocol */
+	PIPIT_TLS_FAILURE_CERTIFICATE, /* the client's is missing, or not valid */
+	PIPIT_TLS_FAILURE_ALERT,       /* the client refuses, for example because it does not know the authority */
+	PIPIT_TLS_FAILURE_PROTOCOL,    /* other bytes than TLS */
+	PIPIT_TLS_FAILURE_MEMORY,
+	PIPIT_TLS_FAILURE_COUNT
 };
 
 /* Label `outcome` of http_authentications_total. */
@@ -51,6 +67,8 @@ enum pipit_counter {
 	PIPIT_COUNT_STREAMS_DROPPED, /* clients that read too slowly */
 	PIPIT_COUNT_RECEIVED,
 	PIPIT_COUNT_SENT,
+	PIPIT_COUNT_TLS_HANDSHAKES,
+	PIPIT_COUNT_TLS_RESUMED, /* of these */
 	PIPIT_COUNTER_COUNT
 };
 
@@ -67,6 +85,7 @@ struct pipit_counters;
 const char *pipit_counters_state_name(enum pipit_counters_state state);
 const char *pipit_counters_authentication_name(enum pipit_counters_authentication outcome);
 const char *pipit_counters_phase_name(enum pipit_counters_phase phase);
+const char *pipit_counters_tls_failure_name(enum pipit_counters_tls_failure failure);
 
 /*
  * routes: with the fallback and "none", at most 2^19. method, features: of the event_base ("epoll",
@@ -91,6 +110,7 @@ void pipit_counters_request_in_batch(struct pipit_counters *counters, size_t rou
 void pipit_counters_end_batch(struct pipit_counters *counters);
 void pipit_counters_reject(struct pipit_counters *counters, enum pipit_refusal reason);
 void pipit_counters_timeout(struct pipit_counters *counters, enum pipit_counters_phase phase);
+void pipit_counters_tls_failure(struct pipit_counters *counters, enum pipit_counters_tls_failure failure);
 void pipit_counters_authentication(struct pipit_counters *counters, enum pipit_counters_authentication outcome);
 void pipit_counters_add(struct pipit_counters *counters, enum pipit_counter counter, uint64_t amount);
 /* PIPIT_STATE_COUNT: as `from`, accepted; as `to`, closed. */

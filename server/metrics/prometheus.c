@@ -176,6 +176,9 @@ static void put_counters(struct page *page)
 		    "Stream clients that were closed because they read too slowly." },
 		[PIPIT_COUNT_RECEIVED] = { "http_received_bytes", "Bytes received from clients." },
 		[PIPIT_COUNT_SENT] = { "http_sent_bytes", "Bytes sent to clients." },
+		[PIPIT_COUNT_TLS_HANDSHAKES] = { "pipit_tls_handshakes", "Completed TLS handshakes." },
+		[PIPIT_COUNT_TLS_RESUMED] = { "pipit_tls_resumed_handshakes",
+		    "TLS handshakes that resumed a session." },
 	};
 	uint64_t totals[PIPIT_COUNTER_COUNT] = { 0 };
 	for (size_t i = 0; i < page->input->worker_count; i++)
@@ -210,6 +213,49 @@ static void put_timeouts(struct page *page)
 		pipit_exposition_start_sample(&page->text);
 		pipit_exposition_label(&page->text, "phase", pipit_counters_phase_name((enum pipit_counters_phase)i));
 		pipit_exposition_end_sample(&page->text, totals[i]);
+	}
+}
+
+static void put_tls_failures(struct page *page)
+{
+	uint64_t totals[PIPIT_TLS_FAILURE_COUNT] = { 0 };
+	for (size_t i = 0; i < page->input->worker_count; i++)
+		sum_cells(page->input->workers[i]->tls_failures, PIPIT_TLS_FAILURE_COUNT, totals);
+	pipit_exposition_start_family(
+	    &page->text, "pipit_tls_handshake_failures", PIPIT_EXPOSITION_COUNTER, "TLS handshakes that failed.");
+	for (int reason = PIPIT_TLS_FAILURE_NONE + 1; reason < PIPIT_TLS_FAILURE_COUNT; reason++) {
+		pipit_exposition_start_sample(&page->text);
+		pipit_exposition_label(
+		    &page->text, "reason", pipit_counters_tls_failure_name((enum pipit_counters_tls_failure)reason));
+		pipit_exposition_end_sample(&page->text, totals[reason]);
+	}
+}
+
+/* Certificates may have the same name, as an RSA and an ECDSA one have, and a series appears once: the earliest counts. */
+static bool is_earliest(const struct page *page, size_t index)
+{
+	const struct pipit_prometheus_certificate *all = page->input->certificates;
+	for (size_t i = 0; i < page->input->certificate_count; i++) {
+		if (strcmp(all[i].name, all[index].name) == 0 &&
+		    (all[i].expires < all[index].expires || (all[i].expires == all[index].expires && i < index)))
+			return false;
+	}
+	return true;
+}
+
+static void put_certificates(struct page *page)
+{
+	if (page->input->certificate_count == 0)
+		return;
+	pipit_exposition_start_family(&page->text, "pipit_tls_certificate_expiry_timestamp_seconds",
+	    PIPIT_EXPOSITION_GAUGE, "End of the validity of a certificate since unix epoch in seconds.");
+	for (size_t i = 0; i < page->input->certificate_count; i++) {
+		const struct pipit_prometheus_certificate *certificate = &page->input->certificates[i];
+		if (!is_earliest(page, i))
+			continue;
+		pipit_exposition_start_sample(&page->text);
+		pipit_exposition_label(&page->text, "name", certificate->name);
+		pipit_exposition_end_sample(&page->text, (uint64_t)certificate->expires);
 	}
 }
 
@@ -356,6 +402,8 @@ static void put_all(struct page *page)
 	put_counters(page);
 	put_rejections(page);
 	put_timeouts(page);
+	put_tls_failures(page);
+	put_certificates(page);
 	put_authentications(page);
 	put_loops(page);
 	put_process(page);

@@ -12,11 +12,22 @@
 /* Buffered by all connections: the burst is not over. */
 #define BUSY_BYTES (4 * 1024 * 1024)
 
+static uint64_t input_limit(uint64_t limit)
+{
+	return limit / 2 + limit % 2;
+}
+
+/* Taking nothing is refused above the limit. */
+static bool is_input_within(struct pipit_limits *limits, uint64_t limit)
+{
+	return pipit_limits_take_bytes(limits, PIPIT_LIMITS_INPUT, 0, input_limit(limit));
+}
+
 bool pipit_budget_take(struct pipit_connection *connection, enum pipit_limits_kind kind, size_t more)
 {
 	uint64_t limit = connection->net->config->memory_limit;
 	if (kind == PIPIT_LIMITS_INPUT)
-		limit = limit / 2 + limit % 2;
+		limit = input_limit(limit);
 	if (!pipit_limits_take_bytes(connection->net->limits, kind, more, limit))
 		return false;
 	connection->charged[kind] += more;
@@ -68,16 +79,38 @@ static void set(struct pipit_connection *connection, enum pipit_limits_kind kind
 	connection->charged[kind] = buffered;
 }
 
-bool pipit_budget_settle(struct pipit_connection *connection, size_t evhttp_bytes)
+static void settle(struct pipit_connection *connection, size_t input_bytes, size_t other_bytes)
 {
-	const struct pipit_net *net = connection->net;
 	const struct pipit_exchange *exchange = &connection->exchange;
-	uint64_t limit = net->config->memory_limit, before = connection->charged[PIPIT_LIMITS_OTHER];
 
-	set(connection, PIPIT_LIMITS_INPUT, connection->in.capacity);
+	set(connection, PIPIT_LIMITS_INPUT, connection->in.capacity + input_bytes);
 	set(connection, PIPIT_LIMITS_OTHER,
 	    exchange->body_capacity + exchange->retained_bytes + exchange->handed_bytes + connection->out.length +
-		evhttp_bytes);
+		other_bytes);
+}
+
+/* A partial record is input, and what the socket did not take output that cannot be refused before, as that of evhttp. */
+__attribute__((noinline)) static bool settle_tls(struct pipit_connection *connection, size_t evhttp_bytes)
+{
+	struct pipit_limits *limits = connection->net->limits;
+	uint64_t limit = connection->net->config->memory_limit, before = connection->charged[PIPIT_LIMITS_OTHER];
+	size_t partial = pipit_tls_session_partial(connection->tls);
+	size_t unsent = pipit_tls_session_unsent(connection->tls) + evhttp_bytes;
+
+	settle(connection, partial, unsent);
+	if (partial && !is_input_within(limits, limit))
+		return false;
+	return !limit || unsent == 0 || connection->charged[PIPIT_LIMITS_OTHER] <= before ||
+	       pipit_limits_bytes(limits) <= limit;
+}
+
+bool pipit_budget_settle(struct pipit_connection *connection, size_t evhttp_bytes)
+{
+	uint64_t limit = connection->net->config->memory_limit, before = connection->charged[PIPIT_LIMITS_OTHER];
+
+	if (connection->tls)
+		return settle_tls(connection, evhttp_bytes);
+	settle(connection, 0, evhttp_bytes);
 	return !limit || evhttp_bytes == 0 || connection->charged[PIPIT_LIMITS_OTHER] <= before ||
-	       pipit_limits_bytes(net->limits) <= limit;
+	       pipit_limits_bytes(connection->net->limits) <= limit;
 }

@@ -92,6 +92,7 @@ void pipit_connection_free(struct pipit_connection *connection)
 	if (was_adopted)
 		unlink_adopted(connection);
 	free_buffers(connection);
+	pipit_tls_session_free(connection->tls);
 	if (connection->fd >= 0)
 		close(connection->fd);
 	free(connection);
@@ -123,6 +124,9 @@ void pipit_connection_drop(struct pipit_connection *connection)
 	if (pipit_connection_is_dead(connection))
 		return;
 	pipit_connection_watch(connection, 0);
+	/* Else a reply that was cut off would look complete. */
+	if (connection->tls && connection->state == PIPIT_CONNECTION_IDLE)
+		pipit_tls_session_close(connection->tls);
 	pipit_connection_set_state(connection, PIPIT_CONNECTION_DEAD);
 	release_slot(connection);
 	net->protocol->dropped(connection);
@@ -233,6 +237,8 @@ void pipit_connection_plan_turn_end(struct pipit_net *net)
 bool pipit_connection_is_quiet(const struct pipit_connection *connection)
 {
 	char byte;
+	if (connection->tls && pipit_tls_session_is_closing(connection->tls))
+		return true;
 	return !connection->in.data && recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
@@ -328,6 +334,21 @@ int pipit_connection_status(const struct pipit_connection *connection)
 uint64_t pipit_connection_content_bytes(const struct pipit_connection *connection)
 {
 	return connection->exchange.given;
+}
+
+bool pipit_connection_is_tls(const struct pipit_connection *connection)
+{
+	return connection->tls != NULL;
+}
+
+const char *pipit_connection_client_subject(const struct pipit_connection *connection)
+{
+	return connection->tls ? pipit_tls_session_subject(connection->tls) : NULL;
+}
+
+const char *pipit_connection_client_verified(const struct pipit_connection *connection)
+{
+	return connection->tls ? pipit_tls_session_verified(connection->tls) : NULL;
 }
 
 /* Every access line needs it, and inet_ntop() calls printf(). */
@@ -476,6 +497,8 @@ void pipit_net_free(struct pipit_net *net)
 		event_free(net->turn_end);
 	free(net->in);
 	free(net->batch);
+	pipit_tls_buffers_free(net->tls_buffers);
+	net->tls_buffers = NULL;
 	net->turn_end = NULL;
 	net->in = net->batch = NULL;
 	pipit_net_release(net);

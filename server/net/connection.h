@@ -35,6 +35,11 @@ bool pipit_connection_is_in_batch(const struct pipit_connection *connection);
 int pipit_connection_status(const struct pipit_connection *connection);
 uint64_t pipit_connection_content_bytes(const struct pipit_connection *connection);
 
+/* The client speaks TLS; its certificate, as tls_session.h has it: NULL: none. */
+bool pipit_connection_is_tls(const struct pipit_connection *connection);
+const char *pipit_connection_client_subject(const struct pipit_connection *connection);
+const char *pipit_connection_client_verified(const struct pipit_connection *connection);
+
 /* Accepted at admin_listen. */
 bool pipit_connection_is_admin(const struct pipit_connection *connection);
 

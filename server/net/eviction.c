@@ -161,7 +161,8 @@ bool pipit_eviction_free_bytes(struct pipit_connection *asking)
 	struct pipit_net *net = asking->net;
 	struct pipit_connection *oldest = NULL;
 	for (struct pipit_connection *at = net->all; at; at = at->next) {
-		if (at == asking || at->state != PIPIT_CONNECTION_HEAD)
+		/* A TLS handshake may have none. */
+		if (at == asking || at->state != PIPIT_CONNECTION_HEAD || !at->charged[PIPIT_LIMITS_INPUT])
 			continue;
 		if (!oldest || at->since_ms < oldest->since_ms)
 			oldest = at;

@@ -43,6 +43,37 @@ enum pipit_refusal pipit_input_keep(struct pipit_connection *connection, const c
 	return PIPIT_REFUSAL_NONE;
 }
 
+/* --- TLS -------------------------------------------------------------------------------------------------------------- */
+
+static void count_handshake(struct pipit_counters *counters, const struct pipit_tls_received *received)
+{
+	if (received->failure != PIPIT_TLS_FAILURE_NONE)
+		pipit_counters_tls_failure(counters, received->failure);
+	if (!received->is_new)
+		return;
+	pipit_counters_add(counters, PIPIT_COUNT_TLS_HANDSHAKES, 1);
+	if (received->is_resumed)
+		pipit_counters_add(counters, PIPIT_COUNT_TLS_RESUMED, 1);
+}
+
+struct pipit_tls_received pipit_input_receive_tls(struct pipit_connection *connection, char *to, size_t size)
+{
+	struct pipit_net *net = connection->net;
+	bool was_established = pipit_tls_session_is_established(connection->tls);
+	struct pipit_tls_received received = pipit_tls_session_receive(connection->tls, to, size);
+
+	pipit_counters_add(net->counters, PIPIT_COUNT_RECEIVED, received.received);
+	pipit_counters_add(net->counters, PIPIT_COUNT_SENT, pipit_tls_session_take_sent(connection->tls));
+	if (!was_established)
+		count_handshake(net->counters, &received);
+	/* Records without content must not keep a connection: outside of a body only content counts. */
+	if (received.length > 0 || connection->state == PIPIT_CONNECTION_BODY) {
+		connection->moved_ms = net->now_ms;
+		connection->rate_bytes += received.received;
+	}
+	return received;
+}
+
 /* --- the body -------------------------------------------------------------------------------------------------------- */
 
 void pipit_input_drop_body(struct pipit_connection *connection)

@@ -140,18 +140,18 @@ static void use_v4(struct address *address)
 	address->length = sizeof v4;
 }
 
-static void print_url(const struct address *address, char url[PIPIT_LISTENER_URL_SIZE])
+static void print_url(const struct address *address, const char *scheme, char url[PIPIT_LISTENER_URL_SIZE])
 {
 	char host[INET6_ADDRSTRLEN] = "", zone[IF_NAMESIZE] = "";
 	if (address->bytes.ss_family == AF_INET6) {
 		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address->bytes;
 		bool has_zone = v6->sin6_scope_id && if_indextoname(v6->sin6_scope_id, zone);
 		inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
-		snprintf(url, PIPIT_LISTENER_URL_SIZE, "http://[%s%s%s]:%u", host, has_zone ? "%" : "", zone,
+		snprintf(url, PIPIT_LISTENER_URL_SIZE, "%s://[%s%s%s]:%u", scheme, host, has_zone ? "%" : "", zone,
 		    port_of(address));
 	} else {
 		inet_ntop(AF_INET, &((const struct sockaddr_in *)&address->bytes)->sin_addr, host, sizeof host);
-		snprintf(url, PIPIT_LISTENER_URL_SIZE, "http://%s:%u", host, port_of(address));
+		snprintf(url, PIPIT_LISTENER_URL_SIZE, "%s://%s:%u", scheme, host, port_of(address));
 	}
 }
 
@@ -194,6 +194,13 @@ static int open_all(struct address *address, const struct pipit_config *config, 
 	return error;
 }
 
+bool pipit_listener_is_https(const char *text)
+{
+	bool is_https;
+	pipit_address_skip_scheme(text, &is_https);
+	return is_https;
+}
+
 int pipit_listener_open(
     const char *text, const struct pipit_config *config, int *fds, size_t count, char url[PIPIT_LISTENER_URL_SIZE])
 {
@@ -210,7 +217,7 @@ int pipit_listener_open(
 		error = open_all(&address, config, fds, count);
 	}
 	if (error == 0)
-		print_url(&address, url);
+		print_url(&address, pipit_listener_is_https(text) ? "https" : "http", url);
 	return error;
 }
 

@@ -12,6 +12,7 @@
 #include "net/handler_table.h"
 #include "net/limits.h"
 #include "pipit.h"
+#include "tls/tls_session.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -112,13 +113,15 @@ struct pipit_connection {
 		struct pipit_connection *next_gone;   /* net->gone */
 	};
 	struct event io;
-	int fd;          /* owned, unless it is evhttp->fd; -1: none */
-	short interest;  /* of io: EV_READ, EV_WRITE or 0 */
-	bool is_waiting; /* on net->waiting */
-	bool is_admin;   /* accepted at admin_listen */
-	enum pipit_connection_state state;
-	enum pipit_connection_end end;
-	enum pipit_connection_slot slot;
+	struct pipit_tls_session *tls; /* owned; NULL: plain HTTP */
+	int fd;                        /* owned, unless it is evhttp->fd; -1: none */
+	short interest;                /* of io: EV_READ, EV_WRITE or 0 */
+	bool is_waiting;               /* on net->waiting */
+	bool is_admin;                 /* accepted at admin_listen */
+	/* 8 bits: see struct pipit_exchange. */
+	enum pipit_connection_state state : 8;
+	enum pipit_connection_end end : 8;
+	enum pipit_connection_slot slot : 8;
 	uint64_t since_ms;   /* start of this state */
 	uint64_t moved_ms;   /* last byte, received or sent */
 	uint64_t rate_ms;    /* start of the rate's window, see timeouts.c */
@@ -182,6 +185,8 @@ struct pipit_net {
 	enum pipit_evhttp_mode evhttp_mode;
 	struct pipit_evhttp_lane *evhttp; /* freed with the net; NULL in mode NONE */
 	struct pipit_acceptor *acceptor;
+	struct pipit_tls_context *tls;         /* of the server; NULL: none of its addresses speaks TLS */
+	struct pipit_tls_buffers *tls_buffers; /* owned */
 
 	bool masks_sigpipe;               /* while it writes: the program may not ignore SIGPIPE */
 	bool is_turn_end;                 /* its callback is running */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -15,6 +16,9 @@
 
 /* A file up to this size is read into the batch: one send() for head and body. */
 #define SMALL_FILE_BYTES (32 * 1024)
+/* The content of a TLS record, and what a turn encrypts of a file or of an evhttp callback's output: a millisecond. */
+#define TLS_RECORD_BYTES (16 * 1024)
+#define TLS_SLICE_BYTES (1024 * 1024)
 
 static void moved(struct pipit_connection *connection, size_t bytes)
 {
@@ -28,6 +32,101 @@ static bool would_block(int error)
 	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR || error == ENOBUFS;
 }
 
+/* --- TLS: not inlined, so that plain connections do not pay for the frames ------------------------------------------------ */
+
+static bool is_tls_unsent(const struct pipit_connection *connection)
+{
+	return connection->tls && pipit_tls_session_unsent(connection->tls) > 0;
+}
+
+/* Send what is encrypted. */
+__attribute__((noinline)) static void flush_tls(struct pipit_connection *connection, int flags)
+{
+	size_t sent;
+
+	pipit_tls_session_flush(connection->tls, flags & MSG_MORE);
+	sent = pipit_tls_session_take_sent(connection->tls);
+	if (sent)
+		moved(connection, sent);
+	if (pipit_tls_session_is_broken(connection->tls))
+		pipit_connection_end(connection, PIPIT_ABORT);
+}
+
+/* What was encrypted: the session keeps what the socket does not take. */
+__attribute__((noinline)) static size_t send_pieces_tls(
+    struct pipit_connection *connection, const struct iovec *pieces, int count, int flags)
+{
+	size_t total = 0, taken = 0;
+
+	for (int i = 0; i < count && taken == total; i++) {
+		total += pieces[i].iov_len;
+		taken += pipit_tls_session_write(connection->tls, pieces[i].iov_base, pieces[i].iov_len);
+	}
+	flush_tls(connection, flags);
+	return taken;
+}
+
+/* Only evbuffer_write() can read a file that evbuffer_add_file() added: into a pipe. What it holds is a record or less. False: failure. */
+static bool take_from_files(struct evbuffer *buffer, char *record, size_t *length)
+{
+	int ends[2], moved_bytes;
+	ssize_t count = -1;
+
+	if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0)
+		return false;
+	if (fcntl(ends[1], F_SETPIPE_SZ, TLS_RECORD_BYTES) == TLS_RECORD_BYTES) {
+		moved_bytes = evbuffer_write_atmost(buffer, ends[1], TLS_RECORD_BYTES);
+		if (moved_bytes > 0)
+			count = read(ends[0], record, (size_t)moved_bytes);
+	}
+	close(ends[0]);
+	close(ends[1]);
+	*length = count > 0 ? (size_t)count : 0;
+	return count > 0;
+}
+
+static bool take_record(struct evbuffer *buffer, bool may_be_file, char *record, size_t *length)
+{
+	ev_ssize_t removed;
+
+	if (may_be_file)
+		return take_from_files(buffer, record, length);
+	removed = evbuffer_remove(buffer, record, TLS_RECORD_BYTES);
+	*length = removed > 0 ? (size_t)removed : 0;
+	return removed > 0;
+}
+
+/* Each record is taken from the buffer when the session has room for it. */
+__attribute__((noinline)) static size_t send_buffer_tls(struct pipit_connection *connection, struct evbuffer *buffer)
+{
+	char record[TLS_RECORD_BYTES];
+	bool may_be_file = pipit_output_may_be_file(buffer);
+	size_t total = 0, length;
+
+	while (connection->end != PIPIT_ABORT && evbuffer_get_length(buffer) > 0 && !is_tls_unsent(connection) &&
+	       total < TLS_SLICE_BYTES) {
+		if (!take_record(buffer, may_be_file, record, &length)) {
+			pipit_connection_end(connection, PIPIT_ABORT);
+			break;
+		}
+		total += pipit_tls_session_write(connection->tls, record, length);
+		flush_tls(connection, evbuffer_get_length(buffer) > 0 ? MSG_MORE : 0);
+	}
+	return total;
+}
+
+bool pipit_output_may_be_file(struct evbuffer *buffer)
+{
+	struct evbuffer *reference = evbuffer_new();
+	/* Only memory can be referenced. */
+	bool is_memory = reference && evbuffer_add_buffer_reference(reference, buffer) == 0;
+	if (reference)
+		evbuffer_free(reference);
+	return !is_memory;
+}
+
+/* --- the socket ------------------------------------------------------------------------------------------------------ */
+
 /* What the socket took; 0 also on failure. */
 static size_t send_pieces(struct pipit_connection *connection, struct iovec *pieces, int count, int flags)
 {
@@ -35,6 +134,8 @@ static size_t send_pieces(struct pipit_connection *connection, struct iovec *pie
 	ssize_t sent;
 	if (connection->end == PIPIT_ABORT)
 		return 0;
+	if (connection->tls)
+		return send_pieces_tls(connection, pieces, count, flags);
 	sent = count == 1 ? send(connection->fd, pieces[0].iov_base, pieces[0].iov_len, flags)
 			  : sendmsg(connection->fd, &message, flags);
 	if (sent >= 0) {
@@ -110,8 +211,11 @@ static struct pipit_sigpipe mask_sigpipe(const struct pipit_net *net)
 static size_t send_buffer(struct pipit_connection *connection, struct evbuffer *buffer)
 {
 	size_t total = 0;
-	struct pipit_sigpipe sigpipe = mask_sigpipe(connection->net);
+	struct pipit_sigpipe sigpipe;
 
+	if (connection->tls)
+		return send_buffer_tls(connection, buffer);
+	sigpipe = mask_sigpipe(connection->net);
 	while (connection->end != PIPIT_ABORT && evbuffer_get_length(buffer) > 0 && total < PIPIT_OUTPUT_SLICE_BYTES) {
 		int sent;
 		/* With sendfile() 0 is a full socket (EAGAIN), or a file that has shrunk. */
@@ -203,6 +307,8 @@ static uint64_t unsent(const struct pipit_connection *connection)
 		bytes += parts->part[i].text_length + parts->part[i].length;
 	if (connection->out.replies)
 		bytes += evbuffer_get_length(connection->out.replies);
+	if (connection->tls)
+		bytes += pipit_tls_session_unsent(connection->tls);
 	if (net->current == connection)
 		bytes += net->batch_length + (net->replies ? evbuffer_get_length(net->replies) : 0);
 	return bytes;
@@ -263,7 +369,7 @@ size_t pipit_output_offer(struct pipit_connection *connection, struct pipit_slic
 
 bool pipit_output_is_stuck(const struct pipit_connection *connection)
 {
-	return connection->out.data || connection->out.replies;
+	return connection->out.data || connection->out.replies || is_tls_unsent(connection);
 }
 
 static void clear_out(struct pipit_connection *connection)
@@ -282,6 +388,11 @@ static void clear_replies(struct pipit_connection *connection)
 
 void pipit_output_retry(struct pipit_connection *connection)
 {
+	if (connection->tls) {
+		flush_tls(connection, 0);
+		if (is_tls_unsent(connection) || connection->end == PIPIT_ABORT)
+			return;
+	}
 	if (connection->out.replies) {
 		send_buffer(connection, connection->out.replies);
 		if (evbuffer_get_length(connection->out.replies) > 0)
@@ -364,13 +475,41 @@ static void begin_part(struct pipit_connection *connection)
 	connection->out.parts = NULL;
 }
 
+/* What was encrypted; less than wanted at the end of a turn's share, too. */
+__attribute__((noinline)) static size_t send_from_file_tls(struct pipit_connection *connection, size_t wanted)
+{
+	char record[TLS_RECORD_BYTES];
+	size_t total = 0, end = wanted < TLS_SLICE_BYTES ? wanted : TLS_SLICE_BYTES;
+	bool has_read = true;
+
+	while (total < end && !is_tls_unsent(connection) && !pipit_tls_session_is_broken(connection->tls)) {
+		size_t length = end - total < sizeof record ? end - total : sizeof record;
+
+		/* The file has shrunk. */
+		has_read =
+		    pipit_shared_fd_read(connection->out.file->fd, record, length, connection->out.file_offset + total);
+		if (!has_read)
+			break;
+		total += pipit_tls_session_write(connection->tls, record, length);
+	}
+	connection->out.file_offset += total;
+	connection->out.file_left -= total;
+	flush_tls(connection, 0);
+	if (!has_read)
+		pipit_connection_end(connection, PIPIT_ABORT);
+	return total;
+}
+
 /* What the socket took; 0 also on failure. */
 static size_t send_from_file(struct pipit_connection *connection, size_t wanted)
 {
 	off_t offset = (off_t)connection->out.file_offset;
-	struct pipit_sigpipe sigpipe = mask_sigpipe(connection->net);
+	struct pipit_sigpipe sigpipe;
 	ssize_t sent;
 
+	if (connection->tls)
+		return send_from_file_tls(connection, wanted);
+	sigpipe = mask_sigpipe(connection->net);
 	sent = sendfile(connection->fd, connection->out.file->fd, &offset, wanted);
 	pipit_sigpipe_unmask(&sigpipe);
 	if (sent < 0 && would_block(errno))

@@ -38,6 +38,9 @@ bool pipit_output_add_reply(struct pipit_connection *connection, struct evbuffer
 /* The batch has such replies. */
 bool pipit_output_has_replies(const struct pipit_net *net);
 
+/* Or memory is short. Its bytes cannot be read with evbuffer_peek(). */
+bool pipit_output_may_be_file(struct evbuffer *buffer);
+
 /* Send `buffer` behind everything written before. Returns how many bytes the socket took. */
 size_t pipit_output_send_buffer(struct pipit_connection *connection, struct evbuffer *buffer);
 

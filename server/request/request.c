@@ -495,6 +495,22 @@ const char *pipit_request_peer(struct pipit_request *request)
 	return request->peer[0] ? request->peer : "-";
 }
 
+bool pipit_request_is_https(const struct pipit_request *request)
+{
+	return request->connection && pipit_connection_is_tls(request->connection);
+}
+
+const char *pipit_request_client_subject(struct pipit_request *request)
+{
+	const char *subject = request->connection ? pipit_connection_client_subject(request->connection) : NULL;
+	return subject ? remember(request, pipit_slice_of(subject)) : NULL;
+}
+
+const char *pipit_request_client_verified(struct pipit_request *request)
+{
+	return request->connection ? pipit_connection_client_verified(request->connection) : NULL;
+}
+
 const char *pipit_request_id(struct pipit_request *request)
 {
 	if (!request->id[0]) {

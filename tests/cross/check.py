@@ -116,9 +116,9 @@ def make_libraries(machine, folder):
     return toolchain
 
 
-def build(folder, toolchain):
+def build(machine, folder, toolchain):
     run("cmake", "-S", ROOT, "-B", folder / "build", f"-DCMAKE_TOOLCHAIN_FILE={toolchain}", "-DCMAKE_BUILD_TYPE=Debug",
-        f"-DCMAKE_C_FLAGS={WARNINGS}", "-DPIPIT_TESTS=unit")
+        f"-DCMAKE_C_FLAGS={WARNINGS}", "-DPIPIT_TESTS=unit", f"-DPIPIT_TLS={'ON' if machine.triplet else 'OFF'}")
     run("cmake", "--build", folder / "build", "-j", JOBS)
 
 
@@ -211,7 +211,7 @@ def check(machine):
 
     toolchain = make_libraries(machine, folder)
     lap("libraries")
-    build(folder, toolchain)
+    build(machine, folder, toolchain)
     lap("build")
     count = run_unit_tests(machine, folder)
     lap(f"{count} unit tests")

@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/fresh"))
 import debian  # noqa: E402
 
-LIBRARIES = ("libevent-dev", "libcjson-dev", "zlib1g-dev", "nettle-dev", "check", "libc6-dev")
+LIBRARIES = ("libevent-dev", "libcjson-dev", "zlib1g-dev", "nettle-dev", "libssl-dev", "check", "libc6-dev")
 # The source packages of the same, for musl; their CMake options. Debian's zlib lacks a file that its CMake wants.
 SOURCES = (
     ("zlib", None),

@@ -398,7 +398,7 @@ static void check_heads(struct reader *reader)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct reader whole, pieces;
-	struct pipit_guard_limits limits = { 16384, 8192, 100, 8192 };
+	struct pipit_guard_limits limits = { 16384, 8192, 100, 8192, false };
 	uint64_t seed = size;
 	char *input;
 

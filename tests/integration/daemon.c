@@ -2,6 +2,7 @@
 /* See daemon.h. */
 #include "daemon.h"
 
+#include "tls_wire.h"
 #include "wire.h"
 
 #include <check.h>
@@ -90,7 +91,7 @@ static unsigned read_port(int fd)
 	char line[256];
 	const char *url = NULL, *colon;
 	while (!url && read_line(fd, line, sizeof line))
-		url = strstr(line, "listening on http://"); /* with --log-format json the line is JSON */
+		url = strstr(line, "listening on http"); /* with --log-format json the line is JSON */
 	colon = url ? strrchr(url, ':') : NULL;
 	return colon ? (unsigned)atoi(colon + 1) : 0;
 }
@@ -103,7 +104,7 @@ struct daemon daemon_start(const char *const *arguments)
 struct daemon daemon_start_in(const struct daemon_surroundings *surroundings, const char *const *arguments)
 {
 	static const char *const fixed[] = { "--access-log", "off", NULL };
-	static const char *const address[] = { "--listen", "127.0.0.1:0", NULL };
+	const char *address[8] = { "--listen", "127.0.0.1:0", NULL };
 	struct daemon daemon = { .errors = "/tmp/pipit-test-errors-XXXXXX" };
 	int pipe_fds[2], errors = mkstemp(daemon.errors);
 	bool has_address = false;
@@ -112,6 +113,14 @@ struct daemon daemon_start_in(const struct daemon_surroundings *surroundings, co
 	ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
 	for (const char *const *at = arguments; at && *at; at++)
 		has_address |= strcmp(*at, "--listen") == 0;
+#ifdef WIRE_HAS_TLS
+	if (tls_wire_is_on()) {
+		const struct tls_wire_files *files = tls_wire_files(program());
+		const char *const secure[] = { "--listen", "https://127.0.0.1:0", "--tls-certificate",
+			files->certificate, "--tls-key", files->key, NULL };
+		memcpy(address, secure, sizeof secure);
+	}
+#endif
 	daemon.pid = fork();
 	ck_assert_int_ge(daemon.pid, 0);
 	if (daemon.pid == 0) {

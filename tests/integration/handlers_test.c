@@ -120,7 +120,10 @@ static struct wire_response ask(const struct daemon *daemon, struct question que
 	char url[1024];
 	long status = 0;
 
-	snprintf(url, sizeof url, "http://127.0.0.1:%u%s", daemon->port, question.path);
+	snprintf(
+	    url, sizeof url, "%s://127.0.0.1:%u%s", getenv("WIRE_TLS") ? "https" : "http", daemon->port, question.path);
+	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
@@ -1566,9 +1569,15 @@ static const struct {
 
 START_TEST(sends_the_final_response_instead_of_100_when_it_can)
 {
-	struct daemon daemon = daemon_start(NULL);
-	int fd = wire_connect(daemon.port);
+	struct daemon daemon;
 	char line[13] = "", expected[13];
+	int fd;
+
+	/* The TLS client of these tests sends byte by byte: then the body of a request that passes has not arrived. */
+	if (getenv("WIRE_TLS") && strstr(expectations[_i].request, "\r\n\r\nAda"))
+		return;
+	daemon = daemon_start(NULL);
+	fd = wire_connect(daemon.port);
 	wire_print(fd, "%s", expectations[_i].request);
 	snprintf(expected, sizeof expected, "HTTP/1.1 %3d", expectations[_i].status);
 	ck_assert_int_eq(recv(fd, line, 12, MSG_WAITALL), 12);

@@ -70,7 +70,7 @@ static void start(uint64_t workers, const struct pipit_stream_options *options)
 	sigset_t all;
 
 	pipit_config_init(&config);
-	config.listen[0] = "127.0.0.1:0";
+	wire_configure(&config);
 	config.workers = workers;
 	config.log_level = "error";
 	stream = pipit_stream_new(options);
@@ -430,23 +430,24 @@ static void allow_descriptors(rlim_t wanted)
 
 START_TEST(an_event_for_a_thousand_clients_is_rendered_once)
 {
-	enum { FOLLOWERS = 1000 };
-	static struct follower followers[FOLLOWERS];
-	allow_descriptors(2 * FOLLOWERS + 100);
+	static struct follower followers[1000];
+	/* Over TLS each is a thread of the test. */
+	const size_t count = getenv("WIRE_TLS") ? 100 : COUNT(followers);
+	allow_descriptors(4 * count + 100);
 	start(1, NULL);
-	for (size_t i = 0; i < FOLLOWERS; i++)
+	for (size_t i = 0; i < count; i++)
 		followers[i] = follow(GET("/stream", ""));
-	await_clients(FOLLOWERS);
+	await_clients(count);
 	for (int i = 0; i < 3; i++)
 		send_event("news", i < 2 ? "for all of you" : "the last one");
-	for (size_t i = 0; i < FOLLOWERS; i++) {
+	for (size_t i = 0; i < count; i++) {
 		expect(&followers[i], "data: the last one\n\n");
 		assert_content(&followers[i], false,
 		    "retry: 2000\n\nid: 1\nevent: news\ndata: for all of you\n\nid: 2\nevent: news\ndata: for all of "
 		    "you\n\nid: 3\nevent: news\ndata: the last one\n\n");
 	}
 	ck_assert_uint_eq(pipit_stream_renderings(stream), 3);
-	for (size_t i = 0; i < FOLLOWERS; i++)
+	for (size_t i = 0; i < count; i++)
 		leave(&followers[i]);
 	await_clients(0);
 	stop();

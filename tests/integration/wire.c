@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* See wire.h. It reads byte by byte where bytes of the next response must stay in the socket. */
 #include "wire.h"
+#include "pipit.h"
+#include "tls_wire.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -34,7 +36,11 @@ static int try_connect(unsigned port, int receive_buffer)
 	if (receive_buffer > 0)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+#ifdef WIRE_HAS_TLS
+		return tls_wire_is_on() ? tls_wire_wrap(fd) : fd;
+#else
 		return fd;
+#endif
 	close(fd);
 	return -1;
 }
@@ -58,6 +64,20 @@ int wire_connect(unsigned port)
 int wire_connect_with_small_window(unsigned port)
 {
 	return connected(try_connect(port, 16 * 1024), port);
+}
+
+void wire_configure(struct pipit_config *config)
+{
+	config->listen[0] = "127.0.0.1:0";
+#ifdef WIRE_HAS_TLS
+	if (tls_wire_is_on()) {
+		const struct tls_wire_files *files = tls_wire_files(getenv("PIPIT_DAEMON"));
+		config->listen[0] = "https://127.0.0.1:0";
+		config->tls_certificate[0] = files->certificate;
+		config->tls_key[0] = files->key;
+		config->tls_certificate_count = config->tls_key_count = 1;
+	}
+#endif
 }
 
 bool wire_send(int fd, const void *bytes, size_t length)

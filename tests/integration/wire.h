@@ -17,6 +17,10 @@ int wire_try_connect(unsigned port);
 /* As wire_connect(), with a receive buffer of 16 KiB: a client that does not read soon stalls the server. */
 int wire_connect_with_small_window(unsigned port);
 
+/* Of a server in this process: a free port, and TLS if WIRE_TLS is set (tls_wire.h). */
+struct pipit_config;
+void wire_configure(struct pipit_config *config);
+
 /* Sends all bytes. False when the server closed before it had read them. */
 bool wire_send(int fd, const void *bytes, size_t length);
 /* As wire_send(), each byte in a segment of its own. */

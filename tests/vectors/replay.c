@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* One of so many places of a vector, when not every place. */
+/* One of so many places of a vector, when not every place, and the environment does not say. */
 #define CUTS_APART 8
 
 void replay_complain(const struct exchange *exchange, const char *format, ...)
@@ -91,7 +91,8 @@ void replay_vector(
     const struct replay *replay, const struct vector *vector, size_t number, void (*check)(struct exchange *))
 {
 	static struct exchange exchange;
-	size_t step = getenv("REPLAY_EVERY_CUT") ? 1 : CUTS_APART;
+	const char *apart = getenv("REPLAY_CUTS_APART");
+	size_t step = getenv("REPLAY_EVERY_CUT") ? 1 : apart ? strtoul(apart, NULL, 10) : CUTS_APART;
 
 	exchange.replay = replay;
 	exchange.vector = vector;

@@ -79,7 +79,7 @@ START_TEST(refuses_unknown_keys)
 		{ "Workers", "Workers: unknown key; did you mean workers?" },
 		{ "max_fields", "max_fields: unknown key; did you mean max-fields?" },
 		{ "config", "config: unknown key" },
-		{ "tls-key", "tls-key: unknown key" },
+		{ "port", "port: unknown key" },
 		{ "", ": unknown key" },
 	};
 	struct pipit_config before = config;
@@ -251,10 +251,12 @@ static const char *const names[] = { "ipv6-only", "dashboard", "drain-delay", "l
 	"read-timeout", "write-timeout", "min-rate-bytes", "rate-grace", "hosts", "cors-origins", "cors-methods",
 	"cors-headers", "cors-expose-headers", "cors-credentials", "cors-max-age", "header", "idle-timeout",
 	"lingering-time", "lingering-timeout", "drain-timeout", "max-connections-per-address",
-	"max-requests-per-connection", "memory-limit", "max-field-bytes", "max-output-bytes", "defer-accept", "check",
-	"healthcheck", "version", "help" };
+	"max-requests-per-connection", "memory-limit", "max-field-bytes", "max-output-bytes", "defer-accept",
+	"tls-certificate", "tls-key", "tls-ocsp-response", "tls-min-version", "tls-client-auth", "tls-client-ca",
+	"tls-handshake-timeout", "redirect-to-https", "hsts", "check", "healthcheck", "make-test-certificate",
+	"version", "help" };
 
-enum { NAME_COUNT = sizeof(names) / sizeof(names[0]), COMMAND_COUNT = 5 };
+enum { NAME_COUNT = sizeof(names) / sizeof(names[0]), COMMAND_COUNT = 6 };
 
 /* The caller frees it. */
 static char *print_with(void (*function)(FILE *out))
@@ -343,7 +345,7 @@ START_TEST(names_every_option_and_its_default_in_help)
 {
 	static const char *const lines[] = { "  --listen ADDR:PORT       ", " [127.0.0.1:8080]\n", " [10000]\n",
 		" [16k]\n", " [1m]\n", " [10s]\n", " [1k]\n", " [combined]\n", " [info]\n", "(-h)", "(-V)",
-		"What to serve:", "Access:", "Limits:", "Deadlines:", "Other:",
+		"What to serve:", "TLS:", "Access:", "Limits:", "Deadlines:", "Other:",
 		"0 clean stop, 1 could not run, 2 wrong configuration" };
 	char *text = print_with(pipit_config_print_help), option[64];
 	for (size_t i = 0; i < NAME_COUNT; i++) {

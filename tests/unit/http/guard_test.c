@@ -1280,7 +1280,7 @@ static void build_head(char *bytes, size_t length)
 
 START_TEST(accepts_a_head_up_to_the_limit_on_its_bytes)
 {
-	static const struct pipit_guard_limits limits = { 16384, 8192, 100, 0 };
+	static const struct pipit_guard_limits limits = { 16384, 8192, 100, 0, false };
 	static char bytes[16385];
 	struct judgement judgement;
 
@@ -1304,7 +1304,7 @@ END_TEST
 /* A line without end must be rejected at the limit. */
 START_TEST(rejects_an_endless_line_as_soon_as_it_exceeds_the_limit)
 {
-	static const struct pipit_guard_limits limits = { 512, 0, 0, 0 };
+	static const struct pipit_guard_limits limits = { 512, 0, 0, 0, false };
 	struct judgement judgement;
 	char bytes[513];
 
@@ -1341,7 +1341,7 @@ END_TEST
 
 START_TEST(rejects_an_endless_target_before_the_line_ends)
 {
-	static const struct pipit_guard_limits limits = { 0, 16, 0, 0 };
+	static const struct pipit_guard_limits limits = { 0, 16, 0, 0, false };
 	static const char bytes[] = "GET /0123456789abcdef";
 	struct judgement judgement;
 
@@ -1782,7 +1782,7 @@ END_TEST
 /* Data is not framing: it does not count towards a limit of the guard. */
 START_TEST(accepts_any_number_of_chunks_without_extensions)
 {
-	static const struct pipit_guard_limits limits = { 16, 16, 1, 16 };
+	static const struct pipit_guard_limits limits = { 16, 16, 1, 16, false };
 	static struct unframed unframed;
 
 	begin_chunked(&unframed, "many chunks");

@@ -344,7 +344,8 @@ START_TEST(counts_each_single_counter_under_its_name)
 {
 	static const char *const names[PIPIT_COUNTER_COUNT] = { "http_connections_accepted_total",
 		"http_connections_evicted_total", "http_accept_errors_total", "http_requests_aborted_total",
-		"http_streams_dropped_total", "http_received_bytes_total", "http_sent_bytes_total" };
+		"http_streams_dropped_total", "http_received_bytes_total", "http_sent_bytes_total",
+		"pipit_tls_handshakes_total", "pipit_tls_resumed_handshakes_total" };
 	pipit_counters_add(workers[1], (enum pipit_counter)_i, 41);
 	pipit_counters_add(workers[1], (enum pipit_counter)_i, 1);
 	ck_assert_uint_eq(pipit_counter(workers[1], (enum pipit_counter)_i), 42);
@@ -373,7 +374,7 @@ END_TEST
 
 START_TEST(shows_each_timeout_phase)
 {
-	static const char *const phases[PIPIT_PHASE_COUNT] = { "head", "body", "write", "idle", "drain" };
+	static const char *const phases[PIPIT_PHASE_COUNT] = { "handshake", "head", "body", "write", "idle", "drain" };
 	pipit_counters_timeout(workers[0], (enum pipit_counters_phase)_i);
 	char *page = render_format(false);
 	for (int i = 0; i < PIPIT_PHASE_COUNT; i++) {
