@@ -110,6 +110,22 @@ struct pipit_config {
 	/** "on": refuse changes without If-Match or If-None-Match (428); "off" (default). */
 	const char *settings_require_match;
 	/**
+	 * Client addresses that alone may request a path: lines of "[PREFIX] NETWORK ...", as "/admin/ 10.0.0.0/8 ::1",
+	 * where "unix:" is a client of a UNIX socket, "all" every client, and no prefix "/". Others get 403. Of the
+	 * prefixes in `allow` and `deny` that cover the path, the longest decides, and of its networks the smallest that
+	 * contains the client (docs/security.md). NULL (default): every client may.
+	 */
+	const char *allow;
+	/** Client addresses that may not (403), in the form of `allow`. NULL (default): none. */
+	const char *deny;
+	/**
+	 * Requests per client address (429 with Retry-After above); an IPv6 /64 is one address, and clients of UNIX
+	 * sockets are not limited. Lines of "[PREFIX] N/s [burst=N]", also N/m and N/h, or "PREFIX off"; the longest prefix
+	 * counts the request. N is 1 to 1000000; without `burst`, a client may send the N of the rate at once. NULL
+	 * (default): no limit.
+	 */
+	const char *rate_limit;
+	/**
 	 * Names that the server answers to, separated by commas, as "nas.example.com" or "*.example.com" (421 for others);
 	 * "*": every name. localhost and literal loopback addresses are always among them. NULL (default): listeners on
 	 * loopback answer to localhost, IP addresses, names without a dot, and that of this machine, because a foreign

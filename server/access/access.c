@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "access/access.h"
 
+#include "access/address_rules.h"
 #include "access/cors.h"
 #include "access/header_rules.h"
 #include "access/host_names.h"
+#include "access/rate_limit.h"
+#include "base/bytes.h"
 #include "base/log.h"
 #include "base/refusal.h"
 #include "config/config.h"
@@ -26,6 +29,8 @@
 
 struct pipit_access {
 	const struct pipit_config *config;
+	struct pipit_address_rules *addresses; /* NULL: none */
+	struct pipit_rate_limit *rates;        /* NULL: none */
 	struct pipit_host_names *names;
 	struct pipit_cors *cors;          /* NULL: none */
 	struct pipit_header_rules *rules; /* NULL: none */
@@ -36,6 +41,53 @@ struct pipit_access {
 	_Atomic time_t host_warned, origin_warned; /* when the log last said how to allow one */
 	struct pipit_filter *filters, **next_filter;
 };
+
+/* --- the client's address ------------------------------------------------------------------------------------------- */
+
+static struct pipit_slice path_of(const struct pipit_request *request)
+{
+	const struct pipit_guard_head *head = request->head;
+	return pipit_guard_slice(head, head->path, head->path_length);
+}
+
+static void refuse(struct pipit_request *request, enum pipit_refusal reason)
+{
+	const struct pipit_refusal_entry *entry = pipit_refusal_entry(reason);
+	struct pipit_slice line = pipit_request_line(request->head);
+
+	pipit_log(PIPIT_LOG_DEBUG, "refused with %d: %s: %s (\"%.*s\")", entry->status, pipit_request_peer(request),
+	    entry->detail, (int)line.length, line.data);
+	pipit_counters_reject(request->pool->counters, reason);
+	pipit_reply_problem(request, entry->status, "%s", entry->detail);
+}
+
+static void check_address(struct pipit_request *request, void *arg)
+{
+	const struct pipit_access *access = arg;
+	int result = pipit_address_rules_check(access->addresses, pipit_request_client(request), path_of(request));
+
+	if (result == -EACCES)
+		refuse(request, PIPIT_REFUSAL_ADDRESS_DENIED);
+	else if (result != 0)
+		pipit_request_reply_short(request);
+}
+
+static void check_rate(struct pipit_request *request, void *arg)
+{
+	const struct pipit_access *access = arg;
+	uint64_t seconds = 0, now_ns = pipit_net_now_ns(pipit_connection_net(request->connection));
+	int result =
+	    pipit_rate_limit_take(access->rates, pipit_request_client(request), path_of(request), now_ns, &seconds);
+	char text[24];
+
+	if (result == -ENOMEM)
+		pipit_request_reply_short(request);
+	if (result != -EAGAIN)
+		return;
+	*pipit_bytes_put_number(text, seconds) = '\0';
+	pipit_reply_header(request, "Retry-After", text);
+	refuse(request, PIPIT_REFUSAL_RATE_LIMIT);
+}
 
 /* --- the Host header ------------------------------------------------------------------------------------------------ */
 
@@ -241,8 +293,73 @@ static int read_names(struct pipit_access *access, char *error, size_t size)
 	return result;
 }
 
+/* Reports every wrong line. */
+static int read_lines(const struct pipit_access *access, const char *name, const char *lines,
+    int (*add)(const struct pipit_access *access, const char *name, struct pipit_slice line, char *error, size_t size))
+{
+	int result = 0;
+
+	while (lines && *lines) {
+		struct pipit_slice line = { lines, strcspn(lines, "\n") };
+		char why[512];
+		int error = add(access, name, line, why, sizeof why);
+		if (error != 0)
+			pipit_config_log_error(
+			    access->config, "%s = \"%.*s\": %s", name, (int)line.length, line.data, why);
+		if (result == 0)
+			result = error;
+		lines += line.length + (lines[line.length] == '\n');
+	}
+	return result;
+}
+
+static int add_address_rule(
+    const struct pipit_access *access, const char *name, struct pipit_slice line, char *error, size_t size)
+{
+	return pipit_address_rules_add(access->addresses, line, strcmp(name, "allow") == 0, error, size);
+}
+
+static int read_address_rules(struct pipit_access *access)
+{
+	char why[512] = "out of memory";
+	int result = -ENOMEM, error;
+
+	access->addresses = pipit_address_rules_new();
+	if (access->addresses) {
+		result = read_lines(access, "allow", access->config->allow, add_address_rule);
+		error = read_lines(access, "deny", access->config->deny, add_address_rule);
+		if (result != 0 || error != 0)
+			return result != 0 ? result : error;
+		result = pipit_address_rules_index(access->addresses, why, sizeof why);
+	}
+	if (result != 0)
+		pipit_config_log_error(access->config, "deny: %s", why);
+	return result;
+}
+
+static int add_rate(
+    const struct pipit_access *access, const char *name, struct pipit_slice line, char *error, size_t size)
+{
+	(void)name;
+	return pipit_rate_limit_add(access->rates, line, error, size);
+}
+
+static int read_rates(struct pipit_access *access)
+{
+	int result;
+
+	access->rates = pipit_rate_limit_new();
+	if (!access->rates) {
+		pipit_config_log_error(access->config, "rate-limit: out of memory");
+		return -ENOMEM;
+	}
+	result = read_lines(access, "rate-limit", access->config->rate_limit, add_rate);
+	pipit_rate_limit_index(access->rates);
+	return result;
+}
+
 /* The first error. */
-static int read_configuration(struct pipit_access *access, char *error, size_t size)
+static int read_other_options(struct pipit_access *access, char *error, size_t size)
 {
 	const struct pipit_config *config = access->config;
 	int result = read_names(access, error, size);
@@ -254,19 +371,39 @@ static int read_configuration(struct pipit_access *access, char *error, size_t s
 	return result;
 }
 
+/* Every wrong option. */
+static int read_configuration(struct pipit_access *access)
+{
+	const struct pipit_config *config = access->config;
+	char error[1024];
+	int results[3] = { 0 };
+
+	if (config->allow || config->deny)
+		results[0] = read_address_rules(access);
+	if (config->rate_limit)
+		results[1] = read_rates(access);
+	results[2] = read_other_options(access, error, sizeof error);
+	if (results[2] != 0)
+		pipit_config_log_error(config, "%s", error);
+	return results[0] ? results[0] : results[1] ? results[1] : results[2];
+}
+
 int pipit_access_new(const struct pipit_config *config, struct pipit_access **access)
 {
 	struct pipit_access *made = calloc(1, sizeof *made);
-	char error[1024] = "out of memory";
-	int result = -ENOMEM;
+	int result;
 
-	if (made) {
-		made->config = config;
-		made->next_filter = &made->filters;
-		result = read_configuration(made, error, sizeof error);
+	if (!made) {
+		pipit_config_log_error(config, "out of memory");
+		return -ENOMEM;
 	}
-	if (result != 0)
-		pipit_config_log_error(config, "%s", error);
+	made->config = config;
+	made->next_filter = &made->filters;
+	result = read_configuration(made);
+	if (result == 0 && made->addresses)
+		result = add_filter(made, check_address, false);
+	if (result == 0 && made->rates)
+		result = add_filter(made, check_rate, false);
 	if (result == 0 && !pipit_host_names_have_every(made->names))
 		result = add_filter(made, check_host, true);
 	if (result == 0)
@@ -295,6 +432,8 @@ void pipit_access_free(struct pipit_access *access)
 	if (!access)
 		return;
 	pipit_filter_free(access->filters);
+	pipit_address_rules_free(access->addresses);
+	pipit_rate_limit_free(access->rates);
 	pipit_host_names_free(access->names);
 	pipit_cors_free(access->cors);
 	pipit_header_rules_free(access->rules);

@@ -8,6 +8,29 @@
 
 #define SMALL_PATH 512
 
+const char *pipit_path_prefix_fault(struct pipit_slice prefix)
+{
+	const char *at = prefix.data, *end = at + prefix.length;
+
+	if (prefix.length == 0 || *at != '/')
+		return "the prefix does not begin with a slash";
+	if (memchr(at, '?', prefix.length) || memchr(at, '%', prefix.length))
+		return "the prefix has a query or percent-encoding";
+	while (end > prefix.data && end[-1] == '/')
+		end--;
+	while (at < end) {
+		const char *start = at + 1;
+		struct pipit_slice segment = { start, 0 };
+		at = memchr(start, '/', (size_t)(end - start));
+		if (!at)
+			at = end;
+		segment.length = (size_t)(at - start);
+		if (segment.length == 0 || pipit_slice_equals(segment, ".") || pipit_slice_equals(segment, ".."))
+			return "the prefix has empty or dot segments";
+	}
+	return NULL;
+}
+
 /* In place. */
 static size_t join_segments(char *path, size_t length, bool resolves)
 {
@@ -36,6 +59,28 @@ size_t pipit_path_prefix_read(struct pipit_slice path, bool resolves, char *out)
 	if (path.length == 0 || path.data[0] != '/')
 		return 0;
 	return join_segments(out, pipit_percent_decode(path, out), resolves);
+}
+
+bool pipit_path_readings_read(struct pipit_path_readings *readings, struct pipit_slice path)
+{
+	char *out = readings->small;
+
+	readings->large = NULL;
+	if (2 * path.length > sizeof readings->small)
+		out = readings->large = malloc(2 * path.length);
+	if (!out)
+		return false;
+	for (int resolves = 0; resolves < 2; resolves++) {
+		readings->paths[resolves].data = out;
+		readings->paths[resolves].length = pipit_path_prefix_read(path, resolves, out);
+		out += path.length;
+	}
+	return true;
+}
+
+void pipit_path_readings_free(struct pipit_path_readings *readings)
+{
+	free(readings->large);
 }
 
 bool pipit_path_prefix_covers(const char *prefix, struct pipit_slice read)

@@ -493,7 +493,8 @@ static int open_listeners(struct pipit_server *server, bool may_be_in_use)
 static bool wants_access(const struct pipit_server *server)
 {
 	const struct pipit_config *config = &server->config;
-	return !server->shared.is_quiet || config->hosts || config->cors_origins || config->header;
+	return !server->shared.is_quiet || config->hosts || config->cors_origins || config->header || config->allow ||
+	       config->deny || config->rate_limit;
 }
 
 /* Certificates are checked also when no address uses them. */

@@ -34,6 +34,8 @@ static const struct pipit_refusal_entry entries[PIPIT_REFUSAL_COUNT] = {
 	[PIPIT_REFUSAL_TOO_MANY_CONNECTIONS] = { 503, "too_many_connections", "All connections are in use; try again soon." },
 	[PIPIT_REFUSAL_TOO_MANY_FROM_ADDRESS] = { 429, "too_many_from_address",
 	    "Your address has reached its limit of open connections." },
+	[PIPIT_REFUSAL_ADDRESS_DENIED] = { 403, "address_denied", "Your address may not request this resource." },
+	[PIPIT_REFUSAL_RATE_LIMIT] = { 429, "rate_limit", "Your address has sent too many requests; try again later." },
 	[PIPIT_REFUSAL_TOO_MANY_STREAMS] = { 503, "too_many_streams",
 	    "The stream has reached its limit of clients; try again soon." },
 	[PIPIT_REFUSAL_UNKNOWN_HOST] = { 421, "unknown_host", "This server does not answer to the name in the Host header." },

@@ -71,7 +71,30 @@ static void keep_result(struct check *check, int result)
 		check->result = result;
 }
 
-/* value: of one of a list */
+static bool is_line(const char *text, const char *value)
+{
+	size_t length = strlen(value);
+	return strncmp(text, value, length) == 0 && (text[length] == '\n' || text[length] == '\0');
+}
+
+/* NULL: unknown. */
+static const struct pipit_option_place *find_place_of_line(
+    const struct pipit_config *config, const struct pipit_option *option, const char *value)
+{
+	const struct pipit_option_origin *origin = config->origin;
+	const char *text = pipit_option_get_text(config, option);
+	for (size_t i = 0; text != NULL && *text != '\0' && i < origin->line_count; i++) {
+		if (origin->lines[i].option != option)
+			continue;
+		if (is_line(text, value))
+			return &origin->lines[i].place;
+		text += strcspn(text, "\n");
+		text += *text == '\n';
+	}
+	return NULL;
+}
+
+/* value: of one of several addresses or lines */
 static const struct pipit_option_place *find_place(
     const struct pipit_config *config, const struct pipit_option *option, const char *value)
 {
@@ -82,7 +105,9 @@ static const struct pipit_option_place *find_place(
 		if (strcmp(pipit_option_item(config, option, i), value) == 0)
 			return &origin->items[option->list][i];
 	}
-	return &origin->places[option - pipit_option_table];
+	const struct pipit_option_place *place =
+	    option->kind == PIPIT_OPTION_LINES ? find_place_of_line(config, option, value) : NULL;
+	return place != NULL ? place : &origin->places[option - pipit_option_table];
 }
 
 static const struct pipit_option_place *place_of(const struct check *check, const struct pipit_option *option)

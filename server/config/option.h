@@ -8,11 +8,12 @@
 #include <stdbool.h>
 
 enum {
-	PIPIT_OPTION_TOTAL = 63,
+	PIPIT_OPTION_TOTAL = 66,
 	PIPIT_OPTION_LISTS = 4,
 	PIPIT_OPTION_NAME_MAX_BYTES = 32,
 	PIPIT_OPTION_TEXT_MAX_BYTES = 4000, /* fits a line of the file */
 	PIPIT_OPTION_NUMBER_BYTES = 32,
+	PIPIT_OPTION_LINE_PLACES = 256,
 };
 
 /*
@@ -110,9 +111,18 @@ struct pipit_option_place {
 	size_t number; /* from 1 */
 };
 
+/* Of a line of LINES. */
+struct pipit_option_line_place {
+	const struct pipit_option *option;
+	struct pipit_option_place place;
+};
+
 /* Where a configuration was set. */
 struct pipit_option_origin {
-	struct pipit_option_place places[PIPIT_OPTION_TOTAL]; /* lists: see `items` */
+	struct pipit_option_place places[PIPIT_OPTION_TOTAL]; /* lists: see `items`; LINES: of the last value */
+	/* Those of one option in the order of its lines; more lines than fit have that of the last value. */
+	struct pipit_option_line_place lines[PIPIT_OPTION_LINE_PLACES];
+	size_t line_count;
 	struct pipit_option_place items[PIPIT_OPTION_LISTS][PIPIT_LISTEN_MAX];
 	bool is_wrong[PIPIT_OPTION_TOTAL]; /* has been reported; the field has an earlier value */
 };

@@ -25,10 +25,35 @@ struct source {
 	size_t first_line[PIPIT_OPTION_TOTAL]; /* line of each option in the file; 0: not set */
 };
 
-static void keep_origin(
-    const struct pipit_config *config, const struct source *source, const struct pipit_option *option)
+static void forget_lines(struct pipit_option_origin *origin, const struct pipit_option *option)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < origin->line_count; i++) {
+		if (origin->lines[i].option != option)
+			origin->lines[kept++] = origin->lines[i];
+	}
+	origin->line_count = kept;
+}
+
+static void keep_lines(const struct source *source, const struct pipit_option *option, const char *value)
+{
+	struct pipit_option_origin *origin = source->origin;
+	while (*value != '\0' && origin->line_count < PIPIT_OPTION_LINE_PLACES) {
+		origin->lines[origin->line_count++] = (struct pipit_option_line_place){ option, source->place };
+		value += strcspn(value, "\n");
+		value += *value == '\n';
+	}
+}
+
+static void keep_origin(const struct pipit_config *config, const struct source *source,
+    const struct pipit_option *option, const char *value, bool replaces)
 {
 	source->origin->places[option - pipit_option_table] = source->place;
+	if (option->kind == PIPIT_OPTION_LINES) {
+		if (replaces)
+			forget_lines(source->origin, option);
+		keep_lines(source, option, value);
+	}
 	if (pipit_option_is_list(option))
 		source->origin->items[option->list][pipit_option_item_count(config, option) - 1] = source->place;
 }
@@ -47,7 +72,7 @@ static int take(struct pipit_config *config, struct source *source, const struct
 	*is_wrong = fault != PIPIT_FAULT_NONE || (*is_wrong && pipit_option_is_repeatable(option));
 	if (fault == PIPIT_FAULT_NONE) {
 		*has_begun = true;
-		keep_origin(config, source, option);
+		keep_origin(config, source, option, value, replaces);
 	} else if (replaces) {
 		*config = before;
 	}

@@ -390,6 +390,11 @@ const char *pipit_connection_peer(const struct pipit_connection *connection, cha
 	return "-";
 }
 
+const struct sockaddr *pipit_connection_client(const struct pipit_connection *connection)
+{
+	return connection->peer.any.sa_family == AF_UNIX ? NULL : &connection->peer.any;
+}
+
 struct pipit_slice pipit_connection_first_line(const char *bytes, size_t length)
 {
 	const char *end = memchr(bytes, '\r', length < 512 ? length : 512);
@@ -404,6 +409,11 @@ void pipit_net_read_clock(struct pipit_net *net)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	net->now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	net->now_ms = net->now_ns / 1000000u;
+}
+
+uint64_t pipit_net_now_ns(const struct pipit_net *net)
+{
+	return net->now_ns;
 }
 
 const char *pipit_net_date(struct pipit_net *net)

@@ -46,6 +46,9 @@ bool pipit_connection_is_admin(const struct pipit_connection *connection);
 /* The client's numeric address, in `text` (INET6_ADDRSTRLEN bytes); "unix:", or "-". */
 const char *pipit_connection_peer(const struct pipit_connection *connection, char *text, size_t size);
 
+/* Of the client; NULL: a UNIX socket. */
+const struct sockaddr *pipit_connection_client(const struct pipit_connection *connection);
+
 /* The server's address of the connection. False: unknown. */
 bool pipit_connection_local(const struct pipit_connection *connection, struct sockaddr *address, size_t size);
 
@@ -53,6 +56,9 @@ struct pipit_net *pipit_connection_net(const struct pipit_connection *connection
 
 /* The value of the Date header; rendered once a second. */
 const char *pipit_net_date(struct pipit_net *net);
+
+/* CLOCK_MONOTONIC, when the events of this turn were read. */
+uint64_t pipit_net_now_ns(const struct pipit_net *net);
 
 /* Whose request is being served; NULL: none. */
 struct pipit_connection *pipit_net_current(const struct pipit_net *net);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 struct client {
-	uint8_t address[8]; /* see read_address() */
+	uint8_t address[PIPIT_LIMITS_ADDRESS_BYTES];
 	uint64_t connections;
 };
 
@@ -65,20 +65,29 @@ static int compare(const void *left, const void *right)
 }
 
 /* The first half of an IPv6 address, or an IPv4 address behind zeros, where no IPv6 client is (0::/32 is not routed). */
-static bool read_address(const struct sockaddr *from, struct client *client)
+bool pipit_limits_read_address(const struct sockaddr *from, uint8_t address[PIPIT_LIMITS_ADDRESS_BYTES])
 {
-	const struct in6_addr *v6 = &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr;
+	const struct in6_addr *v6;
 
-	memset(client, 0, sizeof *client);
+	memset(address, 0, PIPIT_LIMITS_ADDRESS_BYTES);
+	if (!from)
+		return false;
+	v6 = &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr;
 	if (from->sa_family == AF_INET)
-		memcpy(client->address + 4, &((const struct sockaddr_in *)(const void *)from)->sin_addr, 4);
+		memcpy(address + 4, &((const struct sockaddr_in *)(const void *)from)->sin_addr, 4);
 	else if (from->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(v6))
-		memcpy(client->address + 4, v6->s6_addr + 12, 4);
+		memcpy(address + 4, v6->s6_addr + 12, 4);
 	else if (from->sa_family == AF_INET6)
-		memcpy(client->address, v6->s6_addr, 8);
+		memcpy(address, v6->s6_addr, 8);
 	else
 		return false;
 	return true;
+}
+
+static bool read_client(const struct sockaddr *from, struct client *client)
+{
+	memset(client, 0, sizeof *client);
+	return pipit_limits_read_address(from, client->address);
 }
 
 /* NULL when memory is short. */
@@ -102,7 +111,7 @@ enum pipit_limits_answer pipit_limits_add_address(struct pipit_limits *limits, c
 	enum pipit_limits_answer answer = PIPIT_LIMITS_ADDED;
 	struct client wanted, *client;
 
-	if (!limits->max_per_address || !read_address(from, &wanted))
+	if (!limits->max_per_address || !read_client(from, &wanted))
 		return PIPIT_LIMITS_ADDED;
 	pthread_mutex_lock(&limits->lock);
 	client = find_or_add(limits, &wanted);
@@ -120,7 +129,7 @@ void pipit_limits_remove_address(struct pipit_limits *limits, const struct socka
 {
 	struct client wanted, **found, *client;
 
-	if (!limits->max_per_address || !read_address(from, &wanted))
+	if (!limits->max_per_address || !read_client(from, &wanted))
 		return;
 	pthread_mutex_lock(&limits->lock);
 	found = tfind(&wanted, &limits->clients, compare);

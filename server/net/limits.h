@@ -25,6 +25,11 @@ uint64_t pipit_limits_add_connection(struct pipit_limits *limits);
 void pipit_limits_remove_connection(struct pipit_limits *limits);
 uint64_t pipit_limits_connections(const struct pipit_limits *limits);
 
+#define PIPIT_LIMITS_ADDRESS_BYTES 8
+
+/* What counts as one client, see pipit_limits_add_address(). False: not limited. from: NULL is a UNIX socket. */
+bool pipit_limits_read_address(const struct sockaddr *from, uint8_t address[PIPIT_LIMITS_ADDRESS_BYTES]);
+
 enum pipit_limits_answer { PIPIT_LIMITS_ADDED, PIPIT_LIMITS_TOO_MANY, PIPIT_LIMITS_NO_MEMORY };
 
 /*

@@ -24,7 +24,7 @@ int pipit_filter_new(const char *pattern, pipit_filter_handler *handler, void *a
 /* With those after it. */
 void pipit_filter_free(struct pipit_filter *filter);
 
-/* The filters with skips_checked_host stand first. */
+/* Without those that stand first and have skips_checked_host: address rules and rates before them leave none out. */
 const struct pipit_filter *pipit_filter_after_host_check(const struct pipit_filter *first);
 
 /* Every route serves the host of the request. */

@@ -495,6 +495,11 @@ const char *pipit_request_peer(struct pipit_request *request)
 	return request->peer[0] ? request->peer : "-";
 }
 
+const struct sockaddr *pipit_request_client(const struct pipit_request *request)
+{
+	return request->connection ? pipit_connection_client(request->connection) : NULL;
+}
+
 bool pipit_request_is_https(const struct pipit_request *request)
 {
 	return request->connection && pipit_connection_is_tls(request->connection);

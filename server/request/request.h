@@ -103,6 +103,9 @@ struct pipit_request {
 struct pipit_request *pipit_request_new(
     struct pipit_request_pool *pool, struct pipit_connection *connection, const struct pipit_guard_head *head);
 
+/* The client's address, while the request has a connection; NULL: a UNIX socket. Whatever decides by address asks here. */
+const struct sockaddr *pipit_request_client(const struct pipit_request *request);
+
 int pipit_request_retain(struct pipit_request *request);
 
 /* Unless the request is kept. */

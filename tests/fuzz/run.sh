@@ -7,7 +7,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 seconds=${1:?usage: tests/fuzz/run.sh SECONDS [TARGET...]}
 shift
-all=(guard router config json form date files negotiation patch users connection)
+all=(guard router config json form date files negotiation patch users networks connection)
 targets=("$@")
 [ $# -gt 0 ] || targets=("${all[@]}")
 build=${BUILD:-build-fuzz}
@@ -30,7 +30,7 @@ max_len() {
 	json | config) echo 4096 ;;
 	date) echo 128 ;;
 	patch) echo 512 ;;
-	router | form | files | negotiation | users) echo 1024 ;;
+	router | form | files | negotiation | users | networks) echo 1024 ;;
 	*) echo 2048 ;;
 	esac
 }

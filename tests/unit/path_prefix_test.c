@@ -46,6 +46,35 @@ START_TEST(finds_every_spelling_of_a_path)
 }
 END_TEST
 
+static const struct {
+	const char *prefix, *fault;
+} prefixes[] = {
+	{ "/", NULL },
+	{ "/api", NULL },
+	{ "/api/", NULL },
+	{ "/api//", NULL },
+	{ "/a/b.c/..d", NULL },
+	{ "", "the prefix does not begin with a slash" },
+	{ "api", "the prefix does not begin with a slash" },
+	{ "/a?b", "the prefix has a query or percent-encoding" },
+	{ "/a%2fb", "the prefix has a query or percent-encoding" },
+	{ "//a", "the prefix has empty or dot segments" },
+	{ "/a//b", "the prefix has empty or dot segments" },
+	{ "/.", "the prefix has empty or dot segments" },
+	{ "/a/./b", "the prefix has empty or dot segments" },
+	{ "/a/..", "the prefix has empty or dot segments" },
+	{ "/../a", "the prefix has empty or dot segments" },
+};
+
+START_TEST(says_what_is_wrong_with_a_prefix)
+{
+	const char *fault = pipit_path_prefix_fault(pipit_slice_of(prefixes[_i].prefix));
+	ck_assert_msg(!fault == !prefixes[_i].fault, "%s: %s", prefixes[_i].prefix, fault ? fault : "right");
+	if (fault)
+		ck_assert_str_eq(fault, prefixes[_i].fault);
+}
+END_TEST
+
 START_TEST(knows_paths_of_every_length)
 {
 	static char path[2000];
@@ -63,6 +92,7 @@ int main(void)
 	Suite *suite = suite_create("path_prefix");
 	TCase *tests = tcase_create("match");
 	tcase_add_loop_test(tests, finds_every_spelling_of_a_path, 0, sizeof cases / sizeof *cases);
+	tcase_add_loop_test(tests, says_what_is_wrong_with_a_prefix, 0, sizeof prefixes / sizeof *prefixes);
 	tcase_add_test(tests, knows_paths_of_every_length);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);
