@@ -3,7 +3,7 @@
 
 PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev zlib1g-dev nettle-dev libssl-dev libelf-dev
 PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl openssl python3
-PACKAGES_TEST_ALL = $(PACKAGES_TEST) slowhttptest apache2-utils whois strace valgrind nginx-light wrk debootstrap git \
+PACKAGES_TEST_ALL = $(PACKAGES_TEST) slowhttptest apache2-utils whois strace valgrind nginx-light libnginx-mod-stream haproxy apache2 wrk debootstrap git \
 	gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu qemu-user-static musl-tools dpkg-dev \
 	transmission-daemon transmission-cli litecoind ustreamer
 # Debian's nodejs conflicts with a node from another source, and other systems have no chromium package: there the test is skipped.

@@ -5,6 +5,7 @@
 #include "app/signals.h"
 #include "base/freelist.h"
 #include "base/log.h"
+#include "config/address.h"
 #include "config/cgroup.h"
 #include "config/config.h"
 #include "config/options.h"
@@ -23,6 +24,7 @@
 #include <event2/event.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -398,6 +400,17 @@ static void prepare(struct daemon *daemon)
 		listen_on(daemon);
 }
 
+/* A health check must know that it has to begin with a PROXY header. */
+static int publish(const struct daemon *daemon, size_t index, bool is_admin)
+{
+	const char *address = is_admin ? daemon->config->admin_listen : daemon->config->listen[index];
+	char url[PIPIT_ADDRESS_TEXT_SIZE];
+
+	snprintf(url, sizeof url, "%s%s", pipit_server_url(daemon->server, index),
+	    pipit_address_is_proxied(address) ? ",proxy-protocol" : "");
+	return pipit_healthcheck_publish(url);
+}
+
 static void serve(struct daemon *daemon)
 {
 	char line[sizeof "listening on " + 160];
@@ -408,7 +421,7 @@ static void serve(struct daemon *daemon)
 		const char *url = pipit_server_url(daemon->server, count);
 		bool is_admin = count == daemon->config->listen_count;
 		/* Others do not serve /healthz. */
-		names[count] = is_admin || !daemon->config->admin_listen ? pipit_healthcheck_publish(url) : -1;
+		names[count] = is_admin || !daemon->config->admin_listen ? publish(daemon, count, is_admin) : -1;
 		snprintf(line, sizeof line, "listening on %s%s", url, is_admin ? " (admin)" : "");
 		/* The program that started this one waits for it. */
 		pipit_log_announce(line);

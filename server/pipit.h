@@ -67,6 +67,9 @@ struct pipit_config {
 	 * file pipit_server_free() removes; "unix:@NAME" has an abstract name. "fd://N" is a listening socket that the
 	 * process has open; pipit takes the descriptor N. "fd://NAME" is the one that systemd passes by this name
 	 * (sd_listen_fds(3)). Default: 127.0.0.1:8080.
+	 *
+	 * Behind each of them, ",proxy-protocol" requires the header of the PROXY protocol, version 1 or 2, before the bytes
+	 * of the client, which is then the one that the header names. Without `trusted_proxy`, any peer may send it.
 	 */
 	const char *listen[PIPIT_LISTEN_MAX];
 	/** Entries used in `listen`, 1 to PIPIT_LISTEN_MAX. */
@@ -176,6 +179,15 @@ struct pipit_config {
 	 * none.
 	 */
 	const char *protect;
+	/**
+	 * Proxies whose word about the client counts, in `trusted_header` and in PROXY headers: addresses and networks as
+	 * "10.0.0.0/8", and "unix:" for those that connect by a UNIX socket, separated by commas, blanks or line ends. The
+	 * client of a request is then the last address in that header that is no such proxy (docs/security.md). NULL
+	 * (default): none; the client is the other end of the connection.
+	 */
+	const char *trusted_proxy;
+	/** "x-forwarded-for" (default), with X-Forwarded-Proto; or "forwarded" (RFC 7239). The other one is not read. */
+	const char *trusted_header;
 	/** Destination of access lines: "off" (default), "-" for standard output, or a file name. */
 	const char *access_log;
 	/** Format of access lines: "combined" (default), or "json", which is that of messages on standard error too. */
@@ -881,8 +893,14 @@ PIPIT_API const char *pipit_request_user(const struct pipit_request *request);
  */
 PIPIT_API int pipit_request_set_user(struct pipit_request *request, const char *name);
 
-/** Numeric address of the client; "unix:" for a client of a UNIX socket, "-" if unknown. */
+/**
+ * Numeric address of the client; "unix:" for a client of a UNIX socket, "-" if unknown. Behind a proxy it is the client that the PROXY
+ * header, or a proxy of `trusted_proxy`, names.
+ */
 PIPIT_API const char *pipit_request_peer(struct pipit_request *request);
+
+/** "https" or "http": what the client speaks, as a proxy of `trusted_proxy` says, or to this server. */
+PIPIT_API const char *pipit_request_scheme(struct pipit_request *request);
 
 /** True: the request came over TLS. False also when the connection has ended. */
 PIPIT_API bool pipit_request_is_https(const struct pipit_request *request);

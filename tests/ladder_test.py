@@ -24,6 +24,7 @@ FOLDERS = {
     "json": "pointer child_index decimal tree json equality printer patch json_index",
     "metrics": "counters process exposition prometheus dashboard_data access_log",
     "config": "cgroup account address networks option option_error config options",
+    "proxy": "client_address proxy_protocol forwarded trusted_proxies",
     "tls": "certificate ticket_keys tls_context tls_session tls_client test_certificate no_tls",
     "net": "oom_reserve limits listener handler_table connection budget input output eviction",
     "sockets": "unix_socket inherited_socket listening",

@@ -3,6 +3,7 @@
 
 #include "config/address.h"
 #include "pipit.h"
+#include "proxy/proxy_protocol.h"
 #include "tls/tls_client.h"
 
 #include <arpa/inet.h>
@@ -82,7 +83,7 @@ static int connect_to_path(const char *path)
 	return connect_to((struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
 }
 
-static int connect_to_server(const struct pipit_address *address)
+static int connect_directly(const struct pipit_address *address)
 {
 	const char *host = address->host;
 	int fd;
@@ -92,6 +93,18 @@ static int connect_to_server(const struct pipit_address *address)
 	fd = connect_to_host(connectable(host), address->port);
 	if (fd < 0 && errno != EAGAIN && errno != EINPROGRESS && second_choice(host))
 		fd = connect_to_host(second_choice(host), address->port);
+	return fd;
+}
+
+static int connect_to_server(const struct pipit_address *address)
+{
+	int fd = connect_directly(address);
+
+	if (fd >= 0 && address->is_proxied &&
+	    send(fd, PIPIT_PROXY_PROTOCOL_LOCAL, PIPIT_PROXY_PROTOCOL_LOCAL_BYTES, MSG_NOSIGNAL) < 0) {
+		close(fd);
+		return -1;
+	}
 	return fd;
 }
 
@@ -239,14 +252,15 @@ static struct found ask_published(FILE *sockets, const char *configured, char *e
 static void print_numeric(char *text, size_t size, const char *address)
 {
 	struct pipit_address parsed;
+	const char *suffix = pipit_address_is_proxied(address) ? ",proxy-protocol" : "";
 
 	if (pipit_address_parse(address, &parsed) != 0 || parsed.kind == PIPIT_ADDRESS_INHERITED)
 		snprintf(text, size, "%s", address);
 	else if (parsed.kind == PIPIT_ADDRESS_UNIX)
-		snprintf(text, size, "unix:%s", parsed.path);
+		snprintf(text, size, "unix:%s%s", parsed.path, suffix);
 	else
-		snprintf(text, size, strchr(parsed.host, ':') ? "%s[%s]:%u" : "%s%s:%u",
-		    parsed.is_https ? "https://" : "", parsed.host, parsed.port);
+		snprintf(text, size, strchr(parsed.host, ':') ? "%s[%s]:%u%s" : "%s%s:%u%s",
+		    parsed.is_https ? "https://" : "", parsed.host, parsed.port, suffix);
 }
 
 int pipit_healthcheck_find(const struct pipit_config *config, char *error, size_t size)
@@ -256,7 +270,7 @@ int pipit_healthcheck_find(const struct pipit_config *config, char *error, size_
 	size_t count = config->admin_listen ? 1 : config->listen_count;
 	FILE *sockets = fopen("/proc/net/unix", "re");
 	struct found found = { 0, 0, false };
-	char configured[sizeof "unix:" + sizeof(((struct pipit_address *)0)->path)];
+	char configured[sizeof "unix:,proxy-protocol" + sizeof(((struct pipit_address *)0)->path)];
 	int result = 0;
 
 	for (size_t i = 0; sockets && !found.has_configured && i < count; i++) {

@@ -13,7 +13,7 @@ int pipit_healthcheck(const char *address, char *error, size_t size);
  * Names an abstract socket after the server's address, so that a health check in the same container finds it: with the
  * container's network and mount namespace. The kernel removes the name when the process ends.
  *
- * url: of pipit_server_url(). Returns a descriptor, or a negative errno value.
+ * url: of pipit_server_url(), with ",proxy-protocol" where connections begin with that. Returns a descriptor, or a negative errno value.
  */
 int pipit_healthcheck_publish(const char *url);
 

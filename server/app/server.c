@@ -11,12 +11,14 @@
 #include "auth/authentication.h"
 #endif
 #include "base/log.h"
+#include "config/address.h"
 #include "config/cgroup.h"
 #include "config/config.h"
 #include "files/files.h"
 #include "metrics/access_log.h"
 #include "metrics/prometheus.h"
 #include "net/limits.h"
+#include "proxy/trusted_proxies.h"
 #include "settings/settings.h"
 #include "settings/settings_http.h"
 #include "sockets/listening.h"
@@ -538,6 +540,10 @@ static int open_log_and_listeners(struct pipit_server *server, bool is_check)
 	result = result ? result : error;
 	error = read_users(server);
 	result = result ? result : error;
+	if (!server->shared.trusted_proxies) {
+		error = pipit_trusted_proxies_new(&server->config, &server->shared.trusted_proxies);
+		result = result ? result : error;
+	}
 	if (server->log_error != 0 || open_access_log(server) != 0)
 		result = result ? result : -EIO;
 	error = pipit_config_has_address(&server->config) ? open_listeners(server, is_check) : 0;
@@ -765,6 +771,17 @@ static int start_feed(struct pipit_server *server)
 	return atomic_load(&server->feed) ? 0 : -ENOMEM;
 }
 
+static int expect_proxies(const struct pipit_server *server, struct pipit_worker *worker, size_t listener)
+{
+	int error = pipit_worker_expect_proxies(worker);
+	if (error != 0)
+		pipit_config_log_error(&server->config,
+		    "%s = \"%s\": cannot be used with this libevent beside evhttp callbacks that may ask for their "
+		    "client's address; use borrows_connection, or an address without proxy-protocol",
+		    option_of(server, listener), address_of(server, listener));
+	return error;
+}
+
 static int make_worker(struct pipit_server *server, size_t number, struct event_base *base)
 {
 	struct pipit_worker *worker = server->workers[number] = pipit_worker_new(&server->shared, base);
@@ -783,6 +800,8 @@ static int make_worker(struct pipit_server *server, size_t number, struct event_
 			    "for "
 			    "their client's address; use borrows_connection, or an IP address",
 			    option_of(server, i), address_of(server, i));
+		if (error == 0 && pipit_address_is_proxied(address_of(server, i)))
+			error = expect_proxies(server, worker, i);
 		if (error != 0)
 			return error;
 	}
@@ -1070,6 +1089,7 @@ void pipit_server_free(struct pipit_server *server)
 	pipit_tls_context_free(server->shared.tls);
 	pipit_access_log_close(server->shared.access_log);
 	pipit_limits_free(server->shared.limits);
+	pipit_trusted_proxies_free(server->shared.trusted_proxies);
 	pipit_routes_clear(&server->routes);
 	pipit_access_free(server->access);
 	free(server->sockets);

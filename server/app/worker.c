@@ -218,6 +218,11 @@ int pipit_worker_listen(struct pipit_worker *worker, int fd, bool is_admin, stru
 	return pipit_acceptor_add(worker->net, fd, is_admin, on_accept_error, bound);
 }
 
+int pipit_worker_expect_proxies(struct pipit_worker *worker)
+{
+	return pipit_acceptor_expect_proxies(worker->net);
+}
+
 void pipit_worker_use_tls(struct pipit_worker *worker)
 {
 	pipit_acceptor_use_tls(worker->net);
@@ -509,6 +514,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 		.counters = worker->counters,
 		.config = shared->config,
 		.limits = shared->limits,
+		.trusted_proxies = shared->trusted_proxies,
 		.worker = worker,
 		.post = post,
 		.post_call = post_call,
@@ -587,6 +593,7 @@ static bool set_up(struct pipit_worker *worker)
 		pipit_http1_mask_sigpipe(worker->net);
 	if (!worker->net || !set_up_events(worker))
 		return false;
+	pipit_http1_trust(worker->net, worker->shared->trusted_proxies);
 	if (worker->shared->tls && !pipit_http1_use_tls(worker->net, worker->shared->tls))
 		return false;
 	if (worker->shared->keeps_left && !pipit_evhttp_link_keep_left(worker->net))

@@ -29,8 +29,9 @@ struct pipit_shared {
 	size_t route_count;                  /* with "fallback" and "none" */
 	struct pipit_access_log *access_log; /* NULL: off */
 	struct pipit_limits *limits;
-	struct pipit_tls_context *tls; /* NULL: none */
-	unsigned https_port;           /* of the first https address */
+	struct pipit_trusted_proxies *trusted_proxies; /* NULL: none */
+	struct pipit_tls_context *tls;                 /* NULL: none */
+	unsigned https_port;                           /* of the first https address */
 	atomic_bool draining;
 	/* Called once, on the worker's thread, when a drain or stop has closed all connections. */
 	void (*worker_done)(struct pipit_server *server, struct pipit_worker *worker);
@@ -43,6 +44,9 @@ struct pipit_worker *pipit_worker_new(struct pipit_shared *shared, struct event_
 
 /* As pipit_acceptor_add(). On the worker's thread, or before its loop runs. */
 int pipit_worker_listen(struct pipit_worker *worker, int fd, bool is_admin, struct evhttp_bound_socket **bound);
+
+/* As pipit_acceptor_expect_proxies(). */
+int pipit_worker_expect_proxies(struct pipit_worker *worker);
 
 /* The socket that was added last speaks TLS. */
 void pipit_worker_use_tls(struct pipit_worker *worker);

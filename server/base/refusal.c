@@ -42,6 +42,8 @@ static const struct pipit_refusal_entry entries[PIPIT_REFUSAL_COUNT] = {
 	[PIPIT_REFUSAL_FOREIGN_ORIGIN] = { 403, "foreign_origin", "A page of another origin may not send this request." },
 	[PIPIT_REFUSAL_MEMORY_LIMIT] = { 503, "memory_limit", "The server has reached its memory limit; try again soon." },
 	[PIPIT_REFUSAL_OUT_OF_MEMORY] = { 503, "out_of_memory", "The server is short of memory; try again soon." },
+	[PIPIT_REFUSAL_PROXY_HEADER] = { 400, "proxy_header", "The connection must begin with a PROXY header." },
+	[PIPIT_REFUSAL_UNTRUSTED_PROXY] = { 403, "untrusted_proxy", "Only trusted proxies may connect to this address." },
 	[PIPIT_REFUSAL_EVHTTP] = { 500, "evhttp", "The server could not process the request." },
 };
 /* clang-format on */

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -166,9 +167,18 @@ static int parse_unix(const char *text, struct pipit_address *address)
 	return 0;
 }
 
+static const char proxy_protocol[] = ",proxy-protocol";
+
+static bool is_proxy_protocol(const char *text)
+{
+	size_t length = sizeof(proxy_protocol) - 2;
+	return strncmp(text, proxy_protocol + 1, length) == 0 && (text[length] == '\0' || text[length] == ',');
+}
+
 bool pipit_address_is_rest(const char *text)
 {
-	return value_of(text, "mode") != NULL || value_of(text, "user") != NULL || value_of(text, "group") != NULL;
+	return is_proxy_protocol(text) || value_of(text, "mode") != NULL || value_of(text, "user") != NULL ||
+	       value_of(text, "group") != NULL;
 }
 
 /* ---------------------------------------------------------------- inherited */
@@ -195,7 +205,7 @@ static const char *behind(const char *text, const char *prefix)
 	return strncmp(text, prefix, length) == 0 ? text + length : NULL;
 }
 
-int pipit_address_parse(const char *text, struct pipit_address *address)
+static int parse_address(const char *text, struct pipit_address *address)
 {
 	const char *rest;
 	if ((rest = behind(text, "unix:")) != NULL)
@@ -205,4 +215,30 @@ int pipit_address_parse(const char *text, struct pipit_address *address)
 	*address = (struct pipit_address){ .kind = PIPIT_ADDRESS_IP };
 	pipit_address_skip_scheme(text, &address->is_https);
 	return pipit_address_split(text, address->host, sizeof(address->host), &address->port);
+}
+
+/* Where ",proxy-protocol" begins, at the end of the text; the end, if it is not there. */
+static size_t find_proxy_protocol(const char *text)
+{
+	size_t length = strlen(text), suffix = sizeof(proxy_protocol) - 1;
+	bool is_there = length >= suffix && strcmp(text + length - suffix, proxy_protocol) == 0;
+	return is_there ? length - suffix : length;
+}
+
+bool pipit_address_is_proxied(const char *text)
+{
+	return text[find_proxy_protocol(text)] != '\0';
+}
+
+int pipit_address_parse(const char *text, struct pipit_address *address)
+{
+	char copy[PIPIT_ADDRESS_TEXT_SIZE];
+	size_t length = find_proxy_protocol(text);
+	int result;
+	if (text[length] == '\0')
+		return parse_address(text, address);
+	snprintf(copy, sizeof(copy), "%.*s", (int)length, text);
+	result = parse_address(copy, address);
+	address->is_proxied = true;
+	return length < sizeof(copy) ? result : -EINVAL;
 }

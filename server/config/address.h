@@ -15,6 +15,9 @@
 /* Of a user, a group, or the name of an inherited socket, and its NUL. */
 #define PIPIT_ADDRESS_NAME_SIZE 64
 
+/* Of an address and its properties, and its NUL. */
+#define PIPIT_ADDRESS_TEXT_SIZE 512
+
 enum pipit_address_kind {
 	PIPIT_ADDRESS_IP,
 	PIPIT_ADDRESS_UNIX,
@@ -23,6 +26,7 @@ enum pipit_address_kind {
 
 struct pipit_address {
 	enum pipit_address_kind kind;
+	bool is_proxied; /* ",proxy-protocol": connections begin with the header of a proxy */
 	/* of IP */
 	bool is_https;                      /* behind "https://" */
 	char host[PIPIT_ADDRESS_HOST_SIZE]; /* numeric, without brackets */
@@ -47,11 +51,14 @@ const char *pipit_address_skip_scheme(const char *text, bool *is_https);
 
 /*
  * The same, also behind "https://", or "unix:/PATH", "unix:@NAME", both with ",mode=0660", ",user=NAME" and ",group=NAME", or "fd://NUMBER", "fd://NAME".
+ * All of them may end with ",proxy-protocol".
  * Returns 0; -EINVAL; -ERANGE: the mode is wrong. *address then has the kind that the text begins like.
  */
 int pipit_address_parse(const char *text, struct pipit_address *address);
 
-/* "mode=", "user=" or "group=": in a list of addresses, the rest of the one before. */
+bool pipit_address_is_proxied(const char *text);
+
+/* "mode=", "user=", "group=" or "proxy-protocol": in a list of addresses, the rest of the one before. */
 bool pipit_address_is_rest(const char *text);
 
 #endif

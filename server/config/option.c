@@ -2,6 +2,7 @@
 #include "config/option.h"
 
 #include "config/address.h"
+#include "config/networks.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 
 static const char *const switch_positions[] = { "off", "on", NULL };
 static const char *const log_formats[] = { "combined", "json", NULL };
+static const char *const trusted_headers[] = { "x-forwarded-for", "forwarded", NULL };
 static const char *const tls_versions[] = { "1.2", "1.3", NULL };
 static const char *const client_auths[] = { "off", "optional", "required", NULL };
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
@@ -83,6 +85,12 @@ const struct pipit_option pipit_option_table[] = {
 	    .is_switch = true, .initial_text = "on", .choices = switch_positions, .operand = "[on|off]",
 	    .help = "Restrict the files that the process may open, and its system calls" },
 
+	{ .name = "trusted-proxy", .kind = PIPIT_OPTION_LINES, .group = PIPIT_GROUP_ACCESS, .offset = FIELD(trusted_proxy),
+	    .operand = "CIDR", .unset = "none", .wanted = PIPIT_NETWORKS_WANTED,
+	    .help = "Networks of trusted proxies; repeatable" },
+	{ .name = "trusted-header", .kind = PIPIT_OPTION_CHOICE, .group = PIPIT_GROUP_ACCESS, .offset = FIELD(trusted_header),
+	    .initial_text = "x-forwarded-for", .choices = trusted_headers, .operand = "NAME",
+	    .help = "Header that names the client" },
 	{ .name = "allow", .kind = PIPIT_OPTION_LINES, .group = PIPIT_GROUP_ACCESS, .offset = FIELD(allow), .operand = "RULE",
 	    .unset = "every client", .wanted = "[PREFIX] NETWORK ..., for example /admin/ 10.0.0.0/8 2001:db8::/32",
 	    .help = "Networks of clients that get no 403; repeatable" },

@@ -6,8 +6,10 @@
 
 #include "http1/evhttp_link.h"
 #include "net/eviction.h"
+#include "net/input.h"
 #include "net/net.h"
 #include "net/oom_reserve.h"
+#include "proxy/proxy_protocol.h"
 
 #include <errno.h>
 #include <event2/http.h>
@@ -37,6 +39,7 @@ struct listening_socket {
 	struct event event;
 	bool is_listening;
 	bool is_admin;
+	bool is_proxied; /* clients begin with a PROXY header */
 	bool is_tls;
 	unsigned busy_turns; /* in a row, in which a turn did not empty the backlog */
 };
@@ -45,7 +48,8 @@ struct pipit_acceptor {
 	struct listening_socket sockets[SOCKETS_MAX];
 	size_t count;
 	bool is_paused;
-	bool has_tls; /* a socket has */
+	pipit_evhttp_link_acceptor *accept; /* evhttp's, for clients behind proxies; NULL: there are none */
+	bool has_tls;                       /* a socket has */
 	struct pipit_connection
 	    *spare; /* for the next client, allocated before it is accepted; NULL: memory is short */
 };
@@ -101,16 +105,12 @@ static void start_tls(struct pipit_connection *connection)
 
 /* pipit adopts a connection at the end of the turn: no other new one evicts it before. */
 static void take_up(
-    const struct listening_socket *socket, int fd, const struct sockaddr_storage *peer, socklen_t length)
+    struct pipit_connection *connection, int fd, const void *peer, socklen_t length, bool is_admin, bool is_proxied)
 {
-	struct pipit_connection *connection = take_spare(socket->net);
-	size_t size = length < sizeof connection->peer ? length : sizeof connection->peer;
-
-	memcpy(&connection->peer, peer, size);
+	memcpy(&connection->peer, peer, length < sizeof connection->peer ? length : sizeof connection->peer);
 	connection->fd = fd;
-	connection->is_admin = socket->is_admin;
-	if (socket->is_tls)
-		start_tls(connection);
+	connection->is_admin = is_admin;
+	connection->is_proxied = is_proxied;
 	pipit_connection_wake(connection);
 }
 
@@ -134,7 +134,10 @@ static bool accept_one(struct listening_socket *socket)
 	int fd = accept4(socket->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd >= 0) {
-		take_up(socket, fd, &peer, length);
+		struct pipit_connection *connection = take_spare(socket->net);
+		take_up(connection, fd, &peer, length, socket->is_admin, socket->is_proxied);
+		if (socket->is_tls && !socket->is_proxied)
+			start_tls(connection);
 		return true;
 	}
 	if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ECONNABORTED) {
@@ -243,17 +246,177 @@ static int ask_evhttp(struct pipit_connection *connection)
 
 bool pipit_acceptor_adopt(struct pipit_connection *connection, enum pipit_refusal *reason)
 {
-	if (connection->evhttp)
+	/* Behind a proxy, evhttp learns of the client when its address is known. */
+	if (connection->evhttp && !connection->is_proxied)
 		connection->fd = ask_evhttp(connection);
 	if (connection->fd < 0) {
 		pipit_connection_free(connection);
 		return false;
 	}
-	if (connection->evhttp && is_from_tls(connection->net, connection->fd))
+	if (connection->evhttp && !connection->is_proxied && is_from_tls(connection->net, connection->fd))
 		start_tls(connection);
 	*reason = pipit_eviction_admit(connection);
 	pipit_connection_adopt(connection);
 	return true;
+}
+
+/* --- clients behind a proxy ------------------------------------------------------------------------------------------- */
+
+static void on_proxied(
+    struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer, int length, void *net)
+{
+	struct pipit_connection *connection = take_spare(net);
+	(void)listener;
+
+	if (connection)
+		take_up(connection, fd, peer, (socklen_t)length, is_from_admin(net, fd), true);
+	else
+		close(fd);
+}
+
+enum {
+	/* Of a listener, in which its callback and its argument lie; there are more. */
+	LISTENER_WORDS = 16
+};
+
+struct words {
+	const void *at[LISTENER_WORDS];
+};
+
+static struct words read_words(const struct evconnlistener *listener)
+{
+	struct words words;
+	memcpy(&words, (const void *)listener, sizeof words);
+	return words;
+}
+
+static size_t find_word(const struct words *words, const void *wanted)
+{
+	size_t i = 0;
+	while (i < LISTENER_WORDS && words->at[i] != wanted)
+		i++;
+	return i;
+}
+
+/*
+ * evhttp makes a connection for a client, with the client's address, only in the callback that it has set on a listener, and libevent has no
+ * function that tells it: set another one, and see where it is. NULL: it cannot be found.
+ */
+static pipit_evhttp_link_acceptor *replace_callback(struct listening_socket *socket)
+{
+	pipit_evhttp_link_acceptor *callback = on_proxied;
+	struct words before = read_words(socket->listener), after;
+	const void *word;
+	size_t at, argument;
+
+	memcpy(&word, &callback, sizeof word);
+	evconnlistener_set_cb(socket->listener, on_proxied, socket->net);
+	after = read_words(socket->listener);
+	at = find_word(&after, word);
+	argument = find_word(&after, socket->net);
+	if (at == LISTENER_WORDS || argument == LISTENER_WORDS ||
+	    before.at[argument] != pipit_evhttp_link_http(socket->net))
+		return NULL;
+	memcpy(&callback, &before.at[at], sizeof callback);
+	return callback;
+}
+
+enum pipit_acceptor_header pipit_acceptor_await_proxy(struct pipit_connection *connection, enum pipit_refusal *reason)
+{
+	struct pipit_net *net = connection->net;
+
+	if (net->trusted_proxies && !pipit_trusted_proxies_contain(net->trusted_proxies, &connection->peer)) {
+		*reason = PIPIT_REFUSAL_UNTRUSTED_PROXY;
+		return PIPIT_ACCEPTOR_REFUSED;
+	}
+	pipit_connection_set_state(connection, PIPIT_CONNECTION_PROXY);
+	return pipit_acceptor_receive_proxy(connection, reason);
+}
+
+/* Bytes of the header, which the socket still has. False: it has failed. */
+static bool consume(struct pipit_connection *connection, char *bytes, size_t length)
+{
+	struct pipit_net *net = connection->net;
+
+	if (recv(connection->fd, bytes, length, MSG_DONTWAIT) != (ssize_t)length)
+		return false;
+	pipit_counters_add(net->counters, PIPIT_COUNT_RECEIVED, length);
+	connection->moved_ms = net->now_ms;
+	return true;
+}
+
+/* A part of the header may evict an older one. */
+static bool keep(struct pipit_connection *connection, const char *bytes, size_t length, enum pipit_refusal *reason)
+{
+	*reason = pipit_input_keep(connection, bytes, length);
+	if (*reason == PIPIT_REFUSAL_MEMORY_LIMIT && pipit_eviction_free_bytes(connection))
+		*reason = pipit_input_keep(connection, bytes, length);
+	return *reason == PIPIT_REFUSAL_NONE;
+}
+
+static bool show_to_evhttp(struct pipit_connection *connection)
+{
+	struct pipit_net *net = connection->net;
+
+	if (!pipit_evhttp_link_http(net))
+		return false;
+	pipit_connection_watch(connection, 0);
+	pipit_evhttp_link_give(connection, net->acceptor->accept);
+	connection->fd = pipit_evhttp_link_accepted(connection);
+	return connection->fd >= 0;
+}
+
+static enum pipit_acceptor_header take_client(
+    struct pipit_connection *connection, const struct pipit_proxy_protocol *header, enum pipit_refusal *reason)
+{
+	bool has_client = header->has_client;
+
+#ifndef __GLIBC__
+	/* See may_accept(). */
+	has_client &= header->client.any.sa_family != AF_UNIX;
+#endif
+	pipit_input_drop(connection);
+	if (has_client)
+		connection->peer = header->client;
+	if (connection->evhttp && !show_to_evhttp(connection))
+		return PIPIT_ACCEPTOR_CLOSED;
+	/* TLS begins behind the header. */
+	if (is_from_tls(connection->net, connection->fd))
+		start_tls(connection);
+	pipit_connection_set_state(connection, PIPIT_CONNECTION_IDLE);
+	*reason = pipit_eviction_admit_client(connection);
+	return PIPIT_ACCEPTOR_ADMITTED;
+}
+
+/* A part of a header is taken from the socket, which would be readable for ever; a whole one without a byte of what follows. */
+enum pipit_acceptor_header pipit_acceptor_receive_proxy(struct pipit_connection *connection, enum pipit_refusal *reason)
+{
+	struct pipit_proxy_protocol header;
+	size_t before = connection->in.length;
+	char *bytes = connection->net->in;
+	ssize_t received =
+	    recv(connection->fd, bytes + before, PIPIT_PROXY_PROTOCOL_MAX - before, MSG_PEEK | MSG_DONTWAIT);
+
+	if (received < 0 && (errno == EAGAIN || errno == EINTR))
+		return PIPIT_ACCEPTOR_WAITS;
+	if (received <= 0)
+		return PIPIT_ACCEPTOR_CLOSED;
+	if (before)
+		memcpy(bytes, connection->in.data, before);
+	switch (pipit_proxy_protocol_parse(bytes, before + (size_t)received, &header)) {
+	case PIPIT_PROXY_PROTOCOL_MORE:
+		if (!consume(connection, bytes + before, (size_t)received))
+			return PIPIT_ACCEPTOR_CLOSED;
+		return keep(connection, bytes, before + (size_t)received, reason) ? PIPIT_ACCEPTOR_WAITS
+										  : PIPIT_ACCEPTOR_REFUSED;
+	case PIPIT_PROXY_PROTOCOL_DONE:
+		return consume(connection, bytes + before, header.length - before)
+			   ? take_client(connection, &header, reason)
+			   : PIPIT_ACCEPTOR_CLOSED;
+	default:
+		*reason = PIPIT_REFUSAL_PROXY_HEADER;
+		return PIPIT_ACCEPTOR_REFUSED;
+	}
 }
 
 /* --- listening sockets ------------------------------------------------------------------------------------------------ */
@@ -357,6 +520,18 @@ int pipit_acceptor_add(
 	acceptor->count++;
 	/* libevent would not tell later that the event could not be added. */
 	return set_listening(socket, true) ? 0 : -ENOMEM;
+}
+
+int pipit_acceptor_expect_proxies(struct pipit_net *net)
+{
+	struct pipit_acceptor *acceptor = net->acceptor;
+	struct listening_socket *socket = &acceptor->sockets[acceptor->count - 1];
+
+	socket->is_proxied = true;
+	if (!socket->listener)
+		return 0;
+	acceptor->accept = replace_callback(socket);
+	return acceptor->accept ? 0 : -ENOTSUP;
 }
 
 void pipit_acceptor_use_tls(struct pipit_net *net)

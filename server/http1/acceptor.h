@@ -37,6 +37,12 @@ typedef void pipit_acceptor_error(struct evconnlistener *listener, void *context
 int pipit_acceptor_add(
     struct pipit_net *net, int fd, bool is_admin, pipit_acceptor_error *on_error, struct evhttp_bound_socket **bound);
 
+/*
+ * Connections of the socket that was added last begin with a PROXY header. 0; -ENOTSUP: evhttp accepts, and this libevent does not let pipit
+ * tell it the client's address.
+ */
+int pipit_acceptor_expect_proxies(struct pipit_net *net);
+
 /* The socket that was added last speaks TLS. With net->tls. */
 void pipit_acceptor_use_tls(struct pipit_net *net);
 
@@ -53,6 +59,18 @@ bool pipit_acceptor_is_paused(const struct pipit_net *net);
 
 /* False: evhttp could not hold the connection, which is freed. *reason: PIPIT_REFUSAL_NONE, or why to refuse it. */
 bool pipit_acceptor_adopt(struct pipit_connection *connection, enum pipit_refusal *reason);
+
+enum pipit_acceptor_header {
+	PIPIT_ACCEPTOR_WAITS,    /* for more of the header */
+	PIPIT_ACCEPTOR_ADMITTED, /* *reason: as pipit_acceptor_adopt() */
+	PIPIT_ACCEPTOR_REFUSED,  /* *reason: why; to be dropped, without a reply */
+	PIPIT_ACCEPTOR_CLOSED    /* to be dropped */
+};
+
+/* After pipit_acceptor_adopt(), of a connection that is_proxied: the first call, and those in state PROXY when it is readable. */
+enum pipit_acceptor_header pipit_acceptor_await_proxy(struct pipit_connection *connection, enum pipit_refusal *reason);
+enum pipit_acceptor_header pipit_acceptor_receive_proxy(
+    struct pipit_connection *connection, enum pipit_refusal *reason);
 
 /* For good. */
 void pipit_acceptor_remove(struct pipit_net *net);

@@ -8,6 +8,7 @@
 #include <event2/http.h>
 #include <event2/listener.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -182,6 +183,11 @@ static struct bufferevent *on_accept(struct event_base *base, void *context)
 	(void)base;
 
 	finish_accepting(lane);
+	if (lane->proxied) {
+		lane->accepting = lane->proxied;
+		lane->proxied = NULL;
+		return lane->accepting->bev;
+	}
 	if (lane->offered) {
 		/* the only client of this listener */
 		evconnlistener_disable(lane->listener);
@@ -250,6 +256,27 @@ void pipit_evhttp_link_take_timeout(struct pipit_evhttp_link *link)
 		return;
 	link->timeout_ms = milliseconds(&link->bev->timeout_read);
 	bufferevent_set_timeouts(link->bev, NULL, NULL);
+}
+
+void pipit_evhttp_link_give(struct pipit_connection *connection, pipit_evhttp_link_acceptor *accept)
+{
+	struct pipit_evhttp_lane *lane = connection->net->evhttp;
+	/* evhttp writes to the path of a client of a UNIX socket, which has no name. */
+	union {
+		struct sockaddr any;
+		struct sockaddr_un local;
+		union pipit_client_address address;
+	} peer = { .local.sun_path = "" };
+	int fd = connection->fd, length;
+
+	peer.address = connection->peer;
+	length = peer.any.sa_family == AF_INET    ? (int)sizeof peer.address.v4
+		 : peer.any.sa_family == AF_INET6 ? (int)sizeof peer.address.v6
+						  : (int)offsetof(struct sockaddr_un, sun_path);
+	connection->fd = -1;
+	lane->proxied = connection->evhttp;
+	accept(NULL, fd, &peer.any, length, lane->http);
+	lane->proxied = NULL;
 }
 
 int pipit_evhttp_link_accepted(struct pipit_connection *connection)

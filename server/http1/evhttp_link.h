@@ -41,6 +41,7 @@ struct pipit_evhttp_lane {
 	struct event *left_event;       /* active: one of them has a reply */
 	struct pipit_evhttp_link *pool; /* not borrowed */
 	size_t pool_count;
+	struct pipit_evhttp_link *proxied;     /* its client is given to evhttp next */
 	struct pipit_evhttp_link *accepting;   /* given to evhttp, its descriptor is not taken yet */
 	struct pipit_evhttp_link *offered;     /* for pipit's own client, which evhttp accepts next */
 	struct evconnlistener *listener;       /* for `offered` */
@@ -54,6 +55,10 @@ struct pipit_evhttp_lane {
 	struct evkeyval *date_field; /* for the next reply; libevent's memory */
 	time_t date_field_second;
 };
+
+/* evhttp's callback of a listening socket: it makes an evhttp connection for a client. */
+typedef void pipit_evhttp_link_acceptor(
+    struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer, int length, void *http);
 
 struct pipit_evhttp_link {
 	struct pipit_net *net;
@@ -138,6 +143,12 @@ bool pipit_evhttp_link_has_last_resort(struct pipit_net *net);
 
 /* After evhttp has accepted: the link's descriptor. -1: memory was short, and the link is unlinked. */
 int pipit_evhttp_link_accepted(struct pipit_connection *connection);
+
+/*
+ * Have evhttp accept a client that pipit has accepted, whose connection has a link, a descriptor and a peer. Then
+ * pipit_evhttp_link_accepted() has the descriptor, which the connection no longer owns.
+ */
+void pipit_evhttp_link_give(struct pipit_connection *connection, pipit_evhttp_link_acceptor *accept);
 
 /* Take a timeout that evhttp or a callback has set on the bufferevent. evhttp holds the link. */
 void pipit_evhttp_link_take_timeout(struct pipit_evhttp_link *link);

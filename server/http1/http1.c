@@ -5,6 +5,7 @@
  */
 #include "http1/http1.h"
 
+#include "base/log.h"
 #include "http/accept_header.h"
 #include "http1/acceptor.h"
 #include "http1/body.h"
@@ -668,6 +669,70 @@ void pipit_http1_time_out(struct pipit_connection *connection, enum pipit_refusa
 	pipit_http1_settle(connection);
 }
 
+/* --- new connections -------------------------------------------------------------------------------------------------- */
+
+/* receive() comes before epoll_ctl(): the first request has often arrived. */
+__attribute__((noinline)) static void start(struct pipit_connection *connection, enum pipit_refusal reason)
+{
+	if (reason != PIPIT_REFUSAL_NONE)
+		pipit_exchange_refuse(connection, reason, (struct pipit_slice){ "", 0 }, false);
+	if (may_serve(connection))
+		receive(connection);
+	else
+		pipit_http1_settle(connection);
+}
+
+/* Without a reply: the other end speaks no HTTP yet. */
+__attribute__((noinline)) static void close_proxy(struct pipit_connection *connection, enum pipit_refusal reason)
+{
+	char peer[INET6_ADDRSTRLEN];
+
+	pipit_counters_reject(connection->net->counters, reason);
+	pipit_log(PIPIT_LOG_DEBUG, "closed a connection of %s: %s",
+	    pipit_connection_peer(connection, peer, sizeof peer), pipit_refusal_entry(reason)->detail);
+	pipit_connection_drop(connection);
+}
+
+__attribute__((noinline)) static void follow_proxy(
+    struct pipit_connection *connection, enum pipit_acceptor_header header, enum pipit_refusal reason)
+{
+	switch (header) {
+	case PIPIT_ACCEPTOR_ADMITTED:
+		start(connection, reason);
+		break;
+	case PIPIT_ACCEPTOR_REFUSED:
+		close_proxy(connection, reason);
+		break;
+	case PIPIT_ACCEPTOR_CLOSED:
+		pipit_connection_drop(connection);
+		break;
+	case PIPIT_ACCEPTOR_WAITS:
+		pipit_connection_watch(connection, EV_READ);
+		if (connection->end == PIPIT_ABORT)
+			pipit_connection_drop(connection);
+	}
+}
+
+__attribute__((noinline)) static void receive_proxy(struct pipit_connection *connection)
+{
+	enum pipit_refusal reason = PIPIT_REFUSAL_NONE;
+	enum pipit_acceptor_header header = pipit_acceptor_receive_proxy(connection, &reason);
+	follow_proxy(connection, header, reason);
+}
+
+static void adopt(struct pipit_connection *connection)
+{
+	enum pipit_refusal reason;
+	if (!pipit_acceptor_adopt(connection, &reason))
+		return;
+	if (connection->is_proxied && reason == PIPIT_REFUSAL_NONE) {
+		enum pipit_acceptor_header header = pipit_acceptor_await_proxy(connection, &reason);
+		follow_proxy(connection, header, reason);
+	} else {
+		start(connection, reason);
+	}
+}
+
 /* --- upcalls of the connection --------------------------------------------------------------------------------------- */
 
 static void on_readable(struct pipit_connection *connection)
@@ -680,6 +745,9 @@ static void on_readable(struct pipit_connection *connection)
 		break;
 	case PIPIT_CONNECTION_LINGER:
 		discard_input(connection);
+		break;
+	case PIPIT_CONNECTION_PROXY:
+		receive_proxy(connection);
 		break;
 	default:
 		receive(connection);
@@ -694,20 +762,6 @@ static void on_ready(struct pipit_connection *connection, short what)
 		pipit_output_retry(connection);
 		pipit_http1_settle(connection);
 	}
-}
-
-/* receive() comes before epoll_ctl(): the first request has often arrived. */
-static void adopt(struct pipit_connection *connection)
-{
-	enum pipit_refusal reason;
-	if (!pipit_acceptor_adopt(connection, &reason))
-		return;
-	if (reason != PIPIT_REFUSAL_NONE)
-		pipit_exchange_refuse(connection, reason, (struct pipit_slice){ "", 0 }, false);
-	if (may_serve(connection))
-		receive(connection);
-	else
-		pipit_http1_settle(connection);
 }
 
 static void on_woken(struct pipit_connection *connection)
@@ -735,6 +789,11 @@ static void on_dropped(struct pipit_connection *connection)
 void pipit_http1_mask_sigpipe(struct pipit_net *net)
 {
 	net->masks_sigpipe = true;
+}
+
+void pipit_http1_trust(struct pipit_net *net, const struct pipit_trusted_proxies *proxies)
+{
+	net->trusted_proxies = proxies;
 }
 
 bool pipit_http1_use_tls(struct pipit_net *net, struct pipit_tls_context *context)

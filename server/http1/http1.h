@@ -16,6 +16,7 @@ struct pipit_limits;
 struct pipit_net;
 struct pipit_parts;
 struct pipit_shared_fd;
+struct pipit_trusted_proxies;
 struct pipit_tls_context;
 
 /*
@@ -28,6 +29,9 @@ struct pipit_net *pipit_http1_new(struct event_base *base, const struct pipit_co
 
 /* The loop runs on a thread of the program, which may not ignore SIGPIPE. */
 void pipit_http1_mask_sigpipe(struct pipit_net *net);
+
+/* NULL: none. Before the first connection. */
+void pipit_http1_trust(struct pipit_net *net, const struct pipit_trusted_proxies *proxies);
 
 /* Before sockets speak TLS. context outlives the net. False: memory is short. */
 bool pipit_http1_use_tls(struct pipit_net *net, struct pipit_tls_context *context);

@@ -74,12 +74,28 @@ static void time_out(struct pipit_connection *connection, enum pipit_counters_ph
 		pipit_http1_time_out(connection, reason);
 }
 
-static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
+static bool is_drained(const struct pipit_connection *connection, uint64_t now_ms)
 {
 	const struct pipit_net *net = connection->net;
 	uint64_t quiet_since = connection->moved_ms > net->drain_ms ? connection->moved_ms : net->drain_ms;
+	return net->draining && has_passed(now_ms, quiet_since, DRAIN_QUIET_MS) &&
+	       pipit_connection_is_quiet(connection);
+}
 
-	if (net->draining && has_passed(now_ms, quiet_since, DRAIN_QUIET_MS) && pipit_connection_is_quiet(connection))
+/* For the header of a proxy. */
+static void sweep_proxy(struct pipit_connection *connection, uint64_t now_ms)
+{
+	if (is_drained(connection, now_ms))
+		pipit_connection_drop(connection);
+	else if (is_over(connection, now_ms, connection->since_ms, connection->net->config->head_timeout_ms))
+		time_out(connection, PIPIT_PHASE_HEAD, PIPIT_REFUSAL_NONE);
+}
+
+static void sweep_idle(struct pipit_connection *connection, uint64_t now_ms)
+{
+	const struct pipit_net *net = connection->net;
+
+	if (is_drained(connection, now_ms))
 		pipit_connection_drop(connection);
 	else if (has_passed(now_ms, connection->moved_ms, silence_ms(connection, net->config->idle_timeout_ms))) {
 		if (pipit_connection_is_quiet(connection))
@@ -171,6 +187,9 @@ static void sweep_one(struct pipit_connection *connection, uint64_t now_ms)
 	switch (connection->state) {
 	case PIPIT_CONNECTION_IDLE:
 		sweep_idle(connection, now_ms);
+		break;
+	case PIPIT_CONNECTION_PROXY:
+		sweep_proxy(connection, now_ms);
 		break;
 	case PIPIT_CONNECTION_HEAD:
 		if (is_over(connection, now_ms, connection->since_ms, config->head_timeout_ms) ||

@@ -4,7 +4,6 @@
 
 #include "http/date.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <event2/buffer.h>
 #include <stdlib.h>
@@ -143,7 +142,8 @@ void pipit_connection_drop(struct pipit_connection *connection)
 /* BODY and HEAD pass through IDLE for a new request, so that its clocks start anew. */
 static const uint16_t transitions[PIPIT_CONNECTION_STATES] = {
 	[PIPIT_CONNECTION_NEW] = TO(IDLE),
-	[PIPIT_CONNECTION_IDLE] = TO(HEAD) | TO(BODY) | TO_REPLY,
+	[PIPIT_CONNECTION_PROXY] = TO(IDLE) | TO(DEAD),
+	[PIPIT_CONNECTION_IDLE] = TO(PROXY) | TO(HEAD) | TO(BODY) | TO_REPLY,
 	[PIPIT_CONNECTION_HEAD] = TO(IDLE) | TO_REPLY,
 	[PIPIT_CONNECTION_BODY] = TO(IDLE) | TO(HEAD) | TO_REPLY,
 	[PIPIT_CONNECTION_HANDLER] = TO(IDLE) | TO_REPLY,
@@ -155,6 +155,7 @@ static const uint16_t transitions[PIPIT_CONNECTION_STATES] = {
 
 static const enum pipit_counters_state gauges[PIPIT_CONNECTION_STATES] = {
 	[PIPIT_CONNECTION_NEW] = PIPIT_STATE_COUNT,
+	[PIPIT_CONNECTION_PROXY] = PIPIT_STATE_READING,
 	[PIPIT_CONNECTION_IDLE] = PIPIT_STATE_IDLE,
 	[PIPIT_CONNECTION_HEAD] = PIPIT_STATE_READING,
 	[PIPIT_CONNECTION_BODY] = PIPIT_STATE_READING,
@@ -351,23 +352,6 @@ const char *pipit_connection_client_verified(const struct pipit_connection *conn
 	return connection->tls ? pipit_tls_session_verified(connection->tls) : NULL;
 }
 
-/* Every access line needs it, and inet_ntop() calls printf(). */
-static const char *put_v4(char *text, const struct in_addr *address)
-{
-	const unsigned char *octet = (const unsigned char *)&address->s_addr;
-	char *at = text;
-
-	for (int i = 0; i < 4; i++) {
-		if (octet[i] >= 100)
-			*at++ = (char)('0' + octet[i] / 100);
-		if (octet[i] >= 10)
-			*at++ = (char)('0' + octet[i] / 10 % 10);
-		*at++ = (char)('0' + octet[i] % 10);
-		*at++ = i < 3 ? '.' : '\0';
-	}
-	return text;
-}
-
 bool pipit_connection_is_admin(const struct pipit_connection *connection)
 {
 	return connection->is_admin;
@@ -375,24 +359,12 @@ bool pipit_connection_is_admin(const struct pipit_connection *connection)
 
 const char *pipit_connection_peer(const struct pipit_connection *connection, char *text, size_t size)
 {
-	if (connection->peer.any.sa_family == AF_INET && size >= INET_ADDRSTRLEN)
-		return put_v4(text, &connection->peer.v4.sin_addr);
-	/* a client of [::]:PORT by IPv4 */
-	if (connection->peer.any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&connection->peer.v6.sin6_addr) &&
-	    size >= INET_ADDRSTRLEN)
-		return put_v4(text, (const struct in_addr *)&connection->peer.v6.sin6_addr.s6_addr[12]);
-	if (connection->peer.any.sa_family == AF_INET6 &&
-	    inet_ntop(AF_INET6, &connection->peer.v6.sin6_addr, text, (socklen_t)size))
-		return text;
-	/* as nginx */
-	if (connection->peer.any.sa_family == AF_UNIX && size >= sizeof "unix:")
-		return strcpy(text, "unix:");
-	return "-";
+	return pipit_client_address_print(&connection->peer, text, size);
 }
 
-const struct sockaddr *pipit_connection_client(const struct pipit_connection *connection)
+const union pipit_client_address *pipit_connection_address(const struct pipit_connection *connection)
 {
-	return connection->peer.any.sa_family == AF_UNIX ? NULL : &connection->peer.any;
+	return &connection->peer;
 }
 
 struct pipit_slice pipit_connection_first_line(const char *bytes, size_t length)

@@ -9,6 +9,7 @@
 
 struct pipit_connection;
 struct sockaddr;
+union pipit_client_address;
 struct pipit_net;
 
 /* The layer above's; NULL between requests. */
@@ -43,11 +44,9 @@ const char *pipit_connection_client_verified(const struct pipit_connection *conn
 /* Accepted at admin_listen. */
 bool pipit_connection_is_admin(const struct pipit_connection *connection);
 
-/* The client's numeric address, in `text` (INET6_ADDRSTRLEN bytes); "unix:", or "-". */
+/* The other end, or the client that a PROXY header has named. It, and its text as pipit_client_address_print() writes it. */
+const union pipit_client_address *pipit_connection_address(const struct pipit_connection *connection);
 const char *pipit_connection_peer(const struct pipit_connection *connection, char *text, size_t size);
-
-/* Of the client; NULL: a UNIX socket. */
-const struct sockaddr *pipit_connection_client(const struct pipit_connection *connection);
 
 /* The server's address of the connection. False: unknown. */
 bool pipit_connection_local(const struct pipit_connection *connection, struct sockaddr *address, size_t size);

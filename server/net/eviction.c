@@ -31,6 +31,7 @@ static enum rank rank_of(const struct pipit_connection *connection)
 		return LINGERING;
 	case PIPIT_CONNECTION_IDLE:
 		return connection->requests ? KEPT_ALIVE : is_late ? LATE : ARRIVING;
+	case PIPIT_CONNECTION_PROXY:
 	case PIPIT_CONNECTION_HEAD:
 		return is_late ? LATE : ARRIVING;
 	case PIPIT_CONNECTION_BODY:
@@ -156,13 +157,19 @@ void pipit_eviction_evict_lingering(struct pipit_net *net)
 	evict(net, LINGERING);
 }
 
+static bool has_part_of_proxy_header(const struct pipit_connection *connection)
+{
+	return connection->state == PIPIT_CONNECTION_PROXY && connection->in.data;
+}
+
 bool pipit_eviction_free_bytes(struct pipit_connection *asking)
 {
 	struct pipit_net *net = asking->net;
 	struct pipit_connection *oldest = NULL;
 	for (struct pipit_connection *at = net->all; at; at = at->next) {
 		/* A TLS handshake may have none. */
-		if (at == asking || at->state != PIPIT_CONNECTION_HEAD || !at->charged[PIPIT_LIMITS_INPUT])
+		if (at == asking || (at->state != PIPIT_CONNECTION_HEAD && !has_part_of_proxy_header(at)) ||
+		    !at->charged[PIPIT_LIMITS_INPUT])
 			continue;
 		if (!oldest || at->since_ms < oldest->since_ms)
 			oldest = at;
@@ -202,24 +209,37 @@ static bool evict_for_new(struct pipit_net *net, uint64_t excess)
 	       (may_ask && handlers->evict_elsewhere(net->context, PIPIT_EVICTABLE_ANY));
 }
 
-static enum pipit_refusal judge(struct pipit_connection *connection, uint64_t others)
+/* A trusted proxy's address is that of many clients. */
+static enum pipit_refusal count_address(struct pipit_connection *connection)
 {
 	struct pipit_net *net = connection->net;
-	uint64_t limit = net->config->max_connections;
-	bool is_full = limit && others >= limit;
 
-	/* First: a client at its own limit must not evict the connections of others. */
+	if (pipit_trusted_proxies_contain(net->trusted_proxies, &connection->peer))
+		return PIPIT_REFUSAL_NONE;
 	switch (pipit_limits_add_address(net->limits, &connection->peer.any)) {
 	case PIPIT_LIMITS_TOO_MANY:
-		/* A refusal with a reply takes the place of an earlier one. */
-		if (is_full && evict(net, LINGERING) == PROTECTED)
-			pipit_connection_end(connection, PIPIT_ABORT);
 		return PIPIT_REFUSAL_TOO_MANY_FROM_ADDRESS;
 	case PIPIT_LIMITS_NO_MEMORY:
 		return PIPIT_REFUSAL_OUT_OF_MEMORY;
 	default:
 		connection->slot = PIPIT_SLOT_GLOBAL_AND_ADDRESS;
+		return PIPIT_REFUSAL_NONE;
 	}
+}
+
+static enum pipit_refusal judge(struct pipit_connection *connection, uint64_t others)
+{
+	struct pipit_net *net = connection->net;
+	uint64_t limit = net->config->max_connections;
+	bool is_full = limit && others >= limit;
+	/* First: a client at its own limit must not evict the connections of others. */
+	enum pipit_refusal reason = connection->is_proxied ? PIPIT_REFUSAL_NONE : count_address(connection);
+
+	/* A refusal with a reply takes the place of an earlier one. */
+	if (reason == PIPIT_REFUSAL_TOO_MANY_FROM_ADDRESS && is_full && evict(net, LINGERING) == PROTECTED)
+		pipit_connection_end(connection, PIPIT_ABORT);
+	if (reason != PIPIT_REFUSAL_NONE)
+		return reason;
 	return is_full && !evict_for_new(net, others - limit) ? PIPIT_REFUSAL_TOO_MANY_CONNECTIONS : PIPIT_REFUSAL_NONE;
 }
 
@@ -228,4 +248,9 @@ enum pipit_refusal pipit_eviction_admit(struct pipit_connection *connection)
 	uint64_t others = pipit_limits_add_connection(connection->net->limits);
 	connection->slot = PIPIT_SLOT_GLOBAL;
 	return judge(connection, others);
+}
+
+enum pipit_refusal pipit_eviction_admit_client(struct pipit_connection *connection)
+{
+	return count_address(connection);
 }

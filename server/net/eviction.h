@@ -17,6 +17,12 @@ struct pipit_net;
 enum pipit_refusal pipit_eviction_admit(struct pipit_connection *connection);
 
 /*
+ * The client is known by its PROXY header: it counts against the limit per address, instead of its proxy. PIPIT_REFUSAL_NONE, or the
+ * reason to refuse it.
+ */
+enum pipit_refusal pipit_eviction_admit_client(struct pipit_connection *connection);
+
+/*
  * Evict the connection of this worker with the lowest priority, within a rank the oldest. False when there is none:
  * 1. answered, lingers;
  * 2. no byte, or no whole head, within a second;

@@ -22,26 +22,26 @@ struct address {
 
 static int parse_address(const char *text, struct address *address)
 {
-	char host[PIPIT_ADDRESS_HOST_SIZE], *zone;
-	unsigned port;
+	struct pipit_address parsed;
+	char *host = parsed.host, *zone;
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&address->bytes;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address->bytes;
 
 	memset(address, 0, sizeof *address);
-	if (pipit_address_split(text, host, sizeof host, &port) != 0)
+	if (pipit_address_parse(text, &parsed) != 0 || parsed.kind != PIPIT_ADDRESS_IP)
 		return -EINVAL;
 	zone = strchr(host, '%');
 	if (zone)
 		*zone++ = '\0';
 	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
 		v4->sin_family = AF_INET;
-		v4->sin_port = htons((uint16_t)port);
+		v4->sin_port = htons((uint16_t)parsed.port);
 		address->length = sizeof *v4;
 		return 0;
 	}
 	if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
 		v6->sin6_family = AF_INET6;
-		v6->sin6_port = htons((uint16_t)port);
+		v6->sin6_port = htons((uint16_t)parsed.port);
 		v6->sin6_scope_id = zone ? if_nametoindex(zone) : 0;
 		address->length = sizeof *v6;
 		return zone && !v6->sin6_scope_id ? -ENODEV : 0;

@@ -12,6 +12,7 @@
 #include "net/handler_table.h"
 #include "net/limits.h"
 #include "pipit.h"
+#include "proxy/trusted_proxies.h"
 #include "tls/tls_session.h"
 
 #include <event2/event.h>
@@ -21,12 +22,14 @@
 /*
  * What a connection waits for between turns of the loop. A request that arrives whole and is answered at once leaves it IDLE.
  *
+ *     NEW ─► PROXY ─► IDLE                                              at an address with proxy-protocol
  *     NEW ─► IDLE ─► HEAD ─► BODY ─► HANDLER ─► SENDING ─► IDLE …       a request that waits at every stage
  *                                    OPEN ◄───► SENDING                 see open_reply.h
  *            IDLE … SENDING ─► LINGER ─► DEAD                           a last reply, or a refusal
  */
 enum pipit_connection_state {
 	PIPIT_CONNECTION_NEW,     /* end of the turn, to be adopted */
+	PIPIT_CONNECTION_PROXY,   /* header of the proxy */
 	PIPIT_CONNECTION_IDLE,    /* first byte of a request */
 	PIPIT_CONNECTION_HEAD,    /* rest of a head */
 	PIPIT_CONNECTION_BODY,    /* rest of a body */
@@ -118,20 +121,17 @@ struct pipit_connection {
 	short interest;                /* of io: EV_READ, EV_WRITE or 0 */
 	bool is_waiting;               /* on net->waiting */
 	bool is_admin;                 /* accepted at admin_listen */
+	bool is_proxied;               /* begins with a PROXY header */
 	/* 8 bits: see struct pipit_exchange. */
 	enum pipit_connection_state state : 8;
 	enum pipit_connection_end end : 8;
 	enum pipit_connection_slot slot : 8;
-	uint64_t since_ms;   /* start of this state */
-	uint64_t moved_ms;   /* last byte, received or sent */
-	uint64_t rate_ms;    /* start of the rate's window, see timeouts.c */
-	uint64_t rate_bytes; /* in the window */
-	uint64_t requests;   /* with the current one */
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} peer;                               /* a UNIX socket's is cut */
+	uint64_t since_ms;                    /* start of this state */
+	uint64_t moved_ms;                    /* last byte, received or sent */
+	uint64_t rate_ms;                     /* start of the rate's window, see timeouts.c */
+	uint64_t rate_bytes;                  /* in the window */
+	uint64_t requests;                    /* with the current one */
+	union pipit_client_address peer;      /* of the proxy, until its header has come */
 	uint64_t charged[PIPIT_LIMITS_KINDS]; /* bytes, see budget.h */
 
 	struct {
@@ -185,8 +185,9 @@ struct pipit_net {
 	enum pipit_evhttp_mode evhttp_mode;
 	struct pipit_evhttp_lane *evhttp; /* freed with the net; NULL in mode NONE */
 	struct pipit_acceptor *acceptor;
-	struct pipit_tls_context *tls;         /* of the server; NULL: none of its addresses speaks TLS */
-	struct pipit_tls_buffers *tls_buffers; /* owned */
+	const struct pipit_trusted_proxies *trusted_proxies; /* NULL: none */
+	struct pipit_tls_context *tls;                       /* of the server; NULL: none of its addresses speaks TLS */
+	struct pipit_tls_buffers *tls_buffers;               /* owned */
 
 	bool masks_sigpipe;               /* while it writes: the program may not ignore SIGPIPE */
 	bool is_turn_end;                 /* its callback is running */

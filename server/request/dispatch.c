@@ -132,7 +132,8 @@ __attribute__((noinline)) static bool apply_https_rules(
 	bool is_for_server = request->head->bytes[request->head->path] == '*';
 	char value[48];
 
-	if (!pipit_connection_is_tls(request->connection)) {
+	/* As a proxy of trusted_proxy says, which may speak TLS with the client. */
+	if (strcmp(pipit_request_scheme(request), "https") != 0) {
 		if (strcmp(config->redirect_to_https, "on") == 0 && !is_for_server)
 			redirect_to_https(dispatch, request);
 	} else if (config->hsts_ms) {
@@ -217,14 +218,16 @@ static struct pipit_slice field_value(const struct pipit_guard_head *head, const
 	return field ? pipit_guard_slice(head, field->value, field->value_length) : (struct pipit_slice){ "", 0 };
 }
 
-static void log_entry(
-    struct pipit_dispatch *dispatch, struct pipit_connection *connection, struct pipit_access_log_entry *entry)
+/* request: NULL: none. */
+static void log_entry(struct pipit_dispatch *dispatch, struct pipit_connection *connection,
+    struct pipit_request *request, struct pipit_access_log_entry *entry)
 {
 	char peer[INET6_ADDRSTRLEN];
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	entry->peer = pipit_connection_peer(connection, peer, sizeof peer);
+	entry->peer = request && dispatch->pool.trusted_proxies ? pipit_request_peer(request)
+								: pipit_connection_peer(connection, peer, sizeof peer);
 	entry->finished = now.tv_sec;
 	if (pipit_connection_is_tls(connection)) {
 		entry->client_subject = pipit_connection_client_subject(connection);
@@ -256,7 +259,7 @@ __attribute__((noinline)) static void log_request(
 		.id = pipit_request_id(request),
 		.route = pipit_request_route(request),
 	};
-	log_entry(dispatch, connection, &entry);
+	log_entry(dispatch, connection, request, &entry);
 }
 
 static size_t route_index(const struct pipit_dispatch *dispatch, const struct pipit_request *request)
@@ -329,7 +332,7 @@ static void refused(void *context, struct pipit_connection *connection, enum pip
 		    request ? route_index(dispatch, request) : dispatch->no_route, request ? request->head->method : 0,
 		    entry.status, entry.duration_ns, 0, content_bytes);
 	if (dispatch->access)
-		log_entry(dispatch, connection, &entry);
+		log_entry(dispatch, connection, request, &entry);
 	if (!request)
 		return;
 	pipit_connection_set_request(connection, NULL);

@@ -87,6 +87,8 @@ void pipit_request_pool_clear(struct pipit_request_pool *pool)
 	}
 }
 
+static const union pipit_client_address *find_client(struct pipit_request *request);
+
 /* What a kept request owns was charged to its connection, which no longer counts it. */
 static void charge(struct pipit_request *request)
 {
@@ -98,9 +100,9 @@ static void charge(struct pipit_request *request)
 
 void pipit_request_detach(struct pipit_request *request)
 {
-	/* for pipit_request_peer() of a kept request */
+	/* for pipit_request_client() of a kept request */
 	if (request->keep_count)
-		pipit_request_peer(request);
+		find_client(request);
 	request->connection = NULL;
 	/* the callback may release the request */
 	request->keep_count++;
@@ -488,16 +490,43 @@ struct cJSON *pipit_request_json(struct pipit_request *request)
 	return result == 0 ? doc : NULL;
 }
 
-const char *pipit_request_peer(struct pipit_request *request)
+/* Kept requests outlive their connection: pipit_request_detach() calls this before. */
+static const union pipit_client_address *find_client(struct pipit_request *request)
 {
-	if (!request->peer[0] && request->connection)
-		pipit_connection_peer(request->connection, request->peer, sizeof request->peer);
-	return request->peer[0] ? request->peer : "-";
+	const struct pipit_trusted_proxies *proxies = request->pool->trusted_proxies;
+	static const union pipit_client_address none;
+
+	if (request->has_client)
+		return &request->client;
+	if (!request->connection)
+		return &none;
+	request->client = *pipit_connection_address(request->connection);
+	request->scheme = PIPIT_FORWARDED_NO_SCHEME;
+	if (proxies)
+		pipit_trusted_proxies_find_client(proxies, request->head, &request->client, &request->scheme);
+	request->has_client = true;
+	return &request->client;
 }
 
-const struct sockaddr *pipit_request_client(const struct pipit_request *request)
+const struct sockaddr *pipit_request_client(struct pipit_request *request)
 {
-	return request->connection ? pipit_connection_client(request->connection) : NULL;
+	const union pipit_client_address *client = find_client(request);
+	return client->any.sa_family == AF_INET || client->any.sa_family == AF_INET6 ? &client->any : NULL;
+}
+
+const char *pipit_request_peer(struct pipit_request *request)
+{
+	if (!request->peer[0])
+		return pipit_client_address_print(find_client(request), request->peer, sizeof request->peer);
+	return request->peer;
+}
+
+const char *pipit_request_scheme(struct pipit_request *request)
+{
+	find_client(request);
+	if (request->has_client && request->scheme != PIPIT_FORWARDED_NO_SCHEME)
+		return request->scheme == PIPIT_FORWARDED_HTTPS ? "https" : "http";
+	return pipit_request_is_https(request) ? "https" : "http";
 }
 
 bool pipit_request_is_https(const struct pipit_request *request)

@@ -13,6 +13,7 @@
 #include "http1/open_reply.h"
 #include "net/connection.h"
 #include "pipit.h"
+#include "proxy/trusted_proxies.h"
 #include "json/json.h"
 
 #include <netinet/in.h>
@@ -47,7 +48,8 @@ struct pipit_request_pool {
 	struct pipit_counters *counters;
 	const struct pipit_config *config;
 	struct pipit_limits *limits;
-	void *worker; /* for `post` */
+	const struct pipit_trusted_proxies *trusted_proxies; /* NULL: none */
+	void *worker;                                        /* for `post` */
 	/* To the inbox of the worker. Any thread. -ENOMEM or -ESHUTDOWN. */
 	int (*post)(
 	    void *worker, struct pipit_request *request, void (*function)(struct pipit_request *, void *), void *arg);
@@ -77,6 +79,7 @@ struct pipit_request {
 	bool in_handler;
 	bool replied;
 	bool is_out_of_memory; /* in a call of the handler */
+	bool has_client;       /* `client` and `scheme` are set */
 
 	/* Set in a new request. */
 	struct pipit_request_pool *pool;
@@ -97,14 +100,19 @@ struct pipit_request {
 	struct pipit_request *next_free;
 	char id[17];
 	char peer[INET6_ADDRSTRLEN];
+	union pipit_client_address client;
+	enum pipit_forwarded_scheme scheme;
 	struct pipit_router_match match; /* points into head->bytes */
 };
 
 struct pipit_request *pipit_request_new(
     struct pipit_request_pool *pool, struct pipit_connection *connection, const struct pipit_guard_head *head);
 
-/* The client's address, while the request has a connection; NULL: a UNIX socket. Whatever decides by address asks here. */
-const struct sockaddr *pipit_request_client(const struct pipit_request *request);
+/*
+ * The client's address, as pipit_request_peer() has it in text. NULL: a client of a UNIX socket, or an unknown one. Valid as long as the
+ * request.
+ */
+const struct sockaddr *pipit_request_client(struct pipit_request *request);
 
 int pipit_request_retain(struct pipit_request *request);
 

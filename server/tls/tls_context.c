@@ -462,6 +462,8 @@ struct pipit_tls_context *pipit_tls_context_new(const struct pipit_config *confi
 	assert(config->tls_certificate_count == config->tls_key_count);
 	if (!context)
 		return NULL;
+	/* exit() must not free what other threads use. */
+	OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
 	context->config = config;
 	context->ticket_keys = pipit_ticket_keys_new();
 	pthread_mutex_init(&context->lock, NULL);

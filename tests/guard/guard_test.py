@@ -171,6 +171,14 @@ def guards_after_a_start_without_descriptors():
             assert program.end() == STATUS
 
 
+def logs_the_client_that_a_trusted_proxy_names():
+    with tempfile.TemporaryDirectory() as folder:
+        log = pathlib.Path(folder, "access.log")
+        with guarded("plain", PIPIT_ACCESS_LOG=str(log), PIPIT_TRUSTED_PROXY="127.0.0.1") as program:
+            program.exchange(b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.1, 192.0.2.9\r\nConnection: close\r\n\r\n")
+            wait_until(lambda: log.read_text().startswith("192.0.2.9 - - "))
+
+
 def opens_the_log_before_the_program_gives_up_its_rights():
     if os.geteuid() != 0:
         print("skipped: needs root")
@@ -822,6 +830,7 @@ TESTS = (
     binds_and_frees_while_the_loop_runs_in_another_thread,
     guards_clients_that_wait_when_a_socket_is_bound,
     guards_after_a_start_without_descriptors,
+    logs_the_client_that_a_trusted_proxy_names,
     opens_the_log_before_the_program_gives_up_its_rights,
     finds_its_files_when_the_program_has_changed_its_directory,
     keeps_its_options_when_the_program_has_cleared_its_environment,

@@ -203,6 +203,16 @@ def check_health(folder):
             group.same("by the path", (0, ""), (said.returncode, said.stderr))
             said = healthcheck(environment={"PIPIT_LISTEN": f"unix:{path},mode=0600"})
             group.same("by the variable", (0, ""), (said.returncode, said.stderr))
+        proxied = f"unix:{path},mode=0600,proxy-protocol"
+        with Listening("--listen", proxied):
+            said = healthcheck("--listen", proxied)
+            group.same("with a PROXY header", (0, ""), (said.returncode, said.stderr))
+            said = healthcheck("--listen", f"unix:{path}")
+            group.same("without one", 1, said.returncode)
+        for trusted, status in ("127.0.0.1", 0), ("192.0.2.1", 1):
+            with Listening("--listen", "127.0.0.1:0,proxy-protocol", "--trusted-proxy", trusted) as daemon:
+                said = healthcheck("--listen", daemon.names[0].removeprefix("http://") + ",proxy-protocol")
+                group.same(f"when {trusted} is trusted", status, said.returncode)
         said = healthcheck("--listen", f"unix:{path}")
         group.true("afterwards", "no reply", said.returncode == 1 and "no reply" in said.stderr, said.stderr)
         said = healthcheck("--listen", "fd://3")

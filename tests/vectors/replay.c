@@ -26,7 +26,7 @@ void replay_complain(const struct exchange *exchange, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(what, sizeof what, format, arguments);
 	va_end(arguments);
-	ck_abort_msg("%s, %s %zu: %s; %zu bytes came: %s", exchange->vector->name,
+	ck_abort_msg("%s, %s %zu: %s; %zu bytes came: %.2000s", exchange->vector->name,
 	    exchange->trickles ? "byte by byte" : "cut at", exchange->cut, what, exchange->length, exchange->bytes);
 	abort();
 }

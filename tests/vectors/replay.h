@@ -32,7 +32,7 @@ struct exchange {
 	size_t cut; /* after so many bytes; 0: whole, or byte by byte */
 	bool trickles;
 	bool is_head, is_1_0;  /* the vector's request */
-	char bytes[16 * 1024]; /* all that the connection gave, NUL-terminated */
+	char bytes[64 * 1024]; /* all that the connection gave, NUL-terminated */
 	size_t length, at;     /* of them; how far they have been read */
 };
 

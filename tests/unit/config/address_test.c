@@ -3,6 +3,7 @@
 #include "config/address.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "suite.h"
@@ -149,8 +150,58 @@ START_TEST(refuses_what_is_no_inherited_socket)
 }
 END_TEST
 
+START_TEST(reads_proxy_protocol_behind_every_address)
+{
+	static const char *const good[] = { "127.0.0.1:80", "[::1]:80", ":80", "localhost:80", "unix:/a", "unix:@a",
+		"unix:/a,mode=0600,user=b", "fd://3", "fd://name" };
+	char text[64];
+	struct pipit_address plain, address;
+	snprintf(text, sizeof(text), "%s,proxy-protocol", good[_i]);
+	ck_assert_int_eq(pipit_address_parse(good[_i], &plain), 0);
+	ck_assert_int_eq(pipit_address_parse(text, &address), 0);
+	ck_assert(!plain.is_proxied && !pipit_address_is_proxied(good[_i]));
+	ck_assert(address.is_proxied && pipit_address_is_proxied(text));
+	ck_assert_int_eq(address.kind, plain.kind);
+	ck_assert_str_eq(address.host, plain.host);
+	ck_assert_uint_eq(address.port, plain.port);
+	ck_assert_str_eq(address.path, plain.path);
+	ck_assert_uint_eq(address.mode, plain.mode);
+	ck_assert_str_eq(address.user, plain.user);
+	ck_assert_int_eq(address.descriptor, plain.descriptor);
+	ck_assert_str_eq(address.name, plain.name);
+}
+END_TEST
+
+START_TEST(refuses_proxy_protocol_elsewhere)
+{
+	static const char *const bad[] = { ",proxy-protocol", "127.0.0.1,proxy-protocol",
+		"127.0.0.1:80,proxy-protocols", "127.0.0.1:80,proxy-protocol ", "127.0.0.1:80 ,proxy-protocol",
+		"127.0.0.1:80,proxy-protocol,proxy-protocol", "127.0.0.1:80,proxy_protocol",
+		"127.0.0.1:80,PROXY-PROTOCOL", "unix:/a,proxy-protocol,mode=0600", "unix:,proxy-protocol",
+		"fd://,proxy-protocol" };
+	struct pipit_address address;
+	ck_assert_int_eq(pipit_address_parse(bad[_i], &address), -EINVAL);
+}
+END_TEST
+
+START_TEST(refuses_a_long_address_with_proxy_protocol)
+{
+	static char text[2 * PIPIT_ADDRESS_TEXT_SIZE] = "unix:/a";
+	struct pipit_address address;
+	while (strlen(text) < PIPIT_ADDRESS_TEXT_SIZE)
+		strcat(text, ",mode=0600");
+	ck_assert_int_eq(pipit_address_parse(text, &address), 0);
+	strcat(text, ",proxy-protocol");
+	ck_assert_int_eq(pipit_address_parse(text, &address), -EINVAL);
+	ck_assert_int_eq(address.kind, PIPIT_ADDRESS_UNIX);
+}
+END_TEST
+
 START_TEST(knows_the_rest_of_an_address_in_a_list)
 {
+	ck_assert(pipit_address_is_rest("proxy-protocol"));
+	ck_assert(pipit_address_is_rest("proxy-protocol,127.0.0.1:80"));
+	ck_assert(!pipit_address_is_rest("proxy-protocols"));
 	ck_assert(pipit_address_is_rest("mode=0660,user=a"));
 	ck_assert(pipit_address_is_rest("user=a"));
 	ck_assert(pipit_address_is_rest("group="));
@@ -173,6 +224,9 @@ int main(void)
 	tcase_add_test(tests, takes_paths_that_fit_into_an_address);
 	tcase_add_loop_test(tests, parses_inherited_sockets, 0, 5);
 	tcase_add_loop_test(tests, refuses_what_is_no_inherited_socket, 0, 6);
+	tcase_add_loop_test(tests, reads_proxy_protocol_behind_every_address, 0, 9);
+	tcase_add_loop_test(tests, refuses_proxy_protocol_elsewhere, 0, 11);
+	tcase_add_test(tests, refuses_a_long_address_with_proxy_protocol);
 	tcase_add_test(tests, knows_the_rest_of_an_address_in_a_list);
 	suite_add_tcase(suite, tests);
 	return run_suite(suite);

@@ -248,13 +248,13 @@ static const char *const names[] = { "ipv6-only", "dashboard", "drain-delay", "l
 	"settings-require-match", "user", "protect", "group", "sandbox", "admin-listen", "max-json-values",
 	"max-streams", "config", "access-log", "log-format", "log-level", "max-connections", "listen-backlog",
 	"max-head-bytes", "max-fields", "max-target-bytes", "max-body-bytes", "max-json-depth", "head-timeout",
-	"read-timeout", "write-timeout", "min-rate-bytes", "rate-grace", "allow", "deny", "rate-limit", "hosts",
-	"cors-origins", "cors-methods", "cors-headers", "cors-expose-headers", "cors-credentials", "cors-max-age",
-	"header", "idle-timeout", "lingering-time", "lingering-timeout", "drain-timeout", "max-connections-per-address",
-	"max-requests-per-connection", "memory-limit", "max-field-bytes", "max-output-bytes", "defer-accept",
-	"tls-certificate", "tls-key", "tls-ocsp-response", "tls-min-version", "tls-client-auth", "tls-client-ca",
-	"tls-handshake-timeout", "redirect-to-https", "hsts", "check", "healthcheck", "make-test-certificate",
-	"version", "help" };
+	"read-timeout", "write-timeout", "min-rate-bytes", "rate-grace", "trusted-proxy", "trusted-header", "allow",
+	"deny", "rate-limit", "hosts", "cors-origins", "cors-methods", "cors-headers", "cors-expose-headers",
+	"cors-credentials", "cors-max-age", "header", "idle-timeout", "lingering-time", "lingering-timeout",
+	"drain-timeout", "max-connections-per-address", "max-requests-per-connection", "memory-limit",
+	"max-field-bytes", "max-output-bytes", "defer-accept", "tls-certificate", "tls-key", "tls-ocsp-response",
+	"tls-min-version", "tls-client-auth", "tls-client-ca", "tls-handshake-timeout", "redirect-to-https", "hsts",
+	"check", "healthcheck", "make-test-certificate", "version", "help" };
 
 enum { NAME_COUNT = sizeof(names) / sizeof(names[0]), COMMAND_COUNT = 6 };
 
