@@ -5,18 +5,13 @@
 #include <nettle/hmac.h>
 #include <nettle/memops.h>
 #include <nettle/sha2.h>
-#include <sys/random.h>
+#include <unistd.h>
 
 _Static_assert(PIPIT_DIGEST_SIZE == SHA256_DIGEST_SIZE, "digests are those of SHA-256");
 
 int pipit_digest_new_key(struct pipit_digest_key *key)
 {
-	ssize_t got;
-	do
-		got = getrandom(key->bytes, sizeof key->bytes, 0);
-	while (got < 0 && errno == EINTR);
-	/* Up to 256 bytes come whole (getrandom(2)). */
-	return got == (ssize_t)sizeof key->bytes ? 0 : -errno;
+	return getentropy(key->bytes, sizeof key->bytes) == 0 ? 0 : -errno;
 }
 
 struct pipit_digest pipit_digest_keyed(

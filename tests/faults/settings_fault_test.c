@@ -285,6 +285,8 @@ static const struct step {
 	    "{\"op\":\"test\",\"path\":\"/a~1b\",\"value\":{\"c\":[true,\"x\"]}}]",
 	    204, true },
 	{ "DELETE", "/s/list", "-", "", 204, true },
+	/* The content type is the last header: a condition, for which the ETag of a part is computed. */
+	{ "PUT", "/s/a~1b", "application/json\r\nIf-Match: *", "1", 204, true },
 	{ "DELETE", "/s", "-", "", 204, true },
 	{ "PUT", "/s/n", "application/json", "101", 422, false },
 	{ "PUT", "/s/nowhere/x", "application/json", "1", 409, false },

@@ -64,6 +64,15 @@ def each_listener_has_its_rule():
         assert server.status("/healthz", Host="evil.example", port=server.ports[1]) == 421
 
 
+def as_many_listeners_as_there_may_be_have_the_rule():
+    """The admin address is one more."""
+    with Server("--admin-listen", "127.0.0.1:0", listen=["127.0.0.1:0"] * 16) as server:
+        for port in server.ports:
+            assert server.status("/hello/get", port=port) == 200
+            assert server.status("/hello/get", port=port, Host="nas") == 200
+            assert server.status("/hello/get", port=port, Host="evil.example") == 421
+
+
 def hosts_lists_the_names():
     with Server("--hosts", "nas.example.com, *.lan.example") as server:
         for host in ("nas.example.com", "NAS.example.com.:8080", "a.lan.example", "localhost", "127.0.0.1"):
@@ -197,7 +206,8 @@ def main():
     if not shutil.which("curl"):
         sys.exit("not found: curl; install Debian's package curl")
     for test in (a_listener_on_loopback_answers_to_names_that_nobody_else_owns, other_listeners_answer_to_every_name_but_keep_their_settings,
-                 loopback_is_found_however_it_is_written, each_listener_has_its_rule, hosts_lists_the_names, pages_of_other_origins_change_nothing, cors_lets_listed_origins_in,
+                 loopback_is_found_however_it_is_written, each_listener_has_its_rule,
+                 as_many_listeners_as_there_may_be_have_the_rule, hosts_lists_the_names, pages_of_other_origins_change_nothing, cors_lets_listed_origins_in,
                  a_preflight_is_answered_without_a_handler, cors_for_every_origin, headers_are_added_by_path, headers_hold_for_every_spelling_of_a_path, wrong_options_are_reported):
         test()
         print(f"passed: {test.__name__}", flush=True)

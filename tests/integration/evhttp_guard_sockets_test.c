@@ -245,6 +245,22 @@ START_TEST(closes_a_connection_that_a_callback_frees_at_once_or_later)
 }
 END_TEST
 
+/* Replies to its earlier requests that were not sent yet are lost with it: no other client gets them. */
+START_TEST(replies_of_a_connection_that_a_callback_frees_reach_no_other_client)
+{
+	int other = wire_connect(program.port), fd = wire_connect(program.port);
+	size_t length;
+
+	program_expect_hello(other);
+	ck_assert(wire_print(fd, "GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /free HTTP/1.1\r\nHost: x\r\n\r\n"));
+	free(wire_read_all(fd, &length));
+	for (int i = 0; i < 2; i++)
+		program_expect_hello(other);
+	close(fd);
+	close(other);
+}
+END_TEST
+
 START_TEST(closes_a_connection_that_the_program_frees_while_its_reply_waits)
 {
 	int other = wire_connect(program.port), fd = wire_connect(program.port);
@@ -556,6 +572,7 @@ int main(void)
 	tcase_add_test(tcase, keeps_running_when_all_sockets_were_deleted);
 	tcase_add_test(tcase, closes_an_idle_connection_that_the_program_frees);
 	tcase_add_loop_test(tcase, closes_a_connection_that_a_callback_frees_at_once_or_later, 0, COUNT(freeing));
+	tcase_add_test(tcase, replies_of_a_connection_that_a_callback_frees_reach_no_other_client);
 	tcase_add_test(tcase, closes_a_connection_that_the_program_frees_while_its_reply_waits);
 	tcase_add_test(tcase, refuses_an_invalid_address_and_reports_why);
 	tcase_add_test(tcase, serves_an_evhttp_whose_first_address_could_not_be_bound);

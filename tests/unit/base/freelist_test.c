@@ -109,6 +109,17 @@ START_TEST(keeps_no_more_blocks_than_the_limit)
 }
 END_TEST
 
+/* For a thread that ends, and when the reserve is given back. */
+START_TEST(is_enabled_once_until_it_is_cleared)
+{
+	for (int i = 0; i < 2; i++) {
+		ck_assert(pipit_freelist_enable());
+		ck_assert(!pipit_freelist_enable());
+		pipit_freelist_clear();
+	}
+}
+END_TEST
+
 START_TEST(keeps_neither_null_nor_huge_blocks)
 {
 	void *huge = malloc(1 << 20);
@@ -197,6 +208,7 @@ int main(void)
 	tcase_add_test(tcase, reuses_a_block_for_the_same_size);
 	tcase_add_test(tcase, never_returns_a_block_that_is_too_small);
 	tcase_add_test(tcase, keeps_no_more_blocks_than_the_limit);
+	tcase_add_test(tcase, is_enabled_once_until_it_is_cleared);
 	tcase_add_test(tcase, keeps_neither_null_nor_huge_blocks);
 	tcase_add_test(tcase, threads_share_no_blocks);
 #ifdef __GLIBC__
