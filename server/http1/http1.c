@@ -582,7 +582,7 @@ __attribute__((noinline)) static void wait_for_handshake(struct pipit_connection
 	if (pipit_tls_session_has_begun(connection->tls))
 		pipit_connection_set_state(connection, PIPIT_CONNECTION_HEAD);
 	pipit_connection_watch(connection, pipit_tls_session_unsent(connection->tls) ? EV_WRITE : EV_READ);
-	if (connection->end == PIPIT_ABORT)
+	if (connection->end == PIPIT_ABORT || has_lost_evhttp(connection))
 		pipit_connection_drop(connection);
 }
 
@@ -591,15 +591,11 @@ static bool shakes_hands(const struct pipit_connection *connection)
 	return connection->tls && connection->end == PIPIT_STAY && !pipit_tls_session_is_established(connection->tls);
 }
 
-void pipit_http1_settle(struct pipit_connection *connection)
+static void settle_exchange(struct pipit_connection *connection)
 {
 	struct pipit_exchange *exchange = &connection->exchange;
-	bool is_shaking_hands, is_out;
+	bool is_out = connection->end == PIPIT_ABORT || send_more(connection);
 
-	if (pipit_connection_is_dead(connection))
-		return;
-	is_shaking_hands = shakes_hands(connection);
-	is_out = connection->end == PIPIT_ABORT || is_shaking_hands || send_more(connection);
 	if (connection->end != PIPIT_ABORT && is_out && exchange->reply != PIPIT_REPLY_NONE) {
 		/* Draining may have begun since. */
 		if (!pipit_connection_may_stay(connection))
@@ -608,8 +604,6 @@ void pipit_http1_settle(struct pipit_connection *connection)
 	}
 	if (connection->end == PIPIT_ABORT || has_lost_evhttp(connection)) {
 		pipit_connection_drop(connection);
-	} else if (is_shaking_hands) {
-		wait_for_handshake(connection);
 	} else if (!is_out) {
 		wait_for_socket(connection);
 	} else if (connection->end > PIPIT_STAY) {
@@ -631,6 +625,16 @@ void pipit_http1_settle(struct pipit_connection *connection)
 	} else {
 		wait_for_client(connection);
 	}
+}
+
+void pipit_http1_settle(struct pipit_connection *connection)
+{
+	if (pipit_connection_is_dead(connection))
+		return;
+	if (shakes_hands(connection))
+		wait_for_handshake(connection);
+	else
+		settle_exchange(connection);
 	if (!pipit_connection_is_dead(connection))
 		settle_budget(connection);
 }
@@ -751,6 +755,7 @@ static void on_readable(struct pipit_connection *connection)
 		break;
 	default:
 		receive(connection);
+		break;
 	}
 }
 
