@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """front_ends_test.py [NAME...]: pipit behind nginx, HAProxy and Apache, as far as they are installed. Two clients take turns at each of them,
-and send headers that name somebody else. The access log must have the client's own address, each time. Says what is not installed."""
+and send headers that name other clients. The access log must have the client's own address, each time. Says what is not installed."""
 import contextlib
 import http.client
 import itertools
@@ -23,7 +23,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 PATIENCE_SECONDS = 60
 CLIENTS = ["127.0.0.5", "127.0.0.6"]
 PROXY = "127.0.0.1"
-# Of a client that wants to be somebody else.
+# Of a client that names another one.
 FORGED = {"X-Forwarded-For": "203.0.113.1", "Forwarded": 'for=203.0.113.2, for="203.0.113.3', "X-Real-IP": "203.0.113.4"}
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 APACHE_MODULES = "/usr/lib/apache2/modules"

@@ -286,6 +286,13 @@ def redirects(folder):
         group.true("a POST", "308", " 308 " in server.curl("/hello/post", "-d", "name=x", plain=True))
         for path in ("/json/hello", "/hello/get", "/nothing", "/"):
             group.true(f"HSTS on {path}", "a year", "Strict-Transport-Security: max-age=31536000" in server.curl(path), server.curl(path))
+        # Not a proxy that is trusted.
+        group.true("X-Forwarded-Proto of a client", "308", " 308 " in server.curl("/", "-H", "X-Forwarded-Proto: https", "-H", "X-Forwarded-For: 192.0.2.1", plain=True))
+    with Group("redirect behind a proxy") as group, running(Server(folder, "--redirect-to-https", "--hsts", "8760h", "--trusted-proxy", "127.0.0.1")) as server:
+        for scheme in ("http", "https"):
+            reply = server.curl("/hello/get", "-H", f"X-Forwarded-Proto: {scheme}", "-H", "X-Forwarded-For: 192.0.2.1", plain=True)
+            group.true(f"a client with {scheme}", "308 or not", (" 308 " in reply) == (scheme == "http"), reply)
+            group.true(f"a client with {scheme}", "HSTS or not", ("Strict-Transport" in reply) == (scheme == "https"), reply)
 
 
 def keeps_deadlines(folder):
