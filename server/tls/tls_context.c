@@ -100,9 +100,12 @@ static int set_up_ticket(
 {
 	const struct pipit_tls_certificates *all = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 	struct timespec now;
+	int result;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return pipit_ticket_keys_set_up(all->ticket_keys, now.tv_sec, name, iv, cipher, mac, is_encrypting);
+	result = pipit_ticket_keys_set_up(all->ticket_keys, now.tv_sec, name, iv, cipher, mac, is_encrypting);
+	/* Clients use a ticket of TLS 1.3 once (RFC 8446 §C.4): each resumed session needs a new one. */
+	return result == 1 && !is_encrypting && SSL_version(ssl) >= TLS1_3_VERSION ? 2 : result;
 }
 
 /* An outdated response would make clients refuse the certificate. */

@@ -201,7 +201,7 @@ def resumes(folder):
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             context.minimum_version = context.maximum_version = version
-            session, resumed = None, 0
+            session, resumed, identities = None, 0, set()
             for _ in range(20):
                 # The kernel spreads them over the workers.
                 with context.wrap_socket(server.tcp(), server_hostname="one.example", session=session) as client:
@@ -209,7 +209,11 @@ def resumes(folder):
                     group.true("a reply", "200", read_all(client).startswith(b"HTTP/1.1 200"))
                     resumed += client.session_reused
                     session = client.session
+                    identities.add(session.id)
             group.same(f"{version.name} resumes with every worker", 19, resumed)
+            if version == ssl.TLSVersion.TLSv1_3:
+                # Many clients use a ticket once. The identity of a session is a digest of its ticket.
+                group.same("each connection brings a new ticket", 20, len(identities))
         group.same("counted", 38.0, server.metric("pipit_tls_resumed_handshakes_total"))
         server.hang_up()
         wait_for("the reload", lambda: "certificates reloaded" in server.said())
