@@ -2,8 +2,11 @@
 // The dashboard in headless Chromium, against the real daemon. Run by dashboard_test.py.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { createHash, X509Certificate } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
@@ -15,9 +18,15 @@ const PATIENCE_MS = 60_000;
 const WORKERS = 2;
 const OUTAGE = /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET|status of 503/;
 
+// Chromium's switches; each browser has a new, empty profile.
+const SWITCHES = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+	'--disable-component-update', '--disable-sync'];
+
 let browser, daemon, address = '127.0.0.1:0';
 
 // --- the daemon, the browser, a load ---
+
+const launch = (...switches) => chromium.launch({ executablePath: process.env.CHROMIUM, args: [...SWITCHES, ...switches] });
 
 async function startDaemon(...options) {
 	daemon = spawn(process.env.DAEMON, ['--listen', address, '--workers', String(WORKERS), ...options],
@@ -28,7 +37,7 @@ async function startDaemon(...options) {
 		if (said.includes('\n')) break;
 	}
 	daemon.stdout.resume();
-	address = /listening on http:\/\/(\S+)/.exec(said)?.[1] ?? assert.fail(`the daemon said ${JSON.stringify(said)}`);
+	address = /listening on https?:\/\/(\S+)/.exec(said)?.[1] ?? assert.fail(`the daemon said ${JSON.stringify(said)}`);
 }
 
 async function stopDaemon() {
@@ -99,9 +108,7 @@ async function until(what, condition) {
 
 before(async () => {
 	await startDaemon();
-	// It has a new, empty profile.
-	browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ['--no-sandbox', '--disable-gpu', '--disable-quic',
-		'--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
+	browser = await launch();
 });
 
 after(async () => {
@@ -163,6 +170,53 @@ test('the page reconnects to the stream after a restart of the daemon', async t 
 	await until('figures are new', async () => await textOf(page.locator('#when')) !== stopped);
 	await until('the outage is a gap', async () => (await lineOf(page, 'Requests per second')).split('M').length > 2);
 	assert.ok(number(await highestOf(page, 'Requests per second')) > 20, 'what was before the outage stays');
+});
+
+test('figures are live over https', async t => {
+	const folder = mkdtempSync(join(tmpdir(), 'pipit-dashboard-'));
+	t.after(() => rmSync(folder, { recursive: true }));
+	try {
+		execFileSync(process.env.DAEMON, ['--make-test-certificate', folder], { stdio: 'pipe' });
+	} catch (error) {
+		if (!/no TLS/.test(error.stderr)) throw error;
+		t.skip('the daemon is built without TLS');
+		return;
+	}
+	const [certificate, key] = ['certificate.pem', 'key.pem'].map(name => join(folder, name));
+	await stopDaemon();
+	t.after(async () => {
+		await stopDaemon();
+		address = '127.0.0.1:0';
+		await startDaemon();
+	});
+	address = 'https://127.0.0.1:0';
+	await startDaemon('--tls-certificate', certificate, '--tls-key', key);
+	// Accepted is this key, and no other one.
+	const spki = new X509Certificate(readFileSync(certificate)).publicKey.export({ type: 'spki', format: 'der' });
+	const trusting = await launch(`--ignore-certificate-errors-spki-list=${createHash('sha256').update(spki).digest('base64')}`);
+	t.after(() => trusting.close());
+	const page = await trusting.newPage();
+	const complaints = [];
+	page.setDefaultTimeout(PATIENCE_MS);
+	page.on('console', message => { if (['error', 'warning'].includes(message.type())) complaints.push(message.text()); });
+	page.on('pageerror', error => complaints.push(error.stack));
+	const response = await page.goto(`https://${address}/`);
+	assert.equal((await response.securityDetails()).protocol, 'TLS 1.3');
+	await untilState(page, 'live');
+	const before = await lineOf(page, 'Requests per second');
+	await until('requests are counted', async () => {
+		await page.evaluate(() => Promise.all(Array.from({ length: 50 }, () => fetch('/hello/get').then(reply => reply.text()))));
+		return number(await glance(page, 'requests')) > 20;
+	});
+	assert.notEqual(await lineOf(page, 'Requests per second'), before);
+	await until('latencies are shown', async () => /\d (µs|ms)/.test(await glance(page, 'latency p99')));
+	assert.match(await textOf(page.locator('#curl')), /https:/);
+	await page.getByRole('button', { name: 'Send' }).click();
+	await page.locator('#answer strong', { hasText: '200 OK' }).waitFor();
+	assert.deepEqual(complaints, []);
+	const other = await browser.newPage();
+	t.after(() => other.close());
+	await assert.rejects(other.goto(`https://${address}/`), /ERR_CERT_AUTHORITY_INVALID/);
 });
 
 test('links to other pages work', async t => {
