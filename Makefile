@@ -5,7 +5,7 @@ PACKAGES_BUILD = build-essential cmake pkg-config libevent-dev libcjson-dev zlib
 PACKAGES_TEST = $(PACKAGES_BUILD) check libcurl4-openssl-dev curl openssl python3
 PACKAGES_TEST_ALL = $(PACKAGES_TEST) slowhttptest apache2-utils whois strace valgrind nginx-light libnginx-mod-stream haproxy apache2 wrk debootstrap git \
 	gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu qemu-user-static musl-tools dpkg-dev \
-	transmission-daemon transmission-cli litecoind ustreamer
+	transmission-daemon transmission-cli litecoind ustreamer sslscan nmap testssl.sh
 # Debian's nodejs conflicts with a node from another source, and other systems have no chromium package: there the test is skipped.
 PACKAGES_BROWSER = $(shell command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm; \
 	command -v chromium >/dev/null || ! grep -qx ID=debian /etc/os-release || echo chromium)

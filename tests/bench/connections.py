@@ -4,11 +4,12 @@
 import contextlib
 import dataclasses
 import socket
+import ssl
 
 import wrk
 from answers import read_answer
-from machine import ADDRESS, OPEN_FILES_BESIDES, Failure
-from servers import START_SECONDS, start
+from machine import OPEN_FILES_BESIDES, Failure
+from servers import start
 
 IDLE_CONNECTIONS = 5000
 
@@ -40,7 +41,7 @@ def open_connections(server, count, stack):
     load, clients = server.peer.probe, []
     for number in range(count):
         try:
-            client = stack.enter_context(socket.create_connection((ADDRESS, server.port), START_SECONDS))
+            client = stack.enter_context(server.connect())
             client.sendall(load.request)
             read_one(client, load.answer)
         except OSError as error:
@@ -53,8 +54,8 @@ def is_open(client):
     """As the client sees it: the kernel's table may list a connection twice while others open and close."""
     client.setblocking(False)
     try:
-        return client.recv(1, socket.MSG_PEEK) != b""
-    except BlockingIOError:
+        return client.recv(1, 0 if isinstance(client, ssl.SSLSocket) else socket.MSG_PEEK) != b""
+    except (BlockingIOError, ssl.SSLWantReadError):
         return True
     except OSError:
         return False

@@ -99,7 +99,7 @@ class IdleMemory:
 
 @dataclasses.dataclass(frozen=True)
 class Other:
-    workload: str  # "": shown by every run
+    workload: str
     text: str
     verdict: object  # function of an Outcome
 
@@ -161,10 +161,6 @@ def no_starving(outcome):
     return judge(statistics.median(least) >= SHARE_LEAST, cell(least, ".2f"))
 
 
-def https(_outcome):
-    return Verdict("not yet: no TLS", NO)
-
-
 GOALS = (
     Ratio("get", "pipit", "floor", 1.12),
     Ratio("get", "pipit", "nginx", 0.85),
@@ -178,6 +174,10 @@ GOALS = (
     Ratio("static1k", "pipit", "nginx", 0.95),
     Ratio("static100k", "pipit", "nginx", 0.92),
     Ratio("static10m", "pipit", "nginx", 0.92),
+    Ratio("tls", "pipit, TLS", "nginx, TLS", 0.92),
+    Ratio("handshake", "pipit, TLS", "nginx, TLS", 1.00),
+    Ratio("resumed", "pipit, TLS", "nginx, TLS", 0.95),
+    Ratio("tls10m", "pipit, TLS", "nginx, TLS", 1.00),
     Ratio("routes1000", "pipit, 1,000 routes", "pipit, 1 route", 1.03),
     Ratio("accesslog", "pipit, log on", "pipit", 1.05),
     Ratio("setting", "pipit, settings, 1 KiB by pointer", "pipit, settings, GET", 1.25),
@@ -188,10 +188,10 @@ GOALS = (
     IdleMemory("pipit", 0.60),
     IdleMemory("pipit, borrowed evhttp connection", 0.62),
     IdleMemory("pipit, own evhttp connection", 2.80),
+    IdleMemory("pipit, TLS", 12.00),
     Other(MANY, f"{MANY}: {MANY_CONNECTIONS:,} connections open and answered", all_answered),
     Other(SCRAPE, f"{SCRAPE}: /metrics with {SERIES} series ≤ {SCRAPE_MS_MOST:g} ms", scrape_time),
     Other("metrics", "metrics: p99 under load with a scrape each 100 ms (shown)", scraped_p99),
     Other("slowheads", f"slowheads: p99 beside {SLOW_HEADS} clients whose request head never ends (shown)", p99_beside_slow_heads),
     Other("fairness", f"fairness: the less busy of 2 workers has ≥ {SHARE_LEAST:g} of the time", no_starving),
-    Other("", "https: CPU and latency beside nginx", https),
 )

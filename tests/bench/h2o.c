@@ -2,14 +2,16 @@
 /*
  * libh2o with its own event loop as a peer of run.py: one thread, and a handler that sends a constant.
  *
- * usage: h2o PORT
+ * usage: h2o PORT [CERTIFICATE KEY]
  */
 #include "loopback.h"
 
 /* Without it the header expects libuv. */
 #define H2O_USE_EPOLL 1
 #include <h2o.h>
+#include <openssl/ssl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #define CONTENT "{\"message\":\"Hello, World!\"}"
@@ -57,13 +59,24 @@ static void configure(void)
 	accept_context.hosts = config.hosts;
 }
 
+/* TLS 1.3, with PEM files. */
+static bool encrypt(const char *certificate, const char *key)
+{
+	SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+
+	accept_context.ssl_ctx = tls;
+	return tls && SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION) == 1 &&
+	       SSL_CTX_use_certificate_chain_file(tls, certificate) == 1 &&
+	       SSL_CTX_use_PrivateKey_file(tls, key, SSL_FILETYPE_PEM) == 1;
+}
+
 int main(int argc, char **argv)
 {
-	int listener = argc == 2 ? listen_on_loopback(argv[1]) : -1;
+	int listener = argc == 2 || (argc == 4 && encrypt(argv[2], argv[3])) ? listen_on_loopback(argv[1]) : -1;
 
 	if (listener < 0) {
 		/* With the version, because that of its pkg-config file is a different number. */
-		fprintf(stderr, "usage: h2o PORT (a free one); libh2o " H2O_VERSION "\n");
+		fprintf(stderr, "usage: h2o PORT (a free one) [CERTIFICATE KEY]; libh2o " H2O_VERSION "\n");
 		return 1;
 	}
 	signal(SIGPIPE, SIG_IGN);

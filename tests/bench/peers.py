@@ -6,7 +6,7 @@ import typing
 
 import watches
 from machine import ADDRESS, BOTH_CORES, SERVER_CORE
-from workloads import CALLBACK, GET, SMALL_FILE, Load
+from workloads import CALLBACK, GET, SMALL_FILE, TLS, Load
 
 # Measurements that are not wrk's.
 INSTRUCTIONS, MEMORY, MANY, SCRAPE, DURABLE = "instructions", "memory", "many", "scrape", "durable"
@@ -16,13 +16,14 @@ SERIES = 200
 HELLO_WORKLOADS = ("get", "browser", "pipeline16", "connect", MEMORY)
 EVHTTP_WORKLOADS = ("evhttp", "evhttp-browser", "evhttp-pipeline16")
 FILE_WORKLOADS = ("static1k", "static100k", "static10m")
+TLS_WORKLOADS = ("tls", "handshake", "resumed", MEMORY)
 
 
 @dataclasses.dataclass(frozen=True)
 class Peer:
     """A server. In `command` these names are filled in: {port}, {directory} (temporary, its own), {files} (what all
-    servers of files serve), {built} (from `source`), {pipit}; in `version` the last two; in the template @PORT@ and
-    @FILES@."""
+    servers of files serve), {certificate} and {key} (PEM files), {built} (from `source`), {pipit}; in `version` the last two; in the
+    template @PORT@, @FILES@, @TLS@ and @TLS_SETTINGS@."""
 
     name: str  # as in the tables
     serves: tuple  # names of workloads and of the other measurements
@@ -33,12 +34,13 @@ class Peer:
     product: str = ""  # what has that version, if it is not `name`
     programs: dict = dataclasses.field(default_factory=dict)  # what it runs -> Debian package
     template: str = ""  # NAME.in beside this file, written to {directory}/NAME
+    tls_settings: str = ""  # for @TLS_SETTINGS@, with @CERTIFICATE@ and @KEY@; @TLS@ is then "ssl"
     source: str = ""  # C file beside this one
     libraries: dict = dataclasses.field(default_factory=dict)  # of `source`: name for pkg-config -> Debian package
     folder_variable: str = ""  # names the folder of sources that no package has; without it the peer is left out
     folder_sources: tuple = ()  # C files there, compiled with `source`
     links_pipit: bool = False  # `source` is built with libpipit.a, which lies beside the daemon
-    announces: bool = False  # takes port 0 and prints "listening on http://ADDR:PORT"
+    announces: bool = False  # takes port 0 and prints "listening on http://ADDR:PORT" or https
     probe: Load = GET  # what it must answer before it counts as started
     prepare: typing.Callable | None = None  # called once with the started server
     cores: tuple = (SERVER_CORE,)
@@ -52,7 +54,8 @@ class Peer:
 
 def daemon(name, *, serves, workers=1, more=(), **fields):
     """pipit's daemon."""
-    listen = ("{pipit}", "--listen", ADDRESS + ":0", "--workers", str(workers), "--idle-timeout", "0")
+    scheme = "https://" if fields.get("probe", GET).tls else ""
+    listen = ("{pipit}", "--listen", f"{scheme}{ADDRESS}:0", "--workers", str(workers), "--idle-timeout", "0")
     return Peer(name, serves, (*listen, *more), family="pipit", announces=True, counts=True, **fields)
 
 
@@ -83,6 +86,12 @@ PEERS = (
         more=("--root", "{files}", "--access-log", "{directory}/access.log"),
         access_log="access.log",
     ),
+    daemon(
+        "pipit, TLS",
+        serves=(*TLS_WORKLOADS, "tls10m"),
+        more=("--root", "{files}", "--access-log", "off", "--tls-certificate", "{certificate}", "--tls-key", "{key}"),
+        probe=TLS,
+    ),
     daemon("pipit, settings", serves=("setting",), more=("--settings", "{files}/settings.json")),
     daemon("pipit, durable", serves=(DURABLE,), more=("--settings", "{disk}/settings.json")),
     daemon("pipit, 1 worker", serves=("scaling",), cores=BOTH_CORES),
@@ -111,6 +120,17 @@ PEERS = (
         template="nginx.conf.in",
     ),
     Peer(
+        "nginx, TLS",
+        serves=(*TLS_WORKLOADS, "tls10m"),
+        command=("nginx", "-p", "{directory}", "-c", "nginx.conf", "-e", "stderr"),
+        family="nginx",
+        programs={"nginx": "nginx-light"},
+        template="nginx.conf.in",
+        # Tickets are its default; nginx 1.22 serves TLS 1.3 only when told so.
+        tls_settings="ssl_certificate @CERTIFICATE@; ssl_certificate_key @KEY@; ssl_protocols TLSv1.3;",
+        probe=TLS,
+    ),
+    Peer(
         "h2o",
         serves=HELLO_WORKLOADS,
         command=("{built}", "{port}"),
@@ -119,6 +139,15 @@ PEERS = (
         source="h2o.c",
         # h2o.h includes OpenSSL's headers, on which Debian's package does not depend.
         libraries={"libh2o-evloop": "libh2o-evloop-dev", "openssl": "libssl-dev"},
+    ),
+    Peer(
+        "h2o, TLS",
+        serves=TLS_WORKLOADS,
+        command=("{built}", "{port}", "{certificate}", "{key}"),
+        family="h2o",
+        source="h2o.c",
+        libraries={"libh2o-evloop": "libh2o-evloop-dev", "openssl": "libssl-dev"},
+        probe=TLS,
     ),
     Peer(
         "libmicrohttpd",

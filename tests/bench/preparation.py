@@ -17,6 +17,10 @@ TOOLS = {"wrk": "wrk", "taskset": "util-linux"}
 # Of measurements without wrk, by name.
 OTHER_TOOLS = {INSTRUCTIONS: {"valgrind": "valgrind"}}
 BUILD_TOOLS = {"cc": "gcc", "pkg-config": "pkg-config"}
+CERTIFICATE, KEY = "certificate.pem", "key.pem"
+# The client of the workloads with handshakes.
+HANDSHAKES = BUILD / "handshakes"
+HANDSHAKES_LIBRARIES = {"openssl": "libssl-dev"}
 CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
 
 
@@ -44,7 +48,8 @@ def missing_of_other(name):
 
 
 def missing_packages(peers, others):
-    return sorted(missing_tools().union(*map(missing_of_peer, peers), *map(missing_of_other, others)))
+    libraries = HANDSHAKES_LIBRARIES if any(peer.probe.tls for peer in peers) else {}
+    return sorted(missing_tools().union(missing_of({}, libraries), *map(missing_of_peer, peers), *map(missing_of_other, others)))
 
 
 def leave_out_missing(peers, others):
@@ -54,6 +59,30 @@ def leave_out_missing(peers, others):
         if packages:
             say(f"left out: {name}, which needs {' '.join(sorted(packages))}")
     return [peer for peer in peers if not lacking[peer.name]], [name for name in others if not lacking[name]]
+
+
+def has_tls(pipit):
+    """Whether the daemon, and a client of ours, can be had with it."""
+    done = subprocess.run([pipit, "--check", "--redirect-to-https"], capture_output=True, text=True, check=False)
+    return "no TLS" not in done.stderr and not missing_of({}, HANDSHAKES_LIBRARIES)
+
+
+def leave_out_tls(peers, workloads, pipit):
+    """Without TLS in the daemon there is nothing to compare."""
+    if has_tls(pipit):
+        return peers, workloads
+    for workload in workloads:
+        if any(load.tls for load in workload.loads.values()):
+            say(f"left out: {workload.name}, which needs libssl-dev and a daemon with TLS")
+    return [p for p in peers if not p.probe.tls], [w for w in workloads if not any(load.tls for load in w.loads.values())]
+
+
+def make_certificate(options):
+    """For all servers: ECDSA, P-256."""
+    done = subprocess.run([options.pipit, "--make-test-certificate", options.certificates], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failure(done.stderr.strip())
+    compile_c([str(HERE / "handshakes.c")], pkg_config("openssl"), HANDSHAKES)
 
 
 def install(packages):

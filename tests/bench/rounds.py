@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import subprocess
 
+import handshakes
 import wrk
 from connections import measure_many_open, measure_memory
 from durable import measure_durable
@@ -97,7 +98,10 @@ def measure_once(entry, sent, options):
     wrk.prove(server, load, sent)
     tally, figures = Tally(server), {}
     with load.watch(server, figures) if load.watch else contextlib.nullcontext():
-        run = wrk.run(server, load, connections, options.seconds)
+        if load.handshakes:
+            run = handshakes.run(server, load, options.seconds)
+        else:
+            run = wrk.run(server, load, connections, options.seconds)
     tally.check(run.requests, connections * load.burst)
     wrk.prove(server, load, sent)
     return dataclasses.replace(run, figures=figures)

@@ -10,6 +10,7 @@ This file is the command. To follow a run, read preparation.py, rounds.py, then 
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
 import signal
@@ -108,10 +109,14 @@ def run(options):
     others = [name for name in OTHERS if name in options.only]
     if options.no_install:
         peers, others = preparation.leave_out_missing(peers, others)
+        peers, workloads = preparation.leave_out_tls(peers, workloads, options.pipit)
     preparation.prepare(peers, others, options.pipit)
-    with tempfile.TemporaryDirectory(prefix="pipit-bench-") as files:
-        options.files = files
-        preparation.write_files(pathlib.Path(files))
+    with contextlib.ExitStack() as stack:
+        options.files = stack.enter_context(tempfile.TemporaryDirectory(prefix="pipit-bench-"))
+        preparation.write_files(pathlib.Path(options.files))
+        options.certificates = stack.enter_context(tempfile.TemporaryDirectory(prefix="pipit-bench-"))
+        if any(peer.probe.tls for peer in peers):
+            preparation.make_certificate(options)
         outcome = measure(peers, workloads, others, options)
     print(all_tables(outcome), results.last_line(options), sep="\n", end="")
     if outcome.failures:

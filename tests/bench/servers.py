@@ -8,13 +8,14 @@ import random
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
 
 from answers import read_answer
 from machine import ADDRESS, HERE, Failure
-from preparation import built
+from preparation import CERTIFICATE, KEY, built
 
 # Both are long enough for a server under valgrind on a busy machine.
 START_SECONDS = 30
@@ -24,11 +25,14 @@ PORT_TRIES = 100
 
 
 class Server:
-    def __init__(self, peer, pipit, files):
+    def __init__(self, peer, options):
         self.peer = peer
         self.port = 0 if peer.announces else free_port()
         self.directory = tempfile.TemporaryDirectory(prefix="pipit-bench-")
-        self.names = {"port": self.port, "directory": self.directory.name, "files": files, "pipit": pipit}
+        self.names = {"port": self.port, "directory": self.directory.name, "files": options.files, "pipit": options.pipit}
+        if peer.probe.tls:
+            self.names |= {"certificate": f"{options.certificates}/{CERTIFICATE}", "key": f"{options.certificates}/{KEY}"}
+            self.tls = ssl.create_default_context(cafile=self.names["certificate"])
         self.log = self.path("log")
         cores = ",".join(map(str, peer.cores))
         command = ["taskset", "-c", cores, *self.fill_in(peer.command)]
@@ -48,7 +52,9 @@ class Server:
     def write_template(self):
         if self.peer.template:
             text = (HERE / self.peer.template).read_text()
-            text = text.replace("@PORT@", str(self.port)).replace("@FILES@", str(self.names["files"]))
+            names = {"tls": "ssl" if self.peer.probe.tls else "", "tls_settings": self.peer.tls_settings, **self.names}
+            for name, value in names.items():
+                text = text.replace(f"@{name.upper()}@", str(value))
             self.path(self.peer.template.removesuffix(".in")).write_text(text)
 
     def wait_until_ready(self):
@@ -66,7 +72,7 @@ class Server:
     def problem(self):
         """Why the server is not ready; empty if it is."""
         if not self.port:
-            found = re.search(r"listening on http://[^\s/]+:(\d+)", self.log.read_text(errors="replace"))
+            found = re.search(r"listening on https?://[^\s/]+:(\d+)", self.log.read_text(errors="replace"))
             if not found:
                 return "it has not printed where it listens"
             self.port = int(found[1])
@@ -76,10 +82,14 @@ class Server:
             return str(failure)
         return ""
 
+    def connect(self):
+        client = socket.create_connection((ADDRESS, self.port), START_SECONDS)
+        return self.tls.wrap_socket(client, server_hostname=ADDRESS) if self.peer.probe.tls else client
+
     def ask(self, sent, answers, closes=False):
         """Send bytes on a new connection and check the answers."""
         try:
-            with socket.create_connection((ADDRESS, self.port), START_SECONDS) as client:
+            with self.connect() as client:
                 client.sendall(sent)
                 with client.makefile("rb") as reader:
                     for answer in answers:
@@ -143,7 +153,7 @@ class Server:
 
 def start(peer, options, stack):
     """A server that is ready. `stack` stops it."""
-    server = Server(peer, options.pipit, options.files)
+    server = Server(peer, options)
     stack.callback(server.stop)
     server.wait_until_ready()
     if peer.prepare:

@@ -19,6 +19,8 @@ REQUEST_SERIES = b"\nhttp_requests_total{"
 
 
 def connect(server):
+    if server.peer.probe.tls:
+        return http.client.HTTPSConnection(ADDRESS, server.port, timeout=PATIENCE_SECONDS, context=server.tls)
     return http.client.HTTPConnection(ADDRESS, server.port, timeout=PATIENCE_SECONDS)
 
 

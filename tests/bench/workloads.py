@@ -26,6 +26,8 @@ class Load:
     arguments: tuple = ()  # of the script
     burst: int = 1  # requests in one write
     closes: bool = False  # the server ends the connection after its answer
+    tls: bool = False
+    handshakes: str = ""  # "full" or "resumed": handshakes.c sends it instead of wrk, each GET on a connection of its own
     connections: int = 0  # at once; 0: as --connections says
     cores: tuple = (CLIENT_CORE,)  # of wrk, a thread on each
     watch: typing.Callable | None = None  # see watches.py
@@ -80,6 +82,8 @@ CALLBACK, CALLBACK_BROWSER, CALLBACK_PIPELINE16 = (
 )
 SETTING = Load(Answer(json.dumps(NOTE).encode()), path="/api/settings/unit/note")
 POST = Load(ECHO, path="/json/echo", script="post.lua", arguments=(ECHO.body.decode(),))
+TLS = dataclasses.replace(GET, tls=True)
+TLS_CLOSING = dataclasses.replace(TLS, headers=("Connection: close",), closes=True)
 SMALL_FILE = Load(FILES["1k.txt"], path="/1k.txt")
 
 WORKLOADS = (
@@ -95,6 +99,10 @@ WORKLOADS = (
     one("static100k", Load(FILES["100k.txt"], path="/100k.txt")),
     # Few connections: answers that are under way when wrk stops have taken CPU time and are not counted.
     one("static10m", Load(FILES["10m.txt"], path="/10m.txt", connections=4)),
+    one("tls", TLS),
+    one("handshake", dataclasses.replace(TLS_CLOSING, handshakes="full")),
+    one("resumed", dataclasses.replace(TLS_CLOSING, handshakes="resumed")),
+    one("tls10m", Load(FILES["10m.txt"], path="/10m.txt", tls=True, connections=4)),
     one("routes1000", GET),
     one("accesslog", GET),
     Workload("setting", {"1 KiB by pointer": SETTING, "GET": GET}),

@@ -4,6 +4,7 @@
 import dataclasses
 import functools
 import math
+import os
 import pathlib
 import re
 import signal
@@ -20,6 +21,8 @@ PATIENCE_SECONDS = 60
 REQUEST_SECONDS = 20
 # The longest run that a server gets for its first answer.
 FIRST_ANSWER_SECONDS = 30
+# Servers let the client choose the cipher, so all use the same one.
+TLS_ENVIRONMENT = {**os.environ, "OPENSSL_CONF": str(HERE / "tls_client.cnf")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +51,7 @@ def command(load, port, connections, seconds):
         words += ["-H", header]
     if load.script:
         words += ["-s", str(HERE / load.script)]
-    words.append(f"http://{ADDRESS}:{port}{load.path}")
+    words.append(f"{'https' if load.tls else 'http'}://{ADDRESS}:{port}{load.path}")
     return [*words, "--", *load.arguments] if load.arguments else words
 
 
@@ -57,7 +60,7 @@ def capture(load):
     """The bytes that wrk sends, so that the check and the measurement use the same requests."""
     with socket.create_server((ADDRESS, 0)) as listener:
         listener.settimeout(CAPTURE_SECONDS)
-        words = command(load, listener.getsockname()[1], connections=1, seconds=CAPTURE_SECONDS)
+        words = command(dataclasses.replace(load, tls=False), listener.getsockname()[1], connections=1, seconds=CAPTURE_SECONDS)
         with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as wrk:
             try:
                 return receive_burst(listener, load.burst)
@@ -105,7 +108,10 @@ def microseconds(text):
 def percentile(output, rank, burst):
     if burst > 1:
         return None
-    return microseconds(re.search(rf"^\s+{rank}%\s+(\S+)$", output, re.MULTILINE)[1])
+    found = re.search(rf"^\s+{rank}%\s+(\S+)$", output, re.MULTILINE)
+    if not found:
+        raise Failure(f"wrk prints no latencies: {output}")
+    return microseconds(found[1])
 
 
 def per_second(output):
@@ -148,7 +154,7 @@ def check(output):
 
 def output_of(words, seconds):
     """What wrk prints. After an interrupt it stops within 0.1 s and prints the same as at its own end."""
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=TLS_ENVIRONMENT) as process:
         try:
             interrupt(process, seconds)
             output, errors = process.communicate(timeout=PATIENCE_SECONDS)

@@ -7,7 +7,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 seconds=${1:?usage: tests/fuzz/run.sh SECONDS [TARGET...]}
 shift
-all=(guard router config json form date files negotiation patch users networks connection)
+all=(guard router config json form date files negotiation patch users networks connection tls)
 targets=("$@")
 [ $# -gt 0 ] || targets=("${all[@]}")
 build=${BUILD:-build-fuzz}
