@@ -123,7 +123,8 @@ static int read_own_options(
 
 	guard->is_metrics_flag = flags->metrics != NULL;
 	guard->metrics = flags->metrics ? flags->metrics : get_variable(environment, PIPIT_GUARD_METRICS);
-	if (guard->metrics && pipit_address_split(guard->metrics, host, sizeof host, &port) != 0) {
+	if (guard->metrics && (strncmp(guard->metrics, "https://", 8) == 0 ||
+				  pipit_address_split(guard->metrics, host, sizeof host, &port) != 0)) {
 		report_metrics(guard, "not an address; use ADDR:PORT, for example 127.0.0.1:9600");
 		result = -EINVAL;
 	}

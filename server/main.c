@@ -167,7 +167,15 @@ static void refuse_whole_system(struct daemon *daemon)
 	fail(daemon, EXIT_WRONG_CONFIGURATION);
 }
 
-/* Whether the log, the settings or the configuration lie where clients read. */
+static bool exposes_keys(struct daemon *daemon)
+{
+	bool is_exposed = false;
+	for (size_t i = 0; i < daemon->config->tls_key_count; i++)
+		is_exposed |= check_exposure(daemon, "tls-key", daemon->config->tls_key[i]);
+	return is_exposed;
+}
+
+/* Whether the log, the settings, the configuration or a key lie where clients read. */
 static bool exposes_files(struct daemon *daemon)
 {
 	const char *log = daemon->config->access_log;
@@ -176,8 +184,10 @@ static bool exposes_files(struct daemon *daemon)
 	bool is_log_exposed = check_exposure(daemon, "access-log", is_file ? log : NULL);
 	bool is_named = daemon->config_file && *daemon->config_file;
 	bool is_file_exposed = check_exposure(daemon, "config", is_named ? daemon->config_file : NULL);
+	bool is_key_exposed = exposes_keys(daemon);
 
-	return check_exposure(daemon, "settings", daemon->config->settings) || is_log_exposed || is_file_exposed;
+	return check_exposure(daemon, "settings", daemon->config->settings) || is_log_exposed || is_file_exposed ||
+	       is_key_exposed;
 }
 
 /* pipit_site_open() reports its first error: open a site with each option alone. False: none of them is wrong. */

@@ -25,6 +25,8 @@ const char *pipit_path_prefix_fault(struct pipit_slice prefix)
 		if (!at)
 			at = end;
 		segment.length = (size_t)(at - start);
+		if (pipit_slice_equals(segment, "*"))
+			return "the prefix is a pattern; a prefix covers all below it, without *";
 		if (segment.length == 0 || pipit_slice_equals(segment, ".") || pipit_slice_equals(segment, ".."))
 			return "the prefix has empty or dot segments";
 	}

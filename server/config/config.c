@@ -300,7 +300,10 @@ static const char *find_listen(const struct pipit_config *config, bool wants_htt
 
 bool pipit_config_has_https(const struct pipit_config *config)
 {
-	return find_listen(config, true) != NULL;
+	bool is_https = false;
+	if (config->admin_listen != NULL)
+		pipit_address_skip_scheme(config->admin_listen, &is_https);
+	return is_https || find_listen(config, true) != NULL;
 }
 
 static void check_certificates(struct check *check)
@@ -308,6 +311,7 @@ static void check_certificates(struct check *check)
 	const struct pipit_config *config = check->config;
 	size_t certificates = config->tls_certificate_count, keys = config->tls_key_count;
 	const char *https = find_listen(config, true);
+	bool is_admin = https == NULL && pipit_config_has_https(config);
 
 	if (certificates > keys) {
 		begin_error(check, "tls-certificate", config->tls_certificate[keys]);
@@ -315,8 +319,8 @@ static void check_certificates(struct check *check)
 	} else if (keys > certificates) {
 		begin_error(check, "tls-key", config->tls_key[certificates]);
 		pipit_option_error_append(check->error, ": has no certificate; use tls-certificate once for each key");
-	} else if (https != NULL && certificates == 0) {
-		begin_error(check, "listen", https);
+	} else if ((https != NULL || is_admin) && certificates == 0) {
+		begin_error(check, is_admin ? "admin-listen" : "listen", is_admin ? config->admin_listen : https);
 		pipit_option_error_append(check->error, ": needs a certificate; use tls-certificate and tls-key");
 	}
 }

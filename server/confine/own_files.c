@@ -7,19 +7,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The directory of a file, which need not be there. False: there is no such directory. */
-static bool find_directory(const char *file, char path[PATH_MAX])
+/* The directory in which the path says that the file is. False: there is no such directory. */
+static bool find_directory_named(const char *file, char path[PATH_MAX])
 {
 	char directory[PATH_MAX];
 	char *slash;
 
-	/* realpath() may fill its buffer although it fails. */
-	if (realpath(file, directory)) {
-		slash = strrchr(directory, '/');
-		slash[slash == directory] = '\0';
-		strcpy(path, directory);
-		return true;
-	}
 	if (strlen(file) >= sizeof directory)
 		return false;
 	strcpy(directory, file);
@@ -28,6 +21,21 @@ static bool find_directory(const char *file, char path[PATH_MAX])
 		return realpath(".", path) != NULL;
 	slash[slash == directory] = '\0';
 	return realpath(directory, path) != NULL;
+}
+
+/* The directory of a file, which need not be there. False: there is no such directory. */
+static bool find_directory(const char *file, char path[PATH_MAX])
+{
+	char directory[PATH_MAX];
+	char *slash;
+
+	/* realpath() may fill its buffer although it fails. */
+	if (!realpath(file, directory))
+		return find_directory_named(file, path);
+	slash = strrchr(directory, '/');
+	slash[slash == directory] = '\0';
+	strcpy(path, directory);
+	return true;
 }
 
 /*
@@ -55,11 +63,16 @@ static bool find_log(const struct pipit_config *config, struct pipit_own_files *
 	return true;
 }
 
-/* Certificates are read again after SIGHUP, and a renewed one may be another file. */
-static void add_directory(const char *file, char path[PATH_MAX], const char ***readable)
+/*
+ * Certificates are read again after SIGHUP, and a renewed one may be another file: also where a link leads into a directory that is
+ * replaced by one beside it, as Kubernetes does with secrets.
+ */
+static void add_directories(const char *file, struct pipit_own_files *files, size_t *count, const char ***readable)
 {
-	if (find_directory(file, path))
-		*(*readable)++ = path;
+	if (find_directory(file, files->tls[*count]))
+		*(*readable)++ = files->tls[(*count)++];
+	if (find_directory_named(file, files->tls[*count]))
+		*(*readable)++ = files->tls[(*count)++];
 }
 
 void pipit_own_files_find(const struct pipit_config *config, const char *pages, struct pipit_own_files *files)
@@ -74,13 +87,13 @@ void pipit_own_files_find(const struct pipit_config *config, const char *pages, 
 	if (pages)
 		*readable++ = pages;
 	for (size_t i = 0; i < config->tls_certificate_count; i++)
-		add_directory(config->tls_certificate[i], files->tls[count++], &readable);
+		add_directories(config->tls_certificate[i], files, &count, &readable);
 	for (size_t i = 0; i < config->tls_key_count; i++)
-		add_directory(config->tls_key[i], files->tls[count++], &readable);
+		add_directories(config->tls_key[i], files, &count, &readable);
 	for (size_t i = 0; i < config->tls_ocsp_response_count; i++)
-		add_directory(config->tls_ocsp_response[i], files->tls[count++], &readable);
+		add_directories(config->tls_ocsp_response[i], files, &count, &readable);
 	if (config->tls_client_ca)
-		add_directory(config->tls_client_ca, files->tls[count++], &readable);
+		add_directories(config->tls_client_ca, files, &count, &readable);
 	*readable = NULL;
 	if (config->settings && find_directory(config->settings, files->settings))
 		*writable++ = files->settings;

@@ -238,8 +238,11 @@ static int ask_evhttp(struct pipit_connection *connection)
 	socklen_t length = sizeof connection->peer;
 	int fd = pipit_evhttp_link_accepted(connection);
 
-	if (fd >= 0 && getpeername(fd, &connection->peer.any, &length) != 0)
+	/* A client that has reset has no address, and would pass for one of a UNIX socket. */
+	if (fd >= 0 && getpeername(fd, &connection->peer.any, &length) != 0) {
 		connection->peer.any.sa_family = AF_UNSPEC;
+		pipit_connection_end(connection, PIPIT_ABORT);
+	}
 	connection->is_admin = fd >= 0 && is_from_admin(connection->net, fd);
 	return fd;
 }

@@ -533,6 +533,9 @@ static void wait_for_client(struct pipit_connection *connection)
 	if (connection->tls && !has_input) {
 		/* Its first byte begins a head; the close of the client's side, which is no event of the socket, ends the connection. */
 		is_partial |= pipit_tls_session_partial(connection->tls) > 0;
+		/* It was a record without content. */
+		if (!is_partial && exchange->body_state != PIPIT_BODY_READING)
+			exchange->started_ns = 0;
 		if (pipit_tls_session_is_ended(connection->tls))
 			pipit_connection_end(connection, PIPIT_ABORT);
 	}

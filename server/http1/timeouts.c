@@ -82,12 +82,21 @@ static bool is_drained(const struct pipit_connection *connection, uint64_t now_m
 	       pipit_connection_is_quiet(connection);
 }
 
+/* A client that sends nothing is idle, also where what it is to send has no limit. */
+static uint64_t limit_from_start(const struct pipit_connection *connection, uint64_t limit_ms, bool has_begun)
+{
+	return limit_ms || has_begun ? limit_ms : connection->net->config->idle_timeout_ms;
+}
+
 /* For the header of a proxy. */
 static void sweep_proxy(struct pipit_connection *connection, uint64_t now_ms)
 {
+	uint64_t limit_ms =
+	    limit_from_start(connection, connection->net->config->head_timeout_ms, connection->in.data != NULL);
+
 	if (is_drained(connection, now_ms))
 		pipit_connection_drop(connection);
-	else if (is_over(connection, now_ms, connection->since_ms, connection->net->config->head_timeout_ms))
+	else if (is_over(connection, now_ms, connection->since_ms, limit_ms))
 		time_out(connection, PIPIT_PHASE_HEAD, PIPIT_REFUSAL_NONE);
 }
 
@@ -158,8 +167,10 @@ static void sweep_lingering(struct pipit_connection *connection, uint64_t now_ms
 static void sweep_handshake(struct pipit_connection *connection, uint64_t now_ms)
 {
 	struct pipit_net *net = connection->net;
+	uint64_t limit_ms = limit_from_start(
+	    connection, net->config->tls_handshake_timeout_ms, pipit_tls_session_has_begun(connection->tls));
 
-	if (!is_over(connection, now_ms, connection->since_ms, net->config->tls_handshake_timeout_ms))
+	if (!is_over(connection, now_ms, connection->since_ms, limit_ms))
 		return;
 	pipit_counters_tls_failure(net->counters, PIPIT_TLS_FAILURE_TIMEOUT);
 	time_out(connection, PIPIT_PHASE_HANDSHAKE, PIPIT_REFUSAL_NONE);

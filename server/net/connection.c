@@ -123,8 +123,9 @@ void pipit_connection_drop(struct pipit_connection *connection)
 	if (pipit_connection_is_dead(connection))
 		return;
 	pipit_connection_watch(connection, 0);
-	/* Else a reply that was cut off would look complete. */
-	if (connection->tls && connection->state == PIPIT_CONNECTION_IDLE)
+	/* Else a reply that was cut off would look complete; it may have been begun in this turn. */
+	if (connection->tls && connection->state == PIPIT_CONNECTION_IDLE &&
+	    connection->exchange.reply == PIPIT_REPLY_NONE)
 		pipit_tls_session_close(connection->tls);
 	pipit_connection_set_state(connection, PIPIT_CONNECTION_DEAD);
 	release_slot(connection);

@@ -18,6 +18,8 @@
 #define SMALL_FILE_BYTES (32 * 1024)
 /* The content of a TLS record, and what a turn encrypts of a file or of an evhttp callback's output: a millisecond. */
 #define TLS_RECORD_BYTES (16 * 1024)
+/* The largest page. */
+#define TLS_PIPE_BYTES (64 * 1024)
 #define TLS_SLICE_BYTES (1024 * 1024)
 
 static void moved(struct pipit_connection *connection, size_t bytes)
@@ -66,18 +68,20 @@ __attribute__((noinline)) static size_t send_pieces_tls(
 	return taken;
 }
 
-/* Only evbuffer_write() can read a file that evbuffer_add_file() added: into a pipe. What it holds is a record or less. False: failure. */
-static bool take_from_files(struct evbuffer *buffer, char *record, size_t *length)
+/* Only evbuffer_write() can read a file that evbuffer_add_file() added: into a pipe. False: failure. */
+static bool take_from_files(struct evbuffer *buffer, char piece[TLS_PIPE_BYTES], size_t *length)
 {
-	int ends[2], moved_bytes;
+	int ends[2], capacity, moved_bytes;
 	ssize_t count = -1;
 
 	if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0)
 		return false;
-	if (fcntl(ends[1], F_SETPIPE_SZ, TLS_RECORD_BYTES) == TLS_RECORD_BYTES) {
-		moved_bytes = evbuffer_write_atmost(buffer, ends[1], TLS_RECORD_BYTES);
+	/* sendfile() of libevent fills the pipe, which is a page at least. */
+	capacity = fcntl(ends[1], F_SETPIPE_SZ, TLS_RECORD_BYTES);
+	if (capacity > 0 && capacity <= TLS_PIPE_BYTES) {
+		moved_bytes = evbuffer_write_atmost(buffer, ends[1], capacity);
 		if (moved_bytes > 0)
-			count = read(ends[0], record, (size_t)moved_bytes);
+			count = read(ends[0], piece, (size_t)moved_bytes);
 	}
 	close(ends[0]);
 	close(ends[1]);
@@ -85,7 +89,7 @@ static bool take_from_files(struct evbuffer *buffer, char *record, size_t *lengt
 	return count > 0;
 }
 
-static bool take_record(struct evbuffer *buffer, bool may_be_file, char *record, size_t *length)
+static bool take_record(struct evbuffer *buffer, bool may_be_file, char record[TLS_PIPE_BYTES], size_t *length)
 {
 	ev_ssize_t removed;
 
@@ -99,9 +103,9 @@ static bool take_record(struct evbuffer *buffer, bool may_be_file, char *record,
 /* Each record is taken from the buffer when the session has room for it. */
 __attribute__((noinline)) static size_t send_buffer_tls(struct pipit_connection *connection, struct evbuffer *buffer)
 {
-	char record[TLS_RECORD_BYTES];
+	char record[TLS_PIPE_BYTES];
 	bool may_be_file = pipit_output_may_be_file(buffer);
-	size_t total = 0, length;
+	size_t total = 0, length, taken;
 
 	while (connection->end != PIPIT_ABORT && evbuffer_get_length(buffer) > 0 && !is_tls_unsent(connection) &&
 	       total < TLS_SLICE_BYTES) {
@@ -109,7 +113,10 @@ __attribute__((noinline)) static size_t send_buffer_tls(struct pipit_connection 
 			pipit_connection_end(connection, PIPIT_ABORT);
 			break;
 		}
-		total += pipit_tls_session_write(connection->tls, record, length);
+		taken = pipit_tls_session_write(connection->tls, record, length);
+		total += taken;
+		if (taken < length && evbuffer_prepend(buffer, record + taken, length - taken) != 0)
+			pipit_connection_end(connection, PIPIT_ABORT);
 		flush_tls(connection, evbuffer_get_length(buffer) > 0 ? MSG_MORE : 0);
 	}
 	return total;

@@ -116,9 +116,10 @@ static bool is_obfuscated(struct pipit_slice text)
 /* rest: behind the address. */
 static bool is_port(struct pipit_slice rest, bool may_be_obfuscated)
 {
-	struct pipit_slice port = { rest.data + 1, rest.length - 1 };
+	struct pipit_slice port;
 	if (rest.length == 0)
 		return true;
+	port = (struct pipit_slice){ rest.data + 1, rest.length - 1 };
 	return rest.data[0] == ':' && (is_number_of_port(port) || (may_be_obfuscated && is_obfuscated(port)));
 }
 

@@ -134,7 +134,9 @@ __attribute__((noinline)) static bool apply_https_rules(
 
 	/* As a proxy of trusted_proxy says, which may speak TLS with the client. */
 	if (strcmp(pipit_request_scheme(request), "https") != 0) {
-		if (strcmp(config->redirect_to_https, "on") == 0 && !is_for_server)
+		/* The public address does not have what is served at admin_listen only. */
+		if (!pipit_connection_is_admin(request->connection) && strcmp(config->redirect_to_https, "on") == 0 &&
+		    !is_for_server)
 			redirect_to_https(dispatch, request);
 	} else if (config->hsts_ms) {
 		snprintf(value, sizeof value, "max-age=%llu", (unsigned long long)(config->hsts_ms / 1000));

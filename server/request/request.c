@@ -504,6 +504,8 @@ static const union pipit_client_address *find_client(struct pipit_request *reque
 	request->scheme = PIPIT_FORWARDED_NO_SCHEME;
 	if (proxies)
 		pipit_trusted_proxies_find_client(proxies, request->head, &request->client, &request->scheme);
+	if (request->scheme == PIPIT_FORWARDED_NO_SCHEME && pipit_connection_is_tls(request->connection))
+		request->scheme = PIPIT_FORWARDED_HTTPS;
 	request->has_client = true;
 	return &request->client;
 }
@@ -524,9 +526,7 @@ const char *pipit_request_peer(struct pipit_request *request)
 const char *pipit_request_scheme(struct pipit_request *request)
 {
 	find_client(request);
-	if (request->has_client && request->scheme != PIPIT_FORWARDED_NO_SCHEME)
-		return request->scheme == PIPIT_FORWARDED_HTTPS ? "https" : "http";
-	return pipit_request_is_https(request) ? "https" : "http";
+	return request->has_client && request->scheme == PIPIT_FORWARDED_HTTPS ? "https" : "http";
 }
 
 bool pipit_request_is_https(const struct pipit_request *request)

@@ -9,6 +9,7 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A bundle of all public authorities has 200 KiB. A file without an end, as /dev/zero, must not hang the start. */
@@ -27,8 +28,11 @@ static int copy_into(int fd, BIO *content)
 {
 	char bytes[16 * 1024];
 	size_t total = 0;
+	struct stat status;
 	ssize_t length;
 
+	if (fstat(fd, &status) == 0 && !S_ISREG(status.st_mode))
+		return S_ISDIR(status.st_mode) ? -EISDIR : -ENOTSUP;
 	while ((length = read(fd, bytes, sizeof bytes)) != 0) {
 		if (length < 0 && errno == EINTR)
 			continue;
@@ -46,16 +50,18 @@ static int copy_into(int fd, BIO *content)
 BIO *pipit_certificate_read_file(const char *file, const char *what, char error[PIPIT_CERTIFICATE_ERROR_SIZE])
 {
 	BIO *content = BIO_new(BIO_s_mem());
-	int fd = open(file, O_RDONLY | O_CLOEXEC), result = fd < 0    ? -errno
-							    : content ? copy_into(fd, content)
-								      : -ENOMEM;
+	/* A FIFO would block a worker that reads again. */
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK), result = fd < 0    ? -errno
+									 : content ? copy_into(fd, content)
+										   : -ENOMEM;
 	char reason[128];
 
 	if (fd >= 0)
 		close(fd);
 	if (result == 0)
 		return content;
-	snprintf(reason, sizeof reason, "cannot be read: %s", strerror(-result));
+	snprintf(reason, sizeof reason, "cannot be read: %s",
+	    result == -ENOTSUP ? "it is no regular file" : strerror(-result));
 	set_error(error, reason, what);
 	BIO_free(content);
 	return NULL;

@@ -72,7 +72,7 @@ static bool rotate(struct pipit_ticket_keys *keys, time_t now)
 		return false;
 	keys->previous = keys->current;
 	if (now - keys->previous.made >= 2 * PIPIT_TICKET_KEYS_PERIOD_S)
-		keys->previous.is_set = false;
+		OPENSSL_cleanse(&keys->previous, sizeof keys->previous);
 	keys->current = fresh;
 	OPENSSL_cleanse(&fresh, sizeof fresh);
 	return true;

@@ -108,6 +108,19 @@ static int set_up_ticket(
 	return result == 1 && !is_encrypting && SSL_version(ssl) >= TLS1_3_VERSION ? 2 : result;
 }
 
+/* A ticket that is renewed by each resumption must not outlive the client's certificate. */
+static SSL_TICKET_RETURN take_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_length,
+    SSL_TICKET_STATUS status, void *context)
+{
+	const X509 *client = session ? SSL_SESSION_get0_peer(session) : NULL;
+	bool is_good = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
+	(void)ssl, (void)name, (void)name_length, (void)context;
+
+	if (!is_good || (client && X509_cmp_current_time(X509_get0_notAfter(client)) <= 0))
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 /* An outdated response would make clients refuse the certificate. */
 static int staple(SSL *ssl, void *context)
 {
@@ -183,6 +196,8 @@ static void set_up_callbacks(SSL_CTX *ssl, struct pipit_tls_certificates *all)
 		SSL_CTX_set_tlsext_servername_arg(ssl, all);
 	}
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, set_up_ticket);
+	if (all->authorities)
+		SSL_CTX_set_session_ticket_cb(ssl, NULL, take_ticket, NULL);
 	SSL_CTX_set_tlsext_status_cb(ssl, staple);
 	SSL_CTX_set_tlsext_status_arg(ssl, all);
 }
@@ -238,7 +253,8 @@ static SSL_CTX *find_shared(const struct pipit_tls_certificates *all, size_t ind
 
 	for (size_t i = 0; i < index; i++) {
 		const struct pipit_certificate *other = &all->entries[i].certificate;
-		if (!has_same_names(wanted->leaf, other->leaf))
+		/* one that is wrong, whose message has been written */
+		if (!all->entries[i].ssl || !has_same_names(wanted->leaf, other->leaf))
 			continue;
 		if (EVP_PKEY_get_base_id(wanted->key) == EVP_PKEY_get_base_id(other->key))
 			return NULL;
@@ -315,7 +331,7 @@ static bool load_authorities(struct pipit_tls_certificates *all)
 	return all->authorities != NULL;
 }
 
-/* A session of a client that other authorities, or none, have let in is not resumed. */
+/* A session is resumed only under the same authorities and `tls_client_auth`. */
 static bool set_session_context(struct pipit_tls_certificates *all)
 {
 	EVP_MD_CTX *digest = EVP_MD_CTX_new();
@@ -367,11 +383,14 @@ static const char *take_response(struct pipit_tls_certificates *all, OCSP_RESPON
 	struct entry *entry = single ? find_subject(all, single, &valid_until) : NULL;
 	const char *fault = !single                                   ? "is no OCSP response"
 			    : !entry                                  ? "is for none of the certificates"
+			    : entry->staple.der                       ? "is for the certificate of another file"
 			    : valid_until && valid_until < time(NULL) ? "has expired"
 								      : NULL;
 	if (!fault) {
 		int length = i2d_OCSP_RESPONSE(response, &entry->staple.der);
-		entry->staple.length = (size_t)length;
+		if (length <= 0)
+			fault = "cannot be encoded";
+		entry->staple.length = length > 0 ? (size_t)length : 0;
 		entry->staple.until = valid_until;
 	}
 	OCSP_BASICRESP_free(basic);

@@ -350,6 +350,8 @@ static void decrypt(struct pipit_tls_session *session, char *to, size_t size, st
 	if (!session->is_established && !shake_hands(session, received))
 		return;
 	while (buffers->at < buffers->end || SSL_pending(session->ssl) > 0) {
+		/* SSL_get_error() reads the queue, which a success may leave filled. */
+		ERR_clear_error();
 		int length = SSL_read(session->ssl, to + received->length, (int)(size - received->length));
 		if (length > 0) {
 			received->length += (size_t)length;

@@ -38,7 +38,7 @@ static void reply_peer(struct pipit_request *request, void *arg)
 	pipit_reply_text(request, 200, text);
 }
 
-static struct pipit_request *kept;
+static struct pipit_request *_Atomic kept;
 
 static void keep(struct pipit_request *request, void *arg)
 {
@@ -573,7 +573,7 @@ END_TEST
 
 static bool is_kept(void *arg)
 {
-	return *(struct pipit_request *volatile *)arg != NULL;
+	return *(struct pipit_request * _Atomic *)arg != NULL;
 }
 
 static void release(void *arg)

@@ -405,6 +405,8 @@ START_TEST(a_client_that_reconnects_gets_exactly_the_events_that_it_missed)
 	expect(&follower, "data: five\n\n\r\n");
 	ck_assert_ptr_nonnull(strstr(follower.bytes, "data: two\n"));
 	leave(&follower);
+	/* Else the next wait could be for this one. */
+	await_clients(0);
 	follower = follow(GET("/stream", ""));
 	await_clients(1);
 	send_event(NULL, "six");

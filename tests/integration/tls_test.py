@@ -254,12 +254,21 @@ def staples(folder):
             group.true("for its certificate", "stapled", "OCSP Response Status: successful" in server.s_client("-status", "-servername", "signed.example"))
             group.true("for the other", "none", "OCSP response: no response sent" in server.s_client("-status", "-servername", "one.example"))
         group.true("for no certificate", "refused", "is for none of the certificates" in refuse(folder, "--tls-ocsp-response", folder / "response.der"))
+        twice = ("--tls-ocsp-response", folder / "response.der") * 2
+        group.true("two for one", "refused", "is for the certificate of another file" in refuse(folder, *twice, pair=("signed.pem", "signed.key")))
         group.true("no response", "refused", "is no OCSP response" in refuse(folder, "--tls-ocsp-response", folder / "one.pem"))
 
 
 def reloads(folder):
     for name in ("pem", "key"):
         pathlib.Path(folder, f"live.{name}").write_bytes(pathlib.Path(folder, f"one.{name}").read_bytes())
+    with Group("reload of two with one name") as group, running(Server(folder, pairs=("live", "one-ec"))) as server:
+        pathlib.Path(folder, "live.key").unlink()
+        server.hang_up()
+        wait_for("a line", lambda: "the old ones stay in use" in server.said())
+        with server.connect() as client:
+            group.same("the old ones", "one.example", subject_of(client))
+        pathlib.Path(folder, "live.key").write_bytes(pathlib.Path(folder, "one.key").read_bytes())
     with Group("reload") as group, running(Server(folder, pairs=("live",))) as server, server.connect() as before:
         before.sendall(REQUEST)
         read_reply(before)
@@ -292,6 +301,12 @@ def redirects(folder):
             group.true(f"HSTS on {path}", "a year", "Strict-Transport-Security: max-age=31536000" in server.curl(path), server.curl(path))
         # Not a proxy that is trusted.
         group.true("X-Forwarded-Proto of a client", "308", " 308 " in server.curl("/", "-H", "X-Forwarded-Proto: https", "-H", "X-Forwarded-For: 192.0.2.1", plain=True))
+    with Group("redirect and the admin address") as group, running(Server(folder, "--redirect-to-https", "--admin-listen", "127.0.0.1:0")) as server:
+        admin = int(re.search(r":(\d+) \(admin\)", server.process.stdout.readline())[1])
+        group.true("an admin address", "no redirect", " 200 " in run("curl", "-sSi", f"http://127.0.0.1:{admin}/metrics"))
+    with Group("the admin address over TLS") as group, running(Server(folder, "--admin-listen", "https://127.0.0.1:0")) as server:
+        admin = int(re.search(r":(\d+) \(admin\)", server.process.stdout.readline())[1])
+        group.true("an admin address", "TLS", " 200 " in run("curl", "-sSik", f"https://127.0.0.1:{admin}/metrics"))
     with Group("redirect behind a proxy") as group, running(Server(folder, "--redirect-to-https", "--hsts", "8760h", "--trusted-proxy", "127.0.0.1")) as server:
         for scheme in ("http", "https"):
             reply = server.curl("/hello/get", "-H", f"X-Forwarded-Proto: {scheme}", "-H", "X-Forwarded-For: 192.0.2.1", plain=True)
@@ -378,7 +393,7 @@ def refuses(folder):
         (("text", "one.key"), (), "contains no certificate; use a PEM file"),
         (("one.der", "one.key"), (), "contains no certificate; use a PEM file"),
         (("damaged.pem", "one.key"), (), "contains a damaged certificate"),
-        (("/dev/zero", "one.key"), (), "File too large"),
+        (("/dev/zero", "one.key"), (), "it is no regular file"),
         (("one.pem", "absent.key"), (), "absent.key: cannot be read: No such file"),
         (("one.pem", "text"), (), "contains no private key"),
         (("one.pem", "two.key"), (), "is not the key of the certificate"),
@@ -400,6 +415,14 @@ def refuses(folder):
             words = [word for name, file in zip(("--tls-certificate", "--tls-key"), pair) if file for word in (name, folder / file)]
             checked = run(DAEMON, "--check", "--listen", "https://127.0.0.1:0", *words, *options, env=ENVIRONMENT)
             group.true(f"--check {pair} {options}", expected, expected in checked, checked)
+        for wrong in (("absent.pem", "one.key"), ("one.pem", "absent.key"), ("one.pem", "two.key")):
+            good = ("--tls-certificate", folder / "one-ec.pem", "--tls-key", folder / "one-ec.key")
+            status, said = refusal("--listen", "https://127.0.0.1:0", "--tls-certificate", str(folder / wrong[0]), "--tls-key", str(folder / wrong[1]), *map(str, good))
+            group.true(f"{wrong} before a good pair", "refused", status == 2 and said.count("error:") == 1, (status, said))
+        status, said = refusal("--admin-listen", "https://127.0.0.1:0")
+        group.true("an admin address without a certificate", "refused", status == 2 and "admin-listen" in said and "needs a certificate" in said, said)
+        status, said = refusal("--root", str(folder), "--listen", "https://127.0.0.1:0", *map(str, good))
+        group.true("a key below the root", "refused", status == 2 and "one-ec.key" in said and "lies below root" in said, said)
         status, said = refusal("--redirect-to-https")
         group.true("a redirect to nowhere", "refused", status == 2 and "needs an http and an https address" in said, said)
 

@@ -59,6 +59,7 @@ static const struct {
 	{ "/a?b", "the prefix has a query or percent-encoding" },
 	{ "/a%2fb", "the prefix has a query or percent-encoding" },
 	{ "//a", "the prefix has empty or dot segments" },
+	{ "/api/*", "the prefix is a pattern; a prefix covers all below it, without *" },
 	{ "/a//b", "the prefix has empty or dot segments" },
 	{ "/.", "the prefix has empty or dot segments" },
 	{ "/a/./b", "the prefix has empty or dot segments" },
