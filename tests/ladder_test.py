@@ -30,7 +30,7 @@ FOLDERS = {
     "sockets": "unix_socket inherited_socket listening",
     "http1": "open_reply evhttp_link evhttp_lane acceptor exchange body handler_queue http1 timeouts",
     "request": "problem request json_reader json_stream sse_event sse filter dispatch",
-    "access": "path_prefix address_rules token_buckets rate_limit host_names cors header_rules access",
+    "access": "path_prefix address_rules token_buckets rate_limit host_names cors header_rules https_redirect access",
     "auth": "digest credentials password_hash user_file protection remembered failures verifier authentication",
     "files": "media_types file_status files file_cache gzip_cache listing file_response static_site",
     "settings": "atomic_file snapshot settings_file working_copy change change_queue apply_change settings settings_http",

@@ -5,6 +5,7 @@
 #include "access/cors.h"
 #include "access/header_rules.h"
 #include "access/host_names.h"
+#include "access/https_redirect.h"
 #include "access/rate_limit.h"
 #include "base/bytes.h"
 #include "base/log.h"
@@ -38,6 +39,7 @@ struct pipit_access {
 	in_port_t loopback_ports[PIPIT_LISTEN_MAX + 1]; /* of listeners on loopback */
 	bool has_list;
 	bool has_own_evhttp;                       /* without a list */
+	unsigned https_port;                       /* of redirect_to_https */
 	_Atomic time_t host_warned, origin_warned; /* when the log last said how to allow one */
 	struct pipit_filter *filters, **next_filter;
 };
@@ -204,6 +206,25 @@ static void check_host(struct pipit_request *request, void *arg)
 	}
 	if (!request->replied)
 		pipit_filter_keep_checked_host(request);
+}
+
+/* --- https ---------------------------------------------------------------------------------------------------------- */
+
+void pipit_access_set_https_port(struct pipit_access *access, unsigned port)
+{
+	access->https_port = port;
+}
+
+/* Behind the check of the host: a name that is not this server's is no place to send clients to. */
+static void check_scheme(struct pipit_request *request, void *arg)
+{
+	const struct pipit_access *access = arg;
+	bool is_for_server = request->head->bytes[request->head->path] == '*';
+
+	/* The public address does not have what is served at admin_listen only. A proxy of trusted_proxy may speak TLS with the client. */
+	if (!is_for_server && !pipit_connection_is_tls(request->connection) &&
+	    !pipit_connection_is_admin(request->connection) && strcmp(pipit_request_scheme(request), "https") != 0)
+		pipit_https_redirect(request, access->https_port);
 }
 
 /* --- the Origin header ---------------------------------------------------------------------------------------------- */
@@ -406,6 +427,8 @@ int pipit_access_new(const struct pipit_config *config, struct pipit_access **ac
 		result = add_filter(made, check_rate, false);
 	if (result == 0 && !pipit_host_names_have_every(made->names))
 		result = add_filter(made, check_host, true);
+	if (result == 0 && strcmp(config->redirect_to_https, "on") == 0)
+		result = add_filter(made, check_scheme, false);
 	if (result == 0)
 		result = add_filter(made, check_origin, made->cors == NULL);
 	if (result == 0 && made->rules)

@@ -822,6 +822,7 @@ static void set_dispatch_routes(struct pipit_server *server)
 		dispatched[false].fallback = NULL;
 }
 
+/* Of the first address that speaks TLS; 0: none. */
 static unsigned https_port(const struct pipit_server *server)
 {
 	for (size_t i = 0; i < server->config.listen_count; i++) {
@@ -835,6 +836,7 @@ static void prepend_access(struct pipit_server *server)
 {
 	for (size_t i = 0; i < count_listeners(server); i++)
 		pipit_access_add_listener(server->access, server->sockets[i * server->worker_count]);
+	pipit_access_set_https_port(server->access, https_port(server));
 	pipit_routes_prepend_filters(
 	    &server->routes, pipit_access_take_filters(server->access, server->shared.evhttp != NULL));
 }
@@ -858,7 +860,6 @@ static int start(struct pipit_server *server, struct event_base *base)
 	    &server->routes, pipit_serve_openapi, PIPIT_VERSION, server->config.admin_listen != NULL);
 	if (error != 0)
 		return error;
-	server->shared.https_port = https_port(server);
 	server->shared.server = server;
 	server->shared.config = &server->config;
 	set_dispatch_routes(server);

@@ -503,9 +503,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 	memcpy(dispatch->routes, shared->routes, sizeof dispatch->routes);
 	dispatch->filters = shared->filters;
 	dispatch->filters_after_host_check = pipit_filter_after_host_check(shared->filters);
-	dispatch->has_https_rules =
-	    shared->tls && (shared->config->hsts_ms || strcmp(shared->config->redirect_to_https, "on") == 0);
-	dispatch->https_port = shared->https_port;
+	dispatch->has_hsts = shared->tls && shared->config->hsts_ms;
 	dispatch->no_route = shared->route_count - 1;
 	dispatch->counters = worker->counters;
 	dispatch->pool = (struct pipit_request_pool){

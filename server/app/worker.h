@@ -31,7 +31,6 @@ struct pipit_shared {
 	struct pipit_limits *limits;
 	struct pipit_trusted_proxies *trusted_proxies; /* NULL: none */
 	struct pipit_tls_context *tls;                 /* NULL: none */
-	unsigned https_port;                           /* of the first https address */
 	atomic_bool draining;
 	/* Called once, on the worker's thread, when a drain or stop has closed all connections. */
 	void (*worker_done)(struct pipit_server *server, struct pipit_worker *worker);

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -351,6 +352,19 @@ static void check_redirect(struct check *check)
 	pipit_option_error_append(check->error, ": needs an http and an https address; use listen for both");
 }
 
+/* Zero seconds would make browsers forget. */
+static void check_hsts(struct check *check)
+{
+	char value[PIPIT_OPTION_NUMBER_BYTES];
+	uint64_t hsts_ms = check->config->hsts_ms;
+
+	if (hsts_ms == 0 || hsts_ms >= 1000)
+		return;
+	snprintf(value, sizeof value, "%" PRIu64 "ms", hsts_ms);
+	begin_error(check, "hsts", value);
+	pipit_option_error_append(check->error, ": less than a second; use whole seconds, or 0 for off");
+}
+
 static void check_tls(struct check *check)
 {
 	const struct pipit_option_origin *origin = check->origin;
@@ -360,6 +374,7 @@ static void check_tls(struct check *check)
 	if (!is_wrong) {
 		check_certificates(check);
 		check_redirect(check);
+		check_hsts(check);
 	}
 	check_client_auth(check);
 }

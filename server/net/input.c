@@ -2,9 +2,11 @@
 /* See input.h. */
 #include "net/input.h"
 
+#include "base/log.h"
 #include "net/budget.h"
 #include "net/net.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 
 /* The first allocation. */
@@ -45,10 +47,21 @@ enum pipit_refusal pipit_input_keep(struct pipit_connection *connection, const c
 
 /* --- TLS -------------------------------------------------------------------------------------------------------------- */
 
-static void count_handshake(struct pipit_counters *counters, const struct pipit_tls_received *received)
+static void count_failure(const struct pipit_connection *connection, enum pipit_counters_tls_failure failure)
 {
+	char peer[INET6_ADDRSTRLEN];
+
+	pipit_counters_tls_failure(connection->net->counters, failure);
+	pipit_log(PIPIT_LOG_DEBUG, "the TLS handshake of %s failed: %s",
+	    pipit_connection_peer(connection, peer, sizeof peer), pipit_counters_tls_failure_name(failure));
+}
+
+static void count_handshake(const struct pipit_connection *connection, const struct pipit_tls_received *received)
+{
+	struct pipit_counters *counters = connection->net->counters;
+
 	if (received->failure != PIPIT_TLS_FAILURE_NONE)
-		pipit_counters_tls_failure(counters, received->failure);
+		count_failure(connection, received->failure);
 	if (!received->is_new)
 		return;
 	pipit_counters_add(counters, PIPIT_COUNT_TLS_HANDSHAKES, 1);
@@ -65,7 +78,7 @@ struct pipit_tls_received pipit_input_receive_tls(struct pipit_connection *conne
 	pipit_counters_add(net->counters, PIPIT_COUNT_RECEIVED, received.received);
 	pipit_counters_add(net->counters, PIPIT_COUNT_SENT, pipit_tls_session_take_sent(connection->tls));
 	if (!was_established)
-		count_handshake(net->counters, &received);
+		count_handshake(connection, &received);
 	/* Records without content must not keep a connection: outside of a body only content counts. */
 	if (received.length > 0 || connection->state == PIPIT_CONNECTION_BODY) {
 		connection->moved_ms = net->now_ms;

@@ -16,7 +16,7 @@ static bool take(const char **at, const char *limit, char end, char *text, size_
 	const char *found = memchr(*at, end, (size_t)(limit - *at));
 	size_t length = found ? (size_t)(found - *at) : size;
 
-	if (length == 0 || length >= size)
+	if (length == 0 || length >= size || memchr(*at, '\0', length))
 		return false;
 	memcpy(text, *at, length);
 	text[length] = '\0';
@@ -38,10 +38,11 @@ static bool read_port(const char *text, in_port_t *port)
 	return number <= UINT16_MAX;
 }
 
-/* inet_pton() accepts an IPv4 address at the end of an IPv6 one, which version 1 does not have. */
+/* An IPv4 address at the end of an IPv6 one: only of a mapped one, as inet_ntop() writes it. */
 static bool read_address(int family, const char *text, void *address)
 {
-	return inet_pton(family, text, address) == 1 && !(family == AF_INET6 && strchr(text, '.'));
+	return inet_pton(family, text, address) == 1 &&
+	       (family == AF_INET || !strchr(text, '.') || IN6_IS_ADDR_V4MAPPED((struct in6_addr *)address));
 }
 
 /* line: behind "TCP4 " or "TCP6 ", up to CR. */

@@ -7,10 +7,7 @@
 
 #include <event2/event.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
-
-#define HTTPS_PORT 443
 
 /* No route has the path and the method. */
 static void answer_from_table(struct pipit_request *request)
@@ -84,65 +81,15 @@ __attribute__((noinline)) static enum pipit_decision filter(const struct pipit_d
 
 /* --- https ----------------------------------------------------------------------------------------------------------- */
 
-/* Without its port. */
-static struct pipit_slice host_name(const struct pipit_guard_head *head)
+__attribute__((noinline)) static void add_hsts(const struct pipit_dispatch *dispatch, struct pipit_request *request)
 {
-	struct pipit_slice host = pipit_guard_slice(head, head->host, head->host_length);
-	const char *bracket = memchr(host.data, ']', host.length);
-	const char *begin = bracket ? bracket : host.data;
-	const char *colon = memchr(begin, ':', (size_t)(host.data + host.length - begin));
-
-	if (colon)
-		host.length = (size_t)(colon - host.data);
-	return host;
-}
-
-/* 308 keeps method and body. */
-static void redirect_to_https(const struct pipit_dispatch *dispatch, struct pipit_request *request)
-{
-	const struct pipit_guard_head *head = request->head;
-	struct pipit_slice host = host_name(head), path = pipit_guard_slice(head, head->path, head->path_length);
-	struct pipit_slice query = pipit_guard_slice(head, head->query, head->query_length);
-	char *location, port[16] = "";
-	size_t size = host.length + path.length + query.length + 64;
-
-	if (host.length == 0) {
-		pipit_reply_problem(request, 400, "This address redirects to https, which needs a Host header.");
-		return;
-	}
-	if (dispatch->https_port != HTTPS_PORT)
-		snprintf(port, sizeof port, ":%u", dispatch->https_port);
-	location = malloc(size);
-	if (!location) {
-		pipit_request_reply_short(request);
-		return;
-	}
-	snprintf(location, size, "https://%.*s%s%.*s%s%.*s", (int)host.length, host.data, port, (int)path.length,
-	    path.data, head->query ? "?" : "", (int)query.length, query.data);
-	pipit_reply_header(request, "Location", location);
-	pipit_reply(request, 308, NULL, NULL, 0);
-	free(location);
-}
-
-/* True: replied. */
-__attribute__((noinline)) static bool apply_https_rules(
-    const struct pipit_dispatch *dispatch, struct pipit_request *request)
-{
-	const struct pipit_config *config = dispatch->config;
-	bool is_for_server = request->head->bytes[request->head->path] == '*';
 	char value[48];
 
 	/* As a proxy of trusted_proxy says, which may speak TLS with the client. */
-	if (strcmp(pipit_request_scheme(request), "https") != 0) {
-		/* The public address does not have what is served at admin_listen only. */
-		if (!pipit_connection_is_admin(request->connection) && strcmp(config->redirect_to_https, "on") == 0 &&
-		    !is_for_server)
-			redirect_to_https(dispatch, request);
-	} else if (config->hsts_ms) {
-		snprintf(value, sizeof value, "max-age=%llu", (unsigned long long)(config->hsts_ms / 1000));
-		pipit_reply_header(request, "Strict-Transport-Security", value);
-	}
-	return request->replied;
+	if (strcmp(pipit_request_scheme(request), "https") != 0)
+		return;
+	snprintf(value, sizeof value, "max-age=%llu", (unsigned long long)(dispatch->config->hsts_ms / 1000));
+	pipit_reply_header(request, "Strict-Transport-Security", value);
 }
 
 /* --- the way of a request -------------------------------------------------------------------------------------------- */
@@ -157,8 +104,8 @@ static enum pipit_decision decide(
 	if (!request)
 		return PIPIT_DECIDE_NO_MEMORY;
 	pipit_connection_set_request(connection, request);
-	if (dispatch->has_https_rules && apply_https_rules(dispatch, request))
-		return PIPIT_DECIDE_ANSWERED;
+	if (dispatch->has_hsts)
+		add_hsts(dispatch, request);
 	request->route = find_route(dispatch, request);
 	if (dispatch->filters)
 		first = pipit_filter_has_checked_host(&dispatch->pool, head) ? dispatch->filters_after_host_check

@@ -24,8 +24,7 @@ struct pipit_dispatch {
 	size_t no_route;                                     /* index for the counters */
 	struct pipit_counters *counters;
 	struct pipit_access_log_buffer *access; /* NULL: no access log */
-	bool has_https_rules;                   /* redirect_to_https or hsts_ms is set */
-	unsigned https_port;                    /* of the first https address */
+	bool has_hsts;                          /* hsts_ms is set, and an address speaks TLS */
 	struct event *log_event;                /* active while lines wait: one write() per turn of the loop */
 };
 

@@ -301,6 +301,10 @@ def redirects(folder):
             group.true(f"HSTS on {path}", "a year", "Strict-Transport-Security: max-age=31536000" in server.curl(path), server.curl(path))
         # Not a proxy that is trusted.
         group.true("X-Forwarded-Proto of a client", "308", " 308 " in server.curl("/", "-H", "X-Forwarded-Proto: https", "-H", "X-Forwarded-For: 192.0.2.1", plain=True))
+    with Group("redirect behind the lists") as group, running(Server(folder, "--redirect-to-https", "--hosts", "one.example", "--deny", "127.0.0.2")) as server:
+        for host, address, status in (("one.example", "127.0.0.1", 308), ("evil.example", "127.0.0.1", 421), ("one.example", "127.0.0.2", 403)):
+            reply = server.curl("/", "-H", f"Host: {host}", "--interface", address, plain=True)
+            group.true(f"{host} from {address}", str(status), f" {status} " in reply.splitlines()[0], reply)
     with Group("redirect and the admin address") as group, running(Server(folder, "--redirect-to-https", "--admin-listen", "127.0.0.1:0")) as server:
         admin = int(re.search(r":(\d+) \(admin\)", server.process.stdout.readline())[1])
         group.true("an admin address", "no redirect", " 200 " in run("curl", "-sSi", f"http://127.0.0.1:{admin}/metrics"))
@@ -424,6 +428,8 @@ def refuses(folder):
         status, said = refusal("--root", str(folder), "--listen", "https://127.0.0.1:0", *map(str, good))
         group.true("a key below the root", "refused", status == 2 and "one-ec.key" in said and "lies below root" in said, said)
         status, said = refusal("--redirect-to-https")
+        said_of_hsts = refusal("--hsts", "500ms")[1]
+        group.true("half a second of HSTS", "refused", "less than a second" in said_of_hsts, said_of_hsts)
         group.true("a redirect to nowhere", "refused", status == 2 and "needs an http and an https address" in said, said)
 
 
