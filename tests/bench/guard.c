@@ -48,7 +48,7 @@ static int ascending(const void *left, const void *right)
 /* Ends the program if the guard does not pass the head. */
 static double measure_round(const char *bytes)
 {
-	static const struct pipit_guard_limits limits = { 16384, 8192, 100, 8192 };
+	static const struct pipit_guard_limits limits = { 16384, 8192, 100, 8192, false };
 	static struct pipit_guard_head head;
 	size_t length = strlen(bytes);
 	double begin = now_ns();
