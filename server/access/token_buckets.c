@@ -59,11 +59,18 @@ void pipit_token_buckets_free(struct pipit_token_buckets *buckets)
 	free(buckets);
 }
 
-/* Pair-multiply-shift (Thorup, "High Speed Hashing for Integers and Strings"): two addresses share a set with a chance of 1 in SETS. */
+/*
+ * Pair-multiply-shift (Thorup, "High Speed Hashing for Integers and Strings"): two addresses share a set with a chance of 1 in SETS. With
+ * some factors, addresses in a row would fill few sets: mixed, as MurmurHash3 ends, they fill all.
+ */
 static struct set *set_of(struct pipit_token_buckets *buckets, uint64_t address)
 {
 	uint64_t low = (uint32_t)address, high = address >> 32;
 	uint64_t hash = (buckets->factors[0] + low) * (buckets->factors[1] + high) + buckets->factors[2];
+
+	hash ^= hash >> 33;
+	hash *= 0xFF51AFD7ED558CCD;
+	hash ^= hash >> 33;
 	return &buckets->sets[(hash >> 32) % SETS];
 }
 
