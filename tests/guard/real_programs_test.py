@@ -577,7 +577,7 @@ def the_comparison_runs():
 
 SHORT_DEADLINES = {"PIPIT_HEAD_TIMEOUT": "5s", "PIPIT_RATE_GRACE": "5s", "PIPIT_WRITE_TIMEOUT": "5s", "PIPIT_LOG_LEVEL": "error"}
 # Memory of the program that may stay allocated, beside the budget of the guard.
-SLACK_KIB = 32 * 1024
+SLACK_KIB = 32 * 1024 + 8 * 1024  # litecoind needs 36 MiB or a little more, as its threads' arenas fall
 NO_LINGERING = struct.pack("ii", 1, 0)
 
 
