@@ -576,8 +576,9 @@ def the_comparison_runs():
 # --- clients that abuse the server ----------------------------------------------------------------------------------------
 
 SHORT_DEADLINES = {"PIPIT_HEAD_TIMEOUT": "5s", "PIPIT_RATE_GRACE": "5s", "PIPIT_WRITE_TIMEOUT": "5s", "PIPIT_LOG_LEVEL": "error"}
-# Memory of the program that may stay allocated, beside the budget of the guard.
-SLACK_KIB = 32 * 1024 + 8 * 1024  # litecoind needs 36 MiB or a little more, as its threads' arenas fall
+# Memory of the program that may stay allocated, beside the budget of the guard. litecoind makes replies on threads of its own: it grew by 37 to
+# 57 MiB in bounds_unread_replies, and by 414 to 426 MiB without a budget.
+SLACK_KIB = {"transmission-daemon": 32 * 1024, "litecoind": 64 * 1024, "ustreamer": 32 * 1024}
 NO_LINGERING = struct.pack("ii", 1, 0)
 
 
@@ -687,7 +688,7 @@ def bounds_unread_replies(kind):
             return closed + program.total("http_rejected_total", reason="memory_limit") >= count
 
         good.wait_until(are_all_refused, "the clients that do not read are closed")
-        assert most - before < budget_mib * 1024 * 1.5 + SLACK_KIB, f"{most} KiB are resident, {before} before"
+        assert most - before < budget_mib * 1024 * 1.5 + SLACK_KIB[kind.name], f"{most} KiB are resident, {before} before"
         close_all(clients)
 
 
