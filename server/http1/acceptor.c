@@ -49,7 +49,6 @@ struct pipit_acceptor {
 	size_t count;
 	bool is_paused;
 	pipit_evhttp_link_acceptor *accept; /* evhttp's, for clients behind proxies; NULL: there are none */
-	bool has_tls;                       /* a socket has */
 	struct pipit_connection
 	    *spare; /* for the next client, allocated before it is accepted; NULL: memory is short */
 };
@@ -208,28 +207,27 @@ static bool is_name_of(const struct name *listening, const struct name *accepted
 }
 
 /* evhttp does not tell which socket it has accepted from: compare names. */
-static bool is_from_admin(const struct pipit_net *net, int fd)
+static bool is_from(const struct pipit_net *net, int fd, bool (*is_wanted)(const struct listening_socket *socket))
 {
-	struct name listening, accepted;
+	struct name listening, accepted = { .length = 0 };
 	for (size_t i = 0; i < net->acceptor->count; i++) {
 		const struct listening_socket *socket = &net->acceptor->sockets[i];
-		if (socket->is_admin && read_name(socket->fd, &listening) && read_name(fd, &accepted))
-			return is_name_of(&listening, &accepted);
+		if (!is_wanted(socket) || (!accepted.length && !read_name(fd, &accepted)))
+			continue;
+		if (read_name(socket->fd, &listening) && is_name_of(&listening, &accepted))
+			return true;
 	}
 	return false;
 }
 
-static bool is_from_tls(const struct pipit_net *net, int fd)
+static bool is_admin(const struct listening_socket *socket)
 {
-	struct name listening, accepted;
-	if (!net->acceptor->has_tls || !read_name(fd, &accepted))
-		return false;
-	for (size_t i = 0; i < net->acceptor->count; i++) {
-		const struct listening_socket *socket = &net->acceptor->sockets[i];
-		if (socket->is_tls && read_name(socket->fd, &listening) && is_name_of(&listening, &accepted))
-			return true;
-	}
-	return false;
+	return socket->is_admin;
+}
+
+static bool is_tls(const struct listening_socket *socket)
+{
+	return socket->is_tls;
 }
 
 /* -1 when evhttp has no connection for it. */
@@ -243,7 +241,7 @@ static int ask_evhttp(struct pipit_connection *connection)
 		connection->peer.any.sa_family = AF_UNSPEC;
 		pipit_connection_end(connection, PIPIT_ABORT);
 	}
-	connection->is_admin = fd >= 0 && is_from_admin(connection->net, fd);
+	connection->is_admin = fd >= 0 && is_from(connection->net, fd, is_admin);
 	return fd;
 }
 
@@ -256,7 +254,7 @@ bool pipit_acceptor_adopt(struct pipit_connection *connection, enum pipit_refusa
 		pipit_connection_free(connection);
 		return false;
 	}
-	if (connection->evhttp && !connection->is_proxied && is_from_tls(connection->net, connection->fd))
+	if (connection->evhttp && !connection->is_proxied && is_from(connection->net, connection->fd, is_tls))
 		start_tls(connection);
 	*reason = pipit_eviction_admit(connection);
 	pipit_connection_adopt(connection);
@@ -272,7 +270,7 @@ static void on_proxied(
 	(void)listener;
 
 	if (connection)
-		take_up(connection, fd, peer, (socklen_t)length, is_from_admin(net, fd), true);
+		take_up(connection, fd, peer, (socklen_t)length, is_from(net, fd, is_admin), true);
 	else
 		close(fd);
 }
@@ -384,7 +382,7 @@ static enum pipit_acceptor_header take_client(
 	if (connection->evhttp && !show_to_evhttp(connection))
 		return PIPIT_ACCEPTOR_CLOSED;
 	/* TLS begins behind the header. */
-	if (is_from_tls(connection->net, connection->fd))
+	if (is_from(connection->net, connection->fd, is_tls))
 		start_tls(connection);
 	pipit_connection_set_state(connection, PIPIT_CONNECTION_IDLE);
 	*reason = pipit_eviction_admit_client(connection);
@@ -540,7 +538,7 @@ int pipit_acceptor_expect_proxies(struct pipit_net *net)
 void pipit_acceptor_use_tls(struct pipit_net *net)
 {
 	struct pipit_acceptor *acceptor = net->acceptor;
-	acceptor->sockets[acceptor->count - 1].is_tls = acceptor->has_tls = true;
+	acceptor->sockets[acceptor->count - 1].is_tls = true;
 }
 
 /* The program's own sockets included. */
