@@ -31,7 +31,7 @@ static const char default_address[] = "127.0.0.1:8080";
 
 #define ADDRESS_WANTED                                                                                           \
 	"ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, :PORT for all addresses, unix:/PATH, " \
-	"unix:@NAME, or fd://N"
+	"unix:@NAME, or fd://N; with https:// in front of ADDR for TLS, and ,proxy-protocol at the end behind a proxy"
 
 #define FIELD(name) offsetof(struct pipit_config, name)
 

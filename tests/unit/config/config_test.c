@@ -104,7 +104,7 @@ END_TEST
 
 #define ADDRESS_WANTED                                                                                           \
 	"ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, :PORT for all addresses, unix:/PATH, " \
-	"unix:@NAME, or fd://N"
+	"unix:@NAME, or fd://N; with https:// in front of ADDR for TLS, and ,proxy-protocol at the end behind a proxy"
 
 static void assert_check_fails(const char *expected)
 {

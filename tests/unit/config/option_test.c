@@ -141,7 +141,7 @@ END_TEST
 
 #define ADDRESS_WANTED                                                                                           \
 	"ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, :PORT for all addresses, unix:/PATH, " \
-	"unix:@NAME, or fd://N"
+	"unix:@NAME, or fd://N; with https:// in front of ADDR for TLS, and ,proxy-protocol at the end behind a proxy"
 #define SIZE_WANTED "use a number with an optional k, m or g, for example 1m"
 #define DURATION_WANTED "use a number with an optional ms, s, m or h, for example 10s"
 

@@ -123,7 +123,7 @@ static void assert_same_config(const struct pipit_config *left, const struct pip
 
 #define ADDRESS_WANTED                                                                                           \
 	"ADDR:PORT or [ADDR]:PORT with a numeric address, localhost:PORT, :PORT for all addresses, unix:/PATH, " \
-	"unix:@NAME, or fd://N"
+	"unix:@NAME, or fd://N; with https:// in front of ADDR for TLS, and ,proxy-protocol at the end behind a proxy"
 #define SIZE_WANTED "use a number with an optional k, m or g, for example 1m"
 
 /* ---------------------------------------------------------------- precedence */
