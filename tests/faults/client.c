@@ -245,7 +245,7 @@ static bool has_field(const struct response *response, const char *field)
 	return !field || memmem(response->head.data, response->head.length, field, strlen(field));
 }
 
-enum verdict client_judge(const struct client *client, const struct answer *answer, size_t *at)
+enum verdict client_judge(const struct client *client, const struct answer *answer, bool may_be_500, size_t *at)
 {
 	struct slice bytes = { client->heard + *at, client->length - *at };
 	struct response response = read_response(bytes, false, client->is_over);
@@ -255,7 +255,7 @@ enum verdict client_judge(const struct client *client, const struct answer *answ
 		size_t behind = *at + response.length;
 		enum verdict verdict;
 		final.interim = false;
-		verdict = client_judge(client, &final, &behind);
+		verdict = client_judge(client, &final, may_be_500, &behind);
 		if (verdict == VERDICT_RIGHT || verdict == VERDICT_REFUSED)
 			*at = behind;
 		return verdict;
@@ -263,8 +263,8 @@ enum verdict client_judge(const struct client *client, const struct answer *answ
 	response = read_response(bytes, answer->to_head, client->is_over);
 	if (response.is_broken)
 		return VERDICT_WRONG;
-	if (response.has_head && (response.status == 503 || response.status == 500) &&
-	    response.status != answer->status) {
+	if (response.has_head && response.status != answer->status &&
+	    (response.status == 503 || (response.status == 500 && may_be_500))) {
 		if (response.is_whole)
 			*at += response.length;
 		return response.is_whole ? VERDICT_REFUSED : client->is_over ? VERDICT_LOST : VERDICT_MORE;

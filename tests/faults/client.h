@@ -41,12 +41,15 @@ struct answer {
 enum verdict {
 	VERDICT_MORE,    /* correct so far, incomplete */
 	VERDICT_RIGHT,   /* complete and correct */
-	VERDICT_REFUSED, /* a complete 503 or 500 */
+	VERDICT_REFUSED, /* a complete 503, or 500 where it may be */
 	VERDICT_LOST,    /* incomplete at the end of the connection, which a client detects */
 	VERDICT_WRONG
 };
 
-/* Judges the bytes from *at on. For RIGHT and REFUSED, *at moves past the response. */
-enum verdict client_judge(const struct client *client, const struct answer *answer, size_t *at);
+/*
+ * Judges the bytes from *at on. For RIGHT and REFUSED, *at moves past the response. pipit refuses with 503; may_be_500: the
+ * answer is evhttp's, which does not say what it lacks.
+ */
+enum verdict client_judge(const struct client *client, const struct answer *answer, bool may_be_500, size_t *at);
 
 #endif

@@ -460,13 +460,18 @@ struct hearing {
 	bool was_refused;     /* one of them, complete */
 };
 
+static bool asks_evhttp(const struct step *step)
+{
+	return strstr(step->pieces[0], " /evhttp") || strstr(step->pieces[0], " /hello/");
+}
+
 static struct hearing hear(const struct step *step)
 {
 	struct hearing hearing = { .verdict = VERDICT_RIGHT };
 	while (hearing.count < ANSWERS_MAX && step->answers[hearing.count].status)
 		hearing.count++;
 	while (hearing.index < hearing.count) {
-		hearing.verdict = client_judge(&client, &step->answers[hearing.index], &hearing.at);
+		hearing.verdict = client_judge(&client, &step->answers[hearing.index], asks_evhttp(step), &hearing.at);
 		if (hearing.verdict != VERDICT_RIGHT && hearing.verdict != VERDICT_REFUSED)
 			break;
 		hearing.was_refused |= hearing.verdict == VERDICT_REFUSED;
