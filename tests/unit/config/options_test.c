@@ -702,6 +702,24 @@ static const char whole_file[] = "# every option, none at its default\n"
 				 "log-format = json\n"
 				 "log-level = warn\n";
 
+START_TEST(knows_when_every_address_that_was_given_is_wrong)
+{
+	static const char *const none[] = { NULL }, *const wrong[] = { "--listen", "nowhere", NULL },
+				 *const right[] = { "--listen", "127.0.0.1:1", NULL },
+				 *const both[] = { "--listen", "nowhere", "--listen", "127.0.0.1:1", NULL };
+	/* Set by a program, without sources. */
+	ck_assert(pipit_config_has_address(&config));
+	assert_flags_read(none);
+	ck_assert(pipit_config_has_address(&config));
+	assert_flags_read(right);
+	ck_assert(pipit_config_has_address(&config));
+	ck_assert_int_eq(read_flags(both), -EINVAL);
+	ck_assert(pipit_config_has_address(&config));
+	ck_assert_int_eq(read_flags(wrong), -EINVAL);
+	ck_assert(!pipit_config_has_address(&config));
+}
+END_TEST
+
 START_TEST(prints_what_it_read_in_the_largest_exact_units)
 {
 	assert_file_read(whole_file);
@@ -853,6 +871,7 @@ static TCase *file_tests(void)
 static TCase *print_tests(void)
 {
 	TCase *tests = make_case("print");
+	tcase_add_test(tests, knows_when_every_address_that_was_given_is_wrong);
 	tcase_add_test(tests, prints_what_it_read_in_the_largest_exact_units);
 	tcase_add_test(tests, reads_back_what_it_prints);
 	tcase_add_test(tests, reads_back_the_longest_text);
