@@ -64,16 +64,20 @@ static void *run(void *unused)
 	return pipit_server_run(server) == 0 ? server : NULL;
 }
 
+/* options: NULL for the defaults; without a heartbeat there, none comes between the events of a slow machine. */
 static void start(uint64_t workers, const struct pipit_stream_options *options)
 {
+	struct pipit_stream_options chosen = options ? *options : (struct pipit_stream_options){ 0 };
 	struct pipit_config config;
 	sigset_t all;
 
+	if (!chosen.heartbeat_ms)
+		chosen.heartbeat_ms = 3600 * 1000;
 	pipit_config_init(&config);
 	wire_configure(&config);
 	config.workers = workers;
 	config.log_level = "error";
-	stream = pipit_stream_new(options);
+	stream = pipit_stream_new(&chosen);
 	server = pipit_server_new(&config);
 	ck_assert(stream && server);
 	ck_assert_int_eq(pipit_route(server, PIPIT_GET, "/stream", pipit_stream_serve, stream), 0);
