@@ -27,7 +27,7 @@ FOLDERS = {
     "proxy": "client_address proxy_protocol forwarded trusted_proxies",
     "tls": "certificate ticket_keys tls_context tls_session tls_client test_certificate no_tls",
     "net": "oom_reserve limits listener handler_table connection budget input output eviction",
-    "sockets": "unix_socket inherited_socket listening",
+    "sockets": "unix_socket inherited_socket listening listeners",
     "http1": "open_reply evhttp_link evhttp_lane acceptor exchange body handler_queue http1 timeouts",
     "request": "problem request json_reader json_stream sse_event sse filter dispatch",
     "access": "path_prefix address_rules token_buckets rate_limit host_names cors header_rules https_redirect access",

@@ -7,9 +7,7 @@
 #include "app/routes.h"
 #include "app/signals.h"
 #include "app/worker.h"
-#ifdef PIPIT_AUTH
 #include "auth/authentication.h"
-#endif
 #include "base/log.h"
 #include "config/address.h"
 #include "config/cgroup.h"
@@ -21,7 +19,7 @@
 #include "proxy/trusted_proxies.h"
 #include "settings/settings.h"
 #include "settings/settings_http.h"
-#include "sockets/listening.h"
+#include "sockets/listeners.h"
 #include "tls/tls_context.h"
 
 #include <errno.h>
@@ -39,7 +37,6 @@
 #endif
 
 #define WORKERS_MAX 256
-#define LISTENERS_MAX (PIPIT_LISTEN_MAX + 1)
 
 struct settings_store {
 	struct pipit_settings *settings;
@@ -72,8 +69,7 @@ struct pipit_server {
 
 	bool is_listening;
 	int log_error; /* of pipit_server_open_log(), which has logged it */
-	struct pipit_listening listening[LISTENERS_MAX];
-	int *sockets; /* worker_count per address; -1: taken by a worker */
+	struct pipit_listeners listeners;
 	time_t started;
 };
 
@@ -144,8 +140,10 @@ struct pipit_server *pipit_server_new_unchecked(const struct pipit_config *confi
 {
 	struct pipit_server *server = calloc(1, sizeof *server);
 
-	if (server)
+	if (server) {
+		server->listeners.config = &server->config;
 		server->shared.limits = pipit_limits_new(config->max_connections_per_address);
+	}
 	if (!server || !server->shared.limits || pipit_routes_init(&server->routes) != 0 ||
 	    pipit_config_copy(&server->config, config) != 0) {
 		pipit_log(PIPIT_LOG_ERROR, "out of memory");
@@ -274,8 +272,6 @@ int pipit_route_settings(struct pipit_server *server, const char *pattern, struc
 
 /* --- authentication ----------------------------------------------------------------------------------------------- */
 
-#ifdef PIPIT_AUTH
-
 /* Clients must not read the files. */
 static int check_exposure(const struct pipit_server *server)
 {
@@ -332,90 +328,7 @@ static int prepend_authentication(struct pipit_server *server)
 	return error;
 }
 
-static void stop_authentication(struct pipit_server *server)
-{
-	pipit_authentication_stop(server->authentication);
-}
-
-static void free_authentication(struct pipit_server *server)
-{
-	pipit_authentication_free(server->authentication);
-}
-
-#else
-
-static int read_users(struct pipit_server *server)
-{
-	if (!server->config.protect)
-		return 0;
-	pipit_config_log_error(
-	    &server->config, "protect: this pipit is built without authentication; build it with nettle");
-	return -EINVAL;
-}
-
-const char *pipit_server_user_file(const struct pipit_server *server, size_t index)
-{
-	(void)server, (void)index;
-	return NULL;
-}
-
-int pipit_server_reload_users(struct pipit_server *server)
-{
-	(void)server;
-	return 0;
-}
-
-static int prepend_authentication(struct pipit_server *server)
-{
-	(void)server;
-	return 0;
-}
-
-static void stop_authentication(struct pipit_server *server)
-{
-	(void)server;
-}
-
-static void free_authentication(struct pipit_server *server)
-{
-	(void)server;
-}
-
-#endif
-
 /* --- listening ---------------------------------------------------------------------------------------------------- */
-
-/* Of `listen`, and behind them admin_listen. */
-static size_t count_listeners(const struct pipit_server *server)
-{
-	return server->config.listen_count + (server->config.admin_listen != NULL);
-}
-
-static bool is_admin(const struct pipit_server *server, size_t listener)
-{
-	return listener == server->config.listen_count;
-}
-
-static const char *address_of(const struct pipit_server *server, size_t listener)
-{
-	return is_admin(server, listener) ? server->config.admin_listen : server->config.listen[listener];
-}
-
-static const char *option_of(const struct pipit_server *server, size_t listener)
-{
-	return is_admin(server, listener) ? "admin-listen" : "listen";
-}
-
-static void close_sockets(struct pipit_server *server)
-{
-	for (size_t i = 0; server->sockets && i < count_listeners(server); i++)
-		pipit_listening_end(&server->listening[i]);
-	for (size_t i = 0; server->sockets && i < count_listeners(server) * server->worker_count; i++) {
-		if (server->sockets[i] >= 0)
-			close(server->sockets[i]);
-		server->sockets[i] = -1;
-	}
-}
 
 /* Callbacks that were written for evhttp seldom lock what they share. */
 static void count_workers(struct pipit_server *server)
@@ -431,64 +344,6 @@ static int check_registrations(const struct pipit_server *server)
 	if (server->routes.error)
 		pipit_log(PIPIT_LOG_ERROR, "not starting: a registration failed, see above");
 	return server->routes.error;
-}
-
-/* By number or by name, or it is a duplicate that another address has made. */
-static bool has_socket(const struct pipit_server *server, int fd)
-{
-	for (size_t i = 0; fd >= 0 && i < count_listeners(server) * server->worker_count; i++) {
-		if (server->sockets[i] == fd)
-			return true;
-	}
-	return false;
-}
-
-static int open_listener(struct pipit_server *server, size_t index, char reason[PIPIT_LISTENING_ERROR_SIZE])
-{
-	const char *address = address_of(server, index);
-	size_t count = server->worker_count;
-	int *sockets = server->sockets + index * count, error;
-
-	if (has_socket(server, pipit_listening_find_inherited(address))) {
-		strcpy(reason, "cannot be used: another address has this descriptor; use each descriptor once");
-		return -EINVAL;
-	}
-	error = pipit_listening_open(address, &server->config, sockets, count, &server->listening[index], reason);
-	for (size_t i = 0; error != 0 && i < count; i++)
-		sockets[i] = -1;
-	return error;
-}
-
-/* The first error; with may_be_in_use, such addresses are a warning. */
-static int open_listeners_of(struct pipit_server *server, bool are_inherited, bool may_be_in_use)
-{
-	char reason[PIPIT_LISTENING_ERROR_SIZE];
-	int result = 0;
-
-	for (size_t i = 0; i < count_listeners(server); i++) {
-		const char *address = address_of(server, i);
-		if (pipit_listening_is_inherited(address) != are_inherited)
-			continue;
-		int error = open_listener(server, i, reason);
-		if (error == 0)
-			pipit_listening_warn_of_v6_only(address, &server->config);
-		if (error == -EADDRINUSE && may_be_in_use) {
-			pipit_log(PIPIT_LOG_WARN, "%s is in use", address);
-		} else if (error != 0) {
-			pipit_config_log_error(
-			    &server->config, "%s = \"%s\": %s", option_of(server, i), address, reason);
-			result = result ? result : error;
-		}
-	}
-	return result;
-}
-
-/* Inherited sockets before others are opened: one of these could have a number that the parent process has not passed. */
-static int open_listeners(struct pipit_server *server, bool may_be_in_use)
-{
-	int result = open_listeners_of(server, true, may_be_in_use);
-	int error = open_listeners_of(server, false, may_be_in_use);
-	return result ? result : error;
 }
 
 /* Behind a guard without routes of its own there is only the program's evhttp. */
@@ -516,24 +371,11 @@ static int open_tls(struct pipit_server *server)
 	return server->shared.tls ? 0 : -EINVAL;
 }
 
-static int make_sockets(struct pipit_server *server)
-{
-	size_t count = count_listeners(server) * server->worker_count;
-
-	free(server->sockets);
-	server->sockets = calloc(count + 1, sizeof *server->sockets);
-	for (size_t i = 0; server->sockets && i < count; i++)
-		server->sockets[i] = -1;
-	return server->sockets ? 0 : -ENOMEM;
-}
-
 /* Logs every error. */
 static int open_log_and_listeners(struct pipit_server *server, bool is_check)
 {
 	int result = 0, error;
 
-	if (make_sockets(server) != 0)
-		return -ENOMEM;
 	if (!server->access && wants_access(server))
 		result = pipit_access_new(&server->config, &server->access);
 	error = open_tls(server);
@@ -546,7 +388,9 @@ static int open_log_and_listeners(struct pipit_server *server, bool is_check)
 	}
 	if (server->log_error != 0 || open_access_log(server) != 0)
 		result = result ? result : -EIO;
-	error = pipit_config_has_address(&server->config) ? open_listeners(server, is_check) : 0;
+	error = 0;
+	if (pipit_config_has_address(&server->config))
+		error = pipit_listeners_open(&server->listeners, server->worker_count, is_check);
 	return result ? result : error;
 }
 
@@ -559,7 +403,7 @@ int pipit_server_listen(struct pipit_server *server)
 	count_workers(server);
 	error = open_log_and_listeners(server, false);
 	if (error != 0)
-		close_sockets(server);
+		pipit_listeners_close(&server->listeners);
 	server->is_listening = error == 0;
 	return error;
 }
@@ -570,13 +414,13 @@ int pipit_server_check(struct pipit_server *server)
 
 	if (error == 0)
 		error = open_log_and_listeners(server, true);
-	close_sockets(server);
+	pipit_listeners_close(&server->listeners);
 	return error;
 }
 
 const char *pipit_server_url(const struct pipit_server *server, size_t index)
 {
-	return server->is_listening && index < count_listeners(server) ? server->listening[index].url : NULL;
+	return server->is_listening ? pipit_listeners_url(&server->listeners, index) : NULL;
 }
 
 /* --- starting ----------------------------------------------------------------------------------------------------- */
@@ -703,7 +547,7 @@ void pipit_server_detach(struct pipit_server *server)
 {
 	pipit_dashboard_feed_free(atomic_exchange(&server->feed, NULL));
 	atomic_store(&server->is_running, false);
-	stop_authentication(server);
+	pipit_authentication_stop(server->authentication);
 	for (size_t i = 0; i < server->worker_count; i++) {
 		pipit_worker_free(server->workers[i]);
 		server->workers[i] = NULL;
@@ -771,41 +615,42 @@ static int start_feed(struct pipit_server *server)
 	return atomic_load(&server->feed) ? 0 : -ENOMEM;
 }
 
-static int expect_proxies(const struct pipit_server *server, struct pipit_worker *worker, size_t listener)
+/* Logs why a worker cannot. */
+static int listen_by(struct pipit_server *server, struct pipit_worker *worker, size_t index, int fd)
 {
-	int error = pipit_worker_expect_proxies(worker);
+	const struct pipit_listeners *listeners = &server->listeners;
+	const char *address = pipit_listeners_address(listeners, index);
+	int error = pipit_worker_listen(worker, fd, pipit_listeners_is_admin(listeners, index), NULL);
+
+	if (error == -EAFNOSUPPORT)
+		pipit_listeners_log_error(listeners, index,
+		    "cannot be used with this C library beside evhttp callbacks that may ask for their client's "
+		    "address; use borrows_connection, or an IP address");
 	if (error != 0)
-		pipit_config_log_error(&server->config,
-		    "%s = \"%s\": cannot be used with this libevent beside evhttp callbacks that may ask for their "
-		    "client's address; use borrows_connection, or an address without proxy-protocol",
-		    option_of(server, listener), address_of(server, listener));
+		return error;
+	if (pipit_listener_is_https(address))
+		pipit_worker_use_tls(worker);
+	if (pipit_address_is_proxied(address)) {
+		error = pipit_worker_expect_proxies(worker);
+		if (error != 0)
+			pipit_listeners_log_error(listeners, index,
+			    "cannot be used with this libevent beside evhttp callbacks that may ask for their "
+			    "client's address; use borrows_connection, or an address without proxy-protocol");
+	}
 	return error;
 }
 
 static int make_worker(struct pipit_server *server, size_t number, struct event_base *base)
 {
+	struct pipit_listeners *listeners = &server->listeners;
 	struct pipit_worker *worker = server->workers[number] = pipit_worker_new(&server->shared, base);
-	if (!worker)
-		return -ENOMEM;
-	server->counters[number] = pipit_worker_stats(worker);
-	for (size_t i = 0; i < count_listeners(server); i++) {
-		int *socket = &server->sockets[i * server->worker_count + number], fd = *socket;
-		*socket = -1;
-		int error = pipit_worker_listen(worker, fd, is_admin(server, i), NULL);
-		if (error == 0 && pipit_listener_is_https(address_of(server, i)))
-			pipit_worker_use_tls(worker);
-		if (error == -EAFNOSUPPORT)
-			pipit_config_log_error(&server->config,
-			    "%s = \"%s\": cannot be used with this C library beside evhttp callbacks that may ask "
-			    "for "
-			    "their client's address; use borrows_connection, or an IP address",
-			    option_of(server, i), address_of(server, i));
-		if (error == 0 && pipit_address_is_proxied(address_of(server, i)))
-			error = expect_proxies(server, worker, i);
-		if (error != 0)
-			return error;
-	}
-	return 0;
+	int error = worker ? 0 : -ENOMEM;
+
+	if (worker)
+		server->counters[number] = pipit_worker_stats(worker);
+	for (size_t i = 0; error == 0 && i < pipit_listeners_count(listeners); i++)
+		error = listen_by(server, worker, i, pipit_listeners_take_socket(listeners, i, number));
+	return error;
 }
 
 /* Without admin_listen, the same for all. */
@@ -822,21 +667,13 @@ static void set_dispatch_routes(struct pipit_server *server)
 		dispatched[false].fallback = NULL;
 }
 
-/* Of the first address that speaks TLS; 0: none. */
-static unsigned https_port(const struct pipit_server *server)
-{
-	for (size_t i = 0; i < server->config.listen_count; i++) {
-		if (pipit_listener_is_https(server->config.listen[i]))
-			return (unsigned)strtoul(strrchr(server->listening[i].url, ':') + 1, NULL, 10);
-	}
-	return 0;
-}
-
 static void prepend_access(struct pipit_server *server)
 {
-	for (size_t i = 0; i < count_listeners(server); i++)
-		pipit_access_add_listener(server->access, server->sockets[i * server->worker_count]);
-	pipit_access_set_https_port(server->access, https_port(server));
+	const struct pipit_listeners *listeners = &server->listeners;
+
+	for (size_t i = 0; i < pipit_listeners_count(listeners); i++)
+		pipit_access_add_listener(server->access, pipit_listeners_socket(listeners, i, 0));
+	pipit_access_set_https_port(server->access, pipit_listeners_https_port(listeners));
 	pipit_routes_prepend_filters(
 	    &server->routes, pipit_access_take_filters(server->access, server->shared.evhttp != NULL));
 }
@@ -1085,15 +922,15 @@ void pipit_server_free(struct pipit_server *server)
 		server->stores = next;
 	}
 	pipit_server_detach(server);
-	free_authentication(server);
-	close_sockets(server);
+	pipit_authentication_free(server->authentication);
+	pipit_listeners_close(&server->listeners);
 	pipit_tls_context_free(server->shared.tls);
 	pipit_access_log_close(server->shared.access_log);
 	pipit_limits_free(server->shared.limits);
 	pipit_trusted_proxies_free(server->shared.trusted_proxies);
 	pipit_routes_clear(&server->routes);
 	pipit_access_free(server->access);
-	free(server->sockets);
+	pipit_listeners_clear(&server->listeners);
 	pipit_config_clear(&server->config);
 	free(server);
 }

@@ -10,6 +10,8 @@
 
 struct pipit_authentication;
 
+#ifdef PIPIT_AUTH
+
 /*
  * Reads the rules of config->protect, and their files. *authentication: NULL without rules. Logs every error; 0, -EINVAL, -ENOMEM. threads: that compute hashes.
  */
@@ -31,5 +33,51 @@ void pipit_authentication_stop(struct pipit_authentication *authentication);
 
 /* After the workers. NULL is harmless. */
 void pipit_authentication_free(struct pipit_authentication *authentication);
+
+#else
+
+/* In a build without authentication there is none: every pointer to one is NULL. */
+
+#include "config/config.h"
+
+#include <errno.h>
+
+static inline int pipit_authentication_new(
+    const struct pipit_config *config, size_t threads, struct pipit_authentication **authentication)
+{
+	(void)threads, (void)authentication;
+	pipit_config_log_error(config, "protect: this pipit is built without authentication; build it with nettle");
+	return -EINVAL;
+}
+
+static inline const char *pipit_authentication_file(
+    const struct pipit_authentication *authentication, size_t index, const char **rule)
+{
+	(void)authentication, (void)index, (void)rule;
+	return NULL;
+}
+
+static inline int pipit_authentication_reload(struct pipit_authentication *authentication)
+{
+	(void)authentication;
+	return 0;
+}
+
+static inline void pipit_authentication_filter(struct pipit_request *request, void *authentication)
+{
+	(void)request, (void)authentication;
+}
+
+static inline void pipit_authentication_stop(struct pipit_authentication *authentication)
+{
+	(void)authentication;
+}
+
+static inline void pipit_authentication_free(struct pipit_authentication *authentication)
+{
+	(void)authentication;
+}
+
+#endif
 
 #endif
