@@ -339,6 +339,9 @@ static void confine(struct daemon *daemon)
 	};
 	char error[512];
 
+	/* Keys, or what passwords become. All files are open: /dev/stdout cannot be opened by name then. */
+	if (config->tls_key_count > 0 || config->protect)
+		pipit_disable_core_dumps();
 	if (geteuid() == 0 && !config->user)
 		pipit_log(PIPIT_LOG_WARN, "runs as root; use --user with a user that owns nothing else");
 	pipit_own_files_find(config, find_own_pages(), &files);

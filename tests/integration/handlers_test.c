@@ -827,6 +827,7 @@ START_TEST(shows_every_family_of_metrics)
 	ck_assert(has_counted);
 	ck_assert_int_eq(page.status, 200);
 	assert_field(&page, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+	assert_field(&page, "Cache-Control", "no-store");
 	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
 		assert_family(page.content, families[i].name, families[i].type);
 	ck_assert_ptr_nonnull(

@@ -154,6 +154,21 @@ def check_user():
             group.true("as root", "a warning", "warn: runs as root; use --user" in said, said)
 
 
+def check_core_dumps():
+    """What the kernel does not dump, it gives to root."""
+    with Group("core dumps") as group, temporary_folder() as folder:
+        (folder / "users").write_text("")
+        (folder / "users").chmod(0o644)
+        owner = NOBODY if os.getuid() == 0 else os.getuid()
+        user = ("--user", str(NOBODY)) if os.getuid() == 0 else ()
+        for options, expected, limit in (((), owner, None), (("--protect", f"/api/ basic {folder / 'users'}"), 0, "0")):
+            with Confined(*user, *options) as daemon:
+                process = pathlib.Path(f"/proc/{daemon.process.pid}")
+                group.same(f"{options}: the owner of its files in /proc", expected, (process / "fd").stat().st_uid)
+                if limit:
+                    group.same(f"{options}: the limit", limit, re.search(r"Max core file size +(\d+)", (process / "limits").read_text())[1])
+
+
 def check_traces():
     """--check leaves no file, so that the daemon of another user can make its own."""
     with Group("--check") as group:
@@ -297,6 +312,7 @@ def main():
     check_wrong_values()
     check_files()
     check_seccomp()
+    check_core_dumps()
     end_with_verdict()
 
 

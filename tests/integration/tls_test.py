@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 
 from served import DAEMON, ENVIRONMENT, PATIENCE_SECONDS, Group, end_with_verdict, refusal, running, temporary_folder, wait_for
@@ -433,6 +434,25 @@ def refuses(folder):
         group.true("a redirect to nowhere", "refused", status == 2 and "needs an http and an https address" in said, said)
 
 
+def check_health(place, reply):
+    """The exit status for a server that is not pipit."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(place / "certificate.pem", place / "key.pem")
+
+    def serve(listener):
+        with contextlib.suppress(OSError), listener.accept()[0] as plain, context.wrap_socket(plain, server_side=True) as client:
+            client.recv(4096)
+            client.sendall(reply)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        done = subprocess.run([DAEMON, "--healthcheck", "--listen", f"https://127.0.0.1:{listener.getsockname()[1]}", "--tls-certificate",
+                               place / "certificate.pem", "--tls-key", place / "key.pem"], env=ENVIRONMENT, timeout=PATIENCE_SECONDS, check=False)
+        thread.join()
+    return done.returncode
+
+
 def makes_certificates(folder):
     place = folder / "made"
     with Group("a certificate to try out") as group:
@@ -451,6 +471,8 @@ def makes_certificates(folder):
             status = subprocess.run([DAEMON, "--healthcheck", "--listen", f"https://127.0.0.1:{server.port}", "--tls-certificate", place / "certificate.pem",
                                      "--tls-key", place / "key.pem"], env=ENVIRONMENT, check=False).returncode
             group.same("the health check", 0, status)
+        group.same("the health check of a server whose reply is long", 0, check_health(place, b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 100_000))
+        group.same("the health check of another one", 1, check_health(place, b"HTTP/1.1 503 No\r\n\r\n"))
 
 
 def main():
