@@ -99,6 +99,8 @@ static const char *read_rate(struct pipit_slice word, struct rate *rate)
 		rate->period_ns = 3600 * NS_PER_SECOND;
 	else
 		return "the rate is not a number of requests per s, m or h";
+	if (number.length > 1 && number.data[number.length - 1] == 'r')
+		return "the rate has an r behind its number, as in nginx";
 	if (!read_number(number, &rate->requests))
 		return "the rate is not 1 to " TEXT(PIPIT_RATE_LIMIT_MAX) " requests";
 	rate->burst = rate->requests;

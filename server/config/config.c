@@ -8,7 +8,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -137,6 +136,21 @@ static const struct pipit_option_place *place_of_item(
 	return check->origin == NULL ? &call : &check->origin->items[option->list][index];
 }
 
+/* A program that fills the array forgets its count easily. item: behind those that are counted. */
+static void check_uncounted(struct check *check, const struct pipit_option *option, const char *item)
+{
+	if (item == NULL)
+		return;
+	pipit_option_error_start_line(check->error);
+	pipit_option_error_append_setting(check->error, &call, option->name, item);
+	pipit_option_error_append(check->error, ": is not counted; set ");
+	for (const char *at = option->name; *at != '\0'; at++)
+		pipit_option_error_append(check->error, "%c", *at == '-' ? '_' : *at);
+	pipit_option_error_append(
+	    check->error, "_count to the number of %s", option->kind == PIPIT_OPTION_ADDRESSES ? "addresses" : "files");
+	keep_result(check, -EINVAL);
+}
+
 static void check_list(struct check *check, const struct pipit_option *option)
 {
 	size_t count = pipit_option_item_count(check->config, option);
@@ -147,6 +161,8 @@ static void check_list(struct check *check, const struct pipit_option *option)
 	keep_result(check, pipit_option_error_report(&call, option, "", fault, check->error));
 	for (size_t i = 0; fault == PIPIT_FAULT_NONE && i < count; i++)
 		check_text(check, place_of_item(check, option, i), option, pipit_option_item(check->config, option, i));
+	if (check->origin == NULL && fault == PIPIT_FAULT_NONE && count < PIPIT_LISTEN_MAX)
+		check_uncounted(check, option, pipit_option_item(check->config, option, count));
 }
 
 static void check_option(struct check *check, const struct pipit_option *option)
@@ -276,7 +292,13 @@ static void check_body_against_memory(struct check *check)
 		    pipit_option_format_number(option, check->config->memory_limit, memory));
 }
 
-/* --- TLS */
+/* --- TLS and proxies */
+
+/* An error about it has been reported, and its field has an earlier value. */
+static bool is_wrong(const struct check *check, const char *name)
+{
+	return check->origin != NULL && check->origin->is_wrong[find_option(name) - pipit_option_table];
+}
 
 /* Begins an error about an option that is not wrong by itself. */
 static void begin_error(struct check *check, const char *name, const char *value)
@@ -331,6 +353,8 @@ static void check_client_auth(struct check *check)
 	const struct pipit_config *config = check->config;
 	bool is_off = strcmp(config->tls_client_auth, "off") == 0;
 
+	if (is_wrong(check, "tls-client-auth") || is_wrong(check, "tls-client-ca"))
+		return;
 	if (!is_off && config->tls_client_ca == NULL) {
 		begin_error(check, "tls-client-auth", config->tls_client_auth);
 		pipit_option_error_append(check->error, ": needs authorities; use tls-client-ca");
@@ -358,20 +382,35 @@ static void check_hsts(struct check *check)
 	char value[PIPIT_OPTION_NUMBER_BYTES];
 	uint64_t hsts_ms = check->config->hsts_ms;
 
-	if (hsts_ms == 0 || hsts_ms >= 1000)
+	bool has_https = pipit_config_has_https(check->config) || check->config->trusted_proxy != NULL;
+
+	if (hsts_ms == 0 || is_wrong(check, "hsts") || is_wrong(check, "trusted-proxy") ||
+	    (hsts_ms >= 1000 && has_https))
 		return;
-	snprintf(value, sizeof value, "%" PRIu64 "ms", hsts_ms);
-	begin_error(check, "hsts", value);
-	pipit_option_error_append(check->error, ": less than a second; use whole seconds, or 0 for off");
+	begin_error(check, "hsts", pipit_option_format_number(find_option("hsts"), hsts_ms, value));
+	pipit_option_error_append(check->error, "%s",
+	    hsts_ms < 1000 ? ": less than a second; use whole seconds, or 0 for off"
+			   : ": has no effect without https; use an https address in listen, or trusted-proxy with the "
+			     "proxy that speaks https");
+}
+
+/* The default may be set, as in what --check prints. */
+static void check_trusted_header(struct check *check)
+{
+	static const char name[] = "trusted-header";
+	const struct pipit_config *config = check->config;
+
+	if (config->trusted_proxy != NULL || strcmp(config->trusted_header, find_option(name)->initial_text) == 0 ||
+	    is_wrong(check, name) || is_wrong(check, "trusted-proxy"))
+		return;
+	begin_error(check, name, config->trusted_header);
+	pipit_option_error_append(
+	    check->error, ": has no effect without trusted-proxy; use it with the networks of the proxies");
 }
 
 static void check_tls(struct check *check)
 {
-	const struct pipit_option_origin *origin = check->origin;
-	bool is_wrong = origin != NULL && (origin->is_wrong[find_option("listen") - pipit_option_table] ||
-					      origin->is_wrong[find_option("tls-certificate") - pipit_option_table] ||
-					      origin->is_wrong[find_option("tls-key") - pipit_option_table]);
-	if (!is_wrong) {
+	if (!is_wrong(check, "listen") && !is_wrong(check, "tls-certificate") && !is_wrong(check, "tls-key")) {
 		check_certificates(check);
 		check_redirect(check);
 		check_hsts(check);
@@ -392,6 +431,7 @@ int pipit_config_check_into(const struct pipit_config *config, struct pipit_opti
 		check_target_against_head(&check);
 		check_body_against_memory(&check);
 		check_tls(&check);
+		check_trusted_header(&check);
 	}
 	return check.result;
 }

@@ -233,14 +233,40 @@ static void prefer_nearer(const char *name, const char *candidate, const char **
 	}
 }
 
-/* NULL when more than a third of the letters differ. */
-static const char *suggest(const char *name, size_t length, bool with_commands)
+/* "tls-cert", "certificate" and "tls-certificate-file" for "tls-certificate". */
+static bool is_part(const char *name, const char *option)
+{
+	size_t length = strlen(name), option_length = strlen(option);
+	if (length >= option_length)
+		return strncmp(name, option, option_length) == 0 && name[option_length] == '-';
+	return strncmp(name, option, length) == 0 ||
+	       (option[option_length - length - 1] == '-' && strcmp(option + option_length - length, name) == 0);
+}
+
+enum { SUGGESTED_MAX = 2 };
+
+/* None if it is a part of more than SUGGESTED_MAX. */
+static size_t find_parts(const char *name, const char *found[SUGGESTED_MAX])
+{
+	size_t count = 0;
+	for (size_t i = 0; i < PIPIT_OPTION_TOTAL && name[0] != '\0'; i++) {
+		if (!is_part(name, pipit_option_table[i].name))
+			continue;
+		if (count == SUGGESTED_MAX)
+			return 0;
+		found[count++] = pipit_option_table[i].name;
+	}
+	return count;
+}
+
+/* Returns how many: the nearest one, unless more than a third of the letters differ, or else those that it is a part of. */
+static size_t suggest(const char *name, size_t length, bool with_commands, const char *found[SUGGESTED_MAX])
 {
 	char folded[PIPIT_OPTION_NAME_MAX_BYTES + 1];
 	const char *best = NULL;
 	unsigned least = (unsigned)length / 3 + 1;
 	if (length > PIPIT_OPTION_NAME_MAX_BYTES)
-		return NULL;
+		return 0;
 	for (size_t i = 0; i < length; i++) {
 		bool is_upper = name[i] >= 'A' && name[i] <= 'Z';
 		folded[i] = is_upper ? (char)(name[i] - 'A' + 'a') : name[i] == '_' ? '-' : name[i];
@@ -250,20 +276,26 @@ static const char *suggest(const char *name, size_t length, bool with_commands)
 		prefer_nearer(folded, pipit_option_table[i].name, &best, &least);
 	for (size_t i = 0; with_commands && i < PIPIT_COMMAND_TOTAL; i++)
 		prefer_nearer(folded, pipit_commands[i].name, &best, &least);
-	return best;
+	if (best == NULL)
+		return find_parts(folded, found);
+	found[0] = best;
+	return 1;
 }
 
 void pipit_option_error_report_unknown(const struct pipit_option_place *place, const char *shown, const char *name,
     size_t length, const char *what, struct pipit_option_error *error)
 {
-	const char *nearest = suggest(name, length, place->kind == PIPIT_OPTION_PLACE_COMMAND_LINE);
+	const char *found[SUGGESTED_MAX];
+	size_t count = suggest(name, length, place->kind == PIPIT_OPTION_PLACE_COMMAND_LINE, found);
 	pipit_option_error_start_line(error);
 	pipit_option_error_append_place(error, place);
 	pipit_option_error_append_shown(error, shown, (size_t)(name - shown) + length);
 	pipit_option_error_append(error, ": unknown %s", what);
-	if (nearest != NULL) {
-		pipit_option_error_append(error, "; did you mean ");
-		append_name(error, place, nearest);
+	for (size_t i = 0; i < count; i++) {
+		pipit_option_error_append(error, i == 0 ? "; did you mean " : " or ");
+		append_name(error, place, found[i]);
+	}
+	if (count > 0) {
 		pipit_option_error_append(error, "?");
 	} else if (place->kind != PIPIT_OPTION_PLACE_CALL) {
 		pipit_option_error_append(error, "; see --help");

@@ -163,7 +163,7 @@ static const struct {
 	{ "/api/", "the rate is not a number of requests per s, m or h" FORM },
 	{ "10", "the rate is not a number of requests per s, m or h" FORM },
 	{ "10/d", "the rate is not a number of requests per s, m or h" FORM },
-	{ "10r/s", "the rate is not 1 to 1000000 requests" FORM },
+	{ "10r/s", "the rate has an r behind its number, as in nginx" FORM },
 	{ "-1/s", "the rate is not 1 to 1000000 requests" FORM },
 	{ "0/s", "the rate is not 1 to 1000000 requests" FORM },
 	{ "1000001/s", "the rate is not 1 to 1000000 requests" FORM },

@@ -190,7 +190,7 @@ static const struct {
 	const char *answer;
 	const char *part; /* of the error */
 } unhealthy[] = {
-	{ "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "503" },
+	{ "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 503 Service Unavailable" },
 	{ "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404" },
 	{ "HTTP/1.1 204 No Content\r\n\r\n", "204" },
 	{ "HTTP/1.1 2000 OK\r\n\r\n", "2000" },

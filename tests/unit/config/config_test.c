@@ -225,6 +225,36 @@ START_TEST(finds_addresses_that_overlap)
 }
 END_TEST
 
+START_TEST(refuses_options_that_have_no_effect)
+{
+	config.hsts_ms = 3600 * 1000;
+	assert_check_fails("hsts = \"1h\": has no effect without https; use an https address in listen, or "
+			   "trusted-proxy with the proxy that speaks https");
+	config.hsts_ms = 3600 * 1000;
+	config.trusted_proxy = "127.0.0.1";
+	ck_assert_int_eq(pipit_config_check(&config, error, sizeof(error)), 0);
+	config.trusted_header = "forwarded";
+	ck_assert_int_eq(pipit_config_check(&config, error, sizeof(error)), 0);
+	config.trusted_proxy = NULL;
+	config.hsts_ms = 0;
+	assert_check_fails("trusted-header = \"forwarded\": has no effect without trusted-proxy; use it with the "
+			   "networks of the proxies");
+	config.trusted_header = "x-forwarded-for";
+	ck_assert_int_eq(pipit_config_check(&config, error, sizeof(error)), 0);
+}
+END_TEST
+
+START_TEST(refuses_items_that_are_not_counted)
+{
+	config.tls_certificate[0] = "/etc/a.pem";
+	assert_check_fails(
+	    "tls-certificate = \"/etc/a.pem\": is not counted; set tls_certificate_count to the number of "
+	    "files");
+	config.listen[1] = "127.0.0.1:8081";
+	assert_check_fails("listen = \"127.0.0.1:8081\": is not counted; set listen_count to the number of addresses");
+}
+END_TEST
+
 START_TEST(reports_every_error_on_a_line)
 {
 	config.workers = 257;
@@ -421,6 +451,8 @@ static TCase *check_tests(void)
 	tcase_add_test(tests, checks_addresses_set_by_the_application);
 	tcase_add_test(tests, takes_sixteen_addresses_and_no_more);
 	tcase_add_loop_test(tests, finds_addresses_that_overlap, 0, sizeof(address_pairs) / sizeof(address_pairs[0]));
+	tcase_add_test(tests, refuses_options_that_have_no_effect);
+	tcase_add_test(tests, refuses_items_that_are_not_counted);
 	tcase_add_test(tests, reports_every_error_on_a_line);
 	return tests;
 }

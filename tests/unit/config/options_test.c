@@ -233,6 +233,18 @@ START_TEST(recognizes_commands)
 }
 END_TEST
 
+/* It needs an address, and may have the environment of a server with other ones. */
+START_TEST(a_health_check_needs_no_certificate)
+{
+	static const char *const flags[] = { "--healthcheck", "--listen", "https://127.0.0.1:8443", NULL };
+	static const char *const plain[] = { "--healthcheck", "--listen", "127.0.0.1:8081", NULL };
+	static const char *const environment[] = { "PIPIT_REDIRECT_TO_HTTPS=on", "PIPIT_HSTS=1h", NULL };
+	ck_assert_int_eq(read_all(flags, environment), 0);
+	ck_assert_int_eq(read_all(plain, environment), 0);
+	ck_assert(options.healthcheck);
+}
+END_TEST
+
 START_TEST(recognizes_help_beside_wrong_options)
 {
 	static const char *const flags[] = { "--workers", "many", "--config", "/nonexistent", "--help", NULL };
@@ -279,6 +291,14 @@ START_TEST(refuses_a_wrong_command_line)
 		{ { "--chek" }, "--chek: unknown option; did you mean --check?" },
 		{ { "--confg=x" }, "--confg: unknown option; did you mean --config?" },
 		{ { "--tls" }, "--tls: unknown option; see --help" },
+		{ { "--tls-cert", "x" }, "--tls-cert: unknown option; did you mean --tls-certificate?" },
+		{ { "--key=x" }, "--key: unknown option; did you mean --tls-key?" },
+		{ { "--tls-certificate-file=x" },
+		    "--tls-certificate-file: unknown option; did you mean --tls-certificate?" },
+		{ { "--trusted=x" }, "--trusted: unknown option; did you mean --trusted-proxy or --trusted-header?" },
+		{ { "--max-body=1m" }, "--max-body: unknown option; did you mean --max-body-bytes?" },
+		{ { "--tls-client-auth=on", "--tls-client-ca=/etc/ca.pem" },
+		    "--tls-client-auth on: unknown value; use off, optional or required" },
 		{ { "-x" }, "-x: unknown option; see --help" },
 		{ { "--" }, "--: unknown option; see --help" },
 		{ { "--a\nb" }, "--a\\x0Ab: unknown option; see --help" },
@@ -839,6 +859,7 @@ static TCase *source_tests(void)
 	tcase_add_test(tests, a_later_source_replaces_all_addresses_of_an_earlier_one);
 	tcase_add_test(tests, the_flag_config_overrides_the_variable);
 	tcase_add_loop_test(tests, recognizes_commands, 0, 6);
+	tcase_add_test(tests, a_health_check_needs_no_certificate);
 	tcase_add_test(tests, recognizes_help_beside_wrong_options);
 	tcase_add_test(tests, takes_values_after_a_space_or_an_equals_sign);
 	tcase_add_test(tests, the_last_of_a_repeated_flag_counts);
