@@ -291,6 +291,15 @@ int pipit_networks_add(
 	return result;
 }
 
+bool pipit_networks_have_every_address(const struct pipit_networks *networks)
+{
+	for (size_t i = 0; i < networks->count; i++) {
+		if (networks->networks[i].bits == 0 && family_bits(&networks->networks[i].first) > 0)
+			return true;
+	}
+	return false;
+}
+
 /* --- searching ------------------------------------------------------------------------------------------------------ */
 
 /* A network comes before those that it contains. */

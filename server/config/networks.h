@@ -5,6 +5,7 @@
 
 #include "base/slice.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -19,11 +20,14 @@ void pipit_networks_free(struct pipit_networks *networks);
 
 /*
  * list: addresses, networks as "10.0.0.0/8", "unix:" for clients of UNIX sockets, or "all" for all of these; separated by commas or blanks.
- * value: not 0. Returns 0; -EINVAL with a line in `error` that says what would be right; -ENOMEM. After an error, only
- * pipit_networks_free().
+ * value: not 0. Returns 0; -EINVAL with a line in `error` that says what would be right; -ENOMEM. After an error, only this function, to find
+ * more errors, and pipit_networks_free().
  */
 int pipit_networks_add(
     struct pipit_networks *networks, struct pipit_slice list, int value, char *error, size_t error_size);
+
+/* One of them has all addresses of IPv4, or all of IPv6. */
+bool pipit_networks_have_every_address(const struct pipit_networks *networks);
 
 /*
  * After the last one, and once, before the first search; searches may then run in all threads. Returns 0; -EEXIST with a network in `error`

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "proxy/trusted_proxies.h"
 
+#include "base/log.h"
 #include "base/slice.h"
 #include "config/config.h"
 #include "config/networks.h"
@@ -8,6 +9,7 @@
 #include "pipit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct pipit_trusted_proxies {
@@ -17,23 +19,40 @@ struct pipit_trusted_proxies {
 
 /* --- the networks ---------------------------------------------------------------------------------------------------- */
 
-/* Logs the error. */
+static void warn_of_every_address(const struct pipit_config *config, struct pipit_slice list)
+{
+	char message[512], located[768];
+
+	snprintf(message, sizeof message,
+	    "trusted-proxy = \"%.*s\": every client may then say which address it has; use the networks of the proxies",
+	    (int)list.length, list.data);
+	pipit_config_locate(config, message, located, sizeof located);
+	pipit_log(PIPIT_LOG_WARN, "%s", located);
+}
+
+/* Logs each wrong line. */
 static int add_lines(struct pipit_trusted_proxies *proxies, const struct pipit_config *config)
 {
 	const char *line = config->trusted_proxy;
-	char error[512] = "out of memory";
+	char why[512] = "out of memory";
+	bool has_warned = false;
 	int result = 0;
 
-	while (*line && result == 0) {
+	while (*line) {
 		struct pipit_slice list = { line, strcspn(line, "\n") };
-		result = pipit_networks_add(proxies->networks, list, 1, error, sizeof error);
-		if (result != 0)
+		int error = pipit_networks_add(proxies->networks, list, 1, why, sizeof why);
+		if (error != 0) {
 			pipit_config_log_error(
-			    config, "trusted-proxy = \"%.*s\": %s", (int)list.length, list.data, error);
+			    config, "trusted-proxy = \"%.*s\": %s", (int)list.length, list.data, why);
+			result = result ? result : error;
+		} else if (!has_warned && pipit_networks_have_every_address(proxies->networks)) {
+			warn_of_every_address(config, list);
+			has_warned = true;
+		}
 		line += list.length + (line[list.length] == '\n');
 	}
-	if (result == 0 && (result = pipit_networks_index(proxies->networks, error, sizeof error)) != 0)
-		pipit_config_log_error(config, "trusted-proxy: %s", error);
+	if (result == 0 && (result = pipit_networks_index(proxies->networks, why, sizeof why)) != 0)
+		pipit_config_log_error(config, "trusted-proxy: %s", why);
 	return result;
 }
 

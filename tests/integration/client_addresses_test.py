@@ -172,9 +172,11 @@ def a_limit_comes_before_the_host_and_the_password():
 
 
 def every_wrong_rule_is_reported():
-    flags = ("--allow", "10.1.2.3/8", "--allow", "/x 10.0.0.0/40", "--deny", "/a/../b ::1", "--rate-limit", "10", "--rate-limit", "/x 1/s burst=0")
+    flags = ("--allow", "10.1.2.3/8", "--allow", "/x 10.0.0.0/40", "--deny", "/a/../b ::1", "--rate-limit", "10", "--rate-limit", "/x 1/s burst=0",
+             "--trusted-proxy", "10.0.0.1/8", "--trusted-proxy", "proxy.example")
     right = ("use 10.0.0.0/8 for the network", "use 0 to 32, as in 10.0.0.0/8", "use [PREFIX] and addresses or networks",
-             "use [PREFIX] N/s, N/m or N/h [burst=N]", "the burst is not 1 to 1000000 requests; use ")
+             "use [PREFIX] N/s, N/m or N/h [burst=N]", "the burst is not 1 to 1000000 requests; use ",
+             "use 10.0.0.0/8 for the network", "not a network; use addresses or networks")
     for check in ((), ("--check",)):
         done = subprocess.run([DAEMON, "--listen", "127.0.0.1:0", *flags, *check], capture_output=True, text=True, timeout=PATIENCE, env=ENVIRONMENT, check=False)
         lines = done.stderr.splitlines()
@@ -197,6 +199,14 @@ def the_place_of_a_wrong_rule_is_named():
             assert line.startswith(start), line
 
 
+def trust_in_every_client_is_a_warning():
+    words = "every client may then say which address it has; use the networks of the proxies"
+    for values, warned in ((("10.0.0.0/8", "all"), "all"), (("127.0.0.1 0.0.0.0/0",), "127.0.0.1 0.0.0.0/0"), (("::/0", "all"), "::/0"), (("unix:", "128.0.0.0/1"), None)):
+        flags = [word for value in values for word in ("--trusted-proxy", value)]
+        done = subprocess.run([DAEMON, "--check", "--listen", "127.0.0.1:0", *flags], capture_output=True, text=True, timeout=PATIENCE, env=ENVIRONMENT, check=False)
+        assert done.returncode == 0 and done.stderr == (f"pipit: warn: --trusted-proxy {warned}: {words}\n" if warned else ""), done.stderr
+
+
 def a_network_in_both_lists_is_an_error():
     done = subprocess.run([DAEMON, "--check", "--allow", "/x/ 10.0.0.0/8", "--deny", "/x 10.0.0.0/8"], capture_output=True, text=True,
                           timeout=PATIENCE, env=ENVIRONMENT, check=False)
@@ -210,7 +220,7 @@ def main():
                  a_client_of_a_unix_socket_must_be_allowed_as_such, a_refusal_keeps_the_connection, a_refusal_comes_before_the_body, the_health_check_is_a_client,
                  requests_above_the_burst_get_429, every_kind_of_route_is_limited, pipelined_requests_are_counted_one_by_one, workers_share_the_tokens,
                  clients_of_unix_sockets_are_not_limited, a_denied_request_takes_no_token, a_limit_comes_before_the_host_and_the_password,
-                 every_wrong_rule_is_reported, the_place_of_a_wrong_rule_is_named, a_network_in_both_lists_is_an_error):
+                 every_wrong_rule_is_reported, the_place_of_a_wrong_rule_is_named, trust_in_every_client_is_a_warning, a_network_in_both_lists_is_an_error):
         test()
         print(f"passed: {test.__name__}", flush=True)
 
