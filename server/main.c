@@ -22,6 +22,7 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -327,6 +328,36 @@ static void become_root(struct daemon *daemon)
 	fail(daemon, EXIT_COULD_NOT_RUN);
 }
 
+/* Of the user that the process is now. */
+static void warn_of_unreadable(const struct daemon *daemon, const char *option, const char *file)
+{
+	char message[PATH_MAX + 256], located[PATH_MAX + 256];
+
+	if (!file || faccessat(AT_FDCWD, file, R_OK, AT_EACCESS) == 0 || errno != EACCES)
+		return;
+	snprintf(message, sizeof message,
+	    "%s = \"%s\": user %s may not read it, so that SIGHUP cannot reload it; let a group of this user read it",
+	    option, file, daemon->config->user);
+	pipit_config_locate(daemon->config, message, located, sizeof located);
+	pipit_log(PIPIT_LOG_WARN, "%s", located);
+}
+
+/* Root reads them at the start. */
+static void warn_of_one_reading(const struct daemon *daemon)
+{
+	const struct pipit_config *config = daemon->config;
+
+	if (!daemon->credentials.changes)
+		return;
+	for (size_t i = 0; i < config->tls_certificate_count; i++)
+		warn_of_unreadable(daemon, "tls-certificate", config->tls_certificate[i]);
+	for (size_t i = 0; i < config->tls_key_count; i++)
+		warn_of_unreadable(daemon, "tls-key", config->tls_key[i]);
+	for (size_t i = 0; i < config->tls_ocsp_response_count; i++)
+		warn_of_unreadable(daemon, "tls-ocsp-response", config->tls_ocsp_response[i]);
+	warn_of_unreadable(daemon, "tls-client-ca", config->tls_client_ca);
+}
+
 /* For good: nothing that is opened later needs more. */
 static void confine(struct daemon *daemon)
 {
@@ -356,6 +387,13 @@ static void confine(struct daemon *daemon)
 	} else if (daemon->settings && pipit_settings_renew_thread(daemon->settings) != 0) {
 		pipit_log(PIPIT_LOG_ERROR, "cannot start the thread of the settings");
 		fail(daemon, EXIT_COULD_NOT_RUN);
+	}
+	for (size_t i = 0; daemon->credentials.changes && (users = pipit_server_user_file(daemon->server, i)); i++) {
+		if (access(users, R_OK) != 0)
+			pipit_log(PIPIT_LOG_WARN,
+			    "user %s may not read %s, so that SIGHUP cannot reload it; let a group of this user read "
+			    "it",
+			    config->user, users);
 	}
 	if (daemon->credentials.changes && files.log_directory && access(files.log_directory, W_OK) != 0)
 		pipit_log(PIPIT_LOG_WARN,
@@ -388,6 +426,7 @@ static void prepare(struct daemon *daemon)
 	refuse_whole_system(daemon);
 	if (!become_user(daemon))
 		return;
+	warn_of_one_reading(daemon);
 	is_exposed = exposes_files(daemon);
 	open_site(daemon);
 	open_dashboard(daemon);

@@ -2,6 +2,8 @@
 /* See certificate.h. */
 #include "tls/certificate.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
@@ -198,6 +200,40 @@ static int no_passphrase(char *buffer, int size, int is_writing, void *was_asked
 	return -1;
 }
 
+/* Number of the certificate in its file that has this key, from 1; 0: none. */
+static int find_owner(const struct pipit_certificate *certificate)
+{
+	for (int i = 0; i < sk_X509_num(certificate->chain); i++) {
+		if (X509_check_private_key(sk_X509_value(certificate->chain, i), certificate->key) == 1)
+			return i + 2;
+	}
+	return 0;
+}
+
+/* A chain that begins with the authority is a common mistake. */
+static void set_mismatch(const struct pipit_certificate *certificate, char *error)
+{
+	int owner = find_owner(certificate);
+	char reason[96];
+
+	if (owner == 0) {
+		set_error(error, "is not the key of the certificate", "the key that the certificate was made for");
+		return;
+	}
+	snprintf(reason, sizeof reason, "is the key of certificate %d of its file, not of the first", owner);
+	set_error(error, reason, "a file of certificates that begins with the server's own, and then has its issuers");
+}
+
+/* A group may read it, as Debian's ssl-cert. */
+static void warn_of_readers(const char *file)
+{
+	struct stat status;
+	if (stat(file, &status) == 0 && status.st_mode & (S_IWGRP | S_IRWXO))
+		pipit_log(PIPIT_LOG_WARN,
+		    "%s: others than its owner have access to the key (mode %04o); use: chmod 600", file,
+		    (unsigned)(status.st_mode & 07777));
+}
+
 bool pipit_certificate_load_key(
     const char *file, struct pipit_certificate *certificate, char error[PIPIT_CERTIFICATE_ERROR_SIZE])
 {
@@ -213,9 +249,11 @@ bool pipit_certificate_load_key(
 	else if (!certificate->key)
 		set_error(error, "contains no private key", "a PEM file with the key of the certificate");
 	else if (X509_check_private_key(certificate->leaf, certificate->key) != 1)
-		set_error(error, "is not the key of the certificate", "the key that the certificate was made for");
-	else
+		set_mismatch(certificate, error);
+	else {
+		warn_of_readers(file);
 		return true;
+	}
 	return false;
 }
 

@@ -37,7 +37,10 @@ STACK_OF(X509) * pipit_certificate_parse_all(BIO *pem, const char *what, char er
 bool pipit_certificate_load(
     const char *file, struct pipit_certificate *certificate, char error[PIPIT_CERTIFICATE_ERROR_SIZE]);
 
-/* False, with the reason in `error`: the key cannot be read, is encrypted, or is that of another certificate. */
+/*
+ * False, with the reason in `error`: the key cannot be read, is encrypted, or is that of another certificate. Warns of a file that others
+ * read.
+ */
 bool pipit_certificate_load_key(
     const char *file, struct pipit_certificate *certificate, char error[PIPIT_CERTIFICATE_ERROR_SIZE]);
 

@@ -453,6 +453,26 @@ def check_health(place, reply):
     return done.returncode
 
 
+def warns_of_readers(folder):
+    key = folder / "read.key"
+    (folder / "read.pem").write_bytes((folder / "one.pem").read_bytes())
+    key.write_bytes((folder / "one.key").read_bytes())
+    with Group("keys that others read") as group:
+        for mode, warned in ((0o600, False), (0o640, False), (0o644, True), (0o604, True), (0o660, True)):
+            key.chmod(mode)
+            said = run(DAEMON, "--check", "--listen", "https://127.0.0.1:0", "--tls-certificate", folder / "read.pem", "--tls-key", key, env=ENVIRONMENT)
+            group.same(f"mode {mode:o}", warned, f"read.key: others than its owner have access to the key (mode 0{mode:o}); use: chmod 600" in said)
+        if os.getuid():
+            group.notes.append("skipped in part: not root")
+            return
+        folder.chmod(0o755)
+        for mode, warned in ((0o600, True), (0o644, False)):
+            key.chmod(mode)
+            words = ("--tls-certificate", folder / "read.pem", "--tls-key", key, "--user", "nobody")
+            said = run(DAEMON, "--check", "--listen", "https://127.0.0.1:0", *words, env=ENVIRONMENT)
+            group.same(f"--user and mode {mode:o}", warned, "user nobody may not read it, so that SIGHUP cannot reload it" in said)
+
+
 def makes_certificates(folder):
     place = folder / "made"
     with Group("a certificate to try out") as group:
@@ -481,7 +501,7 @@ def main():
         sys.exit(77)
     with temporary_folder() as folder:
         make_files(folder)
-        for group in (serves, negotiates, resumes, asks_for_certificates, staples, reloads, redirects, keeps_deadlines, bounds_memory, refuses, makes_certificates):
+        for group in (serves, negotiates, resumes, asks_for_certificates, staples, reloads, redirects, keeps_deadlines, bounds_memory, refuses, warns_of_readers, makes_certificates):
             group(folder)
     end_with_verdict()
 

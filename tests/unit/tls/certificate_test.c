@@ -256,6 +256,24 @@ START_TEST(refuses_the_key_of_another_certificate)
 }
 END_TEST
 
+/* An authority before the server's certificate. */
+START_TEST(finds_a_chain_in_the_wrong_order)
+{
+	EVP_PKEY *own = key;
+
+	key = EVP_EC_gen("P-256");
+	append(&(struct wanted){ NULL, "authority", -60, DAY_S });
+	EVP_PKEY_free(key);
+	key = own;
+	load_valid();
+	ck_assert_int_eq(sk_X509_num(loaded.chain), 1);
+	write_key(key, NULL);
+	check_key_refused(
+	    "is the key of certificate 2 of its file, not of the first; use a file of certificates that begins "
+	    "with the server's own, and then has its issuers");
+}
+END_TEST
+
 START_TEST(refuses_a_key_of_another_kind)
 {
 	EVP_PKEY *other = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
@@ -305,6 +323,7 @@ int main(void)
 	tcase_add_test(tests, refuses_a_damaged_certificate_in_any_place);
 	tcase_add_test(tests, takes_the_key_of_the_certificate);
 	tcase_add_test(tests, refuses_the_key_of_another_certificate);
+	tcase_add_test(tests, finds_a_chain_in_the_wrong_order);
 	tcase_add_test(tests, refuses_a_key_of_another_kind);
 	tcase_add_test(tests, refuses_an_encrypted_key);
 	tcase_add_test(tests, refuses_a_file_without_a_key);
