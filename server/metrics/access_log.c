@@ -49,11 +49,14 @@ static bool is_plain(const char *at)
 		 pipit_bytes_equal(word, '"') | pipit_bytes_equal(word, '\\'));
 }
 
-/* At most 2 * input_max bytes: the longest line fits LINE_MAX_BYTES. Cuts no escape and no character of UTF-8. */
-static char *append_escaped(char *out, struct pipit_slice slice, size_t input_max, bool json)
+/*
+ * At most 2 * input_max bytes: the longest line fits LINE_MAX_BYTES. Cuts no escape and no character of UTF-8. Leaves in *slice what is cut
+ * off.
+ */
+static char *append_part(char *out, struct pipit_slice *slice, size_t input_max, bool json)
 {
-	const char *at = slice.data, *slice_end = at + slice.length, *end = out + 2 * input_max;
-	const char *input_end = at + (slice.length < input_max ? slice.length : input_max);
+	const char *at = slice->data, *slice_end = at + slice->length, *end = out + 2 * input_max;
+	const char *input_end = at + (slice->length < input_max ? slice->length : input_max);
 	size_t character;
 	while (at < input_end && end - out >= ESCAPE_MAX) {
 		if (input_end - at >= 8 && is_plain(at) && end - out >= 8) {
@@ -71,7 +74,22 @@ static char *append_escaped(char *out, struct pipit_slice slice, size_t input_ma
 			out = pipit_bytes_put_hex_byte(append_text(out, "\\x"), (unsigned char)*at++);
 		}
 	}
+	*slice = (struct pipit_slice){ at, (size_t)(slice_end - at) };
 	return out;
+}
+
+static char *append_escaped(char *out, struct pipit_slice slice, size_t input_max, bool json)
+{
+	return append_part(out, &slice, input_max, json);
+}
+
+/* It tells clients apart: two that begin alike must not look the same. At most 2 * SUBJECT_MAX bytes. */
+static char *append_subject(char *out, const char *subject, bool json)
+{
+	static const char mark[] = "...";
+	struct pipit_slice rest = pipit_slice_of(subject);
+	out = append_part(out, &rest, SUBJECT_MAX - sizeof(mark) / 2, json);
+	return rest.length > 0 ? append_text(out, mark) : out;
 }
 
 /* ---------------------------------------------------------------- the destination */
@@ -432,7 +450,7 @@ static char *append_combined(
 	out = append_escaped(out, text_or_dash(entry->route), ROUTE_MAX, false);
 	if (entry->client_subject != NULL) {
 		out = append_text(out, " \"");
-		out = append_escaped(out, pipit_slice_of(entry->client_subject), SUBJECT_MAX, false);
+		out = append_subject(out, entry->client_subject, false);
 		out = append_text(out, "\" \"");
 		out = append_escaped(out, text_or_dash(entry->client_verified), VERIFIED_MAX, false);
 		*out++ = '"';
@@ -472,8 +490,9 @@ static char *append_json(char *out, struct pipit_access_log_buffer *buffer, cons
 	out = append_json_string(out, ",\"id\":", text_or_dash(entry->id), ID_MAX);
 	out = append_json_string(out, ",\"route\":", text_or_dash(entry->route), ROUTE_MAX);
 	if (entry->client_subject != NULL) {
-		out =
-		    append_json_string(out, ",\"client_subject\":", pipit_slice_of(entry->client_subject), SUBJECT_MAX);
+		out = append_text(out, ",\"client_subject\":\"");
+		out = append_subject(out, entry->client_subject, true);
+		*out++ = '"';
 		out = append_json_string(
 		    out, ",\"client_verified\":", text_or_dash(entry->client_verified), VERIFIED_MAX);
 	}

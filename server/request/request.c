@@ -536,8 +536,19 @@ bool pipit_request_is_https(const struct pipit_request *request)
 
 const char *pipit_request_client_subject(struct pipit_request *request)
 {
-	const char *subject = request->connection ? pipit_connection_client_subject(request->connection) : NULL;
-	return subject ? remember(request, pipit_slice_of(subject)) : NULL;
+	static const char key;
+	const struct memory *known = find_data(request, &key);
+	const char *subject = NULL;
+	char *copy;
+
+	if (known)
+		return known->bytes;
+	if (request->connection)
+		subject = pipit_connection_client_subject(request->connection);
+	copy = subject ? remember(request, pipit_slice_of(subject)) : NULL;
+	if (copy)
+		request->memory->key = &key;
+	return copy;
 }
 
 const char *pipit_request_client_verified(struct pipit_request *request)

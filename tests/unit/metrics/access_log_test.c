@@ -362,6 +362,30 @@ START_TEST(shows_the_user)
 }
 END_TEST
 
+/* As many bytes as fit are whole; of more, three dots stand behind the first ones. */
+START_TEST(marks_a_subject_that_is_cut)
+{
+	char subject[400], *line, *end;
+	struct pipit_access_log_entry entry = hello;
+
+	entry.client_verified = "ok";
+	for (size_t length = 180; length < sizeof subject; length++) {
+		memset(subject, 'a', length);
+		subject[length] = '\0';
+		entry.client_subject = subject;
+		line = render(&entry, _i);
+		end = strstr(line, _i ? "\",\"client_verified\":\"ok\"" : "\" \"ok\"\n");
+		ck_assert_ptr_nonnull(end);
+		if (length <= 190)
+			ck_assert_int_eq(strncmp(end - length, subject, length), 0);
+		else
+			ck_assert_int_eq(strncmp(end - 193, subject, 190) | strncmp(end - 3, "...", 3), 0);
+		ck_assert_int_eq(end[-(ptrdiff_t)(length <= 190 ? length : 193) - 1], '"');
+		free(line);
+	}
+}
+END_TEST
+
 START_TEST(escapes_the_route_and_the_id_too)
 {
 	struct pipit_access_log_entry entry = hello;
@@ -878,6 +902,7 @@ static TCase *form_tests(void)
 	tcase_add_loop_test(tests, cuts_no_character_of_utf_8_in_json, 0, 3);
 	tcase_add_loop_test(tests, escapes_every_byte_in_json, 0, 256);
 	tcase_add_test(tests, shows_the_user);
+	tcase_add_loop_test(tests, marks_a_subject_that_is_cut, 0, 2);
 	tcase_add_test(tests, escapes_the_route_and_the_id_too);
 	tcase_add_test(tests, cuts_long_fields_at_512_bytes);
 	tcase_add_test(tests, cuts_a_field_full_of_escapes_at_1024_bytes_of_output);
