@@ -23,7 +23,7 @@ FOLDERS = {
     "http": "guard date response_head router preconditions ranges accept_header content_type content_coding",
     "json": "pointer child_index decimal tree json equality printer patch json_index",
     "metrics": "counters process exposition prometheus dashboard_data access_log",
-    "config": "cgroup account address networks option option_error config options",
+    "config": "cgroup account address networks option option_error config start_file options",
     "proxy": "client_address proxy_protocol forwarded trusted_proxies",
     "tls": "certificate ticket_keys tls_context tls_session tls_client test_certificate no_tls",
     "net": "oom_reserve limits listener handler_table connection budget input output eviction",

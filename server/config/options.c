@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "config/option.h"
 #include "config/option_error.h"
+#include "config/start_file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -226,11 +227,11 @@ static int take_lines(struct pipit_config *config, struct source *source, FILE *
 }
 
 static int report_unreadable(
-    const struct pipit_option_place *origin, const char *name, int reason, struct pipit_option_error *error)
+    const struct pipit_option_place *origin, const char *name, const char *reason, struct pipit_option_error *error)
 {
 	pipit_option_error_start_line(error);
 	pipit_option_error_append_setting(error, origin, "config", name);
-	pipit_option_error_append(error, ": cannot be read: %s; use a readable file", strerror(reason));
+	pipit_option_error_append(error, ": cannot be read: %s; use a readable file", reason);
 	return -EINVAL;
 }
 
@@ -238,13 +239,14 @@ static int take_file(struct pipit_config *config, struct pipit_option_origin *op
     const struct pipit_option_place *origin, const char *name, struct pipit_option_error *error)
 {
 	struct source source = { .place = { .kind = PIPIT_OPTION_PLACE_FILE, .file = name }, .origin = options };
-	FILE *in = fopen(name, "re");
+	const char *reason;
+	FILE *in = pipit_start_file_open(name, &reason);
 	if (in == NULL)
-		return report_unreadable(origin, name, errno, error);
+		return report_unreadable(origin, name, reason, error);
 	errno = 0;
 	int result = take_lines(config, &source, in, error);
-	if (result == 0 && ferror(in)) /* a directory: fopen() succeeds, reading fails */
-		result = report_unreadable(origin, name, errno, error);
+	if (result == 0 && ferror(in)) /* a directory: opening succeeds, reading fails */
+		result = report_unreadable(origin, name, strerror(errno), error);
 	fclose(in);
 	return result;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "files/media_types.h"
 
+#include "config/start_file.h"
 #include "http/guard.h"
 
 #include <errno.h>
@@ -370,24 +371,25 @@ static int compare_types(const void *one, const void *other)
 	return strcmp(((const struct media_type *)one)->extension, ((const struct media_type *)other)->extension);
 }
 
-static int read_text(const char *name, char **text, size_t *length)
+/* NULL, or why not. */
+static const char *read_text(const char *name, char **text, size_t *length, int *result)
 {
-	FILE *file = fopen(name, "re");
+	const char *reason = NULL;
+	FILE *file = pipit_start_file_open(name, &reason);
 	size_t room = 0;
 	ssize_t count;
-	int result = 0;
 
+	*result = -errno;
 	if (!file)
-		return -errno;
+		return reason;
 	errno = 0;
 	count = getdelim(text, &room, '\0', file);
-	if (ferror(file))
-		result = -errno;
-	else if (count > 0 && !feof(file))
-		result = -EILSEQ;
+	*result = ferror(file) ? -errno : count > 0 && !feof(file) ? -EILSEQ : 0;
 	*length = count > 0 ? (size_t)count : 0;
 	fclose(file);
-	return result;
+	if (*result == 0)
+		return NULL;
+	return *result == -EILSEQ ? "it holds NUL bytes" : strerror(-*result);
 }
 
 int pipit_media_types_read(const char *name, struct pipit_media_types **media, char *error, size_t size)
@@ -396,11 +398,12 @@ int pipit_media_types_read(const char *name, struct pipit_media_types **media, c
 	struct reader reader = { name, 0, error, size };
 	size_t length = 0;
 	char *next, *line;
-	int result = read ? read_text(name, &read->text, &length) : -ENOMEM;
+	int result = -ENOMEM;
+	const char *reason = read ? read_text(name, &read->text, &length, &result) : strerror(ENOMEM);
 
-	if (result != 0) {
+	if (reason) {
 		snprintf(error, size, "%s: cannot be read: %s; use a file of lines such as: text/html html htm", name,
-		    result == -EILSEQ ? "it holds NUL bytes" : strerror(-result));
+		    reason);
 		pipit_media_types_free(read);
 		return result;
 	}

@@ -571,6 +571,10 @@ START_TEST(refuses_a_file_that_cannot_be_read)
 	snprintf(
 	    expected, sizeof(expected), "--config %s: cannot be read: Is a directory; use a readable file", directory);
 	ck_assert_str_eq(error, expected);
+	ck_assert_int_eq(mkfifo(file_name, 0600), 0);
+	ck_assert_int_eq(read_config_file(), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(error, ": cannot be read: it is a pipe without a writer; use a readable file"));
+	ck_assert_int_eq(unlink(file_name), 0);
 	if (geteuid() == 0)
 		return; /* root can read every file */
 	write_file("");

@@ -226,6 +226,7 @@ START_TEST(reports_a_file_of_types_that_cannot_be_read)
 	ck_assert_int_eq(pipit_media_types_read("/nonexistent/types", &media, error, sizeof error), -ENOENT);
 	ck_assert_ptr_nonnull(strstr(error, "No such file"));
 	ck_assert_int_eq(pipit_media_types_read("/", &media, error, sizeof error), -EISDIR);
+	ck_assert_ptr_nonnull(strstr(error, "cannot be read: Is a directory; use a file of lines"));
 	ck_assert_ptr_null(media);
 }
 END_TEST
