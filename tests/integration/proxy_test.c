@@ -469,6 +469,10 @@ static const struct {
 	{ "X-Forwarded-For: 192.0.2.9:4711\r\n", "192.0.2.9 http" },
 	{ "X-Forwarded-For: 2001:db8::9\r\n", "2001:db8::9 http" },
 	{ "x-forwarded-for:192.0.2.9,\r\n", "192.0.2.9 http" },
+	/* empty elements do not count (RFC 9110 §5.6.1.2) */
+	{ "X-Forwarded-For: 203.0.113.1, , 192.0.2.9,, ,10.0.0.1, ,\r\n", "192.0.2.9 http" },
+	{ "X-Forwarded-For: 203.0.113.1, 192.0.2.9\r\nX-Forwarded-For:\r\nX-Forwarded-For: ,\r\n", "192.0.2.9 http" },
+	{ "X-Forwarded-For: 192.0.2.9, ,10.0.0.1\r\nX-Forwarded-Proto: https,, http,\r\n", "192.0.2.9 https" },
 	/* what the client has sent stands to the left */
 	{ "X-Forwarded-For: 203.0.113.1, 192.0.2.9\r\n", "192.0.2.9 http" },
 	{ "X-Forwarded-For: 203.0.113.1\r\nX-Forwarded-For: 192.0.2.9\r\n", "192.0.2.9 http" },
@@ -618,6 +622,45 @@ START_TEST(a_kept_request_still_knows_its_client)
 }
 END_TEST
 
+/* On the loop's thread, so that the connection is accepted when the client has gone. */
+static void ask_and_reset(void *arg)
+{
+	struct linger reset = { 1, 0 };
+	int fd = wire_connect(port_of(1));
+
+	(void)arg;
+	ck_assert(wire_print(fd, GET("/callback")));
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+	close(fd);
+}
+
+static void count_call(struct evhttp_request *request, void *calls)
+{
+	++*(_Atomic unsigned *)calls;
+	evhttp_send_reply(request, 204, NULL, NULL);
+}
+
+/* Its address is unknown by then; the kernel still has its request. */
+START_TEST(a_client_that_has_reset_is_none_of_a_unix_socket)
+{
+	_Atomic unsigned calls = 0;
+	int fd;
+
+	config.allow = "/callback unix:";
+	make_server();
+	ck_assert_ptr_nonnull(program = evhttp_new(loop.base));
+	evhttp_set_gencb(program, count_call, &calls);
+	ck_assert_int_eq(pipit_server_guard_evhttp(server, program), 0);
+	loop_run(&loop);
+	loop_call(&loop, ask_and_reset, NULL);
+	fd = wire_connect(port_of(1));
+	wire_expect(wire_get(fd, "/callback"), 403, NULL);
+	close(fd);
+	wait_for("http_connections_accepted_total", 3);
+	ck_assert_uint_eq(calls, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("proxy");
@@ -651,6 +694,7 @@ int main(void)
 	tcase_add_loop_test(lists, forwarded_is_read_in_place_of_the_other, 0, COUNT(forwarded));
 	tcase_add_test(lists, both_kinds_of_proxies_may_stand_in_a_row);
 	tcase_add_test(lists, a_kept_request_still_knows_its_client);
+	tcase_add_test(lists, a_client_that_has_reset_is_none_of_a_unix_socket);
 	suite_add_tcase(suite, lists);
 	return run_suite(suite);
 }
