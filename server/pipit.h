@@ -297,7 +297,7 @@ struct pipit_config {
 	const char *tls_key[PIPIT_LISTEN_MAX];
 	/** Entries used in `tls_key`; as many as certificates. */
 	size_t tls_key_count;
-	/** DER files with OCSP responses, each for one of the certificates, which its serial number tells. */
+	/** DER files with OCSP responses, each for one of the certificates, which it names by issuer and serial number. */
 	const char *tls_ocsp_response[PIPIT_LISTEN_MAX];
 	/** Entries used in `tls_ocsp_response`. Default 0. */
 	size_t tls_ocsp_response_count;

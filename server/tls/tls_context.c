@@ -357,18 +357,48 @@ static time_t until(const ASN1_GENERALIZEDTIME *next_update)
 	return next_update && ASN1_TIME_to_tm(next_update, &parts) == 1 ? timegm(&parts) : 0;
 }
 
-/* The entry whose serial number it has; NULL: none. *valid_until: as struct staple. */
+/* The one behind the certificate in its file; NULL: it is not there. */
+static X509 *find_issuer(const struct pipit_certificate *certificate)
+{
+	X509 *next = sk_X509_num(certificate->chain) > 0 ? sk_X509_value(certificate->chain, 0) : certificate->leaf;
+	return X509_check_issued(next, certificate->leaf) == X509_V_OK ? next : NULL;
+}
+
+static bool is_digest(const ASN1_OCTET_STRING *string, const unsigned char *digest, unsigned length)
+{
+	return (unsigned)ASN1_STRING_length(string) == length &&
+	       memcmp(ASN1_STRING_get0_data(string), digest, length) == 0;
+}
+
+/* RFC 6960 §4.1.1: serial numbers of two authorities may be the same. The issuer's key counts if the file has its certificate. */
+static bool is_about(const OCSP_SINGLERESP *single, const struct pipit_certificate *certificate)
+{
+	ASN1_INTEGER *serial = NULL;
+	ASN1_OCTET_STRING *name = NULL, *key = NULL;
+	ASN1_OBJECT *algorithm = NULL;
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned length = 0;
+	const X509 *issuer = find_issuer(certificate);
+	const EVP_MD *kind;
+
+	OCSP_id_get0_info(&name, &algorithm, &key, &serial, (OCSP_CERTID *)OCSP_SINGLERESP_get0_id(single));
+	kind = EVP_get_digestbyobj(algorithm);
+	return kind && ASN1_INTEGER_cmp(serial, X509_get0_serialNumber(certificate->leaf)) == 0 &&
+	       X509_NAME_digest(X509_get_issuer_name(certificate->leaf), kind, digest, &length) == 1 &&
+	       is_digest(name, digest, length) &&
+	       (!issuer || (X509_pubkey_digest(issuer, kind, digest, &length) == 1 && is_digest(key, digest, length)));
+}
+
+/* The entry that it is about; NULL: none. *valid_until: as struct staple. */
 static struct entry *find_subject(
     struct pipit_tls_certificates *all, const OCSP_SINGLERESP *single, time_t *valid_until)
 {
-	ASN1_INTEGER *serial = NULL;
 	ASN1_GENERALIZEDTIME *next_update = NULL;
 
-	OCSP_id_get0_info(NULL, NULL, NULL, &serial, (OCSP_CERTID *)OCSP_SINGLERESP_get0_id(single));
 	OCSP_single_get0_status((OCSP_SINGLERESP *)single, NULL, NULL, NULL, &next_update);
 	*valid_until = until(next_update);
 	for (size_t i = 0; i < all->count; i++) {
-		if (ASN1_INTEGER_cmp(serial, X509_get0_serialNumber(all->entries[i].certificate.leaf)) == 0)
+		if (is_about(single, &all->entries[i].certificate))
 			return &all->entries[i];
 	}
 	return NULL;

@@ -250,6 +250,8 @@ def staples(folder):
     index.write_text(f"V\t350101000000Z\t\t{serial}\tunknown\t/CN=signed.example\n")
     openssl(folder, "ocsp", "-index", index, "-CA", "authority.pem", "-rsigner", "authority.pem", "-rkey", "authority.key", "-issuer", "authority.pem",
             "-cert", "signed.pem", "-respout", "response.der", "-ndays", "3")
+    (folder / "chained.pem").write_bytes((folder / "signed.pem").read_bytes() + (folder / "authority.pem").read_bytes())
+    (folder / "chained.key").write_bytes((folder / "signed.key").read_bytes())
     with Group("stapled responses") as group:
         with running(Server(folder, "--tls-ocsp-response", folder / "response.der", pairs=("one", "signed"))) as server:
             group.true("for its certificate", "stapled", "OCSP Response Status: successful" in server.s_client("-status", "-servername", "signed.example"))
@@ -257,6 +259,17 @@ def staples(folder):
         group.true("for no certificate", "refused", "is for none of the certificates" in refuse(folder, "--tls-ocsp-response", folder / "response.der"))
         twice = ("--tls-ocsp-response", folder / "response.der") * 2
         group.true("two for one", "refused", "is for the certificate of another file" in refuse(folder, *twice, pair=("signed.pem", "signed.key")))
+        # The same serial number, of an authority with another name, and of one with the same name and another key.
+        for name, subject in (("foreign", "/CN=Foreign"), ("namesake", "/CN=Authority")):
+            make_certificate(folder, name, subject=subject)
+            openssl(folder, "ocsp", "-index", index, "-CA", f"{name}.pem", "-rsigner", f"{name}.pem", "-rkey", f"{name}.key", "-issuer", f"{name}.pem",
+                    "-serial", f"0x{serial}", "-respout", f"{name}.der", "-ndays", "3")
+            chain = folder / f"signed-{name}.pem"
+            chain.write_bytes((folder / "signed.pem").read_bytes() + (folder / "authority.pem").read_bytes())
+            got = refuse(folder, "--tls-ocsp-response", folder / f"{name}.der", pair=(chain.name, "signed.key"))
+            group.true(f"of a {name} authority", "refused", "is for none of the certificates" in got, got)
+        with running(Server(folder, "--tls-ocsp-response", folder / "response.der", pairs=("chained",))) as server:
+            group.true("with the issuer in the file", "stapled", "OCSP Response Status: successful" in server.s_client("-status"))
         group.true("no response", "refused", "is no OCSP response" in refuse(folder, "--tls-ocsp-response", folder / "one.pem"))
 
 
