@@ -48,17 +48,10 @@ void pipit_address_rules_free(struct pipit_address_rules *rules)
 
 /* --- reading -------------------------------------------------------------------------------------------------------- */
 
-static size_t length_without_slashes(struct pipit_slice prefix)
-{
-	while (prefix.length > 0 && prefix.data[prefix.length - 1] == '/')
-		prefix.length--;
-	return prefix.length;
-}
-
 /* NULL: out of memory. */
 static struct rule *find_or_add(struct pipit_address_rules *rules, struct pipit_slice prefix)
 {
-	size_t length = length_without_slashes(prefix);
+	size_t length = pipit_path_prefix_length(prefix);
 	struct rule *grown, *rule;
 
 	for (size_t i = 0; i < rules->count; i++) {

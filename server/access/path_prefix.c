@@ -8,16 +8,21 @@
 
 #define SMALL_PATH 512
 
+size_t pipit_path_prefix_length(struct pipit_slice prefix)
+{
+	while (prefix.length > 0 && prefix.data[prefix.length - 1] == '/')
+		prefix.length--;
+	return prefix.length;
+}
+
 const char *pipit_path_prefix_fault(struct pipit_slice prefix)
 {
-	const char *at = prefix.data, *end = at + prefix.length;
+	const char *at = prefix.data, *end = at + pipit_path_prefix_length(prefix);
 
 	if (prefix.length == 0 || *at != '/')
 		return "the prefix does not begin with a slash";
 	if (memchr(at, '?', prefix.length) || memchr(at, '%', prefix.length))
 		return "the prefix has a query or percent-encoding";
-	while (end > prefix.data && end[-1] == '/')
-		end--;
 	while (at < end) {
 		const char *start = at + 1;
 		struct pipit_slice segment = { start, 0 };
@@ -87,10 +92,8 @@ void pipit_path_readings_free(struct pipit_path_readings *readings)
 
 bool pipit_path_prefix_covers(const char *prefix, struct pipit_slice read)
 {
-	size_t length = strlen(prefix);
+	size_t length = pipit_path_prefix_length(pipit_slice_of(prefix));
 
-	while (length > 0 && prefix[length - 1] == '/')
-		length--;
 	return read.length >= length && (length == 0 || memcmp(read.data, prefix, length) == 0) &&
 	       (read.length == length || read.data[length] == '/');
 }

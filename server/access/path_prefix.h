@@ -10,6 +10,9 @@
 /* What is wrong with a prefix of a rule; NULL: nothing. Paths are read as below: one of another form would match none. */
 const char *pipit_path_prefix_fault(struct pipit_slice prefix);
 
+/* Without slashes at its end: of equal prefixes, these bytes are the same. */
+size_t pipit_path_prefix_length(struct pipit_slice prefix);
+
 /*
  * prefix: decoded, begins with '/'; "/api" and "/api/" match "/api", "/api/" and "/api/x", not "/apis"; "/" matches all. path: as sent.
  * Percent-encoding is decoded, also of slashes; several slashes are one. Matches if the path lies under the prefix with its segments "."

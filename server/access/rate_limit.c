@@ -55,19 +55,6 @@ struct rate {
 	uint64_t requests, period_ns, burst;
 };
 
-/* Empty at the end. */
-static struct pipit_slice take_word(struct pipit_slice *rest)
-{
-	struct pipit_slice word = pipit_slice_trim(*rest);
-	size_t length = 0;
-
-	while (length < word.length && !pipit_slice_is_blank(word.data[length]))
-		length++;
-	*rest = (struct pipit_slice){ word.data + length, word.length - length };
-	word.length = length;
-	return word;
-}
-
 /* 1 to PIPIT_RATE_LIMIT_MAX. */
 static bool read_number(struct pipit_slice digits, uint64_t *number)
 {
@@ -120,7 +107,7 @@ static const char *read_burst(struct pipit_slice word, struct rate *rate)
 
 static const char *read_line(struct pipit_slice line, struct pipit_slice *prefix, struct rate *rate)
 {
-	struct pipit_slice rest = line, word = take_word(&rest);
+	struct pipit_slice rest = line, word = pipit_slice_take_word(&rest);
 	const char *fault = NULL;
 
 	*prefix = (struct pipit_slice){ "/", 1 };
@@ -128,17 +115,17 @@ static const char *read_line(struct pipit_slice line, struct pipit_slice *prefix
 	if (word.length > 0 && word.data[0] == '/') {
 		*prefix = word;
 		fault = pipit_path_prefix_fault(word);
-		word = take_word(&rest);
+		word = pipit_slice_take_word(&rest);
 	}
 	if (fault)
 		return fault;
 	rate->is_off = pipit_slice_equals(word, "off");
 	if (!rate->is_off)
 		fault = read_rate(word, rate);
-	word = take_word(&rest);
+	word = pipit_slice_take_word(&rest);
 	if (!fault && word.length > 0)
 		fault = rate->is_off ? "something follows \"off\"" : read_burst(word, rate);
-	if (!fault && take_word(&rest).length > 0)
+	if (!fault && pipit_slice_take_word(&rest).length > 0)
 		fault = "something follows the burst";
 	return fault;
 }
@@ -178,15 +165,13 @@ int pipit_rate_limit_add(struct pipit_rate_limit *limit, struct pipit_slice line
 	struct pipit_slice prefix;
 	struct rate rate;
 	const char *fault = read_line(line, &prefix, &rate);
-	size_t length = prefix.length;
+	size_t length = pipit_path_prefix_length(prefix);
 	int result;
 
 	if (fault) {
 		snprintf(error, error_size, "%s; use " WANTED, fault);
 		return -EINVAL;
 	}
-	while (length > 0 && prefix.data[length - 1] == '/')
-		length--;
 	if (has_prefix(limit, prefix, length)) {
 		snprintf(error, error_size, "another rule has this prefix; use one of them");
 		return -EINVAL;

@@ -32,22 +32,9 @@ static int out_of_memory(const struct parser *parser)
 	return -ENOMEM;
 }
 
-/* Empty at the end. */
-static struct pipit_slice take_word(struct parser *parser)
-{
-	struct pipit_slice word = pipit_slice_trim(parser->rest);
-	size_t length = 0;
-
-	while (length < word.length && !pipit_slice_is_blank(word.data[length]))
-		length++;
-	parser->rest = (struct pipit_slice){ word.data + length, word.length - length };
-	word.length = length;
-	return word;
-}
-
 static int read_prefix(struct parser *parser)
 {
-	struct pipit_slice word = take_word(parser);
+	struct pipit_slice word = pipit_slice_take_word(&parser->rest);
 	struct pipit_protection_rule *rule = parser->rule;
 	const char *fault = pipit_path_prefix_fault(word);
 
@@ -56,9 +43,7 @@ static int read_prefix(struct parser *parser)
 	rule->prefix = strndup(word.data, word.length);
 	if (!rule->prefix)
 		return out_of_memory(parser);
-	rule->prefix_length = word.length;
-	while (rule->prefix_length > 0 && rule->prefix[rule->prefix_length - 1] == '/')
-		rule->prefix_length--;
+	rule->prefix_length = pipit_path_prefix_length(word);
 	return 0;
 }
 
@@ -70,7 +55,7 @@ static bool is_upper(char byte)
 /* HEAD gets what GET gets. */
 static int read_methods(struct parser *parser)
 {
-	struct pipit_slice rest = parser->rest, word = take_word(parser), member;
+	struct pipit_slice rest = parser->rest, word = pipit_slice_take_word(&parser->rest), member;
 
 	parser->rule->methods = PIPIT_ANY;
 	if (word.length == 0 || !is_upper(word.data[0])) {
@@ -116,7 +101,7 @@ static int add_file(struct parser *parser, enum pipit_scheme scheme, struct pipi
 
 static int read_names(struct parser *parser)
 {
-	struct pipit_slice word = take_word(parser), member;
+	struct pipit_slice word = pipit_slice_take_word(&parser->rest), member;
 	char *at = malloc(word.length + 3);
 
 	if (!at)
@@ -131,12 +116,12 @@ static int read_names(struct parser *parser)
 	*at = '\0';
 	if (parser->rule->only[1] == '\0')
 		return refuse(parser, "\"only\" names no user");
-	return take_word(parser).length == 0 ? 0 : refuse(parser, "something follows the names");
+	return pipit_slice_take_word(&parser->rest).length == 0 ? 0 : refuse(parser, "something follows the names");
 }
 
 static int read_scheme(struct parser *parser, enum pipit_scheme scheme)
 {
-	struct pipit_slice name = take_word(parser);
+	struct pipit_slice name = pipit_slice_take_word(&parser->rest);
 
 	if (parser->rule->files[scheme] != PIPIT_PROTECTION_NONE)
 		return refuse(parser, "the scheme occurs twice");
@@ -152,14 +137,15 @@ static bool is_open(const struct pipit_protection_rule *rule)
 /* After prefix and methods. */
 static int read_schemes(struct parser *parser)
 {
-	struct pipit_slice word = take_word(parser);
+	struct pipit_slice word = pipit_slice_take_word(&parser->rest);
 	int error = 0;
 
 	if (word.length == 0)
 		return refuse(parser, "the rule has no scheme");
 	if (pipit_slice_equals(word, "open"))
-		return take_word(parser).length == 0 ? 0 : refuse(parser, "something follows \"open\"");
-	for (; word.length > 0 && error == 0; word = take_word(parser)) {
+		return pipit_slice_take_word(&parser->rest).length == 0 ? 0
+									: refuse(parser, "something follows \"open\"");
+	for (; word.length > 0 && error == 0; word = pipit_slice_take_word(&parser->rest)) {
 		if (pipit_slice_equals(word, "basic"))
 			error = read_scheme(parser, PIPIT_SCHEME_BASIC);
 		else if (pipit_slice_equals(word, "bearer"))

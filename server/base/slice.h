@@ -67,6 +67,18 @@ static inline struct pipit_slice pipit_slice_trim(struct pipit_slice text)
 	return text;
 }
 
+/* The bytes up to the next blank, without those before. Empty at the end. */
+static inline struct pipit_slice pipit_slice_take_word(struct pipit_slice *rest)
+{
+	struct pipit_slice word = pipit_slice_trim(*rest);
+	size_t length = 0;
+	while (length < word.length && !pipit_slice_is_blank(word.data[length]))
+		length++;
+	*rest = (struct pipit_slice){ word.data + length, word.length - length };
+	word.length = length;
+	return word;
+}
+
 /* Writes a NUL. Returns the new start. */
 static inline char *pipit_slice_trim_in_place(char *text, char *end)
 {
