@@ -356,6 +356,7 @@ static void warn_of_one_reading(const struct daemon *daemon)
 	for (size_t i = 0; i < config->tls_ocsp_response_count; i++)
 		warn_of_unreadable(daemon, "tls-ocsp-response", config->tls_ocsp_response[i]);
 	warn_of_unreadable(daemon, "tls-client-ca", config->tls_client_ca);
+	warn_of_unreadable(daemon, "tls-client-crl", config->tls_client_crl);
 }
 
 /* For good: nothing that is opened later needs more. */

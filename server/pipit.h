@@ -186,7 +186,10 @@ struct pipit_config {
 	 * (default): none; the client is the other end of the connection.
 	 */
 	const char *trusted_proxy;
-	/** "x-forwarded-for" (default), with X-Forwarded-Proto; or "forwarded" (RFC 7239). The other one is not read. */
+	/**
+	 * "x-forwarded-for" (default), with X-Forwarded-Proto; or "forwarded" (RFC 7239), which needs `trusted_proxy`. The other
+	 * one is not read.
+	 */
 	const char *trusted_header;
 	/** Destination of access lines: "off" (default), "-" for standard output, or a file name. */
 	const char *access_log;
@@ -287,13 +290,20 @@ struct pipit_config {
 	uint64_t drain_timeout_ms;
 
 	/**
-	 * PEM files, each with a certificate and its chain. The client's server name (SNI) chooses; the first is the
-	 * default. Certificates for the same names with keys of different types serve the clients of either type.
+	 * PEM files, each with a certificate and, behind it, its issuers. The client's server name (SNI) chooses; the first
+	 * is the default. Certificates for the same names with keys of different types serve the clients of either type.
+	 *
+	 * The names of all TLS files are copied by pipit_server_new(); relative ones are those of the current directory.
+	 * pipit_server_listen() reads the files, and pipit_server_reload_certificates() again: regular files of at most 1
+	 * MiB. Each that cannot be used has a message, and fails the start.
 	 */
 	const char *tls_certificate[PIPIT_LISTEN_MAX];
 	/** Entries used in `tls_certificate`, 1 to PIPIT_LISTEN_MAX with an https address. Default 0. */
 	size_t tls_certificate_count;
-	/** PEM files with the keys of the certificates, in the same order, without a passphrase. */
+	/**
+	 * PEM files with the keys of the certificates, in the same order, without a passphrase. A message warns of one that
+	 * others than its owner and its group may read.
+	 */
 	const char *tls_key[PIPIT_LISTEN_MAX];
 	/** Entries used in `tls_key`; as many as certificates. */
 	size_t tls_key_count;
@@ -303,8 +313,16 @@ struct pipit_config {
 	size_t tls_ocsp_response_count;
 	/** "1.2" (default) or "1.3": the oldest version of TLS that clients may use. */
 	const char *tls_min_version;
-	/** PEM file of the authorities that sign client certificates; NULL (default): none. */
+	/**
+	 * PEM file of the authorities that sign client certificates; their names are sent to clients. NULL (default): none.
+	 */
 	const char *tls_client_ca;
+	/**
+	 * PEM file with the revocation lists (CRLs) of all authorities in the chains of client certificates. A client whose
+	 * certificate is on one, or one of whose authorities has no list that is valid now, has no valid certificate. Needs
+	 * `tls_client_ca`. NULL (default): nothing is revoked.
+	 */
+	const char *tls_client_crl;
 	/**
 	 * "off" (default): ask for no client certificate. "optional": ask, and leave the decision to handlers, see
 	 * pipit_request_client_verified(). "required": refuse clients without a valid one. The last two need
@@ -320,7 +338,7 @@ struct pipit_config {
 	const char *redirect_to_https;
 	/**
 	 * Milliseconds, in whole seconds, for which browsers remember to use https only (Strict-Transport-Security in
-	 * replies over TLS). Default 0: off; range 0 to 63244800000.
+	 * replies over TLS). Needs an https address, or `trusted_proxy`. Default 0: off; range 0 to 63244800000.
 	 */
 	uint64_t hsts_ms;
 
@@ -906,8 +924,9 @@ PIPIT_API const char *pipit_request_scheme(struct pipit_request *request);
 PIPIT_API bool pipit_request_is_https(const struct pipit_request *request);
 
 /**
- * Subject of the client's certificate, as RFC 2253 writes it ("CN=camera-1,O=Example"). NULL: the client has sent none, or the connection
- * has ended. Valid by itself only with `tls_client_auth` "required"; with "optional", see pipit_request_client_verified().
+ * Subject of the client's certificate, as RFC 2253 writes it ("CN=camera-1,O=Example"), in UTF-8, whole. NULL: the client has sent none,
+ * the connection had ended before the first call, or memory is short. Copied once, and valid as long as the request. It can be trusted by
+ * itself only with `tls_client_auth` "required"; with "optional", see pipit_request_client_verified().
  */
 PIPIT_API const char *pipit_request_client_subject(struct pipit_request *request);
 

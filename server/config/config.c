@@ -362,6 +362,10 @@ static void check_client_auth(struct check *check)
 		begin_error(check, "tls-client-ca", config->tls_client_ca);
 		pipit_option_error_append(
 		    check->error, ": has no effect with tls-client-auth off; use optional or required");
+	} else if (is_off && config->tls_client_crl != NULL) {
+		begin_error(check, "tls-client-crl", config->tls_client_crl);
+		pipit_option_error_append(check->error,
+		    ": has no effect with tls-client-auth off; use optional or required, and tls-client-ca");
 	}
 }
 

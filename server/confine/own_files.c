@@ -94,6 +94,8 @@ void pipit_own_files_find(const struct pipit_config *config, const char *pages, 
 		add_directories(config->tls_ocsp_response[i], files, &count, &readable);
 	if (config->tls_client_ca)
 		add_directories(config->tls_client_ca, files, &count, &readable);
+	if (config->tls_client_crl)
+		add_directories(config->tls_client_crl, files, &count, &readable);
 	*readable = NULL;
 	if (config->settings && find_directory(config->settings, files->settings))
 		*writable++ = files->settings;

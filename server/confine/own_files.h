@@ -16,7 +16,7 @@ struct pipit_own_files {
 	const char
 	    *log_directory; /* where an access log is made anew after a rotation; NULL: it is off, a FIFO or a device */
 	char sockets[PIPIT_LISTEN_MAX + 1][PATH_MAX];
-	char tls[2 * (3 * PIPIT_LISTEN_MAX + 1)]
+	char tls[2 * (3 * PIPIT_LISTEN_MAX + 2)]
 		[PATH_MAX]; /* directories of certificates, keys and what belongs to them */
 	char users[PIPIT_OWN_FILES_USERS_MAX][PATH_MAX];
 	size_t user_count;

@@ -94,6 +94,44 @@ STACK_OF(X509) * pipit_certificate_parse_all(BIO *pem, const char *what, char er
 	return NULL;
 }
 
+/* Clients of its authority would be refused. */
+static bool has_expired(const X509_CRL *list, char *reason, size_t size)
+{
+	const ASN1_TIME *next_update = X509_CRL_get0_nextUpdate(list);
+	struct tm parts;
+
+	if (!next_update || X509_cmp_current_time(next_update) >= 0 || ASN1_TIME_to_tm(next_update, &parts) != 1)
+		return false;
+	strftime(reason, size, "contains a revocation list that has expired on %Y-%m-%d %H:%M:%S UTC", &parts);
+	return true;
+}
+
+STACK_OF(X509_CRL) *
+    pipit_certificate_parse_revocations(BIO *pem, const char *what, char error[PIPIT_CERTIFICATE_ERROR_SIZE])
+{
+	STACK_OF(X509_CRL) *all = sk_X509_CRL_new_null();
+	char reason[96] = "";
+	X509_CRL *one;
+
+	ERR_clear_error();
+	while (all && !*reason && (one = PEM_read_bio_X509_CRL(pem, NULL, NULL, NULL)) != NULL) {
+		has_expired(one, reason, sizeof reason);
+		if (sk_X509_CRL_push(all, one) <= 0)
+			X509_CRL_free(one);
+	}
+	if (all && !*reason && is_at_end() && sk_X509_CRL_num(all) > 0) {
+		ERR_clear_error();
+		return all;
+	}
+	set_error(error,
+	    *reason       ? reason
+	    : is_at_end() ? "contains no revocation list"
+			  : "contains a damaged revocation list",
+	    what);
+	sk_X509_CRL_pop_free(all, X509_CRL_free);
+	return NULL;
+}
+
 /* --- names and times --------------------------------------------------------------------------------------------------- */
 
 /* False: it has a NUL, or is empty. */

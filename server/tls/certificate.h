@@ -30,6 +30,10 @@ BIO *pipit_certificate_read_file(const char *file, const char *what, char error[
 /* Certificates up to the end of a PEM file. NULL: it has none, or one is damaged. */
 STACK_OF(X509) * pipit_certificate_parse_all(BIO *pem, const char *what, char error[PIPIT_CERTIFICATE_ERROR_SIZE]);
 
+/* Revocation lists up to the end of a PEM file. NULL: it has none, one is damaged, or one has expired. */
+STACK_OF(X509_CRL) *
+    pipit_certificate_parse_revocations(BIO *pem, const char *what, char error[PIPIT_CERTIFICATE_ERROR_SIZE]);
+
 /*
  * False, with the reason in `error`: the certificate cannot be read, or has expired. On success the caller clears it; key is NULL until
  * pipit_certificate_load_key().

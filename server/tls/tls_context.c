@@ -48,7 +48,8 @@ struct pipit_tls_certificates {
 	struct pipit_ticket_keys
 	    *ticket_keys; /* of the context: only handshakes use them, which end with the workers */
 	unsigned char session_context[SSL_MAX_SID_CTX_LENGTH];
-	STACK_OF(X509) * authorities; /* of clients; NULL: none */
+	STACK_OF(X509) * authorities;     /* of clients; NULL: none */
+	STACK_OF(X509_CRL) * revocations; /* of their certificates; NULL: none */
 	EVP_PKEY *dh;
 	size_t count;
 	struct entry entries[];
@@ -163,6 +164,13 @@ static bool set_up_clients(SSL_CTX *ssl, const struct pipit_tls_certificates *al
 		if (X509_STORE_add_cert(store, authority) != 1 || SSL_CTX_add_client_CA(ssl, authority) != 1)
 			return false;
 	}
+	for (int i = 0; all->revocations && i < sk_X509_CRL_num(all->revocations); i++) {
+		if (X509_STORE_add_crl(store, sk_X509_CRL_value(all->revocations, i)) != 1)
+			return false;
+	}
+	/* As nginx: an authority without a list would let its revoked certificates pass. */
+	if (all->revocations)
+		X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 	if (is_optional)
 		SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, accept_any_client);
 	else
@@ -331,7 +339,25 @@ static bool load_authorities(struct pipit_tls_certificates *all)
 	return all->authorities != NULL;
 }
 
-/* A session is resumed only under the same authorities and `tls_client_auth`. */
+static bool load_revocations(struct pipit_tls_certificates *all)
+{
+	static const char what[] = "a PEM file with the revocation lists of all authorities, valid now";
+	const char *file = all->config->tls_client_crl;
+	char error[PIPIT_CERTIFICATE_ERROR_SIZE];
+	BIO *pem;
+
+	if (!file)
+		return true;
+	pem = pipit_certificate_read_file(file, what, error);
+	if (pem)
+		all->revocations = pipit_certificate_parse_revocations(pem, what, error);
+	BIO_free(pem);
+	if (!all->revocations)
+		pipit_config_log_error(all->config, "tls-client-crl = \"%s\": %s", file, error);
+	return all->revocations != NULL;
+}
+
+/* A session is resumed only under the same authorities, revocation lists and `tls_client_auth`. */
 static bool set_session_context(struct pipit_tls_certificates *all)
 {
 	EVP_MD_CTX *digest = EVP_MD_CTX_new();
@@ -343,6 +369,13 @@ static bool set_session_context(struct pipit_tls_certificates *all)
 		unsigned length;
 		is_set = X509_digest(sk_X509_value(all->authorities, i), EVP_sha256(), fingerprint, &length) == 1 &&
 			 EVP_DigestUpdate(digest, fingerprint, length) == 1;
+	}
+	for (int i = 0; is_set && all->revocations && i < sk_X509_CRL_num(all->revocations); i++) {
+		unsigned char fingerprint[EVP_MAX_MD_SIZE];
+		unsigned length;
+		is_set =
+		    X509_CRL_digest(sk_X509_CRL_value(all->revocations, i), EVP_sha256(), fingerprint, &length) == 1 &&
+		    EVP_DigestUpdate(digest, fingerprint, length) == 1;
 	}
 	is_set = is_set && EVP_DigestFinal_ex(digest, all->session_context, NULL) == 1;
 	EVP_MD_CTX_free(digest);
@@ -459,6 +492,7 @@ static void free_certificates(struct pipit_tls_certificates *all)
 		pipit_certificate_clear(&all->entries[i].certificate);
 	}
 	sk_X509_pop_free(all->authorities, X509_free);
+	sk_X509_CRL_pop_free(all->revocations, X509_CRL_free);
 	EVP_PKEY_free(all->dh);
 	free(all);
 }
@@ -475,6 +509,7 @@ static bool load_all(struct pipit_tls_certificates *all)
 {
 	bool is_loaded = load_authorities(all), have_pairs = true;
 
+	is_loaded &= load_revocations(all);
 	all->dh = new_dh();
 	if (!all->dh || !set_session_context(all)) {
 		pipit_log(PIPIT_LOG_ERROR, "TLS: out of memory");

@@ -244,6 +244,63 @@ def asks_for_certificates(folder):
                         for line in server.logged().splitlines()[-3:]])
 
 
+def revokes(folder):
+    pair = ("--cert", folder / "camera.pem", "--key", folder / "camera.key")
+    crl = folder / "live.crl"
+    ask = ("--tls-client-auth", "required", "--tls-client-ca", folder / "authority.pem", "--tls-client-crl", crl)
+
+    def sign_list(name, *revoked, authority="authority", days=("-crldays", "30")):
+        """A list of certificates, by openssl's database."""
+        serials = [run("openssl", "x509", "-in", folder / f"{one}.pem", "-noout", "-serial").strip().partition("=")[2] for one in revoked]
+        (folder / "crl.txt").write_text("".join(f"R\t350101000000Z\t250101000000Z\t{serial}\tunknown\t/CN=x\n" for serial in serials))
+        (folder / "crl.cnf").write_text(f"[ca]\ndefault_ca=own\n[own]\ndatabase={folder}/crl.txt\ndefault_md=sha256\n")
+        openssl(folder, "ca", "-gencrl", "-config", "crl.cnf", "-cert", f"{authority}.pem", "-keyfile", f"{authority}.key", *days, "-out", name)
+        return (folder / name).read_bytes()
+
+    none = sign_list("none.crl")
+    camera = sign_list("camera.crl", "camera")
+    strangers = sign_list("strangers.crl", authority="stranger")
+    expired = sign_list("expired.crl", days=("-crl_lastupdate", "20250101000000Z", "-crl_nextupdate", "20250201000000Z"))
+    with Group("revocation lists") as group:
+        crl.write_bytes(strangers + none)
+        with running(Server(folder, *ask)) as server:
+            group.true("not revoked", "served", "200 OK" in server.curl("/json/hello", *pair))
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            context.load_cert_chain(folder / "camera.pem", folder / "camera.key")
+            for revoked in (False, True):
+                if revoked:
+                    crl.write_bytes(camera)
+                    server.hang_up()
+                    wait_for("the reload", lambda: "certificates reloaded" in server.said())
+                reply = b""
+                with contextlib.suppress(ssl.SSLError, ConnectionError):
+                    with context.wrap_socket(server.tcp(), server_hostname="one.example", session=None if not revoked else session) as client:
+                        client.sendall(LAST_REQUEST)
+                        reply = read_all(client)
+                        session = client.session
+                group.same("a session from before the list", not revoked, reply.startswith(b"HTTP/1.1 200"))
+            group.true("revoked", "refused", "200 OK" not in server.curl("/json/hello", *pair))
+            crl.write_bytes(expired)
+            server.hang_up()
+            wait_for("a line", lambda: "the old ones stay in use" in server.said())
+            group.true("an expired list", "is named", "has expired on 2025-02-01 00:00:00 UTC; use a PEM file with the revocation lists" in server.said(), server.said())
+            group.true("and then", "still refused", "200 OK" not in server.curl("/json/hello", *pair))
+        crl.write_bytes(strangers)
+        with running(Server(folder, *ask)) as server:
+            group.true("an authority without a list", "refused", "200 OK" not in server.curl("/json/hello", *pair))
+        crl.write_bytes(none + camera.replace(b"M", b"!"))
+        group.true("a damaged list", "refused", "contains a damaged revocation list" in refuse(folder, *ask))
+        crl.write_bytes((folder / "one.pem").read_bytes())
+        group.true("no list", "refused", "contains no revocation list" in refuse(folder, *ask))
+        crl.write_bytes(camera)
+        got = refuse(folder, "--tls-client-crl", crl)
+        group.true("without --tls-client-auth", "refused", "has no effect with tls-client-auth off" in got, got)
+        with running(Server(folder, "--tls-client-auth", "optional", *ask[2:], "--log-format", "json")) as server:
+            group.true("optional", "served", "200 OK" in server.curl("/json/hello", *pair))
+            wait_for("its line", lambda: '"client_verified":"certificate revoked"' in server.logged())
+
+
 def staples(folder):
     index = pathlib.Path(folder, "index.txt")
     serial = run("openssl", "x509", "-in", folder / "signed.pem", "-noout", "-serial").strip().partition("=")[2]
@@ -514,7 +571,7 @@ def main():
         sys.exit(77)
     with temporary_folder() as folder:
         make_files(folder)
-        for group in (serves, negotiates, resumes, asks_for_certificates, staples, reloads, redirects, keeps_deadlines, bounds_memory, refuses, warns_of_readers, makes_certificates):
+        for group in (serves, negotiates, resumes, asks_for_certificates, revokes, staples, reloads, redirects, keeps_deadlines, bounds_memory, refuses, warns_of_readers, makes_certificates):
             group(folder)
     end_with_verdict()
 
