@@ -26,7 +26,7 @@ struct pipit_verifier *pipit_verifier_new(size_t thread_count);
 /* Any thread. 0; -EAGAIN: the queue is full; -ENOMEM: no thread can start. */
 int pipit_verifier_submit(struct pipit_verifier *verifier, struct pipit_verifier_job *job);
 
-/* Jobs that have not begun are done here, cancelled. The threads have ended when it returns. */
+/* Jobs that have not begun are done here, cancelled. The threads have ended when it returns. Harmless twice. */
 void pipit_verifier_stop(struct pipit_verifier *verifier);
 
 /* Stopped. */

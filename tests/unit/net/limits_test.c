@@ -194,12 +194,34 @@ START_TEST(accepts_null_in_free)
 }
 END_TEST
 
+START_TEST(reads_the_part_of_an_address_that_limits_count)
+{
+	static const struct {
+		const char *text;
+		uint8_t bytes[PIPIT_LIMITS_ADDRESS_BYTES];
+	} cases[] = { { "192.0.2.7", { 0, 0, 0, 0, 192, 0, 2, 7 } },
+		{ "::ffff:192.0.2.7", { 0, 0, 0, 0, 192, 0, 2, 7 } },
+		{ "2001:db8:1:2:3:4:5:6", { 0x20, 0x01, 0x0d, 0xb8, 0, 1, 0, 2 } } };
+	uint8_t bytes[PIPIT_LIMITS_ADDRESS_BYTES];
+	union address local = address_of("a socket");
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		union address address = address_of(cases[i].text);
+		ck_assert(pipit_limits_read_address(&address.any, bytes));
+		ck_assert_mem_eq(bytes, cases[i].bytes, sizeof bytes);
+	}
+	ck_assert(!pipit_limits_read_address(&local.any, bytes));
+	ck_assert(!pipit_limits_read_address(NULL, bytes));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("limits");
 	TCase *tests = tcase_create("limits");
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, counts_connections);
+	tcase_add_test(tests, reads_the_part_of_an_address_that_limits_count);
 	tcase_add_loop_test(
 	    tests, accepts_connections_of_a_client_up_to_the_limit, 0, sizeof neighbours / sizeof *neighbours);
 	tcase_add_test(tests, frees_the_entry_of_a_client_without_connections);

@@ -452,6 +452,28 @@ START_TEST(closes_all_sockets_when_a_later_one_fails)
 }
 END_TEST
 
+START_TEST(finds_the_ipv4_address_that_leaves_others_unserved)
+{
+	static const struct {
+		const char *asked, *other, *ipv6_only, *found;
+	} cases[] = { { "[::]:8080", "127.0.0.1:8080", "off", "127.0.0.1:8080" },
+		{ "[::]:8080", "127.0.0.1:8080", "on", NULL }, { "[::]:8080", "127.0.0.1:8081", "off", NULL },
+		{ "[::]:8080", "0.0.0.0:8080", "off", NULL }, { "[::1]:8080", "127.0.0.1:8080", "off", NULL },
+		/* Each gets a port of its own. */
+		{ "[::]:0", "127.0.0.1:0", "off", NULL } };
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct pipit_config two = {
+			.listen = { cases[i].asked, cases[i].other }, .listen_count = 2, .ipv6_only = cases[i].ipv6_only
+		};
+		const char *found = pipit_listener_find_v4(cases[i].asked, &two);
+		ck_assert_msg(
+		    found == cases[i].found || (found && cases[i].found && strcmp(found, cases[i].found) == 0),
+		    "%s beside %s: %s", cases[i].asked, cases[i].other, found ? found : "none");
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("listener");
@@ -466,6 +488,7 @@ int main(void)
 	tcase_add_loop_test(tests, accepts_both_families_on_any_address_of_ipv6, 0, COUNT(socket_counts));
 	tcase_add_loop_test(tests, accepts_ipv4_on_any_address_without_ipv6, 0, COUNT(socket_counts));
 	tcase_add_test(tests, accepts_ipv6_only_when_asked_to);
+	tcase_add_test(tests, finds_the_ipv4_address_that_leaves_others_unserved);
 	tcase_add_loop_test(tests, refuses_a_port_on_which_another_socket_listens, 0, COUNT(busy_cases));
 	tcase_add_loop_test(tests, refuses_a_port_on_which_it_listens_already, 0, COUNT(socket_counts));
 	tcase_add_test(tests, defers_accepts_when_asked_to);
