@@ -478,7 +478,7 @@ static void close_or_linger(struct pipit_connection *connection)
 	if (connection->state == PIPIT_CONNECTION_LINGER)
 		return;
 	if (connection->tls)
-		pipit_tls_session_close(connection->tls);
+		pipit_tls_session_close(connection->tls, MSG_MORE);
 	shutdown(connection->fd, SHUT_WR);
 	if (connection->end == PIPIT_CLOSE && pipit_connection_is_quiet(connection)) {
 		pipit_connection_drop(connection);

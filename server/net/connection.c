@@ -126,7 +126,7 @@ void pipit_connection_drop(struct pipit_connection *connection)
 	/* Else a reply that was cut off would look complete; it may have been begun in this turn. */
 	if (connection->tls && connection->state == PIPIT_CONNECTION_IDLE &&
 	    connection->exchange.reply == PIPIT_REPLY_NONE)
-		pipit_tls_session_close(connection->tls);
+		pipit_tls_session_close(connection->tls, 0);
 	pipit_connection_set_state(connection, PIPIT_CONNECTION_DEAD);
 	release_slot(connection);
 	net->protocol->dropped(connection);

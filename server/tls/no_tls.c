@@ -78,9 +78,9 @@ size_t pipit_tls_session_take_sent(struct pipit_tls_session *session)
 	return 0;
 }
 
-void pipit_tls_session_close(struct pipit_tls_session *session)
+void pipit_tls_session_close(struct pipit_tls_session *session, int more)
 {
-	(void)session;
+	(void)session, (void)more;
 }
 
 bool pipit_tls_session_is_established(const struct pipit_tls_session *session)

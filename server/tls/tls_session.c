@@ -404,7 +404,8 @@ static void take(
 	buffers->at = 0;
 	buffers->end = whole;
 	decrypt(session, to, size, received);
-	pipit_tls_session_flush(session, 0);
+	/* The reply to a request that came with the end of the handshake shares a packet with the ticket. */
+	pipit_tls_session_flush(session, received->length > 0 ? MSG_MORE : 0);
 	settle_event(session, received);
 }
 
@@ -476,14 +477,14 @@ size_t pipit_tls_session_take_sent(struct pipit_tls_session *session)
 	return sent;
 }
 
-void pipit_tls_session_close(struct pipit_tls_session *session)
+void pipit_tls_session_close(struct pipit_tls_session *session, int more)
 {
 	if (!session->is_established || session->is_broken)
 		return;
 	ERR_clear_error();
 	if (SSL_shutdown(session->ssl) < 0)
 		ERR_clear_error();
-	pipit_tls_session_flush(session, 0);
+	pipit_tls_session_flush(session, more);
 }
 
 /* --- what others ask ---------------------------------------------------------------------------------------------------- */

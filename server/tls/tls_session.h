@@ -60,8 +60,8 @@ void pipit_tls_session_flush(struct pipit_tls_session *session, int more);
 /* Bytes that the socket has taken since the last call. */
 size_t pipit_tls_session_take_sent(struct pipit_tls_session *session);
 
-/* Tell the client that nothing follows (close_notify). */
-void pipit_tls_session_close(struct pipit_tls_session *session);
+/* Tell the client that nothing follows (close_notify). more: as above. */
+void pipit_tls_session_close(struct pipit_tls_session *session, int more);
 
 /* The handshake is complete. */
 bool pipit_tls_session_is_established(const struct pipit_tls_session *session);

@@ -451,6 +451,51 @@ def bounds_memory(folder):
             client.close()
 
 
+# Of struct tcp_info in linux/tcp.h.
+DATA_SEGS_IN = slice(152, 156)
+
+
+def exchange_in_one_piece(server):
+    """The reply to a request that is sent together with the end of the handshake, and the number of packets with data."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode, context.minimum_version = False, ssl.CERT_NONE, ssl.TLSVersion.TLSv1_3
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(received, sent, server_hostname="one.example")
+    reply = b""
+    with server.tcp() as client:
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                client.sendall(sent.read())
+                received.write(client.recv(65536))
+        tls.write(LAST_REQUEST)
+        client.sendall(sent.read())
+        while piece := client.recv(65536):
+            received.write(piece)
+        info = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    with contextlib.suppress(ssl.SSLZeroReturnError):
+        while piece := tls.read(65536):
+            reply += piece
+    # Else the last bytes are no alert that says so.
+    received.write_eof()
+    with contextlib.suppress(ssl.SSLZeroReturnError):
+        tls.read(1)
+    return reply, int.from_bytes(info[DATA_SEGS_IN], sys.byteorder)
+
+
+def shares_packets(folder):
+    with Group("packets") as group, running(Server(folder)) as server:
+        # On a busy machine the kernel may send a part after 200 ms.
+        for _ in range(10):
+            reply, packets = exchange_in_one_piece(server)
+            group.true("a reply", "200", reply.startswith(b"HTTP/1.1 200") and reply.endswith(b'"}'), reply)
+            if packets == 2:
+                break
+        group.same("the server's handshake; the ticket, the reply and the end", 2, packets)
+
+
 def refuse(folder, *options, pair=("one.pem", "one.key"), listen="https://127.0.0.1:0"):
     words = ["--tls-certificate", folder / pair[0]] if pair[0] else []
     words += ["--tls-key", folder / pair[1]] if pair[1] else []
@@ -571,7 +616,7 @@ def main():
         sys.exit(77)
     with temporary_folder() as folder:
         make_files(folder)
-        for group in (serves, negotiates, resumes, asks_for_certificates, revokes, staples, reloads, redirects, keeps_deadlines, bounds_memory, refuses, warns_of_readers, makes_certificates):
+        for group in (serves, negotiates, resumes, asks_for_certificates, revokes, staples, reloads, redirects, keeps_deadlines, bounds_memory, shares_packets, refuses, warns_of_readers, makes_certificates):
             group(folder)
     end_with_verdict()
 
