@@ -484,6 +484,8 @@ void pipit_tls_session_close(struct pipit_tls_session *session, int more)
 	ERR_clear_error();
 	if (SSL_shutdown(session->ssl) < 0)
 		ERR_clear_error();
+	/* OpenSSL keeps the buffer of an alert: 16 KiB for each of many connections that end in one turn. */
+	SSL_free_buffers(session->ssl);
 	pipit_tls_session_flush(session, more);
 }
 

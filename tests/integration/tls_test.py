@@ -496,6 +496,33 @@ def shares_packets(folder):
         group.same("the server's handshake; the ticket, the reply and the end", 2, packets)
 
 
+def peak_kib(server):
+    return int(re.search(r"^VmHWM:\s+(\d+) kB$", pathlib.Path(f"/proc/{server.process.pid}/status").read_text(), re.M)[1])
+
+
+def ends_together(folder):
+    """All idle connections end in one turn, while a download keeps the process."""
+    # Sanitizers keep what is freed.
+    if b"__sanitizer_" in pathlib.Path(DAEMON).read_bytes():
+        return
+    count = 200
+    with Group("the end of many connections") as group, running(Server(folder, "--root", folder / "root")) as server:
+        with server.connect() as download:
+            download.sendall(b"GET /huge HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            wait_for("the download waits", lambda: server.metric('http_connections{state="writing"}') == 1)
+            clients = [server.connect() for _ in range(count)]
+            for client in clients:
+                client.sendall(REQUEST)
+                read_reply(client)
+            before_kib = peak_kib(server)
+            server.process.terminate()
+            group.same("nothing but the end", [b""] * count, [read_all(client) for client in clients])
+            grown_kib = peak_kib(server) - before_kib
+            group.true("memory", "at most 1 KiB more for each", grown_kib <= count, grown_kib)
+        for client in clients:
+            client.close()
+
+
 def refuse(folder, *options, pair=("one.pem", "one.key"), listen="https://127.0.0.1:0"):
     words = ["--tls-certificate", folder / pair[0]] if pair[0] else []
     words += ["--tls-key", folder / pair[1]] if pair[1] else []
@@ -616,7 +643,9 @@ def main():
         sys.exit(77)
     with temporary_folder() as folder:
         make_files(folder)
-        for group in (serves, negotiates, resumes, asks_for_certificates, revokes, staples, reloads, redirects, keeps_deadlines, bounds_memory, shares_packets, refuses, warns_of_readers, makes_certificates):
+        for group in (
+                serves, negotiates, resumes, asks_for_certificates, revokes, staples, reloads, redirects,
+                keeps_deadlines, bounds_memory, shares_packets, ends_together, refuses, warns_of_readers, makes_certificates):
             group(folder)
     end_with_verdict()
 
