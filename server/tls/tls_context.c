@@ -276,12 +276,13 @@ static bool use_certificate(struct pipit_tls_certificates *all, size_t index)
 	struct entry *entry = &all->entries[index];
 	const struct pipit_certificate *certificate = &entry->certificate;
 	SSL_CTX *shared = find_shared(all, index);
+	/* Each SSL would copy an empty chain. */
+	STACK_OF(X509) *chain = sk_X509_num(certificate->chain) > 0 ? certificate->chain : NULL;
 
 	if (shared)
 		SSL_CTX_up_ref(shared);
 	entry->ssl = shared ? shared : new_ssl(all);
-	return entry->ssl &&
-	       SSL_CTX_use_cert_and_key(entry->ssl, certificate->leaf, certificate->key, certificate->chain, 1) == 1;
+	return entry->ssl && SSL_CTX_use_cert_and_key(entry->ssl, certificate->leaf, certificate->key, chain, 1) == 1;
 }
 
 static void warn_of_time(const char *file, const struct pipit_certificate *certificate)
