@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """/api/settings of the real daemon: every method, condition and error, the contents of the file, and the effect of a restart, an edit
 of the file, a full disk and a read-only file system."""
+import contextlib
 import json
 import os
 import pathlib
@@ -451,18 +452,28 @@ def other_users(folder, group):
         subprocess.run(["umount", disk], check=True)
 
 
+def has_open(pid, path):
+    for link in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if os.readlink(link) == str(path):
+                return True
+    return False
+
+
 def signals_at_start(folder, group):
     """A SIGHUP while files are read waits, and then reloads."""
     types, file, messages = folder / "types", folder / "settings.json", folder / "messages"
     os.mkfifo(types)
+    writer = os.open(types, os.O_RDWR)
     file.write_text('{"a": 1}')
     with open(messages, "wb") as output:
         root = pathlib.Path(folder, "root")
         root.mkdir(exist_ok=True)
         process = subprocess.Popen([DAEMON, "--listen", "127.0.0.1:0", "--workers", "1", "--settings", file, "--media-types", types,
                                     "--root", root], stdout=subprocess.PIPE, stderr=output, text=True, env=ENVIRONMENT)
-    with open(types, "w"):  # the daemon reads it now
-        process.send_signal(signal.SIGHUP)
+    wait_for("the daemon reads the types", lambda: has_open(process.pid, types))
+    process.send_signal(signal.SIGHUP)
+    os.close(writer)
     group.true("it starts", "a line", "listening on http://" in process.stdout.readline(), messages.read_text())
     wait_for("the reload", lambda: "read again, the settings are the same" in messages.read_text())
     process.terminate()
