@@ -334,6 +334,11 @@ struct pipit_config {
 	 * 0 to 86400000.
 	 */
 	uint64_t tls_handshake_timeout_ms;
+	/**
+	 * "on" (default): the kernel encrypts what is sent over TLS, where it and OpenSSL can (kTLS), so that files are sent
+	 * with sendfile(). "off": OpenSSL does.
+	 */
+	const char *kernel_tls;
 	/** "on": http addresses redirect to the first https address (308); "off" (default). */
 	const char *redirect_to_https;
 	/**

@@ -368,7 +368,13 @@ static int open_tls(struct pipit_server *server)
 	if (config->tls_certificate_count == 0 || config->tls_certificate_count != config->tls_key_count)
 		return -EINVAL;
 	server->shared.tls = pipit_tls_context_new(config);
-	return server->shared.tls ? 0 : -EINVAL;
+	if (!server->shared.tls)
+		return -EINVAL;
+	if (strcmp(config->kernel_tls, "on") == 0)
+		pipit_log(PIPIT_LOG_INFO, pipit_tls_context_has_kernel(server->shared.tls)
+					      ? "TLS: the kernel encrypts what is sent"
+					      : "TLS: OpenSSL encrypts what is sent: this kernel has no TLS");
+	return 0;
 }
 
 /* Logs every error. */

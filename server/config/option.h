@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 enum {
-	PIPIT_OPTION_TOTAL = 69,
+	PIPIT_OPTION_TOTAL = 70,
 	PIPIT_OPTION_LISTS = 4,
 	PIPIT_OPTION_NAME_MAX_BYTES = 32,
 	PIPIT_OPTION_TEXT_MAX_BYTES = 4000, /* fits a line of the file */

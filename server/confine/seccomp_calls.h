@@ -117,6 +117,8 @@ static const char *const seccomp_calls[] = {
 	"tgkill",
 	"tkill",
 	/* failures: abort(), and messages of the C library */
+	/* kernel TLS */
+	"setsockopt",
 	/* a library that checks what it opens */
 	"faccessat",
 	"fcntl64",

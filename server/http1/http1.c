@@ -509,7 +509,8 @@ static bool send_more(struct pipit_connection *connection)
 		exchange->open_reply->hooks->write(exchange->open_reply);
 		pipit_exchange_conclude(connection);
 	}
-	return is_all_out(connection) && !is_writer_waiting(exchange) && !pipit_evhttp_lane_waiting(connection);
+	return is_all_out(connection) && !is_writer_waiting(exchange) && !pipit_evhttp_lane_waiting(connection) &&
+	       !(connection->tls && pipit_output_is_in_kernel_tls(connection));
 }
 
 /* The log needs the head, which lies in the input. */
@@ -807,7 +808,7 @@ void pipit_http1_trust(struct pipit_net *net, const struct pipit_trusted_proxies
 bool pipit_http1_use_tls(struct pipit_net *net, struct pipit_tls_context *context)
 {
 	net->tls = context;
-	net->tls_buffers = pipit_tls_buffers_new();
+	net->tls_buffers = pipit_tls_buffers_new(net->masks_sigpipe);
 	return net->tls_buffers != NULL;
 }
 

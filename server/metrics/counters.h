@@ -69,6 +69,7 @@ enum pipit_counter {
 	PIPIT_COUNT_SENT,
 	PIPIT_COUNT_TLS_HANDSHAKES,
 	PIPIT_COUNT_TLS_RESUMED, /* of these */
+	PIPIT_COUNT_TLS_KERNEL,  /* of these, whose key the kernel has */
 	PIPIT_COUNTER_COUNT
 };
 

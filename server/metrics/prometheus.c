@@ -179,6 +179,8 @@ static void put_counters(struct page *page)
 		[PIPIT_COUNT_TLS_HANDSHAKES] = { "pipit_tls_handshakes", "Completed TLS handshakes." },
 		[PIPIT_COUNT_TLS_RESUMED] = { "pipit_tls_resumed_handshakes",
 		    "TLS handshakes that resumed a session." },
+		[PIPIT_COUNT_TLS_KERNEL] = { "pipit_tls_kernel_handshakes",
+		    "TLS handshakes after which the kernel encrypts what is sent." },
 	};
 	uint64_t totals[PIPIT_COUNTER_COUNT] = { 0 };
 	for (size_t i = 0; i < page->input->worker_count; i++)

@@ -67,6 +67,8 @@ static void count_handshake(const struct pipit_connection *connection, const str
 	pipit_counters_add(counters, PIPIT_COUNT_TLS_HANDSHAKES, 1);
 	if (received->is_resumed)
 		pipit_counters_add(counters, PIPIT_COUNT_TLS_RESUMED, 1);
+	if (pipit_tls_session_is_encrypted_by_kernel(connection->tls))
+		pipit_counters_add(counters, PIPIT_COUNT_TLS_KERNEL, 1);
 }
 
 struct pipit_tls_received pipit_input_receive_tls(struct pipit_connection *connection, char *to, size_t size)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -35,6 +36,18 @@ static bool would_block(int error)
 }
 
 /* --- TLS: not inlined, so that plain connections do not pay for the frames ------------------------------------------------ */
+
+/* OpenSSL encrypts. Where the kernel does, output is as that of a plain connection. */
+static bool is_encrypted_here(const struct pipit_connection *connection)
+{
+	return connection->tls && !pipit_tls_session_is_encrypted_by_kernel(connection->tls);
+}
+
+/* The kernel does not complete a record that MSG_MORE holds back before it sends another type of record, or closes. */
+static int kernel_tls_flags(int flags)
+{
+	return flags & ~MSG_MORE;
+}
 
 static bool is_tls_unsent(const struct pipit_connection *connection)
 {
@@ -141,8 +154,11 @@ static size_t send_pieces(struct pipit_connection *connection, struct iovec *pie
 	ssize_t sent;
 	if (connection->end == PIPIT_ABORT)
 		return 0;
-	if (connection->tls)
-		return send_pieces_tls(connection, pieces, count, flags);
+	if (connection->tls) {
+		if (is_encrypted_here(connection))
+			return send_pieces_tls(connection, pieces, count, flags);
+		flags = kernel_tls_flags(flags);
+	}
 	sent = count == 1 ? send(connection->fd, pieces[0].iov_base, pieces[0].iov_len, flags)
 			  : sendmsg(connection->fd, &message, flags);
 	if (sent >= 0) {
@@ -220,7 +236,7 @@ static size_t send_buffer(struct pipit_connection *connection, struct evbuffer *
 	size_t total = 0;
 	struct pipit_sigpipe sigpipe;
 
-	if (connection->tls)
+	if (is_encrypted_here(connection))
 		return send_buffer_tls(connection, buffer);
 	sigpipe = mask_sigpipe(connection->net);
 	while (connection->end != PIPIT_ABORT && evbuffer_get_length(buffer) > 0 && total < PIPIT_OUTPUT_SLICE_BYTES) {
@@ -379,6 +395,12 @@ bool pipit_output_is_stuck(const struct pipit_connection *connection)
 	return connection->out.data || connection->out.replies || is_tls_unsent(connection);
 }
 
+bool pipit_output_is_in_kernel_tls(const struct pipit_connection *connection)
+{
+	struct pollfd room = { connection->fd, POLLOUT, 0 };
+	return pipit_tls_session_is_encrypted_by_kernel(connection->tls) && poll(&room, 1, 0) == 0;
+}
+
 static void clear_out(struct pipit_connection *connection)
 {
 	free(connection->out.data);
@@ -514,7 +536,7 @@ static size_t send_from_file(struct pipit_connection *connection, size_t wanted)
 	struct pipit_sigpipe sigpipe;
 	ssize_t sent;
 
-	if (connection->tls)
+	if (is_encrypted_here(connection))
 		return send_from_file_tls(connection, wanted);
 	sigpipe = mask_sigpipe(connection->net);
 	sent = sendfile(connection->fd, connection->out.file->fd, &offset, wanted);

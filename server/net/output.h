@@ -59,6 +59,12 @@ void pipit_output_retry(struct pipit_connection *connection);
 /* Bytes in memory wait for the socket. */
 bool pipit_output_is_stuck(const struct pipit_connection *connection);
 
+/*
+ * The kernel may hold a record that it has encrypted and TCP had no room for: shutdown() and close() would lose it. With room, the next
+ * record (close_notify) pushes it before itself. For connections with TLS; costs a poll() where the kernel encrypts.
+ */
+bool pipit_output_is_in_kernel_tls(const struct pipit_connection *connection);
+
 /* A text, and behind it `length` bytes of a file. */
 struct pipit_part {
 	size_t text_length;

@@ -33,8 +33,15 @@ bool pipit_tls_context_certificate(struct pipit_tls_context *context, size_t ind
 	return false;
 }
 
-struct pipit_tls_buffers *pipit_tls_buffers_new(void)
+bool pipit_tls_context_has_kernel(const struct pipit_tls_context *context)
 {
+	(void)context;
+	return false;
+}
+
+struct pipit_tls_buffers *pipit_tls_buffers_new(bool masks_sigpipe)
+{
+	(void)masks_sigpipe;
 	return NULL;
 }
 
@@ -65,6 +72,12 @@ size_t pipit_tls_session_write(struct pipit_tls_session *session, const char *da
 {
 	(void)session, (void)data, (void)length;
 	return 0;
+}
+
+bool pipit_tls_session_is_encrypted_by_kernel(const struct pipit_tls_session *session)
+{
+	(void)session;
+	return false;
 }
 
 void pipit_tls_session_flush(struct pipit_tls_session *session, int more)

@@ -8,6 +8,9 @@
 #include "tls/ticket_keys.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/ocsp.h>
@@ -17,6 +20,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 _Static_assert(PIPIT_TLS_NAME_SIZE == PIPIT_CERTIFICATE_NAME_SIZE, "a name of certificate.h fits");
 
@@ -60,6 +65,7 @@ struct pipit_tls_context {
 	struct pipit_ticket_keys *ticket_keys;
 	pthread_mutex_t lock;
 	struct pipit_tls_certificates *current;
+	bool has_kernel;
 };
 
 /* --- what OpenSSL asks during a handshake ------------------------------------------------------------------------------ */
@@ -543,6 +549,23 @@ static struct pipit_tls_certificates *load(const struct pipit_tls_context *conte
 	return NULL;
 }
 
+/* For a process with CAP_NET_ADMIN, the kernel loads the module. */
+static bool probe_kernel(void)
+{
+#ifdef OPENSSL_NO_KTLS
+	return false;
+#else
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* A socket that is not connected gets ENOTCONN from TLS, and without TLS another error. */
+	bool has_kernel =
+	    fd >= 0 && setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", sizeof "tls") != 0 && errno == ENOTCONN;
+
+	if (fd >= 0)
+		close(fd);
+	return has_kernel;
+#endif
+}
+
 struct pipit_tls_context *pipit_tls_context_new(const struct pipit_config *config)
 {
 	struct pipit_tls_context *context = calloc(1, sizeof *context);
@@ -553,6 +576,7 @@ struct pipit_tls_context *pipit_tls_context_new(const struct pipit_config *confi
 	/* exit() must not free what other threads use. */
 	OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
 	context->config = config;
+	context->has_kernel = strcmp(config->kernel_tls, "on") == 0 && probe_kernel();
 	context->ticket_keys = pipit_ticket_keys_new();
 	pthread_mutex_init(&context->lock, NULL);
 	if (context->ticket_keys)
@@ -588,6 +612,11 @@ bool pipit_tls_context_reload(struct pipit_tls_context *context)
 	pipit_tls_certificates_release(old);
 	pipit_log(PIPIT_LOG_INFO, "certificates reloaded");
 	return true;
+}
+
+bool pipit_tls_context_has_kernel(const struct pipit_tls_context *context)
+{
+	return context->has_kernel;
 }
 
 static struct pipit_tls_certificates *hold_current(struct pipit_tls_context *context)

@@ -31,6 +31,9 @@ bool pipit_tls_context_reload(struct pipit_tls_context *context);
 #define PIPIT_TLS_NAME_SIZE 256
 bool pipit_tls_context_certificate(struct pipit_tls_context *context, size_t index, char *name, time_t *expires);
 
+/* Kernel and OpenSSL have kTLS: the kernel can encrypt what is sent. */
+bool pipit_tls_context_has_kernel(const struct pipit_tls_context *context);
+
 /* --- for tls_session.c --------------------------------------------------------------------------------------------- */
 
 /* A connection, and a hold on its certificates. NULL when memory is short. */

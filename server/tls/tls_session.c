@@ -2,6 +2,7 @@
 /* See tls_session.h. Read from pipit_tls_session_receive() on. */
 #include "tls/tls_session.h"
 
+#include "base/sigpipe.h"
 #include "tls/tls_context.h"
 
 #include <errno.h>
@@ -21,10 +22,13 @@
 
 /* Record types. */
 enum { CHANGE_CIPHER_SPEC = 20, ALERT = 21, HANDSHAKE = 22, APPLICATION_DATA = 23 };
+/* The first byte of a message of the handshake (RFC 8446 §4); of an alert, it is 1 or 2. */
+enum { KEY_UPDATE = 24 };
 
 struct pipit_tls_buffers {
 	size_t at, end;    /* of the whole records in `in` that OpenSSL has not read */
 	size_t out_length; /* encrypted, of the session that runs; 0 between calls of sessions */
+	bool masks_sigpipe;
 	char in[PIPIT_TLS_RECEIVE_SIZE];
 	char out[OUT_SIZE];
 };
@@ -34,6 +38,8 @@ struct pipit_tls_session {
 	struct pipit_tls_certificates *certificates; /* held with `ssl` */
 	struct pipit_tls_buffers *buffers;
 	SSL *ssl; /* from the first whole record on */
+	/* Of `ssl`: through it, OpenSSL gives the kernel the key, and then records. NULL: the kernel has no TLS. */
+	BIO *socket;
 	char *subject;
 	size_t taken_by_socket; /* see pipit_tls_session_take_sent() */
 	struct {
@@ -55,10 +61,30 @@ static bool would_block(int error)
 	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR || error == ENOBUFS;
 }
 
+static bool is_encrypted_by_kernel(const struct pipit_tls_session *session)
+{
+	return session->socket && BIO_get_ktls_send(session->socket);
+}
+
+/* One record, of the type that OpenSSL has told the BIO. sendmsg() as OpenSSL calls it may raise SIGPIPE. */
+static ssize_t send_record(const struct pipit_tls_session *session, const char *data, size_t length)
+{
+	struct pipit_sigpipe sigpipe = { .is_masked = false };
+	int sent;
+
+	if (session->buffers->masks_sigpipe)
+		pipit_sigpipe_mask(&sigpipe);
+	sent = BIO_write(session->socket, data, (int)length);
+	pipit_sigpipe_unmask(&sigpipe);
+	return sent;
+}
+
 /* What the socket takes; 0 also on failure. */
 static size_t send_bytes(struct pipit_tls_session *session, const char *data, size_t length, int more)
 {
-	ssize_t sent = send(session->fd, data, length, MSG_NOSIGNAL | MSG_DONTWAIT | more);
+	ssize_t sent = is_encrypted_by_kernel(session)
+			   ? send_record(session, data, length)
+			   : send(session->fd, data, length, MSG_NOSIGNAL | MSG_DONTWAIT | more);
 	if (sent < 0) {
 		session->is_broken |= !would_block(errno);
 		return 0;
@@ -141,6 +167,11 @@ static int write_records(BIO *bio, const char *data, int size)
 	size_t length = (size_t)size;
 
 	BIO_clear_retry_flags(bio);
+	/* The answer to a client that asks for new keys. The kernel keeps its own: before Linux 6.14 it can take no other. */
+	if (session->is_established && is_encrypted_by_kernel(session) && data[0] == KEY_UPDATE)
+		return size;
+	/* The BIO knows the type of one record. */
+	session->is_broken |= session->out.data && is_encrypted_by_kernel(session);
 	if (length > sizeof buffers->out - buffers->out_length)
 		pipit_tls_session_flush(session, MSG_MORE);
 	if (length > sizeof buffers->out) {
@@ -152,10 +183,23 @@ static int write_records(BIO *bio, const char *data, int size)
 	return session->is_broken ? -1 : size;
 }
 
+/*
+ * OpenSSL flushes before it gives the kernel the key, and before each record that the kernel encrypts. The kernel would encrypt what is
+ * kept here once more: then the BIO of the socket gets no key, and OpenSSL goes on alone. The BIO that reads has no other behind it.
+ */
 static long control(BIO *bio, int command, long number, void *pointer)
 {
-	(void)bio, (void)number, (void)pointer;
-	return command == BIO_CTRL_FLUSH;
+	struct pipit_tls_session *session = session_of(bio);
+	BIO *socket = BIO_next(bio);
+
+	if (command == BIO_CTRL_FLUSH) {
+		if (socket)
+			pipit_tls_session_flush(session, 0);
+		return 1;
+	}
+	if (!socket || (session->out.data && !is_encrypted_by_kernel(session)))
+		return 0;
+	return BIO_ctrl(socket, command, number, pointer);
 }
 
 static BIO_METHOD *method;
@@ -172,7 +216,7 @@ static void make_method(void)
 
 /* --- life ------------------------------------------------------------------------------------------------------------- */
 
-struct pipit_tls_buffers *pipit_tls_buffers_new(void)
+struct pipit_tls_buffers *pipit_tls_buffers_new(bool masks_sigpipe)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct pipit_tls_buffers *buffers = malloc(sizeof *buffers);
@@ -180,6 +224,7 @@ struct pipit_tls_buffers *pipit_tls_buffers_new(void)
 	pthread_once(&once, make_method);
 	if (buffers && method) {
 		buffers->at = buffers->end = buffers->out_length = 0;
+		buffers->masks_sigpipe = masks_sigpipe;
 		return buffers;
 	}
 	free(buffers);
@@ -215,21 +260,47 @@ void pipit_tls_session_free(struct pipit_tls_session *session)
 	free(session);
 }
 
-/* Memory for the handshake is taken when the client has sent a record. */
-static bool make_ssl(struct pipit_tls_session *session)
+static BIO *new_bio(struct pipit_tls_session *session)
 {
 	BIO *bio = BIO_new(method);
 
-	if (!bio)
-		return false;
-	session->ssl = pipit_tls_context_connect(session->context, &session->certificates);
-	if (!session->ssl) {
+	if (bio) {
+		BIO_set_data(bio, session);
+		BIO_set_init(bio, 1);
+	}
+	return bio;
+}
+
+/* The kernel encrypts, if it can, but does not decrypt: records are read here. NULL: memory is short. */
+static BIO *new_writing_bio(struct pipit_tls_session *session)
+{
+	BIO *bio = new_bio(session), *socket = BIO_new_socket(session->fd, BIO_NOCLOSE);
+
+	if (!bio || !socket) {
 		BIO_free(bio);
+		BIO_free(socket);
+		return NULL;
+	}
+	session->socket = socket;
+	SSL_set_options(session->ssl, SSL_OP_ENABLE_KTLS);
+	return BIO_push(bio, socket);
+}
+
+/* Memory for the handshake is taken when the client has sent a record. */
+static bool make_ssl(struct pipit_tls_session *session)
+{
+	BIO *reading, *writing;
+
+	session->ssl = pipit_tls_context_connect(session->context, &session->certificates);
+	if (!session->ssl)
+		return false;
+	reading = new_bio(session);
+	writing = reading && pipit_tls_context_has_kernel(session->context) ? new_writing_bio(session) : reading;
+	if (!writing) {
+		BIO_free(reading);
 		return false;
 	}
-	BIO_set_data(bio, session);
-	BIO_set_init(bio, 1);
-	SSL_set_bio(session->ssl, bio, bio);
+	SSL_set_bio(session->ssl, reading, writing);
 	SSL_set_accept_state(session->ssl);
 	return true;
 }
@@ -499,6 +570,11 @@ bool pipit_tls_session_is_established(const struct pipit_tls_session *session)
 bool pipit_tls_session_has_begun(const struct pipit_tls_session *session)
 {
 	return session->has_begun;
+}
+
+bool pipit_tls_session_is_encrypted_by_kernel(const struct pipit_tls_session *session)
+{
+	return session->is_established && !session->is_broken && is_encrypted_by_kernel(session);
 }
 
 bool pipit_tls_session_is_ended(const struct pipit_tls_session *session)

@@ -18,7 +18,8 @@ struct pipit_tls_session;
 
 /* Buffers that the sessions of a worker share. */
 struct pipit_tls_buffers;
-struct pipit_tls_buffers *pipit_tls_buffers_new(void);
+/* masks_sigpipe: while OpenSSL writes to the socket, which it only does when the kernel encrypts. */
+struct pipit_tls_buffers *pipit_tls_buffers_new(bool masks_sigpipe);
 void pipit_tls_buffers_free(struct pipit_tls_buffers *buffers);
 
 /* context, buffers and the descriptor outlive the session. NULL when memory is short. */
@@ -53,6 +54,12 @@ struct pipit_tls_received pipit_tls_session_receive(struct pipit_tls_session *se
  * unsent: pipit_tls_session_flush() follows, in the same call of the event loop.
  */
 size_t pipit_tls_session_write(struct pipit_tls_session *session, const char *data, size_t length);
+
+/*
+ * The kernel encrypts what is sent (kTLS): the caller sends by itself, in place of pipit_tls_session_write(), while
+ * pipit_tls_session_unsent() is 0. Never before the handshake is complete.
+ */
+bool pipit_tls_session_is_encrypted_by_kernel(const struct pipit_tls_session *session);
 
 /* Send what is encrypted. more: MSG_MORE or 0. */
 void pipit_tls_session_flush(struct pipit_tls_session *session, int more);

@@ -31,6 +31,7 @@ ALSO = {
     "malloc()": "brk madvise mprotect mremap munmap",
     "threads": "gettid membarrier sched_getaffinity sched_yield set_tid_address sigaltstack tgkill tkill",
     "failures: abort(), and messages of the C library": "getpid rt_sigaction rt_sigprocmask writev",
+    "kernel TLS": "setsockopt",
     "a library that checks what it opens": "access faccessat faccessat2 fcntl fcntl64 getrandom getrlimit getuid geteuid getgid getegid prlimit64 readlink "
                                            "readlinkat uname",
     "changes of settings on each file system": "fchmod fdatasync flock fsync ftruncate ftruncate64 rename renameat renameat2 unlink unlinkat",

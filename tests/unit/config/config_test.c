@@ -283,7 +283,7 @@ static const char *const names[] = { "ipv6-only", "dashboard", "drain-delay", "l
 	"cors-credentials", "cors-max-age", "header", "idle-timeout", "lingering-time", "lingering-timeout",
 	"drain-timeout", "max-connections-per-address", "max-requests-per-connection", "memory-limit",
 	"max-field-bytes", "max-output-bytes", "defer-accept", "tls-certificate", "tls-key", "tls-ocsp-response",
-	"tls-min-version", "tls-client-auth", "tls-client-ca", "tls-client-crl", "tls-handshake-timeout",
+	"tls-min-version", "tls-client-auth", "tls-client-ca", "tls-client-crl", "tls-handshake-timeout", "kernel-tls",
 	"redirect-to-https", "hsts", "check", "healthcheck", "make-test-certificate", "version", "help" };
 
 enum { NAME_COUNT = sizeof(names) / sizeof(names[0]), COMMAND_COUNT = 6 };

@@ -345,7 +345,8 @@ START_TEST(counts_each_single_counter_under_its_name)
 	static const char *const names[PIPIT_COUNTER_COUNT] = { "http_connections_accepted_total",
 		"http_connections_evicted_total", "http_accept_errors_total", "http_requests_aborted_total",
 		"http_streams_dropped_total", "http_received_bytes_total", "http_sent_bytes_total",
-		"pipit_tls_handshakes_total", "pipit_tls_resumed_handshakes_total" };
+		"pipit_tls_handshakes_total", "pipit_tls_resumed_handshakes_total",
+		"pipit_tls_kernel_handshakes_total" };
 	pipit_counters_add(workers[1], (enum pipit_counter)_i, 41);
 	pipit_counters_add(workers[1], (enum pipit_counter)_i, 1);
 	ck_assert_uint_eq(pipit_counter(workers[1], (enum pipit_counter)_i), 42);
