@@ -469,26 +469,6 @@ static void receive(struct pipit_connection *connection)
 
 /* --- what a connection waits for next -------------------------------------------------------------------------------- */
 
-/*
- * shutdown() sends what MSG_MORE holds back. close() with unread bytes is a reset, which can destroy the reply: late bytes are read for a
- * while.
- */
-static void close_or_linger(struct pipit_connection *connection)
-{
-	if (connection->state == PIPIT_CONNECTION_LINGER)
-		return;
-	if (connection->tls)
-		pipit_tls_session_close(connection->tls, MSG_MORE);
-	shutdown(connection->fd, SHUT_WR);
-	if (connection->end == PIPIT_CLOSE && pipit_connection_is_quiet(connection)) {
-		pipit_connection_drop(connection);
-		return;
-	}
-	pipit_input_drop(connection);
-	pipit_connection_set_state(connection, PIPIT_CONNECTION_LINGER);
-	pipit_connection_watch(connection, EV_READ);
-}
-
 static bool is_writer_waiting(const struct pipit_exchange *exchange)
 {
 	return exchange->open_reply && exchange->open_reply->is_waiting;
@@ -523,6 +503,32 @@ static void wait_for_socket(struct pipit_connection *connection)
 	}
 	pipit_connection_set_state(connection, PIPIT_CONNECTION_SENDING);
 	pipit_connection_watch(connection, EV_WRITE);
+}
+
+/*
+ * shutdown() sends what MSG_MORE holds back. close() with unread bytes is a reset, which can destroy the reply: late bytes are read for a
+ * while.
+ */
+static void close_or_linger(struct pipit_connection *connection)
+{
+	if (connection->state == PIPIT_CONNECTION_LINGER)
+		return;
+	if (connection->tls) {
+		pipit_tls_session_close(connection->tls, MSG_MORE);
+		/* close_notify, or a record before it, would be lost: this is called again. */
+		if (pipit_output_is_in_kernel_tls(connection)) {
+			wait_for_socket(connection);
+			return;
+		}
+	}
+	shutdown(connection->fd, SHUT_WR);
+	if (connection->end == PIPIT_CLOSE && pipit_connection_is_quiet(connection)) {
+		pipit_connection_drop(connection);
+		return;
+	}
+	pipit_input_drop(connection);
+	pipit_connection_set_state(connection, PIPIT_CONNECTION_LINGER);
+	pipit_connection_watch(connection, EV_READ);
 }
 
 /* Unparsed input is served in the next turn. */

@@ -43,12 +43,6 @@ static bool is_encrypted_here(const struct pipit_connection *connection)
 	return connection->tls && !pipit_tls_session_is_encrypted_by_kernel(connection->tls);
 }
 
-/* The kernel does not complete a record that MSG_MORE holds back before it sends another type of record, or closes. */
-static int kernel_tls_flags(int flags)
-{
-	return flags & ~MSG_MORE;
-}
-
 static bool is_tls_unsent(const struct pipit_connection *connection)
 {
 	return connection->tls && pipit_tls_session_unsent(connection->tls) > 0;
@@ -67,12 +61,31 @@ __attribute__((noinline)) static void flush_tls(struct pipit_connection *connect
 		pipit_connection_end(connection, PIPIT_ABORT);
 }
 
-/* What was encrypted: the session keeps what the socket does not take. */
+static size_t send_to_socket(struct pipit_connection *connection, struct iovec *pieces, int count, int flags)
+{
+	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = (size_t)count };
+	ssize_t sent = count == 1 ? send(connection->fd, pieces[0].iov_base, pieces[0].iov_len, flags)
+				  : sendmsg(connection->fd, &message, flags);
+	if (sent >= 0) {
+		moved(connection, (size_t)sent);
+		return (size_t)sent;
+	}
+	if (!would_block(errno))
+		pipit_connection_end(connection, PIPIT_ABORT);
+	return 0;
+}
+
+/*
+ * What was encrypted: the session keeps what the socket does not take. The kernel would not complete a record that MSG_MORE holds back
+ * before it closes.
+ */
 __attribute__((noinline)) static size_t send_pieces_tls(
-    struct pipit_connection *connection, const struct iovec *pieces, int count, int flags)
+    struct pipit_connection *connection, struct iovec *pieces, int count, int flags)
 {
 	size_t total = 0, taken = 0;
 
+	if (!is_encrypted_here(connection))
+		return send_to_socket(connection, pieces, count, flags & ~MSG_MORE);
 	for (int i = 0; i < count && taken == total; i++) {
 		total += pieces[i].iov_len;
 		taken += pipit_tls_session_write(connection->tls, pieces[i].iov_base, pieces[i].iov_len);
@@ -150,24 +163,11 @@ bool pipit_output_may_be_file(struct evbuffer *buffer)
 /* What the socket took; 0 also on failure. */
 static size_t send_pieces(struct pipit_connection *connection, struct iovec *pieces, int count, int flags)
 {
-	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = (size_t)count };
-	ssize_t sent;
 	if (connection->end == PIPIT_ABORT)
 		return 0;
-	if (connection->tls) {
-		if (is_encrypted_here(connection))
-			return send_pieces_tls(connection, pieces, count, flags);
-		flags = kernel_tls_flags(flags);
-	}
-	sent = count == 1 ? send(connection->fd, pieces[0].iov_base, pieces[0].iov_len, flags)
-			  : sendmsg(connection->fd, &message, flags);
-	if (sent >= 0) {
-		moved(connection, (size_t)sent);
-		return (size_t)sent;
-	}
-	if (!would_block(errno))
-		pipit_connection_end(connection, PIPIT_ABORT);
-	return 0;
+	if (connection->tls)
+		return send_pieces_tls(connection, pieces, count, flags);
+	return send_to_socket(connection, pieces, count, flags);
 }
 
 static bool append_out(struct pipit_connection *connection, const char *bytes, size_t length)

@@ -550,7 +550,7 @@ size_t pipit_tls_session_take_sent(struct pipit_tls_session *session)
 
 void pipit_tls_session_close(struct pipit_tls_session *session, int more)
 {
-	if (!session->is_established || session->is_broken)
+	if (!session->is_established || session->is_broken || SSL_get_shutdown(session->ssl) & SSL_SENT_SHUTDOWN)
 		return;
 	ERR_clear_error();
 	if (SSL_shutdown(session->ssl) < 0)
