@@ -328,7 +328,7 @@ static void become_root(struct daemon *daemon)
 	fail(daemon, EXIT_COULD_NOT_RUN);
 }
 
-/* Of the user that the process is now. */
+/* Checks with the rights of the effective user. */
 static void warn_of_unreadable(const struct daemon *daemon, const char *option, const char *file)
 {
 	char message[PATH_MAX + 256], located[PATH_MAX + 256];
@@ -343,7 +343,7 @@ static void warn_of_unreadable(const struct daemon *daemon, const char *option, 
 }
 
 /* Root reads them at the start. */
-static void warn_of_one_reading(const struct daemon *daemon)
+static void warn_of_files_read_once(const struct daemon *daemon)
 {
 	const struct pipit_config *config = daemon->config;
 
@@ -371,7 +371,7 @@ static void confine(struct daemon *daemon)
 	};
 	char error[512];
 
-	/* Keys, or what passwords become. All files are open: /dev/stdout cannot be opened by name then. */
+	/* Keys and password hashes are in memory. Behind all opens: /dev/stdout cannot be opened by name afterwards. */
 	if (config->tls_key_count > 0 || config->protect)
 		pipit_disable_core_dumps();
 	if (geteuid() == 0 && !config->user)
@@ -390,7 +390,7 @@ static void confine(struct daemon *daemon)
 		fail(daemon, EXIT_COULD_NOT_RUN);
 	}
 	for (size_t i = 0; daemon->credentials.changes && (users = pipit_server_user_file(daemon->server, i)); i++) {
-		if (access(users, R_OK) != 0)
+		if (access(users, R_OK) != 0 && errno == EACCES)
 			pipit_log(PIPIT_LOG_WARN,
 			    "user %s may not read %s, so that SIGHUP cannot reload it; let a group of this user read "
 			    "it",
@@ -427,7 +427,7 @@ static void prepare(struct daemon *daemon)
 	refuse_whole_system(daemon);
 	if (!become_user(daemon))
 		return;
-	warn_of_one_reading(daemon);
+	warn_of_files_read_once(daemon);
 	is_exposed = exposes_files(daemon);
 	open_site(daemon);
 	open_dashboard(daemon);

@@ -318,9 +318,9 @@ struct pipit_config {
 	 */
 	const char *tls_client_ca;
 	/**
-	 * PEM file with the revocation lists (CRLs) of all authorities in the chains of client certificates. A client whose
-	 * certificate is on one, or one of whose authorities has no list that is valid now, has no valid certificate. Needs
-	 * `tls_client_ca`. NULL (default): nothing is revoked.
+	 * PEM file with the revocation lists (CRLs) of all authorities in the chains of client certificates. A client
+	 * certificate is refused if a list names it, or if an authority in its chain has no list, or only one that has expired
+	 * or is not valid yet. Needs `tls_client_ca`. NULL (default): nothing is revoked.
 	 */
 	const char *tls_client_crl;
 	/**

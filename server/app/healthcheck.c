@@ -154,7 +154,7 @@ int pipit_healthcheck(const char *address, char *error, size_t size)
 	}
 	fd = connect_to_server(&parsed);
 	result = fd < 0 ? -1 : request_health(fd, parsed.is_https, reply, sizeof reply);
-	/* A redirect to https comes from a server that works: so do curl -f and Kubernetes judge it. */
+	/* A redirect to https comes from a server that works; curl -f and Kubernetes accept it, too. */
 	is_healthy =
 	    result == 0 && (strncmp(reply, "HTTP/1.1 200 ", 13) == 0 || strncmp(reply, "HTTP/1.1 308 ", 13) == 0);
 	if (result < -1)

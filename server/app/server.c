@@ -371,9 +371,10 @@ static int open_tls(struct pipit_server *server)
 	if (!server->shared.tls)
 		return -EINVAL;
 	if (strcmp(config->kernel_tls, "on") == 0)
-		pipit_log(PIPIT_LOG_INFO, pipit_tls_context_has_kernel(server->shared.tls)
-					      ? "TLS: the kernel encrypts what is sent"
-					      : "TLS: OpenSSL encrypts what is sent: this kernel has no TLS");
+		pipit_log(PIPIT_LOG_INFO,
+		    pipit_tls_context_has_kernel(server->shared.tls)
+			? "TLS: the kernel encrypts what is sent"
+			: "TLS: OpenSSL encrypts what is sent: the kernel or OpenSSL has no kernel TLS");
 	return 0;
 }
 

@@ -612,7 +612,7 @@ int pipit_options_read(struct pipit_config *config, struct pipit_options *option
 	keep_result(&result, take_named_file(config, options, &lines));
 	keep_result(&result, take_environment(config, &options->origin, environment, &lines));
 	keep_result(&result, take_flags(config, &options->origin, arguments, &lines));
-	/* A health check takes an address, of whatever server. */
+	/* A health check uses only the address; the other options may be those of another server. */
 	if (!options->healthcheck)
 		keep_result(&result, pipit_config_check_into(config, &lines));
 	return result;

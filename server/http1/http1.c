@@ -490,7 +490,7 @@ static bool send_more(struct pipit_connection *connection)
 		pipit_exchange_conclude(connection);
 	}
 	return is_all_out(connection) && !is_writer_waiting(exchange) && !pipit_evhttp_lane_waiting(connection) &&
-	       !(connection->tls && pipit_output_is_in_kernel_tls(connection));
+	       !(connection->tls && exchange->reply != PIPIT_REPLY_NONE && pipit_output_is_in_kernel_tls(connection));
 }
 
 /* The log needs the head, which lies in the input. */
@@ -515,8 +515,8 @@ static void close_or_linger(struct pipit_connection *connection)
 		return;
 	if (connection->tls) {
 		pipit_tls_session_close(connection->tls, MSG_MORE);
-		/* close_notify, or a record before it, would be lost: this is called again. */
-		if (pipit_output_is_in_kernel_tls(connection)) {
+		/* shutdown() would lose close_notify, or a record before it: this is called again. */
+		if (pipit_output_is_stuck(connection) || pipit_output_is_in_kernel_tls(connection)) {
 			wait_for_socket(connection);
 			return;
 		}

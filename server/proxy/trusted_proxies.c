@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "config/config.h"
 #include "config/networks.h"
+#include "config/option.h"
 #include "http/guard.h"
 #include "pipit.h"
 
@@ -21,7 +22,7 @@ struct pipit_trusted_proxies {
 
 static void warn_of_every_address(const struct pipit_config *config, struct pipit_slice list)
 {
-	char message[512], located[768];
+	char message[PIPIT_OPTION_TEXT_MAX_BYTES + 256], located[PIPIT_OPTION_TEXT_MAX_BYTES + 512];
 
 	snprintf(message, sizeof message,
 	    "trusted-proxy = \"%.*s\": every client may then say which address it has; use the networks of the proxies",

@@ -36,7 +36,7 @@ const char *pipit_listeners_address(const struct pipit_listeners *listeners, siz
 /* Of an open listener, with the port that it got; NULL behind the last. */
 const char *pipit_listeners_url(const struct pipit_listeners *listeners, size_t index);
 
-/* Of the first open one of `listen` that speaks TLS; 0: none. */
+/* Of the first one of `listen` that speaks TLS; 0: none. All are open. */
 unsigned pipit_listeners_https_port(const struct pipit_listeners *listeners);
 
 /* A socket stays the listeners' until a worker takes it. */

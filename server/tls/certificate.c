@@ -95,15 +95,15 @@ STACK_OF(X509) * pipit_certificate_parse_all(BIO *pem, const char *what, char er
 }
 
 /* Clients of its authority would be refused. */
-static bool has_expired(const X509_CRL *list, char *reason, size_t size)
+/* Leaves `reason` alone unless the list has expired. */
+static void describe_expiry(const X509_CRL *list, char *reason, size_t size)
 {
 	const ASN1_TIME *next_update = X509_CRL_get0_nextUpdate(list);
 	struct tm parts;
 
 	if (!next_update || X509_cmp_current_time(next_update) >= 0 || ASN1_TIME_to_tm(next_update, &parts) != 1)
-		return false;
+		return;
 	strftime(reason, size, "contains a revocation list that has expired on %Y-%m-%d %H:%M:%S UTC", &parts);
-	return true;
 }
 
 STACK_OF(X509_CRL) *
@@ -115,9 +115,11 @@ STACK_OF(X509_CRL) *
 
 	ERR_clear_error();
 	while (all && !*reason && (one = PEM_read_bio_X509_CRL(pem, NULL, NULL, NULL)) != NULL) {
-		has_expired(one, reason, sizeof reason);
-		if (sk_X509_CRL_push(all, one) <= 0)
+		describe_expiry(one, reason, sizeof reason);
+		if (sk_X509_CRL_push(all, one) <= 0) {
 			X509_CRL_free(one);
+			strcpy(reason, "needs more memory than there is");
+		}
 	}
 	if (all && !*reason && is_at_end() && sk_X509_CRL_num(all) > 0) {
 		ERR_clear_error();
@@ -268,8 +270,8 @@ static void warn_of_readers(const char *file)
 	struct stat status;
 	if (stat(file, &status) == 0 && status.st_mode & (S_IWGRP | S_IRWXO))
 		pipit_log(PIPIT_LOG_WARN,
-		    "%s: others than its owner have access to the key (mode %04o); use: chmod 600", file,
-		    (unsigned)(status.st_mode & 07777));
+		    "%s: others than its owner and its group may read or change the key (mode %04o); use: chmod g-w,o=",
+		    file, (unsigned)(status.st_mode & 07777));
 }
 
 bool pipit_certificate_load_key(

@@ -475,7 +475,10 @@ static void take(
 	buffers->at = 0;
 	buffers->end = whole;
 	decrypt(session, to, size, received);
-	/* The reply to a request that came with the end of the handshake shares a packet with the ticket. */
+	/*
+	 * The reply to a request that came with the end of the handshake shares a packet with the ticket. Without a reply, the
+	 * kernel sends the ticket after 200 ms.
+	 */
 	pipit_tls_session_flush(session, received->length > 0 ? MSG_MORE : 0);
 	settle_event(session, received);
 }
