@@ -490,6 +490,12 @@ static const char *features_of(const struct event_base *base)
 	return features & EV_FEATURE_ET ? "et,o1,early_close" : "fds";
 }
 
+/* Clients may speak https with this server, or with a proxy in front of it. */
+static bool may_send_hsts(const struct pipit_shared *shared)
+{
+	return shared->config->hsts_ms && (shared->tls || shared->trusted_proxies);
+}
+
 static void set_up_dispatch(struct pipit_worker *worker)
 {
 	struct pipit_dispatch *dispatch = &worker->dispatch;
@@ -503,7 +509,7 @@ static void set_up_dispatch(struct pipit_worker *worker)
 	memcpy(dispatch->routes, shared->routes, sizeof dispatch->routes);
 	dispatch->filters = shared->filters;
 	dispatch->filters_after_host_check = pipit_filter_after_host_check(shared->filters);
-	dispatch->has_hsts = shared->tls && shared->config->hsts_ms;
+	dispatch->has_hsts = may_send_hsts(shared);
 	dispatch->no_route = shared->route_count - 1;
 	dispatch->counters = worker->counters;
 	dispatch->pool = (struct pipit_request_pool){
@@ -549,9 +555,8 @@ static struct pipit_net *new_transport(struct pipit_worker *worker)
 {
 	/* Those before add no headers. */
 	bool has_filters = pipit_filter_after_host_check(worker->shared->filters) != NULL;
-	bool has_hsts = worker->shared->tls && worker->shared->config->hsts_ms;
 
-	pipit_dispatch_set_handlers(&worker->handlers, has_filters || has_hsts);
+	pipit_dispatch_set_handlers(&worker->handlers, has_filters || may_send_hsts(worker->shared));
 	worker->handlers.evict_elsewhere = evict_elsewhere;
 	worker->handlers.accepting = accepting;
 	worker->handlers.pause_accepting = pause_accepting;

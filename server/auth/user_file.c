@@ -198,9 +198,10 @@ int pipit_user_file_parse(enum pipit_scheme scheme, struct pipit_slice text, con
 
 static void warn_of_readers(const char *name, const struct stat *status)
 {
-	if (status->st_mode & (S_IRWXG | S_IRWXO))
-		pipit_log(PIPIT_LOG_WARN, "%s: others than its owner have access (mode %04o); use: chmod 600", name,
-		    (unsigned)(status->st_mode & 07777));
+	if (status->st_mode & (S_IWGRP | S_IRWXO))
+		pipit_log(PIPIT_LOG_WARN,
+		    "%s: others than its owner and its group may read or change it (mode %04o); use: chmod g-w,o=",
+		    name, (unsigned)(status->st_mode & 07777));
 }
 
 /* A regular file: others might block. */

@@ -19,7 +19,7 @@ struct pipit_user_file;
 int pipit_user_file_parse(enum pipit_scheme scheme, struct pipit_slice text, const struct pipit_digest_key *key,
     struct pipit_user_file **file, char *error, size_t size);
 
-/* As pipit_user_file_parse(), of a regular file; begins the error with its name. Warns when others than its owner may read it. */
+/* As pipit_user_file_parse(), of a regular file; begins the error with its name. Warns when others than its owner and its group may read it, or the group may change it. */
 int pipit_user_file_read(enum pipit_scheme scheme, const char *name, const struct pipit_digest_key *key,
     struct pipit_user_file **file, char *error, size_t size);
 

@@ -350,9 +350,9 @@ END_TEST
 START_TEST(warns_of_files_that_others_can_read)
 {
 	struct daemon daemon;
-	chmod(users, 0640);
+	chmod(users, 0644);
 	daemon = start_daemon("/hello basic %s");
-	expect_message(&daemon, "users: others than its owner have access (mode 0640)");
+	expect_message(&daemon, "users: others than its owner and its group may read or change it (mode 0644)");
 	ck_assert_int_eq(daemon_stop(&daemon), 0);
 }
 END_TEST

@@ -94,6 +94,14 @@ def a_refusal_comes_before_the_body():
             assert statuses(client.recv(65536)) == [429]
 
 
+def a_proxy_that_speaks_https_brings_hsts():
+    with Server("--hsts", "1h", "--trusted-proxy", "127.0.0.1") as server:
+        for scheme, expected in (("https", "max-age=3600"), ("http", None)):
+            for path in ("/healthz", "/hello/get"):
+                headers = server.curl(path, "-H", f"X-Forwarded-Proto: {scheme}", "-H", "X-Forwarded-For: 192.0.2.1")[1]
+                assert headers.get("strict-transport-security") == expected, (scheme, path, headers)
+
+
 def the_health_check_is_a_client():
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -217,7 +225,8 @@ def main():
     if not shutil.which("curl"):
         sys.exit("not found: curl; install Debian's package curl")
     for test in (a_denied_address_gets_403_from_every_route, an_allowed_prefix_refuses_all_others, a_client_of_ipv4_is_one_on_a_listener_of_both_families,
-                 a_client_of_a_unix_socket_must_be_allowed_as_such, a_refusal_keeps_the_connection, a_refusal_comes_before_the_body, the_health_check_is_a_client,
+                 a_client_of_a_unix_socket_must_be_allowed_as_such, a_refusal_keeps_the_connection, a_refusal_comes_before_the_body,
+                 a_proxy_that_speaks_https_brings_hsts, the_health_check_is_a_client,
                  requests_above_the_burst_get_429, every_kind_of_route_is_limited, pipelined_requests_are_counted_one_by_one, workers_share_the_tokens,
                  clients_of_unix_sockets_are_not_limited, a_denied_request_takes_no_token, a_limit_comes_before_the_host_and_the_password,
                  every_wrong_rule_is_reported, the_place_of_a_wrong_rule_is_named, trust_in_every_client_is_a_warning, a_network_in_both_lists_is_an_error):
