@@ -108,7 +108,7 @@ def microseconds(text):
 def percentile(output, rank, burst):
     if burst > 1:
         return None
-    found = re.search(rf"^\s+{rank}%\s+(\S+)$", output, re.MULTILINE)
+    found = re.search(rf"^\s+{rank}%\s+(\S+) *$", output, re.MULTILINE)
     if not found:
         raise Failure(f"wrk prints no latencies: {output}")
     return microseconds(found[1])
